@@ -1,0 +1,99 @@
+/** Marks an error as the proxy's own, so that nobody takes it for the server's. */
+export const ERROR_SOURCE = 'mcp-sigv4-proxy';
+
+/**
+ * Every error the proxy itself can answer with. -32700, -32600 and -32603 mean what JSON-RPC says; the proxy's own start
+ * at -31001, because MCP reserves -32768..-32000 for JSON-RPC, for the specification and for what SDKs use locally.
+ * A number, once released, keeps its meaning for ever: scripts match it.
+ */
+export const ERROR_CODES = {
+  'parse-error': -32700,
+  'invalid-request': -32600,
+  internal: -32603,
+  'connect-failed': -31001,
+  'connection-lost': -31002,
+  'http-status': -31003,
+  'unusable-answer': -31004,
+  'session-lost': -31005,
+  'no-credentials': -31006,
+  'auth-rejected': -31007,
+  timeout: -31008,
+  'shutting-down': -31009,
+  'line-too-long': -31010,
+  redirected: -31011,
+  'too-many-waiting': -31012,
+} as const;
+
+export type ErrorReason = keyof typeof ERROR_CODES;
+
+/**
+ * How far the request got: `no` byte left the process; the server `refused` it before running it; or it left and nobody
+ * can tell, so that it `maybe` ran. Decides whether sending it again is safe.
+ */
+export type Sent = 'no' | 'refused' | 'maybe';
+
+export interface ErrorFacts {
+  readonly sent: Sent;
+  /** Milliseconds after which another try can help, where the server or a limit said so. */
+  readonly retryAfterMs?: number;
+  /** More for `error.data`; never a secret. */
+  readonly details?: Readonly<Record<string, unknown>>;
+  readonly cause?: unknown;
+}
+
+/** The one error class of the project: everything a layer throws on purpose. Match `reason`, not the text. */
+export class ProxyError extends Error {
+  override readonly name = 'ProxyError';
+  readonly reason: ErrorReason;
+  readonly sent: Sent;
+  readonly retryAfterMs: number | undefined;
+  readonly details: Readonly<Record<string, unknown>>;
+
+  constructor(reason: ErrorReason, message: string, facts: ErrorFacts) {
+    super(message, facts.cause === undefined ? undefined : { cause: facts.cause });
+    this.reason = reason;
+    this.sent = facts.sent;
+    this.retryAfterMs = facts.retryAfterMs;
+    this.details = facts.details ?? {};
+  }
+
+  get code(): number {
+    return ERROR_CODES[this.reason];
+  }
+
+  /** The JSON-RPC error object that the client reads. */
+  toJsonRpc(): { code: number; message: string; data: Record<string, unknown> } {
+    return {
+      code: this.code,
+      message: this.message,
+      data: {
+        source: ERROR_SOURCE,
+        reason: this.reason,
+        mayHaveRun: this.sent === 'maybe',
+        ...(this.retryAfterMs === undefined ? {} : { retryAfterMs: this.retryAfterMs }),
+        ...this.details,
+      },
+    };
+  }
+}
+
+/** The innermost message of an error chain: libraries wrap the line that names the cause in lines that do not. */
+export function causeText(error: unknown): string {
+  const seen = new Set<unknown>();
+  const parts: string[] = [];
+  for (let current: unknown = error; current !== undefined && current !== null && !seen.has(current); ) {
+    seen.add(current);
+    if (current instanceof AggregateError && current.errors.length > 0) {
+      current = current.errors[0];
+      continue;
+    }
+    if (!(current instanceof Error)) {
+      parts.push(String(current));
+      break;
+    }
+    const { message, cause } = current;
+    if (message && !parts.some((part) => part.includes(message))) parts.push(message);
+    current = cause;
+  }
+  return parts.join(': ') || 'unknown cause';
+}

@@ -1,0 +1,62 @@
+/**
+ * What units report. Observers (log, metrics) subscribe; nothing in the proxy behaves differently because of one, and no
+ * layer knows that a log exists. Fields never hold secrets, message texts or full session ids.
+ */
+export type ProxyEvent =
+  | { type: 'client.line-invalid'; reason: string; bytes: number }
+  | { type: 'client.response-unexpected'; id: string }
+  | { type: 'client.cancel-unknown'; id: string }
+  | { type: 'client.gone'; how: string }
+  | { type: 'message.received'; kind: string; method: string | undefined; id: string | undefined; text: string }
+  | { type: 'message.sent'; kind: string; method: string | undefined; id: string | undefined; text: string }
+  | { type: 'call.failed'; method: string; id: string; reason: string; message: string }
+  | { type: 'call.cancelled'; method: string; id: string; by: 'client' | 'deadline' | 'shutdown' }
+  | { type: 'notification.failed'; method: string; message: string }
+  | { type: 'session.opened'; profile: string; protocolVersion: string; hasId: boolean }
+  | { type: 'session.closed'; profile: string; how: string }
+  | { type: 'stream.opened'; profile: string }
+  | { type: 'stream.unavailable'; profile: string; status: number; message: string }
+  | { type: 'stream.ended'; profile: string; how: string }
+  | { type: 'upstream.message-dropped'; profile: string; reason: string }
+  | { type: 'http.request'; profile: string; method: string; lane: string; bytes: number; attempt: number }
+  | { type: 'http.response'; profile: string; status: number; ms: number; contentType: string }
+  | { type: 'http.failed'; profile: string; message: string }
+  | { type: 'connection.opened'; profile: string; lane: string }
+  | { type: 'connection.closed'; profile: string; lane: string }
+  | { type: 'auth.rejected'; profile: string; verdict: string; message: string; again: boolean }
+  | { type: 'clock.corrected'; offsetMs: number }
+  | { type: 'credentials.resolved'; profile: string; source: string; expiresAt: string | undefined }
+  | { type: 'credentials.refresh-failed'; profile: string; message: string }
+  | { type: 'credentials.missing'; profile: string; message: string }
+  | { type: 'secret.known'; value: string }
+  | { type: 'proxy.draining'; inFlight: number }
+  | { type: 'internal.fault'; where: string; message: string };
+
+export type Observer = (event: ProxyEvent) => void;
+
+/** A fan-out of events to observers. Emitting with no observer costs one length check. */
+export class Events {
+  readonly #observers: Observer[] = [];
+
+  get observed(): boolean {
+    return this.#observers.length > 0;
+  }
+
+  subscribe(observer: Observer): () => void {
+    this.#observers.push(observer);
+    return () => {
+      const at = this.#observers.indexOf(observer);
+      if (at >= 0) this.#observers.splice(at, 1);
+    };
+  }
+
+  emit(event: ProxyEvent): void {
+    for (const observer of this.#observers) {
+      try {
+        observer(event);
+      } catch {
+        // A broken log must never cost a caller its answer.
+      }
+    }
+  }
+}

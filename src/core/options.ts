@@ -1,0 +1,159 @@
+/**
+ * How a module declares its options, and the one check that reads flags and environment alike. An option is declared once,
+ * beside the code that obeys it; `settings.ts` collects the tables for parsing, --help, the README and .env.example.
+ */
+
+export const OPTION_GROUPS = [
+  'Endpoint and signing',
+  'Connections',
+  'Time limits',
+  'Sessions',
+  'Seeing it',
+] as const;
+
+export type OptionGroup = (typeof OPTION_GROUPS)[number];
+
+interface Declared<T> {
+  readonly group: OptionGroup;
+  readonly help: string;
+  /** What the help shows as default where no value of the table says it. */
+  readonly defaultText?: string;
+  /** Other environment variables, after `MCP_PROXY_<NAME>`, first non-empty wins. */
+  readonly env?: readonly string[];
+  readonly fallback: T;
+}
+
+export interface TextOption<T extends string | undefined = string | undefined> extends Declared<T> {
+  readonly kind: 'text';
+  readonly placeholder: string;
+  readonly choices?: readonly string[];
+  /** Returns what is wrong with the value ("must be ..."), or undefined. */
+  readonly check?: (value: string) => string | undefined;
+}
+
+export interface NumberOption<T extends number | undefined = number | undefined> extends Declared<T> {
+  readonly kind: 'number';
+  readonly placeholder: string;
+  readonly integer: boolean;
+  readonly min: number;
+  readonly max?: number;
+  /** True where `min` itself is not allowed. */
+  readonly above?: boolean;
+}
+
+export interface SwitchOption extends Declared<boolean> {
+  readonly kind: 'switch';
+}
+
+export interface ListOption extends Declared<readonly string[]> {
+  readonly kind: 'list';
+  readonly placeholder: string;
+  /** `words`: commas and blanks separate; `entries`: only a repeated flag, or a newline in the variable, does. */
+  readonly separator: 'words' | 'entries';
+  readonly check?: (value: string) => string | undefined;
+}
+
+export type Option = TextOption | NumberOption | SwitchOption | ListOption;
+
+/** Keys are camelCase; the flag is the same in kebab-case, the variable `MCP_PROXY_` + the flag in capitals. */
+export type OptionTable = Readonly<Record<string, Option>>;
+
+export type OptionValues<T extends OptionTable> = { readonly [K in keyof T]: T[K]['fallback'] };
+
+type Rest<O, Preset extends keyof O> = Omit<O, Preset | 'kind'>;
+
+export const text = <const T extends string | undefined>(option: Rest<TextOption<T>, never>) =>
+  ({ kind: 'text', ...option }) as TextOption<T extends string ? string : string | undefined>;
+
+export const integer = <const T extends number | undefined>(option: Rest<NumberOption<T>, 'integer'>) =>
+  ({ kind: 'number', integer: true, ...option }) as NumberOption<
+    T extends number ? number : number | undefined
+  >;
+
+export const decimal = <const T extends number | undefined>(option: Rest<NumberOption<T>, 'integer'>) =>
+  ({ kind: 'number', integer: false, ...option }) as NumberOption<
+    T extends number ? number : number | undefined
+  >;
+
+/** Seconds on the command line and in the settings; 0 switches the limit off. */
+export const timeLimit = <const T extends number>(
+  option: Rest<NumberOption<T>, 'integer' | 'min' | 'placeholder'>,
+) => decimal<T>({ placeholder: 's', min: 0, ...option });
+
+export const toggle = (option: Rest<SwitchOption, 'fallback'>): SwitchOption => ({
+  kind: 'switch',
+  fallback: false,
+  ...option,
+});
+
+export const list = (option: Rest<ListOption, 'fallback'>): ListOption => ({
+  kind: 'list',
+  fallback: [],
+  ...option,
+});
+
+export const flagOf = (key: string): string =>
+  `--${key.replace(/[A-Z]/g, (capital) => `-${capital.toLowerCase()}`)}`;
+
+export const variableOf = (key: string): string =>
+  `MCP_PROXY_${flagOf(key).slice(2).toUpperCase().replaceAll('-', '_')}`;
+
+/** What the option takes, as a phrase: "an integer >= 1". Shown in help, in the tables and in every complaint. */
+export function boundsOf(option: Option): string {
+  switch (option.kind) {
+    case 'switch':
+      return 'true, false, 1 or 0';
+    case 'number': {
+      const what = option.integer ? 'an integer' : 'a number';
+      if (option.max !== undefined) return `${what} from ${option.min} to ${option.max}`;
+      if (option.min === Number.NEGATIVE_INFINITY) return what;
+      return `${what} ${option.above ? '>' : '>='} ${option.min}`;
+    }
+    case 'text':
+      return option.choices ? `one of ${option.choices.join(', ')}` : 'text';
+    case 'list':
+      return option.separator === 'words'
+        ? 'a list, separated by commas or blanks'
+        : 'one entry per flag, or one per line in the variable';
+  }
+}
+
+export type Checked = { readonly value: unknown } | { readonly problem: string };
+
+/**
+ * Reads raw text (one per occurrence of the flag, or the variable's value alone) as the option's value.
+ * Never throws: what is wrong comes back as a phrase that starts with "must be" or the like.
+ */
+export function readOption(option: Option, raw: readonly string[], from: 'flag' | 'variable'): Checked {
+  const last = raw.at(-1) ?? '';
+  switch (option.kind) {
+    case 'switch':
+      if (last === 'true' || last === '1') return { value: true };
+      if (last === 'false' || last === '0') return { value: false };
+      return { problem: `must be ${boundsOf(option)}` };
+    case 'number': {
+      // Number() alone would take "", " 1", "0x10" and "1e3"; a person who typed those meant something else.
+      const value = /^-?\d+(\.\d+)?$/.test(last) ? Number(last) : Number.NaN;
+      const fits =
+        Number.isFinite(value) &&
+        (!option.integer || Number.isSafeInteger(value)) &&
+        (option.above ? value > option.min : value >= option.min) &&
+        (option.max === undefined || value <= option.max);
+      return fits ? { value } : { problem: `must be ${boundsOf(option)}` };
+    }
+    case 'text': {
+      if (option.choices && !option.choices.includes(last)) return { problem: `must be ${boundsOf(option)}` };
+      const problem = option.check?.(last);
+      return problem === undefined ? { value: last } : { problem };
+    }
+    case 'list': {
+      const entries = raw.flatMap((item) => {
+        if (option.separator === 'words') return item.split(/[\s,]+/);
+        return from === 'variable' ? item.split(/\r?\n/) : [item];
+      });
+      const values = entries.filter((entry) => entry.trim() !== '');
+      const problems = values.flatMap((entry) => option.check?.(entry) ?? []);
+      return problems.length === 0 ? { value: values } : { problem: problems.join('; ') };
+    }
+  }
+}
