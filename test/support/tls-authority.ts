@@ -1,0 +1,53 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { generate } from 'selfsigned';
+import { afterThisTest } from './cleanup.ts';
+
+export interface TlsAuthority {
+  /** The authority's own certificate, PEM: what a client must trust. */
+  readonly ca: string;
+  /** For a server on localhost, 127.0.0.1, ::1 and the given names. */
+  readonly key: string;
+  readonly cert: string;
+  /** Writes the authority's certificate to a file that lives as long as the test, for NODE_EXTRA_CA_CERTS and the like. */
+  caFile(): string;
+}
+
+/** A private certificate authority and a server certificate signed by it, in memory, valid for a day. */
+export async function makeTlsAuthority(hostNames: readonly string[] = []): Promise<TlsAuthority> {
+  const yesterday = new Date(Date.now() - 86_400_000);
+  const validity = { notBeforeDate: yesterday, notAfterDate: new Date(Date.now() + 86_400_000) };
+  const kind = { keyType: 'ec', curve: 'P-256', algorithm: 'sha256', ...validity } as const;
+  const authority = await generate([{ name: 'commonName', value: 'Private test authority' }], {
+    ...kind,
+    extensions: [
+      { name: 'basicConstraints', cA: true, critical: true },
+      { name: 'keyUsage', keyCertSign: true, cRLSign: true, critical: true },
+    ],
+  });
+  const names = ['localhost', ...hostNames].map((value) => ({ type: 2 as const, value }));
+  const addresses = ['127.0.0.1', '::1'].map((ip) => ({ type: 7 as const, ip }));
+  const server = await generate([{ name: 'commonName', value: 'localhost' }], {
+    ...kind,
+    ca: { key: authority.private, cert: authority.cert },
+    extensions: [
+      { name: 'basicConstraints', cA: false },
+      { name: 'keyUsage', digitalSignature: true, critical: true },
+      { name: 'extKeyUsage', serverAuth: true },
+      { name: 'subjectAltName', altNames: [...names, ...addresses] },
+    ],
+  });
+  return {
+    ca: authority.cert,
+    key: server.private,
+    cert: server.cert,
+    caFile: () => {
+      const directory = mkdtempSync(join(tmpdir(), 'mcp-ca-'));
+      afterThisTest(() => rmSync(directory, { recursive: true, force: true }));
+      const path = join(directory, 'ca.pem');
+      writeFileSync(path, authority.cert);
+      return path;
+    },
+  };
+}
