@@ -1,4 +1,4 @@
-import { createHash, createHmac } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { SignatureV4 } from '@smithy/signature-v4';
 import { describe, expect, it } from 'vitest';
 import {
@@ -6,6 +6,7 @@ import {
   type VerifierSettings,
   verifySignature,
 } from '../../src/demo/sigv4-verifier.ts';
+import { NodeSha256 } from '../support/signed-fetch.ts';
 
 const SECRET = 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY';
 const bytes = (text: string): Buffer => Buffer.from(text);
@@ -211,22 +212,7 @@ describe('the verifier accepts', () => {
       credentials: { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: SECRET },
       service: 'service',
       region: 'us-east-1',
-      sha256: class {
-        readonly #hash;
-        constructor(secret?: unknown) {
-          this.#hash =
-            secret === undefined
-              ? createHash('sha256')
-              : createHmac('sha256', Buffer.from(secret as Uint8Array));
-        }
-        update(data: Uint8Array | string): void {
-          this.#hash.update(data);
-        }
-        reset(): void {}
-        async digest(): Promise<Uint8Array> {
-          return this.#hash.digest();
-        }
-      },
+      sha256: NodeSha256,
     });
     const signed = await signer.sign(
       {
