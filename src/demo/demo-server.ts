@@ -1,0 +1,101 @@
+/** The MCP half of the demo endpoint: what a message is answered with. It knows nothing of HTTP. */
+import { type Clock, sleep } from '../core/clock.ts';
+
+const PROTOCOL_VERSIONS = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05'] as const;
+const LONGEST_WAIT_MS = 60_000;
+
+export const knowsProtocolVersion = (version: string): boolean =>
+  PROTOCOL_VERSIONS.some((known) => known === version);
+
+/** Who signed the request, as `whoami` reports it. */
+export interface Caller {
+  readonly accessKeyId: string;
+  readonly scope: string;
+}
+
+export interface RpcMessage {
+  readonly id?: unknown;
+  readonly method?: unknown;
+  readonly params?: unknown;
+}
+
+export type Outcome =
+  | { readonly result: unknown }
+  | { readonly error: { readonly code: number; readonly message: string } };
+
+const TOOLS = [
+  {
+    name: 'wait',
+    description: 'Waits, then says for how long.',
+    inputSchema: {
+      type: 'object',
+      properties: { ms: { type: 'integer', minimum: 0, maximum: LONGEST_WAIT_MS } },
+      required: ['ms'],
+    },
+    annotations: { readOnlyHint: true, idempotentHint: true },
+  },
+  {
+    name: 'whoami',
+    description: 'Tells which access key signed the request, and for which scope.',
+    inputSchema: { type: 'object', properties: {} },
+    annotations: { readOnlyHint: true },
+  },
+];
+
+const fail = (code: number, message: string): Outcome => ({ error: { code, message } });
+const textResult = (text: string): Outcome => ({ result: { content: [{ type: 'text', text }] } });
+
+export const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+function initialize(params: Record<string, unknown>): Outcome {
+  const wished = params.protocolVersion;
+  const agreed = typeof wished === 'string' && knowsProtocolVersion(wished) ? wished : PROTOCOL_VERSIONS[0];
+  return {
+    result: {
+      protocolVersion: agreed,
+      capabilities: { tools: {} },
+      serverInfo: { name: 'mcp-sigv4-proxy-demo', version: '1.0.0' },
+      instructions: 'A server inside this machine that accepts signed requests only.',
+    },
+  };
+}
+
+async function callTool(
+  params: Record<string, unknown>,
+  caller: Caller,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  if (params.name === 'whoami') return textResult(JSON.stringify(caller));
+  if (params.name !== 'wait') return fail(-32602, `Unknown tool: ${String(params.name)}`);
+  const ms = isObject(params.arguments) ? params.arguments.ms : undefined;
+  if (typeof ms !== 'number' || !Number.isInteger(ms) || ms < 0 || ms > LONGEST_WAIT_MS) {
+    return fail(-32602, `ms must be an integer from 0 to ${LONGEST_WAIT_MS}`);
+  }
+  await sleep(clock, ms, signal);
+  return textResult(`waited ${ms} ms`);
+}
+
+/**
+ * Answers one request.
+ * @throws the signal's reason when it aborts in mid-call.
+ */
+export async function answerRequest(
+  message: RpcMessage,
+  { caller, clock, signal }: { caller: Caller; clock: Clock; signal: AbortSignal },
+): Promise<Outcome> {
+  const params = isObject(message.params) ? message.params : {};
+  switch (message.method) {
+    case 'initialize':
+      return initialize(params);
+    case 'ping':
+      return { result: {} };
+    case 'tools/list':
+      return { result: { tools: TOOLS } };
+    case 'tools/call':
+      return callTool(params, caller, clock, signal);
+    default:
+      return fail(-32601, `Method not found: ${String(message.method)}`);
+  }
+}
