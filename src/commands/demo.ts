@@ -1,0 +1,71 @@
+import { systemClock } from '../core/clock.ts';
+import { startDemoEndpoint } from '../demo/endpoint.ts';
+import { type FanOutReport, runFanOut } from '../demo/fan-out.ts';
+
+const CALLS = 8;
+const CALL_MS = 250;
+const MAX_CONNECTIONS = [1, 16] as const;
+
+const COLUMNS = ['connections allowed', '   time', 'connections opened', 'signatures verified'] as const;
+
+export interface DemoOptions {
+  /** Prints to the terminal. */
+  readonly write: (text: string) => void;
+  /** The command that the demo runs as a client would. */
+  readonly binPath: string;
+  readonly env: NodeJS.ProcessEnv;
+}
+
+const row = (cells: readonly string[]): string =>
+  `  ${cells.map((cell, at) => cell.padStart(COLUMNS[at]?.length ?? 0)).join('   ')}\n`;
+
+const reportRow = ({
+  maxConnections,
+  elapsedMs,
+  connectionsOpened,
+  signaturesVerified,
+}: FanOutReport): string =>
+  row([
+    String(maxConnections),
+    `${Math.round(elapsedMs)} ms`,
+    String(connectionsOpened),
+    String(signaturesVerified),
+  ]);
+
+/**
+ * Shows the proxy at work without an AWS account: the same fan-out of tool calls over one connection and over many, against
+ * an endpoint in this process that verifies every signature.
+ * @returns the exit code.
+ */
+export async function runDemo({ write, binPath, env }: DemoOptions): Promise<number> {
+  const endpoint = await startDemoEndpoint();
+  try {
+    write(
+      `An MCP endpoint that accepts signed requests only now runs at ${endpoint.url}, with throw-away credentials.\n` +
+        `${CALLS} tool calls of ${CALL_MS} ms are sent to it at once, through the proxy:\n\n`,
+    );
+    write(row(COLUMNS));
+    for (const maxConnections of MAX_CONNECTIONS) {
+      const plan = {
+        binPath,
+        env,
+        endpoint,
+        clock: systemClock,
+        maxConnections,
+        calls: CALLS,
+        callMs: CALL_MS,
+      };
+      write(reportRow(await runFanOut(plan)));
+    }
+    write(
+      '\nNext, with your own AWS credentials, in Claude Code:\n' +
+        '  claude mcp add aws -- npx -y mcp-sigv4-proxy https://aws-mcp.us-east-1.api.aws/mcp\n',
+    );
+    return 0;
+  } catch (error) {
+    write(`\nThe demo failed: ${error instanceof Error ? error.message : String(error)}\n`);
+    return 1;
+  } finally {
+    await endpoint.close();
+  }
+}
