@@ -4,11 +4,17 @@ import type { Server, Socket } from 'node:net';
 export class Connections {
   readonly #ordinals = new WeakMap<Socket, number>();
   readonly #live = new Set<Socket>();
+  /** Every TCP socket, also those that never finish a TLS handshake. */
+  readonly #raw = new Set<Socket>();
   #opened = 0;
   #peak = 0;
 
   /** @param event - `secureConnection` for a TLS server, whose requests come on the TLS socket. */
   constructor(server: Server, event: 'connection' | 'secureConnection' = 'connection') {
+    server.on('connection', (socket: Socket) => {
+      this.#raw.add(socket);
+      socket.on('close', () => this.#raw.delete(socket));
+    });
     server.on(event, (socket: Socket) => {
       this.#opened += 1;
       this.#ordinals.set(socket, this.#opened);
@@ -38,7 +44,7 @@ export class Connections {
   }
 
   destroyAll(): void {
-    for (const socket of this.#live) socket.destroy();
+    for (const socket of [...this.#live, ...this.#raw]) socket.destroy();
   }
 }
 
