@@ -245,6 +245,25 @@ describe('the verifier accepts', () => {
     };
     expect(verifySignature(request, suite)).toMatchObject({ ok: true });
   });
+
+  it.each([
+    ['an unsigned payload for VPC Lattice', 'vpc-lattice-svcs', '/a%3Ab', 'UNSIGNED-PAYLOAD'],
+    ['a path encoded once for S3', 's3', '/a%3Ab//c', createHash('sha256').update('x').digest('hex')],
+  ])('%s', async (_what, service, path, payload) => {
+    const signer = new SignatureV4({
+      credentials: { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: SECRET },
+      service,
+      region: 'us-east-1',
+      sha256: NodeSha256,
+      uriEscapePath: service !== 's3',
+    });
+    const headers = { host: 'h', 'x-amz-content-sha256': payload };
+    const unsigned = { method: 'POST', protocol: 'https:', hostname: 'h', path, headers, body: 'x' };
+    const signed = await signer.sign(unsigned, { signingDate: suite.now });
+    const rawHeaders = Object.entries(signed.headers).flat();
+    const request = { method: 'POST', rawUrl: path, rawHeaders, body: bytes('x') };
+    expect(verifySignature(request, { ...suite, service })).toMatchObject({ ok: true });
+  });
 });
 
 describe('the verifier refuses', () => {
