@@ -1,0 +1,118 @@
+import type { SourceKind } from './plan.ts';
+
+/** Why there are no credentials, as far as it decides what to tell a person. */
+export type Failure =
+  | {
+      readonly what: 'unknown-profile';
+      /** Empty for the asked profile itself, else the profile whose `source_profile` names it. */
+      readonly namedBy?: string | undefined;
+      readonly missing: string;
+      readonly configFile: string;
+      readonly known: readonly string[];
+      readonly faults: readonly string[];
+    }
+  | { readonly what: 'none'; readonly faults: readonly string[] }
+  | { readonly what: 'mfa'; readonly profile: string }
+  | { readonly what: 'cycle'; readonly profiles: readonly string[] }
+  | {
+      readonly what: 'source-failed';
+      readonly source: SourceKind;
+      /** The profile to log in with: the end of a chain of roles, not its start. */
+      readonly profile: string | undefined;
+      readonly cause: string;
+    };
+
+/** Enough to recognise a typing mistake, short enough for an error line. */
+const SHOWN_PROFILES = 20;
+
+const SSO_SIGNED_OUT =
+  /expired|invalid|was not found|could not be found or is|unauthorized|session token|Cannot refresh/i;
+
+/** How the profile is called in texts and events. */
+export const profileLabel = (profile: string | undefined): string => profile ?? 'default chain';
+
+/** The failure as one text for a person: which profile, what went wrong, what to do. */
+export function adviceFor(profile: string | undefined, failure: Failure): string {
+  const subject =
+    profile === undefined
+      ? 'no AWS credentials (default chain)'
+      : `no AWS credentials for profile '${profile}'`;
+  return `${subject}: ${tell(profile, failure)}`;
+}
+
+function tell(profile: string | undefined, failure: Failure): string {
+  switch (failure.what) {
+    case 'unknown-profile': {
+      const by = failure.namedBy === undefined ? '' : ` (the source_profile of '${failure.namedBy}')`;
+      const known =
+        failure.known.length === 0 ? 'it has no profiles' : `known profiles: ${shown(failure.known)}`;
+      return `profile '${failure.missing}'${by} is not in ${failure.configFile}; ${known}${faultNote(failure.faults)}`;
+    }
+    case 'none':
+      return profile === undefined
+        ? `nothing found in the environment, the shared files, a container or an instance${faultNote(failure.faults)}. ` +
+            'Set AWS_PROFILE or pass --profile. MCP clients start servers with a stripped environment (HOME, PATH and little ' +
+            'else), so variables of your shell must be repeated in the "env" block of the client\'s configuration'
+        : `the profile names no source of credentials, and there is no container or instance to ask${faultNote(failure.faults)}. ` +
+            `Run 'aws configure --profile ${quoted(profile)}' or choose another profile with --profile`;
+    case 'mfa':
+      return (
+        `profile '${failure.profile}' has mfa_serial, and the proxy cannot ask for a code because its stdin carries the ` +
+        "protocol. Run 'aws sts get-session-token' with the code and put the result into a profile of its own, or use a " +
+        'credential_process that caches an MFA session'
+      );
+    case 'cycle':
+      return `source_profile goes round in a circle (${failure.profiles.join(' -> ')}). Edit the profiles so that one holds credentials`;
+    case 'source-failed':
+      return `${withoutEnd(failure.cause)}.${remedy(failure.source, failure.profile, failure.cause)}`;
+  }
+}
+
+function remedy(source: SourceKind, profile: string | undefined, cause: string): string {
+  const flag = profile === undefined || profile === 'default' ? '' : ` --profile ${quoted(profile)}`;
+  switch (source) {
+    case 'sso':
+      if (cause.includes('sso-session')) return ` Run 'aws configure sso${flag}' to set it up`;
+      return SSO_SIGNED_OUT.test(cause) ? ` Run 'aws sso login${flag}' and try again` : '';
+    case 'login':
+      return ` Run 'aws login${flag}' and try again`;
+    case 'process':
+      return ' Run the credential_process of the profile in a terminal to see what it says';
+    case 'web-identity':
+      return ' Check the web identity token file and the trust policy of the role';
+    case 'container':
+      return ' Check AWS_CONTAINER_CREDENTIALS_FULL_URI or AWS_CONTAINER_CREDENTIALS_RELATIVE_URI and the role of the task';
+    case 'instance':
+      return ' Check the role of the instance';
+    case 'environment':
+      return ' Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY';
+    case 'static':
+    case 'unclear':
+      return ` Check the settings of the profile, or run 'aws configure${flag}'`;
+  }
+}
+
+const shown = (names: readonly string[]): string =>
+  names.length <= SHOWN_PROFILES
+    ? names.join(', ')
+    : `${names.slice(0, SHOWN_PROFILES).join(', ')} and ${names.length - SHOWN_PROFILES} more`;
+
+const faultNote = (faults: readonly string[]): string => faults.map((fault) => `; ${fault}`).join('');
+
+const quoted = (name: string): string => (/^[\w@%+=:,./-]+$/.test(name) ? name : `"${name}"`);
+
+const withoutEnd = (text: string): string => text.replace(/[\s.]+$/, '');
+
+/**
+ * The cause as the SDK says it, in one line. A parser's complaint quotes what it read, and what is read here are
+ * credentials: of such a text only the fact is kept.
+ */
+export function causeWithoutSecrets(text: string): string {
+  return text
+    .replace(
+      /Unexpected [\s\S]*?(is not valid JSON|in JSON at position \d+( \(line \d+ column \d+\))?)/g,
+      'not valid JSON',
+    )
+    .replace(/\s+/g, ' ')
+    .trim();
+}

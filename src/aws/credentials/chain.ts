@@ -1,0 +1,231 @@
+import type { Clock } from '../../core/clock.ts';
+import { causeText } from '../../core/errors.ts';
+import { causeWithoutSecrets, type Failure } from './advice.ts';
+import {
+  faultsIn,
+  type Prints,
+  printsOf,
+  readSharedFiles,
+  type SharedFiles,
+  sharedPaths,
+  tokenFiles,
+} from './files.ts';
+import { within } from './limit.ts';
+import { namesCredentials, type Plan, planOf, type SourceKind } from './plan.ts';
+import { runCredentialProcess } from './process.ts';
+import { resolveWithSdk, roleAssumers, type SdkDeps, silentLogger } from './sdk.ts';
+import { type Credentials, snapshot } from './set.ts';
+
+export interface ChainDeps {
+  readonly profile: string | undefined;
+  readonly fallbackRegion: string | undefined;
+  readonly env: NodeJS.ProcessEnv;
+  readonly clock: Clock;
+  readonly requestHandler: unknown;
+  /** Ends what can be ended: a running credential_process. */
+  readonly signal: AbortSignal;
+}
+
+export interface Resolved {
+  readonly set: Credentials;
+  readonly source: SourceKind | 'assume-role';
+  /** The files it depends on, as they were before they were read. */
+  readonly prints: Prints;
+}
+
+/** A failure with what is needed to advise; becomes the ProxyError that callers see. */
+export class ChainFailure extends Error {
+  readonly failure: Failure;
+
+  constructor(failure: Failure) {
+    super(failure.what);
+    this.failure = failure;
+  }
+}
+
+/** On a laptop nothing answers at the instance's address, and this is how long each request waits to find out. No retries. */
+const INSTANCE_TIMEOUT_MS = 1000;
+/** A container's endpoint is one hop away. The SDK's own limit only prints a warning to the console. */
+const CONTAINER_LIMIT_MS = 5000;
+const NO_SDK_TIMEOUT = 0;
+
+/**
+ * Goes through the chain once, past every cache: environment (unless a profile was asked for), the profile, web identity,
+ * container, instance. A source that is configured but fails ends the chain: the SDK would go on to the next, and hand out
+ * another identity, or nothing with the reason lost.
+ * @throws ChainFailure
+ */
+export async function resolveChain(deps: ChainDeps): Promise<Resolved> {
+  const { env } = deps;
+  const profile = deps.profile ?? (env.AWS_PROFILE || undefined);
+  if (profile === undefined && env.AWS_ACCESS_KEY_ID && env.AWS_SECRET_ACCESS_KEY) {
+    const { fromEnv } = await import('@aws-sdk/credential-provider-env');
+    const set = await attempt('environment', undefined, fromEnv({ logger: silentLogger }));
+    return { set, source: 'environment', prints: new Map() };
+  }
+
+  const paths = sharedPaths(env);
+  const prints = await printsOf([paths.config, paths.credentials]);
+  const files = await readSharedFiles(env);
+  const data = files.profiles[profile ?? 'default'];
+  if (profile !== undefined && data === undefined) throw await unknownProfile(profile, undefined, files);
+  const sdk: SdkDeps = { ...deps, profile, profiles: files.profiles };
+  if (namesCredentials(data)) return fromProfile(profile ?? 'default', files, prints, sdk, deps);
+
+  if (env.AWS_WEB_IDENTITY_TOKEN_FILE && env.AWS_ROLE_ARN) {
+    const tokenPrints = await printsOf([env.AWS_WEB_IDENTITY_TOKEN_FILE]);
+    const { fromTokenFile } = await import('@aws-sdk/credential-provider-web-identity');
+    const { roleAssumerWithWebIdentity } = await roleAssumers(sdk);
+    const set = await attempt(
+      'web-identity',
+      profile,
+      fromTokenFile({ roleAssumerWithWebIdentity, logger: silentLogger }),
+    );
+    return { set, source: 'web-identity', prints: new Map([...prints, ...tokenPrints]) };
+  }
+  if (env.AWS_CONTAINER_CREDENTIALS_RELATIVE_URI || env.AWS_CONTAINER_CREDENTIALS_FULL_URI) {
+    return { set: await fromContainer(profile, deps.clock), source: 'container', prints };
+  }
+  const set = await fromInstance(profile, env);
+  if (set !== undefined) return { set, source: 'instance', prints };
+  throw new ChainFailure({ what: 'none', faults: await faultsIn(paths) });
+}
+
+async function fromProfile(
+  profile: string,
+  files: SharedFiles,
+  sharedPrints: Prints,
+  sdk: SdkDeps,
+  deps: ChainDeps,
+): Promise<Resolved> {
+  const plan = planOf(profile, files.profiles);
+  if ('problem' in plan) {
+    switch (plan.problem) {
+      case 'missing':
+        throw await unknownProfile(plan.profile, plan.namedBy, files);
+      case 'mfa':
+        throw new ChainFailure({ what: 'mfa', profile: plan.profile });
+      case 'cycle':
+        throw new ChainFailure({ what: 'cycle', profiles: plan.profiles });
+    }
+  }
+  const { kind, profile: holder } = plan.base;
+  const tokenPrints = await printsOf(tokenFiles(plan, files, deps.env));
+  const set = await attempt(kind, holder, () => {
+    requireSsoSession(plan, files);
+    if (kind === 'process') return processThenRoles(plan, files, sdk, deps);
+    const resolving = resolveWithSdk(profile, sdk, {
+      timeout: kind === 'container' ? NO_SDK_TIMEOUT : INSTANCE_TIMEOUT_MS,
+    });
+    return kind === 'container' ? withinContainerLimit(deps.clock, resolving) : resolving;
+  });
+  const source = plan.roles.length > 0 ? 'assume-role' : kind;
+  return { set, source, prints: new Map([...sharedPrints, ...tokenPrints]) };
+}
+
+/** The SDK would run the process itself, at the end of a chain of roles too: with our stdin, and without limits. */
+async function processThenRoles(
+  plan: Plan,
+  files: SharedFiles,
+  sdk: SdkDeps,
+  deps: ChainDeps,
+): Promise<Credentials> {
+  const command = files.profiles[plan.base.profile]?.credential_process ?? '';
+  let set = await runCredentialProcess(command, deps);
+  if (plan.roles.length === 0) return set;
+  const { roleAssumer } = await roleAssumers(sdk);
+  for (const name of plan.roles.toReversed()) {
+    const role = files.profiles[name] ?? {};
+    const { external_id, role_session_name, duration_seconds } = role;
+    set = snapshot(
+      await roleAssumer(set, {
+        RoleArn: role.role_arn,
+        RoleSessionName: role_session_name,
+        ...(external_id === undefined ? {} : { ExternalId: external_id }),
+        ...(duration_seconds === undefined ? {} : { DurationSeconds: Number.parseInt(duration_seconds, 10) }),
+      }),
+    );
+  }
+  return set;
+}
+
+/** Without this the SDK fails on a property of undefined, which names neither the session nor the file. */
+function requireSsoSession(plan: Plan, files: SharedFiles): void {
+  const session = files.profiles[plan.base.profile]?.sso_session;
+  if (plan.base.kind !== 'sso' || session === undefined || files.ssoSessions[session] !== undefined) return;
+  throw new Error(`the sso-session '${session}' of the profile is not in ${files.paths.config}`);
+}
+
+async function fromContainer(profile: string | undefined, clock: Clock): Promise<Credentials> {
+  const { fromHttp } = await import('@aws-sdk/credential-provider-http');
+  return attempt('container', profile, () =>
+    withinContainerLimit(clock, fromHttp({ logger: silentLogger, timeout: NO_SDK_TIMEOUT })()),
+  );
+}
+
+const withinContainerLimit = <T>(clock: Clock, work: Promise<T>): Promise<T> =>
+  within(
+    clock,
+    CONTAINER_LIMIT_MS,
+    work,
+    () => new Error(`the container endpoint did not answer within ${CONTAINER_LIMIT_MS / 1000} s`),
+  );
+
+/** @returns undefined where there is no instance metadata service, or one that has no role to give. */
+async function fromInstance(
+  profile: string | undefined,
+  env: NodeJS.ProcessEnv,
+): Promise<Credentials | undefined> {
+  if (env.AWS_EC2_METADATA_DISABLED && env.AWS_EC2_METADATA_DISABLED.toLowerCase() !== 'false')
+    return undefined;
+  const { fromInstanceMetadata } = await import('@smithy/credential-provider-imds');
+  const provider = fromInstanceMetadata({
+    timeout: INSTANCE_TIMEOUT_MS,
+    maxRetries: 0,
+    logger: silentLogger,
+  });
+  try {
+    return snapshot(await provider());
+  } catch (error) {
+    if (isNoInstance(error)) return undefined;
+    throw sourceFailure('instance', profile, error);
+  }
+}
+
+function isNoInstance(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  if ('statusCode' in error) return typeof error.statusCode === 'number' && error.statusCode < 500;
+  return 'code' in error || error.message.startsWith('TimeoutError');
+}
+
+async function attempt(
+  source: SourceKind,
+  profile: string | undefined,
+  provide: () => Promise<Parameters<typeof snapshot>[0]>,
+): Promise<Credentials> {
+  try {
+    return snapshot(await provide());
+  } catch (error) {
+    throw sourceFailure(source, profile, error);
+  }
+}
+
+const sourceFailure = (source: SourceKind, profile: string | undefined, error: unknown): ChainFailure =>
+  new ChainFailure({ what: 'source-failed', source, profile, cause: causeWithoutSecrets(causeText(error)) });
+
+async function unknownProfile(
+  missing: string,
+  namedBy: string | undefined,
+  { paths, profiles }: SharedFiles,
+): Promise<ChainFailure> {
+  const faults = await faultsIn(paths);
+  const known = Object.keys(profiles).sort();
+  return new ChainFailure({
+    what: 'unknown-profile',
+    missing,
+    namedBy,
+    configFile: paths.config,
+    known,
+    faults,
+  });
+}

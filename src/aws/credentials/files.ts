@@ -1,0 +1,144 @@
+import { createHash } from 'node:crypto';
+import { readFile, stat } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import type { Plan, ProfileData, Profiles } from './plan.ts';
+
+export interface SharedFiles {
+  readonly profiles: Profiles;
+  readonly ssoSessions: Profiles;
+  readonly paths: SharedPaths;
+}
+
+export interface SharedPaths {
+  readonly config: string;
+  readonly credentials: string;
+}
+
+/** What the rest of the proxy wants to know of a profile. */
+export interface ProfileFacts {
+  readonly exists: boolean;
+  readonly region?: string;
+  readonly caBundle?: string;
+  /** Every profile there is, sorted. */
+  readonly known: readonly string[];
+}
+
+/** What a file looked like; equal text means unchanged as far as a stat can tell. */
+export type Prints = ReadonlyMap<string, string>;
+
+const SSO_SESSION = 'sso-session.';
+const NOT_A_PROFILE = /^(sso-session|services)\./;
+
+export function sharedPaths(env: NodeJS.ProcessEnv): SharedPaths {
+  const home = env.HOME || env.USERPROFILE || homedir();
+  const place = (path: string | undefined, usual: string): string =>
+    path ? path.replace(/^~(?=\/)/, home) : join(home, '.aws', usual);
+  return {
+    config: place(env.AWS_CONFIG_FILE, 'config'),
+    credentials: place(env.AWS_SHARED_CREDENTIALS_FILE, 'credentials'),
+  };
+}
+
+/** Reads both files afresh, with the SDK's own parser: what it would not see must not be reported as there. */
+export async function readSharedFiles(env: NodeJS.ProcessEnv): Promise<SharedFiles> {
+  const { parseKnownFiles } = await import('@smithy/core/config');
+  const paths = sharedPaths(env);
+  const sections: Profiles = await parseKnownFiles({
+    filepath: paths.credentials,
+    configFilepath: paths.config,
+    ignoreCache: true,
+  });
+  const profiles: Record<string, ProfileData> = {};
+  const ssoSessions: Record<string, ProfileData> = {};
+  for (const [name, data] of Object.entries(sections)) {
+    if (name.startsWith(SSO_SESSION)) ssoSessions[name.slice(SSO_SESSION.length)] = data;
+    else if (!NOT_A_PROFILE.test(name)) profiles[name] = data;
+  }
+  return { profiles, ssoSessions, paths };
+}
+
+/**
+ * Reads a profile's facts afresh on every call.
+ * @returns `exists: false` for a missing or unreadable file, never a throw.
+ */
+export async function readProfileFacts(
+  profile: string | undefined,
+  env: NodeJS.ProcessEnv,
+): Promise<ProfileFacts> {
+  const { profiles } = await readSharedFiles(env);
+  const data = profiles[profile ?? (env.AWS_PROFILE || 'default')];
+  return {
+    exists: data !== undefined,
+    known: Object.keys(profiles).sort(),
+    ...(data?.region === undefined ? {} : { region: data.region }),
+    ...(data?.ca_bundle === undefined ? {} : { caBundle: data.ca_bundle }),
+  };
+}
+
+/** The token files that a login or a rotation rewrites, for the profile at the end of the plan. */
+export function tokenFiles(plan: Plan, files: SharedFiles, env: NodeJS.ProcessEnv): string[] {
+  const data = files.profiles[plan.base.profile] ?? {};
+  switch (plan.base.kind) {
+    case 'sso': {
+      const id = data.sso_session ?? data.sso_start_url;
+      const home = env.HOME || env.USERPROFILE || homedir();
+      return id === undefined ? [] : [join(home, '.aws', 'sso', 'cache', `${digest('sha1', id)}.json`)];
+    }
+    case 'login': {
+      const folder = env.AWS_LOGIN_CACHE_DIRECTORY ?? join(homedir(), '.aws', 'login', 'cache');
+      return [join(folder, `${digest('sha256', data.login_session ?? '')}.json`)];
+    }
+    case 'web-identity':
+      return data.web_identity_token_file === undefined ? [] : [data.web_identity_token_file];
+    default:
+      return [];
+  }
+}
+
+const digest = (algorithm: string, text: string): string => createHash(algorithm).update(text).digest('hex');
+
+/** A stat per file. Size and inode too: two edits within one tick of the file system's clock have the same time. */
+export async function printsOf(paths: Iterable<string>): Promise<Prints> {
+  const entries = await Promise.all(
+    [...paths].map(async (path): Promise<[string, string]> => {
+      const found = await stat(path).catch(() => undefined);
+      return [path, found === undefined ? 'absent' : `${found.mtimeMs} ${found.size} ${found.ino}`];
+    }),
+  );
+  return new Map(entries);
+}
+
+export function samePrints(one: Prints, other: Prints): boolean {
+  return one.size === other.size && [...one].every(([path, print]) => other.get(path) === print);
+}
+
+/** What makes a file unreadable for the SDK, which itself passes over it in silence. At most one phrase a file. */
+export async function faultsIn(paths: SharedPaths): Promise<string[]> {
+  const faults = await Promise.all(
+    [paths.config, paths.credentials].map(async (path) => {
+      try {
+        const fault = faultOf(await readFile(path, 'utf8'));
+        return fault === undefined ? [] : [`${path} ${fault}`];
+      } catch (error) {
+        const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
+        return code === 'ENOENT' ? [] : [`${path} cannot be read (${code})`];
+      }
+    }),
+  );
+  return faults.flat();
+}
+
+/** Line numbers only: the line itself may hold a key. */
+export function faultOf(text: string): string | undefined {
+  if (text.includes('\0') || text.startsWith('\uFFFD')) return 'is not UTF-8 text';
+  let inSection = false;
+  for (const [at, line] of text.split(/\r?\n/).entries()) {
+    const content = line.split(/(^|\s)[;#]/)[0]?.trim() ?? '';
+    if (content === '') continue;
+    const isSection = /^\[[^[\]]+\]$/.test(content);
+    if (!isSection && !(inSection && content.indexOf('=') > 0)) return `is broken in line ${at + 1}`;
+    inSection = true;
+  }
+  return undefined;
+}

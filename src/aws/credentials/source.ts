@@ -1,0 +1,248 @@
+import { type Clock, unlessAborted } from '../../core/clock.ts';
+import { causeText, ProxyError } from '../../core/errors.ts';
+import type { Events } from '../../core/events.ts';
+import { adviceFor, causeWithoutSecrets, type Failure, profileLabel } from './advice.ts';
+import type { Resolved } from './chain.ts';
+import { type Prints, printsOf, samePrints } from './files.ts';
+import { within } from './limit.ts';
+import { type Credentials, hasExpired, refreshDueAt, sameKeys } from './set.ts';
+
+export type { Credentials } from './set.ts';
+
+/** Credentials as the signer wants them. */
+export interface CredentialSource {
+  /**
+   * The current set; resolved on first need, once for all who wait. `signal` only makes this caller leave.
+   * @throws ProxyError `no-credentials`, its `details.kind` telling `none` (nowhere to be had) from `failed`; or `shutting-down`.
+   */
+  current(signal: AbortSignal): Promise<Credentials>;
+  /**
+   * After the server called `used` expired or invalid: looks past every cache once, once for all who wait.
+   * @returns a set that differs from `used`, or undefined when there is none newer.
+   */
+  renewed(used: Credentials, signal: AbortSignal): Promise<Credentials | undefined>;
+  /** Stops background refresh and kills a running credential_process. */
+  close(): void;
+}
+
+export interface CredentialSourceOptions {
+  /** undefined = the SDK's own default order: environment first, then AWS_PROFILE or [default], ... */
+  readonly profile: string | undefined;
+  /** For STS and sign-in when the profile has no region: the signing region. */
+  readonly fallbackRegion: string | undefined;
+  readonly env: NodeJS.ProcessEnv;
+  readonly clock: Clock;
+  readonly events: Events;
+  /** An SDK-style handler that goes through the HTTP proxy with the right CA. */
+  readonly requestHandler?: unknown;
+}
+
+/** How often the files are looked at: a few stat calls are cheap once, not thousands of times a second. */
+export const FILE_CHECK_MS = 250;
+/** Between two tries to refresh a set that still serves. */
+export const REFRESH_RETRY_MS = 30_000;
+const REFRESH_RETRY_JITTER = 0.2;
+/** A provider that hangs must not hang the requests after it too. Above the limit of a credential_process, plus STS. */
+export const RESOLVE_LIMIT_MS = 90_000;
+
+interface Held extends Omit<Resolved, 'prints'> {
+  prints: Prints;
+  /** Wall clock; undefined for a set that does not expire. */
+  refreshAt: number | undefined;
+  /** Served all the same: perhaps it is our clock that is wrong, and the server decides. */
+  readonly arrivedExpired: boolean;
+  /** The server refused it and there was no way to a newer one, so that the next request must hear why. */
+  rejected: boolean;
+}
+
+/** Makes the credentials of one profile. Nothing is read or loaded before the first `current`. */
+export function createCredentialSource(options: CredentialSourceOptions): CredentialSource {
+  return new Source(options);
+}
+
+class Source implements CredentialSource {
+  readonly #options: CredentialSourceOptions;
+  readonly #label: string;
+  readonly #closing = new AbortController();
+  #held: Held | undefined;
+  #flight: Promise<Held> | undefined;
+  #renewal: Promise<void> | undefined;
+  #filesCheckedAt = Number.NEGATIVE_INFINITY;
+  #retryAt = Number.NEGATIVE_INFINITY;
+
+  constructor(options: CredentialSourceOptions) {
+    this.#options = options;
+    this.#label = profileLabel(this.#profile);
+  }
+
+  get #profile(): string | undefined {
+    return this.#options.profile ?? (this.#options.env.AWS_PROFILE || undefined);
+  }
+
+  async current(signal: AbortSignal): Promise<Credentials> {
+    const { clock } = this.#options;
+    signal.throwIfAborted();
+    this.#closing.signal.throwIfAborted();
+    const held = this.#held;
+    if (held === undefined || held.rejected) return this.#wait(signal);
+
+    const expired = hasExpired(held.set, clock.now()) && !held.arrivedExpired;
+    if (expired) return this.#wait(signal);
+    if (await this.#filesChanged(held)) return this.#afterChange(held, signal);
+
+    const due = held.refreshAt !== undefined && clock.now() >= held.refreshAt;
+    if (due && clock.monotonic() >= this.#retryAt) {
+      this.#resolve().catch((error: unknown) => this.#reportRefreshFailure(error));
+    }
+    return held.set;
+  }
+
+  async renewed(used: Credentials, signal: AbortSignal): Promise<Credentials | undefined> {
+    signal.throwIfAborted();
+    if (this.#newerThan(used) === undefined) {
+      this.#renewal ??= this.#renew(used).finally(() => {
+        this.#renewal = undefined;
+      });
+      await unlessAborted(this.#renewal, signal);
+    }
+    return this.#newerThan(used);
+  }
+
+  close(): void {
+    this.#closing.abort(new ProxyError('shutting-down', 'the proxy is shutting down', { sent: 'no' }));
+    this.#held = undefined;
+  }
+
+  #newerThan(used: Credentials): Credentials | undefined {
+    const set = this.#held?.set;
+    return set === undefined || sameKeys(set, used) ? undefined : set;
+  }
+
+  /** Never rejects: that there is nothing newer is an answer too. */
+  async #renew(used: Credentials): Promise<void> {
+    const joined = this.#flight !== undefined;
+    try {
+      await this.#resolve();
+      // A flight that had begun before the server spoke may have read what was there before: it is not the last word.
+      if (joined && this.#newerThan(used) === undefined) await this.#resolve();
+    } catch (error) {
+      this.#reportRefreshFailure(error);
+      if (this.#held !== undefined && sameKeys(this.#held.set, used)) this.#held.rejected = true;
+    }
+  }
+
+  async #wait(signal: AbortSignal): Promise<Credentials> {
+    return (await unlessAborted(this.#resolve(), signal)).set;
+  }
+
+  /** A login or an edit counts at once. Where it leads nowhere, temporary credentials serve on until they expire. */
+  async #afterChange(held: Held, signal: AbortSignal): Promise<Credentials> {
+    try {
+      return await this.#wait(signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      this.#closing.signal.throwIfAborted();
+      if (held.set.expiration === undefined) {
+        if (this.#held === held) this.#held = undefined;
+        throw error;
+      }
+      this.#reportRefreshFailure(error);
+      held.refreshAt = Number.NEGATIVE_INFINITY;
+      return held.set;
+    }
+  }
+
+  async #filesChanged(held: Held): Promise<boolean> {
+    const now = this.#options.clock.monotonic();
+    if (held.prints.size === 0 || now - this.#filesCheckedAt < FILE_CHECK_MS) return false;
+    this.#filesCheckedAt = now;
+    const prints = await printsOf(held.prints.keys());
+    if (this.#held !== held || samePrints(prints, held.prints)) return false;
+    // Noted before it is acted on, so that an edit that leads nowhere is tried once and not on every request.
+    held.prints = prints;
+    return true;
+  }
+
+  /** One resolution for all who ask while it runs; its failure is nobody's afterwards. */
+  #resolve(): Promise<Held> {
+    this.#flight ??= this.#run().finally(() => {
+      this.#flight = undefined;
+    });
+    return this.#flight;
+  }
+
+  async #run(): Promise<Held> {
+    const { clock } = this.#options;
+    this.#closing.signal.throwIfAborted();
+    this.#retryAt =
+      clock.monotonic() + REFRESH_RETRY_MS * (1 + REFRESH_RETRY_JITTER * (2 * clock.random() - 1));
+    const stop = new AbortController();
+    const onClose = (): void => stop.abort(this.#closing.signal.reason);
+    this.#closing.signal.addEventListener('abort', onClose, { once: true });
+    try {
+      const late = (): Error => new Error(`no answer within ${RESOLVE_LIMIT_MS / 1000} s`);
+      const work = within(clock, RESOLVE_LIMIT_MS, this.#resolveChain(stop.signal), late);
+      return this.#hold(await unlessAborted(work, this.#closing.signal));
+    } catch (error) {
+      this.#closing.signal.throwIfAborted();
+      throw await this.#asProxyError(error);
+    } finally {
+      this.#closing.signal.removeEventListener('abort', onClose);
+      stop.abort();
+    }
+  }
+
+  async #resolveChain(signal: AbortSignal): Promise<Resolved> {
+    const { resolveChain } = await import('./chain.ts');
+    const { profile, fallbackRegion, env, clock, requestHandler } = this.#options;
+    return resolveChain({ profile, fallbackRegion, env, clock, requestHandler, signal });
+  }
+
+  #hold(resolved: Resolved): Held {
+    const { clock, events } = this.#options;
+    const { set, source } = resolved;
+    const before = this.#held?.set;
+    const now = clock.now();
+    const held: Held = {
+      ...resolved,
+      refreshAt: refreshDueAt(set.expiration, now),
+      arrivedExpired: hasExpired(set, now),
+      rejected: false,
+    };
+    this.#held = held;
+    if (before === undefined || !sameKeys(before, set)) {
+      events.emit({ type: 'secret.known', value: set.secretAccessKey });
+      if (set.sessionToken !== undefined) events.emit({ type: 'secret.known', value: set.sessionToken });
+      events.emit({
+        type: 'credentials.resolved',
+        profile: this.#label,
+        source,
+        expiresAt: set.expiration?.toISOString(),
+      });
+    }
+    return held;
+  }
+
+  async #asProxyError(error: unknown): Promise<ProxyError> {
+    const { ChainFailure } = await import('./chain.ts');
+    const failure: Failure =
+      error instanceof ChainFailure
+        ? error.failure
+        : {
+            what: 'source-failed',
+            source: 'unclear',
+            profile: this.#profile,
+            cause: causeWithoutSecrets(causeText(error)),
+          };
+    return new ProxyError('no-credentials', adviceFor(this.#profile, failure), {
+      sent: 'no',
+      details: { kind: failure.what === 'none' ? 'none' : 'failed', profile: this.#label },
+    });
+  }
+
+  #reportRefreshFailure(error: unknown): void {
+    if (this.#closing.signal.aborted) return;
+    const message = error instanceof ProxyError ? error.message : causeText(error);
+    this.#options.events.emit({ type: 'credentials.refresh-failed', profile: this.#label, message });
+  }
+}

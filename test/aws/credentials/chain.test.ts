@@ -1,0 +1,479 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { afterEach, beforeEach, describe, expect, type MockInstance, test, vi } from 'vitest';
+import { failureOf, makeRig, patient } from './rig.ts';
+
+const KEYS = 'aws_access_key_id = AKIDFILE\naws_secret_access_key = file-secret\n';
+const ROLE = 'role_arn = arn:aws:iam::123456789012:role/the-role\n';
+const SSO_PROFILE =
+  'sso_session = corp\nsso_account_id = 123456789012\nsso_role_name = Admin\n' +
+  '[sso-session corp]\nsso_region = eu-north-1\nsso_start_url = https://corp.awsapps.com/start\n';
+const inAnHour = (): string => new Date(Date.now() + 3_600_000).toISOString();
+
+const CONSOLE = ['log', 'info', 'warn', 'error', 'debug'] as const;
+let noise: MockInstance[] = [];
+
+beforeEach(() => {
+  noise = CONSOLE.map((method) => vi.spyOn(console, method) as MockInstance);
+  noise.push(vi.spyOn(process, 'emitWarning') as MockInstance);
+});
+
+afterEach(() => {
+  for (const spy of noise) expect(spy, 'the SDK wrote to stdout or stderr').not.toHaveBeenCalled();
+  vi.restoreAllMocks();
+});
+
+describe('the default chain', () => {
+  test('takes the environment first', async () => {
+    const rig = await makeRig();
+    await rig.home.credentials(`[default]\n${KEYS}`);
+    rig.setEnv({
+      AWS_ACCESS_KEY_ID: 'AKIDENV',
+      AWS_SECRET_ACCESS_KEY: 'env-secret',
+      AWS_SESSION_TOKEN: 'env-token',
+    });
+    expect(await rig.source().current(patient())).toEqual({
+      accessKeyId: 'AKIDENV',
+      secretAccessKey: 'env-secret',
+      sessionToken: 'env-token',
+    });
+    expect(rig.reported).toEqual([
+      { type: 'secret.known', value: 'env-secret' },
+      { type: 'secret.known', value: 'env-token' },
+      { type: 'credentials.resolved', profile: 'default chain', source: 'environment', expiresAt: undefined },
+    ]);
+  });
+
+  test('takes [default] of the shared files next', async () => {
+    const rig = await makeRig();
+    await rig.home.credentials(`[default]\n${KEYS}`);
+    expect(await rig.source().current(patient())).toEqual({
+      accessKeyId: 'AKIDFILE',
+      secretAccessKey: 'file-secret',
+    });
+    expect(rig.reported.at(-1)).toMatchObject({ source: 'static' });
+  });
+
+  test('exchanges a web identity token from the environment', async () => {
+    const rig = await makeRig();
+    const token = await rig.home.write('token', 'the-web-identity');
+    rig.setEnv({ AWS_WEB_IDENTITY_TOKEN_FILE: token, AWS_ROLE_ARN: 'arn:aws:iam::123456789012:role/pod' });
+    expect(await rig.source(undefined, { fallbackRegion: 'eu-west-3' }).current(patient())).toMatchObject({
+      accessKeyId: 'STS-1',
+      sessionToken: 'token-STS-1',
+    });
+    const { form } = rig.aws.of('sts')[0] ?? {};
+    expect(form?.get('Action')).toBe('AssumeRoleWithWebIdentity');
+    expect(form?.get('WebIdentityToken')).toBe('the-web-identity');
+    expect(form?.get('RoleSessionName')).toMatch(/^mcp-sigv4-proxy-/);
+  });
+
+  test('asks the container endpoint', async () => {
+    const rig = await makeRig();
+    rig.setEnv({ ...rig.aws.containerEnv, AWS_CONTAINER_AUTHORIZATION_TOKEN: 'pod-token' });
+    expect(await rig.source().current(patient())).toMatchObject({ accessKeyId: 'CONTAINER-1' });
+    expect(rig.aws.of('container')[0]?.headers.authorization).toBe('pod-token');
+    expect(rig.reported.at(-1)).toMatchObject({ source: 'container' });
+  });
+
+  test('a container endpoint that refuses is a failure, not the absence of credentials', async () => {
+    const rig = await makeRig();
+    rig.setEnv({ ...rig.aws.containerEnv, ...rig.aws.imdsEnv });
+    rig.aws.fail('container', { status: 403, body: '{}' });
+    const failure = await failureOf(rig.source().current(patient()));
+    expect(failure.details).toEqual({ kind: 'failed', profile: 'default chain' });
+    expect(failure.text).toContain('Server responded with status: 403');
+    expect(rig.aws.of('imds')).toHaveLength(0);
+  });
+
+  test('asks the instance last, with a version 2 token', async () => {
+    const rig = await makeRig();
+    await rig.home.config('[default]\nregion = eu-west-1\n');
+    rig.setEnv(rig.aws.imdsEnv);
+    expect(await rig.source().current(patient())).toMatchObject({
+      accessKeyId: 'IMDS-1',
+      sessionToken: 'token-IMDS-1',
+    });
+    expect(rig.reported.at(-1)).toMatchObject({ source: 'instance' });
+  });
+
+  test.each([
+    ['switched off', { AWS_EC2_METADATA_DISABLED: 'true' }],
+    [
+      'not there',
+      { AWS_EC2_METADATA_DISABLED: 'false', AWS_EC2_METADATA_SERVICE_ENDPOINT: 'http://127.0.0.1:1' },
+    ],
+  ])('with the instance %s there are no credentials to be had', async (_, env) => {
+    const rig = await makeRig();
+    rig.setEnv(env);
+    expect(await failureOf(rig.source().current(patient()))).toEqual({
+      reason: 'no-credentials',
+      text:
+        'no AWS credentials (default chain): nothing found in the environment, the shared files, a container or an instance. ' +
+        'Set AWS_PROFILE or pass --profile. MCP clients start servers with a stripped environment (HOME, PATH and little ' +
+        'else), so variables of your shell must be repeated in the "env" block of the client\'s configuration',
+      details: { kind: 'none', profile: 'default chain' },
+    });
+  });
+
+  test('an instance without a role has no credentials, one whose service is broken has failed', async () => {
+    const rig = await makeRig();
+    rig.setEnv(rig.aws.imdsEnv);
+    rig.aws.fail('imds', { status: 404, body: '' });
+    expect((await failureOf(rig.source().current(patient()))).details).toMatchObject({ kind: 'none' });
+    rig.aws.fail('imds', { status: 500, body: '' });
+    expect((await failureOf(rig.source().current(patient()))).details).toMatchObject({ kind: 'failed' });
+  });
+});
+
+describe('a profile', () => {
+  test.each(['option', 'variable'])(
+    'given by the %s beats keys in the environment, without a warning',
+    async (how) => {
+      const rig = await makeRig();
+      await rig.home.credentials(`[work]\n${KEYS}`);
+      rig.setEnv({ AWS_ACCESS_KEY_ID: 'AKIDENV', AWS_SECRET_ACCESS_KEY: 'env-secret' });
+      if (how === 'variable') rig.setEnv({ AWS_PROFILE: 'work' });
+      const source = rig.source(how === 'option' ? 'work' : undefined);
+      expect(await source.current(patient())).toMatchObject({ accessKeyId: 'AKIDFILE' });
+      expect(rig.reported.at(-1)).toMatchObject({ profile: 'work' });
+    },
+  );
+
+  test('is found in the files that AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE name', async () => {
+    const rig = await makeRig();
+    rig.setEnv({
+      AWS_CONFIG_FILE: await rig.home.write('elsewhere/config', '[profile work]\nregion = eu-west-1\n'),
+      AWS_SHARED_CREDENTIALS_FILE: await rig.home.write('elsewhere/credentials', `[work]\n${KEYS}`),
+    });
+    expect(await rig.source('work').current(patient())).toMatchObject({ accessKeyId: 'AKIDFILE' });
+  });
+
+  test('without credentials of its own leaves container and instance their turn', async () => {
+    const rig = await makeRig();
+    await rig.home.config('[profile work]\nregion = eu-west-1\n');
+    rig.setEnv(rig.aws.imdsEnv);
+    expect(await rig.source('work').current(patient())).toMatchObject({ accessKeyId: 'IMDS-1' });
+  });
+
+  test('with SSO trades the cached token for role credentials', async () => {
+    const rig = await makeRig();
+    await rig.home.config(`[profile work]\n${SSO_PROFILE}`);
+    await rig.home.ssoToken('corp', { accessToken: 'sso-token', expiresAt: inAnHour() });
+    expect(await rig.source('work').current(patient())).toMatchObject({ accessKeyId: 'SSO-1' });
+    const request = rig.aws.of('sso')[0];
+    expect(request?.headers['x-amz-sso_bearer_token']).toBe('sso-token');
+    expect(request?.url.searchParams.get('role_name')).toBe('Admin');
+  });
+
+  test('with SSO of the older kind works as well', async () => {
+    const rig = await makeRig();
+    const start = 'https://corp.awsapps.com/start';
+    await rig.home.config(
+      `[profile work]\nsso_start_url = ${start}\nsso_region = eu-north-1\nsso_account_id = 123456789012\nsso_role_name = Admin\n`,
+    );
+    await rig.home.ssoToken(start, { accessToken: 'sso-token', expiresAt: inAnHour() });
+    expect(await rig.source('work').current(patient())).toMatchObject({ accessKeyId: 'SSO-1' });
+  });
+
+  test('with an SSO token about to expire refreshes it first', async () => {
+    const rig = await makeRig();
+    await rig.home.config(`[profile work]\n${SSO_PROFILE}`);
+    await rig.home.ssoToken('corp', {
+      accessToken: 'old-token',
+      expiresAt: new Date(Date.now() + 60_000).toISOString(),
+      clientId: 'client',
+      clientSecret: 'client-secret',
+      refreshToken: 'refresh',
+    });
+    expect(await rig.source('work').current(patient())).toMatchObject({ accessKeyId: 'SSO-1' });
+    expect(rig.aws.of('oidc')).toHaveLength(1);
+    expect(rig.aws.of('sso')[0]?.headers['x-amz-sso_bearer_token']).toBe('token-OIDC-1');
+  });
+
+  test('with SSO but no login says how to log in', async () => {
+    const rig = await makeRig();
+    await rig.home.config(`[profile work]\n${SSO_PROFILE}`);
+    expect((await failureOf(rig.source('work').current(patient()))).text).toBe(
+      "no AWS credentials for profile 'work': The SSO session token associated with profile=work was not found or is invalid. " +
+        "To refresh this SSO session run 'aws sso login' with the corresponding profile. Run 'aws sso login --profile work' and try again",
+    );
+  });
+
+  test('whose sso-session does not exist says so', async () => {
+    const rig = await makeRig();
+    await rig.home.config(`[profile work]\nsso_session = corp\nsso_account_id = 1\nsso_role_name = Admin\n`);
+    expect((await failureOf(rig.source('work').current(patient()))).text).toBe(
+      `no AWS credentials for profile 'work': the sso-session 'corp' of the profile is not in ${rig.home.home}/.aws/config. ` +
+        "Run 'aws configure sso --profile work' to set it up",
+    );
+  });
+
+  test('with a web identity token file assumes its role', async () => {
+    const rig = await makeRig();
+    const token = await rig.home.write('token', 'the-web-identity');
+    await rig.home.config(
+      `[profile work]\n${ROLE}web_identity_token_file = ${token}\nrole_session_name = chosen\n`,
+    );
+    expect(await rig.source('work').current(patient())).toMatchObject({ accessKeyId: 'STS-1' });
+    expect(rig.aws.of('sts')[0]?.form.get('RoleSessionName')).toBe('chosen');
+  });
+
+  test('with a login session serves what aws login left', async () => {
+    const rig = await makeRig();
+    await rig.home.config('[profile work]\nlogin_session = arn:aws:iam::123456789012:user/me\n');
+    await rig.home.loginToken('arn:aws:iam::123456789012:user/me', loginToken(inAnHour()));
+    expect(await rig.source('work').current(patient())).toMatchObject({ accessKeyId: 'AKIDLOGIN' });
+    expect(rig.aws.of('signin')).toHaveLength(0);
+  });
+
+  test('with a login session at its end and no region anywhere renews it through the fallback region', async () => {
+    const rig = await makeRig();
+    await rig.home.config('[profile work]\nlogin_session = arn:aws:iam::123456789012:user/me\n');
+    await rig.home.loginToken(
+      'arn:aws:iam::123456789012:user/me',
+      loginToken(new Date(Date.now() + 60_000).toISOString()),
+    );
+    const source = rig.source('work', { fallbackRegion: 'eu-west-3' });
+    expect(await source.current(patient())).toMatchObject({ accessKeyId: 'LOGIN-1' });
+    expect(JSON.parse(rig.aws.of('signin')[0]?.body ?? '')).toMatchObject({
+      refreshToken: 'the-refresh-token',
+    });
+  });
+
+  test('with a login session that was never begun says how to begin it, and quotes no token', async () => {
+    const rig = await makeRig();
+    await rig.home.config('[profile work]\nlogin_session = arn:aws:iam::123456789012:user/me\n');
+    const path = await rig.home.write('.aws/login/cache/x', '');
+    const missing = await failureOf(rig.source('work').current(patient()));
+    expect(missing.text).toMatch(
+      /^no AWS credentials for profile 'work': Failed to load token from .*ENOENT/,
+    );
+    expect(missing.text).toMatch(/\. Run 'aws login --profile work' and try again$/);
+    expect(path).toContain('login');
+  });
+
+  test('with a credential_process runs it', async () => {
+    const rig = await makeRig();
+    const command = await rig.home.script(
+      'helper.mjs',
+      'console.log(JSON.stringify({ Version: 1, AccessKeyId: "AKIDPROC", SecretAccessKey: "s", SessionToken: "t" }))',
+    );
+    await rig.home.config(`[profile work]\ncredential_process = ${command}\n`);
+    expect(await rig.source('work').current(patient())).toEqual({
+      accessKeyId: 'AKIDPROC',
+      secretAccessKey: 's',
+      sessionToken: 't',
+    });
+    expect(rig.reported.at(-1)).toMatchObject({ source: 'process' });
+  });
+
+  test('whose credential_process fails does not fall through to the instance', async () => {
+    const rig = await makeRig();
+    const command = await rig.home.script('helper.mjs', 'console.error("vault is locked"); process.exit(3)');
+    await rig.home.config(`[default]\ncredential_process = ${command}\n`);
+    rig.setEnv(rig.aws.imdsEnv);
+    expect(await failureOf(rig.source().current(patient()))).toEqual({
+      reason: 'no-credentials',
+      text:
+        'no AWS credentials (default chain): credential_process exited with code 3: vault is locked. ' +
+        'Run the credential_process of the profile in a terminal to see what it says',
+      details: { kind: 'failed', profile: 'default chain' },
+    });
+    expect(rig.aws.of('imds')).toHaveLength(0);
+  });
+});
+
+describe('an assumed role', () => {
+  test('is taken with the keys of its source profile, in the region of its own', async () => {
+    const rig = await makeRig();
+    await rig.home.config(
+      `[profile work]\n${ROLE}source_profile = base\nregion = ap-south-1\nexternal_id = ext\nduration_seconds = 900\n`,
+    );
+    await rig.home.credentials(`[base]\n${KEYS}`);
+    const source = rig.source('work', { fallbackRegion: 'eu-west-3' });
+    expect(await source.current(patient())).toMatchObject({ accessKeyId: 'STS-1' });
+    expect(rig.reported.at(-1)).toMatchObject({ source: 'assume-role' });
+    const request = rig.aws.of('sts')[0];
+    expect(request).toMatchObject({ region: 'ap-south-1', accessKeyId: 'AKIDFILE' });
+    expect(Object.fromEntries(request?.form ?? [])).toMatchObject({
+      RoleArn: 'arn:aws:iam::123456789012:role/the-role',
+      ExternalId: 'ext',
+      DurationSeconds: '900',
+    });
+  });
+
+  test.each([
+    ['the signing region', {}, 'eu-west-3', 'eu-west-3'],
+    ['AWS_REGION before that', { AWS_REGION: 'ca-central-1' }, 'eu-west-3', 'ca-central-1'],
+    ['us-east-1 when nothing names one', {}, undefined, 'us-east-1'],
+  ])('without a region of its own uses %s', async (_, env, fallbackRegion, region) => {
+    const rig = await makeRig();
+    await rig.home.config(`[profile work]\n${ROLE}source_profile = base\n[profile base]\n${KEYS}`);
+    rig.setEnv(env);
+    await rig.source('work', fallbackRegion === undefined ? {} : { fallbackRegion }).current(patient());
+    expect(rig.aws.of('sts')[0]?.region).toBe(region);
+  });
+
+  test('on top of SSO keeps the region of SSO apart', async () => {
+    const rig = await makeRig();
+    await rig.home.config(
+      `[profile work]\n${ROLE}source_profile = base\nregion = ap-south-1\n[profile base]\n${SSO_PROFILE}`,
+    );
+    await rig.home.ssoToken('corp', { accessToken: 'sso-token', expiresAt: inAnHour() });
+    const hosts: string[] = [];
+    const { NodeHttpHandler } = await import('@smithy/node-http-handler');
+    const real = new NodeHttpHandler();
+    const handler = {
+      handle: (request: Parameters<typeof real.handle>[0], options: Parameters<typeof real.handle>[1]) => {
+        hosts.push(request.hostname);
+        return real.handle(
+          Object.assign(request, { protocol: 'http:', hostname: '127.0.0.1', port }),
+          options,
+        );
+      },
+    };
+    const port = Number(new URL(rig.aws.url).port);
+    rig.setEnv({ AWS_ENDPOINT_URL_STS: 'http://sts.example/sts' });
+    await rig.source('work', { requestHandler: handler }).current(patient());
+    expect(rig.aws.of('sts')[0]).toMatchObject({ region: 'ap-south-1', accessKeyId: 'SSO-1' });
+    expect(hosts).toEqual(['127.0.0.1', 'sts.example']);
+  });
+
+  test('on top of a credential_process, two roles up, runs our process and then each role', async () => {
+    const rig = await makeRig();
+    const command = await rig.home.script(
+      'helper.mjs',
+      'console.log(JSON.stringify({ Version: 1, AccessKeyId: "AKIDPROC", SecretAccessKey: "s" }))',
+    );
+    await rig.home.config(
+      `[profile work]\n${ROLE}source_profile = middle\n` +
+        `[profile middle]\n${ROLE.replace('the-role', 'middle')}source_profile = base\nrole_session_name = chosen\n` +
+        `[profile base]\ncredential_process = ${command}\n`,
+    );
+    expect(await rig.source('work').current(patient())).toMatchObject({ accessKeyId: 'STS-2' });
+    const [first, second] = rig.aws.of('sts');
+    expect(first).toMatchObject({ accessKeyId: 'AKIDPROC' });
+    expect(first?.form.get('RoleSessionName')).toBe('chosen');
+    expect(second).toMatchObject({ accessKeyId: 'STS-1' });
+    expect(second?.form.get('RoleSessionName')).toMatch(/^mcp-sigv4-proxy-/);
+  });
+
+  test.each([
+    ['Environment', 'AKIDENV'],
+    ['EcsContainer', 'CONTAINER-1'],
+    ['Ec2InstanceMetadata', 'IMDS-1'],
+  ])('takes credential_source %s', async (credentialSource, key) => {
+    const rig = await makeRig();
+    await rig.home.config(`[profile work]\n${ROLE}credential_source = ${credentialSource}\n`);
+    rig.setEnv({
+      ...rig.aws.imdsEnv,
+      ...rig.aws.containerEnv,
+      AWS_ACCESS_KEY_ID: 'AKIDENV',
+      AWS_SECRET_ACCESS_KEY: 'env-secret',
+    });
+    await rig.source('work').current(patient());
+    expect(rig.aws.of('sts')[0]?.accessKeyId).toBe(key);
+  });
+
+  test('that STS refuses is told in the words of STS', async () => {
+    const rig = await makeRig();
+    await rig.home.config(`[profile work]\n${ROLE}source_profile = base\n[profile base]\n${KEYS}`);
+    rig.aws.fail('sts', {
+      status: 403,
+      body: '<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>User: me is not authorized to perform: sts:AssumeRole</Message></Error></ErrorResponse>',
+    });
+    const failure = await failureOf(rig.source('work').current(patient()));
+    expect(failure.text).toContain("profile 'work': User: me is not authorized to perform: sts:AssumeRole");
+    expect(failure.details).toEqual({ kind: 'failed', profile: 'work' });
+  });
+
+  test('that asks for MFA is refused before anything is called', async () => {
+    const rig = await makeRig();
+    await rig.home.config(
+      `[profile work]\n${ROLE}source_profile = base\nmfa_serial = arn:aws:iam::123456789012:mfa/me\n[profile base]\n${SSO_PROFILE}`,
+    );
+    expect((await failureOf(rig.source('work').current(patient()))).text).toBe(
+      "no AWS credentials for profile 'work': profile 'work' has mfa_serial, and the proxy cannot ask for a code because its stdin " +
+        "carries the protocol. Run 'aws sts get-session-token' with the code and put the result into a profile of its own, or use " +
+        'a credential_process that caches an MFA session',
+    );
+    expect(rig.aws.requests).toHaveLength(0);
+  });
+});
+
+describe('bad profiles', () => {
+  test('an unknown profile is named together with those there are', async () => {
+    const rig = await makeRig();
+    await rig.home.config('[profile b]\nregion = eu-west-1\n[sso-session corp]\nsso_region = eu-west-1\n');
+    await rig.home.credentials(`[a]\n${KEYS}`);
+    expect(await failureOf(rig.source('x').current(patient()))).toEqual({
+      reason: 'no-credentials',
+      text: `no AWS credentials for profile 'x': profile 'x' is not in ${rig.home.home}/.aws/config; known profiles: a, b`,
+      details: { kind: 'failed', profile: 'x' },
+    });
+  });
+
+  test('a source_profile that does not exist is named with the profile that names it', async () => {
+    const rig = await makeRig();
+    await rig.home.config(`[profile work]\n${ROLE}source_profile = gone\n`);
+    expect((await failureOf(rig.source('work').current(patient()))).text).toBe(
+      `no AWS credentials for profile 'work': profile 'gone' (the source_profile of 'work') is not in ` +
+        `${rig.home.home}/.aws/config; known profiles: work`,
+    );
+  });
+
+  test('a circle of source profiles is told as one', async () => {
+    const rig = await makeRig();
+    await rig.home.config(`[profile a]\n${ROLE}source_profile = b\n[profile b]\n${ROLE}source_profile = a\n`);
+    expect((await failureOf(rig.source('a').current(patient()))).text).toBe(
+      "no AWS credentials for profile 'a': source_profile goes round in a circle (b -> a). " +
+        'Edit the profiles so that one holds credentials',
+    );
+  });
+
+  test('a broken config file is named with its line, and nothing of what stands there', async () => {
+    const rig = await makeRig();
+    await rig.home.config('[profile a]\nregion = eu-west-1\n[profile work\naws_secret_access_key = hush\n');
+    const { text } = await failureOf(rig.source('work').current(patient()));
+    expect(text).toBe(
+      `no AWS credentials for profile 'work': profile 'work' is not in ${rig.home.home}/.aws/config; known profiles: a; ` +
+        `${rig.home.home}/.aws/config is broken in line 3`,
+    );
+  });
+
+  test('a config file that is a folder is told, not passed over', async () => {
+    const rig = await makeRig();
+    await rig.home.write('.aws/config/inside', '');
+    expect((await failureOf(rig.source('work').current(patient()))).text).toBe(
+      `no AWS credentials for profile 'work': profile 'work' is not in ${rig.home.home}/.aws/config; it has no profiles; ` +
+        `${rig.home.home}/.aws/config cannot be read (EISDIR)`,
+    );
+  });
+
+  test('a profile with half of a key pair is a failure that says so', async () => {
+    const rig = await makeRig();
+    await rig.home.credentials('[work]\naws_access_key_id = AKIDFILE\n');
+    const failure = await failureOf(rig.source('work').current(patient()));
+    expect(failure.text).toBe(
+      "no AWS credentials for profile 'work': Could not resolve credentials using profile: [work] in configuration/credentials " +
+        "file(s). Check the settings of the profile, or run 'aws configure --profile work'",
+    );
+    expect(failure.details).toEqual({ kind: 'failed', profile: 'work' });
+  });
+});
+
+function loginToken(expiresAt: string): Record<string, unknown> {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  return {
+    accessToken: {
+      accessKeyId: 'AKIDLOGIN',
+      secretAccessKey: 'login-secret',
+      sessionToken: 'login-token',
+      accountId: '123456789012',
+      expiresAt,
+    },
+    clientId: 'arn:aws:signin:::devtools/same-device',
+    refreshToken: 'the-refresh-token',
+    dpopKey: privateKey.export({ type: 'sec1', format: 'pem' }),
+  };
+}

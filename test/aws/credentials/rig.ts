@@ -1,0 +1,75 @@
+import { type CredentialSource, createCredentialSource } from '../../../src/aws/credentials/source.ts';
+import { Events, type ProxyEvent } from '../../../src/core/events.ts';
+import { type AwsStandIns, startAwsStandIns } from '../../support/aws-stand-ins.ts';
+import { afterThisTest } from '../../support/cleanup.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
+import { makeTempHome, type TempHome, useEnv } from '../../support/temp-home.ts';
+
+/** A home, the services, a clock and what was reported; `source` makes the thing under test. */
+export interface Rig {
+  readonly home: TempHome;
+  readonly aws: AwsStandIns;
+  readonly clock: FakeClock;
+  readonly reported: ProxyEvent[];
+  /** More environment for the sources made after this. */
+  setEnv(more: NodeJS.ProcessEnv): void;
+  source(profile?: string, options?: { fallbackRegion?: string; requestHandler?: unknown }): CredentialSource;
+  /** The next event of the type, reported after this call. */
+  next<T extends ProxyEvent['type']>(type: T): Promise<Extract<ProxyEvent, { type: T }>>;
+}
+
+export async function makeRig(): Promise<Rig> {
+  const clock = new FakeClock({ now: Date.now() });
+  const home = await makeTempHome();
+  const aws = await startAwsStandIns({ now: () => clock.now() });
+  const events = new Events();
+  const reported: ProxyEvent[] = [];
+  const waiting = new Set<(event: ProxyEvent) => void>();
+  events.subscribe((event) => {
+    reported.push(event);
+    for (const look of waiting) look(event);
+  });
+  let env: NodeJS.ProcessEnv = { ...home.env, ...aws.env };
+  useEnv(env);
+  return {
+    home,
+    aws,
+    clock,
+    reported,
+    setEnv(more) {
+      env = { ...env, ...more };
+      useEnv(env);
+    },
+    source(profile, { fallbackRegion, requestHandler } = {}) {
+      const source = createCredentialSource({ profile, fallbackRegion, env, clock, events, requestHandler });
+      afterThisTest(() => source.close());
+      return source;
+    },
+    next: <T extends ProxyEvent['type']>(type: T) =>
+      new Promise<Extract<ProxyEvent, { type: T }>>((resolve) => {
+        const isIt = (event: ProxyEvent): event is Extract<ProxyEvent, { type: T }> => event.type === type;
+        const look = (event: ProxyEvent): void => {
+          if (!isIt(event)) return;
+          waiting.delete(look);
+          resolve(event);
+        };
+        waiting.add(look);
+      }),
+  };
+}
+
+/** A signal that never aborts. */
+export const patient = (): AbortSignal => new AbortController().signal;
+
+/** What went wrong, as the exact parts a caller sees. */
+export async function failureOf(
+  work: Promise<unknown>,
+): Promise<{ text: string; reason: unknown; details: unknown }> {
+  try {
+    await work;
+  } catch (error) {
+    const { message, reason, details } = error as { message: string; reason?: unknown; details?: unknown };
+    return { text: message, reason, details };
+  }
+  throw new Error('it did not fail');
+}
