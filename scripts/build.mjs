@@ -11,6 +11,8 @@ await build({
   splitting: true,
   format: 'esm',
   platform: 'node',
+  // ES modules where a package has them: CommonJS cannot be shaken, and loses its named exports in a dynamic import.
+  mainFields: ['module', 'main'],
   target: 'node20.18',
   minifySyntax: true,
   minifyWhitespace: true,

@@ -7,7 +7,13 @@ export type ProxyEvent =
   | { type: 'client.response-unexpected'; id: string }
   | { type: 'client.cancel-unknown'; id: string }
   | { type: 'client.gone'; how: string }
-  | { type: 'message.received'; kind: string; method: string | undefined; id: string | undefined; text: string }
+  | {
+      type: 'message.received';
+      kind: string;
+      method: string | undefined;
+      id: string | undefined;
+      text: string;
+    }
   | { type: 'message.sent'; kind: string; method: string | undefined; id: string | undefined; text: string }
   | { type: 'call.failed'; method: string; id: string; reason: string; message: string }
   | { type: 'call.cancelled'; method: string; id: string; by: 'client' | 'deadline' | 'shutdown' }
@@ -34,20 +40,19 @@ export type ProxyEvent =
 
 export type Observer = (event: ProxyEvent) => void;
 
-/** A fan-out of events to observers. Emitting with no observer costs one length check. */
+/** A fan-out of events to observers. */
 export class Events {
   readonly #observers: Observer[] = [];
+  #detailed = false;
 
-  get observed(): boolean {
-    return this.#observers.length > 0;
+  /** True where somebody reads the events that come with every message: without, building them is waste. */
+  get detailed(): boolean {
+    return this.#detailed;
   }
 
-  subscribe(observer: Observer): () => void {
+  subscribe(observer: Observer, { detailed = true }: { detailed?: boolean } = {}): void {
     this.#observers.push(observer);
-    return () => {
-      const at = this.#observers.indexOf(observer);
-      if (at >= 0) this.#observers.splice(at, 1);
-    };
+    this.#detailed ||= detailed;
   }
 
   emit(event: ProxyEvent): void {

@@ -39,6 +39,8 @@ export interface NumberOption<T extends number | undefined = number | undefined>
   readonly max?: number;
   /** True where `min` itself is not allowed. */
   readonly above?: boolean;
+  /** For what bounds cannot say. Returns what is wrong with the value ("must be ..."), or undefined. */
+  readonly check?: (value: number) => string | undefined;
 }
 
 export interface SwitchOption extends Declared<boolean> {
@@ -139,7 +141,8 @@ export function readOption(option: Option, raw: readonly string[], from: 'flag' 
         (!option.integer || Number.isSafeInteger(value)) &&
         (option.above ? value > option.min : value >= option.min) &&
         (option.max === undefined || value <= option.max);
-      return fits ? { value } : { problem: `must be ${boundsOf(option)}` };
+      const problem = fits ? option.check?.(value) : `must be ${boundsOf(option)}`;
+      return problem === undefined ? { value } : { problem };
     }
     case 'text': {
       if (option.choices && !option.choices.includes(last)) return { problem: `must be ${boundsOf(option)}` };

@@ -19,14 +19,22 @@ export type Failure =
       readonly source: SourceKind;
       /** The profile to log in with: the end of a chain of roles, not its start. */
       readonly profile: string | undefined;
+      /** True where roles are assumed on top of the source. */
+      readonly assumes?: boolean;
       readonly cause: string;
-    };
+    }
+  | { readonly what: 'unexpected'; readonly cause: string };
 
 /** Enough to recognise a typing mistake, short enough for an error line. */
 const SHOWN_PROFILES = 20;
 
 const SSO_SIGNED_OUT =
   /expired|invalid|was not found|could not be found or is|unauthorized|session token|Cannot refresh/i;
+
+const NETWORK =
+  /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|certificate|socket hang up|requestTimeout/i;
+const NETWORK_ADVICE =
+  ' Check that STS, SSO and sign-in can be reached from here: network, HTTPS_PROXY, NO_PROXY, CA bundle';
 
 /** How the profile is called in texts and events. */
 export const profileLabel = (profile: string | undefined): string => profile ?? 'default chain';
@@ -64,16 +72,22 @@ function tell(profile: string | undefined, failure: Failure): string {
     case 'cycle':
       return `source_profile goes round in a circle (${failure.profiles.join(' -> ')}). Edit the profiles so that one holds credentials`;
     case 'source-failed':
-      return `${withoutEnd(failure.cause)}.${remedy(failure.source, failure.profile, failure.cause)}`;
+      return `${withoutEnd(failure.cause)}.${remedy(failure)}`;
+    case 'unexpected':
+      return `${withoutEnd(failure.cause)}.${NETWORK_ADVICE}`;
   }
 }
 
-function remedy(source: SourceKind, profile: string | undefined, cause: string): string {
+function remedy({ source, profile, assumes, cause }: Extract<Failure, { what: 'source-failed' }>): string {
+  if (NETWORK.test(cause)) return NETWORK_ADVICE;
+  if (assumes && /AssumeRole/.test(cause)) return ' Check role_arn, and the trust policy of the role';
   const flag = profile === undefined || profile === 'default' ? '' : ` --profile ${quoted(profile)}`;
   switch (source) {
     case 'sso':
       if (cause.includes('sso-session')) return ` Run 'aws configure sso${flag}' to set it up`;
-      return SSO_SIGNED_OUT.test(cause) ? ` Run 'aws sso login${flag}' and try again` : '';
+      return SSO_SIGNED_OUT.test(cause)
+        ? ` Run 'aws sso login${flag}' and try again`
+        : ' Check sso_account_id and sso_role_name of the profile';
     case 'login':
       return ` Run 'aws login${flag}' and try again`;
     case 'process':

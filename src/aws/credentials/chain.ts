@@ -75,7 +75,7 @@ export async function resolveChain(deps: ChainDeps): Promise<Resolved> {
   if (env.AWS_WEB_IDENTITY_TOKEN_FILE && env.AWS_ROLE_ARN) {
     const tokenPrints = await printsOf([env.AWS_WEB_IDENTITY_TOKEN_FILE]);
     const { fromTokenFile } = await import('@aws-sdk/credential-provider-web-identity');
-    const { roleAssumerWithWebIdentity } = await roleAssumers(sdk);
+    const { roleAssumerWithWebIdentity } = roleAssumers(sdk);
     const set = await attempt(
       'web-identity',
       profile,
@@ -133,7 +133,7 @@ async function processThenRoles(
   const command = files.profiles[plan.base.profile]?.credential_process ?? '';
   let set = await runCredentialProcess(command, deps);
   if (plan.roles.length === 0) return set;
-  const { roleAssumer } = await roleAssumers(sdk);
+  const { roleAssumer } = roleAssumers(sdk);
   for (const name of plan.roles.toReversed()) {
     const role = files.profiles[name] ?? {};
     const { external_id, role_session_name, duration_seconds } = role;

@@ -49,8 +49,9 @@ export async function readSharedFiles(env: NodeJS.ProcessEnv): Promise<SharedFil
     configFilepath: paths.config,
     ignoreCache: true,
   });
-  const profiles: Record<string, ProfileData> = {};
-  const ssoSessions: Record<string, ProfileData> = {};
+  // Without a prototype: a profile may be called "constructor", and one that is not there must not be found all the same.
+  const profiles: Record<string, ProfileData> = Object.create(null);
+  const ssoSessions: Record<string, ProfileData> = Object.create(null);
   for (const [name, data] of Object.entries(sections)) {
     if (name.startsWith(SSO_SESSION)) ssoSessions[name.slice(SSO_SESSION.length)] = data;
     else if (!NOT_A_PROFILE.test(name)) profiles[name] = data;

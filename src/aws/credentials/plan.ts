@@ -25,7 +25,10 @@ export type PlanProblem =
   | { readonly problem: 'cycle'; readonly profiles: readonly string[] }
   | { readonly problem: 'mfa'; readonly profile: string };
 
+const SSO_KEYS = ['sso_session', 'sso_start_url', 'sso_account_id', 'sso_role_name'];
+
 const CREDENTIAL_KEYS = [
+  ...SSO_KEYS,
   'aws_access_key_id',
   'aws_secret_access_key',
   'role_arn',
@@ -33,10 +36,6 @@ const CREDENTIAL_KEYS = [
   'credential_source',
   'web_identity_token_file',
   'credential_process',
-  'sso_session',
-  'sso_start_url',
-  'sso_account_id',
-  'sso_role_name',
   'login_session',
 ];
 
@@ -93,8 +92,7 @@ function kindOf(data: ProfileData, isStatic: boolean): SourceKind {
   if (isStatic) return 'static';
   if (data.web_identity_token_file !== undefined && data.role_arn !== undefined) return 'web-identity';
   if (data.credential_process !== undefined) return 'process';
-  if (Object.keys(data).some((key) => key.startsWith('sso_') && key !== 'sso_registration_scopes'))
-    return 'sso';
+  if (SSO_KEYS.some((key) => data[key] !== undefined)) return 'sso';
   if (data.login_session !== undefined) return 'login';
   return 'unclear';
 }

@@ -2,6 +2,11 @@ import type { Profiles } from './plan.ts';
 import { roleSessionName } from './role-session-name.ts';
 import { type Credentials, snapshot } from './set.ts';
 
+type Sts = typeof import('@aws-sdk/nested-clients/sts');
+type StsOptions = NonNullable<Parameters<Sts['getDefaultRoleAssumer']>[0]>;
+type RoleAssumer = ReturnType<Sts['getDefaultRoleAssumer']>;
+type RoleAssumerWithWebIdentity = ReturnType<Sts['getDefaultRoleAssumerWithWebIdentity']>;
+
 /** What every provider of the SDK is given alike. */
 export interface SdkDeps {
   readonly profile: string | undefined;
@@ -57,41 +62,40 @@ export async function resolveWithSdk(
   limits: { timeout: number },
 ): Promise<Credentials> {
   const { fromIni } = await import('@aws-sdk/credential-provider-ini');
+  silenceVersionWarning();
   const region = stsRegion(deps);
   const init = {
     profile,
     ignoreCache: true,
     logger: silentLogger,
     clientConfig: clientConfig(deps),
-    ...(await roleAssumers(deps)),
+    ...roleAssumers(deps),
     // Read by the container and instance providers that a profile's credential_source names.
     ...limits,
   };
   return snapshot(await fromIni(init)({ callerClientConfig: { region: async () => region } }));
 }
 
-/** STS behind the two calls that the SDK's providers make, with our region, transport and session name. */
-export async function roleAssumers(deps: SdkDeps) {
-  silenceVersionWarning();
-  const { getDefaultRoleAssumer, getDefaultRoleAssumerWithWebIdentity } = await import(
-    '@aws-sdk/nested-clients/sts'
-  );
-  const config = { ...clientConfig(deps), region: stsRegion(deps), credentialProviderLogger: silentLogger };
-  const options = config as NonNullable<Parameters<typeof getDefaultRoleAssumer>[0]>;
-  const assume = getDefaultRoleAssumer(options);
-  const assumeWithWebIdentity = getDefaultRoleAssumerWithWebIdentity(options);
+/** STS behind the two calls that the SDK's providers make, with our region, transport and session name. Loaded when called. */
+export function roleAssumers(deps: SdkDeps) {
+  const options = { ...clientConfig(deps), region: stsRegion(deps), credentialProviderLogger: silentLogger };
   // The SDK makes a name up from the current millisecond where the profile has none; a name that somebody chose is kept.
   const chosen = new Set(Object.values(deps.profiles).flatMap((data) => data.role_session_name ?? []));
   const named = <P extends { RoleSessionName?: string | undefined }>(params: P): P =>
     chosen.has(params.RoleSessionName ?? '')
       ? params
       : { ...params, RoleSessionName: roleSessionName(deps.env) };
-  const assumers: {
-    roleAssumer: typeof assume;
-    roleAssumerWithWebIdentity: typeof assumeWithWebIdentity;
-  } = {
-    roleAssumer: (source, params) => assume(source, named(params)),
-    roleAssumerWithWebIdentity: (params) => assumeWithWebIdentity(named(params)),
+  const assumers: { roleAssumer: RoleAssumer; roleAssumerWithWebIdentity: RoleAssumerWithWebIdentity } = {
+    async roleAssumer(source, params) {
+      const sts = await import('@aws-sdk/nested-clients/sts');
+      silenceVersionWarning();
+      return sts.getDefaultRoleAssumer(options as StsOptions)(source, named(params));
+    },
+    async roleAssumerWithWebIdentity(params) {
+      const sts = await import('@aws-sdk/nested-clients/sts');
+      silenceVersionWarning();
+      return sts.getDefaultRoleAssumerWithWebIdentity(options as StsOptions)(named(params));
+    },
   };
   return assumers;
 }

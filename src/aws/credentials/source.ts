@@ -228,12 +228,7 @@ class Source implements CredentialSource {
     const failure: Failure =
       error instanceof ChainFailure
         ? error.failure
-        : {
-            what: 'source-failed',
-            source: 'unclear',
-            profile: this.#profile,
-            cause: causeWithoutSecrets(causeText(error)),
-          };
+        : { what: 'unexpected', cause: causeWithoutSecrets(causeText(error)) };
     return new ProxyError('no-credentials', adviceFor(this.#profile, failure), {
       sent: 'no',
       details: { kind: failure.what === 'none' ? 'none' : 'failed', profile: this.#label },

@@ -1,0 +1,164 @@
+import { scopeOfHost } from './endpoint.ts';
+import type { SigningScope } from './sigv4.ts';
+
+/** Why a server answered 401 or 403, told apart because each has another remedy. */
+export type RefusalKind =
+  | 'expired'
+  | 'invalid-token'
+  | 'clock'
+  | 'signature'
+  | 'denied'
+  | 'unsigned'
+  | 'foreign-page'
+  | 'other';
+
+export interface Refusal {
+  readonly kind: RefusalKind;
+  /** The server's own words, shortened. */
+  readonly said: string;
+  /** What a scope complaint says should stand in the signature. */
+  readonly expected?: Partial<SigningScope>;
+}
+
+export interface RefusedAnswer {
+  readonly status: number;
+  readonly errorType: string;
+  readonly contentType: string;
+  readonly body: string;
+}
+
+/** First match wins: "Signature expired" is about the clock, "token expired" about the credentials. */
+const SIGNS: readonly (readonly [pattern: RegExp, kind: RefusalKind])[] = [
+  [
+    /RequestTimeTooSkewed|RequestExpired|Signature expired|Signature not yet current|request time.{0,40}too large|Date in Credential scope/i,
+    'clock',
+  ],
+  [/ExpiredToken|token.{0,60}(has )?expired|expired.{0,20}token|credentials?.{0,20}expired/i, 'expired'],
+  [
+    /UnrecognizedClient|InvalidClientTokenId|security token.{0,40}invalid|InvalidAccessKeyId|invalid.{0,20}security token/i,
+    'invalid-token',
+  ],
+  [
+    /SignatureDoesNotMatch|InvalidSignature|IncompleteSignature|signature we calculated|should be scoped to|InvalidCredentialScope/i,
+    'signature',
+  ],
+  [/MissingAuthenticationToken|Missing Authentication Token|AuthorizationHeaderMalformed/i, 'unsigned'],
+  [/AccessDenied|not authorized|explicit deny|Forbidden/i, 'denied'],
+];
+
+const SAID_LIMIT = 400;
+
+/** Judges a 401 or 403 by what stands in it. Pure. */
+export function judgeRefusal(answer: RefusedAnswer): Refusal {
+  const said = wordsOf(answer);
+  const evidence = `${answer.errorType} ${answer.body.slice(0, 8192)}`;
+  const html = /text\/html/i.test(answer.contentType) || /^\s*<(!doctype html|html)/i.test(answer.body);
+  if (html) return { kind: 'foreign-page', said };
+  const kind = SIGNS.find(([pattern]) => pattern.test(evidence))?.[1] ?? 'other';
+  if (kind !== 'signature') return { kind, said };
+  const expected = expectedScope(answer.body);
+  return expected ? { kind, said, expected } : { kind, said };
+}
+
+function expectedScope(body: string): Partial<SigningScope> | undefined {
+  const text = body.replaceAll('\\"', '"').replaceAll('&apos;', "'").replaceAll('&#39;', "'");
+  const service = /correct service:?\s*['"]?([\w.-]+?)['"]?(?:[\s.,"'<]|$)/i.exec(text)?.[1];
+  const region =
+    /(?:expecting|expected|correct region:?)\s*['"]?([a-z]{2,5}(?:-[a-z]+)+-\d+)/i.exec(text)?.[1] ??
+    /scoped to (?:the )?['"]?([a-z]{2,5}(?:-[a-z]+)+-\d+)/i.exec(text)?.[1];
+  if (!service && !region) return undefined;
+  return { ...(service ? { service } : {}), ...(region ? { region } : {}) };
+}
+
+/** The readable part of an error body: the message of JSON or XML, the title of a page, else its first characters. */
+export function wordsOf(answer: Pick<RefusedAnswer, 'body' | 'errorType'>): string {
+  const body = answer.body.slice(0, 8192);
+  const words =
+    jsonWords(body) ??
+    /<Message>([^<]*)<\/Message>/i.exec(body)?.[1] ??
+    /<title[^>]*>([^<]*)<\/title>/i.exec(body)?.[1] ??
+    body;
+  const flat = words
+    .replace(/<[^>]*>/g, ' ')
+    .replace(/\s+/g, ' ')
+    .trim();
+  const type = answer.errorType.split(':', 1)[0] ?? '';
+  const full = type && !flat.includes(type) ? `${type}: ${flat}` : flat;
+  return full.length > SAID_LIMIT ? `${full.slice(0, SAID_LIMIT)}...` : full;
+}
+
+function jsonWords(body: string): string | undefined {
+  let json: unknown;
+  try {
+    json = JSON.parse(body);
+  } catch {
+    return undefined;
+  }
+  if (typeof json !== 'object' || json === null) return undefined;
+  const fields = json as Record<string, unknown>;
+  const nested = fields.error;
+  const candidates = [
+    fields.message,
+    fields.Message,
+    typeof nested === 'object' && nested !== null ? (nested as Record<string, unknown>).message : nested,
+    fields.errorMessage,
+  ];
+  return candidates.find((value): value is string => typeof value === 'string');
+}
+
+export interface RefusalContext {
+  readonly status: number;
+  readonly host: string;
+  readonly profile: string;
+  readonly scope: SigningScope;
+  /** False where the request went out without a signature. */
+  readonly signed: boolean;
+  /** How far this machine's clock is behind the server's, where the server's Date told. */
+  readonly skewMs?: number;
+}
+
+const named = (profile: string): string =>
+  profile === '' ? 'the default credentials' : `profile '${profile}'`;
+const loginOf = (profile: string): string =>
+  profile === ''
+    ? 'aws sso login (or aws login)'
+    : `aws sso login --profile ${profile} (or aws login --profile ${profile})`;
+
+/** The sentence that a person reads: what happened, and what to do about it. */
+export function explainRefusal(refusal: Refusal, context: RefusalContext): string {
+  const { status, host, profile, scope } = context;
+  const said = refusal.said ? ` The server said: ${refusal.said}` : '';
+  switch (refusal.kind) {
+    case 'expired':
+      return `The AWS credentials of ${named(profile)} have expired (HTTP ${status}). Run ${loginOf(profile)}; the next call uses the new ones, no restart is needed.${said}`;
+    case 'invalid-token':
+      return `AWS does not know the access key or session token of ${named(profile)} (HTTP ${status}). Check them with: aws sts get-caller-identity${profile === '' ? '' : ` --profile ${profile}`}.${said}`;
+    case 'clock':
+      return `The server refused the signature's time (HTTP ${status}): this machine's clock is off${context.skewMs === undefined ? '' : ` by ${Math.round(Math.abs(context.skewMs) / 1000)} s`}. Correct the clock.${said}`;
+    case 'signature':
+      return `The server refused the signature (HTTP ${status}). It was made for service '${scope.service}' in region '${scope.region}'${expectedText(refusal, context)}.${said}`;
+    case 'denied':
+      return `AWS denied access to ${named(profile)} (HTTP ${status}): the credentials are good, but their IAM policies do not allow this.${said}`;
+    case 'unsigned':
+      return context.signed
+        ? `The server found no signature that it knows (HTTP ${status}): check the path of the endpoint URL, since API Gateway answers so for unknown paths.${said}`
+        : `The server wants signed requests (HTTP ${status}), and this one was sent unsigned because there were no AWS credentials and --skip-auth was given. Set AWS_PROFILE or pass --profile.${said}`;
+    case 'foreign-page':
+      return `HTTP ${status} with an HTML page: it comes from a firewall (WAF) or a corporate proxy in front of ${host}, not from the MCP server. Ask whoever runs it to let this traffic through, or set --user-agent if it judges by that.${said}`;
+    case 'other':
+      return `The server at ${host} refused the request (HTTP ${status}).${said}`;
+  }
+}
+
+function expectedText(refusal: Refusal, { scope, host }: RefusalContext): string {
+  const told = scopeOfHost(host);
+  const service = refusal.expected?.service ?? told.service;
+  const region = refusal.expected?.region ?? told.region;
+  const source = refusal.expected ? 'the server expects' : 'its host name suggests';
+  const parts = [
+    ...(service && service !== scope.service ? [`service '${service}' (--service ${service})`] : []),
+    ...(region && region !== scope.region ? [`region '${region}' (--region ${region})`] : []),
+  ];
+  if (parts.length > 0) return `; ${source} ${parts.join(' and ')}`;
+  return '; if both are right, check the secret access key';
+}

@@ -1,0 +1,67 @@
+import type { Message, Response } from './message.ts';
+
+/** The upstream session that a server's own request came from, so that the answer finds its way back. Opaque to layers. */
+export interface Origin {
+  readonly profile: string;
+}
+
+/**
+ * Takes one message that comes down before, or beside, the final reply. Resolves when the client has taken it; whoever
+ * reads the socket awaits that, so that a slow client slows the socket instead of filling memory.
+ */
+export type Emit = (message: Message, origin: Origin) => Promise<void>;
+
+/** The time a call has left. A layer whose waiting must not count holds it; every hold is released once. */
+export interface Deadline {
+  /** Stops the clock until the returned function is called. */
+  hold(): () => void;
+}
+
+/** The connection that a call came from: one stdio client, or one of many HTTP clients. */
+export interface Client {
+  readonly id: string;
+}
+
+/** Stands for one batch line (revision 2025-03-26): its members, sent down together, are posted together. */
+export type Batch = Readonly<Record<never, never>>;
+
+export interface Call {
+  readonly message: Message;
+  readonly client: Client;
+  /** The AWS profile that signs this call; "" is the default chain. */
+  readonly profile: string;
+  /**
+   * Aborts when nobody waits for the reply any more. One controller per call, aborted from a set: deriving signals from
+   * a long-lived parent leaks on Node 20.
+   */
+  readonly signal: AbortSignal;
+  /**
+   * That of the initialize call lives as long as its session and carries the standalone stream, so that a layer sees
+   * all downward traffic by wrapping it.
+   */
+  readonly emit: Emit;
+  readonly deadline: Deadline;
+  /** For a response of the client: where the request that it answers came from. */
+  readonly origin?: Origin;
+  readonly batch?: Batch;
+}
+
+export interface HttpFacts {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+}
+
+/** What a handler's promise brings: the answer to a request, or word that what follows a notification may go. */
+export type Reply =
+  | { readonly kind: 'answer'; readonly message: Response; readonly http?: HttpFacts }
+  | { readonly kind: 'accepted'; readonly http?: HttpFacts };
+
+/** Every unit of the proxy has this one shape. Failures throw a `ProxyError`. */
+export type Handler = (call: Call) => Promise<Reply>;
+
+/** First listed is outermost. */
+export type Layer = (next: Handler) => Handler;
+
+export function stack(layers: readonly Layer[], bottom: Handler): Handler {
+  return layers.reduceRight((next, layer) => layer(next), bottom);
+}

@@ -1,0 +1,254 @@
+import { ProxyError } from './errors.ts';
+import { elementsOf, insertMember, memberAt, membersOf, removeMember, spliceText } from './json-spans.ts';
+
+/** Only an absent id means "no id": 0, "" and negative numbers are ids, and "1" is not 1. */
+export type Id = string | number;
+export type JsonObject = { readonly [key: string]: unknown };
+
+interface Base {
+  /** The original JSON text. What is relayed is this, never a re-serialization, which would corrupt legal JSON. */
+  readonly text: string;
+  /** What JSON.parse makes of the text: for deciding, never for sending. */
+  readonly json: JsonObject;
+}
+
+export interface Request extends Base {
+  readonly kind: 'request';
+  readonly id: Id;
+  readonly method: string;
+}
+
+export interface Notification extends Base {
+  readonly kind: 'notification';
+  readonly method: string;
+}
+
+export interface Response extends Base {
+  readonly kind: 'response';
+  /** Absent, or null, in an error answer to something unreadable. */
+  readonly id: Id | undefined;
+  readonly outcome: 'result' | 'error';
+}
+
+export type Message = Request | Notification | Response;
+
+export const isId = (value: unknown): value is Id => typeof value === 'string' || typeof value === 'number';
+
+/** A map key that keeps "1" and 1 apart. */
+export const idKey = (id: Id): string => `${typeof id}:${id}`;
+
+export const isObject = (value: unknown): value is JsonObject =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+export const paramsOf = (message: Message): JsonObject =>
+  isObject(message.json.params) ? message.json.params : {};
+
+const has = (json: JsonObject, key: string): boolean => Object.hasOwn(json, key);
+
+/** Sorts parsed JSON into one of the three kinds, or says in a phrase why it is none. */
+export function classify(text: string, json: unknown): Message | string {
+  if (!isObject(json)) return 'a JSON-RPC message is an object';
+  const id = json.id;
+  if (has(json, 'method')) {
+    const method = json.method;
+    if (typeof method !== 'string') return 'method must be a string';
+    if (!has(json, 'id')) return { kind: 'notification', text, json, method };
+    if (!isId(id)) return 'id must be a string or a number';
+    return { kind: 'request', text, json, id, method };
+  }
+  if (has(json, 'error') && json.error !== null) {
+    return { kind: 'response', text, json, id: isId(id) ? id : undefined, outcome: 'error' };
+  }
+  if (has(json, 'result')) {
+    return { kind: 'response', text, json, id: isId(id) ? id : undefined, outcome: 'result' };
+  }
+  return 'a JSON-RPC message has a method, a result or an error';
+}
+
+/**
+ * The keys that decide where a message goes and what is done with it. Parsers disagree about which of two equal keys
+ * counts, so a message that repeats one could be checked here as one thing and executed there as another.
+ */
+const DECIDING: readonly (readonly [path: readonly string[], keys: readonly string[]])[] = [
+  [[], ['jsonrpc', 'id', 'method', 'params', 'result', 'error']],
+  [['params'], ['name', 'arguments', '_meta', 'requestId', 'protocolVersion', 'uri']],
+  [['params', 'arguments'], ['aws_profile']],
+  [
+    ['params', '_meta'],
+    ['progressToken', 'io.modelcontextprotocol/protocolVersion'],
+  ],
+];
+
+function repeatedKey(text: string): string | undefined {
+  const top = membersOf(text);
+  for (const [path, keys] of DECIDING) {
+    const members =
+      path.length === 0 ? top : membersOf(text, memberAt(text, path)?.valueSpan.start ?? text.length);
+    for (const key of keys) {
+      if (members.filter((member) => member.key === key).length > 1) return [...path, key].join('.');
+    }
+  }
+  return undefined;
+}
+
+/** What a line from the client holds: one message, or the elements of a batch, each a message or what is wrong with it. */
+export type Line =
+  | { readonly kind: 'message'; readonly message: Message }
+  | { readonly kind: 'batch'; readonly elements: readonly (Message | InvalidMessage)[] }
+  | InvalidMessage;
+
+export interface InvalidMessage {
+  readonly kind: 'invalid';
+  /** Present where the message names an id that an answer can carry. */
+  readonly id: Id | undefined;
+  readonly error: ProxyError;
+}
+
+const invalid = (id: unknown, what: string): InvalidMessage => ({
+  kind: 'invalid',
+  id: isId(id) ? id : undefined,
+  error: new ProxyError('invalid-request', `Invalid request: ${what}.`, { sent: 'no' }),
+});
+
+function readElement(text: string, json: unknown): Message | InvalidMessage {
+  const message = classify(text, json);
+  const id = isObject(json) ? json.id : undefined;
+  if (typeof message === 'string') return invalid(id, message);
+  if (message.json.jsonrpc !== '2.0') return invalid(id, 'jsonrpc must be "2.0"');
+  const repeated = repeatedKey(text);
+  if (repeated === undefined) return message;
+  // Which of two ids an answer should carry is exactly what cannot be known.
+  return invalid(repeated === 'id' ? undefined : id, `the key ${repeated} stands there more than once`);
+}
+
+/** Reads one line of the client. Never throws. */
+export function readLine(text: string): Line {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    return { kind: 'invalid', id: undefined, error: parseError(error instanceof Error ? error.message : '') };
+  }
+  if (Array.isArray(json)) {
+    if (json.length === 0) return invalid(undefined, 'an empty batch');
+    const texts = elementsOf(text);
+    return { kind: 'batch', elements: json.map((element, at) => readElement(texts[at] ?? '', element)) };
+  }
+  const element = readElement(text, json);
+  return element.kind === 'invalid' ? element : { kind: 'message', message: element };
+}
+
+export const parseError = (why: string): ProxyError =>
+  new ProxyError('parse-error', `Parse error: the line is not JSON${why ? ` (${why})` : ''}.`, {
+    sent: 'no',
+  });
+
+/**
+ * Reads what came from the server: one message, or several where an array came (legal in revision 2025-03-26).
+ * @throws SyntaxError where the text is not JSON; what is JSON but no message is left out.
+ */
+export function readUpstream(text: string): Message[] {
+  const json: unknown = JSON.parse(text);
+  const texts = Array.isArray(json) ? elementsOf(text) : [text];
+  const values: readonly unknown[] = Array.isArray(json) ? json : [json];
+  return values.flatMap((value, at) => {
+    const message = classify(texts[at] ?? '', value);
+    return typeof message === 'string' ? [] : [mended(message)];
+  });
+}
+
+/**
+ * AWS sends `"result": null` beside `error`, and some servers leave `jsonrpc` out of error bodies. Clients validate the
+ * envelope strictly and would drop such a line, leaving the call to hang.
+ */
+function mended(message: Message): Message {
+  let text = message.text;
+  if (message.kind === 'response' && message.outcome === 'error' && has(message.json, 'result')) {
+    text = removeMember(text, 'result');
+  }
+  if (message.json.jsonrpc !== '2.0') {
+    const wrong = memberAt(text, ['jsonrpc']);
+    text = wrong ? spliceText(text, wrong.valueSpan, '"2.0"') : insertMember(text, 0, 'jsonrpc', '"2.0"');
+  }
+  return text === message.text ? message : reread(message, text);
+}
+
+function reread<M extends Message>(message: M, text: string): M {
+  return { ...message, text, json: JSON.parse(text) };
+}
+
+/** The text that the message's id has on the wire: 12345678901234567890 and 1.0 do not survive JSON.parse. */
+export function idText(request: Request): string {
+  const member = memberAt(request.text, ['id']);
+  return member
+    ? request.text.slice(member.valueSpan.start, member.valueSpan.end)
+    : JSON.stringify(request.id);
+}
+
+/** The same message under another id, given as JSON text. */
+export function withIdText<M extends Request | Response>(message: M, text: string): M {
+  const member = memberAt(message.text, ['id']);
+  const edited = member
+    ? spliceText(message.text, member.valueSpan, text)
+    : insertMember(message.text, 0, 'id', text);
+  return edited === message.text ? message : { ...reread(message, edited), id: JSON.parse(text) };
+}
+
+/** The same message with another value at a path that exists; unchanged where it does not. */
+export function withValueAt<M extends Message>(message: M, path: readonly string[], valueText: string): M {
+  const member = memberAt(message.text, path);
+  return member ? reread(message, spliceText(message.text, member.valueSpan, valueText)) : message;
+}
+
+/** Adds what is not there yet to `params._meta`, creating both where needed. Keys that the client sent win. */
+export function withMeta(request: Request, additions: Readonly<Record<string, string>>): Request {
+  const params = memberAt(request.text, ['params']);
+  if (!params) {
+    const value = JSON.stringify({ _meta: additions });
+    // After the last member, so that the line still starts the way its client writes it.
+    const last = membersOf(request.text).at(-1);
+    const at = last?.valueSpan.end ?? 1;
+    return reread(
+      request,
+      spliceText(request.text, { start: at, end: at }, `${last ? ',' : ''}"params":${value}`),
+    );
+  }
+  if (!isObject(request.json.params)) return request;
+  const meta = memberAt(request.text, ['params', '_meta']);
+  if (!meta) {
+    return reread(
+      request,
+      insertMember(request.text, params.valueSpan.start, '_meta', JSON.stringify(additions)),
+    );
+  }
+  const present = request.json.params._meta;
+  if (!isObject(present)) return withValueAt(request, ['params', '_meta'], JSON.stringify(additions));
+  let text = request.text;
+  for (const [key, value] of Object.entries(additions)) {
+    if (!has(present, key)) text = insertMember(text, meta.valueSpan.start, key, JSON.stringify(value));
+  }
+  return text === request.text ? request : reread(request, text);
+}
+
+/** One line: raw CR and LF can only stand between tokens in JSON, so a blank in their place changes nothing. */
+export const oneLine = (text: string): string => (/[\r\n]/.test(text) ? text.replace(/[\r\n]+/g, ' ') : text);
+
+/** Word to the server that nobody waits for this request any more, naming it as its client spelled it. */
+export function cancellationOf(request: Request, reason: string): Notification {
+  const text = `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":${idText(request)},"reason":${JSON.stringify(reason)}}}`;
+  return { kind: 'notification', text, json: JSON.parse(text), method: 'notifications/cancelled' };
+}
+
+/** The answer to a request that failed on this side, under the id as its client spelled it; without an id where there is none to name. */
+export function errorAnswer(error: JsonObject, idOf: Request | undefined): Response {
+  const id = idOf ? `"id":${idText(idOf)},` : '';
+  const text = `{"jsonrpc":"2.0",${id}"error":${JSON.stringify(error)}}`;
+  return { kind: 'response', text, json: JSON.parse(text), id: idOf?.id, outcome: 'error' };
+}
+
+/** The revision that a message claims for itself (2026-07-28 and later); absent in the session-based ones. */
+export function claimOf(message: Message): string | undefined {
+  const meta = paramsOf(message)._meta;
+  const claim = isObject(meta) ? meta['io.modelcontextprotocol/protocolVersion'] : undefined;
+  return typeof claim === 'string' ? claim : undefined;
+}

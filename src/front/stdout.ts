@@ -1,0 +1,65 @@
+import type { Writable } from 'node:stream';
+
+/** The only door to stdout. Whole lines, in order, one system call for what one turn of the loop brings. */
+export class StdoutWriter {
+  readonly #stream: Writable;
+  #corked = false;
+  #broken = false;
+  #drained: Promise<void> | undefined;
+
+  /** @param onBroken - called once, when nobody reads stdout any more. */
+  constructor(onBroken: (error: Error) => void, stream: Writable = process.stdout) {
+    this.#stream = stream;
+    const broken = (error: Error): void => {
+      if (this.#broken) return;
+      this.#broken = true;
+      onBroken(error);
+    };
+    // Without a listener, EPIPE would be an uncaught exception; writing the report of it, the next one.
+    stream.on('error', broken);
+    stream.on('close', () => broken(new Error('stdout was closed')));
+  }
+
+  /** Resolves when the reader has room for more. */
+  line(text: string): Promise<void> {
+    if (this.#broken) return Promise.resolve();
+    if (!this.#corked) {
+      this.#corked = true;
+      this.#stream.cork();
+      process.nextTick(() => {
+        this.#corked = false;
+        this.#stream.uncork();
+      });
+    }
+    const room = this.#stream.write(`${text}\n`);
+    if (room) return Promise.resolve();
+    this.#drained ??= new Promise<void>((resolve) => {
+      const go = (): void => {
+        this.#drained = undefined;
+        this.#stream.off('drain', go);
+        this.#stream.off('close', go);
+        this.#stream.off('error', go);
+        resolve();
+      };
+      this.#stream.on('drain', go);
+      this.#stream.on('close', go);
+      this.#stream.on('error', go);
+    });
+    return this.#drained;
+  }
+
+  /** Text for a person, as it is: for commands that speak to a terminal. */
+  text(text: string): void {
+    if (!this.#broken) this.#stream.write(text);
+  }
+
+  /** Resolves when everything written has left the process: exiting earlier would cut the last line. */
+  flush(): Promise<void> {
+    if (this.#broken) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#stream.once('error', () => resolve());
+      this.#stream.once('close', () => resolve());
+      this.#stream.write('', () => resolve());
+    });
+  }
+}

@@ -1,0 +1,54 @@
+import type { Layer } from '../core/call.ts';
+import { withMeta } from '../core/message.ts';
+import { list } from '../core/options.ts';
+
+export const metadataOptions = {
+  metadata: list({
+    group: 'Endpoint and signing',
+    placeholder: 'key=value',
+    separator: 'entries',
+    defaultText: 'AWS_REGION=<operating region>, where one is known',
+    check: (entry) => (/^[^=]+=/.test(entry) ? undefined : `must be key=value, not "${entry}"`),
+    help: "merged into params._meta of requests; the client's own keys win",
+  }),
+} as const;
+
+/** Splits entries at their first "="; a later entry of the same key wins. */
+export const metadataOf = (entries: readonly string[]): Record<string, string> =>
+  Object.fromEntries(
+    entries.map((entry) => {
+      const at = entry.indexOf('=');
+      return [entry.slice(0, at), entry.slice(at + 1)];
+    }),
+  );
+
+/**
+ * Methods whose params are known to take `_meta`. Where a request has params already, `_meta` is added whatever the method;
+ * params themselves are created for these only, because a method that takes none may be refused with some.
+ */
+const TAKES_PARAMS: ReadonlySet<string> = new Set([
+  'initialize',
+  'tools/list',
+  'tools/call',
+  'resources/list',
+  'resources/templates/list',
+  'resources/read',
+  'prompts/list',
+  'prompts/get',
+  'completion/complete',
+  'tasks/list',
+  'tasks/get',
+]);
+
+/** Adds AWS_REGION and --metadata to the `_meta` of requests, per profile: AWS's servers take their operating region from it. */
+export function metadata(additionsOf: (profile: string) => Promise<Readonly<Record<string, string>>>): Layer {
+  return (next) =>
+    async function metadata(call) {
+      const { message, profile } = call;
+      if (message.kind !== 'request') return next(call);
+      if (!('params' in message.json) && !TAKES_PARAMS.has(message.method)) return next(call);
+      const additions = await additionsOf(profile);
+      if (Object.keys(additions).length === 0) return next(call);
+      return next({ ...call, message: withMeta(message, additions) });
+    };
+}

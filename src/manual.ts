@@ -1,0 +1,100 @@
+import { DEFAULT_ENDPOINT } from './aws/endpoint.ts';
+import {
+  boundsOf,
+  flagOf,
+  OPTION_GROUPS,
+  type Option,
+  type OptionTable,
+  variableOf,
+} from './core/options.ts';
+import { ENDPOINT_VARIABLE, OPTIONS } from './settings.ts';
+
+/** The texts that come from the option tables: --help, the README's table, .env.example. A guard test compares them. */
+
+const entries: readonly (readonly [string, Option])[] = Object.entries(OPTIONS as OptionTable);
+
+const inGroup = (group: string) => entries.filter(([, option]) => option.group === group);
+
+const usageOf = (key: string, option: Option): string => {
+  if (option.kind === 'switch') return flagOf(key);
+  return `${flagOf(key)} <${option.placeholder}${option.kind === 'list' ? '...' : ''}>`;
+};
+
+function defaultOf(option: Option): string {
+  if (option.defaultText !== undefined) return option.defaultText;
+  if (option.kind === 'switch') return 'off';
+  if (option.kind === 'list' || option.fallback === undefined) return '';
+  return String(option.fallback);
+}
+
+export function helpText(): string {
+  const lines = [
+    'Usage: mcp-sigv4-proxy [endpoint] [options]',
+    '       mcp-sigv4-proxy demo',
+    '',
+    'Relays an MCP client on stdio to an MCP server on AWS, every request signed with SigV4.',
+    '',
+    `  [endpoint]  URL, or the ARN of an AgentCore runtime (${ENDPOINT_VARIABLE})`,
+    `              default: ${DEFAULT_ENDPOINT}`,
+    '  demo        shows a fan-out over few and over many connections; needs no AWS account',
+  ];
+  for (const group of OPTION_GROUPS) {
+    lines.push('', `${group}:`);
+    for (const [key, option] of inGroup(group)) {
+      const byDefault = defaultOf(option);
+      lines.push(`  ${usageOf(key, option)}`);
+      lines.push(`      ${option.help}${byDefault ? ` (default: ${byDefault})` : ''}`);
+    }
+  }
+  lines.push(
+    '',
+    'Every option has an environment variable: MCP_PROXY_ and its name in capitals, as MCP_PROXY_MAX_CONNECTIONS.',
+    'A flag beats the environment; an empty variable is an unset one. -h, --help and --version do what they say.',
+    '',
+    'Examples:',
+    '  mcp-sigv4-proxy --max-connections 16',
+    '  mcp-sigv4-proxy https://id.lambda-url.eu-west-1.on.aws/mcp --profile dev',
+    '  mcp-sigv4-proxy https://tools.example.com/mcp --service execute-api --region eu-west-1',
+  );
+  return lines.join('\n');
+}
+
+const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('<', '&lt;');
+
+export function optionsMarkdown(): string {
+  const lines = ['| option | default | takes | what it does |', '|---|---|---|---|'];
+  lines.push(
+    `| \`[endpoint]\` | \`${DEFAULT_ENDPOINT}\` | https URL (http for loopback), or an AgentCore runtime ARN | where requests go; variable \`${ENDPOINT_VARIABLE}\` |`,
+  );
+  for (const group of OPTION_GROUPS) {
+    lines.push(`| **${group}** | | | |`);
+    for (const [key, option] of inGroup(group)) {
+      const also = option.env ? `; also ${option.env.join(', ')}` : '';
+      lines.push(
+        `| \`${usageOf(key, option)}\` | ${cell(defaultOf(option))} | ${cell(boundsOf(option))} | ${cell(option.help)}${also} |`,
+      );
+    }
+  }
+  return lines.join('\n');
+}
+
+export function envExample(): string {
+  const lines = [
+    '# Every option as an environment variable. An empty variable counts as unset; a flag beats a variable.',
+    '# Read a file like this with --env-file: it is never read by itself.',
+    '',
+    `# URL, or the ARN of an AgentCore runtime (default: ${DEFAULT_ENDPOINT})`,
+    `${ENDPOINT_VARIABLE}=`,
+  ];
+  for (const group of OPTION_GROUPS) {
+    lines.push('', `# --- ${group} ---`);
+    for (const [key, option] of inGroup(group)) {
+      const byDefault = defaultOf(option);
+      lines.push(
+        `# ${option.help}; ${boundsOf(option)}${byDefault ? ` (default: ${byDefault})` : ''}`,
+        `${variableOf(key)}=`,
+      );
+    }
+  }
+  return `${lines.join('\n')}\n`;
+}

@@ -1,0 +1,91 @@
+import { openSync } from 'node:fs';
+import type { Logger } from 'pino';
+import type { Events, ProxyEvent } from '../core/events.ts';
+import { LOG_FILE_MODE, LOG_LEVELS, type LogLevel } from './options.ts';
+import { Redactor } from './redact.ts';
+
+type Written = Exclude<LogLevel, 'silent'>;
+
+/**
+ * At which level each event is worth a line. Clients show every line of stderr as an error, so what a caller is told in its
+ * answer anyway is a warning here, and only what nobody else would see is an error.
+ */
+const LEVEL_OF: Readonly<Record<ProxyEvent['type'], Written | 'never'>> = {
+  'secret.known': 'never',
+  'message.received': 'trace',
+  'message.sent': 'trace',
+  'http.request': 'debug',
+  'http.response': 'debug',
+  'connection.opened': 'debug',
+  'connection.closed': 'debug',
+  'call.cancelled': 'debug',
+  'client.cancel-unknown': 'debug',
+  'stream.opened': 'debug',
+  'stream.unavailable': 'debug',
+  'stream.ended': 'info',
+  'session.opened': 'info',
+  'session.closed': 'info',
+  'credentials.resolved': 'info',
+  'proxy.draining': 'info',
+  'client.gone': 'info',
+  'client.line-invalid': 'warn',
+  'client.response-unexpected': 'warn',
+  'call.failed': 'warn',
+  'notification.failed': 'warn',
+  'upstream.message-dropped': 'warn',
+  'http.failed': 'warn',
+  'auth.rejected': 'warn',
+  'clock.corrected': 'warn',
+  'credentials.missing': 'warn',
+  'credentials.refresh-failed': 'warn',
+  'internal.fault': 'error',
+};
+
+const rank = (level: LogLevel): number => LOG_LEVELS.indexOf(level);
+
+export interface LogOptions {
+  readonly level: LogLevel;
+  readonly file: string | undefined;
+  readonly format: string;
+}
+
+/** Writes events as log lines to stderr or a file. The logger itself is loaded with the first line: most runs have none. */
+export function logEvents(events: Events, options: LogOptions): void {
+  const redactor = new Redactor();
+  const wanted = rank(options.level);
+  let logger: Promise<Logger> | undefined;
+  const observe = (event: ProxyEvent): void => {
+    if (event.type === 'secret.known') {
+      redactor.learn(event.value);
+      return;
+    }
+    const level = LEVEL_OF[event.type];
+    if (level === 'never' || rank(level) < wanted) return;
+    const { type, ...fields } = event;
+    logger ??= openLogger(options, redactor);
+    // A log that cannot be opened must not end a run that works.
+    logger.then((log) => log[level](fields, type)).catch(() => undefined);
+  };
+  events.subscribe(observe, { detailed: wanted <= rank('debug') });
+}
+
+async function openLogger({ level, file, format }: LogOptions, redactor: Redactor): Promise<Logger> {
+  const { default: pino } = await import('pino');
+  const target = pino.destination({
+    dest: file === undefined ? 2 : openSync(file, 'a', LOG_FILE_MODE),
+    // Lines written while the process ends must not be lost with it.
+    sync: true,
+  });
+  // A dead stderr must not become an exception whose report goes to the dead stderr.
+  target.on('error', () => undefined);
+  const pretty =
+    format === 'pretty' ? (await import('pino-pretty')).prettyFactory({ colorize: false }) : undefined;
+  const destination = {
+    write(line: string): void {
+      // The finished line is cleaned, so that no field, however nested or new, can carry a secret past.
+      const clean = redactor.clean(line);
+      target.write(pretty ? pretty(clean) : clean);
+    },
+  };
+  return pino({ level, base: { name: 'mcp-sigv4-proxy', pid: process.pid } }, destination);
+}

@@ -1,0 +1,141 @@
+import { readProfileFacts } from './aws/credentials/files.ts';
+import { type CredentialSource, createCredentialSource } from './aws/credentials/source.ts';
+import { scopeOfHost } from './aws/endpoint.ts';
+import { signingTarget } from './aws/sigv4.ts';
+import { type Handler, type Layer, stack } from './core/call.ts';
+import { type Clock, systemClock } from './core/clock.ts';
+import { Events } from './core/events.ts';
+import { clientName } from './layers/client-name.ts';
+import { metadata, metadataOf } from './layers/metadata.ts';
+import { Relay } from './relay/relay.ts';
+import type { Settings } from './settings.ts';
+import { createRoads, type Roads } from './upstream/roads.ts';
+import { Upstream } from './upstream/upstream.ts';
+import { VERSION } from './version.ts';
+
+export interface ProxyDeps {
+  readonly clock?: Clock;
+  readonly events?: Events;
+}
+
+/** How long a profile's region is taken as read: an edit counts soon, and no call pays for a look at the file. */
+const PROFILE_FRESH_MS = 5_000;
+
+/** The proxy without its front ends: give it a way to send, get a connection to feed. */
+export class McpProxy {
+  readonly #settings: Settings;
+  readonly #clock: Clock;
+  readonly #events: Events;
+  readonly #credentials = new Map<string, CredentialSource>();
+  readonly #roads: Roads;
+  readonly #upstream: Upstream;
+  readonly #handler: Handler;
+  readonly #regions = new Map<string, { at: number; region: Promise<string | undefined> }>();
+  #clientProduct = '';
+  #clients = 0;
+
+  constructor(settings: Settings, { clock = systemClock, events = new Events() }: ProxyDeps = {}) {
+    this.#settings = settings;
+    this.#clock = clock;
+    this.#events = events;
+    const seconds = 1_000;
+    this.#roads = createRoads({
+      endpoint: settings.endpoint,
+      target: signingTarget(settings.endpoint),
+      scope: settings.scope,
+      keysOptional: settings.skipAuth,
+      credentialsOf: (profile, requestHandler) => this.#credentialsOf(profile, requestHandler),
+      profileCaBundleOf: async (profile) =>
+        (await readProfileFacts(profile || undefined, settings.env)).caBundle,
+      caBundle: settings.caBundle,
+      proxy: { url: settings.proxy, env: settings.env },
+      env: settings.env,
+      maxConnections: settings.maxConnections,
+      keepConnections: settings.keepConnections,
+      keepAliveTimeoutMs: settings.keepaliveTimeout * seconds,
+      connectTimeoutMs: settings.connectTimeout * seconds,
+      headers: () => ({ ...settings.headers, 'user-agent': this.#userAgent() }),
+      clock,
+      events,
+    });
+    this.#upstream = new Upstream({
+      uplinkOf: (profile) => this.#roads.uplinkOf(profile),
+      clock,
+      events,
+      readTimeoutMs: settings.readTimeout * seconds,
+    });
+    const layers: readonly Layer[] = [
+      // Outermost, because it only reads: whatever a later layer refuses, the user agent of the refusal's retry knows its client.
+      clientName((product) => {
+        if (!settings.disableTelemetry) this.#clientProduct = product;
+      }),
+      // Last before the wire, so that what is signed is what was edited.
+      metadata((profile) => this.#metadataOf(profile)),
+    ];
+    this.#handler = stack(layers, this.#upstream.handle);
+  }
+
+  #credentialsOf(profile: string, requestHandler: unknown): CredentialSource {
+    const existing = this.#credentials.get(profile);
+    if (existing) return existing;
+    const { scope, env } = this.#settings;
+    const source = createCredentialSource({
+      profile: profile || undefined,
+      fallbackRegion: scope?.region,
+      env,
+      clock: this.#clock,
+      events: this.#events,
+      requestHandler,
+    });
+    this.#credentials.set(profile, source);
+    return source;
+  }
+
+  #userAgent(): string {
+    const { userAgent } = this.#settings;
+    return [`mcp-sigv4-proxy/${VERSION}`, this.#clientProduct, userAgent ?? ''].filter(Boolean).join(' ');
+  }
+
+  /** The operating region, in the AWS CLI's order, then the endpoint's own; what --metadata names wins over all. */
+  async #metadataOf(profile: string): Promise<Readonly<Record<string, string>>> {
+    const { env, endpoint } = this.#settings;
+    const named = metadataOf(this.#settings.metadata);
+    if ('AWS_REGION' in named) return named;
+    const region =
+      env.AWS_REGION ||
+      env.AWS_DEFAULT_REGION ||
+      (await this.#profileRegion(profile)) ||
+      scopeOfHost(endpoint.hostname).region;
+    return region ? { AWS_REGION: region, ...named } : named;
+  }
+
+  async #profileRegion(profile: string): Promise<string | undefined> {
+    const now = this.#clock.monotonic();
+    const known = this.#regions.get(profile);
+    if (known && now - known.at < PROFILE_FRESH_MS) return known.region;
+    const region = readProfileFacts(profile || undefined, this.#settings.env).then((facts) => facts.region);
+    this.#regions.set(profile, { at: now, region });
+    return region;
+  }
+
+  /** Connects one client; `send` writes one line to it and resolves when it has room for more. */
+  connect(send: (text: string) => Promise<void>): Relay {
+    const { defaultProfile, timeout, toolTimeout, maxLine } = this.#settings;
+    return new Relay({
+      handler: this.#handler,
+      client: { id: `client-${++this.#clients}` },
+      profile: defaultProfile,
+      clock: this.#clock,
+      events: this.#events,
+      limits: { timeoutMs: timeout * 1_000, toolTimeoutMs: toolTimeout * 1_000, maxLineBytes: maxLine },
+      send,
+    });
+  }
+
+  /** Deletes the sessions, bounded, and closes every connection. Never throws. */
+  async close(): Promise<void> {
+    await this.#upstream.close();
+    for (const source of this.#credentials.values()) source.close();
+    this.#roads.close();
+  }
+}

@@ -1,0 +1,34 @@
+import { integer, timeLimit } from '../core/options.ts';
+
+/**
+ * SDK clients drop the connection at 10 MiB a line, counted with what is left of the line before: 64 KiB is one read of theirs.
+ */
+const LONGEST_LINE_OF_SDK_CLIENTS = 10 * 1024 * 1024 - 64 * 1024;
+
+export const relayOptions = {
+  timeout: timeLimit({
+    group: 'Time limits',
+    fallback: 180,
+    help: 'longest time for any request but tools/call, tasks/result and subscriptions/listen; 0 = no limit',
+  }),
+  toolTimeout: timeLimit({
+    group: 'Time limits',
+    fallback: 300,
+    help: 'longest time for tools/call and tasks/result; progress restarts it; 0 = no limit',
+  }),
+  maxLine: integer({
+    group: 'Time limits',
+    placeholder: 'bytes',
+    min: 0,
+    fallback: LONGEST_LINE_OF_SDK_CLIENTS,
+    check: (bytes) =>
+      bytes > 0 && bytes < 65_536 ? 'must be 0 (no limit) or an integer >= 65536' : undefined,
+    help: 'longest line written to the client, at least 65536; 0 = no limit',
+  }),
+  drainTimeout: timeLimit({
+    group: 'Sessions',
+    fallback: 1.5,
+    above: true,
+    help: 'time that calls in flight get when the client leaves',
+  }),
+} as const;

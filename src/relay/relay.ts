@@ -1,0 +1,469 @@
+import type { Batch, Call, Client, Deadline, Emit, Handler, Origin, Reply } from '../core/call.ts';
+import type { Clock } from '../core/clock.ts';
+import { causeText, ProxyError } from '../core/errors.ts';
+import type { Events } from '../core/events.ts';
+import {
+  cancellationOf,
+  errorAnswer,
+  type InvalidMessage,
+  idKey,
+  isId,
+  type Message,
+  type Notification,
+  paramsOf,
+  type Request,
+  type Response,
+  readLine,
+} from '../core/message.ts';
+import { Countdown } from './deadline.ts';
+import { Order } from './order.ts';
+import { progressTokenOf, ServerRequests } from './server-requests.ts';
+
+/**
+ * More than any client has ever had under way; a client in a loop must not fill memory. Reading on and refusing keeps
+ * cancellations and answers flowing, which waiting would not.
+ */
+const MAX_IN_FLIGHT = 65_536;
+const MAX_IN_FLIGHT_CHARACTERS = 256 * 1024 * 1024;
+
+export interface RelayLimits {
+  /** Milliseconds, 0 = no limit. */
+  readonly timeoutMs: number;
+  readonly toolTimeoutMs: number;
+  /** Bytes of one line to the client, 0 = no limit. */
+  readonly maxLineBytes: number;
+}
+
+export interface RelayDeps {
+  readonly handler: Handler;
+  readonly client: Client;
+  /** Profile that a call is signed with unless a layer says otherwise. */
+  readonly profile: string;
+  readonly clock: Clock;
+  readonly events: Events;
+  readonly limits: RelayLimits;
+  /** Writes one line to the client, in the order of the calls; resolves when the client has room for more. */
+  readonly send: (text: string) => Promise<void>;
+}
+
+interface InFlight {
+  readonly request: Request;
+  readonly controller: AbortController;
+  readonly deadline: Countdown;
+  readonly tokenKey: string | undefined;
+  /** Nothing more is written for it: its client does not wait any longer. */
+  silent: boolean;
+  settled: boolean;
+}
+
+/** Aborts a call that needs no answer, because its client took it back or has gone. */
+class NobodyWaits extends Error {
+  override readonly name = 'NobodyWaits';
+}
+
+const NO_DEADLINE: Deadline = { hold: () => () => undefined };
+
+/** One client's connection: gives every message its signal, deadline and turn, and every request exactly one answer. */
+export class Relay {
+  readonly #deps: RelayDeps;
+  readonly #order: Order;
+  readonly #inFlight = new Map<string, InFlight>();
+  readonly #serverRequests = new ServerRequests();
+  /** Notifications and responses on their way: they need no answer, but leaving waits for them too. */
+  readonly #telling = new Set<AbortController>();
+  #characters = 0;
+  #gone = false;
+  #whenIdle: (() => void) | undefined;
+
+  constructor(deps: RelayDeps) {
+    this.#deps = deps;
+    this.#order = new Order(deps.clock);
+  }
+
+  /** Takes one line of the client. Never throws, never waits. */
+  receive(text: string): void {
+    const line = readLine(text);
+    if (line.kind === 'invalid') {
+      this.refuse(line, text.length);
+      return;
+    }
+    if (line.kind === 'message') {
+      this.#accept(line.message, undefined);
+      return;
+    }
+    const batch: Batch = {};
+    for (const element of line.elements) {
+      if (element.kind === 'invalid') this.refuse(element, text.length);
+      else this.#accept(element, batch);
+    }
+  }
+
+  /** Answers what is no message; without an id where it names none. */
+  refuse({ id, error }: InvalidMessage, bytes: number): void {
+    this.#deps.events.emit({ type: 'client.line-invalid', reason: error.message, bytes });
+    const named = id === undefined ? undefined : this.#inFlight.get(idKey(id));
+    // Under an id that is already waiting for its answer, the error would pass for that answer.
+    const idOf = id === undefined || named ? undefined : placeholder(id);
+    this.#write(errorAnswer(error.toJsonRpc(), idOf));
+  }
+
+  #accept(message: Message, batch: Batch | undefined): void {
+    const { events } = this.#deps;
+    if (events.detailed) events.emit({ type: 'message.received', ...described(message) });
+    switch (message.kind) {
+      case 'request':
+        this.#call(message, batch);
+        break;
+      case 'response':
+        this.#answer(message, batch);
+        break;
+      case 'notification':
+        if (message.method === 'notifications/cancelled') this.#cancel(message);
+        else this.#notify(message, batch);
+    }
+  }
+
+  #call(request: Request, batch: Batch | undefined): void {
+    const key = idKey(request.id);
+    const refused = this.#refusalOf(request, key);
+    if (refused) {
+      this.#write(
+        errorAnswer(refused.toJsonRpc(), refused.reason === 'invalid-request' ? undefined : request),
+      );
+      return;
+    }
+    const token = progressTokenOf(request);
+    const entry: InFlight = {
+      request,
+      controller: new AbortController(),
+      deadline: new Countdown(this.#deps.clock, this.#limitOf(request).ms, () => this.#expire(entry)),
+      tokenKey: token === undefined ? undefined : idKey(token),
+      silent: false,
+      settled: false,
+    };
+    this.#inFlight.set(key, entry);
+    this.#characters += request.text.length;
+    const call: Call = {
+      message: request,
+      client: this.#deps.client,
+      profile: this.#deps.profile,
+      signal: entry.controller.signal,
+      emit: this.#emitOf(entry),
+      deadline: entry.deadline,
+      ...(batch ? { batch } : {}),
+    };
+    const { signal } = entry.controller;
+    // At once, wherever it waits: for its turn, for a connection, for credentials.
+    signal.addEventListener('abort', () => this.#fail(entry, signal.reason), { once: true });
+    const turn = (): Promise<Reply> =>
+      signal.aborted ? Promise.reject(signal.reason) : this.#deps.handler(call);
+    this.#order.schedule(request, turn).then(
+      (reply) => this.#finish(entry, reply),
+      (error: unknown) => this.#fail(entry, error),
+    );
+  }
+
+  #refusalOf(request: Request, key: string): ProxyError | undefined {
+    if (this.#inFlight.has(key)) {
+      return new ProxyError(
+        'invalid-request',
+        `Invalid request: the id ${JSON.stringify(request.id)} is already in flight; the first request keeps its answer.`,
+        { sent: 'no', details: { id: request.id } },
+      );
+    }
+    if (
+      this.#inFlight.size >= MAX_IN_FLIGHT ||
+      this.#characters + request.text.length > MAX_IN_FLIGHT_CHARACTERS
+    ) {
+      return new ProxyError(
+        'too-many-waiting',
+        `Too many requests wait for an answer (${this.#inFlight.size}, ${this.#characters} characters): this one was not sent.`,
+        { sent: 'no' },
+      );
+    }
+    return undefined;
+  }
+
+  #limitOf({ method }: Request): { ms: number; option: string } {
+    const { timeoutMs, toolTimeoutMs } = this.#deps.limits;
+    if (method === 'subscriptions/listen') return { ms: 0, option: '' };
+    if (method === 'tools/call' || method === 'tasks/result') {
+      return { ms: toolTimeoutMs, option: '--tool-timeout' };
+    }
+    return { ms: timeoutMs, option: '--timeout' };
+  }
+
+  #finish(entry: InFlight, reply: Reply): void {
+    if (!this.#settle(entry)) return;
+    if (reply.kind === 'answer') this.#write(reply.message);
+    else this.#rescue(entry, new TypeError('a request was accepted without an answer'));
+  }
+
+  #fail(entry: InFlight, error: unknown): void {
+    if (!this.#settle(entry)) return;
+    if (!(error instanceof NobodyWaits)) this.#rescue(entry, error);
+  }
+
+  /** Takes the call off the books, once; false where there is nobody left to answer. */
+  #settle(entry: InFlight): boolean {
+    if (entry.settled) return false;
+    entry.settled = true;
+    entry.deadline.stop();
+    const key = idKey(entry.request.id);
+    if (this.#inFlight.get(key) === entry) {
+      this.#inFlight.delete(key);
+      this.#characters -= entry.request.text.length;
+    }
+    this.#checkIdle();
+    return !entry.silent && !this.#gone;
+  }
+
+  /** The one place where what was thrown becomes an answer. What nobody planned is named, not shown. */
+  #rescue({ request }: InFlight, error: unknown): void {
+    const { events } = this.#deps;
+    const known =
+      error instanceof ProxyError
+        ? error
+        : new ProxyError('internal', 'Internal error of mcp-sigv4-proxy; its log tells more.', {
+            sent: 'maybe',
+            cause: error,
+          });
+    if (known.reason === 'internal') {
+      events.emit({ type: 'internal.fault', where: request.method, message: causeText(error) });
+    }
+    events.emit({
+      type: 'call.failed',
+      method: request.method,
+      id: String(request.id),
+      reason: known.reason,
+      message: known.message,
+    });
+    this.#write(errorAnswer(known.toJsonRpc(), request));
+  }
+
+  #expire(entry: InFlight): void {
+    const { request } = entry;
+    const { ms, option } = this.#limitOf(request);
+    const error = new ProxyError(
+      'timeout',
+      `No answer to ${request.method} within ${ms / 1000} s (${option}). The server was told that nobody waits any more; the call may have run.`,
+      { sent: 'maybe', details: { limit: option.slice(2), seconds: ms / 1000 } },
+    );
+    this.#deps.events.emit({
+      type: 'call.cancelled',
+      method: request.method,
+      id: String(request.id),
+      by: 'deadline',
+    });
+    // The protocol forbids cancelling initialize.
+    if (request.method !== 'initialize')
+      this.#tell(cancellationOf(request, `timed out after ${ms / 1000} s`));
+    entry.controller.abort(error);
+  }
+
+  #cancel(notification: Notification): void {
+    const { requestId } = paramsOf(notification);
+    const entry = isId(requestId) ? this.#inFlight.get(idKey(requestId)) : undefined;
+    if (!entry || entry.request.method === 'initialize') {
+      // Finished, never seen, or initialize: nothing there to cancel.
+      this.#deps.events.emit({ type: 'client.cancel-unknown', id: String(requestId) });
+      return;
+    }
+    const { method, id } = entry.request;
+    this.#deps.events.emit({ type: 'call.cancelled', method, id: String(id), by: 'client' });
+    entry.silent = true;
+    this.#tell(notification);
+    entry.controller.abort(new NobodyWaits('cancelled by the client'));
+  }
+
+  #notify(notification: Notification, batch: Batch | undefined): void {
+    if (notification.method === 'notifications/progress') {
+      const { origin, message } = this.#serverRequests.progressed(notification);
+      this.#tell(message, origin, batch);
+    } else this.#tell(notification, undefined, batch);
+  }
+
+  #answer(response: Response, batch: Batch | undefined): void {
+    const answered = this.#serverRequests.answered(response);
+    if (answered) this.#tell(answered.message, answered.origin, batch);
+    else this.#deps.events.emit({ type: 'client.response-unexpected', id: String(response.id) });
+  }
+
+  /** Sends what needs no answer; a failure has nobody to go to but the log. */
+  #tell(message: Notification | Response, origin?: Origin, batch?: Batch): void {
+    const { clock, events, client, profile, limits, handler } = this.#deps;
+    const controller = new AbortController();
+    const deadline = new Countdown(clock, limits.timeoutMs, () =>
+      controller.abort(new ProxyError('timeout', 'the server did not accept it in time', { sent: 'maybe' })),
+    );
+    this.#telling.add(controller);
+    const call: Call = {
+      message,
+      client,
+      profile: origin?.profile ?? profile,
+      signal: controller.signal,
+      emit: this.#emitOf(undefined),
+      deadline: NO_DEADLINE,
+      ...(origin ? { origin } : {}),
+      ...(batch ? { batch } : {}),
+    };
+    this.#order
+      .schedule(message, () => handler(call))
+      .catch((error: unknown) => {
+        const method = message.kind === 'notification' ? message.method : 'a response';
+        if (!this.#gone) events.emit({ type: 'notification.failed', method, message: causeText(error) });
+      })
+      .finally(() => {
+        deadline.stop();
+        this.#telling.delete(controller);
+        this.#checkIdle();
+      });
+  }
+
+  /** What comes down beside the answer: of one call, or, once that has settled or where there is none, of its session. */
+  #emitOf(entry: InFlight | undefined): Emit {
+    return async (message, origin) => {
+      if (this.#gone) return;
+      switch (message.kind) {
+        case 'request':
+          return this.#ask(message, origin, entry);
+        case 'response':
+          return;
+        case 'notification': {
+          const shown = this.#incoming(message, origin);
+          if (shown && !entry?.silent) await this.#write(shown);
+        }
+      }
+    };
+  }
+
+  #incoming(notification: Notification, origin: Origin): Notification | undefined {
+    if (notification.method === 'notifications/cancelled') {
+      return this.#serverRequests.withdrawn(notification, origin);
+    }
+    if (notification.method === 'notifications/progress') {
+      const { progressToken } = paramsOf(notification);
+      const key = isId(progressToken) ? idKey(progressToken) : undefined;
+      if (key === undefined) return notification;
+      for (const { tokenKey, deadline } of this.#inFlight.values()) if (tokenKey === key) deadline.restart();
+    }
+    return notification;
+  }
+
+  async #ask(request: Request, origin: Origin, entry: InFlight | undefined): Promise<void> {
+    // While the client owes the server an answer, the call that waits for it must not run out of time. On the session's own
+    // stream nothing says which call that is.
+    const live = entry && this.#inFlight.get(idKey(entry.request.id)) === entry;
+    const held = live ? [entry] : [...this.#inFlight.values()];
+    const releases = held.map(({ deadline }) => deadline.hold());
+    const release = (): void => {
+      for (const free of releases) free();
+    };
+    const shown = this.#serverRequests.admit(request, origin, release);
+    const size = Buffer.byteLength(shown.text);
+    const { maxLineBytes } = this.#deps.limits;
+    if (maxLineBytes > 0 && size > maxLineBytes) {
+      // The client would drop the connection; the server has to learn that it will get no answer.
+      const refusal = errorAnswer(lineTooLong(shown.method, size, maxLineBytes).toJsonRpc(), shown);
+      this.#answer(refusal, undefined);
+      return;
+    }
+    await this.#write(shown);
+  }
+
+  #write(message: Message): Promise<void> {
+    const { events, send, limits } = this.#deps;
+    const { maxLineBytes } = limits;
+    let text = message.text;
+    // A character takes three bytes at most: most lines need no count.
+    if (maxLineBytes > 0 && text.length * 3 > maxLineBytes && Buffer.byteLength(text) > maxLineBytes) {
+      const size = Buffer.byteLength(text);
+      if (message.kind !== 'response') {
+        events.emit({ type: 'upstream.message-dropped', profile: '', reason: `a message of ${size} bytes` });
+        return Promise.resolve();
+      }
+      const error = lineTooLong('the answer', size, maxLineBytes);
+      text = errorAnswer(
+        error.toJsonRpc(),
+        message.id === undefined ? undefined : placeholder(message.id),
+      ).text;
+    }
+    if (events.detailed) events.emit({ type: 'message.sent', ...described(message) });
+    return send(text);
+  }
+
+  #checkIdle(): void {
+    if (this.#inFlight.size === 0 && this.#telling.size === 0) this.#whenIdle?.();
+  }
+
+  /**
+   * The client sends nothing more. What is under way may finish for `ms` milliseconds; what has not by then is answered with an
+   * error. Resolves when nothing is left.
+   */
+  async drain(ms: number): Promise<void> {
+    const { clock, events } = this.#deps;
+    if (this.#inFlight.size === 0 && this.#telling.size === 0) return;
+    events.emit({ type: 'proxy.draining', inFlight: this.#inFlight.size });
+    await new Promise<void>((resolve) => {
+      const timer = clock.schedule(ms, () => {
+        this.#abortAll(
+          new ProxyError(
+            'shutting-down',
+            'The proxy is ending because its client left; the call may have run.',
+            {
+              sent: 'maybe',
+            },
+          ),
+        );
+        // One turn for the errors to be written.
+        setImmediate(resolve);
+      });
+      this.#whenIdle = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
+  }
+
+  /** The client has gone: nothing can reach it any more. */
+  abandon(): void {
+    this.#gone = true;
+    this.#abortAll(new NobodyWaits('the client has gone'));
+  }
+
+  #abortAll(reason: Error): void {
+    this.#serverRequests.releaseAll();
+    for (const { controller } of [...this.#inFlight.values()]) controller.abort(reason);
+    for (const controller of [...this.#telling]) controller.abort(reason);
+  }
+}
+
+/** Stands for a request of which only the id is known, and survives JSON as it is. */
+const placeholder = (id: string | number): Request => ({
+  kind: 'request',
+  text: JSON.stringify({ id }),
+  json: {},
+  id,
+  method: '',
+});
+
+const lineTooLong = (what: string, size: number, limit: number): ProxyError =>
+  new ProxyError(
+    'line-too-long',
+    `${what} is ${size} bytes long, more than the ${limit} bytes that MCP clients take in one message (--max-line). Ask for less at once; the call itself has run.`,
+    { sent: 'maybe', details: { bytes: size, limit } },
+  );
+
+function described(message: Message): {
+  kind: string;
+  method: string | undefined;
+  id: string | undefined;
+  text: string;
+} {
+  return {
+    kind: message.kind,
+    method: message.kind === 'response' ? undefined : message.method,
+    id: message.kind === 'notification' || message.id === undefined ? undefined : JSON.stringify(message.id),
+    text: message.text,
+  };
+}

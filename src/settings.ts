@@ -1,0 +1,202 @@
+import { readFileSync } from 'node:fs';
+import { parseEnv } from 'node:util';
+import { readProfileFacts } from './aws/credentials/files.ts';
+import { DEFAULT_ENDPOINT, readEndpoint, scopeOfHost } from './aws/endpoint.ts';
+import { awsOptions } from './aws/options.ts';
+import type { SigningScope } from './aws/sigv4.ts';
+import { type Arguments, readArguments } from './core/arguments.ts';
+import { flagOf, type OptionTable, type OptionValues, readOption, text, variableOf } from './core/options.ts';
+import { clientNameOptions } from './layers/client-name.ts';
+import { metadataOptions } from './layers/metadata.ts';
+import { observeOptions } from './observe/options.ts';
+import { relayOptions } from './relay/options.ts';
+import { readHeaders, upstreamOptions } from './upstream/options.ts';
+import { bundleProblem, caBundleOf } from './upstream/trust.ts';
+
+/** Every option of the proxy, in the order in which help and tables show them. */
+export const OPTIONS = {
+  service: awsOptions.service,
+  region: awsOptions.region,
+  profile: awsOptions.profile,
+  metadata: metadataOptions.metadata,
+  header: upstreamOptions.header,
+  skipAuth: awsOptions.skipAuth,
+  auth: awsOptions.auth,
+  caBundle: upstreamOptions.caBundle,
+  proxy: upstreamOptions.proxy,
+  userAgent: upstreamOptions.userAgent,
+  disableTelemetry: clientNameOptions.disableTelemetry,
+  maxConnections: upstreamOptions.maxConnections,
+  maxKeepaliveConnections: upstreamOptions.maxKeepaliveConnections,
+  keepaliveTimeout: upstreamOptions.keepaliveTimeout,
+  connectTimeout: upstreamOptions.connectTimeout,
+  timeout: relayOptions.timeout,
+  toolTimeout: relayOptions.toolTimeout,
+  readTimeout: upstreamOptions.readTimeout,
+  maxLine: relayOptions.maxLine,
+  drainTimeout: relayOptions.drainTimeout,
+  logLevel: observeOptions.logLevel,
+  logFile: observeOptions.logFile,
+  logFormat: observeOptions.logFormat,
+  envFile: text({
+    group: 'Seeing it',
+    placeholder: 'path',
+    fallback: undefined,
+    help: 'read variables from this file; never read unless named, and the real environment wins',
+  }),
+} as const satisfies OptionTable;
+
+export const ENDPOINT_VARIABLE = 'MCP_PROXY_ENDPOINT';
+
+export type Values = OptionValues<typeof OPTIONS>;
+
+/** The settings of one process: every value checked, everything that follows from several of them worked out. */
+export interface Settings extends Values {
+  readonly endpoint: URL;
+  /** Undefined: never sign. */
+  readonly scope: SigningScope | undefined;
+  /** "" is the default chain. */
+  readonly defaultProfile: string;
+  /** The flag or variable that was used, per option; absent where the default stands. */
+  readonly from: Readonly<Record<string, string>>;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly keepConnections: number;
+  readonly env: NodeJS.ProcessEnv;
+}
+
+export type SettingsOutcome = { readonly settings: Settings } | { readonly problems: readonly string[] };
+
+const shown = (value: string): string =>
+  JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}...` : value);
+
+/**
+ * Reads flags and environment into settings, or into everything that is wrong with them at once.
+ * `env` gains what --env-file names and the environment does not have.
+ */
+export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Promise<SettingsOutcome> {
+  const problems = [...argv.problems];
+  loadEnvFile(argv, env, problems);
+  const { values, from } = readValues(argv, env, problems);
+
+  const endpointText = argv.endpoint ?? env[ENDPOINT_VARIABLE] ?? '';
+  const endpoint = readEndpoint(endpointText || DEFAULT_ENDPOINT);
+  if ('problem' in endpoint) {
+    const name = argv.endpoint === undefined ? ENDPOINT_VARIABLE : 'the endpoint';
+    // First of all, because nothing else matters while the requests would go somewhere wrong.
+    problems.unshift(`${name} ${endpoint.problem}, not ${shown(endpointText)}`);
+  }
+
+  const profiles = [...new Set(values.profile)];
+  if (profiles.length > 1) {
+    problems.push(
+      `${from.profile} must name one profile; this version signs with one, not ${profiles.length}`,
+    );
+  }
+  const defaultProfile = profiles[0] ?? '';
+
+  const { headers, problems: headerProblems } = readHeaders(values.header, env);
+  for (const problem of headerProblems) problems.push(`${from.header} ${problem}`);
+  if (headers.authorization !== undefined && values.auth !== 'none') {
+    problems.push(
+      '--header must not set authorization: requests are signed (--auth none sends them unsigned)',
+    );
+  }
+
+  const bundle = caBundleOf({ caBundle: undefined, profileCaBundle: undefined, env });
+  if (values.caBundle === undefined && bundle && bundle.from !== 'NODE_EXTRA_CA_CERTS') {
+    const problem = bundleProblem(bundle.path);
+    if (problem) problems.push(`${bundle.from} ${problem}`);
+  }
+
+  const scope =
+    'url' in endpoint && values.auth !== 'none'
+      ? await signingScope(endpoint.url, values, defaultProfile, env, problems)
+      : undefined;
+
+  if (problems.length > 0 || !('url' in endpoint)) return { problems };
+  const keep =
+    values.maxKeepaliveConnections ??
+    (from.maxConnections === undefined ? KEPT_BY_DEFAULT : values.maxConnections);
+  return {
+    settings: {
+      ...values,
+      endpoint: endpoint.url,
+      scope,
+      defaultProfile,
+      from,
+      headers,
+      keepConnections: Math.min(keep, values.maxConnections),
+      env,
+    },
+  };
+}
+
+/** As documented by the system whose behaviour this ports; who asks for more connections wants them reused. */
+const KEPT_BY_DEFAULT = 1;
+
+function loadEnvFile(argv: Arguments, env: NodeJS.ProcessEnv, problems: string[]): void {
+  const flag = argv.options.envFile?.at(-1);
+  const path = flag ?? env[variableOf('envFile')];
+  if (!path) return;
+  try {
+    for (const [name, value] of Object.entries(parseEnv(readFileSync(path, 'utf8')))) {
+      if (!env[name] && value !== undefined) env[name] = value;
+    }
+  } catch (error) {
+    const name = flag === undefined ? variableOf('envFile') : flagOf('envFile');
+    problems.push(`${name} must be a readable file: ${error instanceof Error ? error.message : path}`);
+  }
+}
+
+function readValues(
+  argv: Arguments,
+  env: NodeJS.ProcessEnv,
+  problems: string[],
+): { values: Values; from: Record<string, string> } {
+  const values: Record<string, unknown> = {};
+  const from: Record<string, string> = {};
+  for (const [key, option] of Object.entries(OPTIONS as OptionTable)) {
+    values[key] = option.fallback;
+    const flags = argv.options[key];
+    const variable = [variableOf(key), ...(option.env ?? [])].find((name) => env[name]);
+    const raw = flags ?? (variable === undefined ? undefined : [env[variable] ?? '']);
+    if (!raw) continue;
+    const name = flags ? flagOf(key) : (variable ?? '');
+    const checked = readOption(option, raw, flags ? 'flag' : 'variable');
+    if ('problem' in checked) {
+      const given = option.kind === 'list' ? '' : `, not ${shown(raw.at(-1) ?? '')}`;
+      problems.push(`${name} ${checked.problem}${checked.problem.startsWith('must be') ? given : ''}`);
+      continue;
+    }
+    values[key] = checked.value;
+    from[key] = name;
+  }
+  // Each value came from the option of its own key, by its fallback or by the check of its kind.
+  return { values: values as Values, from };
+}
+
+/** --region, host, AWS_REGION, AWS_DEFAULT_REGION, profile: the first that knows. The profile's file is read only if asked. */
+async function signingScope(
+  endpoint: URL,
+  values: Values,
+  profile: string,
+  env: NodeJS.ProcessEnv,
+  problems: string[],
+): Promise<SigningScope | undefined> {
+  const told = scopeOfHost(endpoint.hostname);
+  const service = values.service ?? told.service;
+  const region =
+    values.region ??
+    told.region ??
+    (env.AWS_REGION || env.AWS_DEFAULT_REGION || (await readProfileFacts(profile || undefined, env)).region);
+  if (service && region) return { service, region };
+  const missing = [...(service ? [] : ['--service <name>']), ...(region ? [] : ['--region <region>'])];
+  problems.push(
+    `${missing.join(' and ')} must be given: the host ${endpoint.hostname} does not tell what to sign for (--auth none sends requests unsigned)`,
+  );
+  return undefined;
+}
+
+/** Reads argv against the options of this project. */
+export const parseArguments = (argv: readonly string[], commands: readonly string[]): Arguments =>
+  readArguments(argv, OPTIONS, commands);

@@ -1,0 +1,182 @@
+import { promisify } from 'node:util';
+import zlib from 'node:zlib';
+import type { HttpFacts } from '../core/call.ts';
+import { ProxyError } from '../core/errors.ts';
+
+/** Above this many unread bytes the socket is paused; below half of it, it reads again. One socket read is 64 KiB. */
+const HIGH_WATER_BYTES = 256 * 1024;
+
+interface Flow {
+  pause(): void;
+  resume(): void;
+}
+
+export type HttpHeaders = HttpFacts['headers'];
+
+/** Media types are compared by essence, in any case, without parameters. */
+export const mediaTypeOf = (headers: HttpHeaders): string =>
+  headerOf(headers, 'content-type').split(';', 1)[0]?.trim().toLowerCase() ?? '';
+
+export function headerOf(headers: HttpHeaders, name: string): string {
+  const value = headers[name];
+  return Array.isArray(value) ? (value[0] ?? '') : (value ?? '');
+}
+
+/** One HTTP answer while it arrives. The socket is paused when nobody reads, so that memory stays flat. */
+export class Incoming implements HttpFacts {
+  readonly status: number;
+  readonly headers: HttpHeaders;
+  readonly #flow: Flow;
+  #chunks: Buffer[] = [];
+  #backlog = 0;
+  #paused = false;
+  #wholeWanted = false;
+  #state: 'open' | 'ended' | { readonly error: Error } = 'open';
+  #wake: (() => void) | undefined;
+  #whole: Promise<Buffer> | undefined;
+
+  constructor(status: number, headers: HttpHeaders, flow: Flow) {
+    this.status = status;
+    this.headers = headers;
+    this.#flow = flow;
+  }
+
+  push(chunk: Buffer): void {
+    this.#chunks.push(chunk);
+    this.#backlog += chunk.length;
+    if (!this.#wholeWanted && !this.#paused && this.#backlog > HIGH_WATER_BYTES) {
+      this.#paused = true;
+      this.#flow.pause();
+    }
+    if (!this.#wholeWanted) this.#signal();
+  }
+
+  end(): void {
+    if (this.#state === 'open') this.#state = 'ended';
+    this.#signal();
+  }
+
+  fail(error: Error): void {
+    if (this.#state === 'open') this.#state = { error };
+    this.#signal();
+  }
+
+  #signal(): void {
+    const wake = this.#wake;
+    this.#wake = undefined;
+    wake?.();
+  }
+
+  #take(): Buffer[] {
+    const taken = this.#chunks;
+    this.#chunks = [];
+    this.#backlog = 0;
+    if (this.#paused) {
+      this.#paused = false;
+      this.#flow.resume();
+    }
+    return taken;
+  }
+
+  /** The raw chunks as they come; throws what cut the answer. */
+  async *#raw(): AsyncGenerator<Buffer> {
+    for (;;) {
+      yield* this.#take();
+      if (this.#chunks.length > 0) continue;
+      if (this.#state === 'ended') return;
+      if (this.#state !== 'open') throw this.#state.error;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+
+  /** The body's bytes as they come, decompressed. */
+  chunks(): AsyncIterable<Buffer> {
+    const encoding = this.#encoding();
+    return encoding === 'identity' ? this.#raw() : decompressed(this.#raw(), encoding);
+  }
+
+  /** The whole body, decompressed; the same bytes however often it is asked for. */
+  whole(): Promise<Buffer> {
+    this.#whole ??= this.#readWhole();
+    return this.#whole;
+  }
+
+  async #readWhole(): Promise<Buffer> {
+    this.#wholeWanted = true;
+    if (this.#state === 'open') {
+      if (this.#paused) {
+        this.#paused = false;
+        this.#flow.resume();
+      }
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    if (this.#state !== 'ended' && this.#state !== 'open') throw this.#state.error;
+    const chunks = this.#take();
+    const bytes = chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks);
+    const encoding = this.#encoding();
+    return encoding === 'identity' || bytes.length === 0 ? bytes : await DECODERS[encoding].whole(bytes);
+  }
+
+  /** Reads on and forgets, so that the connection can carry the next request. */
+  async drain(): Promise<void> {
+    for await (const _ of this.#raw()) {
+      // Only its end matters.
+    }
+  }
+
+  #encoding(): Encoding | 'identity' {
+    const named = headerOf(this.headers, 'content-encoding').trim().toLowerCase();
+    if (named === '' || named === 'identity') return 'identity';
+    const encoding = named === 'x-gzip' ? 'gzip' : named;
+    if (encoding === 'gzip' || encoding === 'deflate' || encoding === 'br') return encoding;
+    throw new ProxyError(
+      'unusable-answer',
+      `The answer is compressed with "${named}", which was not asked for.`,
+      {
+        sent: 'maybe',
+        details: { httpStatus: this.status },
+      },
+    );
+  }
+}
+
+type Encoding = 'gzip' | 'deflate' | 'br';
+
+const DECODERS = {
+  gzip: {
+    whole: promisify(zlib.gunzip),
+    stream: () => zlib.createGunzip({ flush: zlib.constants.Z_SYNC_FLUSH }),
+  },
+  deflate: {
+    whole: promisify(zlib.inflate),
+    stream: () => zlib.createInflate({ flush: zlib.constants.Z_SYNC_FLUSH }),
+  },
+  br: {
+    whole: promisify(zlib.brotliDecompress),
+    stream: () => zlib.createBrotliDecompress({ flush: zlib.constants.BROTLI_OPERATION_FLUSH }),
+  },
+};
+
+async function* decompressed(source: AsyncIterable<Buffer>, encoding: Encoding): AsyncGenerator<Buffer> {
+  const decoder = DECODERS[encoding].stream();
+  const feeding = (async () => {
+    try {
+      for await (const chunk of source) {
+        if (!decoder.write(chunk)) await new Promise((resolve) => decoder.once('drain', resolve));
+      }
+      decoder.end();
+    } catch (error) {
+      decoder.destroy(error instanceof Error ? error : new Error(String(error)));
+    }
+  })();
+  try {
+    yield* decoder as AsyncIterable<Buffer>;
+  } finally {
+    decoder.destroy();
+    await feeding.catch(() => undefined);
+  }
+}

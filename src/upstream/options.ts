@@ -1,0 +1,110 @@
+import { decimal, integer, list, text, timeLimit } from '../core/options.ts';
+import { bundleProblem } from './trust.ts';
+
+/** What the proxy itself decides per request; a second opinion would break the signature or the protocol. */
+const OWNED =
+  /^(host|content-type|content-length|content-encoding|transfer-encoding|accept|connection|keep-alive|upgrade|te|trailer|expect|user-agent|last-event-id|x-amz-.*|mcp-.*|proxy-.*)$/i;
+
+function headerProblem(entry: string): string | undefined {
+  const [, name = ''] = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):/.exec(entry) ?? [];
+  if (!name) return `must be "name: value", not "${entry.split(':', 1)[0]}"`;
+  if (OWNED.test(name)) return `must not set ${name}: the proxy owns that header`;
+  return undefined;
+}
+
+export const upstreamOptions = {
+  header: list({
+    group: 'Endpoint and signing',
+    placeholder: 'name: value',
+    separator: 'entries',
+    check: headerProblem,
+    help: `sent with every request, not signed; \${NAME} takes an environment variable`,
+  }),
+  caBundle: text({
+    group: 'Endpoint and signing',
+    placeholder: 'file',
+    fallback: undefined,
+    defaultText: "AWS_CA_BUNDLE, SSL_CERT_FILE, NODE_EXTRA_CA_CERTS, the profile's ca_bundle",
+    check: bundleProblem,
+    help: 'PEM file with certificates to trust, for the endpoint and for credential calls',
+  }),
+  proxy: text({
+    group: 'Endpoint and signing',
+    placeholder: 'url',
+    fallback: undefined,
+    defaultText: 'HTTPS_PROXY, HTTP_PROXY, NO_PROXY',
+    check: (value) =>
+      URL.canParse(value) && /^https?:$/.test(new URL(value).protocol)
+        ? undefined
+        : 'must be an http:// or https:// URL',
+    help: 'HTTP proxy to go through; never for loopback',
+  }),
+  userAgent: text({
+    group: 'Endpoint and signing',
+    placeholder: 'suffix',
+    fallback: undefined,
+    check: (value) => (/^[\x20-\x7e]+$/.test(value) ? undefined : 'must be printable ASCII'),
+    help: 'added to the user agent',
+  }),
+  maxConnections: integer({
+    group: 'Connections',
+    placeholder: 'n',
+    min: 1,
+    fallback: 5,
+    help: 'connections that carry requests; more requests wait in order',
+  }),
+  maxKeepaliveConnections: integer({
+    group: 'Connections',
+    placeholder: 'n',
+    min: 0,
+    fallback: undefined,
+    defaultText: '1, or --max-connections where that is given',
+    help: 'idle connections kept between calls',
+  }),
+  keepaliveTimeout: decimal({
+    group: 'Connections',
+    placeholder: 's',
+    min: 0,
+    above: true,
+    fallback: 30,
+    help: "seconds that an idle connection is kept; a server's shorter hint wins",
+  }),
+  connectTimeout: timeLimit({
+    group: 'Time limits',
+    fallback: 10,
+    help: 'longest time to open a connection, HTTP proxy and TLS included; 0 = no limit',
+  }),
+  readTimeout: timeLimit({
+    group: 'Time limits',
+    fallback: 0,
+    help: 'longest silence in the middle of one answer; 0 = no limit',
+  }),
+} as const;
+
+/**
+ * Reads `name: value` entries, with `${NAME}` replaced from the environment.
+ * @returns the headers, and a phrase per variable that is not set.
+ */
+export function readHeaders(
+  entries: readonly string[],
+  env: NodeJS.ProcessEnv,
+): { headers: Record<string, string>; problems: string[] } {
+  const headers: Record<string, string> = {};
+  const problems: string[] = [];
+  for (const entry of entries) {
+    const at = entry.indexOf(':');
+    const name = entry.slice(0, at).toLowerCase();
+    const value = entry
+      .slice(at + 1)
+      .trim()
+      .replace(/\$\{([A-Za-z_][A-Za-z0-9_]*)\}/g, (_whole, variable: string) => {
+        const found = env[variable];
+        if (!found) problems.push(`names the environment variable ${variable}, which is not set`);
+        return found ?? '';
+      });
+    if (/[^\t\x20-\x7e\x80-\xff]/.test(value))
+      problems.push(`has a value for ${name} that no header can carry`);
+    headers[name] = value;
+  }
+  return { headers, problems };
+}

@@ -1,0 +1,59 @@
+import { type Message, readUpstream } from '../core/message.ts';
+import { decodeBody, onOneLine } from './answer.ts';
+import type { Incoming } from './incoming.ts';
+import { type SseEvent, SseParser } from './sse.ts';
+
+export interface StreamEars {
+  /** Any bytes came: keep-alive comments count, because they show a living server. */
+  readonly heard: () => void;
+  readonly dropped: (reason: string) => void;
+}
+
+const BRACE = 123;
+const BRACKET = 91;
+
+const isBlank = (byte: number): boolean => byte === 32 || (byte >= 9 && byte <= 13);
+
+/**
+ * The messages of an event stream, in order, as they come. Some servers label one raw JSON object as an event stream; no field
+ * name starts with a brace, so that the first byte tells.
+ */
+export async function* eventMessages(response: Incoming, ears: StreamEars): AsyncGenerator<Message> {
+  let events: SseEvent[] = [];
+  const parser = new SseParser({ event: (event) => events.push(event), retry: () => undefined });
+  let raw: Buffer[] | undefined;
+  let begun = false;
+  for await (const chunk of response.chunks()) {
+    ears.heard();
+    if (!begun) {
+      const first = chunk.find((byte) => !isBlank(byte));
+      if (first !== undefined) {
+        begun = true;
+        if (first === BRACE || first === BRACKET) raw = [];
+      }
+    }
+    if (raw) {
+      raw.push(chunk);
+      continue;
+    }
+    parser.push(chunk);
+    const complete = events;
+    events = [];
+    for (const { data } of complete) {
+      if (data !== undefined) yield* messagesOf(data, ears.dropped);
+    }
+  }
+  if (raw) yield* messagesOf(decodeBody(Buffer.concat(raw)) ?? '', ears.dropped);
+}
+
+/** One bad event costs itself, not the stream. */
+function messagesOf(text: string, dropped: (reason: string) => void): Message[] {
+  try {
+    const messages = readUpstream(text);
+    if (messages.length === 0) dropped('an event that holds no JSON-RPC message');
+    return messages.map(onOneLine);
+  } catch {
+    dropped('an event that holds no JSON');
+    return [];
+  }
+}

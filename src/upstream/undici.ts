@@ -1,0 +1,17 @@
+/**
+ * The one place that imports undici. Its main entry brings fetch, caches, mocks and WebSocket along; the dispatcher files
+ * alone halve the bundle and start tens of milliseconds sooner.
+ */
+import type { buildConnector as BuildConnector, Client as ClientType, Dispatcher } from 'undici';
+// @ts-expect-error the file has no declarations of its own; those of the package's entry describe it
+import connector from 'undici/lib/core/connect.js';
+// @ts-expect-error as above
+import UndiciClient from 'undici/lib/dispatcher/client.js';
+
+export const Client: typeof ClientType = UndiciClient;
+export type Client = ClientType;
+export const buildConnector: typeof BuildConnector = connector;
+export type Connector = BuildConnector.connector;
+export type ConnectOptions = Parameters<Connector>[0];
+export type ConnectCallback = Parameters<Connector>[1];
+export type HttpMethod = Dispatcher.HttpMethod;
