@@ -20,7 +20,7 @@ export type Failure =
       /** The profile to log in with: the end of a chain of roles, not its start. */
       readonly profile: string | undefined;
       /** True where roles are assumed on top of the source. */
-      readonly assumes?: boolean;
+      readonly assumes: boolean;
       readonly cause: string;
     }
   | { readonly what: 'unexpected'; readonly cause: string };
@@ -79,7 +79,8 @@ function tell(profile: string | undefined, failure: Failure): string {
 }
 
 function remedy({ source, profile, assumes, cause }: Extract<Failure, { what: 'source-failed' }>): string {
-  if (NETWORK.test(cause)) return NETWORK_ADVICE;
+  const isRemote = source !== 'process' && source !== 'container' && source !== 'instance';
+  if (NETWORK.test(cause) && (isRemote || assumes)) return NETWORK_ADVICE;
   if (assumes && /AssumeRole/.test(cause)) return ' Check role_arn, and the trust policy of the role';
   const flag = profile === undefined || profile === 'default' ? '' : ` --profile ${quoted(profile)}`;
   switch (source) {

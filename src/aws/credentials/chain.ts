@@ -111,15 +111,16 @@ async function fromProfile(
   }
   const { kind, profile: holder } = plan.base;
   const tokenPrints = await printsOf(tokenFiles(plan, files, deps.env));
-  const set = await attempt(kind, holder, () => {
+  const assumes = plan.roles.length > 0;
+  const provide = (): Promise<Credentials> => {
     requireSsoSession(plan, files);
     if (kind === 'process') return processThenRoles(plan, files, sdk, deps);
-    const resolving = resolveWithSdk(profile, sdk, {
-      timeout: kind === 'container' ? NO_SDK_TIMEOUT : INSTANCE_TIMEOUT_MS,
-    });
+    const timeout = kind === 'container' ? NO_SDK_TIMEOUT : INSTANCE_TIMEOUT_MS;
+    const resolving = resolveWithSdk(profile, sdk, { timeout });
     return kind === 'container' ? withinContainerLimit(deps.clock, resolving) : resolving;
-  });
-  const source = plan.roles.length > 0 ? 'assume-role' : kind;
+  };
+  const set = await attempt(kind, holder, provide, assumes);
+  const source = assumes ? 'assume-role' : kind;
   return { set, source, prints: new Map([...sharedPrints, ...tokenPrints]) };
 }
 
@@ -202,16 +203,24 @@ async function attempt(
   source: SourceKind,
   profile: string | undefined,
   provide: () => Promise<Parameters<typeof snapshot>[0]>,
+  assumes = false,
 ): Promise<Credentials> {
   try {
     return snapshot(await provide());
   } catch (error) {
-    throw sourceFailure(source, profile, error);
+    throw sourceFailure(source, profile, error, assumes);
   }
 }
 
-const sourceFailure = (source: SourceKind, profile: string | undefined, error: unknown): ChainFailure =>
-  new ChainFailure({ what: 'source-failed', source, profile, cause: causeWithoutSecrets(causeText(error)) });
+function sourceFailure(
+  source: SourceKind,
+  profile: string | undefined,
+  error: unknown,
+  assumes = false,
+): ChainFailure {
+  const cause = causeWithoutSecrets(causeText(error));
+  return new ChainFailure({ what: 'source-failed', source, profile, assumes, cause });
+}
 
 async function unknownProfile(
   missing: string,

@@ -1,4 +1,3 @@
-import { createServer, type Socket } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import {
   PROCESS_LIMIT_MS,
@@ -8,7 +7,7 @@ import {
 import { afterThisTest } from '../../support/cleanup.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { makeTempHome } from '../../support/temp-home.ts';
-import { failureOf } from './rig.ts';
+import { failureOf, lifeLine } from './rig.ts';
 
 async function run(source: string, { args = '', signal = new AbortController().signal } = {}) {
   const home = await makeTempHome();
@@ -19,26 +18,6 @@ async function run(source: string, { args = '', signal = new AbortController().s
 
 const printing = (value: unknown): string => `console.log(${JSON.stringify(JSON.stringify(value))})`;
 const good = { Version: 1, AccessKeyId: 'AKID', SecretAccessKey: 'secret' };
-
-/** Where a script's tree reports that it lives: the connection opens when it runs and closes when it is dead. */
-async function lifeLine() {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  afterThisTest(() => new Promise<void>((resolve) => server.close(() => resolve())));
-  const address = server.address();
-  const port = typeof address === 'object' && address !== null ? address.port : 0;
-  const alive = new Promise<Socket>((resolve) => server.once('connection', resolve));
-  const dead = alive.then(
-    (socket) =>
-      new Promise<void>((resolve) => {
-        socket.on('error', () => undefined);
-        socket.on('close', () => resolve());
-        socket.resume();
-      }),
-  );
-  const hang = `import('node:net').then(({ connect }) => connect(${port}, '127.0.0.1')); setInterval(() => {}, 1000);`;
-  return { alive, dead, hang };
-}
 
 describe('a good helper', () => {
   test('gives what it prints', async () => {

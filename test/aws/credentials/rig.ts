@@ -1,3 +1,4 @@
+import { createServer, type Socket } from 'node:net';
 import { type CredentialSource, createCredentialSource } from '../../../src/aws/credentials/source.ts';
 import { Events, type ProxyEvent } from '../../../src/core/events.ts';
 import { type AwsStandIns, startAwsStandIns } from '../../support/aws-stand-ins.ts';
@@ -72,4 +73,24 @@ export async function failureOf(
     return { text: message, reason, details };
   }
   throw new Error('it did not fail');
+}
+
+/** Where a script's tree reports that it lives: the connection opens when it runs and closes when it is dead. */
+export async function lifeLine() {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  afterThisTest(() => new Promise<void>((resolve) => server.close(() => resolve())));
+  const address = server.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  const alive = new Promise<Socket>((resolve) => server.once('connection', resolve));
+  const dead = alive.then(
+    (socket) =>
+      new Promise<void>((resolve) => {
+        socket.on('error', () => undefined);
+        socket.on('close', () => resolve());
+        socket.resume();
+      }),
+  );
+  const hang = `import('node:net').then(({ connect }) => connect(${port}, '127.0.0.1').on('close', () => process.exit())); setInterval(() => {}, 1000);`;
+  return { alive, dead, hang };
 }

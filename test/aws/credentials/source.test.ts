@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { REFRESH_AHEAD_MS } from '../../../src/aws/credentials/set.ts';
 import { FILE_CHECK_MS, REFRESH_RETRY_MS, RESOLVE_LIMIT_MS } from '../../../src/aws/credentials/source.ts';
-import { failureOf, makeRig, patient, type Rig } from './rig.ts';
+import { failureOf, lifeLine, makeRig, patient, type Rig } from './rig.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -97,8 +97,8 @@ describe('resolving', () => {
     await rig.aws.seen('sts', 1);
     await rig.clock.advance(RESOLVE_LIMIT_MS);
     expect((await failing).text).toBe(
-      "no AWS credentials for profile 'work': no answer within 90 s. Check the settings of the profile, or run " +
-        "'aws configure --profile work'",
+      "no AWS credentials for profile 'work': no answer within 90 s. Check that STS, SSO and sign-in can be reached from here: " +
+        'network, HTTPS_PROXY, NO_PROXY, CA bundle',
     );
     release();
     expect(await source.current(patient())).toMatchObject({ accessKeyId: expect.stringMatching(/^STS-/) });
@@ -334,5 +334,20 @@ describe('close', () => {
     expect(await waiting).toMatchObject({ reason: 'shutting-down' });
     expect(await failureOf(source.current(patient()))).toMatchObject({ reason: 'shutting-down' });
     expect(rig.reported).toEqual([]);
+  });
+
+  test('kills a credential_process that runs', async () => {
+    const rig = await makeRig();
+    const life = await lifeLine();
+    await rig.home.config(
+      `[profile work]\ncredential_process = ${await rig.home.script('helper.mjs', life.hang)}\n`,
+    );
+    const source = rig.source('work');
+    const waiting = failureOf(source.current(patient()));
+    await life.alive;
+    source.close();
+    expect(await waiting).toMatchObject({ reason: 'shutting-down' });
+    await life.dead;
+    expect(rig.clock.timers).toBe(0);
   });
 });
