@@ -37,8 +37,11 @@ export interface CredentialSourceOptions {
   readonly requestHandler?: unknown;
 }
 
-/** How often the files are looked at: a few stat calls are cheap once, not thousands of times a second. */
-export const FILE_CHECK_MS = 250;
+/**
+ * How often the files are looked at. Short enough that a login counts on the next request after it, long enough that thousands
+ * of requests a second share one look.
+ */
+export const FILE_CHECK_MS = 5;
 /** Between two tries to refresh a set that still serves. */
 export const REFRESH_RETRY_MS = 30_000;
 const REFRESH_RETRY_JITTER = 0.2;
