@@ -1,6 +1,6 @@
 // Bundles the command line and the library. Bundled, because npx then fetches one package and start-up is a third shorter;
 // split into chunks, because credential providers and the logger load only when first used.
-import { readdir, rm } from 'node:fs/promises';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { build } from 'esbuild';
 
@@ -32,3 +32,18 @@ const written = new Set(Object.keys(metafile.outputs).map((path) => basename(pat
 for (const name of await readdir(OUT)) {
   if (name.endsWith('.js') && !written.has(name)) await rm(join(OUT, name), { force: true });
 }
+
+// Bundled code keeps its authors' terms: every package that went in, with its licence.
+const packages = new Map();
+for (const input of Object.keys(metafile.inputs)) {
+  const [, folder] = /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(input) ?? [];
+  if (!folder || packages.has(folder)) continue;
+  const { name, version, license } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8'));
+  const files = (await readdir(folder)).filter((file) => /^(licen[cs]e|notice)/i.test(file));
+  const texts = await Promise.all(files.map((file) => readFile(join(folder, file), 'utf8')));
+  packages.set(folder, `${name} ${version} (${license})\n\n${texts.join('\n').trim()}\n`);
+}
+await writeFile(
+  join(OUT, 'THIRD-PARTY-LICENSES.txt'),
+  [...packages.values()].sort().join(`\n${'-'.repeat(80)}\n\n`),
+);

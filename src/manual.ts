@@ -98,3 +98,16 @@ export function envExample(): string {
   }
   return `${lines.join('\n')}\n`;
 }
+
+/** The README with its generated parts renewed: the option table, and the example that it quotes. */
+export function readmeWith(readme: string, example: string): string {
+  return readme
+    .replace(
+      /(<!-- options: [^>]*-->\n)[\s\S]*?(<!-- \/options -->)/,
+      (_whole, open: string, close: string) => `${open}${optionsMarkdown()}\n${close}`,
+    )
+    .replace(
+      /(## As a library\n\n```js\n)[\s\S]*?(```\n)/,
+      (_whole, open: string, close: string) => `${open}${example}${close}`,
+    );
+}

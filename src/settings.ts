@@ -198,5 +198,5 @@ async function signingScope(
 }
 
 /** Reads argv against the options of this project. */
-export const parseArguments = (argv: readonly string[], commands: readonly string[]): Arguments =>
+export const parseArguments = (argv: readonly string[], commands: readonly string[] = []): Arguments =>
   readArguments(argv, OPTIONS, commands);

@@ -1,0 +1,87 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { parseArguments, readSettings } from '../../src/settings.ts';
+import { BinDriver } from '../support/bin-driver.ts';
+import { SessionServer } from '../support/mcp-behaviours.ts';
+import { ScriptedServer } from '../support/scripted-server.ts';
+import { signingEnv, signingVerify } from '../support/signing.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
+const scripts: Record<string, string> = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).scripts;
+
+const blocks = (language: string): string[] =>
+  [...readme.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\`$`, 'gm'))].map(
+    ([, body = '']) => body,
+  );
+
+const commands = blocks('sh').flatMap((block) => block.trim().split('\n'));
+const PACKAGE = /^npx -y mcp-sigv4-proxy ?/;
+
+/** What a client would start for a configuration block, without npx, which would fetch the package from a registry. */
+function serverOf(config: unknown): string[] {
+  const { mcpServers, mcp } = config as Record<
+    string,
+    Record<string, { command: string | string[]; args?: string[] }>
+  >;
+  const [server] = Object.values(mcpServers ?? mcp ?? {});
+  const line = [server?.command ?? [], server?.args ?? []].flat();
+  expect(line.slice(0, 3)).toEqual(['npx', '-y', 'mcp-sigv4-proxy']);
+  return line.slice(3);
+}
+
+describe('the README', () => {
+  it('starts with two commands that package.json knows', () => {
+    const [first = '', second = ''] = commands;
+    expect(first).toBe('npm ci && npm run demo');
+    expect(scripts.demo).toBe('node bin/mcp-sigv4-proxy.js demo');
+    expect(second).toBe('npm test');
+    expect(scripts.test).toContain('vitest run');
+  });
+
+  it('shows command lines that the proxy takes without a complaint', async () => {
+    const lines = commands
+      .map((command) => command.replace(/^claude mcp add \S+ -- /, ''))
+      .filter((command) => PACKAGE.test(command));
+    expect(lines.length).toBeGreaterThanOrEqual(4);
+    for (const line of lines) {
+      const outcome = await readSettings(parseArguments(line.replace(PACKAGE, '').split(' ')), {});
+      expect(outcome, line).toHaveProperty('settings');
+    }
+  });
+
+  const configs = blocks('json').map((block) => JSON.parse(block) as unknown);
+
+  it('has a block for Claude Code and one for opencode', () => {
+    expect(configs.map((config) => Object.keys(config as object).at(-1))).toEqual(['mcpServers', 'mcp']);
+  });
+
+  it.each(configs.map((config, at) => [at === 0 ? 'Claude Code' : 'opencode', config]))(
+    'shows a block for %s that brings up a working server',
+    async (_client, config) => {
+      const session = new SessionServer();
+      const server = await ScriptedServer.start(session.behaviour, { verify: signingVerify });
+      const { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN } = signingEnv as Record<
+        string,
+        string
+      >;
+      const token = AWS_SESSION_TOKEN ? `aws_session_token = ${AWS_SESSION_TOKEN}\n` : '';
+      const proxy = await BinDriver.start({
+        args: serverOf(config),
+        env: {
+          MCP_PROXY_ENDPOINT: server.url,
+          MCP_PROXY_SERVICE: signingVerify.service,
+          MCP_PROXY_REGION: signingVerify.region,
+        },
+        files: {
+          '.aws/credentials': `[dev]\naws_access_key_id = ${AWS_ACCESS_KEY_ID}\naws_secret_access_key = ${AWS_SECRET_ACCESS_KEY}\n${token}`,
+        },
+      });
+      await proxy.initialize();
+      const { result } = await proxy.request('tools/list');
+      expect(result).toHaveProperty('tools');
+      expect(server.requests.every(({ verification }) => verification?.ok)).toBe(true);
+    },
+  );
+});

@@ -1,0 +1,25 @@
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { expect, it } from 'vitest';
+import { SessionServer } from '../support/mcp-behaviours.ts';
+import { ScriptedServer } from '../support/scripted-server.ts';
+import { signingArgs, signingEnv, signingVerify } from '../support/signing.ts';
+
+const EXAMPLE = join(import.meta.dirname, '../../examples/library.mjs');
+
+it('the library example initializes a session with a server that demands signatures, and deletes it', async () => {
+  const session = new SessionServer();
+  const server = await ScriptedServer.start(session.behaviour, { verify: signingVerify });
+  const { stdout, stderr } = await promisify(execFile)(
+    process.execPath,
+    [EXAMPLE, server.url, ...signingArgs],
+    {
+      env: { PATH: process.env.PATH, ...signingEnv },
+    },
+  );
+  expect(stdout).toMatch(/^\S+ speaks 2025-11-25\n$/);
+  expect(stderr).toBe('');
+  expect(session.sessions.size).toBe(0);
+  expect(session.deleted).toHaveLength(1);
+});

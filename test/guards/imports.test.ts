@@ -1,0 +1,63 @@
+import { describe, expect, it } from 'vitest';
+import { circlesIn, importsOf, sourceFiles } from './source-tree.ts';
+
+/** Imports go down only, type imports included; what stands on one line never imports each other. */
+const RANKS: readonly (readonly string[])[] = [
+  ['core', 'version.ts'],
+  ['layers', 'pool', 'aws', 'front', 'observe', 'relay', 'demo'],
+  ['upstream'],
+  ['settings.ts'],
+  ['manual.ts'],
+  ['proxy.ts'],
+  ['index.ts'],
+  ['commands'],
+  ['cli.ts'],
+];
+
+const roomOf = (file: string): string => file.split('/')[0] ?? file;
+const rankOf = (file: string): number => RANKS.findIndex((rooms) => rooms.includes(roomOf(file)));
+
+describe('the imports of src', () => {
+  const files = sourceFiles();
+  const arrows = files.flatMap((from) => importsOf(from).map((to) => ({ from, to })));
+
+  it('are seen by this walker: static, type-only, dynamic and re-exported ones', () => {
+    expect(files.length).toBeGreaterThan(40);
+    expect(arrows).toContainEqual({ from: 'proxy.ts', to: 'relay/relay.ts' });
+    expect(arrows).toContainEqual({ from: 'core/call.ts', to: 'core/message.ts' });
+    expect(arrows).toContainEqual({ from: 'cli.ts', to: 'commands/demo.ts' });
+    expect(arrows).toContainEqual({ from: 'index.ts', to: 'proxy.ts' });
+  });
+
+  it('name only rooms that have a rank', () => {
+    expect(files.filter((file) => rankOf(file) < 0)).toEqual([]);
+  });
+
+  it('go down only', () => {
+    const upward = arrows.filter(({ from, to }) => roomOf(from) !== roomOf(to) && rankOf(from) <= rankOf(to));
+    expect(upward).toEqual([]);
+  });
+
+  it('never lead from one layer to another', () => {
+    const between = arrows.filter(({ from, to }) => roomOf(from) === 'layers' && roomOf(to) === 'layers');
+    expect(between).toEqual([]);
+  });
+
+  it('form no circle, and a circle would be found', () => {
+    expect(circlesIn(arrows)).toEqual([]);
+    const ring = [
+      { from: 'a', to: 'b' },
+      { from: 'b', to: 'c' },
+      { from: 'c', to: 'a' },
+    ];
+    expect(circlesIn(ring)).not.toEqual([]);
+  });
+});
+
+describe('the rooms of src', () => {
+  it('are not called utils, helpers, common or types', () => {
+    expect(
+      sourceFiles().filter((file) => /(^|\/)(utils?|helpers?|common|types)(\/|\.ts$)/.test(file)),
+    ).toEqual([]);
+  });
+});
