@@ -69,13 +69,13 @@ export type ReadEndpoint = { readonly url: URL } | { readonly problem: string };
  */
 export function readEndpoint(text: string): ReadEndpoint {
   if (text.startsWith('arn:')) return readArn(text);
-  let url: URL;
-  try {
-    url = new URL(text);
-  } catch {
-    const hint = /^[\w.-]+(:\d+)?(\/|$)/.test(text) ? `; did you mean https://${text} ?` : '';
+  // To a URL parser, `localhost:3000` has the scheme "localhost:".
+  const [, bareHost] = /^([\w.-]+)(?::\d+)?(?:[/?]|$)/.exec(text) ?? [];
+  if (bareHost !== undefined || !URL.canParse(text)) {
+    const hint = bareHost ? `; did you mean ${isLoopback(bareHost) ? 'http' : 'https'}://${text} ?` : '';
     return { problem: `must be an https URL or the ARN of an AgentCore runtime${hint}` };
   }
+  const url = new URL(text);
   if (url.protocol === 'http:' && !isLoopback(url.hostname)) {
     return {
       problem:

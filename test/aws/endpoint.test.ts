@@ -1,0 +1,154 @@
+import { describe, expect, it } from 'vitest';
+import { DEFAULT_ENDPOINT, readEndpoint, scopeOfHost } from '../../src/aws/endpoint.ts';
+
+const scope = (service: string, region?: string) =>
+  region === undefined ? { service } : { service, region };
+
+describe('the host tells what to sign for', () => {
+  it.each([
+    ['aws-mcp.us-east-1.api.aws', scope('aws-mcp', 'us-east-1')],
+    ['aws-mcp.eu-central-1.api.aws', scope('aws-mcp', 'eu-central-1')],
+    ['eks-mcp.us-west-2.api.aws', scope('eks-mcp', 'us-west-2')],
+    ['ecs-mcp.ap-southeast-2.api.aws', scope('ecs-mcp', 'ap-southeast-2')],
+    ['bedrock-agentcore.us-east-1.amazonaws.com', scope('bedrock-agentcore', 'us-east-1')],
+    ['gw-1.gateway.bedrock-agentcore.eu-west-1.amazonaws.com', scope('bedrock-agentcore', 'eu-west-1')],
+    ['vpce-1.bedrock-agentcore.us-east-1.vpce.amazonaws.com', scope('bedrock-agentcore', 'us-east-1')],
+    ['runtime.bedrock-agentcore.us-east-1.api.aws', scope('bedrock-agentcore', 'us-east-1')],
+    ['abc123.lambda-url.eu-north-1.on.aws', scope('lambda', 'eu-north-1')],
+    ['a1b2c3.execute-api.us-east-1.amazonaws.com', scope('execute-api', 'us-east-1')],
+    ['a1-vpce-0f.execute-api.us-east-1.amazonaws.com', scope('execute-api', 'us-east-1')],
+    ['svc-0f.7d67.vpc-lattice-svcs.us-west-2.on.aws', scope('vpc-lattice-svcs', 'us-west-2')],
+  ])('%s', (host, expected) => {
+    expect(scopeOfHost(host)).toEqual(expected);
+  });
+
+  it.each([
+    ['bedrock-agentcore.us-gov-west-1.amazonaws.com', scope('bedrock-agentcore', 'us-gov-west-1')],
+    ['a1.execute-api.cn-north-1.amazonaws.com.cn', scope('execute-api', 'cn-north-1')],
+    [
+      'x.bedrock-agentcore.cn-northwest-1.vpce.amazonaws.com.cn',
+      scope('bedrock-agentcore', 'cn-northwest-1'),
+    ],
+    ['aws-mcp.cn-north-1.api.amazonwebservices.com.cn', scope('aws-mcp', 'cn-north-1')],
+    ['abc.lambda-url.cn-north-1.on.amazonwebservices.com.cn', scope('lambda', 'cn-north-1')],
+    ['bedrock-agentcore.eusc-de-east-1.amazonaws.eu', scope('bedrock-agentcore', 'eusc-de-east-1')],
+    ['aws-mcp.eusc-de-east-1.api.amazonwebservices.eu', scope('aws-mcp', 'eusc-de-east-1')],
+    ['abc.lambda-url.eusc-de-east-1.on.amazonwebservices.eu', scope('lambda', 'eusc-de-east-1')],
+    ['a1.execute-api.us-iso-east-1.c2s.ic.gov', scope('execute-api', 'us-iso-east-1')],
+    ['a1.execute-api.us-isob-east-1.sc2s.sgov.gov', scope('execute-api', 'us-isob-east-1')],
+    ['a1.execute-api.eu-isoe-west-1.cloud.adc-e.uk', scope('execute-api', 'eu-isoe-west-1')],
+    ['a1.execute-api.us-isof-south-1.csp.hci.ic.gov', scope('execute-api', 'us-isof-south-1')],
+  ])('in every partition: %s', (host, expected) => {
+    expect(scopeOfHost(host)).toEqual(expected);
+  });
+
+  it.each([
+    ['knowledge-mcp.global.api.aws', scope('knowledge-mcp')],
+    ['sts.amazonaws.com', scope('sts')],
+    ['AWS-MCP.US-East-1.API.AWS', scope('aws-mcp', 'us-east-1')],
+    ['aws-mcp.us-east-1.api.aws.', scope('aws-mcp', 'us-east-1')],
+  ])('without a region, in capitals or with the root dot: %s', (host, expected) => {
+    expect(scopeOfHost(host)).toEqual(expected);
+  });
+
+  it.each([
+    ['evilapi.aws'],
+    ['aws-mcp.us-east-1.evilapi.aws'],
+    ['api.aws.example.com'],
+    ['aws-mcp.us-east-1.api.aws.example.com'],
+    ['bedrock-agentcore.us-east-1.amazonaws.com.evil.net'],
+    ['notamazonaws.com'],
+    ['us-east-1.amazonaws.com'],
+    ['amazonaws.com'],
+    ['api.aws'],
+    ['mcp.example.com'],
+    ['localhost'],
+    ['127.0.0.1'],
+    ['[::1]'],
+    [''],
+  ])('and %s tells nothing', (host) => {
+    expect(scopeOfHost(host)).toEqual({});
+  });
+});
+
+const hrefOf = (text: string): string => {
+  const read = readEndpoint(text);
+  return 'url' in read ? read.url.href : `problem: ${read.problem}`;
+};
+
+describe('an endpoint is', () => {
+  it.each([
+    [DEFAULT_ENDPOINT, 'https://aws-mcp.us-east-1.api.aws/mcp'],
+    ['https://example.com', 'https://example.com/'],
+    ['https://example.com:8443/a%2Fb?x=1&y#part', 'https://example.com:8443/a%2Fb?x=1&y'],
+    ['HTTPS://Example.com/MCP', 'https://example.com/MCP'],
+    ['http://localhost:3000/mcp', 'http://localhost:3000/mcp'],
+    ['http://127.0.0.1:3000/mcp', 'http://127.0.0.1:3000/mcp'],
+    ['http://127.8.9.10/', 'http://127.8.9.10/'],
+    ['http://[::1]:3000/mcp', 'http://[::1]:3000/mcp'],
+  ])('a URL: %s', (text, href) => {
+    expect(hrefOf(text)).toBe(href);
+  });
+
+  const runtime = (partition: string, region: string) =>
+    `arn:${partition}:bedrock-agentcore:${region}:123456789012:runtime/my_mcp-AbCdEf1234`;
+  const invocations = (partition: string, region: string, suffix: string, qualifier: string) =>
+    `https://bedrock-agentcore.${region}.${suffix}/runtimes/arn%3A${partition}%3Abedrock-agentcore%3A${region}` +
+    `%3A123456789012%3Aruntime%2Fmy_mcp-AbCdEf1234/invocations?qualifier=${qualifier}`;
+
+  it.each([
+    ['aws', 'us-east-1', 'amazonaws.com'],
+    ['aws-us-gov', 'us-gov-west-1', 'amazonaws.com'],
+    ['aws-cn', 'cn-north-1', 'amazonaws.com.cn'],
+    ['aws-eusc', 'eusc-de-east-1', 'amazonaws.eu'],
+    ['aws-iso', 'us-iso-east-1', 'c2s.ic.gov'],
+    ['aws-iso-b', 'us-isob-east-1', 'sc2s.sgov.gov'],
+    ['aws-iso-e', 'eu-isoe-west-1', 'cloud.adc-e.uk'],
+    ['aws-iso-f', 'us-isof-south-1', 'csp.hci.ic.gov'],
+  ])('the ARN of an AgentCore runtime in %s', (partition, region, suffix) => {
+    expect(hrefOf(runtime(partition, region))).toBe(invocations(partition, region, suffix, 'DEFAULT'));
+    expect(hrefOf(`${runtime(partition, region)}/runtime-endpoint/prod`)).toBe(
+      invocations(partition, region, suffix, 'prod'),
+    );
+  });
+
+  it('whose ARN gives a host that tells service and region', () => {
+    const read = readEndpoint(runtime('aws', 'us-east-1'));
+    expect('url' in read && scopeOfHost(read.url.hostname)).toEqual({
+      service: 'bedrock-agentcore',
+      region: 'us-east-1',
+    });
+  });
+
+  it.each([
+    ['http://example.com/mcp', /must use https: http would send signed requests in the clear/],
+    ['http://aws-mcp.us-east-1.api.aws/mcp', /must use https/],
+    ['http://localhost.example.com/', /must use https/],
+    ['http://127.0.0.1.nip.io/', /must use https/],
+    ['http://0.0.0.0/', /must use https/],
+    ['http://10.0.0.1/', /must use https/],
+    ['ftp://example.com/', /must start with https:\/\/, not ftp:\/\//],
+    ['file:///etc/passwd', /must start with https:\/\/, not file:\/\//],
+    ['javascript:alert(1)', /must start with https:\/\//],
+    ['https://user:secret@example.com/', /must not hold a user name or password/],
+    ['https://', /must be an https URL or the ARN/],
+    ['', /must be an https URL or the ARN/],
+    ['nonsense with blanks', /must be an https URL or the ARN/],
+    ['example.com/mcp', /did you mean https:\/\/example\.com\/mcp \?/],
+    ['example.com:8443/mcp', /did you mean https:\/\/example\.com:8443\/mcp \?/],
+    ['localhost:3000/mcp', /did you mean http:\/\/localhost:3000\/mcp \?/],
+    ['127.0.0.1:3000', /did you mean http:\/\/127\.0\.0\.1:3000 \?/],
+    ['arn:aws:s3:::bucket', /must be the ARN of an AgentCore runtime, such as arn:aws:bedrock-agentcore:/],
+    [
+      'arn:aws-mars:bedrock-agentcore:us-east-1:123456789012:runtime/x',
+      /must be the ARN of an AgentCore runtime/,
+    ],
+    ['arn:aws:bedrock-agentcore:evil.com/:123456789012:runtime/x', /must be the ARN of an AgentCore runtime/],
+    ['arn:aws:bedrock-agentcore:us-east-1:123:runtime/x', /must be the ARN of an AgentCore runtime/],
+    ['arn:aws:bedrock-agentcore:us-east-1:123456789012:runtime/', /must be the ARN of an AgentCore runtime/],
+    ['arn:aws:bedrock-agentcore:us-east-1:123456789012:gateway/x', /must be the ARN of an AgentCore runtime/],
+  ])('never %s', (text, problem) => {
+    const read = readEndpoint(text);
+    expect('problem' in read ? read.problem : read.url.href).toMatch(problem);
+  });
+});
