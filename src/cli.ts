@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { serve } from './commands/serve.ts';
+import { flagOf } from './core/options.ts';
 import { StdoutWriter } from './front/stdout.ts';
 import { helpText } from './manual.ts';
 import { parseArguments, readSettings } from './settings.ts';
@@ -9,6 +10,14 @@ import { VERSION } from './version.ts';
 const EXIT_USAGE = 2;
 /** Clients that are killed cannot close our stdin on every platform; becoming somebody else's child is the sign. */
 const PARENT_CHECK_MS = 2_000;
+
+function usage(problems: readonly string[]): number {
+  const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`;
+  process.stderr.write(
+    `mcp-sigv4-proxy: ${count} with the settings:\n${problems.map((problem) => `  ${problem}\n`).join('')}Run mcp-sigv4-proxy --help for all options.\n`,
+  );
+  return EXIT_USAGE;
+}
 
 async function main(argv: readonly string[]): Promise<number> {
   const args = parseArguments(argv, ['demo']);
@@ -26,6 +35,12 @@ async function main(argv: readonly string[]): Promise<number> {
     return 0;
   }
   if (args.command === 'demo') {
+    const surplus = [
+      ...args.problems,
+      ...Object.keys(args.options).map((key) => `${flagOf(key)} is not for demo`),
+    ];
+    if (args.endpoint !== undefined) surplus.push('demo takes no endpoint: it brings its own');
+    if (surplus.length > 0) return usage(surplus);
     const { runDemo } = await import('./commands/demo.ts');
     const stdout = new StdoutWriter(() => undefined);
     const binPath = fileURLToPath(new URL('../bin/mcp-sigv4-proxy.js', import.meta.url));
@@ -34,14 +49,7 @@ async function main(argv: readonly string[]): Promise<number> {
     return code;
   }
   const outcome = await readSettings(args, process.env);
-  if ('problems' in outcome) {
-    const { problems } = outcome;
-    const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`;
-    process.stderr.write(
-      `mcp-sigv4-proxy: ${count} with the settings:\n${problems.map((problem) => `  ${problem}\n`).join('')}Run mcp-sigv4-proxy --help for all options.\n`,
-    );
-    return EXIT_USAGE;
-  }
+  if ('problems' in outcome) return usage(outcome.problems);
   const serving = serve(outcome.settings);
   let signals = 0;
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
@@ -55,8 +63,16 @@ async function main(argv: readonly string[]): Promise<number> {
   setInterval(() => {
     if (process.ppid !== parent) serving.leave('the parent process is gone');
   }, PARENT_CHECK_MS).unref();
+  let faulted = false;
+  process.on('unhandledRejection', (error) => serving.fault('a promise that nobody watched', error));
+  process.on('uncaughtException', (error) => {
+    // What threw may be half done: calls under way get an answer, and then a fresh process is the safer one.
+    serving.fault('an uncaught exception', error);
+    faulted = true;
+    serving.leave('an internal fault');
+  });
   await serving.over;
-  return 0;
+  return faulted ? 1 : 0;
 }
 
 // A dead stderr must not turn a report into an exception that is reported to it.

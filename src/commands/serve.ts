@@ -1,4 +1,5 @@
 import { systemClock } from '../core/clock.ts';
+import { causeText } from '../core/errors.ts';
 import { Events } from '../core/events.ts';
 import { readStdin } from '../front/stdio.ts';
 import { StdoutWriter } from '../front/stdout.ts';
@@ -10,6 +11,8 @@ import type { Settings } from '../settings.ts';
 export interface Serving {
   /** Starts the orderly end: calls in flight may finish within the drain time, the session is deleted. */
   leave(how: string): void;
+  /** Reports what should never happen. */
+  fault(where: string, error: unknown): void;
   /** Resolves when all is over and stdout is flushed. */
   readonly over: Promise<void>;
 }
@@ -49,5 +52,9 @@ export function serve(settings: Settings): Serving {
   }
 
   readStdin({ stdin: process.stdin, connection, onEnd: leave });
-  return { leave, over };
+  return {
+    leave,
+    over,
+    fault: (where, error) => events.emit({ type: 'internal.fault', where, message: causeText(error) }),
+  };
 }
