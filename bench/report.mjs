@@ -1,0 +1,136 @@
+// Turns measurements into the page that the docs show. Ratios are taken within a round, then their median: what else the machine
+// did in that minute falls out of them.
+import { availableParallelism, loadavg } from 'node:os';
+import { median } from './median.mjs';
+
+const OURS = 'mcp-sigv4-proxy';
+
+export const machine = () => ({
+  cores: availableParallelism(),
+  node: process.version,
+  system: `${process.platform} ${process.arch}`,
+  load: loadavg()[0],
+});
+
+const ms = (value) => `${value < 10 ? value.toFixed(2) : value.toFixed(0)} ms`;
+const times = (value) => `${value.toFixed(2)} x`;
+const rate = (value) => `${Math.round(value).toLocaleString('en')}/s`;
+const mb = (value) => `${value.toFixed(0)} MB`;
+const count = (value) => value.toFixed(0);
+const yesNo = (value) => (value > 0 ? 'yes' : 'no');
+
+/** What the project promises. `against` makes it a ratio to that subject; `most` and `least` are the limits. */
+const TARGETS = [
+  {
+    title: 'Spawn to the answer to `initialize`, against `node -e 0`',
+    of: ['start', 'ms'],
+    against: 'node',
+    show: times,
+    most: 4,
+  },
+  {
+    title: 'One call at a time, p50, against direct',
+    of: ['one-at-a-time', 'p50'],
+    against: 'direct',
+    show: times,
+    most: 1.4,
+  },
+  {
+    title: 'Calls/s with 32 in flight, against direct',
+    of: ['throughput', 'at32'],
+    against: 'direct',
+    show: times,
+    least: 0.7,
+  },
+  { title: 'Bursts of 8 calls of 50 ms, p50', of: ['bursts', 'p50'], show: ms, most: 56 },
+  { title: 'Connections that the bursts opened', of: ['bursts', 'connections'], show: count, most: 8 },
+  { title: '8 MB result, against direct', of: ['results', 'mb8'], against: 'direct', show: times, most: 2 },
+  { title: 'Memory, idle', of: ['memory', 'idle'], show: mb, most: 65 },
+  { title: 'Memory after 5,000 calls', of: ['memory', 'loaded'], show: mb, most: 140 },
+  { title: 'Exit after stdin closes', of: ['leaving', 'ms'], show: ms, most: 100 },
+  { title: 'Session deleted at the exit', of: ['leaving', 'deleted'], show: yesNo, least: 1 },
+];
+
+const NUMBERS = [
+  { title: 'Spawn to the answer to `initialize`', of: ['start', 'ms'], show: ms },
+  { title: 'One call at a time, p50', of: ['one-at-a-time', 'p50'], show: ms },
+  { title: 'One call at a time, p99', of: ['one-at-a-time', 'p99'], show: ms },
+  { title: 'Calls/s, 8 in flight', of: ['throughput', 'at8'], show: rate },
+  { title: 'Calls/s, 32 in flight', of: ['throughput', 'at32'], show: rate },
+  { title: 'Calls/s, 128 in flight', of: ['throughput', 'at128'], show: rate },
+  { title: 'Bursts of 8 calls of 50 ms, p50', of: ['bursts', 'p50'], show: ms },
+  { title: 'Connections that the bursts opened', of: ['bursts', 'connections'], show: count },
+  { title: '1 MB result', of: ['results', 'mb1'], show: ms },
+  { title: '8 MB result', of: ['results', 'mb8'], show: ms },
+  { title: 'Memory, idle', of: ['memory', 'idle'], show: mb },
+  { title: 'Memory after 5,000 calls', of: ['memory', 'loaded'], show: mb },
+  { title: 'Memory after five 8 MB results more', of: ['memory', 'large'], show: mb },
+  { title: 'Exit after stdin closes', of: ['leaving', 'ms'], show: ms },
+];
+
+/** The median over the rounds, as such or against another subject's same round; undefined where it was not measured. */
+function numberOf(results, [scenario, metric], key, against) {
+  const cells = results[scenario];
+  const rounds = cells?.[key]?.rounds ?? [];
+  if (cells?.[key]?.problem || rounds.length === 0) return undefined;
+  if (!against) return median(rounds.map((round) => round[metric]));
+  const base = cells[against]?.rounds ?? [];
+  const pairs = rounds.flatMap((round, at) => (base[at] ? [round[metric] / base[at][metric]] : []));
+  return pairs.length > 0 ? median(pairs) : undefined;
+}
+
+const table = (head, rows) =>
+  [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+
+export function page({ facts, subjects, results, seconds }) {
+  const proxies = subjects.filter(({ kind }) => kind === 'proxy');
+  const problems = [];
+  const cell = ({ of, against, show }, key) => {
+    const value = numberOf(results, of, key, against);
+    if (value !== undefined) return show(value);
+    const problem = results[of[0]]?.[key]?.problem;
+    if (!problem) return '-';
+    const note = `${key}, ${of[0]}: ${problem}`;
+    if (!problems.includes(note)) problems.push(note);
+    return `none (${problems.indexOf(note) + 1})`;
+  };
+  const measured = ({ of }) => of[0] in results;
+
+  const targets = TARGETS.filter(measured).map((row) => {
+    const { of, against, show, most, least } = row;
+    const value = numberOf(results, of, OURS, against);
+    const limit = show === yesNo ? 'yes' : most === undefined ? `>= ${show(least)}` : `<= ${show(most)}`;
+    const met = value !== undefined && (most === undefined ? value >= least : value <= most);
+    return [row.title, limit, met ? 'met' : 'missed', ...proxies.map(({ key }) => cell(row, key))];
+  });
+  const numbers = NUMBERS.filter(measured).map((row) => [
+    row.title,
+    cell(row, row.of[0] === 'start' ? 'node' : 'direct'),
+    ...proxies.map(({ key }) => cell(row, key)),
+  ]);
+
+  const names = proxies.map(({ key, version }) => (version ? `${key} ${version}` : key));
+  return `# How fast it is
+
+Written by \`npm run bench\`; do not edit. Measured with Node ${facts.node} on ${facts.system} with ${facts.cores} cores, load average ${facts.load.toFixed(1)} at the start, in ${Math.round(seconds)} s.
+
+## Against the targets
+
+${table(['', 'target', '', ...names], targets)}
+
+## In absolute numbers
+
+${table(['', 'direct', ...names], numbers)}
+
+In the first row, "direct" is \`node -e 0\`: the least that anything on Node takes.
+${problems.length > 0 ? `\n${problems.map((problem, at) => `(${at + 1}) ${problem}`).join('  \n')}\n` : ''}
+## What is measured
+
+- All talk to one MCP server on loopback, in a process of its own, that does the least: sessions, JSON answers, no signature check.
+- "direct" signs every call with \`@smithy/signature-v4\` and sends it with undici, in the process that makes the calls. mcp-sigv4-proxy signs every call too. The others from npm do not sign: theirs is the easier task.
+- A proxy is spoken to in raw JSON-RPC lines over stdio, by a process that does the same work as the one of "direct": make the call, read the answer, parse it.
+- Ours and direct have 8 connections (\`--max-connections 8\`); the others have no such setting.
+- mcp-proxy's command serves stdio servers over HTTP, the other way round; its library's \`startStdioServer\` is measured instead.
+- Every number is the median of several rounds, each with fresh processes, the subjects taking turns within a round; a ratio is taken within each round. Memory is VmRSS.
+`;
+}

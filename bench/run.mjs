@@ -1,0 +1,126 @@
+// Measures the proxy beside undici + smithy without any proxy, and beside the proxies from npm.
+//   node bench/run.mjs            everything; writes docs/bench.md
+//   node bench/run.mjs --quick    a smoke run in under a minute; prints only
+//   node bench/run.mjs --only start,throughput [--also <checkout>] [--no-peers]   a part; prints only
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { machine, page } from './report.mjs';
+import { direct, listSubjects } from './subjects.mjs';
+
+const SCENARIOS = ['start', 'one-at-a-time', 'throughput', 'bursts', 'results', 'memory', 'leaving'];
+/** Far above the slowest: a subject that hangs costs this much once, and is not asked again. */
+const WORKER_LIMIT_MS = 30_000;
+/** The whole run: what has not begun by then is shown as not measured. */
+const RUN_LIMIT_MS = 8 * 60_000;
+const DOCUMENT = fileURLToPath(new URL('../docs/bench.md', import.meta.url));
+
+const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+const say = (text) => process.stdout.write(text);
+
+const { values: flags } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    only: { type: 'string' },
+    also: { type: 'string', multiple: true, default: [] },
+    'no-peers': { type: 'boolean', default: false },
+  },
+});
+const size = flags.quick ? 'quick' : 'full';
+const chosen = flags.only ? flags.only.split(',') : SCENARIOS;
+const unknown = chosen.filter((name) => !SCENARIOS.includes(name));
+if (unknown.length > 0) {
+  process.stderr.write(`--only takes ${SCENARIOS.join(', ')}; not ${unknown.join(', ')}\n`);
+  process.exit(2);
+}
+
+const facts = machine();
+const began = performance.now();
+const workspace = await mkdtemp(join(tmpdir(), 'mcp-bench-'));
+const server = fork(here('server.mjs'), { env: { PATH: process.env.PATH } });
+try {
+  const [{ url }] = await once(server, 'message');
+  const subjects = (await listSubjects(url, workspace, flags.also)).filter(
+    ({ peer }) => !(peer && flags['no-peers']),
+  );
+  const results = await measureAll(url, subjects);
+  const text = page({ facts, subjects, results, seconds: (performance.now() - began) / 1_000 });
+  const whole = !flags.quick && !flags.only && flags.also.length === 0 && !flags['no-peers'];
+  if (whole) {
+    await mkdir(dirname(DOCUMENT), { recursive: true });
+    await writeFile(DOCUMENT, text);
+  }
+  say(`\n${text}`);
+} finally {
+  server.kill();
+  await rm(workspace, { recursive: true, force: true });
+}
+
+/** @returns per scenario and subject: its rounds' numbers, and what went wrong. */
+async function measureAll(url, subjects) {
+  const results = {};
+  for (const scenario of chosen) {
+    const { rounds, kinds } = await import(`./scenarios/${scenario}.mjs`);
+    const taking = subjects.filter(({ kind }) => kinds.includes(kind));
+    const cells = Object.fromEntries(
+      taking.map(({ key, problem }) => [key, { rounds: [], ...(problem && { problem }) }]),
+    );
+    results[scenario] = cells;
+    say(`${scenario}:`);
+    // A B C, A B C: what else the machine does falls on everybody alike.
+    for (let round = 0; round < rounds[size]; round++) {
+      for (const subject of taking) {
+        const cell = cells[subject.key];
+        if (cell.problem) continue;
+        if (performance.now() - began > RUN_LIMIT_MS) cell.problem = 'the run took too long to get here';
+        else await measure(scenario, subject, url, cell);
+      }
+      say(` ${round + 1}`);
+    }
+    say('\n');
+  }
+  return results;
+}
+
+async function measure(scenario, subject, url, cell) {
+  await askServer('reset');
+  // In a group of its own, so that a subject which outlives its worker is ended with it.
+  const worker = fork(here('worker.mjs'), { env: subject.env, detached: true });
+  const outcome = await new Promise((resolve) => {
+    const overdue = setTimeout(
+      () => resolve({ problem: `no end after ${WORKER_LIMIT_MS / 1_000} s` }),
+      WORKER_LIMIT_MS,
+    );
+    worker.on('message', async (message) => {
+      if (message === 'counts') {
+        worker.send(await askServer('counts'));
+        return;
+      }
+      clearTimeout(overdue);
+      resolve(message);
+    });
+    worker.once('exit', (code) => {
+      clearTimeout(overdue);
+      resolve({ problem: `the worker exited with code ${code}` });
+    });
+    worker.send({ scenario, subject, url, size, direct });
+  });
+  try {
+    process.kill(-worker.pid, 'SIGKILL');
+  } catch {
+    // All gone already.
+  }
+  if (outcome.problem) cell.problem = outcome.problem;
+  else cell.rounds.push(outcome.numbers);
+}
+
+async function askServer(question) {
+  const answer = once(server, 'message');
+  server.send(question);
+  const [counts] = await answer;
+  return counts;
+}

@@ -1,0 +1,18 @@
+// From spawn to the answer to initialize, written at once as clients do. Clients start a server with every conversation.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+
+export const rounds = { full: 15, quick: 2 };
+export const kinds = ['node', 'proxy'];
+
+export async function run({ subject, open }) {
+  const started = performance.now();
+  if (subject.kind === 'node') {
+    await once(spawn(process.execPath, ['-e', '0'], { env: subject.env, stdio: 'ignore' }), 'exit');
+    return { ms: performance.now() - started };
+  }
+  const client = await open();
+  const ms = performance.now() - started;
+  await client.close();
+  return { ms };
+}

@@ -1,0 +1,91 @@
+// A client that speaks raw JSON-RPC over a child's stdio. No SDK: its work would be measured with every proxy alike, and hide
+// what they differ in.
+import { spawn } from 'node:child_process';
+
+const INITIALIZE = {
+  protocolVersion: '2025-06-18',
+  capabilities: {},
+  clientInfo: { name: 'bench', version: '0.0.0' },
+};
+
+export class StdioClient {
+  #child;
+  #pending = new Map();
+  #pieces = [];
+  #nextId = 0;
+  #corked = false;
+
+  /** @param {readonly string[]} args - of node. */
+  constructor(args, env) {
+    this.#child = spawn(process.execPath, args, { env, stdio: ['pipe', 'pipe', 'ignore'] });
+    this.#child.stdin.on('error', () => undefined);
+    this.#child.stdout.on('data', (chunk) => this.#read(chunk));
+    this.exited = new Promise((resolve) => this.#child.once('exit', resolve));
+    this.exited.then((code) => {
+      for (const { reject } of this.#pending.values()) reject(new Error(`it exited with code ${code}`));
+    });
+  }
+
+  #read(chunk) {
+    let start = 0;
+    for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, start)) {
+      this.#pieces.push(chunk.subarray(start, end));
+      const line = this.#pieces.length === 1 ? this.#pieces[0] : Buffer.concat(this.#pieces);
+      this.#pieces = [];
+      this.#take(JSON.parse(line.toString()));
+      start = end + 1;
+    }
+    if (start < chunk.length) this.#pieces.push(chunk.subarray(start));
+  }
+
+  #take(message) {
+    const waiting = message.method === undefined ? this.#pending.get(message.id) : undefined;
+    if (!waiting) return;
+    this.#pending.delete(message.id);
+    if (message.error) waiting.reject(new Error(message.error.message));
+    else waiting.resolve(message.result);
+  }
+
+  /** What one turn of the loop sends is one write, as it is for a client that has several calls to make. */
+  #send(message) {
+    if (!this.#corked) {
+      this.#corked = true;
+      this.#child.stdin.cork();
+      process.nextTick(() => {
+        this.#corked = false;
+        this.#child.stdin.uncork();
+      });
+    }
+    this.#child.stdin.write(`${JSON.stringify(message)}\n`);
+  }
+
+  request(method, params) {
+    const id = this.#nextId++;
+    return new Promise((resolve, reject) => {
+      this.#pending.set(id, { resolve, reject });
+      this.#send({ jsonrpc: '2.0', id, method, params });
+    });
+  }
+
+  async initialize() {
+    await this.request('initialize', INITIALIZE);
+    this.#send({ jsonrpc: '2.0', method: 'notifications/initialized' });
+  }
+
+  call(name, args) {
+    return this.request('tools/call', { name, arguments: args });
+  }
+
+  get pid() {
+    return this.#child.pid;
+  }
+
+  endStdin() {
+    this.#child.stdin.end();
+  }
+
+  async close() {
+    this.#child.kill('SIGKILL');
+    await this.exited;
+  }
+}
