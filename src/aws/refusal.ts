@@ -8,6 +8,7 @@ export type RefusalKind =
   | 'clock'
   | 'signature'
   | 'denied'
+  | 'other-method'
   | 'unsigned'
   | 'foreign-page'
   | 'other';
@@ -39,10 +40,11 @@ const SIGNS: readonly (readonly [pattern: RegExp, kind: RefusalKind])[] = [
     'invalid-token',
   ],
   [
-    /SignatureDoesNotMatch|InvalidSignature|IncompleteSignature|signature we calculated|should be scoped to|InvalidCredentialScope/i,
+    /SignatureDoesNotMatch|InvalidSignature|IncompleteSignature|signature we calculated|should be scoped to|InvalidCredentialScope|AuthorizationHeaderMalformed/i,
     'signature',
   ],
-  [/MissingAuthenticationToken|Missing Authentication Token|AuthorizationHeaderMalformed/i, 'unsigned'],
+  [/MissingAuthenticationToken|Missing Authentication Token/i, 'unsigned'],
+  [/Authorization method mismatch/i, 'other-method'],
   [/AccessDenied|not authorized|explicit deny|Forbidden/i, 'denied'],
 ];
 
@@ -64,8 +66,9 @@ function expectedScope(body: string): Partial<SigningScope> | undefined {
   const text = body.replaceAll('\\"', '"').replaceAll('&apos;', "'").replaceAll('&#39;', "'");
   const service = /correct service:?\s*['"]?([\w.-]+?)['"]?(?:[\s.,"'<]|$)/i.exec(text)?.[1];
   const region =
-    /(?:expecting|expected|correct region:?)\s*['"]?([a-z]{2,5}(?:-[a-z]+)+-\d+)/i.exec(text)?.[1] ??
-    /scoped to (?:the )?['"]?([a-z]{2,5}(?:-[a-z]+)+-\d+)/i.exec(text)?.[1];
+    /(?:expecting|expected|(?:correct|valid) region:?)\s*['"]?([a-z]{2,5}(?:-[a-z]+)+-\d+)/i.exec(
+      text,
+    )?.[1] ?? /scoped to (?:the )?['"]?([a-z]{2,5}(?:-[a-z]+)+-\d+)/i.exec(text)?.[1];
   if (!service && !region) return undefined;
   return { ...(service ? { service } : {}), ...(region ? { region } : {}) };
 }
@@ -83,8 +86,22 @@ export function wordsOf(answer: Pick<RefusedAnswer, 'body' | 'errorType'>): stri
     .replace(/\s+/g, ' ')
     .trim();
   const type = answer.errorType.split(':', 1)[0] ?? '';
-  const full = type && !flat.includes(type) ? `${type}: ${flat}` : flat;
+  const shown = withoutEchoes(flat);
+  const full = type && !shown.includes(type) ? `${type}: ${shown}` : shown;
   return full.length > SAID_LIMIT ? `${full.slice(0, SAID_LIMIT)}...` : full;
+}
+
+/**
+ * Takes out what AWS repeats of the request when it refuses a signature: the canonical request holds the session token, and
+ * some services return the whole Authorization header.
+ */
+export function withoutEchoes(text: string): string {
+  return text
+    .replace(/\s*The Canonical String for this request should have been[\s\S]*?(?="\s*}|<\/|$)/i, '')
+    .replace(/\s*<(CanonicalRequest|StringToSign)(Bytes)?>[^<]*(<\/\1(Bytes)?>)?/gi, '')
+    .replace(/(x-amz-security-token\s*[:=]\s*)[^\s"'<>&\\,;]+/gi, '$1...')
+    .replace(/(Signature=)[0-9a-z]+/gi, '$1...')
+    .replace(/(<SignatureProvided>)[^<]*/gi, '$1...');
 }
 
 function jsonWords(body: string): string | undefined {
@@ -117,8 +134,7 @@ export interface RefusalContext {
   readonly skewMs?: number;
 }
 
-const named = (profile: string): string =>
-  profile === '' ? 'the default credentials' : `profile '${profile}'`;
+const named = (profile: string): string => (profile === '' ? 'the default chain' : `profile '${profile}'`);
 const loginOf = (profile: string): string =>
   profile === ''
     ? 'aws sso login (or aws login)'
@@ -138,7 +154,9 @@ export function explainRefusal(refusal: Refusal, context: RefusalContext): strin
     case 'signature':
       return `The server refused the signature (HTTP ${status}). It was made for service '${scope.service}' in region '${scope.region}'${expectedText(refusal, context)}.${said}`;
     case 'denied':
-      return `AWS denied access to ${named(profile)} (HTTP ${status}): the credentials are good, but their IAM policies do not allow this.${said}`;
+      return `AWS denied access with the credentials of ${named(profile)} (HTTP ${status}): they are valid, but no IAM policy allows them this.${said}`;
+    case 'other-method':
+      return `The server wants another way of authorization than AWS signatures, OAuth most likely (HTTP ${status}): set it to IAM, or reach it with a client that does OAuth.${said}`;
     case 'unsigned':
       return context.signed
         ? `The server found no signature that it knows (HTTP ${status}): check the path of the endpoint URL, since API Gateway answers so for unknown paths.${said}`

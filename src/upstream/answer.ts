@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { explainRefusal, judgeRefusal, type RefusalContext, wordsOf } from '../aws/refusal.ts';
+import { explainRefusal, judgeRefusal, type RefusalContext, withoutEchoes, wordsOf } from '../aws/refusal.ts';
 import { ProxyError, type Sent } from '../core/errors.ts';
 import { type Message, oneLine, type Response, readUpstream } from '../core/message.ts';
 import { type HttpHeaders, headerOf, mediaTypeOf } from './incoming.ts';
@@ -85,7 +85,7 @@ function detailsOf(status: number, headers: HttpHeaders, body: string): Record<s
     contentType: headerOf(headers, 'content-type') || undefined,
     requestId: requestId || undefined,
     wwwAuthenticate: challenge || undefined,
-    body: body ? body.slice(0, BODY_SHOWN) : undefined,
+    body: body ? withoutEchoes(body.slice(0, 4 * BODY_SHOWN)).slice(0, BODY_SHOWN) : undefined,
   };
 }
 
