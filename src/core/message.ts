@@ -1,5 +1,13 @@
 import { ProxyError } from './errors.ts';
-import { elementsOf, insertMember, memberAt, membersOf, removeMember, spliceText } from './json-spans.ts';
+import {
+  elementsOf,
+  insertMember,
+  type Member,
+  memberAt,
+  membersOf,
+  removeMember,
+  spliceText,
+} from './json-spans.ts';
 
 /** Only an absent id means "no id": 0, "" and negative numbers are ids, and "1" is not 1. */
 export type Id = string | number;
@@ -69,24 +77,35 @@ export function classify(text: string, json: unknown): Message | string {
  * The keys that decide where a message goes and what is done with it. Parsers disagree about which of two equal keys
  * counts, so a message that repeats one could be checked here as one thing and executed there as another.
  */
-const DECIDING: readonly (readonly [path: readonly string[], keys: readonly string[]])[] = [
-  [[], ['jsonrpc', 'id', 'method', 'params', 'result', 'error']],
-  [['params'], ['name', 'arguments', '_meta', 'requestId', 'protocolVersion', 'uri']],
-  [['params', 'arguments'], ['aws_profile']],
-  [
-    ['params', '_meta'],
-    ['progressToken', 'io.modelcontextprotocol/protocolVersion'],
-  ],
-];
+interface Deciding {
+  readonly keys: readonly string[];
+  readonly inside?: Readonly<Record<string, Deciding>>;
+}
 
-function repeatedKey(text: string): string | undefined {
-  const top = membersOf(text);
-  for (const [path, keys] of DECIDING) {
-    const members =
-      path.length === 0 ? top : membersOf(text, memberAt(text, path)?.valueSpan.start ?? text.length);
-    for (const key of keys) {
-      if (members.filter((member) => member.key === key).length > 1) return [...path, key].join('.');
-    }
+const DECIDING: Deciding = {
+  keys: ['jsonrpc', 'id', 'method', 'params', 'result', 'error'],
+  inside: {
+    params: {
+      keys: ['name', 'arguments', '_meta', 'requestId', 'protocolVersion', 'uri'],
+      inside: {
+        arguments: { keys: ['aws_profile'] },
+        _meta: { keys: ['progressToken', 'io.modelcontextprotocol/protocolVersion'] },
+      },
+    },
+  },
+};
+
+/** Walks each object once: an 8 MB argument is passed over a few times, not a dozen. */
+function repeatedKey(text: string, from = 0, deciding = DECIDING): string | undefined {
+  const members = membersOf(text, from);
+  for (const key of deciding.keys) {
+    const found = members.filter((member) => member.key === key);
+    if (found.length > 1) return key;
+    const inner = deciding.inside?.[key];
+    const [only] = found;
+    if (!inner || !only) continue;
+    const repeated = repeatedKey(text, only.valueSpan.start, inner);
+    if (repeated !== undefined) return `${key}.${repeated}`;
   }
   return undefined;
 }
@@ -99,26 +118,33 @@ export type Line =
 
 export interface InvalidMessage {
   readonly kind: 'invalid';
-  /** Present where the message names an id that an answer can carry. */
-  readonly id: Id | undefined;
+  /** Present where the message names an id that an answer can carry; `text` is how its client spelled it. */
+  readonly id: { readonly key: string; readonly text: string } | undefined;
   readonly error: ProxyError;
 }
 
-const invalid = (id: unknown, what: string): InvalidMessage => ({
+const invalid = (id: InvalidMessage['id'], what: string): InvalidMessage => ({
   kind: 'invalid',
-  id: isId(id) ? id : undefined,
+  id,
   error: new ProxyError('invalid-request', `Invalid request: ${what}.`, { sent: 'no' }),
 });
 
+/** The id that an error about this text can carry. One that stands in a response is the server's, and names no call. */
+function answerableId(text: string, json: unknown): InvalidMessage['id'] {
+  if (!isObject(json) || !isId(json.id)) return undefined;
+  if (!has(json, 'method') && (has(json, 'result') || has(json, 'error'))) return undefined;
+  return { key: idKey(json.id), text: valueTextAt(text, ['id']) ?? '' };
+}
+
 function readElement(text: string, json: unknown): Message | InvalidMessage {
   const message = classify(text, json);
-  const id = isObject(json) ? json.id : undefined;
-  if (typeof message === 'string') return invalid(id, message);
-  if (message.json.jsonrpc !== '2.0') return invalid(id, 'jsonrpc must be "2.0"');
+  if (typeof message === 'string') return invalid(answerableId(text, json), message);
+  if (message.json.jsonrpc !== '2.0') return invalid(answerableId(text, json), 'jsonrpc must be "2.0"');
   const repeated = repeatedKey(text);
   if (repeated === undefined) return message;
   // Which of two ids an answer should carry is exactly what cannot be known.
-  return invalid(repeated === 'id' ? undefined : id, `the key ${repeated} stands there more than once`);
+  const id = repeated === 'id' ? undefined : answerableId(text, json);
+  return invalid(id, `the key ${repeated} stands there more than once`);
 }
 
 /** Reads one line of the client. Never throws. */
@@ -127,7 +153,7 @@ export function readLine(text: string): Line {
   try {
     json = JSON.parse(text);
   } catch (error) {
-    return { kind: 'invalid', id: undefined, error: parseError(error instanceof Error ? error.message : '') };
+    return { kind: 'invalid', id: undefined, error: parseError(withoutQuote(error)) };
   }
   if (Array.isArray(json)) {
     if (json.length === 0) return invalid(undefined, 'an empty batch');
@@ -137,6 +163,12 @@ export function readLine(text: string): Line {
   const element = readElement(text, json);
   return element.kind === 'invalid' ? element : { kind: 'message', message: element };
 }
+
+/** What JSON.parse complains of, without the piece of the text that it quotes: errors are logged, messages are not. */
+const withoutQuote = (error: unknown): string =>
+  (error instanceof Error ? error.message : '')
+    .replace(/(^|, )(\.\.\.)?".*"(\.\.\.)? is not valid JSON$/s, '')
+    .trim();
 
 export const parseError = (why: string): ProxyError =>
   new ProxyError('parse-error', `Parse error: the line is not JSON${why ? ` (${why})` : ''}.`, {
@@ -158,13 +190,14 @@ export function readUpstream(text: string): Message[] {
 }
 
 /**
- * AWS sends `"result": null` beside `error`, and some servers leave `jsonrpc` out of error bodies. Clients validate the
- * envelope strictly and would drop such a line, leaving the call to hang.
+ * AWS sends `"result": null` beside `error`, others `"error": null` beside `result`, and some servers leave `jsonrpc` out of
+ * error bodies. Clients validate the envelope strictly and would drop such a line, leaving the call to hang.
  */
 function mended(message: Message): Message {
   let text = message.text;
-  if (message.kind === 'response' && message.outcome === 'error' && has(message.json, 'result')) {
-    text = removeMember(text, 'result');
+  if (message.kind === 'response') {
+    const surplus = message.outcome === 'error' ? 'result' : 'error';
+    if (has(message.json, surplus)) text = removeMember(text, surplus);
   }
   if (message.json.jsonrpc !== '2.0') {
     const wrong = memberAt(text, ['jsonrpc']);
@@ -177,13 +210,15 @@ function reread<M extends Message>(message: M, text: string): M {
   return { ...message, text, json: JSON.parse(text) };
 }
 
-/** The text that the message's id has on the wire: 12345678901234567890 and 1.0 do not survive JSON.parse. */
-export function idText(request: Request): string {
-  const member = memberAt(request.text, ['id']);
-  return member
-    ? request.text.slice(member.valueSpan.start, member.valueSpan.end)
-    : JSON.stringify(request.id);
+/** The text of the value at a path: 12345678901234567890 and 1.0 do not survive JSON.parse. */
+export function valueTextAt(text: string, path: readonly string[]): string | undefined {
+  const span = memberAt(text, path)?.valueSpan;
+  return span && text.slice(span.start, span.end);
 }
+
+/** The message's id as it is spelled on the wire. */
+export const idText = (message: Request | Response): string =>
+  valueTextAt(message.text, ['id']) ?? JSON.stringify(message.id);
 
 /** The same message under another id, given as JSON text. */
 export function withIdText<M extends Request | Response>(message: M, text: string): M {
@@ -239,11 +274,14 @@ export function cancellationOf(request: Request, reason: string): Notification {
   return { kind: 'notification', text, json: JSON.parse(text), method: 'notifications/cancelled' };
 }
 
-/** The answer to a request that failed on this side, under the id as its client spelled it; without an id where there is none to name. */
-export function errorAnswer(error: JsonObject, idOf: Request | undefined): Response {
-  const id = idOf ? `"id":${idText(idOf)},` : '';
-  const text = `{"jsonrpc":"2.0",${id}"error":${JSON.stringify(error)}}`;
-  return { kind: 'response', text, json: JSON.parse(text), id: idOf?.id, outcome: 'error' };
+/**
+ * The answer to what failed on this side.
+ * @param id - the request's id as its client spelled it; undefined where there is none to name.
+ */
+export function errorAnswer(error: JsonObject, id: string | undefined): Response {
+  const text = `{"jsonrpc":"2.0",${id === undefined ? '' : `"id":${id},`}"error":${JSON.stringify(error)}}`;
+  const json = JSON.parse(text);
+  return { kind: 'response', text, json, id: json.id, outcome: 'error' };
 }
 
 /** The revision that a message claims for itself (2026-07-28 and later); absent in the session-based ones. */
