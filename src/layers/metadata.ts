@@ -45,10 +45,12 @@ export function metadata(additionsOf: (profile: string) => Promise<Readonly<Reco
   return (next) =>
     async function metadata(call) {
       const { message, profile } = call;
-      if (message.kind !== 'request') return next(call);
-      if (!('params' in message.json) && !TAKES_PARAMS.has(message.method)) return next(call);
+      const takes =
+        message.kind === 'request' && ('params' in message.json || TAKES_PARAMS.has(message.method));
+      // The members of a batch go down in one turn, so that one array is posted: what needs nothing waits like the rest.
+      if (!takes && !call.batch) return next(call);
       const additions = await additionsOf(profile);
-      if (Object.keys(additions).length === 0) return next(call);
+      if (!takes || Object.keys(additions).length === 0) return next(call);
       return next({ ...call, message: withMeta(message, additions) });
     };
 }
