@@ -121,10 +121,10 @@ export class BinDriver {
   }
 
   /** The handshake of a session-based client; resolves with the answer to `initialize`. */
-  async initialize(params: Record<string, unknown> = {}): Promise<Rpc> {
+  async initialize(params: Record<string, unknown> = {}, id: unknown = this.#nextId++): Promise<Rpc> {
     const clientInfo = { name: 'bin-driver', version: '0.0.0' };
     const defaults = { protocolVersion: '2025-11-25', capabilities: { elicitation: {} }, clientInfo };
-    const answer = await this.request('initialize', { ...defaults, ...params });
+    const answer = await this.request('initialize', { ...defaults, ...params }, id);
     this.notify('notifications/initialized');
     return answer;
   }

@@ -1,0 +1,200 @@
+import { describe, expect, it } from 'vitest';
+import type { BinDriver } from '../support/bin-driver.ts';
+import { sendJson } from '../support/mcp-answers.ts';
+import { makeGate, startInitialized, startRelayed } from '../support/relayed.ts';
+import type { RecordedRequest } from '../support/scripted-server.ts';
+
+const INITIALIZE = `{"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{"vendor":{"big":12345678901234567890}},"clientInfo":{"name":"Ünïcode client","version":"1.0"}},"jsonrpc":"2.0","id":0}`;
+const INITIALIZED = '{"method":"notifications/initialized","jsonrpc":"2.0"}';
+const LIST = '{"method":"tools/list","jsonrpc":"2.0","id":1}';
+
+/** What claims its own revision waits for nothing, so that its answer proves that what could go has gone. */
+async function roundTrip(bin: BinDriver, id: string): Promise<void> {
+  const claim = { 'io.modelcontextprotocol/protocolVersion': '2026-07-28' };
+  await bin.request('prompts/list', { _meta: claim }, id);
+}
+
+const told = (requests: readonly RecordedRequest[]): (string | undefined)[] =>
+  requests
+    .filter(({ rpc }) => rpc.method !== 'prompts/list')
+    .map(({ method, rpc }) => (method === 'POST' ? rpc.method : method));
+
+describe('the handshake', () => {
+  it('sends nothing before initialize is answered, though the client writes on without waiting', async () => {
+    const gate = makeGate();
+    const { server, bin } = await startRelayed({
+      on: {
+        initialize: async (_request, _response, { fallback }) => {
+          await gate.opened;
+          await fallback();
+        },
+      },
+    });
+    bin.write(`${INITIALIZE}\n${INITIALIZED}\n${LIST}\n`);
+    await server.until((requests) => requests.length > 0);
+    await roundTrip(bin, 'probe');
+    expect(told(server.requests)).toEqual(['initialize']);
+    gate.open();
+    expect(await bin.answer(1)).toMatchObject({ id: 1, result: {} });
+    expect(told(server.requests)).toEqual(['initialize', 'notifications/initialized', 'GET', 'tools/list']);
+  });
+
+  it('sends nothing after initialized before the server has accepted it and the stream has its headers', async () => {
+    const accepted = makeGate();
+    const streaming = makeGate();
+    const { server, bin } = await startRelayed({
+      on: {
+        'notifications/initialized': async (_request, _response, { fallback }) => {
+          await accepted.opened;
+          await fallback();
+        },
+        GET: async (_request, _response, { fallback }) => {
+          await streaming.opened;
+          await fallback();
+        },
+      },
+    });
+    bin.write(`${INITIALIZE}\n${INITIALIZED}\n${LIST}\n`);
+    await server.until((requests) => told(requests).length === 2);
+    await roundTrip(bin, 'first');
+    expect(told(server.requests)).toEqual(['initialize', 'notifications/initialized']);
+    accepted.open();
+    await server.until((requests) => told(requests).length === 3);
+    // Well within the second after which a silent stream is not waited for.
+    await roundTrip(bin, 'second');
+    expect(told(server.requests)).toEqual(['initialize', 'notifications/initialized', 'GET']);
+    streaming.open();
+    await bin.answer(1);
+  });
+
+  it('goes on after a second where the stream never gets its headers', async () => {
+    const { bin } = await startRelayed({ on: { GET: () => undefined } });
+    bin.write(`${INITIALIZE}\n${INITIALIZED}\n${LIST}\n`);
+    expect(await bin.answer(1)).toMatchObject({ id: 1, result: {} });
+  });
+
+  it('goes on where the server refuses initialized', async () => {
+    const { bin } = await startRelayed({
+      on: { 'notifications/initialized': (_request, response) => sendJson(response, 500, 'broken') },
+    });
+    bin.write(`${INITIALIZE}\n${INITIALIZED}\n${LIST}\n`);
+    expect(await bin.answer(1)).toMatchObject({ id: 1, result: {} });
+  });
+
+  it('passes initialize on byte for byte where no region is known', async () => {
+    const { server, bin } = await startRelayed();
+    bin.send(INITIALIZE);
+    await bin.answer(0);
+    expect(server.requests[0]?.text).toBe(INITIALIZE);
+  });
+
+  it('adds the operating region, and nothing else, where one is known', async () => {
+    const { server, bin } = await startRelayed({ env: { AWS_REGION: 'ap-south-1' } });
+    bin.send(INITIALIZE);
+    await bin.answer(0);
+    const [before, after] = INITIALIZE.split('"protocolVersion"');
+    expect(server.requests[0]?.text).toBe(
+      `${before}"_meta":{"AWS_REGION":"ap-south-1"},"protocolVersion"${after}`,
+    );
+  });
+});
+
+describe('the headers of a session', () => {
+  it('are absent from initialize and stand on every later POST, GET and DELETE, with the negotiated revision', async () => {
+    const { server, bin } = await startInitialized({
+      protocolVersion: '2025-06-18',
+      sessionId: () => 'session~1!',
+    });
+    await bin.request('tools/list');
+    bin.notify('notifications/roots/list_changed');
+    await server.until((requests) => requests.length === 5);
+    bin.closeStdin();
+    await bin.exit();
+    const shown = server.requests.map(({ method, rpc, headers }) => [
+      rpc.method ?? method,
+      headers['mcp-session-id'],
+      headers['mcp-protocol-version'],
+      headers.accept,
+    ]);
+    const both = 'application/json, text/event-stream';
+    expect(shown).toEqual([
+      ['initialize', undefined, undefined, both],
+      ['notifications/initialized', 'session~1!', '2025-06-18', both],
+      ['GET', 'session~1!', '2025-06-18', 'text/event-stream'],
+      ['tools/list', 'session~1!', '2025-06-18', both],
+      ['notifications/roots/list_changed', 'session~1!', '2025-06-18', both],
+      ['DELETE', 'session~1!', '2025-06-18', both],
+    ]);
+    expect(server.of('POST').map(({ headers }) => headers['content-type'])).toEqual(
+      Array(4).fill('application/json'),
+    );
+  });
+
+  it('name no session where the server gives none, and nothing is deleted', async () => {
+    const { server, bin } = await startInitialized({ sessionId: false });
+    await bin.request('tools/list');
+    bin.closeStdin();
+    expect(await bin.exit()).toEqual({ code: 0, signal: null });
+    expect(server.of('DELETE')).toEqual([]);
+    expect(server.requests.filter(({ headers }) => 'mcp-session-id' in headers)).toEqual([]);
+    expect(server.of('tools/list')[0]?.headers['mcp-protocol-version']).toBe('2025-11-25');
+  });
+
+  it('come from the answer to initialize only, whatever later answers carry', async () => {
+    const { server, bin } = await startInitialized({
+      sessionId: () => 'the-first',
+      on: {
+        'tools/list': (_request, response, { fallback }) => {
+          response.setHeader('mcp-session-id', 'another');
+          return fallback();
+        },
+      },
+    });
+    await bin.request('tools/list');
+    await bin.request('ping');
+    expect(server.of('ping')[0]?.headers['mcp-session-id']).toBe('the-first');
+  });
+
+  it.each([405, 409, 404, 400, 501])(
+    'live without a standalone stream that is refused with %i',
+    async (status) => {
+      const { server, bin } = await startInitialized({
+        on: { GET: (_request, response) => sendJson(response, status, '{}') },
+      });
+      expect(await bin.request('tools/list')).toMatchObject({ result: {} });
+      expect(await bin.request('ping')).toMatchObject({ result: {} });
+      bin.closeStdin();
+      expect(await bin.exit()).toEqual({ code: 0, signal: null });
+      expect(told(server.requests).filter((what) => what === 'GET' || what === 'DELETE')).toEqual([
+        'GET',
+        'DELETE',
+      ]);
+      expect(bin.stderr).toBe('');
+    },
+  );
+
+  it('end with the session: a client that initializes again leaves no session behind', async () => {
+    const { server, mcp, bin } = await startInitialized();
+    const [former] = mcp.sessions.keys();
+    await bin.initialize();
+    await bin.request('ping');
+    const again = server.of('initialize')[1];
+    expect(again?.headers['mcp-session-id']).toBeUndefined();
+    await server.until((requests) => requests.some(({ method }) => method === 'DELETE'));
+    expect(mcp.deleted).toEqual([former]);
+    bin.closeStdin();
+    await bin.exit();
+    expect(mcp.sessions.size).toBe(0);
+    expect(server.of('DELETE')).toHaveLength(2);
+  });
+
+  it('delete a session whose client left before it said initialized', async () => {
+    const { server, mcp, bin } = await startRelayed();
+    bin.send(INITIALIZE);
+    await bin.answer(0);
+    bin.closeStdin();
+    await bin.exit();
+    expect(told(server.requests)).toEqual(['initialize', 'DELETE']);
+    expect(mcp.deleted).toHaveLength(1);
+  });
+});

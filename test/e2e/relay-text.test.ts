@@ -1,0 +1,148 @@
+import type { ServerResponse } from 'node:http';
+import { describe, expect, it } from 'vitest';
+import { EventWriter, sendJson } from '../support/mcp-answers.ts';
+import { startInitialized } from '../support/relayed.ts';
+
+/** Legal JSON that JSON.parse and JSON.stringify would change: numbers, key order, escapes, a repeated key nobody decides on. */
+const DELICATE =
+  '{"z":1.0,"2":9007199254740993,"1":12345678901234567890,"e":1e400,"m":-0,"t":1E5,"k":1,"k":2,"u":"\\u00e9é\\ud83d\\ude00😀\\/","s":" a  b "}';
+
+/** Answers tools/call with exactly this text, as JSON or as an event. */
+const answering = (kind: 'json' | 'sse', text: string) => ({
+  'tools/call': (_request: unknown, response: ServerResponse): void => {
+    if (kind === 'json') {
+      sendJson(response, 200, text);
+      return;
+    }
+    const events = new EventWriter(response);
+    events.raw(`data: ${text.replace(/\n/g, '\ndata: ')}\n\n`);
+    events.end();
+  },
+});
+
+describe('the text of a message', () => {
+  it.each([
+    `{"jsonrpc":"2.0","id":-1,"method":"tools/call","params":{"arguments":${DELICATE},"name":"echo"}}`,
+    `{ "params" : {"name":"echo", "arguments":${DELICATE}},  "vendor": [1, 2] ,"id":-1,"method":"tools/call","jsonrpc":"2.0"}`,
+    `{"jsonrpc":"2.0","id":-1,"method":"vendor/unheard.of","params":${DELICATE}}`,
+    '{"jsonrpc":"2.0","id":-1,"method":"vendor/without-params"}',
+  ])('reaches the server as its client wrote it: %s', async (line) => {
+    const { server, bin } = await startInitialized();
+    bin.send(line);
+    await bin.answer(-1);
+    expect(server.requests.at(-1)?.text).toBe(line);
+  });
+
+  it('reaches the server unchanged in a notification that nobody has heard of', async () => {
+    const line = `{"jsonrpc":"2.0","method":"notifications/vendor","params":${DELICATE}}`;
+    const { server, bin } = await startInitialized();
+    bin.send(line);
+    await server.until((requests) => requests.at(-1)?.rpc.method === 'notifications/vendor');
+    expect(server.requests.at(-1)?.text).toBe(line);
+  });
+
+  it.each(['json', 'sse'] as const)('reaches the client as the server wrote it, in %s', async (kind) => {
+    const text = `{"result":${DELICATE},"vendor":{"b":1,"a":1.0},"jsonrpc":"2.0","id":"call"}`;
+    const { bin } = await startInitialized({ on: answering(kind, text) });
+    await bin.request('tools/call', { name: 'x' }, 'call');
+    expect(bin.lines.at(-1)).toBe(text);
+  });
+
+  it.each(['json', 'sse'] as const)(
+    'becomes one line where the server spreads it over several, in %s',
+    async (kind) => {
+      const text = '{\n  "jsonrpc": "2.0",\n  "id": "",\n  "result": {\n    "text": "a\\nb"\n  }\n}';
+      const { bin } = await startInitialized({ on: answering(kind, text) });
+      await bin.request('tools/call', { name: 'x' }, '');
+      expect(bin.lines.at(-1)).toBe(text.replaceAll('\n', ' '));
+    },
+  );
+
+  it('becomes one line where the server ends its lines as Windows does', async () => {
+    const text = '{\r\n"jsonrpc":"2.0",\r\n"id":0.5,"result":{}}';
+    const { bin } = await startInitialized({ on: answering('json', text) });
+    await bin.request('tools/call', { name: 'x' }, 0.5);
+    expect(bin.lines.at(-1)).toBe('{ "jsonrpc":"2.0", "id":0.5,"result":{}}');
+  });
+
+  it('keeps an error of the server: code, message, data and the space between', async () => {
+    const text =
+      '{"jsonrpc":"2.0", "id":"call", "error":{"data":{"big":9007199254740993}, "code":-32042,"message":"Ja – nein"}}';
+    const { bin } = await startInitialized({ on: answering('json', text) });
+    await bin.request('tools/call', { name: 'x' }, 'call');
+    expect(bin.lines.at(-1)).toBe(text);
+  });
+
+  it('loses `"result": null` beside an error, which clients would refuse', async () => {
+    const text = '{"jsonrpc":"2.0","id":-1,"result":null,"error":{"code":-32000,"message":"no"}}';
+    const { bin } = await startInitialized({ on: answering('json', text) });
+    await bin.request('tools/call', { name: 'x' }, -1);
+    expect(bin.lines.at(-1)).toBe('{"jsonrpc":"2.0","id":-1,"error":{"code":-32000,"message":"no"}}');
+  });
+
+  it('keeps a byte order mark out of the line', async () => {
+    const { bin } = await startInitialized({
+      on: answering('json', '\uFEFF{"jsonrpc":"2.0","id":1,"result":{}}'),
+    });
+    await bin.request('tools/call', { name: 'x' }, 1);
+    expect(bin.lines.at(-1)).toBe('{"jsonrpc":"2.0","id":1,"result":{}}');
+  });
+});
+
+describe('ids', () => {
+  it('keep value and type, all of them in flight together', async () => {
+    const { server, bin } = await startInitialized();
+    const ids = ['1', 1, 0, '', -1, '0', 'é"\\'];
+    const answers = await Promise.all(
+      ids.map((id) => bin.request('tools/call', { name: 'echo', arguments: { id } }, id)),
+    );
+    expect(answers).toEqual(
+      ids.map((id) => ({
+        jsonrpc: '2.0',
+        id,
+        result: { content: [{ type: 'text', text: JSON.stringify({ id }) }] },
+      })),
+    );
+    expect(new Set(server.of('tools/call').map(({ rpc }) => rpc.id))).toEqual(new Set(ids));
+  });
+
+  it('keep their spelling beyond what a double can hold', async () => {
+    const { server, bin } = await startInitialized({
+      on: {
+        'tools/call': (_request, response) =>
+          sendJson(response, 200, '{"jsonrpc":"2.0","id":12345678901234567890,"result":{}}'),
+      },
+    });
+    const line = '{"jsonrpc":"2.0","id":12345678901234567890,"method":"tools/call","params":{"name":"x"}}';
+    bin.send(line);
+    await bin.next(({ id }) => typeof id === 'number' && id > 1e19);
+    expect(server.requests.at(-1)?.text).toBe(line);
+    expect(bin.lines.at(-1)).toBe('{"jsonrpc":"2.0","id":12345678901234567890,"result":{}}');
+  });
+
+  it.each([
+    ['absent', '{"jsonrpc":"2.0","error":{"code":-32600,"message":"what?"}}'],
+    ['null', '{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"what?"}}'],
+  ])('are put into an error whose id is %s', async (_what, text) => {
+    for (const kind of ['json', 'sse'] as const) {
+      const { bin } = await startInitialized({ on: answering(kind, text) });
+      for (const id of [0, '', -1]) {
+        expect(await bin.request('tools/call', { name: 'x' }, id)).toEqual({
+          jsonrpc: '2.0',
+          id,
+          error: { code: -32600, message: 'what?' },
+        });
+      }
+    }
+  });
+
+  it('of another type are another id: the answer to "1" does not answer 1', async () => {
+    const { bin } = await startInitialized({
+      on: answering('json', '{"jsonrpc":"2.0","id":"1","result":{}}'),
+    });
+    expect(await bin.request('tools/call', { name: 'x' }, 1)).toMatchObject({
+      id: 1,
+      error: { code: -31004, data: { reason: 'unusable-answer', mayHaveRun: true, httpStatus: 200 } },
+    });
+  });
+});

@@ -1,0 +1,56 @@
+import { BinDriver } from './bin-driver.ts';
+import { SessionServer, type SessionServerOptions } from './mcp-behaviours.ts';
+import { type Behaviour, ScriptedServer, type VerifyOptions } from './scripted-server.ts';
+import { signingArgs, signingEnv, signingVerify } from './signing.ts';
+
+export interface RelayedOptions extends SessionServerOptions {
+  readonly args?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  readonly files?: Readonly<Record<string, string>>;
+  /** Stands before the session server: answers what it wants itself, and hands over the rest. */
+  readonly before?: (next: Behaviour) => Behaviour;
+  readonly verify?: VerifyOptions;
+}
+
+export interface Relayed {
+  readonly server: ScriptedServer;
+  readonly mcp: SessionServer;
+  readonly bin: BinDriver;
+}
+
+/** The spawned bin in front of a session server that verifies every signature. */
+export async function startRelayed(options: RelayedOptions = {}): Promise<Relayed> {
+  const { args = [], env = {}, files = {}, before, verify = signingVerify, ...session } = options;
+  const mcp = new SessionServer(session);
+  const behaviour = before ? before(mcp.behaviour) : mcp.behaviour;
+  const server = await ScriptedServer.start(behaviour, { verify });
+  const bin = BinDriver.start({
+    args: [server.url, ...signingArgs, ...args],
+    env: { ...signingEnv, ...env },
+    files,
+  });
+  return { server, mcp, bin };
+}
+
+/** As `startRelayed`, with the handshake done and the standalone stream asked for. */
+export async function startInitialized(options: RelayedOptions = {}): Promise<Relayed> {
+  const relayed = await startRelayed(options);
+  // 0 and its like stay free for what the test sends.
+  await relayed.bin.initialize({}, 'handshake');
+  await relayed.server.until((requests) => requests.some(({ method }) => method === 'GET'));
+  return relayed;
+}
+
+export interface Gate {
+  readonly opened: Promise<void>;
+  open(): void;
+}
+
+/** Holds a scripted server until the test lets it go on. */
+export function makeGate(): Gate {
+  let open = (): void => undefined;
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { opened, open };
+}
