@@ -86,7 +86,7 @@ const DECIDING: Deciding = {
   keys: ['jsonrpc', 'id', 'method', 'params', 'result', 'error'],
   inside: {
     params: {
-      keys: ['name', 'arguments', '_meta', 'requestId', 'protocolVersion', 'uri'],
+      keys: ['name', 'arguments', '_meta', 'requestId', 'progressToken', 'protocolVersion', 'uri'],
       inside: {
         arguments: { keys: ['aws_profile'] },
         _meta: { keys: ['progressToken', 'io.modelcontextprotocol/protocolVersion'] },

@@ -7,6 +7,7 @@ import {
   errorAnswer,
   type InvalidMessage,
   idKey,
+  idText,
   isId,
   type Message,
   type Notification,
@@ -25,6 +26,8 @@ import { progressTokenOf, ServerRequests } from './server-requests.ts';
  */
 const MAX_IN_FLIGHT = 65_536;
 const MAX_IN_FLIGHT_CHARACTERS = 256 * 1024 * 1024;
+/** A server in a loop must not fill it either: a person or a model answers these one by one. */
+const MAX_ASKED = 4_096;
 
 export interface RelayLimits {
   /** Milliseconds, 0 = no limit. */
@@ -53,6 +56,8 @@ interface InFlight {
   readonly tokenKey: string | undefined;
   /** Nothing more is written for it: its client does not wait any longer. */
   silent: boolean;
+  /** Its turn has come: from here on the server may know of it. */
+  started: boolean;
   settled: boolean;
 }
 
@@ -72,6 +77,7 @@ export class Relay {
   /** Notifications and responses on their way: they need no answer, but leaving waits for them too. */
   readonly #telling = new Set<AbortController>();
   #characters = 0;
+  #leaving = false;
   #gone = false;
   #whenIdle: (() => void) | undefined;
 
@@ -82,6 +88,7 @@ export class Relay {
 
   /** Takes one line of the client. Never throws, never waits. */
   receive(text: string): void {
+    if (this.#gone) return;
     const line = readLine(text);
     if (line.kind === 'invalid') {
       this.refuse(line, text.length);
@@ -101,10 +108,9 @@ export class Relay {
   /** Answers what is no message; without an id where it names none. */
   refuse({ id, error }: InvalidMessage, bytes: number): void {
     this.#deps.events.emit({ type: 'client.line-invalid', reason: error.message, bytes });
-    const named = id === undefined ? undefined : this.#inFlight.get(idKey(id));
     // Under an id that is already waiting for its answer, the error would pass for that answer.
-    const idOf = id === undefined || named ? undefined : placeholder(id);
-    this.#write(errorAnswer(error.toJsonRpc(), idOf));
+    const named = id !== undefined && !this.#inFlight.has(id.key) ? id.text : undefined;
+    this.#write(errorAnswer(error.toJsonRpc(), named));
   }
 
   #accept(message: Message, batch: Batch | undefined): void {
@@ -128,7 +134,7 @@ export class Relay {
     const refused = this.#refusalOf(request, key);
     if (refused) {
       this.#write(
-        errorAnswer(refused.toJsonRpc(), refused.reason === 'invalid-request' ? undefined : request),
+        errorAnswer(refused.toJsonRpc(), refused.reason === 'invalid-request' ? undefined : idText(request)),
       );
       return;
     }
@@ -139,6 +145,7 @@ export class Relay {
       deadline: new Countdown(this.#deps.clock, this.#limitOf(request).ms, () => this.#expire(entry)),
       tokenKey: token === undefined ? undefined : idKey(token),
       silent: false,
+      started: false,
       settled: false,
     };
     this.#inFlight.set(key, entry);
@@ -155,8 +162,11 @@ export class Relay {
     const { signal } = entry.controller;
     // At once, wherever it waits: for its turn, for a connection, for credentials.
     signal.addEventListener('abort', () => this.#fail(entry, signal.reason), { once: true });
-    const turn = (): Promise<Reply> =>
-      signal.aborted ? Promise.reject(signal.reason) : this.#deps.handler(call);
+    const turn = async (): Promise<Reply> => {
+      signal.throwIfAborted();
+      entry.started = true;
+      return this.#deps.handler(call);
+    };
     this.#order.schedule(request, turn).then(
       (reply) => this.#finish(entry, reply),
       (error: unknown) => this.#fail(entry, error),
@@ -177,9 +187,14 @@ export class Relay {
     ) {
       return new ProxyError(
         'too-many-waiting',
-        `Too many requests wait for an answer (${this.#inFlight.size}, ${this.#characters} characters): this one was not sent.`,
+        `Too many requests wait for an answer (${this.#inFlight.size}, of ${this.#characters} characters together): this one was not sent. Send it again when some have been answered.`,
         { sent: 'no' },
       );
+    }
+    if (this.#leaving) {
+      return new ProxyError('shutting-down', 'The proxy is ending: this request was not sent.', {
+        sent: 'no',
+      });
     }
     return undefined;
   }
@@ -238,16 +253,21 @@ export class Relay {
       reason: known.reason,
       message: known.message,
     });
-    this.#write(errorAnswer(known.toJsonRpc(), request));
+    this.#write(errorAnswer(known.toJsonRpc(), idText(request)));
   }
 
   #expire(entry: InFlight): void {
-    const { request } = entry;
+    const { request, started } = entry;
     const { ms, option } = this.#limitOf(request);
+    // The protocol forbids cancelling initialize; and of a request whose turn has not come, the server knows nothing.
+    const told = started && request.method !== 'initialize';
+    const how = started
+      ? `${told ? 'The server was told that nobody waits any more; the' : 'The'} request may have run.`
+      : 'It was not sent, because it waited for the answer to initialize all the time.';
     const error = new ProxyError(
       'timeout',
-      `No answer to ${request.method} within ${ms / 1000} s (${option}). The server was told that nobody waits any more; the call may have run.`,
-      { sent: 'maybe', details: { limit: option.slice(2), seconds: ms / 1000 } },
+      `No answer to ${request.method} within ${ms / 1000} s (${option}). ${how}`,
+      { sent: started ? 'maybe' : 'no', details: { limit: option.slice(2), seconds: ms / 1000 } },
     );
     this.#deps.events.emit({
       type: 'call.cancelled',
@@ -255,9 +275,7 @@ export class Relay {
       id: String(request.id),
       by: 'deadline',
     });
-    // The protocol forbids cancelling initialize.
-    if (request.method !== 'initialize')
-      this.#tell(cancellationOf(request, `timed out after ${ms / 1000} s`));
+    if (told) this.#tell(cancellationOf(request, `timed out after ${ms / 1000} s`));
     entry.controller.abort(error);
   }
 
@@ -272,7 +290,7 @@ export class Relay {
     const { method, id } = entry.request;
     this.#deps.events.emit({ type: 'call.cancelled', method, id: String(id), by: 'client' });
     entry.silent = true;
-    this.#tell(notification);
+    if (entry.started) this.#tell(notification);
     entry.controller.abort(new NobodyWaits('cancelled by the client'));
   }
 
@@ -308,7 +326,7 @@ export class Relay {
       ...(batch ? { batch } : {}),
     };
     this.#order
-      .schedule(message, () => handler(call))
+      .schedule(message, async () => handler(call))
       .catch((error: unknown) => {
         const method = message.kind === 'notification' ? message.method : 'a response';
         if (!this.#gone) events.emit({ type: 'notification.failed', method, message: causeText(error) });
@@ -351,6 +369,12 @@ export class Relay {
   }
 
   async #ask(request: Request, origin: Origin, entry: InFlight | undefined): Promise<void> {
+    if (this.#serverRequests.size >= MAX_ASKED) {
+      const full = `The client has not answered ${MAX_ASKED} earlier requests yet: this one was not passed on.`;
+      const refusal = new ProxyError('too-many-waiting', full, { sent: 'no' });
+      this.#tell(errorAnswer(refusal.toJsonRpc(), idText(request)), origin);
+      return;
+    }
     // While the client owes the server an answer, the call that waits for it must not run out of time. On the session's own
     // stream nothing says which call that is.
     const live = entry && this.#inFlight.get(idKey(entry.request.id)) === entry;
@@ -363,8 +387,11 @@ export class Relay {
     const size = Buffer.byteLength(shown.text);
     const { maxLineBytes } = this.#deps.limits;
     if (maxLineBytes > 0 && size > maxLineBytes) {
-      // The client would drop the connection; the server has to learn that it will get no answer.
-      const refusal = errorAnswer(lineTooLong(shown.method, size, maxLineBytes).toJsonRpc(), shown);
+      // The client would drop the connection; the server has to learn that it will get no other answer.
+      const refusal = errorAnswer(
+        lineTooLong(shown.method, size, maxLineBytes, false).toJsonRpc(),
+        idText(shown),
+      );
       this.#answer(refusal, undefined);
       return;
     }
@@ -382,11 +409,8 @@ export class Relay {
         events.emit({ type: 'upstream.message-dropped', profile: '', reason: `a message of ${size} bytes` });
         return Promise.resolve();
       }
-      const error = lineTooLong('the answer', size, maxLineBytes);
-      text = errorAnswer(
-        error.toJsonRpc(),
-        message.id === undefined ? undefined : placeholder(message.id),
-      ).text;
+      const error = lineTooLong('The answer', size, maxLineBytes, true);
+      text = errorAnswer(error.toJsonRpc(), message.id === undefined ? undefined : idText(message)).text;
     }
     if (events.detailed) events.emit({ type: 'message.sent', ...described(message) });
     return send(text);
@@ -402,19 +426,20 @@ export class Relay {
    */
   async drain(ms: number): Promise<void> {
     const { clock, events } = this.#deps;
+    this.#leaving = true;
+    const ending = new ProxyError(
+      'shutting-down',
+      'The proxy is ending because its client left; the request may have run.',
+      { sent: 'maybe' },
+    );
+    // These would never end by themselves.
+    for (const { request, controller } of [...this.#inFlight.values()])
+      if (request.method === 'subscriptions/listen') controller.abort(ending);
     if (this.#inFlight.size === 0 && this.#telling.size === 0) return;
     events.emit({ type: 'proxy.draining', inFlight: this.#inFlight.size });
     await new Promise<void>((resolve) => {
       const timer = clock.schedule(ms, () => {
-        this.#abortAll(
-          new ProxyError(
-            'shutting-down',
-            'The proxy is ending because its client left; the call may have run.',
-            {
-              sent: 'maybe',
-            },
-          ),
-        );
+        this.#abortAll(ending);
         // One turn for the errors to be written.
         setImmediate(resolve);
       });
@@ -427,6 +452,7 @@ export class Relay {
 
   /** The client has gone: nothing can reach it any more. */
   abandon(): void {
+    this.#leaving = true;
     this.#gone = true;
     this.#abortAll(new NobodyWaits('the client has gone'));
   }
@@ -438,20 +464,11 @@ export class Relay {
   }
 }
 
-/** Stands for a request of which only the id is known, and survives JSON as it is. */
-const placeholder = (id: string | number): Request => ({
-  kind: 'request',
-  text: JSON.stringify({ id }),
-  json: {},
-  id,
-  method: '',
-});
-
-const lineTooLong = (what: string, size: number, limit: number): ProxyError =>
+const lineTooLong = (what: string, size: number, limit: number, hasRun: boolean): ProxyError =>
   new ProxyError(
     'line-too-long',
-    `${what} is ${size} bytes long, more than the ${limit} bytes that MCP clients take in one message (--max-line). Ask for less at once; the call itself has run.`,
-    { sent: 'maybe', details: { bytes: size, limit } },
+    `${what} is ${size} bytes long, more than the ${limit} bytes that MCP clients take in one message (--max-line). ${hasRun ? 'Ask for less at once; the call itself has run.' : 'It was not passed on.'}`,
+    { sent: hasRun ? 'maybe' : 'no', details: { bytes: size, limit } },
   );
 
 function described(message: Message): {

@@ -9,14 +9,18 @@ import {
   paramsOf,
   type Request,
   type Response,
+  valueTextAt,
   withIdText,
   withValueAt,
 } from '../core/message.ts';
 
 interface Asked {
   readonly origin: Origin;
-  /** The id as the server spelled it. */
+  /** The id as the server spelled it, and as a key. */
   readonly idText: string;
+  readonly idKey: string;
+  /** The id under which the client knows it. */
+  readonly shownId: Id;
   readonly release: () => void;
   readonly tokenKey: string | undefined;
 }
@@ -54,6 +58,8 @@ export class ServerRequests {
     this.#asked.set(key, {
       origin,
       idText: idText(request),
+      idKey: idKey(request.id),
+      shownId: shown.id,
       release,
       tokenKey: token === undefined ? undefined : idKey(token),
     });
@@ -66,7 +72,7 @@ export class ServerRequests {
     const token = progressTokenOf(request);
     if (token === undefined) return renamed;
     const fresh = `proxy-${number}-progress`;
-    this.#tokens.set(idKey(fresh), { origin, text: JSON.stringify(token) });
+    this.#tokens.set(idKey(fresh), { origin, text: valueTextAt(request.text, TOKEN_PATH) ?? '' });
     return withValueAt(renamed, TOKEN_PATH, JSON.stringify(fresh));
   }
 
@@ -90,13 +96,12 @@ export class ServerRequests {
   withdrawn(notification: Notification, origin: Origin): Notification | undefined {
     const { requestId } = paramsOf(notification);
     if (!isId(requestId)) return notification;
-    const text = JSON.stringify(requestId);
     for (const [key, asked] of this.#asked) {
-      if (asked.origin !== origin || asked.idText !== text) continue;
+      if (asked.origin !== origin || asked.idKey !== idKey(requestId)) continue;
       this.#forget(key);
-      const shown = key.slice(key.indexOf(':') + 1);
-      const shownText = key.startsWith('number:') ? shown : JSON.stringify(shown);
-      return withValueAt(notification, ['params', 'requestId'], shownText);
+      // Where nothing was exchanged, the server's own spelling stands there already.
+      if (key === asked.idKey) return notification;
+      return withValueAt(notification, ['params', 'requestId'], JSON.stringify(asked.shownId));
     }
     // Unknown ids pass while ids are not exchanged: the client drops what it does not know.
     return this.#several ? undefined : notification;
