@@ -78,8 +78,9 @@ export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Pro
   loadEnvFile(argv, env, problems);
   const { values, from } = readValues(argv, env, problems);
 
-  const endpointText = argv.endpoint ?? env[ENDPOINT_VARIABLE] ?? '';
-  const endpoint = readEndpoint(endpointText || DEFAULT_ENDPOINT);
+  // An empty variable is an unset one; an empty argument is a mistake that must not send requests somewhere else.
+  const endpointText = argv.endpoint ?? (env[ENDPOINT_VARIABLE] || DEFAULT_ENDPOINT);
+  const endpoint = readEndpoint(endpointText);
   if ('problem' in endpoint) {
     const name = argv.endpoint === undefined ? ENDPOINT_VARIABLE : 'the endpoint';
     // First of all, because nothing else matters while the requests would go somewhere wrong.

@@ -81,8 +81,10 @@ export function readArguments(
       }
       const value = token.value ?? (option.kind === 'switch' ? 'true' : undefined);
       // parseArgs takes the next word whatever it is: here it is the next flag, and the value was forgotten.
-      if (value === undefined || (!token.inlineValue && value.startsWith('--'))) {
+      if (!value || (!token.inlineValue && value.startsWith('--'))) {
         problems.push(`${token.rawName} needs a value`);
+        // The word after the swallowed flag is that one's value, and no endpoint.
+        afterUnknown = value !== '';
         continue;
       }
       options[key] ??= [];
