@@ -1,5 +1,5 @@
 /** Longer than any message that a client has reason to send, and half of what a JavaScript string can hold. */
-const LONGEST_LINE_BYTES = 256 * 1024 * 1024;
+export const LONGEST_LINE_BYTES = 256 * 1024 * 1024;
 
 const LF = 10;
 const CR = 13;

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import type { Readable } from 'node:stream';
 import { ProxyError } from '../core/errors.ts';
 import { type InvalidMessage, parseError } from '../core/message.ts';
-import { LineSplitter } from './lines.ts';
+import { LineSplitter, LONGEST_LINE_BYTES } from './lines.ts';
 
 /** One client's end of the proxy, as the front sees it. */
 export interface Connection {
@@ -34,6 +34,7 @@ export function readStdin({ stdin, connection, onEnd }: StdioFront): void {
       // Shells on Windows put one before what they pipe.
       if (first && text.startsWith(BYTE_ORDER_MARK)) text = text.slice(1);
       first = false;
+      if (text === '') return;
       if (/^content-length:/i.test(text)) {
         refuse(
           parseError(
@@ -47,9 +48,11 @@ export function readStdin({ stdin, connection, onEnd }: StdioFront): void {
     },
     tooLong: (bytes) =>
       refuse(
-        new ProxyError('invalid-request', `Invalid request: a line of more than ${bytes} bytes.`, {
-          sent: 'no',
-        }),
+        new ProxyError(
+          'invalid-request',
+          `Invalid request: a line of ${bytes} bytes, more than the ${LONGEST_LINE_BYTES} that are read as one message. Send less at once.`,
+          { sent: 'no' },
+        ),
         bytes,
       ),
   });
