@@ -49,11 +49,17 @@ export interface LogOptions {
   readonly format: string;
 }
 
+export interface Log {
+  /** Resolves when every line so far is written: the logger is loaded late, and a process may end before it is there. */
+  flush(): Promise<void>;
+}
+
 /** Writes events as log lines to stderr or a file. The logger itself is loaded with the first line: most runs have none. */
-export function logEvents(events: Events, options: LogOptions): void {
+export function logEvents(events: Events, options: LogOptions): Log {
   const redactor = new Redactor();
   const wanted = rank(options.level);
   let logger: Promise<Logger> | undefined;
+  let written: Promise<void> = Promise.resolve();
   const observe = (event: ProxyEvent): void => {
     if (event.type === 'secret.known') {
       redactor.learn(event.value);
@@ -64,9 +70,10 @@ export function logEvents(events: Events, options: LogOptions): void {
     const { type, ...fields } = event;
     logger ??= openLogger(options, redactor);
     // A log that cannot be opened must not end a run that works.
-    logger.then((log) => log[level](fields, type)).catch(() => undefined);
+    written = logger.then((log) => log[level](fields, type)).catch(() => undefined);
   };
   events.subscribe(observe, { detailed: wanted <= rank('debug') });
+  return { flush: () => written };
 }
 
 async function openLogger({ level, file, format }: LogOptions, redactor: Redactor): Promise<Logger> {
