@@ -13,14 +13,14 @@ export interface Serving {
   leave(how: string): void;
   /** Reports what should never happen. */
   fault(where: string, error: unknown): void;
-  /** Resolves when all is over and stdout is flushed. */
+  /** Resolves when all is over and what was written has left the process. */
   readonly over: Promise<void>;
 }
 
 /** Serves one client on stdin and stdout until it leaves. */
 export function serve(settings: Settings): Serving {
   const events = new Events();
-  logEvents(events, {
+  const log = logEvents(events, {
     level: settings.logLevel as LogLevel,
     file: settings.logFile,
     format: settings.logFormat,
@@ -46,7 +46,7 @@ export function serve(settings: Settings): Serving {
     void (async () => {
       await connection.drain(settings.drainTimeout * 1_000);
       await proxy.close();
-      await stdout.flush();
+      await Promise.all([stdout.flush(), log.flush()]);
       finish();
     })();
   }
