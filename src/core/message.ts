@@ -1,13 +1,5 @@
 import { ProxyError } from './errors.ts';
-import {
-  elementsOf,
-  insertMember,
-  type Member,
-  memberAt,
-  membersOf,
-  removeMember,
-  spliceText,
-} from './json-spans.ts';
+import { elementsOf, insertMember, memberAt, membersOf, removeMember, spliceText } from './json-spans.ts';
 
 /** Only an absent id means "no id": 0, "" and negative numbers are ids, and "1" is not 1. */
 export type Id = string | number;
