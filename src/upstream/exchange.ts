@@ -272,7 +272,7 @@ export class Exchange {
     const status = this.#opened.response.status;
     const encoding = headerOf(this.#opened.response.headers, 'content-encoding');
     const text = causeText(error);
-    if (encoding && /zlib|header check|Z_/i.test(text)) {
+    if (encoding && isDecodingFault(error)) {
       return unusable(
         `HTTP ${status} with a broken ${encoding} body`,
         status,
@@ -283,6 +283,10 @@ export class Exchange {
     return connectionLost(this.#deps.uplink.host, text, error);
   }
 }
+
+/** By code: Brotli says no more than "Decompression failed", and of a body that breaks off zlib says "unexpected end of file". */
+const isDecodingFault = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && /^(Z_|ERR__ERROR_|ERR_BROTLI|ERR_ZLIB)/.test(String(error.code));
 
 /** A double keeps an integer up to 2^53; beyond that, only the text tells two ids apart. */
 const exact = (id: number, text: string): boolean => Number.isSafeInteger(id) && String(id) === text;
