@@ -48,7 +48,8 @@ function pathOf({ path, query = {} }: SdkRequest): string {
 async function bytesOf(body: unknown): Promise<Buffer | undefined> {
   if (body === undefined || body === null || body === '') return undefined;
   if (typeof body === 'string') return Buffer.from(body);
-  if (body instanceof Uint8Array) return Buffer.from(body);
+  // Over the same memory: the SDK's own byte arrays warn on stderr when Buffer.from() asks them for their value.
+  if (body instanceof Uint8Array) return Buffer.from(body.buffer, body.byteOffset, body.byteLength);
   if (body instanceof Readable) return buffer(body);
   throw new TypeError('an AWS SDK call with a body of an unknown kind');
 }
@@ -74,6 +75,7 @@ export function createSdkHttpHandler(connect: Connector, clock: Clock): SdkHttpH
       const timer = clock.schedule(SDK_CALL_MS, () =>
         connection.destroy(new Error(`no answer from ${request.hostname} in ${SDK_CALL_MS / 1000} s`)),
       );
+      if (signal?.aborted) cut();
       signal?.addEventListener('abort', cut, { once: true });
       try {
         const body = await bytesOf(request.body);

@@ -65,7 +65,7 @@ export async function resolveChain(deps: ChainDeps): Promise<Resolved> {
   }
 
   const paths = sharedPaths(env);
-  const prints = await printsOf([paths.config, paths.credentials]);
+  const prints = printsOf([paths.config, paths.credentials]);
   const files = await readSharedFiles(env);
   const data = files.profiles[profile ?? 'default'];
   if (profile !== undefined && data === undefined) throw await unknownProfile(profile, undefined, files);
@@ -73,7 +73,7 @@ export async function resolveChain(deps: ChainDeps): Promise<Resolved> {
   if (namesCredentials(data)) return fromProfile(profile ?? 'default', files, prints, sdk, deps);
 
   if (env.AWS_WEB_IDENTITY_TOKEN_FILE && env.AWS_ROLE_ARN) {
-    const tokenPrints = await printsOf([env.AWS_WEB_IDENTITY_TOKEN_FILE]);
+    const tokenPrints = printsOf([env.AWS_WEB_IDENTITY_TOKEN_FILE]);
     const { fromTokenFile } = await import('@aws-sdk/credential-provider-web-identity');
     const { roleAssumerWithWebIdentity } = roleAssumers(sdk);
     const set = await attempt(
@@ -110,7 +110,7 @@ async function fromProfile(
     }
   }
   const { kind, profile: holder } = plan.base;
-  const tokenPrints = await printsOf(tokenFiles(plan, files, deps.env));
+  const tokenPrints = printsOf(tokenFiles(plan, files, deps.env));
   const assumes = plan.roles.length > 0;
   const provide = (): Promise<Credentials> => {
     requireSsoSession(plan, files);

@@ -38,10 +38,10 @@ export interface CredentialSourceOptions {
 }
 
 /**
- * How often the files are looked at. Short enough that a login counts on the next request after it, long enough that thousands
- * of requests a second share one look.
+ * How often the files are looked at. Short enough that a login counts on the next request after it, long enough that the
+ * requests of one burst share one look.
  */
-export const FILE_CHECK_MS = 5;
+export const FILE_CHECK_MS = 1;
 /** Between two tries to refresh a set that still serves. */
 export const REFRESH_RETRY_MS = 30_000;
 const REFRESH_RETRY_JITTER = 0.2;
@@ -91,7 +91,7 @@ class Source implements CredentialSource {
 
     const expired = hasExpired(held.set, clock.now()) && !held.arrivedExpired;
     if (expired) return this.#wait(signal);
-    if (await this.#filesChanged(held)) return this.#afterChange(held, signal);
+    if (this.#filesChanged(held)) return this.#afterChange(held, signal);
 
     const due = held.refreshAt !== undefined && clock.now() >= held.refreshAt;
     if (due && clock.monotonic() >= this.#retryAt) {
@@ -155,12 +155,12 @@ class Source implements CredentialSource {
     }
   }
 
-  async #filesChanged(held: Held): Promise<boolean> {
+  #filesChanged(held: Held): boolean {
     const now = this.#options.clock.monotonic();
     if (held.prints.size === 0 || now - this.#filesCheckedAt < FILE_CHECK_MS) return false;
     this.#filesCheckedAt = now;
-    const prints = await printsOf(held.prints.keys());
-    if (this.#held !== held || samePrints(prints, held.prints)) return false;
+    const prints = printsOf(held.prints.keys());
+    if (samePrints(prints, held.prints)) return false;
     // Noted before it is acted on, so that an edit that leads nowhere is tried once and not on every request.
     held.prints = prints;
     return true;

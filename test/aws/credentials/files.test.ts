@@ -78,17 +78,17 @@ test('the paths follow the environment, ~ included', () => {
 test('a print changes with an edit, even one of equal time and size, and with coming and going', async () => {
   const home = await makeTempHome();
   const path = join(home.home, 'file');
-  const absent = await printsOf([path]);
+  const absent = printsOf([path]);
   await home.write('file', 'one');
   const date = new Date();
   await utimes(path, date, date);
-  const first = await printsOf([path]);
+  const first = printsOf([path]);
   await rename(await home.write('file.new', 'two'), path);
   await utimes(path, date, date);
-  const second = await printsOf([path]);
+  const second = printsOf([path]);
   expect(samePrints(absent, first)).toBe(false);
   expect(samePrints(first, second)).toBe(false);
-  expect(samePrints(second, await printsOf([path]))).toBe(true);
+  expect(samePrints(second, printsOf([path]))).toBe(true);
 });
 
 describe('faults', () => {

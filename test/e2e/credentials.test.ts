@@ -1,0 +1,234 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { type AwsStandIns, startAwsStandIns } from '../support/aws-stand-ins.ts';
+import { BinDriver } from '../support/bin-driver.ts';
+import { SessionServer } from '../support/mcp-behaviours.ts';
+import { ScriptedServer } from '../support/scripted-server.ts';
+import { signingArgs } from '../support/signing.ts';
+import { makeTempHome, type TempHome } from '../support/temp-home.ts';
+
+const KEYS = (name: string): string =>
+  `aws_access_key_id = AKIDEXAMPLE${name}\naws_secret_access_key = secret-of-${name}\n`;
+const ROLE = 'role_arn = arn:aws:iam::123456789012:role/the-role\n';
+const SSO =
+  '[profile work]\nsso_session = corp\nsso_account_id = 123456789012\nsso_role_name = Admin\n' +
+  '[sso-session corp]\nsso_region = eu-north-1\nsso_start_url = https://corp.awsapps.com/start\n';
+const LOGIN = 'arn:aws:iam::123456789012:user/me';
+const inAnHour = (): string => new Date(Date.now() + 3_600_000).toISOString();
+
+/** What the stand-ins issue, and what the tests put into files. */
+const known = Object.fromEntries([
+  ...['STS', 'SSO', 'IMDS', 'CONTAINER', 'LOGIN'].flatMap((name) =>
+    [1, 2, 3].map((number) => [
+      `${name}-${number}`,
+      { secretAccessKey: `secret-${name}-${number}`, sessionToken: `token-${name}-${number}` },
+    ]),
+  ),
+  ...['A', 'B'].map((name) => [`AKIDEXAMPLE${name}`, { secretAccessKey: `secret-of-${name}` }]),
+]);
+
+interface Rig {
+  readonly aws: AwsStandIns;
+  readonly home: TempHome;
+  readonly server: ScriptedServer;
+  start(env?: NodeJS.ProcessEnv, ...args: string[]): BinDriver;
+  /** The keys that signed the requests so far, in order, each once per run of it. */
+  signers(): string[];
+}
+
+async function makeRig(): Promise<Rig> {
+  const aws = await startAwsStandIns();
+  const home = await makeTempHome();
+  const server = await ScriptedServer.start(new SessionServer().behaviour, {
+    verify: { service: 'execute-api', region: 'eu-west-1', keys: known },
+  });
+  return {
+    aws,
+    home,
+    server,
+    start(env = {}, ...args) {
+      return BinDriver.start({
+        args: [server.url, ...signingArgs, ...args],
+        env: { ...(aws.env as Record<string, string>), ...(env as Record<string, string>), HOME: home.home },
+      });
+    },
+    signers: () =>
+      server.requests
+        .map(({ verification }) => (verification?.ok ? verification.accessKeyId : 'refused'))
+        .filter((key, at, all) => key !== all[at - 1]),
+  };
+}
+
+interface Kind {
+  readonly profile?: string;
+  readonly env?: (rig: Rig) => NodeJS.ProcessEnv;
+  readonly prepare?: (rig: Rig) => Promise<unknown>;
+  readonly signer: string;
+}
+
+const KINDS: Readonly<Record<string, Kind>> = {
+  'the environment': {
+    env: () => ({ AWS_ACCESS_KEY_ID: 'AKIDEXAMPLEA', AWS_SECRET_ACCESS_KEY: 'secret-of-A' }),
+    signer: 'AKIDEXAMPLEA',
+  },
+  'the shared files': {
+    prepare: ({ home }) => home.credentials(`[default]\n${KEYS('A')}`),
+    signer: 'AKIDEXAMPLEA',
+  },
+  'a profile over the environment': {
+    profile: 'work',
+    env: () => ({ AWS_ACCESS_KEY_ID: 'AKIDEXAMPLEA', AWS_SECRET_ACCESS_KEY: 'secret-of-A' }),
+    prepare: ({ home }) => home.config(`[profile work]\n${KEYS('B')}`),
+    signer: 'AKIDEXAMPLEB',
+  },
+  'a credential_process': {
+    profile: 'work',
+    prepare: async ({ home }) => {
+      const command = await home.script(
+        'helper.mjs',
+        'process.stdin.resume().on("end", () => console.log(JSON.stringify({ Version: 1, AccessKeyId: "AKIDEXAMPLEA", SecretAccessKey: "secret-of-A" })))',
+      );
+      await home.config(`[profile work]\ncredential_process = ${command}\n`);
+    },
+    signer: 'AKIDEXAMPLEA',
+  },
+  'a role over a source profile': {
+    profile: 'work',
+    prepare: ({ home }) =>
+      home.config(`[profile base]\n${KEYS('A')}[profile work]\n${ROLE}source_profile = base\n`),
+    signer: 'STS-1',
+  },
+  'a web identity': {
+    profile: 'work',
+    prepare: async ({ home }) => {
+      const token = await home.write('token', 'the-web-identity');
+      await home.config(`[profile work]\n${ROLE}web_identity_token_file = ${token}\n`);
+    },
+    signer: 'STS-1',
+  },
+  'an SSO login': {
+    profile: 'work',
+    prepare: async ({ home }) => {
+      await home.config(SSO);
+      await home.ssoToken('corp', { accessToken: 'sso-token', expiresAt: inAnHour() });
+    },
+    signer: 'SSO-1',
+  },
+  'aws login': {
+    profile: 'work',
+    prepare: async ({ home }) => {
+      await home.config(`[profile work]\nlogin_session = ${LOGIN}\n`);
+      const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+      await home.loginToken(LOGIN, {
+        accessToken: {
+          accessKeyId: 'AKIDEXAMPLEA',
+          secretAccessKey: 'old',
+          sessionToken: 'old',
+          accountId: '123456789012',
+          // At its end, so that the sign-in service has to renew it.
+          expiresAt: new Date(Date.now() + 60_000).toISOString(),
+        },
+        tokenType: 'urn:aws:params:oauth:token-type:access_token_sigv4',
+        clientId: 'arn:aws:signin:::devtools/same-device',
+        refreshToken: 'the-refresh-token',
+        idToken: 'id-token',
+        dpopKey: privateKey.export({ type: 'sec1', format: 'pem' }),
+      });
+    },
+    signer: 'LOGIN-1',
+  },
+  'a container': { env: ({ aws }) => aws.containerEnv, signer: 'CONTAINER-1' },
+  'an EC2 instance': { env: ({ aws }) => aws.imdsEnv, signer: 'IMDS-1' },
+};
+
+describe('the proxy signs with the credentials of', () => {
+  it.each(Object.entries(KINDS))('%s', async (_kind, { profile, env, prepare, signer }) => {
+    const rig = await makeRig();
+    await prepare?.(rig);
+    const proxy = rig.start(env?.(rig), ...(profile ? ['--profile', profile] : []));
+    await proxy.initialize();
+    expect(await proxy.request('tools/list')).toHaveProperty('result.tools');
+    expect(rig.signers()).toEqual([signer]);
+    expect(proxy.stderr).toBe('');
+  });
+});
+
+describe('credentials that change under a running proxy', () => {
+  it('count on the next request', async () => {
+    const rig = await makeRig();
+    await rig.home.credentials(`[work]\n${KEYS('A')}`);
+    const proxy = rig.start({}, '--profile', 'work');
+    await proxy.initialize();
+    await proxy.request('tools/list');
+    await rig.home.credentials(`[work]\n${KEYS('B')}`);
+    await proxy.request('tools/list', {}, -1);
+    expect(rig.signers()).toEqual(['AKIDEXAMPLEA', 'AKIDEXAMPLEB']);
+  });
+
+  it('heal a login that was missing, without a restart', async () => {
+    const rig = await makeRig();
+    await rig.home.config(SSO);
+    const proxy = rig.start({}, '--profile', 'work');
+    const refused = await proxy.request(
+      'initialize',
+      { protocolVersion: '2025-11-25', capabilities: {} },
+      '',
+    );
+    expect(refused.error).toMatchObject({
+      code: -31006,
+      data: { reason: 'no-credentials', mayHaveRun: false },
+    });
+    expect(refused).toHaveProperty('error.message', expect.stringContaining('aws sso login --profile work'));
+    await rig.home.ssoToken('corp', { accessToken: 'sso-token', expiresAt: inAnHour() });
+    await proxy.initialize();
+    expect(rig.signers()).toEqual(['SSO-1']);
+  });
+});
+
+describe('credentials that cannot be had', () => {
+  it('are resolved by nobody before the first message', async () => {
+    const rig = await makeRig();
+    await rig.home.config(SSO);
+    await rig.home.ssoToken('corp', { accessToken: 'sso-token', expiresAt: inAnHour() });
+    const proxy = rig.start({}, '--profile', 'work');
+    await proxy.closeStdin();
+    expect(await proxy.exit()).toEqual({ code: 0, signal: null });
+    expect(rig.aws.requests).toEqual([]);
+    expect(rig.server.requests).toEqual([]);
+  });
+
+  it('name the profile, where it was looked for, and those that are there', async () => {
+    const rig = await makeRig();
+    await rig.home.config(`[profile dev]\n${KEYS('A')}[profile prod]\n${KEYS('B')}`);
+    const proxy = rig.start({}, '--profile', 'typo');
+    const { error } = await proxy.request(
+      'initialize',
+      { protocolVersion: '2025-11-25', capabilities: {} },
+      -1,
+    );
+    expect(error).toMatchObject({ code: -31006 });
+    for (const word of ["'typo'", '.aws/config', 'dev, prod']) {
+      expect(error).toHaveProperty('message', expect.stringContaining(word));
+    }
+    expect(rig.server.requests).toEqual([]);
+  });
+
+  it('end many calls with one run of a credential_process', async () => {
+    const rig = await makeRig();
+    const command = await rig.home.script(
+      'helper.mjs',
+      `import { appendFileSync } from 'node:fs'; appendFileSync(${JSON.stringify(`${rig.home.home}/runs`)}, 'x');
+       console.log(JSON.stringify({ Version: 1, AccessKeyId: "AKIDEXAMPLEA", SecretAccessKey: "secret-of-A" }))`,
+    );
+    await rig.home.config(`[profile work]\ncredential_process = ${command}\n`);
+    const proxy = rig.start({}, '--profile', 'work', '--max-connections', '16');
+    await proxy.initialize();
+    const calls = Array.from({ length: 16 }, (_, at) =>
+      proxy.request('tools/call', { name: 'echo', arguments: { text: String(at) } }),
+    );
+    for (const answer of await Promise.all(calls)) expect(answer).toHaveProperty('result');
+    const { readFileSync } = await import('node:fs');
+    expect(readFileSync(`${rig.home.home}/runs`, 'utf8')).toBe('x');
+    expect(rig.signers()).toEqual(['AKIDEXAMPLEA']);
+  });
+});
