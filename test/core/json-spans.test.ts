@@ -1,0 +1,157 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  elementsOf,
+  insertMember,
+  memberAt,
+  membersOf,
+  removeMember,
+  spliceText,
+} from '../../src/core/json-spans.ts';
+import { arrayText, objectText, valueText } from '../support/json-text.ts';
+
+const withoutSpan = (text: string, start: number, end: number): string =>
+  text.slice(0, start) + text.slice(end);
+
+describe('the members of an object', () => {
+  it('are found as JSON.parse finds them, whatever the spelling', () => {
+    fc.assert(
+      fc.property(objectText, (text) => {
+        const members = membersOf(text);
+        const built: Record<string, unknown> = Object.fromEntries(
+          members.map(({ key, valueSpan }) => [key, JSON.parse(text.slice(valueSpan.start, valueSpan.end))]),
+        );
+        expect(built).toEqual(JSON.parse(text));
+        for (const { key, keySpan } of members) {
+          expect(JSON.parse(text.slice(keySpan.start, keySpan.end))).toBe(key);
+        }
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it('are found in order, duplicates included', () => {
+    const text = '{"a":1,"\\u0061":2,"b":{"a":3},"a":4}';
+    expect(membersOf(text).map(({ key }) => key)).toEqual(['a', 'a', 'b', 'a']);
+    expect(memberAt(text, ['a'])?.valueSpan).toEqual({ start: 34, end: 35 });
+  });
+
+  it.each(['[]', '"{}"', '12', 'null', ' [{"a":1}]'])('are none in %s, which is no object', (text) => {
+    expect(membersOf(text)).toEqual([]);
+  });
+
+  it('include __proto__, which is a key like any other', () => {
+    const text = '{"__proto__":{"id":1},"constructor":2}';
+    expect(membersOf(text).map(({ key }) => key)).toEqual(['__proto__', 'constructor']);
+    expect(memberAt(text, ['__proto__', 'id'])).toBeDefined();
+    expect(memberAt(text, ['id'])).toBeUndefined();
+  });
+
+  it('are found in nesting deeper than any stack', () => {
+    const deep = `${'['.repeat(200_000)}${']'.repeat(200_000)}`;
+    const [only] = membersOf(`{"deep":${deep}}`);
+    expect(only?.valueSpan).toEqual({ start: 8, end: 8 + deep.length });
+  });
+
+  it('end where their string ends, for backslash runs of every length', () => {
+    for (let run = 0; run < 9; run++) {
+      const string = JSON.stringify(`${'\\'.repeat(run)}","id":2,"x":"`);
+      const text = `{"first":${string},"id":1}`;
+      expect(JSON.parse(text).id).toBe(1);
+      const id = memberAt(text, ['id']);
+      expect(id && text.slice(id.valueSpan.start, id.valueSpan.end)).toBe('1');
+    }
+  });
+});
+
+describe('the elements of an array', () => {
+  it('are found as JSON.parse finds them', () => {
+    fc.assert(
+      fc.property(arrayText, (text) => {
+        expect(elementsOf(text).map((element) => JSON.parse(element))).toEqual(JSON.parse(text));
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it.each(['{}', '"[]"', '0'])('are none in %s, which is no array', (text) => {
+    expect(elementsOf(text)).toEqual([]);
+  });
+});
+
+describe('a path', () => {
+  it('leads to the last member of that name, which is the one that JSON.parse keeps', () => {
+    const text = '{"a":{"b":0},"a":{"b":1, "b": 2}}';
+    const member = memberAt(text, ['a', 'b']);
+    expect(member && text.slice(member.valueSpan.start, member.valueSpan.end)).toBe('2');
+  });
+
+  it.each([
+    ['a name that is not there', '{"a":{}}', ['a', 'b']],
+    ['a value that is no object', '{"a":"{\\"b\\":1}"}', ['a', 'b']],
+    ['an array', '{"a":[{"b":1}]}', ['a', 'b']],
+  ])('leads nowhere through %s', (_what, text, path) => {
+    expect(memberAt(text, path)).toBeUndefined();
+  });
+});
+
+describe('an edit', () => {
+  it('replaces a value and leaves every other byte', () => {
+    fc.assert(
+      fc.property(objectText, valueText, fc.nat(), (text, value, pick) => {
+        const members = membersOf(text);
+        fc.pre(members.length > 0);
+        const index = pick % members.length;
+        const member = members[index];
+        if (!member) return;
+        const { start, end } = member.valueSpan;
+        const edited = spliceText(text, member.valueSpan, value);
+        expect(withoutSpan(edited, start, start + value.length)).toBe(withoutSpan(text, start, end));
+        const after = membersOf(edited)[index];
+        expect(after && edited.slice(after.valueSpan.start, after.valueSpan.end)).toBe(value);
+        JSON.parse(edited);
+      }),
+    );
+  });
+
+  it('inserts a member and leaves every other byte', () => {
+    fc.assert(
+      fc.property(objectText, valueText, (text, value) => {
+        const before = membersOf(text);
+        const edited = insertMember(text, 0, 'a new key', value);
+        expect(JSON.parse(edited)).toEqual({ ...JSON.parse(text), 'a new key': JSON.parse(value) });
+        const open = text.indexOf('{') + 1;
+        const inserted = `"a new key":${value}${before.length > 0 ? ',' : ''}`;
+        expect(edited).toBe(text.slice(0, open) + inserted + text.slice(open));
+      }),
+    );
+  });
+
+  it('removes every member of a name and keeps the others, in their order and spelling', () => {
+    fc.assert(
+      fc.property(objectText, fc.nat(), (text, pick) => {
+        const before = membersOf(text);
+        const key = before[pick % Math.max(1, before.length)]?.key ?? 'absent';
+        const edited = removeMember(text, key);
+        const spell = (of: string) =>
+          membersOf(of).map(({ keySpan, valueSpan }) => [
+            of.slice(keySpan.start, keySpan.end),
+            of.slice(valueSpan.start, valueSpan.end),
+          ]);
+        JSON.parse(edited);
+        expect(spell(edited)).toEqual(spell(text).filter((_member, at) => before[at]?.key !== key));
+      }),
+    );
+  });
+
+  it.each([
+    ['{"result":null,"id":0}', '{"id":0}'],
+    ['{"id":0, "result" : null }', '{"id":0 }'],
+    ['{"id":0,"result":null,"error":{"result":1}}', '{"id":0,"error":{"result":1}}'],
+    ['{ "result":null }', '{  }'],
+    ['{"result":1,"result":2}', '{}'],
+    ['{"r\\u0065sult":1}', '{}'],
+  ])('removes result from %s', (text, expected) => {
+    expect(removeMember(text, 'result')).toBe(expected);
+  });
+});
