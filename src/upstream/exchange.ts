@@ -286,7 +286,9 @@ export class Exchange {
 
 /** By code: Brotli says no more than "Decompression failed", and of a body that breaks off zlib says "unexpected end of file". */
 const isDecodingFault = (error: unknown): boolean =>
-  error instanceof Error && 'code' in error && /^(Z_|ERR__ERROR_|ERR_BROTLI|ERR_ZLIB)/.test(String(error.code));
+  error instanceof Error &&
+  'code' in error &&
+  /^(Z_|ERR__ERROR_|ERR_BROTLI|ERR_ZLIB)/.test(String(error.code));
 
 /** A double keeps an integer up to 2^53; beyond that, only the text tells two ids apart. */
 const exact = (id: number, text: string): boolean => Number.isSafeInteger(id) && String(id) === text;
