@@ -56,16 +56,25 @@ export function jsonRpcErrorOf(bytes: Buffer): Response | undefined {
 const isErrorObject = (value: unknown): boolean =>
   typeof value === 'object' && value !== null && typeof (value as { code?: unknown }).code === 'number';
 
-export function unusable(what: string, status: number, headers: HttpHeaders, body: string): ProxyError {
+export function unusable(
+  what: string,
+  status: number,
+  headers: HttpHeaders,
+  body: string,
+  advice = "The server's log may tell why.",
+): ProxyError {
   return new ProxyError(
     'unusable-answer',
-    `The server's answer cannot be used: ${what}. The call may have run.`,
+    `The server's answer cannot be used: ${what}. The call may have run. ${advice}`,
     {
       sent: 'maybe',
       details: detailsOf(status, headers, body),
     },
   );
 }
+
+/** For what no MCP server says. */
+const WRONG_PLACE = 'Check that the endpoint URL is that of an MCP server, and what stands in front of it.';
 
 /** A request was answered 2xx with something that carries no answer. */
 export function noAnswer(status: number, headers: HttpHeaders, bytes: Buffer): ProxyError {
@@ -74,7 +83,7 @@ export function noAnswer(status: number, headers: HttpHeaders, bytes: Buffer): P
     bytes.length === 0 ? `HTTP ${status} with an empty body (${type})` : `HTTP ${status} with ${type}`;
   const words = wordsOf({ body: decodeBody(bytes) ?? '', errorType: '' });
   const shown = bytes.length === 0 || type.includes('json') ? what : `${what}: ${words}`;
-  return unusable(shown, status, headers, decodeBody(bytes) ?? '');
+  return unusable(shown, status, headers, decodeBody(bytes) ?? '', bytes.length === 0 ? undefined : WRONG_PLACE);
 }
 
 function detailsOf(status: number, headers: HttpHeaders, body: string): Record<string, unknown> {
@@ -165,6 +174,8 @@ function adviceFor(status: number, host: string): string {
     case 429:
       return `. The server is throttling; the call did not run, try again later`;
     default:
-      return '';
+      return status >= 500
+        ? '. The server failed, or what stands in front of it; the call may have run, so check before you repeat it'
+        : '';
   }
 }
