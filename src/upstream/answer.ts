@@ -83,7 +83,8 @@ export function noAnswer(status: number, headers: HttpHeaders, bytes: Buffer): P
     bytes.length === 0 ? `HTTP ${status} with an empty body (${type})` : `HTTP ${status} with ${type}`;
   const words = wordsOf({ body: decodeBody(bytes) ?? '', errorType: '' });
   const shown = bytes.length === 0 || type.includes('json') ? what : `${what}: ${words}`;
-  return unusable(shown, status, headers, decodeBody(bytes) ?? '', bytes.length === 0 ? undefined : WRONG_PLACE);
+  const advice = bytes.length === 0 ? undefined : WRONG_PLACE;
+  return unusable(shown, status, headers, decodeBody(bytes) ?? '', advice);
 }
 
 function detailsOf(status: number, headers: HttpHeaders, body: string): Record<string, unknown> {
