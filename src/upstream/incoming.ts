@@ -135,7 +135,7 @@ export class Incoming implements HttpFacts {
     if (encoding === 'gzip' || encoding === 'deflate' || encoding === 'br') return encoding;
     throw new ProxyError(
       'unusable-answer',
-      `The answer is compressed with "${named}", which was not asked for.`,
+      `The server's answer cannot be used: it is compressed with "${named}", which was not asked for. The call may have run. The server, or a proxy before it, must be told not to.`,
       {
         sent: 'maybe',
         details: { httpStatus: this.status },
