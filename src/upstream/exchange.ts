@@ -117,7 +117,8 @@ export class Exchange {
     this.#owed.get(key)?.reject(reason);
     this.#owed.delete(key);
     if (this.#owed.size > 0 || this.#over) return;
-    if (!this.#lease) {
+    // Without a place, or between two attempts, nothing more may go out for it.
+    if (!this.#lease || this.#lease.over) {
       this.#controller.abort(reason);
       return;
     }

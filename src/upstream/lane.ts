@@ -1,4 +1,5 @@
-import { Connection, type ConnectionOptions, type OutgoingRequest } from './connection.ts';
+import { ProxyError } from '../core/errors.ts';
+import { Connection, type ConnectionOptions, type OutgoingRequest, TransportFailure } from './connection.ts';
 import type { Incoming } from './incoming.ts';
 
 export interface LaneOptions extends Omit<ConnectionOptions, 'onOpen' | 'onClose'> {
@@ -12,6 +13,7 @@ export interface LaneOptions extends Omit<ConnectionOptions, 'onOpen' | 'onClose
 
 interface Waiter {
   readonly grant: (connection: Connection) => void;
+  readonly refuse: (error: Error) => void;
 }
 
 /**
@@ -47,8 +49,8 @@ export class Lane {
    */
   lease(signal: AbortSignal, { fresh = false }: { fresh?: boolean } = {}): Promise<Lease> {
     return new Promise((resolve, reject) => {
-      if (signal.aborted) {
-        reject(signal.reason);
+      if (signal.aborted || this.#closed) {
+        reject(signal.aborted ? signal.reason : shuttingDown());
         return;
       }
       if (this.#busy.size < this.#options.max) {
@@ -63,6 +65,10 @@ export class Lane {
         grant: (connection) => {
           signal.removeEventListener('abort', leave);
           resolve(this.#grant(this.#pick(connection, fresh)));
+        },
+        refuse: (error) => {
+          signal.removeEventListener('abort', leave);
+          reject(error);
         },
       };
       this.#waiting.add(waiter);
@@ -121,17 +127,27 @@ export class Lane {
       return;
     }
     if (!free) return;
+    // A place that was given back unused has opened nothing: kept, it would take the room of a connection that is open.
+    if (!free.open) {
+      free.destroy();
+      return;
+    }
     this.#idle.push(free);
     while (this.#idle.length > this.#options.keep) this.#idle.shift()?.destroy();
   }
 
-  /** Cuts everything; nothing can be leased afterwards that would stay open. */
+  /** Cuts everything, refuses who waits, and leases nothing afterwards. */
   close(): void {
     this.#closed = true;
+    for (const { refuse } of this.#waiting) refuse(shuttingDown());
+    this.#waiting.clear();
     for (const connection of [...this.#idle, ...this.#busy, ...this.#leaving]) connection.destroy();
     this.#idle.length = 0;
   }
 }
+
+const shuttingDown = (): ProxyError =>
+  new ProxyError('shutting-down', 'The proxy is shutting down; the call was not sent.', { sent: 'no' });
 
 interface Place {
   giveBack(reusable: boolean): void;
@@ -154,7 +170,16 @@ export class Lease {
     return this.#connection.warm;
   }
 
+  /** True once the place is given back: nothing runs here any more. */
+  get over(): boolean {
+    return this.#state === 'over';
+  }
+
+  /** @throws TransportFailure */
   send(request: OutgoingRequest): Promise<Incoming> {
+    if (this.#state !== 'held') {
+      return Promise.reject(new TransportFailure(new Error('the place was given back'), 'no', false));
+    }
     this.#state = 'sending';
     return this.#connection.send(request, (reusable) => this.#finish(reusable));
   }

@@ -1,0 +1,332 @@
+import { describe, expect, it } from 'vitest';
+import type { Lease } from '../../src/upstream/lane.ts';
+import { comesTrue, fetchOn, holdingServer, laneTo, never, sendOn, settled } from './lane-rig.ts';
+
+describe('a lane', () => {
+  it('opens nothing until something is sent', async () => {
+    const { server } = await holdingServer();
+    const { lane, seen } = laneTo(server);
+    const lease = await lane.lease(never);
+    expect([lane.active, lease.warm, seen.opened, server.connections.opened]).toEqual([1, false, 0, 0]);
+    lease.cancel(new Error('no need'));
+    expect([lane.active, seen.opened, server.connections.opened]).toEqual([0, 0, 0]);
+  });
+
+  it('grants at once up to its maximum, then in the order of asking', async () => {
+    const { server, answer } = await holdingServer();
+    const { lane } = laneTo(server, { max: 2 });
+    const order: number[] = [];
+    const finish: Promise<unknown>[] = [];
+    for (let caller = 0; caller < 6; caller++) {
+      finish.push(
+        lane.lease(never).then(async (lease) => {
+          order.push(caller);
+          return (await sendOn(lease, `/${caller}`)).whole();
+        }),
+      );
+    }
+    expect([lane.active, lane.waiting]).toEqual([2, 4]);
+    // The second finishes first: its place still goes to the one who has waited longest.
+    for (const path of ['/1', '/0', '/2', '/3', '/4', '/5']) await answer(path);
+    await Promise.all(finish);
+    expect(order).toEqual([0, 1, 2, 3, 4, 5]);
+    expect([lane.active, lane.waiting, server.connections.opened]).toEqual([0, 0, 2]);
+  });
+
+  it.each([
+    [0, 3, 0],
+    [1, 3, 1],
+    [2, 4, 2],
+    [4, 4, 4],
+    [5, 2, 2],
+  ])('keeps %i idle connections of %i that were used: %i', async (keep, used, left) => {
+    const { server, answer, arrived } = await holdingServer();
+    const { lane, seen } = laneTo(server, { max: 4, keep });
+    const paths = Array.from({ length: used }, (_, at) => `/${at}`);
+    const bodies = paths.map((path) => fetchOn(lane, path));
+    for (const path of paths) await arrived(path);
+    expect(server.connections.open).toBe(used);
+    for (const path of paths) await answer(path);
+    expect(await Promise.all(bodies)).toEqual(paths);
+    await comesTrue(() => server.connections.open === left, `${left} connections open`);
+    await comesTrue(() => seen.closed === used - left, 'the rest reported closed');
+    expect([seen.opened, server.connections.peak]).toEqual([used, used]);
+  });
+
+  it('uses the connection again that was idle for the shortest time', async () => {
+    const { server, answer, arrived } = await holdingServer();
+    const { lane } = laneTo(server, { max: 3, keep: 3 });
+    const first = ['/a', '/b', '/c'].map((path) => fetchOn(lane, path));
+    for (const path of ['/a', '/b', '/c']) await arrived(path);
+    const connectionOf = (path: string) => server.requests.find(({ url }) => url === path)?.connection;
+    for (const path of ['/b', '/c', '/a']) await answer(path);
+    await Promise.all(first);
+    await comesTrue(() => lane.active === 0, 'all given back');
+    for (const path of ['/d', '/e']) {
+      const body = fetchOn(lane, path);
+      await answer(path);
+      await body;
+    }
+    expect(connectionOf('/d')).toBe(connectionOf('/e'));
+    expect(server.connections.opened).toBe(3);
+  });
+
+  it('keeps what is open before what a caller gave back unused', async () => {
+    const { server, answer } = await holdingServer();
+    const { lane } = laneTo(server, { max: 2, keep: 1 });
+    const working = await lane.lease(never);
+    const unused = await lane.lease(never);
+    const incoming = sendOn(working, '/a');
+    await answer('/a');
+    await (await incoming).whole();
+    unused.cancel(new Error('no credentials'));
+    const again = await lane.lease(never);
+    expect(again.warm).toBe(true);
+    again.cancel(new Error('done'));
+    expect(server.connections.open).toBe(1);
+  });
+
+  it('gives a fresh connection where a kept one has just failed', async () => {
+    const { server, answer } = await holdingServer();
+    const { lane } = laneTo(server, { max: 1, keep: 1 });
+    const first = fetchOn(lane, '/a');
+    await answer('/a');
+    await first;
+    const fresh = await lane.lease(never, { fresh: true });
+    expect(fresh.warm).toBe(false);
+    const incoming = sendOn(fresh, '/b');
+    await answer('/b');
+    expect((await (await incoming).whole()).toString()).toBe('/b');
+    expect(server.requests.map(({ connection }) => connection)).toEqual([1, 2]);
+    await comesTrue(() => server.connections.open === 1, 'the former one closed');
+  });
+
+  it('forgets a connection that the server closed while it was idle', async () => {
+    const { server, answer } = await holdingServer();
+    const { lane, seen } = laneTo(server, { max: 1, keep: 1 });
+    const first = fetchOn(lane, '/a');
+    await answer('/a');
+    await first;
+    server.connections.destroyAll();
+    await comesTrue(() => seen.closed === 1, 'the close was seen');
+    const lease = await lane.lease(never);
+    expect(lease.warm).toBe(false);
+    lease.cancel(new Error('done'));
+  });
+});
+
+describe('who waits in a lane', () => {
+  it('is rejected with the reason of its signal at once, and nobody else moves', async () => {
+    const { server, answer } = await holdingServer();
+    const { lane } = laneTo(server, { max: 1 });
+    const first = fetchOn(lane, '/a');
+    const leaving = new AbortController();
+    const left = lane.lease(leaving.signal);
+    const next = lane.lease(never);
+    const reason = new Error('cancelled by the client');
+    leaving.abort(reason);
+    await expect(left).rejects.toBe(reason);
+    expect([lane.active, lane.waiting, await settled(next)]).toEqual([1, 1, false]);
+    await answer('/a');
+    await first;
+    (await next).cancel(new Error('done'));
+    expect([lane.active, lane.waiting]).toEqual([0, 0]);
+  });
+
+  it('is not even asked where its signal has aborted before', async () => {
+    const { server } = await holdingServer();
+    const { lane } = laneTo(server);
+    const reason = new Error('too late');
+    await expect(lane.lease(AbortSignal.abort(reason))).rejects.toBe(reason);
+    expect([lane.active, lane.waiting]).toEqual([0, 0]);
+  });
+
+  it('does not mind its signal once it has a place', async () => {
+    const { server, answer } = await holdingServer();
+    const { lane } = laneTo(server, { max: 1 });
+    const held = await lane.lease(never);
+    const caller = new AbortController();
+    const waiting = lane.lease(caller.signal);
+    held.cancel(new Error('done'));
+    const lease = await waiting;
+    caller.abort(new Error('late'));
+    expect(lane.active).toBe(1);
+    const incoming = sendOn(lease, '/a');
+    await answer('/a');
+    expect((await incoming).status).toBe(200);
+  });
+
+  it('is refused when the lane closes, and so is who comes later', async () => {
+    const { server } = await holdingServer();
+    const { lane } = laneTo(server, { max: 1 });
+    await lane.lease(never);
+    const waiting = lane.lease(never);
+    lane.close();
+    for (const refused of [waiting, lane.lease(never)]) {
+      await expect(refused).rejects.toMatchObject({ reason: 'shutting-down', sent: 'no' });
+    }
+    expect(lane.waiting).toBe(0);
+  });
+});
+
+describe('a place is given back once', () => {
+  /** Each way of ending, and whether the connection can be used again. */
+  const endings: readonly (readonly [string, (lease: Lease, rig: Rig) => Promise<void>])[] = [
+    [
+      'when the answer has ended',
+      async (lease, { answer }) => {
+        const incoming = sendOn(lease, '/a');
+        await answer('/a');
+        await (await incoming).whole();
+        lease.cancel(new Error('late'));
+        lease.leave();
+      },
+    ],
+    ['by a cancel before anything is sent', async (lease) => cancelTwice(lease)],
+    [
+      'by leaving before anything is sent',
+      async (lease) => {
+        lease.leave();
+        lease.leave();
+        lease.cancel(new Error('late'));
+      },
+    ],
+    [
+      'by a cancel while it is sent',
+      async (lease, { arrived }) => {
+        const incoming = sendOn(lease, '/a');
+        await arrived('/a');
+        cancelTwice(lease);
+        await expect(incoming).rejects.toMatchObject({ name: 'TransportFailure', sent: 'maybe' });
+      },
+    ],
+    [
+      'by a cancel in the middle of the answer',
+      async (lease, { arrived }) => {
+        const incoming = sendOn(lease, '/a');
+        (await arrived('/a')).write('half');
+        const body = (await incoming).whole();
+        cancelTwice(lease);
+        await expect(body).rejects.toThrow('cut');
+      },
+    ],
+    [
+      'when the server cuts the answer',
+      async (lease, { arrived }) => {
+        const incoming = sendOn(lease, '/a');
+        const response = await arrived('/a');
+        response.write('half');
+        const body = (await incoming).whole();
+        response.destroy();
+        await expect(body).rejects.toThrow();
+      },
+    ],
+    [
+      'when the server cuts before it answers',
+      async (lease, { arrived }) => {
+        const incoming = sendOn(lease, '/a');
+        (await arrived('/a')).destroy();
+        await expect(incoming).rejects.toMatchObject({ sent: 'maybe', reused: false });
+      },
+    ],
+    [
+      'by leaving, and the end of what went on',
+      async (lease, { arrived, server }) => {
+        const incoming = sendOn(lease, '/a');
+        const response = await arrived('/a');
+        lease.leave();
+        response.end('whole');
+        expect((await (await incoming).whole()).toString()).toBe('whole');
+        await comesTrue(() => server.connections.open === 0, 'its connection closed');
+      },
+    ],
+    [
+      'by leaving, and a cancel after that',
+      async (lease, { arrived, server }) => {
+        const incoming = sendOn(lease, '/a');
+        await arrived('/a');
+        lease.leave();
+        cancelTwice(lease);
+        await expect(incoming).rejects.toMatchObject({ sent: 'maybe' });
+        await comesTrue(() => server.connections.open === 0, 'its connection closed');
+      },
+    ],
+  ];
+  type Rig = Awaited<ReturnType<typeof holdingServer>>;
+  const cancelTwice = (lease: Lease): void => {
+    lease.cancel(new Error('cut'));
+    lease.cancel(new Error('cut again'));
+  };
+
+  it.each(endings)('%s', async (_how, end) => {
+    const rig = await holdingServer();
+    const { lane } = laneTo(rig.server, { max: 1, keep: 1 });
+    const lease = await lane.lease(never);
+    const [second, third] = [lane.lease(never), lane.lease(never)];
+    await end(lease, rig);
+    const next = await second;
+    expect([lease.over, lane.active, lane.waiting, await settled(third)]).toEqual([true, 1, 1, false]);
+    const incoming = sendOn(next, '/next');
+    await rig.answer('/next');
+    expect((await (await incoming).whole()).toString()).toBe('/next');
+    (await third).cancel(new Error('done'));
+    expect([lane.active, lane.waiting]).toEqual([0, 0]);
+  });
+
+  it('and what is over sends nothing more', async () => {
+    const { server } = await holdingServer();
+    const { lane } = laneTo(server);
+    const lease = await lane.lease(never);
+    lease.cancel(new Error('over'));
+    await expect(sendOn(lease, '/a')).rejects.toMatchObject({ name: 'TransportFailure', sent: 'no' });
+    expect(server.requests).toEqual([]);
+  });
+
+  it('by its signal, for as long as something runs there', async () => {
+    const { server, arrived } = await holdingServer();
+    const { lane } = laneTo(server);
+    const controller = new AbortController();
+    const lease = await lane.lease(never);
+    const incoming = sendOn(lease, '/a');
+    lease.cutBy(controller.signal);
+    await arrived('/a');
+    controller.abort(new Error('session closed'));
+    await expect(incoming).rejects.toThrow('session closed');
+    expect([lease.over, lane.active]).toEqual([true, 0]);
+  });
+
+  it('to the next caller on a connection of its own where the leaver’s work goes on', async () => {
+    const { server, arrived, answer } = await holdingServer();
+    const { lane } = laneTo(server, { max: 1, keep: 1 });
+    const leaver = await lane.lease(never);
+    const slow = sendOn(leaver, '/slow');
+    await arrived('/slow');
+    leaver.leave();
+    const quick = fetchOn(lane, '/quick');
+    await answer('/quick');
+    expect(await quick).toBe('/quick');
+    await answer('/slow');
+    expect((await (await slow).whole()).toString()).toBe('/slow');
+    await comesTrue(() => server.connections.open === 1, 'one kept');
+    expect(server.connections.opened).toBe(2);
+  });
+
+  it('and closing the lane cuts idle, busy and left connections alike', async () => {
+    const { server, arrived, answer } = await holdingServer();
+    const { lane } = laneTo(server, { max: 3, keep: 3 });
+    const [busy, left, idle] = await Promise.all([lane.lease(never), lane.lease(never), lane.lease(never)]);
+    const one = sendOn(busy, '/busy');
+    const two = sendOn(left, '/left');
+    const three = sendOn(idle, '/idle');
+    await arrived('/busy');
+    await arrived('/left');
+    await answer('/idle');
+    await (await three).whole();
+    left.leave();
+    lane.close();
+    await expect(one).rejects.toThrow();
+    await expect(two).rejects.toThrow();
+    await comesTrue(() => server.connections.open === 0, 'nothing open');
+    expect(lane.active).toBe(0);
+  });
+});
