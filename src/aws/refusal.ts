@@ -48,6 +48,13 @@ const SIGNS: readonly (readonly [pattern: RegExp, kind: RefusalKind])[] = [
   [/AccessDenied|not authorized|explicit deny|Forbidden/i, 'denied'],
 ];
 
+/** Some services answer bad credentials with 400, where any other fault of the request is answered as well. */
+const TOLD_BY_400: ReadonlySet<RefusalKind> = new Set(['expired', 'invalid-token', 'clock', 'signature']);
+
+/** True where the answer is about who asks, not about what is asked. */
+export const isRefusal = (status: number, { kind }: Refusal): boolean =>
+  status === 401 || status === 403 || (status === 400 && TOLD_BY_400.has(kind));
+
 const SAID_LIMIT = 400;
 
 /** Judges a 401 or 403 by what stands in it. Pure. */

@@ -1,5 +1,12 @@
 import { isUtf8 } from 'node:buffer';
-import { explainRefusal, judgeRefusal, type RefusalContext, withoutEchoes, wordsOf } from '../aws/refusal.ts';
+import {
+  explainRefusal,
+  isRefusal,
+  judgeRefusal,
+  type RefusalContext,
+  withoutEchoes,
+  wordsOf,
+} from '../aws/refusal.ts';
 import { ProxyError, type Sent } from '../core/errors.ts';
 import { type Message, oneLine, type Response, readUpstream } from '../core/message.ts';
 import { type HttpHeaders, headerOf, mediaTypeOf } from './incoming.ts';
@@ -123,8 +130,8 @@ export function errorOfStatus(
   const said = words ? `: ${words}` : '';
   const { host } = context;
   if (status >= 300 && status < 400) return redirected(status, headers, host, details);
-  if (status === 401 || status === 403) {
-    const refusal = judgeRefusal({ status, errorType, contentType: headerOf(headers, 'content-type'), body });
+  const refusal = judgeRefusal({ status, errorType, contentType: headerOf(headers, 'content-type'), body });
+  if (isRefusal(status, refusal)) {
     return new ProxyError('auth-rejected', explainRefusal(refusal, { ...context, status }), {
       sent: 'refused',
       details: { ...details, verdict: refusal.kind },

@@ -1,4 +1,4 @@
-import { judgeRefusal, type RefusalKind } from '../aws/refusal.ts';
+import { isRefusal, judgeRefusal, type RefusalKind } from '../aws/refusal.ts';
 import { type SigningKeys, type SigningScope, type SigningTarget, signRequest } from '../aws/sigv4.ts';
 import type { Clock } from '../core/clock.ts';
 import { causeText, ProxyError } from '../core/errors.ts';
@@ -101,9 +101,12 @@ export class Uplink {
       const lease = await lane.lease(request.signal, { fresh: !left.connection });
       let keys: SigningKeys | undefined;
       let response: Incoming;
+      // Kept for this attempt: another call may learn a new one while this is on its way.
+      let offsetMs = 0;
       try {
         keys = renewedKeys ?? (await this.#keys(request.signal));
-        response = await this.#send(request, lease, keys, attempt);
+        offsetMs = this.#clockOffsetMs;
+        response = await this.#send(request, lease, { keys, offsetMs }, attempt);
       } catch (error) {
         lease.cancel(error instanceof Error ? error : new Error(String(error)));
         if (request.signal.aborted) throw request.signal.reason;
@@ -115,7 +118,7 @@ export class Uplink {
       }
       const opened: Opened = { response, lease, signed: keys !== undefined, skewMs: this.#skewOf(response) };
       if (!keys || !couldBeRefusal(response.status)) return opened;
-      const next = await this.#remedy(opened, keys, left, request.signal);
+      const next = await this.#remedy(opened, { keys, offsetMs }, left, request.signal);
       if (!next) return opened;
       renewedKeys = next.keys;
     }
@@ -136,7 +139,7 @@ export class Uplink {
   async #send(
     request: UplinkRequest,
     lease: Lease,
-    keys: SigningKeys | undefined,
+    { keys, offsetMs }: { readonly keys: SigningKeys | undefined; readonly offsetMs: number },
     attempt: number,
   ): Promise<Incoming> {
     const { target, signing, clock, events, profile } = this.#options;
@@ -144,7 +147,7 @@ export class Uplink {
     // before a request that must not be sent twice goes into a dead socket.
     if (lease.warm && !request.repeatable) await twoTurns();
     const contentType = request.body ? 'application/json' : undefined;
-    const date = new Date(clock.now() + this.#clockOffsetMs);
+    const date = new Date(clock.now() + offsetMs);
     const signed: Record<string, string> =
       keys && signing
         ? await signRequest(
@@ -199,7 +202,7 @@ export class Uplink {
   /** Decides whether a refusal can be mended, and mends it. The refused request did not run, so sending it again is safe. */
   async #remedy(
     { response, skewMs }: Opened,
-    keys: SigningKeys,
+    used: { readonly keys: SigningKeys; readonly offsetMs: number },
     left: Remedies,
     signal: AbortSignal,
   ): Promise<{ keys: SigningKeys | undefined } | undefined> {
@@ -212,11 +215,12 @@ export class Uplink {
       contentType: headerOf(response.headers, 'content-type'),
       body: decodeBody(body) ?? '',
     });
+    if (!isRefusal(response.status, refusal)) return undefined;
     const report = (again: boolean): void =>
       events.emit({ type: 'auth.rejected', profile, verdict: refusal.kind, message: refusal.said, again });
     if (refusal.kind === 'clock' && left.clock && skewMs !== undefined) {
       left.clock = false;
-      if (Math.abs(skewMs - this.#clockOffsetMs) >= SKEW_WORTH_CORRECTING_MS) {
+      if (Math.abs(skewMs - used.offsetMs) >= SKEW_WORTH_CORRECTING_MS) {
         this.#clockOffsetMs = skewMs;
         events.emit({ type: 'clock.corrected', offsetMs: skewMs });
         report(true);
@@ -225,7 +229,7 @@ export class Uplink {
     }
     if (RENEWABLE.has(refusal.kind) && left.fresh) {
       left.fresh = false;
-      const newer = await signing.keys.renewed(keys, signal);
+      const newer = await signing.keys.renewed(used.keys, signal);
       if (newer) {
         report(true);
         return { keys: newer };
@@ -271,6 +275,7 @@ export function connectionLost(host: string, cause: string, error?: unknown): Pr
 /** The first match says where a person should look. */
 const CONNECT_ADVICE: readonly (readonly [pattern: RegExp, advice: string])[] = [
   [/HTTP proxy/i, ' Check --proxy, or HTTPS_PROXY and NO_PROXY.'],
+  [/the CA file of/, ' Correct its path or its content, or unset it.'],
   [/ENOTFOUND|EAI_AGAIN/, ' The name does not resolve: check the endpoint URL, DNS and the network.'],
   [
     /certificate|self.signed|issuer|CERT_|ERR_TLS/i,
