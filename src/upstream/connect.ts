@@ -1,8 +1,9 @@
 import http from 'node:http';
 import https from 'node:https';
 import type { Socket } from 'node:net';
+import tls from 'node:tls';
 import { type ProxySettings, proxyFor } from './http-proxy.ts';
-import { buildConnector, type ConnectOptions, type Connector } from './undici.ts';
+import { buildConnector, type ConnectCallback, type ConnectOptions, type Connector } from './undici.ts';
 
 export interface ConnectSettings {
   readonly proxy: ProxySettings;
@@ -12,41 +13,85 @@ export interface ConnectSettings {
   readonly timeoutMs: number;
 }
 
-/** Opens sockets the one way that endpoint and credential calls share: proxy, certificates, time limit. */
-export function createConnector(settings: ConnectSettings): Connector {
-  const tls = settings.ca ? { ca: [...settings.ca] } : {};
-  const direct = buildConnector({ ...tls, timeout: settings.timeoutMs, keepAlive: true });
+interface Cuttable {
+  destroy(error: Error): unknown;
+}
+
+/**
+ * Opens sockets the one way that endpoint and credential calls share: proxy, certificates, time limit.
+ * @throws Error where the certificates cannot be used.
+ */
+export function createConnector({ proxy: settings, ca, timeoutMs }: ConnectSettings): Connector {
+  // Made once: reading Node's hundred and more root certificates for each connection takes milliseconds.
+  const trust = ca ? { secureContext: tls.createSecureContext({ ca: [...ca] }) } : {};
+  const direct = buildConnector({ ...trust, timeout: timeoutMs, keepAlive: true });
+  // Through a proxy one limit covers the tunnel and what goes on inside it.
+  const inside = buildConnector({ ...trust, timeout: 0, keepAlive: true });
   return (options, callback) => {
-    const url = new URL(`${options.protocol}//${hostAndPort(options)}`);
-    const proxy = proxyFor(url, settings.proxy);
+    const authority = authorityOf(options);
+    let proxy: URL | undefined;
+    try {
+      proxy = proxyFor(new URL(`${options.protocol}//${authority}`), settings);
+    } catch (error) {
+      callback(error instanceof Error ? error : new Error(String(error)), null);
+      return;
+    }
     if (!proxy) {
       direct(options, callback);
       return;
     }
-    tunnel(proxy, hostAndPort(options), settings, (error, socket) => {
-      if (error || !socket) callback(error ?? new Error('no tunnel'), null);
-      else if (options.protocol === 'https:') direct({ ...options, httpSocket: socket }, callback);
-      else callback(null, socket);
+    const name = `${proxy.protocol}//${proxy.host}`;
+    const limit = deadline(timeoutMs, `HTTP proxy ${name} opened no connection to ${authority}`);
+    const settle: ConnectCallback = (...outcome) => {
+      limit.cancel();
+      callback(...outcome);
+    };
+    const request = tunnel(proxy, authority, trust, (error, socket) => {
+      if (error || !socket) settle(error ?? new Error(`HTTP proxy ${name} gave no socket`), null);
+      else if (options.protocol !== 'https:') settle(null, socket);
+      // What buildConnector returns is the socket, though its type does not say so.
+      else limit.watch(inside({ ...options, httpSocket: socket }, settle) as unknown as Cuttable);
     });
+    limit.watch(request);
   };
 }
 
-function hostAndPort(options: ConnectOptions): string {
-  const port = options.port || (options.protocol === 'https:' ? '443' : '80');
-  return `${options.hostname}:${port}`;
+function authorityOf({ hostname, port, protocol }: ConnectOptions): string {
+  // undici takes the brackets off an IPv6 address.
+  const host = hostname.includes(':') && !hostname.startsWith('[') ? `[${hostname}]` : hostname;
+  return `${host}:${port || (protocol === 'https:' ? '443' : '80')}`;
+}
+
+/** Destroys what is being watched when the time is over. */
+function deadline(ms: number, what: string): { watch(target: Cuttable): void; cancel(): void } {
+  let watched: Cuttable | undefined;
+  let over = false;
+  const timer =
+    ms > 0
+      ? setTimeout(() => watched?.destroy(new Error(`${what}: timeout after ${ms / 1000} s`)), ms)
+      : undefined;
+  return {
+    watch(target) {
+      if (!over) watched = target;
+    },
+    cancel() {
+      over = true;
+      clearTimeout(timer);
+    },
+  };
 }
 
 /** Asks an HTTP proxy for a tunnel. The proxy's address and answer stand in the error: it is the first suspect. */
 function tunnel(
   proxy: URL,
   authority: string,
-  settings: ConnectSettings,
+  trust: { readonly secureContext?: tls.SecureContext },
   settle: (error: Error | null, socket?: Socket) => void,
-): void {
+): http.ClientRequest {
   const name = `${proxy.protocol}//${proxy.host}`;
   const headers: Record<string, string> = { host: authority };
   if (proxy.username) {
-    const pair = `${decodeURIComponent(proxy.username)}:${decodeURIComponent(proxy.password)}`;
+    const pair = `${decoded(proxy.username)}:${decoded(proxy.password)}`;
     headers['proxy-authorization'] = `Basic ${Buffer.from(pair).toString('base64')}`;
   }
   const secure = proxy.protocol === 'https:';
@@ -57,33 +102,40 @@ function tunnel(
     path: authority,
     headers,
     agent: false,
-    ...(secure && settings.ca ? { ca: [...settings.ca] } : {}),
-    ...(settings.timeoutMs > 0 ? { timeout: settings.timeoutMs } : {}),
+    ...(secure ? trust : {}),
   });
-  const fail = (what: string, cause?: unknown): void => {
-    request.destroy();
-    settle(new Error(`HTTP proxy ${name} ${what}`, { cause }));
-  };
-  request.once('timeout', () => fail(`did not open a tunnel to ${authority} in ${settings.timeoutMs} ms`));
-  request.once('error', (error) => fail('could not be reached', error));
-  request.once('response', (response) => {
-    response.resume();
-    fail(`refused a tunnel to ${authority} with status ${response.statusCode}`);
+  request.once('error', (error) => {
+    settle(
+      error.message.startsWith('HTTP proxy')
+        ? error
+        : new Error(`HTTP proxy ${name} could not be reached`, { cause: error }),
+    );
   });
-  request.once('connect', (response, socket) => {
+  request.once('connect', ({ statusCode }, socket) => {
     request.removeAllListeners();
     request.on('error', () => undefined);
-    socket.setTimeout(0);
-    if (response.statusCode === 200) settle(null, socket);
-    else {
-      socket.destroy();
-      const hint = response.statusCode === 407 ? ': it wants a user name and password in its URL' : '';
-      settle(
-        new Error(
-          `HTTP proxy ${name} refused a tunnel to ${authority} with status ${response.statusCode}${hint}`,
-        ),
-      );
+    if (statusCode === 200) {
+      settle(null, socket);
+      return;
     }
+    socket.destroy();
+    const hint =
+      statusCode !== 407
+        ? ''
+        : proxy.username
+          ? ': it does not take the user name and password in its URL'
+          : ': it wants a user name and password in its URL';
+    settle(new Error(`HTTP proxy ${name} refused a tunnel to ${authority} with status ${statusCode}${hint}`));
   });
   request.end();
+  return request;
+}
+
+/** A password with a bare "%" is meant as it stands. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }

@@ -1,9 +1,10 @@
+import { pipeline, Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import zlib from 'node:zlib';
 import type { HttpFacts } from '../core/call.ts';
 import { ProxyError } from '../core/errors.ts';
 
-/** Above this many unread bytes the socket is paused; below half of it, it reads again. One socket read is 64 KiB. */
+/** Above this many unread bytes the socket is paused, until they are taken. One socket read is 64 KiB. */
 const HIGH_WATER_BYTES = 256 * 1024;
 
 interface Flow {
@@ -163,20 +164,7 @@ const DECODERS = {
 
 async function* decompressed(source: AsyncIterable<Buffer>, encoding: Encoding): AsyncGenerator<Buffer> {
   const decoder = DECODERS[encoding].stream();
-  const feeding = (async () => {
-    try {
-      for await (const chunk of source) {
-        if (!decoder.write(chunk)) await new Promise((resolve) => decoder.once('drain', resolve));
-      }
-      decoder.end();
-    } catch (error) {
-      decoder.destroy(error instanceof Error ? error : new Error(String(error)));
-    }
-  })();
-  try {
-    yield* decoder as AsyncIterable<Buffer>;
-  } finally {
-    decoder.destroy();
-    await feeding.catch(() => undefined);
-  }
+  // Whoever stops reading early destroys the decoder, and with it the source; failures come out where it is read.
+  pipeline(Readable.from(source), decoder, () => undefined);
+  yield* decoder as AsyncIterable<Buffer>;
 }

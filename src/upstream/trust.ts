@@ -39,12 +39,29 @@ export function bundleProblem(path: string): string | undefined {
 /**
  * The certificates to trust: Node's own and the bundle's. Added, not exchanged, so that a bundle with only the
  * company's certificate does not cut off the hosts that its network leaves alone. Undefined means Node's default.
+ * @throws Error where the bundle cannot be read; what NODE_EXTRA_CA_CERTS names may be missing, as for Node itself.
  */
 export function trustedCertificates(settings: TrustSettings): string[] | undefined {
   const bundle = caBundleOf(settings);
-  // Node itself has read NODE_EXTRA_CA_CERTS at its start.
-  if (!bundle || bundle.from === 'NODE_EXTRA_CA_CERTS') return undefined;
+  if (!bundle) return undefined;
   const extra = settings.env.NODE_EXTRA_CA_CERTS;
-  const files = extra && extra !== bundle.path ? [bundle.path, extra] : [bundle.path];
-  return [...tls.rootCertificates, ...files.map((file) => readFileSync(file, 'utf8'))];
+  const named = bundle.from === 'NODE_EXTRA_CA_CERTS' ? [] : [readFileSync(bundle.path, 'utf8')];
+  // Node has read it at its start, but not where it stands in the file of --env-file.
+  const added = extra ? readable(extra) : [];
+  if (named.length + added.length === 0) return undefined;
+  return [...defaultCertificates(), ...named, ...added];
+}
+
+function readable(path: string): string[] {
+  try {
+    return [readFileSync(path, 'utf8')];
+  } catch {
+    return [];
+  }
+}
+
+/** With the system's, where Node was told to use them; Node 20 knows its own only. */
+function defaultCertificates(): readonly string[] {
+  const { getCACertificates } = tls as { getCACertificates?: (kind: 'default') => string[] };
+  return getCACertificates?.('default') ?? tls.rootCertificates;
 }
