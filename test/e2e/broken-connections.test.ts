@@ -1,0 +1,263 @@
+import type { ServerResponse } from 'node:http';
+import { createServer } from 'node:net';
+import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
+import { describe, expect, it } from 'vitest';
+import { BinDriver } from '../support/bin-driver.ts';
+import { Connections, listenOnLoopback, shut } from '../support/connections.ts';
+import { EventWriter } from '../support/mcp-answers.ts';
+import type { Handler } from '../support/mcp-behaviours.ts';
+import { makeGate, startInitialized } from '../support/relayed.ts';
+import { signingArgs, signingEnv } from '../support/signing.ts';
+
+const lost = (host: string, cause: unknown) => ({
+  code: -31002,
+  message: expect.stringMatching(
+    new RegExp(
+      `^The connection to ${host} broke before the answer was complete: ${cause}\\. The call may have run; check before you repeat it\\.$`,
+    ),
+  ),
+  data: { source: 'mcp-sigv4-proxy', reason: 'connection-lost', mayHaveRun: true },
+});
+
+const dying: readonly (readonly [string, (response: ServerResponse) => void, string])[] = [
+  ['before the headers', (response) => void response.destroy(), 'other side closed'],
+  [
+    'in the middle of the headers',
+    (response) => void response.socket?.end('HTTP/1.1 200 OK\r\ncontent-ty'),
+    'other side closed',
+  ],
+  [
+    'in the middle of a JSON body',
+    (response) => {
+      response.writeHead(200, { 'content-type': 'application/json', 'content-length': '1000' });
+      response.write('{"jsonrpc":"2.0",', () => response.destroy());
+    },
+    'other side closed',
+  ],
+  [
+    'in the middle of a stream',
+    (response) => {
+      const events = new EventWriter(response);
+      events.raw('data: {"jsonrpc":"2.0","method":"notifications/vendor"}\n\ndata: {"json');
+      setImmediate(() => events.destroy());
+    },
+    'other side closed',
+  ],
+  [
+    'by ending the stream without the answer',
+    (response) => new EventWriter(response).end(),
+    'the stream ended without the answer',
+  ],
+  ['with what is no HTTP', (response) => void response.socket?.end('hello\r\n\r\n'), '.*HTTP.*'],
+];
+
+describe('a server that dies', () => {
+  it.each(dying)(
+    '%s has the call answered, not sent again, and the next one served',
+    async (_when, die, cause) => {
+      const { server, bin } = await startInitialized({
+        on: { 'tools/call': (_request, response) => die(response) },
+      });
+      for (const id of [0, '']) {
+        expect(await bin.request('tools/call', { name: 'x' }, id)).toEqual({
+          jsonrpc: '2.0',
+          id,
+          error: lost(`127.0.0.1:${server.port}`, cause),
+        });
+      }
+      expect(server.of('tools/call')).toHaveLength(2);
+      expect(await bin.request('tools/list', {}, 'after')).toMatchObject({ result: {} });
+      expect(bin.stderr).toBe('');
+    },
+  );
+
+  it('after its answer has passed is nobody’s trouble', async () => {
+    const { bin } = await startInitialized({
+      on: {
+        'tools/call': (request, response) => {
+          const events = new EventWriter(response);
+          events.send({ jsonrpc: '2.0', id: request.rpc.id, result: {} });
+          setImmediate(() => events.destroy());
+        },
+      },
+    });
+    for (const id of [0, '', -1])
+      expect(await bin.request('tools/call', {}, id)).toMatchObject({ result: {} });
+    expect(bin.messages).toHaveLength(4);
+    expect(bin.stderr).toBe('');
+  });
+
+  it('for good has every request answered at once with where to look', async () => {
+    const { server, bin } = await startInitialized();
+    await server.close();
+    for (const id of [0, '']) {
+      const answer = await bin.request('tools/call', { name: 'x' }, id);
+      expect(answer).toMatchObject({
+        id,
+        error: {
+          code: -31001,
+          message: `Cannot connect to 127.0.0.1:${server.port}: connect ECONNREFUSED 127.0.0.1:${server.port}. Nothing listens there: check the host and port of the endpoint URL.`,
+          data: { reason: 'connect-failed', mayHaveRun: false },
+        },
+      });
+    }
+    bin.closeStdin();
+    expect(await bin.exit()).toEqual({ code: 0, signal: null });
+    expect(bin.stderr).toBe('');
+  });
+});
+
+describe('a server that is silent', () => {
+  const never: Record<string, Handler> = { 'tools/call': () => undefined, 'tools/list': () => undefined };
+
+  it.each([
+    ['tools/call', '--tool-timeout', '--timeout'],
+    ['tools/list', '--timeout', '--tool-timeout'],
+  ])('is given up for %s after %s, and told so', async (method, flag, other) => {
+    const { server, bin } = await startInitialized({ args: [flag, '1', other, '0'], on: never });
+    expect(await bin.request(method, { name: 'x' }, 0)).toEqual({
+      jsonrpc: '2.0',
+      id: 0,
+      error: {
+        code: -31008,
+        message: `No answer to ${method} within 1 s (${flag}). The server was told that nobody waits any more; the request may have run.`,
+        data: {
+          source: 'mcp-sigv4-proxy',
+          reason: 'timeout',
+          mayHaveRun: true,
+          limit: flag.slice(2),
+          seconds: 1,
+        },
+      },
+    });
+    await server.until((requests) => requests.some(({ rpc }) => rpc.method === 'notifications/cancelled'));
+    expect(server.of('notifications/cancelled')[0]?.rpc.params).toEqual({
+      requestId: 0,
+      reason: 'timed out after 1 s',
+    });
+    expect(await bin.request('ping', {}, 'after')).toMatchObject({ result: {} });
+    expect(bin.stderr).toBe('');
+  });
+
+  it('from the start has initialize answered, and nothing is cancelled', async () => {
+    const { server, bin } = await startInitialized({
+      args: ['--timeout', '0.5'],
+      on: {
+        initialize: (request, _response, { fallback }) =>
+          request.rpc.id === 'again' ? undefined : fallback(),
+      },
+    });
+    expect(await bin.request('initialize', {}, 'again')).toMatchObject({
+      error: { code: -31008, data: { reason: 'timeout', limit: 'timeout', seconds: 0.5 } },
+    });
+    await bin.request('ping');
+    expect(server.of('notifications/cancelled')).toEqual([]);
+  });
+
+  it('in the middle of a stream is given up after --read-timeout, and told so; comments count as words', async () => {
+    const gate = makeGate();
+    const { server, bin } = await startInitialized({
+      args: ['--read-timeout', '0.6'],
+      on: {
+        'tools/call': (_request, response) => {
+          const events = new EventWriter(response);
+          // Together longer than the limit, each silence much shorter.
+          let comments = 0;
+          const timer = setInterval(() => {
+            events.raw(': still here\n\n');
+            if (++comments < 8) return;
+            clearInterval(timer);
+            gate.open();
+          }, 100);
+        },
+      },
+    });
+    const call = bin.request('tools/call', { name: 'x' }, 0);
+    await gate.opened;
+    expect(bin.messages).toHaveLength(1);
+    expect(await call).toMatchObject({
+      error: {
+        code: -31008,
+        message:
+          'The server sent nothing for 0.6 s in the middle of an answer (--read-timeout). The call may have run.',
+        data: { reason: 'timeout', mayHaveRun: true, limit: 'read-timeout', seconds: 0.6 },
+      },
+    });
+    await server.until((requests) => requests.some(({ rpc }) => rpc.method === 'notifications/cancelled'));
+    expect(server.of('notifications/cancelled')[0]?.rpc.params).toMatchObject({ requestId: 0 });
+  });
+
+  it('when it is connected to is given up after --connect-timeout', async () => {
+    // A socket whose backlog is full takes no more connections; a TLS handshake that never comes does the same to us.
+    const mute = createServer();
+    const connections = new Connections(mute);
+    const port = await listenOnLoopback(mute);
+    const bin = BinDriver.start({
+      args: [`https://localhost:${port}/mcp`, ...signingArgs, '--connect-timeout', '0.5'],
+      env: { ...signingEnv },
+    });
+    try {
+      expect(await bin.request('initialize')).toMatchObject({
+        error: {
+          code: -31001,
+          message: expect.stringContaining('--connect-timeout'),
+          data: { reason: 'connect-failed', mayHaveRun: false },
+        },
+      });
+    } finally {
+      await shut(mute, connections);
+    }
+  });
+});
+
+describe('a compressed answer', () => {
+  const text = '{"jsonrpc":"2.0","id":0,"result":{"text":"ä"}}';
+  const packers = { gzip: gzipSync, 'x-gzip': gzipSync, deflate: deflateSync, br: brotliCompressSync };
+
+  it.each(Object.keys(packers) as (keyof typeof packers)[])(
+    'in %s is read, as JSON and as a stream',
+    async (encoding) => {
+      let streaming = false;
+      const { bin } = await startInitialized({
+        on: {
+          'tools/call': (_request, response) => {
+            const type = streaming ? 'text/event-stream' : 'application/json';
+            response.writeHead(200, { 'content-type': type, 'content-encoding': encoding });
+            response.end(packers[encoding](streaming ? `data: ${text}\n\n` : text));
+          },
+        },
+      });
+      await bin.request('tools/call', {}, 0);
+      expect(bin.lines.at(-1)).toBe(text);
+      streaming = true;
+      bin.send({ jsonrpc: '2.0', id: 0, method: 'tools/call' });
+      await bin.request('ping', {}, 'after');
+      await bin.next(({ id }) => id === 0);
+      await bin.next(({ id }) => id === 0);
+      expect(bin.lines.filter((line) => line === text)).toHaveLength(2);
+    },
+  );
+
+  it.each([
+    ['in an encoding that nobody knows', 'zstd', Buffer.from(text), /compressed with "zstd"/],
+    ['that is broken', 'gzip', Buffer.from(text), /HTTP 200 with a broken gzip body/],
+    ['that breaks off', 'gzip', gzipSync(text).subarray(0, 20), /HTTP 200 with a broken gzip body/],
+  ])('%s is an error', async (_what, encoding, body, message) => {
+    const { bin } = await startInitialized({
+      on: {
+        'tools/call': (_request, response) => {
+          response.writeHead(200, { 'content-type': 'application/json', 'content-encoding': encoding });
+          response.end(body);
+        },
+      },
+    });
+    expect(await bin.request('tools/call', {}, 0)).toMatchObject({
+      error: {
+        code: -31004,
+        message: expect.stringMatching(message),
+        data: { reason: 'unusable-answer', mayHaveRun: true, httpStatus: 200 },
+      },
+    });
+    expect(await bin.request('ping', {}, 'after')).toMatchObject({ result: {} });
+  });
+});
