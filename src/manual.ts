@@ -15,6 +15,9 @@ const entries: readonly (readonly [string, Option])[] = Object.entries(OPTIONS a
 
 const inGroup = (group: string) => entries.filter(([, option]) => option.group === group);
 
+/** A heading without options would promise what is not there. */
+const groups = OPTION_GROUPS.filter((group) => inGroup(group).length > 0);
+
 const usageOf = (key: string, option: Option): string => {
   if (option.kind === 'switch') return flagOf(key);
   return `${flagOf(key)} <${option.placeholder}${option.kind === 'list' ? '...' : ''}>`;
@@ -38,7 +41,7 @@ export function helpText(): string {
     `              default: ${DEFAULT_ENDPOINT}`,
     '  demo        shows a fan-out over few and over many connections; needs no AWS account',
   ];
-  for (const group of OPTION_GROUPS) {
+  for (const group of groups) {
     lines.push('', `${group}:`);
     for (const [key, option] of inGroup(group)) {
       const byDefault = defaultOf(option);
@@ -66,7 +69,7 @@ export function optionsMarkdown(): string {
   lines.push(
     `| \`[endpoint]\` | \`${DEFAULT_ENDPOINT}\` | https URL (http for loopback), or an AgentCore runtime ARN | where requests go; variable \`${ENDPOINT_VARIABLE}\` |`,
   );
-  for (const group of OPTION_GROUPS) {
+  for (const group of groups) {
     lines.push(`| **${group}** | | | |`);
     for (const [key, option] of inGroup(group)) {
       const also = option.env ? `; also ${option.env.join(', ')}` : '';
@@ -86,7 +89,7 @@ export function envExample(): string {
     `# URL, or the ARN of an AgentCore runtime (default: ${DEFAULT_ENDPOINT})`,
     `${ENDPOINT_VARIABLE}=`,
   ];
-  for (const group of OPTION_GROUPS) {
+  for (const group of groups) {
     lines.push('', `# --- ${group} ---`);
     for (const [key, option] of inGroup(group)) {
       const byDefault = defaultOf(option);

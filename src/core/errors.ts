@@ -22,6 +22,11 @@ export const ERROR_CODES = {
   'line-too-long': -31010,
   redirected: -31011,
   'too-many-waiting': -31012,
+  'rate-limited': -31013,
+  'circuit-open': -31014,
+  // The one exception: the systems whose overload error this is answer with this number, and clients match it; an option sets
+  // another.
+  overloaded: -32001,
 } as const;
 
 export type ErrorReason = keyof typeof ERROR_CODES;
@@ -77,7 +82,7 @@ export class ProxyError extends Error {
   }
 }
 
-/** The innermost message of an error chain: libraries wrap the line that names the cause in lines that do not. */
+/** What an error and its causes say, outermost first: libraries wrap the line that names the cause in lines that do not. */
 export function causeText(error: unknown): string {
   const seen = new Set<unknown>();
   const parts: string[] = [];
@@ -91,7 +96,9 @@ export function causeText(error: unknown): string {
       parts.push(String(current));
       break;
     }
-    const { message, cause } = current;
+    const { cause } = current;
+    // Node's own errors may have nothing but a code.
+    const message = current.message || ('code' in current ? String(current.code) : '');
     if (message && !parts.some((part) => part.includes(message))) parts.push(message);
     current = cause;
   }

@@ -7,6 +7,8 @@ export const OPTION_GROUPS = [
   'Endpoint and signing',
   'Connections',
   'Time limits',
+  'Backpressure',
+  'Resilience',
   'Sessions',
   'Seeing it',
 ] as const;

@@ -19,6 +19,7 @@ const LEVEL_OF: Readonly<Record<ProxyEvent['type'], Written | 'never'>> = {
   'connection.opened': 'debug',
   'connection.closed': 'debug',
   'call.cancelled': 'debug',
+  'call.retried': 'debug',
   'client.cancel-unknown': 'debug',
   'stream.opened': 'debug',
   'stream.unavailable': 'debug',
