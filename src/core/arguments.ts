@@ -1,4 +1,3 @@
-import { parseArgs } from 'node:util';
 import { flagOf, type OptionTable } from './options.ts';
 
 /** What stands on the command line, before any value is judged. */
@@ -24,27 +23,7 @@ export function readArguments(
   table: OptionTable,
   commands: readonly string[],
 ): Arguments {
-  const keys = new Map(Object.keys(table).map((key) => [flagOf(key).slice(2), key]));
-  const { tokens } = parseArgs({
-    args: [...argv],
-    options: {
-      help: { type: 'boolean', short: 'h' },
-      version: { type: 'boolean' },
-      ...Object.fromEntries(
-        [...keys].map(([name, key]) => [
-          name,
-          {
-            type: table[key]?.kind === 'switch' ? ('boolean' as const) : ('string' as const),
-            multiple: true,
-          },
-        ]),
-      ),
-    },
-    strict: false,
-    allowPositionals: true,
-    tokens: true,
-  });
-
+  const keys = new Map(Object.keys(table).map((key) => [flagOf(key), key]));
   const problems: string[] = [];
   const options: Record<string, string[]> = {};
   const words: string[] = [];
@@ -52,39 +31,38 @@ export function readArguments(
   let version = false;
   let list: string[] | undefined;
   let afterUnknown = false;
-  for (const token of tokens) {
-    if (token.kind === 'option-terminator') {
-      list = undefined;
-      continue;
-    }
-    if (token.kind === 'positional') {
+  let onlyWords = false;
+  for (let at = 0; at < argv.length; at++) {
+    const word = argv[at] ?? '';
+    if (onlyWords || !word.startsWith('-')) {
       // What follows an unknown flag is most likely its value: one complaint is enough.
-      if (afterUnknown && !looksLikeEndpoint(token.value)) {
-        afterUnknown = false;
-        continue;
-      }
-      if (list && !looksLikeEndpoint(token.value)) list.push(token.value);
-      else words.push(token.value);
+      if (afterUnknown && !looksLikeEndpoint(word)) afterUnknown = false;
+      else if (list && !looksLikeEndpoint(word)) list.push(word);
+      else words.push(word);
       continue;
     }
     list = undefined;
     afterUnknown = false;
-    if (token.name === 'help' || token.rawName === '-h') help = true;
-    else if (token.name === 'version') version = true;
-    else {
-      const key = token.rawName.startsWith('--') ? keys.get(token.name) : undefined;
-      const option = key === undefined ? undefined : table[key];
-      if (key === undefined || !option) {
-        problems.push(`${token.rawName} is no option${suggestion(token.rawName, [...keys.keys()])}`);
-        afterUnknown = token.inlineValue !== true;
-        continue;
-      }
-      const value = token.value ?? (option.kind === 'switch' ? 'true' : undefined);
-      // parseArgs takes the next word whatever it is: here it is the next flag, and the value was forgotten.
-      if (!value || (!token.inlineValue && value.startsWith('--'))) {
-        problems.push(`${token.rawName} needs a value`);
-        // The word after the swallowed flag is that one's value, and no endpoint.
-        afterUnknown = value !== '';
+    if (word === '--') {
+      onlyWords = true;
+      continue;
+    }
+    const equals = word.indexOf('=');
+    const name = equals < 0 ? word : word.slice(0, equals);
+    const key = keys.get(name);
+    const option = key === undefined ? undefined : table[key];
+    if (name === '-h' || name === '--help') help = true;
+    else if (name === '--version') version = true;
+    else if (key === undefined || !option) {
+      problems.push(`${name} is no option${suggestion(name, [...keys.keys()])}`);
+      afterUnknown = equals < 0;
+    } else {
+      let value = equals < 0 ? undefined : word.slice(equals + 1);
+      if (value === undefined && option.kind === 'switch') value = 'true';
+      // Another flag is no value: this one's was forgotten.
+      else if (value === undefined && !argv[at + 1]?.startsWith('--')) value = argv[++at];
+      if (!value) {
+        problems.push(`${name} needs a value`);
         continue;
       }
       options[key] ??= [];
@@ -100,9 +78,9 @@ export function readArguments(
   return { command, endpoint, options, help, version, problems };
 }
 
-function suggestion(given: string, names: readonly string[]): string {
-  const start = given.replace(/^-+/, '');
-  const near = names.filter((name) => name.startsWith(start) || (start.startsWith(name) && start !== name));
-  if (start === '' || near.length === 0) return '';
-  return `; did you mean ${near.map((name) => `--${name}`).join(' or ')}?`;
+function suggestion(given: string, flags: readonly string[]): string {
+  const start = given.replace(/^-*/, '--');
+  const near = flags.filter((flag) => flag.startsWith(start) || start.startsWith(flag));
+  if (start === '--' || near.length === 0) return '';
+  return `; did you mean ${near.join(' or ')}?`;
 }

@@ -1,0 +1,154 @@
+import { describe, expect, it } from 'vitest';
+import { readArguments } from '../../src/core/arguments.ts';
+import { integer, list, text, toggle } from '../../src/core/options.ts';
+
+const base = { group: 'Connections', help: '' } as const;
+const TABLE = {
+  maxConnections: integer({ ...base, placeholder: 'n', min: 1, fallback: 5 }),
+  maxKeepaliveConnections: integer({ ...base, placeholder: 'n', min: 0, fallback: 1 }),
+  region: text({ ...base, placeholder: 'r', fallback: undefined }),
+  profile: list({ ...base, placeholder: 'name', separator: 'words' }),
+  header: list({ ...base, placeholder: 'name: value', separator: 'entries' }),
+  skipAuth: toggle(base),
+};
+
+const URL_1 = 'https://a.example/mcp';
+const read = (...argv: string[]) => readArguments(argv, TABLE, ['demo']);
+
+describe('the command line', () => {
+  it('is empty without complaint', () => {
+    expect(read()).toEqual({
+      command: undefined,
+      endpoint: undefined,
+      options: {},
+      help: false,
+      version: false,
+      problems: [],
+    });
+  });
+
+  it('sorts command, endpoint and options, repeats included', () => {
+    expect(read('demo', '--region', 'eu-west-1', '--region=us-east-1', '--skip-auth', URL_1)).toMatchObject({
+      command: 'demo',
+      endpoint: URL_1,
+      options: { region: ['eu-west-1', 'us-east-1'], skipAuth: ['true'] },
+      problems: [],
+    });
+  });
+
+  it.each([['-h'], ['--help']])('knows %s', (flag) => {
+    expect(read(flag)).toMatchObject({ help: true, version: false, problems: [] });
+  });
+
+  it('knows --version', () => {
+    expect(read('--version')).toMatchObject({ version: true, help: false, problems: [] });
+  });
+
+  it('takes a switch with a value in the same word only', () => {
+    expect(read('--skip-auth=false').options).toEqual({ skipAuth: ['false'] });
+    expect(read('--skip-auth=1').options).toEqual({ skipAuth: ['1'] });
+    expect(read('--skip-auth', 'false')).toMatchObject({
+      endpoint: 'false',
+      options: { skipAuth: ['true'] },
+    });
+  });
+
+  it('takes values that begin with a single dash', () => {
+    expect(read('--max-connections', '-1').options).toEqual({ maxConnections: ['-1'] });
+    expect(read('--header', '-x: y').options).toEqual({ header: ['-x: y'] });
+  });
+});
+
+describe('a list', () => {
+  it.each([
+    [[URL_1, '--profile', 'a', 'b,c']],
+    [['--profile', 'a', 'b,c', URL_1]],
+    [['--profile', 'a', 'b,c', '--', URL_1]],
+    [['--profile=a', 'b,c', URL_1, '--skip-auth']],
+  ])('lets the endpoint stand before or after it: %j', (argv) => {
+    expect(read(...argv)).toMatchObject({
+      endpoint: URL_1,
+      options: { profile: ['a', 'b,c'] },
+      problems: [],
+    });
+  });
+
+  it('lets an ARN follow it', () => {
+    const arn = 'arn:aws:bedrock-agentcore:us-east-1:123456789012:runtime/x';
+    expect(read('--profile', 'a', arn)).toMatchObject({ endpoint: arn, options: { profile: ['a'] } });
+  });
+
+  it('ends at the next flag and goes on when it is repeated', () => {
+    expect(read('--profile', 'a', '--skip-auth', '--profile', 'b').options).toEqual({
+      profile: ['a', 'b'],
+      skipAuth: ['true'],
+    });
+  });
+});
+
+describe('what is no option', () => {
+  it.each([
+    ['--frobnicate', '--frobnicate is no option'],
+    ['--max-conn', '--max-conn is no option; did you mean --max-connections?'],
+    ['--max', '--max is no option; did you mean --max-connections or --max-keepalive-connections?'],
+    ['--regions', '--regions is no option; did you mean --region?'],
+    ['--no-skip-auth', '--no-skip-auth is no option'],
+    ['--maxConnections', '--maxConnections is no option'],
+    ['-p', '-p is no option; did you mean --profile?'],
+    ['-max-connections', '-max-connections is no option; did you mean --max-connections?'],
+    ['-hx', '-hx is no option'],
+    ['--__proto__', '--__proto__ is no option'],
+    ['--constructor', '--constructor is no option'],
+    ['--toString', '--toString is no option'],
+  ])('%s is refused, and what was meant is guessed', (flag, problem) => {
+    expect(read(flag).problems).toEqual([problem]);
+    expect(read(flag, 'value').problems).toEqual([problem]);
+    expect(read(`${flag}=value`).problems).toEqual([problem]);
+  });
+
+  it('does not swallow an endpoint', () => {
+    expect(read('--bogus', URL_1)).toMatchObject({ endpoint: URL_1, problems: ['--bogus is no option'] });
+  });
+
+  it('does not swallow a second word', () => {
+    expect(read('--bogus', 'x', 'endpoint')).toMatchObject({ endpoint: 'endpoint' });
+  });
+
+  it('may be a second endpoint', () => {
+    expect(read(URL_1, 'https://b.example')).toMatchObject({
+      endpoint: URL_1,
+      problems: ['unexpected argument "https://b.example": there is one endpoint'],
+    });
+  });
+});
+
+describe('a value that was forgotten', () => {
+  it.each([
+    [['--region']],
+    [['--region', '--skip-auth']],
+    [['--region', '--max-connections', '4']],
+    [['--region=']],
+    [['--region', '']],
+  ])('is one complaint: %j', (argv) => {
+    expect(read(...argv)).toMatchObject({ problems: ['--region needs a value'], endpoint: undefined });
+  });
+
+  it.each([[['--profile', '']], [['--profile=']]])('counts in a list too: %j', (argv) => {
+    expect(read(...argv).problems).toEqual(['--profile needs a value']);
+  });
+
+  it('leaves the endpoint that follows', () => {
+    expect(read('--region', '--skip-auth', URL_1)).toMatchObject({ endpoint: URL_1 });
+    expect(read('--region', '', 'x')).toMatchObject({ endpoint: 'x' });
+  });
+});
+
+it('reports all problems at once, in their order', () => {
+  expect(read('--bogus', '--region', '--skip', 'a', URL_1, 'https://b.example', '-x').problems).toEqual([
+    '--bogus is no option',
+    '--region needs a value',
+    '--skip is no option; did you mean --skip-auth?',
+    '-x is no option',
+    'unexpected argument "https://b.example": there is one endpoint',
+  ]);
+});

@@ -1,0 +1,36 @@
+import { describe, expect, it } from 'vitest';
+import { Events, type ProxyEvent } from '../../src/core/events.ts';
+
+const event: ProxyEvent = { type: 'proxy.draining', inFlight: 0 };
+
+describe('events', () => {
+  it('reach every observer in the order of subscription', () => {
+    const events = new Events();
+    const seen: string[] = [];
+    events.subscribe(() => seen.push('first'));
+    events.subscribe(({ type }) => seen.push(type));
+    events.emit(event);
+    expect(seen).toEqual(['first', 'proxy.draining']);
+  });
+
+  it('survive an observer that throws: a broken log costs nobody an answer', () => {
+    const events = new Events();
+    const seen: string[] = [];
+    events.subscribe(() => {
+      throw new Error('disk full');
+    });
+    events.subscribe(({ type }) => seen.push(type));
+    expect(() => events.emit(event)).not.toThrow();
+    expect(seen).toEqual(['proxy.draining']);
+  });
+
+  it('are built in detail only where somebody reads the details', () => {
+    const events = new Events();
+    expect(events.detailed).toBe(false);
+    events.subscribe(() => undefined, { detailed: false });
+    expect(events.detailed).toBe(false);
+    events.subscribe(() => undefined);
+    events.subscribe(() => undefined, { detailed: false });
+    expect(events.detailed).toBe(true);
+  });
+});
