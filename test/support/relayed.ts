@@ -9,7 +9,10 @@ export interface RelayedOptions extends SessionServerOptions {
   readonly files?: Readonly<Record<string, string>>;
   /** Stands before the session server: answers what it wants itself, and hands over the rest. */
   readonly before?: (next: Behaviour) => Behaviour;
-  readonly verify?: VerifyOptions;
+  /** false = a server that looks at no signature. */
+  readonly verify?: VerifyOptions | false;
+  /** false = no credentials anywhere. */
+  readonly credentials?: false;
 }
 
 export interface Relayed {
@@ -20,13 +23,22 @@ export interface Relayed {
 
 /** The spawned bin in front of a session server that verifies every signature. */
 export async function startRelayed(options: RelayedOptions = {}): Promise<Relayed> {
-  const { args = [], env = {}, files = {}, before, verify = signingVerify, ...session } = options;
+  const {
+    args = [],
+    env = {},
+    files = {},
+    before,
+    verify = signingVerify,
+    credentials,
+    ...session
+  } = options;
   const mcp = new SessionServer(session);
   const behaviour = before ? before(mcp.behaviour) : mcp.behaviour;
-  const server = await ScriptedServer.start(behaviour, { verify });
+  const server = await ScriptedServer.start(behaviour, verify === false ? {} : { verify });
+  const keys = credentials === false ? { AWS_EC2_METADATA_DISABLED: 'true' } : signingEnv;
   const bin = BinDriver.start({
     args: [server.url, ...signingArgs, ...args],
-    env: { ...signingEnv, ...env },
+    env: { ...keys, ...env },
     files,
   });
   return { server, mcp, bin };

@@ -188,6 +188,8 @@ export class ScriptedServer {
     verify?: VerifyOptions,
   ): Promise<void> {
     response.on('error', () => undefined);
+    // A server tells its own time.
+    if (verify?.now) response.setHeader('date', verify.now().toUTCString());
     const body = await readBody(incoming);
     const text = body.toString('utf8');
     const json = parseJson(text);
