@@ -66,8 +66,11 @@ export interface Settings extends Values {
 
 export type SettingsOutcome = { readonly settings: Settings } | { readonly problems: readonly string[] };
 
-const shown = (value: string): string =>
-  JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}...` : value);
+/** What was given, for a complaint: not whole where it is long, and without the password that a URL may hold. */
+function shown(value: string): string {
+  const masked = value.replace(/(:\/\/)[^/\s]*@/, '$1...@');
+  return JSON.stringify(masked.length > 80 ? `${masked.slice(0, 80)}...` : masked);
+}
 
 /**
  * Reads flags and environment into settings, or into everything that is wrong with them at once.
@@ -99,12 +102,13 @@ export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Pro
   for (const problem of headerProblems) problems.push(`${from.header} ${problem}`);
   if (headers.authorization !== undefined && values.auth !== 'none') {
     problems.push(
-      '--header must not set authorization: requests are signed (--auth none sends them unsigned)',
+      `${from.header} must not set authorization: requests are signed (--auth none sends them unsigned)`,
     );
   }
 
   const bundle = caBundleOf({ caBundle: undefined, profileCaBundle: undefined, env });
-  if (values.caBundle === undefined && bundle && bundle.from !== 'NODE_EXTRA_CA_CERTS') {
+  const named = argv.options.caBundle ?? env[variableOf('caBundle')];
+  if (!named && bundle && bundle.from !== 'NODE_EXTRA_CA_CERTS') {
     const problem = bundleProblem(bundle.path);
     if (problem) problems.push(`${bundle.from} ${problem}`);
   }

@@ -7,7 +7,8 @@ const OWNED =
 
 function headerProblem(entry: string): string | undefined {
   const [, name = ''] = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):/.exec(entry) ?? [];
-  if (!name) return `must be "name: value", not "${entry.split(':', 1)[0]}"`;
+  // Its first word only: what follows may be the secret.
+  if (!name) return `must be "name: value", not "${entry.trim().split(/[\s:=]/, 1)[0]}..."`;
   if (OWNED.test(name)) return `must not set ${name}: the proxy owns that header`;
   return undefined;
 }

@@ -1,0 +1,154 @@
+import { join } from 'node:path';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { flagOf, type Option, type OptionTable, variableOf } from '../src/core/options.ts';
+import { OPTIONS, parseArguments, readSettings, type Settings } from '../src/settings.ts';
+import { makeTempHome, type TempHome } from './support/temp-home.ts';
+import { makeTlsAuthority } from './support/tls-authority.ts';
+
+/** A host that tells service and region, so that the option in question is all that is judged. */
+const ENDPOINT = 'https://id.lambda-url.eu-west-1.on.aws/mcp';
+
+let temp: TempHome;
+beforeEach(async () => {
+  temp = await makeTempHome();
+  return temp.cleanup;
+});
+
+async function read(argv: readonly string[], env: NodeJS.ProcessEnv = {}) {
+  return readSettings(parseArguments([ENDPOINT, ...argv], ['demo']), { ...temp.env, ...env });
+}
+
+async function settingsOf(argv: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Settings> {
+  const outcome = await read(argv, env);
+  if ('problems' in outcome) throw new Error(outcome.problems.join('\n'));
+  return outcome.settings;
+}
+
+async function problemsOf(argv: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<readonly string[]> {
+  const outcome = await read(argv, env);
+  return 'problems' in outcome ? outcome.problems : [];
+}
+
+const options: readonly (readonly [string, Option])[] = Object.entries(OPTIONS as OptionTable);
+
+/** A value that is not the default, as a person writes it and as the settings hold it. */
+async function sampleOf(key: string, option: Option): Promise<readonly [raw: string, value: unknown]> {
+  switch (option.kind) {
+    case 'switch':
+      return ['true', true];
+    case 'number': {
+      const lowest = Number.isFinite(option.min) ? option.min : 0;
+      const value = Math.min(
+        Math.max(lowest, option.fallback ?? 0) + 1,
+        option.max ?? Number.MAX_SAFE_INTEGER,
+      );
+      return [String(value), value];
+    }
+    case 'list': {
+      const entry = { header: 'x-team: a, b', metadata: 'k=a, b' }[key] ?? 'one';
+      return [entry, [entry]];
+    }
+    case 'text': {
+      const files: Record<string, () => Promise<string>> = {
+        caBundle: async () => (await makeTlsAuthority()).caFile(),
+        logFile: async () => join(temp.home, 'log.txt'),
+        envFile: () => temp.write('settings.env', ''),
+      };
+      const last = option.choices?.at(-1);
+      const raw =
+        last ?? (await files[key]?.()) ?? (key === 'proxy' ? 'http://proxy.example:8080' : 'sample');
+      return [raw, raw];
+    }
+  }
+}
+
+describe.each(options)('%s', (key, option) => {
+  const setting = (settings: Settings) => settings[key as keyof Settings];
+
+  it('has its default', async () => {
+    const settings = await settingsOf([]);
+    expect(setting(settings)).toEqual(option.fallback);
+    expect(settings.from).not.toHaveProperty(key);
+  });
+
+  it('is taken from its flag', async () => {
+    const [raw, value] = await sampleOf(key, option);
+    const settings = await settingsOf([`${flagOf(key)}=${raw}`]);
+    expect(setting(settings)).toEqual(value);
+    expect(settings.from[key]).toBe(flagOf(key));
+  });
+
+  it('is taken from its variable', async () => {
+    const [raw, value] = await sampleOf(key, option);
+    const settings = await settingsOf([], { [variableOf(key)]: raw });
+    expect(setting(settings)).toEqual(value);
+    expect(settings.from[key]).toBe(variableOf(key));
+  });
+
+  it('is unset by an empty variable', async () => {
+    const settings = await settingsOf([], { [variableOf(key)]: '' });
+    expect(setting(settings)).toEqual(option.fallback);
+    expect(settings.from).not.toHaveProperty(key);
+  });
+
+  it('takes its flag over its variable, even over a bad one', async () => {
+    const [raw, value] = await sampleOf(key, option);
+    const settings = await settingsOf([`${flagOf(key)}=${raw}`], { [variableOf(key)]: '\u0000bad' });
+    expect(setting(settings)).toEqual(value);
+  });
+});
+
+describe('a bad value', () => {
+  it.each([
+    ['max-connections', '0', 'must be an integer >= 1, not "0"'],
+    ['max-connections', '1.5', 'must be an integer >= 1, not "1.5"'],
+    ['max-connections', '1e3', 'must be an integer >= 1, not "1e3"'],
+    ['max-keepalive-connections', '-1', 'must be an integer >= 0, not "-1"'],
+    ['keepalive-timeout', '0', 'must be a number > 0, not "0"'],
+    ['connect-timeout', '-1', 'must be a number >= 0, not "-1"'],
+    ['timeout', '10s', 'must be a number >= 0, not "10s"'],
+    ['tool-timeout', 'never', 'must be a number >= 0, not "never"'],
+    ['read-timeout', 'NaN', 'must be a number >= 0, not "NaN"'],
+    ['drain-timeout', '0', 'must be a number > 0, not "0"'],
+    ['max-line', '65535', 'must be 0 (no limit) or an integer >= 65536, not "65535"'],
+    ['max-line', '-1', 'must be an integer >= 0, not "-1"'],
+    ['auth', 'oauth', 'must be one of sigv4, none, not "oauth"'],
+    ['log-level', 'loud', 'must be one of trace, debug, info, warn, error, silent, not "loud"'],
+    ['log-format', 'xml', 'must be one of json, pretty, not "xml"'],
+    ['proxy', 'proxy:8080', 'must be an http:// or https:// URL, not "proxy:8080"'],
+    ['proxy', 'socks5://me:secret@h:1', 'must be an http:// or https:// URL, not "socks5://...@h:1"'],
+    ['region', 'us east', 'must be a region such as us-east-1: letters, digits, - and _ only, not "us east"'],
+    ['skip-auth', 'yes', 'must be true, false, 1 or 0, not "yes"'],
+    ['header', 'nothing', 'must be "name: value", not "nothing..."'],
+    ['header', 'authorization Bearer s3cret', 'must be "name: value", not "authorization..."'],
+    ['header', 'Host: x', 'must not set Host: the proxy owns that header'],
+    ['header', 'X-Amz-Date: x', 'must not set X-Amz-Date: the proxy owns that header'],
+    ['header', 'mcp-session-id: x', 'must not set mcp-session-id: the proxy owns that header'],
+    ['metadata', 'AWS_REGION', 'must be key=value, not "AWS_REGION"'],
+    ['metadata', '=x', 'must be key=value, not "=x"'],
+    ['user-agent', 'é', 'must be printable ASCII, not "é"'],
+  ])('of --%s, %s, is refused in the same words by flag and by variable', async (name, raw, problem) => {
+    const variable = `MCP_PROXY_${name.toUpperCase().replaceAll('-', '_')}`;
+    expect(await problemsOf([`--${name}=${raw}`])).toEqual([`--${name} ${problem}`]);
+    expect(await problemsOf([], { [variable]: raw })).toEqual([`${variable} ${problem}`]);
+  });
+
+  it('is one of all that are reported at once', async () => {
+    const problems = await problemsOf(['--bogus', '--max-connections', '0', '--log-level', 'x'], {
+      MCP_PROXY_TIMEOUT: '-1',
+      MCP_PROXY_PROXY: 'nowhere',
+    });
+    expect(problems).toEqual([
+      '--bogus is no option',
+      'MCP_PROXY_PROXY must be an http:// or https:// URL, not "nowhere"',
+      '--max-connections must be an integer >= 1, not "0"',
+      'MCP_PROXY_TIMEOUT must be a number >= 0, not "-1"',
+      '--log-level must be one of trace, debug, info, warn, error, silent, not "x"',
+    ]);
+  });
+
+  it('is shown short where it is long', async () => {
+    const [problem = ''] = await problemsOf(['--log-level', 'x'.repeat(5_000)]);
+    expect(problem.length).toBeLessThan(200);
+  });
+});

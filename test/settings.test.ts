@@ -1,0 +1,275 @@
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { parseArguments, readSettings, type Settings } from '../src/settings.ts';
+import { makeTempHome, type TempHome } from './support/temp-home.ts';
+import { makeTlsAuthority } from './support/tls-authority.ts';
+
+const LAMBDA = 'https://id.lambda-url.eu-west-1.on.aws/mcp';
+const UNKNOWN = 'https://tools.example.com/mcp';
+
+let temp: TempHome;
+beforeEach(async () => {
+  temp = await makeTempHome();
+  return temp.cleanup;
+});
+
+const read = (argv: readonly string[], env: NodeJS.ProcessEnv = {}) =>
+  readSettings(parseArguments(argv, ['demo']), Object.assign(temp.env, env));
+
+async function settingsOf(argv: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Settings> {
+  const outcome = await read(argv, env);
+  if ('problems' in outcome) throw new Error(outcome.problems.join('\n'));
+  return outcome.settings;
+}
+
+async function problemsOf(argv: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<readonly string[]> {
+  const outcome = await read(argv, env);
+  return 'problems' in outcome ? outcome.problems : [];
+}
+
+describe('the endpoint', () => {
+  it('is the AWS MCP Server where none is given', async () => {
+    for (const env of [{}, { MCP_PROXY_ENDPOINT: '' }]) {
+      const { endpoint, scope } = await settingsOf([], env);
+      expect(endpoint.href).toBe('https://aws-mcp.us-east-1.api.aws/mcp');
+      expect(scope).toEqual({ service: 'aws-mcp', region: 'us-east-1' });
+    }
+  });
+
+  it('comes from the command line before the variable', async () => {
+    expect((await settingsOf([], { MCP_PROXY_ENDPOINT: LAMBDA })).endpoint.href).toBe(LAMBDA);
+    const { endpoint } = await settingsOf(['https://b.execute-api.us-west-2.amazonaws.com/x']);
+    expect(endpoint.hostname).toBe('b.execute-api.us-west-2.amazonaws.com');
+  });
+
+  it('is not exchanged for another one where an argument is empty', async () => {
+    const [problem] = await problemsOf([''], { MCP_PROXY_ENDPOINT: LAMBDA });
+    expect(problem).toBe('the endpoint must be an https URL or the ARN of an AgentCore runtime, not ""');
+  });
+
+  it.each([
+    [[]],
+    [['--auth', 'none']],
+    [['--skip-auth']],
+    [['--auth', 'none', '--skip-auth', '--service', 'x', '--region', 'us-east-1']],
+  ])('must be https whatever else is given: %j', async (flags) => {
+    expect(await problemsOf(['http://tools.example.com/mcp', ...flags])).toEqual([
+      'the endpoint must use https: http would send signed requests in the clear, and is for loopback addresses only, not "http://tools.example.com/mcp"',
+    ]);
+  });
+
+  it.each([
+    ['ftp://tools.example.com/', 'must start with https://, not ftp://, not "ftp://tools.example.com/"'],
+    ['file:///etc/passwd', 'must start with https://, not file://, not "file:///etc/passwd"'],
+  ])('%s is refused for its scheme', async (url, problem) => {
+    expect(await problemsOf([url])).toEqual([`the endpoint ${problem}`]);
+    expect(await problemsOf([], { MCP_PROXY_ENDPOINT: url })).toEqual([`MCP_PROXY_ENDPOINT ${problem}`]);
+  });
+
+  it('may be http on loopback', async () => {
+    for (const host of ['127.0.0.1:8080', 'localhost', '[::1]:1']) {
+      const { endpoint, scope } = await settingsOf([`http://${host}/mcp`, '--auth', 'none']);
+      expect(endpoint.protocol).toBe('http:');
+      expect(scope).toBeUndefined();
+    }
+  });
+
+  it('is the first problem, and its password is not shown', async () => {
+    const [first, second] = await problemsOf(['--bogus', 'https://me:s3cret@h.example/mcp']);
+    expect(first).toBe(
+      'the endpoint must not hold a user name or password: requests are signed with AWS credentials, not "https://...@h.example/mcp"',
+    );
+    expect(second).toBe('--bogus is no option');
+  });
+});
+
+describe('what requests are signed for', () => {
+  it('must be told where the host does not tell it, and the problem says how', async () => {
+    expect(await problemsOf([UNKNOWN])).toEqual([
+      '--service <name> and --region <region> must be given: the host tools.example.com does not tell what to sign for (--auth none sends requests unsigned)',
+    ]);
+    expect(await problemsOf([UNKNOWN, '--service', 'execute-api'])).toEqual([
+      expect.stringMatching(/^--region <region> must be given/),
+    ]);
+    expect(await problemsOf([UNKNOWN, '--region', 'eu-west-1'])).toEqual([
+      expect.stringMatching(/^--service <name> must be given/),
+    ]);
+  });
+
+  it('takes its region from the flag, the host, AWS_REGION, AWS_DEFAULT_REGION and the profile, in this order', async () => {
+    const regionOf = async (argv: readonly string[]) => (await settingsOf(argv)).scope?.region;
+    const service = ['--service', 'execute-api'];
+    await temp.config('[default]\nregion = eu-north-1\n[profile dev]\nregion = eu-south-1\n');
+    expect(await regionOf([UNKNOWN, ...service])).toBe('eu-north-1');
+    expect(await regionOf([UNKNOWN, ...service, '--profile', 'dev'])).toBe('eu-south-1');
+    temp.env.AWS_DEFAULT_REGION = 'ap-south-1';
+    expect(await regionOf([UNKNOWN, ...service, '--profile', 'dev'])).toBe('ap-south-1');
+    temp.env.AWS_REGION = 'us-west-2';
+    expect(await regionOf([UNKNOWN, ...service])).toBe('us-west-2');
+    expect(await regionOf([LAMBDA])).toBe('eu-west-1');
+    expect(await regionOf([LAMBDA, '--region', 'us-east-2'])).toBe('us-east-2');
+  });
+
+  it('is nothing with --auth none', async () => {
+    expect((await settingsOf([UNKNOWN, '--auth', 'none'])).scope).toBeUndefined();
+  });
+});
+
+describe('the profile', () => {
+  it.each([
+    [['--profile', 'flag'], 'flag'],
+    [[], 'ours'],
+  ])(
+    'with %j is %s, by flag, MCP_PROXY_PROFILE, AWS_MCP_PROXY_PROFILES and AWS_PROFILE',
+    async (argv, name) => {
+      const env = { MCP_PROXY_PROFILE: 'ours', AWS_MCP_PROXY_PROFILES: 'theirs', AWS_PROFILE: 'aws' };
+      expect((await settingsOf([LAMBDA, ...argv], env)).defaultProfile).toBe(name);
+    },
+  );
+
+  it('falls through empty variables, to the default chain in the end', async () => {
+    const env = { MCP_PROXY_PROFILE: '', AWS_MCP_PROXY_PROFILES: 'theirs', AWS_PROFILE: 'aws' };
+    expect((await settingsOf([LAMBDA], env)).defaultProfile).toBe('theirs');
+    expect((await settingsOf([LAMBDA], { AWS_MCP_PROXY_PROFILES: '' })).defaultProfile).toBe('aws');
+    expect((await settingsOf([LAMBDA], { AWS_PROFILE: '' })).defaultProfile).toBe('');
+  });
+
+  it('is one: several are refused, repeats are not', async () => {
+    expect(await problemsOf([LAMBDA, '--profile', 'a,b', 'c'])).toEqual([
+      '--profile must name one profile; this version signs with one, not 3',
+    ]);
+    expect(await problemsOf([LAMBDA], { MCP_PROXY_PROFILE: 'a b' })).toEqual([
+      'MCP_PROXY_PROFILE must name one profile; this version signs with one, not 2',
+    ]);
+    expect((await settingsOf([LAMBDA, '--profile', 'a', 'a'])).defaultProfile).toBe('a');
+  });
+});
+
+describe('kept connections', () => {
+  it.each([
+    [[], 5, 1],
+    [['--max-connections', '16'], 16, 16],
+    [['--max-connections', '16', '--max-keepalive-connections', '2'], 16, 2],
+    [['--max-connections', '4', '--max-keepalive-connections', '9'], 4, 4],
+    [['--max-keepalive-connections', '0'], 5, 0],
+    [['--max-keepalive-connections', '9'], 5, 5],
+    [['--max-connections', '1'], 1, 1],
+  ])('with %j: %i connections, %i kept', async (argv, connections, kept) => {
+    const { maxConnections, keepConnections } = await settingsOf([LAMBDA, ...argv]);
+    expect([maxConnections, keepConnections]).toEqual([connections, kept]);
+  });
+});
+
+describe('headers', () => {
+  it('expand variables, and the last of a name wins', async () => {
+    const argv = ['--header', `X-Key: a \${KEY}-\${KEY} $KEY`, '--header=x-b:1', '--header', 'X-B:  2 '];
+    const { headers } = await settingsOf([LAMBDA, ...argv], { KEY: 'k' });
+    expect(headers).toEqual({ 'x-key': 'a k-k $KEY', 'x-b': '2' });
+  });
+
+  it('stand on lines of their own in the variable', async () => {
+    const { headers } = await settingsOf([LAMBDA], { MCP_PROXY_HEADER: 'a: 1, 2\n\nb: 3\r\n' });
+    expect(headers).toEqual({ a: '1, 2', b: '3' });
+  });
+
+  it('must name variables that are set, and hold what a header can hold', async () => {
+    const env = { MCP_PROXY_HEADER: `a: \${NOT_SET}\nb: \${EMPTY}\nc: \${LINES}`, EMPTY: '', LINES: 'x\ny' };
+    expect(await problemsOf([LAMBDA], env)).toEqual([
+      'MCP_PROXY_HEADER names the environment variable NOT_SET, which is not set',
+      'MCP_PROXY_HEADER names the environment variable EMPTY, which is not set',
+      'MCP_PROXY_HEADER has a value for c that no header can carry',
+    ]);
+  });
+
+  it('hold no authorization beside a signature', async () => {
+    const argv = [LAMBDA, '--header', 'Authorization: Bearer x'];
+    expect(await problemsOf(argv)).toEqual([
+      '--header must not set authorization: requests are signed (--auth none sends them unsigned)',
+    ]);
+    expect((await settingsOf([...argv, '--auth', 'none'])).headers).toEqual({ authorization: 'Bearer x' });
+  });
+});
+
+describe('--env-file', () => {
+  it('fills what the environment does not have; an empty variable counts as not there', async () => {
+    const path = await temp.write(
+      'proxy.env',
+      '# comment\nMCP_PROXY_TIMEOUT=7\nMCP_PROXY_TOOL_TIMEOUT="8"\nAWS_PROFILE=from-file\nMCP_PROXY_ENDPOINT=https://a.example/x\n',
+    );
+    const env = { MCP_PROXY_TIMEOUT: '3', AWS_PROFILE: '' };
+    const settings = await settingsOf([LAMBDA, '--env-file', path], env);
+    expect(settings).toMatchObject({ timeout: 3, toolTimeout: 8, defaultProfile: 'from-file' });
+    expect(settings.endpoint.href).toBe(LAMBDA);
+    expect(settings.env.AWS_PROFILE).toBe('from-file');
+  });
+
+  it('may be named by its variable', async () => {
+    const path = await temp.write('proxy.env', 'MCP_PROXY_TIMEOUT=7\n');
+    expect(await settingsOf([LAMBDA], { MCP_PROXY_ENV_FILE: path })).toMatchObject({ timeout: 7 });
+  });
+
+  it('is not read unless named', async () => {
+    await temp.write('.env', 'MCP_PROXY_TIMEOUT=7\n');
+    const before = process.cwd();
+    process.chdir(temp.home);
+    try {
+      expect(await settingsOf([LAMBDA])).toMatchObject({ timeout: 180 });
+    } finally {
+      process.chdir(before);
+    }
+  });
+
+  it('must be readable, under the name that named it', async () => {
+    const path = join(temp.home, 'missing.env');
+    expect(await problemsOf([LAMBDA, '--env-file', path])).toEqual([
+      expect.stringContaining(`--env-file must be a readable file: ENOENT`),
+    ]);
+    expect(await problemsOf([LAMBDA], { MCP_PROXY_ENV_FILE: temp.home })).toEqual([
+      expect.stringContaining(`MCP_PROXY_ENV_FILE must be a readable file: EISDIR`),
+    ]);
+  });
+
+  it('is checked by the same rules, under the names of its variables', async () => {
+    const path = await temp.write('proxy.env', 'MCP_PROXY_MAX_CONNECTIONS=0\n');
+    expect(await problemsOf([LAMBDA, '--env-file', path])).toEqual([
+      'MCP_PROXY_MAX_CONNECTIONS must be an integer >= 1, not "0"',
+    ]);
+  });
+});
+
+describe('files that are named', () => {
+  it.each(['AWS_CA_BUNDLE', 'SSL_CERT_FILE'])('%s must be a PEM file', async (name) => {
+    const empty = await temp.write('empty.pem', 'no certificate');
+    expect(await problemsOf([LAMBDA], { [name]: empty })).toEqual([
+      `${name} must be a PEM file with certificates; ${empty} holds none`,
+    ]);
+    expect(await problemsOf([LAMBDA], { [name]: join(temp.home, 'x') })).toEqual([
+      expect.stringMatching(new RegExp(`^${name} must be a readable PEM file: ENOENT`)),
+    ]);
+  });
+
+  it('--ca-bundle beats the variables, which are then not looked at', async () => {
+    const good = (await makeTlsAuthority()).caFile();
+    const env = { AWS_CA_BUNDLE: join(temp.home, 'missing') };
+    expect(await settingsOf([LAMBDA, '--ca-bundle', good], env)).toMatchObject({ caBundle: good });
+    expect(await problemsOf([LAMBDA, '--ca-bundle', temp.home])).toEqual([
+      expect.stringMatching(/^--ca-bundle must be a readable PEM file: EISDIR/),
+    ]);
+  });
+
+  it('the log file is created for its owner alone, and kept where it is there', async () => {
+    const path = join(temp.home, 'proxy.log');
+    await settingsOf([LAMBDA, '--log-file', path]);
+    expect((await stat(path)).mode & 0o777).toBe(0o600);
+    await temp.write('proxy.log', 'a line\n');
+    await settingsOf([LAMBDA, '--log-file', path]);
+    expect(await readFile(path, 'utf8')).toBe('a line\n');
+  });
+
+  it('the log file must be one that can be written', async () => {
+    expect(await problemsOf([LAMBDA, '--log-file', join(temp.home, 'no', 'log')])).toEqual([
+      expect.stringMatching(/^--log-file must be a file that can be written: ENOENT/),
+    ]);
+  });
+});
