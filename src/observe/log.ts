@@ -86,8 +86,11 @@ async function openLogger({ level, file, format }: LogOptions, redactor: Redacto
   });
   // A dead stderr must not become an exception whose report goes to the dead stderr.
   target.on('error', () => undefined);
+  // By its default export: bundled, a CommonJS module has no named ones in a dynamic import.
   const pretty =
-    format === 'pretty' ? (await import('pino-pretty')).prettyFactory({ colorize: false }) : undefined;
+    format === 'pretty'
+      ? (await import('pino-pretty')).default.prettyFactory({ colorize: false })
+      : undefined;
   const destination = {
     write(line: string): void {
       // The finished line is cleaned, so that no field, however nested or new, can carry a secret past.
