@@ -17,10 +17,7 @@ interface Cuttable {
   destroy(error: Error): unknown;
 }
 
-/**
- * Opens sockets the one way that endpoint and credential calls share: proxy, certificates, time limit.
- * @throws Error where the certificates cannot be used.
- */
+/** Opens sockets the one way that endpoint and credential calls share: proxy, certificates, time limit. */
 export function createConnector({ proxy: settings, ca, timeoutMs }: ConnectSettings): Connector {
   // Made once: reading Node's hundred and more root certificates for each connection takes milliseconds.
   const trust = ca ? { secureContext: tls.createSecureContext({ ca: [...ca] }) } : {};
