@@ -12,7 +12,7 @@ describe('without credentials', () => {
         error: {
           code: -31006,
           message: expect.stringMatching(
-            /^no AWS credentials \(default chain\): nothing found .* Set AWS_PROFILE or pass --profile\. MCP clients start servers with a stripped environment .* must be repeated in the "env" block of the client's configuration$/i,
+            /^No AWS credentials \(default chain\): nothing found .* Set AWS_PROFILE or pass --profile\. MCP clients start servers with a stripped environment .* must be repeated in the "env" block of the client's configuration$/i,
           ),
           data: {
             source: 'mcp-sigv4-proxy',

@@ -43,8 +43,8 @@ export const profileLabel = (profile: string | undefined): string => profile ?? 
 export function adviceFor(profile: string | undefined, failure: Failure): string {
   const subject =
     profile === undefined
-      ? 'no AWS credentials (default chain)'
-      : `no AWS credentials for profile '${profile}'`;
+      ? 'No AWS credentials (default chain)'
+      : `No AWS credentials for profile '${profile}'`;
   return `${subject}: ${tell(profile, failure)}`;
 }
 
@@ -54,7 +54,11 @@ function tell(profile: string | undefined, failure: Failure): string {
       const by = failure.namedBy === undefined ? '' : ` (the source_profile of '${failure.namedBy}')`;
       const known =
         failure.known.length === 0 ? 'it has no profiles' : `known profiles: ${shown(failure.known)}`;
-      return `profile '${failure.missing}'${by} is not in ${failure.configFile}; ${known}${faultNote(failure.faults)}`;
+      const remedy =
+        failure.namedBy === undefined
+          ? `Choose another with --profile or AWS_PROFILE, or run 'aws configure --profile ${quoted(failure.missing)}'`
+          : 'Correct that line';
+      return `profile '${failure.missing}'${by} is not in ${failure.configFile}; ${known}${faultNote(failure.faults)}. ${remedy}`;
     }
     case 'none':
       return profile === undefined

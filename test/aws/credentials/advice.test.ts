@@ -19,21 +19,25 @@ const NETWORK =
   'Check that STS, SSO and sign-in can be reached from here: network, HTTPS_PROXY, NO_PROXY, CA bundle';
 
 test.each<[string, Failure, string]>([
-  ['unknown profile', unknown, "profile 'work' is not in /home/me/.aws/config; known profiles: a, b"],
+  [
+    'unknown profile',
+    unknown,
+    "profile 'work' is not in /home/me/.aws/config; known profiles: a, b. Choose another with --profile or AWS_PROFILE, or run 'aws configure --profile work'",
+  ],
   [
     'no profiles at all',
     { ...unknown, known: [] },
-    "profile 'work' is not in /home/me/.aws/config; it has no profiles",
+    "profile 'work' is not in /home/me/.aws/config; it has no profiles. Choose another with --profile or AWS_PROFILE, or run 'aws configure --profile work'",
   ],
   [
     'more profiles than a line takes',
     { ...unknown, known: Array.from({ length: 23 }, (_, at) => `p${at}`) },
-    `profile 'work' is not in /home/me/.aws/config; known profiles: ${Array.from({ length: 20 }, (_, at) => `p${at}`).join(', ')} and 3 more`,
+    `profile 'work' is not in /home/me/.aws/config; known profiles: ${Array.from({ length: 20 }, (_, at) => `p${at}`).join(', ')} and 3 more. Choose another with --profile or AWS_PROFILE, or run 'aws configure --profile work'`,
   ],
   [
     'broken file',
     { ...unknown, faults: ['/home/me/.aws/config is broken in line 3'] },
-    "profile 'work' is not in /home/me/.aws/config; known profiles: a, b; /home/me/.aws/config is broken in line 3",
+    "profile 'work' is not in /home/me/.aws/config; known profiles: a, b; /home/me/.aws/config is broken in line 3. Choose another with --profile or AWS_PROFILE, or run 'aws configure --profile work'",
   ],
   [
     'a profile without credentials',
@@ -93,13 +97,13 @@ test.each<[string, Failure, string]>([
   ],
   ['a hang', { what: 'unexpected', cause: 'no answer within 90 s' }, `no answer within 90 s. ${NETWORK}`],
 ])('%s: the text names the profile, the cause and the way out', (_, failure, text) => {
-  expect(adviceFor('work', failure)).toBe(`no AWS credentials for profile 'work': ${text}`);
+  expect(adviceFor('work', failure)).toBe(`No AWS credentials for profile 'work': ${text}`);
 });
 
 describe('without a profile', () => {
   test('the text says so, and how to name one where clients strip the environment', () => {
     const text = adviceFor(undefined, { what: 'none', faults: [] });
-    expect(text).toMatch(/^no AWS credentials \(default chain\): nothing found in the environment/);
+    expect(text).toMatch(/^No AWS credentials \(default chain\): nothing found in the environment/);
     expect(text).toContain('Set AWS_PROFILE or pass --profile');
     expect(text).toContain('stripped environment');
   });

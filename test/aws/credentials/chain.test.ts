@@ -108,7 +108,7 @@ describe('the default chain', () => {
     expect(await failureOf(rig.source().current(patient()))).toEqual({
       reason: 'no-credentials',
       text:
-        'no AWS credentials (default chain): nothing found in the environment, the shared files, a container or an instance. ' +
+        'No AWS credentials (default chain): nothing found in the environment, the shared files, a container or an instance. ' +
         'Set AWS_PROFILE or pass --profile. MCP clients start servers with a stripped environment (HOME, PATH and little ' +
         'else), so variables of your shell must be repeated in the "env" block of the client\'s configuration',
       details: { kind: 'none', profile: 'default chain' },
@@ -194,7 +194,7 @@ describe('a profile', () => {
     const rig = await makeRig();
     await rig.home.config(`[profile work]\n${SSO_PROFILE}`);
     expect((await failureOf(rig.source('work').current(patient()))).text).toBe(
-      "no AWS credentials for profile 'work': The SSO session token associated with profile=work was not found or is invalid. " +
+      "No AWS credentials for profile 'work': The SSO session token associated with profile=work was not found or is invalid. " +
         "To refresh this SSO session run 'aws sso login' with the corresponding profile. Run 'aws sso login --profile work' and try again",
     );
   });
@@ -203,7 +203,7 @@ describe('a profile', () => {
     const rig = await makeRig();
     await rig.home.config(`[profile work]\nsso_session = corp\nsso_account_id = 1\nsso_role_name = Admin\n`);
     expect((await failureOf(rig.source('work').current(patient()))).text).toBe(
-      `no AWS credentials for profile 'work': the sso-session 'corp' of the profile is not in ${rig.home.home}/.aws/config. ` +
+      `No AWS credentials for profile 'work': the sso-session 'corp' of the profile is not in ${rig.home.home}/.aws/config. ` +
         "Run 'aws configure sso --profile work' to set it up",
     );
   });
@@ -246,7 +246,7 @@ describe('a profile', () => {
     const path = await rig.home.write('.aws/login/cache/x', '');
     const missing = await failureOf(rig.source('work').current(patient()));
     expect(missing.text).toMatch(
-      /^no AWS credentials for profile 'work': Failed to load token from .*ENOENT/,
+      /^No AWS credentials for profile 'work': Failed to load token from .*ENOENT/,
     );
     expect(missing.text).toMatch(/\. Run 'aws login --profile work' and try again$/);
     expect(path).toContain('login');
@@ -275,7 +275,7 @@ describe('a profile', () => {
     expect(await failureOf(rig.source().current(patient()))).toEqual({
       reason: 'no-credentials',
       text:
-        'no AWS credentials (default chain): credential_process exited with code 3: vault is locked. ' +
+        'No AWS credentials (default chain): credential_process exited with code 3: vault is locked. ' +
         'Run the credential_process of the profile in a terminal to see what it says',
       details: { kind: 'failed', profile: 'default chain' },
     });
@@ -393,7 +393,7 @@ describe('an assumed role', () => {
       `[profile work]\n${ROLE}source_profile = base\nmfa_serial = arn:aws:iam::123456789012:mfa/me\n[profile base]\n${SSO_PROFILE}`,
     );
     expect((await failureOf(rig.source('work').current(patient()))).text).toBe(
-      "no AWS credentials for profile 'work': profile 'work' has mfa_serial, and the proxy cannot ask for a code because its stdin " +
+      "No AWS credentials for profile 'work': profile 'work' has mfa_serial, and the proxy cannot ask for a code because its stdin " +
         "carries the protocol. Run 'aws sts get-session-token' with the code and put the result into a profile of its own, or use " +
         'a credential_process that caches an MFA session',
     );
@@ -408,7 +408,7 @@ describe('bad profiles', () => {
     await rig.home.credentials(`[a]\n${KEYS}`);
     expect(await failureOf(rig.source('x').current(patient()))).toEqual({
       reason: 'no-credentials',
-      text: `no AWS credentials for profile 'x': profile 'x' is not in ${rig.home.home}/.aws/config; known profiles: a, b`,
+      text: `No AWS credentials for profile 'x': profile 'x' is not in ${rig.home.home}/.aws/config; known profiles: a, b. Choose another with --profile or AWS_PROFILE, or run 'aws configure --profile x'`,
       details: { kind: 'failed', profile: 'x' },
     });
   });
@@ -417,8 +417,8 @@ describe('bad profiles', () => {
     const rig = await makeRig();
     await rig.home.config(`[profile work]\n${ROLE}source_profile = gone\n`);
     expect((await failureOf(rig.source('work').current(patient()))).text).toBe(
-      `no AWS credentials for profile 'work': profile 'gone' (the source_profile of 'work') is not in ` +
-        `${rig.home.home}/.aws/config; known profiles: work`,
+      `No AWS credentials for profile 'work': profile 'gone' (the source_profile of 'work') is not in ` +
+        `${rig.home.home}/.aws/config; known profiles: work. Correct that line`,
     );
   });
 
@@ -426,7 +426,7 @@ describe('bad profiles', () => {
     const rig = await makeRig();
     await rig.home.config(`[profile a]\n${ROLE}source_profile = b\n[profile b]\n${ROLE}source_profile = a\n`);
     expect((await failureOf(rig.source('a').current(patient()))).text).toBe(
-      "no AWS credentials for profile 'a': source_profile goes round in a circle (b -> a). " +
+      "No AWS credentials for profile 'a': source_profile goes round in a circle (b -> a). " +
         'Edit the profiles so that one holds credentials',
     );
   });
@@ -436,8 +436,8 @@ describe('bad profiles', () => {
     await rig.home.config('[profile a]\nregion = eu-west-1\n[profile work\naws_secret_access_key = hush\n');
     const { text } = await failureOf(rig.source('work').current(patient()));
     expect(text).toBe(
-      `no AWS credentials for profile 'work': profile 'work' is not in ${rig.home.home}/.aws/config; known profiles: a; ` +
-        `${rig.home.home}/.aws/config is broken in line 3`,
+      `No AWS credentials for profile 'work': profile 'work' is not in ${rig.home.home}/.aws/config; known profiles: a; ` +
+        `${rig.home.home}/.aws/config is broken in line 3. Choose another with --profile or AWS_PROFILE, or run 'aws configure --profile work'`,
     );
   });
 
@@ -445,8 +445,8 @@ describe('bad profiles', () => {
     const rig = await makeRig();
     await rig.home.write('.aws/config/inside', '');
     expect((await failureOf(rig.source('work').current(patient()))).text).toBe(
-      `no AWS credentials for profile 'work': profile 'work' is not in ${rig.home.home}/.aws/config; it has no profiles; ` +
-        `${rig.home.home}/.aws/config cannot be read (EISDIR)`,
+      `No AWS credentials for profile 'work': profile 'work' is not in ${rig.home.home}/.aws/config; it has no profiles; ` +
+        `${rig.home.home}/.aws/config cannot be read (EISDIR). Choose another with --profile or AWS_PROFILE, or run 'aws configure --profile work'`,
     );
   });
 
@@ -455,7 +455,7 @@ describe('bad profiles', () => {
     await rig.home.credentials('[work]\naws_access_key_id = AKIDFILE\n');
     const failure = await failureOf(rig.source('work').current(patient()));
     expect(failure.text).toBe(
-      "no AWS credentials for profile 'work': Could not resolve credentials using profile: [work] in configuration/credentials " +
+      "No AWS credentials for profile 'work': Could not resolve credentials using profile: [work] in configuration/credentials " +
         "file(s). Check the settings of the profile, or run 'aws configure --profile work'",
     );
     expect(failure.details).toEqual({ kind: 'failed', profile: 'work' });

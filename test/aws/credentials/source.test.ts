@@ -97,7 +97,7 @@ describe('resolving', () => {
     await rig.aws.seen('sts', 1);
     await rig.clock.advance(RESOLVE_LIMIT_MS);
     expect((await failing).text).toBe(
-      "no AWS credentials for profile 'work': no answer within 90 s. Check that STS, SSO and sign-in can be reached from here: " +
+      "No AWS credentials for profile 'work': no answer within 90 s. Check that STS, SSO and sign-in can be reached from here: " +
         'network, HTTPS_PROXY, NO_PROXY, CA bundle',
     );
     release();
