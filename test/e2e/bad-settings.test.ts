@@ -1,0 +1,247 @@
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { BinDriver, type BinOptions } from '../support/bin-driver.ts';
+import { startRelayed } from '../support/relayed.ts';
+import { ScriptedServer } from '../support/scripted-server.ts';
+
+const ENDPOINT = 'https://mcp.example.com/mcp';
+const SCOPE = ['--service', 'execute-api', '--region', 'eu-west-1'];
+
+/** What the command says on stderr where it refuses to start; it reads no stdin and writes no stdout. */
+async function complaintOf(options: BinOptions): Promise<string> {
+  const bin = BinDriver.start(options);
+  expect(await bin.exit()).toEqual({ code: 2, signal: null });
+  expect(bin.lines).toEqual([]);
+  return bin.stderr.replaceAll(bin.home, '~');
+}
+
+const complaint = (...problems: string[]): string =>
+  `mcp-sigv4-proxy: ${problems.length === 1 ? 'a problem' : `${problems.length} problems`} with the settings:\n` +
+  `${problems.map((problem) => `  ${problem}\n`).join('')}Run mcp-sigv4-proxy --help for all options.\n`;
+
+describe('a command line that cannot be obeyed', () => {
+  it.each<[string, readonly string[], string]>([
+    ['an unknown flag', ['--frobnicate'], '--frobnicate is no option'],
+    ['an abbreviated flag', ['--max-conn', '3'], '--max-conn is no option; did you mean --max-connections?'],
+    ['a short flag', ['-p', 'work'], '-p is no option; did you mean --profile or --proxy?'],
+    ['a flag without its value', ['--region', '--skip-auth'], '--region needs a value'],
+    ['a second endpoint', [ENDPOINT], `unexpected argument "${ENDPOINT}": there is one endpoint`],
+    [
+      'no connection at all',
+      ['--max-connections', '0'],
+      '--max-connections must be an integer >= 1, not "0"',
+    ],
+    [
+      'half a connection',
+      ['--max-connections', '1.5'],
+      '--max-connections must be an integer >= 1, not "1.5"',
+    ],
+    [
+      'a number in words',
+      ['--max-connections', 'ten'],
+      '--max-connections must be an integer >= 1, not "ten"',
+    ],
+    [
+      'fewer connections than none to keep',
+      ['--max-keepalive-connections', '-1'],
+      '--max-keepalive-connections must be an integer >= 0, not "-1"',
+    ],
+    ['no time to keep', ['--keepalive-timeout', '0'], '--keepalive-timeout must be a number > 0, not "0"'],
+    ['no time to drain', ['--drain-timeout', '0'], '--drain-timeout must be a number > 0, not "0"'],
+    ['a time before now', ['--timeout', '-1'], '--timeout must be a number >= 0, not "-1"'],
+    ['a time with a unit', ['--tool-timeout', '5m'], '--tool-timeout must be a number >= 0, not "5m"'],
+    [
+      'lines too short for a message',
+      ['--max-line', '100'],
+      '--max-line must be 0 (no limit) or an integer >= 65536, not "100"',
+    ],
+    [
+      'a level that there is not',
+      ['--log-level', 'loud'],
+      '--log-level must be one of trace, debug, info, warn, error, silent, not "loud"',
+    ],
+    [
+      'an authentication that there is not',
+      ['--auth', 'magic'],
+      '--auth must be one of sigv4, none, not "magic"',
+    ],
+    [
+      'a proxy that is no URL',
+      ['--proxy', 'localhost'],
+      '--proxy must be an http:// or https:// URL, not "localhost"',
+    ],
+    [
+      "a header that is the proxy's own",
+      ['--header', 'X-Amz-Date: now'],
+      '--header must not set X-Amz-Date: the proxy owns that header',
+    ],
+    [
+      'a header that would replace the signature',
+      ['--header', 'Authorization: Bearer x'],
+      '--header must not set authorization: requests are signed (--auth none sends them unsigned)',
+    ],
+    [
+      'a header with a variable that is not set',
+      ['--header', `X-Team: \${TEAM}`],
+      '--header names the environment variable TEAM, which is not set',
+    ],
+  ])('%s', async (_what, args, problem) => {
+    expect(await complaintOf({ args: [ENDPOINT, ...SCOPE, ...args] })).toBe(complaint(problem));
+  });
+
+  it('is complained about whole, at once, the endpoint first', async () => {
+    const args = ['--max-connections', '0', '--nonsense', 'http://mcp.example.com/mcp', ...SCOPE];
+    const env = { MCP_PROXY_TIMEOUT: 'soon' };
+    expect(await complaintOf({ args, env })).toBe(
+      complaint(
+        'the endpoint must use https: http would send signed requests in the clear, and is for loopback addresses only, not "http://mcp.example.com/mcp"',
+        '--nonsense is no option',
+        '--max-connections must be an integer >= 1, not "0"',
+        'MCP_PROXY_TIMEOUT must be a number >= 0, not "soon"',
+      ),
+    );
+  });
+});
+
+describe('an environment that cannot be obeyed', () => {
+  it.each<[string, string, string]>([
+    ['MCP_PROXY_MAX_CONNECTIONS', '0', 'MCP_PROXY_MAX_CONNECTIONS must be an integer >= 1, not "0"'],
+    [
+      'MCP_PROXY_MAX_KEEPALIVE_CONNECTIONS',
+      'all',
+      'MCP_PROXY_MAX_KEEPALIVE_CONNECTIONS must be an integer >= 0, not "all"',
+    ],
+    ['MCP_PROXY_READ_TIMEOUT', '1e3', 'MCP_PROXY_READ_TIMEOUT must be a number >= 0, not "1e3"'],
+    ['MCP_PROXY_SKIP_AUTH', 'yes', 'MCP_PROXY_SKIP_AUTH must be true, false, 1 or 0, not "yes"'],
+    ['MCP_PROXY_HEADER', 'Host: elsewhere', 'MCP_PROXY_HEADER must not set Host: the proxy owns that header'],
+    [
+      'MCP_PROXY_LOG_LEVEL',
+      'LOUD',
+      'MCP_PROXY_LOG_LEVEL must be one of trace, debug, info, warn, error, silent, not "LOUD"',
+    ],
+  ])('%s=%s', async (name, value, problem) => {
+    expect(await complaintOf({ args: [ENDPOINT, ...SCOPE], env: { [name]: value } })).toBe(
+      complaint(problem),
+    );
+  });
+
+  it('names the file of variables that is not there', async () => {
+    // By its variable: Node itself takes --env-file, wherever it stands, and ends with 9 before the first line runs.
+    const env = { MCP_PROXY_ENV_FILE: '/nowhere/.env' };
+    expect(await complaintOf({ args: [ENDPOINT, ...SCOPE], env })).toBe(
+      complaint(
+        "MCP_PROXY_ENV_FILE must be a readable file: ENOENT: no such file or directory, open '/nowhere/.env'",
+      ),
+    );
+  });
+});
+
+describe('an endpoint that cannot be used', () => {
+  const insecure =
+    'must use https: http would send signed requests in the clear, and is for loopback addresses only';
+
+  it.each([
+    ['http://example.com/mcp', insecure],
+    ['http://127.0.0.1.example.com/mcp', insecure],
+    ['http://localhost.example.com/mcp', insecure],
+    ['ws://127.0.0.1/mcp', 'must start with https://, not ws://'],
+    ['file:///etc/passwd', 'must start with https://, not file://'],
+    ['arn:aws:s3:::bucket', 'must be the ARN of an AgentCore runtime, such as'],
+  ])('%s, with service and region given too', async (endpoint, problem) => {
+    for (const options of [
+      { args: [endpoint, ...SCOPE, '--skip-auth'] },
+      { args: SCOPE, env: { MCP_PROXY_ENDPOINT: endpoint, MCP_PROXY_AUTH: 'none' } },
+    ]) {
+      const said = await complaintOf(options);
+      const name = 'env' in options ? 'MCP_PROXY_ENDPOINT' : 'the endpoint';
+      expect(said).toContain(`a problem with the settings:\n  ${name} ${problem}`);
+      expect(said).toContain(`, not "${endpoint}"\n`);
+    }
+  });
+
+  it('whose host does not tell what to sign for says how to tell it', async () => {
+    expect(await complaintOf({ args: [ENDPOINT] })).toBe(
+      complaint(
+        '--service <name> and --region <region> must be given: the host mcp.example.com does not tell what to sign for (--auth none sends requests unsigned)',
+      ),
+    );
+  });
+});
+
+describe('a profile that is not there', () => {
+  const CONFIG = '[default]\nregion = eu-west-1\n[profile work]\nregion = eu-west-1\n';
+
+  it('is an answer to the first request, which names it, those that are there and the remedy', async () => {
+    const { server, bin } = await startRelayed({
+      credentials: false,
+      args: ['--profile', 'wrok'],
+      files: { '.aws/config': CONFIG },
+    });
+    expect(await bin.initialize({}, '')).toEqual({
+      jsonrpc: '2.0',
+      id: '',
+      error: {
+        code: -31006,
+        message: `No AWS credentials for profile 'wrok': profile 'wrok' is not in ${join(bin.home, '.aws/config')}; known profiles: default, work. Choose another with --profile or AWS_PROFILE, or run 'aws configure --profile wrok'`,
+        data: {
+          source: 'mcp-sigv4-proxy',
+          reason: 'no-credentials',
+          mayHaveRun: false,
+          kind: 'failed',
+          profile: 'wrok',
+        },
+      },
+    });
+    expect(server.requests).toEqual([]);
+    bin.closeStdin();
+    expect(await bin.exit()).toEqual({ code: 0, signal: null });
+    expect(bin.stderr).toBe('');
+  });
+});
+
+describe('broken configuration files', () => {
+  it.each([
+    ['binary noise', Buffer.from([0, 1, 2, 3, 255, 0]).toString('latin1'), 'is not UTF-8 text'],
+    ['an open bracket', '[profile work\nregion = eu-west-1\n', 'is broken in line 1'],
+    ['a line that says nothing', '[profile work]\nsecret-that-stands-alone\n', 'is broken in line 2'],
+  ])('with %s are named in the answer, without what stands in them', async (_what, text, fault) => {
+    const { server, bin } = await startRelayed({
+      credentials: false,
+      args: ['--profile', 'work'],
+      files: { '.aws/config': text },
+    });
+    const answer = await bin.initialize({}, 0);
+    expect(answer).toMatchObject({
+      id: 0,
+      error: {
+        code: -31006,
+        message: expect.stringContaining(`${join(bin.home, '.aws/config')} ${fault}`),
+        data: { mayHaveRun: false, profile: 'work' },
+      },
+    });
+    expect(JSON.stringify(answer)).not.toContain('secret-that');
+    expect(server.requests).toEqual([]);
+    expect(bin.stderr).toBe('');
+  });
+
+  it('do not matter where the environment has credentials', async () => {
+    const { bin } = await startRelayed({ files: { '.aws/config': '[[[', '.aws/credentials': '\0' } });
+    expect(await bin.initialize({}, 0)).toMatchObject({ result: {} });
+    expect(bin.stderr).toBe('');
+  });
+});
+
+describe('what is asked for by a person', () => {
+  it.each([
+    [['--version'], /^\d+\.\d+\.\d+$/],
+    [['--help'], /^Usage: mcp-sigv4-proxy \[endpoint\] \[options\]$/],
+    [['-h', '--nonsense'], /^Usage: mcp-sigv4-proxy/],
+  ])('%j is answered on stdout, with exit code 0 and nothing sent', async (args, first) => {
+    const server = await ScriptedServer.start((_request, response) => void response.end());
+    const bin = BinDriver.start({ args: [server.url, ...args], anyStdout: true });
+    expect(await bin.exit()).toEqual({ code: 0, signal: null });
+    expect(bin.lines[0]).toMatch(first);
+    expect(bin.stderr).toBe('');
+    expect(server.connections.opened).toBe(0);
+  });
+});
