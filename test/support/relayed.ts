@@ -13,6 +13,8 @@ export interface RelayedOptions extends SessionServerOptions {
   readonly verify?: VerifyOptions | false;
   /** false = no credentials anywhere. */
   readonly credentials?: false;
+  /** The server's own limit on idle connections, which it announces; 0 = none. */
+  readonly keepAliveTimeoutMs?: number;
 }
 
 export interface Relayed {
@@ -30,11 +32,15 @@ export async function startRelayed(options: RelayedOptions = {}): Promise<Relaye
     before,
     verify = signingVerify,
     credentials,
+    keepAliveTimeoutMs,
     ...session
   } = options;
   const mcp = new SessionServer(session);
   const behaviour = before ? before(mcp.behaviour) : mcp.behaviour;
-  const server = await ScriptedServer.start(behaviour, verify === false ? {} : { verify });
+  const server = await ScriptedServer.start(behaviour, {
+    ...(verify === false ? {} : { verify }),
+    ...(keepAliveTimeoutMs === undefined ? {} : { keepAliveTimeoutMs }),
+  });
   const keys = credentials === false ? { AWS_EC2_METADATA_DISABLED: 'true' } : signingEnv;
   const bin = BinDriver.start({
     args: [server.url, ...signingArgs, ...args],
