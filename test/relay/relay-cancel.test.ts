@@ -1,0 +1,129 @@
+import { describe, expect, it } from 'vitest';
+import { RelayRig } from './rig.ts';
+
+const cancel = (requestId: unknown, reason = 'enough') => ({
+  method: 'notifications/cancelled',
+  params: { requestId, reason },
+});
+
+describe('a cancellation by the client', () => {
+  it.each([0, '', -1, '0'])(
+    'of %j reaches the handler as it was sent, and no answer is written',
+    async (id) => {
+      const rig = new RelayRig();
+      const call = await rig.request(id);
+      await rig.receive(cancel(id));
+      expect(call.call.signal.aborted).toBe(true);
+      expect(rig.methods).toEqual(['tools/call', 'notifications/cancelled']);
+      expect(JSON.parse(rig.last('notifications/cancelled').text)).toEqual({ jsonrpc: '2.0', ...cancel(id) });
+      await rig.last('notifications/cancelled').accept();
+      expect(rig.take()).toEqual([]);
+      expect(rig.clock.timers).toBe(0);
+      expect(await rig.idle()).toBe(true);
+      expect(rig.eventsOf('call.cancelled')).toMatchObject([{ id: String(id), by: 'client' }]);
+    },
+  );
+
+  it('sends the word before the exchange ends, so that the handler can tell the server first', async () => {
+    const seen: string[] = [];
+    const rig = new RelayRig({
+      handler: (call) => {
+        if (call.message.kind === 'notification') seen.push('told');
+        call.signal.addEventListener('abort', () => seen.push('aborted'));
+        return new Promise(() => undefined);
+      },
+    });
+    await rig.receive({ id: 0, method: 'tools/call' });
+    await rig.receive(cancel(0));
+    expect(seen).toEqual(['told', 'aborted']);
+  });
+
+  it('in front of its turn never lets the request go, and tells the server nothing', async () => {
+    const rig = new RelayRig();
+    const initialize = await rig.request(0, 'initialize');
+    await rig.receive({ id: 1, method: 'tools/call' });
+    await rig.receive(cancel(1));
+    await initialize.answer();
+    expect(rig.methods).toEqual(['initialize']);
+    expect(rig.take()).toMatchObject([{ id: 0 }]);
+    expect(await rig.idle()).toBe(true);
+  });
+
+  it.each([
+    ['after the answer', async (rig: RelayRig) => (await rig.request(0)).answer()],
+    ['of a request that never was', async () => undefined],
+    ['of the same id in another type', async (rig: RelayRig) => void (await rig.request('0'))],
+  ])('%s goes nowhere', async (_what, before) => {
+    const rig = new RelayRig();
+    await before(rig);
+    const count = rig.handed.length;
+    await rig.receive(cancel(0));
+    expect(rig.handed).toHaveLength(count);
+    expect(rig.eventsOf('client.cancel-unknown')).toEqual([{ type: 'client.cancel-unknown', id: '0' }]);
+  });
+
+  it.each([[null], [undefined], [{}], [true]])('that names %j goes nowhere', async (id) => {
+    const rig = new RelayRig();
+    await rig.request(0);
+    await rig.receive(cancel(id));
+    expect(rig.methods).toEqual(['tools/call']);
+  });
+
+  it('of initialize is ignored: the protocol forbids it', async () => {
+    const rig = new RelayRig();
+    const initialize = await rig.request(0, 'initialize');
+    await rig.receive(cancel(0));
+    expect(initialize.call.signal.aborted).toBe(false);
+    await initialize.answer();
+    expect(rig.methods).toEqual(['initialize']);
+    expect(rig.take()).toMatchObject([{ id: 0, result: {} }]);
+  });
+
+  it('twice is told once', async () => {
+    const rig = new RelayRig();
+    await rig.request(0);
+    await rig.receive(cancel(0));
+    await rig.receive(cancel(0));
+    expect(rig.methods).toEqual(['tools/call', 'notifications/cancelled']);
+  });
+
+  it('frees the id at once for a request that is answered on its own', async () => {
+    const rig = new RelayRig();
+    const first = await rig.request(0);
+    await rig.receive(cancel(0));
+    const second = await rig.request(0);
+    expect(second).not.toBe(first);
+    await first.answer('"late"');
+    await second.answer('"good"');
+    expect(rig.take()).toEqual([{ jsonrpc: '2.0', id: 0, result: 'good' }]);
+  });
+
+  it('silences what still comes down for the call, not what other calls bring', async () => {
+    const rig = new RelayRig();
+    const [cancelled, other] = [await rig.request(0), await rig.request(1)];
+    await rig.receive(cancel(0));
+    await cancelled.emit({ jsonrpc: '2.0', method: 'notifications/progress', params: { progressToken: 0 } });
+    await other.emit({ jsonrpc: '2.0', method: 'notifications/message' });
+    expect(rig.take()).toMatchObject([{ method: 'notifications/message' }]);
+  });
+
+  it('is written off when the handler answers all the same', async () => {
+    let answer: () => void = () => undefined;
+    const rig = new RelayRig({
+      handler: ({ message }) =>
+        message.kind !== 'request'
+          ? Promise.resolve({ kind: 'accepted' })
+          : new Promise((resolve) => {
+              const text = '{"jsonrpc":"2.0","id":0,"result":{}}';
+              const json = JSON.parse(text);
+              const response = { kind: 'response', text, json, id: 0, outcome: 'result' } as const;
+              answer = () => resolve({ kind: 'answer', message: response });
+            }),
+    });
+    await rig.receive({ id: 0, method: 'tools/call' });
+    await rig.receive(cancel(0));
+    answer();
+    await rig.receive({ method: 'notifications/x' });
+    expect(rig.take()).toEqual([]);
+  });
+});
