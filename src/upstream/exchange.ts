@@ -126,6 +126,11 @@ export class Exchange {
     this.#after(CANCEL_GRACE_MS, () => this.cut(reason));
   }
 
+  /** Ends it now, unless another request of the same batch still waits here for its answer. */
+  end(reason: unknown): void {
+    if (this.#owed.size === 0) this.cut(reason);
+  }
+
   /** Ends it now, whatever is still under way. */
   cut(reason: unknown): void {
     this.#failOwed(reason);

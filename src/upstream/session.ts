@@ -61,7 +61,10 @@ export class Session implements Origin {
     const requests = calls.flatMap((call) => (call.message.kind === 'request' ? [call.message] : []));
     const [first] = calls;
     if (!first) return [];
-    const exchange = this.#exchange(first.emit);
+    // The first of a batch may be cancelled, and what comes down for the others must not be held back with it.
+    const emit: Emit = (message, origin) =>
+      (calls.find(({ signal }) => !signal.aborted) ?? first).emit(message, origin);
+    const exchange = this.#exchange(emit);
     const replies = calls.map((call) => this.#expect(exchange, call));
     const lane: LaneName = requests.some(({ method }) => method !== 'ping') ? 'request' : 'control';
     void exchange.run({
@@ -193,7 +196,7 @@ export class Session implements Origin {
     try {
       return await this.notify(text, signal);
     } finally {
-      exchange.cut(new Error('cancelled'));
+      exchange.end(new Error('cancelled'));
     }
   }
 

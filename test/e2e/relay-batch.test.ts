@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { EventWriter, type Rpc, sendJson } from '../support/mcp-answers.ts';
-import { type RelayedOptions, startInitialized } from '../support/relayed.ts';
+import { makeGate, type RelayedOptions, startInitialized } from '../support/relayed.ts';
 import type { Behaviour } from '../support/scripted-server.ts';
 
 const requestOf = (id: unknown): Rpc => ({ jsonrpc: '2.0', id, method: 'tools/call', params: { name: 'x' } });
@@ -106,6 +106,54 @@ describe('a batch of revision 2025-03-26', () => {
     const error = { code: -32600, message: 'No' };
     expect(await bin.answer(0)).toEqual({ jsonrpc: '2.0', id: 0, error });
     expect(await bin.answer('')).toEqual({ jsonrpc: '2.0', id: '', error });
+  });
+});
+
+describe('cancelling one of a batch', () => {
+  it('leaves the others their answers', async () => {
+    const cancelled = makeGate();
+    const { server, bin } = await startInitialized({
+      protocolVersion: '2025-03-26',
+      before: (next) => async (request, response) => {
+        if (request.rpc.method === 'notifications/cancelled') cancelled.open();
+        if (!Array.isArray(request.json)) return next(request, response);
+        const events = new EventWriter(response);
+        await cancelled.opened;
+        // Later than the cancellation's own answer, after which an exchange that nobody waits for is ended.
+        await server.until((requests) => requests.some(({ rpc }) => rpc.method === 'prompts/list'));
+        events.send({ jsonrpc: '2.0', method: 'notifications/progress' });
+        for (const id of [0, '']) events.send(resultOf(id));
+        events.end();
+      },
+    });
+    bin.send([requestOf(0), requestOf('')]);
+    await server.until((requests) => requests.some(({ json }) => Array.isArray(json)));
+    bin.notify('notifications/cancelled', { requestId: 0 });
+    await cancelled.opened;
+    bin.notify('notifications/vendor');
+    await server.until((requests) => requests.some(({ rpc }) => rpc.method === 'notifications/vendor'));
+    await bin.request('prompts/list', {}, 'after');
+    expect(await bin.answer('')).toEqual(resultOf(''));
+    expect(bin.messages.some(({ method }) => method === 'notifications/progress')).toBe(true);
+    expect(bin.messages.some(({ id }) => id === 0)).toBe(false);
+  });
+
+  it('ends the exchange when the last of them is cancelled', async () => {
+    const closed = makeGate();
+    const { server, bin } = await startInitialized({
+      protocolVersion: '2025-03-26',
+      before: (next) => (request, response) => {
+        if (!Array.isArray(request.json)) return next(request, response);
+        response.on('close', closed.open);
+      },
+    });
+    bin.send([requestOf(0), requestOf('')]);
+    await server.until((requests) => requests.some(({ json }) => Array.isArray(json)));
+    for (const requestId of [0, '']) bin.notify('notifications/cancelled', { requestId });
+    await bin.guard(closed.opened, 'the exchange to end');
+    await bin.request('ping', {}, 'after');
+    expect(bin.messages.map(({ id }) => id)).toEqual(['handshake', 'after']);
+    expect(server.of('notifications/cancelled')).toHaveLength(2);
   });
 });
 
