@@ -39,6 +39,8 @@ export type Sent = 'no' | 'refused' | 'maybe';
 
 export interface ErrorFacts {
   readonly sent: Sent;
+  /** The message where it turns out that no byte of the request has left: who gives a request up cannot know. */
+  readonly ifUnsent?: string;
   /** Milliseconds after which another try can help, where the server or a limit said so. */
   readonly retryAfterMs?: number;
   /** More for `error.data`; never a secret. */
@@ -53,6 +55,7 @@ export class ProxyError extends Error {
   readonly sent: Sent;
   readonly retryAfterMs: number | undefined;
   readonly details: Readonly<Record<string, unknown>>;
+  readonly #facts: ErrorFacts;
 
   constructor(reason: ErrorReason, message: string, facts: ErrorFacts) {
     super(message, facts.cause === undefined ? undefined : { cause: facts.cause });
@@ -60,6 +63,13 @@ export class ProxyError extends Error {
     this.sent = facts.sent;
     this.retryAfterMs = facts.retryAfterMs;
     this.details = facts.details ?? {};
+    this.#facts = facts;
+  }
+
+  /** The same error for a request of which no byte has left. */
+  get unsent(): ProxyError {
+    if (this.#facts.ifUnsent === undefined) return this;
+    return new ProxyError(this.reason, this.#facts.ifUnsent, { ...this.#facts, sent: 'no' });
   }
 
   get code(): number {

@@ -160,8 +160,14 @@ export class Relay {
       ...(batch ? { batch } : {}),
     };
     const { signal } = entry.controller;
-    // At once, wherever it waits: for its turn, for a connection, for credentials.
-    signal.addEventListener('abort', () => this.#fail(entry, signal.reason), { once: true });
+    // At once, wherever it waits: for its turn, for a connection, for credentials. Where there is somebody to answer, in a turn:
+    // the handler's own failure knows whether anything was sent.
+    const leave = (): void => {
+      const { reason } = signal;
+      if (reason instanceof NobodyWaits) this.#fail(entry, reason);
+      else setImmediate(() => this.#fail(entry, reason));
+    };
+    signal.addEventListener('abort', leave, { once: true });
     const turn = async (): Promise<Reply> => {
       signal.throwIfAborted();
       entry.started = true;
@@ -264,11 +270,12 @@ export class Relay {
     const how = started
       ? `${told ? 'The server was told that nobody waits any more; the' : 'The'} request may have run.`
       : 'It was not sent, because it waited for the answer to initialize all the time.';
-    const error = new ProxyError(
-      'timeout',
-      `No answer to ${request.method} within ${ms / 1000} s (${option}). ${how}`,
-      { sent: started ? 'maybe' : 'no', details: { limit: option.slice(2), seconds: ms / 1000 } },
-    );
+    const what = `No answer to ${request.method} within ${ms / 1000} s (${option}).`;
+    const error = new ProxyError('timeout', `${what} ${how}`, {
+      sent: started ? 'maybe' : 'no',
+      ...(started ? { ifUnsent: `${what} ${WAITED}` } : {}),
+      details: { limit: option.slice(2), seconds: ms / 1000 },
+    });
     this.#deps.events.emit({
       type: 'call.cancelled',
       method: request.method,
@@ -325,8 +332,12 @@ export class Relay {
       ...(origin ? { origin } : {}),
       ...(batch ? { batch } : {}),
     };
+    const turn = async (): Promise<Reply> => {
+      controller.signal.throwIfAborted();
+      return handler(call);
+    };
     this.#order
-      .schedule(message, async () => handler(call))
+      .schedule(message, turn)
       .catch((error: unknown) => {
         const method = message.kind === 'notification' ? message.method : 'a response';
         if (!this.#gone) events.emit({ type: 'notification.failed', method, message: causeText(error) });
@@ -430,7 +441,11 @@ export class Relay {
     const ending = new ProxyError(
       'shutting-down',
       'The proxy is ending because its client left; the request may have run.',
-      { sent: 'maybe' },
+      {
+        sent: 'maybe',
+        ifUnsent:
+          'The proxy is ending because its client left. The request was not sent: it waited until then.',
+      },
     );
     // These would never end by themselves.
     for (const { request, controller } of [...this.#inFlight.values()])
@@ -463,6 +478,9 @@ export class Relay {
     for (const controller of [...this.#telling]) controller.abort(reason);
   }
 }
+
+const WAITED =
+  'It was not sent, because all the time it waited for a free connection (--max-connections) or for credentials.';
 
 const lineTooLong = (what: string, size: number, limit: number, hasRun: boolean): ProxyError =>
   new ProxyError(

@@ -114,7 +114,8 @@ export class Exchange {
    */
   abandon(request: Request, reason: unknown): void {
     const key = idKey(request.id);
-    this.#owed.get(key)?.reject(reason);
+    const unsent = !this.sent && reason instanceof ProxyError;
+    this.#owed.get(key)?.reject(unsent ? reason.unsent : reason);
     this.#owed.delete(key);
     if (this.#owed.size > 0 || this.#over) return;
     // Without a place, or between two attempts, nothing more may go out for it.

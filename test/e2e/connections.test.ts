@@ -1,0 +1,173 @@
+import { describe, expect, it } from 'vitest';
+import type { Context } from '../support/mcp-behaviours.ts';
+import { makeGate, type Relayed, type RelayedOptions, startInitialized } from '../support/relayed.ts';
+import type { RecordedRequest, ScriptedServer } from '../support/scripted-server.ts';
+
+/** What --max-connections counts: everything but pings, notifications, answers, the standalone stream and its end. */
+const carriesRequest = ({ method, rpc }: RecordedRequest): boolean =>
+  method === 'POST' && rpc.id !== undefined && rpc.method !== undefined && rpc.method !== 'ping';
+
+const isCall = ({ rpc }: RecordedRequest): boolean => rpc.method === 'tools/call';
+
+const start = (args: readonly string[], options: RelayedOptions = {}): Promise<Relayed> =>
+  startInitialized({ keepAliveTimeoutMs: 0, args, ...options });
+
+/** Request connections that are open at this moment, as the server has it. */
+const openRequestConnections = (server: ScriptedServer): number =>
+  new Set(server.requests.filter(carriesRequest).flatMap(({ socket }) => (socket.destroyed ? [] : [socket])))
+    .size;
+
+const call = (id: unknown, name = 'echo', args: object = {}) => ({
+  jsonrpc: '2.0',
+  id,
+  method: 'tools/call',
+  params: { name, arguments: args },
+});
+
+/** A server whose tool calls wait for the gate, with the number of those that run. */
+function gated() {
+  const gate = makeGate();
+  const running = { now: 0, most: 0 };
+  const hold = async (_request: unknown, _response: unknown, context: Context): Promise<void> => {
+    running.now++;
+    running.most = Math.max(running.most, running.now);
+    await gate.opened;
+    running.now--;
+    context.result({ content: [] });
+  };
+  return { gate, running, on: { 'tools/call': hold } };
+}
+
+describe('parallel calls', () => {
+  it.each([
+    [['--max-connections', '4', '--max-keepalive-connections', '2'], 16, 4, 2],
+    [['--max-connections', '4'], 8, 4, 4],
+    [['--max-connections', '2', '--max-keepalive-connections', '9'], 6, 2, 2],
+    [['--max-connections', '3', '--max-keepalive-connections', '0'], 6, 3, 0],
+    [['--max-keepalive-connections', '0'], 6, 5, 0],
+    [[], 12, 5, 1],
+  ])('with %j: %i calls run on %i connections and leave %i', async (args, calls, most, left) => {
+    const { gate, running, on } = gated();
+    const { bin, server } = await start(args, { on });
+    for (let id = 0; id < calls; id++) bin.send(call(id));
+    await server.until((requests) => requests.filter(isCall).length === most);
+    // What was written before the ping has been read before it: nothing more is on its way.
+    await bin.request('ping', undefined, 'after the calls');
+    expect([running.now, openRequestConnections(server)]).toEqual([most, most]);
+    gate.open();
+    for (let id = 0; id < calls; id++)
+      expect(await bin.answer(id)).toEqual({ jsonrpc: '2.0', id, result: { content: [] } });
+    await server.until(() => openRequestConnections(server) === left);
+    expect(running.most).toBe(most);
+    expect(server.requests.filter(isCall)).toHaveLength(calls);
+    // Beside them: the standalone stream, and one connection for control messages.
+    await server.until(() => server.connections.open === left + 2);
+    if (left > 0) expect(server.connectionsThat(carriesRequest)).toBeLessThanOrEqual(most);
+  });
+
+  it('leave connections that the next calls use again', async () => {
+    const { bin, server } = await start(['--max-connections', '4']);
+    for (let round = 0; round < 3; round++) {
+      const ids = [0, 1, 2, 3].map((at) => `${round}-${at}`);
+      for (const id of ids) bin.send(call(id, 'sleep', { ms: 5 }));
+      for (const id of ids) await bin.answer(id);
+    }
+    expect(server.connectionsThat(carriesRequest)).toBeLessThanOrEqual(4);
+  });
+
+  it('go in the order in which they came, where they must wait', async () => {
+    const { gate, on } = gated();
+    const { bin, server } = await start(['--max-connections', '1'], { on });
+    const ids = [0, '', -1, '0', 7, 'x'];
+    for (const id of ids) bin.send(call(id));
+    await server.until((requests) => requests.some(isCall));
+    gate.open();
+    for (const id of ids) await bin.answer(id);
+    expect(server.requests.filter(isCall).map(({ rpc }) => rpc.id)).toEqual(ids);
+    expect(server.connectionsThat(carriesRequest)).toBe(1);
+  });
+});
+
+describe('an idle connection', () => {
+  it('is closed when the time of --keepalive-timeout is over', async () => {
+    const { bin, server } = await start(['--max-connections', '2', '--keepalive-timeout', '0.2']);
+    await bin.request('tools/call', { name: 'echo' }, 0);
+    await server.until(() => openRequestConnections(server) === 0);
+    expect(await bin.request('tools/call', { name: 'echo' }, 1)).toMatchObject({ id: 1, result: {} });
+    expect(server.connectionsThat(isCall)).toBe(2);
+  });
+});
+
+describe('with --max-connections 1', () => {
+  it('a call that elicits in the middle finishes while four more wait', async () => {
+    const { bin, server } = await start(['--max-connections', '1']);
+    bin.send(call(0, 'elicit', { message: 'Who?' }));
+    const question = await bin.next(({ method }) => method === 'elicitation/create');
+    for (const id of ['', -1, 1, 2]) bin.send(call(id));
+    await bin.request('ping', undefined, 'after the calls');
+    expect(server.requests.filter(isCall).map(({ rpc }) => rpc.id)).toEqual([0]);
+    const result = { action: 'accept', content: { name: 'me' } };
+    bin.send({ jsonrpc: '2.0', id: question.id, result });
+    expect(await bin.answer(0)).toMatchObject({ result: { content: [{ text: JSON.stringify(result) }] } });
+    for (const id of ['', -1, 1, 2]) expect(await bin.answer(id)).toMatchObject({ id, result: {} });
+    expect(server.requests.filter(isCall).map(({ rpc }) => rpc.id)).toEqual([0, '', -1, 1, 2]);
+  });
+
+  it('pings, notifications and the cancellation of the call that runs do not wait for it', async () => {
+    const { on } = gated();
+    const { bin, server } = await start(['--max-connections', '1'], { on });
+    bin.send(call(0));
+    bin.send(call(1));
+    await server.until((requests) => requests.some(isCall));
+    expect(await bin.request('ping', undefined, -1)).toEqual({ jsonrpc: '2.0', id: -1, result: {} });
+    bin.notify('notifications/roots/list_changed');
+    await server.until(() => server.of('notifications/roots/list_changed').length === 1);
+    bin.notify('notifications/cancelled', { requestId: 0, reason: 'enough' });
+    await server.until(() => server.of('notifications/cancelled').length === 1);
+    // Its place goes to the next call, though the server never answered the first.
+    await server.until((requests) => requests.filter(isCall).length === 2);
+    expect(server.requests.filter(isCall).map(({ rpc }) => rpc.id)).toEqual([0, 1]);
+    expect(bin.messages.filter(({ id }) => id === 0)).toEqual([]);
+  });
+
+  it('a call that is cancelled while it waits is dropped at once: the server never hears of it', async () => {
+    const { gate, on } = gated();
+    const { bin, server } = await start(['--max-connections', '1'], { on });
+    for (const id of [0, 1, 2]) bin.send(call(id));
+    await server.until((requests) => requests.some(isCall));
+    bin.notify('notifications/cancelled', { requestId: 1 });
+    await bin.request('ping', undefined, 'after the cancellation');
+    gate.open();
+    expect(await bin.answer(0)).toMatchObject({ result: {} });
+    expect(await bin.answer(2)).toMatchObject({ result: {} });
+    expect(server.requests.filter(isCall).map(({ rpc }) => rpc.id)).toEqual([0, 2]);
+    expect(server.of('notifications/cancelled')).toEqual([]);
+    expect(bin.messages.filter(({ id }) => id === 1)).toEqual([]);
+  });
+
+  it('a call that times out while it waits is answered at once, and never sent', async () => {
+    const gate = makeGate();
+    const read = async (_request: unknown, _response: unknown, context: Context): Promise<void> => {
+      await gate.opened;
+      context.result({ contents: [] });
+    };
+    const { bin, server } = await start(['--max-connections', '1', '--tool-timeout', '0.2'], {
+      on: { 'resources/read': read },
+    });
+    bin.send({ jsonrpc: '2.0', id: 0, method: 'resources/read', params: { uri: 'a:b' } });
+    await server.until(() => server.of('resources/read').length === 1);
+    bin.send(call(''));
+    const { error } = await bin.answer('');
+    expect(error).toMatchObject({
+      code: -31008,
+      data: { source: 'mcp-sigv4-proxy', reason: 'timeout', mayHaveRun: false },
+    });
+    expect((error as { message: string }).message).toBe(
+      'No answer to tools/call within 0.2 s (--tool-timeout). It was not sent, because all the time it waited for a free connection (--max-connections) or for credentials.',
+    );
+    gate.open();
+    expect(await bin.answer(0)).toEqual({ jsonrpc: '2.0', id: 0, result: { contents: [] } });
+    expect(server.requests.filter(isCall)).toEqual([]);
+    expect(server.of('notifications/cancelled')).toEqual([]);
+  });
+});
