@@ -1,0 +1,79 @@
+import { describe, expect, it } from 'vitest';
+import { RelayRig, renamed, turn } from './rig.ts';
+
+const LIMIT = 65_536;
+const resultOf = (bytes: number, id = '0'): string => {
+  const frame = `{"jsonrpc":"2.0","id":${id},"result":""}`;
+  return `{"jsonrpc":"2.0","id":${id},"result":"${'x'.repeat(bytes - frame.length)}"}`;
+};
+
+describe('an answer longer than a line that clients take', () => {
+  it('is written while it fits', async () => {
+    const rig = new RelayRig({ maxLineBytes: LIMIT });
+    await (await rig.request(0)).reply(resultOf(LIMIT));
+    expect(rig.sent[0]).toHaveLength(LIMIT);
+  });
+
+  it.each(['0', '""', '-1', '9007199254740993'])(
+    'becomes an error under the id %s that names its size and what to do',
+    async (id) => {
+      const rig = new RelayRig({ maxLineBytes: LIMIT });
+      await rig.receive(`{"jsonrpc":"2.0","id":${id},"method":"tools/call"}`);
+      await rig.last('tools/call').reply(resultOf(LIMIT + 1, id));
+      const message =
+        'The answer is 65537 bytes long, more than the 65536 bytes that MCP clients take in one message (--max-line). Ask for less at once; the call itself has run.';
+      const data = `{"source":"mcp-sigv4-proxy","reason":"line-too-long","mayHaveRun":true,"bytes":65537,"limit":65536}`;
+      expect(rig.sent).toEqual([
+        `{"jsonrpc":"2.0","id":${id},"error":{"code":-31010,"message":"${message}","data":${data}}}`,
+      ]);
+    },
+  );
+
+  it('is counted in bytes, not in characters', async () => {
+    const rig = new RelayRig({ maxLineBytes: LIMIT });
+    const text = renamed(`{"jsonrpc":"2.0","id":0,"result":"${'é'.repeat(40_000)}"}`, '0');
+    expect(text.length).toBeLessThan(LIMIT);
+    await (await rig.request(0)).reply(text);
+    expect(rig.take()).toMatchObject([{ error: { data: { bytes: Buffer.byteLength(text) } } }]);
+  });
+
+  it('passes at any length where the limit is 0', async () => {
+    const rig = new RelayRig({ maxLineBytes: 0 });
+    await (await rig.request(0)).reply(resultOf(12_000_000));
+    expect(rig.sent[0]).toHaveLength(12_000_000);
+  });
+
+  it('is dropped with a word in the log where it is a notification', async () => {
+    const rig = new RelayRig({ maxLineBytes: LIMIT });
+    const call = await rig.request(0);
+    await call.emit({ jsonrpc: '2.0', method: 'notifications/message', params: { data: 'x'.repeat(LIMIT) } });
+    expect(rig.take()).toEqual([]);
+    expect(rig.eventsOf('upstream.message-dropped')).toHaveLength(1);
+  });
+});
+
+describe('too many requests at once', () => {
+  it('are refused, not queued without end, and taken again when some are answered', async () => {
+    const rig = new RelayRig();
+    for (let id = 0; id < 65_536; id++) rig.relay.receive(`{"jsonrpc":"2.0","id":${id},"method":"ping"}`);
+    await rig.receive({ id: 'x', method: 'tools/call' });
+    expect(rig.take()).toMatchObject([
+      {
+        id: 'x',
+        error: {
+          code: -31012,
+          message: expect.stringMatching(
+            /^Too many requests wait for an answer \(65536, .* Send it again when some have been answered\.$/,
+          ),
+          data: { source: 'mcp-sigv4-proxy', reason: 'too-many-waiting', mayHaveRun: false },
+        },
+      },
+    ]);
+    await rig.receive({ method: 'notifications/cancelled', params: { requestId: 0 } });
+    await rig.receive({ id: 'x', method: 'tools/call' });
+    expect(rig.last('tools/call').call.message).toMatchObject({ id: 'x' });
+    rig.relay.abandon();
+    await turn();
+    expect(rig.clock.timers).toBe(0);
+  });
+});
