@@ -11,6 +11,7 @@ export class Handed {
   readonly promise: Promise<Reply>;
   #resolve: (reply: Reply) => void = () => undefined;
   #reject: (error: unknown) => void = () => undefined;
+  #replied = false;
 
   constructor(call: Call) {
     this.call = call;
@@ -20,6 +21,11 @@ export class Handed {
     });
     // As every handler does: it ends when nobody waits any more.
     call.signal.addEventListener('abort', () => this.#reject(call.signal.reason), { once: true });
+  }
+
+  /** True once it has had its reply, or nobody waits for one. */
+  get done(): boolean {
+    return this.#replied || this.call.signal.aborted;
   }
 
   get text(): string {
@@ -40,16 +46,19 @@ export class Handed {
   async reply(text: string): Promise<void> {
     const message = messageOf(text);
     if (message.kind !== 'response') throw new Error(message.kind);
+    this.#replied = true;
     this.#resolve({ kind: 'answer', message });
     await turn();
   }
 
   async accept(): Promise<void> {
+    this.#replied = true;
     this.#resolve({ kind: 'accepted' });
     await turn();
   }
 
   async fail(error: unknown): Promise<void> {
+    this.#replied = true;
     this.#reject(error);
     await turn();
   }
