@@ -48,14 +48,16 @@ export class LineSplitter {
 
   #finish(): void {
     const length = this.#length;
-    const [only] = this.#pieces;
-    const line = this.#pieces.length === 1 && only ? only : Buffer.concat(this.#pieces);
+    const pieces = this.#pieces;
     this.#pieces = [];
     this.#length = 0;
     if (length > this.#longest) {
       this.#sink.tooLong(length);
       return;
     }
+    const [only] = pieces;
+    if (!only) return;
+    const line = pieces.length === 1 ? only : Buffer.concat(pieces);
     const bytes = line.at(-1) === CR ? line.subarray(0, -1) : line;
     if (!isBlank(bytes)) this.#sink.line(bytes);
   }
