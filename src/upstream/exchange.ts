@@ -33,6 +33,11 @@ import { connectionLost, type Opened, type Uplink, type UplinkRequest } from './
 const PLACE_AFTER_ANSWER_MS = 1_000;
 /** How long such a stream is still read for late messages before it is cut. */
 const STREAM_AFTER_ANSWER_MS = 60_000;
+/**
+ * How long a control message has its connection for itself. A server may sit on one for as long as it likes, and what comes after
+ * it may be the very answer that the server waits for.
+ */
+export const CONTROL_PLACE_MS = 1_000;
 /** How long a cancelled call's exchange stays open for the server to take the cancellation first. */
 export const CANCEL_GRACE_MS = 1_000;
 
@@ -96,6 +101,7 @@ export class Exchange {
         signal: this.#controller.signal,
         onAttempt: (lease) => {
           this.#lease = lease;
+          if (request.lane === 'control') this.#after(CONTROL_PLACE_MS, () => lease.leave());
         },
       });
       await this.#read(this.#opened.response);

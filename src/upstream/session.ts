@@ -1,5 +1,5 @@
 import type { Call, Emit, Origin, Reply } from '../core/call.ts';
-import { atMost, type Clock } from '../core/clock.ts';
+import { atMost, type Clock, type Timer } from '../core/clock.ts';
 import { causeText } from '../core/errors.ts';
 import type { Events } from '../core/events.ts';
 import {
@@ -13,7 +13,7 @@ import {
 } from '../core/message.ts';
 import { isRepeatable } from '../core/repeatable.ts';
 import { type AnswerContext, errorOfStatus } from './answer.ts';
-import { CANCEL_GRACE_MS, Exchange } from './exchange.ts';
+import { CANCEL_GRACE_MS, CONTROL_PLACE_MS, Exchange } from './exchange.ts';
 import { headerOf, mediaTypeOf } from './incoming.ts';
 import { eventMessages } from './stream.ts';
 import type { LaneName, Opened, Uplink } from './uplink.ts';
@@ -155,6 +155,7 @@ export class Session implements Origin {
    */
   async notify(text: string, signal: AbortSignal): Promise<Reply> {
     const { uplink, clock } = this.#deps;
+    let sharing: Timer | undefined;
     const opened = await uplink.open({
       method: 'POST',
       lane: 'control',
@@ -162,7 +163,11 @@ export class Session implements Origin {
       body: Buffer.from(text),
       repeatable: true,
       signal,
-      onAttempt: (lease) => lease.cutBy(signal),
+      onAttempt: (lease) => {
+        lease.cutBy(signal);
+        sharing?.cancel();
+        sharing = clock.schedule(CONTROL_PLACE_MS, () => lease.leave(), { keepAlive: false });
+      },
     });
     const { response, lease } = opened;
     const overdue = clock.schedule(NOTIFICATION_BODY_MS, () => lease.cancel(new Error('unread')), {
@@ -177,7 +182,10 @@ export class Session implements Origin {
       void response
         .whole()
         .catch(() => undefined)
-        .then(() => overdue.cancel());
+        .then(() => {
+          overdue.cancel();
+          sharing?.cancel();
+        });
     }
     return { kind: 'accepted', http: { status, headers } };
   }
