@@ -1,0 +1,160 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Client as ClientV2 } from '@modelcontextprotocol/client';
+import { StdioClientTransport as StdioV2 } from '@modelcontextprotocol/client/stdio';
+import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
+import { StdioClientTransport as StdioV1 } from '@modelcontextprotocol/sdk/client/stdio.js';
+import {
+  CreateMessageRequestSchema,
+  ElicitRequestSchema,
+  LoggingMessageNotificationSchema,
+  ResourceUpdatedNotificationSchema,
+  ToolListChangedNotificationSchema,
+} from '@modelcontextprotocol/sdk/types.js';
+import { BIN_PATH } from './bin-driver.ts';
+import { afterThisTest } from './cleanup.ts';
+import { signingArgs, signingEnv } from './signing.ts';
+
+export interface CallOptions {
+  readonly onProgress?: (step: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** What both generations of the SDK's client can do, under one name. */
+export interface RealClient {
+  toolNames(): Promise<string[]>;
+  /** The text of the result's first content. */
+  call(name: string, args?: Record<string, unknown>, options?: CallOptions): Promise<string>;
+  read(uri: string): Promise<unknown>;
+  subscribe(uri: string): Promise<unknown>;
+  logLevel(level: 'debug' | 'error'): Promise<unknown>;
+  ping(): Promise<unknown>;
+  /** Everything the server told without being asked: `log <data>`, `tools changed`, `updated <uri>`. */
+  readonly heard: readonly string[];
+  hears(what: string | RegExp): Promise<void>;
+  readonly pid: number;
+  close(): Promise<void>;
+}
+
+const INFO = { name: 'real-client', version: '0.0.0' };
+const CAPABILITIES = { elicitation: { form: {} }, sampling: {}, roots: { listChanged: true } };
+const ELICITED = { action: 'accept' as const, content: { name: 'Ada' } };
+const SAMPLED = {
+  model: 'a-model',
+  role: 'assistant' as const,
+  content: { type: 'text' as const, text: 'sampled' },
+};
+
+/** Where the bin runs: started by a client, with credentials and a home of its own. */
+function commandFor(url: string, args: readonly string[]) {
+  const home = mkdtempSync(join(tmpdir(), 'mcp-client-home-'));
+  afterThisTest(() => rmSync(home, { recursive: true, force: true }));
+  return {
+    command: process.execPath,
+    args: [BIN_PATH, url, ...signingArgs, ...args],
+    env: { PATH: process.env.PATH ?? '', HOME: home, ...signingEnv },
+    stderr: 'ignore' as const,
+  };
+}
+
+class Heard {
+  readonly all: string[] = [];
+  #look: () => void = () => undefined;
+
+  readonly add = (what: string): void => {
+    this.all.push(what);
+    this.#look();
+  };
+
+  async wait(what: string | RegExp): Promise<void> {
+    const matches = (text: string) => (typeof what === 'string' ? text === what : what.test(text));
+    await new Promise<void>((resolve, reject) => {
+      const late = setTimeout(() => reject(new Error(`never heard ${what}, but: ${this.all}`)), 10_000);
+      this.#look = () => {
+        if (!this.all.some(matches)) return;
+        clearTimeout(late);
+        resolve();
+      };
+      this.#look();
+    });
+  }
+}
+
+const textOf = (result: unknown): string => {
+  const { content } = result as { content?: { text?: string }[] };
+  return content?.[0]?.text ?? JSON.stringify(result);
+};
+
+export async function startClientV1(url: string, args: readonly string[] = []): Promise<RealClient> {
+  const transport = new StdioV1(commandFor(url, args));
+  const client = new ClientV1(INFO, { capabilities: CAPABILITIES });
+  const heard = new Heard();
+  client.setRequestHandler(ElicitRequestSchema, () => ELICITED);
+  client.setRequestHandler(CreateMessageRequestSchema, () => SAMPLED);
+  client.setNotificationHandler(LoggingMessageNotificationSchema, ({ params }) =>
+    heard.add(`log ${JSON.stringify(params.data)}`),
+  );
+  client.setNotificationHandler(ToolListChangedNotificationSchema, () => heard.add('tools changed'));
+  client.setNotificationHandler(ResourceUpdatedNotificationSchema, ({ params }) =>
+    heard.add(`updated ${params.uri}`),
+  );
+  await client.connect(transport);
+  afterThisTest(() => client.close());
+  return {
+    toolNames: async () => (await client.listTools()).tools.map(({ name }) => name),
+    call: async (name, given = {}, { onProgress, signal } = {}) =>
+      textOf(
+        await client.callTool({ name, arguments: given }, undefined, {
+          ...(onProgress ? { onprogress: ({ progress }) => onProgress(progress) } : {}),
+          ...(signal ? { signal } : {}),
+        }),
+      ),
+    read: (uri) => client.readResource({ uri }),
+    subscribe: (uri) => client.subscribeResource({ uri }),
+    logLevel: (level) => client.setLoggingLevel(level),
+    ping: () => client.ping(),
+    heard: heard.all,
+    hears: (what) => heard.wait(what),
+    pid: transport.pid ?? 0,
+    close: () => client.close(),
+  };
+}
+
+export async function startClientV2(url: string, args: readonly string[] = []): Promise<RealClient> {
+  const transport = new StdioV2(commandFor(url, args));
+  const client = new ClientV2(INFO, { capabilities: CAPABILITIES });
+  const heard = new Heard();
+  client.setRequestHandler('elicitation/create', () => ELICITED);
+  client.setRequestHandler('sampling/createMessage', () => SAMPLED);
+  client.setNotificationHandler('notifications/message', ({ params }) =>
+    heard.add(`log ${JSON.stringify(params.data)}`),
+  );
+  client.setNotificationHandler('notifications/tools/list_changed', () => heard.add('tools changed'));
+  client.setNotificationHandler('notifications/resources/updated', ({ params }) =>
+    heard.add(`updated ${params.uri}`),
+  );
+  await client.connect(transport);
+  afterThisTest(() => client.close());
+  return {
+    toolNames: async () => (await client.listTools()).tools.map(({ name }) => name),
+    call: async (name, given = {}, { onProgress, signal } = {}) =>
+      textOf(
+        await client.callTool(
+          { name, arguments: given },
+          {
+            ...(onProgress ? { onprogress: ({ progress }) => onProgress(progress) } : {}),
+            ...(signal ? { signal } : {}),
+          },
+        ),
+      ),
+    read: (uri) => client.readResource({ uri }),
+    subscribe: (uri) => client.subscribeResource({ uri }),
+    logLevel: (level) => client.setLoggingLevel(level),
+    ping: () => client.ping(),
+    heard: heard.all,
+    hears: (what) => heard.wait(what),
+    pid: transport.pid ?? 0,
+    close: () => client.close(),
+  };
+}
