@@ -12,7 +12,7 @@ const SHAPES: readonly (readonly [pattern: RegExp, kept: string])[] = [
   // The same in JSON that stands as text in JSON, however deep: the value ends at a quote that is escaped as its name's.
   [new RegExp(`((?<!\\\\)(\\\\+)"(?:${NAMES})\\2"\\s*:\\s*\\2")(?:(?!(?<!\\\\)\\2").)*`, 'gi'), '$1'],
   // And as header lines, or as they stand in ~/.aws/credentials and in the environment.
-  [new RegExp(`(\\b(?:${NAMES})[ \\t]*[:=][ \\t]*)[^\\s"\\\\,&][^"\\\\\\r\\n]*`, 'gi'), '$1'],
+  [new RegExp(`((?:${NAMES})[ \\t]*[:=][ \\t]*)[^\\s"\\\\,&][^"\\\\\\r\\n]*`, 'gi'), '$1'],
   // Session tokens of STS start like this.
   [/\b(?:IQoJ|FwoG|FQoG|AQoD)[A-Za-z0-9+/=%]{40,}/g, ''],
   [/\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b/g, ''],
