@@ -9,6 +9,7 @@ import {
 } from '../aws/refusal.ts';
 import { ProxyError, type Sent } from '../core/errors.ts';
 import { type Message, oneLine, type Response, readUpstream } from '../core/message.ts';
+import { retryAfterOf } from '../core/retry-after.ts';
 import { type HttpHeaders, headerOf, mediaTypeOf } from './incoming.ts';
 
 /** How much of a body that is no JSON-RPC the client gets to see in `error.data`. */
@@ -104,15 +105,6 @@ function detailsOf(status: number, headers: HttpHeaders, body: string): Record<s
     wwwAuthenticate: challenge || undefined,
     body: body ? withoutEchoes(body.slice(0, 4 * BODY_SHOWN)).slice(0, BODY_SHOWN) : undefined,
   };
-}
-
-/** Retry-After in milliseconds: seconds or an HTTP date. */
-export function retryAfterOf(headers: HttpHeaders, now: number): number | undefined {
-  const value = headerOf(headers, 'retry-after').trim();
-  if (value === '') return undefined;
-  if (/^\d+$/.test(value)) return Number(value) * 1000;
-  const date = Date.parse(value);
-  return Number.isNaN(date) ? undefined : Math.max(0, date - now);
 }
 
 /** What a non-2xx answer without a JSON-RPC error means to the one who asked. Pure. */
