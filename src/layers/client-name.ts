@@ -15,6 +15,7 @@ const token = (value: unknown): string =>
     ? value
         .toLowerCase()
         .replace(/[^a-z0-9._+-]+/g, '-')
+        .replace(/^-+|-+$/g, '')
         .slice(0, 64)
     : '';
 

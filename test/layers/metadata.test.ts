@@ -1,0 +1,81 @@
+import { describe, expect, it } from 'vitest';
+import type { Call, Reply } from '../../src/core/call.ts';
+import { type Message, readLine } from '../../src/core/message.ts';
+import { metadata, metadataOf } from '../../src/layers/metadata.ts';
+import { makeCall } from '../support/make-call.ts';
+
+const ACCEPTED: Reply = { kind: 'accepted' };
+
+function callOf(text: string): Call {
+  const line = readLine(text);
+  if (line.kind !== 'message') throw new Error(line.kind);
+  return { ...makeCall(line.message).call, profile: 'dev' };
+}
+
+/** What the next layer gets for this text. */
+async function passed(text: string, additions: Record<string, string> = { AWS_REGION: 'eu-west-1' }) {
+  const seen: Message[] = [];
+  const asked: string[] = [];
+  const handler = metadata(async (profile) => {
+    asked.push(profile);
+    return additions;
+  })(async ({ message }) => {
+    seen.push(message);
+    return ACCEPTED;
+  });
+  expect(await handler(callOf(text))).toBe(ACCEPTED);
+  return { text: seen[0]?.text, asked };
+}
+
+describe('entries of --metadata', () => {
+  it('are split at their first =, and a later one of the same key wins', () => {
+    expect(metadataOf(['a=1', 'b=x=y', 'c=', 'a=2'])).toEqual({ a: '2', b: 'x=y', c: '' });
+  });
+
+  it('may have a key that means something to JavaScript', () => {
+    expect(JSON.stringify(metadataOf(['__proto__=x']))).toBe('{"__proto__":"x"}');
+  });
+});
+
+describe('metadata', () => {
+  it('of the call’s profile is merged into its _meta, every other byte as it was', async () => {
+    const { text, asked } = await passed(
+      '{"jsonrpc":"2.0","id":0,"method":"tools/call","params":{"arguments":{"n":1.0,"big":9007199254740993}}}',
+    );
+    expect(text).toBe(
+      '{"jsonrpc":"2.0","id":0,"method":"tools/call","params":{"_meta":{"AWS_REGION":"eu-west-1"},"arguments":{"n":1.0,"big":9007199254740993}}}',
+    );
+    expect(asked).toEqual(['dev']);
+  });
+
+  it('leaves the client’s own key', async () => {
+    const text = '{"jsonrpc":"2.0","id":0,"method":"x","params":{"_meta":{"AWS_REGION":"us-east-1"}}}';
+    expect((await passed(text)).text).toBe(text);
+  });
+
+  it.each([
+    'initialize',
+    'tools/list',
+    'tools/call',
+    'resources/read',
+    'prompts/list',
+    'completion/complete',
+  ])('gives %s params where it has none', async (method) => {
+    const { text = '' } = await passed(`{"jsonrpc":"2.0","id":0,"method":"${method}"}`);
+    expect(JSON.parse(text).params).toEqual({ _meta: { AWS_REGION: 'eu-west-1' } });
+  });
+
+  it.each([
+    ['a method that may take no params', '{"jsonrpc":"2.0","id":0,"method":"ping"}'],
+    ['an unknown method without params', '{"jsonrpc":"2.0","id":0,"method":"vendor/x"}'],
+    ['a notification', '{"jsonrpc":"2.0","method":"notifications/x","params":{}}'],
+    ['a response', '{"jsonrpc":"2.0","id":0,"result":{}}'],
+  ])('is not asked for by %s, which passes as it is', async (_what, text) => {
+    expect(await passed(text)).toEqual({ text, asked: [] });
+  });
+
+  it('adds nothing where there is nothing to add', async () => {
+    const text = '{"jsonrpc":"2.0","id":0,"method":"tools/list"}';
+    expect((await passed(text, {})).text).toBe(text);
+  });
+});
