@@ -16,7 +16,7 @@ export type ProxyEvent =
     }
   | { type: 'message.sent'; kind: string; method: string | undefined; id: string | undefined; text: string }
   | { type: 'call.failed'; method: string; id: string; reason: string; message: string }
-  | { type: 'call.cancelled'; method: string; id: string; by: 'client' | 'deadline' | 'shutdown' }
+  | { type: 'call.cancelled'; method: string; id: string; by: 'client' | 'deadline' }
   | { type: 'call.retried'; method: string; id: string; attempt: number; afterMs: number; reason: string }
   | { type: 'notification.failed'; method: string; message: string }
   | { type: 'session.opened'; profile: string; protocolVersion: string; hasId: boolean }
