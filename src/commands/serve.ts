@@ -1,4 +1,4 @@
-import { systemClock } from '../core/clock.ts';
+import { atMost, systemClock } from '../core/clock.ts';
 import { causeText } from '../core/errors.ts';
 import { Events } from '../core/events.ts';
 import { readStdin } from '../front/stdio.ts';
@@ -7,6 +7,9 @@ import { logEvents } from '../observe/log.ts';
 import type { LogLevel } from '../observe/options.ts';
 import { McpProxy } from '../proxy.ts';
 import type { Settings } from '../settings.ts';
+
+/** Long enough for a reader that reads at all; one that does not must not keep the process. */
+const LOG_FLUSH_MS = 500;
 
 export interface Serving {
   /** Starts the orderly end: calls in flight may finish within the drain time, the session is deleted. */
@@ -46,7 +49,7 @@ export function serve(settings: Settings): Serving {
     void (async () => {
       await connection.drain(settings.drainTimeout * 1_000);
       await proxy.close();
-      await Promise.all([stdout.flush(), log.flush()]);
+      await Promise.all([stdout.flush(), atMost(systemClock, LOG_FLUSH_MS, log.flush())]);
       finish();
     })();
   }

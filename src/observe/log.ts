@@ -42,6 +42,9 @@ const LEVEL_OF: Readonly<Record<ProxyEvent['type'], Written | 'never'>> = {
   'internal.fault': 'error',
 };
 
+/** What waits for a client that does not read its server's stderr; later lines are lost. */
+const MAX_UNREAD_CHARACTERS = 4 * 1024 * 1024;
+
 const rank = (level: LogLevel): number => LOG_LEVELS.indexOf(level);
 
 export interface LogOptions {
@@ -51,7 +54,10 @@ export interface LogOptions {
 }
 
 export interface Log {
-  /** Resolves when every line so far is written: the logger is loaded late, and a process may end before it is there. */
+  /**
+   * Resolves when every line so far is written: the logger is loaded late, and a process may end before it is there. Never, where
+   * nobody reads stderr.
+   */
   flush(): Promise<void>;
 }
 
@@ -74,18 +80,42 @@ export function logEvents(events: Events, options: LogOptions): Log {
     written = logger.then((log) => log[level](fields, type)).catch(() => undefined);
   };
   events.subscribe(observe, { detailed: wanted <= rank('debug') });
-  return { flush: () => written };
+  return {
+    flush: async () => {
+      await written;
+      if (logger && options.file === undefined) {
+        await new Promise<void>((resolve) => process.stderr.write('', () => resolve()));
+      }
+    },
+  };
+}
+
+interface Target {
+  write(text: string): void;
+}
+
+function fileTarget({ destination }: typeof import('pino').default, file: string): Target {
+  // Lines written while the process ends must not be lost with it.
+  const target = destination({ dest: openSync(file, 'a', LOG_FILE_MODE), sync: true });
+  target.on('error', () => undefined);
+  return target;
+}
+
+/** Node's own stream: a synchronous write to a pipe that its client does not read would stop the whole process. */
+function stderrTarget(): Target {
+  const { stderr } = process;
+  // A dead stderr must not become an exception whose report goes to the dead stderr.
+  stderr.on('error', () => undefined);
+  return {
+    write(text) {
+      if (stderr.writableLength < MAX_UNREAD_CHARACTERS) stderr.write(text);
+    },
+  };
 }
 
 async function openLogger({ level, file, format }: LogOptions, redactor: Redactor): Promise<Logger> {
   const { default: pino } = await import('pino');
-  const target = pino.destination({
-    dest: file === undefined ? 2 : openSync(file, 'a', LOG_FILE_MODE),
-    // Lines written while the process ends must not be lost with it.
-    sync: true,
-  });
-  // A dead stderr must not become an exception whose report goes to the dead stderr.
-  target.on('error', () => undefined);
+  const target = file === undefined ? stderrTarget() : fileTarget(pino, file);
   // By its default export: bundled, a CommonJS module has no named ones in a dynamic import.
   const pretty =
     format === 'pretty'

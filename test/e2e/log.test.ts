@@ -136,6 +136,20 @@ describe('the log', () => {
     expect(pretty.bin.stderr).toMatch(/WARN.*call\.failed/);
   });
 
+  it('does not stop the run when nobody reads stderr, nor keep it from ending', async () => {
+    const { bin, server } = await startInitialized({ args: ['--log-level', 'trace'] });
+    bin.child.stderr.pause();
+    const text = 'x'.repeat(200_000);
+    for (let id = 0; id < 30; id++) {
+      await bin.request('tools/call', { name: 'echo', arguments: { text } }, id);
+    }
+    bin.closeStdin();
+    const exited = new Promise((resolve) => bin.child.once('exit', resolve));
+    expect(await bin.guard(exited, 'the process to exit')).toBe(0);
+    expect(server.of('DELETE')).toHaveLength(1);
+    bin.child.stderr.resume();
+  });
+
   it('does not end the run when stderr is closed', async () => {
     const { bin } = await startInitialized({ args: ['--log-level', 'trace'] });
     bin.child.stderr.destroy();
