@@ -201,6 +201,21 @@ describe('what is under way at the end', () => {
     expect(bin.stderr).toBe('');
   });
 
+  it('is answered where it is an initialize that the server sits on, and what waits behind it', async () => {
+    const { server, bin } = await startRelayed({
+      args: ['--drain-timeout', '0.3'],
+      on: { initialize: () => undefined },
+    });
+    for (const message of [INITIALIZE, INITIALIZED, callOf('')]) bin.send(message);
+    await server.until((requests) => requests.length === 1);
+    bin.closeStdin();
+    expect(await bin.exit()).toEqual(CALM);
+    expect(bin.messages.map(({ id }) => id)).toEqual([0, '']);
+    for (const { error } of bin.messages) expect(error).toMatchObject({ code: shuttingDown.code });
+    expect(server.requests).toHaveLength(1);
+    expect(bin.stderr).toBe('');
+  });
+
   it('ends with the session deleted where initialize is answered in the last moment', async () => {
     const gate = makeGate();
     const { server, mcp, bin } = await startRelayed({

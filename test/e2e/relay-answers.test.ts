@@ -100,12 +100,12 @@ describe('an answer', () => {
         events.send(result('first', { from: 'the other' }));
         events.send(result(id, { from: 'its own' }));
         events.end();
-        held?.end();
       }),
     });
     const first = bin.request('tools/call', call, 'first');
     const second = bin.request('tools/call', call, 'second');
     expect(await first).toEqual(result('first', { from: 'the other' }));
+    held?.end();
     expect(await second).toEqual(result('second', { from: 'its own' }));
     await bin.request('ping');
     expect(bin.messages.filter(({ id }) => id === 'first')).toHaveLength(1);
@@ -173,6 +173,8 @@ describe('an answer', () => {
       on: scripted((events, id) => events.send(result(id))),
     });
     for (const id of [0, '', -1]) expect(await bin.request('tools/call', call, id)).toEqual(result(id));
+    bin.closeStdin();
+    expect(await bin.exit()).toEqual({ code: 0, signal: null });
   });
 
   it('does not wait for calls that were sent before it', async () => {

@@ -71,6 +71,9 @@ describe('the handshake', () => {
     const { bin } = await startRelayed({ on: { GET: () => undefined } });
     bin.write(`${INITIALIZE}\n${INITIALIZED}\n${LIST}\n`);
     expect(await bin.answer(1)).toMatchObject({ id: 1, result: {} });
+    bin.closeStdin();
+    expect(await bin.exit()).toEqual({ code: 0, signal: null });
+    expect(bin.stderr).toBe('');
   });
 
   it('goes on where the server refuses initialized', async () => {

@@ -120,6 +120,22 @@ describe('ids', () => {
     expect(bin.lines.at(-1)).toBe('{"jsonrpc":"2.0","id":12345678901234567890,"result":{}}');
   });
 
+  it.each(['1.0', '1e2', '-0', '1E-1', '"\\u0031"'])(
+    'keep their spelling where the server has its own: %s',
+    async (spelled) => {
+      const { server, bin } = await startInitialized();
+      const line = `{"jsonrpc":"2.0","id":${spelled},"method":"ping"}`;
+      bin.send(line);
+      // The server reads a number and writes it as it likes.
+      await bin.next(({ id }) => id === JSON.parse(spelled));
+      expect(server.requests.at(-1)?.text).toBe(line);
+      expect(bin.lines.at(-1)).toMatch(/^\{"jsonrpc":"2.0","id":/);
+      expect(bin.lines.at(-1)).toBe(
+        `{"jsonrpc":"2.0","id":${spelled.startsWith('"') ? '"1"' : spelled},"result":{}}`,
+      );
+    },
+  );
+
   it.each([
     ['absent', '{"jsonrpc":"2.0","error":{"code":-32600,"message":"what?"}}'],
     ['null', '{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"what?"}}'],
