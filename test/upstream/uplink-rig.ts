@@ -81,5 +81,6 @@ export function uplinkTo(
     const opened = await open(body, request);
     return { ...opened, status: opened.response.status, text: (await opened.response.whole()).toString() };
   };
-  return { uplink, lanes, keys, clock, seen, open, post, attempts: () => attempts };
+  const dropped = () => seen.filter(({ type }) => type === 'upstream.message-dropped');
+  return { uplink, lanes, keys, clock, events, seen, dropped, open, post, attempts: () => attempts };
 }
