@@ -1,0 +1,227 @@
+import type { Layer, Reply } from '../core/call.ts';
+import type { Clock, Timer } from '../core/clock.ts';
+import { ProxyError } from '../core/errors.ts';
+import { decimal, integer } from '../core/options.ts';
+import { retryAfterOf } from '../core/retry-after.ts';
+
+export const rateLimitOptions = {
+  rateLimit: decimal({
+    group: 'Backpressure',
+    placeholder: 'per second',
+    min: 0,
+    above: true,
+    fallback: undefined,
+    defaultText: 'off',
+    help: 'requests sent per second, repeats included; more wait, in order, up to 30 s',
+  }),
+  rateBurst: integer({
+    group: 'Backpressure',
+    placeholder: 'n',
+    min: 1,
+    fallback: undefined,
+    defaultText: 'as many as --rate-limit allows in a second, at least 1',
+    help: 'requests that may go out at once after a quiet time',
+  }),
+} as const;
+
+/** The burst where none is asked for: one second's worth. */
+export const burstOf = (rate: number, burst: number | undefined): number =>
+  burst ?? Math.max(1, Math.floor(rate));
+
+/** Nobody waits longer in this line: clients give a request up after 60 s, and should hear before that why. */
+const LONGEST_WAIT_MS = 30_000;
+/** A server that asks for a longer pause, or for one until next year by mistake, must not silence the proxy for so long. */
+const LONGEST_PAUSE_MS = 300_000;
+/** Tokens are fractions; what rounding leaves missing is no reason to wait a turn more. */
+const ROUNDING = 1e-9;
+
+export interface TokenBucketOptions {
+  readonly ratePerSecond: number;
+  readonly burst: number;
+  readonly clock: Clock;
+}
+
+interface Waiter {
+  readonly since: number;
+  readonly grant: () => void;
+  readonly refuse: (error: unknown) => void;
+}
+
+/** Starts full, fills at a steady rate, gives out first come, first served, and stands still while the server asks for it. */
+export class TokenBucket {
+  readonly clock: Clock;
+  readonly #options: TokenBucketOptions;
+  /** A Set keeps order and forgets a cancelled waiter in one step, however many wait. */
+  readonly #waiting = new Set<Waiter>();
+  #tokens: number;
+  /** When `#tokens` was true; in the future while the bucket is paused. */
+  #asOf: number;
+  #timer: Timer | undefined;
+
+  constructor(options: TokenBucketOptions) {
+    this.clock = options.clock;
+    this.#options = options;
+    this.#tokens = options.burst;
+    this.#asOf = options.clock.monotonic();
+  }
+
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  /**
+   * A token now (undefined), or a promise of one, which rejects with the signal's reason the moment that aborts.
+   * @throws ProxyError rate-limited, where the wait would be too long.
+   */
+  take(signal: AbortSignal): Promise<void> | undefined {
+    signal.throwIfAborted();
+    const now = this.#refill();
+    const wait = this.#waitOf(this.#waiting.size + 1, now);
+    if (wait === 0) {
+      this.#tokens--;
+      return undefined;
+    }
+    if (wait > LONGEST_WAIT_MS) throw this.#tooLong(wait);
+    return new Promise((resolve, reject) => {
+      const leave = (): void => {
+        signal.removeEventListener('abort', cancel);
+        this.#waiting.delete(waiter);
+      };
+      const waiter: Waiter = {
+        since: now,
+        grant: () => {
+          leave();
+          resolve();
+        },
+        refuse: (error) => {
+          leave();
+          reject(error);
+        },
+      };
+      const cancel = (): void => {
+        waiter.refuse(signal.reason);
+        if (this.#waiting.size === 0) this.#rest();
+      };
+      this.#waiting.add(waiter);
+      signal.addEventListener('abort', cancel, { once: true });
+      this.#watch(now);
+    });
+  }
+
+  /** The server asked for quiet: nothing goes out for so long, and after that the line moves at the steady rate. */
+  pause(ms: number): void {
+    const now = this.#refill();
+    const until = now + Math.min(ms, LONGEST_PAUSE_MS);
+    if (until <= this.#asOf) return;
+    this.#asOf = until;
+    // A burst right after the pause would be throttled again.
+    this.#tokens = Math.min(this.#tokens, 1);
+    let ahead = 0;
+    for (const waiter of [...this.#waiting]) {
+      const wait = this.#waitOf(ahead + 1, now);
+      if (now - waiter.since + wait > LONGEST_WAIT_MS) waiter.refuse(this.#tooLong(wait));
+      else ahead++;
+    }
+    this.#rest();
+    this.#watch(now);
+  }
+
+  #refill(): number {
+    const { ratePerSecond, burst } = this.#options;
+    const now = this.clock.monotonic();
+    if (now > this.#asOf) {
+      // What is over when somebody waits is the next one's: cut off, a timer's rounding up would slow the line for good.
+      const room = this.#waiting.size > 0 ? burst + 1 : burst;
+      this.#tokens = Math.min(room, this.#tokens + ((now - this.#asOf) / 1_000) * ratePerSecond);
+      this.#asOf = now;
+    }
+    return now;
+  }
+
+  /** Milliseconds until the bucket has given out `position` tokens more. */
+  #waitOf(position: number, now: number): number {
+    const missing = position - this.#tokens;
+    const filling = missing > ROUNDING ? (missing / this.#options.ratePerSecond) * 1_000 : 0;
+    return Math.max(0, this.#asOf - now) + filling;
+  }
+
+  #watch(now: number): void {
+    if (this.#timer || this.#waiting.size === 0) return;
+    this.#timer = this.clock.schedule(Math.ceil(this.#waitOf(1, now)), () => this.#serve());
+  }
+
+  #rest(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+
+  #serve(): void {
+    this.#rest();
+    const now = this.#refill();
+    for (const oldest of this.#waiting) {
+      if (this.#waitOf(1, now) > 0) break;
+      this.#tokens--;
+      oldest.grant();
+    }
+    this.#watch(now);
+  }
+
+  #tooLong(wait: number): ProxyError {
+    const { ratePerSecond, burst } = this.#options;
+    const waiting = this.#waiting.size;
+    const retryAfterMs = Math.ceil(wait);
+    const paused = Math.ceil(this.#asOf - this.clock.monotonic());
+    const why =
+      paused > 0
+        ? `the server asked for a pause, which ends in ${seconds(paused)} s, and ${waiting} are waiting`
+        : `${waiting} are waiting`;
+    return new ProxyError(
+      'rate-limited',
+      `Too many requests for --rate-limit ${ratePerSecond} (--rate-burst ${burst}): ${why}. This one would go out in ${seconds(retryAfterMs)} s, and at most ${seconds(LONGEST_WAIT_MS)} s are waited, so it was not sent. Send fewer requests, raise --rate-limit, or try again then.`,
+      { sent: 'no', retryAfterMs, details: { limit: ratePerSecond, burst, waiting } },
+    );
+  }
+}
+
+const seconds = (ms: number): number => Math.round(ms / 100) / 10;
+
+/**
+ * Spends a token on every request, each attempt of a repeated one included. Notifications and responses never wait, because
+ * calls under way depend on them, nor do pings, by which clients tell whether anybody is there.
+ */
+export function rateLimit(bucket: TokenBucket): Layer {
+  return (next) =>
+    async function rateLimit(call) {
+      const { message, signal } = call;
+      if (message.kind !== 'request' || message.method === 'ping') return next(call);
+      const turn = bucket.take(signal);
+      if (turn) {
+        await turn;
+        signal.throwIfAborted();
+      }
+      try {
+        const reply = await next(call);
+        obey(bucket, pauseOfReply(reply, bucket.clock));
+        return reply;
+      } catch (error) {
+        obey(bucket, pauseOfError(error));
+        throw error;
+      }
+    };
+}
+
+function obey(bucket: TokenBucket, ms: number | undefined): void {
+  if (ms !== undefined && ms > 0) bucket.pause(ms);
+}
+
+const ASKS_FOR_QUIET: ReadonlySet<unknown> = new Set([429, 503]);
+
+function pauseOfReply({ http }: Reply, clock: Clock): number | undefined {
+  return http && ASKS_FOR_QUIET.has(http.status) ? retryAfterOf(http.headers, clock.now()) : undefined;
+}
+
+/** Only what the server said: a limit of our own that names a time is no word from it. */
+function pauseOfError(error: unknown): number | undefined {
+  if (!(error instanceof ProxyError) || error.reason !== 'http-status') return undefined;
+  return ASKS_FOR_QUIET.has(error.details.httpStatus) ? error.retryAfterMs : undefined;
+}
