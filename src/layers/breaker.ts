@@ -1,0 +1,213 @@
+import type { Layer } from '../core/call.ts';
+import type { Clock } from '../core/clock.ts';
+import { causeText, type ErrorReason, ProxyError } from '../core/errors.ts';
+import { type Failure, failureOfError, failureOfReply, isThrottled } from '../core/failure.ts';
+import { integer, timeLimit } from '../core/options.ts';
+
+export const breakerOptions = {
+  breakerThreshold: integer({
+    group: 'Resilience',
+    placeholder: 'n',
+    min: 1,
+    fallback: 5,
+    help: 'failures in a row to open a session, after which no more attempts are made for a time',
+  }),
+  breakerReset: timeLimit({
+    group: 'Resilience',
+    fallback: 30,
+    above: true,
+    help: 'that time; then one attempt decides',
+  }),
+} as const;
+
+export interface BreakerLimits {
+  readonly threshold: number;
+  readonly resetMs: number;
+}
+
+/** Stands for one attempt, so that a late one is not taken for the probe. */
+export type Attempt = Readonly<Record<never, never>>;
+
+export type BreakerState =
+  | { readonly is: 'closed'; readonly failures: number }
+  | { readonly is: 'open'; readonly failures: number; readonly cause: string; readonly until: number }
+  | {
+      readonly is: 'half-open';
+      readonly failures: number;
+      readonly cause: string;
+      /** The one attempt that is let through. */
+      readonly probe: Attempt;
+      /** When another may take its place: a probe that hangs must not shut the door for ever. */
+      readonly until: number;
+    };
+
+export type BreakerInput =
+  | { readonly is: 'asks'; readonly attempt: Attempt; readonly now: number }
+  | { readonly is: 'succeeded' }
+  | { readonly is: 'failed'; readonly attempt: Attempt; readonly now: number; readonly cause: string }
+  /** Cancelled, or refused in a way that says nothing about the server's health. */
+  | { readonly is: 'abandoned'; readonly attempt: Attempt; readonly now: number };
+
+/** What the breaker is after this. Pure. */
+export function nextState(state: BreakerState, input: BreakerInput, limits: BreakerLimits): BreakerState {
+  switch (input.is) {
+    case 'asks':
+      if (state.is === 'closed' || input.now < state.until) return state;
+      return {
+        is: 'half-open',
+        failures: state.failures,
+        cause: state.cause,
+        probe: input.attempt,
+        until: input.now + limits.resetMs,
+      };
+    case 'succeeded':
+      // Also by an attempt from before it opened: the server has just been seen to work.
+      return { is: 'closed', failures: 0 };
+    case 'failed': {
+      const late = state.is === 'open' || (state.is === 'half-open' && state.probe !== input.attempt);
+      if (late) return state;
+      const failures = state.failures + 1;
+      if (state.is === 'closed' && failures < limits.threshold) return { is: 'closed', failures };
+      return { is: 'open', failures, cause: input.cause, until: input.now + limits.resetMs };
+    }
+    case 'abandoned': {
+      if (state.is !== 'half-open' || state.probe !== input.attempt) return state;
+      // Its time is up already, so that the next caller probes.
+      return { is: 'open', failures: state.failures, cause: state.cause, until: input.now };
+    }
+  }
+}
+
+/** Whether this attempt may go, after it has asked. Pure. */
+export const admits = (state: BreakerState, attempt: Attempt): boolean =>
+  state.is === 'closed' || (state.is === 'half-open' && state.probe === attempt);
+
+export interface BreakerOptions extends BreakerLimits {
+  readonly clock: Clock;
+}
+
+/** While a probe is under way, nobody knows when it ends; most end soon. */
+const ASK_AGAIN_MS = 1_000;
+/** Long error texts are told once, by the attempt that met them. */
+const CAUSE_SHOWN = 300;
+
+/** Remembers how opening sessions went for one profile, and spares the server and the callers attempts that would fail. */
+export class Breaker {
+  readonly clock: Clock;
+  readonly #limits: BreakerLimits;
+  #state: BreakerState = { is: 'closed', failures: 0 };
+
+  constructor({ clock, ...limits }: BreakerOptions) {
+    this.clock = clock;
+    this.#limits = limits;
+  }
+
+  get state(): BreakerState {
+    return this.#state;
+  }
+
+  /** @throws ProxyError circuit-open */
+  enter(): Attempt {
+    const attempt: Attempt = {};
+    this.#take({ is: 'asks', attempt, now: this.clock.monotonic() });
+    if (!admits(this.#state, attempt)) throw this.#refusal();
+    return attempt;
+  }
+
+  succeeded(): void {
+    this.#take({ is: 'succeeded' });
+  }
+
+  failed(attempt: Attempt, cause: string): void {
+    this.#take({ is: 'failed', attempt, cause: cause.slice(0, CAUSE_SHOWN), now: this.clock.monotonic() });
+  }
+
+  abandoned(attempt: Attempt): void {
+    this.#take({ is: 'abandoned', attempt, now: this.clock.monotonic() });
+  }
+
+  #take(input: BreakerInput): void {
+    this.#state = nextState(this.#state, input, this.#limits);
+  }
+
+  #refusal(): ProxyError {
+    const state = this.#state;
+    const { threshold, resetMs } = this.#limits;
+    const { failures } = state;
+    const cause = state.is === 'closed' ? '' : state.cause;
+    const leftMs = state.is === 'open' ? Math.ceil(state.until - this.clock.monotonic()) : ASK_AGAIN_MS;
+    const when =
+      state.is === 'open'
+        ? `no attempt is made for another ${seconds(leftMs)} s (--breaker-reset ${seconds(resetMs)})`
+        : 'one attempt decides now whether more are made';
+    return new ProxyError(
+      'circuit-open',
+      `Opening a session failed ${failures} times in a row (--breaker-threshold ${threshold}), so ${when}. This request was not sent. The last failure: ${cause}`,
+      { sent: 'no', retryAfterMs: leftMs, details: { failures, cause, breaker: state.is } },
+    );
+  }
+}
+
+const seconds = (ms: number): number => Math.round(ms / 100) / 10;
+
+/**
+ * Which failures say that the server cannot be reached or used. Refused credentials do not: the next caller may hold better ones,
+ * and everybody should see the real refusal. What was not even tried says nothing.
+ */
+const COUNTS: Readonly<Record<ErrorReason | 'answered', boolean | 'by status'>> = {
+  'connect-failed': true,
+  'connection-lost': true,
+  'unusable-answer': true,
+  'session-lost': true,
+  redirected: true,
+  timeout: true,
+  internal: true,
+  'http-status': 'by status',
+  answered: 'by status',
+  'auth-rejected': false,
+  'no-credentials': false,
+  'parse-error': false,
+  'invalid-request': false,
+  'shutting-down': false,
+  'line-too-long': false,
+  'too-many-waiting': false,
+  'rate-limited': false,
+  'circuit-open': false,
+  overloaded: false,
+};
+
+/** Whether this failure to open a session counts against the server. Pure. */
+export function counts(failure: Failure): boolean {
+  const verdict = COUNTS[failure.how];
+  if (verdict !== 'by status') return verdict;
+  const { status = 0 } = failure;
+  // A server that throttles is well; an open breaker would cut short the patience that rides it out.
+  if (isThrottled(failure) || status === 401 || status === 403) return false;
+  return failure.how === 'http-status' || status >= 500;
+}
+
+/** For the stack that opens sessions: asks the breaker before, and tells it afterwards. Sessions that are open serve on. */
+export function breaker(circuit: Breaker): Layer {
+  return (next) =>
+    async function breaker(call) {
+      if (call.message.kind !== 'request') return next(call);
+      const attempt = circuit.enter();
+      const judge = (failure: Failure): void => {
+        if (counts(failure)) circuit.failed(attempt, failure.message);
+        else circuit.abandoned(attempt);
+      };
+      try {
+        const reply = await next(call);
+        const failure = failureOfReply(reply, circuit.clock.now());
+        if (failure) judge(failure);
+        else circuit.succeeded();
+        return reply;
+      } catch (error) {
+        const failure = failureOfError(error);
+        if (failure) judge(failure);
+        else if (call.signal.aborted) circuit.abandoned(attempt);
+        else circuit.failed(attempt, causeText(error));
+        throw error;
+      }
+    };
+}
