@@ -3,6 +3,8 @@ import type { Message, Response } from './message.ts';
 /** The upstream session that a server's own request came from, so that the answer finds its way back. Opaque to layers. */
 export interface Origin {
   readonly profile: string;
+  /** Resolves when the session is no more, and with it everything that it asked of the client. */
+  readonly gone: Promise<void>;
 }
 
 /**

@@ -21,6 +21,8 @@ export type ProxyEvent =
   | { type: 'notification.failed'; method: string; message: string }
   | { type: 'session.opened'; profile: string; protocolVersion: string; hasId: boolean }
   | { type: 'session.closed'; profile: string; how: string }
+  | { type: 'session.lost'; profile: string }
+  | { type: 'stream.resumed'; profile: string }
   | { type: 'stream.opened'; profile: string }
   | { type: 'stream.unavailable'; profile: string; status: number; message: string }
   | { type: 'stream.ended'; profile: string; how: string }

@@ -26,6 +26,8 @@ const LEVEL_OF: Readonly<Record<ProxyEvent['type'], Written | 'never'>> = {
   'stream.ended': 'info',
   'session.opened': 'info',
   'session.closed': 'info',
+  'session.lost': 'info',
+  'stream.resumed': 'debug',
   'credentials.resolved': 'info',
   'proxy.draining': 'info',
   'client.gone': 'info',

@@ -74,6 +74,7 @@ export class Relay {
   readonly #order: Order;
   readonly #inFlight = new Map<string, InFlight>();
   readonly #serverRequests = new ServerRequests();
+  readonly #watched = new WeakSet<Origin>();
   /** Notifications and responses on their way: they need no answer, but leaving waits for them too. */
   readonly #telling = new Set<AbortController>();
   #characters = 0;
@@ -395,6 +396,7 @@ export class Relay {
       for (const free of releases) free();
     };
     const shown = this.#serverRequests.admit(request, origin, release);
+    this.#watch(origin);
     const size = Buffer.byteLength(shown.text);
     const { maxLineBytes } = this.#deps.limits;
     if (maxLineBytes > 0 && size > maxLineBytes) {
@@ -407,6 +409,17 @@ export class Relay {
       return;
     }
     await this.#write(shown);
+  }
+
+  /** When a session is gone, so is whoever waits for the client's answers to what it asked. */
+  #watch(origin: Origin): void {
+    if (this.#watched.has(origin)) return;
+    this.#watched.add(origin);
+    void origin.gone.then(() => {
+      for (const cancellation of this.#serverRequests.forsaken(origin)) {
+        if (!this.#gone && !this.#leaving) this.#write(cancellation);
+      }
+    });
   }
 
   #write(message: Message): Promise<void> {

@@ -1,5 +1,6 @@
 import type { Origin } from '../core/call.ts';
 import {
+  cancellationOf,
   type Id,
   idKey,
   idText,
@@ -19,8 +20,8 @@ interface Asked {
   /** The id as the server spelled it, and as a key. */
   readonly idText: string;
   readonly idKey: string;
-  /** The id under which the client knows it. */
-  readonly shownId: Id;
+  /** The request as the client knows it. */
+  readonly shown: Request;
   readonly release: () => void;
   readonly tokenKey: string | undefined;
 }
@@ -59,7 +60,7 @@ export class ServerRequests {
       origin,
       idText: idText(request),
       idKey: idKey(request.id),
-      shownId: shown.id,
+      shown,
       release,
       tokenKey: token === undefined ? undefined : idKey(token),
     });
@@ -101,10 +102,19 @@ export class ServerRequests {
       this.#forget(key);
       // Where nothing was exchanged, the server's own spelling stands there already.
       if (key === asked.idKey) return notification;
-      return withValueAt(notification, ['params', 'requestId'], JSON.stringify(asked.shownId));
+      return withValueAt(notification, ['params', 'requestId'], JSON.stringify(asked.shown.id));
     }
     // Unknown ids pass while ids are not exchanged: the client drops what it does not know.
     return this.#several ? undefined : notification;
+  }
+
+  /** The session is gone: what tells the client that nobody waits for its answers to it any more. */
+  forsaken(origin: Origin): Notification[] {
+    return [...this.#asked].flatMap(([key, asked]) => {
+      if (asked.origin !== origin) return [];
+      this.#forget(key);
+      return [cancellationOf(asked.shown, 'the session that asked is gone')];
+    });
   }
 
   /** The client's progress on a server's request, under the server's own token. */

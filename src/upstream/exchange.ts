@@ -1,10 +1,13 @@
+import { wordsOf } from '../aws/refusal.ts';
+import { fullJitter } from '../core/backoff.ts';
 import type { Emit, Origin, Reply } from '../core/call.ts';
-import type { Clock, Timer } from '../core/clock.ts';
+import { type Clock, sleep, type Timer } from '../core/clock.ts';
 import { causeText, ProxyError } from '../core/errors.ts';
 import {
   type Id,
   idKey,
   idText,
+  isObject,
   type Message,
   type Request,
   type Response,
@@ -23,7 +26,8 @@ import {
 } from './answer.ts';
 import { headerOf, type Incoming, mediaTypeOf } from './incoming.ts';
 import type { Lease } from './lane.ts';
-import { eventMessages } from './stream.ts';
+import { saysSessionLost } from './lost-session.ts';
+import { eventMessages, type StreamPosition } from './stream.ts';
 import { connectionLost, type Opened, type Uplink, type UplinkRequest } from './uplink.ts';
 
 /**
@@ -41,11 +45,20 @@ export const CONTROL_PLACE_MS = 1_000;
 /** How long a cancelled call's exchange stays open for the server to take the cancellation first. */
 export const CANCEL_GRACE_MS = 1_000;
 
+/** Waits between two tries to resume a stream whose server named no time. */
+const RESUME_BASE_MS = 500;
+const RESUME_MAX_MS = 15_000;
+/** Tries in a row that brought nothing, before the call that waits is told; its own deadline may come sooner. */
+const RESUME_TRIES = 8;
+
 export interface ExchangeDeps {
   readonly uplink: Uplink;
   readonly clock: Clock;
   readonly origin: Origin;
   readonly inSession: boolean;
+  /** Headers of a GET that resumes a stream of this session after an event. */
+  readonly resumeHeaders: (lastEventId: string) => Readonly<Record<string, string>>;
+  readonly resumed: () => void;
   /** Milliseconds of silence on the response stream that end it; 0 = no limit. */
   readonly readTimeoutMs: number;
   /** An answer to a request of another exchange came by on this one; false where nobody waits for it. */
@@ -185,7 +198,26 @@ export class Exchange {
     }
   }
 
-  async #readStream(response: Incoming): Promise<void> {
+  /** Reads the stream to its answer; where it ends before that, servers that number their events let it be resumed. */
+  async #readStream(first: Incoming): Promise<void> {
+    const position: StreamPosition = { lastEventId: undefined, retryMs: undefined };
+    let response = first;
+    for (let tries = 0; ; ) {
+      const before = position.lastEventId;
+      const cause = await this.#readMessages(response, position);
+      if (this.#owed.size === 0) return;
+      this.#controller.signal.throwIfAborted();
+      tries = position.lastEventId === before ? tries + 1 : 0;
+      const { lastEventId, retryMs } = position;
+      if (lastEventId === undefined || tries > RESUME_TRIES) {
+        throw cause ?? connectionLost(this.#deps.uplink.host, 'the stream ended without the answer');
+      }
+      response = await this.#resume(lastEventId, retryMs, tries);
+    }
+  }
+
+  /** Delivers what the stream brings until it ends; returns what cut it, or undefined where it ended cleanly. */
+  async #readMessages(response: Incoming, position: StreamPosition): Promise<unknown> {
     const silence = this.#deps.readTimeoutMs;
     let watch: Timer | undefined;
     const rewatch = (): void => {
@@ -196,7 +228,8 @@ export class Exchange {
     };
     rewatch();
     try {
-      for await (const message of eventMessages(response, { heard: rewatch, dropped: this.#deps.dropped })) {
+      const ears = { heard: rewatch, dropped: this.#deps.dropped };
+      for await (const message of eventMessages(response, position, ears)) {
         const before = this.#owed.size;
         await this.#deliver(message);
         if (before > 0 && this.#owed.size === 0) {
@@ -205,11 +238,51 @@ export class Exchange {
           this.#after(STREAM_AFTER_ANSWER_MS, () => this.cut(new Error('the stream outlived its answer')));
         }
       }
+      return undefined;
+    } catch (error) {
+      return error;
     } finally {
       watch?.cancel();
     }
-    if (this.#owed.size > 0)
-      throw connectionLost(this.#deps.uplink.host, 'the stream ended without the answer');
+  }
+
+  /**
+   * Asks for what follows an event, when the server wants to be asked: a server that closes a stream on purpose, to make its
+   * client poll, says so by `retry`. A resumed stream stands beside the connections of requests.
+   */
+  async #resume(lastEventId: string, retryMs: number | undefined, tries: number): Promise<Incoming> {
+    const { uplink, clock, resumeHeaders, resumed } = this.#deps;
+    const { signal } = this.#controller;
+    for (let attempt = Math.max(1, tries); ; attempt++) {
+      await sleep(clock, retryMs ?? fullJitter(clock, attempt, RESUME_BASE_MS, RESUME_MAX_MS), signal);
+      try {
+        this.#opened = await uplink.open({
+          method: 'GET',
+          lane: 'stream',
+          headers: resumeHeaders(lastEventId),
+          repeatable: true,
+          signal,
+          onAttempt: (lease) => {
+            this.#lease = lease;
+          },
+        });
+      } catch (error) {
+        const unreachable = error instanceof ProxyError && error.reason !== 'no-credentials';
+        if (!unreachable || attempt > RESUME_TRIES) throw error;
+        continue;
+      }
+      const { response } = this.#opened;
+      if (response.status === 200 && mediaTypeOf(response.headers) === 'text/event-stream') {
+        resumed();
+        return response;
+      }
+      this.#lease?.cancel(new Error('not resumed'));
+      if (response.status >= 500 && attempt <= RESUME_TRIES) continue;
+      throw connectionLost(
+        uplink.host,
+        `the stream ended without the answer, and the server did not resume it (HTTP ${response.status})`,
+      );
+    }
   }
 
   #giveUp(silence: number): void {
@@ -224,9 +297,9 @@ export class Exchange {
     const bytes = await response.whole();
     const { uplink, clock, inSession } = this.#deps;
     const error = jsonRpcErrorOf(bytes);
-    if (status === 404 && inSession) {
-      const said = (error?.json.error as { message?: unknown } | undefined)?.message;
-      throw sessionLost(typeof said === 'string' ? said : '', { httpStatus: status });
+    if (inSession) {
+      const { code, message } = factsOf(error, bytes);
+      if (saysSessionLost({ status, code, message })) throw sessionLost(message, { httpStatus: status });
     }
     if (error && this.#owed.size > 0) {
       // Whatever id stands in an error body, it answers what was posted.
@@ -262,6 +335,14 @@ export class Exchange {
     const owed = this.#owed.get(idKey(id));
     if (!owed) return;
     this.#owed.delete(idKey(id));
+    const status = this.#opened?.response.status ?? 200;
+    if (this.#deps.inSession && response.outcome === 'error') {
+      const { code, message } = factsOf(response, undefined);
+      if (saysSessionLost({ status, code, message })) {
+        owed.reject(sessionLost(message, { httpStatus: status }));
+        return;
+      }
+    }
     const http = this.#opened
       ? { status: this.#opened.response.status, headers: this.#opened.response.headers }
       : undefined;
@@ -295,6 +376,21 @@ export class Exchange {
     }
     return connectionLost(this.#deps.uplink.host, text, error);
   }
+}
+
+/** What an error answer says: the JSON-RPC error's code and message, else the words of the body. */
+function factsOf(
+  error: Response | undefined,
+  bytes: Buffer | undefined,
+): { code: number | undefined; message: string } {
+  const { code, message } = isObject(error?.json.error) ? error.json.error : {};
+  return {
+    code: typeof code === 'number' ? code : undefined,
+    message:
+      typeof message === 'string'
+        ? message
+        : wordsOf({ body: bytes ? (decodeBody(bytes) ?? '') : '', errorType: '' }),
+  };
 }
 
 /** By code: Brotli says no more than "Decompression failed", and of a body that breaks off zlib says "unexpected end of file". */

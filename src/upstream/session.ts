@@ -1,5 +1,6 @@
+import { fullJitter } from '../core/backoff.ts';
 import type { Call, Emit, Origin, Reply } from '../core/call.ts';
-import { atMost, type Clock, type Timer } from '../core/clock.ts';
+import { atMost, type Clock, sleep, type Timer } from '../core/clock.ts';
 import { causeText } from '../core/errors.ts';
 import type { Events } from '../core/events.ts';
 import {
@@ -15,7 +16,7 @@ import { isRepeatable } from '../core/repeatable.ts';
 import { type AnswerContext, errorOfStatus } from './answer.ts';
 import { CANCEL_GRACE_MS, CONTROL_PLACE_MS, Exchange } from './exchange.ts';
 import { headerOf, mediaTypeOf } from './incoming.ts';
-import { eventMessages } from './stream.ts';
+import { eventMessages, type StreamPosition } from './stream.ts';
 import type { LaneName, Opened, Uplink } from './uplink.ts';
 
 /** How long what follows `initialized` waits for the standalone stream: SDK v1 servers send their first requests on it. */
@@ -24,6 +25,9 @@ const STREAM_HEADERS_WAIT_MS = 1_000;
 const DELETE_WAIT_MS = 1_000;
 /** A server that keeps the answer to a notification open would hold a control connection for ever. */
 const NOTIFICATION_BODY_MS = 5_000;
+/** Waits before the standalone stream is opened again, where its server named no time. */
+const REOPEN_BASE_MS = 1_000;
+const REOPEN_MAX_MS = 30_000;
 const ACCEPT = 'application/json, text/event-stream';
 /** Batches exist in this revision only. */
 export const BATCH_REVISION = '2025-03-26';
@@ -38,6 +42,10 @@ export interface SessionDeps {
 /** One MCP session with the server: its id, its negotiated revision, its standalone stream, the exchanges under way. */
 export class Session implements Origin {
   readonly profile: string;
+  readonly gone: Promise<void>;
+  /** The server has lost this session, and nobody's call showed it: its standalone stream did. */
+  onLost: () => void = () => undefined;
+  #leave: () => void = () => undefined;
   readonly #deps: SessionDeps;
   /** That of the initialize call: it lives as long as the session and carries the standalone stream. */
   readonly #emit: Emit;
@@ -45,11 +53,31 @@ export class Session implements Origin {
   readonly #ended = new AbortController();
   #id: string | undefined;
   #version: string | undefined;
+  #lost = false;
+  /** The standalone stream has been open: a 404 to it later means that the session is gone, not that there is no stream. */
+  #streamed = false;
 
   constructor(deps: SessionDeps, emit: Emit) {
     this.#deps = deps;
     this.#emit = emit;
     this.profile = deps.uplink.profile;
+    this.gone = new Promise((resolve) => {
+      this.#leave = resolve;
+    });
+  }
+
+  /** True while a request is under way here, or may still be cancelled here. */
+  carries(id: Id): boolean {
+    return this.#exchanges.has(idKey(id));
+  }
+
+  /** The server does not know it any more. */
+  get lost(): boolean {
+    return this.#lost;
+  }
+
+  get idle(): boolean {
+    return this.#exchanges.size === 0;
   }
 
   get version(): string | undefined {
@@ -107,6 +135,8 @@ export class Session implements Origin {
         clock,
         origin: this,
         inSession: this.#id !== undefined,
+        resumeHeaders: this.#resumeHeaders(),
+        resumed: () => this.#deps.events.emit({ type: 'stream.resumed', profile: this.profile }),
         readTimeoutMs,
         elsewhere: (response) => this.#deliverElsewhere(response),
         dropped: (reason) => this.#dropped(reason),
@@ -193,7 +223,8 @@ export class Session implements Origin {
   /** `notifications/initialized`: accepted first, then the standalone stream, so that nothing sent on it gets lost. */
   async initialized(text: string, signal: AbortSignal): Promise<Reply> {
     const reply = await this.notify(text, signal);
-    await atMost(this.#deps.clock, STREAM_HEADERS_WAIT_MS, this.#openStream());
+    const opened = new Promise<void>((resolve) => void this.#keepStream(resolve));
+    await atMost(this.#deps.clock, STREAM_HEADERS_WAIT_MS, opened);
     return reply;
   }
 
@@ -201,6 +232,11 @@ export class Session implements Origin {
   async cancel(id: Id, text: string, signal: AbortSignal): Promise<Reply> {
     const exchange = this.#exchanges.get(idKey(id));
     if (!exchange?.sent) return { kind: 'accepted' };
+    if (this.#ended.signal.aborted) {
+      // The server has lost the session, and with it what it would cancel.
+      exchange.end(new Error('cancelled'));
+      return { kind: 'accepted' };
+    }
     try {
       return await this.notify(text, signal);
     } finally {
@@ -241,46 +277,86 @@ export class Session implements Origin {
     };
   }
 
-  /** The standalone stream. Resolves when its headers are here; what it brings goes on arriving afterwards. */
-  async #openStream(): Promise<void> {
+  /** Taken now: what a stream resumes with is the session that it belongs to, also after that was lost. */
+  #resumeHeaders(): (lastEventId: string) => Record<string, string> {
+    const headers = this.#headers('text/event-stream');
+    return (lastEventId) => ({ ...headers, 'last-event-id': lastEventId });
+  }
+
+  /**
+   * The standalone stream, for as long as the session lives: opened again after every end, from the event it was read to.
+   * @param opened - called when the first try has its headers, whatever they say.
+   */
+  async #keepStream(opened: () => void): Promise<void> {
+    const { clock } = this.#deps;
+    const { signal } = this.#ended;
+    const position: StreamPosition = { lastEventId: undefined, retryMs: undefined };
+    for (let tries = 1; !signal.aborted; tries++) {
+      const outcome = await this.#oneStream(position, opened);
+      opened();
+      if (outcome === 'unavailable') return;
+      if (outcome === 'read') tries = 1;
+      const wait = position.retryMs ?? fullJitter(clock, tries, REOPEN_BASE_MS, REOPEN_MAX_MS);
+      await sleep(clock, wait, signal).catch(() => undefined);
+    }
+  }
+
+  async #oneStream(position: StreamPosition, opened: () => void): Promise<'read' | 'failed' | 'unavailable'> {
     const { uplink, events } = this.#deps;
     const { profile } = this;
+    const { lastEventId } = position;
+    let stream: Opened;
     try {
-      const opened = await uplink.open({
+      stream = await uplink.open({
         method: 'GET',
         lane: 'stream',
-        headers: this.#headers('text/event-stream'),
+        headers:
+          lastEventId === undefined ? this.#headers('text/event-stream') : this.#resumeHeaders()(lastEventId),
         repeatable: true,
         signal: this.#ended.signal,
         onAttempt: (lease) => lease.cutBy(this.#ended.signal),
       });
-      const { response, lease } = opened;
-      if (response.status !== 200 || mediaTypeOf(response.headers) !== 'text/event-stream') {
-        lease.cancel(new Error('not a stream'));
-        const message = response.status === 405 ? 'not offered by this server' : 'not a stream';
-        events.emit({ type: 'stream.unavailable', profile, status: response.status, message });
-        return;
-      }
-      events.emit({ type: 'stream.opened', profile });
-      void this.#readStream(opened);
     } catch (error) {
-      if (this.#ended.signal.aborted) return;
-      events.emit({ type: 'stream.unavailable', profile, status: 0, message: causeText(error) });
+      if (!this.#ended.signal.aborted) {
+        events.emit({ type: 'stream.unavailable', profile, status: 0, message: causeText(error) });
+      }
+      return 'failed';
     }
+    const { response, lease } = stream;
+    const { status } = response;
+    if (status === 200 && mediaTypeOf(response.headers) === 'text/event-stream') {
+      events.emit({ type: 'stream.opened', profile });
+      opened();
+      return (await this.#readStream(stream, position)) ? 'read' : 'failed';
+    }
+    lease.cancel(new Error('not a stream'));
+    const message = status === 405 ? 'not offered by this server' : 'not a stream';
+    events.emit({ type: 'stream.unavailable', profile, status, message });
+    if (status === 404 && this.#id !== undefined && this.#streamed) this.onLost();
+    return status === 429 || status >= 500 ? 'failed' : 'unavailable';
   }
 
-  async #readStream({ response, lease }: Opened): Promise<void> {
+  /** True where the stream brought anything: then the server lives, and the next wait starts from the shortest. */
+  async #readStream({ response, lease }: Opened, position: StreamPosition): Promise<boolean> {
     const { events } = this.#deps;
     const { profile } = this;
+    let brought = false;
+    this.#streamed = true;
     try {
-      const ears = { heard: () => undefined, dropped: (reason: string) => this.#dropped(reason) };
-      for await (const message of eventMessages(response, ears)) await this.#deliver(message);
+      const ears = {
+        heard: () => {
+          brought = true;
+        },
+        dropped: (reason: string) => this.#dropped(reason),
+      };
+      for await (const message of eventMessages(response, position, ears)) await this.#deliver(message);
       events.emit({ type: 'stream.ended', profile, how: 'the server closed it' });
     } catch (error) {
       if (!this.#ended.signal.aborted) events.emit({ type: 'stream.ended', profile, how: causeText(error) });
     } finally {
       lease.cancel(new Error('stream over'));
     }
+    return brought;
   }
 
   async #deliver(message: Message): Promise<void> {
@@ -288,10 +364,19 @@ export class Session implements Origin {
     else if (!this.#deliverElsewhere(message)) this.#dropped('an answer to no request that is waiting');
   }
 
+  /** The server has lost it: nothing new goes through it, and there is nothing left to delete. */
+  forsake(): void {
+    this.#lost = true;
+    this.#ended.abort(new Error('session lost'));
+    this.#id = undefined;
+    this.#leave();
+  }
+
   /** Ends the standalone stream at once and deletes the session, waiting a bounded moment for the server. Never throws. */
   async close(): Promise<void> {
     const { uplink, clock, events } = this.#deps;
     this.#ended.abort(new Error('session closed'));
+    this.#leave();
     if (this.#id === undefined) return;
     const headers = this.#headers();
     this.#id = undefined;

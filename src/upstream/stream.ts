@@ -9,6 +9,14 @@ export interface StreamEars {
   readonly dropped: (reason: string) => void;
 }
 
+/** How far a stream was read, and when its server wants to see its reader again. */
+export interface StreamPosition {
+  /** The id of the last event that had one, with data or without; undefined = the stream cannot be resumed. */
+  lastEventId: string | undefined;
+  /** Milliseconds, as the server's last `retry` field said. */
+  retryMs: number | undefined;
+}
+
 const BRACE = 123;
 const BRACKET = 91;
 
@@ -18,9 +26,18 @@ const isBlank = (byte: number): boolean => byte === 32 || (byte >= 9 && byte <= 
  * The messages of an event stream, in order, as they come. Some servers label one raw JSON object as an event stream; no field
  * name starts with a brace, so that the first byte tells.
  */
-export async function* eventMessages(response: Incoming, ears: StreamEars): AsyncGenerator<Message> {
+export async function* eventMessages(
+  response: Incoming,
+  position: StreamPosition,
+  ears: StreamEars,
+): AsyncGenerator<Message> {
   let events: SseEvent[] = [];
-  const parser = new SseParser({ event: (event) => events.push(event), retry: () => undefined });
+  const parser = new SseParser({
+    event: (event) => events.push(event),
+    retry: (ms) => {
+      position.retryMs = ms;
+    },
+  });
   let raw: Buffer[] | undefined;
   let begun = false;
   for await (const chunk of response.chunks()) {
@@ -39,8 +56,10 @@ export async function* eventMessages(response: Incoming, ears: StreamEars): Asyn
     parser.push(chunk);
     const complete = events;
     events = [];
-    for (const { data } of complete) {
+    for (const { data, id } of complete) {
       if (data !== undefined) yield* messagesOf(data, ears.dropped);
+      // After the event was taken: a reader that breaks off in it wants it again. An empty id takes the mark back.
+      if (id !== undefined) position.lastEventId = id === '' ? undefined : id;
     }
   }
   if (raw) yield* messagesOf(decodeBody(Buffer.concat(raw)) ?? '', ears.dropped);

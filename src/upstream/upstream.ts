@@ -1,7 +1,8 @@
-import type { Batch, Call, Client, Handler, Reply } from '../core/call.ts';
+import type { Batch, Call, Handler, Reply } from '../core/call.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Events } from '../core/events.ts';
 import { isId, paramsOf } from '../core/message.ts';
+import { Conversation } from './conversation.ts';
 import { BATCH_REVISION, Session } from './session.ts';
 import type { Uplink } from './uplink.ts';
 
@@ -18,11 +19,11 @@ interface Gathering {
   readonly members: { readonly call: Call; readonly settle: (reply: Promise<Reply>) => void }[];
 }
 
-/** The bottom of every stack: knows which session a message belongs to, and hands it over. */
+/** The bottom of every stack: knows which conversation a message belongs to, and hands it over. */
 export class Upstream {
   readonly #deps: UpstreamDeps;
-  /** One session per client and profile; what precedes `initialize` goes through one that has no id. */
-  readonly #sessions = new Map<string, Session>();
+  /** One per client and profile. */
+  readonly #conversations = new Map<string, Conversation>();
   readonly #gatherings = new Map<Batch, Gathering>();
 
   constructor(deps: UpstreamDeps) {
@@ -30,49 +31,50 @@ export class Upstream {
   }
 
   readonly handle: Handler = (call) => {
-    const { message, profile, signal } = call;
-    const session = this.#sessionOf(call.client, profile, call);
+    const { message, signal } = call;
+    const conversation = this.#conversationOf(call);
     if (message.kind === 'response') {
       // Only the session that asked can know the id; every other would refuse the answer or, worse, take it.
-      const asked = call.origin instanceof Session ? call.origin : session;
+      const asked = call.origin instanceof Session ? call.origin : conversation.session;
       return this.#member(call, asked) ?? asked.notify(message.text, signal);
     }
-    if (message.method === 'initialize' && message.kind === 'request') return this.#initialize(call, message);
     if (message.kind === 'request') {
-      return this.#member(call, session) ?? first(session.request([call], message.text));
+      if (message.method === 'initialize') return conversation.initialize(call, message);
+      return conversation.carry(
+        call,
+        (session) => this.#member(call, session) ?? first(session.request([call], message.text)),
+      );
     }
     if (message.method === 'notifications/cancelled') {
       const { requestId } = paramsOf(message);
-      if (isId(requestId)) return session.cancel(requestId, message.text, signal);
+      if (isId(requestId)) return conversation.sessionOf(requestId).cancel(requestId, message.text, signal);
     }
-    if (message.method === 'notifications/initialized') return session.initialized(message.text, signal);
-    return this.#member(call, session) ?? session.notify(message.text, signal);
+    if (message.method === 'notifications/initialized') {
+      return conversation.carry(call, (session) => session.initialized(message.text, signal));
+    }
+    return conversation.carry(
+      call,
+      (session) => this.#member(call, session) ?? session.notify(message.text, signal),
+    );
   };
 
-  #sessionOf(client: Client, profile: string, call: Call): Session {
-    const key = sessionKey(client, profile);
-    const existing = this.#sessions.get(key);
+  #conversationOf({ client, profile, emit }: Call): Conversation {
+    const key = JSON.stringify([client.id, profile]);
+    const existing = this.#conversations.get(key);
     if (existing) return existing;
-    const session = this.#newSession(profile, call);
-    this.#sessions.set(key, session);
-    return session;
-  }
-
-  #newSession(profile: string, call: Call): Session {
     const { uplinkOf, clock, events, readTimeoutMs } = this.#deps;
-    return new Session({ uplink: uplinkOf(profile), clock, events, readTimeoutMs }, call.emit);
-  }
-
-  async #initialize(call: Call, message: Parameters<Session['initialize']>[1]): Promise<Reply> {
-    const session = this.#newSession(call.profile, call);
-    const reply = await session.initialize(call, message);
-    if (reply.kind !== 'answer' || reply.message.outcome !== 'result') return reply;
-    const key = sessionKey(call.client, call.profile);
-    const former = this.#sessions.get(key);
-    this.#sessions.set(key, session);
-    // A client that initializes again has left its former session: nobody would ever delete it.
-    void former?.close();
-    return reply;
+    const conversation = new Conversation(
+      {
+        profile,
+        newSession: (emitOf) =>
+          new Session({ uplink: uplinkOf(profile), clock, events, readTimeoutMs }, emitOf),
+        clock,
+        events,
+      },
+      emit,
+    );
+    this.#conversations.set(key, conversation);
+    return conversation;
   }
 
   /** Gathers the members of a batch, all sent down in one turn, and posts them as the array that they came in. */
@@ -110,13 +112,11 @@ export class Upstream {
 
   /** Deletes every session, in parallel and bounded. Never throws. */
   async close(): Promise<void> {
-    const sessions = [...this.#sessions.values()];
-    this.#sessions.clear();
-    await Promise.all(sessions.map((session) => session.close()));
+    const conversations = [...this.#conversations.values()];
+    this.#conversations.clear();
+    await Promise.all(conversations.map((conversation) => conversation.close()));
   }
 }
-
-const sessionKey = (client: Client, profile: string): string => JSON.stringify([client.id, profile]);
 
 const first = (replies: readonly Promise<Reply>[]): Promise<Reply> =>
   replies[0] ?? Promise.reject(new TypeError('a request without a reply'));

@@ -12,7 +12,11 @@ import { type Handed, RelayRig } from './rig.ts';
 
 const ids = fc.constantFrom<Id>(0, '', -1, '0', 1);
 const pick = fc.nat(20);
-const ORIGINS: readonly Origin[] = [{ profile: 'a' }, { profile: 'b' }];
+const NEVER = new Promise<void>(() => undefined);
+const ORIGINS: readonly Origin[] = [
+  { profile: 'a', gone: NEVER },
+  { profile: 'b', gone: NEVER },
+];
 
 const step = fc.oneof(
   {
@@ -112,7 +116,7 @@ class Conversation {
         await rig.clock.advance(step.ms);
         break;
       case 'ask': {
-        const origin = ORIGINS[step.origin] ?? { profile: '' };
+        const origin = ORIGINS[step.origin] ?? { profile: '', gone: NEVER };
         this.#asking = { id: step.id, origin };
         await this.#any(step.pick, (handed) =>
           handed.emit({ jsonrpc: '2.0', id: step.id, method: 'ask' }, origin),
@@ -133,7 +137,7 @@ class Conversation {
         break;
       }
       case 'withdraw': {
-        const origin = ORIGINS[step.origin] ?? { profile: '' };
+        const origin = ORIGINS[step.origin] ?? { profile: '', gone: NEVER };
         const params = { requestId: step.id };
         await this.#any(step.pick, (handed) =>
           handed.emit({ jsonrpc: '2.0', method: 'notifications/cancelled', params }, origin),

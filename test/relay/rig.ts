@@ -69,7 +69,7 @@ export class Handed {
   }
 }
 
-export const ORIGIN: Origin = { profile: 'first' };
+export const ORIGIN: Origin = { profile: 'first', gone: new Promise(() => undefined) };
 
 function messageOf(text: string): Message {
   const [message] = readUpstream(text);

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Origin } from '../../src/core/call.ts';
 import { type Handed, ORIGIN, RelayRig } from './rig.ts';
 
-const OTHER: Origin = { profile: 'second' };
+const OTHER: Origin = { profile: 'second', gone: new Promise(() => undefined) };
 
 async function rigWithCall(): Promise<{ rig: RelayRig; call: Handed }> {
   const rig = new RelayRig();

@@ -1,0 +1,207 @@
+import { describe, expect, it } from 'vitest';
+import { BinDriver } from '../support/bin-driver.ts';
+import { sendJson } from '../support/mcp-answers.ts';
+import {
+  errorOf,
+  type Handler,
+  SessionServer,
+  type SessionServerOptions,
+} from '../support/mcp-behaviours.ts';
+import { ScriptedServer } from '../support/scripted-server.ts';
+import { signingArgs, signingEnv, signingVerify } from '../support/signing.ts';
+
+async function start(options: SessionServerOptions = {}, ...args: string[]) {
+  const sessions = new SessionServer(options);
+  const server = await ScriptedServer.start(sessions.behaviour, { verify: signingVerify });
+  const proxy = BinDriver.start({ args: [server.url, ...signingArgs, ...args], env: signingEnv });
+  const posted = (method: string): number =>
+    server.requests.filter(({ rpc }) => rpc.method === method).length;
+  const echo = (text: string, id?: number | string) =>
+    proxy.request('tools/call', { name: 'echo', arguments: { text } }, id);
+  return { sessions, server, proxy, posted, echo };
+}
+
+describe('a session that the server has lost', () => {
+  it('is opened anew once for 16 calls that fail together, and all get their answers', async () => {
+    const { sessions, proxy, posted, echo } = await start({}, '--max-connections', '16');
+    await proxy.initialize();
+    sessions.forgetSessions();
+    const answers = await Promise.all(Array.from({ length: 16 }, (_, at) => echo(String(at))));
+    for (const answer of answers) expect(answer).toHaveProperty('result.content');
+    expect(posted('initialize')).toBe(2);
+    expect(posted('notifications/initialized')).toBe(2);
+    expect(sessions.sessions.size).toBe(1);
+  });
+
+  it('is opened with what its client said at first, and without the id of the lost one', async () => {
+    const { sessions, server, proxy, echo } = await start();
+    await proxy.initialize();
+    sessions.forgetSessions();
+    expect(await echo('again', '')).toHaveProperty('result');
+    const [first, second] = server.requests.filter(({ rpc }) => rpc.method === 'initialize');
+    expect(second?.rpc.params).toEqual(first?.rpc.params);
+    expect(second?.headers['mcp-session-id']).toBeUndefined();
+    expect(proxy.messages.filter(({ id }) => id !== undefined)).toHaveLength(2);
+  });
+
+  it.each<[string, Handler]>([
+    ['404', (_request, response) => sendJson(response, 404, errorOf(null, -32001, 'Session not found'))],
+    ['404 without a body', (_request, response) => void response.writeHead(404).end()],
+    ['-30001 with 200', (_request, _response, context) => context.error(-30001, 'SessionId was not found')],
+    ['-30001 with 403', (_request, response) => sendJson(response, 403, errorOf(null, -30001, 'expired'))],
+    [
+      "the reference server's 400",
+      (_request, response) =>
+        sendJson(response, 400, errorOf(null, -32000, 'Bad Request: No valid session ID provided')),
+    ],
+    [
+      '-30001 in an event stream',
+      (request, response) => {
+        response.writeHead(200, { 'content-type': 'text/event-stream' });
+        response.end(`data: ${JSON.stringify(errorOf(request.rpc.id ?? null, -30001, 'expired'))}\n\n`);
+      },
+    ],
+  ])('is known by %s', async (_what, refuse) => {
+    let refused = false;
+    const { proxy, posted, echo } = await start({
+      on: {
+        'tools/call': (request, response, context) => {
+          if (refused) return context.fallback();
+          refused = true;
+          return refuse(request, response, context);
+        },
+      },
+    });
+    await proxy.initialize();
+    expect(await echo('once more', -1)).toHaveProperty('result.content');
+    expect(posted('initialize')).toBe(2);
+    expect(posted('tools/call')).toBe(2);
+  });
+
+  it('is not suspected where a credential has expired', async () => {
+    const { proxy, posted, echo } = await start({
+      on: {
+        'tools/call': (request, response) =>
+          sendJson(
+            response,
+            400,
+            errorOf(request.rpc.id ?? null, -32001, 'Your AWS session token has expired.'),
+          ),
+      },
+    });
+    await proxy.initialize();
+    expect((await echo('x')).error).toMatchObject({ code: -32001 });
+    expect(posted('initialize')).toBe(1);
+  });
+
+  it('is told the log level and the subscriptions again', async () => {
+    const ok: Handler = (_request, _response, context) => context.result({});
+    const on = { 'logging/setLevel': ok, 'resources/subscribe': ok, 'resources/unsubscribe': ok };
+    const { sessions, server, proxy, echo } = await start({ on });
+    await proxy.initialize();
+    await proxy.request('logging/setLevel', { level: 'warning' });
+    await proxy.request('resources/subscribe', { uri: 'a://kept' });
+    await proxy.request('resources/subscribe', { uri: 'a://left' });
+    await proxy.request('resources/unsubscribe', { uri: 'a://left' });
+    const before = server.requests.length;
+    sessions.forgetSessions();
+    await echo('x');
+    const again = server.requests.slice(before).map(({ rpc }) => [rpc.method, rpc.params]);
+    expect(again).toContainEqual(['logging/setLevel', { level: 'warning' }]);
+    expect(again).toContainEqual(['resources/subscribe', { uri: 'a://kept' }]);
+    expect(again).not.toContainEqual(['resources/subscribe', { uri: 'a://left' }]);
+  });
+
+  it('leads to list_changed where the server now declares something else', async () => {
+    let version = 1;
+    const { sessions, proxy, echo } = await start({
+      on: {
+        initialize: (_request, response, context) => {
+          response.setHeader('mcp-session-id', `s-${version}`);
+          sessions.sessions.set(`s-${version}`, {
+            id: `s-${version}`,
+            initializeParams: {},
+            initialized: false,
+            streams: new Set(),
+          });
+          return context.result({
+            protocolVersion: '2025-11-25',
+            capabilities: { tools: { listChanged: true }, prompts: {} },
+            serverInfo: { name: 'x', version: String(version++) },
+          });
+        },
+      },
+    });
+    await proxy.initialize();
+    sessions.forgetSessions();
+    await echo('x');
+    await proxy.next(({ method }) => method === 'notifications/tools/list_changed');
+    expect(proxy.messages.filter(({ method }) => method === 'notifications/prompts/list_changed')).toEqual(
+      [],
+    );
+  });
+
+  it.each<[string, Handler, RegExp]>([
+    [
+      'an error',
+      (_request, _response, context) => context.error(-32603, 'out of order'),
+      /refused initialize: out of order/,
+    ],
+    [
+      'another revision',
+      (_request, _response, context) =>
+        context.result({
+          protocolVersion: '2024-11-05',
+          capabilities: {},
+          serverInfo: { name: 'x', version: '1' },
+        }),
+      /now speaks revision 2024-11-05, not 2025-11-25/,
+    ],
+  ])('gives every waiting call one clear error where initialize brings %s', async (_what, refuse, words) => {
+    let initialized = 0;
+    const { sessions, proxy, echo } = await start({
+      on: {
+        initialize: (request, response, context) =>
+          initialized++ === 0 ? context.fallback() : refuse(request, response, context),
+      },
+    });
+    await proxy.initialize();
+    sessions.forgetSessions();
+    for (const { error } of await Promise.all([echo('a', ''), echo('b', -1)])) {
+      expect(error).toMatchObject({ code: -31005, data: { reason: 'session-lost', mayHaveRun: false } });
+      expect(error).toHaveProperty('message', expect.stringMatching(words));
+    }
+    expect(proxy.messages.filter(({ id }) => id === '' || id === -1)).toHaveLength(2);
+  });
+});
+
+describe('a stream that breaks off before its answer', () => {
+  const polled = (last: string[]): SessionServerOptions => ({
+    on: {
+      'tools/call': (request, response) => {
+        response.writeHead(200, { 'content-type': 'text/event-stream' });
+        // An event that carries only an id, a wish when to be asked again, and a clean end.
+        response.end(`id: e-1\nretry: 10\ndata:\n\n`);
+        last.push(`call ${JSON.stringify(request.rpc.id)}`);
+      },
+      GET: (request, response, context) => {
+        const after = request.headers['last-event-id'];
+        if (after === undefined) return context.fallback();
+        last.push(`resume ${after}`);
+        response.writeHead(200, { 'content-type': 'text/event-stream' });
+        if (after === 'e-1')
+          response.end('id: e-2\ndata: {"jsonrpc":"2.0","method":"notifications/message"}\n\n');
+        else response.end('id: e-3\ndata: {"jsonrpc":"2.0","id":"","result":{"content":[]}}\n\n');
+      },
+    },
+  });
+
+  it('is resumed after its last event until the answer is there, and the call is not posted again', async () => {
+    const log: string[] = [];
+    const { proxy, echo } = await start(polled(log));
+    await proxy.initialize();
+    expect(await echo('slow', '')).toEqual({ jsonrpc: '2.0', id: '', result: { content: [] } });
+    expect(log).toEqual(['call ""', 'resume e-1', 'resume e-2']);
+    expect(proxy.messages.filter(({ method }) => method === 'notifications/message')).toHaveLength(1);
+  });
+});
