@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Incoming } from '../../src/upstream/incoming.ts';
-import { eventMessages } from '../../src/upstream/stream.ts';
+import { eventMessages, type StreamPosition } from '../../src/upstream/stream.ts';
 
 const RESULT = '{"jsonrpc":"2.0","id":0,"result":{"n":1.0,"big":12345678901234567890}}';
 const PROGRESS = '{"jsonrpc":"2.0","method":"notifications/progress","params":{"progress":1}}';
@@ -14,14 +14,15 @@ async function read(chunks: readonly (string | Buffer)[], broken?: Error) {
   for (const chunk of chunks) response.push(Buffer.from(chunk));
   if (broken) response.fail(broken);
   else response.end();
+  const position: StreamPosition = { lastEventId: undefined, retryMs: undefined };
   const texts: string[] = [];
   let failure: unknown;
   try {
-    for await (const { text } of eventMessages(response, ears)) texts.push(text);
+    for await (const { text } of eventMessages(response, position, ears)) texts.push(text);
   } catch (error) {
     failure = error;
   }
-  return { texts, dropped, heard, failure };
+  return { texts, dropped, heard, failure, position };
 }
 
 describe('an event stream gives', () => {
@@ -95,6 +96,21 @@ describe('an event stream gives', () => {
       dropped: [],
       heard: 2,
       failure: broken,
+      position: { lastEventId: undefined, retryMs: undefined },
     });
+  });
+});
+
+describe('how far an event stream was read', () => {
+  it.each<[what: string, text: string, lastEventId: string | undefined, retryMs: number | undefined]>([
+    ['is unknown where no event has an id', `data: ${RESULT}\n\n`, undefined, undefined],
+    ['is the id of the last event', `id: a\ndata: ${PROGRESS}\n\nid: b\ndata: ${RESULT}\n\n`, 'b', undefined],
+    ['is kept through events without an id', `id: a\ndata:\n\ndata: ${PROGRESS}\n\n`, 'a', undefined],
+    ['is also taken from an event without data', 'id: primer\nretry: 0\n\n', 'primer', 0],
+    ['is taken back by an empty id', `id: a\ndata:\n\nid:\ndata:\n\n`, undefined, undefined],
+    ['is not that of an event that the end cuts', `id: a\ndata:\n\nid: b\ndata: {`, 'a', undefined],
+    ['comes with the wish of the last retry field', 'retry: 10\nid: 0\ndata:\n\nretry: 2500\n\n', '0', 2500],
+  ])('%s', async (_what, text, lastEventId, retryMs) => {
+    expect((await read([text])).position).toEqual({ lastEventId, retryMs });
   });
 });
