@@ -6,5 +6,9 @@ import type { Clock } from './clock.ts';
  * @param attempt - 1 for the first wait.
  * @returns milliseconds.
  */
-export const fullJitter = (clock: Clock, attempt: number, baseMs: number, maxMs: number): number =>
-  clock.random() * Math.min(maxMs, baseMs * 2 ** (attempt - 1));
+export const fullJitter = (
+  clock: Pick<Clock, 'random'>,
+  attempt: number,
+  baseMs: number,
+  maxMs: number,
+): number => clock.random() * Math.min(maxMs, baseMs * 2 ** (attempt - 1));

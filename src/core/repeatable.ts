@@ -22,6 +22,8 @@ const REPEATABLE_METHODS: ReadonlySet<string> = new Set([
   'resources/unsubscribe',
 ]);
 
+export const isRepeatableMethod = (method: string): boolean => REPEATABLE_METHODS.has(method);
+
 /** True where a second delivery does no harm: a server drops a second answer to its request, and notifications only tell. */
 export const isRepeatable = (message: Message): boolean =>
-  message.kind !== 'request' || REPEATABLE_METHODS.has(message.method);
+  message.kind !== 'request' || isRepeatableMethod(message.method);

@@ -1,0 +1,40 @@
+import { expect, it } from 'vitest';
+import { readUpstream, withErrorData } from '../../src/core/message.ts';
+
+const edited = (text: string): string | undefined => {
+  const [message] = readUpstream(text);
+  return message?.kind === 'response' ? withErrorData(message, { retryAfterMs: 30_000 }).text : undefined;
+};
+
+it.each([
+  [
+    'an error without data gets some',
+    '{"jsonrpc":"2.0","id":1.0,"error":{"code":-32004,"message":"Too many"}}',
+    '{"jsonrpc":"2.0","id":1.0,"error":{"data":{"retryAfterMs":30000},"code":-32004,"message":"Too many"}}',
+  ],
+  [
+    'what the server put there stays, in its own spelling',
+    '{"jsonrpc":"2.0","id":0,"error":{"code":-32004,"message":"x","data":{"big":12345678901234567890}}}',
+    '{"jsonrpc":"2.0","id":0,"error":{"code":-32004,"message":"x","data":{"retryAfterMs":30000,"big":12345678901234567890}}}',
+  ],
+  [
+    'empty data is filled',
+    '{"jsonrpc":"2.0","id":"","error":{"code":1,"message":"x","data":{}}}',
+    '{"jsonrpc":"2.0","id":"","error":{"code":1,"message":"x","data":{"retryAfterMs":30000}}}',
+  ],
+])('%s', (_what, before, after) => {
+  expect(edited(before)).toBe(after);
+});
+
+it.each([
+  [
+    'data that says so already',
+    '{"jsonrpc":"2.0","id":0,"error":{"code":1,"message":"x","data":{"retryAfterMs":1}}}',
+  ],
+  ['data that is a text', '{"jsonrpc":"2.0","id":0,"error":{"code":1,"message":"x","data":"later"}}'],
+  ['data that is null', '{"jsonrpc":"2.0","id":0,"error":{"code":1,"message":"x","data":null}}'],
+  ['an error that is no object', '{"jsonrpc":"2.0","id":0,"error":"later"}'],
+  ['a result', '{"jsonrpc":"2.0","id":0,"result":{"error":{}}}'],
+])('%s stays untouched', (_what, text) => {
+  expect(edited(text)).toBe(text);
+});
