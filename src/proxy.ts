@@ -4,9 +4,12 @@ import { scopeOfHost } from './aws/endpoint.ts';
 import { signingTarget } from './aws/sigv4.ts';
 import { type Handler, type Layer, stack } from './core/call.ts';
 import { type Clock, systemClock } from './core/clock.ts';
+import { ProxyError } from './core/errors.ts';
 import { Events } from './core/events.ts';
+import { backpressure, Limiter } from './layers/backpressure.ts';
 import { clientName } from './layers/client-name.ts';
 import { metadata, metadataOf } from './layers/metadata.ts';
+import { burstOf, rateLimit, TokenBucket } from './layers/rate-limit.ts';
 import { Relay } from './relay/relay.ts';
 import type { Settings } from './settings.ts';
 import { createRoads, type Roads } from './upstream/roads.ts';
@@ -30,6 +33,7 @@ export class McpProxy {
   readonly #roads: Roads;
   readonly #upstream: Upstream;
   readonly #handler: Handler;
+  readonly #limiter: Limiter | undefined;
   readonly #regions = new Map<string, { at: number; region: Promise<string | undefined> }>();
   #clientProduct = '';
   #clients = 0;
@@ -64,15 +68,29 @@ export class McpProxy {
       events,
       readTimeoutMs: settings.readTimeout * seconds,
     });
+    const { maxConcurrent, queueSize, queueTimeout, overloadErrorCode: errorCode } = settings;
+    this.#limiter =
+      maxConcurrent === undefined
+        ? undefined
+        : new Limiter({ maxConcurrent, queueSize, queueTimeoutMs: queueTimeout * seconds, errorCode, clock });
     const layers: readonly Layer[] = [
       // Outermost, because it only reads: whatever a later layer refuses, the user agent of the refusal's retry knows its client.
       clientName((product) => {
         if (!settings.disableTelemetry) this.#clientProduct = product;
       }),
-      // Last before the wire, so that what is signed is what was edited.
+      // Before any limit: what waits is what will be sent.
       metadata((profile) => this.#metadataOf(profile)),
+      // Outside the rate, whose waiting is part of a call's work: a place is for a whole call, repeats included.
+      ...(this.#limiter ? [backpressure(this.#limiter)] : []),
+      // Innermost: every attempt that goes to the server counts.
+      ...(settings.rateLimit === undefined ? [] : [rateLimit(this.#bucketOf(settings.rateLimit))]),
     ];
     this.#handler = stack(layers, this.#upstream.handle);
+  }
+
+  #bucketOf(ratePerSecond: number): TokenBucket {
+    const burst = burstOf(ratePerSecond, this.#settings.rateBurst);
+    return new TokenBucket({ ratePerSecond, burst, clock: this.#clock });
   }
 
   #credentialsOf(profile: string, requestHandler: unknown): CredentialSource {
@@ -130,6 +148,19 @@ export class McpProxy {
       limits: { timeoutMs: timeout * 1_000, toolTimeoutMs: toolTimeout * 1_000, maxLineBytes: maxLine },
       send,
     });
+  }
+
+  /** The client has left: calls that still wait in the queue are refused; those under way go on. */
+  refuseQueued(): void {
+    this.#limiter?.refuseQueued(
+      new ProxyError(
+        'shutting-down',
+        'The proxy is ending: this call waited in the queue and was not sent.',
+        {
+          sent: 'no',
+        },
+      ),
+    );
   }
 
   /** Deletes the sessions, bounded, and closes every connection. Never throws. */

@@ -6,8 +6,10 @@ import { awsOptions } from './aws/options.ts';
 import type { SigningScope } from './aws/sigv4.ts';
 import { type Arguments, readArguments } from './core/arguments.ts';
 import { flagOf, type OptionTable, type OptionValues, readOption, text, variableOf } from './core/options.ts';
+import { backpressureOptions } from './layers/backpressure.ts';
 import { clientNameOptions } from './layers/client-name.ts';
 import { metadataOptions } from './layers/metadata.ts';
+import { rateLimitOptions } from './layers/rate-limit.ts';
 import { observeOptions } from './observe/options.ts';
 import { relayOptions } from './relay/options.ts';
 import { readHeaders, upstreamOptions } from './upstream/options.ts';
@@ -34,6 +36,12 @@ export const OPTIONS = {
   toolTimeout: relayOptions.toolTimeout,
   readTimeout: upstreamOptions.readTimeout,
   maxLine: relayOptions.maxLine,
+  maxConcurrent: backpressureOptions.maxConcurrent,
+  queueSize: backpressureOptions.queueSize,
+  queueTimeout: backpressureOptions.queueTimeout,
+  overloadErrorCode: backpressureOptions.overloadErrorCode,
+  rateLimit: rateLimitOptions.rateLimit,
+  rateBurst: rateLimitOptions.rateBurst,
   drainTimeout: relayOptions.drainTimeout,
   logLevel: observeOptions.logLevel,
   logFile: observeOptions.logFile,

@@ -1,0 +1,149 @@
+import { describe, expect, it } from 'vitest';
+import type { RelayedOptions } from '../support/relayed.ts';
+import { makeGate, startInitialized } from '../support/relayed.ts';
+
+/** A server whose tool calls wait until the test opens the gate, and that counts how many run at once. */
+async function held(args: readonly string[], options: RelayedOptions = {}) {
+  const gate = makeGate();
+  const seen: string[] = [];
+  let running = 0;
+  let peak = 0;
+  const relayed = await startInitialized({
+    ...options,
+    args: ['--max-connections', '16', ...args],
+    on: {
+      'tools/call': async (_request, _response, context) => {
+        seen.push(JSON.stringify(context.id));
+        peak = Math.max(peak, ++running);
+        await gate.opened;
+        running--;
+        return context.fallback();
+      },
+    },
+  });
+  const { bin, server } = relayed;
+  const call = (id: number | string) => {
+    bin.send({
+      jsonrpc: '2.0',
+      id,
+      method: 'tools/call',
+      params: { name: 'echo', arguments: { text: 'x' } },
+    });
+    return bin.answer(id);
+  };
+  const arrived = (count: number) => server.until(() => seen.length >= count);
+  return { ...relayed, gate, seen, peak: () => peak, call, arrived };
+}
+
+const overloaded = (reason: string, facts: Record<string, number>) => ({
+  code: -32001,
+  message: 'SERVER_OVERLOADED',
+  data: { reason, queue_timeout_ms: 30_000, retry_after_ms: 1_000, ...facts },
+});
+
+describe('--max-concurrent', () => {
+  it('refuses at once what finds no place, with the seven keys and nothing more', async () => {
+    const { gate, call, arrived } = await held(['--max-concurrent', '1']);
+    const running = call('');
+    await arrived(1);
+    const { error } = await call(-1);
+    expect(error).toEqual(
+      overloaded('concurrency_limit', { active: 1, queued: 0, max_concurrent: 1, queue_size: 0 }),
+    );
+    gate.open();
+    expect(await running).toHaveProperty('result');
+  });
+
+  it('lets --queue-size wait in order and refuses the rest', async () => {
+    const { gate, call, arrived, seen, peak } = await held(['--max-concurrent', '2', '--queue-size', '2']);
+    const first = [call(0), call('0')];
+    await arrived(2);
+    const queued = [call('a'), call('b')];
+    const { error } = await call('c');
+    expect(error).toEqual(
+      overloaded('queue_full', { active: 2, queued: 2, max_concurrent: 2, queue_size: 2 }),
+    );
+    gate.open();
+    for (const answer of await Promise.all([...first, ...queued])) expect(answer).toHaveProperty('result');
+    expect(seen).toEqual(['0', '"0"', '"a"', '"b"']);
+    expect(peak()).toBe(2);
+  });
+
+  it('counts tools/call only: everything else passes', async () => {
+    const { bin, gate, call, arrived } = await held(['--max-concurrent', '1']);
+    const running = call('');
+    await arrived(1);
+    expect(await bin.request('ping')).toHaveProperty('result');
+    expect(await bin.request('tools/list')).toHaveProperty('result.tools');
+    gate.open();
+    await running;
+  });
+
+  it('frees the place of a cancelled call at once, and that of a queued one', async () => {
+    const { bin, gate, call, arrived, seen } = await held(['--max-concurrent', '1', '--queue-size', '1']);
+    void call('running').catch(() => undefined);
+    await arrived(1);
+    void call('queued').catch(() => undefined);
+    bin.notify('notifications/cancelled', { requestId: 'queued' });
+    const next = call('next');
+    bin.notify('notifications/cancelled', { requestId: 'running' });
+    await arrived(2);
+    gate.open();
+    expect(await next).toHaveProperty('result');
+    expect(seen).toEqual(['"running"', '"next"']);
+  });
+
+  it('refuses with the code that --overload-error-code names', async () => {
+    const { gate, call, arrived } = await held(['--max-concurrent', '1', '--overload-error-code', '-31999']);
+    const running = call(1);
+    await arrived(1);
+    expect(await call(2)).toHaveProperty('error.code', -31_999);
+    gate.open();
+    await running;
+  });
+
+  it('says so when the wait in the queue was too long, and never sends the call', async () => {
+    const { gate, call, arrived, seen } = await held([
+      ...['--max-concurrent', '1', '--queue-size', '1', '--queue-timeout', '0.2'],
+    ]);
+    const running = call(1);
+    await arrived(1);
+    expect(await call(2)).toMatchObject({
+      error: { data: { reason: 'queue_timeout', queued: 0, queue_timeout_ms: 200 } },
+    });
+    gate.open();
+    await running;
+    expect(seen).toEqual(['1']);
+  });
+
+  it('refuses what waits when the client leaves, while what runs may finish', async () => {
+    const { bin, gate, call, arrived, seen } = await held(['--max-concurrent', '1', '--queue-size', '4']);
+    const running = call('runs');
+    await arrived(1);
+    const waiting = call('waits');
+    bin.closeStdin();
+    expect(await waiting).toMatchObject({
+      error: { code: -31009, data: { reason: 'shutting-down', mayHaveRun: false } },
+    });
+    gate.open();
+    expect(await running).toHaveProperty('result');
+    expect(await bin.exit()).toEqual({ code: 0, signal: null });
+    expect(seen).toEqual(['"runs"']);
+  });
+});
+
+describe('--rate-limit', () => {
+  it('lets the burst go and refuses at once what would wait longer than half a minute', async () => {
+    const { bin, gate, seen, call, arrived } = await held(['--rate-limit', '0.01', '--rate-burst', '4']);
+    gate.open();
+    // One of the four went to initialize; pings are not counted.
+    expect(await bin.request('ping')).toHaveProperty('result');
+    const answers = [call('a'), call('b'), call('c')];
+    await arrived(3);
+    expect(await Promise.all(answers)).toHaveLength(3);
+    expect(await call('d')).toMatchObject({
+      error: { code: -31013, data: { reason: 'rate-limited', mayHaveRun: false } },
+    });
+    expect(seen).toHaveLength(3);
+  });
+});
