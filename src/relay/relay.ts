@@ -17,16 +17,12 @@ import {
   readLine,
 } from '../core/message.ts';
 import { Countdown } from './deadline.ts';
+import { type InFlight, InFlightRequests } from './in-flight.ts';
 import { Order } from './order.ts';
+import { described, Outlet } from './outlet.ts';
 import { progressTokenOf, ServerRequests } from './server-requests.ts';
 
-/**
- * More than any client has ever had under way; a client in a loop must not fill memory. Reading on and refusing keeps
- * cancellations and answers flowing, which waiting would not.
- */
-const MAX_IN_FLIGHT = 65_536;
-const MAX_IN_FLIGHT_CHARACTERS = 256 * 1024 * 1024;
-/** A server in a loop must not fill it either: a person or a model answers these one by one. */
+/** A server in a loop must not fill memory: a person or a model answers these one by one. */
 const MAX_ASKED = 4_096;
 
 export interface RelayLimits {
@@ -49,18 +45,6 @@ export interface RelayDeps {
   readonly send: (text: string) => Promise<void>;
 }
 
-interface InFlight {
-  readonly request: Request;
-  readonly controller: AbortController;
-  readonly deadline: Countdown;
-  readonly tokenKey: string | undefined;
-  /** Nothing more is written for it: its client does not wait any longer. */
-  silent: boolean;
-  /** Its turn has come: from here on the server may know of it. */
-  started: boolean;
-  settled: boolean;
-}
-
 /** Aborts a call that needs no answer, because its client took it back or has gone. */
 class NobodyWaits extends Error {
   override readonly name = 'NobodyWaits';
@@ -72,12 +56,12 @@ const NO_DEADLINE: Deadline = { hold: () => () => undefined };
 export class Relay {
   readonly #deps: RelayDeps;
   readonly #order: Order;
-  readonly #inFlight = new Map<string, InFlight>();
+  readonly #inFlight = new InFlightRequests();
+  readonly #outlet: Outlet;
   readonly #serverRequests = new ServerRequests();
   readonly #watched = new WeakSet<Origin>();
   /** Notifications and responses on their way: they need no answer, but leaving waits for them too. */
   readonly #telling = new Set<AbortController>();
-  #characters = 0;
   #leaving = false;
   #gone = false;
   #whenIdle: (() => void) | undefined;
@@ -85,6 +69,8 @@ export class Relay {
   constructor(deps: RelayDeps) {
     this.#deps = deps;
     this.#order = new Order(deps.clock);
+    const { events, send, limits } = deps;
+    this.#outlet = new Outlet({ events, send, maxLineBytes: limits.maxLineBytes });
   }
 
   /** Takes one line of the client. Never throws, never waits. */
@@ -110,8 +96,8 @@ export class Relay {
   refuse({ id, error }: InvalidMessage, bytes: number): void {
     this.#deps.events.emit({ type: 'client.line-invalid', reason: error.message, bytes });
     // Under an id that is already waiting for its answer, the error would pass for that answer.
-    const named = id !== undefined && !this.#inFlight.has(id.key) ? id.text : undefined;
-    this.#write(errorAnswer(error.toJsonRpc(), named));
+    const named = id !== undefined && !this.#inFlight.hasKey(id.key) ? id.text : undefined;
+    this.#outlet.write(errorAnswer(error.toJsonRpc(), named));
   }
 
   #accept(message: Message, batch: Batch | undefined): void {
@@ -131,10 +117,9 @@ export class Relay {
   }
 
   #call(request: Request, batch: Batch | undefined): void {
-    const key = idKey(request.id);
-    const refused = this.#refusalOf(request, key);
+    const refused = this.#refusalOf(request);
     if (refused) {
-      this.#write(
+      this.#outlet.write(
         errorAnswer(refused.toJsonRpc(), refused.reason === 'invalid-request' ? undefined : idText(request)),
       );
       return;
@@ -149,8 +134,7 @@ export class Relay {
       started: false,
       settled: false,
     };
-    this.#inFlight.set(key, entry);
-    this.#characters += request.text.length;
+    this.#inFlight.add(entry);
     const call: Call = {
       message: request,
       client: this.#deps.client,
@@ -180,30 +164,10 @@ export class Relay {
     );
   }
 
-  #refusalOf(request: Request, key: string): ProxyError | undefined {
-    if (this.#inFlight.has(key)) {
-      return new ProxyError(
-        'invalid-request',
-        `Invalid request: the id ${JSON.stringify(request.id)} is already in flight; the first request keeps its answer.`,
-        { sent: 'no', details: { id: request.id } },
-      );
-    }
-    if (
-      this.#inFlight.size >= MAX_IN_FLIGHT ||
-      this.#characters + request.text.length > MAX_IN_FLIGHT_CHARACTERS
-    ) {
-      return new ProxyError(
-        'too-many-waiting',
-        `Too many requests wait for an answer (${this.#inFlight.size}, of ${this.#characters} characters together): this one was not sent. Send it again when some have been answered.`,
-        { sent: 'no' },
-      );
-    }
-    if (this.#leaving) {
-      return new ProxyError('shutting-down', 'The proxy is ending: this request was not sent.', {
-        sent: 'no',
-      });
-    }
-    return undefined;
+  #refusalOf(request: Request): ProxyError | undefined {
+    const refusal = this.#inFlight.refusalOf(request);
+    if (refusal || !this.#leaving) return refusal;
+    return new ProxyError('shutting-down', 'The proxy is ending: this request was not sent.', { sent: 'no' });
   }
 
   #limitOf({ method }: Request): { ms: number; option: string } {
@@ -217,7 +181,7 @@ export class Relay {
 
   #finish(entry: InFlight, reply: Reply): void {
     if (!this.#settle(entry)) return;
-    if (reply.kind === 'answer') this.#write(reply.message);
+    if (reply.kind === 'answer') this.#outlet.write(reply.message);
     else this.#rescue(entry, new TypeError('a request was accepted without an answer'));
   }
 
@@ -231,11 +195,7 @@ export class Relay {
     if (entry.settled) return false;
     entry.settled = true;
     entry.deadline.stop();
-    const key = idKey(entry.request.id);
-    if (this.#inFlight.get(key) === entry) {
-      this.#inFlight.delete(key);
-      this.#characters -= entry.request.text.length;
-    }
+    this.#inFlight.remove(entry);
     this.#checkIdle();
     return !entry.silent && !this.#gone;
   }
@@ -260,7 +220,7 @@ export class Relay {
       reason: known.reason,
       message: known.message,
     });
-    this.#write(errorAnswer(known.toJsonRpc(), idText(request)));
+    this.#outlet.write(errorAnswer(known.toJsonRpc(), idText(request)));
   }
 
   #expire(entry: InFlight): void {
@@ -289,7 +249,7 @@ export class Relay {
 
   #cancel(notification: Notification): void {
     const { requestId } = paramsOf(notification);
-    const entry = isId(requestId) ? this.#inFlight.get(idKey(requestId)) : undefined;
+    const entry = isId(requestId) ? this.#inFlight.get(requestId) : undefined;
     if (!entry || entry.request.method === 'initialize') {
       // Finished, never seen, or initialize: nothing there to cancel.
       this.#deps.events.emit({ type: 'client.cancel-unknown', id: String(requestId) });
@@ -361,7 +321,7 @@ export class Relay {
           return;
         case 'notification': {
           const shown = this.#incoming(message, origin);
-          if (shown && !entry?.silent) await this.#write(shown);
+          if (shown && !entry?.silent) await this.#outlet.write(shown);
         }
       }
     };
@@ -375,7 +335,7 @@ export class Relay {
       const { progressToken } = paramsOf(notification);
       const key = isId(progressToken) ? idKey(progressToken) : undefined;
       if (key === undefined) return notification;
-      for (const { tokenKey, deadline } of this.#inFlight.values()) if (tokenKey === key) deadline.restart();
+      for (const { tokenKey, deadline } of this.#inFlight.all()) if (tokenKey === key) deadline.restart();
     }
     return notification;
   }
@@ -389,26 +349,21 @@ export class Relay {
     }
     // While the client owes the server an answer, the call that waits for it must not run out of time. On the session's own
     // stream nothing says which call that is.
-    const live = entry && this.#inFlight.get(idKey(entry.request.id)) === entry;
-    const held = live ? [entry] : [...this.#inFlight.values()];
+    const live = entry && !entry.settled;
+    const held = live ? [entry] : this.#inFlight.all();
     const releases = held.map(({ deadline }) => deadline.hold());
     const release = (): void => {
       for (const free of releases) free();
     };
     const shown = this.#serverRequests.admit(request, origin, release);
     this.#watch(origin);
-    const size = Buffer.byteLength(shown.text);
-    const { maxLineBytes } = this.#deps.limits;
-    if (maxLineBytes > 0 && size > maxLineBytes) {
+    const refusal = this.#outlet.refusalOf(shown);
+    if (refusal) {
       // The client would drop the connection; the server has to learn that it will get no other answer.
-      const refusal = errorAnswer(
-        lineTooLong(shown.method, size, maxLineBytes, false).toJsonRpc(),
-        idText(shown),
-      );
-      this.#answer(refusal, undefined);
+      this.#answer(errorAnswer(refusal.toJsonRpc(), idText(shown)), undefined);
       return;
     }
-    await this.#write(shown);
+    await this.#outlet.write(shown);
   }
 
   /** When a session is gone, so is whoever waits for the client's answers to what it asked. */
@@ -417,27 +372,9 @@ export class Relay {
     this.#watched.add(origin);
     void origin.gone.then(() => {
       for (const cancellation of this.#serverRequests.forsaken(origin)) {
-        if (!this.#gone && !this.#leaving) this.#write(cancellation);
+        if (!this.#gone && !this.#leaving) this.#outlet.write(cancellation);
       }
     });
-  }
-
-  #write(message: Message): Promise<void> {
-    const { events, send, limits } = this.#deps;
-    const { maxLineBytes } = limits;
-    let text = message.text;
-    // A character takes three bytes at most: most lines need no count.
-    if (maxLineBytes > 0 && text.length * 3 > maxLineBytes && Buffer.byteLength(text) > maxLineBytes) {
-      const size = Buffer.byteLength(text);
-      if (message.kind !== 'response') {
-        events.emit({ type: 'upstream.message-dropped', profile: '', reason: `a message of ${size} bytes` });
-        return Promise.resolve();
-      }
-      const error = lineTooLong('The answer', size, maxLineBytes, true);
-      text = errorAnswer(error.toJsonRpc(), message.id === undefined ? undefined : idText(message)).text;
-    }
-    if (events.detailed) events.emit({ type: 'message.sent', ...described(message) });
-    return send(text);
   }
 
   #checkIdle(): void {
@@ -461,7 +398,7 @@ export class Relay {
       },
     );
     // These would never end by themselves.
-    for (const { request, controller } of [...this.#inFlight.values()])
+    for (const { request, controller } of this.#inFlight.all())
       if (request.method === 'subscriptions/listen') controller.abort(ending);
     if (this.#inFlight.size === 0 && this.#telling.size === 0) return;
     events.emit({ type: 'proxy.draining', inFlight: this.#inFlight.size });
@@ -487,31 +424,10 @@ export class Relay {
 
   #abortAll(reason: Error): void {
     this.#serverRequests.releaseAll();
-    for (const { controller } of [...this.#inFlight.values()]) controller.abort(reason);
+    for (const { controller } of this.#inFlight.all()) controller.abort(reason);
     for (const controller of [...this.#telling]) controller.abort(reason);
   }
 }
 
 const WAITED =
   'It was not sent, because all the time it waited for a free connection (--max-connections) or for credentials.';
-
-const lineTooLong = (what: string, size: number, limit: number, hasRun: boolean): ProxyError =>
-  new ProxyError(
-    'line-too-long',
-    `${what} is ${size} bytes long, more than the ${limit} bytes that MCP clients take in one message (--max-line). ${hasRun ? 'Ask for less at once; the call itself has run.' : 'It was not passed on.'}`,
-    { sent: hasRun ? 'maybe' : 'no', details: { bytes: size, limit } },
-  );
-
-function described(message: Message): {
-  kind: string;
-  method: string | undefined;
-  id: string | undefined;
-  text: string;
-} {
-  return {
-    kind: message.kind,
-    method: message.kind === 'response' ? undefined : message.method,
-    id: message.kind === 'notification' || message.id === undefined ? undefined : JSON.stringify(message.id),
-    text: message.text,
-  };
-}

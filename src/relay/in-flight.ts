@@ -1,0 +1,76 @@
+import { ProxyError } from '../core/errors.ts';
+import { type Id, idKey, type Request } from '../core/message.ts';
+import type { Countdown } from './deadline.ts';
+
+/**
+ * More than any client has ever had under way; a client in a loop must not fill memory. Reading on and refusing keeps
+ * cancellations and answers flowing, which waiting would not.
+ */
+const MAX_IN_FLIGHT = 65_536;
+const MAX_IN_FLIGHT_CHARACTERS = 256 * 1024 * 1024;
+
+/** A request of the client that has no answer yet. */
+export interface InFlight {
+  readonly request: Request;
+  readonly controller: AbortController;
+  readonly deadline: Countdown;
+  readonly tokenKey: string | undefined;
+  /** Nothing more is written for it: its client does not wait any longer. */
+  silent: boolean;
+  /** Its turn has come: from here on the server may know of it. */
+  started: boolean;
+  settled: boolean;
+}
+
+/** The requests under way: each id once, and no more of them than memory has room for. */
+export class InFlightRequests {
+  readonly #entries = new Map<string, InFlight>();
+  #characters = 0;
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  get(id: Id): InFlight | undefined {
+    return this.#entries.get(idKey(id));
+  }
+
+  hasKey(key: string): boolean {
+    return this.#entries.has(key);
+  }
+
+  /** As they are now: what runs while they are walked may end some. */
+  all(): InFlight[] {
+    return [...this.#entries.values()];
+  }
+
+  /** Why this request cannot be added, or undefined. */
+  refusalOf(request: Request): ProxyError | undefined {
+    if (this.get(request.id)) {
+      return new ProxyError(
+        'invalid-request',
+        `Invalid request: the id ${JSON.stringify(request.id)} is already in flight; the first request keeps its answer.`,
+        { sent: 'no', details: { id: request.id } },
+      );
+    }
+    if (this.size < MAX_IN_FLIGHT && this.#characters + request.text.length <= MAX_IN_FLIGHT_CHARACTERS) {
+      return undefined;
+    }
+    return new ProxyError(
+      'too-many-waiting',
+      `Too many requests wait for an answer (${this.size}, of ${this.#characters} characters together): this one was not sent. Send it again when some have been answered.`,
+      { sent: 'no' },
+    );
+  }
+
+  add(entry: InFlight): void {
+    this.#entries.set(idKey(entry.request.id), entry);
+    this.#characters += entry.request.text.length;
+  }
+
+  remove(entry: InFlight): void {
+    if (this.get(entry.request.id) !== entry) return;
+    this.#entries.delete(idKey(entry.request.id));
+    this.#characters -= entry.request.text.length;
+  }
+}

@@ -1,0 +1,73 @@
+import { ProxyError } from '../core/errors.ts';
+import type { Events } from '../core/events.ts';
+import { errorAnswer, idText, type Message, type Request } from '../core/message.ts';
+
+export interface OutletDeps {
+  readonly events: Events;
+  /** Bytes of one line, 0 = no limit. */
+  readonly maxLineBytes: number;
+  /** Writes one line to the client, in the order of the calls; resolves when the client has room for more. */
+  readonly send: (text: string) => Promise<void>;
+}
+
+/** The way down to the client: no line is longer than it can take. */
+export class Outlet {
+  readonly #deps: OutletDeps;
+
+  constructor(deps: OutletDeps) {
+    this.#deps = deps;
+  }
+
+  /** An answer that is too long becomes an error that says so; a notification that is, is dropped and reported. */
+  write(message: Message): Promise<void> {
+    const { events, send, maxLineBytes } = this.#deps;
+    let text = message.text;
+    const size = this.#excess(text);
+    if (size !== undefined) {
+      if (message.kind !== 'response') {
+        events.emit({ type: 'upstream.message-dropped', profile: '', reason: `a message of ${size} bytes` });
+        return Promise.resolve();
+      }
+      const error = lineTooLong('The answer', size, maxLineBytes, true);
+      text = errorAnswer(error.toJsonRpc(), message.id === undefined ? undefined : idText(message)).text;
+    }
+    if (events.detailed) events.emit({ type: 'message.sent', ...described(message) });
+    return send(text);
+  }
+
+  /** Why a request of the server cannot be passed on, or undefined: unlike a notification, somebody waits for it. */
+  refusalOf(request: Request): ProxyError | undefined {
+    const size = this.#excess(request.text);
+    return size === undefined ? undefined : lineTooLong(request.method, size, this.#deps.maxLineBytes, false);
+  }
+
+  #excess(text: string): number | undefined {
+    const { maxLineBytes } = this.#deps;
+    // A character takes three bytes at most: most lines need no count.
+    if (maxLineBytes === 0 || text.length * 3 <= maxLineBytes) return undefined;
+    const size = Buffer.byteLength(text);
+    return size > maxLineBytes ? size : undefined;
+  }
+}
+
+const lineTooLong = (what: string, size: number, limit: number, hasRun: boolean): ProxyError =>
+  new ProxyError(
+    'line-too-long',
+    `${what} is ${size} bytes long, more than the ${limit} bytes that MCP clients take in one message (--max-line). ${hasRun ? 'Ask for less at once; the call itself has run.' : 'It was not passed on.'}`,
+    { sent: hasRun ? 'maybe' : 'no', details: { bytes: size, limit } },
+  );
+
+/** What an event tells of a message. */
+export function described(message: Message): {
+  kind: string;
+  method: string | undefined;
+  id: string | undefined;
+  text: string;
+} {
+  return {
+    kind: message.kind,
+    method: message.kind === 'response' ? undefined : message.method,
+    id: message.kind === 'notification' || message.id === undefined ? undefined : JSON.stringify(message.id),
+    text: message.text,
+  };
+}
