@@ -12,7 +12,6 @@ import {
 } from './files.ts';
 import { within } from './limit.ts';
 import { namesCredentials, type Plan, planOf, type SourceKind } from './plan.ts';
-import { runCredentialProcess } from './process.ts';
 import { resolveWithSdk, roleAssumers, type SdkDeps, silentLogger } from './sdk.ts';
 import { type Credentials, snapshot } from './set.ts';
 
@@ -59,9 +58,7 @@ export async function resolveChain(deps: ChainDeps): Promise<Resolved> {
   const { env } = deps;
   const profile = deps.profile ?? (env.AWS_PROFILE || undefined);
   if (profile === undefined && env.AWS_ACCESS_KEY_ID && env.AWS_SECRET_ACCESS_KEY) {
-    const { fromEnv } = await import('@aws-sdk/credential-provider-env');
-    const set = await attempt('environment', undefined, fromEnv({ logger: silentLogger }));
-    return { set, source: 'environment', prints: new Map() };
+    return { set: fromVariables(env), source: 'environment', prints: new Map() };
   }
 
   const paths = sharedPaths(env);
@@ -89,6 +86,16 @@ export async function resolveChain(deps: ChainDeps): Promise<Resolved> {
   const set = await fromInstance(profile, env);
   if (set !== undefined) return { set, source: 'instance', prints };
   throw new ChainFailure({ what: 'none', faults: await faultsIn(paths) });
+}
+
+/** As the SDK's provider reads them; that one brings 85 KB along, which is a tenth of the time to the first answer. */
+function fromVariables(env: NodeJS.ProcessEnv): Credentials {
+  return snapshot({
+    accessKeyId: env.AWS_ACCESS_KEY_ID ?? '',
+    secretAccessKey: env.AWS_SECRET_ACCESS_KEY ?? '',
+    sessionToken: env.AWS_SESSION_TOKEN || undefined,
+    expiration: env.AWS_CREDENTIAL_EXPIRATION ? new Date(env.AWS_CREDENTIAL_EXPIRATION) : undefined,
+  });
 }
 
 async function fromProfile(
@@ -132,6 +139,7 @@ async function processThenRoles(
   deps: ChainDeps,
 ): Promise<Credentials> {
   const command = files.profiles[plan.base.profile]?.credential_process ?? '';
+  const { runCredentialProcess } = await import('./process.ts');
   let set = await runCredentialProcess(command, deps);
   if (plan.roles.length === 0) return set;
   const { roleAssumer } = roleAssumers(sdk);

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type Stats, statSync } from 'node:fs';
+import { existsSync, type Stats, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
@@ -43,13 +43,8 @@ export function sharedPaths(env: NodeJS.ProcessEnv): SharedPaths {
 
 /** Reads both files afresh, with the SDK's own parser: what it would not see must not be reported as there. */
 export async function readSharedFiles(env: NodeJS.ProcessEnv): Promise<SharedFiles> {
-  const { parseKnownFiles } = await import('@smithy/core/config');
   const paths = sharedPaths(env);
-  const sections: Profiles = await parseKnownFiles({
-    filepath: paths.credentials,
-    configFilepath: paths.config,
-    ignoreCache: true,
-  });
+  const sections = await sectionsOf(paths);
   // Without a prototype: a profile may be called "constructor", and one that is not there must not be found all the same.
   const profiles: Record<string, ProfileData> = Object.create(null);
   const ssoSessions: Record<string, ProfileData> = Object.create(null);
@@ -58,6 +53,13 @@ export async function readSharedFiles(env: NodeJS.ProcessEnv): Promise<SharedFil
     else if (!NOT_A_PROFILE.test(name)) profiles[name] = data;
   }
   return { profiles, ssoSessions, paths };
+}
+
+async function sectionsOf({ config, credentials }: SharedPaths): Promise<Profiles> {
+  // Containers and pipelines have neither file: the parser need not be loaded to find nothing.
+  if (!existsSync(config) && !existsSync(credentials)) return {};
+  const { parseKnownFiles } = await import('@smithy/core/config');
+  return parseKnownFiles({ filepath: credentials, configFilepath: config, ignoreCache: true });
 }
 
 /**
