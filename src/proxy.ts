@@ -2,14 +2,18 @@ import { readProfileFacts } from './aws/credentials/files.ts';
 import { type CredentialSource, createCredentialSource } from './aws/credentials/source.ts';
 import { scopeOfHost } from './aws/endpoint.ts';
 import { signingTarget } from './aws/sigv4.ts';
-import { type Handler, type Layer, stack } from './core/call.ts';
+import { type Call, type Handler, type Layer, only, stack } from './core/call.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import { ProxyError } from './core/errors.ts';
 import { Events } from './core/events.ts';
+import { Tools } from './core/tools.ts';
 import { backpressure, Limiter } from './layers/backpressure.ts';
+import { Breaker, breaker } from './layers/breaker.ts';
 import { clientName } from './layers/client-name.ts';
 import { metadata, metadataOf } from './layers/metadata.ts';
 import { burstOf, rateLimit, TokenBucket } from './layers/rate-limit.ts';
+import { retry } from './layers/retry.ts';
+import { toolKnowledge } from './layers/tool-knowledge.ts';
 import { Relay } from './relay/relay.ts';
 import type { Settings } from './settings.ts';
 import { createRoads, type Roads } from './upstream/roads.ts';
@@ -24,6 +28,9 @@ export interface ProxyDeps {
 /** How long a profile's region is taken as read: an edit counts soon, and no call pays for a look at the file. */
 const PROFILE_FRESH_MS = 5_000;
 
+const isInitialize = ({ message }: Call): boolean =>
+  message.kind === 'request' && message.method === 'initialize';
+
 /** The proxy without its front ends: give it a way to send, get a connection to feed. */
 export class McpProxy {
   readonly #settings: Settings;
@@ -34,6 +41,9 @@ export class McpProxy {
   readonly #upstream: Upstream;
   readonly #handler: Handler;
   readonly #limiter: Limiter | undefined;
+  readonly #bucket: TokenBucket | undefined;
+  readonly #tools = new Map<string, Tools>();
+  readonly #openings = new Map<string, readonly Layer[]>();
   readonly #regions = new Map<string, { at: number; region: Promise<string | undefined> }>();
   #clientProduct = '';
   #clients = 0;
@@ -64,6 +74,7 @@ export class McpProxy {
     });
     this.#upstream = new Upstream({
       uplinkOf: (profile) => this.#roads.uplinkOf(profile),
+      openingOf: (profile) => this.#openingOf(profile),
       clock,
       events,
       readTimeoutMs: settings.readTimeout * seconds,
@@ -73,24 +84,60 @@ export class McpProxy {
       maxConcurrent === undefined
         ? undefined
         : new Limiter({ maxConcurrent, queueSize, queueTimeoutMs: queueTimeout * seconds, errorCode, clock });
+    const { rateLimit: ratePerSecond, rateBurst } = settings;
+    this.#bucket =
+      ratePerSecond === undefined
+        ? undefined
+        : new TokenBucket({ ratePerSecond, burst: burstOf(ratePerSecond, rateBurst), clock });
     const layers: readonly Layer[] = [
       // Outermost, because it only reads: whatever a later layer refuses, the user agent of the refusal's retry knows its client.
       clientName((product) => {
         if (!settings.disableTelemetry) this.#clientProduct = product;
       }),
+      // It reads what comes back, whichever layer below has answered.
+      toolKnowledge((profile) => this.#toolsOf(profile)),
       // Before any limit: what waits is what will be sent.
       metadata((profile) => this.#metadataOf(profile)),
       // Outside the rate, whose waiting is part of a call's work: a place is for a whole call, repeats included.
       ...(this.#limiter ? [backpressure(this.#limiter)] : []),
+      // Inside the place, outside the rate: a repeat waits for its turn like everything else. Opening a session has its own.
+      retry(this.#retryDeps()),
       // Innermost: every attempt that goes to the server counts.
-      ...(settings.rateLimit === undefined ? [] : [rateLimit(this.#bucketOf(settings.rateLimit))]),
+      ...this.#rate((call) => !isInitialize(call)),
     ];
     this.#handler = stack(layers, this.#upstream.handle);
   }
 
-  #bucketOf(ratePerSecond: number): TokenBucket {
-    const burst = burstOf(ratePerSecond, this.#settings.rateBurst);
-    return new TokenBucket({ ratePerSecond, burst, clock: this.#clock });
+  #retryDeps(): Parameters<typeof retry>[0] {
+    const { retries, retryBaseDelay, retryMaxDelay } = this.#settings;
+    return {
+      options: { retries, baseDelayMs: retryBaseDelay * 1_000, maxDelayMs: retryMaxDelay * 1_000 },
+      clock: this.#clock,
+      events: this.#events,
+      toolsOf: (call) => this.#toolsOf(call.profile),
+    };
+  }
+
+  #rate(concerns: (call: Call) => boolean): Layer[] {
+    return this.#bucket ? [only(concerns, rateLimit(this.#bucket))] : [];
+  }
+
+  /** Around each initialize, the client's and those that mend a lost session: again, unless the server is known to be down. */
+  #openingOf(profile: string): readonly Layer[] {
+    const existing = this.#openings.get(profile);
+    if (existing) return existing;
+    const { breakerThreshold: threshold, breakerReset } = this.#settings;
+    const circuit = new Breaker({ threshold, resetMs: breakerReset * 1_000, clock: this.#clock });
+    const repeated = retry({ ...this.#retryDeps(), opening: true });
+    const layers = [repeated, breaker(circuit), ...this.#rate(isInitialize)];
+    this.#openings.set(profile, layers);
+    return layers;
+  }
+
+  #toolsOf(profile: string): Tools {
+    const known = this.#tools.get(profile) ?? new Tools();
+    this.#tools.set(profile, known);
+    return known;
   }
 
   #credentialsOf(profile: string, requestHandler: unknown): CredentialSource {

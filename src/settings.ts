@@ -7,9 +7,11 @@ import type { SigningScope } from './aws/sigv4.ts';
 import { type Arguments, readArguments } from './core/arguments.ts';
 import { flagOf, type OptionTable, type OptionValues, readOption, text, variableOf } from './core/options.ts';
 import { backpressureOptions } from './layers/backpressure.ts';
+import { breakerOptions } from './layers/breaker.ts';
 import { clientNameOptions } from './layers/client-name.ts';
 import { metadataOptions } from './layers/metadata.ts';
 import { rateLimitOptions } from './layers/rate-limit.ts';
+import { retryOptions, retryProblems } from './layers/retry.ts';
 import { observeOptions } from './observe/options.ts';
 import { relayOptions } from './relay/options.ts';
 import { readHeaders, upstreamOptions } from './upstream/options.ts';
@@ -42,6 +44,11 @@ export const OPTIONS = {
   overloadErrorCode: backpressureOptions.overloadErrorCode,
   rateLimit: rateLimitOptions.rateLimit,
   rateBurst: rateLimitOptions.rateBurst,
+  retries: retryOptions.retries,
+  retryBaseDelay: retryOptions.retryBaseDelay,
+  retryMaxDelay: retryOptions.retryMaxDelay,
+  breakerThreshold: breakerOptions.breakerThreshold,
+  breakerReset: breakerOptions.breakerReset,
   drainTimeout: relayOptions.drainTimeout,
   logLevel: observeOptions.logLevel,
   logFile: observeOptions.logFile,
@@ -120,6 +127,8 @@ export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Pro
     const problem = bundleProblem(bundle.path);
     if (problem) problems.push(`${bundle.from} ${problem}`);
   }
+
+  problems.push(...retryProblems(values, from));
 
   const scope =
     'url' in endpoint && values.auth !== 'none'

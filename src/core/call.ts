@@ -64,6 +64,14 @@ export type Handler = (call: Call) => Promise<Reply>;
 /** First listed is outermost. */
 export type Layer = (next: Handler) => Handler;
 
+/** A layer that stands in the way of some calls only. */
+export const only =
+  (concerns: (call: Call) => boolean, layer: Layer): Layer =>
+  (next) => {
+    const through = layer(next);
+    return (call) => (concerns(call) ? through(call) : next(call));
+  };
+
 export function stack(layers: readonly Layer[], bottom: Handler): Handler {
   return layers.reduceRight((next, layer) => layer(next), bottom);
 }

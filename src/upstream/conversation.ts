@@ -1,4 +1,12 @@
-import type { Call, Client, Deadline, Emit, Reply } from '../core/call.ts';
+import {
+  type Call,
+  type Client,
+  type Deadline,
+  type Emit,
+  type Layer,
+  type Reply,
+  stack,
+} from '../core/call.ts';
 import { type Clock, unlessAborted } from '../core/clock.ts';
 import { causeText, ProxyError } from '../core/errors.ts';
 import type { Events } from '../core/events.ts';
@@ -28,6 +36,8 @@ const LISTS = ['tools', 'prompts', 'resources'] as const;
 export interface ConversationDeps {
   readonly profile: string;
   readonly newSession: (emit: Emit) => Session;
+  /** Stand around every initialize, the client's and our own: repeats, and the breaker. */
+  readonly opening: readonly Layer[];
   readonly clock: Clock;
   readonly events: Events;
 }
@@ -82,7 +92,7 @@ export class Conversation {
   /** The client's own initialize: opens the session, and leaves the former one if there was one. */
   async initialize(call: Call, request: Request): Promise<Reply> {
     const session = this.#deps.newSession(call.emit);
-    const reply = await session.initialize(call, request);
+    const reply = await this.#initialize(session, call, request);
     if (reply.kind !== 'answer' || reply.message.outcome !== 'result') return reply;
     const former = this.#session;
     this.#adopt(session);
@@ -99,6 +109,10 @@ export class Conversation {
     // A client that initializes again has left its former session: nobody else would ever delete it.
     void former.close();
     return reply;
+  }
+
+  #initialize(session: Session, call: Call, request: Request): Promise<Reply> {
+    return stack(this.#deps.opening, (attempt) => session.initialize(attempt, request))(call);
   }
 
   /** Runs `send` on the session of this moment, and once more on a new one where the server has lost that. */
@@ -212,7 +226,7 @@ export class Conversation {
 
   async #initializeAgain(session: Session, opening: Opening, signal: AbortSignal): Promise<JsonObject> {
     const request = this.#own(opening.request);
-    const reply = await session.initialize(this.#ownCall(opening, request, signal), request);
+    const reply = await this.#initialize(session, this.#ownCall(opening, request, signal), request);
     const json = reply.kind === 'answer' ? reply.message.json : {};
     if (isObject(json.result)) return json.result;
     const said = isObject(json.error) ? json.error.message : undefined;

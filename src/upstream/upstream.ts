@@ -1,4 +1,4 @@
-import type { Batch, Call, Handler, Reply } from '../core/call.ts';
+import type { Batch, Call, Handler, Layer, Reply } from '../core/call.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Events } from '../core/events.ts';
 import { isId, paramsOf } from '../core/message.ts';
@@ -9,6 +9,8 @@ import type { Uplink } from './uplink.ts';
 export interface UpstreamDeps {
   /** The road of a profile, made on first use and kept. */
   readonly uplinkOf: (profile: string) => Uplink;
+  /** The layers around opening a session of the profile. */
+  readonly openingOf: (profile: string) => readonly Layer[];
   readonly clock: Clock;
   readonly events: Events;
   readonly readTimeoutMs: number;
@@ -62,12 +64,13 @@ export class Upstream {
     const key = JSON.stringify([client.id, profile]);
     const existing = this.#conversations.get(key);
     if (existing) return existing;
-    const { uplinkOf, clock, events, readTimeoutMs } = this.#deps;
+    const { uplinkOf, openingOf, clock, events, readTimeoutMs } = this.#deps;
     const conversation = new Conversation(
       {
         profile,
         newSession: (emitOf) =>
           new Session({ uplink: uplinkOf(profile), clock, events, readTimeoutMs }, emitOf),
+        opening: openingOf(profile),
         clock,
         events,
       },

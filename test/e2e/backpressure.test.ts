@@ -65,7 +65,9 @@ describe('--max-concurrent', () => {
     );
     gate.open();
     for (const answer of await Promise.all([...first, ...queued])) expect(answer).toHaveProperty('result');
-    expect(seen).toEqual(['0', '"0"', '"a"', '"b"']);
+    // Which of two that run at once arrives first is open; the queue's order is not.
+    expect(seen.slice(0, 2).sort()).toEqual(['"0"', '0']);
+    expect(seen.slice(2)).toEqual(['"a"', '"b"']);
     expect(peak()).toBe(2);
   });
 

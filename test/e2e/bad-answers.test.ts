@@ -166,12 +166,12 @@ describe('a status that is no success', () => {
     ],
     [
       429,
-      { headers: { ...json, 'retry-after': '7' }, body: '{"message":"Too Many Requests"}' },
+      { headers: { ...json, 'retry-after': '70' }, body: '{"message":"Too Many Requests"}' },
       (at) =>
         `HTTP 429 from ${at}: Too Many Requests. The server is throttling; the call did not run, try again later`,
       {
         mayHaveRun: false,
-        retryAfterMs: 7_000,
+        retryAfterMs: 70_000,
         contentType: 'application/json',
         body: '{"message":"Too Many Requests"}',
       },

@@ -88,7 +88,7 @@ describe('a server that dies', () => {
   });
 
   it('for good has every request answered at once with where to look', async () => {
-    const { server, bin } = await startInitialized();
+    const { server, bin } = await startInitialized({ args: ['--retries', '0'] });
     await server.close();
     for (const id of [0, '']) {
       const answer = await bin.request('tools/call', { name: 'x' }, id);

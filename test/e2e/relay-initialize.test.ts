@@ -107,6 +107,7 @@ describe('the answer to initialize', () => {
     ];
     let way = 0;
     const { bin } = await startRelayed({
+      args: ['--retries', '0'],
       on: { initialize: (request, response, context) => ways[way++]?.(request, response, context) },
     });
     const reasons: unknown[] = [];

@@ -1,0 +1,25 @@
+import type { Emit, Layer } from '../core/call.ts';
+import type { Tools } from '../core/tools.ts';
+
+/**
+ * Reads what passes anyway: every tools/list answer teaches what a tool says of itself, and word that the list has changed, or a
+ * session that begins, ends what was known. No request of its own.
+ */
+export function toolKnowledge(toolsOf: (profile: string) => Tools): Layer {
+  return (next) =>
+    async function toolKnowledge(call) {
+      const { message, profile } = call;
+      if (message.kind !== 'request') return next(call);
+      const tools = toolsOf(profile);
+      if (message.method === 'initialize') tools.forget();
+      const emit: Emit = (below, origin) => {
+        if (below.kind === 'notification' && below.method === 'notifications/tools/list_changed') {
+          toolsOf(origin.profile).forget();
+        }
+        return call.emit(below, origin);
+      };
+      const reply = await next({ ...call, emit });
+      if (message.method === 'tools/list' && reply.kind === 'answer') tools.learn(reply.message.json);
+      return reply;
+    };
+}

@@ -1,0 +1,145 @@
+import { describe, expect, it } from 'vitest';
+import { sendJson } from '../support/mcp-answers.ts';
+import { errorOf, type Handler } from '../support/mcp-behaviours.ts';
+import { startInitialized, startRelayed } from '../support/relayed.ts';
+
+/** Fails as told as often as told, and works from then on. */
+function failing(times: number, fail: Handler): Handler {
+  let left = times;
+  return (request, response, context) => (left-- > 0 ? fail(request, response, context) : context.fallback());
+}
+
+const status =
+  (code: number, headers: Record<string, string> = {}): Handler =>
+  (_request, response) => {
+    response.writeHead(code, headers).end();
+  };
+
+const throttled: Handler = (request, response) =>
+  sendJson(
+    response,
+    429,
+    errorOf(request.rpc.id ?? null, -32004, 'Too many requests. Please try again later.'),
+  );
+
+const QUICK = ['--retry-base-delay', '0.01', '--retry-max-delay', '0.01'];
+const TOOLS = [
+  { name: 'echo', inputSchema: { type: 'object' } },
+  { name: 'sleep', inputSchema: { type: 'object' }, annotations: { readOnlyHint: true } },
+];
+
+describe('a request that did not run', () => {
+  it.each<[string, Handler]>([
+    ['429', status(429)],
+    ["429 with AWS's JSON-RPC error", throttled],
+    ['429 with Retry-After', status(429, { 'retry-after': '0' })],
+  ])('because of %s is sent again, whatever its method', async (_what, fail) => {
+    const { bin, server } = await startInitialized({ args: QUICK, on: { 'tools/call': failing(2, fail) } });
+    const params = { name: 'echo', arguments: { text: 'x' } };
+    expect(await bin.request('tools/call', params, '')).toHaveProperty('result');
+    expect(server.of('tools/call')).toHaveLength(3);
+  });
+
+  it('is told about, after as many tries as --retries allows, with what the server asked for', async () => {
+    const { bin, server } = await startInitialized({
+      args: [...QUICK, '--retries', '1'],
+      on: { 'tools/call': failing(9, status(429, { 'retry-after': '0' })) },
+    });
+    expect(await bin.request('tools/call', { name: 'echo' }, -1)).toMatchObject({
+      error: { code: -31003, data: { mayHaveRun: false, httpStatus: 429, attempts: 2 } },
+    });
+    expect(server.of('tools/call')).toHaveLength(2);
+  });
+
+  it('is not kept waiting where the server asks for more than 20 s: the wish is passed up', async () => {
+    const { bin, server } = await startInitialized({
+      on: { 'tools/call': failing(9, status(429, { 'retry-after': '60' })) },
+    });
+    expect(await bin.request('tools/call', { name: 'echo' }, 0)).toMatchObject({
+      error: { data: { retryAfterMs: 60_000 } },
+    });
+    expect(server.of('tools/call')).toHaveLength(1);
+  });
+});
+
+describe('a request that may have run', () => {
+  it('is sent again where it only reads', async () => {
+    const { bin, server } = await startInitialized({
+      args: QUICK,
+      on: { 'prompts/get': failing(1, status(503)) },
+    });
+    expect(await bin.request('prompts/get', { name: 'x' })).toHaveProperty('error.code', -32601);
+    expect(server.of('prompts/get')).toHaveLength(2);
+  });
+
+  it('is not where it is a call of a tool that promises nothing', async () => {
+    const { bin, server } = await startInitialized({
+      args: QUICK,
+      tools: TOOLS,
+      on: { 'tools/call': failing(1, status(503)) },
+    });
+    await bin.request('tools/list');
+    expect(await bin.request('tools/call', { name: 'echo' }, '')).toMatchObject({
+      error: { code: -31003, data: { mayHaveRun: true } },
+    });
+    expect(server.of('tools/call')).toHaveLength(1);
+  });
+
+  it('is where the tool says that it only reads', async () => {
+    const { bin, server } = await startInitialized({
+      args: QUICK,
+      tools: TOOLS,
+      on: { 'tools/call': failing(1, status(503)) },
+    });
+    await bin.request('tools/list');
+    expect(await bin.request('tools/call', { name: 'sleep', arguments: { ms: 0 } })).toHaveProperty('result');
+    expect(server.of('tools/call')).toHaveLength(2);
+  });
+
+  it('is nobody’s to repeat with --retries 0', async () => {
+    const { bin, server } = await startInitialized({
+      args: ['--retries', '0'],
+      on: { 'tools/list': failing(1, status(503)) },
+    });
+    expect(await bin.request('tools/list')).toHaveProperty('error.code', -31003);
+    expect(server.of('tools/list')).toHaveLength(1);
+  });
+});
+
+describe('at the start', () => {
+  it('initialize and tools/list ride out throttling, so that no client is left without tools', async () => {
+    const { bin, server } = await startRelayed({
+      args: QUICK,
+      on: { initialize: failing(3, throttled), 'tools/list': failing(3, throttled) },
+    });
+    await bin.initialize();
+    expect(await bin.request('tools/list')).toHaveProperty('result.tools');
+    expect(server.of('initialize')).toHaveLength(4);
+    expect(server.of('tools/list')).toHaveLength(4);
+  });
+
+  it('a server that fails to open sessions is left in peace once that is clear', async () => {
+    const { bin, server } = await startRelayed({
+      args: ['--retries', '0', '--breaker-threshold', '2', '--breaker-reset', '60'],
+      on: { initialize: status(500) },
+    });
+    for (const id of [0, '']) {
+      expect(await bin.request('initialize', {}, id)).toHaveProperty('error.code', -31003);
+    }
+    const { error } = await bin.request('initialize', {}, -1);
+    expect(error).toMatchObject({ code: -31014, data: { reason: 'circuit-open', mayHaveRun: false } });
+    expect(error).toHaveProperty('data.retryAfterMs', expect.any(Number));
+    expect(server.of('initialize')).toHaveLength(2);
+  });
+
+  it('401 and 403 do not count towards that', async () => {
+    const { bin, server } = await startRelayed({
+      args: ['--retries', '0', '--breaker-threshold', '1'],
+      on: { initialize: failing(2, status(403)) },
+    });
+    for (const id of ['a', 'b'])
+      expect(await bin.request('initialize', {}, id)).toHaveProperty('error.code', -31007);
+    expect(await bin.request('initialize', { protocolVersion: '2025-11-25' }, 'c')).toHaveProperty('result');
+    expect(server.of('initialize')).toHaveLength(3);
+  });
+});
