@@ -40,7 +40,7 @@ describe('the handshake', () => {
   });
 
   it('lets go after ten seconds where the server accepts initialized never', async () => {
-    const rig = new RelayRig();
+    const rig = new RelayRig({ timeoutMs: 60_000 });
     await (await rig.request(0, 'initialize')).answer();
     await rig.receive({ method: 'notifications/initialized' });
     await rig.receive({ id: '', method: 'tools/list' });
