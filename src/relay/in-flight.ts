@@ -1,5 +1,6 @@
 import { ProxyError } from '../core/errors.ts';
 import { type Id, idKey, type Request } from '../core/message.ts';
+import { TransientMap } from '../core/transient-map.ts';
 import type { Countdown } from './deadline.ts';
 
 /**
@@ -24,7 +25,7 @@ export interface InFlight {
 
 /** The requests under way: each id once, and no more of them than memory has room for. */
 export class InFlightRequests {
-  readonly #entries = new Map<string, InFlight>();
+  readonly #entries = new TransientMap<string, InFlight>();
   #characters = 0;
 
   get size(): number {
@@ -41,7 +42,7 @@ export class InFlightRequests {
 
   /** As they are now: what runs while they are walked may end some. */
   all(): InFlight[] {
-    return [...this.#entries.values()];
+    return this.#entries.values();
   }
 
   /** Why this request cannot be added, or undefined. */

@@ -3,6 +3,8 @@ import { claimOf, type Message } from '../core/message.ts';
 
 /** A server that is slow to accept one notification must not hold up all that follow. */
 const NOTIFICATION_WAIT_MS = 1_000;
+/** Servers accept `initialized` in no time; one that never does must not keep the client's first calls for all of theirs. */
+const INITIALIZED_WAIT_MS = 10_000;
 
 /**
  * Which messages wait for which. The protocol lets a client write on without waiting, and servers lose or refuse what arrives
@@ -28,8 +30,10 @@ export class Order {
       () => undefined,
       () => undefined,
     );
-    if (message.method === 'initialize' || message.method === 'notifications/initialized')
-      this.#raise(settled);
+    if (message.method === 'initialize') this.#raise(settled);
+    else if (message.method === 'notifications/initialized') {
+      this.#raise(atMost(this.#clock, INITIALIZED_WAIT_MS, settled));
+    }
     if (message.kind === 'notification') this.#notifications = settled;
     return done;
   }

@@ -1,4 +1,5 @@
 import { ProxyError } from '../core/errors.ts';
+import { TransientMap } from '../core/transient-map.ts';
 import { Connection, type ConnectionOptions, type OutgoingRequest, TransportFailure } from './connection.ts';
 import type { Incoming } from './incoming.ts';
 
@@ -27,8 +28,9 @@ export class Lane {
   readonly #busy = new Set<Connection>();
   /** Connections that gave their place back while something still runs on them. */
   readonly #leaving = new Set<Connection>();
-  /** A Set keeps order and forgets a cancelled waiter in one step, however many wait. */
-  readonly #waiting = new Set<Waiter>();
+  /** Keeps order and forgets a cancelled waiter in one step, however many wait. */
+  readonly #waiting = new TransientMap<number, Waiter>();
+  #ticket = 0;
   #closed = false;
 
   constructor(options: LaneOptions) {
@@ -57,8 +59,9 @@ export class Lane {
         resolve(this.#grant(this.#pick(this.#idle.pop(), fresh)));
         return;
       }
+      const ticket = this.#ticket++;
       const leave = (): void => {
-        this.#waiting.delete(waiter);
+        this.#waiting.delete(ticket);
         reject(signal.reason);
       };
       const waiter: Waiter = {
@@ -71,7 +74,7 @@ export class Lane {
           reject(error);
         },
       };
-      this.#waiting.add(waiter);
+      this.#waiting.set(ticket, waiter);
       signal.addEventListener('abort', leave, { once: true });
     });
   }
@@ -120,9 +123,8 @@ export class Lane {
   }
 
   #next(free: Connection | undefined): void {
-    const [oldest] = this.#waiting;
-    if (oldest && !this.#closed) {
-      this.#waiting.delete(oldest);
+    const oldest = this.#closed ? undefined : this.#waiting.shift();
+    if (oldest) {
       oldest.grant(free ?? this.#idle.pop() ?? this.#open());
       return;
     }
@@ -139,7 +141,7 @@ export class Lane {
   /** Cuts everything, refuses who waits, and leases nothing afterwards. */
   close(): void {
     this.#closed = true;
-    for (const { refuse } of this.#waiting) refuse(shuttingDown());
+    for (const { refuse } of this.#waiting.values()) refuse(shuttingDown());
     this.#waiting.clear();
     for (const connection of [...this.#idle, ...this.#busy, ...this.#leaving]) connection.destroy();
     this.#idle.length = 0;

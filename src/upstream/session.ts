@@ -13,6 +13,7 @@ import {
   type Response,
 } from '../core/message.ts';
 import { isRepeatable } from '../core/repeatable.ts';
+import { TransientMap } from '../core/transient-map.ts';
 import { type AnswerContext, errorOfStatus } from './answer.ts';
 import { CANCEL_GRACE_MS, CONTROL_PLACE_MS, Exchange } from './exchange.ts';
 import { headerOf, mediaTypeOf } from './incoming.ts';
@@ -49,7 +50,7 @@ export class Session implements Origin {
   readonly #deps: SessionDeps;
   /** That of the initialize call: it lives as long as the session and carries the standalone stream. */
   readonly #emit: Emit;
-  readonly #exchanges = new Map<string, Exchange>();
+  readonly #exchanges = new TransientMap<string, Exchange>();
   readonly #ended = new AbortController();
   #id: string | undefined;
   #version: string | undefined;

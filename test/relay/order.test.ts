@@ -39,6 +39,17 @@ describe('the handshake', () => {
     expect(rig.methods).toEqual(['initialize', 'notifications/initialized', 'ping']);
   });
 
+  it('lets go after ten seconds where the server accepts initialized never', async () => {
+    const rig = new RelayRig({ timeoutMs: 60_000 });
+    await (await rig.request(0, 'initialize')).answer();
+    await rig.receive({ method: 'notifications/initialized' });
+    await rig.receive({ id: '', method: 'tools/list' });
+    await rig.clock.advance(9_999);
+    expect(rig.methods).toEqual(['initialize', 'notifications/initialized']);
+    await rig.clock.advance(1);
+    expect(rig.methods).toEqual(['initialize', 'notifications/initialized', 'tools/list']);
+  });
+
   it('may be begun anew: a second initialize waits for the first, and what follows for the second', async () => {
     const rig = new RelayRig();
     const first = await rig.request(0, 'initialize');

@@ -1,0 +1,53 @@
+/**
+ * A Map for entries that come and go all the time. When a Map grows or tidies up, V8 leaves the old table behind, pointing at
+ * the new one; an old table that has reached the old generation then keeps whatever stood in it, and in its successors, until
+ * the next full collection. Measured: 12 KB of finished calls kept for each call, and twice the time in the garbage collector.
+ * Here a table holds boxes, and a box is emptied when its entry leaves.
+ */
+export class TransientMap<K, V extends object> {
+  readonly #boxes = new Map<K, { value: V | undefined }>();
+
+  get size(): number {
+    return this.#boxes.size;
+  }
+
+  has(key: K): boolean {
+    return this.#boxes.has(key);
+  }
+
+  get(key: K): V | undefined {
+    return this.#boxes.get(key)?.value;
+  }
+
+  set(key: K, value: V): void {
+    const box = this.#boxes.get(key);
+    if (box) box.value = value;
+    else this.#boxes.set(key, { value });
+  }
+
+  delete(key: K): boolean {
+    const box = this.#boxes.get(key);
+    if (!box) return false;
+    box.value = undefined;
+    return this.#boxes.delete(key);
+  }
+
+  /** Takes out the entry that has been in longest. */
+  shift(): V | undefined {
+    for (const [key, { value }] of this.#boxes) {
+      this.delete(key);
+      return value;
+    }
+    return undefined;
+  }
+
+  /** As they are now, longest in first: what runs while they are walked may take some out. */
+  values(): V[] {
+    return [...this.#boxes.values()].flatMap(({ value }) => (value === undefined ? [] : [value]));
+  }
+
+  clear(): void {
+    for (const box of this.#boxes.values()) box.value = undefined;
+    this.#boxes.clear();
+  }
+}
