@@ -297,7 +297,10 @@ export class Session implements Origin {
       opened();
       if (outcome === 'unavailable') return;
       if (outcome === 'read') tries = 1;
-      const wait = position.retryMs ?? fullJitter(clock, tries, REOPEN_BASE_MS, REOPEN_MAX_MS);
+      const backoff = fullJitter(clock, tries, REOPEN_BASE_MS, REOPEN_MAX_MS);
+      const { retryMs } = position;
+      // Its wish was that of a server that was well: one that fails would be pressed at that pace for as long as it does.
+      const wait = outcome === 'read' ? (retryMs ?? backoff) : Math.max(retryMs ?? 0, backoff);
       await sleep(clock, wait, signal).catch(() => undefined);
     }
   }
@@ -334,7 +337,7 @@ export class Session implements Origin {
     const message = status === 405 ? 'not offered by this server' : 'not a stream';
     events.emit({ type: 'stream.unavailable', profile, status, message });
     if (status === 404 && this.#id !== undefined && this.#streamed) this.onLost();
-    return status === 429 || status >= 500 ? 'failed' : 'unavailable';
+    return status === 429 || (status >= 500 && status !== 501) ? 'failed' : 'unavailable';
   }
 
   /** True where the stream brought anything: then the server lives, and the next wait starts from the shortest. */
