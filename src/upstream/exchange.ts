@@ -207,8 +207,10 @@ export class Exchange {
       const cause = await this.#readMessages(response, position);
       if (this.#owed.size === 0) return;
       this.#controller.signal.throwIfAborted();
-      tries = position.lastEventId === before ? tries + 1 : 0;
       const { lastEventId, retryMs } = position;
+      // Who closes in order and says when to come again makes its client poll, for as long as the call takes.
+      const polled = cause === undefined && retryMs !== undefined;
+      tries = polled || lastEventId !== before ? 0 : tries + 1;
       if (lastEventId === undefined || tries > RESUME_TRIES) {
         throw cause ?? connectionLost(this.#deps.uplink.host, 'the stream ended without the answer');
       }
@@ -253,8 +255,12 @@ export class Exchange {
   async #resume(lastEventId: string, retryMs: number | undefined, tries: number): Promise<Incoming> {
     const { uplink, clock, resumeHeaders, resumed } = this.#deps;
     const { signal } = this.#controller;
-    for (let attempt = Math.max(1, tries); ; attempt++) {
-      await sleep(clock, retryMs ?? fullJitter(clock, attempt, RESUME_BASE_MS, RESUME_MAX_MS), signal);
+    const first = Math.max(1, tries);
+    for (let attempt = first; ; attempt++) {
+      const backoff = fullJitter(clock, attempt, RESUME_BASE_MS, RESUME_MAX_MS);
+      // Its wish was that of a server that was well; one that comes back after a restart needs longer than eight of those.
+      const wait = attempt === first ? (retryMs ?? backoff) : Math.max(retryMs ?? 0, backoff);
+      await sleep(clock, wait, signal);
       try {
         this.#opened = await uplink.open({
           method: 'GET',
