@@ -281,7 +281,8 @@ export class Session implements Origin {
   /** Taken now: what a stream resumes with is the session that it belongs to, also after that was lost. */
   #resumeHeaders(): (lastEventId: string) => Record<string, string> {
     const headers = this.#headers('text/event-stream');
-    return (lastEventId) => ({ ...headers, 'last-event-id': lastEventId });
+    // Header values are bytes: an id beyond ASCII goes out as the UTF-8 that it came in.
+    return (lastEventId) => ({ ...headers, 'last-event-id': Buffer.from(lastEventId).toString('latin1') });
   }
 
   /**

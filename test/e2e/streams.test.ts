@@ -103,6 +103,46 @@ describe('a stream of a call that ends before its answer', () => {
     expect(bin.messages.filter(({ method }) => method === 'notifications/message')).toEqual([passing('one')]);
   });
 
+  it('is polled for as long as its server closes in order and says when to come again', async () => {
+    const { bin, lasts } = await startResumed(
+      (events) => poll(events, 'a', 1),
+      ({ response, at }) => {
+        if (at < 15) new EventWriter(response).end();
+        else finish(response, answerTo(-1));
+      },
+    );
+    expect(await bin.request('tools/call', { name: 'x' }, -1)).toEqual(answerTo(-1));
+    expect(lasts).toEqual(Array(15).fill('a'));
+  });
+
+  it('is given up where one resumption after the other breaks without a word', async () => {
+    const { bin, lasts } = await startResumed(
+      (events) => poll(events, 'a', 1),
+      ({ response }) => {
+        const events = new EventWriter(response);
+        setImmediate(() => events.destroy());
+      },
+    );
+    expect((await bin.request('tools/call', { name: 'x' }, 0)).error).toMatchObject({
+      code: -31002,
+      data: { reason: 'connection-lost', mayHaveRun: true },
+    });
+    expect(lasts).toEqual(Array(9).fill('a'));
+  });
+
+  it('is resumed after an id in any script, which goes out as UTF-8', async () => {
+    const { bin, lasts } = await startResumed(
+      (events) => {
+        events.prime('é€ 1', 1);
+        // A control character cannot stand in a header: this one is as good as none.
+        poll(events, 'after\u0001it');
+      },
+      ({ response }) => finish(response, answerTo(0)),
+    );
+    expect(await bin.request('tools/call', { name: 'x' }, 0)).toEqual(answerTo(0));
+    expect(lasts.map((last) => Buffer.from(last, 'latin1').toString())).toEqual(['é€ 1']);
+  });
+
   it('is not asked for twice what came twice: the client gets the answer once', async () => {
     const { bin } = await startResumed(
       (events) => poll(events, 'a', 1),
