@@ -130,6 +130,11 @@ export class Session implements Origin {
 
   #exchange(emit: Emit): Exchange {
     const { uplink, clock, readTimeoutMs } = this.#deps;
+    const live: Emit = async (message, origin) => {
+      // Its answer could not be delivered, and the client would ask a person for nothing.
+      if (this.#lost && message.kind === 'request') this.#dropped('a request of a session that is gone');
+      else await emit(message, origin);
+    };
     return new Exchange(
       {
         uplink,
@@ -143,7 +148,7 @@ export class Session implements Origin {
         dropped: (reason) => this.#dropped(reason),
         silent: (request) => void this.#giveUp(request),
       },
-      emit,
+      live,
     );
   }
 
@@ -185,6 +190,8 @@ export class Session implements Origin {
    * @throws ProxyError as for a request.
    */
   async notify(text: string, signal: AbortSignal): Promise<Reply> {
+    // Without the id of the session that it was meant for, it would be taken as said to none, or to another.
+    if (this.#lost) return { kind: 'accepted' };
     const { uplink, clock } = this.#deps;
     let sharing: Timer | undefined;
     const opened = await uplink.open({
