@@ -112,7 +112,7 @@ export function page({ facts, subjects, results, seconds }) {
   const names = proxies.map(({ key, version }) => (version ? `${key} ${version}` : key));
   return `# How fast it is
 
-Written by \`npm run bench\`; do not edit. Measured with Node ${facts.node} on ${facts.system} with ${facts.cores} cores, load average ${facts.load.toFixed(1)} at the start, in ${Math.round(seconds)} s.
+Written by \`npm run bench\`; do not edit. Measured with Node ${facts.node} on ${facts.system} with ${facts.cores} cores, load average ${facts.load.toFixed(1)} at the start, in ${Math.round(seconds)} s.${facts.load > facts.cores / 2 ? ' Other work ran beside it: compare columns, not runs.' : ''}
 
 ## Against the targets
 
@@ -131,6 +131,6 @@ ${problems.length > 0 ? `\n${problems.map((problem, at) => `(${at + 1}) ${proble
 - A proxy is spoken to in raw JSON-RPC lines over stdio, by a process that does the same work as the one of "direct": make the call, read the answer, parse it.
 - Ours and direct have 8 connections (\`--max-connections 8\`); the others have no such setting.
 - mcp-proxy's command serves stdio servers over HTTP, the other way round; its library's \`startStdioServer\` is measured instead.
-- Every number is the median of several rounds, each with fresh processes, the subjects taking turns within a round; a ratio is taken within each round. Memory is VmRSS.
+- Every number is the median of several rounds, each with fresh processes, the subjects taking turns within a round; a ratio is taken within each round. Memory is VmRSS, in MB of 1024 kB.
 `;
 }

@@ -1,7 +1,7 @@
 // One small call after the other: what the proxy adds to each call of an agent that waits for every answer.
 import { median, percentile } from '../median.mjs';
 
-export const rounds = { full: 7, quick: 1 };
+export const rounds = { full: 5, quick: 1 };
 export const kinds = ['direct', 'proxy'];
 const CALLS = { full: 1_000, quick: 200 };
 const WARM_UP = 500;
