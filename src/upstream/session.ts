@@ -148,6 +148,11 @@ export class Session implements Origin {
 
   #exchange(emit: Emit): Exchange {
     const { uplink, clock, readTimeoutMs } = this.#deps;
+    const live: Emit = async (message, origin) => {
+      // Its answer could not be delivered, and the client would ask a person for nothing.
+      if (this.#lost && message.kind === 'request') this.#dropped('a request of a session that is gone');
+      else await emit(message, origin);
+    };
     return new Exchange(
       {
         uplink,
@@ -161,7 +166,7 @@ export class Session implements Origin {
         dropped: (reason) => this.#dropped(reason),
         silent: (request) => void this.#giveUp(request),
       },
-      emit,
+      live,
     );
   }
 
@@ -203,6 +208,8 @@ export class Session implements Origin {
    * @throws ProxyError as for a request.
    */
   async notify(text: string, signal: AbortSignal): Promise<Reply> {
+    // Without the id of the session that it was meant for, it would be taken as said to none, or to another.
+    if (this.#lost) return { kind: 'accepted' };
     const { uplink, clock } = this.#deps;
     let sharing: Timer | undefined;
     const opened = await uplink.open({
@@ -311,7 +318,8 @@ export class Session implements Origin {
   /** Taken now: what a stream resumes with is the session that it belongs to, also after that was lost. */
   #resumeHeaders(): (lastEventId: string) => Record<string, string> {
     const headers = this.#headers('text/event-stream');
-    return (lastEventId) => ({ ...headers, 'last-event-id': lastEventId });
+    // Header values are bytes: an id beyond ASCII goes out as the UTF-8 that it came in.
+    return (lastEventId) => ({ ...headers, 'last-event-id': Buffer.from(lastEventId).toString('latin1') });
   }
 
   /**
@@ -374,7 +382,8 @@ export class Session implements Origin {
     events.emit({ type: 'stream.unavailable', profile, status, message });
     if (status === 404 && this.#id !== undefined && this.#streamed) this.onLost();
     // 401 and 403 heal with the next login, as those of a call do.
-    return status >= 500 || [401, 403, 408, 429].includes(status) ? 'failed' : 'unavailable';
+    const passing = (status >= 500 && status !== 501) || [401, 403, 408, 429].includes(status);
+    return passing ? 'failed' : 'unavailable';
   }
 
   /** True where the stream brought a message: then the next wait starts from the shortest. */

@@ -15,6 +15,9 @@ export interface StreamPosition {
   retryMs: number | undefined;
 }
 
+/** What no header value may hold: an id with it cannot be sent back, and counts no more than one with NUL. */
+const UNSENDABLE = /[^\P{Cc}\t]/u;
+
 const BRACE = 123;
 const BRACKET = 91;
 
@@ -56,7 +59,7 @@ export async function* eventMessages(
     for (const { data, id } of complete) {
       if (data !== undefined) yield* messagesOf(data, ears.dropped);
       // After the event was taken: a reader that breaks off in it wants it again. An empty id takes the mark back.
-      if (id !== undefined) position.lastEventId = id === '' ? undefined : id;
+      if (id !== undefined && !UNSENDABLE.test(id)) position.lastEventId = id === '' ? undefined : id;
     }
   }
   if (raw) yield* messagesOf(decodeBody(Buffer.concat(raw)) ?? '', ears.dropped);

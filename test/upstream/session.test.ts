@@ -203,3 +203,14 @@ describe('closing a session', () => {
     await comesTrue(() => lanes.control.active === 0, 'its place given back');
   });
 });
+
+describe('a session that is lost', () => {
+  it('posts nothing more: what was meant for it would go out without its id', async () => {
+    const { server, session } = await openSession((_request, response) => void response.writeHead(202).end());
+    session.forsake();
+    const late = '{"jsonrpc":"2.0","id":0,"result":{}}';
+    expect(await session.notify(late, new AbortController().signal)).toEqual({ kind: 'accepted' });
+    await session.close();
+    expect(server.requests.map(({ rpc }) => rpc.method)).toEqual(['initialize']);
+  });
+});

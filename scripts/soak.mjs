@@ -1,0 +1,60 @@
+// Random faults at 16 requests in flight, against a server that writes down what it ran.
+//   node scripts/soak.mjs [--seconds 600] [--seed <n>]
+// Exit code 0 where every request was answered exactly once, none ran twice, and nothing grew.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+import { build } from 'esbuild';
+
+const { values } = parseArgs({
+  options: { seconds: { type: 'string', default: '600' }, seed: { type: 'string' } },
+});
+const seconds = Number(values.seconds);
+const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 32));
+if (!(seconds > 0 && seed >= 0)) {
+  process.stderr.write('--seconds and --seed take positive numbers\n');
+  process.exit(2);
+}
+
+/** The support files clean up after tests; here is none. */
+const noTests = {
+  name: 'no-tests',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^vitest$/ }, () => ({ path: 'vitest', namespace: 'no-tests' }));
+    onLoad({ filter: /.*/, namespace: 'no-tests' }, () => ({
+      contents: 'export const onTestFinished = () => { throw new Error("no test is running"); };',
+    }));
+  },
+};
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const folder = await mkdtemp(join(tmpdir(), 'soak-'));
+try {
+  const outfile = join(folder, 'soak.mjs');
+  await build({
+    stdin: {
+      contents: `export { soak } from './test/support/soak.ts'; export { table } from './test/support/soak-verdict.ts';`,
+      resolveDir: root,
+    },
+    outfile,
+    bundle: true,
+    format: 'esm',
+    platform: 'node',
+    plugins: [noTests],
+    logLevel: 'warning',
+  });
+  const { soak, table } = await import(pathToFileURL(outfile).href);
+  console.log(`${seconds} s of random faults, seed ${seed}`);
+  const rows = await soak({
+    seconds,
+    seed,
+    binPath: join(root, 'bin/mcp-sigv4-proxy.js'),
+    progress: (text) => console.log(text),
+  });
+  console.log(table(rows));
+  process.exitCode = rows.every(({ good }) => good) ? 0 : 1;
+} finally {
+  await rm(folder, { recursive: true });
+}

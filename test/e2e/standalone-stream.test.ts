@@ -1,0 +1,123 @@
+import type { ServerResponse } from 'node:http';
+import { describe, expect, it } from 'vitest';
+import { EventWriter } from '../support/mcp-answers.ts';
+import { startInitialized } from '../support/relayed.ts';
+
+type Turn = (response: ServerResponse) => void;
+
+/** The standalone stream as a script, one turn for each GET; afterwards it stays open and silent. */
+async function startStreaming(...turns: readonly Turn[]) {
+  const ended: number[] = [];
+  let at = 0;
+  const relayed = await startInitialized({
+    on: {
+      GET: (_request, response) => {
+        response.on('close', () => ended.push(performance.now()));
+        const turn = turns[at++];
+        if (turn) turn(response);
+        else new EventWriter(response);
+      },
+    },
+  });
+  const gets = (count: number): Promise<void> =>
+    relayed.server.until(() => relayed.server.of('GET').length === count);
+  const lastIds = (): unknown[] => relayed.server.of('GET').map(({ headers }) => headers['last-event-id']);
+  return { ...relayed, gets, ended, lastIds };
+}
+
+const notice = (data: string) => ({ jsonrpc: '2.0', method: 'notifications/message', params: { data } });
+
+const closing =
+  (eventId: string, retryMs: number): Turn =>
+  (response) => {
+    const events = new EventWriter(response);
+    events.prime(eventId, retryMs);
+    events.end();
+  };
+
+const status =
+  (code: number): Turn =>
+  (response) =>
+    void response.writeHead(code).end();
+
+describe('the standalone stream', () => {
+  it('comes back after what the server named by retry, from the last event, closed in order or broken', async () => {
+    let cameBack = 0;
+    const { server, bin, gets, ended, lastIds } = await startStreaming(
+      closing('a', 500),
+      (response) => {
+        cameBack = performance.now();
+        const events = new EventWriter(response);
+        events.send(notice('one'), 'b');
+        events.raw('retry: 1\n\n');
+        setImmediate(() => events.destroy());
+      },
+      (response) => new EventWriter(response).send(notice('two'), 'c'),
+    );
+    await gets(3);
+    const [first = 0] = ended;
+    expect(cameBack - first).toBeGreaterThanOrEqual(490);
+    expect(cameBack - first).toBeLessThan(1_000);
+    await bin.next(({ params }) => JSON.stringify(params) === '{"data":"two"}');
+    expect(lastIds()).toEqual([undefined, 'a', 'b']);
+    expect(bin.messages.filter(({ method }) => method === 'notifications/message')).toEqual([
+      notice('one'),
+      notice('two'),
+    ]);
+    expect(server.of('initialize')).toHaveLength(1);
+    expect(bin.stderr).toBe('');
+  });
+
+  it('comes back after errors of a server in trouble and after resets', async () => {
+    const { bin, gets, lastIds } = await startStreaming(
+      closing('a', 1),
+      status(503),
+      (response) => void response.destroy(),
+      (response) => new EventWriter(response).send(notice('well again')),
+    );
+    await gets(4);
+    await bin.next(({ method }) => method === 'notifications/message');
+    expect(lastIds()).toEqual([undefined, 'a', 'a', 'a']);
+  });
+
+  it('is not asked for at the pace of a retry while the server fails', async () => {
+    const { server, bin, gets } = await startStreaming(
+      closing('a', 0),
+      ...Array.from({ length: 100 }, () => status(503)),
+    );
+    await gets(2);
+    await bin.request('tools/call', { name: 'sleep', arguments: { ms: 1_000 } }, 0);
+    // Three waits of half a second, one and two on average: far from one every millisecond.
+    expect(server.of('GET').length).toBeLessThan(20);
+  });
+
+  it.each([405, 400, 501])('is not asked for again after %i', async (code) => {
+    const { server, bin, gets } = await startStreaming(closing('a', 1), status(code));
+    await gets(2);
+    await bin.request('tools/call', { name: 'sleep', arguments: { ms: 400 } }, 0);
+    expect(server.of('GET')).toHaveLength(2);
+    expect(server.of('initialize')).toHaveLength(1);
+  });
+
+  it('that is answered 404 shows that the session is lost: a new one has its own stream, and no call pays', async () => {
+    const { server, mcp, bin, gets } = await startStreaming(closing('a', 1), (response) => {
+      mcp.forgetSessions();
+      response.writeHead(404).end();
+    });
+    await gets(3);
+    const [, , third] = server.of('GET');
+    const [id] = mcp.sessions.keys();
+    expect(third?.headers).toMatchObject({ 'mcp-session-id': id });
+    expect(third?.headers['last-event-id']).toBeUndefined();
+    expect(await bin.request('tools/call', { name: 'echo', arguments: {} }, '')).toHaveProperty('result');
+    expect(server.of('initialize')).toHaveLength(2);
+    expect(server.of('tools/call')).toHaveLength(1);
+  });
+
+  it('that was never offered does not show a lost session by its 404', async () => {
+    const { server, bin } = await startStreaming(status(404));
+    expect(await bin.request('tools/call', { name: 'echo', arguments: {} }, -1)).toHaveProperty('result');
+    expect(server.of('initialize')).toHaveLength(1);
+    expect(server.of('GET')).toHaveLength(1);
+  });
+});
