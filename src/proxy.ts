@@ -7,6 +7,8 @@ import { type Clock, systemClock } from './core/clock.ts';
 import { Events } from './core/events.ts';
 import { clientName } from './layers/client-name.ts';
 import { metadata, metadataOf } from './layers/metadata.ts';
+import { poolLimits } from './pool/options.ts';
+import { Places } from './pool/places.ts';
 import { Relay } from './relay/relay.ts';
 import type { Settings } from './settings.ts';
 import { createRoads, type Roads } from './upstream/roads.ts';
@@ -58,11 +60,13 @@ export class McpProxy {
       clock,
       events,
     });
+    const limits = poolLimits(settings);
     this.#upstream = new Upstream({
       uplinkOf: (profile) => this.#roads.uplinkOf(profile),
       clock,
       events,
       readTimeoutMs: settings.readTimeout * seconds,
+      spread: limits && { limits, places: new Places(settings.maxTotalSessions) },
     });
     const layers: readonly Layer[] = [
       // Outermost, because it only reads: whatever a later layer refuses, the user agent of the refusal's retry knows its client.
@@ -130,6 +134,11 @@ export class McpProxy {
       limits: { timeoutMs: timeout * 1_000, toolTimeoutMs: toolTimeout * 1_000, maxLineBytes: maxLine },
       send,
     });
+  }
+
+  /** Replaces the sessions with new ones, where there may be several; no call is cut. */
+  drainSessions(): void {
+    this.#upstream.drain();
   }
 
   /** Deletes the sessions, bounded, and closes every connection. Never throws. */

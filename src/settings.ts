@@ -9,6 +9,7 @@ import { flagOf, type OptionTable, type OptionValues, readOption, text, variable
 import { clientNameOptions } from './layers/client-name.ts';
 import { metadataOptions } from './layers/metadata.ts';
 import { observeOptions } from './observe/options.ts';
+import { poolOptions, poolProblems } from './pool/options.ts';
 import { relayOptions } from './relay/options.ts';
 import { readHeaders, upstreamOptions } from './upstream/options.ts';
 import { bundleProblem, caBundleOf } from './upstream/trust.ts';
@@ -34,6 +35,7 @@ export const OPTIONS = {
   toolTimeout: relayOptions.toolTimeout,
   readTimeout: upstreamOptions.readTimeout,
   maxLine: relayOptions.maxLine,
+  ...poolOptions,
   drainTimeout: relayOptions.drainTimeout,
   logLevel: observeOptions.logLevel,
   logFile: observeOptions.logFile,
@@ -105,6 +107,8 @@ export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Pro
       `${from.header} must not set authorization: requests are signed (--auth none sends them unsigned)`,
     );
   }
+
+  problems.push(...poolProblems(values, from));
 
   const bundle = caBundleOf({ caBundle: undefined, profileCaBundle: undefined, env });
   const named = argv.options.caBundle ?? env[variableOf('caBundle')];

@@ -14,6 +14,8 @@ const LOG_FLUSH_MS = 500;
 export interface Serving {
   /** Starts the orderly end: calls in flight may finish within the drain time, the session is deleted. */
   leave(how: string): void;
+  /** Replaces the sessions with new ones; no call is cut. */
+  renew(): void;
   /** Reports what should never happen. */
   fault(where: string, error: unknown): void;
   /** Resolves when all is over and what was written has left the process. */
@@ -57,6 +59,7 @@ export function serve(settings: Settings): Serving {
   readStdin({ stdin: process.stdin, connection, onEnd: leave });
   return {
     leave,
+    renew: () => proxy.drainSessions(),
     over,
     fault: (where, error) => events.emit({ type: 'internal.fault', where, message: causeText(error) }),
   };
