@@ -136,7 +136,7 @@ export class McpProxy {
     });
   }
 
-  /** Replaces the sessions with new ones, where there may be several; no call is cut. */
+  /** Replaces the sessions with new ones; no call is cut. */
   drainSessions(): void {
     this.#upstream.drain();
   }

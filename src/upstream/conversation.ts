@@ -70,8 +70,8 @@ export class Conversation {
   #reopening: Promise<Session> | undefined;
   #logLevel: Request | undefined;
   readonly #subscriptions = new Map<string, Request>();
-  /** Sessions that the server has lost, for as long as something on them still runs to its end. */
-  readonly #lost = new Set<Session>();
+  /** Sessions that the server has lost, or that were replaced, for as long as something on them still runs to its end. */
+  readonly #former = new Set<Session>();
   #ownIds = 0;
 
   constructor(deps: ConversationDeps, emit: Emit) {
@@ -86,7 +86,7 @@ export class Conversation {
 
   /** The session that a request is under way on: the one of this moment, or one that was lost while it answered. */
   sessionOf(id: Id): Session {
-    const lost = [...this.#lost].find((session) => session.carries(id));
+    const lost = [...this.#former].find((session) => session.carries(id));
     return lost ?? this.#spread?.carrierOf(id) ?? this.#session;
   }
 
@@ -118,7 +118,7 @@ export class Conversation {
 
   /** Sessions beside the first, opened as the client opened that. */
   #spreadOver(options: SpreadOptions, opening: Opening, first: Session): Spread {
-    const { clock, events, profile } = this.#deps;
+    const { clock } = this.#deps;
     return new Spread(
       {
         ...options,
@@ -130,8 +130,7 @@ export class Conversation {
         lostFirst: () => {
           this.#reopen(this.#session).catch(() => undefined);
         },
-        openFailed: (error) =>
-          events.emit({ type: 'session.open-failed', profile, message: causeText(error) }),
+        openFailed: (error) => this.#openFailed(error),
       },
       first,
     );
@@ -210,8 +209,8 @@ export class Conversation {
     events.emit({ type: 'session.lost', profile });
     // What the old session's streams still bring runs to its end; only what it asked of the client is over.
     dead.forsake();
-    for (const session of this.#lost) if (session.idle) this.#lost.delete(session);
-    this.#lost.add(dead);
+    for (const session of this.#former) if (session.idle) this.#former.delete(session);
+    this.#former.add(dead);
     try {
       const { session, result } = await this.#open(opening, this.#closing.signal);
       this.#adopt(session);
@@ -369,12 +368,37 @@ export class Conversation {
   /** Deletes the session; one that is being opened is given up. Never throws. */
   async close(): Promise<void> {
     this.#closing.abort(new Error('the proxy is ending'));
-    await Promise.all([this.#session.close(), this.#spread?.close()]);
+    const sessions = [this.#session, ...this.#former];
+    await Promise.all([...sessions.map((session) => session.close()), this.#spread?.close()]);
   }
 
-  /** Replaces the sessions beside the first, and the first, with new ones: what is in use when it comes back. */
+  /** Replaces every session with a new one; each that is in use is left when the last call on it has ended. */
   drain(): void {
-    this.#spread?.drain();
+    if (this.#spread) this.#spread.drain();
+    else this.#renew().catch((error: unknown) => this.#openFailed(error));
+  }
+
+  async #renew(): Promise<void> {
+    const opening = this.#opening;
+    const former = this.#session;
+    if (!opening || this.#reopening || former.lost) return;
+    const { session, result } = await this.#open(opening, this.#closing.signal, () => undefined);
+    if (this.#session !== former || this.#closing.signal.aborted) {
+      await session.close();
+      return;
+    }
+    this.#adopt(session);
+    this.#opening = { ...opening, result };
+    this.#announceChanges(opening, result, session);
+    this.#former.add(former);
+    await former.atRest();
+    this.#former.delete(former);
+    await former.close();
+  }
+
+  #openFailed(error: unknown): void {
+    const { events, profile } = this.#deps;
+    events.emit({ type: 'session.open-failed', profile, message: causeText(error) });
   }
 }
 

@@ -119,7 +119,7 @@ export class Upstream {
     for (const { settle } of members) settle(accepted);
   }
 
-  /** Replaces the sessions with new ones, where there may be several; no call is cut. */
+  /** Replaces the sessions with new ones; no call is cut. */
   drain(): void {
     for (const conversation of this.#conversations.values()) conversation.drain();
   }

@@ -1,83 +1,16 @@
 import { describe, expect, it } from 'vitest';
-import { BinDriver } from '../support/bin-driver.ts';
-import { type Handler, SessionServer, type SessionServerOptions } from '../support/mcp-behaviours.ts';
-import { ScriptedServer } from '../support/scripted-server.ts';
-import { signingArgs, signingEnv, signingVerify } from '../support/signing.ts';
-
-/** Calls that the server has begun, one at a time per session, and ends when the test says so. */
-class OneAtATime {
-  readonly running: { readonly text: unknown; readonly session: string | undefined; finish(): void }[] = [];
-  readonly begun: unknown[] = [];
-  #watchers = new Set<() => void>();
-
-  readonly call: Handler = (_request, _response, context) => {
-    const session = context.session?.id;
-    if (this.running.some((other) => other.session === session)) {
-      return context.error(-32000, 'one call at a time');
-    }
-    const text = (context.params.arguments as { text?: unknown }).text;
-    this.begun.push(text);
-    const running = {
-      text,
-      session,
-      finish: () => {
-        this.running.splice(this.running.indexOf(running), 1);
-        context.result({ content: [{ type: 'text', text: String(text) }] });
-      },
-    };
-    this.running.push(running);
-    for (const look of this.#watchers) look();
-  };
-
-  /** Resolves when so many calls run. */
-  runs(count: number): Promise<void> {
-    return new Promise((resolve) => {
-      const look = (): void => {
-        if (this.running.length < count) return;
-        this.#watchers.delete(look);
-        resolve();
-      };
-      this.#watchers.add(look);
-      look();
-    });
-  }
-
-  finishAll(): void {
-    for (const running of [...this.running]) running.finish();
-  }
-
-  finish(text: unknown): void {
-    const running = this.running.find((one) => one.text === text);
-    if (!running) throw new Error(`${text} does not run`);
-    running.finish();
-  }
-}
-
-async function start(options: SessionServerOptions, ...args: string[]) {
-  const opened: (string | undefined)[] = [];
-  let next = 0;
-  const sessionId = (): string => {
-    opened.push(`s-${next}`);
-    return `s-${next++}`;
-  };
-  const sessions = new SessionServer({ sessionId, ...options });
-  const server = await ScriptedServer.start(sessions.behaviour, { verify: signingVerify });
-  const proxy = BinDriver.start({
-    args: [server.url, ...signingArgs, '--max-connections', '16', ...args],
-    env: signingEnv,
-  });
-  const posted = (method: string): number =>
-    server.requests.filter(({ rpc }) => rpc.method === method).length;
-  const echo = (text: unknown, id?: number | string) =>
-    proxy.request('tools/call', { name: 'echo', arguments: { text } }, id);
-  return { sessions, server, proxy, posted, echo, opened };
-}
+import type { Handler } from '../support/mcp-behaviours.ts';
+import { OneAtATime, startPooled } from '../support/one-at-a-time.ts';
 
 describe('--max-sessions 4', () => {
   it('carries 4 calls at once to a server that serves one per session, and 8 more in order', async () => {
     const tool = new OneAtATime();
-    const { proxy, echo, opened } = await start({ on: { 'tools/call': tool.call } }, '--max-sessions', '4');
-    await proxy.initialize();
+    const { proxy, echo, opened } = await startPooled(
+      { on: { 'tools/call': tool.call } },
+      '--max-sessions',
+      '4',
+    );
+    await proxy.initialize({}, 'init');
     const first = [echo('a', ''), echo('b', 0), echo('c', -1), echo('d', 'd')];
     await proxy.guard(tool.runs(4), '4 calls');
     expect(new Set(tool.running.map(({ session }) => session)).size).toBe(4);
@@ -94,8 +27,12 @@ describe('--max-sessions 4', () => {
 
   it('keeps everything but tool calls on the first session', async () => {
     const tool = new OneAtATime();
-    const { proxy, server, echo } = await start({ on: { 'tools/call': tool.call } }, '--max-sessions', '2');
-    await proxy.initialize();
+    const { proxy, server, echo } = await startPooled(
+      { on: { 'tools/call': tool.call } },
+      '--max-sessions',
+      '2',
+    );
+    await proxy.initialize({}, 'init');
     const calls = [echo('a'), echo('b')];
     await proxy.guard(tool.runs(2), '2 calls');
     await proxy.request('tools/list');
@@ -112,8 +49,8 @@ describe('--max-sessions 4', () => {
     const ok: Handler = (_request, _response, context) => context.result({});
     const tool = new OneAtATime();
     const on = { 'tools/call': tool.call, 'logging/setLevel': ok, 'resources/subscribe': ok };
-    const { proxy, server, echo } = await start({ on }, '--max-sessions', '2');
-    await proxy.initialize();
+    const { proxy, server, echo } = await startPooled({ on }, '--max-sessions', '2');
+    await proxy.initialize({}, 'init');
     await proxy.request('logging/setLevel', { level: 'debug' });
     const calls = [echo('a'), echo('b')];
     await proxy.guard(tool.runs(2), '2 calls');
@@ -136,8 +73,12 @@ describe('--max-sessions 4', () => {
 
   it('deletes every session at the end', async () => {
     const tool = new OneAtATime();
-    const { proxy, echo, sessions } = await start({ on: { 'tools/call': tool.call } }, '--max-sessions', '3');
-    await proxy.initialize();
+    const { proxy, echo, sessions } = await startPooled(
+      { on: { 'tools/call': tool.call } },
+      '--max-sessions',
+      '3',
+    );
+    await proxy.initialize({}, 'init');
     const calls = [echo('a'), echo('b'), echo('c')];
     await proxy.guard(tool.runs(3), '3 calls');
     tool.finishAll();
@@ -151,8 +92,8 @@ describe('--max-sessions 4', () => {
   it('refuses a call that waits too long for a session, and says what was full', async () => {
     const tool = new OneAtATime();
     const args = ['--max-sessions', '2', '--session-wait', '0.05'];
-    const { proxy, echo } = await start({ on: { 'tools/call': tool.call } }, ...args);
-    await proxy.initialize();
+    const { proxy, echo } = await startPooled({ on: { 'tools/call': tool.call } }, ...args);
+    await proxy.initialize({}, 'init');
     const calls = [echo('a'), echo('b')];
     await proxy.guard(tool.runs(2), '2 calls');
     const { error } = await echo('c', '');
@@ -179,7 +120,7 @@ describe('--max-sessions 4', () => {
 
   it('discards a session that the server has lost, and its call goes to another', async () => {
     const tool = new OneAtATime();
-    const { proxy, echo, sessions, posted } = await start(
+    const { proxy, echo, sessions, posted } = await startPooled(
       {
         on: {
           'tools/call': (request, response, context) =>
@@ -189,7 +130,7 @@ describe('--max-sessions 4', () => {
       '--max-sessions',
       '3',
     );
-    await proxy.initialize();
+    await proxy.initialize({}, 'init');
     const calls = [echo('a'), echo('b'), echo('c')];
     await proxy.guard(tool.runs(3), '3 calls');
     tool.finishAll();
@@ -206,12 +147,12 @@ describe('--max-sessions 4', () => {
 
   it('tells the client once what every session is told', async () => {
     const tool = new OneAtATime();
-    const { proxy, echo, sessions, server } = await start(
+    const { proxy, echo, sessions, server } = await startPooled(
       { on: { 'tools/call': tool.call } },
       '--max-sessions',
       '2',
     );
-    await proxy.initialize();
+    await proxy.initialize({}, 'init');
     const calls = [echo('a'), echo('b')];
     await proxy.guard(tool.runs(2), '2 calls');
     const streams = () =>
@@ -229,40 +170,5 @@ describe('--max-sessions 4', () => {
     expect(changes).toHaveLength(1);
     tool.finishAll();
     await Promise.all(calls);
-  });
-});
-
-describe('--min-sessions 2', () => {
-  it('is kept from initialize on, and nothing is opened before', async () => {
-    const { proxy, server, sessions } = await start({}, '--min-sessions', '2', '--max-sessions', '4');
-    await proxy.stderrMatching(/^/);
-    expect(server.requests).toEqual([]);
-    await proxy.initialize();
-    await server.until(() => sessions.sessions.size === 2);
-    await server.until(() => [...sessions.sessions.values()].every(({ initialized }) => initialized));
-  });
-
-  it.skipIf(process.platform === 'win32')('are replaced at SIGHUP, and no call is cut', async () => {
-    const tool = new OneAtATime();
-    const args = ['--min-sessions', '2', '--max-sessions', '3'];
-    const { proxy, server, sessions, echo } = await start({ on: { 'tools/call': tool.call } }, ...args);
-    await proxy.initialize();
-    const both = () => [...sessions.sessions.values()].filter(({ initialized }) => initialized).length === 2;
-    await server.until(both);
-    const call = echo('a', '');
-    await proxy.guard(tool.runs(1), 'the call');
-    const busy = tool.running[0]?.session;
-    proxy.kill('SIGHUP');
-    const [idle] = ['s-0', 's-1'].filter((id) => id !== busy);
-    await server.until(() => sessions.deleted.includes(idle ?? ''));
-    expect(sessions.deleted).not.toContain(busy);
-    tool.finish('a');
-    expect(await call).toHaveProperty('result');
-    await server.until(() => sessions.deleted.includes(busy ?? ''));
-    await server.until(both);
-    expect(await proxy.request('tools/list')).toHaveProperty('result');
-    proxy.closeStdin();
-    expect(await proxy.exit()).toEqual({ code: 0, signal: null });
-    expect(sessions.sessions.size).toBe(0);
   });
 });
