@@ -22,6 +22,7 @@ import { isLost, Spread, type SpreadOptions } from './spread.ts';
  * holding up those that come later.
  */
 const REOPEN_LIMIT_MS = 30_000;
+const OPEN_TRIES = 3;
 
 const INITIALIZED = '{"jsonrpc":"2.0","method":"notifications/initialized"}';
 
@@ -234,6 +235,21 @@ export class Conversation {
    * @param met - told of it before it is told anything.
    */
   async #open(
+    opening: Opening,
+    until: AbortSignal,
+    met?: (session: Session) => void,
+  ): Promise<{ session: Session; result: JsonObject }> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#openOnce(opening, until, met);
+      } catch (error) {
+        // A server that restarts may forget a session while it is being opened; one that always does is not worth more.
+        if (!isLost(error) || tries === OPEN_TRIES || until.aborted) throw error;
+      }
+    }
+  }
+
+  async #openOnce(
     opening: Opening,
     until: AbortSignal,
     met?: (session: Session) => void,

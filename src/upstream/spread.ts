@@ -79,7 +79,8 @@ export class Spread {
 
   /** Runs a tool call on a session with room. One that is turned away by a session that is gone goes to the next. */
   async carry(call: Call, send: (session: Session) => Promise<Reply>): Promise<Reply> {
-    const began = this.#deps.clock.monotonic();
+    const { clock } = this.#deps;
+    let since = clock.monotonic();
     for (let fresh = 0; ; ) {
       const lease = await this.#pool.lease(call.signal);
       const session = lease.item;
@@ -99,7 +100,8 @@ export class Spread {
           ended = 'broken';
         }
         // Any number of old sessions may be gone at once; a server that loses new ones, too, will lose the next.
-        if (lease.openedAt >= began && ++fresh > 1) throw error;
+        if (lease.openedAt >= since && ++fresh > 1) throw error;
+        since = clock.monotonic();
       } finally {
         lease.release(ended);
       }
