@@ -136,6 +136,11 @@ export class McpProxy {
     });
   }
 
+  /** The client has left: calls that still wait are refused; those under way go on. */
+  refuseQueued(): void {
+    this.#upstream.refuseWaiting();
+  }
+
   /** Replaces the sessions with new ones; no call is cut. */
   drainSessions(): void {
     this.#upstream.drain();

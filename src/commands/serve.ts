@@ -49,6 +49,7 @@ export function serve(settings: Settings): Serving {
     leaving = true;
     events.emit({ type: 'client.gone', how });
     void (async () => {
+      proxy.refuseQueued();
       await connection.drain(settings.drainTimeout * 1_000);
       await proxy.close();
       await Promise.all([stdout.flush(), atMost(systemClock, LOG_FLUSH_MS, log.flush())]);

@@ -3,7 +3,7 @@ import type { Clock, Timer } from '../core/clock.ts';
 import { isHealthy, type Probed } from './health.ts';
 import type { Places } from './places.ts';
 import { noRoom, notOpened, shuttingDown } from './refusals.ts';
-import { type Lease, type Member, Stock } from './stock.ts';
+import { type Lease, type Member, type Replacement, Stock } from './stock.ts';
 import { type PoolLimits, sweepInterval, sweepPlan } from './upkeep.ts';
 import { Waiting } from './waiting.ts';
 
@@ -26,12 +26,6 @@ const RETRY_MAX_MS = 30_000;
 interface Opening {
   readonly controller: AbortController;
   readonly done: Promise<void>;
-}
-
-/** Takes the place of an item that somebody else replaces. */
-export interface Replacement<T> {
-  with(fresh: T): void;
-  failed(error: unknown): void;
 }
 
 /**
@@ -136,6 +130,11 @@ export class Pool<T> {
     if (this.#ending.signal.aborted) return;
     for (const member of [...this.#stock.serving]) this.#renew(member);
     this.#advance();
+  }
+
+  /** The client has left: who waits is refused now, who holds an item keeps it. */
+  refuseWaiting(): void {
+    this.#waiting.refuseAll(shuttingDown);
   }
 
   /** Refuses those who wait, and closes everything, what is being opened included. Never throws. */

@@ -12,6 +12,12 @@ export interface Lease<T> {
   release(how: Ended): void;
 }
 
+/** Takes the place of an item that somebody else replaces. */
+export interface Replacement<T> {
+  with(fresh: T): void;
+  failed(error: unknown): void;
+}
+
 export interface Member<T> extends Upkept {
   readonly item: T;
   leases: number;

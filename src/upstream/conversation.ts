@@ -388,6 +388,11 @@ export class Conversation {
     await Promise.all([...sessions.map((session) => session.close()), this.#spread?.close()]);
   }
 
+  /** The client has left: calls that wait for a session are refused; those under way go on. */
+  refuseWaiting(): void {
+    this.#spread?.refuseWaiting();
+  }
+
   /** Replaces every session with a new one; each that is in use is left when the last call on it has ended. */
   drain(): void {
     if (this.#spread) this.#spread.drain();

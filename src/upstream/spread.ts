@@ -4,8 +4,8 @@ import { ProxyError } from '../core/errors.ts';
 import { type Id, isObject, type JsonObject } from '../core/message.ts';
 import type { Probed } from '../pool/health.ts';
 import type { Places } from '../pool/places.ts';
-import { Pool, type Replacement } from '../pool/pool.ts';
-import type { Ended } from '../pool/stock.ts';
+import { Pool } from '../pool/pool.ts';
+import type { Ended, Replacement } from '../pool/stock.ts';
 import type { PoolLimits } from '../pool/upkeep.ts';
 import type { Session } from './session.ts';
 
@@ -146,6 +146,10 @@ export class Spread {
     release('ok');
     this.#vacant = false;
     return item;
+  }
+
+  refuseWaiting(): void {
+    this.#pool.refuseWaiting();
   }
 
   drain(): void {

@@ -119,6 +119,11 @@ export class Upstream {
     for (const { settle } of members) settle(accepted);
   }
 
+  /** The client has left: calls that wait for a session are refused; those under way go on. */
+  refuseWaiting(): void {
+    for (const conversation of this.#conversations.values()) conversation.refuseWaiting();
+  }
+
   /** Replaces the sessions with new ones; no call is cut. */
   drain(): void {
     for (const conversation of this.#conversations.values()) conversation.drain();

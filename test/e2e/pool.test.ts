@@ -118,6 +118,26 @@ describe('--max-sessions 4', () => {
     await Promise.all(calls);
   });
 
+  it('refuses calls that wait for a session when the client leaves, and ends those that run', async () => {
+    const tool = new OneAtATime();
+    const { proxy, echo } = await startPooled(
+      { on: { 'tools/call': tool.call } },
+      '--calls-per-session',
+      '1',
+    );
+    await proxy.initialize({}, 'init');
+    const running = echo('a', '');
+    await proxy.guard(tool.runs(1), 'the call');
+    const waiting = echo('b', -1);
+    await proxy.request('ping', {}, 'read');
+    proxy.closeStdin();
+    expect((await waiting).error).toMatchObject({ code: -31009, data: { mayHaveRun: false } });
+    tool.finishAll();
+    expect(await running).toHaveProperty('result');
+    expect(await proxy.exit()).toEqual({ code: 0, signal: null });
+    expect(tool.begun).toEqual(['a']);
+  });
+
   it('discards a session that the server has lost, and its call goes to another', async () => {
     const tool = new OneAtATime();
     const { proxy, echo, sessions, posted } = await startPooled(

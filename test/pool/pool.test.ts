@@ -293,6 +293,18 @@ describe('the limit over all pools', () => {
 });
 
 describe('the end', () => {
+  it('begins with a refusal for who waits, while who holds an item keeps it', async () => {
+    const rig = new PoolRig({ max: 1 });
+    rig.adopt();
+    const held = await rig.lease();
+    const waiting = failure(rig.pool.lease(new AbortController().signal));
+    rig.pool.refuseWaiting();
+    expect(await waiting).toMatchObject({ reason: 'shutting-down', sent: 'no' });
+    expect(rig.closed).toEqual([]);
+    held.release('ok');
+    expect(rig.clock.timers).toBe(0);
+  });
+
   it('refuses who waits, closes everything at the same time and what comes late', async () => {
     const rig = new PoolRig({ max: 3 });
     rig.deaf = true;
