@@ -53,7 +53,10 @@ async function main(argv: readonly string[]): Promise<number> {
   if ('problems' in outcome) return usage(outcome.problems);
   const serving = serve(outcome.settings);
   let signals = 0;
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  // A new certificate or other settings at the server: on Windows it means that the console closes.
+  const hangsUp = process.platform === 'win32';
+  if (!hangsUp) process.on('SIGHUP', () => serving.renew());
+  for (const signal of ['SIGINT', 'SIGTERM', ...(hangsUp ? (['SIGHUP'] as const) : [])] as const) {
     process.on(signal, () => {
       // The second one means now: whoever sends it does not want to wait for a server.
       if (++signals > 1) {

@@ -14,6 +14,8 @@ import { metadata, metadataOf } from './layers/metadata.ts';
 import { burstOf, rateLimit, TokenBucket } from './layers/rate-limit.ts';
 import { retry } from './layers/retry.ts';
 import { toolKnowledge } from './layers/tool-knowledge.ts';
+import { poolLimits } from './pool/options.ts';
+import { Places } from './pool/places.ts';
 import { Relay } from './relay/relay.ts';
 import type { Settings } from './settings.ts';
 import { createRoads, type Roads } from './upstream/roads.ts';
@@ -72,12 +74,14 @@ export class McpProxy {
       clock,
       events,
     });
+    const limits = poolLimits(settings);
     this.#upstream = new Upstream({
       uplinkOf: (profile) => this.#roads.uplinkOf(profile),
       openingOf: (profile) => this.#openingOf(profile),
       clock,
       events,
       readTimeoutMs: settings.readTimeout * seconds,
+      spread: limits && { limits, places: new Places(settings.maxTotalSessions) },
     });
     const { maxConcurrent, queueSize, queueTimeout, overloadErrorCode: errorCode } = settings;
     this.#limiter =
@@ -197,7 +201,7 @@ export class McpProxy {
     });
   }
 
-  /** The client has left: calls that still wait in the queue are refused; those under way go on. */
+  /** The client has left: calls that still wait in a queue, or for a session, are refused; those under way go on. */
   refuseQueued(): void {
     this.#limiter?.refuseQueued(
       new ProxyError(
@@ -208,6 +212,12 @@ export class McpProxy {
         },
       ),
     );
+    this.#upstream.refuseWaiting();
+  }
+
+  /** Replaces the sessions with new ones; no call is cut. */
+  drainSessions(): void {
+    this.#upstream.drain();
   }
 
   /** Deletes the sessions, bounded, and closes every connection. Never throws. */

@@ -13,6 +13,7 @@ import { metadataOptions } from './layers/metadata.ts';
 import { rateLimitOptions } from './layers/rate-limit.ts';
 import { retryOptions, retryProblems } from './layers/retry.ts';
 import { observeOptions } from './observe/options.ts';
+import { poolOptions, poolProblems } from './pool/options.ts';
 import { relayOptions } from './relay/options.ts';
 import { readHeaders, upstreamOptions } from './upstream/options.ts';
 import { bundleProblem, caBundleOf } from './upstream/trust.ts';
@@ -49,6 +50,7 @@ export const OPTIONS = {
   retryMaxDelay: retryOptions.retryMaxDelay,
   breakerThreshold: breakerOptions.breakerThreshold,
   breakerReset: breakerOptions.breakerReset,
+  ...poolOptions,
   drainTimeout: relayOptions.drainTimeout,
   logLevel: observeOptions.logLevel,
   logFile: observeOptions.logFile,
@@ -120,6 +122,8 @@ export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Pro
       `${from.header} must not set authorization: requests are signed (--auth none sends them unsigned)`,
     );
   }
+
+  problems.push(...poolProblems(values, from));
 
   const bundle = caBundleOf({ caBundle: undefined, profileCaBundle: undefined, env });
   const named = argv.options.caBundle ?? env[variableOf('caBundle')];

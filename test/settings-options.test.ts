@@ -45,7 +45,7 @@ async function sampleOf(key: string, option: Option): Promise<readonly [raw: str
       return [String(value), value];
     }
     case 'list': {
-      const entry = { header: 'x-team: a, b', metadata: 'k=a, b' }[key] ?? 'one';
+      const entry = { header: 'x-team: a, b', metadata: 'k=a, b', healthCheck: 'ping' }[key] ?? 'one';
       return [entry, [entry]];
     }
     case 'text': {
@@ -112,6 +112,21 @@ describe('a bad value', () => {
     ['drain-timeout', '0', 'must be a number > 0, not "0"'],
     ['max-line', '65535', 'must be 0 (no limit) or an integer >= 65536, not "65535"'],
     ['max-line', '-1', 'must be an integer >= 0, not "-1"'],
+    ['min-sessions', '-1', 'must be an integer >= 0, not "-1"'],
+    ['min-sessions', '2', 'must be <= --max-sessions (1), not 2'],
+    ['max-sessions', '0', 'must be an integer >= 1, not "0"'],
+    ['calls-per-session', '0', 'must be an integer >= 1, not "0"'],
+    ['session-wait', '-1', 'must be a number >= 0, not "-1"'],
+    ['session-lifetime', '-1', 'must be a number >= 0, not "-1"'],
+    ['session-idle', 'x', 'must be a number >= 0, not "x"'],
+    ['health-interval', '-1', 'must be a number >= 0, not "-1"'],
+    ['health-timeout', '0', 'must be a number > 0, not "0"'],
+    ['max-total-sessions', '0', 'must be an integer >= 1, not "0"'],
+    [
+      'health-check',
+      'ping pong',
+      'must name ping, tools/list, prompts/list, resources/list, resources/templates/list or skip, not "pong"',
+    ],
     ['auth', 'oauth', 'must be one of sigv4, none, not "oauth"'],
     ['log-level', 'loud', 'must be one of trace, debug, info, warn, error, silent, not "loud"'],
     ['log-format', 'xml', 'must be one of json, pretty, not "xml"'],

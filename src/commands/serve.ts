@@ -16,6 +16,8 @@ export interface Serving {
   leave(how: string): void;
   /** Ends what would outlive the process, at once. */
   stop(): void;
+  /** Replaces the sessions with new ones; no call is cut. */
+  renew(): void;
   /** Reports what should never happen. */
   fault(where: string, error: unknown): void;
   /** Resolves when all is over and what was written has left the process. */
@@ -60,6 +62,7 @@ export function serve(settings: Settings): Serving {
   readStdin({ stdin: process.stdin, connection, onEnd: leave });
   return {
     leave,
+    renew: () => proxy.drainSessions(),
     over,
     stop: () => proxy.stop(),
     fault: (where, error) => events.emit({ type: 'internal.fault', where, message: causeText(error) }),

@@ -24,6 +24,7 @@ export const ERROR_CODES = {
   'too-many-waiting': -31012,
   'rate-limited': -31013,
   'circuit-open': -31014,
+  'no-session': -31015,
   // The one exception: the systems whose overload error this is answer with this number, and clients match it; an option sets
   // another.
   overloaded: -32001,

@@ -173,6 +173,7 @@ const COUNTS: Readonly<Record<ErrorReason | 'answered', boolean | 'by status'>> 
   'too-many-waiting': false,
   'rate-limited': false,
   'circuit-open': false,
+  'no-session': false,
   overloaded: false,
 };
 

@@ -95,6 +95,7 @@ const KINDS: Readonly<Record<ErrorReason | 'answered', FailureKind | 'by status'
   redirected: 'final',
   timeout: 'final',
   // Limits of our own: another attempt would only press on them.
+  'no-session': 'final',
   'rate-limited': 'final',
   'circuit-open': 'final',
   overloaded: 'final',

@@ -27,6 +27,7 @@ const LEVEL_OF: Readonly<Record<ProxyEvent['type'], Written | 'never'>> = {
   'session.opened': 'info',
   'session.closed': 'info',
   'session.lost': 'info',
+  'session.open-failed': 'warn',
   'stream.resumed': 'debug',
   'credentials.resolved': 'info',
   'proxy.draining': 'info',

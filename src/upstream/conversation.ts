@@ -11,6 +11,7 @@ import { type Clock, unlessAborted } from '../core/clock.ts';
 import { causeText, ProxyError } from '../core/errors.ts';
 import type { Events } from '../core/events.ts';
 import {
+  classify,
   type Id,
   isObject,
   type JsonObject,
@@ -20,13 +21,16 @@ import {
   type Request,
   withIdText,
 } from '../core/message.ts';
+import { mergedEmit } from './merge.ts';
 import type { Session } from './session.ts';
+import { isLost, Spread, type SpreadOptions } from './spread.ts';
 
 /**
  * Longest time for opening a session anew. Callers have their own deadlines; this one keeps a server that never answers from
  * holding up those that come later.
  */
 const REOPEN_LIMIT_MS = 30_000;
+const OPEN_TRIES = 3;
 
 const INITIALIZED = '{"jsonrpc":"2.0","method":"notifications/initialized"}';
 
@@ -40,6 +44,8 @@ export interface ConversationDeps {
   readonly opening: readonly Layer[];
   readonly clock: Clock;
   readonly events: Events;
+  /** Undefined: one session carries everything. */
+  readonly spread: SpreadOptions | undefined;
 }
 
 /** How the client opened its session: what a new one is opened with. */
@@ -53,9 +59,13 @@ interface Opening {
 
 const NO_DEADLINE: Deadline = { hold: () => () => undefined };
 
-/** The session is gone, and what was sent did not run. */
-const isLost = (error: unknown): boolean =>
-  error instanceof ProxyError && error.reason === 'session-lost' && error.sent === 'refused';
+/** What every session is told that the client tells one. */
+const TOLD_TO_ALL: ReadonlySet<string> = new Set([
+  'logging/setLevel',
+  'resources/subscribe',
+  'resources/unsubscribe',
+  'notifications/roots/list_changed',
+]);
 
 /**
  * What one client has with one profile's server, across the sessions that carry it: a session that the server has lost is opened
@@ -67,11 +77,13 @@ export class Conversation {
   /** Before `initialize`, one that has no id. */
   #session: Session;
   #opening: Opening | undefined;
+  #spread: Spread | undefined;
   #reopening: Promise<Session> | undefined;
+  #stopReopening: AbortController | undefined;
   #logLevel: Request | undefined;
   readonly #subscriptions = new Map<string, Request>();
-  /** Sessions that the server has lost, for as long as something on them still runs to its end. */
-  readonly #lost = new Set<Session>();
+  /** Sessions that the server has lost, or that were replaced, for as long as something on them still runs to its end. */
+  readonly #former = new Set<Session>();
   #ownIds = 0;
 
   constructor(deps: ConversationDeps, emit: Emit) {
@@ -86,21 +98,27 @@ export class Conversation {
 
   /** The session that a request is under way on: the one of this moment, or one that was lost while it answered. */
   sessionOf(id: Id): Session {
-    return [...this.#lost].find((session) => session.carries(id)) ?? this.#session;
+    const lost = [...this.#former].find((session) => session.carries(id));
+    return lost ?? this.#spread?.carrierOf(id) ?? this.#session;
   }
 
   /** The client's own initialize: opens the session, and leaves the former one if there was one. */
   async initialize(call: Call, request: Request): Promise<Reply> {
-    const session = this.#deps.newSession(call.emit);
+    const { clock, spread } = this.#deps;
+    const emit = spread ? mergedEmit(clock, call.emit) : call.emit;
+    const session = this.#deps.newSession(emit);
     const reply = await this.#initialize(session, call, request);
     if (reply.kind !== 'answer' || reply.message.outcome !== 'result') return reply;
     const former = this.#session;
     this.#adopt(session);
+    // What is being opened in place of the former one would overwrite this.
+    this.#stopReopening?.abort(new Error('the client has opened a session itself'));
+    this.#reopening = undefined;
     const { result } = reply.message.json;
     this.#opening = {
       client: call.client,
       request,
-      emit: call.emit,
+      emit,
       result: isObject(result) ? result : {},
       version: session.version,
     };
@@ -108,6 +126,8 @@ export class Conversation {
     this.#subscriptions.clear();
     // A client that initializes again has left its former session: nobody else would ever delete it.
     void former.close();
+    void this.#spread?.close();
+    this.#spread = spread && this.#spreadOver(spread, this.#opening, session);
     return reply;
   }
 
@@ -115,11 +135,38 @@ export class Conversation {
     return stack(this.#deps.opening, (attempt) => session.initialize(attempt, request))(call);
   }
 
+  /** Sessions beside the first, opened as the client opened that. */
+  #spreadOver(options: SpreadOptions, opening: Opening, first: Session): Spread {
+    const { clock } = this.#deps;
+    return new Spread(
+      {
+        ...options,
+        clock,
+        open: async (signal, met) => (await this.#open(opening, signal, met)).session,
+        ask: (session, method, signal) => this.#ask(session, opening, method, signal),
+        first: () => this.#session,
+        succeeded: (session) => this.#adopt(session),
+        lostFirst: () => {
+          this.#reopen(this.#session).catch(() => undefined);
+        },
+        openFailed: (error) => this.#openFailed(error),
+      },
+      first,
+    );
+  }
+
   /** Runs `send` on the session of this moment, and once more on a new one where the server has lost that. */
-  async carry(call: Call, send: (session: Session) => Promise<Reply>): Promise<Reply> {
+  async carry(call: Call, sendOn: (session: Session) => Promise<Reply>): Promise<Reply> {
+    const spread = this.#spread;
+    const { message } = call;
+    if (spread && message.kind === 'request' && message.method === 'tools/call') {
+      return spread.carry(call, sendOn);
+    }
+    const send = spread ? (on: Session) => spread.holding(on, () => sendOn(on)) : sendOn;
     let session = this.#session;
     // Also where the last try to open a new one failed: the next call may find a server that has come back.
-    if (this.#reopening || session.lost) session = await unlessAborted(this.#reopen(session), call.signal);
+    if (this.#reopening || session.lost || spread?.vacant)
+      session = await unlessAborted(this.#reopen(session), call.signal);
     let reply: Reply;
     try {
       reply = await send(session);
@@ -132,7 +179,8 @@ export class Conversation {
       }
       reply = await send(fresh);
     }
-    if (reply.kind === 'answer' && reply.message.outcome === 'result') this.#remember(call.message);
+    if (reply.kind === 'answer' && reply.message.outcome === 'result') this.#remember(message);
+    if (reply.kind === 'accepted' || reply.message.outcome === 'result') this.#tellOthers(message);
     return reply;
   }
 
@@ -159,25 +207,87 @@ export class Conversation {
   #reopen(dead: Session): Promise<Session> {
     if (this.#reopening) return this.#reopening;
     if (this.#session !== dead) return Promise.resolve(this.#session);
-    const reopening = this.#openAnew(dead).finally(() => {
+    const stop = new AbortController();
+    const onClose = (): void => stop.abort(this.#closing.signal.reason);
+    this.#closing.signal.addEventListener('abort', onClose, { once: true });
+    if (this.#closing.signal.aborted) onClose();
+    const reopening = this.#openAnew(dead, stop.signal).finally(() => {
+      this.#closing.signal.removeEventListener('abort', onClose);
       if (this.#reopening === reopening) this.#reopening = undefined;
     });
     this.#reopening = reopening;
+    this.#stopReopening = stop;
     return reopening;
   }
 
-  async #openAnew(dead: Session): Promise<Session> {
-    const { clock, events, profile, newSession } = this.#deps;
+  async #openAnew(dead: Session, until: AbortSignal): Promise<Session> {
+    const { events, profile } = this.#deps;
     const opening = this.#opening;
     if (!opening) throw new TypeError('a session that was never opened cannot be lost');
+    const replacement = this.#spread?.replacing(dead);
+    if (this.#spread && !replacement) {
+      // It was given up before, and another stands in for it, or soon will.
+      const session = await this.#spread.successor(until);
+      this.#adopt(session);
+      return session;
+    }
     events.emit({ type: 'session.lost', profile });
     // What the old session's streams still bring runs to its end; only what it asked of the client is over.
     dead.forsake();
-    for (const session of this.#lost) if (session.idle) this.#lost.delete(session);
-    this.#lost.add(dead);
+    for (const session of this.#former) if (session.idle) this.#former.delete(session);
+    this.#former.add(dead);
+    try {
+      const { session, result } = await this.#open(opening, until);
+      if (this.#session !== dead) {
+        void session.close();
+        return this.#session;
+      }
+      this.#adopt(session);
+      this.#opening = { ...opening, result };
+      replacement?.with(session);
+      this.#announceChanges(opening, result, session);
+      return session;
+    } catch (error) {
+      if (this.#session !== dead) return this.#session;
+      const lost = new ProxyError(
+        'session-lost',
+        `The MCP session is gone, and a new one could not be opened: ${causeText(error)}. This call did not run. Try again, or reconnect the MCP server in your client.`,
+        { sent: 'no', cause: error },
+      );
+      replacement?.failed(error);
+      throw lost;
+    }
+  }
+
+  /**
+   * Opens a session as the client opened its own, and tells it what that was told.
+   * @param met - told of it before it is told anything.
+   */
+  async #open(
+    opening: Opening,
+    until: AbortSignal,
+    met?: (session: Session) => void,
+  ): Promise<{ session: Session; result: JsonObject }> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#openOnce(opening, until, met);
+      } catch (error) {
+        // A server that restarts may forget a session while it is being opened; one that always does is not worth more.
+        if (!isLost(error) || tries === OPEN_TRIES || until.aborted) throw error;
+      }
+    }
+  }
+
+  async #openOnce(
+    opening: Opening,
+    until: AbortSignal,
+    met?: (session: Session) => void,
+  ): Promise<{ session: Session; result: JsonObject }> {
+    const { clock, newSession } = this.#deps;
+    until.throwIfAborted();
     const controller = new AbortController();
-    const onClose = (): void => controller.abort(this.#closing.signal.reason);
-    this.#closing.signal.addEventListener('abort', onClose, { once: true });
+    const onClose = (): void => controller.abort(until.reason);
+    until.addEventListener('abort', onClose, { once: true });
     const timer = clock.schedule(REOPEN_LIMIT_MS, () =>
       controller.abort(new Error(`no answer to initialize within ${REOPEN_LIMIT_MS / 1000} s`)),
     );
@@ -189,23 +299,58 @@ export class Conversation {
           `the server now speaks revision ${session.version ?? 'none'}, not ${opening.version ?? 'none'}`,
         );
       }
+      met?.(session);
       await session.initialized(INITIALIZED, controller.signal);
       await this.#tellAgain(session, opening, controller.signal);
-      this.#adopt(session);
-      this.#opening = { ...opening, result };
-      this.#announceChanges(opening, result, session);
-      return session;
+      return { session, result };
     } catch (error) {
-      void session.close();
-      throw new ProxyError(
-        'session-lost',
-        `The MCP session is gone, and a new one could not be opened: ${causeText(error)}. This call did not run. Try again, or reconnect the MCP server in your client.`,
-        { sent: 'no', cause: error },
-      );
+      const closed = session.close();
+      // Nobody else knows of it, and the process may be about to end.
+      if (met || until.aborted) await closed;
+      throw error;
     } finally {
       timer.cancel();
-      this.#closing.signal.removeEventListener('abort', onClose);
+      until.removeEventListener('abort', onClose);
     }
+  }
+
+  /** What concerns every session goes to those beside the first, too; nobody waits for that, and the answers are not the client's. */
+  #tellOthers(message: Message): void {
+    const spread = this.#spread;
+    const opening = this.#opening;
+    if (!spread || !opening || message.kind === 'response' || !TOLD_TO_ALL.has(message.method)) return;
+    for (const session of spread.others) {
+      const { signal, done } = this.#limited();
+      const told: Promise<unknown> =
+        message.kind === 'notification'
+          ? session.notify(message.text, signal)
+          : this.#told(session, opening, [message], signal);
+      void spread
+        .holding(session, () => told)
+        .catch(() => undefined)
+        .then(done);
+    }
+  }
+
+  #limited(): { signal: AbortSignal; done: () => void } {
+    const controller = new AbortController();
+    const timer = this.#deps.clock.schedule(
+      REOPEN_LIMIT_MS,
+      () => controller.abort(new Error('no answer in time')),
+      { keepAlive: false },
+    );
+    return { signal: controller.signal, done: () => timer.cancel() };
+  }
+
+  /** Asks for nothing but an answer. */
+  async #ask(session: Session, opening: Opening, method: string, signal: AbortSignal): Promise<JsonObject> {
+    const json = { jsonrpc: '2.0', id: 0, method };
+    const request = classify(JSON.stringify(json), json);
+    if (typeof request === 'string' || request.kind !== 'request')
+      throw new TypeError(`no request: ${method}`);
+    const own = this.#own(request);
+    const reply = await session.request([this.#ownCall(opening, own, signal)], own.text)[0];
+    return reply?.kind === 'answer' ? reply.message.json : {};
   }
 
   #ownCall(opening: Opening, message: Request, signal: AbortSignal): Call {
@@ -235,6 +380,16 @@ export class Conversation {
 
   async #tellAgain(session: Session, opening: Opening, signal: AbortSignal): Promise<void> {
     const requests = [...(this.#logLevel ? [this.#logLevel] : []), ...this.#subscriptions.values()];
+    await this.#told(session, opening, requests, signal);
+  }
+
+  /** Sends requests of the client's to a session that they did not go to. */
+  async #told(
+    session: Session,
+    opening: Opening,
+    requests: readonly Request[],
+    signal: AbortSignal,
+  ): Promise<void> {
     const replies = requests.flatMap((request) => {
       const own = this.#own(request);
       return session.request([this.#ownCall(opening, own, signal)], own.text);
@@ -259,7 +414,44 @@ export class Conversation {
   /** Deletes the session; one that is being opened is given up. Never throws. */
   async close(): Promise<void> {
     this.#closing.abort(new Error('the proxy is ending'));
-    await this.#session.close();
+    // One that is being opened at this moment closes what it has opened.
+    const reopening = this.#reopening?.catch(() => undefined);
+    const sessions = [this.#session, ...this.#former];
+    await Promise.all([...sessions.map((session) => session.close()), this.#spread?.close(), reopening]);
+  }
+
+  /** The client has left: calls that wait for a session are refused; those under way go on. */
+  refuseWaiting(): void {
+    this.#spread?.refuseWaiting();
+  }
+
+  /** Replaces every session with a new one; each that is in use is left when the last call on it has ended. */
+  drain(): void {
+    if (this.#spread) this.#spread.drain();
+    else this.#renew().catch((error: unknown) => this.#openFailed(error));
+  }
+
+  async #renew(): Promise<void> {
+    const opening = this.#opening;
+    const former = this.#session;
+    if (!opening || this.#reopening || former.lost) return;
+    const { session, result } = await this.#open(opening, this.#closing.signal, () => undefined);
+    if (this.#session !== former || this.#closing.signal.aborted) {
+      await session.close();
+      return;
+    }
+    this.#adopt(session);
+    this.#opening = { ...opening, result };
+    this.#announceChanges(opening, result, session);
+    this.#former.add(former);
+    await former.atRest();
+    this.#former.delete(former);
+    await former.close();
+  }
+
+  #openFailed(error: unknown): void {
+    const { events, profile } = this.#deps;
+    events.emit({ type: 'session.open-failed', profile, message: causeText(error) });
   }
 }
 

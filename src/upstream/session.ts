@@ -64,6 +64,7 @@ export class Session implements Origin {
   readonly #emit: Emit;
   readonly #exchanges = new TransientMap<string, Exchange>();
   readonly #ended = new AbortController();
+  readonly #idlers: (() => void)[] = [];
   #id: string | undefined;
   #version: string | undefined;
   #lost = false;
@@ -91,6 +92,11 @@ export class Session implements Origin {
 
   get idle(): boolean {
     return this.#exchanges.size === 0;
+  }
+
+  /** Resolves when no request is under way here. */
+  atRest(): Promise<void> {
+    return this.idle ? Promise.resolve() : new Promise((resolve) => this.#idlers.push(resolve));
   }
 
   get version(): string | undefined {
@@ -132,6 +138,7 @@ export class Session implements Origin {
       // A cancelled call stays findable for as long as its cancellation may still be on its way here.
       const forget = (): void => {
         if (this.#exchanges.get(key) === exchange) this.#exchanges.delete(key);
+        if (this.idle) for (const tell of this.#idlers.splice(0)) tell();
       };
       if (signal.aborted) this.#deps.clock.schedule(CANCEL_GRACE_MS, forget, { keepAlive: false });
       else forget();

@@ -4,6 +4,7 @@ import type { Events } from '../core/events.ts';
 import { isId, paramsOf } from '../core/message.ts';
 import { Conversation } from './conversation.ts';
 import { BATCH_REVISION, Session } from './session.ts';
+import type { SpreadOptions } from './spread.ts';
 import type { Uplink } from './uplink.ts';
 
 export interface UpstreamDeps {
@@ -14,6 +15,8 @@ export interface UpstreamDeps {
   readonly clock: Clock;
   readonly events: Events;
   readonly readTimeoutMs: number;
+  /** Undefined: one session per conversation. */
+  readonly spread?: SpreadOptions | undefined;
 }
 
 interface Gathering {
@@ -54,6 +57,11 @@ export class Upstream {
     if (message.method === 'notifications/initialized') {
       return conversation.carry(call, (session) => session.initialized(message.text, signal));
     }
+    if (call.origin instanceof Session && !call.origin.lost) {
+      // Progress of what a server asked is for the session that asked.
+      const asked = call.origin;
+      return this.#member(call, asked) ?? asked.notify(message.text, signal);
+    }
     return conversation.carry(
       call,
       (session) => this.#member(call, session) ?? session.notify(message.text, signal),
@@ -73,6 +81,7 @@ export class Upstream {
         opening: openingOf(profile),
         clock,
         events,
+        spread: this.#deps.spread,
       },
       emit,
     );
@@ -117,6 +126,16 @@ export class Upstream {
     }
     const accepted = session.notify(text, calls[0]?.signal ?? new AbortController().signal);
     for (const { settle } of members) settle(accepted);
+  }
+
+  /** The client has left: calls that wait for a session are refused; those under way go on. */
+  refuseWaiting(): void {
+    for (const conversation of this.#conversations.values()) conversation.refuseWaiting();
+  }
+
+  /** Replaces the sessions with new ones; no call is cut. */
+  drain(): void {
+    for (const conversation of this.#conversations.values()) conversation.drain();
   }
 
   /** Deletes every session, in parallel and bounded. Never throws. */

@@ -25,6 +25,7 @@ describe('the table of codes', () => {
       'line-too-long': -31010,
       redirected: -31011,
       'too-many-waiting': -31012,
+      'no-session': -31015,
     });
   });
 

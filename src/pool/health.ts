@@ -1,0 +1,59 @@
+import type { Clock } from '../core/clock.ts';
+
+/** What a session can be asked; `skip` ends the list without asking. */
+export const HEALTH_METHODS: readonly string[] = [
+  'ping',
+  'tools/list',
+  'prompts/list',
+  'resources/list',
+  'resources/templates/list',
+  'skip',
+];
+
+/** What came of asking one method. Anything else that goes wrong is thrown. */
+export type Probed = 'answered' | 'unknown-method';
+
+export interface HealthCheck {
+  readonly methods: readonly string[];
+  /** For each method. */
+  readonly timeoutMs: number;
+  readonly clock: Clock;
+}
+
+/**
+ * Asks one method after the other until one is answered. A method that the server does not know leads to the next; so does one
+ * that is not answered in time, but then only a real answer counts: a server that hangs must not pass by `skip`. Never throws.
+ */
+export async function isHealthy(
+  { methods, timeoutMs, clock }: HealthCheck,
+  probe: (method: string, signal: AbortSignal) => Promise<Probed>,
+  signal: AbortSignal,
+): Promise<boolean> {
+  let hung = false;
+  for (const method of methods) {
+    if (method === 'skip') return !hung;
+    const controller = new AbortController();
+    const leave = (): void => controller.abort(signal.reason);
+    if (signal.aborted) return false;
+    signal.addEventListener('abort', leave, { once: true });
+    let late = false;
+    const timer = clock.schedule(
+      timeoutMs,
+      () => {
+        late = true;
+        controller.abort(new Error(`no answer to ${method} within ${timeoutMs / 1_000} s`));
+      },
+      { keepAlive: false },
+    );
+    try {
+      if ((await probe(method, controller.signal)) === 'answered') return true;
+    } catch {
+      if (!late) return false;
+      hung = true;
+    } finally {
+      timer.cancel();
+      signal.removeEventListener('abort', leave);
+    }
+  }
+  return false;
+}

@@ -1,0 +1,150 @@
+import { decimal, flagOf, integer, list, type OptionValues, timeLimit } from '../core/options.ts';
+import { HEALTH_METHODS } from './health.ts';
+import type { PoolLimits } from './upkeep.ts';
+
+export const poolOptions = {
+  minSessions: integer({
+    group: 'Sessions',
+    placeholder: 'n',
+    min: 0,
+    fallback: 0,
+    help: "sessions kept open from the client's initialize on, at most --max-sessions",
+  }),
+  maxSessions: integer({
+    group: 'Sessions',
+    placeholder: 'n',
+    min: 1,
+    fallback: 1,
+    help: 'sessions per client and profile; more than one only for servers that serve one call at a time in each, and only tools/call spreads',
+  }),
+  callsPerSession: integer({
+    group: 'Sessions',
+    placeholder: 'n',
+    min: 1,
+    fallback: undefined,
+    defaultText: 'no limit at one session, else 1',
+    help: 'tool calls that one session carries at once',
+  }),
+  sessionWait: timeLimit({
+    group: 'Sessions',
+    fallback: 10,
+    help: 'longest wait of a tool call for a session with room; 0 = refused at once',
+  }),
+  sessionLifetime: decimal({
+    group: 'Sessions',
+    placeholder: 's',
+    min: 0,
+    fallback: undefined,
+    defaultText: '0, or 3600 with --min-sessions above 0 or --max-sessions above 1',
+    help: 'age at which a session has been replaced by a new one, never the only one unless this is given; 0 = no end',
+  }),
+  sessionRecycleWindow: decimal({
+    group: 'Sessions',
+    placeholder: 's',
+    min: 0,
+    fallback: undefined,
+    defaultText: '30, at most half the lifetime',
+    help: 'time before that in which sessions are replaced, one after the other; less than --session-lifetime',
+  }),
+  sessionIdle: timeLimit({
+    group: 'Sessions',
+    fallback: 600,
+    help: 'sessions above --min-sessions that nobody used so long are closed, never the only one; 0 = never',
+  }),
+  healthInterval: decimal({
+    group: 'Sessions',
+    placeholder: 's',
+    min: 0,
+    fallback: undefined,
+    defaultText: '0, or 60 with --min-sessions above 0 or --max-sessions above 1',
+    help: 'sessions that nobody used so long are asked whether they still work, never the only one unless this is given; 0 = off',
+  }),
+  healthCheck: list({
+    group: 'Sessions',
+    placeholder: 'method',
+    separator: 'words',
+    defaultText: HEALTH_METHODS.slice(0, 2).concat('skip').join(' '),
+    check: (value) =>
+      HEALTH_METHODS.includes(value)
+        ? undefined
+        : `must name ${HEALTH_METHODS.slice(0, -1).join(', ')} or skip, not ${JSON.stringify(value)}`,
+    help: 'what they are asked, in this order, until the server knows the method; skip = well without asking',
+  }),
+  healthTimeout: timeLimit({
+    group: 'Sessions',
+    fallback: 5,
+    above: true,
+    help: 'longest time for each of these',
+  }),
+  maxTotalSessions: integer({
+    group: 'Sessions',
+    placeholder: 'n',
+    min: 1,
+    fallback: undefined,
+    defaultText: 'no limit',
+    help: 'sessions over all profiles and clients; the first of each is always opened, and counts',
+  }),
+} as const;
+
+export type PoolValues = OptionValues<typeof poolOptions>;
+
+/** The flag or variable that each option was given by; absent where the default stands. */
+export type Given = Readonly<Partial<Record<string, string>>>;
+
+const LIFETIME = 3_600;
+const RECYCLE_WINDOW = 30;
+const HEALTH_INTERVAL = 60;
+const HEALTH_CHECK = ['ping', 'tools/list', 'skip'];
+
+/** What is wrong with the options taken together, each phrase with the name that was used. Pure. */
+export function poolProblems(values: PoolValues, given: Given): string[] {
+  const nameOf = (key: keyof PoolValues): string => given[key] ?? flagOf(key);
+  const { minSessions: min, maxSessions: max, maxTotalSessions: total } = values;
+  const problems: string[] = [];
+  if (min > max)
+    problems.push(`${nameOf('minSessions')} must be <= ${nameOf('maxSessions')} (${max}), not ${min}`);
+  if (total !== undefined && total < min) {
+    problems.push(`${nameOf('maxTotalSessions')} must be >= ${nameOf('minSessions')} (${min}), not ${total}`);
+  }
+  const window = values.sessionRecycleWindow;
+  const { lifetime } = derived(values);
+  if (window !== undefined && lifetime > 0 && window >= lifetime) {
+    problems.push(
+      `${nameOf('sessionRecycleWindow')} must be < ${nameOf('sessionLifetime')} (${lifetime}), not ${window}`,
+    );
+  }
+  return problems;
+}
+
+function derived(values: PoolValues): { lifetime: number; healthInterval: number } {
+  const pooled = values.minSessions > 0 || values.maxSessions > 1;
+  return {
+    lifetime: values.sessionLifetime ?? (pooled ? LIFETIME : 0),
+    healthInterval: values.healthInterval ?? (pooled ? HEALTH_INTERVAL : 0),
+  };
+}
+
+/** The limits of each pool; undefined where nothing asks for one: then one session carries everything, and no timer runs. Pure. */
+export function poolLimits(values: PoolValues): PoolLimits | undefined {
+  const { minSessions, maxSessions, callsPerSession, sessionLifetime, healthInterval } = values;
+  const askedToRecycle = (sessionLifetime ?? 0) > 0;
+  const askedToProbe = (healthInterval ?? 0) > 0;
+  if (maxSessions === 1 && minSessions === 0 && !callsPerSession && !askedToRecycle && !askedToProbe) {
+    return undefined;
+  }
+  const { lifetime, healthInterval: interval } = derived(values);
+  return {
+    min: minSessions,
+    max: maxSessions,
+    callsPerItem: callsPerSession ?? (maxSessions === 1 ? Number.POSITIVE_INFINITY : 1),
+    waitMs: values.sessionWait * 1_000,
+    lifetimeMs: lifetime * 1_000,
+    recycleWindowMs: (values.sessionRecycleWindow ?? Math.min(RECYCLE_WINDOW, lifetime / 2)) * 1_000,
+    recyclesOnly: askedToRecycle,
+    idleMs: values.sessionIdle * 1_000,
+    healthIntervalMs: interval * 1_000,
+    healthMethods: values.healthCheck.length > 0 ? values.healthCheck : HEALTH_CHECK,
+    healthTimeoutMs: values.healthTimeout * 1_000,
+    probesOnly: askedToProbe,
+  };
+}

@@ -1,0 +1,56 @@
+import { causeText, ProxyError } from '../core/errors.ts';
+
+/** What a refused caller is told; nobody knows when a call on a session ends. */
+const ASK_AGAIN_MS = 1_000;
+
+export interface Fullness {
+  readonly sessions: number;
+  readonly maxSessions: number;
+  readonly callsPerSession: number;
+  /** Others that wait. */
+  readonly waiting: number;
+  readonly waitMs: number;
+  /** The limit over all pools, where that is what is full. */
+  readonly maxTotalSessions: number | undefined;
+  /** Why another could not be opened. */
+  readonly failure: unknown;
+}
+
+export function noRoom(at: Fullness): ProxyError {
+  const { sessions, maxSessions, callsPerSession, waiting, waitMs, maxTotalSessions, failure } = at;
+  const seconds = waitMs / 1_000;
+  const limited = Number.isFinite(callsPerSession);
+  const calls = limited ? `, each carries --calls-per-session ${callsPerSession}` : '';
+  const total = maxTotalSessions === undefined ? '' : `, --max-total-sessions ${maxTotalSessions} is reached`;
+  const failed = failure === undefined ? '' : `, another could not be opened (${causeText(failure)})`;
+  const waited =
+    waitMs > 0 ? `within ${seconds} s (--session-wait)` : 'and none may be waited for (--session-wait 0)';
+  return new ProxyError(
+    'no-session',
+    `No session had room ${waited}: ${sessions} of --max-sessions ${maxSessions} are open${calls}${total}${failed}, and ${waiting} other calls wait. This call was not sent. Try again, or raise the limit that is reached.`,
+    {
+      sent: 'no',
+      retryAfterMs: ASK_AGAIN_MS,
+      details: {
+        sessions,
+        maxSessions,
+        ...(limited ? { callsPerSession } : {}),
+        ...(maxTotalSessions === undefined ? {} : { maxTotalSessions }),
+        waiting,
+        waitSeconds: seconds,
+      },
+    },
+  );
+}
+
+export function notOpened(maxSessions: number, cause: unknown): ProxyError {
+  const retryAfterMs = cause instanceof ProxyError ? cause.retryAfterMs : undefined;
+  return new ProxyError(
+    'no-session',
+    `No session is open, and a new one could not be opened: ${causeText(cause)}. This call was not sent. Try again, or reconnect the MCP server in your client.`,
+    { sent: 'no', retryAfterMs: retryAfterMs ?? ASK_AGAIN_MS, details: { sessions: 0, maxSessions }, cause },
+  );
+}
+
+export const shuttingDown = (): ProxyError =>
+  new ProxyError('shutting-down', 'The proxy is ending. This call was not sent.', { sent: 'no' });

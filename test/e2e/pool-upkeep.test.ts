@@ -1,0 +1,145 @@
+import { describe, expect, it } from 'vitest';
+import type { Handler } from '../support/mcp-behaviours.ts';
+import { OneAtATime, startPooled } from '../support/one-at-a-time.ts';
+
+describe('--min-sessions 2', () => {
+  it('is kept from initialize on, and nothing is opened before', async () => {
+    const { proxy, server, sessions } = await startPooled({}, '--min-sessions', '2', '--max-sessions', '4');
+    await proxy.stderrMatching(/^/);
+    expect(server.requests).toEqual([]);
+    await proxy.initialize({}, 'init');
+    await server.until(() => sessions.sessions.size === 2);
+    await server.until(() => [...sessions.sessions.values()].every(({ initialized }) => initialized));
+  });
+
+  it.skipIf(process.platform === 'win32')('are replaced at SIGHUP, and no call is cut', async () => {
+    const tool = new OneAtATime();
+    const args = ['--min-sessions', '2', '--max-sessions', '3'];
+    const { proxy, server, sessions, echo } = await startPooled({ on: { 'tools/call': tool.call } }, ...args);
+    await proxy.initialize({}, 'init');
+    const both = () => [...sessions.sessions.values()].filter(({ initialized }) => initialized).length === 2;
+    await server.until(both);
+    const call = echo('a', '');
+    await proxy.guard(tool.runs(1), 'the call');
+    const busy = tool.running[0]?.session;
+    proxy.kill('SIGHUP');
+    const [idle] = ['s-0', 's-1'].filter((id) => id !== busy);
+    await server.until(() => sessions.deleted.includes(idle ?? ''));
+    expect(sessions.deleted).not.toContain(busy);
+    tool.finish('a');
+    expect(await call).toHaveProperty('result');
+    await server.until(() => sessions.deleted.includes(busy ?? ''));
+    await server.until(both);
+    expect(await proxy.request('tools/list')).toHaveProperty('result');
+    proxy.closeStdin();
+    expect(await proxy.exit()).toEqual({ code: 0, signal: null });
+    expect(sessions.sessions.size).toBe(0);
+  });
+});
+
+describe('the only session', () => {
+  it.skipIf(process.platform === 'win32')('is replaced at SIGHUP, and no call is cut', async () => {
+    const tool = new OneAtATime();
+    const { proxy, server, sessions, echo } = await startPooled({ on: { 'tools/call': tool.call } });
+    await proxy.initialize({}, 'init');
+    const call = echo('a', '');
+    await proxy.guard(tool.runs(1), 'the call');
+    proxy.kill('SIGHUP');
+    await server.until(() => sessions.sessions.get('s-1')?.initialized === true);
+    // What comes now goes to the new one.
+    await server.until(() => [...(sessions.sessions.get('s-1')?.streams ?? [])].length === 1);
+    const next = echo('b', 0);
+    await proxy.guard(tool.runs(2), 'another call');
+    expect(tool.running.map(({ session }) => session)).toEqual(['s-0', 's-1']);
+    expect(sessions.deleted).toEqual([]);
+    tool.finish('a');
+    expect(await call).toHaveProperty('result');
+    await server.until(() => sessions.deleted.includes('s-0'));
+    tool.finish('b');
+    expect(await next).toHaveProperty('result');
+    proxy.closeStdin();
+    expect(await proxy.exit()).toEqual({ code: 0, signal: null });
+    expect(sessions.deleted).toEqual(['s-0', 's-1']);
+    expect(proxy.stderr).toBe('');
+  });
+
+  it('is recycled and probed where asked, and serves on', async () => {
+    const pings: unknown[] = [];
+    const on: Record<string, Handler> = {
+      ping: (_request, _response, context) => {
+        pings.push(context.session?.id);
+        // Well at first, then not.
+        return pings.length < 2 ? context.result({}) : context.error(-32603, 'sick');
+      },
+    };
+    const { proxy, server, sessions } = await startPooled({ on }, '--health-interval', '1');
+    await proxy.initialize({}, 'init');
+    await server.until(() => sessions.sessions.get('s-1')?.initialized === true);
+    expect(sessions.deleted).toEqual(['s-0']);
+    expect(pings.slice(0, 2)).toEqual(['s-0', 's-0']);
+    expect(await proxy.request('tools/list', {}, -1)).toHaveProperty('result');
+    expect(await proxy.request('tools/call', { name: 'echo', arguments: {} }, '')).toHaveProperty('result');
+    expect(server.of('tools/list').at(-1)?.headers['mcp-session-id']).toMatch(/^s-[1-9]/);
+  });
+});
+
+describe('a session beside the first', () => {
+  it('is discarded where a call on it broke in transport, and kept where its tool failed', async () => {
+    const tool = new OneAtATime();
+    const call: Handler = (request, response, context) => {
+      const { text } = context.params.arguments as { text?: unknown };
+      if (text === 'break') return void response.destroy();
+      if (text === 'fail') return context.result({ isError: true, content: [] });
+      return tool.call(request, response, context);
+    };
+    const { proxy, server, sessions, echo, opened } = await startPooled(
+      { on: { 'tools/call': call } },
+      '--max-sessions',
+      '2',
+    );
+    await proxy.initialize({}, 'init');
+    const held = echo('a', '');
+    await proxy.guard(tool.runs(1), 'the call');
+    expect(await echo('fail', 0)).toHaveProperty('result.isError', true);
+    expect(opened).toEqual(['s-0', 's-1']);
+    expect((await echo('break', -1)).error).toMatchObject({
+      data: { reason: 'connection-lost', mayHaveRun: true },
+    });
+    await server.until(() => sessions.deleted.length === 1);
+    const next = echo('b', 'b');
+    await proxy.guard(tool.runs(2), 'a call on a new session');
+    expect(opened).toEqual(['s-0', 's-1', 's-2']);
+    expect(sessions.deleted).toEqual(['s-1']);
+    tool.finishAll();
+    await Promise.all([held, next]);
+  });
+
+  it('is cancelled where its call runs, and is free again at once', async () => {
+    const tool = new OneAtATime();
+    const { proxy, server, echo } = await startPooled(
+      { on: { 'tools/call': tool.call } },
+      '--max-sessions',
+      '2',
+    );
+    await proxy.initialize({}, 'init');
+    const held = echo('a', '');
+    await proxy.guard(tool.runs(1), 'the call');
+    proxy.send({
+      jsonrpc: '2.0',
+      id: 0.5,
+      method: 'tools/call',
+      params: { name: 'echo', arguments: { text: 'b' } },
+    });
+    await proxy.guard(tool.runs(2), 'both');
+    proxy.notify('notifications/cancelled', { requestId: 0.5 });
+    await server.until(() => server.of('notifications/cancelled').length === 1);
+    expect(server.of('notifications/cancelled')[0]?.headers['mcp-session-id']).toBe('s-1');
+    tool.running.splice(1);
+    const next = echo('c', -1);
+    await proxy.guard(tool.runs(2), 'the next call');
+    expect(tool.running[1]?.session).toBe('s-1');
+    tool.finishAll();
+    await Promise.all([held, next]);
+    expect(proxy.messages.filter(({ id }) => id === 0.5)).toEqual([]);
+  });
+});

@@ -1,0 +1,194 @@
+import { describe, expect, it } from 'vitest';
+import type { Handler } from '../support/mcp-behaviours.ts';
+import { OneAtATime, startPooled } from '../support/one-at-a-time.ts';
+
+describe('--max-sessions 4', () => {
+  it('carries 4 calls at once to a server that serves one per session, and 8 more in order', async () => {
+    const tool = new OneAtATime();
+    const { proxy, echo, opened } = await startPooled(
+      { on: { 'tools/call': tool.call } },
+      '--max-sessions',
+      '4',
+    );
+    await proxy.initialize({}, 'init');
+    const first = [echo('a', ''), echo('b', 0), echo('c', -1), echo('d', 'd')];
+    await proxy.guard(tool.runs(4), '4 calls');
+    expect(new Set(tool.running.map(({ session }) => session)).size).toBe(4);
+    const later = Array.from({ length: 8 }, (_, at) => echo(at, 100 + at));
+    for (let at = 0; at < 8; at++) {
+      tool.running[0]?.finish();
+      await proxy.guard(tool.runs(4), `call ${at}`);
+    }
+    expect(tool.begun.slice(4)).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+    tool.finishAll();
+    for (const answer of await Promise.all([...first, ...later])) expect(answer).toHaveProperty('result');
+    expect(opened).toHaveLength(4);
+  });
+
+  it('keeps everything but tool calls on the first session', async () => {
+    const tool = new OneAtATime();
+    const { proxy, server, echo } = await startPooled(
+      { on: { 'tools/call': tool.call } },
+      '--max-sessions',
+      '2',
+    );
+    await proxy.initialize({}, 'init');
+    const calls = [echo('a'), echo('b')];
+    await proxy.guard(tool.runs(2), '2 calls');
+    await proxy.request('tools/list');
+    await proxy.request('ping');
+    for (const method of ['tools/list', 'ping']) {
+      const [request] = server.requests.filter(({ rpc }) => rpc.method === method);
+      expect(request?.headers['mcp-session-id']).toBe('s-0');
+    }
+    tool.finishAll();
+    await Promise.all(calls);
+  });
+
+  it('tells new sessions and old ones the log level and the subscriptions', async () => {
+    const ok: Handler = (_request, _response, context) => context.result({});
+    const tool = new OneAtATime();
+    const on = { 'tools/call': tool.call, 'logging/setLevel': ok, 'resources/subscribe': ok };
+    const { proxy, server, echo } = await startPooled({ on }, '--max-sessions', '2');
+    await proxy.initialize({}, 'init');
+    await proxy.request('logging/setLevel', { level: 'debug' });
+    const calls = [echo('a'), echo('b')];
+    await proxy.guard(tool.runs(2), '2 calls');
+    await proxy.request('resources/subscribe', { uri: 'a://b' });
+    proxy.notify('notifications/roots/list_changed');
+    const told = (method: string) =>
+      server.requests
+        .filter(({ rpc }) => rpc.method === method)
+        .map(({ headers }) => headers['mcp-session-id']);
+    const count = (method: string) => server.until(() => told(method).length === 2);
+    for (const method of ['logging/setLevel', 'resources/subscribe', 'notifications/roots/list_changed']) {
+      await count(method);
+      expect(new Set(told(method))).toEqual(new Set(['s-0', 's-1']));
+    }
+    tool.finishAll();
+    await Promise.all(calls);
+    // Nothing of the proxy's own reached the client.
+    expect(proxy.messages.filter(({ id }) => String(id).startsWith('mcp-sigv4-proxy'))).toEqual([]);
+  });
+
+  it('deletes every session at the end', async () => {
+    const tool = new OneAtATime();
+    const { proxy, echo, sessions } = await startPooled(
+      { on: { 'tools/call': tool.call } },
+      '--max-sessions',
+      '3',
+    );
+    await proxy.initialize({}, 'init');
+    const calls = [echo('a'), echo('b'), echo('c')];
+    await proxy.guard(tool.runs(3), '3 calls');
+    tool.finishAll();
+    await Promise.all(calls);
+    proxy.closeStdin();
+    expect(await proxy.exit()).toEqual({ code: 0, signal: null });
+    expect([...sessions.deleted].sort()).toEqual(['s-0', 's-1', 's-2']);
+    expect(proxy.stderr).toBe('');
+  });
+
+  it('refuses a call that waits too long for a session, and says what was full', async () => {
+    const tool = new OneAtATime();
+    const args = ['--max-sessions', '2', '--session-wait', '0.05'];
+    const { proxy, echo } = await startPooled({ on: { 'tools/call': tool.call } }, ...args);
+    await proxy.initialize({}, 'init');
+    const calls = [echo('a'), echo('b')];
+    await proxy.guard(tool.runs(2), '2 calls');
+    const { error } = await echo('c', '');
+    expect(error).toEqual({
+      code: -31015,
+      message:
+        'No session had room within 0.05 s (--session-wait): 2 of --max-sessions 2 are open, each carries --calls-per-session 1, and 0 other calls wait. This call was not sent. Try again, or raise the limit that is reached.',
+      data: {
+        source: 'mcp-sigv4-proxy',
+        reason: 'no-session',
+        mayHaveRun: false,
+        retryAfterMs: 1000,
+        sessions: 2,
+        maxSessions: 2,
+        callsPerSession: 1,
+        waiting: 0,
+        waitSeconds: 0.05,
+      },
+    });
+    expect(tool.begun).toEqual(['a', 'b']);
+    tool.finishAll();
+    await Promise.all(calls);
+  });
+
+  it('refuses calls that wait for a session when the client leaves, and ends those that run', async () => {
+    const tool = new OneAtATime();
+    const { proxy, echo } = await startPooled(
+      { on: { 'tools/call': tool.call } },
+      '--calls-per-session',
+      '1',
+    );
+    await proxy.initialize({}, 'init');
+    const running = echo('a', '');
+    await proxy.guard(tool.runs(1), 'the call');
+    const waiting = echo('b', -1);
+    await proxy.request('ping', {}, 'read');
+    proxy.closeStdin();
+    expect((await waiting).error).toMatchObject({ code: -31009, data: { mayHaveRun: false } });
+    tool.finishAll();
+    expect(await running).toHaveProperty('result');
+    expect(await proxy.exit()).toEqual({ code: 0, signal: null });
+    expect(tool.begun).toEqual(['a']);
+  });
+
+  it('discards a session that the server has lost, and its call goes to another', async () => {
+    const tool = new OneAtATime();
+    const { proxy, echo, sessions, posted } = await startPooled(
+      {
+        on: {
+          'tools/call': (request, response, context) =>
+            context.session ? tool.call(request, response, context) : void response.writeHead(404).end(),
+        },
+      },
+      '--max-sessions',
+      '3',
+    );
+    await proxy.initialize({}, 'init');
+    const calls = [echo('a'), echo('b'), echo('c')];
+    await proxy.guard(tool.runs(3), '3 calls');
+    tool.finishAll();
+    await Promise.all(calls);
+    sessions.forgetSessions();
+    const again = [echo('d', ''), echo('e', 0.5), echo('f', -1)];
+    await proxy.guard(tool.runs(3), '3 calls on new sessions');
+    tool.finishAll();
+    for (const answer of await Promise.all(again)) expect(answer).toHaveProperty('result');
+    expect(tool.begun.slice(3).sort()).toEqual(['d', 'e', 'f']);
+    expect(posted('initialize')).toBe(6);
+    expect(await proxy.request('tools/list')).toHaveProperty('result');
+  });
+
+  it('tells the client once what every session is told', async () => {
+    const tool = new OneAtATime();
+    const { proxy, echo, sessions, server } = await startPooled(
+      { on: { 'tools/call': tool.call } },
+      '--max-sessions',
+      '2',
+    );
+    await proxy.initialize({}, 'init');
+    const calls = [echo('a'), echo('b')];
+    await proxy.guard(tool.runs(2), '2 calls');
+    const streams = () =>
+      [...sessions.sessions.values()].filter((session) => session.streams.size > 0).length;
+    await server.until(() => streams() === 2);
+    sessions.broadcast({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' });
+    sessions.broadcast({
+      jsonrpc: '2.0',
+      method: 'notifications/message',
+      params: { level: 'info', data: 'end' },
+    });
+    await proxy.next(({ method }) => method === 'notifications/message');
+    await proxy.next(({ method }) => method === 'notifications/message');
+    const changes = proxy.messages.filter(({ method }) => method === 'notifications/tools/list_changed');
+    expect(changes).toHaveLength(1);
+    tool.finishAll();
+    await Promise.all(calls);
+  });
+});

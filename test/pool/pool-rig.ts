@@ -1,0 +1,125 @@
+import type { Probed } from '../../src/pool/health.ts';
+import { Places } from '../../src/pool/places.ts';
+import { Pool } from '../../src/pool/pool.ts';
+import type { PoolLimits } from '../../src/pool/upkeep.ts';
+import { FakeClock } from '../support/fake-clock.ts';
+import { settle } from '../support/make-call.ts';
+
+export const LIMITS: PoolLimits = {
+  min: 0,
+  max: 2,
+  callsPerItem: 1,
+  waitMs: 10_000,
+  lifetimeMs: 0,
+  recycleWindowMs: 0,
+  recyclesOnly: false,
+  idleMs: 0,
+  healthIntervalMs: 0,
+  healthMethods: ['ping'],
+  healthTimeoutMs: 5_000,
+  probesOnly: false,
+};
+
+/** What the pool is asked to open and has not been given yet. */
+export interface Held {
+  readonly signal: AbortSignal;
+  succeed(): void;
+  fail(error?: unknown): void;
+}
+
+export const DOWN = new Error('connect ECONNREFUSED');
+
+/** A pool of numbers, whose openings wait for the test. Items count up from 0. */
+export class PoolRig {
+  readonly clock: FakeClock;
+  readonly places: Places;
+  readonly pool: Pool<number>;
+  readonly opening: Held[] = [];
+  readonly failures: unknown[] = [];
+  readonly probed: string[] = [];
+  /** Those that exist: opened, and not closed to the end. */
+  readonly alive = new Set<number>();
+  readonly closed: number[] = [];
+  readonly faults: string[] = [];
+  /** What a probe comes to. */
+  probe: (item: number, method: string, signal: AbortSignal) => Promise<Probed> = async () => 'answered';
+  /** How long a close takes. */
+  closing: (item: number) => Promise<void> = async () => undefined;
+  #next = 0;
+
+  constructor(
+    limits: Partial<PoolLimits> = {},
+    { clock = new FakeClock(), total = Number.POSITIVE_INFINITY, places = new Places(total) } = {},
+  ) {
+    this.clock = clock;
+    this.places = places;
+    this.pool = new Pool<number>({
+      limits: { ...LIMITS, ...limits },
+      clock,
+      places,
+      open: (signal) => this.#open(signal),
+      close: async (item) => {
+        if (!this.alive.has(item) || this.closed.includes(item)) this.faults.push(`${item} closed twice`);
+        this.closed.push(item);
+        await this.closing(item);
+        this.alive.delete(item);
+      },
+      probe: (item, method, signal) => {
+        this.probed.push(`${item} ${method}`);
+        return this.probe(item, method, signal);
+      },
+      openFailed: (error) => this.failures.push(error),
+    });
+  }
+
+  /** The first item, as the client's own initialize opens it. */
+  adopt(): number {
+    const item = this.make();
+    this.pool.adopt(item);
+    return item;
+  }
+
+  /** Lets all that is being opened succeed, what that leads to included. */
+  async openAll(): Promise<void> {
+    for (await settle(); this.opening.length > 0; await settle()) this.opening[0]?.succeed();
+  }
+
+  async lease(signal = new AbortController().signal) {
+    const lease = this.pool.lease(signal);
+    lease.catch(() => undefined);
+    await this.openAll();
+    return lease;
+  }
+
+  make(): number {
+    const item = this.#next++;
+    this.alive.add(item);
+    return item;
+  }
+
+  #open(signal: AbortSignal): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const leave = (): void => {
+        signal.removeEventListener('abort', abort);
+        this.opening.splice(this.opening.indexOf(held), 1);
+      };
+      const held: Held = {
+        signal,
+        succeed: () => {
+          leave();
+          resolve(this.make());
+        },
+        fail: (error = DOWN) => {
+          leave();
+          reject(error);
+        },
+      };
+      const abort = (): void => held.fail(signal.reason);
+      if (!this.deaf) signal.addEventListener('abort', abort, { once: true });
+      this.opening.push(held);
+    });
+  }
+
+  /** Openings that do not hear that they are not wanted any more. */
+  deaf = false;
+}

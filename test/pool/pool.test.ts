@@ -1,0 +1,331 @@
+import { describe, expect, it } from 'vitest';
+import { ProxyError } from '../../src/core/errors.ts';
+import { Places } from '../../src/pool/places.ts';
+import { settle } from '../support/make-call.ts';
+import { DOWN, PoolRig } from './pool-rig.ts';
+
+const failure = (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(
+    () => 'no error',
+    (error) => error,
+  );
+
+describe('a lease', () => {
+  it('is of the item used last, so that what is too much grows old', async () => {
+    const rig = new PoolRig({ max: 3 });
+    rig.adopt();
+    const leases = [await rig.lease(), await rig.lease(), await rig.lease()];
+    for (const at of [1, 0, 2]) leases[at]?.release('ok');
+    const again = await rig.lease();
+    expect(again.item).toBe(2);
+    again.release('ok');
+    expect((await rig.lease()).item).toBe(2);
+  });
+
+  it('goes to whoever waited longest, and is not lost where that one has left', async () => {
+    const rig = new PoolRig({ max: 1 });
+    rig.adopt();
+    const held = await rig.lease();
+    const leaving = new AbortController();
+    const first = failure(rig.pool.lease(leaving.signal));
+    const second = rig.pool.lease(new AbortController().signal);
+    leaving.abort(new Error('cancelled'));
+    held.release('ok');
+    expect(await first).toEqual(new Error('cancelled'));
+    expect((await second).item).toBe(0);
+    expect(rig.clock.timers).toBe(0);
+  });
+
+  it('is given to another where its caller leaves while an item is opened for it', async () => {
+    const rig = new PoolRig({ max: 2 });
+    rig.adopt();
+    await rig.lease();
+    const leaving = new AbortController();
+    const left = failure(rig.pool.lease(leaving.signal));
+    await settle();
+    leaving.abort(new Error('cancelled'));
+    await left;
+    expect(rig.opening[0]?.signal.aborted).toBe(false);
+    await rig.openAll();
+    expect((await rig.lease()).item).toBe(1);
+    expect(rig.pool.size).toBe(2);
+  });
+
+  it('is refused after its wait with the numbers that were full', async () => {
+    const rig = new PoolRig({ max: 1, waitMs: 2_000 });
+    rig.adopt();
+    await rig.lease();
+    const refused = failure(rig.pool.lease(new AbortController().signal));
+    const later = failure(rig.pool.lease(new AbortController().signal));
+    await rig.clock.advance(1_999);
+    expect(rig.pool.waiting).toBe(2);
+    await rig.clock.advance(1);
+    expect(await refused).toMatchObject({
+      reason: 'no-session',
+      code: -31015,
+      sent: 'no',
+      retryAfterMs: 1_000,
+      message: expect.stringMatching(/within 2 s \(--session-wait\): 1 of --max-sessions 1 are open/),
+    });
+    await later;
+    expect(rig.clock.timers).toBe(0);
+  });
+
+  it('is refused at once with --session-wait 0, but not while an item is opened for it', async () => {
+    const rig = new PoolRig({ max: 2, waitMs: 0 });
+    rig.adopt();
+    await rig.lease();
+    const opening = rig.pool.lease(new AbortController().signal);
+    const refused = await failure(rig.pool.lease(new AbortController().signal));
+    expect(refused).toMatchObject({
+      reason: 'no-session',
+      message: expect.stringContaining('--session-wait 0'),
+    });
+    await rig.clock.advance(60_000);
+    await rig.openAll();
+    expect((await opening).item).toBe(1);
+  });
+
+  it('does not wait for a slow opening where another item comes back', async () => {
+    const rig = new PoolRig({ max: 2 });
+    rig.adopt();
+    const held = await rig.lease();
+    const waiting = rig.pool.lease(new AbortController().signal);
+    await settle();
+    expect(rig.opening).toHaveLength(1);
+    held.release('ok');
+    expect((await waiting).item).toBe(0);
+  });
+
+  it("says of a caller's deadline that nothing was sent", async () => {
+    const rig = new PoolRig({ max: 1 });
+    rig.adopt();
+    await rig.lease();
+    const late = new AbortController();
+    const refused = failure(rig.pool.lease(late.signal));
+    const facts = { sent: 'maybe', ifUnsent: 'not sent' } as const;
+    late.abort(new ProxyError('timeout', 'may have run', facts));
+    expect(await refused).toMatchObject({ reason: 'timeout', message: 'not sent', sent: 'no' });
+  });
+});
+
+describe('an item that cannot be opened', () => {
+  it('is what its callers hear of where nothing serves', async () => {
+    const rig = new PoolRig();
+    const refused = failure(rig.pool.lease(new AbortController().signal));
+    await settle();
+    rig.opening[0]?.fail();
+    expect(await refused).toMatchObject({
+      reason: 'no-session',
+      sent: 'no',
+      message: expect.stringContaining('could not be opened: connect ECONNREFUSED'),
+    });
+    expect(rig.failures).toEqual([DOWN]);
+    // The next caller may find a server that has come back.
+    expect((await rig.lease()).item).toBe(0);
+  });
+
+  it('is tried again later for those who wait for the others', async () => {
+    const rig = new PoolRig({ max: 2 });
+    rig.adopt();
+    await rig.lease();
+    const waiting = rig.pool.lease(new AbortController().signal);
+    await settle();
+    rig.opening[0]?.fail();
+    await settle();
+    expect(rig.opening).toEqual([]);
+    await rig.clock.advance(1_000);
+    await rig.openAll();
+    expect((await waiting).item).toBe(1);
+  });
+
+  it('is tried again in the background until the minimum is there, ever less often', async () => {
+    const rig = new PoolRig({ min: 2, max: 2 });
+    rig.adopt();
+    await settle();
+    const waits: number[] = [];
+    for (let at = rig.clock.monotonic(); waits.length < 4; at = rig.clock.monotonic()) {
+      rig.opening[0]?.fail();
+      await settle();
+      while (rig.opening.length === 0) await rig.clock.advance(100);
+      waits.push(rig.clock.monotonic() - at);
+    }
+    expect(waits).toEqual([500, 1_000, 2_000, 4_000]);
+    await rig.openAll();
+    expect(rig.pool.items).toEqual([0, 1]);
+  });
+});
+
+describe('the minimum', () => {
+  it('is opened after the first item, not before, and kept', async () => {
+    const rig = new PoolRig({ min: 3, max: 4 });
+    await settle();
+    expect(rig.opening).toEqual([]);
+    rig.adopt();
+    await settle();
+    expect(rig.opening).toHaveLength(2);
+    await rig.openAll();
+    (await rig.lease()).release('broken');
+    await rig.openAll();
+    expect(rig.pool.size).toBe(3);
+    expect(rig.closed).toHaveLength(1);
+  });
+});
+
+describe('upkeep', () => {
+  it('replaces an old item before it closes it where there is a place', async () => {
+    const rig = new PoolRig({ min: 2, max: 3, lifetimeMs: 10_000, recycleWindowMs: 2_000 });
+    rig.adopt();
+    await rig.openAll();
+    await rig.clock.advance(8_000);
+    expect(rig.opening).toHaveLength(1);
+    expect(rig.closed).toEqual([]);
+    await rig.openAll();
+    expect(rig.closed).toEqual([0]);
+    await rig.clock.advance(1_000);
+    await rig.openAll();
+    expect(rig.closed).toEqual([0, 1]);
+    expect(rig.pool.items).toEqual([2, 3]);
+  });
+
+  it('replaces it afterwards where there is none, and when it comes back where it is in use', async () => {
+    const rig = new PoolRig({ min: 1, max: 1, lifetimeMs: 10_000, recyclesOnly: true });
+    rig.adopt();
+    const held = await rig.lease();
+    await rig.clock.advance(20_000);
+    const waiting = rig.pool.lease(new AbortController().signal);
+    await settle();
+    expect([rig.closed, rig.opening]).toEqual([[], []]);
+    held.release('ok');
+    await rig.openAll();
+    expect(rig.closed).toEqual([0]);
+    expect((await waiting).item).toBe(1);
+  });
+
+  it('closes what nobody used for so long, down to one', async () => {
+    const rig = new PoolRig({ max: 3, idleMs: 10_000 });
+    rig.adopt();
+    const leases = [await rig.lease(), await rig.lease(), await rig.lease()];
+    for (const lease of leases) lease.release('ok');
+    await rig.clock.advance(30_000);
+    expect(rig.closed).toEqual([0, 1]);
+    expect(rig.pool.items).toEqual([2]);
+  });
+
+  it('discards an item that is not well, and opens another for the minimum', async () => {
+    const rig = new PoolRig({ min: 2, max: 2, healthIntervalMs: 10_000 });
+    rig.probe = async (item) => {
+      if (item === 0) throw new Error('sick');
+      return 'answered';
+    };
+    rig.adopt();
+    await rig.openAll();
+    await rig.clock.advance(10_000);
+    await rig.openAll();
+    expect(rig.probed).toEqual(['0 ping', '1 ping']);
+    expect(rig.closed).toEqual([0]);
+    expect(rig.pool.items).toEqual([1, 2]);
+  });
+
+  it('lends nobody an item that is being probed, and probes none that is lent', async () => {
+    const rig = new PoolRig({ min: 2, max: 2, healthIntervalMs: 10_000 });
+    const answers: (() => void)[] = [];
+    rig.probe = () => new Promise((resolve) => answers.push(() => resolve('answered')));
+    rig.adopt();
+    await rig.openAll();
+    const held = await rig.lease();
+    await rig.clock.advance(10_000);
+    expect(rig.probed).toEqual([`${1 - held.item} ping`]);
+    const waiting = rig.pool.lease(new AbortController().signal);
+    await settle();
+    expect(rig.pool.waiting).toBe(1);
+    answers[0]?.();
+    expect((await waiting).item).toBe(1 - held.item);
+  });
+});
+
+describe('a drain', () => {
+  it('replaces what is idle now and what is in use when it comes back', async () => {
+    const rig = new PoolRig({ min: 2, max: 2 });
+    rig.adopt();
+    await rig.openAll();
+    const held = await rig.lease();
+    rig.pool.drain();
+    await rig.openAll();
+    expect(rig.closed).toEqual([1 - held.item]);
+    held.release('ok');
+    await rig.openAll();
+    expect([...rig.closed].sort()).toEqual([0, 1]);
+    expect(rig.pool.items).toEqual([2, 3]);
+  });
+});
+
+describe('the limit over all pools', () => {
+  it('is never passed, and a place that comes free goes to the pool that waits', async () => {
+    const places = new Places(3);
+    const one = new PoolRig({ max: 3 }, { places });
+    const other = new PoolRig({ max: 3 }, { places });
+    one.adopt();
+    other.adopt();
+    await one.lease();
+    const extra = await one.lease();
+    await other.lease();
+    const waiting = other.pool.lease(new AbortController().signal);
+    await settle();
+    expect(other.opening).toEqual([]);
+    extra.release('broken');
+    await other.openAll();
+    expect((await waiting).item).toBe(1);
+    expect(places.taken).toBe(3);
+  });
+
+  it('stands in the refusal where it is what is full', async () => {
+    const rig = new PoolRig({ max: 3, waitMs: 10 }, { places: new Places(1) });
+    rig.adopt();
+    await rig.lease();
+    const refused = failure(rig.pool.lease(new AbortController().signal));
+    await rig.clock.advance(10);
+    expect(await refused).toMatchObject({
+      message: expect.stringContaining('--max-total-sessions 1 is reached'),
+      details: { sessions: 1, maxSessions: 3, maxTotalSessions: 1 },
+    });
+  });
+});
+
+describe('the end', () => {
+  it('begins with a refusal for who waits, while who holds an item keeps it', async () => {
+    const rig = new PoolRig({ max: 1 });
+    rig.adopt();
+    const held = await rig.lease();
+    const waiting = failure(rig.pool.lease(new AbortController().signal));
+    rig.pool.refuseWaiting();
+    expect(await waiting).toMatchObject({ reason: 'shutting-down', sent: 'no' });
+    expect(rig.closed).toEqual([]);
+    held.release('ok');
+    expect(rig.clock.timers).toBe(0);
+  });
+
+  it('refuses who waits, closes everything at the same time and what comes late', async () => {
+    const rig = new PoolRig({ max: 3 });
+    rig.deaf = true;
+    rig.adopt();
+    await rig.lease();
+    const releases: (() => void)[] = [];
+    rig.closing = () => new Promise((resolve) => releases.push(resolve));
+    await rig.lease();
+    const waiting = failure(rig.pool.lease(new AbortController().signal));
+    await settle();
+    const ended = rig.pool.close();
+    expect(await waiting).toMatchObject({ reason: 'shutting-down', sent: 'no' });
+    expect(rig.closed).toEqual([0, 1]);
+    rig.opening[0]?.succeed();
+    await settle();
+    expect(rig.closed).toEqual([0, 1, 2]);
+    for (const release of releases) release();
+    await ended;
+    expect([...rig.alive]).toEqual([]);
+    expect(await failure(rig.pool.lease(new AbortController().signal))).toMatchObject({
+      reason: 'shutting-down',
+    });
+  });
+});
