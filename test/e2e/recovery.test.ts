@@ -175,6 +175,50 @@ describe('a session that the server has lost', () => {
   });
 });
 
+describe('a session that is being opened in place of a lost one', () => {
+  /** A server whose second initialize waits for the test. */
+  async function reopening() {
+    let initialized = 0;
+    let go = (): void => undefined;
+    const held = new Promise<void>((resolve) => {
+      go = resolve;
+    });
+    const started = await start({
+      on: {
+        initialize: async (_request, _response, context) => {
+          if (++initialized === 2) await held;
+          return context.fallback();
+        },
+      },
+    });
+    await started.proxy.initialize();
+    await started.server.until((requests) => requests.some(({ method }) => method === 'GET'));
+    started.sessions.forgetSessions();
+    const lost = started.echo('lost', 'lost');
+    await started.server.until(() => initialized === 2);
+    return { ...started, go, lost };
+  }
+
+  it('gives way to one that the client opens itself', async () => {
+    const { sessions, server, proxy, echo, go, lost } = await reopening();
+    await proxy.initialize({}, 'again');
+    const own = [...sessions.sessions.keys()][0];
+    go();
+    expect(await lost).toHaveProperty('id', 'lost');
+    expect(await echo('x', -1)).toHaveProperty('result');
+    const last = server.requests.findLast(({ rpc }) => rpc.method === 'tools/call');
+    expect(last?.headers['mcp-session-id']).toBe(own);
+  });
+
+  it('is deleted where the client leaves meanwhile', async () => {
+    const { sessions, proxy, go } = await reopening();
+    proxy.closeStdin();
+    go();
+    expect(await proxy.exit()).toEqual({ code: 0, signal: null });
+    expect(sessions.sessions.size).toBe(0);
+  });
+});
+
 describe('a stream that breaks off before its answer', () => {
   const polled = (last: string[]): SessionServerOptions => ({
     on: {

@@ -188,6 +188,21 @@ describe('a batch in any other revision', () => {
     expect(second).toEqual(['initialize', 'notifications/initialized', 'GET', 'tools/list']);
   });
 
+  it('of which the first is cancelled before it goes out loses that one only', async () => {
+    const { server, bin } = await startInitialized(old('json'));
+    bin.write(
+      `${JSON.stringify([requestOf(0), requestOf('')])}\n${JSON.stringify({
+        jsonrpc: '2.0',
+        method: 'notifications/cancelled',
+        params: { requestId: 0 },
+      })}\n`,
+    );
+    expect(await bin.answer('')).toEqual(resultOf(''));
+    const posted = server.requests.map(({ json }) => json).filter(Array.isArray);
+    expect(posted).toEqual([[requestOf('')]]);
+    expect(bin.messages.filter(({ id }) => id === 0)).toEqual([]);
+  });
+
   it('that the server answers with an array becomes lines', async () => {
     const { bin } = await startInitialized({
       on: {
