@@ -1,7 +1,7 @@
 import { fullJitter } from '../core/backoff.ts';
 import type { Call, Emit, Origin, Reply } from '../core/call.ts';
 import { atMost, type Clock, sleep, type Timer } from '../core/clock.ts';
-import { causeText } from '../core/errors.ts';
+import { causeText, ProxyError } from '../core/errors.ts';
 import type { Events } from '../core/events.ts';
 import {
   cancellationOf,
@@ -29,6 +29,12 @@ const NOTIFICATION_BODY_MS = 5_000;
 /** Waits before the standalone stream is opened again, where its server named no time. */
 const REOPEN_BASE_MS = 1_000;
 const REOPEN_MAX_MS = 30_000;
+/** Tries and waits for `initialized` to be accepted: what follows on the pipe waits for it, so they are few and short. */
+const INITIALIZED_TRIES = 4;
+const INITIALIZED_BASE_MS = 250;
+const INITIALIZED_MAX_MS = 1_000;
+/** A longer Retry-After is not waited for. */
+const INITIALIZED_LONGEST_MS = 5_000;
 const ACCEPT = 'application/json, text/event-stream';
 /** Batches exist in this revision only. */
 export const BATCH_REVISION = '2025-03-26';
@@ -38,6 +44,15 @@ export interface SessionDeps {
   readonly clock: Clock;
   readonly events: Events;
   readonly readTimeoutMs: number;
+}
+
+/** A server in trouble, or out of reach, or one that throttles: another try can help. */
+function mayPass(error: unknown): error is ProxyError {
+  if (!(error instanceof ProxyError) || (error.retryAfterMs ?? 0) > INITIALIZED_LONGEST_MS) return false;
+  const { httpStatus } = error.details;
+  if (error.reason !== 'http-status')
+    return error.reason === 'connection-lost' || error.reason === 'connect-failed';
+  return httpStatus === 429 || (typeof httpStatus === 'number' && httpStatus >= 500 && httpStatus !== 501);
 }
 
 /** One MCP session with the server: its id, its negotiated revision, its standalone stream, the exchanges under way. */
@@ -230,10 +245,24 @@ export class Session implements Origin {
 
   /** `notifications/initialized`: accepted first, then the standalone stream, so that nothing sent on it gets lost. */
   async initialized(text: string, signal: AbortSignal): Promise<Reply> {
-    const reply = await this.notify(text, signal);
+    const reply = await this.#notifyPatiently(text, signal);
     const opened = new Promise<void>((resolve) => void this.#keepStream(resolve));
     await atMost(this.#deps.clock, STREAM_HEADERS_WAIT_MS, opened);
     return reply;
+  }
+
+  /** Without this one the session stays half open: no standalone stream, and servers that refuse what comes next. */
+  async #notifyPatiently(text: string, signal: AbortSignal): Promise<Reply> {
+    const { clock } = this.#deps;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.notify(text, signal);
+      } catch (error) {
+        if (attempt === INITIALIZED_TRIES || !mayPass(error)) throw error;
+        const backoff = fullJitter(clock, attempt, INITIALIZED_BASE_MS, INITIALIZED_MAX_MS);
+        await sleep(clock, Math.max(error.retryAfterMs ?? 0, backoff), signal);
+      }
+    }
   }
 
   /** Passes a cancellation on if the server may know the request, then ends the exchange. */
