@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { serve } from './commands/serve.ts';
+import { systemClock } from './core/clock.ts';
 import { flagOf } from './core/options.ts';
 import { StdoutWriter } from './front/stdout.ts';
 import { helpText } from './manual.ts';
@@ -24,7 +25,7 @@ async function main(argv: readonly string[]): Promise<number> {
   const print = async (text: string): Promise<void> => {
     const stdout = new StdoutWriter(() => undefined);
     await stdout.line(text);
-    await stdout.flush();
+    await stdout.flush(systemClock);
   };
   if (args.version) {
     await print(VERSION);
@@ -45,7 +46,7 @@ async function main(argv: readonly string[]): Promise<number> {
     const stdout = new StdoutWriter(() => undefined);
     const binPath = fileURLToPath(new URL('../bin/mcp-sigv4-proxy.js', import.meta.url));
     const code = await runDemo({ write: (text) => stdout.text(text), binPath, env: process.env });
-    await stdout.flush();
+    await stdout.flush(systemClock);
     return code;
   }
   const outcome = await readSettings(args, process.env);
@@ -55,7 +56,10 @@ async function main(argv: readonly string[]): Promise<number> {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {
       // The second one means now: whoever sends it does not want to wait for a server.
-      if (++signals > 1) process.exit(1);
+      if (++signals > 1) {
+        serving.stop();
+        process.exit(1);
+      }
       serving.leave(signal);
     });
   }

@@ -213,6 +213,11 @@ export class McpProxy {
   /** Deletes the sessions, bounded, and closes every connection. Never throws. */
   async close(): Promise<void> {
     await this.#upstream.close();
+    this.stop();
+  }
+
+  /** Cuts every connection and kills a running credential_process, without a word to anybody. */
+  stop(): void {
     for (const source of this.#credentials.values()) source.close();
     this.#roads.close();
   }

@@ -14,6 +14,8 @@ const LOG_FLUSH_MS = 500;
 export interface Serving {
   /** Starts the orderly end: calls in flight may finish within the drain time, the session is deleted. */
   leave(how: string): void;
+  /** Ends what would outlive the process, at once. */
+  stop(): void;
   /** Reports what should never happen. */
   fault(where: string, error: unknown): void;
   /** Resolves when all is over and what was written has left the process. */
@@ -50,7 +52,7 @@ export function serve(settings: Settings): Serving {
       proxy.refuseQueued();
       await connection.drain(settings.drainTimeout * 1_000);
       await proxy.close();
-      await Promise.all([stdout.flush(), atMost(systemClock, LOG_FLUSH_MS, log.flush())]);
+      await Promise.all([stdout.flush(systemClock), atMost(systemClock, LOG_FLUSH_MS, log.flush())]);
       finish();
     })();
   }
@@ -59,6 +61,7 @@ export function serve(settings: Settings): Serving {
   return {
     leave,
     over,
+    stop: () => proxy.stop(),
     fault: (where, error) => events.emit({ type: 'internal.fault', where, message: causeText(error) }),
   };
 }

@@ -12,3 +12,31 @@ export const fullJitter = (
   baseMs: number,
   maxMs: number,
 ): number => clock.random() * Math.min(maxMs, baseMs * 2 ** (attempt - 1));
+
+/** The least wait before a stream is asked for again: a server that names none, or 0, must not set off a storm of requests. */
+const LEAST_RECONNECT_MS = 100;
+/** A server's wish for a longer pause is taken for a mistake. */
+const LONGEST_RECONNECT_MS = 300_000;
+
+/**
+ * How long to wait before a stream is asked for again: as long as its server wants, and longer the more often it brought nothing.
+ * @param wishMs - milliseconds of the stream's last `retry` field, if there was one.
+ * @param empty - attempts in a row that brought no message; 0 for the first wait.
+ * @param failed - the last attempt did not even open a stream: then the server's wish is the least.
+ */
+export function reconnectDelay(
+  clock: Pick<Clock, 'random'>,
+  {
+    wishMs,
+    empty,
+    failed,
+    baseMs,
+    maxMs,
+  }: { wishMs: number | undefined; empty: number; failed: boolean; baseMs: number; maxMs: number },
+): number {
+  const backoff = fullJitter(clock, Math.max(1, empty), baseMs, maxMs);
+  const wish = wishMs === undefined ? undefined : Math.min(wishMs, LONGEST_RECONNECT_MS);
+  // Closing a stream with a wish when to come back is how servers make their clients poll: kept to the letter, within reason.
+  if (wish !== undefined && wish >= LEAST_RECONNECT_MS && !failed) return wish;
+  return Math.max(wish ?? 0, LEAST_RECONNECT_MS, empty > 0 || wish === undefined ? backoff : 0);
+}

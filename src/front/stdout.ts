@@ -1,4 +1,8 @@
 import type { Writable } from 'node:stream';
+import type { Clock } from '../core/clock.ts';
+
+/** SDK clients wait so long for a server to end before they signal it. */
+const READER_STALLED_MS = 2_000;
 
 /** The only door to stdout. Whole lines, in order, one system call for what one turn of the loop brings. */
 export class StdoutWriter {
@@ -53,13 +57,31 @@ export class StdoutWriter {
     if (!this.#broken) this.#stream.write(text);
   }
 
-  /** Resolves when everything written has left the process: exiting earlier would cut the last line. */
-  flush(): Promise<void> {
+  /**
+   * Resolves when everything written has left the process: exiting earlier would cut the last line. A reader may be slow; one that
+   * takes nothing for a while must not keep the process.
+   */
+  flush(clock: Clock): Promise<void> {
     if (this.#broken) return Promise.resolve();
     return new Promise((resolve) => {
-      this.#stream.once('error', () => resolve());
-      this.#stream.once('close', () => resolve());
-      this.#stream.write('', () => resolve());
+      let left = this.#stream.writableLength;
+      const look = (): void => {
+        const now = this.#stream.writableLength;
+        if (now >= left) {
+          resolve();
+          return;
+        }
+        left = now;
+        timer = clock.schedule(READER_STALLED_MS, look);
+      };
+      let timer = clock.schedule(READER_STALLED_MS, look);
+      const done = (): void => {
+        timer.cancel();
+        resolve();
+      };
+      this.#stream.once('error', done);
+      this.#stream.once('close', done);
+      this.#stream.write('', done);
     });
   }
 }

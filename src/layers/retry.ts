@@ -209,6 +209,7 @@ export function retry(deps: RetryDeps): Layer {
       if (message.kind !== 'request' || (message.method === 'initialize' && !opening)) return next(call);
       const started = clock.monotonic();
       let mayHaveRun = false;
+      let previous: Outcome | undefined;
       for (let attempt = 1; ; attempt++) {
         let heard = false;
         const outcome = await attemptOf(next, {
@@ -220,7 +221,11 @@ export function retry(deps: RetryDeps): Layer {
         });
         const failure =
           'reply' in outcome ? failureOfReply(outcome.reply, clock.now()) : failureOfError(outcome.error);
+        // Of a request that an earlier attempt may have run, nobody may say that it was not sent.
+        if (signal.aborted && mayHaveRun) throw signal.reason;
         if (!failure || signal.aborted) return settled(outcome);
+        // The breaker has had enough of what came before: that is what the caller wants to hear.
+        if (failure.how === 'circuit-open' && previous) return settled(previous);
         const kind = kindOf(failure);
         const decision = decideRetry({
           method: message.method,
@@ -233,7 +238,9 @@ export function retry(deps: RetryDeps): Layer {
           limits: options,
           random: clock.random(),
         });
-        if ('giveUp' in decision) return settled(lastOf(outcome, failure, attempt, mayHaveRun));
+        const last = lastOf(outcome, failure, attempt, mayHaveRun);
+        if ('giveUp' in decision) return settled(last);
+        previous = last;
         mayHaveRun ||= kind !== 'not-sent' && kind !== 'turned-away';
         const { afterMs } = decision;
         const { method, id } = message;

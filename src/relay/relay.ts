@@ -187,7 +187,7 @@ export class Relay {
 
   #fail(entry: InFlight, error: unknown): void {
     if (!this.#settle(entry)) return;
-    if (!(error instanceof NobodyWaits)) this.#rescue(entry, error);
+    this.#rescue(entry, error);
   }
 
   /** Takes the call off the books, once; false where there is nobody left to answer. */
@@ -424,7 +424,9 @@ export class Relay {
 
   #abortAll(reason: Error): void {
     this.#serverRequests.releaseAll();
-    for (const { controller } of this.#inFlight.all()) controller.abort(reason);
+    for (const { controller, started } of this.#inFlight.all()) {
+      controller.abort(started || !(reason instanceof ProxyError) ? reason : reason.unsent);
+    }
     for (const controller of [...this.#telling]) controller.abort(reason);
   }
 }

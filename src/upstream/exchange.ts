@@ -1,5 +1,5 @@
 import { wordsOf } from '../aws/refusal.ts';
-import { fullJitter } from '../core/backoff.ts';
+import { reconnectDelay } from '../core/backoff.ts';
 import type { Emit, Origin, Reply } from '../core/call.ts';
 import { type Clock, sleep, type Timer } from '../core/clock.ts';
 import { causeText, ProxyError } from '../core/errors.ts';
@@ -24,7 +24,7 @@ import {
   sessionLost,
   unusable,
 } from './answer.ts';
-import { headerOf, type Incoming, mediaTypeOf } from './incoming.ts';
+import { headerOf, type Incoming, LONGEST_ERROR_BODY_BYTES, mediaTypeOf } from './incoming.ts';
 import type { Lease } from './lane.ts';
 import { saysSessionLost } from './lost-session.ts';
 import { eventMessages, type StreamPosition } from './stream.ts';
@@ -48,7 +48,7 @@ export const CANCEL_GRACE_MS = 1_000;
 /** Waits between two tries to resume a stream whose server named no time. */
 const RESUME_BASE_MS = 500;
 const RESUME_MAX_MS = 15_000;
-/** Tries in a row that brought nothing, before the call that waits is told; its own deadline may come sooner. */
+/** Tries in a row that did not even open a stream, before the call that waits is told; its own deadline may come sooner. */
 const RESUME_TRIES = 8;
 
 export interface ExchangeDeps {
@@ -79,6 +79,7 @@ export class Exchange {
   readonly #deps: ExchangeDeps;
   readonly #emit: Emit;
   readonly #owed = new Map<string, Owed>();
+  readonly #abandoned = new Set<string>();
   readonly #controller = new AbortController();
   #lease: Lease | undefined;
   #opened: Opened | undefined;
@@ -136,6 +137,7 @@ export class Exchange {
     const unsent = !this.sent && reason instanceof ProxyError;
     this.#owed.get(key)?.reject(unsent ? reason.unsent : reason);
     this.#owed.delete(key);
+    this.#abandoned.add(key);
     if (this.#owed.size > 0 || this.#over) return;
     // Without a place, or between two attempts, nothing more may go out for it.
     if (!this.#lease || this.#lease.over) {
@@ -185,7 +187,7 @@ export class Exchange {
       await this.#readStream(response);
       return;
     }
-    const bytes = await response.whole();
+    const bytes = await this.#watched(response, () => response.whole());
     if (type !== 'application/json' || bytes.length === 0) throw noAnswer(status, response.headers, bytes);
     for (const message of messagesOfBody(bytes, status, response.headers)) await this.#deliver(message);
     if (this.#owed.size > 0) {
@@ -202,48 +204,58 @@ export class Exchange {
   async #readStream(first: Incoming): Promise<void> {
     const position: StreamPosition = { lastEventId: undefined, retryMs: undefined };
     let response = first;
-    for (let tries = 0; ; ) {
-      const before = position.lastEventId;
-      const cause = await this.#readMessages(response, position);
+    for (let empty = 0; ; ) {
+      const { cause, messages } = await this.#readMessages(response, position);
       if (this.#owed.size === 0) return;
       this.#controller.signal.throwIfAborted();
-      const { lastEventId, retryMs } = position;
-      // Who closes in order and says when to come again makes its client poll, for as long as the call takes.
-      const polled = cause === undefined && retryMs !== undefined;
-      tries = polled || lastEventId !== before ? 0 : tries + 1;
-      if (lastEventId === undefined || tries > RESUME_TRIES) {
+      empty = messages > 0 ? 0 : empty + 1;
+      if (position.lastEventId === undefined) {
         throw cause ?? connectionLost(this.#deps.uplink.host, 'the stream ended without the answer');
       }
-      response = await this.#resume(lastEventId, retryMs, tries);
+      response = await this.#resume(position.lastEventId, position.retryMs, empty);
     }
   }
 
-  /** Delivers what the stream brings until it ends; returns what cut it, or undefined where it ended cleanly. */
-  async #readMessages(response: Incoming, position: StreamPosition): Promise<unknown> {
+  /** Delivers what the stream brings until it ends; `cause` is what cut it, or undefined where it ended cleanly. */
+  async #readMessages(
+    response: Incoming,
+    position: StreamPosition,
+  ): Promise<{ cause: unknown; messages: number }> {
+    let messages = 0;
+    const ears = { dropped: this.#deps.dropped };
+    try {
+      await this.#watched(response, async () => {
+        for await (const message of eventMessages(response, position, ears)) {
+          const before = this.#owed.size;
+          messages++;
+          await this.#deliver(message);
+          if (before > 0 && this.#owed.size === 0) {
+            this.#after(PLACE_AFTER_ANSWER_MS, () => this.#lease?.leave());
+            this.#after(STREAM_AFTER_ANSWER_MS, () => this.cut(new Error('the stream outlived its answer')));
+          }
+        }
+      });
+      return { cause: undefined, messages };
+    } catch (cause) {
+      return { cause, messages };
+    }
+  }
+
+  /** Gives the answer up where the server falls silent in the middle of it, for longer than --read-timeout. */
+  async #watched<T>(response: Incoming, read: () => Promise<T>): Promise<T> {
     const silence = this.#deps.readTimeoutMs;
+    if (silence === 0) return read();
     let watch: Timer | undefined;
     const rewatch = (): void => {
       watch?.cancel();
-      if (silence > 0 && this.#owed.size > 0) {
-        watch = this.#deps.clock.schedule(silence, () => this.#giveUp(silence));
-      }
+      if (this.#owed.size > 0) watch = this.#deps.clock.schedule(silence, () => this.#giveUp(silence));
     };
+    response.heard = rewatch;
     rewatch();
     try {
-      const ears = { heard: rewatch, dropped: this.#deps.dropped };
-      for await (const message of eventMessages(response, position, ears)) {
-        const before = this.#owed.size;
-        await this.#deliver(message);
-        if (before > 0 && this.#owed.size === 0) {
-          watch?.cancel();
-          this.#after(PLACE_AFTER_ANSWER_MS, () => this.#lease?.leave());
-          this.#after(STREAM_AFTER_ANSWER_MS, () => this.cut(new Error('the stream outlived its answer')));
-        }
-      }
-      return undefined;
-    } catch (error) {
-      return error;
+      return await read();
     } finally {
+      response.heard = undefined;
       watch?.cancel();
     }
   }
@@ -252,14 +264,17 @@ export class Exchange {
    * Asks for what follows an event, when the server wants to be asked: a server that closes a stream on purpose, to make its
    * client poll, says so by `retry`. A resumed stream stands beside the connections of requests.
    */
-  async #resume(lastEventId: string, retryMs: number | undefined, tries: number): Promise<Incoming> {
+  async #resume(lastEventId: string, wishMs: number | undefined, empty: number): Promise<Incoming> {
     const { uplink, clock, resumeHeaders, resumed } = this.#deps;
     const { signal } = this.#controller;
-    const first = Math.max(1, tries);
-    for (let attempt = first; ; attempt++) {
-      const backoff = fullJitter(clock, attempt, RESUME_BASE_MS, RESUME_MAX_MS);
-      // Its wish was that of a server that was well; one that comes back after a restart needs longer than eight of those.
-      const wait = attempt === first ? (retryMs ?? backoff) : Math.max(retryMs ?? 0, backoff);
+    for (let failures = 0; ; ) {
+      const wait = reconnectDelay(clock, {
+        wishMs,
+        empty: empty + failures,
+        failed: failures > 0,
+        baseMs: RESUME_BASE_MS,
+        maxMs: RESUME_MAX_MS,
+      });
       await sleep(clock, wait, signal);
       try {
         this.#opened = await uplink.open({
@@ -274,7 +289,7 @@ export class Exchange {
         });
       } catch (error) {
         const unreachable = error instanceof ProxyError && error.reason !== 'no-credentials';
-        if (!unreachable || attempt > RESUME_TRIES) throw error;
+        if (!unreachable || ++failures > RESUME_TRIES) throw error;
         continue;
       }
       const { response } = this.#opened;
@@ -283,7 +298,7 @@ export class Exchange {
         return response;
       }
       this.#lease?.cancel(new Error('not resumed'));
-      if (response.status >= 500 && attempt <= RESUME_TRIES) continue;
+      if (response.status >= 500 && ++failures <= RESUME_TRIES) continue;
       throw connectionLost(
         uplink.host,
         `the stream ended without the answer, and the server did not resume it (HTTP ${response.status})`,
@@ -300,7 +315,7 @@ export class Exchange {
 
   async #readFailure(response: Incoming): Promise<void> {
     const { status, headers } = response;
-    const bytes = await response.whole();
+    const bytes = await this.#watched(response, () => response.whole(LONGEST_ERROR_BODY_BYTES));
     const { uplink, clock, inSession } = this.#deps;
     const error = jsonRpcErrorOf(bytes);
     if (inSession) {
@@ -329,6 +344,11 @@ export class Exchange {
       return;
     }
     if (this.take(message)) return;
+    if (message.id !== undefined && this.#abandoned.has(idKey(message.id))) {
+      // Its id may be in use again, for another request.
+      this.#deps.dropped('a late answer to a request that was cancelled');
+      return;
+    }
     if (message.id === undefined && message.outcome === 'error' && this.#owed.size > 0) {
       for (const { request } of [...this.#owed.values()]) this.#settle(request.id, message);
       return;
@@ -403,7 +423,7 @@ function factsOf(
 const isDecodingFault = (error: unknown): boolean =>
   error instanceof Error &&
   'code' in error &&
-  /^(Z_|ERR__ERROR_|ERR_BROTLI|ERR_ZLIB)/.test(String(error.code));
+  /^(Z_|ERR__ERROR_|ERR_BROTLI|ERR_ZLIB|ERR_BUFFER_TOO_LARGE)/.test(String(error.code));
 
 /** A double keeps an integer up to 2^53; beyond that, only the text tells two ids apart. */
 const exact = (id: number, text: string): boolean => Number.isSafeInteger(id) && String(id) === text;

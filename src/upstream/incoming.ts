@@ -23,7 +23,12 @@ export function headerOf(headers: HttpHeaders, name: string): string {
   return Array.isArray(value) ? (value[0] ?? '') : (value ?? '');
 }
 
-/** One HTTP answer while it arrives. The socket is paused when nobody reads, so that memory stays flat. */
+/** As for a client's line: half of what a JavaScript string can hold. Decompressed. */
+const LONGEST_BODY_BYTES = 256 * 1024 * 1024;
+/** What an error has to say fits into a fraction of this. */
+export const LONGEST_ERROR_BODY_BYTES = 1024 * 1024;
+
+/** One HTTP answer while it arrives. A stream that nobody reads pauses its socket; a body that is read whole is bounded. */
 export class Incoming implements HttpFacts {
   readonly status: number;
   readonly headers: HttpHeaders;
@@ -31,7 +36,10 @@ export class Incoming implements HttpFacts {
   #chunks: Buffer[] = [];
   #backlog = 0;
   #paused = false;
-  #wholeWanted = false;
+  /** Undefined: read as it comes. */
+  #wholeUpTo: number | undefined;
+  /** Told of every chunk: a living server shows by any byte. */
+  heard: (() => void) | undefined;
   #state: 'open' | 'ended' | { readonly error: Error } = 'open';
   #wake: (() => void) | undefined;
   #whole: Promise<Buffer> | undefined;
@@ -43,13 +51,29 @@ export class Incoming implements HttpFacts {
   }
 
   push(chunk: Buffer): void {
+    if (this.#state !== 'open') return;
+    this.heard?.();
     this.#chunks.push(chunk);
     this.#backlog += chunk.length;
-    if (!this.#wholeWanted && !this.#paused && this.#backlog > HIGH_WATER_BYTES) {
+    const limit = this.#wholeUpTo;
+    if (limit !== undefined) {
+      if (this.#backlog > limit) this.fail(this.#tooLong(limit));
+      return;
+    }
+    if (!this.#paused && this.#backlog > HIGH_WATER_BYTES) {
       this.#paused = true;
       this.#flow.pause();
     }
-    if (!this.#wholeWanted) this.#signal();
+    this.#signal();
+  }
+
+  #tooLong(limit: number): ProxyError {
+    this.#chunks = [];
+    return new ProxyError(
+      'unusable-answer',
+      `The server's answer cannot be used: HTTP ${this.status} with a body of more than ${limit} bytes. The call may have run. Ask for less at once.`,
+      { sent: 'maybe', details: { httpStatus: this.status, limit } },
+    );
   }
 
   end(): void {
@@ -98,14 +122,17 @@ export class Incoming implements HttpFacts {
     return encoding === 'identity' ? this.#raw() : decompressed(this.#raw(), encoding);
   }
 
-  /** The whole body, decompressed; the same bytes however often it is asked for. */
-  whole(): Promise<Buffer> {
-    this.#whole ??= this.#readWhole();
+  /**
+   * The whole body, decompressed; the same bytes however often it is asked for.
+   * @throws ProxyError unusable-answer, where it is longer than `limit` bytes, which the first who asks sets.
+   */
+  whole(limit = LONGEST_BODY_BYTES): Promise<Buffer> {
+    this.#whole ??= this.#readWhole(limit);
     return this.#whole;
   }
 
-  async #readWhole(): Promise<Buffer> {
-    this.#wholeWanted = true;
+  async #readWhole(limit: number): Promise<Buffer> {
+    this.#wholeUpTo = limit;
     if (this.#state === 'open') {
       if (this.#paused) {
         this.#paused = false;
@@ -119,7 +146,8 @@ export class Incoming implements HttpFacts {
     const chunks = this.#take();
     const bytes = chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks);
     const encoding = this.#encoding();
-    return encoding === 'identity' || bytes.length === 0 ? bytes : await DECODERS[encoding].whole(bytes);
+    if (encoding === 'identity' || bytes.length === 0) return bytes;
+    return DECODERS[encoding].whole(bytes, { maxOutputLength: limit });
   }
 
   /** Reads on and forgets, so that the connection can carry the next request. */
@@ -149,15 +177,15 @@ type Encoding = 'gzip' | 'deflate' | 'br';
 
 const DECODERS = {
   gzip: {
-    whole: promisify(zlib.gunzip),
+    whole: promisify<Buffer, zlib.ZlibOptions, Buffer>(zlib.gunzip),
     stream: () => zlib.createGunzip({ flush: zlib.constants.Z_SYNC_FLUSH }),
   },
   deflate: {
-    whole: promisify(zlib.inflate),
+    whole: promisify<Buffer, zlib.ZlibOptions, Buffer>(zlib.inflate),
     stream: () => zlib.createInflate({ flush: zlib.constants.Z_SYNC_FLUSH }),
   },
   br: {
-    whole: promisify(zlib.brotliDecompress),
+    whole: promisify<Buffer, zlib.BrotliOptions, Buffer>(zlib.brotliDecompress),
     stream: () => zlib.createBrotliDecompress({ flush: zlib.constants.BROTLI_OPERATION_FLUSH }),
   },
 };

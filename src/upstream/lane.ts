@@ -106,6 +106,11 @@ export class Lane {
       },
       leave: () => {
         this.#leaving.add(connection);
+        // A server that never ends its streams would otherwise collect sockets without end.
+        if (this.#leaving.size > this.#options.max) {
+          const [longest] = this.#leaving;
+          longest?.destroy(new Error('cut, because too many like it are still open'));
+        }
         this.#busy.delete(connection);
         this.#next(undefined);
       },

@@ -1,4 +1,4 @@
-import { fullJitter } from '../core/backoff.ts';
+import { fullJitter, reconnectDelay } from '../core/backoff.ts';
 import type { Call, Emit, Origin, Reply } from '../core/call.ts';
 import { atMost, type Clock, sleep, type Timer } from '../core/clock.ts';
 import { causeText, ProxyError } from '../core/errors.ts';
@@ -16,7 +16,7 @@ import { isRepeatable } from '../core/repeatable.ts';
 import { TransientMap } from '../core/transient-map.ts';
 import { type AnswerContext, errorOfStatus } from './answer.ts';
 import { CANCEL_GRACE_MS, CONTROL_PLACE_MS, Exchange } from './exchange.ts';
-import { headerOf, mediaTypeOf } from './incoming.ts';
+import { headerOf, LONGEST_ERROR_BODY_BYTES, mediaTypeOf } from './incoming.ts';
 import { eventMessages, type StreamPosition } from './stream.ts';
 import type { LaneName, Opened, Uplink } from './uplink.ts';
 
@@ -29,30 +29,27 @@ const NOTIFICATION_BODY_MS = 5_000;
 /** Waits before the standalone stream is opened again, where its server named no time. */
 const REOPEN_BASE_MS = 1_000;
 const REOPEN_MAX_MS = 30_000;
-/** Tries and waits for `initialized` to be accepted: what follows on the pipe waits for it, so they are few and short. */
-const INITIALIZED_TRIES = 4;
+/** Without `initialized`, many servers refuse all that follows: worth more than one try. */
+const INITIALIZED_TRIES = 3;
 const INITIALIZED_BASE_MS = 250;
-const INITIALIZED_MAX_MS = 1_000;
-/** A longer Retry-After is not waited for. */
-const INITIALIZED_LONGEST_MS = 5_000;
 const ACCEPT = 'application/json, text/event-stream';
 /** Batches exist in this revision only. */
 export const BATCH_REVISION = '2025-03-26';
+
+/** A fault that may be over in a moment: the same notification twice does no harm. */
+function isPassing(error: unknown): boolean {
+  if (!(error instanceof ProxyError)) return false;
+  const status = Number(error.details.httpStatus ?? 0);
+  return (
+    error.reason === 'connection-lost' || error.reason === 'connect-failed' || status >= 500 || status === 429
+  );
+}
 
 export interface SessionDeps {
   readonly uplink: Uplink;
   readonly clock: Clock;
   readonly events: Events;
   readonly readTimeoutMs: number;
-}
-
-/** A server in trouble, or out of reach, or one that throttles: another try can help. */
-function mayPass(error: unknown): error is ProxyError {
-  if (!(error instanceof ProxyError) || (error.retryAfterMs ?? 0) > INITIALIZED_LONGEST_MS) return false;
-  const { httpStatus } = error.details;
-  if (error.reason !== 'http-status')
-    return error.reason === 'connection-lost' || error.reason === 'connect-failed';
-  return httpStatus === 429 || (typeof httpStatus === 'number' && httpStatus >= 500 && httpStatus !== 501);
 }
 
 /** One MCP session with the server: its id, its negotiated revision, its standalone stream, the exchanges under way. */
@@ -109,7 +106,9 @@ export class Session implements Origin {
     const emit: Emit = (message, origin) =>
       (calls.find(({ signal }) => !signal.aborted) ?? first).emit(message, origin);
     const exchange = this.#exchange(emit);
-    const replies = calls.map((call) => this.#expect(exchange, call));
+    const expected = calls.map((call) => this.#expect(exchange, call));
+    // Only now: one that is cancelled already must not end an exchange that does not know of the others yet.
+    for (const { watch } of expected) watch();
     const lane: LaneName = requests.some(({ method }) => method !== 'ping') ? 'request' : 'control';
     void exchange.run({
       method: 'POST',
@@ -118,12 +117,14 @@ export class Session implements Origin {
       body: Buffer.from(text),
       repeatable: calls.every(({ message }) => isRepeatable(message)),
     });
-    return replies;
+    return expected.map(({ reply }) => reply);
   }
 
-  #expect(exchange: Exchange, call: Call): Promise<Reply> {
+  #expect(exchange: Exchange, call: Call): { reply: Promise<Reply>; watch: () => void } {
     const { message, signal } = call;
-    if (message.kind !== 'request') return Promise.resolve({ kind: 'accepted' });
+    if (message.kind !== 'request') {
+      return { reply: Promise.resolve({ kind: 'accepted' }), watch: () => undefined };
+    }
     const key = idKey(message.id);
     const leave = (): void => exchange.abandon(message, signal.reason);
     const settled = (): void => {
@@ -138,9 +139,11 @@ export class Session implements Origin {
     this.#exchanges.set(key, exchange);
     const reply = exchange.expect(message);
     reply.then(settled, settled);
-    if (signal.aborted) leave();
-    else signal.addEventListener('abort', leave, { once: true });
-    return reply;
+    const watch = (): void => {
+      if (signal.aborted) leave();
+      else signal.addEventListener('abort', leave, { once: true });
+    };
+    return { reply, watch };
   }
 
   #exchange(emit: Emit): Exchange {
@@ -229,7 +232,8 @@ export class Session implements Origin {
     const { status, headers } = response;
     try {
       if (status < 200 || status >= 300) {
-        throw errorOfStatus(status, headers, await response.whole(), this.#context(opened), clock.now());
+        const body = await response.whole(LONGEST_ERROR_BODY_BYTES);
+        throw errorOfStatus(status, headers, body, this.#context(opened), clock.now());
       }
     } finally {
       void response
@@ -245,24 +249,21 @@ export class Session implements Origin {
 
   /** `notifications/initialized`: accepted first, then the standalone stream, so that nothing sent on it gets lost. */
   async initialized(text: string, signal: AbortSignal): Promise<Reply> {
-    const reply = await this.#notifyPatiently(text, signal);
-    const opened = new Promise<void>((resolve) => void this.#keepStream(resolve));
-    await atMost(this.#deps.clock, STREAM_HEADERS_WAIT_MS, opened);
-    return reply;
-  }
-
-  /** Without this one the session stays half open: no standalone stream, and servers that refuse what comes next. */
-  async #notifyPatiently(text: string, signal: AbortSignal): Promise<Reply> {
     const { clock } = this.#deps;
-    for (let attempt = 1; ; attempt++) {
+    let refused: unknown;
+    for (let attempt = 1; attempt <= INITIALIZED_TRIES; attempt++) {
       try {
-        return await this.notify(text, signal);
+        const reply = await this.notify(text, signal);
+        const opened = new Promise<void>((resolve) => void this.#keepStream(resolve));
+        await atMost(clock, STREAM_HEADERS_WAIT_MS, opened);
+        return reply;
       } catch (error) {
-        if (attempt === INITIALIZED_TRIES || !mayPass(error)) throw error;
-        const backoff = fullJitter(clock, attempt, INITIALIZED_BASE_MS, INITIALIZED_MAX_MS);
-        await sleep(clock, Math.max(error.retryAfterMs ?? 0, backoff), signal);
+        refused = error;
+        if (signal.aborted || !isPassing(error)) break;
+        await sleep(clock, fullJitter(clock, attempt, INITIALIZED_BASE_MS, INITIALIZED_BASE_MS * 4), signal);
       }
     }
+    throw refused;
   }
 
   /** Passes a cancellation on if the server may know the request, then ends the exchange. */
@@ -329,20 +330,26 @@ export class Session implements Origin {
     const { clock } = this.#deps;
     const { signal } = this.#ended;
     const position: StreamPosition = { lastEventId: undefined, retryMs: undefined };
-    for (let tries = 1; !signal.aborted; tries++) {
+    for (let empty = 0; !signal.aborted; ) {
       const outcome = await this.#oneStream(position, opened);
       opened();
       if (outcome === 'unavailable') return;
-      if (outcome === 'read') tries = 1;
-      const backoff = fullJitter(clock, tries, REOPEN_BASE_MS, REOPEN_MAX_MS);
-      const { retryMs } = position;
-      // Its wish was that of a server that was well: one that fails would be pressed at that pace for as long as it does.
-      const wait = outcome === 'read' ? (retryMs ?? backoff) : Math.max(retryMs ?? 0, backoff);
+      empty = outcome === 'read' ? 0 : empty + 1;
+      const wait = reconnectDelay(clock, {
+        wishMs: position.retryMs,
+        empty,
+        failed: outcome === 'failed',
+        baseMs: REOPEN_BASE_MS,
+        maxMs: REOPEN_MAX_MS,
+      });
       await sleep(clock, wait, signal).catch(() => undefined);
     }
   }
 
-  async #oneStream(position: StreamPosition, opened: () => void): Promise<'read' | 'failed' | 'unavailable'> {
+  async #oneStream(
+    position: StreamPosition,
+    opened: () => void,
+  ): Promise<'read' | 'empty' | 'failed' | 'unavailable'> {
     const { uplink, events } = this.#deps;
     const { profile } = this;
     const { lastEventId } = position;
@@ -368,29 +375,29 @@ export class Session implements Origin {
     if (status === 200 && mediaTypeOf(response.headers) === 'text/event-stream') {
       events.emit({ type: 'stream.opened', profile });
       opened();
-      return (await this.#readStream(stream, position)) ? 'read' : 'failed';
+      return (await this.#readStream(stream, position)) ? 'read' : 'empty';
     }
     lease.cancel(new Error('not a stream'));
     const message = status === 405 ? 'not offered by this server' : 'not a stream';
     events.emit({ type: 'stream.unavailable', profile, status, message });
     if (status === 404 && this.#id !== undefined && this.#streamed) this.onLost();
-    return status === 429 || (status >= 500 && status !== 501) ? 'failed' : 'unavailable';
+    // 401 and 403 heal with the next login, as those of a call do.
+    const trouble = status >= 500 && status !== 501;
+    return trouble || [401, 403, 408, 429].includes(status) ? 'failed' : 'unavailable';
   }
 
-  /** True where the stream brought anything: then the server lives, and the next wait starts from the shortest. */
+  /** True where the stream brought a message: then the next wait starts from the shortest. */
   async #readStream({ response, lease }: Opened, position: StreamPosition): Promise<boolean> {
     const { events } = this.#deps;
     const { profile } = this;
     let brought = false;
     this.#streamed = true;
     try {
-      const ears = {
-        heard: () => {
-          brought = true;
-        },
-        dropped: (reason: string) => this.#dropped(reason),
-      };
-      for await (const message of eventMessages(response, position, ears)) await this.#deliver(message);
+      const ears = { dropped: (reason: string) => this.#dropped(reason) };
+      for await (const message of eventMessages(response, position, ears)) {
+        brought = true;
+        await this.#deliver(message);
+      }
       events.emit({ type: 'stream.ended', profile, how: 'the server closed it' });
     } catch (error) {
       if (!this.#ended.signal.aborted) events.emit({ type: 'stream.ended', profile, how: causeText(error) });

@@ -10,6 +10,9 @@ export interface SseSink {
   retry(ms: number): void;
 }
 
+/** Half of what a JavaScript string can hold: a line that grows past it will never be a message. */
+const LONGEST_EVENT = 256 * 1024 * 1024;
+
 /**
  * A parser for text/event-stream, by the WHATWG rules for its line grammar. Our own, because resuming a stream needs the id of
  * events without data, which the parsers at hand swallow. Text is split at line ends of any kind, chunk boundaries anywhere;
@@ -20,6 +23,7 @@ export class SseParser {
   readonly #decoder = new TextDecoder('utf-8');
   /** Pieces of a line whose end has not come: joined once, so that a huge event costs linear time. */
   #pieces: string[] = [];
+  #kept = 0;
   #data: string[] = [];
   #id: string | undefined;
   #type = '';
@@ -52,7 +56,13 @@ export class SseParser {
       }
       if (lf >= 0 && lf < start) lf = text.indexOf('\n', start);
     }
-    if (start < text.length) this.#pieces.push(text.slice(start));
+    if (start < text.length) this.#keep(text.slice(start));
+  }
+
+  #keep(piece: string): void {
+    this.#kept += piece.length;
+    if (this.#kept > LONGEST_EVENT) throw new RangeError(`an event of more than ${LONGEST_EVENT} characters`);
+    this.#pieces.push(piece);
   }
 
   #endLine(tail: string): void {
@@ -63,6 +73,7 @@ export class SseParser {
     this.#pieces.push(tail);
     const line = this.#pieces.join('');
     this.#pieces = [];
+    this.#kept = 0;
     this.#line(line);
   }
 

@@ -4,8 +4,6 @@ import type { Incoming } from './incoming.ts';
 import { type SseEvent, SseParser } from './sse.ts';
 
 export interface StreamEars {
-  /** Any bytes came: keep-alive comments count, because they show a living server. */
-  readonly heard: () => void;
   readonly dropped: (reason: string) => void;
 }
 
@@ -44,7 +42,6 @@ export async function* eventMessages(
   let raw: Buffer[] | undefined;
   let begun = false;
   for await (const chunk of response.chunks()) {
-    ears.heard();
     if (!begun) {
       const first = chunk.find((byte) => !isBlank(byte));
       if (first !== undefined) {

@@ -5,7 +5,7 @@ import { causeText, ProxyError } from '../core/errors.ts';
 import type { Events } from '../core/events.ts';
 import { decodeBody } from './answer.ts';
 import { TransportFailure } from './connection.ts';
-import { headerOf, type Incoming } from './incoming.ts';
+import { headerOf, type Incoming, LONGEST_ERROR_BODY_BYTES } from './incoming.ts';
 import type { Lane, Lease } from './lane.ts';
 
 /** Which connections carry a message: DESIGN keeps streams and control messages out of the requests' queue. */
@@ -207,7 +207,7 @@ export class Uplink {
     signal: AbortSignal,
   ): Promise<{ keys: SigningKeys | undefined } | undefined> {
     const { events, profile, signing } = this.#options;
-    const body = await response.whole().catch(() => undefined);
+    const body = await response.whole(LONGEST_ERROR_BODY_BYTES).catch(() => undefined);
     if (!body || !signing) return undefined;
     const refusal = judgeRefusal({
       status: response.status,

@@ -99,7 +99,13 @@ export class Upstream {
     });
   }
 
-  #post({ session, members }: Gathering): void {
+  #post({ session, members: gathered }: Gathering): void {
+    // What was cancelled in the same turn is not sent.
+    const members = gathered.filter(({ call: { signal }, settle }) => {
+      if (signal.aborted) settle(Promise.reject(signal.reason));
+      return !signal.aborted;
+    });
+    if (members.length === 0) return;
     const calls = members.map(({ call }) => call);
     const text = `[${calls.map(({ message }) => message.text).join(',')}]`;
     if (calls.some(({ message }) => message.kind === 'request')) {

@@ -1,6 +1,7 @@
 import { PassThrough, Writable } from 'node:stream';
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
+import { systemClock } from '../../src/core/clock.ts';
 import { StdoutWriter } from '../../src/front/stdout.ts';
 
 /** A stream that takes a write only when it is told to, and counts what the system would be called for. */
@@ -79,7 +80,7 @@ describe('stdout', () => {
     stream.destroy(error);
     await wait;
     await stdout.line('late');
-    await stdout.flush();
+    await stdout.flush(systemClock);
     stdout.text('later');
     await turn();
     expect(broken).toEqual(said);
@@ -90,7 +91,7 @@ describe('stdout', () => {
     const stream = new Writable({ write: (_chunk, _encoding, done) => done(new Error('write EPIPE')) });
     const stdout = new StdoutWriter(({ message }) => broken.push(message), stream);
     for (let at = 0; at < 3; at++) await stdout.line('a');
-    await stdout.flush();
+    await stdout.flush(systemClock);
     await turn();
     expect(broken).toEqual(['write EPIPE']);
   });
@@ -99,7 +100,7 @@ describe('stdout', () => {
     const { stream, taken, take } = slowStream();
     const stdout = new StdoutWriter(() => undefined, stream);
     void stdout.line('a');
-    const flushed = stdout.flush();
+    const flushed = stdout.flush(systemClock);
     expect(await isSettled(flushed)).toBe(false);
     await take();
     await take();
@@ -111,7 +112,7 @@ describe('stdout', () => {
     const stream = new PassThrough();
     const stdout = new StdoutWriter(() => undefined, stream);
     stdout.text('no end');
-    await stdout.flush();
+    await stdout.flush(systemClock);
     expect(String(stream.read())).toBe('no end');
   });
 });

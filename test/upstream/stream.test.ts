@@ -10,7 +10,8 @@ async function read(chunks: readonly (string | Buffer)[], broken?: Error) {
   const response = new Incoming(200, {}, { pause: () => undefined, resume: () => undefined });
   const dropped: string[] = [];
   let heard = 0;
-  const ears = { heard: () => void heard++, dropped: (reason: string) => void dropped.push(reason) };
+  response.heard = () => void heard++;
+  const ears = { dropped: (reason: string) => void dropped.push(reason) };
   for (const chunk of chunks) response.push(Buffer.from(chunk));
   if (broken) response.fail(broken);
   else response.end();
