@@ -37,6 +37,6 @@ export function reconnectDelay(
   const backoff = fullJitter(clock, Math.max(1, empty), baseMs, maxMs);
   const wish = wishMs === undefined ? undefined : Math.min(wishMs, LONGEST_RECONNECT_MS);
   // Closing a stream with a wish when to come back is how servers make their clients poll: kept to the letter, within reason.
-  if (wish !== undefined && wish >= LEAST_RECONNECT_MS && !failed) return wish;
-  return Math.max(wish ?? 0, LEAST_RECONNECT_MS, empty > 0 || wish === undefined ? backoff : 0);
+  if (wish !== undefined && !failed) return Math.max(wish, LEAST_RECONNECT_MS);
+  return Math.max(wish ?? 0, LEAST_RECONNECT_MS, backoff);
 }

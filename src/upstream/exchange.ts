@@ -204,12 +204,16 @@ export class Exchange {
   async #readStream(first: Incoming): Promise<void> {
     const position: StreamPosition = { lastEventId: undefined, retryMs: undefined };
     let response = first;
-    for (let empty = 0; ; ) {
+    for (let empty = 0, stuck = 0; ; ) {
+      const before = position.lastEventId;
       const { cause, messages } = await this.#readMessages(response, position);
       if (this.#owed.size === 0) return;
       this.#controller.signal.throwIfAborted();
       empty = messages > 0 ? 0 : empty + 1;
-      if (position.lastEventId === undefined) {
+      // Who closes in order and says when to come again makes its client poll, for as long as the call takes.
+      const polled = cause === undefined && position.retryMs !== undefined;
+      stuck = polled || position.lastEventId !== before ? 0 : stuck + 1;
+      if (position.lastEventId === undefined || stuck > RESUME_TRIES) {
         throw cause ?? connectionLost(this.#deps.uplink.host, 'the stream ended without the answer');
       }
       response = await this.#resume(position.lastEventId, position.retryMs, empty);

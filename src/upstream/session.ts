@@ -382,8 +382,8 @@ export class Session implements Origin {
     events.emit({ type: 'stream.unavailable', profile, status, message });
     if (status === 404 && this.#id !== undefined && this.#streamed) this.onLost();
     // 401 and 403 heal with the next login, as those of a call do.
-    const trouble = status >= 500 && status !== 501;
-    return trouble || [401, 403, 408, 429].includes(status) ? 'failed' : 'unavailable';
+    const passing = (status >= 500 && status !== 501) || [401, 403, 408, 429].includes(status);
+    return passing ? 'failed' : 'unavailable';
   }
 
   /** True where the stream brought a message: then the next wait starts from the shortest. */

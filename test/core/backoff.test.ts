@@ -22,7 +22,6 @@ describe('a stream is asked for again', () => {
     ['after a moment, where its server names no time', undefined, 0, false, 500],
     ['later and later, where it brings nothing', undefined, 4, false, 4_000],
     ['no sooner than 100 ms, where its server wants it at once', 0, 0, false, 100],
-    ['later and later all the same, where that brings nothing', 0, 3, false, 2_000],
     ['later and later, where it cannot be opened, and no sooner than its server wants', 5, 3, true, 2_000],
     ['when its server wants, where that is later than the backoff', 9_000, 2, true, 9_000],
     ['after five minutes at the most', 86_400_000, 0, false, 300_000],

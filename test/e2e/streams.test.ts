@@ -105,14 +105,29 @@ describe('a stream of a call that ends before its answer', () => {
 
   it('is polled for as long as its server closes in order and says when to come again', async () => {
     const { bin, lasts } = await startResumed(
-      (events) => poll(events, 'a', 100),
+      (events) => poll(events, 'a', 1),
       ({ response, at }) => {
-        if (at < 12) new EventWriter(response).end();
+        if (at < 15) new EventWriter(response).end();
         else finish(response, answerTo(-1));
       },
     );
     expect(await bin.request('tools/call', { name: 'x' }, -1)).toEqual(answerTo(-1));
-    expect(lasts).toEqual(Array(12).fill('a'));
+    expect(lasts).toEqual(Array(15).fill('a'));
+  });
+
+  it('is given up where one resumption after the other breaks without a word', async () => {
+    const { bin, lasts } = await startResumed(
+      (events) => poll(events, 'a', 1),
+      ({ response }) => {
+        const events = new EventWriter(response);
+        setImmediate(() => events.destroy());
+      },
+    );
+    expect((await bin.request('tools/call', { name: 'x' }, 0)).error).toMatchObject({
+      code: -31002,
+      data: { reason: 'connection-lost', mayHaveRun: true },
+    });
+    expect(lasts).toEqual(Array(9).fill('a'));
   });
 
   it('is resumed after an id in any script, which goes out as UTF-8', async () => {
