@@ -67,6 +67,14 @@ const TOLD_TO_ALL: ReadonlySet<string> = new Set([
   'notifications/roots/list_changed',
 ]);
 
+/** A server that forgets what it opened a moment ago will do so again: asking once more is the caller's to decide. */
+const lostTwice = (error: unknown): ProxyError =>
+  new ProxyError(
+    'session-lost',
+    'The MCP session was lost, and so was the new one that was opened for this call, which did not run. Try again. Where this keeps happening, the server does not keep its sessions: several instances behind a load balancer must share them, or see each session always.',
+    { sent: 'refused', cause: error, ...(error instanceof ProxyError ? { details: error.details } : {}) },
+  );
+
 /**
  * What one client has with one profile's server, across the sessions that carry it: a session that the server has lost is opened
  * anew without the client noticing, once for all calls that failed with it, and they are sent once more.
@@ -177,7 +185,9 @@ export class Conversation {
       if (call.message.kind === 'notification' && call.message.method === 'notifications/initialized') {
         return { kind: 'accepted' };
       }
-      reply = await send(fresh);
+      reply = await send(fresh).catch((again: unknown) => {
+        throw isLost(again) ? lostTwice(again) : again;
+      });
     }
     if (reply.kind === 'answer' && reply.message.outcome === 'result') this.#remember(message);
     if (reply.kind === 'accepted' || reply.message.outcome === 'result') this.#tellOthers(message);

@@ -215,7 +215,7 @@ describe('a status that is no success', () => {
       error: { code: -31005, data: { reason: 'session-lost', mayHaveRun: false, httpStatus: 404 } },
     });
     expect((got.error as { message: string }).message).toBe(
-      'The MCP session is gone: the server no longer knows it, and this call did not run. Reconnect the MCP server in your client to open a new one.',
+      'The MCP session was lost, and so was the new one that was opened for this call, which did not run. Try again. Where this keeps happening, the server does not keep its sessions: several instances behind a load balancer must share them, or see each session always.',
     );
     expect(relayed.server.of('tools/call')).toHaveLength(2);
     expect(relayed.server.of('initialize')).toHaveLength(2);

@@ -24,6 +24,38 @@ describe('a session that is dropped', () => {
   });
 });
 
+describe('a session whose opening meets trouble', () => {
+  const trouble: readonly Fault[] = [
+    { kind: 'status', status: 503 },
+    { kind: 'reset', at: 'before-headers', by: 'rst' },
+    { kind: 'status', status: 429, retryAfter: '0' },
+  ];
+
+  it.each(['initialize', 'notifications/initialized'])('at %s costs the call a moment', async (what) => {
+    const { server, call } = await startFaulty();
+    await server.restart();
+    server.inject(what, ...trouble.slice(0, what === 'initialize' ? 2 : 3));
+    expect(await call('a', 0)).toEqual(marked('a', 0));
+    expect(server.executions.get('a')).toBe(1);
+    expect(server.liveSessions).toHaveLength(1);
+    await expect.poll(() => server.liveSessions[0]?.streams.size).toBe(1);
+  });
+
+  it('and that is lost again at once has the call answered with what to look at, and the next one served', async () => {
+    const { server, call } = await startFaulty();
+    server.inject('tools/call', { kind: 'lost', form: '404' }, { kind: 'lost', form: '-30001 with 200' });
+    expect((await call('a', '')).error).toEqual({
+      code: -31005,
+      message:
+        'The MCP session was lost, and so was the new one that was opened for this call, which did not run. Try again. Where this keeps happening, the server does not keep its sessions: several instances behind a load balancer must share them, or see each session always.',
+      data: { source: 'mcp-sigv4-proxy', reason: 'session-lost', mayHaveRun: false, httpStatus: 200 },
+    });
+    expect(server.executions.size).toBe(0);
+    expect(await call('b', -1)).toEqual(marked('b', -1));
+    expect(server.initializes).toBe(3);
+  });
+});
+
 describe('a server that restarts on its port', () => {
   it('between two calls is met anew without the client noticing', async () => {
     const { server, bin, call } = await startFaulty();
