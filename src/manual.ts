@@ -45,8 +45,10 @@ export function helpText(): string {
     lines.push('', `${group}:`);
     for (const [key, option] of inGroup(group)) {
       const byDefault = defaultOf(option);
+      const bounded = option.kind === 'number' || (option.kind === 'text' && option.choices);
+      const facts = [...(bounded ? [boundsOf(option)] : []), ...(byDefault ? [`default: ${byDefault}`] : [])];
       lines.push(`  ${usageOf(key, option)}`);
-      lines.push(`      ${option.help}${byDefault ? ` (default: ${byDefault})` : ''}`);
+      lines.push(`      ${option.help}${facts.length > 0 ? ` (${facts.join('; ')})` : ''}`);
     }
   }
   lines.push(

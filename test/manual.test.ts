@@ -29,11 +29,12 @@ describe('--help', () => {
     for (const line of examples.split('\n')) expect(line).toMatch(/^ {2}mcp-sigv4-proxy /);
   });
 
-  it('says the default, where there is one', () => {
+  it('says what an option takes, and its default', () => {
     expect(helpText()).toContain(
-      '--max-connections <n>\n      connections that carry requests; more requests wait in order (default: 5)',
+      '--max-connections <n>\n      connections that carry requests; more requests wait in order (an integer >= 1; default: 5)',
     );
-    expect(helpText()).toContain('(default: 1, or --max-connections where that is given)');
+    expect(helpText()).toContain('(an integer >= 0; default: 1, or --max-connections where that is given)');
+    expect(helpText()).toContain('(one of sigv4, none; default: sigv4)');
     expect(helpText()).toMatch(/--skip-auth\n {6}.*\(default: off\)/);
     expect(helpText()).toMatch(/--user-agent <suffix>\n {6}added to the user agent\n/);
   });

@@ -72,7 +72,9 @@ export function readEndpoint(text: string): ReadEndpoint {
   // To a URL parser, `localhost:3000` has the scheme "localhost:".
   const [, bareHost] = /^([\w.-]+)(?::\d+)?(?:[/?]|$)/.exec(text) ?? [];
   if (bareHost !== undefined || !URL.canParse(text)) {
-    const hint = bareHost ? `; did you mean ${isLoopback(bareHost) ? 'http' : 'https'}://${text} ?` : '';
+    // A word without a dot is no host that somebody forgot the scheme of.
+    const isHost = bareHost !== undefined && (bareHost.includes('.') || isLoopback(bareHost));
+    const hint = isHost ? `; did you mean ${isLoopback(bareHost) ? 'http' : 'https'}://${text} ?` : '';
     return { problem: `must be an https URL or the ARN of an AgentCore runtime${hint}` };
   }
   const url = new URL(text);

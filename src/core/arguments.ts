@@ -80,7 +80,22 @@ export function readArguments(
 
 function suggestion(given: string, flags: readonly string[]): string {
   const start = given.replace(/^-*/, '--');
-  const near = flags.filter((flag) => flag.startsWith(start) || start.startsWith(flag));
-  if (start === '--' || near.length === 0) return '';
-  return `; did you mean ${near.join(' or ')}?`;
+  if (start === '--') return '';
+  const begun = flags.filter((flag) => flag.startsWith(start) || start.startsWith(flag));
+  const near = begun.length > 0 ? begun : flags.filter((flag) => distance(flag, start) <= 2);
+  return near.length === 0 ? '' : `; did you mean ${near.join(' or ')}?`;
+}
+
+/** How many letters were added, dropped or exchanged (Levenshtein). */
+function distance(one: string, other: string): number {
+  let row = Array.from({ length: other.length + 1 }, (_, at) => at);
+  for (let i = 1; i <= one.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= other.length; j++) {
+      const exchanged = (row[j - 1] ?? 0) + (one[i - 1] === other[j - 1] ? 0 : 1);
+      next.push(Math.min(exchanged, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row.at(-1) ?? 0;
 }
