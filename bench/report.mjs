@@ -13,6 +13,7 @@ export const machine = () => ({
 });
 
 const ms = (value) => `${value < 10 ? value.toFixed(2) : value.toFixed(0)} ms`;
+const us = (value) => `${(value * 1_000).toFixed(0)} us`;
 const times = (value) => `${value.toFixed(2)} x`;
 const rate = (value) => `${Math.round(value).toLocaleString('en')}/s`;
 const mb = (value) => `${value.toFixed(0)} MB`;
@@ -68,6 +69,28 @@ const NUMBERS = [
   { title: 'Exit after stdin closes', of: ['leaving', 'ms'], show: ms },
 ];
 
+/** What it costs when something goes wrong, and what the layers that are there for it cost when nothing does. */
+const TROUBLE = [
+  { title: '32 calls at once, the session known', of: ['dropped-session', 'known'], show: ms },
+  { title: '32 calls at once, the session just forgotten', of: ['dropped-session', 'forgotten'], show: ms },
+  { title: 'Sessions opened for them', of: ['dropped-session', 'initializes'], show: count, most: 1 },
+  { title: 'CPU per call, no limits', of: ['layers-cost', 'without'], show: us },
+  { title: 'CPU per call, every limit on', of: ['layers-cost', 'with'], show: us },
+  { title: 'CPU per call, on against none', of: ['layers-cost', 'cpu'], show: times, most: 1.1 },
+  { title: 'Time per call, on against none', of: ['layers-cost', 'time'], show: times },
+  { title: 'First call after `initialize`', of: ['warm-cold', 'first'], show: ms },
+  { title: '20th call', of: ['warm-cold', 'twentieth'], show: ms },
+  { title: 'First against 20th', of: ['warm-cold', 'ratio'], show: times },
+  {
+    title: '10,000 queued calls cancelled, until a ping is answered',
+    of: ['cancelled-queue', 'ms'],
+    show: ms,
+  },
+  { title: 'Memory before these calls', of: ['cancelled-queue', 'before'], show: mb },
+  { title: 'Memory at the peak', of: ['cancelled-queue', 'peak'], show: mb },
+  { title: 'Memory 2 s after', of: ['cancelled-queue', 'after'], show: mb },
+];
+
 /** The median over the rounds, as such or against another subject's same round; undefined where it was not measured. */
 function numberOf(results, [scenario, metric], key, against) {
   const cells = results[scenario];
@@ -109,6 +132,13 @@ export function page({ facts, subjects, results, seconds }) {
     ...proxies.map(({ key }) => cell(row, key)),
   ]);
 
+  const trouble = TROUBLE.filter(measured).map((row) => {
+    const { of, show, most } = row;
+    const value = numberOf(results, of, OURS);
+    const verdict = most === undefined ? ['', ''] : [`<= ${show(most)}`, value <= most ? 'met' : 'missed'];
+    return [row.title, ...verdict, cell(row, 'direct'), ...proxies.map(({ key }) => cell(row, key))];
+  });
+
   const names = proxies.map(({ key, version }) => (version ? `${key} ${version}` : key));
   return `# How fast it is
 
@@ -123,6 +153,10 @@ ${table(['', 'target', '', ...names], targets)}
 ${table(['', 'direct', ...names], numbers)}
 
 In the first row, "direct" is \`node -e 0\`: the least that anything on Node takes.
+
+## Under trouble
+
+${table(['', 'target', '', 'direct', ...names], trouble)}
 ${problems.length > 0 ? `\n${problems.map((problem, at) => `(${at + 1}) ${problem}`).join('  \n')}\n` : ''}
 ## What is measured
 
@@ -131,6 +165,8 @@ ${problems.length > 0 ? `\n${problems.map((problem, at) => `(${at + 1}) ${proble
 - A proxy is spoken to in raw JSON-RPC lines over stdio, by a process that does the same work as the one of "direct": make the call, read the answer, parse it.
 - Ours and direct have 8 connections (\`--max-connections 8\`); the others have no such setting.
 - mcp-proxy's command serves stdio servers over HTTP, the other way round; its library's \`startStdioServer\` is measured instead.
+- "Every limit on" is \`--max-concurrent 1000 --queue-size 1000 --rate-limit 1000000 --rate-burst 1000000 --retries 2\`, none of it ever reached; "no limits" is \`--retries 0\` alone. Two processes take turns, 32 calls in flight.
+- The queued calls wait behind \`--max-concurrent 1 --queue-size 10000\`. The time runs from the first cancellation written; the server sees that none of them was sent.
 - Every number is the median of several rounds, each with fresh processes, the subjects taking turns within a round; a ratio is taken within each round. Memory is VmRSS, in MB of 1024 kB.
 `;
 }

@@ -12,11 +12,14 @@ import { parseArgs } from 'node:util';
 import { machine, page } from './report.mjs';
 import { direct, listSubjects } from './subjects.mjs';
 
-const SCENARIOS = ['start', 'one-at-a-time', 'throughput', 'bursts', 'results', 'memory', 'leaving'];
+const SCENARIOS = [
+  ...['start', 'one-at-a-time', 'throughput', 'bursts', 'results', 'memory', 'leaving'],
+  ...['dropped-session', 'layers-cost', 'warm-cold', 'cancelled-queue'],
+];
 /** Far above the slowest: a subject that hangs costs this much once, and is not asked again. */
 const WORKER_LIMIT_MS = 30_000;
 /** The whole run: what has not begun by then is shown as not measured. */
-const RUN_LIMIT_MS = 8 * 60_000;
+const RUN_LIMIT_MS = 10 * 60_000;
 const DOCUMENT = fileURLToPath(new URL('../docs/bench.md', import.meta.url));
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
@@ -64,8 +67,8 @@ try {
 async function measureAll(url, subjects) {
   const results = {};
   for (const scenario of chosen) {
-    const { rounds, kinds } = await import(`./scenarios/${scenario}.mjs`);
-    const taking = subjects.filter(({ kind }) => kinds.includes(kind));
+    const { rounds, kinds, onlyOurs } = await import(`./scenarios/${scenario}.mjs`);
+    const taking = subjects.filter(({ kind, peer }) => kinds.includes(kind) && !(peer && onlyOurs));
     const cells = Object.fromEntries(
       taking.map(({ key, problem }) => [key, { rounds: [], ...(problem && { problem }) }]),
     );
@@ -96,8 +99,8 @@ async function measure(scenario, subject, url, cell) {
       WORKER_LIMIT_MS,
     );
     worker.on('message', async (message) => {
-      if (message === 'counts') {
-        worker.send(await askServer('counts'));
+      if (message === 'counts' || message === 'forget') {
+        worker.send(await askServer(message));
         return;
       }
       clearTimeout(overdue);

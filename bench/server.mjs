@@ -29,6 +29,8 @@ const sessions = new Set();
 /** Connections that carried a tools/call since the last reset: what --max-connections is about. */
 let callSockets = new Set();
 let deleted = 0;
+let initializes = 0;
+let calls = 0;
 
 function answer(response, id, result) {
   const body = JSON.stringify({ jsonrpc: '2.0', id, result });
@@ -50,6 +52,7 @@ function answerBig(response, id, bytes) {
 
 function callTool(request, response, { id, params }) {
   callSockets.add(request.socket);
+  calls++;
   const given = params.arguments ?? {};
   switch (params.name) {
     case 'echo':
@@ -63,7 +66,14 @@ function callTool(request, response, { id, params }) {
   }
 }
 
+const NO_SESSION = '{"jsonrpc":"2.0","id":null,"error":{"code":-32001,"message":"Session not found"}}';
+
 function handle(request, response, message) {
+  const named = request.headers['mcp-session-id'];
+  if (named !== undefined && !sessions.has(named)) {
+    response.writeHead(404, { 'content-type': 'application/json' }).end(NO_SESSION);
+    return;
+  }
   if (message.id === undefined) {
     response.writeHead(202).end();
     return;
@@ -75,6 +85,7 @@ function handle(request, response, message) {
     case 'initialize': {
       const session = randomUUID();
       sessions.add(session);
+      initializes++;
       response.setHeader('mcp-session-id', session);
       answer(response, message.id, {
         protocolVersion: message.params.protocolVersion,
@@ -112,8 +123,12 @@ process.on('message', (ask) => {
   if (ask === 'reset') {
     callSockets = new Set();
     deleted = 0;
+    initializes = 0;
+    calls = 0;
   }
-  process.send({ connections: callSockets.size, deleted });
+  // As a server that was started again: whoever has a session is told so by a 404.
+  if (ask === 'forget') sessions.clear();
+  process.send({ connections: callSockets.size, deleted, initializes, calls });
 });
 process.on('disconnect', () => process.exit());
 server.listen(0, '127.0.0.1', () => process.send({ url: `http://127.0.0.1:${server.address().port}/mcp` }));

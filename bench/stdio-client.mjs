@@ -14,6 +14,8 @@ export class StdioClient {
   #pieces = [];
   #nextId = 0;
   #corked = false;
+  /** Answers that nobody waits for: to calls in vain. */
+  strays = 0;
 
   /** @param {readonly string[]} args - of node. */
   constructor(args, env) {
@@ -39,8 +41,12 @@ export class StdioClient {
   }
 
   #take(message) {
-    const waiting = message.method === undefined ? this.#pending.get(message.id) : undefined;
-    if (!waiting) return;
+    if (message.method !== undefined) return;
+    const waiting = this.#pending.get(message.id);
+    if (!waiting) {
+      this.strays++;
+      return;
+    }
     this.#pending.delete(message.id);
     if (message.error) waiting.reject(new Error(message.error.message));
     else waiting.resolve(message.result);
@@ -74,6 +80,13 @@ export class StdioClient {
 
   call(name, args) {
     return this.request('tools/call', { name, arguments: args });
+  }
+
+  /** A call whose answer nobody waits for. @returns what cancels it. */
+  callInVain(name, args) {
+    const id = this.#nextId++;
+    this.#send({ jsonrpc: '2.0', id, method: 'tools/call', params: { name, arguments: args } });
+    return () => this.#send({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: id } });
   }
 
   get pid() {

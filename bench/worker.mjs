@@ -10,9 +10,12 @@ const ask = (question) =>
   });
 
 process.once('message', async ({ scenario, subject, url, size, direct }) => {
-  const open = async () => {
+  /** @param {readonly string[]} flags - more of them, for a proxy of ours. */
+  const open = async (flags = []) => {
     const client =
-      subject.kind === 'direct' ? new DirectClient(url, direct) : new StdioClient(subject.args, subject.env);
+      subject.kind === 'direct'
+        ? new DirectClient(url, direct)
+        : new StdioClient([...subject.args, ...flags], subject.env);
     opened.push(client);
     await client.initialize();
     return client;
@@ -21,7 +24,9 @@ process.once('message', async ({ scenario, subject, url, size, direct }) => {
   let outcome;
   try {
     const { run } = await import(`./scenarios/${scenario}.mjs`);
-    outcome = { numbers: await run({ subject, open, size, serverCounts: () => ask('counts') }) };
+    const serverCounts = () => ask('counts');
+    const forgetSessions = () => ask('forget');
+    outcome = { numbers: await run({ subject, open, size, serverCounts, forgetSessions }) };
   } catch (error) {
     outcome = { problem: error.message };
     await Promise.all(opened.map((client) => client.close().catch(() => undefined)));

@@ -1,6 +1,6 @@
 // Resident memory of the proxy's process: one second after the handshake, after 5,000 small calls, after five 8 MB results more.
-import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { memoryOf } from '../proc.mjs';
 
 export const rounds = { full: 3, quick: 1 };
 export const kinds = ['proxy'];
@@ -11,22 +11,15 @@ const LARGE_RESULTS = 5;
 export async function run({ open, size }) {
   const client = await open();
   await sleep(1_000);
-  const idle = await residentMb(client.pid);
+  const { resident: idle } = await memoryOf(client.pid);
   let left = CALLS[size];
   const caller = async () => {
     while (left-- > 0) await client.call('echo', { text: 'hello' });
   };
   await Promise.all(Array.from({ length: IN_FLIGHT }, caller));
-  const loaded = await residentMb(client.pid);
+  const { resident: loaded } = await memoryOf(client.pid);
   for (let call = 0; call < LARGE_RESULTS; call++) await client.call('big', { bytes: 8_000_000 });
-  const large = await residentMb(client.pid);
+  const { resident: large } = await memoryOf(client.pid);
   await client.close();
   return { idle, loaded, large };
-}
-
-async function residentMb(pid) {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => {
-    throw new Error('this system has no /proc to read memory from');
-  });
-  return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1]) / 1024;
 }
