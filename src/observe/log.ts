@@ -40,7 +40,7 @@ const LEVEL_OF: Readonly<Record<ProxyEvent['type'], Written | 'never'>> = {
   'http.failed': 'warn',
   'auth.rejected': 'warn',
   'clock.corrected': 'warn',
-  'credentials.missing': 'warn',
+  'credentials.missing': 'debug',
   'credentials.refresh-failed': 'warn',
   'internal.fault': 'error',
 };

@@ -1,4 +1,4 @@
-import { fullJitter, reconnectDelay } from '../core/backoff.ts';
+import { fullJitter } from '../core/backoff.ts';
 import type { Call, Emit, Origin, Reply } from '../core/call.ts';
 import { atMost, type Clock, sleep, type Timer } from '../core/clock.ts';
 import { causeText, ProxyError } from '../core/errors.ts';
@@ -16,8 +16,8 @@ import { isRepeatable } from '../core/repeatable.ts';
 import { TransientMap } from '../core/transient-map.ts';
 import { type AnswerContext, errorOfStatus } from './answer.ts';
 import { CANCEL_GRACE_MS, CONTROL_PLACE_MS, Exchange } from './exchange.ts';
-import { headerOf, LONGEST_ERROR_BODY_BYTES, mediaTypeOf } from './incoming.ts';
-import { eventMessages, type StreamPosition } from './stream.ts';
+import { headerOf, LONGEST_ERROR_BODY_BYTES } from './incoming.ts';
+import { StandaloneStream } from './standalone-stream.ts';
 import type { LaneName, Opened, Uplink } from './uplink.ts';
 
 /** How long what follows `initialized` waits for the standalone stream: SDK v1 servers send their first requests on it. */
@@ -26,9 +26,6 @@ const STREAM_HEADERS_WAIT_MS = 1_000;
 const DELETE_WAIT_MS = 1_000;
 /** A server that keeps the answer to a notification open would hold a control connection for ever. */
 const NOTIFICATION_BODY_MS = 5_000;
-/** Waits before the standalone stream is opened again, where its server named no time. */
-const REOPEN_BASE_MS = 1_000;
-const REOPEN_MAX_MS = 30_000;
 /** Without `initialized`, many servers refuse all that follows: worth more than one try. */
 const INITIALIZED_TRIES = 3;
 const INITIALIZED_BASE_MS = 250;
@@ -68,8 +65,6 @@ export class Session implements Origin {
   #id: string | undefined;
   #version: string | undefined;
   #lost = false;
-  /** The standalone stream has been open: a 404 to it later means that the session is gone, not that there is no stream. */
-  #streamed = false;
 
   constructor(deps: SessionDeps, emit: Emit) {
     this.#deps = deps;
@@ -329,89 +324,23 @@ export class Session implements Origin {
     return (lastEventId) => ({ ...headers, 'last-event-id': Buffer.from(lastEventId).toString('latin1') });
   }
 
-  /**
-   * The standalone stream, for as long as the session lives: opened again after every end, from the event it was read to.
-   * @param opened - called when the first try has its headers, whatever they say.
-   */
-  async #keepStream(opened: () => void): Promise<void> {
-    const { clock } = this.#deps;
-    const { signal } = this.#ended;
-    const position: StreamPosition = { lastEventId: undefined, retryMs: undefined };
-    for (let empty = 0; !signal.aborted; ) {
-      const outcome = await this.#oneStream(position, opened);
-      opened();
-      if (outcome === 'unavailable') return;
-      empty = outcome === 'read' ? 0 : empty + 1;
-      const wait = reconnectDelay(clock, {
-        wishMs: position.retryMs,
-        empty,
-        failed: outcome === 'failed',
-        baseMs: REOPEN_BASE_MS,
-        maxMs: REOPEN_MAX_MS,
-      });
-      await sleep(clock, wait, signal).catch(() => undefined);
-    }
-  }
-
-  async #oneStream(
-    position: StreamPosition,
-    opened: () => void,
-  ): Promise<'read' | 'empty' | 'failed' | 'unavailable'> {
-    const { uplink, events } = this.#deps;
-    const { profile } = this;
-    const { lastEventId } = position;
-    let stream: Opened;
-    try {
-      stream = await uplink.open({
-        method: 'GET',
-        lane: 'stream',
-        headers:
-          lastEventId === undefined ? this.#headers('text/event-stream') : this.#resumeHeaders()(lastEventId),
-        repeatable: true,
-        signal: this.#ended.signal,
-        onAttempt: (lease) => lease.cutBy(this.#ended.signal),
-      });
-    } catch (error) {
-      if (!this.#ended.signal.aborted) {
-        events.emit({ type: 'stream.unavailable', profile, status: 0, message: causeText(error) });
-      }
-      return 'failed';
-    }
-    const { response, lease } = stream;
-    const { status } = response;
-    if (status === 200 && mediaTypeOf(response.headers) === 'text/event-stream') {
-      events.emit({ type: 'stream.opened', profile });
-      opened();
-      return (await this.#readStream(stream, position)) ? 'read' : 'empty';
-    }
-    lease.cancel(new Error('not a stream'));
-    const message = status === 405 ? 'not offered by this server' : 'not a stream';
-    events.emit({ type: 'stream.unavailable', profile, status, message });
-    if (status === 404 && this.#id !== undefined && this.#streamed) this.onLost();
-    // 401 and 403 heal with the next login, as those of a call do.
-    const passing = (status >= 500 && status !== 501) || [401, 403, 408, 429].includes(status);
-    return passing ? 'failed' : 'unavailable';
-  }
-
-  /** True where the stream brought a message: then the next wait starts from the shortest. */
-  async #readStream({ response, lease }: Opened, position: StreamPosition): Promise<boolean> {
-    const { events } = this.#deps;
-    const { profile } = this;
-    let brought = false;
-    this.#streamed = true;
-    try {
-      const ears = { dropped: (reason: string) => this.#dropped(reason) };
-      for await (const message of eventMessages(response, position, ears)) {
-        brought = true;
-        await this.#deliver(message);
-      }
-      events.emit({ type: 'stream.ended', profile, how: 'the server closed it' });
-    } catch (error) {
-      if (!this.#ended.signal.aborted) events.emit({ type: 'stream.ended', profile, how: causeText(error) });
-    } finally {
-      lease.cancel(new Error('stream over'));
-    }
-    return brought;
+  #keepStream(opened: () => void): Promise<void> {
+    const { uplink, clock, events } = this.#deps;
+    const resume = this.#resumeHeaders();
+    const stream = new StandaloneStream({
+      uplink,
+      clock,
+      events,
+      headersAfter: (lastEventId) =>
+        lastEventId === undefined ? this.#headers('text/event-stream') : resume(lastEventId),
+      deliver: (message) => this.#deliver(message),
+      dropped: (reason) => this.#dropped(reason),
+      sessionGone: () => {
+        if (this.#id !== undefined) this.onLost();
+      },
+      ended: this.#ended.signal,
+    });
+    return stream.keep(opened);
   }
 
   async #deliver(message: Message): Promise<void> {

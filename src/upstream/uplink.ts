@@ -131,7 +131,11 @@ export class Uplink {
       return await signing.keys.current(signal);
     } catch (error) {
       const none = error instanceof ProxyError && error.details.kind === 'none';
-      if (none && signing.optional) return undefined;
+      if (none && signing.optional) {
+        const { events, profile } = this.#options;
+        events.emit({ type: 'credentials.missing', profile, message: 'sent unsigned (--skip-auth)' });
+        return undefined;
+      }
       throw error;
     }
   }
