@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { envExample, helpText, optionsMarkdown, readmeWith } from '../../src/manual.ts';
@@ -28,4 +28,19 @@ it('every option stands in help, README and .env.example', () => {
 
 it('the changelog has a place for what is not yet released', () => {
   expect(read('CHANGELOG.md')).toContain('## [Unreleased]');
+});
+
+it('the README links to nothing in this repository that is not there', () => {
+  const links = [...read('README.md').matchAll(/\]\(([^)]+)\)/g)].map(([, link = '']) => link);
+  const headings = [...read('README.md').matchAll(/^## (.+)$/gm)].map(
+    ([, title = '']) =>
+      `#${title
+        .toLowerCase()
+        .replace(/[^a-z0-9 -]/g, '')
+        .replaceAll(' ', '-')}`,
+  );
+  expect(links.length).toBeGreaterThan(1);
+  for (const link of links.filter((target) => !/^https?:/.test(target))) {
+    expect(link.startsWith('#') ? headings.includes(link) : existsSync(join(ROOT, link)), link).toBe(true);
+  }
 });
