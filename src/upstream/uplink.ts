@@ -8,7 +8,7 @@ import { TransportFailure } from './connection.ts';
 import { headerOf, type Incoming, LONGEST_ERROR_BODY_BYTES } from './incoming.ts';
 import type { Lane, Lease } from './lane.ts';
 
-/** Which connections carry a message: DESIGN keeps streams and control messages out of the requests' queue. */
+/** Which connections carry a message: streams and control messages never wait behind requests, so that an answer cannot deadlock. */
 export type LaneName = 'request' | 'control' | 'stream';
 
 /** Where the keys of one profile come from. `renewed` looks past every cache, after the server called a set expired. */
