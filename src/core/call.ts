@@ -19,6 +19,9 @@ export interface Deadline {
   hold(): () => void;
 }
 
+/** For what no client's clock runs: notifications, and requests of the proxy's own. */
+export const NO_DEADLINE: Deadline = { hold: () => () => undefined };
+
 /** The connection that a call came from: one stdio client, or one of many HTTP clients. */
 export interface Client {
   readonly id: string;

@@ -51,14 +51,14 @@ function collapse(path: string): string {
 }
 
 /** S3 signs the path as it is sent; every other service collapses it and encodes what is already encoded once more. */
-export function canonicalPath(rawPath: string, service: string): string {
+function canonicalPath(rawPath: string, service: string): string {
   const path = rawPath === '' ? '/' : rawPath;
   const encodeSegment = service === 's3' ? respell : encode;
   return (service === 's3' ? path : collapse(path)).split('/').map(encodeSegment).join('/');
 }
 
 /** Pairs sorted by encoded name, then by encoded value. A "+" is a plus: SigV4 knows no form encoding. */
-export function canonicalQuery(rawQuery: string): string {
+function canonicalQuery(rawQuery: string): string {
   const pairs = rawQuery
     .split('&')
     .filter((pair) => pair !== '')

@@ -1,4 +1,13 @@
-import type { Batch, Call, Client, Deadline, Emit, Handler, Origin, Reply } from '../core/call.ts';
+import {
+  type Batch,
+  type Call,
+  type Client,
+  type Emit,
+  type Handler,
+  NO_DEADLINE,
+  type Origin,
+  type Reply,
+} from '../core/call.ts';
 import type { Clock } from '../core/clock.ts';
 import { causeText, ProxyError } from '../core/errors.ts';
 import type { Events } from '../core/events.ts';
@@ -49,8 +58,6 @@ export interface RelayDeps {
 class NobodyWaits extends Error {
   override readonly name = 'NobodyWaits';
 }
-
-const NO_DEADLINE: Deadline = { hold: () => () => undefined };
 
 /** One client's connection: gives every message its signal, deadline and turn, and every request exactly one answer. */
 export class Relay {

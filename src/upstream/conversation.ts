@@ -1,9 +1,9 @@
 import {
   type Call,
   type Client,
-  type Deadline,
   type Emit,
   type Layer,
+  NO_DEADLINE,
   type Reply,
   stack,
 } from '../core/call.ts';
@@ -56,8 +56,6 @@ interface Opening {
   readonly result: JsonObject;
   readonly version: string | undefined;
 }
-
-const NO_DEADLINE: Deadline = { hold: () => () => undefined };
 
 /** What every session is told that the client tells one. */
 const TOLD_TO_ALL: ReadonlySet<string> = new Set([

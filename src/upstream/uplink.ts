@@ -198,7 +198,9 @@ export class Uplink {
     return response;
   }
 
+  /** Only failures are judged by it: reading a date for every answer would be work for nothing. */
   #skewOf(response: Incoming): number | undefined {
+    if (response.status < 400) return undefined;
     const date = Date.parse(headerOf(response.headers, 'date'));
     return Number.isNaN(date) ? undefined : date - this.#options.clock.now();
   }

@@ -36,7 +36,7 @@ const LAST_RESORT_REGION = 'us-east-1';
  * The region for STS and for sign-in. It has nothing to do with the region that requests are signed for, which is only the
  * last thing to try before giving up; SSO has its own in the profile.
  */
-export function stsRegion({ profile, profiles, env, fallbackRegion }: SdkDeps): string {
+function stsRegion({ profile, profiles, env, fallbackRegion }: SdkDeps): string {
   return (
     profiles[profile ?? 'default']?.region ||
     env.AWS_REGION ||
@@ -47,7 +47,7 @@ export function stsRegion({ profile, profiles, env, fallbackRegion }: SdkDeps): 
 }
 
 /** Settings for the clients that the SDK makes inside its providers. No region: for SSO it would beat the profile's sso_region. */
-export function clientConfig({ profile, requestHandler }: SdkDeps) {
+function clientConfig({ profile, requestHandler }: SdkDeps) {
   return {
     logger: silentLogger,
     requestHandler: requestHandler ?? OWN_HANDLER,
