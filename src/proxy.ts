@@ -98,8 +98,6 @@ export class McpProxy {
       clientName((product) => {
         if (!settings.disableTelemetry) this.#clientProduct = product;
       }),
-      // It reads what comes back, whichever layer below has answered.
-      toolKnowledge((profile) => this.#toolsOf(profile)),
       // Before any limit: what waits is what will be sent.
       metadata((profile) => this.#metadataOf(profile)),
       // Outside the rate, whose waiting is part of a call's work: a place is for a whole call, repeats included.
@@ -108,6 +106,8 @@ export class McpProxy {
       retry(this.#retryDeps()),
       // Innermost: every attempt that goes to the server counts.
       ...this.#rate((call) => !isInitialize(call)),
+      // Below all that edits or keeps lists: it reads what the server itself says.
+      toolKnowledge((profile) => this.#toolsOf(profile)),
     ];
     this.#handler = stack(layers, this.#upstream.handle);
   }

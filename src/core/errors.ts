@@ -25,6 +25,10 @@ export const ERROR_CODES = {
   'rate-limited': -31013,
   'circuit-open': -31014,
   'no-session': -31015,
+  'tools-unknown': -31016,
+  'tool-refused': -31017,
+  'unknown-profile': -31018,
+  'unknown-tool': -31019,
   // The one exception: the systems whose overload error this is answer with this number, and clients match it; an option sets
   // another.
   overloaded: -32001,

@@ -92,14 +92,18 @@ export function membersOf(text: string, from = 0): Member[] {
 }
 
 /** The texts of the elements of the array that starts at or after `from`. */
-export function elementsOf(text: string, from = 0): string[] {
-  const elements: string[] = [];
+export const elementsOf = (text: string, from = 0): string[] =>
+  elementSpansOf(text, from).map(({ start, end }) => text.slice(start, end));
+
+/** Where the elements of the array stand that starts at or after `from`; none if it is no array. */
+export function elementSpansOf(text: string, from = 0): Span[] {
+  const elements: Span[] = [];
   let at = skipBlanks(text, from);
   if (text.charCodeAt(at) !== OPEN_BRACKET) return elements;
   at = skipBlanks(text, at + 1);
   while (at < text.length && text.charCodeAt(at) !== CLOSE_BRACKET) {
     const end = skipValue(text, at);
-    elements.push(text.slice(at, end));
+    elements.push({ start: at, end });
     at = skipBlanks(text, end);
     if (text.charCodeAt(at) === COMMA) at = skipBlanks(text, at + 1);
   }

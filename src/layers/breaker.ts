@@ -174,6 +174,10 @@ const COUNTS: Readonly<Record<ErrorReason | 'answered', boolean | 'by status'>> 
   'rate-limited': false,
   'circuit-open': false,
   'no-session': false,
+  'tools-unknown': false,
+  'tool-refused': false,
+  'unknown-profile': false,
+  'unknown-tool': false,
   overloaded: false,
 };
 

@@ -96,6 +96,10 @@ const KINDS: Readonly<Record<ErrorReason | 'answered', FailureKind | 'by status'
   timeout: 'final',
   // Limits of our own: another attempt would only press on them.
   'no-session': 'final',
+  'tools-unknown': 'final',
+  'tool-refused': 'final',
+  'unknown-profile': 'final',
+  'unknown-tool': 'final',
   'rate-limited': 'final',
   'circuit-open': 'final',
   overloaded: 'final',

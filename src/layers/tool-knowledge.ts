@@ -1,4 +1,5 @@
 import type { Emit, Layer } from '../core/call.ts';
+import { paramsOf } from '../core/message.ts';
 import type { Tools } from '../core/tools.ts';
 
 /**
@@ -18,8 +19,13 @@ export function toolKnowledge(toolsOf: (profile: string) => Tools): Layer {
         }
         return call.emit(below, origin);
       };
+      const { generation } = tools;
       const reply = await next({ ...call, emit });
-      if (message.method === 'tools/list' && reply.kind === 'answer') tools.learn(reply.message.json);
+      // Word that the list has changed may have overtaken the list: then it is one of yesterday.
+      const fresh = generation === tools.generation;
+      if (message.method === 'tools/list' && reply.kind === 'answer' && fresh) {
+        tools.learn(reply.message.json, paramsOf(message).cursor);
+      }
       return reply;
     };
 }

@@ -26,6 +26,10 @@ describe('the table of codes', () => {
       redirected: -31011,
       'too-many-waiting': -31012,
       'no-session': -31015,
+      'tools-unknown': -31016,
+      'tool-refused': -31017,
+      'unknown-profile': -31018,
+      'unknown-tool': -31019,
     });
   });
 

@@ -3,6 +3,12 @@ import { Tools } from '../../src/core/tools.ts';
 
 const listed = (...tools: readonly unknown[]) => ({ jsonrpc: '2.0', id: 0, result: { tools } });
 
+const page = (names: readonly string[], nextCursor?: string) => ({
+  jsonrpc: '2.0',
+  id: 0,
+  result: { tools: names.map((name) => ({ name })), ...(nextCursor === undefined ? {} : { nextCursor }) },
+});
+
 describe('the known tools', () => {
   it.each([
     ['nothing', { name: 't', inputSchema: {} }, { readOnly: false, idempotent: false, destructive: true }],
@@ -39,13 +45,59 @@ describe('the known tools', () => {
 
   it('add up over the pages of a list, and follow a later list', () => {
     const tools = new Tools();
-    tools.learn(listed({ name: 'a', annotations: { readOnlyHint: true } }));
-    tools.learn(listed({ name: 'b' }, { name: '__proto__', annotations: { idempotentHint: true } }));
+    tools.learn(page(['a'], 'next'));
+    expect(tools.complete).toBe(false);
+    tools.learn(page(['b', '__proto__']), 'next');
+    expect(tools.complete).toBe(true);
     expect(tools.size).toBe(3);
+    expect(tools.definitionOf('__proto__')).toEqual({ name: '__proto__' });
+    tools.learn(listed({ name: 'a', annotations: { readOnlyHint: true } }));
     expect(tools.annotationsOf('a')?.readOnly).toBe(true);
-    expect(tools.annotationsOf('__proto__')?.idempotent).toBe(true);
-    tools.learn(listed({ name: 'a' }));
-    expect(tools.annotationsOf('a')?.readOnly).toBe(false);
+  });
+
+  it('end where a whole list does not name them any more', () => {
+    const tools = new Tools();
+    tools.learn(page(['a', 'b'], ''));
+    tools.learn(page(['c']), '');
+    tools.learn(page(['a'], 'p'));
+    expect(tools.size).toBe(3);
+    tools.learn(page(['d']), 'p');
+    expect(['a', 'b', 'c', 'd'].filter((name) => tools.definitionOf(name))).toEqual(['a', 'd']);
+  });
+
+  it('keep what they know where a page comes whose list they have lost sight of', () => {
+    const tools = new Tools();
+    tools.learn(page(['a']));
+    tools.learn(page(['b'], 'more'), 'of another time');
+    expect(['a', 'b'].filter((name) => tools.definitionOf(name))).toEqual(['a', 'b']);
+    expect(tools.complete).toBe(true);
+  });
+
+  it('read one list for all who ask at the same time, and another one once the first was forgotten', async () => {
+    const tools = new Tools();
+    let ended: () => void = () => undefined;
+    let asked = 0;
+    const fill = () => {
+      asked++;
+      return new Promise<void>((resolve) => {
+        ended = resolve;
+      });
+    };
+    const both = [tools.filled(fill), tools.filled(fill)];
+    expect(asked).toBe(1);
+    const endFirst = ended;
+    tools.forget();
+    expect(tools.generation).toBe(1);
+    const later = tools.filled(fill);
+    expect(asked).toBe(2);
+    endFirst();
+    await Promise.all(both);
+    void tools.filled(fill);
+    expect(asked).toBe(2);
+    ended();
+    await later;
+    void tools.filled(fill);
+    expect(asked).toBe(3);
   });
 
   it('know nothing of a tool that no list has named, nor after they were told to forget', () => {
@@ -70,9 +122,10 @@ describe('the known tools', () => {
 
   it('are 10,000 at most; those that are known can still change', () => {
     const tools = new Tools();
-    tools.learn(listed(...Array.from({ length: 10_001 }, (_, at) => ({ name: `t${at}` }))));
+    const names = Array.from({ length: 10_001 }, (_, at) => `t${at}`);
+    tools.learn(page(names, 'next'));
     expect(tools.size).toBe(10_000);
-    tools.learn(listed({ name: 't0', annotations: { readOnlyHint: true } }, { name: 'late' }));
+    tools.learn(listed({ name: 't0', annotations: { readOnlyHint: true } }, { name: 'late' }), 'next');
     expect(tools.annotationsOf('t0')?.readOnly).toBe(true);
     expect(tools.annotationsOf('late')).toBeUndefined();
   });

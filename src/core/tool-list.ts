@@ -1,0 +1,132 @@
+import { type Call, type Handler, NO_DEADLINE } from './call.ts';
+import { type Clock, unlessAborted } from './clock.ts';
+import { causeText, ProxyError } from './errors.ts';
+import { elementSpansOf, memberAt, spliceText } from './json-spans.ts';
+import {
+  claimOf,
+  isObject,
+  type JsonObject,
+  type Message,
+  paramsOf,
+  type Request,
+  type Response,
+} from './message.ts';
+import type { Tools } from './tools.ts';
+
+/** The longest time for a list of the proxy's own. Callers have their own deadlines; this one keeps a silent server from holding later ones. */
+const LIST_LIMIT_MS = 60_000;
+/** More pages than any server has; one whose cursors go round must not be asked for ever. */
+const MOST_PAGES = 1_000;
+
+/**
+ * The same answer to tools/list with other tools: `edit` gives the text of each as it should stand there, or undefined to leave
+ * it out. Everything else keeps its bytes; an answer in which nothing is edited comes back itself.
+ */
+export function editTools(
+  response: Response,
+  edit: (tool: JsonObject, text: string) => string | undefined,
+): Response {
+  const { result } = response.json;
+  if (!isObject(result) || !Array.isArray(result.tools)) return response;
+  const listed = memberAt(response.text, ['result', 'tools']);
+  if (!listed) return response;
+  const texts: string[] = [];
+  const values: unknown[] = [];
+  let edited = false;
+  elementSpansOf(response.text, listed.valueSpan.start).forEach(({ start, end }, at) => {
+    const value: unknown = (result.tools as readonly unknown[])[at];
+    const text = response.text.slice(start, end);
+    const shown = isObject(value) ? edit(value, text) : text;
+    if (shown !== text) edited = true;
+    if (shown === undefined) return;
+    texts.push(shown);
+    values.push(shown === text ? value : JSON.parse(shown));
+  });
+  if (!edited) return response;
+  return {
+    ...response,
+    text: spliceText(response.text, listed.valueSpan, `[${texts.join(',')}]`),
+    json: { ...response.json, result: { ...result, tools: values } },
+  };
+}
+
+let asked = 0;
+
+/** A request for one page, in the era of the message that it is asked for, under an id that no client uses. */
+export function listRequest(inTheEraOf: Message, cursor: string | undefined): Request {
+  const envelope =
+    claimOf(inTheEraOf) === undefined
+      ? undefined
+      : Object.fromEntries(
+          Object.entries(paramsOf(inTheEraOf)._meta ?? {}).filter(([key]) =>
+            key.startsWith('io.modelcontextprotocol/'),
+          ),
+        );
+  const params = {
+    ...(cursor === undefined ? {} : { cursor }),
+    ...(envelope ? { _meta: envelope } : {}),
+  };
+  const id = `mcp-sigv4-proxy:tools:${++asked}`;
+  const method = 'tools/list';
+  const json = { jsonrpc: '2.0', id, method, ...(Object.keys(params).length === 0 ? {} : { params }) };
+  return { kind: 'request', id, method, json, text: JSON.stringify(json) };
+}
+
+/**
+ * Reads the whole list of the call's profile through `next`, which teaches it to `tools` on the way; once for all who ask at the
+ * same time. One caller that leaves does not end it for the others.
+ * @throws ProxyError tools-unknown, where the server could not be asked or did not answer with a list.
+ */
+export async function fillTools(tools: Tools, next: Handler, call: Call, clock: Clock): Promise<void> {
+  const filling = tools.filled(async () => {
+    const controller = new AbortController();
+    const late = new Error(`no list within ${LIST_LIMIT_MS / 1_000} s`);
+    const timer = clock.schedule(LIST_LIMIT_MS, () => controller.abort(late), { keepAlive: false });
+    try {
+      await walk(next, call, controller.signal);
+    } finally {
+      timer.cancel();
+    }
+  });
+  try {
+    await unlessAborted(filling, call.signal);
+  } catch (error) {
+    if (call.signal.aborted) throw call.signal.reason;
+    throw new ProxyError(
+      'tools-unknown',
+      `The server's list of tools cannot be had now, and this call depends on it: ${causeText(error)}. The call was not sent; try again.`,
+      {
+        sent: 'no',
+        cause: error,
+        ...(error instanceof ProxyError && error.retryAfterMs !== undefined
+          ? { retryAfterMs: error.retryAfterMs }
+          : {}),
+      },
+    );
+  }
+}
+
+async function walk(next: Handler, call: Call, signal: AbortSignal): Promise<void> {
+  let cursor: string | undefined;
+  for (let page = 1; page <= MOST_PAGES; page++) {
+    const message = listRequest(call.message, cursor);
+    const { client, profile, emit } = call;
+    const reply = await next({
+      message,
+      client,
+      profile,
+      signal,
+      emit,
+      deadline: NO_DEADLINE,
+    });
+    const json: JsonObject = reply.kind === 'answer' ? reply.message.json : {};
+    if (!isObject(json.result)) {
+      const said = isObject(json.error) ? json.error.message : undefined;
+      throw new Error(typeof said === 'string' ? said : 'the server did not answer tools/list with a list');
+    }
+    const { nextCursor } = json.result;
+    if (typeof nextCursor !== 'string') return;
+    cursor = nextCursor;
+  }
+  throw new Error(`the list has more than ${MOST_PAGES} pages`);
+}

@@ -1,0 +1,134 @@
+import { describe, expect, it } from 'vitest';
+import type { Handler } from '../../src/core/call.ts';
+import type { Response } from '../../src/core/message.ts';
+import { editTools, fillTools, listRequest } from '../../src/core/tool-list.ts';
+import { Tools } from '../../src/core/tools.ts';
+import { FakeClock } from '../support/fake-clock.ts';
+import { answerOf, CANCELLED, makeToolCall, requestOf } from '../support/make-call.ts';
+
+function listOf(text: string): Response {
+  const json = JSON.parse(text);
+  return { kind: 'response', text, json, id: json.id, outcome: 'result' };
+}
+
+const LIST = listOf(
+  '{"id":-1, "result":{"x":1.0,"tools": [ {"name":"a","n":12345678901234567890}, {"name":"b"} ,7 ],"nextCursor":"n"},"jsonrpc":"2.0"}',
+);
+
+describe('the edited list of tools', () => {
+  it('is the list itself where nothing was edited, and what is no list', () => {
+    expect(editTools(LIST, (_tool, text) => text)).toBe(LIST);
+    const error = listOf('{"id":0,"error":{"code":1,"message":"no"}}');
+    expect(editTools(error, () => undefined)).toBe(error);
+  });
+
+  it('keeps the bytes of everything but the tools that were edited', () => {
+    const edited = editTools(LIST, ({ name }, text) => (name === 'b' ? '{"name":"b","more":0}' : text));
+    expect(edited.text).toBe(
+      '{"id":-1, "result":{"x":1.0,"tools": [{"name":"a","n":12345678901234567890},{"name":"b","more":0},7],"nextCursor":"n"},"jsonrpc":"2.0"}',
+    );
+    expect(edited.json).toEqual(JSON.parse(edited.text));
+    expect(edited.id).toBe(-1);
+  });
+
+  it('leaves tools out, down to an empty list', () => {
+    const edited = editTools(listOf('{"id":"","result":{"tools":[{"name":"a"}]}}'), () => undefined);
+    expect(edited.text).toBe('{"id":"","result":{"tools":[]}}');
+    expect(edited.json).toEqual({ id: '', result: { tools: [] } });
+  });
+});
+
+describe("the proxy's own request for the list", () => {
+  it('is of the session era for a message of that, and carries a cursor where it asks for more', () => {
+    const { id, json } = listRequest(requestOf('tools/call', { name: 't', _meta: { progressToken: 0 } }), '');
+    expect(json).toEqual({ jsonrpc: '2.0', id, method: 'tools/list', params: { cursor: '' } });
+    expect(listRequest(requestOf('tools/call', { name: 't' }), undefined).json).not.toHaveProperty('params');
+  });
+
+  it('carries the envelope of a message that claims a revision, and no progress token of it', () => {
+    const envelope = {
+      'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+      'io.modelcontextprotocol/clientInfo': { name: 'c', version: '1' },
+    };
+    const request = requestOf('tools/call', {
+      name: 't',
+      _meta: { ...envelope, progressToken: 0, other: 1 },
+    });
+    expect(listRequest(request, undefined).json.params).toEqual({ _meta: envelope });
+  });
+
+  it('never has the same id twice', () => {
+    const { id } = listRequest(requestOf('tools/call'), undefined);
+    expect(listRequest(requestOf('tools/call'), undefined).id).not.toBe(id);
+  });
+});
+
+describe('reading the whole list', () => {
+  const pages: Record<string, unknown> = {
+    first: { tools: [{ name: 'a' }], nextCursor: 'p2' },
+    p2: { tools: [{ name: 'b' }] },
+  };
+
+  it('asks page by page, once for all who want it, each call in its own name', async () => {
+    const tools = new Tools();
+    const cursors: unknown[] = [];
+    const next: Handler = async ({ message, profile }) => {
+      const { cursor } = (message.json.params ?? {}) as { cursor?: string };
+      cursors.push([cursor, profile]);
+      return answerOf({ result: pages[cursor ?? 'first'] });
+    };
+    const call = { ...makeToolCall().call, profile: 'dev' };
+    await Promise.all([
+      fillTools(tools, next, call, new FakeClock()),
+      fillTools(tools, next, call, new FakeClock()),
+    ]);
+    expect(cursors).toEqual([
+      [undefined, 'dev'],
+      ['p2', 'dev'],
+    ]);
+  });
+
+  it.each([
+    ['an error', { error: { code: -32004, message: 'Too many requests' } }, 'Too many requests'],
+    ['no list', { result: 5 }, 'did not answer tools/list with a list'],
+  ])(
+    'ends in one coded error for who depends on it where the server answers with %s',
+    async (_what, answer, words) => {
+      const filled = fillTools(
+        new Tools(),
+        async () => answerOf(answer),
+        makeToolCall().call,
+        new FakeClock(),
+      );
+      await expect(filled).rejects.toMatchObject({
+        reason: 'tools-unknown',
+        sent: 'no',
+        message: expect.stringContaining(words),
+      });
+    },
+  );
+
+  it('ends where cursors go round for ever', async () => {
+    const next: Handler = async () => answerOf({ result: { tools: [], nextCursor: 'again' } });
+    await expect(fillTools(new Tools(), next, makeToolCall().call, new FakeClock())).rejects.toThrow(
+      'more than 1000 pages',
+    );
+  });
+
+  it('goes on for the others when one of those who wait leaves, and ends at its own limit', async () => {
+    const clock = new FakeClock();
+    const tools = new Tools();
+    const next: Handler = ({ signal }) =>
+      new Promise((_resolve, reject) => {
+        signal.addEventListener('abort', () => reject(signal.reason));
+      });
+    const leaver = makeToolCall(0);
+    const stays = fillTools(tools, next, makeToolCall(-1).call, clock);
+    const leaves = fillTools(tools, next, leaver.call, clock);
+    leaver.cancel();
+    await expect(leaves).rejects.toBe(CANCELLED);
+    const ended = expect(stays).rejects.toThrow('no list within 60 s');
+    await clock.advance(60_000);
+    await ended;
+  });
+});
