@@ -10,6 +10,7 @@ import { Tools } from './core/tools.ts';
 import { backpressure, Limiter } from './layers/backpressure.ts';
 import { Breaker, breaker } from './layers/breaker.ts';
 import { clientName } from './layers/client-name.ts';
+import { lazy } from './layers/lazy.ts';
 import { metadata, metadataOf } from './layers/metadata.ts';
 import { burstOf, rateLimit, TokenBucket } from './layers/rate-limit.ts';
 import { retry } from './layers/retry.ts';
@@ -18,6 +19,8 @@ import { poolLimits } from './pool/options.ts';
 import { Places } from './pool/places.ts';
 import { Relay } from './relay/relay.ts';
 import type { Settings } from './settings.ts';
+import { SnapshotFiles } from './snapshot/files.ts';
+import { cacheFolder } from './snapshot/folder.ts';
 import { createRoads, type Roads } from './upstream/roads.ts';
 import { Upstream } from './upstream/upstream.ts';
 import { VERSION } from './version.ts';
@@ -44,6 +47,7 @@ export class McpProxy {
   readonly #handler: Handler;
   readonly #limiter: Limiter | undefined;
   readonly #bucket: TokenBucket | undefined;
+  readonly #snapshots: SnapshotFiles | undefined;
   readonly #tools = new Map<string, Tools>();
   readonly #openings = new Map<string, readonly Layer[]>();
   readonly #regions = new Map<string, { at: number; region: Promise<string | undefined> }>();
@@ -93,11 +97,14 @@ export class McpProxy {
       ratePerSecond === undefined
         ? undefined
         : new TokenBucket({ ratePerSecond, burst: burstOf(ratePerSecond, rateBurst), clock });
+    this.#snapshots = settings.lazy ? this.#snapshotFiles() : undefined;
     const layers: readonly Layer[] = [
       // Outermost, because it only reads: whatever a later layer refuses, the user agent of the refusal's retry knows its client.
       clientName((product) => {
         if (!settings.disableTelemetry) this.#clientProduct = product;
       }),
+      // Above all that edits: what is kept is what the client is shown.
+      ...(this.#snapshots ? [lazy({ store: this.#snapshots, clock, events })] : []),
       // Before any limit: what waits is what will be sent.
       metadata((profile) => this.#metadataOf(profile)),
       // Outside the rate, whose waiting is part of a call's work: a place is for a whole call, repeats included.
@@ -120,6 +127,15 @@ export class McpProxy {
       events: this.#events,
       toolsOf: (call) => this.#toolsOf(call.profile),
     };
+  }
+
+  #snapshotFiles(): SnapshotFiles {
+    const { endpoint, scope, defaultProfile, auth, env } = this.#settings;
+    return new SnapshotFiles({
+      folder: cacheFolder(env),
+      identity: [endpoint.href, scope, defaultProfile, auth],
+      events: this.#events,
+    });
   }
 
   #rate(concerns: (call: Call) => boolean): Layer[] {
@@ -222,7 +238,7 @@ export class McpProxy {
 
   /** Deletes the sessions, bounded, and closes every connection. Never throws. */
   async close(): Promise<void> {
-    await this.#upstream.close();
+    await Promise.all([this.#upstream.close(), this.#snapshots?.written()]);
     this.stop();
   }
 

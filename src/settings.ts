@@ -9,6 +9,7 @@ import { flagOf, type OptionTable, type OptionValues, readOption, text, variable
 import { backpressureOptions } from './layers/backpressure.ts';
 import { breakerOptions } from './layers/breaker.ts';
 import { clientNameOptions } from './layers/client-name.ts';
+import { lazyOptions } from './layers/lazy.ts';
 import { metadataOptions } from './layers/metadata.ts';
 import { rateLimitOptions } from './layers/rate-limit.ts';
 import { retryOptions, retryProblems } from './layers/retry.ts';
@@ -52,6 +53,7 @@ export const OPTIONS = {
   breakerReset: breakerOptions.breakerReset,
   ...poolOptions,
   drainTimeout: relayOptions.drainTimeout,
+  lazy: lazyOptions.lazy,
   logLevel: observeOptions.logLevel,
   logFile: observeOptions.logFile,
   logFormat: observeOptions.logFormat,

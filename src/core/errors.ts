@@ -29,6 +29,8 @@ export const ERROR_CODES = {
   'tool-refused': -31017,
   'unknown-profile': -31018,
   'unknown-tool': -31019,
+  'restart-needed': -31020,
+  'not-opened': -31021,
   // The one exception: the systems whose overload error this is answer with this number, and clients match it; an option sets
   // another.
   overloaded: -32001,

@@ -23,6 +23,7 @@ export type ProxyEvent =
   | { type: 'session.closed'; profile: string; how: string }
   | { type: 'session.lost'; profile: string }
   | { type: 'session.open-failed'; profile: string; message: string }
+  | { type: 'snapshot.unusable'; message: string }
   | { type: 'stream.resumed'; profile: string }
   | { type: 'stream.opened'; profile: string }
   | { type: 'stream.unavailable'; profile: string; status: number; message: string }

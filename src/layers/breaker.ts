@@ -178,6 +178,8 @@ const COUNTS: Readonly<Record<ErrorReason | 'answered', boolean | 'by status'>> 
   'tool-refused': false,
   'unknown-profile': false,
   'unknown-tool': false,
+  'restart-needed': false,
+  'not-opened': false,
   overloaded: false,
 };
 

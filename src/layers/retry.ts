@@ -100,6 +100,8 @@ const KINDS: Readonly<Record<ErrorReason | 'answered', FailureKind | 'by status'
   'tool-refused': 'final',
   'unknown-profile': 'final',
   'unknown-tool': 'final',
+  'restart-needed': 'final',
+  'not-opened': 'final',
   'rate-limited': 'final',
   'circuit-open': 'final',
   overloaded: 'final',

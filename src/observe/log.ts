@@ -28,6 +28,7 @@ const LEVEL_OF: Readonly<Record<ProxyEvent['type'], Written | 'never'>> = {
   'session.closed': 'info',
   'session.lost': 'info',
   'session.open-failed': 'warn',
+  'snapshot.unusable': 'warn',
   'stream.resumed': 'debug',
   'credentials.resolved': 'info',
   'proxy.draining': 'info',

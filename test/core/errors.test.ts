@@ -30,6 +30,8 @@ describe('the table of codes', () => {
       'tool-refused': -31017,
       'unknown-profile': -31018,
       'unknown-tool': -31019,
+      'restart-needed': -31020,
+      'not-opened': -31021,
     });
   });
 

@@ -4,7 +4,7 @@ import { circlesIn, importsOf, sourceFiles } from './source-tree.ts';
 /** Imports go down only, type imports included; what stands on one line never imports each other. */
 const RANKS: readonly (readonly string[])[] = [
   ['core', 'version.ts'],
-  ['layers', 'pool', 'aws', 'front', 'observe', 'relay', 'demo'],
+  ['layers', 'pool', 'aws', 'front', 'observe', 'relay', 'demo', 'snapshot'],
   ['upstream'],
   ['settings.ts'],
   ['manual.ts'],

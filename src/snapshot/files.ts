@@ -1,0 +1,105 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { causeText } from '../core/errors.ts';
+import type { Events } from '../core/events.ts';
+import { isObject } from '../core/message.ts';
+import type { Snapshot, SnapshotStore } from '../core/snapshot.ts';
+
+/** Raised whenever a file of an older proxy would be misread: such a file is as good as none. */
+const FORMAT = 1;
+/** Thousands of tools with long schemas; whatever is longer is not what this wrote. */
+const LARGEST_FILE_BYTES = 32 * 1024 * 1024;
+/** Only the owner: what a server tells one account about its tools is nobody else's business. */
+const FILE_MODE = 0o600;
+const FOLDER_MODE = 0o700;
+
+export interface SnapshotFilesOptions {
+  readonly folder: string;
+  /** Everything that decides what the server and the proxy answer; none of it is a secret, and only its hash is kept. */
+  readonly identity: unknown;
+  readonly events: Events;
+}
+
+/** Snapshots as files of one folder, one for each identity and revision. */
+export class SnapshotFiles implements SnapshotStore {
+  readonly #options: SnapshotFilesOptions;
+  #writing: Promise<void> = Promise.resolve();
+
+  constructor(options: SnapshotFilesOptions) {
+    this.#options = options;
+  }
+
+  async load(revision: string): Promise<Snapshot | undefined> {
+    const path = this.#pathOf(revision);
+    try {
+      if ((await stat(path)).size > LARGEST_FILE_BYTES) throw new Error('it is too large to be a snapshot');
+      return readSnapshot(await readFile(path, 'utf8'));
+    } catch (error) {
+      if (!isMissing(error)) this.#complain('read', path, error);
+      return undefined;
+    }
+  }
+
+  save(revision: string, snapshot: Snapshot): Promise<void> {
+    // One after the other: the last one asked for is the one that stays.
+    this.#writing = this.#writing.then(() => this.#write(revision, snapshot));
+    return this.#writing;
+  }
+
+  /** Resolves when everything that was asked to be kept is. */
+  written(): Promise<void> {
+    return this.#writing;
+  }
+
+  async #write(revision: string, { opening, pages }: Snapshot): Promise<void> {
+    const path = this.#pathOf(revision);
+    // Two proxies may write the same snapshot: each file is whole, and the later one wins.
+    const draft = `${path}.${randomUUID()}`;
+    try {
+      await mkdir(this.#options.folder, { recursive: true, mode: FOLDER_MODE });
+      await writeFile(draft, JSON.stringify({ format: FORMAT, opening, pages }), { mode: FILE_MODE });
+      await rename(draft, path);
+    } catch (error) {
+      this.#complain('written', path, error);
+      await rm(draft, { force: true }).catch(() => undefined);
+    }
+  }
+
+  #pathOf(revision: string): string {
+    const { folder, identity } = this.#options;
+    const key = createHash('sha256')
+      .update(JSON.stringify([identity, revision]))
+      .digest('hex');
+    return join(folder, `${key}.json`);
+  }
+
+  #complain(what: string, path: string, error: unknown): void {
+    const message = `the snapshot ${path} cannot be ${what}: ${causeText(error)}`;
+    this.#options.events.emit({ type: 'snapshot.unusable', message });
+  }
+}
+
+const isMissing = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR');
+
+/** @throws Error where the text is no snapshot of this format, down to its parts: what is served must be what clients can read. */
+function readSnapshot(text: string): Snapshot {
+  const file: unknown = JSON.parse(text);
+  if (!isObject(file) || file.format !== FORMAT) throw new Error('it is of another version');
+  const { opening, pages } = file;
+  if (typeof opening !== 'string' || !isOpening(JSON.parse(opening)))
+    throw new Error('its opening is broken');
+  if (!isObject(pages)) throw new Error('its pages are broken');
+  const texts: Record<string, string> = {};
+  for (const [key, page] of Object.entries(pages)) {
+    if (typeof page !== 'string' || !isPage(JSON.parse(page))) throw new Error('one of its pages is broken');
+    texts[key] = page;
+  }
+  return { opening, pages: texts };
+}
+
+const isOpening = (value: unknown): boolean =>
+  isObject(value) && typeof value.protocolVersion === 'string' && isObject(value.capabilities);
+
+const isPage = (value: unknown): boolean => isObject(value) && Array.isArray(value.tools);

@@ -1,0 +1,163 @@
+import { describe, expect, it } from 'vitest';
+import type { Call, Handler, Reply } from '../../src/core/call.ts';
+import { Events } from '../../src/core/events.ts';
+import type { Snapshot, SnapshotStore } from '../../src/core/snapshot.ts';
+import { lazy } from '../../src/layers/lazy.ts';
+import { FakeClock } from '../support/fake-clock.ts';
+import {
+  answerOf,
+  CANCELLED,
+  makeCall,
+  makeToolCall,
+  messageOf,
+  requestOf,
+  settle,
+} from '../support/make-call.ts';
+
+const OPENING = { protocolVersion: '2025-11-25', capabilities: { tools: { listChanged: true } } };
+const SNAPSHOT: Snapshot = {
+  opening: JSON.stringify(OPENING),
+  pages: { null: '{"tools":[{"name":"a","n":1.0}],"nextCursor":""}', '""': '{"tools":[]}' },
+};
+
+/** The layer over a server that the test plays. */
+function make(server: Handler, snapshot: Snapshot | null = SNAPSHOT) {
+  const clock = new FakeClock();
+  const saved: Snapshot[] = [];
+  const store: SnapshotStore = {
+    load: async () => snapshot ?? undefined,
+    save: async (_revision, kept) => void saved.push(kept),
+  };
+  const sent: Call[] = [];
+  const handler = lazy({ store, clock, events: new Events() })((call) => {
+    sent.push(call);
+    return server(call);
+  });
+  const methods = () => sent.map(({ message }) => (message.kind === 'response' ? '' : message.method));
+  return { clock, saved, handler, sent, methods };
+}
+
+const initialize = (id: string | number = 0) =>
+  makeCall(requestOf('initialize', { protocolVersion: '2025-11-25', capabilities: {} }, id)).call;
+const initialized = makeCall(messageOf({ method: 'notifications/initialized' })).call;
+
+const willing: Handler = async ({ message }) => {
+  if (message.kind !== 'request') return { kind: 'accepted' };
+  if (message.method === 'initialize') return answerOf({ result: OPENING });
+  return answerOf({ result: message.method === 'tools/list' ? JSON.parse(SNAPSHOT.pages.null ?? '') : {} });
+};
+
+const textOf = (reply: Reply): string => (reply.kind === 'answer' ? reply.message.text : '');
+
+describe('a lazy start', () => {
+  it('answers with the kept texts under the ids of the callers, and sends nothing', async () => {
+    const { handler, sent } = make(willing);
+    expect(textOf(await handler(initialize(-1)))).toBe(
+      `{"jsonrpc":"2.0","id":-1,"result":${SNAPSHOT.opening}}`,
+    );
+    expect(await handler(initialized)).toEqual({ kind: 'accepted' });
+    for (const [cursor, id] of [
+      [undefined, ''],
+      ['', 0],
+    ] as const) {
+      const list = await handler(
+        makeCall(requestOf('tools/list', cursor === undefined ? {} : { cursor }, id)).call,
+      );
+      expect(textOf(list)).toBe(
+        `{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":${SNAPSHOT.pages[cursor === undefined ? 'null' : '""']}}`,
+      );
+    }
+    expect(sent).toEqual([]);
+  });
+
+  it('opens the session with what the client said, then says that it is initialized, then sends the call', async () => {
+    const { handler, methods, sent } = make(willing);
+    const first = initialize();
+    await handler(first);
+    await handler(initialized);
+    await Promise.all([handler(makeToolCall(1).call), handler(makeToolCall(2).call)]);
+    expect(methods().slice(0, 4)).toEqual([
+      'initialize',
+      'notifications/initialized',
+      'tools/call',
+      'tools/call',
+    ]);
+    expect(sent[0]?.message.json.params).toEqual(first.message.json.params);
+    expect(sent[0]?.message.json.id).toBe('mcp-sigv4-proxy:initialize');
+  });
+
+  it('connects for a page that it does not have', async () => {
+    const { handler, methods } = make(willing);
+    await handler(initialize());
+    await handler(makeCall(requestOf('tools/list', { cursor: 'unheard of' })).call);
+    expect(methods()[0]).toBe('initialize');
+  });
+
+  it('lets one caller leave while the session is opened, and opens it for the others', async () => {
+    let open: (reply: Reply) => void = () => undefined;
+    const opening = new Promise<Reply>((resolve) => {
+      open = resolve;
+    });
+    const { handler } = make((call) =>
+      call.message.kind === 'request' && call.message.method === 'initialize' ? opening : willing(call),
+    );
+    await handler(initialize());
+    const leaver = makeToolCall('');
+    const left = handler(leaver.call);
+    const stays = handler(makeToolCall(0).call);
+    leaver.cancel();
+    await expect(left).rejects.toBe(CANCELLED);
+    open(answerOf({ result: OPENING }));
+    expect(await stays).toMatchObject({ kind: 'answer' });
+  });
+
+  it('gives a silent server up after a minute, and asks it again for the next call', async () => {
+    let silent = true;
+    const { handler, clock } = make((call) =>
+      silent
+        ? new Promise((_resolve, reject) => {
+            call.signal.addEventListener('abort', () => reject(call.signal.reason));
+          })
+        : willing(call),
+    );
+    await handler(initialize());
+    const refused = expect(handler(makeToolCall(-1).call)).rejects.toMatchObject({
+      reason: 'not-opened',
+      sent: 'no',
+      message: expect.stringContaining('no answer within 60 s'),
+    });
+    await settle();
+    await clock.advance(60_000);
+    await refused;
+    silent = false;
+    expect(await handler(makeToolCall(-1).call)).toMatchObject({ kind: 'answer' });
+  });
+
+  it('lets messages of a later revision pass, and those of a client that it never met', async () => {
+    const { handler, methods } = make(willing);
+    const claim = { 'io.modelcontextprotocol/protocolVersion': '2026-07-28' };
+    await handler(makeCall(requestOf('tools/list', { _meta: claim })).call);
+    await handler(makeCall(requestOf('tools/list')).call);
+    expect(methods()).toEqual(['tools/list', 'tools/list']);
+  });
+
+  it('takes the server as it is where the client initializes again over a living session', async () => {
+    const { handler, methods } = make(willing);
+    await handler(initialize());
+    await handler(makeToolCall().call);
+    await settle();
+    await handler(initialize(1));
+    expect(methods().filter((method) => method === 'initialize')).toHaveLength(2);
+  });
+
+  it('keeps what a run without a snapshot has shown, page by page', async () => {
+    const { handler, saved } = make(willing, null);
+    await handler(initialize());
+    await handler(makeCall(requestOf('tools/list')).call);
+    await handler(makeCall(requestOf('tools/list', { cursor: '' })).call);
+    expect(saved.at(-1)).toEqual({
+      opening: SNAPSHOT.opening,
+      pages: { null: expect.stringContaining('"a"'), '""': expect.stringContaining('"a"') },
+    });
+  });
+});

@@ -1,0 +1,66 @@
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { Events, type ProxyEvent } from '../../src/core/events.ts';
+import { SnapshotFiles } from '../../src/snapshot/files.ts';
+import { afterThisTest } from '../support/cleanup.ts';
+
+const OPENING = '{"protocolVersion":"2025-11-25","capabilities":{},"n":12345678901234567890}';
+const SNAPSHOT = { opening: OPENING, pages: { null: '{"tools":[],"nextCursor":""}', '""': '{"tools":[]}' } };
+
+function make(identity: unknown = 'one') {
+  const base = mkdtempSync(join(tmpdir(), 'mcp-snapshots-'));
+  afterThisTest(() => rmSync(base, { recursive: true, force: true }));
+  const folder = join(base, 'deep', 'down');
+  const told: ProxyEvent[] = [];
+  const events = new Events();
+  events.subscribe((event) => told.push(event));
+  const filesFor = (who: unknown) => new SnapshotFiles({ folder, identity: who, events });
+  return { folder, told, files: filesFor(identity), filesFor };
+}
+
+describe('a snapshot file', () => {
+  it('gives back what was saved, text for text, to the same identity and revision only', async () => {
+    const { files, filesFor, told } = make(['https://example.com/mcp', 'eu-west-1']);
+    await files.save('2025-11-25', SNAPSHOT);
+    expect(await files.load('2025-11-25')).toEqual(SNAPSHOT);
+    expect(await files.load('')).toBeUndefined();
+    expect(await filesFor(['https://example.com/mcp', 'eu-west-2']).load('2025-11-25')).toBeUndefined();
+    expect(told).toEqual([]);
+  });
+
+  it('holds the last of several that were saved at once, and leaves no draft behind', async () => {
+    const { files, folder } = make();
+    for (let at = 0; at < 10; at++) {
+      void files.save('', { ...SNAPSHOT, opening: `{"protocolVersion":"${at}","capabilities":{}}` });
+    }
+    await files.written();
+    expect((await files.load(''))?.opening).toContain('"9"');
+    expect(readdirSync(folder)).toHaveLength(1);
+  });
+
+  it.each([
+    ['no JSON', '{'],
+    ['of another version', JSON.stringify({ ...SNAPSHOT, format: 0 })],
+    ['with an opening that is none', JSON.stringify({ ...SNAPSHOT, format: 1, opening: '{}' })],
+    ['without pages', JSON.stringify({ format: 1, opening: OPENING })],
+    ['with a page that is no list', JSON.stringify({ format: 1, opening: OPENING, pages: { null: '{}' } })],
+    ['with a page that is no text', JSON.stringify({ format: 1, opening: OPENING, pages: { null: {} } })],
+  ])('that is %s is as good as none, and is named', async (_what, text) => {
+    const { files, folder, told } = make();
+    await files.save('', SNAPSHOT);
+    const [file = ''] = readdirSync(folder);
+    writeFileSync(join(folder, file), text);
+    expect(await files.load('')).toBeUndefined();
+    expect(told).toEqual([{ type: 'snapshot.unusable', message: expect.stringContaining(file) }]);
+  });
+
+  it('that cannot be written is named, and costs nobody anything', async () => {
+    const { files, folder, told } = make();
+    writeFileSync(join(folder, '..', '..', 'deep'), 'a file stands in the way');
+    await files.save('', SNAPSHOT);
+    expect(await files.load('')).toBeUndefined();
+    expect(told).toEqual([{ type: 'snapshot.unusable', message: expect.stringContaining('written') }]);
+  });
+});
