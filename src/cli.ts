@@ -1,8 +1,11 @@
 import { fileURLToPath } from 'node:url';
+import { COMMANDS, type CommandName } from './command-words.ts';
+import type { CommandModule } from './commands/command.ts';
 import { serve } from './commands/serve.ts';
+import type { Arguments } from './core/arguments.ts';
 import { systemClock } from './core/clock.ts';
 import { flagOf } from './core/options.ts';
-import { StdoutWriter } from './front/stdout.ts';
+import { FALLBACK_COLUMNS, StdoutWriter } from './front/stdout.ts';
 import { helpText } from './manual.ts';
 import { parseArguments, readSettings } from './settings.ts';
 import { VERSION } from './version.ts';
@@ -20,35 +23,90 @@ function usage(problems: readonly string[]): number {
   return EXIT_USAGE;
 }
 
+/** Loaded when they run: serving must not start later because of them. */
+const COMMAND_MODULES: Readonly<Record<Exclude<CommandName, 'demo'>, () => Promise<CommandModule>>> = {
+  config: () => import('./commands/config.ts'),
+};
+
+async function print(text: string): Promise<void> {
+  const stdout = new StdoutWriter(() => undefined);
+  await stdout.line(text);
+  await stdout.flush(systemClock);
+}
+
+async function demo(args: Arguments): Promise<number> {
+  const surplus = [
+    ...args.problems,
+    ...Object.keys(args.options).map((key) => `${flagOf(key)} is not for demo`),
+  ];
+  if (args.endpoint !== undefined) surplus.push('demo takes no endpoint: it brings its own');
+  if (surplus.length > 0) return usage(surplus);
+  const { runDemo } = await import('./commands/demo.ts');
+  const stdout = new StdoutWriter(() => undefined);
+  const binPath = fileURLToPath(new URL('../bin/mcp-sigv4-proxy.js', import.meta.url));
+  const code = await runDemo({ write: (text) => stdout.text(text), binPath, env: process.env });
+  await stdout.flush(systemClock);
+  return code;
+}
+
+/** What a shell makes of a process that a signal ended; scripts tell by it that the work was not finished. */
+const EXIT_BY_SIGNAL = { SIGINT: 130, SIGTERM: 143 } as const;
+
+async function runCommand(load: () => Promise<CommandModule>, args: Arguments): Promise<number> {
+  const command = await load();
+  const outcome = await readSettings(args, process.env);
+  const problems = [...('problems' in outcome ? outcome.problems : []), ...command.problems(args)];
+  if ('problems' in outcome || problems.length > 0) return usage(problems);
+  const ended = new AbortController();
+  let code: number | undefined;
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      // Who asks twice does not want to wait for a server.
+      if (code !== undefined) process.exit(code);
+      code = EXIT_BY_SIGNAL[signal];
+      ended.abort(new Error(signal));
+    });
+  }
+  const stdout = new StdoutWriter((error) => ended.abort(error));
+  const { stderr } = process;
+  const said = await command.run({
+    args,
+    settings: outcome.settings,
+    stdin: process.stdin,
+    stdout: {
+      write: (text) => stdout.text(text),
+      isTerminal: stdout.isTerminal,
+      columns: stdout.columns,
+    },
+    stderr: {
+      write: (text) => void stderr.write(text),
+      isTerminal: stderr.isTTY === true,
+      columns: stderr.columns || FALLBACK_COLUMNS,
+    },
+    signal: ended.signal,
+  });
+  await Promise.all([stdout.flush(systemClock), new Promise<void>((done) => stderr.write('', () => done()))]);
+  return code ?? said;
+}
+
 async function main(argv: readonly string[]): Promise<number> {
-  const args = parseArguments(argv, ['demo']);
-  const print = async (text: string): Promise<void> => {
-    const stdout = new StdoutWriter(() => undefined);
-    await stdout.line(text);
-    await stdout.flush(systemClock);
-  };
+  const args = parseArguments(argv, COMMANDS);
   if (args.version) {
     await print(VERSION);
     return 0;
   }
   if (args.help) {
-    await print(helpText());
+    await print(helpText(args.command as CommandName | undefined));
     return 0;
   }
-  if (args.command === 'demo') {
-    const surplus = [
-      ...args.problems,
-      ...Object.keys(args.options).map((key) => `${flagOf(key)} is not for demo`),
-    ];
-    if (args.endpoint !== undefined) surplus.push('demo takes no endpoint: it brings its own');
-    if (surplus.length > 0) return usage(surplus);
-    const { runDemo } = await import('./commands/demo.ts');
-    const stdout = new StdoutWriter(() => undefined);
-    const binPath = fileURLToPath(new URL('../bin/mcp-sigv4-proxy.js', import.meta.url));
-    const code = await runDemo({ write: (text) => stdout.text(text), binPath, env: process.env });
-    await stdout.flush(systemClock);
-    return code;
+  if (args.command === 'demo') return demo(args);
+  if (args.command !== undefined) {
+    return runCommand(COMMAND_MODULES[args.command as Exclude<CommandName, 'demo'>], args);
   }
+  return serveUntilLeft(args);
+}
+
+async function serveUntilLeft(args: Arguments): Promise<number> {
   const outcome = await readSettings(args, process.env);
   if ('problems' in outcome) return usage(outcome.problems);
   const serving = serve(outcome.settings);

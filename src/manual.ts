@@ -1,4 +1,5 @@
 import { DEFAULT_ENDPOINT } from './aws/endpoint.ts';
+import { COMMANDS, type Command, type CommandName } from './command-words.ts';
 import {
   boundsOf,
   flagOf,
@@ -30,27 +31,60 @@ function defaultOf(option: Option): string {
   return String(option.fallback);
 }
 
-export function helpText(): string {
+const commands: readonly (readonly [string, Command])[] = Object.entries(COMMANDS);
+
+/** `call <tool> [endpoint]`, as it stands behind the name of the program. */
+const commandLine = (name: string, { words, connects }: Command): string =>
+  [name, ...words.map((word) => `<${word}>`), ...(connects ? ['[endpoint]', '[options]'] : [])].join(' ');
+
+const optionLines = ([key, option]: readonly [string, Option]): string[] => {
+  const byDefault = defaultOf(option);
+  const bounded = option.kind === 'number' || (option.kind === 'text' && option.choices);
+  const facts = [...(bounded ? [boundsOf(option)] : []), ...(byDefault ? [`default: ${byDefault}`] : [])];
+  return [
+    `  ${usageOf(key, option)}`,
+    `      ${option.help}${facts.length > 0 ? ` (${facts.join('; ')})` : ''}`,
+  ];
+};
+
+/** Help for everything, or for one command. */
+export function helpText(command?: CommandName): string {
+  return (command === undefined ? generalHelp() : commandHelp(command, COMMANDS[command])).join('\n');
+}
+
+function commandHelp(name: string, command: Command): string[] {
+  const { help, options, connects, example } = command;
+  const own = Object.entries(options).flatMap(optionLines);
+  return [
+    `Usage: mcp-sigv4-proxy ${commandLine(name, command)}`,
+    '',
+    `${help[0]?.toUpperCase()}${help.slice(1)}.`,
+    ...(own.length > 0 ? ['', 'Its own options:', ...own] : []),
+    ...(connects ? ['', 'It also takes every option that mcp-sigv4-proxy --help shows.'] : []),
+    '',
+    'Example:',
+    `  ${example}`,
+  ];
+}
+
+function generalHelp(): string[] {
   const lines = [
     'Usage: mcp-sigv4-proxy [endpoint] [options]',
-    '       mcp-sigv4-proxy demo',
+    '       mcp-sigv4-proxy <command> [options]',
     '',
     'Relays an MCP client on stdio to an MCP server on AWS, every request signed with SigV4.',
     '',
     `  [endpoint]  URL, or the ARN of an AgentCore runtime (${ENDPOINT_VARIABLE})`,
     `              default: ${DEFAULT_ENDPOINT}`,
-    '  demo        shows a fan-out over few and over many connections; needs no AWS account',
+    '',
+    'Commands:',
+    ...commands.flatMap(([name, command]) => [
+      `  ${commandLine(name, command)}`,
+      `      ${command.help}`,
+      `      ${command.example}`,
+    ]),
   ];
-  for (const group of groups) {
-    lines.push('', `${group}:`);
-    for (const [key, option] of inGroup(group)) {
-      const byDefault = defaultOf(option);
-      const bounded = option.kind === 'number' || (option.kind === 'text' && option.choices);
-      const facts = [...(bounded ? [boundsOf(option)] : []), ...(byDefault ? [`default: ${byDefault}`] : [])];
-      lines.push(`  ${usageOf(key, option)}`);
-      lines.push(`      ${option.help}${facts.length > 0 ? ` (${facts.join('; ')})` : ''}`);
-    }
-  }
+  for (const group of groups) lines.push('', `${group}:`, ...inGroup(group).flatMap(optionLines));
   lines.push(
     '',
     'Every option has an environment variable: MCP_PROXY_ and its name in capitals, as MCP_PROXY_MAX_CONNECTIONS.',
@@ -61,7 +95,7 @@ export function helpText(): string {
     '  mcp-sigv4-proxy https://id.lambda-url.eu-west-1.on.aws/mcp --profile dev',
     '  mcp-sigv4-proxy https://tools.example.com/mcp --service execute-api --region eu-west-1',
   );
-  return lines.join('\n');
+  return lines;
 }
 
 const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('<', '&lt;');

@@ -4,7 +4,7 @@ import { readProfileFacts } from './aws/credentials/files.ts';
 import { DEFAULT_ENDPOINT, readEndpoint, scopeOfHost } from './aws/endpoint.ts';
 import { awsOptions } from './aws/options.ts';
 import type { SigningScope } from './aws/sigv4.ts';
-import { type Arguments, readArguments } from './core/arguments.ts';
+import { type Arguments, type CommandShapes, readArguments } from './core/arguments.ts';
 import { flagOf, type OptionTable, type OptionValues, readOption, text, variableOf } from './core/options.ts';
 import { backpressureOptions } from './layers/backpressure.ts';
 import { breakerOptions } from './layers/breaker.ts';
@@ -76,8 +76,12 @@ export interface Settings extends Values {
   readonly scope: SigningScope | undefined;
   /** "" is the default chain. */
   readonly defaultProfile: string;
-  /** The flag or variable that was used, per option; absent where the default stands. */
+  /** Where the scope's two halves come from, for a person. */
+  readonly scopeFrom: Readonly<Record<keyof SigningScope, string>>;
+  /** The flag or variable that was used, per option and for `endpoint`; absent where the default stands. */
   readonly from: Readonly<Record<string, string>>;
+  /** Variables whose value is that of the file of --env-file. */
+  readonly fromFile: ReadonlySet<string>;
   readonly headers: Readonly<Record<string, string>>;
   readonly keepConnections: number;
   readonly env: NodeJS.ProcessEnv;
@@ -97,12 +101,14 @@ function shown(value: string): string {
  */
 export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Promise<SettingsOutcome> {
   const problems = [...argv.problems];
-  loadEnvFile(argv, env, problems);
+  const fromFile = loadEnvFile(argv, env, problems);
   const { values, from } = readValues(argv, env, problems);
 
   // An empty variable is an unset one; an empty argument is a mistake that must not send requests somewhere else.
   const endpointText = argv.endpoint ?? (env[ENDPOINT_VARIABLE] || DEFAULT_ENDPOINT);
   const endpoint = readEndpoint(endpointText);
+  if (argv.endpoint !== undefined) from.endpoint = 'the argument';
+  else if (env[ENDPOINT_VARIABLE]) from.endpoint = ENDPOINT_VARIABLE;
   if ('problem' in endpoint) {
     const name = argv.endpoint === undefined ? ENDPOINT_VARIABLE : 'the endpoint';
     // First of all, because nothing else matters while the requests would go somewhere wrong.
@@ -136,9 +142,9 @@ export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Pro
 
   problems.push(...retryProblems(values, from));
 
-  const scope =
+  const signing =
     'url' in endpoint && values.auth !== 'none'
-      ? await signingScope(endpoint.url, values, defaultProfile, env, problems)
+      ? await signingScope(endpoint.url, values, from, defaultProfile, env, problems)
       : undefined;
 
   if (problems.length > 0 || !('url' in endpoint)) return { problems };
@@ -149,9 +155,11 @@ export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Pro
     settings: {
       ...values,
       endpoint: endpoint.url,
-      scope,
+      scope: signing?.scope,
+      scopeFrom: signing?.from ?? { service: '', region: '' },
       defaultProfile,
       from,
+      fromFile,
       headers,
       keepConnections: Math.min(keep, values.maxConnections),
       env,
@@ -162,18 +170,22 @@ export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Pro
 /** As documented by the system whose behaviour this ports; who asks for more connections wants them reused. */
 const KEPT_BY_DEFAULT = 1;
 
-function loadEnvFile(argv: Arguments, env: NodeJS.ProcessEnv, problems: string[]): void {
+function loadEnvFile(argv: Arguments, env: NodeJS.ProcessEnv, problems: string[]): Set<string> {
   const flag = argv.options.envFile?.at(-1);
   const path = flag ?? env[variableOf('envFile')];
-  if (!path) return;
+  const fromFile = new Set<string>();
+  if (!path) return fromFile;
   try {
     for (const [name, value] of Object.entries(parseEnv(readFileSync(path, 'utf8')))) {
       if (!env[name] && value !== undefined) env[name] = value;
+      // By its value: some versions of Node take --env-file for their own, and have read it before the first line runs.
+      if (value && env[name] === value) fromFile.add(name);
     }
   } catch (error) {
     const name = flag === undefined ? variableOf('envFile') : flagOf('envFile');
     problems.push(`${name} must be a readable file: ${error instanceof Error ? error.message : path}`);
   }
+  return fromFile;
 }
 
 function readValues(
@@ -203,21 +215,36 @@ function readValues(
   return { values: values as Values, from };
 }
 
+interface Signing {
+  readonly scope: SigningScope;
+  readonly from: Settings['scopeFrom'];
+}
+
 /** --region, host, AWS_REGION, AWS_DEFAULT_REGION, profile: the first that knows. The profile's file is read only if asked. */
 async function signingScope(
   endpoint: URL,
   values: Values,
+  from: Readonly<Record<string, string>>,
   profile: string,
   env: NodeJS.ProcessEnv,
   problems: string[],
-): Promise<SigningScope | undefined> {
+): Promise<Signing | undefined> {
   const told = scopeOfHost(endpoint.hostname);
+  const host = 'the host';
   const service = values.service ?? told.service;
-  const region =
-    values.region ??
-    told.region ??
-    (env.AWS_REGION || env.AWS_DEFAULT_REGION || (await readProfileFacts(profile || undefined, env)).region);
-  if (service && region) return { service, region };
+  const known: readonly (readonly [region: string | undefined, from: string])[] = [
+    [values.region, from.region ?? ''],
+    [told.region, host],
+    [env.AWS_REGION, 'AWS_REGION'],
+    [env.AWS_DEFAULT_REGION, 'AWS_DEFAULT_REGION'],
+  ];
+  const [region, regionFrom] = known.find(([each]) => each) ?? [
+    (await readProfileFacts(profile || undefined, env)).region,
+    'the profile',
+  ];
+  if (service && region) {
+    return { scope: { service, region }, from: { service: from.service ?? host, region: regionFrom } };
+  }
   const missing = [...(service ? [] : ['--service <name>']), ...(region ? [] : ['--region <region>'])];
   problems.push(
     `${missing.join(' and ')} must be given: the host ${endpoint.hostname} does not tell what to sign for (--auth none sends requests unsigned)`,
@@ -226,5 +253,5 @@ async function signingScope(
 }
 
 /** Reads argv against the options of this project. */
-export const parseArguments = (argv: readonly string[], commands: readonly string[] = []): Arguments =>
+export const parseArguments = (argv: readonly string[], commands: CommandShapes = {}): Arguments =>
   readArguments(argv, OPTIONS, commands);

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { COMMANDS, type CommandName } from '../src/command-words.ts';
 import { flagOf, OPTION_GROUPS, variableOf } from '../src/core/options.ts';
 import { envExample, helpText, optionsMarkdown } from '../src/manual.ts';
-import { OPTIONS } from '../src/settings.ts';
+import { OPTIONS, parseArguments } from '../src/settings.ts';
 
 const keys = Object.keys(OPTIONS);
 
@@ -37,6 +38,31 @@ describe('--help', () => {
     expect(helpText()).toContain('(one of sigv4, none; default: sigv4)');
     expect(helpText()).toMatch(/--skip-auth\n {6}.*\(default: off\)/);
     expect(helpText()).toMatch(/--user-agent <suffix>\n {6}added to the user agent\n/);
+  });
+});
+
+describe('help for a command', () => {
+  const names = Object.keys(COMMANDS) as CommandName[];
+
+  it.each(names)('says what %s takes and does, and shows it', (name) => {
+    const lines = helpText(name).split('\n');
+    expect(lines[0]).toMatch(new RegExp(`^Usage: mcp-sigv4-proxy ${name}`));
+    expect(lines.at(-1)).toBe(`  ${COMMANDS[name].example}`);
+    for (const key of Object.keys(COMMANDS[name].options)) {
+      expect(lines.filter((line) => line.trimStart().split(' ')[0] === flagOf(key))).toHaveLength(1);
+    }
+  });
+
+  it.each(names)('shows an example for %s that it takes', (name) => {
+    const argv = COMMANDS[name].example.match(/'[^']*'|\S+/g)?.map((word) => word.replaceAll("'", '')) ?? [];
+    expect(parseArguments(argv.slice(1), COMMANDS)).toMatchObject({ command: name, problems: [] });
+  });
+
+  it('stands in the general help, a line each', () => {
+    for (const name of names) {
+      expect(helpText()).toContain(`\n  ${name}`);
+      expect(helpText()).toContain(COMMANDS[name].example);
+    }
   });
 });
 

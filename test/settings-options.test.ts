@@ -15,7 +15,7 @@ beforeEach(async () => {
 });
 
 async function read(argv: readonly string[], env: NodeJS.ProcessEnv = {}) {
-  return readSettings(parseArguments([ENDPOINT, ...argv], ['demo']), { ...temp.env, ...env });
+  return readSettings(parseArguments([ENDPOINT, ...argv]), { ...temp.env, ...env });
 }
 
 async function settingsOf(argv: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Settings> {

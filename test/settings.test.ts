@@ -15,7 +15,7 @@ beforeEach(async () => {
 });
 
 const read = (argv: readonly string[], env: NodeJS.ProcessEnv = {}) =>
-  readSettings(parseArguments(argv, ['demo']), Object.assign(temp.env, env));
+  readSettings(parseArguments(argv), Object.assign(temp.env, env));
 
 async function settingsOf(argv: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Settings> {
   const outcome = await read(argv, env);
@@ -271,5 +271,50 @@ describe('files that are named', () => {
     expect(await problemsOf([LAMBDA, '--log-file', join(temp.home, 'no', 'log')])).toEqual([
       expect.stringMatching(/^--log-file must be a file that can be written: ENOENT/),
     ]);
+  });
+});
+
+describe('where settings come from', () => {
+  it('is told of options, of the endpoint and of the scope', async () => {
+    const { from, scopeFrom } = await settingsOf([LAMBDA, '--retries', '0'], {
+      MCP_PROXY_TIMEOUT: '5',
+      AWS_PROFILE: 'dev',
+    });
+    expect(from).toEqual({
+      endpoint: 'the argument',
+      retries: '--retries',
+      timeout: 'MCP_PROXY_TIMEOUT',
+      profile: 'AWS_PROFILE',
+    });
+    expect(scopeFrom).toEqual({ service: 'the host', region: 'the host' });
+  });
+
+  it('leaves out what stands at its default', async () => {
+    expect((await settingsOf([])).from).toEqual({});
+    expect((await settingsOf([], { MCP_PROXY_ENDPOINT: LAMBDA })).from).toEqual({
+      endpoint: 'MCP_PROXY_ENDPOINT',
+    });
+  });
+
+  it.each<[argv: string[], env: NodeJS.ProcessEnv, from: string]>([
+    [['--region', 'eu-west-1'], { AWS_REGION: 'x' }, '--region'],
+    [[], { MCP_PROXY_REGION: 'eu-west-1', AWS_REGION: 'x' }, 'MCP_PROXY_REGION'],
+    [[], { AWS_REGION: 'eu-west-1', AWS_DEFAULT_REGION: 'x' }, 'AWS_REGION'],
+    [[], { AWS_DEFAULT_REGION: 'eu-west-1' }, 'AWS_DEFAULT_REGION'],
+    [['--profile', 'dev'], {}, 'the profile'],
+  ])('names the first that knows the region: %j, %j', async (argv, env, from) => {
+    await temp.config('[profile dev]\nregion = eu-west-1\n');
+    const { scope, scopeFrom } = await settingsOf([UNKNOWN, '--service', 'execute-api', ...argv], env);
+    expect(scope).toEqual({ service: 'execute-api', region: 'eu-west-1' });
+    expect(scopeFrom).toEqual({ service: '--service', region: from });
+  });
+
+  it('knows what the file of --env-file has set, and what it has not', async () => {
+    const file = await temp.write('proxy.env', 'MCP_PROXY_RETRIES=0\nMCP_PROXY_TIMEOUT=1\nAWS_REGION=\n');
+    const { fromFile, retries, timeout } = await settingsOf([LAMBDA, '--env-file', file], {
+      MCP_PROXY_TIMEOUT: '5',
+    });
+    expect({ retries, timeout }).toEqual({ retries: 0, timeout: 5 });
+    expect([...fromFile]).toEqual(['MCP_PROXY_RETRIES']);
   });
 });

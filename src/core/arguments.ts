@@ -1,10 +1,22 @@
-import { flagOf, type OptionTable } from './options.ts';
+import { flagOf, type Option, type OptionTable } from './options.ts';
+
+/** What a command takes besides what the proxy itself takes. */
+export interface CommandShape {
+  /** Words that must stand there, by the names that help and complaints call them: `call <tool>`. */
+  readonly words: readonly string[];
+  /** Options of this command; several commands may have the same one. */
+  readonly options: OptionTable;
+}
+
+export type CommandShapes = Readonly<Record<string, CommandShape>>;
 
 /** What stands on the command line, before any value is judged. */
 export interface Arguments {
   readonly command: string | undefined;
+  /** The command's own words, in its order. */
+  readonly words: readonly string[];
   readonly endpoint: string | undefined;
-  /** Raw texts per option key, one per occurrence. */
+  /** Raw texts per option key, one per occurrence; the command's own options among them. */
   readonly options: Readonly<Record<string, readonly string[]>>;
   readonly help: boolean;
   readonly version: boolean;
@@ -15,16 +27,20 @@ export interface Arguments {
 const looksLikeEndpoint = (word: string): boolean => word.includes('://') || word.startsWith('arn:');
 
 /**
- * Sorts a command line into command, endpoint and options. Unknown and abbreviated flags are problems: a setting that was
- * silently ignored is worse than one that was refused.
+ * Sorts a command line into command, words, endpoint and options. Unknown and abbreviated flags are problems: a setting that
+ * was silently ignored is worse than one that was refused.
  */
 export function readArguments(
   argv: readonly string[],
   table: OptionTable,
-  commands: readonly string[],
+  commands: CommandShapes = {},
 ): Arguments {
-  const keys = new Map(Object.keys(table).map((key) => [flagOf(key), key]));
-  const problems: string[] = [];
+  const tables = [table, ...Object.values(commands).map((shape) => shape.options)];
+  const known = new Map<string, { key: string; option: Option }>(
+    tables.flatMap((each) => Object.entries(each).map(([key, option]) => [flagOf(key), { key, option }])),
+  );
+  /** Told of the command when the whole line has been read: it may stand anywhere before its words. */
+  const problems: (string | ((command: string | undefined) => string | undefined))[] = [];
   const options: Record<string, string[]> = {};
   const words: string[] = [];
   let help = false;
@@ -49,14 +65,17 @@ export function readArguments(
     }
     const equals = word.indexOf('=');
     const name = equals < 0 ? word : word.slice(0, equals);
-    const key = keys.get(name);
-    const option = key === undefined ? undefined : table[key];
+    const found = known.get(name);
     if (name === '-h' || name === '--help') help = true;
     else if (name === '--version') version = true;
-    else if (key === undefined || !option) {
-      problems.push(`${name} is no option${suggestion(name, [...keys.keys()])}`);
+    else if (!found) {
+      problems.push(
+        (command) => `${name} is no option${suggestion(name, flagsFor(command, table, commands))}`,
+      );
       afterUnknown = equals < 0;
     } else {
+      const { key, option } = found;
+      if (!Object.hasOwn(table, key)) problems.push((command) => misplaced(name, key, command, commands));
       let value = equals < 0 ? undefined : word.slice(equals + 1);
       if (value === undefined && option.kind === 'switch') value = 'true';
       // Another flag is no value: this one's was forgotten.
@@ -71,11 +90,49 @@ export function readArguments(
     }
   }
 
-  const command = commands.includes(words[0] ?? '') ? words.shift() : undefined;
+  const command = Object.hasOwn(commands, words[0] ?? '') ? words.shift() : undefined;
+  const own: string[] = [];
+  for (const wanted of shapeOf(command, commands)?.words ?? []) {
+    // The endpoint is known by its looks, so that it may stand before the word as well.
+    const at = words.findIndex((word) => !looksLikeEndpoint(word));
+    if (at < 0) problems.push(`${command} needs a <${wanted}> before its options`);
+    else own.push(...words.splice(at, 1));
+  }
+  const misspelled = command === undefined ? commandLike(words[0] ?? '', commands) : undefined;
+  if (misspelled)
+    problems.push(`${JSON.stringify(words.shift())} is no command; did you mean ${misspelled}?`);
   const [endpoint, ...surplus] = words;
   for (const word of surplus)
     problems.push(`unexpected argument ${JSON.stringify(word)}: there is one endpoint`);
-  return { command, endpoint, options, help, version, problems };
+  return {
+    command,
+    words: own,
+    endpoint,
+    options,
+    help,
+    version,
+    problems: problems.flatMap((problem) =>
+      typeof problem === 'string' ? problem : (problem(command) ?? []),
+    ),
+  };
+}
+
+const shapeOf = (command: string | undefined, commands: CommandShapes): CommandShape | undefined =>
+  command === undefined ? undefined : commands[command];
+
+const flagsFor = (command: string | undefined, table: OptionTable, commands: CommandShapes): string[] =>
+  [...Object.keys(table), ...Object.keys(shapeOf(command, commands)?.options ?? {})].map(flagOf);
+
+/** What is wrong with an option that some commands have and the proxy itself has not. */
+function misplaced(
+  name: string,
+  key: string,
+  command: string | undefined,
+  commands: CommandShapes,
+): string | undefined {
+  if (Object.hasOwn(shapeOf(command, commands)?.options ?? {}, key)) return undefined;
+  const owners = Object.keys(commands).filter((each) => Object.hasOwn(commands[each]?.options ?? {}, key));
+  return `${name} is for ${owners.join(', ')} only`;
 }
 
 function suggestion(given: string, flags: readonly string[]): string {
@@ -85,6 +142,10 @@ function suggestion(given: string, flags: readonly string[]): string {
   const near = begun.length > 0 ? begun : flags.filter((flag) => distance(flag, start) <= 2);
   return near.length === 0 ? '' : `; did you mean ${near.join(' or ')}?`;
 }
+
+/** A bare word in the endpoint's place that is nearly a command: to be told that it is no URL would not help. */
+const commandLike = (word: string, commands: CommandShapes): string | undefined =>
+  /^[a-z]+$/i.test(word) ? Object.keys(commands).find((name) => distance(name, word) <= 2) : undefined;
 
 /** How many letters were added, dropped or exchanged (Levenshtein). */
 function distance(one: string, other: string): number {

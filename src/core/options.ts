@@ -1,3 +1,5 @@
+import type { Secret } from './secrets.ts';
+
 /**
  * How a module declares its options, and the one check that reads flags and environment alike. An option is declared once,
  * beside the code that obeys it; `settings.ts` collects the tables for parsing, --help, the README and .env.example.
@@ -11,6 +13,7 @@ export const OPTION_GROUPS = [
   'Resilience',
   'Sessions',
   'Seeing it',
+  'Commands',
 ] as const;
 
 export type OptionGroup = (typeof OPTION_GROUPS)[number];
@@ -22,6 +25,8 @@ interface Declared<T> {
   readonly defaultText?: string;
   /** Other environment variables, after `MCP_PROXY_<NAME>`, first non-empty wins. */
   readonly env?: readonly string[];
+  /** The parts of one value that no output may show; without it, nothing about the option is secret. */
+  readonly secrets?: (value: string) => readonly Secret[];
   readonly fallback: T;
 }
 

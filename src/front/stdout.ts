@@ -4,6 +4,9 @@ import type { Clock } from '../core/clock.ts';
 /** SDK clients wait so long for a server to end before they signal it. */
 const READER_STALLED_MS = 2_000;
 
+/** Where a terminal does not tell its width, or there is none. */
+export const FALLBACK_COLUMNS = 80;
+
 /** The only door to stdout. Whole lines, in order, one system call for what one turn of the loop brings. */
 export class StdoutWriter {
   readonly #stream: Writable;
@@ -50,6 +53,16 @@ export class StdoutWriter {
       this.#stream.on('error', go);
     });
     return this.#drained;
+  }
+
+  /** True where a person reads what is written. */
+  get isTerminal(): boolean {
+    return 'isTTY' in this.#stream && this.#stream.isTTY === true;
+  }
+
+  get columns(): number {
+    const columns = 'columns' in this.#stream ? this.#stream.columns : undefined;
+    return (typeof columns === 'number' && columns) || FALLBACK_COLUMNS;
   }
 
   /** Text for a person, as it is: for commands that speak to a terminal. */

@@ -1,6 +1,7 @@
 import type { Layer } from '../core/call.ts';
 import { withMeta } from '../core/message.ts';
 import { list } from '../core/options.ts';
+import { soundsSecret, variableName } from '../core/secrets.ts';
 
 export const metadataOptions = {
   metadata: list({
@@ -9,6 +10,11 @@ export const metadataOptions = {
     separator: 'entries',
     defaultText: 'AWS_REGION=<operating region>, where one is known',
     check: (entry) => (/^[^=]+=/.test(entry) ? undefined : `must be key=value, not "${entry}"`),
+    secrets: (entry) => {
+      const at = entry.indexOf('=');
+      const key = entry.slice(0, at);
+      return soundsSecret(key) ? [{ start: at + 1, end: entry.length, variable: variableName(key) }] : [];
+    },
     help: "merged into params._meta of requests; the client's own keys win",
   }),
 } as const;

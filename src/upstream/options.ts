@@ -1,4 +1,5 @@
 import { decimal, integer, list, text, timeLimit } from '../core/options.ts';
+import { type Secret, secretsOfUrl, variableName } from '../core/secrets.ts';
 import { bundleProblem } from './trust.ts';
 
 /** What the proxy itself decides per request; a second opinion would break the signature or the protocol. */
@@ -13,12 +14,20 @@ function headerProblem(entry: string): string | undefined {
   return undefined;
 }
 
+/** The whole value, unless it names environment variables: then what stands beside them is no secret. */
+function headerSecrets(entry: string): Secret[] {
+  const [, head = '', value = ''] = /^([^:]*:\s*)([\s\S]*)$/.exec(entry) ?? [];
+  if (value === '' || /\$\{\w+\}/.test(value)) return [];
+  return [{ start: head.length, end: entry.length, variable: variableName(head) }];
+}
+
 export const upstreamOptions = {
   header: list({
     group: 'Endpoint and signing',
     placeholder: 'name: value',
     separator: 'entries',
     check: headerProblem,
+    secrets: headerSecrets,
     help: `sent with every request, not signed; \${NAME} takes an environment variable`,
   }),
   caBundle: text({
@@ -38,6 +47,7 @@ export const upstreamOptions = {
       URL.canParse(value) && /^https?:$/.test(new URL(value).protocol)
         ? undefined
         : 'must be an http:// or https:// URL',
+    secrets: (value) => secretsOfUrl(value, 'PROXY_PASSWORD'),
     help: 'HTTP proxy to go through; never for loopback',
   }),
   userAgent: text({

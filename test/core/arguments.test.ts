@@ -13,12 +13,21 @@ const TABLE = {
 };
 
 const URL_1 = 'https://a.example/mcp';
-const read = (...argv: string[]) => readArguments(argv, TABLE, ['demo']);
+const COMMANDS = {
+  demo: { words: [], options: {} },
+  tools: { words: [], options: { json: toggle(base) } },
+  call: {
+    words: ['tool'],
+    options: { json: toggle(base), args: text({ ...base, placeholder: 'json', fallback: undefined }) },
+  },
+};
+const read = (...argv: string[]) => readArguments(argv, TABLE, COMMANDS);
 
 describe('the command line', () => {
   it('is empty without complaint', () => {
     expect(read()).toEqual({
       command: undefined,
+      words: [],
       endpoint: undefined,
       options: {},
       help: false,
@@ -153,4 +162,48 @@ it('reports all problems at once, in their order', () => {
     '-x is no option',
     'unexpected argument "https://b.example": there is one endpoint',
   ]);
+});
+
+describe('a command', () => {
+  it('has words of its own, which stand before the endpoint or behind it', () => {
+    const found = { command: 'call', words: ['echo'], endpoint: URL_1, problems: [] };
+    expect(read('call', 'echo', URL_1)).toMatchObject(found);
+    expect(read('call', URL_1, 'echo')).toMatchObject(found);
+    expect(read('call', 'echo', '--profile', 'dev', URL_1)).toMatchObject(found);
+    expect(read('call', '--', '-strange-', URL_1)).toMatchObject({ words: ['-strange-'], problems: [] });
+  });
+
+  it('has options of its own, beside those of the proxy', () => {
+    expect(read('call', 'echo', '--json', '--args', '-', '--region=eu-west-1')).toMatchObject({
+      options: { json: ['true'], args: ['-'], region: ['eu-west-1'] },
+      problems: [],
+    });
+    expect(read('call', 'echo', '--args', '{"n":-1}').options).toEqual({ args: ['{"n":-1}'] });
+  });
+
+  it('may stand behind an option, but not behind a list, which takes it in', () => {
+    expect(read('--region', 'x', 'tools')).toMatchObject({ command: 'tools', problems: [] });
+    expect(read('call', '--profile', 'dev', 'echo').problems).toEqual([
+      'call needs a <tool> before its options',
+    ]);
+  });
+
+  it.each([
+    [['call'], 'call needs a <tool> before its options'],
+    [['call', URL_1], 'call needs a <tool> before its options'],
+    [['tools', '--args', '{}'], '--args is for call only'],
+    [['--json'], '--json is for tools, call only'],
+    [['demo', '--json'], '--json is for tools, call only'],
+    [['call', 'echo', '--arg', '{}'], '--arg is no option; did you mean --args?'],
+    [['--arg', '{}'], '--arg is no option'],
+    [['tools', 'a', 'b'], 'unexpected argument "b": there is one endpoint'],
+    [['tolls'], '"tolls" is no command; did you mean tools?'],
+    [['Call', URL_1], '"Call" is no command; did you mean call?'],
+  ])('is complained about once: %j', (argv, problem) => {
+    expect(read(...argv).problems).toEqual([problem]);
+  });
+
+  it('is not seen in what looks like an endpoint', () => {
+    expect(read('tools.example.com')).toMatchObject({ endpoint: 'tools.example.com', problems: [] });
+  });
 });

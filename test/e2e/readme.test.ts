@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { COMMANDS } from '../../src/command-words.ts';
+import { configBlock } from '../../src/commands/config.ts';
 import { parseArguments, readSettings } from '../../src/settings.ts';
 import { BinDriver } from '../support/bin-driver.ts';
 import { SessionServer } from '../support/mcp-behaviours.ts';
@@ -46,7 +48,7 @@ describe('the README', () => {
       .filter((command) => PACKAGE.test(command));
     expect(lines.length).toBeGreaterThanOrEqual(4);
     for (const line of lines) {
-      const outcome = await readSettings(parseArguments(line.replace(PACKAGE, '').split(' ')), {});
+      const outcome = await readSettings(parseArguments(line.replace(PACKAGE, '').split(' '), COMMANDS), {});
       expect(outcome, line).toHaveProperty('settings');
     }
   });
@@ -56,6 +58,21 @@ describe('the README', () => {
   it('has a block for Claude Code and one for opencode', () => {
     expect(configs.map((config) => Object.keys(config as object).at(-1))).toEqual(['mcpServers', 'mcp']);
   });
+
+  it.each(['claude-code', 'opencode'])(
+    'shows the block that the config command prints for %s',
+    async (client) => {
+      const [line = ''] = commands.filter((command) => command.includes(' config claude-code '));
+      const args = parseArguments(
+        line.replace(PACKAGE, '').replace('claude-code', client).split(' '),
+        COMMANDS,
+      );
+      const outcome = await readSettings(args, {});
+      if ('problems' in outcome) throw new Error(outcome.problems.join('\n'));
+      const { text } = configBlock(args, outcome.settings, { platform: 'linux', cwd: ROOT });
+      expect(configs).toContainEqual(JSON.parse(text));
+    },
+  );
 
   it.each(configs.map((config, at) => [at === 0 ? 'Claude Code' : 'opencode', config]))(
     'shows a block for %s that brings up a working server',

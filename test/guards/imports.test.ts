@@ -6,7 +6,7 @@ const RANKS: readonly (readonly string[])[] = [
   ['core', 'version.ts'],
   ['layers', 'pool', 'aws', 'front', 'observe', 'relay', 'demo', 'snapshot'],
   ['upstream'],
-  ['settings.ts'],
+  ['settings.ts', 'command-words.ts'],
   ['manual.ts'],
   ['proxy.ts'],
   ['index.ts'],

@@ -1,0 +1,30 @@
+import type { Arguments } from '../core/arguments.ts';
+import type { Settings } from '../settings.ts';
+
+/** Where a command's output goes, and what it needs to know of that place. */
+export interface Output {
+  /** Whole lines or not: written as it is. */
+  write(text: string): void;
+  /** True where a person watches: colours, progress and tables cut to the width are for them alone. */
+  readonly isTerminal: boolean;
+  readonly columns: number;
+}
+
+/** What the process hands to a command. */
+export interface CommandContext {
+  readonly args: Arguments;
+  readonly settings: Settings;
+  readonly stdout: Output;
+  readonly stderr: Output;
+  readonly stdin: NodeJS.ReadableStream;
+  /** Aborts when the person, or the system, wants the command to end. */
+  readonly signal: AbortSignal;
+}
+
+/** One command: a module of its own, loaded when it is run. */
+export interface CommandModule {
+  /** What is wrong with the command's own words and options, all of it. */
+  problems(args: Arguments): readonly string[];
+  /** @returns the exit code. */
+  run(context: CommandContext): Promise<number>;
+}

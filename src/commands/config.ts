@@ -1,0 +1,67 @@
+import { CLIENTS } from '../command-words.ts';
+import type { Arguments } from '../core/arguments.ts';
+import type { Settings } from '../settings.ts';
+import type { CommandContext } from './command.ts';
+import { CLIENT_FORMATS, type ClientFormat } from './config/clients.ts';
+import { holesOf, launchOf, type Template } from './config/launch.ts';
+
+/** The name of the server in the block; who has several endpoints gives each its own. */
+const SERVER_NAME = 'aws';
+
+const formatOf = ({ words }: Arguments): ClientFormat | undefined => {
+  const client = CLIENTS.find((name) => name === words[0]);
+  return client && CLIENT_FORMATS[client];
+};
+
+export function problems(args: Arguments): readonly string[] {
+  const [client] = args.words;
+  if (client === undefined || formatOf(args)) return [];
+  return [`<client> must be one of ${CLIENTS.join(', ')}, not ${JSON.stringify(client)}`];
+}
+
+/** Where it is asked for: a client that starts npx on Windows finds a script, which only a shell can run. */
+export interface Place {
+  readonly platform: NodeJS.Platform;
+  readonly cwd: string;
+}
+
+export interface ConfigBlock {
+  /** The JSON document. */
+  readonly text: string;
+  /** For the person who puts it somewhere. */
+  readonly notes: readonly string[];
+}
+
+/** The block that makes a client start the proxy with these settings. Nothing secret is in it. */
+export function configBlock(args: Arguments, settings: Settings, { platform, cwd }: Place): ConfigBlock {
+  const format = formatOf(args);
+  if (!format) throw new TypeError('a client that nobody knows');
+  const launch = launchOf(args, settings, cwd);
+  const filled = (template: Template): string =>
+    template.map((part) => (typeof part === 'string' ? part : format.placeholder(part.variable))).join('');
+  const env = Object.fromEntries(
+    Object.entries(launch.env).map(([name, template]) => [name, filled(template)]),
+  );
+  const [command = '', ...first] = platform === 'win32' ? ['cmd', '/c', 'npx'] : ['npx'];
+  const server = { command, args: [...first, '-y', 'mcp-sigv4-proxy', ...launch.args], env };
+  const holes = holesOf(launch);
+  return {
+    text: `${JSON.stringify(format.document(SERVER_NAME, server, holes), undefined, 2)}\n`,
+    notes: [
+      `For ${format.title}: ${format.where}`,
+      ...(holes.length > 0
+        ? [`Not copied, because they are secret: ${holes.join(', ')}. ${format.supply}.`]
+        : []),
+      ...(settings.defaultProfile === '' && 'AWS_ACCESS_KEY_ID' in env
+        ? ['Keys in the environment expire; with --profile the proxy gets fresh ones by itself.']
+        : []),
+    ],
+  };
+}
+
+export async function run({ args, settings, stdout, stderr }: CommandContext): Promise<number> {
+  const block = configBlock(args, settings, { platform: process.platform, cwd: process.cwd() });
+  stdout.write(block.text);
+  stderr.write(block.notes.map((note) => `${note}\n`).join(''));
+  return 0;
+}

@@ -1,0 +1,142 @@
+import { resolve } from 'node:path';
+import type { Arguments } from '../../core/arguments.ts';
+import { flagOf, type Option, type OptionTable, variableOf } from '../../core/options.ts';
+import { type Secret, secretsOfUrl } from '../../core/secrets.ts';
+import { ENDPOINT_VARIABLE, OPTIONS, type Settings } from '../../settings.ts';
+
+/** Text with holes where a secret goes; each client has its own way to fill them. */
+export type Template = readonly (string | { readonly variable: string })[];
+
+/** How a client must start the proxy to get what this command line asks for. */
+export interface Launch {
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, Template>>;
+}
+
+/**
+ * Clients start servers with HOME, PATH and little else: what these say here they must say there. Those that name a profile
+ * or an endpoint of the proxy's own are options, and come with the others.
+ */
+const INHERITED =
+  /^(AWS_(REGION|DEFAULT_REGION|CONFIG_FILE|SHARED_CREDENTIALS_FILE|LOGIN_CACHE_DIRECTORY|CA_BUNDLE|ROLE_ARN|ROLE_SESSION_NAME|WEB_IDENTITY_TOKEN_FILE|EC2_METADATA_DISABLED|USE_FIPS_ENDPOINT|USE_DUALSTACK_ENDPOINT|IGNORE_CONFIGURED_ENDPOINT_URLS|ENDPOINT_URL(_[A-Z0-9_]+)?)|SSL_CERT_FILE|NODE_EXTRA_CA_CERTS|https?_proxy|no_proxy|HTTPS?_PROXY|NO_PROXY)$/;
+const NAMES_A_FILE = /_(FILE|BUNDLE|CERTS|DIRECTORY)$/;
+
+/** Without a profile these are the credentials; each is asked for by its own name. */
+const KEYS = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN'];
+
+const options: OptionTable = OPTIONS;
+
+/** The command line and environment that stand for the same settings in a client's configuration. */
+export function launchOf(given: Arguments, settings: Settings, cwd: string): Launch {
+  const { env, from, fromFile } = settings;
+  const args: string[] = [];
+  const variables: Record<string, Template> = {};
+
+  if (given.endpoint !== undefined) {
+    const secrets = secretsOfUrl(given.endpoint, 'ENDPOINT_PASSWORD');
+    if (secrets.length === 0) args.push(given.endpoint);
+    else variables[ENDPOINT_VARIABLE] = templateOf(given.endpoint, secrets);
+  } else if (from.endpoint === ENDPOINT_VARIABLE && !fromFile.has(ENDPOINT_VARIABLE)) {
+    const text = env[ENDPOINT_VARIABLE] ?? '';
+    variables[ENDPOINT_VARIABLE] = templateOf(text, secretsOfUrl(text, 'ENDPOINT_PASSWORD'));
+  }
+
+  for (const [key, texts] of Object.entries(given.options)) {
+    const option = options[key];
+    if (!option) continue;
+    const values = valuesOf(option, texts, cwd);
+    const secrets = values.map((value) => secretsIn(key, option, value));
+    // A command line is seen by everybody on the machine, so what is secret goes another way.
+    if (secrets.some((found) => found.length > 0))
+      variables[variableOf(key)] = joined(option, values, secrets);
+    else args.push(...flagged(flagOf(key), option, values));
+  }
+  for (const [key, option] of Object.entries(options)) {
+    const name = from[key];
+    if (name === undefined || given.options[key] || fromFile.has(name)) continue;
+    const values = valuesOf(option, (env[name] ?? '').split('\n'), cwd);
+    const secrets = values.map((value) => secretsIn(key, option, value));
+    variables[name] = joined(option, values, secrets);
+  }
+  for (const [name, value = ''] of Object.entries(env)) {
+    if (!INHERITED.test(name) || value === '' || fromFile.has(name) || name in variables) continue;
+    const text = NAMES_A_FILE.test(name) ? resolve(cwd, value) : value;
+    variables[name] = templateOf(text, secretsOfUrl(text, 'PROXY_PASSWORD'));
+  }
+  if (settings.defaultProfile === '' && settings.auth !== 'none' && env.AWS_SECRET_ACCESS_KEY) {
+    for (const name of KEYS) if (env[name] && !fromFile.has(name)) variables[name] = [{ variable: name }];
+  }
+  return { args, env: variables };
+}
+
+/** The option's value as texts, one per entry; files by their whole path, because a client starts somewhere else. */
+function valuesOf(option: Option, raw: readonly string[], cwd: string): string[] {
+  switch (option.kind) {
+    case 'list': {
+      const separator = option.separator === 'words' ? /[\s,]+/ : /\r?\n/;
+      return raw.flatMap((text) => text.split(separator)).filter((entry) => entry.trim() !== '');
+    }
+    case 'text': {
+      const last = raw.at(-1) ?? '';
+      return [option.placeholder === 'path' || option.placeholder === 'file' ? resolve(cwd, last) : last];
+    }
+    default:
+      return raw.slice(-1);
+  }
+}
+
+function flagged(flag: string, option: Option, values: readonly string[]): string[] {
+  switch (option.kind) {
+    case 'switch':
+      return values[0] === 'true' || values[0] === '1' ? [flag] : [`${flag}=false`];
+    case 'list':
+      return option.separator === 'words' ? [flag, ...values] : values.flatMap((value) => [flag, value]);
+    default:
+      // In one word where it would pass for a flag.
+      return values[0]?.startsWith('--') ? [`${flag}=${values[0]}`] : [flag, ...values];
+  }
+}
+
+/** What is secret in a value, and what --header takes from an environment that the client does not hand on. */
+function secretsIn(key: string, option: Option, value: string): readonly Secret[] {
+  const secrets = option.secrets?.(value) ?? [];
+  if (key !== 'header') return secrets;
+  const named = [...value.matchAll(/\$\{(\w+)\}/g)].map(({ 0: whole, 1: variable = '', index }) => ({
+    start: index,
+    end: index + whole.length,
+    variable,
+  }));
+  return [...secrets, ...named];
+}
+
+function templateOf(text: string, secrets: readonly Secret[]): Template {
+  const parts: (string | { variable: string })[] = [];
+  let at = 0;
+  for (const { start, end, variable } of [...secrets].sort((one, other) => one.start - other.start)) {
+    parts.push(text.slice(at, start), { variable });
+    at = end;
+  }
+  parts.push(text.slice(at));
+  return parts.filter((part) => part !== '');
+}
+
+function joined(
+  option: Option,
+  values: readonly string[],
+  secrets: readonly (readonly Secret[])[],
+): Template {
+  const between = option.kind === 'list' && option.separator === 'words' ? ' ' : '\n';
+  return values.flatMap((value, at) => [
+    ...(at > 0 ? [between] : []),
+    ...templateOf(value, secrets[at] ?? []),
+  ]);
+}
+
+/** The variables that somebody has to supply, once each, in order. */
+export const holesOf = ({ env }: Launch): string[] => [
+  ...new Set(
+    Object.values(env).flatMap((parts) =>
+      parts.flatMap((part) => (typeof part === 'string' ? [] : part.variable)),
+    ),
+  ),
+];

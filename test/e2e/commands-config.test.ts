@@ -1,0 +1,62 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the placeholders of clients look like this
+import { describe, expect, it } from 'vitest';
+import { BinDriver } from '../support/bin-driver.ts';
+import { SessionServer } from '../support/mcp-behaviours.ts';
+import { ScriptedServer } from '../support/scripted-server.ts';
+import { signingArgs, signingEnv, signingVerify } from '../support/signing.ts';
+
+describe('config', () => {
+  it('prints a block that a client can start, once it has filled in what is secret', async () => {
+    const server = await ScriptedServer.start(new SessionServer().behaviour, { verify: signingVerify });
+    const asked = BinDriver.start({
+      args: ['config', 'claude-code', server.url, ...signingArgs, '--header', 'x-api-key: ${KEY}'],
+      env: { ...signingEnv, KEY: 'geheim', AWS_EC2_METADATA_DISABLED: 'true' },
+      anyStdout: true,
+    });
+    expect(await asked.exit()).toEqual({ code: 0, signal: null });
+    expect(asked.stderr).toMatch(
+      /^For Claude Code: \.mcp\.json .*\nNot copied, because they are secret: KEY, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN\. .*\n/,
+    );
+    const { aws } = JSON.parse(asked.lines.join('\n')).mcpServers;
+    expect(JSON.stringify(aws)).not.toContain(signingEnv.AWS_SECRET_ACCESS_KEY);
+
+    const own: Readonly<Record<string, string>> = { ...signingEnv, KEY: 'geheim' };
+    const filled = Object.entries<string>(aws.env).map(([name, value]) => [
+      name,
+      value.replace(/\$\{(\w+)\}/g, (_whole, variable: string) => own[variable] ?? ''),
+    ]);
+    const bin = BinDriver.start({ args: aws.args.slice(2), env: Object.fromEntries(filled) });
+    await bin.initialize();
+    expect(await bin.request('tools/list')).toMatchObject({ result: { tools: expect.anything() } });
+    expect(server.requests.every(({ headers }) => headers['x-api-key'] === 'geheim')).toBe(true);
+    expect(server.requests.every(({ verification }) => verification?.ok)).toBe(true);
+  });
+
+  it.each<[args: string[], problems: string[]]>([
+    [[], ['config needs a <client> before its options']],
+    [
+      ['emacs', '--max-connections', '0', '--json'],
+      [
+        '--json is no option',
+        '--max-connections must be an integer >= 1, not "0"',
+        '<client> must be one of claude-code, claude-desktop, opencode, cursor, vscode, kiro, not "emacs"',
+      ],
+    ],
+    [
+      ['kiro', 'cursor', 'http://example.com'],
+      ['unexpected argument "http://example.com": there is one endpoint'],
+    ],
+  ])('complains of everything at once: %j', async (args, problems) => {
+    const bin = BinDriver.start({ args: ['config', ...args] });
+    expect(await bin.exit()).toEqual({ code: 2, signal: null });
+    expect(bin.lines).toEqual([]);
+    for (const problem of problems) expect(bin.stderr).toContain(`\n  ${problem}\n`);
+  });
+
+  it('has help of its own', async () => {
+    const bin = BinDriver.start({ args: ['config', '--help'], anyStdout: true });
+    expect(await bin.exit()).toEqual({ code: 0, signal: null });
+    expect(bin.lines[0]).toBe('Usage: mcp-sigv4-proxy config <client> [endpoint] [options]');
+    expect(bin.lines.at(-1)).toMatch(/^ {2}mcp-sigv4-proxy config /);
+  });
+});
