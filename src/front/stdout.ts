@@ -7,7 +7,10 @@ const READER_STALLED_MS = 2_000;
 /** Where a terminal does not tell its width, or there is none. */
 export const FALLBACK_COLUMNS = 80;
 
-/** The only door to stdout. Whole lines, in order, one system call for what one turn of the loop brings. */
+/**
+ * The only door to stdout. Whole lines, in order, one system call for what one turn of the loop brings: answers that came by
+ * several connections at once are read one after the other, each with its own microtasks in between.
+ */
 export class StdoutWriter {
   readonly #stream: Writable;
   #corked = false;
@@ -33,7 +36,7 @@ export class StdoutWriter {
     if (!this.#corked) {
       this.#corked = true;
       this.#stream.cork();
-      process.nextTick(() => {
+      setImmediate(() => {
         this.#corked = false;
         this.#stream.uncork();
       });
