@@ -45,7 +45,8 @@ function skipString(text: string, from: number): number {
   }
 }
 
-function skipValue(text: string, from: number): number {
+/** `from` stands on the first character of a value; returns the place after its last. */
+export function skipValue(text: string, from: number): number {
   const first = text.charCodeAt(from);
   if (first === QUOTE) return skipString(text, from);
   let at = from;
@@ -70,25 +71,73 @@ function skipValue(text: string, from: number): number {
   return at;
 }
 
-/** The members of the object that starts at or after `from`, in order, duplicates included; none if it is no object. */
-export function membersOf(text: string, from = 0): Member[] {
-  const members: Member[] = [];
+/**
+ * Takes one member and returns where its value ends, which is where the walk goes on: `skipValue` says so, or a walk of its own
+ * through the value. Below zero ends the walk.
+ */
+type Visit = (key: string, keySpan: Span, valueStart: number) => number;
+
+/** Goes once through the object that starts at or after `from`, in order; returns where it ends, as for any other value. */
+function walkMembers(text: string, from: number, visit: Visit): number {
   let at = skipBlanks(text, from);
-  if (text.charCodeAt(at) !== OPEN_BRACE) return members;
+  if (text.charCodeAt(at) !== OPEN_BRACE) return skipValue(text, at);
   at = skipBlanks(text, at + 1);
   while (text.charCodeAt(at) === QUOTE) {
     const keyStart = at;
     at = skipString(text, at);
-    const keySpan = { start: keyStart, end: at };
     const raw = text.slice(keyStart + 1, at - 1);
     const key = raw.includes('\\') ? String(JSON.parse(`"${raw}"`)) : raw;
-    const valueStart = skipBlanks(text, skipBlanks(text, at) + 1);
-    const valueEnd = skipValue(text, valueStart);
-    members.push({ key, keySpan, valueSpan: { start: valueStart, end: valueEnd } });
+    const valueEnd = visit(key, { start: keyStart, end: at }, skipBlanks(text, skipBlanks(text, at) + 1));
+    if (valueEnd < 0) return valueEnd;
     at = skipBlanks(text, valueEnd);
     if (text.charCodeAt(at) === COMMA) at = skipBlanks(text, at + 1);
   }
+  return at + 1;
+}
+
+/** The members of the object that starts at or after `from`, in order, duplicates included; none if it is no object. */
+export function membersOf(text: string, from = 0): Member[] {
+  const members: Member[] = [];
+  walkMembers(text, from, (key, keySpan, start) => {
+    const end = skipValue(text, start);
+    members.push({ key, keySpan, valueSpan: { start, end } });
+    return end;
+  });
   return members;
+}
+
+/** Which keys of an object must not stand there twice, and those of the objects inside it. */
+export interface Single {
+  readonly keys: readonly string[];
+  readonly inside?: Readonly<Record<string, Single>>;
+}
+
+/** The paths, joined by dots, of the keys that stand there more than once, in one walk: an 8 MB argument is passed over once. */
+export function repeatedKeys(text: string, single: Single): string[] {
+  const repeated: string[] = [];
+  const look = (from: number, { keys, inside }: Single, prefix: string): number => {
+    const seen: string[] = [];
+    return walkMembers(text, from, (key, _keySpan, valueStart) => {
+      if (!keys.includes(key)) return skipValue(text, valueStart);
+      if (seen.includes(key)) repeated.push(prefix + key);
+      seen.push(key);
+      const inner = inside?.[key];
+      return inner ? look(valueStart, inner, `${prefix}${key}.`) : skipValue(text, valueStart);
+    });
+  };
+  look(0, single, '');
+  return repeated;
+}
+
+/** Where the value of the first member of that name starts: enough where the key is known to stand there once. */
+export function valueStartOf(text: string, key: string, from = 0): number | undefined {
+  let found: number | undefined;
+  walkMembers(text, from, (name, _keySpan, valueStart) => {
+    if (name !== key) return skipValue(text, valueStart);
+    found = valueStart;
+    return -1;
+  });
+  return found;
 }
 
 /** The texts of the elements of the array that starts at or after `from`. */
@@ -112,13 +161,17 @@ export function elementSpansOf(text: string, from = 0): Span[] {
 
 /** The last member of that name: the one JSON.parse keeps. */
 export function memberAt(text: string, path: readonly string[]): Member | undefined {
-  let from = 0;
   let found: Member | undefined;
-  for (const key of path) {
-    found = membersOf(text, from).findLast((member) => member.key === key);
-    if (!found) return undefined;
-    from = found.valueSpan.start;
-  }
+  const find = (from: number, depth: number): number =>
+    walkMembers(text, from, (key, keySpan, start) => {
+      if (key !== path[depth]) return skipValue(text, start);
+      found = undefined;
+      if (depth + 1 < path.length) return find(start, depth + 1);
+      const end = skipValue(text, start);
+      found = { key, keySpan, valueSpan: { start, end } };
+      return end;
+    });
+  find(0, 0);
   return found;
 }
 

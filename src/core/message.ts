@@ -1,5 +1,16 @@
 import { ProxyError } from './errors.ts';
-import { elementsOf, insertMember, memberAt, membersOf, removeMember, spliceText } from './json-spans.ts';
+import {
+  elementsOf,
+  insertMember,
+  memberAt,
+  membersOf,
+  removeMember,
+  repeatedKeys,
+  type Single,
+  skipValue,
+  spliceText,
+  valueStartOf,
+} from './json-spans.ts';
 
 /** Only an absent id means "no id": 0, "" and negative numbers are ids, and "1" is not 1. */
 export type Id = string | number;
@@ -69,12 +80,7 @@ export function classify(text: string, json: unknown): Message | string {
  * The keys that decide where a message goes and what is done with it. Parsers disagree about which of two equal keys
  * counts, so a message that repeats one could be checked here as one thing and executed there as another.
  */
-interface Deciding {
-  readonly keys: readonly string[];
-  readonly inside?: Readonly<Record<string, Deciding>>;
-}
-
-const DECIDING: Deciding = {
+const DECIDING: Single = {
   keys: ['jsonrpc', 'id', 'method', 'params', 'result', 'error'],
   inside: {
     params: {
@@ -87,19 +93,10 @@ const DECIDING: Deciding = {
   },
 };
 
-/** Walks each object once: an 8 MB argument is passed over a few times, not a dozen. */
-function repeatedKey(text: string, from = 0, deciding = DECIDING): string | undefined {
-  const members = membersOf(text, from);
-  for (const key of deciding.keys) {
-    const found = members.filter((member) => member.key === key);
-    if (found.length > 1) return key;
-    const inner = deciding.inside?.[key];
-    const [only] = found;
-    if (!inner || !only) continue;
-    const repeated = repeatedKey(text, only.valueSpan.start, inner);
-    if (repeated !== undefined) return `${key}.${repeated}`;
-  }
-  return undefined;
+/** The one to name of the keys that stand there twice. An id comes first: no answer can carry it. */
+function repeatedKey(text: string): string | undefined {
+  const repeated = repeatedKeys(text, DECIDING);
+  return repeated.find((key) => key === 'id') ?? repeated[0];
 }
 
 /** What a line from the client holds: one message, or the elements of a batch, each a message or what is wrong with it. */
@@ -209,8 +206,15 @@ export function valueTextAt(text: string, path: readonly string[]): string | und
 }
 
 /** The message's id as it is spelled on the wire. */
-export const idText = (message: Request | Response): string =>
-  valueTextAt(message.text, ['id']) ?? JSON.stringify(message.id);
+export function idText({ text, id }: Request | Response): string {
+  const start = valueStartOf(text, 'id');
+  if (start !== undefined) {
+    const first = text.slice(start, skipValue(text, start));
+    // Then it is the only one, or the last says the same: a long message is not read to its end for that.
+    if (JSON.parse(first) === id) return first;
+  }
+  return valueTextAt(text, ['id']) ?? JSON.stringify(id);
+}
 
 /** The same message under another id, given as JSON text. */
 export function withIdText<M extends Request | Response>(message: M, text: string): M {
@@ -227,34 +231,42 @@ export function withValueAt<M extends Message>(message: M, path: readonly string
   return member ? reread(message, spliceText(message.text, member.valueSpan, valueText)) : message;
 }
 
-/** Adds what is not there yet to `params._meta`, creating both where needed. Keys that the client sent win. */
+/**
+ * Adds what is not there yet to `params._meta`, creating both where needed. Keys that the client sent win. Of a client's request,
+ * which repeats no key that decides: what follows the place of the edit is not read, and nothing is parsed again.
+ */
 export function withMeta(request: Request, additions: Readonly<Record<string, string>>): Request {
-  const params = memberAt(request.text, ['params']);
-  if (!params) {
-    const value = JSON.stringify({ _meta: additions });
+  const { text, json } = request;
+  const { params } = json;
+  const edited = (newText: string, newParams: JsonObject): Request => ({
+    ...request,
+    text: newText,
+    json: { ...json, params: newParams },
+  });
+  const start = valueStartOf(text, 'params');
+  if (start === undefined) {
     // After the last member, so that the line still starts the way its client writes it.
-    const last = membersOf(request.text).at(-1);
+    const last = membersOf(text).at(-1);
     const at = last?.valueSpan.end ?? 1;
-    return reread(
-      request,
-      spliceText(request.text, { start: at, end: at }, `${last ? ',' : ''}"params":${value}`),
-    );
+    const member = `${last ? ',' : ''}"params":${JSON.stringify({ _meta: additions })}`;
+    return edited(spliceText(text, { start: at, end: at }, member), { _meta: additions });
   }
-  if (!isObject(request.json.params)) return request;
-  const meta = memberAt(request.text, ['params', '_meta']);
-  if (!meta) {
-    return reread(
-      request,
-      insertMember(request.text, params.valueSpan.start, '_meta', JSON.stringify(additions)),
-    );
+  if (!isObject(params)) return request;
+  const { _meta: present } = params;
+  const metaStart = has(params, '_meta') ? valueStartOf(text, '_meta', start) : undefined;
+  if (metaStart === undefined) {
+    const meta = JSON.stringify(additions);
+    return edited(insertMember(text, start, '_meta', meta), { ...params, _meta: additions });
   }
-  const present = request.json.params._meta;
-  if (!isObject(present)) return withValueAt(request, ['params', '_meta'], JSON.stringify(additions));
-  let text = request.text;
+  if (!isObject(present)) {
+    const span = { start: metaStart, end: skipValue(text, metaStart) };
+    return edited(spliceText(text, span, JSON.stringify(additions)), { ...params, _meta: additions });
+  }
+  let newText = text;
   for (const [key, value] of Object.entries(additions)) {
-    if (!has(present, key)) text = insertMember(text, meta.valueSpan.start, key, JSON.stringify(value));
+    if (!has(present, key)) newText = insertMember(newText, metaStart, key, JSON.stringify(value));
   }
-  return text === request.text ? request : reread(request, text);
+  return newText === text ? request : edited(newText, { ...params, _meta: { ...additions, ...present } });
 }
 
 /** Adds what is not there yet to the `data` of an error answer; one that holds something else than an object stays as it is. */

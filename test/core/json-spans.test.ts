@@ -6,7 +6,9 @@ import {
   memberAt,
   membersOf,
   removeMember,
+  repeatedKeys,
   spliceText,
+  valueStartOf,
 } from '../../src/core/json-spans.ts';
 import { arrayText, objectText, valueText } from '../support/json-text.ts';
 
@@ -62,6 +64,45 @@ describe('the members of an object', () => {
       expect(id && text.slice(id.valueSpan.start, id.valueSpan.end)).toBe('1');
     }
   });
+});
+
+describe('keys that must not stand there twice', () => {
+  const single = { keys: ['a', 'b'], inside: { b: { keys: ['a', 'c'], inside: { c: { keys: ['a'] } } } } };
+
+  it.each([
+    ['{"a":1,"b":{"a":1,"c":{"a":1,"b":1,"b":2}}}', []],
+    ['{"x":1,"x":2,"b":{"b":1,"b":2}}', []],
+    ['{"a":{"a":1,"a":2},"b":[{"a":1,"a":2}]}', []],
+    ['{"a":1,"\\u0061":2}', ['a']],
+    ['{"b":{"a":"\\"","a":[{}]},"a":0,"a":0}', ['b.a', 'a']],
+    ['{"b":{"c":{"a":1, "a" : 2}},"b":1}', ['b.c.a', 'b']],
+    ['[]', []],
+  ])('are found in %s', (text, repeated) => {
+    expect(repeatedKeys(text, single)).toEqual(repeated);
+  });
+
+  it('are found whatever else stands there', () => {
+    fc.assert(
+      fc.property(objectText, (text) => {
+        const keys = membersOf(text).map(({ key }) => key);
+        const again = keys.filter((key, at) => keys.indexOf(key) < at);
+        expect(repeatedKeys(text, { keys })).toEqual(again);
+      }),
+    );
+  });
+});
+
+it('the first member of a name is found without reading on', () => {
+  fc.assert(
+    fc.property(objectText, (text) => {
+      for (const { key } of membersOf(text)) {
+        const first = membersOf(text).find((member) => member.key === key);
+        expect(valueStartOf(text, key)).toBe(first?.valueSpan.start);
+      }
+      expect(valueStartOf(text, 'a name that is not there')).toBeUndefined();
+    }),
+  );
+  expect(valueStartOf('{"a":{"b":1},"b":2}', 'b', 5)).toBe(10);
 });
 
 describe('the elements of an array', () => {

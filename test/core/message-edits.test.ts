@@ -77,7 +77,8 @@ describe('metadata', () => {
     fc.assert(
       fc.property(objectText, fc.dictionary(fc.string(), fc.string()), (params, additions) => {
         const before = request(`,"params":${params}`);
-        const { json } = withMeta(before, additions);
+        const { json, text } = withMeta(before, additions);
+        expect(JSON.parse(text)).toEqual(json);
         const old = JSON.parse(params);
         const meta = Object.hasOwn(old, '_meta') ? old._meta : undefined;
         const kept = typeof meta === 'object' && !Array.isArray(meta) ? meta : {};
@@ -101,6 +102,11 @@ describe('an id', () => {
       });
     },
   );
+
+  it('that a server repeats is the one that JSON.parse keeps', () => {
+    expect(idText(responseOf('{"jsonrpc":"2.0","id":1,"result":{},"id":2.0}'))).toBe('2.0');
+    expect(idText(responseOf('{"jsonrpc":"2.0","id":{"id":2},"result":{},"id":2}'))).toBe('2');
+  });
 
   it('is absent, not null, in an answer to what named none', () => {
     const answer = errorAnswer({ code: -32700, message: 'no' }, undefined);
