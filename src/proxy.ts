@@ -130,10 +130,10 @@ export class McpProxy {
   }
 
   #snapshotFiles(): SnapshotFiles {
-    const { endpoint, scope, defaultProfile, auth, env } = this.#settings;
+    const { endpoint, scope, defaultProfile, auth, env, roleArn } = this.#settings;
     return new SnapshotFiles({
       folder: cacheFolder(env),
-      identity: [endpoint.href, scope, defaultProfile, auth],
+      identity: [endpoint.href, scope, defaultProfile, roleArn, auth],
       events: this.#events,
     });
   }
@@ -163,7 +163,7 @@ export class McpProxy {
   #credentialsOf(profile: string, requestHandler: unknown): CredentialSource {
     const existing = this.#credentials.get(profile);
     if (existing) return existing;
-    const { scope, env } = this.#settings;
+    const { scope, env, roleArn, roleSessionName: sessionName, externalId } = this.#settings;
     const source = createCredentialSource({
       profile: profile || undefined,
       fallbackRegion: scope?.region,
@@ -171,6 +171,7 @@ export class McpProxy {
       clock: this.#clock,
       events: this.#events,
       requestHandler,
+      role: roleArn === undefined ? undefined : { arn: roleArn, sessionName, externalId },
     });
     this.#credentials.set(profile, source);
     return source;

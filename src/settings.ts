@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
 import { readProfileFacts } from './aws/credentials/files.ts';
 import { DEFAULT_ENDPOINT, readEndpoint, scopeOfHost } from './aws/endpoint.ts';
-import { awsOptions } from './aws/options.ts';
+import { awsOptions, rolelessProblems } from './aws/options.ts';
 import type { SigningScope } from './aws/sigv4.ts';
 import { type Arguments, type CommandShapes, readArguments } from './core/arguments.ts';
 import { flagOf, type OptionTable, type OptionValues, readOption, text, variableOf } from './core/options.ts';
@@ -24,6 +24,9 @@ export const OPTIONS = {
   service: awsOptions.service,
   region: awsOptions.region,
   profile: awsOptions.profile,
+  roleArn: awsOptions.roleArn,
+  roleSessionName: awsOptions.roleSessionName,
+  externalId: awsOptions.externalId,
   metadata: metadataOptions.metadata,
   header: upstreamOptions.header,
   skipAuth: awsOptions.skipAuth,
@@ -122,6 +125,7 @@ export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Pro
     );
   }
   const defaultProfile = profiles[0] ?? '';
+  if (!argv.options.roleArn && !env[variableOf('roleArn')]) problems.push(...rolelessProblems(from));
 
   const { headers, problems: headerProblems } = readHeaders(values.header, env);
   for (const problem of headerProblems) problems.push(`${from.header} ${problem}`);

@@ -29,6 +29,13 @@ async function problemsOf(argv: readonly string[], env: NodeJS.ProcessEnv = {}):
   return 'problems' in outcome ? outcome.problems : [];
 }
 
+const ROLE = 'arn:aws:iam::123456789012:role/the-role';
+/** Options that are refused alone. */
+const COMPANIONS: Readonly<Record<string, readonly string[]>> = {
+  roleSessionName: ['--role-arn', ROLE],
+  externalId: ['--role-arn', ROLE],
+};
+
 const options: readonly (readonly [string, Option])[] = Object.entries(OPTIONS as OptionTable);
 
 /** A value that is not the default, as a person writes it and as the settings hold it. */
@@ -54,9 +61,8 @@ async function sampleOf(key: string, option: Option): Promise<readonly [raw: str
         logFile: async () => join(temp.home, 'log.txt'),
         envFile: () => temp.write('settings.env', ''),
       };
-      const last = option.choices?.at(-1);
-      const raw =
-        last ?? (await files[key]?.()) ?? (key === 'proxy' ? 'http://proxy.example:8080' : 'sample');
+      const texts: Record<string, string> = { proxy: 'http://proxy.example:8080', roleArn: ROLE };
+      const raw = option.choices?.at(-1) ?? (await files[key]?.()) ?? texts[key] ?? 'sample';
       return [raw, raw];
     }
   }
@@ -64,6 +70,7 @@ async function sampleOf(key: string, option: Option): Promise<readonly [raw: str
 
 describe.each(options)('%s', (key, option) => {
   const setting = (settings: Settings) => settings[key as keyof Settings];
+  const companions = COMPANIONS[key] ?? [];
 
   it('has its default', async () => {
     const settings = await settingsOf([]);
@@ -73,14 +80,14 @@ describe.each(options)('%s', (key, option) => {
 
   it('is taken from its flag', async () => {
     const [raw, value] = await sampleOf(key, option);
-    const settings = await settingsOf([`${flagOf(key)}=${raw}`]);
+    const settings = await settingsOf([...companions, `${flagOf(key)}=${raw}`]);
     expect(setting(settings)).toEqual(value);
     expect(settings.from[key]).toBe(flagOf(key));
   });
 
   it('is taken from its variable', async () => {
     const [raw, value] = await sampleOf(key, option);
-    const settings = await settingsOf([], { [variableOf(key)]: raw });
+    const settings = await settingsOf(companions, { [variableOf(key)]: raw });
     expect(setting(settings)).toEqual(value);
     expect(settings.from[key]).toBe(variableOf(key));
   });
@@ -93,7 +100,9 @@ describe.each(options)('%s', (key, option) => {
 
   it('takes its flag over its variable, even over a bad one', async () => {
     const [raw, value] = await sampleOf(key, option);
-    const settings = await settingsOf([`${flagOf(key)}=${raw}`], { [variableOf(key)]: '\u0000bad' });
+    const settings = await settingsOf([...companions, `${flagOf(key)}=${raw}`], {
+      [variableOf(key)]: '\u0000bad',
+    });
     expect(setting(settings)).toEqual(value);
   });
 });
@@ -141,6 +150,11 @@ describe('a bad value', () => {
     ['header', 'mcp-session-id: x', 'must not set mcp-session-id: the proxy owns that header'],
     ['metadata', 'AWS_REGION', 'must be key=value, not "AWS_REGION"'],
     ['metadata', '=x', 'must be key=value, not "=x"'],
+    [
+      'role-arn',
+      'the-role',
+      'must be the ARN of a role, such as arn:aws:iam::123456789012:role/name, not "the-role"',
+    ],
     ['user-agent', 'é', 'must be printable ASCII, not "é"'],
   ])('of --%s, %s, is refused in the same words by flag and by variable', async (name, raw, problem) => {
     const variable = `MCP_PROXY_${name.toUpperCase().replaceAll('-', '_')}`;

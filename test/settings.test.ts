@@ -146,6 +146,24 @@ describe('the profile', () => {
   });
 });
 
+describe('a role', () => {
+  const ARN = 'arn:aws:iam::123456789012:role/path/the-role';
+
+  it('may have a session name and an external id, but they alone are no role', async () => {
+    const given = ['--role-session-name', 'me@corp', '--external-id', 'a:b/c'];
+    expect(await settingsOf([LAMBDA, '--role-arn', ARN, ...given])).toMatchObject({
+      roleArn: ARN,
+      roleSessionName: 'me@corp',
+      externalId: 'a:b/c',
+    });
+    expect(await problemsOf([LAMBDA, ...given])).toEqual([
+      '--role-session-name needs --role-arn: there is no role to assume',
+      '--external-id needs --role-arn: there is no role to assume',
+    ]);
+    expect(await problemsOf([LAMBDA, '--role-arn', 'the-role', ...given])).toHaveLength(1);
+  });
+});
+
 describe('kept connections', () => {
   it.each([
     [[], 5, 1],

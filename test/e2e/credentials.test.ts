@@ -2,6 +2,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { type AwsStandIns, startAwsStandIns } from '../support/aws-stand-ins.ts';
 import { BinDriver } from '../support/bin-driver.ts';
+import { ConnectProxy } from '../support/connect-proxy.ts';
 import { SessionServer } from '../support/mcp-behaviours.ts';
 import { ScriptedServer } from '../support/scripted-server.ts';
 import { signingArgs } from '../support/signing.ts';
@@ -150,6 +151,76 @@ describe('the proxy signs with the credentials of', () => {
     expect(await proxy.request('tools/list')).toHaveProperty('result.tools');
     expect(rig.signers()).toEqual([signer]);
     expect(proxy.stderr).toBe('');
+  });
+});
+
+describe('a role over the profile', () => {
+  const ARN = 'arn:aws:iam::123456789012:role/over';
+
+  it('signs, under the chosen session name and with the external id', async () => {
+    const rig = await makeRig();
+    await rig.home.config(`[profile work]\n${KEYS('A')}`);
+    const role = ['--role-arn', ARN, '--role-session-name', 'me@corp', '--external-id', 'ext:1'];
+    const proxy = rig.start({}, '--profile', 'work', ...role);
+    await proxy.initialize();
+    expect(await proxy.request('tools/list')).toHaveProperty('result.tools');
+    expect(rig.signers()).toEqual(['STS-1']);
+    const asked = rig.aws
+      .of('sts')
+      .map(({ accessKeyId, form }) => [
+        accessKeyId,
+        form.get('RoleArn'),
+        form.get('RoleSessionName'),
+        form.get('ExternalId'),
+      ]);
+    expect(asked).toEqual([['AKIDEXAMPLEA', ARN, 'me@corp', 'ext:1']]);
+    expect(proxy.stderr).toBe('');
+  });
+
+  it('that may not be assumed is named with what to check, and works once it may', async () => {
+    const rig = await makeRig();
+    await rig.home.config(`[profile work]\n${KEYS('A')}`);
+    rig.aws.fail('sts', {
+      status: 403,
+      body: '<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>not authorized to perform: sts:AssumeRole</Message></Error></ErrorResponse>',
+    });
+    const proxy = rig.start({}, '--profile', 'work', '--role-arn', ARN);
+    const { error } = await proxy.request(
+      'initialize',
+      { protocolVersion: '2025-11-25', capabilities: {} },
+      '',
+    );
+    expect(error).toMatchObject({ code: -31006, data: { profile: 'work', mayHaveRun: false } });
+    for (const word of [
+      `the role ${ARN} cannot be assumed`,
+      'not authorized',
+      '--role-arn',
+      'trust policy',
+    ]) {
+      expect(error).toHaveProperty('message', expect.stringContaining(word));
+    }
+    rig.aws.fail('sts', undefined);
+    await proxy.initialize();
+    expect(rig.signers()).toEqual(['STS-1']);
+  });
+
+  it('goes through the HTTP proxy, as every call for credentials does', async () => {
+    const rig = await makeRig();
+    await rig.home.config(`[profile work]\n${KEYS('A')}`);
+    const gate = await ConnectProxy.start();
+    const sts = 'https://sts.example.invalid';
+    const proxy = rig.start(
+      { AWS_ENDPOINT_URL_STS: sts },
+      '--profile',
+      'work',
+      '--role-arn',
+      ARN,
+      '--proxy',
+      gate.url,
+    );
+    const { error } = await proxy.request('initialize', { protocolVersion: '2025-11-25', capabilities: {} });
+    expect(error).toMatchObject({ code: -31006 });
+    expect(gate.tunnels).toContainEqual(expect.objectContaining({ authority: 'sts.example.invalid:443' }));
   });
 });
 

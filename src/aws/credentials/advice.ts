@@ -1,3 +1,4 @@
+import { shownProfiles } from './files.ts';
 import type { SourceKind } from './plan.ts';
 
 /** Why there are no credentials, as far as it decides what to tell a person. */
@@ -23,10 +24,14 @@ export type Failure =
       readonly assumes: boolean;
       readonly cause: string;
     }
+  | {
+      /** The profile has credentials; the role that is asked for over them cannot be had. */
+      readonly what: 'role-failed';
+      readonly roleArn: string;
+      readonly externalId: boolean;
+      readonly cause: string;
+    }
   | { readonly what: 'unexpected'; readonly cause: string };
-
-/** Enough to recognise a typing mistake, short enough for an error line. */
-const SHOWN_PROFILES = 20;
 
 const SSO_SIGNED_OUT =
   /expired|invalid|was not found|could not be found or is|unauthorized|session token|Cannot refresh/i;
@@ -53,7 +58,7 @@ function tell(profile: string | undefined, failure: Failure): string {
     case 'unknown-profile': {
       const by = failure.namedBy === undefined ? '' : ` (the source_profile of '${failure.namedBy}')`;
       const known =
-        failure.known.length === 0 ? 'it has no profiles' : `known profiles: ${shown(failure.known)}`;
+        failure.known.length === 0 ? 'it has no profiles' : `known profiles: ${shownProfiles(failure.known)}`;
       const remedy =
         failure.namedBy === undefined
           ? `Choose another with --profile or AWS_PROFILE, or run 'aws configure --profile ${quoted(failure.missing)}'`
@@ -77,6 +82,15 @@ function tell(profile: string | undefined, failure: Failure): string {
       return `source_profile goes round in a circle (${failure.profiles.join(' -> ')}). Edit the profiles so that one holds credentials`;
     case 'source-failed':
       return `${withoutEnd(failure.cause)}.${remedy(failure)}`;
+    case 'role-failed': {
+      const { roleArn, externalId, cause } = failure;
+      if (NETWORK.test(cause))
+        return `the role ${roleArn} cannot be assumed: ${withoutEnd(cause)}.${NETWORK_ADVICE}`;
+      const check = /expired/i.test(cause)
+        ? ' The credentials that it is assumed with have expired: log in again'
+        : ` Check that --role-arn is right, that these credentials may call sts:AssumeRole on it, and that its trust policy lets them${externalId ? ' with this --external-id' : ' (it may ask for an --external-id)'}`;
+      return `the role ${roleArn} cannot be assumed: ${withoutEnd(cause)}.${check}`;
+    }
     case 'unexpected':
       return `${withoutEnd(failure.cause)}.${NETWORK_ADVICE}`;
   }
@@ -110,11 +124,6 @@ function remedy({ source, profile, assumes, cause }: Extract<Failure, { what: 's
       return ` Check the settings of the profile, or run 'aws configure${flag}'`;
   }
 }
-
-const shown = (names: readonly string[]): string =>
-  names.length <= SHOWN_PROFILES
-    ? names.join(', ')
-    : `${names.slice(0, SHOWN_PROFILES).join(', ')} and ${names.length - SHOWN_PROFILES} more`;
 
 const faultNote = (faults: readonly string[]): string => faults.map((fault) => `; ${fault}`).join('');
 

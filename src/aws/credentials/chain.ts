@@ -15,12 +15,21 @@ import { namesCredentials, type Plan, planOf, type SourceKind } from './plan.ts'
 import { resolveWithSdk, roleAssumers, type SdkDeps, silentLogger } from './sdk.ts';
 import { type Credentials, snapshot } from './set.ts';
 
+/** A role to assume over whatever the chain finds. */
+export interface RoleOptions {
+  readonly arn: string;
+  /** One that stays the same for the life of the process where undefined. */
+  readonly sessionName: string | undefined;
+  readonly externalId: string | undefined;
+}
+
 export interface ChainDeps {
   readonly profile: string | undefined;
   readonly fallbackRegion: string | undefined;
   readonly env: NodeJS.ProcessEnv;
   readonly clock: Clock;
   readonly requestHandler: unknown;
+  readonly role?: RoleOptions | undefined;
   /** Ends what can be ended: a running credential_process. */
   readonly signal: AbortSignal;
 }
@@ -47,6 +56,36 @@ const INSTANCE_TIMEOUT_MS = 1000;
 /** A container's endpoint is one hop away. The SDK's own limit only prints a warning to the console. */
 const CONTAINER_LIMIT_MS = 5000;
 const NO_SDK_TIMEOUT = 0;
+
+/**
+ * The keys to sign with, past every cache: those of the chain, or of the role that is asked for over them.
+ * @throws ChainFailure
+ */
+export async function resolveKeys(deps: ChainDeps): Promise<Resolved> {
+  const resolved = await resolveChain(deps);
+  const { role, env } = deps;
+  if (!role) return resolved;
+  const { arn, sessionName, externalId } = role;
+  const profile = deps.profile ?? (env.AWS_PROFILE || undefined);
+  const { profiles } = await readSharedFiles(env);
+  const { roleAssumer } = roleAssumers({ ...deps, profile, profiles, roleSessionName: sessionName });
+  try {
+    const set = await roleAssumer(resolved.set, {
+      RoleArn: arn,
+      RoleSessionName: sessionName,
+      ...(externalId === undefined ? {} : { ExternalId: externalId }),
+    });
+    return { ...resolved, set: snapshot(set), source: 'assume-role' };
+  } catch (error) {
+    const cause = causeWithoutSecrets(causeText(error));
+    throw new ChainFailure({
+      what: 'role-failed',
+      roleArn: arn,
+      externalId: externalId !== undefined,
+      cause,
+    });
+  }
+}
 
 /**
  * Goes through the chain once, past every cache: environment (unless a profile was asked for), the profile, web identity,

@@ -80,6 +80,14 @@ export async function readProfileFacts(
   };
 }
 
+/** Enough to recognise a typing mistake, short enough for an error line. */
+const SHOWN_PROFILES = 20;
+
+export const shownProfiles = (names: readonly string[]): string =>
+  names.length <= SHOWN_PROFILES
+    ? names.join(', ')
+    : `${names.slice(0, SHOWN_PROFILES).join(', ')} and ${names.length - SHOWN_PROFILES} more`;
+
 /** The token files that a login or a rotation rewrites, for the profile at the end of the plan. */
 export function tokenFiles(plan: Plan, files: SharedFiles, env: NodeJS.ProcessEnv): string[] {
   const data = files.profiles[plan.base.profile] ?? {};

@@ -14,6 +14,8 @@ export interface SdkDeps {
   readonly fallbackRegion: string | undefined;
   readonly env: NodeJS.ProcessEnv;
   readonly requestHandler: unknown;
+  /** Session name of a role that is asked for over the profile, where somebody chose one. */
+  readonly roleSessionName?: string | undefined;
 }
 
 const quiet = (): void => undefined;
@@ -81,6 +83,7 @@ export function roleAssumers(deps: SdkDeps) {
   const options = { ...clientConfig(deps), region: stsRegion(deps), credentialProviderLogger: silentLogger };
   // The SDK makes a name up from the current millisecond where the profile has none; a name that somebody chose is kept.
   const chosen = new Set(Object.values(deps.profiles).flatMap((data) => data.role_session_name ?? []));
+  if (deps.roleSessionName !== undefined) chosen.add(deps.roleSessionName);
   const named = <P extends { RoleSessionName?: string | undefined }>(params: P): P =>
     chosen.has(params.RoleSessionName ?? '')
       ? params

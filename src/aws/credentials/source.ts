@@ -2,7 +2,7 @@ import { type Clock, unlessAborted } from '../../core/clock.ts';
 import { causeText, ProxyError } from '../../core/errors.ts';
 import type { Events } from '../../core/events.ts';
 import { adviceFor, causeWithoutSecrets, type Failure, profileLabel } from './advice.ts';
-import type { Resolved } from './chain.ts';
+import type { Resolved, RoleOptions } from './chain.ts';
 import { type Prints, printsOf, samePrints } from './files.ts';
 import { within } from './limit.ts';
 import { type Credentials, hasExpired, refreshDueAt, sameKeys } from './set.ts';
@@ -33,6 +33,8 @@ export interface CredentialSourceOptions {
   readonly env: NodeJS.ProcessEnv;
   readonly clock: Clock;
   readonly events: Events;
+  /** Assumed over whatever the profile has. */
+  readonly role?: RoleOptions | undefined;
   /** An SDK-style handler that goes through the HTTP proxy with the right CA. */
   readonly requestHandler?: unknown;
 }
@@ -196,9 +198,9 @@ class Source implements CredentialSource {
   }
 
   async #resolveChain(signal: AbortSignal): Promise<Resolved> {
-    const { resolveChain } = await import('./chain.ts');
-    const { profile, fallbackRegion, env, clock, requestHandler } = this.#options;
-    return resolveChain({ profile, fallbackRegion, env, clock, requestHandler, signal });
+    const { resolveKeys } = await import('./chain.ts');
+    const { profile, fallbackRegion, env, clock, requestHandler, role } = this.#options;
+    return resolveKeys({ profile, fallbackRegion, env, clock, requestHandler, role, signal });
   }
 
   #hold(resolved: Resolved): Held {

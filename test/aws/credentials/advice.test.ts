@@ -86,6 +86,36 @@ test.each<[string, Failure, string]>([
     'User: me is not authorized to perform: sts:AssumeRole. Check role_arn, and the trust policy of the role',
   ],
   [
+    'a role over the profile',
+    {
+      what: 'role-failed',
+      roleArn: 'arn:aws:iam::1:role/r',
+      externalId: false,
+      cause: 'User: me is not authorized to perform: sts:AssumeRole',
+    },
+    'the role arn:aws:iam::1:role/r cannot be assumed: User: me is not authorized to perform: sts:AssumeRole. Check that --role-arn is right, that these credentials may call sts:AssumeRole on it, and that its trust policy lets them (it may ask for an --external-id)',
+  ],
+  [
+    'a role with an external id',
+    { what: 'role-failed', roleArn: 'arn:aws:iam::1:role/r', externalId: true, cause: 'AccessDenied.' },
+    'the role arn:aws:iam::1:role/r cannot be assumed: AccessDenied. Check that --role-arn is right, that these credentials may call sts:AssumeRole on it, and that its trust policy lets them with this --external-id',
+  ],
+  [
+    'a role over expired credentials',
+    {
+      what: 'role-failed',
+      roleArn: 'arn:aws:iam::1:role/r',
+      externalId: false,
+      cause: 'The security token included in the request is expired',
+    },
+    'the role arn:aws:iam::1:role/r cannot be assumed: The security token included in the request is expired. The credentials that it is assumed with have expired: log in again',
+  ],
+  [
+    'a role behind a broken network',
+    { what: 'role-failed', roleArn: 'arn:aws:iam::1:role/r', externalId: false, cause: 'ECONNREFUSED' },
+    `the role arn:aws:iam::1:role/r cannot be assumed: ECONNREFUSED. ${NETWORK}`,
+  ],
+  [
     'a helper without network',
     failed('process', 'credential_process exited with code 1: ECONNREFUSED'),
     'credential_process exited with code 1: ECONNREFUSED. Run the credential_process of the profile in a terminal to see what it says',

@@ -1,5 +1,9 @@
 import { createServer, type Socket } from 'node:net';
-import { type CredentialSource, createCredentialSource } from '../../../src/aws/credentials/source.ts';
+import {
+  type CredentialSource,
+  type CredentialSourceOptions,
+  createCredentialSource,
+} from '../../../src/aws/credentials/source.ts';
 import { Events, type ProxyEvent } from '../../../src/core/events.ts';
 import { type AwsStandIns, startAwsStandIns } from '../../support/aws-stand-ins.ts';
 import { afterThisTest } from '../../support/cleanup.ts';
@@ -14,7 +18,10 @@ export interface Rig {
   readonly reported: ProxyEvent[];
   /** More environment for the sources made after this. */
   setEnv(more: NodeJS.ProcessEnv): void;
-  source(profile?: string, options?: { fallbackRegion?: string; requestHandler?: unknown }): CredentialSource;
+  source(
+    profile?: string,
+    options?: Partial<Pick<CredentialSourceOptions, 'fallbackRegion' | 'requestHandler' | 'role'>>,
+  ): CredentialSource;
   /** The next event of the type, reported after this call. */
   next<T extends ProxyEvent['type']>(type: T): Promise<Extract<ProxyEvent, { type: T }>>;
 }
@@ -41,8 +48,9 @@ export async function makeRig(): Promise<Rig> {
       env = { ...env, ...more };
       useEnv(env);
     },
-    source(profile, { fallbackRegion, requestHandler } = {}) {
-      const source = createCredentialSource({ profile, fallbackRegion, env, clock, events, requestHandler });
+    source(profile, { fallbackRegion, requestHandler, role } = {}) {
+      const options = { profile, fallbackRegion, env, clock, events, requestHandler, role };
+      const source = createCredentialSource(options);
       afterThisTest(() => source.close());
       return source;
     },
