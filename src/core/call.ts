@@ -49,6 +49,8 @@ export interface Call {
   /** For a response of the client: where the request that it answers came from. */
   readonly origin?: Origin;
   readonly batch?: Batch;
+  /** The HTTP exchange that it came by; absent on stdio. A layer that makes a call of its own for it hands on `ownPassage`. */
+  readonly passage?: Passage;
 }
 
 export interface HttpFacts {
@@ -56,10 +58,36 @@ export interface HttpFacts {
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
 }
 
-/** What a handler's promise brings: the answer to a request, or word that what follows a notification may go. */
+/** Takes the bytes of an HTTP body as they come. */
+export interface BodySink {
+  /** Resolves when there is room for more, and at once where nobody reads any more: then what is written is lost. */
+  write(chunk: Uint8Array): Promise<void>;
+}
+
+/**
+ * The HTTP exchange that a call came by. Its client keeps the session, the revision and the streams itself, so that nothing is
+ * derived, recovered or resumed for it.
+ */
+export interface Passage {
+  /** What the client's request says from end to end, names in lower case: session, revision, accept. */
+  readonly headers: Readonly<Record<string, string>>;
+  /**
+   * Takes an answer that will not be tried again: its head now, its bytes as they come. Called once. Absent where the answer is
+   * wanted as a message: because a layer reads or edits it, or because the call is a layer's own.
+   */
+  readonly pass?: (head: HttpFacts) => BodySink;
+  /** Called before the first byte of each attempt leaves. */
+  readonly leaving?: () => void;
+}
+
+/**
+ * What a handler's promise brings: the answer to a request; word that what follows a notification may go; or word that the answer, to
+ * its last byte, has gone to the client by `passage.pass`.
+ */
 export type Reply =
   | { readonly kind: 'answer'; readonly message: Response; readonly http?: HttpFacts }
-  | { readonly kind: 'accepted'; readonly http?: HttpFacts };
+  | { readonly kind: 'accepted'; readonly http?: HttpFacts }
+  | { readonly kind: 'passed'; readonly http: HttpFacts };
 
 /** Every unit of the proxy has this one shape. Failures throw a `ProxyError`. */
 export type Handler = (call: Call) => Promise<Reply>;

@@ -31,6 +31,9 @@ export const ERROR_CODES = {
   'unknown-tool': -31019,
   'restart-needed': -31020,
   'not-opened': -31021,
+  'client-refused': -31022,
+  'message-too-large': -31023,
+  'listener-full': -31024,
   // The one exception: the systems whose overload error this is answer with this number, and clients match it; an option sets
   // another.
   overloaded: -32001,

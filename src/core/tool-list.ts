@@ -11,6 +11,7 @@ import {
   type Request,
   type Response,
 } from './message.ts';
+import { ownPassage } from './passage.ts';
 import type { Tools } from './tools.ts';
 
 /** The longest time for a list of the proxy's own. Callers have their own deadlines; this one keeps a silent server from holding later ones. */
@@ -110,7 +111,7 @@ async function walk(next: Handler, call: Call, signal: AbortSignal): Promise<voi
   let cursor: string | undefined;
   for (let page = 1; page <= MOST_PAGES; page++) {
     const message = listRequest(call.message, cursor);
-    const { client, profile, emit } = call;
+    const { client, profile, emit, passage } = call;
     const reply = await next({
       message,
       client,
@@ -118,6 +119,7 @@ async function walk(next: Handler, call: Call, signal: AbortSignal): Promise<voi
       signal,
       emit,
       deadline: NO_DEADLINE,
+      ...(passage ? { passage: ownPassage(passage, message.method) } : {}),
     });
     const json: JsonObject = reply.kind === 'answer' ? reply.message.json : {};
     if (!isObject(json.result)) {

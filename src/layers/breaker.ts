@@ -180,6 +180,9 @@ const COUNTS: Readonly<Record<ErrorReason | 'answered', boolean | 'by status'>> 
   'unknown-tool': false,
   'restart-needed': false,
   'not-opened': false,
+  'client-refused': false,
+  'message-too-large': false,
+  'listener-full': false,
   overloaded: false,
 };
 

@@ -1,5 +1,5 @@
 import { fullJitter } from '../core/backoff.ts';
-import type { Call, Handler, Layer, Reply } from '../core/call.ts';
+import type { BodySink, Call, Emit, Handler, HttpFacts, Layer, Reply } from '../core/call.ts';
 import { type Clock, sleep } from '../core/clock.ts';
 import { type ErrorReason, ProxyError } from '../core/errors.ts';
 import type { Events } from '../core/events.ts';
@@ -102,6 +102,9 @@ const KINDS: Readonly<Record<ErrorReason | 'answered', FailureKind | 'by status'
   'unknown-tool': 'final',
   'restart-needed': 'final',
   'not-opened': 'final',
+  'client-refused': 'final',
+  'message-too-large': 'final',
+  'listener-full': 'final',
   'rate-limited': 'final',
   'circuit-open': 'final',
   overloaded: 'final',
@@ -219,13 +222,10 @@ export function retry(deps: RetryDeps): Layer {
       let previous: Outcome | undefined;
       for (let attempt = 1; ; attempt++) {
         let heard = false;
-        const outcome = await attemptOf(next, {
-          ...call,
-          emit: (below, origin) => {
-            heard = true;
-            return call.emit(below, origin);
-          },
-        });
+        const hear = (): void => {
+          heard = true;
+        };
+        const outcome = await attemptOf(next, heardBy(hear, call));
         const failure =
           'reply' in outcome ? failureOfReply(outcome.reply, clock.now()) : failureOfError(outcome.error);
         // Of a request that an earlier attempt may have run, nobody may say that it was not sent.
@@ -255,6 +255,22 @@ export function retry(deps: RetryDeps): Layer {
         await sleep(clock, afterMs, signal);
       }
     };
+}
+
+/** The same call, with word of the first that its client gets to see of an answer. */
+function heardBy(hear: () => void, call: Call): Call {
+  const emit: Emit = (below, origin) => {
+    hear();
+    return call.emit(below, origin);
+  };
+  const { passage } = call;
+  const pass = passage?.pass;
+  if (!pass) return { ...call, emit };
+  const heard = (head: HttpFacts): BodySink => {
+    hear();
+    return pass(head);
+  };
+  return { ...call, emit, passage: { ...passage, pass: heard } };
 }
 
 async function attemptOf(next: Handler, call: Call): Promise<Outcome> {

@@ -29,15 +29,14 @@ import { Countdown } from './deadline.ts';
 import { type InFlight, InFlightRequests } from './in-flight.ts';
 import { Order } from './order.ts';
 import { described, Outlet } from './outlet.ts';
+import { NobodyWaits, rescued } from './rescue.ts';
 import { progressTokenOf, ServerRequests } from './server-requests.ts';
+import { overdue, type TimeLimits, timeLimitOf } from './time-limit.ts';
 
 /** A server in a loop must not fill memory: a person or a model answers these one by one. */
 const MAX_ASKED = 4_096;
 
-export interface RelayLimits {
-  /** Milliseconds, 0 = no limit. */
-  readonly timeoutMs: number;
-  readonly toolTimeoutMs: number;
+export interface RelayLimits extends TimeLimits {
   /** Bytes of one line to the client, 0 = no limit. */
   readonly maxLineBytes: number;
 }
@@ -52,11 +51,6 @@ export interface RelayDeps {
   readonly limits: RelayLimits;
   /** Writes one line to the client, in the order of the calls; resolves when the client has room for more. */
   readonly send: (text: string) => Promise<void>;
-}
-
-/** Aborts a call that needs no answer, because its client took it back or has gone. */
-class NobodyWaits extends Error {
-  override readonly name = 'NobodyWaits';
 }
 
 /** One client's connection: gives every message its signal, deadline and turn, and every request exactly one answer. */
@@ -135,7 +129,9 @@ export class Relay {
     const entry: InFlight = {
       request,
       controller: new AbortController(),
-      deadline: new Countdown(this.#deps.clock, this.#limitOf(request).ms, () => this.#expire(entry)),
+      deadline: new Countdown(this.#deps.clock, timeLimitOf(request, this.#deps.limits).ms, () =>
+        this.#expire(entry),
+      ),
       tokenKey: token === undefined ? undefined : idKey(token),
       silent: false,
       started: false,
@@ -177,15 +173,6 @@ export class Relay {
     return new ProxyError('shutting-down', 'The proxy is ending: this request was not sent.', { sent: 'no' });
   }
 
-  #limitOf({ method }: Request): { ms: number; option: string } {
-    const { timeoutMs, toolTimeoutMs } = this.#deps.limits;
-    if (method === 'subscriptions/listen') return { ms: 0, option: '' };
-    if (method === 'tools/call' || method === 'tasks/result') {
-      return { ms: toolTimeoutMs, option: '--tool-timeout' };
-    }
-    return { ms: timeoutMs, option: '--timeout' };
-  }
-
   #finish(entry: InFlight, reply: Reply): void {
     if (!this.#settle(entry)) return;
     if (reply.kind === 'answer') this.#outlet.write(reply.message);
@@ -207,50 +194,27 @@ export class Relay {
     return !entry.silent && !this.#gone;
   }
 
-  /** The one place where what was thrown becomes an answer. What nobody planned is named, not shown. */
   #rescue({ request }: InFlight, error: unknown): void {
-    const { events } = this.#deps;
-    const known =
-      error instanceof ProxyError
-        ? error
-        : new ProxyError('internal', 'Internal error of mcp-sigv4-proxy; its log tells more.', {
-            sent: 'maybe',
-            cause: error,
-          });
-    if (known.reason === 'internal') {
-      events.emit({ type: 'internal.fault', where: request.method, message: causeText(error) });
-    }
-    events.emit({
-      type: 'call.failed',
-      method: request.method,
-      id: String(request.id),
-      reason: known.reason,
-      message: known.message,
-    });
+    const known = rescued(this.#deps.events, request, error);
     this.#outlet.write(errorAnswer(known.toJsonRpc(), idText(request)));
   }
 
   #expire(entry: InFlight): void {
     const { request, started } = entry;
-    const { ms, option } = this.#limitOf(request);
+    const limit = timeLimitOf(request, this.#deps.limits);
     // The protocol forbids cancelling initialize; and of a request whose turn has not come, the server knows nothing.
     const told = started && request.method !== 'initialize';
     const how = started
       ? `${told ? 'The server was told that nobody waits any more; the' : 'The'} request may have run.`
       : 'It was not sent, because it waited for the answer to initialize all the time.';
-    const what = `No answer to ${request.method} within ${ms / 1000} s (${option}).`;
-    const error = new ProxyError('timeout', `${what} ${how}`, {
-      sent: started ? 'maybe' : 'no',
-      ...(started ? { ifUnsent: `${what} ${WAITED}` } : {}),
-      details: { limit: option.slice(2), seconds: ms / 1000 },
-    });
+    const error = overdue(request, limit, { how, sent: started ? 'maybe' : 'no' });
     this.#deps.events.emit({
       type: 'call.cancelled',
       method: request.method,
       id: String(request.id),
       by: 'deadline',
     });
-    if (told) this.#tell(cancellationOf(request, `timed out after ${ms / 1000} s`));
+    if (told) this.#tell(cancellationOf(request, `timed out after ${limit.ms / 1000} s`));
     entry.controller.abort(error);
   }
 
@@ -437,6 +401,3 @@ export class Relay {
     for (const controller of [...this.#telling]) controller.abort(reason);
   }
 }
-
-const WAITED =
-  'It was not sent, because all the time it waited for a free connection (--max-connections) or for credentials.';

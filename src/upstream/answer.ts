@@ -8,7 +8,7 @@ import {
   wordsOf,
 } from '../aws/refusal.ts';
 import { ProxyError, type Sent } from '../core/errors.ts';
-import { type Message, oneLine, type Response, readUpstream } from '../core/message.ts';
+import { classify, type Message, oneLine, type Response, readUpstream } from '../core/message.ts';
 import { retryAfterOf } from '../core/retry-after.ts';
 import { type HttpHeaders, headerOf, mediaTypeOf } from './incoming.ts';
 
@@ -55,6 +55,19 @@ export function jsonRpcErrorOf(bytes: Buffer): Response | undefined {
         (message): message is Response =>
           message.kind === 'response' && message.outcome === 'error' && isErrorObject(message.json.error),
       );
+  } catch {
+    return undefined;
+  }
+}
+
+/** The JSON-RPC error that a non-2xx body consists of, to the letter, or undefined. */
+export function writtenError(bytes: Buffer): Response | undefined {
+  const text = decodeBody(bytes);
+  if (!text || !/^\s*\{/.test(text)) return undefined;
+  try {
+    const message = classify(text, JSON.parse(text));
+    const isError = typeof message !== 'string' && message.kind === 'response' && message.outcome === 'error';
+    return isError && isErrorObject(message.json.error) ? message : undefined;
   } catch {
     return undefined;
   }

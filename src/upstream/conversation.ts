@@ -188,7 +188,7 @@ export class Conversation {
       });
     }
     if (reply.kind === 'answer' && reply.message.outcome === 'result') this.#remember(message);
-    if (reply.kind === 'accepted' || reply.message.outcome === 'result') this.#tellOthers(message);
+    if (reply.kind !== 'answer' || reply.message.outcome === 'result') this.#tellOthers(message);
     return reply;
   }
 

@@ -432,7 +432,7 @@ const isDecodingFault = (error: unknown): boolean =>
 /** A double keeps an integer up to 2^53; beyond that, only the text tells two ids apart. */
 const exact = (id: number, text: string): boolean => Number.isSafeInteger(id) && String(id) === text;
 
-const silenceError = (ms: number): ProxyError =>
+export const silenceError = (ms: number): ProxyError =>
   new ProxyError(
     'timeout',
     `The server sent nothing for ${ms / 1000} s in the middle of an answer (--read-timeout). The call may have run.`,

@@ -50,6 +50,11 @@ export class Incoming implements HttpFacts {
     this.#flow = flow;
   }
 
+  /** True while the socket stands still, because what has come was not taken yet. */
+  get paused(): boolean {
+    return this.#paused;
+  }
+
   push(chunk: Buffer): void {
     if (this.#state !== 'open') return;
     this.heard?.();
@@ -114,6 +119,11 @@ export class Incoming implements HttpFacts {
         this.#wake = resolve;
       });
     }
+  }
+
+  /** The body's bytes as they come, in the encoding that they came in; throws what cut the answer. */
+  raw(): AsyncIterable<Buffer> {
+    return this.#raw();
   }
 
   /** The body's bytes as they come, decompressed. */

@@ -10,8 +10,15 @@ export interface SseSink {
   retry(ms: number): void;
 }
 
-/** Half of what a JavaScript string can hold: a line that grows past it will never be a message. */
+/** Half of what a JavaScript string can hold: an event that grows past it will never be a message. */
 const LONGEST_EVENT = 256 * 1024 * 1024;
+
+export interface SseLimits {
+  /** Characters of one event. */
+  readonly longest: number;
+  /** True: a longer one is passed over. False: it ends the reading by a RangeError. */
+  readonly skip: boolean;
+}
 
 /**
  * A parser for text/event-stream, by the WHATWG rules for its line grammar. Our own, because resuming a stream needs the id of
@@ -20,10 +27,14 @@ const LONGEST_EVENT = 256 * 1024 * 1024;
  */
 export class SseParser {
   readonly #sink: SseSink;
+  readonly #limits: SseLimits;
   readonly #decoder = new TextDecoder('utf-8');
   /** Pieces of a line whose end has not come: joined once, so that a huge event costs linear time. */
   #pieces: string[] = [];
+  #partial = 0;
+  /** Characters of this event's data so far. */
   #kept = 0;
+  #skipping = false;
   #data: string[] = [];
   #id: string | undefined;
   #type = '';
@@ -31,8 +42,9 @@ export class SseParser {
   /** A CR ended the last line; an LF that follows belongs to it. */
   #swallowLf = false;
 
-  constructor(sink: SseSink) {
+  constructor(sink: SseSink, limits: SseLimits = { longest: LONGEST_EVENT, skip: false }) {
     this.#sink = sink;
+    this.#limits = limits;
   }
 
   push(chunk: Uint8Array): void {
@@ -60,9 +72,19 @@ export class SseParser {
   }
 
   #keep(piece: string): void {
-    this.#kept += piece.length;
-    if (this.#kept > LONGEST_EVENT) throw new RangeError(`an event of more than ${LONGEST_EVENT} characters`);
-    this.#pieces.push(piece);
+    this.#partial += piece.length;
+    this.#bound();
+    // What is passed over reads as a comment, until the blank line that ends the event.
+    if (this.#skipping) this.#pieces = [':'];
+    else this.#pieces.push(piece);
+  }
+
+  #bound(): void {
+    const { longest, skip } = this.#limits;
+    if (this.#kept + this.#partial <= longest) return;
+    if (!skip) throw new RangeError(`an event of more than ${longest} characters`);
+    this.#skipping = true;
+    this.#data = [];
   }
 
   #endLine(tail: string): void {
@@ -73,7 +95,7 @@ export class SseParser {
     this.#pieces.push(tail);
     const line = this.#pieces.join('');
     this.#pieces = [];
-    this.#kept = 0;
+    this.#partial = 0;
     this.#line(line);
   }
 
@@ -88,8 +110,10 @@ export class SseParser {
     const value = colon < 0 ? '' : line.slice(line.charCodeAt(colon + 1) === 32 ? colon + 2 : colon + 1);
     switch (field) {
       case 'data':
-        this.#data.push(value);
         this.#touched = true;
+        this.#kept += value.length;
+        this.#bound();
+        if (!this.#skipping) this.#data.push(value);
         break;
       case 'event':
         this.#type = value;
@@ -106,7 +130,7 @@ export class SseParser {
   }
 
   #dispatch(): void {
-    if (this.#touched) {
+    if (this.#touched && !this.#skipping) {
       const relevant = this.#type === '' || this.#type === 'message';
       const data = relevant ? this.#data.join('\n') : '';
       this.#sink.event({ data: data === '' ? undefined : data, id: this.#id });
@@ -115,5 +139,7 @@ export class SseParser {
     this.#id = undefined;
     this.#type = '';
     this.#touched = false;
+    this.#kept = 0;
+    this.#skipping = false;
   }
 }

@@ -32,6 +32,9 @@ describe('the table of codes', () => {
       'unknown-tool': -31019,
       'restart-needed': -31020,
       'not-opened': -31021,
+      'client-refused': -31022,
+      'message-too-large': -31023,
+      'listener-full': -31024,
     });
   });
 

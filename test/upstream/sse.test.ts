@@ -147,3 +147,39 @@ it('an event of many megabytes in many chunks takes linear time', () => {
   ]);
   expect(events.map(({ data }) => data?.length)).toEqual([16_777_216]);
 });
+
+describe('a parser that passes over long events', () => {
+  const heard = (chunks: readonly string[]): SseEvent[] => {
+    const events: SseEvent[] = [];
+    const parser = new SseParser(
+      { event: (one) => events.push(one), retry: () => undefined },
+      { longest: 16, skip: true },
+    );
+    for (const chunk of chunks) parser.push(Buffer.from(chunk));
+    return events;
+  };
+
+  it.each([
+    ['in one line', 'data: 0123456789abcdefg\n\n'],
+    ['in several lines', 'data: 0123456789\ndata: abcdefg\n\n'],
+    ['with an id after it', 'data: 0123456789abcdefg\nid: 9\n\n'],
+    ['with lines of other kinds in it', 'data: 0123456789\nevent: message\ndata: abcdefg\n: hm\ndata: x\n\n'],
+  ])('hears what comes before and after one %s', (_what, long) => {
+    const text = `data: a\nid: 1\n\n${long}data: b\n\n`;
+    expect(heard([text])).toEqual([event('a', '1'), event('b')]);
+    expect(heard([...text])).toEqual([event('a', '1'), event('b')]);
+  });
+
+  it('hears one that is as long as allowed', () => {
+    expect(heard(['data: 0123456789abcdef\n\n'])).toEqual([event('0123456789abcdef')]);
+  });
+
+  it('keeps nothing of an event without end', () => {
+    const events = heard([
+      'data: ',
+      ...Array.from({ length: 2_000 }, () => 'x'.repeat(1_000)),
+      '\n\ndata: b\n\n',
+    ]);
+    expect(events).toEqual([event('b')]);
+  });
+});

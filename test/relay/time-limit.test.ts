@@ -1,0 +1,37 @@
+import { describe, expect, it } from 'vitest';
+import type { Request } from '../../src/core/message.ts';
+import { overdue, timeLimitOf } from '../../src/relay/time-limit.ts';
+import { requestOf } from '../support/make-call.ts';
+
+const LIMITS = { timeoutMs: 180_000, toolTimeoutMs: 300_000 };
+const request = (method: string): Request => requestOf(method, {}, 0) as Request;
+
+describe('how long a request may take', () => {
+  it.each([
+    ['tools/call', 300_000, '--tool-timeout'],
+    ['tasks/result', 300_000, '--tool-timeout'],
+    ['tools/list', 180_000, '--timeout'],
+    ['initialize', 180_000, '--timeout'],
+    ['vendor/anything', 180_000, '--timeout'],
+    ['subscriptions/listen', 0, ''],
+  ])('%s: %i ms (%s)', (method, ms, option) => {
+    expect(timeLimitOf(request(method), LIMITS)).toEqual({ ms, option });
+  });
+});
+
+describe('a request whose time is over', () => {
+  const limit = timeLimitOf(request('tools/call'), LIMITS);
+
+  it('says what, how long, by which option, and what became of it', () => {
+    const error = overdue(request('tools/call'), limit, { how: 'It may have run.', sent: 'maybe' });
+    expect(error.message).toBe('No answer to tools/call within 300 s (--tool-timeout). It may have run.');
+    expect(error.details).toEqual({ limit: 'tool-timeout', seconds: 300 });
+    expect(error.unsent.message).toContain('It was not sent');
+    expect(error.unsent.sent).toBe('no');
+  });
+
+  it('of which nothing was sent says so, whoever asks', () => {
+    const error = overdue(request('tools/call'), limit, { how: 'It was not sent.', sent: 'no' });
+    expect(error.unsent).toBe(error);
+  });
+});
