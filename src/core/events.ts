@@ -18,6 +18,7 @@ export type ProxyEvent =
   | { type: 'call.failed'; method: string; id: string; reason: string; message: string }
   | { type: 'call.cancelled'; method: string; id: string; by: 'client' | 'deadline' }
   | { type: 'call.retried'; method: string; id: string; attempt: number; afterMs: number; reason: string }
+  | { type: 'probe.failed'; reason: string; message: string }
   | { type: 'notification.failed'; method: string; message: string }
   | { type: 'session.opened'; profile: string; protocolVersion: string; hasId: boolean }
   | { type: 'session.closed'; profile: string; how: string }

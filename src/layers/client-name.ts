@@ -1,5 +1,5 @@
 import type { Layer } from '../core/call.ts';
-import { isObject, paramsOf } from '../core/message.ts';
+import { isObject, type Message, paramsOf } from '../core/message.ts';
 import { toggle } from '../core/options.ts';
 
 export const clientNameOptions = {
@@ -19,14 +19,22 @@ const token = (value: unknown): string =>
         .slice(0, 64)
     : '';
 
-/** Reads who the client is from its `initialize`, for the user agent of this request and all that follow. */
+/** In `initialize`, or in every message of a revision without it. */
+function clientInfoOf(message: Message): unknown {
+  if (message.kind !== 'request') return undefined;
+  const { clientInfo, _meta } = paramsOf(message);
+  if (message.method === 'initialize') return clientInfo;
+  return isObject(_meta) ? _meta['io.modelcontextprotocol/clientInfo'] : undefined;
+}
+
+/** Reads who the client is, for the user agent of this request and all that follow. */
 export function clientName(learned: (product: string) => void): Layer {
   return (next) =>
     function clientName(call) {
-      if (call.message.kind === 'request' && call.message.method === 'initialize') {
-        const { clientInfo } = paramsOf(call.message);
-        const name = isObject(clientInfo) ? token(clientInfo.name) : '';
-        const version = isObject(clientInfo) ? token(clientInfo.version) : '';
+      const clientInfo = clientInfoOf(call.message);
+      if (isObject(clientInfo)) {
+        const name = token(clientInfo.name);
+        const version = token(clientInfo.version);
         if (name) learned(version ? `${name}/${version}` : name);
       }
       return next(call);

@@ -64,6 +64,11 @@ const LONGEST_RETRY_AFTER_MS = 20_000;
  */
 const START_BUDGET_MS = 20_000;
 const START_METHODS: ReadonlySet<string> = new Set(['initialize', 'server/discover', 'tools/list']);
+/**
+ * Asks which revisions the server speaks. A client takes any error for "an old server", and never asks again: what may pass in a
+ * moment is waited out, whatever it is.
+ */
+const PROBE = 'server/discover';
 /** The least wait between those attempts, so that a small --retry-base-delay does not become a flood. */
 const START_LEAST_DELAY_MS = 250;
 
@@ -171,7 +176,7 @@ export function decideRetry(failed: FailedAttempt): RetryDecision {
   const patient =
     limits.retries > 0 &&
     START_METHODS.has(failed.method) &&
-    (kind === 'turned-away' || kind === 'unavailable');
+    (kind === 'turned-away' || kind === 'unavailable' || failed.method === PROBE);
   const later = Math.max(afterMs, START_LEAST_DELAY_MS);
   if (!patient || failed.elapsedMs + later > START_BUDGET_MS) return { giveUp: 'attempts-spent' };
   return { afterMs: later };
@@ -191,7 +196,7 @@ function isSafe(kind: FailureKind, { method, annotations, claims, heard }: Faile
     case 'unavailable':
       return harmless;
     case 'interrupted':
-      return harmless && !claims;
+      return harmless && (!claims || method === PROBE);
     default:
       // A tool that failed on the server may have done half of its work, whatever it says of itself.
       return isRepeatableMethod(method);

@@ -43,6 +43,8 @@ const LEVEL_OF: Readonly<Record<ProxyEvent['type'], Written | 'never'>> = {
   'clock.corrected': 'warn',
   'credentials.missing': 'debug',
   'credentials.refresh-failed': 'warn',
+  // The client goes on with an older revision, and no answer of its shows why.
+  'probe.failed': 'error',
   'internal.fault': 'error',
 };
 

@@ -13,6 +13,7 @@ import { causeText, ProxyError } from '../core/errors.ts';
 import type { Events } from '../core/events.ts';
 import {
   cancellationOf,
+  claimOf,
   errorAnswer,
   type InvalidMessage,
   idKey,
@@ -214,7 +215,8 @@ export class Relay {
       id: String(request.id),
       by: 'deadline',
     });
-    if (told) this.#tell(cancellationOf(request, `timed out after ${limit.ms / 1000} s`));
+    if (told && !isStateless(request))
+      this.#tell(cancellationOf(request, `timed out after ${limit.ms / 1000} s`));
     entry.controller.abort(error);
   }
 
@@ -229,7 +231,8 @@ export class Relay {
     const { method, id } = entry.request;
     this.#deps.events.emit({ type: 'call.cancelled', method, id: String(id), by: 'client' });
     entry.silent = true;
-    if (entry.started) this.#tell(notification);
+    // A cancellation is of the era of the request that it names, whatever it claims itself.
+    if (entry.started && !isStateless(entry.request)) this.#tell(notification);
     entry.controller.abort(new NobodyWaits('cancelled by the client'));
   }
 
@@ -291,15 +294,28 @@ export class Relay {
         case 'response':
           return;
         case 'notification': {
-          const shown = this.#incoming(message, origin);
+          const shown = this.#incoming(message, origin, entry);
           if (shown && !entry?.silent) await this.#outlet.write(shown);
+          if (entry && isEndOf(entry, message)) this.#withdraw(entry);
         }
       }
     };
   }
 
-  #incoming(notification: Notification, origin: Origin): Notification | undefined {
+  /** The server has ended a subscription, and the client has read so: nothing answers it any more. */
+  #withdraw(entry: InFlight): void {
+    entry.silent = true;
+    entry.controller.abort(new NobodyWaits('cancelled by the server'));
+  }
+
+  #incoming(
+    notification: Notification,
+    origin: Origin,
+    entry: InFlight | undefined,
+  ): Notification | undefined {
     if (notification.method === 'notifications/cancelled') {
+      // The id is the client's own then, not that of a request of the server.
+      if (entry && isEndOf(entry, notification)) return notification;
       return this.#serverRequests.withdrawn(notification, origin);
     }
     if (notification.method === 'notifications/progress') {
@@ -321,7 +337,9 @@ export class Relay {
     // While the client owes the server an answer, the call that waits for it must not run out of time. On the session's own
     // stream nothing says which call that is.
     const live = entry && !entry.settled;
-    const held = live ? [entry] : this.#inFlight.all();
+    // Without sessions no server asks, and clients drop it where one does: nobody owes it an answer.
+    const owing = live ? [entry] : this.#inFlight.all();
+    const held = owing.filter(({ request: call }) => !isStateless(call));
     const releases = held.map(({ deadline }) => deadline.hold());
     const release = (): void => {
       for (const free of releases) free();
@@ -401,3 +419,13 @@ export class Relay {
     for (const controller of [...this.#telling]) controller.abort(reason);
   }
 }
+
+/** Without a session, closing its stream is what cancels a request: nothing is posted. */
+const isStateless = (request: Request): boolean => claimOf(request) !== undefined;
+
+/** A server may cancel what the client asked in one case only: to end a subscription (MCP 2026-07-28, Cancellation). */
+const isEndOf = ({ request }: InFlight, notification: Notification): boolean =>
+  notification.method === 'notifications/cancelled' &&
+  request.method === 'subscriptions/listen' &&
+  isStateless(request) &&
+  paramsOf(notification).requestId === request.id;

@@ -29,6 +29,17 @@ export function rescued(events: Events, message: Message, error: unknown): Proxy
       reason: known.reason,
       message: known.message,
     });
+    if (method === 'server/discover' && misleads(known)) {
+      events.emit({ type: 'probe.failed', reason: known.reason, message: known.message });
+    }
   } else events.emit({ type: 'notification.failed', method, message: known.message });
   return known;
+}
+
+/** The client reads any error as "a server of the session revisions", and stays with those for as long as it runs. */
+function misleads({ reason, details }: ProxyError): boolean {
+  const { httpStatus } = details;
+  if (reason === 'http-status')
+    return typeof httpStatus === 'number' && (httpStatus === 429 || httpStatus >= 500);
+  return ['connect-failed', 'connection-lost', 'timeout', 'no-credentials', 'auth-rejected'].includes(reason);
 }

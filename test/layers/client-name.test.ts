@@ -49,7 +49,12 @@ describe('the client’s name', () => {
     expect(await learnedFrom(initialize(info))).toEqual([]);
   });
 
-  it('is learned from initialize alone', async () => {
+  it('is learned from every message of a revision that has no initialize', async () => {
+    const _meta = { 'io.modelcontextprotocol/clientInfo': { name: 'Claude Code', version: '3' } };
+    expect(await learnedFrom({ id: '', method: 'tools/call', params: { _meta } })).toEqual(['claude-code/3']);
+  });
+
+  it('is learned from initialize alone in those that have one', async () => {
     const params = { clientInfo: { name: 'x', version: '1' } };
     expect(await learnedFrom({ id: 0, method: 'tools/call', params })).toEqual([]);
     expect(await learnedFrom({ method: 'initialize', params })).toEqual([]);

@@ -145,6 +145,11 @@ describe('what is sent again', () => {
       { 'not-sent': AGAIN, 'turned-away': AGAIN, unavailable: AGAIN, interrupted: NO, broken: NO },
     ],
     [
+      'the question for the revisions, where any error makes a client take the server for an old one',
+      { method: 'server/discover', claims: true },
+      { 'not-sent': AGAIN, 'turned-away': AGAIN, unavailable: AGAIN, interrupted: AGAIN, broken: AGAIN },
+    ],
+    [
       'what has brought its client something already',
       { method: 'tools/list', heard: true },
       { 'not-sent': AGAIN, 'turned-away': NO, unavailable: NO, interrupted: NO, broken: NO },
@@ -221,6 +226,14 @@ describe('what a client needs at its start', () => {
       expect(decide({ method, failure, ...spent })).toEqual({ afterMs: 1_000 });
       expect(decide({ method, failure, ...spent, elapsedMs: 19_000 })).toEqual({ afterMs: 1_000 });
       expect(decide({ method, failure, ...spent, elapsedMs: 19_001 })).toEqual({ giveUp: 'attempts-spent' });
+    }
+  });
+
+  it('is tried for 20 s whatever befalls it, where an error makes its client take the server for an old one', () => {
+    for (const failure of Object.values(KINDS)) {
+      const facts = { method: 'server/discover', claims: true, failure, ...spent };
+      expect(decide(facts)).toEqual({ afterMs: 1_000 });
+      expect(decide({ ...facts, elapsedMs: 19_001 })).toEqual({ giveUp: 'attempts-spent' });
     }
   });
 

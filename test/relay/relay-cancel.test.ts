@@ -127,3 +127,88 @@ describe('a cancellation by the client', () => {
     expect(rig.take()).toEqual([]);
   });
 });
+
+const CLAIM = { _meta: { 'io.modelcontextprotocol/protocolVersion': '2026-07-28' } };
+
+describe('a cancellation of a request without a session', () => {
+  it.each([0, '', -1, '0'])('that is %j ends its call, and nothing is posted for it', async (id) => {
+    const rig = new RelayRig();
+    const call = await rig.request(id, 'tools/call', CLAIM);
+    await rig.receive(cancel(id === '0' ? 0 : id === 0 ? '0' : 7));
+    expect(call.call.signal.aborted).toBe(false);
+    await rig.receive(cancel(id));
+    expect(call.call.signal.aborted).toBe(true);
+    await call.emit({ jsonrpc: '2.0', method: 'notifications/progress', params: { progressToken: id } });
+    expect(rig.methods).toEqual(['tools/call']);
+    expect(rig.take()).toEqual([]);
+    expect(rig.clock.timers).toBe(0);
+    expect(await rig.idle()).toBe(true);
+  });
+
+  it('has the era of the request that it names, whatever it claims itself', async () => {
+    const rig = new RelayRig();
+    await rig.request(0);
+    const claiming = cancel(0);
+    await rig.receive({ ...claiming, params: { ...claiming.params, ...CLAIM } });
+    expect(rig.methods).toEqual(['tools/call', 'notifications/cancelled']);
+    const stateless = await rig.request(1, 'tools/call', CLAIM);
+    await rig.receive(cancel(1));
+    expect(stateless.call.signal.aborted).toBe(true);
+    expect(rig.methods).toEqual(['tools/call', 'notifications/cancelled', 'tools/call']);
+  });
+
+  it('is not needed where its time is over: the end of the call says it all', async () => {
+    const rig = new RelayRig();
+    const call = await rig.request(0, 'tools/call', CLAIM);
+    await rig.clock.advance(60_000);
+    expect(call.call.signal.aborted).toBe(true);
+    expect(rig.methods).toEqual(['tools/call']);
+    expect(rig.take()).toMatchObject([{ id: 0, error: { data: { reason: 'timeout', mayHaveRun: true } } }]);
+  });
+});
+
+describe('a subscription', () => {
+  const ended = (requestId: unknown) => ({
+    jsonrpc: '2.0',
+    method: 'notifications/cancelled',
+    params: { requestId },
+  });
+
+  it.each([0, '', -1, 'listen:0'])(
+    '%j that the server cancels is over with that word, and has no answer besides',
+    async (id) => {
+      const rig = new RelayRig();
+      // Ids of two servers, so that those of servers are exchanged: the client's own are not.
+      for (const profile of ['one', 'two']) {
+        const call = await rig.request(profile);
+        const origin = { profile, gone: new Promise<void>(() => undefined) };
+        await call.emit({ jsonrpc: '2.0', id: 0, method: 'ping' }, origin);
+      }
+      rig.take();
+      const listen = await rig.request(id, 'subscriptions/listen', CLAIM);
+      await listen.emit(ended('another'));
+      expect(listen.call.signal.aborted).toBe(false);
+      await listen.emit(ended(id));
+      expect(listen.call.signal.aborted).toBe(true);
+      expect(rig.take()).toEqual([ended(id)]);
+    },
+  );
+
+  it('has no limit on its time', async () => {
+    const rig = new RelayRig();
+    const listen = await rig.request(0, 'subscriptions/listen', CLAIM);
+    await rig.clock.advance(365 * 24 * 3_600_000);
+    expect(listen.call.signal.aborted).toBe(false);
+  });
+});
+
+describe('a question of the server on the stream of a call without a session', () => {
+  it('does not stop the clock of that call: a client that drops it would leave the call to hang', async () => {
+    const rig = new RelayRig();
+    const call = await rig.request(0, 'tools/call', CLAIM);
+    await call.emit({ jsonrpc: '2.0', id: 0, method: 'elicitation/create' });
+    expect(rig.take()).toMatchObject([{ id: 0, method: 'elicitation/create' }]);
+    await rig.clock.advance(60_000);
+    expect(rig.take()).toMatchObject([{ id: 0, error: { data: { reason: 'timeout' } } }]);
+  });
+});

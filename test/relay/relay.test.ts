@@ -68,6 +68,26 @@ describe('a request', () => {
 });
 
 describe('what a handler throws', () => {
+  it.each([
+    ['connect-failed', {}, true],
+    ['connection-lost', {}, true],
+    ['no-credentials', {}, true],
+    ['http-status', { httpStatus: 503 }, true],
+    ['http-status', { httpStatus: 429 }, true],
+    ['http-status', { httpStatus: 404 }, false],
+    ['unusable-answer', { httpStatus: 200 }, false],
+  ] as const)(
+    'for server/discover is reported loudly where it says nothing of the server: %s %o',
+    async (reason, details, loud) => {
+      const rig = new RelayRig();
+      const error = new ProxyError(reason, 'Why.', { sent: 'no', details });
+      await (await rig.request(0, 'server/discover')).fail(error);
+      await (await rig.request(1, 'tools/list')).fail(error);
+      const report = { type: 'probe.failed', reason, message: 'Why.' };
+      expect(rig.eventsOf('probe.failed')).toEqual(loud ? [report] : []);
+    },
+  );
+
   it('on purpose is the answer as it stands', async () => {
     const rig = new RelayRig();
     const call = await rig.request('');
