@@ -1,41 +1,16 @@
-import {
-  type Call,
-  type Client,
-  type Emit,
-  type Layer,
-  NO_DEADLINE,
-  type Reply,
-  stack,
-} from '../core/call.ts';
+import type { Call, Emit, Layer, Reply } from '../core/call.ts';
 import { type Clock, unlessAborted } from '../core/clock.ts';
 import { causeText, ProxyError } from '../core/errors.ts';
 import type { Events } from '../core/events.ts';
-import {
-  classify,
-  type Id,
-  isObject,
-  type JsonObject,
-  type Message,
-  type Notification,
-  paramsOf,
-  type Request,
-  withIdText,
-} from '../core/message.ts';
+import type { Id, Message, Request } from '../core/message.ts';
+import { listChanges } from './list-changes.ts';
+import { isLost } from './lost-session.ts';
 import { mergedEmit } from './merge.ts';
+import { Opener, type Opening } from './opener.ts';
+import { Reopening } from './reopening.ts';
 import type { Session } from './session.ts';
-import { isLost, Spread, type SpreadOptions } from './spread.ts';
-
-/**
- * Longest time for opening a session anew. Callers have their own deadlines; this one keeps a server that never answers from
- * holding up those that come later.
- */
-const REOPEN_LIMIT_MS = 30_000;
-const OPEN_TRIES = 3;
-
-const INITIALIZED = '{"jsonrpc":"2.0","method":"notifications/initialized"}';
-
-/** What a server declares with `listChanged`, and what tells the client that it changed. */
-const LISTS = ['tools', 'prompts', 'resources'] as const;
+import { Spread, type SpreadOptions } from './spread.ts';
+import { concernsAll, Told } from './told.ts';
 
 export interface ConversationDeps {
   readonly profile: string;
@@ -48,29 +23,19 @@ export interface ConversationDeps {
   readonly spread: SpreadOptions | undefined;
 }
 
-/** How the client opened its session: what a new one is opened with. */
-interface Opening {
-  readonly client: Client;
-  readonly request: Request;
-  readonly emit: Emit;
-  readonly result: JsonObject;
-  readonly version: string | undefined;
-}
-
-/** What every session is told that the client tells one. */
-const TOLD_TO_ALL: ReadonlySet<string> = new Set([
-  'logging/setLevel',
-  'resources/subscribe',
-  'resources/unsubscribe',
-  'notifications/roots/list_changed',
-]);
-
 /** A server that forgets what it opened a moment ago will do so again: asking once more is the caller's to decide. */
 const lostTwice = (error: unknown): ProxyError =>
   new ProxyError(
     'session-lost',
     'The MCP session was lost, and so was the new one that was opened for this call, which did not run. Try again. Where this keeps happening, the server does not keep its sessions: several instances behind a load balancer must share them, or see each session always.',
     { sent: 'refused', cause: error, ...(error instanceof ProxyError ? { details: error.details } : {}) },
+  );
+
+const notReopened = (error: unknown): ProxyError =>
+  new ProxyError(
+    'session-lost',
+    `The MCP session is gone, and a new one could not be opened: ${causeText(error)}. This call did not run. Try again, or reconnect the MCP server in your client.`,
+    { sent: 'no', cause: error },
   );
 
 /**
@@ -80,21 +45,21 @@ const lostTwice = (error: unknown): ProxyError =>
 export class Conversation {
   readonly #deps: ConversationDeps;
   readonly #closing = new AbortController();
+  readonly #told = new Told();
+  readonly #opener: Opener;
+  readonly #reopening = new Reopening<Session>(this.#closing.signal);
   /** Before `initialize`, one that has no id. */
   #session: Session;
   #opening: Opening | undefined;
   #spread: Spread | undefined;
-  #reopening: Promise<Session> | undefined;
-  #stopReopening: AbortController | undefined;
-  #logLevel: Request | undefined;
-  readonly #subscriptions = new Map<string, Request>();
   /** Sessions that the server has lost, or that were replaced, for as long as something on them still runs to its end. */
   readonly #former = new Set<Session>();
-  #ownIds = 0;
 
   constructor(deps: ConversationDeps, emit: Emit) {
+    const { profile, newSession, opening, clock } = deps;
     this.#deps = deps;
-    this.#session = deps.newSession(emit);
+    this.#opener = new Opener({ profile, newSession, layers: opening, clock, told: this.#told });
+    this.#session = newSession(emit);
   }
 
   /** The session of this moment. */
@@ -113,32 +78,19 @@ export class Conversation {
     const { clock, spread } = this.#deps;
     const emit = spread ? mergedEmit(clock, call.emit) : call.emit;
     const session = this.#deps.newSession(emit);
-    const reply = await this.#initialize(session, call, request);
+    const reply = await this.#opener.initialize(session, call, request);
     if (reply.kind !== 'answer' || reply.message.outcome !== 'result') return reply;
     const former = this.#session;
     this.#adopt(session);
     // What is being opened in place of the former one would overwrite this.
-    this.#stopReopening?.abort(new Error('the client has opened a session itself'));
-    this.#reopening = undefined;
-    const { result } = reply.message.json;
-    this.#opening = {
-      client: call.client,
-      request,
-      emit,
-      result: isObject(result) ? result : {},
-      version: session.version,
-    };
-    this.#logLevel = undefined;
-    this.#subscriptions.clear();
+    this.#reopening.abandon(new Error('the client has opened a session itself'));
+    this.#opening = { client: call.client, request, emit, version: session.version };
+    this.#told.forget();
     // A client that initializes again has left its former session: nobody else would ever delete it.
     void former.close();
     void this.#spread?.close();
     this.#spread = spread && this.#spreadOver(spread, this.#opening, session);
     return reply;
-  }
-
-  #initialize(session: Session, call: Call, request: Request): Promise<Reply> {
-    return stack(this.#deps.opening, (attempt) => session.initialize(attempt, request))(call);
   }
 
   /** Sessions beside the first, opened as the client opened that. */
@@ -148,10 +100,10 @@ export class Conversation {
       {
         ...options,
         clock,
-        open: async (signal, met) => (await this.#open(opening, signal, met)).session,
-        ask: (session, method, signal) => this.#ask(session, opening, method, signal),
+        open: (signal, met) => this.#opener.open(opening, signal, met),
+        ask: (session, method, signal) => this.#opener.ask(session, opening, method, signal),
         first: () => this.#session,
-        succeeded: (session) => this.#adopt(session),
+        succeeded: (session) => this.#succeed(session, opening),
         lostFirst: () => {
           this.#reopen(this.#session).catch(() => undefined);
         },
@@ -171,7 +123,7 @@ export class Conversation {
     const send = spread ? (on: Session) => spread.holding(on, () => sendOn(on)) : sendOn;
     let session = this.#session;
     // Also where the last try to open a new one failed: the next call may find a server that has come back.
-    if (this.#reopening || session.lost || spread?.vacant)
+    if (this.#reopening.running || session.lost || spread?.vacant)
       session = await unlessAborted(this.#reopen(session), call.signal);
     let reply: Reply;
     try {
@@ -187,9 +139,19 @@ export class Conversation {
         throw isLost(again) ? lostTwice(again) : again;
       });
     }
-    if (reply.kind === 'answer' && reply.message.outcome === 'result') this.#remember(message);
+    if (reply.kind === 'answer' && reply.message.outcome === 'result') this.#told.remember(message);
     if (reply.kind !== 'answer' || reply.message.outcome === 'result') this.#tellOthers(message);
     return reply;
+  }
+
+  /** What concerns every session goes to those beside the first, too. */
+  #tellOthers(message: Message): void {
+    const spread = this.#spread;
+    const opening = this.#opening;
+    if (!spread || !opening || !concernsAll(message)) return;
+    for (const session of spread.others) {
+      void spread.holding(session, () => this.#opener.repeat(session, opening, message));
+    }
   }
 
   #adopt(session: Session): void {
@@ -199,33 +161,21 @@ export class Conversation {
     };
   }
 
-  /** What a new session has to be told again, because the client believes it said. */
-  #remember(message: Message): void {
-    if (message.kind !== 'request') return;
-    const { uri } = paramsOf(message);
-    if (message.method === 'logging/setLevel') this.#logLevel = message;
-    else if (message.method === 'resources/subscribe' && typeof uri === 'string') {
-      this.#subscriptions.set(uri, message);
-    } else if (message.method === 'resources/unsubscribe' && typeof uri === 'string') {
-      this.#subscriptions.delete(uri);
+  /** In the place of the former one, behind which another server may have stood. */
+  #succeed(session: Session, { emit }: Opening): void {
+    const { declared } = this.#session;
+    this.#adopt(session);
+    for (const change of listChanges(declared, session.declared)) {
+      void emit(change, session).catch(() => undefined);
     }
   }
 
   /** One attempt for all who ask while it runs. */
   #reopen(dead: Session): Promise<Session> {
-    if (this.#reopening) return this.#reopening;
+    const { running } = this.#reopening;
+    if (running) return running;
     if (this.#session !== dead) return Promise.resolve(this.#session);
-    const stop = new AbortController();
-    const onClose = (): void => stop.abort(this.#closing.signal.reason);
-    this.#closing.signal.addEventListener('abort', onClose, { once: true });
-    if (this.#closing.signal.aborted) onClose();
-    const reopening = this.#openAnew(dead, stop.signal).finally(() => {
-      this.#closing.signal.removeEventListener('abort', onClose);
-      if (this.#reopening === reopening) this.#reopening = undefined;
-    });
-    this.#reopening = reopening;
-    this.#stopReopening = stop;
-    return reopening;
+    return this.#reopening.join((until) => this.#openAnew(dead, until));
   }
 
   async #openAnew(dead: Session, until: AbortSignal): Promise<Session> {
@@ -236,7 +186,7 @@ export class Conversation {
     if (this.#spread && !replacement) {
       // It was given up before, and another stands in for it, or soon will.
       const session = await this.#spread.successor(until);
-      this.#adopt(session);
+      if (session !== this.#session) this.#succeed(session, opening);
       return session;
     }
     events.emit({ type: 'session.lost', profile });
@@ -245,177 +195,18 @@ export class Conversation {
     for (const session of this.#former) if (session.idle) this.#former.delete(session);
     this.#former.add(dead);
     try {
-      const { session, result } = await this.#open(opening, until);
+      const session = await this.#opener.open(opening, until);
       if (this.#session !== dead) {
         void session.close();
         return this.#session;
       }
-      this.#adopt(session);
-      this.#opening = { ...opening, result };
+      this.#succeed(session, opening);
       replacement?.with(session);
-      this.#announceChanges(opening, result, session);
       return session;
     } catch (error) {
       if (this.#session !== dead) return this.#session;
-      const lost = new ProxyError(
-        'session-lost',
-        `The MCP session is gone, and a new one could not be opened: ${causeText(error)}. This call did not run. Try again, or reconnect the MCP server in your client.`,
-        { sent: 'no', cause: error },
-      );
       replacement?.failed(error);
-      throw lost;
-    }
-  }
-
-  /**
-   * Opens a session as the client opened its own, and tells it what that was told.
-   * @param met - told of it before it is told anything.
-   */
-  async #open(
-    opening: Opening,
-    until: AbortSignal,
-    met?: (session: Session) => void,
-  ): Promise<{ session: Session; result: JsonObject }> {
-    for (let tries = 1; ; tries++) {
-      try {
-        return await this.#openOnce(opening, until, met);
-      } catch (error) {
-        // A server that restarts may forget a session while it is being opened; one that always does is not worth more.
-        if (!isLost(error) || tries === OPEN_TRIES || until.aborted) throw error;
-      }
-    }
-  }
-
-  async #openOnce(
-    opening: Opening,
-    until: AbortSignal,
-    met?: (session: Session) => void,
-  ): Promise<{ session: Session; result: JsonObject }> {
-    const { clock, newSession } = this.#deps;
-    until.throwIfAborted();
-    const controller = new AbortController();
-    const onClose = (): void => controller.abort(until.reason);
-    until.addEventListener('abort', onClose, { once: true });
-    const timer = clock.schedule(REOPEN_LIMIT_MS, () =>
-      controller.abort(new Error(`no answer to initialize within ${REOPEN_LIMIT_MS / 1000} s`)),
-    );
-    const session = newSession(opening.emit);
-    try {
-      const result = await this.#initializeAgain(session, opening, controller.signal);
-      if (session.version !== opening.version) {
-        throw new Error(
-          `the server now speaks revision ${session.version ?? 'none'}, not ${opening.version ?? 'none'}`,
-        );
-      }
-      met?.(session);
-      await session.initialized(INITIALIZED, controller.signal);
-      await this.#tellAgain(session, opening, controller.signal);
-      return { session, result };
-    } catch (error) {
-      const closed = session.close();
-      // Nobody else knows of it, and the process may be about to end.
-      if (met || until.aborted) await closed;
-      throw error;
-    } finally {
-      timer.cancel();
-      until.removeEventListener('abort', onClose);
-    }
-  }
-
-  /** What concerns every session goes to those beside the first, too; nobody waits for that, and the answers are not the client's. */
-  #tellOthers(message: Message): void {
-    const spread = this.#spread;
-    const opening = this.#opening;
-    if (!spread || !opening || message.kind === 'response' || !TOLD_TO_ALL.has(message.method)) return;
-    for (const session of spread.others) {
-      const { signal, done } = this.#limited();
-      const told: Promise<unknown> =
-        message.kind === 'notification'
-          ? session.notify(message.text, signal)
-          : this.#told(session, opening, [message], signal);
-      void spread
-        .holding(session, () => told)
-        .catch(() => undefined)
-        .then(done);
-    }
-  }
-
-  #limited(): { signal: AbortSignal; done: () => void } {
-    const controller = new AbortController();
-    const timer = this.#deps.clock.schedule(
-      REOPEN_LIMIT_MS,
-      () => controller.abort(new Error('no answer in time')),
-      { keepAlive: false },
-    );
-    return { signal: controller.signal, done: () => timer.cancel() };
-  }
-
-  /** Asks for nothing but an answer. */
-  async #ask(session: Session, opening: Opening, method: string, signal: AbortSignal): Promise<JsonObject> {
-    const json = { jsonrpc: '2.0', id: 0, method };
-    const request = classify(JSON.stringify(json), json);
-    if (typeof request === 'string' || request.kind !== 'request')
-      throw new TypeError(`no request: ${method}`);
-    const own = this.#own(request);
-    const reply = await session.request([this.#ownCall(opening, own, signal)], own.text)[0];
-    return reply?.kind === 'answer' ? reply.message.json : {};
-  }
-
-  #ownCall(opening: Opening, message: Request, signal: AbortSignal): Call {
-    return {
-      message,
-      client: opening.client,
-      profile: this.#deps.profile,
-      signal,
-      emit: opening.emit,
-      deadline: NO_DEADLINE,
-    };
-  }
-
-  /** The same request under an id of the proxy's own, so that its answer can never be taken for one of the client's. */
-  #own(request: Request): Request {
-    return withIdText(request, JSON.stringify(`mcp-sigv4-proxy:${++this.#ownIds}`));
-  }
-
-  async #initializeAgain(session: Session, opening: Opening, signal: AbortSignal): Promise<JsonObject> {
-    const request = this.#own(opening.request);
-    const reply = await this.#initialize(session, this.#ownCall(opening, request, signal), request);
-    const json = reply.kind === 'answer' ? reply.message.json : {};
-    if (isObject(json.result)) return json.result;
-    const said = isObject(json.error) ? json.error.message : undefined;
-    throw new Error(`the server refused initialize${typeof said === 'string' ? `: ${said}` : ''}`);
-  }
-
-  async #tellAgain(session: Session, opening: Opening, signal: AbortSignal): Promise<void> {
-    const requests = [...(this.#logLevel ? [this.#logLevel] : []), ...this.#subscriptions.values()];
-    await this.#told(session, opening, requests, signal);
-  }
-
-  /** Sends requests of the client's to a session that they did not go to. */
-  async #told(
-    session: Session,
-    opening: Opening,
-    requests: readonly Request[],
-    signal: AbortSignal,
-  ): Promise<void> {
-    const replies = requests.flatMap((request) => {
-      const own = this.#own(request);
-      return session.request([this.#ownCall(opening, own, signal)], own.text);
-    });
-    // A server that refuses one of them loses the client that and nothing else.
-    await Promise.allSettled(replies);
-  }
-
-  /** The client keeps its lists until it is told otherwise. */
-  #announceChanges(before: Opening, after: JsonObject, session: Session): void {
-    const declared = (result: JsonObject): string =>
-      JSON.stringify([result.capabilities, result.serverInfo, result.instructions]);
-    if (declared(before.result) === declared(after)) return;
-    const { capabilities } = after;
-    for (const list of LISTS) {
-      const capability = isObject(capabilities) ? capabilities[list] : undefined;
-      if (!isObject(capability) || capability.listChanged !== true) continue;
-      void before.emit(listChanged(list), session).catch(() => undefined);
+      throw notReopened(error);
     }
   }
 
@@ -423,7 +214,7 @@ export class Conversation {
   async close(): Promise<void> {
     this.#closing.abort(new Error('the proxy is ending'));
     // One that is being opened at this moment closes what it has opened.
-    const reopening = this.#reopening?.catch(() => undefined);
+    const reopening = this.#reopening.running?.catch(() => undefined);
     const sessions = [this.#session, ...this.#former];
     await Promise.all([...sessions.map((session) => session.close()), this.#spread?.close(), reopening]);
   }
@@ -442,15 +233,13 @@ export class Conversation {
   async #renew(): Promise<void> {
     const opening = this.#opening;
     const former = this.#session;
-    if (!opening || this.#reopening || former.lost) return;
-    const { session, result } = await this.#open(opening, this.#closing.signal, () => undefined);
+    if (!opening || this.#reopening.running || former.lost) return;
+    const session = await this.#opener.open(opening, this.#closing.signal, () => undefined);
     if (this.#session !== former || this.#closing.signal.aborted) {
       await session.close();
       return;
     }
-    this.#adopt(session);
-    this.#opening = { ...opening, result };
-    this.#announceChanges(opening, result, session);
+    this.#succeed(session, opening);
     this.#former.add(former);
     await former.atRest();
     this.#former.delete(former);
@@ -461,10 +250,4 @@ export class Conversation {
     const { events, profile } = this.#deps;
     events.emit({ type: 'session.open-failed', profile, message: causeText(error) });
   }
-}
-
-function listChanged(list: string): Notification {
-  const method = `notifications/${list}/list_changed`;
-  const json = { jsonrpc: '2.0', method };
-  return { kind: 'notification', method, json, text: JSON.stringify(json) };
 }

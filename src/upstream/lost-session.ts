@@ -1,3 +1,8 @@
+import { wordsOf } from '../aws/refusal.ts';
+import { ProxyError } from '../core/errors.ts';
+import { isObject, type Response } from '../core/message.ts';
+import { decodeBody, sessionLost } from './answer.ts';
+
 /** What a failed answer of a server shows, as far as it can say that the session is gone. */
 export interface FailedAnswer {
   readonly status: number;
@@ -24,3 +29,29 @@ export function saysSessionLost({ status, code, message }: FailedAnswer): boolea
   if (status === 404 || code === AWS_SESSION_NOT_FOUND) return true;
   return status === 400 && UNKNOWN_SESSION.test(message) && !ABOUT_CREDENTIALS.test(message);
 }
+
+/**
+ * The error of a request that a session did not know any more was sent on; undefined where the answer does not say that. Pure.
+ * @param error - the JSON-RPC error that came, where one did.
+ * @param body - what it came in.
+ */
+export function lostSession(
+  status: number,
+  error: Response | undefined,
+  body: Buffer | undefined,
+): ProxyError | undefined {
+  const { code, message } = isObject(error?.json.error) ? error.json.error : {};
+  const failed: FailedAnswer = {
+    status,
+    code: typeof code === 'number' ? code : undefined,
+    message:
+      typeof message === 'string'
+        ? message
+        : wordsOf({ body: body ? (decodeBody(body) ?? '') : '', errorType: '' }),
+  };
+  return saysSessionLost(failed) ? sessionLost(failed.message, { httpStatus: status }) : undefined;
+}
+
+/** The session is gone, and what was sent did not run. */
+export const isLost = (error: unknown): boolean =>
+  error instanceof ProxyError && error.reason === 'session-lost' && error.sent === 'refused';

@@ -13,10 +13,11 @@ import {
   noAnswer,
   writtenError,
 } from './answer.ts';
-import { CANCEL_GRACE_MS, CONTROL_PLACE_MS, silenceError } from './exchange.ts';
+import { CANCEL_GRACE_MS, CONTROL_PLACE_MS } from './exchange.ts';
 import { headerOf, type Incoming, LONGEST_ERROR_BODY_BYTES, mediaTypeOf } from './incoming.ts';
 import type { Lease } from './lane.ts';
 import { overhear } from './overhearing.ts';
+import { silenceError } from './silence.ts';
 import { eventMessages } from './stream.ts';
 import { connectionLost, type LaneName, type Opened, type Uplink, type UplinkRequest } from './uplink.ts';
 

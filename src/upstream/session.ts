@@ -8,6 +8,7 @@ import {
   type Id,
   idKey,
   isObject,
+  type JsonObject,
   type Message,
   type Request,
   type Response,
@@ -64,6 +65,7 @@ export class Session implements Origin {
   readonly #idlers: (() => void)[] = [];
   #id: string | undefined;
   #version: string | undefined;
+  #declared: JsonObject = {};
   #lost = false;
 
   constructor(deps: SessionDeps, emit: Emit) {
@@ -96,6 +98,11 @@ export class Session implements Origin {
 
   get version(): string | undefined {
     return this.#version;
+  }
+
+  /** The result of its initialize: what the server can do, and how it wants to be used. */
+  get declared(): JsonObject {
+    return this.#declared;
   }
 
   /** Posts a request, or the members of a batch as one array, and gives each call its answer. */
@@ -191,8 +198,8 @@ export class Session implements Origin {
   }
 
   #open(exchange: Exchange, { json }: Response): void {
-    const result = json.result;
-    const version = isObject(result) ? result.protocolVersion : undefined;
+    this.#declared = isObject(json.result) ? json.result : {};
+    const version = this.#declared.protocolVersion;
     // Both go into headers: what is not printable ASCII there is no session id or revision that the protocol knows.
     if (typeof version === 'string' && /^[\x21-\x7e]+$/.test(version)) this.#version = version;
     const id = exchange.response ? headerOf(exchange.response.headers, 'mcp-session-id') : '';

@@ -7,6 +7,7 @@ import type { Places } from '../pool/places.ts';
 import { Pool } from '../pool/pool.ts';
 import type { Ended, Replacement } from '../pool/stock.ts';
 import type { PoolLimits } from '../pool/upkeep.ts';
+import { isLost } from './lost-session.ts';
 import type { Session } from './session.ts';
 
 export interface SpreadOptions {
@@ -30,10 +31,6 @@ export interface SpreadDeps extends SpreadOptions {
 }
 
 const METHOD_NOT_FOUND = -32601;
-
-/** The session is gone, and what was sent did not run. */
-export const isLost = (error: unknown): boolean =>
-  error instanceof ProxyError && error.reason === 'session-lost' && error.sent === 'refused';
 
 const brokeInTransport = (error: unknown): boolean =>
   error instanceof ProxyError && (error.reason === 'connection-lost' || error.reason === 'connect-failed');

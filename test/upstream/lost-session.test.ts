@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { saysSessionLost } from '../../src/upstream/lost-session.ts';
+import { ProxyError } from '../../src/core/errors.ts';
+import type { Response } from '../../src/core/message.ts';
+import { jsonRpcErrorOf } from '../../src/upstream/answer.ts';
+import { isLost, lostSession, saysSessionLost } from '../../src/upstream/lost-session.ts';
 
 describe('a request that carried a session id lost its session', () => {
   it.each([
@@ -32,5 +35,28 @@ describe('a request did not lose its session', () => {
     ['401', 401, undefined, 'no valid session'],
   ])('%s', (_what, status, code, message) => {
     expect(saysSessionLost({ status, code, message })).toBe(false);
+  });
+});
+
+describe('the error of a lost session', () => {
+  const errorOf = (json: unknown): Response | undefined => jsonRpcErrorOf(Buffer.from(JSON.stringify(json)));
+
+  it('says that the request did not run, and what the server said', () => {
+    const error = errorOf({ jsonrpc: '2.0', id: '', error: { code: -30001, message: 'SessionId expired' } });
+    const lost = lostSession(200, error, undefined);
+    expect(lost).toMatchObject({ reason: 'session-lost', sent: 'refused', details: { httpStatus: 200 } });
+    expect(lost?.message).toContain('SessionId expired');
+    expect(isLost(lost)).toBe(true);
+  });
+
+  it('reads the words of a body that is no JSON-RPC', () => {
+    expect(isLost(lostSession(400, undefined, Buffer.from('Unknown session')))).toBe(true);
+    expect(lostSession(400, undefined, Buffer.from('Unknown tool'))).toBeUndefined();
+    expect(lostSession(400, undefined, undefined)).toBeUndefined();
+  });
+
+  it('is told from one that could not be mended', () => {
+    expect(isLost(new ProxyError('session-lost', 'no new one', { sent: 'no' }))).toBe(false);
+    expect(isLost(new Error('session-lost'))).toBe(false);
   });
 });

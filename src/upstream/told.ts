@@ -1,0 +1,41 @@
+import { type Message, type Notification, paramsOf, type Request } from '../core/message.ts';
+
+/** What every session is told that the client tells one. */
+const TOLD_TO_ALL: ReadonlySet<string> = new Set([
+  'logging/setLevel',
+  'resources/subscribe',
+  'resources/unsubscribe',
+  'notifications/roots/list_changed',
+]);
+
+/** True for what concerns every session that the client has, though it knows of one. */
+export const concernsAll = (message: Message): message is Request | Notification =>
+  message.kind !== 'response' && TOLD_TO_ALL.has(message.method);
+
+/** What a new session has to be told again, because the client believes it said. As many as the client has subscriptions. */
+export class Told {
+  #logLevel: Request | undefined;
+  readonly #subscriptions = new Map<string, Request>();
+
+  /** For what the server has answered with a result. */
+  remember(message: Message): void {
+    if (message.kind !== 'request') return;
+    const { uri } = paramsOf(message);
+    if (message.method === 'logging/setLevel') this.#logLevel = message;
+    else if (message.method === 'resources/subscribe' && typeof uri === 'string') {
+      this.#subscriptions.set(uri, message);
+    } else if (message.method === 'resources/unsubscribe' && typeof uri === 'string') {
+      this.#subscriptions.delete(uri);
+    }
+  }
+
+  /** The client has begun anew. */
+  forget(): void {
+    this.#logLevel = undefined;
+    this.#subscriptions.clear();
+  }
+
+  get requests(): readonly Request[] {
+    return [...(this.#logLevel ? [this.#logLevel] : []), ...this.#subscriptions.values()];
+  }
+}
