@@ -4,7 +4,7 @@ import type { CommandModule } from './commands/command.ts';
 import { serve } from './commands/serve.ts';
 import type { Arguments } from './core/arguments.ts';
 import { systemClock } from './core/clock.ts';
-import { flagOf } from './core/options.ts';
+import { flagOf, readFlags } from './core/options.ts';
 import { FALLBACK_COLUMNS, StdoutWriter } from './front/stdout.ts';
 import { helpText } from './manual.ts';
 import { parseArguments, readSettings } from './settings.ts';
@@ -25,6 +25,8 @@ function usage(problems: readonly string[]): number {
 
 /** Loaded when they run: serving must not start later because of them. */
 const COMMAND_MODULES: Readonly<Record<Exclude<CommandName, 'demo'>, () => Promise<CommandModule>>> = {
+  tools: () => import('./commands/tools.ts'),
+  call: () => import('./commands/call.ts'),
   config: () => import('./commands/config.ts'),
 };
 
@@ -52,10 +54,14 @@ async function demo(args: Arguments): Promise<number> {
 /** What a shell makes of a process that a signal ended; scripts tell by it that the work was not finished. */
 const EXIT_BY_SIGNAL = { SIGINT: 130, SIGTERM: 143 } as const;
 
-async function runCommand(load: () => Promise<CommandModule>, args: Arguments): Promise<number> {
-  const command = await load();
+async function runCommand(name: Exclude<CommandName, 'demo'>, args: Arguments): Promise<number> {
+  const command = await COMMAND_MODULES[name]();
   const outcome = await readSettings(args, process.env);
-  const problems = [...('problems' in outcome ? outcome.problems : []), ...command.problems(args)];
+  const problems = [
+    ...('problems' in outcome ? outcome.problems : []),
+    ...readFlags(COMMANDS[name].options, args.options).problems,
+    ...(command.problems?.(args) ?? []),
+  ];
   if ('problems' in outcome || problems.length > 0) return usage(problems);
   const ended = new AbortController();
   let code: number | undefined;
@@ -101,7 +107,7 @@ async function main(argv: readonly string[]): Promise<number> {
   }
   if (args.command === 'demo') return demo(args);
   if (args.command !== undefined) {
-    return runCommand(COMMAND_MODULES[args.command as Exclude<CommandName, 'demo'>], args);
+    return runCommand(args.command as Exclude<CommandName, 'demo'>, args);
   }
   return serveUntilLeft(args);
 }

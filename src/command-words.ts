@@ -1,4 +1,5 @@
 import type { CommandShape } from './core/arguments.ts';
+import { text, toggle } from './core/options.ts';
 
 /** The clients that `config` knows, by the word that names each. */
 export const CLIENTS = ['claude-code', 'claude-desktop', 'opencode', 'cursor', 'vscode', 'kiro'] as const;
@@ -16,6 +17,29 @@ export interface Command extends CommandShape {
  * about one run.
  */
 export const COMMANDS = {
+  tools: {
+    words: [],
+    options: { json: toggle({ group: 'Commands', help: 'the array of tools as the server sent it' }) },
+    connects: true,
+    help: 'lists the tools of the server, over all pages',
+    example: 'mcp-sigv4-proxy tools --profile dev',
+  },
+  call: {
+    words: ['tool'],
+    options: {
+      args: text({
+        group: 'Commands',
+        placeholder: 'json',
+        fallback: undefined,
+        defaultText: '{}',
+        help: 'the arguments of the call, a JSON object; - reads it from stdin',
+      }),
+      json: toggle({ group: 'Commands', help: 'the whole result as the server sent it' }),
+    },
+    connects: true,
+    help: 'calls one tool: its result on stdout, exit code 0, or 1 for an error',
+    example: `mcp-sigv4-proxy call aws___list_regions --args '{}' --profile dev`,
+  },
   config: {
     words: ['client'],
     options: {},

@@ -21,10 +21,14 @@ export interface CommandContext {
   readonly signal: AbortSignal;
 }
 
+/** Says what went wrong, under the name that a log of many programs needs. */
+export const complain = (stderr: Output, message: string): void =>
+  stderr.write(`mcp-sigv4-proxy: ${message}\n`);
+
 /** One command: a module of its own, loaded when it is run. */
 export interface CommandModule {
-  /** What is wrong with the command's own words and options, all of it. */
-  problems(args: Arguments): readonly string[];
+  /** What is wrong with the command's own words, or with what its options mean together. */
+  problems?(args: Arguments): readonly string[];
   /** @returns the exit code. */
   run(context: CommandContext): Promise<number>;
 }

@@ -167,3 +167,21 @@ export function readOption(option: Option, raw: readonly string[], from: 'flag' 
     }
   }
 }
+
+/** Reads the flags of a table whose options have no variables: those of one command. */
+export function readFlags<T extends OptionTable>(
+  table: T,
+  given: Readonly<Record<string, readonly string[]>>,
+): { readonly values: OptionValues<T>; readonly problems: readonly string[] } {
+  const values: Record<string, unknown> = {};
+  const problems: string[] = [];
+  for (const [key, option] of Object.entries(table)) {
+    values[key] = option.fallback;
+    const raw = given[key];
+    const checked = raw && readOption(option, raw, 'flag');
+    if (checked && 'problem' in checked) problems.push(`${flagOf(key)} ${checked.problem}`);
+    else if (checked) values[key] = checked.value;
+  }
+  // Each value came from the option of its own key, by its fallback or by the check of its kind.
+  return { values: values as OptionValues<T>, problems };
+}

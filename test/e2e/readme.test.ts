@@ -3,8 +3,10 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { COMMANDS } from '../../src/command-words.ts';
 import { configBlock } from '../../src/commands/config.ts';
+import { startDemoEndpoint } from '../../src/demo/endpoint.ts';
 import { parseArguments, readSettings } from '../../src/settings.ts';
 import { BinDriver } from '../support/bin-driver.ts';
+import { afterThisTest } from '../support/cleanup.ts';
 import { SessionServer } from '../support/mcp-behaviours.ts';
 import { ScriptedServer } from '../support/scripted-server.ts';
 import { signingEnv, signingVerify } from '../support/signing.ts';
@@ -101,4 +103,30 @@ describe('the README', () => {
       expect(server.requests.every(({ verification }) => verification?.ok)).toBe(true);
     },
   );
+
+  it('shows what the commands print', async () => {
+    const endpoint = await startDemoEndpoint();
+    afterThisTest(() => endpoint.close());
+    const { accessKeyId, secretAccessKey, sessionToken } = endpoint.credentials;
+    const [session = ''] = blocks('console');
+    const shown = session.split(/^\$ mcp-sigv4-proxy /m).slice(1);
+    expect(shown.length).toBeGreaterThanOrEqual(2);
+    for (const part of shown) {
+      const [line = '', ...lines] = part.trimEnd().split('\n');
+      const bin = BinDriver.start({
+        args: (line.match(/'[^']*'|\S+/g) ?? []).map((word) => word.replaceAll("'", '')),
+        env: {
+          MCP_PROXY_ENDPOINT: endpoint.url,
+          MCP_PROXY_SERVICE: endpoint.service,
+          MCP_PROXY_REGION: endpoint.region,
+        },
+        files: {
+          '.aws/credentials': `[dev]\naws_access_key_id = ${accessKeyId}\naws_secret_access_key = ${secretAccessKey}\naws_session_token = ${sessionToken}\n`,
+        },
+        anyStdout: true,
+      });
+      expect(await bin.exit(), line).toEqual({ code: 0, signal: null });
+      expect(bin.lines, line).toEqual(lines);
+    }
+  });
 });

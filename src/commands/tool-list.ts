@@ -1,0 +1,39 @@
+import { elementsOf } from '../core/json-spans.ts';
+import { isObject, type Response, valueTextAt } from '../core/message.ts';
+import type { ClientSession } from './client-session.ts';
+
+/** A server whose list never ends must not keep a person waiting: a thousand pages are more tools than any client takes. */
+const MOST_PAGES = 1_000;
+
+export type ToolList =
+  | {
+      readonly kind: 'tools';
+      /** Each tool as the server wrote it. */
+      readonly texts: readonly string[];
+      readonly pages: number;
+    }
+  | { readonly kind: 'refused'; readonly answer: Response }
+  | { readonly kind: 'unusable'; readonly what: string };
+
+/** Every tool, over all pages. */
+export async function listTools(session: ClientSession): Promise<ToolList> {
+  const texts: string[] = [];
+  const seen = new Set<string>();
+  let cursor: string | undefined;
+  for (let pages = 1; pages <= MOST_PAGES; pages++) {
+    const params = cursor === undefined ? undefined : `{"cursor":${JSON.stringify(cursor)}}`;
+    const answer = await session.request('tools/list', params);
+    if (answer.outcome === 'error') return { kind: 'refused', answer };
+    const { result } = answer.json;
+    if (!isObject(result) || !Array.isArray(result.tools)) {
+      return { kind: 'unusable', what: `page ${pages} of tools/list has no list of tools` };
+    }
+    texts.push(...elementsOf(valueTextAt(answer.text, ['result', 'tools']) ?? '[]'));
+    const { nextCursor } = result;
+    if (typeof nextCursor !== 'string') return { kind: 'tools', texts, pages };
+    if (seen.has(nextCursor)) return { kind: 'unusable', what: 'tools/list goes round in a circle of pages' };
+    seen.add(nextCursor);
+    cursor = nextCursor;
+  }
+  return { kind: 'unusable', what: `tools/list has not ended after ${MOST_PAGES} pages` };
+}

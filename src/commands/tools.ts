@@ -1,0 +1,35 @@
+import { COMMANDS } from '../command-words.ts';
+import { readFlags } from '../core/options.ts';
+import { ClientSession, errorTextOf } from './client-session.ts';
+import { type CommandContext, complain } from './command.ts';
+import { listTools } from './tool-list.ts';
+import { toolTable } from './tool-table.ts';
+
+/** Lists what the server offers. */
+export async function run({ args, settings, stdout, stderr, signal }: CommandContext): Promise<number> {
+  const { json } = readFlags(COMMANDS.tools.options, args.options).values;
+  const session = new ClientSession({ settings, signal });
+  const refuse = (message: string): number => {
+    complain(stderr, message);
+    return 1;
+  };
+  try {
+    const opened = await session.initialize();
+    if (opened.outcome === 'error') return refuse(errorTextOf(opened));
+    const list = await listTools(session);
+    if (list.kind === 'refused') return refuse(errorTextOf(list.answer));
+    if (list.kind === 'unusable') return refuse(`The server's answer cannot be used: ${list.what}.`);
+    if (json) stdout.write(`[${list.texts.join(',')}]\n`);
+    else if (list.texts.length === 0) stderr.write('The server offers no tools.\n');
+    else {
+      const tools = list.texts.map((text): unknown => JSON.parse(text));
+      stdout.write(toolTable(tools, stdout.isTerminal ? stdout.columns : undefined));
+    }
+    return 0;
+  } catch (error) {
+    if (signal.aborted) return 1;
+    throw error;
+  } finally {
+    await session.close();
+  }
+}

@@ -1,0 +1,37 @@
+import { describe, expect, it } from 'vitest';
+import { ProgressLine, progressText } from '../../src/commands/progress-line.ts';
+
+const screen = (isTerminal: boolean) => {
+  const written: string[] = [];
+  return { written, isTerminal, columns: 20, write: (text: string) => void written.push(text) };
+};
+
+describe('progress', () => {
+  it.each<[params: Record<string, unknown>, text: string]>([
+    [{ progress: 3, total: 10, message: 'Reading\nfiles' }, '3/10 Reading'],
+    [{ progress: 0 }, '0'],
+    [{ message: '\u001b[31mred' }, 'red'],
+    [{ progress: 'half', total: 2, message: 4 }, ''],
+  ])('%j reads %j', (params, text) => {
+    expect(progressText(params)).toBe(text);
+  });
+
+  it('is one line, rewritten, cut short of the width, and taken away in the end', () => {
+    const output = screen(true);
+    const line = new ProgressLine(output);
+    line.clear();
+    line.show({ progress: 1, total: 2 });
+    line.show({ progress: 2, total: 2, message: 'x'.repeat(50) });
+    line.clear();
+    line.clear();
+    expect(output.written).toEqual(['\r\u001b[K1/2', `\r\u001b[K2/2 ${'x'.repeat(12)}...`, '\r\u001b[K']);
+  });
+
+  it('is not shown where nobody watches', () => {
+    const output = screen(false);
+    const line = new ProgressLine(output);
+    line.show({ progress: 1 });
+    line.clear();
+    expect(output.written).toEqual([]);
+  });
+});

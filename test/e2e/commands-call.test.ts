@@ -1,0 +1,320 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { BinDriver, type BinOptions } from '../support/bin-driver.ts';
+import { type Handler, SessionServer, type SessionServerOptions } from '../support/mcp-behaviours.ts';
+import { makeGate } from '../support/relayed.ts';
+import { ScriptedServer } from '../support/scripted-server.ts';
+import { signingArgs, signingEnv, signingVerify } from '../support/signing.ts';
+import { Terminal } from '../support/terminal.ts';
+
+async function serve(options: SessionServerOptions = {}) {
+  const mcp = new SessionServer(options);
+  const server = await ScriptedServer.start(mcp.behaviour, { verify: signingVerify });
+  return { mcp, server };
+}
+
+const call = (args: readonly string[], options: Partial<BinOptions> = {}): BinDriver =>
+  BinDriver.start({ args: ['call', ...args, ...signingArgs], env: signingEnv, anyStdout: true, ...options });
+
+const answering =
+  (result: unknown): Handler =>
+  (_request, _response, context) =>
+    context.result(result);
+
+const interrupted = async (server: ScriptedServer): Promise<void> => {
+  await server.until((requests) => requests.some(({ rpc }) => rpc.method === 'tools/call'));
+};
+
+describe('call', () => {
+  it('prints what a tool answers as text, and nothing else', async () => {
+    const { server, mcp } = await serve();
+    const bin = call(['echo', server.url, '--args', '{"text":"hello"}']);
+    expect(await bin.exit()).toEqual({ code: 0, signal: null });
+    expect(bin.lines).toEqual(['{"text":"hello"}']);
+    expect(bin.stderr).toBe('');
+    expect(mcp.deleted).toHaveLength(1);
+    expect(server.of('tools/call')[0]?.rpc.params).toMatchObject({
+      name: 'echo',
+      arguments: { text: 'hello' },
+    });
+  });
+
+  it('works from the environment alone, without arguments', async () => {
+    const { server } = await serve();
+    const bin = BinDriver.start({
+      args: ['call', 'echo'],
+      env: {
+        ...signingEnv,
+        MCP_PROXY_ENDPOINT: server.url,
+        MCP_PROXY_SERVICE: 'execute-api',
+        MCP_PROXY_REGION: 'eu-west-1',
+      },
+      anyStdout: true,
+    });
+    expect(await bin.exit()).toEqual({ code: 0, signal: null });
+    expect(bin.lines).toEqual(['{}']);
+  });
+
+  it('sends the arguments as they were written', async () => {
+    const { server } = await serve();
+    const bin = call(['echo', server.url, '--args', '{"n" : 12345678901234567890,\n"f":1.0}']);
+    await bin.exit();
+    expect(server.of('tools/call')[0]?.text).toContain('"arguments":{"n" : 12345678901234567890, "f":1.0}');
+  });
+
+  it('reads them from stdin', async () => {
+    const { server } = await serve();
+    const bin = call(['echo', server.url, '--args', '-']);
+    bin.write('\uFEFF{"text":\n');
+    bin.write('"from a pipe"}\n');
+    bin.closeStdin();
+    expect(await bin.exit()).toEqual({ code: 0, signal: null });
+    expect(bin.lines).toEqual(['{"text":"from a pipe"}']);
+  });
+
+  it('refuses what on stdin is no object, before anything is sent', async () => {
+    const { server } = await serve();
+    const bin = call(['echo', server.url, '--args', '-']);
+    bin.write('["geheim"');
+    bin.closeStdin();
+    expect(await bin.exit()).toEqual({ code: 2, signal: null });
+    expect(bin.lines).toEqual([]);
+    expect(bin.stderr).toBe(
+      `mcp-sigv4-proxy: what --args - reads from stdin must be a JSON object, such as '{"a":1}'.\n`,
+    );
+    expect(server.requests).toEqual([]);
+  });
+
+  it.each(['[]', '7', 'null', '{"a":', 'geheim', "{'a':1}"])(
+    'refuses --args %s, all problems together',
+    async (args) => {
+      const bin = call(['echo', 'http://example.com/', '--args', args]);
+      expect(await bin.exit()).toEqual({ code: 2, signal: null });
+      expect(bin.lines).toEqual([]);
+      expect(bin.stderr).toContain('2 problems with the settings:\n  the endpoint must use https');
+      expect(bin.stderr).toContain(
+        `\n  --args must be a JSON object, such as '{"a":1}'; - reads it from stdin\n`,
+      );
+      expect(bin.stderr).not.toContain('geheim');
+    },
+  );
+
+  it('needs a tool', async () => {
+    const bin = BinDriver.start({ args: ['call', '--args', '{}'] });
+    expect(await bin.exit()).toEqual({ code: 2, signal: null });
+    expect(bin.stderr).toContain('\n  call needs a <tool> before its options\n');
+  });
+
+  it.each<[what: string, result: unknown, printed: string]>([
+    [
+      'several texts',
+      {
+        content: [
+          { type: 'text', text: 'one\n' },
+          { type: 'text', text: '' },
+          { type: 'text', text: 'two' },
+        ],
+      },
+      'one\ntwo\n',
+    ],
+    [
+      'what is no text',
+      {
+        content: [
+          { type: 'image', mimeType: 'image/png', data: 'AAAA' },
+          { type: 'resource_link', uri: 'file:///a' },
+          { type: 'resource', resource: { uri: 'file:///b', text: 'b' } },
+          { type: 'resource', resource: { uri: 'file:///c', blob: 'AA' } },
+          { type: 'hologram' },
+          7,
+        ],
+      },
+      '[image, image/png, 4 characters of base64: --json prints it]\nfile:///a\nb\n[resource, file:///c: --json prints it]\n[hologram: --json prints it]\n',
+    ],
+    ['structured content alone', { content: [], structuredContent: { n: 1 } }, '{"n":1}\n'],
+    ['nothing', {}, ''],
+  ])('prints %s', async (_what, result, printed) => {
+    const { server } = await serve({ on: { 'tools/call': answering(result) } });
+    const bin = call(['any', server.url]);
+    expect(await bin.exit()).toEqual({ code: 0, signal: null });
+    expect(bin.lines.map((line) => `${line}\n`).join('')).toBe(printed);
+  });
+
+  it('--json prints the whole result as the server wrote it', async () => {
+    const text = '{"content" : [], "big":12345678901234567890, "isError":false}';
+    const { server } = await serve({
+      on: {
+        'tools/call': (_request, response, { id }) => {
+          response.writeHead(200, { 'content-type': 'application/json' });
+          response.end(`{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":${text}}`);
+        },
+      },
+    });
+    const bin = call(['any', server.url, '--json']);
+    expect(await bin.exit()).toEqual({ code: 0, signal: null });
+    expect(bin.lines).toEqual([text]);
+  });
+
+  it('passes on a result that is longer than a client on stdio could take', async () => {
+    const { server } = await serve();
+    const bin = call(['big', server.url, '--args', '{"bytes":11000000}']);
+    expect(await bin.exit()).toEqual({ code: 0, signal: null });
+    expect(bin.lines[0]).toHaveLength(11_000_000);
+  });
+});
+
+describe('a call that fails', () => {
+  it.each([[[]], [['--json']]])(
+    'by an error result ends with 1, with its text on stderr: %j',
+    async (more) => {
+      const result = { isError: true, content: [{ type: 'text', text: 'no such \u001b[31mfile' }] };
+      const { server } = await serve({ on: { 'tools/call': answering(result) } });
+      const bin = call(['any', server.url, ...more]);
+      expect(await bin.exit()).toEqual({ code: 1, signal: null });
+      expect(bin.stderr).toBe('mcp-sigv4-proxy: the tool reports an error: no such file\n');
+      expect(bin.lines).toEqual(more.length > 0 ? [JSON.stringify(result)] : []);
+    },
+  );
+
+  it('by an error of the server ends with 1, and says how to see the tools', async () => {
+    const { server } = await serve();
+    const bin = call(['nothing', server.url]);
+    expect(await bin.exit()).toEqual({ code: 1, signal: null });
+    expect(bin.lines).toEqual([]);
+    expect(bin.stderr).toBe(
+      'mcp-sigv4-proxy: The server answered with error -32602: Unknown tool: nothing. "mcp-sigv4-proxy tools" shows which tools there are\n',
+    );
+  });
+
+  it('because nobody listens there ends with 1 and the remedy', async () => {
+    const { server } = await serve();
+    await server.close();
+    const bin = call(['echo', server.url, '--retries', '0']);
+    expect(await bin.exit()).toEqual({ code: 1, signal: null });
+    expect(bin.stderr).toMatch(
+      /^mcp-sigv4-proxy: Cannot connect to .*ECONNREFUSED.* Nothing listens there: check/,
+    );
+  });
+
+  it('because the server asks a question is told so, and the question is declined', async () => {
+    const { server } = await serve();
+    const bin = call(['elicit', server.url, '--args', '{"message":"Go\\non?"}']);
+    expect(await bin.exit()).toEqual({ code: 0, signal: null });
+    expect(bin.lines).toEqual(['{"action":"decline"}']);
+    expect(bin.stderr).toBe(
+      'mcp-sigv4-proxy: the server asked for elicitation/create (Go), which nobody can answer here: declined. A tool that needs it works in an MCP client.\n',
+    );
+  });
+
+  it('because it wants a model gets a clear error, and a ping its answer', async () => {
+    const { server } = await serve({
+      on: {
+        'tools/call': async (_request, _response, { events, ask, id }) => {
+          const stream = events();
+          const answers = [
+            await ask(stream, 'ping'),
+            await ask(stream, 'sampling/createMessage', { messages: [] }),
+          ];
+          const text = JSON.stringify(answers.map(({ result, error }) => result ?? error));
+          stream.send({ jsonrpc: '2.0', id, result: { content: [{ type: 'text', text }] } });
+          stream.end();
+        },
+      },
+    });
+    const bin = call(['any', server.url]);
+    expect(await bin.exit()).toEqual({ code: 0, signal: null });
+    expect(JSON.parse(bin.lines[0] ?? '')).toEqual([
+      {},
+      { code: -32601, message: 'Method not found: nobody answers sampling/createMessage here' },
+    ]);
+  });
+});
+
+describe('a call that is interrupted', () => {
+  const hanging = () => {
+    const gate = makeGate();
+    const handler: Handler = async (_request, _response, { fallback }) => {
+      await gate.opened;
+      await fallback();
+    };
+    return { gate, on: { 'tools/call': handler } };
+  };
+
+  it.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)('by %s is cancelled at the server, and ends with %i', async (signal, code) => {
+    const { gate, on } = hanging();
+    const { server, mcp } = await serve({ on });
+    const bin = call(['echo', server.url]);
+    await interrupted(server);
+    bin.kill(signal);
+    expect(await bin.exit()).toEqual({ code, signal: null });
+    gate.open();
+    expect(server.of('notifications/cancelled')[0]?.rpc.params).toMatchObject({
+      requestId: server.of('tools/call')[0]?.rpc.id,
+    });
+    expect(mcp.deleted).toHaveLength(1);
+    expect(bin.lines).toEqual([]);
+    expect(bin.stderr).toBe('');
+  });
+
+  it('by Ctrl-C in a terminal too', async () => {
+    const { gate, on } = hanging();
+    const { server } = await serve({ on });
+    const terminal = await Terminal.start({
+      args: ['call', 'echo', server.url, ...signingArgs],
+      env: signingEnv,
+    });
+    await interrupted(server);
+    terminal.type('\u0003');
+    expect(await terminal.exit()).toBe(130);
+    gate.open();
+    expect(server.of('notifications/cancelled')).toHaveLength(1);
+  });
+});
+
+describe('progress', () => {
+  const steps: Handler = async (_request, _response, { events, id, params }) => {
+    const stream = events();
+    const { progressToken } = params._meta as { progressToken: unknown };
+    for (const progress of [1, 2]) {
+      const message = `step ${progress}`;
+      stream.send({
+        jsonrpc: '2.0',
+        method: 'notifications/progress',
+        params: { progressToken, progress, total: 2, message },
+      });
+    }
+    stream.send({ jsonrpc: '2.0', id, result: { content: [{ type: 'text', text: 'do\u001b[31mne' }] } });
+    stream.end();
+  };
+
+  it('is shown on a terminal, and gone when the result is there', async () => {
+    const { server } = await serve({ on: { 'tools/call': steps } });
+    const terminal = await Terminal.start({
+      args: ['call', 'any', server.url, ...signingArgs],
+      env: signingEnv,
+    });
+    expect(await terminal.exit()).toBe(0);
+    expect(terminal.output).toBe('\r\u001b[K1/2 step 1\r\u001b[K2/2 step 2\r\u001b[Kdone\n');
+  });
+
+  it('stays out of what is not a terminal', async () => {
+    const { server } = await serve({ on: { 'tools/call': steps } });
+    const bin = call(['any', server.url]);
+    expect(await bin.exit()).toEqual({ code: 0, signal: null });
+    expect(bin.stderr).toBe('');
+    // To a file the text goes as the server sent it.
+    expect(bin.lines).toEqual(['do\u001b[31mne']);
+    const redirected = await Terminal.start({
+      args: ['call', 'any', server.url, ...signingArgs],
+      env: signingEnv,
+      redirect: '2>errors',
+    });
+    expect(await redirected.exit()).toBe(0);
+    expect(redirected.output).toBe('done\n');
+    expect(readFileSync(join(redirected.home, 'errors'), 'utf8')).toBe('');
+  });
+});
