@@ -1,6 +1,5 @@
 import { fileURLToPath } from 'node:url';
 import { COMMANDS, type CommandName } from './command-words.ts';
-import type { CommandModule } from './commands/command.ts';
 import { serve } from './commands/serve.ts';
 import type { Arguments } from './core/arguments.ts';
 import { systemClock } from './core/clock.ts';
@@ -22,13 +21,6 @@ function usage(problems: readonly string[]): number {
   );
   return EXIT_USAGE;
 }
-
-/** Loaded when they run: serving must not start later because of them. */
-const COMMAND_MODULES: Readonly<Record<Exclude<CommandName, 'demo'>, () => Promise<CommandModule>>> = {
-  tools: () => import('./commands/tools.ts'),
-  call: () => import('./commands/call.ts'),
-  config: () => import('./commands/config.ts'),
-};
 
 async function print(text: string): Promise<void> {
   const stdout = new StdoutWriter(() => undefined);
@@ -55,7 +47,9 @@ async function demo(args: Arguments): Promise<number> {
 const EXIT_BY_SIGNAL = { SIGINT: 130, SIGTERM: 143 } as const;
 
 async function runCommand(name: Exclude<CommandName, 'demo'>, args: Arguments): Promise<number> {
-  const command = await COMMAND_MODULES[name]();
+  // Loaded when one runs: serving must not start later because of them.
+  const { COMMAND_MODULES } = await import('./commands/run.ts');
+  const command = COMMAND_MODULES[name];
   const outcome = await readSettings(args, process.env);
   const problems = [
     ...('problems' in outcome ? outcome.problems : []),
