@@ -14,6 +14,7 @@ import { lazy } from './layers/lazy.ts';
 import { metadata, metadataOf } from './layers/metadata.ts';
 import { burstOf, rateLimit, TokenBucket } from './layers/rate-limit.ts';
 import { retry } from './layers/retry.ts';
+import { isUnfiltered, toolFilter } from './layers/tool-filter.ts';
 import { toolKnowledge } from './layers/tool-knowledge.ts';
 import { poolLimits } from './pool/options.ts';
 import { Places } from './pool/places.ts';
@@ -105,6 +106,8 @@ export class McpProxy {
       }),
       // Above all that edits: what is kept is what the client is shown.
       ...(this.#snapshots ? [lazy({ store: this.#snapshots, clock, events })] : []),
+      // Before all that costs: a call that is not let through takes no place and no connection.
+      ...this.#filter(),
       // Before any limit: what waits is what will be sent.
       metadata((profile) => this.#metadataOf(profile)),
       // Outside the rate, whose waiting is part of a call's work: a place is for a whole call, repeats included.
@@ -130,12 +133,22 @@ export class McpProxy {
   }
 
   #snapshotFiles(): SnapshotFiles {
-    const { endpoint, scope, defaultProfile, auth, env, roleArn } = this.#settings;
+    const { endpoint, scope, defaultProfile, roleArn, auth, readOnly, allowTool, denyTool, env } =
+      this.#settings;
     return new SnapshotFiles({
       folder: cacheFolder(env),
-      identity: [endpoint.href, scope, defaultProfile, roleArn, auth],
+      // What is kept is what the client was shown, so that it depends on what hides tools from it.
+      identity: [endpoint.href, scope, defaultProfile, roleArn, auth, readOnly, allowTool, denyTool],
       events: this.#events,
     });
+  }
+
+  #filter(): Layer[] {
+    const { readOnly, allowTool, denyTool } = this.#settings;
+    const rules = { readOnly, allowTool, denyTool };
+    if (isUnfiltered(rules)) return [];
+    const toolsOf = (profile: string): Tools => this.#toolsOf(profile);
+    return [toolFilter({ rules, toolsOf, clock: this.#clock, events: this.#events })];
   }
 
   #rate(concerns: (call: Call) => boolean): Layer[] {

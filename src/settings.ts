@@ -13,6 +13,7 @@ import { lazyOptions } from './layers/lazy.ts';
 import { metadataOptions } from './layers/metadata.ts';
 import { rateLimitOptions } from './layers/rate-limit.ts';
 import { retryOptions, retryProblems } from './layers/retry.ts';
+import { toolFilterOptions } from './layers/tool-filter.ts';
 import { observeOptions } from './observe/options.ts';
 import { poolOptions, poolProblems } from './pool/options.ts';
 import { relayOptions } from './relay/options.ts';
@@ -43,6 +44,7 @@ export const OPTIONS = {
   toolTimeout: relayOptions.toolTimeout,
   readTimeout: upstreamOptions.readTimeout,
   maxLine: relayOptions.maxLine,
+  ...toolFilterOptions,
   maxConcurrent: backpressureOptions.maxConcurrent,
   queueSize: backpressureOptions.queueSize,
   queueTimeout: backpressureOptions.queueTimeout,

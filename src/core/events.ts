@@ -41,6 +41,9 @@ export type ProxyEvent =
   | { type: 'credentials.refresh-failed'; profile: string; message: string }
   | { type: 'credentials.missing'; profile: string; message: string }
   | { type: 'secret.known'; value: string }
+  | { type: 'tools.hidden'; profile: string; names: readonly string[]; more: number }
+  | { type: 'tools.all-hidden'; profile: string; tools: number; message: string }
+  | { type: 'tools.glob-unmatched'; profile: string; option: string; glob: string }
   | { type: 'proxy.draining'; inFlight: number }
   | { type: 'internal.fault'; where: string; message: string };
 

@@ -147,8 +147,14 @@ export const elementsOf = (text: string, from = 0): string[] =>
 /** Where the elements of the array stand that starts at or after `from`; none if it is no array. */
 export function elementSpansOf(text: string, from = 0): Span[] {
   const elements: Span[] = [];
+  walkElements(text, from, elements);
+  return elements;
+}
+
+/** Goes once through the array that starts at or after `from`; returns where it ends, as for any other value. */
+function walkElements(text: string, from: number, elements: Span[]): number {
   let at = skipBlanks(text, from);
-  if (text.charCodeAt(at) !== OPEN_BRACKET) return elements;
+  if (text.charCodeAt(at) !== OPEN_BRACKET) return skipValue(text, at);
   at = skipBlanks(text, at + 1);
   while (at < text.length && text.charCodeAt(at) !== CLOSE_BRACKET) {
     const end = skipValue(text, at);
@@ -156,18 +162,38 @@ export function elementSpansOf(text: string, from = 0): Span[] {
     at = skipBlanks(text, end);
     if (text.charCodeAt(at) === COMMA) at = skipBlanks(text, at + 1);
   }
-  return elements;
+  return at + 1;
 }
 
-/** The last member of that name: the one JSON.parse keeps. */
-export function memberAt(text: string, path: readonly string[]): Member | undefined {
+/** The array at a path, and where its elements stand, in one walk: a list of a thousand tools is long. */
+export function arrayAt(
+  text: string,
+  path: readonly string[],
+): { readonly span: Span; readonly elements: readonly Span[] } | undefined {
+  let elements: Span[] = [];
+  const member = memberAt(text, path, (start) => {
+    elements = [];
+    return walkElements(text, start, elements);
+  });
+  return member && { span: member.valueSpan, elements };
+}
+
+/**
+ * The last member of that name: the one JSON.parse keeps.
+ * @param through - walks through its value, and returns where that ends.
+ */
+export function memberAt(
+  text: string,
+  path: readonly string[],
+  through = (start: number): number => skipValue(text, start),
+): Member | undefined {
   let found: Member | undefined;
   const find = (from: number, depth: number): number =>
     walkMembers(text, from, (key, keySpan, start) => {
       if (key !== path[depth]) return skipValue(text, start);
       found = undefined;
       if (depth + 1 < path.length) return find(start, depth + 1);
-      const end = skipValue(text, start);
+      const end = through(start);
       found = { key, keySpan, valueSpan: { start, end } };
       return end;
     });

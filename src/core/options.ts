@@ -9,6 +9,7 @@ export const OPTION_GROUPS = [
   'Endpoint and signing',
   'Connections',
   'Time limits',
+  'Tools',
   'Backpressure',
   'Resilience',
   'Sessions',

@@ -1,7 +1,7 @@
 import { type Call, type Handler, NO_DEADLINE } from './call.ts';
 import { type Clock, unlessAborted } from './clock.ts';
 import { causeText, ProxyError } from './errors.ts';
-import { elementSpansOf, memberAt, spliceText } from './json-spans.ts';
+import { arrayAt, spliceText } from './json-spans.ts';
 import {
   claimOf,
   isObject,
@@ -12,6 +12,7 @@ import {
   type Response,
 } from './message.ts';
 import { ownPassage } from './passage.ts';
+import { SharedAnswer } from './shared-answer.ts';
 import type { Tools } from './tools.ts';
 
 /** The longest time for a list of the proxy's own. Callers have their own deadlines; this one keeps a silent server from holding later ones. */
@@ -29,26 +30,61 @@ export function editTools(
 ): Response {
   const { result } = response.json;
   if (!isObject(result) || !Array.isArray(result.tools)) return response;
-  const listed = memberAt(response.text, ['result', 'tools']);
+  const listed = arrayAt(response.text, ['result', 'tools']);
   if (!listed) return response;
   const texts: string[] = [];
-  const values: unknown[] = [];
+  const kept: unknown[] = [];
   let edited = false;
-  elementSpansOf(response.text, listed.valueSpan.start).forEach(({ start, end }, at) => {
+  let changed = false;
+  listed.elements.forEach(({ start, end }, at) => {
     const value: unknown = (result.tools as readonly unknown[])[at];
     const text = response.text.slice(start, end);
     const shown = isObject(value) ? edit(value, text) : text;
     if (shown !== text) edited = true;
     if (shown === undefined) return;
+    changed ||= shown !== text;
     texts.push(shown);
-    values.push(shown === text ? value : JSON.parse(shown));
+    kept.push(value);
   });
   if (!edited) return response;
+  const tools = `[${texts.join(',')}]`;
   return {
     ...response,
-    text: spliceText(response.text, listed.valueSpan, `[${texts.join(',')}]`),
-    json: { ...response.json, result: { ...result, tools: values } },
+    text: spliceText(response.text, listed.span, tools),
+    json: { ...response.json, result: changed ? parsedLate(result, tools) : { ...result, tools: kept } },
   };
+}
+
+/** Most who edit a list are the last to look at it: what they wrote is parsed for whoever does, not for everybody. */
+function parsedLate(result: JsonObject, text: string): JsonObject {
+  let tools: unknown;
+  return {
+    ...result,
+    get tools(): unknown {
+      tools ??= JSON.parse(text);
+      return tools;
+    },
+  };
+}
+
+/**
+ * What one layer makes of lists. A cache gives the same list to many, and then it is edited once: the same result object is the same
+ * list, whoever the answer is for.
+ */
+export class ListEdits {
+  readonly #made = new WeakMap<JsonObject, SharedAnswer | 'none'>();
+
+  /** As `editTools`; `edit` is asked only where the list has not been here before. */
+  of(response: Response, edit: (tool: JsonObject, text: string) => string | undefined): Response {
+    const { id, json } = response;
+    if (id === undefined || !isObject(json.result)) return editTools(response, edit);
+    const made = this.#made.get(json.result);
+    if (made === 'none') return response;
+    if (made) return made.for({ ...response, id });
+    const first = editTools(response, edit);
+    this.#made.set(json.result, first === response ? 'none' : new SharedAnswer(first));
+    return first;
+  }
 }
 
 let asked = 0;

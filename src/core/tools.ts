@@ -12,7 +12,12 @@ const MOST_TOOLS = 10_000;
 /** Lists that are being read page by page at one moment. A client that never asks for its next page leaves one behind. */
 const MOST_WALKS = 16;
 
-type Definitions = Map<string, JsonObject>;
+interface Known {
+  readonly definition: JsonObject;
+  readonly annotations: ToolAnnotations;
+}
+
+type Definitions = Map<string, Known>;
 
 /** What is known of the tools of one profile, from the lists that passed. */
 export class Tools {
@@ -49,8 +54,9 @@ export class Tools {
     const walk = this.#walkOf(cursor);
     for (const tool of tools) {
       if (!isObject(tool) || typeof tool.name !== 'string') continue;
-      this.#note(this.#definitions, tool.name, tool);
       if (walk) this.#note(walk, tool.name, tool);
+      // Until its list is whole, what was known before may still hold, such as another tool of that name on a later page.
+      this.#note(this.#definitions, tool.name, tool);
     }
     if (!walk) return;
     if (typeof nextCursor === 'string') {
@@ -70,19 +76,27 @@ export class Tools {
     return walk;
   }
 
-  #note(into: Definitions, name: string, tool: JsonObject): void {
-    if (into.size < MOST_TOOLS || into.has(name)) into.set(name, tool);
+  #note(into: Definitions, name: string, definition: JsonObject): void {
+    const before = into.get(name);
+    if (!before && into.size >= MOST_TOOLS) return;
+    into.set(name, { definition, annotations: worst(annotationsOf(definition), before?.annotations) });
+  }
+
+  get names(): Iterable<string> {
+    return this.#definitions.keys();
   }
 
   /** The tool as its server describes it; undefined where no list has named it: nothing may be taken for granted then. */
   definitionOf(name: string): JsonObject | undefined {
-    return this.#definitions.get(name);
+    return this.#definitions.get(name)?.definition;
   }
 
-  /** Undefined where no list has named the tool. */
+  /**
+   * Undefined where no list has named the tool. Of two tools of one name nobody can tell which a call will run: only what both say
+   * holds then.
+   */
   annotationsOf(name: string): ToolAnnotations | undefined {
-    const tool = this.#definitions.get(name);
-    return tool && annotationsOf(tool);
+    return this.#definitions.get(name)?.annotations;
   }
 
   /** Reads a whole list by `fill`, once for all who ask while that runs. */
@@ -114,5 +128,13 @@ export function annotationsOf(tool: JsonObject): ToolAnnotations {
     idempotent: hints.idempotentHint === true,
     // Says something of tools that change things only.
     destructive: !readOnly && hints.destructiveHint !== false,
+  };
+}
+
+function worst(one: ToolAnnotations, other = one): ToolAnnotations {
+  return {
+    readOnly: one.readOnly && other.readOnly,
+    idempotent: one.idempotent && other.idempotent,
+    destructive: one.destructive || other.destructive,
   };
 }

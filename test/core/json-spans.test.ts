@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
+  arrayAt,
   elementsOf,
   insertMember,
   memberAt,
@@ -194,5 +195,31 @@ describe('an edit', () => {
     ['{"r\\u0065sult":1}', '{}'],
   ])('removes result from %s', (text, expected) => {
     expect(removeMember(text, 'result')).toBe(expected);
+  });
+});
+
+describe('the array at a path', () => {
+  it('is found with its elements as JSON.parse finds them, whatever the spelling', () => {
+    fc.assert(
+      fc.property(arrayText, objectText, (array, other) => {
+        const text = `{"a":${other},"list":[0],"a":{"b":${other},"list":${array}},"z":${other}}`;
+        const found = arrayAt(text, ['a', 'list']);
+        expect(JSON.parse(text.slice(found?.span.start, found?.span.end))).toEqual(JSON.parse(array));
+        expect(found?.elements.map(({ start, end }) => JSON.parse(text.slice(start, end)))).toEqual(
+          JSON.parse(array),
+        );
+      }),
+    );
+  });
+
+  it('is the last of several, and none where the last is something else', () => {
+    const twice = '{"a":[1],"a":[2,3]}';
+    expect(arrayAt(twice, ['a'])?.elements).toEqual([
+      { start: 14, end: 15 },
+      { start: 16, end: 17 },
+    ]);
+    expect(arrayAt('{"a":[1],"a":{"b":[2]}}', ['a'])?.elements).toEqual([]);
+    expect(arrayAt('{"a":{"b":[1]},"a":2}', ['a', 'b'])).toBeUndefined();
+    expect(arrayAt('{"a":1}', ['b'])).toBeUndefined();
   });
 });

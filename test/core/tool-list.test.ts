@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Handler } from '../../src/core/call.ts';
 import type { Response } from '../../src/core/message.ts';
-import { editTools, fillTools, listRequest } from '../../src/core/tool-list.ts';
+import { editTools, fillTools, ListEdits, listRequest } from '../../src/core/tool-list.ts';
 import { Tools } from '../../src/core/tools.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { answerOf, CANCELLED, makeToolCall, requestOf } from '../support/make-call.ts';
@@ -35,6 +35,49 @@ describe('the edited list of tools', () => {
     const edited = editTools(listOf('{"id":"","result":{"tools":[{"name":"a"}]}}'), () => undefined);
     expect(edited.text).toBe('{"id":"","result":{"tools":[]}}');
     expect(edited.json).toEqual({ id: '', result: { tools: [] } });
+  });
+});
+
+describe('the lists that one layer edits', () => {
+  const again = (response: Response, id: string): Response => ({
+    ...response,
+    text: response.text.replace('-1', () => id),
+    json: { ...response.json, id: JSON.parse(id) },
+    id: JSON.parse(id),
+  });
+
+  it('are edited once, whoever they are for', () => {
+    const edits = new ListEdits();
+    let asked = 0;
+    const edit = ({ name }: { readonly name?: unknown }, text: string) => {
+      asked++;
+      return name === 'b' ? undefined : text;
+    };
+    const first = edits.of(LIST, edit);
+    expect(first.text).toBe(editTools(LIST, edit).text);
+    asked = 0;
+    const second = edits.of(again(LIST, '"\\u0030"'), edit);
+    expect(asked).toBe(0);
+    expect(second.text).toContain('"id":"\\u0030"');
+    expect(second.json).toEqual({ ...first.json, id: '0' });
+    expect(second.json.result).toBe(first.json.result);
+  });
+
+  it('are given on as they came where nothing is edited', () => {
+    const edits = new ListEdits();
+    expect(edits.of(LIST, (_tool, text) => text)).toBe(LIST);
+    const later = again(LIST, '0');
+    expect(edits.of(later, () => undefined)).toBe(later);
+  });
+
+  it('of two layers do not know of each other', () => {
+    const [one, two] = [new ListEdits(), new ListEdits()];
+    const drop = (dropped: string) => (tool: { readonly name?: unknown }, text: string) =>
+      tool.name === dropped ? undefined : text;
+    for (const id of ['0', '""']) {
+      const shown = two.of(one.of(again(LIST, id), drop('a')), drop('b'));
+      expect(shown.json).toMatchObject({ id: JSON.parse(id), result: { tools: [7] } });
+    }
   });
 });
 

@@ -65,6 +65,22 @@ describe('the known tools', () => {
     expect(['a', 'b', 'c', 'd'].filter((name) => tools.definitionOf(name))).toEqual(['a', 'd']);
   });
 
+  it('believe the worst of two tools of one name, on one page or on two', () => {
+    const reads = { name: 't', annotations: { readOnlyHint: true, idempotentHint: true } };
+    const writes = { name: 't', annotations: { destructiveHint: false } };
+    const onOne = new Tools();
+    onOne.learn(listed(writes, reads));
+    expect(onOne.annotationsOf('t')).toEqual({ readOnly: false, idempotent: false, destructive: false });
+    const onTwo = new Tools();
+    onTwo.learn({ result: { tools: [reads], nextCursor: 'p2' } });
+    expect(onTwo.annotationsOf('t')?.readOnly).toBe(true);
+    onTwo.learn(listed(writes), 'p2');
+    expect(onTwo.annotationsOf('t')?.readOnly).toBe(false);
+    // The next list has only one of them.
+    onTwo.learn(listed(reads));
+    expect(onTwo.annotationsOf('t')?.readOnly).toBe(true);
+  });
+
   it('keep what they know where a page comes whose list they have lost sight of', () => {
     const tools = new Tools();
     tools.learn(page(['a']));
@@ -125,8 +141,8 @@ describe('the known tools', () => {
     const names = Array.from({ length: 10_001 }, (_, at) => `t${at}`);
     tools.learn(page(names, 'next'));
     expect(tools.size).toBe(10_000);
-    tools.learn(listed({ name: 't0', annotations: { readOnlyHint: true } }, { name: 'late' }), 'next');
-    expect(tools.annotationsOf('t0')?.readOnly).toBe(true);
+    tools.learn(listed({ name: 't0', title: 'now' }, { name: 'late' }), 'next');
+    expect(tools.definitionOf('t0')).toEqual({ name: 't0', title: 'now' });
     expect(tools.annotationsOf('late')).toBeUndefined();
   });
 });

@@ -1,0 +1,274 @@
+import type { Call, Handler, Layer, Reply } from '../core/call.ts';
+import type { Clock } from '../core/clock.ts';
+import { ProxyError } from '../core/errors.ts';
+import type { Events } from '../core/events.ts';
+import { matchesAny, matchesGlob } from '../core/glob.ts';
+import { isObject, type JsonObject, paramsOf, type Response } from '../core/message.ts';
+import { flagOf, list, type OptionValues, toggle } from '../core/options.ts';
+import { fillTools, ListEdits } from '../core/tool-list.ts';
+import { annotationsOf, type Tools } from '../core/tools.ts';
+
+export const toolFilterOptions = {
+  readOnly: toggle({
+    group: 'Tools',
+    help: 'show and call only tools that say readOnlyHint: true, and those that --allow-tool names',
+  }),
+  allowTool: list({
+    group: 'Tools',
+    placeholder: 'glob',
+    separator: 'words',
+    defaultText: 'all',
+    help: 'show and call only tools that match; with --read-only, these beside those that only read',
+  }),
+  denyTool: list({
+    group: 'Tools',
+    placeholder: 'glob',
+    separator: 'words',
+    defaultText: 'none',
+    help: 'neither show nor call tools that match, whatever else allows them',
+  }),
+} as const;
+
+export type ToolRules = OptionValues<typeof toolFilterOptions>;
+
+/** Whether a tool may be seen and called, and if not, which option is in the way. */
+export type Verdict = 'passes' | 'denied' | 'not-allowed' | 'not-read-only';
+
+/**
+ * With --read-only, --allow-tool adds to the tools that only read: were it a limit there too, --read-only beside it would change
+ * nothing, as what it names passes anyway.
+ * @returns undefined where it depends on whether the tool only reads.
+ */
+export function judgeName({ readOnly, allowTool, denyTool }: ToolRules, name: string): Verdict | undefined {
+  if (matchesAny(denyTool, name)) return 'denied';
+  if (matchesAny(allowTool, name)) return 'passes';
+  if (readOnly) return undefined;
+  return allowTool.length === 0 ? 'passes' : 'not-allowed';
+}
+
+export const judge = (rules: ToolRules, name: string, onlyReads: boolean): Verdict =>
+  judgeName(rules, name) ?? (onlyReads ? 'passes' : 'not-read-only');
+
+/** True where the options ask for nothing. */
+export const isUnfiltered = ({ readOnly, allowTool, denyTool }: ToolRules): boolean =>
+  !readOnly && allowTool.length === 0 && denyTool.length === 0;
+
+export interface ToolFilterDeps {
+  readonly rules: ToolRules;
+  readonly toolsOf: (profile: string) => Tools;
+  readonly clock: Clock;
+  readonly events: Events;
+}
+
+/**
+ * Between two looks for a tool that is not in a whole list. Servers add tools without a word, so that one look is due; an agent that
+ * makes up names must not turn each into a list of the server.
+ */
+const LOOK_SPACING_MS = 5_000;
+/** Names in one line of the log. */
+const MOST_NAMED = 50;
+
+/** Keeps tools that the options do not let through out of every list and every call. Where it cannot tell, it does not let through. */
+export function toolFilter(deps: ToolFilterDeps): Layer {
+  return (next) => {
+    const profiles = new Map<string, ProfileFilter>();
+    return function toolFilter(call) {
+      const { message, profile } = call;
+      // A call sent as a notification gets no answer, and some servers run the tool all the same.
+      if (message.kind === 'response') return next(call);
+      const { method } = message;
+      if (method !== 'tools/list' && method !== 'tools/call') return next(call);
+      const filter = profiles.get(profile) ?? new ProfileFilter(deps, profile, next);
+      profiles.set(profile, filter);
+      return method === 'tools/list' ? filter.list(call) : filter.call(call);
+    };
+  };
+}
+
+/** How the last look for an unknown tool ended. */
+interface Look {
+  readonly at: number;
+  readonly generation: number;
+  readonly error: unknown;
+}
+
+class ProfileFilter {
+  readonly #deps: ToolFilterDeps;
+  readonly #profile: string;
+  readonly #next: Handler;
+  readonly #tools: Tools;
+  readonly #edits = new ListEdits();
+  #looked: Look | undefined;
+  #globsChecked = false;
+  #toldAllHidden = false;
+
+  constructor(deps: ToolFilterDeps, profile: string, next: Handler) {
+    this.#deps = deps;
+    this.#profile = profile;
+    this.#next = next;
+    this.#tools = deps.toolsOf(profile);
+  }
+
+  async list(call: Call): Promise<Reply> {
+    const reply = await this.#next(call);
+    if (reply.kind !== 'answer') return reply;
+    const message = this.#edits.of(reply.message, this.#editorOf(reply.message));
+    this.#review();
+    return message === reply.message ? reply : { ...reply, message };
+  }
+
+  /** Judges the whole list with the first tool that it is asked of: a list that has been edited before is not judged again. */
+  #editorOf(response: Response): (tool: JsonObject, text: string) => string | undefined {
+    let verdicts: ReadonlyMap<string, Verdict> | undefined;
+    return ({ name }, text) => {
+      verdicts ??= this.#verdictsOn(response);
+      return typeof name === 'string' && verdicts.get(name) === 'passes' ? text : undefined;
+    };
+  }
+
+  #verdictsOn({ json }: Response): Map<string, Verdict> {
+    const { tools } = isObject(json.result) ? json.result : {};
+    const onlyReads = new Map<string, boolean>();
+    for (const tool of Array.isArray(tools) ? tools : []) {
+      if (!isObject(tool) || typeof tool.name !== 'string') continue;
+      const { name } = tool;
+      // Of two tools of one name, also where they stand on two pages, nobody can tell which a call would run: both must only read.
+      const twin = onlyReads.get(name) ?? this.#tools.annotationsOf(name)?.readOnly ?? true;
+      onlyReads.set(name, twin && annotationsOf(tool).readOnly);
+    }
+    const verdicts = new Map<string, Verdict>();
+    for (const [name, reads] of onlyReads) verdicts.set(name, judge(this.#deps.rules, name, reads));
+    this.#report(verdicts);
+    return verdicts;
+  }
+
+  async call(call: Call): Promise<Reply> {
+    const { rules } = this.#deps;
+    const { name } = paramsOf(call.message);
+    if (typeof name !== 'string') {
+      throw new ProxyError('invalid-request', 'Invalid request: tools/call must name its tool.', {
+        sent: 'no',
+      });
+    }
+    const verdict = judgeName(rules, name) ?? judge(rules, name, await this.#onlyReads(call, name));
+    if (verdict !== 'passes') throw refused(verdict, name);
+    return this.#next(call);
+  }
+
+  /** @throws ProxyError where there is no such tool, or nobody can tell now. */
+  async #onlyReads(call: Call, name: string): Promise<boolean> {
+    const known = this.#tools.annotationsOf(name);
+    if (known) return known.readOnly;
+    await this.#look(call, name);
+    this.#review();
+    const found = this.#tools.annotationsOf(name);
+    if (found) return found.readOnly;
+    throw this.#tools.complete ? unknown(name) : overtaken(name);
+  }
+
+  async #look(call: Call, name: string): Promise<void> {
+    const { clock } = this.#deps;
+    const tools = this.#tools;
+    const { generation } = tools;
+    const last = this.#looked;
+    if (last?.generation === generation && clock.monotonic() - last.at < LOOK_SPACING_MS) {
+      if (last.error !== undefined) throw last.error;
+      if (tools.complete) throw unknown(name);
+    }
+    let error: unknown;
+    try {
+      await fillTools(tools, this.#next, call, clock);
+    } catch (failure) {
+      // Who leaves has learned nothing that would concern the others.
+      if (!call.signal.aborted) error = failure;
+      throw failure;
+    } finally {
+      if (!call.signal.aborted) this.#looked = { at: clock.monotonic(), generation, error };
+    }
+  }
+
+  /** What a whole list shows of the options: said once, because nobody reads it a second time. */
+  #review(): void {
+    const { rules, events } = this.#deps;
+    const tools = this.#tools;
+    if (!tools.complete) return;
+    const profile = this.#profile;
+    if (!this.#globsChecked) {
+      this.#globsChecked = true;
+      const names = [...tools.names];
+      for (const key of ['allowTool', 'denyTool'] as const) {
+        for (const glob of rules[key]) {
+          if (names.some((name) => matchesGlob(glob, name))) continue;
+          events.emit({ type: 'tools.glob-unmatched', profile, option: flagOf(key), glob });
+        }
+      }
+    }
+    if (this.#toldAllHidden || tools.size === 0) return;
+    for (const name of tools.names) {
+      if (judge(rules, name, tools.annotationsOf(name)?.readOnly ?? false) === 'passes') return;
+    }
+    this.#toldAllHidden = true;
+    events.emit({
+      type: 'tools.all-hidden',
+      profile,
+      tools: tools.size,
+      message: allHidden(rules, tools),
+    });
+  }
+
+  #report(verdicts: ReadonlyMap<string, Verdict>): void {
+    const names = [...verdicts].flatMap(([name, verdict]) =>
+      verdict === 'passes' ? [] : [`${name} (${verdict})`],
+    );
+    if (names.length === 0) return;
+    this.#deps.events.emit({
+      type: 'tools.hidden',
+      profile: this.#profile,
+      names: names.slice(0, MOST_NAMED),
+      more: Math.max(0, names.length - MOST_NAMED),
+    });
+  }
+}
+
+const WHY_HIDDEN: Readonly<Record<Exclude<Verdict, 'passes'>, string>> = {
+  denied: '--deny-tool matches it. To allow it, take that out of --deny-tool',
+  'not-allowed': '--allow-tool does not name it. To allow it, add its name to --allow-tool',
+  'not-read-only':
+    'the server does not say that it only reads (readOnlyHint), and --read-only is on. To allow it all the same, name it with --allow-tool',
+};
+
+/** A client may send anything as a name, and errors are read by people. */
+const LONGEST_NAME = 100;
+const shown = (name: string): string =>
+  JSON.stringify(name.length > LONGEST_NAME ? `${name.slice(0, LONGEST_NAME)}...` : name);
+
+const refused = (verdict: Exclude<Verdict, 'passes'>, name: string): ProxyError =>
+  new ProxyError(
+    'tool-refused',
+    `The tool ${shown(name)} is not available: ${WHY_HIDDEN[verdict]} in the settings of mcp-sigv4-proxy and start it again. The call was not sent.`,
+    { sent: 'no', details: { verdict } },
+  );
+
+const unknown = (name: string): ProxyError =>
+  new ProxyError(
+    'unknown-tool',
+    `The server lists no tool ${shown(name)}. The call was not sent. List the tools again for the names there are.`,
+    { sent: 'no' },
+  );
+
+const overtaken = (name: string): ProxyError =>
+  new ProxyError(
+    'tools-unknown',
+    `The server's list of tools changed while it was read, so that nobody can tell now whether ${shown(name)} only reads. The call was not sent; try again.`,
+    { sent: 'no' },
+  );
+
+function allHidden({ readOnly, allowTool }: ToolRules, tools: Tools): string {
+  const [first = ''] = tools.names;
+  if (!readOnly) {
+    return allowTool.length > 0
+      ? `--allow-tool and --deny-tool leave none of the server's ${tools.size} tools, such as ${shown(first)}: look at their globs.`
+      : `--deny-tool hides all ${tools.size} tools of the server, such as ${shown(first)}: look at its globs.`;
+  }
+  return `--read-only hides all ${tools.size} tools of the server: it says of none that it only reads (readOnlyHint: true). Name those that you trust with --allow-tool, such as --allow-tool ${shown(first)}; globs like "get_*" work.`;
+}
