@@ -1,0 +1,5 @@
+/** Gives the suite, and nobody else, an fs with every name that it imports. */
+export const resolve = (specifier, context, next) =>
+  specifier === 'fs' && context.parentURL?.includes('/@modelcontextprotocol/conformance/')
+    ? { url: new URL('./fs.mjs', import.meta.url).href, shortCircuit: true }
+    : next(specifier, context);

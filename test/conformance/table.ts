@@ -1,0 +1,82 @@
+import type { Verdict } from './compare.ts';
+import { INEXPRESSIBLE } from './inexpressible.ts';
+import type { Revision } from './suite.ts';
+import { WAYS, type Way } from './ways.ts';
+
+/** One scenario of the suite, and how it went. */
+export interface Row {
+  readonly side: 'A server' | "The SDK's client v1" | "The SDK's client v2";
+  readonly revision: Revision;
+  readonly scenario: string;
+  /** The checks that pass without the proxy. */
+  readonly direct: readonly string[];
+  readonly through: Partial<Record<Way, Verdict>>;
+}
+
+const TITLES: Readonly<Record<Way, string>> = { stdio: 'through stdio' };
+
+const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
+
+const grid = (head: readonly string[], body: readonly (readonly string[])[]): string =>
+  [line(head), `|${'---|'.repeat(head.length)}`, ...body.map(line)].join('\n');
+
+const titleOf = ({ side, revision }: Row): string => `${side}, revision ${revision}`;
+
+const kept = ({ direct, through }: Row, way: Way): number =>
+  direct.length - (through[way]?.lost ?? direct).length;
+
+const sum = (rows: readonly Row[], count: (row: Row) => number): string =>
+  String(rows.reduce((total, row) => total + count(row), 0));
+
+/** One table: a scenario a line, all of them in the last. */
+function section(title: string, rows: readonly Row[]): string {
+  const body = rows
+    .toSorted((a, b) => (a.scenario < b.scenario ? -1 : 1))
+    .map((row) => [row.scenario, String(row.direct.length), ...WAYS.map((way) => String(kept(row, way)))]);
+  const total = ['**all**', sum(rows, ({ direct }) => direct.length)];
+  const totals = [...total, ...WAYS.map((way) => sum(rows, (row) => kept(row, way)))];
+  const head = ['scenario', 'direct', ...WAYS.map((way) => TITLES[way])];
+  return `## ${title}\n\n${grid(head, [...body, totals])}\n`;
+}
+
+const exceptions = (): string =>
+  grid(
+    ['revision', 'scenario', 'check', 'why'],
+    INEXPRESSIBLE.map(({ revision, scenario, check, reason }) => [
+      revision,
+      scenario,
+      `\`${check}\``,
+      reason,
+    ]),
+  );
+
+/** The whole of docs/conformance.md. */
+export function document(rows: readonly Row[], version: string): string {
+  const titles = [...new Set(rows.map(titleOf))].sort();
+  const sections = titles.map((title) =>
+    section(
+      title,
+      rows.filter((row) => titleOf(row) === title),
+    ),
+  );
+  return `# Conformance
+
+What the suite that the MCP project publishes, \`@modelcontextprotocol/conformance\` ${version}, finds in a server and in
+clients, without the proxy and with the proxy in between. Written by \`npm run conformance\`, which fails where a check that passes
+directly does not pass through the proxy. The numbers are checks that pass.
+
+The server is built on the SDK (v2), knows both eras, and stands behind a gate that refuses what is not signed. The suite speaks
+HTTP only: for stdio a bridge starts the command and writes each request to its stdin as one line. The clients are the SDK's, and
+start the command themselves.
+
+${sections.join('\n')}
+## What stdio cannot express
+
+${exceptions()}
+
+## What is not compared
+
+- The \`auth/\` scenarios try a client's OAuth; in its place the proxy signs.
+- The \`tasks-\` scenarios try an extension that the SDK's server does not have in revision 2026-07-28.
+`;
+}

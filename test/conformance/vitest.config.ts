@@ -1,0 +1,13 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['test/conformance/**/*.test.ts'],
+    exclude: ['test/conformance/node_modules/**'],
+    globalSetup: ['test/support/build-once.ts'],
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
+    // Each runs three processes.
+    maxConcurrency: 2,
+  },
+});
