@@ -31,7 +31,7 @@ export interface ProxyDeps {
   readonly events?: Events;
 }
 
-/** How long a profile's region is taken as read: an edit counts soon, and no call pays for a look at the file. */
+/** How long a profile's metadata is taken as read: an edit counts soon, and no call pays for a look at the file. */
 const PROFILE_FRESH_MS = 5_000;
 
 const isInitialize = ({ message }: Call): boolean =>
@@ -51,14 +51,15 @@ export class McpProxy {
   readonly #snapshots: SnapshotFiles | undefined;
   readonly #tools = new Map<string, Tools>();
   readonly #openings = new Map<string, readonly Layer[]>();
-  readonly #regions = new Map<string, { at: number; region: Promise<string | undefined> }>();
-  #clientProduct = '';
+  readonly #metadata = new Map<string, { at: number; additions: Promise<Readonly<Record<string, string>>> }>();
+  #headers: Readonly<Record<string, string>>;
   #clients = 0;
 
   constructor(settings: Settings, { clock = systemClock, events = new Events() }: ProxyDeps = {}) {
     this.#settings = settings;
     this.#clock = clock;
     this.#events = events;
+    this.#headers = this.#headersFor('');
     const seconds = 1_000;
     this.#roads = createRoads({
       endpoint: settings.endpoint,
@@ -75,7 +76,7 @@ export class McpProxy {
       keepConnections: settings.keepConnections,
       keepAliveTimeoutMs: settings.keepaliveTimeout * seconds,
       connectTimeoutMs: settings.connectTimeout * seconds,
-      headers: () => ({ ...settings.headers, 'user-agent': this.#userAgent() }),
+      headers: () => this.#headers,
       clock,
       events,
     });
@@ -102,7 +103,7 @@ export class McpProxy {
     const layers: readonly Layer[] = [
       // Outermost, because it only reads: whatever a later layer refuses, the user agent of the refusal's retry knows its client.
       clientName((product) => {
-        if (!settings.disableTelemetry) this.#clientProduct = product;
+        if (!settings.disableTelemetry) this.#headers = this.#headersFor(product);
       }),
       // Above all that edits: what is kept is what the client is shown.
       ...(this.#snapshots ? [lazy({ store: this.#snapshots, clock, events })] : []),
@@ -190,31 +191,32 @@ export class McpProxy {
     return source;
   }
 
-  #userAgent(): string {
-    const { userAgent } = this.#settings;
-    return [`mcp-sigv4-proxy/${VERSION}`, this.#clientProduct, userAgent ?? ''].filter(Boolean).join(' ');
+  #headersFor(clientProduct: string): Readonly<Record<string, string>> {
+    const { headers, userAgent } = this.#settings;
+    const products = [`mcp-sigv4-proxy/${VERSION}`, clientProduct, userAgent ?? ''];
+    return { ...headers, 'user-agent': products.filter(Boolean).join(' ') };
+  }
+
+  #metadataOf(profile: string): Promise<Readonly<Record<string, string>>> {
+    const now = this.#clock.monotonic();
+    const known = this.#metadata.get(profile);
+    if (known && now - known.at < PROFILE_FRESH_MS) return known.additions;
+    const additions = this.#readMetadata(profile);
+    this.#metadata.set(profile, { at: now, additions });
+    return additions;
   }
 
   /** The operating region, in the AWS CLI's order, then the endpoint's own; what --metadata names wins over all. */
-  async #metadataOf(profile: string): Promise<Readonly<Record<string, string>>> {
-    const { env, endpoint } = this.#settings;
-    const named = metadataOf(this.#settings.metadata);
+  async #readMetadata(profile: string): Promise<Readonly<Record<string, string>>> {
+    const { env, endpoint, metadata: entries } = this.#settings;
+    const named = metadataOf(entries);
     if ('AWS_REGION' in named) return named;
     const region =
       env.AWS_REGION ||
       env.AWS_DEFAULT_REGION ||
-      (await this.#profileRegion(profile)) ||
+      (await readProfileFacts(profile || undefined, env)).region ||
       scopeOfHost(endpoint.hostname).region;
     return region ? { AWS_REGION: region, ...named } : named;
-  }
-
-  async #profileRegion(profile: string): Promise<string | undefined> {
-    const now = this.#clock.monotonic();
-    const known = this.#regions.get(profile);
-    if (known && now - known.at < PROFILE_FRESH_MS) return known.region;
-    const region = readProfileFacts(profile || undefined, this.#settings.env).then((facts) => facts.region);
-    this.#regions.set(profile, { at: now, region });
-    return region;
   }
 
   /** Connects one client; `send` writes one line to it and resolves when it has room for more. */

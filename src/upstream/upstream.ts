@@ -69,7 +69,8 @@ export class Upstream {
   };
 
   #conversationOf({ client, profile, emit }: Call): Conversation {
-    const key = JSON.stringify([client.id, profile]);
+    // No id of a client holds a blank.
+    const key = `${client.id} ${profile}`;
     const existing = this.#conversations.get(key);
     if (existing) return existing;
     const { uplinkOf, openingOf, clock, events, readTimeoutMs } = this.#deps;

