@@ -51,7 +51,10 @@ export class McpProxy {
   readonly #snapshots: SnapshotFiles | undefined;
   readonly #tools = new Map<string, Tools>();
   readonly #openings = new Map<string, readonly Layer[]>();
-  readonly #metadata = new Map<string, { at: number; additions: Promise<Readonly<Record<string, string>>> }>();
+  readonly #metadata = new Map<
+    string,
+    { at: number; additions: Promise<Readonly<Record<string, string>>> }
+  >();
   #headers: Readonly<Record<string, string>>;
   #clients = 0;
 

@@ -1,3 +1,4 @@
+import type { CallController } from '../core/call-signal.ts';
 import { ProxyError } from '../core/errors.ts';
 import { type Id, idKey, type Request } from '../core/message.ts';
 import { TransientMap } from '../core/transient-map.ts';
@@ -13,7 +14,7 @@ const MAX_IN_FLIGHT_CHARACTERS = 256 * 1024 * 1024;
 /** A request of the client that has no answer yet. */
 export interface InFlight {
   readonly request: Request;
-  readonly controller: AbortController;
+  readonly controller: CallController;
   readonly deadline: Countdown;
   readonly tokenKey: string | undefined;
   /** Nothing more is written for it: its client does not wait any longer. */

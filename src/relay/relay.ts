@@ -8,6 +8,7 @@ import {
   type Origin,
   type Reply,
 } from '../core/call.ts';
+import { CallController } from '../core/call-signal.ts';
 import type { Clock } from '../core/clock.ts';
 import { causeText, ProxyError } from '../core/errors.ts';
 import type { Events } from '../core/events.ts';
@@ -63,7 +64,7 @@ export class Relay {
   readonly #serverRequests = new ServerRequests();
   readonly #watched = new WeakSet<Origin>();
   /** Notifications and responses on their way: they need no answer, but leaving waits for them too. */
-  readonly #telling = new Set<AbortController>();
+  readonly #telling = new Set<CallController>();
   #leaving = false;
   #gone = false;
   #whenIdle: (() => void) | undefined;
@@ -129,7 +130,7 @@ export class Relay {
     const token = progressTokenOf(request);
     const entry: InFlight = {
       request,
-      controller: new AbortController(),
+      controller: new CallController(),
       deadline: new Countdown(this.#deps.clock, timeLimitOf(request, this.#deps.limits).ms, () =>
         this.#expire(entry),
       ),
@@ -252,7 +253,7 @@ export class Relay {
   /** Sends what needs no answer; a failure has nobody to go to but the log. */
   #tell(message: Notification | Response, origin?: Origin, batch?: Batch): void {
     const { clock, events, client, profile, limits, handler } = this.#deps;
-    const controller = new AbortController();
+    const controller = new CallController();
     const deadline = new Countdown(clock, limits.timeoutMs, () =>
       controller.abort(new ProxyError('timeout', 'the server did not accept it in time', { sent: 'maybe' })),
     );

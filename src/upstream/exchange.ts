@@ -1,4 +1,5 @@
 import type { Emit, Origin, Reply } from '../core/call.ts';
+import { CallController } from '../core/call-signal.ts';
 import type { Clock, Timer } from '../core/clock.ts';
 import { ProxyError } from '../core/errors.ts';
 import type { Id, Message, Request, Response } from '../core/message.ts';
@@ -58,7 +59,7 @@ export class Exchange {
   readonly #deps: ExchangeDeps;
   readonly #emit: Emit;
   readonly #owed = new OwedAnswers();
-  readonly #controller = new AbortController();
+  readonly #controller = new CallController();
   #lease: Lease | undefined;
   #opened: Opened | undefined;
   #timers: Timer[] = [];

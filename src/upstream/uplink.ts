@@ -168,7 +168,12 @@ export class Uplink {
         : { host: target.host, ...(contentType ? { 'content-type': contentType } : {}) };
     if (request.signal.aborted) throw request.signal.reason;
     // Not spread: three objects in one literal cost 20 times as much.
-    const headers: Record<string, string> = Object.assign({}, this.#options.headers(), request.headers, signed);
+    const headers: Record<string, string> = Object.assign(
+      {},
+      this.#options.headers(),
+      request.headers,
+      signed,
+    );
     request.onAttempt(lease);
     if (events.detailed) {
       events.emit({
