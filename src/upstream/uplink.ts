@@ -147,14 +147,15 @@ export class Uplink {
     attempt: number,
   ): Promise<Incoming> {
     const { target, signing, clock, events, profile } = this.#options;
-    // A server that closes an idle connection says so by a FIN; two turns of the loop let one that has arrived be seen
-    // before a request that must not be sent twice goes into a dead socket.
-    if (lease.warm && !request.repeatable) await twoTurns();
+    // A server that closes an idle connection says so by a FIN: one that has arrived is to be seen before a request that must not
+    // be sent twice goes into a dead socket. undici gives the loop a turn on a kept connection; with this one before it, the
+    // system is asked once more in between.
+    if (lease.warm && !request.repeatable) await aTurn();
     const contentType = request.body ? 'application/json' : undefined;
     const date = new Date(clock.now() + offsetMs);
     const signed: Record<string, string> =
       keys && signing
-        ? await signRequest(
+        ? signRequest(
             {
               method: request.method,
               target,
@@ -274,7 +275,7 @@ const couldBeRefusal = (status: number): boolean => status === 401 || status ===
 
 const RENEWABLE: ReadonlySet<RefusalKind> = new Set(['expired', 'invalid-token']);
 
-const twoTurns = (): Promise<void> => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+const aTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 export function connectionLost(host: string, cause: string, error?: unknown): ProxyError {
   return new ProxyError(

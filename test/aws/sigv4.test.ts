@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto';
 import * as http from 'node:http';
+import { SignatureV4 } from '@smithy/signature-v4';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type SigningKeys, type SigningScope, signingTarget, signRequest } from '../../src/aws/sigv4.ts';
 import { type Verification, verifySignature } from '../../src/demo/sigv4-verifier.ts';
 import { ScriptedServer } from '../support/scripted-server.ts';
+import { NodeSha256 } from '../support/signed-fetch.ts';
 
 const KEYS = {
   accessKeyId: 'AKIDEXAMPLE',
@@ -156,58 +158,26 @@ describe('the query is sent in the spelling that is signed', () => {
   });
 });
 
-describe('every request that is signed verifies', () => {
-  const segment = fc.oneof(
-    fc.constantFrom(
-      '',
-      '.',
-      '..',
-      '%2F',
-      '%2f',
-      '%252F',
-      '%20',
-      'a b',
-      '+',
-      '~',
-      'ü',
-      '日本',
-      '😀',
-      '%C3%BC',
-    ),
-    fc.constantFrom("!'()*", '$&,;=:@', 'arn%3Aaws', '%', '%zz', '|^`{}"<>', '[]', 'a%2E%2e'),
-    fc.string({ unit: 'grapheme', maxLength: 6 }).map((text) => text.replace(/[?#\\]/g, '')),
-  );
-  const path = fc.array(segment, { maxLength: 6 }).map((segments) => `/${segments.join('/')}`);
-  const word = fc.oneof(
-    fc.constantFrom(
-      '',
-      'a',
-      'A',
-      'b',
-      'a-b',
-      '+',
-      '~',
-      '%7E',
-      '%2B',
-      'é',
-      '%c3%a9',
-      ' ',
-      '%20',
-      '%',
-      '*',
-      "'",
-    ),
-    fc.string({ unit: 'grapheme', maxLength: 5 }).map((text) => text.replace(/[&#=]/g, '')),
-  );
-  const pair = fc.oneof(
-    word,
-    fc.tuple(word, word).map(([key, value]) => `${key}=${value}`),
-  );
-  const query = fc
-    .array(pair, { maxLength: 6 })
-    .map((pairs) => (pairs.length > 0 ? `?${pairs.join('&')}` : ''));
-  const body = fc.option(fc.uint8Array({ minLength: 1, maxLength: 64 }), { nil: undefined });
+const segment = fc.oneof(
+  fc.constantFrom('', '.', '..', '%2F', '%2f', '%252F', '%20', 'a b', '+', '~', 'ü', '日本', '😀', '%C3%BC'),
+  fc.constantFrom("!'()*", '$&,;=:@', 'arn%3Aaws', '%', '%zz', '|^`{}"<>', '[]', 'a%2E%2e'),
+  fc.string({ unit: 'grapheme', maxLength: 6 }).map((text) => text.replace(/[?#\\]/g, '')),
+);
+const path = fc.array(segment, { maxLength: 6 }).map((segments) => `/${segments.join('/')}`);
+const word = fc.oneof(
+  fc.constantFrom('', 'a', 'A', 'b', 'a-b', '+', '~', '%7E', '%2B', 'é', '%c3%a9', ' ', '%20', '%', '*', "'"),
+  fc.string({ unit: 'grapheme', maxLength: 5 }).map((text) => text.replace(/[&#=]/g, '')),
+);
+const pair = fc.oneof(
+  word,
+  fc.tuple(word, word).map(([key, value]) => `${key}=${value}`),
+);
+const query = fc
+  .array(pair, { maxLength: 6 })
+  .map((pairs) => (pairs.length > 0 ? `?${pairs.join('&')}` : ''));
+const body = fc.option(fc.uint8Array({ minLength: 1, maxLength: 64 }), { nil: undefined });
 
+describe('every request that is signed verifies', () => {
   it('whatever stands in path, query and body', async () => {
     await fc.assert(
       fc.asyncProperty(path, query, body, async (pathname, search, bytes) => {
@@ -242,5 +212,80 @@ describe('every request that is signed verifies', () => {
     expect(server.requests.map(({ verification }) => verification)).toEqual(
       Array.from({ length: 4 }, () => accepted(WITH_BODY)),
     );
+  });
+});
+
+describe('the signature is the one of @smithy/signature-v4', () => {
+  const signers = fc.record({
+    service: fc.constantFrom('execute-api', 'bedrock-agentcore', 'lambda', 'vpc-lattice-svcs', 'a b/ü'),
+    region: fc.constantFrom('us-east-1', 'eu-west-1', 'cn-north-1', ''),
+    accessKeyId: fc.constantFrom('AKIDEXAMPLE', ''),
+    secretAccessKey: fc.oneof(fc.constantFrom(KEYS.secretAccessKey, '', 'ü/+='), fc.string()),
+    sessionToken: fc.option(fc.oneof(fc.constantFrom('', 'a  b', ' a\tb '), fc.base64String()), {
+      nil: undefined,
+    }),
+  });
+  const date = fc.date({
+    min: new Date('1970-01-01'),
+    max: new Date('9999-12-31T23:59:59Z'),
+    noInvalidDate: true,
+  });
+  const method = fc.constantFrom('GET', 'POST', 'DELETE');
+  const type = fc.option(fc.constantFrom('application/json', 'text/plain;  charset=utf-8'), {
+    nil: undefined,
+  });
+
+  it('for every path, query, body, date and set of keys', async () => {
+    await fc.assert(
+      fc.asyncProperty(path, query, body, date, method, type, signers, async (...parts) => {
+        const [pathname, search, bytes, now, verb, contentType, { service, region, ...credentials }] = parts;
+        const url = new URL(`https://host.example.com:8443${pathname}${search}`);
+        if (search.length % 2 === 1) url.searchParams.append('X-Amz-Signature', search);
+        const { sessionToken, ...pair } = credentials;
+        const keys: SigningKeys = sessionToken === undefined ? pair : { ...pair, sessionToken };
+        const parameters: Record<string, string[]> = {};
+        for (const [key, value] of url.searchParams) parameters[key] = [...(parameters[key] ?? []), value];
+        const extra = service === 'vpc-lattice-svcs' ? { 'x-amz-content-sha256': 'UNSIGNED-PAYLOAD' } : {};
+        const expected = await new SignatureV4({
+          service,
+          region,
+          credentials: keys,
+          sha256: NodeSha256,
+          uriEscapePath: true,
+          applyChecksum: true,
+        }).sign(
+          {
+            method: verb,
+            protocol: 'https:',
+            hostname: url.hostname,
+            path: url.pathname,
+            query: parameters,
+            headers: { host: url.host, ...(contentType ? { 'content-type': contentType } : {}), ...extra },
+            body: bytes,
+          },
+          { signingDate: now },
+        );
+        const signable = {
+          method: verb,
+          target: signingTarget(url),
+          ...(contentType ? { contentType } : {}),
+          ...(bytes ? { body: bytes } : {}),
+        };
+        expect(signRequest(signable, keys, { service, region }, now)).toEqual(expected.headers);
+      }),
+      { numRuns: 3_000 },
+    );
+  });
+
+  it('also when one set of keys signs on two days and for two scopes', async () => {
+    const target = signingTarget(new URL('https://example.com/'));
+    const days = [DATE, new Date('2026-01-03T00:00:00Z'), DATE];
+    const scopes = [SCOPE, { service: 'lambda', region: 'us-east-1' }];
+    for (const now of days) {
+      for (const scope of scopes) {
+        const kept = signRequest({ method: 'GET', target }, KEYS, scope, now);
+        expect(kept).toEqual(signRequest({ method: 'GET', target }, { ...KEYS }, scope, now));
+      }
+    }
   });
 });
