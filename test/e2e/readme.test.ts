@@ -8,19 +8,14 @@ import { parseArguments, readSettings } from '../../src/settings.ts';
 import { BinDriver } from '../support/bin-driver.ts';
 import { afterThisTest } from '../support/cleanup.ts';
 import { SessionServer } from '../support/mcp-behaviours.ts';
+import { readmeBlocks } from '../support/readme-blocks.ts';
 import { ScriptedServer } from '../support/scripted-server.ts';
 import { signingEnv, signingVerify } from '../support/signing.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
-const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
 const scripts: Record<string, string> = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).scripts;
 
-const blocks = (language: string): string[] =>
-  [...readme.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\`$`, 'gm'))].map(
-    ([, body = '']) => body,
-  );
-
-const commands = blocks('sh').flatMap((block) => block.trim().split('\n'));
+const commands = readmeBlocks('sh').flatMap((block) => block.trim().split('\n'));
 const PACKAGE = /^npx -y mcp-sigv4-proxy ?/;
 
 /** What a client would start for a configuration block, without npx, which would fetch the package from a registry. */
@@ -55,7 +50,7 @@ describe('the README', () => {
     }
   });
 
-  const configs = blocks('json').map((block) => JSON.parse(block) as unknown);
+  const configs = readmeBlocks('json').map((block) => JSON.parse(block) as unknown);
 
   it('has a block for Claude Code and one for opencode', () => {
     expect(configs.map((config) => Object.keys(config as object).at(-1))).toEqual(['mcpServers', 'mcp']);
@@ -108,7 +103,7 @@ describe('the README', () => {
     const endpoint = await startDemoEndpoint();
     afterThisTest(() => endpoint.close());
     const { accessKeyId, secretAccessKey, sessionToken } = endpoint.credentials;
-    const [session = ''] = blocks('console');
+    const [session = ''] = readmeBlocks('console');
     const shown = session.split(/^\$ mcp-sigv4-proxy /m).slice(1);
     expect(shown.length).toBeGreaterThanOrEqual(2);
     for (const part of shown) {

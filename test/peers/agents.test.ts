@@ -1,0 +1,70 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readmeBlocks } from '../support/readme-blocks.ts';
+import { signingVerify } from '../support/signing.ts';
+import { type SuiteServer, startSuiteServer } from '../support/suite-server/server.ts';
+import { VerifyingProxy } from '../support/verifying-proxy.ts';
+import { Desk, programOf } from './agent.ts';
+
+const [claudeBlock = '', opencodeBlock = ''] = readmeBlocks('json');
+const claudeCommand = readmeBlocks('sh')
+  .flatMap((block) => block.split('\n'))
+  .find((line) => line.startsWith('claude mcp add '));
+
+let server: SuiteServer;
+let gate: VerifyingProxy;
+
+beforeAll(async () => {
+  server = await startSuiteServer('both');
+  gate = await VerifyingProxy.start(server.url, signingVerify);
+});
+
+afterAll(async () => {
+  await gate.close();
+  await server.close();
+});
+
+/** Runs an agent's command where nothing is set up but what `prepare` writes. */
+async function at(
+  program: string,
+  prepare: (desk: Desk) => Promise<unknown>,
+  ...args: string[]
+): Promise<string> {
+  const desk = await Desk.set(program, gate.url);
+  try {
+    await prepare(desk);
+    const before = gate.requests.length;
+    const printed = await desk.run(...args);
+    expect(gate.requests.slice(before).map(({ verification }) => verification.ok)).toContain(true);
+    expect(gate.refused).toEqual([]);
+    return printed;
+  } finally {
+    await desk.clear();
+  }
+}
+
+describe('Claude Code', () => {
+  const claude = programOf('@anthropic-ai', /^claude-code-/, 'claude');
+  const approved = JSON.stringify({ enabledMcpjsonServers: ['aws'] });
+
+  it('connects to what the command in the README adds', async () => {
+    const add = claudeCommand?.split(' ').slice(1) ?? [];
+    expect(await at(claude, (desk) => desk.run(...add), 'mcp', 'list')).toMatch(/^aws: .*Connected/m);
+  });
+
+  it('connects to what the block in the README names', async () => {
+    const prepare = async (desk: Desk) => {
+      await desk.write('project/.mcp.json', claudeBlock);
+      await desk.write('.claude/settings.json', approved);
+    };
+    expect(await at(claude, prepare, 'mcp', 'list')).toMatch(/^aws: .*Connected/m);
+  });
+});
+
+describe('opencode', () => {
+  const opencode = programOf('.', /^opencode-.*-baseline$|^opencode-[a-z]+-arm64$/, 'bin/opencode');
+
+  it('connects to what the block in the README names', async () => {
+    const prepare = (desk: Desk) => desk.write('project/opencode.json', opencodeBlock);
+    expect(await at(opencode, prepare, 'mcp', 'list')).toMatch(/aws\s+connected/);
+  });
+});
