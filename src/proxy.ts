@@ -90,7 +90,8 @@ export class McpProxy {
       clock,
       events,
       readTimeoutMs: settings.readTimeout * seconds,
-      spread: limits && { limits, places: new Places(settings.maxTotalSessions) },
+      limits,
+      places: new Places(settings.maxTotalSessions),
     });
     const { maxConcurrent, queueSize, queueTimeout, overloadErrorCode: errorCode } = settings;
     this.#limiter =

@@ -102,6 +102,10 @@ export class ProxyError extends Error {
   }
 }
 
+/** Why a request was given up, for one of which nothing has run: who gives it up cannot know. */
+export const unsentReason = (reason: unknown): unknown =>
+  reason instanceof ProxyError ? reason.unsent : reason;
+
 /** What an error and its causes say, outermost first: libraries wrap the line that names the cause in lines that do not. */
 export function causeText(error: unknown): string {
   const seen = new Set<unknown>();

@@ -1,6 +1,6 @@
 import type { Layer, Reply } from '../core/call.ts';
 import type { Clock, Timer } from '../core/clock.ts';
-import { ProxyError } from '../core/errors.ts';
+import { ProxyError, unsentReason } from '../core/errors.ts';
 import { decimal, integer } from '../core/options.ts';
 import { retryAfterOf } from '../core/retry-after.ts';
 
@@ -99,7 +99,7 @@ export class TokenBucket {
         },
       };
       const cancel = (): void => {
-        waiter.refuse(signal.reason);
+        waiter.refuse(unsentReason(signal.reason));
         if (this.#waiting.size === 0) this.#rest();
       };
       this.#waiting.add(waiter);

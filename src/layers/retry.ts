@@ -1,7 +1,7 @@
 import { fullJitter } from '../core/backoff.ts';
 import type { BodySink, Call, Emit, Handler, HttpFacts, Layer, Reply } from '../core/call.ts';
 import { type Clock, sleep } from '../core/clock.ts';
-import { type ErrorReason, ProxyError } from '../core/errors.ts';
+import { type ErrorReason, ProxyError, unsentReason } from '../core/errors.ts';
 import type { Events } from '../core/events.ts';
 import { type Failure, failureOfError, failureOfReply, isThrottled } from '../core/failure.ts';
 import { claimOf, paramsOf, type Request, withErrorData } from '../core/message.ts';
@@ -257,7 +257,9 @@ export function retry(deps: RetryDeps): Layer {
         const { afterMs } = decision;
         const { method, id } = message;
         events.emit({ type: 'call.retried', method, id: String(id), attempt, afterMs, reason: kind });
-        await sleep(clock, afterMs, signal);
+        await sleep(clock, afterMs, signal).catch((reason: unknown) => {
+          throw mayHaveRun ? reason : unsentReason(reason);
+        });
       }
     };
 }

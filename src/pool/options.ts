@@ -82,7 +82,7 @@ export const poolOptions = {
     min: 1,
     fallback: undefined,
     defaultText: 'no limit',
-    help: 'sessions over all profiles and clients; the first of each is always opened, and counts',
+    help: 'sessions over all profiles and clients, the first of each included; what would be one more is refused',
   }),
 } as const;
 

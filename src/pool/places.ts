@@ -28,6 +28,13 @@ export class Places {
     return true;
   }
 
+  /** Takes one if there is one. */
+  takeNow(): boolean {
+    if (this.#taken >= this.#max) return false;
+    this.#taken++;
+    return true;
+  }
+
   /** For what exists already and cannot be refused any more. */
   occupy(): void {
     this.#taken++;

@@ -74,9 +74,8 @@ export class Pool<T> {
     return this.#stock.serving.map(({ item }) => item);
   }
 
-  /** Takes an item that exists already; from now on the minimum is kept. */
+  /** Takes an item that exists already, and the place that it has; from now on the minimum is kept. */
   adopt(item: T): void {
-    this.#deps.places.occupy();
     this.#adopted = true;
     this.#sweepLater();
     this.#opened(item);
@@ -196,8 +195,9 @@ export class Pool<T> {
       .then(
         (item) => {
           this.#openings.delete(opening);
-          if (insteadOf) this.#stock.retire(insteadOf);
           this.#opened(item);
+          // Last, so that who closes the former finds the new one there.
+          if (insteadOf) this.#stock.retire(insteadOf);
         },
         (error: unknown) => {
           this.#openings.delete(opening);

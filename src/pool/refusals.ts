@@ -43,6 +43,15 @@ export function noRoom(at: Fullness): ProxyError {
   );
 }
 
+/** The first session of a client with a profile, and no place for it. */
+export function noPlace(maxTotalSessions: number, sessions: number): ProxyError {
+  return new ProxyError(
+    'no-session',
+    `No session can be opened: ${sessions} of --max-total-sessions ${maxTotalSessions} are open, over all profiles and clients. This call was not sent. Raise that limit, or try again when one of them has been closed.`,
+    { sent: 'no', retryAfterMs: ASK_AGAIN_MS, details: { sessions, maxTotalSessions } },
+  );
+}
+
 export function notOpened(maxSessions: number, cause: unknown): ProxyError {
   const retryAfterMs = cause instanceof ProxyError ? cause.retryAfterMs : undefined;
   return new ProxyError(

@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '../core/clock.ts';
-import { ProxyError } from '../core/errors.ts';
+import { unsentReason } from '../core/errors.ts';
 
 interface Waiter<L> {
   readonly resolve: (lease: L) => void;
@@ -44,8 +44,7 @@ export class Waiting<L> {
       };
       const leave = (): void => {
         this.#queue.splice(this.#queue.indexOf(waiter), 1);
-        const { reason } = signal;
-        waiter.reject(reason instanceof ProxyError ? reason.unsent : reason);
+        waiter.reject(unsentReason(signal.reason));
         changed();
       };
       signal.addEventListener('abort', leave, { once: true });

@@ -1,26 +1,31 @@
 import type { Call, Emit, Layer, Reply } from '../core/call.ts';
 import { type Clock, unlessAborted } from '../core/clock.ts';
-import { causeText, ProxyError } from '../core/errors.ts';
+import { causeText, ProxyError, unsentReason } from '../core/errors.ts';
 import type { Events } from '../core/events.ts';
 import type { Id, Message, Request } from '../core/message.ts';
+import type { Places } from '../pool/places.ts';
+import { noPlace } from '../pool/refusals.ts';
+import type { PoolLimits } from '../pool/upkeep.ts';
 import { listChanges } from './list-changes.ts';
 import { isLost } from './lost-session.ts';
-import { mergedEmit } from './merge.ts';
+import { echoes, type IsEcho } from './merge.ts';
 import { Opener, type Opening } from './opener.ts';
 import { Reopening } from './reopening.ts';
 import type { Session } from './session.ts';
-import { Spread, type SpreadOptions } from './spread.ts';
+import { Spread } from './spread.ts';
 import { concernsAll, Told } from './told.ts';
 
 export interface ConversationDeps {
   readonly profile: string;
-  readonly newSession: (emit: Emit) => Session;
+  readonly newSession: (emit: Emit, isEcho: IsEcho | undefined) => Session;
   /** Stand around every initialize, the client's and our own: repeats, and the breaker. */
   readonly opening: readonly Layer[];
   readonly clock: Clock;
   readonly events: Events;
   /** Undefined: one session carries everything. */
-  readonly spread: SpreadOptions | undefined;
+  readonly limits: PoolLimits | undefined;
+  /** Of all conversations. */
+  readonly places: Places;
 }
 
 /** A server that forgets what it opened a moment ago will do so again: asking once more is the caller's to decide. */
@@ -59,7 +64,7 @@ export class Conversation {
     const { profile, newSession, opening, clock } = deps;
     this.#deps = deps;
     this.#opener = new Opener({ profile, newSession, layers: opening, clock, told: this.#told });
-    this.#session = newSession(emit);
+    this.#session = newSession(emit, undefined);
   }
 
   /** The session of this moment. */
@@ -73,32 +78,60 @@ export class Conversation {
     return lost ?? this.#spread?.carrierOf(id) ?? this.#session;
   }
 
-  /** The client's own initialize: opens the session, and leaves the former one if there was one. */
+  /**
+   * The client's own initialize: opens the session, and leaves the former one if there was one.
+   * @throws ProxyError no-session, where it would be one more than all conversations may have.
+   */
   async initialize(call: Call, request: Request): Promise<Reply> {
-    const { clock, spread } = this.#deps;
-    const emit = spread ? mergedEmit(clock, call.emit) : call.emit;
-    const session = this.#deps.newSession(emit);
-    const reply = await this.#opener.initialize(session, call, request);
-    if (reply.kind !== 'answer' || reply.message.outcome !== 'result') return reply;
+    const { clock, limits, places } = this.#deps;
+    // Who opens a session again leaves one, which is closed as soon as the new one stands.
+    const more = this.#opening === undefined;
+    if (more && !places.takeNow()) throw noPlace(places.max, places.taken);
+    const isEcho = limits && echoes(clock);
+    const session = this.#deps.newSession(call.emit, isEcho);
+    let opened = false;
+    try {
+      const reply = await this.#opener.initialize(session, call, request);
+      opened = reply.kind === 'answer' && reply.message.outcome === 'result';
+      if (!opened) return reply;
+      const { client, emit } = call;
+      this.#begin(session, { client, request, emit, isEcho, version: session.version }, more);
+      return reply;
+    } finally {
+      if (more && !opened) places.give();
+    }
+  }
+
+  /** @param placed - whether a place was taken for this session. */
+  #begin(session: Session, opening: Opening, placed: boolean): void {
+    const { limits, places } = this.#deps;
     const former = this.#session;
+    const again = this.#opening !== undefined;
     this.#adopt(session);
     // What is being opened in place of the former one would overwrite this.
     this.#reopening.abandon(new Error('the client has opened a session itself'));
-    this.#opening = { client: call.client, request, emit, version: session.version };
+    this.#opening = opening;
     this.#told.forget();
     // A client that initializes again has left its former session: nobody else would ever delete it.
     void former.close();
     void this.#spread?.close();
-    this.#spread = spread && this.#spreadOver(spread, this.#opening, session);
-    return reply;
+    if (!limits) {
+      // One place is enough: the former session's is this one's now.
+      if (placed && again) places.give();
+      return;
+    }
+    // A pool gives back the places of its sessions itself, the first one's included.
+    if (!placed) places.occupy();
+    this.#spread = this.#spreadOver(limits, opening, session);
   }
 
   /** Sessions beside the first, opened as the client opened that. */
-  #spreadOver(options: SpreadOptions, opening: Opening, first: Session): Spread {
-    const { clock } = this.#deps;
+  #spreadOver(limits: PoolLimits, opening: Opening, first: Session): Spread {
+    const { clock, places } = this.#deps;
     return new Spread(
       {
-        ...options,
+        limits,
+        places,
         clock,
         open: (signal, met) => this.#opener.open(opening, signal, met),
         ask: (session, method, signal) => this.#opener.ask(session, opening, method, signal),
@@ -124,13 +157,13 @@ export class Conversation {
     let session = this.#session;
     // Also where the last try to open a new one failed: the next call may find a server that has come back.
     if (this.#reopening.running || session.lost || spread?.vacant)
-      session = await unlessAborted(this.#reopen(session), call.signal);
+      session = await this.#reopened(session, call.signal);
     let reply: Reply;
     try {
       reply = await send(session);
     } catch (error) {
       if (!isLost(error) || !this.#opening) throw error;
-      const fresh = await unlessAborted(this.#reopen(session), call.signal);
+      const fresh = await this.#reopened(session, call.signal);
       // A new session has been told that it is initialized.
       if (call.message.kind === 'notification' && call.message.method === 'notifications/initialized') {
         return { kind: 'accepted' };
@@ -162,11 +195,20 @@ export class Conversation {
   }
 
   /** In the place of the former one, behind which another server may have stood. */
-  #succeed(session: Session, { emit }: Opening): void {
+  #succeed(session: Session, { emit, isEcho }: Opening): void {
     const { declared } = this.#session;
     this.#adopt(session);
     for (const change of listChanges(declared, session.declared)) {
-      void emit(change, session).catch(() => undefined);
+      if (!isEcho?.(change, session)) void emit(change, session).catch(() => undefined);
+    }
+  }
+
+  /** Waits for a new session as long as the caller does, who did not get through until then. */
+  async #reopened(dead: Session, signal: AbortSignal): Promise<Session> {
+    try {
+      return await unlessAborted(this.#reopen(dead), signal);
+    } catch (error) {
+      throw signal.aborted ? unsentReason(error) : error;
     }
   }
 
@@ -217,6 +259,8 @@ export class Conversation {
     const reopening = this.#reopening.running?.catch(() => undefined);
     const sessions = [this.#session, ...this.#former];
     await Promise.all([...sessions.map((session) => session.close()), this.#spread?.close(), reopening]);
+    if (this.#opening && !this.#spread) this.#deps.places.give();
+    this.#opening = undefined;
   }
 
   /** The client has left: calls that wait for a session are refused; those under way go on. */

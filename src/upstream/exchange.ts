@@ -1,7 +1,7 @@
 import type { Emit, Origin, Reply } from '../core/call.ts';
 import { CallController } from '../core/call-signal.ts';
 import type { Clock, Timer } from '../core/clock.ts';
-import { ProxyError } from '../core/errors.ts';
+import { ProxyError, unsentReason } from '../core/errors.ts';
 import type { Id, Message, Request, Response } from '../core/message.ts';
 import {
   type AnswerContext,
@@ -110,8 +110,7 @@ export class Exchange {
    * once; the exchange itself stays until the server has taken the cancellation, or a moment longer.
    */
   abandon(request: Request, reason: unknown): void {
-    const unsent = !this.sent && reason instanceof ProxyError;
-    this.#owed.abandon(request.id, unsent ? reason.unsent : reason);
+    this.#owed.abandon(request.id, this.sent ? reason : unsentReason(reason));
     if (this.#owed.size > 0 || this.#over) return;
     // Without a place, or between two attempts, nothing more may go out for it.
     if (!this.#lease || this.#lease.over) {

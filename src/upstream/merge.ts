@@ -1,12 +1,18 @@
-import type { Emit, Origin } from '../core/call.ts';
+import type { Origin } from '../core/call.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Message } from '../core/message.ts';
 
 /** Sessions of one server tell of one change within moments of each other; later, it is another change. */
 const SAME_CHANGE_MS = 1_000;
 
-/** What a server tells every session that it has, so that it comes once per session. */
-const TOLD_TO_ALL = /^notifications\/((tools|prompts|resources)\/list_changed|resources\/updated)$/;
+const CHANGE = /^notifications\/((tools|prompts|resources)\/list_changed|resources\/updated)$/;
+
+/** What a server tells every session that it has, and so once per session; it belongs to no call, whichever stream it comes on. */
+export const isChange = (message: Message): boolean =>
+  message.kind === 'notification' && CHANGE.test(message.method);
+
+/** True where another session has told of the same change a moment ago. */
+export type IsEcho = (message: Message, origin: Origin) => boolean;
 
 interface Telling {
   readonly since: number;
@@ -15,13 +21,13 @@ interface Telling {
 }
 
 /**
- * Passes what several sessions tell once. The n-th time that one session says something stands for the n-th change, so that a change
- * soon after another is never taken for it.
+ * Finds what several sessions tell, so that the client hears it once. The n-th time that one session says something stands for the
+ * n-th change, so that a change soon after another is never taken for it. It holds what was told within the last second.
  */
-export function mergedEmit(clock: Clock, emit: Emit): Emit {
+export function echoes(clock: Clock): IsEcho {
   const tellings = new Map<string, Telling>();
-  const isEcho = (message: Message, origin: Origin): boolean => {
-    if (message.kind !== 'notification' || !TOLD_TO_ALL.test(message.method)) return false;
+  return (message, origin) => {
+    if (!isChange(message)) return false;
     const now = clock.monotonic();
     for (const [text, { since }] of tellings) if (now - since >= SAME_CHANGE_MS) tellings.delete(text);
     const telling = tellings.get(message.text) ?? { since: now, heard: new Map(), passed: 0 };
@@ -31,8 +37,5 @@ export function mergedEmit(clock: Clock, emit: Emit): Emit {
     if (times <= telling.passed) return true;
     telling.passed = times;
     return false;
-  };
-  return async (message, origin) => {
-    if (!isEcho(message, origin)) await emit(message, origin);
   };
 }

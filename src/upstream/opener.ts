@@ -17,6 +17,7 @@ import {
   withIdText,
 } from '../core/message.ts';
 import { isLost } from './lost-session.ts';
+import type { IsEcho } from './merge.ts';
 import type { Session } from './session.ts';
 import type { Told } from './told.ts';
 
@@ -34,12 +35,13 @@ export interface Opening {
   readonly client: Client;
   readonly request: Request;
   readonly emit: Emit;
+  readonly isEcho: IsEcho | undefined;
   readonly version: string | undefined;
 }
 
 export interface OpenerDeps {
   readonly profile: string;
-  readonly newSession: (emit: Emit) => Session;
+  readonly newSession: (emit: Emit, isEcho: IsEcho | undefined) => Session;
   /** Stand around every initialize, the client's and our own: repeats, and the breaker. */
   readonly layers: readonly Layer[];
   readonly clock: Clock;
@@ -84,7 +86,7 @@ export class Opener {
     const timer = clock.schedule(REOPEN_LIMIT_MS, () =>
       controller.abort(new Error(`no answer to initialize within ${REOPEN_LIMIT_MS / 1000} s`)),
     );
-    const session = newSession(opening.emit);
+    const session = newSession(opening.emit, opening.isEcho);
     try {
       await this.#initializeAgain(session, opening, controller.signal);
       if (session.version !== opening.version) {

@@ -15,9 +15,11 @@ import {
 } from '../core/message.ts';
 import { isRepeatable } from '../core/repeatable.ts';
 import { TransientMap } from '../core/transient-map.ts';
-import { type AnswerContext, errorOfStatus } from './answer.ts';
+import { type AnswerContext, errorOfStatus, jsonRpcErrorOf } from './answer.ts';
 import { CANCEL_GRACE_MS, CONTROL_PLACE_MS, Exchange } from './exchange.ts';
 import { headerOf, LONGEST_ERROR_BODY_BYTES } from './incoming.ts';
+import { lostSession } from './lost-session.ts';
+import { type IsEcho, isChange } from './merge.ts';
 import { StandaloneStream } from './standalone-stream.ts';
 import type { LaneName, Opened, Uplink } from './uplink.ts';
 
@@ -48,13 +50,15 @@ export interface SessionDeps {
   readonly clock: Clock;
   readonly events: Events;
   readonly readTimeoutMs: number;
+  /** Undefined where this is the only session. */
+  readonly isEcho?: IsEcho | undefined;
 }
 
 /** One MCP session with the server: its id, its negotiated revision, its standalone stream, the exchanges under way. */
 export class Session implements Origin {
   readonly profile: string;
   readonly gone: Promise<void>;
-  /** The server has lost this session, and nobody's call showed it: its standalone stream did. */
+  /** The server has lost this session, and nobody's call showed it: its standalone stream did, or a message that has no answer. */
   onLost: () => void = () => undefined;
   #leave: () => void = () => undefined;
   readonly #deps: SessionDeps;
@@ -160,6 +164,8 @@ export class Session implements Origin {
     const live: Emit = async (message, origin) => {
       // Its answer could not be delivered, and the client would ask a person for nothing.
       if (this.#lost && message.kind === 'request') this.#dropped('a request of a session that is gone');
+      // Whoever's stream it comes on: a call that was cancelled would take it along.
+      else if (isChange(message)) await this.#pass(message);
       else await emit(message, origin);
     };
     return new Exchange(
@@ -220,6 +226,7 @@ export class Session implements Origin {
     // Without the id of the session that it was meant for, it would be taken as said to none, or to another.
     if (this.#lost) return { kind: 'accepted' };
     const { uplink, clock } = this.#deps;
+    const id = this.#id;
     let sharing: Timer | undefined;
     const opened = await uplink.open({
       method: 'POST',
@@ -242,7 +249,10 @@ export class Session implements Origin {
     try {
       if (status < 200 || status >= 300) {
         const body = await response.whole(LONGEST_ERROR_BODY_BYTES);
-        throw errorOfStatus(status, headers, body, this.#context(opened), clock.now());
+        const lost = id === undefined ? undefined : lostSession(status, jsonRpcErrorOf(body), body);
+        // It is not said again by itself: an answer means nothing to another session. But who comes next need not find out.
+        if (lost && this.#id === id) this.onLost();
+        throw lost ?? errorOfStatus(status, headers, body, this.#context(opened), clock.now());
       }
     } finally {
       void response
@@ -350,8 +360,12 @@ export class Session implements Origin {
     return stream.keep(opened);
   }
 
+  async #pass(message: Message): Promise<void> {
+    if (!this.#deps.isEcho?.(message, this)) await this.#emit(message, this);
+  }
+
   async #deliver(message: Message): Promise<void> {
-    if (message.kind !== 'response') await this.#emit(message, this);
+    if (message.kind !== 'response') await this.#pass(message);
     else if (!this.#deliverElsewhere(message)) this.#dropped('an answer to no request that is waiting');
   }
 

@@ -10,13 +10,10 @@ import type { PoolLimits } from '../pool/upkeep.ts';
 import { isLost } from './lost-session.ts';
 import type { Session } from './session.ts';
 
-export interface SpreadOptions {
+export interface SpreadDeps {
   readonly limits: PoolLimits;
-  /** Of all conversations. */
+  /** Of all conversations; the first session has one. */
   readonly places: Places;
-}
-
-export interface SpreadDeps extends SpreadOptions {
   readonly clock: Clock;
   /** Opens a session as the client opened its own, and tells it what that was told. `met` before anything is told. */
   readonly open: (signal: AbortSignal, met: (session: Session) => void) => Promise<Session>;

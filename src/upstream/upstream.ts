@@ -2,9 +2,10 @@ import type { Batch, Call, Handler, Layer, Reply } from '../core/call.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Events } from '../core/events.ts';
 import { isId, paramsOf } from '../core/message.ts';
+import type { Places } from '../pool/places.ts';
+import type { PoolLimits } from '../pool/upkeep.ts';
 import { Conversation } from './conversation.ts';
 import { BATCH_REVISION, Session } from './session.ts';
-import type { SpreadOptions } from './spread.ts';
 import type { Uplink } from './uplink.ts';
 
 export interface UpstreamDeps {
@@ -16,7 +17,9 @@ export interface UpstreamDeps {
   readonly events: Events;
   readonly readTimeoutMs: number;
   /** Undefined: one session per conversation. */
-  readonly spread?: SpreadOptions | undefined;
+  readonly limits?: PoolLimits | undefined;
+  /** How many sessions all conversations may have together. */
+  readonly places: Places;
 }
 
 interface Gathering {
@@ -73,16 +76,17 @@ export class Upstream {
     const key = `${client.id} ${profile}`;
     const existing = this.#conversations.get(key);
     if (existing) return existing;
-    const { uplinkOf, openingOf, clock, events, readTimeoutMs } = this.#deps;
+    const { uplinkOf, openingOf, clock, events, readTimeoutMs, limits, places } = this.#deps;
     const conversation = new Conversation(
       {
         profile,
-        newSession: (emitOf) =>
-          new Session({ uplink: uplinkOf(profile), clock, events, readTimeoutMs }, emitOf),
+        newSession: (emitOf, isEcho) =>
+          new Session({ uplink: uplinkOf(profile), clock, events, readTimeoutMs, isEcho }, emitOf),
         opening: openingOf(profile),
         clock,
         events,
-        spread: this.#deps.spread,
+        limits,
+        places,
       },
       emit,
     );

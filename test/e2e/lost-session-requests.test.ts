@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { EventWriter, type Rpc } from '../support/mcp-answers.ts';
-import { makeGate, startInitialized } from '../support/relayed.ts';
+import { makeGate, type RelayedOptions, startInitialized } from '../support/relayed.ts';
+import type { RecordedRequest } from '../support/scripted-server.ts';
 
 const asks = ({ method }: Rpc): boolean => method === 'elicitation/create';
 const cancels = ({ method }: Rpc): boolean => method === 'notifications/cancelled';
@@ -11,11 +12,18 @@ const elicitation = (id: unknown, message: string): Rpc => ({
   params: { message },
 });
 
+const answered = ({ rpc }: RecordedRequest): boolean => 'result' in rpc || 'error' in rpc;
+
 /** `asking` asks the client under an id of the test's, then answers when the gate opens; every other tool echoes. */
 async function startAsking(...ids: readonly (number | string)[]) {
+  return startAskingWith({}, ...ids);
+}
+
+async function startAskingWith(options: RelayedOptions, ...ids: readonly (number | string)[]) {
   const gates = ids.map(() => makeGate());
   const streams: EventWriter[] = [];
   const relayed = await startInitialized({
+    ...options,
     on: {
       'tools/call': async (request, response, context) => {
         if (request.rpc.params?.name !== 'asking' || !context.session) {
@@ -41,7 +49,7 @@ async function startAsking(...ids: readonly (number | string)[]) {
       'result',
     );
   };
-  const answers = () => server.requests.filter(({ rpc }) => 'result' in rpc || 'error' in rpc);
+  const answers = () => server.requests.filter(answered);
   return { ...relayed, gates, streams, lose, answers };
 }
 
@@ -70,6 +78,23 @@ describe("a lost session's own requests", () => {
     await bin.next(asks);
     await lose();
     expect((await bin.next(cancels)).params).toMatchObject({ requestId: 0 });
+  });
+
+  it('show by their answer that the session is lost: the next call finds a new one, and nothing is said twice', async () => {
+    // Without a stream of its own, nothing else shows the loss.
+    const { bin, mcp, server, gates } = await startAskingWith({ getStream: false }, -1);
+    const call = bin.request('tools/call', { name: 'asking' }, 'call');
+    await bin.next(asks);
+    mcp.forgetSessions();
+    bin.send({ jsonrpc: '2.0', id: -1, result: { action: 'decline' } });
+    await server.until(() => [...mcp.sessions.values()].some(({ initialized }) => initialized));
+    gates[0]?.open();
+    expect(await call).toHaveProperty('result');
+    expect(await bin.request('tools/call', { name: 'echo', arguments: {} }, 0)).toHaveProperty('result');
+    expect(server.requests.filter(answered)).toHaveLength(1);
+    expect(server.of('initialize')).toHaveLength(2);
+    // The call that came after never met the lost session.
+    expect(server.of('tools/call')).toHaveLength(2);
   });
 
   it('get no late answer, and the new session none that is not its own', async () => {

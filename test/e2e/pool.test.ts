@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Handler } from '../support/mcp-behaviours.ts';
 import { OneAtATime, startPooled } from '../support/one-at-a-time.ts';
+import { makeGate } from '../support/relayed.ts';
 
 describe('--max-sessions 4', () => {
   it('carries 4 calls at once to a server that serves one per session, and 8 more in order', async () => {
@@ -190,5 +191,59 @@ describe('--max-sessions 4', () => {
     expect(changes).toHaveLength(1);
     tool.finishAll();
     await Promise.all(calls);
+  });
+
+  it('tells the client once also where the change is told on the streams of calls', async () => {
+    let running = 0;
+    const both = makeGate();
+    const { proxy, echo } = await startPooled(
+      {
+        getStream: false,
+        on: {
+          'tools/call': async (_request, _response, context) => {
+            const events = context.events();
+            if (++running === 2) both.open();
+            await both.opened;
+            events.send({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' });
+            events.send({ jsonrpc: '2.0', id: context.id, result: {} });
+            events.end();
+          },
+        },
+      },
+      ...['--max-sessions', '2'],
+    );
+    await proxy.initialize({}, 'init');
+    await Promise.all([echo('a', 0), echo('b', '')]);
+    expect(proxy.messages.filter(({ method }) => method === 'notifications/tools/list_changed')).toHaveLength(
+      1,
+    );
+  });
+
+  it('tells the client where another server stands behind the session that takes over from the first', async () => {
+    let version = 0;
+    const { proxy, server, sessions } = await startPooled(
+      {
+        on: {
+          initialize: (_request, response, context) => {
+            const id = `v-${version++}`;
+            sessions.sessions.set(id, { id, initializeParams: {}, initialized: false, streams: new Set() });
+            response.setHeader('mcp-session-id', id);
+            return context.result({
+              protocolVersion: '2025-11-25',
+              capabilities: { tools: { listChanged: true } },
+              serverInfo: { name: 'x', version: String(version) },
+            });
+          },
+        },
+      },
+      ...['--max-sessions', '2'],
+    );
+    await proxy.initialize({}, 'init');
+    await server.until(() => sessions.sessions.get('v-0')?.initialized === true);
+    proxy.kill('SIGHUP');
+    await proxy.next(({ method }) => method === 'notifications/tools/list_changed');
+    await server.until(() => sessions.deleted.includes('v-0'));
+    expect(await proxy.request('tools/list', {}, 0)).toHaveProperty('result');
+    expect(server.of('tools/list')[0]?.headers['mcp-session-id']).toBe('v-1');
   });
 });

@@ -173,6 +173,28 @@ describe('a session that the server has lost', () => {
     }
     expect(proxy.messages.filter(({ id }) => id === '' || id === -1)).toHaveLength(2);
   });
+
+  it('never opened again by a server that is silent holds no call longer than its own time limit', async () => {
+    let initialized = 0;
+    const { sessions, server, proxy, posted, echo } = await start(
+      {
+        on: {
+          initialize: (_request, _response, context) =>
+            initialized++ === 0 ? context.fallback() : undefined,
+        },
+      },
+      ...['--tool-timeout', '0.5'],
+    );
+    await proxy.initialize();
+    await server.until((requests) => requests.some(({ method }) => method === 'GET'));
+    sessions.forgetSessions();
+    for (const { error } of await Promise.all([echo('a', ''), echo('b', -1), echo('c', 0.5)])) {
+      expect(error).toMatchObject({ code: -31008, data: { reason: 'timeout', mayHaveRun: false } });
+      expect(error).toHaveProperty('message', expect.stringContaining('It did not run'));
+    }
+    expect(posted('initialize')).toBe(2);
+    expect(posted('notifications/cancelled')).toBe(0);
+  });
 });
 
 describe('a session that is being opened in place of a lost one', () => {

@@ -75,6 +75,7 @@ export class PoolRig {
   /** The first item, as the client's own initialize opens it. */
   adopt(): number {
     const item = this.make();
+    this.places.occupy();
     this.pool.adopt(item);
     return item;
   }

@@ -26,7 +26,7 @@ describe('a request whose time is over', () => {
     const error = overdue(request('tools/call'), limit, { how: 'It may have run.', sent: 'maybe' });
     expect(error.message).toBe('No answer to tools/call within 300 s (--tool-timeout). It may have run.');
     expect(error.details).toEqual({ limit: 'tool-timeout', seconds: 300 });
-    expect(error.unsent.message).toContain('It was not sent');
+    expect(error.unsent.message).toContain('It did not run');
     expect(error.unsent.sent).toBe('no');
   });
 

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import type { Origin } from '../../src/core/call.ts';
-import { mergedEmit } from '../../src/upstream/merge.ts';
+import type { Message } from '../../src/core/message.ts';
+import { echoes, isChange } from '../../src/upstream/merge.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { messageOf } from '../support/make-call.ts';
 
@@ -9,7 +10,10 @@ const session = (): Origin => ({ profile: '', gone: new Promise(() => undefined)
 function rig() {
   const clock = new FakeClock();
   const shown: unknown[] = [];
-  const emit = mergedEmit(clock, async ({ json }) => void shown.push(json.method ?? json.id));
+  const isEcho = echoes(clock);
+  const emit = (message: Message, origin: Origin): void => {
+    if (!isEcho(message, origin)) shown.push(message.json.method ?? message.json.id);
+  };
   const tell = (origin: Origin, method: string, params?: object) =>
     emit(messageOf({ method, ...(params ? { params } : {}) }), origin);
   return { clock, shown, emit, tell };
@@ -20,34 +24,34 @@ const [a, b, c] = [session(), session(), session()];
 
 it('passes once what several sessions tell within a moment', async () => {
   const { shown, tell } = rig();
-  for (const origin of [a, b, c]) await tell(origin, TOOLS);
-  await tell(b, 'notifications/prompts/list_changed');
+  for (const origin of [a, b, c]) tell(origin, TOOLS);
+  tell(b, 'notifications/prompts/list_changed');
   expect(shown).toEqual([TOOLS, 'notifications/prompts/list_changed']);
 });
 
 it('passes a second change soon after the first, once, whoever tells of it first', async () => {
   const { clock, shown, tell } = rig();
-  await tell(a, TOOLS);
-  await tell(b, TOOLS);
+  tell(a, TOOLS);
+  tell(b, TOOLS);
   await clock.advance(10);
-  await tell(b, TOOLS);
-  await tell(a, TOOLS);
+  tell(b, TOOLS);
+  tell(a, TOOLS);
   expect(shown).toEqual([TOOLS, TOOLS]);
 });
 
 it('passes a later change, though a session that told of the first is silent now', async () => {
   const { clock, shown, tell } = rig();
-  await tell(a, TOOLS);
-  await tell(a, TOOLS);
+  tell(a, TOOLS);
+  tell(a, TOOLS);
   await clock.advance(1_000);
-  await tell(b, TOOLS);
+  tell(b, TOOLS);
   expect(shown).toHaveLength(3);
 });
 
 it('tells resources apart', async () => {
   const { shown, tell } = rig();
   for (const uri of ['a://1', 'a://2']) {
-    for (const origin of [a, b]) await tell(origin, 'notifications/resources/updated', { uri });
+    for (const origin of [a, b]) tell(origin, 'notifications/resources/updated', { uri });
   }
   expect(shown).toHaveLength(2);
 });
@@ -55,9 +59,22 @@ it('tells resources apart', async () => {
 it("passes everything else as often as it comes: logs, progress, the server's requests", async () => {
   const { shown, emit, tell } = rig();
   for (const origin of [a, b]) {
-    await tell(origin, 'notifications/message', { level: 'info', data: 'x' });
-    await tell(origin, 'notifications/progress', { progressToken: 0, progress: 1 });
-    await emit(messageOf({ id: 0, method: 'roots/list' }), origin);
+    tell(origin, 'notifications/message', { level: 'info', data: 'x' });
+    tell(origin, 'notifications/progress', { progressToken: 0, progress: 1 });
+    emit(messageOf({ id: 0, method: 'roots/list' }), origin);
   }
   expect(shown).toHaveLength(6);
+});
+
+it.each([
+  ['notifications/tools/list_changed', true],
+  ['notifications/prompts/list_changed', true],
+  ['notifications/resources/list_changed', true],
+  ['notifications/resources/updated', true],
+  ['notifications/roots/list_changed', false],
+  ['notifications/progress', false],
+  ['notifications/x/notifications/tools/list_changed', false],
+])('takes %s for a change: %s', (method, change) => {
+  expect(isChange(messageOf({ method }))).toBe(change);
+  expect(isChange(messageOf({ method, id: '' }))).toBe(false);
 });
