@@ -3,24 +3,16 @@ import { CallController } from '../core/call-signal.ts';
 import type { Clock, Timer } from '../core/clock.ts';
 import { ProxyError, unsentReason } from '../core/errors.ts';
 import type { Id, Message, Request, Response } from '../core/message.ts';
-import {
-  type AnswerContext,
-  decodeBody,
-  errorOfStatus,
-  jsonRpcErrorOf,
-  messagesOfBody,
-  noAnswer,
-  unusable,
-} from './answer.ts';
+import { decodeBody, errorOfStatus, jsonRpcErrorOf, messagesOfBody, noAnswer, unusable } from './answer.ts';
 import { brokenBody } from './broken-body.ts';
 import { type Incoming, LONGEST_ERROR_BODY_BYTES, mediaTypeOf } from './incoming.ts';
 import type { Lease } from './lane.ts';
 import { lostSession } from './lost-session.ts';
 import { OwedAnswers } from './owed.ts';
-import { type Piece, Resumption } from './resumption.ts';
+import { type Piece, Resumption, type ResumptionDeps } from './resumption.ts';
 import { watched } from './silence.ts';
 import { eventMessages, type StreamPosition } from './stream.ts';
-import type { Opened, Uplink, UplinkRequest } from './uplink.ts';
+import { connectionLost, type Opened, type Uplink, type UplinkRequest } from './uplink.ts';
 
 /**
  * How long the stream that has given its answer may take to end before its place goes to the next request. Servers close it
@@ -37,21 +29,23 @@ export const CONTROL_PLACE_MS = 1_000;
 /** How long a cancelled call's exchange stays open for the server to take the cancellation first. */
 export const CANCEL_GRACE_MS = 1_000;
 
+/** Servers answer 406 to a request that names only one of them. */
+export const ACCEPT = 'application/json, text/event-stream';
+
 export interface ExchangeDeps {
   readonly uplink: Uplink;
   readonly clock: Clock;
   readonly origin: Origin;
   readonly inSession: boolean;
-  /** Headers of a GET that resumes a stream of this session after an event. */
-  readonly resumeHeaders: (lastEventId: string) => Readonly<Record<string, string>>;
-  readonly resumed: () => void;
+  /** How a stream that ended before its answer goes on; undefined: not at all. */
+  readonly resuming: Pick<ResumptionDeps, 'headersAfter' | 'resumed'> | undefined;
   /** Milliseconds of silence on the response stream that end it; 0 = no limit. */
   readonly readTimeoutMs: number;
   /** An answer to a request of another exchange came by on this one; false where nobody waits for it. */
   readonly elsewhere: (response: Response) => boolean;
   readonly dropped: (reason: string) => void;
-  /** The read timeout gives this request up: the server has to be told. */
-  readonly silent: (request: Request) => void;
+  /** The read timeout gives this request up: the server has to be told. Undefined: the end of the exchange tells it. */
+  readonly silent: ((request: Request) => void) | undefined;
 }
 
 /** One POST and the answers it owes: one for a request, several for a batch, none for notifications. */
@@ -107,14 +101,14 @@ export class Exchange {
 
   /**
    * Nobody waits for this request's answer any more. When that holds for all of them, the place goes to the next caller at
-   * once; the exchange itself stays until the server has taken the cancellation, or a moment longer.
+   * once; the exchange itself stays until the server has taken the cancellation, or a moment longer, unless its end is that.
    */
   abandon(request: Request, reason: unknown): void {
     this.#owed.abandon(request.id, this.sent ? reason : unsentReason(reason));
     if (this.#owed.size > 0 || this.#over) return;
     // Without a place, or between two attempts, nothing more may go out for it.
-    if (!this.#lease || this.#lease.over) {
-      this.#controller.abort(reason);
+    if (!this.#deps.silent || !this.#lease || this.#lease.over) {
+      this.cut(reason);
       return;
     }
     this.#lease.leave();
@@ -175,13 +169,18 @@ export class Exchange {
 
   /** Reads the stream to its answer; where it ends before that, it may be resumed. */
   async #readStream(first: Incoming): Promise<void> {
-    const { uplink, clock, resumeHeaders, resumed } = this.#deps;
+    const { uplink, clock, resuming } = this.#deps;
     const { signal } = this.#controller;
+    if (!resuming) {
+      const { cause } = await this.#readMessages(first, { lastEventId: undefined, retryMs: undefined });
+      if (this.#owed.size > 0)
+        throw cause ?? connectionLost(uplink.host, 'the stream ended without the answer');
+      return;
+    }
     const resumption = new Resumption({
+      ...resuming,
       uplink,
       clock,
-      headersAfter: resumeHeaders,
-      resumed,
       signal,
       onAttempt: (lease) => {
         this.#lease = lease;
@@ -230,7 +229,12 @@ export class Exchange {
   }
 
   #giveUp(silence: ProxyError): void {
-    for (const request of this.#owed.requests) this.#deps.silent(request);
+    const { silent } = this.#deps;
+    if (!silent) {
+      this.cut(silence);
+      return;
+    }
+    for (const request of this.#owed.requests) silent(request);
     this.#owed.failAll(silence);
     this.#lease?.leave();
     this.#after(CANCEL_GRACE_MS, () => this.cut(new Error('silent')));
@@ -248,15 +252,7 @@ export class Exchange {
       for (const request of this.#owed.requests) this.#settle(request.id, error);
       return;
     }
-    const context: AnswerContext = {
-      host: uplink.host,
-      profile: uplink.profile,
-      scope: uplink.scope,
-      signed: this.#opened?.signed ?? false,
-      inSession,
-      ...(this.#opened?.skewMs === undefined ? {} : { skewMs: this.#opened.skewMs }),
-    };
-    throw errorOfStatus(status, headers, bytes, context, clock.now());
+    throw errorOfStatus(status, headers, bytes, uplink.contextOf(this.#opened, inSession), clock.now());
   }
 
   async #deliver(message: Message): Promise<void> {

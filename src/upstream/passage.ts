@@ -5,14 +5,7 @@ import { causeText, ProxyError } from '../core/errors.ts';
 import type { Events } from '../core/events.ts';
 import { claimOf, idText, type Message, type Request, type Response, withIdText } from '../core/message.ts';
 import { isRepeatable } from '../core/repeatable.ts';
-import {
-  type AnswerContext,
-  decodeBody,
-  errorOfStatus,
-  messagesOfBody,
-  noAnswer,
-  writtenError,
-} from './answer.ts';
+import { decodeBody, errorOfStatus, messagesOfBody, noAnswer, writtenError } from './answer.ts';
 import { CANCEL_GRACE_MS, CONTROL_PLACE_MS } from './exchange.ts';
 import { headerOf, type Incoming, LONGEST_ERROR_BODY_BYTES, mediaTypeOf } from './incoming.ts';
 import type { Lease } from './lane.ts';
@@ -219,21 +212,14 @@ export class Passages {
    * that it failed, or that AWS refused the proxy's signature, becomes an error of the proxy's; every other answer is final.
    */
   async #failure(crossing: Crossing, opened: Opened): Promise<Reply> {
-    const { response, signed, skewMs } = opened;
+    const { response } = opened;
     const { uplink, inSession, pass, message } = crossing;
     const bytes = await this.#watched(crossing, response, () => response.whole(LONGEST_ERROR_BODY_BYTES));
     const { status, headers } = response;
     const http = unencoded(headOf(response));
     const written = writtenError(bytes);
     if (written) return { kind: 'answer', message: written, http };
-    const context: AnswerContext = {
-      host: uplink.host,
-      profile: uplink.profile,
-      scope: uplink.scope,
-      signed,
-      inSession,
-      ...(skewMs === undefined ? {} : { skewMs }),
-    };
+    const context = uplink.contextOf(opened, inSession);
     if (!pass || (message && isPassing(status)) || isOurs(status, headers, bytes)) {
       throw errorOfStatus(status, headers, bytes, context, this.#deps.clock.now());
     }

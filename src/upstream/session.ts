@@ -1,6 +1,6 @@
 import { fullJitter } from '../core/backoff.ts';
 import type { Call, Emit, Origin, Reply } from '../core/call.ts';
-import { atMost, type Clock, sleep, type Timer } from '../core/clock.ts';
+import { atMost, type Clock, sleep } from '../core/clock.ts';
 import { causeText, ProxyError } from '../core/errors.ts';
 import type { Events } from '../core/events.ts';
 import {
@@ -15,24 +15,20 @@ import {
 } from '../core/message.ts';
 import { isRepeatable } from '../core/repeatable.ts';
 import { TransientMap } from '../core/transient-map.ts';
-import { type AnswerContext, errorOfStatus, jsonRpcErrorOf } from './answer.ts';
-import { CANCEL_GRACE_MS, CONTROL_PLACE_MS, Exchange } from './exchange.ts';
-import { headerOf, LONGEST_ERROR_BODY_BYTES } from './incoming.ts';
-import { lostSession } from './lost-session.ts';
+import { ACCEPT, CANCEL_GRACE_MS, Exchange } from './exchange.ts';
+import { headerOf } from './incoming.ts';
 import { type IsEcho, isChange } from './merge.ts';
+import { postNotice } from './notice.ts';
 import { StandaloneStream } from './standalone-stream.ts';
-import type { LaneName, Opened, Uplink } from './uplink.ts';
+import type { LaneName, Uplink } from './uplink.ts';
 
 /** How long what follows `initialized` waits for the standalone stream: SDK v1 servers send their first requests on it. */
 const STREAM_HEADERS_WAIT_MS = 1_000;
 /** How long the process may wait for the server to take the DELETE when it ends. Clients kill it after 2 s. */
 const DELETE_WAIT_MS = 1_000;
-/** A server that keeps the answer to a notification open would hold a control connection for ever. */
-const NOTIFICATION_BODY_MS = 5_000;
 /** Without `initialized`, many servers refuse all that follows: worth more than one try. */
 const INITIALIZED_TRIES = 3;
 const INITIALIZED_BASE_MS = 250;
-const ACCEPT = 'application/json, text/event-stream';
 /** Batches exist in this revision only. */
 export const BATCH_REVISION = '2025-03-26';
 
@@ -174,8 +170,10 @@ export class Session implements Origin {
         clock,
         origin: this,
         inSession: this.#id !== undefined,
-        resumeHeaders: this.#resumeHeaders(),
-        resumed: () => this.#deps.events.emit({ type: 'stream.resumed', profile: this.profile }),
+        resuming: {
+          headersAfter: this.#resumeHeaders(),
+          resumed: () => this.#deps.events.emit({ type: 'stream.resumed', profile: this.profile }),
+        },
         readTimeoutMs,
         elsewhere: (response) => this.#deliverElsewhere(response),
         dropped: (reason) => this.#dropped(reason),
@@ -225,45 +223,19 @@ export class Session implements Origin {
   async notify(text: string, signal: AbortSignal): Promise<Reply> {
     // Without the id of the session that it was meant for, it would be taken as said to none, or to another.
     if (this.#lost) return { kind: 'accepted' };
-    const { uplink, clock } = this.#deps;
     const id = this.#id;
-    let sharing: Timer | undefined;
-    const opened = await uplink.open({
-      method: 'POST',
-      lane: 'control',
-      headers: this.#headers(),
-      body: Buffer.from(text),
-      repeatable: true,
-      signal,
-      onAttempt: (lease) => {
-        lease.cutBy(signal);
-        sharing?.cancel();
-        sharing = clock.schedule(CONTROL_PLACE_MS, () => lease.leave(), { keepAlive: false });
-      },
-    });
-    const { response, lease } = opened;
-    const overdue = clock.schedule(NOTIFICATION_BODY_MS, () => lease.cancel(new Error('unread')), {
-      keepAlive: false,
-    });
-    const { status, headers } = response;
     try {
-      if (status < 200 || status >= 300) {
-        const body = await response.whole(LONGEST_ERROR_BODY_BYTES);
-        const lost = id === undefined ? undefined : lostSession(status, jsonRpcErrorOf(body), body);
-        // It is not said again by itself: an answer means nothing to another session. But who comes next need not find out.
-        if (lost && this.#id === id) this.onLost();
-        throw lost ?? errorOfStatus(status, headers, body, this.#context(opened), clock.now());
-      }
-    } finally {
-      void response
-        .whole()
-        .catch(() => undefined)
-        .then(() => {
-          overdue.cancel();
-          sharing?.cancel();
-        });
+      return await postNotice(this.#deps, {
+        text,
+        headers: this.#headers(),
+        inSession: id !== undefined,
+        signal,
+      });
+    } catch (error) {
+      // It is not said again by itself: an answer means nothing to another session. But who comes next need not find out.
+      if (error instanceof ProxyError && error.reason === 'session-lost' && this.#id === id) this.onLost();
+      throw error;
     }
-    return { kind: 'accepted', http: { status, headers } };
   }
 
   /** `notifications/initialized`: accepted first, then the standalone stream, so that nothing sent on it gets lost. */
@@ -319,18 +291,6 @@ export class Session implements Origin {
       accept,
       ...(this.#id === undefined ? {} : { 'mcp-session-id': this.#id }),
       ...(this.#version === undefined ? {} : { 'mcp-protocol-version': this.#version }),
-    };
-  }
-
-  #context({ signed, skewMs }: Opened): AnswerContext {
-    const { host, profile, scope } = this.#deps.uplink;
-    return {
-      host,
-      profile,
-      scope,
-      signed,
-      inSession: this.#id !== undefined,
-      ...(skewMs === undefined ? {} : { skewMs }),
     };
   }
 

@@ -3,7 +3,7 @@ import { type SigningKeys, type SigningScope, type SigningTarget, signRequest } 
 import type { Clock } from '../core/clock.ts';
 import { causeText, ProxyError } from '../core/errors.ts';
 import type { Events } from '../core/events.ts';
-import { decodeBody } from './answer.ts';
+import { type AnswerContext, decodeBody } from './answer.ts';
 import { TransportFailure } from './connection.ts';
 import { headerOf, type Incoming, LONGEST_ERROR_BODY_BYTES } from './incoming.ts';
 import type { Lane, Lease } from './lane.ts';
@@ -87,6 +87,14 @@ export class Uplink {
 
   get scope(): SigningScope {
     return this.#options.signing?.scope ?? { service: '', region: '' };
+  }
+
+  /** What an error about an answer has to say of the way that it came. */
+  contextOf(opened: Pick<Opened, 'signed' | 'skewMs'> | undefined, inSession: boolean): AnswerContext {
+    const { host, profile, scope } = this;
+    const skewMs = opened?.skewMs;
+    const signed = opened?.signed ?? false;
+    return { host, profile, scope, signed, inSession, ...(skewMs === undefined ? {} : { skewMs }) };
   }
 
   /**
