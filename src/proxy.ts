@@ -6,6 +6,7 @@ import { type Call, type Handler, type Layer, only, stack } from './core/call.ts
 import { type Clock, systemClock } from './core/clock.ts';
 import { ProxyError } from './core/errors.ts';
 import { Events } from './core/events.ts';
+import { fillTools } from './core/tool-list.ts';
 import { Tools } from './core/tools.ts';
 import { backpressure, Limiter } from './layers/backpressure.ts';
 import { Breaker, breaker } from './layers/breaker.ts';
@@ -90,6 +91,8 @@ export class McpProxy {
       clock,
       events,
       readTimeoutMs: settings.readTimeout * seconds,
+      toolsOf: (profile) => this.#toolsOf(profile),
+      relearn: (call) => this.#relearn(call),
       limits,
       places: new Places(settings.maxTotalSessions),
     });
@@ -176,6 +179,12 @@ export class McpProxy {
     const known = this.#tools.get(profile) ?? new Tools();
     this.#tools.set(profile, known);
     return known;
+  }
+
+  /** Past every layer that keeps lists, and read by the one that learns from them. */
+  #relearn(call: Call): Promise<void> {
+    const learning = toolKnowledge((profile) => this.#toolsOf(profile))(this.#upstream.handle);
+    return fillTools(this.#toolsOf(call.profile), learning, call, this.#clock);
   }
 
   #credentialsOf(profile: string, requestHandler: unknown): CredentialSource {

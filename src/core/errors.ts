@@ -34,6 +34,7 @@ export const ERROR_CODES = {
   'client-refused': -31022,
   'message-too-large': -31023,
   'listener-full': -31024,
+  'subscription-lost': -31025,
   // The one exception: the systems whose overload error this is answer with this number, and clients match it; an option sets
   // another.
   overloaded: -32001,

@@ -20,6 +20,7 @@ export type ProxyEvent =
   | { type: 'call.retried'; method: string; id: string; attempt: number; afterMs: number; reason: string }
   | { type: 'probe.failed'; reason: string; message: string }
   | { type: 'notification.failed'; method: string; message: string }
+  | { type: 'tool.invalid'; profile: string; name: string; reason: string }
   | { type: 'session.opened'; profile: string; protocolVersion: string; hasId: boolean }
   | { type: 'session.closed'; profile: string; how: string }
   | { type: 'session.lost'; profile: string }

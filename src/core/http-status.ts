@@ -35,6 +35,7 @@ const STATUS: Readonly<Record<ErrorReason, number>> = {
   'client-refused': 403,
   'message-too-large': 413,
   'listener-full': 503,
+  'subscription-lost': 502,
   overloaded: 503,
 };
 

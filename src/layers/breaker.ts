@@ -183,6 +183,7 @@ const COUNTS: Readonly<Record<ErrorReason | 'answered', boolean | 'by status'>> 
   'client-refused': false,
   'message-too-large': false,
   'listener-full': false,
+  'subscription-lost': false,
   overloaded: false,
 };
 

@@ -94,6 +94,7 @@ const KINDS: Readonly<Record<ErrorReason | 'answered', FailureKind | 'by status'
   answered: 'by status',
   // Mended, where that is possible, by those who know the session, the keys and the clock.
   'session-lost': 'final',
+  'subscription-lost': 'final',
   'auth-rejected': 'final',
   'no-credentials': 'final',
   'unusable-answer': 'final',

@@ -38,6 +38,7 @@ const LEVEL_OF: Readonly<Record<ProxyEvent['type'], Written | 'never'>> = {
   'call.failed': 'warn',
   'notification.failed': 'warn',
   'upstream.message-dropped': 'warn',
+  'tool.invalid': 'warn',
   'http.failed': 'warn',
   'auth.rejected': 'warn',
   'clock.corrected': 'warn',

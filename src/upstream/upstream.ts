@@ -1,21 +1,17 @@
 import type { Batch, Call, Handler, Layer, Reply } from '../core/call.ts';
-import type { Clock } from '../core/clock.ts';
-import type { Events } from '../core/events.ts';
-import { isId, paramsOf } from '../core/message.ts';
+import { claimOf, isId, paramsOf } from '../core/message.ts';
 import type { Places } from '../pool/places.ts';
 import type { PoolLimits } from '../pool/upkeep.ts';
 import { Conversation } from './conversation.ts';
 import { BATCH_REVISION, Session } from './session.ts';
+import { Stateless, type StatelessDeps, StatelessOrigin } from './stateless.ts';
 import type { Uplink } from './uplink.ts';
 
-export interface UpstreamDeps {
+export interface UpstreamDeps extends StatelessDeps {
   /** The road of a profile, made on first use and kept. */
   readonly uplinkOf: (profile: string) => Uplink;
   /** The layers around opening a session of the profile. */
   readonly openingOf: (profile: string) => readonly Layer[];
-  readonly clock: Clock;
-  readonly events: Events;
-  readonly readTimeoutMs: number;
   /** Undefined: one session per conversation. */
   readonly limits?: PoolLimits | undefined;
   /** How many sessions all conversations may have together. */
@@ -27,18 +23,36 @@ interface Gathering {
   readonly members: { readonly call: Call; readonly settle: (reply: Promise<Reply>) => void }[];
 }
 
-/** The bottom of every stack: knows which conversation a message belongs to, and hands it over. */
+/**
+ * The bottom of every stack: hands each message to those who speak its revision, by what it says of itself and nothing else, so that
+ * both eras run side by side on one pipe; and those with sessions to the conversation that it belongs to.
+ */
 export class Upstream {
   readonly #deps: UpstreamDeps;
+  readonly #stateless: Stateless;
   /** One per client and profile. */
   readonly #conversations = new Map<string, Conversation>();
   readonly #gatherings = new Map<Batch, Gathering>();
 
   constructor(deps: UpstreamDeps) {
     this.#deps = deps;
+    this.#stateless = new Stateless(deps);
   }
 
-  readonly handle: Handler = (call) => {
+  readonly handle: Handler = (call) => this.#withoutSession(call) ?? this.#inSession(call);
+
+  #withoutSession(call: Call): Promise<Reply> | undefined {
+    const { message, origin } = call;
+    if (origin instanceof StatelessOrigin) return this.#stateless.answer(call, origin);
+    const claim = claimOf(message);
+    if (claim === undefined || message.kind === 'response') return undefined;
+    if (message.kind === 'request') return this.#stateless.request(call, message, claim);
+    // It has the era of the request that it names, and without a session nothing is posted for it.
+    if (message.method === 'notifications/cancelled') return undefined;
+    return this.#stateless.notify(call, message, claim);
+  }
+
+  #inSession(call: Call): Promise<Reply> {
     const { message, signal } = call;
     const conversation = this.#conversationOf(call);
     if (message.kind === 'response') {
@@ -69,7 +83,7 @@ export class Upstream {
       call,
       (session) => this.#member(call, session) ?? session.notify(message.text, signal),
     );
-  };
+  }
 
   #conversationOf({ client, profile, emit }: Call): Conversation {
     // No id of a client holds a blank.

@@ -35,6 +35,7 @@ describe('the table of codes', () => {
       'client-refused': -31022,
       'message-too-large': -31023,
       'listener-full': -31024,
+      'subscription-lost': -31025,
     });
   });
 

@@ -19,6 +19,7 @@ describe('the HTTP status beside an error of the proxy', () => {
     ['rate-limited', 429],
     ['circuit-open', 503],
     ['listener-full', 503],
+    ['subscription-lost', 502],
     ['shutting-down', 503],
     ['timeout', 504],
     ['connect-failed', 502],

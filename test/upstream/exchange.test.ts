@@ -35,8 +35,10 @@ async function exchanging(script: Script, { ids = [0] as readonly Id[], inSessio
       clock,
       origin: { profile: '', gone: new Promise(() => undefined) },
       inSession,
-      resumeHeaders: (id) => ({ accept: 'text/event-stream', 'last-event-id': id }),
-      resumed: () => undefined,
+      resuming: {
+        headersAfter: (id) => ({ accept: 'text/event-stream', 'last-event-id': id }),
+        resumed: () => undefined,
+      },
       readTimeoutMs: 0,
       elsewhere: ({ id }) => elsewhere.push(JSON.stringify(id)) > 0 && id === 'elsewhere',
       dropped: (reason) => void dropped.push(reason),

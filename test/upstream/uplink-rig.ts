@@ -51,7 +51,11 @@ export function uplinkTo(
   const seen: ProxyEvent[] = [];
   events.subscribe((event) => seen.push(event));
   const laneOf = (size: number, keep: number) => laneTo(server as ScriptedServer, { max: size, keep }).lane;
-  const lanes = { request: laneOf(max, max), control: laneOf(2, 1), stream: laneOf(9, 0) };
+  const lanes = {
+    request: laneOf(max, max),
+    control: laneOf(2, 1),
+    stream: laneOf(Number.POSITIVE_INFINITY, 0),
+  };
   const uplink = new Uplink({
     profile: 'dev',
     host: new URL(server.url).host,
