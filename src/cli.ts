@@ -124,10 +124,13 @@ async function serveUntilLeft(args: Arguments): Promise<number> {
       serving.leave(signal);
     });
   }
-  const parent = process.ppid;
-  setInterval(() => {
-    if (process.ppid !== parent) serving.leave('the parent process is gone');
-  }, PARENT_CHECK_MS).unref();
+  // A listener serves others than whoever started it.
+  if (outcome.settings.servesStdio) {
+    const parent = process.ppid;
+    setInterval(() => {
+      if (process.ppid !== parent) serving.leave('the parent process is gone');
+    }, PARENT_CHECK_MS).unref();
+  }
   let faulted = false;
   process.on('unhandledRejection', (error) => serving.fault('a promise that nobody watched', error));
   process.on('uncaughtException', (error) => {
@@ -136,8 +139,8 @@ async function serveUntilLeft(args: Arguments): Promise<number> {
     faulted = true;
     serving.leave('an internal fault');
   });
-  await serving.over;
-  return faulted ? 1 : 0;
+  const code = await serving.over;
+  return faulted ? 1 : code;
 }
 
 // A dead stderr must not turn a report into an exception that is reported to it.

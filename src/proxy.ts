@@ -19,10 +19,13 @@ import { isUnfiltered, toolFilter } from './layers/tool-filter.ts';
 import { toolKnowledge } from './layers/tool-knowledge.ts';
 import { poolLimits } from './pool/options.ts';
 import { Places } from './pool/places.ts';
+import { HttpRelay } from './relay/http-relay.ts';
 import { Relay } from './relay/relay.ts';
 import type { Settings } from './settings.ts';
 import { SnapshotFiles } from './snapshot/files.ts';
 import { cacheFolder } from './snapshot/folder.ts';
+import { Passages } from './upstream/passage.ts';
+import { passageHeaders } from './upstream/passage-headers.ts';
 import { createRoads, type Roads } from './upstream/roads.ts';
 import { Upstream } from './upstream/upstream.ts';
 import { VERSION } from './version.ts';
@@ -35,6 +38,8 @@ export interface ProxyDeps {
 /** How long a profile's metadata is taken as read: an edit counts soon, and no call pays for a look at the file. */
 const PROFILE_FRESH_MS = 5_000;
 
+const isOfStdio = ({ passage }: Call): boolean => passage === undefined;
+
 const isInitialize = ({ message }: Call): boolean =>
   message.kind === 'request' && message.method === 'initialize';
 
@@ -46,6 +51,7 @@ export class McpProxy {
   readonly #credentials = new Map<string, CredentialSource>();
   readonly #roads: Roads;
   readonly #upstream: Upstream;
+  readonly #passages: Passages;
   readonly #handler: Handler;
   readonly #limiter: Limiter | undefined;
   readonly #bucket: TokenBucket | undefined;
@@ -80,9 +86,16 @@ export class McpProxy {
       keepConnections: settings.keepConnections,
       keepAliveTimeoutMs: settings.keepaliveTimeout * seconds,
       connectTimeoutMs: settings.connectTimeout * seconds,
+      manyClients: settings.listener !== undefined,
       headers: () => this.#headers,
       clock,
       events,
+    });
+    this.#passages = new Passages({
+      uplinkOf: (profile) => this.#roads.uplinkOf(profile),
+      clock,
+      events,
+      readTimeoutMs: settings.readTimeout * seconds,
     });
     const limits = poolLimits(settings);
     this.#upstream = new Upstream({
@@ -109,11 +122,15 @@ export class McpProxy {
     this.#snapshots = settings.lazy ? this.#snapshotFiles() : undefined;
     const layers: readonly Layer[] = [
       // Outermost, because it only reads: whatever a later layer refuses, the user agent of the refusal's retry knows its client.
-      clientName((product) => {
-        if (!settings.disableTelemetry) this.#headers = this.#headersFor(product);
-      }),
-      // Above all that edits: what is kept is what the client is shown.
-      ...(this.#snapshots ? [lazy({ store: this.#snapshots, clock, events })] : []),
+      // HTTP clients name themselves with each request.
+      only(
+        isOfStdio,
+        clientName((product) => {
+          if (!settings.disableTelemetry) this.#headers = this.#headersFor(product);
+        }),
+      ),
+      // Above all that edits: what is kept is what the client is shown. HTTP clients need the session's id, which no snapshot has.
+      ...(this.#snapshots ? [only(isOfStdio, lazy({ store: this.#snapshots, clock, events }))] : []),
       // Before all that costs: a call that is not let through takes no place and no connection.
       ...this.#filter(),
       // Before any limit: what waits is what will be sent.
@@ -127,8 +144,16 @@ export class McpProxy {
       // Below all that edits or keeps lists: it reads what the server itself says.
       toolKnowledge((profile) => this.#toolsOf(profile)),
     ];
-    this.#handler = stack(layers, this.#upstream.handle);
+    this.#handler = stack(layers, (call) =>
+      isOfStdio(call) ? this.#upstream.handle(call) : this.#pass(call),
+    );
   }
+
+  /** An HTTP client opens its session itself, and a server that is down is left alone all the same. */
+  readonly #pass: Handler = (call) => {
+    if (!isInitialize(call)) return this.#passages.handle(call);
+    return stack(this.#openingOf(call.profile), this.#passages.handle)(call);
+  };
 
   #retryDeps(): Parameters<typeof retry>[0] {
     const { retries, retryBaseDelay, retryMaxDelay } = this.#settings;
@@ -243,6 +268,25 @@ export class McpProxy {
       events: this.#events,
       limits: { timeoutMs: timeout * 1_000, toolTimeoutMs: toolTimeout * 1_000, maxLineBytes: maxLine },
       send,
+    });
+  }
+
+  /** Connects the clients of a listener, of which each keeps its own sessions. */
+  connectHttp(maxStreams: number): HttpRelay {
+    const { defaultProfile, timeout, toolTimeout, headers: own, disableTelemetry } = this.#settings;
+    const { 'user-agent': userAgent = '' } = this.#headersFor('');
+    return new HttpRelay({
+      handler: this.#handler,
+      bare: (request) => this.#passages.bare(request),
+      profile: defaultProfile,
+      clock: this.#clock,
+      events: this.#events,
+      limits: { timeoutMs: timeout * 1_000, toolTimeoutMs: toolTimeout * 1_000 },
+      maxStreams,
+      headersOf: (headers) => passageHeaders(headers, own, { userAgent, andClient: !disableTelemetry }),
+      overheard: ({ method }) => {
+        if (method === 'notifications/tools/list_changed') this.#toolsOf(defaultProfile).forget();
+      },
     });
   }
 

@@ -6,6 +6,7 @@ import { awsOptions, rolelessProblems } from './aws/options.ts';
 import type { SigningScope } from './aws/sigv4.ts';
 import { type Arguments, type CommandShapes, readArguments } from './core/arguments.ts';
 import { flagOf, type OptionTable, type OptionValues, readOption, text, variableOf } from './core/options.ts';
+import { frontOptions, frontProblems, type ListenerSettings, listenerOf } from './front/options.ts';
 import { backpressureOptions } from './layers/backpressure.ts';
 import { breakerOptions } from './layers/breaker.ts';
 import { clientNameOptions } from './layers/client-name.ts';
@@ -16,7 +17,7 @@ import { retryOptions, retryProblems } from './layers/retry.ts';
 import { toolFilterOptions } from './layers/tool-filter.ts';
 import { observeOptions } from './observe/options.ts';
 import { poolOptions, poolProblems } from './pool/options.ts';
-import { relayOptions } from './relay/options.ts';
+import { DRAIN_OF_LISTENER_S, DRAIN_OF_STDIO_S, relayOptions } from './relay/options.ts';
 import { readHeaders, upstreamOptions } from './upstream/options.ts';
 import { bundleProblem, caBundleOf } from './upstream/trust.ts';
 
@@ -59,6 +60,7 @@ export const OPTIONS = {
   ...poolOptions,
   drainTimeout: relayOptions.drainTimeout,
   lazy: lazyOptions.lazy,
+  ...frontOptions,
   logLevel: observeOptions.logLevel,
   logFile: observeOptions.logFile,
   logFormat: observeOptions.logFormat,
@@ -89,6 +91,12 @@ export interface Settings extends Values {
   readonly fromFile: ReadonlySet<string>;
   readonly headers: Readonly<Record<string, string>>;
   readonly keepConnections: number;
+  /** Seconds, for a client on stdio. */
+  readonly drainTimeout: number;
+  /** Undefined: stdio alone is served. */
+  readonly listener: (ListenerSettings & { readonly drainTimeout: number }) | undefined;
+  /** False: stdin and stdout are left alone. */
+  readonly servesStdio: boolean;
   readonly env: NodeJS.ProcessEnv;
 }
 
@@ -138,6 +146,7 @@ export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Pro
   }
 
   problems.push(...poolProblems(values, from));
+  problems.push(...frontProblems(values, { from, profiles: profiles.length, forStdio: FOR_STDIO }));
 
   const bundle = caBundleOf({ caBundle: undefined, profileCaBundle: undefined, env });
   const named = argv.options.caBundle ?? env[variableOf('caBundle')];
@@ -157,6 +166,7 @@ export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Pro
   const keep =
     values.maxKeepaliveConnections ??
     (from.maxConnections === undefined ? KEPT_BY_DEFAULT : values.maxConnections);
+  const listener = listenerOf(values);
   return {
     settings: {
       ...values,
@@ -168,10 +178,16 @@ export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Pro
       fromFile,
       headers,
       keepConnections: Math.min(keep, values.maxConnections),
+      drainTimeout: values.drainTimeout ?? DRAIN_OF_STDIO_S,
+      listener: listener && { ...listener, drainTimeout: values.drainTimeout ?? DRAIN_OF_LISTENER_S },
+      servesStdio: !listener || values.stdio,
       env,
     },
   };
 }
+
+/** HTTP clients keep their sessions themselves, take messages of any length, and are answered by the server alone. */
+const FOR_STDIO = [...Object.keys(poolOptions), 'maxLine', 'lazy'];
 
 /** As documented by the system whose behaviour this ports; who asks for more connections wants them reused. */
 const KEPT_BY_DEFAULT = 1;

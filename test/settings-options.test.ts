@@ -34,7 +34,14 @@ const ROLE = 'arn:aws:iam::123456789012:role/the-role';
 const COMPANIONS: Readonly<Record<string, readonly string[]>> = {
   roleSessionName: ['--role-arn', ROLE],
   externalId: ['--role-arn', ROLE],
+  ...Object.fromEntries(
+    ['listenToken', 'allowedHost', 'allowedOrigin', 'maxClients', 'maxStreams', 'maxBody', 'maxHeaders'].map(
+      (key) => [key, ['--listen', '127.0.0.1:0']],
+    ),
+  ),
 };
+/** Settings that say more than their option does where nothing is given. */
+const DEFAULTS: Readonly<Record<string, unknown>> = { drainTimeout: 1.5 };
 
 const options: readonly (readonly [string, Option])[] = Object.entries(OPTIONS as OptionTable);
 
@@ -52,7 +59,13 @@ async function sampleOf(key: string, option: Option): Promise<readonly [raw: str
       return [String(value), value];
     }
     case 'list': {
-      const entry = { header: 'x-team: a, b', metadata: 'k=a, b', healthCheck: 'ping' }[key] ?? 'one';
+      const entries: Record<string, string> = {
+        header: 'x-team: a, b',
+        metadata: 'k=a, b',
+        healthCheck: 'ping',
+        allowedOrigin: 'https://app.example.com',
+      };
+      const entry = entries[key] ?? 'one';
       return [entry, [entry]];
     }
     case 'text': {
@@ -61,7 +74,12 @@ async function sampleOf(key: string, option: Option): Promise<readonly [raw: str
         logFile: async () => join(temp.home, 'log.txt'),
         envFile: () => temp.write('settings.env', ''),
       };
-      const texts: Record<string, string> = { proxy: 'http://proxy.example:8080', roleArn: ROLE };
+      const texts: Record<string, string> = {
+        proxy: 'http://proxy.example:8080',
+        roleArn: ROLE,
+        listen: '127.0.0.1:0',
+        listenToken: 'a-token-of-enough-characters',
+      };
       const raw = option.choices?.at(-1) ?? (await files[key]?.()) ?? texts[key] ?? 'sample';
       return [raw, raw];
     }
@@ -74,7 +92,7 @@ describe.each(options)('%s', (key, option) => {
 
   it('has its default', async () => {
     const settings = await settingsOf([]);
-    expect(setting(settings)).toEqual(option.fallback);
+    expect(setting(settings)).toEqual(DEFAULTS[key] ?? option.fallback);
     expect(settings.from).not.toHaveProperty(key);
   });
 
@@ -94,7 +112,7 @@ describe.each(options)('%s', (key, option) => {
 
   it('is unset by an empty variable', async () => {
     const settings = await settingsOf([], { [variableOf(key)]: '' });
-    expect(setting(settings)).toEqual(option.fallback);
+    expect(setting(settings)).toEqual(DEFAULTS[key] ?? option.fallback);
     expect(settings.from).not.toHaveProperty(key);
   });
 
@@ -156,6 +174,21 @@ describe('a bad value', () => {
       'must be the ARN of a role, such as arn:aws:iam::123456789012:role/name, not "the-role"',
     ],
     ['user-agent', 'é', 'must be printable ASCII, not "é"'],
+    ['listen', '8080', 'must be host:port such as 127.0.0.1:8080, not "8080"'],
+    ['max-clients', '0', 'must be an integer from 1 to 65536, not "0"'],
+    ['max-streams', '-1', 'must be an integer from 1 to 65536, not "-1"'],
+    ['max-body', '1', 'must be an integer from 1024 to 268435456, not "1"'],
+    ['max-headers', '1048577', 'must be an integer from 4096 to 1048576, not "1048577"'],
+    [
+      'listen-token',
+      'tooshort',
+      'needs at least 16 characters, printable ASCII without blanks, as openssl rand -hex 24 gives',
+    ],
+    [
+      'allowed-origin',
+      'app.example.com',
+      'must name origins such as https://app.example.com, or *, not "app.example.com"',
+    ],
   ])('of --%s, %s, is refused in the same words by flag and by variable', async (name, raw, problem) => {
     const variable = `MCP_PROXY_${name.toUpperCase().replaceAll('-', '_')}`;
     expect(await problemsOf([`--${name}=${raw}`])).toEqual([`--${name} ${problem}`]);

@@ -7,9 +7,12 @@ import { logEvents } from '../observe/log.ts';
 import type { LogLevel } from '../observe/options.ts';
 import { McpProxy } from '../proxy.ts';
 import type { Settings } from '../settings.ts';
+import { type Listener, listen } from './listen.ts';
 
 /** Long enough for a reader that reads at all; one that does not must not keep the process. */
 const LOG_FLUSH_MS = 500;
+/** The settings are good, and something else has the port: what is so now need not be so for ever. */
+const EXIT_CANNOT_LISTEN = 1;
 
 export interface Serving {
   /** Starts the orderly end: calls in flight may finish within the drain time, the session is deleted. */
@@ -20,11 +23,18 @@ export interface Serving {
   renew(): void;
   /** Reports what should never happen. */
   fault(where: string, error: unknown): void;
-  /** Resolves when all is over and what was written has left the process. */
-  readonly over: Promise<void>;
+  /** Resolves, with the code to exit with, when all is over and what was written has left the process. */
+  readonly over: Promise<number>;
 }
 
-/** Serves one client on stdin and stdout until it leaves. */
+/** What serves one kind of client. */
+interface Served {
+  /** Lets what is under way finish, within its time. */
+  drain(): Promise<void>;
+  flush(): Promise<void>;
+}
+
+/** Serves one client on stdin and stdout until it leaves, the clients of --listen until a signal comes, or both until either. */
 export function serve(settings: Settings): Serving {
   const events = new Events();
   const log = logEvents(events, {
@@ -33,38 +43,52 @@ export function serve(settings: Settings): Serving {
     format: settings.logFormat,
   });
   const proxy = new McpProxy(settings, { clock: systemClock, events });
-  let finish: () => void = () => undefined;
-  const over = new Promise<void>((resolve) => {
+  let finish: (code: number) => void = () => undefined;
+  const over = new Promise<number>((resolve) => {
     finish = resolve;
   });
 
+  let leaving = false;
+  function leave(how: string, code = 0): void {
+    if (leaving) return;
+    leaving = true;
+    events.emit({ type: 'client.gone', how });
+    void (async () => {
+      proxy.refuseQueued();
+      await Promise.all([stdio?.drain(), listener?.then(({ drain }) => drain())]);
+      await proxy.close();
+      await Promise.all([stdio?.flush(), atMost(systemClock, LOG_FLUSH_MS, log.flush())]);
+      finish(code);
+    })();
+  }
+
+  const stdio = settings.servesStdio ? serveStdio(proxy, settings, leave) : undefined;
+  const listener =
+    settings.listener &&
+    listen(settings.listener, proxy, events).catch((error: unknown): Listener => {
+      process.stderr.write(`mcp-sigv4-proxy: ${causeText(error)}\n`);
+      setImmediate(() => leave('it cannot listen', EXIT_CANNOT_LISTEN));
+      return { drain: async () => undefined };
+    });
+  return {
+    leave: (how) => leave(how),
+    renew: () => proxy.drainSessions(),
+    over,
+    stop: () => proxy.stop(),
+    fault: (where, error) => events.emit({ type: 'internal.fault', where, message: causeText(error) }),
+  };
+}
+
+function serveStdio(proxy: McpProxy, settings: Settings, leave: (how: string) => void): Served {
   const stdout = new StdoutWriter((error) => {
     // Nobody reads any more: nothing is worth finishing.
     connection.abandon();
     leave(`stdout broke: ${error.message}`);
   });
   const connection = proxy.connect((text) => stdout.line(text));
-
-  let leaving = false;
-  function leave(how: string): void {
-    if (leaving) return;
-    leaving = true;
-    events.emit({ type: 'client.gone', how });
-    void (async () => {
-      proxy.refuseQueued();
-      await connection.drain(settings.drainTimeout * 1_000);
-      await proxy.close();
-      await Promise.all([stdout.flush(systemClock), atMost(systemClock, LOG_FLUSH_MS, log.flush())]);
-      finish();
-    })();
-  }
-
   readStdin({ stdin: process.stdin, connection, onEnd: leave });
   return {
-    leave,
-    renew: () => proxy.drainSessions(),
-    over,
-    stop: () => proxy.stop(),
-    fault: (where, error) => events.emit({ type: 'internal.fault', where, message: causeText(error) }),
+    drain: () => connection.drain(settings.drainTimeout * 1_000),
+    flush: () => stdout.flush(systemClock),
   };
 }

@@ -7,6 +7,8 @@ export type ProxyEvent =
   | { type: 'client.response-unexpected'; id: string }
   | { type: 'client.cancel-unknown'; id: string }
   | { type: 'client.gone'; how: string }
+  | { type: 'client.refused'; status: number; message: string }
+  | { type: 'listener.opened'; url: string }
   | {
       type: 'message.received';
       kind: string;

@@ -13,6 +13,7 @@ export const OPTION_GROUPS = [
   'Backpressure',
   'Resilience',
   'Sessions',
+  'Front ends',
   'Seeing it',
   'Commands',
 ] as const;

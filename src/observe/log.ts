@@ -33,6 +33,8 @@ const LEVEL_OF: Readonly<Record<ProxyEvent['type'], Written | 'never'>> = {
   'credentials.resolved': 'info',
   'proxy.draining': 'info',
   'client.gone': 'info',
+  'client.refused': 'info',
+  'listener.opened': 'info',
   'client.line-invalid': 'warn',
   'client.response-unexpected': 'warn',
   'call.failed': 'warn',

@@ -1,9 +1,14 @@
-import { integer, timeLimit } from '../core/options.ts';
+import { decimal, integer, timeLimit } from '../core/options.ts';
 
 /**
  * SDK clients drop the connection at 10 MiB a line, counted with what is left of the line before: 64 KiB is one read of theirs.
  */
 const LONGEST_LINE_OF_SDK_CLIENTS = 10 * 1024 * 1024 - 64 * 1024;
+
+/** SDK clients wait two seconds for their server to end, and then signal it. */
+export const DRAIN_OF_STDIO_S = 1.5;
+/** As long as ECS and Kubernetes wait, unless told otherwise, before they kill what they stop. */
+export const DRAIN_OF_LISTENER_S = 30;
 
 export const relayOptions = {
   timeout: timeLimit({
@@ -25,10 +30,13 @@ export const relayOptions = {
       bytes > 0 && bytes < 65_536 ? 'must be 0 (no limit) or an integer >= 65536' : undefined,
     help: 'longest line written to the client, at least 65536; 0 = no limit',
   }),
-  drainTimeout: timeLimit({
+  drainTimeout: decimal({
     group: 'Sessions',
-    fallback: 1.5,
+    placeholder: 's',
+    min: 0,
     above: true,
-    help: 'time that calls in flight get when the client leaves',
+    fallback: undefined,
+    defaultText: `${DRAIN_OF_STDIO_S}, or ${DRAIN_OF_LISTENER_S} for clients of --listen`,
+    help: 'time that calls in flight get when the client leaves, or the listener ends',
   }),
 } as const;

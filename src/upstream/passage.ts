@@ -1,5 +1,6 @@
 import { isRefusal, judgeRefusal } from '../aws/refusal.ts';
 import type { BodySink, Emit, Handler, HttpFacts, Origin, Reply } from '../core/call.ts';
+import { CallController } from '../core/call-signal.ts';
 import { type Clock, type Timer, unlessAborted } from '../core/clock.ts';
 import { causeText, ProxyError } from '../core/errors.ts';
 import type { Events } from '../core/events.ts';
@@ -118,7 +119,7 @@ export class Passages {
   ): Promise<Reply> {
     const { clock } = this.#deps;
     signal.throwIfAborted();
-    const cutter = new AbortController();
+    const cutter = new CallController();
     const timers: Timer[] = [];
     const after = (ms: number, act: () => void): void => {
       timers.push(clock.schedule(ms, act, { keepAlive: false }));

@@ -12,6 +12,8 @@ import { type KeySource, type LaneName, Uplink } from './uplink.ts';
 
 /** A second control connection opens only while the first is busy, so that an answer never waits for a cancellation. */
 const CONTROL_CONNECTIONS = 2;
+/** The same for the many clients of a listener: one that says much, to a server that is slow to listen, must not keep others waiting. */
+const CONTROL_CONNECTIONS_OF_MANY = 32;
 /** One is kept between control messages, beside the count of --max-keepalive-connections. */
 const KEPT_CONTROL_CONNECTIONS = 1;
 
@@ -30,6 +32,7 @@ export interface RoadOptions {
   readonly maxConnections: number;
   readonly keepConnections: number;
   readonly keepAliveTimeoutMs: number;
+  readonly manyClients?: boolean;
   readonly connectTimeoutMs: number;
   readonly headers: () => Readonly<Record<string, string>>;
   readonly clock: Clock;
@@ -83,7 +86,11 @@ function openRoad(profile: string, options: RoadOptions): Uplink {
     },
     lanes: {
       request: lane('request', options.maxConnections, options.keepConnections),
-      control: lane('control', CONTROL_CONNECTIONS, KEPT_CONTROL_CONNECTIONS),
+      control: lane(
+        'control',
+        options.manyClients ? CONTROL_CONNECTIONS_OF_MANY : CONTROL_CONNECTIONS,
+        KEPT_CONTROL_CONNECTIONS,
+      ),
       // One per session, never reused: it lives as long as the session does.
       stream: lane('stream', Number.POSITIVE_INFINITY, 0),
     },

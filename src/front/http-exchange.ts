@@ -1,0 +1,74 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { BodySink, HttpFacts } from '../core/call.ts';
+import type { Clock } from '../core/clock.ts';
+import type { HttpExchange } from '../core/passage.ts';
+import { downHeaders, pageHeaders, upHeaders } from './headers.ts';
+
+/**
+ * A client that takes nothing for so long is cut: until then it keeps a connection to the server, and with it others from theirs.
+ */
+const STALLED_MS = 60_000;
+
+const ROOM = Promise.resolve();
+
+/** One request of one client, and its answer as it is written. What is not read is not sent: a slow client slows the server. */
+export class ServerExchange implements HttpExchange {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly #response: ServerResponse;
+  readonly #origin: string | undefined;
+  readonly #clock: Clock;
+  #listeners: (() => void)[] = [];
+
+  constructor(request: IncomingMessage, response: ServerResponse, clock: Clock) {
+    this.headers = upHeaders(request.headers);
+    this.#origin = request.headers.origin;
+    this.#response = response;
+    this.#clock = clock;
+    response.on('close', () => {
+      const listeners = this.#listeners;
+      this.#listeners = [];
+      if (!response.writableFinished) for (const tell of listeners) tell();
+    });
+  }
+
+  onGone(listener: () => void): void {
+    if (!this.#response.closed) this.#listeners.push(listener);
+    else if (!this.#response.writableFinished) listener();
+  }
+
+  begin(head: HttpFacts): BodySink {
+    const response = this.#response;
+    if (!response.destroyed) {
+      response.writeHead(head.status, { ...downHeaders(head), ...pageHeaders(this.#origin) });
+      // What says how long it is comes at once; the head of anything else is news by itself.
+      if (head.headers['content-length'] === undefined) {
+        response.flushHeaders();
+      }
+    }
+    return { write: (chunk) => this.#write(chunk) };
+  }
+
+  #write(chunk: Uint8Array): Promise<void> {
+    const response = this.#response;
+    if (response.destroyed || response.writableEnded || response.write(chunk)) return ROOM;
+    return new Promise((resolve) => {
+      const stalled = this.#clock.schedule(STALLED_MS, () => response.destroy(), { keepAlive: false });
+      const go = (): void => {
+        stalled.cancel();
+        response.off('drain', go);
+        response.off('close', go);
+        resolve();
+      };
+      response.on('drain', go);
+      response.on('close', go);
+    });
+  }
+
+  end(): void {
+    this.#response.end();
+  }
+
+  breakOff(): void {
+    this.#response.destroy();
+  }
+}

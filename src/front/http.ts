@@ -1,0 +1,240 @@
+import { isUtf8 } from 'node:buffer';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { atMost, type Clock } from '../core/clock.ts';
+import { ProxyError } from '../core/errors.ts';
+import { errorAnswer, parseError } from '../core/message.ts';
+import type { HttpExchange } from '../core/passage.ts';
+import { bodyTooLarge, listenerFull, MCP_PATH, type Refusal, refusalOf } from './admission.ts';
+import { pageHeaders, preflightHeaders } from './headers.ts';
+import { discard, HeldBodies, readBody } from './http-body.ts';
+import { ServerExchange } from './http-exchange.ts';
+import type { ListenerSettings } from './options.ts';
+
+/** A client that takes longer to say what it wants keeps a place from others. Answers may take any time. */
+const HEAD_LIMIT_MS = 30_000;
+const REQUEST_LIMIT_MS = 120_000;
+const LIMITS_LOOKED_AT_MS = 5_000;
+/** Longer than the load balancers of AWS keep theirs (60 s): whoever reuses a connection must be the one who closes it. */
+const KEEP_ALIVE_MS = 65_000;
+/** Above --max-clients, so that those who are one too many can be told, and health can be asked for. */
+const CONNECTIONS_TO_SPARE = 64;
+/** How much of a body that is too long is read on, so that its sender gets to read the answer. */
+const DISCARDED_BYTES = 64 * 1024 * 1024;
+/** How long the last answers may take to leave. */
+const CLOSE_MS = 2_000;
+
+/** Who carries what clients send. Neither method throws; both resolve when the answer is complete. */
+export interface HttpHandlers {
+  post(text: string, exchange: HttpExchange): Promise<void>;
+  bare(method: 'GET' | 'DELETE', exchange: HttpExchange): Promise<void>;
+}
+
+export interface HttpFrontOptions extends ListenerSettings {
+  readonly clock: Clock;
+  readonly handlers: HttpHandlers;
+  /** Told of each request that was not let in. */
+  readonly onRefused: (status: number, message: string) => void;
+}
+
+const BYTE_ORDER_MARK = '\uFEFF';
+
+/** Serves Streamable HTTP: decides who is let in, and hands each request on with the way to answer it. */
+export class HttpFront {
+  readonly #options: HttpFrontOptions;
+  readonly #server: Server;
+  readonly #held = new HeldBodies();
+  #connections = 0;
+  #requests = 0;
+  #leaving = false;
+
+  private constructor(options: HttpFrontOptions) {
+    this.#options = options;
+    this.#server = createServer({
+      maxHeaderSize: options.maxHeaderBytes,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      headersTimeout: HEAD_LIMIT_MS,
+      requestTimeout: REQUEST_LIMIT_MS,
+      connectionsCheckingInterval: LIMITS_LOOKED_AT_MS,
+    });
+    // Their size is bounded; a number that drops the rest would hide what was sent.
+    this.#server.maxHeadersCount = 0;
+    this.#server.maxConnections = options.maxClients + CONNECTIONS_TO_SPARE;
+    this.#server.on('connection', (socket: Socket) => this.#connected(socket));
+    this.#server.on('request', (request, response) => this.#serve(request, response));
+    // Who asks first whether to send the body, is told by the answer where it is no.
+    this.#server.on('checkContinue', (request, response) => this.#serve(request, response));
+    this.#server.on('clientError', (error: Error & { code?: string }, socket: Socket) =>
+      this.#unreadable(error.code, socket),
+    );
+  }
+
+  /** @throws the error of the operating system, where the address cannot be listened on. */
+  static async open(options: HttpFrontOptions): Promise<HttpFront> {
+    const front = new HttpFront(options);
+    const { host, port } = options.address;
+    await new Promise<void>((resolve, reject) => {
+      front.#server.once('error', reject);
+      front.#server.listen(port, host, () => {
+        front.#server.off('error', reject);
+        resolve();
+      });
+    });
+    // Too many open files: what is open is served, and the next connection may find room.
+    front.#server.on('error', () => undefined);
+    return front;
+  }
+
+  /** Where clients find it. */
+  get url(): string {
+    const address = this.#server.address();
+    const { host } = this.#options.address;
+    const port = typeof address === 'object' && address !== null ? address.port : 0;
+    return `http://${host.includes(':') ? `[${host}]` : host}:${port}${MCP_PATH}`;
+  }
+
+  #connected(socket: Socket): void {
+    this.#connections++;
+    socket.on('close', () => {
+      this.#connections--;
+    });
+    // Whoever keeps one for later makes room for who has something to say.
+    if (this.#connections > this.#options.maxClients) this.#server.closeIdleConnections();
+  }
+
+  #serve(request: IncomingMessage, response: ServerResponse): void {
+    response.on('error', () => undefined);
+    request.on('error', () => undefined);
+    if (this.#leaving) response.shouldKeepAlive = false;
+    const { method = '', headers } = request;
+    const path = pathOf(request.url);
+    if ((path === '/healthz' || path === '/readyz') && (method === 'GET' || method === 'HEAD')) {
+      this.#health(path, response);
+      return;
+    }
+    const hosts = request.rawHeaders.filter(
+      (name, at) => at % 2 === 0 && name.toLowerCase() === 'host',
+    ).length;
+    const refusal = refusalOf({ method, path, headers, hosts }, this.#options) ?? this.#fullness();
+    if (refusal) this.#refuse(request, response, refusal);
+    else if (method === 'OPTIONS') response.writeHead(204, preflightHeaders(headers)).end();
+    else {
+      this.#requests++;
+      response.once('close', () => {
+        this.#requests--;
+      });
+      void this.#carry(request, response);
+    }
+  }
+
+  #fullness(): Refusal | undefined {
+    const { maxClients } = this.#options;
+    if (this.#connections <= maxClients && this.#requests < maxClients) return undefined;
+    return listenerFull(`${maxClients} clients are served, as many as the proxy takes (--max-clients).`);
+  }
+
+  #health(path: string, response: ServerResponse): void {
+    const ready = path === '/healthz' || !this.#leaving;
+    const headers = { 'content-type': 'text/plain', 'cache-control': 'no-store' };
+    response.writeHead(ready ? 200 : 503, headers).end(ready ? 'ok\n' : 'leaving\n');
+  }
+
+  async #carry(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { clock, handlers } = this.#options;
+    const exchange = new ServerExchange(request, response, clock);
+    if (request.method !== 'POST') {
+      await handlers.bare(request.method === 'GET' ? 'GET' : 'DELETE', exchange);
+      return;
+    }
+    let taken = 0;
+    try {
+      if (request.headers.expect !== undefined) response.writeContinue();
+      const text = await this.#textOf(request, (bytes) => {
+        taken += bytes;
+      });
+      if (text === undefined) return;
+      if (typeof text === 'string') await handlers.post(text, exchange);
+      else this.#refuse(request, response, text);
+    } finally {
+      this.#held.giveBack(taken);
+    }
+  }
+
+  /** The body as text, or why it is none, or undefined where its sender has gone. */
+  async #textOf(
+    request: IncomingMessage,
+    taken: (bytes: number) => void,
+  ): Promise<string | Refusal | undefined> {
+    const { maxBodyBytes } = this.#options;
+    const body = await readBody(request, maxBodyBytes, this.#held, taken);
+    if (body === 'gone') return undefined;
+    if (body === 'too-large') return bodyTooLarge(maxBodyBytes);
+    if (body === 'no-room')
+      return listenerFull('The bodies of other requests fill the memory set aside for them.');
+    if (!isUtf8(body.bytes)) return { status: 400, headers: {}, error: parseError('it is not UTF-8') };
+    const text = body.bytes.toString('utf8');
+    return text.startsWith(BYTE_ORDER_MARK) ? text.slice(1) : text;
+  }
+
+  #refuse(request: IncomingMessage, response: ServerResponse, { status, headers, error }: Refusal): void {
+    this.#options.onRefused(status, error.message);
+    const body = bodyOf(error);
+    const { origin } = request.headers;
+    const readable = status === 403 ? {} : pageHeaders(origin);
+    // Who waits for leave to send the body may send it or not: what comes next on the connection could be either.
+    if (request.headers.expect !== undefined) response.shouldKeepAlive = false;
+    response.writeHead(status, { ...body.headers, ...headers, ...readable }).end(body.text);
+    if (!request.complete) discard(request, DISCARDED_BYTES);
+  }
+
+  /** What node's parser could not make a request of. */
+  #unreadable(code: string | undefined, socket: Socket): void {
+    if (code === 'ECONNRESET' || !socket.writable) {
+      socket.destroy();
+      return;
+    }
+    const [status, reason] =
+      code === 'HPE_HEADER_OVERFLOW'
+        ? [431, 'Request Header Fields Too Large']
+        : code === 'ERR_HTTP_REQUEST_TIMEOUT'
+          ? [408, 'Request Timeout']
+          : [400, 'Bad Request'];
+    const what =
+      status === 431
+        ? `its head is longer than ${this.#options.maxHeaderBytes} bytes (--max-headers)`
+        : status === 408
+          ? 'it took too long to arrive'
+          : 'it is no HTTP';
+    const error = new ProxyError('invalid-request', `Invalid request: ${what}.`, { sent: 'no' });
+    this.#options.onRefused(Number(status), error.message);
+    const { text, headers } = bodyOf(error);
+    const lines = Object.entries({ ...headers, connection: 'close' }).map(
+      ([name, value]) => `${name}: ${value}`,
+    );
+    socket.end(`HTTP/1.1 ${status} ${reason}\r\n${lines.join('\r\n')}\r\n\r\n${text}`);
+  }
+
+  /** Says from now on that it is not ready, and keeps no connection for later. */
+  leave(): void {
+    this.#leaving = true;
+    this.#server.closeIdleConnections();
+  }
+
+  /** Stops listening; the last answers may leave, for a moment. Never throws. */
+  async close(): Promise<void> {
+    this.#leaving = true;
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.#server.closeIdleConnections();
+    await atMost(this.#options.clock, CLOSE_MS, closed);
+    this.#server.closeAllConnections();
+  }
+}
+
+const pathOf = (url = ''): string => url.split('?', 1)[0] ?? '';
+
+/** No id: what was not let in was not read. */
+function bodyOf(error: ProxyError): { text: string; headers: Record<string, string> } {
+  const { text } = errorAnswer(error.toJsonRpc(), undefined);
+  const length = String(Buffer.byteLength(text));
+  return { text, headers: { 'content-type': 'application/json', 'content-length': length } };
+}

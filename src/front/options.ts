@@ -1,0 +1,175 @@
+import { isLoopback } from '../core/loopback.ts';
+import { flagOf, integer, list, type OptionValues, text, toggle } from '../core/options.ts';
+
+const MIB = 1024 * 1024;
+
+export interface ListenAddress {
+  /** Without brackets. */
+  readonly host: string;
+  readonly port: number;
+}
+
+/** `host:port`, an IPv6 address in brackets; port 0 takes any that is free. Undefined where it is none. Pure. */
+export function readAddress(value: string): ListenAddress | undefined {
+  const [, v6, name, digits] = /^(?:\[([0-9a-f:.]+)\]|([^\s:/[\]@]+)):(\d{1,5})$/i.exec(value) ?? [];
+  const host = v6 ?? name;
+  const port = Number(digits);
+  return host === undefined || port > 65_535 ? undefined : { host: host.toLowerCase(), port };
+}
+
+const originProblem = (value: string): string | undefined =>
+  value === '*' || (URL.canParse(value) && new URL(value).origin === value.toLowerCase())
+    ? undefined
+    : `must name origins such as https://app.example.com, or *, not ${JSON.stringify(value)}`;
+
+const hostProblem = (value: string): string | undefined =>
+  value === '*' || /^(\[[0-9a-f:.]+\]|[^\s:/[\]@]+)(:\d{1,5})?$/i.test(value)
+    ? undefined
+    : `must name hosts such as mcp.example.com or 10.0.0.5:8080, or *, not ${JSON.stringify(value)}`;
+
+/** Not "must be": the complaint would show what was given, and that is a secret. */
+const tokenProblem = (value: string): string | undefined =>
+  /^[\x21-\x7e]{16,}$/.test(value)
+    ? undefined
+    : 'needs at least 16 characters, printable ASCII without blanks, as openssl rand -hex 24 gives';
+
+export const frontOptions = {
+  listen: text({
+    group: 'Front ends',
+    placeholder: 'host:port',
+    fallback: undefined,
+    check: (value) => (readAddress(value) ? undefined : 'must be host:port such as 127.0.0.1:8080'),
+    help: 'serve many clients by Streamable HTTP at http://host:port/mcp, in place of stdio; port 0 = any',
+  }),
+  stdio: toggle({
+    group: 'Front ends',
+    help: 'with --listen, serve stdio as well; when stdin ends, so does the process',
+  }),
+  listenToken: text({
+    group: 'Front ends',
+    placeholder: 'secret',
+    fallback: undefined,
+    check: tokenProblem,
+    secrets: (value) => [{ start: 0, end: value.length, variable: 'MCP_PROXY_LISTEN_TOKEN' }],
+    help: 'what clients must send as Authorization: Bearer; needed for --listen on anything but loopback',
+  }),
+  allowedHost: list({
+    group: 'Front ends',
+    placeholder: 'host',
+    separator: 'words',
+    defaultText: 'loopback names, and the host of --listen',
+    check: hostProblem,
+    help: 'more Host headers to answer to, with or without port; * = any',
+  }),
+  allowedOrigin: list({
+    group: 'Front ends',
+    placeholder: 'origin',
+    separator: 'words',
+    defaultText: 'pages on loopback',
+    check: originProblem,
+    help: 'more web pages that may use the listener, as https://app.example.com; * = any',
+  }),
+  maxClients: integer({
+    group: 'Front ends',
+    placeholder: 'n',
+    min: 1,
+    max: 65_536,
+    fallback: 1_024,
+    help: 'connections of clients, and requests under way, at once; more are answered 503',
+  }),
+  maxStreams: integer({
+    group: 'Front ends',
+    placeholder: 'n',
+    min: 1,
+    max: 65_536,
+    fallback: 512,
+    help: 'GET streams and subscriptions open at once; more are answered 503',
+  }),
+  maxBody: integer({
+    group: 'Front ends',
+    placeholder: 'bytes',
+    min: 1_024,
+    max: 256 * MIB,
+    fallback: 16 * MIB,
+    help: 'longest request body; a longer one is answered 413',
+  }),
+  maxHeaders: integer({
+    group: 'Front ends',
+    placeholder: 'bytes',
+    min: 4_096,
+    max: MIB,
+    fallback: 16 * 1_024,
+    help: 'longest request head; a longer one is answered 431',
+  }),
+} as const;
+
+export type FrontValues = OptionValues<typeof frontOptions>;
+
+/** How the listener listens. */
+export interface ListenerSettings {
+  readonly address: ListenAddress;
+  readonly token: string | undefined;
+  /** Beside the loopback names. */
+  readonly allowedHosts: readonly string[];
+  readonly allowedOrigins: readonly string[];
+  readonly maxClients: number;
+  readonly maxStreams: number;
+  readonly maxBodyBytes: number;
+  readonly maxHeaderBytes: number;
+}
+
+/** Undefined without --listen. Pure. */
+export function listenerOf(values: FrontValues): ListenerSettings | undefined {
+  const address = values.listen === undefined ? undefined : readAddress(values.listen);
+  if (!address) return undefined;
+  const { host } = address;
+  // Every interface has many names; which of them count is for --allowed-host to say.
+  const own = ['0.0.0.0', '::'].includes(host) ? [] : [host.includes(':') ? `[${host}]` : host];
+  return {
+    address,
+    token: values.listenToken,
+    allowedHosts: [...own, ...values.allowedHost.map((name) => name.toLowerCase())],
+    allowedOrigins: values.allowedOrigin.map((origin) => origin.toLowerCase()),
+    maxClients: values.maxClients,
+    maxStreams: values.maxStreams,
+    maxBodyBytes: values.maxBody,
+    maxHeaderBytes: values.maxHeaders,
+  };
+}
+
+export interface FrontChoices {
+  /** The flag or variable that each option was given by; absent where the default stands. */
+  readonly from: Readonly<Partial<Record<string, string>>>;
+  readonly profiles: number;
+  /** Options that a client on stdio alone can feel. */
+  readonly forStdio: readonly string[];
+}
+
+/** What is wrong with the options taken together, each phrase with the name that was used. Pure. */
+export function frontProblems(values: FrontValues, { from, profiles, forStdio }: FrontChoices): string[] {
+  const nameOf = (key: string): string => from[key] ?? flagOf(key);
+  if (values.listen === undefined) {
+    const idle = Object.keys(frontOptions).filter((key) => key !== 'stdio' && from[key] !== undefined);
+    return idle.map((key) => `${nameOf(key)} has a meaning with --listen only`);
+  }
+  const problems: string[] = [];
+  const address = readAddress(values.listen);
+  if (address && !isLoopback(address.host) && values.listenToken === undefined) {
+    problems.push(
+      `${nameOf('listen')} ${values.listen} can be reached from other machines, whose requests would be signed with your AWS credentials: set --listen-token (or MCP_PROXY_LISTEN_TOKEN), or listen on 127.0.0.1`,
+    );
+  }
+  if (profiles > 1) {
+    problems.push(
+      `${nameOf('profile')} must name one profile together with --listen: for now the listener signs with one, not ${profiles}`,
+    );
+  }
+  if (!values.stdio) {
+    for (const key of forStdio.filter((name) => from[name] !== undefined)) {
+      problems.push(
+        `${nameOf(key)} has a meaning on stdio only: clients of --listen keep their own sessions (--stdio serves stdio as well)`,
+      );
+    }
+  }
+  return problems;
+}

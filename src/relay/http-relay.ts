@@ -1,0 +1,478 @@
+import { createHash } from 'node:crypto';
+import {
+  type BodySink,
+  type Call,
+  type Emit,
+  type Handler,
+  type HttpFacts,
+  NO_DEADLINE,
+  type Passage,
+  type Reply,
+} from '../core/call.ts';
+import { CallController } from '../core/call-signal.ts';
+import { atMost, type Clock, unlessAborted } from '../core/clock.ts';
+import { causeText, ProxyError } from '../core/errors.ts';
+import type { Events } from '../core/events.ts';
+import {
+  cancellationOf,
+  claimOf,
+  errorAnswer,
+  type Id,
+  type InvalidMessage,
+  idKey,
+  idText,
+  isId,
+  type Message,
+  type Notification,
+  paramsOf,
+  type Request,
+  readLine,
+} from '../core/message.ts';
+import { type HttpExchange, ownPassage } from '../core/passage.ts';
+import { Countdown } from './deadline.ts';
+import { HttpAnswer } from './http-answer.ts';
+import { described } from './outlet.ts';
+import { Questions } from './questions.ts';
+import { NobodyWaits, rescued } from './rescue.ts';
+import { progressTokenOf } from './server-requests.ts';
+import { overdue, type TimeLimits, timeLimitOf } from './time-limit.ts';
+
+/** Batches exist in this revision only; clients of it need not name it. */
+const BATCH_REVISION = '2025-03-26';
+/** Each member is a request of its own to the server. */
+const MAX_BATCH = 100;
+/** How long, at the end, answers that are complete may take to be told from those that are not. */
+const SETTLE_MS = 1_000;
+
+type Headers = Readonly<Record<string, string>>;
+
+/** GET for a stream, or DELETE for the end of a session. */
+export interface BareRequest {
+  readonly method: 'GET' | 'DELETE';
+  readonly headers: Headers;
+  readonly profile: string;
+  readonly signal: AbortSignal;
+  readonly pass: (head: HttpFacts) => BodySink;
+  readonly emit: Emit;
+}
+
+export interface HttpRelayDeps {
+  readonly handler: Handler;
+  readonly bare: (request: BareRequest) => Promise<Reply>;
+  /** The profile that signs. */
+  readonly profile: string;
+  readonly clock: Clock;
+  readonly events: Events;
+  readonly limits: TimeLimits;
+  /** GET streams and subscriptions that may be open at once. */
+  readonly maxStreams: number;
+  /** What goes up of what the client sends. */
+  readonly headersOf: (headers: Headers) => Headers;
+  /** Told of every notification on a GET stream, which no layer sees. */
+  readonly overheard: (notification: Notification) => void;
+}
+
+/** One exchange under way. */
+interface Entry {
+  readonly client: string;
+  readonly controller: CallController;
+  readonly deadline: Countdown;
+  readonly message: Message | undefined;
+  /** Bytes of it may have left. */
+  sent: boolean;
+  /** It ends when its client or the proxy leaves, not by itself. */
+  readonly stream: boolean;
+}
+
+type Outcome = { readonly reply: Reply } | { readonly error: unknown };
+
+/** What a call may do to its client's answer: hand it on as it is, or let messages go before it. */
+type Way = Pick<Passage, 'pass'> | { readonly event: (text: string) => Promise<void> };
+
+/**
+ * The connection of many HTTP clients: every request is an exchange of its own with a signal, a deadline and one answer, and what one
+ * client does reaches no other. Ids need not differ between exchanges, and sessions are between client and server.
+ */
+export class HttpRelay {
+  readonly #deps: HttpRelayDeps;
+  readonly #entries = new Set<Entry>();
+  readonly #questions = new Questions();
+  #requests = 0;
+  #leaving = false;
+  #whenIdle: (() => void) | undefined;
+
+  constructor(deps: HttpRelayDeps) {
+    this.#deps = deps;
+  }
+
+  /** Takes the body of a POST. Never throws; resolves when its answer is complete. */
+  async post(text: string, exchange: HttpExchange): Promise<void> {
+    const answer = new HttpAnswer(exchange);
+    const line = readLine(text);
+    const client = this.#clientOf(exchange.headers);
+    if (line.kind === 'invalid') this.#invalid(line, text.length, answer);
+    else if (line.kind === 'batch') await this.#batch(line.elements, exchange, client, answer);
+    else await this.#single(line.message, exchange, client, answer);
+  }
+
+  #invalid({ id, error }: InvalidMessage, bytes: number, answer: HttpAnswer): void {
+    this.#deps.events.emit({ type: 'client.line-invalid', reason: error.message, bytes });
+    answer.fail(error, id?.text);
+  }
+
+  /** Whoever has the id of a session is its client; without one, every request is a stranger. */
+  #clientOf(headers: Headers): string {
+    const session = headers['mcp-session-id'];
+    if (session === undefined) return `http-request-${++this.#requests}`;
+    return `http-session-${createHash('sha256').update(session).digest('base64url')}`;
+  }
+
+  async #single(message: Message, exchange: HttpExchange, client: string, answer: HttpAnswer): Promise<void> {
+    const refusal = this.#refusalOf(isStream(message));
+    if (refusal) {
+      answer.fail(refusal, message.kind === 'request' ? idText(message) : undefined);
+      return;
+    }
+    if (message.kind === 'notification' && this.#recalled(message, client)) {
+      answer.whole([], { status: 202, headers: {} });
+      return;
+    }
+    // The one answer that layers read, and may edit.
+    const read = message.kind === 'request' && message.method === 'tools/list';
+    const way: Way = read
+      ? { event: (text) => answer.event(text) }
+      : { pass: (head) => answer.pass(shown(head)) };
+    this.#finish(message, answer, await this.#run(message, exchange, client, way));
+  }
+
+  #refusalOf(stream: boolean): ProxyError | undefined {
+    if (this.#leaving) {
+      return new ProxyError('shutting-down', 'The proxy is ending: this request was not sent.', {
+        sent: 'no',
+      });
+    }
+    const { maxStreams } = this.#deps;
+    if (!stream || [...this.#entries].filter((entry) => entry.stream).length < maxStreams) return undefined;
+    return new ProxyError(
+      'listener-full',
+      `${maxStreams} streams are open, as many as the proxy takes (--max-streams). This one was not opened.`,
+      { sent: 'no' },
+    );
+  }
+
+  /** The client takes back what still waits here: the server knows nothing of it, and must not hear of it later. */
+  #recalled({ method, ...notification }: Notification, client: string): boolean {
+    if (method !== 'notifications/cancelled') return false;
+    const { requestId } = paramsOf({ method, ...notification });
+    if (!isId(requestId)) return false;
+    const entry = this.#find(
+      client,
+      ({ message }) => message?.kind === 'request' && isSame(message.id, requestId),
+    );
+    if (!entry || entry.sent || isInitialize(entry.message)) return false;
+    entry.controller.abort(new NobodyWaits('cancelled by the client'));
+    return true;
+  }
+
+  #find(client: string, matches: (entry: Entry) => boolean): Entry | undefined {
+    for (const entry of this.#entries) if (entry.client === client && matches(entry)) return entry;
+    return undefined;
+  }
+
+  /** Carries one message through the layers. Never throws. */
+  async #run(message: Message, exchange: HttpExchange, client: string, way: Way): Promise<Outcome> {
+    const { events, limits, clock, profile, handler } = this.#deps;
+    if (events.detailed) events.emit({ type: 'message.received', ...described(message) });
+    const ms = message.kind === 'request' ? timeLimitOf(message, limits).ms : limits.timeoutMs;
+    const entry: Entry = {
+      client,
+      message,
+      controller: new CallController(),
+      deadline: new Countdown(clock, ms, () => this.#expire(entry, exchange.headers)),
+      sent: false,
+      stream: isStream(message),
+    };
+    this.#entries.add(entry);
+    if (message.kind === 'response' && message.id !== undefined) this.#questions.answered(client, message.id);
+    const { signal } = entry.controller;
+    exchange.onGone(() => entry.controller.abort(new NobodyWaits('the client has gone')));
+    const ears = this.#earsOf(client, () => [entry.deadline]);
+    const call: Call = {
+      message,
+      client: { id: client },
+      profile,
+      signal,
+      emit: async (below) => {
+        ears.hear(below);
+        if ('event' in way) await way.event(below.text);
+      },
+      deadline: message.kind === 'request' ? entry.deadline : NO_DEADLINE,
+      passage: {
+        headers: this.#deps.headersOf(exchange.headers),
+        leaving: () => {
+          entry.sent = true;
+        },
+        ...('pass' in way && way.pass ? { pass: way.pass } : {}),
+      },
+    };
+    try {
+      return { reply: await unlessAborted(Promise.resolve(call).then(handler), signal) };
+    } catch (error) {
+      return { error };
+    } finally {
+      ears.close();
+      this.#settle(entry);
+    }
+  }
+
+  #settle(entry: Entry): void {
+    entry.deadline.stop();
+    this.#entries.delete(entry);
+    if (this.#entries.size === 0) this.#whenIdle?.();
+  }
+
+  /** What the proxy does about what it hears on one stream: progress gives time, a question stops it. */
+  #earsOf(
+    client: string,
+    deadlines: () => readonly Countdown[],
+  ): { hear(message: Message): void; close(): void } {
+    let release: (() => void) | undefined;
+    return {
+      hear: (message) => {
+        // Whatever comes after a question shows that it was answered.
+        release?.();
+        release = undefined;
+        if (message.kind === 'request') release = this.#questions.ask(client, message.id, deadlines());
+        else if (message.kind === 'notification' && message.method === 'notifications/progress') {
+          this.#progressed(client, paramsOf(message).progressToken);
+        }
+      },
+      close: () => release?.(),
+    };
+  }
+
+  #progressed(client: string, token: unknown): void {
+    if (!isId(token)) return;
+    const called = this.#find(client, ({ message }) => {
+      const own = message?.kind === 'request' ? progressTokenOf(message) : undefined;
+      return own !== undefined && isSame(own, token);
+    });
+    called?.deadline.restart();
+  }
+
+  #expire(entry: Entry, headers: Headers): void {
+    const { message, sent } = entry;
+    const { limits, events } = this.#deps;
+    if (message?.kind !== 'request') {
+      entry.controller.abort(
+        new ProxyError('timeout', 'The server did not accept it in time (--timeout).', { sent: 'maybe' }),
+      );
+      return;
+    }
+    const limit = timeLimitOf(message, limits);
+    const told = sent && this.#isToldOf(message);
+    const how = `${told ? 'The server was told that nobody waits any more; the' : 'The'} request may have run.`;
+    const error = overdue(message, limit, { how, sent: 'maybe' });
+    const { method, id } = message;
+    events.emit({ type: 'call.cancelled', method, id: String(id), by: 'deadline' });
+    entry.controller.abort(sent ? error : error.unsent);
+    if (told)
+      this.#tell(cancellationOf(message, `timed out after ${limit.ms / 1000} s`), headers, entry.client);
+  }
+
+  /** In the revision without sessions, closing the stream is the cancellation; and initialize must not be cancelled. */
+  readonly #isToldOf = (request: Request): boolean =>
+    claimOf(request) === undefined && !isInitialize(request);
+
+  /** Sends a notification of the proxy's own, on the client's session. A failure has nobody to go to but the log. */
+  #tell(notification: Notification, headers: Headers, client: string): void {
+    const silent: HttpExchange = {
+      headers: ownPassage({ headers }, notification.method).headers,
+      onGone: () => undefined,
+      begin: () => ({ write: async () => undefined }),
+      end: () => undefined,
+      breakOff: () => undefined,
+    };
+    void this.#run(notification, silent, client, { pass: silent.begin }).then((outcome) => {
+      if ('error' in outcome) rescued(this.#deps.events, notification, outcome.error);
+    });
+  }
+
+  #finish(message: Message, answer: HttpAnswer, outcome: Outcome): void {
+    if ('error' in outcome) {
+      this.#failed(message, answer, outcome.error);
+      return;
+    }
+    const { reply } = outcome;
+    switch (reply.kind) {
+      case 'passed':
+        answer.end();
+        break;
+      case 'answer':
+        answer.whole([reply.message.text], shown(reply.http ?? OK));
+        break;
+      case 'accepted':
+        if (message.kind === 'request') {
+          this.#failed(message, answer, new TypeError('a request was accepted without an answer'));
+        } else answer.whole([], { status: 202, headers: {} });
+    }
+  }
+
+  #failed(message: Message, answer: HttpAnswer, error: unknown): void {
+    if (error instanceof NobodyWaits) {
+      answer.silence();
+      return;
+    }
+    const known = rescued(this.#deps.events, message, error);
+    answer.fail(known, message.kind === 'request' ? idText(message) : undefined);
+  }
+
+  /** Posts the members one by one, so that each passes the layers, and answers them together. */
+  async #batch(
+    elements: readonly (Message | InvalidMessage)[],
+    exchange: HttpExchange,
+    client: string,
+    answer: HttpAnswer,
+  ): Promise<void> {
+    const refusal =
+      this.#refusalOf(false) ?? batchRefusal(elements, exchange.headers['mcp-protocol-version']);
+    if (refusal) {
+      answer.fail(refusal, undefined);
+      return;
+    }
+    let failure: unknown;
+    const way: Way = { event: (text) => answer.event(text) };
+    const texts = await Promise.all(
+      elements.map(async (element) => {
+        if (element.kind === 'invalid') return errorAnswer(element.error.toJsonRpc(), element.id?.text).text;
+        const outcome = await this.#run(element, exchange, client, way);
+        if ('reply' in outcome)
+          return outcome.reply.kind === 'answer' ? outcome.reply.message.text : undefined;
+        failure ??= outcome.error;
+        if (element.kind !== 'request') return undefined;
+        return errorAnswer(rescued(this.#deps.events, element, outcome.error).toJsonRpc(), idText(element))
+          .text;
+      }),
+    );
+    const answers = texts.filter((text) => text !== undefined);
+    if (answers.length > 0) answer.whole(answers, OK, `[${answers.join(',')}]`);
+    else if (failure === undefined) answer.whole([], { status: 202, headers: {} });
+    else if (failure instanceof ProxyError) answer.fail(failure, undefined);
+    else answer.breakOff();
+  }
+
+  /** GET and DELETE: no message, no layers, the server's own answer. Never throws; resolves when that is complete. */
+  async bare(method: 'GET' | 'DELETE', exchange: HttpExchange): Promise<void> {
+    const { events, clock, profile, limits } = this.#deps;
+    const answer = new HttpAnswer(exchange);
+    const stream = method === 'GET';
+    const refusal = this.#refusalOf(stream);
+    if (refusal) {
+      answer.fail(refusal, undefined);
+      return;
+    }
+    const client = this.#clientOf(exchange.headers);
+    const entry: Entry = {
+      client,
+      message: undefined,
+      controller: new CallController(),
+      deadline: new Countdown(clock, stream ? 0 : limits.timeoutMs, () =>
+        this.#expire(entry, exchange.headers),
+      ),
+      sent: true,
+      stream,
+    };
+    this.#entries.add(entry);
+    exchange.onGone(() => entry.controller.abort(new NobodyWaits('the client has gone')));
+    // Nothing says which call a question on this stream belongs to.
+    const calls = () =>
+      [...this.#entries].filter((other) => other.client === client).map(({ deadline }) => deadline);
+    const ears = this.#earsOf(client, calls);
+    try {
+      const reply = await this.#deps.bare({
+        method,
+        headers: this.#deps.headersOf(exchange.headers),
+        profile,
+        signal: entry.controller.signal,
+        pass: (head) => answer.pass(shown(head)),
+        emit: async (message) => {
+          ears.hear(message);
+          if (message.kind === 'notification') this.#deps.overheard(message);
+        },
+      });
+      if (reply.kind === 'answer') answer.whole([reply.message.text], shown(reply.http ?? OK));
+      else answer.end();
+    } catch (error) {
+      if (error instanceof NobodyWaits) answer.breakOff();
+      else {
+        const known =
+          error instanceof ProxyError
+            ? error
+            : new ProxyError('internal', causeText(error), { sent: 'maybe' });
+        events.emit({ type: 'notification.failed', method, message: known.message });
+        answer.fail(known, undefined);
+      }
+    } finally {
+      ears.close();
+      this.#settle(entry);
+    }
+  }
+
+  /**
+   * Takes no new requests. Streams that would never end are cut; what else is under way may finish for `ms` milliseconds, and gets an
+   * error then. Resolves when nothing is left.
+   */
+  async drain(ms: number): Promise<void> {
+    const { clock, events } = this.#deps;
+    this.#leaving = true;
+    const ending = new ProxyError('shutting-down', 'The proxy is ending; the request may have run.', {
+      sent: 'maybe',
+      ifUnsent: 'The proxy is ending. The request was not sent: it waited until then.',
+    });
+    const cut = (which: (entry: Entry) => boolean): void => {
+      for (const entry of [...this.#entries]) {
+        if (which(entry)) entry.controller.abort(entry.sent ? ending : ending.unsent);
+      }
+    };
+    cut(({ stream }) => stream);
+    const idle = new Promise<void>((resolve) => {
+      this.#whenIdle = resolve;
+      if (this.#entries.size === 0) resolve();
+    });
+    if (this.#entries.size > 0) events.emit({ type: 'proxy.draining', inFlight: this.#entries.size });
+    await atMost(clock, ms, idle);
+    cut(() => true);
+    await atMost(clock, SETTLE_MS, idle);
+  }
+}
+
+const OK: HttpFacts = { status: 200, headers: {} };
+
+/** What a 401 asks for, credentials, the client cannot give: they are the proxy's. */
+const shown = ({ status, headers }: HttpFacts): HttpFacts => ({
+  status: status === 401 ? 502 : status,
+  headers,
+});
+
+const isSame = (one: Id, other: Id): boolean => idKey(one) === idKey(other);
+
+const isInitialize = (message: Message | undefined): boolean =>
+  message?.kind === 'request' && message.method === 'initialize';
+
+const isStream = (message: Message): boolean =>
+  message.kind === 'request' && message.method === 'subscriptions/listen';
+
+function batchRefusal(
+  elements: readonly (Message | InvalidMessage)[],
+  revision: string | undefined,
+): ProxyError | undefined {
+  const claims = elements.some((element) => element.kind !== 'invalid' && claimOf(element) !== undefined);
+  const why =
+    claims || (revision !== undefined && revision !== BATCH_REVISION)
+      ? `batches exist in revision ${BATCH_REVISION} only; send the messages one by one`
+      : elements.length > MAX_BATCH
+        ? `a batch of more than ${MAX_BATCH} messages`
+        : undefined;
+  if (why === undefined) return undefined;
+  return new ProxyError('invalid-request', `Invalid request: ${why}.`, { sent: 'no' });
+}

@@ -1,0 +1,339 @@
+import { describe, expect, it } from 'vitest';
+import { eventsOf, open, send, textOf } from '../support/http-client.ts';
+import { openSession, startListener, startListening } from '../support/listening.ts';
+import { EventWriter, sendJson } from '../support/mcp-answers.ts';
+import { makeGate } from '../support/relayed.ts';
+import { ScriptedServer } from '../support/scripted-server.ts';
+import { signingVerify } from '../support/signing.ts';
+
+const call = (name: string, args: object = {}, id: unknown = 0) => ({
+  jsonrpc: '2.0',
+  id,
+  method: 'tools/call',
+  params: { name, arguments: args },
+});
+
+describe('a client of the listener', () => {
+  it('has a session with the server, every request of which is signed', async () => {
+    const { ask, server, mcp } = await startListening();
+    const headers = await openSession(ask);
+    expect(mcp.sessions.size).toBe(1);
+    const listed = await ask({ headers, body: { jsonrpc: '2.0', id: '', method: 'tools/list' } });
+    expect(listed.status).toBe(200);
+    expect(listed.json).toMatchObject({ id: '', result: { tools: expect.any(Array) } });
+    const added = await ask({ headers, body: call('echo', { text: 'hi' }, -1) });
+    expect([added.status, added.json.id]).toEqual([200, -1]);
+    const ended = await ask({ method: 'DELETE', headers });
+    expect(ended.status).toBe(200);
+    expect(mcp.deleted).toEqual([headers['mcp-session-id']]);
+    expect(server.requests.every(({ verification }) => verification?.ok)).toBe(true);
+  });
+
+  it('gets the bytes of the server, and its end-to-end headers', async () => {
+    const body =
+      '{ "jsonrpc":"2.0",\n\t"id":0, "result":{"n":12345678901234567890,"f":1.0,"é":"\\u00e9"} }\n';
+    const { ask } = await startListening({
+      behaviour: (_request, response) => {
+        response.writeHead(200, {
+          'content-type': 'application/json; charset=utf-8',
+          'x-of-the-server': 'a, b',
+          'x-accel-buffering': 'no',
+          'mcp-session-id': 'theirs',
+          'set-cookie': 'AWSALB=x',
+          'www-authenticate': 'Bearer',
+          connection: 'close, x-one-hop',
+          'x-one-hop': 'yes',
+        });
+        response.end(body);
+      },
+    });
+    const { text, headers } = await ask({ body: call('any') });
+    expect(text).toBe(body);
+    expect(headers).toMatchObject({
+      'content-type': 'application/json; charset=utf-8',
+      'x-of-the-server': 'a, b',
+      'x-accel-buffering': 'no',
+      'mcp-session-id': 'theirs',
+    });
+    for (const name of ['set-cookie', 'www-authenticate', 'x-one-hop'])
+      expect(headers).not.toHaveProperty(name);
+  });
+
+  it('is heard with its own headers, but for those that speak of its way to the proxy', async () => {
+    const { ask, server } = await startListening();
+    const headers = {
+      'mcp-protocol-version': '2026-07-28',
+      'mcp-method': 'tools/call',
+      'mcp-name': 'something else',
+      'mcp-param-region': '=?base64?ZQ==?=',
+      'last-event-id': '7',
+      traceparent: '00-1-2-03',
+      'user-agent': 'a-client/1',
+      authorization: 'Bearer of the client',
+      cookie: 'a=b',
+      'x-amz-security-token': 'of the client',
+      'accept-encoding': 'gzip',
+      'x-forwarded-for': '10.0.0.1',
+    };
+    await ask({ headers, body: call('echo') });
+    const [request] = server.requests;
+    expect(request?.verification?.ok).toBe(true);
+    expect(request?.headers).toMatchObject({
+      'mcp-protocol-version': '2026-07-28',
+      'mcp-method': 'tools/call',
+      'mcp-name': 'something else',
+      'mcp-param-region': '=?base64?ZQ==?=',
+      'last-event-id': '7',
+      traceparent: '00-1-2-03',
+    });
+    expect(request?.headers['user-agent']).toMatch(/^mcp-sigv4-proxy\/\S+ a-client\/1$/);
+    expect(request?.headers.authorization).toMatch(/^AWS4/);
+    for (const name of ['cookie', 'accept-encoding', 'x-forwarded-for']) {
+      expect(request?.headers).not.toHaveProperty(name);
+    }
+  });
+
+  it('gets events as they come', async () => {
+    const gate = makeGate();
+    const { url } = await startListening({
+      behaviour: async (_request, response) => {
+        const events = new EventWriter(response);
+        events.prime('e1', 500);
+        await gate.opened;
+        events.send({ jsonrpc: '2.0', id: 0, result: {} }, 'e2');
+        events.end();
+      },
+    });
+    const { response } = await open(url, { body: call('slow') });
+    expect(response.headers['content-type']).toBe('text/event-stream');
+    const first = await new Promise<Buffer>((resolve) => response.once('data', resolve));
+    expect(first.toString()).toBe('id: e1\nretry: 500\ndata:\n\n');
+    gate.open();
+    expect(await textOf(response)).toBe(
+      'id: e2\nevent: message\ndata: {"jsonrpc":"2.0","id":0,"result":{}}\n\n',
+    );
+  });
+
+  it('may use an id that another request of it, or of others, is under way with', async () => {
+    const gate = makeGate();
+    const { ask, server } = await startListening({
+      behaviour: async (request, response) => {
+        await gate.opened;
+        sendJson(response, 200, { jsonrpc: '2.0', id: request.rpc.id, result: request.rpc.params });
+      },
+    });
+    const answers = ['a', 'b', 'c'].map((name) => ask({ body: call(name, {}, 0) }));
+    await server.until((requests) => requests.length === 3);
+    gate.open();
+    const names = (await Promise.all(answers)).map(({ json }) => (json.result as { name: string }).name);
+    expect(names).toEqual(['a', 'b', 'c']);
+  });
+
+  it('reads the region of the server in the metadata of its requests, as on stdio', async () => {
+    const { ask, server } = await startListening({ args: ['--metadata', 'AWS_REGION=eu-west-1'] });
+    await ask({ body: '{"jsonrpc":"2.0","id":0,"method":"tools/call","params":{"name":"n","big":1e400}}' });
+    expect(server.requests[0]?.text).toContain('"big":1e400');
+    expect(server.requests[0]?.json).toMatchObject({ params: { _meta: { AWS_REGION: 'eu-west-1' } } });
+  });
+
+  it('opens the stream for the server’s own messages, and resumes others', async () => {
+    const { ask, url, server, mcp } = await startListening();
+    const headers = await openSession(ask);
+    const accept = { accept: 'text/event-stream' };
+    const { response } = await open(url, {
+      method: 'GET',
+      headers: { ...headers, ...accept, 'last-event-id': '3' },
+    });
+    expect(response.statusCode).toBe(200);
+    mcp.broadcast({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' }, '4');
+    const event = await new Promise<Buffer>((resolve) => response.once('data', resolve));
+    expect(event.toString()).toContain('id: 4\n');
+    expect(server.of('GET')[0]?.headers['last-event-id']).toBe('3');
+    // One stream a session: the server's answer, not the proxy's.
+    const second = await send(url, { method: 'GET', headers: { ...headers, ...accept } });
+    expect(second.status).toBe(409);
+  });
+
+  it('gets a list whose stream tells something first as a stream', async () => {
+    const { ask } = await startListening({
+      behaviour: (request, response) => {
+        const events = new EventWriter(response);
+        events.send({ jsonrpc: '2.0', method: 'notifications/message', params: { level: 'info', data: 1 } });
+        events.send({ jsonrpc: '2.0', id: request.rpc.id, result: { tools: [] } });
+        events.end();
+      },
+    });
+    const { status, headers, text } = await ask({ body: { jsonrpc: '2.0', id: 0, method: 'tools/list' } });
+    expect([status, headers['content-type']]).toEqual([200, 'text/event-stream']);
+    expect(eventsOf(text)).toMatchObject([
+      { method: 'notifications/message' },
+      { id: 0, result: { tools: [] } },
+    ]);
+  });
+
+  it('in a revision with batches may send one', async () => {
+    const { ask, server } = await startListening();
+    const headers = { ...(await openSession(ask)), 'mcp-protocol-version': '2025-03-26' };
+    const answer = await ask({
+      headers,
+      body: [
+        { jsonrpc: '2.0', id: 0, method: 'ping' },
+        { jsonrpc: '2.0', method: 'notifications/roots/list_changed' },
+        call('nothing', {}, ''),
+        { jsonrpc: '2.0', id: -1, method: 7 },
+      ],
+    });
+    expect(answer.status).toBe(200);
+    expect(JSON.parse(answer.text)).toMatchObject([
+      { id: 0, result: {} },
+      { id: '', error: { code: -32602 } },
+      { id: -1, error: { code: -32600 } },
+    ]);
+    expect(server.requests.filter(({ json }) => Array.isArray(json))).toEqual([]);
+    const told = await ask({
+      headers,
+      body: [{ jsonrpc: '2.0', method: 'notifications/roots/list_changed' }],
+    });
+    expect([told.status, told.text]).toEqual([202, '']);
+    const later = await ask({ headers: { 'mcp-protocol-version': '2025-06-18' }, body: [call('a')] });
+    expect([later.status, later.json.error]).toMatchObject([400, { code: -32600 }]);
+  });
+});
+
+describe('what fails on the way', () => {
+  it.each([
+    [404, '{"jsonrpc":"2.0","error":{"code":-32001,"message":"Session not found"},"id":null}'],
+    [404, '{"jsonrpc":"2.0","error":{"code":-32601,"message":"Method not found"},"id":0}'],
+    [400, ' {"error":{"code":-32020,"message":"HeaderMismatch"},"id":"x"}'],
+    [
+      400,
+      '{"jsonrpc":"2.0","id":0,"error":{"code":-32022,"message":"v","data":{"supported":["2025-11-25"]}}}',
+    ],
+    [404, ''],
+    [405, 'no'],
+  ])('at the server is handed on: %i %s', async (status, body) => {
+    const { ask } = await startListening({
+      behaviour: (_request, response) => sendJson(response, status, body),
+      args: ['--retries', '0'],
+    });
+    const answer = await ask({ body: call('any') });
+    expect([answer.status, answer.text]).toEqual([status, body]);
+  });
+
+  it('at the server because it is busy is tried again, and then said with its time', async () => {
+    let left = 1;
+    const { ask, server } = await startListening({
+      behaviour: (request, response) => {
+        if (left-- > 0) return void response.writeHead(429, { 'retry-after': '0' }).end('slow down');
+        sendJson(response, 200, { jsonrpc: '2.0', id: request.rpc.id, result: {} });
+      },
+      args: ['--retries', '1', '--retry-base-delay', '0'],
+    });
+    expect((await ask({ body: call('any') })).status).toBe(200);
+    expect(server.requests.length).toBe(2);
+    left = 2;
+    const busy = await ask({ body: call('any', {}, '') });
+    expect([busy.status, busy.headers['retry-after']]).toEqual([429, '1']);
+    expect(busy.json).toMatchObject({ id: '', error: { code: -31003, data: { httpStatus: 429 } } });
+  });
+
+  it('because of the credentials of the proxy is no invitation to log in to it', async () => {
+    const env = { AWS_SECRET_ACCESS_KEY: 'not-the-right-one', AWS_SESSION_TOKEN: '' };
+    const { ask } = await startListening({ env });
+    const answer = await ask({ body: call('any', {}, -7) });
+    expect(answer.status).toBe(502);
+    expect(answer.headers).not.toHaveProperty('www-authenticate');
+    expect(answer.json).toMatchObject({ id: -7, error: { data: { reason: 'auth-rejected' } } });
+  });
+
+  it('before the server is a 502 with the reason, and a call that broke off is not completed', async () => {
+    const { ask, url, server } = await startListening({
+      behaviour: (_request, response) => {
+        response.writeHead(200, { 'content-type': 'text/event-stream' });
+        response.write('data: {"jsonrpc":"2.0","method":"notifications/message"}\n\n', () =>
+          response.destroy(),
+        );
+      },
+    });
+    const { response } = await open(url, { body: call('breaks') });
+    expect(response.statusCode).toBe(200);
+    await expect(textOf(response)).rejects.toThrow('aborted');
+    await server.close();
+    const refused = await ask({ body: call('any', {}, 0) });
+    expect(refused.status).toBe(502);
+    expect(refused.json).toMatchObject({
+      id: 0,
+      error: { data: { reason: 'connect-failed', mayHaveRun: false } },
+    });
+  });
+
+  it('in time is a 504, and the server is told', async () => {
+    const { ask, server } = await startListening({
+      behaviour: (request, response) => {
+        if (request.rpc.id === undefined) response.writeHead(202).end();
+      },
+      args: ['--tool-timeout', '0.2'],
+    });
+    const late = await ask({ headers: { 'mcp-session-id': 's' }, body: call('hangs', {}, 0) });
+    expect(late.status).toBe(504);
+    expect(late.json).toMatchObject({ id: 0, error: { code: -31008, data: { mayHaveRun: true } } });
+    const [cancelled] = await server
+      .until((requests) => requests.some(({ rpc }) => rpc.method === 'notifications/cancelled'))
+      .then(() => server.of('notifications/cancelled'));
+    expect(cancelled?.rpc.params).toMatchObject({ requestId: 0 });
+    expect(cancelled?.headers['mcp-session-id']).toBe('s');
+  });
+
+  it('for want of a place is the overload error of stdio, as a 503', async () => {
+    const gate = makeGate();
+    const { ask, server } = await startListening({
+      behaviour: async (request, response) => {
+        await gate.opened;
+        sendJson(response, 200, { jsonrpc: '2.0', id: request.rpc.id, result: {} });
+      },
+      args: ['--max-concurrent', '1'],
+    });
+    const first = ask({ body: call('slow', {}, 0) });
+    await server.until((requests) => requests.length === 1);
+    const second = await ask({ body: call('any', {}, 0) });
+    expect([second.status, second.headers['retry-after']]).toEqual([503, '1']);
+    expect(second.json).toMatchObject({ id: 0, error: { code: -32001, message: 'SERVER_OVERLOADED' } });
+    expect(Object.keys((second.json.error as { data: object }).data).length).toBe(7);
+    gate.open();
+    expect((await first).status).toBe(200);
+  });
+});
+
+it('two front ends are served at once, and the end of stdin ends both', async () => {
+  const { bin, ask, mcp } = await startListening({ args: ['--stdio'] });
+  const [headers] = await Promise.all([openSession(ask), bin.initialize({}, 0)]);
+  expect(mcp.sessions.size).toBe(2);
+  const [stdio, http] = await Promise.all([
+    bin.request('ping', undefined, ''),
+    ask({ headers, body: { jsonrpc: '2.0', id: '', method: 'ping' } }),
+  ]);
+  expect([stdio.result, http.json.result]).toEqual([{}, {}]);
+  bin.closeStdin();
+  expect(await bin.exit()).toEqual({ code: 0, signal: null });
+  // The session of stdio was the proxy's to delete; the other is its client's.
+  expect(mcp.sessions.size).toBe(1);
+});
+
+it('stdin is nobody’s where the listener stands alone', async () => {
+  const { bin, ask } = await startListening();
+  bin.send({ jsonrpc: '2.0', id: 0, method: 'ping' });
+  bin.closeStdin();
+  const headers = await openSession(ask);
+  expect((await ask({ headers, body: { jsonrpc: '2.0', id: 1, method: 'ping' } })).status).toBe(200);
+  expect(bin.lines).toEqual([]);
+});
+
+it('a healthy run writes nothing', async () => {
+  const server = await ScriptedServer.start((_request, response) => sendJson(response, 200, {}), {
+    verify: signingVerify,
+  });
+  const { bin, ask } = await startListener(server.url);
+  await ask({ body: call('any') });
+  const noise = bin.stderr.split('\n').filter((line) => line !== '' && !line.includes('"level":30'));
+  expect(noise).toEqual([]);
+});
