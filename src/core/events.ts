@@ -6,6 +6,7 @@ export type ProxyEvent =
   | { type: 'client.line-invalid'; reason: string; bytes: number }
   | { type: 'client.response-unexpected'; id: string }
   | { type: 'client.cancel-unknown'; id: string }
+  | { type: 'client.message-dropped'; kind: string; underWay: number }
   | { type: 'client.gone'; how: string }
   | { type: 'client.refused'; status: number; message: string }
   | { type: 'listener.opened'; url: string }

@@ -37,6 +37,7 @@ const LEVEL_OF: Readonly<Record<ProxyEvent['type'], Written | 'never'>> = {
   'listener.opened': 'info',
   'client.line-invalid': 'warn',
   'client.response-unexpected': 'warn',
+  'client.message-dropped': 'warn',
   'call.failed': 'warn',
   'notification.failed': 'warn',
   'upstream.message-dropped': 'warn',

@@ -33,6 +33,7 @@ import { Order } from './order.ts';
 import { described, Outlet } from './outlet.ts';
 import { NobodyWaits, rescued } from './rescue.ts';
 import { progressTokenOf, ServerRequests } from './server-requests.ts';
+import { Telling } from './telling.ts';
 import { overdue, type TimeLimits, timeLimitOf } from './time-limit.ts';
 
 /** A server in a loop must not fill memory: a person or a model answers these one by one. */
@@ -64,7 +65,7 @@ export class Relay {
   readonly #serverRequests = new ServerRequests();
   readonly #watched = new WeakSet<Origin>();
   /** Notifications and responses on their way: they need no answer, but leaving waits for them too. */
-  readonly #telling = new Set<CallController>();
+  readonly #telling = new Telling();
   #leaving = false;
   #gone = false;
   #whenIdle: (() => void) | undefined;
@@ -254,10 +255,13 @@ export class Relay {
   #tell(message: Notification | Response, origin?: Origin, batch?: Batch): void {
     const { clock, events, client, profile, limits, handler } = this.#deps;
     const controller = new CallController();
+    if (!this.#telling.add(controller, message)) {
+      events.emit({ type: 'client.message-dropped', kind: message.kind, underWay: this.#telling.size });
+      return;
+    }
     const deadline = new Countdown(clock, limits.timeoutMs, () =>
       controller.abort(new ProxyError('timeout', 'the server did not accept it in time', { sent: 'maybe' })),
     );
-    this.#telling.add(controller);
     const call: Call = {
       message,
       client,
@@ -280,7 +284,7 @@ export class Relay {
       })
       .finally(() => {
         deadline.stop();
-        this.#telling.delete(controller);
+        this.#telling.remove(controller);
         this.#checkIdle();
       });
   }
@@ -417,7 +421,7 @@ export class Relay {
     for (const { controller, started } of this.#inFlight.all()) {
       controller.abort(started || !(reason instanceof ProxyError) ? reason : reason.unsent);
     }
-    for (const controller of [...this.#telling]) controller.abort(reason);
+    for (const controller of this.#telling.all()) controller.abort(reason);
   }
 }
 

@@ -54,7 +54,8 @@ export class ServerRequests {
     this.#several ||= this.#only !== origin;
     const shown = this.#several ? this.#exchange(request, origin) : request;
     const key = idKey(shown.id);
-    this.#asked.get(key)?.release();
+    // A server that uses an id again has given the first request up.
+    this.#forget(key);
     const token = progressTokenOf(shown);
     this.#asked.set(key, {
       origin,
@@ -68,6 +69,8 @@ export class ServerRequests {
   }
 
   #exchange(request: Request, origin: Origin): Request {
+    // An id of a server's own may look like one of ours.
+    while (this.#asked.has(idKey(`proxy-${this.#next}`))) this.#next++;
     const number = this.#next++;
     const renamed = withIdText(request, JSON.stringify(`proxy-${number}`));
     const token = progressTokenOf(request);

@@ -83,3 +83,28 @@ describe('too many requests at once', () => {
     expect(reached).toBe(65_538);
   });
 });
+
+describe('too many notifications and answers under way', () => {
+  it('are dropped, with a word in the log, and taken again when some have arrived', async () => {
+    const rig = new RelayRig({ timeoutMs: 0 });
+    const call = await rig.request('');
+    const change = { method: 'notifications/roots/list_changed' };
+    // The server takes none of them, and each waits for the one before.
+    for (let at = 0; at < 65_536; at++) {
+      rig.relay.receive('{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}');
+    }
+    expect(rig.eventsOf('client.message-dropped')).toEqual([]);
+    await rig.receive(change);
+    expect(rig.eventsOf('client.message-dropped')).toEqual([
+      { type: 'client.message-dropped', kind: 'notification', underWay: 65_536 },
+    ]);
+    // A call that is cancelled ends here all the same.
+    await rig.receive({ method: 'notifications/cancelled', params: { requestId: '' } });
+    expect(call.call.signal.aborted).toBe(true);
+    expect(rig.eventsOf('client.message-dropped')).toHaveLength(2);
+    expect(rig.take()).toEqual([]);
+    await rig.last(change.method).accept();
+    await rig.receive(change);
+    expect(rig.eventsOf('client.message-dropped')).toHaveLength(2);
+  });
+});

@@ -69,6 +69,19 @@ describe('a request of the server', () => {
     expect(answers(rig)).toHaveLength(1);
   });
 
+  it('that uses an id again takes the place of the first, and holds its call no longer than that', async () => {
+    const { rig, call } = await rigWithCall();
+    await call.emit({ jsonrpc: '2.0', id: '', method: 'roots/list' });
+    await call.emit({ jsonrpc: '2.0', id: '', method: 'ping' });
+    await rig.receive({ id: '', result: {} });
+    await rig.receive({ id: '', result: {} });
+    expect(answers(rig)).toHaveLength(1);
+    expect(rig.eventsOf('client.response-unexpected')).toHaveLength(1);
+    rig.take();
+    await rig.clock.advance(60_000);
+    expect(rig.take()).toMatchObject([{ id: 'call', error: { code: -31008 } }]);
+  });
+
   it('may be taken back: the word reaches the client, and a late answer goes nowhere', async () => {
     const { rig, call } = await rigWithCall();
     await call.emit('{"jsonrpc":"2.0","id":9007199254740993,"method":"ping"}');
@@ -149,6 +162,18 @@ describe('requests of two sessions', () => {
       expect(rig.last('notifications/progress').call).toMatchObject({ origin: OTHER, profile: 'second' });
     },
   );
+
+  it('never share an id with one that a session chose itself', async () => {
+    const { rig, call } = await rigWithCall();
+    await call.emit({ jsonrpc: '2.0', id: 'proxy-0', method: 'ping' }, ORIGIN);
+    await call.emit({ jsonrpc: '2.0', id: 0, method: 'ping' }, OTHER);
+    const [own, exchanged] = rig.take() as { id: string }[];
+    expect(own?.id).toBe('proxy-0');
+    expect(exchanged?.id).not.toBe('proxy-0');
+    await rig.receive({ id: 'proxy-0', result: {} });
+    await rig.receive({ id: exchanged?.id, result: {} });
+    expect(answers(rig).map(([, origin]) => origin)).toEqual([ORIGIN, OTHER]);
+  });
 
   it('take their token with them when they are answered', async () => {
     const { rig, call } = await rigWithTwoSessions();
