@@ -13,6 +13,7 @@ import { Breaker, breaker } from './layers/breaker.ts';
 import { clientName } from './layers/client-name.ts';
 import { lazy } from './layers/lazy.ts';
 import { metadata, metadataOf } from './layers/metadata.ts';
+import { profile } from './layers/profile.ts';
 import { burstOf, rateLimit, TokenBucket } from './layers/rate-limit.ts';
 import { retry } from './layers/retry.ts';
 import { isUnfiltered, toolFilter } from './layers/tool-filter.ts';
@@ -57,6 +58,7 @@ export class McpProxy {
   readonly #bucket: TokenBucket | undefined;
   readonly #snapshots: SnapshotFiles | undefined;
   readonly #tools = new Map<string, Tools>();
+  readonly #withMetadata = metadata((profile) => this.#metadataOf(profile));
   readonly #openings = new Map<string, readonly Layer[]>();
   readonly #metadata = new Map<
     string,
@@ -99,6 +101,7 @@ export class McpProxy {
     });
     const limits = poolLimits(settings);
     this.#upstream = new Upstream({
+      defaultProfile: settings.defaultProfile,
       uplinkOf: (profile) => this.#roads.uplinkOf(profile),
       openingOf: (profile) => this.#openingOf(profile),
       clock,
@@ -131,10 +134,12 @@ export class McpProxy {
       ),
       // Above all that edits: what is kept is what the client is shown. HTTP clients need the session's id, which no snapshot has.
       ...(this.#snapshots ? [only(isOfStdio, lazy({ store: this.#snapshots, clock, events }))] : []),
+      // Above all that goes by the profile of a call: here it is chosen.
+      ...(settings.profiles.length > 1 ? [this.#profileLayer()] : []),
       // Before all that costs: a call that is not let through takes no place and no connection.
       ...this.#filter(),
-      // Before any limit: what waits is what will be sent.
-      metadata((profile) => this.#metadataOf(profile)),
+      // Before any limit: what waits is what will be sent. What opens a session gets it with every opening, of each profile its own.
+      only((call) => !isInitialize(call), this.#withMetadata),
       // Outside the rate, whose waiting is part of a call's work: a place is for a whole call, repeats included.
       ...(this.#limiter ? [backpressure(this.#limiter)] : []),
       // Inside the place, outside the rate: a repeat waits for its turn like everything else. Opening a session has its own.
@@ -155,23 +160,34 @@ export class McpProxy {
     return stack(this.#openingOf(call.profile), this.#passages.handle)(call);
   };
 
+  #profileLayer(): Layer {
+    const { profiles, profileTools: globs } = this.#settings;
+    const toolsOf = (name: string): Tools => this.#toolsOf(name);
+    return profile({ profiles, globs, toolsOf, clock: this.#clock, events: this.#events });
+  }
+
   #retryDeps(): Parameters<typeof retry>[0] {
     const { retries, retryBaseDelay, retryMaxDelay } = this.#settings;
     return {
       options: { retries, baseDelayMs: retryBaseDelay * 1_000, maxDelayMs: retryMaxDelay * 1_000 },
       clock: this.#clock,
       events: this.#events,
-      toolsOf: (call) => this.#toolsOf(call.profile),
+      // One endpoint, one server: what it says to the default profile of a tool holds until it says otherwise to another.
+      toolsOf: ({ profile }) => ({
+        annotationsOf: (name) =>
+          this.#toolsOf(profile).annotationsOf(name) ??
+          this.#toolsOf(this.#settings.defaultProfile).annotationsOf(name),
+      }),
     };
   }
 
   #snapshotFiles(): SnapshotFiles {
-    const { endpoint, scope, defaultProfile, roleArn, auth, readOnly, allowTool, denyTool, env } =
+    const { endpoint, scope, profiles, profileTools, roleArn, auth, readOnly, allowTool, denyTool, env } =
       this.#settings;
     return new SnapshotFiles({
       folder: cacheFolder(env),
-      // What is kept is what the client was shown, so that it depends on what hides tools from it.
-      identity: [endpoint.href, scope, defaultProfile, roleArn, auth, readOnly, allowTool, denyTool],
+      // What is kept is what the client was shown, so that it depends on what hides tools from it, and what adds to them.
+      identity: [endpoint.href, scope, profiles, profileTools, roleArn, auth, readOnly, allowTool, denyTool],
       events: this.#events,
     });
   }
@@ -195,7 +211,7 @@ export class McpProxy {
     const { breakerThreshold: threshold, breakerReset } = this.#settings;
     const circuit = new Breaker({ threshold, resetMs: breakerReset * 1_000, clock: this.#clock });
     const repeated = retry({ ...this.#retryDeps(), opening: true });
-    const layers = [repeated, breaker(circuit), ...this.#rate(isInitialize)];
+    const layers = [this.#withMetadata, repeated, breaker(circuit), ...this.#rate(isInitialize)];
     this.#openings.set(profile, layers);
     return layers;
   }
@@ -244,15 +260,21 @@ export class McpProxy {
     return additions;
   }
 
-  /** The operating region, in the AWS CLI's order, then the endpoint's own; what --metadata names wins over all. */
+  /**
+   * The operating region, in the AWS CLI's order, then the endpoint's own; what --metadata names wins over all. Of several profiles
+   * each has its own first: a variable that stands for the whole process can speak of none of them.
+   */
   async #readMetadata(profile: string): Promise<Readonly<Record<string, string>>> {
-    const { env, endpoint, metadata: entries } = this.#settings;
+    const { env, endpoint, profiles, metadata: entries } = this.#settings;
     const named = metadataOf(entries);
     if ('AWS_REGION' in named) return named;
+    const ofProfile = async (): Promise<string | undefined> =>
+      (await readProfileFacts(profile || undefined, env)).region;
     const region =
+      (profiles.length > 1 && (await ofProfile())) ||
       env.AWS_REGION ||
       env.AWS_DEFAULT_REGION ||
-      (await readProfileFacts(profile || undefined, env)).region ||
+      (await ofProfile()) ||
       scopeOfHost(endpoint.hostname).region;
     return region ? { AWS_REGION: region, ...named } : named;
   }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
-import { readProfileFacts } from './aws/credentials/files.ts';
+import { missingProfiles, readProfileFacts } from './aws/credentials/files.ts';
 import { DEFAULT_ENDPOINT, readEndpoint, scopeOfHost } from './aws/endpoint.ts';
 import { awsOptions, rolelessProblems } from './aws/options.ts';
 import type { SigningScope } from './aws/sigv4.ts';
@@ -12,6 +12,7 @@ import { breakerOptions } from './layers/breaker.ts';
 import { clientNameOptions } from './layers/client-name.ts';
 import { lazyOptions } from './layers/lazy.ts';
 import { metadataOptions } from './layers/metadata.ts';
+import { profileOptions } from './layers/profile.ts';
 import { rateLimitOptions } from './layers/rate-limit.ts';
 import { retryOptions, retryProblems } from './layers/retry.ts';
 import { toolFilterOptions } from './layers/tool-filter.ts';
@@ -26,6 +27,7 @@ export const OPTIONS = {
   service: awsOptions.service,
   region: awsOptions.region,
   profile: awsOptions.profile,
+  profileTools: profileOptions.profileTools,
   roleArn: awsOptions.roleArn,
   roleSessionName: awsOptions.roleSessionName,
   externalId: awsOptions.externalId,
@@ -81,7 +83,9 @@ export interface Settings extends Values {
   readonly endpoint: URL;
   /** Undefined: never sign. */
   readonly scope: SigningScope | undefined;
-  /** "" is the default chain. */
+  /** Those that were named, each once; none where the default chain signs. */
+  readonly profiles: readonly string[];
+  /** The first of them; "" is the default chain. */
   readonly defaultProfile: string;
   /** Where the scope's two halves come from, for a person. */
   readonly scopeFrom: Readonly<Record<keyof SigningScope, string>>;
@@ -129,12 +133,13 @@ export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Pro
   }
 
   const profiles = [...new Set(values.profile)];
-  if (profiles.length > 1) {
-    problems.push(
-      `${from.profile} must name one profile; this version signs with one, not ${profiles.length}`,
-    );
-  }
   const defaultProfile = profiles[0] ?? '';
+  // A single one is told of in the answer to the first request, where its user sees it, and may come into being until then. One
+  // of several would be offered to the model, and found missing in mid-conversation.
+  if (profiles.length > 1) {
+    const missing = await missingProfiles(profiles, env);
+    if (missing) problems.push(`${from.profile} ${missing}`);
+  }
   if (!argv.options.roleArn && !env[variableOf('roleArn')]) problems.push(...rolelessProblems(from));
 
   const { headers, problems: headerProblems } = readHeaders(values.header, env);
@@ -173,6 +178,7 @@ export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Pro
       endpoint: endpoint.url,
       scope: signing?.scope,
       scopeFrom: signing?.from ?? { service: '', region: '' },
+      profiles,
       defaultProfile,
       from,
       fromFile,

@@ -135,14 +135,44 @@ describe('the profile', () => {
     expect((await settingsOf([LAMBDA], { AWS_PROFILE: '' })).defaultProfile).toBe('');
   });
 
-  it('is one: several are refused, repeats are not', async () => {
-    expect(await problemsOf([LAMBDA, '--profile', 'a,b', 'c'])).toEqual([
-      '--profile must name one profile; this version signs with one, not 3',
+  it('is the first of several, each of which counts once', async () => {
+    await temp.config('[default]\nregion=x\n[profile b]\nregion=x\n[profile a]\nregion=x\n');
+    await temp.credentials('[c]\naws_access_key_id=x\n');
+    for (const [argv, env] of [
+      [['--profile', 'b,a', 'c', '--profile', 'b', 'default'], {}],
+      [[], { MCP_PROXY_PROFILE: ' b  a,c b default ' }],
+      [[], { AWS_MCP_PROXY_PROFILES: 'b a c b default', AWS_PROFILE: 'a' }],
+    ] as const) {
+      const { profiles, defaultProfile } = await settingsOf([LAMBDA, ...argv], { ...env });
+      expect({ profiles, defaultProfile }).toEqual({
+        profiles: ['b', 'a', 'c', 'default'],
+        defaultProfile: 'b',
+      });
+    }
+  });
+
+  it('may be missing where it is the only one: who signs in may create it', async () => {
+    const { profiles, defaultProfile } = await settingsOf([LAMBDA, '--profile', 'a', 'a']);
+    expect({ profiles, defaultProfile }).toEqual({ profiles: ['a'], defaultProfile: 'a' });
+    expect((await settingsOf([LAMBDA], { AWS_MCP_PROXY_PROFILES: '', AWS_PROFILE: '' })).profiles).toEqual(
+      [],
+    );
+  });
+
+  it('of several must be there, each of them', async () => {
+    await temp.config(
+      '[profile work]\nregion=x\n[profile dev]\nregion=x\n[sso-session corp]\nsso_region=x\n',
+    );
+    const files = `${join(temp.home, '.aws/config')} or ${join(temp.home, '.aws/credentials')}`;
+    expect(
+      await problemsOf([LAMBDA, '--profile', 'work', 'wrok', 'constructor', 'sso-session.corp']),
+    ).toEqual([
+      `--profile must name profiles that are in ${files}, not "wrok", "constructor", "sso-session.corp"; there are: dev, work`,
     ]);
-    expect(await problemsOf([LAMBDA], { MCP_PROXY_PROFILE: 'a b' })).toEqual([
-      'MCP_PROXY_PROFILE must name one profile; this version signs with one, not 2',
+    await temp.config('[profile work\n');
+    expect(await problemsOf([LAMBDA], { AWS_MCP_PROXY_PROFILES: 'work dev' })).toEqual([
+      `AWS_MCP_PROXY_PROFILES must name profiles that are in ${files}, not "work", "dev"; they have no profiles; ${join(temp.home, '.aws/config')} is broken in line 1`,
     ]);
-    expect((await settingsOf([LAMBDA, '--profile', 'a', 'a'])).defaultProfile).toBe('a');
   });
 });
 

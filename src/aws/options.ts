@@ -26,7 +26,7 @@ export const awsOptions = {
     separator: 'words',
     env: ['AWS_MCP_PROXY_PROFILES', 'AWS_PROFILE'],
     defaultText: 'AWS_PROFILE',
-    help: 'AWS profile whose credentials sign the requests',
+    help: 'AWS profile whose credentials sign the requests; of several the first is the default, and a call may name another',
   }),
   roleArn: text({
     group: 'Endpoint and signing',
@@ -36,7 +36,7 @@ export const awsOptions = {
       /^arn:aws[a-z-]*:iam::\d{12}:role\/\S+$/.test(value)
         ? undefined
         : 'must be the ARN of a role, such as arn:aws:iam::123456789012:role/name',
-    help: "role to assume with the profile's credentials, which then sign nothing themselves",
+    help: "role to assume with the profile's credentials, which then sign nothing themselves; of several profiles with each",
   }),
   roleSessionName: text({
     group: 'Endpoint and signing',

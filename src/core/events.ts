@@ -48,6 +48,7 @@ export type ProxyEvent =
   | { type: 'tools.hidden'; profile: string; names: readonly string[]; more: number }
   | { type: 'tools.all-hidden'; profile: string; tools: number; message: string }
   | { type: 'tools.glob-unmatched'; profile: string; option: string; glob: string }
+  | { type: 'tool.keeps-argument'; tool: string; argument: string }
   | { type: 'proxy.draining'; inFlight: number }
   | { type: 'internal.fault'; where: string; message: string };
 

@@ -216,11 +216,11 @@ export function insertMember(text: string, from: number, key: string, valueText:
   );
 }
 
-/** Takes every member of that name out of the top-level object. */
-export function removeMember(text: string, key: string): string {
+/** Takes every member of that name out of the object that starts at or after `from`. */
+export function removeMember(text: string, key: string, from = 0): string {
   let rest = text;
   for (;;) {
-    const members = membersOf(rest);
+    const members = membersOf(rest, from);
     const index = members.findIndex((member) => member.key === key);
     const member = members[index];
     if (!member) return rest;

@@ -231,6 +231,21 @@ export function withValueAt<M extends Message>(message: M, path: readonly string
   return member ? reread(message, spliceText(message.text, member.valueSpan, valueText)) : message;
 }
 
+/** The same call without one of its arguments; unchanged where it has none of that name. */
+export function withoutArgument(request: Request, name: string): Request {
+  const { params } = request.json;
+  if (!isObject(params) || !isObject(params.arguments) || !has(params.arguments, name)) return request;
+  const outer = valueStartOf(request.text, 'params');
+  const start = outer === undefined ? undefined : valueStartOf(request.text, 'arguments', outer);
+  if (start === undefined) return request;
+  const { [name]: _cut, ...rest } = params.arguments;
+  return {
+    ...request,
+    text: removeMember(request.text, name, start),
+    json: { ...request.json, params: { ...params, arguments: rest } },
+  };
+}
+
 /**
  * Adds what is not there yet to `params._meta`, creating both where needed. Keys that the client sent win. Of a client's request,
  * which repeats no key that decides: what follows the place of the edit is not read, and nothing is parsed again.

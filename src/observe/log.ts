@@ -52,6 +52,7 @@ const LEVEL_OF: Readonly<Record<ProxyEvent['type'], Written | 'never'>> = {
   'tools.hidden': 'info',
   'tools.glob-unmatched': 'warn',
   'tools.all-hidden': 'error',
+  'tool.keeps-argument': 'warn',
   'internal.fault': 'error',
 };
 

@@ -1,6 +1,6 @@
 import type { Call, Emit, Layer, Reply } from '../core/call.ts';
 import { type Clock, unlessAborted } from '../core/clock.ts';
-import { causeText, ProxyError, unsentReason } from '../core/errors.ts';
+import { causeText, unsentReason } from '../core/errors.ts';
 import type { Events } from '../core/events.ts';
 import type { Id, Message, Request } from '../core/message.ts';
 import type { Places } from '../pool/places.ts';
@@ -13,7 +13,8 @@ import { Opener, type Opening } from './opener.ts';
 import { Reopening } from './reopening.ts';
 import type { Session } from './session.ts';
 import { Spread } from './spread.ts';
-import { concernsAll, Told } from './told.ts';
+import { concernsAll, concernsProfiles, Told } from './told.ts';
+import { lostTwice, notOpened, notReopened } from './unopened.ts';
 
 export interface ConversationDeps {
   readonly profile: string;
@@ -26,26 +27,14 @@ export interface ConversationDeps {
   readonly limits: PoolLimits | undefined;
   /** Of all conversations. */
   readonly places: Places;
+  /** What the same client has with the profile whose session it opens itself; undefined where this is that. */
+  readonly lead?: Conversation | undefined;
 }
-
-/** A server that forgets what it opened a moment ago will do so again: asking once more is the caller's to decide. */
-const lostTwice = (error: unknown): ProxyError =>
-  new ProxyError(
-    'session-lost',
-    'The MCP session was lost, and so was the new one that was opened for this call, which did not run. Try again. Where this keeps happening, the server does not keep its sessions: several instances behind a load balancer must share them, or see each session always.',
-    { sent: 'refused', cause: error, ...(error instanceof ProxyError ? { details: error.details } : {}) },
-  );
-
-const notReopened = (error: unknown): ProxyError =>
-  new ProxyError(
-    'session-lost',
-    `The MCP session is gone, and a new one could not be opened: ${causeText(error)}. This call did not run. Try again, or reconnect the MCP server in your client.`,
-    { sent: 'no', cause: error },
-  );
 
 /**
  * What one client has with one profile's server, across the sessions that carry it: a session that the server has lost is opened
- * anew without the client noticing, once for all calls that failed with it, and they are sent once more.
+ * anew without the client noticing, once for all calls that failed with it, and they are sent once more. Of a profile that the client
+ * did not open itself, the first session is opened the same way, when a call needs it, as the client opened its own.
  */
 export class Conversation {
   readonly #deps: ConversationDeps;
@@ -56,14 +45,20 @@ export class Conversation {
   /** Before `initialize`, one that has no id. */
   #session: Session;
   #opening: Opening | undefined;
+  /** How the client had opened its own session, when the one here was opened. */
+  #followed: Opening | undefined;
+  /** What the client has with its other profiles. */
+  readonly #followers: Conversation[] = [];
   #spread: Spread | undefined;
   /** Sessions that the server has lost, or that were replaced, for as long as something on them still runs to its end. */
   readonly #former = new Set<Session>();
 
   constructor(deps: ConversationDeps, emit: Emit) {
-    const { profile, newSession, opening, clock } = deps;
+    const { profile, newSession, opening, clock, lead } = deps;
     this.#deps = deps;
-    this.#opener = new Opener({ profile, newSession, layers: opening, clock, told: this.#told });
+    const told = (): readonly Request[] => (lead ? lead.#told.toProfiles : this.#told.requests);
+    this.#opener = new Opener({ profile, newSession, layers: opening, clock, told });
+    if (lead) lead.#followers.push(this);
     this.#session = newSession(emit, undefined);
   }
 
@@ -95,6 +90,9 @@ export class Conversation {
       opened = reply.kind === 'answer' && reply.message.outcome === 'result';
       if (!opened) return reply;
       const { client, emit } = call;
+      // What is being opened in place of the former one would overwrite this.
+      this.#reopening.abandon(new Error('the client has opened a session itself'));
+      this.#told.forget();
       this.#begin(session, { client, request, emit, isEcho, version: session.version }, more);
       return reply;
     } finally {
@@ -108,10 +106,7 @@ export class Conversation {
     const former = this.#session;
     const again = this.#opening !== undefined;
     this.#adopt(session);
-    // What is being opened in place of the former one would overwrite this.
-    this.#reopening.abandon(new Error('the client has opened a session itself'));
     this.#opening = opening;
-    this.#told.forget();
     // A client that initializes again has left its former session: nobody else would ever delete it.
     void former.close();
     void this.#spread?.close();
@@ -123,6 +118,50 @@ export class Conversation {
     // A pool gives back the places of its sessions itself, the first one's included.
     if (!placed) places.occupy();
     this.#spread = this.#spreadOver(limits, opening, session);
+  }
+
+  /** How the client has opened its own session since the one here was opened, or where there is none here yet. */
+  #behind(): Opening | undefined {
+    const { lead } = this.#deps;
+    const opening = lead ? lead.#opening : undefined;
+    return opening === this.#followed ? undefined : opening;
+  }
+
+  /** Opens the session of another profile than the client's own: one attempt for all who need it while it runs. */
+  async #follow(signal: AbortSignal): Promise<void> {
+    for (let behind = this.#behind(); behind; behind = this.#behind()) {
+      const own = behind;
+      try {
+        await unlessAborted(
+          this.#reopening.join((until) => this.#openBeside(own, until)),
+          signal,
+        );
+      } catch (error) {
+        throw signal.aborted ? unsentReason(error) : error;
+      }
+    }
+  }
+
+  async #openBeside(own: Opening, until: AbortSignal): Promise<Session> {
+    const { clock, limits, places, profile } = this.#deps;
+    const more = this.#opening === undefined;
+    if (more && !places.takeNow()) throw noPlace(places.max, places.taken);
+    // The sessions of one profile tell the same things; those of another tell others.
+    const opening = { ...own, isEcho: limits && echoes(clock) };
+    try {
+      const session = await this.#opener.open(opening, until);
+      if (until.aborted) {
+        await session.close();
+        throw until.reason;
+      }
+      this.#followed = own;
+      this.#begin(session, opening, more);
+      return session;
+    } catch (error) {
+      if (more) places.give();
+      this.#openFailed(error);
+      throw notOpened(profile, error);
+    }
   }
 
   /** Sessions beside the first, opened as the client opened that. */
@@ -148,6 +187,7 @@ export class Conversation {
 
   /** Runs `send` on the session of this moment, and once more on a new one where the server has lost that. */
   async carry(call: Call, sendOn: (session: Session) => Promise<Reply>): Promise<Reply> {
+    if (this.#behind()) await this.#follow(call.signal);
     const spread = this.#spread;
     const { message } = call;
     if (spread && message.kind === 'request' && message.method === 'tools/call') {
@@ -173,8 +213,19 @@ export class Conversation {
       });
     }
     if (reply.kind === 'answer' && reply.message.outcome === 'result') this.#told.remember(message);
-    if (reply.kind !== 'answer' || reply.message.outcome === 'result') this.#tellOthers(message);
+    if (reply.kind !== 'answer' || reply.message.outcome === 'result') {
+      this.#tellOthers(message);
+      for (const follower of this.#followers) follower.#hear(message);
+    }
     return reply;
+  }
+
+  /** What the client has said to the session that it opened itself. */
+  #hear(message: Message): void {
+    const opening = this.#opening;
+    if (!opening || this.#session.lost || !concernsProfiles(message)) return;
+    void this.#opener.repeat(this.#session, opening, message);
+    this.#tellOthers(message);
   }
 
   /** What concerns every session goes to those beside the first, too. */

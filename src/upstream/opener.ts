@@ -19,7 +19,6 @@ import {
 import { isLost } from './lost-session.ts';
 import type { IsEcho } from './merge.ts';
 import type { Session } from './session.ts';
-import type { Told } from './told.ts';
 
 /**
  * Longest time for opening a session anew. Callers have their own deadlines; this one keeps a server that never answers from
@@ -45,7 +44,8 @@ export interface OpenerDeps {
   /** Stand around every initialize, the client's and our own: repeats, and the breaker. */
   readonly layers: readonly Layer[];
   readonly clock: Clock;
-  readonly told: Told;
+  /** What a new session has to be told again. */
+  readonly told: () => readonly Request[];
 }
 
 /** Opens sessions as the client opened its own, and says to them, under ids of the proxy's own, what nobody waits for but the proxy. */
@@ -59,7 +59,9 @@ export class Opener {
 
   /** Sends an initialize, the client's or one of the proxy's own, through the layers that stand around every one. */
   initialize(session: Session, call: Call, request: Request): Promise<Reply> {
-    return stack(this.#deps.layers, (attempt) => session.initialize(attempt, request))(call);
+    const bottom = (attempt: Call): Promise<Reply> =>
+      session.initialize(attempt, attempt.message.kind === 'request' ? attempt.message : request);
+    return stack(this.#deps.layers, bottom)({ ...call, message: request });
   }
 
   /**
@@ -96,7 +98,7 @@ export class Opener {
       }
       met?.(session);
       await session.initialized(INITIALIZED, controller.signal);
-      await this.#tell(session, opening, told.requests, controller.signal);
+      await this.#tell(session, opening, told(), controller.signal);
       return session;
     } catch (error) {
       const closed = session.close();

@@ -12,6 +12,16 @@ const TOLD_TO_ALL: ReadonlySet<string> = new Set([
 export const concernsAll = (message: Message): message is Request | Notification =>
   message.kind !== 'response' && TOLD_TO_ALL.has(message.method);
 
+/** What is said to no profile's server in particular. Subscriptions are to the default one's resources. */
+const TOLD_TO_PROFILES: ReadonlySet<string> = new Set([
+  'logging/setLevel',
+  'notifications/roots/list_changed',
+]);
+
+/** True for what concerns the sessions of every profile. */
+export const concernsProfiles = (message: Message): message is Request | Notification =>
+  message.kind !== 'response' && TOLD_TO_PROFILES.has(message.method);
+
 /** What a new session has to be told again, because the client believes it said. As many as the client has subscriptions. */
 export class Told {
   #logLevel: Request | undefined;
@@ -36,6 +46,11 @@ export class Told {
   }
 
   get requests(): readonly Request[] {
-    return [...(this.#logLevel ? [this.#logLevel] : []), ...this.#subscriptions.values()];
+    return [...this.toProfiles, ...this.#subscriptions.values()];
+  }
+
+  /** Of these, what a new session of another profile has to be told. */
+  get toProfiles(): readonly Request[] {
+    return this.#logLevel ? [this.#logLevel] : [];
   }
 }

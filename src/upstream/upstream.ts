@@ -1,5 +1,5 @@
-import type { Batch, Call, Handler, Layer, Reply } from '../core/call.ts';
-import { claimOf, isId, paramsOf } from '../core/message.ts';
+import type { Batch, Call, Client, Emit, Handler, Layer, Reply } from '../core/call.ts';
+import { claimOf, type Id, isId, paramsOf } from '../core/message.ts';
 import type { Places } from '../pool/places.ts';
 import type { PoolLimits } from '../pool/upkeep.ts';
 import { Conversation } from './conversation.ts';
@@ -8,6 +8,8 @@ import { Stateless, type StatelessDeps, StatelessOrigin } from './stateless.ts';
 import type { Uplink } from './uplink.ts';
 
 export interface UpstreamDeps extends StatelessDeps {
+  /** The one that clients open sessions with; those of others are opened as they opened theirs. */
+  readonly defaultProfile: string;
   /** The road of a profile, made on first use and kept. */
   readonly uplinkOf: (profile: string) => Uplink;
   /** The layers around opening a session of the profile. */
@@ -32,6 +34,7 @@ export class Upstream {
   readonly #stateless: Stateless;
   /** One per client and profile. */
   readonly #conversations = new Map<string, Conversation>();
+  readonly #profiles = new Set<string>();
   readonly #gatherings = new Map<Batch, Gathering>();
 
   constructor(deps: UpstreamDeps) {
@@ -54,7 +57,7 @@ export class Upstream {
 
   #inSession(call: Call): Promise<Reply> {
     const { message, signal } = call;
-    const conversation = this.#conversationOf(call);
+    const conversation = this.#conversationOf(call.client, call.profile, call.emit);
     if (message.kind === 'response') {
       // Only the session that asked can know the id; every other would refuse the answer or, worse, take it.
       const asked = call.origin instanceof Session ? call.origin : conversation.session;
@@ -69,7 +72,10 @@ export class Upstream {
     }
     if (message.method === 'notifications/cancelled') {
       const { requestId } = paramsOf(message);
-      if (isId(requestId)) return conversation.sessionOf(requestId).cancel(requestId, message.text, signal);
+      if (isId(requestId)) {
+        const carrier = this.#carrierOf(call.client, requestId) ?? conversation;
+        return carrier.sessionOf(requestId).cancel(requestId, message.text, signal);
+      }
     }
     if (message.method === 'notifications/initialized') {
       return conversation.carry(call, (session) => session.initialized(message.text, signal));
@@ -85,12 +91,18 @@ export class Upstream {
     );
   }
 
-  #conversationOf({ client, profile, emit }: Call): Conversation {
-    // No id of a client holds a blank.
-    const key = `${client.id} ${profile}`;
+  /** A cancellation says which request, and not with which profile that went. */
+  #carrierOf(client: Client, id: Id): Conversation | undefined {
+    return [...this.#profiles]
+      .map((profile) => this.#conversations.get(keyOf(client, profile)))
+      .find((conversation) => conversation?.sessionOf(id).carries(id));
+  }
+
+  #conversationOf(client: Client, profile: string, emit: Emit): Conversation {
+    const key = keyOf(client, profile);
     const existing = this.#conversations.get(key);
     if (existing) return existing;
-    const { uplinkOf, openingOf, clock, events, readTimeoutMs, limits, places } = this.#deps;
+    const { defaultProfile, uplinkOf, openingOf, clock, events, readTimeoutMs, limits, places } = this.#deps;
     const conversation = new Conversation(
       {
         profile,
@@ -101,9 +113,11 @@ export class Upstream {
         events,
         limits,
         places,
+        lead: profile === defaultProfile ? undefined : this.#conversationOf(client, defaultProfile, emit),
       },
       emit,
     );
+    this.#profiles.add(profile);
     this.#conversations.set(key, conversation);
     return conversation;
   }
@@ -164,6 +178,9 @@ export class Upstream {
     await Promise.all(conversations.map((conversation) => conversation.close()));
   }
 }
+
+/** No id of a client holds a blank. */
+const keyOf = (client: Client, profile: string): string => `${client.id} ${profile}`;
 
 const first = (replies: readonly Promise<Reply>[]): Promise<Reply> =>
   replies[0] ?? Promise.reject(new TypeError('a request without a reply'));

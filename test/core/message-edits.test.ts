@@ -12,6 +12,7 @@ import {
   readUpstream,
   withIdText,
   withMeta,
+  withoutArgument,
   withValueAt,
 } from '../../src/core/message.ts';
 import { objectText, valueText } from '../support/json-text.ts';
@@ -195,4 +196,35 @@ describe('one line', () => {
     expect(oneLine(FRAGILE)).toBe(FRAGILE);
     expect(oneLine('"\u2028\u0085"')).toBe('"\u2028\u0085"');
   });
+});
+
+describe('an argument that is taken out', () => {
+  const without = (text: string): string => {
+    const line = readLine(text);
+    if (line.kind !== 'message' || line.message.kind !== 'request') throw new Error(line.kind);
+    const edited = withoutArgument(line.message, 'cut');
+    expect(edited.json).toEqual(JSON.parse(edited.text));
+    return edited.text;
+  };
+  const call = (args: string, more = ''): string =>
+    `{"jsonrpc":"2.0","id":0,"method":"tools/call","params":{${more}"arguments":${args}}}`;
+
+  it.each([
+    ['{"cut":"x"}', '{}'],
+    ['{ "cut" : {"a":[1,"}"]} }', '{  }'],
+    ['{"cut":1, "b":1.0}', '{"b":1.0}'],
+    ['{"a":9007199254740993 ,"cut":1}', '{"a":9007199254740993}'],
+    ['{"a":1,"\\u0063ut":null,"b":{"cut":2}}', '{"a":1,"b":{"cut":2}}'],
+    ['{"__proto__":{"x":1},"cut":1}', '{"__proto__":{"x":1}}'],
+  ])('of %s leaves %s', (args, rest) => {
+    expect(without(call(args))).toBe(call(rest));
+    expect(without(call(args, '"name":"cut", '))).toBe(call(rest, '"name":"cut", '));
+  });
+
+  it.each([call('{}'), call('{"a":{"cut":1}}'), call('["cut"]'), call('"cut"'), call('null')])(
+    'is not there in %s',
+    (text) => {
+      expect(without(text)).toBe(text);
+    },
+  );
 });

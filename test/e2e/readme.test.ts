@@ -52,8 +52,9 @@ describe('the README', () => {
 
   const configs = readmeBlocks('json').map((block) => JSON.parse(block) as unknown);
 
-  it('has a block for Claude Code and one for opencode', () => {
-    expect(configs.map((config) => Object.keys(config as object).at(-1))).toEqual(['mcpServers', 'mcp']);
+  it('has a block for Claude Code, one for opencode and one for several accounts', () => {
+    const kinds = configs.map((config) => Object.keys(config as object).at(-1));
+    expect(kinds).toEqual(['mcpServers', 'mcp', 'mcpServers']);
   });
 
   it.each(['claude-code', 'opencode'])(
@@ -71,7 +72,7 @@ describe('the README', () => {
     },
   );
 
-  it.each(configs.map((config, at) => [at === 0 ? 'Claude Code' : 'opencode', config]))(
+  it.each(configs.map((config, at) => [['Claude Code', 'opencode', 'several accounts'][at], config]))(
     'shows a block for %s that brings up a working server',
     async (_client, config) => {
       const session = new SessionServer();
@@ -89,7 +90,12 @@ describe('the README', () => {
           MCP_PROXY_REGION: signingVerify.region,
         },
         files: {
-          '.aws/credentials': `[dev]\naws_access_key_id = ${AWS_ACCESS_KEY_ID}\naws_secret_access_key = ${AWS_SECRET_ACCESS_KEY}\n${token}`,
+          '.aws/credentials': ['dev', 'staging', 'prod']
+            .map(
+              (name) =>
+                `[${name}]\naws_access_key_id = ${AWS_ACCESS_KEY_ID}\naws_secret_access_key = ${AWS_SECRET_ACCESS_KEY}\n${token}`,
+            )
+            .join(''),
         },
       });
       await proxy.initialize();

@@ -26,7 +26,7 @@ async function rig(options: SessionServerOptions = {}, layers: readonly Layer[] 
   const { uplink, events } = uplinkTo(server, { clock, max: 4 });
   const told = new Told();
   const newSession = (emitOf: Emit) => new Session({ uplink, clock, events, readTimeoutMs: 0 }, emitOf);
-  const opener = new Opener({ profile: 'dev', newSession, layers, clock, told });
+  const opener = new Opener({ profile: 'dev', newSession, layers, clock, told: () => told.requests });
   const opening: Opening = {
     client: { id: 'client-1' },
     request: requestOf('initialize', INITIALIZE, '') as Request,

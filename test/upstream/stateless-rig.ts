@@ -51,6 +51,7 @@ export async function startStateless(
   const tools = new Tools();
   const learning = toolKnowledge(() => tools);
   const upstream: Upstream = new Upstream({
+    defaultProfile: '',
     uplinkOf: () => rig.uplink,
     openingOf: () => [],
     clock,

@@ -80,6 +80,21 @@ export async function readProfileFacts(
   };
 }
 
+/** What to say of profiles that neither file has, those that are there and what is wrong with the files included. */
+export async function missingProfiles(
+  wanted: readonly string[],
+  env: NodeJS.ProcessEnv,
+): Promise<string | undefined> {
+  const { profiles, paths } = await readSharedFiles(env);
+  const missing = wanted.filter((name) => profiles[name] === undefined);
+  if (missing.length === 0) return undefined;
+  const known = Object.keys(profiles).sort();
+  const there = known.length === 0 ? 'they have no profiles' : `there are: ${shownProfiles(known)}`;
+  const faults = (await faultsIn(paths)).map((fault) => `; ${fault}`).join('');
+  const which = missing.map((name) => JSON.stringify(name)).join(', ');
+  return `must name profiles that are in ${paths.config} or ${paths.credentials}, not ${which}; ${there}${faults}`;
+}
+
 /** Enough to recognise a typing mistake, short enough for an error line. */
 const SHOWN_PROFILES = 20;
 

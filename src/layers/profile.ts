@@ -1,0 +1,250 @@
+import type { Call, Client, Emit, Handler, Layer, Reply } from '../core/call.ts';
+import type { Clock } from '../core/clock.ts';
+import { ProxyError } from '../core/errors.ts';
+import type { Events } from '../core/events.ts';
+import { matchesAny } from '../core/glob.ts';
+import { insertMember, valueStartOf } from '../core/json-spans.ts';
+import {
+  isObject,
+  type JsonObject,
+  type Notification,
+  paramsOf,
+  type Request,
+  type Response,
+  withoutArgument,
+} from '../core/message.ts';
+import { list } from '../core/options.ts';
+import { fillTools, ListEdits } from '../core/tool-list.ts';
+import type { Tools } from '../core/tools.ts';
+
+export const profileOptions = {
+  profileTools: list({
+    group: 'Endpoint and signing',
+    placeholder: 'glob',
+    separator: 'words',
+    defaultText: '*',
+    help: 'tools that take an aws_profile argument, where --profile names several profiles',
+  }),
+} as const;
+
+const ARGUMENT = 'aws_profile';
+
+/**
+ * The client's lists are those of the default profile. Word that another profile's list has changed would only make it fetch the
+ * same list again; what the proxy itself keeps of that profile is dropped further down.
+ */
+const ABOUT_LISTS = /^notifications\/(tools|prompts|resources)\/list_changed$/;
+
+/** Tasks whose profile is remembered. Servers keep one for minutes to hours; a client that has more than this has left the oldest. */
+const MOST_TASKS = 1_000;
+/** Tools of which is remembered what the client was shown: more than any server offers. */
+const MOST_SHOWN = 10_000;
+/** Tools of which it was said that they keep their argument: a server that invents names must not fill memory. */
+const MOST_TOLD = 1_000;
+
+export interface ProfileDeps {
+  /** Two or more; the first is the default. */
+  readonly profiles: readonly string[];
+  /** Of the tools that take the argument; none: all. */
+  readonly globs: readonly string[];
+  readonly toolsOf: (profile: string) => Tools;
+  readonly clock: Clock;
+  readonly events: Events;
+}
+
+/** Whose `aws_profile` it is: ours to add and to take away, the tool's own, or nobody's, for want of an object to add it to. */
+type Owner = 'proxy' | 'tool' | 'nobody';
+
+function ownerOf({ inputSchema: schema }: JsonObject): Owner {
+  if (!isObject(schema) || schema.type !== 'object') return 'nobody';
+  const { properties = {} } = schema;
+  if (!isObject(properties)) return 'nobody';
+  return Object.hasOwn(properties, ARGUMENT) ? 'tool' : 'proxy';
+}
+
+/** Of each tool in the answer. Two of one name cannot be told apart in a call: the argument is ours only where it is in both. */
+function ownersIn({ json }: Response): Map<string, Owner> {
+  const owners = new Map<string, Owner>();
+  const tools = isObject(json.result) && Array.isArray(json.result.tools) ? json.result.tools : [];
+  for (const tool of tools) {
+    if (!isObject(tool) || typeof tool.name !== 'string') continue;
+    const before = owners.get(tool.name) ?? 'proxy';
+    owners.set(tool.name, before === 'proxy' ? ownerOf(tool) : before);
+  }
+  return owners;
+}
+
+/** The definition with the argument declared. That is enough under `additionalProperties: false`, too. */
+function withArgument(text: string, declaration: string): string {
+  const schema = valueStartOf(text, 'inputSchema');
+  if (schema === undefined) return text;
+  const properties = valueStartOf(text, 'properties', schema);
+  return properties === undefined
+    ? insertMember(text, schema, 'properties', `{${JSON.stringify(ARGUMENT)}:${declaration}}`)
+    : insertMember(text, properties, ARGUMENT, declaration);
+}
+
+/**
+ * Lets a call name the profile that signs it: shows the argument in tools/list, takes it out of tools/call and sends that by the
+ * profile's own road. Everything else goes with the default profile.
+ */
+export function profile(deps: ProfileDeps): Layer {
+  const { profiles, toolsOf, clock, events } = deps;
+  const globs = deps.globs.length > 0 ? deps.globs : ['*'];
+  const [main = ''] = profiles;
+  const declaration = JSON.stringify({
+    type: 'string',
+    enum: profiles,
+    description: `AWS profile that this call uses; ${main} where left out.`,
+  });
+  const tasks = new Tasks();
+  const edits = new ListEdits();
+  const shown = new Map<string, Owner>();
+  const told = new Set<string>();
+
+  const isOurs = (name: string, owner: Owner): boolean => {
+    if (owner === 'tool' && !told.has(name) && told.size < MOST_TOLD) {
+      told.add(name);
+      events.emit({ type: 'tool.keeps-argument', tool: name, argument: ARGUMENT });
+    }
+    return owner === 'proxy';
+  };
+
+  const listed = (reply: Reply): Reply => {
+    if (reply.kind !== 'answer') return reply;
+    let owners: ReadonlyMap<string, Owner> | undefined;
+    const message = edits.of(reply.message, ({ name }, text) => {
+      owners ??= noted(reply.message);
+      const meant = typeof name === 'string' && matchesAny(globs, name);
+      return meant && isOurs(name, owners.get(name) ?? 'nobody') ? withArgument(text, declaration) : text;
+    });
+    return message === reply.message ? reply : { ...reply, message };
+  };
+
+  /** Whose the argument is in each tool of a list that the client is about to see. */
+  const noted = (list: Response): ReadonlyMap<string, Owner> => {
+    const owners = ownersIn(list);
+    for (const [name, owner] of owners)
+      if (shown.size < MOST_SHOWN || shown.has(name)) shown.set(name, owner);
+    return owners;
+  };
+
+  /** The call without the argument, for the profile that it names; the call itself where the argument is none of ours. */
+  const chosen = async (call: Call, request: Request, next: Handler): Promise<Call> => {
+    const { name, arguments: given } = paramsOf(request);
+    if (typeof name !== 'string' || !isObject(given) || !Object.hasOwn(given, ARGUMENT)) return call;
+    if (!matchesAny(globs, name)) return call;
+    const wanted = given[ARGUMENT];
+    const allowed = typeof wanted === 'string' && profiles.includes(wanted);
+    const owner = await ownerNow(name, allowed ? { ...call, profile: wanted } : call, next);
+    if (!isOurs(name, owner)) return call;
+    if (!allowed) throw unknownProfile(wanted, profiles);
+    return { ...call, profile: wanted, message: withoutArgument(request, ARGUMENT) };
+  };
+
+  /**
+   * What the client was shown counts, also after the server has changed its list. A client that never listed is told apart by the
+   * server, asked with the profile that the call names: another one may be slow or broken. Guessing would hand a tool's own argument
+   * to us, or send a call under an identity that nobody meant.
+   */
+  const ownerNow = async (name: string, call: Call, next: Handler): Promise<Owner> => {
+    const seen = shown.get(name);
+    if (seen) return seen;
+    const tools = toolsOf(call.profile);
+    const known = tools.definitionOf(name) ?? toolsOf(main).definitionOf(name);
+    if (known) return ownerOf(known);
+    if (!tools.complete) await fillTools(tools, next, call, clock).catch(rethrown);
+    const found = tools.definitionOf(name);
+    if (found) return ownerOf(found);
+    throw tools.complete ? unlisted() : overtaken();
+  };
+
+  return (next) =>
+    async function profile(arrived) {
+      const { message } = arrived;
+      const emit: Emit = async (below, origin) => {
+        const foreign = origin.profile !== main && below.kind === 'notification';
+        if (!foreign || !ABOUT_LISTS.test(below.method)) await arrived.emit(below, origin);
+      };
+      const call: Call = { ...arrived, emit };
+      if (message.kind === 'notification' && namesProfile(message)) throw unanswerable();
+      if (message.kind !== 'request') return next(call);
+      const { method } = message;
+      if (method === 'tools/list') return listed(await next(call));
+      if (method === 'tools/call') {
+        const going = await chosen(call, message, next);
+        const reply = await next(going);
+        if (going.profile !== main) tasks.note(call.client, reply, going.profile);
+        return reply;
+      }
+      // A task belongs to the account that its call began in.
+      const owner = method.startsWith('tasks/') ? tasks.profileOf(call.client, message) : undefined;
+      return next(owner === undefined ? call : { ...call, profile: owner });
+    };
+}
+
+/** What kept the list from being asked for would keep the call itself from going: its own words are the clearer ones. */
+function rethrown(error: unknown): never {
+  const { cause } = error instanceof ProxyError ? error : { cause: undefined };
+  throw cause instanceof ProxyError && cause.sent !== 'maybe' ? cause : error;
+}
+
+const unlisted = (): ProxyError =>
+  new ProxyError(
+    'unknown-tool',
+    `The server lists no tool of this name, so that nobody can tell whose argument ${ARGUMENT} is. The call was not sent. Leave ${ARGUMENT} out, or list the tools again.`,
+    { sent: 'no' },
+  );
+
+const overtaken = (): ProxyError =>
+  new ProxyError(
+    'tools-unknown',
+    `The server's list of tools changed while it was read, so that nobody can tell whose argument ${ARGUMENT} is. The call was not sent; try again.`,
+    { sent: 'no' },
+  );
+
+/** A call sent as a notification: some servers run the tool all the same, and this one would run under another identity. */
+const namesProfile = (message: Notification): boolean => {
+  const { arguments: given } = paramsOf(message);
+  return message.method === 'tools/call' && isObject(given) && Object.hasOwn(given, ARGUMENT);
+};
+
+const unanswerable = (): ProxyError =>
+  new ProxyError('invalid-request', `Invalid request: a tools/call with ${ARGUMENT} must have an id.`, {
+    sent: 'no',
+  });
+
+const LOOKS_LIKE_A_NAME = /^[\w@+.%:/-]{1,100}$/;
+
+function unknownProfile(given: unknown, profiles: readonly string[]): ProxyError {
+  // Anything else may be more than a misspelled name, and the text goes to the log as well.
+  const named = typeof given === 'string' && LOOKS_LIKE_A_NAME.test(given);
+  const what = named ? `${ARGUMENT} ${JSON.stringify(given)} is not allowed` : `${ARGUMENT} is not valid`;
+  return new ProxyError(
+    'unknown-profile',
+    `${what}: it must be one of ${profiles.join(', ')}, or left out for ${profiles[0]}. The call was not sent.`,
+    { sent: 'no', details: { allowed: profiles } },
+  );
+}
+
+/** Which tasks were begun with another profile than the default, so that what asks for them later goes the same way. */
+class Tasks {
+  readonly #profiles = new Map<string, string>();
+
+  note(client: Client, reply: Reply, profile: string): void {
+    const result = reply.kind === 'answer' ? reply.message.json.result : undefined;
+    if (!isObject(result)) return;
+    const { taskId } = isObject(result.task) ? result.task : result;
+    if (typeof taskId !== 'string') return;
+    this.#profiles.set(keyOf(client, taskId), profile);
+    const [oldest] = this.#profiles.keys();
+    if (this.#profiles.size > MOST_TASKS && oldest !== undefined) this.#profiles.delete(oldest);
+  }
+
+  profileOf(client: Client, request: Request): string | undefined {
+    const { taskId } = paramsOf(request);
+    return typeof taskId === 'string' ? this.#profiles.get(keyOf(client, taskId)) : undefined;
+  }
+}
+
+const keyOf = (client: Client, taskId: string): string => JSON.stringify([client.id, taskId]);

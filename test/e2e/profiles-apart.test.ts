@@ -1,0 +1,314 @@
+import { createHash, generateKeyPairSync } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { type Accounts, keyLines, keyOf, profileLines, startAccounts } from '../support/accounts.ts';
+import { startAwsStandIns } from '../support/aws-stand-ins.ts';
+import type { Behaviour } from '../support/scripted-server.ts';
+
+const PROFILES = ['prod', 'dev', 'staging'];
+const IN_FLIGHT = 8;
+
+const SSO =
+  '[profile dev]\nsso_session = corp\nsso_account_id = 123456789012\nsso_role_name = Admin\nregion = eu-west-1\n' +
+  '[sso-session corp]\nsso_region = eu-north-1\nsso_start_url = https://corp.awsapps.com/start\n';
+const TOKEN_FILE = `.aws/sso/cache/${createHash('sha1').update('corp').digest('hex')}.json`;
+const token = (expiresInMs: number): string =>
+  JSON.stringify({ accessToken: 'sso-token', expiresAt: new Date(Date.now() + expiresInMs).toISOString() });
+
+const never: Behaviour = () => undefined;
+const status =
+  (code: number, body = ''): Behaviour =>
+  (_request, response) =>
+    void response.writeHead(code, { 'content-type': 'application/json' }).end(body);
+const EXPIRED = status(
+  403,
+  '{"__type":"ExpiredTokenException","message":"The security token included in the request is expired"}',
+);
+
+type Method = 'initialize' | 'tools/call' | 'tools/list' | 'notifications/initialized';
+
+interface Break {
+  /** What dev's server does instead, by method. */
+  readonly faults?: Partial<Record<Method, Behaviour>>;
+  readonly files?: Readonly<Record<string, string>>;
+  readonly args?: readonly string[];
+  /** What each of dev's calls is answered with; undefined: nothing within the test. */
+  readonly error: { readonly reason: string; readonly says: readonly string[] } | undefined;
+}
+
+const BREAKS: Readonly<Record<string, Break>> = {
+  'has no credentials': {
+    files: { '.aws/config': profileLines('prod') + profileLines('staging') + SSO },
+    error: { reason: 'no-credentials', says: ["profile 'dev'", 'aws sso login --profile dev'] },
+  },
+  'is refused by the server': {
+    faults: { initialize: EXPIRED },
+    error: { reason: 'auth-rejected', says: ['dev', 'expired'] },
+  },
+  'gets no session': {
+    faults: { initialize: status(500) },
+    error: { reason: 'no-session', says: ["profile 'dev'", '500'] },
+  },
+  'waits for its session for ever': { faults: { initialize: never }, error: undefined },
+  'cannot say that it is initialized': {
+    faults: { 'notifications/initialized': status(400) },
+    error: { reason: 'no-session', says: ["profile 'dev'", '400'] },
+  },
+  'gets no answers': { faults: { 'tools/call': never }, error: undefined },
+  'has its calls fail': {
+    faults: { 'tools/call': status(503) },
+    error: { reason: 'http-status', says: ['503'] },
+  },
+  'has its connections cut': {
+    faults: { 'tools/call': (_request, response) => void response.destroy() },
+    error: { reason: 'connection-lost', says: ['may have run'] },
+  },
+};
+
+describe('of three profiles with eight calls each in flight, two do not notice that the third', () => {
+  it.each(Object.entries(BREAKS))('%s', async (_what, { faults = {}, files, args = [], error }) => {
+    const accounts = await startAccounts({
+      profiles: PROFILES,
+      args: ['--max-connections', '8', '--retries', '0', ...args],
+      ...(files ? { files } : {}),
+      before: ({ key, method }) => (key === keyOf('dev') ? faults[method as Method] : undefined),
+    });
+    const { bin, call, of, seen } = accounts;
+    await bin.initialize({}, 'handshake');
+    await bin.request('tools/list', {}, 'list');
+    const numbers = Array.from({ length: IN_FLIGHT }, (_, at) => at);
+    const broken = numbers.map((at) => call('sleep', { ms: 50, aws_profile: 'dev' }, `dev-${at}`));
+    // Those that are never answered end with the test.
+    for (const answer of broken) answer.catch(() => undefined);
+    const sound = numbers.flatMap((at) =>
+      ['prod', 'staging'].map((name) => call('sleep', { ms: 50, aws_profile: name }, `${name}-${at}`)),
+    );
+    for (const answer of await Promise.all(sound)) expect(answer).toHaveProperty('result');
+    if (error) {
+      for (const answer of await Promise.all(broken)) {
+        expect(answer).toMatchObject({ error: { data: { reason: error.reason } } });
+        for (const word of error.says) {
+          expect(answer).toHaveProperty('error.message', expect.stringContaining(word));
+        }
+      }
+    }
+    // And again, after the failures.
+    for (const name of ['prod', 'staging']) {
+      expect(await call('echo', { aws_profile: name }, `${name}-again`)).toHaveProperty('result');
+      expect(of(name, 'initialize')).toHaveLength(1);
+      expect(of(name, 'tools/call')).toHaveLength(IN_FLIGHT + 1);
+    }
+    expect(seen.filter(({ key }) => key === 'refused')).toEqual([]);
+    expect(bin.stderr).toBe('');
+  });
+
+  it('is the default one, once that breaks', async () => {
+    let broken = false;
+    const { bin, call } = await startAccounts({
+      profiles: PROFILES,
+      before: ({ key }) => (broken && key === keyOf('prod') ? EXPIRED : undefined),
+    });
+    await bin.initialize({}, 'handshake');
+    broken = true;
+    expect(await call('echo', {})).toMatchObject({ error: { data: { reason: 'auth-rejected' } } });
+    // Neither a list nor a session of the default profile is needed.
+    expect(await call('echo', { aws_profile: 'dev' })).toHaveProperty('result');
+    expect(await call('echo', { aws_profile: 'staging' })).toHaveProperty('result');
+  });
+});
+
+describe('the breaker of one profile', () => {
+  it('opens for that profile alone, and closes by itself', async () => {
+    let down = true;
+    const { bin, call, of } = await startAccounts({
+      profiles: ['prod', 'dev'],
+      args: ['--breaker-threshold', '2', '--breaker-reset', '0.3', '--retries', '0'],
+      before: ({ key, method }) =>
+        down && key === keyOf('dev') && method === 'initialize' ? status(500) : undefined,
+    });
+    await bin.initialize({}, 'handshake');
+    await bin.request('tools/list', {}, 'list');
+    const reasons: unknown[] = [];
+    for (let at = 0; at < 4; at++) {
+      const { error } = (await call('echo', { aws_profile: 'dev' })) as {
+        error: { data: { reason: string } };
+      };
+      reasons.push(error.data.reason);
+      expect(await call('echo', {})).toHaveProperty('result');
+    }
+    expect(reasons).toEqual(['no-session', 'no-session', 'circuit-open', 'circuit-open']);
+    expect(of('dev', 'initialize')).toHaveLength(2);
+    down = false;
+    await expect
+      .poll(() => call('echo', { aws_profile: 'dev' }), { timeout: 10_000 })
+      .toHaveProperty('result');
+  });
+});
+
+describe('a profile whose login has ended', () => {
+  const start = async (signedIn: string | undefined): Promise<Accounts> => {
+    const aws = await startAwsStandIns();
+    const accounts = await startAccounts({
+      profiles: ['prod', 'dev'],
+      env: aws.env as Record<string, string>,
+      files: {
+        '.aws/config': profileLines('prod') + SSO,
+        ...(signedIn === undefined ? {} : { [TOKEN_FILE]: signedIn }),
+      },
+    });
+    await accounts.bin.initialize({}, 'handshake');
+    return accounts;
+  };
+
+  it.each([
+    ['never began', undefined],
+    ['is over', token(-60_000)],
+  ])('works again after the next, without a restart, where it %s', async (_what, signedIn) => {
+    const { bin, call, seen, write } = await start(signedIn);
+    const refused = await call('echo', { aws_profile: 'dev' }, 0);
+    expect(refused).toMatchObject({
+      id: 0,
+      error: {
+        code: -31006,
+        message: expect.stringContaining("Run 'aws sso login --profile dev'"),
+        data: { reason: 'no-credentials', mayHaveRun: false, profile: 'dev' },
+      },
+    });
+    expect(await call('echo', {})).toHaveProperty('result');
+    write(TOKEN_FILE, token(3_600_000));
+    expect(await call('echo', { aws_profile: 'dev' })).toHaveProperty('result');
+    expect(seen.filter(({ method }) => method === 'tools/call').map(({ key }) => key)).toEqual([
+      keyOf('prod'),
+      'SSO-1',
+    ]);
+    expect(bin.stderr).toBe('');
+  });
+});
+
+describe('a second profile signs with', () => {
+  const LOGIN = 'arn:aws:iam::123456789012:user/me';
+  const loginFile = `.aws/login/cache/${createHash('sha256').update(LOGIN).digest('hex')}.json`;
+  const ROLE = 'role_arn = arn:aws:iam::123456789012:role/the-role\n';
+  const signIn = (): string => {
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    return JSON.stringify({
+      accessToken: {
+        accessKeyId: 'AKIDOLD',
+        secretAccessKey: 'old',
+        sessionToken: 'old',
+        accountId: '123456789012',
+        expiresAt: new Date(Date.now() + 60_000).toISOString(),
+      },
+      tokenType: 'urn:aws:params:oauth:token-type:access_token_sigv4',
+      clientId: 'arn:aws:signin:::devtools/same-device',
+      refreshToken: 'the-refresh-token',
+      idToken: 'id-token',
+      dpopKey: privateKey.export({ type: 'sec1', format: 'pem' }),
+    });
+  };
+
+  it.each<[string, string, Record<string, string>, string]>([
+    [
+      'a chain of roles',
+      `[profile base]\n${keyLines('dev')}[profile middle]\n${ROLE}source_profile = base\n[profile dev]\n${ROLE}source_profile = middle\n`,
+      {},
+      'STS-2',
+    ],
+    ['an SSO login', SSO, { [TOKEN_FILE]: token(3_600_000) }, 'SSO-1'],
+    [
+      'aws login, with no region anywhere',
+      `[profile dev]\nlogin_session = ${LOGIN}\n`,
+      { [loginFile]: signIn() },
+      'LOGIN-1',
+    ],
+    [
+      'a credential_process',
+      `[profile dev]\ncredential_process = echo {"Version":1,"AccessKeyId":"${keyOf('dev')}","SecretAccessKey":"secret-of-dev"}\n`.replace(
+        /echo (.*)/,
+        "echo '$1'",
+      ),
+      {},
+      keyOf('dev'),
+    ],
+  ])('%s', async (_what, lines, files, key) => {
+    const aws = await startAwsStandIns();
+    const { bin, call, seen } = await startAccounts({
+      profiles: ['prod', 'dev'],
+      env: aws.env as Record<string, string>,
+      files: { '.aws/config': profileLines('prod') + lines, ...files },
+    });
+    await bin.initialize({}, 'handshake');
+    expect(await call('echo', { aws_profile: 'dev' }, '')).toHaveProperty('result');
+    expect(await call('echo', {}, -1)).toHaveProperty('result');
+    const calls = seen.filter(({ method }) => method === 'tools/call').map((one) => one.key);
+    expect(calls).toEqual([key, keyOf('prod')]);
+    expect(bin.stderr).toBe('');
+  });
+
+  it('a role over each, where --role-arn names one', async () => {
+    const arn = 'arn:aws:iam::123456789012:role/over';
+    const aws = await startAwsStandIns();
+    const { bin, call, seen } = await startAccounts({
+      profiles: ['prod', 'dev'],
+      env: aws.env as Record<string, string>,
+      args: ['--role-arn', arn, '--external-id', 'ext'],
+    });
+    await bin.initialize({}, 'handshake');
+    await bin.request('tools/list', {}, 'list');
+    await Promise.all([1, 2, 3, 4].map(() => call('echo', { aws_profile: 'dev' })));
+    await call('echo', {});
+    const asked = aws
+      .of('sts')
+      .map(({ accessKeyId, form }) => [accessKeyId, form.get('RoleArn'), form.get('ExternalId')]);
+    expect(asked).toEqual([
+      [keyOf('prod'), arn, 'ext'],
+      [keyOf('dev'), arn, 'ext'],
+    ]);
+    expect(new Set(aws.of('sts').map(({ form }) => form.get('RoleSessionName'))).size).toBe(1);
+    const calls = seen.filter(({ method }) => method === 'tools/call').map((one) => one.key);
+    expect(calls).toEqual(['STS-2', 'STS-2', 'STS-2', 'STS-2', 'STS-1']);
+  });
+});
+
+describe('several profiles at the start', () => {
+  it('must all be there: the process ends, and says which are', async () => {
+    const { bin, server } = await startAccounts({
+      profiles: ['prod', 'dev', 'prod', 'typo', 'tpyo'],
+      files: { '.aws/config': profileLines('prod') + profileLines('dev') },
+    });
+    expect(await bin.exit()).toEqual({ code: 2, signal: null });
+    for (const word of ['--profile', '"typo", "tpyo"', 'there are: dev, prod', '.aws/config']) {
+      expect(bin.stderr).toContain(word);
+    }
+    expect(bin.lines).toEqual([]);
+    expect(server.requests).toEqual([]);
+  });
+
+  it.each([
+    ['MCP_PROXY_PROFILE', { MCP_PROXY_PROFILE: 'dev,prod dev', AWS_PROFILE: 'staging' }],
+    ['AWS_MCP_PROXY_PROFILES', { AWS_MCP_PROXY_PROFILES: 'dev prod dev', AWS_PROFILE: 'staging' }],
+  ])('may come from %s', async (_name, env) => {
+    const { bin, by, call } = await startAccounts({
+      profiles: ['prod', 'dev', 'staging'],
+      flag: false,
+      env,
+    });
+    await bin.initialize({}, 'handshake');
+    expect(await call('echo', {})).toHaveProperty('result');
+    expect(await call('echo', { aws_profile: 'prod' })).toHaveProperty('result');
+    expect(await call('echo', { aws_profile: 'staging' })).toMatchObject({ error: { code: -31018 } });
+    expect(by('tools/call')).toEqual(['AKIDDEV 1', 'AKIDPROD 2']);
+  });
+
+  it('are not asked for anything before the first message', async () => {
+    const aws = await startAwsStandIns();
+    const { bin, server } = await startAccounts({
+      profiles: ['prod', 'dev'],
+      env: aws.env as Record<string, string>,
+      files: { '.aws/config': profileLines('prod') + SSO, [TOKEN_FILE]: token(3_600_000) },
+    });
+    bin.closeStdin();
+    expect(await bin.exit()).toEqual({ code: 0, signal: null });
+    expect(aws.requests).toEqual([]);
+    expect(server.requests).toEqual([]);
+  });
+});

@@ -1,0 +1,427 @@
+import { describe, expect, it } from 'vitest';
+import type { Call, Handler, Origin, Reply } from '../../src/core/call.ts';
+import { ProxyError } from '../../src/core/errors.ts';
+import { Events, type ProxyEvent } from '../../src/core/events.ts';
+import { type Message, readLine, readUpstream } from '../../src/core/message.ts';
+import { Tools } from '../../src/core/tools.ts';
+import { profile } from '../../src/layers/profile.ts';
+import { toolKnowledge } from '../../src/layers/tool-knowledge.ts';
+import { FakeClock } from '../support/fake-clock.ts';
+import { makeCall, messageOf, RESULT, requestOf } from '../support/make-call.ts';
+
+const schema = (properties?: unknown) => ({
+  type: 'object',
+  ...(properties === undefined ? {} : { properties }),
+});
+const TOOLS = [
+  { name: 'plain', inputSchema: schema() },
+  { name: 'get_a', inputSchema: schema({ a: { type: 'string' } }) },
+  { name: 'own', inputSchema: schema({ aws_profile: { type: 'number' } }) },
+  { name: 'shapeless', inputSchema: { type: 'string' } },
+  { name: '', inputSchema: schema() },
+];
+
+interface RigOptions {
+  readonly profiles?: readonly string[];
+  readonly globs?: readonly string[];
+  readonly tools?: readonly unknown[];
+  /** What the server says to a tools/list, one after the other, the last for ever. */
+  readonly lists?: readonly (Reply | ProxyError)[];
+}
+
+function makeRig({ profiles = ['prod', 'dev'], globs = [], tools = TOOLS, lists }: RigOptions = {}) {
+  const events = new Events();
+  const reported: ProxyEvent[] = [];
+  events.subscribe((event) => reported.push(event));
+  const known = new Map<string, Tools>();
+  const toolsOf = (name: string): Tools => {
+    const found = known.get(name) ?? new Tools();
+    known.set(name, found);
+    return found;
+  };
+  const sent: Call[] = [];
+  let asked = 0;
+  let reply: Reply = RESULT;
+  const server: Handler = async (call) => {
+    sent.push(call);
+    if (call.message.kind !== 'request' || call.message.method !== 'tools/list') return reply;
+    const list = lists?.[Math.min(asked++, lists.length - 1)] ?? listOf(JSON.stringify(tools));
+    if (list instanceof ProxyError) throw list;
+    return list;
+  };
+  const layer = profile({ profiles, globs, toolsOf, clock: new FakeClock(), events });
+  const handler = layer(toolKnowledge(toolsOf)(server));
+  const send = (message: Message, options: Partial<Call> = {}) =>
+    handler({ ...makeCall(message).call, profile: profiles[0] ?? '', ...options });
+  return {
+    send,
+    sent,
+    reported,
+    toolsOf,
+    answers: (with_: Reply) => (reply = with_),
+    call: (name: unknown, args?: unknown, id: number | string = 0) =>
+      send(requestOf('tools/call', { name, ...(args === undefined ? {} : { arguments: args }) }, id)),
+    /** What was sent for tools/call, and with which profile. */
+    calls: () =>
+      sent
+        .filter(({ message }) => message.kind === 'request' && message.method === 'tools/call')
+        .map(({ message, profile: name }) => [name, message.text]),
+  };
+}
+
+function listOf(tools: string, more = ''): Reply {
+  const [message] = readUpstream(`{"jsonrpc":"2.0","id":0,"result":{"tools":${tools}${more}}}`);
+  if (message?.kind !== 'response') throw new Error('no answer');
+  return { kind: 'answer', message };
+}
+
+const textOf = (reply: Reply): string => (reply.kind === 'answer' ? reply.message.text : '');
+const toolsIn = (reply: Reply): { name: string; inputSchema: { properties?: Record<string, unknown> } }[] =>
+  JSON.parse(textOf(reply)).result.tools;
+
+const DECLARED =
+  '"aws_profile":{"type":"string","enum":["prod","dev"],"description":"AWS profile that this call uses; prod where left out."}';
+
+describe('a list of tools', () => {
+  const edited = async (tool: string, options: RigOptions = {}): Promise<string> => {
+    const rig = makeRig({ ...options, lists: [listOf(`[${tool}]`)] });
+    const text = textOf(await rig.send(requestOf('tools/list')));
+    return text.slice('{"jsonrpc":"2.0","id":0,"result":{"tools":['.length, -']}}'.length);
+  };
+
+  it.each([
+    [
+      'with arguments gets another, every other byte as it was',
+      '{ "name":"a", "inputSchema" : {"type":"object","properties":{ "n":{"maximum":1.0,"x":9007199254740993} },"required":["n"]},"z":1e3 }',
+      `{ "name":"a", "inputSchema" : {"type":"object","properties":{${DECLARED}, "n":{"maximum":1.0,"x":9007199254740993} },"required":["n"]},"z":1e3 }`,
+    ],
+    [
+      'without arguments gets its first',
+      '{"name":"a","inputSchema":{"type":"object","properties":{}}}',
+      `{"name":"a","inputSchema":{"type":"object","properties":{${DECLARED}}}}`,
+    ],
+    [
+      'that forbids further arguments declares it like the others',
+      '{"name":"a","inputSchema":{"additionalProperties":false,"type":"object"}}',
+      `{"name":"a","inputSchema":{"properties":{${DECLARED}},"additionalProperties":false,"type":"object"}}`,
+    ],
+  ])('one %s', async (_what, tool, expected) => {
+    expect(await edited(tool)).toBe(expected);
+  });
+
+  it.each([
+    [
+      'has an argument of that name',
+      '{"name":"a","inputSchema":{"type":"object","properties":{"aws_profile":{}}}}',
+    ],
+    ['has a schema of another type', '{"name":"a","inputSchema":{"type":"string"}}'],
+    ['has a schema that is no object', '{"name":"a","inputSchema":true}'],
+    ['has no schema', '{"name":"a"}'],
+    ['has properties that are none', '{"name":"a","inputSchema":{"type":"object","properties":[]}}'],
+    ['has no name', '{"inputSchema":{"type":"object"}}'],
+    ['is no tool', '7'],
+  ])('a tool that %s stays as it is', async (_what, tool) => {
+    expect(await edited(tool)).toBe(tool);
+  });
+
+  it('gains the argument for tools that --profile-tools matches only', async () => {
+    const rig = makeRig({ globs: ['get_*', 'nothing'] });
+    const shown = toolsIn(await rig.send(requestOf('tools/list')));
+    expect(
+      shown.filter(({ inputSchema }) => inputSchema.properties?.aws_profile).map(({ name }) => name),
+    ).toEqual(['get_a', 'own']);
+  });
+
+  it('is what the proxy itself knows without the argument', async () => {
+    const rig = makeRig();
+    await rig.send(requestOf('tools/list'));
+    expect(rig.toolsOf('prod').definitionOf('plain')).toEqual(TOOLS[0]);
+  });
+
+  it('that is an error passes', async () => {
+    const [message] = readUpstream('{"jsonrpc":"2.0","id":0,"error":{"code":1,"message":"no"}}');
+    if (message?.kind !== 'response') throw new Error('no answer');
+    const refusal: Reply = { kind: 'answer', message };
+    expect(await makeRig({ lists: [refusal] }).send(requestOf('tools/list'))).toBe(refusal);
+  });
+});
+
+describe('a call that names a profile', () => {
+  it('goes with that profile, without the argument, every other byte as it was', async () => {
+    const rig = makeRig();
+    const line = readLine(
+      '{"jsonrpc":"2.0","id":-1,"method":"tools/call","params":{"name":"get_a","arguments":{"n":1.0, "aws_profile":"dev","big":9007199254740993}}}',
+    );
+    if (line.kind !== 'message') throw new Error(line.kind);
+    expect(await rig.send(line.message)).toBe(RESULT);
+    expect(rig.calls()).toEqual([
+      [
+        'dev',
+        '{"jsonrpc":"2.0","id":-1,"method":"tools/call","params":{"name":"get_a","arguments":{"n":1.0, "big":9007199254740993}}}',
+      ],
+    ]);
+    expect(rig.sent.at(-1)?.message.json).toEqual(JSON.parse(rig.sent.at(-1)?.message.text ?? ''));
+  });
+
+  it.each([0, '', -1, 'x'])('has the id that its client gave it: %j', async (id) => {
+    const rig = makeRig();
+    await rig.call('plain', { aws_profile: 'dev' }, id);
+    expect(rig.sent.at(-1)?.message).toMatchObject({ id, json: { id } });
+  });
+
+  it('may name the default one', async () => {
+    const rig = makeRig();
+    await rig.call('plain', { aws_profile: 'prod' });
+    expect(rig.calls()).toEqual([['prod', expect.stringContaining('"arguments":{}')]]);
+  });
+
+  it.each([
+    [
+      'staging',
+      'aws_profile "staging" is not allowed: it must be one of prod, dev, or left out for prod. The call was not sent.',
+    ],
+    [
+      '',
+      'aws_profile is not valid: it must be one of prod, dev, or left out for prod. The call was not sent.',
+    ],
+    [
+      'a secret, not a name',
+      'aws_profile is not valid: it must be one of prod, dev, or left out for prod. The call was not sent.',
+    ],
+    [
+      0,
+      'aws_profile is not valid: it must be one of prod, dev, or left out for prod. The call was not sent.',
+    ],
+    [
+      null,
+      'aws_profile is not valid: it must be one of prod, dev, or left out for prod. The call was not sent.',
+    ],
+    [
+      ['dev'],
+      'aws_profile is not valid: it must be one of prod, dev, or left out for prod. The call was not sent.',
+    ],
+    [
+      '__proto__',
+      'aws_profile "__proto__" is not allowed: it must be one of prod, dev, or left out for prod. The call was not sent.',
+    ],
+  ])('that is none of them, %j, is refused and not sent', async (given, message) => {
+    const rig = makeRig();
+    await expect(rig.call('plain', { aws_profile: given })).rejects.toMatchObject({
+      reason: 'unknown-profile',
+      sent: 'no',
+      message,
+      details: { allowed: ['prod', 'dev'] },
+    });
+    expect(rig.calls()).toEqual([]);
+  });
+
+  it.each([
+    ['keeps the argument where the tool has one of that name', 'own', { aws_profile: 7 }],
+    ['keeps it where the tool takes no object', 'shapeless', { aws_profile: 'dev' }],
+  ])('%s', async (_what, name, args) => {
+    const rig = makeRig();
+    await rig.call(name, args);
+    expect(rig.calls()).toEqual([['prod', expect.stringContaining('aws_profile')]]);
+  });
+
+  it('keeps the argument where --profile-tools does not match the tool, and no list is asked for', async () => {
+    const rig = makeRig({ globs: ['other'] });
+    await rig.call('plain', { aws_profile: 'dev' });
+    expect(rig.calls()).toEqual([['prod', expect.stringContaining('aws_profile')]]);
+    expect(rig.sent).toHaveLength(1);
+  });
+
+  it.each([[undefined], [null], ['aws_profile'], [['aws_profile']], [{}], [{ other: 1 }]])(
+    'is none with arguments %j, and goes as it came',
+    async (args) => {
+      const rig = makeRig();
+      await rig.call('plain', args);
+      expect(rig.calls()).toEqual([['prod', expect.any(String)]]);
+      expect(rig.sent).toHaveLength(1);
+    },
+  );
+});
+
+describe('whose argument it is', () => {
+  const listings = (rig: ReturnType<typeof makeRig>): string[] =>
+    rig.sent.flatMap(({ message, profile: name }) =>
+      message.kind === 'request' && message.method === 'tools/list' ? [name] : [],
+    );
+  const list = (...tools: string[]): Reply => listOf(`[${tools.join(',')}]`);
+  const OURS = '{"name":"a","inputSchema":{"type":"object"}}';
+  const THEIRS = '{"name":"a","inputSchema":{"type":"object","properties":{"aws_profile":{}}}}';
+
+  it('is what the client was shown, whatever the server lists by now', async () => {
+    const rig = makeRig({ lists: [list(OURS), list(THEIRS)] });
+    await rig.send(requestOf('tools/list'));
+    rig.toolsOf('prod').forget();
+    await rig.call('a', { aws_profile: 'dev' });
+    await rig.send(requestOf('tools/list'));
+    await rig.call('a', { aws_profile: 'dev' });
+    expect(rig.calls().map(([name]) => name)).toEqual(['dev', 'prod']);
+    expect(listings(rig)).toEqual(['prod', 'prod']);
+  });
+
+  it('is asked of the server once where the client never listed, with the profile that is named', async () => {
+    const rig = makeRig();
+    await Promise.all([1, 2, 3].map((id) => rig.call('plain', { aws_profile: 'dev' }, id)));
+    await rig.call('get_a', { aws_profile: 'dev' }, 4);
+    expect(rig.calls().map(([name]) => name)).toEqual(['dev', 'dev', 'dev', 'dev']);
+    expect(listings(rig)).toEqual(['dev']);
+    await expect(rig.call('plain', { aws_profile: 'staging' }, 5)).rejects.toMatchObject({
+      reason: 'unknown-profile',
+    });
+    expect(listings(rig)).toEqual(['dev', 'prod']);
+  });
+
+  it('is asked again after word that the list has changed', async () => {
+    const rig = makeRig({ lists: [list(THEIRS), list(OURS)] });
+    await rig.call('a', { aws_profile: 'dev' });
+    rig.toolsOf('dev').forget();
+    await rig.call('a', { aws_profile: 'dev' });
+    expect(rig.calls().map(([name]) => name)).toEqual(['prod', 'dev']);
+  });
+
+  it('is the tool’s where one of two of its name has it', async () => {
+    const rig = makeRig({ lists: [list(OURS, THEIRS, OURS)] });
+    expect(textOf(await rig.send(requestOf('tools/list')))).toContain(`[${OURS},${THEIRS},${OURS}]`);
+    await rig.call('a', { aws_profile: 'dev' });
+    expect(rig.calls()).toEqual([['prod', expect.stringContaining('"aws_profile":"dev"')]]);
+    const twice = makeRig({ lists: [list(OURS, OURS)] });
+    expect(textOf(await twice.send(requestOf('tools/list'))).split('"enum"')).toHaveLength(3);
+  });
+
+  it('cannot be told of a list that changes while it is read', async () => {
+    const rig = makeRig();
+    const asking = rig.call('plain', { aws_profile: 'dev' });
+    rig.toolsOf('dev').forget();
+    await expect(asking).rejects.toMatchObject({ reason: 'tools-unknown', sent: 'no' });
+    expect(rig.calls()).toEqual([]);
+  });
+
+  it('cannot be told where the server does not say, and the call is not sent under a guess', async () => {
+    const [message] = readUpstream('{"jsonrpc":"2.0","id":0,"error":{"code":1,"message":"down"}}');
+    if (message?.kind !== 'response') throw new Error('no answer');
+    const rig = makeRig({ lists: [{ kind: 'answer', message }, listOf(JSON.stringify(TOOLS))] });
+    await expect(rig.call('plain', { aws_profile: 'dev' })).rejects.toMatchObject({
+      reason: 'tools-unknown',
+      sent: 'no',
+      message: expect.stringContaining('down'),
+    });
+    expect(rig.calls()).toEqual([]);
+    await rig.call('plain', { aws_profile: 'dev' });
+    expect(rig.calls()).toHaveLength(1);
+  });
+
+  it('is not worth more words than why the list, and so the call, cannot be sent', async () => {
+    const why = new ProxyError('no-credentials', 'Run aws sso login.', { sent: 'no' });
+    const rig = makeRig({ lists: [why] });
+    await expect(rig.call('plain', { aws_profile: 'dev' })).rejects.toBe(why);
+    const unsure = new ProxyError('connection-lost', 'It broke.', { sent: 'maybe' });
+    await expect(makeRig({ lists: [unsure] }).call('plain', { aws_profile: 'dev' })).rejects.toMatchObject({
+      reason: 'tools-unknown',
+      sent: 'no',
+    });
+  });
+
+  it('cannot be told of a tool that the server does not list', async () => {
+    const rig = makeRig();
+    await expect(rig.call('absent', { aws_profile: 'dev' })).rejects.toMatchObject({
+      reason: 'unknown-tool',
+      sent: 'no',
+    });
+    expect(rig.calls()).toEqual([]);
+  });
+
+  it('is said once in the log where it is the tool’s', async () => {
+    const rig = makeRig();
+    await rig.send(requestOf('tools/list'));
+    await rig.send(requestOf('tools/list'));
+    await rig.call('own', { aws_profile: 'dev' });
+    expect(rig.reported).toEqual([{ type: 'tool.keeps-argument', tool: 'own', argument: 'aws_profile' }]);
+  });
+});
+
+describe('a call without an id', () => {
+  it('that names a profile is not sent, because a server could run it under another', async () => {
+    const rig = makeRig();
+    const call = (args: unknown) =>
+      messageOf({ method: 'tools/call', params: { name: 'plain', arguments: args } });
+    await expect(rig.send(call({ aws_profile: 'dev' }))).rejects.toMatchObject({ reason: 'invalid-request' });
+    expect(rig.sent).toEqual([]);
+    await rig.send(call({}));
+    expect(rig.sent).toHaveLength(1);
+  });
+});
+
+describe('everything else', () => {
+  it.each(['initialize', 'resources/read', 'prompts/get', 'ping', 'completion/complete'])(
+    'goes with the default profile, as it came: %s',
+    async (method) => {
+      const rig = makeRig();
+      const message = requestOf(method, { aws_profile: 'dev', arguments: { aws_profile: 'dev' } });
+      await rig.send(message);
+      expect(rig.sent).toMatchObject([{ profile: 'prod', message }]);
+    },
+  );
+
+  it('keeps the profile of the session that it answers', async () => {
+    const rig = makeRig();
+    const answer = messageOf({ id: 0, result: {} });
+    await rig.send(answer, { profile: 'dev' });
+    expect(rig.sent).toMatchObject([{ profile: 'dev', message: answer }]);
+  });
+
+  it.each([
+    ['2025-11-25', { task: { taskId: 't-1', status: 'working' } }],
+    ['2026-07-28', { resultType: 'task', taskId: 't-1' }],
+  ])('about a task goes with the profile that it began with, revision %s', async (_revision, result) => {
+    const rig = makeRig();
+    const [message] = readUpstream(JSON.stringify({ jsonrpc: '2.0', id: 0, result }));
+    if (message?.kind !== 'response') throw new Error('no answer');
+    rig.answers({ kind: 'answer', message });
+    await rig.call('plain', { aws_profile: 'dev' });
+    for (const method of ['tasks/get', 'tasks/result', 'tasks/cancel']) {
+      await rig.send(requestOf(method, { taskId: 't-1' }));
+      expect(rig.sent.at(-1)?.profile).toBe('dev');
+    }
+    await rig.send(requestOf('tasks/get', { taskId: 't-2' }));
+    expect(rig.sent.at(-1)?.profile).toBe('prod');
+    await rig.send(requestOf('tasks/get', { taskId: 't-1' }), { client: { id: 'client-2' } });
+    expect(rig.sent.at(-1)?.profile).toBe('prod');
+    await rig.send(requestOf('tasks/list'));
+    expect(rig.sent.at(-1)?.profile).toBe('prod');
+  });
+});
+
+describe('what another profile’s server tells', () => {
+  const origin = (name: string): Origin => ({ profile: name, gone: new Promise(() => undefined) });
+  const heardBy = async (from: string, message: Message): Promise<Message[]> => {
+    const heard: Message[] = [];
+    const rig = makeRig();
+    await rig.send(requestOf('initialize'), {
+      emit: async (below) => {
+        heard.push(below);
+      },
+    });
+    await rig.sent[0]?.emit(message, origin(from));
+    return heard;
+  };
+
+  it.each(['tools', 'prompts', 'resources'])(
+    'about its %s lists is not for the client, whose lists are others',
+    async (what) => {
+      const changed = messageOf({ method: `notifications/${what}/list_changed` });
+      expect(await heardBy('prod', changed)).toEqual([changed]);
+      expect(await heardBy('dev', changed)).toEqual([]);
+    },
+  );
+
+  it.each([
+    messageOf({ method: 'notifications/progress', params: { progressToken: 0, progress: 1 } }),
+    messageOf({ method: 'notifications/message', params: { level: 'info', data: 'x' } }),
+    messageOf({ id: 0, method: 'elicitation/create', params: {} }),
+  ])('passes otherwise: $method', async (message) => {
+    expect(await heardBy('dev', message)).toEqual([message]);
+  });
+});
