@@ -91,6 +91,28 @@ const TROUBLE = [
   { title: 'Memory 2 s after', of: ['cancelled-queue', 'after'], show: mb },
 ];
 
+/** In front of HTTP clients: the listener beside a bare reverse proxy, which signs nothing, and no proxy at all. */
+const LISTENING = [
+  ...[1, 32, 256].map((inFlight) => ({
+    title: `A call with ${inFlight} in flight, p50`,
+    metric: `P50At${inFlight}`,
+    ratio: `ratioAt${inFlight}`,
+    show: ms,
+  })),
+  ...[32, 256].map((inFlight) => ({
+    title: `Calls/s, ${inFlight} in flight`,
+    metric: `RateAt${inFlight}`,
+    show: rate,
+  })),
+  { title: 'First byte of a stream', metric: 'FirstByte', show: ms },
+];
+const MOST_OF_BARE = 1.5;
+
+const ERAS = [
+  ['Calls/s over stdio, 32 in flight', 'stdio'],
+  ['Calls/s through the listener, 32 in flight', 'http'],
+];
+
 /** The median over the rounds, as such or against another subject's same round; undefined where it was not measured. */
 function numberOf(results, [scenario, metric], key, against) {
   const cells = results[scenario];
@@ -139,6 +161,29 @@ export function page({ facts, subjects, results, seconds }) {
     return [row.title, ...verdict, cell(row, 'direct'), ...proxies.map(({ key }) => cell(row, key))];
   });
 
+  const ofOurs = (scenario, metric, show) => {
+    const value = numberOf(results, [scenario, metric], OURS);
+    return value === undefined || Number.isNaN(value) ? '-' : show(value);
+  };
+  const listening = LISTENING.map(({ title, metric, ratio, show }) => {
+    const value = ratio && numberOf(results, ['listener', ratio], OURS);
+    const verdict = ratio
+      ? [
+          ofOurs('listener', ratio, times),
+          `<= ${times(MOST_OF_BARE)}`,
+          value <= MOST_OF_BARE ? 'met' : 'missed',
+        ]
+      : ['', '', ''];
+    const columns = ['listener', 'bare', 'direct'].map((who) => ofOurs('listener', `${who}${metric}`, show));
+    return [title, ...columns, ...verdict];
+  });
+  const eras = ERAS.map(([title, way]) => [
+    title,
+    ofOurs('eras', `${way}-session`, rate),
+    ofOurs('eras', `${way}-stateless`, rate),
+    ofOurs('eras', `${way}-ratio`, times),
+  ]);
+
   const names = proxies.map(({ key, version }) => (version ? `${key} ${version}` : key));
   return `# How fast it is
 
@@ -158,6 +203,16 @@ In the first row, "direct" is \`node -e 0\`: the least that anything on Node tak
 
 ${table(['', 'target', '', 'direct', ...names], trouble)}
 ${problems.length > 0 ? `\n${problems.map((problem, at) => `(${at + 1}) ${problem}`).join('  \n')}\n` : ''}
+## As an HTTP listener
+
+${table(['', 'listener', 'bare reverse proxy', 'direct', 'against bare', 'target', ''], listening)}
+
+256 idle streams hold ${ofOurs('listener', 'perStream', (kb) => `${kb.toFixed(0)} kB`)} each.
+
+## Both eras
+
+${table(['', 'session revisions', '2026-07-28', 'ratio'], eras)}
+
 ## What is measured
 
 - All talk to one MCP server on loopback, in a process of its own, that does the least: sessions, JSON answers, no signature check.
@@ -167,6 +222,7 @@ ${problems.length > 0 ? `\n${problems.map((problem, at) => `(${at + 1}) ${proble
 - mcp-proxy's command serves stdio servers over HTTP, the other way round; its library's \`startStdioServer\` is measured instead.
 - "Every limit on" is \`--max-concurrent 1000 --queue-size 1000 --rate-limit 1000000 --rate-burst 1000000 --retries 2\`, none of it ever reached; "no limits" is \`--retries 0\` alone. Two processes take turns, 32 calls in flight.
 - The queued calls wait behind \`--max-concurrent 1 --queue-size 10000\`. The time runs from the first cancellation written; the server sees that none of them was sent.
+- The bare reverse proxy is \`node:http\` with a keep-alive agent: bytes through, nothing read, nothing signed. HTTP clients, proxies and direct have as many connections as calls in flight.
 - Every number is the median of several rounds, each with fresh processes, the subjects taking turns within a round; a ratio is taken within each round. Memory is VmRSS, in MB of 1024 kB.
 `;
 }

@@ -26,6 +26,8 @@ const TOOLS = [
 ];
 
 const sessions = new Set();
+/** Sessions of clients that are measured by their streams; all others are refused one, so that none differs by what it does with it. */
+const streaming = new Set();
 /** Connections that carried a tools/call since the last reset: what --max-connections is about. */
 let callSockets = new Set();
 let deleted = 0;
@@ -85,6 +87,7 @@ function handle(request, response, message) {
     case 'initialize': {
       const session = randomUUID();
       sessions.add(session);
+      if (message.params.clientInfo.name === 'bench-streams') streaming.add(session);
       initializes++;
       response.setHeader('mcp-session-id', session);
       answer(response, message.id, {
@@ -106,6 +109,10 @@ const server = createServer((request, response) => {
   if (request.method === 'DELETE') {
     if (sessions.delete(request.headers['mcp-session-id'])) deleted++;
     response.writeHead(200).end();
+    return;
+  }
+  if (request.method === 'GET' && streaming.has(request.headers['mcp-session-id'])) {
+    response.writeHead(200, { 'content-type': 'text/event-stream' }).write(':open\n\n');
     return;
   }
   if (request.method !== 'POST') {

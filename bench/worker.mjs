@@ -26,7 +26,7 @@ process.once('message', async ({ scenario, subject, url, size, direct }) => {
     const { run } = await import(`./scenarios/${scenario}.mjs`);
     const serverCounts = () => ask('counts');
     const forgetSessions = () => ask('forget');
-    outcome = { numbers: await run({ subject, open, size, serverCounts, forgetSessions }) };
+    outcome = { numbers: await run({ subject, url, direct, open, size, serverCounts, forgetSessions }) };
   } catch (error) {
     outcome = { problem: error.message };
     await Promise.all(opened.map((client) => client.close().catch(() => undefined)));
