@@ -17,6 +17,13 @@ export interface Command extends CommandShape {
  * about one run.
  */
 export const COMMANDS = {
+  doctor: {
+    words: [],
+    options: { json: toggle({ group: 'Commands', help: 'the findings as one JSON document' }) },
+    connects: true,
+    help: 'why does it not work: checks settings, credentials, network and server, with a remedy for each failure',
+    example: 'mcp-sigv4-proxy doctor --profile dev',
+  },
   tools: {
     words: [],
     options: { json: toggle({ group: 'Commands', help: 'the array of tools as the server sent it' }) },

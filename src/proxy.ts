@@ -27,7 +27,7 @@ import { SnapshotFiles } from './snapshot/files.ts';
 import { cacheFolder } from './snapshot/folder.ts';
 import { Passages } from './upstream/passage.ts';
 import { passageHeaders } from './upstream/passage-headers.ts';
-import { createRoads, type Roads } from './upstream/roads.ts';
+import { createRoads, type Road, type Roads } from './upstream/roads.ts';
 import { Upstream } from './upstream/upstream.ts';
 import { VERSION } from './version.ts';
 
@@ -277,6 +277,11 @@ export class McpProxy {
       (await ofProfile()) ||
       scopeOfHost(endpoint.hostname).region;
     return region ? { AWS_REGION: region, ...named } : named;
+  }
+
+  /** The way that a profile's requests take, to be looked at part by part: what is opened or resolved here is what they use. */
+  roadOf(profile: string): Road {
+    return this.#roads.roadOf(profile);
   }
 
   /** Connects one client; `send` writes one line to it and resolves when it has room for more. */

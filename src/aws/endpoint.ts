@@ -38,6 +38,24 @@ const PARTITION_SUFFIXES: Readonly<Record<string, string>> = {
   'aws-iso-f': 'csp.hci.ic.gov',
 };
 
+/** How the regions of each partition but the first begin. */
+const PARTITION_REGIONS: readonly (readonly [prefix: string, partition: string])[] = [
+  ['cn-', 'aws-cn'],
+  ['us-gov-', 'aws-us-gov'],
+  ['eusc-', 'aws-eusc'],
+  ['us-iso-', 'aws-iso'],
+  ['us-isob-', 'aws-iso-b'],
+  ['eu-isoe-', 'aws-iso-e'],
+  ['us-isof-', 'aws-iso-f'],
+  ['eu-isof-', 'aws-iso-f'],
+];
+
+/** Where a service of AWS itself stands in a region: `sts.eu-west-1.amazonaws.com`. */
+export function hostOfService(service: string, region: string): string {
+  const [, partition = 'aws'] = PARTITION_REGIONS.find(([prefix]) => region.startsWith(prefix)) ?? [];
+  return `${service}.${region}.${PARTITION_SUFFIXES[partition]}`;
+}
+
 const REGION = /^[a-z]{2,5}(-[a-z]+)+-\d+$/;
 
 /**

@@ -6,9 +6,11 @@ import type { CommandName } from '../command-words.ts';
 import * as call from './call.ts';
 import type { CommandModule } from './command.ts';
 import * as config from './config.ts';
+import * as doctor from './doctor.ts';
 import * as tools from './tools.ts';
 
 export const COMMAND_MODULES: Readonly<Record<Exclude<CommandName, 'demo'>, CommandModule>> = {
+  doctor,
   tools,
   call,
   config,

@@ -35,7 +35,7 @@ export type ProxyEvent =
   | { type: 'stream.ended'; profile: string; how: string }
   | { type: 'upstream.message-dropped'; profile: string; reason: string }
   | { type: 'http.request'; profile: string; method: string; lane: string; bytes: number; attempt: number }
-  | { type: 'http.response'; profile: string; status: number; ms: number; contentType: string }
+  | { type: 'http.response'; profile: string; status: number; ms: number; contentType: string; date: string }
   | { type: 'http.failed'; profile: string; message: string }
   | { type: 'connection.opened'; profile: string; lane: string }
   | { type: 'connection.closed'; profile: string; lane: string }

@@ -11,6 +11,8 @@ export interface ConnectSettings {
   readonly ca: readonly string[] | undefined;
   /** Milliseconds for the whole way to a usable socket: HTTP proxy, TCP and TLS. 0 = no limit. */
   readonly timeoutMs: number;
+  /** Stops before TLS, on the way that a connection with TLS takes: for whoever wants to look at the certificates first. */
+  readonly bare?: boolean;
 }
 
 interface Cuttable {
@@ -18,7 +20,7 @@ interface Cuttable {
 }
 
 /** Opens sockets the one way that endpoint and credential calls share: proxy, certificates, time limit. */
-export function createConnector({ proxy: settings, ca, timeoutMs }: ConnectSettings): Connector {
+export function createConnector({ proxy: settings, ca, timeoutMs, bare }: ConnectSettings): Connector {
   // Made once: reading Node's hundred and more root certificates for each connection takes milliseconds.
   const trust = ca ? { secureContext: tls.createSecureContext({ ca: [...ca] }) } : {};
   const direct = buildConnector({ ...trust, timeout: timeoutMs, keepAlive: true });
@@ -34,7 +36,8 @@ export function createConnector({ proxy: settings, ca, timeoutMs }: ConnectSetti
       return;
     }
     if (!proxy) {
-      direct(options, callback);
+      const port = options.port || (options.protocol === 'https:' ? '443' : '80');
+      direct(bare ? { ...options, protocol: 'http:', port } : options, callback);
       return;
     }
     const name = `${proxy.protocol}//${proxy.host}`;
@@ -45,7 +48,7 @@ export function createConnector({ proxy: settings, ca, timeoutMs }: ConnectSetti
     };
     const request = tunnel(proxy, authority, trust, (error, socket) => {
       if (error || !socket) settle(error ?? new Error(`HTTP proxy ${name} gave no socket`), null);
-      else if (options.protocol !== 'https:') settle(null, socket);
+      else if (bare || options.protocol !== 'https:') settle(null, socket);
       // What buildConnector returns is the socket, though its type does not say so.
       else limit.watch(inside({ ...options, httpSocket: socket }, settle) as unknown as Cuttable);
     });

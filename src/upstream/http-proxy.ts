@@ -7,30 +7,46 @@ export interface ProxySettings {
   readonly env: NodeJS.ProcessEnv;
 }
 
+/** What was decided for a URL, and which setting decided it. */
+export type ProxyChoice =
+  | { readonly kind: 'loopback' | 'none' }
+  | { readonly kind: 'exempt'; readonly from: string }
+  | { readonly kind: 'proxy'; readonly url: URL; readonly from: string };
+
+/** The lower-case name wins, as in curl: only that one cannot be set by a CGI request header. */
 const variable = (env: NodeJS.ProcessEnv, name: string): string | undefined =>
-  // The lower-case name wins, as in curl: only that one cannot be set by a CGI request header.
-  env[name.toLowerCase()] || env[name] || undefined;
+  [name.toLowerCase(), name].find((each) => env[each]);
 
 /**
- * The HTTP proxy for a URL, or undefined for a direct connection. Loopback never goes through one.
+ * Chooses the HTTP proxy for a URL. Loopback never goes through one.
  * @throws Error where a variable holds what is no proxy.
  */
-export function proxyFor(url: URL, settings: ProxySettings): URL | undefined {
-  if (isLoopback(url.hostname)) return undefined;
-  const { env } = settings;
-  const named =
-    settings.url ??
-    (url.protocol === 'https:' ? variable(env, 'HTTPS_PROXY') : undefined) ??
-    variable(env, 'HTTP_PROXY');
-  if (!named || exempt(url, variable(env, 'NO_PROXY') ?? '')) return undefined;
+export function proxyChoice(url: URL, { url: given, env }: ProxySettings): ProxyChoice {
+  if (isLoopback(url.hostname)) return { kind: 'loopback' };
+  const name =
+    (url.protocol === 'https:' ? variable(env, 'HTTPS_PROXY') : undefined) ?? variable(env, 'HTTP_PROXY');
+  const from = given === undefined ? name : '--proxy';
+  const named = given ?? (name && env[name]);
+  if (!named || from === undefined) return { kind: 'none' };
+  const exempting = variable(env, 'NO_PROXY');
+  if (exempting && exempt(url, env[exempting] ?? '')) return { kind: 'exempt', from: exempting };
   const text = named.includes('://') ? named : `http://${named}`;
   const proxy = URL.canParse(text) ? new URL(text) : undefined;
-  if (proxy?.protocol === 'http:' || proxy?.protocol === 'https:') return proxy;
+  if (proxy?.protocol === 'http:' || proxy?.protocol === 'https:') return { kind: 'proxy', url: proxy, from };
   // The value itself may hold a password.
   const what = proxy
     ? `a ${proxy.protocol}// address, and only http:// and https:// are supported`
     : 'no URL';
   throw new Error(`the HTTP proxy setting for ${url.protocol}// is ${what}`);
+}
+
+/**
+ * The HTTP proxy for a URL, or undefined for a direct connection.
+ * @throws Error as proxyChoice.
+ */
+export function proxyFor(url: URL, settings: ProxySettings): URL | undefined {
+  const choice = proxyChoice(url, settings);
+  return choice.kind === 'proxy' ? choice.url : undefined;
 }
 
 /** NO_PROXY: names separated by commas or blanks; a name covers its subdomains, with or without a leading dot; `*` is all. */

@@ -39,30 +39,42 @@ export interface RoadOptions {
   readonly events: Events;
 }
 
+/** One profile's way to the endpoint, with the parts that it is made of. */
+export interface Road {
+  readonly uplink: Uplink;
+  /** Opens sockets the way that requests go, credential calls included. */
+  readonly connect: Connector;
+  /** Undefined: never sign. */
+  readonly keys: KeySource | undefined;
+}
+
 export interface Roads {
   /** Made on first use: nothing is opened, read or resolved before a message needs it. */
+  roadOf(profile: string): Road;
   uplinkOf(profile: string): Uplink;
   close(): void;
 }
 
 /** One set of connections and keys per profile, because AWS ties sessions and limits to the identity. */
 export function createRoads(options: RoadOptions): Roads {
-  const uplinks = new Map<string, Uplink>();
+  const roads = new Map<string, Road>();
+  const roadOf = (profile: string): Road => {
+    const existing = roads.get(profile);
+    if (existing) return existing;
+    const road = openRoad(profile, options);
+    roads.set(profile, road);
+    return road;
+  };
   return {
-    uplinkOf(profile) {
-      const existing = uplinks.get(profile);
-      if (existing) return existing;
-      const uplink = openRoad(profile, options);
-      uplinks.set(profile, uplink);
-      return uplink;
-    },
+    roadOf,
+    uplinkOf: (profile) => roadOf(profile).uplink,
     close() {
-      for (const uplink of uplinks.values()) uplink.close();
+      for (const { uplink } of roads.values()) uplink.close();
     },
   };
 }
 
-function openRoad(profile: string, options: RoadOptions): Uplink {
+function openRoad(profile: string, options: RoadOptions): Road {
   const { endpoint, target, scope, events, clock } = options;
   const connect = lazily(() => profileConnector(profile, options));
   const lane = (name: LaneName, max: number, keep: number): Lane =>
@@ -75,15 +87,12 @@ function openRoad(profile: string, options: RoadOptions): Uplink {
       onOpen: () => events.emit({ type: 'connection.opened', profile, lane: name }),
       onClose: () => events.emit({ type: 'connection.closed', profile, lane: name }),
     });
-  return new Uplink({
+  const keys = scope && lateKeys(() => options.credentialsOf(profile, createSdkHttpHandler(connect, clock)));
+  const uplink = new Uplink({
     profile,
     host: endpoint.host,
     target,
-    signing: scope && {
-      scope,
-      optional: options.keysOptional,
-      keys: lateKeys(() => options.credentialsOf(profile, createSdkHttpHandler(connect, clock))),
-    },
+    signing: scope && keys && { scope, optional: options.keysOptional, keys },
     lanes: {
       request: lane('request', options.maxConnections, options.keepConnections),
       control: lane(
@@ -98,6 +107,7 @@ function openRoad(profile: string, options: RoadOptions): Uplink {
     clock,
     events,
   });
+  return { uplink, connect, keys };
 }
 
 /** Where the certificates come from is known only when the profile's file has been read, and that only when one is needed. */

@@ -208,6 +208,7 @@ export class Uplink {
         status: response.status,
         ms: clock.monotonic() - started,
         contentType: headerOf(response.headers, 'content-type'),
+        date: headerOf(response.headers, 'date'),
       });
     }
     return response;
@@ -306,5 +307,6 @@ const CONNECT_ADVICE: readonly (readonly [pattern: RegExp, advice: string])[] = 
   [/timeout/i, ' Check the network, --proxy, and --connect-timeout.'],
 ];
 
-const connectAdvice = (cause: string): string =>
+/** What to do about a connection that could not be opened; a blank first. */
+export const connectAdvice = (cause: string): string =>
   CONNECT_ADVICE.find(([pattern]) => pattern.test(cause))?.[1] ?? ' Check the network and the endpoint URL.';

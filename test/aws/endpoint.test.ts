@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { DEFAULT_ENDPOINT, readEndpoint, scopeOfHost } from '../../src/aws/endpoint.ts';
+import { DEFAULT_ENDPOINT, hostOfService, readEndpoint, scopeOfHost } from '../../src/aws/endpoint.ts';
 
 const scope = (service: string, region?: string) =>
   region === undefined ? { service } : { service, region };
@@ -150,5 +150,20 @@ describe('an endpoint is', () => {
   ])('never %s', (text, problem) => {
     const read = readEndpoint(text);
     expect('problem' in read ? read.problem : read.url.href).toMatch(problem);
+  });
+});
+
+describe('the host of a service of AWS itself', () => {
+  it.each([
+    ['eu-west-1', 'sts.eu-west-1.amazonaws.com'],
+    ['us-gov-west-1', 'sts.us-gov-west-1.amazonaws.com'],
+    ['cn-north-1', 'sts.cn-north-1.amazonaws.com.cn'],
+    ['eusc-de-east-1', 'sts.eusc-de-east-1.amazonaws.eu'],
+    ['us-iso-east-1', 'sts.us-iso-east-1.c2s.ic.gov'],
+    ['us-isob-east-1', 'sts.us-isob-east-1.sc2s.sgov.gov'],
+    ['eu-isoe-west-1', 'sts.eu-isoe-west-1.cloud.adc-e.uk'],
+    ['us-isof-south-1', 'sts.us-isof-south-1.csp.hci.ic.gov'],
+  ])('stands in the partition of %s', (region, host) => {
+    expect(hostOfService('sts', region)).toBe(host);
   });
 });

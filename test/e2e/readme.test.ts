@@ -7,10 +7,12 @@ import { startDemoEndpoint } from '../../src/demo/endpoint.ts';
 import { parseArguments, readSettings } from '../../src/settings.ts';
 import { BinDriver } from '../support/bin-driver.ts';
 import { afterThisTest } from '../support/cleanup.ts';
+import { ConnectProxy } from '../support/connect-proxy.ts';
 import { SessionServer } from '../support/mcp-behaviours.ts';
 import { readmeBlocks } from '../support/readme-blocks.ts';
 import { ScriptedServer } from '../support/scripted-server.ts';
 import { signingEnv, signingVerify } from '../support/signing.ts';
+import { makeTlsAuthority } from '../support/tls-authority.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const scripts: Record<string, string> = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).scripts;
@@ -129,5 +131,40 @@ describe('the README', () => {
       expect(await bin.exit(), line).toEqual({ code: 0, signal: null });
       expect(bin.lines, line).toEqual(lines);
     }
+  });
+
+  it('shows what doctor prints behind a company that inspects TLS, but for what differs from run to run', async () => {
+    const [, shown = ''] = blocks('console');
+    const [line = '', ...lines] = shown.trimEnd().split('\n');
+    const host = 'tools.example.com';
+    const authority = await makeTlsAuthority([host], { host, name: 'Example Corp TLS inspection' });
+    const server = await ScriptedServer.start((_request, response) => void response.end(), {
+      tls: authority,
+    });
+    const sts = await ScriptedServer.start((_request, response) => {
+      response.end('<Arn>arn:aws:iam::123456789012:user/dev</Arn>');
+    });
+    const proxy = await ConnectProxy.start({ hosts: { [host]: `127.0.0.1:${server.port}` } });
+    const bin = BinDriver.start({
+      args: line.replace('$ mcp-sigv4-proxy ', '').split(' '),
+      env: { HTTPS_PROXY: proxy.url, AWS_ENDPOINT_URL_STS: sts.origin },
+      files: {
+        '.aws/credentials': '[dev]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = x\n',
+      },
+      anyStdout: true,
+    });
+    expect(await bin.exit()).toEqual({ code: 1, signal: null });
+    const leveled = (text: string): string =>
+      text
+        .replace(/mcp-sigv4-proxy \S+, Node \S+, .*/, 'mcp-sigv4-proxy V, Node V, P')
+        .replace(/proxy\.example\.com is 10\.0\.0\.1|127\.0\.0\.1 is an address/, 'the address')
+        .replace(/proxy\.example\.com:3128|127\.0\.0\.1:\d+/, 'the proxy')
+        .replace(/not trusted \(\w+\)/, 'not trusted (CODE)')
+        .replace(/in \d+ ms/, 'in T')
+        .replace(/valid until [^;,]+/, 'valid until T')
+        .replace(/\d+ ok/, 'N ok');
+    // Where STS stands is for this test to say, and no part of the example.
+    const printed = bin.lines.filter((each) => !each.includes('AWS_ENDPOINT_URL_STS'));
+    expect(printed.map(leveled)).toEqual(lines.map(leveled));
   });
 });

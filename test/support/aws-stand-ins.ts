@@ -64,7 +64,9 @@ export async function startAwsStandIns({ now = () => Date.now() } = {}): Promise
   const answerTo = (request: AwsRequest): AwsAnswer => {
     switch (request.service) {
       case 'sts':
-        return ok(stsAnswer(request.form, issue('STS')));
+        return request.form.get('Action') === 'GetCallerIdentity'
+          ? ok(identityAnswer(request.accessKeyId ?? ''))
+          : ok(stsAnswer(request.form, issue('STS')));
       case 'sso': {
         const { key, secret, token, expiration } = issue('SSO');
         const roleCredentials = {
@@ -203,6 +205,12 @@ const metadataAnswer = ({ key, secret, token, expiration }: Issued): string =>
     Token: token,
     Expiration: expiration.toISOString().replace('.000Z', 'Z'),
   });
+
+/** Tells by the user's name which key has asked. */
+const identityAnswer = (accessKeyId: string): string =>
+  '<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>' +
+  `<Arn>arn:aws:iam::123456789012:user/owner-of-${accessKeyId}</Arn><UserId>AIDA</UserId><Account>123456789012</Account>` +
+  '</GetCallerIdentityResult></GetCallerIdentityResponse>';
 
 function stsAnswer(form: URLSearchParams, { key, secret, token, expiration }: Issued): string {
   const action = form.get('Action') ?? 'AssumeRole';

@@ -14,13 +14,23 @@ export interface TlsAuthority {
   caFile(): string;
 }
 
-/** A private certificate authority and a server certificate signed by it, in memory, valid for a day. */
-export async function makeTlsAuthority(hostNames: readonly string[] = []): Promise<TlsAuthority> {
-  const yesterday = new Date(Date.now() - 86_400_000);
-  const validity = { notBeforeDate: yesterday, notAfterDate: new Date(Date.now() + 86_400_000) };
-  const kind = { keyType: 'ec', curve: 'P-256', algorithm: 'sha256', ...validity } as const;
-  const authority = await generate([{ name: 'commonName', value: 'Private test authority' }], {
+const DAY_MS = 86_400_000;
+
+/** A private certificate authority and a server certificate signed by it, in memory; the latter is valid for so many days. */
+export async function makeTlsAuthority(
+  hostNames: readonly string[] = [],
+  {
+    days = 1,
+    name = 'Private test authority',
+    host = 'localhost',
+  }: { readonly days?: number; readonly name?: string; readonly host?: string } = {},
+): Promise<TlsAuthority> {
+  const since = (ms: number) => new Date(Date.now() + ms);
+  const kind = { keyType: 'ec', curve: 'P-256', algorithm: 'sha256' } as const;
+  const authority = await generate([{ name: 'commonName', value: name }], {
     ...kind,
+    notBeforeDate: since(-DAY_MS),
+    notAfterDate: since(Math.max(1, days) * DAY_MS),
     extensions: [
       { name: 'basicConstraints', cA: true, critical: true },
       { name: 'keyUsage', keyCertSign: true, cRLSign: true, critical: true },
@@ -28,8 +38,10 @@ export async function makeTlsAuthority(hostNames: readonly string[] = []): Promi
   });
   const names = ['localhost', ...hostNames].map((value) => ({ type: 2 as const, value }));
   const addresses = ['127.0.0.1', '::1'].map((ip) => ({ type: 7 as const, ip }));
-  const server = await generate([{ name: 'commonName', value: 'localhost' }], {
+  const server = await generate([{ name: 'commonName', value: host }], {
     ...kind,
+    notBeforeDate: since((Math.min(0, days) - 1) * DAY_MS),
+    notAfterDate: since(days * DAY_MS),
     ca: { key: authority.private, cert: authority.cert },
     extensions: [
       { name: 'basicConstraints', cA: false },

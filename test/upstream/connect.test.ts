@@ -1,4 +1,5 @@
-import { createServer } from 'node:net';
+import { createServer, type Socket } from 'node:net';
+import tls from 'node:tls';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { causeText } from '../../src/core/errors.ts';
 import { type ConnectSettings, createConnector } from '../../src/upstream/connect.ts';
@@ -196,5 +197,44 @@ describe('through a proxy', () => {
   ])('that is none: %s', async (value, message) => {
     const proxy = { url: undefined, env: { HTTPS_PROXY: value } };
     await expect(fetchWith({ proxy }, 'https://mcp.test')).rejects.toThrow(message);
+  });
+});
+
+describe('without TLS, for a look at the certificates', () => {
+  const bareSocket = async (url: string, settings: Partial<ConnectSettings>): Promise<Socket> => {
+    const connect = createConnector({
+      proxy: noProxy,
+      ca: undefined,
+      timeoutMs: 5_000,
+      ...settings,
+      bare: true,
+    });
+    const { protocol, hostname, port } = new URL(url);
+    const socket = await new Promise<Socket>((resolve, reject) => {
+      connect({ protocol, hostname, port }, (error, opened) => (opened ? resolve(opened) : reject(error)));
+    });
+    afterThisTest(() => void socket.destroy());
+    return socket;
+  };
+
+  it('opens a bare socket to a TLS port, whatever its certificate', async () => {
+    const server = await tlsServer();
+    const socket = await bareSocket(server.origin, {});
+    expect(socket).not.toHaveProperty('authorized');
+    const secured = tls.connect({ socket, ca: authority.ca, host: '127.0.0.1' });
+    await new Promise<void>((resolve) => secured.once('secureConnect', () => resolve()));
+    expect(secured.authorized).toBe(true);
+  });
+
+  it('goes through the HTTP proxy for https', async () => {
+    const [server, proxy] = [
+      await tlsServer(),
+      await ConnectProxy.start({ hosts: { 'mcp.test': '127.0.0.1' } }),
+    ];
+    const socket = await bareSocket(`https://mcp.test:${server.port}`, {
+      proxy: { url: undefined, env: { HTTPS_PROXY: proxy.url } },
+    });
+    expect(socket).not.toHaveProperty('authorized');
+    expect(proxy.opened.map(({ authority: to }) => to)).toEqual([`mcp.test:${server.port}`]);
   });
 });

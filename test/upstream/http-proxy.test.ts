@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { proxyFor } from '../../src/upstream/http-proxy.ts';
+import { proxyChoice, proxyFor } from '../../src/upstream/http-proxy.ts';
 
 const proxyOf = (url: string, env: NodeJS.ProcessEnv, named?: string): string | undefined =>
   proxyFor(new URL(url), { url: named, env })?.href;
@@ -89,5 +89,22 @@ describe('NO_PROXY', () => {
   it('yields to no_proxy', () => {
     const env = { HTTPS_PROXY: P, NO_PROXY: 'example.com', no_proxy: 'other.com' };
     expect(proxyOf('https://example.com/', env)).toBe(P);
+  });
+});
+
+describe('the choice of an HTTP proxy', () => {
+  const choice = (env: NodeJS.ProcessEnv, named?: string, url = 'https://mcp.example.com/mcp') =>
+    proxyChoice(new URL(url), { url: named, env });
+
+  it('says which setting has made it', () => {
+    expect(choice({})).toEqual({ kind: 'none' });
+    expect(choice({ HTTPS_PROXY: Q }, P)).toEqual({ kind: 'proxy', url: new URL(P), from: '--proxy' });
+    expect(choice({ HTTPS_PROXY: P, https_proxy: '' })).toMatchObject({ from: 'HTTPS_PROXY' });
+    expect(choice({ http_proxy: P })).toMatchObject({ from: 'http_proxy' });
+    expect(choice({ HTTPS_PROXY: P, no_proxy: '.example.com' })).toEqual({
+      kind: 'exempt',
+      from: 'no_proxy',
+    });
+    expect(choice({ HTTPS_PROXY: P }, P, 'http://127.0.0.1/')).toEqual({ kind: 'loopback' });
   });
 });

@@ -71,6 +71,8 @@ describe('the roads of the profiles', () => {
       'a',
       '',
     ]);
+    // To look at a road is not to use it.
+    expect(roads.roadOf('a').uplink).toBe(first);
     expect([asked, server.connections.opened]).toEqual([[], 0]);
     expect(await post(first, 'request', '1')).toBe('ok');
     expect(await post(second, 'request', '2')).toBe('ok');

@@ -3,6 +3,7 @@ import type { Arguments } from '../../core/arguments.ts';
 import { flagOf, type Option, type OptionTable, variableOf } from '../../core/options.ts';
 import { type Secret, secretsOfUrl } from '../../core/secrets.ts';
 import { ENDPOINT_VARIABLE, OPTIONS, type Settings } from '../../settings.ts';
+import { heededVariables, namesFile } from '../environment.ts';
 
 /** Text with holes where a secret goes; each client has its own way to fill them. */
 export type Template = readonly (string | { readonly variable: string })[];
@@ -12,14 +13,6 @@ export interface Launch {
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, Template>>;
 }
-
-/**
- * Clients start servers with HOME, PATH and little else: what these say here they must say there. Those that name a profile
- * or an endpoint of the proxy's own are options, and come with the others.
- */
-const INHERITED =
-  /^(AWS_(REGION|DEFAULT_REGION|CONFIG_FILE|SHARED_CREDENTIALS_FILE|LOGIN_CACHE_DIRECTORY|CA_BUNDLE|ROLE_ARN|ROLE_SESSION_NAME|WEB_IDENTITY_TOKEN_FILE|EC2_METADATA_DISABLED|USE_FIPS_ENDPOINT|USE_DUALSTACK_ENDPOINT|IGNORE_CONFIGURED_ENDPOINT_URLS|ENDPOINT_URL(_[A-Z0-9_]+)?)|SSL_CERT_FILE|NODE_EXTRA_CA_CERTS|https?_proxy|no_proxy|HTTPS?_PROXY|NO_PROXY)$/;
-const NAMES_A_FILE = /_(FILE|BUNDLE|CERTS|DIRECTORY)$/;
 
 /** Without a profile these are the credentials; each is asked for by its own name. */
 const KEYS = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN'];
@@ -58,9 +51,9 @@ export function launchOf(given: Arguments, settings: Settings, cwd: string): Lau
     const secrets = values.map((value) => secretsIn(key, option, value));
     variables[name] = joined(option, values, secrets);
   }
-  for (const [name, value = ''] of Object.entries(env)) {
-    if (!INHERITED.test(name) || value === '' || fromFile.has(name) || name in variables) continue;
-    const text = NAMES_A_FILE.test(name) ? resolve(cwd, value) : value;
+  for (const [name, value] of heededVariables(env)) {
+    if (fromFile.has(name) || name in variables) continue;
+    const text = namesFile(name) ? resolve(cwd, value) : value;
     variables[name] = templateOf(text, secretsOfUrl(text, 'PROXY_PASSWORD'));
   }
   if (settings.defaultProfile === '' && settings.auth !== 'none' && env.AWS_SECRET_ACCESS_KEY) {

@@ -1,0 +1,110 @@
+import { lookup } from 'node:dns/promises';
+import { isIP, type Socket } from 'node:net';
+import { atMost, type Clock, systemClock } from '../../core/clock.ts';
+import { causeText } from '../../core/errors.ts';
+import type { Settings } from '../../settings.ts';
+import { createConnector } from '../../upstream/connect.ts';
+import { type ProxyChoice, proxyChoice } from '../../upstream/http-proxy.ts';
+import { connectAdvice } from '../../upstream/uplink.ts';
+import { type Finding, failed, ok } from './finding.ts';
+
+const PROXY_REMEDY = 'Check --proxy, or HTTPS_PROXY and NO_PROXY.';
+
+const bare = (hostname: string): string => hostname.replace(/^\[|\]$/g, '');
+const originOf = (url: URL): string => `${url.protocol}//${url.host}`;
+
+/** Which HTTP proxy requests go through, and who said so. */
+export function proxyFinding({ endpoint, proxy, env }: Settings): {
+  readonly finding: Finding;
+  readonly choice: ProxyChoice | undefined;
+} {
+  const check = 'HTTP proxy';
+  try {
+    const choice = proxyChoice(endpoint, { url: proxy, env });
+    return { finding: ok(check, proxyText(choice)), choice };
+  } catch (error) {
+    return { finding: failed(check, causeText(error), PROXY_REMEDY), choice: undefined };
+  }
+}
+
+function proxyText(choice: ProxyChoice): string {
+  switch (choice.kind) {
+    case 'none':
+      return 'none';
+    case 'loopback':
+      return 'none: loopback never goes through one';
+    case 'exempt':
+      return `none for this host (${choice.from})`;
+    case 'proxy':
+      return `${originOf(choice.url)}, from ${choice.from}`;
+  }
+}
+
+export interface DnsCheck {
+  readonly endpoint: URL;
+  readonly choice: ProxyChoice;
+  readonly limitMs: number;
+  readonly clock?: Clock;
+}
+
+/** Whether the name that this machine has to resolve does resolve: an HTTP proxy's own, where there is one. */
+export async function dnsFinding({
+  endpoint,
+  choice,
+  limitMs,
+  clock = systemClock,
+}: DnsCheck): Promise<Finding> {
+  const check = 'DNS';
+  const proxied = choice.kind === 'proxy';
+  const host = bare(proxied ? choice.url.hostname : endpoint.hostname);
+  const rest = proxied ? '; the HTTP proxy resolves the endpoint' : '';
+  if (isIP(host) !== 0) return ok(check, `${host} is an address${rest}`);
+  const remedy = proxied
+    ? PROXY_REMEDY
+    : 'Check the endpoint URL, and the name servers and VPN of this network.';
+  const looking = lookup(host, { all: true }).catch((error: unknown) => causeText(error));
+  const found = await atMost(clock, limitMs, looking);
+  if (found === undefined) return failed(check, `${host}: no answer in ${limitMs / 1000} s`, remedy);
+  if (typeof found === 'string') return failed(check, `${host} does not resolve: ${found}`, remedy);
+  return ok(check, `${host} is ${found.map(({ address }) => address).join(', ')}${rest}`);
+}
+
+export interface ConnectionCheck {
+  readonly settings: Settings;
+  readonly choice: ProxyChoice;
+  /** For an HTTP proxy which is itself reached by TLS. */
+  readonly ca: readonly string[] | undefined;
+  readonly limitMs: number;
+  readonly clock?: Clock;
+}
+
+/** Opens a socket the way that requests take, up to but without TLS. The caller closes it. */
+export async function connectionFinding({
+  settings,
+  choice,
+  ca,
+  limitMs,
+  clock = systemClock,
+}: ConnectionCheck): Promise<{ readonly finding: Finding; readonly socket: Socket | undefined }> {
+  const check = 'connection';
+  const { endpoint, proxy, env } = settings;
+  const port = endpoint.port || (endpoint.protocol === 'https:' ? '443' : '80');
+  const connect = createConnector({ proxy: { url: proxy, env }, ca, timeoutMs: limitMs, bare: true });
+  const started = clock.monotonic();
+  const opened = await new Promise<Socket | Error>((resolve) => {
+    const { protocol, hostname } = endpoint;
+    connect({ protocol, hostname, port }, (error, socket) =>
+      resolve(error ?? socket ?? new Error('no socket')),
+    );
+  });
+  if (opened instanceof Error) {
+    const cause = causeText(opened);
+    return { finding: failed(check, cause, connectAdvice(cause).trim()), socket: undefined };
+  }
+  const ms = Math.round(clock.monotonic() - started);
+  const through = choice.kind === 'proxy' ? ', through the HTTP proxy' : '';
+  return {
+    finding: ok(check, `${bare(endpoint.hostname)} port ${port} in ${ms} ms${through}`),
+    socket: opened,
+  };
+}

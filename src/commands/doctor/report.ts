@@ -1,0 +1,92 @@
+import { VERSION } from '../../version.ts';
+import type { Output } from '../command.ts';
+import { plainText } from '../plain-text.ts';
+import type { Finding, Verdict } from './finding.ts';
+
+const VERDICT_COLUMNS = 'skipped'.length;
+const CHECK_COLUMNS = 'connection reuse'.length;
+const GAP = '  ';
+const INDENT = ' '.repeat(VERDICT_COLUMNS + CHECK_COLUMNS + 2 * GAP.length);
+
+const COLOURS: Readonly<Record<Verdict, number>> = { ok: 32, warning: 33, failed: 31, skipped: 2 };
+
+/** NO_COLOR, by its own convention (https://no-color.org), speaks by being set to anything. */
+export const wantsColours = (output: Output, env: NodeJS.ProcessEnv): boolean =>
+  output.isTerminal && !env.NO_COLOR && env.TERM !== 'dumb';
+
+export interface ReportOptions {
+  readonly output: Output;
+  readonly json: boolean;
+  readonly colours: boolean;
+  /** Takes secrets out of a text, whatever brought them there. */
+  readonly clean: (text: string) => string;
+}
+
+/** The page that a person pastes into a ticket: a line per check as it comes, or one JSON document at the end. */
+export class Report {
+  readonly #options: ReportOptions;
+  readonly #findings: Finding[] = [];
+
+  constructor(options: ReportOptions) {
+    this.#options = options;
+  }
+
+  add(finding: Finding): Finding {
+    const { output, json, clean } = this.#options;
+    const shown = cleaned(finding, (text) => clean(oneLine(text)));
+    this.#findings.push(shown);
+    if (!json) output.write(this.#lines(shown));
+    return finding;
+  }
+
+  /** Writes what the findings come to. @returns the exit code. */
+  conclude(): number {
+    const { output, json } = this.#options;
+    const bad = this.#findings.some(({ verdict }) => verdict === 'failed');
+    if (json) output.write(`${JSON.stringify(documentOf(this.#findings, bad), undefined, 2)}\n`);
+    else output.write(`\n${this.#coloured(bad ? 'failed' : 'ok', conclusionOf(this.#findings))}\n`);
+    return bad ? 1 : 0;
+  }
+
+  #lines(finding: Finding): string {
+    const verdict = this.#coloured(finding.verdict, finding.verdict.padEnd(VERDICT_COLUMNS));
+    const line = `${verdict}${GAP}${finding.check.padEnd(CHECK_COLUMNS)}${GAP}${finding.detail}\n`;
+    return 'remedy' in finding ? `${line}${INDENT}remedy: ${finding.remedy}\n` : line;
+  }
+
+  #coloured(verdict: Verdict, text: string): string {
+    return this.#options.colours ? `\u001b[${COLOURS[verdict]}m${text}\u001b[0m` : text;
+  }
+}
+
+/** Much of what is shown was sent by a server, or stands in a file that anybody may have written. */
+const oneLine = (text: string): string => plainText(text).replace(/\s+/g, ' ').trim();
+
+/** In the order in which the document shows them. */
+function cleaned(finding: Finding, clean: (text: string) => string): Finding {
+  const { check } = finding;
+  const detail = clean(finding.detail);
+  return 'remedy' in finding
+    ? { check, verdict: finding.verdict, detail, remedy: clean(finding.remedy) }
+    : { check, verdict: finding.verdict, detail };
+}
+
+function conclusionOf(findings: readonly Finding[]): string {
+  const count = (wanted: Verdict): number => findings.filter(({ verdict }) => verdict === wanted).length;
+  const first = findings.find(({ verdict }) => verdict === 'failed');
+  const tally = (['ok', 'warning', 'failed', 'skipped'] as const)
+    .filter((verdict) => count(verdict) > 0)
+    .map((verdict) => `${count(verdict)} ${verdict}`)
+    .join(', ');
+  return first === undefined
+    ? `All is well (${tally}).`
+    : `It does not work (${tally}). Begin with ${first.check}: what comes after may be its doing.`;
+}
+
+const documentOf = (findings: readonly Finding[], bad: boolean): unknown => ({
+  version: VERSION,
+  node: process.version,
+  platform: `${process.platform} ${process.arch}`,
+  verdict: bad ? 'failed' : 'ok',
+  checks: findings,
+});

@@ -1,0 +1,58 @@
+import { flagOf, type Option, type OptionTable } from '../../core/options.ts';
+import { secretsOfUrl, withoutSecrets } from '../../core/secrets.ts';
+import { OPTIONS, type Settings } from '../../settings.ts';
+import { VERSION } from '../../version.ts';
+import { heededVariables } from '../environment.ts';
+import { type Finding, ok } from './finding.ts';
+
+export const versionFinding = (): Finding =>
+  ok('version', `mcp-sigv4-proxy ${VERSION}, Node ${process.version}, ${process.platform} ${process.arch}`);
+
+/** Every setting that does not stand at its default, and every variable that the proxy listens to, each with its origin. */
+export function settingFindings(settings: Settings): Finding[] {
+  const { from, env } = settings;
+  const options = Object.entries(OPTIONS as OptionTable).flatMap(([key, option]) => {
+    const name = from[key];
+    if (name === undefined) return [];
+    const value: unknown = settings[key as keyof typeof OPTIONS];
+    return [ok('setting', `${optionText(key, option, value)}, ${originText(name, settings)}`)];
+  });
+  const variables = heededVariables(env).map(([name, value]) => {
+    const shown = withoutSecrets(value, secretsOfUrl(value, ''));
+    return ok('variable', `${name}=${shown}${settings.fromFile.has(name) ? `, ${FROM_FILE}` : ''}`);
+  });
+  const all = [...options, ...variables];
+  return all.length > 0 ? all : [ok('settings', 'all at their defaults')];
+}
+
+function optionText(key: string, option: Option, value: unknown): string {
+  const flag = flagOf(key);
+  if (option.kind === 'switch') return value === true ? flag : `${flag}=false`;
+  const entries: readonly unknown[] = Array.isArray(value) ? value : [value];
+  const shown = entries.map((entry) => {
+    const text = String(entry);
+    return withoutSecrets(text, option.secrets?.(text) ?? []);
+  });
+  const between = option.kind === 'list' && option.separator === 'entries' ? ` ${flag} ` : ' ';
+  return `${flag} ${shown.join(between)}`;
+}
+
+const FROM_FILE = 'from the file of --env-file';
+
+const originText = (name: string, { fromFile }: Settings): string => {
+  if (name.startsWith('--')) return 'from the command line';
+  return fromFile.has(name) ? `from ${name} in the file of --env-file` : `from ${name}`;
+};
+
+/** Where requests go. That it is a URL which may be used has been checked before any command ran. */
+export function endpointFinding(settings: Settings): Finding {
+  const { endpoint, from } = settings;
+  const url = withoutSecrets(endpoint.href, secretsOfUrl(endpoint.href, ''));
+  const origin =
+    from.endpoint === undefined
+      ? 'the default'
+      : from.endpoint.startsWith('the ')
+        ? 'from the command line'
+        : originText(from.endpoint, settings);
+  return ok('endpoint', `${url}, ${origin}`);
+}

@@ -1,0 +1,27 @@
+import { expect, it } from 'vitest';
+import {
+  durationText,
+  failed,
+  needs,
+  ok,
+  skipped,
+  stands,
+  warning,
+} from '../../../src/commands/doctor/finding.ts';
+
+it.each([
+  [0, '0 s'],
+  [-90_000, '90 s'],
+  [119_400, '119 s'],
+  [52 * 60_000, '52 min'],
+  [3 * 3_600_000, '3 h'],
+  [80 * 86_400_000, '80 days'],
+])('%i ms are %s', (ms, text) => {
+  expect(durationText(ms)).toBe(text);
+});
+
+it('what rests on a check stands where that is well, or nearly', () => {
+  const findings = [ok('a', ''), warning('a', '', 'x'), failed('a', '', 'x'), skipped('a', '')];
+  expect(findings.map(stands)).toEqual([true, true, false, false]);
+  expect(needs('b', failed('a', '', 'x'))).toEqual(skipped('b', 'needs a'));
+});

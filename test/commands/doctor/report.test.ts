@@ -1,0 +1,78 @@
+import { describe, expect, it } from 'vitest';
+import { failed, ok, skipped, warning } from '../../../src/commands/doctor/finding.ts';
+import { Report, type ReportOptions, wantsColours } from '../../../src/commands/doctor/report.ts';
+import { VERSION } from '../../../src/version.ts';
+
+function report(options: Partial<ReportOptions> = {}) {
+  let text = '';
+  const write = (more: string): void => {
+    text += more;
+  };
+  const output = { isTerminal: false, columns: 80, write };
+  const made = new Report({ output, json: false, colours: false, clean: (same) => same, ...options });
+  return { report: made, text: () => text };
+}
+
+describe('the report', () => {
+  it('has a line for each finding as it comes, and a remedy under what is wrong', () => {
+    const { report: made, text } = report();
+    made.add(ok('version', '1'));
+    made.add(warning('clock', '7 min behind', 'Set it.'));
+    expect(text()).toBe(
+      'ok       version           1\n' +
+        'warning  clock             7 min behind\n' +
+        '                           remedy: Set it.\n',
+    );
+    expect(made.conclude()).toBe(0);
+    expect(text()).toMatch(/\n\nAll is well \(1 ok, 1 warning\)\.\n$/);
+  });
+
+  it('names the first failure, and ends with 1', () => {
+    const { report: made, text } = report();
+    for (const finding of [ok('a', ''), failed('b', 'x', 'y'), failed('c', '', 'z'), skipped('d', 'needs b')])
+      made.add(finding);
+    expect(made.conclude()).toBe(1);
+    expect(text()).toMatch(
+      /\nIt does not work \(1 ok, 2 failed, 1 skipped\)\. Begin with b: what comes after may be its doing\.\n$/,
+    );
+  });
+
+  it('is one JSON document where that is wanted', () => {
+    const { report: made, text } = report({ json: true });
+    made.add(ok('a', 'x'));
+    made.add(failed('b', 'y', 'z'));
+    expect(text()).toBe('');
+    expect(made.conclude()).toBe(1);
+    expect(JSON.parse(text())).toEqual({
+      version: VERSION,
+      node: process.version,
+      platform: `${process.platform} ${process.arch}`,
+      verdict: 'failed',
+      checks: [
+        { check: 'a', verdict: 'ok', detail: 'x' },
+        { check: 'b', verdict: 'failed', detail: 'y', remedy: 'z' },
+      ],
+    });
+  });
+
+  it('colours verdicts where that is wanted', () => {
+    const { report: made, text } = report({ colours: true });
+    made.add(failed('a', 'x', 'y'));
+    expect(text()).toContain('\u001b[31mfailed \u001b[0m  a ');
+  });
+
+  it('shows nothing of what a server sends but its words, on one line, without secrets', () => {
+    const { report: made, text } = report({ clean: (said) => said.replace('geheim', '***') });
+    made.add(failed('a', 'one\n\u001b[2Jtwo geheim', 'three\r\nfour geheim'));
+    expect(text()).toBe(`failed   a                 one two ***\n${' '.repeat(27)}remedy: three four ***\n`);
+  });
+});
+
+it('colours are for terminals whose owner has nothing against them', () => {
+  const on = { isTerminal: true, columns: 80, write: () => undefined };
+  expect(wantsColours(on, { TERM: 'xterm' })).toBe(true);
+  expect(wantsColours({ ...on, isTerminal: false }, {})).toBe(false);
+  expect(wantsColours(on, { NO_COLOR: '1' })).toBe(false);
+  expect(wantsColours(on, { NO_COLOR: '' })).toBe(true);
+  expect(wantsColours(on, { TERM: 'dumb' })).toBe(false);
+});

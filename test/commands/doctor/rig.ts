@@ -1,0 +1,31 @@
+import { ClientSession } from '../../../src/commands/client-session.ts';
+import { Record } from '../../../src/commands/doctor/record.ts';
+import { type Clock, systemClock } from '../../../src/core/clock.ts';
+import { Events } from '../../../src/core/events.ts';
+import { Redactor } from '../../../src/observe/redact.ts';
+import { parseArguments, readSettings, type Settings } from '../../../src/settings.ts';
+import { afterThisTest } from '../../support/cleanup.ts';
+import { makeTempHome } from '../../support/temp-home.ts';
+
+/** Settings as the command line and this environment make them, in a home of the test's own. */
+export async function settingsFor(
+  argv: readonly string[],
+  { env = {}, config }: { env?: NodeJS.ProcessEnv; config?: string } = {},
+): Promise<Settings> {
+  const temp = await makeTempHome();
+  if (config !== undefined) await temp.config(config);
+  const outcome = await readSettings(parseArguments(argv), { ...temp.env, ...env });
+  if ('problems' in outcome) throw new Error(outcome.problems.join('\n'));
+  return outcome.settings;
+}
+
+/** A conversation through a proxy with these settings, and the record that is kept of it. */
+export function converse(settings: Settings, { clock = systemClock }: { clock?: Clock } = {}) {
+  const events = new Events();
+  const redactor = new Redactor();
+  const record = new Record(events, redactor, () => clock.now());
+  const { signal } = new AbortController();
+  const session = new ClientSession({ settings, signal, events, clock });
+  afterThisTest(() => session.close());
+  return { events, redactor, record, session, signal };
+}

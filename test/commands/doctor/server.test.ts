@@ -1,0 +1,295 @@
+import { describe, expect, it } from 'vitest';
+import {
+  clockFinding,
+  closedFinding,
+  initializeFinding,
+  reuseFinding,
+  toolsFinding,
+} from '../../../src/commands/doctor/server.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
+import { sendJson } from '../../support/mcp-answers.ts';
+import { errorOf, SessionServer, type SessionServerOptions } from '../../support/mcp-behaviours.ts';
+import { type Behaviour, ScriptedServer, type ScriptedServerOptions } from '../../support/scripted-server.ts';
+import { signingArgs, signingEnv, signingVerify } from '../../support/signing.ts';
+import { converse, settingsFor } from './rig.ts';
+
+interface Scene extends SessionServerOptions {
+  readonly behaviour?: Behaviour;
+  readonly server?: ScriptedServerOptions;
+  readonly argv?: readonly string[];
+}
+
+/** The handshake with a server, and what the checks are given after it. */
+async function meet({
+  behaviour,
+  server: options = { verify: signingVerify },
+  argv = [],
+  ...session
+}: Scene = {}) {
+  const server = await ScriptedServer.start(behaviour ?? new SessionServer(session).behaviour, options);
+  const settings = await settingsFor([server.url, ...signingArgs, '--retries', '0', ...argv], {
+    env: signingEnv,
+  });
+  const conversation = converse(settings);
+  const opened = await initializeFinding(conversation);
+  const facts = opened.facts ?? { name: '', version: '', protocolVersion: '', offersTools: true };
+  return { ...conversation, settings, server, opened: opened.finding, facts };
+}
+
+describe('initialize', () => {
+  it('is told with the status, the server, the revision and the session', async () => {
+    expect((await meet()).opened).toEqual({
+      check: 'initialize',
+      verdict: 'ok',
+      detail: 'HTTP 200, scripted 0.0.0, revision 2025-11-25, with a session',
+    });
+    expect((await meet({ sessionId: false, protocolVersion: '2025-06-18' })).opened.detail).toBe(
+      'HTTP 200, scripted 0.0.0, revision 2025-06-18, without a session',
+    );
+  });
+
+  it("fails with the proxy's own remedy where the signature is refused", async () => {
+    const { opened } = await meet({ argv: ['--region', 'us-east-1'] });
+    expect(opened).toMatchObject({
+      verdict: 'failed',
+      detail: 'HTTP 403, auth-rejected (signature)',
+      remedy: expect.stringMatching(
+        /It was made for service 'execute-api' in region 'us-east-1'; .*region 'eu-west-1' \(--region eu-west-1\)/,
+      ),
+    });
+  });
+
+  it.each<
+    [
+      what: string,
+      status: number,
+      headers: Record<string, string>,
+      body: string,
+      detail: string,
+      remedy: RegExp,
+    ]
+  >([
+    [
+      'the credentials have expired',
+      403,
+      {},
+      '{"message":"The security token included in the request is expired"}',
+      'HTTP 403, auth-rejected (expired)',
+      /Run aws sso login/,
+    ],
+    [
+      'the policy forbids it',
+      403,
+      { 'x-amzn-errortype': 'AccessDeniedException' },
+      '{"message":"User is not authorized to perform: x"}',
+      'HTTP 403, auth-rejected (denied)',
+      /no IAM policy allows them this/,
+    ],
+    [
+      'a firewall answers',
+      403,
+      { 'content-type': 'text/html' },
+      '<html><title>Blocked</title></html>',
+      'HTTP 403, auth-rejected (foreign-page)',
+      /firewall/,
+    ],
+    [
+      'the path is wrong',
+      404,
+      {},
+      '{"message":"Not Found"}',
+      'HTTP 404, http-status',
+      /Check the path of the endpoint URL/,
+    ],
+    [
+      'it redirects',
+      302,
+      { location: 'https://other.example/' },
+      '',
+      'HTTP 302, redirected',
+      /redirects to other\.example/,
+    ],
+    ['it fails', 500, {}, 'oops', 'HTTP 500, http-status', /The server failed/],
+    [
+      'it is no MCP server',
+      200,
+      { 'content-type': 'text/html' },
+      '<title>Hi</title>',
+      'HTTP 200, unusable-answer',
+      /Check that the endpoint URL is that of an MCP server/,
+    ],
+  ])('fails with a remedy where %s', async (_what, status, headers, body, detail, remedy) => {
+    const { opened } = await meet({
+      behaviour: (_request, response) => void response.writeHead(status, headers).end(body),
+      server: {},
+    });
+    expect(opened).toMatchObject({ verdict: 'failed', detail, remedy: expect.stringMatching(remedy) });
+  });
+
+  it("fails with the server's own words where it turns the handshake down", async () => {
+    const { opened } = await meet({
+      behaviour: (request, response) => sendJson(response, 200, errorOf(request.rpc.id, -32602, 'not today')),
+      server: {},
+    });
+    expect(opened).toMatchObject({
+      verdict: 'failed',
+      detail: 'HTTP 200, The server answered with error -32602: not today',
+      remedy: expect.stringMatching(/^The server itself turned the handshake down/),
+    });
+  });
+});
+
+describe('the clock', () => {
+  const at = (ms: number) => ({
+    verify: { ...signingVerify, now: () => new Date(Date.now() + ms) },
+  });
+
+  it.each([0, 30_000, -30_000])('that is %i ms off is well', async (ms) => {
+    const { record } = await meet({ server: at(ms) });
+    expect(clockFinding(record)).toEqual({
+      check: 'clock',
+      verdict: 'ok',
+      detail: "within a minute of the server's",
+    });
+  });
+
+  it.each([
+    [-20 * 60_000, /^20 min ahead of the server's$/],
+    [2 * 3_600_000, /^2 h behind the server's$/],
+  ])('that is %i ms off is a warning; the proxy corrects itself', async (ms, detail) => {
+    const { record, opened } = await meet({ server: at(ms) });
+    expect(clockFinding(record)).toMatchObject({
+      verdict: 'warning',
+      detail: expect.stringMatching(detail),
+      remedy: expect.stringMatching(/^Set this machine's clock \(NTP\)/),
+    });
+    expect(opened.verdict).toBe('ok');
+  });
+
+  it('cannot be told without an answer, or without a date', async () => {
+    const { record } = await meet({
+      behaviour: (_request, response) => {
+        response.sendDate = false;
+        response.writeHead(500).end();
+      },
+      server: {},
+    });
+    expect(clockFinding(record)).toMatchObject({ verdict: 'skipped', detail: 'the server tells no date' });
+    const settings = await settingsFor(['http://127.0.0.1/mcp', '--auth', 'none']);
+    expect(clockFinding(converse(settings).record).detail).toBe('needs an answer of the server');
+  });
+});
+
+describe('tools/list', () => {
+  it('counts tools and pages', async () => {
+    const { facts, ...rest } = await meet();
+    expect(await toolsFinding(rest, facts)).toEqual({
+      check: 'tools/list',
+      verdict: 'ok',
+      detail: '5 tools on 1 page',
+    });
+    const paged = await meet({
+      on: {
+        'tools/list': (_request, _response, { params, result }) =>
+          result(params.cursor === 'b' ? { tools: [] } : { tools: [{ name: 'a' }], nextCursor: 'b' }),
+      },
+    });
+    expect((await toolsFinding(paged, paged.facts)).detail).toBe('1 tool on 2 pages');
+  });
+
+  const remedy = "The server's log tells more; until it can list its tools, clients show none.";
+
+  it('fails where the server does', async () => {
+    const scene = await meet({
+      on: { 'tools/list': (_request, _response, { error }) => error(-32000, 'database down') },
+    });
+    expect(await toolsFinding(scene, scene.facts)).toEqual({
+      check: 'tools/list',
+      verdict: 'failed',
+      detail: 'The server answered with error -32000: database down',
+      remedy,
+    });
+    const odd = await meet({ on: { 'tools/list': (_request, _response, { result }) => result({}) } });
+    expect(await toolsFinding(odd, odd.facts)).toMatchObject({
+      detail: 'page 1 of tools/list has no list of tools',
+      remedy,
+    });
+  });
+
+  it('fails where it does not end', async () => {
+    const scene = await meet({ on: { 'tools/list': () => undefined } });
+    const clock = new FakeClock();
+    const listing = toolsFinding({ ...scene, clock }, scene.facts);
+    await scene.server.until((requests) => requests.some(({ rpc }) => rpc.method === 'tools/list'));
+    await clock.advance(60_000);
+    expect(await listing).toMatchObject({ verdict: 'failed', detail: 'no end within 60 s', remedy });
+  });
+
+  it('is skipped where the server declares no tools', async () => {
+    const scene = await meet({ capabilities: { prompts: {} } });
+    expect(await toolsFinding(scene, scene.facts)).toMatchObject({
+      verdict: 'skipped',
+      detail: 'the server declares no tools',
+    });
+  });
+});
+
+describe('the connection', () => {
+  it('is found again by the second request', async () => {
+    const scene = await meet();
+    await toolsFinding(scene, scene.facts);
+    expect(reuseFinding(scene.record, scene.settings)).toMatchObject({ verdict: 'ok' });
+  });
+
+  it('that the server closes each time is a warning', async () => {
+    const mcp = new SessionServer();
+    const scene = await meet({
+      behaviour: (request, response) => {
+        response.setHeader('connection', 'close');
+        return mcp.behaviour(request, response);
+      },
+    });
+    await toolsFinding(scene, scene.facts);
+    expect(reuseFinding(scene.record, scene.settings)).toMatchObject({
+      verdict: 'warning',
+      detail: '2 connections for requests that came one after the other',
+      remedy: expect.stringContaining('Ask whoever runs it to keep them open.'),
+    });
+  });
+
+  it('is not kept where nobody wants it', async () => {
+    const scene = await meet({ argv: ['--max-keepalive-connections', '0'] });
+    expect(reuseFinding(scene.record, scene.settings)).toMatchObject({
+      verdict: 'skipped',
+      detail: 'none is kept (--max-keepalive-connections 0)',
+    });
+  });
+});
+
+describe('the end of the session', () => {
+  async function ended(options: SessionServerOptions) {
+    const scene = await meet(options);
+    await scene.session.close();
+    return closedFinding(scene.record);
+  }
+  const answering = (status: number): SessionServerOptions => ({
+    on: { DELETE: (_request, response) => void response.writeHead(status).end() },
+  });
+
+  it('is told by what the server says to it', async () => {
+    expect(await ended({})).toEqual({ check: 'session closed', verdict: 'ok', detail: 'HTTP 200 to DELETE' });
+    expect(await ended(answering(405))).toMatchObject({
+      verdict: 'ok',
+      detail: 'the server ends sessions itself (HTTP 405 to DELETE)',
+    });
+    expect(await ended({ sessionId: false })).toMatchObject({ verdict: 'skipped' });
+  });
+
+  it('that fails is a warning', async () => {
+    expect(await ended(answering(500))).toMatchObject({
+      verdict: 'warning',
+      detail: 'HTTP 500 to DELETE',
+      remedy: expect.stringMatching(/^The server keeps the session until it expires/),
+    });
+  });
+});

@@ -1,0 +1,94 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: variables in headers look like this
+import { describe, expect, it } from 'vitest';
+import { endpointFinding, settingFindings, versionFinding } from '../../../src/commands/doctor/settings.ts';
+import { VERSION } from '../../../src/version.ts';
+import { makeTempHome } from '../../support/temp-home.ts';
+import { settingsFor } from './rig.ts';
+
+const ENDPOINT = 'https://id.lambda-url.eu-west-1.on.aws/mcp';
+const details = async (...given: Parameters<typeof settingsFor>): Promise<string[]> =>
+  settingFindings(await settingsFor(...given)).map(({ check, detail }) => `${check} ${detail}`);
+
+it('the version is that of the package, of Node and of the machine', () => {
+  expect(versionFinding().detail).toBe(
+    `mcp-sigv4-proxy ${VERSION}, Node ${process.version}, ${process.platform} ${process.arch}`,
+  );
+});
+
+describe('the settings', () => {
+  it('are told with their origin: command line, variable, file', async () => {
+    const file = await (await makeTempHome()).write(
+      'proxy.env',
+      'MCP_PROXY_RETRIES=0\nAWS_REGION=eu-west-1\n',
+    );
+    const argv = [ENDPOINT, '--skip-auth', '--disable-telemetry=false', '--env-file', file];
+    const env = { MCP_PROXY_METADATA: 'A=1\nB=2', AWS_PROFILE: 'dev', AWS_CONFIG_FILE: '/x' };
+    expect(await details(argv, { env })).toEqual([
+      'setting --profile dev, from AWS_PROFILE',
+      'setting --metadata A=1 --metadata B=2, from MCP_PROXY_METADATA',
+      'setting --skip-auth, from the command line',
+      'setting --disable-telemetry=false, from the command line',
+      'setting --retries 0, from MCP_PROXY_RETRIES in the file of --env-file',
+      `setting --env-file ${file}, from the command line`,
+      'variable AWS_CONFIG_FILE=/x',
+      'variable AWS_REGION=eu-west-1, from the file of --env-file',
+    ]);
+  });
+
+  it('say so where all are at their defaults', async () => {
+    expect(await details([ENDPOINT])).toEqual(['settings all at their defaults']);
+  });
+
+  it('show nothing that is secret', async () => {
+    const argv = [
+      ENDPOINT,
+      '--header',
+      'x-api-key: geheim-1',
+      '--header',
+      'x-team: ${TEAM}',
+      '--proxy',
+      'http://me:geheim-2@proxy.corp:8080',
+      '--metadata',
+      'A_TOKEN=geheim-3',
+    ];
+    const env = {
+      TEAM: 'geheim-4',
+      HTTPS_PROXY: 'http://me:geheim-5@proxy.corp',
+      AWS_SECRET_ACCESS_KEY: 'geheim-6',
+    };
+    const shown = await details(argv, { env });
+    expect(shown).toEqual([
+      'setting --metadata A_TOKEN=..., from the command line',
+      'setting --header x-api-key: ... --header x-team: ${TEAM}, from the command line',
+      'setting --proxy http://me:...@proxy.corp:8080, from the command line',
+      'variable HTTPS_PROXY=http://me:...@proxy.corp',
+    ]);
+  });
+});
+
+describe('the endpoint', () => {
+  it.each<[argv: string[], env: NodeJS.ProcessEnv, detail: string]>([
+    [[], {}, 'https://aws-mcp.us-east-1.api.aws/mcp, the default'],
+    [[ENDPOINT], {}, `${ENDPOINT}, from the command line`],
+    [[], { MCP_PROXY_ENDPOINT: ENDPOINT }, `${ENDPOINT}, from MCP_PROXY_ENDPOINT`],
+    [[`${ENDPOINT}?token=geheim&v=1`], {}, `${ENDPOINT}?token=...&v=1, from the command line`],
+    [
+      ['arn:aws:bedrock-agentcore:us-east-1:123456789012:runtime/x'],
+      {},
+      'https://bedrock-agentcore.us-east-1.amazonaws.com/runtimes/arn%3Aaws%3Abedrock-agentcore%3Aus-east-1%3A123456789012%3Aruntime%2Fx/invocations?qualifier=DEFAULT, from the command line',
+    ],
+  ])('%j, %j', async (argv, env, detail) => {
+    expect(endpointFinding(await settingsFor(argv, { env }))).toEqual({
+      check: 'endpoint',
+      verdict: 'ok',
+      detail,
+    });
+  });
+
+  it('is told to come from a file', async () => {
+    const file = await (await makeTempHome()).write('proxy.env', `MCP_PROXY_ENDPOINT=${ENDPOINT}\n`);
+    expect(endpointFinding(await settingsFor(['--env-file', file])).detail).toBe(
+      `${ENDPOINT}, from MCP_PROXY_ENDPOINT in the file of --env-file`,
+    );
+  });
+});

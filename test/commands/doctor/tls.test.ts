@@ -1,0 +1,142 @@
+import { connect, createServer, type Socket } from 'node:net';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { type Trust, tlsFinding, trustOf } from '../../../src/commands/doctor/tls.ts';
+import type { Clock } from '../../../src/core/clock.ts';
+import { afterThisTest } from '../../support/cleanup.ts';
+import { Connections, listenOnLoopback, shut } from '../../support/connections.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
+import { ScriptedServer } from '../../support/scripted-server.ts';
+import { makeTlsAuthority, type TlsAuthority } from '../../support/tls-authority.ts';
+import { settingsFor } from './rig.ts';
+
+let lasting: TlsAuthority;
+let ending: TlsAuthority;
+let expired: TlsAuthority;
+beforeAll(async () => {
+  lasting = await makeTlsAuthority([], { days: 90 });
+  ending = await makeTlsAuthority();
+  expired = await makeTlsAuthority([], { days: -3 });
+});
+
+const BUNDLE = { path: '/ca.pem', from: '--ca-bundle' };
+const trusting = ({ ca }: TlsAuthority): Trust => ({ ca: [ca], bundle: BUNDLE });
+const NOTHING: Trust = { ca: undefined, bundle: undefined };
+
+const socketTo = (port: number): Promise<Socket> =>
+  new Promise((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1', () => resolve(socket)).once('error', reject);
+    afterThisTest(() => void socket.destroy());
+  });
+
+async function look(authority: TlsAuthority, trust: Trust, endpoint = 'https://127.0.0.1/mcp') {
+  const server = await ScriptedServer.start((_request, response) => void response.end(), { tls: authority });
+  const socket = await socketTo(server.port);
+  const finding = await tlsFinding({ endpoint: new URL(endpoint), socket, trust, limitMs: 5_000 });
+  expect(server.requests).toEqual([]);
+  expect(socket.destroyed).toBe(true);
+  return finding;
+}
+
+describe('a certificate', () => {
+  it('that is trusted is told with its issuer, its end and what made it trusted', async () => {
+    expect(await look(lasting, trusting(lasting))).toEqual({
+      check: 'TLS',
+      verdict: 'ok',
+      detail: expect.stringMatching(
+        /^TLSv1\.3, localhost issued by Private test authority, valid until \d{4}-\d\d-\d\dT.*Z; trusting Node's certificates and \/ca\.pem \(--ca-bundle\)$/,
+      ),
+    });
+  });
+
+  it('that ends within two weeks is a warning', async () => {
+    expect(await look(ending, trusting(ending))).toMatchObject({
+      verdict: 'warning',
+      detail: expect.stringContaining(', which is in 24 h;'),
+      remedy: 'Tell whoever runs the server that its certificate is about to expire.',
+    });
+  });
+
+  it('of an unknown authority fails, and the remedy names that authority', async () => {
+    expect(await look(lasting, NOTHING)).toEqual({
+      check: 'TLS',
+      verdict: 'failed',
+      detail: expect.stringMatching(
+        /^not trusted \((SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_\w+)\): TLSv1\.3, localhost issued by Private test authority.*; trusting Node's certificates$/,
+      ),
+      remedy:
+        "If Private test authority is your company's own authority, name its certificate file with --ca-bundle or AWS_CA_BUNDLE; if not, do not go on.",
+    });
+  });
+
+  it('that has expired fails, and the remedy thinks of the clock', async () => {
+    expect(await look(expired, trusting(expired))).toMatchObject({
+      verdict: 'failed',
+      detail: expect.stringMatching(/^not trusted \(CERT_HAS_EXPIRED\)/),
+      remedy:
+        "Compare its dates with this machine's clock; if that is right, whoever runs the server must renew it.",
+    });
+  });
+
+  it('for another name fails', async () => {
+    expect(await look(lasting, trusting(lasting), 'https://other.test/mcp')).toMatchObject({
+      verdict: 'failed',
+      detail: expect.stringMatching(/^not trusted \(ERR_TLS_CERT_ALTNAME_INVALID\)/),
+      remedy:
+        'The certificate is for another name: check the host of the endpoint URL, and what answers in its place.',
+    });
+  });
+});
+
+describe('a handshake', () => {
+  const remedy = 'Check that the port of the endpoint URL speaks TLS, and what stands in front of it.';
+
+  it('with what speaks no TLS fails', async () => {
+    const server = await ScriptedServer.start((_request, response) => void response.end());
+    const socket = await socketTo(server.port);
+    const endpoint = new URL('https://127.0.0.1/mcp');
+    expect(await tlsFinding({ endpoint, socket, trust: NOTHING, limitMs: 5_000 })).toMatchObject({
+      verdict: 'failed',
+      detail: expect.stringMatching(/^the handshake failed: /),
+      remedy,
+    });
+  });
+
+  it('with what says nothing is given up', async () => {
+    const server = createServer();
+    const connections = new Connections(server);
+    const port = await listenOnLoopback(server);
+    afterThisTest(() => shut(server, connections));
+    const clock: Clock & FakeClock = new FakeClock();
+    const socket = await socketTo(port);
+    const endpoint = new URL('https://127.0.0.1/mcp');
+    const looking = tlsFinding({ endpoint, socket, trust: NOTHING, limitMs: 5_000, clock });
+    await clock.advance(5_000);
+    expect(await looking).toMatchObject({ detail: 'the handshake failed: no handshake within 5 s', remedy });
+    expect(clock.timers).toBe(0);
+  });
+
+  it('is not made with loopback over http', async () => {
+    const server = await ScriptedServer.start((_request, response) => void response.end());
+    const socket = await socketTo(server.port);
+    const endpoint = new URL(server.url);
+    expect(await tlsFinding({ endpoint, socket, trust: NOTHING, limitMs: 1 })).toEqual({
+      check: 'TLS',
+      verdict: 'skipped',
+      detail: 'the endpoint is on loopback, by http',
+    });
+  });
+});
+
+it('the trust is that of the proxy: options, variables, the profile', async () => {
+  const file = lasting.caFile();
+  const url = 'https://id.lambda-url.eu-west-1.on.aws/mcp';
+  expect(await trustOf(await settingsFor([url]))).toEqual(NOTHING);
+  const named = await trustOf(await settingsFor([url, '--ca-bundle', file]));
+  expect(named.bundle).toEqual({ path: file, from: '--ca-bundle' });
+  expect(named.ca).toContain(lasting.ca);
+  const config = `[profile dev]\nca_bundle = ${file}\n`;
+  const own = await trustOf(await settingsFor([url, '--profile', 'dev'], { config }));
+  expect(own.bundle).toEqual({ path: file, from: "the profile's ca_bundle" });
+  const broken = await settingsFor([url], { config: '[default]\nca_bundle = /nowhere\n' });
+  await expect(trustOf(broken)).rejects.toThrow('ENOENT');
+});

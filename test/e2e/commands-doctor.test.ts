@@ -1,0 +1,246 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { startAwsStandIns } from '../support/aws-stand-ins.ts';
+import { BinDriver, type BinOptions } from '../support/bin-driver.ts';
+import { ConnectProxy } from '../support/connect-proxy.ts';
+import { SessionServer, type SessionServerOptions } from '../support/mcp-behaviours.ts';
+import { ScriptedServer, type ScriptedServerOptions } from '../support/scripted-server.ts';
+import { signingArgs, signingEnv, signingVerify, TEST_KEY } from '../support/signing.ts';
+import { Terminal } from '../support/terminal.ts';
+import { makeTlsAuthority, type TlsAuthority } from '../support/tls-authority.ts';
+
+let authority: TlsAuthority;
+beforeAll(async () => {
+  authority = await makeTlsAuthority(['mcp.test'], { days: 90 });
+});
+
+const serve = (
+  options: SessionServerOptions = {},
+  server: ScriptedServerOptions = {},
+): Promise<ScriptedServer> =>
+  ScriptedServer.start(new SessionServer(options).behaviour, { verify: signingVerify, ...server });
+
+const doctor = (args: readonly string[], options: Partial<BinOptions> = {}): BinDriver =>
+  BinDriver.start({
+    args: ['doctor', ...signingArgs, ...args],
+    env: signingEnv,
+    anyStdout: true,
+    ...options,
+  });
+
+/** What was found, by check; of the settings, the last. */
+function findingsOf(bin: BinDriver): Record<string, string> {
+  const found = bin.lines.flatMap((line) => {
+    const [, verdict, check] = /^(ok|warning|failed|skipped) +(\S+(?: \S+)*?) {2,}/.exec(line) ?? [];
+    return verdict && check ? [[check, verdict]] : [];
+  });
+  return Object.fromEntries(found);
+}
+
+const remediesOf = (bin: BinDriver): string[] =>
+  bin.lines.flatMap((line) => /^ +remedy: (.*)$/.exec(line)?.[1] ?? []);
+
+const ALL_WELL = {
+  version: 'ok',
+  setting: 'ok',
+  endpoint: 'ok',
+  credentials: 'ok',
+  signing: 'ok',
+  'HTTP proxy': 'ok',
+  DNS: 'ok',
+  connection: 'ok',
+  clock: 'ok',
+  initialize: 'ok',
+  'tools/list': 'ok',
+  'connection reuse': 'ok',
+  'session closed': 'ok',
+};
+
+const keysFile = (profile: string): string =>
+  `[${profile}]\naws_access_key_id = ${TEST_KEY.accessKeyId}\naws_secret_access_key = ${TEST_KEY.secretAccessKey}\naws_session_token = ${TEST_KEY.sessionToken}\n`;
+
+describe('doctor', () => {
+  it('finds all well behind an HTTP proxy and a private authority, with a profile and STS', async () => {
+    const server = await serve({}, { tls: authority });
+    const proxy = await ConnectProxy.start({
+      hosts: { 'mcp.test': '127.0.0.1' },
+      credentials: { user: 'me', password: 'geheim-pw' },
+    });
+    const aws = await startAwsStandIns();
+    const bin = doctor(
+      [server.url.replace('127.0.0.1', 'mcp.test'), '--profile', 'dev', '--header', 'x-key: geheim-key'],
+      {
+        env: {
+          HTTPS_PROXY: proxy.url.replace('//', '//me:geheim-pw@'),
+          AWS_CA_BUNDLE: authority.caFile(),
+          AWS_ENDPOINT_URL_STS: `${aws.url}/sts`,
+        },
+        files: { '.aws/credentials': keysFile('dev') },
+      },
+    );
+    expect(await bin.exit()).toEqual({ code: 0, signal: null });
+    expect(bin.stderr).toBe('');
+    expect(findingsOf(bin)).toEqual({ ...ALL_WELL, variable: 'ok', identity: 'ok', TLS: 'ok' });
+    const page = bin.lines.join('\n');
+    expect(page).toContain(`arn:aws:iam::123456789012:user/owner-of-${TEST_KEY.accessKeyId}`);
+    expect(page).toMatch(/localhost issued by Private test authority, .*\(AWS_CA_BUNDLE\)/);
+    expect(page).toMatch(/HTTP 200, scripted 0\.0\.0, revision 2025-11-25, with a session/);
+    expect(page).toMatch(/\n\nAll is well \(\d+ ok\)\.$/);
+    for (const secret of [TEST_KEY.secretAccessKey, TEST_KEY.sessionToken, 'geheim'])
+      expect(page).not.toContain(secret);
+    expect(server.requests.every(({ verification }) => verification?.ok)).toBe(true);
+    // One conversation, and nothing left behind.
+    expect(server.of('initialize')).toHaveLength(1);
+    expect(server.of('DELETE')).toHaveLength(1);
+  });
+
+  it('has no colours and no escapes in a pipe, colours on a terminal, and none with NO_COLOR', async () => {
+    const server = await serve();
+    const env = { ...signingEnv, AWS_ENDPOINT_URL_STS: 'http://127.0.0.1:9' };
+    const args = ['doctor', server.url, ...signingArgs];
+    const piped = doctor([server.url], { env });
+    expect(await piped.exit()).toMatchObject({ code: 0 });
+    expect(piped.lines.join('\n')).not.toContain('\u001b');
+    const terminal = await Terminal.start({ args, env });
+    expect(await terminal.exit()).toBe(0);
+    expect(terminal.output).toContain('\u001b[32mok     \u001b[0m  version ');
+    expect(terminal.output).toContain('\u001b[2mskipped\u001b[0m  identity ');
+    const plain = await Terminal.start({ args, env: { ...env, NO_COLOR: '1' } });
+    expect(await plain.exit()).toBe(0);
+    expect(plain.output).not.toContain('\u001b');
+    expect(plain.output).toContain('ok       version ');
+  });
+
+  it('writes one JSON document with --json, on a terminal too', async () => {
+    const server = await serve();
+    const args = ['doctor', server.url, ...signingArgs, '--json'];
+    const terminal = await Terminal.start({ args, env: signingEnv });
+    expect(await terminal.exit()).toBe(0);
+    const { verdict, checks } = JSON.parse(terminal.output) as {
+      verdict: string;
+      checks: { check: string; verdict: string; detail: string }[];
+    };
+    expect(verdict).toBe('ok');
+    expect(checks).toContainEqual({ check: 'tools/list', verdict: 'ok', detail: '5 tools on 1 page' });
+    expect(Object.fromEntries(checks.map((each) => [each.check, each.verdict]))).toMatchObject(ALL_WELL);
+  });
+
+  it('takes every option, and complains of all that is wrong at once', async () => {
+    const bin = doctor(['http://example.com/mcp', '--args', '{}', '--retries', 'many']);
+    expect(await bin.exit()).toEqual({ code: 2, signal: null });
+    expect(bin.lines).toEqual([]);
+    expect(bin.stderr).toMatch(
+      /^mcp-sigv4-proxy: 3 problems with the settings:\n {2}the endpoint must use https.*\n {2}--args is for call only\n {2}--retries must be an integer/,
+    );
+  });
+
+  it('ends by a signal like any command', async () => {
+    const server = await serve({ on: { initialize: () => undefined } });
+    const terminal = await Terminal.start({ args: ['doctor', server.url, ...signingArgs], env: signingEnv });
+    await server.until((requests) => requests.length === 1);
+    terminal.type('\u0003');
+    expect(await terminal.exit()).toBe(130);
+    expect(terminal.output).not.toMatch(/All is well|does not work/);
+  });
+});
+
+describe('a failure', () => {
+  it('of the credentials has a remedy, and skips what rests on them', async () => {
+    const server = await serve();
+    const bin = doctor([server.url, '--profile', 'dev'], { env: { AWS_EC2_METADATA_DISABLED: 'true' } });
+    expect(await bin.exit()).toEqual({ code: 1, signal: null });
+    expect(findingsOf(bin)).toMatchObject({
+      credentials: 'failed',
+      identity: 'skipped',
+      connection: 'ok',
+      initialize: 'skipped',
+      'session closed': 'skipped',
+    });
+    expect(remediesOf(bin)).toEqual([expect.stringContaining("run 'aws configure --profile dev'")]);
+    expect(bin.lines).toContain('skipped  initialize        needs credentials');
+    expect(bin.lines.at(-1)).toMatch(/^It does not work \(.*1 failed.*\)\. Begin with credentials: /);
+    expect(server.requests).toEqual([]);
+  });
+
+  it('of the connection skips what rests on it', async () => {
+    const server = await serve();
+    await server.close();
+    const bin = doctor([server.url]);
+    expect(await bin.exit()).toMatchObject({ code: 1 });
+    expect(findingsOf(bin)).toMatchObject({
+      DNS: 'ok',
+      connection: 'failed',
+      TLS: 'skipped',
+      initialize: 'skipped',
+    });
+    expect(remediesOf(bin)).toEqual(['Nothing listens there: check the host and port of the endpoint URL.']);
+    expect(bin.lines).toContain('skipped  clock             needs connection');
+  });
+
+  it('of DNS, or of the setting of the HTTP proxy, comes before the connection', async () => {
+    const dns = doctor(['https://nowhere.invalid/mcp']);
+    expect(await dns.exit()).toMatchObject({ code: 1 });
+    expect(findingsOf(dns)).toMatchObject({ DNS: 'failed', connection: 'skipped', initialize: 'skipped' });
+    expect(remediesOf(dns)).toEqual([
+      'Check the endpoint URL, and the name servers and VPN of this network.',
+    ]);
+    const proxy = doctor(['https://mcp.test/mcp'], { env: { ...signingEnv, HTTPS_PROXY: 'ftp://proxy' } });
+    expect(await proxy.exit()).toMatchObject({ code: 1 });
+    expect(findingsOf(proxy)).toMatchObject({
+      'HTTP proxy': 'failed',
+      DNS: 'skipped',
+      connection: 'skipped',
+    });
+    expect(remediesOf(proxy)).toEqual(['Check --proxy, or HTTPS_PROXY and NO_PROXY.']);
+  });
+
+  it('of TLS names the authority that nobody trusts, or the file that cannot be read', async () => {
+    const server = await serve({}, { tls: authority });
+    const bin = doctor([server.url]);
+    expect(await bin.exit()).toMatchObject({ code: 1 });
+    expect(findingsOf(bin)).toMatchObject({ connection: 'ok', TLS: 'failed', initialize: 'skipped' });
+    expect(remediesOf(bin)).toEqual([expect.stringContaining('Private test authority')]);
+    const file = doctor([server.url], {
+      files: { '.aws/config': '[default]\nca_bundle = /nowhere/ca.pem\n' },
+    });
+    expect(await file.exit()).toMatchObject({ code: 1 });
+    expect(remediesOf(file)).toEqual([
+      'Correct the path in ca_bundle of the profile, or name another file with --ca-bundle.',
+    ]);
+  });
+
+  it('of the signature tells the right region', async () => {
+    const server = await serve();
+    const bin = BinDriver.start({
+      args: ['doctor', server.url, '--service', 'execute-api', '--region', 'us-east-1'],
+      env: signingEnv,
+      anyStdout: true,
+    });
+    expect(await bin.exit()).toMatchObject({ code: 1 });
+    expect(findingsOf(bin)).toMatchObject({ initialize: 'failed', 'tools/list': 'skipped' });
+    expect(remediesOf(bin)).toEqual([expect.stringContaining('(--region eu-west-1)')]);
+  });
+
+  it('of a server that says nothing comes in time', async () => {
+    const server = await serve({ on: { initialize: () => undefined } });
+    const bin = doctor([server.url, '--timeout', '1']);
+    expect(await bin.exit()).toMatchObject({ code: 1 });
+    expect(bin.lines).toContain('failed   initialize        timeout');
+    expect(remediesOf(bin)).toEqual([
+      expect.stringContaining('No answer to initialize within 1 s (--timeout)'),
+    ]);
+  });
+
+  it('shows no secret that the server sends back', async () => {
+    const { accessKeyId, secretAccessKey, sessionToken } = TEST_KEY;
+    const server = await ScriptedServer.start(({ headers }, response) => {
+      const message = `no ${headers['x-key']} ${secretAccessKey} ${sessionToken} ${headers.authorization}`;
+      response.writeHead(403, { 'content-type': 'application/json' }).end(JSON.stringify({ message }));
+    });
+    const bin = doctor([server.url, '--header', 'x-key: geheim-key', '--json']);
+    expect(await bin.exit()).toMatchObject({ code: 1 });
+    const page = bin.lines.join('\n');
+    for (const secret of ['geheim-key', secretAccessKey, sessionToken, `Credential=${accessKeyId}`])
+      expect(page).not.toContain(secret);
+    expect(page).toMatch(/"remedy": ".*no \[redacted\]/);
+  });
+});
