@@ -4,7 +4,7 @@ import { unlessAborted } from '../core/clock.ts';
 import { isObject, oneLine, type Response, valueTextAt } from '../core/message.ts';
 import { readFlags } from '../core/options.ts';
 import { ClientSession, errorTextOf } from './client-session.ts';
-import { type CommandContext, complain } from './command.ts';
+import { type CommandContext, complain, EXIT_USAGE } from './command.ts';
 import { firstLine, plainText } from './plain-text.ts';
 import { ProgressLine } from './progress-line.ts';
 
@@ -12,7 +12,6 @@ const FROM_STDIN = '-';
 /** A tool without arguments is called with none, not without the field: some servers read it unasked. */
 const NO_ARGUMENTS = '{}';
 const EXIT_FAILED = 1;
-const EXIT_USAGE = 2;
 const INVALID_PARAMS = -32602;
 /** Text, because servers have been seen to take a token of 0 for none. */
 const PROGRESS_TOKEN = '"call"';

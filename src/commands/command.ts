@@ -21,6 +21,9 @@ export interface CommandContext {
   readonly signal: AbortSignal;
 }
 
+/** As for settings that are unusable: what was asked for cannot be done as it was asked. */
+export const EXIT_USAGE = 2;
+
 /** Says what went wrong, under the name that a log of many programs needs. */
 export const complain = (stderr: Output, message: string): void =>
   stderr.write(`mcp-sigv4-proxy: ${message}\n`);

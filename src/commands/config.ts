@@ -1,7 +1,7 @@
 import { CLIENTS } from '../command-words.ts';
 import type { Arguments } from '../core/arguments.ts';
 import type { Settings } from '../settings.ts';
-import type { CommandContext } from './command.ts';
+import { type CommandContext, complain, EXIT_USAGE } from './command.ts';
 import { CLIENT_FORMATS, type ClientFormat } from './config/clients.ts';
 import { holesOf, launchOf, type Template } from './config/launch.ts';
 
@@ -60,6 +60,13 @@ export function configBlock(args: Arguments, settings: Settings, { platform, cwd
 }
 
 export async function run({ args, settings, stdout, stderr }: CommandContext): Promise<number> {
+  if (!settings.servesStdio) {
+    complain(
+      stderr,
+      `${settings.from.listen} serves clients by HTTP, and one that starts the proxy itself talks to it on stdio: leave it out, or add --stdio.`,
+    );
+    return EXIT_USAGE;
+  }
   const block = configBlock(args, settings, { platform: process.platform, cwd: process.cwd() });
   stdout.write(block.text);
   stderr.write(block.notes.map((note) => `${note}\n`).join(''));

@@ -37,7 +37,7 @@ describe('config', () => {
     [
       ['emacs', '--max-connections', '0', '--json'],
       [
-        '--json is for tools, call only',
+        '--json is for doctor, tools, call only',
         '--max-connections must be an integer >= 1, not "0"',
         '<client> must be one of claude-code, claude-desktop, opencode, cursor, vscode, kiro, not "emacs"',
       ],
@@ -51,6 +51,22 @@ describe('config', () => {
     expect(await bin.exit()).toEqual({ code: 2, signal: null });
     expect(bin.lines).toEqual([]);
     for (const problem of problems) expect(bin.stderr).toContain(`\n  ${problem}\n`);
+  });
+
+  it('refuses what would leave a client without an answer on stdio', async () => {
+    const bin = BinDriver.start({ args: ['config', 'kiro', '--listen', '127.0.0.1:8080'] });
+    expect(await bin.exit()).toEqual({ code: 2, signal: null });
+    expect(bin.stderr).toBe(
+      'mcp-sigv4-proxy: --listen serves clients by HTTP, and one that starts the proxy itself talks to it on stdio: leave it out, or add --stdio.\n',
+    );
+    const both = BinDriver.start({
+      args: ['config', 'kiro', '--listen', '127.0.0.1:8080', '--stdio'],
+      env: { MCP_PROXY_LISTEN_TOKEN: 'geheim-geheim-geheim' },
+      anyStdout: true,
+    });
+    expect(await both.exit()).toEqual({ code: 0, signal: null });
+    expect(both.lines.join('')).toContain('${MCP_PROXY_LISTEN_TOKEN}');
+    expect(both.lines.join('')).not.toContain('geheim');
   });
 
   it('has help of its own', async () => {

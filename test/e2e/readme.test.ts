@@ -134,7 +134,7 @@ describe('the README', () => {
   });
 
   it('shows what doctor prints behind a company that inspects TLS, but for what differs from run to run', async () => {
-    const [, shown = ''] = blocks('console');
+    const [, shown = ''] = readmeBlocks('console');
     const [line = '', ...lines] = shown.trimEnd().split('\n');
     const host = 'tools.example.com';
     const authority = await makeTlsAuthority([host], { host, name: 'Example Corp TLS inspection' });
