@@ -1,4 +1,4 @@
-import type { Server, Socket } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 
 /** Counts a server's TCP connections and gives each its ordinal, from 1 in the order of arrival. */
 export class Connections {
@@ -56,6 +56,14 @@ export async function listenOnLoopback(server: Server, port = 0): Promise<number
   });
   const address = server.address();
   return typeof address === 'object' && address !== null ? address.port : 0;
+}
+
+/** A port that was free a moment ago, for what must be told its port, or comes later than the one who asks for it. */
+export async function freePort(): Promise<number> {
+  const probe = createServer();
+  const port = await listenOnLoopback(probe);
+  await new Promise((resolve) => probe.close(resolve));
+  return port;
 }
 
 /** Stops listening and cuts what is open. */

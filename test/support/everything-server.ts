@@ -1,9 +1,8 @@
 import { spawn } from 'node:child_process';
-import { createServer } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterThisTest } from './cleanup.ts';
-import { listenOnLoopback } from './connections.ts';
+import { freePort } from './connections.ts';
 
 const PROGRAM = fileURLToPath(
   new URL('../../node_modules/@modelcontextprotocol/server-everything/dist/index.js', import.meta.url),
@@ -14,16 +13,9 @@ export interface EverythingServer {
   close(): Promise<void>;
 }
 
-/** A port that was free a moment ago: the server prints the port it was given, not the one it got. */
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  const port = await listenOnLoopback(probe);
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
-}
-
 /** The reference server of the MCP project, in its Streamable HTTP mode, as a child process. */
 export async function startEverythingServer(): Promise<EverythingServer> {
+  // The server prints the port it was given, not the one it got.
   const port = await freePort();
   const child = spawn(process.execPath, [PROGRAM, 'streamableHttp'], {
     env: { PATH: process.env.PATH ?? '', PORT: String(port) },

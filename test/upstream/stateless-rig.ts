@@ -6,29 +6,11 @@ import { Tools } from '../../src/core/tools.ts';
 import { toolKnowledge } from '../../src/layers/tool-knowledge.ts';
 import { Places } from '../../src/pool/places.ts';
 import { Upstream } from '../../src/upstream/upstream.ts';
+import { claiming } from '../support/claims.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { makeCall, messageOf } from '../support/make-call.ts';
 import { type RecordedRequest, ScriptedServer } from '../support/scripted-server.ts';
 import { type ScriptedKeys, uplinkTo } from './uplink-rig.ts';
-
-export const REVISION = '2026-07-28';
-
-/** What every message of that revision says of itself. */
-export const ENVELOPE = {
-  'io.modelcontextprotocol/protocolVersion': REVISION,
-  'io.modelcontextprotocol/clientInfo': { name: 'client', version: '1' },
-  'io.modelcontextprotocol/clientCapabilities': {},
-};
-
-export const claiming = (
-  method: string,
-  params: Readonly<Record<string, unknown>> = {},
-  id?: Id,
-): Record<string, unknown> => ({
-  ...(id === undefined ? {} : { id }),
-  method,
-  params: { ...params, _meta: ENVELOPE },
-});
 
 export type Script = (request: RecordedRequest, response: ServerResponse) => void;
 

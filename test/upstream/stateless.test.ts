@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { ProxyError } from '../../src/core/errors.ts';
+import { claiming, derivedHeaders, ENVELOPE, REVISION } from '../support/claims.ts';
 import { EventWriter, sendJson } from '../support/mcp-answers.ts';
 import { makeGate } from '../support/relayed.ts';
 import { TEST_KEY } from '../support/signing.ts';
 import { comesTrue, settled } from './lane-rig.ts';
-import { answerEmpty, claiming, ENVELOPE, REVISION, startStateless, textOf } from './stateless-rig.ts';
+import { answerEmpty, startStateless, textOf } from './stateless-rig.ts';
 import { ScriptedKeys } from './uplink-rig.ts';
 
 const REGION_TOOL = {
@@ -12,9 +13,6 @@ const REGION_TOOL = {
   inputSchema: { type: 'object', properties: { region: { type: 'string', 'x-mcp-header': 'Region' } } },
 };
 const MISMATCH = { code: -32020, message: 'Mcp-Param-Region is missing', data: { x: 1.0 } };
-const derivedOf = (headers: Record<string, unknown>) =>
-  Object.fromEntries(Object.entries(headers).filter(([name]) => name.startsWith('mcp-')));
-
 describe('a message that claims a revision without sessions', () => {
   it.each([0, '', -1, '1'])('is posted as it is, with headers from nothing but itself: %j', async (id) => {
     const { server, ask } = await startStateless(answerEmpty);
@@ -27,7 +25,7 @@ describe('a message that claims a revision without sessions', () => {
       accept: 'application/json, text/event-stream',
       'content-type': 'application/json',
     });
-    expect(derivedOf(posted?.headers ?? {})).toEqual({
+    expect(derivedHeaders(posted?.headers ?? {})).toEqual({
       'mcp-protocol-version': REVISION,
       'mcp-method': 'resources/read',
       'mcp-name': '=?base64?ZmlsZTovLy9ncsO2w59l?=',
@@ -142,7 +140,7 @@ describe('a message that claims a revision without sessions', () => {
     const { reply, call } = send(claiming('notifications/anything'));
     expect(await reply).toMatchObject({ kind: 'accepted' });
     expect(server.requests.map(({ text }) => text)).toEqual([call.message.text]);
-    expect(derivedOf(server.requests[0]?.headers ?? {})).toEqual({
+    expect(derivedHeaders(server.requests[0]?.headers ?? {})).toEqual({
       'mcp-protocol-version': REVISION,
       'mcp-method': 'notifications/anything',
     });
@@ -256,7 +254,7 @@ describe('a call whose tool wants arguments in headers', () => {
     const { server, ask } = await demanding();
     await ask('tools/list').reply;
     expect(textOf(await ask('tools/call', params, -1).reply)).toContain('"result"');
-    expect(derivedOf(server.of('tools/call')[0]?.headers ?? {})).toEqual({
+    expect(derivedHeaders(server.of('tools/call')[0]?.headers ?? {})).toEqual({
       'mcp-protocol-version': REVISION,
       'mcp-method': 'tools/call',
       'mcp-name': 'query',
@@ -287,7 +285,7 @@ describe('a call whose tool wants arguments in headers', () => {
     };
     tools.learn({ result: { tools: [old] } });
     expect(textOf(await ask('tools/call', params).reply)).toContain('"result"');
-    expect(server.of('tools/call').map(({ headers }) => derivedOf(headers))).toMatchObject([
+    expect(server.of('tools/call').map(({ headers }) => derivedHeaders(headers))).toMatchObject([
       { 'mcp-param-old': 'eu west 1' },
       { 'mcp-param-region': 'eu west 1' },
     ]);
@@ -379,7 +377,7 @@ describe('both eras on one pipe', () => {
     ]);
     const facts = server.requests
       .filter(({ method }) => method === 'POST')
-      .map(({ rpc, headers }) => [rpc.method, rpc.id, derivedOf(headers)] as const);
+      .map(({ rpc, headers }) => [rpc.method, rpc.id, derivedHeaders(headers)] as const);
     const session = { 'mcp-session-id': 'the-session', 'mcp-protocol-version': '2025-11-25' };
     const claims = (method: string) => ({ 'mcp-protocol-version': REVISION, 'mcp-method': method });
     expect(facts).toContainEqual(['server/discover', 'probe', claims('server/discover')]);

@@ -1,0 +1,378 @@
+import { describe, expect, it } from 'vitest';
+import { claiming, derivedHeaders, ENVELOPE, REVISION, type Script, startDual } from '../support/claims.ts';
+import { EventWriter, sendJson } from '../support/mcp-answers.ts';
+import { makeGate } from '../support/relayed.ts';
+
+const META = JSON.stringify(ENVELOPE);
+const resultFor: Script = ({ rpc }, response) =>
+  sendJson(response, 200, { jsonrpc: '2.0', id: rpc.id, result: {} });
+const cancel = (requestId: unknown) => claiming('notifications/cancelled', { requestId });
+
+describe('a request that claims revision 2026-07-28', () => {
+  it.each([0, '', -1, '0', 'server-discover-probe-1'])(
+    'needs nothing before it, and leaves nothing behind: %j',
+    async (id) => {
+      const { server, bin } = await startDual(resultFor);
+      bin.send(claiming('server/discover', {}, id));
+      expect(await bin.answer(id)).toEqual({ jsonrpc: '2.0', id, result: {} });
+      bin.closeStdin();
+      expect(await bin.exit()).toEqual({ code: 0, signal: null });
+      expect(server.requests.map(({ method }) => method)).toEqual(['POST']);
+      expect(server.requests[0]?.verification?.ok).toBe(true);
+      expect(bin.stderr).toBe('');
+    },
+  );
+
+  it('keeps its text to the server, and gets that of the answer', async () => {
+    const { server, bin } = await startDual(({ rpc }, response) => {
+      const text = '"result":{"n":12345678901234567890,"x":1.0,"b":{"z":1,"a":1e400}}';
+      sendJson(response, 200, `{\n "id":"${rpc.id}" , "jsonrpc":"2.0",\r\n ${text}}`);
+    });
+    const line = `{"id":"a", "method":"vendor/do","params":{"_meta":${META},"n":9007199254740993,"f":-0},"jsonrpc":"2.0"}`;
+    bin.send(line);
+    await bin.answer('a');
+    expect(server.requests.map(({ text }) => text)).toEqual([line]);
+    expect(bin.lines).toEqual([
+      '{  "id":"a" , "jsonrpc":"2.0",  "result":{"n":12345678901234567890,"x":1.0,"b":{"z":1,"a":1e400}}}',
+    ]);
+  });
+
+  it('carries the rounds of a question untouched', async () => {
+    const asked =
+      '"result":{"resultType":"input_required","inputRequests":{"q":{"method":"elicitation/create","params":{"x":1.0}}},"requestState":"\\u00fc+/=\\\\ 1"}';
+    const { server, bin } = await startDual(({ rpc }, response) => {
+      sendJson(
+        response,
+        200,
+        `{"jsonrpc":"2.0","id":${rpc.id},${rpc.id === 0 ? asked : '"result":{"content":[]}'}}`,
+      );
+    });
+    const call = (id: number, more: string) =>
+      `{"jsonrpc":"2.0","id":${id},"method":"tools/call","params":{"name":"ask","arguments":{},${more}"_meta":${META}}}`;
+    bin.send(call(0, ''));
+    await bin.answer(0);
+    const second = call(
+      1,
+      '"inputResponses":{"q":{"action":"accept","content":{"n":1.0}}},"requestState":"\\u00fc+/=\\\\ 1",',
+    );
+    bin.send(second);
+    await bin.answer(1);
+    expect(bin.lines).toEqual([
+      `{"jsonrpc":"2.0","id":0,${asked}}`,
+      '{"jsonrpc":"2.0","id":1,"result":{"content":[]}}',
+    ]);
+    expect(server.requests.map(({ text }) => text)).toEqual([call(0, ''), second]);
+    const [first, retry] = server.requests.map(({ headers }) => derivedHeaders(headers));
+    expect(retry).toEqual(first);
+    expect(first).toEqual({
+      'mcp-protocol-version': REVISION,
+      'mcp-method': 'tools/call',
+      'mcp-name': 'ask',
+    });
+  });
+
+  it('names the revision that it claims, so that the server can refuse it', async () => {
+    const error =
+      '{"code":-32022,"message":"Unsupported","data":{"supported":["2026-07-28"],"requested":"v999.0.0"}}';
+    const { server, bin } = await startDual(({ rpc }, response) =>
+      sendJson(response, 400, `{"jsonrpc":"2.0","id":${rpc.id},"error":${error}}`),
+    );
+    const meta = { ...ENVELOPE, 'io.modelcontextprotocol/protocolVersion': 'v999.0.0' };
+    expect(await bin.request('server/discover', { _meta: meta })).toMatchObject({ error: JSON.parse(error) });
+    expect(server.requests[0]?.headers['mcp-protocol-version']).toBe('v999.0.0');
+  });
+
+  it('has no answer but an error where no header can say its method', async () => {
+    const { server, bin } = await startDual(resultFor);
+    bin.send(claiming('größe\r\nx-evil: 1', {}, ''));
+    expect(await bin.answer('')).toMatchObject({ error: { code: -32600, data: { mayHaveRun: false } } });
+    expect(server.requests).toEqual([]);
+  });
+
+  it('has the metadata of --metadata added to its own', async () => {
+    const { server, bin } = await startDual(resultFor, { args: ['--metadata', 'team=blue'] });
+    bin.send(claiming('tools/list', {}, 0));
+    await bin.answer(0);
+    expect(server.requests[0]?.rpc.params).toMatchObject({ _meta: { ...ENVELOPE, team: 'blue' } });
+    expect(server.requests[0]?.headers['user-agent']).toMatch(/client\/1/);
+  });
+
+  it('has its progress and its log lines before its answer', async () => {
+    const { bin } = await startDual(({ rpc }, response) => {
+      const events = new EventWriter(response);
+      for (const progress of [1, 2]) {
+        events.send(
+          { jsonrpc: '2.0', method: 'notifications/progress', params: { progressToken: 0, progress } },
+          'event',
+        );
+      }
+      events.raw(': keep-alive\n\n');
+      events.send({ jsonrpc: '2.0', id: rpc.id, result: {} });
+      events.end();
+    });
+    bin.send(claiming('tools/call', { name: 'steps' }, 0));
+    await bin.answer(0);
+    expect(
+      bin.messages.map(({ method, params, id }) => [method, (params as { progress?: number })?.progress, id]),
+    ).toEqual([
+      ['notifications/progress', 1, undefined],
+      ['notifications/progress', 2, undefined],
+      [undefined, undefined, 0],
+    ]);
+  });
+
+  it('has one error at once where its stream ends without the answer', async () => {
+    const { server, bin } = await startDual((_request, response) => {
+      const events = new EventWriter(response);
+      events.prime('event-1', 0);
+      events.end();
+    });
+    bin.send(claiming('tools/call', { name: 'tool' }, -1));
+    expect(await bin.answer(-1)).toMatchObject({
+      error: { code: -31002, data: { reason: 'connection-lost', mayHaveRun: true } },
+    });
+    bin.send(claiming('tools/list', {}, 1));
+    await bin.answer(1);
+    expect(server.requests.map(({ method, rpc }) => [method, rpc.method])).toEqual([
+      ['POST', 'tools/call'],
+      ['POST', 'tools/list'],
+    ]);
+  });
+});
+
+describe('tools with arguments in headers', () => {
+  const good = { name: 'good', inputSchema: { properties: { a: { type: 'string', 'x-mcp-header': 'A' } } } };
+  const bad = { name: 'bad', inputSchema: { properties: { a: { type: 'number', 'x-mcp-header': 'A' } } } };
+  const listOf =
+    (tools: string): Script =>
+    ({ rpc }, response) =>
+      sendJson(
+        response,
+        200,
+        `{"jsonrpc":"2.0","id":${JSON.stringify(rpc.id)},"result":{"ttlMs":1.0,"tools":${tools},"nextCursor":"n"}}`,
+      );
+  const LIST = `[ ${JSON.stringify(good)}, {"name":"other","n":12345678901234567890} ,${JSON.stringify(bad)}]`;
+
+  it('whose definition no client may follow are left out of the list, and the log says why, once', async () => {
+    const { bin } = await startDual(listOf(LIST), { args: ['--log-level', 'warn'] });
+    for (const id of [0, 1]) {
+      bin.send(claiming('tools/list', {}, id));
+      await bin.answer(id);
+    }
+    expect(bin.lines[0]).toBe(
+      `{"jsonrpc":"2.0","id":0,"result":{"ttlMs":1.0,"tools":[${JSON.stringify(good)},{"name":"other","n":12345678901234567890}],"nextCursor":"n"}}`,
+    );
+    await bin.stderrMatching(/tool\.invalid/);
+    const lines = bin.stderr
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(lines).toMatchObject([
+      { msg: 'tool.invalid', name: 'bad', reason: expect.stringContaining('"number"') },
+    ]);
+  });
+
+  it('stay in the lists of sessions, where nobody reads the annotation', async () => {
+    const { bin } = await startDual(resultFor, { tools: [good, bad] });
+    await bin.initialize({}, 'handshake');
+    expect(await bin.request('tools/list')).toMatchObject({ result: { tools: [good, bad] } });
+  });
+
+  it('leave a list without any as it came, byte for byte', async () => {
+    const { bin } = await startDual(listOf(' [ {"name":"other","n":1.0} ] '));
+    bin.send(claiming('tools/list', {}, ''));
+    await bin.answer('');
+    expect(bin.lines).toEqual([
+      '{"jsonrpc":"2.0","id":"","result":{"ttlMs":1.0,"tools": [ {"name":"other","n":1.0} ] ,"nextCursor":"n"}}',
+    ]);
+  });
+
+  it('are called with them, also where no list has named them and over several pages', async () => {
+    const { server, bin } = await startDual(({ rpc, headers }, response) => {
+      const { cursor, arguments: args } = rpc.params as { cursor?: string; arguments?: { a: string } };
+      const answer = (status: number, outcome: object) =>
+        sendJson(response, status, { jsonrpc: '2.0', id: rpc.id, ...outcome });
+      if (rpc.method === 'tools/list') {
+        return answer(200, {
+          result: cursor === undefined ? { tools: [], nextCursor: '' } : { tools: [good] },
+        });
+      }
+      const read = Buffer.from(String(headers['mcp-param-a']).slice(9, -2), 'base64').toString();
+      if (read === args?.a) return answer(200, { result: { content: [] } });
+      return answer(400, { error: { code: -32020, message: 'Header mismatch' } });
+    });
+    bin.send(claiming('tools/call', { name: 'good', arguments: { a: 'süd\n1' } }, 0));
+    expect(await bin.answer(0)).toMatchObject({ result: {} });
+    const ways = server.requests.map(({ rpc }) => rpc.method);
+    expect(ways).toEqual(['tools/call', 'tools/list', 'tools/list', 'tools/call']);
+    // Nothing of the proxy's own reading shows.
+    expect(bin.messages).toHaveLength(1);
+  });
+
+  it('whose headers the server refuses whatever they are have that answer, untouched', async () => {
+    const error = '{"code":-32020,"message":"Header mismatch","data":{"x":1.0}}';
+    const { bin } = await startDual((request, response) => {
+      if (request.rpc.method === 'tools/list') return listOf('[]')(request, response);
+      sendJson(response, 400, `{"jsonrpc":"2.0","id":0,"error":${error}}`);
+    });
+    bin.send(claiming('tools/call', { name: 'good', arguments: { a: 'x' } }, 0));
+    await bin.answer(0);
+    expect(bin.lines).toEqual([`{"jsonrpc":"2.0","id":0,"error":${error}}`]);
+  });
+});
+
+describe('cancelling without a session', () => {
+  it.each([0, '', -1, '1'])(
+    'of %j closes its stream; nothing is posted, and nothing more written',
+    async (id) => {
+      const closed = makeGate();
+      const { server, bin } = await startDual((request, response) => {
+        if (request.rpc.method !== 'tools/call') return resultFor(request, response);
+        const events = new EventWriter(response);
+        events.send({
+          jsonrpc: '2.0',
+          method: 'notifications/progress',
+          params: { progressToken: 0, progress: 1 },
+        });
+        response.on('close', closed.open);
+      });
+      bin.send(claiming('tools/call', { name: 'hang' }, id));
+      await bin.next(({ method }) => method === 'notifications/progress');
+      bin.send(cancel(id));
+      await bin.guard(closed.opened, 'the stream to be closed');
+      // The same id is free again.
+      bin.send(claiming('prompts/list', {}, id));
+      expect(await bin.answer(id)).toMatchObject({ result: {} });
+      expect(server.requests.map(({ rpc }) => rpc.method)).toEqual(['tools/call', 'prompts/list']);
+      expect(bin.messages).toHaveLength(2);
+      expect(bin.stderr).toBe('');
+    },
+  );
+
+  it('is type-exact, and of no consequence where nothing has that id', async () => {
+    const go = makeGate();
+    const { bin, server } = await startDual(async (request, response) => {
+      await go.opened;
+      await resultFor(request, response);
+    });
+    bin.send(claiming('tools/call', { name: 'tool' }, 1));
+    await server.until((requests) => requests.length === 1);
+    for (const id of ['1', 2, null]) bin.send(cancel(id));
+    bin.send(claiming('prompts/list', {}, 2));
+    await server.until((requests) => requests.length === 2);
+    go.open();
+    expect(await bin.answer(1)).toMatchObject({ result: {} });
+    expect(server.requests).toHaveLength(2);
+  });
+
+  it('of a call that waits for a connection means that it is never sent', async () => {
+    const held = makeGate();
+    const { bin, server } = await startDual(
+      async (request, response) => {
+        if (request.rpc.id === 'first') await held.opened;
+        await resultFor(request, response);
+      },
+      { args: ['--max-connections', '1'] },
+    );
+    bin.send(claiming('tools/call', { name: 'tool' }, 'first'));
+    await server.until((requests) => requests.length === 1);
+    bin.send(claiming('tools/call', { name: 'tool' }, 'waits'));
+    bin.send(cancel('waits'));
+    bin.send(claiming('tools/list', {}, 'last'));
+    held.open();
+    await bin.answer('last');
+    expect(server.requests.map(({ rpc }) => rpc.id)).toEqual(['first', 'last']);
+    expect(bin.messages.map(({ id }) => id)).toEqual(['first', 'last']);
+  });
+
+  it('happens the same way where --tool-timeout is over', async () => {
+    const closed = makeGate();
+    const { bin, server } = await startDual(
+      (_request, response) => {
+        new EventWriter(response);
+        response.on('close', closed.open);
+      },
+      { args: ['--tool-timeout', '0.2'] },
+    );
+    bin.send(claiming('tools/call', { name: 'hang' }, 0));
+    expect(await bin.answer(0)).toMatchObject({ error: { data: { reason: 'timeout', mayHaveRun: true } } });
+    await bin.guard(closed.opened, 'the stream to be closed');
+    expect(server.requests).toHaveLength(1);
+  });
+
+  it('is what the end of the client means, for every stream that is open', async () => {
+    // With a time to drain that the test would not outlive.
+    const { bin, server } = await startDual((_request, response) => void new EventWriter(response), {
+      args: ['--drain-timeout', '60'],
+    });
+    const ids = [0, 1, 2];
+    for (const id of ids) bin.send(claiming('subscriptions/listen', { notifications: {} }, id));
+    await server.until((requests) => requests.length === ids.length);
+    bin.closeStdin();
+    expect(await bin.exit()).toEqual({ code: 0, signal: null });
+    expect(server.requests).toHaveLength(ids.length);
+  });
+});
+
+describe('both eras on one pipe', () => {
+  it('go side by side, each by its own rules', async () => {
+    const { server, bin, mcp } = await startDual(resultFor);
+    bin.send(claiming('server/discover', {}, 'probe'));
+    await bin.answer('probe');
+    await bin.initialize({}, 0);
+    const ids = Array.from({ length: 20 }, (_, at) => at + 1);
+    for (const id of ids) {
+      if (id % 2 === 0) bin.send(claiming('tools/call', { name: 'tool' }, id));
+      else bin.send({ jsonrpc: '2.0', id, method: 'tools/list' });
+    }
+    const answers = await Promise.all(ids.map((id) => bin.answer(id)));
+    expect(answers.filter(({ result }) => result !== undefined)).toHaveLength(20);
+    const session = [...mcp.sessions.keys()][0];
+    for (const { headers, rpc, method } of server.requests) {
+      if (method !== 'POST' || rpc.method === 'initialize') continue;
+      const claims = headers['mcp-method'] !== undefined;
+      expect(headers['mcp-session-id']).toBe(claims ? undefined : session);
+      expect(headers['mcp-protocol-version']).toBe(claims ? REVISION : '2025-11-25');
+    }
+    const { text } = server.of('initialize')[0] ?? {};
+    expect(text).not.toContain('io.modelcontextprotocol');
+    bin.closeStdin();
+    await bin.exit();
+    expect(mcp.deleted).toHaveLength(1);
+  });
+
+  it('a session that is lost, and a message that has none, do not touch each other', async () => {
+    const { server, bin, mcp } = await startDual((_request, response) => {
+      sendJson(response, 404, {
+        jsonrpc: '2.0',
+        id: null,
+        error: { code: -32601, message: 'Method not found' },
+      });
+    });
+    await bin.initialize({}, 0);
+    expect(await bin.request('vendor/none', { _meta: ENVELOPE }, 1)).toMatchObject({
+      id: 1,
+      error: { code: -32601 },
+    });
+    expect(server.of('initialize')).toHaveLength(1);
+    mcp.forgetSessions();
+    expect(await bin.request('tools/list', undefined, 2)).toMatchObject({ result: {} });
+    expect(server.of('initialize')).toHaveLength(2);
+    expect(await bin.request('vendor/none', { _meta: ENVELOPE }, 3)).toMatchObject({
+      error: { code: -32601 },
+    });
+    expect(server.of('initialize')).toHaveLength(2);
+  });
+
+  it('in a line of several: those that claim are posted alone', async () => {
+    const { server, bin } = await startDual(resultFor, { protocolVersion: '2025-03-26' });
+    await bin.initialize({ protocolVersion: '2025-03-26' }, 'handshake');
+    const list = { jsonrpc: '2.0', id: 2, method: 'tools/list' };
+    bin.send(`[${JSON.stringify(claiming('tools/call', { name: 'tool' }, 1))},${JSON.stringify(list)}]`);
+    expect(await bin.answer(1)).toMatchObject({ result: {} });
+    await bin.answer(2);
+    const bodies = server.requests.filter(({ text }) => text.includes('tools/')).map(({ json }) => json);
+    expect(bodies).toHaveLength(2);
+    expect(bodies).toContainEqual(claiming('tools/call', { name: 'tool' }, 1));
+  });
+});
