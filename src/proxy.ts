@@ -107,7 +107,7 @@ export class McpProxy {
       clock,
       events,
       readTimeoutMs: settings.readTimeout * seconds,
-      toolsOf: (profile) => this.#toolsOf(profile),
+      toolsOf: (profile) => this.#toolsKnownTo(profile),
       relearn: (call) => this.#relearn(call),
       limits,
       places: new Places(settings.maxTotalSessions),
@@ -172,12 +172,17 @@ export class McpProxy {
       options: { retries, baseDelayMs: retryBaseDelay * 1_000, maxDelayMs: retryMaxDelay * 1_000 },
       clock: this.#clock,
       events: this.#events,
-      // One endpoint, one server: what it says to the default profile of a tool holds until it says otherwise to another.
-      toolsOf: ({ profile }) => ({
-        annotationsOf: (name) =>
-          this.#toolsOf(profile).annotationsOf(name) ??
-          this.#toolsOf(this.#settings.defaultProfile).annotationsOf(name),
-      }),
+      toolsOf: ({ profile }) => this.#toolsKnownTo(profile),
+    };
+  }
+
+  /** One endpoint, one server: what it says of a tool to the default profile holds until it says otherwise to another. */
+  #toolsKnownTo(profile: string): Pick<Tools, 'annotationsOf' | 'definitionOf'> {
+    const own = this.#toolsOf(profile);
+    const first = this.#toolsOf(this.#settings.defaultProfile);
+    return {
+      annotationsOf: (name) => own.annotationsOf(name) ?? first.annotationsOf(name),
+      definitionOf: (name) => own.definitionOf(name) ?? first.definitionOf(name),
     };
   }
 

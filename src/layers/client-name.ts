@@ -1,5 +1,5 @@
 import type { Layer } from '../core/call.ts';
-import { isObject, type Message, paramsOf } from '../core/message.ts';
+import { isObject, type JsonObject, type Message, paramsOf } from '../core/message.ts';
 import { toggle } from '../core/options.ts';
 
 export const clientNameOptions = {
@@ -29,12 +29,15 @@ function clientInfoOf(message: Message): unknown {
 
 /** Reads who the client is, for the user agent of this request and all that follow. */
 export function clientName(learned: (product: string) => void): Layer {
+  let last: JsonObject = {};
   return (next) =>
     function clientName(call) {
-      const clientInfo = clientInfoOf(call.message);
-      if (isObject(clientInfo)) {
-        const name = token(clientInfo.name);
-        const version = token(clientInfo.version);
+      const info = clientInfoOf(call.message);
+      // Where every message says it, most say nothing new.
+      if (isObject(info) && (info.name !== last.name || info.version !== last.version)) {
+        last = info;
+        const name = token(info.name);
+        const version = token(info.version);
         if (name) learned(version ? `${name}/${version}` : name);
       }
       return next(call);

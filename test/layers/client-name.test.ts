@@ -54,6 +54,16 @@ describe('the client’s name', () => {
     expect(await learnedFrom({ id: '', method: 'tools/call', params: { _meta } })).toEqual(['claude-code/3']);
   });
 
+  it('is learned once, until another is named', async () => {
+    const learned: string[] = [];
+    const handler = clientName((product) => learned.push(product))(async () => ACCEPTED);
+    for (const name of ['a', 'a', 'b', 'b', 'a']) {
+      const _meta = { 'io.modelcontextprotocol/clientInfo': { name, version: '1' } };
+      await handler(makeCall(messageOf({ id: 0, method: 'ping', params: { _meta } })).call);
+    }
+    expect(learned).toEqual(['a/1', 'b/1', 'a/1']);
+  });
+
   it('is learned from initialize alone in those that have one', async () => {
     const params = { clientInfo: { name: 'x', version: '1' } };
     expect(await learnedFrom({ id: 0, method: 'tools/call', params })).toEqual([]);
