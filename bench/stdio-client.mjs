@@ -1,6 +1,10 @@
 // A client that speaks raw JSON-RPC over a child's stdio. No SDK: its work would be measured with every proxy alike, and hide
 // what they differ in.
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+
+const COLLECT = fileURLToPath(new URL('./collect.cjs', import.meta.url));
 
 const INITIALIZE = {
   protocolVersion: '2025-06-18',
@@ -17,9 +21,16 @@ export class StdioClient {
   /** Answers that nobody waits for: to calls in vain. */
   strays = 0;
 
-  /** @param {readonly string[]} args - of node. */
-  constructor(args, env) {
-    this.#child = spawn(process.execPath, args, { env, stdio: ['pipe', 'pipe', 'ignore'] });
+  /**
+   * @param {readonly string[]} args - of node.
+   * @param {boolean} options.collectable - `liveHeap` can be asked.
+   */
+  constructor(args, env, { collectable = false } = {}) {
+    const collecting = collectable ? ['--expose-gc', '--require', COLLECT] : [];
+    this.#child = spawn(process.execPath, [...collecting, ...args], {
+      env,
+      stdio: ['pipe', 'pipe', 'ignore', ...(collectable ? ['pipe'] : [])],
+    });
     this.#child.stdin.on('error', () => undefined);
     this.#child.stdout.on('data', (chunk) => this.#read(chunk));
     this.exited = new Promise((resolve) => this.#child.once('exit', resolve));
@@ -91,6 +102,14 @@ export class StdioClient {
 
   get pid() {
     return this.#child.pid;
+  }
+
+  /** @returns MB of its heap that are in use after a collection. */
+  async liveHeap() {
+    const answer = once(this.#child.stdio[3], 'data');
+    this.#child.kill('SIGUSR2');
+    const [bytes] = await answer;
+    return Number(bytes) / 1024 / 1024;
   }
 
   endStdin() {

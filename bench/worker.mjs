@@ -10,12 +10,15 @@ const ask = (question) =>
   });
 
 process.once('message', async ({ scenario, subject, url, size, direct }) => {
-  /** @param {readonly string[]} flags - more of them, for a proxy of ours. */
-  const open = async (flags = []) => {
+  /**
+   * @param {readonly string[]} flags - more of them, for a proxy of ours.
+   * @param {object} options - of the stdio client.
+   */
+  const open = async (flags = [], options = {}) => {
     const client =
       subject.kind === 'direct'
         ? new DirectClient(url, direct)
-        : new StdioClient([...subject.args, ...flags], subject.env);
+        : new StdioClient([...subject.args, ...flags], subject.env, options);
     opened.push(client);
     await client.initialize();
     return client;
