@@ -36,6 +36,7 @@ export class Connection {
   readonly #client: Client;
   #open = false;
   #served = 0;
+  #justAnswered = false;
   #dead = false;
 
   constructor(options: ConnectionOptions) {
@@ -64,6 +65,11 @@ export class Connection {
   /** True where the socket is open and has carried a request before: the server may be closing it at this moment. */
   get warm(): boolean {
     return this.#open && this.#served > 0;
+  }
+
+  /** True in the turn of the loop in which an answer has ended here: that the server closes behind it cannot be known yet. */
+  get justAnswered(): boolean {
+    return this.#justAnswered;
   }
 
   get open(): boolean {
@@ -103,6 +109,10 @@ export class Connection {
           },
           onResponseEnd: () => {
             this.#served++;
+            this.#justAnswered = true;
+            setImmediate(() => {
+              this.#justAnswered = false;
+            });
             incoming?.end();
             done(true);
           },

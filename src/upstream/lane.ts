@@ -177,6 +177,10 @@ export class Lease {
     return this.#connection.warm;
   }
 
+  get justAnswered(): boolean {
+    return this.#connection.justAnswered;
+  }
+
   /** True once the place is given back: nothing runs here any more. */
   get over(): boolean {
     return this.#state === 'over';

@@ -155,10 +155,10 @@ export class Uplink {
     attempt: number,
   ): Promise<Incoming> {
     const { target, signing, clock, events, profile } = this.#options;
-    // A server that closes an idle connection says so by a FIN: one that has arrived is to be seen before a request that must not
-    // be sent twice goes into a dead socket. undici gives the loop a turn on a kept connection; with this one before it, the
-    // system is asked once more in between.
-    if (lease.warm && !request.repeatable) await aTurn();
+    // A server that closes a connection says so by a FIN: one that has arrived is to be seen before a request that must not be
+    // sent twice goes into a dead socket. undici gives the loop a turn on a kept connection, which is enough for one that has
+    // rested; behind an answer of this very turn, the system has to be asked once more.
+    if (lease.justAnswered && !request.repeatable) await aTurn();
     const contentType = request.body ? 'application/json' : undefined;
     const date = new Date(clock.now() + offsetMs);
     const signed: Record<string, string> =

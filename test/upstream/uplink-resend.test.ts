@@ -86,6 +86,21 @@ describe('a kept connection that the server closes as the request comes', () => 
     expect(server.requests).toHaveLength(30);
   });
 
+  it('does not spoil calls that wait for a connection where the server closes unannounced', async () => {
+    const server = await ScriptedServer.start(
+      (request, response) => {
+        response.end(`ran ${request.text}`);
+        request.socket.end();
+      },
+      { keepAliveTimeoutMs: 0 },
+    );
+    const { post } = uplinkTo(server);
+    const texts = Array.from({ length: 30 }, (_, call) => `call ${call}`);
+    const answers = await Promise.all(texts.map((text) => post(text)));
+    expect(answers.map(({ text }) => text)).toEqual(texts.map((text) => `ran ${text}`));
+    expect(server.requests).toHaveLength(30);
+  });
+
   it('is not used where its end was seen before', async () => {
     const server = await cutting();
     const { post } = uplinkTo(server);
