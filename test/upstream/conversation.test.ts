@@ -133,8 +133,13 @@ describe('a lost session whose server', () => {
   ])(
     'answers the initialize with %s has every call told so, and the next one tries again',
     async (_what, then, said) => {
+      // Held until every call has been told that the session is gone: one that fails later begins anew.
+      const held: Handler = async (...exchange) => {
+        await server.until(() => server.of('tools/call').length >= 3);
+        await then(...exchange);
+      };
       const { mcp, server, begin, echo } = await conversationWith({
-        on: { initialize: afterwards(1, then) },
+        on: { initialize: afterwards(1, held) },
       });
       await begin();
       mcp.forgetSessions();
