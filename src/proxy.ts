@@ -21,6 +21,7 @@ import { toolKnowledge } from './layers/tool-knowledge.ts';
 import { poolLimits } from './pool/options.ts';
 import { Places } from './pool/places.ts';
 import { HttpRelay } from './relay/http-relay.ts';
+import type { Send } from './relay/outlet.ts';
 import { Relay } from './relay/relay.ts';
 import type { Settings } from './settings.ts';
 import { SnapshotFiles } from './snapshot/files.ts';
@@ -290,7 +291,7 @@ export class McpProxy {
   }
 
   /** Connects one client; `send` writes one line to it and resolves when it has room for more. */
-  connect(send: (text: string) => Promise<void>): Relay {
+  connect(send: Send): Relay {
     const { defaultProfile, timeout, toolTimeout, maxLine } = this.#settings;
     return new Relay({
       handler: this.#handler,

@@ -85,7 +85,7 @@ function serveStdio(proxy: McpProxy, settings: Settings, leave: (how: string) =>
     connection.abandon();
     leave(`stdout broke: ${error.message}`);
   });
-  const connection = proxy.connect((text) => stdout.line(text));
+  const connection = proxy.connect((text, bytes) => stdout.line(text, bytes));
   readStdin({ stdin: process.stdin, connection, onEnd: leave });
   return {
     drain: () => connection.drain(settings.drainTimeout * 1_000),

@@ -164,15 +164,31 @@ export const parseError = (why: string): ProxyError =>
     sent: 'no',
   });
 
+/** Encoding 8 MB again takes 9 ms; below this, remembering the bytes costs as much. */
+const WORTH_KEEPING_BYTES = 64 * 1024;
+
+/** By identity, so that an edited message, which is another, has none. */
+const cameAs = new WeakMap<Message, Buffer>();
+
+/** The text of a long message as the bytes that it came in, where they are known. */
+export const bytesOf = (message: Message): Buffer | undefined => cameAs.get(message);
+
 /**
  * Reads what came from the server: one message, or several where an array came (legal in revision 2025-03-26).
+ * @param bytes - the text in UTF-8, where it came so.
  * @throws SyntaxError where the text is not JSON; what is JSON but no message is left out.
  */
-export function readUpstream(text: string): Message[] {
+export function readUpstream(text: string, bytes?: Buffer): Message[] {
   const json: unknown = JSON.parse(text);
-  const texts = Array.isArray(json) ? elementsOf(text) : [text];
-  const values: readonly unknown[] = Array.isArray(json) ? json : [json];
-  return values.flatMap((value, at) => {
+  if (!Array.isArray(json)) {
+    const message = classify(text, json);
+    if (typeof message === 'string') return [];
+    const shown = mended(message);
+    if (shown === message && bytes && bytes.length >= WORTH_KEEPING_BYTES) cameAs.set(message, bytes);
+    return [shown];
+  }
+  const texts = elementsOf(text);
+  return json.flatMap((value: unknown, at) => {
     const message = classify(texts[at] ?? '', value);
     return typeof message === 'string' ? [] : [mended(message)];
   });

@@ -30,8 +30,11 @@ export class StdoutWriter {
     stream.on('close', () => broken(new Error('stdout was closed')));
   }
 
-  /** Resolves when the reader has room for more. */
-  line(text: string): Promise<void> {
+  /**
+   * Resolves when the reader has room for more.
+   * @param bytes - the same as `text`, where they are at hand: encoding 8 MB once more takes 9 ms.
+   */
+  line(text: string, bytes?: Buffer): Promise<void> {
     if (this.#broken) return Promise.resolve();
     if (!this.#corked) {
       this.#corked = true;
@@ -41,7 +44,8 @@ export class StdoutWriter {
         this.#stream.uncork();
       });
     }
-    const room = this.#stream.write(`${text}\n`);
+    if (bytes) this.#stream.write(bytes);
+    const room = this.#stream.write(bytes ? '\n' : `${text}\n`);
     if (room) return Promise.resolve();
     this.#drained ??= new Promise<void>((resolve) => {
       const go = (): void => {

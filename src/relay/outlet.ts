@@ -1,13 +1,18 @@
 import { ProxyError } from '../core/errors.ts';
 import type { Events } from '../core/events.ts';
-import { errorAnswer, idText, type Message, type Request } from '../core/message.ts';
+import { bytesOf, errorAnswer, idText, type Message, type Request } from '../core/message.ts';
+
+/**
+ * Writes one line to the client, in the order of the calls; resolves when the client has room for more.
+ * @param bytes - the same as `text`, where they are at hand.
+ */
+export type Send = (text: string, bytes?: Buffer) => Promise<void>;
 
 export interface OutletDeps {
   readonly events: Events;
   /** Bytes of one line, 0 = no limit. */
   readonly maxLineBytes: number;
-  /** Writes one line to the client, in the order of the calls; resolves when the client has room for more. */
-  readonly send: (text: string) => Promise<void>;
+  readonly send: Send;
 }
 
 /** The way down to the client: no line is longer than it can take. */
@@ -21,31 +26,32 @@ export class Outlet {
   /** An answer that is too long becomes an error that says so; a notification that is, is dropped and reported. */
   write(message: Message): Promise<void> {
     const { events, send, maxLineBytes } = this.#deps;
-    let text = message.text;
-    const size = this.#excess(text);
+    const size = this.#excess(message);
+    let line = message;
     if (size !== undefined) {
       if (message.kind !== 'response') {
         events.emit({ type: 'upstream.message-dropped', profile: '', reason: `a message of ${size} bytes` });
         return Promise.resolve();
       }
       const error = lineTooLong('The answer', size, maxLineBytes, true);
-      text = errorAnswer(error.toJsonRpc(), message.id === undefined ? undefined : idText(message)).text;
+      line = errorAnswer(error.toJsonRpc(), message.id === undefined ? undefined : idText(message));
     }
     if (events.detailed) events.emit({ type: 'message.sent', ...described(message) });
-    return send(text);
+    return send(line.text, bytesOf(line));
   }
 
   /** Why a request of the server cannot be passed on, or undefined: unlike a notification, somebody waits for it. */
   refusalOf(request: Request): ProxyError | undefined {
-    const size = this.#excess(request.text);
+    const size = this.#excess(request);
     return size === undefined ? undefined : lineTooLong(request.method, size, this.#deps.maxLineBytes, false);
   }
 
-  #excess(text: string): number | undefined {
+  #excess(message: Message): number | undefined {
+    const { text } = message;
     const { maxLineBytes } = this.#deps;
     // A character takes three bytes at most: most lines need no count.
     if (maxLineBytes === 0 || text.length * 3 <= maxLineBytes) return undefined;
-    const size = Buffer.byteLength(text);
+    const size = bytesOf(message)?.length ?? Buffer.byteLength(text);
     return size > maxLineBytes ? size : undefined;
   }
 }

@@ -30,7 +30,7 @@ import {
 import { Countdown } from './deadline.ts';
 import { type InFlight, InFlightRequests } from './in-flight.ts';
 import { Order } from './order.ts';
-import { described, Outlet } from './outlet.ts';
+import { described, Outlet, type Send } from './outlet.ts';
 import { NobodyWaits, rescued } from './rescue.ts';
 import { progressTokenOf, ServerRequests } from './server-requests.ts';
 import { Telling } from './telling.ts';
@@ -52,8 +52,7 @@ export interface RelayDeps {
   readonly clock: Clock;
   readonly events: Events;
   readonly limits: RelayLimits;
-  /** Writes one line to the client, in the order of the calls; resolves when the client has room for more. */
-  readonly send: (text: string) => Promise<void>;
+  readonly send: Send;
 }
 
 /** One client's connection: gives every message its signal, deadline and turn, and every request exactly one answer. */

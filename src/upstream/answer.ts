@@ -22,7 +22,12 @@ export interface AnswerContext extends Omit<RefusalContext, 'status'> {
 
 /** The body as text, or undefined where it is no UTF-8: replacement characters would corrupt it silently. */
 export const decodeBody = (bytes: Buffer): string | undefined =>
-  isUtf8(bytes) ? bytes.toString('utf8').replace(/^\uFEFF/, '') : undefined;
+  isUtf8(bytes) ? withoutMark(bytes).toString('utf8') : undefined;
+
+const BYTE_ORDER_MARK = Buffer.from('\uFEFF');
+
+const withoutMark = (bytes: Buffer): Buffer =>
+  bytes.subarray(0, 3).equals(BYTE_ORDER_MARK) ? bytes.subarray(3) : bytes;
 
 /**
  * The messages of a JSON body, each on one line.
@@ -31,7 +36,7 @@ export const decodeBody = (bytes: Buffer): string | undefined =>
 export function messagesOfBody(bytes: Buffer, status: number, headers: HttpHeaders): Message[] {
   const text = decodeBody(bytes);
   try {
-    if (text !== undefined) return readUpstream(text).map(onOneLine);
+    if (text !== undefined) return readUpstream(text, withoutMark(bytes)).map(onOneLine);
   } catch {
     // Falls through: what is wrong is said below.
   }

@@ -1,6 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { claimOf, classify, idKey, type Line, readLine } from '../../src/core/message.ts';
+import {
+  bytesOf,
+  claimOf,
+  classify,
+  idKey,
+  type Line,
+  readLine,
+  readUpstream,
+} from '../../src/core/message.ts';
 import { objectText, valueText } from '../support/json-text.ts';
 
 const refusal = (line: Line) => {
@@ -164,6 +172,31 @@ describe('classify', () => {
     const message = classify(text, JSON.parse(text));
     if (typeof expected === 'string') expect(message).toBe(expected);
     else expect(message).toMatchObject(expected);
+  });
+});
+
+describe('the bytes of an answer', () => {
+  const LONG = 'é'.repeat(40_000);
+  const bytesAfter = (text: string) => readUpstream(text, Buffer.from(text)).map(bytesOf);
+
+  it('are kept where it is long and unchanged', () => {
+    const text = `{"jsonrpc":"2.0","id":0,"result":"${LONG}"}`;
+    const bytes = Buffer.from(text);
+    expect(readUpstream(text, bytes).map(bytesOf)).toEqual([bytes]);
+    expect(readUpstream(text).map(bytesOf)).toEqual([undefined]);
+  });
+
+  it.each([
+    ['is short', '{"jsonrpc":"2.0","id":0,"result":{}}'],
+    ['was mended', `{"jsonrpc":"2.0","id":0,"error":null,"result":"${LONG}"}`],
+    ['is one of several', `[{"jsonrpc":"2.0","id":0,"result":"${LONG}"}]`],
+  ])('are not those of one that %s', (_what, text) => {
+    expect(bytesAfter(text)).toEqual([undefined]);
+  });
+
+  it('are not those of a message made of it', () => {
+    const [message] = readUpstream(`{"jsonrpc":"2.0","id":0,"result":"${LONG}"}`, Buffer.alloc(99_999));
+    expect(message && bytesOf({ ...message, text: 'edited' })).toBeUndefined();
   });
 });
 

@@ -73,6 +73,19 @@ describe('the text of a message', () => {
     expect(bin.lines.at(-1)).toBe(text);
   });
 
+  const long = (rest: string) => `{"jsonrpc":"2.0",${rest},"result":"${'1.0 é\\u00e9 😀 '.repeat(20_000)}"}`;
+  it.each([
+    ['as it is', long('"id":1'), long('"id":1')],
+    ['on one line', long(' "id":1,\r\n"a":0'), long(' "id":1, "a":0')],
+    ['without a byte order mark', `\uFEFF${long('"id":1')}`, long('"id":1')],
+    ['under the id that the client knows', long('"id":1e0'), long('"id":1e0')],
+    ['without what clients refuse', long('"id":1,"error":null'), long('"id":1')],
+  ])('of hundreds of kilobytes reaches the client %s', async (_how, sent, shown) => {
+    const { bin } = await startInitialized({ on: answering('json', sent) });
+    await bin.request('tools/call', { name: 'x' }, 1);
+    expect(bin.lines.at(-1)).toBe(shown);
+  });
+
   it('loses `"result": null` beside an error, which clients would refuse', async () => {
     const text = '{"jsonrpc":"2.0","id":-1,"result":null,"error":{"code":-32000,"message":"no"}}';
     const { bin } = await startInitialized({ on: answering('json', text) });

@@ -45,6 +45,16 @@ describe('stdout', () => {
     expect(taken).toEqual(['a\nb\né\n', 'c\n']);
   });
 
+  it('writes the bytes of a line where they are at hand, between the others', async () => {
+    const { stream, taken } = slowStream(1_000);
+    const stdout = new StdoutWriter(() => undefined, stream);
+    void stdout.line('a');
+    void stdout.line('é', Buffer.from('é'));
+    void stdout.line('b');
+    await turn();
+    expect(taken).toEqual(['a\né\nb\n']);
+  });
+
   it('resolves at once while there is room', async () => {
     const stdout = new StdoutWriter(() => undefined, slowStream(1_000).stream);
     expect(await isSettled(stdout.line('a'))).toBe(true);
