@@ -63,15 +63,15 @@ export async function run(context: CommandContext): Promise<number> {
     },
   });
   try {
-    const opened = await session.initialize();
+    const opened = await session.open();
     if (opened.outcome === 'error') {
       complain(stderr, errorTextOf(opened));
       return EXIT_FAILED;
     }
-    const name = JSON.stringify(args.words[0]);
     const answer = await session.request(
       'tools/call',
-      `{"name":${name},"arguments":${oneLine(argumentsText)},"_meta":{"progressToken":${PROGRESS_TOKEN}}}`,
+      { name: JSON.stringify(args.words[0]), arguments: oneLine(argumentsText) },
+      { progressToken: PROGRESS_TOKEN },
     );
     progress.clear();
     return show(answer, context);
@@ -108,9 +108,13 @@ function show(answer: Response, { args, stdout, stderr }: CommandContext): numbe
     return EXIT_FAILED;
   }
   const result = isObject(answer.json.result) ? answer.json.result : {};
-  const failed = result.isError === true;
+  const asks = result.resultType === 'input_required';
+  const failed = result.isError === true || asks;
   const shown = stdout.isTerminal ? plainText(resultText(answer)) : resultText(answer);
-  if (failed) complain(stderr, `the tool reports an error: ${plainText(resultText(answer)).trimEnd()}`);
+  // In the revision without sessions a server asks by its answer, and would be called again with what it wants to know.
+  if (asks)
+    complain(stderr, 'the tool asks for input, which nobody can give here. It works in an MCP client.');
+  else if (failed) complain(stderr, `the tool reports an error: ${plainText(resultText(answer)).trimEnd()}`);
   if (ownOptions(args).json) stdout.write(`${valueTextAt(answer.text, ['result']) ?? ''}\n`);
   else if (!failed) stdout.write(shown);
   return failed ? EXIT_FAILED : 0;

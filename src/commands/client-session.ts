@@ -21,8 +21,23 @@ import type { Settings } from '../settings.ts';
 import { VERSION } from '../version.ts';
 
 /** The newest revision with sessions; a server that speaks an older one says so in its answer. */
-const PROTOCOL_VERSION = '2025-11-25';
+const SESSION_REVISION = '2025-11-25';
+/** The revision without them, for servers that speak no other. */
+const STATELESS_REVISION = '2026-07-28';
+const CLIENT_INFO = JSON.stringify({ name: 'mcp-sigv4-proxy-cli', version: VERSION });
+const META = 'io.modelcontextprotocol/';
+const SERVER_INFO = `${META}serverInfo`;
 const METHOD_NOT_FOUND = -32601;
+/** HeaderMismatch and UnsupportedProtocolVersion of that revision, and what a server says to a method that it never heard of. */
+const NO_HANDSHAKE_CODES: readonly unknown[] = [-32020, -32022, METHOD_NOT_FOUND];
+
+/** Members of an object as JSON text, so that what a person wrote goes out as it was written. */
+export type JsonTexts = Readonly<Record<string, string>>;
+
+const objectText = (members: JsonTexts): string =>
+  `{${Object.entries(members)
+    .map(([key, value]) => `${JSON.stringify(key)}:${value}`)
+    .join(',')}}`;
 
 export interface ClientSessionDeps {
   readonly settings: Settings;
@@ -40,7 +55,7 @@ interface Waiter {
   readonly resolve: (response: Response) => void;
 }
 
-/** What the answer to `initialize` says of the server; whatever it left out, or misspelled, is absent. */
+/** What the answer to `open` says of the server; whatever it left out, or misspelled, is absent. */
 export interface ServerFacts {
   readonly name: string | undefined;
   readonly version: string | undefined;
@@ -57,6 +72,7 @@ export class ClientSession {
   readonly #waiting = new Map<string, Waiter>();
   readonly #flushLog: () => Promise<void>;
   #nextId = 0;
+  #stateless = false;
 
   constructor(deps: ClientSessionDeps) {
     const { settings, clock = systemClock, events = new Events() } = deps;
@@ -70,25 +86,40 @@ export class ClientSession {
     this.#connection = this.proxy.connect(async (text) => this.#receive(text));
   }
 
-  /** The handshake. @returns the answer; a result is followed by `notifications/initialized`. */
-  async initialize(): Promise<Response> {
-    const clientInfo = { name: 'mcp-sigv4-proxy-cli', version: VERSION };
-    const params = { protocolVersion: PROTOCOL_VERSION, capabilities: {}, clientInfo };
-    const response = await this.request('initialize', JSON.stringify(params));
-    if (response.outcome === 'result') {
+  /** Meets the server: by a handshake, or, where it speaks no revision that has one, by asking what it is. */
+  async open(): Promise<Response> {
+    const params = {
+      protocolVersion: JSON.stringify(SESSION_REVISION),
+      capabilities: '{}',
+      clientInfo: CLIENT_INFO,
+    };
+    const answer = await this.request('initialize', params);
+    if (answer.outcome === 'result') {
       this.#connection.receive('{"jsonrpc":"2.0","method":"notifications/initialized"}');
+      return answer;
     }
-    return response;
+    if (!knowsNoHandshake(answer)) return answer;
+    this.#stateless = true;
+    const discovered = await this.request('server/discover');
+    // The answer to the handshake is the one that says what is wrong.
+    return discovered.outcome === 'result' ? discovered : answer;
   }
 
   /**
-   * Sends a request; `params` is JSON text, so that what a person wrote goes out as it was written.
+   * Sends a request.
    * @throws the signal's reason when it aborts.
    */
-  request(method: string, params?: string): Promise<Response> {
+  request(method: string, params: JsonTexts = {}, meta: JsonTexts = {}): Promise<Response> {
     const { signal } = this.#deps;
     const id = this.#nextId++;
-    const text = `{"jsonrpc":"2.0","id":${id},"method":${JSON.stringify(method)}${params === undefined ? '' : `,"params":${params}`}}`;
+    const said = this.#stateless ? { ...CLAIMS, ...meta } : meta;
+    const all = Object.keys(said).length > 0 ? { ...params, _meta: objectText(said) } : params;
+    const text = objectText({
+      jsonrpc: '"2.0"',
+      id: String(id),
+      method: JSON.stringify(method),
+      ...(Object.keys(all).length > 0 ? { params: objectText(all) } : {}),
+    });
     const request: Request = { kind: 'request', id, method, text, json: JSON.parse(text) };
     return new Promise((resolve, reject) => {
       const leave = (): void => {
@@ -167,15 +198,30 @@ export class ClientSession {
   }
 }
 
-/** Reads the result of `initialize`. */
+/** What every message of the revision without sessions says of itself. */
+const CLAIMS: JsonTexts = {
+  [`${META}protocolVersion`]: JSON.stringify(STATELESS_REVISION),
+  [`${META}clientInfo`]: CLIENT_INFO,
+  [`${META}clientCapabilities`]: '{}',
+};
+
+function knowsNoHandshake({ json }: Response): boolean {
+  const error = isObject(json.error) ? json.error : {};
+  const isOurs = isObject(error.data) && error.data.source === ERROR_SOURCE;
+  return !isOurs && NO_HANDSHAKE_CODES.includes(error.code);
+}
+
+/** Reads the answer to `open`. */
 export function serverFactsOf({ json }: Response): ServerFacts {
   const result = isObject(json.result) ? json.result : {};
-  const info = isObject(result.serverInfo) ? result.serverInfo : {};
+  const { serverInfo = isObject(result._meta) ? result._meta[SERVER_INFO] : undefined } = result;
+  const info = isObject(serverInfo) ? serverInfo : {};
   const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
+  const stateless = Array.isArray(result.supportedVersions) ? STATELESS_REVISION : undefined;
   return {
     name: text(info.name),
     version: text(info.version),
-    protocolVersion: text(result.protocolVersion),
+    protocolVersion: text(result.protocolVersion) ?? stateless,
     offersTools: isObject(result.capabilities) && isObject(result.capabilities.tools),
   };
 }

@@ -100,7 +100,7 @@ async function checkUp(checkUp: CheckUp): Promise<void> {
 /** @returns the finding that the default profile's requests rest on. */
 async function checkCredentials({ settings, session, record, report, signal }: CheckUp): Promise<Finding> {
   const findings: Finding[] = [];
-  for (const profile of new Set(settings.profile.length > 0 ? settings.profile : [''])) {
+  for (const profile of settings.profiles.length > 0 ? settings.profiles : ['']) {
     const road = session.proxy.roadOf(profile);
     const now = (): number => systemClock.now();
     const { finding, keys } = await credentialFinding({ profile, settings, road, record, now, signal });

@@ -21,7 +21,7 @@ export async function listTools(session: ClientSession): Promise<ToolList> {
   const seen = new Set<string>();
   let cursor: string | undefined;
   for (let pages = 1; pages <= MOST_PAGES; pages++) {
-    const params = cursor === undefined ? undefined : `{"cursor":${JSON.stringify(cursor)}}`;
+    const params = cursor === undefined ? {} : { cursor: JSON.stringify(cursor) };
     const answer = await session.request('tools/list', params);
     if (answer.outcome === 'error') return { kind: 'refused', answer };
     const { result } = answer.json;

@@ -14,7 +14,7 @@ export async function run({ args, settings, stdout, stderr, signal }: CommandCon
     return 1;
   };
   try {
-    const opened = await session.initialize();
+    const opened = await session.open();
     if (opened.outcome === 'error') return refuse(errorTextOf(opened));
     const list = await listTools(session);
     if (list.kind === 'refused') return refuse(errorTextOf(list.answer));

@@ -29,7 +29,7 @@ const response = (json: object): Response => {
 describe('a conversation in this process', () => {
   it('shakes hands, asks, and deletes its session', async () => {
     const { mcp, server, session } = await open();
-    const opened = await session.initialize();
+    const opened = await session.open();
     expect(serverFactsOf(opened)).toEqual({
       name: 'scripted',
       version: '0.0.0',
@@ -38,7 +38,7 @@ describe('a conversation in this process', () => {
     });
     const [one, other] = await Promise.all([
       session.request('ping'),
-      session.request('nothing', '{"a":1.0}'),
+      session.request('nothing', { a: '1.0' }),
     ]);
     expect(one.json.result).toEqual({});
     expect(errorTextOf(other)).toBe('The server answered with error -32601: Method not found: nothing');
@@ -54,7 +54,7 @@ describe('a conversation in this process', () => {
       on: { initialize: async (_request, _response, { fallback }) => gate.opened.then(fallback) },
     });
     const reason = new Error('enough');
-    const opening = session.initialize();
+    const opening = session.open();
     await server.until((requests) => requests.length === 1);
     interrupt.abort(reason);
     await expect(opening).rejects.toBe(reason);

@@ -23,7 +23,11 @@ describe('a command line that cannot be obeyed', () => {
   it.each<[string, readonly string[], string]>([
     ['an unknown flag', ['--frobnicate'], '--frobnicate is no option'],
     ['an abbreviated flag', ['--max-conn', '3'], '--max-conn is no option; did you mean --max-connections?'],
-    ['a short flag', ['-p', 'work'], '-p is no option; did you mean --profile or --proxy?'],
+    [
+      'a short flag',
+      ['-p', 'work'],
+      '-p is no option; did you mean --profile or --profile-tools or --proxy?',
+    ],
     ['a flag without its value', ['--region', '--skip-auth'], '--region needs a value'],
     ['a second endpoint', [ENDPOINT], `unexpected argument "${ENDPOINT}": there is one endpoint`],
     [

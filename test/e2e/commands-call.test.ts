@@ -207,6 +207,17 @@ describe('a call that fails', () => {
     );
   });
 
+  it('because the tool asks for input by its answer ends with 1', async () => {
+    const result = { resultType: 'input_required', inputRequests: {} };
+    const { server } = await serve({ on: { 'tools/call': answering(result) } });
+    const bin = call(['any', server.url, '--json']);
+    expect(await bin.exit()).toEqual({ code: 1, signal: null });
+    expect(bin.lines).toEqual([JSON.stringify(result)]);
+    expect(bin.stderr).toBe(
+      'mcp-sigv4-proxy: the tool asks for input, which nobody can give here. It works in an MCP client.\n',
+    );
+  });
+
   it('because it wants a model gets a clear error, and a ping its answer', async () => {
     const { server } = await serve({
       on: {

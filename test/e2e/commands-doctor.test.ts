@@ -93,6 +93,23 @@ describe('doctor', () => {
     expect(server.of('DELETE')).toHaveLength(1);
   });
 
+  it('looks at the credentials of every profile', async () => {
+    const server = await serve();
+    const aws = await startAwsStandIns();
+    const bin = doctor([server.url, '--profile', 'dev', 'prod'], {
+      env: { AWS_ENDPOINT_URL_STS: `${aws.url}/sts`, AWS_EC2_METADATA_DISABLED: 'true' },
+      files: {
+        '.aws/credentials': `${keysFile('dev')}[prod]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = x\n`,
+      },
+    });
+    expect(await bin.exit()).toEqual({ code: 0, signal: null });
+    const page = bin.lines.join('\n');
+    expect(page).toMatch(/ok +credentials +\S+ of profile 'dev'.*\nok +identity .*owner-of-AKIDEXAMPLE\n/);
+    expect(page).toMatch(
+      /ok +credentials +AKIA\.\.\.MPLE of profile 'prod'.*\nok +identity .*user\/owner-of-/,
+    );
+  });
+
   it('has no colours and no escapes in a pipe, colours on a terminal, and none with NO_COLOR', async () => {
     const server = await serve();
     const env = { ...signingEnv, AWS_ENDPOINT_URL_STS: 'http://127.0.0.1:9' };

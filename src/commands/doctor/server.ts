@@ -27,7 +27,7 @@ export interface Opened {
 /** Shakes hands with the server. */
 export async function initializeFinding({ session, record }: ServerCheck): Promise<Opened> {
   const check = 'initialize';
-  const answer = await session.initialize();
+  const answer = await session.open();
   const status = record.responses.at(-1)?.status;
   const http = status === undefined ? '' : `HTTP ${status}, `;
   if (answer.outcome === 'error') {
