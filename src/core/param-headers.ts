@@ -12,7 +12,8 @@ export interface ParamHeader {
 /** What a tool's `x-mcp-header` annotations ask for, or why its definition is none that a client may use. */
 export type ParamHeaders = { readonly headers: readonly ParamHeader[] } | { readonly fault: string };
 
-const ANNOTATION = 'x-mcp-header';
+/** What marks an argument in a tool's schema; its value is the rest of the header's name. */
+export const ANNOTATION = 'x-mcp-header';
 /** A header name by RFC 9110. */
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /** Keywords that hold one schema or a list of them, whose values no path through `properties` reaches. */

@@ -1,10 +1,13 @@
 import type { Reply } from '../core/call.ts';
 import type { Events } from '../core/events.ts';
-import { paramHeadersOf } from '../core/param-headers.ts';
+import { ANNOTATION, paramHeadersOf } from '../core/param-headers.ts';
 import { editTools } from '../core/tool-list.ts';
 
 /** More faults than a person will read: a server that makes up names must not fill memory. */
 const MOST_REPORTED = 1_000;
+
+/** Most lists have no annotation, and need no walk through their schemas to see that. Escaped, any key may be one. */
+const mayAnnotate = (text: string): boolean => text.includes(ANNOTATION) || text.includes('\\u');
 
 /**
  * Takes tools out of a list whose `x-mcp-header` annotations no client may follow: who speaks HTTP to such a server has to, so that one
@@ -19,7 +22,7 @@ export class InvalidTools {
   }
 
   without(reply: Reply, profile: string): Reply {
-    if (reply.kind !== 'answer') return reply;
+    if (reply.kind !== 'answer' || !mayAnnotate(reply.message.text)) return reply;
     const message = editTools(reply.message, (tool, text) => {
       const read = paramHeadersOf(tool);
       if (!('fault' in read)) return text;

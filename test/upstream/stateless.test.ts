@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import type { Origin } from '../../src/core/call.ts';
 import { ProxyError } from '../../src/core/errors.ts';
+import type { Message } from '../../src/core/message.ts';
 import { claiming, derivedHeaders, ENVELOPE, REVISION } from '../support/claims.ts';
+import { makeCall, messageOf } from '../support/make-call.ts';
 import { EventWriter, sendJson } from '../support/mcp-answers.ts';
 import { makeGate } from '../support/relayed.ts';
 import { TEST_KEY } from '../support/signing.ts';
@@ -144,6 +147,28 @@ describe('a message that claims a revision without sessions', () => {
       'mcp-protocol-version': REVISION,
       'mcp-method': 'notifications/anything',
     });
+  });
+
+  it('may be asked something on its stream, though no revision knows that: the answer goes back as it claimed', async () => {
+    const { server, upstream } = await startStateless(({ rpc }, response) => {
+      if (rpc.method === undefined) return void response.writeHead(202).end();
+      new EventWriter(response).send({ jsonrpc: '2.0', id: 0, method: 'elicitation/create' });
+    });
+    let gone = (): void => undefined;
+    const asked = new Promise<Origin>((resolve) => {
+      const emit = async (_message: Message, origin: Origin): Promise<void> => resolve(origin);
+      const { call, cancel } = makeCall(messageOf(claiming('tools/call', { name: 'tool' }, 0)), { emit });
+      upstream.handle(call).catch(() => undefined);
+      gone = cancel;
+    });
+    const origin = await asked;
+    const answer = messageOf({ id: 0, result: { action: 'decline' } });
+    await upstream.handle({ ...makeCall(answer).call, origin });
+    const posted = server.requests.at(-1);
+    expect(posted?.text).toBe(answer.text);
+    expect(derivedHeaders(posted?.headers ?? {})).toEqual({ 'mcp-protocol-version': REVISION });
+    gone();
+    await origin.gone;
   });
 
   it('leaves no session, no exchange and no timer behind', async () => {
