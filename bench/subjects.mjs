@@ -1,5 +1,5 @@
 // Who is measured, and how each is started.
-import { cp, mkdir, readFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -15,6 +15,9 @@ const credentials = {
 };
 export const direct = { connections: CONNECTIONS, scope, credentials };
 
+const profileLines = (name) =>
+  `[${name}]\naws_access_key_id = ${credentials.accessKeyId}\naws_secret_access_key = ${credentials.secretAccessKey}\n`;
+
 /** npm's command of a peer, or the library where the command cannot do it. */
 const PEERS = [
   { key: 'mcp-remote', args: (url) => [url, '--allow-http', '--transport', 'http-only', '--silent'] },
@@ -29,7 +32,8 @@ const PEERS = [
  */
 export async function listSubjects(url, workspace, also) {
   const home = join(workspace, 'home');
-  await mkdir(home);
+  await mkdir(join(home, '.aws'), { recursive: true });
+  await writeFile(join(home, '.aws/credentials'), ['one', 'two'].map(profileLines).join(''));
   // Nothing of whoever runs the bench: no AWS_PROFILE, NODE_OPTIONS or HTTP proxy.
   const env = { PATH: process.env.PATH, HOME: home };
   const signing = {
