@@ -299,7 +299,7 @@ export class Conversation {
     } catch (error) {
       if (this.#session !== dead) return this.#session;
       replacement?.failed(error);
-      throw notReopened(error);
+      throw notReopened(error, this.#deps.lead && profile);
     }
   }
 

@@ -17,10 +17,11 @@ export const lostTwice = (error: unknown): ProxyError =>
     { sent: 'refused', cause: error, ...(error instanceof ProxyError ? { details: error.details } : {}) },
   );
 
-export const notReopened = (error: unknown): ProxyError =>
+/** @param profile - where the client did not open the session itself, whose it is. */
+export const notReopened = (error: unknown, profile: string | undefined): ProxyError =>
   new ProxyError(
     'session-lost',
-    `The MCP session is gone, and a new one could not be opened: ${causeText(error)}. This call did not run. Try again, or reconnect the MCP server in your client.`,
+    `The MCP session${profile === undefined ? '' : ` of the AWS profile '${profile}'`} is gone, and a new one could not be opened: ${causeText(error)}. This call did not run. Try again, or reconnect the MCP server in your client.`,
     { sent: 'no', cause: error },
   );
 

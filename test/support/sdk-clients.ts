@@ -47,13 +47,13 @@ const SAMPLED = {
 };
 
 /** Where the bin runs: started by a client, with credentials and a home of its own. */
-function commandFor(url: string, args: readonly string[]) {
+function commandFor(url: string, args: readonly string[], env: Readonly<Record<string, string>>) {
   const home = mkdtempSync(join(tmpdir(), 'mcp-client-home-'));
   afterThisTest(() => rmSync(home, { recursive: true, force: true }));
   return {
     command: process.execPath,
     args: [BIN_PATH, url, ...signingArgs, ...args],
-    env: { PATH: process.env.PATH ?? '', HOME: home, ...signingEnv },
+    env: { PATH: process.env.PATH ?? '', HOME: home, ...signingEnv, ...env },
     stderr: 'ignore' as const,
   };
 }
@@ -86,8 +86,12 @@ const textOf = (result: unknown): string => {
   return content?.[0]?.text ?? JSON.stringify(result);
 };
 
-export async function startClientV1(url: string, args: readonly string[] = []): Promise<RealClient> {
-  const transport = new StdioV1(commandFor(url, args));
+export async function startClientV1(
+  url: string,
+  args: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
+): Promise<RealClient> {
+  const transport = new StdioV1(commandFor(url, args, env));
   const client = new ClientV1(INFO, { capabilities: CAPABILITIES });
   const heard = new Heard();
   client.setRequestHandler(ElicitRequestSchema, () => ELICITED);
@@ -121,8 +125,12 @@ export async function startClientV1(url: string, args: readonly string[] = []): 
   };
 }
 
-export async function startClientV2(url: string, args: readonly string[] = []): Promise<RealClient> {
-  const transport = new StdioV2(commandFor(url, args));
+export async function startClientV2(
+  url: string,
+  args: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
+): Promise<RealClient> {
+  const transport = new StdioV2(commandFor(url, args, env));
   const client = new ClientV2(INFO, { capabilities: CAPABILITIES });
   const heard = new Heard();
   client.setRequestHandler('elicitation/create', () => ELICITED);

@@ -15,13 +15,15 @@ export interface ConversationOptions extends SessionServerOptions {
   readonly maxSessions?: number;
   readonly places?: Places;
   readonly opening?: readonly Layer[];
+  /** What the client has with the profile that it opens sessions with, where this is another. */
+  readonly lead?: Conversation;
 }
 
 export const textOf = (reply: Reply): string => (reply.kind === 'answer' ? reply.message.text : reply.kind);
 
 /** A conversation with a session server whose sessions are called s-0, s-1, ..., on a clock that stands still. */
 export async function conversationWith(options: ConversationOptions = {}) {
-  const { maxSessions = 1, places = new Places(), opening = [], ...served } = options;
+  const { maxSessions = 1, places = new Places(), opening = [], lead, ...served } = options;
   let named = 0;
   const mcp = new SessionServer({ sessionId: () => `s-${named++}`, ...served });
   const server = await ScriptedServer.start(mcp.behaviour, { keepAliveTimeoutMs: 0 });
@@ -39,6 +41,7 @@ export async function conversationWith(options: ConversationOptions = {}) {
       events,
       limits: maxSessions > 1 ? { ...LIMITS, max: maxSessions } : undefined,
       places,
+      lead,
     },
     emit,
   );
