@@ -4,7 +4,7 @@ import { Places } from '../../src/pool/places.ts';
 import { sendJson } from '../support/mcp-answers.ts';
 import type { Handler } from '../support/mcp-behaviours.ts';
 import { makeGate } from '../support/relayed.ts';
-import { afterwards, type ConversationOptions, conversationWith, textOf } from './conversation-rig.ts';
+import { type ConversationOptions, conversationWith, textOf } from './conversation-rig.ts';
 import { comesTrue } from './lane-rig.ts';
 
 const ok: Handler = (_request, _response, context) => context.result({});
@@ -125,16 +125,9 @@ describe.each([1, 3])(
 
     it('gives its place back where it cannot be opened, and when it is closed', async () => {
       const places = new Places(2);
-      const { own, other } = await twoProfiles(
-        {
-          on: {
-            initialize: afterwards(0, (_request, response, context) =>
-              other.server.of('initialize').length === 1 ? sendJson(response, 500, {}) : context.fallback(),
-            ),
-          },
-        },
-        { ...common, places },
-      );
+      const initialize: Handler = (_request, response, context) =>
+        other.server.of('initialize').length === 1 ? sendJson(response, 500, {}) : context.fallback();
+      const { own, other } = await twoProfiles({ on: { initialize } }, { ...common, places });
       await own.begin();
       await expect(other.echo(0).reply).rejects.toMatchObject({ reason: 'no-session' });
       expect(places.taken).toBe(1);
@@ -226,6 +219,24 @@ describe('a session of another profile that cannot be opened', () => {
     );
     expect(failed).toHaveProperty('message', expect.stringContaining(words));
     expect(textOf(await own.echo(1).reply)).toContain('"result"');
+  });
+
+  it('is named, too, where it was lost and cannot be opened anew', async () => {
+    let down = false;
+    const initialize: Handler = (_request, response, context) =>
+      down ? sendJson(response, 500, {}) : context.fallback();
+    const { own, other } = await twoProfiles({ on: { initialize } });
+    await own.begin();
+    await other.echo(0).reply;
+    down = true;
+    other.mcp.forgetSessions();
+    await expect(other.echo(1).reply).rejects.toMatchObject({
+      reason: 'session-lost',
+      sent: 'no',
+      message: expect.stringContaining("The MCP session of the AWS profile 'dev' is gone"),
+    });
+    down = false;
+    expect(textOf(await other.echo(2).reply)).toContain('"result"');
   });
 
   it('because the server never answers is given up after 30 s, and tried again by the next call', async () => {
