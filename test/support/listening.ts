@@ -1,6 +1,6 @@
 import { BinDriver } from './bin-driver.ts';
 import { type HttpAnswer, type HttpQuestion, send } from './http-client.ts';
-import { SessionServer } from './mcp-behaviours.ts';
+import { SessionServer, type SessionServerOptions } from './mcp-behaviours.ts';
 import type { RelayedOptions } from './relayed.ts';
 import { type Behaviour, ScriptedServer } from './scripted-server.ts';
 import { signingArgs, signingEnv, signingVerify } from './signing.ts';
@@ -8,6 +8,8 @@ import { signingArgs, signingEnv, signingVerify } from './signing.ts';
 export interface ListeningOptions extends Pick<RelayedOptions, 'args' | 'env' | 'files' | 'verify'> {
   /** The server behind; a session server where none is given. */
   readonly behaviour?: Behaviour;
+  /** How the session server behaves. */
+  readonly session?: SessionServerOptions;
   readonly listen?: string;
 }
 
@@ -49,7 +51,7 @@ export interface ListeningBefore extends Listening {
 /** The same in front of a scripted server that verifies every signature. */
 export async function startListening(options: ListeningOptions = {}): Promise<ListeningBefore> {
   const { behaviour, verify = signingVerify } = options;
-  const mcp = new SessionServer();
+  const mcp = new SessionServer(options.session);
   const server = await ScriptedServer.start(behaviour ?? mcp.behaviour, verify === false ? {} : { verify });
   return { ...(await startListener(server.url, options)), server, mcp };
 }

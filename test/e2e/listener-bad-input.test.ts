@@ -1,0 +1,269 @@
+import * as http from 'node:http';
+import { connect } from 'node:net';
+import { describe, expect, it } from 'vitest';
+import { afterThisTest } from '../support/cleanup.ts';
+import { open, send } from '../support/http-client.ts';
+import { openSession, startListening } from '../support/listening.ts';
+import { sendJson } from '../support/mcp-answers.ts';
+import { makeGate } from '../support/relayed.ts';
+
+const TOKEN = 'a-token-of-enough-characters';
+const ping = { jsonrpc: '2.0', id: 0, method: 'ping' };
+const call = (id: unknown = 0) => ({ jsonrpc: '2.0', id, method: 'tools/call', params: { name: 'any' } });
+
+/** Bytes on a connection of their own, and all that comes back until the proxy or the test closes it. */
+function raw(url: string, bytes: string | Buffer, { end = false } = {}): Promise<string> {
+  const { hostname, port } = new URL(url);
+  const socket = connect(Number(port), hostname);
+  afterThisTest(() => void socket.destroy());
+  return new Promise((resolve, reject) => {
+    let text = '';
+    socket.setEncoding('latin1').on('data', (piece: string) => {
+      text += piece;
+    });
+    socket.on('error', reject).on('close', () => resolve(text));
+    if (end) socket.end(bytes);
+    else socket.write(bytes);
+  });
+}
+
+const errorIn = (text: string): { code: number; message: string } =>
+  (JSON.parse(text.slice(text.indexOf('{'))) as { error: { code: number; message: string } }).error;
+
+describe('who is not let in', () => {
+  it.each([
+    ['a foreign Host', { host: 'evil.example' }, '--allowed-host'],
+    ['a foreign Host that looks like a local one', { host: 'localhost.evil.example' }, '--allowed-host'],
+    ['a foreign page', { origin: 'https://evil.example' }, '--allowed-origin'],
+    ['a page of nowhere', { origin: 'null' }, '--allowed-origin'],
+  ])('by %s: 403, an error without id, and the server never hears of it', async (_what, headers, option) => {
+    const { url, server } = await startListening();
+    for (const method of ['POST', 'GET', 'DELETE', 'OPTIONS']) {
+      const refused = await send(url, { method, headers, ...(method === 'POST' ? { body: ping } : {}) });
+      expect(refused.status).toBe(403);
+      expect(refused.json).toMatchObject({ jsonrpc: '2.0', error: { code: -31022 } });
+      expect(refused.json).not.toHaveProperty('id');
+      expect(refused.text).toContain(option);
+      expect(refused.headers).not.toHaveProperty('access-control-allow-origin');
+    }
+    expect(server.requests).toEqual([]);
+  });
+
+  it('by no token, or a wrong one: 401, which says what is wanted', async () => {
+    const { ask, url, server, bin } = await startListening({ env: { MCP_PROXY_LISTEN_TOKEN: TOKEN } });
+    for (const headers of [{}, { authorization: `Bearer ${TOKEN}x` }, { authorization: `Basic ${TOKEN}` }]) {
+      const refused = await ask({ headers, body: ping });
+      expect([refused.status, refused.headers['www-authenticate']]).toEqual([401, 'Bearer']);
+      expect(refused.json).toMatchObject({ error: { code: -31022 } });
+    }
+    expect(server.requests).toEqual([]);
+    const allowed = await ask({ headers: { authorization: `Bearer ${TOKEN}` }, body: ping });
+    // The server's own answer: there is no session.
+    expect(allowed.status).toBe(400);
+    expect(server.requests[0]?.headers.authorization).toMatch(/^AWS4/);
+    expect((await send(new URL('/healthz', url).href, { method: 'GET' })).status).toBe(200);
+    expect(bin.stderr).not.toContain(TOKEN);
+  });
+
+  it('may be let in by name', async () => {
+    const names = ['--allowed-host', 'mcp.example.com', '--allowed-origin', 'https://app.example.com'];
+    const { ask, url } = await startListening({ args: names });
+    const page = { host: 'mcp.example.com', origin: 'https://app.example.com' };
+    const asked = await send(url, {
+      method: 'OPTIONS',
+      headers: { ...page, 'access-control-request-headers': 'mcp-session-id' },
+    });
+    expect([asked.status, asked.headers['access-control-allow-headers']]).toEqual([204, 'mcp-session-id']);
+    const answered = await ask({ headers: page, body: ping });
+    expect(answered.status).toBe(400);
+    expect(answered.headers['access-control-allow-origin']).toBe('https://app.example.com');
+  });
+});
+
+describe('what is no request', () => {
+  it.each([
+    ['no JSON', '{', -32700],
+    ['nothing', '', -32700],
+    ['no UTF-8', Buffer.from([0x7b, 0xff, 0x7d]), -32700],
+    ['no message', '{"hello":1}', -32600],
+    ['an empty batch', '[]', -32600],
+    ['an id of no kind', '{"jsonrpc":"2.0","id":{},"method":"ping"}', -32600],
+    ['a key that decides, twice', '{"jsonrpc":"2.0","id":0,"method":"ping","method":"tools/call"}', -32600],
+  ])('%s is 400, and never sent', async (_what, body, code) => {
+    const { ask, server } = await startListening();
+    const refused = await ask({ body });
+    expect([refused.status, refused.json.error]).toMatchObject([400, { code }]);
+    expect(server.requests).toEqual([]);
+  });
+
+  it.each([
+    ['another path', 'POST', '/', {}, 404],
+    ['a client that looks for a login', 'GET', '/.well-known/oauth-authorization-server', {}, 404],
+    ['another method', 'PUT', '/mcp', {}, 405],
+    ['a GET that takes no events', 'GET', '/mcp', { accept: 'application/json' }, 406],
+    ['a POST that takes no answer', 'POST', '/mcp', { accept: 'image/png' }, 406],
+    ['a body of another type', 'POST', '/mcp', { 'content-type': 'text/plain' }, 415],
+    ['a compressed body', 'POST', '/mcp', { 'content-encoding': 'gzip' }, 415],
+  ])('%s', async (_what, method, path, headers, status) => {
+    const { url, server } = await startListening();
+    const body = method === 'POST' ? { body: ping } : {};
+    const refused = await send(new URL(path, url).href, { method, headers, ...body });
+    expect([refused.status, refused.json.error]).toMatchObject([status, { code: -32600 }]);
+    if (status === 405) expect(refused.headers.allow).toBe('GET, POST, DELETE');
+    expect(server.requests).toEqual([]);
+  });
+
+  it('garbage is told so, and harms nobody', async () => {
+    const { url, ask } = await startListening();
+    expect(await raw(url, 'HELO there\r\n\r\n')).toMatch(/^HTTP\/1\.1 400 /);
+    expect(await raw(url, Buffer.from([0x16, 0x03, 0x01, 0x00, 0xa5]), { end: true })).toMatch(/400|^$/);
+    expect(await raw(url, 'POST /mcp HTTP/1.1\r\nHost: localhost\r\n', { end: true })).toBeDefined();
+    expect((await ask({ body: ping })).status).toBe(400);
+  });
+});
+
+describe('what is too much', () => {
+  it('a body over the limit is 413, however it comes', async () => {
+    const { ask, url, server } = await startListening({ args: ['--max-body', '2048'] });
+    const long = JSON.stringify({ ...call(), filler: 'x'.repeat(4_096) });
+    const told = await ask({ body: long });
+    expect([told.status, told.json.error]).toMatchObject([413, { code: -31023, data: { limit: 2_048 } }]);
+    const chunked = await ask({ headers: { 'transfer-encoding': 'chunked' }, body: long });
+    expect(chunked.status).toBe(413);
+    const fits = await ask({ body: { ...call(), filler: 'x'.repeat(1_024) } });
+    expect(fits.status).toBe(400);
+    expect(server.requests.length).toBe(1);
+    // Who asks first is told before it has sent anything.
+    const head = `POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9999999\r\nExpect: 100-continue\r\n\r\n`;
+    const text = await raw(url, head);
+    expect(text).toMatch(/^HTTP\/1\.1 413 /);
+    expect(errorIn(text).code).toBe(-31023);
+  });
+
+  it('leave to send a body is given where it fits', async () => {
+    const { url } = await startListening();
+    const body = JSON.stringify(ping);
+    const request = http.request(url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', expect: '100-continue', 'content-length': body.length },
+      agent: false,
+    });
+    afterThisTest(() => void request.destroy());
+    const answered = new Promise<number | undefined>((resolve, reject) => {
+      request.on('continue', () => request.end(body));
+      request.on('response', (response) => resolve(response.statusCode)).on('error', reject);
+    });
+    request.flushHeaders();
+    expect(await answered).toBe(400);
+  });
+
+  it('a head over the limit is 431', async () => {
+    const { url } = await startListening({ args: ['--max-headers', '4096'] });
+    const text = await raw(
+      url,
+      `GET /mcp HTTP/1.1\r\nHost: localhost\r\nX-Long: ${'x'.repeat(8_192)}\r\n\r\n`,
+    );
+    expect(text).toMatch(/^HTTP\/1\.1 431 /);
+    expect(errorIn(text).message).toContain('--max-headers');
+  });
+
+  it('more clients than allowed are 503, and health can still be asked for', async () => {
+    const gate = makeGate();
+    const { ask, url, server } = await startListening({
+      args: ['--max-clients', '2'],
+      behaviour: async (_request, response) => {
+        await gate.opened;
+        sendJson(response, 200, { jsonrpc: '2.0', id: 0, result: {} });
+      },
+    });
+    const served = [ask({ body: call() }), ask({ body: call() })];
+    await server.until((requests) => requests.length === 2);
+    const third = await ask({ body: call() });
+    expect([third.status, third.headers['retry-after']]).toEqual([503, '1']);
+    expect(third.json.error).toMatchObject({
+      code: -31024,
+      data: { reason: 'listener-full', retryAfterMs: 1_000 },
+    });
+    expect((await send(new URL('/readyz', url).href, { method: 'GET' })).status).toBe(200);
+    gate.open();
+    for (const { status } of await Promise.all(served)) expect(status).toBe(200);
+    expect((await ask({ body: call() })).status).toBe(200);
+  });
+
+  it('requests that are sent ahead on one connection count one by one', async () => {
+    const { url, server } = await startListening({
+      args: ['--max-clients', '3'],
+      behaviour: () => undefined,
+    });
+    const body = JSON.stringify(call());
+    const one = `POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+    void raw(url, one.repeat(50));
+    await server.until((requests) => requests.length === 3);
+    // A second connection finds the house full; were more taken, it would wait with them.
+    expect((await send(url, { body: call() })).status).toBe(503);
+    expect(server.requests.length).toBe(3);
+  });
+});
+
+describe('a session', () => {
+  it('that the server does not know, or not any more, is the server’s to refuse', async () => {
+    const { ask, mcp } = await startListening();
+    const headers = await openSession(ask);
+    const foreign = await ask({ headers: { ...headers, 'mcp-session-id': 'of-another' }, body: ping });
+    expect([foreign.status, foreign.json.error]).toMatchObject([404, { code: -32001 }]);
+    expect((await ask({ headers, body: ping })).status).toBe(200);
+    mcp.forgetSessions();
+    expect((await ask({ headers, body: ping })).status).toBe(404);
+    // By the book: the client opens a new one.
+    const again = await openSession(ask);
+    expect((await ask({ headers: again, body: ping })).status).toBe(200);
+  });
+
+  it('is asked for by the server where GET and DELETE name none', async () => {
+    const { url } = await startListening();
+    for (const method of ['GET', 'DELETE']) {
+      const answer = await send(url, { method, headers: { accept: 'text/event-stream' } });
+      expect([method, answer.status, answer.json.error]).toMatchObject([method, 400, { code: -32000 }]);
+    }
+  });
+});
+
+it('headers that disagree with the body reach the server, whose answer reaches the client', async () => {
+  const error = { code: -32020, message: 'HeaderMismatch', data: { header: 'Mcp-Name' } };
+  const { ask, server } = await startListening({
+    behaviour: (request, response) => sendJson(response, 400, { jsonrpc: '2.0', id: request.rpc.id, error }),
+  });
+  const headers = { 'mcp-protocol-version': '2026-07-28', 'mcp-method': 'tools/list', 'mcp-name': 'other' };
+  const answer = await ask({ headers, body: call('') });
+  expect([answer.status, answer.json]).toEqual([400, { jsonrpc: '2.0', id: '', error }]);
+  expect(server.requests.length).toBe(1);
+  expect(server.requests[0]?.headers).toMatchObject(headers);
+});
+
+it('a client that leaves takes its call along, wherever that is', async () => {
+  const gone = makeGate();
+  const { url, ask, server } = await startListening({
+    args: ['--max-connections', '1'],
+    behaviour: (request, response) => {
+      if (request.rpc.id !== 'first') return sendJson(response, 200, { jsonrpc: '2.0', id: 0, result: {} });
+      response.on('close', gone.open);
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders();
+    },
+  });
+  const { request: first } = await open(url, { body: call('first') });
+  const waiting = http.request(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    agent: false,
+  });
+  waiting.on('error', () => undefined).end(JSON.stringify(call('never sent')));
+  const third = ask({ body: call('third') });
+  // Another connection has been served since: both of the others are in line.
+  await ask({ body: { jsonrpc: '2.0', id: 'p', method: 'ping' } });
+  waiting.destroy();
+  await ask({ body: { jsonrpc: '2.0', id: 'p', method: 'ping' } });
+  first.destroy();
+  await gone.opened;
+  expect((await third).status).toBe(200);
+  expect(server.of('tools/call').map(({ rpc }) => rpc.id)).toEqual(['first', 'third']);
+});

@@ -1,0 +1,139 @@
+import { readFileSync } from 'node:fs';
+import * as http from 'node:http';
+import { describe, expect, it } from 'vitest';
+import { afterThisTest } from '../support/cleanup.ts';
+import { eventsOf, open, send, textOf } from '../support/http-client.ts';
+import { openSession, startListening } from '../support/listening.ts';
+import { EventWriter, sendJson } from '../support/mcp-answers.ts';
+import type { SessionServerOptions } from '../support/mcp-behaviours.ts';
+
+const MB = 1024 * 1024;
+const call = (name: string, id: unknown = 0) => ({
+  jsonrpc: '2.0',
+  id,
+  method: 'tools/call',
+  params: { name },
+});
+
+/** Resident memory of a process, in megabytes. */
+function memoryOf(pid: number | undefined): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1_024;
+}
+
+/** Keeps its connections, as every HTTP client does. */
+function agentOf(): http.Agent {
+  const agent = new http.Agent({ keepAlive: true });
+  afterThisTest(() => agent.destroy());
+  return agent;
+}
+
+describe('a client that reads nothing', () => {
+  it.each(['application/json', 'text/event-stream'])(
+    'of 100 MB (%s) stops the server, takes no memory, and keeps nobody waiting',
+    async (type) => {
+      let taken = 0;
+      const { url, ask, bin } = await startListening({
+        args: ['--max-connections', '2'],
+        behaviour: async (request, response) => {
+          if (request.rpc.id !== 'huge')
+            return sendJson(response, 200, { jsonrpc: '2.0', id: 0, result: {} });
+          response.writeHead(200, { 'content-type': type });
+          const piece = Buffer.alloc(MB, type === 'application/json' ? 'x' : 'data: xxxxxxxxxx\n\n');
+          for (; taken < 100 && !response.destroyed; taken++) {
+            if (!response.write(piece)) await new Promise<void>((resolve) => response.once('drain', resolve));
+          }
+          response.end();
+        },
+      });
+      const agent = agentOf();
+      await send(url, { body: call('warm-up') }, agent);
+      const before = memoryOf(bin.child.pid);
+      const { response } = await open(url, { body: call('any', 'huge') });
+      response.pause();
+      // Time for all that can flow to have flowed; each of these is served meanwhile.
+      for (let count = 0; count < 200; count++) expect((await ask({ body: call('any') })).status).toBe(200);
+      expect(taken).toBeLessThan(30);
+      expect(memoryOf(bin.child.pid) - before).toBeLessThan(60);
+      // Who reads on after all gets everything.
+      let read = 0;
+      for await (const chunk of response) read += (chunk as Buffer).length;
+      expect(read).toBe(100 * MB);
+      expect(memoryOf(bin.child.pid) - before).toBeLessThan(80);
+    },
+  );
+});
+
+describe('many streams', () => {
+  it('of one client: as many as allowed are open, the others are 503, and memory stays', async () => {
+    const { url, bin, server } = await startListening({
+      args: ['--max-streams', '300'],
+      behaviour: (request, response) => {
+        if (request.method === 'GET') new EventWriter(response).raw(': open\n\n');
+        else sendJson(response, 200, { jsonrpc: '2.0', id: 0, result: {} });
+      },
+    });
+    await send(url, { body: call('warm-up') });
+    const before = memoryOf(bin.child.pid);
+    const statuses = new Map<number, number>();
+    const opened: http.ClientRequest[] = [];
+    for (let round = 0; round < 10; round++) {
+      const answers = await Promise.all(
+        Array.from({ length: 100 }, () =>
+          open(url, { method: 'GET', headers: { accept: 'text/event-stream', 'mcp-session-id': 'greedy' } }),
+        ),
+      );
+      for (const { request, response } of answers) {
+        const status = response.statusCode ?? 0;
+        statuses.set(status, (statuses.get(status) ?? 0) + 1);
+        if (status === 200) opened.push(request);
+        else expect(JSON.parse(await textOf(response))).toMatchObject({ error: { code: -31024 } });
+      }
+    }
+    expect([...statuses]).toEqual([
+      [200, 300],
+      [503, 700],
+    ]);
+    // About 100 KB for each, on both sides.
+    expect(memoryOf(bin.child.pid) - before).toBeLessThan(100);
+    // Others are served, and places come back with those who leave.
+    expect((await send(url, { body: call('any') })).status).toBe(200);
+    for (const request of opened) request.destroy();
+    await server.until(() => server.connections.open < 10);
+    const again = await open(url, { method: 'GET', headers: { accept: 'text/event-stream' } });
+    expect(again.response.statusCode).toBe(200);
+  });
+});
+
+it('nothing of one client reaches another: many at once on a server that counts for each session', async () => {
+  const counters = new Map<string, number>();
+  const on: SessionServerOptions['on'] = {
+    'tools/call': ({ rpc }, response, { session }) => {
+      const key = String(session?.id);
+      const value = (counters.get(key) ?? 0) + 1;
+      counters.set(key, value);
+      const events = new EventWriter(response);
+      events.send({ jsonrpc: '2.0', method: 'notifications/message', params: { level: 'info', data: key } });
+      const content = [{ type: 'text', text: `${key} ${value}` }];
+      events.send({ jsonrpc: '2.0', id: rpc.id, result: { content } });
+      events.end();
+    },
+  };
+  const { ask } = await startListening({ args: ['--max-connections', '8'], session: { on } });
+  const ids = [0, '', -1, 'a', 1, '1'];
+  await Promise.all(
+    Array.from({ length: 40 }, async (_, client) => {
+      const headers = await openSession(ask, ids[client % ids.length]);
+      const session = headers['mcp-session-id'];
+      for (let count = 1; count <= 10; count++) {
+        const id = ids[(client + count) % ids.length];
+        const { text } = await ask({ headers, body: call('count', id) });
+        expect(eventsOf(text)).toMatchObject([
+          { params: { data: session } },
+          { id, result: { content: [{ text: `${session} ${count}` }] } },
+        ]);
+      }
+    }),
+  );
+  expect(counters.size).toBe(40);
+});
