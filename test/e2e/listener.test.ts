@@ -171,6 +171,16 @@ describe('a client of the listener', () => {
     ]);
   });
 
+  it.each(['json', 'sse'] as const)('gets a list as its server sends it: %s', async (answerWith) => {
+    const { ask } = await startListening({ session: { answerWith } });
+    const headers = await openSession(ask);
+    const listed = await ask({ headers, body: { jsonrpc: '2.0', id: '', method: 'tools/list' } });
+    const type = answerWith === 'sse' ? 'text/event-stream' : 'application/json';
+    expect(listed.headers['content-type']).toBe(type);
+    const message = answerWith === 'sse' ? eventsOf(listed.text)[0] : listed.json;
+    expect(message).toMatchObject({ id: '', result: { tools: expect.any(Array) } });
+  });
+
   it('in a revision with batches may send one', async () => {
     const { ask, server } = await startListening();
     const headers = { ...(await openSession(ask)), 'mcp-protocol-version': '2025-03-26' };
