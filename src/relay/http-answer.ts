@@ -7,6 +7,9 @@ import type { HttpExchange } from '../core/passage.ts';
 const JSON_TYPE = 'application/json';
 const EVENT_TYPE = 'text/event-stream';
 
+const isEvents = ({ headers: { 'content-type': type } }: HttpFacts): boolean =>
+  typeof type === 'string' && type.toLowerCase().startsWith(EVENT_TYPE);
+
 /** Raw line ends can stand between the tokens of JSON only, and would end the field. */
 const eventOf = (text: string): string => `event: message\ndata: ${oneLine(text)}\n\n`;
 
@@ -18,14 +21,21 @@ export class HttpAnswer {
   readonly #exchange: HttpExchange;
   #state: 'unbegun' | 'passing' | 'over' | { readonly events: BodySink } = 'unbegun';
 
+  #passesEvents = false;
+
   constructor(exchange: HttpExchange) {
     this.#exchange = exchange;
+  }
+
+  get begun(): boolean {
+    return this.#state !== 'unbegun';
   }
 
   /** Takes the server's own answer; `end` completes it. */
   pass(head: HttpFacts): BodySink {
     if (this.#state !== 'unbegun') throw new TypeError('an answer that begins twice');
     this.#state = 'passing';
+    this.#passesEvents = isEvents(head);
     return this.#exchange.begin(head);
   }
 
@@ -48,12 +58,11 @@ export class HttpAnswer {
 
   #write(text: string, { status, headers }: HttpFacts): void {
     const { 'content-type': type, ...rest } = headers;
-    const said = typeof type === 'string' ? type.toLowerCase() : '';
     // As its server answered, so is it answered: some clients, and the suite that tests them, count on it.
-    const asEvent = said.startsWith(EVENT_TYPE) && text !== '';
+    const asEvent = isEvents({ status, headers }) && text !== '';
+    const asJson = typeof type === 'string' && type.toLowerCase().startsWith(JSON_TYPE);
     const body = Buffer.from(asEvent ? eventOf(text) : text);
-    const typed =
-      body.length === 0 ? {} : { 'content-type': asEvent || said.startsWith(JSON_TYPE) ? type : JSON_TYPE };
+    const typed = body.length === 0 ? {} : { 'content-type': asEvent || asJson ? type : JSON_TYPE };
     const length = asEvent ? {} : { 'content-length': String(body.length) };
     const sink = this.#exchange.begin({ status, headers: { ...rest, ...typed, ...length } });
     if (body.length > 0) void sink.write(body);
@@ -75,7 +84,8 @@ export class HttpAnswer {
     if (this.#state === 'unbegun') {
       this.pass({ status: 200, headers: { 'content-type': EVENT_TYPE } });
     }
-    this.end();
+    if (this.#passesEvents || this.#state !== 'passing') this.end();
+    else this.breakOff();
   }
 
   end(): void {

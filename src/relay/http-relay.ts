@@ -9,7 +9,6 @@ import {
   type Passage,
   type Reply,
 } from '../core/call.ts';
-import { CallController } from '../core/call-signal.ts';
 import { atMost, type Clock, unlessAborted } from '../core/clock.ts';
 import { causeText, ProxyError } from '../core/errors.ts';
 import type { Events } from '../core/events.ts';
@@ -17,30 +16,24 @@ import {
   cancellationOf,
   claimOf,
   errorAnswer,
-  type Id,
   type InvalidMessage,
-  idKey,
   idText,
   isId,
   type Message,
   type Notification,
   paramsOf,
-  type Request,
   readLine,
 } from '../core/message.ts';
 import { type HttpExchange, ownPassage } from '../core/passage.ts';
-import { Countdown } from './deadline.ts';
 import { HttpAnswer } from './http-answer.ts';
+import { batchRefusal } from './http-batch.ts';
+import { type Entry, HttpEntries } from './http-entries.ts';
 import { described } from './outlet.ts';
-import { Questions } from './questions.ts';
 import { NobodyWaits, rescued } from './rescue.ts';
-import { progressTokenOf } from './server-requests.ts';
 import { overdue, type TimeLimits, timeLimitOf } from './time-limit.ts';
 
-/** Batches exist in this revision only; clients of it need not name it. */
-const BATCH_REVISION = '2025-03-26';
-/** Each member is a request of its own to the server. */
-const MAX_BATCH = 100;
+/** How long a cancelled call's exchange stays open for the server to take the cancellation first. */
+const CANCEL_TOLD_MS = 1_000;
 /** How long, at the end, answers that are complete may take to be told from those that are not. */
 const SETTLE_MS = 1_000;
 
@@ -72,16 +65,12 @@ export interface HttpRelayDeps {
   readonly overheard: (notification: Notification) => void;
 }
 
-/** One exchange under way. */
-interface Entry {
+/** One message of a client, and the way to answer it. */
+interface Taken {
+  readonly message: Message;
   readonly client: string;
-  readonly controller: CallController;
-  readonly deadline: Countdown;
-  readonly message: Message | undefined;
-  /** Bytes of it may have left. */
-  sent: boolean;
-  /** It ends when its client or the proxy leaves, not by itself. */
-  readonly stream: boolean;
+  readonly headers: Headers;
+  readonly answer: HttpAnswer;
 }
 
 type Outcome = { readonly reply: Reply } | { readonly error: unknown };
@@ -95,14 +84,13 @@ type Way = Pick<Passage, 'pass'> | { readonly event: (text: string) => Promise<v
  */
 export class HttpRelay {
   readonly #deps: HttpRelayDeps;
-  readonly #entries = new Set<Entry>();
-  readonly #questions = new Questions();
+  readonly #entries: HttpEntries;
   #requests = 0;
   #leaving = false;
-  #whenIdle: (() => void) | undefined;
 
   constructor(deps: HttpRelayDeps) {
     this.#deps = deps;
+    this.#entries = new HttpEntries(deps.clock);
   }
 
   /** Takes the body of a POST. Never throws; resolves when its answer is complete. */
@@ -133,7 +121,10 @@ export class HttpRelay {
       answer.fail(refusal, message.kind === 'request' ? idText(message) : undefined);
       return;
     }
-    if (message.kind === 'notification' && this.#recalled(message, client)) {
+    const recalled = message.kind === 'notification' ? this.#recalled(message, client) : undefined;
+    if (recalled && !recalled.sent) {
+      // The server knows nothing of it, and must not hear of it later.
+      recalled.controller.abort(new NobodyWaits('cancelled by the client'));
       answer.whole([], { status: 202, headers: {} });
       return;
     }
@@ -142,7 +133,14 @@ export class HttpRelay {
     const way: Way = read
       ? { event: (text) => answer.event(text) }
       : { pass: (head) => answer.pass(shown(head)) };
-    this.#finish(message, answer, await this.#run(message, exchange, client, way));
+    const done = this.#run(message, exchange, client, way);
+    // Servers need not end the stream of what they were told to cancel, and it would keep its connection.
+    if (recalled) {
+      void atMost(this.#deps.clock, CANCEL_TOLD_MS, done).then(() =>
+        recalled.controller.abort(new NobodyWaits('cancelled by the client')),
+      );
+    }
+    this.#finish({ message, answer, client, headers: exchange.headers }, await done);
   }
 
   #refusalOf(stream: boolean): ProxyError | undefined {
@@ -152,7 +150,7 @@ export class HttpRelay {
       });
     }
     const { maxStreams } = this.#deps;
-    if (!stream || [...this.#entries].filter((entry) => entry.stream).length < maxStreams) return undefined;
+    if (!stream || this.#entries.streams < maxStreams) return undefined;
     return new ProxyError(
       'listener-full',
       `${maxStreams} streams are open, as many as the proxy takes (--max-streams). This one was not opened.`,
@@ -160,43 +158,25 @@ export class HttpRelay {
     );
   }
 
-  /** The client takes back what still waits here: the server knows nothing of it, and must not hear of it later. */
-  #recalled({ method, ...notification }: Notification, client: string): boolean {
-    if (method !== 'notifications/cancelled') return false;
-    const { requestId } = paramsOf({ method, ...notification });
-    if (!isId(requestId)) return false;
-    const entry = this.#find(
-      client,
-      ({ message }) => message?.kind === 'request' && isSame(message.id, requestId),
-    );
-    if (!entry || entry.sent || isInitialize(entry.message)) return false;
-    entry.controller.abort(new NobodyWaits('cancelled by the client'));
-    return true;
-  }
-
-  #find(client: string, matches: (entry: Entry) => boolean): Entry | undefined {
-    for (const entry of this.#entries) if (entry.client === client && matches(entry)) return entry;
-    return undefined;
+  /** The request that a notification takes back, where it came by here and its stream would not say so itself. */
+  #recalled(notification: Notification, client: string): Entry | undefined {
+    if (notification.method !== 'notifications/cancelled') return undefined;
+    const { requestId } = paramsOf(notification);
+    const entry = isId(requestId) ? this.#entries.request(client, requestId) : undefined;
+    return entry?.message && isToldOf(entry.message) ? entry : undefined;
   }
 
   /** Carries one message through the layers. Never throws. */
   async #run(message: Message, exchange: HttpExchange, client: string, way: Way): Promise<Outcome> {
-    const { events, limits, clock, profile, handler } = this.#deps;
+    const { events, limits, profile, handler } = this.#deps;
     if (events.detailed) events.emit({ type: 'message.received', ...described(message) });
     const ms = message.kind === 'request' ? timeLimitOf(message, limits).ms : limits.timeoutMs;
-    const entry: Entry = {
-      client,
-      message,
-      controller: new CallController(),
-      deadline: new Countdown(clock, ms, () => this.#expire(entry, exchange.headers)),
-      sent: false,
-      stream: isStream(message),
-    };
-    this.#entries.add(entry);
-    if (message.kind === 'response' && message.id !== undefined) this.#questions.answered(client, message.id);
+    const entry = this.#entries.add({ client, message, stream: isStream(message) }, ms, () =>
+      this.#expire(entry, exchange.headers),
+    );
     const { signal } = entry.controller;
     exchange.onGone(() => entry.controller.abort(new NobodyWaits('the client has gone')));
-    const ears = this.#earsOf(client, () => [entry.deadline]);
+    const ears = this.#entries.earsOf(entry);
     const call: Call = {
       message,
       client: { id: client },
@@ -221,43 +201,8 @@ export class HttpRelay {
       return { error };
     } finally {
       ears.close();
-      this.#settle(entry);
+      this.#entries.remove(entry);
     }
-  }
-
-  #settle(entry: Entry): void {
-    entry.deadline.stop();
-    this.#entries.delete(entry);
-    if (this.#entries.size === 0) this.#whenIdle?.();
-  }
-
-  /** What the proxy does about what it hears on one stream: progress gives time, a question stops it. */
-  #earsOf(
-    client: string,
-    deadlines: () => readonly Countdown[],
-  ): { hear(message: Message): void; close(): void } {
-    let release: (() => void) | undefined;
-    return {
-      hear: (message) => {
-        // Whatever comes after a question shows that it was answered.
-        release?.();
-        release = undefined;
-        if (message.kind === 'request') release = this.#questions.ask(client, message.id, deadlines());
-        else if (message.kind === 'notification' && message.method === 'notifications/progress') {
-          this.#progressed(client, paramsOf(message).progressToken);
-        }
-      },
-      close: () => release?.(),
-    };
-  }
-
-  #progressed(client: string, token: unknown): void {
-    if (!isId(token)) return;
-    const called = this.#find(client, ({ message }) => {
-      const own = message?.kind === 'request' ? progressTokenOf(message) : undefined;
-      return own !== undefined && isSame(own, token);
-    });
-    called?.deadline.restart();
   }
 
   #expire(entry: Entry, headers: Headers): void {
@@ -270,7 +215,7 @@ export class HttpRelay {
       return;
     }
     const limit = timeLimitOf(message, limits);
-    const told = sent && this.#isToldOf(message);
+    const told = sent && isToldOf(message);
     const how = `${told ? 'The server was told that nobody waits any more; the' : 'The'} request may have run.`;
     const error = overdue(message, limit, { how, sent: 'maybe' });
     const { method, id } = message;
@@ -279,10 +224,6 @@ export class HttpRelay {
     if (told)
       this.#tell(cancellationOf(message, `timed out after ${limit.ms / 1000} s`), headers, entry.client);
   }
-
-  /** In the revision without sessions, closing the stream is the cancellation; and initialize must not be cancelled. */
-  readonly #isToldOf = (request: Request): boolean =>
-    claimOf(request) === undefined && !isInitialize(request);
 
   /** Sends a notification of the proxy's own, on the client's session. A failure has nobody to go to but the log. */
   #tell(notification: Notification, headers: Headers, client: string): void {
@@ -298,33 +239,42 @@ export class HttpRelay {
     });
   }
 
-  #finish(message: Message, answer: HttpAnswer, outcome: Outcome): void {
+  #finish(taken: Taken, outcome: Outcome): void {
+    const { message, answer } = taken;
     if ('error' in outcome) {
-      this.#failed(message, answer, outcome.error);
+      this.#failed(taken, outcome.error);
       return;
     }
     const { reply } = outcome;
     switch (reply.kind) {
       case 'passed':
-        answer.end();
+        if (answer.begun) answer.end();
+        else this.#failed(taken, new TypeError('an answer was passed on to somebody else'));
         break;
       case 'answer':
         answer.whole([reply.message.text], shown(reply.http ?? OK));
         break;
       case 'accepted':
         if (message.kind === 'request') {
-          this.#failed(message, answer, new TypeError('a request was accepted without an answer'));
+          this.#failed(taken, new TypeError('a request was accepted without an answer'));
         } else answer.whole([], { status: 202, headers: {} });
     }
   }
 
-  #failed(message: Message, answer: HttpAnswer, error: unknown): void {
+  #failed({ message, answer, client, headers }: Taken, error: unknown): void {
     if (error instanceof NobodyWaits) {
       answer.silence();
       return;
     }
     const known = rescued(this.#deps.events, message, error);
     answer.fail(known, message.kind === 'request' ? idText(message) : undefined);
+    // The other time limits tell the server themselves.
+    if (message.kind !== 'request' || known.details.limit !== 'read-timeout' || !isToldOf(message)) return;
+    this.#tell(
+      cancellationOf(message, 'nothing was heard for longer than the read timeout'),
+      headers,
+      client,
+    );
   }
 
   /** Posts the members one by one, so that each passes the layers, and answers them together. */
@@ -363,7 +313,7 @@ export class HttpRelay {
 
   /** GET and DELETE: no message, no layers, the server's own answer. Never throws; resolves when that is complete. */
   async bare(method: 'GET' | 'DELETE', exchange: HttpExchange): Promise<void> {
-    const { events, clock, profile, limits } = this.#deps;
+    const { events, profile, limits } = this.#deps;
     const answer = new HttpAnswer(exchange);
     const stream = method === 'GET';
     const refusal = this.#refusalOf(stream);
@@ -372,22 +322,13 @@ export class HttpRelay {
       return;
     }
     const client = this.#clientOf(exchange.headers);
-    const entry: Entry = {
-      client,
-      message: undefined,
-      controller: new CallController(),
-      deadline: new Countdown(clock, stream ? 0 : limits.timeoutMs, () =>
-        this.#expire(entry, exchange.headers),
-      ),
-      sent: true,
-      stream,
-    };
-    this.#entries.add(entry);
+    const ms = stream ? 0 : limits.timeoutMs;
+    const entry = this.#entries.add({ client, message: undefined, stream }, ms, () =>
+      this.#expire(entry, exchange.headers),
+    );
+    entry.sent = true;
     exchange.onGone(() => entry.controller.abort(new NobodyWaits('the client has gone')));
-    // Nothing says which call a question on this stream belongs to.
-    const calls = () =>
-      [...this.#entries].filter((other) => other.client === client).map(({ deadline }) => deadline);
-    const ears = this.#earsOf(client, calls);
+    const ears = this.#entries.earsOfSession(client);
     try {
       const reply = await this.#deps.bare({
         method,
@@ -414,7 +355,7 @@ export class HttpRelay {
       }
     } finally {
       ears.close();
-      this.#settle(entry);
+      this.#entries.remove(entry);
     }
   }
 
@@ -429,19 +370,12 @@ export class HttpRelay {
       sent: 'maybe',
       ifUnsent: 'The proxy is ending. The request was not sent: it waited until then.',
     });
-    const cut = (which: (entry: Entry) => boolean): void => {
-      for (const entry of [...this.#entries]) {
-        if (which(entry)) entry.controller.abort(entry.sent ? ending : ending.unsent);
-      }
-    };
-    cut(({ stream }) => stream);
-    const idle = new Promise<void>((resolve) => {
-      this.#whenIdle = resolve;
-      if (this.#entries.size === 0) resolve();
-    });
+    const reasonFor = ({ sent }: Entry): Error => (sent ? ending : ending.unsent);
+    this.#entries.cut(({ stream }) => stream, reasonFor);
+    const idle = this.#entries.idle();
     if (this.#entries.size > 0) events.emit({ type: 'proxy.draining', inFlight: this.#entries.size });
     await atMost(clock, ms, idle);
-    cut(() => true);
+    this.#entries.cut(() => true, reasonFor);
     await atMost(clock, SETTLE_MS, idle);
   }
 }
@@ -454,25 +388,11 @@ const shown = ({ status, headers }: HttpFacts): HttpFacts => ({
   headers,
 });
 
-const isSame = (one: Id, other: Id): boolean => idKey(one) === idKey(other);
+const isInitialize = (message: Message): boolean =>
+  message.kind === 'request' && message.method === 'initialize';
 
-const isInitialize = (message: Message | undefined): boolean =>
-  message?.kind === 'request' && message.method === 'initialize';
+/** In the revision without sessions, closing the stream is the cancellation; and initialize must not be cancelled. */
+const isToldOf = (message: Message): boolean => claimOf(message) === undefined && !isInitialize(message);
 
 const isStream = (message: Message): boolean =>
   message.kind === 'request' && message.method === 'subscriptions/listen';
-
-function batchRefusal(
-  elements: readonly (Message | InvalidMessage)[],
-  revision: string | undefined,
-): ProxyError | undefined {
-  const claims = elements.some((element) => element.kind !== 'invalid' && claimOf(element) !== undefined);
-  const why =
-    claims || (revision !== undefined && revision !== BATCH_REVISION)
-      ? `batches exist in revision ${BATCH_REVISION} only; send the messages one by one`
-      : elements.length > MAX_BATCH
-        ? `a batch of more than ${MAX_BATCH} messages`
-        : undefined;
-  if (why === undefined) return undefined;
-  return new ProxyError('invalid-request', `Invalid request: ${why}.`, { sent: 'no' });
-}

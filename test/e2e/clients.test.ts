@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { startEverythingServer } from '../support/everything-server.ts';
-import { type RealClient, startClientV1, startClientV2 } from '../support/sdk-clients.ts';
+import { type SpawningClient, startClientV1, startClientV2 } from '../support/sdk-clients.ts';
 import { startSdkServer } from '../support/sdk-servers.ts';
 import { signingVerify } from '../support/signing.ts';
 import { VerifyingProxy } from '../support/verifying-proxy.ts';
@@ -16,7 +16,7 @@ function isRunning(pid: number): boolean {
   }
 }
 
-async function leaves(client: RealClient, proxy: VerifyingProxy): Promise<void> {
+async function leaves(client: SpawningClient, proxy: VerifyingProxy): Promise<void> {
   await client.close();
   expect(isRunning(client.pid)).toBe(false);
   expect(proxy.requests.filter(({ method }) => method === 'DELETE')).toHaveLength(1);

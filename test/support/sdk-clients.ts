@@ -1,10 +1,11 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Client as ClientV2 } from '@modelcontextprotocol/client';
+import { Client as ClientV2, StreamableHTTPClientTransport as HttpV2 } from '@modelcontextprotocol/client';
 import { StdioClientTransport as StdioV2 } from '@modelcontextprotocol/client/stdio';
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport as StdioV1 } from '@modelcontextprotocol/sdk/client/stdio.js';
+import { StreamableHTTPClientTransport as HttpV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import {
   CreateMessageRequestSchema,
   ElicitRequestSchema,
@@ -33,8 +34,12 @@ export interface RealClient {
   /** Everything the server told without being asked: `log <data>`, `tools changed`, `updated <uri>`. */
   readonly heard: readonly string[];
   hears(what: string | RegExp): Promise<void>;
-  readonly pid: number;
   close(): Promise<void>;
+}
+
+/** One that has started the bin. */
+export interface SpawningClient extends RealClient {
+  readonly pid: number;
 }
 
 const INFO = { name: 'real-client', version: '0.0.0' };
@@ -90,8 +95,18 @@ export async function startClientV1(
   url: string,
   args: readonly string[] = [],
   env: Readonly<Record<string, string>> = {},
-): Promise<RealClient> {
+): Promise<SpawningClient> {
   const transport = new StdioV1(commandFor(url, args, env));
+  return { ...(await connectV1(transport)), pid: transport.pid ?? 0 };
+}
+
+/** The same over HTTP. */
+export const connectClientV1 = (url: string): Promise<RealClient> =>
+  connectV1(new HttpV1(new URL(url)) as TransportV1);
+
+type TransportV1 = Parameters<ClientV1['connect']>[0];
+
+async function connectV1(transport: TransportV1): Promise<RealClient> {
   const client = new ClientV1(INFO, { capabilities: CAPABILITIES });
   const heard = new Heard();
   client.setRequestHandler(ElicitRequestSchema, () => ELICITED);
@@ -120,7 +135,6 @@ export async function startClientV1(
     ping: () => client.ping(),
     heard: heard.all,
     hears: (what) => heard.wait(what),
-    pid: transport.pid ?? 0,
     close: () => client.close(),
   };
 }
@@ -129,9 +143,24 @@ export async function startClientV2(
   url: string,
   args: readonly string[] = [],
   env: Readonly<Record<string, string>> = {},
-): Promise<RealClient> {
+): Promise<SpawningClient> {
   const transport = new StdioV2(commandFor(url, args, env));
-  const client = new ClientV2(INFO, { capabilities: CAPABILITIES });
+  return { ...(await connectV2(transport, {})), pid: transport.pid ?? 0 };
+}
+
+/** The same over HTTP, in the revisions that the mode allows. */
+export const connectClientV2 = (
+  url: string,
+  mode: 'auto' | 'legacy' | { pin: string },
+): Promise<RealClient> => connectV2(new HttpV2(new URL(url)), { versionNegotiation: { mode } });
+
+type OptionsV2 = ConstructorParameters<typeof ClientV2>[1];
+
+async function connectV2(
+  transport: Parameters<ClientV2['connect']>[0],
+  options: OptionsV2,
+): Promise<RealClient> {
+  const client = new ClientV2(INFO, { capabilities: CAPABILITIES, ...options });
   const heard = new Heard();
   client.setRequestHandler('elicitation/create', () => ELICITED);
   client.setRequestHandler('sampling/createMessage', () => SAMPLED);
@@ -162,7 +191,6 @@ export async function startClientV2(
     ping: () => client.ping(),
     heard: heard.all,
     hears: (what) => heard.wait(what),
-    pid: transport.pid ?? 0,
     close: () => client.close(),
   };
 }

@@ -1,0 +1,137 @@
+import { CallController } from '../core/call-signal.ts';
+import type { Clock } from '../core/clock.ts';
+import { type Id, idKey, isId, type Message, paramsOf } from '../core/message.ts';
+import { Countdown } from './deadline.ts';
+import { Questions } from './questions.ts';
+import { progressTokenOf } from './server-requests.ts';
+
+/** One exchange under way. */
+export interface Entry {
+  readonly client: string;
+  readonly controller: CallController;
+  readonly deadline: Countdown;
+  /** Undefined for GET and DELETE. */
+  readonly message: Message | undefined;
+  /** Bytes of it may have left. */
+  sent: boolean;
+  /** It ends when its client or the proxy leaves, not by itself. */
+  readonly stream: boolean;
+}
+
+/** Listens to what passes by on one stream. */
+export interface Ears {
+  hear(message: Message): void;
+  close(): void;
+}
+
+/** What is under way for all clients of the listener; how many there can be at once, the front decides. */
+export class HttpEntries {
+  readonly #clock: Clock;
+  readonly #entries = new Set<Entry>();
+  readonly #questions = new Questions();
+  #whenIdle: (() => void) | undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  get streams(): number {
+    let count = 0;
+    for (const { stream } of this.#entries) if (stream) count++;
+    return count;
+  }
+
+  /** @param limit - milliseconds, 0 = none; `expire` runs when they are over. */
+  add(
+    entry: Pick<Entry, 'client' | 'message' | 'stream'>,
+    limit: number,
+    expire: (entry: Entry) => void,
+  ): Entry {
+    const added: Entry = {
+      ...entry,
+      controller: new CallController(),
+      deadline: new Countdown(this.#clock, limit, () => expire(added)),
+      sent: false,
+    };
+    this.#entries.add(added);
+    const { message, client } = entry;
+    if (message?.kind === 'response' && message.id !== undefined)
+      this.#questions.answered(client, message.id);
+    return added;
+  }
+
+  remove(entry: Entry): void {
+    entry.deadline.stop();
+    this.#entries.delete(entry);
+    if (this.#entries.size === 0) this.#whenIdle?.();
+  }
+
+  /** The request of a client; ids of other clients are theirs. */
+  request(client: string, id: Id): Entry | undefined {
+    return this.#find(client, (message) => message.kind === 'request' && isSame(message.id, id));
+  }
+
+  #find(client: string, matches: (message: Message) => boolean): Entry | undefined {
+    for (const entry of this.#entries) {
+      if (entry.client === client && entry.message && matches(entry.message)) return entry;
+    }
+    return undefined;
+  }
+
+  /** For what is heard on the stream of one call. */
+  earsOf(entry: Entry): Ears {
+    return this.#ears(entry.client, () => [entry.deadline]);
+  }
+
+  /** For what is heard on a session's own stream, where nothing says which call a question belongs to. */
+  earsOfSession(client: string): Ears {
+    return this.#ears(client, () =>
+      [...this.#entries].filter((entry) => entry.client === client).map(({ deadline }) => deadline),
+    );
+  }
+
+  /** Progress gives time, and a question stops it. */
+  #ears(client: string, deadlines: () => readonly Countdown[]): Ears {
+    let release: (() => void) | undefined;
+    return {
+      hear: (message) => {
+        // Whatever comes after a question shows that it was answered.
+        release?.();
+        release = undefined;
+        if (message.kind === 'request') release = this.#questions.ask(client, message.id, deadlines());
+        else if (message.kind === 'notification' && message.method === 'notifications/progress') {
+          this.#progressed(client, paramsOf(message).progressToken);
+        }
+      },
+      close: () => release?.(),
+    };
+  }
+
+  #progressed(client: string, token: unknown): void {
+    if (!isId(token)) return;
+    const called = this.#find(client, (message) => {
+      const own = message.kind === 'request' ? progressTokenOf(message) : undefined;
+      return own !== undefined && isSame(own, token);
+    });
+    called?.deadline.restart();
+  }
+
+  /** Aborts those that match; `reasonFor` says why, as each has to hear it. */
+  cut(matches: (entry: Entry) => boolean, reasonFor: (entry: Entry) => Error): void {
+    for (const entry of [...this.#entries]) if (matches(entry)) entry.controller.abort(reasonFor(entry));
+  }
+
+  /** Resolves when nothing is under way. */
+  idle(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#whenIdle = resolve;
+      if (this.#entries.size === 0) resolve();
+    });
+  }
+}
+
+const isSame = (one: Id, other: Id): boolean => idKey(one) === idKey(other);

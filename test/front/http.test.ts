@@ -1,0 +1,164 @@
+import * as http from 'node:http';
+import { describe, expect, it } from 'vitest';
+import type { HttpExchange } from '../../src/core/passage.ts';
+import { HttpFront, type HttpHandlers } from '../../src/front/http.ts';
+import { HeldBodies } from '../../src/front/http-body.ts';
+import { afterThisTest } from '../support/cleanup.ts';
+import { FakeClock } from '../support/fake-clock.ts';
+import { open, send, textOf } from '../support/http-client.ts';
+import { comesTrue } from '../upstream/lane-rig.ts';
+
+const LIMITS = { maxClients: 8, maxStreams: 8, maxBodyBytes: 1_024, maxHeaderBytes: 8_192 };
+const ping = { jsonrpc: '2.0', id: 0, method: 'ping' };
+
+async function frontFor(handlers: Partial<HttpHandlers>, limits: Partial<typeof LIMITS> = {}) {
+  const clock = new FakeClock();
+  const refused: number[] = [];
+  const front = await HttpFront.open({
+    address: { host: '127.0.0.1', port: 0 },
+    token: undefined,
+    allowedHosts: [],
+    allowedOrigins: [],
+    ...LIMITS,
+    ...limits,
+    clock,
+    handlers: { post: async () => undefined, bare: async () => undefined, ...handlers },
+    onRefused: (status) => refused.push(status),
+  });
+  afterThisTest(async () => {
+    const closed = front.close();
+    await clock.advance(5_000);
+    await closed;
+  });
+  return { front, clock, refused, url: front.url };
+}
+
+const answer = (exchange: HttpExchange, text: string): void => {
+  void exchange.begin({ status: 200, headers: { 'content-type': 'text/plain' } }).write(Buffer.from(text));
+  exchange.end();
+};
+
+it('hands on the text of a body, without the mark that some editors put before it', async () => {
+  const { url } = await frontFor({ post: async (text, exchange) => answer(exchange, `got ${text}`) });
+  expect((await send(url, { body: '\uFEFF {"é":1}\n' })).text).toBe('got  {"é":1}\n');
+});
+
+it('tells GET from DELETE', async () => {
+  const { url } = await frontFor({ bare: async (method, exchange) => answer(exchange, method) });
+  for (const method of ['GET', 'DELETE']) expect((await send(url, { method })).text).toBe(method);
+});
+
+describe('a client that reads nothing', () => {
+  it('is waited for, and cut after a minute', async () => {
+    let written = 0;
+    let over = false;
+    const { url, clock } = await frontFor({
+      post: async (_text, exchange) => {
+        exchange.onGone(() => {
+          over = true;
+        });
+        const sink = exchange.begin({ status: 200, headers: {} });
+        for (; written < 1_000 && !over; written++) await sink.write(Buffer.alloc(64 * 1_024));
+      },
+    });
+    const { response } = await open(url, { body: ping });
+    response.pause();
+    await comesTrue(() => clock.timers > 0, 'a write that waits');
+    const stalledAt = written;
+    await clock.advance(59_999);
+    expect([written, over]).toEqual([stalledAt, false]);
+    await clock.advance(1);
+    await comesTrue(() => over, 'the cut');
+    expect(written).toBeLessThan(1_000);
+    await expect(textOf(response)).rejects.toThrow('aborted');
+  });
+
+  it('for a while only gets everything', async () => {
+    const { url, clock } = await frontFor({
+      post: async (_text, exchange) => {
+        const sink = exchange.begin({ status: 200, headers: {} });
+        for (let count = 0; count < 200; count++) await sink.write(Buffer.alloc(64 * 1_024, 'x'));
+        exchange.end();
+      },
+    });
+    const { response } = await open(url, { body: ping });
+    response.pause();
+    await comesTrue(() => clock.timers > 0, 'a write that waits');
+    await clock.advance(50_000);
+    expect((await textOf(response)).length).toBe(200 * 64 * 1_024);
+    expect(clock.timers).toBe(0);
+  });
+});
+
+describe('what is told of a client that has gone', () => {
+  it('comes once, also to who asks late, and never after a whole answer', async () => {
+    const told: string[] = [];
+    let held: HttpExchange | undefined;
+    const { url } = await frontFor({
+      post: async (text, exchange) => {
+        exchange.onGone(() => told.push(text));
+        if (text === '1') held = exchange;
+        else answer(exchange, 'whole');
+      },
+    });
+    await send(url, { body: '0' });
+    const request = http.request(url, {
+      method: 'POST',
+      agent: false,
+      headers: { 'content-type': 'application/json' },
+    });
+    request.on('error', () => undefined).end('1');
+    await comesTrue(() => held !== undefined, 'the request');
+    request.destroy();
+    await comesTrue(() => told.length > 0, 'word of it');
+    held?.onGone(() => told.push('late'));
+    expect(told).toEqual(['1', 'late']);
+    // What is still written is lost, and waits for nobody.
+    const sink = held?.begin({ status: 200, headers: {} });
+    await sink?.write(Buffer.alloc(1_000_000));
+    held?.end();
+  });
+});
+
+describe('at the end', () => {
+  it('it is alive and not ready, and its last answers leave', async () => {
+    let finish = (): void => undefined;
+    const { url, front, clock } = await frontFor({
+      post: async (_text, exchange) => {
+        await new Promise<void>((resolve) => {
+          finish = resolve;
+        });
+        answer(exchange, 'last');
+      },
+    });
+    const agent = new http.Agent({ keepAlive: true });
+    afterThisTest(() => agent.destroy());
+    const flying = send(url, { body: ping }, agent);
+    const health = (path: string) => send(new URL(path, url).href, { method: 'GET' });
+    expect((await health('/readyz')).status).toBe(200);
+    front.leave();
+    expect([(await health('/healthz')).status, (await health('/readyz')).status]).toEqual([200, 503]);
+    finish();
+    const closed = front.close();
+    expect((await flying).text).toBe('last');
+    await clock.advance(2_000);
+    await closed;
+    await expect(send(url, { body: ping })).rejects.toThrow('ECONNREFUSED');
+  });
+});
+
+it('refuses are reported with their status', async () => {
+  const { url, refused } = await frontFor({});
+  await send(url, { method: 'PUT' });
+  await send(url, { body: 'x'.repeat(2_000) });
+  await send(url, { headers: { host: 'evil.example' }, body: ping });
+  expect(refused).toEqual([405, 413, 403]);
+});
+
+it('the memory for bodies is one for all, and has an end', () => {
+  const held = new HeldBodies();
+  const half = 128 * 1_024 * 1_024;
+  expect([held.take(half), held.take(half), held.take(1)]).toEqual([true, true, false]);
+  held.giveBack(half);
+  expect(held.take(1)).toBe(true);
+});
