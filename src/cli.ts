@@ -3,14 +3,16 @@ import { COMMANDS, type CommandName } from './command-words.ts';
 import { serve } from './commands/serve.ts';
 import type { Arguments } from './core/arguments.ts';
 import { systemClock } from './core/clock.ts';
+import { causeText } from './core/errors.ts';
 import { flagOf, readFlags } from './core/options.ts';
 import { FALLBACK_COLUMNS, StdoutWriter } from './front/stdout.ts';
 import { helpText } from './manual.ts';
-import { parseArguments, readSettings } from './settings.ts';
+import { OPTIONS, parseArguments, readSettings } from './settings.ts';
 import { VERSION } from './version.ts';
 
 /** Unusable settings, as for every command line tool; 1 is for a run that failed. */
 const EXIT_USAGE = 2;
+const EXIT_FAILED = 1;
 /** Clients that are killed cannot close our stdin on every platform; becoming somebody else's child is the sign. */
 const PARENT_CHECK_MS = 2_000;
 
@@ -31,7 +33,9 @@ async function print(text: string): Promise<void> {
 async function demo(args: Arguments): Promise<number> {
   const surplus = [
     ...args.problems,
-    ...Object.keys(args.options).map((key) => `${flagOf(key)} is not for demo`),
+    ...Object.keys(args.options)
+      .filter((key) => key in OPTIONS)
+      .map((key) => `${flagOf(key)} is not for demo`),
   ];
   if (args.endpoint !== undefined) surplus.push('demo takes no endpoint: it brings its own');
   if (surplus.length > 0) return usage(surplus);
@@ -44,7 +48,7 @@ async function demo(args: Arguments): Promise<number> {
 }
 
 /** What a shell makes of a process that a signal ended; scripts tell by it that the work was not finished. */
-const EXIT_BY_SIGNAL = { SIGINT: 130, SIGTERM: 143 } as const;
+const EXIT_BY_SIGNAL = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
 async function runCommand(name: Exclude<CommandName, 'demo'>, args: Arguments): Promise<number> {
   // Loaded when one runs: serving must not start later because of them.
@@ -59,7 +63,7 @@ async function runCommand(name: Exclude<CommandName, 'demo'>, args: Arguments): 
   if ('problems' in outcome || problems.length > 0) return usage(problems);
   const ended = new AbortController();
   let code: number | undefined;
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {
       // Who asks twice does not want to wait for a server.
       if (code !== undefined) process.exit(code);
@@ -69,7 +73,7 @@ async function runCommand(name: Exclude<CommandName, 'demo'>, args: Arguments): 
   }
   const stdout = new StdoutWriter((error) => ended.abort(error));
   const { stderr } = process;
-  const said = await command.run({
+  const running = command.run({
     args,
     settings: outcome.settings,
     stdin: process.stdin,
@@ -84,6 +88,12 @@ async function runCommand(name: Exclude<CommandName, 'demo'>, args: Arguments): 
       columns: stderr.columns || FALLBACK_COLUMNS,
     },
     signal: ended.signal,
+  });
+  const said = await running.catch((error: unknown) => {
+    stderr.write(
+      `mcp-sigv4-proxy: an internal fault, please report it with what --log-level debug says: ${causeText(error)}\n`,
+    );
+    return EXIT_FAILED;
   });
   await Promise.all([stdout.flush(systemClock), new Promise<void>((done) => stderr.write('', () => done()))]);
   return code ?? said;

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { runDemo } from '../../src/commands/demo.ts';
-import { BIN_PATH } from '../support/bin-driver.ts';
+import { BIN_PATH, BinDriver } from '../support/bin-driver.ts';
 import { afterThisTest } from '../support/cleanup.ts';
 
 async function demo(binPath: string, env: NodeJS.ProcessEnv = {}): Promise<{ code: number; output: string }> {
@@ -80,4 +80,16 @@ describe('the demo', () => {
     const { output } = await demo(bin, { AWS_PROFILE: 'mine', AWS_REGION: 'x', MCP_PROXY_TIMEOUT: '0' });
     expect(output).toContain('failed: AWS_ACCESS_KEY_ID,AWS_SECRET_ACCESS_KEY,AWS_SESSION_TOKEN\n');
   });
+});
+
+it('the demo complains once of each option that is not for it', async () => {
+  const bin = BinDriver.start({ args: ['demo', '--json', '--timeout', '5', 'https://a.example/mcp'] });
+  expect(await bin.exit()).toEqual({ code: 2, signal: null });
+  expect(bin.stderr).toBe(
+    'mcp-sigv4-proxy: 3 problems with the settings:\n' +
+      '  --json is for doctor, tools, call only\n' +
+      '  --timeout is not for demo\n' +
+      '  demo takes no endpoint: it brings its own\n' +
+      'Run mcp-sigv4-proxy --help for all options.\n',
+  );
 });

@@ -255,6 +255,7 @@ describe('a call that is interrupted', () => {
   it.each([
     ['SIGINT', 130],
     ['SIGTERM', 143],
+    ['SIGHUP', 129],
   ] as const)('by %s is cancelled at the server, and ends with %i', async (signal, code) => {
     const { gate, on } = hanging();
     const { server, mcp } = await serve({ on });

@@ -122,6 +122,15 @@ describe('tools', () => {
     expect(server.requests).toEqual([]);
   });
 
+  it('ends quietly where nobody reads on', async () => {
+    const { server, mcp } = await serve();
+    const args = ['tools', server.url, ...signingArgs];
+    const terminal = await Terminal.start({ args, env: signingEnv, redirect: '| head -n 1' });
+    expect(await terminal.exit()).toBe(0);
+    expect(terminal.output).toBe('NAME      HINT       DESCRIPTION\n');
+    await server.until(() => mcp.deleted.length === 1);
+  });
+
   it('takes every option of the proxy, and complains of all that is wrong at once', async () => {
     const { server } = await serve();
     const bin = run([server.url, '--args', '{}', '--timeout', '-1', '--json=perhaps']);
