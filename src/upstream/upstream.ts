@@ -35,7 +35,7 @@ export class Upstream {
   /** One per client and profile. */
   readonly #conversations = new Map<string, Conversation>();
   readonly #profiles = new Set<string>();
-  readonly #gatherings = new Map<Batch, Gathering>();
+  readonly #gatherings = new Map<Batch, readonly Gathering[]>();
 
   constructor(deps: UpstreamDeps) {
     this.#deps = deps;
@@ -127,15 +127,19 @@ export class Upstream {
     const { batch } = call;
     if (!batch || session.version !== BATCH_REVISION) return undefined;
     return new Promise((resolve) => {
-      const gathering = this.#gatherings.get(batch);
-      if (gathering?.session === session) {
+      const gatherings = this.#gatherings.get(batch) ?? [];
+      const gathering = gatherings.find((one) => one.session === session);
+      if (gathering) {
         gathering.members.push({ call, settle: resolve });
         return;
       }
       const started: Gathering = { session, members: [{ call, settle: resolve }] };
-      this.#gatherings.set(batch, started);
+      // Members with different profiles go to different sessions.
+      this.#gatherings.set(batch, [...gatherings, started]);
       setImmediate(() => {
-        if (this.#gatherings.get(batch) === started) this.#gatherings.delete(batch);
+        const others = (this.#gatherings.get(batch) ?? []).filter((one) => one !== started);
+        if (others.length > 0) this.#gatherings.set(batch, others);
+        else this.#gatherings.delete(batch);
         this.#post(started);
       });
     });

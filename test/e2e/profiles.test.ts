@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type Accounts, keyOf, profileLines, startAccounts } from '../support/accounts.ts';
+import { sendJson } from '../support/mcp-answers.ts';
 
 const PROFILES = ['prod', 'dev', 'staging'];
 
@@ -153,6 +154,41 @@ describe('several profiles', () => {
     expect(bin.stderr).toBe('');
   });
 
+  it('count together for --max-total-sessions', async () => {
+    const { bin, by, call } = await ready({ args: ['--max-total-sessions', '2'] });
+    await bin.request('tools/list', {}, 'list');
+    expect(await call('echo', { aws_profile: 'dev' })).toHaveProperty('result');
+    expect(await call('echo', { aws_profile: 'staging' }, '')).toMatchObject({
+      id: '',
+      error: {
+        message: expect.stringContaining('2 of --max-total-sessions 2 are open, over all profiles'),
+        data: { reason: 'no-session', mayHaveRun: false },
+      },
+    });
+    expect(await call('echo', {})).toHaveProperty('result');
+    expect(by('initialize')).toEqual(['AKIDPROD', 'AKIDDEV']);
+  });
+
+  it('may have more than one session each', async () => {
+    const { bin, by, call, until } = await ready({ args: ['--max-sessions', '2'] });
+    await bin.request('tools/list', {}, 'list');
+    const slow = ['dev', 'dev', 'prod', 'prod'].map((name) => call('sleep', { ms: 300, aws_profile: name }));
+    await Promise.all(['dev', 'prod'].map((name) => until(name, 'tools/call', 2)));
+    for (const answer of await Promise.all(slow)) expect(answer).toHaveProperty('result');
+    expect(by('initialize').sort()).toEqual(['AKIDDEV', 'AKIDDEV', 'AKIDPROD', 'AKIDPROD']);
+    expect(new Set(by('tools/call')).size).toBe(4);
+  });
+
+  it('are all replaced on SIGHUP', async () => {
+    const { bin, by, call, until } = await ready();
+    await call('echo', { aws_profile: 'dev' });
+    bin.kill('SIGHUP');
+    await Promise.all(['dev', 'prod'].map((name) => until(name, 'DELETE')));
+    expect(await call('echo', { aws_profile: 'dev' })).toHaveProperty('result');
+    expect(await call('echo', {})).toHaveProperty('result');
+    expect(by('initialize').sort()).toEqual(['AKIDDEV', 'AKIDDEV', 'AKIDPROD', 'AKIDPROD']);
+  });
+
   it('are left and opened anew on need where the client begins anew', async () => {
     const { bin, by, call, of, until } = await ready();
     await call('echo', { aws_profile: 'dev' });
@@ -242,6 +278,62 @@ describe('a call with another profile', () => {
     expect(await call('sleep', { ms: 0, aws_profile: 'dev' })).toHaveProperty('result');
     expect(of('dev', 'tools/call')).toHaveLength(3);
     expect(of('prod', 'tools/call')).toHaveLength(0);
+  });
+
+  it('is repeated where the tool only reads, as its server told the default profile', async () => {
+    let cut = false;
+    const { bin, call, of } = await ready({
+      before: ({ method, key }) => {
+        if (method !== 'tools/call' || key !== keyOf('dev') || cut) return undefined;
+        cut = true;
+        return (_request, response) => void response.destroy();
+      },
+    });
+    await bin.request('tools/list', {}, 'list');
+    expect(await call('echo', { aws_profile: 'dev' }, 0)).toHaveProperty('result');
+    expect(of('dev', 'tools/call')).toHaveLength(2);
+  });
+
+  it('may stand in a batch beside others, and goes with those of its profile', async () => {
+    const { bin, seen } = await ready({
+      protocolVersion: '2025-03-26',
+      before: ({ request: { json } }) =>
+        Array.isArray(json)
+          ? (_request, response) =>
+              sendJson(
+                response,
+                200,
+                json.map(({ id }: { id: unknown }) => ({ jsonrpc: '2.0', id, result: { content: [] } })),
+              )
+          : undefined,
+    });
+    await bin.request('tools/list', {}, 'list');
+    const batch = (ids: readonly unknown[]): string =>
+      JSON.stringify(
+        ids.map((id, at) => ({
+          jsonrpc: '2.0',
+          id,
+          method: 'tools/call',
+          params: { name: 'echo', arguments: at % 2 ? { aws_profile: 'dev' } : {} },
+        })),
+      );
+    // With the second one, both profiles have their sessions.
+    for (const ids of [
+      [0, '', -1, 'x'],
+      [1, 2, 3, 4],
+    ]) {
+      bin.send(batch(ids));
+      for (const id of ids) expect(await bin.answer(id)).toHaveProperty('result');
+    }
+    const arrays = seen
+      .filter(({ request }) => Array.isArray(request.json))
+      .map(({ key, request: { json } }) => [key, (json as { id: unknown }[]).map(({ id }) => id)]);
+    expect(arrays).toEqual([
+      ['AKIDPROD', [0, -1]],
+      ['AKIDDEV', ['', 'x']],
+      ['AKIDPROD', [1, 3]],
+      ['AKIDDEV', [2, 4]],
+    ]);
   });
 
   it('finds a session that the server has lost opened anew, with the log level of the client', async () => {
