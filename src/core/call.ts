@@ -15,12 +15,14 @@ export type Emit = (message: Message, origin: Origin) => Promise<void>;
 
 /** The time a call has left. A layer whose waiting must not count holds it; every hold is released once. */
 export interface Deadline {
+  /** Milliseconds; Infinity where there is no end. What would wait longer than that need not begin. */
+  readonly left: number;
   /** Stops the clock until the returned function is called. */
   hold(): () => void;
 }
 
 /** For what no client's clock runs: notifications, and requests of the proxy's own. */
-export const NO_DEADLINE: Deadline = { hold: () => () => undefined };
+export const NO_DEADLINE: Deadline = { left: Number.POSITIVE_INFINITY, hold: () => () => undefined };
 
 /** The connection that a call came from: one stdio client, or one of many HTTP clients. */
 export interface Client {

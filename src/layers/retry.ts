@@ -153,13 +153,15 @@ export interface FailedAttempt {
   readonly heard: boolean;
   readonly failure: Failure;
   readonly limits: RetryLimits;
+  /** What the caller's own time limit leaves, in milliseconds. */
+  readonly leftMs: number;
   /** Uniform in [0, 1). */
   readonly random: number;
 }
 
 export type RetryDecision =
   | { readonly afterMs: number }
-  | { readonly giveUp: 'final' | 'may-have-run' | 'asked-to-wait-longer' | 'attempts-spent' };
+  | { readonly giveUp: 'final' | 'may-have-run' | 'asked-to-wait-longer' | 'attempts-spent' | 'out-of-time' };
 
 /** Whether a failed request is sent again, and when. Pure. */
 export function decideRetry(failed: FailedAttempt): RetryDecision {
@@ -173,6 +175,8 @@ export function decideRetry(failed: FailedAttempt): RetryDecision {
   // On top of what the server asked for: others were told the same time.
   const jitter = fullJitter({ random: () => failed.random }, attempt, baseDelayMs, maxDelayMs);
   const afterMs = Math.round(asked + jitter);
+  // Why it failed, and when to come again, is worth more to its caller than that the time is over.
+  if (afterMs >= failed.leftMs) return { giveUp: 'out-of-time' };
   if (attempt <= limits.retries) return { afterMs };
   const patient =
     limits.retries > 0 &&
@@ -249,6 +253,7 @@ export function retry(deps: RetryDeps): Layer {
           heard,
           failure,
           limits: options,
+          leftMs: call.deadline.left,
           random: clock.random(),
         });
         const last = lastOf(outcome, failure, attempt, mayHaveRun);

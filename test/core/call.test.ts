@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { type Call, type Layer, type Reply, stack } from '../../src/core/call.ts';
+import { type Call, type Layer, NO_DEADLINE, type Reply, stack } from '../../src/core/call.ts';
 
 it('the first layer listed is the outermost', async () => {
   const seen: string[] = [];
@@ -23,7 +23,7 @@ it('the first layer listed is the outermost', async () => {
     profile: '',
     signal: new AbortController().signal,
     emit: () => Promise.resolve(),
-    deadline: { hold: () => () => undefined },
+    deadline: NO_DEADLINE,
   };
   expect(await handler(call)).toBe(accepted);
   expect(seen).toEqual(['a in', 'b in', 'bottom', 'b out', 'a out']);

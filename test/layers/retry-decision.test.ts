@@ -36,6 +36,7 @@ const FIRST: FailedAttempt = {
   heard: false,
   failure: thrown('connect-failed'),
   limits: { retries: 2, baseDelayMs: 100, maxDelayMs: 2_000 },
+  leftMs: Number.POSITIVE_INFINITY,
   random: 0.5,
 };
 
@@ -215,6 +216,14 @@ describe('when it is sent again', () => {
     for (const failure of [KINDS['turned-away'], KINDS['not-sent']]) {
       expect(decide({ method: 'prompts/list', attempt, limits, failure })).toEqual(decision);
     }
+  });
+
+  it.each<[leftMs: number, decision: object]>([
+    [5_051, { afterMs: 5_050 }],
+    [5_050, { giveUp: 'out-of-time' }],
+    [0, { giveUp: 'out-of-time' }],
+  ])('is never, where the caller has only %i ms left and the server asks for 5 s', (leftMs, decision) => {
+    expect(decide({ failure: thrown('http-status', 429, 5_000), leftMs })).toEqual(decision);
   });
 });
 

@@ -217,6 +217,32 @@ describe('the wait', () => {
     expect(await send()).toBe(error);
     expect(error.toJsonRpc().data).toMatchObject({ retryAfterMs: 30_000, mayHaveRun: false });
   });
+
+  it("is not made where the caller's time would be over first: the answer says when", async () => {
+    const { clock, log, send } = retried([busy('5')]);
+    const made = makeToolCall(-1);
+    made.call.deadline.left = 3_000;
+    expect(await send(made)).toMatchObject({
+      kind: 'answer',
+      message: { json: { error: { code: -32004, data: { retryAfterMs: 5_000 } } } },
+    });
+    expect([clock.timers, log.length]).toEqual([0, 1]);
+  });
+
+  it('that is cut by the time limit says that the call did not run, unless an attempt may have', async () => {
+    const late = new ProxyError('timeout', 'may have run', { sent: 'maybe', ifUnsent: 'did not run' });
+    const waiting = async (...script: Attempted[]) => {
+      const { clock, send } = retried(script);
+      const made = makeCall(requestOf('tools/list', {}, ''));
+      const answer = send(made);
+      await clock.advance(0);
+      made.cancel(late);
+      return answer;
+    };
+    expect(await waiting(refused)).toMatchObject({ message: 'did not run', sent: 'no' });
+    expect(await waiting(busy('5'))).toMatchObject({ message: 'did not run', sent: 'no' });
+    expect(await waiting(lost)).toBe(late);
+  });
 });
 
 describe('what is needed at the start', () => {

@@ -84,3 +84,21 @@ describe('a countdown', () => {
     expect(clock.timers).toBe(0);
   });
 });
+
+it('tells how much is left: less while it runs, as much while it is held, all of it after progress', async () => {
+  const clock = new FakeClock();
+  const deadline = new Countdown(clock, 1_000, () => undefined);
+  await clock.advance(300);
+  expect(deadline.left).toBe(700);
+  const release = deadline.hold();
+  await clock.advance(5_000);
+  expect(deadline.left).toBe(700);
+  release();
+  await clock.advance(100);
+  expect(deadline.left).toBe(600);
+  deadline.restart();
+  expect(deadline.left).toBe(1_000);
+  await clock.advance(2_000);
+  expect(deadline.left).toBe(0);
+  expect(new Countdown(clock, 0, () => undefined).left).toBe(Number.POSITIVE_INFINITY);
+});

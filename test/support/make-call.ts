@@ -13,6 +13,7 @@ export const requestOf = (method: string, params?: unknown, id: Id = 0): Message
 
 /** A deadline that only counts how often it stands still. */
 export class HeldDeadline implements Deadline {
+  left = Number.POSITIVE_INFINITY;
   holds = 0;
   held = 0;
 
