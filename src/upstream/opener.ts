@@ -7,7 +7,7 @@ import {
   type Reply,
   stack,
 } from '../core/call.ts';
-import type { Clock } from '../core/clock.ts';
+import type { Clock, Timer } from '../core/clock.ts';
 import {
   classify,
   isObject,
@@ -26,6 +26,11 @@ import type { Session } from './session.ts';
  */
 export const REOPEN_LIMIT_MS = 30_000;
 const OPEN_TRIES = 3;
+/**
+ * How long the answer to an initialize is awaited once nobody wants the session any more: cut off, it would stay at a server that
+ * opens it a moment later, and nobody would know its id. Clients kill a process that takes 2 s to end.
+ */
+const LATE_ANSWER_MS = 500;
 
 const INITIALIZED = '{"jsonrpc":"2.0","method":"notifications/initialized"}';
 
@@ -83,7 +88,13 @@ export class Opener {
     const { clock, newSession, told } = this.#deps;
     until.throwIfAborted();
     const controller = new AbortController();
-    const onClose = (): void => controller.abort(until.reason);
+    let answered = false;
+    let late: Timer | undefined;
+    const onClose = (): void => {
+      const end = (): void => controller.abort(until.reason);
+      if (answered) end();
+      else late = clock.schedule(LATE_ANSWER_MS, end);
+    };
     until.addEventListener('abort', onClose, { once: true });
     const timer = clock.schedule(REOPEN_LIMIT_MS, () =>
       controller.abort(new Error(`no answer to initialize within ${REOPEN_LIMIT_MS / 1000} s`)),
@@ -91,6 +102,8 @@ export class Opener {
     const session = newSession(opening.emit, opening.isEcho);
     try {
       await this.#initializeAgain(session, opening, controller.signal);
+      answered = true;
+      until.throwIfAborted();
       if (session.version !== opening.version) {
         throw new Error(
           `the server now speaks revision ${session.version ?? 'none'}, not ${opening.version ?? 'none'}`,
@@ -107,6 +120,7 @@ export class Opener {
       throw error;
     } finally {
       timer.cancel();
+      late?.cancel();
       until.removeEventListener('abort', onClose);
     }
   }

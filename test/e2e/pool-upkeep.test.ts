@@ -143,3 +143,106 @@ describe('a session beside the first', () => {
     expect(proxy.messages.filter(({ id }) => id === 0.5)).toEqual([]);
   });
 });
+
+describe('the sessions of a pool', () => {
+  it('have an end to their life: each is replaced before that, one after the other, and calls go on', async () => {
+    const args = ['--min-sessions', '2', '--max-sessions', '3', '--session-lifetime', '2'];
+    const { proxy, server, sessions, opened } = await startPooled(
+      {},
+      ...args,
+      '--session-recycle-window',
+      '1',
+    );
+    await proxy.initialize({}, 'init');
+    await server.until(() => sessions.deleted.includes('s-0') && sessions.deleted.includes('s-1'));
+    expect(opened.length).toBeGreaterThanOrEqual(4);
+    expect(sessions.sessions.size).toBeLessThanOrEqual(3);
+    expect(await proxy.request('tools/list', {}, -1)).toHaveProperty('result');
+    expect(await proxy.request('tools/call', { name: 'echo', arguments: {} }, '')).toHaveProperty('result');
+  });
+
+  it('are closed where nobody used them for long, down to the first', async () => {
+    const tool = new OneAtATime();
+    const { proxy, server, sessions, echo } = await startPooled(
+      { on: { 'tools/call': tool.call } },
+      ...['--max-sessions', '3', '--session-idle', '1'],
+    );
+    await proxy.initialize({}, 'init');
+    const calls = [echo('a', 0), echo('b', ''), echo('c', -1)];
+    await proxy.guard(tool.runs(3), '3 calls');
+    tool.finishAll();
+    await Promise.all(calls);
+    await server.until(() => sessions.deleted.length === 2);
+    expect(sessions.sessions.size).toBe(1);
+    expect(await proxy.request('tools/list', {}, 'list')).toHaveProperty('result');
+  });
+
+  it('serve where the minimum cannot be opened yet, which is made up for in the background', async () => {
+    let initialized = 0;
+    const args = ['--min-sessions', '3', '--max-sessions', '3', '--retries', '0'];
+    const { proxy, server, sessions } = await startPooled(
+      {
+        on: {
+          initialize: (_request, response, context) =>
+            ++initialized === 2 || initialized === 3
+              ? void response.writeHead(500).end()
+              : context.fallback(),
+        },
+      },
+      ...args,
+    );
+    await proxy.initialize({}, 'init');
+    expect(await proxy.request('tools/call', { name: 'echo', arguments: {} }, 0)).toHaveProperty('result');
+    await server.until(() => sessions.sessions.size === 3);
+    expect(proxy.stderr).toBe('');
+  });
+
+  it('serve while the breaker keeps others from being opened', async () => {
+    const tool = new OneAtATime();
+    let initialized = 0;
+    const args = [
+      '--max-sessions',
+      '2',
+      '--retries',
+      '0',
+      '--breaker-threshold',
+      '1',
+      '--breaker-reset',
+      '60',
+    ];
+    const { proxy, posted, echo } = await startPooled(
+      {
+        on: {
+          'tools/call': tool.call,
+          initialize: (_request, response, context) =>
+            initialized++ === 0 ? context.fallback() : void response.writeHead(503).end(),
+        },
+      },
+      ...args,
+    );
+    await proxy.initialize({}, 'init');
+    for (let at = 0; at < 3; at++) {
+      const calls = [echo(`a${at}`), echo(`b${at}`)];
+      await proxy.guard(tool.runs(1), 'the first');
+      tool.finish(`a${at}`);
+      await proxy.guard(tool.runs(1), 'the second, on the same session');
+      tool.finish(`b${at}`);
+      for (const answer of await Promise.all(calls)) expect(answer).toHaveProperty('result');
+    }
+    expect(posted('initialize')).toBe(2);
+  });
+
+  it('are no more than --max-total-sessions, whatever each client may have', async () => {
+    const tool = new OneAtATime();
+    const args = ['--max-sessions', '4', '--max-total-sessions', '2', '--session-wait', '0.05'];
+    const { proxy, echo, opened } = await startPooled({ on: { 'tools/call': tool.call } }, ...args);
+    await proxy.initialize({}, 'init');
+    const calls = [echo('a', 0), echo('b', '')];
+    await proxy.guard(tool.runs(2), '2 calls');
+    const { error } = await echo('c', -1);
+    expect(error).toMatchObject({ code: -31015, data: { sessions: 2, maxSessions: 4, maxTotalSessions: 2 } });
+    tool.finishAll();
+    await Promise.all(calls);
+    expect(opened).toHaveLength(2);
+  });
+});

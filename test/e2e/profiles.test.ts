@@ -359,6 +359,17 @@ describe('a call with another profile', () => {
     expect(by('initialize')).toEqual(['AKIDPROD', 'AKIDDEV', 'AKIDPROD', 'AKIDSTAGING']);
   });
 
+  it('is refused a session where --max-total-sessions is reached, and hears so; the others go on', async () => {
+    const { bin, by, call } = await ready({ args: ['--max-total-sessions', '2'] });
+    expect(await call('echo', { aws_profile: 'dev' })).toHaveProperty('result');
+    const { error } = (await call('echo', { aws_profile: 'staging' }, -1)) as { error: { message: string } };
+    expect(error).toMatchObject({ code: -31015, data: { reason: 'no-session', mayHaveRun: false } });
+    expect(error.message).toContain('2 of --max-total-sessions 2 are open');
+    expect(await call('echo', { aws_profile: 'dev' }, 0)).toHaveProperty('result');
+    expect(await bin.request('tools/list', {}, '')).toHaveProperty('result');
+    expect(by('initialize')).toEqual(['AKIDPROD', 'AKIDDEV']);
+  });
+
   it.each([
     [
       'staging2',

@@ -332,14 +332,16 @@ describe('what the client hears of changed lists', () => {
 
 describe('the end of a conversation', () => {
   it('gives up what is being opened, and leaves no session behind', async () => {
-    const { conversation, mcp, server, begin, echo } = await conversationWith({
+    const { conversation, mcp, server, clock, begin, echo } = await conversationWith({
       on: { initialize: afterwards(1, silence) },
     });
     await begin();
     mcp.forgetSessions();
     const { reply } = echo(0);
     await server.until(() => server.of('initialize').length === 2);
-    await conversation.close();
+    const closed = conversation.close();
+    await clock.advance(500);
+    await closed;
     await expect(reply).rejects.toMatchObject({ reason: 'session-lost' });
     expect(mcp.sessions.size).toBe(0);
   });

@@ -7,6 +7,7 @@ import { Told } from '../../src/upstream/told.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { messageOf, requestOf } from '../support/make-call.ts';
 import { type Handler, SessionServer, type SessionServerOptions } from '../support/mcp-behaviours.ts';
+import { makeGate } from '../support/relayed.ts';
 import { ScriptedServer } from '../support/scripted-server.ts';
 import { comesTrue, never, settled } from './lane-rig.ts';
 import { uplinkTo } from './uplink-rig.ts';
@@ -89,7 +90,7 @@ describe('opening a session as the client opened its own', () => {
     await comesTrue(() => clock.timers === 0, 'no timer is left');
   });
 
-  it('ends as soon as it is not wanted any more', async () => {
+  it('ends half a second after it is not wanted any more, for an answer that names what to delete', async () => {
     const { server, clock, opener, opening } = await rig({ on: { initialize: silence } });
     const controller = new AbortController();
     const opened = opener.open(opening, controller.signal);
@@ -97,7 +98,33 @@ describe('opening a session as the client opened its own', () => {
     await server.until(() => server.of('initialize').length === 1);
     const reason = new Error('the proxy is ending');
     controller.abort(reason);
+    await clock.advance(499);
+    expect(await settled(opened)).toBe(false);
+    await clock.advance(1);
     await expect(opened).rejects.toBe(reason);
+    expect(clock.timers).toBe(0);
+  });
+
+  it('deletes a session that is opened when nobody wants it any more, and tells it nothing', async () => {
+    const gate = makeGate();
+    const { mcp, server, clock, opener, opening } = await rig({
+      on: {
+        initialize: async (_request, _response, context) => {
+          await gate.opened;
+          return context.fallback();
+        },
+      },
+    });
+    const controller = new AbortController();
+    const opened = opener.open(opening, controller.signal);
+    opened.catch(() => undefined);
+    await server.until(() => server.of('initialize').length === 1);
+    const reason = new Error('the proxy is ending');
+    controller.abort(reason);
+    gate.open();
+    await expect(opened).rejects.toBe(reason);
+    expect(mcp.deleted).toHaveLength(1);
+    expect(server.of('notifications/initialized')).toHaveLength(0);
     expect(clock.timers).toBe(0);
   });
 
