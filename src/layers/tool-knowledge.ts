@@ -12,7 +12,8 @@ export function toolKnowledge(toolsOf: (profile: string) => Tools): Layer {
       const { message, profile } = call;
       if (message.kind !== 'request') return next(call);
       const tools = toolsOf(profile);
-      if (message.method === 'initialize') tools.forget();
+      // One of many HTTP clients begins a session of its own: what the others go by must not end with it, or it would never last.
+      if (message.method === 'initialize' && !call.passage) tools.forget();
       const emit: Emit = (below, origin) => {
         if (below.kind === 'notification' && below.method === 'notifications/tools/list_changed') {
           toolsOf(origin.profile).forget();

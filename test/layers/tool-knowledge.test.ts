@@ -46,6 +46,13 @@ describe('what a tool says of itself', () => {
     expect(toolsOf('').size).toBe(0);
   });
 
+  it('is kept when one of many HTTP clients begins its session', async () => {
+    const { handler, toolsOf } = make(async () => answerOf({ result: {} }));
+    toolsOf('').learn({ result: LIST });
+    await handler({ ...makeCall(requestOf('initialize')).call, passage: { headers: {} } });
+    expect(toolsOf('').size).toBe(1);
+  });
+
   it('is forgotten when the server says that the list has changed, and the client hears it all the same', async () => {
     const changed = messageOf({ method: 'notifications/tools/list_changed' });
     const heard: unknown[] = [];
