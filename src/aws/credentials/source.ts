@@ -2,7 +2,7 @@ import { type Clock, unlessAborted } from '../../core/clock.ts';
 import { causeText, ProxyError } from '../../core/errors.ts';
 import type { Events } from '../../core/events.ts';
 import { adviceFor, causeWithoutSecrets, type Failure, profileLabel } from './advice.ts';
-import type { Resolved, RoleOptions } from './chain.ts';
+import { ChainFailure, type Resolved, type RoleOptions, resolveKeys } from './chain.ts';
 import { type Prints, printsOf, samePrints } from './files.ts';
 import { within } from './limit.ts';
 import { type Credentials, hasExpired, refreshDueAt, sameKeys } from './set.ts';
@@ -190,15 +190,14 @@ class Source implements CredentialSource {
       return this.#hold(await unlessAborted(work, this.#closing.signal));
     } catch (error) {
       this.#closing.signal.throwIfAborted();
-      throw await this.#asProxyError(error);
+      throw this.#asProxyError(error);
     } finally {
       this.#closing.signal.removeEventListener('abort', onClose);
       stop.abort();
     }
   }
 
-  async #resolveChain(signal: AbortSignal): Promise<Resolved> {
-    const { resolveKeys } = await import('./chain.ts');
+  #resolveChain(signal: AbortSignal): Promise<Resolved> {
     const { profile, fallbackRegion, env, clock, requestHandler, role } = this.#options;
     return resolveKeys({ profile, fallbackRegion, env, clock, requestHandler, role, signal });
   }
@@ -228,8 +227,7 @@ class Source implements CredentialSource {
     return held;
   }
 
-  async #asProxyError(error: unknown): Promise<ProxyError> {
-    const { ChainFailure } = await import('./chain.ts');
+  #asProxyError(error: unknown): ProxyError {
     const failure: Failure =
       error instanceof ChainFailure
         ? error.failure
