@@ -4,12 +4,6 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Client as ClientV2, StreamableHTTPClientTransport as HttpV2 } from '@modelcontextprotocol/client';
-import { StdioClientTransport as StdioV2 } from '@modelcontextprotocol/client/stdio';
-import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
-import { StdioClientTransport as StdioV1 } from '@modelcontextprotocol/sdk/client/stdio.js';
-import { StreamableHTTPClientTransport as HttpV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
-import { CallToolResultSchema, ElicitRequestSchema } from '@modelcontextprotocol/sdk/types.js';
 
 const BIN = new URL('../../bin/mcp-sigv4-proxy.js', import.meta.url).pathname;
 const SIGNING = ['--service', 'execute-api', '--region', 'eu-west-1'];
@@ -41,8 +35,11 @@ async function startListener(url) {
   for (;;) {
     const [chunk] = await once(child.stderr, 'data');
     log += chunk;
-    const [address] = /http:\/\/127\.0\.0\.1:\d+[^\s"]*/.exec(log.replaceAll(url, '')) ?? [];
-    if (address) return address;
+    const opened = log
+      .split('\n')
+      .slice(0, -1)
+      .find((line) => line.includes('"listener.opened"'));
+    if (opened) return JSON.parse(opened).url;
   }
 }
 
@@ -53,18 +50,26 @@ const transportFor = {
 };
 
 async function connectV1(way, url) {
-  const client = new ClientV1(INFO, { capabilities: CAPABILITIES });
+  const { Client } = await import('@modelcontextprotocol/sdk/client/index.js');
+  const { StdioClientTransport: Stdio } = await import('@modelcontextprotocol/sdk/client/stdio.js');
+  const { StreamableHTTPClientTransport: Http } = await import(
+    '@modelcontextprotocol/sdk/client/streamableHttp.js'
+  );
+  const { CallToolResultSchema, ElicitRequestSchema } = await import('@modelcontextprotocol/sdk/types.js');
+  const client = new Client(INFO, { capabilities: CAPABILITIES });
   client.setRequestHandler(ElicitRequestSchema, () => ({ action: 'accept', content: {} }));
-  await client.connect(await transportFor[way](url, { Http: HttpV1, Stdio: StdioV1 }));
+  await client.connect(await transportFor[way](url, { Http, Stdio }));
   // Not callTool, which refuses what a tool's output schema does not allow: here the server is on trial, not its tools.
   const call = (params) => client.request({ method: 'tools/call', params }, CallToolResultSchema);
   return Object.assign(client, { call });
 }
 
 async function connectV2(way, url, mode) {
-  const client = new ClientV2(INFO, { capabilities: CAPABILITIES, versionNegotiation: { mode } });
+  const { Client, StreamableHTTPClientTransport: Http } = await import('@modelcontextprotocol/client');
+  const { StdioClientTransport: Stdio } = await import('@modelcontextprotocol/client/stdio');
+  const client = new Client(INFO, { capabilities: CAPABILITIES, versionNegotiation: { mode } });
   client.setRequestHandler('elicitation/create', () => ({ action: 'accept', content: {} }));
-  await client.connect(await transportFor[way](url, { Http: HttpV2, Stdio: StdioV2 }));
+  await client.connect(await transportFor[way](url, { Http, Stdio }));
   return Object.assign(client, { call: (params) => client.callTool(params) });
 }
 

@@ -1,24 +1,25 @@
 import type { Check } from './suite.ts';
 
 export interface Verdict {
-  /** The checks that pass directly. */
+  /** The labels of the checks that pass directly. */
   readonly direct: readonly string[];
   /** Those among them that do not pass through the proxy. */
   readonly lost: readonly string[];
 }
 
-const nameOf = ({ id, name }: Check): string => `${id} (${name})`;
+/** A check's name says what it is about; some that are about several things differ by their ids only. */
+export const labelOf = ({ id, name }: Pick<Check, 'id' | 'name'>): string => `${name} (${id})`;
 
-/** The checks that pass. One that is made several times passes where it never fails. */
+/** The labels of the checks that pass. One that is made several times passes where it never fails. */
 export function passing(checks: readonly Check[]): string[] {
-  const failed = new Set(checks.filter(({ status }) => /FAILURE|WARNING/.test(status)).map(nameOf));
-  const passed = checks.filter(({ status }) => status === 'SUCCESS').map(nameOf);
-  return [...new Set(passed)].filter((name) => !failed.has(name));
+  const failed = new Set(checks.filter(({ status }) => /FAILURE|WARNING/.test(status)).map(labelOf));
+  const passed = checks.filter(({ status }) => status === 'SUCCESS').map(labelOf);
+  return [...new Set(passed)].filter((label) => !failed.has(label));
 }
 
 /** What passes directly must pass through the proxy; a check that is no longer made is lost too. */
 export function compare(direct: readonly Check[], through: readonly Check[]): Verdict {
   const kept = new Set(passing(through));
   const passed = passing(direct);
-  return { direct: passed, lost: passed.filter((name) => !kept.has(name)) };
+  return { direct: passed, lost: passed.filter((label) => !kept.has(label)) };
 }

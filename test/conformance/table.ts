@@ -1,5 +1,5 @@
 import type { Verdict } from './compare.ts';
-import { INEXPRESSIBLE } from './inexpressible.ts';
+import { EXCEPTIONS } from './exceptions.ts';
 import type { Revision } from './suite.ts';
 import { WAYS, type Way } from './ways.ts';
 
@@ -13,7 +13,7 @@ export interface Row {
   readonly through: Partial<Record<Way, Verdict>>;
 }
 
-const TITLES: Readonly<Record<Way, string>> = { stdio: 'through stdio' };
+const TITLES: Readonly<Record<Way, string>> = { stdio: 'on stdio', listener: 'through the listener' };
 
 const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
 
@@ -41,11 +41,12 @@ function section(title: string, rows: readonly Row[]): string {
 
 const exceptions = (): string =>
   grid(
-    ['revision', 'scenario', 'check', 'why'],
-    INEXPRESSIBLE.map(({ revision, scenario, check, reason }) => [
+    ['', 'revision', 'scenario', 'checks', 'why'],
+    EXCEPTIONS.map(({ way, revision, scenario, checks, reason }) => [
+      TITLES[way],
       revision,
       scenario,
-      `\`${check}\``,
+      Object.keys(checks).join(', '),
       reason,
     ]),
   );
@@ -70,7 +71,7 @@ HTTP only: for stdio a bridge starts the command and writes each request to its 
 start the command themselves.
 
 ${sections.join('\n')}
-## What stdio cannot express
+## What passes directly only
 
 ${exceptions()}
 

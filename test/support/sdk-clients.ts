@@ -1,7 +1,11 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Client as ClientV2, StreamableHTTPClientTransport as HttpV2 } from '@modelcontextprotocol/client';
+import {
+  Client as ClientV2,
+  StreamableHTTPClientTransport as HttpV2,
+  type VersionNegotiationMode,
+} from '@modelcontextprotocol/client';
 import { StdioClientTransport as StdioV2 } from '@modelcontextprotocol/client/stdio';
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport as StdioV1 } from '@modelcontextprotocol/sdk/client/stdio.js';
@@ -34,6 +38,8 @@ export interface RealClient {
   /** Everything the server told without being asked: `log <data>`, `tools changed`, `updated <uri>`. */
   readonly heard: readonly string[];
   hears(what: string | RegExp): Promise<void>;
+  /** The revision that client and server agreed on. */
+  revision(): string | undefined;
   close(): Promise<void>;
 }
 
@@ -50,6 +56,7 @@ const SAMPLED = {
   role: 'assistant' as const,
   content: { type: 'text' as const, text: 'sampled' },
 };
+const ROOTED = { roots: [{ uri: 'file:///the/root', name: 'root' }] };
 
 /** Where the bin runs: started by a client, with credentials and a home of its own. */
 function commandFor(url: string, args: readonly string[], env: Readonly<Record<string, string>>) {
@@ -106,7 +113,16 @@ export const connectClientV1 = (url: string): Promise<RealClient> =>
 
 type TransportV1 = Parameters<ClientV1['connect']>[0];
 
-async function connectV1(transport: TransportV1): Promise<RealClient> {
+async function connectV1(given: TransportV1): Promise<RealClient> {
+  let agreed: string | undefined;
+  // What a transport for HTTP needs for its headers is the only place where this generation says it.
+  const tell = given.setProtocolVersion?.bind(given);
+  const transport = Object.assign(given, {
+    setProtocolVersion: (revision: string) => {
+      agreed = revision;
+      tell?.(revision);
+    },
+  });
   const client = new ClientV1(INFO, { capabilities: CAPABILITIES });
   const heard = new Heard();
   client.setRequestHandler(ElicitRequestSchema, () => ELICITED);
@@ -133,41 +149,47 @@ async function connectV1(transport: TransportV1): Promise<RealClient> {
     subscribe: (uri) => client.subscribeResource({ uri }),
     logLevel: (level) => client.setLoggingLevel(level),
     ping: () => client.ping(),
+    revision: () => agreed,
     heard: heard.all,
     hears: (what) => heard.wait(what),
     close: () => client.close(),
   };
 }
 
+/** @param mode - `legacy` knows sessions only, a pinned one only that revision, `auto` asks the server. */
 export async function startClientV2(
   url: string,
   args: readonly string[] = [],
   env: Readonly<Record<string, string>> = {},
+  mode: VersionNegotiationMode = 'legacy',
 ): Promise<SpawningClient> {
   const transport = new StdioV2(commandFor(url, args, env));
-  return { ...(await connectV2(transport, {})), pid: transport.pid ?? 0 };
+  return { ...(await connectV2(transport, mode)), pid: transport.pid ?? 0 };
 }
 
 /** The same over HTTP, in the revisions that the mode allows. */
-export const connectClientV2 = (
-  url: string,
-  mode: 'auto' | 'legacy' | { pin: string },
-): Promise<RealClient> => connectV2(new HttpV2(new URL(url)), { versionNegotiation: { mode } });
-
-type OptionsV2 = ConstructorParameters<typeof ClientV2>[1];
+export const connectClientV2 = (url: string, mode: VersionNegotiationMode): Promise<RealClient> =>
+  connectV2(new HttpV2(new URL(url)), mode);
 
 async function connectV2(
   transport: Parameters<ClientV2['connect']>[0],
-  options: OptionsV2,
+  mode: VersionNegotiationMode,
 ): Promise<RealClient> {
-  const client = new ClientV2(INFO, { capabilities: CAPABILITIES, ...options });
   const heard = new Heard();
+  const onChanged = (): void => heard.add('tools changed');
+  const client = new ClientV2(INFO, {
+    capabilities: CAPABILITIES,
+    versionNegotiation: { mode },
+    // Where there are no sessions it takes a subscription to hear of changes, and this option opens it.
+    ...(mode === 'legacy' ? {} : { listChanged: { tools: { autoRefresh: false, onChanged } } }),
+  });
   client.setRequestHandler('elicitation/create', () => ELICITED);
   client.setRequestHandler('sampling/createMessage', () => SAMPLED);
+  client.setRequestHandler('roots/list', () => ROOTED);
   client.setNotificationHandler('notifications/message', ({ params }) =>
     heard.add(`log ${JSON.stringify(params.data)}`),
   );
-  client.setNotificationHandler('notifications/tools/list_changed', () => heard.add('tools changed'));
+  if (mode === 'legacy') client.setNotificationHandler('notifications/tools/list_changed', onChanged);
   client.setNotificationHandler('notifications/resources/updated', ({ params }) =>
     heard.add(`updated ${params.uri}`),
   );
@@ -189,6 +211,7 @@ async function connectV2(
     subscribe: (uri) => client.subscribeResource({ uri }),
     logLevel: (level) => client.setLoggingLevel(level),
     ping: () => client.ping(),
+    revision: () => client.getNegotiatedProtocolVersion(),
     heard: heard.all,
     hears: (what) => heard.wait(what),
     close: () => client.close(),
