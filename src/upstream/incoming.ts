@@ -50,9 +50,9 @@ export class Incoming implements HttpFacts {
     this.#flow = flow;
   }
 
-  /** True while the socket stands still, because what has come was not taken yet. */
-  get paused(): boolean {
-    return this.#paused;
+  /** Its reader has taken all that has come, and waits for more: whoever is slow, it is not the reader. */
+  get starved(): boolean {
+    return this.#wake !== undefined;
   }
 
   push(chunk: Buffer): void {

@@ -11,7 +11,7 @@ import { CANCEL_GRACE_MS, CONTROL_PLACE_MS } from './exchange.ts';
 import { headerOf, type Incoming, LONGEST_ERROR_BODY_BYTES, mediaTypeOf } from './incoming.ts';
 import type { Lease } from './lane.ts';
 import { overhear } from './overhearing.ts';
-import { silenceError } from './silence.ts';
+import { watched } from './silence.ts';
 import { eventMessages } from './stream.ts';
 import { connectionLost, type LaneName, type Opened, type Uplink, type UplinkRequest } from './uplink.ts';
 
@@ -186,26 +186,14 @@ export class Passages {
   }
 
   /** Gives the answer up where the server falls silent in the middle of it, for longer than --read-timeout. */
-  async #watched<T>({ silenceMs }: Crossing, response: Incoming, read: () => Promise<T>): Promise<T> {
+  #watched<T>({ silenceMs }: Crossing, response: Incoming, read: () => Promise<T>): Promise<T> {
     if (silenceMs === 0) return read();
-    const { clock } = this.#deps;
-    let watch: Timer | undefined;
-    const rewatch = (): void => {
-      watch?.cancel();
-      watch = clock.schedule(silenceMs, () => {
-        // It is the client that does not read.
-        if (response.paused) rewatch();
-        else response.fail(silenceError(silenceMs));
-      });
-    };
-    response.heard = rewatch;
-    rewatch();
-    try {
-      return await read();
-    } finally {
-      response.heard = undefined;
-      watch?.cancel();
-    }
+    const silent = (error: ProxyError): void => response.fail(error);
+    return watched(
+      { clock: this.#deps.clock, limitMs: silenceMs, awaited: () => true, silent },
+      response,
+      read,
+    );
   }
 
   /**

@@ -20,7 +20,12 @@ export async function watched<T>(
   let watch: Timer | undefined;
   const rewatch = (): void => {
     watch?.cancel();
-    if (awaited()) watch = clock.schedule(limitMs, () => silent(silenceError(limitMs)));
+    if (!awaited()) return;
+    watch = clock.schedule(limitMs, () => {
+      if (response.starved) silent(silenceError(limitMs));
+      // What has come is still on its way to the client: it is that who is silent.
+      else rewatch();
+    });
   };
   response.heard = rewatch;
   rewatch();
@@ -32,7 +37,7 @@ export async function watched<T>(
   }
 }
 
-export const silenceError = (ms: number): ProxyError =>
+const silenceError = (ms: number): ProxyError =>
   new ProxyError(
     'timeout',
     `The server sent nothing for ${ms / 1000} s in the middle of an answer (--read-timeout). The call may have run.`,

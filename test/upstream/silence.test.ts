@@ -3,6 +3,7 @@ import type { ProxyError } from '../../src/core/errors.ts';
 import { Incoming } from '../../src/upstream/incoming.ts';
 import { watched } from '../../src/upstream/silence.ts';
 import { FakeClock } from '../support/fake-clock.ts';
+import { makeGate } from '../support/relayed.ts';
 
 function rig({ awaited = true } = {}) {
   const clock = new FakeClock();
@@ -58,5 +59,32 @@ describe('a watch over an answer', () => {
     response.push(Buffer.from(':'));
     await clock.advance(60_000);
     expect(silences).toEqual([]);
+  });
+
+  it('does not blame the server while the client has not taken what came', async () => {
+    const clock = new FakeClock();
+    const response = new Incoming(200, {}, { pause: () => undefined, resume: () => undefined });
+    const silences: ProxyError[] = [];
+    const client = makeGate();
+    const read = watched(
+      { clock, limitMs: 5_000, awaited: () => true, silent: (error) => silences.push(error) },
+      response,
+      async () => {
+        let bytes = 0;
+        for await (const chunk of response.chunks()) {
+          bytes += chunk.length;
+          await client.opened;
+        }
+        return bytes;
+      },
+    );
+    response.push(Buffer.from('progress'));
+    await clock.advance(60_000);
+    expect(silences).toEqual([]);
+    client.open();
+    await clock.advance(5_000);
+    expect(silences).toHaveLength(1);
+    response.end();
+    expect(await read).toBe(8);
   });
 });
