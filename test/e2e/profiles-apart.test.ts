@@ -184,6 +184,30 @@ describe('a profile whose login has ended', () => {
   });
 });
 
+describe('a profile whose credentials and session expire in the middle', () => {
+  it('goes on with newer ones, in a new session, and no other profile notices', async () => {
+    let expired = false;
+    const { bin, call, seen, by, write } = await startAccounts({
+      profiles: ['prod', 'dev'],
+      before: ({ key }) => (expired && key === keyOf('dev') ? EXPIRED : undefined),
+    });
+    await bin.initialize({}, 'handshake');
+    expect(await call('echo', { aws_profile: 'dev' })).toHaveProperty('result');
+    expired = true;
+    const refused = await call('echo', { aws_profile: 'dev' }, -1);
+    expect(refused).toMatchObject({ id: -1, error: { data: { reason: 'auth-rejected' } } });
+    expect(refused).toHaveProperty('error.message', expect.stringContaining("profile 'dev' have expired"));
+    expect(await call('echo', {})).toHaveProperty('result');
+    const renewed =
+      '[profile dev]\naws_access_key_id = STS-1\naws_secret_access_key = secret-STS-1\naws_session_token = token-STS-1\n';
+    write('.aws/config', profileLines('prod') + renewed);
+    expect(await call('echo', { aws_profile: 'dev' }, 0)).toHaveProperty('result');
+    expect(await call('echo', {})).toHaveProperty('result');
+    expect(by('initialize')).toEqual([keyOf('prod'), keyOf('dev'), 'STS-1']);
+    expect(seen.filter(({ method }) => method === 'tools/call').at(-1)?.key).toBe(keyOf('prod'));
+  });
+});
+
 describe('a second profile signs with', () => {
   const LOGIN = 'arn:aws:iam::123456789012:user/me';
   const loginFile = `.aws/login/cache/${createHash('sha256').update(LOGIN).digest('hex')}.json`;
