@@ -105,6 +105,32 @@ describe('a command line that cannot be obeyed', () => {
       ),
     );
   });
+
+  it('is complained about whole also where limits, repeats and sessions are bad alone and together', async () => {
+    const args = [
+      ...['--max-concurrent', '0', '--queue-timeout', '0', '--retries', '11', '--breaker-threshold', '0'],
+      ...['--retry-base-delay', '3', '--retry-max-delay', '2', '--breaker-reset', '0'],
+      ...['--min-sessions', '3', '--max-sessions', '2', '--health-check', 'ping', 'pong'],
+      ...['--session-lifetime', '10', '--session-recycle-window', '10', '--max-total-sessions', '0'],
+    ];
+    const env = { MCP_PROXY_QUEUE_SIZE: '-1', MCP_PROXY_RATE_LIMIT: '0' };
+    expect(await complaintOf({ args: [ENDPOINT, ...SCOPE, ...args], env })).toBe(
+      complaint(
+        '--max-concurrent must be an integer >= 1, not "0"',
+        'MCP_PROXY_QUEUE_SIZE must be an integer >= 0, not "-1"',
+        '--queue-timeout must be a number > 0, not "0"',
+        'MCP_PROXY_RATE_LIMIT must be a number > 0, not "0"',
+        '--retries must be an integer from 0 to 10, not "11"',
+        '--breaker-threshold must be an integer >= 1, not "0"',
+        '--breaker-reset must be a number > 0, not "0"',
+        '--health-check must name ping, tools/list, prompts/list, resources/list, resources/templates/list or skip, not "pong"',
+        '--max-total-sessions must be an integer >= 1, not "0"',
+        '--min-sessions must be <= --max-sessions (2), not 3',
+        '--session-recycle-window must be < --session-lifetime (10), not 10',
+        '--retry-max-delay must be a number >= --retry-base-delay (3), not "2"',
+      ),
+    );
+  });
 });
 
 describe('an environment that cannot be obeyed', () => {
