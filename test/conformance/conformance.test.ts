@@ -101,6 +101,7 @@ describe.concurrent("the SDK's client", () => {
     '%s, revision %s, passes as much through the proxy: %s',
     async (generation, revision, scenario) => {
       const direct = await tryClient(generation, 'direct', revision, scenario);
+      expect(direct.filter(({ status }) => status === 'FAILURE')).toEqual([]);
       expect(passing(direct)).not.toEqual([]);
       for (const way of WAYS) {
         let verdict = compare(direct, await tryClient(generation, way, revision, scenario));

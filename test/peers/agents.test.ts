@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startListener } from '../support/listening.ts';
 import { readmeBlocks } from '../support/readme-blocks.ts';
 import { signingVerify } from '../support/signing.ts';
 import { type SuiteServer, startSuiteServer } from '../support/suite-server/server.ts';
@@ -6,9 +7,11 @@ import { VerifyingProxy } from '../support/verifying-proxy.ts';
 import { Desk, programOf } from './agent.ts';
 
 const [claudeBlock = '', opencodeBlock = ''] = readmeBlocks('json');
-const claudeCommand = readmeBlocks('sh')
-  .flatMap((block) => block.split('\n'))
-  .find((line) => line.startsWith('claude mcp add '));
+/** The line of the README that adds the proxy to Claude Code in this way. */
+const lineWith = (words: string): string =>
+  readmeBlocks('sh')
+    .flatMap((block) => block.split('\n'))
+    .find((line) => line.startsWith('claude mcp add ') && line.includes(words)) ?? '';
 
 let server: SuiteServer;
 let gate: VerifyingProxy;
@@ -47,7 +50,7 @@ describe('Claude Code', () => {
   const approved = JSON.stringify({ enabledMcpjsonServers: ['aws'] });
 
   it('connects to what the command in the README adds', async () => {
-    const add = claudeCommand?.split(' ').slice(1) ?? [];
+    const add = lineWith(' -- npx ').split(' ').slice(1);
     expect(await at(claude, (desk) => desk.run(...add), 'mcp', 'list')).toMatch(/^aws: .*Connected/m);
   });
 
@@ -57,6 +60,15 @@ describe('Claude Code', () => {
       await desk.write('.claude/settings.json', approved);
     };
     expect(await at(claude, prepare, 'mcp', 'list')).toMatch(/^aws: .*Connected/m);
+  });
+
+  it('connects to a listener by the command in the README', async () => {
+    const { url } = await startListener(gate.url);
+    const add = lineWith('--transport http')
+      .replace(/http:.*/, url)
+      .split(' ')
+      .slice(1);
+    expect(await at(claude, (desk) => desk.run(...add), 'mcp', 'list')).toMatch(/^aws: .*Connected/m);
   });
 });
 
