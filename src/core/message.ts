@@ -170,7 +170,7 @@ const WORTH_KEEPING_BYTES = 64 * 1024;
 /** By identity, so that an edited message, which is another, has none. */
 const cameAs = new WeakMap<Message, Buffer>();
 
-/** The text of a long message as the bytes that it came in, where they are known. */
+/** The text of a long message as the bytes that it came in, where they are known and stand on one line. */
 export const bytesOf = (message: Message): Buffer | undefined => cameAs.get(message);
 
 /**
@@ -184,7 +184,9 @@ export function readUpstream(text: string, bytes?: Buffer): Message[] {
     const message = classify(text, json);
     if (typeof message === 'string') return [];
     const shown = mended(message);
-    if (shown === message && bytes && bytes.length >= WORTH_KEEPING_BYTES) cameAs.set(message, bytes);
+    if (shown === message && bytes && bytes.length >= WORTH_KEEPING_BYTES && isOneLine(bytes)) {
+      cameAs.set(message, bytes);
+    }
     return [shown];
   }
   const texts = elementsOf(text);
@@ -324,8 +326,9 @@ export function withErrorData(response: Response, additions: JsonObject): Respon
  * One line: raw CR and LF can only stand between tokens in JSON, so a blank in their place changes nothing. Looked for with
  * `includes`, which takes a fraction of a millisecond for 8 MB where a regular expression takes sixteen.
  */
-export const oneLine = (text: string): string =>
-  text.includes('\n') || text.includes('\r') ? text.replace(/[\r\n]+/g, ' ') : text;
+export const oneLine = (text: string): string => (isOneLine(text) ? text : text.replace(/[\r\n]+/g, ' '));
+
+const isOneLine = (text: string | Buffer): boolean => !text.includes('\n') && !text.includes('\r');
 
 /** Word to the server that nobody waits for this request any more, naming it as its client spelled it. */
 export function cancellationOf(request: Request, reason: string): Notification {

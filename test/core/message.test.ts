@@ -190,6 +190,8 @@ describe('the bytes of an answer', () => {
     ['is short', '{"jsonrpc":"2.0","id":0,"result":{}}'],
     ['was mended', `{"jsonrpc":"2.0","id":0,"error":null,"result":"${LONG}"}`],
     ['is one of several', `[{"jsonrpc":"2.0","id":0,"result":"${LONG}"}]`],
+    ['stands on two lines', `{"jsonrpc":"2.0","id":0,\n"result":"${LONG}"}`],
+    ['stands on two lines of another kind', `{"jsonrpc":"2.0","id":0,\r"result":"${LONG}"}`],
   ])('are not those of one that %s', (_what, text) => {
     expect(bytesAfter(text)).toEqual([undefined]);
   });
