@@ -3,6 +3,7 @@ import { type CredentialSource, createCredentialSource } from './aws/credentials
 import { scopeOfHost } from './aws/endpoint.ts';
 import { signingTarget } from './aws/sigv4.ts';
 import { type Call, type Handler, type Layer, only, stack } from './core/call.ts';
+import { ChangeFeeds, isToolsChanged } from './core/change-feeds.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import { ProxyError } from './core/errors.ts';
 import { Events } from './core/events.ts';
@@ -16,6 +17,7 @@ import { metadata, metadataOf } from './layers/metadata.ts';
 import { profile } from './layers/profile.ts';
 import { burstOf, rateLimit, TokenBucket } from './layers/rate-limit.ts';
 import { retry } from './layers/retry.ts';
+import { toolCache } from './layers/tool-cache.ts';
 import { isUnfiltered, toolFilter } from './layers/tool-filter.ts';
 import { toolKnowledge } from './layers/tool-knowledge.ts';
 import { poolLimits } from './pool/options.ts';
@@ -42,6 +44,8 @@ const PROFILE_FRESH_MS = 5_000;
 
 const isOfStdio = ({ passage }: Call): boolean => passage === undefined;
 
+const milliseconds = (seconds: number | undefined): number | undefined => seconds && seconds * 1_000;
+
 const isInitialize = ({ message }: Call): boolean =>
   message.kind === 'request' && message.method === 'initialize';
 
@@ -55,11 +59,14 @@ export class McpProxy {
   readonly #upstream: Upstream;
   readonly #passages: Passages;
   readonly #handler: Handler;
+  /** Past every layer that keeps lists; what it brings is learned, and compared with what the client was shown. */
+  readonly #learning: Handler;
   readonly #limiter: Limiter | undefined;
   readonly #bucket: TokenBucket | undefined;
   readonly #snapshots: SnapshotFiles | undefined;
   readonly #tools = new Map<string, Tools>();
   readonly #withMetadata = metadata((profile) => this.#metadataOf(profile));
+  readonly #feeds = new ChangeFeeds();
   readonly #openings = new Map<string, readonly Layer[]>();
   readonly #metadata = new Map<
     string,
@@ -112,6 +119,9 @@ export class McpProxy {
       relearn: (call) => this.#relearn(call),
       limits,
       places: new Places(settings.maxTotalSessions),
+      // What a session's server said of its tools ends with it, and nobody has told the client so far.
+      replaced: (profile) => this.#toolsOf(profile).forget(),
+      toolStream: (client, profile) => this.#feeds.opened({ client, profile, stateless: false }),
     });
     const { maxConcurrent, queueSize, queueTimeout, overloadErrorCode: errorCode } = settings;
     this.#limiter =
@@ -124,6 +134,7 @@ export class McpProxy {
         ? undefined
         : new TokenBucket({ ratePerSecond, burst: burstOf(ratePerSecond, rateBurst), clock });
     this.#snapshots = settings.lazy ? this.#snapshotFiles() : undefined;
+    this.#learning = stack([this.#withMetadata, toolKnowledge(this.#toolDeps())], this.#upstream.handle);
     const layers: readonly Layer[] = [
       // Outermost, because it only reads: whatever a later layer refuses, the user agent of the refusal's retry knows its client.
       // HTTP clients name themselves with each request.
@@ -141,6 +152,12 @@ export class McpProxy {
       ...this.#filter(),
       // Before any limit: what waits is what will be sent. What opens a session gets it with every opening, of each profile its own.
       only((call) => !isInitialize(call), this.#withMetadata),
+      // Below what edits the request, on which the answer depends; above every limit: what is known takes no place.
+      toolCache({
+        ...this.#toolDeps(),
+        isIdentityInDoubt: (name) => this.#credentials.get(name)?.inDoubt ?? false,
+        ttlMs: milliseconds(settings.toolCacheTtl),
+      }),
       // Outside the rate, whose waiting is part of a call's work: a place is for a whole call, repeats included.
       ...(this.#limiter ? [backpressure(this.#limiter)] : []),
       // Inside the place, outside the rate: a repeat waits for its turn like everything else. Opening a session has its own.
@@ -148,7 +165,7 @@ export class McpProxy {
       // Innermost: every attempt that goes to the server counts.
       ...this.#rate((call) => !isInitialize(call)),
       // Below all that edits or keeps lists: it reads what the server itself says.
-      toolKnowledge((profile) => this.#toolsOf(profile)),
+      toolKnowledge(this.#toolDeps()),
     ];
     this.#handler = stack(layers, (call) =>
       isOfStdio(call) ? this.#upstream.handle(call) : this.#pass(call),
@@ -201,9 +218,16 @@ export class McpProxy {
   #filter(): Layer[] {
     const { readOnly, allowTool, denyTool } = this.#settings;
     const rules = { readOnly, allowTool, denyTool };
-    if (isUnfiltered(rules)) return [];
-    const toolsOf = (profile: string): Tools => this.#toolsOf(profile);
-    return [toolFilter({ rules, toolsOf, clock: this.#clock, events: this.#events })];
+    return isUnfiltered(rules) ? [] : [toolFilter({ ...this.#toolDeps(), rules })];
+  }
+
+  #toolDeps() {
+    return {
+      toolsOf: (profile: string): Tools => this.#toolsOf(profile),
+      feeds: this.#feeds,
+      clock: this.#clock,
+      events: this.#events,
+    };
   }
 
   #rate(concerns: (call: Call) => boolean): Layer[] {
@@ -228,10 +252,8 @@ export class McpProxy {
     return known;
   }
 
-  /** Past every layer that keeps lists, and read by the one that learns from them. */
   #relearn(call: Call): Promise<void> {
-    const learning = toolKnowledge((profile) => this.#toolsOf(profile))(this.#upstream.handle);
-    return fillTools(this.#toolsOf(call.profile), learning, call, this.#clock);
+    return fillTools(this.#toolsOf(call.profile), this.#learning, call, this.#clock);
   }
 
   #credentialsOf(profile: string, requestHandler: unknown): CredentialSource {
@@ -245,6 +267,7 @@ export class McpProxy {
       clock: this.#clock,
       events: this.#events,
       requestHandler,
+      replaced: () => this.#toolsOf(profile).forget({ stranger: true }),
       role: roleArn === undefined ? undefined : { arn: roleArn, sessionName, externalId },
     });
     this.#credentials.set(profile, source);
@@ -318,7 +341,7 @@ export class McpProxy {
       maxStreams,
       headersOf: (headers) => passageHeaders(headers, own, { userAgent, andClient: !disableTelemetry }),
       overheard: ({ method }) => {
-        if (method === 'notifications/tools/list_changed') this.#toolsOf(defaultProfile).forget();
+        if (isToolsChanged(method)) this.#toolsOf(defaultProfile).forget({ told: true });
       },
     });
   }

@@ -15,6 +15,7 @@ import { metadataOptions } from './layers/metadata.ts';
 import { profileOptions } from './layers/profile.ts';
 import { rateLimitOptions } from './layers/rate-limit.ts';
 import { retryOptions, retryProblems } from './layers/retry.ts';
+import { toolCacheOptions } from './layers/tool-cache.ts';
 import { toolFilterOptions } from './layers/tool-filter.ts';
 import { observeOptions } from './observe/options.ts';
 import { poolOptions, poolProblems } from './pool/options.ts';
@@ -48,6 +49,7 @@ export const OPTIONS = {
   readTimeout: upstreamOptions.readTimeout,
   maxLine: relayOptions.maxLine,
   ...toolFilterOptions,
+  ...toolCacheOptions,
   maxConcurrent: backpressureOptions.maxConcurrent,
   queueSize: backpressureOptions.queueSize,
   queueTimeout: backpressureOptions.queueTimeout,

@@ -107,6 +107,20 @@ export class ProxyError extends Error {
 export const unsentReason = (reason: unknown): unknown =>
   reason instanceof ProxyError ? reason.unsent : reason;
 
+/**
+ * True where a person mends it, by a login or a permission: the next try may succeed at once, and nobody who has just mended it may be
+ * told that it failed a moment ago.
+ */
+export function isMendedByHand(error: unknown): boolean {
+  const seen = new Set<unknown>();
+  for (let current = error; current instanceof Error && !seen.has(current); current = current.cause) {
+    seen.add(current);
+    const reason = current instanceof ProxyError ? current.reason : undefined;
+    if (reason === 'no-credentials' || reason === 'auth-rejected') return true;
+  }
+  return false;
+}
+
 /** What an error and its causes say, outermost first: libraries wrap the line that names the cause in lines that do not. */
 export function causeText(error: unknown): string {
   const seen = new Set<unknown>();

@@ -45,6 +45,9 @@ export type ProxyEvent =
   | { type: 'credentials.refresh-failed'; profile: string; message: string }
   | { type: 'credentials.missing'; profile: string; message: string }
   | { type: 'secret.known'; value: string }
+  | { type: 'tools.listed'; profile: string; from: 'server' | 'another-call' | 'cache' | 'last-good' }
+  | { type: 'tools.refresh-failed'; profile: string; message: string }
+  | { type: 'tools.changed'; profile: string; announced: boolean }
   | { type: 'tools.hidden'; profile: string; names: readonly string[]; more: number }
   | { type: 'tools.all-hidden'; profile: string; tools: number; message: string }
   | { type: 'tools.glob-unmatched'; profile: string; option: string; glob: string }

@@ -87,6 +87,19 @@ export class ListEdits {
   }
 }
 
+/** Keys of `_meta` that say nothing of the answer: they would make every request another one. */
+const PASSING_META: ReadonlySet<string> = new Set(['progressToken', 'traceparent', 'tracestate', 'baggage']);
+
+/**
+ * A key for everything that the answer to tools/list may depend on, but the page and the profile: client, session, revision, region.
+ * What one view shows is never given to another.
+ */
+export function viewOf({ client, passage, message }: Call): string {
+  const { cursor: _cursor, _meta, ...rest } = paramsOf(message);
+  const meta = Object.entries(isObject(_meta) ? _meta : {}).filter(([key]) => !PASSING_META.has(key));
+  return JSON.stringify([client.id, passage?.headers['mcp-session-id'] ?? null, rest, meta]);
+}
+
 let asked = 0;
 
 /** A request for one page, in the era of the message that it is asked for, under an id that no client uses. */
@@ -115,6 +128,13 @@ export function listRequest(inTheEraOf: Message, cursor: string | undefined): Re
  * @throws ProxyError tools-unknown, where the server could not be asked or did not answer with a list.
  */
 export async function fillTools(tools: Tools, next: Handler, call: Call, clock: Clock): Promise<void> {
+  const { generation } = tools;
+  await fillOnce(tools, next, call, clock);
+  // Asking has brought a new session perhaps, whose list nobody has learned yet; a list that goes on changing is the caller's matter.
+  if (generation !== tools.generation && !tools.complete) await fillOnce(tools, next, call, clock);
+}
+
+async function fillOnce(tools: Tools, next: Handler, call: Call, clock: Clock): Promise<void> {
   const filling = tools.filled(async () => {
     const controller = new AbortController();
     const late = new Error(`no list within ${LIST_LIMIT_MS / 1_000} s`);
@@ -155,6 +175,7 @@ async function walk(next: Handler, call: Call, signal: AbortSignal): Promise<voi
       signal,
       emit,
       deadline: NO_DEADLINE,
+      fresh: true,
       ...(passage ? { passage: ownPassage(passage, message.method) } : {}),
     });
     const json: JsonObject = reply.kind === 'answer' ? reply.message.json : {};

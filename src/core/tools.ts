@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { isObject, type JsonObject } from './message.ts';
 
 /** What a tool says of itself, with the protocol's defaults for what it leaves out: all hints, none a promise. */
@@ -11,6 +12,10 @@ export interface ToolAnnotations {
 const MOST_TOOLS = 10_000;
 /** Lists that are being read page by page at one moment. A client that never asks for its next page leaves one behind. */
 const MOST_WALKS = 16;
+/** Views whose last list is remembered; what there are of them beside one or two is the clients' choice. */
+const MOST_VIEWS = 100;
+/** Enough of a hash to tell lists apart, and short enough for a log. */
+const FINGERPRINT_LENGTH = 16;
 
 interface Known {
   readonly definition: JsonObject;
@@ -19,11 +24,35 @@ interface Known {
 
 type Definitions = Map<string, Known>;
 
+/** A list that is being read. */
+interface Walk {
+  readonly definitions: Definitions;
+  /** Of every tool, names twice included. */
+  readonly texts: string[];
+}
+
+/** The last whole list of a view. */
+interface LastList {
+  readonly fingerprint: string;
+  /** How often it had been said by then that the list has changed. */
+  readonly told: number;
+}
+
+/** What a whole list brought that differs from the whole list before it. */
+export interface ToolsChange {
+  /** The client knows already: the server said so, or the client has begun anew. */
+  readonly told: boolean;
+}
+
 /** What is known of the tools of one profile, from the lists that passed. */
 export class Tools {
   #definitions: Definitions = new Map();
-  /** What the earlier pages of a list held, by the cursor of the page that comes next. */
-  readonly #walks = new Map<string, Definitions>();
+  /** What the earlier pages of a list held, by the page that comes next. */
+  readonly #walks = new Map<string, Walk>();
+  /** By view. */
+  readonly #last = new Map<string, LastList>();
+  #told = 0;
+  #identity = 0;
   #complete = false;
   #generation = 0;
   #filling: Promise<void> | undefined;
@@ -42,38 +71,62 @@ export class Tools {
     return this.#generation;
   }
 
+  /** Counts the identities that asked: what one was shown is nothing for the next. */
+  get identity(): number {
+    return this.#identity;
+  }
+
   /**
    * Takes note of one page of a tools/list answer; what a later page or list says of a tool replaces what was known, and the last
    * page of a list ends what it did not name. Anything that is no such answer is passed over.
    * @param cursor - that of the request; undefined where it asked for the first page.
+   * @param view - what the list depends on beside that: what is shown to one session says nothing of what another is shown.
+   * @returns word of a change, where this completes a list that differs from the whole list that this view had before.
    */
-  learn(response: JsonObject, cursor?: unknown): void {
+  learn(response: JsonObject, cursor?: unknown, view = ''): ToolsChange | undefined {
     const result = isObject(response.result) ? response.result : {};
     const { tools, nextCursor } = result;
-    if (!Array.isArray(tools)) return;
-    const walk = this.#walkOf(cursor);
+    if (!Array.isArray(tools)) return undefined;
+    const walk = this.#walkOf(cursor, view);
     for (const tool of tools) {
       if (!isObject(tool) || typeof tool.name !== 'string') continue;
-      if (walk) this.#note(walk, tool.name, tool);
+      if (walk) this.#note(walk.definitions, tool.name, tool);
       // Until its list is whole, what was known before may still hold, such as another tool of that name on a later page.
       this.#note(this.#definitions, tool.name, tool);
     }
-    if (!walk) return;
+    if (!walk) return undefined;
+    if (walk.texts.length < MOST_TOOLS) for (const tool of tools) walk.texts.push(JSON.stringify(tool));
     if (typeof nextCursor === 'string') {
-      this.#walks.set(nextCursor, walk);
-      const [oldest] = this.#walks.keys();
-      if (this.#walks.size > MOST_WALKS && oldest !== undefined) this.#walks.delete(oldest);
-      return;
+      setBounded(this.#walks, pageKey(nextCursor, view), walk, MOST_WALKS);
+      return undefined;
     }
-    this.#definitions = walk;
+    this.#definitions = walk.definitions;
     this.#complete = true;
+    return this.#compare(walk, view);
   }
 
-  #walkOf(cursor: unknown): Definitions | undefined {
-    if (cursor === undefined) return new Map();
-    const walk = this.#walks.get(String(cursor));
-    this.#walks.delete(String(cursor));
+  #walkOf(cursor: unknown, view: string): Walk | undefined {
+    if (cursor === undefined) return { definitions: new Map(), texts: [] };
+    const key = pageKey(cursor, view);
+    const walk = this.#walks.get(key);
+    this.#walks.delete(key);
     return walk;
+  }
+
+  #compare({ texts }: Walk, view: string): ToolsChange | undefined {
+    // Sorted, because there are servers that list in another order each time.
+    const hash = createHash('sha256');
+    for (const text of texts.sort()) hash.update(text).update('\n');
+    const fingerprint = hash.digest('hex').slice(0, FINGERPRINT_LENGTH);
+    const before = this.#last.get(view);
+    setBounded(this.#last, view, { fingerprint, told: this.#told }, MOST_VIEWS);
+    if (before === undefined || before.fingerprint === fingerprint) return undefined;
+    return { told: before.told !== this.#told };
+  }
+
+  /** Of the last whole list, also after what it said was forgotten; undefined before there was one. */
+  fingerprintOf(view = ''): string | undefined {
+    return this.#last.get(view)?.fingerprint;
   }
 
   #note(into: Definitions, name: string, definition: JsonObject): void {
@@ -109,8 +162,14 @@ export class Tools {
     return filling;
   }
 
-  /** After list_changed, or in a new session: what was known may be wrong. */
-  forget(): void {
+  /**
+   * After list_changed, or in a new session: what was known may be wrong.
+   * @param told - true where the client knows of it.
+   * @param stranger - true where another identity asks from now on.
+   */
+  forget({ told = false, stranger = false } = {}): void {
+    if (told) this.#told++;
+    if (stranger) this.#identity++;
     this.#definitions = new Map();
     this.#walks.clear();
     this.#complete = false;
@@ -137,4 +196,13 @@ function worst(one: ToolAnnotations, other = one): ToolAnnotations {
     idempotent: one.idempotent && other.idempotent,
     destructive: one.destructive || other.destructive,
   };
+}
+
+const pageKey = (cursor: unknown, view: string): string => JSON.stringify([view, cursor]);
+
+function setBounded<V>(map: Map<string, V>, key: string, value: V, most: number): void {
+  map.delete(key);
+  map.set(key, value);
+  const [oldest] = map.keys();
+  if (map.size > most && oldest !== undefined) map.delete(oldest);
 }

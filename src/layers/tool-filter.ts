@@ -1,6 +1,6 @@
 import type { Call, Handler, Layer, Reply } from '../core/call.ts';
 import type { Clock } from '../core/clock.ts';
-import { ProxyError } from '../core/errors.ts';
+import { isMendedByHand, ProxyError } from '../core/errors.ts';
 import type { Events } from '../core/events.ts';
 import { matchesAny, matchesGlob } from '../core/glob.ts';
 import { isObject, type JsonObject, paramsOf, type Response } from '../core/message.ts';
@@ -179,11 +179,12 @@ class ProfileFilter {
     try {
       await fillTools(tools, this.#next, call, clock);
     } catch (failure) {
-      // Who leaves has learned nothing that would concern the others.
-      if (!call.signal.aborted) error = failure;
+      error = failure;
       throw failure;
     } finally {
-      if (!call.signal.aborted) this.#looked = { at: clock.monotonic(), generation, error };
+      // Who leaves has learned nothing that would concern the others.
+      const concernsOthers = !call.signal.aborted && !isMendedByHand(error);
+      if (concernsOthers) this.#looked = { at: clock.monotonic(), generation, error };
     }
   }
 

@@ -1,32 +1,137 @@
-import type { Emit, Layer } from '../core/call.ts';
-import { paramsOf } from '../core/message.ts';
+import type { Call, Emit, Handler, Layer, Origin, Reply } from '../core/call.ts';
+import { type ChangeFeeds, declaresToolChanges, isToolsChanged, toolsChanged } from '../core/change-feeds.ts';
+import type { Clock } from '../core/clock.ts';
+import type { Events } from '../core/events.ts';
+import { claimOf, isObject, type Message, paramsOf, type Request } from '../core/message.ts';
+import { viewOf } from '../core/tool-list.ts';
 import type { Tools } from '../core/tools.ts';
+
+export interface ToolKnowledgeDeps {
+  readonly toolsOf: (profile: string) => Tools;
+  readonly feeds: ChangeFeeds;
+  readonly clock: Clock;
+  readonly events: Events;
+}
+
+/**
+ * Between two times that the client is told of a change which only the proxy has seen. A client that hears of one asks for the list:
+ * of a server whose list is never twice the same, it would ask for ever.
+ */
+const TELL_SPACING_MS = 60_000;
 
 /**
  * Reads what passes anyway: every tools/list answer teaches what a tool says of itself, and word that the list has changed, or a
- * session that begins, ends what was known. No request of its own.
+ * session that begins, ends what was known. No request of its own. What the server does not say of a change, it says in its place.
  */
-export function toolKnowledge(toolsOf: (profile: string) => Tools): Layer {
-  return (next) =>
-    async function toolKnowledge(call) {
-      const { message, profile } = call;
+export function toolKnowledge(deps: ToolKnowledgeDeps): Layer {
+  return (next) => {
+    const knowledge = new Knowledge(deps, next);
+    return async function toolKnowledge(call) {
+      const { message } = call;
       if (message.kind !== 'request') return next(call);
-      const tools = toolsOf(profile);
-      // One of many HTTP clients begins a session of its own: what the others go by must not end with it, or it would never last.
-      if (message.method === 'initialize' && !call.passage) tools.forget();
-      const emit: Emit = (below, origin) => {
-        if (below.kind === 'notification' && below.method === 'notifications/tools/list_changed') {
-          toolsOf(origin.profile).forget();
-        }
-        return call.emit(below, origin);
-      };
-      const { generation } = tools;
-      const reply = await next({ ...call, emit });
-      // Word that the list has changed may have overtaken the list: then it is one of yesterday.
-      const fresh = generation === tools.generation;
-      if (message.method === 'tools/list' && reply.kind === 'answer' && fresh) {
-        tools.learn(reply.message.json, paramsOf(message).cursor);
+      switch (message.method) {
+        case 'initialize':
+          return knowledge.initialize(call);
+        case 'tools/list':
+          return knowledge.list(call, message);
+        case 'subscriptions/listen':
+          return knowledge.listen(call, message);
+        default:
+          return next(knowledge.hearing(call));
       }
-      return reply;
     };
+  };
+}
+
+class Knowledge {
+  readonly #deps: ToolKnowledgeDeps;
+  readonly #next: Handler;
+  /** Profiles whose server has said that it tells of changes. A client that was not promised such word does not expect it. */
+  readonly #promised = new Set<string>();
+  readonly #toldAt = new Map<string, number>();
+
+  constructor(deps: ToolKnowledgeDeps, next: Handler) {
+    this.#deps = deps;
+    this.#next = next;
+  }
+
+  /** The call, with ears for what comes down. What the proxy says itself goes past them, by the call as it arrived. */
+  hearing(call: Call): Call {
+    const emit: Emit = (below, origin) => {
+      if (below.kind === 'notification' && isToolsChanged(below.method)) {
+        this.#deps.toolsOf(origin.profile).forget({ told: true });
+      }
+      return call.emit(below, origin);
+    };
+    return { ...call, emit };
+  }
+
+  async initialize(call: Call): Promise<Reply> {
+    const { profile, passage } = call;
+    // One of many HTTP clients begins a session of its own: what the others go by must not end with it, or it would never last.
+    if (passage) return this.#next(this.hearing(call));
+    this.#deps.toolsOf(profile).forget({ told: true });
+    const reply = await this.#next(this.hearing(call));
+    const result = reply.kind === 'answer' ? reply.message.json.result : undefined;
+    if (isObject(result) && declaresToolChanges(result)) this.#promised.add(profile);
+    else this.#promised.delete(profile);
+    return reply;
+  }
+
+  async list(call: Call, request: Request): Promise<Reply> {
+    const { toolsOf, events } = this.#deps;
+    const { profile } = call;
+    const tools = toolsOf(profile);
+    const { generation } = tools;
+    const reply = await this.#next(this.hearing(call));
+    // Word that the list has changed may have overtaken the list: then it is one of yesterday.
+    if (reply.kind !== 'answer' || generation !== tools.generation) return reply;
+    const change = tools.learn(reply.message.json, paramsOf(request).cursor, viewOf(call));
+    if (!change) return reply;
+    events.emit({ type: 'tools.changed', profile, announced: change.told });
+    if (!change.told) this.#tell(call, request);
+    return reply;
+  }
+
+  async listen(call: Call, request: Request): Promise<Reply> {
+    const { feeds } = this.#deps;
+    const { client, profile } = call;
+    const heard = this.hearing(call);
+    let ended = (): void => undefined;
+    const emit: Emit = (below, origin) => {
+      if (acknowledgesTools(below)) {
+        ended();
+        ended = feeds.opened({ client: client.id, profile, stateless: true }, { request, emit: call.emit });
+      }
+      return heard.emit(below, origin);
+    };
+    try {
+      return await this.#next({ ...call, emit });
+    } finally {
+      ended();
+    }
+  }
+
+  #tell({ client, profile, passage, emit }: Call, request: Request): void {
+    const { feeds, clock } = this.#deps;
+    // A client of the HTTP listener keeps its streams itself.
+    if (passage) return;
+    const now = clock.monotonic();
+    const key = JSON.stringify([client.id, profile]);
+    if (now - (this.#toldAt.get(key) ?? Number.NEGATIVE_INFINITY) < TELL_SPACING_MS) return;
+    this.#toldAt.set(key, now);
+    // What the proxy says of itself asks nothing of the client, so nothing of it is ever forsaken.
+    const origin: Origin = { profile, gone: new Promise(() => undefined) };
+    if (claimOf(request) !== undefined) feeds.tell({ client: client.id, profile, stateless: true }, origin);
+    else if (this.#promised.has(profile)) void emit(toolsChanged(), origin).catch(() => undefined);
+  }
+}
+
+/** True for word that a listen stream will tell of changed tools: servers honour what they can of what was asked. */
+function acknowledgesTools(message: Message): boolean {
+  if (message.kind !== 'notification' || message.method !== 'notifications/subscriptions/acknowledged') {
+    return false;
+  }
+  const { notifications } = paramsOf(message);
+  return isObject(notifications) && notifications.toolsListChanged === true;
 }

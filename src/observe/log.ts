@@ -49,6 +49,9 @@ const LEVEL_OF: Readonly<Record<ProxyEvent['type'], Written | 'never'>> = {
   'credentials.refresh-failed': 'warn',
   // The client goes on with an older revision, and no answer of its shows why.
   'probe.failed': 'error',
+  'tools.listed': 'debug',
+  'tools.changed': 'info',
+  'tools.refresh-failed': 'warn',
   'tools.hidden': 'info',
   'tools.glob-unmatched': 'warn',
   'tools.all-hidden': 'error',

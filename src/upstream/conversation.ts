@@ -19,6 +19,8 @@ import { lostTwice, notOpened, notReopened } from './unopened.ts';
 export interface ConversationDeps {
   readonly profile: string;
   readonly newSession: (emit: Emit, isEcho: IsEcho | undefined) => Session;
+  /** Another session has taken the place of the one before. */
+  readonly replaced: () => void;
   /** Stand around every initialize, the client's and our own: repeats, and the breaker. */
   readonly opening: readonly Layer[];
   readonly clock: Clock;
@@ -107,6 +109,7 @@ export class Conversation {
     const again = this.#opening !== undefined;
     this.#adopt(session);
     this.#opening = opening;
+    if (again) this.#deps.replaced();
     // A client that initializes again has left its former session: nobody else would ever delete it.
     void former.close();
     void this.#spread?.close();
@@ -249,6 +252,7 @@ export class Conversation {
   #succeed(session: Session, { emit, isEcho }: Opening): void {
     const { declared } = this.#session;
     this.#adopt(session);
+    this.#deps.replaced();
     for (const change of listChanges(declared, session.declared)) {
       if (!isEcho?.(change, session)) void emit(change, session).catch(() => undefined);
     }

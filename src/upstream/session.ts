@@ -1,5 +1,6 @@
 import { fullJitter } from '../core/backoff.ts';
 import type { Call, Emit, Origin, Reply } from '../core/call.ts';
+import { declaresToolChanges } from '../core/change-feeds.ts';
 import { atMost, type Clock, sleep } from '../core/clock.ts';
 import { causeText, ProxyError } from '../core/errors.ts';
 import type { Events } from '../core/events.ts';
@@ -48,6 +49,8 @@ export interface SessionDeps {
   readonly readTimeoutMs: number;
   /** Undefined where this is the only session. */
   readonly isEcho?: IsEcho | undefined;
+  /** The standalone stream has opened, and its server has said that it tells of changed tools; returns what to call at its end. */
+  readonly toolStream?: () => (() => void) | undefined;
 }
 
 /** One MCP session with the server: its id, its negotiated revision, its standalone stream, the exchanges under way. */
@@ -315,6 +318,7 @@ export class Session implements Origin {
       sessionGone: () => {
         if (this.#id !== undefined) this.onLost();
       },
+      opened: () => (declaresToolChanges(this.#declared) ? this.#deps.toolStream?.() : undefined),
       ended: this.#ended.signal,
     });
     return stream.keep(opened);

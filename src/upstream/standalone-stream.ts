@@ -21,6 +21,8 @@ export interface StandaloneStreamDeps {
   readonly dropped: (reason: string) => void;
   /** The stream was there, and now the server knows nothing of its session. */
   readonly sessionGone: () => void;
+  /** It is open; returns what to call when it has ended. */
+  readonly opened?: () => (() => void) | undefined;
   /** The session has ended. */
   readonly ended: AbortSignal;
 }
@@ -102,6 +104,7 @@ export class StandaloneStream {
     const { profile } = uplink;
     let brought = false;
     this.#met = true;
+    const over = this.#deps.opened?.();
     try {
       for await (const message of eventMessages(response, this.#position, { dropped })) {
         brought = true;
@@ -111,6 +114,7 @@ export class StandaloneStream {
     } catch (error) {
       if (!ended.aborted) events.emit({ type: 'stream.ended', profile, how: causeText(error) });
     } finally {
+      over?.();
       lease.cancel(new Error('stream over'));
     }
     return brought;

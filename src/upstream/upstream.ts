@@ -14,6 +14,10 @@ export interface UpstreamDeps extends StatelessDeps {
   readonly uplinkOf: (profile: string) => Uplink;
   /** The layers around opening a session of the profile. */
   readonly openingOf: (profile: string) => readonly Layer[];
+  /** A client has another session with this profile than before, and was not told. */
+  readonly replaced?: (profile: string) => void;
+  /** A stream has opened on which a server tells this client of changed tools; returns what to call when it has ended. */
+  readonly toolStream?: (client: string, profile: string) => () => void;
   /** Undefined: one session per conversation. */
   readonly limits?: PoolLimits | undefined;
   /** How many sessions all conversations may have together. */
@@ -103,11 +107,16 @@ export class Upstream {
     const existing = this.#conversations.get(key);
     if (existing) return existing;
     const { defaultProfile, uplinkOf, openingOf, clock, events, readTimeoutMs, limits, places } = this.#deps;
+    const toolStream = () => this.#deps.toolStream?.(client.id, profile);
     const conversation = new Conversation(
       {
         profile,
         newSession: (emitOf, isEcho) =>
-          new Session({ uplink: uplinkOf(profile), clock, events, readTimeoutMs, isEcho }, emitOf),
+          new Session(
+            { uplink: uplinkOf(profile), clock, events, readTimeoutMs, isEcho, toolStream },
+            emitOf,
+          ),
+        replaced: () => this.#deps.replaced?.(profile),
         opening: openingOf(profile),
         clock,
         events,

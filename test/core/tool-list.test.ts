@@ -151,6 +151,23 @@ describe('reading the whole list', () => {
     },
   );
 
+  it('is asked for once more where what it says was overtaken, and no third time', async () => {
+    const tools = new Tools();
+    let asked = 0;
+    const overtaking =
+      (times: number): Handler =>
+      async () => {
+        if (asked++ < times) tools.forget();
+        else tools.learn({ result: { tools: [{ name: 'a' }] } });
+        return answerOf({ result: { tools: [] } });
+      };
+    await fillTools(tools, overtaking(1), makeToolCall().call, new FakeClock());
+    expect([asked, tools.complete]).toEqual([2, true]);
+    asked = 0;
+    await fillTools(tools, overtaking(9), makeToolCall().call, new FakeClock());
+    expect([asked, tools.complete]).toEqual([2, false]);
+  });
+
   it('ends where cursors go round for ever', async () => {
     const next: Handler = async () => answerOf({ result: { tools: [], nextCursor: 'again' } });
     await expect(fillTools(new Tools(), next, makeToolCall().call, new FakeClock())).rejects.toThrow(

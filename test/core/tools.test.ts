@@ -116,6 +116,51 @@ describe('the known tools', () => {
     expect(asked).toBe(3);
   });
 
+  it('tell a list that differs from the whole list before it, once, whatever the order', () => {
+    const tools = new Tools();
+    expect(tools.fingerprintOf()).toBeUndefined();
+    expect(tools.learn(listed({ name: 'a' }, { name: 'b' }))).toBeUndefined();
+    const fingerprint = tools.fingerprintOf();
+    expect(fingerprint).toMatch(/^[0-9a-f]{16}$/);
+    expect(tools.learn(listed({ name: 'b' }, { name: 'a' }))).toBeUndefined();
+    expect(tools.fingerprintOf()).toBe(fingerprint);
+    expect(tools.learn(listed({ name: 'b' }, { name: 'a', outputSchema: {} }))).toEqual({ told: false });
+    expect(tools.learn(listed({ name: 'b' }, { name: 'a', outputSchema: {} }))).toBeUndefined();
+  });
+
+  it('compare lists over all their pages, however they are cut', () => {
+    const tools = new Tools();
+    tools.learn(page(['a', 'b'], 'p2'));
+    expect(tools.fingerprintOf()).toBeUndefined();
+    tools.learn(page(['c']), 'p2');
+    expect(tools.learn(page(['a', 'b', 'c']))).toBeUndefined();
+    expect(tools.learn(page(['a'], 'p2'))).toBeUndefined();
+    expect(tools.learn(page(['b']), 'p2')).toEqual({ told: false });
+  });
+
+  it('remember the list through a forgetting, and who was told of its change', () => {
+    const tools = new Tools();
+    tools.learn(page(['a']));
+    tools.forget({ told: true });
+    expect(tools.learn(page(['b']))).toEqual({ told: true });
+    tools.forget();
+    expect(tools.learn(page(['c']))).toEqual({ told: false });
+    tools.forget();
+    expect(tools.learn(page(['c']))).toBeUndefined();
+  });
+
+  it('keep the lists of different views apart', () => {
+    const tools = new Tools();
+    tools.learn(page(['a'], 'next'));
+    tools.learn(page(['x'], 'next'), undefined, 'other');
+    tools.learn(page(['b']), 'next');
+    expect(tools.learn(page(['y']), 'next', 'other')).toBeUndefined();
+    expect(tools.learn(page(['a', 'b']))).toBeUndefined();
+    expect(tools.fingerprintOf()).not.toBe(tools.fingerprintOf('other'));
+    for (let view = 0; view < 100; view++) tools.learn(page(['a']), undefined, `v${view}`);
+    expect(tools.fingerprintOf()).toBeUndefined();
+  });
+
   it('know nothing of a tool that no list has named, nor after they were told to forget', () => {
     const tools = new Tools();
     expect(tools.annotationsOf('toString')).toBeUndefined();

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Call, Handler, Origin, Reply } from '../../src/core/call.ts';
+import { ChangeFeeds } from '../../src/core/change-feeds.ts';
 import { ProxyError } from '../../src/core/errors.ts';
 import { Events, type ProxyEvent } from '../../src/core/events.ts';
 import { type Message, readLine, readUpstream } from '../../src/core/message.ts';
@@ -27,9 +28,11 @@ interface RigOptions {
   readonly tools?: readonly unknown[];
   /** What the server says to a tools/list, one after the other, the last for ever. */
   readonly lists?: readonly (Reply | ProxyError)[];
+  /** Called with what is known of the profile, while its list is on its way. */
+  readonly listing?: (tools: Tools) => void;
 }
 
-function makeRig({ profiles = ['prod', 'dev'], globs = [], tools = TOOLS, lists }: RigOptions = {}) {
+function makeRig({ profiles = ['prod', 'dev'], globs = [], tools = TOOLS, lists, listing }: RigOptions = {}) {
   const events = new Events();
   const reported: ProxyEvent[] = [];
   events.subscribe((event) => reported.push(event));
@@ -45,12 +48,14 @@ function makeRig({ profiles = ['prod', 'dev'], globs = [], tools = TOOLS, lists 
   const server: Handler = async (call) => {
     sent.push(call);
     if (call.message.kind !== 'request' || call.message.method !== 'tools/list') return reply;
+    listing?.(toolsOf(call.profile));
     const list = lists?.[Math.min(asked++, lists.length - 1)] ?? listOf(JSON.stringify(tools));
     if (list instanceof ProxyError) throw list;
     return list;
   };
-  const layer = profile({ profiles, globs, toolsOf, clock: new FakeClock(), events });
-  const handler = layer(toolKnowledge(toolsOf)(server));
+  const clock = new FakeClock();
+  const layer = profile({ profiles, globs, toolsOf, clock, events });
+  const handler = layer(toolKnowledge({ toolsOf, feeds: new ChangeFeeds(), clock, events })(server));
   const send = (message: Message, options: Partial<Call> = {}) =>
     handler({ ...makeCall(message).call, profile: profiles[0] ?? '', ...options });
   return {
@@ -291,11 +296,17 @@ describe('whose argument it is', () => {
     expect(textOf(await twice.send(requestOf('tools/list'))).split('"enum"')).toHaveLength(3);
   });
 
-  it('cannot be told of a list that changes while it is read', async () => {
-    const rig = makeRig();
-    const asking = rig.call('plain', { aws_profile: 'dev' });
-    rig.toolsOf('dev').forget();
-    await expect(asking).rejects.toMatchObject({ reason: 'tools-unknown', sent: 'no' });
+  it('is told by the second reading of a list that changed in the first, and of one that always does by none', async () => {
+    const once = makeRig();
+    const asking = once.call('plain', { aws_profile: 'dev' });
+    once.toolsOf('dev').forget();
+    await asking;
+    expect(once.calls()).toHaveLength(1);
+    const rig = makeRig({ listing: (tools) => tools.forget() });
+    await expect(rig.call('plain', { aws_profile: 'dev' })).rejects.toMatchObject({
+      reason: 'tools-unknown',
+      sent: 'no',
+    });
     expect(rig.calls()).toEqual([]);
   });
 

@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Handler, Reply } from '../../src/core/call.ts';
+import { ChangeFeeds } from '../../src/core/change-feeds.ts';
+import { ProxyError } from '../../src/core/errors.ts';
 import { Events, type ProxyEvent } from '../../src/core/events.ts';
 import type { Id, JsonObject } from '../../src/core/message.ts';
 import { paramsOf } from '../../src/core/message.ts';
@@ -54,7 +56,9 @@ function filtered(rules: ToolRules, tools: readonly JsonObject[] = [reads('get')
     const more = at + 1 < server.pages.length ? { nextCursor: String(at + 1) } : {};
     return answerOf({ result: { tools: server.pages[at], ...more } });
   };
-  const handler = toolFilter({ rules, toolsOf, clock, events })(toolKnowledge(toolsOf)(bottom));
+  const handler = toolFilter({ rules, toolsOf, clock, events })(
+    toolKnowledge({ toolsOf, feeds: new ChangeFeeds(), clock, events })(bottom),
+  );
   const list = async (cursor?: string): Promise<unknown> => {
     const reply = await handler(makeCall(requestOf('tools/list', cursor ? { cursor } : undefined)).call);
     const result = reply.kind === 'answer' ? reply.message.json.result : undefined;
@@ -264,6 +268,16 @@ describe('a call', () => {
     server.list = undefined;
     await clock.advance(5_000);
     expect(await call('get', -1)).toBe('ran');
+  });
+
+  it('has it asked for again at once where a person has mended what was in the way', async () => {
+    const { server, call } = filtered(READ_ONLY);
+    server.list = async () => {
+      throw new ProxyError('no-credentials', 'log in', { sent: 'no' });
+    };
+    expect(await call('get', 0)).toBe('tools-unknown');
+    server.list = undefined;
+    expect(await call('get', '')).toBe('ran');
   });
 
   it('asks again at once where the server says that its list has changed', async () => {

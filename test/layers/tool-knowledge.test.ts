@@ -1,8 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import type { Emit, Handler } from '../../src/core/call.ts';
+import type { Emit, Handler, Origin } from '../../src/core/call.ts';
+import { ChangeFeeds } from '../../src/core/change-feeds.ts';
+import { Events, type ProxyEvent } from '../../src/core/events.ts';
+import type { Message } from '../../src/core/message.ts';
 import { Tools } from '../../src/core/tools.ts';
 import { toolKnowledge } from '../../src/layers/tool-knowledge.ts';
-import { answerOf, makeCall, messageOf, requestOf } from '../support/make-call.ts';
+import { FakeClock } from '../support/fake-clock.ts';
+import { answerOf, makeCall, messageOf, requestOf, settle } from '../support/make-call.ts';
 
 const LIST = { tools: [{ name: 'reader', annotations: { readOnlyHint: true } }] };
 const READS = { readOnly: true, idempotent: false, destructive: false };
@@ -14,7 +18,12 @@ function make(next: Handler) {
     known.set(profile, tools);
     return tools;
   };
-  return { handler: toolKnowledge(toolsOf)(next), toolsOf };
+  const clock = new FakeClock();
+  const events = new Events();
+  const seen: ProxyEvent[] = [];
+  events.subscribe((event) => seen.push(event));
+  const feeds = new ChangeFeeds();
+  return { handler: toolKnowledge({ toolsOf, feeds, clock, events })(next), toolsOf, clock, seen, feeds };
 }
 
 const ORIGIN = { profile: 'other', gone: new Promise<void>(() => undefined) };
@@ -69,6 +78,151 @@ describe('what a tool says of itself', () => {
     expect(toolsOf('').size).toBe(1);
   });
 });
+
+const declaring = (capabilities: unknown) => answerOf({ result: { capabilities } });
+const toolsNamed = (...names: readonly string[]) =>
+  answerOf({ result: { tools: names.map((name) => ({ name })) } });
+const CLAIM = {
+  'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+};
+
+/** A server whose list the test sets; `said` is what came down beside the answers. */
+function changing({ listChanged }: { listChanged: boolean }) {
+  const said: Message[] = [];
+  const server = { names: ['a'], announces: false };
+  const emit: Emit = async (message) => void said.push(message);
+  const rig = make(async (call) => {
+    if (call.message.kind === 'request' && call.message.method === 'initialize') {
+      return declaring({ tools: { listChanged } });
+    }
+    if (server.announces) await call.emit(CHANGED, ORIGIN_OWN);
+    server.announces = false;
+    return toolsNamed(...server.names);
+  });
+  const ask = (method: string, params?: unknown) =>
+    rig.handler(makeCall(requestOf(method, params), { emit }).call);
+  return { ...rig, server, said, ask };
+}
+
+const CHANGED = messageOf({ method: 'notifications/tools/list_changed' });
+const ORIGIN_OWN: Origin = { profile: '', gone: new Promise<void>(() => undefined) };
+const changesIn = (seen: readonly ProxyEvent[]) => seen.filter(({ type }) => type === 'tools.changed');
+
+describe('a change that only the proxy has seen', () => {
+  it('is reported once, and told to a client that was promised such word', async () => {
+    const { ask, server, said, seen, toolsOf } = changing({ listChanged: true });
+    await ask('initialize');
+    await ask('tools/list');
+    expect(said).toEqual([]);
+    server.names = ['a', 'b'];
+    await ask('tools/list');
+    await ask('tools/list');
+    expect(said.map((message) => message.text)).toEqual([
+      '{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}',
+    ]);
+    expect(changesIn(seen)).toEqual([{ type: 'tools.changed', profile: '', announced: false }]);
+    // What it says itself ends nothing that it knows.
+    expect(toolsOf('').complete).toBe(true);
+  });
+
+  it('is told once a minute at most, so that a list which is never twice the same is not asked for in a circle', async () => {
+    const { ask, server, said, seen, clock } = changing({ listChanged: true });
+    await ask('initialize');
+    for (let times = 0; times < 10; times++) {
+      server.names = [`t${times}`];
+      await ask('tools/list');
+    }
+    expect(changesIn(seen)).toHaveLength(9);
+    expect(said).toHaveLength(1);
+    await clock.advance(60_000);
+    server.names = ['later'];
+    await ask('tools/list');
+    expect(said).toHaveLength(2);
+  });
+
+  it('is reported only, where the server never promised to tell', async () => {
+    const { ask, server, said, seen } = changing({ listChanged: false });
+    await ask('initialize');
+    await ask('tools/list');
+    server.names = [];
+    await ask('tools/list');
+    expect(changesIn(seen)).toHaveLength(1);
+    expect(said).toEqual([]);
+  });
+
+  it('is none that the server has told of itself, or that a new session brings', async () => {
+    const { ask, server, said, seen, toolsOf } = changing({ listChanged: true });
+    await ask('initialize');
+    await ask('tools/list');
+    server.names = ['b'];
+    server.announces = true;
+    // What the word overtakes is not learned; the list after it is.
+    await ask('tools/list');
+    await ask('tools/list');
+    expect(said).toEqual([CHANGED]);
+    server.names = ['c'];
+    await ask('initialize');
+    await ask('tools/list');
+    expect(said).toEqual([CHANGED]);
+    expect(changesIn(seen)).toMatchObject([{ announced: true }, { announced: true }]);
+    // A session that was opened anew behind the client's back is another matter.
+    server.names = ['d'];
+    toolsOf('').forget();
+    await ask('tools/list');
+    expect(said).toHaveLength(2);
+  });
+
+  it('is told on the listen stream that asked for it, under its id as it was spelled', async () => {
+    const { handler, feeds, said, server } = listening();
+    await handler(makeCall(requestOf('tools/list', { _meta: CLAIM })).call);
+    server.names = ['b'];
+    await handler(makeCall(requestOf('tools/list', { _meta: CLAIM })).call);
+    expect(said.map((message) => message.text)).toEqual([
+      '{"jsonrpc":"2.0","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":"\\u006c"}},"method":"notifications/tools/list_changed"}',
+    ]);
+    expect(feeds.unbroken(LISTENER)).toBeDefined();
+    server.close();
+    await settle();
+    expect(feeds.unbroken(LISTENER)).toBeUndefined();
+  });
+
+  it('is not told on one that was not granted it', async () => {
+    const { handler, feeds, said, server } = listening({ promptsListChanged: true });
+    await handler(makeCall(requestOf('tools/list', { _meta: CLAIM })).call);
+    server.names = ['b'];
+    await handler(makeCall(requestOf('tools/list', { _meta: CLAIM })).call);
+    expect(said).toEqual([]);
+    expect(feeds.unbroken(LISTENER)).toBeUndefined();
+  });
+});
+
+const LISTENER = { client: 'client-1', profile: '', stateless: true };
+
+/** A server of revision 2026-07-28 with one listen stream open on it, acknowledged with what is honoured. */
+function listening(honoured: Record<string, boolean> = { toolsListChanged: true }) {
+  const said: Message[] = [];
+  const server = { names: ['a'], close: (): void => undefined };
+  const ack = messageOf({
+    method: 'notifications/subscriptions/acknowledged',
+    params: { notifications: honoured },
+  });
+  const rig = make(async (call) => {
+    if (call.message.kind !== 'request' || call.message.method !== 'subscriptions/listen') {
+      return toolsNamed(...server.names);
+    }
+    await call.emit(ack, ORIGIN_OWN);
+    return new Promise((resolve) => {
+      server.close = () => resolve(answerOf({ result: {} }));
+    });
+  });
+  const emit: Emit = async (message) => {
+    if (message !== ack) said.push(message);
+  };
+  const request = messageOf({ id: 'l', method: 'subscriptions/listen', params: { _meta: CLAIM } });
+  const text = request.text.replace('"l"', '"\\u006c"');
+  void rig.handler(makeCall({ ...request, text } as Message, { emit }).call);
+  return { ...rig, server, said };
+}
 
 it('leaves notifications and responses as they are', async () => {
   const { handler } = make(async () => ({ kind: 'accepted' }));

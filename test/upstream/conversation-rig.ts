@@ -31,11 +31,13 @@ export async function conversationWith(options: ConversationOptions = {}) {
   const { uplink, events, seen } = uplinkTo(server, { clock, max: 8 });
   const shown: Message[] = [];
   const emit: Emit = async (message) => void shown.push(message);
+  const replaced = { times: 0 };
   const conversation = new Conversation(
     {
       profile: 'dev',
       newSession: (emitOf, isEcho) =>
         new Session({ uplink, clock, events, readTimeoutMs: 0, isEcho }, emitOf),
+      replaced: () => void replaced.times++,
       opening,
       clock,
       events,
@@ -75,6 +77,7 @@ export async function conversationWith(options: ConversationOptions = {}) {
   };
   return {
     conversation,
+    replaced,
     mcp,
     server,
     clock,

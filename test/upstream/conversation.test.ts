@@ -21,6 +21,17 @@ describe('a session that the server has lost', () => {
     expect(server.of('notifications/initialized')).toHaveLength(2);
   });
 
+  it('is told of as another one, whatever its server declares, and so is one that the client opens again', async () => {
+    const { mcp, replaced, begin, echo } = await conversationWith();
+    await begin();
+    expect(replaced.times).toBe(0);
+    mcp.forgetSessions();
+    await echo(0).reply;
+    expect(replaced.times).toBe(1);
+    await begin();
+    expect(replaced.times).toBe(2);
+  });
+
   it('is opened under an id that is no id of the client, and with what the client said', async () => {
     const { mcp, server, begin, echo } = await conversationWith();
     await begin();

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { Reply } from '../../src/core/call.ts';
+import { ChangeFeeds } from '../../src/core/change-feeds.ts';
 import type { Id, Message } from '../../src/core/message.ts';
 import { fillTools } from '../../src/core/tool-list.ts';
 import { Tools } from '../../src/core/tools.ts';
@@ -31,7 +32,12 @@ export async function startStateless(
   const clock = new FakeClock({ now: Date.now() });
   const rig = uplinkTo(server, { clock, max, ...more });
   const tools = new Tools();
-  const learning = toolKnowledge(() => tools);
+  const learning = toolKnowledge({
+    toolsOf: () => tools,
+    feeds: new ChangeFeeds(),
+    clock,
+    events: rig.events,
+  });
   const upstream: Upstream = new Upstream({
     defaultProfile: '',
     uplinkOf: () => rig.uplink,

@@ -21,6 +21,8 @@ export interface CredentialSource {
    * @returns a set that differs from `used`, or undefined when there is none newer.
    */
   renewed(used: Credentials, signal: AbortSignal): Promise<Credentials | undefined>;
+  /** True where a file that the current set was made from has changed since: the next request may be signed by somebody else. */
+  readonly inDoubt: boolean;
   /** Stops background refresh and kills a running credential_process. */
   close(): void;
 }
@@ -35,6 +37,8 @@ export interface CredentialSourceOptions {
   readonly events: Events;
   /** Assumed over whatever the profile has. */
   readonly role?: RoleOptions | undefined;
+  /** Called where an edit or a login has brought another set: it may be somebody else's. */
+  readonly replaced?: (() => void) | undefined;
   /** An SDK-style handler that goes through the HTTP proxy with the right CA. */
   readonly requestHandler?: unknown;
 }
@@ -52,6 +56,8 @@ export const RESOLVE_LIMIT_MS = 90_000;
 
 interface Held extends Omit<Resolved, 'prints'> {
   prints: Prints;
+  /** What the set was made from; `prints` move on with what has been looked at. */
+  readonly madeFrom: Prints;
   /** Wall clock; undefined for a set that does not expire. */
   refreshAt: number | undefined;
   /** Served all the same: perhaps it is our clock that is wrong, and the server decides. */
@@ -73,6 +79,9 @@ class Source implements CredentialSource {
   #flight: Promise<Held> | undefined;
   #renewal: Promise<void> | undefined;
   #filesCheckedAt = Number.NEGATIVE_INFINITY;
+  #doubt: { readonly at: number; readonly is: boolean } | undefined;
+  /** The last set there was, also where it has been given up since. */
+  #last: Held | undefined;
   #retryAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: CredentialSourceOptions) {
@@ -111,6 +120,18 @@ class Source implements CredentialSource {
       await unlessAborted(this.#renewal, signal);
     }
     return this.#newerThan(used);
+  }
+
+  get inDoubt(): boolean {
+    const held = this.#held;
+    // Before the first set there is nobody whose place another could take.
+    if (!held) return this.#last !== undefined;
+    const now = this.#options.clock.monotonic();
+    if (!this.#doubt || now - this.#doubt.at >= FILE_CHECK_MS) {
+      const is = held.prints.size > 0 && !samePrints(printsOf(held.prints.keys()), held.prints);
+      this.#doubt = { at: now, is };
+    }
+    return this.#doubt.is;
   }
 
   close(): void {
@@ -205,16 +226,21 @@ class Source implements CredentialSource {
   #hold(resolved: Resolved): Held {
     const { clock, events } = this.#options;
     const { set, source } = resolved;
-    const before = this.#held?.set;
+    const before = this.#last;
     const now = clock.now();
     const held: Held = {
       ...resolved,
+      madeFrom: resolved.prints,
       refreshAt: refreshDueAt(set.expiration, now),
       arrivedExpired: hasExpired(set, now),
       rejected: false,
     };
     this.#held = held;
-    if (before === undefined || !sameKeys(before, set)) {
+    this.#last = held;
+    this.#doubt = undefined;
+    if (before === undefined || !sameKeys(before.set, set)) {
+      // A set that was only renewed is made from the same files, and speaks for the same identity.
+      if (before && !samePrints(before.madeFrom, held.madeFrom)) this.#options.replaced?.();
       events.emit({ type: 'secret.known', value: set.secretAccessKey });
       if (set.sessionToken !== undefined) events.emit({ type: 'secret.known', value: set.sessionToken });
       events.emit({

@@ -20,7 +20,9 @@ export interface Rig {
   setEnv(more: NodeJS.ProcessEnv): void;
   source(
     profile?: string,
-    options?: Partial<Pick<CredentialSourceOptions, 'fallbackRegion' | 'requestHandler' | 'role'>>,
+    options?: Partial<
+      Pick<CredentialSourceOptions, 'fallbackRegion' | 'requestHandler' | 'role' | 'replaced'>
+    >,
   ): CredentialSource;
   /** The next event of the type, reported after this call. */
   next<T extends ProxyEvent['type']>(type: T): Promise<Extract<ProxyEvent, { type: T }>>;
@@ -48,8 +50,8 @@ export async function makeRig(): Promise<Rig> {
       env = { ...env, ...more };
       useEnv(env);
     },
-    source(profile, { fallbackRegion, requestHandler, role } = {}) {
-      const options = { profile, fallbackRegion, env, clock, events, requestHandler, role };
+    source(profile, { fallbackRegion, requestHandler, role, replaced } = {}) {
+      const options = { profile, fallbackRegion, env, clock, events, requestHandler, role, replaced };
       const source = createCredentialSource(options);
       afterThisTest(() => source.close());
       return source;

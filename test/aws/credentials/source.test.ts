@@ -116,6 +116,43 @@ describe('edited files', () => {
     expect(await source.current(patient())).toMatchObject({ accessKeyId: 'AKIDTWO' });
   });
 
+  test('put in doubt whose the set is, and are told of once they have brought another', async () => {
+    const rig = await makeRig();
+    await rig.home.credentials(`[work]\n${keys('AKIDONE')}`);
+    let replaced = 0;
+    const source = rig.source('work', { replaced: () => void replaced++ });
+    expect(source.inDoubt).toBe(false);
+    await source.current(patient());
+    expect(source.inDoubt).toBe(false);
+    await rig.home.credentials(`[work]\n${keys('AKIDTWO')}`);
+    await rig.clock.advance(FILE_CHECK_MS);
+    expect([source.inDoubt, replaced]).toEqual([true, 0]);
+    await source.current(patient());
+    expect([source.inDoubt, replaced]).toEqual([false, 1]);
+    // The same keys again, in a file that was written anew.
+    await rig.home.credentials(`# written anew\n[work]\n${keys('AKIDTWO')}`);
+    await rig.clock.advance(FILE_CHECK_MS);
+    await source.current(patient());
+    expect([source.inDoubt, replaced]).toEqual([false, 1]);
+    await rig.home.credentials('');
+    await rig.clock.advance(FILE_CHECK_MS);
+    await failureOf(source.current(patient()));
+    expect([source.inDoubt, replaced]).toEqual([true, 1]);
+    await rig.home.credentials(`[work]\n${keys('AKIDTHREE')}`);
+    await source.current(patient());
+    expect([source.inDoubt, replaced]).toEqual([false, 2]);
+  });
+
+  test('have no part in a set that is only renewed', async () => {
+    const rig = await roleRig();
+    let replaced = 0;
+    const source = rig.source('work', { replaced: () => void replaced++ });
+    const set = await source.current(patient());
+    await rig.clock.advance(60 * 60_000);
+    expect((await source.current(patient())).accessKeyId).not.toBe(set.accessKeyId);
+    expect([source.inDoubt, replaced]).toEqual([false, 0]);
+  });
+
   test('are looked for at most four times a second', async () => {
     const rig = await makeRig();
     await rig.home.credentials(`[work]\n${keys('AKIDONE')}`);

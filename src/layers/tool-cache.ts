@@ -1,0 +1,343 @@
+import type { Call, Handler, Layer, Reply } from '../core/call.ts';
+import type { ChangeFeeds, Listener } from '../core/change-feeds.ts';
+import type { Clock } from '../core/clock.ts';
+import { causeText, type ErrorReason, isMendedByHand, ProxyError } from '../core/errors.ts';
+import type { Events } from '../core/events.ts';
+import { Flight } from '../core/flight.ts';
+import { claimOf, idKey, isId, isObject, type JsonObject, paramsOf, type Request } from '../core/message.ts';
+import { decimal } from '../core/options.ts';
+import { SharedAnswer } from '../core/shared-answer.ts';
+import { viewOf } from '../core/tool-list.ts';
+import type { Tools } from '../core/tools.ts';
+
+export const toolCacheOptions = {
+  toolCacheTtl: decimal({
+    group: 'Tools',
+    placeholder: 's',
+    min: 0,
+    fallback: undefined,
+    defaultText: "the server's own ttl; else 300 while it tells of changes on an open stream; else 0",
+    help: 'seconds that tools/list is answered without asking the server; 0 = always ask. Where asking fails, the last list stands in',
+  }),
+} as const;
+
+export interface ToolCacheDeps {
+  /** Undefined: the rule of the option's default. */
+  readonly ttlMs: number | undefined;
+  readonly toolsOf: (profile: string) => Tools;
+  /** True where the profile's next request may be signed by another identity than its last. */
+  readonly isIdentityInDoubt: (profile: string) => boolean;
+  readonly feeds: ChangeFeeds;
+  readonly clock: Clock;
+  readonly events: Events;
+}
+
+/** Where the server promises to tell of changes: long enough for most agents' work, short enough for a promise that is not kept. */
+const WATCHED_TTL_MS = 300_000;
+/** A server's own ttl beyond this is taken as this: nobody means that a process shall never ask again. */
+const LONGEST_TTL_MS = 24 * 3_600_000;
+/**
+ * How long a failure answers those who come next. The wave of callers that came with it is over by then, and a server that is back is
+ * asked again before anybody has looked for the reason.
+ */
+const FAILURE_MEMORY_MS = 2_000;
+/** Lists that are kept: one per client, profile, revision and the like. */
+const MOST_LISTS = 100;
+/** Pages of one list. A server whose cursors never come twice must not fill memory. */
+const MOST_PAGES = 1_000;
+/** Characters of all that is kept; some lists of thousands of tools with long schemas. */
+const MOST_CHARACTERS = 64 * 1024 * 1024;
+
+/** What a server says of the request itself: an earlier answer to another request is no better. */
+const ABOUT_THE_REQUEST: ReadonlySet<unknown> = new Set([
+  ...[-32_700, -32_600, -32_601, -32_602],
+  // Of revision 2026-07-28: headers, capabilities and revision that do not fit.
+  ...[-32_020, -32_021, -32_022],
+]);
+/** The same, of the proxy's own errors. */
+const FINAL: ReadonlySet<ErrorReason> = new Set<ErrorReason>([
+  'invalid-request',
+  'parse-error',
+  'shutting-down',
+  'restart-needed',
+]);
+
+/** What a fetch was begun with. */
+interface Began {
+  /** What an earlier one brings late replaces nothing. */
+  readonly order: number;
+  readonly generation: number;
+  readonly identity: number;
+  readonly walk: number;
+  readonly feed: object | undefined;
+}
+
+interface Kept extends Began {
+  readonly answer: SharedAnswer;
+  readonly characters: number;
+  readonly at: number;
+  /** The server's own; undefined where it named none. */
+  readonly ttlMs: number | undefined;
+}
+
+/** How a fetch ended. */
+interface Outcome {
+  /** The reply for one of those who waited. @throws what was thrown. */
+  readonly give: (call: Call, request: Request) => Reply | Promise<Reply>;
+  /** Why an earlier list may stand in; absent where this is the answer. `lasts`: asking again at once would be to no avail. */
+  readonly failure?: { readonly why: string; readonly lasts: boolean };
+}
+
+interface PageFlight {
+  readonly generation: number;
+  readonly work: Flight<Outcome>;
+}
+
+interface Page {
+  kept: Kept | undefined;
+  failed: { readonly at: number; readonly generation: number; readonly outcome: Outcome } | undefined;
+  flight: PageFlight | undefined;
+}
+
+/** A list as one kind of request sees it, with those of its pages that were asked for, by cursor. */
+interface List {
+  readonly view: string;
+  readonly pages: Map<string, Page>;
+  /** Counts how often its first page has come: what belonged to an earlier one is no page of this list. */
+  walk: number;
+  /** Of the whole list when a page last came. */
+  fingerprint: string | undefined;
+}
+
+/**
+ * Answers tools/list from what the server said a moment ago, page by page as asked. Callers that come together share one request, and
+ * where the server cannot be asked, the last list stands in: never an empty one.
+ */
+export function toolCache(deps: ToolCacheDeps): Layer {
+  return (next) => {
+    const cache = new ToolCache(deps, next);
+    return function toolCache(call) {
+      const { message, passage, batch } = call;
+      if (message.kind === 'notification' && message.method === 'notifications/cancelled') {
+        return cache.isShared(call) ? Promise.resolve({ kind: 'accepted' }) : next(call);
+      }
+      if (message.kind !== 'request' || message.method !== 'tools/list') return next(call);
+      // The members of a batch are posted together. An HTTP client has asked this server now, unless somebody has said that an answer
+      // of a moment ago will do.
+      if (batch || (passage && !deps.ttlMs) || isOneOff(message)) return next(call);
+      return cache.answer(call, message);
+    };
+  };
+}
+
+class ToolCache {
+  readonly #deps: ToolCacheDeps;
+  readonly #next: Handler;
+  readonly #lists = new Map<string, List>();
+  /** Fetches that run. */
+  readonly #flights = new Set<Flight<Outcome>>();
+  #order = 0;
+
+  constructor(deps: ToolCacheDeps, next: Handler) {
+    this.#deps = deps;
+    this.#next = next;
+  }
+
+  /** True for word that a request is cancelled which others have joined: to the server it goes on. */
+  isShared({ message, client }: Call): boolean {
+    const { requestId } = paramsOf(message);
+    if (!isId(requestId)) return false;
+    return [...this.#flights].some(({ leader, shared }) => {
+      const led = leader.message.kind === 'request' && idKey(leader.message.id) === idKey(requestId);
+      return led && shared && leader.client.id === client.id;
+    });
+  }
+
+  async answer(call: Call, request: Request): Promise<Reply> {
+    const { toolsOf, clock } = this.#deps;
+    const list = this.#listOf(call);
+    const page = pageOf(list, request);
+    const { kept, failed } = page;
+    if (kept && !call.fresh && this.#isFresh(call, list, kept))
+      return this.#told(call, request, kept, 'cache');
+    const { generation } = toolsOf(call.profile);
+    const remembered = failed?.generation === generation && clock.monotonic() - failed.at < FAILURE_MEMORY_MS;
+    if (remembered) return this.#give(call, request, page, failed.outcome);
+    let { flight } = page;
+    // What was asked for before the list changed says nothing to who asks after it.
+    const joins = flight?.generation === generation && !flight.work.abandoned;
+    if (!flight || !joins) {
+      const work = new Flight<Outcome>(call, (shared) => this.#fetch(shared, request, list, page, call));
+      flight = { generation, work };
+      this.#follow(page, flight);
+    }
+    this.#report(call, joins ? 'another-call' : 'server');
+    return this.#give(call, request, page, await flight.work.join(call));
+  }
+
+  #follow(page: Page, flight: PageFlight): void {
+    const { work } = flight;
+    page.flight = flight;
+    this.#flights.add(work);
+    void work.over.then(() => {
+      this.#flights.delete(work);
+      if (page.flight === flight) page.flight = undefined;
+    });
+  }
+
+  /** @param leader - whose message it carries; `call` belongs to all who wait. */
+  async #fetch(call: Call, request: Request, list: List, page: Page, leader: Call): Promise<Outcome> {
+    const { toolsOf, feeds, clock } = this.#deps;
+    const tools = toolsOf(call.profile);
+    const { generation, identity } = tools;
+    const began = {
+      order: ++this.#order,
+      generation,
+      identity,
+      walk: list.walk,
+      feed: call.passage ? undefined : feeds.unbroken(listenerOf(call)),
+    };
+    let outcome: Outcome;
+    try {
+      const reply = await this.#next(call);
+      this.#keep(request, reply, list, page, began);
+      list.fingerprint = tools.fingerprintOf(list.view);
+      outcome = outcomeOf(reply, leader, this.#next);
+    } catch (error) {
+      // Nobody waits any more: that says nothing of the server.
+      if (call.signal.aborted) throw error;
+      outcome = thrown(error);
+    }
+    const { failure } = outcome;
+    page.failed = failure?.lasts ? { at: clock.monotonic(), generation, outcome } : undefined;
+    if (failure && page.kept) {
+      this.#deps.events.emit({ type: 'tools.refresh-failed', profile: call.profile, message: failure.why });
+    }
+    return outcome;
+  }
+
+  #keep(request: Request, reply: Reply, list: List, page: Page, began: Began): void {
+    const result = resultOf(reply);
+    if (reply.kind !== 'answer' || !result || began.order < (page.kept?.order ?? 0)) return;
+    const first = paramsOf(request).cursor === undefined;
+    if (first) list.walk++;
+    page.kept = {
+      ...began,
+      walk: first ? list.walk : began.walk,
+      answer: new SharedAnswer(reply.message),
+      characters: reply.message.text.length,
+      at: this.#deps.clock.monotonic(),
+      ttlMs: ownTtl(result),
+    };
+    this.#trim(list);
+  }
+
+  #give(call: Call, request: Request, page: Page, outcome: Outcome): Reply | Promise<Reply> {
+    const { kept } = page;
+    const own = kept?.identity === this.#deps.toolsOf(call.profile).identity;
+    const standsIn = outcome.failure !== undefined && kept && own && !call.fresh;
+    return standsIn ? this.#told(call, request, kept, 'last-good') : outcome.give(call, request);
+  }
+
+  #told(call: Call, request: Request, { answer }: Kept, from: 'cache' | 'last-good'): Reply {
+    this.#report(call, from);
+    return { kind: 'answer', message: answer.for(request) };
+  }
+
+  #isFresh(call: Call, list: List, kept: Kept): boolean {
+    const { ttlMs, toolsOf, isIdentityInDoubt, feeds, clock } = this.#deps;
+    const tools = toolsOf(call.profile);
+    if (kept.generation !== tools.generation || kept.walk !== list.walk) return false;
+    // A request that went past this may have met with a changed list.
+    if (list.fingerprint !== tools.fingerprintOf(list.view)) return false;
+    const watched = (): boolean => kept.feed !== undefined && kept.feed === feeds.unbroken(listenerOf(call));
+    const ttl = ttlMs ?? kept.ttlMs ?? (watched() ? WATCHED_TTL_MS : 0);
+    // Last, because it may look at files.
+    return clock.monotonic() - kept.at < ttl && !isIdentityInDoubt(call.profile);
+  }
+
+  #listOf(call: Call): List {
+    const view = viewOf(call);
+    const key = JSON.stringify([call.profile, view]);
+    const list = this.#lists.get(key) ?? { view, pages: new Map(), walk: 0, fingerprint: undefined };
+    // The last one used is the last one to go.
+    this.#lists.delete(key);
+    this.#lists.set(key, list);
+    return list;
+  }
+
+  /** Keeps what is kept within its bounds: pages of lists that are over go first, then the lists that nobody asked for the longest. */
+  #trim(list: List): void {
+    for (const [cursor, { kept, flight }] of list.pages) {
+      const over = kept !== undefined && kept.walk < list.walk - 1;
+      if (!flight && (over || list.pages.size > MOST_PAGES)) list.pages.delete(cursor);
+    }
+    let characters = 0;
+    for (const { pages } of this.#lists.values()) {
+      for (const { kept } of pages.values()) characters += kept?.characters ?? 0;
+    }
+    for (const [key, { pages }] of this.#lists) {
+      if (characters <= MOST_CHARACTERS && this.#lists.size <= MOST_LISTS) return;
+      for (const { kept } of pages.values()) characters -= kept?.characters ?? 0;
+      this.#lists.delete(key);
+    }
+  }
+
+  #report({ profile }: Call, from: 'server' | 'another-call' | 'cache' | 'last-good'): void {
+    const { events } = this.#deps;
+    if (events.detailed) events.emit({ type: 'tools.listed', profile, from });
+  }
+}
+
+const listenerOf = ({ client, profile, message }: Call): Listener => ({
+  client: client.id,
+  profile,
+  stateless: claimOf(message) !== undefined,
+});
+
+function pageOf({ pages }: List, request: Request): Page {
+  const cursor = JSON.stringify(paramsOf(request).cursor ?? null);
+  const page = pages.get(cursor) ?? { kept: undefined, failed: undefined, flight: undefined };
+  pages.set(cursor, page);
+  return page;
+}
+
+/** What answers a question of the server's is no answer to anybody else (MCP 2026-07-28, caching). */
+function isOneOff(request: Request): boolean {
+  const params = paramsOf(request);
+  return params.inputResponses !== undefined || params.requestState !== undefined;
+}
+
+/** The result, where it is a list that is meant for more than one request. */
+function resultOf(reply: Reply): JsonObject | undefined {
+  const result = reply.kind === 'answer' ? reply.message.json.result : undefined;
+  if (!isObject(result) || !Array.isArray(result.tools)) return undefined;
+  return result.resultType === undefined || result.resultType === 'complete' ? result : undefined;
+}
+
+function ownTtl({ ttlMs }: JsonObject): number | undefined {
+  if (ttlMs === undefined) return undefined;
+  // The specification: less than nothing is nothing.
+  return typeof ttlMs === 'number' && ttlMs > 0 ? Math.min(ttlMs, LONGEST_TTL_MS) : 0;
+}
+
+function outcomeOf(reply: Reply, leader: Call, next: Handler): Outcome {
+  if (reply.kind !== 'answer' || (reply.message.outcome === 'result' && !resultOf(reply))) {
+    return { give: (call) => (call === leader ? reply : next(call)) };
+  }
+  const answer = new SharedAnswer(reply.message);
+  const give = (call: Call, request: Request): Reply =>
+    call === leader ? reply : { kind: 'answer', message: answer.for(request) };
+  const { error } = reply.message.json;
+  if (!isObject(error) || ABOUT_THE_REQUEST.has(error.code)) return { give };
+  const why = typeof error.message === 'string' ? error.message : 'the server answered with an error';
+  return { give, failure: { why, lasts: true } };
+}
+
+function thrown(error: unknown): Outcome {
+  const give = (): never => {
+    throw error;
+  };
+  if (!(error instanceof ProxyError) || FINAL.has(error.reason)) return { give };
+  return { give, failure: { why: causeText(error), lasts: !isMendedByHand(error) } };
+}

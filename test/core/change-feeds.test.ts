@@ -1,0 +1,77 @@
+import { describe, expect, it } from 'vitest';
+import type { Emit } from '../../src/core/call.ts';
+import {
+  ChangeFeeds,
+  declaresToolChanges,
+  isToolsChanged,
+  toolsChanged,
+} from '../../src/core/change-feeds.ts';
+import type { Message, Request } from '../../src/core/message.ts';
+import { requestOf } from '../support/make-call.ts';
+
+const LISTENER = { client: 'c', profile: '', stateless: false };
+const ORIGIN = { profile: '', gone: new Promise<void>(() => undefined) };
+
+describe('the streams on which a server tells of changes', () => {
+  it('are without a gap for as long as one of them is open', () => {
+    const feeds = new ChangeFeeds();
+    expect(feeds.unbroken(LISTENER)).toBeUndefined();
+    const endFirst = feeds.opened(LISTENER);
+    const since = feeds.unbroken(LISTENER);
+    const endSecond = feeds.opened(LISTENER);
+    endFirst();
+    endFirst();
+    expect(feeds.unbroken(LISTENER)).toBe(since);
+    endSecond();
+    expect(feeds.unbroken(LISTENER)).toBeUndefined();
+    feeds.opened(LISTENER);
+    endSecond();
+    expect(feeds.unbroken(LISTENER)).toBeDefined();
+    expect(feeds.unbroken(LISTENER)).not.toBe(since);
+  });
+
+  it.each([{ client: 'd' }, { profile: 'dev' }, { stateless: true }])('are not those of %j', (other) => {
+    const feeds = new ChangeFeeds();
+    feeds.opened(LISTENER);
+    expect(feeds.unbroken({ ...LISTENER, ...other })).toBeUndefined();
+  });
+
+  it('carry word of a change to every subscription, in its name, and one that fails keeps it from none', async () => {
+    const feeds = new ChangeFeeds();
+    const heard: Message[] = [];
+    const emit: Emit = async (message) => void heard.push(message);
+    const request = (id: number | string) => requestOf('subscriptions/listen', {}, id) as Request;
+    feeds.opened(LISTENER);
+    feeds.opened(LISTENER, { request: request('gone'), emit: () => Promise.reject(new Error('gone')) });
+    const end = feeds.opened(LISTENER, { request: request(0), emit });
+    feeds.opened(LISTENER, { request: request(''), emit });
+    feeds.opened({ ...LISTENER, client: 'd' }, { request: request(1), emit });
+    feeds.tell(LISTENER, ORIGIN);
+    const ids = () => heard.map(({ json }) => (json.params as { _meta: Record<string, unknown> })._meta);
+    expect(ids()).toEqual([
+      { 'io.modelcontextprotocol/subscriptionId': 0 },
+      { 'io.modelcontextprotocol/subscriptionId': '' },
+    ]);
+    end();
+    feeds.tell(LISTENER, ORIGIN);
+    expect(heard).toHaveLength(3);
+  });
+});
+
+it('word of a change is the notification of the protocol', () => {
+  const { text, json, method } = toolsChanged();
+  expect(json).toEqual({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' });
+  expect(JSON.parse(text)).toEqual(json);
+  expect(isToolsChanged(method)).toBe(true);
+  expect(isToolsChanged('notifications/prompts/list_changed')).toBe(false);
+});
+
+it.each([
+  [{ capabilities: { tools: { listChanged: true } } }, true],
+  [{ capabilities: { tools: { listChanged: 'yes' } } }, false],
+  [{ capabilities: { tools: true } }, false],
+  [{ capabilities: [] }, false],
+  [{}, false],
+])('%j promises word of changed tools: %s', (result, promised) => {
+  expect(declaresToolChanges(result)).toBe(promised);
+});

@@ -1,0 +1,263 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { describe, expect, it } from 'vitest';
+import type { BinDriver } from '../support/bin-driver.ts';
+import { type Rpc, sendJson } from '../support/mcp-answers.ts';
+import { SessionServer } from '../support/mcp-behaviours.ts';
+import { makeGate, type RelayedOptions, startInitialized, startRelayed } from '../support/relayed.ts';
+import { ScriptedServer } from '../support/scripted-server.ts';
+import { startClientV1, startClientV2 } from '../support/sdk-clients.ts';
+import { signingVerify } from '../support/signing.ts';
+
+const CHANGED = { jsonrpc: '2.0', method: 'notifications/tools/list_changed' };
+
+const isChange = ({ method }: Rpc): boolean => method === CHANGED.method;
+
+const names = (answer: Rpc): unknown[] => {
+  const { tools } = answer.result as { tools: { name: unknown }[] };
+  return tools.map(({ name }) => name);
+};
+
+/** A failure is remembered for two seconds. */
+async function listedAgain(bin: BinDriver): Promise<void> {
+  while ((await bin.request('tools/list')).error !== undefined) await wait(50);
+}
+
+/** A server whose tools the test sets, and which counts who asks for them. */
+async function start(args: readonly string[] = [], options: RelayedOptions = {}) {
+  const tools = { names: ['a'], error: undefined as string | undefined };
+  const relayed = await startInitialized({
+    args,
+    ...options,
+    on: {
+      'tools/list': (_request, _response, { result, error }) =>
+        tools.error === undefined
+          ? result({ tools: tools.names.map((name) => ({ name })) })
+          : error(-32_050, tools.error),
+      ...options.on,
+    },
+  });
+  const { bin, server } = relayed;
+  const list = async (id?: unknown): Promise<unknown[]> =>
+    names(await bin.request('tools/list', undefined, id));
+  return { ...relayed, tools, list, lists: () => server.of('tools/list').length };
+}
+
+describe('tools/list', () => {
+  it('is answered without the server while that tells of changes, and anew once it has', async () => {
+    const { bin, mcp, tools, list, lists } = await start();
+    expect(await list(0)).toEqual(['a']);
+    bin.send('{"jsonrpc":"2.0","method":"tools/list","id":"\\u0061"}');
+    expect(names(await bin.answer('a'))).toEqual(['a']);
+    expect(bin.lines.at(-1)).toContain('"id":"\\u0061"');
+    expect(await list(-1)).toEqual(['a']);
+    expect(lists()).toBe(1);
+    tools.names = ['a', 'b'];
+    mcp.broadcast(CHANGED);
+    await bin.next(isChange);
+    expect(await list('')).toEqual(['a', 'b']);
+    expect(await list('1')).toEqual(['a', 'b']);
+    expect(lists()).toBe(2);
+    expect(bin.stderr).toBe('');
+  });
+
+  it.each<[string, RelayedOptions]>([
+    ['has no stream to tell on', { getStream: false }],
+    ['does not say that it tells', { capabilities: { tools: {} } }],
+  ])('is asked for each time of a server that %s', async (_what, options) => {
+    const { tools, list, lists } = await start([], options);
+    expect(await list()).toEqual(['a']);
+    tools.names = ['b'];
+    expect(await list()).toEqual(['b']);
+    expect(lists()).toBe(2);
+  });
+
+  it('is asked for again when the stream has ended on which the server would have told of changes', async () => {
+    const gate = makeGate();
+    let opened = 0;
+    const { server, tools, list } = await start([], {
+      on: {
+        GET: async (_request, response, context) => {
+          if (opened++ > 0) return sendJson(response, 405, {});
+          const stream = context.events();
+          await gate.opened;
+          stream.end();
+        },
+      },
+    });
+    expect(await list()).toEqual(['a']);
+    tools.names = ['b'];
+    expect(await list()).toEqual(['a']);
+    gate.open();
+    await server.until(() => server.of('GET').length === 2);
+    expect(await list()).toEqual(['b']);
+  });
+
+  it('is kept as long as asked for, or not at all', async () => {
+    const kept = await start(['--tool-cache-ttl', '60'], { getStream: false });
+    await kept.list();
+    kept.tools.names = ['b'];
+    expect(await kept.list()).toEqual(['a']);
+    const never = await start([], { env: { MCP_PROXY_TOOL_CACHE_TTL: '0' } });
+    await never.list();
+    never.tools.names = ['b'];
+    expect(await never.list()).toEqual(['b']);
+    expect([kept.lists(), never.lists()]).toEqual([1, 2]);
+  });
+
+  it('is asked for once for all who ask at once, also where the first of them leaves', async () => {
+    const gate = makeGate();
+    const { bin, server, lists } = await start([], {
+      on: {
+        'tools/list': async (_request, _response, { result }) => {
+          await gate.opened;
+          result({ tools: [{ name: 'late' }] });
+        },
+      },
+    });
+    for (const id of ['leaves', 0, '', -1]) bin.send({ jsonrpc: '2.0', id, method: 'tools/list' });
+    await server.until(() => lists() === 1);
+    bin.notify('notifications/cancelled', { requestId: 'leaves' });
+    await bin.request('ping', undefined, 'ping');
+    gate.open();
+    for (const id of [0, '', -1]) expect(names(await bin.answer(id))).toEqual(['late']);
+    expect(lists()).toBe(1);
+    expect(server.of('notifications/cancelled')).toEqual([]);
+    expect(bin.messages.filter(({ id }) => id === 'leaves')).toEqual([]);
+  });
+
+  it('is cancelled at the server where nobody else waits for it', async () => {
+    const { bin, server } = await start([], { on: { 'tools/list': () => undefined } });
+    bin.send({ jsonrpc: '2.0', id: 0, method: 'tools/list' });
+    await server.until(() => server.of('tools/list').length === 1);
+    bin.notify('notifications/cancelled', { requestId: 0 });
+    await server.until(() => server.of('notifications/cancelled').length === 1);
+    expect(server.of('notifications/cancelled')[0]?.rpc.params).toMatchObject({ requestId: 0 });
+  });
+
+  it('is the last one where the server fails, with a warning in the log; the error where there is none', async () => {
+    const { bin, tools, list, lists } = await start(['--tool-cache-ttl', '0', '--log-level', 'warn']);
+    tools.error = 'The catalogue is closed';
+    const failed = await Promise.all(['x', 'y'].map((id) => bin.request('tools/list', undefined, id)));
+    expect(failed).toMatchObject([
+      { id: 'x', error: { code: -32_050 } },
+      { id: 'y', error: { code: -32_050 } },
+    ]);
+    expect(lists()).toBe(1);
+    tools.error = undefined;
+    expect(await bin.request('tools/list', { cursor: 'other' }, 'other')).toHaveProperty('result');
+    await listedAgain(bin);
+    tools.error = 'The catalogue is closed';
+    expect(await list('last')).toEqual(['a']);
+    await bin.stderrMatching(/tools\.refresh-failed.*\n/);
+    expect(bin.stderr).toContain('"message":"The catalogue is closed"');
+  });
+
+  it('is asked for anew in a session that was opened behind the client, which hears of what is different', async () => {
+    const { bin, mcp, server, tools, list } = await start(['--log-level', 'info']);
+    expect(await list()).toEqual(['a']);
+    mcp.forgetSessions();
+    tools.names = ['b'];
+    await bin.request('ping');
+    await server.until(() => server.of('initialize').length === 2);
+    expect(await list()).toEqual(['b']);
+    await bin.next(isChange);
+    await bin.stderrMatching(/tools\.changed/);
+  });
+
+  it('tells of a change that the server has not told of, once', async () => {
+    const { bin, tools, list } = await start(['--tool-cache-ttl', '0', '--log-level', 'info']);
+    await list();
+    await list();
+    tools.names = ['a', 'b'];
+    await list();
+    await bin.next(isChange);
+    await list();
+    await bin.request('ping');
+    expect(bin.messages.filter(isChange)).toHaveLength(1);
+    const changes = bin.stderr.split('\n').filter((line) => line.includes('tools.changed'));
+    expect(changes.map((line) => JSON.parse(line))).toMatchObject([{ announced: false }]);
+  });
+
+  it('is never shown to another identity, not even where the server fails', async () => {
+    const keysOf = (id: string) => `[default]\naws_access_key_id = ${id}\naws_secret_access_key = secret\n`;
+    const { bin, server, tools, list, lists } = await start(
+      ['--tool-cache-ttl', '60', '--log-level', 'silent'],
+      {
+        env: { AWS_ACCESS_KEY_ID: '', AWS_SECRET_ACCESS_KEY: '', AWS_SESSION_TOKEN: '' },
+        files: { '.aws/credentials': keysOf('AKIDONE') },
+        verify: false,
+      },
+    );
+    expect(await list()).toEqual(['a']);
+    expect(await list()).toEqual(['a']);
+    writeFileSync(join(bin.home, '.aws/credentials'), keysOf('AKIDTHEOTHER'));
+    tools.error = 'Who are you?';
+    expect(await bin.request('tools/list')).toMatchObject({ error: { message: 'Who are you?' } });
+    expect(lists()).toBe(2);
+    expect(server.of('tools/list').at(-1)?.headers.authorization).toContain('AKIDTHEOTHER');
+    tools.error = undefined;
+    await listedAgain(bin);
+  });
+
+  it('is filtered anew for nobody: what --read-only leaves is the same from the server and from the cache', async () => {
+    const { bin, server } = await startInitialized({ args: ['--read-only', '--tool-cache-ttl', '60'] });
+    const first = await bin.request('tools/list', undefined, 0);
+    const second = await bin.request('tools/list', undefined, '');
+    expect(names(first)).toEqual(['echo']);
+    expect(second.result).toEqual(first.result);
+    expect(server.of('tools/list')).toHaveLength(1);
+    // An unknown tool is looked for at the server, and what that says is kept.
+    await bin.request('tools/call', { name: 'nothing' }, 1);
+    await bin.request('tools/list', undefined, -1);
+    expect(server.of('tools/list')).toHaveLength(2);
+  });
+});
+
+describe('a list with the time that its server keeps it', () => {
+  const claim = { _meta: { 'io.modelcontextprotocol/protocolVersion': '2026-07-28' } };
+
+  it.each([
+    [60_000, 1],
+    [0, 2],
+  ])('is kept so long: %i ms', async (ttlMs, asked) => {
+    const { bin, server } = await startRelayed({
+      before: () => (request, response) => {
+        const { id } = request.rpc;
+        sendJson(response, 200, { jsonrpc: '2.0', id, result: { resultType: 'complete', tools: [], ttlMs } });
+      },
+    });
+    for (const id of [0, ''])
+      expect(await bin.request('tools/list', claim, id)).toHaveProperty('result.ttlMs', ttlMs);
+    expect(server.of('tools/list')).toHaveLength(asked);
+  });
+});
+
+describe.each([
+  ['v1', startClientV1],
+  ['v2', startClientV2],
+] as const)('a client of SDK %s', (_version, connect) => {
+  it('lists page by page from the cache, and is told when that is over', async () => {
+    const tools = { second: 'b' };
+    const mcp = new SessionServer({
+      on: {
+        'tools/list': (_request, _response, { params, result }) =>
+          params.cursor === undefined
+            ? result({ tools: [{ name: 'a', inputSchema: { type: 'object' } }], nextCursor: 'p2' })
+            : result({ tools: [{ name: tools.second, inputSchema: { type: 'object' } }] }),
+      },
+    });
+    const server = await ScriptedServer.start(mcp.behaviour, { verify: signingVerify });
+    const client = await connect(server.url);
+    const all = async (): Promise<string[]> => [...(await client.toolNames())];
+    const pages = (await all()).includes('b') ? 2 : 1;
+    await all();
+    await server.until(() => server.of('tools/list').length === pages);
+    tools.second = 'c';
+    mcp.broadcast(CHANGED);
+    await client.hears('tools changed');
+    await all();
+    expect(server.of('tools/list')).toHaveLength(pages * 2);
+  });
+});
