@@ -63,8 +63,12 @@ export function refusalOf(head: RequestHead, rules: AdmissionRules): Refusal | u
   return method === 'POST' ? postRefusal(headers, rules.maxBodyBytes) : undefined;
 }
 
+/** What clients are told to send, and the SDKs do send, to the letter: it need not be taken apart. */
+const USUAL_ACCEPT = 'application/json, text/event-stream';
+
 function postRefusal(headers: IncomingHttpHeaders, maxBodyBytes: number): Refusal | undefined {
-  if (!accepts(headers.accept, ['application/json', 'text/event-stream'])) {
+  const { accept } = headers;
+  if (accept !== USUAL_ACCEPT && !accepts(accept, ['application/json', 'text/event-stream'])) {
     return invalid(406, 'Accept must name application/json and text/event-stream.');
   }
   const type = (headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase();

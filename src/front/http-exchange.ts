@@ -39,7 +39,7 @@ export class ServerExchange implements HttpExchange {
   begin(head: HttpFacts): BodySink {
     const response = this.#response;
     if (!response.destroyed) {
-      response.writeHead(head.status, { ...downHeaders(head), ...pageHeaders(this.#origin) });
+      response.writeHead(head.status, Object.assign(downHeaders(head), pageHeaders(this.#origin)));
       // What says how long it is comes at once; the head of anything else is news by itself.
       if (head.headers['content-length'] === undefined) {
         response.flushHeaders();

@@ -112,15 +112,13 @@ export class HttpFront {
       this.#health(path, response);
       return;
     }
-    const hosts = request.rawHeaders.filter(
-      (name, at) => at % 2 === 0 && name.toLowerCase() === 'host',
-    ).length;
-    const refusal = refusalOf({ method, path, headers, hosts }, this.#options) ?? this.#fullness();
+    const head = { method, path, headers, hosts: hostsAmong(request.rawHeaders) };
+    const refusal = refusalOf(head, this.#options) ?? this.#fullness();
     if (refusal) this.#refuse(request, response, refusal);
     else if (method === 'OPTIONS') response.writeHead(204, preflightHeaders(headers)).end();
     else {
       this.#requests++;
-      response.once('close', () => {
+      response.on('close', () => {
         this.#requests--;
       });
       void this.#carry(request, response);
@@ -231,6 +229,15 @@ export class HttpFront {
 }
 
 const pathOf = (url = ''): string => url.split('?', 1)[0] ?? '';
+
+/** How often a Host stands among names and values in turn. */
+function hostsAmong(rawHeaders: readonly string[]): number {
+  let count = 0;
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    if (rawHeaders[at]?.length === 4 && rawHeaders[at]?.toLowerCase() === 'host') count++;
+  }
+  return count;
+}
 
 /** No id: what was not let in was not read. */
 function bodyOf(error: ProxyError): { text: string; headers: Record<string, string> } {

@@ -57,6 +57,7 @@ export function metadata(additionsOf: (profile: string) => Promise<Readonly<Reco
       if (!takes && !call.batch) return next(call);
       const additions = await additionsOf(profile);
       if (!takes || Object.keys(additions).length === 0) return next(call);
-      return next({ ...call, message: withMeta(message, additions) });
+      // Awaited: what an async function only returns costs every call two more turns of the microtask queue.
+      return await next({ ...call, message: withMeta(message, additions) });
     };
 }

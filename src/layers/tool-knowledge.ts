@@ -26,7 +26,7 @@ const TELL_SPACING_MS = 60_000;
 export function toolKnowledge(deps: ToolKnowledgeDeps): Layer {
   return (next) => {
     const knowledge = new Knowledge(deps, next);
-    return async function toolKnowledge(call) {
+    return function toolKnowledge(call) {
       const { message } = call;
       if (message.kind !== 'request') return next(call);
       switch (message.method) {

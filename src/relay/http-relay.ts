@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import {
   type BodySink,
   type Call,
@@ -112,7 +112,7 @@ export class HttpRelay {
   #clientOf(headers: Headers): string {
     const session = headers['mcp-session-id'];
     if (session === undefined) return `http-request-${++this.#requests}`;
-    return `http-session-${createHash('sha256').update(session).digest('base64url')}`;
+    return `http-session-${hash('sha256', session, 'base64url')}`;
   }
 
   async #single(message: Message, exchange: HttpExchange, client: string, answer: HttpAnswer): Promise<void> {
@@ -196,7 +196,7 @@ export class HttpRelay {
       },
     };
     try {
-      return { reply: await unlessAborted(Promise.resolve(call).then(handler), signal) };
+      return { reply: await unlessAborted(handler(call), signal) };
     } catch (error) {
       return { error };
     } finally {

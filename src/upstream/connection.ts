@@ -31,12 +31,24 @@ export interface ConnectionOptions {
   readonly onClose: () => void;
 }
 
+let thisTurn: object | undefined;
+
+/** Stands for the turn of the loop that runs: one immediate for all who answer in it. */
+function turn(): object {
+  if (thisTurn) return thisTurn;
+  thisTurn = {};
+  setImmediate(() => {
+    thisTurn = undefined;
+  });
+  return thisTurn;
+}
+
 /** One socket at a time, one request at a time. It opens with its first request, and again after a close. */
 export class Connection {
   readonly #client: Client;
   #open = false;
   #served = 0;
-  #justAnswered = false;
+  #answeredIn: object | undefined;
   #dead = false;
 
   constructor(options: ConnectionOptions) {
@@ -69,7 +81,7 @@ export class Connection {
 
   /** True in the turn of the loop in which an answer has ended here: that the server closes behind it cannot be known yet. */
   get justAnswered(): boolean {
-    return this.#justAnswered;
+    return this.#answeredIn !== undefined && this.#answeredIn === thisTurn;
   }
 
   get open(): boolean {
@@ -109,10 +121,7 @@ export class Connection {
           },
           onResponseEnd: () => {
             this.#served++;
-            this.#justAnswered = true;
-            setImmediate(() => {
-              this.#justAnswered = false;
-            });
+            this.#answeredIn = turn();
             incoming?.end();
             done(true);
           },

@@ -28,6 +28,8 @@ const LONGEST_BODY_BYTES = 256 * 1024 * 1024;
 /** What an error has to say fits into a fraction of this. */
 export const LONGEST_ERROR_BODY_BYTES = 1024 * 1024;
 
+const FORGOTTEN = Promise.resolve();
+
 /** One HTTP answer while it arrives. A stream that nobody reads pauses its socket; a body that is read whole is bounded. */
 export class Incoming implements HttpFacts {
   readonly status: number;
@@ -111,19 +113,37 @@ export class Incoming implements HttpFacts {
   /** The raw chunks as they come; throws what cut the answer. */
   async *#raw(): AsyncGenerator<Buffer> {
     for (;;) {
-      yield* this.#take();
+      for (const chunk of this.#take()) yield chunk;
       if (this.#chunks.length > 0) continue;
       if (this.#state === 'ended') return;
       if (this.#state !== 'open') throw this.#state.error;
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
+      await this.#more();
     }
   }
 
-  /** The body's bytes as they come, in the encoding that they came in; throws what cut the answer. */
-  raw(): AsyncIterable<Buffer> {
-    return this.#raw();
+  /** True once the last byte has come, taken or not. */
+  get ended(): boolean {
+    return this.#state === 'ended';
+  }
+
+  /**
+   * Hands over the body's bytes as they come, in the encoding that they came in; throws what cut the answer. A generator would cost
+   * several promises for each chunk.
+   */
+  async pour(take: (chunk: Buffer) => Promise<void>): Promise<void> {
+    for (;;) {
+      for (const chunk of this.#take()) await take(chunk);
+      if (this.#chunks.length > 0) continue;
+      if (this.#state === 'ended') return;
+      if (this.#state !== 'open') throw this.#state.error;
+      await this.#more();
+    }
+  }
+
+  #more(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
   }
 
   /** The body's bytes as they come, decompressed. */
@@ -148,9 +168,7 @@ export class Incoming implements HttpFacts {
         this.#paused = false;
         this.#flow.resume();
       }
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
+      await this.#more();
     }
     if (this.#state !== 'ended' && this.#state !== 'open') throw this.#state.error;
     const chunks = this.#take();
@@ -161,10 +179,8 @@ export class Incoming implements HttpFacts {
   }
 
   /** Reads on and forgets, so that the connection can carry the next request. */
-  async drain(): Promise<void> {
-    for await (const _ of this.#raw()) {
-      // Only its end matters.
-    }
+  drain(): Promise<void> {
+    return this.pour(() => FORGOTTEN);
   }
 
   #encoding(): Encoding | 'identity' {

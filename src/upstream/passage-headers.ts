@@ -12,8 +12,12 @@ export function passageHeaders(
   own: Readonly<Record<string, string>>,
   { userAgent, andClient }: { readonly userAgent: string; readonly andClient: boolean },
 ): Readonly<Record<string, string>> {
-  const { 'user-agent': client = '', ...rest } = headers;
-  const kept = Object.entries(rest).filter(([name]) => !Object.hasOwn(own, name));
-  const named = andClient ? `${userAgent} ${client.slice(0, LONGEST_NAME)}`.trim() : userAgent;
-  return { ...Object.fromEntries(kept), 'user-agent': named };
+  const kept: Record<string, string> = {};
+  for (const name in headers) {
+    const value = headers[name];
+    if (value !== undefined && !Object.hasOwn(own, name)) kept[name] = value;
+  }
+  const client = headers['user-agent'] ?? '';
+  kept['user-agent'] = andClient ? `${userAgent} ${client.slice(0, LONGEST_NAME)}`.trim() : userAgent;
+  return kept;
 }

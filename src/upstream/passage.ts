@@ -59,7 +59,7 @@ export class Passages {
     this.#deps = deps;
   }
 
-  readonly handle: Handler = async (call) => {
+  readonly handle: Handler = (call) => {
     const { message, passage, profile, emit, signal } = call;
     if (!passage) throw new TypeError('a call without a passage');
     const request = message.kind === 'request' ? message : undefined;
@@ -108,7 +108,7 @@ export class Passages {
     });
   }
 
-  async #cross(
+  #cross(
     crossing: Crossing,
     {
       signal,
@@ -118,7 +118,7 @@ export class Passages {
     }: Omit<UplinkRequest, 'onAttempt'> & { readonly leaving: () => void; readonly grace: boolean },
   ): Promise<Reply> {
     const { clock } = this.#deps;
-    signal.throwIfAborted();
+    if (signal.aborted) return Promise.reject(signal.reason);
     const cutter = new CallController();
     const timers: Timer[] = [];
     const after = (ms: number, act: () => void): void => {
@@ -145,12 +145,14 @@ export class Passages {
         if (request.lane === 'control') after(CONTROL_PLACE_MS, () => taken.leave());
       },
     });
-    crossed
-      .catch((error: unknown) => lease?.cancel(error instanceof Error ? error : new Error(String(error))))
-      .finally(() => {
-        signal.removeEventListener('abort', leave);
-        for (const timer of timers) timer.cancel();
-      });
+    const over = (): void => {
+      signal.removeEventListener('abort', leave);
+      for (const timer of timers) timer.cancel();
+    };
+    crossed.then(over, (error: unknown) => {
+      lease?.cancel(error instanceof Error ? error : new Error(String(error)));
+      over();
+    });
     return unlessAborted(crossed, signal);
   }
 
@@ -176,18 +178,20 @@ export class Passages {
     const http = headOf(response);
     const sink = pass(http);
     const heard = overhear(response);
-    await this.#watched(crossing, response, async () => {
-      for await (const chunk of response.raw()) {
-        if (heard) for (const message of heard(chunk)) await emit(message, origin);
-        await sink.write(chunk);
-      }
-    });
+    const take = heard
+      ? async (chunk: Buffer): Promise<void> => {
+          for (const message of heard(chunk)) await emit(message, origin);
+          await sink.write(chunk);
+        }
+      : (chunk: Buffer): Promise<void> => sink.write(chunk);
+    await this.#watched(crossing, response, () => response.pour(take));
     return { kind: 'passed', http };
   }
 
   /** Gives the answer up where the server falls silent in the middle of it, for longer than --read-timeout. */
   #watched<T>({ silenceMs }: Crossing, response: Incoming, read: () => Promise<T>): Promise<T> {
-    if (silenceMs === 0) return read();
+    // A short answer comes in one piece with its head.
+    if (silenceMs === 0 || response.ended) return read();
     const silent = (error: ProxyError): void => response.fail(error);
     return watched(
       { clock: this.#deps.clock, limitMs: silenceMs, awaited: () => true, silent },
@@ -278,7 +282,13 @@ function laneOf(message: Message): LaneName {
 }
 
 /** What a server asks goes to its client on its own stream, and so does the end of its session. */
-const originOf = (profile: string): Origin => ({ profile, gone: new Promise(() => undefined) });
+const originOf = (profile: string): Origin => ({
+  profile,
+  // Made for each who asks: what waits for a promise that is kept, and never settles, is kept with it.
+  get gone() {
+    return new Promise<void>(() => undefined);
+  },
+});
 
 /** Only what it says: the connection behind it stays here. */
 const headOf = ({ status, headers }: Incoming): HttpFacts => ({ status, headers });
