@@ -35,9 +35,7 @@ const NOT_UP = namesOf(
 /**
  * These would be taken for the proxy's own: an invitation to log in, cookies (which do not go up), another address, rules for pages.
  */
-const NOT_DOWN = namesOf(
-  `${ONE_HOP} www-authenticate set-cookie alt-svc access-control-* clear-site-data`,
-);
+const NOT_DOWN = namesOf(`${ONE_HOP} www-authenticate set-cookie alt-svc access-control-* clear-site-data`);
 
 /** What no header value may hold. A server that sends it must not cost the client its answer. */
 const UNSENDABLE = /[^\t\x20-\x7e\x80-\xff]/;

@@ -154,7 +154,11 @@ export class Stateless {
     return reply.finally(() => signal.removeEventListener('abort', leave));
   }
 
-  async notify({ profile, signal, message }: Call, notification: Notification, claim: string): Promise<Reply> {
+  async notify(
+    { profile, signal, message }: Call,
+    notification: Notification,
+    claim: string,
+  ): Promise<Reply> {
     const { uplinkOf, clock } = this.#deps;
     const headers = { accept: ACCEPT, ...derivedHeaders(notification, claim, undefined) };
     const notice = { text: message.text, headers, inSession: false, signal };
