@@ -1,12 +1,15 @@
 import { CallController } from '../core/call-signal.ts';
 import type { Clock } from '../core/clock.ts';
 import { type Id, idKey, isId, type Message, paramsOf } from '../core/message.ts';
+import { TransientMap } from '../core/transient-map.ts';
 import { Countdown } from './deadline.ts';
 import { Questions } from './questions.ts';
 import { progressTokenOf } from './server-requests.ts';
 
 /** One exchange under way. */
 export interface Entry {
+  /** What tells it from others: ids and clients can be the same. */
+  readonly ticket: number;
   readonly client: string;
   readonly controller: CallController;
   readonly deadline: Countdown;
@@ -27,7 +30,8 @@ export interface Ears {
 /** What is under way for all clients of the listener; how many there can be at once, the front decides. */
 export class HttpEntries {
   readonly #clock: Clock;
-  readonly #entries = new Set<Entry>();
+  readonly #entries = new TransientMap<number, Entry>();
+  #ticket = 0;
   readonly #questions = new Questions();
   #whenIdle: (() => void) | undefined;
 
@@ -41,7 +45,7 @@ export class HttpEntries {
 
   get streams(): number {
     let count = 0;
-    for (const { stream } of this.#entries) if (stream) count++;
+    for (const { stream } of this.#entries.values()) if (stream) count++;
     return count;
   }
 
@@ -53,11 +57,12 @@ export class HttpEntries {
   ): Entry {
     const added: Entry = {
       ...entry,
+      ticket: this.#ticket++,
       controller: new CallController(),
       deadline: new Countdown(this.#clock, limit, () => expire(added)),
       sent: false,
     };
-    this.#entries.add(added);
+    this.#entries.set(added.ticket, added);
     const { message, client } = entry;
     if (message?.kind === 'response' && message.id !== undefined)
       this.#questions.answered(client, message.id);
@@ -66,7 +71,7 @@ export class HttpEntries {
 
   remove(entry: Entry): void {
     entry.deadline.stop();
-    this.#entries.delete(entry);
+    this.#entries.delete(entry.ticket);
     if (this.#entries.size === 0) this.#whenIdle?.();
   }
 
@@ -76,7 +81,7 @@ export class HttpEntries {
   }
 
   #find(client: string, matches: (message: Message) => boolean): Entry | undefined {
-    for (const entry of this.#entries) {
+    for (const entry of this.#entries.values()) {
       if (entry.client === client && entry.message && matches(entry.message)) return entry;
     }
     return undefined;
@@ -90,7 +95,7 @@ export class HttpEntries {
   /** For what is heard on a session's own stream, where nothing says which call a question belongs to. */
   earsOfSession(client: string): Ears {
     return this.#ears(client, () =>
-      [...this.#entries].filter((entry) => entry.client === client).map(({ deadline }) => deadline),
+      this.#entries.values().filter((entry) => entry.client === client).map(({ deadline }) => deadline),
     );
   }
 
@@ -122,7 +127,7 @@ export class HttpEntries {
 
   /** Aborts those that match; `reasonFor` says why, as each has to hear it. */
   cut(matches: (entry: Entry) => boolean, reasonFor: (entry: Entry) => Error): void {
-    for (const entry of [...this.#entries]) if (matches(entry)) entry.controller.abort(reasonFor(entry));
+    for (const entry of this.#entries.values()) if (matches(entry)) entry.controller.abort(reasonFor(entry));
   }
 
   /** Resolves when nothing is under way. */
