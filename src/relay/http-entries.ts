@@ -95,7 +95,10 @@ export class HttpEntries {
   /** For what is heard on a session's own stream, where nothing says which call a question belongs to. */
   earsOfSession(client: string): Ears {
     return this.#ears(client, () =>
-      this.#entries.values().filter((entry) => entry.client === client).map(({ deadline }) => deadline),
+      this.#entries
+        .values()
+        .filter((entry) => entry.client === client)
+        .map(({ deadline }) => deadline),
     );
   }
 
