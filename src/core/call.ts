@@ -1,10 +1,12 @@
-import type { Message, Response } from './message.ts';
+import type { Id, Message, Response } from './message.ts';
 
 /** The upstream session that a server's own request came from, so that the answer finds its way back. Opaque to layers. */
 export interface Origin {
   readonly profile: string;
   /** Resolves when the session is no more, and with it everything that it asked of the client. */
   readonly gone: Promise<void>;
+  /** Whether the client's request of that id is under way there: what the session asks may be about it. Absent: nobody can tell. */
+  carries?(id: Id): boolean;
 }
 
 /**

@@ -339,10 +339,12 @@ export class Relay {
       return;
     }
     // While the client owes the server an answer, the call that waits for it must not run out of time. On the session's own
-    // stream nothing says which call that is.
+    // stream nothing says which call that is, but that it is one of this session: those of others have nothing to do with it.
     const live = entry && !entry.settled;
+    const owing = live
+      ? [entry]
+      : this.#inFlight.all().filter(({ request: { id } }) => origin.carries?.(id) ?? true);
     // Without sessions no server asks, and clients drop it where one does: nobody owes it an answer.
-    const owing = live ? [entry] : this.#inFlight.all();
     const held = owing.filter(({ request: call }) => !isStateless(call));
     const releases = held.map(({ deadline }) => deadline.hold());
     const release = (): void => {

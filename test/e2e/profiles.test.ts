@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type Accounts, keyOf, profileLines, startAccounts } from '../support/accounts.ts';
 import { sendJson } from '../support/mcp-answers.ts';
+import { makeGate } from '../support/relayed.ts';
 
 const PROFILES = ['prod', 'dev', 'staging'];
 
@@ -464,6 +465,40 @@ describe('what another profile’s server tells on its own', () => {
     expect(params).toMatchObject({ data: of('dev', 'GET')[0]?.session });
     const changes = bin.messages.filter(({ method }) => method === 'notifications/tools/list_changed');
     expect(changes).toHaveLength(1);
+  });
+});
+
+describe('a question on the stream of one profile’s session', () => {
+  it('stops the time of the calls in that session, and of no other', async () => {
+    let ask: () => void = () => undefined;
+    const { opened, open } = makeGate();
+    const { bin, call, until } = await ready({
+      args: ['--tool-timeout', '2'],
+      on: {
+        'tools/call': async ({ rpc }, _response, { fallback }) => {
+          if (rpc.params?.name === 'sleep') await opened;
+          await fallback();
+        },
+        GET: async (_request, _response, { fallback, session }) => {
+          await fallback();
+          ask = () => {
+            for (const stream of session?.streams ?? [])
+              stream.send({ jsonrpc: '2.0', id: 0, method: 'elicitation/create', params: { message: 'm' } });
+          };
+        },
+      },
+    });
+    await call('echo', { aws_profile: 'dev' });
+    await until('dev', 'GET');
+    const held = call('sleep', { ms: 0, aws_profile: 'dev' }, 0);
+    const other = call('sleep', { ms: 0 }, '');
+    await Promise.all([until('dev', 'tools/call', 2), until('prod', 'tools/call')]);
+    ask();
+    await bin.next(({ method }) => method === 'elicitation/create');
+    // Nobody answers: prod's call has its limit, and dev's, begun before it, goes on beyond its own.
+    expect(await other).toMatchObject({ error: { data: { reason: 'timeout' } } });
+    open();
+    expect(await held).toHaveProperty('result');
   });
 });
 

@@ -172,6 +172,28 @@ describe('while the client owes the server an answer', () => {
     expect(rig.clock.timers).toBe(0);
   });
 
+  it('on the stream of one of several sessions, the calls of the others do not stand still', async () => {
+    const rig = new RelayRig();
+    const initialize = await rig.request('i', 'initialize');
+    await initialize.answer();
+    for (const id of [0, '0', -1, '']) await rig.request(id);
+    await initialize.emit(ask(''), { ...ORIGIN, carries: (id) => id === 0 || id === '' });
+    await rig.clock.advance(60_000);
+    expect(rig.take()).toMatchObject([
+      { id: 'i' },
+      ask(''),
+      { id: '0', error: { code: -31008 } },
+      { id: -1, error: { code: -31008 } },
+    ]);
+    await rig.receive({ id: '', result: {} });
+    await rig.clock.advance(60_000);
+    const late = { error: { code: -31008 } };
+    expect(rig.take()).toMatchObject([
+      { id: 0, ...late },
+      { id: '', ...late },
+    ]);
+  });
+
   it('an answer with an error and a withdrawal by the server let the time go on, too', async () => {
     const rig = new RelayRig();
     const call = await rig.request(0);
