@@ -66,7 +66,8 @@ const START_BUDGET_MS = 20_000;
 const START_METHODS: ReadonlySet<string> = new Set(['initialize', 'server/discover', 'tools/list']);
 /**
  * Asks which revisions the server speaks. A client takes any error for "an old server", and never asks again: what may pass in a
- * moment is waited out, whatever it is.
+ * moment is waited out. Not a fault of the server itself (500): that is how some old servers meet a method that they do not know, and
+ * their clients would wait for it at every start.
  */
 const PROBE = 'server/discover';
 /** The least wait between those attempts, so that a small --retry-base-delay does not become a flood. */
@@ -181,7 +182,7 @@ export function decideRetry(failed: FailedAttempt): RetryDecision {
   const patient =
     limits.retries > 0 &&
     START_METHODS.has(failed.method) &&
-    (kind === 'turned-away' || kind === 'unavailable' || failed.method === PROBE);
+    (kind === 'turned-away' || kind === 'unavailable' || (failed.method === PROBE && kind !== 'broken'));
   const later = Math.max(afterMs, START_LEAST_DELAY_MS);
   if (!patient || failed.elapsedMs + later > START_BUDGET_MS) return { giveUp: 'attempts-spent' };
   return { afterMs: later };

@@ -14,7 +14,6 @@ describe('the question for the revisions', () => {
   it.each<[string, Script]>([
     ['503', (_request, response) => void response.writeHead(503).end()],
     ['429', (_request, response) => void response.writeHead(429).end()],
-    ['500', (_request, response) => void response.writeHead(500).end()],
     ['a broken connection', (_request, response) => void response.destroy()],
     ['a stream without an answer', (_request, response) => void new EventWriter(response).end()],
     [
@@ -60,6 +59,15 @@ describe('the question for the revisions', () => {
     });
     await bin.stderrMatching(/probe\.failed.*/);
     expect(JSON.parse(bin.stderr)).toMatchObject({ level: 50, reason: 'connect-failed' });
+  });
+
+  it('is given up as soon as other requests are where the server itself fails at it, as some old ones do', async () => {
+    const { server, bin } = await startDual((_request, response) => void response.writeHead(500).end(), {
+      args: QUICK,
+    });
+    bin.send(claiming('server/discover', {}, -1));
+    expect(await bin.answer(-1)).toMatchObject({ error: { data: { reason: 'http-status', httpStatus: 500 } } });
+    expect(server.requests).toHaveLength(3);
   });
 
   it('gets the error of a server of the session revisions at once, and silently', async () => {

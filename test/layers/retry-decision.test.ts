@@ -238,12 +238,17 @@ describe('what a client needs at its start', () => {
     }
   });
 
-  it('is tried for 20 s whatever befalls it, where an error makes its client take the server for an old one', () => {
-    for (const failure of Object.values(KINDS)) {
+  it('is tried for 20 s whatever may pass, where an error makes its client take the server for an old one', () => {
+    const { broken, ...passing } = KINDS;
+    for (const failure of Object.values(passing)) {
       const facts = { method: 'server/discover', claims: true, failure, ...spent };
       expect(decide(facts)).toEqual({ afterMs: 1_000 });
       expect(decide({ ...facts, elapsedMs: 19_001 })).toEqual({ giveUp: 'attempts-spent' });
     }
+    // An old server that fails at a method that it does not know fails each time.
+    const asked = { method: 'server/discover', claims: true, failure: broken };
+    expect(decide(asked)).toEqual({ afterMs: 50 });
+    expect(decide({ ...asked, ...spent })).toEqual({ giveUp: 'attempts-spent' });
   });
 
   it('is tried with a pause of 250 ms at least, whatever chance and --retry-base-delay say', () => {
