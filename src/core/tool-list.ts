@@ -122,10 +122,19 @@ export function listRequest(inTheEraOf: Message, cursor: string | undefined): Re
   return { kind: 'request', id, method, json, text: JSON.stringify(json) };
 }
 
+/** The server has refused its list to one of many HTTP clients, in the session of that one. */
+class RefusedToOne extends Error {}
+
+/** True where the list failed for one client, and what it met says nothing of others: a session that is gone, a client not let in. */
+export const concernsOneClient = (error: unknown): boolean =>
+  error instanceof RefusedToOne ||
+  (error instanceof ProxyError && (error.reason === 'session-lost' || error.cause instanceof RefusedToOne));
+
 /**
  * Reads the whole list of the call's profile through `next`, which teaches it to `tools` on the way; once for all who ask at the
- * same time. One caller that leaves does not end it for the others.
- * @throws ProxyError tools-unknown, where the server could not be asked or did not answer with a list.
+ * same time. One caller that leaves does not end it for the others, nor does one that the server refuses.
+ * @throws ProxyError tools-unknown, where the server could not be asked or did not answer with a list; session-lost, where an HTTP
+ * client has to hear that its session is gone, because nobody else opens it a new one.
  */
 export async function fillTools(tools: Tools, next: Handler, call: Call, clock: Clock): Promise<void> {
   const { generation } = tools;
@@ -135,20 +144,20 @@ export async function fillTools(tools: Tools, next: Handler, call: Call, clock: 
 }
 
 async function fillOnce(tools: Tools, next: Handler, call: Call, clock: Clock): Promise<void> {
-  const filling = tools.filled(async () => {
-    const controller = new AbortController();
-    const late = new Error(`no list within ${LIST_LIMIT_MS / 1_000} s`);
-    const timer = clock.schedule(LIST_LIMIT_MS, () => controller.abort(late), { keepAlive: false });
-    try {
-      await walk(next, call, controller.signal);
-    } finally {
-      timer.cancel();
-    }
+  let own = false;
+  const fill = (): Promise<void> => {
+    own = true;
+    return readList(next, call, clock);
+  };
+  const filling = tools.filled(fill).catch((error: unknown) => {
+    if (own || !concernsOneClient(error) || call.signal.aborted) throw error;
+    return fill();
   });
   try {
     await unlessAborted(filling, call.signal);
   } catch (error) {
     if (call.signal.aborted) throw call.signal.reason;
+    if (call.passage && error instanceof ProxyError && error.reason === 'session-lost') throw error;
     throw new ProxyError(
       'tools-unknown',
       `The server's list of tools cannot be had now, and this call depends on it: ${causeText(error)}. The call was not sent; try again.`,
@@ -160,6 +169,17 @@ async function fillOnce(tools: Tools, next: Handler, call: Call, clock: Clock): 
           : {}),
       },
     );
+  }
+}
+
+async function readList(next: Handler, call: Call, clock: Clock): Promise<void> {
+  const controller = new AbortController();
+  const late = new Error(`no list within ${LIST_LIMIT_MS / 1_000} s`);
+  const timer = clock.schedule(LIST_LIMIT_MS, () => controller.abort(late), { keepAlive: false });
+  try {
+    await walk(next, call, controller.signal);
+  } finally {
+    timer.cancel();
   }
 }
 
@@ -181,7 +201,12 @@ async function walk(next: Handler, call: Call, signal: AbortSignal): Promise<voi
     const json: JsonObject = reply.kind === 'answer' ? reply.message.json : {};
     if (!isObject(json.result)) {
       const said = isObject(json.error) ? json.error.message : undefined;
-      throw new Error(typeof said === 'string' ? said : 'the server did not answer tools/list with a list');
+      const words = typeof said === 'string' ? said : 'the server did not answer tools/list with a list';
+      if (!passage) throw new Error(words);
+      const inSession = passage.headers['mcp-session-id'] !== undefined;
+      throw inSession && reply.kind === 'answer' && reply.http?.status === 404
+        ? sessionGone(words)
+        : new RefusedToOne(words);
     }
     const { nextCursor } = json.result;
     if (typeof nextCursor !== 'string') return;
@@ -189,3 +214,10 @@ async function walk(next: Handler, call: Call, signal: AbortSignal): Promise<voi
   }
   throw new Error(`the list has more than ${MOST_PAGES} pages`);
 }
+
+const sessionGone = (words: string): ProxyError =>
+  new ProxyError(
+    'session-lost',
+    `The MCP session is gone: the server no longer knows it, and this call was not sent. Open a new one. The server said: ${words}`,
+    { sent: 'no' },
+  );

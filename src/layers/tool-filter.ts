@@ -5,7 +5,7 @@ import type { Events } from '../core/events.ts';
 import { matchesAny, matchesGlob } from '../core/glob.ts';
 import { isObject, type JsonObject, paramsOf, type Response } from '../core/message.ts';
 import { flagOf, list, type OptionValues, toggle } from '../core/options.ts';
-import { fillTools, ListEdits } from '../core/tool-list.ts';
+import { concernsOneClient, fillTools, ListEdits } from '../core/tool-list.ts';
 import { annotationsOf, type Tools } from '../core/tools.ts';
 
 export const toolFilterOptions = {
@@ -182,8 +182,8 @@ class ProfileFilter {
       error = failure;
       throw failure;
     } finally {
-      // Who leaves has learned nothing that would concern the others.
-      const concernsOthers = !call.signal.aborted && !isMendedByHand(error);
+      // Who leaves, or whose session is gone, has learned nothing that would concern the others.
+      const concernsOthers = !call.signal.aborted && !isMendedByHand(error) && !concernsOneClient(error);
       if (concernsOthers) this.#looked = { at: clock.monotonic(), generation, error };
     }
   }

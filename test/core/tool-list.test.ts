@@ -168,6 +168,42 @@ describe('reading the whole list', () => {
     expect([asked, tools.complete]).toEqual([2, false]);
   });
 
+  it('fails for the one HTTP client whose session is gone, and goes on for those who waited with it', async () => {
+    const tools = new Tools();
+    const next: Handler = async ({ passage }) =>
+      passage?.headers['mcp-session-id'] === 'gone'
+        ? answerOf({ error: { code: -32001, message: 'Session not found' } }, { status: 404 })
+        : answerOf({ result: { tools: [{ name: 'a' }] } });
+    const callOf = (session: string) => ({
+      ...makeToolCall().call,
+      passage: { headers: { 'mcp-session-id': session } },
+    });
+    const gone = fillTools(tools, next, callOf('gone'), new FakeClock());
+    const waits = fillTools(tools, next, callOf('living'), new FakeClock());
+    const alsoGone = fillTools(tools, next, callOf('gone'), new FakeClock());
+    // By which it opens a new one.
+    await expect(gone).rejects.toMatchObject({ reason: 'session-lost', sent: 'no' });
+    await expect(alsoGone).rejects.toMatchObject({ reason: 'session-lost' });
+    await waits;
+  });
+
+  it('that the server refuses to one HTTP client is asked for again by those who waited with it', async () => {
+    let asked = 0;
+    const next: Handler = async ({ passage }) => {
+      asked++;
+      return passage?.headers.accept === 'nothing'
+        ? answerOf({ error: { code: -32000, message: 'Not you' } }, { status: 406 })
+        : answerOf({ result: { tools: [] } });
+    };
+    const callOf = (accept: string) => ({ ...makeToolCall().call, passage: { headers: { accept } } });
+    const tools = new Tools();
+    const refused = fillTools(tools, next, callOf('nothing'), new FakeClock());
+    const waits = fillTools(tools, next, callOf('json'), new FakeClock());
+    await expect(refused).rejects.toMatchObject({ reason: 'tools-unknown' });
+    await waits;
+    expect(asked).toBe(2);
+  });
+
   it('ends where cursors go round for ever', async () => {
     const next: Handler = async () => answerOf({ result: { tools: [], nextCursor: 'again' } });
     await expect(fillTools(new Tools(), next, makeToolCall().call, new FakeClock())).rejects.toThrow(

@@ -37,6 +37,20 @@ describe('--read-only at the listener', () => {
     expect(refused.text).not.toContain('mcp-sigv4-proxy:tools');
   });
 
+  it('tells a client whose session is gone so, and nobody else', async () => {
+    const { ask } = await startListening({ args: ['--read-only'] });
+    const headers = await openSession(ask);
+    const stale = { ...headers, 'mcp-session-id': 'gone' };
+    const lost = await ask({ headers: stale, body: call('echo', 0) });
+    const ran = await ask({ headers, body: call('echo', '') });
+    // Clients open a new session on this status, and on no other.
+    expect([lost.status, lost.json]).toMatchObject([
+      404,
+      { id: 0, error: { data: { reason: 'session-lost' } } },
+    ]);
+    expect([ran.status, ran.json]).toMatchObject([200, { id: '', result: {} }]);
+  });
+
   it('and in the revision of the call, where that has no session', async () => {
     const tools = [{ name: 'look', inputSchema: { type: 'object' }, annotations: { readOnlyHint: true } }];
     const { ask, server } = await startListening({

@@ -66,7 +66,9 @@ describe('the question for the revisions', () => {
       args: QUICK,
     });
     bin.send(claiming('server/discover', {}, -1));
-    expect(await bin.answer(-1)).toMatchObject({ error: { data: { reason: 'http-status', httpStatus: 500 } } });
+    expect(await bin.answer(-1)).toMatchObject({
+      error: { data: { reason: 'http-status', httpStatus: 500 } },
+    });
     expect(server.requests).toHaveLength(3);
   });
 
