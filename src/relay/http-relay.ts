@@ -111,12 +111,13 @@ export class HttpRelay {
   /** Whoever has the id of a session is its client; without one, every request is a stranger. */
   #clientOf(headers: Headers): string {
     const session = headers['mcp-session-id'];
-    if (session === undefined) return `http-request-${++this.#requests}`;
+    // An empty one names nobody: who sends it must not be taken for all others who do.
+    if (!session) return `http-request-${++this.#requests}`;
     return `http-session-${hash('sha256', session, 'base64url')}`;
   }
 
   async #single(message: Message, exchange: HttpExchange, client: string, answer: HttpAnswer): Promise<void> {
-    const refusal = this.#refusalOf(isStream(message));
+    const refusal = this.#refusalOf([message]);
     if (refusal) {
       answer.fail(refusal, message.kind === 'request' ? idText(message) : undefined);
       return;
@@ -143,14 +144,15 @@ export class HttpRelay {
     this.#finish({ message, answer, client, headers: exchange.headers }, await done);
   }
 
-  #refusalOf(stream: boolean): ProxyError | undefined {
-    if (this.#leaving) {
-      return new ProxyError('shutting-down', 'The proxy is ending: this request was not sent.', {
-        sent: 'no',
-      });
-    }
+  /** Also while the proxy leaves, calls under way get what they need to end: answers to questions, cancellations. */
+  #refusalOf(messages: readonly (Message | InvalidMessage)[]): ProxyError | undefined {
+    if (this.#leaving && messages.some(({ kind }) => kind === 'request')) return shuttingDown();
+    return this.#streamRefusal(messages.filter((each) => each.kind !== 'invalid' && isStream(each)).length);
+  }
+
+  #streamRefusal(wanted: number): ProxyError | undefined {
     const { maxStreams } = this.#deps;
-    if (!stream || this.#entries.streams < maxStreams) return undefined;
+    if (wanted === 0 || this.#entries.streams + wanted <= maxStreams) return undefined;
     return new ProxyError(
       'listener-full',
       `${maxStreams} streams are open, as many as the proxy takes (--max-streams). This one was not opened.`,
@@ -285,7 +287,7 @@ export class HttpRelay {
     answer: HttpAnswer,
   ): Promise<void> {
     const refusal =
-      this.#refusalOf(false) ?? batchRefusal(elements, exchange.headers['mcp-protocol-version']);
+      this.#refusalOf(elements) ?? batchRefusal(elements, exchange.headers['mcp-protocol-version']);
     if (refusal) {
       answer.fail(refusal, undefined);
       return;
@@ -316,7 +318,7 @@ export class HttpRelay {
     const { events, profile, limits } = this.#deps;
     const answer = new HttpAnswer(exchange);
     const stream = method === 'GET';
-    const refusal = this.#refusalOf(stream);
+    const refusal = stream ? (this.#leaving ? shuttingDown() : this.#streamRefusal(1)) : undefined;
     if (refusal) {
       answer.fail(refusal, undefined);
       return;
@@ -379,6 +381,9 @@ export class HttpRelay {
     await atMost(clock, SETTLE_MS, idle);
   }
 }
+
+const shuttingDown = (): ProxyError =>
+  new ProxyError('shutting-down', 'The proxy is ending: this request was not sent.', { sent: 'no' });
 
 const OK: HttpFacts = { status: 200, headers: {} };
 

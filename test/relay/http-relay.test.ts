@@ -32,11 +32,12 @@ describe('a request', () => {
 
   it('is its client’s alone: one session is one client, and without one each request is another', async () => {
     const { post, arrived } = httpRig();
-    for (const headers of [SESSION, SESSION, { 'mcp-session-id': 'two' }, {}, {}])
+    const empty = { 'mcp-session-id': '' };
+    for (const headers of [SESSION, SESSION, { 'mcp-session-id': 'two' }, {}, {}, empty, empty])
       await post(call(0), headers);
     const ids = arrived.map(({ call: { client } }) => client.id);
     expect(ids[0]).toBe(ids[1]);
-    expect(new Set(ids).size).toBe(4);
+    expect(new Set(ids).size).toBe(6);
     expect(ids.join()).not.toContain('one');
   });
 
@@ -305,6 +306,10 @@ describe('streams', () => {
     expect(third.exchange.json).toMatchObject({ error: { code: -31024 } });
     const fourth = await rig.post({ id: 1, method: 'subscriptions/listen', params: {} });
     expect(fourth.exchange.json).toMatchObject({ id: 1, error: { code: -31024 } });
+    // Nor does a batch get around it.
+    const members = [2, 3].map((id) => ({ jsonrpc: '2.0', id, method: 'subscriptions/listen' }));
+    const batch = await rig.post(JSON.stringify(members));
+    expect(batch.exchange.json).toMatchObject({ error: { code: -31024 } });
     // Requests are not streams.
     await rig.post(call(2));
     expect(rig.arrived.length).toBe(2);
@@ -378,6 +383,23 @@ describe('the end', () => {
     await drained;
     expect(flying.exchange.how).toBe('ended');
     expect(rig.clock.timers).toBe(0);
+  });
+
+  it('lets through what calls in flight need to finish: answers, cancellations, the end of a session', async () => {
+    const rig = httpRig();
+    await rig.post(call(0), SESSION);
+    rig.arrived[0]?.call.passage?.leaving?.();
+    void rig.relay.drain(30_000);
+    await rig.post({ id: 0, result: {} }, SESSION);
+    await rig.post({ method: 'notifications/cancelled', params: { requestId: 0 } }, SESSION);
+    expect(rig.arrived.map(({ call: { message } }) => methodOf(message))).toEqual([
+      'tools/call',
+      'response',
+      'notifications/cancelled',
+    ]);
+    void rig.relay.bare('DELETE', new ClientExchange(SESSION));
+    await rig.clock.advance(0);
+    expect(rig.bare.map(({ method }) => method)).toEqual(['DELETE']);
   });
 
   it('comes for what does not finish in time, with the truth about it', async () => {
