@@ -22,7 +22,10 @@ const TOLD_TO_PROFILES: ReadonlySet<string> = new Set([
 export const concernsProfiles = (message: Message): message is Request | Notification =>
   message.kind !== 'response' && TOLD_TO_PROFILES.has(message.method);
 
-/** What a new session has to be told again, because the client believes it said. As many as the client has subscriptions. */
+/** Each is a request of its own while calls wait for the new session. Of a client that makes more, the oldest are not made again. */
+const MAX_SUBSCRIPTIONS = 1_024;
+
+/** What a new session has to be told again, because the client believes it said. */
 export class Told {
   #logLevel: Request | undefined;
   readonly #subscriptions = new Map<string, Request>();
@@ -34,6 +37,10 @@ export class Told {
     if (message.method === 'logging/setLevel') this.#logLevel = message;
     else if (message.method === 'resources/subscribe' && typeof uri === 'string') {
       this.#subscriptions.set(uri, message);
+      for (const oldest of this.#subscriptions.keys()) {
+        if (this.#subscriptions.size <= MAX_SUBSCRIPTIONS) break;
+        this.#subscriptions.delete(oldest);
+      }
     } else if (message.method === 'resources/unsubscribe' && typeof uri === 'string') {
       this.#subscriptions.delete(uri);
     }

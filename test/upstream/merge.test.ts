@@ -56,6 +56,16 @@ it('tells resources apart', async () => {
   expect(shown).toHaveLength(2);
 });
 
+it('holds so many changes and no more: a storm of updates costs no more than it has to', () => {
+  const { shown, tell } = rig();
+  for (let at = 0; at < 50_000; at++) tell(a, 'notifications/resources/updated', { uri: `a://${at}` });
+  tell(b, 'notifications/resources/updated', { uri: 'a://49999' });
+  expect(shown).toHaveLength(50_000);
+  // Forgotten: it comes twice, which is no harm.
+  tell(b, 'notifications/resources/updated', { uri: 'a://0' });
+  expect(shown).toHaveLength(50_001);
+});
+
 it("passes everything else as often as it comes: logs, progress, the server's requests", async () => {
   const { shown, emit, tell } = rig();
   for (const origin of [a, b]) {

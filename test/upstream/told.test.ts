@@ -34,6 +34,13 @@ describe('what a new session is told', () => {
     expect(toldOf(unsubscribe('a://1'), unsubscribe('a://1'))).toEqual([]);
   });
 
+  it('is no more than 1,024 subscriptions, the newest', () => {
+    const told = toldOf(...Array.from({ length: 2_000 }, (_, at) => subscribe(`a://${at}`)));
+    expect(told).toHaveLength(1_024);
+    expect(told.at(-1)).toEqual(['resources/subscribe', { uri: 'a://1999' }]);
+    expect(told[0]).toEqual(['resources/subscribe', { uri: 'a://976' }]);
+  });
+
   it('is nothing else that the client said: calls, pings, notifications, responses', () => {
     expect(
       toldOf(
