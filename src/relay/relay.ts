@@ -254,7 +254,8 @@ export class Relay {
   #tell(message: Notification | Response, origin?: Origin, batch?: Batch): void {
     const { clock, events, client, profile, limits, handler } = this.#deps;
     const controller = new CallController();
-    if (!this.#telling.add(controller, message)) {
+    const arrived = this.#telling.add(controller, message);
+    if (!arrived) {
       events.emit({ type: 'client.message-dropped', kind: message.kind, underWay: this.#telling.size });
       return;
     }
@@ -283,7 +284,7 @@ export class Relay {
       })
       .finally(() => {
         deadline.stop();
-        this.#telling.remove(controller);
+        arrived();
         this.#checkIdle();
       });
   }

@@ -1,5 +1,6 @@
 import type { CallController } from '../core/call-signal.ts';
 import type { Notification, Response } from '../core/message.ts';
+import { TransientMap } from '../core/transient-map.ts';
 
 /**
  * As many as of requests, and for the same reason: a client in a loop, before a server that accepts nothing, must not fill memory.
@@ -9,30 +10,35 @@ import type { Notification, Response } from '../core/message.ts';
 const MAX_TELLING = 65_536;
 const MAX_TELLING_CHARACTERS = 256 * 1024 * 1024;
 
+interface Told {
+  readonly controller: CallController;
+  readonly characters: number;
+}
+
 /** Notifications and responses of the client that are on their way to the server. */
 export class Telling {
-  readonly #controllers = new Map<CallController, number>();
+  readonly #underWay = new TransientMap<number, Told>();
   #characters = 0;
+  #ticket = 0;
 
   get size(): number {
-    return this.#controllers.size;
+    return this.#underWay.size;
   }
 
   /** As they are now: what runs while they are walked may end some. */
   all(): CallController[] {
-    return [...this.#controllers.keys()];
+    return this.#underWay.values().map(({ controller }) => controller);
   }
 
-  /** Takes one more; false where there is no room. */
-  add(controller: CallController, { text }: Notification | Response): boolean {
-    if (this.size >= MAX_TELLING || this.#characters + text.length > MAX_TELLING_CHARACTERS) return false;
-    this.#controllers.set(controller, text.length);
-    this.#characters += text.length;
-    return true;
-  }
-
-  remove(controller: CallController): void {
-    this.#characters -= this.#controllers.get(controller) ?? 0;
-    this.#controllers.delete(controller);
+  /** Takes one more; undefined where there is no room, else what is to be called, once or more, when it has arrived. */
+  add(controller: CallController, { text }: Notification | Response): (() => void) | undefined {
+    const characters = text.length;
+    if (this.size >= MAX_TELLING || this.#characters + characters > MAX_TELLING_CHARACTERS) return undefined;
+    const ticket = this.#ticket++;
+    this.#underWay.set(ticket, { controller, characters });
+    this.#characters += characters;
+    return () => {
+      if (this.#underWay.delete(ticket)) this.#characters -= characters;
+    };
   }
 }
