@@ -134,6 +134,8 @@ export class McpProxy {
         ? undefined
         : new TokenBucket({ ratePerSecond, burst: burstOf(ratePerSecond, rateBurst), clock });
     this.#snapshots = settings.lazy ? this.#snapshotFiles() : undefined;
+    const { defaultProfile } = settings;
+    const lazily = this.#snapshots && lazy({ store: this.#snapshots, defaultProfile, clock, events });
     this.#learning = stack([this.#withMetadata, toolKnowledge(this.#toolDeps())], this.#upstream.handle);
     const layers: readonly Layer[] = [
       // Outermost, because it only reads: whatever a later layer refuses, the user agent of the refusal's retry knows its client.
@@ -145,9 +147,11 @@ export class McpProxy {
         }),
       ),
       // Above all that edits: what is kept is what the client is shown. HTTP clients need the session's id, which no snapshot has.
-      ...(this.#snapshots ? [only(isOfStdio, lazy({ store: this.#snapshots, clock, events }))] : []),
+      ...(lazily ? [only(isOfStdio, lazily.start)] : []),
       // Above all that goes by the profile of a call: here it is chosen.
       ...(settings.profiles.length > 1 ? [this.#profileLayer()] : []),
+      // Below, because a call of another profile need not wait for the session of the default one.
+      ...(lazily ? [only(isOfStdio, lazily.need)] : []),
       // Before all that costs: a call that is not let through takes no place and no connection.
       ...this.#filter(),
       // Before any limit: what waits is what will be sent. What opens a session gets it with every opening, of each profile its own.

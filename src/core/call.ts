@@ -53,6 +53,8 @@ export interface Call {
   /** For a response of the client: where the request that it answers came from. */
   readonly origin?: Origin;
   readonly batch?: Batch;
+  /** For an `initialize` that was answered from what the server said last time: the revision that its client was told. Nothing is sent. */
+  readonly foretold?: string;
   /** The answer must be the server's of now: none that is kept will do, and none that stands in for it. */
   readonly fresh?: boolean;
   /** The HTTP exchange that it came by; absent on stdio. A layer that makes a call of its own for it hands on `ownPassage`. */

@@ -46,27 +46,54 @@ const TELLING: ReadonlySet<ErrorReason> = new Set<ErrorReason>([
 
 export interface LazyDeps {
   readonly store: SnapshotStore;
+  /** The one whose session the client's own initialize opens; those of others are opened without it, when a call names them. */
+  readonly defaultProfile: string;
   readonly clock: Clock;
   readonly events: Events;
+}
+
+/** The two places where a lazy start stands in the way: above everything that edits, and where a call's profile is known. */
+export interface Lazy {
+  /** Answers the client's start from the last snapshot. */
+  readonly start: Layer;
+  /** Opens the session before the first call that needs it. Below `start`. */
+  readonly need: Layer;
 }
 
 /**
  * Answers a client's start from the last snapshot, so that it works before there are credentials or a network, and opens the
  * session when something needs it. Session revisions only: a message that claims a later one needs no session.
  */
-export function lazy(deps: LazyDeps): Layer {
-  return (next) => {
-    const clients = new Map<string, LazyClient>();
-    return async function lazy(call) {
-      const { message, client } = call;
-      if (message.kind === 'response' || claimOf(message) !== undefined) return next(call);
-      if (message.kind === 'request' && message.method === 'initialize' && !clients.has(client.id)) {
-        clients.set(client.id, new LazyClient(deps, next));
-      }
-      return clients.get(client.id)?.handle(call) ?? next(call);
-    };
+export function lazy(deps: LazyDeps): Lazy {
+  const clients = new Map<string, LazyClient>();
+  return {
+    start: (next) =>
+      async function lazyStart(call) {
+        const { message, client } = call;
+        if (isOfNoSession(message)) return next(call);
+        if (message.kind === 'request' && message.method === 'initialize' && !clients.has(client.id)) {
+          clients.set(client.id, new LazyClient(deps, next));
+        }
+        return clients.get(client.id)?.handle(call) ?? next(call);
+      },
+    need: (next) =>
+      async function lazyNeed(call) {
+        if (!isOfNoSession(call.message)) await clients.get(call.client.id)?.needed(call);
+        return next(call);
+      },
   };
 }
+
+/** An answer goes to the session that asked, which is open. */
+const isOfNoSession = (message: Message): boolean =>
+  message.kind === 'response' || claimOf(message) !== undefined;
+
+/** What opens a session needs none; and what may be cancelled where there is none, went with another profile. */
+const OPENS_NOTHING: ReadonlySet<string> = new Set([
+  'initialize',
+  'notifications/initialized',
+  'notifications/cancelled',
+]);
 
 /** What is known of the server by this run, to be the next run's snapshot. */
 interface Seen {
@@ -104,15 +131,20 @@ class LazyClient {
     const { message } = call;
     if (message.kind === 'request' && message.method === 'initialize') return this.#start(call, message);
     const state = this.#state;
-    if (state.kind === 'waiting') {
-      const reply = this.#fromSnapshot(message, state);
-      if (reply) return reply;
-      await unlessAborted(this.#opened(state), call.signal);
-    }
     if (state.kind === 'outdated') throw state.error;
+    const known = state.kind === 'waiting' ? this.#fromSnapshot(message, state) : undefined;
+    if (known) return known;
     const reply = await this.#next(call);
     if (message.kind === 'request' && message.method === 'tools/list') this.#record(message, reply);
     return reply;
+  }
+
+  /** Resolves when what the call needs is there; the sessions of other profiles are opened by who finds them missing. */
+  async needed({ message, profile, signal }: Call): Promise<void> {
+    const state = this.#state;
+    if (state.kind !== 'waiting' || profile !== this.#deps.defaultProfile) return;
+    if (message.kind !== 'response' && OPENS_NOTHING.has(message.method)) return;
+    await unlessAborted(this.#opened(state), signal);
   }
 
   async #start(call: Call, request: Request): Promise<Reply> {
@@ -122,6 +154,8 @@ class LazyClient {
     // A client that begins anew over a living session wants a new one.
     const snapshot = connected ? undefined : await this.#deps.store.load(revision);
     if (snapshot) {
+      const told: JsonObject = JSON.parse(snapshot.opening);
+      await this.#next({ ...call, foretold: String(told.protocolVersion) });
       this.#state = {
         kind: 'waiting',
         initialize: { ...call, message: request },
@@ -143,12 +177,8 @@ class LazyClient {
   #fromSnapshot(message: Message, waiting: Waiting): Reply | undefined {
     if (message.kind === 'notification') {
       if (message.method === 'notifications/initialized') waiting.initialized = message;
-      // Nobody has asked for the roots yet, and there is nothing there to cancel.
-      const empty = [
-        'notifications/initialized',
-        'notifications/roots/list_changed',
-        'notifications/cancelled',
-      ];
+      // Nobody has asked for the roots yet.
+      const empty = ['notifications/initialized', 'notifications/roots/list_changed'];
       return empty.includes(message.method) ? { kind: 'accepted' } : undefined;
     }
     if (message.kind !== 'request') return undefined;

@@ -2,7 +2,7 @@ import type { Call, Emit, Layer, Reply } from '../core/call.ts';
 import { type Clock, unlessAborted } from '../core/clock.ts';
 import { causeText, unsentReason } from '../core/errors.ts';
 import type { Events } from '../core/events.ts';
-import type { Id, Message, Request } from '../core/message.ts';
+import { type Id, type Message, type Request, valueTextAt } from '../core/message.ts';
 import type { Places } from '../pool/places.ts';
 import { noPlace } from '../pool/refusals.ts';
 import type { PoolLimits } from '../pool/upkeep.ts';
@@ -47,6 +47,8 @@ export class Conversation {
   /** Before `initialize`, one that has no id. */
   #session: Session;
   #opening: Opening | undefined;
+  /** What the client believes that its session was opened with, until it is. */
+  #foretold: Opening | undefined;
   /** How the client had opened its own session, when the one here was opened. */
   #followed: Opening | undefined;
   /** What the client has with its other profiles. */
@@ -75,6 +77,12 @@ export class Conversation {
     return lost ?? this.#spread?.carrierOf(id) ?? this.#session;
   }
 
+  /** The client's own initialize, answered from an earlier session: its own is opened later, those of other profiles need not wait. */
+  foretell({ client, emit }: Call, request: Request, version: string): void {
+    const { clock, limits } = this.#deps;
+    this.#foretold = { client, request, emit, isEcho: limits && echoes(clock), version };
+  }
+
   /**
    * The client's own initialize: opens the session, and leaves the former one if there was one.
    * @throws ProxyError no-session, where it would be one more than all conversations may have.
@@ -84,7 +92,9 @@ export class Conversation {
     // Who opens a session again leaves one, which is closed as soon as the new one stands.
     const more = this.#opening === undefined;
     if (more && !places.takeNow()) throw noPlace(places.max, places.taken);
-    const isEcho = limits && echoes(clock);
+    const foretold =
+      this.#foretold && saysTheSame(this.#foretold.request, request) ? this.#foretold : undefined;
+    const isEcho = foretold ? foretold.isEcho : limits && echoes(clock);
     const session = this.#deps.newSession(call.emit, isEcho);
     let opened = false;
     try {
@@ -95,7 +105,12 @@ export class Conversation {
       // What is being opened in place of the former one would overwrite this.
       this.#reopening.abandon(new Error('the client has opened a session itself'));
       this.#told.forget();
-      this.#begin(session, { client, request, emit, isEcho, version: session.version }, more);
+      const { version } = session;
+      // As foretold, it is no new beginning: what other profiles have opened meanwhile stays.
+      const opening =
+        foretold && foretold.version === version ? foretold : { client, request, emit, isEcho, version };
+      this.#foretold = undefined;
+      this.#begin(session, opening, more);
       return reply;
     } finally {
       if (more && !opened) places.give();
@@ -126,7 +141,7 @@ export class Conversation {
   /** How the client has opened its own session since the one here was opened, or where there is none here yet. */
   #behind(): Opening | undefined {
     const { lead } = this.#deps;
-    const opening = lead ? lead.#opening : undefined;
+    const opening = lead && (lead.#foretold ?? lead.#opening);
     return opening === this.#followed ? undefined : opening;
   }
 
@@ -350,3 +365,7 @@ export class Conversation {
     events.emit({ type: 'session.open-failed', profile, message: causeText(error) });
   }
 }
+
+/** Under another id, which the client's own initialize has when it is sent later. */
+const saysTheSame = (one: Request, other: Request): boolean =>
+  valueTextAt(one.text, ['params']) === valueTextAt(other.text, ['params']);

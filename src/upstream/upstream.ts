@@ -68,7 +68,11 @@ export class Upstream {
       return this.#member(call, asked) ?? asked.notify(message.text, signal);
     }
     if (message.kind === 'request') {
-      if (message.method === 'initialize') return conversation.initialize(call, message);
+      if (message.method === 'initialize') {
+        if (call.foretold === undefined) return conversation.initialize(call, message);
+        conversation.foretell(call, message, call.foretold);
+        return Promise.resolve({ kind: 'accepted' });
+      }
       return conversation.carry(
         call,
         (session) => this.#member(call, session) ?? first(session.request([call], message.text)),

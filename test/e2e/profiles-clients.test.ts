@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { keyOf, profileLines, secretOf, startAccounts } from '../support/accounts.ts';
+import { keyOf, profileLines, type Seen, secretOf, startAccounts } from '../support/accounts.ts';
 import { BinDriver } from '../support/bin-driver.ts';
+import type { Behaviour } from '../support/scripted-server.ts';
 import { type RealClient, startClientV1, startClientV2 } from '../support/sdk-clients.ts';
 import { type SdkServer, startSdkServer } from '../support/sdk-servers.ts';
 import { signingArgs } from '../support/signing.ts';
@@ -116,29 +117,73 @@ describe('a message of a revision without sessions', () => {
   });
 });
 
+/** Two runs: the second has the snapshot of the first, and `before` is for it alone. */
+async function startAgain(before: (seen: Seen) => Behaviour | undefined = () => undefined) {
+  const { home } = await makeTempHome();
+  const env = { XDG_CACHE_HOME: home };
+  const args = ['--lazy'];
+  let second = false;
+  const { bin, by, server, until } = await startAccounts({
+    profiles: PROFILES,
+    args,
+    env,
+    before: (seen) => (second ? before(seen) : undefined),
+  });
+  await bin.initialize({}, 'handshake');
+  const { result: list } = await bin.request('tools/list', {}, 'list');
+  bin.closeStdin();
+  await bin.exit();
+  second = true;
+  const again = BinDriver.start({
+    args: [server.url, ...signingArgs, '--profile', ...PROFILES, ...args],
+    env,
+    files: { '.aws/config': PROFILES.map((name) => profileLines(name)).join('') },
+  });
+  await again.initialize({}, 'handshake');
+  const call = (given: Record<string, unknown>, id: unknown) =>
+    again.request('tools/call', { name: 'echo', arguments: given }, id);
+  return { again, list, by, until, call };
+}
+
 describe('a start from the snapshot of the last run', () => {
   it('shows the argument, and opens the session of the profile that the first call names', async () => {
-    const { home } = await makeTempHome();
-    const env = { XDG_CACHE_HOME: home };
-    const args = ['--lazy'];
-    const { bin, by, server } = await startAccounts({ profiles: PROFILES, args, env });
-    await bin.initialize({}, 'handshake');
-    const { result } = await bin.request('tools/list', {}, 'list');
-    bin.closeStdin();
-    await bin.exit();
-
-    const again = BinDriver.start({
-      args: [server.url, ...signingArgs, '--profile', ...PROFILES, ...args],
-      env,
-      files: { '.aws/config': PROFILES.map((name) => profileLines(name)).join('') },
-    });
-    await again.initialize({}, 'handshake');
-    expect(await again.request('tools/list', {}, 'list')).toMatchObject({ result });
+    const { again, list, by, call } = await startAgain();
+    expect(await again.request('tools/list', {}, 'list')).toMatchObject({ result: list });
     expect(by('initialize')).toEqual(['AKIDPROD']);
-    const call = { name: 'echo', arguments: { aws_profile: 'dev' } };
-    expect(await again.request('tools/call', call, 0)).toHaveProperty('result');
-    expect(by('initialize')).toEqual(['AKIDPROD', 'AKIDPROD', 'AKIDDEV']);
-    expect(by('tools/call')).toEqual(['AKIDDEV 3']);
+    expect(await call({ aws_profile: 'dev' }, 0)).toHaveProperty('result');
+    expect(by('initialize')).toEqual(['AKIDPROD', 'AKIDDEV']);
+    expect(by('tools/call')).toEqual(['AKIDDEV 2']);
+    // The default one's own, when a call needs it; the other profile's stays as it is.
+    expect(await call({}, '')).toHaveProperty('result');
+    expect(await call({ aws_profile: 'dev' }, -1)).toHaveProperty('result');
+    expect(by('initialize')).toEqual(['AKIDPROD', 'AKIDDEV', 'AKIDPROD']);
+    expect(by('tools/call')).toEqual(['AKIDDEV 2', 'AKIDPROD 3', 'AKIDDEV 2']);
     expect(again.stderr).toBe('');
+    again.closeStdin();
+    await again.exit();
+    expect(by('DELETE').slice(1).sort()).toEqual(['AKIDDEV 2', 'AKIDPROD 3']);
+  });
+
+  it.each([
+    ['refuses', ((_request, response) => void response.writeHead(400).end()) satisfies Behaviour],
+    ['never opens', (() => undefined) satisfies Behaviour],
+  ])('needs nothing of a default profile whose server %s its session', async (_what, broken) => {
+    const { call, by, until, again } = await startAgain(({ key, method }) =>
+      key === keyOf('prod') && method === 'initialize' ? broken : undefined,
+    );
+    const own = call({}, 'own');
+    own.catch(() => undefined);
+    await until('prod', 'initialize', 2);
+    expect(await call({ aws_profile: 'dev' }, 0)).toHaveProperty('result');
+    again.send({
+      jsonrpc: '2.0',
+      id: -1,
+      method: 'tools/call',
+      params: { name: 'sleep', arguments: { ms: 10_000, aws_profile: 'dev' } },
+    });
+    await until('dev', 'tools/call', 2);
+    again.notify('notifications/cancelled', { requestId: -1 });
+    await until('dev', 'notifications/cancelled');
+    expect(by('tools/call').every((one) => one.startsWith(keyOf('dev')))).toBe(true);
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Call, Handler, Reply } from '../../src/core/call.ts';
+import { type Call, type Handler, type Reply, stack } from '../../src/core/call.ts';
 import { Events } from '../../src/core/events.ts';
 import type { Snapshot, SnapshotStore } from '../../src/core/snapshot.ts';
 import { lazy } from '../../src/layers/lazy.ts';
@@ -29,7 +29,10 @@ function make(server: Handler, snapshot: Snapshot | null = SNAPSHOT) {
     save: async (_revision, kept) => void saved.push(kept),
   };
   const sent: Call[] = [];
-  const handler = lazy({ store, clock, events: new Events() })((call) => {
+  const { start, need } = lazy({ store, defaultProfile: '', clock, events: new Events() });
+  const handler = stack([start, need], async (call) => {
+    // Nothing is sent for it.
+    if (call.foretold !== undefined) return { kind: 'accepted' };
     sent.push(call);
     return server(call);
   });
