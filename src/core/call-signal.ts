@@ -19,7 +19,8 @@ type Listener = NonNullable<Parameters<AbortSignal['addEventListener']>[1]>;
 /** For whoever asks `aborted` and `reason` or listens; the platform's own functions (fetch, AbortSignal.any) want the real one. */
 class CallSignal implements AbortSignal {
   readonly onabort = null;
-  readonly #listeners = new Set<Listener>();
+  /** A few at most. A Set would make itself a new table whenever its last entry leaves, and the old ones outlive their call. */
+  readonly #listeners: Listener[] = [];
   #aborted = false;
   #reason: unknown;
 
@@ -36,11 +37,14 @@ class CallSignal implements AbortSignal {
   }
 
   addEventListener(type: string, listener: Listener | null): void {
-    if (type === 'abort' && listener && !this.#aborted) this.#listeners.add(listener);
+    if (type !== 'abort' || !listener || this.#aborted || this.#listeners.includes(listener)) return;
+    this.#listeners.push(listener);
   }
 
   removeEventListener(type: string, listener: Listener | null): void {
-    if (type === 'abort' && listener) this.#listeners.delete(listener);
+    if (type !== 'abort' || !listener) return;
+    const at = this.#listeners.indexOf(listener);
+    if (at >= 0) this.#listeners.splice(at, 1);
   }
 
   dispatchEvent(): boolean {
@@ -53,7 +57,7 @@ class CallSignal implements AbortSignal {
     this.#reason = reason;
     const event = new Event('abort');
     // One that an earlier one removes is not called, as with any event target.
-    for (const listener of this.#listeners) {
+    for (let listener = this.#listeners.shift(); listener; listener = this.#listeners.shift()) {
       try {
         if (typeof listener === 'function') listener.call(this, event);
         else listener.handleEvent(event);
@@ -64,6 +68,5 @@ class CallSignal implements AbortSignal {
         });
       }
     }
-    this.#listeners.clear();
   }
 }

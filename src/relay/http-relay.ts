@@ -76,7 +76,7 @@ interface Taken {
 type Outcome = { readonly reply: Reply } | { readonly error: unknown };
 
 /** What a call may do to its client's answer: hand it on as it is, or let messages go before it. */
-type Way = Pick<Passage, 'pass'> | { readonly event: (text: string) => Promise<void> };
+type Way = Required<Pick<Passage, 'pass'>> | { readonly event: (text: string) => Promise<void> };
 
 /**
  * The connection of many HTTP clients: every request is an exchange of its own with a signal, a deadline and one answer, and what one
@@ -179,6 +179,10 @@ export class HttpRelay {
     const { signal } = entry.controller;
     exchange.onGone(() => entry.controller.abort(new NobodyWaits('the client has gone')));
     const ears = this.#entries.earsOf(entry);
+    const headers = this.#deps.headersOf(exchange.headers);
+    const leaving = (): void => {
+      entry.sent = true;
+    };
     const call: Call = {
       message,
       client: { id: client },
@@ -189,13 +193,7 @@ export class HttpRelay {
         if ('event' in way) await way.event(below.text);
       },
       deadline: message.kind === 'request' ? entry.deadline : NO_DEADLINE,
-      passage: {
-        headers: this.#deps.headersOf(exchange.headers),
-        leaving: () => {
-          entry.sent = true;
-        },
-        ...('pass' in way && way.pass ? { pass: way.pass } : {}),
-      },
+      passage: 'pass' in way ? { headers, leaving, pass: way.pass } : { headers, leaving },
     };
     try {
       return { reply: await unlessAborted(handler(call), signal) };

@@ -69,7 +69,7 @@ export class Passages {
       message,
       pass: passage.pass,
       emit,
-      origin: originOf(profile),
+      origin: new ClientsOwn(profile),
       inSession: passage.headers['mcp-session-id'] !== undefined,
       silenceMs: request && lane !== 'stream' ? this.#deps.readTimeoutMs : 0,
     };
@@ -93,7 +93,7 @@ export class Passages {
       message: undefined,
       pass,
       emit,
-      origin: originOf(profile),
+      origin: new ClientsOwn(profile),
       inSession: headers['mcp-session-id'] !== undefined,
       silenceMs: 0,
     };
@@ -282,13 +282,18 @@ function laneOf(message: Message): LaneName {
 }
 
 /** What a server asks goes to its client on its own stream, and so does the end of its session. */
-const originOf = (profile: string): Origin => ({
-  profile,
-  // Made for each who asks: what waits for a promise that is kept, and never settles, is kept with it.
-  get gone() {
-    return new Promise<void>(() => undefined);
-  },
-});
+class ClientsOwn implements Origin {
+  readonly profile: string;
+
+  constructor(profile: string) {
+    this.profile = profile;
+  }
+
+  /** Made for each who asks: what waits for a promise that is kept, and never settles, is kept with it. */
+  get gone(): Promise<void> {
+    return new Promise(() => undefined);
+  }
+}
 
 /** Only what it says: the connection behind it stays here. */
 const headOf = ({ status, headers }: Incoming): HttpFacts => ({ status, headers });
