@@ -16,8 +16,8 @@ export interface Signable {
   readonly method: string;
   readonly target: SigningTarget;
   /** Only what is to be signed besides host and x-amz-*: content-type where there is a body. */
-  readonly contentType?: string;
-  readonly body?: Uint8Array;
+  readonly contentType?: string | undefined;
+  readonly body?: Uint8Array | undefined;
 }
 
 /** Where requests go, in the form that is sent and in the one that is signed. */

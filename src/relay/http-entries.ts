@@ -56,7 +56,9 @@ export class HttpEntries {
     expire: (entry: Entry) => void,
   ): Entry {
     const added: Entry = {
-      ...entry,
+      client: entry.client,
+      message: entry.message,
+      stream: entry.stream,
       ticket: this.#ticket++,
       controller: new CallController(),
       deadline: new Countdown(this.#clock, limit, () => expire(added)),

@@ -7,7 +7,7 @@ export interface OutgoingRequest {
   readonly method: string;
   readonly path: string;
   readonly headers: Record<string, string>;
-  readonly body?: Buffer;
+  readonly body?: Buffer | undefined;
 }
 
 /** What broke before an answer's headers came: how far the request got, and whether the socket had carried others before. */

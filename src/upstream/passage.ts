@@ -1,5 +1,5 @@
 import { isRefusal, judgeRefusal } from '../aws/refusal.ts';
-import type { BodySink, Emit, Handler, HttpFacts, Origin, Reply } from '../core/call.ts';
+import type { BodySink, Emit, Handler, HttpFacts, Origin, Passage, Reply } from '../core/call.ts';
 import { CallController } from '../core/call-signal.ts';
 import { type Clock, type Timer, unlessAborted } from '../core/clock.ts';
 import { causeText, ProxyError } from '../core/errors.ts';
@@ -46,6 +46,9 @@ interface Crossing {
   readonly origin: Origin;
   readonly inSession: boolean;
   readonly silenceMs: number;
+  readonly leaving: Passage['leaving'];
+  /** Where a disconnection is no cancellation, the server gets a moment to take the cancellation that follows first. */
+  readonly grace: boolean;
 }
 
 /**
@@ -72,17 +75,15 @@ export class Passages {
       origin: new ClientsOwn(profile),
       inSession: passage.headers['mcp-session-id'] !== undefined,
       silenceMs: request && lane !== 'stream' ? this.#deps.readTimeoutMs : 0,
+      leaving: passage.leaving,
+      grace: request !== undefined && claimOf(request) === undefined,
     };
-    return this.#cross(crossing, {
-      signal,
+    return this.#cross(crossing, signal, {
       lane,
       method: 'POST',
       headers: passage.headers,
       body: Buffer.from(message.text),
       repeatable: isRepeatable(message),
-      leaving: () => passage.leaving?.(),
-      // Where a disconnection is no cancellation, the server gets a moment to take the cancellation that follows first.
-      grace: request !== undefined && claimOf(request) === undefined,
     });
   };
 
@@ -96,26 +97,21 @@ export class Passages {
       origin: new ClientsOwn(profile),
       inSession: headers['mcp-session-id'] !== undefined,
       silenceMs: 0,
+      leaving: undefined,
+      grace: false,
     };
-    return this.#cross(crossing, {
-      signal,
+    return this.#cross(crossing, signal, {
       lane: method === 'GET' ? 'stream' : 'control',
       method,
       headers,
       repeatable: true,
-      leaving: () => undefined,
-      grace: false,
     });
   }
 
   #cross(
     crossing: Crossing,
-    {
-      signal,
-      leaving,
-      grace,
-      ...request
-    }: Omit<UplinkRequest, 'onAttempt'> & { readonly leaving: () => void; readonly grace: boolean },
+    signal: AbortSignal,
+    request: Omit<UplinkRequest, 'signal' | 'onAttempt'>,
   ): Promise<Reply> {
     const { clock } = this.#deps;
     if (signal.aborted) return Promise.reject(signal.reason);
@@ -129,7 +125,7 @@ export class Passages {
       const { reason } = signal;
       const cut = (): void => cutter.abort(reason);
       // Nobody waits any more: its place goes to the next caller now.
-      if (grace && reason instanceof ProxyError && lease && !lease.over) {
+      if (crossing.grace && reason instanceof ProxyError && lease && !lease.over) {
         lease.leave();
         after(CANCEL_GRACE_MS, cut);
       } else cut();
@@ -141,7 +137,7 @@ export class Passages {
       onAttempt: (taken) => {
         lease = taken;
         taken.cutBy(cutter.signal);
-        leaving();
+        crossing.leaving?.();
         if (request.lane === 'control') after(CONTROL_PLACE_MS, () => taken.leave());
       },
     });

@@ -164,12 +164,7 @@ export class Uplink {
     const signed: Record<string, string> =
       keys && signing
         ? signRequest(
-            {
-              method: request.method,
-              target,
-              ...(contentType ? { contentType } : {}),
-              ...(request.body ? { body: request.body } : {}),
-            },
+            { method: request.method, target, contentType, body: request.body },
             keys,
             signing.scope,
             date,
@@ -199,7 +194,7 @@ export class Uplink {
       method: request.method,
       path: target.path,
       headers,
-      ...(request.body ? { body: request.body } : {}),
+      body: request.body,
     });
     if (events.detailed) {
       events.emit({
