@@ -27,6 +27,8 @@ class Caller {
 
 class Model {
   readonly callers: Caller[] = [];
+  /** Those that have left their place, in this order. */
+  readonly left: Caller[] = [];
   readonly max: number;
   constructor(max: number) {
     this.max = max;
@@ -44,6 +46,15 @@ class Model {
       oldest.phase = 'held';
     }
   }
+}
+
+/** As many as have places may be read on without one; of more, the one that left first is cut. */
+async function cutLongest(model: Model): Promise<void> {
+  const still = model.left.filter(({ phase }) => phase === 'left');
+  const [longest] = still;
+  if (still.length <= model.max || !longest) return;
+  await expect(longest.incoming).rejects.toMatchObject({ sent: 'maybe' });
+  longest.phase = 'over';
 }
 
 type Rig = Awaited<ReturnType<typeof holdingServer>>;
@@ -109,6 +120,8 @@ async function act(
       if (!caller) return;
       caller.granted.leave();
       caller.phase = caller.phase === 'sending' ? 'left' : 'over';
+      if (caller.phase === 'left') model.left.push(caller);
+      await cutLongest(model);
       break;
     }
     case 'abort': {
