@@ -17,22 +17,31 @@ export class ServerExchange implements HttpExchange {
   readonly #response: ServerResponse;
   readonly #origin: string | undefined;
   readonly #clock: Clock;
+  readonly #cut: () => void;
+  readonly #blocked = new Set<() => void>();
   #listeners: (() => void)[] = [];
+  #over = false;
 
   constructor(request: IncomingMessage, response: ServerResponse, clock: Clock) {
     this.headers = upHeaders(request.headers);
     this.#origin = request.headers.origin;
     this.#response = response;
     this.#clock = clock;
-    response.on('close', () => {
-      const listeners = this.#listeners;
-      this.#listeners = [];
-      if (!response.writableFinished) for (const tell of listeners) tell();
-    });
+    // The connection: an answer that waits in line behind others has none of its own yet that it could destroy.
+    this.#cut = () => request.socket.destroy();
+  }
+
+  /** To be called when the answer has left, or never will, because its connection is gone. */
+  over(): void {
+    this.#over = true;
+    for (const go of this.#blocked) go();
+    const listeners = this.#listeners;
+    this.#listeners = [];
+    if (!this.#response.writableFinished) for (const tell of listeners) tell();
   }
 
   onGone(listener: () => void): void {
-    if (!this.#response.closed) this.#listeners.push(listener);
+    if (!this.#over) this.#listeners.push(listener);
     else if (!this.#response.writableFinished) listener();
   }
 
@@ -50,17 +59,17 @@ export class ServerExchange implements HttpExchange {
 
   #write(chunk: Uint8Array): Promise<void> {
     const response = this.#response;
-    if (response.destroyed || response.writableEnded || response.write(chunk)) return ROOM;
+    if (this.#over || response.destroyed || response.writableEnded || response.write(chunk)) return ROOM;
     return new Promise((resolve) => {
-      const stalled = this.#clock.schedule(STALLED_MS, () => response.destroy(), { keepAlive: false });
+      const stalled = this.#clock.schedule(STALLED_MS, this.#cut, { keepAlive: false });
       const go = (): void => {
         stalled.cancel();
         response.off('drain', go);
-        response.off('close', go);
+        this.#blocked.delete(go);
         resolve();
       };
       response.on('drain', go);
-      response.on('close', go);
+      this.#blocked.add(go);
     });
   }
 

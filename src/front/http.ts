@@ -44,6 +44,11 @@ export class HttpFront {
   readonly #options: HttpFrontOptions;
   readonly #server: Server;
   readonly #held = new HeldBodies();
+  /**
+   * What to call at the end of each answer that waits in line behind another one, because its request was sent ahead: of these node
+   * tells nothing when their connection breaks.
+   */
+  readonly #inLine = new WeakMap<Socket, Set<() => void>>();
   #connections = 0;
   #requests = 0;
   #leaving = false;
@@ -97,6 +102,7 @@ export class HttpFront {
     this.#connections++;
     socket.on('close', () => {
       this.#connections--;
+      for (const over of this.#inLine.get(socket) ?? []) over();
     });
     // Whoever keeps one for later makes room for who has something to say.
     if (this.#connections > this.#options.maxClients) this.#server.closeIdleConnections();
@@ -116,13 +122,26 @@ export class HttpFront {
     const refusal = refusalOf(head, this.#options) ?? this.#fullness();
     if (refusal) this.#refuse(request, response, refusal);
     else if (method === 'OPTIONS') response.writeHead(204, preflightHeaders(headers)).end();
-    else {
-      this.#requests++;
-      response.on('close', () => {
-        this.#requests--;
-      });
-      void this.#carry(request, response);
+    else void this.#carry(request, response, this.#begun(request, response));
+  }
+
+  #begun(request: IncomingMessage, response: ServerResponse): ServerExchange {
+    const exchange = new ServerExchange(request, response, this.#options.clock);
+    this.#requests++;
+    let under = true;
+    const over = (): void => {
+      if (!under) return;
+      under = false;
+      this.#requests--;
+      this.#inLine.get(request.socket)?.delete(over);
+      exchange.over();
+    };
+    response.on('close', over);
+    if (!response.socket) {
+      const inLine = this.#inLine.get(request.socket) ?? new Set();
+      this.#inLine.set(request.socket, inLine.add(over));
     }
+    return exchange;
   }
 
   #fullness(): Refusal | undefined {
@@ -137,9 +156,8 @@ export class HttpFront {
     response.writeHead(ready ? 200 : 503, headers).end(ready ? 'ok\n' : 'leaving\n');
   }
 
-  async #carry(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { clock, handlers } = this.#options;
-    const exchange = new ServerExchange(request, response, clock);
+  async #carry(request: IncomingMessage, response: ServerResponse, exchange: ServerExchange): Promise<void> {
+    const { handlers } = this.#options;
     if (request.method !== 'POST') {
       await handlers.bare(request.method === 'GET' ? 'GET' : 'DELETE', exchange);
       return;

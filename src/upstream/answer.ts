@@ -193,6 +193,8 @@ function adviceFor(status: number, host: string): string {
       return `. The URL takes no POST: check its path; a server of the old HTTP+SSE transport answers so too`;
     case 413:
       return `. The request is too large for the server or a firewall in front of it`;
+    case 431:
+      return `. The request's headers are too long for the server: since revision 2026-07-28 they repeat names and marked arguments`;
     case 429:
       return `. The server is throttling; the call did not run, try again later`;
     default:

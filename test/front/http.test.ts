@@ -1,4 +1,5 @@
 import * as http from 'node:http';
+import { connect, type Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import type { HttpExchange } from '../../src/core/passage.ts';
 import { HttpFront, type HttpHandlers } from '../../src/front/http.ts';
@@ -9,6 +10,7 @@ import { open, send, textOf } from '../support/http-client.ts';
 import { comesTrue } from '../upstream/lane-rig.ts';
 
 const LIMITS = { maxClients: 8, maxStreams: 8, maxBodyBytes: 1_024, maxHeaderBytes: 8_192 };
+const MIB = 1_024 * 1_024;
 const ping = { jsonrpc: '2.0', id: 0, method: 'ping' };
 
 async function frontFor(handlers: Partial<HttpHandlers>, limits: Partial<typeof LIMITS> = {}) {
@@ -91,6 +93,42 @@ describe('a client that reads nothing', () => {
 });
 
 describe('what is told of a client that has gone', () => {
+  it.each<[string, number, (client: Socket, clock: FakeClock) => unknown]>([
+    ['when it leaves', 0, (client) => client.destroy()],
+    ['when it takes nothing of them for a minute', MIB, (_client, clock) => clock.advance(60_000)],
+  ])(
+    'comes for every request that it has sent ahead, and frees their places, %s',
+    async (_when, bytes, end) => {
+      let under = 0;
+      let gone = 0;
+      const writes: Promise<void>[] = [];
+      const { url, clock } = await frontFor(
+        {
+          post: async (_text, exchange) => {
+            exchange.onGone(() => {
+              gone++;
+            });
+            // The first is never answered, so that the others wait in line.
+            if (under++ > 0)
+              writes.push(exchange.begin({ status: 200, headers: {} }).write(Buffer.alloc(bytes)));
+          },
+        },
+        { maxClients: 3 },
+      );
+      const body = JSON.stringify(ping);
+      const request = `POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+      const client = connect(Number(new URL(url).port), '127.0.0.1', () => client.write(request.repeat(3)));
+      client.on('error', () => undefined);
+      await comesTrue(() => under === 3, 'all of them');
+      expect((await send(url, { body: ping })).status).toBe(503);
+      await end(client, clock);
+      await comesTrue(() => gone === 3, 'word of each');
+      await Promise.all(writes);
+      expect((await open(url, { body: ping })).response.statusCode).toBe(200);
+      client.destroy();
+    },
+  );
+
   it('comes once, also to who asks late, and never after a whole answer', async () => {
     const told: string[] = [];
     let held: HttpExchange | undefined;

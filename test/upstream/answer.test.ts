@@ -72,6 +72,7 @@ describe('a non-2xx answer becomes an error that says what to do', () => {
       ],
       [405, '', -31003, 'http-status', false, /takes no POST: check its path/],
       [413, '', -31003, 'http-status', false, /too large/],
+      [431, '', -31003, 'http-status', false, /headers are too long for the server/],
       [
         429,
         '{"message":"slow down"}',
