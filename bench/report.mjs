@@ -89,6 +89,12 @@ const TROUBLE = [
   { title: 'A call that names no profile, p50', of: ['second-profile', 'first'], show: ms },
   { title: 'A call that names another profile, p50', of: ['second-profile', 'second'], show: ms },
   { title: 'Another profile against none', of: ['second-profile', 'ratio'], show: times, most: 1.1 },
+  { title: 'tools/list from the cache, p25', of: ['tool-list', 'cached'], show: ms },
+  { title: 'A call that the proxy refuses itself, p25', of: ['tool-list', 'refused'], show: ms },
+  { title: 'The list against the refusal', of: ['tool-list', 'cachedRatio'], show: times, most: 1.2 },
+  { title: '`JSON.parse` of a list of 1,000 tools, p25', of: ['tool-list', 'parse'], show: ms },
+  { title: 'Filtering it, and an argument in each tool, p25', of: ['tool-list', 'edit'], show: ms },
+  { title: 'The editing against the parsing', of: ['tool-list', 'editRatio'], show: times, most: 2 },
   { title: 'First call after `initialize`', of: ['warm-cold', 'first'], show: ms },
   { title: '20th call', of: ['warm-cold', 'twentieth'], show: ms },
   { title: 'First against 20th', of: ['warm-cold', 'ratio'], show: times },
@@ -236,6 +242,7 @@ ${table(['', 'session revisions', '2026-07-28', 'ratio'], eras)}
 - Ours and direct have 8 connections (\`--max-connections 8\`); the others have no such setting.
 - mcp-proxy's command serves stdio servers over HTTP, the other way round; its library's \`startStdioServer\` is measured instead.
 - "Every limit on" is \`--max-concurrent 1000 --queue-size 1000 --rate-limit 1000000 --rate-burst 1000000 --retries 2\`, none of it ever reached; "no limits" is \`--retries 0\` alone. Two processes take turns, 32 calls in flight; then another two, because processes that run the same code differ by some hundredths.
+- The list of 1,000 tools loses one in ten to \`--deny-tool\`, and the others gain an \`aws_profile\` argument: the layers of this checkout, called in the process that also times \`JSON.parse\`. Cached lists and refused calls go through the command, one at a time.
 - The queued calls wait behind \`--max-concurrent 1 --queue-size 10000\`. The time runs from the first cancellation written; the server sees that none of them was sent. It is done five times over in one process (twice in a quick run). Live objects are what a garbage collection leaves of the heap, before the first and after the last; the memory beside them is garbage, or room for the next burst, which Node gives back to the system at a later collection: a process that rests has none.
 - The bare reverse proxy is \`node:http\` with a keep-alive agent: bytes through, nothing read, nothing signed. HTTP clients, proxies and direct have as many connections as calls in flight.
 - Every number is the median of several rounds, each with fresh processes, the subjects taking turns within a round; a ratio is taken within each round. Memory is VmRSS, in MB of 1024 kB.

@@ -6,29 +6,34 @@
  * come from elsewhere, the pattern from a settings file and the name from a server.
  */
 export function matchesGlob(pattern: string, text: string): boolean {
-  const wanted = [...pattern];
-  const given = [...text];
   let at = 0;
   let from = 0;
   /** Behind the last `*`, and how much of the text that one has taken: only that one ever has to take more. */
   let star = -1;
   let taken = 0;
-  while (at < given.length) {
-    const next = wanted[from];
+  while (at < text.length) {
+    const next = pattern[from];
     if (next === '*') {
       star = ++from;
       taken = at;
-    } else if (next !== undefined && (next === '?' || next === given[at])) {
+    } else if (next === '?') {
+      from++;
+      at += widthAt(text, at);
+    } else if (next !== undefined && next === text[at]) {
       from++;
       at++;
     } else if (star >= 0) {
       from = star;
-      at = ++taken;
+      taken += widthAt(text, taken);
+      at = taken;
     } else return false;
   }
-  while (wanted[from] === '*') from++;
-  return from === wanted.length;
+  while (pattern[from] === '*') from++;
+  return from === pattern.length;
 }
+
+/** Characters beyond the first 65,536 are two units of a string, and one to whoever wrote the pattern. */
+const widthAt = (text: string, at: number): number => ((text.codePointAt(at) ?? 0) > 0xffff ? 2 : 1);
 
 /** True where any of the patterns matches; never, where there is none. */
 export const matchesAny = (patterns: readonly string[], text: string): boolean =>

@@ -1,7 +1,7 @@
 import { type Call, type Handler, NO_DEADLINE } from './call.ts';
 import { type Clock, unlessAborted } from './clock.ts';
 import { causeText, ProxyError } from './errors.ts';
-import { arrayAt, spliceText } from './json-spans.ts';
+import { arrayAt } from './json-spans.ts';
 import {
   claimOf,
   isObject,
@@ -30,15 +30,14 @@ export function editTools(
 ): Response {
   const { result } = response.json;
   if (!isObject(result) || !Array.isArray(result.tools)) return response;
-  const listed = arrayAt(response.text, ['result', 'tools']);
+  const listed = listedIn(response);
   if (!listed) return response;
   const texts: string[] = [];
   const kept: unknown[] = [];
   let edited = false;
   let changed = false;
-  listed.elements.forEach(({ start, end }, at) => {
+  listed.texts.forEach((text, at) => {
     const value: unknown = (result.tools as readonly unknown[])[at];
-    const text = response.text.slice(start, end);
     const shown = isObject(value) ? edit(value, text) : text;
     if (shown !== text) edited = true;
     if (shown === undefined) return;
@@ -47,21 +46,62 @@ export function editTools(
     kept.push(value);
   });
   if (!edited) return response;
-  const tools = `[${texts.join(',')}]`;
+  const pieces = { ...listed, texts };
+  const made = madeOf(response, pieces, changed ? parsedLate(result, texts) : { ...result, tools: kept });
+  cut.set(made, pieces);
+  return made;
+}
+
+/** A list in pieces. */
+interface Listed {
+  /** What stands before its tools and behind them, brackets included. */
+  readonly head: string;
+  readonly tail: string;
+  readonly texts: readonly string[];
+}
+
+/** Lists that were edited here: the next one who edits such a list need not look for its tools again. */
+const cut = new WeakMap<Response, Listed>();
+
+function listedIn(response: Response): Listed | undefined {
+  const known = cut.get(response);
+  if (known) return known;
+  const { text } = response;
+  const found = arrayAt(text, ['result', 'tools']);
+  if (!found) return undefined;
   return {
-    ...response,
-    text: spliceText(response.text, listed.span, tools),
-    json: { ...response.json, result: changed ? parsedLate(result, tools) : { ...result, tools: kept } },
+    head: `${text.slice(0, found.span.start)}[`,
+    tail: `]${text.slice(found.span.end)}`,
+    texts: found.elements.map(({ start, end }) => text.slice(start, end)),
+  };
+}
+
+/** Whoever edits it next needs its pieces: it is put together for who looks at the whole. */
+function madeOf(
+  { kind, id, outcome, json }: Response,
+  { head, tail, texts }: Listed,
+  result: JsonObject,
+): Response {
+  let text: string | undefined;
+  return {
+    kind,
+    id,
+    outcome,
+    json: { ...json, result },
+    get text(): string {
+      text ??= head + texts.join(',') + tail;
+      return text;
+    },
   };
 }
 
 /** Most who edit a list are the last to look at it: what they wrote is parsed for whoever does, not for everybody. */
-function parsedLate(result: JsonObject, text: string): JsonObject {
+function parsedLate(result: JsonObject, texts: readonly string[]): JsonObject {
   let tools: unknown;
   return {
     ...result,
     get tools(): unknown {
-      tools ??= JSON.parse(text);
+      tools ??= JSON.parse(`[${texts.join(',')}]`);
       return tools;
     },
   };

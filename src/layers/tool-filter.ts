@@ -127,17 +127,19 @@ class ProfileFilter {
   }
 
   #verdictsOn({ json }: Response): Map<string, Verdict> {
+    const { rules } = this.#deps;
     const { tools } = isObject(json.result) ? json.result : {};
-    const onlyReads = new Map<string, boolean>();
+    const verdicts = new Map<string, Verdict>();
     for (const tool of Array.isArray(tools) ? tools : []) {
       if (!isObject(tool) || typeof tool.name !== 'string') continue;
       const { name } = tool;
       // Of two tools of one name, also where they stand on two pages, nobody can tell which a call would run: both must only read.
-      const twin = onlyReads.get(name) ?? this.#tools.annotationsOf(name)?.readOnly ?? true;
-      onlyReads.set(name, twin && annotationsOf(tool).readOnly);
+      const onlyReads = (): boolean =>
+        verdicts.get(name) !== 'not-read-only' &&
+        annotationsOf(tool).readOnly &&
+        this.#tools.annotationsOf(name)?.readOnly !== false;
+      verdicts.set(name, judgeName(rules, name) ?? (onlyReads() ? 'passes' : 'not-read-only'));
     }
-    const verdicts = new Map<string, Verdict>();
-    for (const [name, reads] of onlyReads) verdicts.set(name, judge(this.#deps.rules, name, reads));
     this.#report(verdicts);
     return verdicts;
   }
@@ -218,16 +220,16 @@ class ProfileFilter {
   }
 
   #report(verdicts: ReadonlyMap<string, Verdict>): void {
-    const names = [...verdicts].flatMap(([name, verdict]) =>
-      verdict === 'passes' ? [] : [`${name} (${verdict})`],
-    );
-    if (names.length === 0) return;
-    this.#deps.events.emit({
-      type: 'tools.hidden',
-      profile: this.#profile,
-      names: names.slice(0, MOST_NAMED),
-      more: Math.max(0, names.length - MOST_NAMED),
-    });
+    const names: string[] = [];
+    let more = 0;
+    for (const [name, verdict] of verdicts) {
+      if (verdict === 'passes') continue;
+      if (names.length < MOST_NAMED) names.push(`${name} (${verdict})`);
+      else more++;
+    }
+    if (names.length > 0) {
+      this.#deps.events.emit({ type: 'tools.hidden', profile: this.#profile, names, more });
+    }
   }
 }
 
