@@ -279,10 +279,14 @@ function laneOf(message: Message): LaneName {
 
 /** What a server asks goes to its client on its own stream, and so does the end of its session. */
 class ClientsOwn implements Origin {
-  readonly profile: string;
+  readonly #profile: string;
 
   constructor(profile: string) {
-    this.profile = profile;
+    this.#profile = profile;
+  }
+
+  get profile(): string {
+    return this.#profile;
   }
 
   /** Made for each who asks: what waits for a promise that is kept, and never settles, is kept with it. */
