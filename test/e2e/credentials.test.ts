@@ -1,4 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto';
+import { setTimeout as wait } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { type AwsStandIns, startAwsStandIns } from '../support/aws-stand-ins.ts';
 import { BinDriver } from '../support/bin-driver.ts';
@@ -156,6 +157,7 @@ describe('the proxy signs with the credentials of', () => {
 
 describe('a role over the profile', () => {
   const ARN = 'arn:aws:iam::123456789012:role/over';
+  const ECHO = { name: 'echo', arguments: { text: 'x' } };
 
   it('signs, under the chosen session name and with the external id', async () => {
     const rig = await makeRig();
@@ -176,6 +178,29 @@ describe('a role over the profile', () => {
     expect(asked).toEqual([['AKIDEXAMPLEA', ARN, 'me@corp', 'ext:1']]);
     expect(proxy.stderr).toBe('');
   });
+
+  it.each([
+    ['--role-arn', `[profile work]\n${KEYS('A')}`, ['--role-arn', ARN]],
+    ['the profile', `[profile base]\n${KEYS('A')}[profile work]\n${ROLE}source_profile = base\n`, []],
+  ])(
+    'of %s is assumed anew under one session name, for sessions belong to that name',
+    async (_of, config, args) => {
+      const rig = await makeRig();
+      await rig.home.config(config);
+      rig.aws.lifetimeMs = 3_000;
+      const proxy = rig.start({}, '--profile', 'work', ...args);
+      await proxy.initialize();
+      while (!rig.signers().includes('STS-2')) {
+        expect(await proxy.request('tools/call', ECHO)).toHaveProperty('result');
+        await wait(50);
+      }
+      const names = rig.aws.of('sts').map(({ form }) => form.get('RoleSessionName'));
+      expect(names.length).toBeGreaterThan(1);
+      expect(new Set(names).size).toBe(1);
+      expect(rig.signers().slice(0, 2)).toEqual(['STS-1', 'STS-2']);
+      expect(rig.server.requests.filter(({ rpc }) => rpc.method === 'initialize')).toHaveLength(1);
+    },
+  );
 
   it('that may not be assumed is named with what to check, and works once it may', async () => {
     const rig = await makeRig();

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { type Accounts, keyOf, profileLines, startAccounts } from '../support/accounts.ts';
+import { BinDriver } from '../support/bin-driver.ts';
 import { sendJson } from '../support/mcp-answers.ts';
 import { makeGate } from '../support/relayed.ts';
+import { signingArgs } from '../support/signing.ts';
 
 const PROFILES = ['prod', 'dev', 'staging'];
 
@@ -31,6 +33,22 @@ describe('several profiles', () => {
         enum: PROFILES,
         description: 'AWS profile that this call uses; prod where left out.',
       });
+    }
+  });
+
+  it('may be named before the endpoint and after it, in one list, in several or with commas', async () => {
+    const { server } = await ready();
+    const files = { '.aws/config': PROFILES.map((name) => profileLines(name)).join('') };
+    for (const args of [
+      ['--profile', ...PROFILES, server.url],
+      [server.url, '--profile', 'prod,dev', 'staging'],
+      ['--profile', 'prod', '--profile', 'dev', server.url, '--profile=staging,prod'],
+    ]) {
+      const bin = BinDriver.start({ args: [...args, ...signingArgs], files });
+      await bin.initialize({}, 0);
+      const { result } = await bin.request('tools/list', {}, '');
+      expect(JSON.stringify(result)).toContain(`"enum":${JSON.stringify(PROFILES)}`);
+      expect(bin.stderr).toBe('');
     }
   });
 

@@ -111,6 +111,19 @@ describe('what goes beside the signature', () => {
     expect(server.requests.at(-1)?.rpc.params).toEqual({ a: 1 });
   });
 
+  it.each([
+    ['AWS_REGION', { AWS_REGION: 'eu-north-1', AWS_DEFAULT_REGION: 'eu-south-1' }, 'eu-north-1'],
+    ['AWS_DEFAULT_REGION', { AWS_DEFAULT_REGION: 'eu-south-1' }, 'eu-south-1'],
+    ['the profile', {}, 'eu-central-2'],
+  ])('the operating region is that of %s, whatever the signing region', async (_what, env, region) => {
+    const files = { '.aws/config': '[default]\nregion = eu-central-2\n' };
+    const { server, bin } = await startRelayed({ env, files });
+    await bin.initialize({}, 0);
+    expect(await bin.request('tools/list', {}, '')).toHaveProperty('result');
+    for (const method of ['initialize', 'tools/list'])
+      expect(server.of(method)[0]?.rpc.params?._meta).toEqual({ AWS_REGION: region });
+  });
+
   it.each<[string, readonly string[], RegExp]>([
     ['names the client', [], /^mcp-sigv4-proxy\/\S+ bin-driver\/0\.0\.0$/],
     [
