@@ -206,7 +206,7 @@ class ToolCache {
     } catch (error) {
       // Nobody waits any more: that says nothing of the server.
       if (call.signal.aborted) throw error;
-      outcome = thrown(error);
+      outcome = thrown(error, leader);
     }
     const { failure } = outcome;
     page.failed = failure?.lasts ? { at: clock.monotonic(), generation, outcome } : undefined;
@@ -327,17 +327,20 @@ function outcomeOf(reply: Reply, leader: Call, next: Handler): Outcome {
   }
   const answer = new SharedAnswer(reply.message);
   const give = (call: Call, request: Request): Reply =>
-    call === leader ? reply : { kind: 'answer', message: answer.for(request) };
+    call === leader ? reply : { ...reply, message: answer.for(request) };
   const { error } = reply.message.json;
   if (!isObject(error) || ABOUT_THE_REQUEST.has(error.code)) return { give };
+  // The session of an HTTP client is gone: it opens a new one on this, and on nothing else.
+  if (leader.passage && reply.http?.status === 404) return { give };
   const why = typeof error.message === 'string' ? error.message : 'the server answered with an error';
   return { give, failure: { why, lasts: true } };
 }
 
-function thrown(error: unknown): Outcome {
+function thrown(error: unknown, leader: Call): Outcome {
   const give = (): never => {
     throw error;
   };
   if (!(error instanceof ProxyError) || FINAL.has(error.reason)) return { give };
+  if (leader.passage && error.reason === 'session-lost') return { give };
   return { give, failure: { why: causeText(error), lasts: !isMendedByHand(error) } };
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ProxyError } from '../../src/core/errors.ts';
 import { cancellationOf, type Message, type Request, type Response } from '../../src/core/message.ts';
+import type { HeldHandler } from '../support/held-handler.ts';
 import { answerOf, CANCELLED, makeCall, messageOf, RESULT, requestOf, settle } from '../support/make-call.ts';
 import { CLAIM, cached, listOf, namesOrError, newest, OWN_STREAM } from './tool-cache-rig.ts';
 
@@ -398,6 +399,35 @@ describe('a call of an HTTP client', () => {
     expect(await list(undefined, ['c'])).toEqual(['c']);
     expect(await list('one', ['d'])).toEqual(['a']);
     expect(await list('two', ['d'])).toEqual(['b']);
+  });
+
+  it.each<[string, (server: HeldHandler) => void]>([
+    [
+      'as an answer',
+      (server) =>
+        newest(server)?.finish(answerOf({ error: { code: -32001, message: 'gone' } }, { status: 404 })),
+    ],
+    [
+      'as a bare status',
+      (server) => newest(server)?.fail(new ProxyError('session-lost', 'gone', { sent: 'refused' })),
+    ],
+  ])('hears that its session is gone, %s, and gets no list of that in its place', async (_how, gone) => {
+    const { handler, server, clock } = cached(1_000);
+    const list = () =>
+      handler({ ...makeCall(requestOf('tools/list')).call, passage: passage('one') }).then(
+        (reply) => (reply.kind === 'answer' ? (reply.http?.status ?? 200) : reply.kind),
+        (error: unknown) => (error instanceof ProxyError ? error.reason : error),
+      );
+    const first = list();
+    await settle();
+    newest(server)?.finish(listOf(['a']));
+    expect(await first).toBe(200);
+    await clock.advance(1_000);
+    const [asks, joins] = [list(), list()];
+    await settle();
+    gone(server);
+    expect([404, 'session-lost']).toContain(await asks);
+    expect(await joins).toBe(await asks);
   });
 });
 
