@@ -2,10 +2,13 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
+import type { Id } from '../../src/core/message.ts';
 import type { BinDriver } from '../support/bin-driver.ts';
-import { type Rpc, sendJson } from '../support/mcp-answers.ts';
+import { claiming, ENVELOPE, startDual } from '../support/claims.ts';
+import { openSession, startListening as startHttp } from '../support/listening.ts';
+import { EventWriter, type Rpc, sendJson } from '../support/mcp-answers.ts';
 import { SessionServer } from '../support/mcp-behaviours.ts';
-import { makeGate, type RelayedOptions, startInitialized, startRelayed } from '../support/relayed.ts';
+import { makeGate, type RelayedOptions, startInitialized } from '../support/relayed.ts';
 import { ScriptedServer } from '../support/scripted-server.ts';
 import { startClientV1, startClientV2 } from '../support/sdk-clients.ts';
 import { signingVerify } from '../support/signing.ts';
@@ -215,21 +218,110 @@ describe('tools/list', () => {
   });
 });
 
-describe('a list with the time that its server keeps it', () => {
-  const claim = { _meta: { 'io.modelcontextprotocol/protocolVersion': '2026-07-28' } };
+/** A server of the revision without sessions: the test sets its tools, and says what it likes on the listen stream. */
+async function startListening(args: readonly string[] = []) {
+  const tools = { names: ['a'], more: {} as Rpc };
+  const streams: EventWriter[] = [];
+  const relayed = await startDual(
+    (request, response) => {
+      const { id, method, params } = request.rpc;
+      if (method === 'tools/list') {
+        const listed = tools.names.map((name) => ({ name, annotations: { readOnlyHint: true } }));
+        const result = { resultType: 'complete', tools: listed, ...tools.more };
+        return sendJson(response, 200, { jsonrpc: '2.0', id, result });
+      }
+      if (method !== 'subscriptions/listen') {
+        return sendJson(response, 200, { jsonrpc: '2.0', id, result: { content: [] } });
+      }
+      const stream = new EventWriter(response);
+      streams.push(stream);
+      stream.send({
+        jsonrpc: '2.0',
+        method: 'notifications/subscriptions/acknowledged',
+        params: { notifications: params?.notifications, _meta: { [SUBSCRIPTION]: id } },
+      });
+    },
+    { args },
+  );
+  const { bin, server } = relayed;
+  const listen = async (id: unknown, notifications: Rpc): Promise<void> => {
+    bin.send({ ...claiming('subscriptions/listen', { notifications }), id });
+    await bin.next(({ method }) => method === 'notifications/subscriptions/acknowledged');
+  };
+  const list = async (id: Id): Promise<unknown[]> => {
+    bin.send(claiming('tools/list', {}, id));
+    return names(await bin.answer(id));
+  };
+  const change = (id: unknown): void =>
+    streams[0]?.send({ ...CHANGED, params: { _meta: { [SUBSCRIPTION]: id } } });
+  return { bin, server, tools, listen, list, change, lists: () => server.of('tools/list').length };
+}
 
+const SUBSCRIPTION = 'io.modelcontextprotocol/subscriptionId';
+
+describe('tools/list of the revision without sessions', () => {
   it.each([
     [60_000, 1],
     [0, 2],
-  ])('is kept so long: %i ms', async (ttlMs, asked) => {
-    const { bin, server } = await startRelayed({
-      before: () => (request, response) => {
-        const { id } = request.rpc;
-        sendJson(response, 200, { jsonrpc: '2.0', id, result: { resultType: 'complete', tools: [], ttlMs } });
-      },
-    });
-    for (const id of [0, ''])
-      expect(await bin.request('tools/list', claim, id)).toHaveProperty('result.ttlMs', ttlMs);
+    [-1, 2],
+  ])('is kept as long as its server says: %i ms', async (ttlMs, asked) => {
+    const { tools, list, lists } = await startListening();
+    tools.more = { ttlMs, cacheScope: 'public' };
+    expect(await list(0)).toEqual(['a']);
+    expect(await list('')).toEqual(['a']);
+    expect(lists()).toBe(asked);
+  });
+
+  it('is kept while a subscription brings word of changes, and is over with the first', async () => {
+    const { bin, tools, listen, list, change, lists } = await startListening();
+    await listen('l', { toolsListChanged: true });
+    expect(await list(0)).toEqual(['a']);
+    tools.names = ['b'];
+    expect(await list('')).toEqual(['a']);
+    change('l');
+    await bin.next(isChange);
+    expect(await list(-1)).toEqual(['b']);
+    expect(lists()).toBe(2);
+    bin.notify('notifications/cancelled', { requestId: 'l' });
+    tools.names = ['c'];
+    await bin.request('ping', { _meta: ENVELOPE }, 'ping');
+    expect(await list('after')).toEqual(['c']);
+  });
+
+  it('is asked for each time where a subscription is about something else', async () => {
+    const { listen, list, lists } = await startListening();
+    await listen(0, { promptsListChanged: true });
+    await list(1);
+    await list(2);
+    expect(lists()).toBe(2);
+  });
+
+  it('tells of a change that nobody told of on the subscription, under its id', async () => {
+    const { bin, tools, listen, list } = await startListening(['--read-only']);
+    await listen(0, { toolsListChanged: true });
+    await list(1);
+    tools.names = ['a', 'b'];
+    // What no list has named is looked for past the cache.
+    bin.send(claiming('tools/call', { name: 'b' }, 'call'));
+    expect(await bin.answer('call')).toHaveProperty('result');
+    const told = await bin.next(isChange);
+    expect(told.params).toEqual({ _meta: { [SUBSCRIPTION]: 0 } });
+    expect(await list('now')).toEqual(['a', 'b']);
+  });
+});
+
+describe('tools/list of an HTTP client', () => {
+  it.each([
+    [[], 3],
+    [['--tool-cache-ttl', '60'], 2],
+  ])('is asked for in each session, and each time unless a time was asked for: %j', async (args, asked) => {
+    const { ask, server } = await startHttp({ args });
+    const sessions = [await openSession(ask), await openSession(ask)];
+    const bodies = [0, '', -1].map((id) => ({ jsonrpc: '2.0', id, method: 'tools/list' }));
+    for (const [at, body] of bodies.entries()) {
+      const { json, status } = await ask({ headers: sessions[at === 1 ? 1 : 0] ?? {}, body });
+      expect([status, json?.id]).toEqual([200, body.id]);
+    }
     expect(server.of('tools/list')).toHaveLength(asked);
   });
 });
