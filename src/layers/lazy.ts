@@ -289,7 +289,10 @@ class LazyClient {
     if (this.#state.kind !== 'connected' || !this.#state.record || text === undefined) return;
     const { record } = this.#state;
     const { cursor } = paramsOf(request);
-    this.#save(record, { ...(cursor === undefined ? {} : record.pages), [pageKey(cursor)]: text });
+    const key = pageKey(cursor);
+    // One that comes from the cache is kept already: an agent that lists at every turn must not have a file written each time.
+    if (record.pages[key] === text) return;
+    this.#save(record, { ...(cursor === undefined ? {} : record.pages), [key]: text });
   }
 
   #save(record: Seen, pages: Readonly<Record<string, string>>): void {

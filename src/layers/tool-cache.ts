@@ -4,7 +4,8 @@ import type { Clock } from '../core/clock.ts';
 import { causeText, type ErrorReason, isMendedByHand, ProxyError } from '../core/errors.ts';
 import type { Events } from '../core/events.ts';
 import { Flight } from '../core/flight.ts';
-import { claimOf, idKey, isId, isObject, type JsonObject, paramsOf, type Request } from '../core/message.ts';
+import { isOneOff, ownTtlMs, passingErrorOf, toolListOf } from '../core/keepable.ts';
+import { claimOf, idKey, isId, paramsOf, type Request } from '../core/message.ts';
 import { decimal } from '../core/options.ts';
 import { SharedAnswer } from '../core/shared-answer.ts';
 import { viewOf } from '../core/tool-list.ts';
@@ -34,13 +35,13 @@ export interface ToolCacheDeps {
 
 /** Where the server promises to tell of changes: long enough for most agents' work, short enough for a promise that is not kept. */
 const WATCHED_TTL_MS = 300_000;
-/** A server's own ttl beyond this is taken as this: nobody means that a process shall never ask again. */
-const LONGEST_TTL_MS = 24 * 3_600_000;
 /**
  * How long a failure answers those who come next. The wave of callers that came with it is over by then, and a server that is back is
  * asked again before anybody has looked for the reason.
  */
 const FAILURE_MEMORY_MS = 2_000;
+/** The same where the last list stands in: to ask may take 20 s of repeats, for which nobody who lists at every turn shall wait often. */
+const STAND_IN_MS = 10_000;
 /** Lists that are kept: one per client, profile, revision and the like. */
 const MOST_LISTS = 100;
 /** Pages of one list. A server whose cursors never come twice must not fill memory. */
@@ -48,13 +49,7 @@ const MOST_PAGES = 1_000;
 /** Characters of all that is kept; some lists of thousands of tools with long schemas. */
 const MOST_CHARACTERS = 64 * 1024 * 1024;
 
-/** What a server says of the request itself: an earlier answer to another request is no better. */
-const ABOUT_THE_REQUEST: ReadonlySet<unknown> = new Set([
-  ...[-32_700, -32_600, -32_601, -32_602],
-  // Of revision 2026-07-28: headers, capabilities and revision that do not fit.
-  ...[-32_020, -32_021, -32_022],
-]);
-/** The same, of the proxy's own errors. */
+/** Errors of the proxy's own that an earlier answer is no better than. */
 const FINAL: ReadonlySet<ErrorReason> = new Set<ErrorReason>([
   'invalid-request',
   'parse-error',
@@ -154,15 +149,17 @@ class ToolCache {
   }
 
   async answer(call: Call, request: Request): Promise<Reply> {
-    const { toolsOf, clock } = this.#deps;
+    const { toolsOf, isIdentityInDoubt, clock } = this.#deps;
     const list = this.#listOf(call);
     const page = pageOf(list, request);
     const { kept, failed } = page;
-    if (kept && !call.fresh && this.#isFresh(call, list, kept))
+    if (kept && !call.fresh && this.#isFresh(call, list, kept)) {
       return this.#told(call, request, kept, 'cache');
+    }
     const { generation } = toolsOf(call.profile);
-    const remembered = failed?.generation === generation && clock.monotonic() - failed.at < FAILURE_MEMORY_MS;
-    if (remembered) return this.#give(call, request, page, failed.outcome);
+    const memory = this.#standIn(call, page) ? STAND_IN_MS : FAILURE_MEMORY_MS;
+    const lasts = failed?.generation === generation && clock.monotonic() - failed.at < memory;
+    if (lasts && !isIdentityInDoubt(call.profile)) return this.#give(call, request, page, failed.outcome);
     let { flight } = page;
     // What was asked for before the list changed says nothing to who asks after it.
     const joins = flight?.generation === generation && !flight.work.abandoned;
@@ -217,7 +214,7 @@ class ToolCache {
   }
 
   #keep(request: Request, reply: Reply, list: List, page: Page, began: Began): void {
-    const result = resultOf(reply);
+    const result = toolListOf(reply);
     if (reply.kind !== 'answer' || !result || began.order < (page.kept?.order ?? 0)) return;
     const first = paramsOf(request).cursor === undefined;
     if (first) list.walk++;
@@ -227,16 +224,20 @@ class ToolCache {
       answer: new SharedAnswer(reply.message),
       characters: reply.message.text.length,
       at: this.#deps.clock.monotonic(),
-      ttlMs: ownTtl(result),
+      ttlMs: ownTtlMs(result),
     };
     this.#trim(list);
   }
 
   #give(call: Call, request: Request, page: Page, outcome: Outcome): Reply | Promise<Reply> {
-    const { kept } = page;
-    const own = kept?.identity === this.#deps.toolsOf(call.profile).identity;
-    const standsIn = outcome.failure !== undefined && kept && own && !call.fresh;
-    return standsIn ? this.#told(call, request, kept, 'last-good') : outcome.give(call, request);
+    const standIn = outcome.failure && this.#standIn(call, page);
+    return standIn ? this.#told(call, request, standIn, 'last-good') : outcome.give(call, request);
+  }
+
+  /** The last list, for who may have it where the server cannot be asked. */
+  #standIn(call: Call, { kept }: Page): Kept | undefined {
+    const { identity } = this.#deps.toolsOf(call.profile);
+    return kept?.identity === identity && !call.fresh ? kept : undefined;
   }
 
   #told(call: Call, request: Request, { answer }: Kept, from: 'cache' | 'last-good'): Reply {
@@ -302,38 +303,17 @@ function pageOf({ pages }: List, request: Request): Page {
   return page;
 }
 
-/** What answers a question of the server's is no answer to anybody else (MCP 2026-07-28, caching). */
-function isOneOff(request: Request): boolean {
-  const params = paramsOf(request);
-  return params.inputResponses !== undefined || params.requestState !== undefined;
-}
-
-/** The result, where it is a list that is meant for more than one request. */
-function resultOf(reply: Reply): JsonObject | undefined {
-  const result = reply.kind === 'answer' ? reply.message.json.result : undefined;
-  if (!isObject(result) || !Array.isArray(result.tools)) return undefined;
-  return result.resultType === undefined || result.resultType === 'complete' ? result : undefined;
-}
-
-function ownTtl({ ttlMs }: JsonObject): number | undefined {
-  if (ttlMs === undefined) return undefined;
-  // The specification: less than nothing is nothing.
-  return typeof ttlMs === 'number' && ttlMs > 0 ? Math.min(ttlMs, LONGEST_TTL_MS) : 0;
-}
-
 function outcomeOf(reply: Reply, leader: Call, next: Handler): Outcome {
-  if (reply.kind !== 'answer' || (reply.message.outcome === 'result' && !resultOf(reply))) {
+  if (reply.kind !== 'answer' || (reply.message.outcome === 'result' && !toolListOf(reply))) {
     return { give: (call) => (call === leader ? reply : next(call)) };
   }
   const answer = new SharedAnswer(reply.message);
   const give = (call: Call, request: Request): Reply =>
     call === leader ? reply : { ...reply, message: answer.for(request) };
-  const { error } = reply.message.json;
-  if (!isObject(error) || ABOUT_THE_REQUEST.has(error.code)) return { give };
   // The session of an HTTP client is gone: it opens a new one on this, and on nothing else.
   if (leader.passage && reply.http?.status === 404) return { give };
-  const why = typeof error.message === 'string' ? error.message : 'the server answered with an error';
-  return { give, failure: { why, lasts: true } };
+  const why = passingErrorOf(reply);
+  return why === undefined ? { give } : { give, failure: { why, lasts: true } };
 }
 
 function thrown(error: unknown, leader: Call): Outcome {
