@@ -182,8 +182,8 @@ async function checkServer(
       report.add(needs(check, opened));
     return;
   }
-  const tools = report.add(await toolsFinding({ session, record }, facts));
-  report.add(tools.verdict === 'ok' ? reuseFinding(record, settings) : needs('connection reuse', tools));
+  const tools = report.add(await toolsFinding({ session, record, settings }, facts));
+  report.add(stands(tools) ? reuseFinding(record, settings) : needs('connection reuse', tools));
   await session.close();
   report.add(closedFinding(record));
 }

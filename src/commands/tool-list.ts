@@ -1,5 +1,7 @@
 import { elementsOf } from '../core/json-spans.ts';
 import { isObject, type Response, valueTextAt } from '../core/message.ts';
+import { isUnfiltered } from '../layers/tool-filter.ts';
+import type { Settings } from '../settings.ts';
 import type { ClientSession } from './client-session.ts';
 
 /** A server whose list never ends must not keep a person waiting: a thousand pages are more tools than any client takes. */
@@ -14,6 +16,12 @@ export type ToolList =
     }
   | { readonly kind: 'refused'; readonly answer: Response }
   | { readonly kind: 'unusable'; readonly what: string };
+
+/** What it means that the list is empty: it is the server's, as far as the options let it through. */
+export const noTools = (settings: Settings): string =>
+  isUnfiltered(settings)
+    ? 'The server offers no tools'
+    : 'The server offers no tools that --read-only, --allow-tool and --deny-tool let through';
 
 /** Every tool, over all pages. */
 export async function listTools(session: ClientSession): Promise<ToolList> {

@@ -2,7 +2,7 @@ import { COMMANDS } from '../command-words.ts';
 import { readFlags } from '../core/options.ts';
 import { ClientSession, errorTextOf } from './client-session.ts';
 import { type CommandContext, complain } from './command.ts';
-import { listTools } from './tool-list.ts';
+import { listTools, noTools } from './tool-list.ts';
 import { toolTable } from './tool-table.ts';
 
 /** Lists what the server offers. */
@@ -20,7 +20,7 @@ export async function run({ args, settings, stdout, stderr, signal }: CommandCon
     if (list.kind === 'refused') return refuse(errorTextOf(list.answer));
     if (list.kind === 'unusable') return refuse(`The server's answer cannot be used: ${list.what}.`);
     if (json) stdout.write(`[${list.texts.join(',')}]\n`);
-    else if (list.texts.length === 0) stderr.write('The server offers no tools.\n');
+    else if (list.texts.length === 0) stderr.write(`${noTools(settings)}.\n`);
     else {
       const tools = list.texts.map((text): unknown => JSON.parse(text));
       stdout.write(toolTable(tools, stdout.isTerminal ? stdout.columns : undefined));

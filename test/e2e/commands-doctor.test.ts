@@ -110,6 +110,14 @@ describe('doctor', () => {
     );
   });
 
+  it('warns where the options let no tool through', async () => {
+    const server = await serve({ tools: [{ name: 'a', inputSchema: { type: 'object' } }] });
+    const bin = doctor([server.url, '--read-only', '--log-level', 'silent']);
+    expect(await bin.exit()).toEqual({ code: 0, signal: null });
+    expect(findingsOf(bin)).toMatchObject({ 'tools/list': 'warning', 'connection reuse': 'ok' });
+    expect(remediesOf(bin)).toEqual([expect.stringContaining('--allow-tool')]);
+  });
+
   it('has no colours and no escapes in a pipe, colours on a terminal, and none with NO_COLOR', async () => {
     const server = await serve();
     const env = { ...signingEnv, AWS_ENDPOINT_URL_STS: 'http://127.0.0.1:9' };

@@ -90,6 +90,16 @@ describe('tools', () => {
     expect(json.stderr).toBe('');
   });
 
+  it('does not say of the server what the options do', async () => {
+    const { server } = await serve();
+    const bin = run([server.url, '--deny-tool', '*', '--log-level', 'silent']);
+    expect(await bin.exit()).toEqual({ code: 0, signal: null });
+    expect(bin.lines).toEqual([]);
+    expect(bin.stderr).toBe(
+      'The server offers no tools that --read-only, --allow-tool and --deny-tool let through.\n',
+    );
+  });
+
   it.each<[what: string, handler: Handler, said: string]>([
     [
       'the server refuses',

@@ -1,9 +1,10 @@
 import { atMost, type Clock, systemClock } from '../../core/clock.ts';
 import { ERROR_SOURCE } from '../../core/errors.ts';
 import { isObject, type Response } from '../../core/message.ts';
+import { isUnfiltered } from '../../layers/tool-filter.ts';
 import type { Settings } from '../../settings.ts';
 import { type ClientSession, errorTextOf, type ServerFacts, serverFactsOf } from '../client-session.ts';
-import { listTools } from '../tool-list.ts';
+import { listTools, noTools } from '../tool-list.ts';
 import { durationText, type Finding, failed, ok, skipped, warning } from './finding.ts';
 import type { Record } from './record.ts';
 
@@ -71,7 +72,7 @@ export function clockFinding(record: Record): Finding {
 
 /** Lists the tools, over all pages. */
 export async function toolsFinding(
-  { session, clock = systemClock }: ServerCheck,
+  { session, settings, clock = systemClock }: ServerCheck & { readonly settings: Settings },
   facts: ServerFacts,
 ): Promise<Finding> {
   const check = 'tools/list';
@@ -87,6 +88,13 @@ export async function toolsFinding(
       return failed(check, list.what, remedy);
     case 'tools': {
       const { texts, pages } = list;
+      if (texts.length === 0 && !isUnfiltered(settings)) {
+        return warning(
+          check,
+          noTools(settings),
+          'Name the tools that you trust with --allow-tool, or look at the globs of --deny-tool: clients show no tools now.',
+        );
+      }
       const count = texts.length === 1 ? '1 tool' : `${texts.length} tools`;
       return ok(check, `${count} on ${pages === 1 ? '1 page' : `${pages} pages`}`);
     }
