@@ -117,16 +117,21 @@ describe('of three profiles with eight calls each in flight, two do not notice t
 });
 
 describe('the breaker of one profile', () => {
-  it('opens for that profile alone, and closes by itself', async () => {
-    let down = true;
-    const { bin, call, of } = await startAccounts({
+  const startBroken = async (reset: string) => {
+    const dev = { down: true };
+    const accounts = await startAccounts({
       profiles: ['prod', 'dev'],
-      args: ['--breaker-threshold', '2', '--breaker-reset', '0.3', '--retries', '0'],
+      args: ['--breaker-threshold', '2', '--breaker-reset', reset, '--retries', '0'],
       before: ({ key, method }) =>
-        down && key === keyOf('dev') && method === 'initialize' ? status(500) : undefined,
+        dev.down && key === keyOf('dev') && method === 'initialize' ? status(500) : undefined,
     });
-    await bin.initialize({}, 'handshake');
-    await bin.request('tools/list', {}, 'list');
+    await accounts.bin.initialize({}, 'handshake');
+    await accounts.bin.request('tools/list', {}, 'list');
+    return { ...accounts, dev };
+  };
+
+  it('opens for that profile alone', async () => {
+    const { call, of } = await startBroken('600');
     const reasons: unknown[] = [];
     for (let at = 0; at < 4; at++) {
       const { error } = (await call('echo', { aws_profile: 'dev' })) as {
@@ -137,7 +142,14 @@ describe('the breaker of one profile', () => {
     }
     expect(reasons).toEqual(['no-session', 'no-session', 'circuit-open', 'circuit-open']);
     expect(of('dev', 'initialize')).toHaveLength(2);
-    down = false;
+  });
+
+  it('closes by itself', async () => {
+    const { call, dev } = await startBroken('0.3');
+    for (let at = 0; at < 2; at++) {
+      expect(await call('echo', { aws_profile: 'dev' })).toHaveProperty('error');
+    }
+    dev.down = false;
     await expect
       .poll(() => call('echo', { aws_profile: 'dev' }), { timeout: 10_000 })
       .toHaveProperty('result');
