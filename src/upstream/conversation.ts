@@ -1,6 +1,6 @@
 import type { Call, Emit, Layer, Reply } from '../core/call.ts';
 import { type Clock, unlessAborted } from '../core/clock.ts';
-import { causeText, unsentReason } from '../core/errors.ts';
+import { causeText, ProxyError, unsentReason } from '../core/errors.ts';
 import type { Events } from '../core/events.ts';
 import { type Id, type Message, type Request, valueTextAt } from '../core/message.ts';
 import type { Places } from '../pool/places.ts';
@@ -209,7 +209,14 @@ export class Conversation {
     const spread = this.#spread;
     const { message } = call;
     if (spread && message.kind === 'request' && message.method === 'tools/call') {
-      return spread.carry(call, sendOn);
+      try {
+        return await spread.carry(call, sendOn);
+      } catch (error) {
+        // It waited for one of the sessions that were left when the client began anew: there are others now.
+        const left = this.#spread !== spread && !this.#closing.signal.aborted && !call.signal.aborted;
+        if (left && isEnding(error)) return this.carry(call, sendOn);
+        throw error;
+      }
     }
     const send = spread ? (on: Session) => spread.holding(on, () => sendOn(on)) : sendOn;
     let session = this.#session;
@@ -365,6 +372,9 @@ export class Conversation {
     events.emit({ type: 'session.open-failed', profile, message: causeText(error) });
   }
 }
+
+/** A pool that is closed refuses who waits, whyever it is closed. */
+const isEnding = (error: unknown): boolean => error instanceof ProxyError && error.reason === 'shutting-down';
 
 /** Under another id, which the client's own initialize has when it is sent later. */
 const saysTheSame = (one: Request, other: Request): boolean =>

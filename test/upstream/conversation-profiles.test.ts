@@ -17,6 +17,31 @@ async function twoProfiles(options: ConversationOptions = {}, common: Conversati
   return { own, other };
 }
 
+describe('a call that waits for a session with room', () => {
+  it('goes on in the sessions that there are when the client begins anew', async () => {
+    const { opened, open } = makeGate();
+    let first = true;
+    const own = await conversationWith({
+      maxSessions: 2,
+      on: {
+        'tools/call': async (_request, _response, context) => {
+          if (first) await opened;
+          context.result({});
+        },
+      },
+    });
+    await own.begin();
+    const running = [0, ''].map((id) => own.echo(id));
+    await own.server.until(() => own.server.of('tools/call').length === 2);
+    const waits = own.echo(-1);
+    first = false;
+    await own.initialize('again');
+    expect(textOf(await waits.reply)).toContain('"result"');
+    open();
+    await Promise.all(running.map(({ reply }) => reply.catch(() => undefined)));
+  });
+});
+
 describe.each([1, 3])(
   'another profile than the one that its client opened, with at most %s sessions',
   (maxSessions) => {
