@@ -106,7 +106,7 @@ export class Opener {
       until.throwIfAborted();
       if (session.version !== opening.version) {
         throw new Error(
-          `the server now speaks revision ${session.version ?? 'none'}, not ${opening.version ?? 'none'}`,
+          `the server now speaks revision ${session.version ?? 'none'}, not ${opening.version ?? 'none'} (restart the MCP server in your client)`,
         );
       }
       met?.(session);
