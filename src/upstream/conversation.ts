@@ -1,5 +1,5 @@
 import type { Call, Emit, Layer, Reply } from '../core/call.ts';
-import { type Clock, unlessAborted } from '../core/clock.ts';
+import { atMost, type Clock, unlessAborted } from '../core/clock.ts';
 import { causeText, ProxyError, unsentReason } from '../core/errors.ts';
 import type { Events } from '../core/events.ts';
 import { type Id, type Message, type Request, valueTextAt } from '../core/message.ts';
@@ -9,7 +9,7 @@ import type { PoolLimits } from '../pool/upkeep.ts';
 import { listChanges } from './list-changes.ts';
 import { isLost } from './lost-session.ts';
 import { echoes, type IsEcho } from './merge.ts';
-import { Opener, type Opening } from './opener.ts';
+import { LATE_ANSWER_MS, Opener, type Opening } from './opener.ts';
 import { Reopening } from './reopening.ts';
 import type { Session } from './session.ts';
 import { Spread } from './spread.ts';
@@ -47,6 +47,8 @@ export class Conversation {
   /** Before `initialize`, one that has no id. */
   #session: Session;
   #opening: Opening | undefined;
+  /** The client's own initialize, while it is under way. */
+  readonly #initializing = new Set<Promise<Reply>>();
   /** What the client believes that its session was opened with, until it is. */
   #foretold: Opening | undefined;
   /** How the client had opened its own session, when the one here was opened. */
@@ -88,6 +90,16 @@ export class Conversation {
    * @throws ProxyError no-session, where it would be one more than all conversations may have.
    */
   async initialize(call: Call, request: Request): Promise<Reply> {
+    const initializing = this.#initialize(call, request);
+    this.#initializing.add(initializing);
+    try {
+      return await initializing;
+    } finally {
+      this.#initializing.delete(initializing);
+    }
+  }
+
+  async #initialize(call: Call, request: Request): Promise<Reply> {
     const { clock, limits, places } = this.#deps;
     // Who opens a session again leaves one, which is closed as soon as the new one stands.
     const more = this.#opening === undefined;
@@ -334,6 +346,10 @@ export class Conversation {
     this.#closing.abort(new Error('the proxy is ending'));
     // One that is being opened at this moment closes what it has opened.
     const reopening = this.#reopening.running?.catch(() => undefined);
+    // Nobody would know of the session that a server opens a moment later.
+    if (this.#initializing.size > 0) {
+      await atMost(this.#deps.clock, LATE_ANSWER_MS, Promise.allSettled(this.#initializing));
+    }
     const sessions = [this.#session, ...this.#former];
     await Promise.all([...sessions.map((session) => session.close()), this.#spread?.close(), reopening]);
     if (this.#opening && !this.#spread) this.#deps.places.give();

@@ -30,7 +30,7 @@ const OPEN_TRIES = 3;
  * How long the answer to an initialize is awaited once nobody wants the session any more: cut off, it would stay at a server that
  * opens it a moment later, and nobody would know its id. Clients kill a process that takes 2 s to end.
  */
-const LATE_ANSWER_MS = 500;
+export const LATE_ANSWER_MS = 500;
 
 const INITIALIZED = '{"jsonrpc":"2.0","method":"notifications/initialized"}';
 

@@ -1,12 +1,14 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { BinDriver } from '../support/bin-driver.ts';
 import { afterThisTest } from '../support/cleanup.ts';
 import { sendJson } from '../support/mcp-answers.ts';
 import { errorOf, SessionServer, type SessionServerOptions } from '../support/mcp-behaviours.ts';
 import { TOOL_DEFINITIONS } from '../support/mcp-tools.ts';
+import { makeGate } from '../support/relayed.ts';
 import { type RecordedRequest, ScriptedServer } from '../support/scripted-server.ts';
 import { signingArgs, signingEnv, signingVerify, TEST_KEY } from '../support/signing.ts';
 
@@ -88,6 +90,30 @@ describe('--lazy with a snapshot of the last run', () => {
     expect(stage.posted('notifications/initialized')).toHaveLength(2);
     expect(stage.posted('initialize')[1]?.rpc.params).toEqual(stage.posted('initialize')[0]?.rpc.params);
     bin.closeStdin();
+    await bin.exited;
+    expect(stage.server.requests.filter(({ method }) => method === 'DELETE')).toHaveLength(2);
+  });
+
+  it('deletes the session also where the call that needed it was cancelled and the client has left meanwhile', async () => {
+    const stage = await start();
+    await learn(stage);
+    const { opened, open } = makeGate();
+    stage.becomes({
+      on: {
+        initialize: async (_request, _response, { fallback }) => {
+          await opened;
+          await fallback();
+        },
+      },
+    });
+    const bin = stage.run();
+    await bin.initialize({}, 0);
+    bin.send({ jsonrpc: '2.0', id: -1, method: 'tools/call', params: echo });
+    await stage.server.until(() => stage.posted('initialize').length === 2);
+    bin.notify('notifications/cancelled', { requestId: -1 });
+    bin.closeStdin();
+    await wait(50);
+    open();
     await bin.exited;
     expect(stage.server.requests.filter(({ method }) => method === 'DELETE')).toHaveLength(2);
   });

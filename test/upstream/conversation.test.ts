@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { ProxyError } from '../../src/core/errors.ts';
 import { sendJson } from '../support/mcp-answers.ts';
 import { errorOf, type Handler } from '../support/mcp-behaviours.ts';
+import { makeGate } from '../support/relayed.ts';
 import { afterwards, conversationWith, textOf } from './conversation-rig.ts';
 import { comesTrue, settled } from './lane-rig.ts';
 
@@ -342,6 +343,36 @@ describe('what the client hears of changed lists', () => {
 });
 
 describe('the end of a conversation', () => {
+  it('waits a moment for the answer to the client’s own initialize, and leaves no session behind', async () => {
+    const { opened, open } = makeGate();
+    const { conversation, initialize, mcp, server, places } = await conversationWith({
+      on: {
+        initialize: async (_request, _response, { fallback }) => {
+          await opened;
+          await fallback();
+        },
+      },
+    });
+    const opening = initialize(0);
+    await server.until(() => server.of('initialize').length === 1);
+    const closed = conversation.close();
+    open();
+    await Promise.all([opening, closed]);
+    expect(mcp.sessions.size).toBe(0);
+    expect(places.taken).toBe(0);
+  });
+
+  it('does not wait for one that never comes', async () => {
+    const { conversation, initialize, server, clock } = await conversationWith({
+      on: { initialize: () => undefined },
+    });
+    initialize('').catch(() => undefined);
+    await server.until(() => server.of('initialize').length === 1);
+    const closed = conversation.close();
+    await clock.advance(500);
+    await closed;
+  });
+
   it('gives up what is being opened, and leaves no session behind', async () => {
     const { conversation, mcp, server, clock, begin, echo } = await conversationWith({
       on: { initialize: afterwards(1, silence) },
