@@ -119,8 +119,10 @@ describe('tools/list', () => {
         },
       },
     });
-    for (const id of ['leaves', 0, '', -1]) bin.send({ jsonrpc: '2.0', id, method: 'tools/list' });
+    bin.send({ jsonrpc: '2.0', id: 'leaves', method: 'tools/list' });
     await server.until(() => lists() === 1);
+    for (const id of [0, '', -1]) bin.send({ jsonrpc: '2.0', id, method: 'tools/list' });
+    await bin.request('ping', undefined, 'all have asked');
     bin.notify('notifications/cancelled', { requestId: 'leaves' });
     await bin.request('ping', undefined, 'ping');
     gate.open();
