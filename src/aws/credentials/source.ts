@@ -43,11 +43,6 @@ export interface CredentialSourceOptions {
   readonly requestHandler?: unknown;
 }
 
-/**
- * How often the files are looked at. Short enough that a login counts on the next request after it, long enough that the
- * requests of one burst share one look.
- */
-export const FILE_CHECK_MS = 1;
 /** Between two tries to refresh a set that still serves. */
 export const REFRESH_RETRY_MS = 30_000;
 const REFRESH_RETRY_JITTER = 0.2;
@@ -78,8 +73,10 @@ class Source implements CredentialSource {
   #held: Held | undefined;
   #flight: Promise<Held> | undefined;
   #renewal: Promise<void> | undefined;
-  #filesCheckedAt = Number.NEGATIVE_INFINITY;
-  #doubt: { readonly at: number; readonly is: boolean } | undefined;
+  /** Forgotten before anything more is read from a pipe or a socket: the requests of one burst share a look, and the next has its own. */
+  #look: Prints | undefined;
+  /** An edit was seen that the set held does not have yet. */
+  #edited = false;
   /** The last set there was, also where it has been given up since. */
   #last: Held | undefined;
   #retryAt = Number.NEGATIVE_INFINITY;
@@ -126,12 +123,7 @@ class Source implements CredentialSource {
     const held = this.#held;
     // Before the first set there is nobody whose place another could take.
     if (!held) return this.#last !== undefined;
-    const now = this.#options.clock.monotonic();
-    if (!this.#doubt || now - this.#doubt.at >= FILE_CHECK_MS) {
-      const is = held.prints.size > 0 && !samePrints(printsOf(held.prints.keys()), held.prints);
-      this.#doubt = { at: now, is };
-    }
-    return this.#doubt.is;
+    return this.#edited || !samePrints(this.#printsNow(held), held.prints);
   }
 
   close(): void {
@@ -179,20 +171,31 @@ class Source implements CredentialSource {
   }
 
   #filesChanged(held: Held): boolean {
-    const now = this.#options.clock.monotonic();
-    if (held.prints.size === 0 || now - this.#filesCheckedAt < FILE_CHECK_MS) return false;
-    this.#filesCheckedAt = now;
-    const prints = printsOf(held.prints.keys());
+    const prints = this.#printsNow(held);
     if (samePrints(prints, held.prints)) return false;
     // Noted before it is acted on, so that an edit that leads nowhere is tried once and not on every request.
     held.prints = prints;
+    this.#edited = true;
     return true;
+  }
+
+  #printsNow(held: Held): Prints {
+    if (held.prints.size === 0) return held.prints;
+    if (!this.#look) {
+      this.#look = printsOf(held.prints.keys());
+      // Not a time: who has an answer, edits a file and asks again does it within a millisecond where the answer came from a cache.
+      process.nextTick(() => {
+        this.#look = undefined;
+      });
+    }
+    return this.#look;
   }
 
   /** One resolution for all who ask while it runs; its failure is nobody's afterwards. */
   #resolve(): Promise<Held> {
     this.#flight ??= this.#run().finally(() => {
       this.#flight = undefined;
+      this.#edited = false;
     });
     return this.#flight;
   }
@@ -237,7 +240,7 @@ class Source implements CredentialSource {
     };
     this.#held = held;
     this.#last = held;
-    this.#doubt = undefined;
+    this.#look = undefined;
     if (before === undefined || !sameKeys(before.set, set)) {
       // A set that was only renewed is made from the same files, and speaks for the same identity.
       if (before && !samePrints(before.madeFrom, held.madeFrom)) this.#options.replaced?.();

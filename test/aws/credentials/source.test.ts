@@ -1,7 +1,9 @@
+import { writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { REFRESH_AHEAD_MS } from '../../../src/aws/credentials/set.ts';
-import { FILE_CHECK_MS, REFRESH_RETRY_MS, RESOLVE_LIMIT_MS } from '../../../src/aws/credentials/source.ts';
+import { REFRESH_RETRY_MS, RESOLVE_LIMIT_MS } from '../../../src/aws/credentials/source.ts';
 import { failureOf, lifeLine, makeRig, patient, type Rig } from './rig.ts';
 
 const MINUTE = 60_000;
@@ -84,7 +86,6 @@ describe('resolving', () => {
     await rig.home.ssoToken('corp', { accessToken: 'sso-token', expiresAt });
     expect(await source.current(patient())).toMatchObject({ accessKeyId: 'SSO-1' });
     await rig.home.ssoToken('corp', { accessToken: 'another-token', expiresAt });
-    await rig.clock.advance(FILE_CHECK_MS);
     expect(await source.current(patient())).toMatchObject({ accessKeyId: 'SSO-2' });
     expect(rig.aws.of('sso')[1]?.headers['x-amz-sso_bearer_token']).toBe('another-token');
   });
@@ -112,7 +113,6 @@ describe('edited files', () => {
     const source = rig.source('work');
     expect(await source.current(patient())).toMatchObject({ accessKeyId: 'AKIDONE' });
     await rig.home.credentials(`[work]\n${keys('AKIDTWO')}`);
-    await rig.clock.advance(FILE_CHECK_MS);
     expect(await source.current(patient())).toMatchObject({ accessKeyId: 'AKIDTWO' });
   });
 
@@ -125,17 +125,14 @@ describe('edited files', () => {
     await source.current(patient());
     expect(source.inDoubt).toBe(false);
     await rig.home.credentials(`[work]\n${keys('AKIDTWO')}`);
-    await rig.clock.advance(FILE_CHECK_MS);
     expect([source.inDoubt, replaced]).toEqual([true, 0]);
     await source.current(patient());
     expect([source.inDoubt, replaced]).toEqual([false, 1]);
     // The same keys again, in a file that was written anew.
     await rig.home.credentials(`# written anew\n[work]\n${keys('AKIDTWO')}`);
-    await rig.clock.advance(FILE_CHECK_MS);
     await source.current(patient());
     expect([source.inDoubt, replaced]).toEqual([false, 1]);
     await rig.home.credentials('');
-    await rig.clock.advance(FILE_CHECK_MS);
     await failureOf(source.current(patient()));
     expect([source.inDoubt, replaced]).toEqual([true, 1]);
     await rig.home.credentials(`[work]\n${keys('AKIDTHREE')}`);
@@ -153,17 +150,33 @@ describe('edited files', () => {
     expect([source.inDoubt, replaced]).toEqual([false, 0]);
   });
 
-  test('are looked for at most four times a second', async () => {
+  test('are looked at once for a burst, and again for the next call however soon it comes', async () => {
     const rig = await makeRig();
     await rig.home.credentials(`[work]\n${keys('AKIDONE')}`);
     const source = rig.source('work');
     await source.current(patient());
-    await source.current(patient());
-    await rig.home.credentials(`[work]\n${keys('AKIDTWO')}`);
-    await rig.clock.advance(FILE_CHECK_MS - 1);
-    expect(await source.current(patient())).toMatchObject({ accessKeyId: 'AKIDONE' });
-    await rig.clock.advance(1);
+    const first = source.current(patient());
+    writeFileSync(join(rig.home.home, '.aws/credentials'), `[work]\n${keys('AKIDTWO')}`);
+    expect(
+      (await Promise.all([first, source.current(patient())])).map(({ accessKeyId }) => accessKeyId),
+    ).toEqual(['AKIDONE', 'AKIDONE']);
+    await new Promise((resolve) => process.nextTick(resolve));
+    expect(source.inDoubt).toBe(true);
     expect(await source.current(patient())).toMatchObject({ accessKeyId: 'AKIDTWO' });
+  });
+
+  test('leave it in doubt whose the set is while what they brought is made out', async () => {
+    const rig = await roleRig();
+    const source = rig.source('work');
+    await source.current(patient());
+    await rig.home.credentials(`[base]\n${keys('AKIDOTHER')}`);
+    const release = rig.aws.hold('sts');
+    const next = source.current(patient());
+    await rig.aws.seen('sts', 2);
+    expect(source.inDoubt).toBe(true);
+    release();
+    await next;
+    expect(source.inDoubt).toBe(false);
   });
 
   test('that take the static keys away end their use', async () => {
@@ -172,7 +185,6 @@ describe('edited files', () => {
     const source = rig.source('work');
     await source.current(patient());
     await rig.home.credentials('');
-    await rig.clock.advance(FILE_CHECK_MS);
     expect((await failureOf(source.current(patient()))).details).toEqual({ kind: 'failed', profile: 'work' });
     expect((await failureOf(source.current(patient()))).details).toEqual({ kind: 'failed', profile: 'work' });
   });
@@ -182,7 +194,6 @@ describe('edited files', () => {
     const source = rig.source('work');
     const set = await source.current(patient());
     await rig.home.config('');
-    await rig.clock.advance(FILE_CHECK_MS);
     expect(await source.current(patient())).toBe(set);
     expect(rig.reported.at(-1)).toMatchObject({ type: 'credentials.refresh-failed', profile: 'work' });
     const told = rig.reported.length;
