@@ -28,9 +28,9 @@ import { Relay } from './relay/relay.ts';
 import type { Settings } from './settings.ts';
 import { SnapshotFiles } from './snapshot/files.ts';
 import { cacheFolder } from './snapshot/folder.ts';
-import { Passages } from './upstream/passage.ts';
-import { passageHeaders } from './upstream/passage-headers.ts';
-import { createRoads, type Road, type Roads } from './upstream/roads.ts';
+import { passageHeaders } from './upstream/passage/headers.ts';
+import { Passages } from './upstream/passage/passage.ts';
+import { createRoads, type Road, type Roads } from './upstream/uplink/roads.ts';
 import { Upstream } from './upstream/upstream.ts';
 import { VERSION } from './version.ts';
 

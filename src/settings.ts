@@ -20,8 +20,8 @@ import { toolFilterOptions } from './layers/tool-filter.ts';
 import { observeOptions } from './observe/options.ts';
 import { poolOptions, poolProblems } from './pool/options.ts';
 import { DRAIN_OF_LISTENER_S, DRAIN_OF_STDIO_S, relayOptions } from './relay/options.ts';
+import { bundleProblem, caBundleOf } from './upstream/http/trust.ts';
 import { readHeaders, upstreamOptions } from './upstream/options.ts';
-import { bundleProblem, caBundleOf } from './upstream/trust.ts';
 
 /** Every option of the proxy, in the order in which help and tables show them. */
 export const OPTIONS = {

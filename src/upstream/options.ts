@@ -1,6 +1,6 @@
 import { decimal, integer, list, text, timeLimit } from '../core/options.ts';
 import { type Secret, secretsOfUrl, variableName } from '../core/secrets.ts';
-import { bundleProblem } from './trust.ts';
+import { bundleProblem } from './http/trust.ts';
 
 /** What the proxy itself decides per request; a second opinion would break the signature or the protocol. */
 const OWNED =

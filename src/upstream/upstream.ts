@@ -2,10 +2,10 @@ import type { Batch, Call, Client, Emit, Handler, Layer, Reply } from '../core/c
 import { claimOf, type Id, isId, paramsOf } from '../core/message.ts';
 import type { Places } from '../pool/places.ts';
 import type { PoolLimits } from '../pool/upkeep.ts';
-import { Conversation } from './conversation.ts';
-import { BATCH_REVISION, Session } from './session.ts';
-import { Stateless, type StatelessDeps, StatelessOrigin } from './stateless.ts';
-import type { Uplink } from './uplink.ts';
+import { Conversation } from './session/conversation.ts';
+import { BATCH_REVISION, Session } from './session/session.ts';
+import { Stateless, type StatelessDeps, StatelessOrigin } from './stateless/stateless.ts';
+import type { Uplink } from './uplink/uplink.ts';
 
 export interface UpstreamDeps extends StatelessDeps {
   /** The one that clients open sessions with; those of others are opened as they opened theirs. */

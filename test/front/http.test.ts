@@ -7,7 +7,7 @@ import { HeldBodies } from '../../src/front/http-body.ts';
 import { afterThisTest } from '../support/cleanup.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { open, send, textOf } from '../support/http-client.ts';
-import { comesTrue } from '../upstream/lane-rig.ts';
+import { comesTrue } from '../upstream/http/lane-rig.ts';
 
 const LIMITS = { maxClients: 8, maxStreams: 8, maxBodyBytes: 1_024, maxHeaderBytes: 8_192 };
 const MIB = 1_024 * 1_024;

@@ -14,6 +14,16 @@ const RANKS: readonly (readonly string[])[] = [
   ['cli.ts'],
 ];
 
+/** The same within upstream, from the socket up. */
+const UPSTREAM_RANKS: readonly (readonly string[])[] = [
+  ['http'],
+  ['uplink'],
+  ['stream'],
+  ['exchange'],
+  ['session', 'stateless', 'passage'],
+  ['upstream.ts', 'options.ts'],
+];
+
 const roomOf = (file: string): string => file.split('/')[0] ?? file;
 const rankOf = (file: string): number => RANKS.findIndex((rooms) => rooms.includes(roomOf(file)));
 
@@ -41,6 +51,17 @@ describe('the imports of src', () => {
   it('never lead from one layer to another', () => {
     const between = arrows.filter(({ from, to }) => roomOf(from) === 'layers' && roomOf(to) === 'layers');
     expect(between).toEqual([]);
+  });
+
+  it("go down only within upstream, from the client's messages to the socket", () => {
+    const inside = arrows
+      .filter(({ from, to }) => roomOf(from) === 'upstream' && roomOf(to) === 'upstream')
+      .map(({ from, to }) => ({ from: from.slice('upstream/'.length), to: to.slice('upstream/'.length) }));
+    const rank = (file: string): number => UPSTREAM_RANKS.findIndex((rooms) => rooms.includes(roomOf(file)));
+    expect(inside).toContainEqual({ from: 'exchange/exchange.ts', to: 'uplink/uplink.ts' });
+    expect(inside.filter(({ from, to }) => rank(from) < 0 || rank(to) < 0)).toEqual([]);
+    const upward = inside.filter(({ from, to }) => roomOf(from) !== roomOf(to) && rank(from) <= rank(to));
+    expect(upward).toEqual([]);
   });
 
   it('form no circle, and a circle would be found', () => {

@@ -19,5 +19,5 @@ it('the demo shares no code with what it demonstrates', () => {
 });
 
 it('undici is imported in one place', () => {
-  expect(mentioning(/from ['"]undici/)).toEqual(['upstream/undici.ts']);
+  expect(mentioning(/from ['"]undici/)).toEqual(['upstream/http/undici.ts']);
 });

@@ -1,7 +1,7 @@
 import type { SigningKeys } from '../../aws/sigv4.ts';
 import { causeText, ProxyError } from '../../core/errors.ts';
 import type { Settings } from '../../settings.ts';
-import type { Road } from '../../upstream/roads.ts';
+import type { Road } from '../../upstream/uplink/roads.ts';
 import { durationText, type Finding, failed, ok, skipped, warning } from './finding.ts';
 import type { Record } from './record.ts';
 

@@ -3,8 +3,8 @@ import { explainRefusal, judgeRefusal, type RefusalKind } from '../../aws/refusa
 import { type SigningKeys, type SigningScope, signingTarget, signRequest } from '../../aws/sigv4.ts';
 import { type Clock, systemClock } from '../../core/clock.ts';
 import { causeText } from '../../core/errors.ts';
-import type { Road } from '../../upstream/roads.ts';
-import { createSdkHttpHandler } from '../../upstream/sdk-http.ts';
+import { createSdkHttpHandler } from '../../upstream/http/sdk-http.ts';
+import type { Road } from '../../upstream/uplink/roads.ts';
 import { profileText } from './credentials.ts';
 import { type Finding, failed, ok, skipped } from './finding.ts';
 

@@ -3,9 +3,9 @@ import { isIP, type Socket } from 'node:net';
 import { atMost, type Clock, systemClock } from '../../core/clock.ts';
 import { causeText } from '../../core/errors.ts';
 import type { Settings } from '../../settings.ts';
-import { createConnector } from '../../upstream/connect.ts';
-import { type ProxyChoice, proxyChoice } from '../../upstream/http-proxy.ts';
-import { connectAdvice } from '../../upstream/uplink.ts';
+import { createConnector } from '../../upstream/http/connect.ts';
+import { type ProxyChoice, proxyChoice } from '../../upstream/http/http-proxy.ts';
+import { connectAdvice } from '../../upstream/uplink/uplink.ts';
 import { type Finding, failed, ok } from './finding.ts';
 
 const PROXY_REMEDY = 'Check --proxy, or HTTPS_PROXY and NO_PROXY.';

@@ -4,7 +4,7 @@ import { readProfileFacts } from '../../aws/credentials/files.ts';
 import { type Clock, systemClock } from '../../core/clock.ts';
 import { causeText } from '../../core/errors.ts';
 import type { Settings } from '../../settings.ts';
-import { type CaBundle, caBundleOf, trustedCertificates } from '../../upstream/trust.ts';
+import { type CaBundle, caBundleOf, trustedCertificates } from '../../upstream/http/trust.ts';
 import { durationText, type Finding, failed, ok, skipped, warning } from './finding.ts';
 
 const CHECK = 'TLS';

@@ -1,0 +1,19 @@
+import { causeText, type ProxyError } from '../../core/errors.ts';
+import { headerOf, type Incoming } from '../http/incoming.ts';
+import { unusable } from '../uplink/answer.ts';
+import { connectionLost } from '../uplink/uplink.ts';
+
+/** Body failures come from undici and zlib as they are; callers read one kind of error. Pure. */
+export function brokenBody(error: unknown, { status, headers }: Incoming, host: string): ProxyError {
+  const encoding = headerOf(headers, 'content-encoding');
+  if (encoding && isDecodingFault(error)) {
+    return unusable(`HTTP ${status} with a broken ${encoding} body`, status, headers, '');
+  }
+  return connectionLost(host, causeText(error), error);
+}
+
+/** By code: Brotli says no more than "Decompression failed", and of a body that breaks off zlib says "unexpected end of file". */
+const isDecodingFault = (error: unknown): boolean =>
+  error instanceof Error &&
+  'code' in error &&
+  /^(Z_|ERR__ERROR_|ERR_BROTLI|ERR_ZLIB|ERR_BUFFER_TOO_LARGE)/.test(String(error.code));

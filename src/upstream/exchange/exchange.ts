@@ -1,0 +1,297 @@
+import type { Emit, Origin, Reply } from '../../core/call.ts';
+import { CallController } from '../../core/call-signal.ts';
+import type { Clock, Timer } from '../../core/clock.ts';
+import { ProxyError, unsentReason } from '../../core/errors.ts';
+import type { Id, Message, Request, Response } from '../../core/message.ts';
+import { type Incoming, LONGEST_ERROR_BODY_BYTES, mediaTypeOf } from '../http/incoming.ts';
+import type { Lease } from '../http/lane.ts';
+import { type Piece, Resumption, type ResumptionDeps } from '../stream/resumption.ts';
+import { watched } from '../stream/silence.ts';
+import { eventMessages, type StreamPosition } from '../stream/stream.ts';
+import {
+  decodeBody,
+  errorOfStatus,
+  jsonRpcErrorOf,
+  messagesOfBody,
+  noAnswer,
+  unusable,
+} from '../uplink/answer.ts';
+import { connectionLost, type Opened, type Uplink, type UplinkRequest } from '../uplink/uplink.ts';
+import { brokenBody } from './broken-body.ts';
+import { lostSession } from './lost-session.ts';
+import { OwedAnswers } from './owed.ts';
+
+/**
+ * How long the stream that has given its answer may take to end before its place goes to the next request. Servers close it
+ * with the answer; one that forgets must not occupy a connection of --max-connections.
+ */
+const PLACE_AFTER_ANSWER_MS = 1_000;
+/** How long such a stream is still read for late messages before it is cut. */
+const STREAM_AFTER_ANSWER_MS = 60_000;
+/**
+ * How long a control message has its connection for itself. A server may sit on one for as long as it likes, and what comes after
+ * it may be the very answer that the server waits for.
+ */
+export const CONTROL_PLACE_MS = 1_000;
+/** How long a cancelled call's exchange stays open for the server to take the cancellation first. */
+export const CANCEL_GRACE_MS = 1_000;
+
+/** Servers answer 406 to a request that names only one of them. */
+export const ACCEPT = 'application/json, text/event-stream';
+
+export interface ExchangeDeps {
+  readonly uplink: Uplink;
+  readonly clock: Clock;
+  readonly origin: Origin;
+  readonly inSession: boolean;
+  /** How a stream that ended before its answer goes on; undefined: not at all. */
+  readonly resuming: Pick<ResumptionDeps, 'headersAfter' | 'resumed'> | undefined;
+  /** Milliseconds of silence on the response stream that end it; 0 = no limit. */
+  readonly readTimeoutMs: number;
+  /** An answer to a request of another exchange came by on this one; false where nobody waits for it. */
+  readonly elsewhere: (response: Response) => boolean;
+  readonly dropped: (reason: string) => void;
+  /** The read timeout gives this request up: the server has to be told. Undefined: the end of the exchange tells it. */
+  readonly silent: ((request: Request) => void) | undefined;
+}
+
+/** One POST and the answers it owes: one for a request, several for a batch, none for notifications. */
+export class Exchange {
+  readonly #deps: ExchangeDeps;
+  readonly #emit: Emit;
+  readonly #owed = new OwedAnswers();
+  readonly #controller = new CallController();
+  #lease: Lease | undefined;
+  #opened: Opened | undefined;
+  #timers: Timer[] = [];
+  #over = false;
+
+  constructor(deps: ExchangeDeps, emit: Emit) {
+    this.#deps = deps;
+    this.#emit = emit;
+  }
+
+  /** True once bytes may have left the process: before that, cancelling needs no word to the server. */
+  get sent(): boolean {
+    return this.#lease !== undefined;
+  }
+
+  get response(): Incoming | undefined {
+    return this.#opened?.response;
+  }
+
+  /** Registers a request whose answer this exchange owes. The promise settles once, whatever happens. */
+  expect(request: Request): Promise<Reply> {
+    return this.#owed.expect(request);
+  }
+
+  /** Posts and reads until everything owed is settled and the answer has ended. Never throws. */
+  async run(request: Omit<UplinkRequest, 'signal' | 'onAttempt'>): Promise<void> {
+    try {
+      this.#opened = await this.#deps.uplink.open({
+        ...request,
+        signal: this.#controller.signal,
+        onAttempt: (lease) => {
+          this.#lease = lease;
+          if (request.lane === 'control') this.#after(CONTROL_PLACE_MS, () => lease.leave());
+        },
+      });
+      await this.#read(this.#opened.response);
+    } catch (error) {
+      this.#owed.failAll(this.#readable(error));
+      this.#lease?.cancel(error instanceof Error ? error : new Error(String(error)));
+    } finally {
+      this.#over = true;
+      for (const timer of this.#timers) timer.cancel();
+    }
+  }
+
+  /**
+   * Nobody waits for this request's answer any more. When that holds for all of them, the place goes to the next caller at
+   * once; the exchange itself stays until the server has taken the cancellation, or a moment longer, unless its end is that.
+   */
+  abandon(request: Request, reason: unknown): void {
+    this.#owed.abandon(request.id, this.sent ? reason : unsentReason(reason));
+    if (this.#owed.size > 0 || this.#over) return;
+    // Without a place, or between two attempts, nothing more may go out for it.
+    if (!this.#deps.silent || !this.#lease || this.#lease.over) {
+      this.cut(reason);
+      return;
+    }
+    this.#lease.leave();
+    this.#after(CANCEL_GRACE_MS, () => this.cut(reason));
+  }
+
+  /** Ends it now, unless another request of the same batch still waits here for its answer. */
+  end(reason: unknown): void {
+    if (this.#owed.size === 0) this.cut(reason);
+  }
+
+  /** Ends it now, whatever is still under way. */
+  cut(reason: unknown): void {
+    this.#owed.failAll(reason);
+    this.#controller.abort(reason);
+    this.#lease?.cancel(reason instanceof Error ? reason : new Error(String(reason)));
+  }
+
+  /** Takes an answer that came by on another stream. */
+  take(response: Response): boolean {
+    if (response.id === undefined || !this.#owed.has(response.id)) return false;
+    this.#settle(response.id, response);
+    return true;
+  }
+
+  #after(ms: number, act: () => void): void {
+    // Unref'd: a forgotten stream must not keep the process alive after its client has left.
+    if (!this.#over) this.#timers.push(this.#deps.clock.schedule(ms, act, { keepAlive: false }));
+  }
+
+  async #read(response: Incoming): Promise<void> {
+    const { status } = response;
+    const type = mediaTypeOf(response.headers);
+    if (status < 200 || status >= 300) {
+      await this.#readFailure(response);
+      return;
+    }
+    if (this.#owed.size === 0) {
+      await response.drain();
+      return;
+    }
+    if (type === 'text/event-stream') {
+      await this.#readStream(response);
+      return;
+    }
+    const bytes = await this.#watched(response, () => response.whole());
+    if (type !== 'application/json' || bytes.length === 0) throw noAnswer(status, response.headers, bytes);
+    for (const message of messagesOfBody(bytes, status, response.headers)) await this.#deliver(message);
+    if (this.#owed.size > 0) {
+      throw unusable(
+        `HTTP ${status} with JSON that does not answer the request`,
+        status,
+        response.headers,
+        decodeBody(bytes) ?? '',
+      );
+    }
+  }
+
+  /** Reads the stream to its answer; where it ends before that, it may be resumed. */
+  async #readStream(first: Incoming): Promise<void> {
+    const { uplink, clock, resuming } = this.#deps;
+    const { signal } = this.#controller;
+    if (!resuming) {
+      const { cause } = await this.#readMessages(first, { lastEventId: undefined, retryMs: undefined });
+      if (this.#owed.size > 0)
+        throw cause ?? connectionLost(uplink.host, 'the stream ended without the answer');
+      return;
+    }
+    const resumption = new Resumption({
+      ...resuming,
+      uplink,
+      clock,
+      signal,
+      onAttempt: (lease) => {
+        this.#lease = lease;
+      },
+    });
+    for (let response = first; ; ) {
+      const piece = await this.#readMessages(response, resumption.position);
+      if (this.#owed.size === 0) return;
+      signal.throwIfAborted();
+      this.#opened = await resumption.next(piece);
+      response = this.#opened.response;
+    }
+  }
+
+  /** Delivers what the stream brings until it ends; `cause` is what cut it, or undefined where it ended cleanly. */
+  async #readMessages(response: Incoming, position: StreamPosition): Promise<Piece> {
+    let messages = 0;
+    const ears = { dropped: this.#deps.dropped };
+    try {
+      await this.#watched(response, async () => {
+        for await (const message of eventMessages(response, position, ears)) {
+          const before = this.#owed.size;
+          messages++;
+          await this.#deliver(message);
+          if (before > 0 && this.#owed.size === 0) {
+            this.#after(PLACE_AFTER_ANSWER_MS, () => this.#lease?.leave());
+            this.#after(STREAM_AFTER_ANSWER_MS, () => this.cut(new Error('the stream outlived its answer')));
+          }
+        }
+      });
+      return { cause: undefined, messages };
+    } catch (cause) {
+      return { cause, messages };
+    }
+  }
+
+  #watched<T>(response: Incoming, read: () => Promise<T>): Promise<T> {
+    const { clock, readTimeoutMs } = this.#deps;
+    if (readTimeoutMs === 0) return read();
+    const awaited = (): boolean => this.#owed.size > 0;
+    return watched(
+      { clock, limitMs: readTimeoutMs, awaited, silent: (error) => this.#giveUp(error) },
+      response,
+      read,
+    );
+  }
+
+  #giveUp(silence: ProxyError): void {
+    const { silent } = this.#deps;
+    if (!silent) {
+      this.cut(silence);
+      return;
+    }
+    for (const request of this.#owed.requests) silent(request);
+    this.#owed.failAll(silence);
+    this.#lease?.leave();
+    this.#after(CANCEL_GRACE_MS, () => this.cut(new Error('silent')));
+  }
+
+  async #readFailure(response: Incoming): Promise<void> {
+    const { status, headers } = response;
+    const bytes = await this.#watched(response, () => response.whole(LONGEST_ERROR_BODY_BYTES));
+    const { uplink, clock, inSession } = this.#deps;
+    const error = jsonRpcErrorOf(bytes);
+    const lost = inSession ? lostSession(status, error, bytes) : undefined;
+    if (lost) throw lost;
+    if (error && this.#owed.size > 0) {
+      // Whatever id stands in an error body, it answers what was posted.
+      for (const request of this.#owed.requests) this.#settle(request.id, error);
+      return;
+    }
+    throw errorOfStatus(status, headers, bytes, uplink.contextOf(this.#opened, inSession), clock.now());
+  }
+
+  async #deliver(message: Message): Promise<void> {
+    if (message.kind !== 'response') {
+      await this.#emit(message, this.#deps.origin);
+      return;
+    }
+    if (this.take(message)) return;
+    if (message.id !== undefined && this.#owed.wasAbandoned(message.id)) {
+      // Its id may be in use again, for another request.
+      this.#deps.dropped('a late answer to a request that was cancelled');
+      return;
+    }
+    if (message.id === undefined && message.outcome === 'error' && this.#owed.size > 0) {
+      for (const request of this.#owed.requests) this.#settle(request.id, message);
+      return;
+    }
+    if (!this.#deps.elsewhere(message)) this.#deps.dropped('an answer to no request that is waiting');
+  }
+
+  #settle(id: Id, response: Response): void {
+    const http = this.#opened?.response;
+    const failed = this.#deps.inSession && response.outcome === 'error';
+    const lost = failed ? lostSession(http?.status ?? 200, response, undefined) : undefined;
+    if (lost) this.#owed.fail(id, lost);
+    else this.#owed.answer(id, response, http && { status: http.status, headers: http.headers });
+  }
+
+  #readable(error: unknown): unknown {
+    const { signal } = this.#controller;
+    if (signal.aborted) return signal.reason;
+    if (error instanceof ProxyError || !this.#opened) return error;
+    return brokenBody(error, this.#opened.response, this.#deps.uplink.host);
+  }
+}

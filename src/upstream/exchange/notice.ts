@@ -1,0 +1,62 @@
+import type { Reply } from '../../core/call.ts';
+import type { Clock, Timer } from '../../core/clock.ts';
+import { LONGEST_ERROR_BODY_BYTES } from '../http/incoming.ts';
+import { errorOfStatus, jsonRpcErrorOf } from '../uplink/answer.ts';
+import type { Uplink } from '../uplink/uplink.ts';
+import { CONTROL_PLACE_MS } from './exchange.ts';
+import { lostSession } from './lost-session.ts';
+
+/** A server that keeps the answer to a notification open would hold a control connection for ever. */
+const NOTICE_BODY_MS = 5_000;
+
+export interface Notice {
+  readonly text: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly inSession: boolean;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Posts what needs no answer: a notification, a response, or a batch of them. Resolves when the server has accepted it.
+ * @throws ProxyError as for a request.
+ */
+export async function postNotice(
+  { uplink, clock }: { readonly uplink: Uplink; readonly clock: Clock },
+  { text, headers, inSession, signal }: Notice,
+): Promise<Reply> {
+  let sharing: Timer | undefined;
+  const opened = await uplink.open({
+    method: 'POST',
+    lane: 'control',
+    headers,
+    body: Buffer.from(text),
+    repeatable: true,
+    signal,
+    onAttempt: (lease) => {
+      lease.cutBy(signal);
+      sharing?.cancel();
+      sharing = clock.schedule(CONTROL_PLACE_MS, () => lease.leave(), { keepAlive: false });
+    },
+  });
+  const { response, lease } = opened;
+  const overdue = clock.schedule(NOTICE_BODY_MS, () => lease.cancel(new Error('unread')), {
+    keepAlive: false,
+  });
+  const { status, headers: answered } = response;
+  try {
+    if (status < 200 || status >= 300) {
+      const body = await response.whole(LONGEST_ERROR_BODY_BYTES);
+      const lost = inSession ? lostSession(status, jsonRpcErrorOf(body), body) : undefined;
+      throw lost ?? errorOfStatus(status, answered, body, uplink.contextOf(opened, inSession), clock.now());
+    }
+  } finally {
+    void response
+      .whole()
+      .catch(() => undefined)
+      .then(() => {
+        overdue.cancel();
+        sharing?.cancel();
+      });
+  }
+  return { kind: 'accepted', http: { status, headers: answered } };
+}

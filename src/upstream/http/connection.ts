@@ -1,0 +1,144 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Sent } from '../../core/errors.ts';
+import { type HttpHeaders, Incoming } from './incoming.ts';
+import { Client, type Connector, type HttpMethod } from './undici.ts';
+
+export interface OutgoingRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly headers: Record<string, string>;
+  readonly body?: Buffer | undefined;
+}
+
+/** What broke before an answer's headers came: how far the request got, and whether the socket had carried others before. */
+export class TransportFailure extends Error {
+  override readonly name = 'TransportFailure';
+  readonly sent: Sent;
+  readonly reused: boolean;
+
+  constructor(cause: Error, sent: Sent, reused: boolean) {
+    super(cause.message, { cause });
+    this.sent = sent;
+    this.reused = reused;
+  }
+}
+
+export interface ConnectionOptions {
+  readonly origin: string;
+  readonly connect: Connector;
+  readonly keepAliveTimeoutMs: number;
+  readonly onOpen: () => void;
+  readonly onClose: () => void;
+}
+
+let thisTurn: object | undefined;
+
+/** Stands for the turn of the loop that runs: one immediate for all who answer in it. */
+function turn(): object {
+  if (thisTurn) return thisTurn;
+  thisTurn = {};
+  setImmediate(() => {
+    thisTurn = undefined;
+  });
+  return thisTurn;
+}
+
+/** One socket at a time, one request at a time. It opens with its first request, and again after a close. */
+export class Connection {
+  readonly #client: Client;
+  #open = false;
+  #served = 0;
+  #answeredIn: object | undefined;
+  #dead = false;
+
+  constructor(options: ConnectionOptions) {
+    this.#client = new Client(options.origin, {
+      connect: options.connect,
+      pipelining: 1,
+      // The proxy's own deadlines rule: undici would cut a quiet tool call or stream after 300 s.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      keepAliveTimeout: options.keepAliveTimeoutMs,
+      // A server's longer hint would otherwise override --keepalive-timeout.
+      keepAliveMaxTimeout: options.keepAliveTimeoutMs,
+    });
+    this.#client.on('connect', () => {
+      this.#open = true;
+      this.#served = 0;
+      options.onOpen();
+    });
+    this.#client.on('disconnect', () => {
+      if (!this.#open) return;
+      this.#open = false;
+      options.onClose();
+    });
+  }
+
+  /** True where the socket is open and has carried a request before: the server may be closing it at this moment. */
+  get warm(): boolean {
+    return this.#open && this.#served > 0;
+  }
+
+  /** True in the turn of the loop in which an answer has ended here: that the server closes behind it cannot be known yet. */
+  get justAnswered(): boolean {
+    return this.#answeredIn !== undefined && this.#answeredIn === thisTurn;
+  }
+
+  get open(): boolean {
+    return this.#open;
+  }
+
+  /**
+   * Sends one request. Resolves with the headers' arrival; `over` runs once, when the last byte has come or the exchange broke.
+   * @throws TransportFailure
+   */
+  send(request: OutgoingRequest, over: (reusable: boolean) => void): Promise<Incoming> {
+    // undici is still inside its parser when it reports an end: closing or reusing its client there would upset it.
+    const done = (reusable: boolean): void => queueMicrotask(() => over(reusable && !this.#dead));
+    return new Promise((resolve, reject) => {
+      let incoming: Incoming | undefined;
+      let started = false;
+      const reused = this.warm;
+      this.#client.dispatch(
+        {
+          method: request.method as HttpMethod,
+          path: request.path,
+          headers: request.headers,
+          body: request.body ?? null,
+        },
+        {
+          onRequestStart: () => {
+            started = true;
+          },
+          onResponseStart: (controller, status, headers: IncomingHttpHeaders) => {
+            // 1xx answers announce, they do not answer.
+            if (status < 200) return;
+            incoming = new Incoming(status, headers as HttpHeaders, controller);
+            resolve(incoming);
+          },
+          onResponseData: (_controller, chunk) => {
+            incoming?.push(chunk);
+          },
+          onResponseEnd: () => {
+            this.#served++;
+            this.#answeredIn = turn();
+            incoming?.end();
+            done(true);
+          },
+          onResponseError: (_controller, error) => {
+            if (incoming) incoming.fail(error);
+            else reject(new TransportFailure(error, started ? 'maybe' : 'no', reused));
+            done(false);
+          },
+        },
+      );
+    });
+  }
+
+  /** Cuts what is under way and closes the socket now. */
+  destroy(reason?: Error): void {
+    if (this.#dead) return;
+    this.#dead = true;
+    this.#client.destroy(reason ?? null).catch(() => undefined);
+  }
+}

@@ -1,0 +1,231 @@
+import { ProxyError } from '../../core/errors.ts';
+import { TransientMap } from '../../core/transient-map.ts';
+import { Connection, type ConnectionOptions, type OutgoingRequest, TransportFailure } from './connection.ts';
+import type { Incoming } from './incoming.ts';
+
+export interface LaneOptions extends Omit<ConnectionOptions, 'onOpen' | 'onClose'> {
+  /** Connections that may carry something at once; more callers wait in order. */
+  readonly max: number;
+  /** Idle connections kept open, exactly; 0 closes each after its answer. */
+  readonly keep: number;
+  readonly onOpen: () => void;
+  readonly onClose: () => void;
+}
+
+interface Waiter {
+  readonly grant: (connection: Connection) => void;
+  readonly refuse: (error: Error) => void;
+}
+
+/**
+ * A bounded set of connections with a first-come queue of its own. The decision is a count and a list, taken in one step:
+ * inside undici's Pool a waiting request could not be cancelled, and idle connections could not be counted.
+ */
+export class Lane {
+  readonly #options: LaneOptions;
+  /** Last in, first out: the surplus of a burst stays unused and falls to the keep-alive limit or its timeout. */
+  readonly #idle: Connection[] = [];
+  readonly #busy = new Set<Connection>();
+  /** Connections that gave their place back while something still runs on them. */
+  readonly #leaving = new Set<Connection>();
+  /** Keeps order and forgets a cancelled waiter in one step, however many wait. */
+  readonly #waiting = new TransientMap<number, Waiter>();
+  #ticket = 0;
+  #closed = false;
+
+  constructor(options: LaneOptions) {
+    this.#options = options;
+  }
+
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  get active(): number {
+    return this.#busy.size;
+  }
+
+  /**
+   * Takes a place, waiting in order for one. Rejects with the signal's reason the moment it aborts.
+   * @param options.fresh - a connection that has carried nothing yet, for what a kept one has just failed.
+   */
+  lease(signal: AbortSignal, { fresh = false }: { fresh?: boolean } = {}): Promise<Lease> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted || this.#closed) {
+        reject(signal.aborted ? signal.reason : shuttingDown());
+        return;
+      }
+      if (this.#busy.size < this.#options.max) {
+        resolve(this.#grant(this.#pick(this.#idle.pop(), fresh)));
+        return;
+      }
+      const ticket = this.#ticket++;
+      const leave = (): void => {
+        this.#waiting.delete(ticket);
+        reject(signal.reason);
+      };
+      const waiter: Waiter = {
+        grant: (connection) => {
+          signal.removeEventListener('abort', leave);
+          resolve(this.#grant(this.#pick(connection, fresh)));
+        },
+        refuse: (error) => {
+          signal.removeEventListener('abort', leave);
+          reject(error);
+        },
+      };
+      this.#waiting.set(ticket, waiter);
+      signal.addEventListener('abort', leave, { once: true });
+    });
+  }
+
+  #pick(kept: Connection | undefined, fresh: boolean): Connection {
+    if (kept && !fresh) return kept;
+    kept?.destroy();
+    return this.#open();
+  }
+
+  #open(): Connection {
+    const connection: Connection = new Connection({
+      ...this.#options,
+      onClose: () => {
+        const at = this.#idle.indexOf(connection);
+        if (at >= 0) this.#idle.splice(at, 1);
+        this.#options.onClose();
+      },
+    });
+    return connection;
+  }
+
+  #grant(connection: Connection): Lease {
+    this.#busy.add(connection);
+    return new Lease(connection, {
+      giveBack: (reusable) => {
+        if (this.#leaving.delete(connection)) connection.destroy();
+        else this.#giveBack(connection, reusable);
+      },
+      leave: () => {
+        this.#leaving.add(connection);
+        // A server that never ends its streams would otherwise collect sockets without end.
+        if (this.#leaving.size > this.#options.max) {
+          const [longest] = this.#leaving;
+          longest?.destroy(new Error('cut, because too many like it are still open'));
+        }
+        this.#busy.delete(connection);
+        this.#next(undefined);
+      },
+    });
+  }
+
+  #giveBack(connection: Connection, reusable: boolean): void {
+    this.#busy.delete(connection);
+    if (!reusable || this.#closed) {
+      connection.destroy();
+      this.#next(undefined);
+      return;
+    }
+    this.#next(connection);
+  }
+
+  #next(free: Connection | undefined): void {
+    const oldest = this.#closed ? undefined : this.#waiting.shift();
+    if (oldest) {
+      oldest.grant(free ?? this.#idle.pop() ?? this.#open());
+      return;
+    }
+    if (!free) return;
+    // A place that was given back unused has opened nothing: kept, it would take the room of a connection that is open.
+    if (!free.open) {
+      free.destroy();
+      return;
+    }
+    this.#idle.push(free);
+    while (this.#idle.length > this.#options.keep) this.#idle.shift()?.destroy();
+  }
+
+  /** Cuts everything, refuses who waits, and leases nothing afterwards. */
+  close(): void {
+    this.#closed = true;
+    for (const { refuse } of this.#waiting.values()) refuse(shuttingDown());
+    this.#waiting.clear();
+    for (const connection of [...this.#idle, ...this.#busy, ...this.#leaving]) connection.destroy();
+    this.#idle.length = 0;
+  }
+}
+
+const shuttingDown = (): ProxyError =>
+  new ProxyError('shutting-down', 'The proxy is shutting down; the call was not sent.', { sent: 'no' });
+
+interface Place {
+  giveBack(reusable: boolean): void;
+  leave(): void;
+}
+
+/** One place in a lane, for one request. Given back once, by itself when the answer is complete, or by `cancel`. */
+export class Lease {
+  readonly #connection: Connection;
+  readonly #place: Place;
+  #state: 'held' | 'sending' | 'left' | 'over' = 'held';
+  #unlink: (() => void) | undefined;
+
+  constructor(connection: Connection, place: Place) {
+    this.#connection = connection;
+    this.#place = place;
+  }
+
+  get warm(): boolean {
+    return this.#connection.warm;
+  }
+
+  get justAnswered(): boolean {
+    return this.#connection.justAnswered;
+  }
+
+  /** True once the place is given back: nothing runs here any more. */
+  get over(): boolean {
+    return this.#state === 'over';
+  }
+
+  /** @throws TransportFailure */
+  send(request: OutgoingRequest): Promise<Incoming> {
+    if (this.#state !== 'held') {
+      return Promise.reject(new TransportFailure(new Error('the place was given back'), 'no', false));
+    }
+    this.#state = 'sending';
+    return this.#connection.send(request, (reusable) => this.#finish(reusable));
+  }
+
+  /** Cancels when the signal aborts, for as long as something runs here. */
+  cutBy(signal: AbortSignal): void {
+    const cut = (): void =>
+      this.cancel(signal.reason instanceof Error ? signal.reason : new Error('aborted'));
+    this.#unlink?.();
+    this.#unlink = () => signal.removeEventListener('abort', cut);
+    signal.addEventListener('abort', cut, { once: true });
+  }
+
+  #finish(reusable: boolean): void {
+    if (this.#state === 'over') return;
+    this.#state = 'over';
+    this.#unlink?.();
+    this.#place.giveBack(reusable);
+  }
+
+  /** Gives the place to the next caller now, while what runs here goes on; its connection closes when it is through. */
+  leave(): void {
+    if (this.#state === 'held') this.#finish(true);
+    else if (this.#state === 'sending') {
+      this.#state = 'left';
+      this.#place.leave();
+    }
+  }
+
+  /** Cuts what runs here, and gives the place back if that was not done. Harmless when all is over. */
+  cancel(reason: Error): void {
+    if (this.#state === 'held') this.#finish(true);
+    else if (this.#state !== 'over') {
+      this.#connection.destroy(reason);
+      this.#finish(false);
+    }
+  }
+}

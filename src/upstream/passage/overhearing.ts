@@ -1,0 +1,41 @@
+import { type Message, readUpstream } from '../../core/message.ts';
+import { headerOf, type Incoming, mediaTypeOf } from '../http/incoming.ts';
+import { SseParser } from '../stream/sse.ts';
+
+/** What the proxy wants to hear of is short: progress, questions, word of a changed list. Answers may be as long as they like. */
+const LONGEST_HEARD = 64 * 1024;
+
+/**
+ * Listens to an event stream that passes by as bytes: the notifications and requests in it decide about time limits, and about what is
+ * known of the server. Keeps no more of it than one short event.
+ * @returns takes the next bytes and gives the messages that they complete; undefined where there is nothing to understand.
+ */
+export function overhear(response: Incoming): ((chunk: Uint8Array) => readonly Message[]) | undefined {
+  const encoding = headerOf(response.headers, 'content-encoding');
+  if (mediaTypeOf(response.headers) !== 'text/event-stream') return undefined;
+  if (encoding !== '' && encoding !== 'identity') return undefined;
+  let heard: Message[] = [];
+  const parser = new SseParser(
+    {
+      event: ({ data }) => {
+        if (data?.includes('"method"')) heard.push(...saidIn(data));
+      },
+      retry: () => undefined,
+    },
+    { longest: LONGEST_HEARD, skip: true },
+  );
+  return (chunk) => {
+    heard = [];
+    parser.push(chunk);
+    return heard;
+  };
+}
+
+/** What is no JSON is the client's to complain of. */
+function saidIn(data: string): Message[] {
+  try {
+    return readUpstream(data).filter(({ kind }) => kind !== 'response');
+  } catch {
+    return [];
+  }
+}

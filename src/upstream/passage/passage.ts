@@ -1,0 +1,341 @@
+import { isRefusal, judgeRefusal } from '../../aws/refusal.ts';
+import type { BodySink, Emit, Handler, HttpFacts, Origin, Passage, Reply } from '../../core/call.ts';
+import { CallController } from '../../core/call-signal.ts';
+import { type Clock, type Timer, unlessAborted } from '../../core/clock.ts';
+import { causeText, ProxyError } from '../../core/errors.ts';
+import type { Events } from '../../core/events.ts';
+import {
+  claimOf,
+  idText,
+  type Message,
+  type Request,
+  type Response,
+  withIdText,
+} from '../../core/message.ts';
+import { isRepeatable } from '../../core/repeatable.ts';
+import { CANCEL_GRACE_MS, CONTROL_PLACE_MS } from '../exchange/exchange.ts';
+import { headerOf, type Incoming, LONGEST_ERROR_BODY_BYTES, mediaTypeOf } from '../http/incoming.ts';
+import type { Lease } from '../http/lane.ts';
+import { watched } from '../stream/silence.ts';
+import { eventMessages } from '../stream/stream.ts';
+import { decodeBody, errorOfStatus, messagesOfBody, noAnswer, writtenError } from '../uplink/answer.ts';
+import {
+  connectionLost,
+  type LaneName,
+  type Opened,
+  type Uplink,
+  type UplinkRequest,
+} from '../uplink/uplink.ts';
+import { overhear } from './overhearing.ts';
+
+/** How long a stream that has given its answer may take to end before its connection is closed. */
+const STREAM_AFTER_ANSWER_MS = 1_000;
+
+export interface PassageDeps {
+  readonly uplinkOf: (profile: string) => Uplink;
+  readonly clock: Clock;
+  readonly events: Events;
+  /** Milliseconds of silence in the middle of an answer that end it; 0 = no limit. */
+  readonly readTimeoutMs: number;
+}
+
+/** A request without a message: GET for a stream, DELETE for the end of a session. */
+export interface Bare {
+  readonly method: 'GET' | 'DELETE';
+  readonly headers: Readonly<Record<string, string>>;
+  readonly profile: string;
+  readonly signal: AbortSignal;
+  readonly pass: (head: HttpFacts) => BodySink;
+  readonly emit: Emit;
+}
+
+/** One exchange, as far as handing its answer on goes. */
+interface Crossing {
+  readonly uplink: Uplink;
+  /** Whose answer it is; undefined for GET and DELETE. */
+  readonly message: Message | undefined;
+  readonly pass: ((head: HttpFacts) => BodySink) | undefined;
+  readonly emit: Emit;
+  readonly origin: Origin;
+  readonly inSession: boolean;
+  readonly silenceMs: number;
+  readonly leaving: Passage['leaving'];
+  /** Where a disconnection is no cancellation, the server gets a moment to take the cancellation that follows first. */
+  readonly grace: boolean;
+}
+
+/**
+ * The bottom handler for calls of HTTP clients, who keep session, revision and streams themselves: their requests are signed and sent
+ * with their own headers, and what comes back goes to them as it is. No session, no recovery, no resuming.
+ */
+export class Passages {
+  readonly #deps: PassageDeps;
+
+  constructor(deps: PassageDeps) {
+    this.#deps = deps;
+  }
+
+  readonly handle: Handler = (call) => {
+    const { message, passage, profile, emit, signal } = call;
+    if (!passage) throw new TypeError('a call without a passage');
+    const request = message.kind === 'request' ? message : undefined;
+    const lane = laneOf(message);
+    const crossing: Crossing = {
+      uplink: this.#deps.uplinkOf(profile),
+      message,
+      pass: passage.pass,
+      emit,
+      origin: new ClientsOwn(profile),
+      inSession: passage.headers['mcp-session-id'] !== undefined,
+      silenceMs: request && lane !== 'stream' ? this.#deps.readTimeoutMs : 0,
+      leaving: passage.leaving,
+      grace: request !== undefined && claimOf(request) === undefined,
+    };
+    return this.#cross(crossing, signal, {
+      lane,
+      method: 'POST',
+      headers: passage.headers,
+      body: Buffer.from(message.text),
+      repeatable: isRepeatable(message),
+    });
+  };
+
+  /** Sends what carries no message, and hands on the answer as it is. */
+  bare({ method, headers, profile, signal, pass, emit }: Bare): Promise<Reply> {
+    const crossing: Crossing = {
+      uplink: this.#deps.uplinkOf(profile),
+      message: undefined,
+      pass,
+      emit,
+      origin: new ClientsOwn(profile),
+      inSession: headers['mcp-session-id'] !== undefined,
+      silenceMs: 0,
+      leaving: undefined,
+      grace: false,
+    };
+    return this.#cross(crossing, signal, {
+      lane: method === 'GET' ? 'stream' : 'control',
+      method,
+      headers,
+      repeatable: true,
+    });
+  }
+
+  #cross(
+    crossing: Crossing,
+    signal: AbortSignal,
+    request: Omit<UplinkRequest, 'signal' | 'onAttempt'>,
+  ): Promise<Reply> {
+    const { clock } = this.#deps;
+    if (signal.aborted) return Promise.reject(signal.reason);
+    const cutter = new CallController();
+    const timers: Timer[] = [];
+    const after = (ms: number, act: () => void): void => {
+      timers.push(clock.schedule(ms, act, { keepAlive: false }));
+    };
+    let lease: Lease | undefined;
+    const leave = (): void => {
+      const { reason } = signal;
+      const cut = (): void => cutter.abort(reason);
+      // Nobody waits any more: its place goes to the next caller now.
+      if (crossing.grace && reason instanceof ProxyError && lease && !lease.over) {
+        lease.leave();
+        after(CANCEL_GRACE_MS, cut);
+      } else cut();
+    };
+    signal.addEventListener('abort', leave, { once: true });
+    const crossed = this.#open(crossing, {
+      ...request,
+      signal: cutter.signal,
+      onAttempt: (taken) => {
+        lease = taken;
+        taken.cutBy(cutter.signal);
+        crossing.leaving?.();
+        if (request.lane === 'control') after(CONTROL_PLACE_MS, () => taken.leave());
+      },
+    });
+    const over = (): void => {
+      signal.removeEventListener('abort', leave);
+      for (const timer of timers) timer.cancel();
+    };
+    crossed.then(over, (error: unknown) => {
+      lease?.cancel(error instanceof Error ? error : new Error(String(error)));
+      over();
+    });
+    return unlessAborted(crossed, signal);
+  }
+
+  async #open(crossing: Crossing, request: UplinkRequest): Promise<Reply> {
+    const opened = await crossing.uplink.open(request);
+    const { response } = opened;
+    try {
+      const success = response.status >= 200 && response.status < 300;
+      if (!success) return await this.#failure(crossing, opened);
+      if (crossing.pass) return await this.#pass(crossing, response, crossing.pass);
+      return await this.#collect(crossing, opened);
+    } catch (error) {
+      if (request.signal.aborted) throw request.signal.reason;
+      throw error instanceof ProxyError
+        ? error
+        : connectionLost(crossing.uplink.host, causeText(error), error);
+    }
+  }
+
+  /** Hands the answer on byte for byte; a client that reads slowly slows the server. */
+  async #pass(crossing: Crossing, response: Incoming, pass: (head: HttpFacts) => BodySink): Promise<Reply> {
+    const { emit, origin } = crossing;
+    const http = headOf(response);
+    const sink = pass(http);
+    const heard = overhear(response);
+    const take = heard
+      ? async (chunk: Buffer): Promise<void> => {
+          for (const message of heard(chunk)) await emit(message, origin);
+          await sink.write(chunk);
+        }
+      : (chunk: Buffer): Promise<void> => sink.write(chunk);
+    await this.#watched(crossing, response, () => response.pour(take));
+    return { kind: 'passed', http };
+  }
+
+  /** Gives the answer up where the server falls silent in the middle of it, for longer than --read-timeout. */
+  #watched<T>({ silenceMs }: Crossing, response: Incoming, read: () => Promise<T>): Promise<T> {
+    // A short answer comes in one piece with its head.
+    if (silenceMs === 0 || response.ended) return read();
+    const silent = (error: ProxyError): void => response.fail(error);
+    return watched(
+      { clock: this.#deps.clock, limitMs: silenceMs, awaited: () => true, silent },
+      response,
+      read,
+    );
+  }
+
+  /**
+   * What is no success. A JSON-RPC error is the server's own word, and goes up as a message for the layers to judge; what only says
+   * that it failed, or that AWS refused the proxy's signature, becomes an error of the proxy's; every other answer is final.
+   */
+  async #failure(crossing: Crossing, opened: Opened): Promise<Reply> {
+    const { response } = opened;
+    const { uplink, inSession, pass, message } = crossing;
+    const bytes = await this.#watched(crossing, response, () => response.whole(LONGEST_ERROR_BODY_BYTES));
+    const { status, headers } = response;
+    const http = unencoded(headOf(response));
+    const written = writtenError(bytes);
+    if (written) return { kind: 'answer', message: written, http };
+    const context = uplink.contextOf(opened, inSession);
+    if (!pass || (message && isPassing(status)) || isOurs(status, headers, bytes)) {
+      throw errorOfStatus(status, headers, bytes, context, this.#deps.clock.now());
+    }
+    await pass(http).write(bytes);
+    return { kind: 'passed', http };
+  }
+
+  /** Reads the answer as a message, for who wants to read or edit it; what comes before it goes down as it comes. */
+  async #collect(crossing: Crossing, { response, lease }: Opened): Promise<Reply> {
+    const { message: asked, emit, origin } = crossing;
+    const http = unencoded(headOf(response));
+    if (asked?.kind !== 'request') {
+      await response.drain();
+      return { kind: 'accepted', http };
+    }
+    const { status, headers } = response;
+    const type = mediaTypeOf(headers);
+    const answerOf = async (message: Message): Promise<Reply | undefined> => {
+      if (message.kind === 'response') return answers(message, asked, http);
+      await emit(message, origin);
+      return undefined;
+    };
+    if (type === 'text/event-stream') {
+      const reply = await this.#watched(crossing, response, async () => {
+        for await (const message of eventMessages(response, POSITION(), this.#ears(crossing))) {
+          const found = await answerOf(message);
+          if (found) return found;
+        }
+        return undefined;
+      });
+      if (!reply) throw connectionLost(crossing.uplink.host, 'the stream ended without the answer');
+      // Servers close it with the answer; one that forgets must not keep the connection.
+      const late = this.#deps.clock.schedule(
+        STREAM_AFTER_ANSWER_MS,
+        () => lease.cancel(new Error('the stream outlived its answer')),
+        { keepAlive: false },
+      );
+      void response
+        .drain()
+        .catch(() => undefined)
+        .finally(() => late.cancel());
+      return reply;
+    }
+    const bytes = await this.#watched(crossing, response, () => response.whole());
+    if (type !== 'application/json' || bytes.length === 0) throw noAnswer(status, headers, bytes);
+    for (const message of messagesOfBody(bytes, status, headers)) {
+      const found = await answerOf(message);
+      if (found) return found;
+    }
+    throw noAnswer(status, headers, bytes);
+  }
+
+  #ears({ uplink }: Crossing): { dropped: (reason: string) => void } {
+    const { events } = this.#deps;
+    return {
+      dropped: (reason) => events.emit({ type: 'upstream.message-dropped', profile: uplink.profile, reason }),
+    };
+  }
+}
+
+const POSITION = () => ({ lastEventId: undefined, retryMs: undefined });
+
+/** Its client waits for an answer elsewhere, or for as long as it likes: neither may stand behind requests. */
+function laneOf(message: Message): LaneName {
+  if (message.kind !== 'request' || message.method === 'ping') return 'control';
+  return message.method === 'subscriptions/listen' ? 'stream' : 'request';
+}
+
+/** What a server asks goes to its client on its own stream, and so does the end of its session. */
+class ClientsOwn implements Origin {
+  readonly #profile: string;
+
+  constructor(profile: string) {
+    this.#profile = profile;
+  }
+
+  get profile(): string {
+    return this.#profile;
+  }
+
+  /** Made for each who asks: what waits for a promise that is kept, and never settles, is kept with it. */
+  get gone(): Promise<void> {
+    return new Promise(() => undefined);
+  }
+}
+
+/** Only what it says: the connection behind it stays here. */
+const headOf = ({ status, headers }: Incoming): HttpFacts => ({ status, headers });
+
+/** For a body that was read whole: decompressed, and perhaps edited. */
+function unencoded({ status, headers }: HttpFacts): HttpFacts {
+  const { 'content-encoding': _encoding, 'content-length': _length, ...rest } = headers;
+  return { status, headers: rest };
+}
+
+/** Another attempt can end better: the layer that repeats decides. */
+const isPassing = (status: number): boolean =>
+  status === 408 || status === 429 || status === 500 || (status >= 502 && status <= 504);
+
+/** Nothing that its client could act on: a redirection that is not followed, or a refusal of the proxy's own credentials. */
+function isOurs(status: number, headers: HttpFacts['headers'], bytes: Buffer): boolean {
+  if (status < 400) return true;
+  const refusal = judgeRefusal({
+    status,
+    errorType: headerOf(headers, 'x-amzn-errortype'),
+    contentType: headerOf(headers, 'content-type'),
+    body: decodeBody(bytes) ?? '',
+  });
+  return isRefusal(status, refusal);
+}
+
+/** The reply, if this answers the request: under its id, or under none, as errors sometimes come. */
+function answers(message: Response, asked: Request, http: HttpFacts): Reply | undefined {
+  if (message.id === asked.id) return { kind: 'answer', message, http };
+  if (message.id !== undefined || message.outcome !== 'error') return undefined;
+  return { kind: 'answer', message: withIdText(message, idText(asked)), http };
+}

@@ -1,0 +1,196 @@
+import {
+  type Call,
+  type Client,
+  type Emit,
+  type Layer,
+  NO_DEADLINE,
+  type Reply,
+  stack,
+} from '../../core/call.ts';
+import type { Clock, Timer } from '../../core/clock.ts';
+import {
+  classify,
+  isObject,
+  type JsonObject,
+  type Notification,
+  type Request,
+  withIdText,
+} from '../../core/message.ts';
+import { isLost } from '../exchange/lost-session.ts';
+import type { IsEcho } from './merge.ts';
+import type { Session } from './session.ts';
+
+/**
+ * Longest time for opening a session anew. Callers have their own deadlines; this one keeps a server that never answers from
+ * holding up those that come later.
+ */
+export const REOPEN_LIMIT_MS = 30_000;
+const OPEN_TRIES = 3;
+/**
+ * How long the answer to an initialize is awaited once nobody wants the session any more: cut off, it would stay at a server that
+ * opens it a moment later, and nobody would know its id. Clients kill a process that takes 2 s to end.
+ */
+export const LATE_ANSWER_MS = 500;
+
+const INITIALIZED = '{"jsonrpc":"2.0","method":"notifications/initialized"}';
+
+/** How the client opened its session: what a new one is opened with. */
+export interface Opening {
+  readonly client: Client;
+  readonly request: Request;
+  readonly emit: Emit;
+  readonly isEcho: IsEcho | undefined;
+  readonly version: string | undefined;
+}
+
+export interface OpenerDeps {
+  readonly profile: string;
+  readonly newSession: (emit: Emit, isEcho: IsEcho | undefined) => Session;
+  /** Stand around every initialize, the client's and our own: repeats, and the breaker. */
+  readonly layers: readonly Layer[];
+  readonly clock: Clock;
+  /** What a new session has to be told again. */
+  readonly told: () => readonly Request[];
+}
+
+/** Opens sessions as the client opened its own, and says to them, under ids of the proxy's own, what nobody waits for but the proxy. */
+export class Opener {
+  readonly #deps: OpenerDeps;
+  #ownIds = 0;
+
+  constructor(deps: OpenerDeps) {
+    this.#deps = deps;
+  }
+
+  /** Sends an initialize, the client's or one of the proxy's own, through the layers that stand around every one. */
+  initialize(session: Session, call: Call, request: Request): Promise<Reply> {
+    const bottom = (attempt: Call): Promise<Reply> =>
+      session.initialize(attempt, attempt.message.kind === 'request' ? attempt.message : request);
+    return stack(this.#deps.layers, bottom)({ ...call, message: request });
+  }
+
+  /**
+   * Opens a session as the client opened its own, and tells it what that was told.
+   * @param met - told of it before it is told anything.
+   */
+  async open(opening: Opening, until: AbortSignal, met?: (session: Session) => void): Promise<Session> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#openOnce(opening, until, met);
+      } catch (error) {
+        // A server that restarts may forget a session while it is being opened; one that always does is not worth more.
+        if (!isLost(error) || tries === OPEN_TRIES || until.aborted) throw error;
+      }
+    }
+  }
+
+  async #openOnce(opening: Opening, until: AbortSignal, met?: (session: Session) => void): Promise<Session> {
+    const { clock, newSession, told } = this.#deps;
+    until.throwIfAborted();
+    const controller = new AbortController();
+    let answered = false;
+    let late: Timer | undefined;
+    const onClose = (): void => {
+      const end = (): void => controller.abort(until.reason);
+      if (answered) end();
+      else late = clock.schedule(LATE_ANSWER_MS, end);
+    };
+    until.addEventListener('abort', onClose, { once: true });
+    const timer = clock.schedule(REOPEN_LIMIT_MS, () =>
+      controller.abort(new Error(`no answer to initialize within ${REOPEN_LIMIT_MS / 1000} s`)),
+    );
+    const session = newSession(opening.emit, opening.isEcho);
+    try {
+      await this.#initializeAgain(session, opening, controller.signal);
+      answered = true;
+      until.throwIfAborted();
+      if (session.version !== opening.version) {
+        throw new Error(
+          `the server now speaks revision ${session.version ?? 'none'}, not ${opening.version ?? 'none'} (restart the MCP server in your client)`,
+        );
+      }
+      met?.(session);
+      await session.initialized(INITIALIZED, controller.signal);
+      await this.#tell(session, opening, told(), controller.signal);
+      return session;
+    } catch (error) {
+      const closed = session.close();
+      // Nobody else knows of it, and the process may be about to end.
+      if (met || until.aborted) await closed;
+      throw error;
+    } finally {
+      timer.cancel();
+      late?.cancel();
+      until.removeEventListener('abort', onClose);
+    }
+  }
+
+  async #initializeAgain(session: Session, opening: Opening, signal: AbortSignal): Promise<void> {
+    const request = this.#own(opening.request);
+    const reply = await this.initialize(session, this.#ownCall(opening, request, signal), request);
+    const json = reply.kind === 'answer' ? reply.message.json : {};
+    if (isObject(json.result)) return;
+    const said = isObject(json.error) ? json.error.message : undefined;
+    throw new Error(`the server refused initialize${typeof said === 'string' ? `: ${said}` : ''}`);
+  }
+
+  /** Asks a session for nothing but an answer. */
+  async ask(session: Session, opening: Opening, method: string, signal: AbortSignal): Promise<JsonObject> {
+    const json = { jsonrpc: '2.0', id: 0, method };
+    const request = classify(JSON.stringify(json), json);
+    if (typeof request === 'string' || request.kind !== 'request')
+      throw new TypeError(`no request: ${method}`);
+    const own = this.#own(request);
+    const reply = await session.request([this.#ownCall(opening, own, signal)], own.text)[0];
+    return reply?.kind === 'answer' ? reply.message.json : {};
+  }
+
+  /** Says to a session what the client said to another, within the time that opening one may take. Never throws. */
+  async repeat(session: Session, opening: Opening, message: Request | Notification): Promise<void> {
+    const controller = new AbortController();
+    const timer = this.#deps.clock.schedule(
+      REOPEN_LIMIT_MS,
+      () => controller.abort(new Error('no answer in time')),
+      { keepAlive: false },
+    );
+    try {
+      if (message.kind === 'notification') await session.notify(message.text, controller.signal);
+      else await this.#tell(session, opening, [message], controller.signal);
+    } catch {
+      // It is said in addition: what the client said itself has been accepted.
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  /** Sends requests of the client's to a session that they did not go to. */
+  async #tell(
+    session: Session,
+    opening: Opening,
+    requests: readonly Request[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const replies = requests.flatMap((request) => {
+      const own = this.#own(request);
+      return session.request([this.#ownCall(opening, own, signal)], own.text);
+    });
+    // A server that refuses one of them loses the client that and nothing else.
+    await Promise.allSettled(replies);
+  }
+
+  #ownCall(opening: Opening, message: Request, signal: AbortSignal): Call {
+    return {
+      message,
+      client: opening.client,
+      profile: this.#deps.profile,
+      signal,
+      emit: opening.emit,
+      deadline: NO_DEADLINE,
+    };
+  }
+
+  /** The same request under an id of the proxy's own, so that its answer can never be taken for one of the client's. */
+  #own(request: Request): Request {
+    return withIdText(request, JSON.stringify(`mcp-sigv4-proxy:${++this.#ownIds}`));
+  }
+}

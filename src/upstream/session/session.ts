@@ -1,0 +1,367 @@
+import { fullJitter } from '../../core/backoff.ts';
+import type { Call, Emit, Origin, Reply } from '../../core/call.ts';
+import { declaresToolChanges } from '../../core/change-feeds.ts';
+import { atMost, type Clock, sleep } from '../../core/clock.ts';
+import { causeText, ProxyError } from '../../core/errors.ts';
+import type { Events } from '../../core/events.ts';
+import {
+  cancellationOf,
+  type Id,
+  idKey,
+  isObject,
+  type JsonObject,
+  type Message,
+  type Request,
+  type Response,
+} from '../../core/message.ts';
+import { isRepeatable } from '../../core/repeatable.ts';
+import { TransientMap } from '../../core/transient-map.ts';
+import { ACCEPT, CANCEL_GRACE_MS, Exchange } from '../exchange/exchange.ts';
+import { postNotice } from '../exchange/notice.ts';
+import { headerOf } from '../http/incoming.ts';
+import { StandaloneStream } from '../stream/standalone-stream.ts';
+import type { LaneName, Uplink } from '../uplink/uplink.ts';
+import { type IsEcho, isChange } from './merge.ts';
+
+/** How long what follows `initialized` waits for the standalone stream: SDK v1 servers send their first requests on it. */
+const STREAM_HEADERS_WAIT_MS = 1_000;
+/** How long the process may wait for the server to take the DELETE when it ends. Clients kill it after 2 s. */
+const DELETE_WAIT_MS = 1_000;
+/** Without `initialized`, many servers refuse all that follows: worth more than one try. */
+const INITIALIZED_TRIES = 3;
+const INITIALIZED_BASE_MS = 250;
+/** Batches exist in this revision only. */
+export const BATCH_REVISION = '2025-03-26';
+
+/** A fault that may be over in a moment: the same notification twice does no harm. */
+function isPassing(error: unknown): boolean {
+  if (!(error instanceof ProxyError)) return false;
+  const status = Number(error.details.httpStatus ?? 0);
+  return (
+    error.reason === 'connection-lost' || error.reason === 'connect-failed' || status >= 500 || status === 429
+  );
+}
+
+export interface SessionDeps {
+  readonly uplink: Uplink;
+  readonly clock: Clock;
+  readonly events: Events;
+  readonly readTimeoutMs: number;
+  /** Undefined where this is the only session. */
+  readonly isEcho?: IsEcho | undefined;
+  /** The standalone stream has opened, and its server has said that it tells of changed tools; returns what to call at its end. */
+  readonly toolStream?: () => (() => void) | undefined;
+}
+
+/** One MCP session with the server: its id, its negotiated revision, its standalone stream, the exchanges under way. */
+export class Session implements Origin {
+  readonly profile: string;
+  readonly gone: Promise<void>;
+  /** The server has lost this session, and nobody's call showed it: its standalone stream did, or a message that has no answer. */
+  onLost: () => void = () => undefined;
+  #leave: () => void = () => undefined;
+  readonly #deps: SessionDeps;
+  /** That of the initialize call: it lives as long as the session and carries the standalone stream. */
+  readonly #emit: Emit;
+  readonly #exchanges = new TransientMap<string, Exchange>();
+  readonly #ended = new AbortController();
+  readonly #idlers: (() => void)[] = [];
+  #id: string | undefined;
+  #version: string | undefined;
+  #declared: JsonObject = {};
+  #lost = false;
+
+  constructor(deps: SessionDeps, emit: Emit) {
+    this.#deps = deps;
+    this.#emit = emit;
+    this.profile = deps.uplink.profile;
+    this.gone = new Promise((resolve) => {
+      this.#leave = resolve;
+    });
+  }
+
+  /** True while a request is under way here, or may still be cancelled here. */
+  carries(id: Id): boolean {
+    return this.#exchanges.has(idKey(id));
+  }
+
+  /** The server does not know it any more. */
+  get lost(): boolean {
+    return this.#lost;
+  }
+
+  get idle(): boolean {
+    return this.#exchanges.size === 0;
+  }
+
+  /** Resolves when no request is under way here. */
+  atRest(): Promise<void> {
+    return this.idle ? Promise.resolve() : new Promise((resolve) => this.#idlers.push(resolve));
+  }
+
+  get version(): string | undefined {
+    return this.#version;
+  }
+
+  /** The result of its initialize: what the server can do, and how it wants to be used. */
+  get declared(): JsonObject {
+    return this.#declared;
+  }
+
+  /** Posts a request, or the members of a batch as one array, and gives each call its answer. */
+  request(calls: readonly Call[], text: string): Promise<Reply>[] {
+    const requests = calls.flatMap((call) => (call.message.kind === 'request' ? [call.message] : []));
+    const [first] = calls;
+    if (!first) return [];
+    // The first of a batch may be cancelled, and what comes down for the others must not be held back with it.
+    const emit: Emit = (message, origin) =>
+      (calls.find(({ signal }) => !signal.aborted) ?? first).emit(message, origin);
+    const exchange = this.#exchange(emit);
+    const expected = calls.map((call) => this.#expect(exchange, call));
+    // Only now: one that is cancelled already must not end an exchange that does not know of the others yet.
+    for (const { watch } of expected) watch();
+    const lane: LaneName = requests.some(({ method }) => method !== 'ping') ? 'request' : 'control';
+    void exchange.run({
+      method: 'POST',
+      lane,
+      headers: this.#headers(),
+      body: Buffer.from(text),
+      repeatable: calls.every(({ message }) => isRepeatable(message)),
+    });
+    return expected.map(({ reply }) => reply);
+  }
+
+  #expect(exchange: Exchange, call: Call): { reply: Promise<Reply>; watch: () => void } {
+    const { message, signal } = call;
+    if (message.kind !== 'request') {
+      return { reply: Promise.resolve({ kind: 'accepted' }), watch: () => undefined };
+    }
+    const key = idKey(message.id);
+    const leave = (): void => exchange.abandon(message, signal.reason);
+    const settled = (): void => {
+      signal.removeEventListener('abort', leave);
+      // A cancelled call stays findable for as long as its cancellation may still be on its way here.
+      const forget = (): void => {
+        if (this.#exchanges.get(key) === exchange) this.#exchanges.delete(key);
+        if (this.idle) for (const tell of this.#idlers.splice(0)) tell();
+      };
+      if (signal.aborted) this.#deps.clock.schedule(CANCEL_GRACE_MS, forget, { keepAlive: false });
+      else forget();
+    };
+    this.#exchanges.set(key, exchange);
+    const reply = exchange.expect(message);
+    reply.then(settled, settled);
+    const watch = (): void => {
+      if (signal.aborted) leave();
+      else signal.addEventListener('abort', leave, { once: true });
+    };
+    return { reply, watch };
+  }
+
+  #exchange(emit: Emit): Exchange {
+    const { uplink, clock, readTimeoutMs } = this.#deps;
+    const live: Emit = async (message, origin) => {
+      // Its answer could not be delivered, and the client would ask a person for nothing.
+      if (this.#lost && message.kind === 'request') this.#dropped('a request of a session that is gone');
+      // Whoever's stream it comes on: a call that was cancelled would take it along.
+      else if (isChange(message)) await this.#pass(message);
+      else await emit(message, origin);
+    };
+    return new Exchange(
+      {
+        uplink,
+        clock,
+        origin: this,
+        inSession: this.#id !== undefined,
+        resuming: {
+          headersAfter: this.#resumeHeaders(),
+          resumed: () => this.#deps.events.emit({ type: 'stream.resumed', profile: this.profile }),
+        },
+        readTimeoutMs,
+        elsewhere: (response) => this.#deliverElsewhere(response),
+        dropped: (reason) => this.#dropped(reason),
+        silent: (request) => void this.#giveUp(request),
+      },
+      live,
+    );
+  }
+
+  /** Opens the session: the one request that carries no session id, and whose answer brings one. */
+  async initialize(call: Call, request: Request): Promise<Reply> {
+    const exchange = this.#exchange(call.emit);
+    const leave = (): void => exchange.cut(call.signal.reason);
+    call.signal.addEventListener('abort', leave, { once: true });
+    const reply = exchange.expect(request);
+    void exchange.run({
+      method: 'POST',
+      lane: 'request',
+      headers: { accept: ACCEPT },
+      body: Buffer.from(request.text),
+      repeatable: true,
+    });
+    const answer = await reply.finally(() => call.signal.removeEventListener('abort', leave));
+    if (answer.kind === 'answer' && answer.message.outcome === 'result') this.#open(exchange, answer.message);
+    return answer;
+  }
+
+  #open(exchange: Exchange, { json }: Response): void {
+    this.#declared = isObject(json.result) ? json.result : {};
+    const version = this.#declared.protocolVersion;
+    // Both go into headers: what is not printable ASCII there is no session id or revision that the protocol knows.
+    if (typeof version === 'string' && /^[\x21-\x7e]+$/.test(version)) this.#version = version;
+    const id = exchange.response ? headerOf(exchange.response.headers, 'mcp-session-id') : '';
+    if (/^[\x21-\x7e]+$/.test(id)) this.#id = id;
+    this.#deps.events.emit({
+      type: 'session.opened',
+      profile: this.profile,
+      protocolVersion: this.#version ?? 'none',
+      hasId: this.#id !== undefined,
+    });
+  }
+
+  /**
+   * Posts a notification, a response, or a batch of them; resolves when the server has accepted it.
+   * @throws ProxyError as for a request.
+   */
+  async notify(text: string, signal: AbortSignal): Promise<Reply> {
+    // Without the id of the session that it was meant for, it would be taken as said to none, or to another.
+    if (this.#lost) return { kind: 'accepted' };
+    const id = this.#id;
+    try {
+      return await postNotice(this.#deps, {
+        text,
+        headers: this.#headers(),
+        inSession: id !== undefined,
+        signal,
+      });
+    } catch (error) {
+      // It is not said again by itself: an answer means nothing to another session. But who comes next need not find out.
+      if (error instanceof ProxyError && error.reason === 'session-lost' && this.#id === id) this.onLost();
+      throw error;
+    }
+  }
+
+  /** `notifications/initialized`: accepted first, then the standalone stream, so that nothing sent on it gets lost. */
+  async initialized(text: string, signal: AbortSignal): Promise<Reply> {
+    const { clock } = this.#deps;
+    let refused: unknown;
+    for (let attempt = 1; attempt <= INITIALIZED_TRIES; attempt++) {
+      try {
+        const reply = await this.notify(text, signal);
+        const opened = new Promise<void>((resolve) => void this.#keepStream(resolve));
+        await atMost(clock, STREAM_HEADERS_WAIT_MS, opened);
+        return reply;
+      } catch (error) {
+        refused = error;
+        if (signal.aborted || !isPassing(error)) break;
+        await sleep(clock, fullJitter(clock, attempt, INITIALIZED_BASE_MS, INITIALIZED_BASE_MS * 4), signal);
+      }
+    }
+    throw refused;
+  }
+
+  /** Passes a cancellation on if the server may know the request, then ends the exchange. */
+  async cancel(id: Id, text: string, signal: AbortSignal): Promise<Reply> {
+    const exchange = this.#exchanges.get(idKey(id));
+    if (!exchange?.sent) return { kind: 'accepted' };
+    if (this.#ended.signal.aborted) {
+      // The server has lost the session, and with it what it would cancel.
+      exchange.end(new Error('cancelled'));
+      return { kind: 'accepted' };
+    }
+    try {
+      return await this.notify(text, signal);
+    } finally {
+      exchange.end(new Error('cancelled'));
+    }
+  }
+
+  async #giveUp(request: Request): Promise<void> {
+    const { text } = cancellationOf(request, 'nothing was heard for longer than the read timeout');
+    await this.notify(text, this.#ended.signal).catch(() => undefined);
+  }
+
+  #deliverElsewhere(response: Response): boolean {
+    return response.id !== undefined && (this.#exchanges.get(idKey(response.id))?.take(response) ?? false);
+  }
+
+  #dropped(reason: string): void {
+    this.#deps.events.emit({ type: 'upstream.message-dropped', profile: this.profile, reason });
+  }
+
+  #headers(accept = ACCEPT): Record<string, string> {
+    return {
+      accept,
+      ...(this.#id === undefined ? {} : { 'mcp-session-id': this.#id }),
+      ...(this.#version === undefined ? {} : { 'mcp-protocol-version': this.#version }),
+    };
+  }
+
+  /** Taken now: what a stream resumes with is the session that it belongs to, also after that was lost. */
+  #resumeHeaders(): (lastEventId: string) => Record<string, string> {
+    const headers = this.#headers('text/event-stream');
+    // Header values are bytes: an id beyond ASCII goes out as the UTF-8 that it came in.
+    return (lastEventId) => ({ ...headers, 'last-event-id': Buffer.from(lastEventId).toString('latin1') });
+  }
+
+  #keepStream(opened: () => void): Promise<void> {
+    const { uplink, clock, events } = this.#deps;
+    const resume = this.#resumeHeaders();
+    const stream = new StandaloneStream({
+      uplink,
+      clock,
+      events,
+      headersAfter: (lastEventId) =>
+        lastEventId === undefined ? this.#headers('text/event-stream') : resume(lastEventId),
+      deliver: (message) => this.#deliver(message),
+      dropped: (reason) => this.#dropped(reason),
+      sessionGone: () => {
+        if (this.#id !== undefined) this.onLost();
+      },
+      opened: () => (declaresToolChanges(this.#declared) ? this.#deps.toolStream?.() : undefined),
+      ended: this.#ended.signal,
+    });
+    return stream.keep(opened);
+  }
+
+  async #pass(message: Message): Promise<void> {
+    if (!this.#deps.isEcho?.(message, this)) await this.#emit(message, this);
+  }
+
+  async #deliver(message: Message): Promise<void> {
+    if (message.kind !== 'response') await this.#pass(message);
+    else if (!this.#deliverElsewhere(message)) this.#dropped('an answer to no request that is waiting');
+  }
+
+  /** The server has lost it: nothing new goes through it, and there is nothing left to delete. */
+  forsake(): void {
+    this.#lost = true;
+    this.#ended.abort(new Error('session lost'));
+    this.#id = undefined;
+    this.#leave();
+  }
+
+  /** Ends the standalone stream at once and deletes the session, waiting a bounded moment for the server. Never throws. */
+  async close(): Promise<void> {
+    const { uplink, clock, events } = this.#deps;
+    this.#ended.abort(new Error('session closed'));
+    this.#leave();
+    if (this.#id === undefined) return;
+    const headers = this.#headers();
+    this.#id = undefined;
+    const late = new AbortController();
+    const deletion = uplink
+      .open({
+        method: 'DELETE',
+        lane: 'control',
+        headers,
+        repeatable: true,
+        signal: late.signal,
+        onAttempt: (lease) => lease.cutBy(late.signal),
+      })
+      .then(({ response }) => `HTTP ${response.status} to DELETE`, causeText);
+    const how = await atMost(clock, DELETE_WAIT_MS, deletion);
+    late.abort(new Error('no answer to DELETE in time'));
+    events.emit({ type: 'session.closed', profile: this.profile, how: how ?? 'no answer to DELETE in time' });
+  }
+}

@@ -1,0 +1,42 @@
+import type { Reply } from '../../core/call.ts';
+import type { Events } from '../../core/events.ts';
+import { ANNOTATION, paramHeadersOf } from '../../core/param-headers.ts';
+import { editTools } from '../../core/tool-list.ts';
+
+/** More faults than a person will read: a server that makes up names must not fill memory. */
+const MOST_REPORTED = 1_000;
+
+/** Most lists have no annotation, and need no walk through their schemas to see that. Escaped, any key may be one. */
+const mayAnnotate = (text: string): boolean => text.includes(ANNOTATION) || text.includes('\\u');
+
+/**
+ * Takes tools out of a list whose `x-mcp-header` annotations no client may follow: who speaks HTTP to such a server has to, so that one
+ * bad definition does not cost the good ones (MCP 2026-07-28, Streamable HTTP, custom headers from tool parameters).
+ */
+export class InvalidTools {
+  readonly #events: Events;
+  readonly #reported = new Set<string>();
+
+  constructor(events: Events) {
+    this.#events = events;
+  }
+
+  without(reply: Reply, profile: string): Reply {
+    if (reply.kind !== 'answer' || !mayAnnotate(reply.message.text)) return reply;
+    const message = editTools(reply.message, (tool, text) => {
+      const read = paramHeadersOf(tool);
+      if (!('fault' in read)) return text;
+      this.#report(profile, String(tool.name), read.fault);
+      return undefined;
+    });
+    return message === reply.message ? reply : { ...reply, message };
+  }
+
+  /** Once for each: lists are read again and again. */
+  #report(profile: string, name: string, reason: string): void {
+    const key = JSON.stringify([profile, name, reason]);
+    if (this.#reported.has(key) || this.#reported.size >= MOST_REPORTED) return;
+    this.#reported.add(key);
+    this.#events.emit({ type: 'tool.invalid', profile, name: name.slice(0, 200), reason });
+  }
+}

@@ -1,0 +1,193 @@
+import type { Call, Emit, Origin, Reply } from '../../core/call.ts';
+import type { Clock } from '../../core/clock.ts';
+import type { Events } from '../../core/events.ts';
+import { isObject, type Notification, paramsOf, type Request } from '../../core/message.ts';
+import { derivedHeaders } from '../../core/param-headers.ts';
+import { isRepeatable } from '../../core/repeatable.ts';
+import type { Tools } from '../../core/tools.ts';
+import { ACCEPT, Exchange } from '../exchange/exchange.ts';
+import { postNotice } from '../exchange/notice.ts';
+import type { LaneName, Uplink } from '../uplink/uplink.ts';
+import { InvalidTools } from './invalid-tools.ts';
+import { subscribe } from './subscription.ts';
+
+/** MCP 2026-07-28, Streamable HTTP, Server Validation: a header that the server wants is missing, or says something else. */
+const HEADER_MISMATCH = -32_020;
+
+export interface StatelessDeps {
+  readonly uplinkOf: (profile: string) => Uplink;
+  readonly clock: Clock;
+  readonly events: Events;
+  readonly readTimeoutMs: number;
+  /** What is known of the profile's tools: which of their arguments go into headers. */
+  readonly toolsOf: (profile: string) => Pick<Tools, 'definitionOf'>;
+  /** Reads the server's whole list of tools anew, in the era of the call. */
+  readonly relearn: (call: Call) => Promise<void>;
+}
+
+/** Where a server's own request came from, in revisions that have none; its answer goes back as it claims, and once. */
+export class StatelessOrigin implements Origin {
+  readonly profile: string;
+  readonly claim: string;
+  readonly gone: Promise<void>;
+  end: () => void = () => undefined;
+
+  constructor(profile: string, claim: string) {
+    this.profile = profile;
+    this.claim = claim;
+    this.gone = new Promise((resolve) => {
+      this.end = resolve;
+    });
+  }
+}
+
+/**
+ * The handler for messages that claim a revision without sessions (2026-07-28 and later). Each is a POST of its own whose headers
+ * repeat what stands in it; nothing is kept between two, nothing resumed, and to close a stream is to cancel its request.
+ */
+export class Stateless {
+  readonly #deps: StatelessDeps;
+  readonly #invalid: InvalidTools;
+
+  constructor(deps: StatelessDeps) {
+    this.#deps = deps;
+    this.#invalid = new InvalidTools(deps.events);
+  }
+
+  /** @throws ProxyError also where the message cannot be said in headers. */
+  async request(call: Call, request: Request, claim: string): Promise<Reply> {
+    const { profile } = call;
+    const headers = this.#headersOf(call, request, claim);
+    switch (request.method) {
+      case 'subscriptions/listen': {
+        const { clock, events } = this.#deps;
+        const attempt = (emit: Emit) => this.#post({ ...call, emit }, request, claim, headers);
+        return subscribe(request, { attempt, call, clock, events });
+      }
+      case 'tools/list':
+        return this.#invalid.without(await this.#post(call, request, claim, headers), profile);
+      case 'tools/call':
+        return this.#callTool(call, request, claim, headers);
+      default:
+        return this.#post(call, request, claim, headers);
+    }
+  }
+
+  #headersOf({ profile }: Call, message: Request | Notification, claim: string): Record<string, string> {
+    const { name } = paramsOf(message);
+    const called = message.method === 'tools/call' && typeof name === 'string';
+    const tool = called ? this.#deps.toolsOf(profile).definitionOf(name) : undefined;
+    return { accept: ACCEPT, ...derivedHeaders(message, claim, tool) };
+  }
+
+  /**
+   * A server that misses a header has not run the call, and shows that what is known of the tool is not what it goes by, or nothing:
+   * the list is read anew, past every cache, and where it asks for other headers the call goes out once more.
+   */
+  async #callTool(
+    call: Call,
+    request: Request,
+    claim: string,
+    headers: Record<string, string>,
+  ): Promise<Reply> {
+    let begun = false;
+    const emit: Emit = (message, origin) => {
+      begun = true;
+      return call.emit(message, origin);
+    };
+    const reply = await this.#post({ ...call, emit }, request, claim, headers);
+    if (begun || !isHeaderMismatch(reply)) return reply;
+    const otherHeaders = (): Record<string, string> | undefined => {
+      const now = this.#headersOf(call, request, claim);
+      return sameHeaders(now, headers) ? undefined : now;
+    };
+    // Another call may have learned of it while this one was on its way.
+    let better = otherHeaders();
+    if (!better) {
+      try {
+        await this.#deps.relearn(call);
+      } catch {
+        // Who cannot be asked for its tools has still answered the call.
+        if (call.signal.aborted) throw call.signal.reason;
+        return reply;
+      }
+      better = otherHeaders();
+    }
+    return better ? this.#post(call, request, claim, better) : reply;
+  }
+
+  #post(call: Call, request: Request, claim: string, headers: Record<string, string>): Promise<Reply> {
+    const { uplinkOf, clock, events, readTimeoutMs } = this.#deps;
+    const { profile, signal } = call;
+    const origin = new StatelessOrigin(profile, claim);
+    const lane = laneOf(request);
+    // What was read before the end came is not for a client that was told, or knows, that nothing follows.
+    const live: Emit = async (message, from) => {
+      if (!signal.aborted) await call.emit(message, from);
+    };
+    const exchange = new Exchange(
+      {
+        uplink: uplinkOf(profile),
+        clock,
+        origin,
+        inSession: false,
+        resuming: undefined,
+        readTimeoutMs: lane === 'stream' ? 0 : readTimeoutMs,
+        elsewhere: () => false,
+        dropped: (reason) => events.emit({ type: 'upstream.message-dropped', profile, reason }),
+        silent: undefined,
+      },
+      live,
+    );
+    const reply = exchange.expect(request);
+    const leave = (): void => exchange.abandon(request, signal.reason);
+    signal.addEventListener('abort', leave, { once: true });
+    if (signal.aborted) leave();
+    const run = exchange.run({
+      method: 'POST',
+      lane,
+      headers,
+      body: Buffer.from(request.text),
+      repeatable: isRepeatable(request),
+    });
+    void run.then(origin.end);
+    return reply.finally(() => signal.removeEventListener('abort', leave));
+  }
+
+  async notify(
+    { profile, signal, message }: Call,
+    notification: Notification,
+    claim: string,
+  ): Promise<Reply> {
+    const { uplinkOf, clock } = this.#deps;
+    const headers = { accept: ACCEPT, ...derivedHeaders(notification, claim, undefined) };
+    const notice = { text: message.text, headers, inSession: false, signal };
+    return postNotice({ uplink: uplinkOf(profile), clock }, notice);
+  }
+
+  /** What answers, or belongs to, a request of the server's: no such thing is known in these revisions, but where one asks it waits. */
+  answer({ profile, signal, message }: Call, { claim }: StatelessOrigin): Promise<Reply> {
+    const { uplinkOf, clock } = this.#deps;
+    const headers = { accept: ACCEPT, 'mcp-protocol-version': claim };
+    return postNotice(
+      { uplink: uplinkOf(profile), clock },
+      { text: message.text, headers, inSession: false, signal },
+    );
+  }
+}
+
+/** Streams stand outside the connections of requests: any number of them may be open for as long as they like. */
+function laneOf({ method }: Request): LaneName {
+  if (method === 'subscriptions/listen') return 'stream';
+  return method === 'ping' ? 'control' : 'request';
+}
+
+function isHeaderMismatch(reply: Reply): boolean {
+  if (reply.kind !== 'answer') return false;
+  const { error } = reply.message.json;
+  return isObject(error) && error.code === HEADER_MISMATCH;
+}
+
+const sameHeaders = (one: Record<string, string>, other: Record<string, string>): boolean =>
+  Object.keys(one).length === Object.keys(other).length &&
+  Object.entries(one).every(([name, value]) => other[name] === value);

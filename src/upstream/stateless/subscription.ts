@@ -1,0 +1,172 @@
+import { reconnectDelay } from '../../core/backoff.ts';
+import type { Call, Emit, Origin, Reply } from '../../core/call.ts';
+import { type Clock, sleep } from '../../core/clock.ts';
+import { causeText, ProxyError } from '../../core/errors.ts';
+import type { Events } from '../../core/events.ts';
+import { type Failure, failureOfError, failureOfReply } from '../../core/failure.ts';
+import {
+  idText,
+  isObject,
+  type JsonObject,
+  type Message,
+  type Notification,
+  paramsOf,
+  type Request,
+} from '../../core/message.ts';
+
+/** Waits between two tries. Clients read their lists anew after each stream that comes back, so that short ones must be rare. */
+const REOPEN_BASE_MS = 1_000;
+const REOPEN_MAX_MS = 30_000;
+/** Tries in a row that brought no stream, within two minutes: then the client is told, who can ask again. */
+const REOPEN_TRIES = 8;
+/** Before the first word of the server the client waits for that, and gives up after a minute. */
+const FIRST_TRIES = 3;
+/** A stream that lived so long is no failure, whatever it brought. */
+const LIVED_MS = 10_000;
+
+export interface SubscriptionDeps {
+  /** Posts the request; settles with its answer, or with what broke its stream. */
+  readonly attempt: (emit: Emit) => Promise<Reply>;
+  readonly call: Call;
+  readonly clock: Clock;
+  readonly events: Events;
+}
+
+/**
+ * Keeps the stream of `subscriptions/listen`: where it breaks it is asked for again, under the same id and without a word to the
+ * client, but for the changes that it may have missed. Where that is in vain the client gets an error: silence would pass for "nothing
+ * has changed".
+ */
+export function subscribe(request: Request, deps: SubscriptionDeps): Promise<Reply> {
+  return new Subscription(request, deps).run();
+}
+
+/** What one stream has brought. */
+interface Met {
+  acknowledged: boolean;
+  brought: boolean;
+}
+
+type Outcome = { readonly reply: Reply } | { readonly error: unknown };
+
+class Subscription {
+  readonly #request: Request;
+  readonly #deps: SubscriptionDeps;
+  /** What the client has been told that the server will tell it of; undefined until then. */
+  #honoured: JsonObject | undefined;
+
+  constructor(request: Request, deps: SubscriptionDeps) {
+    this.#request = request;
+    this.#deps = deps;
+  }
+
+  async run(): Promise<Reply> {
+    const { clock, events, call } = this.#deps;
+    const { signal, profile } = call;
+    for (let failures = 0, short = 0; ; ) {
+      const began = clock.monotonic();
+      const met: Met = { acknowledged: false, brought: false };
+      const outcome = await this.#attempt(met);
+      signal.throwIfAborted();
+      const failure =
+        'reply' in outcome ? failureOfReply(outcome.reply, clock.now()) : failureOfError(outcome.error);
+      failures = met.acknowledged ? 0 : failures + 1;
+      const lived = met.brought || clock.monotonic() - began >= LIVED_MS;
+      short = met.acknowledged && lived ? 0 : short + 1;
+      const spent = failures >= (this.#honoured ? REOPEN_TRIES : FIRST_TRIES);
+      if (!failure || spent || !this.#passes(failure)) return this.#given(outcome, failures);
+      events.emit({ type: 'stream.ended', profile, how: failure.message });
+      const wait = reconnectDelay(clock, {
+        wishMs: failure.retryAfterMs,
+        empty: short,
+        failed: true,
+        baseMs: REOPEN_BASE_MS,
+        maxMs: REOPEN_MAX_MS,
+      });
+      await sleep(clock, wait, signal);
+    }
+  }
+
+  async #attempt(met: Met): Promise<Outcome> {
+    try {
+      return { reply: await this.#deps.attempt((message, origin) => this.#take(message, origin, met)) };
+    } catch (error) {
+      return { error };
+    }
+  }
+
+  /** Where nothing was opened yet, the layer that repeats requests has its own say about most. */
+  #passes({ how, status = 0 }: Failure): boolean {
+    if (!this.#honoured) return how === 'connection-lost' || (how === 'http-status' && status > 500);
+    if (how === 'connection-lost' || how === 'connect-failed') return true;
+    const answered = how === 'answered' || how === 'http-status';
+    return answered && (status >= 500 || status === 429 || status === 408);
+  }
+
+  /** Before the first word of the server it is a request like any other; and what the server answers is its answer. */
+  #given(outcome: Outcome, failures: number): Reply {
+    if ('reply' in outcome) return outcome.reply;
+    const { error } = outcome;
+    if (!this.#honoured || (error instanceof ProxyError && error.reason === 'subscription-lost')) throw error;
+    throw lost(`${causeText(error)}${failures > 1 ? ` It was tried ${failures} times.` : ''}`, error);
+  }
+
+  async #take(message: Message, origin: Origin, met: Met): Promise<void> {
+    const { call, events } = this.#deps;
+    const acknowledges =
+      message.kind === 'notification' && message.method === 'notifications/subscriptions/acknowledged';
+    if (met.acknowledged || !acknowledges) {
+      met.brought = true;
+      return call.emit(message, origin);
+    }
+    met.acknowledged = true;
+    const { notifications } = paramsOf(message);
+    const honoured = isObject(notifications) ? notifications : {};
+    const before = this.#honoured;
+    this.#honoured ??= honoured;
+    if (!before) return call.emit(message, origin);
+    if (!covers(honoured, before))
+      throw lost('the server does not tell of all that it did before', undefined);
+    events.emit({ type: 'stream.resumed', profile: origin.profile });
+    for (const change of changesOf(before, idText(this.#request))) await call.emit(change, origin);
+  }
+}
+
+const lost = (why: string, cause: unknown): ProxyError =>
+  new ProxyError(
+    'subscription-lost',
+    `The stream of the subscription broke, and could not be opened again as it was: ${why} Changes may have been missed: read the lists anew, and subscribe again.`,
+    { sent: 'maybe', ...(cause === undefined ? {} : { cause }) },
+  );
+
+/** True where all that was promised before is promised again. */
+const covers = (now: JsonObject, before: JsonObject): boolean =>
+  Object.entries(before).every(([key, promised]) => {
+    const again = now[key];
+    if (!Array.isArray(promised)) return promised !== true || again === true;
+    return Array.isArray(again) && promised.every((one) => again.includes(one));
+  });
+
+/** What tells a list, and the method that tells of its change. */
+const CHANGES: readonly (readonly [filter: string, method: string])[] = [
+  ['toolsListChanged', 'notifications/tools/list_changed'],
+  ['promptsListChanged', 'notifications/prompts/list_changed'],
+  ['resourcesListChanged', 'notifications/resources/list_changed'],
+];
+
+/** Word of everything that may have changed unseen, for the subscription of that id. */
+function changesOf(honoured: JsonObject, id: string): Notification[] {
+  const meta = `"_meta":{"io.modelcontextprotocol/subscriptionId":${id}}`;
+  const change = (method: string, params: string): Notification => {
+    const text = `{"jsonrpc":"2.0","method":"${method}","params":{${params}}}`;
+    return { kind: 'notification', method, text, json: JSON.parse(text) };
+  };
+  const { resourceSubscriptions } = honoured;
+  const uris: readonly unknown[] = Array.isArray(resourceSubscriptions) ? resourceSubscriptions : [];
+  return [
+    ...CHANGES.filter(([filter]) => honoured[filter] === true).map(([, method]) => change(method, meta)),
+    ...uris
+      .filter((uri) => typeof uri === 'string')
+      .map((uri) => change('notifications/resources/updated', `${meta},"uri":${JSON.stringify(uri)}`)),
+  ];
+}

@@ -1,0 +1,105 @@
+import { reconnectDelay } from '../../core/backoff.ts';
+import { type Clock, sleep } from '../../core/clock.ts';
+import { ProxyError } from '../../core/errors.ts';
+import { mediaTypeOf } from '../http/incoming.ts';
+import type { Lease } from '../http/lane.ts';
+import { connectionLost, type Opened, type Uplink } from '../uplink/uplink.ts';
+import type { StreamPosition } from './stream.ts';
+
+/** Waits between two tries to resume a stream whose server named no time. */
+const RESUME_BASE_MS = 500;
+const RESUME_MAX_MS = 15_000;
+/** Tries in a row that did not even open a stream, before the call that waits is told; its own deadline may come sooner. */
+const RESUME_TRIES = 8;
+
+export interface ResumptionDeps {
+  readonly uplink: Uplink;
+  readonly clock: Clock;
+  /** Of a GET that asks for what follows an event. */
+  readonly headersAfter: (lastEventId: string) => Readonly<Record<string, string>>;
+  readonly resumed: () => void;
+  readonly signal: AbortSignal;
+  readonly onAttempt: (lease: Lease) => void;
+}
+
+/** One connection's share of a stream: what cut it, or undefined where it ended cleanly, and how much it brought. */
+export interface Piece {
+  readonly cause: unknown;
+  readonly messages: number;
+}
+
+/** Where one stream of a call stands, and how it goes on where it ended before the answer: servers that number their events let it. */
+export class Resumption {
+  /** Of the reader, who moves it on. */
+  readonly position: StreamPosition = { lastEventId: undefined, retryMs: undefined };
+  readonly #deps: ResumptionDeps;
+  /** After which event the last piece began. */
+  #before: string | undefined;
+  /** Pieces in a row that brought no message. */
+  #empty = 0;
+  /** Pieces in a row that brought the stream no further. */
+  #stuck = 0;
+
+  constructor(deps: ResumptionDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Waits as long as the server wants, and asks for the next piece.
+   * @throws ProxyError connection-lost, or what cut the stream, where it cannot be resumed or that has been in vain too often; the
+   * signal's reason.
+   */
+  async next({ cause, messages }: Piece): Promise<Opened> {
+    const { lastEventId, retryMs } = this.position;
+    this.#empty = messages > 0 ? 0 : this.#empty + 1;
+    // Who closes in order and says when to come again makes its client poll, for as long as the call takes.
+    const polled = cause === undefined && retryMs !== undefined;
+    this.#stuck = polled || lastEventId !== this.#before ? 0 : this.#stuck + 1;
+    if (lastEventId === undefined || this.#stuck > RESUME_TRIES) {
+      throw cause ?? connectionLost(this.#deps.uplink.host, 'the stream ended without the answer');
+    }
+    this.#before = lastEventId;
+    return this.#ask(lastEventId);
+  }
+
+  /** A resumed stream stands beside the connections of requests. */
+  async #ask(lastEventId: string): Promise<Opened> {
+    const { uplink, clock, headersAfter, resumed, signal, onAttempt } = this.#deps;
+    for (let failures = 0; ; ) {
+      const wait = reconnectDelay(clock, {
+        wishMs: this.position.retryMs,
+        empty: this.#empty + failures,
+        failed: failures > 0,
+        baseMs: RESUME_BASE_MS,
+        maxMs: RESUME_MAX_MS,
+      });
+      await sleep(clock, wait, signal);
+      let opened: Opened;
+      try {
+        opened = await uplink.open({
+          method: 'GET',
+          lane: 'stream',
+          headers: headersAfter(lastEventId),
+          repeatable: true,
+          signal,
+          onAttempt,
+        });
+      } catch (error) {
+        const unreachable = error instanceof ProxyError && error.reason !== 'no-credentials';
+        if (!unreachable || ++failures > RESUME_TRIES) throw error;
+        continue;
+      }
+      const { response, lease } = opened;
+      if (response.status === 200 && mediaTypeOf(response.headers) === 'text/event-stream') {
+        resumed();
+        return opened;
+      }
+      lease.cancel(new Error('not resumed'));
+      if (response.status >= 500 && ++failures <= RESUME_TRIES) continue;
+      throw connectionLost(
+        uplink.host,
+        `the stream ended without the answer, and the server did not resume it (HTTP ${response.status})`,
+      );
+    }
+  }
+}

@@ -1,0 +1,45 @@
+import type { Clock, Timer } from '../../core/clock.ts';
+import { ProxyError } from '../../core/errors.ts';
+import type { Incoming } from '../http/incoming.ts';
+
+export interface SilenceWatch {
+  readonly clock: Clock;
+  /** --read-timeout, where it is not 0. */
+  readonly limitMs: number;
+  /** False once nobody waits for anything: then a stream may be as silent as it likes. */
+  readonly awaited: () => boolean;
+  readonly silent: (error: ProxyError) => void;
+}
+
+/** Reads, and tells where the server falls silent in the middle of an answer. */
+export async function watched<T>(
+  { clock, limitMs, awaited, silent }: SilenceWatch,
+  response: Incoming,
+  read: () => Promise<T>,
+): Promise<T> {
+  let watch: Timer | undefined;
+  const rewatch = (): void => {
+    watch?.cancel();
+    if (!awaited()) return;
+    watch = clock.schedule(limitMs, () => {
+      if (response.starved) silent(silenceError(limitMs));
+      // What has come is still on its way to the client: it is that who is silent.
+      else rewatch();
+    });
+  };
+  response.heard = rewatch;
+  rewatch();
+  try {
+    return await read();
+  } finally {
+    response.heard = undefined;
+    watch?.cancel();
+  }
+}
+
+const silenceError = (ms: number): ProxyError =>
+  new ProxyError(
+    'timeout',
+    `The server sent nothing for ${ms / 1000} s in the middle of an answer (--read-timeout). The call may have run.`,
+    { sent: 'maybe', details: { limit: 'read-timeout', seconds: ms / 1000 } },
+  );

@@ -1,0 +1,122 @@
+import { reconnectDelay } from '../../core/backoff.ts';
+import { type Clock, sleep } from '../../core/clock.ts';
+import { causeText } from '../../core/errors.ts';
+import type { Events } from '../../core/events.ts';
+import type { Message } from '../../core/message.ts';
+import { mediaTypeOf } from '../http/incoming.ts';
+import type { Opened, Uplink } from '../uplink/uplink.ts';
+import { eventMessages, type StreamPosition } from './stream.ts';
+
+/** Waits before the stream is opened again, where its server named no time. */
+const REOPEN_BASE_MS = 1_000;
+const REOPEN_MAX_MS = 30_000;
+
+export interface StandaloneStreamDeps {
+  readonly uplink: Uplink;
+  readonly clock: Clock;
+  readonly events: Events;
+  /** Of a GET that opens the stream, or that resumes it after an event. */
+  readonly headersAfter: (lastEventId: string | undefined) => Readonly<Record<string, string>>;
+  readonly deliver: (message: Message) => Promise<void>;
+  readonly dropped: (reason: string) => void;
+  /** The stream was there, and now the server knows nothing of its session. */
+  readonly sessionGone: () => void;
+  /** It is open; returns what to call when it has ended. */
+  readonly opened?: () => (() => void) | undefined;
+  /** The session has ended. */
+  readonly ended: AbortSignal;
+}
+
+/** How one try ended: with messages, without any, without a stream for now, or without one for ever. */
+type Outcome = 'read' | 'empty' | 'failed' | 'unavailable';
+
+/** The GET stream of a session, on which the server sends what belongs to no call: opened again after every end. */
+export class StandaloneStream {
+  readonly #deps: StandaloneStreamDeps;
+  readonly #position: StreamPosition = { lastEventId: undefined, retryMs: undefined };
+  /** It has been open: a 404 later means that the session is gone, not that there is no stream. */
+  #met = false;
+
+  constructor(deps: StandaloneStreamDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Keeps the stream for as long as the session lives. Never throws.
+   * @param opened - called when the first try has its headers, whatever they say.
+   */
+  async keep(opened: () => void): Promise<void> {
+    const { clock, ended } = this.#deps;
+    for (let empty = 0; !ended.aborted; ) {
+      const outcome = await this.#once(opened);
+      opened();
+      if (outcome === 'unavailable') return;
+      empty = outcome === 'read' ? 0 : empty + 1;
+      const wait = reconnectDelay(clock, {
+        wishMs: this.#position.retryMs,
+        empty,
+        failed: outcome === 'failed',
+        baseMs: REOPEN_BASE_MS,
+        maxMs: REOPEN_MAX_MS,
+      });
+      await sleep(clock, wait, ended).catch(() => undefined);
+    }
+  }
+
+  async #once(opened: () => void): Promise<Outcome> {
+    const { uplink, events, headersAfter, sessionGone, ended } = this.#deps;
+    const { profile } = uplink;
+    let stream: Opened;
+    try {
+      stream = await uplink.open({
+        method: 'GET',
+        lane: 'stream',
+        headers: headersAfter(this.#position.lastEventId),
+        repeatable: true,
+        signal: ended,
+        onAttempt: (lease) => lease.cutBy(ended),
+      });
+    } catch (error) {
+      if (!ended.aborted) {
+        events.emit({ type: 'stream.unavailable', profile, status: 0, message: causeText(error) });
+      }
+      return 'failed';
+    }
+    const { response, lease } = stream;
+    const { status } = response;
+    if (status === 200 && mediaTypeOf(response.headers) === 'text/event-stream') {
+      events.emit({ type: 'stream.opened', profile });
+      opened();
+      return (await this.#read(stream)) ? 'read' : 'empty';
+    }
+    lease.cancel(new Error('not a stream'));
+    const message = status === 405 ? 'not offered by this server' : 'not a stream';
+    events.emit({ type: 'stream.unavailable', profile, status, message });
+    if (status === 404 && this.#met) sessionGone();
+    // 401 and 403 heal with the next login, as those of a call do.
+    const passing = (status >= 500 && status !== 501) || [401, 403, 408, 429].includes(status);
+    return passing ? 'failed' : 'unavailable';
+  }
+
+  /** True where the stream brought a message: then the next wait starts from the shortest. */
+  async #read({ response, lease }: Opened): Promise<boolean> {
+    const { uplink, events, deliver, dropped, ended } = this.#deps;
+    const { profile } = uplink;
+    let brought = false;
+    this.#met = true;
+    const over = this.#deps.opened?.();
+    try {
+      for await (const message of eventMessages(response, this.#position, { dropped })) {
+        brought = true;
+        await deliver(message);
+      }
+      events.emit({ type: 'stream.ended', profile, how: 'the server closed it' });
+    } catch (error) {
+      if (!ended.aborted) events.emit({ type: 'stream.ended', profile, how: causeText(error) });
+    } finally {
+      over?.();
+      lease.cancel(new Error('stream over'));
+    }
+    return brought;
+  }
+}

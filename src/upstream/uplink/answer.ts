@@ -1,0 +1,205 @@
+import { isAscii, isUtf8 } from 'node:buffer';
+import {
+  explainRefusal,
+  isRefusal,
+  judgeRefusal,
+  type RefusalContext,
+  withoutEchoes,
+  wordsOf,
+} from '../../aws/refusal.ts';
+import { ProxyError, type Sent } from '../../core/errors.ts';
+import { bytesOf, classify, type Message, oneLine, type Response, readUpstream } from '../../core/message.ts';
+import { retryAfterOf } from '../../core/retry-after.ts';
+import { type HttpHeaders, headerOf, mediaTypeOf } from '../http/incoming.ts';
+
+/** How much of a body that is no JSON-RPC the client gets to see in `error.data`. */
+const BODY_SHOWN = 2048;
+
+export interface AnswerContext extends Omit<RefusalContext, 'status'> {
+  /** The request carried a session id, so that a 404 says that the session is gone. */
+  readonly inSession: boolean;
+}
+
+/** The body as text, or undefined where it is no UTF-8: replacement characters would corrupt it silently. */
+export function decodeBody(bytes: Buffer): string | undefined {
+  // Most JSON is, as Python writes it: 8 MB are decoded and parsed in 14 ms instead of 18.
+  if (isAscii(bytes)) return bytes.toString('latin1');
+  return isUtf8(bytes) ? withoutMark(bytes).toString('utf8') : undefined;
+}
+
+const BYTE_ORDER_MARK = Buffer.from('\uFEFF');
+
+const withoutMark = (bytes: Buffer): Buffer =>
+  bytes.subarray(0, 3).equals(BYTE_ORDER_MARK) ? bytes.subarray(3) : bytes;
+
+/**
+ * The messages of a JSON body, each on one line.
+ * @throws ProxyError unusable-answer, where it is no JSON.
+ */
+export function messagesOfBody(bytes: Buffer, status: number, headers: HttpHeaders): Message[] {
+  const text = decodeBody(bytes);
+  try {
+    if (text !== undefined) return readUpstream(text, withoutMark(bytes)).map(onOneLine);
+  } catch {
+    // Falls through: what is wrong is said below.
+  }
+  const what = text === undefined ? 'bytes that are not UTF-8' : 'broken JSON';
+  throw unusable(`HTTP ${status} with ${what} (${bytes.length} bytes)`, status, headers, text ?? '');
+}
+
+export function onOneLine<M extends Message>(message: M): M {
+  if (bytesOf(message)) return message;
+  const text = oneLine(message.text);
+  return text === message.text ? message : { ...message, text };
+}
+
+/** The JSON-RPC error of a non-2xx body, whatever id it carries, or undefined. */
+export function jsonRpcErrorOf(bytes: Buffer): Response | undefined {
+  const text = decodeBody(bytes);
+  if (!text || !/^\s*[[{]/.test(text)) return undefined;
+  try {
+    return readUpstream(text)
+      .map(onOneLine)
+      .find(
+        (message): message is Response =>
+          message.kind === 'response' && message.outcome === 'error' && isErrorObject(message.json.error),
+      );
+  } catch {
+    return undefined;
+  }
+}
+
+/** The JSON-RPC error that a non-2xx body consists of, to the letter, or undefined. */
+export function writtenError(bytes: Buffer): Response | undefined {
+  const text = decodeBody(bytes);
+  if (!text || !/^\s*\{/.test(text)) return undefined;
+  try {
+    const message = classify(text, JSON.parse(text));
+    const isError = typeof message !== 'string' && message.kind === 'response' && message.outcome === 'error';
+    return isError && isErrorObject(message.json.error) ? message : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** `{"error": "Unauthorized"}` is some gateway's own shape; clients would reject it as JSON-RPC. */
+const isErrorObject = (value: unknown): boolean =>
+  typeof value === 'object' && value !== null && typeof (value as { code?: unknown }).code === 'number';
+
+export function unusable(
+  what: string,
+  status: number,
+  headers: HttpHeaders,
+  body: string,
+  advice = "The server's log may tell why.",
+): ProxyError {
+  return new ProxyError(
+    'unusable-answer',
+    `The server's answer cannot be used: ${what}. The call may have run. ${advice}`,
+    {
+      sent: 'maybe',
+      details: detailsOf(status, headers, body),
+    },
+  );
+}
+
+/** For what no MCP server says. */
+const WRONG_PLACE = 'Check that the endpoint URL is that of an MCP server, and what stands in front of it.';
+
+/** A request was answered 2xx with something that carries no answer. */
+export function noAnswer(status: number, headers: HttpHeaders, bytes: Buffer): ProxyError {
+  const type = mediaTypeOf(headers) || 'no content type';
+  const what =
+    bytes.length === 0 ? `HTTP ${status} with an empty body (${type})` : `HTTP ${status} with ${type}`;
+  const words = wordsOf({ body: decodeBody(bytes) ?? '', errorType: '' });
+  const shown = bytes.length === 0 || type.includes('json') ? what : `${what}: ${words}`;
+  const advice = bytes.length === 0 ? undefined : WRONG_PLACE;
+  return unusable(shown, status, headers, decodeBody(bytes) ?? '', advice);
+}
+
+function detailsOf(status: number, headers: HttpHeaders, body: string): Record<string, unknown> {
+  const requestId = headerOf(headers, 'x-amzn-requestid') || headerOf(headers, 'x-amz-apigw-id');
+  const challenge = headerOf(headers, 'www-authenticate');
+  return {
+    httpStatus: status,
+    contentType: headerOf(headers, 'content-type') || undefined,
+    requestId: requestId || undefined,
+    wwwAuthenticate: challenge || undefined,
+    body: body ? withoutEchoes(body.slice(0, 4 * BODY_SHOWN)).slice(0, BODY_SHOWN) : undefined,
+  };
+}
+
+/** What a non-2xx answer without a JSON-RPC error means to the one who asked. Pure. */
+export function errorOfStatus(
+  status: number,
+  headers: HttpHeaders,
+  bytes: Buffer,
+  context: AnswerContext,
+  now: number,
+): ProxyError {
+  const body = decodeBody(bytes) ?? '';
+  const details = detailsOf(status, headers, body);
+  const errorType = headerOf(headers, 'x-amzn-errortype');
+  const words = wordsOf({ body, errorType });
+  const said = words ? `: ${words}` : '';
+  const { host } = context;
+  if (status >= 300 && status < 400) return redirected(status, headers, host, details);
+  const refusal = judgeRefusal({ status, errorType, contentType: headerOf(headers, 'content-type'), body });
+  if (isRefusal(status, refusal)) {
+    return new ProxyError('auth-rejected', explainRefusal(refusal, { ...context, status }), {
+      sent: 'refused',
+      details: { ...details, verdict: refusal.kind },
+    });
+  }
+  if (status === 404 && context.inSession) return sessionLost(words, details);
+  const retryAfterMs = retryAfterOf(headers, now);
+  // A 4xx says that the server looked at the request and turned it away; behind a 5xx it may have run.
+  const sent: Sent = status >= 500 ? 'maybe' : 'refused';
+  return new ProxyError('http-status', `HTTP ${status} from ${host}${said}${adviceFor(status, host)}`, {
+    sent,
+    details,
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+  });
+}
+
+function redirected(
+  status: number,
+  headers: HttpHeaders,
+  host: string,
+  details: Record<string, unknown>,
+): ProxyError {
+  const location = headerOf(headers, 'location');
+  const target = URL.canParse(location, `https://${host}`) ? new URL(location, `https://${host}`).host : '';
+  return new ProxyError(
+    'redirected',
+    `HTTP ${status}: ${host} redirects${target ? ` to ${target}` : ''}, which is not followed, because signed requests go to the configured endpoint only. Check the endpoint URL.`,
+    { sent: 'refused', details: { ...details, redirectsTo: target || undefined, body: undefined } },
+  );
+}
+
+export function sessionLost(words: string, details: Record<string, unknown>): ProxyError {
+  return new ProxyError(
+    'session-lost',
+    `The MCP session is gone: the server no longer knows it, and this call did not run. Reconnect the MCP server in your client to open a new one.${words ? ` The server said: ${words}` : ''}`,
+    { sent: 'refused', details },
+  );
+}
+
+function adviceFor(status: number, host: string): string {
+  switch (status) {
+    case 404:
+      return `. Check the path of the endpoint URL on ${host}`;
+    case 405:
+      return `. The URL takes no POST: check its path; a server of the old HTTP+SSE transport answers so too`;
+    case 413:
+      return `. The request is too large for the server or a firewall in front of it`;
+    case 431:
+      return `. The request's headers are too long for the server: since revision 2026-07-28 they repeat names and marked arguments`;
+    case 429:
+      return `. The server is throttling; the call did not run, try again later`;
+    default:
+      return status >= 500
+        ? '. The server failed, or what stands in front of it; the call may have run, so check before you repeat it'
+        : '';
+  }
+}

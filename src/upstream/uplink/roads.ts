@@ -1,0 +1,153 @@
+import type { SigningKeys, SigningScope, SigningTarget } from '../../aws/sigv4.ts';
+import type { Clock } from '../../core/clock.ts';
+import { causeText } from '../../core/errors.ts';
+import type { Events } from '../../core/events.ts';
+import { createConnector } from '../http/connect.ts';
+import type { ProxySettings } from '../http/http-proxy.ts';
+import { Lane } from '../http/lane.ts';
+import { createSdkHttpHandler } from '../http/sdk-http.ts';
+import { caBundleOf, trustedCertificates } from '../http/trust.ts';
+import type { Connector } from '../http/undici.ts';
+import { type KeySource, type LaneName, Uplink } from './uplink.ts';
+
+/** A second control connection opens only while the first is busy, so that an answer never waits for a cancellation. */
+const CONTROL_CONNECTIONS = 2;
+/** The same for the many clients of a listener: one that says much, to a server that is slow to listen, must not keep others waiting. */
+const CONTROL_CONNECTIONS_OF_MANY = 32;
+/** One is kept between control messages, beside the count of --max-keepalive-connections. */
+const KEPT_CONTROL_CONNECTIONS = 1;
+
+export interface RoadOptions {
+  readonly endpoint: URL;
+  readonly target: SigningTarget;
+  readonly scope: SigningScope | undefined;
+  /** No credentials to be had: send unsigned. */
+  readonly keysOptional: boolean;
+  /** `requestHandler` goes to every AWS SDK client, so that its calls take the same HTTP proxy and certificates. */
+  readonly credentialsOf: (profile: string, requestHandler: unknown) => KeySource;
+  readonly profileCaBundleOf: (profile: string) => Promise<string | undefined>;
+  readonly caBundle: string | undefined;
+  readonly proxy: ProxySettings;
+  readonly env: NodeJS.ProcessEnv;
+  readonly maxConnections: number;
+  readonly keepConnections: number;
+  readonly keepAliveTimeoutMs: number;
+  readonly manyClients?: boolean;
+  readonly connectTimeoutMs: number;
+  readonly headers: () => Readonly<Record<string, string>>;
+  readonly clock: Clock;
+  readonly events: Events;
+}
+
+/** One profile's way to the endpoint, with the parts that it is made of. */
+export interface Road {
+  readonly uplink: Uplink;
+  /** Opens sockets the way that requests go, credential calls included. */
+  readonly connect: Connector;
+  /** Undefined: never sign. */
+  readonly keys: KeySource | undefined;
+}
+
+export interface Roads {
+  /** Made on first use: nothing is opened, read or resolved before a message needs it. */
+  roadOf(profile: string): Road;
+  uplinkOf(profile: string): Uplink;
+  close(): void;
+}
+
+/** One set of connections and keys per profile, because AWS ties sessions and limits to the identity. */
+export function createRoads(options: RoadOptions): Roads {
+  const roads = new Map<string, Road>();
+  const roadOf = (profile: string): Road => {
+    const existing = roads.get(profile);
+    if (existing) return existing;
+    const road = openRoad(profile, options);
+    roads.set(profile, road);
+    return road;
+  };
+  return {
+    roadOf,
+    uplinkOf: (profile) => roadOf(profile).uplink,
+    close() {
+      for (const { uplink } of roads.values()) uplink.close();
+    },
+  };
+}
+
+function openRoad(profile: string, options: RoadOptions): Road {
+  const { endpoint, target, scope, events, clock } = options;
+  const connect = lazily(() => profileConnector(profile, options));
+  const lane = (name: LaneName, max: number, keep: number): Lane =>
+    new Lane({
+      origin: endpoint.origin,
+      connect,
+      max,
+      keep,
+      keepAliveTimeoutMs: options.keepAliveTimeoutMs,
+      onOpen: () => events.emit({ type: 'connection.opened', profile, lane: name }),
+      onClose: () => events.emit({ type: 'connection.closed', profile, lane: name }),
+    });
+  const keys = scope && lateKeys(() => options.credentialsOf(profile, createSdkHttpHandler(connect, clock)));
+  const uplink = new Uplink({
+    profile,
+    host: endpoint.host,
+    target,
+    signing: scope && keys && { scope, optional: options.keysOptional, keys },
+    lanes: {
+      request: lane('request', options.maxConnections, options.keepConnections),
+      control: lane(
+        'control',
+        options.manyClients ? CONTROL_CONNECTIONS_OF_MANY : CONTROL_CONNECTIONS,
+        KEPT_CONTROL_CONNECTIONS,
+      ),
+      // One per session, never reused: it lives as long as the session does.
+      stream: lane('stream', Number.POSITIVE_INFINITY, 0),
+    },
+    headers: options.headers,
+    clock,
+    events,
+  });
+  return { uplink, connect, keys };
+}
+
+/** Where the certificates come from is known only when the profile's file has been read, and that only when one is needed. */
+async function profileConnector(profile: string, options: RoadOptions): Promise<Connector> {
+  const { caBundle, env, proxy, connectTimeoutMs } = options;
+  const named = caBundleOf({ caBundle, profileCaBundle: undefined, env });
+  const needsTls = options.endpoint.protocol === 'https:';
+  const profileCaBundle = named || !needsTls ? undefined : await options.profileCaBundleOf(profile);
+  const trust = { caBundle, profileCaBundle, env };
+  try {
+    return createConnector({ proxy, ca: trustedCertificates(trust), timeoutMs: connectTimeoutMs });
+  } catch (error) {
+    const bundle = caBundleOf(trust);
+    throw new Error(`the CA file of ${bundle?.from} cannot be read: ${causeText(error)}`, { cause: error });
+  }
+}
+
+function lazily(make: () => Promise<Connector>): Connector {
+  let made: Promise<Connector> | undefined;
+  return (options, callback) => {
+    made ??= make().catch((error: unknown) => {
+      // A file that was missing may be there at the next try.
+      made = undefined;
+      throw error;
+    });
+    made.then(
+      (connect) => connect(options, callback),
+      (error: unknown) => callback(error instanceof Error ? error : new Error(String(error)), null),
+    );
+  };
+}
+
+function lateKeys(make: () => KeySource): KeySource {
+  let made: KeySource | undefined;
+  const keys = (): KeySource => {
+    made ??= make();
+    return made;
+  };
+  return {
+    current: (signal) => keys().current(signal),
+    renewed: (used: SigningKeys, signal) => keys().renewed(used, signal),
+  };
+}

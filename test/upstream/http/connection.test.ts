@@ -1,0 +1,188 @@
+import { createServer } from 'node:net';
+import { describe, expect, it } from 'vitest';
+import { Connection, type ConnectionOptions } from '../../../src/upstream/http/connection.ts';
+import { afterThisTest } from '../../support/cleanup.ts';
+import { Connections, listenOnLoopback, shut } from '../../support/connections.ts';
+import { type Behaviour, ScriptedServer } from '../../support/scripted-server.ts';
+import { comesTrue, directly } from './lane-rig.ts';
+
+function connectionTo(origin: string, options: Partial<ConnectionOptions> = {}) {
+  const seen = { opened: 0, closed: 0 };
+  const connection = new Connection({
+    origin,
+    connect: directly,
+    keepAliveTimeoutMs: 30_000,
+    onOpen: () => {
+      seen.opened++;
+    },
+    onClose: () => {
+      seen.closed++;
+    },
+    ...options,
+  });
+  afterThisTest(() => connection.destroy());
+  const outcomes: boolean[] = [];
+  const send = (path = '/', body?: string) =>
+    connection.send(
+      {
+        method: body === undefined ? 'GET' : 'POST',
+        path,
+        headers: { host: 'test' },
+        ...(body === undefined ? {} : { body: Buffer.from(body) }),
+      },
+      (reusable) => outcomes.push(reusable),
+    );
+  const fetch = async (path = '/') => (await (await send(path)).whole()).toString();
+  return { connection, seen, outcomes, send, fetch };
+}
+
+const scripted = (behaviour: Behaviour, keepAliveTimeoutMs = 0) =>
+  ScriptedServer.start(behaviour, { keepAliveTimeoutMs });
+
+describe('a connection', () => {
+  it('opens with its first request and carries the next ones', async () => {
+    const server = await scripted((request, response) => void response.end(request.url));
+    const { connection, seen, outcomes, fetch } = connectionTo(server.origin);
+    expect([connection.open, connection.warm, seen.opened]).toEqual([false, false, 0]);
+    expect(await fetch('/a')).toBe('/a');
+    expect([connection.open, connection.warm]).toEqual([true, true]);
+    expect(await fetch('/b')).toBe('/b');
+    expect([seen, outcomes, server.connections.opened]).toEqual([{ opened: 1, closed: 0 }, [true, true], 1]);
+  });
+
+  it('opens again after the server closed it', async () => {
+    const server = await scripted((_request, response) => {
+      response.setHeader('connection', 'close');
+      response.end('bye');
+    });
+    const { connection, seen, fetch } = connectionTo(server.origin);
+    expect(await fetch()).toBe('bye');
+    await comesTrue(() => seen.closed === 1, 'closed');
+    expect([connection.open, connection.warm]).toEqual([false, false]);
+    expect(await fetch()).toBe('bye');
+    await comesTrue(() => seen.closed === 2, 'closed again');
+    expect(seen.opened).toBe(2);
+  });
+
+  it('passes over answers that only announce', async () => {
+    const server = await scripted(async (_request, response) => {
+      response.writeProcessing();
+      response.writeEarlyHints({ link: '</a>; rel=preload' });
+      response.end('final');
+    });
+    const { send, outcomes } = connectionTo(server.origin);
+    const incoming = await send();
+    expect([incoming.status, (await incoming.whole()).toString(), outcomes]).toEqual([200, 'final', [true]]);
+  });
+
+  it('takes an answer that comes before the request is through', async () => {
+    const server = createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.write('HTTP/1.1 413 Payload Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig');
+    });
+    const port = await listenOnLoopback(server);
+    const connections = new Connections(server);
+    afterThisTest(() => shut(server, connections));
+    const { send } = connectionTo(`http://127.0.0.1:${port}`);
+    const incoming = await send('/', 'x'.repeat(1_000_000));
+    expect([incoming.status, (await incoming.whole()).toString()]).toEqual([413, 'big']);
+  });
+});
+
+describe('an idle connection closes', () => {
+  it('when the time of --keepalive-timeout is over', async () => {
+    const server = await scripted((_request, response) => void response.end());
+    const { seen, fetch } = connectionTo(server.origin, { keepAliveTimeoutMs: 50 });
+    await fetch();
+    await comesTrue(() => seen.closed === 1, 'closed by us');
+    await comesTrue(() => server.connections.open === 0, 'closed at the server');
+  });
+
+  it('sooner where the server hints at less', async () => {
+    // undici closes one second or two ahead of the hint, so that no request meets the server's own close.
+    const server = await scripted((_request, response) => {
+      response.setHeader('keep-alive', 'timeout=1');
+      response.end();
+    });
+    const { seen, fetch } = connectionTo(server.origin, { keepAliveTimeoutMs: 600_000 });
+    await fetch();
+    await comesTrue(() => seen.closed === 1, 'closed by the hint');
+  });
+
+  it('no later where the server hints at more', async () => {
+    const server = await scripted((_request, response) => {
+      response.setHeader('keep-alive', 'timeout=600');
+      response.end();
+    });
+    const { seen, fetch } = connectionTo(server.origin, { keepAliveTimeoutMs: 50 });
+    await fetch();
+    await comesTrue(() => seen.closed === 1, 'closed by the limit');
+  });
+});
+
+describe('a failure tells how far the request got', () => {
+  it('no byte, where nothing listens', async () => {
+    const probe = createServer();
+    const port = await listenOnLoopback(probe);
+    await new Promise((resolve) => probe.close(resolve));
+    const { send, outcomes } = connectionTo(`http://127.0.0.1:${port}`);
+    await expect(send()).rejects.toMatchObject({
+      name: 'TransportFailure',
+      message: expect.stringContaining('ECONNREFUSED'),
+      sent: 'no',
+      reused: false,
+    });
+    expect(outcomes).toEqual([false]);
+  });
+
+  it('no byte, where the connection is destroyed', async () => {
+    const { connection, send, outcomes } = connectionTo('http://127.0.0.1:1');
+    connection.destroy();
+    connection.destroy();
+    await expect(send()).rejects.toMatchObject({ sent: 'no', reused: false });
+    expect(outcomes).toEqual([false]);
+  });
+
+  it('maybe all, where the server cuts a fresh connection', async () => {
+    const server = await scripted((_request, response) => void response.destroy());
+    const { send, outcomes } = connectionTo(server.origin);
+    await expect(send('/', '{}')).rejects.toMatchObject({ sent: 'maybe', reused: false });
+    expect(outcomes).toEqual([false]);
+  });
+
+  it('maybe all, and that the connection had served before', async () => {
+    const server = await scripted((request, response) => {
+      if (request.url === '/second') response.destroy();
+      else response.end();
+    });
+    const { send, fetch, outcomes, seen } = connectionTo(server.origin);
+    await fetch('/first');
+    await expect(send('/second')).rejects.toMatchObject({ sent: 'maybe', reused: true });
+    expect(outcomes).toEqual([true, false]);
+    await fetch('/third');
+    expect(seen.opened).toBe(2);
+  });
+
+  it('maybe all, where we cut it', async () => {
+    const server = await scripted(() => undefined);
+    const { connection, send, outcomes } = connectionTo(server.origin);
+    const sent = send('/', '{}');
+    await server.until((requests) => requests.length === 1);
+    connection.destroy(new Error('cancelled'));
+    await expect(sent).rejects.toMatchObject({ message: 'cancelled', sent: 'maybe', reused: false });
+    expect(outcomes).toEqual([false]);
+  });
+
+  it('and a broken body fails where it is read', async () => {
+    const server = await scripted((_request, response) => {
+      response.setHeader('content-length', '100');
+      response.write('part');
+      setImmediate(() => response.destroy());
+    });
+    const { send, outcomes } = connectionTo(server.origin);
+    const incoming = await send();
+    await expect(incoming.whole()).rejects.toThrow();
+    await comesTrue(() => outcomes.length === 1, 'over');
+    expect(outcomes).toEqual([false]);
+  });
+});

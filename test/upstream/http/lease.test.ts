@@ -1,0 +1,165 @@
+import { describe, expect, it } from 'vitest';
+import type { Lease } from '../../../src/upstream/http/lane.ts';
+import { comesTrue, fetchOn, holdingServer, laneTo, never, sendOn, settled } from './lane-rig.ts';
+
+describe('a place is given back once', () => {
+  /** Each way of ending, and whether the connection can be used again. */
+  const endings: readonly (readonly [string, (lease: Lease, rig: Rig) => Promise<void>])[] = [
+    [
+      'when the answer has ended',
+      async (lease, { answer }) => {
+        const incoming = sendOn(lease, '/a');
+        await answer('/a');
+        await (await incoming).whole();
+        lease.cancel(new Error('late'));
+        lease.leave();
+      },
+    ],
+    ['by a cancel before anything is sent', async (lease) => cancelTwice(lease)],
+    [
+      'by leaving before anything is sent',
+      async (lease) => {
+        lease.leave();
+        lease.leave();
+        lease.cancel(new Error('late'));
+      },
+    ],
+    [
+      'by a cancel while it is sent',
+      async (lease, { arrived }) => {
+        const incoming = sendOn(lease, '/a');
+        await arrived('/a');
+        cancelTwice(lease);
+        await expect(incoming).rejects.toMatchObject({ name: 'TransportFailure', sent: 'maybe' });
+      },
+    ],
+    [
+      'by a cancel in the middle of the answer',
+      async (lease, { arrived }) => {
+        const incoming = sendOn(lease, '/a');
+        (await arrived('/a')).write('half');
+        const body = (await incoming).whole();
+        cancelTwice(lease);
+        await expect(body).rejects.toThrow('cut');
+      },
+    ],
+    [
+      'when the server cuts the answer',
+      async (lease, { arrived }) => {
+        const incoming = sendOn(lease, '/a');
+        const response = await arrived('/a');
+        response.write('half');
+        const body = (await incoming).whole();
+        response.destroy();
+        await expect(body).rejects.toThrow();
+      },
+    ],
+    [
+      'when the server cuts before it answers',
+      async (lease, { arrived }) => {
+        const incoming = sendOn(lease, '/a');
+        (await arrived('/a')).destroy();
+        await expect(incoming).rejects.toMatchObject({ sent: 'maybe', reused: false });
+      },
+    ],
+    [
+      'by leaving, and the end of what went on',
+      async (lease, { arrived, server }) => {
+        const incoming = sendOn(lease, '/a');
+        const response = await arrived('/a');
+        lease.leave();
+        response.end('whole');
+        expect((await (await incoming).whole()).toString()).toBe('whole');
+        await comesTrue(() => server.connections.open === 0, 'its connection closed');
+      },
+    ],
+    [
+      'by leaving, and a cancel after that',
+      async (lease, { arrived, server }) => {
+        const incoming = sendOn(lease, '/a');
+        await arrived('/a');
+        lease.leave();
+        cancelTwice(lease);
+        await expect(incoming).rejects.toMatchObject({ sent: 'maybe' });
+        await comesTrue(() => server.connections.open === 0, 'its connection closed');
+      },
+    ],
+  ];
+  type Rig = Awaited<ReturnType<typeof holdingServer>>;
+  const cancelTwice = (lease: Lease): void => {
+    lease.cancel(new Error('cut'));
+    lease.cancel(new Error('cut again'));
+  };
+
+  it.each(endings)('%s', async (_how, end) => {
+    const rig = await holdingServer();
+    const { lane } = laneTo(rig.server, { max: 1, keep: 1 });
+    const lease = await lane.lease(never);
+    const [second, third] = [lane.lease(never), lane.lease(never)];
+    await end(lease, rig);
+    const next = await second;
+    expect([lease.over, lane.active, lane.waiting, await settled(third)]).toEqual([true, 1, 1, false]);
+    const incoming = sendOn(next, '/next');
+    await rig.answer('/next');
+    expect((await (await incoming).whole()).toString()).toBe('/next');
+    (await third).cancel(new Error('done'));
+    expect([lane.active, lane.waiting]).toEqual([0, 0]);
+  });
+
+  it('and what is over sends nothing more', async () => {
+    const { server } = await holdingServer();
+    const { lane } = laneTo(server);
+    const lease = await lane.lease(never);
+    lease.cancel(new Error('over'));
+    await expect(sendOn(lease, '/a')).rejects.toMatchObject({ name: 'TransportFailure', sent: 'no' });
+    expect(server.requests).toEqual([]);
+  });
+
+  it('by its signal, for as long as something runs there', async () => {
+    const { server, arrived } = await holdingServer();
+    const { lane } = laneTo(server);
+    const controller = new AbortController();
+    const lease = await lane.lease(never);
+    const incoming = sendOn(lease, '/a');
+    lease.cutBy(controller.signal);
+    await arrived('/a');
+    controller.abort(new Error('session closed'));
+    await expect(incoming).rejects.toThrow('session closed');
+    expect([lease.over, lane.active]).toEqual([true, 0]);
+  });
+
+  it('to the next caller on a connection of its own where the leaver’s work goes on', async () => {
+    const { server, arrived, answer } = await holdingServer();
+    const { lane } = laneTo(server, { max: 1, keep: 1 });
+    const leaver = await lane.lease(never);
+    const slow = sendOn(leaver, '/slow');
+    await arrived('/slow');
+    leaver.leave();
+    const quick = fetchOn(lane, '/quick');
+    await answer('/quick');
+    expect(await quick).toBe('/quick');
+    await answer('/slow');
+    expect((await (await slow).whole()).toString()).toBe('/slow');
+    await comesTrue(() => server.connections.open === 1, 'one kept');
+    expect(server.connections.opened).toBe(2);
+  });
+
+  it('and closing the lane cuts idle, busy and left connections alike', async () => {
+    const { server, arrived, answer } = await holdingServer();
+    const { lane } = laneTo(server, { max: 3, keep: 3 });
+    const [busy, left, idle] = await Promise.all([lane.lease(never), lane.lease(never), lane.lease(never)]);
+    const one = sendOn(busy, '/busy');
+    const two = sendOn(left, '/left');
+    const three = sendOn(idle, '/idle');
+    await arrived('/busy');
+    await arrived('/left');
+    await answer('/idle');
+    await (await three).whole();
+    left.leave();
+    lane.close();
+    await expect(one).rejects.toThrow();
+    await expect(two).rejects.toThrow();
+    await comesTrue(() => server.connections.open === 0, 'nothing open');
+    expect(lane.active).toBe(0);
+  });
+});

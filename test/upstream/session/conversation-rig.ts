@@ -1,0 +1,103 @@
+import type { Emit, Layer, Reply } from '../../../src/core/call.ts';
+import type { Id, Message, Request } from '../../../src/core/message.ts';
+import { Places } from '../../../src/pool/places.ts';
+import { Conversation } from '../../../src/upstream/session/conversation.ts';
+import { Session } from '../../../src/upstream/session/session.ts';
+import { LIMITS } from '../../pool/pool-rig.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
+import { makeCall, messageOf, requestOf } from '../../support/make-call.ts';
+import { type Handler, SessionServer, type SessionServerOptions } from '../../support/mcp-behaviours.ts';
+import { ScriptedServer } from '../../support/scripted-server.ts';
+import { never } from '../http/lane-rig.ts';
+import { uplinkTo } from '../uplink/uplink-rig.ts';
+
+export interface ConversationOptions extends SessionServerOptions {
+  readonly maxSessions?: number;
+  readonly places?: Places;
+  readonly opening?: readonly Layer[];
+  /** What the client has with the profile that it opens sessions with, where this is another. */
+  readonly lead?: Conversation;
+}
+
+export const textOf = (reply: Reply): string => (reply.kind === 'answer' ? reply.message.text : reply.kind);
+
+/** A conversation with a session server whose sessions are called s-0, s-1, ..., on a clock that stands still. */
+export async function conversationWith(options: ConversationOptions = {}) {
+  const { maxSessions = 1, places = new Places(), opening = [], lead, ...served } = options;
+  let named = 0;
+  const mcp = new SessionServer({ sessionId: () => `s-${named++}`, ...served });
+  const server = await ScriptedServer.start(mcp.behaviour, { keepAliveTimeoutMs: 0 });
+  const clock = new FakeClock({ now: Date.now() });
+  const { uplink, events, seen } = uplinkTo(server, { clock, max: 8 });
+  const shown: Message[] = [];
+  const emit: Emit = async (message) => void shown.push(message);
+  const replaced = { times: 0 };
+  const conversation = new Conversation(
+    {
+      profile: 'dev',
+      newSession: (emitOf, isEcho) =>
+        new Session({ uplink, clock, events, readTimeoutMs: 0, isEcho }, emitOf),
+      replaced: () => void replaced.times++,
+      opening,
+      clock,
+      events,
+      limits: maxSessions > 1 ? { ...LIMITS, max: maxSessions } : undefined,
+      places,
+      lead,
+    },
+    emit,
+  );
+  /** One request, as the bottom of the stack sends it, with the means to give it up. */
+  const ask = (method: string, params: unknown, id: Id, callEmit: Emit = emit) => {
+    const { call, cancel } = makeCall(requestOf(method, params, id), { emit: callEmit });
+    const reply = conversation.carry(
+      call,
+      (session) => session.request([call], call.message.text)[0] ?? Promise.reject(new Error('no reply')),
+    );
+    reply.catch(() => undefined);
+    return { reply, cancel };
+  };
+  const initialize = async (id: Id = 'init'): Promise<Reply> => {
+    const params = {
+      protocolVersion: '2025-11-25',
+      capabilities: {},
+      clientInfo: { name: 'c', version: '1' },
+    };
+    const request = requestOf('initialize', params, id);
+    return conversation.initialize(makeCall(request, { emit }).call, request as Request);
+  };
+  const say = (json: Record<string, unknown>) => {
+    const { call } = makeCall(messageOf(json), { emit });
+    return conversation.carry(call, (session) => session.notify(call.message.text, never));
+  };
+  const begin = async (): Promise<void> => {
+    await initialize();
+    const { call } = makeCall(messageOf({ method: 'notifications/initialized' }), { emit });
+    await conversation.carry(call, (session) => session.initialized(call.message.text, never));
+  };
+  return {
+    conversation,
+    replaced,
+    mcp,
+    server,
+    clock,
+    places,
+    seen,
+    shown,
+    initialize,
+    begin,
+    ask,
+    say,
+    echo: (id: Id = 0, callEmit?: Emit) =>
+      ask('tools/call', { name: 'echo', arguments: { text: 'x' } }, id, callEmit),
+    changes: () => shown.filter(({ kind }) => kind === 'notification').map(({ json }) => json.method),
+    sessionsThat: (method: string) => server.of(method).map(({ headers }) => headers['mcp-session-id']),
+  };
+}
+
+/** Serves the first so many requests of a kind as ever, and then as the test says. */
+export function afterwards(first: number, then: Handler): Handler {
+  let served = 0;
+  return (request, response, context) =>
+    served++ < first ? context.fallback() : then(request, response, context);
+}

@@ -1,0 +1,174 @@
+import { describe, expect, it } from 'vitest';
+import type { Emit, Layer } from '../../../src/core/call.ts';
+import type { Request } from '../../../src/core/message.ts';
+import { Opener, type Opening } from '../../../src/upstream/session/opener.ts';
+import { Session } from '../../../src/upstream/session/session.ts';
+import { Told } from '../../../src/upstream/session/told.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
+import { messageOf, requestOf } from '../../support/make-call.ts';
+import { type Handler, SessionServer, type SessionServerOptions } from '../../support/mcp-behaviours.ts';
+import { makeGate } from '../../support/relayed.ts';
+import { ScriptedServer } from '../../support/scripted-server.ts';
+import { comesTrue, never, settled } from '../http/lane-rig.ts';
+import { uplinkTo } from '../uplink/uplink-rig.ts';
+
+const emit: Emit = async () => undefined;
+const silence: Handler = () => undefined;
+const INITIALIZE = {
+  protocolVersion: '2025-11-25',
+  capabilities: {},
+  clientInfo: { name: 'c', version: '1' },
+};
+
+async function rig(options: SessionServerOptions = {}, layers: readonly Layer[] = []) {
+  const mcp = new SessionServer(options);
+  const server = await ScriptedServer.start(mcp.behaviour, { keepAliveTimeoutMs: 0 });
+  const clock = new FakeClock({ now: Date.now() });
+  const { uplink, events } = uplinkTo(server, { clock, max: 4 });
+  const told = new Told();
+  const newSession = (emitOf: Emit) => new Session({ uplink, clock, events, readTimeoutMs: 0 }, emitOf);
+  const opener = new Opener({ profile: 'dev', newSession, layers, clock, told: () => told.requests });
+  const opening: Opening = {
+    client: { id: 'client-1' },
+    request: requestOf('initialize', INITIALIZE, '') as Request,
+    emit,
+    isEcho: undefined,
+    version: '2025-11-25',
+  };
+  return { mcp, server, clock, told, opener, opening };
+}
+
+describe('opening a session as the client opened its own', () => {
+  it('says initialize under ids of the proxy, initialized, and what the client has said since', async () => {
+    const { server, opener, opening, told } = await rig();
+    told.remember(requestOf('logging/setLevel', { level: 'info' }));
+    const session = await opener.open(opening, never);
+    expect(session.version).toBe('2025-11-25');
+    expect(session.declared).toMatchObject({ serverInfo: { name: 'scripted' } });
+    const said = server.requests
+      .filter(({ method }) => method === 'POST')
+      .map(({ rpc }) => [rpc.id, rpc.method]);
+    expect(said).toEqual([
+      ['mcp-sigv4-proxy:1', 'initialize'],
+      [undefined, 'notifications/initialized'],
+      ['mcp-sigv4-proxy:2', 'logging/setLevel'],
+    ]);
+  });
+
+  it('goes through the layers around every initialize', async () => {
+    const seen: string[] = [];
+    const layer: Layer = (next) => (call) => {
+      seen.push(`${call.profile} ${call.message.kind === 'request' ? call.message.method : ''}`);
+      return next(call);
+    };
+    const { opener, opening } = await rig({}, [layer]);
+    await opener.open(opening, never);
+    expect(seen).toEqual(['dev initialize']);
+  });
+
+  it('shows the session before it is told anything, so that nothing on it is missed', async () => {
+    const { server, opener, opening } = await rig();
+    let before = -1;
+    await opener.open(opening, never, () => {
+      before = server.of('notifications/initialized').length;
+    });
+    expect(before).toBe(0);
+  });
+
+  it('ends after 30 s where the server never answers, also in the middle, and deletes what it opened', async () => {
+    const { mcp, server, clock, opener, opening } = await rig({
+      on: { 'notifications/initialized': silence },
+    });
+    const opened = opener.open(opening, never);
+    opened.catch(() => undefined);
+    await server.until(() => server.of('notifications/initialized').length === 1);
+    await clock.advance(29_999);
+    expect(await settled(opened)).toBe(false);
+    await clock.advance(1);
+    await expect(opened).rejects.toThrow('no answer to initialize within 30 s');
+    await comesTrue(() => mcp.deleted.length === 1, 'the session was deleted');
+    await comesTrue(() => clock.timers === 0, 'no timer is left');
+  });
+
+  it('ends half a second after it is not wanted any more, for an answer that names what to delete', async () => {
+    const { server, clock, opener, opening } = await rig({ on: { initialize: silence } });
+    const controller = new AbortController();
+    const opened = opener.open(opening, controller.signal);
+    opened.catch(() => undefined);
+    await server.until(() => server.of('initialize').length === 1);
+    const reason = new Error('the proxy is ending');
+    controller.abort(reason);
+    await clock.advance(499);
+    expect(await settled(opened)).toBe(false);
+    await clock.advance(1);
+    await expect(opened).rejects.toBe(reason);
+    expect(clock.timers).toBe(0);
+  });
+
+  it('deletes a session that is opened when nobody wants it any more, and tells it nothing', async () => {
+    const gate = makeGate();
+    const { mcp, server, clock, opener, opening } = await rig({
+      on: {
+        initialize: async (_request, _response, context) => {
+          await gate.opened;
+          return context.fallback();
+        },
+      },
+    });
+    const controller = new AbortController();
+    const opened = opener.open(opening, controller.signal);
+    opened.catch(() => undefined);
+    await server.until(() => server.of('initialize').length === 1);
+    const reason = new Error('the proxy is ending');
+    controller.abort(reason);
+    gate.open();
+    await expect(opened).rejects.toBe(reason);
+    expect(mcp.deleted).toHaveLength(1);
+    expect(server.of('notifications/initialized')).toHaveLength(0);
+    expect(clock.timers).toBe(0);
+  });
+
+  it('loses what was told to it and refused, and nothing else', async () => {
+    const refuse: Handler = (_request, _response, context) => context.error(-32602, 'no such resource');
+    const { server, opener, opening, told } = await rig({ on: { 'resources/subscribe': refuse } });
+    told.remember(requestOf('resources/subscribe', { uri: 'a://gone' }));
+    await opener.open(opening, never);
+    expect(server.of('resources/subscribe')).toHaveLength(1);
+  });
+});
+
+describe('what is said to a session beside the first', () => {
+  it('is repeated under an id of the proxy, and a notification as it is', async () => {
+    const { server, opener, opening } = await rig();
+    const session = await opener.open(opening, never);
+    await opener.repeat(session, opening, requestOf('logging/setLevel', { level: 'info' }, 0) as Request);
+    const roots = messageOf({ method: 'notifications/roots/list_changed' });
+    if (roots.kind === 'notification') await opener.repeat(session, opening, roots);
+    expect(server.of('logging/setLevel')[0]?.rpc.id).toBe('mcp-sigv4-proxy:2');
+    expect(server.of('notifications/roots/list_changed')).toHaveLength(1);
+  });
+
+  it('holds nothing for longer than 30 s, and no failure of it reaches anybody', async () => {
+    const { server, clock, opener, opening } = await rig({ on: { 'logging/setLevel': silence } });
+    const session = await opener.open(opening, never);
+    const request = requestOf('logging/setLevel', { level: 'info' }, -1) as Request;
+    const repeated = opener.repeat(session, opening, request);
+    await server.until(() => server.of('logging/setLevel').length === 1);
+    await clock.advance(30_000);
+    expect(await repeated).toBeUndefined();
+    await server.close();
+    expect(await opener.repeat(session, opening, request)).toBeUndefined();
+  });
+});
+
+describe('a question of the proxy', () => {
+  it('gives the whole answer, be it an error', async () => {
+    const { server, opener, opening } = await rig();
+    const session = await opener.open(opening, never);
+    expect(await opener.ask(session, opening, 'ping', never)).toMatchObject({ result: {} });
+    expect(await opener.ask(session, opening, 'prompts/list', never)).toMatchObject({
+      error: { code: -32601 },
+    });
+    expect(server.of('ping')[0]?.rpc).toEqual({ jsonrpc: '2.0', id: 'mcp-sigv4-proxy:2', method: 'ping' });
+  });
+});

@@ -1,0 +1,80 @@
+import { describe, expect, it } from 'vitest';
+import type { Reply } from '../../../src/core/call.ts';
+import { Events, type ProxyEvent } from '../../../src/core/events.ts';
+import { readUpstream } from '../../../src/core/message.ts';
+import { InvalidTools } from '../../../src/upstream/stateless/invalid-tools.ts';
+
+function makeInvalidTools() {
+  const events = new Events();
+  const seen: ProxyEvent[] = [];
+  events.subscribe((event) => seen.push(event));
+  return { invalid: new InvalidTools(events), seen };
+}
+
+function answer(text: string): Reply {
+  const [message] = readUpstream(text);
+  if (message?.kind !== 'response') throw new Error(`no answer: ${text}`);
+  return { kind: 'answer', message, http: { status: 200, headers: {} } };
+}
+
+const textOf = (reply: Reply): string => (reply.kind === 'answer' ? reply.message.text : reply.kind);
+const tool = (name: string, annotation: string): string =>
+  `{"name":"${name}","inputSchema":{"properties":{"a":{"type":"string",${annotation}}}}}`;
+const BAD = '"x-mcp-header":""';
+const listOf = (...tools: string[]): string =>
+  `{"jsonrpc":"2.0","id":-1,"result":{"n":1.0,"tools":[${tools.join(',')}],"nextCursor":""}}`;
+
+describe('tools with annotations that no client may follow', () => {
+  it('are left out, and nothing else is touched', () => {
+    const { invalid, seen } = makeInvalidTools();
+    const good = tool('good', '"x-mcp-header":"A"');
+    const reply = invalid.without(
+      answer(listOf(good, tool('bad', BAD), '7', '{"n":12345678901234567890}')),
+      'dev',
+    );
+    expect(textOf(reply)).toBe(listOf(good, '7', '{"n":12345678901234567890}'));
+    expect(reply).toMatchObject({ http: { status: 200 } });
+    expect(seen).toEqual([
+      {
+        type: 'tool.invalid',
+        profile: 'dev',
+        name: 'bad',
+        reason: expect.stringMatching(/^a: x-mcp-header/),
+      },
+    ]);
+  });
+
+  it('are found however the annotation is spelled', () => {
+    const { invalid } = makeInvalidTools();
+    expect(textOf(invalid.without(answer(listOf(tool('bad', '"x-mcp-h\\u0065ader":""'))), ''))).toBe(
+      listOf(),
+    );
+  });
+
+  it('are told of once for each profile, name and fault', () => {
+    const { invalid, seen } = makeInvalidTools();
+    for (const profile of ['one', 'two', 'one']) {
+      invalid.without(answer(listOf(tool('bad', BAD), tool('bad', '"x-mcp-header":7'))), profile);
+    }
+    expect(seen).toHaveLength(4);
+  });
+
+  it('are told of no more than a person can read', () => {
+    const { invalid, seen } = makeInvalidTools();
+    const many = Array.from({ length: 1_200 }, (_, at) => tool(`bad${at}`, BAD));
+    expect(textOf(invalid.without(answer(listOf(...many)), ''))).toBe(listOf());
+    expect(seen).toHaveLength(1_000);
+  });
+
+  it.each([
+    ['a list without any', listOf(tool('good', '"x-mcp-header":"A"'), '{}')],
+    ['a list without annotations', listOf('{"name":"a"}')],
+    ['an error', '{"jsonrpc":"2.0","id":0,"error":{"code":-32603,"message":"x-mcp-header"}}'],
+    ['a result that is no list', '{"jsonrpc":"2.0","id":"","result":{"tools":{"x-mcp-header":""}}}'],
+  ])('are none in %s, which stays what it is', (_what, text) => {
+    const { invalid } = makeInvalidTools();
+    const reply = answer(text);
+    expect(invalid.without(reply, '')).toBe(reply);
+    expect(invalid.without({ kind: 'accepted' }, '')).toEqual({ kind: 'accepted' });
+  });
+});

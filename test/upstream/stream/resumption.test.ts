@@ -1,0 +1,137 @@
+import type { ServerResponse } from 'node:http';
+import { describe, expect, it } from 'vitest';
+import { Resumption } from '../../../src/upstream/stream/resumption.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
+import { ScriptedServer } from '../../support/scripted-server.ts';
+import { comesTrue, settled } from '../http/lane-rig.ts';
+import { uplinkTo } from '../uplink/uplink-rig.ts';
+
+type Answer = (response: ServerResponse) => void;
+
+const stream: Answer = (response) =>
+  response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' }).flushHeaders();
+const status =
+  (code: number): Answer =>
+  (response) =>
+    void response.writeHead(code).end();
+
+/** A server that answers GET by GET as the script says, and the last answer for ever after. */
+async function rig(...script: readonly Answer[]) {
+  let asked = 0;
+  const server = await ScriptedServer.start(
+    (_request, response) => script[Math.min(asked++, script.length - 1)]?.(response),
+    { keepAliveTimeoutMs: 0 },
+  );
+  const clock = new FakeClock({ now: Date.now() });
+  const { uplink, lanes } = uplinkTo(server, { clock });
+  const controller = new AbortController();
+  let resumed = 0;
+  const resumption = new Resumption({
+    uplink,
+    clock,
+    headersAfter: (id) => ({ accept: 'text/event-stream', 'last-event-id': id }),
+    resumed: () => void resumed++,
+    signal: controller.signal,
+    onAttempt: () => undefined,
+  });
+  const next = (piece: { cause?: unknown; messages?: number } = {}) => {
+    const opened = resumption.next({ cause: piece.cause, messages: piece.messages ?? 0 });
+    opened.catch(() => undefined);
+    return opened;
+  };
+  return { server, clock, lanes, controller, resumption, next, resumed: () => resumed };
+}
+
+/** Lets time pass, step by step, until the work has come to its end. */
+async function passing(clock: FakeClock, work: Promise<unknown>, mostMs = 600_000): Promise<void> {
+  let over = false;
+  const end = (): void => {
+    over = true;
+  };
+  work.then(end, end);
+  for (let ms = 0; !over; ms += 100) {
+    if (ms > mostMs) throw new Error('it never ended');
+    await clock.advance(100);
+    // The answers come over a real socket.
+    if (clock.timers === 0) await comesTrue(() => over || clock.timers > 0, 'an answer');
+  }
+}
+
+describe('a stream that ended before its answer', () => {
+  it('is asked for from its last event on, when the server wants that, beside the connections of requests', async () => {
+    const { server, clock, lanes, resumption, next, resumed } = await rig(stream);
+    Object.assign(resumption.position, { lastEventId: '0', retryMs: 2_000 });
+    const opened = next();
+    await clock.advance(1_999);
+    expect(server.requests).toHaveLength(0);
+    await clock.advance(1);
+    expect((await opened).response.status).toBe(200);
+    expect(server.requests[0]?.headers['last-event-id']).toBe('0');
+    expect([lanes.stream.active, lanes.request.active, resumed()]).toEqual([1, 0, 1]);
+  });
+
+  it('without an event id is over: the error is what cut it, or says that it ended', async () => {
+    const { server, next } = await rig(stream);
+    const reset = new Error('reset');
+    await expect(next({ cause: reset })).rejects.toBe(reset);
+    await expect(next({ messages: 3 })).rejects.toMatchObject({ reason: 'connection-lost', sent: 'maybe' });
+    expect(server.requests).toHaveLength(0);
+  });
+
+  it('is asked for again through passing failures of the server, and not after a refusal', async () => {
+    const { server, clock, resumption, next } = await rig(status(503), status(500), status(404));
+    resumption.position.lastEventId = 'e1';
+    const opened = next();
+    await passing(clock, opened);
+    await expect(opened).rejects.toMatchObject({
+      reason: 'connection-lost',
+      message: expect.stringContaining('HTTP 404'),
+    });
+    expect(server.requests).toHaveLength(3);
+  });
+
+  it('is given up where no try of nine opens it', async () => {
+    const { server, clock, resumption, next } = await rig(status(502));
+    resumption.position.lastEventId = 'e1';
+    const opened = next();
+    await passing(clock, opened);
+    await expect(opened).rejects.toMatchObject({ reason: 'connection-lost' });
+    expect(server.requests).toHaveLength(9);
+  });
+
+  it('is given up where it comes back nine times and brings nothing new', async () => {
+    const { clock, resumption, next } = await rig(stream);
+    resumption.position.lastEventId = 'e1';
+    const cut = new Error('reset');
+    for (let piece = 0; piece < 9; piece++) {
+      const opened = next({ cause: cut });
+      await passing(clock, opened);
+      (await opened).lease.cancel(cut);
+    }
+    await expect(next({ cause: cut })).rejects.toBe(cut);
+  });
+
+  it('is polled as often as the server closes it in order and says when to come again', async () => {
+    const { server, clock, resumption, next } = await rig(stream);
+    Object.assign(resumption.position, { lastEventId: '', retryMs: 100 });
+    for (let piece = 0; piece < 30; piece++) {
+      const opened = next();
+      await passing(clock, opened);
+      (await opened).lease.cancel(new Error('closed'));
+    }
+    expect(server.requests).toHaveLength(30);
+  });
+
+  it('is not asked for after its caller has left', async () => {
+    const { server, clock, controller, resumption, next } = await rig(stream);
+    Object.assign(resumption.position, { lastEventId: 'e1', retryMs: 1_000 });
+    const opened = next();
+    expect(await settled(opened)).toBe(false);
+    const reason = new Error('cancelled');
+    controller.abort(reason);
+    await expect(opened).rejects.toBe(reason);
+    expect(clock.timers).toBe(0);
+    await clock.advance(5_000);
+    expect(server.requests).toHaveLength(0);
+  });
+});

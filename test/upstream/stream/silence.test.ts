@@ -1,0 +1,90 @@
+import { describe, expect, it } from 'vitest';
+import type { ProxyError } from '../../../src/core/errors.ts';
+import { Incoming } from '../../../src/upstream/http/incoming.ts';
+import { watched } from '../../../src/upstream/stream/silence.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
+import { makeGate } from '../../support/relayed.ts';
+
+function rig({ awaited = true } = {}) {
+  const clock = new FakeClock();
+  const response = new Incoming(200, {}, { pause: () => undefined, resume: () => undefined });
+  const silences: ProxyError[] = [];
+  const state = { awaited };
+  const read = watched(
+    { clock, limitMs: 5_000, awaited: () => state.awaited, silent: (error) => silences.push(error) },
+    response,
+    () => response.whole(),
+  );
+  return { clock, response, silences, state, read };
+}
+
+describe('a watch over an answer', () => {
+  it('tells of silence as long as the limit, with the limit, and that the call may have run', async () => {
+    const { clock, response, silences } = rig();
+    await clock.advance(4_999);
+    response.push(Buffer.from(':'));
+    await clock.advance(4_999);
+    expect(silences).toEqual([]);
+    await clock.advance(1);
+    expect(silences).toHaveLength(1);
+    expect(silences[0]).toMatchObject({
+      reason: 'timeout',
+      sent: 'maybe',
+      message: expect.stringContaining('5 s'),
+      details: { limit: 'read-timeout', seconds: 5 },
+    });
+  });
+
+  it('ends with the answer, and leaves no timer and nobody listening', async () => {
+    const { clock, response, silences, read } = rig();
+    response.push(Buffer.from('x'));
+    response.end();
+    expect((await read).toString()).toBe('x');
+    expect(clock.timers).toBe(0);
+    expect(response.heard).toBeUndefined();
+    await clock.advance(10_000);
+    expect(silences).toEqual([]);
+  });
+
+  it('ends with an answer that breaks, too', async () => {
+    const { clock, response, read } = rig();
+    response.fail(new Error('reset'));
+    await expect(read).rejects.toThrow('reset');
+    expect(clock.timers).toBe(0);
+  });
+
+  it('does not look at a stream on which nobody waits any more', async () => {
+    const { clock, response, silences, state } = rig();
+    state.awaited = false;
+    response.push(Buffer.from(':'));
+    await clock.advance(60_000);
+    expect(silences).toEqual([]);
+  });
+
+  it('does not blame the server while the client has not taken what came', async () => {
+    const clock = new FakeClock();
+    const response = new Incoming(200, {}, { pause: () => undefined, resume: () => undefined });
+    const silences: ProxyError[] = [];
+    const client = makeGate();
+    const read = watched(
+      { clock, limitMs: 5_000, awaited: () => true, silent: (error) => silences.push(error) },
+      response,
+      async () => {
+        let bytes = 0;
+        for await (const chunk of response.chunks()) {
+          bytes += chunk.length;
+          await client.opened;
+        }
+        return bytes;
+      },
+    );
+    response.push(Buffer.from('progress'));
+    await clock.advance(60_000);
+    expect(silences).toEqual([]);
+    client.open();
+    await clock.advance(5_000);
+    expect(silences).toHaveLength(1);
+    response.end();
+    expect(await read).toBe(8);
+  });
+});

@@ -1,0 +1,169 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import { describe, expect, it } from 'vitest';
+import { ScriptedServer } from '../../support/scripted-server.ts';
+import { comesTrue } from '../http/lane-rig.ts';
+import { uplinkTo } from './uplink-rig.ts';
+
+/** Cuts the connection, without an answer, for every request whose body the set holds, once. */
+const cutting = (...bodies: string[]) => {
+  const left = new Set(bodies);
+  return ScriptedServer.start(
+    (request, response) => {
+      if (left.delete(request.text)) response.destroy();
+      else response.end(`ran ${request.text}`);
+    },
+    { keepAliveTimeoutMs: 0 },
+  );
+};
+
+const bodiesOf = (server: ScriptedServer): string[] => server.requests.map(({ text }) => text);
+
+describe('a kept connection that the server closes as the request comes', () => {
+  it('costs what may be repeated nothing: it is sent again on a fresh connection', async () => {
+    const server = await cutting('second');
+    const { post, attempts } = uplinkTo(server);
+    await post('first', { repeatable: true });
+    expect(await post('second', { repeatable: true })).toMatchObject({ status: 200, text: 'ran second' });
+    expect(bodiesOf(server)).toEqual(['first', 'second', 'second']);
+    expect(server.requests.map(({ connection }) => connection)).toEqual([1, 1, 2]);
+    expect(attempts()).toBe(3);
+  });
+
+  it('never has a tool call sent twice', async () => {
+    const server = await cutting('call');
+    const { post, seen } = uplinkTo(server);
+    await post('first');
+    const { host } = new URL(server.url);
+    await expect(post('call')).rejects.toMatchObject({
+      reason: 'connection-lost',
+      sent: 'maybe',
+      message: expect.stringMatching(
+        new RegExp(
+          `^The connection to ${host} broke before the answer was complete: .*check before you repeat it\\.$`,
+        ),
+      ),
+    });
+    expect(bodiesOf(server)).toEqual(['first', 'call']);
+    expect(seen.filter(({ type }) => type === 'http.failed')).toHaveLength(1);
+    expect(await post('next')).toMatchObject({ text: 'ran next' });
+  });
+
+  it('is forgiven once: a fresh connection that breaks as well is an error', async () => {
+    const server = await ScriptedServer.start((request, response) => {
+      if (request.text === 'first') response.end();
+      else response.destroy();
+    });
+    const { post } = uplinkTo(server);
+    await post('first');
+    await expect(post('second', { repeatable: true })).rejects.toMatchObject({
+      reason: 'connection-lost',
+      sent: 'maybe',
+    });
+    expect(bodiesOf(server)).toEqual(['first', 'second', 'second']);
+  });
+
+  it('is no excuse for a fresh connection: that is not tried again', async () => {
+    const server = await cutting('first');
+    const { post } = uplinkTo(server);
+    await expect(post('first', { repeatable: true })).rejects.toMatchObject({ reason: 'connection-lost' });
+    expect(bodiesOf(server)).toEqual(['first']);
+  });
+
+  it('does not spoil one call after the other where the server closes after each answer unannounced', async () => {
+    const server = await ScriptedServer.start(
+      (request, response) => {
+        response.end(`ran ${request.text}`);
+        response.on('finish', () => request.socket.end());
+      },
+      { keepAliveTimeoutMs: 0 },
+    );
+    const { post } = uplinkTo(server);
+    for (let call = 0; call < 30; call++) {
+      expect(await post(`call ${call}`)).toMatchObject({ status: 200, text: `ran call ${call}` });
+      // A client's next call comes over a pipe, after the answer has gone out over one.
+      await turn();
+    }
+    expect(server.requests).toHaveLength(30);
+  });
+
+  it('does not spoil calls that wait for a connection where the server closes unannounced', async () => {
+    const server = await ScriptedServer.start(
+      (request, response) => {
+        response.end(`ran ${request.text}`);
+        request.socket.end();
+      },
+      { keepAliveTimeoutMs: 0 },
+    );
+    const { post } = uplinkTo(server);
+    const texts = Array.from({ length: 30 }, (_, call) => `call ${call}`);
+    const answers = await Promise.all(texts.map((text) => post(text)));
+    expect(answers.map(({ text }) => text)).toEqual(texts.map((text) => `ran ${text}`));
+    expect(server.requests).toHaveLength(30);
+  });
+
+  it('is not used where its end was seen before', async () => {
+    const server = await cutting();
+    const { post } = uplinkTo(server);
+    await post('first');
+    server.connections.destroyAll();
+    await comesTrue(() => server.connections.open === 0, 'closed');
+    await turn();
+    expect(await post('call')).toMatchObject({ text: 'ran call' });
+    expect(server.connections.opened).toBe(2);
+  });
+});
+
+describe('a request that its caller gives up', () => {
+  it('rejects with the reason, and gives its place to the next', async () => {
+    const server = await ScriptedServer.start((request, response) => {
+      if (request.text !== 'slow') response.end('ok');
+    });
+    const { open, post, lanes } = uplinkTo(server);
+    const controller = new AbortController();
+    const slow = open('slow', {
+      signal: controller.signal,
+      onAttempt: (lease) => lease.cutBy(controller.signal),
+    });
+    const next = post('next');
+    await server.until((requests) => requests.length === 1);
+    const reason = new Error('cancelled');
+    controller.abort(reason);
+    await expect(slow).rejects.toBe(reason);
+    expect(await next).toMatchObject({ text: 'ok' });
+    expect([lanes.request.active, lanes.request.waiting]).toEqual([0, 0]);
+  });
+
+  it('while its keys are fetched sends nothing', async () => {
+    const server = await cutting();
+    const { open, keys, lanes } = uplinkTo(server);
+    const controller = new AbortController();
+    const reason = new Error('cancelled');
+    keys.current = async () => {
+      controller.abort(reason);
+      throw reason;
+    };
+    await expect(open('call', { signal: controller.signal })).rejects.toBe(reason);
+    expect([server.requests.length, server.connections.opened, lanes.request.active]).toEqual([0, 0, 0]);
+  });
+});
+
+describe('where no connection can be had, the error says where to look', () => {
+  it.each([
+    [
+      'http://127.0.0.1:1',
+      /^Cannot connect to 127\.0\.0\.1:1: connect ECONNREFUSED.*Nothing listens there: check the host and port of the endpoint URL\.$/,
+    ],
+    [
+      'http://no-such-host.invalid',
+      /^Cannot connect to no-such-host\.invalid: getaddrinfo \w+ no-such-host\.invalid\. The name does not resolve: check the endpoint URL, DNS and the network\.$/,
+    ],
+  ])('%s', async (origin, message) => {
+    const { post, lanes } = uplinkTo({ origin, url: `${origin}/mcp` });
+    await expect(post('call')).rejects.toMatchObject({
+      reason: 'connect-failed',
+      sent: 'no',
+      message: expect.stringMatching(message),
+    });
+    expect(lanes.request.active).toBe(0);
+  });
+});

@@ -1,0 +1,95 @@
+import type { SigningKeys } from '../../../src/aws/sigv4.ts';
+import { signingTarget } from '../../../src/aws/sigv4.ts';
+import { Events, type ProxyEvent } from '../../../src/core/events.ts';
+import {
+  type KeySource,
+  type LaneName,
+  Uplink,
+  type UplinkRequest,
+} from '../../../src/upstream/uplink/uplink.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
+import type { ScriptedServer, VerifyOptions } from '../../support/scripted-server.ts';
+import { TEST_KEY } from '../../support/signing.ts';
+import { laneTo, never } from '../http/lane-rig.ts';
+
+export const SCOPE = { service: 'execute-api', region: 'eu-west-1' };
+
+/** The `verify` option of a server whose clock is the given one. */
+export const verifyWith = (now: () => number, keys: VerifyOptions['keys'] = { AKIDEXAMPLE: TEST_KEY }) => ({
+  ...SCOPE,
+  keys,
+  now: () => new Date(now()),
+});
+
+/** Keys as a test hands them out, with what was asked of them. */
+export class ScriptedKeys implements KeySource {
+  keys: SigningKeys = TEST_KEY;
+  /** What `renewed` gives. */
+  newer: SigningKeys | undefined;
+  readonly renewals: SigningKeys[] = [];
+  /** Thrown by `current`. */
+  failure: Error | undefined;
+
+  async current(): Promise<SigningKeys> {
+    if (this.failure) throw this.failure;
+    return this.keys;
+  }
+
+  async renewed(used: SigningKeys): Promise<SigningKeys | undefined> {
+    this.renewals.push(used);
+    if (this.newer) this.keys = this.newer;
+    return this.newer;
+  }
+}
+
+export function uplinkTo(
+  server: Pick<ScriptedServer, 'url' | 'origin'>,
+  {
+    keys = new ScriptedKeys(),
+    signed = true,
+    optional = false,
+    max = 1,
+    clock = new FakeClock({ now: Date.now() }),
+  } = {},
+) {
+  const events = new Events();
+  const seen: ProxyEvent[] = [];
+  events.subscribe((event) => seen.push(event));
+  const laneOf = (size: number, keep: number) => laneTo(server as ScriptedServer, { max: size, keep }).lane;
+  const lanes = {
+    request: laneOf(max, max),
+    control: laneOf(2, 1),
+    stream: laneOf(Number.POSITIVE_INFINITY, 0),
+  };
+  const uplink = new Uplink({
+    profile: 'dev',
+    host: new URL(server.url).host,
+    target: signingTarget(new URL(server.url)),
+    signing: signed ? { scope: SCOPE, keys, optional } : undefined,
+    lanes,
+    headers: () => ({ 'user-agent': 'test' }),
+    clock,
+    events,
+  });
+  let attempts = 0;
+  const open = (body: string, request: Partial<UplinkRequest> & { lane?: LaneName } = {}) =>
+    uplink.open({
+      method: 'POST',
+      lane: 'request',
+      headers: { accept: 'application/json' },
+      body: Buffer.from(body),
+      repeatable: false,
+      signal: never,
+      onAttempt: () => {
+        attempts++;
+      },
+      ...request,
+    });
+  /** Opens and reads to the end. */
+  const post = async (body: string, request: Partial<UplinkRequest> = {}) => {
+    const opened = await open(body, request);
+    return { ...opened, status: opened.response.status, text: (await opened.response.whole()).toString() };
+  };
+  const dropped = () => seen.filter(({ type }) => type === 'upstream.message-dropped');
+  return { uplink, lanes, keys, clock, events, seen, dropped, open, post, attempts: () => attempts };
+}
