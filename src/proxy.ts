@@ -3,10 +3,11 @@ import { type CredentialSource, createCredentialSource } from './aws/credentials
 import { scopeOfHost } from './aws/endpoint.ts';
 import { signingTarget } from './aws/sigv4.ts';
 import { type Call, type Handler, type Layer, only, stack } from './core/call.ts';
-import { ChangeFeeds, isToolsChanged } from './core/change-feeds.ts';
+import { ChangeFeeds } from './core/change-feeds.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import { ProxyError } from './core/errors.ts';
 import { Events } from './core/events.ts';
+import { isToolsChanged } from './core/list-changes.ts';
 import { fillTools } from './core/tool-list.ts';
 import { Tools } from './core/tools.ts';
 import { backpressure, Limiter } from './layers/backpressure.ts';

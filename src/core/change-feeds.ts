@@ -1,5 +1,6 @@
 import type { Emit, Origin } from './call.ts';
-import { idText, isObject, type JsonObject, type Notification, type Request } from './message.ts';
+import { listChanged } from './list-changes.ts';
+import { idText, type Request } from './message.ts';
 
 /** Whose word of changes: a session's stream says nothing to requests without one, nor the other way round. */
 export interface Listener {
@@ -55,29 +56,11 @@ export class ChangeFeeds {
     for (const { subscription } of this.#streams.get(keyOf(listener)) ?? []) {
       if (!subscription) continue;
       const { request, emit } = subscription;
-      const change = toolsChanged(
+      const change = listChanged(
+        'tools',
         `"params":{"_meta":{"io.modelcontextprotocol/subscriptionId":${idText(request)}}},`,
       );
       void emit(change, origin).catch(() => undefined);
     }
   }
-}
-
-const TOOLS_CHANGED = 'notifications/tools/list_changed';
-
-export const isToolsChanged = (method: string): boolean => method === TOOLS_CHANGED;
-
-/**
- * Word to the client that the tools have changed.
- * @param params - the member of that name as JSON text, with a comma behind it.
- */
-export function toolsChanged(params = ''): Notification {
-  const text = `{"jsonrpc":"2.0",${params}"method":"${TOOLS_CHANGED}"}`;
-  return { kind: 'notification', method: TOOLS_CHANGED, text, json: JSON.parse(text) };
-}
-
-/** True where the result of `initialize` declares that the server tells of changed tools. */
-export function declaresToolChanges({ capabilities }: JsonObject): boolean {
-  const tools = isObject(capabilities) ? capabilities.tools : undefined;
-  return isObject(tools) && tools.listChanged === true;
 }

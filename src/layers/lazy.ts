@@ -2,6 +2,7 @@ import { type Call, type Handler, type Layer, NO_DEADLINE, type Origin, type Rep
 import { type Clock, unlessAborted } from '../core/clock.ts';
 import { causeText, type ErrorReason, ProxyError } from '../core/errors.ts';
 import type { Events } from '../core/events.ts';
+import { type ListName, listChanges } from '../core/list-changes.ts';
 import {
   claimOf,
   idText,
@@ -30,9 +31,6 @@ export const lazyOptions = {
 const OPEN_LIMIT_MS = 60_000;
 /** More pages than any server has; one whose cursors go round must not be asked for ever. */
 const MOST_PAGES = 1_000;
-
-/** What a server declares with `listChanged`, and what tells the client that it changed. */
-const LISTS = ['tools', 'prompts', 'resources'] as const;
 
 /** These say what is to be done, whatever they befell; others speak of the call, which has not run. */
 const TELLING: ReadonlySet<ErrorReason> = new Set<ErrorReason>([
@@ -237,21 +235,17 @@ class LazyClient {
   async #correct(waiting: Waiting, record: Seen, opened: JsonObject): Promise<void> {
     const { initialize, snapshot } = waiting;
     const told: JsonObject = JSON.parse(snapshot.opening);
-    const declared = ({ capabilities, serverInfo, instructions }: JsonObject): string =>
-      JSON.stringify([capabilities, serverInfo, instructions]);
-    const changed = new Set<string>();
-    if (declared(told) !== declared(opened)) for (const list of LISTS) changed.add(list);
+    const changed: ListName[] = [];
     if (Object.keys(snapshot.pages).length > 0) {
       const pages = await this.#pages(initialize).catch(() => undefined);
       if (pages) {
         const [before, after] = [snapshot.pages, pages].map((all) => JSON.stringify(Object.values(all)));
-        if (before !== after) changed.add('tools');
+        if (before !== after) changed.push('tools');
         if (Object.keys(record.pages).length === 0) this.#save(record, pages);
       }
     }
-    for (const list of changed) {
-      if (!hasListChanged(opened, list) && !hasListChanged(told, list)) continue;
-      await initialize.emit(listChanged(list), originOf(initialize)).catch(() => undefined);
+    for (const change of listChanges(told, opened, changed)) {
+      await initialize.emit(change, originOf(initialize)).catch(() => undefined);
     }
   }
 
@@ -331,17 +325,6 @@ function resultOf(reply: Reply): JsonObject {
   if (isObject(json.result)) return json.result;
   const said = isObject(json.error) ? json.error.message : undefined;
   throw new Error(`the server refused${typeof said === 'string' ? `: ${said}` : ''}`);
-}
-
-function listChanged(list: string): Notification {
-  const method = `notifications/${list}/list_changed`;
-  const json = { jsonrpc: '2.0', method };
-  return { kind: 'notification', method, json, text: JSON.stringify(json) };
-}
-
-function hasListChanged({ capabilities }: JsonObject, list: string): boolean {
-  const capability = isObject(capabilities) ? capabilities[list] : undefined;
-  return isObject(capability) && capability.listChanged === true;
 }
 
 /** What the proxy says of itself asks nothing of the client, so nothing of it is ever forsaken. */

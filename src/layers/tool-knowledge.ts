@@ -1,7 +1,8 @@
 import type { Call, Emit, Handler, Layer, Origin, Reply } from '../core/call.ts';
-import { type ChangeFeeds, declaresToolChanges, isToolsChanged, toolsChanged } from '../core/change-feeds.ts';
+import type { ChangeFeeds } from '../core/change-feeds.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Events } from '../core/events.ts';
+import { declaresChangesOf, isToolsChanged, listChanged } from '../core/list-changes.ts';
 import { claimOf, isObject, type Message, paramsOf, type Request } from '../core/message.ts';
 import { viewOf } from '../core/tool-list.ts';
 import type { Tools } from '../core/tools.ts';
@@ -73,7 +74,7 @@ class Knowledge {
     this.#deps.toolsOf(profile).forget({ told: true });
     const reply = await this.#next(this.hearing(call));
     const result = reply.kind === 'answer' ? reply.message.json.result : undefined;
-    if (isObject(result) && declaresToolChanges(result)) this.#promised.add(profile);
+    if (isObject(result) && declaresChangesOf('tools', result)) this.#promised.add(profile);
     else this.#promised.delete(profile);
     return reply;
   }
@@ -123,7 +124,7 @@ class Knowledge {
     // What the proxy says of itself asks nothing of the client, so nothing of it is ever forsaken.
     const origin: Origin = { profile, gone: new Promise(() => undefined) };
     if (claimOf(request) !== undefined) feeds.tell({ client: client.id, profile, stateless: true }, origin);
-    else if (this.#promised.has(profile)) void emit(toolsChanged(), origin).catch(() => undefined);
+    else if (this.#promised.has(profile)) void emit(listChanged('tools'), origin).catch(() => undefined);
   }
 }
 

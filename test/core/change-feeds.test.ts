@@ -1,11 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Emit } from '../../src/core/call.ts';
-import {
-  ChangeFeeds,
-  declaresToolChanges,
-  isToolsChanged,
-  toolsChanged,
-} from '../../src/core/change-feeds.ts';
+import { ChangeFeeds } from '../../src/core/change-feeds.ts';
 import type { Message, Request } from '../../src/core/message.ts';
 import { requestOf } from '../support/make-call.ts';
 
@@ -56,22 +51,4 @@ describe('the streams on which a server tells of changes', () => {
     feeds.tell(LISTENER, ORIGIN);
     expect(heard).toHaveLength(3);
   });
-});
-
-it('word of a change is the notification of the protocol', () => {
-  const { text, json, method } = toolsChanged();
-  expect(json).toEqual({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' });
-  expect(JSON.parse(text)).toEqual(json);
-  expect(isToolsChanged(method)).toBe(true);
-  expect(isToolsChanged('notifications/prompts/list_changed')).toBe(false);
-});
-
-it.each([
-  [{ capabilities: { tools: { listChanged: true } } }, true],
-  [{ capabilities: { tools: { listChanged: 'yes' } } }, false],
-  [{ capabilities: { tools: true } }, false],
-  [{ capabilities: [] }, false],
-  [{}, false],
-])('%j promises word of changed tools: %s', (result, promised) => {
-  expect(declaresToolChanges(result)).toBe(promised);
 });

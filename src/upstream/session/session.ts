@@ -1,9 +1,9 @@
 import { fullJitter } from '../../core/backoff.ts';
 import type { Call, Emit, Origin, Reply } from '../../core/call.ts';
-import { declaresToolChanges } from '../../core/change-feeds.ts';
 import { atMost, type Clock, sleep } from '../../core/clock.ts';
 import { causeText, ProxyError } from '../../core/errors.ts';
 import type { Events } from '../../core/events.ts';
+import { declaresChangesOf } from '../../core/list-changes.ts';
 import {
   cancellationOf,
   type Id,
@@ -318,7 +318,7 @@ export class Session implements Origin {
       sessionGone: () => {
         if (this.#id !== undefined) this.onLost();
       },
-      opened: () => (declaresToolChanges(this.#declared) ? this.#deps.toolStream?.() : undefined),
+      opened: () => (declaresChangesOf('tools', this.#declared) ? this.#deps.toolStream?.() : undefined),
       ended: this.#ended.signal,
     });
     return stream.keep(opened);
