@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, type Stats, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
@@ -25,8 +25,18 @@ export interface ProfileFacts {
   readonly known: readonly string[];
 }
 
-/** What a file looked like; equal text means unchanged as far as a stat can tell. */
-export type Prints = ReadonlyMap<string, string>;
+/** What a file looked like. */
+interface Print {
+  readonly stat: string;
+  readonly text: string;
+  /** True where no edit since can have left the stat as it is. */
+  readonly settled: boolean;
+}
+
+export type Prints = ReadonlyMap<string, Print>;
+
+/** Above the tick of any file system's clock: two seconds on FAT, one on HFS+ and old NFS, up to ten milliseconds on ext4. */
+const SETTLED_MS = 3_000;
 
 const SSO_SESSION = 'sso-session.';
 const NOT_A_PROFILE = /^(sso-session|services)\./;
@@ -123,29 +133,45 @@ export function tokenFiles(plan: Plan, files: SharedFiles, env: NodeJS.ProcessEn
   }
 }
 
-const digest = (algorithm: string, text: string): string => createHash(algorithm).update(text).digest('hex');
+const digest = (algorithm: string, text: string | Buffer): string =>
+  createHash(algorithm).update(text).digest('hex');
 
-/** A stat per file. Size and inode too: two edits within one tick of the file system's clock have the same time. */
-export function printsOf(paths: Iterable<string>): Prints {
-  const prints = new Map<string, string>();
-  for (const path of paths) {
-    // Synchronous, because a stat takes microseconds and a turn through the thread pool a hundred times as long.
-    const found = statOf(path);
-    prints.set(path, found === undefined ? 'absent' : `${found.mtimeMs} ${found.size} ${found.ino}`);
-  }
+/**
+ * A stat per file, which shows every edit of a file that was not touched of late. One that was is read as well: a second edit
+ * within one tick of the file system's clock has the time of the first, and one key is as long as another.
+ * @param known - earlier prints of these files, to read none again that they still tell.
+ */
+export function printsOf(paths: Iterable<string>, known?: Prints): Prints {
+  const prints = new Map<string, Print>();
+  for (const path of paths) prints.set(path, printOf(path, known?.get(path)));
   return prints;
 }
 
-function statOf(path: string): Stats | undefined {
+const ABSENT: Print = { stat: 'absent', text: '', settled: true };
+
+function printOf(path: string, known: Print | undefined): Print {
   try {
-    return statSync(path, { throwIfNoEntry: false });
+    // Synchronous, because a stat takes microseconds and a turn through the thread pool a hundred times as long.
+    const found = statSync(path, { throwIfNoEntry: false });
+    if (found === undefined) return ABSENT;
+    const stat = `${found.mtimeMs} ${found.size} ${found.ino}`;
+    if (known?.settled && known.stat === stat) return known;
+    // The time of the machine, as the file's own is. One of the future, of a server whose clock is ahead, may still be set again.
+    const settled = Date.now() - found.mtimeMs > SETTLED_MS;
+    return { stat, text: found.isFile() ? digest('sha256', readFileSync(path)) : '', settled };
   } catch {
-    return undefined;
+    return ABSENT;
   }
 }
 
 export function samePrints(one: Prints, other: Prints): boolean {
-  return one.size === other.size && [...one].every(([path, print]) => other.get(path) === print);
+  return (
+    one.size === other.size &&
+    [...one].every(([path, print]) => {
+      const known = other.get(path);
+      return known === print || (known?.stat === print.stat && known.text === print.text);
+    })
+  );
 }
 
 /** What makes a file unreadable for the SDK, which itself passes over it in silence. At most one phrase a file. */

@@ -172,17 +172,17 @@ class Source implements CredentialSource {
 
   #filesChanged(held: Held): boolean {
     const prints = this.#printsNow(held);
-    if (samePrints(prints, held.prints)) return false;
+    const same = samePrints(prints, held.prints);
     // Noted before it is acted on, so that an edit that leads nowhere is tried once and not on every request.
     held.prints = prints;
-    this.#edited = true;
-    return true;
+    if (!same) this.#edited = true;
+    return !same;
   }
 
   #printsNow(held: Held): Prints {
     if (held.prints.size === 0) return held.prints;
     if (!this.#look) {
-      this.#look = printsOf(held.prints.keys());
+      this.#look = printsOf(held.prints.keys(), held.prints);
       // Not a time: who has an answer, edits a file and asks again does it within a millisecond where the answer came from a cache.
       process.nextTick(() => {
         this.#look = undefined;

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import {
   faultOf,
   faultsIn,
+  type Prints,
   printsOf,
   readProfileFacts,
   samePrints,
@@ -89,6 +90,31 @@ test('a print changes with an edit, even one of equal time and size, and with co
   expect(samePrints(absent, first)).toBe(false);
   expect(samePrints(first, second)).toBe(false);
   expect(samePrints(second, printsOf([path]))).toBe(true);
+});
+
+test('a print changes with an edit of equal time, size and place: the clock of a file system ticks slowly', async () => {
+  const home = await makeTempHome();
+  const path = join(home.home, 'file');
+  const date = new Date();
+  const prints = async (text: string, known?: Prints): Promise<Prints> => {
+    await home.write('file', text);
+    await utimes(path, date, date);
+    return printsOf([path], known);
+  };
+  const first = await prints('one');
+  const second = await prints('two', first);
+  expect(samePrints(first, second)).toBe(false);
+  expect(samePrints(second, await prints('two', second))).toBe(true);
+});
+
+test('a file that was not touched of late is not read again', async () => {
+  const home = await makeTempHome();
+  const path = join(home.home, 'file');
+  await home.write('file', 'one');
+  const longAgo = new Date(Date.now() - 60_000);
+  await utimes(path, longAgo, longAgo);
+  const first = printsOf([path]);
+  expect(printsOf([path], first).get(path)).toBe(first.get(path));
 });
 
 describe('faults', () => {

@@ -1,5 +1,5 @@
 import { writeFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readFile, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { REFRESH_AHEAD_MS } from '../../../src/aws/credentials/set.ts';
@@ -114,6 +114,25 @@ describe('edited files', () => {
     expect(await source.current(patient())).toMatchObject({ accessKeyId: 'AKIDONE' });
     await rig.home.credentials(`[work]\n${keys('AKIDTWO')}`);
     expect(await source.current(patient())).toMatchObject({ accessKeyId: 'AKIDTWO' });
+  });
+
+  test('count also where the second edit comes within one tick of the file system after the first', async () => {
+    const rig = await makeRig();
+    const path = join(rig.home.home, '.aws/credentials');
+    const tick = new Date();
+    const write = async (id: string): Promise<void> => {
+      await rig.home.credentials(`[work]\n${keys(id)}`);
+      await utimes(path, tick, tick);
+    };
+    await write('AKIDONE');
+    const source = rig.source('work');
+    for (const id of ['AKIDTWO', 'AKIDSIX']) {
+      await source.current(patient());
+      await write(id);
+      expect(source.inDoubt).toBe(true);
+      expect(await source.current(patient())).toMatchObject({ accessKeyId: id });
+      expect(source.inDoubt).toBe(false);
+    }
   });
 
   test('put in doubt whose the set is, and are told of once they have brought another', async () => {
