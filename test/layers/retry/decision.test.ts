@@ -1,15 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { ERROR_CODES, type ErrorReason } from '../../src/core/errors.ts';
-import type { Failure } from '../../src/core/failure.ts';
-import { readOption } from '../../src/core/options.ts';
+import { ERROR_CODES, type ErrorReason } from '../../../src/core/errors.ts';
+import type { Failure } from '../../../src/core/failure.ts';
 import {
   decideRetry,
   type FailedAttempt,
   type FailureKind,
   kindOf,
-  retryOptions,
-  retryProblems,
-} from '../../src/layers/retry.ts';
+} from '../../../src/layers/retry/decision.ts';
 
 const thrown = (how: ErrorReason, status?: number, retryAfterMs?: number): Failure => ({
   how,
@@ -271,45 +268,5 @@ describe('what a client needs at its start', () => {
 
   it('gets its --retries also when the first attempt took all the time', () => {
     expect(decide({ elapsedMs: 60_000, failure: KINDS.unavailable })).toEqual({ afterMs: 50 });
-  });
-});
-
-describe('the options of retrying', () => {
-  it.each([
-    ['retries', '0', { value: 0 }],
-    ['retries', '10', { value: 10 }],
-    ['retries', '11', { problem: 'must be an integer from 0 to 10' }],
-    ['retries', '-1', { problem: 'must be an integer from 0 to 10' }],
-    ['retryBaseDelay', '0', { value: 0 }],
-    ['retryBaseDelay', '-0.1', { problem: 'must be a number >= 0' }],
-    ['retryMaxDelay', '-1', { problem: 'must be a number >= 0' }],
-  ] as const)('%s takes %s as %o', (key, raw, read) => {
-    expect(readOption(retryOptions[key], [raw], 'flag')).toEqual(read);
-  });
-
-  it.each([
-    [0.1, 2, {}, []],
-    [2, 2, {}, []],
-    [0, 0, {}, []],
-    [
-      5,
-      2,
-      { retryBaseDelay: '--retry-base-delay' },
-      ['--retry-base-delay must be a number <= --retry-max-delay (2), not "5"'],
-    ],
-    [
-      0.1,
-      0,
-      { retryMaxDelay: 'MCP_PROXY_RETRY_MAX_DELAY' },
-      ['MCP_PROXY_RETRY_MAX_DELAY must be a number >= --retry-base-delay (0.1), not "0"'],
-    ],
-    [
-      3,
-      1,
-      { retryBaseDelay: 'MCP_PROXY_RETRY_BASE_DELAY', retryMaxDelay: '--retry-max-delay' },
-      ['--retry-max-delay must be a number >= MCP_PROXY_RETRY_BASE_DELAY (3), not "1"'],
-    ],
-  ])('base %s and max %s go together, or not', (retryBaseDelay, retryMaxDelay, from, problems) => {
-    expect(retryProblems({ retryBaseDelay, retryMaxDelay }, from)).toEqual(problems);
   });
 });

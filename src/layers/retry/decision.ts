@@ -1,0 +1,164 @@
+import { fullJitter } from '../../core/backoff.ts';
+import type { ErrorReason } from '../../core/errors.ts';
+import { type Failure, isThrottled } from '../../core/failure.ts';
+import { isRepeatableMethod } from '../../core/repeatable.ts';
+import type { ToolAnnotations } from '../../core/tools.ts';
+
+export interface RetryLimits {
+  readonly retries: number;
+  readonly baseDelayMs: number;
+  readonly maxDelayMs: number;
+}
+
+/** Longer than this, a caller is better told than kept waiting: clients give up after 60 s. */
+const LONGEST_RETRY_AFTER_MS = 20_000;
+/**
+ * Several proxies that start together throttle each other, and a client that gets no tools at its start stays without them: these go
+ * on for so long, whatever --retries says.
+ */
+const START_BUDGET_MS = 20_000;
+const START_METHODS: ReadonlySet<string> = new Set(['initialize', 'server/discover', 'tools/list']);
+/**
+ * Asks which revisions the server speaks. A client takes any error for "an old server", and never asks again: what may pass in a
+ * moment is waited out. Not a fault of the server itself (500): that is how some old servers meet a method that they do not know, and
+ * their clients would wait for it at every start.
+ */
+const PROBE = 'server/discover';
+/** The least wait between those attempts, so that a small --retry-base-delay does not become a flood. */
+const START_LEAST_DELAY_MS = 250;
+
+/** What a failure says about the request, as far as sending it again goes. */
+export type FailureKind =
+  /** Not a byte left. */
+  | 'not-sent'
+  /** The server, or something before it, turned it away unread: too many, or it took too long to arrive. */
+  | 'turned-away'
+  /** Something between here and the server had no good answer from it. */
+  | 'unavailable'
+  /** It left, and no answer came. */
+  | 'interrupted'
+  /** The server met a fault of its own. */
+  | 'broken'
+  /** Another attempt would end the same, or mending it is another's work. */
+  | 'final';
+
+const KINDS: Readonly<Record<ErrorReason | 'answered', FailureKind | 'by status'>> = {
+  'connect-failed': 'not-sent',
+  'connection-lost': 'interrupted',
+  'http-status': 'by status',
+  answered: 'by status',
+  // Mended, where that is possible, by those who know the session, the keys and the clock.
+  'session-lost': 'final',
+  'subscription-lost': 'final',
+  'auth-rejected': 'final',
+  'no-credentials': 'final',
+  'unusable-answer': 'final',
+  redirected: 'final',
+  timeout: 'final',
+  // Limits of our own: another attempt would only press on them.
+  'no-session': 'final',
+  'tools-unknown': 'final',
+  'tool-refused': 'final',
+  'unknown-profile': 'final',
+  'unknown-tool': 'final',
+  'restart-needed': 'final',
+  'not-opened': 'final',
+  'client-refused': 'final',
+  'message-too-large': 'final',
+  'listener-full': 'final',
+  'rate-limited': 'final',
+  'circuit-open': 'final',
+  overloaded: 'final',
+  'too-many-waiting': 'final',
+  'shutting-down': 'final',
+  'parse-error': 'final',
+  'invalid-request': 'final',
+  'line-too-long': 'final',
+  internal: 'final',
+};
+
+export function kindOf(failure: Failure): FailureKind {
+  const kind = KINDS[failure.how];
+  if (kind !== 'by status') return kind;
+  if (isThrottled(failure)) return 'turned-away';
+  switch (failure.status) {
+    case 408:
+      return 'turned-away';
+    case 502:
+    case 503:
+    case 504:
+      return 'unavailable';
+    case 500:
+      return 'broken';
+    default:
+      return 'final';
+  }
+}
+
+export interface FailedAttempt {
+  readonly method: string;
+  /** Of the tool, for tools/call; undefined where nothing is known. */
+  readonly annotations: Pick<ToolAnnotations, 'readOnly' | 'idempotent'> | undefined;
+  /** It claims a revision without sessions, where a request whose stream broke is the client's to send, under another id. */
+  readonly claims: boolean;
+  /** 1 when the first attempt has failed. */
+  readonly attempt: number;
+  readonly elapsedMs: number;
+  /** The attempt has already brought the client something: progress, a log line, a question. */
+  readonly heard: boolean;
+  readonly failure: Failure;
+  readonly limits: RetryLimits;
+  /** What the caller's own time limit leaves, in milliseconds. */
+  readonly leftMs: number;
+  /** Uniform in [0, 1). */
+  readonly random: number;
+}
+
+export type RetryDecision =
+  | { readonly afterMs: number }
+  | { readonly giveUp: 'final' | 'may-have-run' | 'asked-to-wait-longer' | 'attempts-spent' | 'out-of-time' };
+
+/** Whether a failed request is sent again, and when. Pure. */
+export function decideRetry(failed: FailedAttempt): RetryDecision {
+  const { failure, limits, attempt } = failed;
+  const kind = kindOf(failure);
+  if (kind === 'final') return { giveUp: 'final' };
+  if (!isSafe(kind, failed)) return { giveUp: 'may-have-run' };
+  const asked = failure.retryAfterMs ?? 0;
+  if (asked > LONGEST_RETRY_AFTER_MS) return { giveUp: 'asked-to-wait-longer' };
+  const { baseDelayMs, maxDelayMs } = limits;
+  // On top of what the server asked for: others were told the same time.
+  const jitter = fullJitter({ random: () => failed.random }, attempt, baseDelayMs, maxDelayMs);
+  const afterMs = Math.round(asked + jitter);
+  // Why it failed, and when to come again, is worth more to its caller than that the time is over.
+  if (afterMs >= failed.leftMs) return { giveUp: 'out-of-time' };
+  if (attempt <= limits.retries) return { afterMs };
+  const patient =
+    limits.retries > 0 &&
+    START_METHODS.has(failed.method) &&
+    (kind === 'turned-away' || kind === 'unavailable' || (failed.method === PROBE && kind !== 'broken'));
+  const later = Math.max(afterMs, START_LEAST_DELAY_MS);
+  if (!patient || failed.elapsedMs + later > START_BUDGET_MS) return { giveUp: 'attempts-spent' };
+  return { afterMs: later };
+}
+
+/** True where sending it again cannot run anything twice, or where that does no harm. */
+function isSafe(kind: FailureKind, { method, annotations, claims, heard }: FailedAttempt): boolean {
+  if (kind === 'not-sent') return true;
+  // Who has sent something about a request has begun with it.
+  if (heard) return false;
+  const harmless =
+    isRepeatableMethod(method) ||
+    (method === 'tools/call' && (annotations?.readOnly || annotations?.idempotent) === true);
+  switch (kind) {
+    case 'turned-away':
+      return true;
+    case 'unavailable':
+      return harmless;
+    case 'interrupted':
+      return harmless && (!claims || method === PROBE);
+    default:
+      // A tool that failed on the server may have done half of its work, whatever it says of itself.
+      return isRepeatableMethod(method);
+  }
+}
