@@ -2,6 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { ProxyError } from '../core/errors.ts';
 import { isLoopback } from '../core/loopback.ts';
+import { errorAnswer } from '../core/message.ts';
 
 /** Where MCP is served; everything else, the paths of OAuth discovery before all, does not exist. */
 export const MCP_PATH = '/mcp';
@@ -108,6 +109,13 @@ const invalid = (status: number, message: string, headers = {}): Refusal => ({
   headers,
   error: new ProxyError('invalid-request', `Invalid request: ${message}`, { sent: 'no' }),
 });
+
+/** No id: what was not let in was not read. */
+export function bodyOf(error: ProxyError): { text: string; headers: Record<string, string> } {
+  const { text } = errorAnswer(error.toJsonRpc(), undefined);
+  const length = String(Buffer.byteLength(text));
+  return { text, headers: { 'content-type': 'application/json', 'content-length': length } };
+}
 
 /** What a stranger wrote, short and on one line. */
 const shown = (value: string | undefined): string => JSON.stringify((value ?? '').slice(0, 100));

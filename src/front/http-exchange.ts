@@ -17,7 +17,9 @@ export class ServerExchange implements HttpExchange {
   readonly #response: ServerResponse;
   readonly #origin: string | undefined;
   readonly #clock: Clock;
+  /** Breaks the connection. */
   readonly #cut: () => void;
+  readonly #endsWithConnection: boolean;
   readonly #blocked = new Set<() => void>();
   #listeners: (() => void)[] = [];
   #over = false;
@@ -28,7 +30,12 @@ export class ServerExchange implements HttpExchange {
     this.#response = response;
     this.#clock = clock;
     // The connection: an answer that waits in line behind others has none of its own yet that it could destroy.
-    this.#cut = () => request.socket.destroy();
+    this.#cut = () => {
+      if (this.#endsWithConnection) request.socket.resetAndDestroy();
+      else request.socket.destroy();
+    };
+    // HTTP/1.0, as nginx speaks it unless told otherwise, has no chunks: there a closed connection says that all was sent, a reset one not.
+    this.#endsWithConnection = request.httpVersion === '1.0';
   }
 
   /** To be called when the answer has left, or never will, because its connection is gone. */
@@ -78,6 +85,7 @@ export class ServerExchange implements HttpExchange {
   }
 
   breakOff(): void {
-    this.#response.destroy();
+    if (this.#endsWithConnection) this.#cut();
+    else this.#response.destroy();
   }
 }

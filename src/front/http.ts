@@ -2,13 +2,13 @@ import { isUtf8 } from 'node:buffer';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { atMost, type Clock } from '../core/clock.ts';
-import { ProxyError } from '../core/errors.ts';
-import { errorAnswer, parseError } from '../core/message.ts';
+import { parseError } from '../core/message.ts';
 import type { HttpExchange } from '../core/passage.ts';
-import { bodyTooLarge, listenerFull, MCP_PATH, type Refusal, refusalOf } from './admission.ts';
+import { bodyOf, bodyTooLarge, listenerFull, MCP_PATH, type Refusal, refusalOf } from './admission.ts';
 import { pageHeaders, preflightHeaders } from './headers.ts';
 import { discard, HeldBodies, readBody } from './http-body.ts';
 import { ServerExchange } from './http-exchange.ts';
+import { responseText, unreadableRefusal } from './http-unreadable.ts';
 import type { ListenerSettings } from './options.ts';
 
 /** A client that takes longer to say what it wants keeps a place from others. Answers may take any time. */
@@ -17,11 +17,16 @@ const REQUEST_LIMIT_MS = 120_000;
 const LIMITS_LOOKED_AT_MS = 5_000;
 /** Longer than the load balancers of AWS keep theirs (60 s): whoever reuses a connection must be the one who closes it. */
 const KEEP_ALIVE_MS = 65_000;
+/**
+ * A client that vanished without a word (a laptop asleep, a NAT that forgot) says nothing on a quiet stream either: its host is asked
+ * whether it is still there, or it would keep its place among --max-streams for ever. Sooner than the NAT gateways of AWS forget (350 s).
+ */
+const PROBED_MS = 60_000;
 /** Above --max-clients, so that those who are one too many can be told, and health can be asked for. */
 const CONNECTIONS_TO_SPARE = 64;
 /** How much of a body that is too long is read on, so that its sender gets to read the answer. */
 const DISCARDED_BYTES = 64 * 1024 * 1024;
-/** How long the last answers may take to leave. */
+/** How long the last answers on a connection may take to leave. */
 const CLOSE_MS = 2_000;
 
 /** Who carries what clients send. Neither method throws; both resolve when the answer is complete. */
@@ -37,6 +42,14 @@ export interface HttpFrontOptions extends ListenerSettings {
   readonly onRefused: (status: number, message: string) => void;
 }
 
+/** One request under way on a connection, which can have several: clients may send ahead. */
+interface Carried {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  /** To be called at its end: of an answer that waits in line behind another one, node tells nothing when their connection breaks. */
+  readonly over: () => void;
+}
+
 const BYTE_ORDER_MARK = '\uFEFF';
 
 /** Serves Streamable HTTP: decides who is let in, and hands each request on with the way to answer it. */
@@ -44,11 +57,7 @@ export class HttpFront {
   readonly #options: HttpFrontOptions;
   readonly #server: Server;
   readonly #held = new HeldBodies();
-  /**
-   * What to call at the end of each answer that waits in line behind another one, because its request was sent ahead: of these node
-   * tells nothing when their connection breaks.
-   */
-  readonly #inLine = new WeakMap<Socket, Set<() => void>>();
+  readonly #carried = new WeakMap<Socket, Set<Carried>>();
   #connections = 0;
   #requests = 0;
   #leaving = false;
@@ -61,6 +70,8 @@ export class HttpFront {
       headersTimeout: HEAD_LIMIT_MS,
       requestTimeout: REQUEST_LIMIT_MS,
       connectionsCheckingInterval: LIMITS_LOOKED_AT_MS,
+      keepAlive: true,
+      keepAliveInitialDelay: PROBED_MS,
     });
     // Their size is bounded; a number that drops the rest would hide what was sent.
     this.#server.maxHeadersCount = 0;
@@ -102,7 +113,7 @@ export class HttpFront {
     this.#connections++;
     socket.on('close', () => {
       this.#connections--;
-      for (const over of this.#inLine.get(socket) ?? []) over();
+      for (const { over } of this.#carried.get(socket) ?? []) over();
     });
     // Whoever keeps one for later makes room for who has something to say.
     if (this.#connections > this.#options.maxClients) this.#server.closeIdleConnections();
@@ -128,19 +139,15 @@ export class HttpFront {
   #begun(request: IncomingMessage, response: ServerResponse): ServerExchange {
     const exchange = new ServerExchange(request, response, this.#options.clock);
     this.#requests++;
-    let under = true;
+    const all = this.#carried.get(request.socket) ?? new Set();
     const over = (): void => {
-      if (!under) return;
-      under = false;
+      if (!all.delete(carried)) return;
       this.#requests--;
-      this.#inLine.get(request.socket)?.delete(over);
       exchange.over();
     };
+    const carried: Carried = { request, response, over };
+    this.#carried.set(request.socket, all.add(carried));
     response.on('close', over);
-    if (!response.socket) {
-      const inLine = this.#inLine.get(request.socket) ?? new Set();
-      this.#inLine.set(request.socket, inLine.add(over));
-    }
     return exchange;
   }
 
@@ -164,7 +171,8 @@ export class HttpFront {
     }
     let taken = 0;
     try {
-      if (request.headers.expect !== undefined) response.writeContinue();
+      // Clients of HTTP/1.0 would take it for the answer (RFC 9110, 15.2).
+      if (request.headers.expect !== undefined && request.httpVersion !== '1.0') response.writeContinue();
       const text = await this.#textOf(request, (bytes) => {
         taken += bytes;
       });
@@ -205,29 +213,21 @@ export class HttpFront {
 
   /** What node's parser could not make a request of. */
   #unreadable(code: string | undefined, socket: Socket): void {
-    if (code === 'ECONNRESET' || !socket.writable) {
+    if (code === 'ECONNRESET' || !socket.writable || this.#owes(socket)) {
       socket.destroy();
       return;
     }
-    const [status, reason] =
-      code === 'HPE_HEADER_OVERFLOW'
-        ? [431, 'Request Header Fields Too Large']
-        : code === 'ERR_HTTP_REQUEST_TIMEOUT'
-          ? [408, 'Request Timeout']
-          : [400, 'Bad Request'];
-    const what =
-      status === 431
-        ? `its head is longer than ${this.#options.maxHeaderBytes} bytes (--max-headers)`
-        : status === 408
-          ? 'it took too long to arrive'
-          : 'it is no HTTP';
-    const error = new ProxyError('invalid-request', `Invalid request: ${what}.`, { sent: 'no' });
-    this.#options.onRefused(Number(status), error.message);
-    const { text, headers } = bodyOf(error);
-    const lines = Object.entries({ ...headers, connection: 'close' }).map(
-      ([name, value]) => `${name}: ${value}`,
-    );
-    socket.end(`HTTP/1.1 ${status} ${reason}\r\n${lines.join('\r\n')}\r\n\r\n${text}`);
+    const refusal = unreadableRefusal(code, this.#options.maxHeaderBytes);
+    this.#options.onRefused(refusal.status, refusal.error.message);
+    socket.end(responseText(refusal));
+    // Who does not close its side in turn would keep the connection for ever: node has no time limit for what it has given up.
+    this.#options.clock.schedule(CLOSE_MS, () => socket.destroy(), { keepAlive: false });
+  }
+
+  /** Whether what is written to the connection now would be read as the answer to a good request, or as a part of it. */
+  #owes(socket: Socket): boolean {
+    const carried = [...(this.#carried.get(socket) ?? [])];
+    return carried.some(({ request, response }) => request.complete || response.headersSent);
   }
 
   /** Says from now on that it is not ready, and keeps no connection for later. */
@@ -255,11 +255,4 @@ function hostsAmong(rawHeaders: readonly string[]): number {
     if (rawHeaders[at]?.length === 4 && rawHeaders[at]?.toLowerCase() === 'host') count++;
   }
   return count;
-}
-
-/** No id: what was not let in was not read. */
-function bodyOf(error: ProxyError): { text: string; headers: Record<string, string> } {
-  const { text } = errorAnswer(error.toJsonRpc(), undefined);
-  const length = String(Buffer.byteLength(text));
-  return { text, headers: { 'content-type': 'application/json', 'content-length': length } };
 }

@@ -1,39 +1,17 @@
+import { existsSync, readFileSync } from 'node:fs';
 import * as http from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import type { HttpExchange } from '../../src/core/passage.ts';
-import { HttpFront, type HttpHandlers } from '../../src/front/http.ts';
 import { HeldBodies } from '../../src/front/http-body.ts';
 import { afterThisTest } from '../support/cleanup.ts';
-import { FakeClock } from '../support/fake-clock.ts';
+import type { FakeClock } from '../support/fake-clock.ts';
 import { open, send, textOf } from '../support/http-client.ts';
 import { comesTrue } from '../upstream/http/lane-rig.ts';
+import { frontFor } from './http-rig.ts';
 
-const LIMITS = { maxClients: 8, maxStreams: 8, maxBodyBytes: 1_024, maxHeaderBytes: 8_192 };
 const MIB = 1_024 * 1_024;
 const ping = { jsonrpc: '2.0', id: 0, method: 'ping' };
-
-async function frontFor(handlers: Partial<HttpHandlers>, limits: Partial<typeof LIMITS> = {}) {
-  const clock = new FakeClock();
-  const refused: number[] = [];
-  const front = await HttpFront.open({
-    address: { host: '127.0.0.1', port: 0 },
-    token: undefined,
-    allowedHosts: [],
-    allowedOrigins: [],
-    ...LIMITS,
-    ...limits,
-    clock,
-    handlers: { post: async () => undefined, bare: async () => undefined, ...handlers },
-    onRefused: (status) => refused.push(status),
-  });
-  afterThisTest(async () => {
-    const closed = front.close();
-    await clock.advance(5_000);
-    await closed;
-  });
-  return { front, clock, refused, url: front.url };
-}
 
 const answer = (exchange: HttpExchange, text: string): void => {
   void exchange.begin({ status: 200, headers: { 'content-type': 'text/plain' } }).write(Buffer.from(text));
@@ -90,6 +68,88 @@ describe('a client that reads nothing', () => {
     expect((await textOf(response)).length).toBe(200 * 64 * 1_024);
     expect(clock.timers).toBe(0);
   });
+});
+
+describe('an answer that breaks off', () => {
+  it.each([
+    ['HTTP/1.1', {}, 'ended'],
+    ['HTTP/1.0', { 'content-type': 'text/event-stream' }, 'ECONNRESET'],
+    ['HTTP/1.0', { 'content-length': '400' }, 'ECONNRESET'],
+  ])('is taken for a whole one by nobody: %s %j', async (version, headers, how) => {
+    let held: HttpExchange | undefined;
+    const { url } = await frontFor({
+      post: async (_text, exchange) => {
+        held = exchange;
+        await exchange.begin({ status: 200, headers }).write(Buffer.from('a part'));
+      },
+    });
+    let text = '';
+    let end = '';
+    const client = connect(Number(new URL(url).port), '127.0.0.1');
+    afterThisTest(() => void client.destroy());
+    client.setEncoding('latin1').on('data', (piece: string) => {
+      text += piece;
+    });
+    client.on('end', () => {
+      end = 'ended';
+    });
+    client.on('error', (error: NodeJS.ErrnoException) => {
+      end = String(error.code);
+    });
+    client.write(
+      `POST /mcp ${version}\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}`,
+    );
+    await comesTrue(() => text.includes('a part'), 'the part');
+    held?.breakOff();
+    await comesTrue(() => end !== '', 'the end');
+    expect(end).toBe(how);
+    // The chunk that ends an answer is missing.
+    expect(text.endsWith('0\r\n\r\n')).toBe(false);
+  });
+});
+
+describe('leave to send a body', () => {
+  it.each([
+    ['HTTP/1.1', ['100', '202']],
+    // It would take the leave for the answer.
+    ['HTTP/1.0', ['202']],
+  ])('is given to a client of %s that can understand it', async (version, statuses) => {
+    const { url } = await frontFor({
+      post: async (_text, exchange) => {
+        exchange.begin({ status: 202, headers: { 'content-length': '0' } });
+        exchange.end();
+      },
+    });
+    let text = '';
+    const client = connect(Number(new URL(url).port), '127.0.0.1');
+    afterThisTest(() => void client.destroy());
+    client.setEncoding('latin1').on('data', (piece: string) => {
+      text += piece;
+    });
+    client.write(
+      `POST /mcp ${version}\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n{}`,
+    );
+    await comesTrue(() => text.includes(' 202 '), 'the answer');
+    expect(Array.from(text.matchAll(/HTTP\/1\.1 (\d+)/g), ([, status]) => status)).toEqual(statuses);
+  });
+});
+
+it('a quiet client is asked by its host whether it is still there', async ({ skip }) => {
+  const { url } = await frontFor({
+    bare: async (_method, exchange) => void exchange.begin({ status: 200, headers: {} }),
+  });
+  const { request } = await open(url, { method: 'GET', headers: { accept: 'text/event-stream' } });
+  const here = `:${request.socket?.localPort?.toString(16).toUpperCase().padStart(4, '0')}`;
+  /** Kind 02: a timer runs, and no byte waits for its acknowledgement. */
+  const isAsked = (column: number): boolean =>
+    readFileSync('/proc/net/tcp', 'utf8')
+      .split('\n')
+      .map((line) => line.trim().split(/\s+/))
+      .some((fields) => fields[column]?.endsWith(here) && fields[5]?.startsWith('02:'));
+  request.socket?.setKeepAlive(true, 60_000);
+  // Only some systems show it.
+  if (!existsSync('/proc/net/tcp') || !isAsked(1)) skip();
+  await comesTrue(() => isAsked(2), 'the timer of the listener');
 });
 
 describe('what is told of a client that has gone', () => {

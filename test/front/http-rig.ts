@@ -1,0 +1,28 @@
+import { HttpFront, type HttpHandlers } from '../../src/front/http.ts';
+import { afterThisTest } from '../support/cleanup.ts';
+import { FakeClock } from '../support/fake-clock.ts';
+
+const LIMITS = { maxClients: 8, maxStreams: 8, maxBodyBytes: 1_024, maxHeaderBytes: 8_192 };
+
+/** A listener on a free port of loopback, whose requests these handlers answer. */
+export async function frontFor(handlers: Partial<HttpHandlers>, limits: Partial<typeof LIMITS> = {}) {
+  const clock = new FakeClock();
+  const refused: number[] = [];
+  const front = await HttpFront.open({
+    address: { host: '127.0.0.1', port: 0 },
+    token: undefined,
+    allowedHosts: [],
+    allowedOrigins: [],
+    ...LIMITS,
+    ...limits,
+    clock,
+    handlers: { post: async () => undefined, bare: async () => undefined, ...handlers },
+    onRefused: (status) => refused.push(status),
+  });
+  afterThisTest(async () => {
+    const closed = front.close();
+    await clock.advance(5_000);
+    await closed;
+  });
+  return { front, clock, refused, url: front.url };
+}
