@@ -1,6 +1,6 @@
 import { readProfileFacts } from './aws/credentials/files.ts';
 import { type CredentialSource, createCredentialSource } from './aws/credentials/source.ts';
-import { scopeOfHost } from './aws/endpoint.ts';
+import { OperatingRegions } from './aws/operating-region.ts';
 import { signingTarget } from './aws/sigv4.ts';
 import { type Call, type Handler, type Layer, only, stack } from './core/call.ts';
 import { ChangeFeeds } from './core/change-feeds.ts';
@@ -40,9 +40,6 @@ export interface ProxyDeps {
   readonly events?: Events;
 }
 
-/** How long a profile's metadata is taken as read: an edit counts soon, and no call pays for a look at the file. */
-const PROFILE_FRESH_MS = 5_000;
-
 const isOfStdio = ({ passage }: Call): boolean => passage === undefined;
 
 const milliseconds = (seconds: number | undefined): number | undefined => seconds && seconds * 1_000;
@@ -69,10 +66,8 @@ export class McpProxy {
   readonly #withMetadata = metadata((profile) => this.#metadataOf(profile));
   readonly #feeds = new ChangeFeeds();
   readonly #openings = new Map<string, readonly Layer[]>();
-  readonly #metadata = new Map<
-    string,
-    { at: number; additions: Promise<Readonly<Record<string, string>>> }
-  >();
+  readonly #named: Readonly<Record<string, string>>;
+  readonly #regions: OperatingRegions;
   #headers: Readonly<Record<string, string>>;
   #clients = 0;
 
@@ -81,6 +76,9 @@ export class McpProxy {
     this.#clock = clock;
     this.#events = events;
     this.#headers = this.#headersFor('');
+    const { endpoint, env, profiles } = settings;
+    this.#named = metadataOf(settings.metadata);
+    this.#regions = new OperatingRegions({ endpoint, env, several: profiles.length > 1 });
     const seconds = 1_000;
     this.#roads = createRoads({
       endpoint: settings.endpoint,
@@ -160,7 +158,6 @@ export class McpProxy {
       // Below what edits the request, on which the answer depends; above every limit: what is known takes no place.
       toolCache({
         ...this.#toolDeps(),
-        isIdentityInDoubt: (name) => this.#credentials.get(name)?.inDoubt ?? false,
         ttlMs: milliseconds(settings.toolCacheTtl),
       }),
       // Outside the rate, whose waiting is part of a call's work: a place is for a whole call, repeats included.
@@ -229,6 +226,7 @@ export class McpProxy {
   #toolDeps() {
     return {
       toolsOf: (profile: string): Tools => this.#toolsOf(profile),
+      isIdentityInDoubt: (profile: string): boolean => this.#credentials.get(profile)?.inDoubt ?? false,
       feeds: this.#feeds,
       clock: this.#clock,
       events: this.#events,
@@ -285,31 +283,11 @@ export class McpProxy {
     return { ...headers, 'user-agent': products.filter(Boolean).join(' ') };
   }
 
-  #metadataOf(profile: string): Promise<Readonly<Record<string, string>>> {
-    const now = this.#clock.monotonic();
-    const known = this.#metadata.get(profile);
-    if (known && now - known.at < PROFILE_FRESH_MS) return known.additions;
-    const additions = this.#readMetadata(profile);
-    this.#metadata.set(profile, { at: now, additions });
-    return additions;
-  }
-
-  /**
-   * The operating region, in the AWS CLI's order, then the endpoint's own; what --metadata names wins over all. Of several profiles
-   * each has its own first: a variable that stands for the whole process can speak of none of them.
-   */
-  async #readMetadata(profile: string): Promise<Readonly<Record<string, string>>> {
-    const { env, endpoint, profiles, metadata: entries } = this.#settings;
-    const named = metadataOf(entries);
+  /** What goes with every request of the profile; what --metadata names wins. */
+  async #metadataOf(profile: string): Promise<Readonly<Record<string, string>>> {
+    const named = this.#named;
     if ('AWS_REGION' in named) return named;
-    const ofProfile = async (): Promise<string | undefined> =>
-      (await readProfileFacts(profile || undefined, env)).region;
-    const region =
-      (profiles.length > 1 && (await ofProfile())) ||
-      env.AWS_REGION ||
-      env.AWS_DEFAULT_REGION ||
-      (await ofProfile()) ||
-      scopeOfHost(endpoint.hostname).region;
+    const region = await this.#regions.of(profile);
     return region ? { AWS_REGION: region, ...named } : named;
   }
 

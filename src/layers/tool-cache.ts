@@ -161,8 +161,9 @@ class ToolCache {
     const lasts = failed?.generation === generation && clock.monotonic() - failed.at < memory;
     if (lasts && !isIdentityInDoubt(call.profile)) return this.#give(call, request, page, failed.outcome);
     let { flight } = page;
-    // What was asked for before the list changed says nothing to who asks after it.
-    const joins = flight?.generation === generation && !flight.work.abandoned;
+    // What was asked for before the list changed says nothing to who asks after it; nor what somebody else has asked for, perhaps.
+    const joins =
+      flight?.generation === generation && !flight.work.abandoned && !isIdentityInDoubt(call.profile);
     if (!flight || !joins) {
       const work = new Flight<Outcome>(call, (shared) => this.#fetch(shared, request, list, page, call));
       flight = { generation, work };

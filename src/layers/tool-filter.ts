@@ -56,6 +56,8 @@ export const isUnfiltered = ({ readOnly, allowTool, denyTool }: ToolRules): bool
 export interface ToolFilterDeps {
   readonly rules: ToolRules;
   readonly toolsOf: (profile: string) => Tools;
+  /** True where the profile's next request may be signed by another identity than its last. */
+  readonly isIdentityInDoubt: (profile: string) => boolean;
   readonly clock: Clock;
   readonly events: Events;
 }
@@ -159,6 +161,8 @@ class ProfileFilter {
 
   /** @throws ProxyError where there is no such tool, or nobody can tell now. */
   async #onlyReads(call: Call, name: string): Promise<boolean> {
+    // What a tool may do was said to one identity: the next hears it from the server, before a call is signed by it.
+    if (this.#deps.isIdentityInDoubt(this.#profile)) this.#tools.forget({ stranger: true });
     const known = this.#tools.annotationsOf(name);
     if (known) return known.readOnly;
     await this.#look(call, name);

@@ -137,6 +137,19 @@ describe('an answer that is kept', () => {
     expect(await answered(['theirs'])).toEqual(['theirs']);
   });
 
+  it('is not what somebody else may have asked for, and waits for', async () => {
+    const { ask, identity, server, asked } = cached(60_000);
+    const theirs = ask(0);
+    await settle();
+    identity.inDoubt = true;
+    const [one, other] = [ask(''), ask(-1)];
+    await settle();
+    identity.inDoubt = false;
+    for (const [at, running] of [...server.running].entries()) running.finish(listOf([`of-${at}`]));
+    expect(await Promise.all([theirs, one, other])).toEqual([['of-0'], ['of-1'], ['of-2']]);
+    expect(asked()).toBe(3);
+  });
+
   it('is not what answers a question of the server, nor what is such a question', async () => {
     const { answered, ask, server, asked } = cached(1_000);
     await answered(['a'], {}, { _meta: CLAIM });

@@ -56,7 +56,9 @@ function filtered(rules: ToolRules, tools: readonly JsonObject[] = [reads('get')
     const more = at + 1 < server.pages.length ? { nextCursor: String(at + 1) } : {};
     return answerOf({ result: { tools: server.pages[at], ...more } });
   };
-  const handler = toolFilter({ rules, toolsOf, clock, events })(
+  const identity = { inDoubt: false };
+  const isIdentityInDoubt = () => identity.inDoubt;
+  const handler = toolFilter({ rules, toolsOf, isIdentityInDoubt, clock, events })(
     toolKnowledge({ toolsOf, feeds: new ChangeFeeds(), clock, events })(bottom),
   );
   const list = async (cursor?: string): Promise<unknown> => {
@@ -69,7 +71,7 @@ function filtered(rules: ToolRules, tools: readonly JsonObject[] = [reads('get')
       () => 'ran',
       (error: { reason: string }) => error.reason,
     );
-  return { clock, seen, server, handler, toolsOf, list, call };
+  return { identity, clock, seen, server, handler, toolsOf, list, call };
 }
 
 describe('the verdict on a tool', () => {
@@ -287,6 +289,19 @@ describe('a call', () => {
     toolsOf('').forget();
     server.pages = [[reads('new')]];
     expect(await call('new')).toBe('ran');
+  });
+
+  it('is judged by what the server says to the one who signs it, where that may be somebody else', async () => {
+    const { server, identity, call, list } = filtered(READ_ONLY);
+    await list();
+    expect(await call('get', 0)).toBe('ran');
+    identity.inDoubt = true;
+    server.pages = [[writes('get')]];
+    expect(await call('get', '')).toBe('tool-refused');
+    identity.inDoubt = false;
+    expect(await call('get', -1)).toBe('tool-refused');
+    expect(server.called).toEqual(['get']);
+    expect(server.listed).toBe(2);
   });
 
   it('is to try again where the list changed while it was read', async () => {

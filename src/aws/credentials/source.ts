@@ -99,7 +99,7 @@ class Source implements CredentialSource {
 
     const expired = hasExpired(held.set, clock.now()) && !held.arrivedExpired;
     if (expired) return this.#wait(signal);
-    if (this.#filesChanged(held)) return this.#afterChange(held, signal);
+    if (this.#isEdited(held)) return this.#afterChange(held, signal);
 
     const due = held.refreshAt !== undefined && clock.now() >= held.refreshAt;
     if (due && clock.monotonic() >= this.#retryAt) {
@@ -150,6 +150,10 @@ class Source implements CredentialSource {
   }
 
   async #wait(signal: AbortSignal): Promise<Credentials> {
+    const joins = this.#flight !== undefined;
+    const held = await unlessAborted(this.#resolve(), signal);
+    // What had begun before this was asked for may have read what was there before an edit.
+    if (!joins || !this.#isEdited(held)) return held.set;
     return (await unlessAborted(this.#resolve(), signal)).set;
   }
 
@@ -170,13 +174,13 @@ class Source implements CredentialSource {
     }
   }
 
-  #filesChanged(held: Held): boolean {
+  /** True until what an edit has brought is made out, for whoever asks by then: none of them came before the edit. */
+  #isEdited(held: Held): boolean {
     const prints = this.#printsNow(held);
-    const same = samePrints(prints, held.prints);
+    if (!samePrints(prints, held.prints)) this.#edited = true;
     // Noted before it is acted on, so that an edit that leads nowhere is tried once and not on every request.
     held.prints = prints;
-    if (!same) this.#edited = true;
-    return !same;
+    return this.#edited;
   }
 
   #printsNow(held: Held): Prints {

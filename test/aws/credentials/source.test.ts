@@ -198,6 +198,36 @@ describe('edited files', () => {
     expect(source.inDoubt).toBe(false);
   });
 
+  test('are waited for by whoever asks while what they brought is made out', async () => {
+    const rig = await roleRig();
+    const source = rig.source('work');
+    await source.current(patient());
+    await rig.home.credentials(`[base]\n${keys('AKIDOTHER')}`);
+    const release = rig.aws.hold('sts');
+    const first = source.current(patient());
+    await rig.aws.seen('sts', 2);
+    const second = source.current(patient());
+    release();
+    expect(await first).toMatchObject({ accessKeyId: 'STS-2' });
+    expect(await second).toBe(await first);
+    expect(rig.aws.of('sts')).toHaveLength(2);
+  });
+
+  test('count also for who asks while what was there before is still made out', async () => {
+    const rig = await roleRig();
+    const source = rig.source('work');
+    const release = rig.aws.hold('sts');
+    const first = source.current(patient());
+    await rig.aws.seen('sts', 1);
+    await rig.home.credentials(`[base]\n${keys('AKIDOTHER')}`);
+    const others = [source.current(patient()), source.current(patient())];
+    release();
+    expect(await first).toMatchObject({ accessKeyId: 'STS-1' });
+    expect(await Promise.all(others)).toMatchObject([{ accessKeyId: 'STS-2' }, { accessKeyId: 'STS-2' }]);
+    expect(rig.aws.of('sts')).toHaveLength(2);
+    expect(source.inDoubt).toBe(false);
+  });
+
   test('that take the static keys away end their use', async () => {
     const rig = await makeRig();
     await rig.home.credentials(`[work]\n${keys('AKIDONE')}`);

@@ -1,0 +1,44 @@
+import { type Prints, printsOf, readProfileFacts, samePrints, sharedPaths } from './credentials/files.ts';
+import { scopeOfHost } from './endpoint.ts';
+
+export interface OperatingRegionOptions {
+  readonly endpoint: URL;
+  readonly env: NodeJS.ProcessEnv;
+  /** Of several profiles each has its own region first: a variable that stands for the whole process can speak of none of them. */
+  readonly several: boolean;
+}
+
+interface Known {
+  readonly prints: Prints;
+  readonly region: Promise<string | undefined>;
+}
+
+/** The region that a profile's calls are about, in the AWS CLI's order, then the endpoint's own; undefined where none is known. */
+export class OperatingRegions {
+  readonly #options: OperatingRegionOptions;
+  readonly #known = new Map<string, Known>();
+
+  constructor(options: OperatingRegionOptions) {
+    this.#options = options;
+  }
+
+  of(profile: string): Promise<string | undefined> {
+    const { env, several } = this.#options;
+    const ofProcess = env.AWS_REGION || env.AWS_DEFAULT_REGION || undefined;
+    if (ofProcess && !several) return Promise.resolve(ofProcess);
+    const { config, credentials } = sharedPaths(env);
+    // Looked at for each call, as the credentials' files are: who moves a profile to another account moves its region with it, and
+    // a call that is signed for the one must not be about the other.
+    const known = this.#known.get(profile);
+    const prints = printsOf([config, credentials], known?.prints);
+    const region = known && samePrints(known.prints, prints) ? known.region : this.#read(profile, ofProcess);
+    this.#known.set(profile, { prints, region });
+    return region;
+  }
+
+  async #read(profile: string, ofProcess: string | undefined): Promise<string | undefined> {
+    const { env, endpoint, several } = this.#options;
+    const { region } = await readProfileFacts(profile || undefined, env);
+    return (several && region) || ofProcess || region || scopeOfHost(endpoint.hostname).region;
+  }
+}
