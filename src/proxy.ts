@@ -10,13 +10,13 @@ import { Events } from './core/events.ts';
 import { isToolsChanged } from './core/list-changes.ts';
 import { fillTools } from './core/tool-list.ts';
 import { Tools } from './core/tools.ts';
-import { backpressure, Limiter } from './layers/backpressure.ts';
+import { backpressure, Limiters } from './layers/backpressure.ts';
 import { Breaker, breaker } from './layers/breaker.ts';
 import { clientName } from './layers/client-name.ts';
 import { lazy } from './layers/lazy.ts';
 import { metadata, metadataOf } from './layers/metadata.ts';
 import { profile } from './layers/profile.ts';
-import { burstOf, rateLimit, TokenBucket } from './layers/rate-limit.ts';
+import { burstOf, rateLimit, TokenBuckets } from './layers/rate-limit.ts';
 import { retry } from './layers/retry.ts';
 import { toolCache } from './layers/tool-cache.ts';
 import { isUnfiltered, toolFilter } from './layers/tool-filter.ts';
@@ -59,8 +59,8 @@ export class McpProxy {
   readonly #handler: Handler;
   /** Past every layer that keeps lists; what it brings is learned, and compared with what the client was shown. */
   readonly #learning: Handler;
-  readonly #limiter: Limiter | undefined;
-  readonly #bucket: TokenBucket | undefined;
+  readonly #limiters: Limiters | undefined;
+  readonly #buckets: TokenBuckets | undefined;
   readonly #snapshots: SnapshotFiles | undefined;
   readonly #tools = new Map<string, Tools>();
   readonly #withMetadata = metadata((profile) => this.#metadataOf(profile));
@@ -118,20 +118,28 @@ export class McpProxy {
       relearn: (call) => this.#relearn(call),
       limits,
       places: new Places(settings.maxTotalSessions),
+      // The first time counted where it passed the rate.
+      again: async ({ profile, signal }) => this.#buckets?.of(profile).take(signal, true),
       // What a session's server said of its tools ends with it, and nobody has told the client so far.
       replaced: (profile) => this.#toolsOf(profile).forget(),
       toolStream: (client, profile) => this.#feeds.opened({ client, profile, stateless: false }),
     });
     const { maxConcurrent, queueSize, queueTimeout, overloadErrorCode: errorCode } = settings;
-    this.#limiter =
+    this.#limiters =
       maxConcurrent === undefined
         ? undefined
-        : new Limiter({ maxConcurrent, queueSize, queueTimeoutMs: queueTimeout * seconds, errorCode, clock });
+        : new Limiters({
+            maxConcurrent,
+            queueSize,
+            queueTimeoutMs: queueTimeout * seconds,
+            errorCode,
+            clock,
+          });
     const { rateLimit: ratePerSecond, rateBurst } = settings;
-    this.#bucket =
+    this.#buckets =
       ratePerSecond === undefined
         ? undefined
-        : new TokenBucket({ ratePerSecond, burst: burstOf(ratePerSecond, rateBurst), clock });
+        : new TokenBuckets({ ratePerSecond, burst: burstOf(ratePerSecond, rateBurst), clock });
     this.#snapshots = settings.lazy ? this.#snapshotFiles() : undefined;
     const { defaultProfile } = settings;
     const lazily = this.#snapshots && lazy({ store: this.#snapshots, defaultProfile, clock, events });
@@ -161,11 +169,11 @@ export class McpProxy {
         ttlMs: milliseconds(settings.toolCacheTtl),
       }),
       // Outside the rate, whose waiting is part of a call's work: a place is for a whole call, repeats included.
-      ...(this.#limiter ? [backpressure(this.#limiter)] : []),
+      ...(this.#limiters ? [backpressure(this.#limiters)] : []),
       // Inside the place, outside the rate: a repeat waits for its turn like everything else. Opening a session has its own.
       retry(this.#retryDeps()),
       // Innermost: every attempt that goes to the server counts.
-      ...this.#rate((call) => !isInitialize(call)),
+      ...(this.#buckets ? [only((call) => !isInitialize(call), rateLimit(this.#buckets))] : []),
       // Below all that edits or keeps lists: it reads what the server itself says.
       toolKnowledge(this.#toolDeps()),
     ];
@@ -233,10 +241,6 @@ export class McpProxy {
     };
   }
 
-  #rate(concerns: (call: Call) => boolean): Layer[] {
-    return this.#bucket ? [only(concerns, rateLimit(this.#bucket))] : [];
-  }
-
   /** Around each initialize, the client's and those that mend a lost session: again, unless the server is known to be down. */
   #openingOf(profile: string): readonly Layer[] {
     const existing = this.#openings.get(profile);
@@ -244,7 +248,9 @@ export class McpProxy {
     const { breakerThreshold: threshold, breakerReset } = this.#settings;
     const circuit = new Breaker({ threshold, resetMs: breakerReset * 1_000, clock: this.#clock });
     const repeated = retry({ ...this.#retryDeps(), opening: true });
-    const layers = [this.#withMetadata, repeated, breaker(circuit), ...this.#rate(isInitialize)];
+    // Who stands in line for the rate may need the session that this opens. HTTP clients open theirs themselves, each for itself.
+    const rate = this.#buckets ? [only(isInitialize, rateLimit(this.#buckets, isOfStdio))] : [];
+    const layers = [this.#withMetadata, repeated, breaker(circuit), ...rate];
     this.#openings.set(profile, layers);
     return layers;
   }
@@ -331,15 +337,12 @@ export class McpProxy {
 
   /** The client has left: calls that still wait in a queue, or for a session, are refused; those under way go on. */
   refuseQueued(): void {
-    this.#limiter?.refuseQueued(
-      new ProxyError(
-        'shutting-down',
-        'The proxy is ending: this call waited in the queue and was not sent.',
-        {
-          sent: 'no',
-        },
-      ),
-    );
+    const inLine = (line: string): ProxyError =>
+      new ProxyError('shutting-down', `The proxy is ending: this call waited ${line} and was not sent.`, {
+        sent: 'no',
+      });
+    this.#limiters?.refuseQueued(inLine('in the queue'));
+    this.#buckets?.refuseWaiting(inLine('for its turn under --rate-limit'));
     this.#upstream.refuseWaiting();
   }
 

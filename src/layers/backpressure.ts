@@ -10,14 +10,14 @@ export const backpressureOptions = {
     min: 1,
     fallback: undefined,
     defaultText: 'no limit',
-    help: 'tools/call running at once; more wait in the queue, or are refused',
+    help: 'tools/call running at once with each profile; more wait in the queue, or are refused',
   }),
   queueSize: integer({
     group: 'Backpressure',
     placeholder: 'n',
     min: 0,
     fallback: 0,
-    help: 'tools/call that may wait for --max-concurrent; 0 = none, refuse at once',
+    help: 'tools/call that may wait for --max-concurrent, with each profile; 0 = none, refuse at once',
   }),
   queueTimeout: timeLimit({
     group: 'Backpressure',
@@ -225,16 +225,36 @@ export class Limiter {
   }
 }
 
+/** One limiter per profile: calls that hang with one must never stand in the way of another, whose server may be well. */
+export class Limiters {
+  readonly #options: LimiterOptions;
+  readonly #limiters = new Map<string, Limiter>();
+
+  constructor(options: LimiterOptions) {
+    this.#options = options;
+  }
+
+  of(profile: string): Limiter {
+    const limiter = this.#limiters.get(profile) ?? new Limiter(this.#options);
+    this.#limiters.set(profile, limiter);
+    return limiter;
+  }
+
+  refuseQueued(error: ProxyError): void {
+    for (const limiter of this.#limiters.values()) limiter.refuseQueued(error);
+  }
+}
+
 /**
  * Admits tools/call only. Everything else is cheap for the server, or must get through so that the calls under way can
  * end: a ping, a cancellation, the answer to an elicitation behind a full queue would be a deadlock.
  */
-export function backpressure(limiter: Limiter): Layer {
+export function backpressure(limiters: Pick<Limiters, 'of'>): Layer {
   return (next) =>
     async function backpressure(call) {
       const { message, signal } = call;
       if (message.kind !== 'request' || message.method !== 'tools/call') return next(call);
-      const entered = limiter.enter(signal);
+      const entered = limiters.of(call.profile).enter(signal);
       const slot = entered instanceof Promise ? await held(entered, call.deadline.hold()) : entered;
       try {
         // Between the grant and this line the call can have been cancelled; its handler must not start then.

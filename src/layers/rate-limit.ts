@@ -1,4 +1,4 @@
-import type { Layer, Reply } from '../core/call.ts';
+import type { Call, Layer, Reply } from '../core/call.ts';
 import type { Clock, Timer } from '../core/clock.ts';
 import { ProxyError, unsentReason } from '../core/errors.ts';
 import { decimal, integer } from '../core/options.ts';
@@ -12,7 +12,7 @@ export const rateLimitOptions = {
     above: true,
     fallback: undefined,
     defaultText: 'off',
-    help: 'requests sent per second, repeats included; more wait, in order, up to 30 s',
+    help: 'requests sent per second with each profile, repeats included; more wait, in order, up to 30 s',
   }),
   rateBurst: integer({
     group: 'Backpressure',
@@ -53,10 +53,14 @@ export class TokenBucket {
   readonly #options: TokenBucketOptions;
   /** A Set keeps order and forgets a cancelled waiter in one step, however many wait. */
   readonly #waiting = new Set<Waiter>();
+  /** Served before those: what they wait for themselves. */
+  readonly #ahead = new Set<Waiter>();
   #tokens: number;
   /** When `#tokens` was true; in the future while the bucket is paused. */
   #asOf: number;
   #timer: Timer | undefined;
+  /** Why nobody may wait any more. */
+  #leaving: ProxyError | undefined;
 
   constructor(options: TokenBucketOptions) {
     this.clock = options.clock;
@@ -66,26 +70,29 @@ export class TokenBucket {
   }
 
   get waiting(): number {
-    return this.#waiting.size;
+    return this.#ahead.size + this.#waiting.size;
   }
 
   /**
    * A token now (undefined), or a promise of one, which rejects with the signal's reason the moment that aborts.
-   * @throws ProxyError rate-limited, where the wait would be too long.
+   * @param ahead - before all who wait: for what they wait for, too, once their turn has come.
+   * @throws ProxyError rate-limited, where the wait would be too long; what `refuseWaiting` was given.
    */
-  take(signal: AbortSignal): Promise<void> | undefined {
+  take(signal: AbortSignal, ahead = false): Promise<void> | undefined {
     signal.throwIfAborted();
     const now = this.#refill();
-    const wait = this.#waitOf(this.#waiting.size + 1, now);
+    const line = ahead ? this.#ahead : this.#waiting;
+    const wait = this.#waitOf(this.#ahead.size + (ahead ? 0 : this.#waiting.size) + 1, now);
     if (wait === 0) {
       this.#tokens--;
       return undefined;
     }
+    if (this.#leaving) throw this.#leaving;
     if (wait > LONGEST_WAIT_MS) throw this.#tooLong(wait);
     return new Promise((resolve, reject) => {
       const leave = (): void => {
         signal.removeEventListener('abort', cancel);
-        this.#waiting.delete(waiter);
+        line.delete(waiter);
       };
       const waiter: Waiter = {
         since: now,
@@ -100,9 +107,9 @@ export class TokenBucket {
       };
       const cancel = (): void => {
         waiter.refuse(unsentReason(signal.reason));
-        if (this.#waiting.size === 0) this.#rest();
+        if (this.waiting === 0) this.#rest();
       };
-      this.#waiting.add(waiter);
+      line.add(waiter);
       signal.addEventListener('abort', cancel, { once: true });
       this.#watch(now);
     });
@@ -116,14 +123,26 @@ export class TokenBucket {
     this.#asOf = until;
     // A burst right after the pause would be throttled again.
     this.#tokens = Math.min(this.#tokens, 1);
-    let ahead = 0;
-    for (const waiter of [...this.#waiting]) {
-      const wait = this.#waitOf(ahead + 1, now);
+    let before = 0;
+    for (const waiter of this.#inOrder()) {
+      const wait = this.#waitOf(before + 1, now);
       if (now - waiter.since + wait > LONGEST_WAIT_MS) waiter.refuse(this.#tooLong(wait));
-      else ahead++;
+      else before++;
     }
     this.#rest();
     this.#watch(now);
+  }
+
+  /** Sends home everybody in line, with this error, and whoever would have to wait from now on: the process is ending. */
+  refuseWaiting(error: ProxyError): void {
+    this.#leaving = error;
+    for (const waiter of this.#inOrder()) waiter.refuse(error);
+    this.#rest();
+  }
+
+  /** As they are now. */
+  #inOrder(): Waiter[] {
+    return [...this.#ahead, ...this.#waiting];
   }
 
   #refill(): number {
@@ -131,7 +150,7 @@ export class TokenBucket {
     const now = this.clock.monotonic();
     if (now > this.#asOf) {
       // What is over when somebody waits is the next one's: cut off, a timer's rounding up would slow the line for good.
-      const room = this.#waiting.size > 0 ? burst + 1 : burst;
+      const room = this.waiting > 0 ? burst + 1 : burst;
       this.#tokens = Math.min(room, this.#tokens + ((now - this.#asOf) / 1_000) * ratePerSecond);
       this.#asOf = now;
     }
@@ -146,7 +165,7 @@ export class TokenBucket {
   }
 
   #watch(now: number): void {
-    if (this.#timer || this.#waiting.size === 0) return;
+    if (this.#timer || this.waiting === 0) return;
     this.#timer = this.clock.schedule(Math.ceil(this.#waitOf(1, now)), () => this.#serve());
   }
 
@@ -158,17 +177,17 @@ export class TokenBucket {
   #serve(): void {
     this.#rest();
     const now = this.#refill();
-    for (const oldest of this.#waiting) {
-      if (this.#waitOf(1, now) > 0) break;
+    while (this.waiting > 0 && this.#waitOf(1, now) === 0) {
+      const [oldest] = this.#ahead.size > 0 ? this.#ahead : this.#waiting;
       this.#tokens--;
-      oldest.grant();
+      oldest?.grant();
     }
     this.#watch(now);
   }
 
   #tooLong(wait: number): ProxyError {
     const { ratePerSecond, burst } = this.#options;
-    const waiting = this.#waiting.size;
+    const { waiting } = this;
     const retryAfterMs = Math.ceil(wait);
     const paused = Math.ceil(this.#asOf - this.clock.monotonic());
     const why =
@@ -185,16 +204,41 @@ export class TokenBucket {
 
 const seconds = (ms: number): number => Math.round(ms / 100) / 10;
 
+/** One bucket per profile: each is another account to the server, and a pause that it asks of one is none of the others' business. */
+export class TokenBuckets {
+  readonly #options: TokenBucketOptions;
+  readonly #buckets = new Map<string, TokenBucket>();
+
+  constructor(options: TokenBucketOptions) {
+    this.#options = options;
+  }
+
+  of(profile: string): TokenBucket {
+    const bucket = this.#buckets.get(profile) ?? new TokenBucket(this.#options);
+    this.#buckets.set(profile, bucket);
+    return bucket;
+  }
+
+  refuseWaiting(error: ProxyError): void {
+    for (const bucket of this.#buckets.values()) bucket.refuseWaiting(error);
+  }
+}
+
 /**
  * Spends a token on every request, each attempt of a repeated one included. Notifications and responses never wait, because
  * calls under way depend on them, nor do pings, by which clients tell whether anybody is there.
+ * @param isAwaited - whether those in line wait for this, too, so that it goes before them.
  */
-export function rateLimit(bucket: TokenBucket): Layer {
+export function rateLimit(
+  buckets: Pick<TokenBuckets, 'of'>,
+  isAwaited: (call: Call) => boolean = () => false,
+): Layer {
   return (next) =>
     async function rateLimit(call) {
       const { message, signal } = call;
       if (message.kind !== 'request' || message.method === 'ping') return next(call);
-      const turn = bucket.take(signal);
+      const bucket = buckets.of(call.profile);
+      const turn = bucket.take(signal, isAwaited(call));
       if (turn) {
         await turn;
         signal.throwIfAborted();

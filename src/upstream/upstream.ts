@@ -14,6 +14,8 @@ export interface UpstreamDeps extends StatelessDeps {
   readonly uplinkOf: (profile: string) => Uplink;
   /** The layers around opening a session of the profile. */
   readonly openingOf: (profile: string) => readonly Layer[];
+  /** What a call waits for that is sent once more, on another session: its turn, because every attempt counts. */
+  readonly again?: (call: Call) => Promise<void>;
   /** A client has another session with this profile than before, and was not told. */
   readonly replaced?: (profile: string) => void;
   /** A stream has opened on which a server tells this client of changed tools; returns what to call when it has ended. */
@@ -120,6 +122,7 @@ export class Upstream {
             { uplink: uplinkOf(profile), clock, events, readTimeoutMs, isEcho, toolStream },
             emitOf,
           ),
+        again: this.#deps.again,
         replaced: () => this.#deps.replaced?.(profile),
         opening: openingOf(profile),
         clock,

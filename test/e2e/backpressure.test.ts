@@ -148,4 +148,42 @@ describe('--rate-limit', () => {
     });
     expect(seen).toHaveLength(3);
   });
+
+  it('does not hold up the session that those in line wait for', async () => {
+    const { bin, mcp, server } = await startInitialized({ args: ['--rate-limit', '2', '--rate-burst', '2'] });
+    const IN_LINE = 40;
+    mcp.forgetSessions();
+    const first = bin.request('tools/call', { name: 'echo', arguments: {} }, 'first');
+    for (let id = 0; id < IN_LINE; id++) {
+      bin.send({ jsonrpc: '2.0', id, method: 'tools/call', params: { name: 'echo', arguments: {} } });
+    }
+    expect(await first).toHaveProperty('result');
+    expect(server.of('initialize')).toHaveLength(2);
+    expect(server.of('tools/call').length).toBeLessThan(IN_LINE);
+  });
+
+  it.each([
+    [3, { error: { data: { reason: 'rate-limited', mayHaveRun: false } } }],
+    [4, { result: {} }],
+  ])('with %i requests to spend counts what is sent again after a lost session', async (burst, answer) => {
+    const { bin, mcp, server } = await startInitialized({
+      args: ['--rate-limit', '0.01', '--rate-burst', String(burst)],
+    });
+    mcp.forgetSessions();
+    expect(await bin.request('tools/call', { name: 'echo', arguments: {} }, '')).toMatchObject(answer);
+    expect(server.of('initialize')).toHaveLength(2);
+    expect(server.of('tools/call')).toHaveLength(burst - 2);
+  });
+
+  it('refuses what waits for its turn when the client leaves', async () => {
+    const { bin, server, call } = await held(['--rate-limit', '0.1', '--rate-burst', '1']);
+    const waiting = call(-1);
+    await bin.request('ping', {}, 'read');
+    bin.closeStdin();
+    expect(await waiting).toMatchObject({
+      error: { code: -31009, message: expect.stringContaining('--rate-limit'), data: { mayHaveRun: false } },
+    });
+    expect(await bin.exit()).toEqual({ code: 0, signal: null });
+    expect(server.of('tools/call')).toEqual([]);
+  });
 });

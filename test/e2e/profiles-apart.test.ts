@@ -116,6 +116,45 @@ describe('of three profiles with eight calls each in flight, two do not notice t
   });
 });
 
+describe('a limit that one profile has reached', () => {
+  it('leaves the places of another free: calls that hang with one take none of them', async () => {
+    const { bin, call, until, of } = await startAccounts({
+      profiles: ['prod', 'dev'],
+      args: ['--max-concurrent', '2', '--queue-size', '1'],
+      before: ({ key, method }) => (key === keyOf('dev') && method === 'tools/call' ? never : undefined),
+    });
+    await bin.initialize({}, 'handshake');
+    const hanging = [0, '', -1].map((id) => call('echo', { aws_profile: 'dev' }, id));
+    for (const answer of hanging) answer.catch(() => undefined);
+    await until('dev', 'tools/call', 2);
+    expect(await call('echo', { aws_profile: 'dev' }, 'refused')).toMatchObject({
+      error: { code: -32001, data: { reason: 'queue_full', active: 2, queued: 1 } },
+    });
+    const well = ['a', 'b', 'c'].map((id) => call('sleep', { ms: 20, aws_profile: 'prod' }, id));
+    for (const answer of await Promise.all(well)) expect(answer).toHaveProperty('result');
+    expect(of('dev', 'tools/call')).toHaveLength(2);
+  });
+
+  it('leaves the rate of another alone: a pause that the server asks of one is kept with that one', async () => {
+    const { bin, call } = await startAccounts({
+      profiles: ['prod', 'dev'],
+      args: ['--rate-limit', '1000', '--retries', '0'],
+      before: ({ key, method }) =>
+        key === keyOf('dev') && method === 'tools/call'
+          ? (_request, response) => void response.writeHead(429, { 'retry-after': '60' }).end()
+          : undefined,
+    });
+    await bin.initialize({}, 'handshake');
+    expect(await call('echo', { aws_profile: 'dev' })).toMatchObject({
+      error: { data: { reason: 'http-status', retryAfterMs: 60_000 } },
+    });
+    expect(await call('echo', { aws_profile: 'dev' })).toMatchObject({
+      error: { data: { reason: 'rate-limited' } },
+    });
+    expect(await call('echo', { aws_profile: 'prod' })).toHaveProperty('result');
+  });
+});
+
 describe('the breaker of one profile', () => {
   const startBroken = async (reset: string) => {
     const dev = { down: true };

@@ -25,7 +25,7 @@ describe('a cancelled call', () => {
   it('gives its place to the oldest in line at once, though its handler has not noticed yet', async () => {
     const { limiter } = setUp({ queueSize: 2 });
     const begun: unknown[] = [];
-    const deaf = backpressure(limiter)(({ message }) => {
+    const deaf = backpressure({ of: () => limiter })(({ message }) => {
       begun.push(message.json.id);
       return new Promise(() => undefined);
     });

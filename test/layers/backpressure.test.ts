@@ -6,10 +6,12 @@ import {
   backpressure,
   backpressureOptions,
   Limiter,
+  Limiters,
   OverloadedError,
 } from '../../src/layers/backpressure.ts';
 import { Relay } from '../../src/relay/relay.ts';
 import { FakeClock } from '../support/fake-clock.ts';
+import { HeldHandler } from '../support/held-handler.ts';
 import { occupied, limited as setUp } from '../support/limited.ts';
 import { makeCall, makeToolCall, messageOf, RESULT, requestOf, settle } from '../support/make-call.ts';
 
@@ -77,7 +79,7 @@ describe('a call that finds a place', () => {
 
   it('gives its place back where the handler throws before it returns a promise', async () => {
     const { limiter } = setUp();
-    const broken = backpressure(limiter)(() => {
+    const broken = backpressure({ of: () => limiter })(() => {
       throw new TypeError('no promise');
     });
     await expect(broken(makeToolCall().call)).rejects.toThrow('no promise');
@@ -247,6 +249,32 @@ describe('the line', () => {
   });
 });
 
+describe('the places', () => {
+  it('are counted for each profile apart: calls that hang with one take none of another', async () => {
+    const clock = new FakeClock();
+    const limiters = new Limiters({
+      maxConcurrent: 1,
+      queueSize: 1,
+      queueTimeoutMs: 5_000,
+      errorCode: -32001,
+      clock,
+    });
+    const server = new HeldHandler();
+    const handler = backpressure(limiters)(server.handle);
+    const send = (profile: string, id: number | string) =>
+      handler({ ...makeToolCall(id).call, profile }).catch((error: unknown) => error);
+    void send('hangs', 0);
+    const queued = send('hangs', -1);
+    expect(await send('hangs', '')).toMatchObject({ overload: 'queue_full' });
+    void send('well', 0);
+    expect(server.begun.map(({ profile }) => profile)).toEqual(['hangs', 'well']);
+    expect(limiters.of('well').counts).toMatchObject({ active: 1, queued: 0, totalRejected: 0 });
+    const leaving = new ProxyError('shutting-down', 'The proxy is ending.', { sent: 'no' });
+    limiters.refuseQueued(leaving);
+    expect(await queued).toBe(leaving);
+  });
+});
+
 describe('the reference load', () => {
   it('30 calls of 1 s, 5 places, 10 in line: 15 refused at once, 5 done at 1 s, 5 at 2 s, 5 at 3 s', async () => {
     const clock = new FakeClock();
@@ -257,7 +285,7 @@ describe('the reference load', () => {
       errorCode: -32001,
       clock,
     });
-    const second = backpressure(limiter)(
+    const second = backpressure({ of: () => limiter })(
       () => new Promise((resolve) => clock.schedule(1_000, () => resolve(RESULT))),
     );
     const ends: string[] = [];

@@ -1,7 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { ProxyError } from '../../src/core/errors.ts';
 import { readOption } from '../../src/core/options.ts';
-import { burstOf, rateLimit, rateLimitOptions, TokenBucket } from '../../src/layers/rate-limit.ts';
+import {
+  burstOf,
+  rateLimit,
+  rateLimitOptions,
+  TokenBucket,
+  TokenBuckets,
+} from '../../src/layers/rate-limit.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { HeldHandler } from '../support/held-handler.ts';
 import {
@@ -20,7 +26,7 @@ function setUp({ rate = 10, burst = 1 } = {}) {
   const clock = new FakeClock();
   const bucket = new TokenBucket({ ratePerSecond: rate, burst, clock });
   const server = new HeldHandler();
-  const handler = rateLimit(bucket)(server.handle);
+  const handler = rateLimit({ of: () => bucket })(server.handle);
   const send = (made: MadeCall = makeToolCall()) => handler(made.call).catch((error: unknown) => error);
   const many = (count: number) => Array.from({ length: count }, (_, at) => send(makeToolCall(at - 1)));
   return { clock, bucket, server, send, many };
@@ -144,6 +150,82 @@ describe('a waiting request', () => {
     void send(made);
     expect(made.call.deadline.holds).toBe(0);
   });
+});
+
+describe('what those in line wait for themselves', () => {
+  it('goes before them all, by itself in order, and takes a token all the same', async () => {
+    const { clock, bucket, server, many } = setUp({ rate: 10 });
+    const ahead = rateLimit({ of: () => bucket }, () => true)(server.handle);
+    void many(3);
+    const awaited = [makeToolCall('awaited 1'), makeToolCall('awaited 2')];
+    for (const { call } of awaited) void ahead(call);
+    expect(bucket.waiting).toBe(4);
+    for (const count of [2, 3, 4, 5]) {
+      await clock.advance(100);
+      expect(server.begun).toHaveLength(count);
+    }
+    expect(server.begun.map(({ message }) => message.json.id)).toEqual([-1, 'awaited 1', 'awaited 2', 0, 1]);
+    expect(clock.timers).toBe(0);
+  });
+
+  it('is not refused because of those behind it', async () => {
+    const { clock, bucket, server, send, many } = setUp({ rate: 1 });
+    void many(31);
+    expect(await send()).toMatchObject({ reason: 'rate-limited' });
+    const made = makeToolCall('awaited');
+    void rateLimit({ of: () => bucket }, () => true)(server.handle)(made.call);
+    await clock.advance(1_000);
+    expect(server.begun.at(-1)?.message.json.id).toBe('awaited');
+  });
+
+  it('is sent home by a pause that is too long, like everybody, and leaves when it is cancelled', async () => {
+    const { clock, bucket, send } = setUp({ rate: 1 });
+    void send();
+    const signal = new AbortController();
+    const waits = bucket.take(signal.signal, true)?.catch((error: unknown) => error);
+    signal.abort(CANCELLED);
+    expect(await waits).toBe(CANCELLED);
+    expect(clock.timers).toBe(0);
+    const refused = bucket.take(new AbortController().signal, true)?.catch((error: unknown) => error);
+    bucket.pause(40_000);
+    expect(await refused).toMatchObject({ reason: 'rate-limited' });
+    expect(bucket.waiting).toBe(0);
+  });
+});
+
+describe('a proxy that is ending', () => {
+  const leaving = new ProxyError('shutting-down', 'The proxy is ending.', { sent: 'no' });
+
+  it('sends home all who wait, and who would have to wait, but nobody whose turn it is', async () => {
+    const { clock, bucket, server, send } = setUp({ rate: 1 });
+    void send();
+    const waiting = [send(makeToolCall('')), send(makeToolCall(-1))];
+    bucket.refuseWaiting(leaving);
+    expect(await Promise.all(waiting)).toEqual([leaving, leaving]);
+    expect(await send()).toBe(leaving);
+    expect(clock.timers).toBe(0);
+    await clock.advance(1_000);
+    void send();
+    expect(server.begun).toHaveLength(2);
+  });
+});
+
+it('the buckets of two profiles know nothing of each other', async () => {
+  const clock = new FakeClock();
+  const buckets = new TokenBuckets({ ratePerSecond: 10, burst: 1, clock });
+  const server = new HeldHandler();
+  const handler = rateLimit(buckets)(server.handle);
+  const send = (profile: string) => handler({ ...makeToolCall('').call, profile });
+  const throttledOne = send('throttled');
+  server.running[0]?.finish(throttled('20'));
+  await throttledOne;
+  void send('throttled');
+  void send('well');
+  expect(server.begun.map(({ profile }) => profile)).toEqual(['throttled', 'well']);
+  await clock.advance(100);
+  void send('well');
+  expect(server.begun).toHaveLength(3);
+  expect(buckets.of('throttled').waiting).toBe(1);
 });
 
 describe('a request whose turn is more than 30 s away', () => {

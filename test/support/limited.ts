@@ -15,7 +15,7 @@ export function limited(options: Partial<LimiterOptions> = {}) {
     ...options,
   });
   const server = new HeldHandler();
-  const handler = backpressure(limiter)(server.handle);
+  const handler = backpressure({ of: () => limiter })(server.handle);
   const send = (made: MadeCall = makeToolCall()) => handler(made.call).catch((error: unknown) => error);
   return { clock, limiter, server, handler, send };
 }

@@ -19,6 +19,8 @@ import { lostTwice, notOpened, notReopened } from './unopened.ts';
 export interface ConversationDeps {
   readonly profile: string;
   readonly newSession: (emit: Emit, isEcho: IsEcho | undefined) => Session;
+  /** What a call waits for before it is sent once more. */
+  readonly again?: ((call: Call) => Promise<void>) | undefined;
   /** Another session has taken the place of the one before. */
   readonly replaced: () => void;
   /** Stand around every initialize, the client's and our own: repeats, and the breaker. */
@@ -216,7 +218,17 @@ export class Conversation {
   }
 
   /** Runs `send` on the session of this moment, and once more on a new one where the server has lost that. */
-  async carry(call: Call, sendOn: (session: Session) => Promise<Reply>): Promise<Reply> {
+  carry(call: Call, send: (session: Session) => Promise<Reply>): Promise<Reply> {
+    const { again } = this.#deps;
+    let sent = false;
+    return this.#carry(call, (session) => {
+      if (sent && again && call.message.kind === 'request') return again(call).then(() => send(session));
+      sent = true;
+      return send(session);
+    });
+  }
+
+  async #carry(call: Call, sendOn: (session: Session) => Promise<Reply>): Promise<Reply> {
     if (this.#behind()) await this.#follow(call.signal);
     const spread = this.#spread;
     const { message } = call;
@@ -226,7 +238,7 @@ export class Conversation {
       } catch (error) {
         // It waited for one of the sessions that were left when the client began anew: there are others now.
         const left = this.#spread !== spread && !this.#closing.signal.aborted && !call.signal.aborted;
-        if (left && isEnding(error)) return this.carry(call, sendOn);
+        if (left && isEnding(error)) return this.#carry(call, sendOn);
         throw error;
       }
     }
