@@ -142,7 +142,7 @@ export class McpProxy {
         : new TokenBuckets({ ratePerSecond, burst: burstOf(ratePerSecond, rateBurst), clock });
     this.#snapshots = settings.lazy ? this.#snapshotFiles() : undefined;
     const { defaultProfile } = settings;
-    const lazily = this.#snapshots && lazy({ store: this.#snapshots, defaultProfile, clock, events });
+    const lazily = this.#snapshots && lazy({ store: this.#snapshots, defaultProfile, clock });
     this.#learning = stack([this.#withMetadata, toolKnowledge(this.#toolDeps())], this.#upstream.handle);
     const layers: readonly Layer[] = [
       // Outermost, because it only reads: whatever a later layer refuses, the user agent of the refusal's retry knows its client.

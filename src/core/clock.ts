@@ -91,3 +91,23 @@ export function atMost<T>(clock: Clock, ms: number, work: Promise<T>): Promise<T
     work.then(settle, () => settle(undefined));
   });
 }
+
+/**
+ * Does what several callers share, under a signal of its own: none of them can end it for the others, only time can, after `ms`
+ * milliseconds. The process need not stay for it.
+ */
+export async function inLimitedTime<T>(
+  clock: Clock,
+  ms: number,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const controller = new AbortController();
+  const timer = clock.schedule(ms, () => controller.abort(new Error(`no answer within ${ms / 1_000} s`)), {
+    keepAlive: false,
+  });
+  try {
+    return await work(controller.signal);
+  } finally {
+    timer.cancel();
+  }
+}

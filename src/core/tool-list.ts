@@ -1,5 +1,5 @@
 import { type Call, type Handler, NO_DEADLINE } from './call.ts';
-import { type Clock, unlessAborted } from './clock.ts';
+import { type Clock, inLimitedTime, unlessAborted } from './clock.ts';
 import { causeText, ProxyError } from './errors.ts';
 import { arrayAt } from './json-spans.ts';
 import {
@@ -187,7 +187,7 @@ async function fillOnce(tools: Tools, next: Handler, call: Call, clock: Clock): 
   let own = false;
   const fill = (): Promise<void> => {
     own = true;
-    return readList(next, call, clock);
+    return inLimitedTime(clock, LIST_LIMIT_MS, (signal) => walk(next, call, signal));
   };
   const filling = tools.filled(fill).catch((error: unknown) => {
     if (own || !concernsOneClient(error) || call.signal.aborted) throw error;
@@ -209,17 +209,6 @@ async function fillOnce(tools: Tools, next: Handler, call: Call, clock: Clock): 
           : {}),
       },
     );
-  }
-}
-
-async function readList(next: Handler, call: Call, clock: Clock): Promise<void> {
-  const controller = new AbortController();
-  const late = new Error(`no list within ${LIST_LIMIT_MS / 1_000} s`);
-  const timer = clock.schedule(LIST_LIMIT_MS, () => controller.abort(late), { keepAlive: false });
-  try {
-    await walk(next, call, controller.signal);
-  } finally {
-    timer.cancel();
   }
 }
 

@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events';
 import { describe, expect, it } from 'vitest';
-import { atMost, sleep, systemClock, unlessAborted } from '../../src/core/clock.ts';
+import { atMost, inLimitedTime, sleep, systemClock, unlessAborted } from '../../src/core/clock.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 
 const listeners = (signal: AbortSignal): number => getEventListeners(signal, 'abort').length;
@@ -120,5 +120,22 @@ describe('the system clock', () => {
     expect(systemClock.monotonic()).toBeLessThanOrEqual(systemClock.monotonic());
     expect(Math.abs(systemClock.now() - Date.now())).toBeLessThan(60_000);
     expect(systemClock.random()).toBeLessThan(1);
+  });
+});
+
+describe('work in limited time', () => {
+  it('comes to what it comes to, and leaves no timer', async () => {
+    const clock = new FakeClock();
+    expect(await inLimitedTime(clock, 100, async (signal) => signal.aborted)).toBe(false);
+    await expect(inLimitedTime(clock, 100, () => Promise.reject(new Error('no')))).rejects.toThrow('no');
+    expect(clock.timers).toBe(0);
+  });
+
+  it('is told by its signal when the time is over, and decides itself what that means', async () => {
+    const clock = new FakeClock();
+    const work = inLimitedTime(clock, 1_500, (signal) => unlessAborted(never, signal));
+    const ended = expect(work).rejects.toThrow('no answer within 1.5 s');
+    await clock.advance(1_500);
+    await ended;
   });
 });

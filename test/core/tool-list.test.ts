@@ -223,7 +223,7 @@ describe('reading the whole list', () => {
     const leaves = fillTools(tools, next, leaver.call, clock);
     leaver.cancel();
     await expect(leaves).rejects.toBe(CANCELLED);
-    const ended = expect(stays).rejects.toThrow('no list within 60 s');
+    const ended = expect(stays).rejects.toThrow('no answer within 60 s');
     await clock.advance(60_000);
     await ended;
   });

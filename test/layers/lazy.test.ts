@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import { type Call, type Handler, type Reply, stack } from '../../src/core/call.ts';
-import { Events } from '../../src/core/events.ts';
 import type { Snapshot, SnapshotStore } from '../../src/core/snapshot.ts';
 import { lazy } from '../../src/layers/lazy.ts';
 import { FakeClock } from '../support/fake-clock.ts';
@@ -29,7 +28,7 @@ function make(server: Handler, snapshot: Snapshot | null = SNAPSHOT) {
     save: async (_revision, kept) => void saved.push(kept),
   };
   const sent: Call[] = [];
-  const { start, need } = lazy({ store, defaultProfile: '', clock, events: new Events() });
+  const { start, need } = lazy({ store, defaultProfile: '', clock });
   const handler = stack([start, need], async (call) => {
     // Nothing is sent for it.
     if (call.foretold !== undefined) return { kind: 'accepted' };
@@ -151,6 +150,34 @@ describe('a lazy start', () => {
     await settle();
     await handler(initialize(1));
     expect(methods().filter((method) => method === 'initialize')).toHaveLength(2);
+  });
+
+  it('asks a client to restart where the server speaks another revision now, and not one that begins anew meanwhile', async () => {
+    const other = answerOf({ result: { ...OPENING, protocolVersion: '2025-06-18' } });
+    let refuse: (reply: Reply) => void = () => undefined;
+    let first = true;
+    const { handler } = make((call) => {
+      if (call.message.kind !== 'request' || call.message.method !== 'initialize') return willing(call);
+      if (!first) return Promise.resolve(other);
+      first = false;
+      return new Promise((resolve) => {
+        refuse = resolve;
+      });
+    });
+    await handler(initialize());
+    const early = expect(handler(makeToolCall('').call)).rejects.toMatchObject({ reason: 'restart-needed' });
+    await settle();
+    await handler(initialize(1));
+    refuse(other);
+    await early;
+    expect(textOf(await handler(makeCall(requestOf('ping')).call))).toContain('"result":{}');
+    await expect(handler(makeToolCall(0).call)).rejects.toMatchObject({
+      reason: 'restart-needed',
+      sent: 'no',
+    });
+    await expect(handler(makeCall(requestOf('ping')).call)).rejects.toMatchObject({
+      reason: 'restart-needed',
+    });
   });
 
   it('keeps what a run without a snapshot has shown, page by page', async () => {

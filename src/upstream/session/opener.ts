@@ -7,15 +7,15 @@ import {
   type Reply,
   stack,
 } from '../../core/call.ts';
-import type { Clock, Timer } from '../../core/clock.ts';
+import { type Clock, inLimitedTime, type Timer } from '../../core/clock.ts';
 import {
   classify,
-  isObject,
   type JsonObject,
   type Notification,
   type Request,
   withIdText,
 } from '../../core/message.ts';
+import { resultOf } from '../../core/result.ts';
 import { isLost } from '../exchange/lost-session.ts';
 import type { IsEcho } from './merge.ts';
 import type { Session } from './session.ts';
@@ -24,7 +24,7 @@ import type { Session } from './session.ts';
  * Longest time for opening a session anew. Callers have their own deadlines; this one keeps a server that never answers from
  * holding up those that come later.
  */
-export const REOPEN_LIMIT_MS = 30_000;
+const REOPEN_LIMIT_MS = 30_000;
 const OPEN_TRIES = 3;
 /**
  * How long the answer to an initialize is awaited once nobody wants the session any more: cut off, it would stay at a server that
@@ -128,10 +128,7 @@ export class Opener {
   async #initializeAgain(session: Session, opening: Opening, signal: AbortSignal): Promise<void> {
     const request = this.#own(opening.request);
     const reply = await this.initialize(session, this.#ownCall(opening, request, signal), request);
-    const json = reply.kind === 'answer' ? reply.message.json : {};
-    if (isObject(json.result)) return;
-    const said = isObject(json.error) ? json.error.message : undefined;
-    throw new Error(`the server refused initialize${typeof said === 'string' ? `: ${said}` : ''}`);
+    resultOf(reply, 'initialize');
   }
 
   /** Asks a session for nothing but an answer. */
@@ -147,20 +144,12 @@ export class Opener {
 
   /** Says to a session what the client said to another, within the time that opening one may take. Never throws. */
   async repeat(session: Session, opening: Opening, message: Request | Notification): Promise<void> {
-    const controller = new AbortController();
-    const timer = this.#deps.clock.schedule(
-      REOPEN_LIMIT_MS,
-      () => controller.abort(new Error('no answer in time')),
-      { keepAlive: false },
-    );
-    try {
-      if (message.kind === 'notification') await session.notify(message.text, controller.signal);
-      else await this.#tell(session, opening, [message], controller.signal);
-    } catch {
+    await inLimitedTime(this.#deps.clock, REOPEN_LIMIT_MS, async (signal) => {
+      if (message.kind === 'notification') await session.notify(message.text, signal);
+      else await this.#tell(session, opening, [message], signal);
+    }).catch(() => {
       // It is said in addition: what the client said itself has been accepted.
-    } finally {
-      timer.cancel();
-    }
+    });
   }
 
   /** Sends requests of the client's to a session that they did not go to. */

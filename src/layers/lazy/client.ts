@@ -1,0 +1,208 @@
+import { type Call, type Handler, NO_DEADLINE, type Origin, type Reply } from '../../core/call.ts';
+import { type Clock, inLimitedTime, unlessAborted } from '../../core/clock.ts';
+import type { ProxyError } from '../../core/errors.ts';
+import { type ListName, listChanges } from '../../core/list-changes.ts';
+import {
+  type JsonObject,
+  type Message,
+  type Notification,
+  paramsOf,
+  type Request,
+  withIdText,
+} from '../../core/message.ts';
+import { answerWith, resultOf, resultText } from '../../core/result.ts';
+import { pageKey, type Snapshot, type SnapshotStore } from '../../core/snapshot.ts';
+import { listRequest } from '../../core/tool-list.ts';
+import { openFailure, outdated } from './failures.ts';
+import { revisionOf, Seen } from './seen.ts';
+
+/** Longest time for opening the session. Callers have their own deadlines; this one keeps a silent server from holding later ones. */
+const OPEN_LIMIT_MS = 60_000;
+/** More pages than any server has; one whose cursors go round must not be asked for ever. */
+const MOST_PAGES = 1_000;
+
+export interface LazyDeps {
+  readonly store: SnapshotStore;
+  /** The one whose session the client's own initialize opens; those of others are opened without it, when a call names them. */
+  readonly defaultProfile: string;
+  readonly clock: Clock;
+}
+
+/** What opens a session needs none; and what may be cancelled where there is none, went with another profile. */
+const OPENS_NOTHING: ReadonlySet<string> = new Set([
+  'initialize',
+  'notifications/initialized',
+  'notifications/cancelled',
+]);
+
+interface Waiting {
+  readonly kind: 'waiting';
+  /** The client's own initialize, and its handshake's end: what the session is opened with. */
+  readonly initialize: Call & { readonly message: Request };
+  readonly snapshot: Snapshot;
+  initialized: Notification | undefined;
+  opening: Promise<void> | undefined;
+}
+
+type State =
+  /** Nothing stands between client and server. */
+  | { readonly kind: 'connected'; readonly seen: Seen | undefined }
+  | Waiting
+  | { readonly kind: 'outdated'; readonly error: ProxyError };
+
+/** One client's start, and what is known of its server from then on. */
+export class LazyClient {
+  readonly #deps: LazyDeps;
+  readonly #next: Handler;
+  #state: State = { kind: 'connected', seen: undefined };
+
+  constructor(deps: LazyDeps, next: Handler) {
+    this.#deps = deps;
+    this.#next = next;
+  }
+
+  async handle(call: Call): Promise<Reply> {
+    const { message } = call;
+    if (message.kind === 'request' && message.method === 'initialize') return this.#start(call, message);
+    const state = this.#state;
+    if (state.kind === 'outdated') throw state.error;
+    const known = state.kind === 'waiting' ? this.#fromSnapshot(message, state) : undefined;
+    if (known) return known;
+    const reply = await this.#next(call);
+    if (message.kind === 'request' && message.method === 'tools/list' && this.#state.kind === 'connected') {
+      this.#state.seen?.page(message, reply);
+    }
+    return reply;
+  }
+
+  /** Resolves when what the call needs is there; the sessions of other profiles are opened by who finds them missing. */
+  async needed({ message, profile, signal }: Call): Promise<void> {
+    const state = this.#state;
+    if (state.kind !== 'waiting' || profile !== this.#deps.defaultProfile) return;
+    if (message.kind !== 'response' && OPENS_NOTHING.has(message.method)) return;
+    await unlessAborted(this.#opened(state), signal);
+  }
+
+  async #start(call: Call, request: Request): Promise<Reply> {
+    const { store } = this.#deps;
+    const connected = this.#state.kind === 'connected' && this.#state.seen !== undefined;
+    // A client that begins anew over a living session wants a new one.
+    const snapshot = connected ? undefined : await store.load(revisionOf(request));
+    if (snapshot) {
+      const told: JsonObject = JSON.parse(snapshot.opening);
+      await this.#next({ ...call, foretold: String(told.protocolVersion) });
+      this.#state = {
+        kind: 'waiting',
+        initialize: { ...call, message: request },
+        snapshot,
+        initialized: undefined,
+        opening: undefined,
+      };
+      return answerWith(request, snapshot.opening);
+    }
+    const reply = await this.#next(call);
+    const opening = resultText(reply);
+    if (opening !== undefined) this.#state = { kind: 'connected', seen: new Seen(store, request, opening) };
+    return reply;
+  }
+
+  /** What needs no server. */
+  #fromSnapshot(message: Message, waiting: Waiting): Reply | undefined {
+    if (message.kind === 'notification') {
+      if (message.method === 'notifications/initialized') waiting.initialized = message;
+      // Nobody has asked for the roots yet.
+      const empty = ['notifications/initialized', 'notifications/roots/list_changed'];
+      return empty.includes(message.method) ? { kind: 'accepted' } : undefined;
+    }
+    if (message.kind !== 'request') return undefined;
+    // Asked whether it is alive, the proxy is.
+    if (message.method === 'ping') return answerWith(message, '{}');
+    if (message.method !== 'tools/list') return undefined;
+    const page = waiting.snapshot.pages[pageKey(paramsOf(message).cursor)];
+    return page === undefined ? undefined : answerWith(message, page);
+  }
+
+  /** One attempt for all who need the session while it runs; the next call after a failed one tries again. */
+  #opened(waiting: Waiting): Promise<void> {
+    waiting.opening ??= this.#open(waiting).finally(() => {
+      waiting.opening = undefined;
+    });
+    return waiting.opening;
+  }
+
+  async #open(waiting: Waiting): Promise<void> {
+    const { seen, opened } = await inLimitedTime(this.#deps.clock, OPEN_LIMIT_MS, (signal) =>
+      this.#connect(waiting, signal),
+    ).catch((error: unknown) => {
+      throw openFailure(error);
+    });
+    // A client that has begun anew meanwhile has left what this would speak of.
+    if (this.#state !== waiting) return;
+    this.#state = { kind: 'connected', seen };
+    // The calls that have waited go first.
+    setImmediate(() => void this.#correct(waiting, seen, opened));
+  }
+
+  /** The handshake that the client believes done. */
+  async #connect(waiting: Waiting, signal: AbortSignal): Promise<{ seen: Seen; opened: JsonObject }> {
+    const { initialize, snapshot } = waiting;
+    const send = (message: Message): Promise<Reply> =>
+      this.#next({ ...initialize, message, signal, deadline: NO_DEADLINE });
+    const reply = await send(withIdText(initialize.message, '"mcp-sigv4-proxy:initialize"'));
+    const opened = resultOf(reply, 'initialize');
+    const seen = new Seen(this.#deps.store, initialize.message, resultText(reply) ?? '');
+    const told: JsonObject = JSON.parse(snapshot.opening);
+    if (opened.protocolVersion !== told.protocolVersion) {
+      const error = outdated(told.protocolVersion, opened.protocolVersion);
+      if (this.#state === waiting) this.#state = { kind: 'outdated', error };
+      await seen.save();
+      throw error;
+    }
+    await send(waiting.initialized ?? INITIALIZED);
+    return { seen, opened };
+  }
+
+  /** The client goes by the snapshot until it is told otherwise. */
+  async #correct(waiting: Waiting, seen: Seen, opened: JsonObject): Promise<void> {
+    const { initialize, snapshot } = waiting;
+    const told: JsonObject = JSON.parse(snapshot.opening);
+    const changed: ListName[] = [];
+    if (Object.keys(snapshot.pages).length > 0) {
+      const pages = await this.#pages(initialize).catch(() => undefined);
+      if (pages) {
+        const [before, after] = [snapshot.pages, pages].map((all) => JSON.stringify(Object.values(all)));
+        if (before !== after) changed.push('tools');
+        if (!seen.hasPages) seen.keep(pages);
+      }
+    }
+    for (const change of listChanges(told, opened, changed)) {
+      await initialize.emit(change, originOf(initialize)).catch(() => undefined);
+    }
+  }
+
+  #pages(initialize: Call): Promise<Record<string, string>> {
+    return inLimitedTime(this.#deps.clock, OPEN_LIMIT_MS, async (signal) => {
+      const pages: Record<string, string> = {};
+      let cursor: string | undefined;
+      for (let page = 1; page <= MOST_PAGES; page++) {
+        const message = listRequest(initialize.message, cursor);
+        const reply = await this.#next({ ...initialize, message, signal, deadline: NO_DEADLINE });
+        const { nextCursor } = resultOf(reply, message.method);
+        pages[pageKey(cursor)] = resultText(reply) ?? '';
+        if (typeof nextCursor !== 'string') break;
+        cursor = nextCursor;
+      }
+      return pages;
+    });
+  }
+}
+
+const INITIALIZED: Notification = {
+  kind: 'notification',
+  method: 'notifications/initialized',
+  json: { jsonrpc: '2.0', method: 'notifications/initialized' },
+  text: '{"jsonrpc":"2.0","method":"notifications/initialized"}',
+};
+
+/** What the proxy says of itself asks nothing of the client, so nothing of it is ever forsaken. */
+const originOf = ({ profile }: Call): Origin => ({ profile, gone: new Promise(() => undefined) });

@@ -1,0 +1,52 @@
+import type { Reply } from '../../core/call.ts';
+import { paramsOf, type Request } from '../../core/message.ts';
+import { resultText } from '../../core/result.ts';
+import { pageKey, type SnapshotStore } from '../../core/snapshot.ts';
+
+type Pages = Readonly<Record<string, string>>;
+
+/** The revision that an initialize asks for: what is kept for one is no answer to another. */
+export function revisionOf(initialize: Request): string {
+  const { protocolVersion } = paramsOf(initialize);
+  return typeof protocolVersion === 'string' ? protocolVersion : '';
+}
+
+/** What is known of the server by this run, kept to be the next run's snapshot. */
+export class Seen {
+  readonly #store: SnapshotStore;
+  readonly #revision: string;
+  readonly #opening: string;
+  #pages: Pages = {};
+
+  /** @param opening - the text of the result of `initialize`. */
+  constructor(store: SnapshotStore, initialize: Request, opening: string) {
+    this.#store = store;
+    this.#revision = revisionOf(initialize);
+    this.#opening = opening;
+  }
+
+  get hasPages(): boolean {
+    return Object.keys(this.#pages).length > 0;
+  }
+
+  /** Takes note of an answer to tools/list. */
+  page(request: Request, reply: Reply): void {
+    const text = resultText(reply);
+    if (text === undefined) return;
+    const { cursor } = paramsOf(request);
+    const key = pageKey(cursor);
+    // One that comes from the cache is kept already: an agent that lists at every turn must not have a file written each time.
+    if (this.#pages[key] === text) return;
+    this.keep({ ...(cursor === undefined ? {} : this.#pages), [key]: text });
+  }
+
+  /** Keeps these pages, and no others. */
+  keep(pages: Pages): void {
+    this.#pages = pages;
+    void this.save();
+  }
+
+  save(): Promise<void> {
+    return this.#store.save(this.#revision, { opening: this.#opening, pages: this.#pages });
+  }
+}
