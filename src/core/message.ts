@@ -153,10 +153,14 @@ export function readLine(text: string): Line {
   return element.kind === 'invalid' ? element : { kind: 'message', message: element };
 }
 
-/** What JSON.parse complains of, without the piece of the text that it quotes: errors are logged, messages are not. */
+/**
+ * What JSON.parse complains of, without the piece of the text that it quotes: errors are logged, messages are not. And without the
+ * line and column that Node 22 puts after the position: in a message that is one line they say the same again.
+ */
 const withoutQuote = (error: unknown): string =>
   (error instanceof Error ? error.message : '')
     .replace(/(^|, )(\.\.\.)?".*"(\.\.\.)? is not valid JSON$/s, '')
+    .replace(/ \(line \d+ column \d+\)$/, '')
     .trim();
 
 export const parseError = (why: string): ProxyError =>
