@@ -36,7 +36,9 @@ import { Upstream } from './upstream/upstream.ts';
 import { VERSION } from './version.ts';
 
 export interface ProxyDeps {
+  /** The system's, unless given. */
   readonly clock?: Clock;
+  /** Where to observe what happens; the proxy itself logs nothing. */
   readonly events?: Events;
 }
 
@@ -47,7 +49,10 @@ const milliseconds = (seconds: number | undefined): number | undefined => second
 const isInitialize = ({ message }: Call): boolean =>
   message.kind === 'request' && message.method === 'initialize';
 
-/** The proxy without its front ends: give it a way to send, get a connection to feed. */
+/**
+ * The proxy without its front ends: give it a way to send, get a connection to feed. What fails is told to the client as a JSON-RPC
+ * error; nothing here throws.
+ */
 export class McpProxy {
   readonly #settings: Settings;
   readonly #clock: Clock;
@@ -297,12 +302,20 @@ export class McpProxy {
     return region ? { AWS_REGION: region, ...named } : named;
   }
 
-  /** The way that a profile's requests take, to be looked at part by part: what is opened or resolved here is what they use. */
+  /**
+   * The way that a profile's requests take, to be looked at part by part: what is opened or resolved here is what they use.
+   * @internal
+   */
   roadOf(profile: string): Road {
     return this.#roads.roadOf(profile);
   }
 
-  /** Connects one client; `send` writes one line to it and resolves when it has room for more. */
+  /**
+   * Connects one client, who has sessions of its own. Nothing is sent, opened or resolved before its first message.
+   * @param send - writes one line to it, without the newline, and resolves when it has room for more: who never resolves holds up
+   * the server's answers to this client, and nobody else's.
+   * @returns where its lines go: `receive` takes one, `drain` is for its end, `abandon` for when it is gone.
+   */
   connect(send: Send): Relay {
     const { defaultProfile, timeout, toolTimeout, maxLine } = this.#settings;
     return new Relay({
@@ -316,7 +329,10 @@ export class McpProxy {
     });
   }
 
-  /** Connects the clients of a listener, of which each keeps its own sessions. */
+  /**
+   * Connects the clients of a listener, of which each keeps its own sessions.
+   * @internal
+   */
   connectHttp(maxStreams: number): HttpRelay {
     const { defaultProfile, timeout, toolTimeout, headers: own, disableTelemetry } = this.#settings;
     const { 'user-agent': userAgent = '' } = this.#headersFor('');
@@ -351,7 +367,10 @@ export class McpProxy {
     this.#upstream.drain();
   }
 
-  /** Deletes the sessions, bounded, and closes every connection. Never throws. */
+  /**
+   * Deletes the sessions, for which a server that does not answer gets a second, and closes every connection. What is still under
+   * way is cut: `drain` of each connection comes first. Never throws.
+   */
   async close(): Promise<void> {
     await Promise.all([this.#upstream.close(), this.#snapshots?.written()]);
     this.stop();

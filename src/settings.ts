@@ -80,7 +80,10 @@ export const ENDPOINT_VARIABLE = 'MCP_PROXY_ENDPOINT';
 
 export type Values = OptionValues<typeof OPTIONS>;
 
-/** The settings of one process: every value checked, everything that follows from several of them worked out. */
+/**
+ * The settings of one process: every value checked, everything that follows from several of them worked out. The values are those of
+ * the options of the same names, in their units: times in seconds, lengths in bytes.
+ */
 export interface Settings extends Values {
   readonly endpoint: URL;
   /** Undefined: never sign. */
@@ -106,6 +109,7 @@ export interface Settings extends Values {
   readonly env: NodeJS.ProcessEnv;
 }
 
+/** The settings, or a sentence for each thing that is wrong, with the option or variable, what it takes and what was given. */
 export type SettingsOutcome = { readonly settings: Settings } | { readonly problems: readonly string[] };
 
 /** What was given, for a complaint: not whole where it is long, and without the password that a URL may hold. */
@@ -115,8 +119,9 @@ function shown(value: string): string {
 }
 
 /**
- * Reads flags and environment into settings, or into everything that is wrong with them at once.
- * `env` gains what --env-file names and the environment does not have.
+ * Reads flags and environment into settings, or into everything that is wrong with them at once. Never throws. Reads the AWS files
+ * where a profile's name or region is needed, and nothing else but the files that are named.
+ * @param env - gains what --env-file names and it does not have.
  */
 export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Promise<SettingsOutcome> {
   const problems = [...argv.problems];
@@ -282,6 +287,9 @@ async function signingScope(
   return undefined;
 }
 
-/** Reads argv against the options of this project. */
+/**
+ * Reads a command line, without the program's own name, against the options of this project. Values are for `readSettings` to judge.
+ * Never throws: what is wrong stands in `problems`.
+ */
 export const parseArguments = (argv: readonly string[], commands: CommandShapes = {}): Arguments =>
   readArguments(argv, OPTIONS, commands);

@@ -1,6 +1,9 @@
 /**
  * What units report. Observers (log, metrics) subscribe; nothing in the proxy behaves differently because of one, and no
- * layer knows that a log exists. Fields never hold secrets, message texts or full session ids.
+ * layer knows that a log exists. Times are in milliseconds, sizes in bytes.
+ *
+ * Fields never hold secrets or full session ids, with one exception: `secret.known` is a secret, for who takes secrets out of what
+ * it writes, and comes to those only who ask for it. `message.received` and `message.sent` hold the text of a message.
  */
 export type ProxyEvent =
   | { type: 'client.line-invalid'; reason: string; bytes: number }
@@ -57,9 +60,18 @@ export type ProxyEvent =
 
 export type Observer = (event: ProxyEvent) => void;
 
+/** What an observer wants to be told beside the rest. */
+export interface Interests {
+  /** The events that come with every message, texts among them. True unless said otherwise. */
+  readonly detailed?: boolean;
+  /** `secret.known`, with the secret in it. False unless said otherwise: whoever prints what comes must not print keys. */
+  readonly secrets?: boolean;
+}
+
 /** A fan-out of events to observers. */
 export class Events {
   readonly #observers: Observer[] = [];
+  readonly #confidants: Observer[] = [];
   #detailed = false;
 
   /** True where somebody reads the events that come with every message: without, building them is waste. */
@@ -67,13 +79,15 @@ export class Events {
     return this.#detailed;
   }
 
-  subscribe(observer: Observer, { detailed = true }: { detailed?: boolean } = {}): void {
+  /** Calls `observer` with every event from now on, there and then; what it throws is ignored. */
+  subscribe(observer: Observer, { detailed = true, secrets = false }: Interests = {}): void {
     this.#observers.push(observer);
+    if (secrets) this.#confidants.push(observer);
     this.#detailed ||= detailed;
   }
 
   emit(event: ProxyEvent): void {
-    for (const observer of this.#observers) {
+    for (const observer of event.type === 'secret.known' ? this.#confidants : this.#observers) {
       try {
         observer(event);
       } catch {

@@ -96,7 +96,7 @@ export function logEvents(events: Events, options: LogOptions): Log {
     // A log that cannot be opened must not end a run that works.
     written = logger.then((log) => log[level](fields, type)).catch(() => undefined);
   };
-  events.subscribe(observe, { detailed: wanted <= rank('debug') });
+  events.subscribe(observe, { detailed: wanted <= rank('debug'), secrets: true });
   return {
     flush: async () => {
       await written;

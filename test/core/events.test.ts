@@ -33,4 +33,14 @@ describe('events', () => {
     events.subscribe(() => undefined, { detailed: false });
     expect(events.detailed).toBe(true);
   });
+
+  it('that are secrets come to those only who ask for them', () => {
+    const events = new Events();
+    const seen: string[] = [];
+    events.subscribe(({ type }) => seen.push(`all: ${type}`));
+    events.subscribe(({ type }) => seen.push(`asked: ${type}`), { secrets: true });
+    events.emit({ type: 'secret.known', value: 'key' });
+    events.emit(event);
+    expect(seen).toEqual(['asked: secret.known', 'all: proxy.draining', 'asked: proxy.draining']);
+  });
 });

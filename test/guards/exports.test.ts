@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,23 +7,35 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { VERSION } from '../../src/version.ts';
 import { ROOT } from './source-tree.ts';
 
-const manifest: Record<string, unknown> = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+interface Manifest extends Record<string, unknown> {
+  readonly files: readonly string[];
+}
 
+const manifest: Manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+
+/** A project that has installed the package: what is published of it, and no other package but Node's types. */
 let folder: string;
+let installed: string;
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'consumer-'));
-  await mkdir(join(folder, 'node_modules/@types'), { recursive: true });
-  symlinkSync(ROOT, join(folder, 'node_modules/mcp-sigv4-proxy'));
+  installed = join(folder, 'node_modules/mcp-sigv4-proxy');
+  await mkdir(installed, { recursive: true });
+  for (const name of [...manifest.files, 'package.json'])
+    cpSync(join(ROOT, name), join(installed, name), { recursive: true });
+  await mkdir(join(folder, 'node_modules/@types'));
   symlinkSync(join(ROOT, 'node_modules/@types/node'), join(folder, 'node_modules/@types/node'));
   writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
 });
 
 afterAll(() => rmSync(folder, { recursive: true }));
 
-it('the library exports exactly this; a change of the list is a change of the public API', async () => {
-  const library: Record<string, unknown> = await import(join(ROOT, 'dist/index.js'));
-  expect(Object.keys(library).sort()).toEqual([
+const node = (args: readonly string[]): string =>
+  execFileSync(process.execPath, args, { cwd: folder, encoding: 'utf8', stdio: 'pipe' });
+
+it('the library exports exactly this; a change of the list is a change of the public API', () => {
+  const source = "console.log(JSON.stringify(Object.keys(await import('mcp-sigv4-proxy')).sort()))";
+  expect(JSON.parse(node(['--input-type=module', '-e', source]))).toEqual([
     'DEFAULT_ENDPOINT',
     'ERROR_CODES',
     'ERROR_SOURCE',
@@ -42,39 +54,53 @@ it('the library exports exactly this; a change of the list is a change of the pu
   ]);
 });
 
-it('a program in TypeScript finds the types, and a wrong use of them does not compile', () => {
-  const compile = (source: string): string => {
-    writeFileSync(join(folder, 'use.ts'), source);
+it.each([
+  ['node16', 'node16'],
+  ['nodenext', 'nodenext'],
+  ['esnext', 'bundler'],
+])(
+  'a strict program in TypeScript finds the types with --module %s, and a wrong use does not compile',
+  (module, resolution) => {
+    const program = `import {
+  type Arguments, type Call, type Clock, type CredentialSource, type CredentialSourceOptions, type Credentials,
+  type ErrorFacts, type ErrorReason, type Handler, type Interests, type Layer, McpProxy, type Observer, type ProxyDeps,
+  type ProxyEvent, type ReadEndpoint, type Relay, type Reply, type Send, type Sent, type Settings, type SettingsOutcome,
+  type Signable, type SigningKeys, type SigningScope, type SigningTarget, type Timer, parseArguments, readSettings, scopeOfHost,
+} from 'mcp-sigv4-proxy';
+export type { Arguments, Call, Clock, CredentialSource, CredentialSourceOptions, Credentials, ErrorFacts, ErrorReason };
+export type { Handler, Interests, Layer, Observer, ProxyDeps, ProxyEvent, ReadEndpoint, Reply, Sent, Settings };
+export type { Signable, SigningKeys, SigningScope, SigningTarget, Timer };
+export const relay = async (send: Send, env: Settings['env']): Promise<Relay> => {
+  const outcome: SettingsOutcome = await readSettings(parseArguments([]), env);
+  if ('problems' in outcome) throw new Error(outcome.problems.join());
+  return new McpProxy(outcome.settings).connect(send);
+};
+export const region: string | undefined = scopeOfHost('a.b').region;
+// @ts-expect-error: and not any, which would be what is left of a type that is not found.
+export const number: number = scopeOfHost('a.b').region;
+`;
+    writeFileSync(join(folder, 'use.ts'), program);
     const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
-    const flags = [
-      '--noEmit',
-      '--strict',
-      '--module',
-      'nodenext',
-      '--target',
-      'es2022',
-      '--types',
-      'node',
-      'use.ts',
-    ];
-    try {
-      execFileSync(process.execPath, [tsc, ...flags], { cwd: folder, encoding: 'utf8', stdio: 'pipe' });
-      return '';
-    } catch (error) {
-      return String((error as { stdout: unknown }).stdout);
-    }
-  };
-  const use =
-    "import { type Handler, scopeOfHost } from 'mcp-sigv4-proxy';\nexport const handlers: Handler[] = [];\n";
-  expect(compile(`${use}export const region: string | undefined = scopeOfHost('a.b').region;\n`)).toBe('');
-  expect(compile(`${use}export const region: number = scopeOfHost('a.b').region;\n`)).toContain('TS2322');
-});
+    // The declarations of the library are checked as well; and it says itself that it needs Node's, for there is no --types.
+    const flags = ['--noEmit', '--strict', '--exactOptionalPropertyTypes', '--target', 'es2022'];
+    const compile = (): string =>
+      node([tsc, ...flags, '--module', module, '--moduleResolution', resolution, 'use.ts']);
+    expect(compile).not.toThrow();
+  },
+);
 
 it('the version is one', () => {
   expect(VERSION).toBe(manifest.version);
+  expect(node([join(installed, 'bin/mcp-sigv4-proxy.js'), '--version']).trim()).toBe(VERSION);
 });
 
 it('the published package needs nothing but itself', () => {
   expect(manifest.dependencies).toBeUndefined();
   expect(manifest.bin).toEqual({ 'mcp-sigv4-proxy': 'bin/mcp-sigv4-proxy.js' });
+});
+
+it('the published package holds the declarations of the library, and none of what stands behind it', () => {
+  const declarations = readdirSync(join(installed, 'dist/types'), { recursive: true }).map(String);
+  expect(declarations).toContain('index.d.ts');
+  expect(declarations.filter((path) => /^(commands|demo|layers|pool)\b.*\.ts$/.test(path))).toEqual([]);
 });

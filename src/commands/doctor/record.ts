@@ -1,4 +1,4 @@
-import type { Events } from '../../core/events.ts';
+import type { Events, ProxyEvent } from '../../core/events.ts';
 import type { Redactor } from '../../observe/redact.ts';
 
 export interface HeardResponse {
@@ -20,7 +20,7 @@ export class Record {
   sessionClosed: string | undefined;
 
   constructor(events: Events, redactor: Redactor, now: () => number) {
-    events.subscribe((event) => {
+    const observe = (event: ProxyEvent): void => {
       switch (event.type) {
         case 'http.response': {
           const told = Date.parse(event.date);
@@ -43,6 +43,7 @@ export class Record {
         case 'secret.known':
           redactor.learn(event.value);
       }
-    });
+    };
+    events.subscribe(observe, { secrets: true });
   }
 }

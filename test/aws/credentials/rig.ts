@@ -35,10 +35,13 @@ export async function makeRig(): Promise<Rig> {
   const events = new Events();
   const reported: ProxyEvent[] = [];
   const waiting = new Set<(event: ProxyEvent) => void>();
-  events.subscribe((event) => {
-    reported.push(event);
-    for (const look of waiting) look(event);
-  });
+  events.subscribe(
+    (event) => {
+      reported.push(event);
+      for (const look of waiting) look(event);
+    },
+    { secrets: true },
+  );
   let env: NodeJS.ProcessEnv = { ...home.env, ...aws.env };
   useEnv(env);
   return {

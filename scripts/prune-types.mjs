@@ -1,0 +1,25 @@
+// Leaves of the declarations in dist/types those only that the library's own lead to: the others are of no use to who installs the
+// package, and some name packages that are bundled and that nobody has who installs it.
+import { readdir, readFile, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
+const ROOT = join('dist', 'types');
+
+const reached = new Set();
+const waiting = [join(ROOT, 'index.d.ts')];
+for (const path of waiting) {
+  if (reached.has(path)) continue;
+  reached.add(path);
+  const text = await readFile(path, 'utf8');
+  for (const [, name] of text.matchAll(/(?:from |import\()(?:'|")([^'"]+)(?:'|")/g)) {
+    if (name.startsWith('node:')) continue;
+    if (!name.startsWith('.'))
+      throw new Error(`${path} needs the types of ${name}, which is not installed with us`);
+    waiting.push(join(dirname(path), name.replace(/\.ts$/, '.d.ts')));
+  }
+}
+
+for (const entry of await readdir(ROOT, { recursive: true, withFileTypes: true })) {
+  const path = join(entry.parentPath, entry.name);
+  if (entry.isFile() && !reached.has(path)) await rm(path);
+}
