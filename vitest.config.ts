@@ -9,6 +9,8 @@ export default defineConfig({
     hookTimeout: 60_000,
     // Spawned processes share two cores with the tests: more workers only make each wait longer.
     maxWorkers: 2,
+    // What is polled for comes when it comes: a second, vitest's own limit, is short for a machine that does other work.
+    expect: { poll: { timeout: 20_000, interval: 10 } },
     dangerouslyIgnoreUnhandledErrors: false,
   },
 });

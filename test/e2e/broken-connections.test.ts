@@ -193,7 +193,7 @@ describe('a server that is silent', () => {
     const connections = new Connections(mute);
     const port = await listenOnLoopback(mute);
     const bin = BinDriver.start({
-      args: [`https://localhost:${port}/mcp`, ...signingArgs, '--connect-timeout', '0.5'],
+      args: [`https://127.0.0.1:${port}/mcp`, ...signingArgs, '--connect-timeout', '0.3', '--retries', '0'],
       env: { ...signingEnv },
     });
     try {

@@ -2,6 +2,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { startAwsStandIns } from '../support/aws-stand-ins.ts';
 import { BinDriver, type BinOptions } from '../support/bin-driver.ts';
 import { ConnectProxy } from '../support/connect-proxy.ts';
+import { NO_SUCH_HOST } from '../support/connections.ts';
 import { SessionServer, type SessionServerOptions } from '../support/mcp-behaviours.ts';
 import { ScriptedServer, type ScriptedServerOptions } from '../support/scripted-server.ts';
 import { signingArgs, signingEnv, signingVerify, TEST_KEY } from '../support/signing.ts';
@@ -202,7 +203,7 @@ describe('a failure', () => {
   });
 
   it('of DNS, or of the setting of the HTTP proxy, comes before the connection', async () => {
-    const dns = doctor(['https://nowhere.invalid/mcp']);
+    const dns = doctor([`https://${NO_SUCH_HOST}/mcp`]);
     expect(await dns.exit()).toMatchObject({ code: 1 });
     expect(findingsOf(dns)).toMatchObject({ DNS: 'failed', connection: 'skipped', initialize: 'skipped' });
     expect(remediesOf(dns)).toEqual([

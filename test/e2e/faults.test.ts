@@ -119,7 +119,8 @@ describe('an answer that is no answer', () => {
       server.inject('tools/call', fault, ...(retryAfter === '1' ? [] : [fault]));
       const started = performance.now();
       expect(await call('a', 0)).toEqual(marked('a', 0));
-      if (retryAfter === '1') expect(performance.now() - started).toBeGreaterThanOrEqual(1_000);
+      // A timer may be a millisecond early.
+      if (retryAfter === '1') expect(performance.now() - started).toBeGreaterThanOrEqual(990);
       expect(server.executions.get('a')).toBe(1);
     },
   );

@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { BinDriver } from '../support/bin-driver.ts';
 import { afterThisTest } from '../support/cleanup.ts';
 import { ConnectProxy, type ConnectProxyOptions } from '../support/connect-proxy.ts';
-import { Connections, listenOnLoopback, shut } from '../support/connections.ts';
+import { Connections, listenOnLoopback, NO_SUCH_HOST, shut } from '../support/connections.ts';
 import { SessionServer } from '../support/mcp-behaviours.ts';
 import { ScriptedServer } from '../support/scripted-server.ts';
 import { signingArgs, signingEnv, signingVerify, TEST_KEY } from '../support/signing.ts';
@@ -158,10 +158,10 @@ describe('an HTTP proxy', () => {
   });
 
   it('is left out for the hosts of NO_PROXY', async () => {
-    const [server, proxy] = [await tlsServer(), await proxyTo()];
-    const env = { ...ca(), HTTPS_PROXY: proxy.url, NO_PROXY: 'other.test, .test' };
-    expect(await cannotConnect(startAt(named(server), { env }))).toMatch(
-      /^Cannot connect to mcp\.test:\d+: getaddrinfo \w+ mcp\.test\. The name does not resolve/,
+    const proxy = await proxyTo({ hosts: { [NO_SUCH_HOST]: '127.0.0.1' } });
+    const env = { HTTPS_PROXY: proxy.url, NO_PROXY: 'other.test, .invalid' };
+    expect(await cannotConnect(startAt(`https://${NO_SUCH_HOST}/mcp`, { env }))).toMatch(
+      /^Cannot connect to n+\.invalid: getaddrinfo \w+ n+\.invalid\. The name does not resolve/,
     );
     expect(proxy.tunnels).toEqual([]);
   });
@@ -224,8 +224,8 @@ describe('a server that is not there', () => {
   });
 
   it('because its name does not resolve', async () => {
-    expect(await cannotConnect(startAt('https://no-such-host.invalid/mcp'))).toMatch(
-      /^Cannot connect to no-such-host\.invalid: getaddrinfo \w+ no-such-host\.invalid\. The name does not resolve: check the endpoint URL, DNS and the network\.$/,
+    expect(await cannotConnect(startAt(`https://${NO_SUCH_HOST}/mcp`))).toMatch(
+      /^Cannot connect to n+\.invalid: getaddrinfo \w+ n+\.invalid\. The name does not resolve: check the endpoint URL, DNS and the network\.$/,
     );
   });
 

@@ -169,7 +169,7 @@ describe('several profiles', () => {
     bin.closeStdin();
     expect(await bin.exit()).toEqual({ code: 0, signal: null });
     expect(by('DELETE').sort()).toEqual(['AKIDDEV 2', 'AKIDPROD 1', 'AKIDSTAGING 3']);
-    expect(server.connections.open).toBe(0);
+    await server.until(() => server.connections.open === 0);
     expect(bin.stderr).toBe('');
   });
 
@@ -189,10 +189,20 @@ describe('several profiles', () => {
   });
 
   it('may have more than one session each', async () => {
-    const { bin, by, call, until } = await ready({ args: ['--max-sessions', '2'] });
+    const { opened, open } = makeGate();
+    const { bin, by, call, until } = await ready({
+      args: ['--max-sessions', '2'],
+      on: {
+        'tools/call': async (_request, _response, { fallback }) => {
+          await opened;
+          await fallback();
+        },
+      },
+    });
     await bin.request('tools/list', {}, 'list');
-    const slow = ['dev', 'dev', 'prod', 'prod'].map((name) => call('sleep', { ms: 300, aws_profile: name }));
+    const slow = ['dev', 'dev', 'prod', 'prod'].map((name) => call('echo', { aws_profile: name }));
     await Promise.all(['dev', 'prod'].map((name) => until(name, 'tools/call', 2)));
+    open();
     for (const answer of await Promise.all(slow)) expect(answer).toHaveProperty('result');
     expect(by('initialize').sort()).toEqual(['AKIDDEV', 'AKIDDEV', 'AKIDPROD', 'AKIDPROD']);
     expect(new Set(by('tools/call')).size).toBe(4);

@@ -25,24 +25,21 @@ async function startResumed(
   begin: (events: EventWriter, id: unknown) => void,
   resume: (asked: Resumption) => void,
 ) {
-  const times: number[] = [];
   const lasts: string[] = [];
   const relayed = await startInitialized({
     on: {
       'tools/call': (request, response) => {
-        response.on('close', () => times.push(performance.now()));
         begin(new EventWriter(response), request.rpc.id);
       },
       GET: (request, response, context) => {
         const last = request.headers['last-event-id'];
         if (typeof last !== 'string') return context.fallback();
-        times.push(performance.now());
         lasts.push(last);
         return resume({ response, last, at: lasts.length });
       },
     },
   });
-  return { ...relayed, times, lasts };
+  return { ...relayed, lasts };
 }
 
 /** Ends a stream with the one message. */
@@ -62,28 +59,32 @@ describe('a stream of a call that ends before its answer', () => {
   it.each<[string, (events: EventWriter) => void]>([
     ['is closed in order', (events) => events.end()],
     ['breaks', (events) => events.destroy()],
-  ])(
-    '%s, and is resumed after what the server named by retry, not sooner and not twice as late',
-    async (_how, end) => {
-      const { server, bin, times, lasts } = await startResumed(
-        (events) => {
-          events.prime('first', 700);
-          setImmediate(() => end(events));
-        },
-        ({ response }) => finish(response, answerTo(0), 'second'),
-      );
-      expect(await bin.request('tools/call', { name: 'x' }, 0)).toEqual(answerTo(0));
-      const [ended = 0, resumed = 0] = times;
-      expect(resumed - ended).toBeGreaterThanOrEqual(690);
-      expect(resumed - ended).toBeLessThan(1_400);
-      expect(lasts).toEqual(['first']);
-      expect(server.of('tools/call')).toHaveLength(1);
-      const [standalone, resume] = server.of('GET');
-      expect(resume?.headers['mcp-session-id']).toBe(standalone?.headers['mcp-session-id']);
-      expect(resume?.headers['mcp-protocol-version']).toBe('2025-11-25');
-      expect(resume?.verification?.ok).toBe(true);
-    },
-  );
+  ])('%s, and is resumed after what the server named by retry, not sooner', async (_how, end) => {
+    let ended = 0;
+    let resumed = 0;
+    const { server, bin, lasts } = await startResumed(
+      (events) => {
+        events.prime('first', 700);
+        setImmediate(() => {
+          ended = performance.now();
+          end(events);
+        });
+      },
+      ({ response }) => {
+        resumed = performance.now();
+        finish(response, answerTo(0), 'second');
+      },
+    );
+    expect(await bin.request('tools/call', { name: 'x' }, 0)).toEqual(answerTo(0));
+    // A timer may be a millisecond early.
+    expect(resumed - ended).toBeGreaterThanOrEqual(690);
+    expect(lasts).toEqual(['first']);
+    expect(server.of('tools/call')).toHaveLength(1);
+    const [standalone, resume] = server.of('GET');
+    expect(resume?.headers['mcp-session-id']).toBe(standalone?.headers['mcp-session-id']);
+    expect(resume?.headers['mcp-protocol-version']).toBe('2025-11-25');
+    expect(resume?.verification?.ok).toBe(true);
+  });
 
   it('is resumed after the last id that was seen, also of an event without data, as often as it takes', async () => {
     const { server, bin, lasts } = await startResumed(

@@ -66,6 +66,9 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
+/** A name that nothing resolves, not even a DNS that has an answer for every name: no label may be as long as its first. */
+export const NO_SUCH_HOST = `${'n'.repeat(64)}.invalid`;
+
 /** Stops listening and cuts what is open. */
 export async function shut(server: Server, connections: Connections): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));

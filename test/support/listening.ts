@@ -24,7 +24,7 @@ export interface Listening {
 
 /** Where the bin listens, as its log says at info. */
 export async function listenerUrl(bin: BinDriver): Promise<string> {
-  await bin.stderrMatching(/listener\.opened/);
+  await bin.stderrMatching(/"listener\.opened".*\n/);
   const line = bin.stderr.split('\n').find((text) => text.includes('"listener.opened"')) ?? '{}';
   return (JSON.parse(line) as { url: string }).url;
 }

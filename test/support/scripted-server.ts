@@ -169,7 +169,8 @@ export class ScriptedServer {
           this.#arrivals.delete(wake);
           resolve();
         };
-        const timer = setTimeout(wake, 100);
+        // What is not a request, as a connection that closes, wakes nobody.
+        const timer = setTimeout(wake, 10);
         this.#arrivals.add(wake);
       });
     }

@@ -82,7 +82,7 @@ class Heard {
   async wait(what: string | RegExp): Promise<void> {
     const matches = (text: string) => (typeof what === 'string' ? text === what : what.test(text));
     await new Promise<void>((resolve, reject) => {
-      const late = setTimeout(() => reject(new Error(`never heard ${what}, but: ${this.all}`)), 10_000);
+      const late = setTimeout(() => reject(new Error(`never heard ${what}, but: ${this.all}`)), 20_000);
       this.#look = () => {
         if (!this.all.some(matches)) return;
         clearTimeout(late);

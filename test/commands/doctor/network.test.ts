@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { connectionFinding, dnsFinding, proxyFinding } from '../../../src/commands/doctor/network.ts';
 import { ConnectProxy } from '../../support/connect-proxy.ts';
+import { NO_SUCH_HOST } from '../../support/connections.ts';
 import { ScriptedServer } from '../../support/scripted-server.ts';
 import { settingsFor } from './rig.ts';
 
@@ -53,24 +54,24 @@ describe('DNS', () => {
   });
 
   it('fails where the name does not resolve', async () => {
-    const endpoint = new URL('https://nowhere.invalid/mcp');
+    const endpoint = new URL(`https://${NO_SUCH_HOST}/mcp`);
     expect(await dnsFinding({ endpoint, choice: none, limitMs: 15_000 })).toEqual({
       check: 'DNS',
       verdict: 'failed',
-      detail: expect.stringMatching(/^nowhere\.invalid does not resolve: .*(ENOTFOUND|EAI_AGAIN)/),
+      detail: expect.stringMatching(/^n+\.invalid does not resolve: .*(ENOTFOUND|EAI_AGAIN)/),
       remedy: 'Check the endpoint URL, and the name servers and VPN of this network.',
     });
   });
 
   it('is asked for the HTTP proxy where there is one, which resolves the rest', async () => {
-    const endpoint = new URL('https://nowhere.invalid/mcp');
+    const endpoint = new URL(`https://${NO_SUCH_HOST}/mcp`);
     const limitMs = 15_000;
     expect((await dnsFinding({ endpoint, choice: proxyAt('http://127.0.0.1:1'), limitMs })).detail).toBe(
       '127.0.0.1 is an address; the HTTP proxy resolves the endpoint',
     );
-    expect(await dnsFinding({ endpoint, choice: proxyAt('http://proxy.invalid'), limitMs })).toMatchObject({
+    expect(await dnsFinding({ endpoint, choice: proxyAt(`http://${NO_SUCH_HOST}`), limitMs })).toMatchObject({
       verdict: 'failed',
-      detail: expect.stringContaining('proxy.invalid does not resolve'),
+      detail: expect.stringContaining(`${NO_SUCH_HOST} does not resolve`),
       remedy: 'Check --proxy, or HTTPS_PROXY and NO_PROXY.',
     });
   });

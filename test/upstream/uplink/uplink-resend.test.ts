@@ -1,5 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
+import { NO_SUCH_HOST } from '../../support/connections.ts';
 import { ScriptedServer } from '../../support/scripted-server.ts';
 import { comesTrue } from '../http/lane-rig.ts';
 import { uplinkTo } from './uplink-rig.ts';
@@ -154,8 +155,8 @@ describe('where no connection can be had, the error says where to look', () => {
       /^Cannot connect to 127\.0\.0\.1:1: connect ECONNREFUSED.*Nothing listens there: check the host and port of the endpoint URL\.$/,
     ],
     [
-      'http://no-such-host.invalid',
-      /^Cannot connect to no-such-host\.invalid: getaddrinfo \w+ no-such-host\.invalid\. The name does not resolve: check the endpoint URL, DNS and the network\.$/,
+      `http://${NO_SUCH_HOST}`,
+      /^Cannot connect to n+\.invalid: getaddrinfo \w+ n+\.invalid\. The name does not resolve: check the endpoint URL, DNS and the network\.$/,
     ],
   ])('%s', async (origin, message) => {
     const { post, lanes } = uplinkTo({ origin, url: `${origin}/mcp` });
