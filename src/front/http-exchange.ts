@@ -3,11 +3,15 @@ import type { BodySink, HttpFacts } from '../core/call.ts';
 import type { Clock } from '../core/clock.ts';
 import type { HttpExchange } from '../core/passage.ts';
 import { downHeaders, pageHeaders, upHeaders } from './headers.ts';
+import type { UnreadAnswers } from './unread-answers.ts';
 
 /**
  * A client that takes nothing for so long is cut: until then it keeps a connection to the server, and with it others from theirs.
  */
 const STALLED_MS = 60_000;
+
+/** Of a longer text each piece has that time by itself: who reads slowly is not who reads nothing. */
+const PIECE_BYTES = 64 * 1024;
 
 const ROOM = Promise.resolve();
 
@@ -20,15 +24,19 @@ export class ServerExchange implements HttpExchange {
   /** Breaks the connection. */
   readonly #cut: () => void;
   readonly #endsWithConnection: boolean;
+  readonly #unread: UnreadAnswers;
   readonly #blocked = new Set<() => void>();
+  /** Settles when all that was given is written; undefined where nothing waits. */
+  #pouring: Promise<void> | undefined;
   #listeners: (() => void)[] = [];
   #over = false;
 
-  constructor(request: IncomingMessage, response: ServerResponse, clock: Clock) {
+  constructor(request: IncomingMessage, response: ServerResponse, clock: Clock, unread: UnreadAnswers) {
     this.headers = upHeaders(request.headers);
     this.#origin = request.headers.origin;
     this.#response = response;
     this.#clock = clock;
+    this.#unread = unread;
     // The connection: an answer that waits in line behind others has none of its own yet that it could destroy.
     this.#cut = () => {
       if (this.#endsWithConnection) request.socket.resetAndDestroy();
@@ -65,6 +73,23 @@ export class ServerExchange implements HttpExchange {
   }
 
   #write(chunk: Uint8Array): Promise<void> {
+    if (!this.#pouring && chunk.length <= PIECE_BYTES) return this.#piece(chunk);
+    const pouring = (this.#pouring ?? ROOM).then(() => this.#pour(chunk));
+    this.#pouring = pouring;
+    return pouring.then(() => {
+      if (this.#pouring === pouring) this.#pouring = undefined;
+    });
+  }
+
+  async #pour(chunk: Uint8Array): Promise<void> {
+    const release = this.#unread.hold(chunk.length, this.#cut);
+    for (let at = 0; at < chunk.length && !this.#over; at += PIECE_BYTES) {
+      await this.#piece(chunk.subarray(at, at + PIECE_BYTES));
+    }
+    release();
+  }
+
+  #piece(chunk: Uint8Array): Promise<void> {
     const response = this.#response;
     if (this.#over || response.destroyed || response.writableEnded || response.write(chunk)) return ROOM;
     return new Promise((resolve) => {
@@ -81,7 +106,8 @@ export class ServerExchange implements HttpExchange {
   }
 
   end(): void {
-    this.#response.end();
+    if (this.#pouring) void this.#pouring.then(() => this.#response.end());
+    else this.#response.end();
   }
 
   breakOff(): void {

@@ -10,6 +10,7 @@ import { discard, HeldBodies, readBody } from './http-body.ts';
 import { ServerExchange } from './http-exchange.ts';
 import { responseText, unreadableRefusal } from './http-unreadable.ts';
 import type { ListenerSettings } from './options.ts';
+import { UnreadAnswers } from './unread-answers.ts';
 
 /** A client that takes longer to say what it wants keeps a place from others. Answers may take any time. */
 const HEAD_LIMIT_MS = 30_000;
@@ -57,6 +58,7 @@ export class HttpFront {
   readonly #options: HttpFrontOptions;
   readonly #server: Server;
   readonly #held = new HeldBodies();
+  readonly #unread = new UnreadAnswers();
   readonly #carried = new WeakMap<Socket, Set<Carried>>();
   #connections = 0;
   #requests = 0;
@@ -137,7 +139,7 @@ export class HttpFront {
   }
 
   #begun(request: IncomingMessage, response: ServerResponse): ServerExchange {
-    const exchange = new ServerExchange(request, response, this.#options.clock);
+    const exchange = new ServerExchange(request, response, this.#options.clock, this.#unread);
     this.#requests++;
     const all = this.#carried.get(request.socket) ?? new Set();
     const over = (): void => {

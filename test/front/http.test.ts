@@ -3,6 +3,7 @@ import * as http from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import type { HttpExchange } from '../../src/core/passage.ts';
+import type { HttpHandlers } from '../../src/front/http.ts';
 import { HeldBodies } from '../../src/front/http-body.ts';
 import { afterThisTest } from '../support/cleanup.ts';
 import type { FakeClock } from '../support/fake-clock.ts';
@@ -67,6 +68,60 @@ describe('a client that reads nothing', () => {
     await clock.advance(50_000);
     expect((await textOf(response)).length).toBe(200 * 64 * 1_024);
     expect(clock.timers).toBe(0);
+  });
+});
+
+describe('an answer that was read whole before it is written', () => {
+  const whole =
+    (bytes: number): HttpHandlers['post'] =>
+    async (_text, exchange) => {
+      const sink = exchange.begin({ status: 200, headers: { 'content-length': String(bytes + 1) } });
+      void sink.write(Buffer.alloc(bytes, 'x'));
+      void sink.write(Buffer.from('.'));
+      exchange.end();
+    };
+
+  it('comes whole, in order', async () => {
+    const { url } = await frontFor({ post: whole(MIB) });
+    expect((await send(url, { body: ping })).text).toBe(`${'x'.repeat(MIB)}.`);
+  });
+
+  it('comes to who reads slowly, however long that takes', async () => {
+    const { url, clock } = await frontFor({ post: whole(64 * MIB) });
+    const { response } = await open(url, { body: ping });
+    let read = 0;
+    // More than the systems on both sides hold: what was written last is read before the clock goes on.
+    let upTo = 16 * MIB;
+    for await (const chunk of response) {
+      read += (chunk as Buffer).length;
+      if (read < upTo) continue;
+      upTo += 16 * MIB;
+      await clock.advance(50_000);
+    }
+    expect(read).toBe(64 * MIB + 1);
+    expect(clock.timers).toBe(0);
+  });
+
+  it('is cut for who reads nothing of it for a minute', async () => {
+    const { url, clock } = await frontFor({ post: whole(64 * MIB) });
+    const { response } = await open(url, { body: ping });
+    response.pause();
+    await comesTrue(() => clock.timers > 0, 'a write that waits');
+    await clock.advance(60_000);
+    await expect(textOf(response)).rejects.toThrow('aborted');
+  });
+
+  it('is cut for those who have had it the longest, where all together hold too much', async () => {
+    const { url, clock } = await frontFor({ post: whole(48 * MIB) });
+    const opened: http.IncomingMessage[] = [];
+    for (const waiting of [1, 2, 2]) {
+      const { response } = await open(url, { body: ping });
+      opened.push(response.pause());
+      await comesTrue(() => clock.timers === waiting, 'a write that waits');
+    }
+    const [first, ...others] = opened.map((response) => textOf(response));
+    await expect(first).rejects.toThrow('aborted');
+    for (const text of others) expect((await text).length).toBe(48 * MIB + 1);
   });
 });
 
