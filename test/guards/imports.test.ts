@@ -1,28 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { RANKS, UPSTREAM_RANKS } from './ranks.ts';
 import { circlesIn, importsOf, sourceFiles } from './source-tree.ts';
-
-/** Imports go down only, type imports included; what stands on one line never imports each other. */
-const RANKS: readonly (readonly string[])[] = [
-  ['core', 'version.ts'],
-  ['layers', 'pool', 'aws', 'front', 'observe', 'relay', 'demo', 'snapshot'],
-  ['upstream'],
-  ['settings.ts', 'command-words.ts'],
-  ['manual.ts'],
-  ['proxy.ts'],
-  ['index.ts'],
-  ['commands'],
-  ['cli.ts'],
-];
-
-/** The same within upstream, from the socket up. */
-const UPSTREAM_RANKS: readonly (readonly string[])[] = [
-  ['http'],
-  ['uplink'],
-  ['stream'],
-  ['exchange'],
-  ['session', 'stateless', 'passage'],
-  ['upstream.ts', 'options.ts'],
-];
 
 const roomOf = (file: string): string => file.split('/')[0] ?? file;
 const rankOf = (file: string): number => RANKS.findIndex((rooms) => rooms.includes(roomOf(file)));

@@ -1,0 +1,65 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { RANKS, UPSTREAM_RANKS } from './ranks.ts';
+import { ROOT, sourceFiles, sourceText } from './source-tree.ts';
+
+const PAGE = 'docs/architecture.md';
+const page = readFileSync(join(ROOT, PAGE), 'utf8');
+
+/** What stands between backticks. */
+const named = (text: string): string[] => [...text.matchAll(/`([^`\n]+)`/g)].map(([, name = '']) => name);
+
+/** The names in the first cells of the table under that heading, row by row. */
+function rowsUnder(heading: string): string[][] {
+  const [, rows = ''] = page.split(`| ${heading} |`);
+  const [table = ''] = rows.split('\n\n');
+  return table
+    .split('\n')
+    .slice(2)
+    .map((row) => named(row.split('|')[1] ?? ''));
+}
+
+it('the page of the code names the folders by rank, as the guard of the imports does', () => {
+  expect(rowsUnder('of `src`').reverse()).toEqual(RANKS);
+  expect(rowsUnder('of `src/upstream`').reverse()).toEqual(UPSTREAM_RANKS);
+});
+
+it('the page of the code names every layer', () => {
+  const layers = sourceFiles().filter((file) => /^layers\/[^/]+\.ts$/.test(file));
+  expect(layers.length).toBeGreaterThan(8);
+  expect(named(page)).toEqual(expect.arrayContaining(layers.map((file) => `src/${file}`)));
+});
+
+it('the page of the code names nothing that is not there', () => {
+  const paths = [...page.matchAll(/\b(?:src|test|scripts|docs)\/[\w./-]+/g)].map(([path]) =>
+    path.replace(/\.$/, ''),
+  );
+  expect(paths.length).toBeGreaterThan(30);
+  expect(paths.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
+
+  const scripts: unknown = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).scripts;
+  const commands = [...page.matchAll(/npm run ([\w:]+)/g)].map(([, name]) => name);
+  for (const command of commands) expect(scripts).toHaveProperty([command ?? '']);
+
+  const code = ['core/options.ts', 'core/call.ts', 'core/errors.ts', 'core/events.ts', 'settings.ts'].map(
+    sourceText,
+  );
+  const identifiers = [
+    'ERROR_CODES',
+    'ProxyEvent',
+    'OPTIONS',
+    'ProxyError',
+    'Handler',
+    'Layer',
+    'toggle',
+    'decimal',
+  ];
+  for (const name of identifiers) {
+    expect(page).toContain(name);
+    expect(
+      code.some((text) => new RegExp(`export (const|type|class|interface) ${name}\\b`).test(text)),
+      name,
+    ).toBe(true);
+  }
+});
