@@ -50,6 +50,8 @@ export type Sent = 'no' | 'refused' | 'maybe';
 
 export interface ErrorFacts {
   readonly sent: Sent;
+  /** What went wrong, without what that means for the request: for who names it as the cause of something else. */
+  readonly fact?: string;
   /** The message where it turns out that no byte of the request has left: who gives a request up cannot know. */
   readonly ifUnsent?: string;
   /** Milliseconds after which another try can help, where the server or a limit said so. */
@@ -81,6 +83,11 @@ export class ProxyError extends Error {
   get unsent(): ProxyError {
     if (this.#facts.ifUnsent === undefined) return this;
     return new ProxyError(this.reason, this.#facts.ifUnsent, { ...this.#facts, sent: 'no' });
+  }
+
+  /** What went wrong, whatever that means for the request. */
+  get fact(): string {
+    return this.#facts.fact ?? this.message;
   }
 
   get code(): number {
@@ -136,8 +143,9 @@ export function causeText(error: unknown): string {
       break;
     }
     const { cause } = current;
+    const said = current instanceof ProxyError ? current.fact : current.message;
     // Node's own errors may have nothing but a code.
-    const message = current.message || ('code' in current ? String(current.code) : '');
+    const message = said || ('code' in current ? String(current.code) : '');
     if (message && !parts.some((part) => part.includes(message))) parts.push(message);
     current = cause;
   }

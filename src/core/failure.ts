@@ -32,9 +32,9 @@ export function failureOfReply(reply: Reply, now: number): Failure | undefined {
 /** The failure that was thrown; undefined where nobody threw it on purpose: a cancellation, or a fault. */
 export function failureOfError(error: unknown): Failure | undefined {
   if (!(error instanceof ProxyError)) return undefined;
-  const { reason, details, message, retryAfterMs } = error;
+  const { reason, details, fact, retryAfterMs } = error;
   const status = typeof details.httpStatus === 'number' ? details.httpStatus : undefined;
-  return { how: reason, status, code: undefined, message, retryAfterMs };
+  return { how: reason, status, code: undefined, message: fact, retryAfterMs };
 }
 
 /** AWS MCP servers throttle with this code, at several HTTP statuses; by itself it could mean anything. */

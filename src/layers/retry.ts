@@ -167,12 +167,14 @@ function lastOf(outcome: Outcome, { retryAfterMs }: Failure, attempts: number, m
   const { error } = outcome;
   if (attempts === 1 || !(error instanceof ProxyError)) return outcome;
   const earlier = mayHaveRun && error.sent !== 'maybe';
+  const tried = `It was tried ${attempts} times`;
   return {
     error: new ProxyError(
       error.reason,
-      `${error.message}${/[.!?]$/.test(error.message) ? '' : '.'} It was tried ${attempts} times${earlier ? ', and an earlier attempt may have run' : ''}.`,
+      `${asSentence(error.message)} ${tried}${earlier ? ', and an earlier attempt may have run' : ''}.`,
       {
         sent: mayHaveRun ? 'maybe' : error.sent,
+        fact: `${asSentence(error.fact)} ${tried}`,
         details: { ...error.details, attempts },
         cause: error,
         ...(error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }),
@@ -180,3 +182,5 @@ function lastOf(outcome: Outcome, { retryAfterMs }: Failure, attempts: number, m
     ),
   };
 }
+
+const asSentence = (text: string): string => (/[.!?]$/.test(text) ? text : `${text}.`);

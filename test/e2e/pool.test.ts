@@ -46,6 +46,34 @@ describe('--max-sessions 4', () => {
     await Promise.all(calls);
   });
 
+  it('keeps a call that starts a task on the first session, where the client will ask for it', async () => {
+    const tool = new OneAtATime();
+    const { proxy, server } = await startPooled(
+      {
+        on: {
+          'tools/call': (request, response, context) =>
+            context.params.task === undefined
+              ? tool.call(request, response, context)
+              : context.result({ task: { taskId: 't-1', status: 'working' } }),
+          'tasks/get': (_request, _response, context) => context.result({ taskId: 't-1', status: 'working' }),
+        },
+      },
+      '--max-sessions',
+      '2',
+    );
+    await proxy.initialize({}, 'init');
+    const plain = proxy.request('tools/call', { name: 'echo', arguments: { text: 'a' } }, -1);
+    await proxy.guard(tool.runs(1), 'a call');
+    await proxy.request('tools/call', { name: 'echo', arguments: {}, task: { ttl: 60_000 } }, '');
+    await proxy.request('tasks/get', { taskId: 't-1' }, 0);
+    const sent = server.requests.flatMap(({ rpc, headers }) =>
+      rpc.id === '' || rpc.id === 0 ? [headers['mcp-session-id']] : [],
+    );
+    expect(sent).toEqual(['s-0', 's-0']);
+    tool.finishAll();
+    await plain;
+  });
+
   it('tells new sessions and old ones the log level and the subscriptions', async () => {
     const ok: Handler = (_request, _response, context) => context.result({});
     const tool = new OneAtATime();

@@ -174,6 +174,52 @@ describe('a session that the server has lost', () => {
     expect(proxy.messages.filter(({ id }) => id === '' || id === -1)).toHaveLength(2);
   });
 
+  it.each<[string, string[], Handler, object, RegExp]>([
+    [
+      'is throttled',
+      [],
+      (_request, response) => void response.writeHead(429, { 'retry-after': '30' }).end(),
+      { code: -31005, data: { reason: 'session-lost', httpStatus: 429, retryAfterMs: 30_000 } },
+      /could not be opened: HTTP 429 from 127\.0\.0\.1:\d+\. This call did not run\./,
+    ],
+    [
+      'fails',
+      ['--retries', '1', '--retry-base-delay', '0', '--breaker-threshold', '50'],
+      (_request, response) => void response.writeHead(500).end(),
+      { code: -31005, data: { reason: 'session-lost', httpStatus: 500, attempts: 2 } },
+      /could not be opened: HTTP 500 from 127\.0\.0\.1:\d+\. It was tried 2 times\. This call did not run\./,
+    ],
+    [
+      'is left alone by the breaker',
+      ['--retries', '0', '--breaker-threshold', '1', '--breaker-reset', '300'],
+      (_request, response) => void response.writeHead(503).end(),
+      { code: -31014, data: { reason: 'circuit-open', breaker: 'open', retryAfterMs: expect.any(Number) } },
+      /no attempt is made for another (300|299\.\d) s .* The last failure: HTTP 503 from 127\.0\.0\.1:\d+\. This call did not run\./,
+    ],
+  ])(
+    'whose server %s is told of with when to try again, and nothing that is not so',
+    async (_what, args, refuse, error, words) => {
+      let initialized = 0;
+      const { sessions, proxy, echo } = await start(
+        {
+          on: {
+            initialize: (request, response, context) =>
+              initialized++ === 0 ? context.fallback() : refuse(request, response, context),
+          },
+        },
+        ...args,
+      );
+      await proxy.initialize();
+      sessions.forgetSessions();
+      await echo('the first may be what opens the breaker', 'first');
+      const answer = await echo('x', '');
+      expect(answer.error).toMatchObject(error);
+      expect(answer).toHaveProperty('error.message', expect.stringMatching(words));
+      expect(answer).toHaveProperty('error.message', expect.not.stringContaining('may have run'));
+      expect(answer).toHaveProperty('error.data.mayHaveRun', false);
+    },
+  );
+
   it('never opened again by a server that is silent holds no call longer than its own time limit', async () => {
     let initialized = 0;
     const { sessions, server, proxy, posted, echo } = await start(

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { describe, expect, it } from 'vitest';
+import { type LostForm, sendLost } from '../support/faults.ts';
 import { EventWriter } from '../support/mcp-answers.ts';
 import { startInitialized } from '../support/relayed.ts';
 
@@ -100,20 +101,29 @@ describe('the standalone stream', () => {
     expect(server.of('initialize')).toHaveLength(1);
   });
 
-  it('that is answered 404 shows that the session is lost: a new one has its own stream, and no call pays', async () => {
-    const { server, mcp, bin, gets } = await startStreaming(closing('a', 1), (response) => {
-      mcp.forgetSessions();
-      response.writeHead(404).end();
-    });
-    await gets(3);
-    const [, , third] = server.of('GET');
-    const [id] = mcp.sessions.keys();
-    expect(third?.headers).toMatchObject({ 'mcp-session-id': id });
-    expect(third?.headers['last-event-id']).toBeUndefined();
-    expect(await bin.request('tools/call', { name: 'echo', arguments: {} }, '')).toHaveProperty('result');
-    expect(server.of('initialize')).toHaveLength(2);
-    expect(server.of('tools/call')).toHaveLength(1);
-  });
+  it.each<LostForm>([
+    '404',
+    '404 without a body',
+    '400 no valid session id',
+    '-30001 with 403',
+    '-30001 with 200',
+  ])(
+    'that comes back to %s shows that the session is lost: a new one has its own stream, and no call pays',
+    async (form) => {
+      const { server, mcp, bin, gets } = await startStreaming(closing('a', 1), (response) => {
+        mcp.forgetSessions();
+        sendLost(response, form, undefined);
+      });
+      await gets(3);
+      const [, , third] = server.of('GET');
+      const [id] = mcp.sessions.keys();
+      expect(third?.headers).toMatchObject({ 'mcp-session-id': id });
+      expect(third?.headers['last-event-id']).toBeUndefined();
+      expect(await bin.request('tools/call', { name: 'echo', arguments: {} }, '')).toHaveProperty('result');
+      expect(server.of('initialize')).toHaveLength(2);
+      expect(server.of('tools/call')).toHaveLength(1);
+    },
+  );
 
   it('that was never offered does not show a lost session by its 404', async () => {
     const { server, bin } = await startStreaming(status(404));

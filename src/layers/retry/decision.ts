@@ -31,9 +31,9 @@ const START_LEAST_DELAY_MS = 250;
 export type FailureKind =
   /** Not a byte left. */
   | 'not-sent'
-  /** The server, or something before it, turned it away unread: too many, or it took too long to arrive. */
+  /** The server, or something before it, turned it away unread: there were too many. */
   | 'turned-away'
-  /** Something between here and the server had no good answer from it. */
+  /** Something between here and the server had no good answer from it, or not in time. */
   | 'unavailable'
   /** It left, and no answer came. */
   | 'interrupted'
@@ -82,8 +82,8 @@ export function kindOf(failure: Failure): FailureKind {
   if (kind !== 'by status') return kind;
   if (isThrottled(failure)) return 'turned-away';
   switch (failure.status) {
+    // By the letter the request did not arrive in time; but some gateways say so of a server that is slow to answer.
     case 408:
-      return 'turned-away';
     case 502:
     case 503:
     case 504:

@@ -16,9 +16,9 @@ import {
   noAnswer,
   unusable,
 } from '../uplink/answer.ts';
+import { lostSession } from '../uplink/lost-session.ts';
 import { connectionLost, type Opened, type Uplink, type UplinkRequest } from '../uplink/uplink.ts';
 import { brokenBody } from './broken-body.ts';
-import { lostSession } from './lost-session.ts';
 import { OwedAnswers } from './owed.ts';
 
 /**

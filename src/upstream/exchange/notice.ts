@@ -2,9 +2,9 @@ import type { Reply } from '../../core/call.ts';
 import type { Clock, Timer } from '../../core/clock.ts';
 import { LONGEST_ERROR_BODY_BYTES } from '../http/incoming.ts';
 import { errorOfStatus, jsonRpcErrorOf } from '../uplink/answer.ts';
+import { lostSession } from '../uplink/lost-session.ts';
 import type { Uplink } from '../uplink/uplink.ts';
 import { CONTROL_PLACE_MS } from './exchange.ts';
-import { lostSession } from './lost-session.ts';
 
 /** A server that keeps the answer to a notification open would hold a control connection for ever. */
 const NOTICE_BODY_MS = 5_000;

@@ -3,11 +3,11 @@ import { atMost, type Clock, unlessAborted } from '../../core/clock.ts';
 import { causeText, ProxyError, unsentReason } from '../../core/errors.ts';
 import type { Events } from '../../core/events.ts';
 import { listChanges } from '../../core/list-changes.ts';
-import { type Id, type Message, type Request, valueTextAt } from '../../core/message.ts';
+import { type Id, isObject, type Message, paramsOf, type Request, valueTextAt } from '../../core/message.ts';
 import type { Places } from '../../pool/places.ts';
 import { noPlace } from '../../pool/refusals.ts';
 import type { PoolLimits } from '../../pool/upkeep.ts';
-import { isLost } from '../exchange/lost-session.ts';
+import { isLost } from '../uplink/lost-session.ts';
 import { echoes, type IsEcho } from './merge.ts';
 import { LATE_ANSWER_MS, Opener, type Opening } from './opener.ts';
 import { Reopening } from './reopening.ts';
@@ -232,7 +232,7 @@ export class Conversation {
     if (this.#behind()) await this.#follow(call.signal);
     const spread = this.#spread;
     const { message } = call;
-    if (spread && message.kind === 'request' && message.method === 'tools/call') {
+    if (spread && message.kind === 'request' && isSpread(message)) {
       try {
         return await spread.carry(call, sendOn);
       } catch (error) {
@@ -400,6 +400,10 @@ export class Conversation {
     events.emit({ type: 'session.open-failed', profile, message: causeText(error) });
   }
 }
+
+/** Not one that starts a task: what is asked about that later goes to the first session. */
+const isSpread = (request: Request): boolean =>
+  request.method === 'tools/call' && !isObject(paramsOf(request).task);
 
 /** A pool that is closed refuses who waits, whyever it is closed. */
 const isEnding = (error: unknown): boolean => error instanceof ProxyError && error.reason === 'shutting-down';

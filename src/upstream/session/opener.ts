@@ -8,6 +8,7 @@ import {
   stack,
 } from '../../core/call.ts';
 import { type Clock, inLimitedTime, type Timer } from '../../core/clock.ts';
+import { ProxyError } from '../../core/errors.ts';
 import {
   classify,
   type JsonObject,
@@ -16,7 +17,7 @@ import {
   withIdText,
 } from '../../core/message.ts';
 import { resultOf } from '../../core/result.ts';
-import { isLost } from '../exchange/lost-session.ts';
+import { isLost } from '../uplink/lost-session.ts';
 import type { IsEcho } from './merge.ts';
 import type { Session } from './session.ts';
 
@@ -96,8 +97,13 @@ export class Opener {
       else late = clock.schedule(LATE_ANSWER_MS, end);
     };
     until.addEventListener('abort', onClose, { once: true });
+    // An error of the table, not any: to the breaker a server that is silent is down, and a caller who gave up says nothing of it.
     const timer = clock.schedule(REOPEN_LIMIT_MS, () =>
-      controller.abort(new Error(`no answer to initialize within ${REOPEN_LIMIT_MS / 1000} s`)),
+      controller.abort(
+        new ProxyError('timeout', `no answer to initialize within ${REOPEN_LIMIT_MS / 1000} s`, {
+          sent: 'maybe',
+        }),
+      ),
     );
     const session = newSession(opening.emit, opening.isEcho);
     try {

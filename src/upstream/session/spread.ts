@@ -7,7 +7,7 @@ import type { Places } from '../../pool/places.ts';
 import { Pool } from '../../pool/pool.ts';
 import type { Ended, Replacement } from '../../pool/stock.ts';
 import type { PoolLimits } from '../../pool/upkeep.ts';
-import { isLost } from '../exchange/lost-session.ts';
+import { isLost } from '../uplink/lost-session.ts';
 import type { Session } from './session.ts';
 
 export interface SpreadDeps {

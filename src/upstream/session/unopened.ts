@@ -1,4 +1,4 @@
-import { causeText, type ErrorReason, ProxyError } from '../../core/errors.ts';
+import { causeText, type ErrorFacts, type ErrorReason, ProxyError } from '../../core/errors.ts';
 
 /** These say by themselves what is to be done; what else befell the opening of a session is only its cause. */
 const TELLING: ReadonlySet<ErrorReason> = new Set<ErrorReason>([
@@ -20,23 +20,30 @@ export const lostTwice = (error: unknown): ProxyError =>
 /** @param profile - where the client did not open the session itself, whose it is. */
 export const notReopened = (error: unknown, profile: string | undefined): ProxyError =>
   new ProxyError(
-    'session-lost',
-    `The MCP session${profile === undefined ? '' : ` of the AWS profile '${profile}'`} is gone, and a new one could not be opened: ${causeText(error)}. This call did not run. Try again, or reconnect the MCP server in your client.`,
-    { sent: 'no', cause: error },
+    tellingReason(error) ?? 'session-lost',
+    `The MCP session${profile === undefined ? '' : ` of the AWS profile '${profile}'`} is gone, and a new one could not be opened: ${causeOf(error)}. This call did not run. Try again, or reconnect the MCP server in your client.`,
+    { sent: 'no', cause: error, ...factsOf(error) },
   );
 
 /** The client did not open this session itself, so that only this tells it whose it is. */
 export function notOpened(profile: string, error: unknown): ProxyError {
-  const known = error instanceof ProxyError ? error : undefined;
-  const cause = causeText(error).replace(/[.\s]+$/, '');
+  const { details, ...facts } = factsOf(error);
   return new ProxyError(
-    known && TELLING.has(known.reason) ? known.reason : 'no-session',
-    `No session could be opened for the AWS profile '${profile}': ${cause}. This call was not sent; calls with other profiles are not affected.`,
-    {
-      sent: 'no',
-      details: { ...known?.details, profile },
-      cause: error,
-      ...(known?.retryAfterMs === undefined ? {} : { retryAfterMs: known.retryAfterMs }),
-    },
+    tellingReason(error) ?? 'no-session',
+    `No session could be opened for the AWS profile '${profile}': ${causeOf(error)}. This call was not sent; calls with other profiles are not affected.`,
+    { sent: 'no', cause: error, ...facts, details: { ...details, profile } },
   );
+}
+
+const tellingReason = (error: unknown): ErrorReason | undefined =>
+  error instanceof ProxyError && TELLING.has(error.reason) ? error.reason : undefined;
+
+/** Without the last dot: a sentence goes on behind it. */
+const causeOf = (error: unknown): string => causeText(error).replace(/[.\s]+$/, '');
+
+/** What the failed opening tells a program: the numbers of a limit, the status, and when another try can help. */
+function factsOf(error: unknown): Pick<ErrorFacts, 'details' | 'retryAfterMs'> {
+  if (!(error instanceof ProxyError)) return {};
+  const { details, retryAfterMs } = error;
+  return { details, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
 }

@@ -1,15 +1,19 @@
 import { reconnectDelay } from '../../core/backoff.ts';
-import { type Clock, sleep } from '../../core/clock.ts';
+import { atMost, type Clock, sleep } from '../../core/clock.ts';
 import { causeText } from '../../core/errors.ts';
 import type { Events } from '../../core/events.ts';
 import type { Message } from '../../core/message.ts';
-import { mediaTypeOf } from '../http/incoming.ts';
+import { type Incoming, LONGEST_ERROR_BODY_BYTES, mediaTypeOf } from '../http/incoming.ts';
+import { jsonRpcErrorOf } from '../uplink/answer.ts';
+import { lostSession } from '../uplink/lost-session.ts';
 import type { Opened, Uplink } from '../uplink/uplink.ts';
 import { eventMessages, type StreamPosition } from './stream.ts';
 
 /** Waits before the stream is opened again, where its server named no time. */
 const REOPEN_BASE_MS = 1_000;
 const REOPEN_MAX_MS = 30_000;
+/** How long the reason of a refusal is awaited: one that never ends must not keep the stream from being asked for again. */
+const REFUSAL_BODY_MS = 5_000;
 
 export interface StandaloneStreamDeps {
   readonly uplink: Uplink;
@@ -89,13 +93,26 @@ export class StandaloneStream {
       opened();
       return (await this.#read(stream)) ? 'read' : 'empty';
     }
+    const gone = this.#met && (await this.#saysGone(response));
     lease.cancel(new Error('not a stream'));
     const message = status === 405 ? 'not offered by this server' : 'not a stream';
     events.emit({ type: 'stream.unavailable', profile, status, message });
-    if (status === 404 && this.#met) sessionGone();
+    if (gone) {
+      sessionGone();
+      return 'unavailable';
+    }
     // 401 and 403 heal with the next login, as those of a call do.
     const passing = (status >= 500 && status !== 501) || [401, 403, 408, 429].includes(status);
     return passing ? 'failed' : 'unavailable';
+  }
+
+  /** In any of the ways in which servers say it. */
+  async #saysGone(response: Incoming): Promise<boolean> {
+    const { status } = response;
+    const unread = Buffer.alloc(0);
+    const reading = response.whole(LONGEST_ERROR_BODY_BYTES).catch(() => unread);
+    const body = (await atMost(this.#deps.clock, REFUSAL_BODY_MS, reading)) ?? unread;
+    return lostSession(status, jsonRpcErrorOf(body), body) !== undefined;
   }
 
   /** True where the stream brought a message: then the next wait starts from the shortest. */

@@ -98,6 +98,7 @@ export function unusable(
     `The server's answer cannot be used: ${what}. The call may have run. ${advice}`,
     {
       sent: 'maybe',
+      fact: `The server's answer cannot be used: ${what}`,
       details: detailsOf(status, headers, body),
     },
   );
@@ -153,10 +154,13 @@ export function errorOfStatus(
   }
   if (status === 404 && context.inSession) return sessionLost(words, details);
   const retryAfterMs = retryAfterOf(headers, now);
-  // A 4xx says that the server looked at the request and turned it away; behind a 5xx it may have run.
-  const sent: Sent = status >= 500 ? 'maybe' : 'refused';
-  return new ProxyError('http-status', `HTTP ${status} from ${host}${said}${adviceFor(status, host)}`, {
+  // A 4xx says that the server looked at the request and turned it away; behind a 5xx it may have run, and behind a 408 too, which
+  // some gateways answer when it is the server that takes too long.
+  const sent: Sent = status >= 500 || status === 408 ? 'maybe' : 'refused';
+  const fact = `HTTP ${status} from ${host}${said}`;
+  return new ProxyError('http-status', `${fact}${adviceFor(status, host)}`, {
     sent,
+    fact,
     details,
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   });
@@ -191,6 +195,8 @@ function adviceFor(status: number, host: string): string {
       return `. Check the path of the endpoint URL on ${host}`;
     case 405:
       return `. The URL takes no POST: check its path; a server of the old HTTP+SSE transport answers so too`;
+    case 408:
+      return `. It took too long, the request to arrive or the server to answer; the call may have run, so check before you repeat it`;
     case 413:
       return `. The request is too large for the server or a firewall in front of it`;
     case 431:

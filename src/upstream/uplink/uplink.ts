@@ -282,11 +282,12 @@ const RENEWABLE: ReadonlySet<RefusalKind> = new Set(['expired', 'invalid-token']
 const aTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 export function connectionLost(host: string, cause: string, error?: unknown): ProxyError {
-  return new ProxyError(
-    'connection-lost',
-    `The connection to ${host} broke before the answer was complete: ${cause}. The call may have run; check before you repeat it.`,
-    { sent: 'maybe', ...(error === undefined ? {} : { cause: error }) },
-  );
+  const fact = `The connection to ${host} broke before the answer was complete: ${cause}`;
+  return new ProxyError('connection-lost', `${fact}. The call may have run; check before you repeat it.`, {
+    sent: 'maybe',
+    fact,
+    ...(error === undefined ? {} : { cause: error }),
+  });
 }
 
 /** The first match says where a person should look. */

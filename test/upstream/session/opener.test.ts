@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Emit, Layer } from '../../../src/core/call.ts';
 import type { Request } from '../../../src/core/message.ts';
+import { Breaker, breaker } from '../../../src/layers/breaker.ts';
 import { Opener, type Opening } from '../../../src/upstream/session/opener.ts';
 import { Session } from '../../../src/upstream/session/session.ts';
 import { Told } from '../../../src/upstream/session/told.ts';
@@ -64,6 +65,23 @@ describe('opening a session as the client opened its own', () => {
     const { opener, opening } = await rig({}, [layer]);
     await opener.open(opening, never);
     expect(seen).toEqual(['dev initialize']);
+  });
+
+  it('counts a server that never answers against it: to the breaker silence is a failure', async () => {
+    const clock = new FakeClock({ now: Date.now() });
+    const circuit = new Breaker({ threshold: 1, resetMs: 30_000, clock });
+    const {
+      server,
+      clock: time,
+      opener,
+      opening,
+    } = await rig({ on: { initialize: silence } }, [breaker(circuit)]);
+    const opened = opener.open(opening, never);
+    opened.catch(() => undefined);
+    await server.until(() => server.of('initialize').length === 1);
+    await time.advance(30_000);
+    await expect(opened).rejects.toMatchObject({ reason: 'timeout' });
+    expect(circuit.state).toMatchObject({ is: 'open', cause: 'no answer to initialize within 30 s' });
   });
 
   it('shows the session before it is told anything, so that nothing on it is missed', async () => {

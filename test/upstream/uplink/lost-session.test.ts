@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { ProxyError } from '../../../src/core/errors.ts';
 import type { Response } from '../../../src/core/message.ts';
-import { isLost, lostSession, saysSessionLost } from '../../../src/upstream/exchange/lost-session.ts';
 import { jsonRpcErrorOf } from '../../../src/upstream/uplink/answer.ts';
+import { isLost, lostSession, saysSessionLost } from '../../../src/upstream/uplink/lost-session.ts';
 
 describe('a request that carried a session id lost its session', () => {
   it.each([

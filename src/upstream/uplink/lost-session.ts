@@ -1,7 +1,7 @@
 import { wordsOf } from '../../aws/refusal.ts';
 import { ProxyError } from '../../core/errors.ts';
 import { isObject, type Response } from '../../core/message.ts';
-import { decodeBody, sessionLost } from '../uplink/answer.ts';
+import { decodeBody, sessionLost } from './answer.ts';
 
 /** What a failed answer of a server shows, as far as it can say that the session is gone. */
 export interface FailedAnswer {
