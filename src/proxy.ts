@@ -1,39 +1,32 @@
-import { readProfileFacts } from './aws/credentials/files.ts';
-import { type CredentialSource, createCredentialSource } from './aws/credentials/source.ts';
-import { OperatingRegions } from './aws/operating-region.ts';
-import { signingTarget } from './aws/sigv4.ts';
 import { type Call, type Handler, type Layer, only, stack } from './core/call.ts';
-import { ChangeFeeds } from './core/change-feeds.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import { ProxyError } from './core/errors.ts';
 import { Events } from './core/events.ts';
 import { isToolsChanged } from './core/list-changes.ts';
+import { PerProfile } from './core/per-profile.ts';
 import { fillTools } from './core/tool-list.ts';
-import { Tools } from './core/tools.ts';
-import { backpressure, Limiters } from './layers/backpressure.ts';
+import { backpressure } from './layers/backpressure.ts';
 import { Breaker, breaker } from './layers/breaker.ts';
 import { clientName } from './layers/client-name.ts';
 import { lazy } from './layers/lazy.ts';
-import { metadata, metadataOf } from './layers/metadata.ts';
 import { profile } from './layers/profile.ts';
-import { burstOf, rateLimit, TokenBuckets } from './layers/rate-limit.ts';
+import { rateLimit } from './layers/rate-limit.ts';
 import { retry } from './layers/retry.ts';
 import { toolCache } from './layers/tool-cache.ts';
 import { isUnfiltered, toolFilter } from './layers/tool-filter.ts';
 import { toolKnowledge } from './layers/tool-knowledge.ts';
+import { Parts, SECOND_MS } from './parts.ts';
 import { poolLimits } from './pool/options.ts';
 import { Places } from './pool/places.ts';
 import { HttpRelay } from './relay/http-relay.ts';
 import type { Send } from './relay/outlet.ts';
 import { Relay } from './relay/relay.ts';
 import type { Settings } from './settings.ts';
-import { SnapshotFiles } from './snapshot/files.ts';
-import { cacheFolder } from './snapshot/folder.ts';
 import { passageHeaders } from './upstream/passage/headers.ts';
 import { Passages } from './upstream/passage/passage.ts';
-import { createRoads, type Road, type Roads } from './upstream/uplink/roads.ts';
+import type { Road } from './upstream/uplink/roads.ts';
+import type { Uplink } from './upstream/uplink/uplink.ts';
 import { Upstream } from './upstream/upstream.ts';
-import { VERSION } from './version.ts';
 
 export interface ProxyDeps {
   /** The system's, unless given. */
@@ -44,8 +37,6 @@ export interface ProxyDeps {
 
 const isOfStdio = ({ passage }: Call): boolean => passage === undefined;
 
-const milliseconds = (seconds: number | undefined): number | undefined => seconds && seconds * 1_000;
-
 const isInitialize = ({ message }: Call): boolean =>
   message.kind === 'request' && message.method === 'initialize';
 
@@ -55,113 +46,62 @@ const isInitialize = ({ message }: Call): boolean =>
  */
 export class McpProxy {
   readonly #settings: Settings;
-  readonly #clock: Clock;
-  readonly #events: Events;
-  readonly #credentials = new Map<string, CredentialSource>();
-  readonly #roads: Roads;
+  readonly #parts: Parts;
+  readonly #withMetadata: Layer;
+  readonly #openings = new PerProfile(() => this.#newOpening());
   readonly #upstream: Upstream;
   readonly #passages: Passages;
   readonly #handler: Handler;
   /** Past every layer that keeps lists; what it brings is learned, and compared with what the client was shown. */
   readonly #learning: Handler;
-  readonly #limiters: Limiters | undefined;
-  readonly #buckets: TokenBuckets | undefined;
-  readonly #snapshots: SnapshotFiles | undefined;
-  readonly #tools = new Map<string, Tools>();
-  readonly #withMetadata = metadata((profile) => this.#metadataOf(profile));
-  readonly #feeds = new ChangeFeeds();
-  readonly #openings = new Map<string, readonly Layer[]>();
-  readonly #named: Readonly<Record<string, string>>;
-  readonly #regions: OperatingRegions;
-  #headers: Readonly<Record<string, string>>;
   #clients = 0;
 
   constructor(settings: Settings, { clock = systemClock, events = new Events() }: ProxyDeps = {}) {
     this.#settings = settings;
-    this.#clock = clock;
-    this.#events = events;
-    this.#headers = this.#headersFor('');
-    const { endpoint, env, profiles } = settings;
-    this.#named = metadataOf(settings.metadata);
-    this.#regions = new OperatingRegions({ endpoint, env, several: profiles.length > 1 });
-    const seconds = 1_000;
-    this.#roads = createRoads({
-      endpoint: settings.endpoint,
-      target: signingTarget(settings.endpoint),
-      scope: settings.scope,
-      keysOptional: settings.skipAuth,
-      credentialsOf: (profile, requestHandler) => this.#credentialsOf(profile, requestHandler),
-      profileCaBundleOf: async (profile) =>
-        (await readProfileFacts(profile || undefined, settings.env)).caBundle,
-      caBundle: settings.caBundle,
-      proxy: { url: settings.proxy, env: settings.env },
-      env: settings.env,
-      maxConnections: settings.maxConnections,
-      keepConnections: settings.keepConnections,
-      keepAliveTimeoutMs: settings.keepaliveTimeout * seconds,
-      connectTimeoutMs: settings.connectTimeout * seconds,
-      manyClients: settings.listener !== undefined,
-      headers: () => this.#headers,
-      clock,
-      events,
-    });
-    this.#passages = new Passages({
-      uplinkOf: (profile) => this.#roads.uplinkOf(profile),
-      clock,
-      events,
-      readTimeoutMs: settings.readTimeout * seconds,
-    });
-    const limits = poolLimits(settings);
+    const parts = new Parts(settings, clock, events);
+    this.#parts = parts;
+    this.#withMetadata = parts.metadata();
+    const readTimeoutMs = settings.readTimeout * SECOND_MS;
+    const uplinkOf = (profile: string): Uplink => parts.roads.uplinkOf(profile);
+    this.#passages = new Passages({ uplinkOf, clock, events, readTimeoutMs });
     this.#upstream = new Upstream({
       defaultProfile: settings.defaultProfile,
-      uplinkOf: (profile) => this.#roads.uplinkOf(profile),
-      openingOf: (profile) => this.#openingOf(profile),
+      uplinkOf,
+      openingOf: (profile) => this.#openings.of(profile),
       clock,
       events,
-      readTimeoutMs: settings.readTimeout * seconds,
-      toolsOf: (profile) => this.#toolsKnownTo(profile),
+      readTimeoutMs,
+      toolsOf: (profile) => parts.toolsKnownTo(profile),
       relearn: (call) => this.#relearn(call),
-      limits,
+      limits: poolLimits(settings),
       places: new Places(settings.maxTotalSessions),
       // The first time counted where it passed the rate.
-      again: async ({ profile, signal }) => this.#buckets?.of(profile).take(signal, true),
+      again: async ({ profile, signal }) => parts.buckets?.of(profile).take(signal, true),
       // What a session's server said of its tools ends with it, and nobody has told the client so far.
-      replaced: (profile) => this.#toolsOf(profile).forget(),
-      toolStream: (client, profile) => this.#feeds.opened({ client, profile, stateless: false }),
+      replaced: (profile) => parts.tools.of(profile).forget(),
+      toolStream: (client, profile) => parts.feeds.opened({ client, profile, stateless: false }),
     });
-    const { maxConcurrent, queueSize, queueTimeout, overloadErrorCode: errorCode } = settings;
-    this.#limiters =
-      maxConcurrent === undefined
-        ? undefined
-        : new Limiters({
-            maxConcurrent,
-            queueSize,
-            queueTimeoutMs: queueTimeout * seconds,
-            errorCode,
-            clock,
-          });
-    const { rateLimit: ratePerSecond, rateBurst } = settings;
-    this.#buckets =
-      ratePerSecond === undefined
-        ? undefined
-        : new TokenBuckets({ ratePerSecond, burst: burstOf(ratePerSecond, rateBurst), clock });
-    this.#snapshots = settings.lazy ? this.#snapshotFiles() : undefined;
-    const { defaultProfile } = settings;
-    const lazily = this.#snapshots && lazy({ store: this.#snapshots, defaultProfile, clock });
-    this.#learning = stack([this.#withMetadata, toolKnowledge(this.#toolDeps())], this.#upstream.handle);
-    const layers: readonly Layer[] = [
+    this.#learning = stack([this.#withMetadata, toolKnowledge(parts.toolDeps())], this.#upstream.handle);
+    this.#handler = stack(this.#layers(), (call) =>
+      isOfStdio(call) ? this.#upstream.handle(call) : this.#pass(call),
+    );
+  }
+
+  #layers(): readonly Layer[] {
+    const { defaultProfile, profiles, toolCacheTtl } = this.#settings;
+    const { clock, snapshots: store, limiters, buckets } = this.#parts;
+    const lazily = store && lazy({ store, defaultProfile, clock });
+    return [
       // Outermost, because it only reads: whatever a later layer refuses, the user agent of the refusal's retry knows its client.
       // HTTP clients name themselves with each request.
       only(
         isOfStdio,
-        clientName((product) => {
-          if (!settings.disableTelemetry) this.#headers = this.#headersFor(product);
-        }),
+        clientName((client) => this.#parts.introduce(client)),
       ),
       // Above all that edits: what is kept is what the client is shown. HTTP clients need the session's id, which no snapshot has.
       ...(lazily ? [only(isOfStdio, lazily.start)] : []),
       // Above all that goes by the profile of a call: here it is chosen.
-      ...(settings.profiles.length > 1 ? [this.#profileLayer()] : []),
+      ...(profiles.length > 1 ? [this.#profileLayer()] : []),
       // Below, because a call of another profile need not wait for the session of the default one.
       ...(lazily ? [only(isOfStdio, lazily.need)] : []),
       // Before all that costs: a call that is not let through takes no place and no connection.
@@ -169,137 +109,50 @@ export class McpProxy {
       // Before any limit: what waits is what will be sent. What opens a session gets it with every opening, of each profile its own.
       only((call) => !isInitialize(call), this.#withMetadata),
       // Below what edits the request, on which the answer depends; above every limit: what is known takes no place.
-      toolCache({
-        ...this.#toolDeps(),
-        ttlMs: milliseconds(settings.toolCacheTtl),
-      }),
+      toolCache({ ...this.#parts.toolDeps(), ttlMs: toolCacheTtl && toolCacheTtl * SECOND_MS }),
       // Outside the rate, whose waiting is part of a call's work: a place is for a whole call, repeats included.
-      ...(this.#limiters ? [backpressure(this.#limiters)] : []),
+      ...(limiters ? [backpressure(limiters)] : []),
       // Inside the place, outside the rate: a repeat waits for its turn like everything else. Opening a session has its own.
-      retry(this.#retryDeps()),
+      retry(this.#parts.retryDeps()),
       // Innermost: every attempt that goes to the server counts.
-      ...(this.#buckets ? [only((call) => !isInitialize(call), rateLimit(this.#buckets))] : []),
+      ...(buckets ? [only((call) => !isInitialize(call), rateLimit(buckets))] : []),
       // Below all that edits or keeps lists: it reads what the server itself says.
-      toolKnowledge(this.#toolDeps()),
+      toolKnowledge(this.#parts.toolDeps()),
     ];
-    this.#handler = stack(layers, (call) =>
-      isOfStdio(call) ? this.#upstream.handle(call) : this.#pass(call),
-    );
   }
 
   /** An HTTP client opens its session itself, and a server that is down is left alone all the same. */
   readonly #pass: Handler = (call) => {
     if (!isInitialize(call)) return this.#passages.handle(call);
-    return stack(this.#openingOf(call.profile), this.#passages.handle)(call);
+    return stack(this.#openings.of(call.profile), this.#passages.handle)(call);
   };
 
   #profileLayer(): Layer {
     const { profiles, profileTools: globs } = this.#settings;
-    const toolsOf = (name: string): Tools => this.#toolsOf(name);
-    return profile({ profiles, globs, toolsOf, clock: this.#clock, events: this.#events });
-  }
-
-  #retryDeps(): Parameters<typeof retry>[0] {
-    const { retries, retryBaseDelay, retryMaxDelay } = this.#settings;
-    return {
-      options: { retries, baseDelayMs: retryBaseDelay * 1_000, maxDelayMs: retryMaxDelay * 1_000 },
-      clock: this.#clock,
-      events: this.#events,
-      toolsOf: ({ profile }) => this.#toolsKnownTo(profile),
-    };
-  }
-
-  /** One endpoint, one server: what it says of a tool to the default profile holds until it says otherwise to another. */
-  #toolsKnownTo(profile: string): Pick<Tools, 'annotationsOf' | 'definitionOf'> {
-    const own = this.#toolsOf(profile);
-    const first = this.#toolsOf(this.#settings.defaultProfile);
-    return {
-      annotationsOf: (name) => own.annotationsOf(name) ?? first.annotationsOf(name),
-      definitionOf: (name) => own.definitionOf(name) ?? first.definitionOf(name),
-    };
-  }
-
-  #snapshotFiles(): SnapshotFiles {
-    const { endpoint, scope, profiles, profileTools, roleArn, auth, readOnly, allowTool, denyTool, env } =
-      this.#settings;
-    return new SnapshotFiles({
-      folder: cacheFolder(env),
-      // What is kept is what the client was shown, so that it depends on what hides tools from it, and what adds to them.
-      identity: [endpoint.href, scope, profiles, profileTools, roleArn, auth, readOnly, allowTool, denyTool],
-      events: this.#events,
-    });
+    const { tools, clock, events } = this.#parts;
+    return profile({ profiles, globs, toolsOf: (name) => tools.of(name), clock, events });
   }
 
   #filter(): Layer[] {
     const { readOnly, allowTool, denyTool } = this.#settings;
     const rules = { readOnly, allowTool, denyTool };
-    return isUnfiltered(rules) ? [] : [toolFilter({ ...this.#toolDeps(), rules })];
-  }
-
-  #toolDeps() {
-    return {
-      toolsOf: (profile: string): Tools => this.#toolsOf(profile),
-      isIdentityInDoubt: (profile: string): boolean => this.#credentials.get(profile)?.inDoubt ?? false,
-      feeds: this.#feeds,
-      clock: this.#clock,
-      events: this.#events,
-    };
+    return isUnfiltered(rules) ? [] : [toolFilter({ ...this.#parts.toolDeps(), rules })];
   }
 
   /** Around each initialize, the client's and those that mend a lost session: again, unless the server is known to be down. */
-  #openingOf(profile: string): readonly Layer[] {
-    const existing = this.#openings.get(profile);
-    if (existing) return existing;
+  #newOpening(): readonly Layer[] {
     const { breakerThreshold: threshold, breakerReset } = this.#settings;
-    const circuit = new Breaker({ threshold, resetMs: breakerReset * 1_000, clock: this.#clock });
-    const repeated = retry({ ...this.#retryDeps(), opening: true });
+    const { clock, buckets } = this.#parts;
+    const circuit = new Breaker({ threshold, resetMs: breakerReset * SECOND_MS, clock });
+    const repeated = retry({ ...this.#parts.retryDeps(), opening: true });
     // Who stands in line for the rate may need the session that this opens. HTTP clients open theirs themselves, each for itself.
-    const rate = this.#buckets ? [only(isInitialize, rateLimit(this.#buckets, isOfStdio))] : [];
-    const layers = [this.#withMetadata, repeated, breaker(circuit), ...rate];
-    this.#openings.set(profile, layers);
-    return layers;
-  }
-
-  #toolsOf(profile: string): Tools {
-    const known = this.#tools.get(profile) ?? new Tools();
-    this.#tools.set(profile, known);
-    return known;
+    const rate = buckets ? [only(isInitialize, rateLimit(buckets, isOfStdio))] : [];
+    return [this.#withMetadata, repeated, breaker(circuit), ...rate];
   }
 
   #relearn(call: Call): Promise<void> {
-    return fillTools(this.#toolsOf(call.profile), this.#learning, call, this.#clock);
-  }
-
-  #credentialsOf(profile: string, requestHandler: unknown): CredentialSource {
-    const existing = this.#credentials.get(profile);
-    if (existing) return existing;
-    const { scope, env, roleArn, roleSessionName: sessionName, externalId } = this.#settings;
-    const source = createCredentialSource({
-      profile: profile || undefined,
-      fallbackRegion: scope?.region,
-      env,
-      clock: this.#clock,
-      events: this.#events,
-      requestHandler,
-      replaced: () => this.#toolsOf(profile).forget({ stranger: true }),
-      role: roleArn === undefined ? undefined : { arn: roleArn, sessionName, externalId },
-    });
-    this.#credentials.set(profile, source);
-    return source;
-  }
-
-  #headersFor(clientProduct: string): Readonly<Record<string, string>> {
-    const { headers, userAgent } = this.#settings;
-    const products = [`mcp-sigv4-proxy/${VERSION}`, clientProduct, userAgent ?? ''];
-    return { ...headers, 'user-agent': products.filter(Boolean).join(' ') };
-  }
-
-  /** What goes with every request of the profile; what --metadata names wins. */
-  async #metadataOf(profile: string): Promise<Readonly<Record<string, string>>> {
-    const named = this.#named;
-    if ('AWS_REGION' in named) return named;
-    const region = await this.#regions.of(profile);
-    return region ? { AWS_REGION: region, ...named } : named;
+    const { tools, clock } = this.#parts;
+    return fillTools(tools.of(call.profile), this.#learning, call, clock);
   }
 
   /**
@@ -307,7 +160,7 @@ export class McpProxy {
    * @internal
    */
   roadOf(profile: string): Road {
-    return this.#roads.roadOf(profile);
+    return this.#parts.roads.roadOf(profile);
   }
 
   /**
@@ -322,9 +175,13 @@ export class McpProxy {
       handler: this.#handler,
       client: { id: `client-${++this.#clients}` },
       profile: defaultProfile,
-      clock: this.#clock,
-      events: this.#events,
-      limits: { timeoutMs: timeout * 1_000, toolTimeoutMs: toolTimeout * 1_000, maxLineBytes: maxLine },
+      clock: this.#parts.clock,
+      events: this.#parts.events,
+      limits: {
+        timeoutMs: timeout * SECOND_MS,
+        toolTimeoutMs: toolTimeout * SECOND_MS,
+        maxLineBytes: maxLine,
+      },
       send,
     });
   }
@@ -335,18 +192,18 @@ export class McpProxy {
    */
   connectHttp(maxStreams: number): HttpRelay {
     const { defaultProfile, timeout, toolTimeout, headers: own, disableTelemetry } = this.#settings;
-    const { 'user-agent': userAgent = '' } = this.#headersFor('');
+    const { 'user-agent': userAgent = '' } = this.#parts.headersFor('');
     return new HttpRelay({
       handler: this.#handler,
       bare: (request) => this.#passages.bare(request),
       profile: defaultProfile,
-      clock: this.#clock,
-      events: this.#events,
-      limits: { timeoutMs: timeout * 1_000, toolTimeoutMs: toolTimeout * 1_000 },
+      clock: this.#parts.clock,
+      events: this.#parts.events,
+      limits: { timeoutMs: timeout * SECOND_MS, toolTimeoutMs: toolTimeout * SECOND_MS },
       maxStreams,
       headersOf: (headers) => passageHeaders(headers, own, { userAgent, andClient: !disableTelemetry }),
       overheard: ({ method }) => {
-        if (isToolsChanged(method)) this.#toolsOf(defaultProfile).forget({ told: true });
+        if (isToolsChanged(method)) this.#parts.tools.of(defaultProfile).forget({ told: true });
       },
     });
   }
@@ -357,8 +214,9 @@ export class McpProxy {
       new ProxyError('shutting-down', `The proxy is ending: this call waited ${line} and was not sent.`, {
         sent: 'no',
       });
-    this.#limiters?.refuseQueued(inLine('in the queue'));
-    this.#buckets?.refuseWaiting(inLine('for its turn under --rate-limit'));
+    for (const limiter of this.#parts.limiters?.all() ?? []) limiter.refuseQueued(inLine('in the queue'));
+    const turn = inLine('for its turn under --rate-limit');
+    for (const bucket of this.#parts.buckets?.all() ?? []) bucket.refuseWaiting(turn);
     this.#upstream.refuseWaiting();
   }
 
@@ -372,13 +230,12 @@ export class McpProxy {
    * way is cut: `drain` of each connection comes first. Never throws.
    */
   async close(): Promise<void> {
-    await Promise.all([this.#upstream.close(), this.#snapshots?.written()]);
+    await Promise.all([this.#upstream.close(), this.#parts.snapshots?.written()]);
     this.stop();
   }
 
   /** Cuts every connection and kills a running credential_process, without a word to anybody. */
   stop(): void {
-    for (const source of this.#credentials.values()) source.close();
-    this.#roads.close();
+    this.#parts.roads.close();
   }
 }

@@ -2,6 +2,7 @@ import type { Layer } from '../core/call.ts';
 import type { Clock } from '../core/clock.ts';
 import { ERROR_CODES, ProxyError } from '../core/errors.ts';
 import { integer, timeLimit } from '../core/options.ts';
+import type { PerProfile } from '../core/per-profile.ts';
 
 export const backpressureOptions = {
   maxConcurrent: integer({
@@ -225,31 +226,12 @@ export class Limiter {
   }
 }
 
-/** One limiter per profile: calls that hang with one must never stand in the way of another, whose server may be well. */
-export class Limiters {
-  readonly #options: LimiterOptions;
-  readonly #limiters = new Map<string, Limiter>();
-
-  constructor(options: LimiterOptions) {
-    this.#options = options;
-  }
-
-  of(profile: string): Limiter {
-    const limiter = this.#limiters.get(profile) ?? new Limiter(this.#options);
-    this.#limiters.set(profile, limiter);
-    return limiter;
-  }
-
-  refuseQueued(error: ProxyError): void {
-    for (const limiter of this.#limiters.values()) limiter.refuseQueued(error);
-  }
-}
-
 /**
  * Admits tools/call only. Everything else is cheap for the server, or must get through so that the calls under way can
  * end: a ping, a cancellation, the answer to an elicitation behind a full queue would be a deadlock.
+ * @param limiters - one per profile: calls that hang with one must never stand in the way of another, whose server may be well.
  */
-export function backpressure(limiters: Pick<Limiters, 'of'>): Layer {
+export function backpressure(limiters: Pick<PerProfile<Limiter>, 'of'>): Layer {
   return (next) =>
     async function backpressure(call) {
       const { message, signal } = call;

@@ -2,6 +2,7 @@ import type { Call, Layer, Reply } from '../core/call.ts';
 import type { Clock, Timer } from '../core/clock.ts';
 import { ProxyError, unsentReason } from '../core/errors.ts';
 import { decimal, integer } from '../core/options.ts';
+import type { PerProfile } from '../core/per-profile.ts';
 import { retryAfterOf } from '../core/retry-after.ts';
 
 export const rateLimitOptions = {
@@ -204,33 +205,14 @@ export class TokenBucket {
 
 const seconds = (ms: number): number => Math.round(ms / 100) / 10;
 
-/** One bucket per profile: each is another account to the server, and a pause that it asks of one is none of the others' business. */
-export class TokenBuckets {
-  readonly #options: TokenBucketOptions;
-  readonly #buckets = new Map<string, TokenBucket>();
-
-  constructor(options: TokenBucketOptions) {
-    this.#options = options;
-  }
-
-  of(profile: string): TokenBucket {
-    const bucket = this.#buckets.get(profile) ?? new TokenBucket(this.#options);
-    this.#buckets.set(profile, bucket);
-    return bucket;
-  }
-
-  refuseWaiting(error: ProxyError): void {
-    for (const bucket of this.#buckets.values()) bucket.refuseWaiting(error);
-  }
-}
-
 /**
  * Spends a token on every request, each attempt of a repeated one included. Notifications and responses never wait, because
  * calls under way depend on them, nor do pings, by which clients tell whether anybody is there.
+ * @param buckets - one per profile: each is another account to the server, and a pause that it asks of one is none of the others' business.
  * @param isAwaited - whether those in line wait for this, too, so that it goes before them.
  */
 export function rateLimit(
-  buckets: Pick<TokenBuckets, 'of'>,
+  buckets: Pick<PerProfile<TokenBucket>, 'of'>,
   isAwaited: (call: Call) => boolean = () => false,
 ): Layer {
   return (next) =>

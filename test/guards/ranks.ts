@@ -5,6 +5,7 @@ export const RANKS: readonly (readonly string[])[] = [
   ['upstream'],
   ['settings.ts', 'command-words.ts'],
   ['manual.ts'],
+  ['parts.ts'],
   ['proxy.ts'],
   ['index.ts'],
   ['commands'],

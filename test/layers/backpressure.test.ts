@@ -2,11 +2,11 @@ import { describe, expect, it } from 'vitest';
 import { ProxyError } from '../../src/core/errors.ts';
 import { Events } from '../../src/core/events.ts';
 import { boundsOf, readOption } from '../../src/core/options.ts';
+import { PerProfile } from '../../src/core/per-profile.ts';
 import {
   backpressure,
   backpressureOptions,
   Limiter,
-  Limiters,
   OverloadedError,
 } from '../../src/layers/backpressure.ts';
 import { Relay } from '../../src/relay/relay.ts';
@@ -252,13 +252,8 @@ describe('the line', () => {
 describe('the places', () => {
   it('are counted for each profile apart: calls that hang with one take none of another', async () => {
     const clock = new FakeClock();
-    const limiters = new Limiters({
-      maxConcurrent: 1,
-      queueSize: 1,
-      queueTimeoutMs: 5_000,
-      errorCode: -32001,
-      clock,
-    });
+    const limits = { maxConcurrent: 1, queueSize: 1, queueTimeoutMs: 5_000, errorCode: -32001, clock };
+    const limiters = new PerProfile(() => new Limiter(limits));
     const server = new HeldHandler();
     const handler = backpressure(limiters)(server.handle);
     const send = (profile: string, id: number | string) =>
@@ -270,7 +265,7 @@ describe('the places', () => {
     expect(server.begun.map(({ profile }) => profile)).toEqual(['hangs', 'well']);
     expect(limiters.of('well').counts).toMatchObject({ active: 1, queued: 0, totalRejected: 0 });
     const leaving = new ProxyError('shutting-down', 'The proxy is ending.', { sent: 'no' });
-    limiters.refuseQueued(leaving);
+    limiters.of('hangs').refuseQueued(leaving);
     expect(await queued).toBe(leaving);
   });
 });

@@ -1,13 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { ProxyError } from '../../src/core/errors.ts';
 import { readOption } from '../../src/core/options.ts';
-import {
-  burstOf,
-  rateLimit,
-  rateLimitOptions,
-  TokenBucket,
-  TokenBuckets,
-} from '../../src/layers/rate-limit.ts';
+import { PerProfile } from '../../src/core/per-profile.ts';
+import { burstOf, rateLimit, rateLimitOptions, TokenBucket } from '../../src/layers/rate-limit.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { HeldHandler } from '../support/held-handler.ts';
 import {
@@ -212,7 +207,7 @@ describe('a proxy that is ending', () => {
 
 it('the buckets of two profiles know nothing of each other', async () => {
   const clock = new FakeClock();
-  const buckets = new TokenBuckets({ ratePerSecond: 10, burst: 1, clock });
+  const buckets = new PerProfile(() => new TokenBucket({ ratePerSecond: 10, burst: 1, clock }));
   const server = new HeldHandler();
   const handler = rateLimit(buckets)(server.handle);
   const send = (profile: string) => handler({ ...makeToolCall('').call, profile });

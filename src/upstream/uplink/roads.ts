@@ -2,6 +2,7 @@ import type { SigningKeys, SigningScope, SigningTarget } from '../../aws/sigv4.t
 import type { Clock } from '../../core/clock.ts';
 import { causeText } from '../../core/errors.ts';
 import type { Events } from '../../core/events.ts';
+import { PerProfile } from '../../core/per-profile.ts';
 import { createConnector } from '../http/connect.ts';
 import type { ProxySettings } from '../http/http-proxy.ts';
 import { Lane } from '../http/lane.ts';
@@ -24,7 +25,7 @@ export interface RoadOptions {
   /** No credentials to be had: send unsigned. */
   readonly keysOptional: boolean;
   /** `requestHandler` goes to every AWS SDK client, so that its calls take the same HTTP proxy and certificates. */
-  readonly credentialsOf: (profile: string, requestHandler: unknown) => KeySource;
+  readonly credentialsOf: (profile: string, requestHandler: unknown) => Keys;
   readonly profileCaBundleOf: (profile: string) => Promise<string | undefined>;
   readonly caBundle: string | undefined;
   readonly proxy: ProxySettings;
@@ -39,37 +40,41 @@ export interface RoadOptions {
   readonly events: Events;
 }
 
+/** Where a profile's keys come from, for as long as its road is open. */
+export interface Keys extends KeySource {
+  /** The next request may be signed by somebody else than the last. */
+  readonly inDoubt: boolean;
+  close(): void;
+}
+
 /** One profile's way to the endpoint, with the parts that it is made of. */
 export interface Road {
   readonly uplink: Uplink;
   /** Opens sockets the way that requests go, credential calls included. */
   readonly connect: Connector;
   /** Undefined: never sign. */
-  readonly keys: KeySource | undefined;
+  readonly keys: Keys | undefined;
 }
 
 export interface Roads {
   /** Made on first use: nothing is opened, read or resolved before a message needs it. */
   roadOf(profile: string): Road;
   uplinkOf(profile: string): Uplink;
+  /** Cuts every connection, and whatever is asked for keys. */
   close(): void;
 }
 
 /** One set of connections and keys per profile, because AWS ties sessions and limits to the identity. */
 export function createRoads(options: RoadOptions): Roads {
-  const roads = new Map<string, Road>();
-  const roadOf = (profile: string): Road => {
-    const existing = roads.get(profile);
-    if (existing) return existing;
-    const road = openRoad(profile, options);
-    roads.set(profile, road);
-    return road;
-  };
+  const roads = new PerProfile((profile) => openRoad(profile, options));
   return {
-    roadOf,
-    uplinkOf: (profile) => roadOf(profile).uplink,
+    roadOf: (profile) => roads.of(profile),
+    uplinkOf: (profile) => roads.of(profile).uplink,
     close() {
-      for (const { uplink } of roads.values()) uplink.close();
+      for (const { uplink, keys } of roads.all()) {
+        keys?.close();
+        uplink.close();
+      }
     },
   };
 }
@@ -140,14 +145,18 @@ function lazily(make: () => Promise<Connector>): Connector {
   };
 }
 
-function lateKeys(make: () => KeySource): KeySource {
-  let made: KeySource | undefined;
-  const keys = (): KeySource => {
+function lateKeys(make: () => Keys): Keys {
+  let made: Keys | undefined;
+  const keys = (): Keys => {
     made ??= make();
     return made;
   };
   return {
     current: (signal) => keys().current(signal),
     renewed: (used: SigningKeys, signal) => keys().renewed(used, signal),
+    get inDoubt() {
+      return made?.inDoubt ?? false;
+    },
+    close: () => made?.close(),
   };
 }

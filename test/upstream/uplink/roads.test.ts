@@ -107,6 +107,26 @@ describe('the roads of the profiles', () => {
     await comesTrue(() => server.connections.open === 0, 'all closed');
   });
 
+  it('know of keys in doubt, and close them, where there are some: to ask makes none', async () => {
+    const server = await ScriptedServer.start((_request, response) => void response.end('ok'));
+    const keys = new ScriptedKeys();
+    keys.inDoubt = true;
+    let made = 0;
+    const credentialsOf = () => {
+      made++;
+      return keys;
+    };
+    const { roads } = roadsTo(server.url, { credentialsOf });
+    const { keys: late, uplink } = roads.roadOf('a');
+    expect([late?.inDoubt, made]).toEqual([false, 0]);
+    late?.close();
+    expect(made).toBe(0);
+    await post(uplink, 'request', '1');
+    expect([late?.inDoubt, made]).toEqual([true, 1]);
+    roads.close();
+    expect(keys.closed).toBe(true);
+  });
+
   it('close for good', async () => {
     const server = await ScriptedServer.start((_request, response) => void response.end('ok'));
     const { roads } = roadsTo(server.url);

@@ -1,12 +1,8 @@
 import type { SigningKeys } from '../../../src/aws/sigv4.ts';
 import { signingTarget } from '../../../src/aws/sigv4.ts';
 import { Events, type ProxyEvent } from '../../../src/core/events.ts';
-import {
-  type KeySource,
-  type LaneName,
-  Uplink,
-  type UplinkRequest,
-} from '../../../src/upstream/uplink/uplink.ts';
+import type { Keys } from '../../../src/upstream/uplink/roads.ts';
+import { type LaneName, Uplink, type UplinkRequest } from '../../../src/upstream/uplink/uplink.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import type { ScriptedServer, VerifyOptions } from '../../support/scripted-server.ts';
 import { TEST_KEY } from '../../support/signing.ts';
@@ -22,7 +18,9 @@ export const verifyWith = (now: () => number, keys: VerifyOptions['keys'] = { AK
 });
 
 /** Keys as a test hands them out, with what was asked of them. */
-export class ScriptedKeys implements KeySource {
+export class ScriptedKeys implements Keys {
+  inDoubt = false;
+  closed = false;
   keys: SigningKeys = TEST_KEY;
   /** What `renewed` gives. */
   newer: SigningKeys | undefined;
@@ -39,6 +37,10 @@ export class ScriptedKeys implements KeySource {
     this.renewals.push(used);
     if (this.newer) this.keys = this.newer;
     return this.newer;
+  }
+
+  close(): void {
+    this.closed = true;
   }
 }
 

@@ -1,0 +1,170 @@
+import { readProfileFacts } from './aws/credentials/files.ts';
+import { type CredentialSource, createCredentialSource } from './aws/credentials/source.ts';
+import { OperatingRegions } from './aws/operating-region.ts';
+import { signingTarget } from './aws/sigv4.ts';
+import type { Layer } from './core/call.ts';
+import { ChangeFeeds } from './core/change-feeds.ts';
+import type { Clock } from './core/clock.ts';
+import type { Events } from './core/events.ts';
+import { PerProfile } from './core/per-profile.ts';
+import { Tools } from './core/tools.ts';
+import { Limiter } from './layers/backpressure.ts';
+import { metadata, metadataOf } from './layers/metadata.ts';
+import { burstOf, TokenBucket } from './layers/rate-limit.ts';
+import type { RetryDeps } from './layers/retry.ts';
+import type { ToolCacheDeps } from './layers/tool-cache.ts';
+import type { Settings } from './settings.ts';
+import { SnapshotFiles } from './snapshot/files.ts';
+import { cacheFolder } from './snapshot/folder.ts';
+import { createRoads, type Roads } from './upstream/uplink/roads.ts';
+import { VERSION } from './version.ts';
+
+export const SECOND_MS = 1_000;
+
+type Headers = Readonly<Record<string, string>>;
+
+/** What the layers and the upstream share, as the settings want it: one for the whole process, or one for each profile. */
+export class Parts {
+  readonly clock: Clock;
+  readonly events: Events;
+  readonly roads: Roads;
+  readonly tools = new PerProfile(() => new Tools());
+  readonly feeds = new ChangeFeeds();
+  /** Undefined: calls are not counted. */
+  readonly limiters: PerProfile<Limiter> | undefined;
+  /** Undefined: there is no rate. */
+  readonly buckets: PerProfile<TokenBucket> | undefined;
+  /** Undefined: nothing is kept for the next start. */
+  readonly snapshots: SnapshotFiles | undefined;
+  readonly #settings: Settings;
+  #headers: Headers;
+
+  constructor(settings: Settings, clock: Clock, events: Events) {
+    this.#settings = settings;
+    this.clock = clock;
+    this.events = events;
+    this.#headers = this.headersFor('');
+    this.limiters = this.#newLimiters();
+    this.buckets = this.#newBuckets();
+    this.snapshots = settings.lazy ? this.#newSnapshots() : undefined;
+    this.roads = this.#newRoads();
+  }
+
+  retryDeps(): RetryDeps {
+    const { retries, retryBaseDelay, retryMaxDelay } = this.#settings;
+    return {
+      options: { retries, baseDelayMs: retryBaseDelay * SECOND_MS, maxDelayMs: retryMaxDelay * SECOND_MS },
+      clock: this.clock,
+      events: this.events,
+      toolsOf: ({ profile }) => this.toolsKnownTo(profile),
+    };
+  }
+
+  /** One endpoint, one server: what it says of a tool to the default profile holds until it says otherwise to another. */
+  toolsKnownTo(profile: string): Pick<Tools, 'annotationsOf' | 'definitionOf'> {
+    const own = this.tools.of(profile);
+    const first = this.tools.of(this.#settings.defaultProfile);
+    return {
+      annotationsOf: (name) => own.annotationsOf(name) ?? first.annotationsOf(name),
+      definitionOf: (name) => own.definitionOf(name) ?? first.definitionOf(name),
+    };
+  }
+
+  /** What the layers that know tools have in common. */
+  toolDeps(): Omit<ToolCacheDeps, 'ttlMs'> {
+    return {
+      toolsOf: (profile) => this.tools.of(profile),
+      isIdentityInDoubt: (profile) => this.roads.roadOf(profile).keys?.inDoubt ?? false,
+      feeds: this.feeds,
+      clock: this.clock,
+      events: this.events,
+    };
+  }
+
+  /** The client has said who it is. */
+  introduce(client: string): void {
+    if (!this.#settings.disableTelemetry) this.#headers = this.headersFor(client);
+  }
+
+  /** --header, and the user agent: the proxy, then the client that it speaks for. */
+  headersFor(clientProduct: string): Headers {
+    const { headers, userAgent } = this.#settings;
+    const products = [`mcp-sigv4-proxy/${VERSION}`, clientProduct, userAgent ?? ''];
+    return { ...headers, 'user-agent': products.filter(Boolean).join(' ') };
+  }
+
+  /** What goes with every request of a profile; what --metadata names wins. */
+  metadata(): Layer {
+    const { endpoint, env, profiles } = this.#settings;
+    const named = metadataOf(this.#settings.metadata);
+    const regions = new OperatingRegions({ endpoint, env, several: profiles.length > 1 });
+    return metadata(async (profile) => {
+      if ('AWS_REGION' in named) return named;
+      const region = await regions.of(profile);
+      return region ? { AWS_REGION: region, ...named } : named;
+    });
+  }
+
+  #newRoads(): Roads {
+    const { endpoint, scope, env, caBundle } = this.#settings;
+    return createRoads({
+      endpoint,
+      target: signingTarget(endpoint),
+      scope,
+      keysOptional: this.#settings.skipAuth,
+      credentialsOf: (profile, requestHandler) => this.#newCredentials(profile, requestHandler),
+      profileCaBundleOf: async (profile) => (await readProfileFacts(profile || undefined, env)).caBundle,
+      caBundle,
+      proxy: { url: this.#settings.proxy, env },
+      env,
+      maxConnections: this.#settings.maxConnections,
+      keepConnections: this.#settings.keepConnections,
+      keepAliveTimeoutMs: this.#settings.keepaliveTimeout * SECOND_MS,
+      connectTimeoutMs: this.#settings.connectTimeout * SECOND_MS,
+      manyClients: this.#settings.listener !== undefined,
+      headers: () => this.#headers,
+      clock: this.clock,
+      events: this.events,
+    });
+  }
+
+  #newLimiters(): PerProfile<Limiter> | undefined {
+    const { maxConcurrent, queueSize, queueTimeout, overloadErrorCode: errorCode } = this.#settings;
+    if (maxConcurrent === undefined) return undefined;
+    const queueTimeoutMs = queueTimeout * SECOND_MS;
+    const limits = { maxConcurrent, queueSize, queueTimeoutMs, errorCode, clock: this.clock };
+    return new PerProfile(() => new Limiter(limits));
+  }
+
+  #newBuckets(): PerProfile<TokenBucket> | undefined {
+    const { rateLimit: ratePerSecond, rateBurst } = this.#settings;
+    if (ratePerSecond === undefined) return undefined;
+    const rate = { ratePerSecond, burst: burstOf(ratePerSecond, rateBurst), clock: this.clock };
+    return new PerProfile(() => new TokenBucket(rate));
+  }
+
+  #newCredentials(profile: string, requestHandler: unknown): CredentialSource {
+    const { scope, env, roleArn, roleSessionName: sessionName, externalId } = this.#settings;
+    return createCredentialSource({
+      profile: profile || undefined,
+      fallbackRegion: scope?.region,
+      env,
+      clock: this.clock,
+      events: this.events,
+      requestHandler,
+      replaced: () => this.tools.of(profile).forget({ stranger: true }),
+      role: roleArn === undefined ? undefined : { arn: roleArn, sessionName, externalId },
+    });
+  }
+
+  #newSnapshots(): SnapshotFiles {
+    const { endpoint, scope, profiles, profileTools, roleArn, auth, readOnly, allowTool, denyTool, env } =
+      this.#settings;
+    return new SnapshotFiles({
+      folder: cacheFolder(env),
+      // What is kept is what the client was shown, so that it depends on what hides tools from it, and what adds to them.
+      identity: [endpoint.href, scope, profiles, profileTools, roleArn, auth, readOnly, allowTool, denyTool],
+      events: this.events,
+    });
+  }
+}
