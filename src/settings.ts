@@ -136,7 +136,9 @@ export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Pro
   if ('problem' in endpoint) {
     const name = argv.endpoint === undefined ? ENDPOINT_VARIABLE : 'the endpoint';
     // First of all, because nothing else matters while the requests would go somewhere wrong.
-    problems.unshift(`${name} ${endpoint.problem}, not ${shown(endpointText)}`);
+    const { problem, meant } = endpoint;
+    const hint = meant === undefined ? '' : `; did you mean ${meant} ?`;
+    problems.unshift(`${name} ${problem}, not ${shown(endpointText)}${hint}`);
   }
 
   const profiles = [...new Set(values.profile)];

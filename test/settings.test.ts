@@ -60,11 +60,17 @@ describe('the endpoint', () => {
   });
 
   it.each([
-    ['ftp://tools.example.com/', 'must start with https://, not ftp://, not "ftp://tools.example.com/"'],
-    ['file:///etc/passwd', 'must start with https://, not file://, not "file:///etc/passwd"'],
+    ['ftp://tools.example.com/', 'must start with https://, not "ftp://tools.example.com/"'],
+    ['file:///etc/passwd', 'must start with https://, not "file:///etc/passwd"'],
   ])('%s is refused for its scheme', async (url, problem) => {
     expect(await problemsOf([url])).toEqual([`the endpoint ${problem}`]);
     expect(await problemsOf([], { MCP_PROXY_ENDPOINT: url })).toEqual([`MCP_PROXY_ENDPOINT ${problem}`]);
+  });
+
+  it('without its scheme is refused with a guess', async () => {
+    expect(await problemsOf(['tools.example.com/mcp'])).toEqual([
+      'the endpoint must be an https URL or the ARN of an AgentCore runtime, not "tools.example.com/mcp"; did you mean https://tools.example.com/mcp ?',
+    ]);
   });
 
   it('may be http on loopback', async () => {

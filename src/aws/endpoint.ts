@@ -79,7 +79,8 @@ export function scopeOfHost(hostname: string): Partial<SigningScope> {
 const RUNTIME_ARN =
   /^arn:(aws[a-z-]*):bedrock-agentcore:([a-z0-9-]+):(\d{12}):runtime\/([^/\s]+)(?:\/runtime-endpoint\/([^/\s]+))?$/;
 
-export type ReadEndpoint = { readonly url: URL } | { readonly problem: string };
+/** Where requests go; or what an endpoint must be, as a phrase that begins with "must", and what was probably meant. */
+export type ReadEndpoint = { readonly url: URL } | { readonly problem: string; readonly meant?: string };
 
 /**
  * Reads the endpoint: an https URL, http for loopback only, or the ARN of an AgentCore runtime. The scheme is judged before
@@ -92,8 +93,8 @@ export function readEndpoint(text: string): ReadEndpoint {
   if (bareHost !== undefined || !URL.canParse(text)) {
     // A word without a dot is no host that somebody forgot the scheme of.
     const isHost = bareHost !== undefined && (bareHost.includes('.') || isLoopback(bareHost));
-    const hint = isHost ? `; did you mean ${isLoopback(bareHost) ? 'http' : 'https'}://${text} ?` : '';
-    return { problem: `must be an https URL or the ARN of an AgentCore runtime${hint}` };
+    const problem = 'must be an https URL or the ARN of an AgentCore runtime';
+    return isHost ? { problem, meant: `${isLoopback(bareHost) ? 'http' : 'https'}://${text}` } : { problem };
   }
   const url = new URL(text);
   if (url.protocol === 'http:' && !isLoopback(url.hostname)) {
@@ -103,7 +104,7 @@ export function readEndpoint(text: string): ReadEndpoint {
     };
   }
   if (url.protocol !== 'https:' && url.protocol !== 'http:') {
-    return { problem: `must start with https://, not ${url.protocol}//` };
+    return { problem: 'must start with https://' };
   }
   if (url.username || url.password) {
     return { problem: 'must not hold a user name or password: requests are signed with AWS credentials' };

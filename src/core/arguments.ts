@@ -90,6 +90,11 @@ export function readArguments(
     }
   }
 
+  // As most programs with commands take it, alone or before the name of one.
+  if (words[0] === 'help' && Object.keys(commands).length > 0) {
+    help = true;
+    words.shift();
+  }
   const command = Object.hasOwn(commands, words[0] ?? '') ? words.shift() : undefined;
   const own: string[] = [];
   for (const wanted of shapeOf(command, commands)?.words ?? []) {
@@ -121,7 +126,9 @@ const shapeOf = (command: string | undefined, commands: CommandShapes): CommandS
   command === undefined ? undefined : commands[command];
 
 const flagsFor = (command: string | undefined, table: OptionTable, commands: CommandShapes): string[] =>
-  [...Object.keys(table), ...Object.keys(shapeOf(command, commands)?.options ?? {})].map(flagOf);
+  [...Object.keys(table), ...Object.keys(shapeOf(command, commands)?.options ?? {}), 'help', 'version'].map(
+    flagOf,
+  );
 
 /** What is wrong with an option that some commands have and the proxy itself has not. */
 function misplaced(
@@ -144,8 +151,11 @@ function suggestion(given: string, flags: readonly string[]): string {
 }
 
 /** A bare word in the endpoint's place that is nearly a command: to be told that it is no URL would not help. */
-const commandLike = (word: string, commands: CommandShapes): string | undefined =>
-  /^[a-z]+$/i.test(word) ? Object.keys(commands).find((name) => distance(name, word) <= 2) : undefined;
+function commandLike(word: string, commands: CommandShapes): string | undefined {
+  const names = Object.keys(commands);
+  if (word === 'version' && names.length > 0) return '--version';
+  return /^[a-z]+$/i.test(word) ? names.find((name) => distance(name, word) <= 2) : undefined;
+}
 
 /** How many letters were added, dropped or exchanged (Levenshtein). */
 function distance(one: string, other: string): number {

@@ -127,17 +127,13 @@ describe('an endpoint is', () => {
     ['http://127.0.0.1.nip.io/', /must use https/],
     ['http://0.0.0.0/', /must use https/],
     ['http://10.0.0.1/', /must use https/],
-    ['ftp://example.com/', /must start with https:\/\/, not ftp:\/\//],
-    ['file:///etc/passwd', /must start with https:\/\/, not file:\/\//],
+    ['ftp://example.com/', /must start with https:\/\/$/],
+    ['file:///etc/passwd', /must start with https:\/\/$/],
     ['javascript:alert(1)', /must start with https:\/\//],
     ['https://user:secret@example.com/', /must not hold a user name or password/],
     ['https://', /must be an https URL or the ARN/],
     ['', /must be an https URL or the ARN/],
     ['nonsense with blanks', /must be an https URL or the ARN/],
-    ['example.com/mcp', /did you mean https:\/\/example\.com\/mcp \?/],
-    ['example.com:8443/mcp', /did you mean https:\/\/example\.com:8443\/mcp \?/],
-    ['localhost:3000/mcp', /did you mean http:\/\/localhost:3000\/mcp \?/],
-    ['127.0.0.1:3000', /did you mean http:\/\/127\.0\.0\.1:3000 \?/],
     ['arn:aws:s3:::bucket', /must be the ARN of an AgentCore runtime, such as arn:aws:bedrock-agentcore:/],
     [
       'arn:aws-mars:bedrock-agentcore:us-east-1:123456789012:runtime/x',
@@ -150,6 +146,22 @@ describe('an endpoint is', () => {
   ])('never %s', (text, problem) => {
     const read = readEndpoint(text);
     expect('problem' in read ? read.problem : read.url.href).toMatch(problem);
+  });
+});
+
+describe('an endpoint without its scheme', () => {
+  it.each([
+    ['example.com/mcp', 'https://example.com/mcp'],
+    ['example.com:8443/mcp', 'https://example.com:8443/mcp'],
+    ['localhost:3000/mcp', 'http://localhost:3000/mcp'],
+    ['127.0.0.1:3000', 'http://127.0.0.1:3000'],
+    ['nonsense', undefined],
+    ['https', undefined],
+  ])('%s was probably meant as %s', (text, meant) => {
+    expect(readEndpoint(text)).toEqual({
+      problem: 'must be an https URL or the ARN of an AgentCore runtime',
+      ...(meant && { meant }),
+    });
   });
 });
 

@@ -199,8 +199,17 @@ describe('a command', () => {
     [['tools', 'a', 'b'], 'unexpected argument "b": there is one endpoint'],
     [['tolls'], '"tolls" is no command; did you mean tools?'],
     [['Call', URL_1], '"Call" is no command; did you mean call?'],
+    [['-v'], '-v is no option; did you mean --version?'],
+    [['version'], '"version" is no command; did you mean --version?'],
   ])('is complained about once: %j', (argv, problem) => {
     expect(read(...argv).problems).toEqual([problem]);
+  });
+
+  it('is helped with by the word as by the flag', () => {
+    expect(read('help')).toMatchObject({ help: true, command: undefined, endpoint: undefined, problems: [] });
+    expect(read('help', 'tools')).toMatchObject({ help: true, command: 'tools', problems: [] });
+    expect(read('tools', 'help')).toMatchObject({ help: false, command: 'tools', endpoint: 'help' });
+    expect(readArguments(['help'], TABLE)).toMatchObject({ help: false, endpoint: 'help' });
   });
 
   it('is not seen in what looks like an endpoint', () => {

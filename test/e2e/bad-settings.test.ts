@@ -174,8 +174,8 @@ describe('an endpoint that cannot be used', () => {
     ['http://example.com/mcp', insecure],
     ['http://127.0.0.1.example.com/mcp', insecure],
     ['http://localhost.example.com/mcp', insecure],
-    ['ws://127.0.0.1/mcp', 'must start with https://, not ws://'],
-    ['file:///etc/passwd', 'must start with https://, not file://'],
+    ['ws://127.0.0.1/mcp', 'must start with https://'],
+    ['file:///etc/passwd', 'must start with https://'],
     ['arn:aws:s3:::bucket', 'must be the ARN of an AgentCore runtime, such as'],
   ])('%s, with service and region given too', async (endpoint, problem) => {
     for (const options of [

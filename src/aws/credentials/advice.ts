@@ -81,7 +81,7 @@ function tell(profile: string | undefined, failure: Failure): string {
     case 'cycle':
       return `source_profile goes round in a circle (${failure.profiles.join(' -> ')}). Edit the profiles so that one holds credentials`;
     case 'source-failed':
-      return `${withoutEnd(failure.cause)}.${remedy(failure)}`;
+      return `${withoutEnd(withoutAdvice(failure.cause))}.${remedy(failure)}`;
     case 'role-failed': {
       const { roleArn, externalId, cause } = failure;
       if (NETWORK.test(cause))
@@ -128,6 +128,12 @@ function remedy({ source, profile, assumes, cause }: Extract<Failure, { what: 's
 const faultNote = (faults: readonly string[]): string => faults.map((fault) => `; ${fault}`).join('');
 
 const quoted = (name: string): string => (/^[\w@%+=:,./-]+$/.test(name) ? name : `"${name}"`);
+
+/** The SDK's own advice to log in names no profile, and ours follows. */
+const withoutAdvice = (cause: string): string =>
+  cause
+    .replace(/To refresh this SSO session run '?aws sso login'? with the corresponding profile\.?/, '')
+    .replace(/[,.] please re-?authenticate using `?aws login`?/i, '');
 
 const withoutEnd = (text: string): string => text.replace(/[\s.]+$/, '');
 

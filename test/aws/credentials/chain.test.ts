@@ -195,7 +195,7 @@ describe('a profile', () => {
     await rig.home.config(`[profile work]\n${SSO_PROFILE}`);
     expect((await failureOf(rig.source('work').current(patient()))).text).toBe(
       "No AWS credentials for profile 'work': The SSO session token associated with profile=work was not found or is invalid. " +
-        "To refresh this SSO session run 'aws sso login' with the corresponding profile. Run 'aws sso login --profile work' and try again",
+        "Run 'aws sso login --profile work' and try again",
     );
   });
 
