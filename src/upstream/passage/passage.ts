@@ -127,6 +127,7 @@ export class Passages {
     request: Omit<UplinkRequest, 'signal' | 'onAttempt'>,
   ): Promise<Reply> {
     const { clock } = this.#deps;
+    const { method, lane, headers, body, repeatable } = request;
     if (signal.aborted) return Promise.reject(signal.reason);
     const cutter = new CallController();
     const timers: Timer[] = [];
@@ -144,14 +145,19 @@ export class Passages {
       } else cut();
     };
     signal.addEventListener('abort', leave, { once: true });
+    // Not spread, as in an exchange.
     const crossed = this.#open(crossing, {
-      ...request,
+      method,
+      lane,
+      headers,
+      body,
+      repeatable,
       signal: cutter.signal,
       onAttempt: (taken) => {
         lease = taken;
         taken.cutBy(cutter.signal);
         crossing.leaving?.();
-        if (request.lane === 'control') after(CONTROL_PLACE_MS, () => taken.leave());
+        if (lane === 'control') after(CONTROL_PLACE_MS, () => taken.leave());
       },
     });
     const over = (): void => {

@@ -37,7 +37,7 @@ export interface UplinkRequest {
   readonly lane: LaneName;
   /** The request's own headers: accept, session, version. */
   readonly headers: Readonly<Record<string, string>>;
-  readonly body?: Buffer;
+  readonly body?: Buffer | undefined;
   /** False where a second delivery could run something twice. */
   readonly repeatable: boolean;
   readonly signal: AbortSignal;
