@@ -1,6 +1,6 @@
 import type { CallController } from '../core/call-signal.ts';
 import { ProxyError } from '../core/errors.ts';
-import { type Id, idKey, type Request } from '../core/message.ts';
+import { claimOf, type Id, idKey, type Request } from '../core/message.ts';
 import { TransientMap } from '../core/transient-map.ts';
 import type { Countdown } from './deadline.ts';
 
@@ -76,3 +76,6 @@ export class InFlightRequests {
     this.#characters -= entry.request.text.length;
   }
 }
+
+/** Without a session, closing its stream is what cancels a request: nothing is posted. */
+export const isStateless = (request: Request): boolean => claimOf(request) !== undefined;

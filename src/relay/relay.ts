@@ -2,7 +2,6 @@ import {
   type Batch,
   type Call,
   type Client,
-  type Emit,
   type Handler,
   NO_DEADLINE,
   type Origin,
@@ -14,7 +13,6 @@ import { causeText, ProxyError } from '../core/errors.ts';
 import type { Events } from '../core/events.ts';
 import {
   cancellationOf,
-  claimOf,
   errorAnswer,
   type InvalidMessage,
   idKey,
@@ -28,16 +26,14 @@ import {
   readLine,
 } from '../core/message.ts';
 import { Countdown } from './deadline.ts';
-import { type InFlight, InFlightRequests } from './in-flight.ts';
+import { Downward } from './downward.ts';
+import { type InFlight, InFlightRequests, isStateless } from './in-flight.ts';
 import { Order } from './order.ts';
 import { described, Outlet, type Send } from './outlet.ts';
 import { NobodyWaits, rescued } from './rescue.ts';
 import { progressTokenOf, ServerRequests } from './server-requests.ts';
 import { Telling } from './telling.ts';
 import { overdue, type TimeLimits, timeLimitOf } from './time-limit.ts';
-
-/** A server in a loop must not fill memory: a person or a model answers these one by one. */
-const MAX_ASKED = 4_096;
 
 export interface RelayLimits extends TimeLimits {
   /** Bytes of one line to the client, 0 = no limit. */
@@ -62,7 +58,7 @@ export class Relay {
   readonly #inFlight = new InFlightRequests();
   readonly #outlet: Outlet;
   readonly #serverRequests = new ServerRequests();
-  readonly #watched = new WeakSet<Origin>();
+  readonly #downward: Downward;
   /** Notifications and responses on their way: they need no answer, but leaving waits for them too. */
   readonly #telling = new Telling();
   #leaving = false;
@@ -74,6 +70,12 @@ export class Relay {
     this.#order = new Order(deps.clock);
     const { events, send, limits } = deps;
     this.#outlet = new Outlet({ events, send, maxLineBytes: limits.maxLineBytes });
+    this.#downward = new Downward({
+      inFlight: this.#inFlight,
+      serverRequests: this.#serverRequests,
+      outlet: this.#outlet,
+      tell: (answer, origin) => this.#tell(answer, origin),
+    });
   }
 
   /** Takes one line of the client. Never throws, never waits. */
@@ -145,7 +147,7 @@ export class Relay {
       client: this.#deps.client,
       profile: this.#deps.profile,
       signal: entry.controller.signal,
-      emit: this.#emitOf(entry),
+      emit: this.#downward.emitOf(entry),
       deadline: entry.deadline,
       ...(batch ? { batch } : {}),
     };
@@ -267,7 +269,7 @@ export class Relay {
       client,
       profile: origin?.profile ?? profile,
       signal: controller.signal,
-      emit: this.#emitOf(undefined),
+      emit: this.#downward.emitOf(undefined),
       deadline: NO_DEADLINE,
       ...(origin ? { origin } : {}),
       ...(batch ? { batch } : {}),
@@ -289,90 +291,6 @@ export class Relay {
       });
   }
 
-  /** What comes down beside the answer: of one call, or, once that has settled or where there is none, of its session. */
-  #emitOf(entry: InFlight | undefined): Emit {
-    return async (message, origin) => {
-      if (this.#gone) return;
-      switch (message.kind) {
-        case 'request':
-          return this.#ask(message, origin, entry);
-        case 'response':
-          return;
-        case 'notification': {
-          const shown = this.#incoming(message, origin, entry);
-          if (shown && !entry?.silent) await this.#outlet.write(shown);
-          if (entry && isEndOf(entry, message)) this.#withdraw(entry);
-        }
-      }
-    };
-  }
-
-  /** The server has ended a subscription, and the client has read so: nothing answers it any more. */
-  #withdraw(entry: InFlight): void {
-    entry.silent = true;
-    entry.controller.abort(new NobodyWaits('cancelled by the server'));
-  }
-
-  #incoming(
-    notification: Notification,
-    origin: Origin,
-    entry: InFlight | undefined,
-  ): Notification | undefined {
-    if (notification.method === 'notifications/cancelled') {
-      // The id is the client's own then, not that of a request of the server.
-      if (entry && isEndOf(entry, notification)) return notification;
-      return this.#serverRequests.withdrawn(notification, origin);
-    }
-    if (notification.method === 'notifications/progress') {
-      const { progressToken } = paramsOf(notification);
-      const key = isId(progressToken) ? idKey(progressToken) : undefined;
-      if (key === undefined) return notification;
-      for (const { tokenKey, deadline } of this.#inFlight.all()) if (tokenKey === key) deadline.restart();
-    }
-    return notification;
-  }
-
-  async #ask(request: Request, origin: Origin, entry: InFlight | undefined): Promise<void> {
-    if (this.#serverRequests.size >= MAX_ASKED) {
-      const full = `The client has not answered ${MAX_ASKED} earlier requests yet: this one was not passed on.`;
-      const refusal = new ProxyError('too-many-waiting', full, { sent: 'no' });
-      this.#tell(errorAnswer(refusal.toJsonRpc(), idText(request)), origin);
-      return;
-    }
-    // While the client owes the server an answer, the call that waits for it must not run out of time. On the session's own
-    // stream nothing says which call that is, but that it is one of this session: those of others have nothing to do with it.
-    const live = entry && !entry.settled;
-    const owing = live
-      ? [entry]
-      : this.#inFlight.all().filter(({ request: { id } }) => origin.carries?.(id) ?? true);
-    // Without sessions no server asks, and clients drop it where one does: nobody owes it an answer.
-    const held = owing.filter(({ request: call }) => !isStateless(call));
-    const releases = held.map(({ deadline }) => deadline.hold());
-    const release = (): void => {
-      for (const free of releases) free();
-    };
-    const shown = this.#serverRequests.admit(request, origin, release);
-    this.#watch(origin);
-    const refusal = this.#outlet.refusalOf(shown);
-    if (refusal) {
-      // The client would drop the connection; the server has to learn that it will get no other answer.
-      this.#answer(errorAnswer(refusal.toJsonRpc(), idText(shown)), undefined);
-      return;
-    }
-    await this.#outlet.write(shown);
-  }
-
-  /** When a session is gone, so is whoever waits for the client's answers to what it asked. */
-  #watch(origin: Origin): void {
-    if (this.#watched.has(origin)) return;
-    this.#watched.add(origin);
-    void origin.gone.then(() => {
-      for (const cancellation of this.#serverRequests.forsaken(origin)) {
-        if (!this.#gone && !this.#leaving) this.#outlet.write(cancellation);
-      }
-    });
-  }
-
   #checkIdle(): void {
     if (this.#inFlight.size === 0 && this.#telling.size === 0) this.#whenIdle?.();
   }
@@ -384,6 +302,7 @@ export class Relay {
   async drain(ms: number): Promise<void> {
     const { clock, events } = this.#deps;
     this.#leaving = true;
+    this.#downward.leave();
     const ending = new ProxyError(
       'shutting-down',
       'The proxy is ending because its client left; the request may have run.',
@@ -415,6 +334,7 @@ export class Relay {
   abandon(): void {
     this.#leaving = true;
     this.#gone = true;
+    this.#downward.abandon();
     this.#abortAll(new NobodyWaits('the client has gone'));
   }
 
@@ -426,13 +346,3 @@ export class Relay {
     for (const controller of this.#telling.all()) controller.abort(reason);
   }
 }
-
-/** Without a session, closing its stream is what cancels a request: nothing is posted. */
-const isStateless = (request: Request): boolean => claimOf(request) !== undefined;
-
-/** A server may cancel what the client asked in one case only: to end a subscription (MCP 2026-07-28, Cancellation). */
-const isEndOf = ({ request }: InFlight, notification: Notification): boolean =>
-  notification.method === 'notifications/cancelled' &&
-  request.method === 'subscriptions/listen' &&
-  isStateless(request) &&
-  paramsOf(notification).requestId === request.id;
