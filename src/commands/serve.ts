@@ -72,7 +72,12 @@ export function serve(settings: Settings): Serving {
     });
   return {
     leave: (how) => leave(how),
-    renew: () => proxy.drainSessions(),
+    renew: () => {
+      proxy.drainSessions();
+      if (stdio) return;
+      const message = 'nothing was replaced: the sessions of clients of --listen are their own';
+      events.emit({ type: 'session.not-ours', message });
+    },
     over,
     stop: () => proxy.stop(),
     fault: (where, error) => events.emit({ type: 'internal.fault', where, message: causeText(error) }),

@@ -30,6 +30,7 @@ export type ProxyEvent =
   | { type: 'session.opened'; profile: string; protocolVersion: string; hasId: boolean }
   | { type: 'session.closed'; profile: string; how: string }
   | { type: 'session.lost'; profile: string }
+  | { type: 'session.not-ours'; message: string }
   | { type: 'session.open-failed'; profile: string; message: string }
   | { type: 'snapshot.unusable'; message: string }
   | { type: 'stream.resumed'; profile: string }

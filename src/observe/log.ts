@@ -27,6 +27,7 @@ const LEVEL_OF: Readonly<Record<ProxyEvent['type'], Written | 'never'>> = {
   'session.opened': 'info',
   'session.closed': 'info',
   'session.lost': 'info',
+  'session.not-ours': 'warn',
   'session.open-failed': 'warn',
   'snapshot.unusable': 'warn',
   'stream.resumed': 'debug',

@@ -4,7 +4,7 @@ import { BinDriver } from '../support/bin-driver.ts';
 import { afterThisTest } from '../support/cleanup.ts';
 import { listenOnLoopback } from '../support/connections.ts';
 import { open, send, textOf } from '../support/http-client.ts';
-import { startListening } from '../support/listening.ts';
+import { openSession, startListening } from '../support/listening.ts';
 import { EventWriter, sendJson } from '../support/mcp-answers.ts';
 import { makeGate } from '../support/relayed.ts';
 import { signingArgs } from '../support/signing.ts';
@@ -75,6 +75,16 @@ describe('a SIGTERM', () => {
     busy.bin.kill('SIGTERM');
     expect(await busy.bin.exit()).toEqual({ code: 1, signal: null });
     await expect(flying).rejects.toThrow();
+  });
+});
+
+describe.skipIf(process.platform === 'win32')('a SIGHUP', () => {
+  it('says that there is nothing to replace, and harms nobody', async () => {
+    const { ask, bin } = await startListening();
+    const headers = await openSession(ask);
+    bin.kill('SIGHUP');
+    await bin.stderrMatching(/session\.not-ours/);
+    expect((await ask({ headers, body: { jsonrpc: '2.0', id: 0, method: 'ping' } })).status).toBe(200);
   });
 });
 
