@@ -160,6 +160,11 @@ export class Pool<T> {
       this.#waiting.serve(this.#stock.lend(member));
     }
     while (this.#missing > 0 && this.#takePlace()) this.#open();
+    for (const member of this.#stock.outdated) {
+      if (this.#isFull) break;
+      member.outdated = false;
+      this.#renew(member);
+    }
     const covered = this.#coming === 0 ? 0 : this.#coming * this.#deps.limits.callsPerItem;
     this.#waiting.refuseOverdue(covered, () => this.#noRoom());
   };
@@ -183,8 +188,12 @@ export class Pool<T> {
     return Math.max(forMinimum, may ? wanted - coming : 0);
   }
 
+  get #isFull(): boolean {
+    return this.size >= this.#deps.limits.max;
+  }
+
   #takePlace(): boolean {
-    return this.size < this.#deps.limits.max && this.#deps.places.take(this.#advance);
+    return !this.#isFull && this.#deps.places.take(this.#advance);
   }
 
   #open(insteadOf?: Member<T>): void {
@@ -243,13 +252,18 @@ export class Pool<T> {
     this.#advance();
   }
 
-  /** Gives it a successor, before it leaves where there is a place; what is more than the minimum needs none. */
+  /**
+   * Gives it a successor, before it leaves where there is a place; what is more than the minimum needs none. One that is in use while
+   * there is no place serves on: its call may take an hour, and those that come meanwhile would find nobody.
+   */
   #renew(member: Member<T>): void {
-    if (member.due) return;
-    if (this.#stock.staying <= this.#floor && this.#takePlace()) {
+    if (member.due || member.outdated) return;
+    const needed = this.#stock.staying <= this.#floor;
+    if (needed && this.#takePlace()) {
       member.due = true;
       this.#open(member);
-    } else this.#stock.retire(member);
+    } else if (member.uses > 0 && (needed || this.#isFull)) member.outdated = true;
+    else this.#stock.retire(member);
   }
 
   #sweepLater(): void {

@@ -25,6 +25,8 @@ export interface Member<T> extends Upkept {
   usedAt: number;
   wellAt: number;
   due: boolean;
+  /** To be replaced, and there is no place for a successor yet: it serves on until there is one, or until nobody uses it. */
+  outdated: boolean;
   /** `leaving`: takes no more leases, and is closed when the last has come back. `gone`: nobody may use it any more. */
   state: 'serving' | 'leaving' | 'gone';
 }
@@ -68,7 +70,15 @@ export class Stock<T> {
   }
 
   get withRoom(): Member<T> | undefined {
-    return this.#serving.findLast(({ leases }) => leases < this.#deps.callsPerItem);
+    const hasRoom = ({ leases }: Member<T>): boolean => leases < this.#deps.callsPerItem;
+    return (
+      this.#serving.findLast((member) => !member.outdated && hasRoom(member)) ??
+      this.#serving.findLast(hasRoom)
+    );
+  }
+
+  get outdated(): readonly Member<T>[] {
+    return this.#serving.filter(({ outdated }) => outdated);
   }
 
   find(item: T): Member<T> | undefined {
@@ -87,6 +97,7 @@ export class Stock<T> {
       usedAt: now,
       wellAt: now,
       due: false,
+      outdated: false,
       state: 'serving',
     });
   }
@@ -126,7 +137,10 @@ export class Stock<T> {
       if (!held) return;
       held = false;
       member.uses--;
-      if (member.state === 'leaving' && member.uses === 0) this.shut(member);
+      if (member.uses === 0) {
+        if (member.state === 'leaving') this.shut(member);
+        else if (member.outdated) this.retire(member);
+      }
       this.#deps.changed();
     };
   }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Handler } from '../support/mcp-behaviours.ts';
 import { OneAtATime, startPooled } from '../support/one-at-a-time.ts';
+import { makeGate } from '../support/relayed.ts';
 
 describe('--min-sessions 2', () => {
   it('is kept from initialize on, and nothing is opened before', async () => {
@@ -62,6 +63,40 @@ describe('the only session', () => {
     expect(sessions.deleted).toEqual(['s-0', 's-1']);
     expect(proxy.stderr).toBe('');
   });
+
+  it.skipIf(process.platform === 'win32')(
+    'of a pool serves on at SIGHUP while a call runs on it, and is replaced when that has ended',
+    async () => {
+      const gate = makeGate();
+      const { proxy, server, sessions, echo } = await startPooled(
+        {
+          on: {
+            'tools/call': async (request, _response, context) => {
+              if (request.rpc.id === 'long') await gate.opened;
+              return context.fallback();
+            },
+          },
+        },
+        '--min-sessions',
+        '1',
+      );
+      await proxy.initialize({}, 'init');
+      const long = echo('a', 'long');
+      await server.until(() => server.of('tools/call').length === 1);
+      proxy.kill('SIGHUP');
+      for (const id of [0, '', -1]) {
+        expect(await proxy.request('ping', {}, `before ${id}`)).toHaveProperty('result');
+        expect(await echo('b', id)).toHaveProperty('result');
+      }
+      gate.open();
+      expect(await long).toHaveProperty('result');
+      await server.until(() => sessions.sessions.get('s-1')?.initialized === true);
+      expect(sessions.deleted).toEqual(['s-0']);
+      expect(await echo('c', 'c')).toHaveProperty('result');
+      const used = server.of('tools/call').map(({ headers }) => headers['mcp-session-id']);
+      expect(used).toEqual(['s-0', 's-0', 's-0', 's-0', 's-1']);
+    },
+  );
 
   it('is recycled and probed where asked, and serves on', async () => {
     const pings: unknown[] = [];

@@ -260,6 +260,49 @@ describe('a drain', () => {
   });
 });
 
+describe('a drain of items in use, with no place for their successors,', () => {
+  it('lets the only one serve on, and replaces it when nobody uses it', async () => {
+    const rig = new PoolRig({ min: 1, max: 1, callsPerItem: Number.POSITIVE_INFINITY });
+    const item = rig.adopt();
+    const long = await rig.lease();
+    rig.pool.drain();
+    const later = await rig.lease();
+    expect(later.item).toBe(item);
+    later.release('ok');
+    expect(rig.closed).toEqual([]);
+    // Once more changes nothing.
+    rig.pool.drain();
+    long.release('ok');
+    expect(rig.closed).toEqual([item]);
+    await rig.openAll();
+    expect((await rig.lease()).item).not.toBe(item);
+    expect(rig.alive.size).toBe(1);
+  });
+
+  it('gives each its successor as soon as another has left, and prefers those that are new', async () => {
+    const rig = new PoolRig({ min: 2, max: 2, callsPerItem: 2 });
+    rig.adopt();
+    await rig.openAll();
+    const held = [await rig.lease(), await rig.lease(), await rig.lease()];
+    const [full, , half] = held.map(({ item }) => item);
+    expect(half).not.toBe(full);
+    rig.pool.drain();
+    const fourth = await rig.lease();
+    expect(fourth.item).toBe(half);
+    held[0]?.release('ok');
+    held[1]?.release('ok');
+    await rig.openAll();
+    expect(rig.closed).toEqual([full]);
+    // The place that came free has a new one, which is asked first.
+    expect((await rig.lease()).item).toBe(2);
+    fourth.release('ok');
+    held[2]?.release('ok');
+    await rig.openAll();
+    expect(rig.closed).toEqual([full, half]);
+    expect(rig.pool.items).toHaveLength(2);
+  });
+});
+
 describe('the limit over all pools', () => {
   it('is never passed, and a place that comes free goes to the pool that waits', async () => {
     const places = new Places(3);
