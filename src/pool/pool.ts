@@ -26,6 +26,8 @@ const RETRY_MAX_MS = 30_000;
 interface Opening {
   readonly controller: AbortController;
   readonly done: Promise<void>;
+  /** A drain has come since it began. */
+  stale: boolean;
 }
 
 /**
@@ -124,9 +126,10 @@ export class Pool<T> {
     this.#advance();
   }
 
-  /** Replaces what exists now: what is idle at once, what is in use when it comes back. */
+  /** Replaces what exists now: what is idle at once, what is in use when it comes back, what is being opened when it is there. */
   drain(): void {
     if (this.#ending.signal.aborted) return;
+    for (const opening of this.#openings) opening.stale = true;
     for (const member of [...this.#stock.serving]) this.#renew(member);
     this.#advance();
   }
@@ -207,6 +210,9 @@ export class Pool<T> {
           this.#opened(item);
           // Last, so that who closes the former finds the new one there.
           if (insteadOf) this.#stock.retire(insteadOf);
+          const member = opening.stale ? this.#stock.find(item) : undefined;
+          if (member?.state === 'serving') this.#renew(member);
+          this.#advance();
         },
         (error: unknown) => {
           this.#openings.delete(opening);
@@ -214,7 +220,7 @@ export class Pool<T> {
           this.#failed(error);
         },
       );
-    const opening: Opening = { controller, done };
+    const opening: Opening = { controller, done, stale: false };
     this.#openings.add(opening);
   }
 

@@ -260,6 +260,18 @@ describe('a drain', () => {
   });
 });
 
+describe('a drain while an item is being opened', () => {
+  it('replaces that, too, once it is there', async () => {
+    const rig = new PoolRig({ min: 2, max: 3 });
+    const first = rig.adopt();
+    await settle();
+    rig.pool.drain();
+    await rig.openAll();
+    expect([...rig.closed].sort()).toEqual([first, 1]);
+    expect(rig.pool.items).toEqual([2, 3]);
+  });
+});
+
 describe('a drain of items in use, with no place for their successors,', () => {
   it('lets the only one serve on, and replaces it when nobody uses it', async () => {
     const rig = new PoolRig({ min: 1, max: 1, callsPerItem: Number.POSITIVE_INFINITY });
