@@ -152,7 +152,10 @@ export class Parts {
       clock: this.clock,
       events: this.events,
       requestHandler,
-      replaced: () => this.tools.of(profile).forget({ stranger: true }),
+      replaced: () => {
+        this.tools.of(profile).forget({ stranger: true });
+        this.feeds.distrust(profile);
+      },
       role: roleArn === undefined ? undefined : { arn: roleArn, sessionName, externalId },
     });
   }

@@ -19,6 +19,13 @@ interface Stream {
   readonly subscription: Subscription | undefined;
 }
 
+interface Feed {
+  readonly profile: string;
+  readonly streams: Set<Stream>;
+  /** Those that the identity which asks now has opened. The set stands for the time in which one of them was open without a gap. */
+  trusted: Set<Stream>;
+}
+
 const keyOf = ({ client, profile, stateless }: Listener): string =>
   JSON.stringify([client, profile, stateless]);
 
@@ -28,18 +35,26 @@ const keyOf = ({ client, profile, stateless }: Listener): string =>
  */
 export class ChangeFeeds {
   /** None of them is empty. */
-  readonly #streams = new Map<string, Set<Stream>>();
+  readonly #feeds = new Map<string, Feed>();
 
   /** @returns what to call when the stream has ended. */
   opened(listener: Listener, subscription?: Subscription): () => void {
     const key = keyOf(listener);
-    const streams = this.#streams.get(key) ?? new Set();
-    this.#streams.set(key, streams);
+    const feed = this.#feeds.get(key) ?? {
+      profile: listener.profile,
+      streams: new Set(),
+      trusted: new Set(),
+    };
+    this.#feeds.set(key, feed);
+    const { streams, trusted } = feed;
     const stream = { subscription };
     streams.add(stream);
+    trusted.add(stream);
     return () => {
       streams.delete(stream);
-      if (streams.size === 0 && this.#streams.get(key) === streams) this.#streams.delete(key);
+      trusted.delete(stream);
+      if (trusted.size === 0 && feed.trusted === trusted) feed.trusted = new Set();
+      if (streams.size === 0 && this.#feeds.get(key) === feed) this.#feeds.delete(key);
     };
   }
 
@@ -48,12 +63,18 @@ export class ChangeFeeds {
    * earlier, no change has been missed since.
    */
   unbroken(listener: Listener): object | undefined {
-    return this.#streams.get(keyOf(listener));
+    const trusted = this.#feeds.get(keyOf(listener))?.trusted;
+    return trusted && trusted.size > 0 ? trusted : undefined;
+  }
+
+  /** Another identity asks from now on: what a stream tells the one that opened it says nothing of what the next is shown. */
+  distrust(profile: string): void {
+    for (const feed of this.#feeds.values()) if (feed.profile === profile) feed.trusted = new Set();
   }
 
   /** Says on every listen stream that the tools have changed, each in the name of its subscription. */
   tell(listener: Listener, origin: Origin): void {
-    for (const { subscription } of this.#streams.get(keyOf(listener)) ?? []) {
+    for (const { subscription } of this.#feeds.get(keyOf(listener))?.streams ?? []) {
       if (!subscription) continue;
       const { request, emit } = subscription;
       const change = listChanged(

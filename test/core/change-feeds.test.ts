@@ -25,6 +25,24 @@ describe('the streams on which a server tells of changes', () => {
     expect(feeds.unbroken(LISTENER)).not.toBe(since);
   });
 
+  it('say nothing to another identity, until it has opened one itself', () => {
+    const feeds = new ChangeFeeds();
+    const end = feeds.opened(LISTENER);
+    const other = { ...LISTENER, profile: 'other' };
+    feeds.opened(other);
+    const since = [feeds.unbroken(LISTENER), feeds.unbroken(other)];
+    feeds.distrust('');
+    expect([feeds.unbroken(LISTENER), feeds.unbroken(other)]).toEqual([undefined, since[1]]);
+    const endOwn = feeds.opened(LISTENER);
+    const own = feeds.unbroken(LISTENER);
+    expect(own).toBeDefined();
+    expect(own).not.toBe(since[0]);
+    end();
+    expect(feeds.unbroken(LISTENER)).toBe(own);
+    endOwn();
+    expect(feeds.unbroken(LISTENER)).toBeUndefined();
+  });
+
   it.each([{ client: 'd' }, { profile: 'dev' }, { stateless: true }])('are not those of %j', (other) => {
     const feeds = new ChangeFeeds();
     feeds.opened(LISTENER);

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { openSession, startListening } from '../support/listening.ts';
 import type { Rpc } from '../support/mcp-answers.ts';
 import { makeGate, type RelayedOptions, startInitialized } from '../support/relayed.ts';
 import type { RecordedRequest } from '../support/scripted-server.ts';
@@ -80,4 +81,100 @@ describe('what one identity began', () => {
       ['AKIDTHEOTHER', { AWS_REGION: 'ap-south-1' }],
     ]);
   });
+
+  it('is no session for the next', async () => {
+    const { bin, server, write, by } = await start();
+    await bin.request('tools/call', { name: 'echo', arguments: {} }, 0);
+    write('.aws/credentials', keys('AKIDTHEOTHER'));
+    const ids = ['', -1, '0', 1];
+    for (const id of ids) bin.send({ jsonrpc: '2.0', id, method: 'tools/call', params: { name: 'echo' } });
+    for (const id of ids) expect(await bin.answer(id)).toHaveProperty('result');
+    expect(by('tools/call')).toEqual(['AKIDONE 1', ...ids.map(() => 'AKIDTHEOTHER 2')]);
+    await server.until(() => by('DELETE').length === 1);
+    expect(server.of('initialize').map(keyOf)).toEqual(['AKIDONE', 'AKIDTHEOTHER']);
+    expect(by('DELETE')).toEqual(['AKIDTHEOTHER 1']);
+    await server.until(() => by('GET').length === 2);
+    expect(by('GET')).toEqual(['AKIDONE 1', 'AKIDTHEOTHER 2']);
+    expect(bin.stderr).toBe('');
+  });
+
+  it('goes on to its end, questions to the client included, beside the session of the next', async () => {
+    const { bin, by, server, write } = await start();
+    bin.send({
+      jsonrpc: '2.0',
+      id: 0,
+      method: 'tools/call',
+      params: { name: 'elicit', arguments: { message: 'm' } },
+    });
+    const question = await bin.next(({ method }) => method === 'elicitation/create');
+    write('.aws/credentials', keys('AKIDTHEOTHER'));
+    expect(await bin.request('tools/call', { name: 'echo', arguments: {} }, '')).toHaveProperty('result');
+    bin.send({ jsonrpc: '2.0', id: question.id, result: { action: 'accept', content: { name: 'me' } } });
+    expect(JSON.stringify(await bin.answer(0))).toContain('accept');
+    expect(by('tools/call')).toEqual(['AKIDONE 1', 'AKIDTHEOTHER 2']);
+    await server.until(() => by('DELETE').length === 1);
+    expect(by('DELETE')).toEqual(['AKIDTHEOTHER 1']);
+  });
+
+  it('is no session for the next where there are several', async () => {
+    const gate = makeGate();
+    let calls = 0;
+    const { bin, by, write } = await start(['--max-sessions', '3'], {
+      on: {
+        'tools/call': async (_request, _response, { result }) => {
+          if (++calls === 3) gate.open();
+          await gate.opened;
+          result({ content: [] });
+        },
+      },
+    });
+    const call = (id: unknown) => bin.request('tools/call', { name: 'echo', arguments: {} }, id);
+    await Promise.all([0, 1, 2].map(call));
+    write('.aws/credentials', keys('AKIDTHEOTHER'));
+    for (const answer of await Promise.all(['', -1, '2', 3].map(call)))
+      expect(answer).toHaveProperty('result');
+    const sessionsOf = (key: string): (string | undefined)[] =>
+      by('tools/call').flatMap((text) => (text.startsWith(`${key} `) ? [text.split(' ')[1]] : []));
+    const before = sessionsOf('AKIDONE');
+    expect(new Set(before).size).toBe(3);
+    const after = sessionsOf('AKIDTHEOTHER');
+    expect(after).toHaveLength(4);
+    expect(after.filter((session) => before.includes(session))).toEqual([]);
+  });
+
+  it('is found out by the stream that comes back, too', async () => {
+    const streams: (() => void)[] = [];
+    const { server, by, write } = await start([], {
+      on: {
+        GET: (_request, _response, context) => {
+          const stream = context.events();
+          streams.push(() => stream.end());
+          stream.raw('retry: 1\n\n');
+        },
+      },
+    });
+    write('.aws/credentials', keys('AKIDTHEOTHER'));
+    streams[0]?.();
+    await server.until(() => by('GET').length === 2);
+    expect(by('GET')).toEqual(['AKIDONE 1', 'AKIDTHEOTHER 2']);
+  });
+});
+
+it('a session of an HTTP client is over for the next identity, and its client hears so', async () => {
+  const { bin, server, ask } = await startListening({
+    env: { AWS_ACCESS_KEY_ID: '', AWS_SECRET_ACCESS_KEY: '', AWS_SESSION_TOKEN: '' },
+    files: { '.aws/credentials': keys('AKIDONE') },
+    verify: false,
+  });
+  const headers = await openSession(ask);
+  const call = { jsonrpc: '2.0', id: 0, method: 'tools/call', params: { name: 'echo', arguments: {} } };
+  expect((await ask({ headers, body: call })).status).toBe(200);
+  writeFileSync(join(bin.home, '.aws/credentials'), keys('AKIDTHEOTHER'));
+  const refused = await ask({ headers, body: { ...call, id: '' } });
+  expect(refused.status).toBe(404);
+  expect(JSON.parse(refused.text)).toMatchObject({ id: '', error: { data: { reason: 'session-lost' } } });
+  const fresh = await openSession(ask);
+  expect((await ask({ headers: fresh, body: { ...call, id: -1 } })).status).toBe(200);
+  expect((await ask({ headers, method: 'DELETE' })).status).toBe(200);
+  expect(server.of('tools/call').map(keyOf)).toEqual(['AKIDONE', 'AKIDTHEOTHER']);
 });

@@ -12,6 +12,7 @@ import {
 } from './files.ts';
 import { within } from './limit.ts';
 import { namesCredentials, type Plan, planOf, type SourceKind } from './plan.ts';
+import { ownerOf, type Principal, principalOf, roleAs } from './principal.ts';
 import { resolveWithSdk, roleAssumers, type SdkDeps, silentLogger } from './sdk.ts';
 import { type Credentials, snapshot } from './set.ts';
 
@@ -39,6 +40,7 @@ export interface Resolved {
   readonly source: SourceKind | 'assume-role';
   /** The files it depends on, as they were before they were read. */
   readonly prints: Prints;
+  readonly principal: Principal;
 }
 
 /** A failure with what is needed to advise; becomes the ProxyError that callers see. */
@@ -75,7 +77,7 @@ export async function resolveKeys(deps: ChainDeps): Promise<Resolved> {
       RoleSessionName: sessionName,
       ...(externalId === undefined ? {} : { ExternalId: externalId }),
     });
-    return { ...resolved, set: snapshot(set), source: 'assume-role' };
+    return { ...resolved, set: snapshot(set), source: 'assume-role', principal: roleAs(arn, sessionName) };
   } catch (error) {
     const cause = causeWithoutSecrets(causeText(error));
     throw new ChainFailure({
@@ -97,7 +99,7 @@ export async function resolveChain(deps: ChainDeps): Promise<Resolved> {
   const { env } = deps;
   const profile = deps.profile ?? (env.AWS_PROFILE || undefined);
   if (profile === undefined && env.AWS_ACCESS_KEY_ID && env.AWS_SECRET_ACCESS_KEY) {
-    return { set: fromVariables(env), source: 'environment', prints: new Map() };
+    return ofMachine(fromVariables(env), 'environment', new Map());
   }
 
   const paths = sharedPaths(env);
@@ -117,15 +119,23 @@ export async function resolveChain(deps: ChainDeps): Promise<Resolved> {
       profile,
       fromTokenFile({ roleAssumerWithWebIdentity, logger: silentLogger }),
     );
-    return { set, source: 'web-identity', prints: new Map([...prints, ...tokenPrints]) };
+    const principal = roleAs(env.AWS_ROLE_ARN, env.AWS_ROLE_SESSION_NAME);
+    return { set, source: 'web-identity', prints: new Map([...prints, ...tokenPrints]), principal };
   }
   if (env.AWS_CONTAINER_CREDENTIALS_RELATIVE_URI || env.AWS_CONTAINER_CREDENTIALS_FULL_URI) {
-    return { set: await fromContainer(profile, deps.clock), source: 'container', prints };
+    return ofMachine(await fromContainer(profile, deps.clock), 'container', prints);
   }
   const set = await fromInstance(profile, env);
-  if (set !== undefined) return { set, source: 'instance', prints };
+  if (set !== undefined) return ofMachine(set, 'instance', prints);
   throw new ChainFailure({ what: 'none', faults: await faultsIn(paths) });
 }
+
+const ofMachine = (set: Credentials, source: SourceKind, prints: Prints): Resolved => ({
+  set,
+  source,
+  prints,
+  principal: ownerOf(source, set),
+});
 
 /** As the SDK's provider reads them; that one brings 85 KB along, which is a tenth of the time to the first answer. */
 function fromVariables(env: NodeJS.ProcessEnv): Credentials {
@@ -167,7 +177,8 @@ async function fromProfile(
   };
   const set = await attempt(kind, holder, provide, assumes);
   const source = assumes ? 'assume-role' : kind;
-  return { set, source, prints: new Map([...sharedPrints, ...tokenPrints]) };
+  const principal = principalOf(plan, files.profiles, set);
+  return { set, source, prints: new Map([...sharedPrints, ...tokenPrints]), principal };
 }
 
 /** The SDK would run the process itself, at the end of a chain of roles too: with our stdin, and without limits. */

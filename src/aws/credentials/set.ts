@@ -1,9 +1,13 @@
+import type { Principal } from './principal.ts';
+
 /** One immutable snapshot, as one signature uses it: key, secret and token never come from two different refreshes. */
 export interface Credentials {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
   readonly sessionToken?: string;
   readonly expiration?: Date;
+  /** Whose they are; set by who knows where they came from. */
+  readonly principal?: Principal;
 }
 
 /** How long before its expiry a set is renewed in the background, at most: the SDK's own window for "about to expire". */

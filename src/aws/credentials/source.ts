@@ -232,11 +232,13 @@ class Source implements CredentialSource {
 
   #hold(resolved: Resolved): Held {
     const { clock, events } = this.#options;
-    const { set, source } = resolved;
+    const { source, principal } = resolved;
+    const set: Credentials = Object.freeze({ ...resolved.set, principal });
     const before = this.#last;
     const now = clock.now();
     const held: Held = {
       ...resolved,
+      set,
       madeFrom: resolved.prints,
       refreshAt: refreshDueAt(set.expiration, now),
       arrivedExpired: hasExpired(set, now),
@@ -246,8 +248,10 @@ class Source implements CredentialSource {
     this.#last = held;
     this.#look = undefined;
     if (before === undefined || !sameKeys(before.set, set)) {
-      // A set that was only renewed is made from the same files, and speaks for the same identity.
-      if (before && !samePrints(before.madeFrom, held.madeFrom)) this.#options.replaced?.();
+      // A set that was only renewed is made from the same files, and speaks for the same identity. What is made from others may
+      // speak for another, also where the principal looks the same.
+      if (before && (before.principal !== principal || !samePrints(before.madeFrom, held.madeFrom)))
+        this.#options.replaced?.();
       events.emit({ type: 'secret.known', value: set.secretAccessKey });
       if (set.sessionToken !== undefined) events.emit({ type: 'secret.known', value: set.sessionToken });
       events.emit({

@@ -76,6 +76,11 @@ export class Exchange {
     return this.#lease !== undefined;
   }
 
+  /** Who has signed it; undefined where nobody has, or it has no answer. */
+  get principal(): string | undefined {
+    return this.#opened?.principal;
+  }
+
   get response(): Incoming | undefined {
     return this.#opened?.response;
   }

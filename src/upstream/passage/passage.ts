@@ -31,6 +31,9 @@ import { overhear } from './overhearing.ts';
 /** How long a stream that has given its answer may take to end before its connection is closed. */
 const STREAM_AFTER_ANSWER_MS = 1_000;
 
+/** Sessions of HTTP clients whose owner is remembered: more than clients of one listener have open. */
+const MOST_OWNERS = 10_000;
+
 export interface PassageDeps {
   readonly uplinkOf: (profile: string) => Uplink;
   readonly clock: Clock;
@@ -70,6 +73,8 @@ interface Crossing {
  */
 export class Passages {
   readonly #deps: PassageDeps;
+  /** Who was the last to send something in a session, by the session's id. */
+  readonly #owners = new Map<string, string | undefined>();
 
   constructor(deps: PassageDeps) {
     this.#deps = deps;
@@ -172,10 +177,16 @@ export class Passages {
   }
 
   async #open(crossing: Crossing, request: UplinkRequest): Promise<Reply> {
-    const opened = await crossing.uplink.open(request);
+    const id = request.headers['mcp-session-id'];
+    // What is under way runs to its end: answers, cancellations and the end of the session go whoever signs them.
+    const begins = request.lane !== 'control';
+    const admits = (principal: string | undefined): boolean =>
+      id === undefined || !this.#owners.has(id) || this.#owners.get(id) === principal;
+    const opened = await crossing.uplink.open(begins ? { ...request, admits } : request);
     const { response } = opened;
     try {
       const success = response.status >= 200 && response.status < 300;
+      if (success && begins) this.#own(id ?? headerOf(response.headers, 'mcp-session-id'), opened.principal);
       if (!success) return await this.#failure(crossing, opened);
       if (crossing.pass) return await this.#pass(crossing, response, crossing.pass);
       return await this.#collect(crossing, opened);
@@ -185,6 +196,15 @@ export class Passages {
         ? error
         : connectionLost(crossing.uplink.host, causeText(error), error);
     }
+  }
+
+  /** A session is its client's, and whoever opened it decides what may be done in it. */
+  #own(id: string, principal: string | undefined): void {
+    if (id === '') return;
+    this.#owners.delete(id);
+    this.#owners.set(id, principal);
+    const [oldest] = this.#owners.keys();
+    if (this.#owners.size > MOST_OWNERS && oldest !== undefined) this.#owners.delete(oldest);
   }
 
   /** Hands the answer on byte for byte; a client that reads slowly slows the server. */

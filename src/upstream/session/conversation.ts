@@ -333,8 +333,9 @@ export class Conversation {
       return session;
     }
     events.emit({ type: 'session.lost', profile });
-    // What the old session's streams still bring runs to its end; only what it asked of the client is over.
-    dead.forsake();
+    const { foreign } = dead;
+    // What the old session's streams still bring runs to its end; only what one that is lost has asked of the client is over.
+    if (!foreign) dead.forsake();
     for (const session of this.#former) if (session.idle) this.#former.delete(session);
     this.#former.add(dead);
     try {
@@ -344,6 +345,7 @@ export class Conversation {
         return this.#session;
       }
       this.#succeed(session, opening);
+      if (foreign) void this.#leave(dead);
       replacement?.with(session);
       return session;
     } catch (error) {
@@ -390,6 +392,10 @@ export class Conversation {
     }
     this.#succeed(session, opening);
     this.#former.add(former);
+    await this.#leave(former);
+  }
+
+  async #leave(former: Session): Promise<void> {
     await former.atRest();
     this.#former.delete(former);
     await former.close();

@@ -69,6 +69,9 @@ export class Session implements Origin {
   #id: string | undefined;
   #version: string | undefined;
   #declared: JsonObject = {};
+  /** Who has opened it. */
+  #owner: { readonly principal: string | undefined } | undefined;
+  #foreign = false;
   #lost = false;
 
   constructor(deps: SessionDeps, emit: Emit) {
@@ -88,6 +91,11 @@ export class Session implements Origin {
   /** The server does not know it any more. */
   get lost(): boolean {
     return this.#lost;
+  }
+
+  /** Whoever signs now is not the one who has opened it: what is under way here runs to its end, and nothing new may begin. */
+  get foreign(): boolean {
+    return this.#foreign;
   }
 
   get idle(): boolean {
@@ -125,6 +133,7 @@ export class Session implements Origin {
       method: 'POST',
       lane,
       headers: this.#headers(),
+      admits: this.#admits,
       body: Buffer.from(text),
       repeatable: calls.every(({ message }) => isRepeatable(message)),
     });
@@ -205,6 +214,7 @@ export class Session implements Origin {
   }
 
   #open(exchange: Exchange, { json }: Response): void {
+    this.#owner = { principal: exchange.principal };
     this.#declared = isObject(json.result) ? json.result : {};
     const version = this.#declared.protocolVersion;
     // Both go into headers: what is not printable ASCII there is no session id or revision that the protocol knows.
@@ -281,6 +291,11 @@ export class Session implements Origin {
     await this.notify(text, this.#ended.signal).catch(() => undefined);
   }
 
+  readonly #admits = (principal: string | undefined): boolean => {
+    this.#foreign = this.#owner !== undefined && this.#owner.principal !== principal;
+    return !this.#foreign;
+  };
+
   #deliverElsewhere(response: Response): boolean {
     return response.id !== undefined && (this.#exchanges.get(idKey(response.id))?.take(response) ?? false);
   }
@@ -315,8 +330,9 @@ export class Session implements Origin {
         lastEventId === undefined ? this.#headers('text/event-stream') : resume(lastEventId),
       deliver: (message) => this.#deliver(message),
       dropped: (reason) => this.#dropped(reason),
+      admits: this.#admits,
       sessionGone: () => {
-        if (this.#id !== undefined) this.onLost();
+        if (this.#id !== undefined || this.#foreign) this.onLost();
       },
       opened: () => (declaresChangesOf('tools', this.#declared) ? this.#deps.toolStream?.() : undefined),
       ended: this.#ended.signal,

@@ -1,6 +1,6 @@
 import { reconnectDelay } from '../../core/backoff.ts';
 import { atMost, type Clock, sleep } from '../../core/clock.ts';
-import { causeText } from '../../core/errors.ts';
+import { causeText, ProxyError } from '../../core/errors.ts';
 import type { Events } from '../../core/events.ts';
 import type { Message } from '../../core/message.ts';
 import { type Incoming, LONGEST_ERROR_BODY_BYTES, mediaTypeOf } from '../http/incoming.ts';
@@ -23,7 +23,9 @@ export interface StandaloneStreamDeps {
   readonly headersAfter: (lastEventId: string | undefined) => Readonly<Record<string, string>>;
   readonly deliver: (message: Message) => Promise<void>;
   readonly dropped: (reason: string) => void;
-  /** The stream was there, and now the server knows nothing of its session. */
+  /** As of a request. */
+  readonly admits: (principal: string | undefined) => boolean;
+  /** The stream was there, and now the server knows nothing of its session; or that is another's. */
   readonly sessionGone: () => void;
   /** It is open; returns what to call when it has ended. */
   readonly opened?: () => (() => void) | undefined;
@@ -68,7 +70,7 @@ export class StandaloneStream {
   }
 
   async #once(opened: () => void): Promise<Outcome> {
-    const { uplink, events, headersAfter, sessionGone, ended } = this.#deps;
+    const { uplink, events, headersAfter, admits, sessionGone, ended } = this.#deps;
     const { profile } = uplink;
     let stream: Opened;
     try {
@@ -78,11 +80,13 @@ export class StandaloneStream {
         headers: headersAfter(this.#position.lastEventId),
         repeatable: true,
         signal: ended,
+        admits,
         onAttempt: (lease) => lease.cutBy(ended),
       });
     } catch (error) {
       if (!ended.aborted) {
         events.emit({ type: 'stream.unavailable', profile, status: 0, message: causeText(error) });
+        if (error instanceof ProxyError && error.reason === 'session-lost') sessionGone();
       }
       return 'failed';
     }

@@ -11,10 +11,15 @@ import { type AnswerContext, decodeBody } from './answer.ts';
 /** Which connections carry a message: streams and control messages never wait behind requests, so that an answer cannot deadlock. */
 export type LaneName = 'request' | 'control' | 'stream';
 
+/** Keys, and whose they are as far as that is known. */
+export interface Signer extends SigningKeys {
+  readonly principal?: string;
+}
+
 /** Where the keys of one profile come from. `renewed` looks past every cache, after the server called a set expired. */
 export interface KeySource {
-  current(signal: AbortSignal): Promise<SigningKeys>;
-  renewed(used: SigningKeys, signal: AbortSignal): Promise<SigningKeys | undefined>;
+  current(signal: AbortSignal): Promise<Signer>;
+  renewed(used: SigningKeys, signal: AbortSignal): Promise<Signer | undefined>;
 }
 
 export interface UplinkOptions {
@@ -41,6 +46,8 @@ export interface UplinkRequest {
   /** False where a second delivery could run something twice. */
   readonly repeatable: boolean;
   readonly signal: AbortSignal;
+  /** Asked before anything is sent: false where what the request belongs to is another principal's. Absent: whoever signs may send it. */
+  readonly admits?: ((principal: string | undefined) => boolean) | undefined;
   /** Told of each place taken for an attempt, before its first byte leaves. */
   readonly onAttempt: (lease: Lease) => void;
 }
@@ -50,6 +57,7 @@ export interface Opened {
   readonly lease: Lease;
   /** False where it went out unsigned because there were no credentials. */
   readonly signed: boolean;
+  readonly principal: string | undefined;
   /** How far the server's clock is ahead, where its answer showed one that matters. */
   readonly skewMs: number | undefined;
 }
@@ -99,20 +107,22 @@ export class Uplink {
 
   /**
    * Sends a request and resolves when the headers of the answer to keep have come.
-   * @throws ProxyError no-credentials, connect-failed or connection-lost; the signal's reason.
+   * @throws ProxyError no-credentials, connect-failed or connection-lost; session-lost, where the request does not admit who would
+   * sign it; the signal's reason.
    */
   async open(request: UplinkRequest): Promise<Opened> {
     const left: Remedies = { fresh: true, clock: true, connection: true };
     const lane = this.#options.lanes[request.lane];
-    let renewedKeys: SigningKeys | undefined;
+    let renewedKeys: Signer | undefined;
     for (let attempt = 1; ; attempt++) {
       const lease = await lane.lease(request.signal, { fresh: !left.connection });
-      let keys: SigningKeys | undefined;
+      let keys: Signer | undefined;
       let response: Incoming;
       // Kept for this attempt: another call may learn a new one while this is on its way.
       let offsetMs = 0;
       try {
         keys = renewedKeys ?? (await this.#keys(request.signal));
+        if (request.admits?.(keys?.principal) === false) throw anothersSession(this.profile);
         offsetMs = this.#clockOffsetMs;
         response = await this.#send(request, lease, { keys, offsetMs }, attempt);
       } catch (error) {
@@ -124,7 +134,13 @@ export class Uplink {
         left.connection = false;
         continue;
       }
-      const opened: Opened = { response, lease, signed: keys !== undefined, skewMs: this.#skewOf(response) };
+      const opened: Opened = {
+        response,
+        lease,
+        signed: keys !== undefined,
+        principal: keys?.principal,
+        skewMs: this.#skewOf(response),
+      };
       if (!keys || !couldBeRefusal(response.status)) return opened;
       const next = await this.#remedy(opened, { keys, offsetMs }, left, request.signal);
       if (!next) return opened;
@@ -132,7 +148,7 @@ export class Uplink {
     }
   }
 
-  async #keys(signal: AbortSignal): Promise<SigningKeys | undefined> {
+  async #keys(signal: AbortSignal): Promise<Signer | undefined> {
     const { signing } = this.#options;
     if (!signing) return undefined;
     try {
@@ -222,7 +238,7 @@ export class Uplink {
     used: { readonly keys: SigningKeys; readonly offsetMs: number },
     left: Remedies,
     signal: AbortSignal,
-  ): Promise<{ keys: SigningKeys | undefined } | undefined> {
+  ): Promise<{ keys: Signer | undefined } | undefined> {
     const { events, profile, signing } = this.#options;
     const body = await response.whole(LONGEST_ERROR_BODY_BYTES).catch(() => undefined);
     if (!body || !signing) return undefined;
@@ -273,6 +289,15 @@ export class Uplink {
     for (const lane of Object.values(this.#options.lanes)) lane.close();
   }
 }
+
+/** A server may do in a session what the one who opened it may do, and with what it keeps of that one. */
+const anothersSession = (profile: string): ProxyError =>
+  new ProxyError(
+    'session-lost',
+    `The MCP session belongs to the AWS identity that ${profile === '' ? 'the credentials' : `the profile '${profile}'`} spoke for until now, and this call was not sent in it. Open a new session.`,
+    // As where a server refuses it: a new session may take it.
+    { sent: 'refused' },
+  );
 
 /** AWS answers 400 for some credential errors; what stands in it decides. */
 const couldBeRefusal = (status: number): boolean => status === 401 || status === 403 || status === 400;

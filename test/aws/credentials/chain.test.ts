@@ -35,6 +35,7 @@ describe('the default chain', () => {
       accessKeyId: 'AKIDENV',
       secretAccessKey: 'env-secret',
       sessionToken: 'env-token',
+      principal: '["environment",null]',
     });
     expect(rig.reported).toEqual([
       { type: 'secret.known', value: 'env-secret' },
@@ -49,6 +50,7 @@ describe('the default chain', () => {
     expect(await rig.source().current(patient())).toEqual({
       accessKeyId: 'AKIDFILE',
       secretAccessKey: 'file-secret',
+      principal: '["static","AKIDFILE"]',
     });
     expect(rig.reported.at(-1)).toMatchObject({ source: 'static' });
   });
@@ -263,6 +265,7 @@ describe('a profile', () => {
       accessKeyId: 'AKIDPROC',
       secretAccessKey: 's',
       sessionToken: 't',
+      principal: JSON.stringify(['process', command, null]),
     });
     expect(rig.reported.at(-1)).toMatchObject({ source: 'process' });
   });
