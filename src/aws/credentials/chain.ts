@@ -12,9 +12,9 @@ import {
 } from './files.ts';
 import { within } from './limit.ts';
 import { namesCredentials, type Plan, planOf, type SourceKind } from './plan.ts';
-import { ownerOf, type Principal, principalOf, roleAs } from './principal.ts';
+import { ownerOf, principalOf, roleAs } from './principal.ts';
 import { resolveWithSdk, roleAssumers, type SdkDeps, silentLogger } from './sdk.ts';
-import { type Credentials, snapshot } from './set.ts';
+import { type Credentials, type Principal, snapshot } from './set.ts';
 
 /** A role to assume over whatever the chain finds. */
 export interface RoleOptions {

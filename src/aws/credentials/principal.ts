@@ -1,11 +1,5 @@
 import type { Plan, ProfileData, Profiles, SourceKind } from './plan.ts';
-import type { Credentials } from './set.ts';
-
-/**
- * Who speaks by a set of keys, as far as the machine can tell without asking AWS. Two texts that differ are two principals, or may
- * be: an MCP session belongs to one of them. Keys that a provider renews are of the one that they were of before.
- */
-export type Principal = string;
+import type { Credentials, Principal } from './set.ts';
 
 /** @param session - of the role; undefined where it is the one that the process keeps. */
 export const roleAs = (arn: string | undefined, session: string | undefined): Principal =>

@@ -1,4 +1,8 @@
-import type { Principal } from './principal.ts';
+/**
+ * Who speaks by a set of keys, as far as the machine can tell without asking AWS. Two texts that differ are two principals, or may
+ * be: an MCP session belongs to one of them. Keys that a provider renews are of the one that they were of before.
+ */
+export type Principal = string;
 
 /** One immutable snapshot, as one signature uses it: key, secret and token never come from two different refreshes. */
 export interface Credentials {
