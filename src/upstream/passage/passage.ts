@@ -73,7 +73,7 @@ interface Crossing {
  */
 export class Passages {
   readonly #deps: PassageDeps;
-  /** Who was the last to send something in a session, by the session's id. */
+  /** Who was the first to send something in a session, by the session's id. */
   readonly #owners = new Map<string, string | undefined>();
 
   constructor(deps: PassageDeps) {
@@ -150,6 +150,13 @@ export class Passages {
       } else cut();
     };
     signal.addEventListener('abort', leave, { once: true });
+    const id = headers['mcp-session-id'];
+    // What is under way runs to its end: answers, cancellations and the end of the session go whoever signs them.
+    const admits =
+      lane === 'control'
+        ? undefined
+        : (principal: string | undefined): boolean =>
+            id === undefined || !this.#owners.has(id) || this.#owners.get(id) === principal;
     // Not spread, as in an exchange.
     const crossed = this.#open(crossing, {
       method,
@@ -157,6 +164,7 @@ export class Passages {
       headers,
       body,
       repeatable,
+      admits,
       signal: cutter.signal,
       onAttempt: (taken) => {
         lease = taken;
@@ -178,15 +186,13 @@ export class Passages {
 
   async #open(crossing: Crossing, request: UplinkRequest): Promise<Reply> {
     const id = request.headers['mcp-session-id'];
-    // What is under way runs to its end: answers, cancellations and the end of the session go whoever signs them.
-    const begins = request.lane !== 'control';
-    const admits = (principal: string | undefined): boolean =>
-      id === undefined || !this.#owners.has(id) || this.#owners.get(id) === principal;
-    const opened = await crossing.uplink.open(begins ? { ...request, admits } : request);
+    const opened = await crossing.uplink.open(request);
     const { response } = opened;
     try {
       const success = response.status >= 200 && response.status < 300;
-      if (success && begins) this.#own(id ?? headerOf(response.headers, 'mcp-session-id'), opened.principal);
+      if (success && request.admits) {
+        this.#own(id ?? headerOf(response.headers, 'mcp-session-id'), opened.principal);
+      }
       if (!success) return await this.#failure(crossing, opened);
       if (crossing.pass) return await this.#pass(crossing, response, crossing.pass);
       return await this.#collect(crossing, opened);
@@ -198,10 +204,8 @@ export class Passages {
     }
   }
 
-  /** A session is its client's, and whoever opened it decides what may be done in it. */
   #own(id: string, principal: string | undefined): void {
-    if (id === '') return;
-    this.#owners.delete(id);
+    if (id === '' || this.#owners.has(id)) return;
     this.#owners.set(id, principal);
     const [oldest] = this.#owners.keys();
     if (this.#owners.size > MOST_OWNERS && oldest !== undefined) this.#owners.delete(oldest);
