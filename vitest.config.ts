@@ -5,7 +5,7 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     exclude: ['test/peers/**', 'test/conformance/**'],
     globalSetup: ['test/support/build-once.ts'],
-    testTimeout: 30_000,
+    testTimeout: 60_000,
     hookTimeout: 60_000,
     // Spawned processes share two cores with the tests: more workers only make each wait longer.
     maxWorkers: 2,

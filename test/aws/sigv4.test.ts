@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import * as http from 'node:http';
 import { SignatureV4 } from '@smithy/signature-v4';
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type SigningKeys, type SigningScope, signingTarget, signRequest } from '../../src/aws/sigv4.ts';
 import { type Verification, verifySignature } from '../../src/demo/sigv4-verifier.ts';
+import { fc } from '../support/property.ts';
 import { ScriptedServer } from '../support/scripted-server.ts';
 import { NodeSha256 } from '../support/signed-fetch.ts';
 

@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   arrayAt,
@@ -12,6 +11,7 @@ import {
   valueStartOf,
 } from '../../src/core/json-spans.ts';
 import { arrayText, objectText, valueText } from '../support/json-text.ts';
+import { fc } from '../support/property.ts';
 
 const withoutSpan = (text: string, start: number, end: number): string =>
   text.slice(0, start) + text.slice(end);

@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   cancellationOf,
@@ -16,6 +15,7 @@ import {
   withValueAt,
 } from '../../src/core/message.ts';
 import { objectText, valueText } from '../support/json-text.ts';
+import { fc } from '../support/property.ts';
 
 function messageOf(text: string): Message {
   const line = readLine(text);

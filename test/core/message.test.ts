@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   bytesOf,
@@ -10,6 +9,7 @@ import {
   readUpstream,
 } from '../../src/core/message.ts';
 import { objectText, valueText } from '../support/json-text.ts';
+import { fc } from '../support/property.ts';
 
 const refusal = (line: Line) => {
   if (line.kind !== 'invalid') throw new Error(`taken as ${line.kind}`);

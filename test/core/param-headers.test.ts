@@ -1,8 +1,8 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Message } from '../../src/core/message.ts';
 import { derivedHeaders, headerValueOf, paramHeadersOf } from '../../src/core/param-headers.ts';
 import { messageOf, requestOf } from '../support/make-call.ts';
+import { fc } from '../support/property.ts';
 
 const REVISION = '2026-07-28';
 const toolWith = (inputSchema: unknown) => ({ name: 'the-tool', inputSchema });

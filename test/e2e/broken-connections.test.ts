@@ -141,14 +141,14 @@ describe('a server that is silent', () => {
 
   it('from the start has initialize answered, and nothing is cancelled', async () => {
     const { server, bin } = await startInitialized({
-      args: ['--timeout', '0.5'],
+      args: ['--timeout', '1'],
       on: {
         initialize: (request, _response, { fallback }) =>
           request.rpc.id === 'again' ? undefined : fallback(),
       },
     });
     expect(await bin.request('initialize', {}, 'again')).toMatchObject({
-      error: { code: -31008, data: { reason: 'timeout', limit: 'timeout', seconds: 0.5 } },
+      error: { code: -31008, data: { reason: 'timeout', limit: 'timeout', seconds: 1 } },
     });
     await bin.request('ping');
     expect(server.of('notifications/cancelled')).toEqual([]);
@@ -157,7 +157,7 @@ describe('a server that is silent', () => {
   it('in the middle of a stream is given up after --read-timeout, and told so; comments count as words', async () => {
     const gate = makeGate();
     const { server, bin } = await startInitialized({
-      args: ['--read-timeout', '0.6'],
+      args: ['--read-timeout', '1'],
       on: {
         'tools/call': (_request, response) => {
           const events = new EventWriter(response);
@@ -165,7 +165,7 @@ describe('a server that is silent', () => {
           let comments = 0;
           const timer = setInterval(() => {
             events.raw(': still here\n\n');
-            if (++comments < 8) return;
+            if (++comments < 12) return;
             clearInterval(timer);
             gate.open();
           }, 100);
@@ -179,8 +179,8 @@ describe('a server that is silent', () => {
       error: {
         code: -31008,
         message:
-          'The server sent nothing for 0.6 s in the middle of an answer (--read-timeout). The call may have run.',
-        data: { reason: 'timeout', mayHaveRun: true, limit: 'read-timeout', seconds: 0.6 },
+          'The server sent nothing for 1 s in the middle of an answer (--read-timeout). The call may have run.',
+        data: { reason: 'timeout', mayHaveRun: true, limit: 'read-timeout', seconds: 1 },
       },
     });
     await server.until((requests) => requests.some(({ rpc }) => rpc.method === 'notifications/cancelled'));

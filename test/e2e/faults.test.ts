@@ -138,7 +138,7 @@ describe('an answer that is no answer', () => {
 
   it('slow headers are waited for', async () => {
     const { server, call } = await startFaulty();
-    server.inject('tools/call', { kind: 'slow-headers', ms: 700 });
+    server.inject('tools/call', { kind: 'slow-headers', ms: 200 });
     expect(await call('a', '')).toEqual(marked('a', ''));
     expect(server.executions.get('a')).toBe(1);
   });

@@ -282,7 +282,7 @@ describe('what fails on the way', () => {
       behaviour: (request, response) => {
         if (request.rpc.id === undefined) response.writeHead(202).end();
       },
-      args: ['--tool-timeout', '0.2'],
+      args: ['--tool-timeout', '1'],
     });
     const late = await ask({ headers: { 'mcp-session-id': 's' }, body: call('hangs', {}, 0) });
     expect(late.status).toBe(504);

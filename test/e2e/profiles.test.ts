@@ -292,7 +292,7 @@ describe('a call with another profile', () => {
   it('has its time limit, and its server is told', async () => {
     const { call, until } = await ready({ args: ['--tool-timeout', '1'] });
     // Opens the session and has the list read: what is cut before it was sent needs no word to the server.
-    await call('echo', { aws_profile: 'dev' }, 'first');
+    await expect.poll(() => call('echo', { aws_profile: 'dev' })).toHaveProperty('result');
     const answer = await call('sleep', { ms: 10_000, aws_profile: 'dev' }, 0);
     expect(answer).toMatchObject({ id: 0, error: { data: { reason: 'timeout' } } });
     await until('dev', 'notifications/cancelled');

@@ -229,7 +229,7 @@ describe('a session that the server has lost', () => {
             initialized++ === 0 ? context.fallback() : undefined,
         },
       },
-      ...['--tool-timeout', '0.5'],
+      ...['--tool-timeout', '1'],
     );
     await proxy.initialize();
     await server.until((requests) => requests.some(({ method }) => method === 'GET'));

@@ -96,7 +96,7 @@ describe('the standalone stream', () => {
   it.each([405, 400, 501])('is not asked for again after %i', async (code) => {
     const { server, bin, gets } = await startStreaming(closing('a', 1), status(code));
     await gets(2);
-    await bin.request('tools/call', { name: 'sleep', arguments: { ms: 400 } }, 0);
+    await bin.request('tools/call', { name: 'sleep', arguments: { ms: 100 } }, 0);
     expect(server.of('GET')).toHaveLength(2);
     expect(server.of('initialize')).toHaveLength(1);
   });

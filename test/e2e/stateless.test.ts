@@ -212,7 +212,9 @@ describe('tools with arguments in headers', () => {
   it('whose headers the server refuses whatever they are have that answer, untouched', async () => {
     const error = '{"code":-32020,"message":"Header mismatch","data":{"x":1.0}}';
     const { bin } = await startDual((request, response) => {
-      if (request.rpc.method === 'tools/list') return listOf('[]')(request, response);
+      const { method, id } = request.rpc;
+      if (method === 'tools/list')
+        return sendJson(response, 200, { jsonrpc: '2.0', id, result: { tools: [] } });
       sendJson(response, 400, `{"jsonrpc":"2.0","id":0,"error":${error}}`);
     });
     bin.send(claiming('tools/call', { name: 'good', arguments: { a: 'x' } }, 0));
@@ -292,7 +294,7 @@ describe('cancelling without a session', () => {
         new EventWriter(response);
         response.on('close', closed.open);
       },
-      { args: ['--tool-timeout', '0.2'] },
+      { args: ['--tool-timeout', '1'] },
     );
     bin.send(claiming('tools/call', { name: 'hang' }, 0));
     expect(await bin.answer(0)).toMatchObject({ error: { data: { reason: 'timeout', mayHaveRun: true } } });

@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
 import { LineSplitter } from '../../src/front/lines.ts';
+import { fc } from '../support/property.ts';
 
 function split(chunks: readonly Uint8Array[], longest?: number) {
   const lines: string[] = [];

@@ -1,9 +1,9 @@
-import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { ProxyError } from '../../src/core/errors.ts';
 import { OverloadedError } from '../../src/layers/backpressure.ts';
 import { limited } from '../support/limited.ts';
 import { CANCELLED, type MadeCall, makeToolCall, RESULT, settle } from '../support/make-call.ts';
+import { fc } from '../support/property.ts';
 
 type Step =
   | { readonly does: 'arrive' | 'refuseQueued' }

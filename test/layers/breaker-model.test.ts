@@ -1,10 +1,10 @@
-import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { ProxyError } from '../../src/core/errors.ts';
 import { Breaker, breaker } from '../../src/layers/breaker.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { HeldHandler } from '../support/held-handler.ts';
 import { type MadeCall, makeCall, requestOf, settle } from '../support/make-call.ts';
+import { fc } from '../support/property.ts';
 
 type End = 'succeed' | 'fail' | 'cancel' | 'forbid';
 type Step =

@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { ProxyError, type Sent } from '../../src/core/errors.ts';
 import { answerOf, makeCall, RESULT, requestOf } from '../support/make-call.ts';
+import { fc } from '../support/property.ts';
 import { type Attempted, retried } from '../support/retried.ts';
 
 /** How one attempt ends, and whether the server runs the tool for it. */

@@ -1,8 +1,8 @@
-import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { ProxyError } from '../../src/core/errors.ts';
 import type { Running } from '../support/held-handler.ts';
 import { type MadeCall, makeCall, requestOf, settle } from '../support/make-call.ts';
+import { fc } from '../support/property.ts';
 import { cached, listOf } from './tool-cache-rig.ts';
 
 type Step =

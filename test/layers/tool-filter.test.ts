@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Handler, Reply } from '../../src/core/call.ts';
 import { ChangeFeeds } from '../../src/core/change-feeds.ts';
@@ -19,6 +18,7 @@ import {
   RESULT,
   requestOf,
 } from '../support/make-call.ts';
+import { fc } from '../support/property.ts';
 
 const NOTHING: ToolRules = { readOnly: false, allowTool: [], denyTool: [] };
 const READ_ONLY: ToolRules = { ...NOTHING, readOnly: true };

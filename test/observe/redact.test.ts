@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Redactor } from '../../src/observe/redact.ts';
+import { fc } from '../support/property.ts';
 
 const clean = (text: string, ...known: string[]): string => {
   const redactor = new Redactor();

@@ -1,9 +1,9 @@
-import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { ProxyError } from '../../src/core/errors.ts';
 import type { Ended, Lease } from '../../src/pool/stock.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { settle } from '../support/make-call.ts';
+import { fc } from '../support/property.ts';
 import { PoolRig } from './pool-rig.ts';
 
 type Step =

@@ -1,8 +1,8 @@
-import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { Origin } from '../../src/core/call.ts';
 import { ProxyError } from '../../src/core/errors.ts';
 import { type Id, idKey } from '../../src/core/message.ts';
+import { fc } from '../support/property.ts';
 import { type Handed, RelayRig } from './rig.ts';
 
 /**

@@ -11,6 +11,8 @@ import type { Rpc } from './mcp-answers.ts';
 export const BIN_PATH = fileURLToPath(new URL('../../bin/mcp-sigv4-proxy.js', import.meta.url));
 
 const GUARD_MS = 20_000;
+/** Of a line in a complaint: some tests send megabytes. */
+const SHOWN_CHARACTERS = 1_000;
 
 export interface BinOptions {
   readonly args: readonly string[];
@@ -163,7 +165,8 @@ export class BinDriver {
     try {
       return await Promise.race([work, late]);
     } catch (error) {
-      const output = `stdout:\n${this.lines.join('\n')}\nstderr:\n${this.#stderr}`;
+      const lines = this.lines.map((line) => line.slice(0, SHOWN_CHARACTERS));
+      const output = `stdout:\n${lines.join('\n')}\nstderr:\n${this.#stderr.slice(-20 * SHOWN_CHARACTERS)}`;
       throw new Error(`Waited for ${what}: ${error instanceof Error ? error.message : error}\n${output}`);
     } finally {
       clearTimeout(timer);
@@ -173,7 +176,9 @@ export class BinDriver {
   assertCleanStdout(): void {
     const strange = this.#log.strange;
     if (strange.length > 0)
-      throw new Error(`stdout held what is no JSON-RPC message:\n${strange.join('\n')}`);
+      throw new Error(
+        `stdout held what is no JSON-RPC message:\n${strange.join('\n').slice(0, SHOWN_CHARACTERS)}`,
+      );
   }
 
   /** Kills the process and removes its home. */

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import { fc } from './property.ts';
 
 /**
  * JSON as text, in spellings that no serializer writes: odd whitespace, escapes in keys, braces in strings, runs of backslashes,

@@ -1,8 +1,8 @@
 import { setImmediate as turn } from 'node:timers/promises';
-import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { Incoming } from '../../../src/upstream/http/incoming.ts';
 import type { Lane, Lease } from '../../../src/upstream/http/lane.ts';
+import { fc } from '../../support/property.ts';
 import { comesTrue, holdingServer, laneTo, sendOn } from './lane-rig.ts';
 
 type Phase = 'waiting' | 'held' | 'sending' | 'left' | 'over';

@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type SseEvent, SseParser } from '../../../src/upstream/stream/sse.ts';
+import { fc } from '../../support/property.ts';
 
 interface Parsed {
   readonly events: SseEvent[];
