@@ -102,8 +102,9 @@ async function readAll(stdin: NodeJS.ReadableStream, signal: AbortSignal): Promi
 function show(answer: Response, { args, stdout, stderr }: CommandContext): number {
   if (answer.outcome === 'error') {
     const { error } = answer.json;
-    const unknown = isObject(error) && error.code === INVALID_PARAMS;
-    const hint = unknown ? '. "mcp-sigv4-proxy tools" shows which tools there are' : '';
+    // No such tool, or arguments that it does not take: servers tell both by this number.
+    const unfit = isObject(error) && error.code === INVALID_PARAMS;
+    const hint = unfit ? '. "mcp-sigv4-proxy tools --json" shows the tools, and what each takes' : '';
     complain(stderr, `${errorTextOf(answer)}${hint}`);
     return EXIT_FAILED;
   }

@@ -1,6 +1,6 @@
 import { elementsOf } from '../core/json-spans.ts';
 import { isObject, type Response, valueTextAt } from '../core/message.ts';
-import { isUnfiltered } from '../layers/tool-filter.ts';
+import type { ToolRules } from '../layers/tool-filter.ts';
 import type { Settings } from '../settings.ts';
 import type { ClientSession } from './client-session.ts';
 
@@ -18,10 +18,13 @@ export type ToolList =
   | { readonly kind: 'unusable'; readonly what: string };
 
 /** What it means that the list is empty: it is the server's, as far as the options let it through. */
-export const noTools = (settings: Settings): string =>
-  isUnfiltered(settings)
-    ? 'The server offers no tools'
-    : 'The server offers no tools that --read-only, --allow-tool and --deny-tool let through';
+export function noTools(settings: ToolRules & Pick<Settings, 'from'>): string {
+  const { readOnly, allowTool, denyTool, from } = settings;
+  const rules = { readOnly, allowTool: allowTool.length > 0, denyTool: denyTool.length > 0 };
+  const given = Object.entries(rules).flatMap(([key, isOn]) => (isOn ? (from[key] ?? []) : []));
+  if (given.length === 0) return 'The server offers no tools';
+  return `The server offers no tools that ${given.join(' and ')} ${given.length > 1 ? 'let' : 'lets'} through`;
+}
 
 /** Every tool, over all pages. */
 export async function listTools(session: ClientSession): Promise<ToolList> {

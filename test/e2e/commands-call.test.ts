@@ -183,7 +183,7 @@ describe('a call that fails', () => {
     expect(await bin.exit()).toEqual({ code: 1, signal: null });
     expect(bin.lines).toEqual([]);
     expect(bin.stderr).toBe(
-      'mcp-sigv4-proxy: The server answered with error -32602: Unknown tool: nothing. "mcp-sigv4-proxy tools" shows which tools there are\n',
+      'mcp-sigv4-proxy: The server answered with error -32602: Unknown tool: nothing. "mcp-sigv4-proxy tools --json" shows the tools, and what each takes\n',
     );
   });
 

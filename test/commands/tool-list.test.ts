@@ -1,0 +1,24 @@
+import { expect, it } from 'vitest';
+import { noTools } from '../../src/commands/tool-list.ts';
+import { parseArguments, readSettings } from '../../src/settings.ts';
+
+const said = async (args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<string> => {
+  const outcome = await readSettings(parseArguments(args), env);
+  if ('problems' in outcome) throw new Error(outcome.problems.join('\n'));
+  return noTools(outcome.settings);
+};
+
+it.each<[string, readonly string[], NodeJS.ProcessEnv, string]>([
+  ['the server', [], {}, ''],
+  ['the server, with an option that is off', ['--read-only=false'], { MCP_PROXY_DENY_TOOL: '' }, ''],
+  ['one option', ['--deny-tool', '*'], {}, ' that --deny-tool lets through'],
+  ['a variable', [], { MCP_PROXY_READ_ONLY: '1' }, ' that MCP_PROXY_READ_ONLY lets through'],
+  [
+    'options together',
+    ['--read-only', '--deny-tool', 'a', '--allow-tool', 'b'],
+    {},
+    ' that --read-only and --allow-tool and --deny-tool let through',
+  ],
+])('an empty list is that of %s', async (_whose, args, env, why) => {
+  expect(await said(args, env)).toBe(`The server offers no tools${why}`);
+});
