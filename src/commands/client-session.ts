@@ -12,8 +12,8 @@ import {
   paramsOf,
   type Request,
   type Response,
-  readUpstream,
 } from '../core/message.ts';
+import { readUpstream } from '../core/reading.ts';
 import { logEvents } from '../observe/log.ts';
 import type { LogLevel } from '../observe/options.ts';
 import { McpProxy } from '../proxy.ts';

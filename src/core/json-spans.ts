@@ -145,7 +145,7 @@ export const elementsOf = (text: string, from = 0): string[] =>
   elementSpansOf(text, from).map(({ start, end }) => text.slice(start, end));
 
 /** Where the elements of the array stand that starts at or after `from`; none if it is no array. */
-export function elementSpansOf(text: string, from = 0): Span[] {
+function elementSpansOf(text: string, from = 0): Span[] {
   const elements: Span[] = [];
   walkElements(text, from, elements);
   return elements;

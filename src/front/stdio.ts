@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { Readable } from 'node:stream';
 import { ProxyError } from '../core/errors.ts';
-import { type InvalidMessage, parseError } from '../core/message.ts';
+import { type InvalidMessage, parseError } from '../core/reading.ts';
 import { LineSplitter, LONGEST_LINE_BYTES } from './lines.ts';
 
 /** One client's end of the proxy, as the front sees it. */

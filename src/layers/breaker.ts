@@ -49,7 +49,7 @@ export type BreakerInput =
   | { readonly is: 'abandoned'; readonly attempt: Attempt; readonly now: number };
 
 /** What the breaker is after this. Pure. */
-export function nextState(state: BreakerState, input: BreakerInput, limits: BreakerLimits): BreakerState {
+function nextState(state: BreakerState, input: BreakerInput, limits: BreakerLimits): BreakerState {
   switch (input.is) {
     case 'asks':
       if (state.is === 'closed' || input.now < state.until) return state;
@@ -79,7 +79,7 @@ export function nextState(state: BreakerState, input: BreakerInput, limits: Brea
 }
 
 /** Whether this attempt may go, after it has asked. Pure. */
-export const admits = (state: BreakerState, attempt: Attempt): boolean =>
+const admits = (state: BreakerState, attempt: Attempt): boolean =>
   state.is === 'closed' || (state.is === 'half-open' && state.probe === attempt);
 
 export interface BreakerOptions extends BreakerLimits {

@@ -39,7 +39,7 @@ export type Verdict = 'passes' | 'denied' | 'not-allowed' | 'not-read-only';
  * nothing, as what it names passes anyway.
  * @returns undefined where it depends on whether the tool only reads.
  */
-export function judgeName({ readOnly, allowTool, denyTool }: ToolRules, name: string): Verdict | undefined {
+function judgeName({ readOnly, allowTool, denyTool }: ToolRules, name: string): Verdict | undefined {
   if (matchesAny(denyTool, name)) return 'denied';
   if (matchesAny(allowTool, name)) return 'passes';
   if (readOnly) return undefined;

@@ -1,5 +1,6 @@
 import { ProxyError } from '../core/errors.ts';
-import { claimOf, type InvalidMessage, type Message } from '../core/message.ts';
+import { claimOf, type Message } from '../core/message.ts';
+import type { InvalidMessage } from '../core/reading.ts';
 
 /** Batches exist in this revision only; clients of it need not name it. */
 const BATCH_REVISION = '2025-03-26';

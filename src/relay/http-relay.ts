@@ -16,15 +16,14 @@ import {
   cancellationOf,
   claimOf,
   errorAnswer,
-  type InvalidMessage,
   idText,
   isId,
   type Message,
   type Notification,
   paramsOf,
-  readLine,
 } from '../core/message.ts';
 import { type HttpExchange, ownPassage } from '../core/passage.ts';
+import { type InvalidMessage, readLine } from '../core/reading.ts';
 import { HttpAnswer } from './http-answer.ts';
 import { batchRefusal } from './http-batch.ts';
 import { type Entry, HttpEntries } from './http-entries.ts';

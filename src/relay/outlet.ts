@@ -1,6 +1,7 @@
 import { ProxyError } from '../core/errors.ts';
 import type { Events } from '../core/events.ts';
-import { bytesOf, errorAnswer, idText, type Message, type Request } from '../core/message.ts';
+import { errorAnswer, idText, type Message, type Request } from '../core/message.ts';
+import { bytesOf } from '../core/reading.ts';
 
 /**
  * Writes one line to the client, in the order of the calls; resolves when the client has room for more.

@@ -14,7 +14,6 @@ import type { Events } from '../core/events.ts';
 import {
   cancellationOf,
   errorAnswer,
-  type InvalidMessage,
   idKey,
   idText,
   isId,
@@ -23,8 +22,8 @@ import {
   paramsOf,
   type Request,
   type Response,
-  readLine,
 } from '../core/message.ts';
+import { type InvalidMessage, readLine } from '../core/reading.ts';
 import { Countdown } from './deadline.ts';
 import { Downward } from './downward.ts';
 import { type InFlight, InFlightRequests, isStateless } from './in-flight.ts';

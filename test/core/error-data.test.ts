@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import { readUpstream, withErrorData } from '../../src/core/message.ts';
+import { withErrorData } from '../../src/core/message.ts';
+import { readUpstream } from '../../src/core/reading.ts';
 
 const edited = (text: string): string | undefined => {
   const [message] = readUpstream(text);

@@ -7,14 +7,13 @@ import {
   oneLine,
   type Request,
   type Response,
-  readLine,
-  readUpstream,
   withIdText,
   withMeta,
   withoutArgument,
   withValueAt,
 } from '../../src/core/message.ts';
-import { objectText, valueText } from '../support/json-text.ts';
+import { readLine, readUpstream } from '../../src/core/reading.ts';
+import { FRAGILE, objectText, valueText } from '../support/json-text.ts';
 import { fc } from '../support/property.ts';
 
 function messageOf(text: string): Message {
@@ -40,9 +39,6 @@ const responseOf = (text: string): Response => {
   if (message.kind !== 'response') throw new Error(message.kind);
   return message;
 };
-
-/** Legal JSON that parse and stringify would change. */
-const FRAGILE = '{"big":9007199254740993, "float":1.0,"inf":1e400,"b":1,"a":2,"dup":1,"dup":2,"s":"\\u0041"}';
 
 describe('metadata', () => {
   const request = (rest: string) => requestOf(`{"jsonrpc":"2.0","id":0,"method":"x"${rest}}`);
@@ -134,50 +130,6 @@ describe('a value at a path', () => {
     expect(edited.text).toBe(notification.text.replace('"p"', '0'));
     expect(edited.json.params).toMatchObject({ progressToken: 0 });
     expect(withValueAt(notification, ['params', 'absent'], '0')).toBe(notification);
-  });
-});
-
-describe('what comes from the server', () => {
-  it.each([
-    [
-      '{"jsonrpc":"2.0","id":0,"error":{"code":1},"result":null}',
-      '{"jsonrpc":"2.0","id":0,"error":{"code":1}}',
-    ],
-    [
-      '{"jsonrpc":"2.0","id":0,"result":null,"error":{"code":1}}',
-      '{"jsonrpc":"2.0","id":0,"error":{"code":1}}',
-    ],
-    ['{"jsonrpc":"2.0","id":0,"result":{},"error":null}', '{"jsonrpc":"2.0","id":0,"result":{}}'],
-    ['{"id":0,"error":{"code":1}}', '{"jsonrpc":"2.0","id":0,"error":{"code":1}}'],
-    ['{"jsonrpc":"1.0","id":0,"result":1.0}', '{"jsonrpc":"2.0","id":0,"result":1.0}'],
-    ['{"jsonrpc":2.0,"method":"n"}', '{"jsonrpc":"2.0","method":"n"}'],
-  ])('is mended where clients would drop it: %s', (text, mended) => {
-    expect(only(text).text).toBe(mended);
-    expect(only(text).json).toEqual(JSON.parse(mended));
-  });
-
-  it.each([
-    '{"jsonrpc":"2.0","id":0,"result":null}',
-    `{"result":${FRAGILE}, "extra":1,"jsonrpc":"2.0","id":1.0}`,
-    '{"jsonrpc":"2.0","id":"","error":{"code":-32099,"message":"","data":{"result":null}}}',
-  ])('passes untouched where nothing is wrong: %s', (text) => {
-    expect(only(text).text).toBe(text);
-  });
-
-  it('may be an array, of which what is no message is left out', () => {
-    const messages = readUpstream(
-      ' [{"jsonrpc":"2.0","id":0,"result":1.0}, 5, [], {"x":1},{"jsonrpc":"2.0","method":"n"}]',
-    );
-    expect(messages.map(({ text }) => text)).toEqual([
-      '{"jsonrpc":"2.0","id":0,"result":1.0}',
-      '{"jsonrpc":"2.0","method":"n"}',
-    ]);
-    expect(readUpstream('[]')).toEqual([]);
-    expect(readUpstream('"text"')).toEqual([]);
-  });
-
-  it('throws a SyntaxError where it is no JSON', () => {
-    expect(() => readUpstream('<html>')).toThrow(SyntaxError);
   });
 });
 

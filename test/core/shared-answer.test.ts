@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type Request, type Response, readLine } from '../../src/core/message.ts';
+import type { Request, Response } from '../../src/core/message.ts';
+import { readLine } from '../../src/core/reading.ts';
 import { SharedAnswer } from '../../src/core/shared-answer.ts';
 
 function responseOf(text: string): Response {

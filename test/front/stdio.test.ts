@@ -1,7 +1,7 @@
 import { PassThrough } from 'node:stream';
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import type { InvalidMessage } from '../../src/core/message.ts';
+import type { InvalidMessage } from '../../src/core/reading.ts';
 import { readStdin } from '../../src/front/stdio.ts';
 
 function front() {

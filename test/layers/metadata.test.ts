@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Call, Reply } from '../../src/core/call.ts';
-import { type Message, readLine } from '../../src/core/message.ts';
+import type { Message } from '../../src/core/message.ts';
+import { readLine } from '../../src/core/reading.ts';
 import { metadata, metadataOf } from '../../src/layers/metadata.ts';
 import { makeCall } from '../support/make-call.ts';
 

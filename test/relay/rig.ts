@@ -1,7 +1,8 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Call, Origin, Reply } from '../../src/core/call.ts';
 import { Events, type ProxyEvent } from '../../src/core/events.ts';
-import { idText, type Message, readUpstream, withIdText } from '../../src/core/message.ts';
+import { idText, type Message, withIdText } from '../../src/core/message.ts';
+import { readUpstream } from '../../src/core/reading.ts';
 import { Relay, type RelayLimits } from '../../src/relay/relay.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 

@@ -1,4 +1,5 @@
-import { type Message, readUpstream } from '../../core/message.ts';
+import type { Message } from '../../core/message.ts';
+import { readUpstream } from '../../core/reading.ts';
 import { headerOf, type Incoming, mediaTypeOf } from '../http/incoming.ts';
 import { SseParser } from '../stream/sse.ts';
 

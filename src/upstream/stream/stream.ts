@@ -1,4 +1,5 @@
-import { type Message, readUpstream } from '../../core/message.ts';
+import type { Message } from '../../core/message.ts';
+import { readUpstream } from '../../core/reading.ts';
 import type { Incoming } from '../http/incoming.ts';
 import { decodeBody, onOneLine } from '../uplink/answer.ts';
 import { type SseEvent, SseParser } from './sse.ts';

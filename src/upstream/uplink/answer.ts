@@ -8,7 +8,8 @@ import {
   wordsOf,
 } from '../../aws/refusal.ts';
 import { ProxyError, type Sent } from '../../core/errors.ts';
-import { bytesOf, classify, type Message, oneLine, type Response, readUpstream } from '../../core/message.ts';
+import { classify, type Message, oneLine, type Response } from '../../core/message.ts';
+import { bytesOf, readUpstream } from '../../core/reading.ts';
 import { retryAfterOf } from '../../core/retry-after.ts';
 import { type HttpHeaders, headerOf, mediaTypeOf } from '../http/incoming.ts';
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Reply } from '../../../src/core/call.ts';
-import { type Id, type Request, type Response, readLine, readUpstream } from '../../../src/core/message.ts';
+import type { Id, Request, Response } from '../../../src/core/message.ts';
+import { readLine, readUpstream } from '../../../src/core/reading.ts';
 import { OwedAnswers } from '../../../src/upstream/exchange/owed.ts';
 import { requestOf } from '../../support/make-call.ts';
 import { settled } from '../http/lane-rig.ts';

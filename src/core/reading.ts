@@ -1,0 +1,163 @@
+import { ProxyError } from './errors.ts';
+import {
+  elementsOf,
+  insertMember,
+  memberAt,
+  removeMember,
+  repeatedKeys,
+  type Single,
+  spliceText,
+} from './json-spans.ts';
+import {
+  classify,
+  idKey,
+  isId,
+  isObject,
+  isOneLine,
+  type JsonObject,
+  type Message,
+  valueTextAt,
+} from './message.ts';
+
+const has = (json: JsonObject, key: string): boolean => Object.hasOwn(json, key);
+
+/**
+ * The keys that decide where a message goes and what is done with it. Parsers disagree about which of two equal keys
+ * counts, so a message that repeats one could be checked here as one thing and executed there as another.
+ */
+const DECIDING: Single = {
+  keys: ['jsonrpc', 'id', 'method', 'params', 'result', 'error'],
+  inside: {
+    params: {
+      keys: ['name', 'arguments', '_meta', 'requestId', 'progressToken', 'protocolVersion', 'uri'],
+      inside: {
+        arguments: { keys: ['aws_profile'] },
+        _meta: { keys: ['progressToken', 'io.modelcontextprotocol/protocolVersion'] },
+      },
+    },
+  },
+};
+
+/** The one to name of the keys that stand there twice. An id comes first: no answer can carry it. */
+function repeatedKey(text: string): string | undefined {
+  const repeated = repeatedKeys(text, DECIDING);
+  return repeated.find((key) => key === 'id') ?? repeated[0];
+}
+
+/** What a line from the client holds: one message, or the elements of a batch, each a message or what is wrong with it. */
+export type Line =
+  | { readonly kind: 'message'; readonly message: Message }
+  | { readonly kind: 'batch'; readonly elements: readonly (Message | InvalidMessage)[] }
+  | InvalidMessage;
+
+export interface InvalidMessage {
+  readonly kind: 'invalid';
+  /** Present where the message names an id that an answer can carry; `text` is how its client spelled it. */
+  readonly id: { readonly key: string; readonly text: string } | undefined;
+  readonly error: ProxyError;
+}
+
+const invalid = (id: InvalidMessage['id'], what: string): InvalidMessage => ({
+  kind: 'invalid',
+  id,
+  error: new ProxyError('invalid-request', `Invalid request: ${what}.`, { sent: 'no' }),
+});
+
+/** The id that an error about this text can carry. One that stands in a response is the server's, and names no call. */
+function answerableId(text: string, json: unknown): InvalidMessage['id'] {
+  if (!isObject(json) || !isId(json.id)) return undefined;
+  if (!has(json, 'method') && (has(json, 'result') || has(json, 'error'))) return undefined;
+  return { key: idKey(json.id), text: valueTextAt(text, ['id']) ?? '' };
+}
+
+function readElement(text: string, json: unknown): Message | InvalidMessage {
+  const message = classify(text, json);
+  if (typeof message === 'string') return invalid(answerableId(text, json), message);
+  if (message.json.jsonrpc !== '2.0') return invalid(answerableId(text, json), 'jsonrpc must be "2.0"');
+  const repeated = repeatedKey(text);
+  if (repeated === undefined) return message;
+  // Which of two ids an answer should carry is exactly what cannot be known.
+  const id = repeated === 'id' ? undefined : answerableId(text, json);
+  return invalid(id, `the key ${repeated} stands there more than once`);
+}
+
+/** Reads one line of the client. Never throws. */
+export function readLine(text: string): Line {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    return { kind: 'invalid', id: undefined, error: parseError(withoutQuote(error)) };
+  }
+  if (Array.isArray(json)) {
+    if (json.length === 0) return invalid(undefined, 'an empty batch');
+    const texts = elementsOf(text);
+    return { kind: 'batch', elements: json.map((element, at) => readElement(texts[at] ?? '', element)) };
+  }
+  const element = readElement(text, json);
+  return element.kind === 'invalid' ? element : { kind: 'message', message: element };
+}
+
+/**
+ * What JSON.parse complains of, without the piece of the text that it quotes: errors are logged, messages are not. And without the
+ * line and column that Node 22 puts after the position: in a message that is one line they say the same again.
+ */
+const withoutQuote = (error: unknown): string =>
+  (error instanceof Error ? error.message : '')
+    .replace(/(^|, )(\.\.\.)?".*"(\.\.\.)? is not valid JSON$/s, '')
+    .replace(/ \(line \d+ column \d+\)$/, '')
+    .trim();
+
+export const parseError = (why: string): ProxyError =>
+  new ProxyError('parse-error', `Parse error: the line is not JSON${why ? ` (${why})` : ''}.`, {
+    sent: 'no',
+  });
+
+/** Encoding 8 MB again takes 9 ms; below this, remembering the bytes costs as much. */
+const WORTH_KEEPING_BYTES = 64 * 1024;
+
+/** By identity, so that an edited message, which is another, has none. */
+const cameAs = new WeakMap<Message, Buffer>();
+
+/** The text of a long message as the bytes that it came in, where they are known and stand on one line. */
+export const bytesOf = (message: Message): Buffer | undefined => cameAs.get(message);
+
+/**
+ * Reads what came from the server: one message, or several where an array came (legal in revision 2025-03-26).
+ * @param bytes - the text in UTF-8, where it came so.
+ * @throws SyntaxError where the text is not JSON; what is JSON but no message is left out.
+ */
+export function readUpstream(text: string, bytes?: Buffer): Message[] {
+  const json: unknown = JSON.parse(text);
+  if (!Array.isArray(json)) {
+    const message = classify(text, json);
+    if (typeof message === 'string') return [];
+    const shown = mended(message);
+    if (shown === message && bytes && bytes.length >= WORTH_KEEPING_BYTES && isOneLine(bytes)) {
+      cameAs.set(message, bytes);
+    }
+    return [shown];
+  }
+  const texts = elementsOf(text);
+  return json.flatMap((value: unknown, at) => {
+    const message = classify(texts[at] ?? '', value);
+    return typeof message === 'string' ? [] : [mended(message)];
+  });
+}
+
+/**
+ * AWS sends `"result": null` beside `error`, others `"error": null` beside `result`, and some servers leave `jsonrpc` out of
+ * error bodies. Clients validate the envelope strictly and would drop such a line, leaving the call to hang.
+ */
+function mended(message: Message): Message {
+  let text = message.text;
+  if (message.kind === 'response') {
+    const surplus = message.outcome === 'error' ? 'result' : 'error';
+    if (has(message.json, surplus)) text = removeMember(text, surplus);
+  }
+  if (message.json.jsonrpc !== '2.0') {
+    const wrong = memberAt(text, ['jsonrpc']);
+    text = wrong ? spliceText(text, wrong.valueSpan, '"2.0"') : insertMember(text, 0, 'jsonrpc', '"2.0"');
+  }
+  return text === message.text ? message : { ...message, text, json: JSON.parse(text) };
+}
