@@ -25,6 +25,8 @@ interface Declared<T> {
   readonly help: string;
   /** What the help shows as default where no value of the table says it. */
   readonly defaultText?: string;
+  /** Key of the option without which this one does nothing: where that is not given, `doctor` says so. */
+  readonly needs?: string;
   /** Other environment variables, after `MCP_PROXY_<NAME>`, first non-empty wins. */
   readonly env?: readonly string[];
   /** The parts of one value that no output may show; without it, nothing about the option is secret. */

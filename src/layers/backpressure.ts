@@ -15,6 +15,7 @@ export const backpressureOptions = {
   }),
   queueSize: integer({
     group: 'Backpressure',
+    needs: 'maxConcurrent',
     placeholder: 'n',
     min: 0,
     fallback: 0,
@@ -22,12 +23,14 @@ export const backpressureOptions = {
   }),
   queueTimeout: timeLimit({
     group: 'Backpressure',
+    needs: 'maxConcurrent',
     fallback: 30,
     above: true,
     help: 'longest wait in that queue; once it runs, a call has all of --tool-timeout',
   }),
   overloadErrorCode: integer({
     group: 'Backpressure',
+    needs: 'maxConcurrent',
     placeholder: 'n',
     min: Number.NEGATIVE_INFINITY,
     fallback: ERROR_CODES.overloaded,

@@ -17,6 +17,7 @@ export const rateLimitOptions = {
   }),
   rateBurst: integer({
     group: 'Backpressure',
+    needs: 'rateLimit',
     placeholder: 'n',
     min: 1,
     fallback: undefined,

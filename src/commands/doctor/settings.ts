@@ -3,7 +3,7 @@ import { secretsOfUrl, withoutSecrets } from '../../core/secrets.ts';
 import { OPTIONS, type Settings } from '../../settings.ts';
 import { VERSION } from '../../version.ts';
 import { heededVariables } from '../environment.ts';
-import { type Finding, ok } from './finding.ts';
+import { type Finding, ok, warning } from './finding.ts';
 
 export const versionFinding = (): Finding =>
   ok('version', `mcp-sigv4-proxy ${VERSION}, Node ${process.version}, ${process.platform} ${process.arch}`);
@@ -15,7 +15,10 @@ export function settingFindings(settings: Settings): Finding[] {
     const name = from[key];
     if (name === undefined) return [];
     const value: unknown = settings[key as keyof typeof OPTIONS];
-    return [ok('setting', `${optionText(key, option, value)}, ${originText(name, settings)}`)];
+    const told = `${optionText(key, option, value)}, ${originText(name, settings)}`;
+    const { needs } = option;
+    if (needs === undefined || from[needs] !== undefined) return [ok('setting', told)];
+    return [warning('setting', told, `It does nothing without ${flagOf(needs)}.`)];
   });
   const variables = heededVariables(env).map(([name, value]) => {
     const shown = withoutSecrets(value, secretsOfUrl(value, ''));

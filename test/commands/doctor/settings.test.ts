@@ -1,6 +1,8 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: variables in headers look like this
 import { describe, expect, it } from 'vitest';
 import { endpointFinding, settingFindings, versionFinding } from '../../../src/commands/doctor/settings.ts';
+import type { Option } from '../../../src/core/options.ts';
+import { OPTIONS } from '../../../src/settings.ts';
 import { VERSION } from '../../../src/version.ts';
 import { makeTempHome } from '../../support/temp-home.ts';
 import { settingsFor } from './rig.ts';
@@ -33,6 +35,26 @@ describe('the settings', () => {
       'variable AWS_CONFIG_FILE=/x',
       'variable AWS_REGION=eu-west-1, from the file of --env-file',
     ]);
+  });
+
+  it('that do nothing without another are warned of', async () => {
+    const verdicts = async (...argv: string[]) =>
+      settingFindings(await settingsFor([ENDPOINT, ...argv])).map((finding) =>
+        finding.verdict === 'warning' ? [finding.detail, finding.remedy] : finding.verdict,
+      );
+    expect(await verdicts('--queue-size', '0', '--rate-burst', '2', '--rate-limit', '1')).toEqual([
+      ['--queue-size 0, from the command line', 'It does nothing without --max-concurrent.'],
+      'ok',
+      'ok',
+    ]);
+    expect(await verdicts('--rate-burst', '2', '--max-concurrent', '1', '--queue-timeout', '1')).toEqual([
+      'ok',
+      'ok',
+      ['--rate-burst 2, from the command line', 'It does nothing without --rate-limit.'],
+    ]);
+    const keys = Object.keys(OPTIONS);
+    const needed = Object.values<Option>(OPTIONS).flatMap(({ needs }) => needs ?? []);
+    expect(needed.filter((key) => !keys.includes(key))).toEqual([]);
   });
 
   it('say so where all are at their defaults', async () => {
