@@ -81,6 +81,9 @@ function readElement(text: string, json: unknown): Message | InvalidMessage {
   return invalid(id, `the key ${repeated} stands there more than once`);
 }
 
+/** Of one batch. Each is answered, if only with an error: the eight million that sixteen megabytes can hold took minutes and gigabytes. */
+const MOST_MEMBERS = 1_000;
+
 /** Reads one line of the client. Never throws. */
 export function readLine(text: string): Line {
   let json: unknown;
@@ -91,6 +94,12 @@ export function readLine(text: string): Line {
   }
   if (Array.isArray(json)) {
     if (json.length === 0) return invalid(undefined, 'an empty batch');
+    if (json.length > MOST_MEMBERS) {
+      return invalid(
+        undefined,
+        `a batch of ${json.length} messages; more than ${MOST_MEMBERS} are not taken`,
+      );
+    }
     const texts = elementsOf(text);
     return { kind: 'batch', elements: json.map((element, at) => readElement(texts[at] ?? '', element)) };
   }

@@ -87,6 +87,16 @@ describe('a line of the client', () => {
     );
   });
 
+  it('takes batches up to a size that can be answered', () => {
+    const batch = (members: number): string => `[${Array(members).fill('0').join()}]`;
+    expect(readLine(batch(1_000))).toMatchObject({ kind: 'batch' });
+    expect(readLine(batch(1_001))).toMatchObject({
+      kind: 'invalid',
+      id: undefined,
+      error: { reason: 'invalid-request', message: expect.stringMatching(/1001 messages.*1000/) },
+    });
+  });
+
   it('of a batch holds each element in its own spelling, the broken ones beside the good', () => {
     const line = readLine('[ {"jsonrpc":"2.0","id":1.0,"method":"a"} ,3, {"jsonrpc":"2.0","method":"b"}]');
     if (line.kind !== 'batch') throw new Error(line.kind);

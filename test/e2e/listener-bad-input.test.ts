@@ -87,6 +87,7 @@ describe('what is no request', () => {
     ['no UTF-8', Buffer.from([0x7b, 0xff, 0x7d]), -32700],
     ['no message', '{"hello":1}', -32600],
     ['an empty batch', '[]', -32600],
+    ['a batch of millions', `[${'0,'.repeat(4_000_000)}0]`, -32600],
     ['an id of no kind', '{"jsonrpc":"2.0","id":{},"method":"ping"}', -32600],
     ['a key that decides, twice', '{"jsonrpc":"2.0","id":0,"method":"ping","method":"tools/call"}', -32600],
   ])('%s is 400, and never sent', async (_what, body, code) => {
