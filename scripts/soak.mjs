@@ -1,5 +1,5 @@
 // Random faults at 16 requests in flight, against a server that writes down what it ran.
-//   node scripts/soak.mjs [--seconds 600] [--seed <n>]
+//   node scripts/soak.mjs [--seconds 600] [--seed <n>] [--with sessions,limits,profiles,signals]
 // Exit code 0 where every request was answered exactly once, none ran twice, and nothing grew.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -9,8 +9,13 @@ import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
 
 const { values } = parseArgs({
-  options: { seconds: { type: 'string', default: '600' }, seed: { type: 'string' } },
+  options: {
+    seconds: { type: 'string', default: '600' },
+    seed: { type: 'string' },
+    with: { type: 'string', default: '' },
+  },
 });
+const ways = values.with.split(',').filter(Boolean);
 const seconds = Number(values.seconds);
 const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 32));
 if (!(seconds > 0 && seed >= 0)) {
@@ -35,7 +40,7 @@ try {
   const outfile = join(folder, 'soak.mjs');
   await build({
     stdin: {
-      contents: `export { soak } from './test/support/soak.ts'; export { table } from './test/support/soak-verdict.ts';`,
+      contents: `export { soak } from './test/support/soak.ts'; export { table } from './test/support/soak-verdict.ts'; export { SOAK_WAYS } from './test/support/soak-ways.ts';`,
       resolveDir: root,
     },
     outfile,
@@ -45,11 +50,18 @@ try {
     plugins: [noTests],
     logLevel: 'warning',
   });
-  const { soak, table } = await import(pathToFileURL(outfile).href);
-  console.log(`${seconds} s of random faults, seed ${seed}`);
+  const { soak, table, SOAK_WAYS } = await import(pathToFileURL(outfile).href);
+  const known = Object.keys(SOAK_WAYS);
+  if (!ways.every((way) => known.includes(way))) {
+    process.stderr.write(`--with takes ${known.join(', ')}, separated by commas\n`);
+    process.exitCode = 2;
+    throw new Error(`unknown: ${ways}`);
+  }
+  console.log(`${seconds} s of random faults, seed ${seed}${ways.map((way) => `, ${way}`).join('')}`);
   const rows = await soak({
     seconds,
     seed,
+    ways,
     binPath: join(root, 'bin/mcp-sigv4-proxy.js'),
     progress: (text) => console.log(text),
   });

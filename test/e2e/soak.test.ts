@@ -5,14 +5,20 @@ import { expect, it } from 'vitest';
 
 const SCRIPT = join(import.meta.dirname, '../../scripts/soak.mjs');
 
-it('8 s of random faults at 16 in flight: all answered once, none run twice, nothing left behind', async () => {
-  const { stdout, stderr } = await promisify(execFile)(
-    process.execPath,
-    [SCRIPT, '--seconds', '8', '--seed', '3'],
-    // Without a failing exit code the rows would be hidden behind "command failed".
-    { env: { PATH: process.env.PATH }, timeout: 60_000 },
-  ).catch((error: { stdout: string; stderr: string }) => error);
-  expect(stdout).not.toContain('BAD');
-  expect(stdout).toMatch(/^8 s of random faults, seed 3\nok {3}requests answered or cancelled +\d+\n/);
-  expect(stderr).toBe('');
-});
+it.each([
+  { what: 'the plain settings', seconds: 8, ways: '' },
+  { what: 'everything at once', seconds: 5, ways: 'sessions,limits,profiles,signals' },
+])(
+  '$seconds s of random faults at 16 in flight, with $what: all answered once, none run twice, nothing left behind',
+  async ({ seconds, ways }) => {
+    const { stdout, stderr } = await promisify(execFile)(
+      process.execPath,
+      [SCRIPT, '--seconds', String(seconds), '--seed', '3', '--with', ways],
+      // Without a failing exit code the rows would be hidden behind "command failed".
+      { env: { PATH: process.env.PATH }, timeout: 60_000 },
+    ).catch((error: { stdout: string; stderr: string }) => error);
+    expect(stdout).not.toContain('BAD');
+    expect(stdout).toMatch(/^\d s of random faults, seed 3.*\nok {3}requests answered or cancelled +\d+\n/);
+    expect(stderr).toBe('');
+  },
+);

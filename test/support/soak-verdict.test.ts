@@ -27,6 +27,8 @@ const evidence = (change: Partial<Evidence> = {}): Evidence => ({
   sessionsAfterExit: 0,
   exitCode: 0,
   stderr: '',
+  profiles: 1,
+  mostSessions: 1,
   ...change,
 });
 

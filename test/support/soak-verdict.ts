@@ -35,6 +35,9 @@ export interface Evidence {
   /** `none`: it had to be killed. */
   readonly exitCode: number | null | 'none';
   readonly stderr: string;
+  readonly profiles: number;
+  /** Of one profile. */
+  readonly mostSessions: number;
 }
 
 export interface Row {
@@ -49,8 +52,8 @@ const RSS_SLACK_MB = 20;
 const RSS_SLACK_SHARE = 0.1;
 /** Where the heap of a long run is at home. Below it, that of a short run on a busy machine is still growing into its size. */
 const RSS_AT_HOME_MB = 120;
-/** 16 for requests, and outside them the standalone stream, a control connection and its second. */
-const SOCKETS_AT_REST = 19;
+/** Of one profile: 16 for requests, and outside them the streams of its sessions, a control connection and its second. */
+const socketsAtRest = (sessions: number): number => 18 + sessions;
 
 export function median(numbers: readonly number[]): number {
   const sorted = [...numbers].sort((a, b) => a - b);
@@ -67,7 +70,11 @@ function growth(samples: readonly Sample[], of: (sample: Sample) => number): rea
 }
 
 export function judge(seen: Evidence): Row[] {
-  const { tally, executions, left } = seen;
+  const { tally, executions, left, profiles } = seen;
+  const most = profiles * seen.mostSessions;
+  const sockets = profiles * socketsAtRest(seen.mostSessions);
+  // Connections come and go, and so do the sessions above one, each with its stream.
+  const moving = 4 * profiles + most - profiles;
   const ran = (token: string): number => executions.get(token) ?? 0;
   const twice = tally.marked.filter(({ token }) => ran(token) > 1).length;
   const answeredNotRun = tally.marked.filter(
@@ -87,6 +94,7 @@ export function judge(seen: Evidence): Row[] {
     const most = early + slack(early);
     return row(what, `${early.toFixed(0)} -> ${late.toFixed(0)}`, `<= ${most.toFixed(0)}`, late <= most);
   };
+  const peak = Math.max(...seen.samples.map(({ sessions }) => sessions));
   const reasons = Object.entries(tally.refused).map(([reason, count]) => `${reason} ${count}`);
   return [
     row('requests answered or cancelled', answered, tally.requests),
@@ -108,23 +116,25 @@ export function judge(seen: Evidence): Row[] {
     grown(
       'descriptors, second to last fifth',
       ({ descriptors }) => descriptors,
-      () => 4,
+      () => moving,
     ),
     grown(
       'sockets, second to last fifth',
       ({ sockets }) => sockets,
-      () => 4,
+      () => moving,
     ),
-    row('sessions at most, at rest, after the end', mostSessions(seen), '1, 1, 0'),
-    row('sockets at rest', left.sockets, `<= ${SOCKETS_AT_REST}`, left.sockets <= SOCKETS_AT_REST),
+    row(
+      'sessions at most, at rest, after the end',
+      [peak, left.sessions, seen.sessionsAfterExit].join(', '),
+      `<= ${most}, 1 to ${most}, 0`,
+      peak <= most && left.sessions >= 1 && left.sessions <= most && seen.sessionsAfterExit === 0,
+    ),
+    row('sockets at rest', left.sockets, `<= ${sockets}`, left.sockets <= sockets),
     row('usable when the faults are over', seen.usable, true),
     row('exit code', seen.exitCode, 0),
     row('stderr', seen.stderr.slice(0, 300) || 'empty', 'empty', seen.stderr === ''),
   ];
 }
-
-const mostSessions = ({ samples, left, sessionsAfterExit }: Evidence): string =>
-  [Math.max(...samples.map(({ sessions }) => sessions)), left.sessions, sessionsAfterExit].join(', ');
 
 export function table(rows: readonly Row[]): string {
   const width = Math.max(...rows.map(({ what }) => what.length));

@@ -6,8 +6,10 @@ import { FaultServer } from './fault-server.ts';
 import { randomFaults, seededRandom } from './faults.ts';
 import type { Rpc } from './mcp-answers.ts';
 import { parseJson } from './scripted-server.ts';
-import { signingArgs, signingEnv } from './signing.ts';
+import { signingArgs, signingEnv, TEST_KEY } from './signing.ts';
 import { judge, type Row, type Sample, type Tally } from './soak-verdict.ts';
+import { combined, type SoakWayName } from './soak-ways.ts';
+import { makeTempHome } from './temp-home.ts';
 
 const IN_FLIGHT = 16;
 /** Longer than any deadline of the proxy's own: what is not answered by then never will be. */
@@ -15,13 +17,19 @@ const HANG_MS = 40_000;
 /** How long the proxy may take to come to rest when the faults are over: its longest wait before the stream comes back. */
 const REST_MS = 35_000;
 const SAMPLE_MS = 500;
+/** A call that hangs keeps the session that a SIGHUP has replaced, for as long as it may take. */
+const SIGNALS_AT_ONCE = 8;
 
 export interface SoakOptions {
   readonly seconds: number;
   readonly seed: number;
   readonly binPath: string;
+  /** Beside the plain settings: see `SOAK_WAYS`. */
+  readonly ways?: readonly SoakWayName[];
   readonly progress?: (text: string) => void;
 }
+
+const OVERLOADED = -32001;
 
 type Outcome = 'result' | 'hang' | { readonly reason: string; readonly mayHaveRun: boolean };
 
@@ -37,8 +45,8 @@ class SoakClient {
   readonly #cancelled = new Set<number | string>();
   #made = -2;
 
-  constructor(binPath: string, args: readonly string[]) {
-    const env = { PATH: process.env.PATH ?? '', ...signingEnv };
+  constructor(binPath: string, args: readonly string[], keys: NodeJS.ProcessEnv) {
+    const env = { PATH: process.env.PATH ?? '', ...keys };
     this.child = spawn(process.execPath, [binPath, ...args], { env, stdio: 'pipe' });
     this.child.stdin.on('error', () => undefined);
     this.child.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -95,13 +103,20 @@ function outcomeOf(answer: Rpc | undefined): Outcome {
   if (!answer) return 'hang';
   if (answer.error === undefined) return 'result';
   const { code, data } = answer.error as { code: number; data?: { reason?: string; mayHaveRun?: boolean } };
-  return { reason: data?.reason ?? String(code), mayHaveRun: data?.mayHaveRun ?? true };
+  // What found no place says so in the seven keys of an older contract, and did not run.
+  return { reason: data?.reason ?? String(code), mayHaveRun: data?.mayHaveRun ?? code !== OVERLOADED };
 }
 
 /** Random faults at 16 in flight for so many seconds; then peace, and a look at what is left. */
-export async function soak({ seconds, seed, binPath, progress }: SoakOptions): Promise<Row[]> {
+export async function soak({ seconds, seed, binPath, ways = [], progress }: SoakOptions): Promise<Row[]> {
   const random = seededRandom(seed);
+  const way = combined(ways);
   const server = await FaultServer.start();
+  const home = await makeTempHome();
+  const { accessKeyId, secretAccessKey, sessionToken } = TEST_KEY;
+  // One key for all: it is the sessions that must not be mixed up.
+  const keyLines = `aws_access_key_id = ${accessKeyId}\naws_secret_access_key = ${secretAccessKey}\naws_session_token = ${sessionToken}\n`;
+  await home.config(way.profiles.map((name) => `[profile ${name}]\n${keyLines}`).join(''));
   const args = [
     server.url,
     ...signingArgs,
@@ -111,8 +126,13 @@ export async function soak({ seconds, seed, binPath, progress }: SoakOptions): P
     '10',
     '--timeout',
     '25',
+    ...way.args,
+    ...(way.profiles.length > 0 ? ['--profile', ...way.profiles] : []),
   ];
-  const client = new SoakClient(binPath, args);
+  const client = new SoakClient(binPath, args, {
+    HOME: home.home,
+    ...(way.profiles.length > 0 ? {} : signingEnv),
+  });
   const tally: Tally = {
     requests: 0,
     results: 0,
@@ -124,15 +144,19 @@ export async function soak({ seconds, seed, binPath, progress }: SoakOptions): P
   };
   const samples: Sample[] = [];
   let sampling: NodeJS.Timeout | undefined;
+  let signalling: NodeJS.Timeout | undefined;
   try {
     await shakeHands(client);
     server.plan = randomFaults(random);
     sampling = setInterval(() => samples.push(sample(client, server)), SAMPLE_MS);
+    if (way.signalMs !== undefined) {
+      signalling = setInterval(() => client.child.kill('SIGHUP'), way.signalMs);
+    }
     const end = performance.now() + seconds * 1_000;
     let told = 0;
     const worker = async (): Promise<void> => {
       while (performance.now() < end) {
-        await oneRequest(client, random, tally);
+        await oneRequest(client, random, tally, way.profiles);
         const passed = Math.floor((seconds * 1_000 - (end - performance.now())) / 30_000);
         if (passed > told) {
           told = passed;
@@ -142,6 +166,7 @@ export async function soak({ seconds, seed, binPath, progress }: SoakOptions): P
     };
     await Promise.all(Array.from({ length: IN_FLIGHT }, worker));
     clearInterval(sampling);
+    clearInterval(signalling);
     server.plan = () => ({ kind: 'none' });
     const usable = await isUsable(client, REST_MS);
     const left = sample(client, server);
@@ -159,11 +184,16 @@ export async function soak({ seconds, seed, binPath, progress }: SoakOptions): P
       sessionsAfterExit: server.liveSessions.length,
       exitCode: code,
       stderr: client.stderr,
+      profiles: Math.max(1, way.profiles.length),
+      // Where nothing bounds them, a signal has each session and its successor stand side by side while calls run.
+      mostSessions: way.signalMs !== undefined && way.sessions === 1 ? 2 + SIGNALS_AT_ONCE : way.sessions,
     });
   } finally {
     clearInterval(sampling);
+    clearInterval(signalling);
     client.child.kill('SIGKILL');
     await server.close();
+    await home.cleanup();
   }
 }
 
@@ -178,7 +208,12 @@ async function shakeHands(client: SoakClient): Promise<void> {
   await client.ask('tools/list', {}, 'tools');
 }
 
-async function oneRequest(client: SoakClient, random: () => number, tally: Tally): Promise<void> {
+async function oneRequest(
+  client: SoakClient,
+  random: () => number,
+  tally: Tally,
+  profiles: readonly string[],
+): Promise<void> {
   const at = tally.requests++;
   const die = random();
   if (die < 0.06) {
@@ -188,9 +223,15 @@ async function oneRequest(client: SoakClient, random: () => number, tally: Tally
   const looks = die < 0.15;
   const token = `t${at}`;
   const padding = 'x'.repeat(random() < 0.02 ? 200_000 : random() * 500);
+  const profile = profiles[Math.floor(random() * (profiles.length + 1))];
   const params = {
     name: looks ? 'look' : 'mark',
-    arguments: { token, padding, ...(random() < 0.5 ? { ms: Math.floor(random() * 60) } : {}) },
+    arguments: {
+      token,
+      padding,
+      ...(random() < 0.5 ? { ms: Math.floor(random() * 60) } : {}),
+      ...(profile === undefined ? {} : { aws_profile: profile }),
+    },
   };
   if (random() < 0.03) {
     const id = client.nextId();

@@ -1,0 +1,46 @@
+/** Settings under which the same faults are met, to be combined; what they allow adds up. */
+export interface SoakWay {
+  readonly args: readonly string[];
+  /** AWS profiles that the calls are spread over, each with all that a session needs. */
+  readonly profiles?: readonly string[];
+  /** Of each profile; more than one call may be on each. */
+  readonly sessions?: number;
+  /** How often the process gets a SIGHUP. */
+  readonly signalMs?: number;
+}
+
+export const SOAK_WAYS = {
+  sessions: {
+    args: [
+      ...['--min-sessions', '2', '--max-sessions', '4', '--calls-per-session', '4', '--session-wait', '5'],
+      ...['--session-lifetime', '6', '--session-recycle-window', '3', '--session-idle', '2'],
+      ...['--health-interval', '1', '--health-timeout', '0.2'],
+    ],
+    sessions: 4,
+  },
+  // Half of what is under way finds a place, the rest a queue in which not everybody has the patience; bursts pass the rate.
+  limits: {
+    args: [
+      ...['--max-concurrent', '8', '--queue-size', '8', '--queue-timeout', '0.3'],
+      ...['--rate-limit', '400', '--rate-burst', '20'],
+    ],
+  },
+  profiles: { args: ['--breaker-reset', '1'], profiles: ['one', 'two', 'three'] },
+  signals: { args: [], signalMs: 1_500 },
+} as const satisfies Readonly<Record<string, SoakWay>>;
+
+export type SoakWayName = keyof typeof SOAK_WAYS;
+
+/** All of these together. */
+export function combined(names: readonly SoakWayName[]): Required<Omit<SoakWay, 'signalMs'>> & {
+  readonly signalMs: number | undefined;
+} {
+  const ways: readonly SoakWay[] = names.map((name) => SOAK_WAYS[name]);
+  const profiles = ways.flatMap((way) => way.profiles ?? []);
+  return {
+    args: ways.flatMap(({ args }) => args),
+    profiles,
+    sessions: Math.max(1, ...ways.map(({ sessions = 1 }) => sessions)),
+    signalMs: ways.find((way) => way.signalMs !== undefined)?.signalMs,
+  };
+}
