@@ -166,7 +166,8 @@ export class McpProxy {
   /**
    * Connects one client, who has sessions of its own. Nothing is sent, opened or resolved before its first message.
    * @param send - writes one line to it, without the newline, and resolves when it has room for more: who never resolves holds up
-   * the server's answers to this client, and nobody else's.
+   * the server's answers to this client, and nobody else's. It must not reject: a client that is gone is for `abandon` of what this
+   * returns.
    * @returns where its lines go: `receive` takes one, `drain` is for its end, `abandon` for when it is gone.
    */
   connect(send: Send): Relay {
