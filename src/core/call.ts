@@ -34,6 +34,9 @@ export interface Client {
 /** Stands for one batch line (revision 2025-03-26): its members, sent down together, are posted together. */
 export type Batch = Readonly<Record<never, never>>;
 
+/** Batches exist in this revision only; clients of it need not name it. */
+export const BATCH_REVISION = '2025-03-26';
+
 export interface Call {
   readonly message: Message;
   readonly client: Client;

@@ -1,9 +1,8 @@
+import { BATCH_REVISION } from '../core/call.ts';
 import { ProxyError } from '../core/errors.ts';
 import { claimOf, type Message } from '../core/message.ts';
 import type { InvalidMessage } from '../core/reading.ts';
 
-/** Batches exist in this revision only; clients of it need not name it. */
-const BATCH_REVISION = '2025-03-26';
 /** Each member is a request of its own to the server. */
 const MAX_BATCH = 100;
 

@@ -1,9 +1,10 @@
-import type { Batch, Call, Client, Emit, Handler, Layer, Reply } from '../core/call.ts';
+import type { Call, Client, Emit, Handler, Layer, Reply } from '../core/call.ts';
 import { claimOf, type Id, isId, paramsOf } from '../core/message.ts';
 import type { Places } from '../pool/places.ts';
 import type { PoolLimits } from '../pool/upkeep.ts';
+import { Batches } from './session/batches.ts';
 import { Conversation } from './session/conversation.ts';
-import { BATCH_REVISION, Session } from './session/session.ts';
+import { Session } from './session/session.ts';
 import { Stateless, type StatelessDeps, StatelessOrigin } from './stateless/stateless.ts';
 import type { Uplink } from './uplink/uplink.ts';
 
@@ -26,11 +27,6 @@ export interface UpstreamDeps extends StatelessDeps {
   readonly places: Places;
 }
 
-interface Gathering {
-  readonly session: Session;
-  readonly members: { readonly call: Call; readonly settle: (reply: Promise<Reply>) => void }[];
-}
-
 /**
  * The bottom of every stack: hands each message to those who speak its revision, by what it says of itself and nothing else, so that
  * both eras run side by side on one pipe; and those with sessions to the conversation that it belongs to.
@@ -41,7 +37,7 @@ export class Upstream {
   /** One per client and profile. */
   readonly #conversations = new Map<string, Conversation>();
   readonly #profiles = new Set<string>();
-  readonly #gatherings = new Map<Batch, readonly Gathering[]>();
+  readonly #batches = new Batches();
 
   constructor(deps: UpstreamDeps) {
     this.#deps = deps;
@@ -67,7 +63,7 @@ export class Upstream {
     if (message.kind === 'response') {
       // Only the session that asked can know the id; every other would refuse the answer or, worse, take it.
       const asked = call.origin instanceof Session ? call.origin : conversation.session;
-      return this.#member(call, asked) ?? asked.notify(message.text, signal);
+      return this.#batches.member(call, asked) ?? asked.notify(message.text, signal);
     }
     if (message.kind === 'request') {
       if (message.method === 'initialize') {
@@ -77,7 +73,7 @@ export class Upstream {
       }
       return conversation.carry(
         call,
-        (session) => this.#member(call, session) ?? first(session.request([call], message.text)),
+        (session) => this.#batches.member(call, session) ?? first(session.request([call], message.text)),
       );
     }
     if (message.method === 'notifications/cancelled') {
@@ -93,11 +89,11 @@ export class Upstream {
     if (call.origin instanceof Session && !call.origin.lost) {
       // Progress of what a server asked is for the session that asked.
       const asked = call.origin;
-      return this.#member(call, asked) ?? asked.notify(message.text, signal);
+      return this.#batches.member(call, asked) ?? asked.notify(message.text, signal);
     }
     return conversation.carry(
       call,
-      (session) => this.#member(call, session) ?? session.notify(message.text, signal),
+      (session) => this.#batches.member(call, session) ?? session.notify(message.text, signal),
     );
   }
 
@@ -136,49 +132,6 @@ export class Upstream {
     this.#profiles.add(profile);
     this.#conversations.set(key, conversation);
     return conversation;
-  }
-
-  /** Gathers the members of a batch, all sent down in one turn, and posts them as the array that they came in. */
-  #member(call: Call, session: Session): Promise<Reply> | undefined {
-    const { batch } = call;
-    if (!batch || session.version !== BATCH_REVISION) return undefined;
-    return new Promise((resolve) => {
-      const gatherings = this.#gatherings.get(batch) ?? [];
-      const gathering = gatherings.find((one) => one.session === session);
-      if (gathering) {
-        gathering.members.push({ call, settle: resolve });
-        return;
-      }
-      const started: Gathering = { session, members: [{ call, settle: resolve }] };
-      // Members with different profiles go to different sessions.
-      this.#gatherings.set(batch, [...gatherings, started]);
-      setImmediate(() => {
-        const others = (this.#gatherings.get(batch) ?? []).filter((one) => one !== started);
-        if (others.length > 0) this.#gatherings.set(batch, others);
-        else this.#gatherings.delete(batch);
-        this.#post(started);
-      });
-    });
-  }
-
-  #post({ session, members: gathered }: Gathering): void {
-    // What was cancelled in the same turn is not sent.
-    const members = gathered.filter(({ call: { signal }, settle }) => {
-      if (signal.aborted) settle(Promise.reject(signal.reason));
-      return !signal.aborted;
-    });
-    if (members.length === 0) return;
-    const calls = members.map(({ call }) => call);
-    const text = `[${calls.map(({ message }) => message.text).join(',')}]`;
-    if (calls.some(({ message }) => message.kind === 'request')) {
-      const replies = session.request(calls, text);
-      members.forEach(({ settle }, at) => {
-        settle(replies[at] ?? Promise.reject(new TypeError('a batch member without a reply')));
-      });
-      return;
-    }
-    const accepted = session.notify(text, calls[0]?.signal ?? new AbortController().signal);
-    for (const { settle } of members) settle(accepted);
   }
 
   /** The client has left: calls that wait for a session are refused; those under way go on. */

@@ -7,7 +7,6 @@ import { declaresChangesOf } from '../../core/list-changes.ts';
 import {
   cancellationOf,
   type Id,
-  idKey,
   isObject,
   type JsonObject,
   type Message,
@@ -15,13 +14,13 @@ import {
   type Response,
 } from '../../core/message.ts';
 import { isRepeatable } from '../../core/repeatable.ts';
-import { TransientMap } from '../../core/transient-map.ts';
-import { ACCEPT, CANCEL_GRACE_MS, Exchange } from '../exchange/exchange.ts';
+import { ACCEPT, Exchange } from '../exchange/exchange.ts';
 import { postNotice } from '../exchange/notice.ts';
 import { headerOf } from '../http/incoming.ts';
 import { StandaloneStream } from '../stream/standalone-stream.ts';
 import type { LaneName, Uplink } from '../uplink/uplink.ts';
 import { type IsEcho, isChange } from './merge.ts';
+import { UnderWay } from './under-way.ts';
 
 /** How long what follows `initialized` waits for the standalone stream: SDK v1 servers send their first requests on it. */
 const STREAM_HEADERS_WAIT_MS = 1_000;
@@ -30,9 +29,6 @@ const DELETE_WAIT_MS = 1_000;
 /** Without `initialized`, many servers refuse all that follows: worth more than one try. */
 const INITIALIZED_TRIES = 3;
 const INITIALIZED_BASE_MS = 250;
-/** Batches exist in this revision only. */
-export const BATCH_REVISION = '2025-03-26';
-
 /** A fault that may be over in a moment: the same notification twice does no harm. */
 function isPassing(error: unknown): boolean {
   if (!(error instanceof ProxyError)) return false;
@@ -63,9 +59,8 @@ export class Session implements Origin {
   readonly #deps: SessionDeps;
   /** That of the initialize call: it lives as long as the session and carries the standalone stream. */
   readonly #emit: Emit;
-  readonly #exchanges = new TransientMap<string, Exchange>();
+  readonly #underWay: UnderWay;
   readonly #ended = new AbortController();
-  readonly #idlers: (() => void)[] = [];
   #id: string | undefined;
   #version: string | undefined;
   #declared: JsonObject = {};
@@ -77,6 +72,7 @@ export class Session implements Origin {
   constructor(deps: SessionDeps, emit: Emit) {
     this.#deps = deps;
     this.#emit = emit;
+    this.#underWay = new UnderWay(deps.clock);
     this.profile = deps.uplink.profile;
     this.gone = new Promise((resolve) => {
       this.#leave = resolve;
@@ -85,7 +81,7 @@ export class Session implements Origin {
 
   /** True while a request is under way here, or may still be cancelled here. */
   carries(id: Id): boolean {
-    return this.#exchanges.has(idKey(id));
+    return this.#underWay.exchangeOf(id) !== undefined;
   }
 
   /** The server does not know it any more. */
@@ -99,12 +95,12 @@ export class Session implements Origin {
   }
 
   get idle(): boolean {
-    return this.#exchanges.size === 0;
+    return this.#underWay.idle;
   }
 
   /** Resolves when no request is under way here. */
   atRest(): Promise<void> {
-    return this.idle ? Promise.resolve() : new Promise((resolve) => this.#idlers.push(resolve));
+    return this.#underWay.atRest();
   }
 
   get version(): string | undefined {
@@ -125,7 +121,7 @@ export class Session implements Origin {
     const emit: Emit = (message, origin) =>
       (calls.find(({ signal }) => !signal.aborted) ?? first).emit(message, origin);
     const exchange = this.#exchange(emit);
-    const expected = calls.map((call) => this.#expect(exchange, call));
+    const expected = calls.map((call) => this.#underWay.expect(exchange, call));
     // Only now: one that is cancelled already must not end an exchange that does not know of the others yet.
     for (const { watch } of expected) watch();
     const lane: LaneName = requests.some(({ method }) => method !== 'ping') ? 'request' : 'control';
@@ -138,33 +134,6 @@ export class Session implements Origin {
       repeatable: calls.every(({ message }) => isRepeatable(message)),
     });
     return expected.map(({ reply }) => reply);
-  }
-
-  #expect(exchange: Exchange, call: Call): { reply: Promise<Reply>; watch: () => void } {
-    const { message, signal } = call;
-    if (message.kind !== 'request') {
-      return { reply: Promise.resolve({ kind: 'accepted' }), watch: () => undefined };
-    }
-    const key = idKey(message.id);
-    const leave = (): void => exchange.abandon(message, signal.reason);
-    const settled = (): void => {
-      signal.removeEventListener('abort', leave);
-      // A cancelled call stays findable for as long as its cancellation may still be on its way here.
-      const forget = (): void => {
-        if (this.#exchanges.get(key) === exchange) this.#exchanges.delete(key);
-        if (this.idle) for (const tell of this.#idlers.splice(0)) tell();
-      };
-      if (signal.aborted) this.#deps.clock.schedule(CANCEL_GRACE_MS, forget, { keepAlive: false });
-      else forget();
-    };
-    this.#exchanges.set(key, exchange);
-    const reply = exchange.expect(message);
-    reply.then(settled, settled);
-    const watch = (): void => {
-      if (signal.aborted) leave();
-      else signal.addEventListener('abort', leave, { once: true });
-    };
-    return { reply, watch };
   }
 
   #exchange(emit: Emit): Exchange {
@@ -272,7 +241,7 @@ export class Session implements Origin {
 
   /** Passes a cancellation on if the server may know the request, then ends the exchange. */
   async cancel(id: Id, text: string, signal: AbortSignal): Promise<Reply> {
-    const exchange = this.#exchanges.get(idKey(id));
+    const exchange = this.#underWay.exchangeOf(id);
     if (!exchange?.sent) return { kind: 'accepted' };
     if (this.#ended.signal.aborted) {
       // The server has lost the session, and with it what it would cancel.
@@ -297,7 +266,7 @@ export class Session implements Origin {
   };
 
   #deliverElsewhere(response: Response): boolean {
-    return response.id !== undefined && (this.#exchanges.get(idKey(response.id))?.take(response) ?? false);
+    return response.id !== undefined && (this.#underWay.exchangeOf(response.id)?.take(response) ?? false);
   }
 
   #dropped(reason: string): void {
