@@ -1,4 +1,5 @@
 import { flagOf, type Option, type OptionTable } from './options.ts';
+import { isNearly } from './spelling.ts';
 
 /** What a command takes besides what the proxy itself takes. */
 export interface CommandShape {
@@ -146,7 +147,7 @@ function suggestion(given: string, flags: readonly string[]): string {
   const start = given.replace(/^-*/, '--');
   if (start === '--') return '';
   const begun = flags.filter((flag) => flag.startsWith(start) || start.startsWith(flag));
-  const near = begun.length > 0 ? begun : flags.filter((flag) => distance(flag, start) <= 2);
+  const near = begun.length > 0 ? begun : flags.filter((flag) => isNearly(flag, start));
   return near.length === 0 ? '' : `; did you mean ${near.join(' or ')}?`;
 }
 
@@ -154,19 +155,5 @@ function suggestion(given: string, flags: readonly string[]): string {
 function commandLike(word: string, commands: CommandShapes): string | undefined {
   const names = Object.keys(commands);
   if (word === 'version' && names.length > 0) return '--version';
-  return /^[a-z]+$/i.test(word) ? names.find((name) => distance(name, word) <= 2) : undefined;
-}
-
-/** How many letters were added, dropped or exchanged (Levenshtein). */
-function distance(one: string, other: string): number {
-  let row = Array.from({ length: other.length + 1 }, (_, at) => at);
-  for (let i = 1; i <= one.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= other.length; j++) {
-      const exchanged = (row[j - 1] ?? 0) + (one[i - 1] === other[j - 1] ? 0 : 1);
-      next.push(Math.min(exchanged, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row.at(-1) ?? 0;
+  return /^[a-z]+$/i.test(word) ? names.find((name) => isNearly(name, word)) : undefined;
 }

@@ -1,6 +1,7 @@
-import { flagOf, type Option, type OptionTable } from '../../core/options.ts';
+import { flagOf, type Option, type OptionTable, variableOf } from '../../core/options.ts';
 import { secretsOfUrl, withoutSecrets } from '../../core/secrets.ts';
-import { OPTIONS, type Settings } from '../../settings.ts';
+import { isNearly } from '../../core/spelling.ts';
+import { ENDPOINT_VARIABLE, OPTIONS, type Settings } from '../../settings.ts';
 import { VERSION } from '../../version.ts';
 import { heededVariables } from '../environment.ts';
 import { type Finding, ok, warning } from './finding.ts';
@@ -24,8 +25,21 @@ export function settingFindings(settings: Settings): Finding[] {
     const shown = withoutSecrets(value, secretsOfUrl(value, ''));
     return ok('variable', `${name}=${shown}${settings.fromFile.has(name) ? `, ${FROM_FILE}` : ''}`);
   });
-  const all = [...options, ...variables];
+  const all = [...options, ...variables, ...misspelled(env)];
   return all.length > 0 ? all : [ok('settings', 'all at their defaults')];
+}
+
+/** Variables that are meant for the proxy and that it does not know. Nothing tells whether the value is secret. */
+function misspelled(env: NodeJS.ProcessEnv): Finding[] {
+  const known = [ENDPOINT_VARIABLE, ...Object.keys(OPTIONS).map(variableOf)];
+  const given = Object.keys(env).filter((name) => name.startsWith('MCP_PROXY_') && env[name]);
+  return given
+    .filter((name) => !known.includes(name))
+    .map((name) => {
+      const meant = known.filter((each) => isNearly(each, name));
+      const guess = meant.length > 0 ? ` Did you mean ${meant.join(' or ')}?` : '';
+      return warning('variable', `${name} is none that the proxy knows`, `It does nothing.${guess}`);
+    });
 }
 
 function optionText(key: string, option: Option, value: unknown): string {

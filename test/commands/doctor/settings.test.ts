@@ -57,6 +57,30 @@ describe('the settings', () => {
     expect(needed.filter((key) => !keys.includes(key))).toEqual([]);
   });
 
+  it('that nobody knows are warned of, without their value', async () => {
+    const env = {
+      MCP_PROXY_ENDPOINT: ENDPOINT,
+      MCP_PROXY_MAX_CONECTIONS: '16',
+      MCP_PROXY_FROBNICATE: 'geheim',
+      MCP_PROXY_RETRYS: '',
+    };
+    const findings = settingFindings(await settingsFor([], { env }));
+    expect(findings).toEqual([
+      {
+        check: 'variable',
+        detail: 'MCP_PROXY_MAX_CONECTIONS is none that the proxy knows',
+        verdict: 'warning',
+        remedy: 'It does nothing. Did you mean MCP_PROXY_MAX_CONNECTIONS?',
+      },
+      {
+        check: 'variable',
+        detail: 'MCP_PROXY_FROBNICATE is none that the proxy knows',
+        verdict: 'warning',
+        remedy: 'It does nothing.',
+      },
+    ]);
+  });
+
   it('say so where all are at their defaults', async () => {
     expect(await details([ENDPOINT])).toEqual(['settings all at their defaults']);
   });
