@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { causeText } from '../core/errors.ts';
 import type { Events } from '../core/events.ts';
@@ -14,6 +14,13 @@ const LARGEST_FILE_BYTES = 32 * 1024 * 1024;
 const FILE_MODE = 0o600;
 const FOLDER_MODE = 0o700;
 
+/** A draft lives for milliseconds. One of so long ago is of a process that was killed over it. */
+const DRAFT_IS_LEFT_MS = 3_600_000;
+/** One for each profile, endpoint and set of options that somebody has used; those that were not written for the longest go first. */
+const MOST_SNAPSHOTS = 200;
+const SNAPSHOT_NAME = /^[\da-f]{64}\.json$/;
+const DRAFT_NAME = /^[\da-f]{64}\.json\.[\da-f-]{36}$/;
+
 export interface SnapshotFilesOptions {
   readonly folder: string;
   /** Everything that decides what the server and the proxy answer; none of it is a secret, and only its hash is kept. */
@@ -25,6 +32,7 @@ export interface SnapshotFilesOptions {
 export class SnapshotFiles implements SnapshotStore {
   readonly #options: SnapshotFilesOptions;
   #writing: Promise<void> = Promise.resolve();
+  #swept = false;
 
   constructor(options: SnapshotFilesOptions) {
     this.#options = options;
@@ -60,10 +68,32 @@ export class SnapshotFiles implements SnapshotStore {
       await mkdir(this.#options.folder, { recursive: true, mode: FOLDER_MODE });
       await writeFile(draft, JSON.stringify({ format: FORMAT, opening, pages }), { mode: FILE_MODE });
       await rename(draft, path);
+      await this.#sweep();
     } catch (error) {
       this.#complain('written', path, error);
       await rm(draft, { force: true }).catch(() => undefined);
     }
+  }
+
+  /** Once for each run: whoever starts often writes often. Never throws. */
+  async #sweep(): Promise<void> {
+    if (this.#swept) return;
+    this.#swept = true;
+    const { folder } = this.#options;
+    const names = await readdir(folder).catch(() => []);
+    const found = await Promise.all(
+      names.map(async (name) => {
+        const facts = await stat(join(folder, name)).catch(() => undefined);
+        return { name, at: facts?.mtimeMs ?? Number.POSITIVE_INFINITY };
+      }),
+    );
+    const left = found.filter(({ name, at }) => DRAFT_NAME.test(name) && Date.now() - at > DRAFT_IS_LEFT_MS);
+    const old = found
+      .filter(({ name }) => SNAPSHOT_NAME.test(name))
+      .sort((one, other) => other.at - one.at)
+      .slice(MOST_SNAPSHOTS);
+    for (const { name } of [...left, ...old])
+      await rm(join(folder, name), { force: true }).catch(() => undefined);
   }
 
   #pathOf(revision: string): string {

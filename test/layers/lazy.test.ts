@@ -88,6 +88,35 @@ describe('a lazy start', () => {
     expect(sent[0]?.message.json.id).toBe('mcp-sigv4-proxy:initialize');
   });
 
+  it('has word of other roots wait for a session that is being opened, whose server may have asked for them', async () => {
+    let open = (): void => undefined;
+    const opened = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    const { handler, methods } = make(async (call) => {
+      if (call.message.kind === 'request' && call.message.method === 'initialize') await opened;
+      return willing(call);
+    });
+    await handler(initialize());
+    await handler(initialized);
+    const otherRoots = () =>
+      handler(makeCall(messageOf({ method: 'notifications/roots/list_changed' })).call);
+    expect(await otherRoots()).toEqual({ kind: 'accepted' });
+    expect(methods()).toEqual([]);
+    const running = handler(makeToolCall(0, 'echo').call);
+    await settle();
+    const told = otherRoots();
+    await settle();
+    open();
+    await Promise.all([running, told]);
+    expect(methods().slice(0, 4)).toEqual([
+      'initialize',
+      'notifications/initialized',
+      'tools/call',
+      'notifications/roots/list_changed',
+    ]);
+  });
+
   it('connects for a page that it does not have', async () => {
     const { handler, methods } = make(willing);
     await handler(initialize());

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -38,6 +38,33 @@ describe('a snapshot file', () => {
     await files.written();
     expect((await files.load(''))?.opening).toContain('"9"');
     expect(readdirSync(folder)).toHaveLength(1);
+  });
+
+  it('takes away what processes that were killed have left, and what was not used for the longest', async () => {
+    const { files, folder } = make();
+    mkdirSync(folder, { recursive: true });
+    const write = (name: string, minutesAgo: number): void => {
+      writeFileSync(join(folder, name), '{');
+      const at = new Date(Date.now() - minutesAgo * 60_000);
+      utimesSync(join(folder, name), at, at);
+    };
+    const hash = (at: number): string => at.toString(16).padStart(64, '0');
+    const uuid = '01234567-89ab-cdef-0123-456789abcdef';
+    write(`${hash(0)}.json.${uuid}`, 61);
+    write(`${hash(1)}.json.${uuid}`, 5);
+    write('notes.txt', 10_000);
+    for (let at = 0; at < 205; at++) write(`${hash(at)}.json`, at + 1);
+    await files.save('', SNAPSHOT);
+    const left = readdirSync(folder);
+    expect(left.filter((name) => !/^[0-9a-f]{64}\.json$/.test(name)).sort()).toEqual([
+      `${hash(1)}.json.${uuid}`,
+      'notes.txt',
+    ]);
+    // The one of now, and the newest of the others.
+    expect(left).toHaveLength(202);
+    expect(left).toContain(`${hash(198)}.json`);
+    expect(left).not.toContain(`${hash(199)}.json`);
+    expect(await files.load('')).toEqual(SNAPSHOT);
   });
 
   it.each([

@@ -109,10 +109,13 @@ export class LazyClient {
   /** What needs no server. */
   #fromSnapshot(message: Message, waiting: Waiting): Reply | undefined {
     if (message.kind === 'notification') {
-      if (message.method === 'notifications/initialized') waiting.initialized = message;
-      // Nobody has asked for the roots yet.
-      const empty = ['notifications/initialized', 'notifications/roots/list_changed'];
-      return empty.includes(message.method) ? { kind: 'accepted' } : undefined;
+      if (message.method === 'notifications/initialized') {
+        waiting.initialized = message;
+        return { kind: 'accepted' };
+      }
+      // Nobody has asked for the roots yet; a server whose session is being opened may have.
+      const empty = message.method === 'notifications/roots/list_changed' && !waiting.opening;
+      return empty ? { kind: 'accepted' } : undefined;
     }
     if (message.kind !== 'request') return undefined;
     // Asked whether it is alive, the proxy is.
