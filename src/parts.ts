@@ -1,4 +1,6 @@
+import type { RoleOptions } from './aws/credentials/chain.ts';
 import { readProfileFacts } from './aws/credentials/files.ts';
+import { foreseenPrincipal } from './aws/credentials/foresee.ts';
 import { type CredentialSource, createCredentialSource } from './aws/credentials/source.ts';
 import { OperatingRegions } from './aws/operating-region.ts';
 import { signingTarget } from './aws/sigv4.ts';
@@ -144,7 +146,7 @@ export class Parts {
   }
 
   #newCredentials(profile: string, requestHandler: unknown): CredentialSource {
-    const { scope, env, roleArn, roleSessionName: sessionName, externalId } = this.#settings;
+    const { scope, env } = this.#settings;
     return createCredentialSource({
       profile: profile || undefined,
       fallbackRegion: scope?.region,
@@ -156,18 +158,28 @@ export class Parts {
         this.tools.of(profile).forget({ stranger: true });
         this.feeds.distrust(profile);
       },
-      role: roleArn === undefined ? undefined : { arn: roleArn, sessionName, externalId },
+      role: this.#role(),
     });
   }
 
   #newSnapshots(): SnapshotFiles {
-    const { endpoint, scope, profiles, profileTools, roleArn, auth, readOnly, allowTool, denyTool, env } =
-      this.#settings;
+    const { endpoint, scope, profiles, defaultProfile, profileTools, roleArn, auth, env } = this.#settings;
+    const { readOnly, allowTool, denyTool } = this.#settings;
     return new SnapshotFiles({
       folder: cacheFolder(env),
       // What is kept is what the client was shown, so that it depends on what hides tools from it, and what adds to them.
       identity: [endpoint.href, scope, profiles, profileTools, roleArn, auth, readOnly, allowTool, denyTool],
+      principal: {
+        foreseen: async () =>
+          scope && (await foreseenPrincipal(defaultProfile || undefined, env, this.#role())),
+        now: () => this.roads.roadOf(defaultProfile).keys?.principal,
+      },
       events: this.events,
     });
+  }
+
+  #role(): RoleOptions | undefined {
+    const { roleArn: arn, roleSessionName: sessionName, externalId } = this.#settings;
+    return arn === undefined ? undefined : { arn, sessionName, externalId };
   }
 }

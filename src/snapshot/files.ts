@@ -25,6 +25,12 @@ export interface SnapshotFilesOptions {
   readonly folder: string;
   /** Everything that decides what the server and the proxy answer; none of it is a secret, and only its hash is kept. */
   readonly identity: unknown;
+  /** Who asks the server. A snapshot of what another was told is as good as none; where nobody can tell, it may be the same. */
+  readonly principal?: {
+    /** As far as that can be known before anything is asked. */
+    foreseen(): Promise<string | undefined>;
+    now(): string | undefined;
+  };
   readonly events: Events;
 }
 
@@ -42,7 +48,9 @@ export class SnapshotFiles implements SnapshotStore {
     const path = this.#pathOf(revision);
     try {
       if ((await stat(path)).size > LARGEST_FILE_BYTES) throw new Error('it is too large to be a snapshot');
-      return readSnapshot(await readFile(path, 'utf8'));
+      const { by, ...kept } = readSnapshot(await readFile(path, 'utf8'));
+      const asks = by === undefined ? undefined : await this.#options.principal?.foreseen();
+      return asks === undefined || digest(asks) === by ? kept : undefined;
     } catch (error) {
       if (!isMissing(error)) this.#complain('read', path, error);
       return undefined;
@@ -66,7 +74,9 @@ export class SnapshotFiles implements SnapshotStore {
     const draft = `${path}.${randomUUID()}`;
     try {
       await mkdir(this.#options.folder, { recursive: true, mode: FOLDER_MODE });
-      await writeFile(draft, JSON.stringify({ format: FORMAT, opening, pages }), { mode: FILE_MODE });
+      const principal = this.#options.principal?.now();
+      const by = principal === undefined ? {} : { by: digest(principal) };
+      await writeFile(draft, JSON.stringify({ format: FORMAT, ...by, opening, pages }), { mode: FILE_MODE });
       await rename(draft, path);
       await this.#sweep();
     } catch (error) {
@@ -98,10 +108,7 @@ export class SnapshotFiles implements SnapshotStore {
 
   #pathOf(revision: string): string {
     const { folder, identity } = this.#options;
-    const key = createHash('sha256')
-      .update(JSON.stringify([identity, revision]))
-      .digest('hex');
-    return join(folder, `${key}.json`);
+    return join(folder, `${digest(JSON.stringify([identity, revision]))}.json`);
   }
 
   #complain(what: string, path: string, error: unknown): void {
@@ -110,14 +117,16 @@ export class SnapshotFiles implements SnapshotStore {
   }
 }
 
+const digest = (text: string): string => createHash('sha256').update(text).digest('hex');
+
 const isMissing = (error: unknown): boolean =>
   error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR');
 
 /** @throws Error where the text is no snapshot of this format, down to its parts: what is served must be what clients can read. */
-function readSnapshot(text: string): Snapshot {
+function readSnapshot(text: string): Snapshot & { readonly by: string | undefined } {
   const file: unknown = JSON.parse(text);
   if (!isObject(file) || file.format !== FORMAT) throw new Error('it is of another version');
-  const { opening, pages } = file;
+  const { opening, pages, by } = file;
   if (typeof opening !== 'string' || !isOpening(JSON.parse(opening)))
     throw new Error('its opening is broken');
   if (!isObject(pages)) throw new Error('its pages are broken');
@@ -126,7 +135,7 @@ function readSnapshot(text: string): Snapshot {
     if (typeof page !== 'string' || !isPage(JSON.parse(page))) throw new Error('one of its pages is broken');
     texts[key] = page;
   }
-  return { opening, pages: texts };
+  return { opening, pages: texts, by: typeof by === 'string' ? by : undefined };
 }
 
 const isOpening = (value: unknown): boolean =>

@@ -13,10 +13,10 @@ import { type RecordedRequest, ScriptedServer } from '../support/scripted-server
 import { signingArgs, signingEnv, signingVerify, TEST_KEY } from '../support/signing.ts';
 
 /** One server and one cache folder, for several runs of the bin one after the other. */
-async function start(first: SessionServerOptions = {}) {
+async function start(first: SessionServerOptions = {}, verify = signingVerify) {
   let mcp = new SessionServer(first);
   const server = await ScriptedServer.start((request, response) => mcp.behaviour(request, response), {
-    verify: signingVerify,
+    verify,
   });
   const cache = mkdtempSync(join(tmpdir(), 'mcp-cache-'));
   afterThisTest(() => rmSync(cache, { recursive: true, force: true }));
@@ -247,6 +247,31 @@ describe('--lazy without a usable snapshot', () => {
     await bin.answer(0);
     expect(stage.server.requests.filter(({ rpc }) => rpc.method === 'initialize').length).toBe(2);
   });
+});
+
+it('shows nobody the list of another: who speaks for another account than the last time connects as usual', async () => {
+  // Both of one account, and one of another.
+  const [one, again, other] = [
+    'ASIAQNZGKIQY56JQ7WML',
+    'ASIAQNZGKIQYZZZZZZZZ',
+    'ASIAY34FZKBOKMUTVV7A',
+  ] as const;
+  const keys = Object.fromEntries([one, again, other].map((id) => [id, TEST_KEY]));
+  const stage = await start({}, { ...signingVerify, keys });
+  const initialized = async (id: string): Promise<number> => {
+    const before = stage.posted('initialize').length;
+    const bin = stage.run({ env: { ...signingEnv, AWS_ACCESS_KEY_ID: id } });
+    await bin.initialize({}, 0);
+    const list = await bin.request('tools/list', undefined, '');
+    expect(list).toHaveProperty('result.tools');
+    bin.closeStdin();
+    await bin.exited;
+    return stage.posted('initialize').length - before;
+  };
+  expect(await initialized(one)).toBe(1);
+  expect(await initialized(again)).toBe(0);
+  expect(await initialized(other)).toBe(1);
+  expect(await initialized(other)).toBe(0);
 });
 
 it('keeps snapshots for their owner only, and no secret in them', async () => {

@@ -1,4 +1,12 @@
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -38,6 +46,28 @@ describe('a snapshot file', () => {
     await files.written();
     expect((await files.load(''))?.opening).toContain('"9"');
     expect(readdirSync(folder)).toHaveLength(1);
+  });
+
+  it('is none for whom it was not told, where that is known of both', async () => {
+    const { folder, told } = make();
+    const events = new Events();
+    events.subscribe((event) => told.push(event));
+    const filesOf = (foreseen: string | undefined, now = foreseen) =>
+      new SnapshotFiles({
+        folder,
+        identity: 'one',
+        principal: { foreseen: async () => foreseen, now: () => now },
+        events,
+      });
+    await filesOf('me').save('', SNAPSHOT);
+    expect(await filesOf('me').load('')).toEqual(SNAPSHOT);
+    expect(await filesOf(undefined).load('')).toEqual(SNAPSHOT);
+    expect(await filesOf('you').load('')).toBeUndefined();
+    const [file = ''] = readdirSync(folder);
+    expect(readFileSync(join(folder, file), 'utf8')).not.toContain('me"');
+    await filesOf(undefined).save('', SNAPSHOT);
+    expect(await filesOf('you').load('')).toEqual(SNAPSHOT);
+    expect(told).toEqual([]);
   });
 
   it('takes away what processes that were killed have left, and what was not used for the longest', async () => {

@@ -5,7 +5,7 @@ import { adviceFor, causeWithoutSecrets, type Failure, profileLabel } from './ad
 import { ChainFailure, type Resolved, type RoleOptions, resolveKeys } from './chain.ts';
 import { type Prints, printsOf, samePrints } from './files.ts';
 import { within } from './limit.ts';
-import { type Credentials, hasExpired, refreshDueAt, sameKeys } from './set.ts';
+import { type Credentials, hasExpired, type Principal, refreshDueAt, sameKeys } from './set.ts';
 
 export type { Credentials } from './set.ts';
 
@@ -23,6 +23,8 @@ export interface CredentialSource {
   renewed(used: Credentials, signal: AbortSignal): Promise<Credentials | undefined>;
   /** True where a file that the current set was made from has changed since: the next request may be signed by somebody else. */
   readonly inDoubt: boolean;
+  /** Whose the set is that was there last; undefined before the first. */
+  readonly principal: Principal | undefined;
   /** Stops background refresh and kills a running credential_process. */
   close(): void;
 }
@@ -124,6 +126,10 @@ class Source implements CredentialSource {
     // Before the first set there is nobody whose place another could take.
     if (!held) return this.#last !== undefined;
     return this.#edited || !samePrints(this.#printsNow(held), held.prints);
+  }
+
+  get principal(): Principal | undefined {
+    return this.#last?.principal;
   }
 
   close(): void {

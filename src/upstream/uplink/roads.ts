@@ -44,6 +44,8 @@ export interface RoadOptions {
 export interface Keys extends KeySource {
   /** The next request may be signed by somebody else than the last. */
   readonly inDoubt: boolean;
+  /** Whose the last were; undefined before the first, or where nobody can tell. */
+  readonly principal: string | undefined;
   close(): void;
 }
 
@@ -156,6 +158,9 @@ function lateKeys(make: () => Keys): Keys {
     renewed: (used: SigningKeys, signal) => keys().renewed(used, signal),
     get inDoubt() {
       return made?.inDoubt ?? false;
+    },
+    get principal() {
+      return made?.principal;
     },
     close: () => made?.close(),
   };

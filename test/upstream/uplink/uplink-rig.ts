@@ -20,6 +20,7 @@ export const verifyWith = (now: () => number, keys: VerifyOptions['keys'] = { AK
 /** Keys as a test hands them out, with what was asked of them. */
 export class ScriptedKeys implements Keys {
   inDoubt = false;
+  readonly principal = undefined;
   closed = false;
   keys: SigningKeys = TEST_KEY;
   /** What `renewed` gives. */
