@@ -76,7 +76,8 @@ export class McpProxy {
       limits: poolLimits(settings),
       places: new Places(settings.maxTotalSessions),
       // The first time counted where it passed the rate.
-      again: async ({ profile, signal }) => parts.buckets?.of(profile).take(signal, true),
+      again: async ({ profile, signal, deadline: { left: leftMs } }) =>
+        parts.buckets?.of(profile).take(signal, { ahead: true, leftMs }),
       // What a session's server said of its tools ends with it, and nobody has told the client so far.
       replaced: (profile) => parts.tools.of(profile).forget(),
       toolStream: (client, profile) => parts.feeds.opened({ client, profile, stateless: false }),

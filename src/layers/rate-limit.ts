@@ -43,8 +43,16 @@ export interface TokenBucketOptions {
   readonly clock: Clock;
 }
 
+export interface Turn {
+  /** Before all who wait: for what they wait for, too, once their turn has come. */
+  readonly ahead?: boolean;
+  /** What the caller's own time limit leaves: who would hear nothing but that it is over need not wait for it. */
+  readonly leftMs?: number;
+}
+
 interface Waiter {
   readonly since: number;
+  readonly longestMs: number;
   readonly grant: () => void;
   readonly refuse: (error: unknown) => void;
 }
@@ -77,10 +85,12 @@ export class TokenBucket {
 
   /**
    * A token now (undefined), or a promise of one, which rejects with the signal's reason the moment that aborts.
-   * @param ahead - before all who wait: for what they wait for, too, once their turn has come.
    * @throws ProxyError rate-limited, where the wait would be too long; what `refuseWaiting` was given.
    */
-  take(signal: AbortSignal, ahead = false): Promise<void> | undefined {
+  take(
+    signal: AbortSignal,
+    { ahead = false, leftMs = Number.POSITIVE_INFINITY }: Turn = {},
+  ): Promise<void> | undefined {
     signal.throwIfAborted();
     const now = this.#refill();
     const line = ahead ? this.#ahead : this.#waiting;
@@ -90,7 +100,8 @@ export class TokenBucket {
       return undefined;
     }
     if (this.#leaving) throw this.#leaving;
-    if (wait > LONGEST_WAIT_MS) throw this.#tooLong(wait);
+    const longestMs = Math.min(LONGEST_WAIT_MS, leftMs);
+    if (wait > longestMs) throw this.#tooLong(wait, longestMs);
     return new Promise((resolve, reject) => {
       const leave = (): void => {
         signal.removeEventListener('abort', cancel);
@@ -98,6 +109,7 @@ export class TokenBucket {
       };
       const waiter: Waiter = {
         since: now,
+        longestMs,
         grant: () => {
           leave();
           resolve();
@@ -128,7 +140,8 @@ export class TokenBucket {
     let before = 0;
     for (const waiter of this.#inOrder()) {
       const wait = this.#waitOf(before + 1, now);
-      if (now - waiter.since + wait > LONGEST_WAIT_MS) waiter.refuse(this.#tooLong(wait));
+      const { since, longestMs } = waiter;
+      if (now - since + wait > longestMs) waiter.refuse(this.#tooLong(wait, longestMs));
       else before++;
     }
     this.#rest();
@@ -187,7 +200,7 @@ export class TokenBucket {
     this.#watch(now);
   }
 
-  #tooLong(wait: number): ProxyError {
+  #tooLong(wait: number, longestMs: number): ProxyError {
     const { ratePerSecond, burst } = this.#options;
     const { waiting } = this;
     const retryAfterMs = Math.ceil(wait);
@@ -198,7 +211,7 @@ export class TokenBucket {
         : `${waiting} are waiting`;
     return new ProxyError(
       'rate-limited',
-      `Too many requests for --rate-limit ${ratePerSecond} (--rate-burst ${burst}): ${why}. This one would go out in ${seconds(retryAfterMs)} s, and at most ${seconds(LONGEST_WAIT_MS)} s are waited, so it was not sent. Send fewer requests, raise --rate-limit, or try again then.`,
+      `Too many requests for --rate-limit ${ratePerSecond} (--rate-burst ${burst}): ${why}. This one would go out in ${seconds(retryAfterMs)} s, and at most ${seconds(longestMs)} s are waited${longestMs < LONGEST_WAIT_MS ? ', which is what its own time limit leaves' : ''}, so it was not sent. Send fewer requests, raise --rate-limit, or try again then.`,
       { sent: 'no', retryAfterMs, details: { limit: ratePerSecond, burst, waiting } },
     );
   }
@@ -221,7 +234,7 @@ export function rateLimit(
       const { message, signal } = call;
       if (message.kind !== 'request' || message.method === 'ping') return next(call);
       const bucket = buckets.of(call.profile);
-      const turn = bucket.take(signal, isAwaited(call));
+      const turn = bucket.take(signal, { ahead: isAwaited(call), leftMs: call.deadline.left });
       if (turn) {
         await turn;
         signal.throwIfAborted();

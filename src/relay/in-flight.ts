@@ -10,6 +10,8 @@ import type { Countdown } from './deadline.ts';
  */
 const MAX_IN_FLIGHT = 65_536;
 const MAX_IN_FLIGHT_CHARACTERS = 256 * 1024 * 1024;
+/** Nobody knows when the next of them is answered. */
+const ASK_AGAIN_MS = 1_000;
 
 /** A request of the client that has no answer yet. */
 export interface InFlight {
@@ -58,10 +60,11 @@ export class InFlightRequests {
     if (this.size < MAX_IN_FLIGHT && this.#characters + request.text.length <= MAX_IN_FLIGHT_CHARACTERS) {
       return undefined;
     }
+    const [waiting, characters] = [this.size, this.#characters];
     return new ProxyError(
       'too-many-waiting',
-      `Too many requests wait for an answer (${this.size}, of ${this.#characters} characters together): this one was not sent. Send it again when some have been answered.`,
-      { sent: 'no' },
+      `Too many requests wait for an answer (${waiting} of at most ${MAX_IN_FLIGHT}, ${characters} of at most ${MAX_IN_FLIGHT_CHARACTERS} characters together): this one was not sent. Send it again when some have been answered.`,
+      { sent: 'no', retryAfterMs: ASK_AGAIN_MS, details: { waiting, characters } },
     );
   }
 

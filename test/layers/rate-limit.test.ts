@@ -177,11 +177,13 @@ describe('what those in line wait for themselves', () => {
     const { clock, bucket, send } = setUp({ rate: 1 });
     void send();
     const signal = new AbortController();
-    const waits = bucket.take(signal.signal, true)?.catch((error: unknown) => error);
+    const waits = bucket.take(signal.signal, { ahead: true })?.catch((error: unknown) => error);
     signal.abort(CANCELLED);
     expect(await waits).toBe(CANCELLED);
     expect(clock.timers).toBe(0);
-    const refused = bucket.take(new AbortController().signal, true)?.catch((error: unknown) => error);
+    const refused = bucket
+      .take(new AbortController().signal, { ahead: true })
+      ?.catch((error: unknown) => error);
     bucket.pause(40_000);
     expect(await refused).toMatchObject({ reason: 'rate-limited' });
     expect(bucket.waiting).toBe(0);
@@ -221,6 +223,37 @@ it('the buckets of two profiles know nothing of each other', async () => {
   void send('well');
   expect(server.begun).toHaveLength(3);
   expect(buckets.of('throttled').waiting).toBe(1);
+});
+
+describe('a request whose own time would be over before its turn', () => {
+  const inTime = (leftMs: number): MadeCall => {
+    const made = makeToolCall('');
+    made.call.deadline.left = leftMs;
+    return made;
+  };
+
+  it('is refused at once, with the time when it would have gone out', async () => {
+    const { bucket, many, send } = setUp({ rate: 1 });
+    void many(3);
+    expect(await send(inTime(2_999))).toMatchObject({
+      reason: 'rate-limited',
+      retryAfterMs: 3_000,
+      message: expect.stringContaining(
+        'would go out in 3 s, and at most 3 s are waited, which is what its own time limit leaves, so it was not sent',
+      ),
+    });
+    void send(inTime(3_000));
+    expect(bucket.waiting).toBe(3);
+  });
+
+  it('because of a pause is sent home then, and nobody else', async () => {
+    const { bucket, send, many } = setUp({ rate: 1 });
+    void many(2);
+    const hurried = send(inTime(4_000));
+    bucket.pause(4_000);
+    expect(await hurried).toMatchObject({ reason: 'rate-limited', retryAfterMs: 6_000 });
+    expect(bucket.waiting).toBe(1);
+  });
 });
 
 describe('a request whose turn is more than 30 s away', () => {

@@ -70,7 +70,7 @@ describe('too many requests at once', () => {
         error: {
           code: -31012,
           message: expect.stringMatching(
-            /^Too many requests wait for an answer \(65536, .* Send it again when some have been answered\.$/,
+            /^Too many requests wait for an answer \(65536 of at most 65536, \d+ of at most 268435456 characters together\): .* Send it again when some have been answered\.$/,
           ),
           data: { source: 'mcp-sigv4-proxy', reason: 'too-many-waiting', mayHaveRun: false },
         },
