@@ -135,9 +135,9 @@ export class McpProxy {
   }
 
   #filter(): Layer[] {
-    const { readOnly, allowTool, denyTool } = this.#settings;
-    const rules = { readOnly, allowTool, denyTool };
-    return isUnfiltered(rules) ? [] : [toolFilter({ ...this.#parts.toolDeps(), rules })];
+    return isUnfiltered(this.#settings)
+      ? []
+      : [toolFilter({ ...this.#parts.toolDeps(), rules: this.#settings })];
   }
 
   /** Around each initialize, the client's and those that mend a lost session: again, unless the server is known to be down. */
@@ -193,7 +193,14 @@ export class McpProxy {
    * @internal
    */
   connectHttp(maxStreams: number): HttpRelay {
-    const { defaultProfile, timeout, toolTimeout, headers: own, disableTelemetry } = this.#settings;
+    const {
+      defaultProfile,
+      timeout,
+      toolTimeout,
+      toolCacheTtl,
+      headers: own,
+      disableTelemetry,
+    } = this.#settings;
     const { 'user-agent': userAgent = '' } = this.#parts.headersFor('');
     return new HttpRelay({
       handler: this.#handler,
@@ -203,6 +210,7 @@ export class McpProxy {
       events: this.#parts.events,
       limits: { timeoutMs: timeout * SECOND_MS, toolTimeoutMs: toolTimeout * SECOND_MS },
       maxStreams,
+      readsLists: !isUnfiltered(this.#settings) || (toolCacheTtl ?? 0) > 0,
       headersOf: (headers) => passageHeaders(headers, own, { userAgent, andClient: !disableTelemetry }),
       overheard: ({ method }) => {
         if (isToolsChanged(method)) this.#parts.tools.of(defaultProfile).forget({ told: true });

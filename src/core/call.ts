@@ -93,12 +93,13 @@ export interface Passage {
 
 /**
  * What a handler's promise brings: the answer to a request; word that what follows a notification may go; or word that the answer, to
- * its last byte, has gone to the client by `passage.pass`.
+ * its last byte, has gone to the client by `passage.pass`. Of a list of tools that went so there is a copy to read, where it could be
+ * understood.
  */
 export type Reply =
   | { readonly kind: 'answer'; readonly message: Response; readonly http?: HttpFacts }
   | { readonly kind: 'accepted'; readonly http?: HttpFacts }
-  | { readonly kind: 'passed'; readonly http: HttpFacts };
+  | { readonly kind: 'passed'; readonly http: HttpFacts; readonly answer?: Response };
 
 /** Every unit of the proxy has this one shape. Failures throw a `ProxyError`. */
 export type Handler = (call: Call) => Promise<Reply>;

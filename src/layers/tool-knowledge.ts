@@ -3,7 +3,7 @@ import type { ChangeFeeds } from '../core/change-feeds.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Events } from '../core/events.ts';
 import { declaresChangesOf, isToolsChanged, listChanged } from '../core/list-changes.ts';
-import { claimOf, isObject, type Message, paramsOf, type Request } from '../core/message.ts';
+import { claimOf, isObject, type Message, paramsOf, type Request, type Response } from '../core/message.ts';
 import { viewOf } from '../core/tool-list.ts';
 import type { Tools } from '../core/tools.ts';
 
@@ -86,8 +86,9 @@ class Knowledge {
     const { generation } = tools;
     const reply = await this.#next(this.hearing(call));
     // Word that the list has changed may have overtaken the list: then it is one of yesterday.
-    if (reply.kind !== 'answer' || generation !== tools.generation) return reply;
-    const change = tools.learn(reply.message.json, paramsOf(request).cursor, viewOf(call));
+    const answer = answerIn(reply);
+    if (!answer || generation !== tools.generation) return reply;
+    const change = tools.learn(answer.json, paramsOf(request).cursor, viewOf(call));
     if (!change) return reply;
     events.emit({ type: 'tools.changed', profile, announced: change.told });
     if (!change.told) this.#tell(call, request);
@@ -126,6 +127,11 @@ class Knowledge {
     if (claimOf(request) !== undefined) feeds.tell({ client: client.id, profile, stateless: true }, origin);
     else if (this.#promised.has(profile)) void emit(listChanged('tools'), origin).catch(() => undefined);
   }
+}
+
+function answerIn(reply: Reply): Response | undefined {
+  if (reply.kind === 'answer') return reply.message;
+  return reply.kind === 'passed' ? reply.answer : undefined;
 }
 
 /** True for word that a listen stream will tell of changed tools: servers honour what they can of what was asked. */

@@ -58,6 +58,8 @@ export interface HttpRelayDeps {
   readonly limits: TimeLimits;
   /** GET streams and subscriptions that may be open at once. */
   readonly maxStreams: number;
+  /** A layer edits lists of tools, or keeps them: they come to it whole. Every other answer, and without such a layer these, too, pass. */
+  readonly readsLists: boolean;
   /** What goes up of what the client sends. */
   readonly headersOf: (headers: Headers) => Headers;
   /** Told of every notification on a GET stream, which no layer sees. */
@@ -128,8 +130,7 @@ export class HttpRelay {
       answer.whole([], { status: 202, headers: {} });
       return;
     }
-    // The one answer that layers read, and may edit.
-    const read = message.kind === 'request' && message.method === 'tools/list';
+    const read = this.#deps.readsLists && message.kind === 'request' && message.method === 'tools/list';
     const way: Way = read
       ? { event: (text) => answer.event(text) }
       : { pass: (head) => answer.pass(shown(head)) };

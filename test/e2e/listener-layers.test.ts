@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { eventsOf, open } from '../support/http-client.ts';
 import { openSession, startListening } from '../support/listening.ts';
-import { sendJson } from '../support/mcp-answers.ts';
+import { EventWriter, sendJson } from '../support/mcp-answers.ts';
 import { makeGate } from '../support/relayed.ts';
 
 const rpc = (method: string, params: object = {}, id: unknown = 0) => ({
@@ -104,6 +104,48 @@ describe('--read-only at the listener', () => {
     await ask({ headers, body: call('echo') });
     expect(server.of('tools/list').length).toBe(2);
   });
+});
+
+it.each(['json', 'sse'] as const)(
+  'a call that broke off is repeated where a list that passed (%s) has said that its tool only reads',
+  async (answerWith) => {
+    let broken = 0;
+    const { ask, server } = await startListening({
+      session: {
+        answerWith,
+        on: {
+          'tools/call': ({ rpc: { id } }, response) => {
+            if (broken++ % 2 === 0) response.destroy();
+            else sendJson(response, 200, { jsonrpc: '2.0', id, result: {} });
+          },
+        },
+      },
+    });
+    const headers = await openSession(ask);
+    expect((await ask({ headers, body: call('echo') })).status).toBe(502);
+    broken = 0;
+    await ask({ headers, body: rpc('tools/list') });
+    expect((await ask({ headers, body: call('echo') })).status).toBe(200);
+    expect(server.of('tools/call').length).toBe(3);
+  },
+);
+
+it('a list whose stream tells something first comes as a stream where a layer reads it', async () => {
+  const { ask } = await startListening({
+    args: ['--read-only'],
+    behaviour: (request, response) => {
+      const events = new EventWriter(response);
+      events.send({ jsonrpc: '2.0', method: 'notifications/message', params: { level: 'info', data: 1 } });
+      events.send({ jsonrpc: '2.0', id: request.rpc.id, result: { tools: [] } });
+      events.end();
+    },
+  });
+  const { status, headers, text } = await ask({ body: rpc('tools/list') });
+  expect([status, headers['content-type']]).toEqual([200, 'text/event-stream']);
+  expect(eventsOf(text)).toMatchObject([
+    { method: 'notifications/message' },
+    { id: 0, result: { tools: [] } },
+  ]);
 });
 
 it('a server that cannot open sessions is left alone, and clients are told for how long', async () => {

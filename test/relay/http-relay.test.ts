@@ -52,6 +52,12 @@ describe('a request', () => {
     expect(exchange.json).toEqual({ jsonrpc: '2.0', id: -1, result: { tools: [] } });
   });
 
+  it('for a list passes as everything else does, where no layer reads it', async () => {
+    const { post, last } = httpRig({ readsLists: false });
+    await post({ id: -1, method: 'tools/list' });
+    expect(last().call.passage).toHaveProperty('pass');
+  });
+
   it('that fails is answered with an error and its status, and both say what happened', async () => {
     const { post, last, seen } = httpRig();
     const { exchange, done } = await post(call(''));

@@ -60,7 +60,12 @@ export interface Arrived {
 }
 
 /** A relay over a handler that holds every call until the test says how it ends. */
-export function httpRig({ maxStreams = 2, timeoutMs = 1_000, toolTimeoutMs = 5_000 } = {}) {
+export function httpRig({
+  maxStreams = 2,
+  timeoutMs = 1_000,
+  toolTimeoutMs = 5_000,
+  readsLists = true,
+} = {}) {
   const clock = new FakeClock();
   const events = new Events();
   const seen: ProxyEvent[] = [];
@@ -85,6 +90,7 @@ export function httpRig({ maxStreams = 2, timeoutMs = 1_000, toolTimeoutMs = 5_0
     events,
     limits: { timeoutMs, toolTimeoutMs },
     maxStreams,
+    readsLists,
     headersOf: (headers) => ({ ...headers, 'user-agent': 'rig' }),
     overheard: ({ method }) => overheard.push(method),
   });

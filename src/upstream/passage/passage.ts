@@ -26,6 +26,7 @@ import {
   type Uplink,
   type UplinkRequest,
 } from '../uplink/uplink.ts';
+import { ListCopies } from './list-copies.ts';
 import { overhear } from './overhearing.ts';
 
 /** How long a stream that has given its answer may take to end before its connection is closed. */
@@ -73,6 +74,7 @@ interface Crossing {
  */
 export class Passages {
   readonly #deps: PassageDeps;
+  readonly #lists = new ListCopies();
   /** Who was the first to send something in a session, by the session's id. */
   readonly #owners = new Map<string, string | undefined>();
 
@@ -213,18 +215,32 @@ export class Passages {
 
   /** Hands the answer on byte for byte; a client that reads slowly slows the server. */
   async #pass(crossing: Crossing, response: Incoming, pass: (head: HttpFacts) => BodySink): Promise<Reply> {
-    const { emit, origin } = crossing;
+    const { emit, origin, message } = crossing;
     const http = headOf(response);
     const sink = pass(http);
     const heard = overhear(response);
     const take = heard
       ? async (chunk: Buffer): Promise<void> => {
-          for (const message of heard(chunk)) await emit(message, origin);
+          for (const said of heard(chunk)) await emit(said, origin);
           await sink.write(chunk);
         }
       : (chunk: Buffer): Promise<void> => sink.write(chunk);
-    await this.#watched(crossing, response, () => response.pour(take));
-    return { kind: 'passed', http };
+    if (message?.kind !== 'request' || message.method !== 'tools/list') {
+      await this.#watched(crossing, response, () => response.pour(take));
+      return { kind: 'passed', http };
+    }
+    const copy = this.#lists.of(response);
+    const taken = (chunk: Buffer): Promise<void> => {
+      copy.take(chunk);
+      return take(chunk);
+    };
+    let answer: Response | undefined;
+    try {
+      await this.#watched(crossing, response, () => response.pour(taken));
+    } finally {
+      answer = copy.end(message.id);
+    }
+    return answer ? { kind: 'passed', http, answer } : { kind: 'passed', http };
   }
 
   /** Gives the answer up where the server falls silent in the middle of it, for longer than --read-timeout. */

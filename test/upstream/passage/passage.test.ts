@@ -161,6 +161,23 @@ describe('an answer that is handed on', () => {
     expect(emitted.map(({ text }) => text)).toEqual([said]);
   });
 
+  it.each([true, false])(
+    'is read by the way where it is a list of tools, if it comes whole: %s',
+    async (whole) => {
+      const text = '{"jsonrpc":"2.0","id":-1,"result":{"tools":[]}}';
+      const { send } = await rigFor((request, response) => {
+        if (request.rpc.method !== 'tools/list' || whole) return say(200, JSON_TYPE, text)(request, response);
+        response.writeHead(200, { ...JSON_TYPE, 'content-length': '100' });
+        response.write(text, () => response.destroy());
+      });
+      const { reply, received } = send(list);
+      if (whole) expect(await reply).toMatchObject({ kind: 'passed', answer: { text } });
+      else expect((await errorOf(reply)).reason).toBe('connection-lost');
+      expect(received.text).toBe(text);
+      expect(await send(call).reply).not.toHaveProperty('answer');
+    },
+  );
+
   it('of a notification is handed on too', async () => {
     const { send, server } = await rigFor(say(202, { 'x-of-the-server': 'yes' }, ''));
     const { reply, received } = send(messageOf({ method: 'notifications/initialized' }));
