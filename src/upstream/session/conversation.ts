@@ -1,8 +1,7 @@
 import type { Call, Emit, Layer, Reply } from '../../core/call.ts';
 import { atMost, type Clock, unlessAborted } from '../../core/clock.ts';
-import { causeText, ProxyError, unsentReason } from '../../core/errors.ts';
+import { ProxyError, unsentReason } from '../../core/errors.ts';
 import type { Events } from '../../core/events.ts';
-import { listChanges } from '../../core/list-changes.ts';
 import { type Id, isObject, type Message, paramsOf, type Request, valueTextAt } from '../../core/message.ts';
 import type { Places } from '../../pool/places.ts';
 import { noPlace } from '../../pool/refusals.ts';
@@ -10,11 +9,10 @@ import type { PoolLimits } from '../../pool/upkeep.ts';
 import { isLost } from '../uplink/lost-session.ts';
 import { echoes, type IsEcho } from './merge.ts';
 import { LATE_ANSWER_MS, Opener, type Opening } from './opener.ts';
-import { Reopening } from './reopening.ts';
 import type { Session } from './session.ts';
-import { Spread } from './spread.ts';
+import { Succession } from './succession.ts';
 import { concernsAll, concernsProfiles, Told } from './told.ts';
-import { lostTwice, notOpened, notReopened } from './unopened.ts';
+import { lostTwice, notOpened } from './unopened.ts';
 
 export interface ConversationDeps {
   readonly profile: string;
@@ -42,13 +40,9 @@ export interface ConversationDeps {
  */
 export class Conversation {
   readonly #deps: ConversationDeps;
-  readonly #closing = new AbortController();
   readonly #told = new Told();
   readonly #opener: Opener;
-  readonly #reopening = new Reopening<Session>(this.#closing.signal);
-  /** Before `initialize`, one that has no id. */
-  #session: Session;
-  #opening: Opening | undefined;
+  readonly #sessions: Succession;
   /** The client's own initialize, while it is under way. */
   readonly #initializing = new Set<Promise<Reply>>();
   /** What the client believes that its session was opened with, until it is. */
@@ -57,28 +51,27 @@ export class Conversation {
   #followed: Opening | undefined;
   /** What the client has with its other profiles. */
   readonly #followers: Conversation[] = [];
-  #spread: Spread | undefined;
-  /** Sessions that the server has lost, or that were replaced, for as long as something on them still runs to its end. */
-  readonly #former = new Set<Session>();
 
   constructor(deps: ConversationDeps, emit: Emit) {
-    const { profile, newSession, opening, clock, lead } = deps;
+    const { profile, newSession, opening, replaced, clock, events, limits, places, lead } = deps;
     this.#deps = deps;
     const told = (): readonly Request[] => (lead ? lead.#told.toProfiles : this.#told.requests);
     this.#opener = new Opener({ profile, newSession, layers: opening, clock, told });
     if (lead) lead.#followers.push(this);
-    this.#session = newSession(emit, undefined);
+    this.#sessions = new Succession(
+      { profile, follows: lead !== undefined, opener: this.#opener, replaced, clock, events, limits, places },
+      newSession(emit, undefined),
+    );
   }
 
   /** The session of this moment. */
   get session(): Session {
-    return this.#session;
+    return this.#sessions.session;
   }
 
   /** The session that a request is under way on: the one of this moment, or one that was lost while it answered. */
   sessionOf(id: Id): Session {
-    const lost = [...this.#former].find((session) => session.carries(id));
-    return lost ?? this.#spread?.carrierOf(id) ?? this.#session;
+    return this.#sessions.sessionOf(id);
   }
 
   /** The client's own initialize, answered from an earlier session: its own is opened later, those of other profiles need not wait. */
@@ -104,7 +97,7 @@ export class Conversation {
   async #initialize(call: Call, request: Request): Promise<Reply> {
     const { clock, limits, places } = this.#deps;
     // Who opens a session again leaves one, which is closed as soon as the new one stands.
-    const more = this.#opening === undefined;
+    const more = this.#sessions.opening === undefined;
     if (more && !places.takeNow()) throw noPlace(places.max, places.taken);
     const foretold =
       this.#foretold && saysTheSame(this.#foretold.request, request) ? this.#foretold : undefined;
@@ -116,46 +109,24 @@ export class Conversation {
       opened = reply.kind === 'answer' && reply.message.outcome === 'result';
       if (!opened) return reply;
       const { client, emit } = call;
-      // What is being opened in place of the former one would overwrite this.
-      this.#reopening.abandon(new Error('the client has opened a session itself'));
+      this.#sessions.abandon();
       this.#told.forget();
       const { version } = session;
       // As foretold, it is no new beginning: what other profiles have opened meanwhile stays.
       const opening =
         foretold && foretold.version === version ? foretold : { client, request, emit, isEcho, version };
       this.#foretold = undefined;
-      this.#begin(session, opening, more);
+      this.#sessions.begin(session, opening, more);
       return reply;
     } finally {
       if (more && !opened) places.give();
     }
   }
 
-  /** @param placed - whether a place was taken for this session. */
-  #begin(session: Session, opening: Opening, placed: boolean): void {
-    const { limits, places } = this.#deps;
-    const former = this.#session;
-    const again = this.#opening !== undefined;
-    this.#adopt(session);
-    this.#opening = opening;
-    if (again) this.#deps.replaced();
-    // A client that initializes again has left its former session: nobody else would ever delete it.
-    void former.close();
-    void this.#spread?.close();
-    if (!limits) {
-      // One place is enough: the former session's is this one's now.
-      if (placed && again) places.give();
-      return;
-    }
-    // A pool gives back the places of its sessions itself, the first one's included.
-    if (!placed) places.occupy();
-    this.#spread = this.#spreadOver(limits, opening, session);
-  }
-
   /** How the client has opened its own session since the one here was opened, or where there is none here yet. */
   #behind(): Opening | undefined {
     const { lead } = this.#deps;
-    const opening = lead && (lead.#foretold ?? lead.#opening);
+    const opening = lead && (lead.#foretold ?? lead.#sessions.opening);
     return opening === this.#followed ? undefined : opening;
   }
 
@@ -165,7 +136,7 @@ export class Conversation {
       const own = behind;
       try {
         await unlessAborted(
-          this.#reopening.join((until) => this.#openBeside(own, until)),
+          this.#sessions.join((until) => this.#openBeside(own, until)),
           signal,
         );
       } catch (error) {
@@ -176,7 +147,7 @@ export class Conversation {
 
   async #openBeside(own: Opening, until: AbortSignal): Promise<Session> {
     const { clock, limits, places, profile } = this.#deps;
-    const more = this.#opening === undefined;
+    const more = this.#sessions.opening === undefined;
     if (more && !places.takeNow()) throw noPlace(places.max, places.taken);
     // The sessions of one profile tell the same things; those of another tell others.
     const opening = { ...own, isEcho: limits && echoes(clock) };
@@ -187,34 +158,13 @@ export class Conversation {
         throw until.reason;
       }
       this.#followed = own;
-      this.#begin(session, opening, more);
+      this.#sessions.begin(session, opening, more);
       return session;
     } catch (error) {
       if (more) places.give();
-      this.#openFailed(error);
+      this.#sessions.openFailed(error);
       throw notOpened(profile, error);
     }
-  }
-
-  /** Sessions beside the first, opened as the client opened that. */
-  #spreadOver(limits: PoolLimits, opening: Opening, first: Session): Spread {
-    const { clock, places } = this.#deps;
-    return new Spread(
-      {
-        limits,
-        places,
-        clock,
-        open: (signal, met) => this.#opener.open(opening, signal, met),
-        ask: (session, method, signal) => this.#opener.ask(session, opening, method, signal),
-        first: () => this.#session,
-        succeeded: (session) => this.#succeed(session, opening),
-        lostFirst: () => {
-          this.#reopen(this.#session).catch(() => undefined);
-        },
-        openFailed: (error) => this.#openFailed(error),
-      },
-      first,
-    );
   }
 
   /** Runs `send` on the session of this moment, and once more on a new one where the server has lost that. */
@@ -230,29 +180,28 @@ export class Conversation {
 
   async #carry(call: Call, sendOn: (session: Session) => Promise<Reply>): Promise<Reply> {
     if (this.#behind()) await this.#follow(call.signal);
-    const spread = this.#spread;
+    const { spread } = this.#sessions;
     const { message } = call;
     if (spread && message.kind === 'request' && isSpread(message)) {
       try {
         return await spread.carry(call, sendOn);
       } catch (error) {
         // It waited for one of the sessions that were left when the client began anew: there are others now.
-        const left = this.#spread !== spread && !this.#closing.signal.aborted && !call.signal.aborted;
+        const left = this.#sessions.spread !== spread && !this.#sessions.closing && !call.signal.aborted;
         if (left && isEnding(error)) return this.#carry(call, sendOn);
         throw error;
       }
     }
     const send = spread ? (on: Session) => spread.holding(on, () => sendOn(on)) : sendOn;
-    let session = this.#session;
+    let { session } = this.#sessions;
     // Also where the last try to open a new one failed: the next call may find a server that has come back.
-    if (this.#reopening.running || session.lost || spread?.vacant)
-      session = await this.#reopened(session, call.signal);
+    if (this.#sessions.isBroken) session = await this.#sessions.reopened(session, call.signal);
     let reply: Reply;
     try {
       reply = await send(session);
     } catch (error) {
-      if (!isLost(error) || !this.#opening) throw error;
-      const fresh = await this.#reopened(session, call.signal);
+      if (!isLost(error) || !this.#sessions.opening) throw error;
+      const fresh = await this.#sessions.reopened(session, call.signal);
       // A new session has been told that it is initialized.
       if (call.message.kind === 'notification' && call.message.method === 'notifications/initialized') {
         return { kind: 'accepted' };
@@ -271,139 +220,39 @@ export class Conversation {
 
   /** What the client has said to the session that it opened itself. */
   #hear(message: Message): void {
-    const opening = this.#opening;
-    if (!opening || this.#session.lost || !concernsProfiles(message)) return;
-    void this.#opener.repeat(this.#session, opening, message);
+    const { opening, session } = this.#sessions;
+    if (!opening || session.lost || !concernsProfiles(message)) return;
+    void this.#opener.repeat(session, opening, message);
     this.#tellOthers(message);
   }
 
   /** What concerns every session goes to those beside the first, too. */
   #tellOthers(message: Message): void {
-    const spread = this.#spread;
-    const opening = this.#opening;
+    const { spread, opening } = this.#sessions;
     if (!spread || !opening || !concernsAll(message)) return;
     for (const session of spread.others) {
       void spread.holding(session, () => this.#opener.repeat(session, opening, message));
     }
   }
 
-  #adopt(session: Session): void {
-    this.#session = session;
-    session.onLost = () => {
-      this.#reopen(session).catch(() => undefined);
-    };
-  }
-
-  /** In the place of the former one, behind which another server may have stood. */
-  #succeed(session: Session, { emit, isEcho }: Opening): void {
-    const { declared } = this.#session;
-    this.#adopt(session);
-    this.#deps.replaced();
-    for (const change of listChanges(declared, session.declared)) {
-      if (!isEcho?.(change, session)) void emit(change, session).catch(() => undefined);
-    }
-  }
-
-  /** Waits for a new session as long as the caller does, who did not get through until then. */
-  async #reopened(dead: Session, signal: AbortSignal): Promise<Session> {
-    try {
-      return await unlessAborted(this.#reopen(dead), signal);
-    } catch (error) {
-      throw signal.aborted ? unsentReason(error) : error;
-    }
-  }
-
-  /** One attempt for all who ask while it runs. */
-  #reopen(dead: Session): Promise<Session> {
-    const { running } = this.#reopening;
-    if (running) return running;
-    if (this.#session !== dead) return Promise.resolve(this.#session);
-    return this.#reopening.join((until) => this.#openAnew(dead, until));
-  }
-
-  async #openAnew(dead: Session, until: AbortSignal): Promise<Session> {
-    const { events, profile } = this.#deps;
-    const opening = this.#opening;
-    if (!opening) throw new TypeError('a session that was never opened cannot be lost');
-    const replacement = this.#spread?.replacing(dead);
-    if (this.#spread && !replacement) {
-      // It was given up before, and another stands in for it, or soon will.
-      const session = await this.#spread.successor(until);
-      if (session !== this.#session) this.#succeed(session, opening);
-      return session;
-    }
-    events.emit({ type: 'session.lost', profile });
-    const { foreign } = dead;
-    // What the old session's streams still bring runs to its end; only what one that is lost has asked of the client is over.
-    if (!foreign) dead.forsake();
-    for (const session of this.#former) if (session.idle) this.#former.delete(session);
-    this.#former.add(dead);
-    try {
-      const session = await this.#opener.open(opening, until);
-      if (this.#session !== dead) {
-        void session.close();
-        return this.#session;
-      }
-      this.#succeed(session, opening);
-      if (foreign) void this.#leave(dead);
-      replacement?.with(session);
-      return session;
-    } catch (error) {
-      if (this.#session !== dead) return this.#session;
-      replacement?.failed(error);
-      throw notReopened(error, this.#deps.lead && profile);
-    }
-  }
-
-  /** Deletes the session; one that is being opened is given up. Never throws. */
-  async close(): Promise<void> {
-    this.#closing.abort(new Error('the proxy is ending'));
-    // One that is being opened at this moment closes what it has opened.
-    const reopening = this.#reopening.running?.catch(() => undefined);
+  /** Deletes the sessions; one that is being opened is given up. Never throws. */
+  close(): Promise<void> {
     // Nobody would know of the session that a server opens a moment later.
-    if (this.#initializing.size > 0) {
-      await atMost(this.#deps.clock, LATE_ANSWER_MS, Promise.allSettled(this.#initializing));
-    }
-    const sessions = [this.#session, ...this.#former];
-    await Promise.all([...sessions.map((session) => session.close()), this.#spread?.close(), reopening]);
-    if (this.#opening && !this.#spread) this.#deps.places.give();
-    this.#opening = undefined;
+    const pending =
+      this.#initializing.size > 0
+        ? atMost(this.#deps.clock, LATE_ANSWER_MS, Promise.allSettled(this.#initializing))
+        : undefined;
+    return this.#sessions.close(pending);
   }
 
   /** The client has left: calls that wait for a session are refused; those under way go on. */
   refuseWaiting(): void {
-    this.#spread?.refuseWaiting();
+    this.#sessions.refuseWaiting();
   }
 
   /** Replaces every session with a new one; each that is in use is left when the last call on it has ended. */
   drain(): void {
-    if (this.#spread) this.#spread.drain();
-    else this.#renew().catch((error: unknown) => this.#openFailed(error));
-  }
-
-  async #renew(): Promise<void> {
-    const opening = this.#opening;
-    const former = this.#session;
-    if (!opening || this.#reopening.running || former.lost) return;
-    const session = await this.#opener.open(opening, this.#closing.signal, () => undefined);
-    if (this.#session !== former || this.#closing.signal.aborted) {
-      await session.close();
-      return;
-    }
-    this.#succeed(session, opening);
-    this.#former.add(former);
-    await this.#leave(former);
-  }
-
-  async #leave(former: Session): Promise<void> {
-    await former.atRest();
-    this.#former.delete(former);
-    await former.close();
-  }
-
-  #openFailed(error: unknown): void {
-    const { events, profile } = this.#deps;
-    events.emit({ type: 'session.open-failed', profile, message: causeText(error) });
+    this.#sessions.drain();
   }
 }
 

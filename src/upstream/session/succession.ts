@@ -1,0 +1,254 @@
+import { type Clock, unlessAborted } from '../../core/clock.ts';
+import { causeText, unsentReason } from '../../core/errors.ts';
+import type { Events } from '../../core/events.ts';
+import { listChanges } from '../../core/list-changes.ts';
+import type { Id } from '../../core/message.ts';
+import type { Places } from '../../pool/places.ts';
+import type { PoolLimits } from '../../pool/upkeep.ts';
+import type { Opener, Opening } from './opener.ts';
+import { Reopening } from './reopening.ts';
+import type { Session } from './session.ts';
+import { Spread } from './spread.ts';
+import { notReopened } from './unopened.ts';
+
+export interface SuccessionDeps {
+  readonly profile: string;
+  /** The client has opened the session of another profile, and this one follows it: only an error's text tells the client of it. */
+  readonly follows: boolean;
+  readonly opener: Opener;
+  /** Another session has taken the place of the one before. */
+  readonly replaced: () => void;
+  readonly clock: Clock;
+  readonly events: Events;
+  /** Undefined: one session carries everything. */
+  readonly limits: PoolLimits | undefined;
+  /** Of all conversations. */
+  readonly places: Places;
+}
+
+/**
+ * The sessions that carry one conversation, one after the other, and beside the one of the moment those over which tool calls are
+ * spread: one that is lost is opened anew, as it was opened, once for all who need it.
+ */
+export class Succession {
+  readonly #deps: SuccessionDeps;
+  readonly #closing = new AbortController();
+  readonly #reopening = new Reopening<Session>(this.#closing.signal);
+  /** Before `initialize`, one that has no id. */
+  #session: Session;
+  #opening: Opening | undefined;
+  #spread: Spread | undefined;
+  /** Sessions that the server has lost, or that were replaced, for as long as something on them still runs to its end. */
+  readonly #former = new Set<Session>();
+
+  constructor(deps: SuccessionDeps, unopened: Session) {
+    this.#deps = deps;
+    this.#session = unopened;
+  }
+
+  /** The session of this moment. */
+  get session(): Session {
+    return this.#session;
+  }
+
+  /** The session that a request is under way on: the one of this moment, or one that was lost while it answered. */
+  sessionOf(id: Id): Session {
+    const lost = [...this.#former].find((session) => session.carries(id));
+    return lost ?? this.#spread?.carrierOf(id) ?? this.#session;
+  }
+
+  /** How the session of this moment was opened; undefined before there was one, and when all is over. */
+  get opening(): Opening | undefined {
+    return this.#opening;
+  }
+
+  /** Undefined where one session carries everything. */
+  get spread(): Spread | undefined {
+    return this.#spread;
+  }
+
+  /** Nothing more is sent or opened. */
+  get closing(): boolean {
+    return this.#closing.signal.aborted;
+  }
+
+  /** True where the session of this moment carries nothing, or soon will not. */
+  get isBroken(): boolean {
+    return this.#reopening.running !== undefined || this.#session.lost || (this.#spread?.vacant ?? false);
+  }
+
+  /** An opening that all who ask share while it runs. */
+  join(open: (until: AbortSignal) => Promise<Session>): Promise<Session> {
+    return this.#reopening.join(open);
+  }
+
+  /** What is being opened is not wanted any more: it would overwrite what the client has opened itself. */
+  abandon(): void {
+    this.#reopening.abandon(new Error('the client has opened a session itself'));
+  }
+
+  /**
+   * From now on this session carries the conversation, and the former one is left.
+   * @param placed - whether a place was taken for it.
+   */
+  begin(session: Session, opening: Opening, placed: boolean): void {
+    const { limits, places } = this.#deps;
+    const former = this.#session;
+    const again = this.#opening !== undefined;
+    this.#adopt(session);
+    this.#opening = opening;
+    if (again) this.#deps.replaced();
+    // A client that initializes again has left its former session: nobody else would ever delete it.
+    void former.close();
+    void this.#spread?.close();
+    if (!limits) {
+      // One place is enough: the former session's is this one's now.
+      if (placed && again) places.give();
+      return;
+    }
+    // A pool gives back the places of its sessions itself, the first one's included.
+    if (!placed) places.occupy();
+    this.#spread = this.#spreadOver(limits, opening, session);
+  }
+
+  /** Sessions beside the first, opened as the client opened that. */
+  #spreadOver(limits: PoolLimits, opening: Opening, first: Session): Spread {
+    const { clock, places } = this.#deps;
+    return new Spread(
+      {
+        limits,
+        places,
+        clock,
+        open: (signal, met) => this.#deps.opener.open(opening, signal, met),
+        ask: (session, method, signal) => this.#deps.opener.ask(session, opening, method, signal),
+        first: () => this.#session,
+        succeeded: (session) => this.#succeed(session, opening),
+        lostFirst: () => {
+          this.#reopen(this.#session).catch(() => undefined);
+        },
+        openFailed: (error) => this.openFailed(error),
+      },
+      first,
+    );
+  }
+
+  #adopt(session: Session): void {
+    this.#session = session;
+    session.onLost = () => {
+      this.#reopen(session).catch(() => undefined);
+    };
+  }
+
+  /** In the place of the former one, behind which another server may have stood. */
+  #succeed(session: Session, { emit, isEcho }: Opening): void {
+    const { declared } = this.#session;
+    this.#adopt(session);
+    this.#deps.replaced();
+    for (const change of listChanges(declared, session.declared)) {
+      if (!isEcho?.(change, session)) void emit(change, session).catch(() => undefined);
+    }
+  }
+
+  /** Waits for a new session as long as the caller does, who did not get through until then. */
+  async reopened(dead: Session, signal: AbortSignal): Promise<Session> {
+    try {
+      return await unlessAborted(this.#reopen(dead), signal);
+    } catch (error) {
+      throw signal.aborted ? unsentReason(error) : error;
+    }
+  }
+
+  /** One attempt for all who ask while it runs. */
+  #reopen(dead: Session): Promise<Session> {
+    const { running } = this.#reopening;
+    if (running) return running;
+    if (this.#session !== dead) return Promise.resolve(this.#session);
+    return this.#reopening.join((until) => this.#openAnew(dead, until));
+  }
+
+  async #openAnew(dead: Session, until: AbortSignal): Promise<Session> {
+    const { opener, events, profile, follows } = this.#deps;
+    const opening = this.#opening;
+    if (!opening) throw new TypeError('a session that was never opened cannot be lost');
+    const replacement = this.#spread?.replacing(dead);
+    if (this.#spread && !replacement) {
+      // It was given up before, and another stands in for it, or soon will.
+      const session = await this.#spread.successor(until);
+      if (session !== this.#session) this.#succeed(session, opening);
+      return session;
+    }
+    events.emit({ type: 'session.lost', profile });
+    const { foreign } = dead;
+    // What the old session's streams still bring runs to its end; only what one that is lost has asked of the client is over.
+    if (!foreign) dead.forsake();
+    for (const session of this.#former) if (session.idle) this.#former.delete(session);
+    this.#former.add(dead);
+    try {
+      const session = await opener.open(opening, until);
+      if (this.#session !== dead) {
+        void session.close();
+        return this.#session;
+      }
+      this.#succeed(session, opening);
+      if (foreign) void this.#leave(dead);
+      replacement?.with(session);
+      return session;
+    } catch (error) {
+      if (this.#session !== dead) return this.#session;
+      replacement?.failed(error);
+      throw notReopened(error, follows ? profile : undefined);
+    }
+  }
+
+  /**
+   * Deletes the sessions; one that is being opened is given up. Never throws.
+   * @param pending - an opening of the client's own, which may still bring a session.
+   */
+  async close(pending: Promise<unknown> | undefined): Promise<void> {
+    this.#closing.abort(new Error('the proxy is ending'));
+    // One that is being opened at this moment closes what it has opened.
+    const reopening = this.#reopening.running?.catch(() => undefined);
+    if (pending) await pending;
+    const sessions = [this.#session, ...this.#former];
+    await Promise.all([...sessions.map((session) => session.close()), this.#spread?.close(), reopening]);
+    if (this.#opening && !this.#spread) this.#deps.places.give();
+    this.#opening = undefined;
+  }
+
+  /** The client has left: calls that wait for a session are refused; those under way go on. */
+  refuseWaiting(): void {
+    this.#spread?.refuseWaiting();
+  }
+
+  /** Replaces every session with a new one; each that is in use is left when the last call on it has ended. */
+  drain(): void {
+    if (this.#spread) this.#spread.drain();
+    else this.#renew().catch((error: unknown) => this.openFailed(error));
+  }
+
+  async #renew(): Promise<void> {
+    const opening = this.#opening;
+    const former = this.#session;
+    if (!opening || this.#reopening.running || former.lost) return;
+    const session = await this.#deps.opener.open(opening, this.#closing.signal, () => undefined);
+    if (this.#session !== former || this.#closing.signal.aborted) {
+      await session.close();
+      return;
+    }
+    this.#succeed(session, opening);
+    this.#former.add(former);
+    await this.#leave(former);
+  }
+
+  async #leave(former: Session): Promise<void> {
+    await former.atRest();
+    this.#former.delete(former);
+    await former.close();
+  }
+
+  /** The log hears of it; those who need the session hear of it themselves. */
+  openFailed(error: unknown): void {
+    const { events, profile } = this.#deps;
+    events.emit({ type: 'session.open-failed', profile, message: causeText(error) });
+  }
+}
