@@ -34,16 +34,17 @@ export function readBody(
   taken: (bytes: number) => void,
 ): Promise<ReadBody> {
   return new Promise((resolve) => {
-    const chunks: Buffer[] = [];
+    let chunks: Buffer[] = [];
     let length = 0;
+    let over = false;
+    // The listeners stay: the request is soon gone, and to take them off costs more than all else here.
     const finish = (outcome: ReadBody): void => {
-      request.off('data', take);
-      request.off('end', whole);
-      request.off('close', gone);
-      request.off('error', gone);
+      over = true;
+      chunks = [];
       resolve(outcome);
     };
     const take = (chunk: Buffer): void => {
+      if (over) return;
       length += chunk.length;
       if (length > limit) finish('too-large');
       else if (!held.take(chunk.length)) finish('no-room');
@@ -52,8 +53,13 @@ export function readBody(
         chunks.push(chunk);
       }
     };
-    const whole = (): void => finish({ bytes: Buffer.concat(chunks, length) });
-    const gone = (): void => finish('gone');
+    const whole = (): void => {
+      const [first] = chunks;
+      if (!over) finish({ bytes: first && chunks.length === 1 ? first : Buffer.concat(chunks, length) });
+    };
+    const gone = (): void => {
+      if (!over) finish('gone');
+    };
     request.on('data', take);
     request.on('end', whole);
     request.on('close', gone);

@@ -25,7 +25,8 @@ export class ServerExchange implements HttpExchange {
   readonly #cut: () => void;
   readonly #endsWithConnection: boolean;
   readonly #unread: UnreadAnswers;
-  readonly #blocked = new Set<() => void>();
+  /** What waits for its client to read. */
+  #blocked: (() => void)[] = [];
   /** Settles when all that was given is written; undefined where nothing waits. */
   #pouring: Promise<void> | undefined;
   #listeners: (() => void)[] = [];
@@ -49,7 +50,7 @@ export class ServerExchange implements HttpExchange {
   /** To be called when the answer has left, or never will, because its connection is gone. */
   over(): void {
     this.#over = true;
-    for (const go of this.#blocked) go();
+    for (const go of [...this.#blocked]) go();
     const listeners = this.#listeners;
     this.#listeners = [];
     if (!this.#response.writableFinished) for (const tell of listeners) tell();
@@ -97,11 +98,11 @@ export class ServerExchange implements HttpExchange {
       const go = (): void => {
         stalled.cancel();
         response.off('drain', go);
-        this.#blocked.delete(go);
+        this.#blocked = this.#blocked.filter((one) => one !== go);
         resolve();
       };
       response.on('drain', go);
-      this.#blocked.add(go);
+      this.#blocked.push(go);
     });
   }
 

@@ -59,7 +59,7 @@ export class HttpFront {
   readonly #server: Server;
   readonly #held = new HeldBodies();
   readonly #unread = new UnreadAnswers();
-  readonly #carried = new WeakMap<Socket, Set<Carried>>();
+  readonly #carried = new WeakMap<Socket, Carried[]>();
   #connections = 0;
   #requests = 0;
   #leaving = false;
@@ -115,7 +115,7 @@ export class HttpFront {
     this.#connections++;
     socket.on('close', () => {
       this.#connections--;
-      for (const { over } of this.#carried.get(socket) ?? []) over();
+      for (const { over } of [...(this.#carried.get(socket) ?? [])]) over();
     });
     // Whoever keeps one for later makes room for who has something to say.
     if (this.#connections > this.#options.maxClients) this.#server.closeIdleConnections();
@@ -141,16 +141,26 @@ export class HttpFront {
   #begun(request: IncomingMessage, response: ServerResponse): ServerExchange {
     const exchange = new ServerExchange(request, response, this.#options.clock, this.#unread);
     this.#requests++;
-    const all = this.#carried.get(request.socket) ?? new Set();
+    const all = this.#carriedBy(request.socket);
     const over = (): void => {
-      if (!all.delete(carried)) return;
+      const at = all.indexOf(carried);
+      if (at < 0) return;
+      all.splice(at, 1);
       this.#requests--;
       exchange.over();
     };
     const carried: Carried = { request, response, over };
-    this.#carried.set(request.socket, all.add(carried));
+    all.push(carried);
     response.on('close', over);
     return exchange;
+  }
+
+  #carriedBy(socket: Socket): Carried[] {
+    const known = this.#carried.get(socket);
+    if (known) return known;
+    const none: Carried[] = [];
+    this.#carried.set(socket, none);
+    return none;
   }
 
   #fullness(): Refusal | undefined {
@@ -228,8 +238,7 @@ export class HttpFront {
 
   /** Whether what is written to the connection now would be read as the answer to a good request, or as a part of it. */
   #owes(socket: Socket): boolean {
-    const carried = [...(this.#carried.get(socket) ?? [])];
-    return carried.some(({ request, response }) => request.complete || response.headersSent);
+    return this.#carriedBy(socket).some(({ request, response }) => request.complete || response.headersSent);
   }
 
   /** Says from now on that it is not ready, and keeps no connection for later. */

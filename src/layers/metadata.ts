@@ -56,8 +56,8 @@ export function metadata(additionsOf: (profile: string) => Promise<Readonly<Reco
       // The members of a batch go down in one turn, so that one array is posted: what needs nothing waits like the rest.
       if (!takes && !call.batch) return next(call);
       const additions = await additionsOf(profile);
-      if (!takes || Object.keys(additions).length === 0) return next(call);
       // Awaited: what an async function only returns costs every call two more turns of the microtask queue.
+      if (!takes || Object.keys(additions).length === 0) return await next(call);
       return await next({ ...call, message: withMeta(message, additions) });
     };
 }

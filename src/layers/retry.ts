@@ -1,4 +1,4 @@
-import type { BodySink, Call, Emit, Handler, HttpFacts, Layer, Reply } from '../core/call.ts';
+import type { BodySink, Call, Emit, HttpFacts, Layer, Reply } from '../core/call.ts';
 import { type Clock, sleep } from '../core/clock.ts';
 import { ProxyError, unsentReason } from '../core/errors.ts';
 import type { Events } from '../core/events.ts';
@@ -76,7 +76,12 @@ export function retry(deps: RetryDeps): Layer {
         const hear = (): void => {
           heard = true;
         };
-        const outcome = await attemptOf(next, heardBy(hear, call));
+        let outcome: Outcome;
+        try {
+          outcome = { reply: await next(heardBy(hear, call)) };
+        } catch (error) {
+          outcome = { error };
+        }
         const failure =
           'reply' in outcome ? failureOfReply(outcome.reply, clock.now()) : failureOfError(outcome.error);
         // Of a request that an earlier attempt may have run, nobody may say that it was not sent.
@@ -125,14 +130,6 @@ function heardBy(hear: () => void, call: Call): Call {
     return pass(head);
   };
   return { ...call, emit, passage: { ...passage, pass: heard } };
-}
-
-async function attemptOf(next: Handler, call: Call): Promise<Outcome> {
-  try {
-    return { reply: await next(call) };
-  } catch (error) {
-    return { error };
-  }
 }
 
 function settled(outcome: Outcome): Reply {

@@ -1,15 +1,14 @@
 import { CallController } from '../core/call-signal.ts';
 import type { Clock } from '../core/clock.ts';
 import { type Id, idKey, isId, type Message, paramsOf } from '../core/message.ts';
-import { TransientMap } from '../core/transient-map.ts';
 import { Countdown } from './deadline.ts';
 import { Questions } from './questions.ts';
 import { progressTokenOf } from './server-requests.ts';
 
 /** One exchange under way. */
 export interface Entry {
-  /** What tells it from others: ids and clients can be the same. */
-  readonly ticket: number;
+  /** Its place among the others. */
+  at: number;
   readonly client: string;
   readonly controller: CallController;
   readonly deadline: Countdown;
@@ -30,8 +29,8 @@ export interface Ears {
 /** What is under way for all clients of the listener; how many there can be at once, the front decides. */
 export class HttpEntries {
   readonly #clock: Clock;
-  readonly #entries = new TransientMap<number, Entry>();
-  #ticket = 0;
+  /** In no order. A list, because a Map makes itself a new table whenever the last of a few entries leaves, which is often. */
+  readonly #entries: Entry[] = [];
   readonly #questions = new Questions();
   #whenIdle: (() => void) | undefined;
 
@@ -40,12 +39,12 @@ export class HttpEntries {
   }
 
   get size(): number {
-    return this.#entries.size;
+    return this.#entries.length;
   }
 
   get streams(): number {
     let count = 0;
-    for (const { stream } of this.#entries.values()) if (stream) count++;
+    for (const { stream } of this.#entries) if (stream) count++;
     return count;
   }
 
@@ -59,12 +58,12 @@ export class HttpEntries {
       client: entry.client,
       message: entry.message,
       stream: entry.stream,
-      ticket: this.#ticket++,
+      at: this.#entries.length,
       controller: new CallController(),
       deadline: new Countdown(this.#clock, limit, () => expire(added)),
       sent: false,
     };
-    this.#entries.set(added.ticket, added);
+    this.#entries.push(added);
     const { message, client } = entry;
     if (message?.kind === 'response' && message.id !== undefined)
       this.#questions.answered(client, message.id);
@@ -73,8 +72,12 @@ export class HttpEntries {
 
   remove(entry: Entry): void {
     entry.deadline.stop();
-    this.#entries.delete(entry.ticket);
-    if (this.#entries.size === 0) this.#whenIdle?.();
+    const last = this.#entries.pop();
+    if (last && last !== entry) {
+      this.#entries[entry.at] = last;
+      last.at = entry.at;
+    }
+    if (this.#entries.length === 0) this.#whenIdle?.();
   }
 
   /** The request of a client; ids of other clients are theirs. */
@@ -83,7 +86,7 @@ export class HttpEntries {
   }
 
   #find(client: string, matches: (message: Message) => boolean): Entry | undefined {
-    for (const entry of this.#entries.values()) {
+    for (const entry of this.#entries) {
       if (entry.client === client && entry.message && matches(entry.message)) return entry;
     }
     return undefined;
@@ -97,10 +100,7 @@ export class HttpEntries {
   /** For what is heard on a session's own stream, where nothing says which call a question belongs to. */
   earsOfSession(client: string): Ears {
     return this.#ears(client, () =>
-      this.#entries
-        .values()
-        .filter((entry) => entry.client === client)
-        .map(({ deadline }) => deadline),
+      this.#entries.filter((entry) => entry.client === client).map(({ deadline }) => deadline),
     );
   }
 
@@ -132,14 +132,14 @@ export class HttpEntries {
 
   /** Aborts those that match; `reasonFor` says why, as each has to hear it. */
   cut(matches: (entry: Entry) => boolean, reasonFor: (entry: Entry) => Error): void {
-    for (const entry of this.#entries.values()) if (matches(entry)) entry.controller.abort(reasonFor(entry));
+    for (const entry of [...this.#entries]) if (matches(entry)) entry.controller.abort(reasonFor(entry));
   }
 
   /** Resolves when nothing is under way. */
   idle(): Promise<void> {
     return new Promise((resolve) => {
       this.#whenIdle = resolve;
-      if (this.#entries.size === 0) resolve();
+      if (this.#entries.length === 0) resolve();
     });
   }
 }

@@ -26,7 +26,7 @@ import { type HttpExchange, ownPassage } from '../core/passage.ts';
 import { type InvalidMessage, readLine } from '../core/reading.ts';
 import { HttpAnswer } from './http-answer.ts';
 import { batchRefusal } from './http-batch.ts';
-import { type Entry, HttpEntries } from './http-entries.ts';
+import { type Ears, type Entry, HttpEntries } from './http-entries.ts';
 import { described } from './outlet.ts';
 import { NobodyWaits, rescued } from './rescue.ts';
 import { overdue, type TimeLimits, timeLimitOf } from './time-limit.ts';
@@ -95,13 +95,14 @@ export class HttpRelay {
   }
 
   /** Takes the body of a POST. Never throws; resolves when its answer is complete. */
-  async post(text: string, exchange: HttpExchange): Promise<void> {
+  post(text: string, exchange: HttpExchange): Promise<void> {
     const answer = new HttpAnswer(exchange);
     const line = readLine(text);
     const client = this.#clientOf(exchange.headers);
-    if (line.kind === 'invalid') this.#invalid(line, text.length, answer);
-    else if (line.kind === 'batch') await this.#batch(line.elements, exchange, client, answer);
-    else await this.#single(line.message, exchange, client, answer);
+    if (line.kind === 'message') return this.#single(line.message, exchange, client, answer);
+    if (line.kind === 'batch') return this.#batch(line.elements, exchange, client, answer);
+    this.#invalid(line, text.length, answer);
+    return Promise.resolve();
   }
 
   #invalid({ id, error }: InvalidMessage, bytes: number, answer: HttpAnswer): void {
@@ -178,7 +179,7 @@ export class HttpRelay {
     );
     const { signal } = entry.controller;
     exchange.onGone(() => entry.controller.abort(new NobodyWaits('the client has gone')));
-    const ears = this.#entries.earsOf(entry);
+    let ears: Ears | undefined;
     const headers = this.#deps.headersOf(exchange.headers);
     const leaving = (): void => {
       entry.sent = true;
@@ -189,6 +190,7 @@ export class HttpRelay {
       profile,
       signal,
       emit: async (below) => {
+        ears ??= this.#entries.earsOf(entry);
         ears.hear(below);
         if ('event' in way) await way.event(below.text);
       },
@@ -200,7 +202,7 @@ export class HttpRelay {
     } catch (error) {
       return { error };
     } finally {
-      ears.close();
+      ears?.close();
       this.#entries.remove(entry);
     }
   }

@@ -1,7 +1,13 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Sent } from '../../core/errors.ts';
 import { type HttpHeaders, Incoming } from './incoming.ts';
-import { Client, type Connector, type HttpMethod } from './undici.ts';
+import {
+  Client,
+  type Connector,
+  type DispatchController,
+  type DispatchHandler,
+  type HttpMethod,
+} from './undici.ts';
 
 export interface OutgoingRequest {
   readonly method: string;
@@ -29,6 +35,54 @@ export interface ConnectionOptions {
   readonly keepAliveTimeoutMs: number;
   readonly onOpen: () => void;
   readonly onClose: () => void;
+}
+
+/** Takes one answer from undici. A class, because its methods are there once, and closures would be made for every request. */
+class Answer implements DispatchHandler {
+  readonly #reused: boolean;
+  readonly #resolve: (incoming: Incoming) => void;
+  readonly #reject: (failure: TransportFailure) => void;
+  readonly #over: (reusable: boolean) => void;
+  #incoming: Incoming | undefined;
+  #started = false;
+
+  constructor(
+    reused: boolean,
+    resolve: (incoming: Incoming) => void,
+    reject: (failure: TransportFailure) => void,
+    over: (reusable: boolean) => void,
+  ) {
+    this.#reused = reused;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this.#over = over;
+  }
+
+  onRequestStart(): void {
+    this.#started = true;
+  }
+
+  onResponseStart(controller: DispatchController, status: number, headers: IncomingHttpHeaders): void {
+    // 1xx answers announce, they do not answer.
+    if (status < 200) return;
+    this.#incoming = new Incoming(status, headers as HttpHeaders, controller);
+    this.#resolve(this.#incoming);
+  }
+
+  onResponseData(_controller: DispatchController, chunk: Buffer): void {
+    this.#incoming?.push(chunk);
+  }
+
+  onResponseEnd(): void {
+    this.#incoming?.end();
+    this.#over(true);
+  }
+
+  onResponseError(_controller: DispatchController, error: Error): void {
+    if (this.#incoming) this.#incoming.fail(error);
+    else this.#reject(new TransportFailure(error, this.#started ? 'maybe' : 'no', this.#reused));
+    this.#over(false);
+  }
 }
 
 let thisTurn: object | undefined;
@@ -93,45 +147,17 @@ export class Connection {
    * @throws TransportFailure
    */
   send(request: OutgoingRequest, over: (reusable: boolean) => void): Promise<Incoming> {
-    // undici is still inside its parser when it reports an end: closing or reusing its client there would upset it.
-    const done = (reusable: boolean): void => queueMicrotask(() => over(reusable && !this.#dead));
     return new Promise((resolve, reject) => {
-      let incoming: Incoming | undefined;
-      let started = false;
-      const reused = this.warm;
-      this.#client.dispatch(
-        {
-          method: request.method as HttpMethod,
-          path: request.path,
-          headers: request.headers,
-          body: request.body ?? null,
-        },
-        {
-          onRequestStart: () => {
-            started = true;
-          },
-          onResponseStart: (controller, status, headers: IncomingHttpHeaders) => {
-            // 1xx answers announce, they do not answer.
-            if (status < 200) return;
-            incoming = new Incoming(status, headers as HttpHeaders, controller);
-            resolve(incoming);
-          },
-          onResponseData: (_controller, chunk) => {
-            incoming?.push(chunk);
-          },
-          onResponseEnd: () => {
-            this.#served++;
-            this.#answeredIn = turn();
-            incoming?.end();
-            done(true);
-          },
-          onResponseError: (_controller, error) => {
-            if (incoming) incoming.fail(error);
-            else reject(new TransportFailure(error, started ? 'maybe' : 'no', reused));
-            done(false);
-          },
-        },
-      );
+      const { method, path, headers, body = null } = request;
+      const answer = new Answer(this.warm, resolve, reject, (reusable) => {
+        if (reusable) {
+          this.#served++;
+          this.#answeredIn = turn();
+        }
+        // undici is still inside its parser when it reports an end: closing or reusing its client there would upset it.
+        queueMicrotask(() => over(reusable && !this.#dead));
+      });
+      this.#client.dispatch({ method: method as HttpMethod, path, headers, body }, answer);
     });
   }
 

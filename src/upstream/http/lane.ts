@@ -30,6 +30,14 @@ export class Lane {
   readonly #leaving = new Set<Connection>();
   /** Keeps order and forgets a cancelled waiter in one step, however many wait. */
   readonly #waiting = new TransientMap<number, Waiter>();
+  /** What every lease does with its place. */
+  readonly #places: Places = {
+    giveBack: (connection, reusable) => {
+      if (this.#leaving.delete(connection)) connection.destroy();
+      else this.#giveBack(connection, reusable);
+    },
+    leave: (connection) => this.#leave(connection),
+  };
   #ticket = 0;
   #closed = false;
 
@@ -45,6 +53,12 @@ export class Lane {
     return this.#busy.size;
   }
 
+  /** Takes a place if there is one now, as `lease` would: most calls need not wait, and so need no promise. */
+  free({ fresh = false }: { fresh?: boolean } = {}): Lease | undefined {
+    if (this.#closed || this.#busy.size >= this.#options.max) return undefined;
+    return this.#grant(this.#pick(this.#idle.pop(), fresh));
+  }
+
   /**
    * Takes a place, waiting in order for one. Rejects with the signal's reason the moment it aborts.
    * @param options.fresh - a connection that has carried nothing yet, for what a kept one has just failed.
@@ -55,8 +69,9 @@ export class Lane {
         reject(signal.aborted ? signal.reason : shuttingDown());
         return;
       }
-      if (this.#busy.size < this.#options.max) {
-        resolve(this.#grant(this.#pick(this.#idle.pop(), fresh)));
+      const free = this.free({ fresh });
+      if (free) {
+        resolve(free);
         return;
       }
       const ticket = this.#ticket++;
@@ -99,22 +114,18 @@ export class Lane {
 
   #grant(connection: Connection): Lease {
     this.#busy.add(connection);
-    return new Lease(connection, {
-      giveBack: (reusable) => {
-        if (this.#leaving.delete(connection)) connection.destroy();
-        else this.#giveBack(connection, reusable);
-      },
-      leave: () => {
-        this.#leaving.add(connection);
-        // A server that never ends its streams would otherwise collect sockets without end.
-        if (this.#leaving.size > this.#options.max) {
-          const [longest] = this.#leaving;
-          longest?.destroy(new Error('cut, because too many like it are still open'));
-        }
-        this.#busy.delete(connection);
-        this.#next(undefined);
-      },
-    });
+    return new Lease(connection, this.#places);
+  }
+
+  #leave(connection: Connection): void {
+    this.#leaving.add(connection);
+    // A server that never ends its streams would otherwise collect sockets without end.
+    if (this.#leaving.size > this.#options.max) {
+      const [longest] = this.#leaving;
+      longest?.destroy(new Error('cut, because too many like it are still open'));
+    }
+    this.#busy.delete(connection);
+    this.#next(undefined);
   }
 
   #giveBack(connection: Connection, reusable: boolean): void {
@@ -156,21 +167,21 @@ export class Lane {
 const shuttingDown = (): ProxyError =>
   new ProxyError('shutting-down', 'The proxy is shutting down; the call was not sent.', { sent: 'no' });
 
-interface Place {
-  giveBack(reusable: boolean): void;
-  leave(): void;
+interface Places {
+  giveBack(connection: Connection, reusable: boolean): void;
+  leave(connection: Connection): void;
 }
 
 /** One place in a lane, for one request. Given back once, by itself when the answer is complete, or by `cancel`. */
 export class Lease {
   readonly #connection: Connection;
-  readonly #place: Place;
+  readonly #places: Places;
   #state: 'held' | 'sending' | 'left' | 'over' = 'held';
   #unlink: (() => void) | undefined;
 
-  constructor(connection: Connection, place: Place) {
+  constructor(connection: Connection, places: Places) {
     this.#connection = connection;
-    this.#place = place;
+    this.#places = places;
   }
 
   get warm(): boolean {
@@ -208,7 +219,7 @@ export class Lease {
     if (this.#state === 'over') return;
     this.#state = 'over';
     this.#unlink?.();
-    this.#place.giveBack(reusable);
+    this.#places.giveBack(this.#connection, reusable);
   }
 
   /** Gives the place to the next caller now, while what runs here goes on; its connection closes when it is through. */
@@ -216,7 +227,7 @@ export class Lease {
     if (this.#state === 'held') this.#finish(true);
     else if (this.#state === 'sending') {
       this.#state = 'left';
-      this.#place.leave();
+      this.#places.leave(this.#connection);
     }
   }
 

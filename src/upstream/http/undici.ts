@@ -15,3 +15,5 @@ export type Connector = BuildConnector.connector;
 export type ConnectOptions = Parameters<Connector>[0];
 export type ConnectCallback = Parameters<Connector>[1];
 export type HttpMethod = Dispatcher.HttpMethod;
+export type DispatchHandler = Dispatcher.DispatchHandler;
+export type DispatchController = Dispatcher.DispatchController;

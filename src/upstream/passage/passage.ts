@@ -1,7 +1,7 @@
 import { isRefusal, judgeRefusal } from '../../aws/refusal.ts';
 import type { BodySink, Emit, Handler, HttpFacts, Origin, Passage, Reply } from '../../core/call.ts';
 import { CallController } from '../../core/call-signal.ts';
-import { type Clock, type Timer, unlessAborted } from '../../core/clock.ts';
+import type { Clock, Timer } from '../../core/clock.ts';
 import { causeText, ProxyError } from '../../core/errors.ts';
 import type { Events } from '../../core/events.ts';
 import {
@@ -142,16 +142,10 @@ export class Passages {
       timers.push(clock.schedule(ms, act, { keepAlive: false }));
     };
     let lease: Lease | undefined;
-    const leave = (): void => {
-      const { reason } = signal;
-      const cut = (): void => cutter.abort(reason);
-      // Nobody waits any more: its place goes to the next caller now.
-      if (crossing.grace && reason instanceof ProxyError && lease && !lease.over) {
-        lease.leave();
-        after(CANCEL_GRACE_MS, cut);
-      } else cut();
+    const cut = (reason: unknown): void => {
+      cutter.abort(reason);
+      lease?.cancel(reason instanceof Error ? reason : new Error(String(reason)));
     };
-    signal.addEventListener('abort', leave, { once: true });
     const id = headers['mcp-session-id'];
     // What is under way runs to its end: answers, cancellations and the end of the session go whoever signs them.
     const admits =
@@ -159,31 +153,48 @@ export class Passages {
         ? undefined
         : (principal: string | undefined): boolean =>
             id === undefined || !this.#owners.has(id) || this.#owners.get(id) === principal;
-    // Not spread, as in an exchange.
-    const crossed = this.#open(crossing, {
-      method,
-      lane,
-      headers,
-      body,
-      repeatable,
-      admits,
-      signal: cutter.signal,
-      onAttempt: (taken) => {
-        lease = taken;
-        taken.cutBy(cutter.signal);
-        crossing.leaving?.();
-        if (lane === 'control') after(CONTROL_PLACE_MS, () => taken.leave());
-      },
+    return new Promise((resolve, reject) => {
+      const leave = (): void => {
+        const { reason } = signal;
+        // Nobody waits any more: its place goes to the next caller now.
+        if (crossing.grace && reason instanceof ProxyError && lease && !lease.over) {
+          lease.leave();
+          after(CANCEL_GRACE_MS, () => cut(reason));
+        } else cut(reason);
+        reject(reason);
+      };
+      signal.addEventListener('abort', leave, { once: true });
+      const over = (): void => {
+        signal.removeEventListener('abort', leave);
+        for (const timer of timers) timer.cancel();
+      };
+      // Not spread, as in an exchange.
+      const crossed = this.#open(crossing, {
+        method,
+        lane,
+        headers,
+        body,
+        repeatable,
+        admits,
+        signal: cutter.signal,
+        onAttempt: (taken) => {
+          lease = taken;
+          crossing.leaving?.();
+          if (lane === 'control') after(CONTROL_PLACE_MS, () => taken.leave());
+        },
+      });
+      crossed.then(
+        (reply) => {
+          over();
+          resolve(reply);
+        },
+        (error: unknown) => {
+          lease?.cancel(error instanceof Error ? error : new Error(String(error)));
+          over();
+          reject(error);
+        },
+      );
     });
-    const over = (): void => {
-      signal.removeEventListener('abort', leave);
-      for (const timer of timers) timer.cancel();
-    };
-    crossed.then(over, (error: unknown) => {
-      lease?.cancel(error instanceof Error ? error : new Error(String(error)));
-      over();
-    });
-    return unlessAborted(crossed, signal);
   }
 
   async #open(crossing: Crossing, request: UplinkRequest): Promise<Reply> {

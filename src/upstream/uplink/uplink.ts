@@ -115,7 +115,9 @@ export class Uplink {
     const lane = this.#options.lanes[request.lane];
     let renewedKeys: Signer | undefined;
     for (let attempt = 1; ; attempt++) {
-      const lease = await lane.lease(request.signal, { fresh: !left.connection });
+      const wanted = { fresh: !left.connection };
+      request.signal.throwIfAborted();
+      const lease = lane.free(wanted) ?? (await lane.lease(request.signal, wanted));
       let keys: Signer | undefined;
       let response: Incoming;
       // Kept for this attempt: another call may learn a new one while this is on its way.
@@ -148,19 +150,21 @@ export class Uplink {
     }
   }
 
-  async #keys(signal: AbortSignal): Promise<Signer | undefined> {
+  #keys(signal: AbortSignal): Promise<Signer | undefined> | undefined {
     const { signing } = this.#options;
     if (!signing) return undefined;
+    return signing.optional ? this.#optionalKeys(signing.keys, signal) : signing.keys.current(signal);
+  }
+
+  async #optionalKeys(keys: KeySource, signal: AbortSignal): Promise<Signer | undefined> {
     try {
-      return await signing.keys.current(signal);
+      return await keys.current(signal);
     } catch (error) {
       const none = error instanceof ProxyError && error.details.kind === 'none';
-      if (none && signing.optional) {
-        const { events, profile } = this.#options;
-        events.emit({ type: 'credentials.missing', profile, message: 'sent unsigned (--skip-auth)' });
-        return undefined;
-      }
-      throw error;
+      if (!none) throw error;
+      const { events, profile } = this.#options;
+      events.emit({ type: 'credentials.missing', profile, message: 'sent unsigned (--skip-auth)' });
+      return undefined;
     }
   }
 

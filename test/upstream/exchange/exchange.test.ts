@@ -19,12 +19,16 @@ const PROGRESS =
   '{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":0,"progress":1}}';
 
 /** One POST for the given requests to a server that answers as the script says. */
-async function exchanging(script: Script, { ids = [0] as readonly Id[], inSession = true } = {}) {
+async function exchanging(
+  script: Script,
+  { ids = [0] as readonly Id[], inSession = true, occupied = false } = {},
+) {
   const server = await ScriptedServer.start((request, response) => script(response, request), {
     keepAliveTimeoutMs: 0,
   });
   const clock = new FakeClock({ now: Date.now() });
   const { uplink, lanes } = uplinkTo(server, { clock });
+  if (occupied) lanes.request.free();
   const emitted: Message[] = [];
   const dropped: string[] = [];
   const elsewhere: string[] = [];
@@ -174,7 +178,9 @@ describe('a request that is given up', () => {
   });
 
   it('before it has a connection knows that it did not run, and is never sent', async () => {
-    const { server, exchange, requests, replies, run } = await exchanging(() => undefined);
+    const { server, exchange, requests, replies, run } = await exchanging(() => undefined, {
+      occupied: true,
+    });
     exchange.abandon(
       requests[0] as Request,
       new ProxyError('timeout', 'may have run', { sent: 'maybe', ifUnsent: 'did not run' }),
