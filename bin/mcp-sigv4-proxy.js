@@ -1,2 +1,11 @@
 #!/usr/bin/env node
-import '../dist/cli.js';
+// An older Node ends at the first import, and shows pages of the bundle instead of a word of what is wrong. Desktop clients find
+// whatever Node was installed first.
+const [major, minor, patch] = process.versions.node.split('.').map(Number);
+if (major < 20 || (major === 20 && (minor < 18 || (minor === 18 && patch < 1)))) {
+  process.stderr.write(
+    `mcp-sigv4-proxy: needs Node 20.18.1 or newer, and was started by ${process.version} (${process.execPath})\n`,
+  );
+  process.exit(1);
+}
+await import('../dist/cli.js');

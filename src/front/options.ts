@@ -51,7 +51,7 @@ export const frontOptions = {
     fallback: undefined,
     check: tokenProblem,
     secrets: (value) => [{ start: 0, end: value.length, variable: 'MCP_PROXY_LISTEN_TOKEN' }],
-    help: 'what clients must send as Authorization: Bearer; needed for --listen on anything but loopback',
+    help: 'what clients must send as Authorization: Bearer; needed for --listen on anything but loopback. By its variable it stays out of lists of processes',
   }),
   allowedHost: list({
     group: 'Front ends',

@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -92,6 +92,26 @@ export const number: number = scopeOfHost('a.b').region;
 it('the version is one', () => {
   expect(VERSION).toBe(manifest.version);
   expect(node([join(installed, 'bin/mcp-sigv4-proxy.js'), '--version']).trim()).toBe(VERSION);
+});
+
+it.each([
+  ['18.20.8', false],
+  ['20.17.9', false],
+  ['20.18.0', false],
+  ['20.18.1', true],
+  ['20.19.0', true],
+  ['21.0.0', true],
+  ['24.1.0', true],
+])('on Node %s it starts, or says which it needs: %j', (version, starts) => {
+  expect(manifest.engines).toEqual({ node: '>=20.18.1' });
+  const pretended = `Object.defineProperty(process,'versions',{value:{...process.versions,node:'${version}'}})`;
+  const bin = join(installed, 'bin/mcp-sigv4-proxy.js');
+  const args = ['--import', `data:text/javascript,${pretended}`, bin, '--version'];
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+  expect({ status, stdout }).toEqual(
+    starts ? { status: 0, stdout: `${VERSION}\n` } : { status: 1, stdout: '' },
+  );
+  expect(stderr).toMatch(starts ? /^$/ : /^mcp-sigv4-proxy: needs Node 20\.18\.1 or newer, .*\n$/);
 });
 
 it('the published package needs nothing but itself', () => {
