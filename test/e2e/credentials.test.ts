@@ -1,4 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { type AwsStandIns, startAwsStandIns } from '../support/aws-stand-ins.ts';
@@ -311,20 +313,28 @@ describe('credentials that cannot be had', () => {
 
   it('end many calls with one run of a credential_process', async () => {
     const rig = await makeRig();
+    const runs = join(rig.home.home, 'runs');
+    // The first run gives the keys of A, all later ones those of B.
     const command = await rig.home.script(
       'helper.mjs',
-      `import { appendFileSync } from 'node:fs'; appendFileSync(${JSON.stringify(`${rig.home.home}/runs`)}, 'x');
-       console.log(JSON.stringify({ Version: 1, AccessKeyId: "AKIDEXAMPLEA", SecretAccessKey: "secret-of-A" }))`,
+      `import { appendFileSync, readFileSync } from 'node:fs';
+       appendFileSync(${JSON.stringify(runs)}, 'x');
+       const name = readFileSync(${JSON.stringify(runs)}, 'utf8') === 'x' ? 'A' : 'B';
+       console.log(JSON.stringify({ Version: 1, AccessKeyId: "AKIDEXAMPLE" + name, SecretAccessKey: "secret-of-" + name }))`,
     );
     await rig.home.config(`[profile work]\ncredential_process = ${command}\n`);
     const proxy = rig.start({}, '--profile', 'work', '--max-connections', '16');
     await proxy.initialize();
+    // All of them find the file changed, and none has keys until the process has run again.
+    await rig.home.config(`[profile work]\ncredential_process = ${command}\nregion = eu-west-1\n`);
     const calls = Array.from({ length: 16 }, (_, at) =>
       proxy.request('tools/call', { name: 'echo', arguments: { text: String(at) } }),
     );
     for (const answer of await Promise.all(calls)) expect(answer).toHaveProperty('result');
-    const { readFileSync } = await import('node:fs');
-    expect(readFileSync(`${rig.home.home}/runs`, 'utf8')).toBe('x');
-    expect(rig.signers()).toEqual(['AKIDEXAMPLEA']);
+    expect(readFileSync(runs, 'utf8')).toBe('xx');
+    const signed = rig.server.of('tools/call').map(({ verification }) => verification);
+    expect(signed).toEqual(
+      Array.from({ length: 16 }, () => expect.objectContaining({ accessKeyId: 'AKIDEXAMPLEB' })),
+    );
   });
 });
