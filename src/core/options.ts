@@ -166,6 +166,9 @@ export function readOption(option: Option, raw: readonly string[], from: 'flag' 
         return from === 'variable' ? item.split(/\r?\n/) : [item];
       });
       const values = entries.filter((entry) => entry.trim() !== '');
+      // What a script wrote as "$READERS,$WRITERS" is no wish for the default, which of --allow-tool is everything.
+      const given = from === 'flag' || raw.some((item) => item.trim() !== '');
+      if (values.length === 0 && given) return { problem: `must be ${boundsOf(option)}, and names nothing` };
       const problems = values.flatMap((entry) => option.check?.(entry) ?? []);
       return problems.length === 0 ? { value: values } : { problem: problems.join('; ') };
     }

@@ -111,7 +111,16 @@ describe('a text', () => {
 describe('a list', () => {
   it.each(['flag', 'variable'] as const)('of words splits a %s at commas and blanks', (from) => {
     expect(readOption(words, ['a,b  c', ', d\t,,e\n'], from)).toEqual({ value: ['a', 'b', 'c', 'd', 'e'] });
-    expect(readOption(words, [' , '], from)).toEqual({ value: [] });
+    expect(readOption(words, ['', 'a'], from)).toEqual({ value: ['a'] });
+  });
+
+  it('that is given, and in which nothing stands, is not taken for one that is not given', () => {
+    const problem = 'must be a list, separated by commas or blanks, and names nothing';
+    expect(readOption(words, [' , '], 'flag')).toEqual({ problem });
+    expect(readOption(words, [' '], 'flag')).toEqual({ problem });
+    expect(readOption(words, [' , '], 'variable')).toEqual({ problem });
+    expect(readOption(words, [' \n'], 'variable')).toEqual({ value: [] });
+    expect(readOption(entries, ['\t'], 'flag')).toHaveProperty('problem');
   });
 
   it('of entries keeps commas and blanks; in a variable, one stands on each line', () => {

@@ -325,6 +325,8 @@ describe('credentials that cannot be had', () => {
     await rig.home.config(`[profile work]\ncredential_process = ${command}\n`);
     const proxy = rig.start({}, '--profile', 'work', '--max-connections', '16');
     await proxy.initialize();
+    // What belongs to the handshake would meet the edit alone.
+    await rig.server.until((requests) => requests.some(({ method }) => method === 'GET'));
     // All of them find the file changed, and none has keys until the process has run again.
     await rig.home.config(`[profile work]\ncredential_process = ${command}\nregion = eu-west-1\n`);
     const calls = Array.from({ length: 16 }, (_, at) =>
