@@ -114,7 +114,7 @@ export function noAnswer(status: number, headers: HttpHeaders, bytes: Buffer): P
   const what =
     bytes.length === 0 ? `HTTP ${status} with an empty body (${type})` : `HTTP ${status} with ${type}`;
   const words = wordsOf({ body: decodeBody(bytes) ?? '', errorType: '' });
-  const shown = bytes.length === 0 || type.includes('json') ? what : `${what}: ${words}`;
+  const shown = words === '' || type.includes('json') ? what : `${what}: ${words}`;
   const advice = bytes.length === 0 ? undefined : WRONG_PLACE;
   return unusable(shown, status, headers, decodeBody(bytes) ?? '', advice);
 }
@@ -174,7 +174,11 @@ function redirected(
   details: Record<string, unknown>,
 ): ProxyError {
   const location = headerOf(headers, 'location');
-  const target = URL.canParse(location, `https://${host}`) ? new URL(location, `https://${host}`).host : '';
+  // Nothing, read as a relative address, would name the host itself.
+  const target =
+    location !== '' && URL.canParse(location, `https://${host}`)
+      ? new URL(location, `https://${host}`).host
+      : '';
   return new ProxyError(
     'redirected',
     `HTTP ${status}: ${host} redirects${target ? ` to ${target}` : ''}, which is not followed, because signed requests go to the configured endpoint only. Check the endpoint URL.`,

@@ -34,6 +34,11 @@ const thrownBy = (work: () => unknown): unknown => {
 };
 
 describe('a non-2xx answer becomes an error that says what to do', () => {
+  it('of a redirection to nowhere does not name the host itself', () => {
+    const { message } = errorOf(304, '', {});
+    expect(message).toMatch(/^HTTP 304: mcp\.example\.com redirects, which is not followed/);
+  });
+
   it.each<[status: number, body: string, code: number, reason: string, mayHaveRun: boolean, message: RegExp]>(
     [
       [
@@ -198,6 +203,7 @@ describe('a 2xx body', () => {
     ['', 'application/json', /HTTP 202 with an empty body \(application\/json\)/],
     ['<html><title>Login</title></html>', 'text/html; charset=utf-8', /HTTP 202 with text\/html: Login/],
     ['hello', 'text/plain', /HTTP 202 with text\/plain: hello/],
+    ['<p></p>', 'text/html', /HTTP 202 with text\/html\. /],
   ])('that is no answer says what came: "%s" of type "%s"', (body, type, message) => {
     const headers = type === '' ? {} : { 'content-type': type };
     const error = noAnswer(202, headers, Buffer.from(body));
