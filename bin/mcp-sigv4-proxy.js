@@ -3,9 +3,9 @@
 // whatever Node was installed first.
 const [major, minor, patch] = process.versions.node.split('.').map(Number);
 if (major < 20 || (major === 20 && (minor < 18 || (minor === 18 && patch < 1)))) {
+  // No exit: on Windows, what is written to a pipe leaves later.
+  process.exitCode = 1;
   process.stderr.write(
     `mcp-sigv4-proxy: needs Node 20.18.1 or newer, and was started by ${process.version} (${process.execPath})\n`,
   );
-  process.exit(1);
-}
-await import('../dist/cli.js');
+} else await import('../dist/cli.js');
