@@ -197,6 +197,10 @@ export function counts(failure: Failure): boolean {
   return failure.how === 'http-status' || status >= 500;
 }
 
+/** Its time was over while it still waited here, for a connection or its turn: the server has heard nothing of it. */
+const isUnsent = (error: unknown): boolean =>
+  error instanceof ProxyError && error.reason === 'timeout' && error.sent === 'no';
+
 /** For the stack that opens sessions: asks the breaker before, and tells it afterwards. Sessions that are open serve on. */
 export function breaker(circuit: Breaker): Layer {
   return (next) =>
@@ -215,7 +219,8 @@ export function breaker(circuit: Breaker): Layer {
         return reply;
       } catch (error) {
         const failure = failureOfError(error);
-        if (failure) judge(failure);
+        if (isUnsent(error)) circuit.abandoned(attempt);
+        else if (failure) judge(failure);
         else if (call.signal.aborted) circuit.abandoned(attempt);
         else circuit.failed(attempt, causeText(error));
         throw error;

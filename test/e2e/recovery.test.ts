@@ -7,6 +7,7 @@ import {
   SessionServer,
   type SessionServerOptions,
 } from '../support/mcp-behaviours.ts';
+import { makeGate } from '../support/relayed.ts';
 import { ScriptedServer } from '../support/scripted-server.ts';
 import { signingArgs, signingEnv, signingVerify } from '../support/signing.ts';
 
@@ -172,6 +173,34 @@ describe('a session that the server has lost', () => {
       expect(error).toHaveProperty('message', expect.stringMatching(words));
     }
     expect(proxy.messages.filter(({ id }) => id === '' || id === -1)).toHaveLength(2);
+  });
+
+  it('is opened anew while a call holds the only connection, and is told the log level', async () => {
+    const gate = makeGate();
+    const ok: Handler = (_request, _response, context) => context.result({});
+    const { sessions, server, proxy, echo } = await start(
+      {
+        on: {
+          'logging/setLevel': ok,
+          'tools/call': async (_request, _response, context) => {
+            await gate.opened;
+            return context.fallback();
+          },
+        },
+      },
+      ...['--max-connections', '1'],
+    );
+    await proxy.initialize();
+    await proxy.request('logging/setLevel', { level: 'debug' });
+    const long = echo('long', '');
+    await server.until(() => server.of('tools/call').length === 1);
+    // The standalone stream comes back and finds that out.
+    sessions.forgetSessions();
+    await server.until(() => server.of('logging/setLevel').length === 2);
+    expect(server.of('initialize')).toHaveLength(2);
+    expect(proxy.messages.some(({ id }) => id === '')).toBe(false);
+    gate.open();
+    expect(await long).toHaveProperty('result');
   });
 
   it.each<[string, string[], Handler, object, RegExp]>([

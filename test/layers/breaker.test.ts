@@ -157,6 +157,7 @@ describe('a half-open breaker', () => {
     ['is cancelled', CANCELLED],
     ['finds its credentials refused', new ProxyError('auth-rejected', '403', { sent: 'refused' })],
     ['finds no credentials', new ProxyError('no-credentials', 'none', { sent: 'no' })],
+    ['has no time left before it is sent', new ProxyError('timeout', 'waited', { sent: 'no' })],
     ['is refused by a limit of our own', new ProxyError('rate-limited', 'too many', { sent: 'no' })],
   ])('lets the next one probe when the probe %s', async (_how, why) => {
     const { clock, circuit, open, server } = await opened();

@@ -64,9 +64,9 @@ export class Opener {
   }
 
   /** Sends an initialize, the client's or one of the proxy's own, through the layers that stand around every one. */
-  initialize(session: Session, call: Call, request: Request): Promise<Reply> {
+  initialize(session: Session, call: Call, request: Request, { own = false } = {}): Promise<Reply> {
     const bottom = (attempt: Call): Promise<Reply> =>
-      session.initialize(attempt, attempt.message.kind === 'request' ? attempt.message : request);
+      session.initialize(attempt, attempt.message.kind === 'request' ? attempt.message : request, { own });
     return stack(this.#deps.layers, bottom)({ ...call, message: request });
   }
 
@@ -102,6 +102,7 @@ export class Opener {
       controller.abort(
         new ProxyError('timeout', `no answer to initialize within ${REOPEN_LIMIT_MS / 1000} s`, {
           sent: 'maybe',
+          ifUnsent: `initialize could not be sent within ${REOPEN_LIMIT_MS / 1000} s`,
         }),
       ),
     );
@@ -133,7 +134,8 @@ export class Opener {
 
   async #initializeAgain(session: Session, opening: Opening, signal: AbortSignal): Promise<void> {
     const request = this.#own(opening.request);
-    const reply = await this.initialize(session, this.#ownCall(opening, request, signal), request);
+    const call = this.#ownCall(opening, request, signal);
+    const reply = await this.initialize(session, call, request, { own: true });
     resultOf(reply, 'initialize');
   }
 
@@ -144,7 +146,7 @@ export class Opener {
     if (typeof request === 'string' || request.kind !== 'request')
       throw new TypeError(`no request: ${method}`);
     const own = this.#own(request);
-    const reply = await session.request([this.#ownCall(opening, own, signal)], own.text)[0];
+    const reply = await session.request([this.#ownCall(opening, own, signal)], own.text, { own: true })[0];
     return reply?.kind === 'answer' ? reply.message.json : {};
   }
 
@@ -167,7 +169,7 @@ export class Opener {
   ): Promise<void> {
     const replies = requests.flatMap((request) => {
       const own = this.#own(request);
-      return session.request([this.#ownCall(opening, own, signal)], own.text);
+      return session.request([this.#ownCall(opening, own, signal)], own.text, { own: true });
     });
     // A server that refuses one of them loses the client that and nothing else.
     await Promise.allSettled(replies);

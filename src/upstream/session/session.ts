@@ -1,7 +1,7 @@
 import { fullJitter } from '../../core/backoff.ts';
 import type { Call, Emit, Origin, Reply } from '../../core/call.ts';
 import { atMost, type Clock, sleep } from '../../core/clock.ts';
-import { causeText, ProxyError } from '../../core/errors.ts';
+import { causeText, ProxyError, unsentReason } from '../../core/errors.ts';
 import type { Events } from '../../core/events.ts';
 import { declaresChangesOf } from '../../core/list-changes.ts';
 import {
@@ -112,8 +112,11 @@ export class Session implements Origin {
     return this.#declared;
   }
 
-  /** Posts a request, or the members of a batch as one array, and gives each call its answer. */
-  request(calls: readonly Call[], text: string): Promise<Reply>[] {
+  /**
+   * Posts a request, or the members of a batch as one array, and gives each call its answer.
+   * @param own - it is the proxy's own, which calls of the client wait for: it does not stand behind those that hold every connection.
+   */
+  request(calls: readonly Call[], text: string, { own = false } = {}): Promise<Reply>[] {
     const requests = calls.flatMap((call) => (call.message.kind === 'request' ? [call.message] : []));
     const [first] = calls;
     if (!first) return [];
@@ -124,7 +127,7 @@ export class Session implements Origin {
     const expected = calls.map((call) => this.#underWay.expect(exchange, call));
     // Only now: one that is cancelled already must not end an exchange that does not know of the others yet.
     for (const { watch } of expected) watch();
-    const lane: LaneName = requests.some(({ method }) => method !== 'ping') ? 'request' : 'control';
+    const lane: LaneName = own || requests.every(({ method }) => method === 'ping') ? 'control' : 'request';
     void exchange.run({
       method: 'POST',
       lane,
@@ -164,15 +167,21 @@ export class Session implements Origin {
     );
   }
 
-  /** Opens the session: the one request that carries no session id, and whose answer brings one. */
-  async initialize(call: Call, request: Request): Promise<Reply> {
+  /**
+   * Opens the session: the one request that carries no session id, and whose answer brings one.
+   * @param own - as for `request`.
+   */
+  async initialize(call: Call, request: Request, { own = false } = {}): Promise<Reply> {
     const exchange = this.#exchange(call.emit);
-    const leave = (): void => exchange.cut(call.signal.reason);
+    const leave = (): void => {
+      const { reason } = call.signal;
+      exchange.cut(exchange.sent ? reason : unsentReason(reason));
+    };
     call.signal.addEventListener('abort', leave, { once: true });
     const reply = exchange.expect(request);
     void exchange.run({
       method: 'POST',
-      lane: 'request',
+      lane: own ? 'control' : 'request',
       headers: { accept: ACCEPT },
       body: Buffer.from(request.text),
       repeatable: true,
