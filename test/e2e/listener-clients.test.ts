@@ -49,7 +49,9 @@ describe.each(['v1', 'v2'] as const)('a client of SDK %s at the listener', (clie
     });
 
     it('hear of each other on the session’s own stream', async () => {
-      const { client } = await start();
+      const { client, proxy } = await start();
+      // The SDK's clients ask for the stream and do not wait for it; what a server says before it is there is lost.
+      await expect.poll(() => proxy.requests.some(({ method }) => method === 'GET')).toBe(true);
       await client.subscribe('a:b');
       await client.call('announce', { uri: 'a:b' });
       await client.hears('tools changed');
