@@ -1,10 +1,14 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import type { Id } from '../../src/core/message.ts';
+import { claiming, startDual } from '../support/claims.ts';
 import { openSession, startListening } from '../support/listening.ts';
-import type { Rpc } from '../support/mcp-answers.ts';
+import { EventWriter, type Rpc, sendJson } from '../support/mcp-answers.ts';
 import { makeGate, type RelayedOptions, startInitialized } from '../support/relayed.ts';
 import type { RecordedRequest } from '../support/scripted-server.ts';
+
+const NO_KEYS = { AWS_ACCESS_KEY_ID: '', AWS_SECRET_ACCESS_KEY: '', AWS_SESSION_TOKEN: '' };
 
 const keyOf = ({ headers }: RecordedRequest): string =>
   /Credential=([^/]+)/.exec(String(headers.authorization))?.[1] ?? 'nobody';
@@ -22,7 +26,7 @@ const names = (answer: Rpc): unknown[] => {
 async function start(args: readonly string[] = [], options: RelayedOptions = {}) {
   const relayed = await startInitialized({
     args,
-    env: { AWS_ACCESS_KEY_ID: '', AWS_SECRET_ACCESS_KEY: '', AWS_SESSION_TOKEN: '' },
+    env: NO_KEYS,
     files: { '.aws/credentials': keys('AKIDONE') },
     verify: false,
     ...options,
@@ -162,7 +166,7 @@ describe('what one identity began', () => {
 
 it('a session of an HTTP client is over for the next identity, and its client hears so', async () => {
   const { bin, server, ask } = await startListening({
-    env: { AWS_ACCESS_KEY_ID: '', AWS_SECRET_ACCESS_KEY: '', AWS_SESSION_TOKEN: '' },
+    env: NO_KEYS,
     files: { '.aws/credentials': keys('AKIDONE') },
     verify: false,
   });
@@ -177,4 +181,39 @@ it('a session of an HTTP client is over for the next identity, and its client he
   expect((await ask({ headers: fresh, body: { ...call, id: -1 } })).status).toBe(200);
   expect((await ask({ headers, method: 'DELETE' })).status).toBe(200);
   expect(server.of('tools/call').map(keyOf)).toEqual(['AKIDONE', 'AKIDTHEOTHER']);
+});
+
+it('a subscription of one identity ends with the first request of the next, and is opened anew by that', async () => {
+  const { bin, server } = await startDual(
+    (request, response) => {
+      const { id, method, params } = request.rpc;
+      if (method !== 'subscriptions/listen') {
+        return sendJson(response, 200, { jsonrpc: '2.0', id, result: { content: [] } });
+      }
+      new EventWriter(response).send({
+        jsonrpc: '2.0',
+        method: 'notifications/subscriptions/acknowledged',
+        params: {
+          notifications: params?.notifications,
+          _meta: { 'io.modelcontextprotocol/subscriptionId': id },
+        },
+      });
+    },
+    { env: NO_KEYS, files: { '.aws/credentials': keys('AKIDONE') }, verify: false },
+  );
+  bin.send(claiming('subscriptions/listen', { notifications: { toolsListChanged: true } }, 0));
+  await bin.next(({ method }) => method === 'notifications/subscriptions/acknowledged');
+  const call = async (id: Id) => {
+    bin.send(claiming('tools/call', { name: 'echo', arguments: {} }, id));
+    return bin.answer(id);
+  };
+  await call('');
+  expect(server.of('subscriptions/listen').map(keyOf)).toEqual(['AKIDONE']);
+  writeFileSync(join(bin.home, '.aws/credentials'), keys('AKIDTHEOTHER'));
+  await call(-1);
+  // The client may have missed what changed for it.
+  await bin.next(({ method }) => method === 'notifications/tools/list_changed');
+  expect(server.of('subscriptions/listen').map(keyOf)).toEqual(['AKIDONE', 'AKIDTHEOTHER']);
+  await call(1);
+  expect(server.of('tools/call').map(keyOf)).toEqual(['AKIDONE', 'AKIDTHEOTHER', 'AKIDTHEOTHER']);
 });

@@ -7,7 +7,7 @@ import { isRepeatable } from '../../core/repeatable.ts';
 import type { Tools } from '../../core/tools.ts';
 import { ACCEPT, Exchange } from '../exchange/exchange.ts';
 import { postNotice } from '../exchange/notice.ts';
-import type { LaneName, Uplink } from '../uplink/uplink.ts';
+import { connectionLost, type LaneName, type Uplink } from '../uplink/uplink.ts';
 import { InvalidTools } from './invalid-tools.ts';
 import { subscribe } from './subscription.ts';
 
@@ -119,6 +119,7 @@ export class Stateless {
   #post(call: Call, request: Request, claim: string, headers: Record<string, string>): Promise<Reply> {
     const { uplinkOf, clock, events, readTimeoutMs } = this.#deps;
     const { profile, signal } = call;
+    const uplink = uplinkOf(profile);
     const origin = new StatelessOrigin(profile, claim);
     const lane = laneOf(request);
     // What was read before the end came is not for a client that was told, or knows, that nothing follows.
@@ -127,7 +128,7 @@ export class Stateless {
     };
     const exchange = new Exchange(
       {
-        uplink: uplinkOf(profile),
+        uplink,
         clock,
         origin,
         inSession: false,
@@ -151,6 +152,15 @@ export class Stateless {
       repeatable: isRepeatable(request),
     });
     void run.then(origin.end);
+    if (lane === 'stream') {
+      // It tells the one who asked for it what that one may see. Asked for again, it is the next one's.
+      const unwatch = uplink.watch((principal) => {
+        if (exchange.response && exchange.principal !== principal) {
+          exchange.cut(connectionLost(uplink.host, 'another AWS identity signs from now on'));
+        }
+      });
+      void run.then(unwatch);
+    }
     return reply.finally(() => signal.removeEventListener('abort', leave));
   }
 

@@ -80,6 +80,7 @@ export class Uplink {
   readonly #options: UplinkOptions;
   /** Added to this machine's clock for signatures; learned from the server when it complains, never guessed. */
   #clockOffsetMs = 0;
+  readonly #watchers = new Set<(principal: string | undefined) => void>();
 
   constructor(options: UplinkOptions) {
     this.#options = options;
@@ -105,6 +106,12 @@ export class Uplink {
     return { host, profile, scope, signed, inSession, ...(skewMs === undefined ? {} : { skewMs }) };
   }
 
+  /** @returns what to call when it is enough. `watcher` hears who signs, before each request is sent. */
+  watch(watcher: (principal: string | undefined) => void): () => void {
+    this.#watchers.add(watcher);
+    return () => this.#watchers.delete(watcher);
+  }
+
   /**
    * Sends a request and resolves when the headers of the answer to keep have come.
    * @throws ProxyError no-credentials, connect-failed or connection-lost; session-lost, where the request does not admit who would
@@ -124,6 +131,7 @@ export class Uplink {
       let offsetMs = 0;
       try {
         keys = renewedKeys ?? (await this.#keys(request.signal));
+        for (const watcher of this.#watchers) watcher(keys?.principal);
         if (request.admits?.(keys?.principal) === false) throw anothersSession(this.profile);
         offsetMs = this.#clockOffsetMs;
         response = await this.#send(request, lease, { keys, offsetMs }, attempt);
