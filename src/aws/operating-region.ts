@@ -17,28 +17,32 @@ interface Known {
 export class OperatingRegions {
   readonly #options: OperatingRegionOptions;
   readonly #known = new Map<string, Known>();
+  /** Read once: to ask the environment takes as long as to look at a file. */
+  readonly #ofProcess: string | undefined;
+  readonly #paths: readonly string[];
 
   constructor(options: OperatingRegionOptions) {
     this.#options = options;
+    const { env } = options;
+    this.#ofProcess = env.AWS_REGION || env.AWS_DEFAULT_REGION || undefined;
+    const { config, credentials } = sharedPaths(env);
+    this.#paths = [config, credentials];
   }
 
   of(profile: string): Promise<string | undefined> {
-    const { env, several } = this.#options;
-    const ofProcess = env.AWS_REGION || env.AWS_DEFAULT_REGION || undefined;
-    if (ofProcess && !several) return Promise.resolve(ofProcess);
-    const { config, credentials } = sharedPaths(env);
+    if (this.#ofProcess && !this.#options.several) return Promise.resolve(this.#ofProcess);
     // Looked at for each call, as the credentials' files are: who moves a profile to another account moves its region with it, and
     // a call that is signed for the one must not be about the other.
     const known = this.#known.get(profile);
-    const prints = printsOf([config, credentials], known?.prints);
-    const region = known && samePrints(known.prints, prints) ? known.region : this.#read(profile, ofProcess);
+    const prints = printsOf(this.#paths, known?.prints);
+    const region = known && samePrints(known.prints, prints) ? known.region : this.#read(profile);
     this.#known.set(profile, { prints, region });
     return region;
   }
 
-  async #read(profile: string, ofProcess: string | undefined): Promise<string | undefined> {
+  async #read(profile: string): Promise<string | undefined> {
     const { env, endpoint, several } = this.#options;
     const { region } = await readProfileFacts(profile || undefined, env);
-    return (several && region) || ofProcess || region || scopeOfHost(endpoint.hostname).region;
+    return (several && region) || this.#ofProcess || region || scopeOfHost(endpoint.hostname).region;
   }
 }

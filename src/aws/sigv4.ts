@@ -91,7 +91,7 @@ export function signRequest(
   scope: SigningScope,
   date: Date,
 ): Record<string, string> {
-  const time = `${date.toISOString().slice(0, 19).replace(/[-:]/g, '')}Z`;
+  const time = timeOf(date);
   const day = time.slice(0, 8);
   const payload = UNSIGNED_PAYLOAD_SERVICES.has(scope.service) ? 'UNSIGNED-PAYLOAD' : sha256(body ?? '');
   // In the order of their names, which is the one that they are signed in.
@@ -115,10 +115,25 @@ export function signRequest(
   return headers;
 }
 
+/** As ISO 8601 writes it in short: 20150830T123600Z. */
+function timeOf(date: Date): string {
+  const second = Math.floor(date.getTime() / 1_000);
+  if (second !== lastSecond) {
+    lastSecond = second;
+    lastTime = `${date.toISOString().slice(0, 19).replace(/[-:]/g, '')}Z`;
+  }
+  return lastTime;
+}
+
+/** Many requests are signed in one second. */
+let lastSecond = Number.NaN;
+let lastTime = '';
+
 const sha256 = (data: string | Uint8Array): string => hash('sha256', data, 'hex');
 
 /** A header's value as it is signed. */
-const folded = (value: string): string => value.replace(/[ \t\r\n]+/g, ' ').trim();
+const folded = (value: string): string =>
+  /[ \t\r\n]/.test(value) ? value.replace(/[ \t\r\n]+/g, ' ').trim() : value;
 
 interface SigningKey {
   /** What it was made of besides the set of keys that it belongs to. */

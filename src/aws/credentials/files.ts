@@ -27,7 +27,10 @@ export interface ProfileFacts {
 
 /** What a file looked like. */
 interface Print {
-  readonly stat: string;
+  /** Numbers: to write them down as text would take as long as the look itself. */
+  readonly modifiedMs: number;
+  readonly size: number;
+  readonly inode: number;
   readonly text: string;
   /** True where no edit since can have left the stat as it is. */
   readonly settled: boolean;
@@ -147,31 +150,43 @@ export function printsOf(paths: Iterable<string>, known?: Prints): Prints {
   return prints;
 }
 
-const ABSENT: Print = { stat: 'absent', text: '', settled: true };
+const ABSENT: Print = { modifiedMs: -1, size: -1, inode: -1, text: '', settled: true };
 
 function printOf(path: string, known: Print | undefined): Print {
   try {
     // Synchronous, because a stat takes microseconds and a turn through the thread pool a hundred times as long.
     const found = statSync(path, { throwIfNoEntry: false });
     if (found === undefined) return ABSENT;
-    const stat = `${found.mtimeMs} ${found.size} ${found.ino}`;
-    if (known?.settled && known.stat === stat) return known;
+    const { mtimeMs: modifiedMs, size, ino: inode } = found;
+    const stat = { modifiedMs, size, inode };
+    if (known?.settled && isSameStat(known, stat)) return known;
     // The time of the machine, as the file's own is. One of the future, of a server whose clock is ahead, may still be set again.
-    const settled = Date.now() - found.mtimeMs > SETTLED_MS;
-    return { stat, text: found.isFile() ? digest('sha256', readFileSync(path)) : '', settled };
+    const settled = Date.now() - modifiedMs > SETTLED_MS;
+    return {
+      modifiedMs,
+      size,
+      inode,
+      settled,
+      text: found.isFile() ? digest('sha256', readFileSync(path)) : '',
+    };
   } catch {
     return ABSENT;
   }
 }
 
+type Stat = Pick<Print, 'modifiedMs' | 'size' | 'inode'>;
+
+const isSameStat = (one: Stat, other: Stat): boolean =>
+  one.modifiedMs === other.modifiedMs && one.size === other.size && one.inode === other.inode;
+
 export function samePrints(one: Prints, other: Prints): boolean {
-  return (
-    one.size === other.size &&
-    [...one].every(([path, print]) => {
-      const known = other.get(path);
-      return known === print || (known?.stat === print.stat && known.text === print.text);
-    })
-  );
+  if (one.size !== other.size) return false;
+  for (const [path, print] of one) {
+    const known = other.get(path);
+    if (known === print) continue;
+    if (known === undefined || !isSameStat(known, print) || known.text !== print.text) return false;
+  }
+  return true;
 }
 
 /** What makes a file unreadable for the SDK, which itself passes over it in silence. At most one phrase a file. */
