@@ -1,3 +1,4 @@
+import { CallController } from './call-signal.ts';
 /** The only door to time, waiting and chance, so that tests own all three. */
 export interface Clock {
   /** Wall clock, milliseconds since the Unix epoch. For signing dates and expiry only: it can jump. */
@@ -101,7 +102,7 @@ export async function inLimitedTime<T>(
   ms: number,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const controller = new AbortController();
+  const controller = new CallController();
   const timer = clock.schedule(ms, () => controller.abort(new Error(`no answer within ${ms / 1_000} s`)), {
     keepAlive: false,
   });

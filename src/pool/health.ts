@@ -1,3 +1,4 @@
+import { CallController } from '../core/call-signal.ts';
 import type { Clock } from '../core/clock.ts';
 
 /** What a session can be asked; `skip` ends the list without asking. */
@@ -32,7 +33,7 @@ export async function isHealthy(
   let hung = false;
   for (const method of methods) {
     if (method === 'skip') return !hung;
-    const controller = new AbortController();
+    const controller = new CallController();
     const leave = (): void => controller.abort(signal.reason);
     if (signal.aborted) return false;
     signal.addEventListener('abort', leave, { once: true });

@@ -1,4 +1,5 @@
 import { fullJitter } from '../core/backoff.ts';
+import { CallController } from '../core/call-signal.ts';
 import type { Clock, Timer } from '../core/clock.ts';
 import { isHealthy, type Probed } from './health.ts';
 import type { Places } from './places.ts';
@@ -24,7 +25,7 @@ const RETRY_BASE_MS = 1_000;
 const RETRY_MAX_MS = 30_000;
 
 interface Opening {
-  readonly controller: AbortController;
+  readonly controller: CallController;
   readonly done: Promise<void>;
   /** A drain has come since it began. */
   stale: boolean;
@@ -39,7 +40,7 @@ export class Pool<T> {
   readonly #stock: Stock<T>;
   readonly #openings = new Set<Opening>();
   readonly #waiting: Waiting<Lease<T>>;
-  readonly #ending = new AbortController();
+  readonly #ending = new CallController();
   /** Places of items that somebody else is replacing. */
   #reserved = 0;
   #adopted = false;
@@ -200,7 +201,7 @@ export class Pool<T> {
   }
 
   #open(insteadOf?: Member<T>): void {
-    const controller = new AbortController();
+    const controller = new CallController();
     // A turn later, so that `open` can never call back into a decision that is being made.
     const done = Promise.resolve()
       .then(() => this.#deps.open(controller.signal))

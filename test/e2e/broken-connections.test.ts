@@ -187,6 +187,19 @@ describe('a server that is silent', () => {
     expect(server.of('notifications/cancelled')[0]?.rpc.params).toMatchObject({ requestId: 0 });
   });
 
+  it('in the middle of many streams is told of each, without a word on stderr', async () => {
+    const { server, bin } = await startInitialized({
+      args: ['--read-timeout', '0.2', '--max-connections', '16'],
+      on: { 'tools/call': (_request, response) => new EventWriter(response).raw(': begun\n\n') },
+    });
+    const calls = Array.from({ length: 12 }, (_, at) => bin.request('tools/call', { name: 'x' }, at - 1));
+    for (const answer of await Promise.all(calls)) expect(answer).toHaveProperty('error.code', -31008);
+    await server.until(() => server.of('notifications/cancelled').length === 12);
+    bin.closeStdin();
+    await bin.exit();
+    expect(bin.stderr).toBe('');
+  });
+
   it('when it is connected to is given up after --connect-timeout', async () => {
     // A socket whose backlog is full takes no more connections; a TLS handshake that never comes does the same to us.
     const mute = createServer();

@@ -196,6 +196,30 @@ describe('the sessions of a pool', () => {
     expect(await proxy.request('tools/call', { name: 'echo', arguments: {} }, '')).toHaveProperty('result');
   });
 
+  it('are asked how they are all at once, without a word on stderr', async () => {
+    const asked = new Set<unknown>();
+    const gate = makeGate();
+    const on: Record<string, Handler> = {
+      ping: async (request, _response, context) => {
+        asked.add(request.headers['mcp-session-id']);
+        await gate.opened;
+        return context.result({});
+      },
+    };
+    const { proxy, server } = await startPooled(
+      { on },
+      ...['--min-sessions', '12', '--max-sessions', '12'],
+      ...['--health-interval', '0.5'],
+    );
+    await proxy.initialize({}, 'init');
+    await server.until(() => asked.size === 12);
+    gate.open();
+    expect(await proxy.request('tools/call', { name: 'echo', arguments: {} }, '')).toHaveProperty('result');
+    proxy.closeStdin();
+    await proxy.exit();
+    expect(proxy.stderr).toBe('');
+  });
+
   it('are closed where nobody used them for long, down to the first', async () => {
     const tool = new OneAtATime();
     const { proxy, server, sessions, echo } = await startPooled(

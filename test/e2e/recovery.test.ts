@@ -113,6 +113,21 @@ describe('a session that the server has lost', () => {
     expect(again).not.toContainEqual(['resources/subscribe', { uri: 'a://left' }]);
   });
 
+  it('is told of any number of subscriptions, without a word on stderr', async () => {
+    const ok: Handler = (_request, _response, context) => context.result({});
+    const { sessions, server, proxy, echo } = await start({ on: { 'resources/subscribe': ok } });
+    await proxy.initialize();
+    const uris = Array.from({ length: 12 }, (_, at) => `a://${at}`);
+    for (const uri of uris) await proxy.request('resources/subscribe', { uri });
+    sessions.forgetSessions();
+    expect(await echo('x', '')).toHaveProperty('result');
+    const told = server.of('resources/subscribe').slice(uris.length);
+    expect(told.map(({ rpc }) => rpc.params?.uri)).toEqual(uris);
+    proxy.closeStdin();
+    await proxy.exit();
+    expect(proxy.stderr).toBe('');
+  });
+
   it('leads to list_changed where the server now declares something else', async () => {
     let version = 1;
     const { sessions, proxy, echo } = await start({

@@ -7,6 +7,7 @@ import {
   type Reply,
   stack,
 } from '../../core/call.ts';
+import { CallController } from '../../core/call-signal.ts';
 import { type Clock, inLimitedTime, type Timer } from '../../core/clock.ts';
 import { ProxyError } from '../../core/errors.ts';
 import {
@@ -88,7 +89,8 @@ export class Opener {
   async #openOnce(opening: Opening, until: AbortSignal, met?: (session: Session) => void): Promise<Session> {
     const { clock, newSession, told } = this.#deps;
     until.throwIfAborted();
-    const controller = new AbortController();
+    // What a new session is told listens to it, request by request: the platform's own warns of more than ten listeners.
+    const controller = new CallController();
     let answered = false;
     let late: Timer | undefined;
     const onClose = (): void => {

@@ -1,7 +1,9 @@
+import { CallController } from '../../core/call-signal.ts';
+
 /** An attempt to open something anew that all who ask share while it runs, and that ends when nobody can want it any more. */
 export class Reopening<T> {
   readonly #closing: AbortSignal;
-  #running: { readonly attempt: Promise<T>; readonly stop: AbortController } | undefined;
+  #running: { readonly attempt: Promise<T>; readonly stop: CallController } | undefined;
 
   /** @param closing - ends every attempt. */
   constructor(closing: AbortSignal) {
@@ -16,7 +18,7 @@ export class Reopening<T> {
   join(open: (until: AbortSignal) => Promise<T>): Promise<T> {
     if (this.#running) return this.#running.attempt;
     const closing = this.#closing;
-    const stop = new AbortController();
+    const stop = new CallController();
     const onClose = (): void => stop.abort(closing.reason);
     closing.addEventListener('abort', onClose, { once: true });
     if (closing.aborted) onClose();

@@ -1,5 +1,6 @@
 import { fullJitter } from '../../core/backoff.ts';
 import type { Call, Emit, Origin, Reply } from '../../core/call.ts';
+import { CallController } from '../../core/call-signal.ts';
 import { atMost, type Clock, sleep } from '../../core/clock.ts';
 import { causeText, ProxyError, unsentReason } from '../../core/errors.ts';
 import type { Events } from '../../core/events.ts';
@@ -60,7 +61,7 @@ export class Session implements Origin {
   /** That of the initialize call: it lives as long as the session and carries the standalone stream. */
   readonly #emit: Emit;
   readonly #underWay: UnderWay;
-  readonly #ended = new AbortController();
+  readonly #ended = new CallController();
   #id: string | undefined;
   #version: string | undefined;
   #declared: JsonObject = {};

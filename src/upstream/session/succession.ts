@@ -1,3 +1,4 @@
+import { CallController } from '../../core/call-signal.ts';
 import { type Clock, unlessAborted } from '../../core/clock.ts';
 import { causeText, unsentReason } from '../../core/errors.ts';
 import type { Events } from '../../core/events.ts';
@@ -32,7 +33,7 @@ export interface SuccessionDeps {
  */
 export class Succession {
   readonly #deps: SuccessionDeps;
-  readonly #closing = new AbortController();
+  readonly #closing = new CallController();
   readonly #reopening = new Reopening<Session>(this.#closing.signal);
   /** Before `initialize`, one that has no id. */
   #session: Session;
