@@ -146,6 +146,32 @@ describe('what one identity began', () => {
     expect(after.filter((session) => before.includes(session))).toEqual([]);
   });
 
+  it('goes on to its end in every one of several sessions', async () => {
+    const gate = makeGate();
+    const { bin, by, server, write } = await start(['--max-sessions', '3'], {
+      on: {
+        'tools/call': async (request, _response, { result }) => {
+          if (keyOf(request) === 'AKIDONE') await gate.opened;
+          result({ content: [] });
+        },
+      },
+    });
+    const ids = [0, '', -1];
+    for (const id of ids) bin.send({ jsonrpc: '2.0', id, method: 'tools/call', params: { name: 'echo' } });
+    await server.until(() => by('tools/call').length === 3);
+    write('.aws/credentials', keys('AKIDTHEOTHER'));
+    const asked = bin.request('tools/list', undefined, 'list');
+    expect(names(await asked)).toEqual(['of-AKIDTHEOTHER']);
+    gate.open();
+    for (const id of ids) expect(await bin.answer(id)).toHaveProperty('result');
+    expect(await bin.request('tools/call', { name: 'echo', arguments: {} }, 'after')).toHaveProperty(
+      'result',
+    );
+    const last = by('tools/call').at(-1);
+    expect(last).toMatch(/^AKIDTHEOTHER/);
+    expect(by('tools/call').slice(0, 3)).not.toContain(last?.replace('AKIDTHEOTHER', 'AKIDONE'));
+  });
+
   it('is found out by the stream that comes back, too', async () => {
     const streams: (() => void)[] = [];
     const { server, by, write } = await start([], {

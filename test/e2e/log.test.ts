@@ -102,6 +102,18 @@ describe('the log', () => {
     expect(bin.stderr).toContain(ARGUMENT);
   });
 
+  it('at trace has no key in it that stands in a message, and the message keeps it', async () => {
+    const { bin } = await startInitialized({ args: ['--log-level', 'trace'] });
+    const { secretAccessKey, sessionToken } = TEST_KEY;
+    const keys = `aws_session_token=${sessionToken} ${JSON.stringify({ secretAccessKey })}`;
+    const answer = await bin.request('tools/call', { name: 'echo', arguments: { keys } }, 0);
+    expect(held(JSON.stringify(answer), [secretAccessKey, sessionToken])).toHaveLength(2);
+    bin.closeStdin();
+    await bin.exit();
+    expect(bin.stderr).toContain('aws_session_token');
+    expect(held(bin.stderr, [secretAccessKey, sessionToken])).toEqual([]);
+  });
+
   it('below trace holds no argument of a tool', async () => {
     const relayed = await eventfulRun(['--log-level', 'debug']);
     expect(relayed.bin.stderr).not.toContain(ARGUMENT);

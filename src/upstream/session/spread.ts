@@ -90,7 +90,8 @@ export class Spread {
         }
         if (first) this.#deps.lostFirst();
         else {
-          session.forsake();
+          // Another identity's is left when what is under way there has ended.
+          if (!session.foreign) session.forsake();
           ended = 'broken';
         }
         // Any number of old sessions may be gone at once; a server that loses new ones, too, will lose the next.
@@ -162,6 +163,8 @@ export class Spread {
         this.#open.add(opened);
       });
       session.onLost = () => {
+        // The next call finds out, and leaves it.
+        if (session.foreign) return;
         session.forsake();
         this.#pool.discard(session);
       };
@@ -199,7 +202,7 @@ export class Spread {
     } catch (error) {
       if (isLost(error)) {
         if (session === this.#deps.first()) this.#deps.lostFirst();
-        else session.forsake();
+        else if (!session.foreign) session.forsake();
       }
       throw error;
     }
