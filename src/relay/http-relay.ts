@@ -301,7 +301,7 @@ export class HttpRelay {
         if ('reply' in outcome)
           return outcome.reply.kind === 'answer' ? outcome.reply.message.text : undefined;
         failure ??= outcome.error;
-        if (element.kind !== 'request') return undefined;
+        if (element.kind !== 'request' || outcome.error instanceof NobodyWaits) return undefined;
         return errorAnswer(rescued(this.#deps.events, element, outcome.error).toJsonRpc(), idText(element))
           .text;
       }),
@@ -310,6 +310,7 @@ export class HttpRelay {
     if (answers.length > 0) answer.whole(answers, OK, `[${answers.join(',')}]`);
     else if (failure === undefined) answer.whole([], { status: 202, headers: {} });
     else if (failure instanceof ProxyError) answer.fail(failure, undefined);
+    else if (failure instanceof NobodyWaits) answer.silence();
     else answer.breakOff();
   }
 

@@ -457,6 +457,25 @@ describe('a batch', () => {
     expect(exchange.text.match(/^data: /gm)?.length).toBe(3);
   });
 
+  it('has no answer for the members that its client takes back', async () => {
+    const { post, arrived, seen } = httpRig();
+    const cancel = (requestId: unknown) => ({ method: 'notifications/cancelled', params: { requestId } });
+    const some = await post(batch(call(0), call('')), SESSION);
+    await post(cancel(''), SESSION);
+    arrived[0]?.settle(answerOf({ id: 0, result: {} }));
+    await some.done;
+    expect(JSON.parse(some.exchange.text)).toMatchObject([{ id: 0, result: {} }]);
+    const all = await post(batch(call(0), call('')), SESSION);
+    for (const id of [0, '']) await post(cancel(id), SESSION);
+    await all.done;
+    expect([all.exchange.status, all.exchange.text, all.exchange.how]).toEqual([200, '', 'ended']);
+    const left = await post(batch(call(0), call('')));
+    left.exchange.leave();
+    await left.done;
+    // None of it is a fault of anybody.
+    expect(seen.filter(({ type }) => /fault|failed/.test(type))).toEqual([]);
+  });
+
   it('of notifications is 202, or what became of the first that failed', async () => {
     const { post, arrived } = httpRig();
     const told = await post(batch({ method: 'a' }, { method: 'b' }));
