@@ -1,5 +1,6 @@
+import { beforeSending } from './before-sending.ts';
 import { type Call, type Handler, NO_DEADLINE } from './call.ts';
-import { type Clock, inLimitedTime, unlessAborted } from './clock.ts';
+import { type Clock, inLimitedTime } from './clock.ts';
 import { causeText, ProxyError } from './errors.ts';
 import { arrayAt } from './json-spans.ts';
 import {
@@ -194,9 +195,9 @@ async function fillOnce(tools: Tools, next: Handler, call: Call, clock: Clock): 
     return fill();
   });
   try {
-    await unlessAborted(filling, call.signal);
+    await beforeSending(filling, call.signal);
   } catch (error) {
-    if (call.signal.aborted) throw call.signal.reason;
+    if (call.signal.aborted) throw error;
     if (call.passage && error instanceof ProxyError && error.reason === 'session-lost') throw error;
     throw new ProxyError(
       'tools-unknown',

@@ -1,6 +1,6 @@
 import type { Layer } from '../core/call.ts';
 import type { Clock } from '../core/clock.ts';
-import { ERROR_CODES, ProxyError } from '../core/errors.ts';
+import { ERROR_CODES, ProxyError, unsentReason } from '../core/errors.ts';
 import { integer, timeLimit } from '../core/options.ts';
 import type { PerProfile } from '../core/per-profile.ts';
 
@@ -175,7 +175,7 @@ export class Limiter {
         signal.removeEventListener('abort', cancel);
         this.#waiting.delete(waiter);
       };
-      const cancel = (): void => waiter.refuse(signal.reason);
+      const cancel = (): void => waiter.refuse(unsentReason(signal.reason));
       const waiter: Waiter = {
         grant: () => {
           leave();
@@ -243,7 +243,7 @@ export function backpressure(limiters: Pick<PerProfile<Limiter>, 'of'>): Layer {
       const slot = entered instanceof Promise ? await held(entered, call.deadline.hold()) : entered;
       try {
         // Between the grant and this line the call can have been cancelled; its handler must not start then.
-        signal.throwIfAborted();
+        if (signal.aborted) throw unsentReason(signal.reason);
         return await next(call);
       } finally {
         slot.release();

@@ -237,7 +237,7 @@ export function rateLimit(
       const turn = bucket.take(signal, { ahead: isAwaited(call), leftMs: call.deadline.left });
       if (turn) {
         await turn;
-        signal.throwIfAborted();
+        if (signal.aborted) throw unsentReason(signal.reason);
       }
       try {
         const reply = await next(call);

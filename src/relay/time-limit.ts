@@ -23,7 +23,7 @@ export function timeLimitOf({ method }: Request, { timeoutMs, toolTimeoutMs }: T
 }
 
 const WAITED =
-  'It did not run: until then it waited for a free connection (--max-connections), for credentials, for a session, for its turn (--rate-limit), or to be sent again.';
+  'It did not run: until then it waited for a free connection (--max-connections), for credentials, for a session, for the list of tools, for its turn (--rate-limit), or to be sent again.';
 
 /** What its client is told when the time is over; `how` says what became of the request. */
 export function overdue(

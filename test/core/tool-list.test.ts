@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Handler } from '../../src/core/call.ts';
+import { ProxyError } from '../../src/core/errors.ts';
 import type { Response } from '../../src/core/message.ts';
 import { editTools, fillTools, ListEdits, listRequest } from '../../src/core/tool-list.ts';
 import { Tools } from '../../src/core/tools.ts';
@@ -209,6 +210,14 @@ describe('reading the whole list', () => {
     await expect(fillTools(new Tools(), next, makeToolCall().call, new FakeClock())).rejects.toThrow(
       'more than 1000 pages',
     );
+  });
+
+  it('is waited for before anything is sent: a call whose time is over then did not run', async () => {
+    const late = new ProxyError('timeout', 'may have run', { sent: 'maybe', ifUnsent: 'did not run' });
+    const { call, cancel } = makeToolCall('');
+    const waits = fillTools(new Tools(), () => new Promise(() => undefined), call, new FakeClock());
+    cancel(late);
+    await expect(waits).rejects.toMatchObject({ reason: 'timeout', sent: 'no', message: 'did not run' });
   });
 
   it('goes on for the others when one of those who wait leaves, and ends at its own limit', async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type Call, type Handler, type Reply, stack } from '../../src/core/call.ts';
+import { ProxyError } from '../../src/core/errors.ts';
 import type { Snapshot, SnapshotStore } from '../../src/core/snapshot.ts';
 import { lazy } from '../../src/layers/lazy.ts';
 import { FakeClock } from '../support/fake-clock.ts';
@@ -140,6 +141,18 @@ describe('a lazy start', () => {
     await expect(left).rejects.toBe(CANCELLED);
     open(answerOf({ result: OPENING }));
     expect(await stays).toMatchObject({ kind: 'answer' });
+  });
+
+  it('says of a call whose time is over while the session is opened that it did not run', async () => {
+    const late = new ProxyError('timeout', 'may have run', { sent: 'maybe', ifUnsent: 'did not run' });
+    const { handler, sent } = make(() => new Promise(() => undefined));
+    await handler(initialize());
+    const { call, cancel } = makeToolCall(0);
+    const waits = handler(call);
+    await settle();
+    cancel(late);
+    await expect(waits).rejects.toMatchObject({ reason: 'timeout', sent: 'no', message: 'did not run' });
+    expect(sent).toHaveLength(1);
   });
 
   it('gives a silent server up after a minute, and asks it again for the next call', async () => {

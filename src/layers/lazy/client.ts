@@ -1,5 +1,6 @@
+import { beforeSending } from '../../core/before-sending.ts';
 import { type Call, type Handler, NO_DEADLINE, type Origin, type Reply } from '../../core/call.ts';
-import { type Clock, inLimitedTime, unlessAborted } from '../../core/clock.ts';
+import { type Clock, inLimitedTime } from '../../core/clock.ts';
 import type { ProxyError } from '../../core/errors.ts';
 import { type ListName, listChanges } from '../../core/list-changes.ts';
 import {
@@ -80,7 +81,7 @@ export class LazyClient {
     const state = this.#state;
     if (state.kind !== 'waiting' || profile !== this.#deps.defaultProfile) return;
     if (message.kind !== 'response' && OPENS_NOTHING.has(message.method)) return;
-    await unlessAborted(this.#opened(state), signal);
+    await beforeSending(this.#opened(state), signal);
   }
 
   async #start(call: Call, request: Request): Promise<Reply> {

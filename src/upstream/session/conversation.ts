@@ -1,6 +1,7 @@
+import { beforeSending } from '../../core/before-sending.ts';
 import type { Call, Emit, Layer, Reply } from '../../core/call.ts';
-import { atMost, type Clock, unlessAborted } from '../../core/clock.ts';
-import { ProxyError, unsentReason } from '../../core/errors.ts';
+import { atMost, type Clock } from '../../core/clock.ts';
+import { ProxyError } from '../../core/errors.ts';
 import type { Events } from '../../core/events.ts';
 import { type Id, isObject, type Message, paramsOf, type Request, valueTextAt } from '../../core/message.ts';
 import type { Places } from '../../pool/places.ts';
@@ -134,14 +135,8 @@ export class Conversation {
   async #follow(signal: AbortSignal): Promise<void> {
     for (let behind = this.#behind(); behind; behind = this.#behind()) {
       const own = behind;
-      try {
-        await unlessAborted(
-          this.#sessions.join((until) => this.#openBeside(own, until)),
-          signal,
-        );
-      } catch (error) {
-        throw signal.aborted ? unsentReason(error) : error;
-      }
+      const opening = this.#sessions.join((until) => this.#openBeside(own, until));
+      await beforeSending(opening, signal);
     }
   }
 

@@ -1,6 +1,7 @@
+import { beforeSending } from '../../core/before-sending.ts';
 import { CallController } from '../../core/call-signal.ts';
-import { type Clock, unlessAborted } from '../../core/clock.ts';
-import { causeText, unsentReason } from '../../core/errors.ts';
+import type { Clock } from '../../core/clock.ts';
+import { causeText } from '../../core/errors.ts';
 import type { Events } from '../../core/events.ts';
 import { listChanges } from '../../core/list-changes.ts';
 import type { Id } from '../../core/message.ts';
@@ -151,12 +152,8 @@ export class Succession {
   }
 
   /** Waits for a new session as long as the caller does, who did not get through until then. */
-  async reopened(dead: Session, signal: AbortSignal): Promise<Session> {
-    try {
-      return await unlessAborted(this.#reopen(dead), signal);
-    } catch (error) {
-      throw signal.aborted ? unsentReason(error) : error;
-    }
+  reopened(dead: Session, signal: AbortSignal): Promise<Session> {
+    return beforeSending(this.#reopen(dead), signal);
   }
 
   /** One attempt for all who ask while it runs. */

@@ -106,9 +106,9 @@ export class Stateless {
     if (!better) {
       try {
         await this.#deps.relearn(call);
-      } catch {
+      } catch (error) {
         // Who cannot be asked for its tools has still answered the call.
-        if (call.signal.aborted) throw call.signal.reason;
+        if (call.signal.aborted) throw error;
         return reply;
       }
       better = otherHeaders();
