@@ -1,9 +1,10 @@
 /// <reference types="node" preserve="true" />
 /**
- * The library's public face: every name here is public API, and a guard test pins the list. Every type that a signature names is
- * among them.
+ * The library's public face: every name here is public API, and a guard test pins the list. The types are those that who calls it
+ * has to name.
  */
 
+export type { RoleOptions } from './aws/credentials/chain.ts';
 export {
   type CredentialSource,
   type CredentialSourceOptions,

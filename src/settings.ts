@@ -106,6 +106,7 @@ export interface Settings extends Values {
   readonly listener: (ListenerSettings & { readonly drainTimeout: number }) | undefined;
   /** False: stdin and stdout are left alone. */
   readonly servesStdio: boolean;
+  /** As given. Parts of the AWS SDK read the process's own all the same. */
   readonly env: NodeJS.ProcessEnv;
 }
 

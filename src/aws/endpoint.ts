@@ -1,7 +1,7 @@
 import { isLoopback } from '../core/loopback.ts';
 import type { SigningScope } from './sigv4.ts';
 
-/** The managed server that most people mean; the peer asks for it by URL. */
+/** The AWS MCP Server, which most people mean: where requests go unless an endpoint is given. */
 export const DEFAULT_ENDPOINT = 'https://aws-mcp.us-east-1.api.aws/mcp';
 
 /** Suffixes under which AWS names its hosts `<...>.<service>.<region>.<suffix>`, all partitions; longest match first. */

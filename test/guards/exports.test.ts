@@ -64,11 +64,11 @@ it.each([
     const program = `import {
   type Arguments, type Call, type Clock, type CredentialSource, type CredentialSourceOptions, type Credentials,
   type ErrorFacts, type ErrorReason, type Handler, type Interests, type Layer, McpProxy, type Observer, type ProxyDeps,
-  type ProxyEvent, type ReadEndpoint, type Relay, type Reply, type Send, type Sent, type Settings, type SettingsOutcome,
+  type ProxyEvent, type ReadEndpoint, type Relay, type Reply, type RoleOptions, type Send, type Sent, type Settings, type SettingsOutcome,
   type Signable, type SigningKeys, type SigningScope, type SigningTarget, type Timer, parseArguments, readSettings, scopeOfHost,
 } from 'mcp-sigv4-proxy';
 export type { Arguments, Call, Clock, CredentialSource, CredentialSourceOptions, Credentials, ErrorFacts, ErrorReason };
-export type { Handler, Interests, Layer, Observer, ProxyDeps, ProxyEvent, ReadEndpoint, Reply, Sent, Settings };
+export type { Handler, Interests, Layer, Observer, ProxyDeps, ProxyEvent, ReadEndpoint, Reply, RoleOptions, Sent, Settings };
 export type { Signable, SigningKeys, SigningScope, SigningTarget, Timer };
 export const relay = async (send: Send, env: Settings['env']): Promise<Relay> => {
   const outcome: SettingsOutcome = await readSettings(parseArguments([]), env);

@@ -34,6 +34,7 @@ export interface CredentialSourceOptions {
   readonly profile: string | undefined;
   /** For STS and sign-in when the profile has no region: the signing region. */
   readonly fallbackRegion: string | undefined;
+  /** The process's own: parts of the AWS SDK (SSO, web identity, containers) read that, whatever is given here. */
   readonly env: NodeJS.ProcessEnv;
   readonly clock: Clock;
   readonly events: Events;
