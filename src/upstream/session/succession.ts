@@ -228,14 +228,36 @@ export class Succession {
     const opening = this.#opening;
     const former = this.#session;
     if (!opening || this.#reopening.running || former.lost) return;
-    const session = await this.#deps.opener.open(opening, this.#closing.signal, () => undefined);
-    if (this.#session !== former || this.#closing.signal.aborted) {
-      await session.close();
+    const { opener, places } = this.#deps;
+    if (!places.takeNow()) {
+      await this.#renewInPlace(former, opening);
       return;
     }
-    this.#succeed(session, opening);
-    this.#former.add(former);
-    await this.#leave(former);
+    try {
+      const session = await opener.open(opening, this.#closing.signal, () => undefined);
+      if (this.#session !== former || this.closing) {
+        await session.close();
+        return;
+      }
+      this.#succeed(session, opening);
+      this.#former.add(former);
+      await this.#leave(former);
+    } finally {
+      places.give();
+    }
+  }
+
+  /** Where there may be no session more: the former one goes first, when nobody uses it, and who comes meanwhile waits for the new one. */
+  async #renewInPlace(former: Session, opening: Opening): Promise<void> {
+    await former.atRest();
+    if (this.#session !== former || this.closing || this.#reopening.running || former.lost) return;
+    await this.#reopening.join(async (until) => {
+      await former.close();
+      former.forsake();
+      const session = await this.#deps.opener.open(opening, until);
+      this.#succeed(session, opening);
+      return session;
+    });
   }
 
   async #leave(former: Session): Promise<void> {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Places } from '../../../src/pool/places.ts';
 import type { Handler } from '../../support/mcp-behaviours.ts';
+import { makeGate } from '../../support/relayed.ts';
 import { comesTrue } from '../http/lane-rig.ts';
 import { afterwards, conversationWith } from './conversation-rig.ts';
 
@@ -63,6 +64,52 @@ describe.each([1, 3])(
       mcp.forgetSessions();
       await echo(0).reply;
       expect(places.taken).toBe(1);
+      await conversation.close();
+      expect(places.taken).toBe(0);
+    });
+
+    it('is kept at SIGHUP: without a place for the new session, the old one goes first, when its calls have ended', async () => {
+      const places = new Places(1);
+      const gate = makeGate();
+      let most = 0;
+      const rig = await conversationWith({
+        places,
+        maxSessions,
+        on: {
+          initialize: async (_request, _response, context) => {
+            await context.fallback();
+            most = Math.max(most, rig.mcp.sessions.size);
+          },
+          'tools/call': async (_request, _response, context) => {
+            await gate.opened;
+            return context.fallback();
+          },
+        },
+      });
+      const { server, begin, echo, conversation, mcp, sessionsThat } = rig;
+      await begin();
+      const running = echo('');
+      await server.until(() => server.of('tools/call').length === 1);
+      conversation.drain();
+      const later = echo(0);
+      await server.until(() => server.of('tools/call').length === (maxSessions === 1 ? 2 : 1));
+      gate.open();
+      await Promise.all([running.reply, later.reply]);
+      await server.until(() => mcp.sessions.has('s-1'));
+      await echo(-1).reply;
+      expect(sessionsThat('tools/call').at(-1)).toBe('s-1');
+      expect([most, mcp.deleted]).toEqual([1, ['s-0']]);
+      expect(places.taken).toBe(1);
+      await conversation.close();
+      expect(places.taken).toBe(0);
+    });
+
+    it('gives the place back that the old session had until its last call at SIGHUP', async () => {
+      const places = new Places(2);
+      const { begin, conversation, mcp } = await conversationWith({ places, maxSessions });
+      await begin();
+      conversation.drain();
+      await comesTrue(() => mcp.deleted.length === 1 && places.taken === 1, 'the old session was left');
       await conversation.close();
       expect(places.taken).toBe(0);
     });
