@@ -93,6 +93,20 @@ describe('the standalone stream', () => {
     expect(server.of('GET').length).toBeLessThan(20);
   });
 
+  it('is not asked for before the server wants it where that is throttled', async () => {
+    const asked: number[] = [];
+    const { gets } = await startStreaming(
+      (response) => {
+        asked.push(performance.now());
+        response.writeHead(429, { 'retry-after': '2' }).end();
+      },
+      () => asked.push(performance.now()),
+    );
+    await gets(2);
+    const [refused = 0, again = 0] = asked;
+    expect(again - refused).toBeGreaterThanOrEqual(1_990);
+  });
+
   it.each([405, 400, 501])('is not asked for again after %i', async (code) => {
     const { server, bin, gets } = await startStreaming(closing('a', 1), status(code));
     await gets(2);

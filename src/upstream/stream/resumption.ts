@@ -1,6 +1,7 @@
 import { reconnectDelay } from '../../core/backoff.ts';
 import { type Clock, sleep } from '../../core/clock.ts';
 import { ProxyError } from '../../core/errors.ts';
+import { retryAfterOf } from '../../core/retry-after.ts';
 import { mediaTypeOf } from '../http/incoming.ts';
 import type { Lease } from '../http/lane.ts';
 import { connectionLost, type Opened, type Uplink } from '../uplink/uplink.ts';
@@ -11,6 +12,12 @@ const RESUME_BASE_MS = 500;
 const RESUME_MAX_MS = 15_000;
 /** Tries in a row that did not even open a stream, before the call that waits is told; its own deadline may come sooner. */
 const RESUME_TRIES = 8;
+
+/** Who asks for a longer pause is asked again all the same: the call may have its answer by then, and its own time limit ends it. */
+const LONGEST_RETRY_AFTER_MS = 20_000;
+
+/** The server is throttled or in trouble, which says nothing of the stream. */
+const isPassing = (status: number): boolean => status >= 500 || status === 429 || status === 408;
 
 export interface ResumptionDeps {
   readonly uplink: Uplink;
@@ -65,9 +72,10 @@ export class Resumption {
   /** A resumed stream stands beside the connections of requests. */
   async #ask(lastEventId: string): Promise<Opened> {
     const { uplink, clock, headersAfter, resumed, signal, onAttempt } = this.#deps;
+    let askedMs = 0;
     for (let failures = 0; ; ) {
       const wait = reconnectDelay(clock, {
-        wishMs: this.position.retryMs,
+        wishMs: askedMs > 0 ? Math.max(askedMs, this.position.retryMs ?? 0) : this.position.retryMs,
         empty: this.#empty + failures,
         failed: failures > 0,
         baseMs: RESUME_BASE_MS,
@@ -95,7 +103,10 @@ export class Resumption {
         return opened;
       }
       lease.cancel(new Error('not resumed'));
-      if (response.status >= 500 && ++failures <= RESUME_TRIES) continue;
+      if (isPassing(response.status) && ++failures <= RESUME_TRIES) {
+        askedMs = Math.min(retryAfterOf(response.headers, clock.now()) ?? 0, LONGEST_RETRY_AFTER_MS);
+        continue;
+      }
       throw connectionLost(
         uplink.host,
         `the stream ended without the answer, and the server did not resume it (HTTP ${response.status})`,

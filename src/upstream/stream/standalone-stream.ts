@@ -3,6 +3,7 @@ import { atMost, type Clock, sleep } from '../../core/clock.ts';
 import { causeText, ProxyError } from '../../core/errors.ts';
 import type { Events } from '../../core/events.ts';
 import type { Message } from '../../core/message.ts';
+import { retryAfterOf } from '../../core/retry-after.ts';
 import { type Incoming, LONGEST_ERROR_BODY_BYTES, mediaTypeOf } from '../http/incoming.ts';
 import { jsonRpcErrorOf } from '../uplink/answer.ts';
 import { lostSession } from '../uplink/lost-session.ts';
@@ -42,6 +43,8 @@ export class StandaloneStream {
   readonly #position: StreamPosition = { lastEventId: undefined, retryMs: undefined };
   /** It has been open: a 404 later means that the session is gone, not that there is no stream. */
   #met = false;
+  /** How long the server wants to be left alone, by the Retry-After of its last refusal. */
+  #askedMs = 0;
 
   constructor(deps: StandaloneStreamDeps) {
     this.#deps = deps;
@@ -58,10 +61,12 @@ export class StandaloneStream {
       opened();
       if (outcome === 'unavailable') return;
       empty = outcome === 'read' ? 0 : empty + 1;
+      const failed = outcome === 'failed';
+      const { retryMs } = this.#position;
       const wait = reconnectDelay(clock, {
-        wishMs: this.#position.retryMs,
+        wishMs: failed ? Math.max(this.#askedMs, retryMs ?? 0) : retryMs,
         empty,
-        failed: outcome === 'failed',
+        failed,
         baseMs: REOPEN_BASE_MS,
         maxMs: REOPEN_MAX_MS,
       });
@@ -72,6 +77,7 @@ export class StandaloneStream {
   async #once(opened: () => void): Promise<Outcome> {
     const { uplink, events, headersAfter, admits, sessionGone, ended } = this.#deps;
     const { profile } = uplink;
+    this.#askedMs = 0;
     let stream: Opened;
     try {
       stream = await uplink.open({
@@ -97,6 +103,7 @@ export class StandaloneStream {
       opened();
       return (await this.#read(stream)) ? 'read' : 'empty';
     }
+    this.#askedMs = retryAfterOf(response.headers, this.#deps.clock.now()) ?? 0;
     const gone = this.#met && (await this.#saysGone(response));
     lease.cancel(new Error('not a stream'));
     const message = status === 405 ? 'not offered by this server' : 'not a stream';

@@ -90,6 +90,29 @@ describe('a stream that ended before its answer', () => {
     expect(server.requests).toHaveLength(3);
   });
 
+  it.each([
+    [429, '3', 3_000],
+    [503, '3', 3_000],
+    [429, '3600', 20_000],
+  ])(
+    'is asked for again after HTTP %i with Retry-After %s, not before %i ms',
+    async (code, retryAfter, ms) => {
+      const { server, clock, resumption, next } = await rig(
+        (response) => void response.writeHead(code, { 'retry-after': retryAfter }).end(),
+        stream,
+      );
+      Object.assign(resumption.position, { lastEventId: 'e1', retryMs: 100 });
+      const opened = next();
+      await clock.advance(100);
+      await comesTrue(() => server.requests.length === 1 && clock.timers === 1, 'the refusal');
+      await clock.advance(ms - 1);
+      expect(await settled(opened)).toBe(false);
+      expect(server.requests).toHaveLength(1);
+      await passing(clock, opened);
+      expect((await opened).response.status).toBe(200);
+    },
+  );
+
   it('is given up where no try of nine opens it', async () => {
     const { server, clock, resumption, next } = await rig(status(502));
     resumption.position.lastEventId = 'e1';
