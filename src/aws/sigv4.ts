@@ -95,24 +95,26 @@ export function signRequest(
   const time = timeOf(date);
   const day = time.slice(0, 8);
   const payload = UNSIGNED_PAYLOAD_SERVICES.has(scope.service) ? 'UNSIGNED-PAYLOAD' : sha256(body ?? '');
-  // In the order of their names, which is the one that they are signed in.
-  const headers: Record<string, string> = {};
-  if (contentType !== undefined) headers['content-type'] = contentType;
-  headers.host = target.host;
-  headers['x-amz-content-sha256'] = payload;
-  headers['x-amz-date'] = time;
-  if (keys.sessionToken) headers['x-amz-security-token'] = keys.sessionToken;
-
-  let lines = '';
-  for (const name in headers) lines += `${name}:${folded(headers[name] ?? '')}\n`;
-  const names = Object.keys(headers).join(';');
-  const { canonicalPath, canonicalQuery } = target;
+  const { host, canonicalPath, canonicalQuery } = target;
+  const { sessionToken } = keys;
+  // In the order of their names.
+  const type = contentType === undefined ? '' : `content-type:${folded(contentType)}\n`;
+  const token = sessionToken ? `x-amz-security-token:${folded(sessionToken)}\n` : '';
+  const lines = `${type}host:${host}\nx-amz-content-sha256:${payload}\nx-amz-date:${time}\n${token}`;
+  const names = `${type && 'content-type;'}host;x-amz-content-sha256;x-amz-date${token && ';x-amz-security-token'}`;
   const canonical = `${method}\n${canonicalPath}\n${canonicalQuery}\n${lines}\n${names}\n${payload}`;
   const credentialScope = `${day}/${scope.region}/${scope.service}/aws4_request`;
   const signature = createHmac('sha256', signingKey(keys, scope, day))
     .update(`${ALGORITHM}\n${time}\n${credentialScope}\n${sha256(canonical)}`)
     .digest('hex');
-  headers.authorization = `${ALGORITHM} Credential=${keys.accessKeyId}/${credentialScope}, SignedHeaders=${names}, Signature=${signature}`;
+  const headers: Record<string, string> = {
+    host,
+    'x-amz-content-sha256': payload,
+    'x-amz-date': time,
+    authorization: `${ALGORITHM} Credential=${keys.accessKeyId}/${credentialScope}, SignedHeaders=${names}, Signature=${signature}`,
+  };
+  if (contentType !== undefined) headers['content-type'] = contentType;
+  if (sessionToken) headers['x-amz-security-token'] = sessionToken;
   return headers;
 }
 

@@ -75,7 +75,7 @@ export function skipValue(text: string, from: number): number {
  * Takes one member and returns where its value ends, which is where the walk goes on: `skipValue` says so, or a walk of its own
  * through the value. Below zero ends the walk.
  */
-type Visit = (key: string, keySpan: Span, valueStart: number) => number;
+type Visit = (key: string, valueStart: number, keyStart: number, keyEnd: number) => number;
 
 /** Goes once through the object that starts at or after `from`, in order; returns where it ends, as for any other value. */
 function walkMembers(text: string, from: number, visit: Visit): number {
@@ -87,7 +87,7 @@ function walkMembers(text: string, from: number, visit: Visit): number {
     at = skipString(text, at);
     const raw = text.slice(keyStart + 1, at - 1);
     const key = raw.includes('\\') ? String(JSON.parse(`"${raw}"`)) : raw;
-    const valueEnd = visit(key, { start: keyStart, end: at }, skipBlanks(text, skipBlanks(text, at) + 1));
+    const valueEnd = visit(key, skipBlanks(text, skipBlanks(text, at) + 1), keyStart, at);
     if (valueEnd < 0) return valueEnd;
     at = skipBlanks(text, valueEnd);
     if (text.charCodeAt(at) === COMMA) at = skipBlanks(text, at + 1);
@@ -98,9 +98,9 @@ function walkMembers(text: string, from: number, visit: Visit): number {
 /** The members of the object that starts at or after `from`, in order, duplicates included; none if it is no object. */
 export function membersOf(text: string, from = 0): Member[] {
   const members: Member[] = [];
-  walkMembers(text, from, (key, keySpan, start) => {
+  walkMembers(text, from, (key, start, keyStart, keyEnd) => {
     const end = skipValue(text, start);
-    members.push({ key, keySpan, valueSpan: { start, end } });
+    members.push({ key, keySpan: { start: keyStart, end: keyEnd }, valueSpan: { start, end } });
     return end;
   });
   return members;
@@ -117,7 +117,7 @@ export function repeatedKeys(text: string, single: Single): string[] {
   const repeated: string[] = [];
   const look = (from: number, { keys, inside }: Single, prefix: string): number => {
     const seen: string[] = [];
-    return walkMembers(text, from, (key, _keySpan, valueStart) => {
+    return walkMembers(text, from, (key, valueStart) => {
       if (!keys.includes(key)) return skipValue(text, valueStart);
       if (seen.includes(key)) repeated.push(prefix + key);
       seen.push(key);
@@ -132,7 +132,7 @@ export function repeatedKeys(text: string, single: Single): string[] {
 /** Where the value of the first member of that name starts: enough where the key is known to stand there once. */
 export function valueStartOf(text: string, key: string, from = 0): number | undefined {
   let found: number | undefined;
-  walkMembers(text, from, (name, _keySpan, valueStart) => {
+  walkMembers(text, from, (name, valueStart) => {
     if (name !== key) return skipValue(text, valueStart);
     found = valueStart;
     return -1;
@@ -189,12 +189,12 @@ export function memberAt(
 ): Member | undefined {
   let found: Member | undefined;
   const find = (from: number, depth: number): number =>
-    walkMembers(text, from, (key, keySpan, start) => {
+    walkMembers(text, from, (key, start, keyStart, keyEnd) => {
       if (key !== path[depth]) return skipValue(text, start);
       found = undefined;
       if (depth + 1 < path.length) return find(start, depth + 1);
       const end = through(start);
-      found = { key, keySpan, valueSpan: { start, end } };
+      found = { key, keySpan: { start: keyStart, end: keyEnd }, valueSpan: { start, end } };
       return end;
     });
   find(0, 0);

@@ -6,7 +6,7 @@ import type { HttpExchange } from '../core/passage.ts';
 import { parseError } from '../core/reading.ts';
 import { bodyOf, bodyTooLarge, listenerFull, MCP_PATH, type Refusal, refusalOf } from './admission.ts';
 import { pageHeaders, preflightHeaders } from './headers.ts';
-import { discard, HeldBodies, readBody } from './http-body.ts';
+import { discard, HeldBodies, type ReadBody, readBody } from './http-body.ts';
 import { ServerExchange } from './http-exchange.ts';
 import { responseText, unreadableRefusal } from './http-unreadable.ts';
 import type { ListenerSettings } from './options.ts';
@@ -185,9 +185,10 @@ export class HttpFront {
     try {
       // Clients of HTTP/1.0 would take it for the answer (RFC 9110, 15.2).
       if (request.headers.expect !== undefined && request.httpVersion !== '1.0') response.writeContinue();
-      const text = await this.#textOf(request, (bytes) => {
+      const body = await readBody(request, this.#options.maxBodyBytes, this.#held, (bytes) => {
         taken += bytes;
       });
+      const text = this.#textOf(body);
       if (text === undefined) return;
       if (typeof text === 'string') await handlers.post(text, exchange);
       else this.#refuse(request, response, text);
@@ -197,14 +198,9 @@ export class HttpFront {
   }
 
   /** The body as text, or why it is none, or undefined where its sender has gone. */
-  async #textOf(
-    request: IncomingMessage,
-    taken: (bytes: number) => void,
-  ): Promise<string | Refusal | undefined> {
-    const { maxBodyBytes } = this.#options;
-    const body = await readBody(request, maxBodyBytes, this.#held, taken);
+  #textOf(body: ReadBody): string | Refusal | undefined {
     if (body === 'gone') return undefined;
-    if (body === 'too-large') return bodyTooLarge(maxBodyBytes);
+    if (body === 'too-large') return bodyTooLarge(this.#options.maxBodyBytes);
     if (body === 'no-room')
       return listenerFull('The bodies of other requests fill the memory set aside for them.');
     if (!isUtf8(body.bytes)) return { status: 400, headers: {}, error: parseError('it is not UTF-8') };

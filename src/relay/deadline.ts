@@ -61,6 +61,7 @@ export class Countdown implements Deadline {
 
   stop(): void {
     this.#over = true;
-    this.#pause();
+    this.#timer?.cancel();
+    this.#timer = undefined;
   }
 }

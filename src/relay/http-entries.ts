@@ -7,6 +7,8 @@ import { progressTokenOf } from './server-requests.ts';
 
 /** One exchange under way. */
 export interface Entry {
+  /** Made when the first message comes by on its stream: to most calls none does. */
+  ears: Ears | undefined;
   /** Its place among the others. */
   at: number;
   readonly client: string;
@@ -58,6 +60,7 @@ export class HttpEntries {
       client: entry.client,
       message: entry.message,
       stream: entry.stream,
+      ears: undefined,
       at: this.#entries.length,
       controller: new CallController(),
       deadline: new Countdown(this.#clock, limit, () => expire(added)),

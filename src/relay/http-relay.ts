@@ -26,7 +26,7 @@ import { type HttpExchange, ownPassage } from '../core/passage.ts';
 import { type InvalidMessage, readLine } from '../core/reading.ts';
 import { HttpAnswer } from './http-answer.ts';
 import { batchRefusal } from './http-batch.ts';
-import { type Ears, type Entry, HttpEntries } from './http-entries.ts';
+import { type Entry, HttpEntries } from './http-entries.ts';
 import { described } from './outlet.ts';
 import { NobodyWaits, rescued } from './rescue.ts';
 import { overdue, type TimeLimits, timeLimitOf } from './time-limit.ts';
@@ -171,7 +171,7 @@ export class HttpRelay {
 
   /** Carries one message through the layers. Never throws. */
   async #run(message: Message, exchange: HttpExchange, client: string, way: Way): Promise<Outcome> {
-    const { events, limits, profile, handler } = this.#deps;
+    const { events, limits, handler } = this.#deps;
     if (events.detailed) events.emit({ type: 'message.received', ...described(message) });
     const ms = message.kind === 'request' ? timeLimitOf(message, limits).ms : limits.timeoutMs;
     const entry = this.#entries.add({ client, message, stream: isStream(message) }, ms, () =>
@@ -179,32 +179,34 @@ export class HttpRelay {
     );
     const { signal } = entry.controller;
     exchange.onGone(() => entry.controller.abort(new NobodyWaits('the client has gone')));
-    let ears: Ears | undefined;
+    try {
+      return { reply: await unlessAborted(handler(this.#callOf(message, entry, exchange, way)), signal) };
+    } catch (error) {
+      return { error };
+    } finally {
+      entry.ears?.close();
+      this.#entries.remove(entry);
+    }
+  }
+
+  #callOf(message: Message, entry: Entry, exchange: HttpExchange, way: Way): Call {
     const headers = this.#deps.headersOf(exchange.headers);
     const leaving = (): void => {
       entry.sent = true;
     };
-    const call: Call = {
+    return {
       message,
-      client: { id: client },
-      profile,
-      signal,
+      client: { id: entry.client },
+      profile: this.#deps.profile,
+      signal: entry.controller.signal,
       emit: async (below) => {
-        ears ??= this.#entries.earsOf(entry);
-        ears.hear(below);
+        entry.ears ??= this.#entries.earsOf(entry);
+        entry.ears.hear(below);
         if ('event' in way) await way.event(below.text);
       },
       deadline: message.kind === 'request' ? entry.deadline : NO_DEADLINE,
       passage: 'pass' in way ? { headers, leaving, pass: way.pass } : { headers, leaving },
     };
-    try {
-      return { reply: await unlessAborted(handler(call), signal) };
-    } catch (error) {
-      return { error };
-    } finally {
-      ears?.close();
-      this.#entries.remove(entry);
-    }
   }
 
   #expire(entry: Entry, headers: Headers): void {
