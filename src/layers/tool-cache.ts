@@ -36,12 +36,15 @@ export interface ToolCacheDeps {
 /** Where the server promises to tell of changes: long enough for most agents' work, short enough for a promise that is not kept. */
 const WATCHED_TTL_MS = 300_000;
 /**
- * How long a failure answers those who come next. The wave of callers that came with it is over by then, and a server that is back is
- * asked again before anybody has looked for the reason.
+ * How long the last list stands in for one that could not be had, without another try: to ask may take 20 s of repeats, for which
+ * nobody who lists at every turn shall wait often.
  */
-const FAILURE_MEMORY_MS = 2_000;
-/** The same where the last list stands in: to ask may take 20 s of repeats, for which nobody who lists at every turn shall wait often. */
 const STAND_IN_MS = 10_000;
+/**
+ * What fails sooner is tried again for the next who asks, and so is whatever no list can stand in for: who was told of a failure and
+ * has mended its reason would be told of it again, however quickly the server would answer by now.
+ */
+const SLOW_MS = 1_000;
 /** Lists that are kept: one per client, profile, revision and the like. */
 const MOST_LISTS = 100;
 /** Pages of one list. A server whose cursors never come twice must not fill memory. */
@@ -157,9 +160,10 @@ class ToolCache {
       return this.#told(call, request, kept, 'cache');
     }
     const { generation } = toolsOf(call.profile);
-    const memory = this.#standIn(call, page) ? STAND_IN_MS : FAILURE_MEMORY_MS;
-    const lasts = failed?.generation === generation && clock.monotonic() - failed.at < memory;
-    if (lasts && !isIdentityInDoubt(call.profile)) return this.#give(call, request, page, failed.outcome);
+    const lasts = failed?.generation === generation && clock.monotonic() - failed.at < STAND_IN_MS;
+    if (lasts && this.#standIn(call, page) && !isIdentityInDoubt(call.profile)) {
+      return this.#give(call, request, page, failed.outcome);
+    }
     let { flight } = page;
     // What was asked for before the list changed says nothing to who asks after it; nor what somebody else has asked for, perhaps.
     const joins =
@@ -195,6 +199,7 @@ class ToolCache {
       walk: list.walk,
       feed: call.passage ? undefined : feeds.unbroken(listenerOf(call)),
     };
+    const started = clock.monotonic();
     let outcome: Outcome;
     try {
       const reply = await this.#next(call);
@@ -207,7 +212,8 @@ class ToolCache {
       outcome = thrown(error, leader);
     }
     const { failure } = outcome;
-    page.failed = failure?.lasts ? { at: clock.monotonic(), generation, outcome } : undefined;
+    const at = clock.monotonic();
+    page.failed = failure?.lasts && at - started >= SLOW_MS ? { at, generation, outcome } : undefined;
     if (failure && page.kept) {
       this.#deps.events.emit({ type: 'tools.refresh-failed', profile: call.profile, message: failure.why });
     }

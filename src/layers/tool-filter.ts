@@ -67,6 +67,11 @@ export interface ToolFilterDeps {
  * makes up names must not turn each into a list of the server.
  */
 const LOOK_SPACING_MS = 5_000;
+/**
+ * A look that failed sooner is not remembered: who was told to try again, and does, shall find the server that is back. One that took
+ * its time, as repeats do, is not made again by each who comes next.
+ */
+const SLOW_MS = 1_000;
 /** Names in one line of the log. */
 const MOST_NAMED = 50;
 
@@ -181,6 +186,7 @@ class ProfileFilter {
       if (last.error !== undefined) throw last.error;
       if (tools.complete) throw unknown(name);
     }
+    const started = clock.monotonic();
     let error: unknown;
     try {
       await fillTools(tools, this.#next, call, clock);
@@ -190,7 +196,9 @@ class ProfileFilter {
     } finally {
       // Who leaves, or whose session is gone, has learned nothing that would concern the others.
       const concernsOthers = !call.signal.aborted && !isMendedByHand(error) && !concernsOneClient(error);
-      if (concernsOthers) this.#looked = { at: clock.monotonic(), generation, error };
+      const at = clock.monotonic();
+      const lasts = error === undefined || at - started >= SLOW_MS;
+      if (concernsOthers && lasts) this.#looked = { at, generation, error };
     }
   }
 

@@ -1,9 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as wait } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import type { Id } from '../../src/core/message.ts';
-import type { BinDriver } from '../support/bin-driver.ts';
 import { claiming, ENVELOPE, startDual } from '../support/claims.ts';
 import { openSession, startListening as startHttp } from '../support/listening.ts';
 import { EventWriter, type Rpc, sendJson } from '../support/mcp-answers.ts';
@@ -22,22 +20,18 @@ const names = (answer: Rpc): unknown[] => {
   return tools.map(({ name }) => name);
 };
 
-/** A failure is remembered for two seconds. */
-async function listedAgain(bin: BinDriver): Promise<void> {
-  while ((await bin.request('tools/list')).error !== undefined) await wait(50);
-}
-
 /** A server whose tools the test sets, and which counts who asks for them. */
 async function start(args: readonly string[] = [], options: RelayedOptions = {}) {
-  const tools = { names: ['a'], error: undefined as string | undefined };
+  const tools = { names: ['a'], error: undefined as string | undefined, ready: Promise.resolve() };
   const relayed = await startInitialized({
     args,
     ...options,
     on: {
-      'tools/list': (_request, _response, { result, error }) =>
-        tools.error === undefined
-          ? result({ tools: tools.names.map((name) => ({ name })) })
-          : error(-32_050, tools.error),
+      'tools/list': async (_request, _response, { result, error }) => {
+        await tools.ready;
+        if (tools.error === undefined) result({ tools: tools.names.map((name) => ({ name })) });
+        else error(-32_050, tools.error);
+      },
       ...options.on,
     },
   });
@@ -144,7 +138,12 @@ describe('tools/list', () => {
   it('is the last one where the server fails, with a warning in the log; the error where there is none', async () => {
     const { bin, tools, list, lists } = await start(['--tool-cache-ttl', '0', '--log-level', 'warn']);
     tools.error = 'The catalogue is closed';
-    const failed = await Promise.all(['x', 'y'].map((id) => bin.request('tools/list', undefined, id)));
+    const bothHaveAsked = makeGate();
+    tools.ready = bothHaveAsked.opened;
+    const failing = ['x', 'y'].map((id) => bin.request('tools/list', undefined, id));
+    await bin.request('ping', undefined, 'both have asked');
+    bothHaveAsked.open();
+    const failed = await Promise.all(failing);
     expect(failed).toMatchObject([
       { id: 'x', error: { code: -32_050 } },
       { id: 'y', error: { code: -32_050 } },
@@ -152,7 +151,7 @@ describe('tools/list', () => {
     expect(lists()).toBe(1);
     tools.error = undefined;
     expect(await bin.request('tools/list', { cursor: 'other' }, 'other')).toHaveProperty('result');
-    await listedAgain(bin);
+    expect(await list()).toEqual(['a']);
     tools.error = 'The catalogue is closed';
     expect(await list('last')).toEqual(['a']);
     await bin.stderrMatching(/tools\.refresh-failed.*\n/);
@@ -181,6 +180,7 @@ describe('tools/list', () => {
     await list();
     await bin.request('ping');
     expect(bin.messages.filter(isChange)).toHaveLength(1);
+    await bin.stderrMatching(/tools\.changed.*\n/);
     const changes = bin.stderr.split('\n').filter((line) => line.includes('tools.changed'));
     expect(changes.map((line) => JSON.parse(line))).toMatchObject([{ announced: false }]);
   });
@@ -203,7 +203,7 @@ describe('tools/list', () => {
     expect(lists()).toBe(2);
     expect(server.of('tools/list').at(-1)?.headers.authorization).toContain('AKIDTHEOTHER');
     tools.error = undefined;
-    await listedAgain(bin);
+    expect(await list()).toEqual(['a']);
   });
 
   it('is filtered anew for nobody: what --read-only leaves is the same from the server and from the cache', async () => {

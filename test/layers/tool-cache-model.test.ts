@@ -11,9 +11,9 @@ type Step =
   | { readonly does: 'wait'; readonly ms: number };
 
 const TTL_MS = 5_000;
-const FAILURE_MEMORY_MS = 2_000;
-/** Where the last list stands in. */
+/** Where the last list stands in for one that failed slowly. */
 const STAND_IN_MS = 10_000;
+const SLOW_MS = 1_000;
 const DOWN = new ProxyError('connection-lost', 'down', { sent: 'maybe' });
 
 const picking = (does: 'answer' | 'fail' | 'leave') => fc.nat(9).map((which): Step => ({ does, which }));
@@ -25,9 +25,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 2, arbitrary: fc.constant<Step>({ does: 'change' }) },
   {
     weight: 2,
-    arbitrary: fc
-      .constantFrom(1, 1_999, 2_000, 4_999, 5_000, 10_000)
-      .map((ms): Step => ({ does: 'wait', ms })),
+    arbitrary: fc.constantFrom(1, 999, 1_000, 4_999, 5_000, 10_000).map((ms): Step => ({ does: 'wait', ms })),
   },
 );
 
@@ -44,6 +42,7 @@ interface Asked {
 interface Fetch {
   readonly running: Running;
   readonly version: number;
+  readonly since: number;
   readonly waiting: Set<Asked>;
 }
 
@@ -61,8 +60,7 @@ it('never shows what a change has ended but where asking has failed, and never a
       const ask = async (): Promise<void> => {
         const now = clock.monotonic();
         const fresh = good?.version === version && now - good.at < TTL_MS;
-        const remembered =
-          failed?.version === version && now - failed.at < (good ? STAND_IN_MS : FAILURE_MEMORY_MS);
+        const remembered = good && failed?.version === version && now - failed.at < STAND_IN_MS;
         const joined = fresh || remembered ? undefined : running();
         const expected = fresh || remembered || joined ? 0 : 1;
         const before = asked();
@@ -85,13 +83,12 @@ it('never shows what a change has ended but where asking has failed, and never a
         expect(asked() - before).toBe(expected);
         const [begun] = server.running.slice(-1);
         if (expected === 1 && begun) {
-          entry.fetch = { running: begun, version, waiting: new Set() };
+          entry.fetch = { running: begun, version, since: now, waiting: new Set() };
           fetches.push(entry.fetch);
         }
         entry.fetch?.waiting.add(entry);
         if (entry.fetch) return;
-        if (fresh || (remembered && good)) expectList(entry, good?.version);
-        else expect(entry.answer).toBe(DOWN);
+        expectList(entry, good?.version);
       };
 
       const expectList = (entry: Asked, shown: number | undefined): void => {
@@ -110,7 +107,7 @@ it('never shows what a change has ended but where asking has failed, and never a
           failed = undefined;
           fetch.running.finish(listOf([`v${fetch.version}`], {}, fetch.running.call));
         } else {
-          failed = { version: fetch.version, at: now };
+          failed = now - fetch.since >= SLOW_MS ? { version: fetch.version, at: now } : undefined;
           fetch.running.fail(DOWN);
         }
         await settle();

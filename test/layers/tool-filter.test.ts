@@ -261,9 +261,20 @@ describe('a call', () => {
     expect(server.listed).toBe(3);
   });
 
-  it('does not have a list that failed asked for again by each who comes after', async () => {
-    const { server, call, clock } = filtered(READ_ONLY);
+  it('has a list that failed at once asked for again at once', async () => {
+    const { server, call } = filtered(READ_ONLY);
     server.list = async () => answerOf({ error: { code: 1, message: 'down' } });
+    expect(await call('get', 0)).toBe('tools-unknown');
+    server.list = undefined;
+    expect(await call('get', '')).toBe('ran');
+  });
+
+  it('does not have a list that took its time to fail asked for again by each who comes after', async () => {
+    const { server, call, clock } = filtered(READ_ONLY);
+    server.list = async () => {
+      await clock.advance(1_000);
+      return answerOf({ error: { code: 1, message: 'down' } });
+    };
     expect(await call('get', 0)).toBe('tools-unknown');
     expect(await call('get', '')).toBe('tools-unknown');
     expect(server.listed).toBe(1);
