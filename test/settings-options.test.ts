@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { flagOf, type Option, type OptionTable, variableOf } from '../src/core/options.ts';
 import { OPTIONS, parseArguments, readSettings, type Settings } from '../src/settings.ts';
+import { problemsIn, settingsIn } from './support/settings.ts';
 import { makeTempHome, type TempHome } from './support/temp-home.ts';
 import { makeTlsAuthority } from './support/tls-authority.ts';
 
@@ -18,16 +19,11 @@ async function read(argv: readonly string[], env: NodeJS.ProcessEnv = {}) {
   return readSettings(parseArguments([ENDPOINT, ...argv]), { ...temp.env, ...env });
 }
 
-async function settingsOf(argv: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Settings> {
-  const outcome = await read(argv, env);
-  if ('problems' in outcome) throw new Error(outcome.problems.join('\n'));
-  return outcome.settings;
-}
+const settingsOf = async (argv: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Settings> =>
+  settingsIn(await read(argv, env));
 
-async function problemsOf(argv: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<readonly string[]> {
-  const outcome = await read(argv, env);
-  return 'problems' in outcome ? outcome.problems : [];
-}
+const problemsOf = async (argv: readonly string[], env: NodeJS.ProcessEnv = {}) =>
+  problemsIn(await read(argv, env));
 
 const ROLE = 'arn:aws:iam::123456789012:role/the-role';
 /** Options that are refused alone. */

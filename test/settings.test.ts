@@ -2,6 +2,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { parseArguments, readSettings, type Settings } from '../src/settings.ts';
+import { problemsIn, settingsIn } from './support/settings.ts';
 import { makeTempHome, type TempHome } from './support/temp-home.ts';
 import { makeTlsAuthority } from './support/tls-authority.ts';
 
@@ -17,16 +18,11 @@ beforeEach(async () => {
 const read = (argv: readonly string[], env: NodeJS.ProcessEnv = {}) =>
   readSettings(parseArguments(argv), Object.assign(temp.env, env));
 
-async function settingsOf(argv: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Settings> {
-  const outcome = await read(argv, env);
-  if ('problems' in outcome) throw new Error(outcome.problems.join('\n'));
-  return outcome.settings;
-}
+const settingsOf = async (argv: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Settings> =>
+  settingsIn(await read(argv, env));
 
-async function problemsOf(argv: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<readonly string[]> {
-  const outcome = await read(argv, env);
-  return 'problems' in outcome ? outcome.problems : [];
-}
+const problemsOf = async (argv: readonly string[], env: NodeJS.ProcessEnv = {}) =>
+  problemsIn(await read(argv, env));
 
 describe('the endpoint', () => {
   it('is the AWS MCP Server where none is given', async () => {

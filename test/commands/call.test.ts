@@ -4,18 +4,17 @@ import { COMMANDS } from '../../src/command-words.ts';
 import { run } from '../../src/commands/call.ts';
 import { parseArguments, readSettings } from '../../src/settings.ts';
 import { ScriptedServer } from '../support/scripted-server.ts';
+import { settingsIn } from '../support/settings.ts';
 import { makeTempHome } from '../support/temp-home.ts';
 
 it('a call that still waits for its arguments ends when it is interrupted, and nothing is sent', async () => {
   const server = await ScriptedServer.start((_request, response) => void response.end());
   const args = parseArguments(['call', 'echo', server.url, '--auth', 'none', '--args', '-'], COMMANDS);
-  const outcome = await readSettings(args, (await makeTempHome()).env);
-  if ('problems' in outcome) throw new Error(outcome.problems.join('\n'));
+  const settings = settingsIn(await readSettings(args, (await makeTempHome()).env));
   const written: string[] = [];
   const output = { isTerminal: false, columns: 80, write: (text: string) => void written.push(text) };
   const stdin = new PassThrough();
   const interrupt = new AbortController();
-  const { settings } = outcome;
   const over = run({ args, settings, stdin, stdout: output, stderr: output, signal: interrupt.signal });
   stdin.write('{"text":');
   interrupt.abort(new Error('SIGINT'));

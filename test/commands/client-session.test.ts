@@ -5,18 +5,17 @@ import { parseArguments, readSettings } from '../../src/settings.ts';
 import { SessionServer, type SessionServerOptions } from '../support/mcp-behaviours.ts';
 import { makeGate } from '../support/relayed.ts';
 import { ScriptedServer } from '../support/scripted-server.ts';
+import { settingsIn } from '../support/settings.ts';
 import { makeTempHome } from '../support/temp-home.ts';
 
 async function open(options: SessionServerOptions = {}) {
   const mcp = new SessionServer(options);
   const server = await ScriptedServer.start(mcp.behaviour);
-  const outcome = await readSettings(
-    parseArguments([server.url, '--auth', 'none']),
-    (await makeTempHome()).env,
+  const settings = settingsIn(
+    await readSettings(parseArguments([server.url, '--auth', 'none']), (await makeTempHome()).env),
   );
-  if ('problems' in outcome) throw new Error(outcome.problems.join('\n'));
   const interrupt = new AbortController();
-  const session = new ClientSession({ settings: outcome.settings, signal: interrupt.signal });
+  const session = new ClientSession({ settings, signal: interrupt.signal });
   return { mcp, server, session, interrupt };
 }
 

@@ -1,8 +1,10 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: the placeholders of clients look like this
+
 import { beforeEach, describe, expect, it } from 'vitest';
 import { CLIENTS, COMMANDS } from '../../src/command-words.ts';
 import { type ConfigBlock, configBlock, problems } from '../../src/commands/config.ts';
 import { parseArguments, readSettings } from '../../src/settings.ts';
+import { settingsIn } from '../support/settings.ts';
 import { makeTempHome, type TempHome } from '../support/temp-home.ts';
 
 let temp: TempHome;
@@ -21,9 +23,8 @@ async function blockFor(
   { env = {}, platform = 'linux' }: Asked = {},
 ): Promise<ConfigBlock> {
   const args = parseArguments(['config', ...argv], COMMANDS);
-  const outcome = await readSettings(args, { ...temp.env, ...env });
-  if ('problems' in outcome) throw new Error(outcome.problems.join('\n'));
-  return configBlock(args, outcome.settings, { platform, cwd: '/project' });
+  const settings = settingsIn(await readSettings(args, { ...temp.env, ...env }));
+  return configBlock(args, settings, { platform, cwd: '/project' });
 }
 
 interface Started {

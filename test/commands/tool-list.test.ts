@@ -1,11 +1,10 @@
 import { expect, it } from 'vitest';
 import { noTools } from '../../src/commands/tool-list.ts';
 import { parseArguments, readSettings } from '../../src/settings.ts';
+import { settingsIn } from '../support/settings.ts';
 
 const said = async (args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<string> => {
-  const outcome = await readSettings(parseArguments(args), env);
-  if ('problems' in outcome) throw new Error(outcome.problems.join('\n'));
-  return noTools(outcome.settings);
+  return noTools(settingsIn(await readSettings(parseArguments(args), env)));
 };
 
 it.each<[string, readonly string[], NodeJS.ProcessEnv, string]>([

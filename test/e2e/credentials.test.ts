@@ -1,4 +1,3 @@
-import { generateKeyPairSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -6,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { type AwsStandIns, startAwsStandIns } from '../support/aws-stand-ins.ts';
 import { BinDriver } from '../support/bin-driver.ts';
 import { ConnectProxy } from '../support/connect-proxy.ts';
+import { expiringLogin } from '../support/login-token.ts';
 import { SessionServer } from '../support/mcp-behaviours.ts';
 import { ScriptedServer } from '../support/scripted-server.ts';
 import { signingArgs } from '../support/signing.ts';
@@ -122,22 +122,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
     profile: 'work',
     prepare: async ({ home }) => {
       await home.config(`[profile work]\nlogin_session = ${LOGIN}\n`);
-      const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-      await home.loginToken(LOGIN, {
-        accessToken: {
-          accessKeyId: 'AKIDEXAMPLEA',
-          secretAccessKey: 'old',
-          sessionToken: 'old',
-          accountId: '123456789012',
-          // At its end, so that the sign-in service has to renew it.
-          expiresAt: new Date(Date.now() + 60_000).toISOString(),
-        },
-        tokenType: 'urn:aws:params:oauth:token-type:access_token_sigv4',
-        clientId: 'arn:aws:signin:::devtools/same-device',
-        refreshToken: 'the-refresh-token',
-        idToken: 'id-token',
-        dpopKey: privateKey.export({ type: 'sec1', format: 'pem' }),
-      });
+      await home.loginToken(LOGIN, expiringLogin());
     },
     signer: 'LOGIN-1',
   },

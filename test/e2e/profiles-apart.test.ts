@@ -1,7 +1,8 @@
-import { createHash, generateKeyPairSync } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { type Accounts, keyLines, keyOf, profileLines, startAccounts } from '../support/accounts.ts';
 import { startAwsStandIns } from '../support/aws-stand-ins.ts';
+import { expiringLogin } from '../support/login-token.ts';
 import type { Behaviour } from '../support/scripted-server.ts';
 
 const PROFILES = ['prod', 'dev', 'staging'];
@@ -261,24 +262,6 @@ describe('a second profile signs with', () => {
   const LOGIN = 'arn:aws:iam::123456789012:user/me';
   const loginFile = `.aws/login/cache/${createHash('sha256').update(LOGIN).digest('hex')}.json`;
   const ROLE = 'role_arn = arn:aws:iam::123456789012:role/the-role\n';
-  const signIn = (): string => {
-    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-    return JSON.stringify({
-      accessToken: {
-        accessKeyId: 'AKIDOLD',
-        secretAccessKey: 'old',
-        sessionToken: 'old',
-        accountId: '123456789012',
-        expiresAt: new Date(Date.now() + 60_000).toISOString(),
-      },
-      tokenType: 'urn:aws:params:oauth:token-type:access_token_sigv4',
-      clientId: 'arn:aws:signin:::devtools/same-device',
-      refreshToken: 'the-refresh-token',
-      idToken: 'id-token',
-      dpopKey: privateKey.export({ type: 'sec1', format: 'pem' }),
-    });
-  };
-
   it.each<[string, string, Record<string, string>, string]>([
     [
       'a chain of roles',
@@ -290,7 +273,7 @@ describe('a second profile signs with', () => {
     [
       'aws login, with no region anywhere',
       `[profile dev]\nlogin_session = ${LOGIN}\n`,
-      { [loginFile]: signIn() },
+      { [loginFile]: JSON.stringify(expiringLogin()) },
       'LOGIN-1',
     ],
     [

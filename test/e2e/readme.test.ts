@@ -11,6 +11,7 @@ import { ConnectProxy } from '../support/connect-proxy.ts';
 import { SessionServer } from '../support/mcp-behaviours.ts';
 import { readmeBlocks } from '../support/readme-blocks.ts';
 import { ScriptedServer } from '../support/scripted-server.ts';
+import { settingsIn } from '../support/settings.ts';
 import { signingEnv, signingVerify } from '../support/signing.ts';
 import { makeTlsAuthority } from '../support/tls-authority.ts';
 
@@ -67,9 +68,8 @@ describe('the README', () => {
         line.replace(PACKAGE, '').replace('claude-code', client).split(' '),
         COMMANDS,
       );
-      const outcome = await readSettings(args, {});
-      if ('problems' in outcome) throw new Error(outcome.problems.join('\n'));
-      const { text } = configBlock(args, outcome.settings, { platform: 'linux', cwd: ROOT });
+      const settings = settingsIn(await readSettings(args, {}));
+      const { text } = configBlock(args, settings, { platform: 'linux', cwd: ROOT });
       expect(configs).toContainEqual(JSON.parse(text));
     },
   );

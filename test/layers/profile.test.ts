@@ -4,6 +4,7 @@ import { ChangeFeeds } from '../../src/core/change-feeds.ts';
 import { ProxyError } from '../../src/core/errors.ts';
 import { Events, type ProxyEvent } from '../../src/core/events.ts';
 import type { Message } from '../../src/core/message.ts';
+import { PerProfile } from '../../src/core/per-profile.ts';
 import { readLine, readUpstream } from '../../src/core/reading.ts';
 import { Tools } from '../../src/core/tools.ts';
 import { profile } from '../../src/layers/profile.ts';
@@ -37,12 +38,8 @@ function makeRig({ profiles = ['prod', 'dev'], globs = [], tools = TOOLS, lists,
   const events = new Events();
   const reported: ProxyEvent[] = [];
   events.subscribe((event) => reported.push(event));
-  const known = new Map<string, Tools>();
-  const toolsOf = (name: string): Tools => {
-    const found = known.get(name) ?? new Tools();
-    known.set(name, found);
-    return found;
-  };
+  const known = new PerProfile(() => new Tools());
+  const toolsOf = (profile: string): Tools => known.of(profile);
   const sent: Call[] = [];
   let asked = 0;
   let reply: Reply = RESULT;

@@ -2,6 +2,7 @@ import type { Call, Handler, Reply } from '../../src/core/call.ts';
 import { ChangeFeeds } from '../../src/core/change-feeds.ts';
 import { Events, type ProxyEvent } from '../../src/core/events.ts';
 import { type Id, type JsonObject, paramsOf } from '../../src/core/message.ts';
+import { PerProfile } from '../../src/core/per-profile.ts';
 import { Tools } from '../../src/core/tools.ts';
 import { toolCache } from '../../src/layers/tool-cache.ts';
 import { toolKnowledge } from '../../src/layers/tool-knowledge.ts';
@@ -24,12 +25,8 @@ export function cached(ttlMs?: number) {
   const events = new Events();
   const seen: ProxyEvent[] = [];
   events.subscribe((event) => seen.push(event));
-  const known = new Map<string, Tools>();
-  const toolsOf = (profile: string): Tools => {
-    const found = known.get(profile) ?? new Tools();
-    known.set(profile, found);
-    return found;
-  };
+  const known = new PerProfile(() => new Tools());
+  const toolsOf = (profile: string): Tools => known.of(profile);
   const feeds = new ChangeFeeds();
   const identity = { inDoubt: false };
   const isIdentityInDoubt = () => identity.inDoubt;

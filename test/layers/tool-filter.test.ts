@@ -5,6 +5,7 @@ import { ProxyError } from '../../src/core/errors.ts';
 import { Events, type ProxyEvent } from '../../src/core/events.ts';
 import type { Id, JsonObject } from '../../src/core/message.ts';
 import { paramsOf } from '../../src/core/message.ts';
+import { PerProfile } from '../../src/core/per-profile.ts';
 import { Tools } from '../../src/core/tools.ts';
 import { judge, type ToolRules, toolFilter } from '../../src/layers/tool-filter.ts';
 import { toolKnowledge } from '../../src/layers/tool-knowledge.ts';
@@ -32,12 +33,8 @@ function filtered(rules: ToolRules, tools: readonly JsonObject[] = [reads('get')
   const events = new Events();
   const seen: ProxyEvent[] = [];
   events.subscribe((event) => seen.push(event));
-  const known = new Map<string, Tools>();
-  const toolsOf = (profile: string): Tools => {
-    const found = known.get(profile) ?? new Tools();
-    known.set(profile, found);
-    return found;
-  };
+  const known = new PerProfile(() => new Tools());
+  const toolsOf = (profile: string): Tools => known.of(profile);
   const server = {
     pages: [tools] as (readonly unknown[])[],
     listed: 0,

@@ -3,6 +3,7 @@ import type { Emit, Handler, Origin } from '../../src/core/call.ts';
 import { ChangeFeeds } from '../../src/core/change-feeds.ts';
 import { Events, type ProxyEvent } from '../../src/core/events.ts';
 import type { Message } from '../../src/core/message.ts';
+import { PerProfile } from '../../src/core/per-profile.ts';
 import { Tools } from '../../src/core/tools.ts';
 import { toolKnowledge } from '../../src/layers/tool-knowledge.ts';
 import { FakeClock } from '../support/fake-clock.ts';
@@ -12,12 +13,8 @@ const LIST = { tools: [{ name: 'reader', annotations: { readOnlyHint: true } }] 
 const READS = { readOnly: true, idempotent: false, destructive: false };
 
 function make(next: Handler) {
-  const known = new Map<string, Tools>();
-  const toolsOf = (profile: string): Tools => {
-    const tools = known.get(profile) ?? new Tools();
-    known.set(profile, tools);
-    return tools;
-  };
+  const known = new PerProfile(() => new Tools());
+  const toolsOf = (profile: string): Tools => known.of(profile);
   const clock = new FakeClock();
   const events = new Events();
   const seen: ProxyEvent[] = [];

@@ -6,9 +6,9 @@ import { EventWriter, type Rpc, sendJson } from './mcp-answers.ts';
 import { type Context, errorOf, type Session, SessionServer } from './mcp-behaviours.ts';
 import {
   answerRefused,
-  parseJson,
   type RecordedRequest,
   readBody,
+  recorded,
   verifyIncoming,
 } from './scripted-server.ts';
 import { signingVerify } from './signing.ts';
@@ -167,21 +167,7 @@ export class FaultServer {
       answerRefused(response, verification);
       return;
     }
-    const text = body.toString('utf8');
-    const json = parseJson(text);
-    const request: RecordedRequest = {
-      method: incoming.method ?? '',
-      url: incoming.url ?? '',
-      headers: incoming.headers,
-      rawHeaders: incoming.rawHeaders,
-      body,
-      text,
-      json,
-      rpc: typeof json === 'object' && json !== null ? { ...json } : {},
-      connection: this.#connections.ordinal(incoming.socket),
-      socket: incoming.socket,
-      verification,
-    };
+    const request = recorded(incoming, body, this.#connections, verification);
     const what = request.method === 'POST' ? (request.rpc.method ?? 'response') : request.method;
     if (what === 'initialize') this.initializes++;
     if (what === 'DELETE') this.deletes++;

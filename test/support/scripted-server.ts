@@ -60,6 +60,30 @@ export function parseJson(text: string): unknown {
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
+/** What a server keeps of a request. */
+export function recorded(
+  incoming: http.IncomingMessage,
+  body: Buffer,
+  connections: Connections,
+  verification: RecordedRequest['verification'],
+): RecordedRequest {
+  const text = body.toString('utf8');
+  const json = parseJson(text);
+  return {
+    method: incoming.method ?? '',
+    url: incoming.url ?? '',
+    headers: incoming.headers,
+    rawHeaders: incoming.rawHeaders,
+    body,
+    text,
+    json,
+    rpc: isObject(json) ? json : {},
+    connection: connections.ordinal(incoming.socket),
+    socket: incoming.socket,
+    verification,
+  };
+}
+
 export async function readBody(incoming: http.IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of incoming) chunks.push(chunk);
@@ -192,22 +216,8 @@ export class ScriptedServer {
     // A server tells its own time.
     if (verify?.now) response.setHeader('date', verify.now().toUTCString());
     const body = await readBody(incoming);
-    const text = body.toString('utf8');
-    const json = parseJson(text);
     const verification = verify && verifyIncoming(incoming, body, verify);
-    const request: RecordedRequest = {
-      method: incoming.method ?? '',
-      url: incoming.url ?? '',
-      headers: incoming.headers,
-      rawHeaders: incoming.rawHeaders,
-      body,
-      text,
-      json,
-      rpc: isObject(json) ? json : {},
-      connection: this.connections.ordinal(incoming.socket),
-      socket: incoming.socket,
-      verification,
-    };
+    const request = recorded(incoming, body, this.connections, verification);
     this.requests.push(request);
     for (const wake of this.#arrivals) wake();
     if (verification?.ok === false) answerRefused(response, verification);

@@ -1,5 +1,5 @@
-import { generateKeyPairSync } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, type MockInstance, test, vi } from 'vitest';
+import { expiringLogin, loginToken } from '../../support/login-token.ts';
 import { failureOf, makeRig, patient } from './rig.ts';
 
 const KEYS = 'aws_access_key_id = AKIDFILE\naws_secret_access_key = file-secret\n';
@@ -223,7 +223,7 @@ describe('a profile', () => {
   test('with a login session serves what aws login left', async () => {
     const rig = await makeRig();
     await rig.home.config('[profile work]\nlogin_session = arn:aws:iam::123456789012:user/me\n');
-    await rig.home.loginToken('arn:aws:iam::123456789012:user/me', loginToken(inAnHour()));
+    await rig.home.loginToken('arn:aws:iam::123456789012:user/me', loginToken('AKIDLOGIN', inAnHour()));
     expect(await rig.source('work').current(patient())).toMatchObject({ accessKeyId: 'AKIDLOGIN' });
     expect(rig.aws.of('signin')).toHaveLength(0);
   });
@@ -231,10 +231,7 @@ describe('a profile', () => {
   test('with a login session at its end and no region anywhere renews it through the fallback region', async () => {
     const rig = await makeRig();
     await rig.home.config('[profile work]\nlogin_session = arn:aws:iam::123456789012:user/me\n');
-    await rig.home.loginToken(
-      'arn:aws:iam::123456789012:user/me',
-      loginToken(new Date(Date.now() + 60_000).toISOString()),
-    );
+    await rig.home.loginToken('arn:aws:iam::123456789012:user/me', expiringLogin());
     const source = rig.source('work', { fallbackRegion: 'eu-west-3' });
     expect(await source.current(patient())).toMatchObject({ accessKeyId: 'LOGIN-1' });
     expect(JSON.parse(rig.aws.of('signin')[0]?.body ?? '')).toMatchObject({
@@ -464,19 +461,3 @@ describe('bad profiles', () => {
     expect(failure.details).toEqual({ kind: 'failed', profile: 'work' });
   });
 });
-
-function loginToken(expiresAt: string): Record<string, unknown> {
-  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  return {
-    accessToken: {
-      accessKeyId: 'AKIDLOGIN',
-      secretAccessKey: 'login-secret',
-      sessionToken: 'login-token',
-      accountId: '123456789012',
-      expiresAt,
-    },
-    clientId: 'arn:aws:signin:::devtools/same-device',
-    refreshToken: 'the-refresh-token',
-    dpopKey: privateKey.export({ type: 'sec1', format: 'pem' }),
-  };
-}

@@ -5,6 +5,7 @@ import { Events } from '../../../src/core/events.ts';
 import { Redactor } from '../../../src/observe/redact.ts';
 import { parseArguments, readSettings, type Settings } from '../../../src/settings.ts';
 import { afterThisTest } from '../../support/cleanup.ts';
+import { settingsIn } from '../../support/settings.ts';
 import { makeTempHome } from '../../support/temp-home.ts';
 
 /** Settings as the command line and this environment make them, in a home of the test's own. */
@@ -14,9 +15,7 @@ export async function settingsFor(
 ): Promise<Settings> {
   const temp = await makeTempHome();
   if (config !== undefined) await temp.config(config);
-  const outcome = await readSettings(parseArguments(argv), { ...temp.env, ...env });
-  if ('problems' in outcome) throw new Error(outcome.problems.join('\n'));
-  return outcome.settings;
+  return settingsIn(await readSettings(parseArguments(argv), { ...temp.env, ...env }));
 }
 
 /** A conversation through a proxy with these settings, and the record that is kept of it. */
