@@ -111,13 +111,19 @@ export const flagOf = (key: string): string =>
 export const variableOf = (key: string): string =>
   `MCP_PROXY_${flagOf(key).slice(2).toUpperCase().replaceAll('-', '_')}`;
 
+/** By placeholder: .env.example has nothing else to tell the unit by, and who wrote "5m" has to be told it. */
+const UNITS: Readonly<Record<string, string>> = {
+  s: 'a number of seconds',
+  bytes: 'a whole number of bytes',
+};
+
 /** What the option takes, as a phrase: "an integer >= 1". Shown in help, in the tables and in every complaint. */
 export function boundsOf(option: Option): string {
   switch (option.kind) {
     case 'switch':
       return 'true, false, 1 or 0';
     case 'number': {
-      const what = option.integer ? 'an integer' : 'a number';
+      const what = UNITS[option.placeholder] ?? (option.integer ? 'an integer' : 'a number');
       if (option.max !== undefined) return `${what} from ${option.min} to ${option.max}`;
       if (option.min === Number.NEGATIVE_INFINITY) return what;
       return `${what} ${option.above ? '>' : '>='} ${option.min}`;

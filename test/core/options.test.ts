@@ -67,9 +67,9 @@ describe('a number', () => {
     [whole, 'Infinity', 'must be an integer >= 1'],
     [whole, 'NaN', 'must be an integer >= 1'],
     [whole, '9007199254740993', 'must be an integer >= 1'],
-    [seconds, '-0.1', 'must be a number >= 0'],
-    [seconds, '5s', 'must be a number >= 0'],
-    [positive, '0', 'must be a number > 0'],
+    [seconds, '-0.1', 'must be a number of seconds >= 0'],
+    [seconds, '5s', 'must be a number of seconds >= 0'],
+    [positive, '0', 'must be a number of seconds > 0'],
     [bounded, '11', 'must be an integer from 0 to 10'],
     [anyNumber, 'x', 'must be an integer'],
   ])('says its range where the value does not fit', (option, raw, problem) => {

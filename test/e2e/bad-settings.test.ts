@@ -50,10 +50,22 @@ describe('a command line that cannot be obeyed', () => {
       ['--max-keepalive-connections', '-1'],
       '--max-keepalive-connections must be an integer >= 0, not "-1"',
     ],
-    ['no time to keep', ['--keepalive-timeout', '0'], '--keepalive-timeout must be a number > 0, not "0"'],
-    ['no time to drain', ['--drain-timeout', '0'], '--drain-timeout must be a number > 0, not "0"'],
-    ['a time before now', ['--timeout', '-1'], '--timeout must be a number >= 0, not "-1"'],
-    ['a time with a unit', ['--tool-timeout', '5m'], '--tool-timeout must be a number >= 0, not "5m"'],
+    [
+      'no time to keep',
+      ['--keepalive-timeout', '0'],
+      '--keepalive-timeout must be a number of seconds > 0, not "0"',
+    ],
+    [
+      'no time to drain',
+      ['--drain-timeout', '0'],
+      '--drain-timeout must be a number of seconds > 0, not "0"',
+    ],
+    ['a time before now', ['--timeout', '-1'], '--timeout must be a number of seconds >= 0, not "-1"'],
+    [
+      'a time with a unit',
+      ['--tool-timeout', '5m'],
+      '--tool-timeout must be a number of seconds >= 0, not "5m"',
+    ],
     [
       'lines too short for a message',
       ['--max-line', '100'],
@@ -101,7 +113,7 @@ describe('a command line that cannot be obeyed', () => {
         'the endpoint must use https: http would send signed requests in the clear, and is for loopback addresses only, not "http://mcp.example.com/mcp"',
         '--nonsense is no option',
         '--max-connections must be an integer >= 1, not "0"',
-        'MCP_PROXY_TIMEOUT must be a number >= 0, not "soon"',
+        'MCP_PROXY_TIMEOUT must be a number of seconds >= 0, not "soon"',
       ),
     );
   });
@@ -118,11 +130,11 @@ describe('a command line that cannot be obeyed', () => {
       complaint(
         '--max-concurrent must be an integer >= 1, not "0"',
         'MCP_PROXY_QUEUE_SIZE must be an integer >= 0, not "-1"',
-        '--queue-timeout must be a number > 0, not "0"',
+        '--queue-timeout must be a number of seconds > 0, not "0"',
         'MCP_PROXY_RATE_LIMIT must be a number > 0, not "0"',
         '--retries must be an integer from 0 to 10, not "11"',
         '--breaker-threshold must be an integer >= 1, not "0"',
-        '--breaker-reset must be a number > 0, not "0"',
+        '--breaker-reset must be a number of seconds > 0, not "0"',
         '--health-check must name ping, tools/list, prompts/list, resources/list, resources/templates/list or skip, not "pong"',
         '--max-total-sessions must be an integer >= 1, not "0"',
         '--min-sessions must be <= --max-sessions (2), not 3',
@@ -141,7 +153,7 @@ describe('an environment that cannot be obeyed', () => {
       'all',
       'MCP_PROXY_MAX_KEEPALIVE_CONNECTIONS must be an integer >= 0, not "all"',
     ],
-    ['MCP_PROXY_READ_TIMEOUT', '1e3', 'MCP_PROXY_READ_TIMEOUT must be a number >= 0, not "1e3"'],
+    ['MCP_PROXY_READ_TIMEOUT', '1e3', 'MCP_PROXY_READ_TIMEOUT must be a number of seconds >= 0, not "1e3"'],
     ['MCP_PROXY_SKIP_AUTH', 'yes', 'MCP_PROXY_SKIP_AUTH must be true, false, 1 or 0, not "yes"'],
     ['MCP_PROXY_HEADER', 'Host: elsewhere', 'MCP_PROXY_HEADER must not set Host: the proxy owns that header'],
     [

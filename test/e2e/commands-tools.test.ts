@@ -147,7 +147,7 @@ describe('tools', () => {
     expect(bin.stderr).toBe(
       'mcp-sigv4-proxy: 3 problems with the settings:\n' +
         '  --args is for call only\n' +
-        '  --timeout must be a number >= 0, not "-1"\n' +
+        '  --timeout must be a number of seconds >= 0, not "-1"\n' +
         '  --json must be true, false, 1 or 0\n' +
         'Run mcp-sigv4-proxy --help for all options.\n',
     );

@@ -41,8 +41,8 @@ describe('the options of the breaker', () => {
     ['breakerThreshold', '0', { problem: 'must be an integer >= 1' }],
     ['breakerThreshold', '2.5', { problem: 'must be an integer >= 1' }],
     ['breakerReset', '0.5', { value: 0.5 }],
-    ['breakerReset', '0', { problem: 'must be a number > 0' }],
-    ['breakerReset', '-30', { problem: 'must be a number > 0' }],
+    ['breakerReset', '0', { problem: 'must be a number of seconds > 0' }],
+    ['breakerReset', '-30', { problem: 'must be a number of seconds > 0' }],
   ] as const)('%s takes %s as %o', (key, raw, read) => {
     expect(readOption(breakerOptions[key], [raw], 'flag')).toEqual(read);
   });

@@ -9,8 +9,8 @@ describe('the options of retrying', () => {
     ['retries', '11', { problem: 'must be an integer from 0 to 10' }],
     ['retries', '-1', { problem: 'must be an integer from 0 to 10' }],
     ['retryBaseDelay', '0', { value: 0 }],
-    ['retryBaseDelay', '-0.1', { problem: 'must be a number >= 0' }],
-    ['retryMaxDelay', '-1', { problem: 'must be a number >= 0' }],
+    ['retryBaseDelay', '-0.1', { problem: 'must be a number of seconds >= 0' }],
+    ['retryMaxDelay', '-1', { problem: 'must be a number of seconds >= 0' }],
   ] as const)('%s takes %s as %o', (key, raw, read) => {
     expect(readOption(retryOptions[key], [raw], 'flag')).toEqual(read);
   });
