@@ -7,7 +7,7 @@ const SCRIPT = join(import.meta.dirname, '../../scripts/soak.mjs');
 
 it.each([
   { what: 'the plain settings', seconds: 8, ways: '' },
-  { what: 'everything at once', seconds: 5, ways: 'sessions,limits,profiles,signals' },
+  { what: 'everything at once', seconds: 5, ways: 'sessions,limits,profiles,signals,questions' },
 ])(
   '$seconds s of random faults at 16 in flight, with $what: all answered once, none run twice, nothing left behind',
   async ({ seconds, ways }) => {

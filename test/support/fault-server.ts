@@ -26,6 +26,9 @@ const TOOLS: readonly unknown[] = [
   },
 ];
 
+/** The answer may have met a fault on its way. */
+const LONGEST_QUESTION_MS = 500;
+
 interface Replay {
   readonly pieces: Rpc[];
   readonly by: CutBy;
@@ -44,6 +47,9 @@ export class FaultServer {
   initializes = 0;
   deletes = 0;
   refusedSignatures = 0;
+  /** Answers of the client that came to what was asked, in the session that asked; and those that did not. */
+  questionsAnswered = 0;
+  misrouted = 0;
   /** Last-Event-ID of every GET that had one. */
   readonly resumes: string[] = [];
   /** The fault of every request that the queue of `inject` says nothing about. */
@@ -52,6 +58,9 @@ export class FaultServer {
   readonly url: string;
   readonly #queued = new Map<string, Fault[]>();
   readonly #replays = new Map<string, Replay>();
+  /** By session and id: each session counts its own from 0. */
+  readonly #questions = new Map<string, { readonly token: string; readonly answered: () => void }>();
+  readonly #asked = new Map<string | undefined, number>();
   readonly #timers = new Set<NodeJS.Timeout>();
   #unread: { at: UnreadCut; by: CutBy } | undefined;
   #server: http.Server;
@@ -171,6 +180,7 @@ export class FaultServer {
     const what = request.method === 'POST' ? (request.rpc.method ?? 'response') : request.method;
     if (what === 'initialize') this.initializes++;
     if (what === 'DELETE') this.deletes++;
+    if (what === 'response') this.#answered(request);
     await this.#fail(this.#queued.get(what)?.shift() ?? this.plan(what), request, response);
   }
 
@@ -240,8 +250,38 @@ export class FaultServer {
     }
     const args = request.rpc.params?.arguments;
     const answer = this.#execute(request);
+    if (typeof args === 'object' && args !== null && 'ask' in args) {
+      const events = new EventWriter(response);
+      await this.#ask(events, session.id, 'token' in args ? String(args.token) : '');
+      events.send(answer);
+      events.end();
+      return;
+    }
     if (typeof args === 'object' && args !== null && 'ms' in args) await this.#wait(Number(args.ms));
     sendJson(response, 200, answer);
+  }
+
+  /** Asks the client on the call's own stream, and does not wait for ever. */
+  async #ask(events: EventWriter, session: string | undefined, token: string): Promise<void> {
+    const id = this.#asked.get(session) ?? 0;
+    this.#asked.set(session, id + 1);
+    const answered = new Promise<void>((resolve) => {
+      this.#questions.set(`${session} ${id}`, { token, answered: resolve });
+    });
+    const params = { message: token, requestedSchema: { type: 'object', properties: {} } };
+    events.send({ jsonrpc: '2.0', id, method: 'elicitation/create', params });
+    await Promise.race([answered, this.#wait(LONGEST_QUESTION_MS)]);
+  }
+
+  #answered({ headers, rpc }: RecordedRequest): void {
+    const question = this.#questions.get(`${headers['mcp-session-id']} ${JSON.stringify(rpc.id)}`);
+    const { content } = (rpc.result ?? {}) as { content?: { token?: string } };
+    if (!question || content?.token !== question.token) {
+      this.misrouted++;
+      return;
+    }
+    this.questionsAnswered++;
+    question.answered();
   }
 
   /** Each piece but the last is a notification; ids name the stream and how many pieces are through. */

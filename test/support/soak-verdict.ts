@@ -27,6 +27,8 @@ export interface Evidence {
   readonly initializes: number;
   readonly strays: number;
   readonly refusedSignatures: number;
+  /** What tools asked the client in the middle of a call; undefined where they did not. */
+  readonly questions: { readonly answered: number; readonly misrouted: number } | undefined;
   /** With the faults over, everything is answered again. */
   readonly usable: boolean;
   /** At rest, before stdin was closed. */
@@ -107,6 +109,12 @@ export function judge(seen: Evidence): Row[] {
     row('answered, and did not run once', answeredNotRun, 0),
     row('said not to have run, and ran', liedNever, 0),
     row('signatures refused', seen.refusedSignatures, 0),
+    ...(seen.questions
+      ? [
+          row('questions answered', seen.questions.answered, '> 0', seen.questions.answered > 0),
+          row('answers to what was not asked there', seen.questions.misrouted, 0),
+        ]
+      : []),
     row('sessions opened', seen.initializes, '> 1', seen.initializes > 1),
     grown(
       'memory, second to last fifth (MB)',

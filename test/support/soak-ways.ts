@@ -5,6 +5,8 @@ export interface SoakWay {
   readonly profiles?: readonly string[];
   /** Of each profile; more than one call may be on each. */
   readonly sessions?: number;
+  /** Tools ask the client in the middle of their calls. */
+  readonly asks?: boolean;
   /** How often the process gets a SIGHUP. */
   readonly signalMs?: number;
 }
@@ -27,6 +29,7 @@ export const SOAK_WAYS = {
   },
   profiles: { args: ['--breaker-reset', '1'], profiles: ['one', 'two', 'three'] },
   signals: { args: [], signalMs: 1_500 },
+  questions: { args: [], asks: true },
 } as const satisfies Readonly<Record<string, SoakWay>>;
 
 export type SoakWayName = keyof typeof SOAK_WAYS;
@@ -41,6 +44,7 @@ export function combined(names: readonly SoakWayName[]): Required<Omit<SoakWay, 
     args: ways.flatMap(({ args }) => args),
     profiles,
     sessions: Math.max(1, ...ways.map(({ sessions = 1 }) => sessions)),
+    asks: ways.some(({ asks = false }) => asks),
     signalMs: ways.find((way) => way.signalMs !== undefined)?.signalMs,
   };
 }

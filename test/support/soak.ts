@@ -58,6 +58,10 @@ class SoakClient {
 
   #read(line: string): void {
     const message = parseJson(line) as Rpc | undefined;
+    if (message?.method === 'elicitation/create') {
+      const { message: token } = message.params as { message: string };
+      this.send({ id: message.id, result: { action: 'accept', content: { token } } });
+    }
     if (message?.method !== undefined) return;
     const id = message?.id;
     const known = typeof id === 'number' || typeof id === 'string';
@@ -156,7 +160,7 @@ export async function soak({ seconds, seed, binPath, ways = [], progress }: Soak
     let told = 0;
     const worker = async (): Promise<void> => {
       while (performance.now() < end) {
-        await oneRequest(client, random, tally, way.profiles);
+        await oneRequest(client, random, tally, way);
         const passed = Math.floor((seconds * 1_000 - (end - performance.now())) / 30_000);
         if (passed > told) {
           told = passed;
@@ -179,6 +183,7 @@ export async function soak({ seconds, seed, binPath, ways = [], progress }: Soak
       initializes: server.initializes,
       strays: client.strays,
       refusedSignatures: server.refusedSignatures,
+      questions: way.asks ? { answered: server.questionsAnswered, misrouted: server.misrouted } : undefined,
       usable,
       left,
       sessionsAfterExit: server.liveSessions.length,
@@ -201,7 +206,7 @@ async function shakeHands(client: SoakClient): Promise<void> {
   const clientInfo = { name: 'soak', version: '0.0.0' };
   await client.ask(
     'initialize',
-    { protocolVersion: '2025-11-25', capabilities: {}, clientInfo },
+    { protocolVersion: '2025-11-25', capabilities: { elicitation: {} }, clientInfo },
     'handshake',
   );
   client.send({ method: 'notifications/initialized' });
@@ -212,7 +217,7 @@ async function oneRequest(
   client: SoakClient,
   random: () => number,
   tally: Tally,
-  profiles: readonly string[],
+  { profiles, asks }: Pick<ReturnType<typeof combined>, 'profiles' | 'asks'>,
 ): Promise<void> {
   const at = tally.requests++;
   const die = random();
@@ -230,6 +235,7 @@ async function oneRequest(
       token,
       padding,
       ...(random() < 0.5 ? { ms: Math.floor(random() * 60) } : {}),
+      ...(asks && random() < 0.2 ? { ask: true } : {}),
       ...(profile === undefined ? {} : { aws_profile: profile }),
     },
   };
