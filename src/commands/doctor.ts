@@ -21,7 +21,7 @@ import {
   reuseFinding,
   toolsFinding,
 } from './doctor/server.ts';
-import { endpointFinding, settingFindings, versionFinding } from './doctor/settings.ts';
+import { defaultsFinding, endpointFinding, settingFindings, versionFinding } from './doctor/settings.ts';
 import { tlsFinding, trustOf } from './doctor/tls.ts';
 import { heededVariables } from './environment.ts';
 
@@ -58,7 +58,7 @@ export async function run({ args, settings: given, stdout, signal }: CommandCont
   const record = new Record(events, redactor, () => systemClock.now());
   const session = new ClientSession({ settings, signal, events });
   try {
-    await checkUp({ settings, session, record, report, signal });
+    await checkUp({ given, settings, session, record, report, signal });
     return report.conclude();
   } catch (error) {
     if (signal.aborted) return 1;
@@ -79,6 +79,9 @@ const secretsGiven = ({ headers, proxy = '', env }: Settings): string[] => [
 ];
 
 interface CheckUp {
+  /** As somebody made them: what the page tells. */
+  readonly given: Settings;
+  /** What the check-up goes by. */
   readonly settings: Settings;
   readonly session: ClientSession;
   readonly record: Record;
@@ -87,9 +90,10 @@ interface CheckUp {
 }
 
 async function checkUp(checkUp: CheckUp): Promise<void> {
-  const { settings, report } = checkUp;
+  const { given, settings, report } = checkUp;
   report.add(versionFinding());
-  for (const finding of settingFindings(settings)) report.add(finding);
+  for (const finding of settingFindings(given)) report.add(finding);
+  report.add(defaultsFinding(given));
   report.add(endpointFinding(settings));
   const credentials = await checkCredentials(checkUp);
   report.add(signingFinding(settings));

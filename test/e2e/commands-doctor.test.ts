@@ -43,6 +43,7 @@ const remediesOf = (bin: BinDriver): string[] =>
 const ALL_WELL = {
   version: 'ok',
   setting: 'ok',
+  defaults: 'ok',
   endpoint: 'ok',
   credentials: 'ok',
   signing: 'ok',
@@ -92,6 +93,15 @@ describe('doctor', () => {
     // One conversation, and nothing left behind.
     expect(server.of('initialize')).toHaveLength(1);
     expect(server.of('DELETE')).toHaveLength(1);
+  });
+
+  it('tells the settings as they were made, not as it goes by them itself', async () => {
+    const server = await serve();
+    const made = ['--timeout 600', '--connect-timeout 60', '--min-sessions 2', '--max-sessions 4', '--lazy'];
+    const bin = doctor([server.url, ...made.flatMap((text) => text.split(' '))]);
+    expect(await bin.exit()).toEqual({ code: 0, signal: null });
+    for (const text of made) expect(bin.lines.join('\n')).toContain(` ${text}, from the command line\n`);
+    expect(server.of('initialize')).toHaveLength(1);
   });
 
   it('looks at the credentials of every profile', async () => {

@@ -25,8 +25,22 @@ export function settingFindings(settings: Settings): Finding[] {
     const shown = withoutSecrets(value, secretsOfUrl(value, ''));
     return ok('variable', `${name}=${shown}${settings.fromFile.has(name) ? `, ${FROM_FILE}` : ''}`);
   });
-  const all = [...options, ...variables, ...misspelled(env)];
-  return all.length > 0 ? all : [ok('settings', 'all at their defaults')];
+  return [...options, ...variables, ...misspelled(env)];
+}
+
+/** The settings that nobody has made: who reads the page may have another version, with other defaults. */
+export function defaultsFinding(settings: Settings): Finding {
+  const defaults = Object.entries(OPTIONS as OptionTable).flatMap(([key, option]) => {
+    const value: unknown = settings[key as keyof typeof OPTIONS];
+    const made = settings.from[key] !== undefined;
+    const { group, needs } = option;
+    const heeded = needs === undefined || settings.from[needs] !== undefined;
+    if (!heeded || (group === 'Front ends' && settings.listener === undefined)) return [];
+    // What is off, or depends on the server or the machine, has no value to show.
+    const shown = typeof value === 'number' || typeof value === 'string';
+    return made || !shown ? [] : [optionText(key, option, value)];
+  });
+  return ok('defaults', defaults.join(', '));
 }
 
 /** Variables that are meant for the proxy and that it does not know. Nothing tells whether the value is secret. */

@@ -1,6 +1,11 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: variables in headers look like this
 import { describe, expect, it } from 'vitest';
-import { endpointFinding, settingFindings, versionFinding } from '../../../src/commands/doctor/settings.ts';
+import {
+  defaultsFinding,
+  endpointFinding,
+  settingFindings,
+  versionFinding,
+} from '../../../src/commands/doctor/settings.ts';
 import type { Option } from '../../../src/core/options.ts';
 import { OPTIONS } from '../../../src/settings.ts';
 import { VERSION } from '../../../src/version.ts';
@@ -81,8 +86,15 @@ describe('the settings', () => {
     ]);
   });
 
-  it('say so where all are at their defaults', async () => {
-    expect(await details([ENDPOINT])).toEqual(['settings all at their defaults']);
+  it('that nobody has made are told by their defaults', async () => {
+    expect(await details([ENDPOINT])).toEqual([]);
+    const defaults = defaultsFinding(await settingsFor([ENDPOINT, '--retries', '0'])).detail.split(', ');
+    expect(defaults).toContain('--max-connections 5');
+    expect(defaults).toContain('--auth sigv4');
+    expect(defaults).toContain('--log-level error');
+    // Made, off, a list, or from elsewhere.
+    expect(defaults.join()).not.toMatch(/--(retries|lazy|profile|region|log-file) /);
+    expect(defaults.join()).not.toContain('undefined');
   });
 
   it('show nothing that is secret', async () => {
