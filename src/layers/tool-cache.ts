@@ -8,8 +8,17 @@ import { isOneOff, ownTtlMs, passingErrorOf, toolListOf } from '../core/keepable
 import { claimOf, idKey, isId, paramsOf, type Request } from '../core/message.ts';
 import { decimal } from '../core/options.ts';
 import { SharedAnswer } from '../core/shared-answer.ts';
-import { viewOf } from '../core/tool-list.ts';
 import type { Tools } from '../core/tools.ts';
+import {
+  type Began,
+  type Kept,
+  type List,
+  Lists,
+  type Outcome,
+  type Page,
+  type PageFlight,
+  pageOf,
+} from './tool-cache/lists.ts';
 
 export const toolCacheOptions = {
   toolCacheTtl: decimal({
@@ -45,13 +54,6 @@ const STAND_IN_MS = 10_000;
  * has mended its reason would be told of it again, however quickly the server would answer by now.
  */
 const SLOW_MS = 1_000;
-/** Lists that are kept: one per client, profile, revision and the like. */
-const MOST_LISTS = 100;
-/** Pages of one list. A server whose cursors never come twice must not fill memory. */
-const MOST_PAGES = 1_000;
-/** Characters of all that is kept; some lists of thousands of tools with long schemas. */
-const MOST_CHARACTERS = 64 * 1024 * 1024;
-
 /** Errors of the proxy's own that an earlier answer is no better than. */
 const FINAL: ReadonlySet<ErrorReason> = new Set<ErrorReason>([
   'invalid-request',
@@ -59,53 +61,6 @@ const FINAL: ReadonlySet<ErrorReason> = new Set<ErrorReason>([
   'shutting-down',
   'restart-needed',
 ]);
-
-/** What a fetch was begun with. */
-interface Began {
-  /** What an earlier one brings late replaces nothing. */
-  readonly order: number;
-  readonly generation: number;
-  readonly identity: number;
-  readonly walk: number;
-  readonly feed: object | undefined;
-}
-
-interface Kept extends Began {
-  readonly answer: SharedAnswer;
-  readonly characters: number;
-  readonly at: number;
-  /** The server's own; undefined where it named none. */
-  readonly ttlMs: number | undefined;
-}
-
-/** How a fetch ended. */
-interface Outcome {
-  /** The reply for one of those who waited. @throws what was thrown. */
-  readonly give: (call: Call, request: Request) => Reply | Promise<Reply>;
-  /** Why an earlier list may stand in; absent where this is the answer. `lasts`: asking again at once would be to no avail. */
-  readonly failure?: { readonly why: string; readonly lasts: boolean };
-}
-
-interface PageFlight {
-  readonly generation: number;
-  readonly work: Flight<Outcome>;
-}
-
-interface Page {
-  kept: Kept | undefined;
-  failed: { readonly at: number; readonly generation: number; readonly outcome: Outcome } | undefined;
-  flight: PageFlight | undefined;
-}
-
-/** A list as one kind of request sees it, with those of its pages that were asked for, by cursor. */
-interface List {
-  readonly view: string;
-  readonly pages: Map<string, Page>;
-  /** Counts how often its first page has come: what belonged to an earlier one is no page of this list. */
-  walk: number;
-  /** Of the whole list when a page last came. */
-  fingerprint: string | undefined;
-}
 
 /**
  * Answers tools/list from what the server said a moment ago, page by page as asked. Callers that come together share one request, and
@@ -131,7 +86,7 @@ export function toolCache(deps: ToolCacheDeps): Layer {
 class ToolCache {
   readonly #deps: ToolCacheDeps;
   readonly #next: Handler;
-  readonly #lists = new Map<string, List>();
+  readonly #lists = new Lists();
   /** Fetches that run. */
   readonly #flights = new Set<Flight<Outcome>>();
   #order = 0;
@@ -153,7 +108,7 @@ class ToolCache {
 
   async answer(call: Call, request: Request): Promise<Reply> {
     const { toolsOf, isIdentityInDoubt, clock } = this.#deps;
-    const list = this.#listOf(call);
+    const list = this.#lists.of(call);
     const page = pageOf(list, request);
     const { kept, failed } = page;
     if (kept && !call.fresh && this.#isFresh(call, list, kept)) {
@@ -192,6 +147,8 @@ class ToolCache {
     const { toolsOf, feeds, clock } = this.#deps;
     const tools = toolsOf(call.profile);
     const { generation, identity } = tools;
+    // Here, too: a server that fails for every cursor, or is left by every caller, brings nothing to keep.
+    this.#lists.trim(list);
     const began = {
       order: ++this.#order,
       generation,
@@ -233,7 +190,7 @@ class ToolCache {
       at: this.#deps.clock.monotonic(),
       ttlMs: ownTtlMs(result),
     };
-    this.#trim(list);
+    this.#lists.trim(list);
   }
 
   #give(call: Call, request: Request, page: Page, outcome: Outcome): Reply | Promise<Reply> {
@@ -264,33 +221,6 @@ class ToolCache {
     return clock.monotonic() - kept.at < ttl && !isIdentityInDoubt(call.profile);
   }
 
-  #listOf(call: Call): List {
-    const view = viewOf(call);
-    const key = JSON.stringify([call.profile, view]);
-    const list = this.#lists.get(key) ?? { view, pages: new Map(), walk: 0, fingerprint: undefined };
-    // The last one used is the last one to go.
-    this.#lists.delete(key);
-    this.#lists.set(key, list);
-    return list;
-  }
-
-  /** Keeps what is kept within its bounds: pages of lists that are over go first, then the lists that nobody asked for the longest. */
-  #trim(list: List): void {
-    for (const [cursor, { kept, flight }] of list.pages) {
-      const over = kept !== undefined && kept.walk < list.walk - 1;
-      if (!flight && (over || list.pages.size > MOST_PAGES)) list.pages.delete(cursor);
-    }
-    let characters = 0;
-    for (const { pages } of this.#lists.values()) {
-      for (const { kept } of pages.values()) characters += kept?.characters ?? 0;
-    }
-    for (const [key, { pages }] of this.#lists) {
-      if (characters <= MOST_CHARACTERS && this.#lists.size <= MOST_LISTS) return;
-      for (const { kept } of pages.values()) characters -= kept?.characters ?? 0;
-      this.#lists.delete(key);
-    }
-  }
-
   #report({ profile }: Call, from: 'server' | 'another-call' | 'cache' | 'last-good'): void {
     const { events } = this.#deps;
     if (events.detailed) events.emit({ type: 'tools.listed', profile, from });
@@ -302,13 +232,6 @@ const listenerOf = ({ client, profile, message }: Call): Listener => ({
   profile,
   stateless: claimOf(message) !== undefined,
 });
-
-function pageOf({ pages }: List, request: Request): Page {
-  const cursor = JSON.stringify(paramsOf(request).cursor ?? null);
-  const page = pages.get(cursor) ?? { kept: undefined, failed: undefined, flight: undefined };
-  pages.set(cursor, page);
-  return page;
-}
 
 function outcomeOf(reply: Reply, leader: Call, next: Handler): Outcome {
   if (reply.kind !== 'answer' || (reply.message.outcome === 'result' && !toolListOf(reply))) {
