@@ -25,6 +25,8 @@ const KEEP_ALIVE_MS = 65_000;
 const PROBED_MS = 60_000;
 /** Above --max-clients, so that those who are one too many can be told, and health can be asked for. */
 const CONNECTIONS_TO_SPARE = 64;
+/** Requests on one connection whose answers are not complete. Few clients send even two; more refusals would only pile up. */
+const MOST_AHEAD = 16;
 /** How much of a body that is too long is read on, so that its sender gets to read the answer. */
 const DISCARDED_BYTES = 64 * 1024 * 1024;
 /** How long the last answers on a connection may take to leave. */
@@ -124,35 +126,45 @@ export class HttpFront {
   #serve(request: IncomingMessage, response: ServerResponse): void {
     response.on('error', () => undefined);
     request.on('error', () => undefined);
+    if (this.#carriedBy(request.socket).length >= MOST_AHEAD) {
+      request.socket.destroy();
+      return;
+    }
     if (this.#leaving) response.shouldKeepAlive = false;
     const { method = '', headers } = request;
     const path = pathOf(request.url);
     if ((path === '/healthz' || path === '/readyz') && (method === 'GET' || method === 'HEAD')) {
-      this.#health(path, response);
+      this.#health(path, request, response);
       return;
     }
     const head = { method, path, headers, hosts: hostsAmong(request.rawHeaders) };
     const refusal = refusalOf(head, this.#options) ?? this.#fullness();
     if (refusal) this.#refuse(request, response, refusal);
-    else if (method === 'OPTIONS') response.writeHead(204, preflightHeaders(headers)).end();
+    else if (method === 'OPTIONS') this.#say(request, response.writeHead(204, preflightHeaders(headers)));
     else void this.#carry(request, response, this.#begun(request, response));
   }
 
   #begun(request: IncomingMessage, response: ServerResponse): ServerExchange {
     const exchange = new ServerExchange(request, response, this.#options.clock, this.#unread);
     this.#requests++;
+    this.#enter(request, response, () => {
+      this.#requests--;
+      exchange.over();
+    });
+    return exchange;
+  }
+
+  #enter(request: IncomingMessage, response: ServerResponse, ended: () => void): void {
     const all = this.#carriedBy(request.socket);
     const over = (): void => {
       const at = all.indexOf(carried);
       if (at < 0) return;
       all.splice(at, 1);
-      this.#requests--;
-      exchange.over();
+      ended();
     };
     const carried: Carried = { request, response, over };
     all.push(carried);
     response.on('close', over);
-    return exchange;
   }
 
   #carriedBy(socket: Socket): Carried[] {
@@ -163,21 +175,30 @@ export class HttpFront {
     return none;
   }
 
+  /** Ends an answer of the front's own; behind others it counts among what its connection waits for. */
+  #say(request: IncomingMessage, response: ServerResponse, text = ''): void {
+    if (!response.socket) this.#enter(request, response, () => undefined);
+    response.end(text);
+    if (!request.complete) discard(request, DISCARDED_BYTES);
+  }
+
   #fullness(): Refusal | undefined {
     const { maxClients } = this.#options;
     if (this.#connections <= maxClients && this.#requests < maxClients) return undefined;
     return listenerFull(`${maxClients} clients are served, as many as the proxy takes (--max-clients).`);
   }
 
-  #health(path: string, response: ServerResponse): void {
+  #health(path: string, request: IncomingMessage, response: ServerResponse): void {
     const ready = path === '/healthz' || !this.#leaving;
     const headers = { 'content-type': 'text/plain', 'cache-control': 'no-store' };
-    response.writeHead(ready ? 200 : 503, headers).end(ready ? 'ok\n' : 'leaving\n');
+    this.#say(request, response.writeHead(ready ? 200 : 503, headers), ready ? 'ok\n' : 'leaving\n');
   }
 
   async #carry(request: IncomingMessage, response: ServerResponse, exchange: ServerExchange): Promise<void> {
     const { handlers } = this.#options;
     if (request.method !== 'POST') {
+      discard(request, DISCARDED_BYTES);
+      if (!(await itsTurn(response, exchange))) return;
       await handlers.bare(request.method === 'GET' ? 'GET' : 'DELETE', exchange);
       return;
     }
@@ -190,8 +211,9 @@ export class HttpFront {
       });
       const text = this.#textOf(body);
       if (text === undefined) return;
-      if (typeof text === 'string') await handlers.post(text, exchange);
-      else this.#refuse(request, response, text);
+      if (typeof text === 'string') {
+        if (await itsTurn(response, exchange)) await handlers.post(text, exchange);
+      } else this.#refuse(request, response, text);
     } finally {
       this.#held.giveBack(taken);
     }
@@ -215,8 +237,7 @@ export class HttpFront {
     const readable = status === 403 ? {} : pageHeaders(origin);
     // Who waits for leave to send the body may send it or not: what comes next on the connection could be either.
     if (request.headers.expect !== undefined) response.shouldKeepAlive = false;
-    response.writeHead(status, { ...body.headers, ...headers, ...readable }).end(body.text);
-    if (!request.complete) discard(request, DISCARDED_BYTES);
+    this.#say(request, response.writeHead(status, { ...body.headers, ...headers, ...readable }), body.text);
   }
 
   /** What node's parser could not make a request of. */
@@ -251,6 +272,20 @@ export class HttpFront {
     await atMost(this.#options.clock, CLOSE_MS, closed);
     this.#server.closeAllConnections();
   }
+}
+
+/**
+ * Resolves to true when nothing stands before this answer any more, to false when its client has gone. A request that was sent ahead is
+ * read but not carried until then: it would take its share of what others wait for; and from a connection for which answers are piled
+ * up node stops reading, so that nobody would notice when its client leaves the first of them, which may be a stream.
+ */
+async function itsTurn(response: ServerResponse, exchange: ServerExchange): Promise<boolean> {
+  if (response.socket) return true;
+  await new Promise<void>((resolve) => {
+    response.once('socket', () => resolve());
+    exchange.onGone(resolve);
+  });
+  return response.socket !== null;
 }
 
 const pathOf = (url = ''): string => url.split('?', 1)[0] ?? '';

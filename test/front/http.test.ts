@@ -6,7 +6,6 @@ import type { HttpExchange } from '../../src/core/passage.ts';
 import type { HttpHandlers } from '../../src/front/http.ts';
 import { HeldBodies } from '../../src/front/http-body.ts';
 import { afterThisTest } from '../support/cleanup.ts';
-import type { FakeClock } from '../support/fake-clock.ts';
 import { open, send, textOf } from '../support/http-client.ts';
 import { comesTrue } from '../upstream/http/lane-rig.ts';
 import { frontFor } from './http-rig.ts';
@@ -208,41 +207,77 @@ it('a quiet client is asked by its host whether it is still there', async ({ ski
 });
 
 describe('what is told of a client that has gone', () => {
-  it.each<[string, number, (client: Socket, clock: FakeClock) => unknown]>([
-    ['when it leaves', 0, (client) => client.destroy()],
-    ['when it takes nothing of them for a minute', MIB, (_client, clock) => clock.advance(60_000)],
-  ])(
-    'comes for every request that it has sent ahead, and frees their places, %s',
-    async (_when, bytes, end) => {
-      let under = 0;
-      let gone = 0;
-      const writes: Promise<void>[] = [];
-      const { url, clock } = await frontFor(
-        {
-          post: async (_text, exchange) => {
-            exchange.onGone(() => {
-              gone++;
-            });
-            // The first is never answered, so that the others wait in line.
-            if (under++ > 0)
-              writes.push(exchange.begin({ status: 200, headers: {} }).write(Buffer.alloc(bytes)));
-          },
+  /** Bytes on a connection of their own. */
+  const talk = (url: string, bytes: string): Socket => {
+    const client = connect(Number(new URL(url).port), '127.0.0.1', () => client.write(bytes));
+    afterThisTest(() => void client.destroy());
+    return client.on('error', () => undefined).resume();
+  };
+  const GET = 'GET /mcp HTTP/1.1\r\nHost: localhost\r\n\r\n';
+  const post = (body: string): string =>
+    `POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+
+  it('comes for every request that it has sent ahead, of which none was carried before its turn', async () => {
+    const taken: string[] = [];
+    const gone: string[] = [];
+    let first: HttpExchange | undefined;
+    const { url } = await frontFor(
+      {
+        post: async (text, exchange) => {
+          first ??= exchange;
+          taken.push(text);
+          exchange.onGone(() => gone.push(text));
         },
-        { maxClients: 3 },
-      );
-      const body = JSON.stringify(ping);
-      const request = `POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
-      const client = connect(Number(new URL(url).port), '127.0.0.1', () => client.write(request.repeat(3)));
-      client.on('error', () => undefined);
-      await comesTrue(() => under === 3, 'all of them');
-      expect((await send(url, { body: ping })).status).toBe(503);
-      await end(client, clock);
-      await comesTrue(() => gone === 3, 'word of each');
-      await Promise.all(writes);
-      expect((await open(url, { body: ping })).response.statusCode).toBe(200);
-      client.destroy();
-    },
-  );
+      },
+      { maxClients: 3 },
+    );
+    const client = talk(url, ['0', '1', '2'].map(post).join(''));
+    await comesTrue(() => taken.length === 1, 'the first');
+    // All of them count.
+    expect((await send(url, { body: ping })).status).toBe(503);
+    expect(taken).toEqual(['0']);
+    if (first) answer(first, 'done');
+    await comesTrue(() => taken.length === 2, 'the second');
+    client.destroy();
+    await comesTrue(() => gone.length > 0, 'word of it');
+    expect([taken, gone]).toEqual([['0', '1'], ['1']]);
+    void send(url, { body: 'last' }).catch(() => undefined);
+    await comesTrue(() => taken.includes('last'), 'a free place');
+  });
+
+  it.each([
+    ['refusals that nobody can read yet', GET + 'PUT /mcp HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(14)],
+    ['requests that wait for their turn', GET + post('x'.repeat(1_000)).repeat(14)],
+    [
+      'a body that nobody asked for',
+      GET.replace('\r\n\r\n', `\r\nContent-Length: ${MIB}\r\n\r\n`) + 'x'.repeat(MIB),
+    ],
+    [
+      'bodies behind it',
+      GET + GET.replace('\r\n\r\n', `\r\nContent-Length: ${MIB}\r\n\r\n`) + 'x'.repeat(MIB),
+    ],
+  ])('comes for a stream, whatever stands behind it: %s', async (_what, bytes) => {
+    let open = 0;
+    const { url } = await frontFor({
+      bare: async (_method, exchange) => {
+        open++;
+        exchange.onGone(() => open--);
+        exchange.begin({ status: 200, headers: { 'content-type': 'text/event-stream' } });
+      },
+    });
+    const client = talk(url, bytes);
+    await comesTrue(() => open === 1 && client.bytesRead > 0 && client.writableLength === 0, 'the stream');
+    client.destroy();
+    await comesTrue(() => open === 0, 'its end');
+  });
+
+  it('comes for a stream behind which too much stands', async () => {
+    let gone = 0;
+    const { url } = await frontFor({ bare: async (_method, exchange) => exchange.onGone(() => gone++) });
+    const client = talk(url, GET.repeat(17));
+    await new Promise((resolve) => client.on('close', resolve));
+    await comesTrue(() => gone === 1, 'word of it');
+  });
 
   it('comes once, also to who asks late, and never after a whole answer', async () => {
     const told: string[] = [];
