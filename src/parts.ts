@@ -100,10 +100,11 @@ export class Parts {
     const { endpoint, env, profiles } = this.#settings;
     const named = metadataOf(this.#settings.metadata);
     const regions = new OperatingRegions({ endpoint, env, several: profiles.length > 1 });
-    return metadata(async (profile) => {
+    const withRegion = (region: string | undefined) => (region ? { AWS_REGION: region, ...named } : named);
+    return metadata((profile) => {
       if ('AWS_REGION' in named) return named;
-      const region = await regions.of(profile);
-      return region ? { AWS_REGION: region, ...named } : named;
+      const region = regions.of(profile);
+      return region instanceof Promise ? region.then(withRegion) : withRegion(region);
     });
   }
 

@@ -8,9 +8,12 @@ export interface OperatingRegionOptions {
   readonly several: boolean;
 }
 
+type Region = string | undefined;
+
 interface Known {
-  readonly prints: Prints;
-  readonly region: Promise<string | undefined>;
+  prints: Prints;
+  /** A promise only while the files are read: calls that need not wait are cheaper. */
+  region: Region | Promise<Region>;
 }
 
 /** The region that a profile's calls are about, in the AWS CLI's order, then the endpoint's own; undefined where none is known. */
@@ -29,18 +32,29 @@ export class OperatingRegions {
     this.#paths = [config, credentials];
   }
 
-  of(profile: string): Promise<string | undefined> {
-    if (this.#ofProcess && !this.#options.several) return Promise.resolve(this.#ofProcess);
+  of(profile: string): Region | Promise<Region> {
+    if (this.#ofProcess && !this.#options.several) return this.#ofProcess;
     // Looked at for each call, as the credentials' files are: who moves a profile to another account moves its region with it, and
     // a call that is signed for the one must not be about the other.
     const known = this.#known.get(profile);
     const prints = printsOf(this.#paths, known?.prints);
-    const region = known && samePrints(known.prints, prints) ? known.region : this.#read(profile);
-    this.#known.set(profile, { prints, region });
-    return region;
+    if (known && samePrints(known.prints, prints)) {
+      known.prints = prints;
+      return known.region;
+    }
+    const reading = this.#read(profile);
+    const read: Known = { prints, region: reading };
+    this.#known.set(profile, read);
+    reading.then(
+      (region) => {
+        read.region = region;
+      },
+      () => undefined,
+    );
+    return reading;
   }
 
-  async #read(profile: string): Promise<string | undefined> {
+  async #read(profile: string): Promise<Region> {
     const { env, endpoint, several } = this.#options;
     const { region } = await readProfileFacts(profile || undefined, env);
     return (several && region) || this.#ofProcess || region || scopeOfHost(endpoint.hostname).region;

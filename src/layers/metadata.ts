@@ -1,4 +1,4 @@
-import type { Layer } from '../core/call.ts';
+import type { Layer, Reply } from '../core/call.ts';
 import { withMeta } from '../core/message.ts';
 import { list } from '../core/options.ts';
 import { soundsSecret, variableName } from '../core/secrets.ts';
@@ -46,18 +46,22 @@ const TAKES_PARAMS: ReadonlySet<string> = new Set([
   'tasks/get',
 ]);
 
+type Additions = Readonly<Record<string, string>>;
+
 /** Adds AWS_REGION and --metadata to the `_meta` of requests, per profile: AWS's servers take their operating region from it. */
-export function metadata(additionsOf: (profile: string) => Promise<Readonly<Record<string, string>>>): Layer {
+export function metadata(additionsOf: (profile: string) => Additions | Promise<Additions>): Layer {
   return (next) =>
-    async function metadata(call) {
+    function metadata(call) {
       const { message, profile } = call;
       const takes =
         message.kind === 'request' && ('params' in message.json || TAKES_PARAMS.has(message.method));
       // The members of a batch go down in one turn, so that one array is posted: what needs nothing waits like the rest.
       if (!takes && !call.batch) return next(call);
-      const additions = await additionsOf(profile);
-      // Awaited: what an async function only returns costs every call two more turns of the microtask queue.
-      if (!takes || Object.keys(additions).length === 0) return await next(call);
-      return await next({ ...call, message: withMeta(message, additions) });
+      const add = (additions: Additions): Promise<Reply> =>
+        takes && Object.keys(additions).length > 0
+          ? next({ ...call, message: withMeta(message, additions) })
+          : next(call);
+      const additions = additionsOf(profile);
+      return additions instanceof Promise ? additions.then(add) : add(additions);
     };
 }

@@ -176,38 +176,36 @@ export class Uplink {
     }
   }
 
-  async #send(
+  #send(
+    request: UplinkRequest,
+    lease: Lease,
+    made: { readonly keys: SigningKeys | undefined; readonly offsetMs: number },
+    attempt: number,
+  ): Promise<Incoming> {
+    const now = (): Promise<Incoming> => this.#sendNow(request, lease, made, attempt);
+    // A server that closes a connection says so by a FIN: one that has arrived is to be seen before a request that must not be
+    // sent twice goes into a dead socket. undici gives the loop a turn on a kept connection, which is enough for one that has
+    // rested; behind an answer of this very turn, the system has to be asked once more.
+    return lease.justAnswered && !request.repeatable ? aTurn().then(now) : now();
+  }
+
+  #sendNow(
     request: UplinkRequest,
     lease: Lease,
     { keys, offsetMs }: { readonly keys: SigningKeys | undefined; readonly offsetMs: number },
     attempt: number,
   ): Promise<Incoming> {
     const { target, clock, events, profile } = this.#options;
-    // A server that closes a connection says so by a FIN: one that has arrived is to be seen before a request that must not be
-    // sent twice goes into a dead socket. undici gives the loop a turn on a kept connection, which is enough for one that has
-    // rested; behind an answer of this very turn, the system has to be asked once more.
-    if (lease.justAnswered && !request.repeatable) await aTurn();
     const headers = this.#headersOf(request, keys, offsetMs);
     if (request.signal.aborted) throw request.signal.reason;
     request.onAttempt(lease);
-    if (events.detailed) {
-      events.emit({
-        type: 'http.request',
-        profile,
-        method: request.method,
-        lane: request.lane,
-        bytes: request.body?.length ?? 0,
-        attempt,
-      });
-    }
-    const started = events.detailed ? clock.monotonic() : 0;
-    const response = await lease.send({
-      method: request.method,
-      path: target.path,
-      headers,
-      body: request.body,
-    });
-    if (events.detailed) {
+    const { method, body } = request;
+    const outgoing = { method, path: target.path, headers, body };
+    if (!events.detailed) return lease.send(outgoing);
+    const bytes = body?.length ?? 0;
+    events.emit({ type: 'http.request', profile, method, lane: request.lane, bytes, attempt });
+    const started = clock.monotonic();
+    return lease.send(outgoing).then((response) => {
       events.emit({
         type: 'http.response',
         profile,
@@ -216,8 +214,8 @@ export class Uplink {
         contentType: headerOf(response.headers, 'content-type'),
         date: headerOf(response.headers, 'date'),
       });
-    }
-    return response;
+      return response;
+    });
   }
 
   #headersOf(
