@@ -122,7 +122,8 @@ describe('a session that the server has lost', () => {
     sessions.forgetSessions();
     expect(await echo('x', '')).toHaveProperty('result');
     const told = server.of('resources/subscribe').slice(uris.length);
-    expect(told.map(({ rpc }) => rpc.params?.uri)).toEqual(uris);
+    // Over several connections, in no order.
+    expect(told.map(({ rpc }) => rpc.params?.uri).sort()).toEqual([...uris].sort());
     proxy.closeStdin();
     await proxy.exit();
     expect(proxy.stderr).toBe('');
@@ -238,7 +239,7 @@ describe('a session that the server has lost', () => {
       ['--retries', '0', '--breaker-threshold', '1', '--breaker-reset', '300'],
       (_request, response) => void response.writeHead(503).end(),
       { code: -31014, data: { reason: 'circuit-open', breaker: 'open', retryAfterMs: expect.any(Number) } },
-      /no attempt is made for another (300|299\.\d) s .* The last failure: HTTP 503 from 127\.0\.0\.1:\d+\. This call did not run\./,
+      /no attempt is made for another [\d.]+ s .* The last failure: HTTP 503 from 127\.0\.0\.1:\d+\. This call did not run\./,
     ],
   ])(
     'whose server %s is told of with when to try again, and nothing that is not so',

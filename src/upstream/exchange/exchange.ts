@@ -105,7 +105,7 @@ export class Exchange {
         signal: this.#controller.signal,
         onAttempt: (lease) => {
           this.#lease = lease;
-          if (lane === 'control') this.#after(CONTROL_PLACE_MS, () => lease.leave());
+          if (lane === 'control' || lane === 'own') this.#after(CONTROL_PLACE_MS, () => lease.leave());
         },
       });
       await this.#read(this.#opened.response);

@@ -19,7 +19,7 @@ import { ACCEPT, Exchange } from '../exchange/exchange.ts';
 import { postNotice } from '../exchange/notice.ts';
 import { headerOf } from '../http/incoming.ts';
 import { StandaloneStream } from '../stream/standalone-stream.ts';
-import type { LaneName, Uplink } from '../uplink/uplink.ts';
+import type { Uplink } from '../uplink/uplink.ts';
 import { type IsEcho, isChange } from './merge.ts';
 import { UnderWay } from './under-way.ts';
 
@@ -128,7 +128,7 @@ export class Session implements Origin {
     const expected = calls.map((call) => this.#underWay.expect(exchange, call));
     // Only now: one that is cancelled already must not end an exchange that does not know of the others yet.
     for (const { watch } of expected) watch();
-    const lane: LaneName = own || requests.every(({ method }) => method === 'ping') ? 'control' : 'request';
+    const lane = requests.every(({ method }) => method === 'ping') ? 'control' : own ? 'own' : 'request';
     void exchange.run({
       method: 'POST',
       lane,
@@ -182,7 +182,7 @@ export class Session implements Origin {
     const reply = exchange.expect(request);
     void exchange.run({
       method: 'POST',
-      lane: own ? 'control' : 'request',
+      lane: own ? 'own' : 'request',
       headers: { accept: ACCEPT },
       body: Buffer.from(request.text),
       repeatable: true,

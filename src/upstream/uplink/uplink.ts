@@ -39,7 +39,8 @@ export interface UplinkOptions {
 
 export interface UplinkRequest {
   readonly method: 'POST' | 'GET' | 'DELETE';
-  readonly lane: LaneName;
+  /** `own`: what the proxy asks for itself, and calls wait for. It takes a connection of requests that is free, and waits for none. */
+  readonly lane: LaneName | 'own';
   /** The request's own headers: accept, session, version. */
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: Buffer | undefined;
@@ -119,12 +120,14 @@ export class Uplink {
    */
   async open(request: UplinkRequest): Promise<Opened> {
     const left: Remedies = { fresh: true, clock: true, connection: true };
-    const lane = this.#options.lanes[request.lane];
+    const { lanes } = this.#options;
+    const lane = lanes[request.lane === 'own' ? 'control' : request.lane];
     let renewedKeys: Signer | undefined;
     for (let attempt = 1; ; attempt++) {
       const wanted = { fresh: !left.connection };
       request.signal.throwIfAborted();
-      const lease = lane.free(wanted) ?? (await lane.lease(request.signal, wanted));
+      const spare = request.lane === 'own' ? lanes.request.free(wanted) : undefined;
+      const lease = spare ?? lane.free(wanted) ?? (await lane.lease(request.signal, wanted));
       let keys: Signer | undefined;
       let response: Incoming;
       // Kept for this attempt: another call may learn a new one while this is on its way.

@@ -2,7 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { NO_SUCH_HOST } from '../../support/connections.ts';
 import { ScriptedServer } from '../../support/scripted-server.ts';
-import { comesTrue } from '../http/lane-rig.ts';
+import { comesTrue, never } from '../http/lane-rig.ts';
 import { uplinkTo } from './uplink-rig.ts';
 
 /** Cuts the connection, without an answer, for every request whose body the set holds, once. */
@@ -166,5 +166,16 @@ describe('where no connection can be had, the error says where to look', () => {
       message: expect.stringMatching(message),
     });
     expect(lanes.request.active).toBe(0);
+  });
+});
+
+describe('what the proxy asks for itself', () => {
+  it('takes a connection of requests that is free, and waits for none', async () => {
+    const { post, lanes } = uplinkTo(await cutting(), { max: 1 });
+    expect(await post('free', { lane: 'own' })).toMatchObject({ text: 'ran free' });
+    const busy = await lanes.request.lease(never);
+    expect(await post('busy', { lane: 'own' })).toMatchObject({ text: 'ran busy' });
+    expect(lanes.request.waiting).toBe(0);
+    busy.cancel(new Error('over'));
   });
 });

@@ -2,7 +2,7 @@ import type { SigningKeys } from '../../../src/aws/sigv4.ts';
 import { signingTarget } from '../../../src/aws/sigv4.ts';
 import { Events, type ProxyEvent } from '../../../src/core/events.ts';
 import type { Keys } from '../../../src/upstream/uplink/roads.ts';
-import { type LaneName, Uplink, type UplinkRequest } from '../../../src/upstream/uplink/uplink.ts';
+import { Uplink, type UplinkRequest } from '../../../src/upstream/uplink/uplink.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import type { ScriptedServer, VerifyOptions } from '../../support/scripted-server.ts';
 import { TEST_KEY } from '../../support/signing.ts';
@@ -75,7 +75,7 @@ export function uplinkTo(
     events,
   });
   let attempts = 0;
-  const open = (body: string, request: Partial<UplinkRequest> & { lane?: LaneName } = {}) =>
+  const open = (body: string, request: Partial<UplinkRequest> = {}) =>
     uplink.open({
       method: 'POST',
       lane: 'request',
