@@ -137,15 +137,33 @@ export interface RefusalContext {
   readonly scope: SigningScope;
   /** False where the request went out without a signature. */
   readonly signed: boolean;
+  /** Where the keys came from: `environment`, `sso` and so on; undefined where that is not known. */
+  readonly source?: string | undefined;
   /** How far this machine's clock is behind the server's, where the server's Date told. */
   readonly skewMs?: number;
 }
 
 const named = (profile: string): string => (profile === '' ? 'the default chain' : `profile '${profile}'`);
-const loginOf = (profile: string): string =>
-  profile === ''
-    ? 'aws sso login (or aws login)'
-    : `aws sso login --profile ${profile} (or aws login --profile ${profile})`;
+
+/** How a person gets newer keys in the place of expired ones. */
+function renewalOf({ source, profile }: RefusalContext): string {
+  const flag = profile === '' ? '' : ` --profile ${profile}`;
+  const atOnce = 'the next call uses the new ones, no restart is needed.';
+  switch (source) {
+    case 'environment':
+      return 'They stand in the environment, where nobody can renew them for a process that runs: set new ones where your client starts the proxy, and start it again. With --profile it gets fresh ones by itself.';
+    case 'static':
+      return `Put new ones where they stand, in the shared AWS files; ${atOnce}`;
+    case 'process':
+      return `Run the profile's credential_process in a terminal to see why it gives old ones; once it gives others, ${atOnce}`;
+    case 'sso':
+      return `Run aws sso login${flag}; ${atOnce}`;
+    case 'login':
+      return `Run aws login${flag}; ${atOnce}`;
+    default:
+      return `Run aws sso login${flag} (or aws login${flag}); ${atOnce}`;
+  }
+}
 
 /** The sentence that a person reads: what happened, and what to do about it. */
 export function explainRefusal(refusal: Refusal, context: RefusalContext): string {
@@ -153,7 +171,7 @@ export function explainRefusal(refusal: Refusal, context: RefusalContext): strin
   const said = refusal.said ? ` The server said: ${refusal.said}` : '';
   switch (refusal.kind) {
     case 'expired':
-      return `The AWS credentials of ${named(profile)} have expired (HTTP ${status}). Run ${loginOf(profile)}; the next call uses the new ones, no restart is needed.${said}`;
+      return `The AWS credentials of ${named(profile)} have expired (HTTP ${status}). ${renewalOf(context)}${said}`;
     case 'invalid-token':
       return `AWS does not know the access key or session token of ${named(profile)} (HTTP ${status}). Check them with: aws sts get-caller-identity${profile === '' ? '' : ` --profile ${profile}`}.${said}`;
     case 'clock':

@@ -22,6 +22,21 @@ describe('the sentence tells what to do', () => {
       'The AWS credentials of the default chain have expired (HTTP 401). Run aws sso login (or aws login); the next call uses the new ones, no restart is needed.',
     ],
     [
+      { kind: 'expired', said: '' },
+      { source: 'sso' },
+      "The AWS credentials of profile 'dev' have expired (HTTP 403). Run aws sso login --profile dev; the next call uses the new ones, no restart is needed.",
+    ],
+    [
+      { kind: 'expired', said: '' },
+      { source: 'login', profile: '' },
+      'The AWS credentials of the default chain have expired (HTTP 403). Run aws login; the next call uses the new ones, no restart is needed.',
+    ],
+    [
+      { kind: 'expired', said: '' },
+      { source: 'process' },
+      "The AWS credentials of profile 'dev' have expired (HTTP 403). Run the profile's credential_process in a terminal to see why it gives old ones; once it gives others, the next call uses the new ones, no restart is needed.",
+    ],
+    [
       { kind: 'invalid-token', said: '' },
       {},
       "AWS does not know the access key or session token of profile 'dev' (HTTP 403). Check them with: aws sts get-caller-identity --profile dev.",

@@ -45,8 +45,8 @@ async function refusedWith({
   return answer;
 }
 
-const LOGIN =
-  'Run aws sso login (or aws login); the next call uses the new ones, no restart is needed. The server said: ';
+const RENEWAL =
+  'They stand in the environment, where nobody can renew them for a process that runs: set new ones where your client starts the proxy, and start it again. With --profile it gets fresh ones by itself. The server said: ';
 
 describe('a refusal', () => {
   it.each<[string, Refusal, string, string]>([
@@ -54,19 +54,19 @@ describe('a refusal', () => {
       'expired, in JSON',
       { body: '{"message":"The security token included in the request is expired"}' },
       'expired',
-      `The AWS credentials of the default chain have expired (HTTP 403). ${LOGIN}The security token included in the request is expired`,
+      `The AWS credentials of the default chain have expired (HTTP 403). ${RENEWAL}The security token included in the request is expired`,
     ],
     [
       'expired, in XML',
       { type: 'text/xml', body: xml('ExpiredToken', 'The provided token has expired.') },
       'expired',
-      `The AWS credentials of the default chain have expired (HTTP 403). ${LOGIN}The provided token has expired.`,
+      `The AWS credentials of the default chain have expired (HTTP 403). ${RENEWAL}The provided token has expired.`,
     ],
     [
       'expired, by a header',
       { errorType: 'ExpiredTokenException:http://internal.amazon.com/', body: '{}' },
       'expired',
-      `The AWS credentials of the default chain have expired (HTTP 403). ${LOGIN}ExpiredTokenException: {}`,
+      `The AWS credentials of the default chain have expired (HTTP 403). ${RENEWAL}ExpiredTokenException: {}`,
     ],
     [
       'another scope',
@@ -215,7 +215,7 @@ describe('a refusal that can be mended', () => {
       error: {
         code: -31007,
         message:
-          "The AWS credentials of profile 'work' have expired (HTTP 403). Run aws sso login --profile work (or aws login --profile work); the next call uses the new ones, no restart is needed. The server said: ExpiredTokenException: The security token included in the request is expired",
+          "The AWS credentials of profile 'work' have expired (HTTP 403). Put new ones where they stand, in the shared AWS files; the next call uses the new ones, no restart is needed. The server said: ExpiredTokenException: The security token included in the request is expired",
         data: { verdict: 'expired', mayHaveRun: false },
       },
     });

@@ -10,8 +10,9 @@ export interface Credentials {
   readonly secretAccessKey: string;
   readonly sessionToken?: string;
   readonly expiration?: Date;
-  /** Whose they are; set by who knows where they came from. */
+  /** Whose they are, and where they come from; set by who knows. */
   readonly principal?: Principal;
+  readonly source?: string;
 }
 
 /** How long before its expiry a set is renewed in the background, at most: the SDK's own window for "about to expire". */

@@ -240,7 +240,7 @@ class Source implements CredentialSource {
   #hold(resolved: Resolved): Held {
     const { clock, events } = this.#options;
     const { source, principal } = resolved;
-    const set: Credentials = Object.freeze({ ...resolved.set, principal });
+    const set: Credentials = Object.freeze({ ...resolved.set, principal, source });
     const before = this.#last;
     const now = clock.now();
     const held: Held = {

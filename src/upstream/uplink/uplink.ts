@@ -11,9 +11,10 @@ import { type AnswerContext, decodeBody } from './answer.ts';
 /** Which connections carry a message: streams and control messages never wait behind requests, so that an answer cannot deadlock. */
 export type LaneName = 'request' | 'control' | 'stream';
 
-/** Keys, and whose they are as far as that is known. */
+/** Keys, whose they are, and where they come from, as far as that is known. */
 export interface Signer extends SigningKeys {
   readonly principal?: string;
+  readonly source?: string;
 }
 
 /** Where the keys of one profile come from. `renewed` looks past every cache, after the server called a set expired. */
@@ -59,6 +60,8 @@ export interface Opened {
   /** False where it went out unsigned because there were no credentials. */
   readonly signed: boolean;
   readonly principal: string | undefined;
+  /** Where the keys came from. */
+  readonly source: string | undefined;
   /** How far the server's clock is ahead, where its answer showed one that matters. */
   readonly skewMs: number | undefined;
 }
@@ -100,11 +103,15 @@ export class Uplink {
   }
 
   /** What an error about an answer has to say of the way that it came. */
-  contextOf(opened: Pick<Opened, 'signed' | 'skewMs'> | undefined, inSession: boolean): AnswerContext {
+  contextOf(
+    opened: Pick<Opened, 'signed' | 'source' | 'skewMs'> | undefined,
+    inSession: boolean,
+  ): AnswerContext {
     const { host, profile, scope } = this;
     const skewMs = opened?.skewMs;
     const signed = opened?.signed ?? false;
-    return { host, profile, scope, signed, inSession, ...(skewMs === undefined ? {} : { skewMs }) };
+    const source = opened?.source;
+    return { host, profile, scope, signed, source, inSession, ...(skewMs === undefined ? {} : { skewMs }) };
   }
 
   /** @returns what to call when it is enough. `watcher` hears who signs, before each request is sent. */
@@ -152,6 +159,7 @@ export class Uplink {
         lease,
         signed: keys !== undefined,
         principal: keys?.principal,
+        source: keys?.source,
         skewMs: this.#skewOf(response),
       };
       if (!keys || !couldBeRefusal(response.status)) return opened;

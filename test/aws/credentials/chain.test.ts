@@ -36,6 +36,7 @@ describe('the default chain', () => {
       secretAccessKey: 'env-secret',
       sessionToken: 'env-token',
       principal: '["environment",null]',
+      source: 'environment',
     });
     expect(rig.reported).toEqual([
       { type: 'secret.known', value: 'env-secret' },
@@ -51,6 +52,7 @@ describe('the default chain', () => {
       accessKeyId: 'AKIDFILE',
       secretAccessKey: 'file-secret',
       principal: '["static","AKIDFILE"]',
+      source: 'static',
     });
     expect(rig.reported.at(-1)).toMatchObject({ source: 'static' });
   });
@@ -263,6 +265,7 @@ describe('a profile', () => {
       secretAccessKey: 's',
       sessionToken: 't',
       principal: JSON.stringify(['process', command, null]),
+      source: 'process',
     });
     expect(rig.reported.at(-1)).toMatchObject({ source: 'process' });
   });

@@ -75,7 +75,7 @@ describe('initialize', () => {
       {},
       '{"message":"The security token included in the request is expired"}',
       'HTTP 403, auth-rejected (expired)',
-      /Run aws sso login/,
+      /set new ones where your client starts the proxy/,
     ],
     [
       'the policy forbids it',
