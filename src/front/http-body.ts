@@ -36,15 +36,16 @@ export function readBody(
   return new Promise((resolve) => {
     let chunks: Buffer[] = [];
     let length = 0;
-    let over = false;
-    // The listeners stay: the request is soon gone, and to take them off costs more than all else here.
     const finish = (outcome: ReadBody): void => {
-      over = true;
       chunks = [];
+      // The request lives on until its answer has left, and what listens would with it.
+      request.off('data', take);
+      request.off('end', whole);
+      request.off('close', gone);
+      request.off('error', gone);
       resolve(outcome);
     };
     const take = (chunk: Buffer): void => {
-      if (over) return;
       length += chunk.length;
       if (length > limit) finish('too-large');
       else if (!held.take(chunk.length)) finish('no-room');
@@ -55,11 +56,9 @@ export function readBody(
     };
     const whole = (): void => {
       const [first] = chunks;
-      if (!over) finish({ bytes: first && chunks.length === 1 ? first : Buffer.concat(chunks, length) });
+      finish({ bytes: first && chunks.length === 1 ? first : Buffer.concat(chunks, length) });
     };
-    const gone = (): void => {
-      if (!over) finish('gone');
-    };
+    const gone = (): void => finish('gone');
     request.on('data', take);
     request.on('end', whole);
     request.on('close', gone);

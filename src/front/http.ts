@@ -206,10 +206,12 @@ export class HttpFront {
     try {
       // Clients of HTTP/1.0 would take it for the answer (RFC 9110, 15.2).
       if (request.headers.expect !== undefined && request.httpVersion !== '1.0') response.writeContinue();
-      const body = await readBody(request, this.#options.maxBodyBytes, this.#held, (bytes) => {
+      const { maxBodyBytes } = this.#options;
+      const count = (bytes: number): void => {
         taken += bytes;
-      });
-      const text = this.#textOf(body);
+      };
+      // The bytes have no name here: it would keep them until the answer is there.
+      const text = this.#textOf(await readBody(request, maxBodyBytes, this.#held, count));
       if (text === undefined) return;
       if (typeof text === 'string') {
         if (await itsTurn(response, exchange)) await handlers.post(text, exchange);
