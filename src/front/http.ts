@@ -210,11 +210,11 @@ export class HttpFront {
       const count = (bytes: number): void => {
         taken += bytes;
       };
-      // The bytes have no name here: it would keep them until the answer is there.
       const text = this.#textOf(await readBody(request, maxBodyBytes, this.#held, count));
       if (text === undefined) return;
       if (typeof text === 'string') {
-        if (await itsTurn(response, exchange)) await handlers.post(text, exchange);
+        // Asked here too: most answers have nobody before them, and need not wait for word of it.
+        if (response.socket || (await itsTurn(response, exchange))) await handlers.post(text, exchange);
       } else this.#refuse(request, response, text);
     } finally {
       this.#held.giveBack(taken);

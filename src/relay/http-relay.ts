@@ -102,7 +102,7 @@ export class HttpRelay {
     if (line.kind === 'message') return this.#single(line.message, exchange, client, answer);
     if (line.kind === 'batch') return this.#batch(line.elements, exchange, client, answer);
     this.#invalid(line, text.length, answer);
-    return Promise.resolve();
+    return OVER;
   }
 
   #invalid({ id, error }: InvalidMessage, bytes: number, answer: HttpAnswer): void {
@@ -118,18 +118,18 @@ export class HttpRelay {
     return `http-session-${hash('sha256', session, 'base64url')}`;
   }
 
-  async #single(message: Message, exchange: HttpExchange, client: string, answer: HttpAnswer): Promise<void> {
+  #single(message: Message, exchange: HttpExchange, client: string, answer: HttpAnswer): Promise<void> {
     const refusal = this.#refusalOf([message]);
     if (refusal) {
       answer.fail(refusal, message.kind === 'request' ? idText(message) : undefined);
-      return;
+      return OVER;
     }
     const recalled = message.kind === 'notification' ? this.#recalled(message, client) : undefined;
     if (recalled && !recalled.sent) {
       // The server knows nothing of it, and must not hear of it later.
       recalled.controller.abort(new NobodyWaits('cancelled by the client'));
       answer.whole([], { status: 202, headers: {} });
-      return;
+      return OVER;
     }
     const read = this.#deps.readsLists && message.kind === 'request' && message.method === 'tools/list';
     const way: Way = read
@@ -142,7 +142,9 @@ export class HttpRelay {
         recalled.controller.abort(new NobodyWaits('cancelled by the client')),
       );
     }
-    this.#finish({ message, answer, client, headers: exchange.headers }, await done);
+    return done.then((outcome) =>
+      this.#finish({ message, answer, client, headers: exchange.headers }, outcome),
+    );
   }
 
   /** Also while the proxy leaves, calls under way get what they need to end: answers to questions, cancellations. */
@@ -387,6 +389,8 @@ export class HttpRelay {
 
 const shuttingDown = (): ProxyError =>
   new ProxyError('shutting-down', 'The proxy is ending: this request was not sent.', { sent: 'no' });
+
+const OVER = Promise.resolve();
 
 const OK: HttpFacts = { status: 200, headers: {} };
 

@@ -131,10 +131,9 @@ export class Passages {
   #cross(
     crossing: Crossing,
     signal: AbortSignal,
-    request: Omit<UplinkRequest, 'signal' | 'onAttempt'>,
+    { method, lane, headers, body, repeatable }: Omit<UplinkRequest, 'signal' | 'onAttempt'>,
   ): Promise<Reply> {
     const { clock } = this.#deps;
-    const { method, lane, headers, body, repeatable } = request;
     if (signal.aborted) return Promise.reject(signal.reason);
     const cutter = new CallController();
     const timers: Timer[] = [];
@@ -168,8 +167,17 @@ export class Passages {
         signal.removeEventListener('abort', leave);
         for (const timer of timers) timer.cancel();
       };
+      const done = (reply: Reply): void => {
+        over();
+        resolve(reply);
+      };
+      const failed = (error: unknown): void => {
+        lease?.cancel(error instanceof Error ? error : new Error(String(error)));
+        over();
+        reject(error);
+      };
       // Not spread, as in an exchange.
-      const crossed = this.#open(crossing, {
+      const request: UplinkRequest = {
         method,
         lane,
         headers,
@@ -182,24 +190,16 @@ export class Passages {
           crossing.leaving?.();
           if (lane === 'control') after(CONTROL_PLACE_MS, () => taken.leave());
         },
-      });
-      crossed.then(
-        (reply) => {
-          over();
-          resolve(reply);
-        },
-        (error: unknown) => {
-          lease?.cancel(error instanceof Error ? error : new Error(String(error)));
-          over();
-          reject(error);
-        },
-      );
+      };
+      // What waits for the answer is kept small: there can be hundreds.
+      crossing.uplink.open(request).then((opened) => {
+        this.#take(crossing, request, opened).then(done, failed);
+      }, failed);
     });
   }
 
-  async #open(crossing: Crossing, request: UplinkRequest): Promise<Reply> {
+  async #take(crossing: Crossing, request: UplinkRequest, opened: Opened): Promise<Reply> {
     const id = request.headers['mcp-session-id'];
-    const opened = await crossing.uplink.open(request);
     const { response } = opened;
     try {
       const success = response.status >= 200 && response.status < 300;
