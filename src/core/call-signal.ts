@@ -19,7 +19,7 @@ type Listener = NonNullable<Parameters<AbortSignal['addEventListener']>[1]>;
 
 /** For whoever asks `aborted` and `reason` or listens; the platform's own functions (fetch, AbortSignal.any) want the real one. */
 class CallSignal implements AbortSignal {
-  /** A few at most. A Set would make itself a new table whenever its last entry leaves, and the old ones outlive their call. */
+  /** A few at most, or, on a signal that several calls share, as many as wait there: looked through one by one. A Set would make itself a new table whenever its last entry leaves, and the old ones outlive their call. */
   readonly #listeners: Listener[] = [];
   #aborted = false;
   #reason: unknown;

@@ -10,6 +10,23 @@ export interface Origin {
 }
 
 /**
+ * Of what the proxy says itself, which asks nothing of the client; and of what a server asks an HTTP client, which keeps its sessions
+ * itself: nothing of either is ever forsaken.
+ */
+export class LastingOrigin implements Origin {
+  readonly profile: string;
+
+  constructor(profile: string) {
+    this.profile = profile;
+  }
+
+  /** Made for each who asks: what waits for a promise that is kept, and never settles, is kept with it. */
+  get gone(): Promise<void> {
+    return new Promise(() => undefined);
+  }
+}
+
+/**
  * Takes one message that comes down before, or beside, the final reply. Resolves when the client has taken it; whoever
  * reads the socket awaits that, so that a slow client slows the socket instead of filling memory.
  */

@@ -55,9 +55,9 @@ export interface ErrorFacts {
   /** The message where it turns out that no byte of the request has left: who gives a request up cannot know. */
   readonly ifUnsent?: string;
   /** Milliseconds after which another try can help, where the server or a limit said so. */
-  readonly retryAfterMs?: number;
+  readonly retryAfterMs?: number | undefined;
   /** More for `error.data`; never a secret. */
-  readonly details?: Readonly<Record<string, unknown>>;
+  readonly details?: Readonly<Record<string, unknown>> | undefined;
   readonly cause?: unknown;
 }
 
@@ -109,6 +109,10 @@ export class ProxyError extends Error {
     };
   }
 }
+
+/** What a failure tells a program, for the error that it causes: the numbers of a limit, the status, and when another try can help. */
+export const factsOf = (error: unknown): Pick<ErrorFacts, 'details' | 'retryAfterMs'> =>
+  error instanceof ProxyError ? { details: error.details, retryAfterMs: error.retryAfterMs } : {};
 
 /** Why a request was given up, for one of which nothing has run: who gives it up cannot know. */
 export const unsentReason = (reason: unknown): unknown =>

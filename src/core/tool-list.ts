@@ -1,7 +1,7 @@
 import { beforeSending } from './before-sending.ts';
 import { type Call, type Handler, NO_DEADLINE } from './call.ts';
 import { type Clock, inLimitedTime } from './clock.ts';
-import { causeText, ProxyError } from './errors.ts';
+import { causeText, factsOf, ProxyError } from './errors.ts';
 import { arrayAt } from './json-spans.ts';
 import {
   claimOf,
@@ -205,9 +205,7 @@ async function fillOnce(tools: Tools, next: Handler, call: Call, clock: Clock): 
       {
         sent: 'no',
         cause: error,
-        ...(error instanceof ProxyError && error.retryAfterMs !== undefined
-          ? { retryAfterMs: error.retryAfterMs }
-          : {}),
+        retryAfterMs: factsOf(error).retryAfterMs,
       },
     );
   }

@@ -174,7 +174,7 @@ function lastOf(outcome: Outcome, { retryAfterMs }: Failure, attempts: number, m
         fact: `${asSentence(error.fact)} ${tried}`,
         details: { ...error.details, attempts },
         cause: error,
-        ...(error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }),
+        retryAfterMs: error.retryAfterMs,
       },
     ),
   };

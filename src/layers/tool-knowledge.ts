@@ -1,4 +1,4 @@
-import type { Call, Emit, Handler, Layer, Origin, Reply } from '../core/call.ts';
+import { type Call, type Emit, type Handler, LastingOrigin, type Layer, type Reply } from '../core/call.ts';
 import type { ChangeFeeds } from '../core/change-feeds.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Events } from '../core/events.ts';
@@ -122,8 +122,7 @@ class Knowledge {
     const key = JSON.stringify([client.id, profile]);
     if (now - (this.#toldAt.get(key) ?? Number.NEGATIVE_INFINITY) < TELL_SPACING_MS) return;
     this.#toldAt.set(key, now);
-    // What the proxy says of itself asks nothing of the client, so nothing of it is ever forsaken.
-    const origin: Origin = { profile, gone: new Promise(() => undefined) };
+    const origin = new LastingOrigin(profile);
     if (claimOf(request) !== undefined) feeds.tell({ client: client.id, profile, stateless: true }, origin);
     else if (this.#promised.has(profile)) void emit(listChanged('tools'), origin).catch(() => undefined);
   }

@@ -1,5 +1,5 @@
 import { beforeSending } from '../../core/before-sending.ts';
-import { type Call, type Handler, NO_DEADLINE, type Origin, type Reply } from '../../core/call.ts';
+import { type Call, type Handler, LastingOrigin, NO_DEADLINE, type Reply } from '../../core/call.ts';
 import { type Clock, inLimitedTime } from '../../core/clock.ts';
 import type { ProxyError } from '../../core/errors.ts';
 import { type ListName, listChanges } from '../../core/list-changes.ts';
@@ -179,8 +179,9 @@ export class LazyClient {
         if (!seen.hasPages) seen.keep(pages);
       }
     }
+    const origin = new LastingOrigin(initialize.profile);
     for (const change of listChanges(told, opened, changed)) {
-      await initialize.emit(change, originOf(initialize)).catch(() => undefined);
+      await initialize.emit(change, origin).catch(() => undefined);
     }
   }
 
@@ -207,6 +208,3 @@ const INITIALIZED: Notification = {
   json: { jsonrpc: '2.0', method: 'notifications/initialized' },
   text: '{"jsonrpc":"2.0","method":"notifications/initialized"}',
 };
-
-/** What the proxy says of itself asks nothing of the client, so nothing of it is ever forsaken. */
-const originOf = ({ profile }: Call): Origin => ({ profile, gone: new Promise(() => undefined) });

@@ -1,4 +1,4 @@
-import { causeText, type ErrorReason, ProxyError } from '../../core/errors.ts';
+import { causeText, type ErrorReason, factsOf, ProxyError } from '../../core/errors.ts';
 
 /** These say what is to be done, whatever they befell; others speak of the call, which has not run. */
 const TELLING: ReadonlySet<ErrorReason> = new Set<ErrorReason>([
@@ -21,8 +21,6 @@ export const outdated = (told: unknown, now: unknown): ProxyError =>
 /** The session could not be opened, which the call that waited for it has to be told. */
 export function openFailure(error: unknown): ProxyError {
   if (error instanceof ProxyError && error.reason === 'restart-needed') return error;
-  const { retryAfterMs, details } =
-    error instanceof ProxyError ? error : { retryAfterMs: undefined, details: undefined };
   const telling = error instanceof ProxyError && TELLING.has(error.reason);
   const text = telling
     ? error.message
@@ -30,7 +28,6 @@ export function openFailure(error: unknown): ProxyError {
   return new ProxyError(telling ? error.reason : 'not-opened', text, {
     sent: 'no',
     cause: error,
-    ...(details ? { details } : {}),
-    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    ...factsOf(error),
   });
 }

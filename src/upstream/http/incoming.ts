@@ -18,6 +18,12 @@ export type HttpHeaders = HttpFacts['headers'];
 export const mediaTypeOf = (headers: HttpHeaders): string =>
   headerOf(headers, 'content-type').split(';', 1)[0]?.trim().toLowerCase() ?? '';
 
+/** True where the bytes as they pass say nothing to who does not decompress them. */
+export function isEncoded(headers: HttpHeaders): boolean {
+  const encoding = headerOf(headers, 'content-encoding');
+  return encoding !== '' && encoding !== 'identity';
+}
+
 export function headerOf(headers: HttpHeaders, name: string): string {
   const value = headers[name];
   return Array.isArray(value) ? (value[0] ?? '') : (value ?? '');

@@ -1,6 +1,6 @@
 import type { Id, Response } from '../../core/message.ts';
 import { readUpstream } from '../../core/reading.ts';
-import { headerOf, type Incoming, mediaTypeOf } from '../http/incoming.ts';
+import { type Incoming, isEncoded, mediaTypeOf } from '../http/incoming.ts';
 import { SseParser } from '../stream/sse.ts';
 import { decodeBody } from '../uplink/answer.ts';
 
@@ -24,7 +24,7 @@ export class ListCopies {
   #bytes = 0;
 
   of(response: Answered): ListCopy {
-    let chunks: Buffer[] | undefined = isEncoded(response) ? undefined : [];
+    let chunks: Buffer[] | undefined = isEncoded(response.headers) ? undefined : [];
     let held = 0;
     const drop = (): void => {
       this.#bytes -= held;
@@ -49,11 +49,6 @@ export class ListCopies {
       },
     };
   }
-}
-
-function isEncoded({ headers }: Answered): boolean {
-  const encoding = headerOf(headers, 'content-encoding');
-  return encoding !== '' && encoding !== 'identity';
 }
 
 function textsOf({ headers }: Answered, bytes: Buffer): string[] {

@@ -1,6 +1,6 @@
 import type { Message } from '../../core/message.ts';
 import { readUpstream } from '../../core/reading.ts';
-import { headerOf, type Incoming, mediaTypeOf } from '../http/incoming.ts';
+import { type Incoming, isEncoded, mediaTypeOf } from '../http/incoming.ts';
 import { SseParser } from '../stream/sse.ts';
 
 /** What the proxy wants to hear of is short: progress, questions, word of a changed list. Answers may be as long as they like. */
@@ -12,9 +12,8 @@ const LONGEST_HEARD = 64 * 1024;
  * @returns takes the next bytes and gives the messages that they complete; undefined where there is nothing to understand.
  */
 export function overhear(response: Incoming): ((chunk: Uint8Array) => readonly Message[]) | undefined {
-  const encoding = headerOf(response.headers, 'content-encoding');
-  if (mediaTypeOf(response.headers) !== 'text/event-stream') return undefined;
-  if (encoding !== '' && encoding !== 'identity') return undefined;
+  const { headers } = response;
+  if (mediaTypeOf(headers) !== 'text/event-stream' || isEncoded(headers)) return undefined;
   let heard: Message[] = [];
   const parser = new SseParser(
     {

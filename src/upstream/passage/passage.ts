@@ -1,5 +1,14 @@
 import { isRefusal, judgeRefusal } from '../../aws/refusal.ts';
-import type { BodySink, Emit, Handler, HttpFacts, Origin, Passage, Reply } from '../../core/call.ts';
+import {
+  type BodySink,
+  type Emit,
+  type Handler,
+  type HttpFacts,
+  LastingOrigin,
+  type Origin,
+  type Passage,
+  type Reply,
+} from '../../core/call.ts';
 import { CallController } from '../../core/call-signal.ts';
 import type { Clock, Timer } from '../../core/clock.ts';
 import { causeText, ProxyError } from '../../core/errors.ts';
@@ -92,7 +101,7 @@ export class Passages {
       message,
       pass: passage.pass,
       emit,
-      origin: new ClientsOwn(profile),
+      origin: new LastingOrigin(profile),
       inSession: passage.headers['mcp-session-id'] !== undefined,
       silenceMs: request && lane !== 'stream' ? this.#deps.readTimeoutMs : 0,
       leaving: passage.leaving,
@@ -114,7 +123,7 @@ export class Passages {
       message: undefined,
       pass,
       emit,
-      origin: new ClientsOwn(profile),
+      origin: new LastingOrigin(profile),
       inSession: headers['mcp-session-id'] !== undefined,
       silenceMs: 0,
       leaving: undefined,
@@ -345,24 +354,6 @@ const POSITION = () => ({ lastEventId: undefined, retryMs: undefined });
 function laneOf(message: Message): LaneName {
   if (message.kind !== 'request' || message.method === 'ping') return 'control';
   return message.method === 'subscriptions/listen' ? 'stream' : 'request';
-}
-
-/** What a server asks goes to its client on its own stream, and so does the end of its session. */
-class ClientsOwn implements Origin {
-  readonly #profile: string;
-
-  constructor(profile: string) {
-    this.#profile = profile;
-  }
-
-  get profile(): string {
-    return this.#profile;
-  }
-
-  /** Made for each who asks: what waits for a promise that is kept, and never settles, is kept with it. */
-  get gone(): Promise<void> {
-    return new Promise(() => undefined);
-  }
 }
 
 /** Only what it says: the connection behind it stays here. */

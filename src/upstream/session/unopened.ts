@@ -1,4 +1,4 @@
-import { causeText, type ErrorFacts, type ErrorReason, ProxyError } from '../../core/errors.ts';
+import { causeText, type ErrorReason, factsOf, ProxyError } from '../../core/errors.ts';
 
 /** These say by themselves what is to be done; what else befell the opening of a session is only its cause. */
 const TELLING: ReadonlySet<ErrorReason> = new Set<ErrorReason>([
@@ -14,7 +14,7 @@ export const lostTwice = (error: unknown): ProxyError =>
   new ProxyError(
     'session-lost',
     'The MCP session was lost, and so was the new one that was opened for this call, which did not run. Try again. Where this keeps happening, the server does not keep its sessions: several instances behind a load balancer must share them, or see each session always.',
-    { sent: 'refused', cause: error, ...(error instanceof ProxyError ? { details: error.details } : {}) },
+    { sent: 'refused', cause: error, details: factsOf(error).details },
   );
 
 /** @param profile - where the client did not open the session itself, whose it is. */
@@ -40,10 +40,3 @@ const tellingReason = (error: unknown): ErrorReason | undefined =>
 
 /** Without the last dot: a sentence goes on behind it. */
 const causeOf = (error: unknown): string => causeText(error).replace(/[.\s]+$/, '');
-
-/** What the failed opening tells a program: the numbers of a limit, the status, and when another try can help. */
-function factsOf(error: unknown): Pick<ErrorFacts, 'details' | 'retryAfterMs'> {
-  if (!(error instanceof ProxyError)) return {};
-  const { details, retryAfterMs } = error;
-  return { details, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
-}

@@ -163,7 +163,7 @@ export function errorOfStatus(
     sent,
     fact,
     details,
-    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    retryAfterMs,
   });
 }
 
