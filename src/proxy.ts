@@ -211,6 +211,7 @@ export class McpProxy {
       limits: { timeoutMs: timeout * SECOND_MS, toolTimeoutMs: toolTimeout * SECOND_MS },
       maxStreams,
       readsLists: !isUnfiltered(this.#settings) || (toolCacheTtl ?? 0) > 0,
+      toolOf: (name) => this.#parts.tools.of(defaultProfile).definitionOf(name),
       headersOf: (headers) => passageHeaders(headers, own, { userAgent, andClient: !disableTelemetry }),
       overheard: ({ method }) => {
         if (isToolsChanged(method)) this.#parts.tools.of(defaultProfile).forget({ told: true });

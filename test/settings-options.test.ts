@@ -31,9 +31,16 @@ const COMPANIONS: Readonly<Record<string, readonly string[]>> = {
   roleSessionName: ['--role-arn', ROLE],
   externalId: ['--role-arn', ROLE],
   ...Object.fromEntries(
-    ['listenToken', 'allowedHost', 'allowedOrigin', 'maxClients', 'maxStreams', 'maxBody', 'maxHeaders'].map(
-      (key) => [key, ['--listen', '127.0.0.1:0']],
-    ),
+    [
+      'listenToken',
+      'allowedHost',
+      'allowedOrigin',
+      'forwardHeader',
+      'maxClients',
+      'maxStreams',
+      'maxBody',
+      'maxHeaders',
+    ].map((key) => [key, ['--listen', '127.0.0.1:0']]),
   ),
 };
 /** Settings that say more than their option does where nothing is given. */

@@ -35,6 +35,8 @@ export const ERROR_CODES = {
   'message-too-large': -31023,
   'listener-full': -31024,
   'subscription-lost': -31025,
+  // MCP's own number: clients of 2026-07-28 know what to do about it, whoever compares headers and body.
+  'header-mismatch': -32020,
   // The one exception: the systems whose overload error this is answer with this number, and clients match it; an option sets
   // another.
   overloaded: -32001,

@@ -36,6 +36,7 @@ const STATUS: Readonly<Record<ErrorReason, number>> = {
   'message-too-large': 413,
   'listener-full': 503,
   'subscription-lost': 502,
+  'header-mismatch': 400,
   overloaded: 503,
 };
 

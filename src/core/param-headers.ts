@@ -188,7 +188,7 @@ export function headerValueOf(value: unknown): string | undefined {
 }
 
 /** Which argument of a method is its name. `tasks/*` are of the tasks extension (SEP-2663). */
-const NAMED_BY: ReadonlyMap<string, string> = new Map([
+export const NAMED_BY: ReadonlyMap<string, string> = new Map([
   ['tools/call', 'name'],
   ['prompts/get', 'name'],
   ['resources/read', 'uri'],

@@ -45,6 +45,13 @@ export function refusalOf(head: RequestHead, rules: AdmissionRules): Refusal | u
   if (origin !== undefined && !isOriginAllowed(origin, rules.allowedOrigins)) {
     return refused(403, `Pages of ${shown(origin)} may not use this listener (--allowed-origin).`);
   }
+  const site = headers['sec-fetch-site'];
+  if (origin === undefined && !isSiteAllowed(site, rules.allowedOrigins)) {
+    return refused(
+      403,
+      `Sec-Fetch-Site ${shown(siteOf(site))}: a web page of another site sent this without an Origin that could be allowed. Pages must send MCP requests in CORS mode, from an origin of --allowed-origin.`,
+    );
+  }
   if (path !== MCP_PATH) return invalid(404, `There is nothing at ${shown(path)}: MCP is at ${MCP_PATH}.`);
   if (!METHODS.includes(method)) {
     return invalid(405, `${method} is no method of MCP: it has POST, GET and DELETE.`, {
@@ -135,6 +142,12 @@ export function isOriginAllowed(origin: string, allowed: readonly string[]): boo
   const url = new URL(origin);
   return url.origin === origin.toLowerCase() && isLoopback(url.hostname);
 }
+
+const siteOf = (site: string | string[] | undefined): string | undefined => site?.toString();
+
+/** Browsers alone set it, on every request; a value that is not known is not of a person or of the same origin. */
+const isSiteAllowed = (site: string | string[] | undefined, allowed: readonly string[]): boolean =>
+  site === undefined || site === 'none' || site === 'same-origin' || allowed.includes('*');
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
 

@@ -1,41 +1,52 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http';
 import type { HttpFacts } from '../core/call.ts';
 
-/** Some names of headers, in lower case: whole ones, and how others begin. */
-interface Names {
-  readonly whole: ReadonlySet<string>;
-  readonly beginnings: readonly string[];
-}
+/** All that begin so, on both ways: what MCP calls its own. Those that repeat the body are compared with it. */
+const OF_MCP = 'mcp-';
 
-/** `proxy-*` stands for all that begin so. */
-const namesOf = (list: string): Names => {
-  const all = list.split(' ');
-  return {
-    whole: new Set(all.filter((name) => !name.endsWith('*'))),
-    beginnings: all.filter((name) => name.endsWith('*')).map((name) => name.slice(0, -1)),
-  };
-};
+const OF_TRACING = ['traceparent', 'tracestate', 'baggage'];
 
-/** Asked for every header of every message: a regular expression takes three times as long. */
-function isAmong(name: string, { whole, beginnings }: Names): boolean {
-  if (whole.has(name)) return true;
-  for (const beginning of beginnings) if (name.startsWith(beginning)) return true;
-  return false;
-}
+/** Client to server, beside those of MCP. Every other header could mean something to the server that the signature then vouches for. */
+const UP: ReadonlySet<string> = new Set(['accept', 'last-event-id', 'user-agent', ...OF_TRACING]);
 
-/** These speak of one hop only (RFC 9110, 7.6.1). */
-const ONE_HOP = 'connection keep-alive proxy-* te trailer transfer-encoding upgrade';
+/** Server to client, beside those of MCP: what describes the body, when to retry, and the ids that support asks for. */
+const DOWN: ReadonlySet<string> = new Set([
+  'allow',
+  'apigw-requestid',
+  'cache-control',
+  'content-encoding',
+  'content-language',
+  'content-length',
+  'content-type',
+  'date',
+  'expires',
+  'retry-after',
+  'server-timing',
+  'x-accel-buffering',
+  'x-amzn-requestid',
+  'x-amzn-trace-id',
+  'x-request-id',
+  ...OF_TRACING,
+]);
+
 /**
- * These speak of the client's way to the proxy, or are said anew on the way up: who asks is settled by the signature, which covers
- * every x-amz- header, and whether a page may ask was settled here.
+ * Never forwarded, whoever asks: headers of one hop (RFC 9110, 7.6.1); those that the proxy sets or signs; those that name another
+ * method, address or user than the signed request; those by which a server directs a browser.
  */
-const NOT_UP = namesOf(
-  `${ONE_HOP} host authorization cookie content-length content-type content-encoding accept-encoding expect origin referer sec-* access-control-* x-amz-* forwarded x-forwarded-* x-real-ip via`,
-);
-/**
- * These would be taken for the proxy's own: an invitation to log in, cookies (which do not go up), another address, rules for pages.
- */
-const NOT_DOWN = namesOf(`${ONE_HOP} www-authenticate set-cookie alt-svc access-control-* clear-site-data`);
+const OWNED =
+  /^(connection|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade|host|authorization|content-.*|accept-encoding|expect|x-amz-.*|cookie2?|x-http-method.*|x-method-override|x-original-.*|x-rewrite-url|www-authenticate|set-cookie2?|location|refresh|alt-svc|access-control-.*|clear-site-data|service-worker-allowed|strict-transport-security)$/;
+
+/** Why a header cannot be forwarded, as a phrase, or undefined. Pure. */
+export function forwardProblem(name: string): string | undefined {
+  const given = JSON.stringify(name.slice(0, 100));
+  // Servers that follow CGI read x_user and x-user as one header.
+  if (!/^[!#$%&'*+.^`|~0-9A-Za-z-]+$/.test(name)) {
+    return `must name headers such as x-request-id, without underscores and values, not ${given}`;
+  }
+  return OWNED.test(name.toLowerCase())
+    ? `must not name ${name.toLowerCase()}: the proxy owns that header`
+    : undefined;
+}
 
 /** What no header value may hold. A server that sends it must not cost the client its answer. */
 const UNSENDABLE = /[^\t\x20-\x7e\x80-\xff]/;
@@ -52,25 +63,37 @@ function namedIn(connection: string | string[] | undefined): ReadonlySet<string>
   );
 }
 
-/** What of a client's headers goes up to the server. Pure. */
-export function upHeaders(headers: IncomingHttpHeaders): Readonly<Record<string, string>> {
+/**
+ * The client's headers that go to the server. Pure.
+ * @param more - in lower case; of --forward-header.
+ */
+export function upHeaders(
+  headers: IncomingHttpHeaders,
+  more: ReadonlySet<string> = NONE,
+): Readonly<Record<string, string>> {
   const hop = namedIn(headers.connection);
   const kept: Record<string, string> = {};
   for (const name in headers) {
     const value = headers[name];
-    if (value === undefined || isAmong(name, NOT_UP) || hop.has(name)) continue;
+    if (value === undefined || !isForwarded(name, UP, more) || hop.has(name)) continue;
     kept[name] = Array.isArray(value) ? value.join(', ') : value;
   }
   return kept;
 }
 
-/** What of a server's headers goes down to the client. Pure. */
-export function downHeaders({ headers }: HttpFacts): OutgoingHttpHeaders {
+const isForwarded = (name: string, listed: ReadonlySet<string>, more: ReadonlySet<string>): boolean =>
+  listed.has(name) || (name.startsWith(OF_MCP) && !name.includes('_')) || more.has(name);
+
+/**
+ * The server's headers that go to the client. Pure.
+ * @param more - in lower case; of --forward-header.
+ */
+export function downHeaders({ headers }: HttpFacts, more: ReadonlySet<string> = NONE): OutgoingHttpHeaders {
   const hop = namedIn(headers.connection);
   const kept: OutgoingHttpHeaders = {};
   for (const name in headers) {
     const value = headers[name];
-    if (value === undefined || isAmong(name, NOT_DOWN) || hop.has(name)) continue;
+    if (value === undefined || !isForwarded(name, DOWN, more) || hop.has(name)) continue;
     const unsendable = Array.isArray(value)
       ? value.some((one) => UNSENDABLE.test(one))
       : UNSENDABLE.test(value);

@@ -15,6 +15,13 @@ const PIECE_BYTES = 64 * 1024;
 
 const ROOM = Promise.resolve();
 
+export interface ExchangeDeps {
+  readonly clock: Clock;
+  readonly unread: UnreadAnswers;
+  /** Names of headers that pass beside those that always do. */
+  readonly forwarded: ReadonlySet<string>;
+}
+
 /** One request of one client, and its answer as it is written. What is not read is not sent: a slow client slows the server. */
 export class ServerExchange implements HttpExchange {
   readonly headers: Readonly<Record<string, string>>;
@@ -25,6 +32,7 @@ export class ServerExchange implements HttpExchange {
   readonly #cut: () => void;
   readonly #endsWithConnection: boolean;
   readonly #unread: UnreadAnswers;
+  readonly #forwarded: ReadonlySet<string>;
   /** What waits for its client to read. */
   #blocked: (() => void)[] = [];
   /** Settles when all that was given is written; undefined where nothing waits. */
@@ -32,8 +40,13 @@ export class ServerExchange implements HttpExchange {
   #listeners: (() => void)[] = [];
   #over = false;
 
-  constructor(request: IncomingMessage, response: ServerResponse, clock: Clock, unread: UnreadAnswers) {
-    this.headers = upHeaders(request.headers);
+  constructor(
+    request: IncomingMessage,
+    response: ServerResponse,
+    { clock, unread, forwarded }: ExchangeDeps,
+  ) {
+    this.headers = upHeaders(request.headers, forwarded);
+    this.#forwarded = forwarded;
     this.#origin = request.headers.origin;
     this.#response = response;
     this.#clock = clock;
@@ -64,7 +77,10 @@ export class ServerExchange implements HttpExchange {
   begin(head: HttpFacts): BodySink {
     const response = this.#response;
     if (!response.destroyed) {
-      response.writeHead(head.status, Object.assign(downHeaders(head), pageHeaders(this.#origin)));
+      response.writeHead(
+        head.status,
+        Object.assign(downHeaders(head, this.#forwarded), pageHeaders(this.#origin)),
+      );
       // What says how long it is comes at once; the head of anything else is news by itself.
       if (head.headers['content-length'] === undefined) {
         response.flushHeaders();

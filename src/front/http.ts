@@ -7,7 +7,7 @@ import { parseError } from '../core/reading.ts';
 import { bodyOf, bodyTooLarge, listenerFull, MCP_PATH, type Refusal, refusalOf } from './admission.ts';
 import { pageHeaders, preflightHeaders } from './headers.ts';
 import { discard, HeldBodies, type ReadBody, readBody } from './http-body.ts';
-import { ServerExchange } from './http-exchange.ts';
+import { type ExchangeDeps, ServerExchange } from './http-exchange.ts';
 import { responseText, unreadableRefusal } from './http-unreadable.ts';
 import type { ListenerSettings } from './options.ts';
 import { UnreadAnswers } from './unread-answers.ts';
@@ -60,7 +60,7 @@ export class HttpFront {
   readonly #options: HttpFrontOptions;
   readonly #server: Server;
   readonly #held = new HeldBodies();
-  readonly #unread = new UnreadAnswers();
+  readonly #exchangeDeps: ExchangeDeps;
   readonly #carried = new WeakMap<Socket, Carried[]>();
   #connections = 0;
   #requests = 0;
@@ -68,6 +68,11 @@ export class HttpFront {
 
   private constructor(options: HttpFrontOptions) {
     this.#options = options;
+    this.#exchangeDeps = {
+      clock: options.clock,
+      unread: new UnreadAnswers(),
+      forwarded: options.forwardedHeaders,
+    };
     this.#server = createServer({
       maxHeaderSize: options.maxHeaderBytes,
       keepAliveTimeout: KEEP_ALIVE_MS,
@@ -145,7 +150,7 @@ export class HttpFront {
   }
 
   #begun(request: IncomingMessage, response: ServerResponse): ServerExchange {
-    const exchange = new ServerExchange(request, response, this.#options.clock, this.#unread);
+    const exchange = new ServerExchange(request, response, this.#exchangeDeps);
     this.#requests++;
     this.#enter(request, response, () => {
       this.#requests--;

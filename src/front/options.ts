@@ -1,5 +1,6 @@
 import { isLoopback } from '../core/loopback.ts';
 import { flagOf, integer, list, type OptionValues, text, toggle } from '../core/options.ts';
+import { forwardProblem } from './headers.ts';
 
 const MIB = 1024 * 1024;
 
@@ -69,6 +70,14 @@ export const frontOptions = {
     check: originProblem,
     help: 'more web pages that may use the listener, as https://app.example.com; * = any',
   }),
+  forwardHeader: list({
+    group: 'Front ends',
+    placeholder: 'name',
+    separator: 'words',
+    defaultText: 'headers of MCP, traceparent, tracestate, baggage',
+    check: forwardProblem,
+    help: 'more headers that pass between clients of --listen and the server, both ways; never those that the proxy owns',
+  }),
   maxClients: integer({
     group: 'Front ends',
     placeholder: 'n',
@@ -112,6 +121,8 @@ export interface ListenerSettings {
   /** Beside the loopback names. */
   readonly allowedHosts: readonly string[];
   readonly allowedOrigins: readonly string[];
+  /** Names in lower case, beside those that always pass. */
+  readonly forwardedHeaders: ReadonlySet<string>;
   readonly maxClients: number;
   readonly maxStreams: number;
   readonly maxBodyBytes: number;
@@ -130,6 +141,7 @@ export function listenerOf(values: FrontValues): ListenerSettings | undefined {
     token: values.listenToken,
     allowedHosts: [...own, ...values.allowedHost.map((name) => name.toLowerCase())],
     allowedOrigins: values.allowedOrigin.map((origin) => origin.toLowerCase()),
+    forwardedHeaders: new Set(values.forwardHeader.map((name) => name.toLowerCase())),
     maxClients: values.maxClients,
     maxStreams: values.maxStreams,
     maxBodyBytes: values.maxBody,

@@ -181,6 +181,7 @@ const COUNTS: Readonly<Record<ErrorReason | 'answered', boolean | 'by status'>> 
   'restart-needed': false,
   'not-opened': false,
   'client-refused': false,
+  'header-mismatch': false,
   'message-too-large': false,
   'listener-full': false,
   'subscription-lost': false,

@@ -12,12 +12,14 @@ import {
 import { atMost, type Clock, unlessAborted } from '../core/clock.ts';
 import { causeText, ProxyError } from '../core/errors.ts';
 import type { Events } from '../core/events.ts';
+import { headerMismatch } from '../core/header-agreement.ts';
 import {
   cancellationOf,
   claimOf,
   errorAnswer,
   idText,
   isId,
+  type JsonObject,
   type Message,
   type Notification,
   paramsOf,
@@ -62,6 +64,8 @@ export interface HttpRelayDeps {
   readonly readsLists: boolean;
   /** What goes up of what the client sends. */
   readonly headersOf: (headers: Headers) => Headers;
+  /** The definition of a tool, where it is known: it says which arguments are repeated in headers. */
+  readonly toolOf: (name: string) => JsonObject | undefined;
   /** Told of every notification on a GET stream, which no layer sees. */
   readonly overheard: (notification: Notification) => void;
 }
@@ -119,7 +123,7 @@ export class HttpRelay {
   }
 
   #single(message: Message, exchange: HttpExchange, client: string, answer: HttpAnswer): Promise<void> {
-    const refusal = this.#refusalOf([message]);
+    const refusal = this.#refusalOf([message]) ?? this.#mismatchOf(message, exchange.headers);
     if (refusal) {
       answer.fail(refusal, message.kind === 'request' ? idText(message) : undefined);
       return OVER;
@@ -145,6 +149,19 @@ export class HttpRelay {
     return done.then((outcome) =>
       this.#finish({ message, answer, client, headers: exchange.headers }, outcome),
     );
+  }
+
+  #mismatchAmong(elements: readonly (Message | InvalidMessage)[], headers: Headers): ProxyError | undefined {
+    for (const element of elements) {
+      const found = element.kind === 'invalid' ? undefined : this.#mismatchOf(element, headers);
+      if (found) return found;
+    }
+    return undefined;
+  }
+
+  #mismatchOf(message: Message, headers: Headers): ProxyError | undefined {
+    const { name } = message.kind === 'request' ? paramsOf(message) : {};
+    return headerMismatch(headers, message, typeof name === 'string' ? this.#deps.toolOf(name) : undefined);
   }
 
   /** Also while the proxy leaves, calls under way get what they need to end: answers to questions, cancellations. */
@@ -291,7 +308,9 @@ export class HttpRelay {
     answer: HttpAnswer,
   ): Promise<void> {
     const refusal =
-      this.#refusalOf(elements) ?? batchRefusal(elements, exchange.headers['mcp-protocol-version']);
+      this.#refusalOf(elements) ??
+      batchRefusal(elements, exchange.headers['mcp-protocol-version']) ??
+      this.#mismatchAmong(elements, exchange.headers);
     if (refusal) {
       answer.fail(refusal, undefined);
       return;

@@ -9,6 +9,16 @@ import { makeGate } from '../support/relayed.ts';
 
 const TOKEN = 'a-token-of-enough-characters';
 const ping = { jsonrpc: '2.0', id: 0, method: 'ping' };
+const claiming = (message: { params: object }) => ({
+  ...message,
+  params: {
+    ...message.params,
+    _meta: {
+      'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+      'io.modelcontextprotocol/clientCapabilities': {},
+    },
+  },
+});
 const call = (id: unknown = 0) => ({ jsonrpc: '2.0', id, method: 'tools/call', params: { name: 'any' } });
 
 /** Bytes on a connection of their own, and all that comes back until the proxy or the test closes it. */
@@ -229,16 +239,70 @@ describe('a session', () => {
   });
 });
 
-it('headers that disagree with the body reach the server, whose answer reaches the client', async () => {
-  const error = { code: -32020, message: 'HeaderMismatch', data: { header: 'Mcp-Name' } };
+// MCP 2026-07-28, Streamable HTTP, Server Validation.
+it.each([
+  ['Mcp-Method', { 'mcp-method': 'tools/list' }, call('')],
+  ['Mcp-Name', { 'mcp-method': 'tools/call', 'mcp-name': 'other' }, call(-1)],
+  ['Mcp-Name', { 'mcp-name': 'any, any' }, call(0)],
+  ['Mcp-Name', { 'mcp-name': '=?base64?YW55?' }, call(0)],
+  ['Mcp-Name', { 'mcp-name': 'any' }, ping],
+  ['MCP-Protocol-Version', { 'mcp-protocol-version': '2025-11-25' }, claiming(call(0))],
+  ['Mcp-Method', { 'mcp-method': 'ping' }, { jsonrpc: '2.0', id: 0, result: {} }],
+  ['Mcp-Method', { 'mcp-method': 'ping' }, { jsonrpc: '2.0', method: 'notifications/initialized' }],
+  ['Mcp-Method', { 'mcp-method': 'ping' }, [ping, call(1)]],
+])(
+  'a header %s that says something else than the body is 400 and -32020, and never sent: %j',
+  async (header, headers, body) => {
+    const { ask, server } = await startListening();
+    const answer = await ask({ headers, body });
+    expect([answer.status, answer.json.error]).toMatchObject([
+      400,
+      { code: -32020, data: { reason: 'header-mismatch', header } },
+    ]);
+    const asked = 'method' in body && 'id' in body ? body.id : undefined;
+    expect(answer.json.id).toBe(asked);
+    expect(server.requests).toEqual([]);
+  },
+);
+
+it('a header Mcp-Param of a known tool that says something else than the argument is 400, and never sent', async () => {
+  const region = { type: 'string', 'x-mcp-header': 'Region' };
+  const tool = { name: 'any', inputSchema: { type: 'object', properties: { region } } };
   const { ask, server } = await startListening({
-    behaviour: (request, response) => sendJson(response, 400, { jsonrpc: '2.0', id: request.rpc.id, error }),
+    behaviour: (request, response) =>
+      sendJson(response, 200, { jsonrpc: '2.0', id: request.rpc.id, result: { tools: [tool] } }),
   });
-  const headers = { 'mcp-protocol-version': '2026-07-28', 'mcp-method': 'tools/list', 'mcp-name': 'other' };
-  const answer = await ask({ headers, body: call('') });
-  expect([answer.status, answer.json]).toEqual([400, { jsonrpc: '2.0', id: '', error }]);
-  expect(server.requests.length).toBe(1);
-  expect(server.requests[0]?.headers).toMatchObject(headers);
+  await ask({ body: { jsonrpc: '2.0', id: 0, method: 'tools/list' } });
+  const body = { ...call(0), params: { name: 'any', arguments: { region: 'eu-west-1' } } };
+  const refused = await ask({ headers: { 'mcp-param-region': 'us-east-1' }, body });
+  expect([refused.status, refused.json.error]).toMatchObject([400, { code: -32020 }]);
+  expect((await ask({ headers: { 'mcp-param-region': 'eu-west-1' }, body })).status).toBe(200);
+  expect(server.of('POST').map(({ rpc }) => rpc.method)).toEqual(['tools/list', 'tools/call']);
+});
+
+it.each([
+  ['cross-site', 'GET', 403],
+  ['same-site', 'POST', 403],
+  ['cross-site, none', 'GET', 403],
+  ['anything', 'DELETE', 403],
+  ['none', 'POST', 400],
+  ['same-origin', 'POST', 400],
+])('Sec-Fetch-Site: %s without an Origin, with %s, is answered %i', async (site, method, status) => {
+  const { url, server } = await startListening();
+  const body = method === 'POST' ? { body: ping } : {};
+  const headers = { 'sec-fetch-site': site, accept: 'application/json, text/event-stream' };
+  const answer = await send(url, { method, headers, ...body });
+  expect(answer.status).toBe(status);
+  expect(server.requests.length).toBe(status === 403 ? 0 : 1);
+  if (status === 403) expect(answer.text).toMatch(/Sec-Fetch-Site.*--allowed-origin/);
+});
+
+it('a page of another site whose Origin is allowed may use the listener', async () => {
+  const { ask } = await startListening({ args: ['--allowed-origin', 'https://app.example.com'] });
+  for (const site of ['cross-site', 'same-site']) {
+    const headers = { origin: 'https://app.example.com', 'sec-fetch-site': site };
+    expect((await ask({ headers, body: ping })).status).toBe(400);
+  }
 });
 
 it('a client that leaves takes its call along, wherever that is', async () => {

@@ -36,11 +36,16 @@ describe('a client of the listener', () => {
       behaviour: (_request, response) => {
         response.writeHead(200, {
           'content-type': 'application/json; charset=utf-8',
-          'x-of-the-server': 'a, b',
+          'x-request-id': 'a, b',
           'x-accel-buffering': 'no',
           'mcp-session-id': 'theirs',
           'set-cookie': 'AWSALB=x',
+          'set-cookie2': 'AWSALB=x',
           'www-authenticate': 'Bearer',
+          'x-amz-security-token': 'x',
+          location: 'https://elsewhere.example/',
+          refresh: '0; url=https://elsewhere.example/',
+          tracestate: 'a=1',
           connection: 'close, x-one-hop',
           'x-one-hop': 'yes',
         });
@@ -51,23 +56,39 @@ describe('a client of the listener', () => {
     expect(text).toBe(body);
     expect(headers).toMatchObject({
       'content-type': 'application/json; charset=utf-8',
-      'x-of-the-server': 'a, b',
+      'x-request-id': 'a, b',
+      tracestate: 'a=1',
       'x-accel-buffering': 'no',
       'mcp-session-id': 'theirs',
     });
-    for (const name of ['set-cookie', 'www-authenticate', 'x-one-hop'])
+    for (const name of [
+      'set-cookie',
+      'set-cookie2',
+      'www-authenticate',
+      'x-amz-security-token',
+      'location',
+      'refresh',
+      'x-one-hop',
+    ])
       expect(headers).not.toHaveProperty(name);
   });
 
   it('is heard with its own headers, but for those that speak of its way to the proxy', async () => {
-    const { ask, server } = await startListening();
+    const { ask, server } = await startListening({ args: ['--forward-header', 'X-Tenant'] });
     const headers = {
       'mcp-protocol-version': '2026-07-28',
       'mcp-method': 'tools/call',
-      'mcp-name': 'something else',
+      'mcp-name': '=?base64?ZWNobw==?=',
       'mcp-param-region': '=?base64?ZQ==?=',
       'last-event-id': '7',
       traceparent: '00-1-2-03',
+      tracestate: 'a=1',
+      baggage: 'b=2',
+      'x-tenant': 'c',
+      'x-amzn-bedrock-agentcore-runtime-user-id': 'somebody else',
+      'x-original-url': '/admin',
+      'x-http-method-override': 'DELETE',
+      mcp_session_id: 'of somebody else',
       'user-agent': 'a-client/1',
       authorization: 'Bearer of the client',
       cookie: 'a=b',
@@ -81,14 +102,25 @@ describe('a client of the listener', () => {
     expect(request?.headers).toMatchObject({
       'mcp-protocol-version': '2026-07-28',
       'mcp-method': 'tools/call',
-      'mcp-name': 'something else',
+      'mcp-name': '=?base64?ZWNobw==?=',
       'mcp-param-region': '=?base64?ZQ==?=',
       'last-event-id': '7',
       traceparent: '00-1-2-03',
+      tracestate: 'a=1',
+      baggage: 'b=2',
+      'x-tenant': 'c',
     });
     expect(request?.headers['user-agent']).toMatch(/^mcp-sigv4-proxy\/\S+ a-client\/1$/);
     expect(request?.headers.authorization).toMatch(/^AWS4/);
-    for (const name of ['cookie', 'accept-encoding', 'x-forwarded-for']) {
+    for (const name of [
+      'cookie',
+      'accept-encoding',
+      'x-forwarded-for',
+      'x-amzn-bedrock-agentcore-runtime-user-id',
+      'x-original-url',
+      'x-http-method-override',
+      'mcp_session_id',
+    ]) {
       expect(request?.headers).not.toHaveProperty(name);
     }
   });

@@ -1,8 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { downHeaders, pageHeaders, preflightHeaders, upHeaders } from '../../src/front/headers.ts';
+import {
+  downHeaders,
+  forwardProblem,
+  pageHeaders,
+  preflightHeaders,
+  upHeaders,
+} from '../../src/front/headers.ts';
 
 describe('headers on the way up', () => {
-  it('are those of MCP, of tracing, and whatever else is between client and server', () => {
+  it('are those of MCP, of tracing, and the name of the client', () => {
     const headers = {
       accept: 'application/json, text/event-stream',
       'mcp-session-id': 's',
@@ -12,7 +18,8 @@ describe('headers on the way up', () => {
       'mcp-param-x': 'y',
       'last-event-id': '0',
       traceparent: '00-1-2-03',
-      'x-amzn-bedrock-agentcore-runtime-session-id': 'r',
+      tracestate: 'a=1',
+      baggage: 'user=1',
       'user-agent': 'client/1',
     };
     expect(upHeaders(headers)).toEqual(headers);
@@ -39,12 +46,29 @@ describe('headers on the way up', () => {
     'te',
     'transfer-encoding',
     'upgrade',
-  ])('never hold %s', (name) => {
+    'x-amzn-bedrock-agentcore-runtime-user-id',
+    'x-amzn-trace-id',
+    'x-original-url',
+    'x-rewrite-url',
+    'x-http-method-override',
+    'mcp_session_id',
+    'mcp-session_id',
+    'trace_parent',
+    'x-anything',
+  ])('do not hold %s', (name) => {
     expect(upHeaders({ [name]: 'x' })).toEqual({});
   });
 
+  it('hold what --forward-header names, in both directions', () => {
+    const more = new Set(['x-tenant']);
+    expect(upHeaders({ 'x-tenant': '1', 'x-other': '2' }, more)).toEqual({ 'x-tenant': '1' });
+    const answer = { status: 200, headers: { 'x-tenant': '1', 'x-other': '2' } };
+    expect(downHeaders(answer, more)).toEqual({ 'x-tenant': '1' });
+  });
+
   it('leave out what Connection names', () => {
-    expect(upHeaders({ connection: 'close, X-Mine', 'x-mine': '1', 'x-other': '2' })).toEqual({
+    const more = new Set(['x-mine', 'x-other']);
+    expect(upHeaders({ connection: 'close, X-Mine', 'x-mine': '1', 'x-other': '2' }, more)).toEqual({
       'x-other': '2',
     });
   });
@@ -54,8 +78,8 @@ describe('headers on the way down', () => {
   const down = (headers: Record<string, string | string[]>) => downHeaders({ status: 200, headers });
 
   it('keep several of one name', () => {
-    expect(down({ link: ['a', 'b'], 'mcp-session-id': 's' })).toEqual({
-      link: ['a', 'b'],
+    expect(down({ 'cache-control': ['a', 'b'], 'mcp-session-id': 's' })).toEqual({
+      'cache-control': ['a', 'b'],
       'mcp-session-id': 's',
     });
   });
@@ -68,12 +92,51 @@ describe('headers on the way down', () => {
     'connection',
     'transfer-encoding',
     'keep-alive',
-  ])('never hold %s', (name) => {
+    'set-cookie2',
+    'location',
+    'refresh',
+    'x-amz-security-token',
+    'authorization',
+    'server',
+    'x-anything',
+  ])('do not hold %s', (name) => {
     expect(down({ [name]: 'x' })).toEqual({});
   });
 
   it('leave out what Connection names, and what cannot be sent', () => {
-    expect(down({ connection: 'x-mine', 'x-mine': '1', 'x-odd': 'a\u2028b', ok: 'é' })).toEqual({ ok: 'é' });
+    const headers = { connection: 'mcp-mine', 'mcp-mine': '1', 'mcp-odd': 'a\u2028b', 'mcp-ok': 'é' };
+    expect(down(headers)).toEqual({ 'mcp-ok': 'é' });
+  });
+});
+
+describe('a name of --forward-header', () => {
+  it.each(['x-request-id', 'X-Tenant', 'x-amzn-bedrock-agentcore-runtime-session-id'])(
+    'may be %s',
+    (name) => {
+      expect(forwardProblem(name)).toBeUndefined();
+    },
+  );
+
+  it.each([
+    'Host',
+    'authorization',
+    'Content-Type',
+    'x-amz-security-token',
+    'X-Amz-Date',
+    'cookie',
+    'Connection',
+    'proxy-authorization',
+    'X-HTTP-Method-Override',
+    'x-original-url',
+    'location',
+    'set-cookie',
+    'www-authenticate',
+    'transfer-encoding',
+    'x_tenant',
+    'x-tenant:',
+    'é',
+  ])('must not be %s', (name) => {
+    expect(forwardProblem(name)).toMatch(/^must/);
   });
 });
 

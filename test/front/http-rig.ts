@@ -13,6 +13,7 @@ export async function frontFor(handlers: Partial<HttpHandlers>, limits: Partial<
     token: undefined,
     allowedHosts: [],
     allowedOrigins: [],
+    forwardedHeaders: new Set(),
     ...LIMITS,
     ...limits,
     clock,

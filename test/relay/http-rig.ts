@@ -92,6 +92,7 @@ export function httpRig({
     maxStreams,
     readsLists,
     headersOf: (headers) => ({ ...headers, 'user-agent': 'rig' }),
+    toolOf: () => undefined,
     overheard: ({ method }) => overheard.push(method),
   });
   /** Posts, and waits until the call has arrived or been answered. */

@@ -64,6 +64,7 @@ const KINDS: Readonly<Record<ErrorReason | 'answered', FailureKind | 'by status'
   'restart-needed': 'final',
   'not-opened': 'final',
   'client-refused': 'final',
+  'header-mismatch': 'final',
   'message-too-large': 'final',
   'listener-full': 'final',
   'rate-limited': 'final',
