@@ -106,28 +106,68 @@ export function membersOf(text: string, from = 0): Member[] {
   return members;
 }
 
-/** Which keys of an object must not stand there twice, and those of the objects inside it. */
-export interface Single {
+/** The keys of an object that decide what is done with it, and those of the objects inside it. */
+export interface Deciding {
   readonly keys: readonly string[];
-  readonly inside?: Readonly<Record<string, Single>>;
+  /** The keys that another spelling must not stand in for; absent: all of `keys`. */
+  readonly foldable?: readonly string[];
+  readonly inside?: Readonly<Record<string, Deciding>>;
 }
 
-/** The paths, joined by dots, of the keys that stand there more than once, in one walk: an 8 MB argument is passed over once. */
-export function repeatedKeys(text: string, single: Single): string[] {
-  const repeated: string[] = [];
-  const look = (from: number, { keys, inside }: Single, prefix: string): number => {
+/** A deciding key that parsers may disagree about. */
+export interface Doubtful {
+  /** The path of the deciding key, joined by dots. */
+  readonly key: string;
+  /** Present where another key equals it after case folding: that key. Absent where it is repeated. */
+  readonly written?: string;
+}
+
+/**
+ * Finds deciding keys that are repeated, and keys that equal a deciding key only after case folding, in one walk: an 8 MB argument is
+ * passed over once.
+ */
+export function doubtfulKeys(text: string, deciding: Deciding): Doubtful[] {
+  const found: Doubtful[] = [];
+  const look = (from: number, { keys, foldable = keys, inside }: Deciding, prefix: string): number => {
     const seen: string[] = [];
     return walkMembers(text, from, (key, valueStart) => {
-      if (!keys.includes(key)) return skipValue(text, valueStart);
-      if (seen.includes(key)) repeated.push(prefix + key);
+      if (!keys.includes(key)) {
+        const meant = foldedAmong(foldable, key);
+        if (meant !== undefined) found.push({ key: prefix + meant, written: key });
+        return skipValue(text, valueStart);
+      }
+      if (seen.includes(key)) found.push({ key: prefix + key });
       seen.push(key);
       const inner = inside?.[key];
       return inner ? look(valueStart, inner, `${prefix}${key}.`) : skipValue(text, valueStart);
     });
   };
-  look(0, single, '');
-  return repeated;
+  look(0, deciding, '');
+  return found;
 }
+
+/** The most letters that folding makes of one, as in the ligature of "ffi". */
+const MAX_FOLDED_LETTERS = 3;
+
+function foldedAmong(keys: readonly string[], written: string): string | undefined {
+  const key = written.includes('\0') ? written.replaceAll('\0', '') : written;
+  let folded: string | undefined;
+  return keys.find((each) => {
+    if (key.length > each.length || key.length * MAX_FOLDED_LETTERS < each.length) return false;
+    folded ??= foldCase(key);
+    return folded === foldCase(each);
+  });
+}
+
+/**
+ * Folds case at least as widely as the parsers do: also the long s (U+017F), the Kelvin sign (U+212A), the Turkish i (U+0130, U+0131)
+ * and ligatures become the ASCII letters that some parser takes them for.
+ */
+export const foldCase = (key: string): string =>
+  key
+    .replace(/\u0130/g, 'i')
+    .toLowerCase()
+    .toUpperCase();
 
 /** Where the value of the first member of that name starts: enough where the key is known to stand there once. */
 export function valueStartOf(text: string, key: string, from = 0): number | undefined {

@@ -1,13 +1,6 @@
+import { doubtfulKey } from './deciding-keys.ts';
 import { ProxyError } from './errors.ts';
-import {
-  elementsOf,
-  insertMember,
-  memberAt,
-  removeMember,
-  repeatedKeys,
-  type Single,
-  spliceText,
-} from './json-spans.ts';
+import { elementsOf, insertMember, memberAt, removeMember, spliceText } from './json-spans.ts';
 import {
   classify,
   idKey,
@@ -20,29 +13,6 @@ import {
 } from './message.ts';
 
 const has = (json: JsonObject, key: string): boolean => Object.hasOwn(json, key);
-
-/**
- * The keys that decide where a message goes and what is done with it. Parsers disagree about which of two equal keys
- * counts, so a message that repeats one could be checked here as one thing and executed there as another.
- */
-const DECIDING: Single = {
-  keys: ['jsonrpc', 'id', 'method', 'params', 'result', 'error'],
-  inside: {
-    params: {
-      keys: ['name', 'arguments', '_meta', 'requestId', 'progressToken', 'protocolVersion', 'uri'],
-      inside: {
-        arguments: { keys: ['aws_profile'] },
-        _meta: { keys: ['progressToken', 'io.modelcontextprotocol/protocolVersion'] },
-      },
-    },
-  },
-};
-
-/** The one to name of the keys that stand there twice. An id comes first: no answer can carry it. */
-function repeatedKey(text: string): string | undefined {
-  const repeated = repeatedKeys(text, DECIDING);
-  return repeated.find((key) => key === 'id') ?? repeated[0];
-}
 
 /** What a line from the client holds: one message, or the elements of a batch, each a message or what is wrong with it. */
 export type Line =
@@ -74,11 +44,11 @@ function readElement(text: string, json: unknown): Message | InvalidMessage {
   const message = classify(text, json);
   if (typeof message === 'string') return invalid(answerableId(text, json), message);
   if (message.json.jsonrpc !== '2.0') return invalid(answerableId(text, json), 'jsonrpc must be "2.0"');
-  const repeated = repeatedKey(text);
-  if (repeated === undefined) return message;
+  const doubtful = doubtfulKey(text, message.json.method);
+  if (doubtful === undefined) return message;
   // Which of two ids an answer should carry is exactly what cannot be known.
-  const id = repeated === 'id' ? undefined : answerableId(text, json);
-  return invalid(id, `the key ${repeated} stands there more than once`);
+  const id = doubtful.key === 'id' ? undefined : answerableId(text, json);
+  return invalid(id, doubtful.why);
 }
 
 /** Of one batch. Each is answered, if only with an error: the eight million that sixteen megabytes can hold took minutes and gigabytes. */

@@ -3,7 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import { ProxyError } from '../core/errors.ts';
 import type { Events } from '../core/events.ts';
 import { matchesAny } from '../core/glob.ts';
-import { insertMember, valueStartOf } from '../core/json-spans.ts';
+import { foldCase, insertMember, valueStartOf } from '../core/json-spans.ts';
 import {
   isObject,
   type JsonObject,
@@ -132,8 +132,12 @@ export function profile(deps: ProfileDeps): Layer {
   /** The call without the argument, for the profile that it names; the call itself where the argument is none of ours. */
   const chosen = async (call: Call, request: Request, next: Handler): Promise<Call> => {
     const { name, arguments: given } = paramsOf(request);
-    if (typeof name !== 'string' || !isObject(given) || !Object.hasOwn(given, ARGUMENT)) return call;
-    if (!matchesAny(globs, name)) return call;
+    if (typeof name !== 'string' || !isObject(given) || !matchesAny(globs, name)) return call;
+    const misspelled = misspelledIn(given);
+    if (misspelled !== undefined && !declares(await definitionNow(name, call, next), misspelled)) {
+      throw wrongCase(misspelled);
+    }
+    if (!Object.hasOwn(given, ARGUMENT)) return call;
     const wanted = given[ARGUMENT];
     const allowed = typeof wanted === 'string' && profiles.includes(wanted);
     const owner = await ownerNow(name, allowed ? { ...call, profile: wanted } : call, next);
@@ -148,14 +152,16 @@ export function profile(deps: ProfileDeps): Layer {
    * to us, or send a call under an identity that nobody meant.
    */
   const ownerNow = async (name: string, call: Call, next: Handler): Promise<Owner> => {
-    const seen = shown.get(name);
-    if (seen) return seen;
+    return shown.get(name) ?? ownerOf(await definitionNow(name, call, next));
+  };
+
+  const definitionNow = async (name: string, call: Call, next: Handler): Promise<JsonObject> => {
     const tools = toolsOf(call.profile);
     const known = tools.definitionOf(name) ?? toolsOf(main).definitionOf(name);
-    if (known) return ownerOf(known);
+    if (known) return known;
     if (!tools.complete) await fillTools(tools, next, call, clock).catch(rethrown);
     const found = tools.definitionOf(name);
-    if (found) return ownerOf(found);
+    if (found) return found;
     throw tools.complete ? unlisted() : overtaken();
   };
 
@@ -206,8 +212,25 @@ const overtaken = (): ProxyError =>
 /** A call sent as a notification: some servers run the tool all the same, and this one would run under another identity. */
 const namesProfile = (message: Notification): boolean => {
   const { arguments: given } = paramsOf(message);
-  return message.method === 'tools/call' && isObject(given) && Object.hasOwn(given, ARGUMENT);
+  if (message.method !== 'tools/call' || !isObject(given)) return false;
+  return Object.hasOwn(given, ARGUMENT) || misspelledIn(given) !== undefined;
 };
+
+const FOLDED_ARGUMENT = foldCase(ARGUMENT);
+
+/** An argument whose name equals ours but for its case: its author meant another identity than the one that would sign. */
+const misspelledIn = (given: JsonObject): string | undefined =>
+  Object.keys(given).find((key) => key !== ARGUMENT && foldCase(key) === FOLDED_ARGUMENT);
+
+const declares = ({ inputSchema: schema }: JsonObject, argument: string): boolean =>
+  isObject(schema) && isObject(schema.properties) && Object.hasOwn(schema.properties, argument);
+
+const wrongCase = (given: string): ProxyError =>
+  new ProxyError(
+    'invalid-request',
+    `Invalid request: the argument ${JSON.stringify(given)} differs from ${ARGUMENT} only in case. Write ${ARGUMENT} to choose the profile. The call was not sent.`,
+    { sent: 'no' },
+  );
 
 const unanswerable = (): ProxyError =>
   new ProxyError('invalid-request', `Invalid request: a tools/call with ${ARGUMENT} must have an id.`, {

@@ -159,12 +159,16 @@ class ProfileFilter {
         sent: 'no',
       });
     }
-    const verdict = judgeName(rules, name) ?? judge(rules, name, await this.#onlyReads(call, name));
+    const byName = judgeName(rules, name);
+    // Refused by its name alone, it need not cost a list.
+    if (byName !== undefined && byName !== 'passes') throw refused(byName, name);
+    // A server may read a name more loosely than the rules do, such as without its case: only names that it lists are sent.
+    const verdict = judge(rules, name, await this.#onlyReads(call, name));
     if (verdict !== 'passes') throw refused(verdict, name);
     return this.#next(call);
   }
 
-  /** @throws ProxyError where there is no such tool, or nobody can tell now. */
+  /** @throws ProxyError where the server lists no tool of exactly this name, or its list cannot be had now. */
   async #onlyReads(call: Call, name: string): Promise<boolean> {
     // What a tool may do was said to one identity: the next hears it from the server, before a call is signed by it.
     if (this.#deps.isIdentityInDoubt(this.#profile)) this.#tools.forget({ stranger: true });
@@ -274,7 +278,7 @@ const unknown = (name: string): ProxyError =>
 const overtaken = (name: string): ProxyError =>
   new ProxyError(
     'tools-unknown',
-    `The server's list of tools changed while it was read, so that nobody can tell now whether ${shown(name)} only reads. The call was not sent; try again.`,
+    `The server's list of tools changed while it was read, so that the options cannot be applied to ${shown(name)} now. The call was not sent; try again.`,
     { sent: 'no' },
   );
 

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import {
   arrayAt,
+  doubtfulKeys,
   elementsOf,
   insertMember,
   memberAt,
   membersOf,
   removeMember,
-  repeatedKeys,
   spliceText,
   valueStartOf,
 } from '../../src/core/json-spans.ts';
@@ -79,7 +79,7 @@ describe('keys that must not stand there twice', () => {
     ['{"b":{"c":{"a":1, "a" : 2}},"b":1}', ['b.c.a', 'b']],
     ['[]', []],
   ])('are found in %s', (text, repeated) => {
-    expect(repeatedKeys(text, single)).toEqual(repeated);
+    expect(doubtfulKeys(text, single)).toEqual(repeated.map((key) => ({ key })));
   });
 
   it('are found whatever else stands there', () => {
@@ -87,9 +87,53 @@ describe('keys that must not stand there twice', () => {
       fc.property(objectText, (text) => {
         const keys = membersOf(text).map(({ key }) => key);
         const again = keys.filter((key, at) => keys.indexOf(key) < at);
-        expect(repeatedKeys(text, { keys })).toEqual(again);
+        expect(doubtfulKeys(text, { keys, foldable: [] })).toEqual(again.map((key) => ({ key })));
       }),
     );
+  });
+});
+
+describe('a key that equals a deciding key only after case folding', () => {
+  /** Every rune that Go's encoding/json folds to an ASCII letter. */
+  const spellings = (letter: string): string[] => [
+    letter.toLowerCase(),
+    letter.toUpperCase(),
+    ...({ s: ['\u017f'], k: ['\u212a'] }[letter.toLowerCase()] ?? []),
+  ];
+  const KEY = 'risk_Sort-9';
+  const spelled = fc
+    .tuple(...[...KEY].map((letter) => fc.constantFrom(...spellings(letter))))
+    .map((all) => all.join(''));
+
+  it('is found in every spelling that Go folds to it, and under no other path', () => {
+    fc.assert(
+      fc.property(spelled, (written) => {
+        const expected = written === KEY ? [] : [{ key: KEY, written }];
+        const inner = JSON.stringify({ a: 1, [written]: 2 });
+        expect(doubtfulKeys(inner, { keys: [KEY] })).toEqual(expected);
+        expect(doubtfulKeys(`{"in":${inner}}`, { keys: [KEY, 'in'] })).toEqual([]);
+        const inside = { keys: ['in'], inside: { in: { keys: [KEY] } } };
+        expect(doubtfulKeys(`{"in":${inner}}`, inside).map(({ key }) => key)).toEqual(
+          expected.map(({ key }) => `in.${key}`),
+        );
+        expect(doubtfulKeys(inner, { keys: [KEY], foldable: [] })).toEqual([]);
+      }),
+    );
+  });
+
+  it.each([
+    ['\u0131d', 'id'],
+    ['\u0130D', 'id'],
+    ['a\ufb03x', 'affix'],
+    ['A\u{fb00}ix', 'affix'],
+    ['id\0', 'id'],
+    ['id\0\0\0\0\0\0', 'id'],
+  ])('is found where it is spelled %s', (written, key) => {
+    expect(doubtfulKeys(JSON.stringify({ [written]: 1 }), { keys: [key] })).toEqual([{ key, written }]);
+  });
+
+  it.each(['ident', 'i d', 'id ', 'i\u200bd', '', 'd'])('is not %j for id', (written) => {
+    expect(doubtfulKeys(JSON.stringify({ [written]: 1 }), { keys: ['id'] })).toEqual([]);
   });
 });
 

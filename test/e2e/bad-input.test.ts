@@ -86,12 +86,115 @@ describe('a line that is no message', () => {
       '{"jsonrpc":"2.0","id":0,"method":"tools/call","params":{"name":"x","_meta":{},"_meta":{}}}',
       invalid('the key params._meta stands there more than once', 0),
     ],
+    ...(
+      [
+        [
+          'request',
+          '{"jsonrpc":"2.0","id":0,"method":"tools/call","params":{"name":"read_file","Name":"delete_file"}}',
+          'Name',
+          'params.name',
+          0,
+        ],
+        [
+          'request',
+          '{"jsonrpc":"2.0","id":"","method":"tools/call","params":{"\\u004eame":"delete_file"}}',
+          'Name',
+          'params.name',
+          '',
+        ],
+        [
+          'request',
+          '{"jsonrpc":"2.0","id":-1,"method":"tools/call","params":{"name":"x","argument\u017f":{}}}',
+          'argument\\u017f',
+          'params.arguments',
+          -1,
+        ],
+        [
+          'request',
+          '{"jsonrpc":"2.0","id":0,"method":"tools/call","params":{"name":"x","_META":{}}}',
+          '_META',
+          'params._meta',
+          0,
+        ],
+        [
+          'request',
+          '{"jsonrpc":"2.0","id":0,"method":"ping","params":{"_meta":{"progressTo\u212aen":1}}}',
+          'progressTo\\u212aen',
+          'params._meta.progressToken',
+          0,
+        ],
+        [
+          'request',
+          '{"jsonrpc":"2.0","id":0,"method":"resources/subscribe","params":{"URI":"file:///a"}}',
+          'URI',
+          'params.uri',
+          0,
+        ],
+        ['request', '{"jsonrpc":"2.0","id":0,"method":"ping","Method":"tools/call"}', 'Method', 'method', 0],
+        ['request', '{"jsonrpc":"2.0","ID":7,"id":0,"method":"ping"}', 'ID', 'id', undefined],
+        [
+          'notification',
+          '{"jsonrpc":"2.0","Id":7,"method":"tools/call","params":{"name":"x"}}',
+          'Id',
+          'id',
+          undefined,
+        ],
+        [
+          'notification',
+          '{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestID":0}}',
+          'requestID',
+          'params.requestId',
+          undefined,
+        ],
+        [
+          'response',
+          '{"jsonrpc":"2.0","id":0,"result":{},"Method":"tools/call"}',
+          'Method',
+          'method',
+          undefined,
+        ],
+        [
+          'response',
+          '{"jsonrpc":"2.0","id":0,"result":{},"Re\u017fult":{}}',
+          'Re\\u017fult',
+          'result',
+          undefined,
+        ],
+      ] as const
+    ).map(([kind, line, written, key, id]): [string, string, Rpc] => [
+      `a ${kind} with ${key} as ${written}`,
+      line,
+      invalid(
+        `the key "${written}" differs from ${key} only in case, and some servers would read it as that`,
+        id,
+      ),
+    ]),
   ])('is answered and not sent: %s', async (_what, line, answer) => {
     const { server, bin } = await startInitialized();
     const sent = server.requests.length;
     expect(await answersTo(bin, line)).toEqual([answer]);
     expect(server.requests.slice(sent).map(({ rpc }) => rpc.method)).toEqual(['ping']);
     expect(bin.stderr).toBe('');
+  });
+
+  it('is answered in a batch as well, and its neighbours are sent', async () => {
+    const { server, bin } = await startInitialized({ protocolVersion: '2025-03-26' });
+    const line = `[{"jsonrpc":"2.0","id":0,"method":"ping"},{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","Name":"sleep"}}]`;
+    bin.send(line);
+    expect(await bin.answer(1)).toHaveProperty('error.code', -32600);
+    await bin.answer(0);
+    expect(server.requests.at(-1)?.text).toContain('ping');
+    expect(server.requests.filter(({ text }) => text.includes('sleep'))).toEqual([]);
+  });
+
+  it("is not what a tool's own arguments, or params of other methods, are called", async () => {
+    const { server, bin } = await startInitialized();
+    const args = '{"Name":"a","ID":1,"Method":"b","Arguments":{"Params":1},"AWS_PROFILE":"own","_Meta":{}}';
+    bin.send(`{"jsonrpc":"2.0","id":0,"method":"tools/call","params":{"name":"echo","arguments":${args}}}`);
+    expect(await bin.answer(0)).toHaveProperty('result');
+    expect(server.of('tools/call').at(-1)?.text).toContain(args);
+    bin.send('{"jsonrpc":"2.0","id":1,"method":"example/custom","params":{"Name":"a","URI":"b"}}');
+    expect(await bin.answer(1)).not.toHaveProperty('error.data.source');
   });
 
   it.each(['{"jsonrpc":"2.0","id":0,', 'hello', '{"jsonrpc":"2.0","id":0,"method":"ping"} x', "{'id':0}"])(

@@ -100,6 +100,17 @@ describe('what is no request', () => {
     ['a batch of millions', `[${'0,'.repeat(4_000_000)}0]`, -32600],
     ['an id of no kind', '{"jsonrpc":"2.0","id":{},"method":"ping"}', -32600],
     ['a key that decides, twice', '{"jsonrpc":"2.0","id":0,"method":"ping","method":"tools/call"}', -32600],
+    [
+      'a request with another spelling of a key that decides',
+      '{"jsonrpc":"2.0","id":0,"method":"tools/call","params":{"name":"read_file","Name":"delete_file"}}',
+      -32600,
+    ],
+    ['a notification with another spelling of id', '{"jsonrpc":"2.0","ID":0,"method":"tools/call"}', -32600],
+    [
+      'a response with another spelling of method',
+      '{"jsonrpc":"2.0","id":0,"result":{},"Method":"x"}',
+      -32600,
+    ],
   ])('%s is 400, and never sent', async (_what, body, code) => {
     const { ask, server } = await startListening();
     const refused = await ask({ body });

@@ -52,6 +52,22 @@ describe('several profiles', () => {
     }
   });
 
+  it('are not chosen by an argument in another case, which is refused unless the tool declares it', async () => {
+    const tools = [
+      { name: 'echo', inputSchema: { type: 'object', properties: {} } },
+      { name: 'env', inputSchema: { type: 'object', properties: { AWS_PROFILE: { type: 'string' } } } },
+    ];
+    const { call, server } = await ready({ tools });
+    for (const written of ['AWS_PROFILE', 'aws_Profile', 'aw\u017f_profile']) {
+      expect(await call('echo', { [written]: 'dev' }, written)).toMatchObject({
+        error: { code: -32600, message: expect.stringContaining('aws_profile only in case') },
+      });
+    }
+    expect(server.of('tools/call')).toEqual([]);
+    expect(await call('env', { AWS_PROFILE: 'its own' }, -1)).not.toHaveProperty('error.data.source');
+    expect(server.of('tools/call').map(({ text }) => text.includes('its own'))).toEqual([true]);
+  });
+
   it('sign the calls that name them, each in a session of its own, and the server never sees the argument', async () => {
     const { bin, by, call, of } = await ready();
     await bin.request('tools/list', {}, 'list');

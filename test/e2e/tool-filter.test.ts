@@ -123,9 +123,8 @@ describe('--read-only', () => {
 });
 
 describe('--allow-tool and --deny-tool', () => {
-  it('hold on the list and on the call, without asking the server for its list', async () => {
+  it('hold on the list and on the call, and a name that they deny costs no list', async () => {
     const { bin, server } = await start(['--allow-tool', 'e* sleep', '--deny-tool', 'elicit']);
-    expect(await bin.request('tools/call', calling('echo'), '')).toHaveProperty('result');
     expect(await bin.request('tools/call', calling('elicit'), 0)).toMatchObject({
       error: { message: expect.stringContaining('--deny-tool') },
     });
@@ -133,9 +132,76 @@ describe('--allow-tool and --deny-tool', () => {
       error: { message: expect.stringContaining('--allow-tool does not name it') },
     });
     expect(server.of('tools/list')).toEqual([]);
+    expect(await bin.request('tools/call', calling('echo'), '')).toHaveProperty('result');
     expect(names(await bin.request('tools/list', undefined, 'list'))).toEqual(['echo', 'sleep']);
     expect(server.of('tools/call')).toHaveLength(1);
     expect(bin.stderr).toBe('');
+  });
+
+  const LOOSE = [
+    'Sleep',
+    'sleep ',
+    ' sleep',
+    'sle\u200bep',
+    '\uff53leep',
+    '\u017fleep',
+    'sleep\u0000',
+    'SLEEP',
+    'sleep/',
+    '',
+  ];
+
+  it.each([
+    ['a session', false],
+    ['revision 2026-07-28', true],
+  ])(
+    'send no name that the server does not list, however a server might read it: %s',
+    async (_era, stateless) => {
+      const pages: Record<string, unknown> = {
+        first: { tools: [{ name: 'echo' }], nextCursor: '2' },
+        2: { tools: [{ name: 'sleep' }, { name: 'last' }] },
+      };
+      const on: RelayedOptions['on'] = {
+        'tools/list': (_request, _response, { params, result }) =>
+          result(pages[String(params.cursor ?? 'first')]),
+        'tools/call': (_request, _response, { result }) => result({ content: [] }),
+      };
+      const { bin, server } = await start(['--deny-tool', 'sleep'], { on });
+      const _meta = { 'io.modelcontextprotocol/protocolVersion': '2026-07-28' };
+      const params = (name: string) => (stateless ? { name, _meta } : { name });
+      for (const name of LOOSE) {
+        expect(await bin.request('tools/call', params(name))).toMatchObject({
+          error: { code: -31_019, data: { reason: 'unknown-tool', mayHaveRun: false } },
+        });
+      }
+      expect(server.of('tools/call')).toEqual([]);
+      expect(await bin.request('tools/call', params('last'))).toHaveProperty('result');
+      // Both pages were read once for all of these names.
+      expect(server.of('tools/list').length).toBeLessThanOrEqual(4);
+    },
+  );
+
+  it.each([
+    ['--deny-tool', 'sleep'],
+    ['--allow-tool', 'e*'],
+  ])('send nothing while the list cannot be had: %s', async (...args) => {
+    let down = true;
+    const { bin, server } = await start([...args, '--retries', '0'], {
+      on: {
+        'tools/list': (_request, _response, { error, fallback }) =>
+          down ? error(-32_050, 'The catalogue is closed') : fallback(),
+      },
+    });
+    expect(await bin.request('tools/call', calling('echo'), 0)).toMatchObject({
+      error: {
+        code: -31_016,
+        message: expect.stringMatching(/The catalogue is closed.*not sent; try again/),
+        data: { reason: 'tools-unknown', mayHaveRun: false },
+      },
+    });
+    expect(server.of('tools/call')).toEqual([]);
+    down = false;
+    expect(await bin.request('tools/call', calling('echo'), '')).toHaveProperty('result');
   });
 
   it('come from the environment as well, and a glob that matches nothing is named in the log', async () => {

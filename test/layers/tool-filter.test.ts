@@ -216,10 +216,12 @@ describe('a call', () => {
     expect(server.called).toEqual([]);
   });
 
-  it('of what is allowed by name goes without a look at the list', async () => {
+  it('of what is allowed by name goes where the list names it, whatever it says of itself', async () => {
     const { server, call } = filtered({ readOnly: true, allowTool: ['p*'], denyTool: [] });
     expect(await call('put')).toBe('ran');
-    expect(server.listed).toBe(0);
+    expect(await call('Put')).not.toBe('ran');
+    expect(await call('put ')).not.toBe('ran');
+    expect(server.listed).toBe(1);
   });
 
   it('before any list has the whole list read once, for all who wait', async () => {

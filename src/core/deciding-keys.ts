@@ -1,0 +1,94 @@
+import { type Deciding, doubtfulKeys } from './json-spans.ts';
+
+/**
+ * The keys that decide where a message goes and what is done with it. Parsers disagree about which of two equal keys counts, and some,
+ * such as Go's encoding/json, match keys without regard to case (CVE-2026-27896). A message that leaves such a choice could be
+ * checked here as one thing and executed there as another.
+ */
+const MESSAGE_KEYS = ['jsonrpc', 'id', 'method', 'params', 'result', 'error'];
+
+const META: Deciding = {
+  keys: [
+    'progressToken',
+    'io.modelcontextprotocol/protocolVersion',
+    'io.modelcontextprotocol/clientInfo',
+    'io.modelcontextprotocol/clientCapabilities',
+  ],
+};
+
+/** The params that the proxy acts on, by method. Other methods are not ours to judge, but `_meta` is the protocol's everywhere. */
+const PARAMS: Readonly<Record<string, readonly string[]>> = {
+  'tools/call': ['name', 'arguments', 'task', 'inputResponses', 'requestState'],
+  'prompts/get': ['name', 'arguments'],
+  'resources/read': ['uri'],
+  'resources/subscribe': ['uri'],
+  'resources/unsubscribe': ['uri'],
+  'tools/list': ['cursor', 'inputResponses', 'requestState'],
+  'prompts/list': ['cursor'],
+  'resources/list': ['cursor'],
+  'resources/templates/list': ['cursor'],
+  'tasks/list': ['cursor'],
+  'tasks/get': ['taskId'],
+  'tasks/result': ['taskId'],
+  'tasks/cancel': ['taskId'],
+  'logging/setLevel': ['level'],
+  'subscriptions/listen': ['notifications'],
+  initialize: ['protocolVersion', 'capabilities', 'clientInfo'],
+  'notifications/cancelled': ['requestId'],
+  'notifications/progress': ['progressToken'],
+};
+
+/** No message may repeat these, whatever its method: some servers dispatch by them alone. */
+const UNREPEATED = ['_meta', 'name', 'arguments', 'requestId', 'progressToken', 'protocolVersion', 'uri'];
+
+/** A tool's own arguments are not restricted: whether another spelling of `aws_profile` is one, its schema decides. */
+const ARGUMENTS: Deciding = { keys: ['aws_profile'], foldable: [] };
+
+const tableOf = (params: readonly string[]): Deciding => ({
+  keys: MESSAGE_KEYS,
+  inside: {
+    params: {
+      keys: [...new Set([...UNREPEATED, ...params])],
+      foldable: ['_meta', ...params],
+      inside: { arguments: ARGUMENTS, _meta: META },
+    },
+  },
+});
+
+const BY_METHOD: ReadonlyMap<unknown, Deciding> = new Map(
+  Object.entries(PARAMS).map(([method, params]) => [method, tableOf(params)]),
+);
+const ANY_METHOD = tableOf([]);
+
+export interface DoubtfulKey {
+  /** The deciding key: its name, behind the names of the objects around it. */
+  readonly key: string;
+  /** Why it is in doubt, as a clause of an error message. */
+  readonly why: string;
+}
+
+/**
+ * Finds a key that another parser may read differently: one that decides and is repeated, or one that equals a deciding key only after
+ * case folding. A doubtful `id` is returned first, because no error can be answered under it. Pure.
+ * @param text - one message, as JSON text that JSON.parse has accepted.
+ */
+export function doubtfulKey(text: string, method: unknown): DoubtfulKey | undefined {
+  const found = doubtfulKeys(text, BY_METHOD.get(method) ?? ANY_METHOD);
+  const first = found.find(({ key }) => key === 'id') ?? found[0];
+  if (!first) return undefined;
+  const { key, written } = first;
+  return {
+    key,
+    why:
+      written === undefined
+        ? `the key ${key} stands there more than once`
+        : `the key ${ascii(written)} differs from ${key} only in case, and some servers would read it as that`,
+  };
+}
+
+/** Letters that only look like ASCII ones are shown by their number. */
+const ascii = (key: string): string =>
+  JSON.stringify(key).replace(
+    /[^\x20-\x7e]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
