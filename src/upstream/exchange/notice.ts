@@ -1,5 +1,5 @@
 import type { Reply } from '../../core/call.ts';
-import type { Clock, Timer } from '../../core/clock.ts';
+import { atMost, type Clock, type Timer } from '../../core/clock.ts';
 import { LONGEST_ERROR_BODY_BYTES } from '../http/incoming.ts';
 import { errorOfStatus, jsonRpcErrorOf } from '../uplink/answer.ts';
 import { lostSession } from '../uplink/lost-session.ts';
@@ -14,6 +14,8 @@ export interface Notice {
   readonly headers: Readonly<Record<string, string>>;
   readonly inSession: boolean;
   readonly signal: AbortSignal;
+  /** The client's next requests wait for it: it takes an open connection, and leaves it open for them. */
+  readonly own?: boolean;
 }
 
 /**
@@ -22,12 +24,12 @@ export interface Notice {
  */
 export async function postNotice(
   { uplink, clock }: { readonly uplink: Uplink; readonly clock: Clock },
-  { text, headers, inSession, signal }: Notice,
+  { text, headers, inSession, signal, own = false }: Notice,
 ): Promise<Reply> {
   let sharing: Timer | undefined;
   const opened = await uplink.open({
     method: 'POST',
-    lane: 'control',
+    lane: own ? 'own' : 'control',
     headers,
     body: Buffer.from(text),
     repeatable: true,
@@ -58,5 +60,12 @@ export async function postNotice(
         sharing?.cancel();
       });
   }
+  // Before its body has ended, the connection is busy, and the next request would open another.
+  if (own && !response.ended)
+    await atMost(
+      clock,
+      CONTROL_PLACE_MS,
+      response.whole().catch(() => undefined),
+    );
   return { kind: 'accepted', http: { status, headers: answered } };
 }

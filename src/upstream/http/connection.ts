@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Sent } from '../../core/errors.ts';
+import { EarlyDial } from './early-dial.ts';
 import { type HttpHeaders, Incoming } from './incoming.ts';
 import {
   Client,
@@ -14,6 +15,8 @@ export interface OutgoingRequest {
   readonly path: string;
   readonly headers: Record<string, string>;
   readonly body?: Buffer | undefined;
+  /** Runs when the connection is open and the request's first byte is about to leave. */
+  readonly onStart?: (() => void) | undefined;
 }
 
 /** What broke before an answer's headers came: how far the request got, and whether the socket had carried others before. */
@@ -43,6 +46,7 @@ class Answer implements DispatchHandler {
   readonly #resolve: (incoming: Incoming) => void;
   readonly #reject: (failure: TransportFailure) => void;
   readonly #over: (reusable: boolean) => void;
+  readonly #onStart: (() => void) | undefined;
   #incoming: Incoming | undefined;
   #started = false;
 
@@ -51,7 +55,9 @@ class Answer implements DispatchHandler {
     resolve: (incoming: Incoming) => void,
     reject: (failure: TransportFailure) => void,
     over: (reusable: boolean) => void,
+    onStart: (() => void) | undefined,
   ) {
+    this.#onStart = onStart;
     this.#reused = reused;
     this.#resolve = resolve;
     this.#reject = reject;
@@ -60,6 +66,7 @@ class Answer implements DispatchHandler {
 
   onRequestStart(): void {
     this.#started = true;
+    this.#onStart?.();
   }
 
   onResponseStart(controller: DispatchController, status: number, headers: IncomingHttpHeaders): void {
@@ -100,14 +107,18 @@ function turn(): object {
 /** One socket at a time, one request at a time. It opens with its first request, and again after a close. */
 export class Connection {
   readonly #client: Client;
+  readonly #origin: string;
+  readonly #early: EarlyDial;
   #open = false;
   #served = 0;
   #answeredIn: object | undefined;
   #dead = false;
 
   constructor(options: ConnectionOptions) {
+    this.#origin = options.origin;
+    this.#early = new EarlyDial(options.connect);
     this.#client = new Client(options.origin, {
-      connect: options.connect,
+      connect: this.#early.connect,
       pipelining: 1,
       // The proxy's own deadlines rule: undici would cut a quiet tool call or stream after 300 s.
       headersTimeout: 0,
@@ -142,21 +153,28 @@ export class Connection {
     return this.#open;
   }
 
+  /** Opens the socket ahead of the first request. `onGone` runs if it closes before a request takes it. */
+  dial(onGone?: () => void): void {
+    if (!this.#open && !this.#dead) this.#early.start(this.#origin, onGone);
+  }
+
   /**
    * Sends one request. Resolves with the headers' arrival; `over` runs once, when the last byte has come or the exchange broke.
    * @throws TransportFailure
    */
   send(request: OutgoingRequest, over: (reusable: boolean) => void): Promise<Incoming> {
     return new Promise((resolve, reject) => {
-      const { method, path, headers, body = null } = request;
-      const answer = new Answer(this.warm, resolve, reject, (reusable) => {
+      const { method, path, headers, body = null, onStart } = request;
+      const ended = (reusable: boolean): void => {
         if (reusable) {
           this.#served++;
           this.#answeredIn = turn();
         }
         // undici is still inside its parser when it reports an end: closing or reusing its client there would upset it.
         queueMicrotask(() => over(reusable && !this.#dead));
-      });
+      };
+      // The server may have closed a socket that was dialled early, as it may have closed a kept one.
+      const answer = new Answer(this.warm || this.#early.ready, resolve, reject, ended, onStart);
       this.#client.dispatch({ method: method as HttpMethod, path, headers, body }, answer);
     });
   }
@@ -165,6 +183,7 @@ export class Connection {
   destroy(reason?: Error): void {
     if (this.#dead) return;
     this.#dead = true;
+    this.#early.drop();
     this.#client.destroy(reason ?? null).catch(() => undefined);
   }
 }

@@ -26,6 +26,9 @@ export class Lane {
   /** Last in, first out: the surplus of a burst stays unused and falls to the keep-alive limit or its timeout. */
   readonly #idle: Connection[] = [];
   readonly #busy = new Set<Connection>();
+  /** Opened ahead of the request that will need it; at most one, and not counted as idle. */
+  #dialled: Connection | undefined;
+  #dialledUntil: NodeJS.Timeout | undefined;
   /** Connections that gave their place back while something still runs on them. */
   readonly #leaving = new Set<Connection>();
   /** Keeps order and forgets a cancelled waiter in one step, however many wait. */
@@ -57,6 +60,34 @@ export class Lane {
   free({ fresh = false }: { fresh?: boolean } = {}): Lease | undefined {
     if (this.#closed || this.#busy.size >= this.#options.max) return undefined;
     return this.#grant(this.#pick(this.#idle.pop(), fresh));
+  }
+
+  /** Takes a place on a connection that is open already; undefined where there is none. */
+  ready(): Lease | undefined {
+    const kept = this.#idle.length > 0 || this.#dialled !== undefined;
+    return kept ? this.free() : undefined;
+  }
+
+  /** Opens one connection ahead of the request that will need it. Nothing happens where one is ready. */
+  dial(): void {
+    if (this.#closed || this.#dialled || this.#idle.length > 0) return;
+    if (this.#busy.size >= this.#options.max) return;
+    const connection = this.#open();
+    const drop = (): void => {
+      if (this.#dialled === connection) this.#takeDialled();
+      connection.destroy();
+    };
+    this.#dialled = connection;
+    // Unused for as long as an idle connection may be kept, it would only occupy the server.
+    this.#dialledUntil = setTimeout(drop, this.#options.keepAliveTimeoutMs).unref();
+    connection.dial(drop);
+  }
+
+  #takeDialled(): Connection | undefined {
+    const connection = this.#dialled;
+    this.#dialled = undefined;
+    clearTimeout(this.#dialledUntil);
+    return connection;
   }
 
   /**
@@ -97,7 +128,7 @@ export class Lane {
   #pick(kept: Connection | undefined, fresh: boolean): Connection {
     if (kept && !fresh) return kept;
     kept?.destroy();
-    return this.#open();
+    return (fresh ? undefined : this.#takeDialled()) ?? this.#open();
   }
 
   #open(): Connection {
@@ -141,7 +172,7 @@ export class Lane {
   #next(free: Connection | undefined): void {
     const oldest = this.#closed ? undefined : this.#waiting.shift();
     if (oldest) {
-      oldest.grant(free ?? this.#idle.pop() ?? this.#open());
+      oldest.grant(free ?? this.#idle.pop() ?? this.#takeDialled() ?? this.#open());
       return;
     }
     if (!free) return;
@@ -159,6 +190,7 @@ export class Lane {
     this.#closed = true;
     for (const { refuse } of this.#waiting.values()) refuse(shuttingDown());
     this.#waiting.clear();
+    this.#takeDialled()?.destroy();
     for (const connection of [...this.#idle, ...this.#busy, ...this.#leaving]) connection.destroy();
     this.#idle.length = 0;
   }
@@ -190,6 +222,16 @@ export class Lease {
 
   get justAnswered(): boolean {
     return this.#connection.justAnswered;
+  }
+
+  /** True where the connection's socket is open. */
+  get open(): boolean {
+    return this.#connection.open;
+  }
+
+  /** Opens the socket ahead of the request. */
+  dial(): void {
+    if (this.#state === 'held') this.#connection.dial();
   }
 
   /** True once the place is given back: nothing runs here any more. */

@@ -28,13 +28,7 @@ import type { Lease } from '../http/lane.ts';
 import { watched } from '../stream/silence.ts';
 import { eventMessages } from '../stream/stream.ts';
 import { decodeBody, errorOfStatus, messagesOfBody, noAnswer, writtenError } from '../uplink/answer.ts';
-import {
-  connectionLost,
-  type LaneName,
-  type Opened,
-  type Uplink,
-  type UplinkRequest,
-} from '../uplink/uplink.ts';
+import { connectionLost, type Opened, type Uplink, type UplinkRequest } from '../uplink/uplink.ts';
 import { ListCopies } from './list-copies.ts';
 import { overhear } from './overhearing.ts';
 
@@ -157,7 +151,7 @@ export class Passages {
     const id = headers['mcp-session-id'];
     // What is under way runs to its end: answers, cancellations and the end of the session go whoever signs them.
     const admits =
-      lane === 'control'
+      lane === 'control' || lane === 'own'
         ? undefined
         : (principal: string | undefined): boolean =>
             id === undefined || !this.#owners.has(id) || this.#owners.get(id) === principal;
@@ -194,10 +188,15 @@ export class Passages {
         repeatable,
         admits,
         signal: cutter.signal,
+        // Most clients open the standalone stream next. Not before the bytes have left, which the handshakes would delay.
+        onStart:
+          crossing.message?.kind === 'request' && crossing.message.method === 'initialize'
+            ? () => setImmediate(() => crossing.uplink.dialAhead())
+            : undefined,
         onAttempt: (taken) => {
           lease = taken;
           crossing.leaving?.();
-          if (lane === 'control') after(CONTROL_PLACE_MS, () => taken.leave());
+          if (lane === 'control' || lane === 'own') after(CONTROL_PLACE_MS, () => taken.leave());
         },
       };
       // What waits for the answer is kept small: there can be hundreds.
@@ -351,7 +350,9 @@ export class Passages {
 const POSITION = () => ({ lastEventId: undefined, retryMs: undefined });
 
 /** Its client waits for an answer elsewhere, or for as long as it likes: neither may stand behind requests. */
-function laneOf(message: Message): LaneName {
+function laneOf(message: Message): UplinkRequest['lane'] {
+  // The client's first requests follow it: on the connection of its initialize it costs no handshake.
+  if (message.kind === 'notification' && message.method === 'notifications/initialized') return 'own';
   if (message.kind !== 'request' || message.method === 'ping') return 'control';
   return message.method === 'subscriptions/listen' ? 'stream' : 'request';
 }

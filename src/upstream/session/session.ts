@@ -11,6 +11,7 @@ import {
   isObject,
   type JsonObject,
   type Message,
+  paramsOf,
   type Request,
   type Response,
 } from '../../core/message.ts';
@@ -23,8 +24,12 @@ import type { Uplink } from '../uplink/uplink.ts';
 import { type IsEcho, isChange } from './merge.ts';
 import { UnderWay } from './under-way.ts';
 
-/** How long what follows `initialized` waits for the standalone stream: SDK v1 servers send their first requests on it. */
-const STREAM_HEADERS_WAIT_MS = 1_000;
+/** Longest wait for the standalone stream's request to leave, and for its headers: a server may never send any. */
+const STREAM_WAIT_MS = 1_000;
+/** During these a server may send requests to the client, and SDK servers drop them while the standalone stream is not open. */
+const MAY_ASK_CLIENT: ReadonlySet<string> = new Set(['tools/call', 'prompts/get', 'completion/complete']);
+/** A client that declares none of these receives no such requests. */
+const CLIENT_ANSWERS = ['elicitation', 'sampling', 'roots'] as const;
 /** How long the process may wait for the server to take the DELETE when it ends. Clients kill it after 2 s. */
 const DELETE_WAIT_MS = 1_000;
 /** Without `initialized`, many servers refuse all that follows: worth more than one try. */
@@ -65,6 +70,10 @@ export class Session implements Origin {
   #id: string | undefined;
   #version: string | undefined;
   #declared: JsonObject = {};
+  /** The client that opened it answers requests of the server. */
+  #answersServer = false;
+  /** Pending until the standalone stream has its headers. */
+  #streamOpening: Promise<void> | undefined;
   /** Who has opened it. */
   #owner: { readonly principal: string | undefined } | undefined;
   #foreign = false;
@@ -129,14 +138,18 @@ export class Session implements Origin {
     // Only now: one that is cancelled already must not end an exchange that does not know of the others yet.
     for (const { watch } of expected) watch();
     const lane = requests.every(({ method }) => method === 'ping') ? 'control' : own ? 'own' : 'request';
-    void exchange.run({
-      method: 'POST',
-      lane,
-      headers: this.#headers(),
-      admits: this.#admits,
-      body: Buffer.from(text),
-      repeatable: calls.every(({ message }) => isRepeatable(message)),
-    });
+    const send = (): void =>
+      void exchange.run({
+        method: 'POST',
+        lane,
+        headers: this.#headers(),
+        admits: this.#admits,
+        body: Buffer.from(text),
+        repeatable: calls.every(({ message }) => isRepeatable(message)),
+      });
+    const opening = this.#streamOpening;
+    if (opening && requests.some(({ method }) => MAY_ASK_CLIENT.has(method))) void opening.then(send);
+    else send();
     return expected.map(({ reply }) => reply);
   }
 
@@ -173,6 +186,9 @@ export class Session implements Origin {
    * @param own - as for `request`.
    */
   async initialize(call: Call, request: Request, { own = false } = {}): Promise<Reply> {
+    const { uplink } = this.#deps;
+    const { capabilities } = paramsOf(request);
+    this.#answersServer = isObject(capabilities) && CLIENT_ANSWERS.some((name) => name in capabilities);
     const exchange = this.#exchange(call.emit);
     const leave = (): void => {
       const { reason } = call.signal;
@@ -186,6 +202,8 @@ export class Session implements Origin {
       headers: { accept: ACCEPT },
       body: Buffer.from(request.text),
       repeatable: true,
+      // Not before its bytes have left: the handshakes would delay them.
+      onStart: () => setImmediate(() => uplink.dialAhead()),
     });
     const answer = await reply.finally(() => call.signal.removeEventListener('abort', leave));
     if (answer.kind === 'answer' && answer.message.outcome === 'result') this.#open(exchange, answer.message);
@@ -212,7 +230,7 @@ export class Session implements Origin {
    * Posts a notification, a response, or a batch of them; resolves when the server has accepted it.
    * @throws ProxyError as for a request.
    */
-  async notify(text: string, signal: AbortSignal): Promise<Reply> {
+  async notify(text: string, signal: AbortSignal, { own = false } = {}): Promise<Reply> {
     // Without the id of the session that it was meant for, it would be taken as said to none, or to another.
     if (this.#lost) return { kind: 'accepted' };
     const id = this.#id;
@@ -222,6 +240,7 @@ export class Session implements Origin {
         headers: this.#headers(),
         inSession: id !== undefined,
         signal,
+        own,
       });
     } catch (error) {
       // It is not said again by itself: an answer means nothing to another session. But who comes next need not find out.
@@ -230,15 +249,17 @@ export class Session implements Origin {
     }
   }
 
-  /** `notifications/initialized`: accepted first, then the standalone stream, so that nothing sent on it gets lost. */
+  /**
+   * `notifications/initialized`: accepted first, then the standalone stream's GET, before any later request.
+   * Only a call during which the server may send a request to the client waits for the stream's headers.
+   */
   async initialized(text: string, signal: AbortSignal): Promise<Reply> {
     const { clock } = this.#deps;
     let refused: unknown;
     for (let attempt = 1; attempt <= INITIALIZED_TRIES; attempt++) {
       try {
-        const reply = await this.notify(text, signal);
-        const opened = new Promise<void>((resolve) => void this.#keepStream(resolve));
-        await atMost(clock, STREAM_HEADERS_WAIT_MS, opened);
+        const reply = await this.notify(text, signal, { own: true });
+        await this.#startStream();
         return reply;
       } catch (error) {
         refused = error;
@@ -298,7 +319,24 @@ export class Session implements Origin {
     return (lastEventId) => ({ ...headers, 'last-event-id': Buffer.from(lastEventId).toString('latin1') });
   }
 
-  #keepStream(opened: () => void): Promise<void> {
+  /** Resolves when the stream's request has left. */
+  #startStream(): Promise<unknown> {
+    const { clock } = this.#deps;
+    let opened: () => void = () => undefined;
+    const headers = new Promise<void>((resolve) => {
+      opened = resolve;
+    });
+    if (this.#answersServer) {
+      const opening = atMost(clock, STREAM_WAIT_MS, headers).then(() => {
+        if (this.#streamOpening === opening) this.#streamOpening = undefined;
+      });
+      this.#streamOpening = opening;
+    }
+    const left = new Promise<void>((sent) => void this.#keepStream({ sent, opened }));
+    return atMost(clock, STREAM_WAIT_MS, left);
+  }
+
+  #keepStream(first: { readonly sent: () => void; readonly opened: () => void }): Promise<void> {
     const { uplink, clock, events } = this.#deps;
     const resume = this.#resumeHeaders();
     const stream = new StandaloneStream({
@@ -316,7 +354,7 @@ export class Session implements Origin {
       opened: () => (declaresChangesOf('tools', this.#declared) ? this.#deps.toolStream?.() : undefined),
       ended: this.#ended.signal,
     });
-    return stream.keep(opened);
+    return stream.keep(first);
   }
 
   async #pass(message: Message): Promise<void> {

@@ -52,13 +52,14 @@ export class StandaloneStream {
 
   /**
    * Keeps the stream for as long as the session lives. Never throws.
-   * @param opened - called when the first try has its headers, whatever they say.
+   * @param first - told of the first try: `sent` when its first byte leaves, `opened` when it has its headers, whatever they say.
    */
-  async keep(opened: () => void): Promise<void> {
+  async keep(first: { readonly sent: () => void; readonly opened: () => void }): Promise<void> {
     const { clock, ended } = this.#deps;
     for (let empty = 0; !ended.aborted; ) {
-      const outcome = await this.#once(opened);
-      opened();
+      const outcome = await this.#once(first);
+      first.sent();
+      first.opened();
       if (outcome === 'unavailable') return;
       empty = outcome === 'read' ? 0 : empty + 1;
       const failed = outcome === 'failed';
@@ -74,7 +75,7 @@ export class StandaloneStream {
     }
   }
 
-  async #once(opened: () => void): Promise<Outcome> {
+  async #once({ sent, opened }: { sent: () => void; opened: () => void }): Promise<Outcome> {
     const { uplink, events, headersAfter, admits, sessionGone, ended } = this.#deps;
     const { profile } = uplink;
     this.#askedMs = 0;
@@ -88,6 +89,7 @@ export class StandaloneStream {
         signal: ended,
         admits,
         onAttempt: (lease) => lease.cutBy(ended),
+        onStart: sent,
       });
     } catch (error) {
       if (!ended.aborted) {

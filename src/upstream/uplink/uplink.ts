@@ -52,6 +52,8 @@ export interface UplinkRequest {
   readonly admits?: ((principal: string | undefined) => boolean) | undefined;
   /** Told of each place taken for an attempt, before its first byte leaves. */
   readonly onAttempt: (lease: Lease) => void;
+  /** Runs when an attempt's first byte is about to leave on an open connection. */
+  readonly onStart?: (() => void) | undefined;
 }
 
 export interface Opened {
@@ -133,14 +135,16 @@ export class Uplink {
     for (let attempt = 1; ; attempt++) {
       const wanted = { fresh: !left.connection };
       request.signal.throwIfAborted();
-      const spare = request.lane === 'own' ? lanes.request.free(wanted) : undefined;
+      const spare = request.lane === 'own' ? this.#spare(wanted) : undefined;
       const lease = spare ?? lane.free(wanted) ?? (await lane.lease(request.signal, wanted));
       let keys: Signer | undefined;
       let response: Incoming;
       // Kept for this attempt: another call may learn a new one while this is on its way.
       let offsetMs = 0;
       try {
-        keys = renewedKeys ?? (await this.#keys(request.signal));
+        const resolving = renewedKeys ?? this.#keys(request.signal);
+        if (!lease.open && resolving instanceof Promise) dialDuring(resolving, lease);
+        keys = await resolving;
         for (const watcher of this.#watchers) watcher(keys?.principal);
         if (request.admits?.(keys?.principal) === false) throw anothersSession(this.profile);
         offsetMs = this.#clockOffsetMs;
@@ -167,6 +171,22 @@ export class Uplink {
       if (!next) return opened;
       renewedKeys = next.keys;
     }
+  }
+
+  /**
+   * Opens the connections that follow an `initialize`, while its answer is on the way: the standalone stream's, and the one that
+   * carries the client's responses and cancellations. Each would otherwise cost the first call a handshake.
+   */
+  dialAhead(): void {
+    const { control, stream } = this.#options.lanes;
+    stream.dial();
+    control.dial();
+  }
+
+  /** A connection that is open costs no handshake, whichever lane it is of; a new one is a request's. */
+  #spare(wanted: { readonly fresh: boolean }): Lease | undefined {
+    const { request, control } = this.#options.lanes;
+    return (wanted.fresh ? undefined : (request.ready() ?? control.ready())) ?? request.free(wanted);
   }
 
   #keys(signal: AbortSignal): Promise<Signer | undefined> | undefined {
@@ -210,8 +230,8 @@ export class Uplink {
     const headers = this.#headersOf(request, keys, offsetMs);
     if (request.signal.aborted) throw request.signal.reason;
     request.onAttempt(lease);
-    const { method, body } = request;
-    const outgoing = { method, path: target.path, headers, body };
+    const { method, body, onStart } = request;
+    const outgoing = { method, path: target.path, headers, body, onStart };
     if (!events.detailed) return lease.send(outgoing);
     const bytes = body?.length ?? 0;
     events.emit({ type: 'http.request', profile, method, lane: request.lane, bytes, attempt });
@@ -323,6 +343,13 @@ const anothersSession = (profile: string): ProxyError =>
 const couldBeRefusal = (status: number): boolean => status === 401 || status === 403 || status === 400;
 
 const RENEWABLE: ReadonlySet<RefusalKind> = new Set(['expired', 'invalid-token']);
+
+/** Opens the socket while credentials are resolved, where that takes longer than a turn: the two waits then overlap. */
+function dialDuring(resolving: Promise<unknown>, lease: Lease): void {
+  const turn = setImmediate(() => lease.dial());
+  const cancel = (): void => clearImmediate(turn);
+  resolving.then(cancel, cancel);
+}
 
 const aTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
