@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { COMMANDS, type CommandName } from './command-words.ts';
+import { Output } from './commands/output.ts';
 import { serve } from './commands/serve.ts';
 import type { Arguments } from './core/arguments.ts';
 import { systemClock } from './core/clock.ts';
@@ -16,9 +17,16 @@ const EXIT_FAILED = 1;
 /** Clients that are killed cannot close our stdin on every platform; becoming somebody else's child is the sign. */
 const PARENT_CHECK_MS = 2_000;
 
+const errors = new Output({
+  write: (text) => void process.stderr.write(text),
+  isTerminal: process.stderr.isTTY === true,
+  columns: process.stderr.columns || FALLBACK_COLUMNS,
+  forPeople: true,
+});
+
 function usage(problems: readonly string[]): number {
   const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`;
-  process.stderr.write(
+  errors.write(
     `mcp-sigv4-proxy: ${count} with the settings:\n${problems.map((problem) => `  ${problem}\n`).join('')}Run mcp-sigv4-proxy --help for all options.\n`,
   );
   return EXIT_USAGE;
@@ -72,30 +80,28 @@ async function runCommand(name: Exclude<CommandName, 'demo'>, args: Arguments): 
     });
   }
   const stdout = new StdoutWriter((error) => ended.abort(error));
-  const { stderr } = process;
   const running = command.run({
     args,
     settings: outcome.settings,
     stdin: process.stdin,
-    stdout: {
+    stdout: new Output({
       write: (text) => stdout.text(text),
       isTerminal: stdout.isTerminal,
       columns: stdout.columns,
-    },
-    stderr: {
-      write: (text) => void stderr.write(text),
-      isTerminal: stderr.isTTY === true,
-      columns: stderr.columns || FALLBACK_COLUMNS,
-    },
+    }),
+    stderr: errors,
     signal: ended.signal,
   });
   const said = await running.catch((error: unknown) => {
-    stderr.write(
+    errors.write(
       `mcp-sigv4-proxy: an internal fault, please report it with what --log-level debug says: ${causeText(error)}\n`,
     );
     return EXIT_FAILED;
   });
-  await Promise.all([stdout.flush(systemClock), new Promise<void>((done) => stderr.write('', () => done()))]);
+  await Promise.all([
+    stdout.flush(systemClock),
+    new Promise<void>((done) => process.stderr.write('', () => done())),
+  ]);
   return code ?? said;
 }
 

@@ -3,9 +3,9 @@ import type { Arguments } from '../core/arguments.ts';
 import { unlessAborted } from '../core/clock.ts';
 import { isObject, oneLine, type Response, valueTextAt } from '../core/message.ts';
 import { readFlags } from '../core/options.ts';
+import { firstLine } from '../core/plain-text.ts';
 import { ClientSession, errorTextOf } from './client-session.ts';
 import { type CommandContext, complain, EXIT_USAGE } from './command.ts';
-import { firstLine, plainText } from './plain-text.ts';
 import { ProgressLine } from './progress-line.ts';
 
 const FROM_STDIN = '-';
@@ -111,13 +111,12 @@ function show(answer: Response, { args, stdout, stderr }: CommandContext): numbe
   const result = isObject(answer.json.result) ? answer.json.result : {};
   const asks = result.resultType === 'input_required';
   const failed = result.isError === true || asks;
-  const shown = stdout.isTerminal ? plainText(resultText(answer)) : resultText(answer);
   // In the revision without sessions a server asks by its answer, and would be called again with what it wants to know.
   if (asks)
     complain(stderr, 'the tool asks for input, which nobody can give here. It works in an MCP client.');
-  else if (failed) complain(stderr, `the tool reports an error: ${plainText(resultText(answer)).trimEnd()}`);
-  if (ownOptions(args).json) stdout.write(`${valueTextAt(answer.text, ['result']) ?? ''}\n`);
-  else if (!failed) stdout.write(shown);
+  else if (failed) complain(stderr, `the tool reports an error: ${resultText(answer).trimEnd()}`);
+  if (ownOptions(args).json) stdout.json(`${valueTextAt(answer.text, ['result']) ?? ''}\n`);
+  else if (!failed) stdout.write(resultText(answer));
   return failed ? EXIT_FAILED : 0;
 }
 

@@ -1,14 +1,6 @@
 import type { Arguments } from '../core/arguments.ts';
 import type { Settings } from '../settings.ts';
-
-/** Where a command's output goes, and what it needs to know of that place. */
-export interface Output {
-  /** Whole lines or not: written as it is. */
-  write(text: string): void;
-  /** True where a person watches: colours, progress and tables cut to the width are for them alone. */
-  readonly isTerminal: boolean;
-  readonly columns: number;
-}
+import type { Output } from './output.ts';
 
 /** What the process hands to a command. */
 export interface CommandContext {

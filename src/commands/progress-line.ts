@@ -1,6 +1,6 @@
 import type { JsonObject } from '../core/message.ts';
-import type { Output } from './command.ts';
-import { cutTo, firstLine } from './plain-text.ts';
+import { cutTo, firstLine } from '../core/plain-text.ts';
+import type { Output } from './output.ts';
 
 const CLEAR = '\r\u001b[K';
 
@@ -17,12 +17,13 @@ export class ProgressLine {
     if (!this.#output.isTerminal) return;
     this.#shown = true;
     // One column is left free: a full line makes some terminals go on to the next.
-    this.#output.write(`${CLEAR}${cutTo(progressText(params), this.#output.columns - 1)}`);
+    this.#output.control(CLEAR);
+    this.#output.write(cutTo(progressText(params), this.#output.columns - 1));
   }
 
   /** Takes it away, before anything else is written. */
   clear(): void {
-    if (this.#shown) this.#output.write(CLEAR);
+    if (this.#shown) this.#output.control(CLEAR);
     this.#shown = false;
   }
 }

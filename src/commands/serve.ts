@@ -1,6 +1,7 @@
 import { atMost, systemClock } from '../core/clock.ts';
 import { causeText } from '../core/errors.ts';
 import { Events } from '../core/events.ts';
+import { plainText } from '../core/plain-text.ts';
 import { readStdin } from '../front/stdio.ts';
 import { StdoutWriter } from '../front/stdout.ts';
 import { logEvents } from '../observe/log.ts';
@@ -66,7 +67,7 @@ export function serve(settings: Settings): Serving {
   const listener =
     settings.listener &&
     listen(settings.listener, proxy, events).catch((error: unknown): Listener => {
-      process.stderr.write(`mcp-sigv4-proxy: ${causeText(error)}\n`);
+      process.stderr.write(plainText(`mcp-sigv4-proxy: ${causeText(error)}\n`));
       setImmediate(() => leave('it cannot listen', EXIT_CANNOT_LISTEN));
       return { drain: async () => undefined };
     });

@@ -1,5 +1,5 @@
 import { isObject } from '../core/message.ts';
-import { cutTo, firstLine } from './plain-text.ts';
+import { cutTo, firstLine } from '../core/plain-text.ts';
 
 const GAP = '  ';
 /** A description that is cut to less says nothing; the terminal may wrap it. */

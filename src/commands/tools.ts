@@ -19,7 +19,7 @@ export async function run({ args, settings, stdout, stderr, signal }: CommandCon
     const list = await listTools(session);
     if (list.kind === 'refused') return refuse(errorTextOf(list.answer));
     if (list.kind === 'unusable') return refuse(`The server's answer cannot be used: ${list.what}.`);
-    if (json) stdout.write(`[${list.texts.join(',')}]\n`);
+    if (json) stdout.json(`[${list.texts.join(',')}]\n`);
     else if (list.texts.length === 0) stderr.write(`${noTools(settings)}.\n`);
     else {
       const tools = list.texts.map((text): unknown => JSON.parse(text));

@@ -1,6 +1,7 @@
 import { openSync } from 'node:fs';
 import type { Logger } from 'pino';
 import type { Events, ProxyEvent } from '../core/events.ts';
+import { plainJson, plainText } from '../core/plain-text.ts';
 import { LOG_FILE_MODE, LOG_LEVELS, type LogLevel } from './options.ts';
 import { Redactor } from './redact.ts';
 
@@ -142,8 +143,9 @@ async function openLogger({ level, file, format }: LogOptions, redactor: Redacto
   const destination = {
     write(line: string): void {
       // The finished line is cleaned, so that no field, however nested or new, can carry a secret past.
-      const clean = redactor.clean(line);
-      target.write(pretty ? pretty(clean) : clean);
+      // What a server wrote is in it, and a person reads it in a terminal.
+      const clean = plainJson(redactor.clean(line));
+      target.write(pretty ? plainText(pretty(clean)) : clean);
     },
   };
   return pino({ level, base: { name: 'mcp-sigv4-proxy', pid: process.pid } }, destination);

@@ -2,6 +2,7 @@ import { PassThrough } from 'node:stream';
 import { expect, it } from 'vitest';
 import { COMMANDS } from '../../src/command-words.ts';
 import { run } from '../../src/commands/call.ts';
+import { Output } from '../../src/commands/output.ts';
 import { parseArguments, readSettings } from '../../src/settings.ts';
 import { ScriptedServer } from '../support/scripted-server.ts';
 import { settingsIn } from '../support/settings.ts';
@@ -12,7 +13,8 @@ it('a call that still waits for its arguments ends when it is interrupted, and n
   const args = parseArguments(['call', 'echo', server.url, '--auth', 'none', '--args', '-'], COMMANDS);
   const settings = settingsIn(await readSettings(args, (await makeTempHome()).env));
   const written: string[] = [];
-  const output = { isTerminal: false, columns: 80, write: (text: string) => void written.push(text) };
+  const write = (text: string): void => void written.push(text);
+  const output = new Output({ write, isTerminal: false, columns: 80 });
   const stdin = new PassThrough();
   const interrupt = new AbortController();
   const over = run({ args, settings, stdin, stdout: output, stderr: output, signal: interrupt.signal });

@@ -1,9 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import { Output } from '../../src/commands/output.ts';
 import { ProgressLine, progressText } from '../../src/commands/progress-line.ts';
 
 const screen = (isTerminal: boolean) => {
   const written: string[] = [];
-  return { written, isTerminal, columns: 20, write: (text: string) => void written.push(text) };
+  const write = (text: string): void => void written.push(text);
+  return Object.assign(new Output({ write, isTerminal, columns: 20 }), { written });
 };
 
 describe('progress', () => {
@@ -24,7 +26,7 @@ describe('progress', () => {
     line.show({ progress: 2, total: 2, message: 'x'.repeat(50) });
     line.clear();
     line.clear();
-    expect(output.written).toEqual(['\r\u001b[K1/2', `\r\u001b[K2/2 ${'x'.repeat(12)}...`, '\r\u001b[K']);
+    expect(output.written.join('')).toBe(`\r\u001b[K1/2\r\u001b[K2/2 ${'x'.repeat(12)}...\r\u001b[K`);
   });
 
   it('is not shown where nobody watches', () => {

@@ -1,6 +1,6 @@
+import { plainText } from '../../core/plain-text.ts';
 import { VERSION } from '../../version.ts';
-import type { Output } from '../command.ts';
-import { plainText } from '../plain-text.ts';
+import type { Output } from '../output.ts';
 import type { Finding, Verdict } from './finding.ts';
 
 const VERDICT_COLUMNS = 'skipped'.length;
@@ -11,7 +11,7 @@ const INDENT = ' '.repeat(VERDICT_COLUMNS + CHECK_COLUMNS + 2 * GAP.length);
 const COLOURS: Readonly<Record<Verdict, number>> = { ok: 32, warning: 33, failed: 31, skipped: 2 };
 
 /** NO_COLOR, by its own convention (https://no-color.org), speaks by being set to anything. */
-export const wantsColours = (output: Output, env: NodeJS.ProcessEnv): boolean =>
+export const wantsColours = (output: Pick<Output, 'isTerminal'>, env: NodeJS.ProcessEnv): boolean =>
   output.isTerminal && !env.NO_COLOR && env.TERM !== 'dumb';
 
 export interface ReportOptions {
@@ -35,7 +35,7 @@ export class Report {
     const { output, json, clean } = this.#options;
     const shown = cleaned(finding, (text) => clean(oneLine(text)));
     this.#findings.push(shown);
-    if (!json) output.write(this.#lines(shown));
+    if (!json) this.#show(output, shown);
     return finding;
   }
 
@@ -43,19 +43,25 @@ export class Report {
   conclude(): number {
     const { output, json } = this.#options;
     const bad = this.#findings.some(({ verdict }) => verdict === 'failed');
-    if (json) output.write(`${JSON.stringify(documentOf(this.#findings, bad), undefined, 2)}\n`);
-    else output.write(`\n${this.#coloured(bad ? 'failed' : 'ok', conclusionOf(this.#findings))}\n`);
+    if (json) output.json(`${JSON.stringify(documentOf(this.#findings, bad), undefined, 2)}\n`);
+    else {
+      output.write('\n');
+      this.#coloured(output, bad ? 'failed' : 'ok', conclusionOf(this.#findings));
+      output.write('\n');
+    }
     return bad ? 1 : 0;
   }
 
-  #lines(finding: Finding): string {
-    const verdict = this.#coloured(finding.verdict, finding.verdict.padEnd(VERDICT_COLUMNS));
-    const line = `${verdict}${GAP}${finding.check.padEnd(CHECK_COLUMNS)}${GAP}${finding.detail}\n`;
-    return 'remedy' in finding ? `${line}${INDENT}remedy: ${finding.remedy}\n` : line;
+  #show(output: Output, finding: Finding): void {
+    this.#coloured(output, finding.verdict, finding.verdict.padEnd(VERDICT_COLUMNS));
+    output.write(`${GAP}${finding.check.padEnd(CHECK_COLUMNS)}${GAP}${finding.detail}\n`);
+    if ('remedy' in finding) output.write(`${INDENT}remedy: ${finding.remedy}\n`);
   }
 
-  #coloured(verdict: Verdict, text: string): string {
-    return this.#options.colours ? `\u001b[${COLOURS[verdict]}m${text}\u001b[0m` : text;
+  #coloured(output: Output, verdict: Verdict, text: string): void {
+    if (this.#options.colours) output.control(`\u001b[${COLOURS[verdict]}m`);
+    output.write(text);
+    if (this.#options.colours) output.control('\u001b[0m');
   }
 }
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { failed, ok, skipped, warning } from '../../../src/commands/doctor/finding.ts';
 import { Report, type ReportOptions, wantsColours } from '../../../src/commands/doctor/report.ts';
+import { Output } from '../../../src/commands/output.ts';
 import { VERSION } from '../../../src/version.ts';
 
 function report(options: Partial<ReportOptions> = {}) {
@@ -8,7 +9,7 @@ function report(options: Partial<ReportOptions> = {}) {
   const write = (more: string): void => {
     text += more;
   };
-  const output = { isTerminal: false, columns: 80, write };
+  const output = new Output({ isTerminal: false, columns: 80, write });
   const made = new Report({ output, json: false, colours: false, clean: (same) => same, ...options });
   return { report: made, text: () => text };
 }
