@@ -20,7 +20,7 @@ export interface Serving {
   leave(how: string): void;
   /** Ends what would outlive the process, at once. */
   stop(): void;
-  /** Replaces the sessions with new ones; no call is cut. */
+  /** Opens the log file again, and replaces the sessions with new ones; no call is cut. */
   renew(): void;
   /** Reports what should never happen. */
   fault(where: string, error: unknown): void;
@@ -74,6 +74,7 @@ export function serve(settings: Settings): Serving {
   return {
     leave: (how) => leave(how),
     renew: () => {
+      log.reopen();
       proxy.drainSessions();
       if (stdio) return;
       const message = 'nothing was replaced: the sessions of clients of --listen are their own';

@@ -56,6 +56,8 @@ export type ProxyEvent =
   | { type: 'tools.all-hidden'; profile: string; tools: number; message: string }
   | { type: 'tools.glob-unmatched'; profile: string; option: string; glob: string }
   | { type: 'tool.keeps-argument'; tool: string; argument: string }
+  | { type: 'log.reopened'; file: string }
+  | { type: 'log.reopen-failed'; message: string }
   | { type: 'proxy.draining'; inFlight: number }
   | { type: 'internal.fault'; where: string; message: string };
 

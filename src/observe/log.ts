@@ -1,8 +1,8 @@
-import { openSync } from 'node:fs';
 import type { Logger } from 'pino';
+import { causeText } from '../core/errors.ts';
 import type { Events, ProxyEvent } from '../core/events.ts';
 import { plainJson, plainText } from '../core/plain-text.ts';
-import { LOG_FILE_MODE, LOG_LEVELS, type LogLevel } from './options.ts';
+import { LOG_LEVELS, type LogLevel, openLogFile } from './options.ts';
 import { Redactor } from './redact.ts';
 
 type Written = Exclude<LogLevel, 'silent'>;
@@ -58,6 +58,8 @@ const LEVEL_OF: Readonly<Record<ProxyEvent['type'], Written | 'never'>> = {
   'tools.glob-unmatched': 'warn',
   'tools.all-hidden': 'error',
   'tool.keeps-argument': 'warn',
+  'log.reopened': 'info',
+  'log.reopen-failed': 'error',
   'internal.fault': 'error',
 };
 
@@ -78,12 +80,15 @@ export interface Log {
    * nobody reads stderr.
    */
   flush(): Promise<void>;
+  /** Opens the log file again by its name, after a rotation has renamed it. No line is lost. */
+  reopen(): void;
 }
 
 /** Writes events as log lines to stderr or a file. The logger itself is loaded with the first line: most runs have none. */
 export function logEvents(events: Events, options: LogOptions): Log {
   const redactor = new Redactor();
   const wanted = rank(options.level);
+  let target: Target | undefined;
   let logger: Promise<Logger> | undefined;
   let written: Promise<void> = Promise.resolve();
   const observe = (event: ProxyEvent): void => {
@@ -94,7 +99,9 @@ export function logEvents(events: Events, options: LogOptions): Log {
     const level = LEVEL_OF[event.type];
     if (level === 'never' || rank(level) < wanted) return;
     const { type, ...fields } = event;
-    logger ??= openLogger(options, redactor);
+    logger ??= openLogger(options, redactor, (opened) => {
+      target = opened;
+    });
     // A log that cannot be opened must not end a run that works.
     written = logger.then((log) => log[level](fields, type)).catch(() => undefined);
   };
@@ -106,18 +113,42 @@ export function logEvents(events: Events, options: LogOptions): Log {
         await new Promise<void>((resolve) => process.stderr.write('', () => resolve()));
       }
     },
+    reopen: () => {
+      if (options.file === undefined) return;
+      try {
+        target?.reopen?.();
+        events.emit({ type: 'log.reopened', file: options.file });
+      } catch (error) {
+        // Lines go on to the former file.
+        events.emit({ type: 'log.reopen-failed', message: causeText(error) });
+      }
+    },
   };
 }
 
 interface Target {
   write(text: string): void;
+  /** Absent where there is nothing to open. */
+  reopen?(): void;
 }
 
 function fileTarget({ destination }: typeof import('pino').default, file: string): Target {
-  // Lines written while the process ends must not be lost with it.
-  const target = destination({ dest: openSync(file, 'a', LOG_FILE_MODE), sync: true });
-  target.on('error', () => undefined);
-  return target;
+  const open = () => {
+    // Synchronous: lines written while the process ends must not be lost with it.
+    const opened = destination({ dest: openLogFile(file), sync: true });
+    opened.on('error', () => undefined);
+    return opened;
+  };
+  let sink = open();
+  return {
+    write: (text) => void sink.write(text),
+    reopen() {
+      const former = sink;
+      sink = open();
+      former.flushSync();
+      former.end();
+    },
+  };
 }
 
 /** Node's own stream: a synchronous write to a pipe that its client does not read would stop the whole process. */
@@ -132,9 +163,14 @@ function stderrTarget(): Target {
   };
 }
 
-async function openLogger({ level, file, format }: LogOptions, redactor: Redactor): Promise<Logger> {
+async function openLogger(
+  { level, file, format }: LogOptions,
+  redactor: Redactor,
+  opened: (target: Target) => void,
+): Promise<Logger> {
   const { default: pino } = await import('pino');
   const target = file === undefined ? stderrTarget() : fileTarget(pino, file);
+  opened(target);
   // By its default export: bundled, a CommonJS module has no named ones in a dynamic import.
   const pretty =
     format === 'pretty'

@@ -1,18 +1,27 @@
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, constants } from 'node:fs';
+import { causeText } from '../core/errors.ts';
 import { text } from '../core/options.ts';
+import { openTrusted } from '../core/trusted-file.ts';
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** Only the owner reads it: at trace level it holds what tools were asked. */
-export const LOG_FILE_MODE = 0o600;
+const LOG_FILE_MODE = 0o600;
+
+/**
+ * Opens the log file to append to it.
+ * @throws Error that says what is wrong: what is logged must not go to a file that another user has put there.
+ */
+export const openLogFile = (path: string): number =>
+  openTrusted(path, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT, LOG_FILE_MODE);
 
 function fileProblem(path: string): string | undefined {
   try {
-    closeSync(openSync(path, 'a', LOG_FILE_MODE));
+    closeSync(openLogFile(path));
     return undefined;
   } catch (error) {
-    return `must be a file that can be written: ${error instanceof Error ? error.message : path}`;
+    return `must be a regular file in a folder that no other user can write to, such as your home folder (${causeText(error)})`;
   }
 }
 
@@ -30,7 +39,7 @@ export const observeOptions = {
     fallback: undefined,
     defaultText: 'stderr',
     check: fileProblem,
-    help: 'log to this file (mode 0600) instead of stderr',
+    help: 'log to this file (mode 0600) instead of stderr; no other user may be able to write to it or its folder; SIGHUP opens it again',
   }),
   logFormat: text({
     group: 'Seeing it',

@@ -1,10 +1,12 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { closeSync, constants, fstatSync, readFileSync } from 'node:fs';
+import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { causeText } from '../core/errors.ts';
 import type { Events } from '../core/events.ts';
 import { isObject } from '../core/message.ts';
 import type { Snapshot, SnapshotStore } from '../core/snapshot.ts';
+import { folderProblem, openTrusted } from '../core/trusted-file.ts';
 
 /** Raised whenever a file of an older proxy would be misread: such a file is as good as none. */
 const FORMAT = 1;
@@ -25,7 +27,7 @@ export interface SnapshotFilesOptions {
   readonly folder: string;
   /** Everything that decides what the server and the proxy answer; none of it is a secret, and only its hash is kept. */
   readonly identity: unknown;
-  /** Who asks the server. A snapshot of what another was told is as good as none; where nobody can tell, it may be the same. */
+  /** Who asks the server. Where that is known before anything is asked, only a snapshot that names the same principal is used. */
   readonly principal?: {
     /** As far as that can be known before anything is asked. */
     foreseen(): Promise<string | undefined>;
@@ -47,9 +49,8 @@ export class SnapshotFiles implements SnapshotStore {
   async load(revision: string): Promise<Snapshot | undefined> {
     const path = this.#pathOf(revision);
     try {
-      if ((await stat(path)).size > LARGEST_FILE_BYTES) throw new Error('it is too large to be a snapshot');
-      const { by, ...kept } = readSnapshot(await readFile(path, 'utf8'));
-      const asks = by === undefined ? undefined : await this.#options.principal?.foreseen();
+      const { by, ...kept } = readSnapshot(readTrusted(path));
+      const asks = await this.#options.principal?.foreseen();
       return asks === undefined || digest(asks) === by ? kept : undefined;
     } catch (error) {
       if (!isMissing(error)) this.#complain('read', path, error);
@@ -74,9 +75,14 @@ export class SnapshotFiles implements SnapshotStore {
     const draft = `${path}.${randomUUID()}`;
     try {
       await mkdir(this.#options.folder, { recursive: true, mode: FOLDER_MODE });
+      const problem = folderProblem(this.#options.folder);
+      if (problem !== undefined) throw new Error(problem);
       const principal = this.#options.principal?.now();
       const by = principal === undefined ? {} : { by: digest(principal) };
-      await writeFile(draft, JSON.stringify({ format: FORMAT, ...by, opening, pages }), { mode: FILE_MODE });
+      await writeFile(draft, JSON.stringify({ format: FORMAT, ...by, opening, pages }), {
+        mode: FILE_MODE,
+        flag: 'wx',
+      });
       await rename(draft, path);
       await this.#sweep();
     } catch (error) {
@@ -114,6 +120,17 @@ export class SnapshotFiles implements SnapshotStore {
   #complain(what: string, path: string, error: unknown): void {
     const message = `the snapshot ${path} cannot be ${what}: ${causeText(error)}`;
     this.#options.events.emit({ type: 'snapshot.unusable', message });
+  }
+}
+
+/** @throws Error where another user may have written it, or can exchange it: it decides which tools a client sees. */
+function readTrusted(path: string): string {
+  const fd = openTrusted(path, constants.O_RDONLY);
+  try {
+    if (fstatSync(fd).size > LARGEST_FILE_BYTES) throw new Error('it is too large to be a snapshot');
+    return readFileSync(fd, 'utf8');
+  } finally {
+    closeSync(fd);
   }
 }
 

@@ -48,7 +48,7 @@ describe('a snapshot file', () => {
     expect(readdirSync(folder)).toHaveLength(1);
   });
 
-  it('is none for whom it was not told, where that is known of both', async () => {
+  it('is used only where it names the principal that asks, as far as that is known', async () => {
     const { folder, told } = make();
     const events = new Events();
     events.subscribe((event) => told.push(event));
@@ -66,7 +66,8 @@ describe('a snapshot file', () => {
     const [file = ''] = readdirSync(folder);
     expect(readFileSync(join(folder, file), 'utf8')).not.toContain('me"');
     await filesOf(undefined).save('', SNAPSHOT);
-    expect(await filesOf('you').load('')).toEqual(SNAPSHOT);
+    expect(await filesOf('you').load('')).toBeUndefined();
+    expect(await filesOf(undefined).load('')).toEqual(SNAPSHOT);
     expect(told).toEqual([]);
   });
 
