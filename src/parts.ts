@@ -18,6 +18,7 @@ import type { ToolCacheDeps } from './layers/tool-cache.ts';
 import type { Settings } from './settings.ts';
 import { SnapshotFiles } from './snapshot/files.ts';
 import { cacheFolder } from './snapshot/folder.ts';
+import { readConnectAddress } from './upstream/http/connect.ts';
 import { createRoads, type Roads } from './upstream/uplink/roads.ts';
 import { VERSION } from './version.ts';
 
@@ -109,7 +110,7 @@ export class Parts {
   }
 
   #newRoads(): Roads {
-    const { endpoint, scope, env, caBundle } = this.#settings;
+    const { endpoint, scope, env, caBundle, connectTo } = this.#settings;
     return createRoads({
       endpoint,
       target: signingTarget(endpoint),
@@ -123,6 +124,8 @@ export class Parts {
       maxConnections: this.#settings.maxConnections,
       keepConnections: this.#settings.keepConnections,
       keepAliveTimeoutMs: this.#settings.keepaliveTimeout * SECOND_MS,
+      lifetimeMs: this.#settings.connectionLifetime * SECOND_MS,
+      connectTo: connectTo === undefined ? undefined : readConnectAddress(connectTo),
       connectTimeoutMs: this.#settings.connectTimeout * SECOND_MS,
       manyClients: this.#settings.listener !== undefined,
       headers: () => this.#headers,

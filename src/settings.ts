@@ -21,7 +21,7 @@ import { observeOptions } from './observe/options.ts';
 import { poolOptions, poolProblems } from './pool/options.ts';
 import { DRAIN_OF_LISTENER_S, DRAIN_OF_STDIO_S, relayOptions } from './relay/options.ts';
 import { bundleProblem, caBundleOf } from './upstream/http/trust.ts';
-import { readHeaders, upstreamOptions } from './upstream/options.ts';
+import { connectToProblems, readHeaders, upstreamOptions } from './upstream/options.ts';
 
 /** Every option of the proxy, in the order in which help and tables show them. */
 export const OPTIONS = {
@@ -43,6 +43,8 @@ export const OPTIONS = {
   maxConnections: upstreamOptions.maxConnections,
   maxKeepaliveConnections: upstreamOptions.maxKeepaliveConnections,
   keepaliveTimeout: upstreamOptions.keepaliveTimeout,
+  connectionLifetime: upstreamOptions.connectionLifetime,
+  connectTo: upstreamOptions.connectTo,
   connectTimeout: upstreamOptions.connectTimeout,
   timeout: relayOptions.timeout,
   toolTimeout: relayOptions.toolTimeout,
@@ -171,6 +173,9 @@ export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Pro
   }
 
   problems.push(...retryProblems(values, from));
+  if ('url' in endpoint) {
+    problems.push(...connectToProblems(values.connectTo, endpoint.url, from.connectTo ?? ''));
+  }
 
   const signing =
     'url' in endpoint && values.auth !== 'none'

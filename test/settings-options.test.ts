@@ -81,6 +81,7 @@ async function sampleOf(key: string, option: Option): Promise<readonly [raw: str
         proxy: 'http://proxy.example:8080',
         roleArn: ROLE,
         listen: '127.0.0.1:0',
+        connectTo: 'vpce.example:8443',
         listenToken: 'a-token-of-enough-characters',
       };
       const raw = option.choices?.at(-1) ?? (await files[key]?.()) ?? texts[key] ?? 'sample';

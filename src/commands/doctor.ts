@@ -6,6 +6,7 @@ import { readFlags } from '../core/options.ts';
 import { secretsOfUrl } from '../core/secrets.ts';
 import { Redactor } from '../observe/redact.ts';
 import type { Settings } from '../settings.ts';
+import { reachedAt } from '../upstream/http/connect.ts';
 import { ClientSession } from './client-session.ts';
 import type { CommandContext } from './command.ts';
 import { credentialFinding, signingFinding } from './doctor/credentials.ts';
@@ -126,7 +127,9 @@ async function checkWay({ settings, report, signal }: CheckUp): Promise<Finding>
     for (const check of ['DNS', 'connection', 'TLS']) report.add(needs(check, proxy));
     return proxy;
   }
-  const dns = report.add(await dnsFinding({ endpoint: settings.endpoint, choice, limitMs }));
+  const dns = report.add(
+    await dnsFinding({ endpoint: reachedAt(settings.endpoint, settings.connectTo), choice, limitMs }),
+  );
   signal.throwIfAborted();
   if (!stands(dns)) {
     for (const check of ['connection', 'TLS']) report.add(needs(check, dns));

@@ -1,5 +1,7 @@
+import { isLoopback } from '../core/loopback.ts';
 import { decimal, integer, list, text, timeLimit } from '../core/options.ts';
 import { type Secret, secretsOfUrl, variableName } from '../core/secrets.ts';
+import { readConnectAddress } from './http/connect.ts';
 import { bundleProblem } from './http/trust.ts';
 
 /** What the proxy itself decides per request; a second opinion would break the signature or the protocol. */
@@ -80,6 +82,23 @@ export const upstreamOptions = {
     fallback: 30,
     help: "seconds that an idle connection is kept; a server's shorter hint wins",
   }),
+  connectionLifetime: decimal({
+    group: 'Connections',
+    placeholder: 's',
+    min: 0,
+    fallback: 0,
+    help: 'seconds after which a connection is closed when its answer is complete, so that DNS is resolved again; 0 = no end',
+  }),
+  connectTo: text({
+    group: 'Connections',
+    placeholder: 'host:port',
+    fallback: undefined,
+    check: (value) =>
+      readConnectAddress(value)
+        ? undefined
+        : 'must be host:port, or [IPv6 address]:port, with a port from 1 to 65535',
+    help: 'connect there; URL, Host header, TLS server name and signature stay those of the endpoint (VPC endpoints, SSM and SSH tunnels)',
+  }),
   connectTimeout: timeLimit({
     group: 'Time limits',
     fallback: 10,
@@ -91,6 +110,19 @@ export const upstreamOptions = {
     help: 'longest silence in the middle of one answer; 0 = no limit',
   }),
 } as const;
+
+/**
+ * What --connect-to may not do.
+ * @param from - the flag or variable that the value came from.
+ */
+export function connectToProblems(connectTo: string | undefined, endpoint: URL, from: string): string[] {
+  const host = connectTo === undefined ? undefined : readConnectAddress(connectTo)?.host;
+  // http is for loopback only, where nobody else reads the signed requests.
+  if (host === undefined || endpoint.protocol === 'https:' || isLoopback(host)) return [];
+  return [
+    `${from} must name a loopback host where the endpoint is an http:// URL, not ${JSON.stringify(connectTo)}: use an https:// endpoint`,
+  ];
+}
 
 /**
  * Reads `name: value` entries, with `${NAME}` replaced from the environment.

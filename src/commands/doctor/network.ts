@@ -3,7 +3,7 @@ import { isIP, type Socket } from 'node:net';
 import { atMost, type Clock, systemClock } from '../../core/clock.ts';
 import { causeText } from '../../core/errors.ts';
 import type { Settings } from '../../settings.ts';
-import { createConnector } from '../../upstream/http/connect.ts';
+import { createConnector, reachedAt } from '../../upstream/http/connect.ts';
 import { type ProxyChoice, proxyChoice } from '../../upstream/http/http-proxy.ts';
 import { connectAdvice } from '../../upstream/uplink/uplink.ts';
 import { type Finding, failed, ok } from './finding.ts';
@@ -14,13 +14,13 @@ const bare = (hostname: string): string => hostname.replace(/^\[|\]$/g, '');
 const originOf = (url: URL): string => `${url.protocol}//${url.host}`;
 
 /** Which HTTP proxy requests go through, and who said so. */
-export function proxyFinding({ endpoint, proxy, env }: Settings): {
+export function proxyFinding({ endpoint, connectTo, proxy, env }: Settings): {
   readonly finding: Finding;
   readonly choice: ProxyChoice | undefined;
 } {
   const check = 'HTTP proxy';
   try {
-    const choice = proxyChoice(endpoint, { url: proxy, env });
+    const choice = proxyChoice(reachedAt(endpoint, connectTo), { url: proxy, env });
     return { finding: ok(check, proxyText(choice)), choice };
   } catch (error) {
     return { finding: failed(check, causeText(error), PROXY_REMEDY), choice: undefined };
@@ -87,7 +87,8 @@ export async function connectionFinding({
   clock = systemClock,
 }: ConnectionCheck): Promise<{ readonly finding: Finding; readonly socket: Socket | undefined }> {
   const check = 'connection';
-  const { endpoint, proxy, env } = settings;
+  const { proxy, env } = settings;
+  const endpoint = reachedAt(settings.endpoint, settings.connectTo);
   const port = endpoint.port || (endpoint.protocol === 'https:' ? '443' : '80');
   const connect = createConnector({ proxy: { url: proxy, env }, ca, timeoutMs: limitMs, bare: true });
   const started = clock.monotonic();

@@ -1,6 +1,6 @@
 import http from 'node:http';
 import https from 'node:https';
-import type { Socket } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import tls from 'node:tls';
 import { type ProxySettings, proxyFor } from './http-proxy.ts';
 import { buildConnector, type ConnectCallback, type ConnectOptions, type Connector } from './undici.ts';
@@ -13,6 +13,20 @@ export interface ConnectSettings {
   readonly timeoutMs: number;
   /** Stops before TLS, on the way that a connection with TLS takes: for whoever wants to look at the certificates first. */
   readonly bare?: boolean;
+  /** Where connections to one origin really go; everything else about them stays as the origin says. */
+  readonly redirect?: ConnectRedirect | undefined;
+}
+
+export interface ConnectRedirect {
+  /** `host:port` of the origin, its port included. */
+  readonly of: string;
+  readonly to: ConnectAddress;
+}
+
+/** A host, without the brackets of an IPv6 address, and a port. */
+export interface ConnectAddress {
+  readonly host: string;
+  readonly port: string;
 }
 
 interface Cuttable {
@@ -20,12 +34,34 @@ interface Cuttable {
 }
 
 /** Opens sockets the one way that endpoint and credential calls share: proxy, certificates, time limit. */
-export function createConnector({ proxy: settings, ca, timeoutMs, bare }: ConnectSettings): Connector {
+export function createConnector(settings: ConnectSettings): Connector {
+  const { redirect } = settings;
+  const connect = connectorOf(settings, {});
+  if (!redirect) return connect;
+  // Each endpoint has one name, so that the certificate is compared with one, whatever address it is reached at.
+  const name = hostOf(redirect.of);
+  const elsewhere = connectorOf(settings, {
+    checkServerIdentity: (_host, certificate) => tls.checkServerIdentity(name, certificate),
+  });
+  const { host: hostname, port } = redirect.to;
+  return (options, callback) => {
+    if (authorityOf(options) !== redirect.of) connect(options, callback);
+    // A server name is a name: for an endpoint that is an address there is none to send.
+    else elsewhere({ ...options, hostname, port, servername: isIP(name) ? '' : name }, callback);
+  };
+}
+
+interface Trust {
+  readonly secureContext?: tls.SecureContext;
+  readonly checkServerIdentity?: typeof tls.checkServerIdentity;
+}
+
+function connectorOf({ proxy: settings, ca, timeoutMs, bare }: ConnectSettings, identity: Trust): Connector {
   // Made once: reading Node's hundred and more root certificates for each connection takes milliseconds.
-  const trust = ca ? { secureContext: tls.createSecureContext({ ca: [...ca] }) } : {};
-  const direct = buildConnector({ ...trust, timeout: timeoutMs, keepAlive: true });
+  const trust: Trust = ca ? { secureContext: tls.createSecureContext({ ca: [...ca] }) } : {};
+  const direct = buildConnector({ ...trust, ...identity, timeout: timeoutMs, keepAlive: true });
   // Through a proxy one limit covers the tunnel and what goes on inside it.
-  const inside = buildConnector({ ...trust, timeout: 0, keepAlive: true });
+  const inside = buildConnector({ ...trust, ...identity, timeout: 0, keepAlive: true });
   return (options, callback) => {
     const authority = authorityOf(options);
     let proxy: URL | undefined;
@@ -56,7 +92,33 @@ export function createConnector({ proxy: settings, ca, timeoutMs, bare }: Connec
   };
 }
 
-function authorityOf({ hostname, port, protocol }: ConnectOptions): string {
+const hostOf = (authority: string): string => authority.replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
+
+/** `host:port` of a URL, its port included. */
+export const authorityOfUrl = ({ hostname, port, protocol }: URL): string =>
+  authorityOf({ hostname, port, protocol });
+
+/** The URL whose host and port connections for `endpoint` are opened to. Pure. */
+export function reachedAt(endpoint: URL, connectTo: string | undefined): URL {
+  const to = connectTo === undefined ? undefined : readConnectAddress(connectTo);
+  if (!to) return endpoint;
+  const host = isIP(to.host) === 6 ? `[${to.host}]` : to.host;
+  return new URL(`${endpoint.protocol}//${host}:${to.port}`);
+}
+
+/** Reads `host:port` or `[IPv6]:port`; undefined where it is neither. Pure. */
+export function readConnectAddress(value: string): ConnectAddress | undefined {
+  const [, v6, name, port = ''] = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})$/.exec(value) ?? [];
+  const host = v6 ?? name;
+  if (host === undefined || (v6 !== undefined && isIP(v6) !== 6)) return undefined;
+  return Number(port) >= 1 && Number(port) <= 65_535 ? { host, port } : undefined;
+}
+
+function authorityOf({
+  hostname,
+  port,
+  protocol,
+}: Pick<ConnectOptions, 'hostname' | 'port' | 'protocol'>): string {
   // undici takes the brackets off an IPv6 address.
   const host = hostname.includes(':') && !hostname.startsWith('[') ? `[${hostname}]` : hostname;
   return `${host}:${port || (protocol === 'https:' ? '443' : '80')}`;
@@ -85,7 +147,7 @@ function deadline(ms: number, what: string): { watch(target: Cuttable): void; ca
 function tunnel(
   proxy: URL,
   authority: string,
-  trust: { readonly secureContext?: tls.SecureContext },
+  trust: Trust,
   settle: (error: Error | null, socket?: Socket) => void,
 ): http.ClientRequest {
   const name = `${proxy.protocol}//${proxy.host}`;

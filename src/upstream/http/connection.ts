@@ -19,6 +19,9 @@ export interface OutgoingRequest {
   readonly onStart?: (() => void) | undefined;
 }
 
+/** What AWS, its load balancers and identity-aware proxies add fits; undici takes 16 KiB unless told otherwise. */
+export const MAX_RESPONSE_HEADER_BYTES = 64 * 1024;
+
 /** What broke before an answer's headers came: how far the request got, and whether the socket had carried others before. */
 export class TransportFailure extends Error {
   override readonly name = 'TransportFailure';
@@ -29,6 +32,11 @@ export class TransportFailure extends Error {
     super(cause.message, { cause });
     this.sent = sent;
     this.reused = reused;
+  }
+
+  /** The server is there, and its answer has begun: another attempt would end the same. */
+  get headersTooLong(): boolean {
+    return (this.cause as { code?: unknown }).code === 'UND_ERR_HEADERS_OVERFLOW';
   }
 }
 
@@ -109,6 +117,8 @@ export class Connection {
   readonly #client: Client;
   readonly #origin: string;
   readonly #early: EarlyDial;
+  /** Monotonic; set by whoever lends it. */
+  openedAt = 0;
   #open = false;
   #served = 0;
   #answeredIn: object | undefined;
@@ -120,6 +130,8 @@ export class Connection {
     this.#client = new Client(options.origin, {
       connect: this.#early.connect,
       pipelining: 1,
+      // undici refuses at the limit itself.
+      maxHeaderSize: MAX_RESPONSE_HEADER_BYTES + 1,
       // The proxy's own deadlines rule: undici would cut a quiet tool call or stream after 300 s.
       headersTimeout: 0,
       bodyTimeout: 0,

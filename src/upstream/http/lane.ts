@@ -1,15 +1,24 @@
+import type { Clock } from '../../core/clock.ts';
 import { ProxyError } from '../../core/errors.ts';
 import { TransientMap } from '../../core/transient-map.ts';
 import { Connection, type ConnectionOptions, type OutgoingRequest, TransportFailure } from './connection.ts';
 import type { Incoming } from './incoming.ts';
+import { isExpired, mayReuse, type Rest, type ReuseLimits } from './reuse.ts';
 
 export interface LaneOptions extends Omit<ConnectionOptions, 'onOpen' | 'onClose'> {
   /** Connections that may carry something at once; more callers wait in order. */
   readonly max: number;
   /** Idle connections kept open, exactly; 0 closes each after its answer. */
   readonly keep: number;
+  /** Milliseconds after which a connection that comes back is closed, so that the name is resolved again; 0 = no end. */
+  readonly lifetimeMs: number;
+  readonly clock: Clock;
   readonly onOpen: () => void;
   readonly onClose: () => void;
+}
+
+interface Idle extends Rest {
+  readonly connection: Connection;
 }
 
 interface Waiter {
@@ -24,10 +33,11 @@ interface Waiter {
 export class Lane {
   readonly #options: LaneOptions;
   /** Last in, first out: the surplus of a burst stays unused and falls to the keep-alive limit or its timeout. */
-  readonly #idle: Connection[] = [];
+  readonly #idle: Idle[] = [];
+  readonly #limits: ReuseLimits;
   readonly #busy = new Set<Connection>();
   /** Opened ahead of the request that will need it; at most one, and not counted as idle. */
-  #dialled: Connection | undefined;
+  #dialled: Idle | undefined;
   #dialledUntil: NodeJS.Timeout | undefined;
   /** Connections that gave their place back while something still runs on them. */
   readonly #leaving = new Set<Connection>();
@@ -46,6 +56,8 @@ export class Lane {
 
   constructor(options: LaneOptions) {
     this.#options = options;
+    const { lifetimeMs, keepAliveTimeoutMs } = options;
+    this.#limits = { lifetimeMs, keepAliveTimeoutMs };
   }
 
   get waiting(): number {
@@ -59,7 +71,7 @@ export class Lane {
   /** Takes a place if there is one now, as `lease` would: most calls need not wait, and so need no promise. */
   free({ fresh = false }: { fresh?: boolean } = {}): Lease | undefined {
     if (this.#closed || this.#busy.size >= this.#options.max) return undefined;
-    return this.#grant(this.#pick(this.#idle.pop(), fresh));
+    return this.#grant(this.#pick(this.#takeIdle(), fresh));
   }
 
   /** Takes a place on a connection that is open already; undefined where there is none. */
@@ -74,20 +86,20 @@ export class Lane {
     if (this.#busy.size >= this.#options.max) return;
     const connection = this.#open();
     const drop = (): void => {
-      if (this.#dialled === connection) this.#takeDialled();
+      if (this.#dialled?.connection === connection) this.#takeDialled();
       connection.destroy();
     };
-    this.#dialled = connection;
+    this.#dialled = this.#resting(connection, this.#options.clock.monotonic());
     // Unused for as long as an idle connection may be kept, it would only occupy the server.
     this.#dialledUntil = setTimeout(drop, this.#options.keepAliveTimeoutMs).unref();
     connection.dial(drop);
   }
 
   #takeDialled(): Connection | undefined {
-    const connection = this.#dialled;
+    const dialled = this.#dialled;
     this.#dialled = undefined;
     clearTimeout(this.#dialledUntil);
-    return connection;
+    return dialled && this.#usable(dialled);
   }
 
   /**
@@ -132,15 +144,48 @@ export class Lane {
   }
 
   #open(): Connection {
+    const { clock, onOpen, onClose } = this.#options;
     const connection: Connection = new Connection({
       ...this.#options,
+      onOpen: () => {
+        connection.openedAt = clock.monotonic();
+        onOpen();
+      },
       onClose: () => {
-        const at = this.#idle.indexOf(connection);
+        const at = this.#idle.findIndex((idle) => idle.connection === connection);
         if (at >= 0) this.#idle.splice(at, 1);
-        this.#options.onClose();
+        onClose();
       },
     });
     return connection;
+  }
+
+  /** The idle connection that was used last, of those that may still be used. */
+  #takeIdle(): Connection | undefined {
+    for (let idle = this.#idle.pop(); idle; idle = this.#idle.pop()) {
+      const usable = this.#usable(idle);
+      if (usable) return usable;
+    }
+    return undefined;
+  }
+
+  #resting(connection: Connection, openedAt: number): Idle {
+    const { clock } = this.#options;
+    return { connection, openedAt, idleSince: clock.monotonic(), idleSinceWall: clock.now() };
+  }
+
+  #usable(idle: Idle): Connection | undefined {
+    const { clock } = this.#options;
+    const now = { monotonic: clock.monotonic(), wall: clock.now() };
+    if (mayReuse(idle, now, this.#limits)) return idle.connection;
+    idle.connection.destroy();
+    return undefined;
+  }
+
+  /** Closes every connection that carries nothing: one like them has turned out to be dead. */
+  closeIdle(): void {
+    this.#takeDialled()?.destroy();
+    for (const { connection } of this.#idle.splice(0)) connection.destroy();
   }
 
   #grant(connection: Connection): Lease {
@@ -161,7 +206,7 @@ export class Lane {
 
   #giveBack(connection: Connection, reusable: boolean): void {
     this.#busy.delete(connection);
-    if (!reusable || this.#closed) {
+    if (!reusable || this.#closed || this.#isExpired(connection)) {
       connection.destroy();
       this.#next(undefined);
       return;
@@ -169,10 +214,14 @@ export class Lane {
     this.#next(connection);
   }
 
+  #isExpired({ open, openedAt }: Connection): boolean {
+    return open && isExpired(openedAt, this.#options.clock.monotonic(), this.#limits);
+  }
+
   #next(free: Connection | undefined): void {
     const oldest = this.#closed ? undefined : this.#waiting.shift();
     if (oldest) {
-      oldest.grant(free ?? this.#idle.pop() ?? this.#takeDialled() ?? this.#open());
+      oldest.grant(free ?? this.#takeIdle() ?? this.#takeDialled() ?? this.#open());
       return;
     }
     if (!free) return;
@@ -181,8 +230,8 @@ export class Lane {
       free.destroy();
       return;
     }
-    this.#idle.push(free);
-    while (this.#idle.length > this.#options.keep) this.#idle.shift()?.destroy();
+    this.#idle.push(this.#resting(free, free.openedAt));
+    while (this.#idle.length > this.#options.keep) this.#idle.shift()?.connection.destroy();
   }
 
   /** Cuts everything, refuses who waits, and leases nothing afterwards. */
@@ -190,9 +239,8 @@ export class Lane {
     this.#closed = true;
     for (const { refuse } of this.#waiting.values()) refuse(shuttingDown());
     this.#waiting.clear();
-    this.#takeDialled()?.destroy();
-    for (const connection of [...this.#idle, ...this.#busy, ...this.#leaving]) connection.destroy();
-    this.#idle.length = 0;
+    for (const connection of [...this.#busy, ...this.#leaving]) connection.destroy();
+    this.closeIdle();
   }
 }
 

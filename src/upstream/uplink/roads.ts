@@ -3,7 +3,7 @@ import type { Clock } from '../../core/clock.ts';
 import { causeText } from '../../core/errors.ts';
 import type { Events } from '../../core/events.ts';
 import { PerProfile } from '../../core/per-profile.ts';
-import { createConnector } from '../http/connect.ts';
+import { authorityOfUrl, type ConnectAddress, createConnector } from '../http/connect.ts';
 import type { ProxySettings } from '../http/http-proxy.ts';
 import { Lane } from '../http/lane.ts';
 import { createSdkHttpHandler } from '../http/sdk-http.ts';
@@ -33,6 +33,10 @@ export interface RoadOptions {
   readonly maxConnections: number;
   readonly keepConnections: number;
   readonly keepAliveTimeoutMs: number;
+  /** 0 = no end. */
+  readonly lifetimeMs: number;
+  /** Where connections to the endpoint go in place of its own host. */
+  readonly connectTo: ConnectAddress | undefined;
   readonly manyClients?: boolean;
   readonly connectTimeoutMs: number;
   readonly headers: () => Readonly<Record<string, string>>;
@@ -91,6 +95,8 @@ function openRoad(profile: string, options: RoadOptions): Road {
       max,
       keep,
       keepAliveTimeoutMs: options.keepAliveTimeoutMs,
+      lifetimeMs: options.lifetimeMs,
+      clock,
       onOpen: () => events.emit({ type: 'connection.opened', profile, lane: name }),
       onClose: () => events.emit({ type: 'connection.closed', profile, lane: name }),
     });
@@ -119,13 +125,19 @@ function openRoad(profile: string, options: RoadOptions): Road {
 
 /** Where the certificates come from is known only when the profile's file has been read, and that only when one is needed. */
 async function profileConnector(profile: string, options: RoadOptions): Promise<Connector> {
-  const { caBundle, env, proxy, connectTimeoutMs } = options;
+  const { caBundle, env, proxy, connectTimeoutMs, connectTo } = options;
   const named = caBundleOf({ caBundle, profileCaBundle: undefined, env });
   const needsTls = options.endpoint.protocol === 'https:';
   const profileCaBundle = named || !needsTls ? undefined : await options.profileCaBundleOf(profile);
   const trust = { caBundle, profileCaBundle, env };
   try {
-    return createConnector({ proxy, ca: trustedCertificates(trust), timeoutMs: connectTimeoutMs });
+    return createConnector({
+      proxy,
+      ca: trustedCertificates(trust),
+      timeoutMs: connectTimeoutMs,
+      // Of the endpoint alone: credential calls go where they always go.
+      redirect: connectTo && { of: authorityOfUrl(options.endpoint), to: connectTo },
+    });
   } catch (error) {
     const bundle = caBundleOf(trust);
     throw new Error(`the CA file of ${bundle?.from} cannot be read: ${causeText(error)}`, { cause: error });

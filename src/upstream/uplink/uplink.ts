@@ -3,7 +3,7 @@ import { type SigningKeys, type SigningScope, type SigningTarget, signRequest } 
 import type { Clock } from '../../core/clock.ts';
 import { causeText, ProxyError } from '../../core/errors.ts';
 import type { Events } from '../../core/events.ts';
-import { TransportFailure } from '../http/connection.ts';
+import { MAX_RESPONSE_HEADER_BYTES, TransportFailure } from '../http/connection.ts';
 import { headerOf, type Incoming, LONGEST_ERROR_BODY_BYTES } from '../http/incoming.ts';
 import type { Lane, Lease } from '../http/lane.ts';
 import { type AnswerContext, decodeBody } from './answer.ts';
@@ -153,7 +153,7 @@ export class Uplink {
         lease.cancel(error instanceof Error ? error : new Error(String(error)));
         if (request.signal.aborted) throw request.signal.reason;
         if (!(error instanceof TransportFailure)) throw error;
-        const stale = error.reused && (error.sent === 'no' || request.repeatable);
+        const stale = error.reused && !error.headersTooLong && (error.sent === 'no' || request.repeatable);
         if (!stale || !left.connection) throw this.#transportError(error);
         left.connection = false;
         continue;
@@ -316,6 +316,7 @@ export class Uplink {
     const { events, profile, host } = this.#options;
     const cause = causeText(failure.cause);
     events.emit({ type: 'http.failed', profile, message: cause });
+    if (failure.headersTooLong) return headersTooLong(host, failure);
     if (failure.sent === 'no') {
       return new ProxyError('connect-failed', `Cannot connect to ${host}: ${cause}.${connectAdvice(cause)}`, {
         sent: 'no',
@@ -352,6 +353,15 @@ function dialDuring(resolving: Promise<unknown>, lease: Lease): void {
 }
 
 const aTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+function headersTooLong(host: string, cause: Error): ProxyError {
+  const fact = `The answer of ${host} has headers of more than ${MAX_RESPONSE_HEADER_BYTES} bytes, which is the limit`;
+  return new ProxyError(
+    'unusable-answer',
+    `${fact}. The call may have run. Make the server, or the proxy in front of it, send fewer or smaller headers.`,
+    { sent: 'maybe', fact, details: { limit: MAX_RESPONSE_HEADER_BYTES }, cause },
+  );
+}
 
 export function connectionLost(host: string, cause: string, error?: unknown): ProxyError {
   const fact = `The connection to ${host} broke before the answer was complete: ${cause}`;

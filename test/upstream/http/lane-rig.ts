@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { setImmediate as turn } from 'node:timers/promises';
+import { systemClock } from '../../../src/core/clock.ts';
 import { createConnector } from '../../../src/upstream/http/connect.ts';
 import type { Incoming } from '../../../src/upstream/http/incoming.ts';
 import { Lane, type LaneOptions, type Lease } from '../../../src/upstream/http/lane.ts';
@@ -27,6 +28,8 @@ export function laneTo(server: ScriptedServer, options: Partial<LaneOptions> = {
     max: 2,
     keep: 1,
     keepAliveTimeoutMs: 30_000,
+    lifetimeMs: 0,
+    clock: systemClock,
     onOpen: () => {
       seen.opened++;
     },

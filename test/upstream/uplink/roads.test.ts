@@ -36,6 +36,8 @@ function roadsTo(endpoint: string, changes: Partial<RoadOptions> = {}) {
     maxConnections: 1,
     keepConnections: 1,
     keepAliveTimeoutMs: 30_000,
+    lifetimeMs: 0,
+    connectTo: undefined,
     connectTimeoutMs: 5_000,
     headers: () => ({}),
     clock: new FakeClock({ now: Date.now() }),

@@ -1,0 +1,38 @@
+/** When a connection was opened, and since when it has carried nothing. */
+export interface Rest {
+  /** Monotonic. */
+  readonly openedAt: number;
+  /** Monotonic. */
+  readonly idleSince: number;
+  /** On the wall clock, which goes on while the machine sleeps. */
+  readonly idleSinceWall: number;
+}
+
+export interface ReuseLimits {
+  /** 0 = no end. */
+  readonly lifetimeMs: number;
+  readonly keepAliveTimeoutMs: number;
+}
+
+/** The two clocks drift by less than this while a connection rests. More is a sleep of the machine or a clock that was set. */
+const CLOCK_JUMP_MS = 3_000;
+
+/** True where a connection is older than `--connection-lifetime` allows. Pure. */
+export const isExpired = (openedAt: number, monotonic: number, { lifetimeMs }: ReuseLimits): boolean =>
+  lifetimeMs > 0 && monotonic - openedAt >= lifetimeMs;
+
+/**
+ * Whether an idle connection may carry another request. After a sleep the peer, a NAT or a VPN has forgotten it without a word, and
+ * the timer that would have closed it has not fired yet. Pure.
+ */
+export function mayReuse(
+  rest: Rest,
+  now: { readonly monotonic: number; readonly wall: number },
+  limits: ReuseLimits,
+): boolean {
+  if (isExpired(rest.openedAt, now.monotonic, limits)) return false;
+  const idleMs = now.monotonic - rest.idleSince;
+  const idleWallMs = now.wall - rest.idleSinceWall;
+  if (Math.abs(idleWallMs - idleMs) > CLOCK_JUMP_MS) return false;
+  return idleMs <= limits.keepAliveTimeoutMs;
+}
