@@ -76,8 +76,7 @@ export class Downward {
       const { progressToken } = paramsOf(notification);
       const key = isId(progressToken) ? idKey(progressToken) : undefined;
       if (key === undefined) return notification;
-      for (const { tokenKey, deadline } of this.#deps.inFlight.all())
-        if (tokenKey === key) deadline.restart();
+      for (const { deadline } of this.#deps.inFlight.byToken(key)) deadline.restart();
     }
     return notification;
   }

@@ -1,6 +1,7 @@
 import { CallController } from '../core/call-signal.ts';
 import type { Clock } from '../core/clock.ts';
 import { type Id, idKey, isId, type Message, paramsOf } from '../core/message.ts';
+import { TransientMap } from '../core/transient-map.ts';
 import { Countdown } from './deadline.ts';
 import { Questions } from './questions.ts';
 import { progressTokenOf } from './server-requests.ts';
@@ -33,6 +34,9 @@ export class HttpEntries {
   readonly #clock: Clock;
   /** In no order. A list, because a Map makes itself a new table whenever the last of a few entries leaves, which is often. */
   readonly #entries: Entry[] = [];
+  /** Requests by client and id, and by client and progress token. */
+  readonly #requests = new TransientMap<string, Entry>();
+  readonly #tokens = new TransientMap<string, Entry>();
   readonly #questions = new Questions();
   #whenIdle: (() => void) | undefined;
 
@@ -68,6 +72,9 @@ export class HttpEntries {
     };
     this.#entries.push(added);
     const { message, client } = entry;
+    this.#eachKey(added, (index, key) => {
+      if (!index.has(key)) index.set(key, added);
+    });
     if (message?.kind === 'response' && message.id !== undefined)
       this.#questions.answered(client, message.id);
     return added;
@@ -80,19 +87,26 @@ export class HttpEntries {
       this.#entries[entry.at] = last;
       last.at = entry.at;
     }
+    this.#eachKey(entry, (index, key) => {
+      if (index.get(key) === entry) index.delete(key);
+    });
     if (this.#entries.length === 0) this.#whenIdle?.();
+  }
+
+  /** Where a request is found again: thousands may be under way while a message names one of them. */
+  #eachKey(
+    { client, message }: Entry,
+    visit: (index: TransientMap<string, Entry>, key: string) => void,
+  ): void {
+    if (message?.kind !== 'request') return;
+    visit(this.#requests, keyOf(client, message.id));
+    const token = progressTokenOf(message);
+    if (token !== undefined) visit(this.#tokens, keyOf(client, token));
   }
 
   /** The request of a client; ids of other clients are theirs. */
   request(client: string, id: Id): Entry | undefined {
-    return this.#find(client, (message) => message.kind === 'request' && isSame(message.id, id));
-  }
-
-  #find(client: string, matches: (message: Message) => boolean): Entry | undefined {
-    for (const entry of this.#entries) {
-      if (entry.client === client && entry.message && matches(entry.message)) return entry;
-    }
-    return undefined;
+    return this.#requests.get(keyOf(client, id));
   }
 
   /** For what is heard on the stream of one call. */
@@ -125,12 +139,7 @@ export class HttpEntries {
   }
 
   #progressed(client: string, token: unknown): void {
-    if (!isId(token)) return;
-    const called = this.#find(client, (message) => {
-      const own = message.kind === 'request' ? progressTokenOf(message) : undefined;
-      return own !== undefined && isSame(own, token);
-    });
-    called?.deadline.restart();
+    if (isId(token)) this.#tokens.get(keyOf(client, token))?.deadline.restart();
   }
 
   /** Aborts those that match; `reasonFor` says why, as each has to hear it. */
@@ -147,4 +156,5 @@ export class HttpEntries {
   }
 }
 
-const isSame = (one: Id, other: Id): boolean => idKey(one) === idKey(other);
+/** The kind of an id is part of its key, and a client's name holds no blank. */
+const keyOf = (client: string, id: Id): string => `${client} ${idKey(id)}`;

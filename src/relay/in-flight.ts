@@ -29,6 +29,8 @@ export interface InFlight {
 /** The requests under way: each id once, and no more of them than memory has room for. */
 export class InFlightRequests {
   readonly #entries = new TransientMap<string, InFlight>();
+  /** By progress token. Clients give each call its own; those that do not share one list. */
+  readonly #tokens = new TransientMap<string, InFlight[]>();
   #characters = 0;
 
   get size(): number {
@@ -41,6 +43,11 @@ export class InFlightRequests {
 
   hasKey(key: string): boolean {
     return this.#entries.has(key);
+  }
+
+  /** The requests whose progress this token reports: a lookup, because thousands may wait while progress arrives. */
+  byToken(key: string): readonly InFlight[] {
+    return this.#tokens.get(key) ?? [];
   }
 
   /** As they are now: what runs while they are walked may end some. */
@@ -71,12 +78,19 @@ export class InFlightRequests {
   add(entry: InFlight): void {
     this.#entries.set(idKey(entry.request.id), entry);
     this.#characters += entry.request.text.length;
+    const { tokenKey } = entry;
+    if (tokenKey !== undefined) this.#tokens.set(tokenKey, [...this.byToken(tokenKey), entry]);
   }
 
   remove(entry: InFlight): void {
     if (this.get(entry.request.id) !== entry) return;
     this.#entries.delete(idKey(entry.request.id));
     this.#characters -= entry.request.text.length;
+    const { tokenKey } = entry;
+    if (tokenKey === undefined) return;
+    const others = this.byToken(tokenKey).filter((other) => other !== entry);
+    if (others.length > 0) this.#tokens.set(tokenKey, others);
+    else this.#tokens.delete(tokenKey);
   }
 }
 
