@@ -16,7 +16,7 @@ import {
   noAnswer,
   unusable,
 } from '../uplink/answer.ts';
-import { lostSession } from '../uplink/lost-session.ts';
+import { lostSession, lostSessionIn } from '../uplink/lost-session.ts';
 import { connectionLost, type Opened, type Uplink, type UplinkRequest } from '../uplink/uplink.ts';
 import { brokenBody } from './broken-body.ts';
 import { OwedAnswers } from './owed.ts';
@@ -43,7 +43,6 @@ export interface ExchangeDeps {
   readonly uplink: Uplink;
   readonly clock: Clock;
   readonly origin: Origin;
-  readonly inSession: boolean;
   /** How a stream that ended before its answer goes on; undefined: not at all. */
   readonly resuming: Pick<ResumptionDeps, 'headersAfter' | 'resumed'> | undefined;
   /** Milliseconds of silence on the response stream that end it; 0 = no limit. */
@@ -64,6 +63,8 @@ export class Exchange {
   #lease: Lease | undefined;
   #opened: Opened | undefined;
   #timers: Timer[] = [];
+  /** The server has sent something about its requests: it knows the session, and has begun with them. */
+  #begun = false;
   #over = false;
 
   constructor(deps: ExchangeDeps, emit: Emit) {
@@ -175,8 +176,13 @@ export class Exchange {
       return;
     }
     const bytes = await this.#watched(response, () => response.whole());
-    if (type !== 'application/json' || bytes.length === 0) throw noAnswer(status, response.headers, bytes);
-    for (const message of messagesOfBody(bytes, status, response.headers)) await this.#deliver(message);
+    if (type !== 'application/json' || bytes.length === 0) {
+      throw this.#lossIn(response, bytes) ?? noAnswer(status, response.headers, bytes);
+    }
+    const messages = messagesOfBody(bytes, status, response.headers);
+    const lost = messages.length === 0 ? this.#lossIn(response, bytes) : undefined;
+    if (lost) throw lost;
+    for (const message of messages) await this.#deliver(message);
     if (this.#owed.size > 0) {
       throw unusable(
         `HTTP ${status} with JSON that does not answer the request`,
@@ -213,6 +219,7 @@ export class Exchange {
       const piece = await this.#readMessages(response, resumption.position);
       if (this.#owed.size === 0) return;
       signal.throwIfAborted();
+      this.#begun = true;
       this.#opened = await resumption.next(piece);
       response = this.#opened.response;
     }
@@ -266,20 +273,27 @@ export class Exchange {
   async #readFailure(response: Incoming): Promise<void> {
     const { status, headers } = response;
     const bytes = await this.#watched(response, () => response.whole(LONGEST_ERROR_BODY_BYTES));
-    const { uplink, clock, inSession } = this.#deps;
-    const error = jsonRpcErrorOf(bytes);
-    const lost = inSession ? lostSession(status, error, bytes) : undefined;
+    const { uplink, clock } = this.#deps;
+    const lost = this.#lossIn(response, bytes);
     if (lost) throw lost;
+    const error = jsonRpcErrorOf(bytes);
     if (error && this.#owed.size > 0) {
       // Whatever id stands in an error body, it answers what was posted.
       for (const request of this.#owed.requests) this.#settle(request.id, error);
       return;
     }
-    throw errorOfStatus(status, headers, bytes, uplink.contextOf(this.#opened, inSession), clock.now());
+    throw errorOfStatus(status, headers, bytes, uplink.contextOf(this.#opened), clock.now());
+  }
+
+  /** The loss of the session, where this answer, which is no result, says so. */
+  #lossIn(response: Incoming, bytes: Buffer): ProxyError | undefined {
+    const sessionId = this.#opened?.sessionId;
+    return sessionId === undefined || this.#begun ? undefined : lostSessionIn(response, bytes, sessionId);
   }
 
   async #deliver(message: Message): Promise<void> {
     if (message.kind !== 'response') {
+      this.#begun = true;
       await this.#emit(message, this.#deps.origin);
       return;
     }
@@ -298,8 +312,11 @@ export class Exchange {
 
   #settle(id: Id, response: Response): void {
     const http = this.#opened?.response;
-    const failed = this.#deps.inSession && response.outcome === 'error';
-    const lost = failed ? lostSession(http?.status ?? 200, response, undefined) : undefined;
+    const sessionId = this.#opened?.sessionId;
+    const judged = sessionId !== undefined && !this.#begun && response.outcome === 'error';
+    const lost = judged
+      ? lostSession({ status: http?.status ?? 200, error: response, sessionId })
+      : undefined;
     if (lost) this.#owed.fail(id, lost);
     else this.#owed.answer(id, response, http && { status: http.status, headers: http.headers });
   }

@@ -1,8 +1,8 @@
 import type { Reply } from '../../core/call.ts';
 import { atMost, type Clock, type Timer } from '../../core/clock.ts';
 import { LONGEST_ERROR_BODY_BYTES } from '../http/incoming.ts';
-import { errorOfStatus, jsonRpcErrorOf } from '../uplink/answer.ts';
-import { lostSession } from '../uplink/lost-session.ts';
+import { errorOfStatus } from '../uplink/answer.ts';
+import { lostSessionIn } from '../uplink/lost-session.ts';
 import type { Uplink } from '../uplink/uplink.ts';
 import { CONTROL_PLACE_MS } from './exchange.ts';
 
@@ -12,7 +12,6 @@ const NOTICE_BODY_MS = 5_000;
 export interface Notice {
   readonly text: string;
   readonly headers: Readonly<Record<string, string>>;
-  readonly inSession: boolean;
   readonly signal: AbortSignal;
   /** The client's next requests wait for it: it takes an open connection, and leaves it open for them. */
   readonly own?: boolean;
@@ -24,7 +23,7 @@ export interface Notice {
  */
 export async function postNotice(
   { uplink, clock }: { readonly uplink: Uplink; readonly clock: Clock },
-  { text, headers, inSession, signal, own = false }: Notice,
+  { text, headers, signal, own = false }: Notice,
 ): Promise<Reply> {
   let sharing: Timer | undefined;
   const opened = await uplink.open({
@@ -48,8 +47,9 @@ export async function postNotice(
   try {
     if (status < 200 || status >= 300) {
       const body = await response.whole(LONGEST_ERROR_BODY_BYTES);
-      const lost = inSession ? lostSession(status, jsonRpcErrorOf(body), body) : undefined;
-      throw lost ?? errorOfStatus(status, answered, body, uplink.contextOf(opened, inSession), clock.now());
+      const { sessionId } = opened;
+      const lost = sessionId === undefined ? undefined : lostSessionIn(response, body, sessionId);
+      throw lost ?? errorOfStatus(status, answered, body, uplink.contextOf(opened), clock.now());
     }
   } finally {
     void response

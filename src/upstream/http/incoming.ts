@@ -146,6 +146,18 @@ export class Incoming implements HttpFacts {
     }
   }
 
+  /** What has come and was not taken, which this leaves as it is. */
+  get unread(): Buffer {
+    const [first] = this.#chunks;
+    return this.#chunks.length === 1 && first ? first : Buffer.concat(this.#chunks);
+  }
+
+  /** Waits for more bytes; false where the answer has ended, or was cut. */
+  async more(): Promise<boolean> {
+    if (this.#state === 'open') await this.#more();
+    return this.#state === 'open';
+  }
+
   #more(): Promise<void> {
     return new Promise((resolve) => {
       this.#wake = resolve;

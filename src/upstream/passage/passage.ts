@@ -28,7 +28,9 @@ import type { Lease } from '../http/lane.ts';
 import { watched } from '../stream/silence.ts';
 import { eventMessages } from '../stream/stream.ts';
 import { decodeBody, errorOfStatus, messagesOfBody, noAnswer, writtenError } from '../uplink/answer.ts';
+import { lostSession, lostSessionIn } from '../uplink/lost-session.ts';
 import { connectionLost, type Opened, type Uplink, type UplinkRequest } from '../uplink/uplink.ts';
+import { earlyLoss } from './early-loss.ts';
 import { ListCopies } from './list-copies.ts';
 import { overhear } from './overhearing.ts';
 
@@ -64,7 +66,8 @@ interface Crossing {
   readonly pass: ((head: HttpFacts) => BodySink) | undefined;
   readonly emit: Emit;
   readonly origin: Origin;
-  readonly inSession: boolean;
+  /** Of the session that it is sent in; undefined where there is none. */
+  readonly sessionId: string | undefined;
   readonly silenceMs: number;
   readonly leaving: Passage['leaving'];
   /** Where a disconnection is no cancellation, the server gets a moment to take the cancellation that follows first. */
@@ -96,7 +99,8 @@ export class Passages {
       pass: passage.pass,
       emit,
       origin: new LastingOrigin(profile),
-      inSession: passage.headers['mcp-session-id'] !== undefined,
+      // In the revision without sessions, the header only routes.
+      sessionId: claimOf(message) === undefined ? passage.headers['mcp-session-id'] : undefined,
       silenceMs: request && lane !== 'stream' ? this.#deps.readTimeoutMs : 0,
       leaving: passage.leaving,
       grace: request !== undefined && claimOf(request) === undefined,
@@ -118,7 +122,7 @@ export class Passages {
       pass,
       emit,
       origin: new LastingOrigin(profile),
-      inSession: headers['mcp-session-id'] !== undefined,
+      sessionId: headers['mcp-session-id'],
       silenceMs: 0,
       leaving: undefined,
       grace: false,
@@ -234,7 +238,13 @@ export class Passages {
 
   /** Hands the answer on byte for byte; a client that reads slowly slows the server. */
   async #pass(crossing: Crossing, response: Incoming, pass: (head: HttpFacts) => BodySink): Promise<Reply> {
-    const { emit, origin, message } = crossing;
+    const { emit, origin, message, sessionId } = crossing;
+    if (sessionId !== undefined && message?.kind === 'request') {
+      const lost = await this.#watched(crossing, response, () =>
+        earlyLoss(response, sessionId, this.#deps.clock),
+      );
+      if (lost) throw lost;
+    }
     const http = headOf(response);
     const sink = pass(http);
     const heard = overhear(response);
@@ -280,13 +290,16 @@ export class Passages {
    */
   async #failure(crossing: Crossing, opened: Opened): Promise<Reply> {
     const { response } = opened;
-    const { uplink, inSession, pass, message } = crossing;
+    const { uplink, sessionId, pass, message } = crossing;
     const bytes = await this.#watched(crossing, response, () => response.whole(LONGEST_ERROR_BODY_BYTES));
     const { status, headers } = response;
     const http = unencoded(headOf(response));
     const written = writtenError(bytes);
-    if (written) return { kind: 'answer', message: written, http };
-    const context = uplink.contextOf(opened, inSession);
+    const lost = sessionId === undefined ? undefined : lostSessionIn(response, bytes, sessionId);
+    if (written) return { kind: 'answer', message: written, http: lost ? { ...http, status: 404 } : http };
+    // Answered so by the server itself, it needs no other words.
+    if (lost && !(pass && status === 404)) throw lost;
+    const context = uplink.contextOf(opened);
     if (!pass || (message && isPassing(status)) || isOurs(status, headers, bytes)) {
       throw errorOfStatus(status, headers, bytes, context, this.#deps.clock.now());
     }
@@ -296,7 +309,8 @@ export class Passages {
 
   /** Reads the answer as a message, for who wants to read or edit it; what comes before it goes down as it comes. */
   async #collect(crossing: Crossing, { response, lease }: Opened): Promise<Reply> {
-    const { message: asked, emit, origin } = crossing;
+    const { message: asked, emit, origin, sessionId } = crossing;
+    let begun = false;
     const http = unencoded(headOf(response));
     if (asked?.kind !== 'request') {
       await response.drain();
@@ -304,8 +318,17 @@ export class Passages {
     }
     const { status, headers } = response;
     const type = mediaTypeOf(headers);
+    const lossOrNoAnswer = (bytes: Buffer): ProxyError =>
+      (sessionId === undefined ? undefined : lostSessionIn(response, bytes, sessionId)) ??
+      noAnswer(status, headers, bytes);
     const answerOf = async (message: Message): Promise<Reply | undefined> => {
-      if (message.kind === 'response') return answers(message, asked, http);
+      if (message.kind === 'response') {
+        const judged = sessionId !== undefined && !begun && message.outcome === 'error';
+        const lost = judged ? lostSession({ status, error: message, sessionId }) : undefined;
+        if (lost) throw lost;
+        return answers(message, asked, http);
+      }
+      begun = true;
       await emit(message, origin);
       return undefined;
     };
@@ -331,12 +354,12 @@ export class Passages {
       return reply;
     }
     const bytes = await this.#watched(crossing, response, () => response.whole());
-    if (type !== 'application/json' || bytes.length === 0) throw noAnswer(status, headers, bytes);
+    if (type !== 'application/json' || bytes.length === 0) throw lossOrNoAnswer(bytes);
     for (const message of messagesOfBody(bytes, status, headers)) {
       const found = await answerOf(message);
       if (found) return found;
     }
-    throw noAnswer(status, headers, bytes);
+    throw lossOrNoAnswer(bytes);
   }
 
   #ears({ uplink }: Crossing): { dropped: (reason: string) => void } {

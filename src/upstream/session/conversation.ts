@@ -10,10 +10,11 @@ import type { PoolLimits } from '../../pool/upkeep.ts';
 import { isLost } from '../uplink/lost-session.ts';
 import { echoes, type IsEcho } from './merge.ts';
 import { LATE_ANSWER_MS, Opener, type Opening } from './opener.ts';
+import { Resends } from './resends.ts';
 import type { Session } from './session.ts';
 import { Succession } from './succession.ts';
 import { concernsAll, concernsProfiles, Told } from './told.ts';
-import { lostTwice, notOpened } from './unopened.ts';
+import { notOpened, recalling } from './unopened.ts';
 
 export interface ConversationDeps {
   readonly profile: string;
@@ -162,7 +163,7 @@ export class Conversation {
     }
   }
 
-  /** Runs `send` on the session of this moment, and once more on a new one where the server has lost that. */
+  /** Runs `send` on the session of this moment, and on a new one where the server has lost that, as long as time remains. */
   carry(call: Call, send: (session: Session) => Promise<Reply>): Promise<Reply> {
     const { again } = this.#deps;
     let sent = false;
@@ -191,19 +192,22 @@ export class Conversation {
     let { session } = this.#sessions;
     // Also where the last try to open a new one failed: the next call may find a server that has come back.
     if (this.#sessions.isBroken) session = await this.#sessions.reopened(session, call.signal);
-    let reply: Reply;
-    try {
-      reply = await send(session);
-    } catch (error) {
-      if (!isLost(error) || !this.#sessions.opening) throw error;
-      const fresh = await this.#sessions.reopened(session, call.signal);
-      // A new session has been told that it is initialized.
-      if (call.message.kind === 'notification' && call.message.method === 'notifications/initialized') {
-        return { kind: 'accepted' };
+    let reply: Reply | undefined;
+    for (let resends: Resends | undefined; !reply; ) {
+      try {
+        reply = await send(session);
+      } catch (error) {
+        if (!isLost(error) || !this.#sessions.opening) throw error;
+        resends ??= new Resends(this.#deps.clock, call);
+        await resends.after(error);
+        session = await this.#sessions.reopened(session, call.signal).catch((failure: unknown) => {
+          throw recalling(error, failure);
+        });
+        // A new session has been told that it is initialized.
+        if (message.kind === 'notification' && message.method === 'notifications/initialized') {
+          return { kind: 'accepted' };
+        }
       }
-      reply = await send(fresh).catch((again: unknown) => {
-        throw isLost(again) ? lostTwice(again) : again;
-      });
     }
     if (reply.kind === 'answer' && reply.message.outcome === 'result') this.#told.remember(message);
     if (reply.kind !== 'answer' || reply.message.outcome === 'result') {

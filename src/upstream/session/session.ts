@@ -167,7 +167,6 @@ export class Session implements Origin {
         uplink,
         clock,
         origin: this,
-        inSession: this.#id !== undefined,
         resuming: {
           headersAfter: this.#resumeHeaders(),
           resumed: () => this.#deps.events.emit({ type: 'stream.resumed', profile: this.profile }),
@@ -238,7 +237,6 @@ export class Session implements Origin {
       return await postNotice(this.#deps, {
         text,
         headers: this.#headers(),
-        inSession: id !== undefined,
         signal,
         own,
       });

@@ -8,6 +8,7 @@ import { Pool } from '../../pool/pool.ts';
 import type { Ended, Replacement } from '../../pool/stock.ts';
 import type { PoolLimits } from '../../pool/upkeep.ts';
 import { isLost } from '../uplink/lost-session.ts';
+import { Resends } from './resends.ts';
 import type { Session } from './session.ts';
 
 export interface SpreadDeps {
@@ -75,13 +76,15 @@ export class Spread {
   async carry(call: Call, send: (session: Session) => Promise<Reply>): Promise<Reply> {
     const { clock } = this.#deps;
     let since = clock.monotonic();
-    for (let fresh = 0; ; ) {
+    for (let resends: Resends | undefined; ; ) {
       const lease = await this.#pool.lease(call.signal);
       const session = lease.item;
       let ended: Ended = 'ok';
+      let loss: unknown;
       try {
         return await send(session);
       } catch (error) {
+        loss = error;
         const first = session === this.#deps.first();
         if (!isLost(error)) {
           // The first has more to it than calls: whether it is gone, the server has to say.
@@ -94,12 +97,15 @@ export class Spread {
           if (!session.foreign) session.forsake();
           ended = 'broken';
         }
-        // Any number of old sessions may be gone at once; a server that loses new ones, too, will lose the next.
-        if (lease.openedAt >= since && ++fresh > 1) throw error;
-        since = clock.monotonic();
       } finally {
         lease.release(ended);
       }
+      // Any number of old sessions may be gone at once; new ones that are lost cost a wait.
+      if (lease.openedAt >= since) {
+        resends ??= new Resends(clock, call);
+        await resends.after(loss);
+      }
+      since = clock.monotonic();
     }
   }
 

@@ -9,13 +9,36 @@ const TELLING: ReadonlySet<ErrorReason> = new Set<ErrorReason>([
   'shutting-down',
 ]);
 
-/** A server that forgets what it opened a moment ago will do so again: asking once more is the caller's to decide. */
-export const lostTwice = (error: unknown): ProxyError =>
-  new ProxyError(
-    'session-lost',
-    'The MCP session was lost, and so was the new one that was opened for this call, which did not run. Try again. Where this keeps happening, the server does not keep its sessions: several instances behind a load balancer must share them, or see each session always.',
-    { sent: 'refused', cause: error, details: factsOf(error).details },
-  );
+/**
+ * The server forgets every session that it has opened a moment ago.
+ * @param losses - how many sessions refused the call.
+ */
+export function lostAgain(error: unknown, losses: number): ProxyError {
+  const { details } = factsOf(error);
+  const news = losses === 2 ? 'so was the new one that was' : `so were the ${losses - 1} new ones that were`;
+  const message = `The MCP session was lost, and ${news} opened for this call, which did not run. Try again. Where this keeps happening, the server does not keep its sessions: several instances behind a load balancer must share them, or see each session always.`;
+  return new ProxyError('session-lost', withServerMessage(message, details?.serverMessage), {
+    sent: 'refused',
+    cause: error,
+    details,
+  });
+}
+
+const withServerMessage = (message: string, said: unknown): string =>
+  typeof said === 'string' && !message.includes(said) ? `${message} The server said: ${said}` : message;
+
+/** Why no new session could be opened, with what the server said when it refused the lost one. */
+export function recalling(loss: unknown, failure: unknown): unknown {
+  const said = loss instanceof ProxyError ? loss.details.serverMessage : undefined;
+  if (!(failure instanceof ProxyError) || failure.reason === 'timeout' || said === undefined) return failure;
+  return new ProxyError(failure.reason, withServerMessage(failure.message, said), {
+    sent: failure.sent,
+    fact: failure.fact,
+    retryAfterMs: failure.retryAfterMs,
+    details: { ...failure.details, serverMessage: failure.details.serverMessage ?? said },
+    cause: failure,
+  });
+}
 
 /** @param profile - where the client did not open the session itself, whose it is. */
 export const notReopened = (error: unknown, profile: string | undefined): ProxyError =>

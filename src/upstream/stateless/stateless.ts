@@ -131,7 +131,6 @@ export class Stateless {
         uplink,
         clock,
         origin,
-        inSession: false,
         resuming: undefined,
         readTimeoutMs: lane === 'stream' ? 0 : readTimeoutMs,
         elsewhere: () => false,
@@ -171,7 +170,7 @@ export class Stateless {
   ): Promise<Reply> {
     const { uplinkOf, clock } = this.#deps;
     const headers = { accept: ACCEPT, ...derivedHeaders(notification, claim, undefined) };
-    const notice = { text: message.text, headers, inSession: false, signal };
+    const notice = { text: message.text, headers, signal };
     return postNotice({ uplink: uplinkOf(profile), clock }, notice);
   }
 
@@ -179,10 +178,7 @@ export class Stateless {
   answer({ profile, signal, message }: Call, { claim }: StatelessOrigin): Promise<Reply> {
     const { uplinkOf, clock } = this.#deps;
     const headers = { accept: ACCEPT, 'mcp-protocol-version': claim };
-    return postNotice(
-      { uplink: uplinkOf(profile), clock },
-      { text: message.text, headers, inSession: false, signal },
-    );
+    return postNotice({ uplink: uplinkOf(profile), clock }, { text: message.text, headers, signal });
   }
 }
 

@@ -5,8 +5,7 @@ import type { Events } from '../../core/events.ts';
 import type { Message } from '../../core/message.ts';
 import { retryAfterOf } from '../../core/retry-after.ts';
 import { type Incoming, LONGEST_ERROR_BODY_BYTES, mediaTypeOf } from '../http/incoming.ts';
-import { jsonRpcErrorOf } from '../uplink/answer.ts';
-import { lostSession } from '../uplink/lost-session.ts';
+import { lostSessionIn } from '../uplink/lost-session.ts';
 import type { Opened, Uplink } from '../uplink/uplink.ts';
 import { eventMessages, type StreamPosition } from './stream.ts';
 
@@ -121,11 +120,10 @@ export class StandaloneStream {
 
   /** In any of the ways in which servers say it. */
   async #saysGone(response: Incoming): Promise<boolean> {
-    const { status } = response;
     const unread = Buffer.alloc(0);
     const reading = response.whole(LONGEST_ERROR_BODY_BYTES).catch(() => unread);
     const body = (await atMost(this.#deps.clock, REFUSAL_BODY_MS, reading)) ?? unread;
-    return lostSession(status, jsonRpcErrorOf(body), body) !== undefined;
+    return lostSessionIn(response, body, undefined) !== undefined;
   }
 
   /** True where the stream brought a message: then the next wait starts from the shortest. */

@@ -16,10 +16,7 @@ import { type HttpHeaders, headerOf, mediaTypeOf } from '../http/incoming.ts';
 /** How much of a body that is no JSON-RPC the client gets to see in `error.data`. */
 const BODY_SHOWN = 2048;
 
-export interface AnswerContext extends Omit<RefusalContext, 'status'> {
-  /** The request carried a session id, so that a 404 says that the session is gone. */
-  readonly inSession: boolean;
-}
+export type AnswerContext = Omit<RefusalContext, 'status'>;
 
 /** The body as text, or undefined where it is no UTF-8: replacement characters would corrupt it silently. */
 export function decodeBody(bytes: Buffer): string | undefined {
@@ -56,8 +53,14 @@ export function onOneLine<M extends Message>(message: M): M {
 
 /** The JSON-RPC error of a non-2xx body, whatever id it carries, or undefined. */
 export function jsonRpcErrorOf(bytes: Buffer): Response | undefined {
-  const text = decodeBody(bytes);
-  if (!text || !/^\s*[[{]/.test(text)) return undefined;
+  for (const text of textsOf(decodeBody(bytes) ?? '')) {
+    const error = /^\s*[[{]/.test(text) ? errorIn(text) : undefined;
+    if (error) return error;
+  }
+  return undefined;
+}
+
+function errorIn(text: string): Response | undefined {
   try {
     return readUpstream(text)
       .map(onOneLine)
@@ -68,6 +71,15 @@ export function jsonRpcErrorOf(bytes: Buffer): Response | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** The data of each event where an error body is an event stream, as some servers write every body; else the body itself. */
+export function textsOf(body: string): string[] {
+  if (!/^(?:event|data|id|retry)?:/.test(body)) return [body];
+  return body.split(/(?:\r\n|\n|\r){2}/).flatMap((event) => {
+    const data = event.split(/\r\n|\n|\r/).filter((line) => line.startsWith('data:'));
+    return data.length === 0 ? [] : [data.map((line) => line.slice('data:'.length).trim()).join('\n')];
+  });
 }
 
 /** The JSON-RPC error that a non-2xx body consists of, to the letter, or undefined. */
@@ -153,13 +165,12 @@ export function errorOfStatus(
       details: { ...details, verdict: refusal.kind },
     });
   }
-  if (status === 404 && context.inSession) return sessionLost(words, details);
   const retryAfterMs = retryAfterOf(headers, now);
   // A 4xx says that the server looked at the request and turned it away; behind a 5xx it may have run, and behind a 408 too, which
   // some gateways answer when it is the server that takes too long.
   const sent: Sent = status >= 500 || status === 408 ? 'maybe' : 'refused';
   const fact = `HTTP ${status} from ${host}${said}`;
-  return new ProxyError('http-status', `${fact}${adviceFor(status, host)}`, {
+  return new ProxyError('http-status', `${fact}${adviceFor(status, host, words)}`, {
     sent,
     fact,
     details,
@@ -190,13 +201,16 @@ export function sessionLost(words: string, details: Record<string, unknown>): Pr
   return new ProxyError(
     'session-lost',
     `The MCP session is gone: the server no longer knows it, and this call did not run. Reconnect the MCP server in your client to open a new one.${words ? ` The server said: ${words}` : ''}`,
-    { sent: 'refused', details },
+    { sent: 'refused', details: words ? { ...details, serverMessage: words } : details },
   );
 }
 
-function adviceFor(status: number, host: string): string {
+function adviceFor(status: number, host: string, words: string): string {
   switch (status) {
     case 404:
+      if (words.includes('ResourceNotFoundException')) {
+        return '. The runtime, gateway or qualifier that the endpoint URL names does not exist there: check whether it was deleted, and its region and account';
+      }
       return `. Check the path of the endpoint URL on ${host}`;
     case 405:
       return `. The URL takes no POST: check its path; a server of the old HTTP+SSE transport answers so too`;

@@ -1,56 +1,134 @@
 import { wordsOf } from '../../aws/refusal.ts';
 import { ProxyError } from '../../core/errors.ts';
-import { isObject, type Response } from '../../core/message.ts';
-import { decodeBody, sessionLost } from './answer.ts';
+import { isObject, type JsonObject, type Response } from '../../core/message.ts';
+import { type HttpHeaders, headerOf } from '../http/incoming.ts';
+import { decodeBody, jsonRpcErrorOf, sessionLost, textsOf } from './answer.ts';
+import { isAboutLostSession } from './session-words.ts';
 
 /** What a failed answer of a server shows, as far as it can say that the session is gone. */
 export interface FailedAnswer {
   readonly status: number;
+  /** `x-amzn-errortype`; "" where it is absent. */
+  readonly errorType?: string;
   /** Of the JSON-RPC error, where there is one. */
   readonly code: number | undefined;
-  /** The error's message, or the body's words. */
+  /** The error's message and what its data says, or the body's words. */
   readonly message: string;
+  /** The id that the request carried. */
+  readonly sessionId?: string | undefined;
 }
 
 /** AWS's own code for a session that it does not know (any more), or that belongs to another identity. */
 const AWS_SESSION_NOT_FOUND = -30001;
+/** The server has read the request, and knows its session: it does not know the method. */
+const METHOD_NOT_FOUND = -32601;
 
-/** What servers write that answer 400 where the specification asks for 404; the reference server is one of them. */
-const UNKNOWN_SESSION = /session id|session not found|no valid session|unknown session/i;
-
-/** "Your session token has expired" is about credentials, and opening a new session would not help. */
-const ABOUT_CREDENTIALS = /token/i;
+/** The runtime, the gateway or the qualifier that the URL names does not exist: a new session would not help. */
+const NO_RESOURCE = /ResourceNotFoundException/;
 
 /**
- * True where the answer says that the session is gone, and so that the request did not run. Only for requests that carried a
- * session id: without one, 404 is about the URL.
+ * True where an error says that the session is gone, and so that the request did not run. Servers say it with every status and in
+ * many words, so that only the text tells. To be asked only of requests that carried a session id, and never of a result. Pure.
  */
-export function saysSessionLost({ status, code, message }: FailedAnswer): boolean {
-  if (status === 404 || code === AWS_SESSION_NOT_FOUND) return true;
-  return status === 400 && UNKNOWN_SESSION.test(message) && !ABOUT_CREDENTIALS.test(message);
+export function saysSessionLost({ status, errorType = '', code, message, sessionId }: FailedAnswer): boolean {
+  if (code === AWS_SESSION_NOT_FOUND) return true;
+  const text = `${errorType}. ${message}`;
+  // With a 2xx, the error may be a tool's about a session of its own: then the id that it names tells them apart.
+  if (isAboutLostSession(text, status < 300 ? sessionId : undefined)) return true;
+  // The specification's way, whatever the words.
+  return status === 404 && code !== METHOD_NOT_FOUND && !NO_RESOURCE.test(text);
 }
 
-/**
- * The error of a request that a session did not know any more was sent on; undefined where the answer does not say that. Pure.
- * @param error - the JSON-RPC error that came, where one did.
- * @param body - what it came in.
- */
-export function lostSession(
-  status: number,
-  error: Response | undefined,
-  body: Buffer | undefined,
-): ProxyError | undefined {
-  const { code, message } = isObject(error?.json.error) ? error.json.error : {};
+/** One answer that may say that the session is gone. */
+export interface JudgedAnswer {
+  readonly status: number;
+  readonly errorType?: string;
+  /** The JSON-RPC error that came, where one did. */
+  readonly error?: Response | undefined;
+  /** What it came in, or what came instead. */
+  readonly body?: Buffer | undefined;
+  readonly sessionId?: string | undefined;
+}
+
+/** The error of a request whose session the server does not know; undefined where the answer does not say that. Pure. */
+export function lostSession({
+  status,
+  errorType = '',
+  error,
+  body,
+  sessionId,
+}: JudgedAnswer): ProxyError | undefined {
+  const raw = error?.json.error;
+  const { code } = isObject(raw) ? raw : {};
+  const text = body === undefined ? '' : (decodeBody(body) ?? '');
+  const shown = saidBy(raw).at(0) ?? wordsOf({ body: text, errorType: '' });
+  const said = raw === undefined ? wordsIn(text) : saidBy(raw);
   const failed: FailedAnswer = {
     status,
+    errorType,
     code: typeof code === 'number' ? code : undefined,
-    message:
-      typeof message === 'string'
-        ? message
-        : wordsOf({ body: body ? (decodeBody(body) ?? '') : '', errorType: '' }),
+    message: said.join('. '),
+    sessionId,
   };
-  return saysSessionLost(failed) ? sessionLost(failed.message, { httpStatus: status }) : undefined;
+  return saysSessionLost(failed) ? sessionLost(shown, { httpStatus: status }) : undefined;
 }
+
+/** The members in which servers put words: JSON-RPC, AWS, OAuth, problem details (RFC 9457) and what frameworks make up. */
+const WORDY = [
+  'message',
+  'Message',
+  'error',
+  'code',
+  '__type',
+  'error_description',
+  'detail',
+  'title',
+  'reason',
+];
+
+/** What the error of a JSON-RPC response says, its data included; some servers put a bare string there. */
+function saidBy(error: unknown): string[] {
+  if (typeof error === 'string') return [error];
+  return isObject(error) ? [...stringsOf(error), ...dataOf(error)] : [];
+}
+
+const stringsOf = (object: JsonObject): string[] =>
+  WORDY.map((key) => object[key]).filter((value) => typeof value === 'string');
+
+function dataOf({ data }: JsonObject): string[] {
+  if (typeof data === 'string') return [data];
+  return isObject(data) ? stringsOf(data) : [];
+}
+
+/** A result, a request or a notification: no error. */
+const isMessage = ({ result, method }: JsonObject): boolean =>
+  (result !== undefined && result !== null) || method !== undefined;
+
+/** What a body that is no JSON-RPC says. */
+const wordsIn = (body: string): string[] =>
+  textsOf(body).flatMap((text) => {
+    try {
+      const json: unknown = JSON.parse(text);
+      if (isObject(json)) return isMessage(json) ? [] : [...stringsOf(json), ...saidBy(json.error)];
+    } catch {
+      // Then it is text, or a page.
+    }
+    return [wordsOf({ body: text, errorType: '' })];
+  });
+
+/** The same for an HTTP answer whose body was read whole. */
+export function lostSessionIn(
+  { status, headers }: { readonly status: number; readonly headers: HttpHeaders },
+  body: Buffer,
+  sessionId: string | undefined,
+): ProxyError | undefined {
+  const errorType = headerOf(headers, 'x-amzn-errortype');
+  return lostSession({ status, errorType, error: jsonRpcErrorOf(body), body, sessionId });
+}
+
+/** True where the server itself has spoken of its session: a bare 404 may be about something else. */
+export const saysSessionInWords = (error: unknown): boolean =>
+  error instanceof ProxyError && isAboutLostSession(String(error.details.serverMessage ?? ''));
 
 /** The session is gone, and what was sent did not run. */
 export const isLost = (error: unknown): boolean =>

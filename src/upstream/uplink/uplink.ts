@@ -7,6 +7,7 @@ import { MAX_RESPONSE_HEADER_BYTES, TransportFailure } from '../http/connection.
 import { headerOf, type Incoming, LONGEST_ERROR_BODY_BYTES } from '../http/incoming.ts';
 import type { Lane, Lease } from '../http/lane.ts';
 import { type AnswerContext, decodeBody } from './answer.ts';
+import { lostSessionIn } from './lost-session.ts';
 
 /** Which connections carry a message: streams and control messages never wait behind requests, so that an answer cannot deadlock. */
 export type LaneName = 'request' | 'control' | 'stream';
@@ -66,6 +67,8 @@ export interface Opened {
   readonly source: string | undefined;
   /** How far the server's clock is ahead, where its answer showed one that matters. */
   readonly skewMs: number | undefined;
+  /** The id of the session that it was sent in. */
+  readonly sessionId: string | undefined;
 }
 
 /** A smaller difference is the way and the work between two honest clocks, not an error of either. */
@@ -105,15 +108,12 @@ export class Uplink {
   }
 
   /** What an error about an answer has to say of the way that it came. */
-  contextOf(
-    opened: Pick<Opened, 'signed' | 'source' | 'skewMs'> | undefined,
-    inSession: boolean,
-  ): AnswerContext {
+  contextOf(opened: Pick<Opened, 'signed' | 'source' | 'skewMs'> | undefined): AnswerContext {
     const { host, profile, scope } = this;
     const skewMs = opened?.skewMs;
     const signed = opened?.signed ?? false;
     const source = opened?.source;
-    return { host, profile, scope, signed, source, inSession, ...(skewMs === undefined ? {} : { skewMs }) };
+    return { host, profile, scope, signed, source, ...(skewMs === undefined ? {} : { skewMs }) };
   }
 
   /** @returns what to call when it is enough. `watcher` hears who signs, before each request is sent. */
@@ -165,6 +165,7 @@ export class Uplink {
         principal: keys?.principal,
         source: keys?.source,
         skewMs: this.#skewOf(response),
+        sessionId: request.headers['mcp-session-id'],
       };
       if (!keys || !couldBeRefusal(response.status)) return opened;
       const next = await this.#remedy(opened, { keys, offsetMs }, left, request.signal);
@@ -274,7 +275,7 @@ export class Uplink {
 
   /** Decides whether a refusal can be mended, and mends it. The refused request did not run, so sending it again is safe. */
   async #remedy(
-    { response, skewMs }: Opened,
+    { response, skewMs, sessionId }: Opened,
     used: { readonly keys: SigningKeys; readonly offsetMs: number },
     left: Remedies,
     signal: AbortSignal,
@@ -282,6 +283,8 @@ export class Uplink {
     const { events, profile, signing } = this.#options;
     const body = await response.whole(LONGEST_ERROR_BODY_BYTES).catch(() => undefined);
     if (!body || !signing) return undefined;
+    // Some servers answer 401 to a session that they do not know, whoever asks.
+    if (sessionId !== undefined && lostSessionIn(response, body, sessionId)) return undefined;
     const refusal = judgeRefusal({
       status: response.status,
       errorType: headerOf(response.headers, 'x-amzn-errortype'),

@@ -38,7 +38,6 @@ async function exchanging(
       uplink,
       clock,
       origin: { profile: '', gone: new Promise(() => undefined) },
-      inSession,
       resuming: {
         headersAfter: (id) => ({ accept: 'text/event-stream', 'last-event-id': id }),
         resumed: () => undefined,
@@ -56,7 +55,10 @@ async function exchanging(
   const run = exchange.run({
     method: 'POST',
     lane: 'request',
-    headers: { accept: 'application/json, text/event-stream' },
+    headers: {
+      accept: 'application/json, text/event-stream',
+      ...(inSession ? { 'mcp-session-id': 's-1' } : {}),
+    },
     body: Buffer.from(`[${requests.map(({ text }) => text).join(',')}]`),
     repeatable: false,
   });

@@ -86,7 +86,7 @@ describe('a lost session whose server', () => {
           reason: 'session-lost',
           sent: 'no',
           message:
-            'The MCP session is gone, and a new one could not be opened: no answer to initialize within 30 s. This call did not run. Try again, or reconnect the MCP server in your client.',
+            'The MCP session is gone, and a new one could not be opened: no answer to initialize within 30 s. This call did not run. Try again, or reconnect the MCP server in your client. The server said: Session not found',
         },
       });
     }

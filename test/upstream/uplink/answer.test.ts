@@ -14,7 +14,6 @@ const context: AnswerContext = {
   profile: 'dev',
   scope: { service: 'execute-api', region: 'eu-west-1' },
   signed: true,
-  inSession: false,
 };
 const JSON_TYPE = { 'content-type': 'application/json' };
 
@@ -108,11 +107,15 @@ describe('a non-2xx answer becomes an error that says what to do', () => {
     expect(JSON.stringify(error)).not.toContain('token=secret');
   });
 
-  it('a 404 in a session says that the session is gone', () => {
-    const error = errorOf(404, '{"message":"no such session"}', JSON_TYPE, { inSession: true });
-    expect(error).toMatchObject({ code: -31005, data: { reason: 'session-lost', mayHaveRun: false } });
+  it('a 404 with ResourceNotFoundException names what the endpoint URL names', () => {
+    const headers = {
+      ...JSON_TYPE,
+      'x-amzn-errortype': 'ResourceNotFoundException:http://internal.amazon.com/',
+    };
+    const error = errorOf(404, '{"message":"No endpoint or agent found with qualifier \'OLD\'"}', headers);
+    expect(error).toMatchObject({ code: -31003, data: { reason: 'http-status', mayHaveRun: false } });
     expect(error.message).toMatch(
-      /Reconnect the MCP server in your client.*The server said: no such session$/,
+      /ResourceNotFoundException: No endpoint or agent found with qualifier 'OLD'\. The runtime, gateway or qualifier/,
     );
   });
 

@@ -1,62 +1,132 @@
 import { describe, expect, it } from 'vitest';
 import { ProxyError } from '../../../src/core/errors.ts';
-import type { Response } from '../../../src/core/message.ts';
-import { jsonRpcErrorOf } from '../../../src/upstream/uplink/answer.ts';
-import { isLost, lostSession, saysSessionLost } from '../../../src/upstream/uplink/lost-session.ts';
+import {
+  type FailedAnswer,
+  isLost,
+  lostSessionIn,
+  saysSessionInWords,
+  saysSessionLost,
+} from '../../../src/upstream/uplink/lost-session.ts';
 
-describe('a request that carried a session id lost its session', () => {
-  it.each([
-    ['404 without a body', 404, undefined, ''],
-    ['404 with a JSON-RPC error', 404, -32600, 'Session not found'],
-    ["AWS's code with 404", 404, -30001, 'The provided SessionId was not found or has expired'],
-    ["AWS's code with 400", 400, -30001, 'anything'],
-    ["AWS's code with 200", 200, -30001, 'The provided SessionId was not found or has expired'],
-    ['400 of the reference server', 400, -32000, 'Bad Request: No valid session ID provided'],
-    ['400 of other servers', 400, -32001, 'Session not found'],
-    ['400 without JSON-RPC', 400, undefined, 'unknown session'],
-    ['400 that names the header', 400, -32600, 'Invalid session id: 12345'],
-  ])('%s', (_what, status, code, message) => {
-    expect(saysSessionLost({ status, code, message })).toBe(true);
-  });
-});
+const JSON_TYPE = { 'content-type': 'application/json' };
+const AWS_404 = { ...JSON_TYPE, 'x-amzn-errortype': 'ResourceNotFoundException' };
 
-describe('a request did not lose its session', () => {
-  it.each([
+describe('an error answer to a request that carried a session id', () => {
+  it.each<[what: string, answer: FailedAnswer, lost: boolean]>([
+    ['404 without a body', { status: 404, code: undefined, message: '' }, true],
+    ['404 with JSON-RPC', { status: 404, code: -32600, message: 'Not found' }, true],
+    ['404 with "method not found"', { status: 404, code: -32601, message: 'Method not found' }, false],
     [
-      'an expired session token is about credentials',
-      400,
-      -32001,
-      'Your AWS session token has expired. Please refresh',
+      '404 with ResourceNotFoundException',
+      { status: 404, errorType: 'ResourceNotFoundException', code: undefined, message: 'No agent found' },
+      false,
     ],
-    ['a token that is no session id', 400, -32000, 'Session ID token expired'],
-    ['a 400 about something else', 400, -32602, 'Invalid params: missing name'],
-    ['the same words in a result code of 500', 500, -32000, 'Session not found'],
-    ['the same words with 200: a tool may speak of its own sessions', 200, -32000, 'Session not found'],
-    ['401', 401, undefined, 'no valid session'],
-  ])('%s', (_what, status, code, message) => {
-    expect(saysSessionLost({ status, code, message })).toBe(false);
+    [
+      '404 with ResourceNotFoundException in the body',
+      { status: 404, code: undefined, message: 'ResourceNotFoundException. No agent found' },
+      false,
+    ],
+    [
+      '404 with ResourceNotFoundException for the session',
+      { status: 404, errorType: 'ResourceNotFoundException', code: undefined, message: 'Session not found' },
+      true,
+    ],
+    ['-30001 with 400', { status: 400, code: -30001, message: 'anything' }, true],
+    ['-30001 with 200', { status: 200, code: -30001, message: 'anything' }, true],
+    ...[200, 400, 401, 403, 409, 410, 422, 500, 503].map((status): [string, FailedAnswer, boolean] => [
+      `the words with ${status}`,
+      { status, code: -32000, message: 'Session not found' },
+      true,
+    ]),
+    [
+      'an expired token with 401',
+      { status: 401, errorType: 'ExpiredTokenException', code: undefined, message: 'invalid session' },
+      false,
+    ],
+    ['400 about something else', { status: 400, code: -32602, message: 'Invalid params' }, false],
+    [
+      '200 about another session',
+      { status: 200, code: -32603, message: 'Session b-7 not found', sessionId: 's-1' },
+      false,
+    ],
+    [
+      '400 about an id that the server rewrote',
+      { status: 400, code: -32603, message: 'Session b-7 not found', sessionId: 's-1' },
+      true,
+    ],
+  ])('%s', (_what, answer, lost) => {
+    expect(saysSessionLost(answer)).toBe(lost);
+  });
+
+  it.each<[what: string, status: number, headers: Record<string, string>, body: string, lost: boolean]>([
+    ['plain text', 401, { 'content-type': 'text/plain' }, 'Unauthorized: Session not found', true],
+    ['a bare string as error', 200, JSON_TYPE, '{"error":"Session not found"}', true],
+    [
+      'a code and a message',
+      400,
+      JSON_TYPE,
+      '{"error":"session_not_found","message":"call initialize"}',
+      true,
+    ],
+    ['AWS JSON', 404, AWS_404, '{"message":"No endpoint or agent found"}', false],
+    [
+      'AWS JSON without the header',
+      404,
+      JSON_TYPE,
+      '{"__type":"com.amazon#ResourceNotFoundException"}',
+      false,
+    ],
+    [
+      'the data of a JSON-RPC error',
+      200,
+      JSON_TYPE,
+      '{"id":1,"error":{"code":-32603,"message":"Internal error","data":{"detail":"Session expired"}}}',
+      true,
+    ],
+    [
+      'an event stream',
+      400,
+      { 'content-type': 'text/event-stream' },
+      'event: message\ndata: {"jsonrpc":"2.0","error":{"code":-32000,"message":"Bad Request: Server not initialized"},"id":null}\n\n',
+      true,
+    ],
+    [
+      'an event stream without JSON-RPC',
+      200,
+      { 'content-type': 'text/event-stream' },
+      'event: message\r\ndata: {"error":"Session not found"}\r\n\r\n',
+      true,
+    ],
+    ['a result', 200, JSON_TYPE, '{"id":1,"result":{},"message":"Session not found"}', false],
+    ['another complaint', 400, JSON_TYPE, '{"message":"Unknown tool"}', false],
+    ['no body', 400, JSON_TYPE, '', false],
+  ])('says it in %s', (_what, status, headers, body, lost) => {
+    expect(lostSessionIn({ status, headers }, Buffer.from(body), 's-1') !== undefined).toBe(lost);
   });
 });
 
 describe('the error of a lost session', () => {
-  const errorOf = (json: unknown): Response | undefined => jsonRpcErrorOf(Buffer.from(JSON.stringify(json)));
-
   it('says that the request did not run, and what the server said', () => {
-    const error = errorOf({ jsonrpc: '2.0', id: '', error: { code: -30001, message: 'SessionId expired' } });
-    const lost = lostSession(200, error, undefined);
-    expect(lost).toMatchObject({ reason: 'session-lost', sent: 'refused', details: { httpStatus: 200 } });
+    const body = '{"jsonrpc":"2.0","id":"","error":{"code":-30001,"message":"SessionId expired"}}';
+    const lost = lostSessionIn({ status: 200, headers: {} }, Buffer.from(body), 's-1');
+    expect(lost).toMatchObject({
+      reason: 'session-lost',
+      sent: 'refused',
+      details: { httpStatus: 200, serverMessage: 'SessionId expired' },
+    });
     expect(lost?.message).toContain('SessionId expired');
     expect(isLost(lost)).toBe(true);
-  });
-
-  it('reads the words of a body that is no JSON-RPC', () => {
-    expect(isLost(lostSession(400, undefined, Buffer.from('Unknown session')))).toBe(true);
-    expect(lostSession(400, undefined, Buffer.from('Unknown tool'))).toBeUndefined();
-    expect(lostSession(400, undefined, undefined)).toBeUndefined();
+    expect(saysSessionInWords(lost)).toBe(true);
   });
 
   it('is told from one that could not be mended', () => {
     expect(isLost(new ProxyError('session-lost', 'no new one', { sent: 'no' }))).toBe(false);
     expect(isLost(new Error('session-lost'))).toBe(false);
+  });
+
+  it('without words is not the word of the server', () => {
+    const bare = lostSessionIn({ status: 404, headers: {} }, Buffer.from('Not Found'), 's-1');
+    expect(isLost(bare)).toBe(true);
+    expect(saysSessionInWords(bare)).toBe(false);
   });
 });

@@ -1,0 +1,42 @@
+import { fullJitter } from '../../core/backoff.ts';
+import { beforeSending } from '../../core/before-sending.ts';
+import type { Call } from '../../core/call.ts';
+import { type Clock, sleep } from '../../core/clock.ts';
+import { saysSessionInWords } from '../uplink/lost-session.ts';
+import { lostAgain } from './unopened.ts';
+
+/** Waits before a call is sent on another new session: servers behind a load balancer may each know other sessions. */
+const BASE_MS = 100;
+const MAX_MS = 2_000;
+/** For a message without a time limit: clients give a call up after as long. */
+const MAX_UNLIMITED_MS = 60_000;
+
+/** How often one call was turned away by a session that its server had lost, and when it may be sent again. */
+export class Resends {
+  readonly #clock: Clock;
+  readonly #call: Call;
+  readonly #began: number;
+  #losses = 0;
+
+  constructor(clock: Clock, call: Call) {
+    this.#clock = clock;
+    this.#call = call;
+    this.#began = clock.monotonic();
+  }
+
+  /**
+   * Resolves when the call, which provably did not run, may be sent on a new session: the first time at once.
+   * @throws ProxyError session-lost, where no time remains for it, or where only a status says that the new session is lost, too.
+   */
+  async after(loss: unknown): Promise<void> {
+    const clock = this.#clock;
+    const { signal, deadline } = this.#call;
+    if (++this.#losses === 1) return;
+    if (!saysSessionInWords(loss)) throw lostAgain(loss, this.#losses);
+    const waitMs = fullJitter(clock, this.#losses - 1, BASE_MS, MAX_MS);
+    const spentMs = clock.monotonic() - this.#began;
+    const leftMs = Number.isFinite(deadline.left) ? deadline.left : MAX_UNLIMITED_MS - spentMs;
+    if (waitMs >= leftMs) throw lostAgain(loss, this.#losses);
+    await beforeSending(sleep(clock, waitMs, signal), signal);
+  }
+}

@@ -1,0 +1,235 @@
+import type { ServerResponse } from 'node:http';
+import { describe, expect, it } from 'vitest';
+import { openSession, startListening } from '../support/listening.ts';
+import { EventWriter, type Rpc, sendJson } from '../support/mcp-answers.ts';
+import { errorOf, type Handler } from '../support/mcp-behaviours.ts';
+import { startInitialized } from '../support/relayed.ts';
+
+type Refuse = (response: ServerResponse, id: unknown) => void;
+
+const text =
+  (status: number, body: string, headers: Record<string, string> = {}): Refuse =>
+  (response) =>
+    void response.writeHead(status, { 'content-type': 'text/plain', ...headers }).end(body);
+
+const json =
+  (status: number, message: string, code = -32000): Refuse =>
+  (response, id) =>
+    sendJson(response, status, errorOf(id ?? null, code, message));
+
+const sse =
+  (status: number, data: (id: unknown) => object): Refuse =>
+  (response, id) => {
+    const events = new EventWriter(response, status);
+    events.send(data(id) as Rpc);
+    events.end();
+  };
+
+/** How deployed servers answer a request whose session they do not know. */
+const FORMS: Readonly<Record<string, Refuse>> = {
+  // modelcontextprotocol/rust-sdk#689
+  '401 as text': text(401, 'Unauthorized: Session not found'),
+  // punkpeye/mcp-proxy#108
+  '401 with a challenge': (response, id) => {
+    response.setHeader('www-authenticate', 'Bearer error="invalid_token"');
+    json(401, 'Unauthorized: No valid session ID provided')(response, id);
+  },
+  'a 403': json(403, 'Forbidden: unknown session'),
+  'a 409': json(409, 'Session has been terminated'),
+  'a 410': text(410, 'Session expired'),
+  'a 422': json(422, 'No active session'),
+  'a 500': json(500, 'Session not found'),
+  // diegosouzapw/OmniRoute#5957
+  '400 Unknown Mcp-Session-Id header': json(400, 'Not Found: Unknown Mcp-Session-Id header'),
+  '400 as a bare object': (response) => sendJson(response, 400, { error: 'session_not_found' }),
+  // anthropics/claude-code#55970
+  '400 as an event stream': sse(400, () => errorOf(null, -32000, 'Bad Request: Server not initialized')),
+  '200 with a JSON-RPC error': json(200, 'Session not found', -32001),
+  // aklivity/zilla#2525
+  '200 with an error for nobody': (response) =>
+    sendJson(response, 200, errorOf(null, -32600, 'Invalid session id')),
+  // actionhero/keryx#503
+  '200 with a bare string in an event stream': sse(200, () => ({ error: 'Session not found' })),
+  '200 with a bare string': (response) => sendJson(response, 200, { error: 'Session not found' }),
+  '200 with an error in an event stream': sse(200, (id) => errorOf(id, -32001, 'session does not exist')),
+  '200 as text': text(200, 'Session not found'),
+};
+
+/** Refuses the first call of each text in the form that it names, and runs every other. */
+function forgetful(forms: Readonly<Record<string, Refuse>> = FORMS) {
+  const refused = new Set<string>();
+  const runs: string[] = [];
+  const call: Handler = (_request, response, context) => {
+    const { text: form = '' } = context.params.arguments as { text?: string };
+    const refuse = forms[form];
+    if (refuse && !refused.has(form)) {
+      refused.add(form);
+      // Its session is gone, with whatever else it has.
+      if (context.session) context.server.sessions.delete(context.session.id);
+      refuse(response, context.id);
+      return undefined;
+    }
+    runs.push(form);
+    return context.fallback();
+  };
+  return { runs, on: { 'tools/call': call } };
+}
+
+const echo = (form: string) => ({ name: 'echo', arguments: { text: form } });
+
+describe('a session loss in whatever form the server puts it', () => {
+  it('is healed on stdio: each call is answered, and runs once', async () => {
+    const { runs, on } = forgetful();
+    const { server, bin } = await startInitialized({ on });
+    for (const form of Object.keys(FORMS)) {
+      expect(await bin.request('tools/call', echo(form), form), form).toMatchObject({
+        result: { content: [{ text: expect.stringContaining(form) }] },
+      });
+    }
+    expect(runs).toEqual(Object.keys(FORMS));
+    expect(server.of('initialize')).toHaveLength(1 + Object.keys(FORMS).length);
+    expect(bin.stderr).toBe('');
+  });
+
+  it('is a 404 at the listener, and the call did not run', async () => {
+    const { runs, on } = forgetful();
+    const { ask } = await startListening({ session: { on } });
+    for (const form of Object.keys(FORMS)) {
+      const headers = await openSession(ask);
+      const body = { jsonrpc: '2.0', id: '', method: 'tools/call', params: echo(form) };
+      const lost = await ask({ headers, body });
+      expect([form, lost.status, lost.json.result]).toEqual([form, 404, undefined]);
+      expect((lost.json.error as Rpc).message, form).toMatch(/session|initialized/i);
+      const again = await ask({ headers: await openSession(ask), body });
+      expect([form, again.status, again.json]).toMatchObject([form, 200, { id: '', result: {} }]);
+    }
+    expect(runs).toEqual(Object.keys(FORMS));
+  });
+});
+
+describe('an error that is not about the session', () => {
+  /** None of these may be sent again: the call may have run. */
+  const OTHERS: Readonly<Record<string, Refuse>> = {
+    'a session of a tool': json(200, 'Browser session not found'),
+    'another id': json(200, 'Session b-7 not found'),
+    'an expired token': json(400, 'Your AWS session token has expired.'),
+    'a permission': json(403, 'You do not have permission to use this session'),
+    'a method': json(404, 'Method not found', -32601),
+  };
+
+  it('reaches the client with its own words, and opens nothing', async () => {
+    const { on } = forgetful(OTHERS);
+    const { server, bin } = await startInitialized({ on });
+    for (const form of Object.keys(OTHERS)) {
+      const answer = await bin.request('tools/call', echo(form), form);
+      expect(answer.error, form).toMatchObject({ code: expect.any(Number) });
+      expect(answer.error, form).not.toHaveProperty('data.reason');
+      // The rig has thrown the session away; that is healed by the next call.
+      await bin.initialize({}, `after ${form}`);
+    }
+    expect(server.of('tools/call')).toHaveLength(Object.keys(OTHERS).length);
+    expect(server.of('initialize')).toHaveLength(1 + Object.keys(OTHERS).length);
+  });
+
+  it('after progress of the call is the answer of a call that ran, whatever it says', async () => {
+    const { server, bin } = await startInitialized({
+      on: {
+        'tools/call': (_request, _response, context) => {
+          const events = context.events();
+          events.send({ jsonrpc: '2.0', method: 'notifications/progress', params: { progressToken: 1 } });
+          events.send(errorOf(context.id, -32603, 'Session not found'));
+          events.end();
+        },
+      },
+    });
+    const params = { ...echo('x'), _meta: { progressToken: 1 } };
+    expect((await bin.request('tools/call', params, '')).error).toEqual({
+      code: -32603,
+      message: 'Session not found',
+    });
+    expect(server.of('tools/call')).toHaveLength(1);
+  });
+});
+
+describe('a 404 with ResourceNotFoundException', () => {
+  const gone: Handler = (_request, response) => {
+    response.setHeader('x-amzn-errortype', 'ResourceNotFoundException:');
+    sendJson(response, 404, { message: "No endpoint or agent found with qualifier 'OLD'" });
+  };
+
+  it('reaches a client on stdio with the words of AWS, and opens no session', async () => {
+    const { server, bin } = await startInitialized({ on: { 'tools/call': gone } });
+    const { error } = await bin.request('tools/call', echo('x'), -1);
+    expect(error).toMatchObject({ data: { reason: 'http-status', mayHaveRun: false, httpStatus: 404 } });
+    expect(error).toHaveProperty(
+      'message',
+      expect.stringContaining("No endpoint or agent found with qualifier 'OLD'"),
+    );
+    expect(server.of('initialize')).toHaveLength(1);
+    expect(server.of('tools/call')).toHaveLength(1);
+  });
+
+  it('passes the listener as it is', async () => {
+    const { ask } = await startListening({ session: { on: { 'tools/call': gone } } });
+    const headers = await openSession(ask);
+    const body = { jsonrpc: '2.0', id: 0, method: 'tools/call', params: echo('x') };
+    const got = await ask({ headers, body });
+    expect([got.status, got.json]).toEqual([
+      404,
+      { message: "No endpoint or agent found with qualifier 'OLD'" },
+    ]);
+  });
+});
+
+describe('a session that cannot be opened again', () => {
+  it('has both texts of the server in the error: of the loss, and of the refusal', async () => {
+    let initialized = 0;
+    const { bin } = await startInitialized({
+      on: {
+        initialize: (_request, response, context) => {
+          if (initialized++ === 0) return context.fallback();
+          sendJson(response, 400, errorOf(context.id, -32603, 'The runtime is being deleted'));
+          return undefined;
+        },
+        'tools/call': (_request, response) => text(401, 'Unauthorized: Session not found')(response, 0),
+      },
+    });
+    const { error } = await bin.request('tools/call', echo('x'), '');
+    expect(error).toMatchObject({ data: { reason: 'session-lost', mayHaveRun: false } });
+    expect(error).toHaveProperty('message', expect.stringContaining('The runtime is being deleted'));
+    expect(error).toHaveProperty('message', expect.stringContaining('Unauthorized: Session not found'));
+  });
+});
+
+describe('a call whose new session is lost, too', () => {
+  const refuse = json(404, 'Session not found', -32001);
+
+  it('is sent again until a session stays, and runs once', async () => {
+    let losses = 0;
+    const runs: unknown[] = [];
+    const { server, bin } = await startInitialized({
+      on: {
+        'tools/call': (_request, response, context) => {
+          if (++losses <= 4) return refuse(response, context.id);
+          runs.push(context.id);
+          return context.fallback();
+        },
+      },
+    });
+    expect(await bin.request('tools/call', echo('x'), '')).toMatchObject({ id: '', result: {} });
+    expect(runs).toEqual(['']);
+    expect(server.of('tools/call')).toHaveLength(5);
+    expect(server.of('initialize')).toHaveLength(5);
+  });
+
+  it('ends within its own time limit where no session stays, with what to look at', async () => {
+    const { bin, server } = await startInitialized({
+      args: ['--tool-timeout', '1'],
+      on: { 'tools/call': (_request, response, context) => refuse(response, context.id) },
+    });
+    const { error } = await bin.request('tools/call', echo('x'), 0);
+    expect(error).toMatchObject({ data: { mayHaveRun: false } });
+    expect(error).toHaveProperty('message', expect.stringMatching(/several instances|did not run/));
+    expect(server.of('tools/call').length).toBeGreaterThan(2);
+  });
+});
