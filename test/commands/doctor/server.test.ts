@@ -252,7 +252,8 @@ describe('the connection', () => {
     await toolsFinding(scene, scene.facts);
     expect(reuseFinding(scene.record, scene.settings)).toMatchObject({
       verdict: 'warning',
-      detail: '2 connections for requests that came one after the other',
+      // initialize, initialized and tools/list.
+      detail: '3 connections for requests that came one after the other',
       remedy: expect.stringContaining('Ask whoever runs it to keep them open.'),
     });
   });
