@@ -36,6 +36,8 @@ const COMPANIONS: Readonly<Record<string, readonly string[]>> = {
       'allowedHost',
       'allowedOrigin',
       'forwardHeader',
+      'maxClientsPerAddress',
+      'listenTokenFile',
       'maxClients',
       'maxStreams',
       'maxBody',
@@ -67,6 +69,7 @@ async function sampleOf(key: string, option: Option): Promise<readonly [raw: str
         metadata: 'k=a, b',
         healthCheck: 'ping',
         allowedOrigin: 'https://app.example.com',
+        listenToken: 'a-token-of-enough-characters',
       };
       const entry = entries[key] ?? 'one';
       return [entry, [entry]];
@@ -75,6 +78,7 @@ async function sampleOf(key: string, option: Option): Promise<readonly [raw: str
       const files: Record<string, () => Promise<string>> = {
         caBundle: async () => (await makeTlsAuthority()).caFile(),
         logFile: async () => join(temp.home, 'log.txt'),
+        listenTokenFile: () => temp.write('tokens', 'ci=a-token-of-enough-characters'),
         envFile: () => temp.write('settings.env', ''),
       };
       const texts: Record<string, string> = {
@@ -82,7 +86,6 @@ async function sampleOf(key: string, option: Option): Promise<readonly [raw: str
         roleArn: ROLE,
         listen: '127.0.0.1:0',
         connectTo: 'vpce.example:8443',
-        listenToken: 'a-token-of-enough-characters',
       };
       const raw = option.choices?.at(-1) ?? (await files[key]?.()) ?? texts[key] ?? 'sample';
       return [raw, raw];

@@ -46,6 +46,12 @@ export const NO_DEADLINE: Deadline = { left: Number.POSITIVE_INFINITY, hold: () 
 /** The connection that a call came from: one stdio client, or one of many HTTP clients. */
 export interface Client {
   readonly id: string;
+  /** The network address of an HTTP client; absent on stdio. */
+  readonly address?: string;
+  /** The name of the token that an HTTP client presented. */
+  readonly token?: string | undefined;
+  /** True where `id` stands for a session that the client named, and not for one request. */
+  readonly inSession?: boolean;
 }
 
 /** Stands for one batch line (revision 2025-03-26): its members, sent down together, are posted together. */

@@ -1,4 +1,3 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { ProxyError } from '../core/errors.ts';
 import { isLoopback } from '../core/loopback.ts';
@@ -11,7 +10,6 @@ const METHODS = ['GET', 'POST', 'DELETE', 'OPTIONS'];
 
 /** Who and what is let in. */
 export interface AdmissionRules {
-  readonly token: string | undefined;
   readonly allowedHosts: readonly string[];
   readonly allowedOrigins: readonly string[];
   readonly maxBodyBytes: number;
@@ -24,6 +22,8 @@ export interface RequestHead {
   readonly headers: IncomingHttpHeaders;
   /** How often a Host stands there: parsers disagree about which of two counts. */
   readonly hosts: number;
+  /** Whether it presents one of the listener's tokens, or needs none. */
+  readonly authorized: boolean;
 }
 
 export interface Refusal {
@@ -38,7 +38,7 @@ export interface Refusal {
  */
 export function refusalOf(head: RequestHead, rules: AdmissionRules): Refusal | undefined {
   const { method, path, headers } = head;
-  const { host, origin, authorization } = headers;
+  const { host, origin } = headers;
   if (head.hosts !== 1 || !isHostAllowed(host, rules.allowedHosts)) {
     return refused(403, `Host ${shown(host)} is not served here (--allowed-host).`);
   }
@@ -60,10 +60,12 @@ export function refusalOf(head: RequestHead, rules: AdmissionRules): Refusal | u
   }
   // A browser asks before it has anything to show.
   if (method === 'OPTIONS') return undefined;
-  if (rules.token !== undefined && !isToken(authorization, rules.token)) {
-    return refused(401, 'This listener wants its token as Authorization: Bearer (--listen-token).', {
-      'www-authenticate': 'Bearer',
-    });
+  if (!head.authorized) {
+    return refused(
+      401,
+      'This listener needs one of its tokens as Authorization: Bearer (--listen-token, --listen-token-file).',
+      { 'www-authenticate': 'Bearer' },
+    );
   }
   if (method === 'GET' && !accepts(headers.accept, ['text/event-stream'])) {
     return invalid(406, 'GET opens an event stream: Accept must name text/event-stream.');
@@ -148,14 +150,6 @@ const siteOf = (site: string | string[] | undefined): string | undefined => site
 /** Browsers alone set it, on every request; a value that is not known is not of a person or of the same origin. */
 const isSiteAllowed = (site: string | string[] | undefined, allowed: readonly string[]): boolean =>
   site === undefined || site === 'none' || site === 'same-origin' || allowed.includes('*');
-
-const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
-
-/** Compared by digests, in a time that tells nothing of where they differ, nor of how long the token is. */
-export function isToken(authorization: string | undefined, token: string): boolean {
-  const [, given = ''] = /^Bearer +(\S+) *$/i.exec(authorization ?? '') ?? [];
-  return timingSafeEqual(digest(given), digest(token));
-}
 
 /** Whether any of these media types is accepted. No header accepts everything. */
 export function accepts(header: string | undefined, types: readonly string[]): boolean {

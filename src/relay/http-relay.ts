@@ -215,7 +215,11 @@ export class HttpRelay {
     };
     return {
       message,
-      client: { id: entry.client },
+      client: {
+        id: entry.client,
+        inSession: Boolean(exchange.headers['mcp-session-id']),
+        ...exchange.caller,
+      },
       profile: this.#deps.profile,
       signal: entry.controller.signal,
       emit: async (below) => {

@@ -3,18 +3,16 @@ import {
   accepts,
   isHostAllowed,
   isOriginAllowed,
-  isToken,
   type RequestHead,
   refusalOf,
 } from '../../src/front/admission.ts';
 
-const RULES = { token: undefined, allowedHosts: [], allowedOrigins: [], maxBodyBytes: 1_000 };
+const RULES = { allowedHosts: [], allowedOrigins: [], maxBodyBytes: 1_000 };
 const HEADERS = {
   host: 'localhost:8080',
   accept: 'application/json, text/event-stream',
   'content-type': 'application/json',
 };
-const TOKEN = 'a-token-of-enough-characters';
 
 const head = (
   changes: Partial<RequestHead> = {},
@@ -23,6 +21,7 @@ const head = (
   method: 'POST',
   path: '/mcp',
   hosts: 1,
+  authorized: true,
   ...changes,
   headers: { ...HEADERS, ...headers },
 });
@@ -86,21 +85,6 @@ describe('an Origin', () => {
   });
 });
 
-describe('a token', () => {
-  it.each([
-    [`Bearer ${TOKEN}`, true],
-    [`bearer  ${TOKEN} `, true],
-    [TOKEN, false],
-    [`Bearer ${TOKEN}x`, false],
-    [`Bearer ${TOKEN.slice(1)}`, false],
-    ['Bearer ', false],
-    ['Basic dTpw', false],
-    [undefined, false],
-  ])('%s: %s', (authorization, fits) => {
-    expect(isToken(authorization, TOKEN)).toBe(fits);
-  });
-});
-
 describe('Accept', () => {
   it.each([
     [undefined, true],
@@ -132,10 +116,10 @@ describe('what is let in', () => {
   });
 
   it('with a token: who has it, and the question of a page, which browsers ask without it', () => {
-    const rules = { ...RULES, token: TOKEN };
-    expect(refusalOf(head({}, { authorization: `Bearer ${TOKEN}` }), rules)).toBeUndefined();
-    expect(refusalOf(head({ method: 'OPTIONS' }, { origin: 'http://localhost' }), rules)).toBeUndefined();
-    expect(refusalOf(head(), rules)).toMatchObject({
+    const stranger = { authorized: false };
+    const question = head({ ...stranger, method: 'OPTIONS' }, { origin: 'http://localhost' });
+    expect(refusalOf(question, RULES)).toBeUndefined();
+    expect(refusalOf(head(stranger), RULES)).toMatchObject({
       status: 401,
       headers: { 'www-authenticate': 'Bearer' },
     });
@@ -169,7 +153,7 @@ describe('what is not', () => {
   it('is judged by where it comes from before what it wants, so that strangers learn nothing', () => {
     const stranger = { host: 'evil.example' };
     for (const changes of [{ path: '/x' }, { method: 'PUT' }, { method: 'GET' }]) {
-      expect(refusalOf(head(changes, stranger), { ...RULES, token: TOKEN })?.status).toBe(403);
+      expect(refusalOf(head({ ...changes, authorized: false }, stranger), RULES)?.status).toBe(403);
     }
   });
 
