@@ -21,6 +21,7 @@ import { Places } from './pool/places.ts';
 import { HttpRelay } from './relay/http-relay.ts';
 import type { Send } from './relay/outlet.ts';
 import { Relay } from './relay/relay.ts';
+import type { TimeLimits } from './relay/time-limit.ts';
 import type { Settings } from './settings.ts';
 import { passageHeaders } from './upstream/passage/headers.ts';
 import { Passages } from './upstream/passage/passage.ts';
@@ -172,7 +173,7 @@ export class McpProxy {
    * @returns where its lines go: `receive` takes one, `drain` is for its end, `abandon` for when it is gone.
    */
   connect(send: Send): Relay {
-    const { defaultProfile, timeout, toolTimeout, maxLine } = this.#settings;
+    const { defaultProfile, maxLine } = this.#settings;
     return new Relay({
       handler: this.#handler,
       client: { id: `client-${++this.#clients}` },
@@ -180,12 +181,20 @@ export class McpProxy {
       clock: this.#parts.clock,
       events: this.#parts.events,
       limits: {
-        timeoutMs: timeout * SECOND_MS,
-        toolTimeoutMs: toolTimeout * SECOND_MS,
+        ...this.#timeLimits(),
         maxLineBytes: maxLine,
       },
       send,
     });
+  }
+
+  #timeLimits(): TimeLimits {
+    const { timeout, toolTimeout, initializeTimeout } = this.#settings;
+    return {
+      timeoutMs: timeout * SECOND_MS,
+      toolTimeoutMs: toolTimeout * SECOND_MS,
+      initializeTimeoutMs: initializeTimeout * SECOND_MS,
+    };
   }
 
   /**
@@ -193,14 +202,7 @@ export class McpProxy {
    * @internal
    */
   connectHttp(maxStreams: number): HttpRelay {
-    const {
-      defaultProfile,
-      timeout,
-      toolTimeout,
-      toolCacheTtl,
-      headers: own,
-      disableTelemetry,
-    } = this.#settings;
+    const { defaultProfile, toolCacheTtl, headers: own, disableTelemetry } = this.#settings;
     const { 'user-agent': userAgent = '' } = this.#parts.headersFor('');
     return new HttpRelay({
       handler: this.#handler,
@@ -208,7 +210,7 @@ export class McpProxy {
       profile: defaultProfile,
       clock: this.#parts.clock,
       events: this.#parts.events,
-      limits: { timeoutMs: timeout * SECOND_MS, toolTimeoutMs: toolTimeout * SECOND_MS },
+      limits: this.#timeLimits(),
       maxStreams,
       readsLists: !isUnfiltered(this.#settings) || (toolCacheTtl ?? 0) > 0,
       toolOf: (name) => this.#parts.tools.of(defaultProfile).definitionOf(name),

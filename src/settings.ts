@@ -47,6 +47,7 @@ export const OPTIONS = {
   connectTo: upstreamOptions.connectTo,
   connectTimeout: upstreamOptions.connectTimeout,
   timeout: relayOptions.timeout,
+  initializeTimeout: relayOptions.initializeTimeout,
   toolTimeout: relayOptions.toolTimeout,
   readTimeout: upstreamOptions.readTimeout,
   maxLine: relayOptions.maxLine,

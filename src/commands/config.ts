@@ -32,6 +32,16 @@ export interface ConfigBlock {
   readonly notes: readonly string[];
 }
 
+/** Where an option sets no limit; Node's timers cannot wait for longer than 24 days. */
+const NO_LIMIT_MS = 24 * 3_600_000;
+/** So that the proxy's own error, with the reason, arrives first. */
+const AHEAD_MS = 5_000;
+
+function longestAnswerMs({ timeout, toolTimeout }: Settings): number {
+  const longest = timeout === 0 || toolTimeout === 0 ? 0 : Math.max(timeout, toolTimeout);
+  return longest === 0 ? NO_LIMIT_MS : longest * 1_000 + AHEAD_MS;
+}
+
 /** The block that makes a client start the proxy with these settings. Nothing secret is in it. */
 export function configBlock(args: Arguments, settings: Settings, { platform, cwd }: Place): ConfigBlock {
   const format = formatOf(args);
@@ -43,7 +53,12 @@ export function configBlock(args: Arguments, settings: Settings, { platform, cwd
     Object.entries(launch.env).map(([name, template]) => [name, filled(template)]),
   );
   const [command = '', ...first] = platform === 'win32' ? ['cmd', '/c', 'npx'] : ['npx'];
-  const server = { command, args: [...first, '-y', 'mcp-sigv4-proxy', ...launch.args], env };
+  const server = {
+    command,
+    args: [...first, '-y', 'mcp-sigv4-proxy', ...launch.args],
+    env,
+    longestAnswerMs: longestAnswerMs(settings),
+  };
   const holes = holesOf(launch);
   return {
     text: `${JSON.stringify(format.document(SERVER_NAME, server, holes), undefined, 2)}\n`,

@@ -9,7 +9,7 @@ import {
   type Passage,
   type Reply,
 } from '../core/call.ts';
-import { atMost, type Clock, unlessAborted } from '../core/clock.ts';
+import { atMost, type Clock } from '../core/clock.ts';
 import { causeText, ProxyError } from '../core/errors.ts';
 import type { Events } from '../core/events.ts';
 import { headerMismatch } from '../core/header-agreement.ts';
@@ -199,7 +199,7 @@ export class HttpRelay {
     const { signal } = entry.controller;
     exchange.onGone(() => entry.controller.abort(new NobodyWaits('the client has gone')));
     try {
-      return { reply: await unlessAborted(handler(this.#callOf(message, entry, exchange, way)), signal) };
+      return { reply: await inTurn(handler(this.#callOf(message, entry, exchange, way)), signal) };
     } catch (error) {
       return { error };
     } finally {
@@ -431,3 +431,13 @@ const isToldOf = (message: Message): boolean => claimOf(message) === undefined &
 
 const isStream = (message: Message): boolean =>
   message.kind === 'request' && message.method === 'subscriptions/listen';
+
+/** Settles as the handler does; a turn after the signal has aborted at the latest: by then the handler knows how far the request got. */
+function inTurn(handled: Promise<Reply>, signal: AbortSignal): Promise<Reply> {
+  return new Promise((resolve, reject) => {
+    const leave = (): void => void setImmediate(() => reject(signal.reason));
+    if (signal.aborted) leave();
+    else signal.addEventListener('abort', leave, { once: true });
+    handled.then(resolve, reject).finally(() => signal.removeEventListener('abort', leave));
+  });
+}

@@ -80,6 +80,7 @@ describe('the block', () => {
             type: 'local',
             command: ['npx', ...RUN],
             enabled: true,
+            timeout: 305_000,
             environment: { MCP_PROXY_HEADER: 'x-api-key: {env:X_API_KEY}', AWS_REGION: 'eu-west-1' },
           },
         },

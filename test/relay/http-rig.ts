@@ -88,7 +88,7 @@ export function httpRig({
     profile: 'dev',
     clock,
     events,
-    limits: { timeoutMs, toolTimeoutMs },
+    limits: { timeoutMs, toolTimeoutMs, initializeTimeoutMs: 0 },
     maxStreams,
     readsLists,
     headersOf: (headers) => ({ ...headers, 'user-agent': 'rig' }),

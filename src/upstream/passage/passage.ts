@@ -29,6 +29,7 @@ import { watched } from '../stream/silence.ts';
 import { eventMessages } from '../stream/stream.ts';
 import { decodeBody, errorOfStatus, messagesOfBody, noAnswer, writtenError } from '../uplink/answer.ts';
 import { lostSession, lostSessionIn } from '../uplink/lost-session.ts';
+import { reasonAt } from '../uplink/progress.ts';
 import { connectionLost, type Opened, type Uplink, type UplinkRequest } from '../uplink/uplink.ts';
 import { earlyLoss } from './early-loss.ts';
 import { ListCopies } from './list-copies.ts';
@@ -148,6 +149,8 @@ export class Passages {
       timers.push(clock.schedule(ms, act, { keepAlive: false }));
     };
     let lease: Lease | undefined;
+    let because: string | undefined;
+    let responding = false;
     const cut = (reason: unknown): void => {
       cutter.abort(reason);
       lease?.cancel(reason instanceof Error ? reason : new Error(String(reason)));
@@ -167,7 +170,7 @@ export class Passages {
           lease.leave();
           after(CANCEL_GRACE_MS, () => cut(reason));
         } else cut(reason);
-        reject(reason);
+        reject(reasonAt({ because, lease, responding }, reason, crossing.uplink.host));
       };
       signal.addEventListener('abort', leave, { once: true });
       const over = (): void => {
@@ -197,6 +200,9 @@ export class Passages {
           crossing.message?.kind === 'request' && crossing.message.method === 'initialize'
             ? () => setImmediate(() => crossing.uplink.dialAhead())
             : undefined,
+        waits: (what) => {
+          because = what;
+        },
         onAttempt: (taken) => {
           lease = taken;
           crossing.leaving?.();
@@ -205,6 +211,7 @@ export class Passages {
       };
       // What waits for the answer is kept small: there can be hundreds.
       crossing.uplink.open(request).then((opened) => {
+        responding = true;
         this.#take(crossing, request, opened).then(done, failed);
       }, failed);
     });
