@@ -108,7 +108,9 @@ export function optionsMarkdown(): string {
   for (const group of groups) {
     lines.push(`| **${group}** | | | |`);
     for (const [key, option] of inGroup(group)) {
-      const also = option.env ? `; also ${option.env.join(', ')}` : '';
+      const single = option.kind === 'list' ? (option.singleEnv ?? []) : [];
+      const names = [...(option.env ?? []), ...single];
+      const also = names.length > 0 ? `; also ${names.join(', ')}` : '';
       lines.push(
         `| \`${usageOf(key, option)}\` | ${cell(defaultOf(option))} | ${cell(boundsOf(option))} | ${cell(option.help)}${also} |`,
       );

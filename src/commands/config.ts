@@ -1,3 +1,4 @@
+import { readProfileFacts } from '../aws/credentials/files.ts';
 import { CLIENTS } from '../command-words.ts';
 import type { Arguments } from '../core/arguments.ts';
 import type { Settings } from '../settings.ts';
@@ -23,6 +24,8 @@ export function problems(args: Arguments): readonly string[] {
 export interface Place {
   readonly platform: NodeJS.Platform;
   readonly cwd: string;
+  /** Every profile in the AWS files: by them a name with blanks is told from several names. */
+  readonly knownProfiles?: readonly string[];
 }
 
 export interface ConfigBlock {
@@ -43,10 +46,11 @@ function longestAnswerMs({ timeout, toolTimeout }: Settings): number {
 }
 
 /** The block that makes a client start the proxy with these settings. Nothing secret is in it. */
-export function configBlock(args: Arguments, settings: Settings, { platform, cwd }: Place): ConfigBlock {
+export function configBlock(args: Arguments, settings: Settings, place: Place): ConfigBlock {
   const format = formatOf(args);
   if (!format) throw new TypeError('a client that nobody knows');
-  const launch = launchOf(args, settings, cwd);
+  const { platform, cwd, knownProfiles = [] } = place;
+  const launch = launchOf(args, settings, { cwd, knownProfiles });
   const filled = (template: Template): string =>
     template.map((part) => (typeof part === 'string' ? part : format.placeholder(part.variable))).join('');
   const env = Object.fromEntries(
@@ -82,7 +86,9 @@ export async function run({ args, settings, stdout, stderr }: CommandContext): P
     );
     return EXIT_USAGE;
   }
-  const block = configBlock(args, settings, { platform: process.platform, cwd: process.cwd() });
+  const { known } = await readProfileFacts(undefined, settings.env);
+  const place = { platform: process.platform, cwd: process.cwd(), knownProfiles: known };
+  const block = configBlock(args, settings, place);
   stdout.write(block.text);
   stderr.write(block.notes.map((note) => `${note}\n`).join(''));
   return 0;

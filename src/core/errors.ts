@@ -37,6 +37,7 @@ export const ERROR_CODES = {
   'subscription-lost': -31025,
   // MCP's own number: clients of 2026-07-28 know what to do about it, whoever compares headers and body.
   'header-mismatch': -32020,
+  'invalid-region': -31026,
   // The one exception: the systems whose overload error this is answer with this number, and clients match it; an option sets
   // another.
   overloaded: -32001,
@@ -151,7 +152,7 @@ export function isMendedByHand(error: unknown): boolean {
   for (let current = error; current instanceof Error && !seen.has(current); current = current.cause) {
     seen.add(current);
     const reason = current instanceof ProxyError ? current.reason : undefined;
-    if (reason === 'no-credentials' || reason === 'auth-rejected') return true;
+    if (reason === 'no-credentials' || reason === 'auth-rejected' || reason === 'invalid-region') return true;
   }
   return false;
 }
