@@ -173,7 +173,7 @@ export class McpProxy {
    * @returns where its lines go: `receive` takes one, `drain` is for its end, `abandon` for when it is gone.
    */
   connect(send: Send): Relay {
-    const { defaultProfile, maxLine } = this.#settings;
+    const { defaultProfile, maxLine, progressHeartbeat } = this.#settings;
     return new Relay({
       handler: this.#handler,
       client: { id: `client-${++this.#clients}` },
@@ -184,6 +184,7 @@ export class McpProxy {
         ...this.#timeLimits(),
         maxLineBytes: maxLine,
       },
+      heartbeatMs: progressHeartbeat * SECOND_MS,
       send,
     });
   }
@@ -202,7 +203,14 @@ export class McpProxy {
    * @internal
    */
   connectHttp(maxStreams: number): HttpRelay {
-    const { defaultProfile, toolCacheTtl, headers: own, disableTelemetry } = this.#settings;
+    const {
+      defaultProfile,
+      toolCacheTtl,
+      headers: own,
+      disableTelemetry,
+      sseKeepalive,
+      progressHeartbeat,
+    } = this.#settings;
     const { 'user-agent': userAgent = '' } = this.#parts.headersFor('');
     return new HttpRelay({
       handler: this.#handler,
@@ -212,6 +220,8 @@ export class McpProxy {
       events: this.#parts.events,
       limits: this.#timeLimits(),
       maxStreams,
+      keepaliveMs: sseKeepalive * SECOND_MS,
+      heartbeatMs: progressHeartbeat * SECOND_MS,
       readsLists: !isUnfiltered(this.#settings) || (toolCacheTtl ?? 0) > 0,
       toolOf: (name) => this.#parts.tools.of(defaultProfile).definitionOf(name),
       headersOf: (headers) => passageHeaders(headers, own, { userAgent, andClient: !disableTelemetry }),

@@ -63,6 +63,7 @@ export const OPTIONS = {
   initializeTimeout: relayOptions.initializeTimeout,
   toolTimeout: relayOptions.toolTimeout,
   readTimeout: upstreamOptions.readTimeout,
+  progressHeartbeat: relayOptions.progressHeartbeat,
   maxLine: relayOptions.maxLine,
   ...toolFilterOptions,
   ...toolCacheOptions,

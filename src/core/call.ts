@@ -107,9 +107,12 @@ export interface Passage {
   readonly headers: Readonly<Record<string, string>>;
   /**
    * Takes an answer that will not be tried again: its head now, its bytes as they come. Called once. Absent where the answer is
-   * wanted as a message: because a layer reads or edits it, or because the call is a layer's own.
+   * wanted as a message: because a layer reads or edits it, or because the call is a layer's own. Returns undefined where it is
+   * wanted as a message because the client does not accept its form.
    */
-  readonly pass?: (head: HttpFacts) => BodySink;
+  readonly pass?: (head: HttpFacts) => BodySink | undefined;
+  /** Called when an event that may be the answer is about to pass. */
+  readonly answering?: () => void;
   /** Called before the first byte of each attempt leaves. */
   readonly leaving?: () => void;
 }

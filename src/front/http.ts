@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { atMost, type Clock } from '../core/clock.ts';
 import type { HttpExchange } from '../core/passage.ts';
 import { parseError } from '../core/reading.ts';
-import { bodyOf, bodyTooLarge, listenerFull, MCP_PATH, type Refusal, refusalOf } from './admission.ts';
+import { bodyOf, bodyTooLarge, listenerFull, type Refusal, refusalOf } from './admission.ts';
 import { Connections, MAX_UNADMITTED } from './connections.ts';
 import { pageHeaders, preflightHeaders } from './headers.ts';
 import { discard, HeldBodies, type ReadBody, readBody } from './http-body.ts';
@@ -140,7 +140,7 @@ export class HttpFront {
     const address = this.#server.address();
     const { host } = this.#options.address;
     const port = typeof address === 'object' && address !== null ? address.port : 0;
-    return `http://${host.includes(':') ? `[${host}]` : host}:${port}${MCP_PATH}`;
+    return `http://${host.includes(':') ? `[${host}]` : host}:${port}${this.#options.path || '/'}`;
   }
 
   #connected(socket: Socket): void {

@@ -1,5 +1,5 @@
 import { isLoopback } from '../core/loopback.ts';
-import { flagOf, integer, list, type OptionValues, text, toggle } from '../core/options.ts';
+import { flagOf, integer, list, type OptionValues, text, timeLimit, toggle } from '../core/options.ts';
 import { forwardProblem } from './headers.ts';
 import { type ListenToken, loadTokens, secretProblem } from './token-file.ts';
 
@@ -33,6 +33,13 @@ function tokenFileProblem(path: string): string | undefined {
   const read = loadTokens(path);
   return 'problem' in read ? `cannot be used: ${read.problem}` : undefined;
 }
+/** Served beside MCP, without a token. */
+const HEALTH_PATHS = ['/healthz', '/readyz'];
+
+const pathProblem = (value: string): string | undefined =>
+  /^\/(?:[\w.~!$&'()*+,;=:@%-]+\/?)*$/.test(value) && !HEALTH_PATHS.includes(value.replace(/\/$/, ''))
+    ? undefined
+    : 'must be a path such as /mcp, without query, and not /healthz or /readyz';
 
 export const frontOptions = {
   listen: text({
@@ -41,6 +48,13 @@ export const frontOptions = {
     fallback: undefined,
     check: (value) => (readAddress(value) ? undefined : 'must be host:port such as 127.0.0.1:8080'),
     help: 'serve many clients by Streamable HTTP at http://host:port/mcp, in place of stdio; port 0 = any',
+  }),
+  listenPath: text({
+    group: 'Front ends',
+    placeholder: 'path',
+    fallback: '/mcp',
+    check: pathProblem,
+    help: 'where the listener serves MCP, with and without a slash at the end',
   }),
   stdio: toggle({
     group: 'Front ends',
@@ -127,6 +141,11 @@ export const frontOptions = {
     fallback: 16 * 1_024,
     help: 'longest request head; a longer one is answered 431',
   }),
+  sseKeepalive: timeLimit({
+    group: 'Front ends',
+    fallback: 25,
+    help: 'send clients of --listen a comment on an event stream that was silent for so long, so that load balancers keep it open; 0 = never',
+  }),
 } as const;
 
 export type FrontValues = OptionValues<typeof frontOptions>;
@@ -148,6 +167,8 @@ export interface ListenerSettings {
   readonly maxStreams: number;
   readonly maxBodyBytes: number;
   readonly maxHeaderBytes: number;
+  /** Where MCP is served, without a slash at its end. */
+  readonly path: string;
 }
 
 /** Undefined without --listen. Pure. */
@@ -172,6 +193,7 @@ export function listenerOf(values: FrontValues): ListenerSettings | undefined {
     maxStreams: values.maxStreams,
     maxBodyBytes: values.maxBody,
     maxHeaderBytes: values.maxHeaders,
+    path: values.listenPath.replace(/\/$/, ''),
   };
 }
 

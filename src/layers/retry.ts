@@ -130,9 +130,10 @@ function heardBy(hear: () => void, call: Call): Call {
   const { passage } = call;
   const pass = passage?.pass;
   if (!pass) return { ...call, emit };
-  const heard = (head: HttpFacts): BodySink => {
-    hear();
-    return pass(head);
+  const heard = (head: HttpFacts): BodySink | undefined => {
+    const sink = pass(head);
+    if (sink) hear();
+    return sink;
   };
   return { ...call, emit, passage: { ...passage, pass: heard } };
 }

@@ -47,4 +47,9 @@ export const relayOptions = {
     defaultText: `${DRAIN_OF_STDIO_S}, or ${DRAIN_OF_LISTENER_S} for clients of --listen`,
     help: 'time that calls in flight get when the client leaves, or the listener ends',
   }),
+  progressHeartbeat: timeLimit({
+    group: 'Time limits',
+    fallback: 0,
+    help: 'notify clients of progress on a call that has a progress token, each time its server was silent for so long, until the server does; 0 = never',
+  }),
 } as const;

@@ -1,13 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import {
-  accepts,
-  isHostAllowed,
-  isOriginAllowed,
-  type RequestHead,
-  refusalOf,
-} from '../../src/front/admission.ts';
+import { accepts } from '../../src/core/accept.ts';
+import { isHostAllowed, isOriginAllowed, type RequestHead, refusalOf } from '../../src/front/admission.ts';
 
-const RULES = { allowedHosts: [], allowedOrigins: [], maxBodyBytes: 1_000 };
+const RULES = { allowedHosts: [], allowedOrigins: [], maxBodyBytes: 1_000, path: '/mcp' };
 const HEADERS = {
   host: 'localhost:8080',
   accept: 'application/json, text/event-stream',
@@ -95,9 +90,12 @@ describe('Accept', () => {
     ['text/event-stream;q=0', false],
     ['text/event-stream;q=0.000, application/json', false],
     ['application/json', false],
+    ['*/*, text/event-stream;q=0', false],
+    ['text/*;q=0, text/event-stream', true],
+    ['*/*;q=0', false],
     ['', false],
   ])('%s takes event streams: %s', (header, taken) => {
-    expect(accepts(header, ['text/event-stream'])).toBe(taken);
+    expect(accepts(header, 'text/event-stream')).toBe(taken);
   });
 });
 
@@ -107,6 +105,10 @@ describe('what is let in', () => {
     ['a POST of what says more of its type', head({}, { 'content-type': 'Application/JSON; charset=utf-8' })],
     ['a POST with the Accept of curl', head({}, { accept: '*/*' })],
     ['a GET of a stream', head({ method: 'GET' }, { 'content-type': undefined })],
+    ['a POST that takes JSON only', head({}, { accept: 'application/json' })],
+    ['a POST that takes events only', head({}, { accept: 'text/event-stream' })],
+    ['a POST without Accept', head({}, { accept: undefined })],
+    ['the path with a slash at its end', head({ path: '/mcp/' })],
     ['a DELETE', head({ method: 'DELETE' }, { accept: undefined })],
     ['a page on loopback', head({}, { origin: 'http://localhost:6274' })],
     ['its question whether it may ask', head({ method: 'OPTIONS' }, { origin: 'http://localhost:1' })],
@@ -134,7 +136,8 @@ describe('what is not', () => {
     [403, 'a foreign page', head({}, { origin: 'https://evil.example' })],
     [403, 'a question of a foreign page', head({ method: 'OPTIONS' }, { origin: 'https://evil.example' })],
     [404, 'another path', head({ path: '/' })],
-    [404, 'a path below', head({ path: '/mcp/' })],
+    [404, 'a path below', head({ path: '/mcp/x' })],
+    [404, 'two slashes at the end', head({ path: '/mcp//' })],
     [404, 'OAuth discovery', head({ method: 'GET', path: '/.well-known/oauth-protected-resource' })],
     [405, 'another method', head({ method: 'PUT' })],
     [405, 'HEAD', head({ method: 'HEAD' })],

@@ -3,7 +3,7 @@ import { Tokens } from '../../src/front/tokens.ts';
 import { afterThisTest } from '../support/cleanup.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 
-const LIMITS = { maxClients: 8, maxStreams: 8, maxBodyBytes: 1_024, maxHeaderBytes: 8_192 };
+const LIMITS = { maxClients: 8, maxStreams: 8, maxBodyBytes: 1_024, maxHeaderBytes: 8_192, path: '/mcp' };
 
 /** A listener on a free port of loopback, whose requests these handlers answer. */
 export async function frontFor(handlers: Partial<HttpHandlers>, limits: Partial<typeof LIMITS> = {}) {
