@@ -42,6 +42,10 @@ const COMPANIONS: Readonly<Record<string, readonly string[]>> = {
       'maxStreams',
       'maxBody',
       'maxHeaders',
+      'listenPath',
+      'sseKeepalive',
+      'drainDelay',
+      'readyCheck',
     ].map((key) => [key, ['--listen', '127.0.0.1:0']]),
   ),
 };
@@ -87,6 +91,7 @@ async function sampleOf(key: string, option: Option): Promise<readonly [raw: str
         region: 'eu-south-2',
         listen: '127.0.0.1:0',
         connectTo: 'vpce.example:8443',
+        listenPath: '/tools',
       };
       const raw = option.choices?.at(-1) ?? (await files[key]?.()) ?? texts[key] ?? 'sample';
       return [raw, raw];
@@ -134,7 +139,7 @@ describe.each(options)('%s', (key, option) => {
 });
 
 describe('a bad value', () => {
-  it.each([
+  it.each<readonly [name: string, raw: string, problem: string]>([
     ['max-connections', '0', 'must be an integer >= 1, not "0"'],
     ['max-connections', '1.5', 'must be an integer >= 1, not "1.5"'],
     ['max-connections', '1e3', 'must be an integer >= 1, not "1e3"'],
@@ -183,6 +188,16 @@ describe('a bad value', () => {
     ],
     ['user-agent', 'é', 'must be printable ASCII, not "é"'],
     ['listen', '8080', 'must be host:port such as 127.0.0.1:8080, not "8080"'],
+    ...['mcp', '/mcp?x=1', '/a b', '//', '/healthz', '/readyz/', '/mcp#x', 'http://h/mcp'].map(
+      (path) =>
+        [
+          'listen-path',
+          path,
+          `must be a path such as /mcp, without query, and not /healthz or /readyz, not ${JSON.stringify(path)}`,
+        ] as const,
+    ),
+    ['sse-keepalive', '-1', 'must be a number of seconds >= 0, not "-1"'],
+    ['progress-heartbeat', '5m', 'must be a number of seconds >= 0, not "5m"'],
     ['max-clients', '0', 'must be an integer from 1 to 65536, not "0"'],
     ['max-streams', '-1', 'must be an integer from 1 to 65536, not "-1"'],
     ['max-body', '1', 'must be a whole number of bytes from 1024 to 268435456, not "1"'],
