@@ -91,8 +91,9 @@ export class McpProxy {
 
   #layers(): readonly Layer[] {
     const { defaultProfile, profiles, toolCacheTtl } = this.#settings;
-    const { clock, snapshots: store, limiters, buckets } = this.#parts;
-    const lazily = store && lazy({ store, defaultProfile, clock });
+    const { clock, events, snapshots: store, limiters, buckets } = this.#parts;
+    const { host } = this.#settings.endpoint;
+    const lazily = store && lazy({ store, defaultProfile, host, clock, events });
     return [
       // Outermost, because it only reads: whatever a later layer refuses, the user agent of the refusal's retry knows its client.
       // HTTP clients name themselves with each request.
