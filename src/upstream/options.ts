@@ -147,7 +147,7 @@ export function readHeaders(
       .slice(at + 1)
       .trim()
       .replace(EVERY_VARIABLE, (_whole, variable: string) => {
-        const found = env[variable];
+        const found = Object.hasOwn(env, variable) ? env[variable] : undefined;
         const placeholder = placeholderIn(found ?? '');
         if (!found) problems.push(`names the environment variable ${variable}, which is not set`);
         else if (placeholder !== undefined)

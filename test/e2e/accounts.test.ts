@@ -341,3 +341,49 @@ describe('--env-file', () => {
       expect(inherited).not.toHaveProperty(name);
   });
 });
+
+describe('the scope that is signed for', () => {
+  const GATEWAY = 'my-gw-abcdef1234.gateway.bedrock-agentcore';
+
+  it.each([
+    [
+      'arn:aws:bedrock-agentcore:us-east-1:123456789012:gateway/my-gw-abcdef1234',
+      `https://${GATEWAY}.us-east-1.amazonaws.com/mcp`,
+      'bedrock-agentcore',
+    ],
+    [
+      `https://${GATEWAY}-fips.us-east-1.amazonaws.com/mcp`,
+      `https://${GATEWAY}-fips.us-east-1.amazonaws.com/mcp`,
+      'bedrock-agentcore',
+    ],
+    [
+      'https://a1.execute-api.dualstack.us-east-1.amazonaws.com/x',
+      'https://a1.execute-api.dualstack.us-east-1.amazonaws.com/x',
+      'execute-api',
+    ],
+    ['https://constructor.us-east-1.api.aws/mcp', 'https://constructor.us-east-1.api.aws/mcp', 'constructor'],
+  ])('comes from the endpoint %s', async (endpoint, url, service) => {
+    const bin = BinDriver.start({
+      // Nothing listens there: the endpoint is never reached.
+      args: ['doctor', endpoint, '--proxy', 'http://127.0.0.1:9'],
+      env: {
+        AWS_ACCESS_KEY_ID: 'AKIDX',
+        AWS_SECRET_ACCESS_KEY: 'secret-of-x',
+        AWS_ENDPOINT_URL_STS: 'http://127.0.0.1:9',
+      },
+      anyStdout: true,
+    });
+    expect(await bin.exit()).toEqual({ code: 1, signal: null });
+    const said = bin.lines.join('\n');
+    expect(said).toContain(`${url}, from the command line`);
+    expect(said).toContain(`for service ${service} (from the host) in region us-east-1 (from the host)`);
+  });
+
+  it('is not guessed for a load balancer, whose host name is an AWS name all the same', async () => {
+    const bin = BinDriver.start({
+      args: ['https://my-alb-1.us-east-1.elb.amazonaws.com/mcp', '--region', 'us-east-1'],
+    });
+    expect(await bin.exit()).toEqual({ code: 2, signal: null });
+    expect(bin.stderr).toContain('--service <name> must be given');
+  });
+});
