@@ -16,12 +16,11 @@ import { toolCache } from './layers/tool-cache.ts';
 import { isUnfiltered, toolFilter } from './layers/tool-filter.ts';
 import { toolKnowledge } from './layers/tool-knowledge.ts';
 import { Parts, SECOND_MS } from './parts.ts';
-import { poolLimits } from './pool/options.ts';
+import { openLimitOf, poolLimits } from './pool/options.ts';
 import { Places } from './pool/places.ts';
 import { HttpRelay } from './relay/http-relay.ts';
 import type { Send } from './relay/outlet.ts';
 import { Relay } from './relay/relay.ts';
-import type { TimeLimits } from './relay/time-limit.ts';
 import type { Settings } from './settings.ts';
 import { passageHeaders } from './upstream/passage/headers.ts';
 import { Passages } from './upstream/passage/passage.ts';
@@ -75,6 +74,7 @@ export class McpProxy {
       toolsOf: (profile) => parts.toolsKnownTo(profile),
       relearn: (call) => this.#relearn(call),
       limits: poolLimits(settings),
+      openLimit: openLimitOf(settings),
       places: new Places(settings.maxTotalSessions),
       // The first time counted where it passed the rate.
       again: async ({ profile, signal, deadline: { left: leftMs } }) =>
@@ -91,9 +91,9 @@ export class McpProxy {
 
   #layers(): readonly Layer[] {
     const { defaultProfile, profiles, toolCacheTtl } = this.#settings;
-    const { clock, events, snapshots: store, limiters, buckets } = this.#parts;
-    const { host } = this.#settings.endpoint;
-    const lazily = store && lazy({ store, defaultProfile, host, clock, events });
+    const { clock, snapshots: store, limiters, buckets } = this.#parts;
+    const lazily =
+      store && lazy({ store, defaultProfile, clock, openLimitMs: openLimitOf(this.#settings)?.ms });
     return [
       // Outermost, because it only reads: whatever a later layer refuses, the user agent of the refusal's retry knows its client.
       // HTTP clients name themselves with each request.
@@ -174,7 +174,7 @@ export class McpProxy {
    * @returns where its lines go: `receive` takes one, `drain` is for its end, `abandon` for when it is gone.
    */
   connect(send: Send): Relay {
-    const { defaultProfile, maxLine, progressHeartbeat } = this.#settings;
+    const { defaultProfile, timeout, toolTimeout, maxLine } = this.#settings;
     return new Relay({
       handler: this.#handler,
       client: { id: `client-${++this.#clients}` },
@@ -182,21 +182,12 @@ export class McpProxy {
       clock: this.#parts.clock,
       events: this.#parts.events,
       limits: {
-        ...this.#timeLimits(),
+        timeoutMs: timeout * SECOND_MS,
+        toolTimeoutMs: toolTimeout * SECOND_MS,
         maxLineBytes: maxLine,
       },
-      heartbeatMs: progressHeartbeat * SECOND_MS,
       send,
     });
-  }
-
-  #timeLimits(): TimeLimits {
-    const { timeout, toolTimeout, initializeTimeout } = this.#settings;
-    return {
-      timeoutMs: timeout * SECOND_MS,
-      toolTimeoutMs: toolTimeout * SECOND_MS,
-      initializeTimeoutMs: initializeTimeout * SECOND_MS,
-    };
   }
 
   /**
@@ -206,11 +197,11 @@ export class McpProxy {
   connectHttp(maxStreams: number): HttpRelay {
     const {
       defaultProfile,
+      timeout,
+      toolTimeout,
       toolCacheTtl,
       headers: own,
       disableTelemetry,
-      sseKeepalive,
-      progressHeartbeat,
     } = this.#settings;
     const { 'user-agent': userAgent = '' } = this.#parts.headersFor('');
     return new HttpRelay({
@@ -219,10 +210,8 @@ export class McpProxy {
       profile: defaultProfile,
       clock: this.#parts.clock,
       events: this.#parts.events,
-      limits: this.#timeLimits(),
+      limits: { timeoutMs: timeout * SECOND_MS, toolTimeoutMs: toolTimeout * SECOND_MS },
       maxStreams,
-      keepaliveMs: sseKeepalive * SECOND_MS,
-      heartbeatMs: progressHeartbeat * SECOND_MS,
       readsLists: !isUnfiltered(this.#settings) || (toolCacheTtl ?? 0) > 0,
       toolOf: (name) => this.#parts.tools.of(defaultProfile).definitionOf(name),
       headersOf: (headers) => passageHeaders(headers, own, { userAgent, andClient: !disableTelemetry }),

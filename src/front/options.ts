@@ -1,7 +1,6 @@
 import { isLoopback } from '../core/loopback.ts';
-import { flagOf, integer, list, type OptionValues, text, timeLimit, toggle } from '../core/options.ts';
+import { flagOf, integer, list, type OptionValues, text, toggle } from '../core/options.ts';
 import { forwardProblem } from './headers.ts';
-import { type ListenToken, loadTokens, secretProblem } from './token-file.ts';
 
 const MIB = 1024 * 1024;
 
@@ -29,17 +28,11 @@ const hostProblem = (value: string): string | undefined =>
     ? undefined
     : `must name hosts such as mcp.example.com or 10.0.0.5:8080, or *, not ${JSON.stringify(value)}`;
 
-function tokenFileProblem(path: string): string | undefined {
-  const read = loadTokens(path);
-  return 'problem' in read ? `cannot be used: ${read.problem}` : undefined;
-}
-/** Served beside MCP, without a token. */
-const HEALTH_PATHS = ['/healthz', '/readyz'];
-
-const pathProblem = (value: string): string | undefined =>
-  /^\/(?:[\w.~!$&'()*+,;=:@%-]+\/?)*$/.test(value) && !HEALTH_PATHS.includes(value.replace(/\/$/, ''))
+/** Not "must be": the complaint would show what was given, and that is a secret. */
+const tokenProblem = (value: string): string | undefined =>
+  /^[\x21-\x7e]{16,}$/.test(value)
     ? undefined
-    : 'must be a path such as /mcp, without query, and not /healthz or /readyz';
+    : 'needs at least 16 characters, printable ASCII without blanks, as openssl rand -hex 24 gives';
 
 export const frontOptions = {
   listen: text({
@@ -49,32 +42,17 @@ export const frontOptions = {
     check: (value) => (readAddress(value) ? undefined : 'must be host:port such as 127.0.0.1:8080'),
     help: 'serve many clients by Streamable HTTP at http://host:port/mcp, in place of stdio; port 0 = any',
   }),
-  listenPath: text({
-    group: 'Front ends',
-    placeholder: 'path',
-    fallback: '/mcp',
-    check: pathProblem,
-    help: 'where the listener serves MCP, with and without a slash at the end',
-  }),
   stdio: toggle({
     group: 'Front ends',
     help: 'with --listen, serve stdio as well; when stdin ends, so does the process',
   }),
-  listenToken: list({
+  listenToken: text({
     group: 'Front ends',
     placeholder: 'secret',
-    // By commas too a secret would be cut.
-    separator: 'entries',
-    check: secretProblem,
+    fallback: undefined,
+    check: tokenProblem,
     secrets: (value) => [{ start: 0, end: value.length, variable: 'MCP_PROXY_LISTEN_TOKEN' }],
     help: 'what clients must send as Authorization: Bearer; needed for --listen on anything but loopback. By its variable it stays out of lists of processes',
-  }),
-  listenTokenFile: text({
-    group: 'Front ends',
-    placeholder: 'path',
-    fallback: undefined,
-    check: tokenFileProblem,
-    help: 'more tokens, one name=secret per line, read again when the file changes; logs and limits use the names',
   }),
   allowedHost: list({
     group: 'Front ends',
@@ -108,15 +86,6 @@ export const frontOptions = {
     fallback: 1_024,
     help: 'connections of clients, and requests under way, at once; more are answered 503',
   }),
-  maxClientsPerAddress: integer({
-    group: 'Front ends',
-    placeholder: 'n',
-    min: 1,
-    max: 65_536,
-    fallback: undefined,
-    defaultText: 'three quarters of --max-clients; all of them on loopback',
-    help: 'connections of one address (IPv6: of one /64) at once. Behind a load balancer all clients have its address: give it as many as --max-clients',
-  }),
   maxStreams: integer({
     group: 'Front ends',
     placeholder: 'n',
@@ -141,11 +110,6 @@ export const frontOptions = {
     fallback: 16 * 1_024,
     help: 'longest request head; a longer one is answered 431',
   }),
-  sseKeepalive: timeLimit({
-    group: 'Front ends',
-    fallback: 25,
-    help: 'send clients of --listen a comment on an event stream that was silent for so long, so that load balancers keep it open; 0 = never',
-  }),
 } as const;
 
 export type FrontValues = OptionValues<typeof frontOptions>;
@@ -153,22 +117,16 @@ export type FrontValues = OptionValues<typeof frontOptions>;
 /** How the listener listens. */
 export interface ListenerSettings {
   readonly address: ListenAddress;
-  /** Of --listen-token. */
-  readonly tokens: readonly ListenToken[];
-  readonly tokenFile: string | undefined;
+  readonly token: string | undefined;
   /** Beside the loopback names. */
   readonly allowedHosts: readonly string[];
   readonly allowedOrigins: readonly string[];
   /** Names in lower case, beside those that always pass. */
   readonly forwardedHeaders: ReadonlySet<string>;
   readonly maxClients: number;
-  /** Undefined: as the kind of the address has it. */
-  readonly maxClientsPerAddress: number | undefined;
   readonly maxStreams: number;
   readonly maxBodyBytes: number;
   readonly maxHeaderBytes: number;
-  /** Where MCP is served, without a slash at its end. */
-  readonly path: string;
 }
 
 /** Undefined without --listen. Pure. */
@@ -180,20 +138,14 @@ export function listenerOf(values: FrontValues): ListenerSettings | undefined {
   const own = ['0.0.0.0', '::'].includes(host) ? [] : [host.includes(':') ? `[${host}]` : host];
   return {
     address,
-    tokens: [...new Set(values.listenToken)].map((secret, index) => ({
-      name: index === 0 ? 'listen-token' : `listen-token-${index + 1}`,
-      secret,
-    })),
-    tokenFile: values.listenTokenFile,
+    token: values.listenToken,
     allowedHosts: [...own, ...values.allowedHost.map((name) => name.toLowerCase())],
     allowedOrigins: values.allowedOrigin.map((origin) => origin.toLowerCase()),
     forwardedHeaders: new Set(values.forwardHeader.map((name) => name.toLowerCase())),
     maxClients: values.maxClients,
-    maxClientsPerAddress: values.maxClientsPerAddress,
     maxStreams: values.maxStreams,
     maxBodyBytes: values.maxBody,
     maxHeaderBytes: values.maxHeaders,
-    path: values.listenPath.replace(/\/$/, ''),
   };
 }
 
@@ -214,10 +166,9 @@ export function frontProblems(values: FrontValues, { from, profiles, forStdio }:
   }
   const problems: string[] = [];
   const address = readAddress(values.listen);
-  const hasToken = values.listenToken.length > 0 || values.listenTokenFile !== undefined;
-  if (address && !isLoopback(address.host) && !hasToken) {
+  if (address && !isLoopback(address.host) && values.listenToken === undefined) {
     problems.push(
-      `${nameOf('listen')} ${values.listen} can be reached from other machines, whose requests would be signed with your AWS credentials: set --listen-token (or MCP_PROXY_LISTEN_TOKEN) or --listen-token-file, or listen on 127.0.0.1`,
+      `${nameOf('listen')} ${values.listen} can be reached from other machines, whose requests would be signed with your AWS credentials: set --listen-token (or MCP_PROXY_LISTEN_TOKEN), or listen on 127.0.0.1`,
     );
   }
   if (profiles > 1) {

@@ -1,6 +1,6 @@
 import type { BodySink, Call, Emit, HttpFacts, Layer, Reply } from '../core/call.ts';
 import { type Clock, sleep } from '../core/clock.ts';
-import { isOverdue, ProxyError, unsentReason } from '../core/errors.ts';
+import { ProxyError, unsentReason } from '../core/errors.ts';
 import type { Events } from '../core/events.ts';
 import { type Failure, failureOfError, failureOfReply } from '../core/failure.ts';
 import { claimOf, paramsOf, type Request, withErrorData } from '../core/message.ts';
@@ -85,11 +85,6 @@ export function retry(deps: RetryDeps): Layer {
         const failure =
           'reply' in outcome ? failureOfReply(outcome.reply, clock.now()) : failureOfError(outcome.error);
         // Of a request that an earlier attempt may have run, nobody may say that it was not sent.
-        if (signal.aborted && 'error' in outcome) {
-          const { error } = outcome;
-          const hidesRun = mayHaveRun && !(error instanceof ProxyError && error.sent === 'maybe');
-          throw afterFailure(hidesRun ? signal.reason : error, previous);
-        }
         if (signal.aborted && mayHaveRun) throw signal.reason;
         if (!failure || signal.aborted) return settled(outcome);
         // The breaker has had enough of what came before: that is what the caller wants to hear.
@@ -107,7 +102,7 @@ export function retry(deps: RetryDeps): Layer {
           leftMs: call.deadline.left,
           random: clock.random(),
         });
-        const last = lastOf(outcome, failure, { attempt, beyond: attempt > options.retries + 1, mayHaveRun });
+        const last = lastOf(outcome, failure, attempt, mayHaveRun);
         if ('giveUp' in decision) return settled(last);
         previous = last;
         mayHaveRun ||= kind !== 'not-sent' && kind !== 'turned-away';
@@ -115,7 +110,7 @@ export function retry(deps: RetryDeps): Layer {
         const { method, id } = message;
         events.emit({ type: 'call.retried', method, id: String(id), attempt, afterMs, reason: kind });
         await sleep(clock, afterMs, signal).catch((reason: unknown) => {
-          throw afterFailure(mayHaveRun ? reason : unsentReason(reason, 'it waited to be sent again'), last);
+          throw mayHaveRun ? reason : unsentReason(reason);
         });
       }
     };
@@ -130,21 +125,11 @@ function heardBy(hear: () => void, call: Call): Call {
   const { passage } = call;
   const pass = passage?.pass;
   if (!pass) return { ...call, emit };
-  const heard = (head: HttpFacts): BodySink | undefined => {
-    const sink = pass(head);
-    if (sink) hear();
-    return sink;
+  const heard = (head: HttpFacts): BodySink => {
+    hear();
+    return pass(head);
   };
   return { ...call, emit, passage: { ...passage, pass: heard } };
-}
-
-/** The time was over: what the attempt before it met is more likely to be the cause than the limit. */
-function afterFailure(reason: unknown, previous: Outcome | undefined): unknown {
-  const failure =
-    previous && ('reply' in previous ? failureOfReply(previous.reply, 0) : failureOfError(previous.error));
-  return isOverdue(reason) && failure
-    ? reason.with(`An earlier attempt failed: ${asSentence(failure.message)}`)
-    : reason;
 }
 
 function settled(outcome: Outcome): Reply {
@@ -169,11 +154,7 @@ async function annotationsOf(
 }
 
 /** The last failure, as the caller shall see it: with how often it was tried, and the truth about all attempts. */
-function lastOf(
-  outcome: Outcome,
-  { retryAfterMs }: Failure,
-  { attempt: attempts, beyond, mayHaveRun }: { attempt: number; beyond: boolean; mayHaveRun: boolean },
-): Outcome {
+function lastOf(outcome: Outcome, { retryAfterMs }: Failure, attempts: number, mayHaveRun: boolean): Outcome {
   if ('reply' in outcome) {
     const { reply } = outcome;
     if (retryAfterMs === undefined || reply.kind !== 'answer') return outcome;
@@ -183,9 +164,7 @@ function lastOf(
   const { error } = outcome;
   if (attempts === 1 || !(error instanceof ProxyError)) return outcome;
   const earlier = mayHaveRun && error.sent !== 'maybe';
-  // More than --retries allows: whoever has set it must not take it for a fault.
-  const why = beyond ? ' (the requests of a start are repeated for 20 s, beyond --retries)' : '';
-  const tried = `It was tried ${attempts} times${why}`;
+  const tried = `It was tried ${attempts} times`;
   return {
     error: new ProxyError(
       error.reason,

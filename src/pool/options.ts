@@ -1,6 +1,7 @@
 import { decimal, flagOf, integer, list, type OptionValues, timeLimit } from '../core/options.ts';
 import { HEALTH_METHODS } from './health.ts';
 import type { PoolLimits } from './upkeep.ts';
+import { MIN_OPENING_WAIT_MS } from './waiting.ts';
 
 export const poolOptions = {
   minSessions: integer({
@@ -15,7 +16,7 @@ export const poolOptions = {
     placeholder: 'n',
     min: 1,
     fallback: 1,
-    help: 'sessions per client and profile; more than one only for servers that serve one call at a time in each, and only tools/call spreads',
+    help: 'sessions per client and profile, and one more for the moment in which a session is replaced; more than one only for servers that serve one call at a time in each, and only tools/call spreads',
   }),
   callsPerSession: integer({
     group: 'Sessions',
@@ -28,7 +29,7 @@ export const poolOptions = {
   sessionWait: timeLimit({
     group: 'Sessions',
     fallback: 10,
-    help: 'longest wait of a tool call for a session with room; 0 = refused at once',
+    help: 'longest wait of a call for a session, whether one in use or one that is being opened; one that is being opened gets 1 s at least; 0 = never for one in use, and at most 30 s for one that is being opened',
   }),
   sessionLifetime: decimal({
     group: 'Sessions',
@@ -36,7 +37,7 @@ export const poolOptions = {
     min: 0,
     fallback: undefined,
     defaultText: '0, or 3600 with --min-sessions above 0 or --max-sessions above 1',
-    help: 'age at which a session has been replaced by a new one, never the only one unless this is given; 0 = no end',
+    help: 'age at which a session takes no more calls and is closed, never the only one unless this is given; 0 = no end',
   }),
   sessionRecycleWindow: decimal({
     group: 'Sessions',
@@ -44,7 +45,7 @@ export const poolOptions = {
     min: 0,
     fallback: undefined,
     defaultText: '30, at most half the lifetime',
-    help: 'time before that in which sessions are replaced, one after the other; less than --session-lifetime',
+    help: 'time before that over which the replacement of the sessions is spread, one after the other; less than --session-lifetime',
   }),
   sessionIdle: timeLimit({
     group: 'Sessions',
@@ -148,3 +149,11 @@ export function poolLimits(values: PoolValues): PoolLimits | undefined {
     probesOnly: askedToProbe,
   };
 }
+
+/** Longest wait of a call for a session that is being opened; undefined where no option limits it. Pure. */
+export const openLimitOf = ({
+  sessionWait,
+}: Pick<PoolValues, 'sessionWait'>): { ms: number; option: string } | undefined =>
+  sessionWait > 0
+    ? { ms: Math.max(sessionWait * 1_000, MIN_OPENING_WAIT_MS), option: flagOf('sessionWait') }
+    : undefined;

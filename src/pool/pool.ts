@@ -1,18 +1,21 @@
 import { fullJitter } from '../core/backoff.ts';
 import { CallController } from '../core/call-signal.ts';
 import type { Clock, Timer } from '../core/clock.ts';
+import { isTimeout } from '../core/errors.ts';
 import { isHealthy, type Probed } from './health.ts';
 import type { Places } from './places.ts';
 import { noRoom, notOpened, shuttingDown } from './refusals.ts';
 import { type Lease, type Member, type Replacement, Stock } from './stock.ts';
-import { type PoolLimits, sweepInterval, sweepPlan } from './upkeep.ts';
+import { isExpired, type PoolLimits, sweepDelay, sweepPlan } from './upkeep.ts';
 import { Waiting } from './waiting.ts';
 
 export interface PoolDeps<T> {
   readonly limits: PoolLimits;
   readonly clock: Clock;
   readonly places: Places;
-  /** Its signal is the pool's own, because what is opened serves everybody. Settles soon after that aborts. */
+  /** Items above the maximum while one that nobody uses is replaced: it serves until its successor does. 0 unless given. */
+  readonly overlap?: number;
+  /** Its signal is the pool's own, because what is opened serves everybody. Bounded in time; settles soon after that aborts. */
   readonly open: (signal: AbortSignal) => Promise<T>;
   /** Called once per item, bounded in time. The item counts until this is done. */
   readonly close: (item: T) => Promise<void>;
@@ -24,11 +27,29 @@ export interface PoolDeps<T> {
 const RETRY_BASE_MS = 1_000;
 const RETRY_MAX_MS = 30_000;
 
-interface Opening {
+/** How long an opening goes on when the last caller has left without an item: one that is nearly there is not wasted. */
+const UNWANTED_OPENING_MS = 1_000;
+
+/** Something that will bring an item, and that ends where nobody waits for that. */
+interface Coming {
+  /** Runs while nobody wants what comes. */
+  unwanted: Timer | undefined;
+}
+
+interface Opening extends Coming {
   readonly controller: CallController;
   readonly done: Promise<void>;
+  /** It opens the successor of an item, for nobody who waits. */
+  readonly renews: boolean;
   /** A drain has come since it began. */
   stale: boolean;
+  /** It has been told to end, and nobody counts on it any more. */
+  ended: boolean;
+}
+
+/** The place of an item that somebody else is replacing. */
+interface Reserved extends Coming {
+  readonly abandon: () => void;
 }
 
 /**
@@ -41,8 +62,7 @@ export class Pool<T> {
   readonly #openings = new Set<Opening>();
   readonly #waiting: Waiting<Lease<T>>;
   readonly #ending = new CallController();
-  /** Places of items that somebody else is replacing. */
-  #reserved = 0;
+  readonly #reserved = new Set<Reserved>();
   #adopted = false;
   #failures = 0;
   #lastFailure: unknown;
@@ -53,19 +73,26 @@ export class Pool<T> {
   constructor(deps: PoolDeps<T>) {
     const { clock, limits, places, close } = deps;
     this.#deps = deps;
-    this.#waiting = new Waiting(clock, limits.waitMs);
+    this.#waiting = new Waiting({
+      clock,
+      waitMs: limits.waitMs,
+      refusal: (waitedMs) => this.#noRoom(waitedMs),
+      left: () => this.#left(),
+      changed: this.#advance,
+    });
     this.#stock = new Stock({
       clock,
       callsPerItem: limits.callsPerItem,
+      isExpired: (member) => isExpired(member, this.#stock.serving.length, limits, clock.monotonic()),
       close,
       closed: () => places.give(),
       changed: this.#advance,
     });
   }
 
-  /** Items, those being opened and those being closed: never more than the maximum. */
+  /** Items, those being opened and those being closed: never more than the maximum and the overlap. */
   get size(): number {
-    return this.#stock.size + this.#coming;
+    return this.#stock.size + this.#openings.size + this.#reserved.size;
   }
 
   get waiting(): number {
@@ -74,14 +101,15 @@ export class Pool<T> {
 
   /** Those that take calls, most recently used last. */
   get items(): readonly T[] {
-    return this.#stock.serving.map(({ item }) => item);
+    const expired = this.#stock.expired;
+    return this.#stock.serving.filter((member) => !expired.includes(member)).map(({ item }) => item);
   }
 
   /** Takes an item that exists already, and the place that it has; from now on the minimum is kept. */
   adopt(item: T): void {
     this.#adopted = true;
-    this.#sweepLater();
     this.#opened(item);
+    this.#sweepLater();
   }
 
   /** @throws ProxyError no-session or shutting-down; the signal's reason. */
@@ -90,7 +118,7 @@ export class Pool<T> {
     signal.throwIfAborted();
     const member = this.#waiting.length === 0 ? this.#stock.withRoom : undefined;
     if (member) return this.#stock.lend(member);
-    const leased = this.#waiting.join(signal, this.#advance);
+    const leased = this.#waiting.join(signal);
     this.#advance();
     return leased;
   }
@@ -101,20 +129,32 @@ export class Pool<T> {
     return member ? this.#stock.hold(member) : () => undefined;
   }
 
-  /** For an item that somebody else ends and replaces: its place is kept for the new one. Undefined where the pool does not have it. */
-  replacing(item: T): Replacement<T> | undefined {
+  /**
+   * For an item that somebody else ends and replaces: its place is kept for the new one. Undefined where the pool does not have it.
+   * @param abandon - called when no caller of the pool waits for the new one any more.
+   */
+  replacing(item: T, abandon: () => void = () => undefined): Replacement<T> | undefined {
     const member = this.#stock.find(item);
     if (!member || this.#ending.signal.aborted) return undefined;
     this.#stock.detach(member);
-    this.#reserved++;
+    const reserved: Reserved = { abandon, unwanted: undefined };
+    this.#reserved.add(reserved);
+    const free = (): void => {
+      reserved.unwanted?.cancel();
+      this.#reserved.delete(reserved);
+    };
     return {
       with: (fresh) => {
-        this.#reserved--;
+        free();
         this.#opened(fresh);
       },
       failed: (error) => {
-        this.#reserved--;
+        free();
         this.#failed(error);
+      },
+      abandoned: () => {
+        free();
+        this.#givenUp();
       },
     };
   }
@@ -127,11 +167,11 @@ export class Pool<T> {
     this.#advance();
   }
 
-  /** Replaces what exists now: what is idle at once, what is in use when it comes back, what is being opened when it is there. */
+  /** Replaces what exists now, one after the other: each serves until its successor does, wherever there is a place for that. */
   drain(): void {
     if (this.#ending.signal.aborted) return;
     for (const opening of this.#openings) opening.stale = true;
-    for (const member of [...this.#stock.serving]) this.#renew(member);
+    for (const member of this.#stock.serving) member.outdated = true;
     this.#advance();
   }
 
@@ -148,6 +188,7 @@ export class Pool<T> {
       this.#sweeping?.cancel();
       this.#deps.places.forget(this.#advance);
       this.#waiting.refuseAll(shuttingDown);
+      for (const coming of [...this.#openings, ...this.#reserved]) coming.unwanted?.cancel();
       for (const { controller } of this.#openings) controller.abort(shuttingDown());
       this.#stock.shutAll();
     }
@@ -155,26 +196,27 @@ export class Pool<T> {
     await this.#stock.atRest();
   }
 
-  /** Serves who waits, opens what is missing, refuses who has waited long enough: after every change, and in this order. */
+  /** Ends and replaces what is old, serves those who wait, opens what is missing: after every change, and in this order. */
   readonly #advance = (): void => {
     if (this.#ending.signal.aborted) return;
+    for (const member of this.#stock.expired) this.#stock.retire(member);
+    this.#replaceOutdated();
     while (this.#waiting.length > 0) {
       const member = this.#stock.withRoom;
       if (!member) break;
       this.#waiting.serve(this.#stock.lend(member));
     }
-    while (this.#missing > 0 && this.#takePlace()) this.#open();
-    for (const member of this.#stock.outdated) {
-      if (this.#isFull) break;
-      member.outdated = false;
-      this.#renew(member);
-    }
+    // Where none serves or comes, those that leave may still be in use for an hour.
+    while (this.#missing > 0 && this.#takePlace(this.#stock.serving.length + this.#coming === 0))
+      this.#open();
     const covered = this.#coming === 0 ? 0 : this.#coming * this.#deps.limits.callsPerItem;
-    this.#waiting.refuseOverdue(covered, () => this.#noRoom());
+    this.#waiting.refuseOverdue(covered);
   };
 
   get #coming(): number {
-    return this.#openings.size + this.#reserved;
+    let coming = this.#reserved.size;
+    for (const { ended } of this.#openings) if (!ended) coming++;
+    return coming;
   }
 
   /** The only one is kept whatever the minimum: it is the session that the client believes to have. */
@@ -196,8 +238,60 @@ export class Pool<T> {
     return this.size >= this.#deps.limits.max;
   }
 
-  #takePlace(): boolean {
-    return !this.#isFull && this.#deps.places.take(this.#advance);
+  /** @param overlapping - true where an item more than the maximum is allowed for the time of a replacement. */
+  #takePlace(overlapping = false): boolean {
+    const { limits, overlap = 0, places } = this.#deps;
+    const max = limits.max + (overlapping ? overlap : 0);
+    return this.size < max && places.take(this.#advance);
+  }
+
+  /**
+   * Replaces the next outdated item. One at a time, and none while opening fails: until a successor works, what there is serves on.
+   * Where there is no place for a successor, an item that nobody uses goes first; one that is in use serves on, because its call may
+   * take an hour, and those that come meanwhile would find nobody.
+   */
+  #replaceOutdated(): void {
+    for (const member of this.#stock.outdated) {
+      const { fresh, serving } = this.#stock;
+      const unused = member.uses === 0;
+      if (fresh >= this.#floor) {
+        // What is more than the minimum needs no successor.
+        if (unused || !this.#isFull) this.#stock.retire(member);
+        continue;
+      }
+      if (this.#pause || this.#coming > 0) return;
+      if (this.#takePlace(unused)) {
+        member.due = true;
+        this.#open(member);
+        return;
+      }
+      if (unused && serving.length >= this.#floor && this.#stock.size <= this.#deps.limits.max) {
+        this.#stock.retire(member);
+        return;
+      }
+    }
+  }
+
+  /** A caller has left without an item. The last one leaves behind what is being opened for nobody, and what may never come. */
+  #left(): void {
+    if (this.#waiting.length === 0) {
+      for (const opening of this.#openings) {
+        if (!opening.renews && !opening.ended) this.#later(opening, () => this.#end(opening));
+      }
+      for (const reserved of this.#reserved) this.#later(reserved, reserved.abandon);
+    }
+    this.#advance();
+  }
+
+  #later(coming: Coming, end: () => void): void {
+    coming.unwanted ??= this.#deps.clock.schedule(UNWANTED_OPENING_MS, end, { keepAlive: false });
+  }
+
+  #end(opening: Opening): void {
+    opening.unwanted?.cancel();
+    opening.ended = true;
+    opening.controller.abort(new Error('nobody waits for it any more'));
+    this.#advance();
   }
 
   #open(insteadOf?: Member<T>): void {
@@ -207,22 +301,35 @@ export class Pool<T> {
       .then(() => this.#deps.open(controller.signal))
       .then(
         (item) => {
-          this.#openings.delete(opening);
+          this.#forget(opening);
           this.#opened(item);
           // Last, so that who closes the former finds the new one there.
           if (insteadOf) this.#stock.retire(insteadOf);
           const member = opening.stale ? this.#stock.find(item) : undefined;
-          if (member?.state === 'serving') this.#renew(member);
+          if (member) member.outdated = true;
           this.#advance();
         },
         (error: unknown) => {
-          this.#openings.delete(opening);
+          this.#forget(opening);
           if (insteadOf) insteadOf.due = false;
-          this.#failed(error);
+          if (opening.ended) this.#givenUp();
+          else this.#failed(error);
         },
       );
-    const opening: Opening = { controller, done, stale: false };
+    const renews = insteadOf !== undefined;
+    const opening: Opening = { controller, done, renews, stale: false, ended: false, unwanted: undefined };
     this.#openings.add(opening);
+  }
+
+  #forget(opening: Opening): void {
+    opening.unwanted?.cancel();
+    this.#openings.delete(opening);
+  }
+
+  /** An opening has ended because nobody waited for it, which says nothing of the server. */
+  #givenUp(): void {
+    this.#deps.places.give();
+    this.#advance();
   }
 
   #opened(item: T): void {
@@ -252,36 +359,25 @@ export class Pool<T> {
       },
       { keepAlive: false },
     );
-    // Nothing serves and nothing is coming: waiting on would help nobody.
-    if (this.#stock.serving.length + this.#coming === 0) {
+    // Nothing serves and nothing is coming: waiting on would help nobody. After one that hung, who has time left gets another try.
+    const again = isTimeout(error) && limits.waitMs > 0;
+    if (!again && this.#stock.serving.length + this.#coming === 0) {
       this.#waiting.refuseAll(() => notOpened(limits.max, error));
     }
     this.#advance();
   }
 
-  /**
-   * Gives it a successor, before it leaves where there is a place; what is more than the minimum needs none. One that is in use while
-   * there is no place serves on: its call may take an hour, and those that come meanwhile would find nobody.
-   */
-  #renew(member: Member<T>): void {
-    if (member.due || member.outdated) return;
-    const needed = this.#stock.staying <= this.#floor;
-    if (needed && this.#takePlace()) {
-      member.due = true;
-      this.#open(member);
-    } else if (member.uses > 0 && (needed || this.#isFull)) member.outdated = true;
-    else this.#stock.retire(member);
-  }
-
   #sweepLater(): void {
-    const every = sweepInterval(this.#deps.limits);
-    if (every === undefined || this.#sweeping || this.#ending.signal.aborted) return;
-    this.#sweeping = this.#deps.clock.schedule(
-      every,
+    const { limits, clock } = this.#deps;
+    if (this.#sweeping || this.#ending.signal.aborted) return;
+    const delay = sweepDelay(this.#stock.serving, limits, clock.monotonic());
+    if (delay === undefined) return;
+    this.#sweeping = clock.schedule(
+      delay,
       () => {
         this.#sweeping = undefined;
-        this.#sweepLater();
         this.#sweep();
+        this.#sweepLater();
       },
       { keepAlive: false },
     );
@@ -291,7 +387,7 @@ export class Pool<T> {
     const { limits, clock } = this.#deps;
     const { recycle, evict, probe } = sweepPlan(this.#stock.serving, limits, clock.monotonic());
     for (const member of evict) this.#stock.retire(member);
-    if (recycle) this.#renew(recycle);
+    if (recycle) recycle.outdated = true;
     for (const member of probe) void this.#check(member);
     this.#advance();
   }
@@ -305,7 +401,7 @@ export class Pool<T> {
     release(well ? 'ok' : 'broken');
   }
 
-  #noRoom(): Error {
+  #noRoom(waitedMs: number): Error {
     const { limits, places } = this.#deps;
     return noRoom({
       sessions: this.#stock.size,
@@ -313,6 +409,8 @@ export class Pool<T> {
       callsPerSession: limits.callsPerItem,
       waiting: this.waiting,
       waitMs: limits.waitMs,
+      waitedMs,
+      opening: this.#coming,
       maxTotalSessions: this.size < limits.max && places.taken >= places.max ? places.max : undefined,
       failure: this.#pause && this.#lastFailure,
     });

@@ -16,6 +16,8 @@ export interface Lease<T> {
 export interface Replacement<T> {
   with(fresh: T): void;
   failed(error: unknown): void;
+  /** It was not wanted any more, which says nothing of whether another can be opened. */
+  abandoned(): void;
 }
 
 export interface Member<T> extends Upkept {
@@ -25,7 +27,7 @@ export interface Member<T> extends Upkept {
   usedAt: number;
   wellAt: number;
   due: boolean;
-  /** To be replaced, and there is no place for a successor yet: it serves on until there is one, or until nobody uses it. */
+  /** To be replaced. It serves until its successor does, or until the pool can afford to close it. */
   outdated: boolean;
   /** `leaving`: takes no more leases, and is closed when the last has come back. `gone`: nobody may use it any more. */
   state: 'serving' | 'leaving' | 'gone';
@@ -34,6 +36,8 @@ export interface Member<T> extends Upkept {
 export interface StockDeps<T> {
   readonly clock: Clock;
   readonly callsPerItem: number;
+  /** True for an item that has reached the end of its lifetime: it is not lent any more. */
+  readonly isExpired: (member: Member<T>) => boolean;
   readonly close: (item: T) => Promise<void>;
   /** An item has been closed. */
   readonly closed: () => void;
@@ -70,15 +74,27 @@ export class Stock<T> {
   }
 
   get withRoom(): Member<T> | undefined {
-    const hasRoom = ({ leases }: Member<T>): boolean => leases < this.#deps.callsPerItem;
+    const { callsPerItem, isExpired } = this.#deps;
+    const hasRoom = (member: Member<T>): boolean => member.leases < callsPerItem && !isExpired(member);
     return (
       this.#serving.findLast((member) => !member.outdated && hasRoom(member)) ??
       this.#serving.findLast(hasRoom)
     );
   }
 
+  /** Those that are to be replaced and whose successor is not being opened yet, unused ones first. */
   get outdated(): readonly Member<T>[] {
-    return this.#serving.filter(({ outdated }) => outdated);
+    const waiting = this.#serving.filter(({ outdated, due }) => outdated && !due);
+    return waiting.sort((a, b) => Math.min(1, a.uses) - Math.min(1, b.uses));
+  }
+
+  get expired(): readonly Member<T>[] {
+    return this.#serving.filter(this.#deps.isExpired);
+  }
+
+  /** Those that nothing replaces. */
+  get fresh(): number {
+    return this.#serving.filter(({ outdated, due }) => !outdated && !due).length;
   }
 
   find(item: T): Member<T> | undefined {
@@ -137,10 +153,7 @@ export class Stock<T> {
       if (!held) return;
       held = false;
       member.uses--;
-      if (member.uses === 0) {
-        if (member.state === 'leaving') this.shut(member);
-        else if (member.outdated) this.retire(member);
-      }
+      if (member.uses === 0 && member.state === 'leaving') this.shut(member);
       this.#deps.changed();
     };
   }

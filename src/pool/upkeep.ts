@@ -3,7 +3,7 @@ export interface PoolLimits {
   readonly max: number;
   /** Leases that one item carries at once. */
   readonly callsPerItem: number;
-  /** Longest wait for an item with room. The time that an item takes to open does not count. */
+  /** Longest wait for an item, the time that it takes to open included. 0 = only for an item that is being opened. */
   readonly waitMs: number;
   /** 0 = no end. */
   readonly lifetimeMs: number;
@@ -29,6 +29,8 @@ export interface Upkept {
   readonly wellAt: number;
   /** Its replacement is being opened. */
   readonly due: boolean;
+  /** It is to be replaced. */
+  readonly outdated?: boolean;
 }
 
 export interface Plan<M> {
@@ -44,7 +46,7 @@ export function sweepPlan<M extends Upkept>(members: readonly M[], limits: PoolL
   const only = members.length === 1;
   const { lifetimeMs, recycleWindowMs, idleMs, healthIntervalMs } = limits;
   const recycling = lifetimeMs > 0 && (!only || limits.recyclesOnly) && staying.length === members.length;
-  const oldest = [...staying].sort((a, b) => a.openedAt - b.openedAt)[0];
+  const [oldest] = staying.filter(({ outdated }) => !outdated).sort((a, b) => a.openedAt - b.openedAt);
   const recycle =
     recycling && oldest && now - oldest.openedAt >= lifetimeMs - recycleWindowMs ? oldest : undefined;
   const rest = staying.filter((member) => member !== recycle && member.uses === 0);
@@ -63,9 +65,19 @@ export function sweepPlan<M extends Upkept>(members: readonly M[], limits: PoolL
   return { recycle, evict, probe };
 }
 
+/** The only item has an end only where that is asked for; where more are kept, being the only one is a passing state. */
+const hasEnd = (count: number, { lifetimeMs, recyclesOnly, min }: PoolLimits): boolean =>
+  lifetimeMs > 0 && (recyclesOnly || count > 1 || min > 1);
+
+/** True for an item that is past its lifetime. Pure. @param count - how many items serve. */
+export const isExpired = (member: Upkept, count: number, limits: PoolLimits, now: number): boolean =>
+  hasEnd(count, limits) && now - member.openedAt >= limits.lifetimeMs;
+
 /** Nothing gains from looking more often, and once a minute costs nothing. */
 const SHORTEST_SWEEP_MS = 1_000;
 const LONGEST_SWEEP_MS = 60_000;
+/** Shortest time between two recyclings: hundreds of sessions in a short window must not be opened as a burst. */
+const MIN_RECYCLE_SPACING_MS = 50;
 
 /** How often to sweep, so that nothing is late by more than half of its own time; undefined where there is nothing to do. Pure. */
 export function sweepInterval(limits: PoolLimits): number | undefined {
@@ -77,4 +89,26 @@ export function sweepInterval(limits: PoolLimits): number | undefined {
   ].filter((ms) => ms > 0);
   if (times.length === 0) return undefined;
   return Math.min(LONGEST_SWEEP_MS, Math.max(SHORTEST_SWEEP_MS, Math.min(...times)));
+}
+
+/**
+ * Milliseconds to the next sweep. A sweep recycles one item, so that in the window there are as many sweeps as items; and each item
+ * gets one at the very end of its lifetime. Pure.
+ */
+export function sweepDelay<M extends Upkept>(
+  members: readonly M[],
+  limits: PoolLimits,
+  now: number,
+): number | undefined {
+  let delay = sweepInterval(limits);
+  if (delay === undefined || !hasEnd(members.length, limits)) return delay;
+  const { lifetimeMs, recycleWindowMs } = limits;
+  const spacing = Math.max(MIN_RECYCLE_SPACING_MS, recycleWindowMs / Math.max(1, members.length));
+  for (const { openedAt, outdated } of members) {
+    const toEnd = openedAt + lifetimeMs - now;
+    const toWindow = toEnd - recycleWindowMs;
+    if (toEnd > 0) delay = Math.min(delay, toEnd);
+    if (!outdated) delay = Math.min(delay, toWindow > 0 ? toWindow : spacing);
+  }
+  return delay;
 }

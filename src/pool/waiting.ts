@@ -1,38 +1,54 @@
 import type { Clock, Timer } from '../core/clock.ts';
 import { unsentReason } from '../core/errors.ts';
 
+/** A shorter limit on opening would end every one: it takes several round trips, the TLS handshake included. */
+export const MIN_OPENING_WAIT_MS = 1_000;
+
 interface Waiter<L> {
   readonly resolve: (lease: L) => void;
   readonly reject: (error: unknown) => void;
-  /** It has waited its time, and stays only while something is being opened for it. */
+  /** On the monotonic clock. */
+  readonly since: number;
+  /** It does not wait for an item in use any more, only for one that is being opened for it. */
   overdue: boolean;
+}
+
+export interface WaitingDeps {
+  readonly clock: Clock;
+  /** Longest wait, though never less than the minimum for an item that is being opened; 0 = only for such an item. */
+  readonly waitMs: number;
+  /** What a caller is refused with that has waited so long. */
+  readonly refusal: (waitedMs: number) => unknown;
+  /** A caller has left without an item. */
+  readonly left: () => void;
+  /** A caller has waited its time. */
+  readonly changed: () => void;
 }
 
 /** Callers that wait for an item with room, longest waiting first. Each leaves once: served, refused, or by its own signal. */
 export class Waiting<L> {
-  readonly #clock: Clock;
-  readonly #waitMs: number;
+  readonly #deps: WaitingDeps;
   readonly #queue: Waiter<L>[] = [];
 
-  constructor(clock: Clock, waitMs: number) {
-    this.#clock = clock;
-    this.#waitMs = waitMs;
+  constructor(deps: WaitingDeps) {
+    this.#deps = deps;
   }
 
   get length(): number {
     return this.#queue.length;
   }
 
-  /** @param changed - called when this caller has left, or has waited its time. */
-  join(signal: AbortSignal, changed: () => void): Promise<L> {
+  join(signal: AbortSignal): Promise<L> {
+    const { clock, waitMs, refusal, left, changed } = this.#deps;
     return new Promise((resolve, reject) => {
       let timer: Timer | undefined;
       const settled = (): void => {
         timer?.cancel();
-        signal.removeEventListener('abort', leave);
+        signal.removeEventListener('abort', cancelled);
       };
       const waiter: Waiter<L> = {
-        overdue: this.#waitMs === 0,
+        since: clock.monotonic(),
+        overdue: waitMs === 0,
         resolve: (lease) => {
           settled();
           resolve(lease);
@@ -42,19 +58,21 @@ export class Waiting<L> {
           reject(error);
         },
       };
-      const leave = (): void => {
+      const leave = (error: () => unknown): void => {
         this.#queue.splice(this.#queue.indexOf(waiter), 1);
-        waiter.reject(unsentReason(signal.reason));
+        waiter.reject(error());
+        left();
+      };
+      const cancelled = (): void => leave(() => unsentReason(signal.reason));
+      signal.addEventListener('abort', cancelled, { once: true });
+      this.#queue.push(waiter);
+      const refused = (): void => leave(() => refusal(this.#waited(waiter)));
+      const waited = (): void => {
+        waiter.overdue = true;
+        timer = clock.schedule(MIN_OPENING_WAIT_MS - waitMs, refused);
         changed();
       };
-      signal.addEventListener('abort', leave, { once: true });
-      if (this.#waitMs > 0) {
-        timer = this.#clock.schedule(this.#waitMs, () => {
-          waiter.overdue = true;
-          changed();
-        });
-      }
-      this.#queue.push(waiter);
+      if (waitMs > 0) timer = clock.schedule(waitMs, waitMs < MIN_OPENING_WAIT_MS ? waited : refused);
     });
   }
 
@@ -63,17 +81,21 @@ export class Waiting<L> {
     this.#queue.shift()?.resolve(lease);
   }
 
-  /** Refuses those who have waited their time, but for the first `covered`: something is on its way for them. */
-  refuseOverdue(covered: number, error: () => unknown): void {
+  /** Refuses those that have waited their time, but for the first `covered`: an item is being opened for each of them. */
+  refuseOverdue(covered: number): void {
     for (let at = this.#queue.length - 1; at >= covered; at--) {
       const waiter = this.#queue[at];
       if (!waiter?.overdue) continue;
       this.#queue.splice(at, 1);
-      waiter.reject(error());
+      waiter.reject(this.#deps.refusal(this.#waited(waiter)));
     }
   }
 
   refuseAll(error: () => unknown): void {
     for (const waiter of this.#queue.splice(0)) waiter.reject(error());
+  }
+
+  #waited({ since }: Waiter<L>): number {
+    return this.#deps.clock.monotonic() - since;
   }
 }

@@ -3,7 +3,6 @@ import type { Clock } from '../core/clock.ts';
 import { type Id, idKey, isId, type Message, paramsOf } from '../core/message.ts';
 import { TransientMap } from '../core/transient-map.ts';
 import { Countdown } from './deadline.ts';
-import type { Heartbeat } from './heartbeat.ts';
 import { Questions } from './questions.ts';
 import { progressTokenOf } from './server-requests.ts';
 
@@ -11,8 +10,6 @@ import { progressTokenOf } from './server-requests.ts';
 export interface Entry {
   /** Made when the first message comes by on its stream: to most calls none does. */
   ears: Ears | undefined;
-  /** Notifies progress for a server that is silent. */
-  heartbeat: Heartbeat | undefined;
   /** Its place among the others. */
   at: number;
   readonly client: string;
@@ -68,7 +65,6 @@ export class HttpEntries {
       message: entry.message,
       stream: entry.stream,
       ears: undefined,
-      heartbeat: undefined,
       at: this.#entries.length,
       controller: new CallController(),
       deadline: new Countdown(this.#clock, limit, () => expire(added)),
@@ -143,9 +139,7 @@ export class HttpEntries {
   }
 
   #progressed(client: string, token: unknown): void {
-    const called = isId(token) ? this.#tokens.get(keyOf(client, token)) : undefined;
-    called?.deadline.restart();
-    called?.heartbeat?.stop();
+    if (isId(token)) this.#tokens.get(keyOf(client, token))?.deadline.restart();
   }
 
   /** Aborts those that match; `reasonFor` says why, as each has to hear it. */

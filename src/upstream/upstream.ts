@@ -4,6 +4,7 @@ import type { Places } from '../pool/places.ts';
 import type { PoolLimits } from '../pool/upkeep.ts';
 import { Batches } from './session/batches.ts';
 import { Conversation } from './session/conversation.ts';
+import type { OpenLimit } from './session/opener.ts';
 import { Session } from './session/session.ts';
 import { Stateless, type StatelessDeps, StatelessOrigin } from './stateless/stateless.ts';
 import type { Uplink } from './uplink/uplink.ts';
@@ -23,6 +24,8 @@ export interface UpstreamDeps extends StatelessDeps {
   readonly toolStream?: (client: string, profile: string) => () => void;
   /** Undefined: one session per conversation. */
   readonly limits?: PoolLimits | undefined;
+  /** Longest wait of a call for a session that is being opened. */
+  readonly openLimit?: OpenLimit | undefined;
   /** How many sessions all conversations may have together. */
   readonly places: Places;
 }
@@ -108,7 +111,8 @@ export class Upstream {
     const key = keyOf(client, profile);
     const existing = this.#conversations.get(key);
     if (existing) return existing;
-    const { defaultProfile, uplinkOf, openingOf, clock, events, readTimeoutMs, limits, places } = this.#deps;
+    const { defaultProfile, uplinkOf, openingOf, clock, events, readTimeoutMs, limits, places, openLimit } =
+      this.#deps;
     const toolStream = () => this.#deps.toolStream?.(client.id, profile);
     const conversation = new Conversation(
       {
@@ -125,6 +129,7 @@ export class Upstream {
         events,
         limits,
         places,
+        openLimit,
         lead: profile === defaultProfile ? undefined : this.#conversationOf(client, defaultProfile, emit),
       },
       emit,

@@ -120,11 +120,7 @@ describe('a server that is silent', () => {
       id: 0,
       error: {
         code: -31008,
-        message: expect.stringMatching(
-          new RegExp(
-            `^No answer to ${method} within 1 s \\(${flag}\\)\\. The server was told that nobody waits any more; the request may have run\\. .*raise ${flag}; 0 = no limit\\. 127\\.0\\.0\\.1:\\d+ took the request and sent no response\\.$`,
-          ),
-        ),
+        message: `No answer to ${method} within 1 s (${flag}). The server was told that nobody waits any more; the request may have run.`,
         data: {
           source: 'mcp-sigv4-proxy',
           reason: 'timeout',

@@ -90,8 +90,8 @@ describe('the only session', () => {
       }
       gate.open();
       expect(await long).toHaveProperty('result');
-      await server.until(() => sessions.sessions.get('s-1')?.initialized === true);
-      expect(sessions.deleted).toEqual(['s-0']);
+      await server.until(() => sessions.deleted.includes('s-0'));
+      expect(sessions.sessions.get('s-1')?.initialized).toBe(true);
       expect(await echo('c', 'c')).toHaveProperty('result');
       const used = server.of('tools/call').map(({ headers }) => headers['mcp-session-id']);
       expect(used).toEqual(['s-0', 's-0', 's-0', 's-0', 's-1']);

@@ -49,7 +49,12 @@ export class PoolRig {
 
   constructor(
     limits: Partial<PoolLimits> = {},
-    { clock = new FakeClock(), total = Number.POSITIVE_INFINITY, places = new Places(total) } = {},
+    {
+      clock = new FakeClock(),
+      total = Number.POSITIVE_INFINITY,
+      places = new Places(total),
+      overlap = 0,
+    } = {},
   ) {
     this.clock = clock;
     this.places = places;
@@ -57,6 +62,7 @@ export class PoolRig {
       limits: { ...LIMITS, ...limits },
       clock,
       places,
+      overlap,
       open: (signal) => this.#open(signal),
       close: async (item) => {
         if (!this.alive.has(item) || this.closed.includes(item)) this.faults.push(`${item} closed twice`);

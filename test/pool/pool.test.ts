@@ -384,3 +384,184 @@ describe('the end', () => {
     });
   });
 });
+
+describe('an opening that hangs', () => {
+  const SILENT = new ProxyError('timeout', 'no answer to initialize within 2 s', { sent: 'maybe' });
+
+  it('holds no caller longer than the wait, whose refusal says so', async () => {
+    const rig = new PoolRig({ max: 2, waitMs: 2_000 });
+    rig.adopt();
+    await rig.lease();
+    const refused = failure(rig.pool.lease(new AbortController().signal));
+    await rig.clock.advance(1_999);
+    expect(rig.pool.waiting).toBe(1);
+    await rig.clock.advance(1);
+    expect(await refused).toMatchObject({
+      reason: 'no-session',
+      sent: 'no',
+      message: expect.stringMatching(/within 2 s \(--session-wait\).* 1 more is being opened/),
+      details: { waitSeconds: 2 },
+    });
+  });
+
+  it('has a second where the wait is shorter, and the refusal names the real wait', async () => {
+    const rig = new PoolRig({ max: 2, waitMs: 50 });
+    rig.adopt();
+    await rig.lease();
+    const refused = failure(rig.pool.lease(new AbortController().signal));
+    await rig.clock.advance(999);
+    expect(rig.pool.waiting).toBe(1);
+    await rig.clock.advance(1);
+    expect(await refused).toMatchObject({ message: expect.stringContaining('within 1 s (--session-wait)') });
+  });
+
+  it('ends a second after its last caller has left, so that the next caller gets another', async () => {
+    const rig = new PoolRig({ max: 2, waitMs: 60_000 });
+    rig.adopt();
+    await rig.lease();
+    const leaving = new AbortController();
+    const left = failure(rig.pool.lease(leaving.signal));
+    await settle();
+    const [hung] = rig.opening;
+    leaving.abort(new Error('cancelled'));
+    await left;
+    const next = rig.pool.lease(new AbortController().signal);
+    await rig.clock.advance(1_000);
+    expect(hung?.signal.aborted).toBe(true);
+    await rig.openAll();
+    expect((await next).item).toBe(1);
+    expect(rig.failures).toEqual([]);
+    expect(rig.clock.timers).toBe(0);
+  });
+
+  it('does not cost those who have time left their answer: another is opened for them', async () => {
+    const rig = new PoolRig({ waitMs: 2_000 });
+    const late = rig.pool.lease(new AbortController().signal);
+    await settle();
+    rig.opening[0]?.fail(SILENT);
+    await rig.openAll();
+    expect((await late).item).toBe(0);
+  });
+
+  it('for an item that somebody else replaces is abandoned with the last caller, too', async () => {
+    const rig = new PoolRig({ max: 1, waitMs: 60_000 });
+    const dead = rig.adopt();
+    let abandoned = false;
+    rig.alive.delete(dead);
+    const replacement = rig.pool.replacing(dead, () => {
+      abandoned = true;
+    });
+    const leaving = new AbortController();
+    const left = failure(rig.pool.lease(leaving.signal));
+    leaving.abort(new Error('cancelled'));
+    await left;
+    await rig.clock.advance(1_000);
+    expect(abandoned).toBe(true);
+    const next = rig.pool.lease(new AbortController().signal);
+    replacement?.abandoned();
+    await rig.openAll();
+    expect((await next).item).toBe(1);
+    expect(rig.places.taken).toBe(1);
+  });
+});
+
+describe('the lifetime', () => {
+  const life = { lifetimeMs: 4_000, recycleWindowMs: 2_000 };
+
+  it('is the end of each of six idle items of the same age, whose replacement is spread over the window', async () => {
+    const rig = new PoolRig({ min: 6, max: 6, ...life });
+    const ends: number[] = [];
+    rig.closing = async () => void ends.push(rig.clock.monotonic());
+    rig.adopt();
+    await rig.openAll();
+    for (let at = 0; at < 40; at++) {
+      await rig.clock.advance(100);
+      await rig.openAll();
+    }
+    const first = ends.slice(0, 6);
+    expect(first[0]).toBe(2_000);
+    expect(first.at(-1)).toBeLessThanOrEqual(4_000);
+    for (const [at, end] of first.slice(1).entries()) expect(end - (first[at] ?? 0)).toBeGreaterThan(200);
+    expect([...rig.closed].slice(0, 6).sort()).toEqual([0, 1, 2, 3, 4, 5]);
+  });
+
+  it('ends an item in time whose successor cannot be opened', async () => {
+    const rig = new PoolRig({ min: 2, max: 3, ...life });
+    rig.adopt();
+    await rig.openAll();
+    await rig.clock.advance(2_000);
+    expect(rig.opening).toHaveLength(1);
+    await rig.clock.advance(1_999);
+    expect(rig.closed).toEqual([]);
+    await rig.clock.advance(1);
+    expect([...rig.closed].sort()).toEqual([0, 1]);
+  });
+
+  it('is never passed by a lease, and a call that runs then is not cut', async () => {
+    const rig = new PoolRig({ max: 1, callsPerItem: 4, recyclesOnly: true, ...life });
+    rig.adopt();
+    const held = await rig.lease();
+    await rig.clock.advance(3_999);
+    const last = await rig.lease();
+    expect(last.item).toBe(0);
+    await rig.clock.advance(1);
+    const waiting = rig.pool.lease(new AbortController().signal);
+    await settle();
+    expect([rig.pool.waiting, rig.closed]).toEqual([1, []]);
+    held.release('ok');
+    last.release('ok');
+    await rig.openAll();
+    expect((await waiting).item).toBe(1);
+  });
+});
+
+describe('a drain of idle items', () => {
+  it('replaces one after the other, and keeps each until its successor is there', async () => {
+    const rig = new PoolRig({ min: 3, max: 3 }, { overlap: 1 });
+    rig.adopt();
+    await rig.openAll();
+    rig.pool.drain();
+    for (const closed of [0, 1, 2]) {
+      await settle();
+      expect(rig.opening).toHaveLength(1);
+      expect(rig.closed).toHaveLength(closed);
+      rig.opening[0]?.succeed();
+    }
+    await settle();
+    expect(rig.opening).toEqual([]);
+    expect([...rig.closed].sort()).toEqual([0, 1, 2]);
+    expect(rig.pool.items).toHaveLength(3);
+  });
+
+  it('keeps them all while none can be opened, and goes on when that works again', async () => {
+    const rig = new PoolRig({ min: 2, max: 2, waitMs: 0 }, { overlap: 1 });
+    rig.adopt();
+    await rig.openAll();
+    rig.pool.drain();
+    for (let tries = 0; tries < 3; tries++) {
+      await settle();
+      rig.opening[0]?.fail();
+      await settle();
+      const leases = [await rig.lease(), await rig.lease()];
+      for (const lease of leases) lease.release('ok');
+      expect(rig.closed).toEqual([]);
+      while (rig.opening.length === 0) await rig.clock.advance(100);
+    }
+    await rig.openAll();
+    expect([...rig.closed].sort()).toEqual([0, 1]);
+    expect(rig.pool.items).toHaveLength(2);
+  });
+
+  it('closes one of them first where there may be no item more, and the others only after a successor has come', async () => {
+    const rig = new PoolRig({ min: 2, max: 2 });
+    rig.adopt();
+    await rig.openAll();
+    rig.pool.drain();
+    await settle();
+    expect(rig.closed).toHaveLength(1);
+    rig.opening[0]?.fail();
+    await rig.clock.advance(400);
+    expect(rig.closed).toHaveLength(1);
+    expect(rig.pool.items).toHaveLength(1);
+  });
+});

@@ -65,8 +65,6 @@ export function httpRig({
   timeoutMs = 1_000,
   toolTimeoutMs = 5_000,
   readsLists = true,
-  keepaliveMs = 0,
-  heartbeatMs = 0,
 } = {}) {
   const clock = new FakeClock();
   const events = new Events();
@@ -90,10 +88,8 @@ export function httpRig({
     profile: 'dev',
     clock,
     events,
-    limits: { timeoutMs, toolTimeoutMs, initializeTimeoutMs: 0 },
+    limits: { timeoutMs, toolTimeoutMs },
     maxStreams,
-    keepaliveMs,
-    heartbeatMs,
     readsLists,
     headersOf: (headers) => ({ ...headers, 'user-agent': 'rig' }),
     toolOf: () => undefined,

@@ -1,5 +1,4 @@
 import type { Profiles } from './plan.ts';
-import { aliasOf } from './profile-alias.ts';
 import { roleSessionName } from './role-session-name.ts';
 import { type Credentials, snapshot } from './set.ts';
 
@@ -54,7 +53,7 @@ function clientConfig({ profile, requestHandler }: SdkDeps) {
   return {
     logger: silentLogger,
     requestHandler: requestHandler ?? OWN_HANDLER,
-    ...(profile === undefined ? {} : { profile: aliasOf(profile) }),
+    ...(profile === undefined ? {} : { profile }),
   };
 }
 
@@ -68,7 +67,7 @@ export async function resolveWithSdk(
   silenceVersionWarning();
   const region = stsRegion(deps);
   const init = {
-    profile: aliasOf(profile),
+    profile,
     ignoreCache: true,
     logger: silentLogger,
     clientConfig: clientConfig(deps),

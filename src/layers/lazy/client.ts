@@ -2,8 +2,8 @@ import { beforeSending } from '../../core/before-sending.ts';
 import { type Call, type Handler, LastingOrigin, NO_DEADLINE, type Reply } from '../../core/call.ts';
 import { CallController } from '../../core/call-signal.ts';
 import { type Clock, inLimitedTime } from '../../core/clock.ts';
-import { ProxyError } from '../../core/errors.ts';
-import type { Events } from '../../core/events.ts';
+import type { ProxyError } from '../../core/errors.ts';
+import { Flight } from '../../core/flight.ts';
 import { type ListName, listChanges } from '../../core/list-changes.ts';
 import {
   type JsonObject,
@@ -18,30 +18,19 @@ import { pageKey, type Snapshot, type SnapshotStore } from '../../core/snapshot.
 import { listRequest } from '../../core/tool-list.ts';
 import { openFailure, outdated } from './failures.ts';
 import { revisionOf, Seen } from './seen.ts';
-import { placeholder, unavailability } from './unavailable.ts';
 
-/** Longest time for opening the session. Callers have their own deadlines; this one keeps a silent server from holding later ones. */
+/** Longest time for opening the session where no option limits it, and for reading its lists: a silent server must not hold later calls. */
 const OPEN_LIMIT_MS = 60_000;
 /** More pages than any server has; one whose cursors go round must not be asked for ever. */
 const MOST_PAGES = 1_000;
 
-/** How soon a session is tried again that could not be opened at the start: a person who has logged in waits for the tools. */
-const RETRY_FIRST_MS = 1_000;
-const RETRY_MAX_MS = 15_000;
-/** Ten minutes of those; a person who has not logged in by then is not about to. */
-const RETRIES_SOON = 40;
-const RETRY_LATER_MS = 60_000;
-/** About a day: a client that has left without a word must not be retried for ever. */
-const MAX_RETRIES = 1_500;
-
 export interface LazyDeps {
   readonly store: SnapshotStore;
-  /** For the client that has to be told that it cannot be reached. */
-  readonly host: string;
-  readonly events: Events;
   /** The one whose session the client's own initialize opens; those of others are opened without it, when a call names them. */
   readonly defaultProfile: string;
   readonly clock: Clock;
+  /** Longest wait of a call for the session that is being opened; a minute unless given. */
+  readonly openLimitMs?: number | undefined;
 }
 
 /** What opens a session needs none; and what may be cancelled where there is none, went with another profile. */
@@ -56,10 +45,8 @@ interface Waiting {
   /** The client's own initialize, and its handshake's end: what the session is opened with. */
   readonly initialize: Call & { readonly message: Request };
   readonly snapshot: Snapshot;
-  /** The server could not be reached at the start: what the client was told is made up, and any revision of the server will do. */
-  readonly isPlaceholder: boolean;
   initialized: Notification | undefined;
-  opening: Promise<void> | undefined;
+  opening: Flight<void> | undefined;
 }
 
 type State =
@@ -94,11 +81,12 @@ export class LazyClient {
   }
 
   /** Resolves when what the call needs is there; the sessions of other profiles are opened by who finds them missing. */
-  async needed({ message, profile, signal }: Call): Promise<void> {
+  async needed(call: Call): Promise<void> {
+    const { message, profile, signal } = call;
     const state = this.#state;
     if (state.kind !== 'waiting' || profile !== this.#deps.defaultProfile) return;
     if (message.kind !== 'response' && OPENS_NOTHING.has(message.method)) return;
-    await beforeSending(this.#opened(state), signal);
+    await beforeSending(this.#opened(state, call), signal);
   }
 
   async #start(call: Call, request: Request): Promise<Reply> {
@@ -106,56 +94,22 @@ export class LazyClient {
     const connected = this.#state.kind === 'connected' && this.#state.seen !== undefined;
     // A client that begins anew over a living session wants a new one.
     const snapshot = connected ? undefined : await store.load(revisionOf(request));
-    if (snapshot) return this.#wait(call, request, snapshot, false);
-    const outcome = await this.#next(call).then(
-      (reply) => ({ reply }),
-      (error: unknown) => ({ error }),
-    );
-    // A client that begins anew over a living session sees why it cannot.
-    const why = connected ? undefined : unavailability(outcome);
-    if (why !== undefined) {
-      const { events, host } = this.#deps;
-      events.emit({ type: 'session.open-failed', profile: call.profile, message: why });
-      return this.#wait(call, request, placeholder(request, host, why), true);
+    if (snapshot) {
+      const told: JsonObject = JSON.parse(snapshot.opening);
+      await this.#next({ ...call, foretold: String(told.protocolVersion) });
+      this.#state = {
+        kind: 'waiting',
+        initialize: { ...call, message: request },
+        snapshot,
+        initialized: undefined,
+        opening: undefined,
+      };
+      return answerWith(request, snapshot.opening);
     }
-    if ('error' in outcome) throw outcome.error;
-    const opening = resultText(outcome.reply);
+    const reply = await this.#next(call);
+    const opening = resultText(reply);
     if (opening !== undefined) this.#state = { kind: 'connected', seen: new Seen(store, request, opening) };
-    return outcome.reply;
-  }
-
-  /** Answers without the server, which is asked when something needs it. */
-  async #wait(call: Call, request: Request, snapshot: Snapshot, isPlaceholder: boolean): Promise<Reply> {
-    const told: JsonObject = JSON.parse(snapshot.opening);
-    // Not under the signal of a call whose time may be over.
-    const signal = new CallController().signal;
-    await this.#next({ ...call, signal, deadline: NO_DEADLINE, foretold: String(told.protocolVersion) });
-    const waiting: Waiting = {
-      kind: 'waiting',
-      initialize: { ...call, message: request },
-      snapshot,
-      isPlaceholder,
-      initialized: undefined,
-      opening: undefined,
-    };
-    this.#state = waiting;
-    if (isPlaceholder) this.#retryLater(waiting, 0);
-    return answerWith(request, snapshot.opening);
-  }
-
-  /** Without tools no call of the client would try again. */
-  #retryLater(waiting: Waiting, retries: number): void {
-    if (retries >= MAX_RETRIES) return;
-    const soon = Math.min(RETRY_FIRST_MS * 2 ** Math.min(retries, 10), RETRY_MAX_MS);
-    const ms = retries < RETRIES_SOON ? soon : RETRY_LATER_MS;
-    const retry = (): void => {
-      if (this.#state !== waiting) return;
-      this.#opened(waiting).catch((error: unknown) => {
-        const isOver = error instanceof ProxyError && error.reason === 'shutting-down';
-        if (!isOver) this.#retryLater(waiting, retries + 1);
-      });
-    };
-    this.#deps.clock.schedule(ms, retry, { keepAlive: false });
+    return reply;
   }
 
   /** What needs no server. */
@@ -177,18 +131,26 @@ export class LazyClient {
     return page === undefined ? undefined : answerWith(message, page);
   }
 
-  /** One attempt for all who need the session while it runs; the next call after a failed one tries again. */
-  #opened(waiting: Waiting): Promise<void> {
-    waiting.opening ??= this.#open(waiting).finally(() => {
-      waiting.opening = undefined;
+  /** One attempt for all calls that need the session while it runs. It ends with its last caller, and the next call tries again. */
+  #opened(waiting: Waiting, call: Call): Promise<void> {
+    const running = waiting.opening;
+    if (running && !running.abandoned) return running.join(call);
+    const opening = new Flight(call, ({ signal }) => this.#open(waiting, signal));
+    waiting.opening = opening;
+    void opening.over.then(() => {
+      if (waiting.opening === opening) waiting.opening = undefined;
     });
-    return waiting.opening;
+    return opening.join(call);
   }
 
-  async #open(waiting: Waiting): Promise<void> {
-    const { seen, opened } = await inLimitedTime(this.#deps.clock, OPEN_LIMIT_MS, (signal) =>
-      this.#connect(waiting, signal),
-    ).catch((error: unknown) => {
+  async #open(waiting: Waiting, shared: AbortSignal): Promise<void> {
+    const { clock, openLimitMs = OPEN_LIMIT_MS } = this.#deps;
+    const controller = new CallController();
+    shared.addEventListener('abort', () => controller.abort(shared.reason), { once: true });
+    const { seen, opened } = await inLimitedTime(clock, openLimitMs, (limited) => {
+      limited.addEventListener('abort', () => controller.abort(limited.reason), { once: true });
+      return this.#connect(waiting, controller.signal);
+    }).catch((error: unknown) => {
       throw openFailure(error);
     });
     // A client that has begun anew meanwhile has left what this would speak of.
@@ -207,7 +169,7 @@ export class LazyClient {
     const opened = resultOf(reply, 'initialize');
     const seen = new Seen(this.#deps.store, initialize.message, resultText(reply) ?? '');
     const told: JsonObject = JSON.parse(snapshot.opening);
-    if (opened.protocolVersion !== told.protocolVersion && !waiting.isPlaceholder) {
+    if (opened.protocolVersion !== told.protocolVersion) {
       const error = outdated(told.protocolVersion, opened.protocolVersion);
       if (this.#state === waiting) this.#state = { kind: 'outdated', error };
       await seen.save();

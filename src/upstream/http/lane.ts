@@ -64,10 +64,6 @@ export class Lane {
     return this.#waiting.size;
   }
 
-  get max(): number {
-    return this.#options.max;
-  }
-
   get active(): number {
     return this.#busy.size;
   }

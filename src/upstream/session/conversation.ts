@@ -1,4 +1,3 @@
-import { beforeSending } from '../../core/before-sending.ts';
 import type { Call, Emit, Layer, Reply } from '../../core/call.ts';
 import { atMost, type Clock } from '../../core/clock.ts';
 import { ProxyError } from '../../core/errors.ts';
@@ -9,7 +8,7 @@ import { noPlace } from '../../pool/refusals.ts';
 import type { PoolLimits } from '../../pool/upkeep.ts';
 import { isLost } from '../uplink/lost-session.ts';
 import { echoes, type IsEcho } from './merge.ts';
-import { LATE_ANSWER_MS, Opener, type Opening } from './opener.ts';
+import { LATE_ANSWER_MS, Opener, type Opening, type OpenLimit } from './opener.ts';
 import { Resends } from './resends.ts';
 import type { Session } from './session.ts';
 import { Succession } from './succession.ts';
@@ -31,6 +30,8 @@ export interface ConversationDeps {
   readonly limits: PoolLimits | undefined;
   /** Of all conversations. */
   readonly places: Places;
+  /** Longest wait of a call for a session that is being opened. */
+  readonly openLimit?: OpenLimit | undefined;
   /** What the same client has with the profile whose session it opens itself; undefined where this is that. */
   readonly lead?: Conversation | undefined;
 }
@@ -55,13 +56,23 @@ export class Conversation {
   readonly #followers: Conversation[] = [];
 
   constructor(deps: ConversationDeps, emit: Emit) {
-    const { profile, newSession, opening, replaced, clock, events, limits, places, lead } = deps;
+    const { profile, newSession, opening, replaced, clock, events, limits, places, openLimit, lead } = deps;
     this.#deps = deps;
     const told = (): readonly Request[] => (lead ? lead.#told.toProfiles : this.#told.requests);
-    this.#opener = new Opener({ profile, newSession, layers: opening, clock, told });
+    this.#opener = new Opener({ profile, newSession, layers: opening, clock, limit: openLimit, told });
     if (lead) lead.#followers.push(this);
     this.#sessions = new Succession(
-      { profile, follows: lead !== undefined, opener: this.#opener, replaced, clock, events, limits, places },
+      {
+        profile,
+        follows: lead !== undefined,
+        opener: this.#opener,
+        replaced,
+        clock,
+        events,
+        limits,
+        places,
+        openLimit,
+      },
       newSession(emit, undefined),
     );
   }
@@ -136,8 +147,12 @@ export class Conversation {
   async #follow(signal: AbortSignal): Promise<void> {
     for (let behind = this.#behind(); behind; behind = this.#behind()) {
       const own = behind;
-      const opening = this.#sessions.join((until) => this.#openBeside(own, until));
-      await beforeSending(opening, signal);
+      await this.#sessions
+        .opened((until) => this.#openBeside(own, until), signal)
+        .catch((error: unknown) => {
+          const overdue = !signal.aborted && error instanceof ProxyError && error.reason === 'timeout';
+          throw overdue ? notOpened(this.#deps.profile, error) : error;
+        });
     }
   }
 

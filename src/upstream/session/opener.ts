@@ -22,11 +22,32 @@ import { isLost } from '../uplink/lost-session.ts';
 import type { IsEcho } from './merge.ts';
 import type { Session } from './session.ts';
 
-/**
- * Longest time for opening a session anew. Callers have their own deadlines; this one keeps a server that never answers from
- * holding up those that come later.
- */
-const REOPEN_LIMIT_MS = 30_000;
+/** Longest time for opening a session anew, and for the wait of a call for that. */
+export interface OpenLimit {
+  readonly ms: number;
+  /** The option that says so; undefined where it is the proxy's own. */
+  readonly option: string | undefined;
+}
+
+/** Where no option limits it: callers have their own deadlines, but a server that never answers must not hold up those that come later. */
+export const OPEN_LIMIT: OpenLimit = { ms: 30_000, option: undefined };
+
+const within = ({ ms, option }: OpenLimit): string =>
+  `within ${ms / 1_000} s${option === undefined ? '' : ` (${option})`}`;
+
+/** An error of the table: to the breaker a server that is silent is down. */
+export const notAnswered = (limit: OpenLimit): ProxyError =>
+  new ProxyError('timeout', `no answer to initialize ${within(limit)}`, {
+    sent: 'maybe',
+    ifUnsent: `initialize could not be sent ${within(limit)}`,
+  });
+
+/** For a call that waited so long for the session, whether or not its own attempt was the one that hung. */
+export function notInTime(limit: OpenLimit): ProxyError {
+  const text = `no answer to initialize ${within(limit)}`;
+  return new ProxyError('timeout', text, { sent: 'maybe', ifUnsent: text });
+}
+
 const OPEN_TRIES = 3;
 /**
  * How long the answer to an initialize is awaited once nobody wants the session any more: cut off, it would stay at a server that
@@ -51,6 +72,7 @@ export interface OpenerDeps {
   /** Stand around every initialize, the client's and our own: repeats, and the breaker. */
   readonly layers: readonly Layer[];
   readonly clock: Clock;
+  readonly limit?: OpenLimit | undefined;
   /** What a new session has to be told again. */
   readonly told: () => readonly Request[];
 }
@@ -87,7 +109,7 @@ export class Opener {
   }
 
   async #openOnce(opening: Opening, until: AbortSignal, met?: (session: Session) => void): Promise<Session> {
-    const { clock, newSession, told } = this.#deps;
+    const { clock, newSession, told, limit = OPEN_LIMIT } = this.#deps;
     until.throwIfAborted();
     // What a new session is told listens to it, request by request: the platform's own warns of more than ten listeners.
     const controller = new CallController();
@@ -99,15 +121,7 @@ export class Opener {
       else late = clock.schedule(LATE_ANSWER_MS, end);
     };
     until.addEventListener('abort', onClose, { once: true });
-    // An error of the table, not any: to the breaker a server that is silent is down, and a caller who gave up says nothing of it.
-    const timer = clock.schedule(REOPEN_LIMIT_MS, () =>
-      controller.abort(
-        new ProxyError('timeout', `no answer to initialize within ${REOPEN_LIMIT_MS / 1000} s`, {
-          sent: 'maybe',
-          ifUnsent: `initialize could not be sent within ${REOPEN_LIMIT_MS / 1000} s`,
-        }),
-      ),
-    );
+    const timer = clock.schedule(limit.ms, () => controller.abort(notAnswered(limit)));
     const session = newSession(opening.emit, opening.isEcho);
     try {
       await this.#initializeAgain(session, opening, controller.signal);
@@ -154,7 +168,7 @@ export class Opener {
 
   /** Says to a session what the client said to another, within the time that opening one may take. Never throws. */
   async repeat(session: Session, opening: Opening, message: Request | Notification): Promise<void> {
-    await inLimitedTime(this.#deps.clock, REOPEN_LIMIT_MS, async (signal) => {
+    await inLimitedTime(this.#deps.clock, OPEN_LIMIT.ms, async (signal) => {
       if (message.kind === 'notification') await session.notify(message.text, signal);
       else await this.#tell(session, opening, [message], signal);
     }).catch(() => {

@@ -33,6 +33,9 @@ const METHOD_NOT_FOUND = -32601;
 const brokeInTransport = (error: unknown): boolean =>
   error instanceof ProxyError && (error.reason === 'connection-lost' || error.reason === 'connect-failed');
 
+/** One more session than --max-sessions, and only for the moment in which one takes the place of another. */
+const REPLACEMENT_OVERLAP = 1;
+
 /** The sessions of one conversation, where tool calls are spread over several: the client's first, and those beside it. */
 export class Spread {
   readonly #deps: SpreadDeps;
@@ -48,6 +51,7 @@ export class Spread {
       limits,
       places,
       clock,
+      overlap: REPLACEMENT_OVERLAP,
       openFailed,
       open: (signal) => this.#another(signal),
       close: (session) => this.#close(session),
@@ -119,9 +123,12 @@ export class Spread {
     }
   }
 
-  /** The first session is lost, and is being opened anew. Undefined where it was given up before. */
-  replacing(dead: Session): Replacement<Session> | undefined {
-    const replacement = this.#pool.replacing(dead);
+  /**
+   * The first session is lost, and is being opened anew. Undefined where it was given up before.
+   * @param abandon - called when no tool call waits for the new one any more.
+   */
+  replacing(dead: Session, abandon: () => void): Replacement<Session> | undefined {
+    const replacement = this.#pool.replacing(dead, abandon);
     if (!replacement) return undefined;
     return {
       with: (fresh) => {
@@ -132,6 +139,10 @@ export class Spread {
       failed: (error) => {
         this.#open.delete(dead);
         replacement.failed(error);
+      },
+      abandoned: () => {
+        this.#open.delete(dead);
+        replacement.abandoned();
       },
     };
   }

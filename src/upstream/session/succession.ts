@@ -1,13 +1,13 @@
-import { beforeSending } from '../../core/before-sending.ts';
+import { fullJitter } from '../../core/backoff.ts';
 import { CallController } from '../../core/call-signal.ts';
-import type { Clock } from '../../core/clock.ts';
-import { causeText } from '../../core/errors.ts';
+import { type Clock, sleep } from '../../core/clock.ts';
+import { causeText, ProxyError } from '../../core/errors.ts';
 import type { Events } from '../../core/events.ts';
 import { listChanges } from '../../core/list-changes.ts';
 import type { Id } from '../../core/message.ts';
 import type { Places } from '../../pool/places.ts';
 import type { PoolLimits } from '../../pool/upkeep.ts';
-import type { Opener, Opening } from './opener.ts';
+import { notInTime, OPEN_LIMIT, type Opener, type Opening, type OpenLimit } from './opener.ts';
 import { Reopening } from './reopening.ts';
 import type { Session } from './session.ts';
 import { Spread } from './spread.ts';
@@ -26,7 +26,13 @@ export interface SuccessionDeps {
   readonly limits: PoolLimits | undefined;
   /** Of all conversations. */
   readonly places: Places;
+  /** Longest wait of a call for a session that is being opened. */
+  readonly openLimit?: OpenLimit | undefined;
 }
+
+/** Waits before the next try to replace a session that works, where the last one failed. */
+const RENEW_BASE_MS = 1_000;
+const RENEW_MAX_MS = 30_000;
 
 /**
  * The sessions that carry one conversation, one after the other, and beside the one of the moment those over which tool calls are
@@ -42,6 +48,7 @@ export class Succession {
   #spread: Spread | undefined;
   /** Sessions that the server has lost, or that were replaced, for as long as something on them still runs to its end. */
   readonly #former = new Set<Session>();
+  #renewing = false;
 
   constructor(deps: SuccessionDeps, unopened: Session) {
     this.#deps = deps;
@@ -79,9 +86,9 @@ export class Succession {
     return this.#reopening.running !== undefined || this.#session.lost || (this.#spread?.vacant ?? false);
   }
 
-  /** An opening that all who ask share while it runs. */
-  join(open: (until: AbortSignal) => Promise<Session>): Promise<Session> {
-    return this.#reopening.join(open);
+  /** Waits for an opening that all callers share while it runs, as long as the caller and the option allow. */
+  opened(open: (until: AbortSignal) => Promise<Session>, signal: AbortSignal): Promise<Session> {
+    return this.#wait(() => this.#reopening.join(open), signal);
   }
 
   /** What is being opened is not wanted any more: it would overwrite what the client has opened itself. */
@@ -151,9 +158,29 @@ export class Succession {
     }
   }
 
-  /** Waits for a new session as long as the caller does, who did not get through until then. */
-  reopened(dead: Session, signal: AbortSignal): Promise<Session> {
-    return beforeSending(this.#reopen(dead), signal);
+  /**
+   * Waits for a new session as long as the caller and the option allow.
+   * @throws ProxyError session-lost, where none could be opened; the reason of the signal, for a call that was not sent.
+   */
+  async reopened(dead: Session, signal: AbortSignal): Promise<Session> {
+    try {
+      return await this.#wait(() => this.#reopen(dead), signal);
+    } catch (error) {
+      const overdue = !signal.aborted && error instanceof ProxyError && error.reason === 'timeout';
+      const { follows, profile } = this.#deps;
+      throw overdue ? notReopened(error, follows ? profile : undefined) : error;
+    }
+  }
+
+  #wait(begin: () => Promise<Session>, signal: AbortSignal): Promise<Session> {
+    const { clock, openLimit = OPEN_LIMIT } = this.#deps;
+    const refusal = (): ProxyError => notInTime(openLimit);
+    return this.#reopening.wait(begin, signal, {
+      clock,
+      ms: openLimit.ms,
+      again: openLimit.option !== undefined,
+      refusal,
+    });
   }
 
   /** One attempt for all who ask while it runs. */
@@ -168,7 +195,8 @@ export class Succession {
     const { opener, events, profile, follows } = this.#deps;
     const opening = this.#opening;
     if (!opening) throw new TypeError('a session that was never opened cannot be lost');
-    const replacement = this.#spread?.replacing(dead);
+    const abandon = (): void => this.#reopening.abandonUnwaited(new Error('no call waits for it any more'));
+    const replacement = this.#spread?.replacing(dead, abandon);
     if (this.#spread && !replacement) {
       // It was given up before, and another stands in for it, or soon will.
       const session = await this.#spread.successor(until);
@@ -193,7 +221,8 @@ export class Succession {
       return session;
     } catch (error) {
       if (this.#session !== dead) return this.#session;
-      replacement?.failed(error);
+      if (until.aborted && !this.closing) replacement?.abandoned();
+      else replacement?.failed(error);
       throw notReopened(error, follows ? profile : undefined);
     }
   }
@@ -221,13 +250,36 @@ export class Succession {
   /** Replaces every session with a new one; each that is in use is left when the last call on it has ended. */
   drain(): void {
     if (this.#spread) this.#spread.drain();
-    else this.#renew().catch((error: unknown) => this.openFailed(error));
+    else void this.#renew();
   }
 
+  /** Opens a successor, again and again until that works, while the session of this moment serves on. Never throws. */
   async #renew(): Promise<void> {
-    const opening = this.#opening;
     const former = this.#session;
-    if (!opening || this.#reopening.running || former.lost) return;
+    if (this.#renewing || !this.#opening) return;
+    this.#renewing = true;
+    const { clock } = this.#deps;
+    const isDue = (): boolean =>
+      this.#session === former && !former.lost && !this.closing && !this.#reopening.running;
+    try {
+      for (let failures = 1; isDue(); failures++) {
+        try {
+          await this.#renewOnce(former);
+          return;
+        } catch (error) {
+          this.openFailed(error);
+        }
+        const delay = fullJitter(clock, failures, RENEW_BASE_MS, RENEW_MAX_MS);
+        await sleep(clock, delay, this.#closing.signal).catch(() => undefined);
+      }
+    } finally {
+      this.#renewing = false;
+    }
+  }
+
+  async #renewOnce(former: Session): Promise<void> {
+    const opening = this.#opening;
+    if (!opening) return;
     const { opener, places } = this.#deps;
     if (!places.takeNow()) {
       await this.#renewInPlace(former, opening);
@@ -241,10 +293,12 @@ export class Succession {
       }
       this.#succeed(session, opening);
       this.#former.add(former);
-      await this.#leave(former);
-    } finally {
+    } catch (error) {
       places.give();
+      throw error;
     }
+    // The place of the former session, until its last call has ended. A drain that comes meanwhile is for its successor.
+    void this.#leave(former).finally(() => places.give());
   }
 
   /** Where there may be no session more: the former one goes first, when nobody uses it, and who comes meanwhile waits for the new one. */

@@ -1,6 +1,8 @@
 import { getEventListeners } from 'node:events';
 import { describe, expect, it } from 'vitest';
+import { ProxyError } from '../../../src/core/errors.ts';
 import { Reopening } from '../../../src/upstream/session/reopening.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
 
 function rig() {
   const closing = new AbortController();
@@ -73,5 +75,61 @@ describe('an attempt', () => {
       await work;
     }
     expect(listeners()).toBe(0);
+  });
+});
+
+describe('a caller that waits for an attempt', () => {
+  const refusal = () => new ProxyError('timeout', 'no session within 2 s', { sent: 'maybe' });
+  const failure = (work: Promise<unknown>) => work.catch((error: unknown) => error);
+
+  function waiting(again = true) {
+    const made = rig();
+    const clock = new FakeClock();
+    const wait = (signal = new AbortController().signal) =>
+      made.reopening.wait(made.join, signal, { clock, ms: 2_000, again, refusal });
+    return { ...made, clock, wait };
+  }
+
+  it('ends it when it is the last to leave, so that the next caller of the same turn gets another', async () => {
+    const { attempts, wait, clock } = waiting();
+    const [one, two] = [new AbortController(), new AbortController()];
+    const left = [failure(wait(one.signal)), failure(wait(two.signal))];
+    one.abort(new Error('cancelled'));
+    expect(attempts[0]?.until.aborted).toBe(false);
+    two.abort(new Error('cancelled, too'));
+    expect(attempts[0]?.until.reason).toEqual(new Error('cancelled, too'));
+    const next = wait();
+    expect(attempts).toHaveLength(2);
+    attempts[1]?.resolve(2);
+    expect(await next).toBe(2);
+    expect(await Promise.all(left)).toEqual([new Error('cancelled'), new Error('cancelled, too')]);
+    attempts[0]?.reject(new Error('ended'));
+    expect(clock.timers).toBe(0);
+  });
+
+  it('is refused after its time, to the millisecond, and leaves the attempt to those that came later', async () => {
+    const { attempts, wait, clock } = waiting();
+    const first = failure(wait());
+    await clock.advance(1_500);
+    const second = wait();
+    await clock.advance(500);
+    expect(await first).toMatchObject({ reason: 'timeout', message: 'no session within 2 s' });
+    expect(attempts[0]?.until.aborted).toBe(false);
+    attempts[0]?.resolve(1);
+    expect(await second).toBe(1);
+    expect(clock.timers).toBe(0);
+  });
+
+  it.each([
+    [true, 2],
+    [false, 1],
+  ])('begins another attempt after one that hung where it may (%s): %s attempts', async (again, count) => {
+    const { attempts, wait } = waiting(again);
+    const work = failure(wait());
+    attempts[0]?.reject(refusal());
+    await new Promise(setImmediate);
+    expect(attempts).toHaveLength(count);
+    attempts[1]?.resolve(1);
+    expect(await work).toEqual(again ? 1 : refusal());
   });
 });

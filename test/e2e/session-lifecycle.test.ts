@@ -1,0 +1,205 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { BinDriver } from '../support/bin-driver.ts';
+import { afterThisTest } from '../support/cleanup.ts';
+import type { Handler } from '../support/mcp-behaviours.ts';
+import { SessionServer } from '../support/mcp-behaviours.ts';
+import { OneAtATime, startPooled } from '../support/one-at-a-time.ts';
+import { ScriptedServer } from '../support/scripted-server.ts';
+import { signingArgs, signingEnv, signingVerify } from '../support/signing.ts';
+
+/** Never answers the initialize with this number, and every other one as usual. */
+function hangingAt(number: number): Handler {
+  let count = 0;
+  return (_request, _response, context) => (++count === number ? undefined : context.fallback());
+}
+
+const NEVER_SENT = { source: 'mcp-sigv4-proxy', mayHaveRun: false };
+
+describe('an initialize that is never answered', () => {
+  it('costs a call no more than --session-wait, and the next call gets a session of its own', async () => {
+    const { proxy, server, sessions, echo } = await startPooled(
+      { getStream: false, on: { initialize: hangingAt(2) } },
+      ...['--session-wait', '1.5'],
+    );
+    await proxy.initialize({}, 'init');
+    await echo('a', 'before');
+    sessions.forgetSessions();
+    const { error } = await echo('a', 0);
+    expect(error).toMatchObject({
+      message: expect.stringContaining('no answer to initialize within 1.5 s (--session-wait)'),
+      data: { ...NEVER_SENT, reason: 'session-lost' },
+    });
+    expect(await echo('b', '')).toHaveProperty('result');
+    expect(server.of('initialize')).toHaveLength(3);
+    // The one that hung has ended at the server, too.
+    await server.until(() => server.of('initialize')[1]?.socket.destroyed === true);
+  });
+
+  it('ends with the last call that waits for it, so that the next call does not wait for it', async () => {
+    const { proxy, server, sessions, echo } = await startPooled(
+      { getStream: false, on: { initialize: hangingAt(2) } },
+      ...['--session-wait', '600'],
+    );
+    await proxy.initialize({}, 'init');
+    await echo('a', 'before');
+    sessions.forgetSessions();
+    for (const id of [0, '', -1]) {
+      proxy.send({ jsonrpc: '2.0', id, method: 'tools/call', params: { name: 'echo', arguments: {} } });
+    }
+    await server.until(() => server.of('initialize').length === 2);
+    await server.until(() => server.of('tools/call').length === 4);
+    for (const requestId of [0, '', -1]) proxy.notify('notifications/cancelled', { requestId });
+    expect(await echo('b', 'next')).toHaveProperty('result');
+    expect(server.of('initialize')).toHaveLength(3);
+    await server.until(() => server.of('initialize')[1]?.socket.destroyed === true);
+  });
+
+  it('costs one call of a pool no more than --session-wait, and another call opens another session', async () => {
+    const tool = new OneAtATime();
+    const { proxy, server, echo } = await startPooled(
+      { on: { 'tools/call': tool.call, initialize: hangingAt(2) } },
+      ...['--max-sessions', '2', '--session-wait', '1.5'],
+    );
+    await proxy.initialize({}, 'init');
+    const held = echo('a', 0);
+    await proxy.guard(tool.runs(1), 'the call');
+    const { error } = await echo('b', '');
+    expect(error).toMatchObject({
+      message: expect.stringContaining('within 1.5 s (--session-wait)'),
+      data: { ...NEVER_SENT, reason: 'no-session', waitSeconds: 1.5 },
+    });
+    const next = echo('c', -1);
+    await proxy.guard(tool.runs(2), 'a call on another session');
+    tool.finishAll();
+    expect(await held).toHaveProperty('result');
+    expect(await next).toHaveProperty('result');
+    expect(server.of('initialize')).toHaveLength(3);
+  });
+
+  it('of a pool ends after its last call was cancelled, and the next call opens another session', async () => {
+    const tool = new OneAtATime();
+    const { proxy, server, echo } = await startPooled(
+      { on: { 'tools/call': tool.call, initialize: hangingAt(2) } },
+      ...['--max-sessions', '2', '--session-wait', '600'],
+    );
+    await proxy.initialize({}, 'init');
+    const held = echo('a', 0);
+    await proxy.guard(tool.runs(1), 'the call');
+    proxy.send({ jsonrpc: '2.0', id: '', method: 'tools/call', params: { name: 'echo', arguments: {} } });
+    await server.until(() => server.of('initialize').length === 2);
+    proxy.notify('notifications/cancelled', { requestId: '' });
+    const next = echo('c', -1);
+    await proxy.guard(tool.runs(2), 'a call on another session');
+    tool.finishAll();
+    await Promise.all([held, next]);
+  });
+
+  it('of a lazy start costs the first call no more than --session-wait, and the next call connects', async () => {
+    let hangs = false;
+    const mcp = new SessionServer({
+      on: {
+        initialize: (_request, _response, context) => {
+          if (!hangs) return context.fallback();
+          hangs = false;
+        },
+      },
+    });
+    const server = await ScriptedServer.start(mcp.behaviour, { verify: signingVerify });
+    const cache = mkdtempSync(join(tmpdir(), 'mcp-cache-'));
+    afterThisTest(() => rmSync(cache, { recursive: true, force: true }));
+    const start = (): BinDriver =>
+      BinDriver.start({
+        args: [server.url, ...signingArgs, '--lazy', '--session-wait', '1.5'],
+        env: { ...signingEnv, XDG_CACHE_HOME: cache },
+      });
+    const first = start();
+    await first.initialize({}, 'init');
+    await first.request('tools/list', undefined, 'list');
+    first.closeStdin();
+    await first.exited;
+    const before = server.of('initialize').length;
+    hangs = true;
+    const proxy = start();
+    await proxy.initialize({}, 'init');
+    const call = (id: number | string) => proxy.request('tools/call', { name: 'echo', arguments: {} }, id);
+    expect((await call(0)).error).toMatchObject({
+      message: expect.stringContaining('no answer within 1.5 s'),
+      data: { ...NEVER_SENT, reason: 'not-opened' },
+    });
+    expect(await call('')).toHaveProperty('result');
+    expect(server.of('initialize')).toHaveLength(before + 2);
+  });
+});
+
+describe.skipIf(process.platform === 'win32')('SIGHUP while the server refuses to open sessions', () => {
+  it.each([
+    ['the only session', []],
+    ['the only session of a pool', ['--min-sessions', '1', '--session-lifetime', '3600']],
+    ['a full pool', ['--min-sessions', '3', '--max-sessions', '3']],
+    ['a pool with room', ['--min-sessions', '2', '--max-sessions', '4']],
+  ])('keeps %s until a successor works', async (_what, args) => {
+    let refuses = false;
+    let refused = 0;
+    const { proxy, server, sessions, echo } = await startPooled(
+      {
+        on: {
+          initialize: (_request, response, context) => {
+            if (!refuses) return context.fallback();
+            refused++;
+            response.writeHead(503).end();
+          },
+        },
+      },
+      ...args,
+      ...['--retries', '0'],
+    );
+    await proxy.initialize({}, 'init');
+    const count = Number(args[1] ?? 1);
+    const works = () => [...sessions.sessions.values()].filter(({ initialized }) => initialized).length;
+    await server.until(() => works() === count);
+    refuses = true;
+    proxy.kill('SIGHUP');
+    await server.until(() => refused > 0);
+    for (const id of [0, '', -1]) expect(await echo('a', id)).toHaveProperty('result');
+    expect(sessions.deleted).toEqual([]);
+    refuses = false;
+    await server.until(() => sessions.deleted.length === count);
+    await server.until(() => works() === count);
+    expect(await echo('b', 'after')).toHaveProperty('result');
+    expect(proxy.stderr).toBe('');
+    proxy.closeStdin();
+    expect(await proxy.exit()).toEqual({ code: 0, signal: null });
+    expect(sessions.sessions.size).toBe(0);
+  });
+});
+
+describe('--session-lifetime', () => {
+  it('is the end of six idle sessions, not only of one in each sweep', async () => {
+    const ends: number[] = [];
+    const begins = new Map<unknown, number>();
+    const { proxy, server, sessions, echo } = await startPooled(
+      {
+        on: {
+          DELETE: (request, _response, context) => {
+            ends.push(performance.now() - (begins.get(request.headers['mcp-session-id']) ?? 0));
+            return context.fallback();
+          },
+          'notifications/initialized': (request, _response, context) => {
+            begins.set(request.headers['mcp-session-id'], performance.now());
+            return context.fallback();
+          },
+        },
+      },
+      ...['--min-sessions', '6', '--max-sessions', '6', '--session-lifetime', '4'],
+    );
+    await proxy.initialize({}, 'init');
+    const first = ['s-0', 's-1', 's-2', 's-3', 's-4', 's-5'];
+    await server.until(() => first.every((id) => sessions.deleted.includes(id)));
+    // One after the other with two seconds of window between them; eight seconds were the fault.
+    expect(Math.max(...ends.slice(0, 6))).toBeLessThan(6_500);
+    expect(await echo('a', 0)).toHaveProperty('result');
+  });
+});
