@@ -74,7 +74,7 @@ function generalHelp(): string[] {
     '',
     'Relays an MCP client on stdio to an MCP server on AWS, every request signed with SigV4.',
     '',
-    `  [endpoint]  URL, or the ARN of an AgentCore runtime (${ENDPOINT_VARIABLE})`,
+    `  [endpoint]  URL, or the ARN of an AgentCore runtime or gateway (${ENDPOINT_VARIABLE})`,
     `              default: ${DEFAULT_ENDPOINT}`,
     '',
     'Commands:',
@@ -103,12 +103,14 @@ const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('<
 export function optionsMarkdown(): string {
   const lines = ['| option | default | takes | what it does |', '|---|---|---|---|'];
   lines.push(
-    `| \`[endpoint]\` | \`${DEFAULT_ENDPOINT}\` | https URL (http for loopback), or an AgentCore runtime ARN | where requests go; variable \`${ENDPOINT_VARIABLE}\` |`,
+    `| \`[endpoint]\` | \`${DEFAULT_ENDPOINT}\` | https URL (http for loopback), or the ARN of an AgentCore runtime or gateway | where requests go; variable \`${ENDPOINT_VARIABLE}\` |`,
   );
   for (const group of groups) {
     lines.push(`| **${group}** | | | |`);
     for (const [key, option] of inGroup(group)) {
-      const also = option.env ? `; also ${option.env.join(', ')}` : '';
+      const single = option.kind === 'list' ? (option.singleEnv ?? []) : [];
+      const names = [...(option.env ?? []), ...single];
+      const also = names.length > 0 ? `; also ${names.join(', ')}` : '';
       lines.push(
         `| \`${usageOf(key, option)}\` | ${cell(defaultOf(option))} | ${cell(boundsOf(option))} | ${cell(option.help)}${also} |`,
       );
@@ -122,7 +124,7 @@ export function envExample(): string {
     '# Every option as an environment variable. An empty variable counts as unset; a flag beats a variable.',
     '# Read a file like this with --env-file: it is never read by itself.',
     '',
-    `# URL, or the ARN of an AgentCore runtime (default: ${DEFAULT_ENDPOINT})`,
+    `# URL, or the ARN of an AgentCore runtime or gateway (default: ${DEFAULT_ENDPOINT})`,
     `${ENDPOINT_VARIABLE}=`,
   ];
   for (const group of groups) {

@@ -3,6 +3,7 @@ import { readProfileFacts } from './aws/credentials/files.ts';
 import { foreseenPrincipal } from './aws/credentials/foresee.ts';
 import { type CredentialSource, createCredentialSource } from './aws/credentials/source.ts';
 import { OperatingRegions } from './aws/operating-region.ts';
+import { invalidRegion, isRegionName } from './aws/region-name.ts';
 import { signingTarget } from './aws/sigv4.ts';
 import type { Layer } from './core/call.ts';
 import { ChangeFeeds } from './core/change-feeds.ts';
@@ -102,10 +103,18 @@ export class Parts {
     const named = metadataOf(this.#settings.metadata);
     const regions = new OperatingRegions({ endpoint, env, several: profiles.length > 1 });
     const withRegion = (region: string | undefined) => (region ? { AWS_REGION: region, ...named } : named);
+    const checked = async (reading: Promise<string | undefined>, profile: string) => {
+      const region = await reading;
+      if (region !== undefined && !isRegionName(region)) throw invalidRegion(region, profile, env);
+      return withRegion(region);
+    };
     return metadata((profile) => {
       if ('AWS_REGION' in named) return named;
       const region = regions.of(profile);
-      return region instanceof Promise ? region.then(withRegion) : withRegion(region);
+      if (region instanceof Promise) return checked(region, profile);
+      return region === undefined || isRegionName(region)
+        ? withRegion(region)
+        : checked(Promise.resolve(region), profile);
     });
   }
 

@@ -21,6 +21,7 @@ import { Places } from './pool/places.ts';
 import { HttpRelay } from './relay/http-relay.ts';
 import type { Send } from './relay/outlet.ts';
 import { Relay } from './relay/relay.ts';
+import type { TimeLimits } from './relay/time-limit.ts';
 import type { Settings } from './settings.ts';
 import { passageHeaders } from './upstream/passage/headers.ts';
 import { Passages } from './upstream/passage/passage.ts';
@@ -91,9 +92,10 @@ export class McpProxy {
 
   #layers(): readonly Layer[] {
     const { defaultProfile, profiles, toolCacheTtl } = this.#settings;
-    const { clock, snapshots: store, limiters, buckets } = this.#parts;
-    const lazily =
-      store && lazy({ store, defaultProfile, clock, openLimitMs: openLimitOf(this.#settings)?.ms });
+    const { clock, events, snapshots: store, limiters, buckets } = this.#parts;
+    const { host } = this.#settings.endpoint;
+    const openLimitMs = openLimitOf(this.#settings)?.ms;
+    const lazily = store && lazy({ store, defaultProfile, host, clock, events, openLimitMs });
     return [
       // Outermost, because it only reads: whatever a later layer refuses, the user agent of the refusal's retry knows its client.
       // HTTP clients name themselves with each request.
@@ -174,7 +176,7 @@ export class McpProxy {
    * @returns where its lines go: `receive` takes one, `drain` is for its end, `abandon` for when it is gone.
    */
   connect(send: Send): Relay {
-    const { defaultProfile, timeout, toolTimeout, maxLine } = this.#settings;
+    const { defaultProfile, maxLine, progressHeartbeat } = this.#settings;
     return new Relay({
       handler: this.#handler,
       client: { id: `client-${++this.#clients}` },
@@ -182,12 +184,21 @@ export class McpProxy {
       clock: this.#parts.clock,
       events: this.#parts.events,
       limits: {
-        timeoutMs: timeout * SECOND_MS,
-        toolTimeoutMs: toolTimeout * SECOND_MS,
+        ...this.#timeLimits(),
         maxLineBytes: maxLine,
       },
+      heartbeatMs: progressHeartbeat * SECOND_MS,
       send,
     });
+  }
+
+  #timeLimits(): TimeLimits {
+    const { timeout, toolTimeout, initializeTimeout } = this.#settings;
+    return {
+      timeoutMs: timeout * SECOND_MS,
+      toolTimeoutMs: toolTimeout * SECOND_MS,
+      initializeTimeoutMs: initializeTimeout * SECOND_MS,
+    };
   }
 
   /**
@@ -197,11 +208,11 @@ export class McpProxy {
   connectHttp(maxStreams: number): HttpRelay {
     const {
       defaultProfile,
-      timeout,
-      toolTimeout,
       toolCacheTtl,
       headers: own,
       disableTelemetry,
+      sseKeepalive,
+      progressHeartbeat,
     } = this.#settings;
     const { 'user-agent': userAgent = '' } = this.#parts.headersFor('');
     return new HttpRelay({
@@ -210,8 +221,10 @@ export class McpProxy {
       profile: defaultProfile,
       clock: this.#parts.clock,
       events: this.#parts.events,
-      limits: { timeoutMs: timeout * SECOND_MS, toolTimeoutMs: toolTimeout * SECOND_MS },
+      limits: this.#timeLimits(),
       maxStreams,
+      keepaliveMs: sseKeepalive * SECOND_MS,
+      heartbeatMs: progressHeartbeat * SECOND_MS,
       readsLists: !isUnfiltered(this.#settings) || (toolCacheTtl ?? 0) > 0,
       toolOf: (name) => this.#parts.tools.of(defaultProfile).definitionOf(name),
       headersOf: (headers) => passageHeaders(headers, own, { userAgent, andClient: !disableTelemetry }),

@@ -1,11 +1,24 @@
-import { readFileSync } from 'node:fs';
-import { parseEnv } from 'node:util';
 import { missingProfiles, readProfileFacts } from './aws/credentials/files.ts';
+import { profilesIn } from './aws/credentials/profile-list.ts';
 import { DEFAULT_ENDPOINT, readEndpoint, scopeOfHost } from './aws/endpoint.ts';
 import { awsOptions, rolelessProblems } from './aws/options.ts';
+import { regionProblem } from './aws/region-name.ts';
 import type { SigningScope } from './aws/sigv4.ts';
+import { variableProblems } from './aws/variable-problems.ts';
 import { type Arguments, type CommandShapes, readArguments } from './core/arguments.ts';
-import { flagOf, type OptionTable, type OptionValues, readOption, text, variableOf } from './core/options.ts';
+import { type EnvFile, NO_ENV_FILE, readEnvFile } from './core/env-file.ts';
+import {
+  flagOf,
+  type OptionTable,
+  type OptionValues,
+  rawOf,
+  readOption,
+  text,
+  variableOf,
+} from './core/options.ts';
+import { placeholderIn, unexpanded } from './core/placeholders.ts';
+import { urlWithoutSecrets, withoutSecrets } from './core/secrets.ts';
+import { isRead } from './core/variables.ts';
 import { frontOptions, frontProblems, type ListenerSettings, listenerOf } from './front/options.ts';
 import { backpressureOptions } from './layers/backpressure.ts';
 import { breakerOptions } from './layers/breaker.ts';
@@ -47,8 +60,10 @@ export const OPTIONS = {
   connectTo: upstreamOptions.connectTo,
   connectTimeout: upstreamOptions.connectTimeout,
   timeout: relayOptions.timeout,
+  initializeTimeout: relayOptions.initializeTimeout,
   toolTimeout: relayOptions.toolTimeout,
   readTimeout: upstreamOptions.readTimeout,
+  progressHeartbeat: relayOptions.progressHeartbeat,
   maxLine: relayOptions.maxLine,
   ...toolFilterOptions,
   ...toolCacheOptions,
@@ -115,10 +130,10 @@ export interface Settings extends Values {
 /** The settings, or a sentence for each thing that is wrong, with the option or variable, what it takes and what was given. */
 export type SettingsOutcome = { readonly settings: Settings } | { readonly problems: readonly string[] };
 
-/** What was given, for a complaint: not whole where it is long, and without the password that a URL may hold. */
+/** What was given, for a complaint: not whole where it is long, and without what a URL may hold that is secret. */
 function shown(value: string): string {
-  const masked = value.replace(/(:\/\/)[^/\s]*@/, '$1...@');
-  return JSON.stringify(masked.length > 80 ? `${masked.slice(0, 80)}...` : masked);
+  const text = urlWithoutSecrets(value);
+  return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}...` : text);
 }
 
 /**
@@ -128,23 +143,33 @@ function shown(value: string): string {
  */
 export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Promise<SettingsOutcome> {
   const problems = [...argv.problems];
-  const fromFile = loadEnvFile(argv, env, problems);
+  const { taken: fromFile, all: inFile } = loadEnvFile(argv, env, problems);
   const { values, from } = readValues(argv, env, problems);
 
   // An empty variable is an unset one; an empty argument is a mistake that must not send requests somewhere else.
   const endpointText = argv.endpoint ?? (env[ENDPOINT_VARIABLE] || DEFAULT_ENDPOINT);
-  const endpoint = readEndpoint(endpointText);
+  const hole = placeholderIn(endpointText);
+  const endpoint = hole === undefined ? readEndpoint(endpointText) : { problem: unexpanded(hole) };
   if (argv.endpoint !== undefined) from.endpoint = 'the argument';
   else if (env[ENDPOINT_VARIABLE]) from.endpoint = ENDPOINT_VARIABLE;
   if ('problem' in endpoint) {
     const name = argv.endpoint === undefined ? ENDPOINT_VARIABLE : 'the endpoint';
     // First of all, because nothing else matters while the requests would go somewhere wrong.
     const { problem, meant } = endpoint;
-    const hint = meant === undefined ? '' : `; did you mean ${meant} ?`;
-    problems.unshift(`${name} ${problem}, not ${shown(endpointText)}${hint}`);
+    const hint = meant === undefined ? '' : `; did you mean ${urlWithoutSecrets(meant)} ?`;
+    problems.unshift(`${name} ${problem}${hole === undefined ? `, not ${shown(endpointText)}${hint}` : ''}`);
   }
 
-  const profiles = [...new Set(values.profile)];
+  problems.push(
+    ...variableProblems(
+      env,
+      (name) => isRead(name) && !OPTION_VARIABLES.has(name),
+      values.region !== undefined,
+    ),
+  );
+  const profiles = [
+    ...new Set(await profilesIn(rawOf('profile', OPTIONS.profile, argv.options, env), values.profile, env)),
+  ];
   const defaultProfile = profiles[0] ?? '';
   // A single one is told of in the answer to the first request, where its user sees it, and may come into being until then. One
   // of several would be offered to the model, and found missing in mid-conversation.
@@ -154,7 +179,7 @@ export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Pro
   }
   if (!argv.options.roleArn && !env[variableOf('roleArn')]) problems.push(...rolelessProblems(from));
 
-  const { headers, problems: headerProblems } = readHeaders(values.header, env);
+  const { headers, problems: headerProblems } = readHeaders(values.header, { ...inFile, ...env });
   for (const problem of headerProblems) problems.push(`${from.header} ${problem}`);
   if (headers.authorization !== undefined && values.auth !== 'none') {
     problems.push(
@@ -213,22 +238,30 @@ const FOR_STDIO = [...Object.keys(poolOptions), 'maxLine', 'lazy'];
 /** As documented by the system whose behaviour this ports; who asks for more connections wants them reused. */
 const KEPT_BY_DEFAULT = 1;
 
-function loadEnvFile(argv: Arguments, env: NodeJS.ProcessEnv, problems: string[]): Set<string> {
+const OPTION_VARIABLES = new Set(
+  Object.values(OPTIONS as OptionTable).flatMap((option) => [
+    ...(option.env ?? []),
+    ...(option.kind === 'list' ? (option.singleEnv ?? []) : []),
+  ]),
+);
+
+/**
+ * Only what the proxy reads: PATH, NODE_OPTIONS or LD_PRELOAD of a file would decide what a credential_process runs, and what the
+ * process loads.
+ */
+const isForProxy = (name: string): boolean =>
+  name.startsWith('MCP_PROXY_') || OPTION_VARIABLES.has(name) || isRead(name);
+
+function loadEnvFile(argv: Arguments, env: NodeJS.ProcessEnv, problems: string[]): EnvFile {
   const flag = argv.options.envFile?.at(-1);
   const path = flag ?? env[variableOf('envFile')];
-  const fromFile = new Set<string>();
-  if (!path) return fromFile;
-  try {
-    for (const [name, value] of Object.entries(parseEnv(readFileSync(path, 'utf8')))) {
-      if (!env[name] && value !== undefined) env[name] = value;
-      // By its value: some versions of Node take --env-file for their own, and have read it before the first line runs.
-      if (value && env[name] === value) fromFile.add(name);
-    }
-  } catch (error) {
-    const name = flag === undefined ? variableOf('envFile') : flagOf('envFile');
-    problems.push(`${name} must be a readable file: ${error instanceof Error ? error.message : path}`);
-  }
-  return fromFile;
+  // A placeholder in its name is the complaint of the option.
+  if (!path || placeholderIn(path) !== undefined) return NO_ENV_FILE;
+  const read = readEnvFile(path, env, isForProxy);
+  if (!('problem' in read)) return read;
+  const name = flag === undefined ? variableOf('envFile') : flagOf('envFile');
+  problems.push(`${name} must be a readable file: ${read.problem}`);
+  return NO_ENV_FILE;
 }
 
 function readValues(
@@ -240,15 +273,16 @@ function readValues(
   const from: Record<string, string> = {};
   for (const [key, option] of Object.entries(OPTIONS as OptionTable)) {
     values[key] = option.fallback;
-    const flags = argv.options[key];
-    const variable = [variableOf(key), ...(option.env ?? [])].find((name) => env[name]);
-    const raw = flags ?? (variable === undefined ? undefined : [env[variable] ?? '']);
+    const raw = rawOf(key, option, argv.options, env);
     if (!raw) continue;
-    const name = flags ? flagOf(key) : (variable ?? '');
-    const checked = readOption(option, raw, flags ? 'flag' : 'variable');
+    const { texts, name, how } = raw;
+    const checked = readOption(option, texts, how);
     if ('problem' in checked) {
-      const given = option.kind === 'list' ? '' : `, not ${shown(raw.at(-1) ?? '')}`;
-      problems.push(`${name} ${checked.problem}${checked.problem.startsWith('must be') ? given : ''}`);
+      const last = texts.at(-1) ?? '';
+      const given =
+        option.kind === 'list' ? '' : `, not ${shown(withoutSecrets(last, option.secrets?.(last) ?? []))}`;
+      const isShown = checked.problem.startsWith('must be') && !checked.problem.includes(', not ');
+      problems.push(`${name} ${checked.problem}${isShown ? given : ''}`);
       continue;
     }
     values[key] = checked.value;
@@ -285,6 +319,9 @@ async function signingScope(
     (await readProfileFacts(profile || undefined, env)).region,
     'the profile',
   ];
+  const problem = regionFrom === 'the profile' ? regionProblem(region) : undefined;
+  if (problem !== undefined)
+    problems.push(`region of profile ${JSON.stringify(profile || env.AWS_PROFILE || 'default')} ${problem}`);
   if (service && region) {
     return { scope: { service, region }, from: { service: from.service ?? host, region: regionFrom } };
   }

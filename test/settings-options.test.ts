@@ -36,10 +36,16 @@ const COMPANIONS: Readonly<Record<string, readonly string[]>> = {
       'allowedHost',
       'allowedOrigin',
       'forwardHeader',
+      'maxClientsPerAddress',
+      'listenTokenFile',
       'maxClients',
       'maxStreams',
       'maxBody',
       'maxHeaders',
+      'listenPath',
+      'sseKeepalive',
+      'drainDelay',
+      'readyCheck',
     ].map((key) => [key, ['--listen', '127.0.0.1:0']]),
   ),
 };
@@ -67,6 +73,7 @@ async function sampleOf(key: string, option: Option): Promise<readonly [raw: str
         metadata: 'k=a, b',
         healthCheck: 'ping',
         allowedOrigin: 'https://app.example.com',
+        listenToken: 'a-token-of-enough-characters',
       };
       const entry = entries[key] ?? 'one';
       return [entry, [entry]];
@@ -75,14 +82,16 @@ async function sampleOf(key: string, option: Option): Promise<readonly [raw: str
       const files: Record<string, () => Promise<string>> = {
         caBundle: async () => (await makeTlsAuthority()).caFile(),
         logFile: async () => join(temp.home, 'log.txt'),
+        listenTokenFile: () => temp.write('tokens', 'ci=a-token-of-enough-characters'),
         envFile: () => temp.write('settings.env', ''),
       };
       const texts: Record<string, string> = {
         proxy: 'http://proxy.example:8080',
         roleArn: ROLE,
+        region: 'eu-south-2',
         listen: '127.0.0.1:0',
         connectTo: 'vpce.example:8443',
-        listenToken: 'a-token-of-enough-characters',
+        listenPath: '/tools',
       };
       const raw = option.choices?.at(-1) ?? (await files[key]?.()) ?? texts[key] ?? 'sample';
       return [raw, raw];
@@ -130,7 +139,7 @@ describe.each(options)('%s', (key, option) => {
 });
 
 describe('a bad value', () => {
-  it.each([
+  it.each<readonly [name: string, raw: string, problem: string]>([
     ['max-connections', '0', 'must be an integer >= 1, not "0"'],
     ['max-connections', '1.5', 'must be an integer >= 1, not "1.5"'],
     ['max-connections', '1e3', 'must be an integer >= 1, not "1e3"'],
@@ -163,7 +172,7 @@ describe('a bad value', () => {
     ['log-format', 'xml', 'must be one of json, pretty, not "xml"'],
     ['proxy', 'proxy:8080', 'must be an http:// or https:// URL, not "proxy:8080"'],
     ['proxy', 'socks5://me:secret@h:1', 'must be an http:// or https:// URL, not "socks5://...@h:1"'],
-    ['region', 'us east', 'must be a region such as us-east-1: letters, digits, - and _ only, not "us east"'],
+    ['region', 'us east', 'must be a region name such as us-east-1, not "us east"'],
     ['skip-auth', 'yes', 'must be true, false, 1 or 0, not "yes"'],
     ['header', 'nothing', 'must be "name: value", not "nothing..."'],
     ['header', 'authorization Bearer s3cret', 'must be "name: value", not "authorization..."'],
@@ -179,6 +188,16 @@ describe('a bad value', () => {
     ],
     ['user-agent', 'é', 'must be printable ASCII, not "é"'],
     ['listen', '8080', 'must be host:port such as 127.0.0.1:8080, not "8080"'],
+    ...['mcp', '/mcp?x=1', '/a b', '//', '/healthz', '/readyz/', '/mcp#x', 'http://h/mcp'].map(
+      (path) =>
+        [
+          'listen-path',
+          path,
+          `must be a path such as /mcp, without query, and not /healthz or /readyz, not ${JSON.stringify(path)}`,
+        ] as const,
+    ),
+    ['sse-keepalive', '-1', 'must be a number of seconds >= 0, not "-1"'],
+    ['progress-heartbeat', '5m', 'must be a number of seconds >= 0, not "5m"'],
     ['max-clients', '0', 'must be an integer from 1 to 65536, not "0"'],
     ['max-streams', '-1', 'must be an integer from 1 to 65536, not "-1"'],
     ['max-body', '1', 'must be a whole number of bytes from 1024 to 268435456, not "1"'],

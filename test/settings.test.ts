@@ -41,7 +41,9 @@ describe('the endpoint', () => {
 
   it('is not exchanged for another one where an argument is empty', async () => {
     const [problem] = await problemsOf([''], { MCP_PROXY_ENDPOINT: LAMBDA });
-    expect(problem).toBe('the endpoint must be an https URL or the ARN of an AgentCore runtime, not ""');
+    expect(problem).toBe(
+      'the endpoint must be an https URL or the ARN of an AgentCore runtime or gateway, not ""',
+    );
   });
 
   it.each([
@@ -65,7 +67,7 @@ describe('the endpoint', () => {
 
   it('without its scheme is refused with a guess', async () => {
     expect(await problemsOf(['tools.example.com/mcp'])).toEqual([
-      'the endpoint must be an https URL or the ARN of an AgentCore runtime, not "tools.example.com/mcp"; did you mean https://tools.example.com/mcp ?',
+      'the endpoint must be an https URL or the ARN of an AgentCore runtime or gateway, not "tools.example.com/mcp"; did you mean https://tools.example.com/mcp ?',
     ]);
   });
 

@@ -1,4 +1,5 @@
 import { isLoopback } from '../core/loopback.ts';
+import { isRegionName } from './region-name.ts';
 import type { SigningScope } from './sigv4.ts';
 
 /** The AWS MCP Server, which most people mean: where requests go unless an endpoint is given. */
@@ -18,14 +19,32 @@ const AWS_SUFFIXES = [
   'on.amazonwebservices.eu',
   'api.aws',
   'on.aws',
+  'vpce.c2s.ic.gov',
+  'vpce.sc2s.sgov.gov',
+  'vpce.cloud.adc-e.uk',
+  'vpce.csp.hci.ic.gov',
+  'api.aws.ic.gov',
+  'api.aws.scloud',
+  'api.cloud-aws.adc-e.uk',
+  'api.aws.hci.ic.gov',
   'c2s.ic.gov',
   'sc2s.sgov.gov',
   'cloud.adc-e.uk',
   'csp.hci.ic.gov',
 ] as const;
 
-/** Host label -> signing name, where the two differ. */
-const SIGNING_NAMES: Readonly<Record<string, string>> = { 'lambda-url': 'lambda' };
+/** Host label -> signing name, where the two differ. A map: the label is any word of a URL, `constructor` too. */
+const SIGNING_NAMES: ReadonlyMap<string, string> = new Map([
+  ['lambda-url', 'lambda'],
+  ['aos', 'es'],
+  ['appsync-api', 'appsync'],
+  ['bedrock-agentcore-control', 'bedrock-agentcore'],
+  ['bedrock-runtime', 'bedrock'],
+  ['bedrock-agent-runtime', 'bedrock'],
+]);
+
+/** Under these labels AWS names load balancers and machines of its customers, who check no signature. */
+const CUSTOMER_HOSTS: ReadonlySet<string> = new Set(['elb', 'compute', 'compute-1']);
 
 const PARTITION_SUFFIXES: Readonly<Record<string, string>> = {
   aws: 'amazonaws.com',
@@ -52,11 +71,12 @@ const PARTITION_REGIONS: readonly (readonly [prefix: string, partition: string])
 
 /** Where a service of AWS itself stands in a region: `sts.eu-west-1.amazonaws.com`. */
 export function hostOfService(service: string, region: string): string {
-  const [, partition = 'aws'] = PARTITION_REGIONS.find(([prefix]) => region.startsWith(prefix)) ?? [];
-  return `${service}.${region}.${PARTITION_SUFFIXES[partition]}`;
+  return `${service}.${region}.${PARTITION_SUFFIXES[partitionOf(region)]}`;
 }
 
-const REGION = /^[a-z]{2,5}(-[a-z]+)+-\d+$/;
+/** The partition of a region; `aws` where no prefix says otherwise. */
+const partitionOf = (region: string): string =>
+  PARTITION_REGIONS.find(([prefix]) => region.startsWith(prefix))?.[1] ?? 'aws';
 
 /**
  * What a host name tells about how to sign for it. Suffixes match on dot boundaries, so that
@@ -66,24 +86,32 @@ export function scopeOfHost(hostname: string): Partial<SigningScope> {
   const host = hostname.toLowerCase().replace(/\.$/, '');
   const suffix = AWS_SUFFIXES.find((candidate) => host.endsWith(`.${candidate}`));
   if (!suffix) return {};
-  const labels = host.slice(0, -suffix.length - 1).split('.');
+  // `dualstack` and `fips` say how a host is reached, and nothing of the service.
+  const labels = host
+    .slice(0, -suffix.length - 1)
+    .split('.')
+    .filter((label) => label !== 'dualstack' && label !== 'fips');
   const last = labels.at(-1) ?? '';
-  // `<service>.global.api.aws` has no region of its own to sign for.
-  const regional = REGION.test(last);
-  const name = regional || last === 'global' ? labels.at(-2) : last;
-  if (!name) return {};
-  const service = SIGNING_NAMES[name] ?? name;
-  return regional ? { service, region: last } : { service };
+  const before = labels.at(-2) ?? '';
+  // `<service>.global.api.aws` has no region of its own to sign for; `<domain>.<region>.es.amazonaws.com` has it in front.
+  const region = [last, before].find(isRegionName);
+  const label = region === last || last === 'global' ? before : last;
+  const name = label.replace(/^fips-|-fips$/g, '');
+  if (!name || CUSTOMER_HOSTS.has(name)) return {};
+  const service = SIGNING_NAMES.get(name) ?? name;
+  return region === undefined ? { service } : { service, region };
 }
 
-const RUNTIME_ARN =
-  /^arn:(aws[a-z-]*):bedrock-agentcore:([a-z0-9-]+):(\d{12}):runtime\/([^/\s]+)(?:\/runtime-endpoint\/([^/\s]+))?$/;
+const AGENTCORE_ARN = /^arn:(aws[a-z-]*):bedrock-agentcore:([a-z0-9-]+):(\d{12}):(runtime|gateway)\/(\S+)$/;
+const RUNTIME = /^([^/]+)(?:\/runtime-endpoint\/([^/]+))?$/;
+/** The id of a gateway, `name-0123456789`, is the first label of its host name. */
+const GATEWAY_ID = /^(?=.{3,63}$)[a-z0-9][a-z0-9-]*-[a-z0-9]+$/i;
 
 /** Where requests go; or what an endpoint must be, as a phrase that begins with "must", and what was probably meant. */
 export type ReadEndpoint = { readonly url: URL } | { readonly problem: string; readonly meant?: string };
 
 /**
- * Reads the endpoint: an https URL, http for loopback only, or the ARN of an AgentCore runtime. The scheme is judged before
+ * Reads the endpoint: an https URL, http for loopback only, or the ARN of an AgentCore runtime or gateway. The scheme is judged before
  * anything else and whatever other options say, because a signed request over http hands its session token to the network.
  */
 export function readEndpoint(text: string): ReadEndpoint {
@@ -93,7 +121,7 @@ export function readEndpoint(text: string): ReadEndpoint {
   if (bareHost !== undefined || !URL.canParse(text)) {
     // A word without a dot is no host that somebody forgot the scheme of.
     const isHost = bareHost !== undefined && (bareHost.includes('.') || isLoopback(bareHost));
-    const problem = 'must be an https URL or the ARN of an AgentCore runtime';
+    const problem = 'must be an https URL or the ARN of an AgentCore runtime or gateway';
     return isHost ? { problem, meant: `${isLoopback(bareHost) ? 'http' : 'https'}://${text}` } : { problem };
   }
   const url = new URL(text);
@@ -114,12 +142,17 @@ export function readEndpoint(text: string): ReadEndpoint {
 }
 
 function readArn(arn: string): ReadEndpoint {
-  const [, partition = '', region = '', account, name, qualifier = 'DEFAULT'] = RUNTIME_ARN.exec(arn) ?? [];
+  const [, partition = '', region = '', account, kind, rest = ''] = AGENTCORE_ARN.exec(arn) ?? [];
   const suffix = PARTITION_SUFFIXES[partition];
-  if (!suffix || !name) {
+  const isWhole = suffix !== undefined && isRegionName(region) && partitionOf(region) === partition;
+  if (isWhole && kind === 'gateway' && GATEWAY_ID.test(rest)) {
+    return { url: new URL(`https://${rest}.gateway.bedrock-agentcore.${region}.${suffix}/mcp`) };
+  }
+  const [, name, qualifier = 'DEFAULT'] = RUNTIME.exec(rest) ?? [];
+  if (!isWhole || kind !== 'runtime' || !name) {
     return {
       problem:
-        'must be the ARN of an AgentCore runtime, such as arn:aws:bedrock-agentcore:us-east-1:123456789012:runtime/name-AbCdEf1234',
+        'must be the ARN of an AgentCore runtime or gateway, such as arn:aws:bedrock-agentcore:us-east-1:123456789012:runtime/name-AbCdEf1234',
     };
   }
   const runtime = `arn:${partition}:bedrock-agentcore:${region}:${account}:runtime/${name}`;

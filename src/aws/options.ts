@@ -1,4 +1,5 @@
 import { flagOf, list, text, toggle } from '../core/options.ts';
+import { regionProblem } from './region-name.ts';
 
 const name = (what: string) => (value: string) =>
   /^[A-Za-z0-9_-]+$/.test(value) ? undefined : `must be ${what}: letters, digits, - and _ only`;
@@ -17,16 +18,17 @@ export const awsOptions = {
     placeholder: 'region',
     fallback: undefined,
     defaultText: 'from the host, then AWS_REGION, AWS_DEFAULT_REGION, the profile',
-    check: name('a region such as us-east-1'),
+    check: regionProblem,
     help: 'region to sign for',
   }),
   profile: list({
     group: 'Endpoint and signing',
     placeholder: 'name',
     separator: 'words',
-    env: ['AWS_MCP_PROXY_PROFILES', 'AWS_PROFILE'],
-    defaultText: 'AWS_PROFILE',
-    help: 'AWS profile whose credentials sign the requests; of several the first is the default, and a call may name another',
+    env: ['AWS_MCP_PROXY_PROFILES'],
+    singleEnv: ['AWS_PROFILE'],
+    defaultText: 'AWS_PROFILE, which is one name',
+    help: 'AWS profile whose credentials sign the requests; of several the first is the default, and a call may name another; a name with blanks is one name where such a profile exists, or in quotes',
   }),
   roleArn: text({
     group: 'Endpoint and signing',

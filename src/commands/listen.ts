@@ -18,16 +18,36 @@ export async function listen(
   proxy: McpProxy,
   events: Events,
 ): Promise<Listener> {
-  const { token, address, drainTimeout, maxStreams } = settings;
-  if (token !== undefined) events.emit({ type: 'secret.known', value: token });
+  const { tokens: fixed, tokenFile: file, address, drainTimeout, maxStreams } = settings;
   // Loaded when it is needed: a client on stdio must not wait for it.
-  const { HttpFront } = await import('../front/http.ts');
+  const [{ HttpFront }, { Tokens }] = await Promise.all([
+    import('../front/http.ts'),
+    import('../front/tokens.ts'),
+  ]);
+  const tokens = new Tokens({
+    fixed,
+    file,
+    clock: systemClock,
+    onTokens: (known) => {
+      for (const { secret: value } of known) events.emit({ type: 'secret.known', value });
+      const names = [...new Set(known.map(({ name }) => name))];
+      if (file !== undefined) events.emit({ type: 'listener.tokens-read', names });
+    },
+    onUnusable: (reason) =>
+      events.emit({
+        type: 'listener.tokens-unusable',
+        message: `The file of --listen-token-file cannot be used: ${reason}. The tokens read before stay valid.`,
+      }),
+  });
+  await tokens.open();
   const relay = proxy.connectHttp(maxStreams);
   const front = await HttpFront.open({
     ...settings,
+    tokens,
     clock: systemClock,
     handlers: relay,
-    onRefused: (status, message) => events.emit({ type: 'client.refused', status, message }),
+    onRefused: (refusal) => events.emit({ type: 'client.refused', ...refusal }),
+    onDisconnected: (from) => events.emit({ type: 'client.disconnected', address: from }),
   }).catch((error: unknown) => {
     throw new Error(
       `cannot listen on ${address.host}:${address.port}: ${causeText(error)}. Name another address with --listen.`,
@@ -39,6 +59,7 @@ export async function listen(
       front.leave();
       await relay.drain(drainTimeout * 1_000);
       await front.close();
+      tokens.close();
     },
   };
 }

@@ -1,4 +1,5 @@
 import { flagOf, type Option, type OptionTable } from './options.ts';
+import { urlWithoutSecrets } from './secrets.ts';
 import { isNearly } from './spelling.ts';
 
 /** What a command takes besides what the proxy itself takes. */
@@ -109,7 +110,7 @@ export function readArguments(
     problems.push(`${JSON.stringify(words.shift())} is no command; did you mean ${misspelled}?`);
   const [endpoint, ...surplus] = words;
   for (const word of surplus)
-    problems.push(`unexpected argument ${JSON.stringify(word)}: there is one endpoint`);
+    problems.push(`unexpected argument ${JSON.stringify(urlWithoutSecrets(word))}: there is one endpoint`);
   return {
     command,
     words: own,

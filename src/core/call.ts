@@ -46,6 +46,12 @@ export const NO_DEADLINE: Deadline = { left: Number.POSITIVE_INFINITY, hold: () 
 /** The connection that a call came from: one stdio client, or one of many HTTP clients. */
 export interface Client {
   readonly id: string;
+  /** The network address of an HTTP client; absent on stdio. */
+  readonly address?: string;
+  /** The name of the token that an HTTP client presented. */
+  readonly token?: string | undefined;
+  /** True where `id` stands for a session that the client named, and not for one request. */
+  readonly inSession?: boolean;
 }
 
 /** Stands for one batch line (revision 2025-03-26): its members, sent down together, are posted together. */
@@ -101,9 +107,12 @@ export interface Passage {
   readonly headers: Readonly<Record<string, string>>;
   /**
    * Takes an answer that will not be tried again: its head now, its bytes as they come. Called once. Absent where the answer is
-   * wanted as a message: because a layer reads or edits it, or because the call is a layer's own.
+   * wanted as a message: because a layer reads or edits it, or because the call is a layer's own. Returns undefined where it is
+   * wanted as a message because the client does not accept its form.
    */
-  readonly pass?: (head: HttpFacts) => BodySink;
+  readonly pass?: (head: HttpFacts) => BodySink | undefined;
+  /** Called when an event that may be the answer is about to pass. */
+  readonly answering?: () => void;
   /** Called before the first byte of each attempt leaves. */
   readonly leaving?: () => void;
 }

@@ -37,6 +37,7 @@ export const ERROR_CODES = {
   'subscription-lost': -31025,
   // MCP's own number: clients of 2026-07-28 know what to do about it, whoever compares headers and body.
   'header-mismatch': -32020,
+  'invalid-region': -31026,
   // The one exception: the systems whose overload error this is answer with this number, and clients match it; an option sets
   // another.
   overloaded: -32001,
@@ -54,8 +55,11 @@ export interface ErrorFacts {
   readonly sent: Sent;
   /** What went wrong, without what that means for the request: for who names it as the cause of something else. */
   readonly fact?: string;
-  /** The message where it turns out that no byte of the request has left: who gives a request up cannot know. */
-  readonly ifUnsent?: string;
+  /**
+   * The message where it turns out that no byte of the request has left: whoever gives a request up cannot know.
+   * @param because - what it waited for, as a clause, where that is known.
+   */
+  readonly ifUnsent?: string | ((because?: string) => string);
   /** Milliseconds after which another try can help, where the server or a limit said so. */
   readonly retryAfterMs?: number | undefined;
   /** More for `error.data`; never a secret. */
@@ -83,8 +87,20 @@ export class ProxyError extends Error {
 
   /** The same error for a request of which no byte has left. */
   get unsent(): ProxyError {
-    if (this.#facts.ifUnsent === undefined) return this;
-    return new ProxyError(this.reason, this.#facts.ifUnsent, { ...this.#facts, sent: 'no' });
+    return this.unsentBecause(undefined);
+  }
+
+  /** The same error for a request of which no byte has left, because of what it waited for. */
+  unsentBecause(because: string | undefined): ProxyError {
+    const { ifUnsent } = this.#facts;
+    if (ifUnsent === undefined) return this;
+    const message = typeof ifUnsent === 'string' ? ifUnsent : ifUnsent(because);
+    return new ProxyError(this.reason, message, { ...this.#facts, sent: 'no' });
+  }
+
+  /** The same error with one more sentence. */
+  with(sentence: string): ProxyError {
+    return new ProxyError(this.reason, `${this.message} ${sentence}`, this.#facts);
   }
 
   /** What went wrong, whatever that means for the request. */
@@ -112,13 +128,20 @@ export class ProxyError extends Error {
   }
 }
 
+/** True where the time limit of a client's request is over, as an option sets it. */
+export const isOverdue = (reason: unknown): reason is ProxyError =>
+  reason instanceof ProxyError && reason.reason === 'timeout' && reason.details.limit !== undefined;
+
 /** What a failure tells a program, for the error that it causes: the numbers of a limit, the status, and when another try can help. */
 export const factsOf = (error: unknown): Pick<ErrorFacts, 'details' | 'retryAfterMs'> =>
   error instanceof ProxyError ? { details: error.details, retryAfterMs: error.retryAfterMs } : {};
 
-/** Why a request was given up, for one of which nothing has run: who gives it up cannot know. */
-export const unsentReason = (reason: unknown): unknown =>
-  reason instanceof ProxyError ? reason.unsent : reason;
+/**
+ * Why a request was given up, for one of which nothing has run: whoever gives it up cannot know.
+ * @param because - what it waited for, as a clause.
+ */
+export const unsentReason = (reason: unknown, because?: string): unknown =>
+  reason instanceof ProxyError ? reason.unsentBecause(because) : reason;
 
 /** True where time ran out, here or in what this was caused by: another try may be answered. */
 export function isTimeout(error: unknown): boolean {
@@ -139,7 +162,7 @@ export function isMendedByHand(error: unknown): boolean {
   for (let current = error; current instanceof Error && !seen.has(current); current = current.cause) {
     seen.add(current);
     const reason = current instanceof ProxyError ? current.reason : undefined;
-    if (reason === 'no-credentials' || reason === 'auth-rejected') return true;
+    if (reason === 'no-credentials' || reason === 'auth-rejected' || reason === 'invalid-region') return true;
   }
   return false;
 }

@@ -11,7 +11,26 @@ export type ProxyEvent =
   | { type: 'client.cancel-unknown'; id: string }
   | { type: 'client.message-dropped'; kind: string; underWay: number }
   | { type: 'client.gone'; how: string }
-  | { type: 'client.refused'; status: number; message: string }
+  | {
+      type: 'client.refused';
+      status: number;
+      message: string;
+      address: string;
+      /** The name of the token that it presented. */
+      token: string | undefined;
+    }
+  /** To make room for clients: it had no request that was let in, or none under way. */
+  | { type: 'client.disconnected'; address: string }
+  | {
+      type: 'tool.call-refused';
+      profile: string;
+      tool: string;
+      reason: string;
+      address: string | undefined;
+      token: string | undefined;
+    }
+  | { type: 'listener.tokens-read'; names: readonly string[] }
+  | { type: 'listener.tokens-unusable'; message: string }
   | { type: 'listener.opened'; url: string }
   | {
       type: 'message.received';

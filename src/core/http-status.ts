@@ -37,6 +37,7 @@ const STATUS: Readonly<Record<ErrorReason, number>> = {
   'listener-full': 503,
   'subscription-lost': 502,
   'header-mismatch': 400,
+  'invalid-region': 502,
   overloaded: 503,
 };
 

@@ -1,3 +1,4 @@
+import { placeholderIn, unexpanded } from './placeholders.ts';
 import type { Secret } from './secrets.ts';
 
 /**
@@ -63,6 +64,10 @@ export interface ListOption extends Declared<readonly string[]> {
   readonly placeholder: string;
   /** `words`: commas and blanks separate; `entries`: only a repeated flag, or a newline in the variable, does. */
   readonly separator: 'words' | 'entries';
+  /** Environment variables, after all others, whose value is one entry, whatever characters are in it. */
+  readonly singleEnv?: readonly string[];
+  /** True where the option replaces `${NAME}` itself. */
+  readonly expands?: boolean;
   readonly check?: (value: string) => string | undefined;
 }
 
@@ -143,8 +148,15 @@ export type Checked = { readonly value: unknown } | { readonly problem: string }
  * Reads raw text (one per occurrence of the flag, or the variable's value alone) as the option's value.
  * Never throws: what is wrong comes back as a phrase that starts with "must be" or the like.
  */
-export function readOption(option: Option, raw: readonly string[], from: 'flag' | 'variable'): Checked {
+export function readOption(
+  option: Option,
+  raw: readonly string[],
+  from: 'flag' | 'variable' | 'single',
+): Checked {
   const last = raw.at(-1) ?? '';
+  const expands = option.kind === 'list' && option.expands === true;
+  const placeholder = expands ? undefined : placeholderIn(raw.join('\n'));
+  if (placeholder !== undefined) return { problem: unexpanded(placeholder) };
   switch (option.kind) {
     case 'switch':
       if (last === 'true' || last === '1') return { value: true };
@@ -168,10 +180,11 @@ export function readOption(option: Option, raw: readonly string[], from: 'flag' 
     }
     case 'list': {
       const entries = raw.flatMap((item) => {
+        if (from === 'single') return [item];
         if (option.separator === 'words') return item.split(/[\s,]+/);
         return from === 'variable' ? item.split(/\r?\n/) : [item];
       });
-      const values = entries.filter((entry) => entry.trim() !== '');
+      const values = from === 'single' ? entries : entries.filter((entry) => entry.trim() !== '');
       // What a script wrote as "$READERS,$WRITERS" is no wish for the default, which of --allow-tool is everything.
       const given = from === 'flag' || raw.some((item) => item.trim() !== '');
       if (values.length === 0 && given) return { problem: `must be ${boundsOf(option)}, and names nothing` };
@@ -179,6 +192,27 @@ export function readOption(option: Option, raw: readonly string[], from: 'flag' 
       return problems.length === 0 ? { value: values } : { problem: problems.join('; ') };
     }
   }
+}
+
+/** The texts that were given for an option, and by which flag or variable; `single`: one of `singleEnv`. */
+export interface Raw {
+  readonly texts: readonly string[];
+  readonly name: string;
+  readonly how: 'flag' | 'variable' | 'single';
+}
+
+export function rawOf(
+  key: string,
+  option: Option,
+  given: Readonly<Record<string, readonly string[]>>,
+  env: NodeJS.ProcessEnv,
+): Raw | undefined {
+  const flags = given[key];
+  if (flags) return { texts: flags, name: flagOf(key), how: 'flag' };
+  const single = option.kind === 'list' ? (option.singleEnv ?? []) : [];
+  const name = [variableOf(key), ...(option.env ?? []), ...single].find((each) => env[each]);
+  if (name === undefined) return undefined;
+  return { texts: [env[name] ?? ''], name, how: single.includes(name) ? 'single' : 'variable' };
 }
 
 /** Reads the flags of a table whose options have no variables: those of one command. */

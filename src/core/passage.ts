@@ -15,6 +15,8 @@ export function ownPassage({ headers }: Passage, method: string): Passage {
 export interface HttpExchange {
   /** As in `Passage`. */
   readonly headers: Readonly<Record<string, string>>;
+  /** Absent where the proxy itself is the client. */
+  readonly caller?: { readonly address: string; readonly token: string | undefined };
   /** Tells, once, that the client has gone before its answer was complete. */
   onGone(listener: () => void): void;
   /** Starts the answer; once. */

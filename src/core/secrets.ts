@@ -49,3 +49,7 @@ export function secretsOfUrl(url: string, password: string): Secret[] {
   }
   return secrets;
 }
+
+/** A text that may be a URL, without the login and the query secrets of one. */
+export const urlWithoutSecrets = (text: string): string =>
+  withoutSecrets(text, secretsOfUrl(text, '')).replace(/(:\/\/)[^/\s]*@/, '$1...@');

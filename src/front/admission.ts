@@ -1,20 +1,18 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
+import { acceptedForms, accepts } from '../core/accept.ts';
 import { ProxyError } from '../core/errors.ts';
 import { isLoopback } from '../core/loopback.ts';
 import { errorAnswer } from '../core/message.ts';
-
-/** Where MCP is served; everything else, the paths of OAuth discovery before all, does not exist. */
-export const MCP_PATH = '/mcp';
 
 const METHODS = ['GET', 'POST', 'DELETE', 'OPTIONS'];
 
 /** Who and what is let in. */
 export interface AdmissionRules {
-  readonly token: string | undefined;
   readonly allowedHosts: readonly string[];
   readonly allowedOrigins: readonly string[];
   readonly maxBodyBytes: number;
+  /** Where MCP is served, without a slash at its end; everything else, the paths of OAuth discovery before all, does not exist. */
+  readonly path: string;
 }
 
 /** The head of a request, as far as it decides. */
@@ -24,6 +22,8 @@ export interface RequestHead {
   readonly headers: IncomingHttpHeaders;
   /** How often a Host stands there: parsers disagree about which of two counts. */
   readonly hosts: number;
+  /** Whether it presents one of the listener's tokens, or needs none. */
+  readonly authorized: boolean;
 }
 
 export interface Refusal {
@@ -38,7 +38,7 @@ export interface Refusal {
  */
 export function refusalOf(head: RequestHead, rules: AdmissionRules): Refusal | undefined {
   const { method, path, headers } = head;
-  const { host, origin, authorization } = headers;
+  const { host, origin } = headers;
   if (head.hosts !== 1 || !isHostAllowed(host, rules.allowedHosts)) {
     return refused(403, `Host ${shown(host)} is not served here (--allowed-host).`);
   }
@@ -52,7 +52,12 @@ export function refusalOf(head: RequestHead, rules: AdmissionRules): Refusal | u
       `Sec-Fetch-Site ${shown(siteOf(site))}: a web page of another site sent this without an Origin that could be allowed. Pages must send MCP requests in CORS mode, from an origin of --allowed-origin.`,
     );
   }
-  if (path !== MCP_PATH) return invalid(404, `There is nothing at ${shown(path)}: MCP is at ${MCP_PATH}.`);
+  if (path !== rules.path && path !== `${rules.path}/`) {
+    return invalid(
+      404,
+      `There is nothing at ${shown(path)}: MCP is at ${rules.path || '/'} (--listen-path).`,
+    );
+  }
   if (!METHODS.includes(method)) {
     return invalid(405, `${method} is no method of MCP: it has POST, GET and DELETE.`, {
       allow: 'GET, POST, DELETE',
@@ -60,24 +65,23 @@ export function refusalOf(head: RequestHead, rules: AdmissionRules): Refusal | u
   }
   // A browser asks before it has anything to show.
   if (method === 'OPTIONS') return undefined;
-  if (rules.token !== undefined && !isToken(authorization, rules.token)) {
-    return refused(401, 'This listener wants its token as Authorization: Bearer (--listen-token).', {
-      'www-authenticate': 'Bearer',
-    });
+  if (!head.authorized) {
+    return refused(
+      401,
+      'This listener needs one of its tokens as Authorization: Bearer (--listen-token, --listen-token-file).',
+      { 'www-authenticate': 'Bearer' },
+    );
   }
-  if (method === 'GET' && !accepts(headers.accept, ['text/event-stream'])) {
+  if (method === 'GET' && !accepts(headers.accept, 'text/event-stream')) {
     return invalid(406, 'GET opens an event stream: Accept must name text/event-stream.');
   }
   return method === 'POST' ? postRefusal(headers, rules.maxBodyBytes) : undefined;
 }
 
-/** What clients are told to send, and the SDKs do send, to the letter: it need not be taken apart. */
-const USUAL_ACCEPT = 'application/json, text/event-stream';
-
 function postRefusal(headers: IncomingHttpHeaders, maxBodyBytes: number): Refusal | undefined {
-  const { accept } = headers;
-  if (accept !== USUAL_ACCEPT && !accepts(accept, ['application/json', 'text/event-stream'])) {
-    return invalid(406, 'Accept must name application/json and text/event-stream.');
+  const { json, events } = acceptedForms(headers.accept);
+  if (!json && !events) {
+    return invalid(406, 'Accept must name application/json, text/event-stream or, as MCP asks, both.');
   }
   const type = (headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase();
   if (type !== 'application/json') return invalid(415, 'Content-Type must be application/json.');
@@ -148,23 +152,3 @@ const siteOf = (site: string | string[] | undefined): string | undefined => site
 /** Browsers alone set it, on every request; a value that is not known is not of a person or of the same origin. */
 const isSiteAllowed = (site: string | string[] | undefined, allowed: readonly string[]): boolean =>
   site === undefined || site === 'none' || site === 'same-origin' || allowed.includes('*');
-
-const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
-
-/** Compared by digests, in a time that tells nothing of where they differ, nor of how long the token is. */
-export function isToken(authorization: string | undefined, token: string): boolean {
-  const [, given = ''] = /^Bearer +(\S+) *$/i.exec(authorization ?? '') ?? [];
-  return timingSafeEqual(digest(given), digest(token));
-}
-
-/** Whether any of these media types is accepted. No header accepts everything. */
-export function accepts(header: string | undefined, types: readonly string[]): boolean {
-  if (header === undefined) return true;
-  const ranges = header.split(',').flatMap((part) => {
-    const [range = '', ...parameters] = part.split(';').map((piece) => piece.trim().toLowerCase());
-    return parameters.some((parameter) => /^q=0(\.0*)?$/.test(parameter)) ? [] : [range];
-  });
-  return types.some((type) =>
-    ranges.some((range) => range === type || range === '*/*' || range === `${type.split('/', 1)[0]}/*`),
-  );
-}

@@ -15,6 +15,8 @@ const PIECE_BYTES = 64 * 1024;
 
 const ROOM = Promise.resolve();
 
+export type Caller = NonNullable<HttpExchange['caller']>;
+
 export interface ExchangeDeps {
   readonly clock: Clock;
   readonly unread: UnreadAnswers;
@@ -25,6 +27,7 @@ export interface ExchangeDeps {
 /** One request of one client, and its answer as it is written. What is not read is not sent: a slow client slows the server. */
 export class ServerExchange implements HttpExchange {
   readonly headers: Readonly<Record<string, string>>;
+  readonly caller: Caller;
   readonly #response: ServerResponse;
   readonly #origin: string | undefined;
   readonly #clock: Clock;
@@ -43,8 +46,10 @@ export class ServerExchange implements HttpExchange {
   constructor(
     request: IncomingMessage,
     response: ServerResponse,
+    caller: Caller,
     { clock, unread, forwarded }: ExchangeDeps,
   ) {
+    this.caller = caller;
     this.headers = upHeaders(request.headers, forwarded);
     this.#forwarded = forwarded;
     this.#origin = request.headers.origin;

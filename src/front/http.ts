@@ -4,18 +4,20 @@ import type { Socket } from 'node:net';
 import { atMost, type Clock } from '../core/clock.ts';
 import type { HttpExchange } from '../core/passage.ts';
 import { parseError } from '../core/reading.ts';
-import { bodyOf, bodyTooLarge, listenerFull, MCP_PATH, type Refusal, refusalOf } from './admission.ts';
+import { bodyOf, bodyTooLarge, listenerFull, type Refusal, refusalOf } from './admission.ts';
+import { Connections, MAX_UNADMITTED } from './connections.ts';
 import { pageHeaders, preflightHeaders } from './headers.ts';
 import { discard, HeldBodies, type ReadBody, readBody } from './http-body.ts';
-import { type ExchangeDeps, ServerExchange } from './http-exchange.ts';
+import { type Caller, type ExchangeDeps, ServerExchange } from './http-exchange.ts';
 import { responseText, unreadableRefusal } from './http-unreadable.ts';
 import type { ListenerSettings } from './options.ts';
+import type { Tokens } from './tokens.ts';
 import { UnreadAnswers } from './unread-answers.ts';
 
 /** A client that takes longer to say what it wants keeps a place from others. Answers may take any time. */
-const HEAD_LIMIT_MS = 30_000;
+const HEAD_LIMIT_MS = 5_000;
 const REQUEST_LIMIT_MS = 120_000;
-const LIMITS_LOOKED_AT_MS = 5_000;
+const LIMITS_LOOKED_AT_MS = 1_000;
 /** Longer than the load balancers of AWS keep theirs (60 s): whoever reuses a connection must be the one who closes it. */
 const KEEP_ALIVE_MS = 65_000;
 /**
@@ -23,13 +25,13 @@ const KEEP_ALIVE_MS = 65_000;
  * whether it is still there, or it would keep its place among --max-streams for ever. Sooner than the NAT gateways of AWS forget (350 s).
  */
 const PROBED_MS = 60_000;
-/** Above --max-clients, so that those who are one too many can be told, and health can be asked for. */
-const CONNECTIONS_TO_SPARE = 64;
+/** Connections that the system may accept in one go, before those that make room for them are gone. */
+const BACKLOG = 511;
 /** Requests on one connection whose answers are not complete. Few clients send even two; more refusals would only pile up. */
 const MOST_AHEAD = 16;
 /** How much of a body that is too long is read on, so that its sender gets to read the answer. */
 const DISCARDED_BYTES = 64 * 1024 * 1024;
-/** How long the last answers on a connection may take to leave. */
+/** How long the last answers on a connection may take to leave, and a client to send the rest of a request that was refused. */
 const CLOSE_MS = 2_000;
 
 /** Who carries what clients send. Neither method throws; both resolve when the answer is complete. */
@@ -38,17 +40,31 @@ export interface HttpHandlers {
   bare(method: 'GET' | 'DELETE', exchange: HttpExchange): Promise<void>;
 }
 
-export interface HttpFrontOptions extends ListenerSettings {
+/** A request that was not let in, or bytes that are none. */
+export interface RefusedRequest {
+  readonly status: number;
+  readonly message: string;
+  readonly address: string;
+  /** The name of the token that it presented. */
+  readonly token: string | undefined;
+}
+
+export interface HttpFrontOptions extends Omit<ListenerSettings, 'tokens' | 'tokenFile'> {
+  /** Whose changes the front follows; they are opened and closed elsewhere. */
+  readonly tokens: Tokens;
   readonly clock: Clock;
   readonly handlers: HttpHandlers;
-  /** Told of each request that was not let in. */
-  readonly onRefused: (status: number, message: string) => void;
+  readonly onRefused: (refused: RefusedRequest) => void;
+  /** Called for each connection that is closed to make room, with its address. */
+  readonly onDisconnected: (address: string) => void;
 }
 
 /** One request under way on a connection, which can have several: clients may send ahead. */
 interface Carried {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
+  /** The name of the token that opened the listener to it. */
+  readonly token: string | undefined;
   /** To be called at its end: of an answer that waits in line behind another one, node tells nothing when their connection breaks. */
   readonly over: () => void;
 }
@@ -62,7 +78,7 @@ export class HttpFront {
   readonly #held = new HeldBodies();
   readonly #exchangeDeps: ExchangeDeps;
   readonly #carried = new WeakMap<Socket, Carried[]>();
-  #connections = 0;
+  readonly #connections: Connections;
   #requests = 0;
   #leaving = false;
 
@@ -84,7 +100,16 @@ export class HttpFront {
     });
     // Their size is bounded; a number that drops the rest would hide what was sent.
     this.#server.maxHeadersCount = 0;
-    this.#server.maxConnections = options.maxClients + CONNECTIONS_TO_SPARE;
+    this.#server.maxConnections = options.maxClients + MAX_UNADMITTED + BACKLOG;
+    this.#connections = new Connections(
+      options,
+      (socket) => this.#carriedBy(socket).length === 0,
+      (socket, address) => {
+        options.onDisconnected(address);
+        socket.destroy();
+      },
+    );
+    options.tokens.onChange(() => this.#cutRevoked());
     this.#server.on('connection', (socket: Socket) => this.#connected(socket));
     this.#server.on('request', (request, response) => this.#serve(request, response));
     // Who asks first whether to send the body, is told by the answer where it is no.
@@ -100,7 +125,7 @@ export class HttpFront {
     const { host, port } = options.address;
     await new Promise<void>((resolve, reject) => {
       front.#server.once('error', reject);
-      front.#server.listen(port, host, () => {
+      front.#server.listen(port, host, BACKLOG, () => {
         front.#server.off('error', reject);
         resolve();
       });
@@ -115,17 +140,15 @@ export class HttpFront {
     const address = this.#server.address();
     const { host } = this.#options.address;
     const port = typeof address === 'object' && address !== null ? address.port : 0;
-    return `http://${host.includes(':') ? `[${host}]` : host}:${port}${MCP_PATH}`;
+    return `http://${host.includes(':') ? `[${host}]` : host}:${port}${this.#options.path || '/'}`;
   }
 
   #connected(socket: Socket): void {
-    this.#connections++;
+    this.#connections.add(socket, socket.remoteAddress);
     socket.on('close', () => {
-      this.#connections--;
+      this.#connections.remove(socket);
       for (const { over } of [...(this.#carried.get(socket) ?? [])]) over();
     });
-    // Whoever keeps one for later makes room for who has something to say.
-    if (this.#connections > this.#options.maxClients) this.#server.closeIdleConnections();
   }
 
   #serve(request: IncomingMessage, response: ServerResponse): void {
@@ -142,24 +165,38 @@ export class HttpFront {
       this.#health(path, request, response);
       return;
     }
-    const head = { method, path, headers, hosts: hostsAmong(request.rawHeaders) };
-    const refusal = refusalOf(head, this.#options) ?? this.#fullness();
-    if (refusal) this.#refuse(request, response, refusal);
-    else if (method === 'OPTIONS') this.#say(request, response.writeHead(204, preflightHeaders(headers)));
-    else void this.#carry(request, response, this.#begun(request, response));
+    const { tokens } = this.#options;
+    const token = tokens.required ? tokens.nameOf(headers.authorization) : undefined;
+    const authorized = token !== undefined || !tokens.required;
+    const head = { method, path, headers, hosts: hostsAmong(request.rawHeaders), authorized };
+    const refusal = refusalOf(head, this.#options);
+    // The question of a page comes without a token, and so admits nobody.
+    if (!refusal && method === 'OPTIONS') {
+      this.#say(request, response.writeHead(204, preflightHeaders(headers)));
+      return;
+    }
+    const caller = { address: this.#connections.addressOf(request.socket), token };
+    const unfit = refusal ?? this.#fullness(request.socket);
+    if (unfit) this.#refuse(request, response, unfit, caller);
+    else void this.#carry(request, response, this.#begun(request, response, caller));
   }
 
-  #begun(request: IncomingMessage, response: ServerResponse): ServerExchange {
-    const exchange = new ServerExchange(request, response, this.#exchangeDeps);
+  #begun(request: IncomingMessage, response: ServerResponse, caller: Caller): ServerExchange {
+    const exchange = new ServerExchange(request, response, caller, this.#exchangeDeps);
     this.#requests++;
-    this.#enter(request, response, () => {
+    this.#enter(request, response, caller.token, () => {
       this.#requests--;
       exchange.over();
     });
     return exchange;
   }
 
-  #enter(request: IncomingMessage, response: ServerResponse, ended: () => void): void {
+  #enter(
+    request: IncomingMessage,
+    response: ServerResponse,
+    token: string | undefined,
+    ended: () => void,
+  ): void {
     const all = this.#carriedBy(request.socket);
     const over = (): void => {
       const at = all.indexOf(carried);
@@ -167,7 +204,7 @@ export class HttpFront {
       all.splice(at, 1);
       ended();
     };
-    const carried: Carried = { request, response, over };
+    const carried: Carried = { request, response, token, over };
     all.push(carried);
     response.on('close', over);
   }
@@ -182,15 +219,52 @@ export class HttpFront {
 
   /** Ends an answer of the front's own; behind others it counts among what its connection waits for. */
   #say(request: IncomingMessage, response: ServerResponse, text = ''): void {
-    if (!response.socket) this.#enter(request, response, () => undefined);
+    if (!response.socket) this.#enter(request, response, undefined, () => undefined);
     response.end(text);
     if (!request.complete) discard(request, DISCARDED_BYTES);
   }
 
-  #fullness(): Refusal | undefined {
+  /**
+   * The last answer on a connection. A client that still sends gets a moment to read it: a connection that is closed with bytes unread
+   * is reset, and takes the answer along.
+   */
+  #sayLast(request: IncomingMessage, response: ServerResponse, text: string): void {
+    response.shouldKeepAlive = false;
+    // A client that waits for leave to send the body has sent nothing that would have to be read.
+    if (request.complete || request.headers.expect !== undefined) {
+      this.#say(request, response, text);
+      return;
+    }
+    if (!response.socket) this.#enter(request, response, undefined, () => undefined);
+    response.write(text);
+    const end = (): void => {
+      late.cancel();
+      response.end();
+    };
+    const late = this.#options.clock.schedule(CLOSE_MS, end, { keepAlive: false });
+    request.once('end', end);
+    request.once('close', end);
+    discard(request, DISCARDED_BYTES);
+  }
+
+  #fullness(socket: Socket): Refusal | undefined {
     const { maxClients } = this.#options;
-    if (this.#connections <= maxClients && this.#requests < maxClients) return undefined;
-    return listenerFull(`${maxClients} clients are served, as many as the proxy takes (--max-clients).`);
+    const full = this.#requests < maxClients ? this.#connections.admit(socket) : 'clients';
+    if (full === undefined) return undefined;
+    return listenerFull(
+      full === 'clients'
+        ? `${maxClients} clients are served, as many as the proxy takes (--max-clients).`
+        : 'Your address has as many connections as one may have (--max-clients-per-address).',
+    );
+  }
+
+  /** A stream may stay open for days: it ends with the token that opened it. */
+  #cutRevoked(): void {
+    for (const socket of this.#connections.sockets) {
+      const isRevoked = ({ token }: Carried): boolean =>
+        token !== undefined && !this.#options.tokens.has(token);
+      if (this.#carriedBy(socket).some(isRevoked)) socket.destroy();
+    }
   }
 
   #health(path: string, request: IncomingMessage, response: ServerResponse): void {
@@ -220,7 +294,7 @@ export class HttpFront {
       if (typeof text === 'string') {
         // Asked here too: most answers have nobody before them, and need not wait for word of it.
         if (response.socket || (await itsTurn(response, exchange))) await handlers.post(text, exchange);
-      } else this.#refuse(request, response, text);
+      } else this.#refuse(request, response, text, exchange.caller);
     } finally {
       this.#held.giveBack(taken);
     }
@@ -237,14 +311,19 @@ export class HttpFront {
     return text.startsWith(BYTE_ORDER_MARK) ? text.slice(1) : text;
   }
 
-  #refuse(request: IncomingMessage, response: ServerResponse, { status, headers, error }: Refusal): void {
-    this.#options.onRefused(status, error.message);
+  #refuse(
+    request: IncomingMessage,
+    response: ServerResponse,
+    { status, headers, error }: Refusal,
+    caller: Caller,
+  ): void {
+    this.#options.onRefused({ status, message: error.message, ...caller });
     const body = bodyOf(error);
     const { origin } = request.headers;
     const readable = status === 403 ? {} : pageHeaders(origin);
-    // Who waits for leave to send the body may send it or not: what comes next on the connection could be either.
-    if (request.headers.expect !== undefined) response.shouldKeepAlive = false;
-    this.#say(request, response.writeHead(status, { ...body.headers, ...headers, ...readable }), body.text);
+    response.shouldKeepAlive = false;
+    response.writeHead(status, { ...body.headers, ...headers, ...readable });
+    this.#sayLast(request, response, body.text);
   }
 
   /** What node's parser could not make a request of. */
@@ -254,7 +333,13 @@ export class HttpFront {
       return;
     }
     const refusal = unreadableRefusal(code, this.#options.maxHeaderBytes);
-    this.#options.onRefused(refusal.status, refusal.error.message);
+    const address = this.#connections.addressOf(socket);
+    this.#options.onRefused({
+      status: refusal.status,
+      message: refusal.error.message,
+      address,
+      token: undefined,
+    });
     socket.end(responseText(refusal));
     // Who does not close its side in turn would keep the connection for ever: node has no time limit for what it has given up.
     this.#options.clock.schedule(CLOSE_MS, () => socket.destroy(), { keepAlive: false });

@@ -1,6 +1,7 @@
 import { isLoopback } from '../core/loopback.ts';
-import { flagOf, integer, list, type OptionValues, text, toggle } from '../core/options.ts';
+import { flagOf, integer, list, type OptionValues, text, timeLimit, toggle } from '../core/options.ts';
 import { forwardProblem } from './headers.ts';
+import { type ListenToken, loadTokens, secretProblem } from './token-file.ts';
 
 const MIB = 1024 * 1024;
 
@@ -28,11 +29,17 @@ const hostProblem = (value: string): string | undefined =>
     ? undefined
     : `must name hosts such as mcp.example.com or 10.0.0.5:8080, or *, not ${JSON.stringify(value)}`;
 
-/** Not "must be": the complaint would show what was given, and that is a secret. */
-const tokenProblem = (value: string): string | undefined =>
-  /^[\x21-\x7e]{16,}$/.test(value)
+function tokenFileProblem(path: string): string | undefined {
+  const read = loadTokens(path);
+  return 'problem' in read ? `cannot be used: ${read.problem}` : undefined;
+}
+/** Served beside MCP, without a token. */
+const HEALTH_PATHS = ['/healthz', '/readyz'];
+
+const pathProblem = (value: string): string | undefined =>
+  /^\/(?:[\w.~!$&'()*+,;=:@%-]+\/?)*$/.test(value) && !HEALTH_PATHS.includes(value.replace(/\/$/, ''))
     ? undefined
-    : 'needs at least 16 characters, printable ASCII without blanks, as openssl rand -hex 24 gives';
+    : 'must be a path such as /mcp, without query, and not /healthz or /readyz';
 
 export const frontOptions = {
   listen: text({
@@ -42,17 +49,32 @@ export const frontOptions = {
     check: (value) => (readAddress(value) ? undefined : 'must be host:port such as 127.0.0.1:8080'),
     help: 'serve many clients by Streamable HTTP at http://host:port/mcp, in place of stdio; port 0 = any',
   }),
+  listenPath: text({
+    group: 'Front ends',
+    placeholder: 'path',
+    fallback: '/mcp',
+    check: pathProblem,
+    help: 'where the listener serves MCP, with and without a slash at the end',
+  }),
   stdio: toggle({
     group: 'Front ends',
     help: 'with --listen, serve stdio as well; when stdin ends, so does the process',
   }),
-  listenToken: text({
+  listenToken: list({
     group: 'Front ends',
     placeholder: 'secret',
-    fallback: undefined,
-    check: tokenProblem,
+    // By commas too a secret would be cut.
+    separator: 'entries',
+    check: secretProblem,
     secrets: (value) => [{ start: 0, end: value.length, variable: 'MCP_PROXY_LISTEN_TOKEN' }],
     help: 'what clients must send as Authorization: Bearer; needed for --listen on anything but loopback. By its variable it stays out of lists of processes',
+  }),
+  listenTokenFile: text({
+    group: 'Front ends',
+    placeholder: 'path',
+    fallback: undefined,
+    check: tokenFileProblem,
+    help: 'more tokens, one name=secret per line, read again when the file changes; logs and limits use the names',
   }),
   allowedHost: list({
     group: 'Front ends',
@@ -86,6 +108,15 @@ export const frontOptions = {
     fallback: 1_024,
     help: 'connections of clients, and requests under way, at once; more are answered 503',
   }),
+  maxClientsPerAddress: integer({
+    group: 'Front ends',
+    placeholder: 'n',
+    min: 1,
+    max: 65_536,
+    fallback: undefined,
+    defaultText: 'three quarters of --max-clients; all of them on loopback',
+    help: 'connections of one address (IPv6: of one /64) at once. Behind a load balancer all clients have its address: give it as many as --max-clients',
+  }),
   maxStreams: integer({
     group: 'Front ends',
     placeholder: 'n',
@@ -110,6 +141,11 @@ export const frontOptions = {
     fallback: 16 * 1_024,
     help: 'longest request head; a longer one is answered 431',
   }),
+  sseKeepalive: timeLimit({
+    group: 'Front ends',
+    fallback: 25,
+    help: 'send clients of --listen a comment on an event stream that was silent for so long, so that load balancers keep it open; 0 = never',
+  }),
 } as const;
 
 export type FrontValues = OptionValues<typeof frontOptions>;
@@ -117,16 +153,22 @@ export type FrontValues = OptionValues<typeof frontOptions>;
 /** How the listener listens. */
 export interface ListenerSettings {
   readonly address: ListenAddress;
-  readonly token: string | undefined;
+  /** Of --listen-token. */
+  readonly tokens: readonly ListenToken[];
+  readonly tokenFile: string | undefined;
   /** Beside the loopback names. */
   readonly allowedHosts: readonly string[];
   readonly allowedOrigins: readonly string[];
   /** Names in lower case, beside those that always pass. */
   readonly forwardedHeaders: ReadonlySet<string>;
   readonly maxClients: number;
+  /** Undefined: as the kind of the address has it. */
+  readonly maxClientsPerAddress: number | undefined;
   readonly maxStreams: number;
   readonly maxBodyBytes: number;
   readonly maxHeaderBytes: number;
+  /** Where MCP is served, without a slash at its end. */
+  readonly path: string;
 }
 
 /** Undefined without --listen. Pure. */
@@ -138,14 +180,20 @@ export function listenerOf(values: FrontValues): ListenerSettings | undefined {
   const own = ['0.0.0.0', '::'].includes(host) ? [] : [host.includes(':') ? `[${host}]` : host];
   return {
     address,
-    token: values.listenToken,
+    tokens: [...new Set(values.listenToken)].map((secret, index) => ({
+      name: index === 0 ? 'listen-token' : `listen-token-${index + 1}`,
+      secret,
+    })),
+    tokenFile: values.listenTokenFile,
     allowedHosts: [...own, ...values.allowedHost.map((name) => name.toLowerCase())],
     allowedOrigins: values.allowedOrigin.map((origin) => origin.toLowerCase()),
     forwardedHeaders: new Set(values.forwardHeader.map((name) => name.toLowerCase())),
     maxClients: values.maxClients,
+    maxClientsPerAddress: values.maxClientsPerAddress,
     maxStreams: values.maxStreams,
     maxBodyBytes: values.maxBody,
     maxHeaderBytes: values.maxHeaders,
+    path: values.listenPath.replace(/\/$/, ''),
   };
 }
 
@@ -166,9 +214,10 @@ export function frontProblems(values: FrontValues, { from, profiles, forStdio }:
   }
   const problems: string[] = [];
   const address = readAddress(values.listen);
-  if (address && !isLoopback(address.host) && values.listenToken === undefined) {
+  const hasToken = values.listenToken.length > 0 || values.listenTokenFile !== undefined;
+  if (address && !isLoopback(address.host) && !hasToken) {
     problems.push(
-      `${nameOf('listen')} ${values.listen} can be reached from other machines, whose requests would be signed with your AWS credentials: set --listen-token (or MCP_PROXY_LISTEN_TOKEN), or listen on 127.0.0.1`,
+      `${nameOf('listen')} ${values.listen} can be reached from other machines, whose requests would be signed with your AWS credentials: set --listen-token (or MCP_PROXY_LISTEN_TOKEN) or --listen-token-file, or listen on 127.0.0.1`,
     );
   }
   if (profiles > 1) {

@@ -166,6 +166,7 @@ const COUNTS: Readonly<Record<ErrorReason | 'answered', boolean | 'by status'>> 
   answered: 'by status',
   'auth-rejected': false,
   'no-credentials': false,
+  'invalid-region': false,
   'parse-error': false,
   'invalid-request': false,
   'shutting-down': false,

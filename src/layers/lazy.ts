@@ -6,7 +6,7 @@ import { LazyClient, type LazyDeps } from './lazy/client.ts';
 export const lazyOptions = {
   lazy: toggle({
     group: 'Sessions',
-    help: 'answer initialize and tools/list from what the server said last time, and connect when a call needs it',
+    help: 'start without the server: answer initialize and tools/list from the last snapshot, or with no tools and the reason, and connect when it works',
   }),
 } as const;
 

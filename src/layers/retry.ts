@@ -1,6 +1,6 @@
 import type { BodySink, Call, Emit, HttpFacts, Layer, Reply } from '../core/call.ts';
 import { type Clock, sleep } from '../core/clock.ts';
-import { ProxyError, unsentReason } from '../core/errors.ts';
+import { isOverdue, ProxyError, unsentReason } from '../core/errors.ts';
 import type { Events } from '../core/events.ts';
 import { type Failure, failureOfError, failureOfReply } from '../core/failure.ts';
 import { claimOf, paramsOf, type Request, withErrorData } from '../core/message.ts';
@@ -85,6 +85,11 @@ export function retry(deps: RetryDeps): Layer {
         const failure =
           'reply' in outcome ? failureOfReply(outcome.reply, clock.now()) : failureOfError(outcome.error);
         // Of a request that an earlier attempt may have run, nobody may say that it was not sent.
+        if (signal.aborted && 'error' in outcome) {
+          const { error } = outcome;
+          const hidesRun = mayHaveRun && !(error instanceof ProxyError && error.sent === 'maybe');
+          throw afterFailure(hidesRun ? signal.reason : error, previous);
+        }
         if (signal.aborted && mayHaveRun) throw signal.reason;
         if (!failure || signal.aborted) return settled(outcome);
         // The breaker has had enough of what came before: that is what the caller wants to hear.
@@ -102,7 +107,7 @@ export function retry(deps: RetryDeps): Layer {
           leftMs: call.deadline.left,
           random: clock.random(),
         });
-        const last = lastOf(outcome, failure, attempt, mayHaveRun);
+        const last = lastOf(outcome, failure, { attempt, beyond: attempt > options.retries + 1, mayHaveRun });
         if ('giveUp' in decision) return settled(last);
         previous = last;
         mayHaveRun ||= kind !== 'not-sent' && kind !== 'turned-away';
@@ -110,7 +115,7 @@ export function retry(deps: RetryDeps): Layer {
         const { method, id } = message;
         events.emit({ type: 'call.retried', method, id: String(id), attempt, afterMs, reason: kind });
         await sleep(clock, afterMs, signal).catch((reason: unknown) => {
-          throw mayHaveRun ? reason : unsentReason(reason);
+          throw afterFailure(mayHaveRun ? reason : unsentReason(reason, 'it waited to be sent again'), last);
         });
       }
     };
@@ -125,11 +130,21 @@ function heardBy(hear: () => void, call: Call): Call {
   const { passage } = call;
   const pass = passage?.pass;
   if (!pass) return { ...call, emit };
-  const heard = (head: HttpFacts): BodySink => {
-    hear();
-    return pass(head);
+  const heard = (head: HttpFacts): BodySink | undefined => {
+    const sink = pass(head);
+    if (sink) hear();
+    return sink;
   };
   return { ...call, emit, passage: { ...passage, pass: heard } };
+}
+
+/** The time was over: what the attempt before it met is more likely to be the cause than the limit. */
+function afterFailure(reason: unknown, previous: Outcome | undefined): unknown {
+  const failure =
+    previous && ('reply' in previous ? failureOfReply(previous.reply, 0) : failureOfError(previous.error));
+  return isOverdue(reason) && failure
+    ? reason.with(`An earlier attempt failed: ${asSentence(failure.message)}`)
+    : reason;
 }
 
 function settled(outcome: Outcome): Reply {
@@ -154,7 +169,11 @@ async function annotationsOf(
 }
 
 /** The last failure, as the caller shall see it: with how often it was tried, and the truth about all attempts. */
-function lastOf(outcome: Outcome, { retryAfterMs }: Failure, attempts: number, mayHaveRun: boolean): Outcome {
+function lastOf(
+  outcome: Outcome,
+  { retryAfterMs }: Failure,
+  { attempt: attempts, beyond, mayHaveRun }: { attempt: number; beyond: boolean; mayHaveRun: boolean },
+): Outcome {
   if ('reply' in outcome) {
     const { reply } = outcome;
     if (retryAfterMs === undefined || reply.kind !== 'answer') return outcome;
@@ -164,7 +183,9 @@ function lastOf(outcome: Outcome, { retryAfterMs }: Failure, attempts: number, m
   const { error } = outcome;
   if (attempts === 1 || !(error instanceof ProxyError)) return outcome;
   const earlier = mayHaveRun && error.sent !== 'maybe';
-  const tried = `It was tried ${attempts} times`;
+  // More than --retries allows: whoever has set it must not take it for a fault.
+  const why = beyond ? ' (the requests of a start are repeated for 20 s, beyond --retries)' : '';
+  const tried = `It was tried ${attempts} times${why}`;
   return {
     error: new ProxyError(
       error.reason,

@@ -152,20 +152,42 @@ class ProfileFilter {
   }
 
   async call(call: Call): Promise<Reply> {
-    const { rules } = this.#deps;
     const { name } = paramsOf(call.message);
     if (typeof name !== 'string') {
       throw new ProxyError('invalid-request', 'Invalid request: tools/call must name its tool.', {
         sent: 'no',
       });
     }
+    try {
+      await this.#check(call, name);
+    } catch (error) {
+      if (isFiltered(error)) this.#reportFiltered(call, name, error);
+      throw error;
+    }
+    return this.#next(call);
+  }
+
+  #reportFiltered({ client, profile }: Call, name: string, { reason }: ProxyError): void {
+    const { address, token } = client;
+    this.#deps.events.emit({
+      type: 'tool.call-refused',
+      profile,
+      tool: name.slice(0, LONGEST_NAME),
+      reason,
+      address,
+      token,
+    });
+  }
+
+  /** @throws ProxyError where the call may not be sent. */
+  async #check(call: Call, name: string): Promise<void> {
+    const { rules } = this.#deps;
     const byName = judgeName(rules, name);
     // Refused by its name alone, it need not cost a list.
     if (byName !== undefined && byName !== 'passes') throw refused(byName, name);
     // A server may read a name more loosely than the rules do, such as without its case: only names that it lists are sent.
     const verdict = judge(rules, name, await this.#onlyReads(call, name));
     if (verdict !== 'passes') throw refused(verdict, name);
-    return this.#next(call);
   }
 
   /** @throws ProxyError where the server lists no tool of exactly this name, or its list cannot be had now. */
@@ -260,6 +282,9 @@ const WHY_HIDDEN: Readonly<Record<Exclude<Verdict, 'passes'>, string>> = {
 const LONGEST_NAME = 100;
 const shown = (name: string): string =>
   JSON.stringify(name.length > LONGEST_NAME ? `${name.slice(0, LONGEST_NAME)}...` : name);
+
+const isFiltered = (error: unknown): error is ProxyError =>
+  error instanceof ProxyError && (error.reason === 'tool-refused' || error.reason === 'unknown-tool');
 
 const refused = (verdict: Exclude<Verdict, 'passes'>, name: string): ProxyError =>
   new ProxyError(

@@ -76,7 +76,10 @@ export class Downward {
       const { progressToken } = paramsOf(notification);
       const key = isId(progressToken) ? idKey(progressToken) : undefined;
       if (key === undefined) return notification;
-      for (const { deadline } of this.#deps.inFlight.byToken(key)) deadline.restart();
+      for (const { deadline, heartbeat } of this.#deps.inFlight.byToken(key)) {
+        deadline.restart();
+        heartbeat?.stop();
+      }
     }
     return notification;
   }

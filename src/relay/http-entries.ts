@@ -3,6 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import { type Id, idKey, isId, type Message, paramsOf } from '../core/message.ts';
 import { TransientMap } from '../core/transient-map.ts';
 import { Countdown } from './deadline.ts';
+import type { Heartbeat } from './heartbeat.ts';
 import { Questions } from './questions.ts';
 import { progressTokenOf } from './server-requests.ts';
 
@@ -10,6 +11,8 @@ import { progressTokenOf } from './server-requests.ts';
 export interface Entry {
   /** Made when the first message comes by on its stream: to most calls none does. */
   ears: Ears | undefined;
+  /** Notifies progress for a server that is silent. */
+  heartbeat: Heartbeat | undefined;
   /** Its place among the others. */
   at: number;
   readonly client: string;
@@ -65,6 +68,7 @@ export class HttpEntries {
       message: entry.message,
       stream: entry.stream,
       ears: undefined,
+      heartbeat: undefined,
       at: this.#entries.length,
       controller: new CallController(),
       deadline: new Countdown(this.#clock, limit, () => expire(added)),
@@ -139,7 +143,9 @@ export class HttpEntries {
   }
 
   #progressed(client: string, token: unknown): void {
-    if (isId(token)) this.#tokens.get(keyOf(client, token))?.deadline.restart();
+    const called = isId(token) ? this.#tokens.get(keyOf(client, token)) : undefined;
+    called?.deadline.restart();
+    called?.heartbeat?.stop();
   }
 
   /** Aborts those that match; `reasonFor` says why, as each has to hear it. */

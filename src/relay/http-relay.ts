@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { acceptedForms } from '../core/accept.ts';
 import {
   type BodySink,
   type Call,
@@ -6,10 +7,9 @@ import {
   type Handler,
   type HttpFacts,
   NO_DEADLINE,
-  type Passage,
   type Reply,
 } from '../core/call.ts';
-import { atMost, type Clock, unlessAborted } from '../core/clock.ts';
+import { atMost, type Clock } from '../core/clock.ts';
 import { causeText, ProxyError } from '../core/errors.ts';
 import type { Events } from '../core/events.ts';
 import { headerMismatch } from '../core/header-agreement.ts';
@@ -23,9 +23,12 @@ import {
   type Message,
   type Notification,
   paramsOf,
+  type Request,
+  type Response,
 } from '../core/message.ts';
 import { type HttpExchange, ownPassage } from '../core/passage.ts';
 import { type InvalidMessage, readLine } from '../core/reading.ts';
+import { startHeartbeat } from './heartbeat.ts';
 import { HttpAnswer } from './http-answer.ts';
 import { batchRefusal } from './http-batch.ts';
 import { type Entry, HttpEntries } from './http-entries.ts';
@@ -46,7 +49,7 @@ export interface BareRequest {
   readonly headers: Headers;
   readonly profile: string;
   readonly signal: AbortSignal;
-  readonly pass: (head: HttpFacts) => BodySink;
+  readonly pass: (head: HttpFacts) => BodySink | undefined;
   readonly emit: Emit;
 }
 
@@ -60,6 +63,10 @@ export interface HttpRelayDeps {
   readonly limits: TimeLimits;
   /** GET streams and subscriptions that may be open at once. */
   readonly maxStreams: number;
+  /** Milliseconds of silence on an event stream after which a comment is sent; 0 = never. */
+  readonly keepaliveMs: number;
+  /** Milliseconds of silence of a call after which the proxy notifies progress; 0 = never. */
+  readonly heartbeatMs: number;
   /** A layer edits lists of tools, or keeps them: they come to it whole. Every other answer, and without such a layer these, too, pass. */
   readonly readsLists: boolean;
   /** What goes up of what the client sends. */
@@ -80,9 +87,6 @@ interface Taken {
 
 type Outcome = { readonly reply: Reply } | { readonly error: unknown };
 
-/** What a call may do to its client's answer: hand it on as it is, or let messages go before it. */
-type Way = Required<Pick<Passage, 'pass'>> | { readonly event: (text: string) => Promise<void> };
-
 /**
  * The connection of many HTTP clients: every request is an exchange of its own with a signal, a deadline and one answer, and what one
  * client does reaches no other. Ids need not differ between exchanges, and sessions are between client and server.
@@ -100,13 +104,18 @@ export class HttpRelay {
 
   /** Takes the body of a POST. Never throws; resolves when its answer is complete. */
   post(text: string, exchange: HttpExchange): Promise<void> {
-    const answer = new HttpAnswer(exchange);
+    const answer = this.#answerTo(exchange);
     const line = readLine(text);
     const client = this.#clientOf(exchange.headers);
     if (line.kind === 'message') return this.#single(line.message, exchange, client, answer);
     if (line.kind === 'batch') return this.#batch(line.elements, exchange, client, answer);
     this.#invalid(line, text.length, answer);
     return OVER;
+  }
+
+  #answerTo(exchange: HttpExchange): HttpAnswer {
+    const { clock, keepaliveMs } = this.#deps;
+    return new HttpAnswer(exchange, { clock, keepaliveMs, forms: acceptedForms(exchange.headers.accept) });
   }
 
   #invalid({ id, error }: InvalidMessage, bytes: number, answer: HttpAnswer): void {
@@ -128,6 +137,11 @@ export class HttpRelay {
       answer.fail(refusal, message.kind === 'request' ? idText(message) : undefined);
       return OVER;
     }
+    if (isStream(message) && !answer.takesEvents) {
+      const error = new ProxyError('invalid-request', NEEDS_EVENTS, { sent: 'no' });
+      answer.fail(error, message.kind === 'request' ? idText(message) : undefined, NOT_ACCEPTABLE);
+      return OVER;
+    }
     const recalled = message.kind === 'notification' ? this.#recalled(message, client) : undefined;
     if (recalled && !recalled.sent) {
       // The server knows nothing of it, and must not hear of it later.
@@ -136,10 +150,7 @@ export class HttpRelay {
       return OVER;
     }
     const read = this.#deps.readsLists && message.kind === 'request' && message.method === 'tools/list';
-    const way: Way = read
-      ? { event: (text) => answer.event(text) }
-      : { pass: (head) => answer.pass(shown(head)) };
-    const done = this.#run(message, exchange, client, way);
+    const done = this.#run(message, exchange, client, answer, !read);
     // Servers need not end the stream of what they were told to cancel, and it would keep its connection.
     if (recalled) {
       void atMost(this.#deps.clock, CANCEL_TOLD_MS, done).then(() =>
@@ -189,42 +200,68 @@ export class HttpRelay {
   }
 
   /** Carries one message through the layers. Never throws. */
-  async #run(message: Message, exchange: HttpExchange, client: string, way: Way): Promise<Outcome> {
-    const { events, limits, handler } = this.#deps;
+  async #run(
+    message: Message,
+    exchange: HttpExchange,
+    client: string,
+    answer: HttpAnswer,
+    passes: boolean,
+  ): Promise<Outcome> {
+    const { events, limits, handler, clock, heartbeatMs: everyMs } = this.#deps;
+    if (!passes) answer.collect();
     if (events.detailed) events.emit({ type: 'message.received', ...described(message) });
     const ms = message.kind === 'request' ? timeLimitOf(message, limits).ms : limits.timeoutMs;
     const entry = this.#entries.add({ client, message, stream: isStream(message) }, ms, () =>
       this.#expire(entry, exchange.headers),
     );
+    if (everyMs > 0 && message.kind === 'request') {
+      entry.heartbeat = startHeartbeat(message, { clock, everyMs, send: ({ text }) => answer.insert(text) });
+    }
     const { signal } = entry.controller;
     exchange.onGone(() => entry.controller.abort(new NobodyWaits('the client has gone')));
     try {
-      return { reply: await unlessAborted(handler(this.#callOf(message, entry, exchange, way)), signal) };
+      return { reply: await inTurn(handler(this.#callOf(message, entry, exchange, answer, passes)), signal) };
     } catch (error) {
       return { error };
     } finally {
+      entry.heartbeat?.stop();
       entry.ears?.close();
       this.#entries.remove(entry);
     }
   }
 
-  #callOf(message: Message, entry: Entry, exchange: HttpExchange, way: Way): Call {
+  #callOf(message: Message, entry: Entry, exchange: HttpExchange, answer: HttpAnswer, passes: boolean): Call {
     const headers = this.#deps.headersOf(exchange.headers);
     const leaving = (): void => {
       entry.sent = true;
     };
     return {
       message,
-      client: { id: entry.client },
+      client: {
+        id: entry.client,
+        inSession: Boolean(exchange.headers['mcp-session-id']),
+        ...exchange.caller,
+      },
       profile: this.#deps.profile,
       signal: entry.controller.signal,
       emit: async (below) => {
+        if (below.kind === 'request' && !answer.takesEvents) {
+          this.#tell(unaskable(below), exchange.headers, entry.client);
+          return;
+        }
         entry.ears ??= this.#entries.earsOf(entry);
         entry.ears.hear(below);
-        if ('event' in way) await way.event(below.text);
+        await answer.event(below.text);
       },
       deadline: message.kind === 'request' ? entry.deadline : NO_DEADLINE,
-      passage: 'pass' in way ? { headers, leaving, pass: way.pass } : { headers, leaving },
+      passage: passes
+        ? {
+            headers,
+            leaving,
+            pass: (head) => answer.pass(shown(head)),
+            answering: () => entry.heartbeat?.stop(),
+          }
+        : { headers, leaving },
     };
   }
 
@@ -248,17 +285,18 @@ export class HttpRelay {
       this.#tell(cancellationOf(message, `timed out after ${limit.ms / 1000} s`), headers, entry.client);
   }
 
-  /** Sends a notification of the proxy's own, on the client's session. A failure has nobody to go to but the log. */
-  #tell(notification: Notification, headers: Headers, client: string): void {
+  /** Sends a message of the proxy's own, on the client's session. A failure has nobody to go to but the log. */
+  #tell(message: Notification | Response, headers: Headers, client: string): void {
     const silent: HttpExchange = {
-      headers: ownPassage({ headers }, notification.method).headers,
+      headers: message.kind === 'response' ? headers : ownPassage({ headers }, message.method).headers,
       onGone: () => undefined,
       begin: () => ({ write: async () => undefined }),
       end: () => undefined,
       breakOff: () => undefined,
     };
-    void this.#run(notification, silent, client, { pass: silent.begin }).then((outcome) => {
-      if ('error' in outcome) rescued(this.#deps.events, notification, outcome.error);
+    const unheard = new HttpAnswer(silent, { clock: this.#deps.clock, keepaliveMs: 0 });
+    void this.#run(message, silent, client, unheard, true).then((outcome) => {
+      if ('error' in outcome) rescued(this.#deps.events, message, outcome.error);
     });
   }
 
@@ -316,11 +354,10 @@ export class HttpRelay {
       return;
     }
     let failure: unknown;
-    const way: Way = { event: (text) => answer.event(text) };
     const texts = await Promise.all(
       elements.map(async (element) => {
         if (element.kind === 'invalid') return errorAnswer(element.error.toJsonRpc(), element.id?.text).text;
-        const outcome = await this.#run(element, exchange, client, way);
+        const outcome = await this.#run(element, exchange, client, answer, false);
         if ('reply' in outcome)
           return outcome.reply.kind === 'answer' ? outcome.reply.message.text : undefined;
         failure ??= outcome.error;
@@ -340,7 +377,8 @@ export class HttpRelay {
   /** GET and DELETE: no message, no layers, the server's own answer. Never throws; resolves when that is complete. */
   async bare(method: 'GET' | 'DELETE', exchange: HttpExchange): Promise<void> {
     const { events, profile, limits } = this.#deps;
-    const answer = new HttpAnswer(exchange);
+    const { clock, keepaliveMs } = this.#deps;
+    const answer = new HttpAnswer(exchange, { clock, keepaliveMs });
     const stream = method === 'GET';
     const refusal = stream ? (this.#leaving ? shuttingDown() : this.#streamRefusal(1)) : undefined;
     if (refusal) {
@@ -411,6 +449,20 @@ const shuttingDown = (): ProxyError =>
 
 const OVER = Promise.resolve();
 
+const NOT_ACCEPTABLE = 406;
+const NEEDS_EVENTS =
+  'Invalid request: subscriptions/listen is answered by an event stream: Accept must name text/event-stream. It was not sent.';
+
+/** The answer to a server that asks a client which accepts no event stream, and so cannot be asked. Pure. */
+function unaskable(request: Request): Response {
+  if (request.method === 'ping') {
+    const text = `{"jsonrpc":"2.0","id":${idText(request)},"result":{}}`;
+    return { kind: 'response', text, json: JSON.parse(text), id: request.id, outcome: 'result' };
+  }
+  const why = `The client cannot take ${request.method}: its Accept header names no text/event-stream.`;
+  return errorAnswer(new ProxyError('invalid-request', why, { sent: 'no' }).toJsonRpc(), idText(request));
+}
+
 const OK: HttpFacts = { status: 200, headers: {} };
 
 /** What a 401 asks for, credentials, the client cannot give: they are the proxy's. */
@@ -427,3 +479,13 @@ const isToldOf = (message: Message): boolean => claimOf(message) === undefined &
 
 const isStream = (message: Message): boolean =>
   message.kind === 'request' && message.method === 'subscriptions/listen';
+
+/** Settles as the handler does; a turn after the signal has aborted at the latest: by then the handler knows how far the request got. */
+function inTurn(handled: Promise<Reply>, signal: AbortSignal): Promise<Reply> {
+  return new Promise((resolve, reject) => {
+    const leave = (): void => void setImmediate(() => reject(signal.reason));
+    if (signal.aborted) leave();
+    else signal.addEventListener('abort', leave, { once: true });
+    handled.then(resolve, reject).finally(() => signal.removeEventListener('abort', leave));
+  });
+}

@@ -3,6 +3,7 @@ import { ProxyError } from '../core/errors.ts';
 import { claimOf, type Id, idKey, type Request } from '../core/message.ts';
 import { TransientMap } from '../core/transient-map.ts';
 import type { Countdown } from './deadline.ts';
+import type { Heartbeat } from './heartbeat.ts';
 
 /**
  * More than any client has ever had under way; a client in a loop must not fill memory. Reading on and refusing keeps
@@ -19,6 +20,8 @@ export interface InFlight {
   readonly controller: CallController;
   readonly deadline: Countdown;
   readonly tokenKey: string | undefined;
+  /** Notifies progress for a server that is silent. */
+  heartbeat?: Heartbeat | undefined;
   /** Nothing more is written for it: its client does not wait any longer. */
   silent: boolean;
   /** Its turn has come: from here on the server may know of it. */

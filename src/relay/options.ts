@@ -10,11 +10,19 @@ export const DRAIN_OF_STDIO_S = 1.5;
 /** As long as ECS and Kubernetes wait, unless told otherwise, before they kill what they stop. */
 export const DRAIN_OF_LISTENER_S = 30;
 
+/** Claude Code and opencode wait 30 s for the answer, counted from the start of npx. */
+const START_LIMIT_S = 25;
+
 export const relayOptions = {
   timeout: timeLimit({
     group: 'Time limits',
     fallback: 180,
     help: 'longest time for any request but tools/call, tasks/result and subscriptions/listen; 0 = no limit',
+  }),
+  initializeTimeout: timeLimit({
+    group: 'Time limits',
+    fallback: START_LIMIT_S,
+    help: 'longest time for initialize and server/discover: clients give up after 30 s and show no reason; 0 = as --timeout',
   }),
   toolTimeout: timeLimit({
     group: 'Time limits',
@@ -38,5 +46,10 @@ export const relayOptions = {
     fallback: undefined,
     defaultText: `${DRAIN_OF_STDIO_S}, or ${DRAIN_OF_LISTENER_S} for clients of --listen`,
     help: 'time that calls in flight get when the client leaves, or the listener ends',
+  }),
+  progressHeartbeat: timeLimit({
+    group: 'Time limits',
+    fallback: 0,
+    help: 'notify clients of progress on a call that has a progress token, each time its server was silent for so long, until the server does; 0 = never',
   }),
 } as const;

@@ -26,6 +26,7 @@ import {
 import { type InvalidMessage, readLine } from '../core/reading.ts';
 import { Countdown } from './deadline.ts';
 import { Downward } from './downward.ts';
+import { type Heartbeat, startHeartbeat } from './heartbeat.ts';
 import { type InFlight, InFlightRequests, isStateless } from './in-flight.ts';
 import { Order } from './order.ts';
 import { described, Outlet, type Send } from './outlet.ts';
@@ -47,6 +48,8 @@ export interface RelayDeps {
   readonly clock: Clock;
   readonly events: Events;
   readonly limits: RelayLimits;
+  /** Milliseconds of silence of a call after which the proxy notifies progress; 0 = never. */
+  readonly heartbeatMs?: number;
   readonly send: Send;
 }
 
@@ -136,11 +139,13 @@ export class Relay {
         this.#expire(entry),
       ),
       tokenKey: token === undefined ? undefined : idKey(token),
+      heartbeat: undefined,
       silent: false,
       started: false,
       settled: false,
     };
     this.#inFlight.add(entry);
+    if (token !== undefined) entry.heartbeat = this.#heartbeatOf(entry);
     const call: Call = {
       message: request,
       client: this.#deps.client,
@@ -170,6 +175,22 @@ export class Relay {
     );
   }
 
+  #heartbeatOf(entry: InFlight): Heartbeat | undefined {
+    let taken = true;
+    return startHeartbeat(entry.request, {
+      clock: this.#deps.clock,
+      everyMs: this.#deps.heartbeatMs ?? 0,
+      send: (progress) => {
+        // Before its turn, which waits for the handshake, a client takes none; and one that reads nothing needs no second.
+        if (!entry.started || entry.silent || !taken) return;
+        taken = false;
+        void this.#outlet.write(progress).then(() => {
+          taken = true;
+        });
+      },
+    });
+  }
+
   #refusalOf(request: Request): ProxyError | undefined {
     const refusal = this.#inFlight.refusalOf(request);
     if (refusal || !this.#leaving) return refusal;
@@ -192,6 +213,7 @@ export class Relay {
     if (entry.settled) return false;
     entry.settled = true;
     entry.deadline.stop();
+    entry.heartbeat?.stop();
     this.#inFlight.remove(entry);
     this.#checkIdle();
     return !entry.silent && !this.#gone;

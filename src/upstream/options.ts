@@ -1,5 +1,6 @@
 import { isLoopback } from '../core/loopback.ts';
 import { decimal, integer, list, text, timeLimit } from '../core/options.ts';
+import { placeholderIn, unexpanded } from '../core/placeholders.ts';
 import { type Secret, secretsOfUrl, variableName } from '../core/secrets.ts';
 import { readConnectAddress } from './http/connect.ts';
 import { bundleProblem } from './http/trust.ts';
@@ -7,6 +8,10 @@ import { bundleProblem } from './http/trust.ts';
 /** What the proxy itself decides per request; a second opinion would break the signature or the protocol. */
 const OWNED =
   /^(host|content-type|content-length|content-encoding|transfer-encoding|accept|connection|keep-alive|upgrade|te|trailer|expect|user-agent|last-event-id|x-amz-.*|mcp-.*|proxy-.*)$/i;
+
+/** `${env:NAME}` as well: clients that spell it so, and do not expand it, hand it on. */
+const VARIABLE = /\$\{(?:env:)?([A-Za-z_][A-Za-z0-9_]*)\}/;
+const EVERY_VARIABLE = new RegExp(VARIABLE, 'g');
 
 function headerProblem(entry: string): string | undefined {
   const [, name = ''] = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):/.exec(entry) ?? [];
@@ -19,7 +24,7 @@ function headerProblem(entry: string): string | undefined {
 /** The whole value, unless it names environment variables: then what stands beside them is no secret. */
 function headerSecrets(entry: string): Secret[] {
   const [, head = '', value = ''] = /^([^:]*:\s*)([\s\S]*)$/.exec(entry) ?? [];
-  if (value === '' || /\$\{\w+\}/.test(value)) return [];
+  if (value === '' || VARIABLE.test(value)) return [];
   return [{ start: head.length, end: entry.length, variable: variableName(head) }];
 }
 
@@ -28,6 +33,7 @@ export const upstreamOptions = {
     group: 'Endpoint and signing',
     placeholder: 'name: value',
     separator: 'entries',
+    expands: true,
     check: headerProblem,
     secrets: headerSecrets,
     help: `sent with every request, not signed; \${NAME} takes an environment variable`,
@@ -140,11 +146,17 @@ export function readHeaders(
     const value = entry
       .slice(at + 1)
       .trim()
-      .replace(/\$\{([A-Za-z_][A-Za-z0-9_]*)\}/g, (_whole, variable: string) => {
-        const found = env[variable];
+      .replace(EVERY_VARIABLE, (_whole, variable: string) => {
+        const found = Object.hasOwn(env, variable) ? env[variable] : undefined;
+        const placeholder = placeholderIn(found ?? '');
         if (!found) problems.push(`names the environment variable ${variable}, which is not set`);
+        else if (placeholder !== undefined)
+          problems.push(`names the environment variable ${variable}, which ${unexpanded(placeholder)}`);
         return found ?? '';
       });
+    const other = placeholderIn(entry.replace(EVERY_VARIABLE, ''));
+    if (other !== undefined)
+      problems.push(`holds ${other}, which names no environment variable: write \${NAME}`);
     if (/[^\t\x20-\x7e\x80-\xff]/.test(value))
       problems.push(`has a value for ${name} that no header can carry`);
     headers[name] = value;

@@ -23,6 +23,37 @@ describe('the host tells what to sign for', () => {
   });
 
   it.each([
+    ['bedrock-agentcore-fips.us-gov-west-1.amazonaws.com', scope('bedrock-agentcore', 'us-gov-west-1')],
+    ['gw-1.gateway.bedrock-agentcore-fips.us-east-1.amazonaws.com', scope('bedrock-agentcore', 'us-east-1')],
+    [
+      'gw-1.gateway.bedrock-agentcore.dualstack.us-east-1.amazonaws.com',
+      scope('bedrock-agentcore', 'us-east-1'),
+    ],
+    ['gw-1.gateway.bedrock-agentcore.us-east-1.api.aws', scope('bedrock-agentcore', 'us-east-1')],
+    [
+      'vpce-1-x.gateway.bedrock-agentcore.us-east-1.vpce.amazonaws.com',
+      scope('bedrock-agentcore', 'us-east-1'),
+    ],
+    ['aws-mcp-fips.us-east-1.api.aws', scope('aws-mcp', 'us-east-1')],
+    ['a1.execute-api-fips.us-gov-west-1.amazonaws.com', scope('execute-api', 'us-gov-west-1')],
+    ['a1.execute-api-fips.dualstack.us-east-1.amazonaws.com', scope('execute-api', 'us-east-1')],
+    ['a1.execute-api.fips.us-east-1.amazonaws.com', scope('execute-api', 'us-east-1')],
+    ['abc.lambda-url-fips.us-east-1.on.aws', scope('lambda', 'us-east-1')],
+    ['svc-0f.7d67.vpc-lattice-svcs-fips.us-west-2.on.aws', scope('vpc-lattice-svcs', 'us-west-2')],
+    ['search-a.us-east-1.es.amazonaws.com', scope('es', 'us-east-1')],
+    ['search-a.aos.us-east-1.on.aws', scope('es', 'us-east-1')],
+    ['abc.us-east-1.aoss.amazonaws.com', scope('aoss', 'us-east-1')],
+    ['abc.aoss.us-east-1.on.aws', scope('aoss', 'us-east-1')],
+    ['runtime.sagemaker.us-east-1.amazonaws.com', scope('sagemaker', 'us-east-1')],
+    ['abc.appsync-api.us-east-1.amazonaws.com', scope('appsync', 'us-east-1')],
+    ['bedrock-runtime-fips.us-east-1.amazonaws.com', scope('bedrock', 'us-east-1')],
+    ['constructor.us-east-1.api.aws', scope('constructor', 'us-east-1')],
+    ['__proto__.us-east-1.api.aws', scope('__proto__', 'us-east-1')],
+  ])('however it is reached, and wherever the region stands: %s', (host, expected) => {
+    expect(scopeOfHost(host)).toEqual(expected);
+  });
+
+  it.each([
     ['bedrock-agentcore.us-gov-west-1.amazonaws.com', scope('bedrock-agentcore', 'us-gov-west-1')],
     ['a1.execute-api.cn-north-1.amazonaws.com.cn', scope('execute-api', 'cn-north-1')],
     [
@@ -61,6 +92,11 @@ describe('the host tells what to sign for', () => {
     ['us-east-1.amazonaws.com'],
     ['amazonaws.com'],
     ['api.aws'],
+    ['my-alb-1.us-east-1.elb.amazonaws.com'],
+    ['my-nlb-1.elb.us-east-1.amazonaws.com'],
+    ['ec2-1-2-3-4.us-west-2.compute.amazonaws.com'],
+    ['ec2-1-2-3-4.compute-1.amazonaws.com'],
+    ['dualstack.us-east-1.amazonaws.com'],
     ['mcp.example.com'],
     ['localhost'],
     ['127.0.0.1'],
@@ -112,6 +148,28 @@ describe('an endpoint is', () => {
     );
   });
 
+  it.each([
+    ['aws', 'us-east-1', 'amazonaws.com'],
+    ['aws-us-gov', 'us-gov-west-1', 'amazonaws.com'],
+    ['aws-cn', 'cn-north-1', 'amazonaws.com.cn'],
+  ])('the ARN of an AgentCore gateway in %s', (partition, region, suffix) => {
+    const arn = `arn:${partition}:bedrock-agentcore:${region}:123456789012:gateway/my-gw-abcdef1234`;
+    expect(hrefOf(arn)).toBe(`https://my-gw-abcdef1234.gateway.bedrock-agentcore.${region}.${suffix}/mcp`);
+    const read = readEndpoint(arn);
+    expect('url' in read && scopeOfHost(read.url.hostname)).toEqual({ service: 'bedrock-agentcore', region });
+  });
+
+  it.each([
+    'arn:aws:bedrock-agentcore:us-east-1:123456789012:gateway/evil.example.com/x',
+    'arn:aws:bedrock-agentcore:us-east-1:123456789012:gateway/a@b',
+    'arn:aws:bedrock-agentcore:us-east-1:123456789012:gateway/',
+    'arn:aws:bedrock-agentcore:cn-north-1:123456789012:gateway/gw-1',
+    'arn:aws-cn:bedrock-agentcore:us-east-1:123456789012:runtime/x',
+    'arn:aws:bedrock-agentcore:nowhere:123456789012:runtime/x',
+  ])('no ARN that would lead elsewhere: %s', (arn) => {
+    expect(hrefOf(arn)).toMatch(/^problem: must be the ARN of an AgentCore runtime or gateway/);
+  });
+
   it('whose ARN gives a host that tells service and region', () => {
     const read = readEndpoint(runtime('aws', 'us-east-1'));
     expect('url' in read && scopeOfHost(read.url.hostname)).toEqual({
@@ -134,7 +192,10 @@ describe('an endpoint is', () => {
     ['https://', /must be an https URL or the ARN/],
     ['', /must be an https URL or the ARN/],
     ['nonsense with blanks', /must be an https URL or the ARN/],
-    ['arn:aws:s3:::bucket', /must be the ARN of an AgentCore runtime, such as arn:aws:bedrock-agentcore:/],
+    [
+      'arn:aws:s3:::bucket',
+      /must be the ARN of an AgentCore runtime or gateway, such as arn:aws:bedrock-agentcore:/,
+    ],
     [
       'arn:aws-mars:bedrock-agentcore:us-east-1:123456789012:runtime/x',
       /must be the ARN of an AgentCore runtime/,
@@ -159,7 +220,7 @@ describe('an endpoint without its scheme', () => {
     ['https', undefined],
   ])('%s was probably meant as %s', (text, meant) => {
     expect(readEndpoint(text)).toEqual({
-      problem: 'must be an https URL or the ARN of an AgentCore runtime',
+      problem: 'must be an https URL or the ARN of an AgentCore runtime or gateway',
       ...(meant && { meant }),
     });
   });

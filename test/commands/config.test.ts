@@ -43,7 +43,16 @@ async function started(argv: readonly string[], asked?: Asked): Promise<Started>
 const ENDPOINT = 'https://id.lambda-url.eu-west-1.on.aws/mcp';
 const SECRET = ['--header', 'x-api-key: s3cr3t', '--profile', 'dev'];
 const ENV = { AWS_REGION: 'eu-west-1' };
-const RUN = ['-y', 'mcp-sigv4-proxy', '--profile', 'dev'];
+const RUN = [
+  '-y',
+  'mcp-sigv4-proxy',
+  '--profile',
+  'dev',
+  '--region',
+  'us-east-1',
+  '--metadata',
+  'AWS_REGION=eu-west-1',
+];
 
 describe('the block', () => {
   it.each<[client: (typeof CLIENTS)[number], document: unknown]>([
@@ -54,7 +63,7 @@ describe('the block', () => {
           aws: {
             command: 'npx',
             args: RUN,
-            env: { MCP_PROXY_HEADER: 'x-api-key: ${X_API_KEY}', AWS_REGION: 'eu-west-1' },
+            env: { MCP_PROXY_HEADER: 'x-api-key: ${X_API_KEY}' },
           },
         },
       },
@@ -66,7 +75,7 @@ describe('the block', () => {
           aws: {
             command: 'npx',
             args: RUN,
-            env: { MCP_PROXY_HEADER: 'x-api-key: <X_API_KEY>', AWS_REGION: 'eu-west-1' },
+            env: { MCP_PROXY_HEADER: 'x-api-key: <X_API_KEY>' },
           },
         },
       },
@@ -80,7 +89,8 @@ describe('the block', () => {
             type: 'local',
             command: ['npx', ...RUN],
             enabled: true,
-            environment: { MCP_PROXY_HEADER: 'x-api-key: {env:X_API_KEY}', AWS_REGION: 'eu-west-1' },
+            timeout: 305_000,
+            environment: { MCP_PROXY_HEADER: 'x-api-key: {env:X_API_KEY}' },
           },
         },
       },
@@ -93,7 +103,7 @@ describe('the block', () => {
             type: 'stdio',
             command: 'npx',
             args: RUN,
-            env: { MCP_PROXY_HEADER: 'x-api-key: ${env:X_API_KEY}', AWS_REGION: 'eu-west-1' },
+            env: { MCP_PROXY_HEADER: 'x-api-key: ${env:X_API_KEY}' },
           },
         },
       },
@@ -107,7 +117,7 @@ describe('the block', () => {
             type: 'stdio',
             command: 'npx',
             args: RUN,
-            env: { MCP_PROXY_HEADER: 'x-api-key: ${input:x-api-key}', AWS_REGION: 'eu-west-1' },
+            env: { MCP_PROXY_HEADER: 'x-api-key: ${input:x-api-key}' },
           },
         },
       },
@@ -119,7 +129,7 @@ describe('the block', () => {
           aws: {
             command: 'npx',
             args: RUN,
-            env: { MCP_PROXY_HEADER: 'x-api-key: ${X_API_KEY}', AWS_REGION: 'eu-west-1' },
+            env: { MCP_PROXY_HEADER: 'x-api-key: ${X_API_KEY}' },
           },
         },
       },
@@ -202,7 +212,7 @@ describe('what is given', () => {
   it('leaves to the file of --env-file what stands in it', async () => {
     const file = await temp.write(
       'proxy.env',
-      `MCP_PROXY_RETRIES=0\nMCP_PROXY_ENDPOINT=${ENDPOINT}\nAWS_PROFILE=dev\nAWS_REGION=x\n`,
+      `MCP_PROXY_RETRIES=0\nMCP_PROXY_ENDPOINT=${ENDPOINT}\nAWS_PROFILE=dev\nAWS_REGION=eu-west-2\n`,
     );
     expect(await started(['--env-file', file])).toEqual({ args: ['--env-file', file] });
   });
@@ -233,8 +243,48 @@ describe('what clients do not hand on', () => {
       AWS_SOMETHING_NEW: 'no',
       EDITOR: 'vi',
     };
-    const { AWS_CONTAINER_AUTHORIZATION_TOKEN: _, AWS_SOMETHING_NEW: __, EDITOR: ___, ...handed } = env;
-    expect((await started([], { env })).env).toEqual(handed);
+    expect(await started([], { env })).toEqual({
+      args: ['--profile', 'dev', '--region', 'us-east-1', '--metadata', 'AWS_REGION=eu-west-1'],
+      env: {
+        AWS_ENDPOINT_URL_STS: 'https://sts.example.com',
+        AWS_EC2_METADATA_DISABLED: 'true',
+        HTTPS_PROXY: 'http://proxy.corp:8080',
+        NO_PROXY: '.corp',
+      },
+    });
+  });
+
+  it.each<[what: string, argv: string[], env: NodeJS.ProcessEnv, args: string[]]>([
+    [
+      'MCP_PROXY_PROFILE and MCP_PROXY_REGION',
+      [],
+      { MCP_PROXY_PROFILE: 'a', MCP_PROXY_REGION: 'eu-west-2' },
+      ['--region', 'eu-west-2', '--profile', 'a'],
+    ],
+    [
+      'AWS_REGION that is signed for',
+      ['https://x.example.com/mcp', '--service', 'execute-api'],
+      { AWS_REGION: 'eu-west-2' },
+      [
+        'https://x.example.com/mcp',
+        '--service',
+        'execute-api',
+        '--region',
+        'eu-west-2',
+        '--metadata',
+        'AWS_REGION=eu-west-2',
+      ],
+    ],
+    ['a profile name with blanks', [], { AWS_PROFILE: 'my dev' }, ['--profile', '"my dev"']],
+    ['a profile name that looks like a flag', [], { AWS_PROFILE: '-x' }, ['--profile=-x']],
+    [
+      'MCP_PROXY_ROLE_ARN',
+      [],
+      { MCP_PROXY_ROLE_ARN: 'arn:aws:iam::123456789012:role/r' },
+      ['--role-arn', 'arn:aws:iam::123456789012:role/r'],
+    ],
+  ])('becomes a flag where it decides about account and region: %s', async (_what, argv, env, args) => {
+    expect(await started(argv, { env })).toEqual({ args });
   });
 
   it('needs no AWS_PROFILE where --profile is given', async () => {

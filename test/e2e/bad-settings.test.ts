@@ -188,7 +188,7 @@ describe('an endpoint that cannot be used', () => {
     ['http://localhost.example.com/mcp', insecure],
     ['ws://127.0.0.1/mcp', 'must start with https://'],
     ['file:///etc/passwd', 'must start with https://'],
-    ['arn:aws:s3:::bucket', 'must be the ARN of an AgentCore runtime, such as'],
+    ['arn:aws:s3:::bucket', 'must be the ARN of an AgentCore runtime or gateway, such as'],
   ])('%s, with service and region given too', async (endpoint, problem) => {
     for (const options of [
       { args: [endpoint, ...SCOPE, '--skip-auth'] },

@@ -163,7 +163,7 @@ describe('with --max-connections 1', () => {
       data: { source: 'mcp-sigv4-proxy', reason: 'timeout', mayHaveRun: false },
     });
     expect((error as { message: string }).message).toBe(
-      'No answer to tools/call within 0.2 s (--tool-timeout). It did not run: until then it waited for a free connection (--max-connections), for credentials, for a session, for the list of tools, for its turn (--rate-limit), or to be sent again.',
+      'No answer to tools/call within 0.2 s (--tool-timeout). It did not run: every connection was busy (--max-connections 1). If the tool needs longer, raise --tool-timeout; 0 = no limit.',
     );
     gate.open();
     expect(await bin.answer(0)).toEqual({ jsonrpc: '2.0', id: 0, result: { contents: [] } });

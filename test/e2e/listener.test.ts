@@ -138,12 +138,15 @@ describe('a client of the listener', () => {
     });
     const { response } = await open(url, { body: call('slow') });
     expect(response.headers['content-type']).toBe('text/event-stream');
-    const first = await new Promise<Buffer>((resolve) => response.once('data', resolve));
-    expect(first.toString()).toBe('id: e1\nretry: 500\ndata:\n\n');
+    let text = '';
+    response.on('data', (chunk) => {
+      text += chunk;
+    });
+    await expect.poll(() => text).toBe(': keepalive\n\nid: e1\nretry: 500\ndata:\n\n');
+    text = '';
     gate.open();
-    expect(await textOf(response)).toBe(
-      'id: e2\nevent: message\ndata: {"jsonrpc":"2.0","id":0,"result":{}}\n\n',
-    );
+    await expect.poll(() => response.complete).toBe(true);
+    expect(text).toBe('id: e2\nevent: message\ndata: {"jsonrpc":"2.0","id":0,"result":{}}\n\n');
   });
 
   it('may use an id that another request of it, or of others, is under way with', async () => {
@@ -178,8 +181,11 @@ describe('a client of the listener', () => {
     });
     expect(response.statusCode).toBe(200);
     mcp.broadcast({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' }, '4');
-    const event = await new Promise<Buffer>((resolve) => response.once('data', resolve));
-    expect(event.toString()).toContain('id: 4\n');
+    let stream = '';
+    response.on('data', (chunk) => {
+      stream += chunk;
+    });
+    await expect.poll(() => stream).toContain('id: 4\n');
     expect(server.of('GET')[0]?.headers['last-event-id']).toBe('3');
     // One stream a session: the server's answer, not the proxy's.
     const second = await send(url, { method: 'GET', headers: { ...headers, ...accept } });
@@ -195,6 +201,7 @@ describe('a client of the listener', () => {
   ])('gets a list as its server sends it, byte for byte: %s', async (type, sent) => {
     const { ask } = await startListening({
       behaviour: (_request, response) => void response.writeHead(200, { 'content-type': type }).end(sent),
+      args: ['--sse-keepalive', '0'],
     });
     const listed = await ask({ body: { jsonrpc: '2.0', id: '', method: 'tools/list' } });
     expect([listed.headers['content-type'], listed.text]).toEqual([type, sent]);
@@ -210,7 +217,7 @@ describe('a client of the listener', () => {
       },
     });
     const listed = await ask({ body: { jsonrpc: '2.0', id: 0, method: 'tools/list' } });
-    expect([listed.status, listed.text]).toEqual([200, 'id: 1\nretry: 10\ndata:\n\n']);
+    expect([listed.status, listed.text]).toEqual([200, ': keepalive\n\nid: 1\nretry: 10\ndata:\n\n']);
     const headers = { accept: 'text/event-stream', 'last-event-id': '1' };
     const resumed = await send(url, { method: 'GET', headers });
     expect(eventsOf(resumed.text)).toEqual([{ jsonrpc: '2.0', id: 0, result: { tools: [] } }]);

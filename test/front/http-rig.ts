@@ -1,16 +1,25 @@
 import { HttpFront, type HttpHandlers } from '../../src/front/http.ts';
+import { Tokens } from '../../src/front/tokens.ts';
 import { afterThisTest } from '../support/cleanup.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 
-const LIMITS = { maxClients: 8, maxStreams: 8, maxBodyBytes: 1_024, maxHeaderBytes: 8_192 };
+const LIMITS = { maxClients: 8, maxStreams: 8, maxBodyBytes: 1_024, maxHeaderBytes: 8_192, path: '/mcp' };
 
 /** A listener on a free port of loopback, whose requests these handlers answer. */
 export async function frontFor(handlers: Partial<HttpHandlers>, limits: Partial<typeof LIMITS> = {}) {
   const clock = new FakeClock();
   const refused: number[] = [];
+  const tokens = new Tokens({
+    fixed: [],
+    file: undefined,
+    clock,
+    onTokens: () => undefined,
+    onUnusable: () => undefined,
+  });
   const front = await HttpFront.open({
     address: { host: '127.0.0.1', port: 0 },
-    token: undefined,
+    tokens,
+    maxClientsPerAddress: undefined,
     allowedHosts: [],
     allowedOrigins: [],
     forwardedHeaders: new Set(),
@@ -18,7 +27,8 @@ export async function frontFor(handlers: Partial<HttpHandlers>, limits: Partial<
     ...limits,
     clock,
     handlers: { post: async () => undefined, bare: async () => undefined, ...handlers },
-    onRefused: (status) => refused.push(status),
+    onRefused: ({ status }) => refused.push(status),
+    onDisconnected: () => undefined,
   });
   afterThisTest(async () => {
     const closed = front.close();

@@ -56,7 +56,7 @@ describe('the token', () => {
   const read = (value: string) => readOption(frontOptions.listenToken, [value], 'flag');
 
   it('is long and plain', () => {
-    expect(read(TOKEN)).toEqual({ value: TOKEN });
+    expect(read(TOKEN)).toEqual({ value: [TOKEN] });
   });
 
   it.each(['short', 'with blanks in it, though long', 'mit-Umlauten-äöü-lang-genug'])(
@@ -123,7 +123,7 @@ describe('the options together', () => {
       expect(others).toEqual([]);
       expect(problem).toContain(`--listen ${listen} can be reached from other machines`);
       expect(problem).toContain('--listen-token');
-      expect(problemsOf({ listen, listenToken: TOKEN })).toEqual([]);
+      expect(problemsOf({ listen, listenToken: [TOKEN] })).toEqual([]);
     },
   );
 

@@ -312,7 +312,7 @@ describe('on the wire', () => {
       profile: '',
       clock: new FakeClock(),
       events: new Events(),
-      limits: { timeoutMs: 0, toolTimeoutMs: 0, maxLineBytes: 0 },
+      limits: { timeoutMs: 0, toolTimeoutMs: 0, initializeTimeoutMs: 0, maxLineBytes: 0 },
       send: async (line) => void lines.push(line),
     });
     for (const id of ['0', '""', '-1.0']) {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type Call, type Handler, type Reply, stack } from '../../src/core/call.ts';
 import { ProxyError } from '../../src/core/errors.ts';
+import { Events } from '../../src/core/events.ts';
 import type { Snapshot, SnapshotStore } from '../../src/core/snapshot.ts';
 import { lazy } from '../../src/layers/lazy.ts';
 import { FakeClock } from '../support/fake-clock.ts';
@@ -29,7 +30,7 @@ function make(server: Handler, snapshot: Snapshot | null = SNAPSHOT) {
     save: async (_revision, kept) => void saved.push(kept),
   };
   const sent: Call[] = [];
-  const { start, need } = lazy({ store, defaultProfile: '', clock });
+  const { start, need } = lazy({ store, defaultProfile: '', host: 'mcp.test', clock, events: new Events() });
   const handler = stack([start, need], async (call) => {
     // Nothing is sent for it.
     if (call.foretold !== undefined) return { kind: 'accepted' };

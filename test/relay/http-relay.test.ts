@@ -20,7 +20,7 @@ describe('a request', () => {
     expect(arrived.message.text).toBe(text);
     expect(arrived.profile).toBe('dev');
     expect(arrived.passage?.headers).toEqual({ ...SESSION, 'user-agent': 'rig' });
-    await arrived.passage?.pass?.({ status: 201, headers: { a: 'b' } }).write(Buffer.from('bytes'));
+    await arrived.passage?.pass?.({ status: 201, headers: { a: 'b' } })?.write(Buffer.from('bytes'));
     settle(PASSED);
     await done;
     expect([exchange.head, exchange.text, exchange.how]).toEqual([

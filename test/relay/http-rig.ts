@@ -65,6 +65,8 @@ export function httpRig({
   timeoutMs = 1_000,
   toolTimeoutMs = 5_000,
   readsLists = true,
+  keepaliveMs = 0,
+  heartbeatMs = 0,
 } = {}) {
   const clock = new FakeClock();
   const events = new Events();
@@ -88,8 +90,10 @@ export function httpRig({
     profile: 'dev',
     clock,
     events,
-    limits: { timeoutMs, toolTimeoutMs },
+    limits: { timeoutMs, toolTimeoutMs, initializeTimeoutMs: 0 },
     maxStreams,
+    keepaliveMs,
+    heartbeatMs,
     readsLists,
     headersOf: (headers) => ({ ...headers, 'user-agent': 'rig' }),
     toolOf: () => undefined,

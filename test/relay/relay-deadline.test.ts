@@ -1,9 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { ORIGIN, RelayRig } from './rig.ts';
 
+const ADVICE: Readonly<Record<string, string>> = {
+  'tool-timeout': ' If the tool needs longer, raise --tool-timeout; 0 = no limit.',
+  timeout: ' If the server needs longer, raise --timeout; 0 = no limit.',
+};
+
 const timeoutOf = (method: string, seconds: number, limit: string, how: string, mayHaveRun = true) => ({
   code: -31008,
-  message: `No answer to ${method} within ${seconds} s (--${limit}). ${how}`,
+  message: `No answer to ${method} within ${seconds} s (--${limit}). ${how}${mayHaveRun ? ADVICE[limit] : ''}`,
   data: { source: 'mcp-sigv4-proxy', reason: 'timeout', mayHaveRun, limit, seconds },
 });
 const TOLD = 'The server was told that nobody waits any more; the request may have run.';

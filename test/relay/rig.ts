@@ -109,7 +109,13 @@ export class RelayRig {
       profile: 'default',
       clock: this.clock,
       events,
-      limits: { timeoutMs: 10_000, toolTimeoutMs: 60_000, maxLineBytes: 0, ...limits },
+      limits: {
+        timeoutMs: 10_000,
+        toolTimeoutMs: 60_000,
+        initializeTimeoutMs: 0,
+        maxLineBytes: 0,
+        ...limits,
+      },
       send: (text) => {
         this.sent.push(text);
         return this.room;

@@ -1,5 +1,6 @@
 import { shownProfiles } from './files.ts';
 import type { SourceKind } from './plan.ts';
+import { withProfileNames } from './profile-alias.ts';
 
 /** Why there are no credentials, as far as it decides what to tell a person. */
 export type Failure =
@@ -13,6 +14,19 @@ export type Failure =
       readonly faults: readonly string[];
     }
   | { readonly what: 'none'; readonly faults: readonly string[] }
+  | {
+      /** One half of a pair of settings without the other. */
+      readonly what: 'incomplete';
+      readonly given: string;
+      readonly missing: string;
+      readonly place: string;
+    }
+  | {
+      readonly what: 'bad-region';
+      readonly profile: string;
+      readonly key: string;
+      readonly problem: string;
+    }
   | { readonly what: 'mfa'; readonly profile: string }
   | { readonly what: 'cycle'; readonly profiles: readonly string[] }
   | {
@@ -72,6 +86,12 @@ function tell(profile: string | undefined, failure: Failure): string {
             'else), so variables of your shell must be repeated in the "env" block of the client\'s configuration'
         : `the profile names no source of credentials, and there is no container or instance to ask${faultNote(failure.faults)}. ` +
             `Run 'aws configure --profile ${quoted(profile)}' or choose another profile with --profile`;
+    case 'incomplete': {
+      const { given, missing, place } = failure;
+      return `${given} is set in ${place}, and ${missing} is missing. Set ${missing} as well, or remove ${given}`;
+    }
+    case 'bad-region':
+      return `${failure.key} of profile '${failure.profile}' ${failure.problem}. Correct it in the AWS config file`;
     case 'mfa':
       return (
         `profile '${failure.profile}' has mfa_serial, and the proxy cannot ask for a code because its stdin carries the ` +
@@ -142,7 +162,7 @@ const withoutEnd = (text: string): string => text.replace(/[\s.]+$/, '');
  * credentials: of such a text only the fact is kept.
  */
 export function causeWithoutSecrets(text: string): string {
-  return text
+  return withProfileNames(text)
     .replace(
       /Unexpected [\s\S]*?(is not valid JSON|in JSON at position \d+( \(line \d+ column \d+\))?)/g,
       'not valid JSON',

@@ -1,5 +1,6 @@
 import type { Clock } from '../../core/clock.ts';
 import { causeText } from '../../core/errors.ts';
+import { regionProblem } from '../region-name.ts';
 import { causeWithoutSecrets, type Failure } from './advice.ts';
 import {
   faultsIn,
@@ -98,8 +99,9 @@ export async function resolveKeys(deps: ChainDeps): Promise<Resolved> {
 export async function resolveChain(deps: ChainDeps): Promise<Resolved> {
   const { env } = deps;
   const profile = deps.profile ?? (env.AWS_PROFILE || undefined);
-  if (profile === undefined && env.AWS_ACCESS_KEY_ID && env.AWS_SECRET_ACCESS_KEY) {
-    return ofMachine(fromVariables(env), 'environment', new Map());
+  if (profile === undefined) {
+    requireBoth(KEY_VARIABLES, env, 'the environment');
+    if (env.AWS_ACCESS_KEY_ID) return ofMachine(fromVariables(env), 'environment', new Map());
   }
 
   const paths = sharedPaths(env);
@@ -109,7 +111,10 @@ export async function resolveChain(deps: ChainDeps): Promise<Resolved> {
   if (profile !== undefined && data === undefined) throw await unknownProfile(profile, undefined, files);
   const sdk: SdkDeps = { ...deps, profile, profiles: files.profiles };
   if (namesCredentials(data)) return fromProfile(profile ?? 'default', files, prints, sdk, deps);
+  requireRegionNames([profile ?? 'default'], files);
 
+  // A role alone is common: other programs read it with another source of keys.
+  if (env.AWS_WEB_IDENTITY_TOKEN_FILE) requireBoth(WEB_IDENTITY_VARIABLES, env, 'the environment');
   if (env.AWS_WEB_IDENTITY_TOKEN_FILE && env.AWS_ROLE_ARN) {
     const tokenPrints = printsOf([env.AWS_WEB_IDENTITY_TOKEN_FILE]);
     const { fromTokenFile } = await import('@aws-sdk/credential-provider-web-identity');
@@ -136,6 +141,36 @@ const ofMachine = (set: Credentials, source: SourceKind, prints: Prints): Resolv
   prints,
   principal: ownerOf(source, set),
 });
+
+const KEY_VARIABLES = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY'] as const;
+const KEY_SETTINGS = ['aws_access_key_id', 'aws_secret_access_key'] as const;
+const WEB_IDENTITY_VARIABLES = ['AWS_WEB_IDENTITY_TOKEN_FILE', 'AWS_ROLE_ARN'] as const;
+
+/** Half a pair is a mistake, also in botocore: to go on with the next source would sign as somebody who was not asked for. */
+function requireBoth(
+  [one, other]: readonly [string, string],
+  from: Readonly<Record<string, string | undefined>>,
+  place: string,
+): void {
+  if (!from[one] === !from[other]) return;
+  const [given, missing] = from[one] ? [one, other] : [other, one];
+  throw new ChainFailure({ what: 'incomplete', given, missing, place });
+}
+
+/** STS, sign-in and SSO would be asked at a host that does not exist, or at somebody else's. */
+function requireRegionNames(names: readonly string[], files: SharedFiles): void {
+  for (const name of names) {
+    const data = files.profiles[name];
+    const session = files.ssoSessions[data?.sso_session ?? ''];
+    for (const [key, value] of [
+      ['region', data?.region],
+      ['sso_region', data?.sso_region ?? session?.sso_region],
+    ] as const) {
+      const problem = regionProblem(value);
+      if (problem !== undefined) throw new ChainFailure({ what: 'bad-region', profile: name, key, problem });
+    }
+  }
+}
 
 /** As the SDK's provider reads them; that one brings 85 KB along, which is a tenth of the time to the first answer. */
 function fromVariables(env: NodeJS.ProcessEnv): Credentials {
@@ -166,6 +201,9 @@ async function fromProfile(
     }
   }
   const { kind, profile: holder } = plan.base;
+  requireRegionNames([profile, ...plan.roles, holder], files);
+  if (kind === 'environment') requireBoth(KEY_VARIABLES, deps.env, 'the environment');
+  if (kind === 'unclear') requireBoth(KEY_SETTINGS, files.profiles[holder] ?? {}, `profile '${holder}'`);
   const tokenPrints = printsOf(tokenFiles(plan, files, deps.env));
   const assumes = plan.roles.length > 0;
   const provide = (): Promise<Credentials> => {

@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { Plan, ProfileData, Profiles } from './plan.ts';
+import { profileOfAlias, withAliases } from './profile-alias.ts';
 
 export interface SharedFiles {
   readonly profiles: Profiles;
@@ -63,7 +64,7 @@ export async function readSharedFiles(env: NodeJS.ProcessEnv): Promise<SharedFil
   const ssoSessions: Record<string, ProfileData> = Object.create(null);
   for (const [name, data] of Object.entries(sections)) {
     if (name.startsWith(SSO_SESSION)) ssoSessions[name.slice(SSO_SESSION.length)] = data;
-    else if (!NOT_A_PROFILE.test(name)) profiles[name] = data;
+    else if (!NOT_A_PROFILE.test(name)) profiles[profileOfAlias(name)] = withSourceName(data);
   }
   return { profiles, ssoSessions, paths };
 }
@@ -71,8 +72,25 @@ export async function readSharedFiles(env: NodeJS.ProcessEnv): Promise<SharedFil
 async function sectionsOf({ config, credentials }: SharedPaths): Promise<Profiles> {
   // Containers and pipelines have neither file: the parser need not be loaded to find nothing.
   if (!existsSync(config) && !existsSync(credentials)) return {};
-  const { parseKnownFiles } = await import('@smithy/core/config');
+  const { externalDataInterceptor, parseKnownFiles } = await import('@smithy/core/config');
+  // For the SDK's own providers too, which read the files again and are given the alias of the profile.
+  const replaced = externalDataInterceptor.getFileRecord();
+  for (const [path, file] of [
+    [config, 'config'],
+    [credentials, 'credentials'],
+  ] as const) {
+    const text = await readFile(path, 'utf8').catch(() => '');
+    const readable = withAliases(text, file);
+    if (readable === text) delete replaced[path];
+    else externalDataInterceptor.interceptFile(path, readable);
+  }
   return parseKnownFiles({ filepath: credentials, configFilepath: config, ignoreCache: true });
+}
+
+function withSourceName(data: ProfileData): ProfileData {
+  const { source_profile } = data;
+  const name = source_profile && profileOfAlias(source_profile);
+  return name === source_profile ? data : { ...data, source_profile: name };
 }
 
 /**

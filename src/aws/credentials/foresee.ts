@@ -19,8 +19,9 @@ export async function foreseenPrincipal(
 ): Promise<Principal | undefined> {
   if (role) return roleAs(role.arn, role.sessionName);
   const profile = asked ?? (env.AWS_PROFILE || undefined);
-  if (profile === undefined && env.AWS_ACCESS_KEY_ID && env.AWS_SECRET_ACCESS_KEY) {
-    return ownerOf('environment', keysOf(env.AWS_ACCESS_KEY_ID, undefined));
+  if (profile === undefined && (env.AWS_ACCESS_KEY_ID || env.AWS_SECRET_ACCESS_KEY)) {
+    const { AWS_ACCESS_KEY_ID: id, AWS_SECRET_ACCESS_KEY: secret } = env;
+    return id && secret ? ownerOf('environment', keysOf(id, undefined)) : undefined;
   }
   const { profiles } = await readSharedFiles(env);
   const name = profile ?? 'default';

@@ -39,11 +39,12 @@ const CREDENTIAL_KEYS = [
   'login_session',
 ];
 
-const CREDENTIAL_SOURCES: Readonly<Record<string, SourceKind>> = {
-  Environment: 'environment',
-  EcsContainer: 'container',
-  Ec2InstanceMetadata: 'instance',
-};
+/** A map: the word in the file may be any, `constructor` too. */
+const CREDENTIAL_SOURCES: ReadonlyMap<string, SourceKind> = new Map([
+  ['Environment', 'environment'],
+  ['EcsContainer', 'container'],
+  ['Ec2InstanceMetadata', 'instance'],
+]);
 
 /** Whether the profile says anything about credentials. One that has only a region leaves the rest of the chain its turn. */
 export function namesCredentials(data: ProfileData | undefined): boolean {
@@ -86,7 +87,7 @@ export function planOf(name: string, profiles: Profiles): Plan | PlanProblem {
   }
 }
 
-const lenderOf = (source: string): SourceKind => CREDENTIAL_SOURCES[source] ?? 'unclear';
+const lenderOf = (source: string): SourceKind => CREDENTIAL_SOURCES.get(source) ?? 'unclear';
 
 function kindOf(data: ProfileData, isStatic: boolean): SourceKind {
   if (isStatic) return 'static';

@@ -1,4 +1,5 @@
 import type { Profiles } from './plan.ts';
+import { aliasOf } from './profile-alias.ts';
 import { roleSessionName } from './role-session-name.ts';
 import { type Credentials, snapshot } from './set.ts';
 
@@ -53,7 +54,7 @@ function clientConfig({ profile, requestHandler }: SdkDeps) {
   return {
     logger: silentLogger,
     requestHandler: requestHandler ?? OWN_HANDLER,
-    ...(profile === undefined ? {} : { profile }),
+    ...(profile === undefined ? {} : { profile: aliasOf(profile) }),
   };
 }
 
@@ -67,7 +68,7 @@ export async function resolveWithSdk(
   silenceVersionWarning();
   const region = stsRegion(deps);
   const init = {
-    profile,
+    profile: aliasOf(profile),
     ignoreCache: true,
     logger: silentLogger,
     clientConfig: clientConfig(deps),

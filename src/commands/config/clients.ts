@@ -5,6 +5,8 @@ export interface Server {
   readonly command: string;
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
+  /** Milliseconds in which the proxy answers any request. */
+  readonly longestAnswerMs: number;
 }
 
 /** How one client wants to be told of a server. */
@@ -50,13 +52,15 @@ export const CLIENT_FORMATS: Readonly<Record<(typeof CLIENTS)[number], ClientFor
     where: 'opencode.json in your project, or ~/.config/opencode/opencode.json',
     placeholder: (variable) => `{env:${variable}}`,
     supply: 'Set them in the environment that you start opencode from',
-    document: (name, { command, args, env: environment }) => ({
+    document: (name, { command, args, env: environment, longestAnswerMs }) => ({
       $schema: 'https://opencode.ai/config.json',
       mcp: {
         [name]: {
           type: 'local',
           command: [command, ...args],
           enabled: true,
+          // One limit for the start and for each tool call; without it, opencode gives up before the proxy does.
+          timeout: longestAnswerMs,
           ...(Object.keys(environment).length > 0 ? { environment } : {}),
         },
       },

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { asListValue } from '../../aws/credentials/profile-list.ts';
 import type { Arguments } from '../../core/arguments.ts';
 import { flagOf, type Option, type OptionTable, variableOf } from '../../core/options.ts';
 import { type Secret, secretsOfUrl } from '../../core/secrets.ts';
@@ -19,8 +20,28 @@ const KEYS = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN']
 
 const options: OptionTable = OPTIONS;
 
-/** The command line and environment that stand for the same settings in a client's configuration. */
-export function launchOf(given: Arguments, settings: Settings, cwd: string): Launch {
+/**
+ * They decide whose account is used and where. Some clients let the environment of a shell win over the one in their file
+ * (https://github.com/kirodotdev/Kiro/issues/5089), and a flag wins over both.
+ */
+const IDENTITY: ReadonlySet<string> = new Set([
+  'profile',
+  'region',
+  'service',
+  'roleArn',
+  'roleSessionName',
+  'externalId',
+]);
+
+/**
+ * The command line and environment that stand for the same settings in a client's configuration.
+ * @param knownProfiles - every profile in the AWS files.
+ */
+export function launchOf(
+  given: Arguments,
+  settings: Settings,
+  { cwd, knownProfiles }: { readonly cwd: string; readonly knownProfiles: readonly string[] },
+): Launch {
   const { env, from, fromFile } = settings;
   const args: string[] = [];
   const variables: Record<string, Template> = {};
@@ -37,6 +58,10 @@ export function launchOf(given: Arguments, settings: Settings, cwd: string): Lau
   for (const [key, texts] of Object.entries(given.options)) {
     const option = options[key];
     if (!option) continue;
+    if (key === 'profile') {
+      args.push(...profileArgs(settings.profiles, knownProfiles));
+      continue;
+    }
     const values = valuesOf(option, texts, cwd);
     const secrets = values.map((value) => secretsIn(key, option, value));
     // A command line is seen by everybody on the machine, so what is secret goes another way.
@@ -47,12 +72,23 @@ export function launchOf(given: Arguments, settings: Settings, cwd: string): Lau
   for (const [key, option] of Object.entries(options)) {
     const name = from[key];
     if (name === undefined || given.options[key] || fromFile.has(name)) continue;
+    if (key === 'profile') {
+      args.push(...profileArgs(settings.profiles, knownProfiles));
+      continue;
+    }
     const values = valuesOf(option, (env[name] ?? '').split('\n'), cwd);
+    if (IDENTITY.has(key)) {
+      args.push(...flagged(flagOf(key), option, values));
+      continue;
+    }
     const secrets = values.map((value) => secretsIn(key, option, value));
     variables[name] = joined(option, values, secrets);
   }
+  const regions = regionArgs(given, settings);
+  args.push(...regions);
   for (const [name, value] of heededVariables(env)) {
     if (fromFile.has(name) || name in variables) continue;
+    if (REGION_VARIABLES.includes(name) && regions.length > 0) continue;
     const text = namesFile(name) ? resolve(cwd, value) : value;
     variables[name] = templateOf(text, secretsOfUrl(text, 'PROXY_PASSWORD'));
   }
@@ -60,6 +96,39 @@ export function launchOf(given: Arguments, settings: Settings, cwd: string): Lau
     for (const name of KEYS) if (env[name] && !fromFile.has(name)) variables[name] = [{ variable: name }];
   }
   return { args, env: variables };
+}
+
+const REGION_VARIABLES = ['AWS_REGION', 'AWS_DEFAULT_REGION'];
+
+/**
+ * The region to sign for, and the one that the server works in, where variables or the AWS files gave them. Of several profiles each
+ * works in its own region first, so that the variable stays what it was: a fallback.
+ */
+function regionArgs(
+  given: Arguments,
+  { env, from, fromFile, scope, scopeFrom, profiles, metadata }: Settings,
+): string[] {
+  const variable = REGION_VARIABLES.find((name) => env[name] && !fromFile.has(name));
+  if (profiles.length > 1) return [];
+  const isPinned = given.options.region !== undefined || from.region !== undefined;
+  const isOpen = variable !== undefined || scopeFrom.region === 'the profile';
+  const args: string[] = [];
+  if (scope && !isPinned && isOpen) args.push(flagOf('region'), scope.region);
+  const works = variable === undefined ? undefined : env[variable];
+  const isNamed = metadata.some((entry) => entry.startsWith('AWS_REGION='));
+  // Beside MCP_PROXY_METADATA the flag would replace what the variable holds.
+  const isFree = from.metadata === undefined || given.options.metadata !== undefined;
+  if (works && !isNamed && isFree) args.push(flagOf('metadata'), `AWS_REGION=${works}`);
+  return args;
+}
+
+/** One flag for each name that a list would take for a flag, for the endpoint or for several names. */
+function profileArgs(profiles: readonly string[], known: readonly string[]): string[] {
+  const flag = flagOf('profile');
+  const isPlain = (name: string): boolean => !/^-|:\/\/|^arn:/.test(name);
+  const plain = profiles.every(isPlain);
+  if (plain) return [flag, ...profiles.map((name) => asListValue(name, known))];
+  return profiles.map((name) => `${flag}=${asListValue(name, known)}`);
 }
 
 /** The option's value as texts, one per entry; files by their whole path, because a client starts somewhere else. */

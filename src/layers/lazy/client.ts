@@ -2,7 +2,8 @@ import { beforeSending } from '../../core/before-sending.ts';
 import { type Call, type Handler, LastingOrigin, NO_DEADLINE, type Reply } from '../../core/call.ts';
 import { CallController } from '../../core/call-signal.ts';
 import { type Clock, inLimitedTime } from '../../core/clock.ts';
-import type { ProxyError } from '../../core/errors.ts';
+import { ProxyError } from '../../core/errors.ts';
+import type { Events } from '../../core/events.ts';
 import { Flight } from '../../core/flight.ts';
 import { type ListName, listChanges } from '../../core/list-changes.ts';
 import {
@@ -18,14 +19,27 @@ import { pageKey, type Snapshot, type SnapshotStore } from '../../core/snapshot.
 import { listRequest } from '../../core/tool-list.ts';
 import { openFailure, outdated } from './failures.ts';
 import { revisionOf, Seen } from './seen.ts';
+import { placeholder, unavailability } from './unavailable.ts';
 
 /** Longest time for opening the session where no option limits it, and for reading its lists: a silent server must not hold later calls. */
 const OPEN_LIMIT_MS = 60_000;
 /** More pages than any server has; one whose cursors go round must not be asked for ever. */
 const MOST_PAGES = 1_000;
 
+/** How soon a session is tried again that could not be opened at the start: a person who has logged in waits for the tools. */
+const RETRY_FIRST_MS = 1_000;
+const RETRY_MAX_MS = 15_000;
+/** Ten minutes of those; a person who has not logged in by then is not about to. */
+const RETRIES_SOON = 40;
+const RETRY_LATER_MS = 60_000;
+/** About a day: a client that has left without a word must not be retried for ever. */
+const MAX_RETRIES = 1_500;
+
 export interface LazyDeps {
   readonly store: SnapshotStore;
+  /** For the client that has to be told that it cannot be reached. */
+  readonly host: string;
+  readonly events: Events;
   /** The one whose session the client's own initialize opens; those of others are opened without it, when a call names them. */
   readonly defaultProfile: string;
   readonly clock: Clock;
@@ -45,6 +59,8 @@ interface Waiting {
   /** The client's own initialize, and its handshake's end: what the session is opened with. */
   readonly initialize: Call & { readonly message: Request };
   readonly snapshot: Snapshot;
+  /** The server could not be reached at the start: what the client was told is made up, and any revision of the server will do. */
+  readonly isPlaceholder: boolean;
   initialized: Notification | undefined;
   opening: Flight<void> | undefined;
 }
@@ -94,22 +110,57 @@ export class LazyClient {
     const connected = this.#state.kind === 'connected' && this.#state.seen !== undefined;
     // A client that begins anew over a living session wants a new one.
     const snapshot = connected ? undefined : await store.load(revisionOf(request));
-    if (snapshot) {
-      const told: JsonObject = JSON.parse(snapshot.opening);
-      await this.#next({ ...call, foretold: String(told.protocolVersion) });
-      this.#state = {
-        kind: 'waiting',
-        initialize: { ...call, message: request },
-        snapshot,
-        initialized: undefined,
-        opening: undefined,
-      };
-      return answerWith(request, snapshot.opening);
+    if (snapshot) return this.#wait(call, request, snapshot, false);
+    const outcome = await this.#next(call).then(
+      (reply) => ({ reply }),
+      (error: unknown) => ({ error }),
+    );
+    // A client that begins anew over a living session sees why it cannot.
+    const why = connected ? undefined : unavailability(outcome);
+    if (why !== undefined) {
+      const { events, host } = this.#deps;
+      events.emit({ type: 'session.open-failed', profile: call.profile, message: why });
+      return this.#wait(call, request, placeholder(request, host, why), true);
     }
-    const reply = await this.#next(call);
-    const opening = resultText(reply);
+    if ('error' in outcome) throw outcome.error;
+    const opening = resultText(outcome.reply);
     if (opening !== undefined) this.#state = { kind: 'connected', seen: new Seen(store, request, opening) };
-    return reply;
+    return outcome.reply;
+  }
+
+  /** Answers without the server, which is asked when something needs it. */
+  async #wait(call: Call, request: Request, snapshot: Snapshot, isPlaceholder: boolean): Promise<Reply> {
+    const told: JsonObject = JSON.parse(snapshot.opening);
+    // Not under the signal of a call whose time may be over.
+    const signal = new CallController().signal;
+    await this.#next({ ...call, signal, deadline: NO_DEADLINE, foretold: String(told.protocolVersion) });
+    const waiting: Waiting = {
+      kind: 'waiting',
+      initialize: { ...call, message: request },
+      snapshot,
+      isPlaceholder,
+      initialized: undefined,
+      opening: undefined,
+    };
+    this.#state = waiting;
+    if (isPlaceholder) this.#retryLater(waiting, 0);
+    return answerWith(request, snapshot.opening);
+  }
+
+  /** Without tools no call of the client would try again. */
+  #retryLater(waiting: Waiting, retries: number): void {
+    if (retries >= MAX_RETRIES) return;
+    const soon = Math.min(RETRY_FIRST_MS * 2 ** Math.min(retries, 10), RETRY_MAX_MS);
+    const ms = retries < RETRIES_SOON ? soon : RETRY_LATER_MS;
+    const retry = (): void => {
+      if (this.#state !== waiting) return;
+      const call = { ...waiting.initialize, signal: new CallController().signal };
+      this.#opened(waiting, call).catch((error: unknown) => {
+        const isOver = error instanceof ProxyError && error.reason === 'shutting-down';
+        if (!isOver) this.#retryLater(waiting, retries + 1);
+      });
+    };
+    this.#deps.clock.schedule(ms, retry, { keepAlive: false });
   }
 
   /** What needs no server. */
@@ -169,7 +220,7 @@ export class LazyClient {
     const opened = resultOf(reply, 'initialize');
     const seen = new Seen(this.#deps.store, initialize.message, resultText(reply) ?? '');
     const told: JsonObject = JSON.parse(snapshot.opening);
-    if (opened.protocolVersion !== told.protocolVersion) {
+    if (opened.protocolVersion !== told.protocolVersion && !waiting.isPlaceholder) {
       const error = outdated(told.protocolVersion, opened.protocolVersion);
       if (this.#state === waiting) this.#state = { kind: 'outdated', error };
       await seen.save();

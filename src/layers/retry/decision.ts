@@ -52,6 +52,7 @@ const KINDS: Readonly<Record<ErrorReason | 'answered', FailureKind | 'by status'
   'subscription-lost': 'final',
   'auth-rejected': 'final',
   'no-credentials': 'final',
+  'invalid-region': 'final',
   'unusable-answer': 'final',
   redirected: 'final',
   timeout: 'final',

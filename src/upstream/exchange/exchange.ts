@@ -1,7 +1,7 @@
 import type { Emit, Origin, Reply } from '../../core/call.ts';
 import { CallController } from '../../core/call-signal.ts';
 import type { Clock, Timer } from '../../core/clock.ts';
-import { ProxyError, unsentReason } from '../../core/errors.ts';
+import { ProxyError } from '../../core/errors.ts';
 import type { Id, Message, Request, Response } from '../../core/message.ts';
 import { type Incoming, LONGEST_ERROR_BODY_BYTES, mediaTypeOf } from '../http/incoming.ts';
 import type { Lease } from '../http/lane.ts';
@@ -17,6 +17,7 @@ import {
   unusable,
 } from '../uplink/answer.ts';
 import { lostSession, lostSessionIn } from '../uplink/lost-session.ts';
+import { reasonAt } from '../uplink/progress.ts';
 import { connectionLost, type Opened, type Uplink, type UplinkRequest } from '../uplink/uplink.ts';
 import { brokenBody } from './broken-body.ts';
 import { OwedAnswers } from './owed.ts';
@@ -61,6 +62,8 @@ export class Exchange {
   readonly #owed = new OwedAnswers();
   readonly #controller = new CallController();
   #lease: Lease | undefined;
+  /** What the request waits for, until its first byte leaves. */
+  #because: string | undefined;
   #opened: Opened | undefined;
   #timers: Timer[] = [];
   /** The server has sent something about its requests: it knows the session, and has begun with them. */
@@ -75,6 +78,12 @@ export class Exchange {
   /** True once bytes may have left the process: before that, cancelling needs no word to the server. */
   get sent(): boolean {
     return this.#lease !== undefined;
+  }
+
+  /** Why the request is given up, with how far it has got by now. */
+  reasonNow(reason: unknown): unknown {
+    const progress = { because: this.#because, lease: this.#lease, responding: this.#opened !== undefined };
+    return reasonAt(progress, reason, this.#deps.uplink.host);
   }
 
   /** Who has signed it; undefined where nobody has, or it has no answer. */
@@ -104,6 +113,9 @@ export class Exchange {
         repeatable,
         admits,
         onStart,
+        waits: (because) => {
+          this.#because = because;
+        },
         signal: this.#controller.signal,
         onAttempt: (lease) => {
           this.#lease = lease;
@@ -125,7 +137,7 @@ export class Exchange {
    * once; the exchange itself stays until the server has taken the cancellation, or a moment longer, unless its end is that.
    */
   abandon(request: Request, reason: unknown): void {
-    this.#owed.abandon(request.id, this.sent ? reason : unsentReason(reason));
+    this.#owed.abandon(request.id, this.reasonNow(reason));
     if (this.#owed.size > 0 || this.#over) return;
     // Without a place, or between two attempts, nothing more may go out for it.
     if (!this.#deps.silent || !this.#lease || this.#lease.over) {

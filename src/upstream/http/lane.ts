@@ -64,6 +64,10 @@ export class Lane {
     return this.#waiting.size;
   }
 
+  get max(): number {
+    return this.#options.max;
+  }
+
   get active(): number {
     return this.#busy.size;
   }

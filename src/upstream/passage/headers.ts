@@ -1,9 +1,11 @@
+import { ACCEPT } from '../exchange/exchange.ts';
+
 /** Enough for what any client says of itself. */
 const LONGEST_NAME = 256;
 
 /**
  * The headers of an HTTP client's request as they go up. What the proxy sends with every request stands above what the client sends,
- * and the proxy names itself first. Pure.
+ * and the proxy names itself first. Accept is the proxy's own: it converts the answer to what the client accepts. Pure.
  * @param own - of --header; they are added to every request further down.
  * @param userAgent - the proxy's own; `andClient` false keeps the client's name from the server.
  */
@@ -19,5 +21,6 @@ export function passageHeaders(
   }
   const client = headers['user-agent'] ?? '';
   kept['user-agent'] = andClient ? `${userAgent} ${client.slice(0, LONGEST_NAME)}`.trim() : userAgent;
+  kept.accept = ACCEPT;
   return kept;
 }

@@ -9,18 +9,25 @@ const LONGEST_HEARD = 64 * 1024;
 /**
  * Listens to an event stream that passes by as bytes: the notifications and requests in it decide about time limits, and about what is
  * known of the server. Keeps no more of it than one short event.
+ * @param answering - called for what may be an answer: an event that is none of those, or is too long to be read.
  * @returns takes the next bytes and gives the messages that they complete; undefined where there is nothing to understand.
  */
-export function overhear(response: Incoming): ((chunk: Uint8Array) => readonly Message[]) | undefined {
+export function overhear(
+  response: Incoming,
+  answering: () => void = () => undefined,
+): ((chunk: Uint8Array) => readonly Message[]) | undefined {
   const { headers } = response;
   if (mediaTypeOf(headers) !== 'text/event-stream' || isEncoded(headers)) return undefined;
   let heard: Message[] = [];
   const parser = new SseParser(
     {
       event: ({ data }) => {
-        if (data?.includes('"method"')) heard.push(...saidIn(data));
+        const said = data?.includes('"method"') ? saidIn(data) : [];
+        heard.push(...said);
+        if (data !== undefined && said.length === 0) answering();
       },
       retry: () => undefined,
+      skipped: answering,
     },
     { longest: LONGEST_HEARD, skip: true },
   );

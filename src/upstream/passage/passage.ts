@@ -25,10 +25,12 @@ import { isRepeatable } from '../../core/repeatable.ts';
 import { CANCEL_GRACE_MS, CONTROL_PLACE_MS } from '../exchange/exchange.ts';
 import { headerOf, type Incoming, LONGEST_ERROR_BODY_BYTES, mediaTypeOf } from '../http/incoming.ts';
 import type { Lease } from '../http/lane.ts';
+import { Resumption } from '../stream/resumption.ts';
 import { watched } from '../stream/silence.ts';
 import { eventMessages } from '../stream/stream.ts';
 import { decodeBody, errorOfStatus, messagesOfBody, noAnswer, writtenError } from '../uplink/answer.ts';
 import { lostSession, lostSessionIn } from '../uplink/lost-session.ts';
+import { reasonAt } from '../uplink/progress.ts';
 import { connectionLost, type Opened, type Uplink, type UplinkRequest } from '../uplink/uplink.ts';
 import { earlyLoss } from './early-loss.ts';
 import { ListCopies } from './list-copies.ts';
@@ -54,7 +56,7 @@ export interface Bare {
   readonly headers: Readonly<Record<string, string>>;
   readonly profile: string;
   readonly signal: AbortSignal;
-  readonly pass: (head: HttpFacts) => BodySink;
+  readonly pass: (head: HttpFacts) => BodySink | undefined;
   readonly emit: Emit;
 }
 
@@ -63,7 +65,8 @@ interface Crossing {
   readonly uplink: Uplink;
   /** Whose answer it is; undefined for GET and DELETE. */
   readonly message: Message | undefined;
-  readonly pass: ((head: HttpFacts) => BodySink) | undefined;
+  readonly pass: ((head: HttpFacts) => BodySink | undefined) | undefined;
+  readonly answering: Passage['answering'];
   readonly emit: Emit;
   readonly origin: Origin;
   /** Of the session that it is sent in; undefined where there is none. */
@@ -97,6 +100,7 @@ export class Passages {
       uplink: this.#deps.uplinkOf(profile),
       message,
       pass: passage.pass,
+      answering: passage.answering,
       emit,
       origin: new LastingOrigin(profile),
       // In the revision without sessions, the header only routes.
@@ -120,6 +124,7 @@ export class Passages {
       uplink: this.#deps.uplinkOf(profile),
       message: undefined,
       pass,
+      answering: undefined,
       emit,
       origin: new LastingOrigin(profile),
       sessionId: headers['mcp-session-id'],
@@ -130,7 +135,7 @@ export class Passages {
     return this.#cross(crossing, signal, {
       lane: method === 'GET' ? 'stream' : 'control',
       method,
-      headers,
+      headers: method === 'GET' ? { ...headers, accept: 'text/event-stream' } : headers,
       repeatable: true,
     });
   }
@@ -148,6 +153,8 @@ export class Passages {
       timers.push(clock.schedule(ms, act, { keepAlive: false }));
     };
     let lease: Lease | undefined;
+    let because: string | undefined;
+    let responding = false;
     const cut = (reason: unknown): void => {
       cutter.abort(reason);
       lease?.cancel(reason instanceof Error ? reason : new Error(String(reason)));
@@ -167,7 +174,7 @@ export class Passages {
           lease.leave();
           after(CANCEL_GRACE_MS, () => cut(reason));
         } else cut(reason);
-        reject(reason);
+        reject(reasonAt({ because, lease, responding }, reason, crossing.uplink.host));
       };
       signal.addEventListener('abort', leave, { once: true });
       const over = (): void => {
@@ -197,6 +204,9 @@ export class Passages {
           crossing.message?.kind === 'request' && crossing.message.method === 'initialize'
             ? () => setImmediate(() => crossing.uplink.dialAhead())
             : undefined,
+        waits: (what) => {
+          because = what;
+        },
         onAttempt: (taken) => {
           lease = taken;
           crossing.leaving?.();
@@ -205,6 +215,7 @@ export class Passages {
       };
       // What waits for the answer is kept small: there can be hundreds.
       crossing.uplink.open(request).then((opened) => {
+        responding = true;
         this.#take(crossing, request, opened).then(done, failed);
       }, failed);
     });
@@ -219,8 +230,17 @@ export class Passages {
         this.#own(id ?? headerOf(response.headers, 'mcp-session-id'), opened.principal);
       }
       if (!success) return await this.#failure(crossing, opened);
-      if (crossing.pass) return await this.#pass(crossing, response, crossing.pass);
-      return await this.#collect(crossing, opened);
+      if (crossing.pass) {
+        const { message, sessionId } = crossing;
+        if (sessionId !== undefined && message?.kind === 'request') {
+          const look = () => earlyLoss(response, sessionId, this.#deps.clock);
+          const lost = await this.#watched(crossing, response, look);
+          if (lost) throw lost;
+        }
+        const sink = crossing.pass(headOf(response));
+        if (sink) return await this.#pass(crossing, response, sink);
+      }
+      return await this.#collect(crossing, opened, request);
     } catch (error) {
       if (request.signal.aborted) throw request.signal.reason;
       throw error instanceof ProxyError
@@ -237,17 +257,10 @@ export class Passages {
   }
 
   /** Hands the answer on byte for byte; a client that reads slowly slows the server. */
-  async #pass(crossing: Crossing, response: Incoming, pass: (head: HttpFacts) => BodySink): Promise<Reply> {
-    const { emit, origin, message, sessionId } = crossing;
-    if (sessionId !== undefined && message?.kind === 'request') {
-      const lost = await this.#watched(crossing, response, () =>
-        earlyLoss(response, sessionId, this.#deps.clock),
-      );
-      if (lost) throw lost;
-    }
+  async #pass(crossing: Crossing, response: Incoming, sink: BodySink): Promise<Reply> {
+    const { emit, origin, message, answering } = crossing;
     const http = headOf(response);
-    const sink = pass(http);
-    const heard = overhear(response);
+    const heard = overhear(response, answering);
     const take = heard
       ? async (chunk: Buffer): Promise<void> => {
           for (const said of heard(chunk)) await emit(said, origin);
@@ -300,16 +313,17 @@ export class Passages {
     // Answered so by the server itself, it needs no other words.
     if (lost && !(pass && status === 404)) throw lost;
     const context = uplink.contextOf(opened);
-    if (!pass || (message && isPassing(status)) || isOurs(status, headers, bytes)) {
-      throw errorOfStatus(status, headers, bytes, context, this.#deps.clock.now());
-    }
-    await pass(http).write(bytes);
+    const final = pass && !(message && isPassing(status)) && !isOurs(status, headers, bytes);
+    const sink = final ? pass(http) : undefined;
+    if (!sink) throw errorOfStatus(status, headers, bytes, context, this.#deps.clock.now());
+    await sink.write(bytes);
     return { kind: 'passed', http };
   }
 
   /** Reads the answer as a message, for who wants to read or edit it; what comes before it goes down as it comes. */
-  async #collect(crossing: Crossing, { response, lease }: Opened): Promise<Reply> {
+  async #collect(crossing: Crossing, opened: Opened, request: UplinkRequest): Promise<Reply> {
     const { message: asked, emit, origin, sessionId } = crossing;
+    const { response } = opened;
     let begun = false;
     const http = unencoded(headOf(response));
     if (asked?.kind !== 'request') {
@@ -333,25 +347,12 @@ export class Passages {
       return undefined;
     };
     if (type === 'text/event-stream') {
-      const reply = await this.#watched(crossing, response, async () => {
-        for await (const message of eventMessages(response, POSITION(), this.#ears(crossing))) {
-          const found = await answerOf(message);
-          if (found) return found;
-        }
-        return undefined;
-      });
-      if (!reply) throw connectionLost(crossing.uplink.host, 'the stream ended without the answer');
-      // Servers close it with the answer; one that forgets must not keep the connection.
-      const late = this.#deps.clock.schedule(
-        STREAM_AFTER_ANSWER_MS,
-        () => lease.cancel(new Error('the stream outlived its answer')),
-        { keepAlive: false },
+      return this.#collectStream(
+        crossing,
+        opened,
+        claimOf(asked) === undefined ? request : undefined,
+        answerOf,
       );
-      void response
-        .drain()
-        .catch(() => undefined)
-        .finally(() => late.cancel());
-      return reply;
     }
     const bytes = await this.#watched(crossing, response, () => response.whole());
     if (type !== 'application/json' || bytes.length === 0) throw lossOrNoAnswer(bytes);
@@ -360,6 +361,73 @@ export class Passages {
       if (found) return found;
     }
     throw lossOrNoAnswer(bytes);
+  }
+
+  /**
+   * Reads a stream to its answer. One that ends before that is resumed: its client does not see the stream, and cannot.
+   * @param resumable - undefined where the revision has no resuming.
+   */
+  async #collectStream(
+    crossing: Crossing,
+    first: Opened,
+    resumable: UplinkRequest | undefined,
+    answerOf: (message: Message) => Promise<Reply | undefined>,
+  ): Promise<Reply> {
+    const { clock } = this.#deps;
+    const { uplink } = crossing;
+    const resumption = resumable && this.#resumption(crossing, resumable);
+    const position = resumption?.position ?? POSITION();
+    for (let { response, lease } = first; ; ) {
+      let reply: Reply | undefined;
+      let messages = 0;
+      let cause: unknown;
+      try {
+        reply = await this.#watched(crossing, response, async () => {
+          for await (const message of eventMessages(response, position, this.#ears(crossing))) {
+            messages++;
+            const found = await answerOf(message);
+            if (found) return found;
+          }
+          return undefined;
+        });
+      } catch (error) {
+        // The server's own word, or a limit's, is no break of the stream.
+        if (!resumable || resumable.signal.aborted || error instanceof ProxyError) throw error;
+        cause = error;
+      }
+      if (reply) {
+        // Servers close it with the answer; one that forgets must not keep the connection.
+        const late = clock.schedule(
+          STREAM_AFTER_ANSWER_MS,
+          () => lease.cancel(new Error('the stream outlived its answer')),
+          { keepAlive: false },
+        );
+        void response
+          .drain()
+          .catch(() => undefined)
+          .finally(() => late.cancel());
+        return reply;
+      }
+      if (!resumption) throw connectionLost(uplink.host, 'the stream ended without the answer');
+      ({ response, lease } = await resumption.next({ cause, messages }));
+    }
+  }
+
+  #resumption({ uplink }: Crossing, { headers, signal, onAttempt }: UplinkRequest): Resumption {
+    const { clock, events } = this.#deps;
+    return new Resumption({
+      uplink,
+      clock,
+      // Header values are bytes: an id beyond ASCII goes out as the UTF-8 that it came in.
+      headersAfter: (lastEventId) => ({
+        ...headers,
+        accept: 'text/event-stream',
+        'last-event-id': Buffer.from(lastEventId).toString('latin1'),
+      }),
+      resumed: () => events.emit({ type: 'stream.resumed', profile: uplink.profile }),
+      signal,
+      onAttempt,
+    });
   }
 
   #ears({ uplink }: Crossing): { dropped: (reason: string) => void } {

@@ -2,7 +2,7 @@ import { fullJitter } from '../../core/backoff.ts';
 import type { Call, Emit, Origin, Reply } from '../../core/call.ts';
 import { CallController } from '../../core/call-signal.ts';
 import { atMost, type Clock, sleep } from '../../core/clock.ts';
-import { causeText, ProxyError, unsentReason } from '../../core/errors.ts';
+import { causeText, ProxyError } from '../../core/errors.ts';
 import type { Events } from '../../core/events.ts';
 import { declaresChangesOf } from '../../core/list-changes.ts';
 import {
@@ -191,7 +191,7 @@ export class Session implements Origin {
     const exchange = this.#exchange(call.emit);
     const leave = (): void => {
       const { reason } = call.signal;
-      exchange.cut(exchange.sent ? reason : unsentReason(reason));
+      exchange.cut(exchange.reasonNow(reason));
     };
     call.signal.addEventListener('abort', leave, { once: true });
     const reply = exchange.expect(request);

@@ -8,6 +8,8 @@ export interface SseEvent {
 export interface SseSink {
   event(event: SseEvent): void;
   retry(ms: number): void;
+  /** An event was longer than the limits allow. */
+  skipped?(): void;
 }
 
 /** Half of what a JavaScript string can hold: an event that grows past it will never be a message. */
@@ -135,6 +137,7 @@ export class SseParser {
       const data = relevant ? this.#data.join('\n') : '';
       this.#sink.event({ data: data === '' ? undefined : data, id: this.#id });
     }
+    if (this.#skipping) this.#sink.skipped?.();
     this.#data = [];
     this.#id = undefined;
     this.#type = '';

@@ -53,6 +53,8 @@ export interface UplinkRequest {
   readonly admits?: ((principal: string | undefined) => boolean) | undefined;
   /** Told of each place taken for an attempt, before its first byte leaves. */
   readonly onAttempt: (lease: Lease) => void;
+  /** Receives what the request waits for before its first byte leaves, as a clause for a person. */
+  readonly waits?: ((because: string) => void) | undefined;
   /** Runs when an attempt's first byte is about to leave on an open connection. */
   readonly onStart?: (() => void) | undefined;
 }
@@ -89,10 +91,14 @@ export class Uplink {
   readonly #options: UplinkOptions;
   /** Added to this machine's clock for signatures; learned from the server when it complains, never guessed. */
   #clockOffsetMs = 0;
+  readonly #awaitingKeys: string;
   readonly #watchers = new Set<(principal: string | undefined) => void>();
 
   constructor(options: UplinkOptions) {
     this.#options = options;
+    const { profile } = options;
+    const named = profile === '' ? '' : ` --profile ${profile}`;
+    this.#awaitingKeys = `the credentials of ${profile === '' ? 'the default chain' : `profile '${profile}'`} were not there by then; aws sts get-caller-identity${named} shows in a terminal what holds them up`;
   }
 
   get profile(): string {
@@ -136,14 +142,17 @@ export class Uplink {
       const wanted = { fresh: !left.connection };
       request.signal.throwIfAborted();
       const spare = request.lane === 'own' ? this.#spare(wanted) : undefined;
-      const lease = spare ?? lane.free(wanted) ?? (await lane.lease(request.signal, wanted));
+      const lease = spare ?? lane.free(wanted) ?? (await this.#place(lane, request, wanted));
       let keys: Signer | undefined;
       let response: Incoming;
       // Kept for this attempt: another call may learn a new one while this is on its way.
       let offsetMs = 0;
       try {
         const resolving = renewedKeys ?? this.#keys(request.signal);
-        if (!lease.open && resolving instanceof Promise) dialDuring(resolving, lease);
+        if (resolving instanceof Promise) {
+          request.waits?.(this.#awaitingKeys);
+          if (!lease.open) dialDuring(resolving, lease);
+        }
         keys = await resolving;
         for (const watcher of this.#watchers) watcher(keys?.principal);
         if (request.admits?.(keys?.principal) === false) throw anothersSession(this.profile);
@@ -172,6 +181,12 @@ export class Uplink {
       if (!next) return opened;
       renewedKeys = next.keys;
     }
+  }
+
+  async #place(lane: Lane, request: UplinkRequest, wanted: { readonly fresh: boolean }): Promise<Lease> {
+    const because = `every connection was busy (--max-connections ${lane.max})`;
+    request.waits?.(because);
+    return lane.lease(request.signal, wanted);
   }
 
   /**

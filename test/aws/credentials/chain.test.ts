@@ -458,8 +458,8 @@ describe('bad profiles', () => {
     await rig.home.credentials('[work]\naws_access_key_id = AKIDFILE\n');
     const failure = await failureOf(rig.source('work').current(patient()));
     expect(failure.text).toBe(
-      "No AWS credentials for profile 'work': Could not resolve credentials using profile: [work] in configuration/credentials " +
-        "file(s). Check the settings of the profile, or run 'aws configure --profile work'",
+      "No AWS credentials for profile 'work': aws_access_key_id is set in profile 'work', and aws_secret_access_key is missing. " +
+        'Set aws_secret_access_key as well, or remove aws_access_key_id',
     );
     expect(failure.details).toEqual({ kind: 'failed', profile: 'work' });
   });

@@ -6,6 +6,7 @@ const names = { userAgent: 'proxy/1', andClient: true };
 it('what --header sets stands above what a client sends', () => {
   const headers = { 'x-api-key': 'of the client', 'mcp-session-id': 's' };
   expect(passageHeaders(headers, { 'x-api-key': 'of the owner' }, names)).toEqual({
+    accept: 'application/json, text/event-stream',
     'mcp-session-id': 's',
     'user-agent': 'proxy/1',
   });

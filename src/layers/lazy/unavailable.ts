@@ -1,0 +1,47 @@
+import type { Reply } from '../../core/call.ts';
+import { type ErrorReason, ProxyError } from '../../core/errors.ts';
+import { failureOfReply } from '../../core/failure.ts';
+import { paramsOf, type Request } from '../../core/message.ts';
+import { plainText } from '../../core/plain-text.ts';
+import { pageKey, type Snapshot } from '../../core/snapshot.ts';
+import { VERSION } from '../../version.ts';
+
+/** Revisions that have a handshake; a client that asks for another is told the newest of them, as the protocol says. */
+const REVISIONS: ReadonlySet<unknown> = new Set(['2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25']);
+const NEWEST = '2025-11-25';
+
+/** These are not about the server or the way to it: no later attempt would end otherwise, or none will be made. */
+const FINAL: ReadonlySet<ErrorReason> = new Set<ErrorReason>([
+  'shutting-down',
+  'internal',
+  'invalid-request',
+  'restart-needed',
+  'no-session',
+]);
+
+/** Why the session cannot be opened now, as a sentence for a person; undefined where the failure is the client's to see. Pure. */
+export function unavailability(outcome: { reply: Reply } | { error: unknown }): string | undefined {
+  if ('error' in outcome) {
+    const { error } = outcome;
+    return error instanceof ProxyError && !FINAL.has(error.reason) ? error.message : undefined;
+  }
+  const failure = failureOfReply(outcome.reply, 0);
+  const { status = 200, message = '' } = failure ?? {};
+  const passes = status === 401 || status === 403 || status === 408 || status === 429 || status >= 500;
+  return failure && passes ? `The server answered with HTTP ${status}: ${message}` : undefined;
+}
+
+/** What a client is told of a server that cannot be reached yet: no tools, and what to do. Pure. */
+export function placeholder(request: Request, host: string, why: string): Snapshot {
+  const { protocolVersion } = paramsOf(request);
+  const opening = {
+    protocolVersion: REVISIONS.has(protocolVersion) ? protocolVersion : NEWEST,
+    // The one list that every client reads again when it hears of a change.
+    capabilities: { tools: { listChanged: true } },
+    serverInfo: { name: 'mcp-sigv4-proxy', version: VERSION },
+    instructions: plainText(
+      `There is no connection to the MCP server at ${host} yet, so this server has no tools for now. ${/[.!?]$/.test(why) ? why : `${why}.`} Show this to the user. The proxy retries by itself: as soon as it is connected, the tools appear without a restart.`,
+    ),
+  };
+  return { opening: JSON.stringify(opening), pages: { [pageKey(undefined)]: '{"tools":[]}' } };
+}
