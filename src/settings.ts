@@ -34,7 +34,12 @@ import { observeOptions } from './observe/options.ts';
 import { poolOptions, poolProblems } from './pool/options.ts';
 import { DRAIN_OF_LISTENER_S, DRAIN_OF_STDIO_S, relayOptions } from './relay/options.ts';
 import { bundleProblem, caBundleOf } from './upstream/http/trust.ts';
-import { connectToProblems, readHeaders, upstreamOptions } from './upstream/options.ts';
+import {
+  connectToProblems,
+  readHeaders,
+  sessionHeaderProblems,
+  upstreamOptions,
+} from './upstream/options.ts';
 
 /** Every option of the proxy, in the order in which help and tables show them. */
 export const OPTIONS = {
@@ -200,6 +205,7 @@ export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Pro
   problems.push(...retryProblems(values, from));
   if ('url' in endpoint) {
     problems.push(...connectToProblems(values.connectTo, endpoint.url, from.connectTo ?? ''));
+    problems.push(...sessionHeaderProblems(headers, endpoint.url, values.service, from.header ?? ''));
   }
 
   const signing =

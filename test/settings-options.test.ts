@@ -178,7 +178,11 @@ describe('a bad value', () => {
     ['header', 'authorization Bearer s3cret', 'must be "name: value", not "authorization..."'],
     ['header', 'Host: x', 'must not set Host: the proxy owns that header'],
     ['header', 'X-Amz-Date: x', 'must not set X-Amz-Date: the proxy owns that header'],
-    ['header', 'mcp-session-id: x', 'must not set mcp-session-id: the proxy owns that header'],
+    [
+      'header',
+      'mcp-session-id: x',
+      'must not set mcp-session-id: the proxy owns that header, except at Amazon Bedrock AgentCore',
+    ],
     ['metadata', 'AWS_REGION', 'must be key=value, not "AWS_REGION"'],
     ['metadata', '=x', 'must be key=value, not "=x"'],
     [

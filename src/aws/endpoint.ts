@@ -102,6 +102,12 @@ export function scopeOfHost(hostname: string): Partial<SigningScope> {
   return region === undefined ? { service } : { service, region };
 }
 
+const AGENT_CORE = 'bedrock-agentcore';
+
+/** True where Amazon Bedrock AgentCore serves, by the host's name or by the service that requests are signed for. */
+export const isAgentCore = (endpoint: URL, service: string | undefined): boolean =>
+  service === AGENT_CORE || scopeOfHost(endpoint.hostname).service === AGENT_CORE;
+
 const AGENTCORE_ARN = /^arn:(aws[a-z-]*):bedrock-agentcore:([a-z0-9-]+):(\d{12}):(runtime|gateway)\/(\S+)$/;
 const RUNTIME = /^([^/]+)(?:\/runtime-endpoint\/([^/]+))?$/;
 /** The id of a gateway, `name-0123456789`, is the first label of its host name. */

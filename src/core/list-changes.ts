@@ -1,3 +1,4 @@
+import { canonicalText } from './canonical-json.ts';
 import { isObject, type JsonObject, type Notification } from './message.ts';
 
 /** What a server declares with `listChanged`, and what tells the client that it changed. */
@@ -47,4 +48,4 @@ export function listChanges(
 }
 
 const declaration = ({ capabilities, serverInfo, instructions }: JsonObject): string =>
-  JSON.stringify([capabilities, serverInfo, instructions]);
+  canonicalText([capabilities, serverInfo, instructions]);

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { canonicalText } from './canonical-json.ts';
 import { isObject, type JsonObject } from './message.ts';
 
 /** What a tool says of itself, with the protocol's defaults for what it leaves out: all hints, none a promise. */
@@ -27,13 +28,15 @@ type Definitions = Map<string, Known>;
 /** A list that is being read. */
 interface Walk {
   readonly definitions: Definitions;
-  /** Of every tool, names twice included. */
-  readonly texts: string[];
+  /** Every tool, names twice included. */
+  readonly tools: unknown[];
 }
 
 /** The last whole list of a view. */
 interface LastList {
   readonly fingerprint: string;
+  /** Of the same texts as the server wrote them: while they stay, their keys need not be sorted again. */
+  readonly asWritten: string;
   /** How often it had been said by then that the list has changed. */
   readonly told: number;
 }
@@ -95,7 +98,7 @@ export class Tools {
       this.#note(this.#definitions, tool.name, tool);
     }
     if (!walk) return undefined;
-    if (walk.texts.length < MOST_TOOLS) for (const tool of tools) walk.texts.push(JSON.stringify(tool));
+    if (walk.tools.length < MOST_TOOLS) for (const tool of tools) walk.tools.push(tool);
     if (typeof nextCursor === 'string') {
       setBounded(this.#walks, pageKey(nextCursor, view), walk, MOST_WALKS);
       return undefined;
@@ -106,20 +109,19 @@ export class Tools {
   }
 
   #walkOf(cursor: unknown, view: string): Walk | undefined {
-    if (cursor === undefined) return { definitions: new Map(), texts: [] };
+    if (cursor === undefined) return { definitions: new Map(), tools: [] };
     const key = pageKey(cursor, view);
     const walk = this.#walks.get(key);
     this.#walks.delete(key);
     return walk;
   }
 
-  #compare({ texts }: Walk, view: string): ToolsChange | undefined {
-    // Sorted, because there are servers that list in another order each time.
-    const hash = createHash('sha256');
-    for (const text of texts.sort()) hash.update(text).update('\n');
-    const fingerprint = hash.digest('hex').slice(0, FINGERPRINT_LENGTH);
+  #compare({ tools }: Walk, view: string): ToolsChange | undefined {
     const before = this.#last.get(view);
-    setBounded(this.#last, view, { fingerprint, told: this.#told }, MOST_VIEWS);
+    const asWritten = hashOf(tools.map((tool) => JSON.stringify(tool)));
+    const fingerprint =
+      before?.asWritten === asWritten ? before.fingerprint : hashOf(tools.map(canonicalText));
+    setBounded(this.#last, view, { fingerprint, asWritten, told: this.#told }, MOST_VIEWS);
     if (before === undefined || before.fingerprint === fingerprint) return undefined;
     return { told: before.told !== this.#told };
   }
@@ -177,6 +179,13 @@ export class Tools {
     // Whoever asks from now on wants the list as it is now.
     this.#filling = undefined;
   }
+}
+
+/** Sorted, because there are servers that list in another order each time. */
+function hashOf(texts: string[]): string {
+  const hash = createHash('sha256');
+  for (const text of texts.sort()) hash.update(text).update('\n');
+  return hash.digest('hex').slice(0, FINGERPRINT_LENGTH);
 }
 
 export function annotationsOf(tool: JsonObject): ToolAnnotations {

@@ -1,3 +1,4 @@
+import { isAgentCore } from '../aws/endpoint.ts';
 import { isLoopback } from '../core/loopback.ts';
 import { decimal, integer, list, text, timeLimit } from '../core/options.ts';
 import { placeholderIn, unexpanded } from '../core/placeholders.ts';
@@ -7,7 +8,7 @@ import { bundleProblem } from './http/trust.ts';
 
 /** What the proxy itself decides per request; a second opinion would break the signature or the protocol. */
 const OWNED =
-  /^(host|content-type|content-length|content-encoding|transfer-encoding|accept|connection|keep-alive|upgrade|te|trailer|expect|user-agent|last-event-id|x-amz-.*|mcp-.*|proxy-.*)$/i;
+  /^(host|content-type|content-length|content-encoding|transfer-encoding|accept|connection|keep-alive|upgrade|te|trailer|expect|user-agent|last-event-id|x-amz-.*|mcp-(?!session-id$).*|proxy-.*)$/i;
 
 /** `${env:NAME}` as well: clients that spell it so, and do not expand it, hand it on. */
 const VARIABLE = /\$\{(?:env:)?([A-Za-z_][A-Za-z0-9_]*)\}/;
@@ -19,6 +20,19 @@ function headerProblem(entry: string): string | undefined {
   if (!name) return `must be "name: value", not "${entry.trim().split(/[\s:=]/, 1)[0]}..."`;
   if (OWNED.test(name)) return `must not set ${name}: the proxy owns that header`;
   return undefined;
+}
+
+/** AgentCore Runtime routes by the session's id, and lets its client choose it; anywhere else it is the server's to choose. */
+export function sessionHeaderProblems(
+  headers: Readonly<Record<string, string>>,
+  endpoint: URL,
+  service: string | undefined,
+  from: string,
+): string[] {
+  if (headers['mcp-session-id'] === undefined || isAgentCore(endpoint, service)) return [];
+  return [
+    `${from} must not set mcp-session-id: the proxy owns that header, except at Amazon Bedrock AgentCore`,
+  ];
 }
 
 /** The whole value, unless it names environment variables: then what stands beside them is no secret. */

@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { DEFAULT_ENDPOINT, hostOfService, readEndpoint, scopeOfHost } from '../../src/aws/endpoint.ts';
+import {
+  DEFAULT_ENDPOINT,
+  hostOfService,
+  isAgentCore,
+  readEndpoint,
+  scopeOfHost,
+} from '../../src/aws/endpoint.ts';
 
 const scope = (service: string, region?: string) =>
   region === undefined ? { service } : { service, region };
@@ -238,5 +244,30 @@ describe('the host of a service of AWS itself', () => {
     ['us-isof-south-1', 'sts.us-isof-south-1.csp.hci.ic.gov'],
   ])('stands in the partition of %s', (region, host) => {
     expect(hostOfService('sts', region)).toBe(host);
+  });
+});
+
+describe('Amazon Bedrock AgentCore serves', () => {
+  const arn = readEndpoint('arn:aws:bedrock-agentcore:eu-west-1:123456789012:runtime/name-AbCdEf1234');
+  const urlOf = (text: string): URL => new URL(text);
+  it.each<[what: string, endpoint: URL, service: string | undefined, serves: boolean]>([
+    ['the ARN of a runtime', 'url' in arn ? arn.url : urlOf('https://unread'), undefined, true],
+    [
+      'a runtime',
+      urlOf('https://bedrock-agentcore.us-east-1.amazonaws.com/runtimes/x/invocations'),
+      '',
+      true,
+    ],
+    [
+      'a gateway',
+      urlOf('https://g-1.gateway.bedrock-agentcore.us-east-1.amazonaws.com/mcp'),
+      undefined,
+      true,
+    ],
+    ['any host, by the service', urlOf('http://127.0.0.1:3000/mcp'), 'bedrock-agentcore', true],
+    ['no other AWS service', urlOf('https://id.lambda-url.us-east-1.on.aws/'), 'lambda', false],
+    ['no host that only looks like it', urlOf('https://bedrock-agentcore.example.com/'), undefined, false],
+  ])('%s', (_what, endpoint, service, serves) => {
+    expect(isAgentCore(endpoint, service)).toBe(serves);
   });
 });

@@ -185,6 +185,46 @@ describe('tools/list', () => {
     expect(changes.map((line) => JSON.parse(line))).toMatchObject([{ announced: false }]);
   });
 
+  it('has not changed where its server writes the same keys in another order, also in a new session', async () => {
+    let turn = 0;
+    const tool = { name: 'a', inputSchema: { type: 'object', properties: { x: {} } } };
+    const turned = { inputSchema: { properties: { x: {} }, type: 'object' }, name: 'a' };
+    const server = { name: 's', version: '1' };
+    const { bin, mcp } = await startInitialized({
+      args: ['--tool-cache-ttl', '0', '--log-level', 'info'],
+      on: {
+        initialize: (request, response, context) => {
+          response.setHeader('mcp-session-id', `s-${turn}`);
+          context.server.sessions.set(`s-${turn}`, {
+            id: `s-${turn}`,
+            initializeParams: {},
+            initialized: false,
+            streams: new Set(),
+          });
+          const protocolVersion = '2025-11-25';
+          const capabilities = { tools: { listChanged: true }, logging: {} };
+          const result =
+            turn++ === 0
+              ? { protocolVersion, capabilities, serverInfo: server }
+              : {
+                  serverInfo: { version: '1', name: 's' },
+                  capabilities: { logging: {}, tools: { listChanged: true } },
+                  protocolVersion,
+                };
+          sendJson(response, 200, { jsonrpc: '2.0', id: request.rpc.id, result });
+        },
+        'tools/list': (_request, _response, context) =>
+          context.result({ tools: turn++ % 2 === 0 ? [tool] : [turned] }),
+      },
+    });
+    for (const id of [0, 1, 2]) await bin.request('tools/list', {}, id);
+    mcp.forgetSessions();
+    await bin.request('tools/list', {}, 3);
+    await bin.request('ping', {}, 4);
+    expect(bin.messages.filter(isChange)).toEqual([]);
+    expect(bin.stderr).not.toContain('tools.changed');
+  });
+
   it('is never shown to another identity, not even where the server fails', async () => {
     const keysOf = (id: string) => `[default]\naws_access_key_id = ${id}\naws_secret_access_key = secret\n`;
     const { bin, server, tools, list, lists } = await start(

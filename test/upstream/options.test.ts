@@ -32,7 +32,6 @@ describe('--header', () => {
     'accept',
     'User-Agent',
     'X-Amz-Date',
-    'mcp-session-id',
     'Mcp-Protocol-Version',
     'connection',
     'Last-Event-ID',

@@ -1,6 +1,7 @@
 import { beforeSending } from '../../core/before-sending.ts';
 import { type Call, type Handler, LastingOrigin, NO_DEADLINE, type Reply } from '../../core/call.ts';
 import { CallController } from '../../core/call-signal.ts';
+import { canonicalText } from '../../core/canonical-json.ts';
 import { type Clock, inLimitedTime } from '../../core/clock.ts';
 import { ProxyError } from '../../core/errors.ts';
 import type { Events } from '../../core/events.ts';
@@ -238,8 +239,7 @@ export class LazyClient {
     if (Object.keys(snapshot.pages).length > 0) {
       const pages = await this.#pages(initialize).catch(() => undefined);
       if (pages) {
-        const [before, after] = [snapshot.pages, pages].map((all) => JSON.stringify(Object.values(all)));
-        if (before !== after) changed.push('tools');
+        if (listed(snapshot.pages) !== listed(pages)) changed.push('tools');
         if (!seen.hasPages) seen.keep(pages);
       }
     }
@@ -265,6 +265,10 @@ export class LazyClient {
     });
   }
 }
+
+/** What pages hold, whatever order their servers write the keys in. */
+const listed = (pages: Readonly<Record<string, string>>): string =>
+  canonicalText(Object.values(pages).map((text): unknown => (text === '' ? undefined : JSON.parse(text))));
 
 const INITIALIZED: Notification = {
   kind: 'notification',

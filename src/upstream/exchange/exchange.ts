@@ -8,6 +8,7 @@ import type { Lease } from '../http/lane.ts';
 import { type Piece, Resumption, type ResumptionDeps } from '../stream/resumption.ts';
 import { watched } from '../stream/silence.ts';
 import { eventMessages, type StreamPosition } from '../stream/stream.ts';
+import type { Affinity } from '../uplink/affinity.ts';
 import {
   decodeBody,
   errorOfStatus,
@@ -44,6 +45,9 @@ export interface ExchangeDeps {
   readonly uplink: Uplink;
   readonly clock: Clock;
   readonly origin: Origin;
+  readonly affinity: Affinity | undefined;
+  /** The head of the answer has come, and nothing of its body was read yet. */
+  readonly answered?: ((response: Incoming) => void) | undefined;
   /** How a stream that ended before its answer goes on; undefined: not at all. */
   readonly resuming: Pick<ResumptionDeps, 'headersAfter' | 'resumed'> | undefined;
   /** Milliseconds of silence on the response stream that end it; 0 = no limit. */
@@ -112,6 +116,7 @@ export class Exchange {
         body,
         repeatable,
         admits,
+        affinity: this.#deps.affinity,
         onStart,
         waits: (because) => {
           this.#because = because;
@@ -122,6 +127,7 @@ export class Exchange {
           if (lane === 'control' || lane === 'own') this.#after(CONTROL_PLACE_MS, () => lease.leave());
         },
       });
+      this.#deps.answered?.(this.#opened.response);
       await this.#read(this.#opened.response);
     } catch (error) {
       this.#owed.failAll(this.#readable(error));
@@ -220,6 +226,7 @@ export class Exchange {
     const resumption = new Resumption({
       headersAfter,
       resumed,
+      affinity: this.#deps.affinity,
       uplink,
       clock,
       signal,

@@ -1,6 +1,7 @@
 import type { Reply } from '../../core/call.ts';
 import { atMost, type Clock, type Timer } from '../../core/clock.ts';
 import { LONGEST_ERROR_BODY_BYTES } from '../http/incoming.ts';
+import type { Affinity } from '../uplink/affinity.ts';
 import { errorOfStatus } from '../uplink/answer.ts';
 import { lostSessionIn } from '../uplink/lost-session.ts';
 import type { Uplink } from '../uplink/uplink.ts';
@@ -12,6 +13,7 @@ const NOTICE_BODY_MS = 5_000;
 export interface Notice {
   readonly text: string;
   readonly headers: Readonly<Record<string, string>>;
+  readonly affinity: Affinity | undefined;
   readonly signal: AbortSignal;
   /** The client's next requests wait for it: it takes an open connection, and leaves it open for them. */
   readonly own?: boolean;
@@ -23,7 +25,7 @@ export interface Notice {
  */
 export async function postNotice(
   { uplink, clock }: { readonly uplink: Uplink; readonly clock: Clock },
-  { text, headers, signal, own = false }: Notice,
+  { text, headers, affinity, signal, own = false }: Notice,
 ): Promise<Reply> {
   let sharing: Timer | undefined;
   const opened = await uplink.open({
@@ -32,6 +34,7 @@ export async function postNotice(
     headers,
     body: Buffer.from(text),
     repeatable: true,
+    affinity,
     signal,
     onAttempt: (lease) => {
       lease.cutBy(signal);

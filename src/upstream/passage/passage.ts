@@ -28,8 +28,9 @@ import type { Lease } from '../http/lane.ts';
 import { Resumption } from '../stream/resumption.ts';
 import { watched } from '../stream/silence.ts';
 import { eventMessages } from '../stream/stream.ts';
+import type { Affinity } from '../uplink/affinity.ts';
 import { decodeBody, errorOfStatus, messagesOfBody, noAnswer, writtenError } from '../uplink/answer.ts';
-import { lostSession, lostSessionIn } from '../uplink/lost-session.ts';
+import { isLost, lostSession, lostSessionIn } from '../uplink/lost-session.ts';
 import { reasonAt } from '../uplink/progress.ts';
 import { connectionLost, type Opened, type Uplink, type UplinkRequest } from '../uplink/uplink.ts';
 import { earlyLoss } from './early-loss.ts';
@@ -77,6 +78,14 @@ interface Crossing {
   readonly grace: boolean;
 }
 
+/** What reading one answer as messages needs. */
+interface Collecting {
+  readonly answerOf: (message: Message) => Promise<Reply | undefined>;
+  readonly resuming: () => void;
+}
+
+type Crossed = UplinkRequest & { readonly affinity: Affinity };
+
 /**
  * The bottom handler for calls of HTTP clients, who keep session, revision and streams themselves: their requests are signed and sent
  * with their own headers, and what comes back goes to them as it is. No session, no recovery, no resuming.
@@ -86,6 +95,8 @@ export class Passages {
   readonly #lists = new ListCopies();
   /** Who was the first to send something in a session, by the session's id. */
   readonly #owners = new Map<string, string | undefined>();
+  /** What reaches the backend of a session, by the session's id; only of sessions whose server gave something to return. */
+  readonly #affinities = new Map<string, Affinity>();
 
   constructor(deps: PassageDeps) {
     this.#deps = deps;
@@ -191,13 +202,14 @@ export class Passages {
         reject(error);
       };
       // Not spread, as in an exchange.
-      const request: UplinkRequest = {
+      const request: Crossed = {
         method,
         lane,
         headers,
         body,
         repeatable,
         admits,
+        affinity: (id === undefined ? undefined : this.#affinities.get(id)) ?? crossing.uplink.newAffinity(),
         signal: cutter.signal,
         // Most clients open the standalone stream next. Not before the bytes have left, which the handshakes would delay.
         onStart:
@@ -221,9 +233,11 @@ export class Passages {
     });
   }
 
-  async #take(crossing: Crossing, request: UplinkRequest, opened: Opened): Promise<Reply> {
+  async #take(crossing: Crossing, request: Crossed, opened: Opened): Promise<Reply> {
     const id = request.headers['mcp-session-id'];
     const { response } = opened;
+    if (request.method === 'DELETE') this.#affinities.delete(id ?? '');
+    else this.#keep(id ?? headerOf(response.headers, 'mcp-session-id'), request.affinity);
     try {
       const success = response.status >= 200 && response.status < 300;
       if (success && request.admits) {
@@ -242,11 +256,19 @@ export class Passages {
       }
       return await this.#collect(crossing, opened, request);
     } catch (error) {
+      if (id !== undefined && isLost(error)) this.#affinities.delete(id);
       if (request.signal.aborted) throw request.signal.reason;
       throw error instanceof ProxyError
         ? error
         : connectionLost(crossing.uplink.host, causeText(error), error);
     }
+  }
+
+  #keep(id: string, affinity: Affinity): void {
+    if (id === '' || !affinity.holds || this.#affinities.has(id)) return;
+    this.#affinities.set(id, affinity);
+    const [oldest] = this.#affinities.keys();
+    if (this.#affinities.size > MOST_OWNERS && oldest !== undefined) this.#affinities.delete(oldest);
   }
 
   #own(id: string, principal: string | undefined): void {
@@ -309,6 +331,7 @@ export class Passages {
     const http = unencoded(headOf(response));
     const written = writtenError(bytes);
     const lost = sessionId === undefined ? undefined : lostSessionIn(response, bytes, sessionId);
+    if (lost && sessionId !== undefined) this.#affinities.delete(sessionId);
     if (written) return { kind: 'answer', message: written, http: lost ? { ...http, status: 404 } : http };
     // Answered so by the server itself, it needs no other words.
     if (lost && !(pass && status === 404)) throw lost;
@@ -351,7 +374,8 @@ export class Passages {
         crossing,
         opened,
         claimOf(asked) === undefined ? request : undefined,
-        answerOf,
+        // What a server resumes, it has begun with.
+        { answerOf, resuming: () => (begun = true) },
       );
     }
     const bytes = await this.#watched(crossing, response, () => response.whole());
@@ -371,7 +395,7 @@ export class Passages {
     crossing: Crossing,
     first: Opened,
     resumable: UplinkRequest | undefined,
-    answerOf: (message: Message) => Promise<Reply | undefined>,
+    { answerOf, resuming }: Collecting,
   ): Promise<Reply> {
     const { clock } = this.#deps;
     const { uplink } = crossing;
@@ -409,15 +433,17 @@ export class Passages {
         return reply;
       }
       if (!resumption) throw connectionLost(uplink.host, 'the stream ended without the answer');
+      resuming();
       ({ response, lease } = await resumption.next({ cause, messages }));
     }
   }
 
-  #resumption({ uplink }: Crossing, { headers, signal, onAttempt }: UplinkRequest): Resumption {
+  #resumption({ uplink }: Crossing, { headers, affinity, signal, onAttempt }: UplinkRequest): Resumption {
     const { clock, events } = this.#deps;
     return new Resumption({
       uplink,
       clock,
+      affinity,
       // Header values are bytes: an id beyond ASCII goes out as the UTF-8 that it came in.
       headersAfter: (lastEventId) => ({
         ...headers,

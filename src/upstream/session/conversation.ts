@@ -212,9 +212,13 @@ export class Conversation {
       try {
         reply = await send(session);
       } catch (error) {
-        if (!isLost(error) || !this.#sessions.opening) throw error;
+        if (!isLost(error)) throw error;
+        // A client that never initializes has no session, but the platform may have routed it to a backend that is gone.
+        const { opening } = this.#sessions;
+        if (!opening && !session.dropAffinity()) throw error;
         resends ??= new Resends(this.#deps.clock, call);
         await resends.after(error);
+        if (!opening) continue;
         session = await this.#sessions.reopened(session, call.signal).catch((failure: unknown) => {
           throw recalling(error, failure);
         });

@@ -18,8 +18,9 @@ import {
 import { isRepeatable } from '../../core/repeatable.ts';
 import { ACCEPT, Exchange } from '../exchange/exchange.ts';
 import { postNotice } from '../exchange/notice.ts';
-import { headerOf } from '../http/incoming.ts';
+import { headerOf, type Incoming } from '../http/incoming.ts';
 import { StandaloneStream } from '../stream/standalone-stream.ts';
+import type { Affinity } from '../uplink/affinity.ts';
 import type { Uplink } from '../uplink/uplink.ts';
 import { type IsEcho, isChange } from './merge.ts';
 import { UnderWay } from './under-way.ts';
@@ -35,6 +36,8 @@ const DELETE_WAIT_MS = 1_000;
 /** Without `initialized`, many servers refuse all that follows: worth more than one try. */
 const INITIALIZED_TRIES = 3;
 const INITIALIZED_BASE_MS = 250;
+const SENDABLE = /^[\x21-\x7e]+$/;
+
 /** A fault that may be over in a moment: the same notification twice does no harm. */
 function isPassing(error: unknown): boolean {
   if (!(error instanceof ProxyError)) return false;
@@ -67,6 +70,7 @@ export class Session implements Origin {
   readonly #emit: Emit;
   readonly #underWay: UnderWay;
   readonly #ended = new CallController();
+  readonly #affinity: Affinity;
   #id: string | undefined;
   #version: string | undefined;
   #declared: JsonObject = {};
@@ -84,6 +88,7 @@ export class Session implements Origin {
     this.#emit = emit;
     this.#underWay = new UnderWay(deps.clock);
     this.profile = deps.uplink.profile;
+    this.#affinity = deps.uplink.newAffinity();
     this.gone = new Promise((resolve) => {
       this.#leave = resolve;
     });
@@ -153,7 +158,7 @@ export class Session implements Origin {
     return expected.map(({ reply }) => reply);
   }
 
-  #exchange(emit: Emit): Exchange {
+  #exchange(emit: Emit, answered?: (response: Incoming) => void): Exchange {
     const { uplink, clock, readTimeoutMs } = this.#deps;
     const live: Emit = async (message, origin) => {
       // Its answer could not be delivered, and the client would ask a person for nothing.
@@ -167,6 +172,8 @@ export class Session implements Origin {
         uplink,
         clock,
         origin: this,
+        affinity: this.#affinity,
+        answered,
         resuming: {
           headersAfter: this.#resumeHeaders(),
           resumed: () => this.#deps.events.emit({ type: 'stream.resumed', profile: this.profile }),
@@ -188,7 +195,8 @@ export class Session implements Origin {
     const { uplink } = this.#deps;
     const { capabilities } = paramsOf(request);
     this.#answersServer = isObject(capabilities) && CLIENT_ANSWERS.some((name) => name in capabilities);
-    const exchange = this.#exchange(call.emit);
+    // The server may ask the client on this very stream, and needs the id with the response.
+    const exchange = this.#exchange(call.emit, (response) => this.#takeId(response));
     const leave = (): void => {
       const { reason } = call.signal;
       exchange.cut(exchange.reasonNow(reason));
@@ -206,17 +214,21 @@ export class Session implements Origin {
     });
     const answer = await reply.finally(() => call.signal.removeEventListener('abort', leave));
     if (answer.kind === 'answer' && answer.message.outcome === 'result') this.#open(exchange, answer.message);
+    else this.#id = undefined;
     return answer;
+  }
+
+  /** Both ids and revisions go into headers: what is not printable ASCII is none that the protocol knows. */
+  #takeId({ status, headers }: Incoming): void {
+    const id = headerOf(headers, 'mcp-session-id');
+    if (status >= 200 && status < 300 && SENDABLE.test(id)) this.#id = id;
   }
 
   #open(exchange: Exchange, { json }: Response): void {
     this.#owner = { principal: exchange.principal };
     this.#declared = isObject(json.result) ? json.result : {};
     const version = this.#declared.protocolVersion;
-    // Both go into headers: what is not printable ASCII there is no session id or revision that the protocol knows.
-    if (typeof version === 'string' && /^[\x21-\x7e]+$/.test(version)) this.#version = version;
-    const id = exchange.response ? headerOf(exchange.response.headers, 'mcp-session-id') : '';
-    if (/^[\x21-\x7e]+$/.test(id)) this.#id = id;
+    if (typeof version === 'string' && SENDABLE.test(version)) this.#version = version;
     this.#deps.events.emit({
       type: 'session.opened',
       profile: this.profile,
@@ -237,6 +249,7 @@ export class Session implements Origin {
       return await postNotice(this.#deps, {
         text,
         headers: this.#headers(),
+        affinity: this.#affinity,
         signal,
         own,
       });
@@ -343,6 +356,7 @@ export class Session implements Origin {
       events,
       headersAfter: (lastEventId) =>
         lastEventId === undefined ? this.#headers('text/event-stream') : resume(lastEventId),
+      affinity: this.#affinity,
       deliver: (message) => this.#deliver(message),
       dropped: (reason) => this.#dropped(reason),
       admits: this.#admits,
@@ -369,7 +383,15 @@ export class Session implements Origin {
     this.#lost = true;
     this.#ended.abort(new Error('session lost'));
     this.#id = undefined;
+    this.#affinity.drop();
     this.#leave();
+  }
+
+  /** Where the server keeps no session but the platform routes: leaves the backend that is gone. @returns whether there was one. */
+  dropAffinity(): boolean {
+    const { holds } = this.#affinity;
+    this.#affinity.drop();
+    return holds;
   }
 
   /** Ends the standalone stream at once and deletes the session, waiting a bounded moment for the server. Never throws. */
@@ -387,12 +409,14 @@ export class Session implements Origin {
         lane: 'control',
         headers,
         repeatable: true,
+        affinity: this.#affinity,
         signal: late.signal,
         onAttempt: (lease) => lease.cutBy(late.signal),
       })
       .then(({ response }) => `HTTP ${response.status} to DELETE`, causeText);
     const how = await atMost(clock, DELETE_WAIT_MS, deletion);
     late.abort(new Error('no answer to DELETE in time'));
+    this.#affinity.drop();
     events.emit({ type: 'session.closed', profile: this.profile, how: how ?? 'no answer to DELETE in time' });
   }
 }

@@ -1,4 +1,4 @@
-import type { Call, Emit, Origin, Reply } from '../../core/call.ts';
+import type { Call, Client, Emit, Origin, Reply } from '../../core/call.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Events } from '../../core/events.ts';
 import { isObject, type Notification, paramsOf, type Request } from '../../core/message.ts';
@@ -7,12 +7,17 @@ import { isRepeatable } from '../../core/repeatable.ts';
 import type { Tools } from '../../core/tools.ts';
 import { ACCEPT, Exchange } from '../exchange/exchange.ts';
 import { postNotice } from '../exchange/notice.ts';
+import type { Affinity } from '../uplink/affinity.ts';
+import { isLost } from '../uplink/lost-session.ts';
 import { connectionLost, type LaneName, type Uplink } from '../uplink/uplink.ts';
 import { InvalidTools } from './invalid-tools.ts';
 import { subscribe } from './subscription.ts';
 
 /** MCP 2026-07-28, Streamable HTTP, Server Validation: a header that the server wants is missing, or says something else. */
 const HEADER_MISMATCH = -32_020;
+
+/** Clients of one process; one on stdio, and any number that a library's user connects. */
+const MAX_AFFINITIES = 1_000;
 
 export interface StatelessDeps {
   readonly uplinkOf: (profile: string) => Uplink;
@@ -48,6 +53,8 @@ export class StatelessOrigin implements Origin {
 export class Stateless {
   readonly #deps: StatelessDeps;
   readonly #invalid: InvalidTools;
+  /** Of each client and profile: without sessions, only they tell AgentCore Runtime which microVM knows the client. */
+  readonly #affinities = new Map<string, Affinity>();
 
   constructor(deps: StatelessDeps) {
     this.#deps = deps;
@@ -116,7 +123,36 @@ export class Stateless {
     return better ? this.#post(call, request, claim, better) : reply;
   }
 
-  #post(call: Call, request: Request, claim: string, headers: Record<string, string>): Promise<Reply> {
+  #affinityOf(client: Client, profile: string): Affinity {
+    const key = `${client.id} ${profile}`;
+    const existing = this.#affinities.get(key);
+    if (existing) return existing;
+    const affinity = this.#deps.uplinkOf(profile).newAffinity();
+    this.#affinities.set(key, affinity);
+    const [oldest] = this.#affinities.keys();
+    if (this.#affinities.size > MAX_AFFINITIES && oldest !== undefined) this.#affinities.delete(oldest);
+    return affinity;
+  }
+
+  /** Once more where the backend that the platform routed it to is gone: then it did not run. */
+  async #post(call: Call, request: Request, claim: string, headers: Record<string, string>): Promise<Reply> {
+    const affinity = this.#affinityOf(call.client, call.profile);
+    try {
+      return await this.#postOnce(call, request, claim, headers, affinity);
+    } catch (error) {
+      if (!isLost(error) || call.signal.aborted) throw error;
+      affinity.drop();
+      return this.#postOnce(call, request, claim, headers, affinity);
+    }
+  }
+
+  #postOnce(
+    call: Call,
+    request: Request,
+    claim: string,
+    headers: Record<string, string>,
+    affinity: Affinity,
+  ): Promise<Reply> {
     const { uplinkOf, clock, events, readTimeoutMs } = this.#deps;
     const { profile, signal } = call;
     const uplink = uplinkOf(profile);
@@ -131,6 +167,7 @@ export class Stateless {
         uplink,
         clock,
         origin,
+        affinity,
         resuming: undefined,
         readTimeoutMs: lane === 'stream' ? 0 : readTimeoutMs,
         elsewhere: () => false,
@@ -164,21 +201,25 @@ export class Stateless {
   }
 
   async notify(
-    { profile, signal, message }: Call,
+    { client, profile, signal, message }: Call,
     notification: Notification,
     claim: string,
   ): Promise<Reply> {
     const { uplinkOf, clock } = this.#deps;
     const headers = { accept: ACCEPT, ...derivedHeaders(notification, claim, undefined) };
-    const notice = { text: message.text, headers, signal };
+    const affinity = this.#affinityOf(client, profile);
+    const notice = { text: message.text, headers, affinity, signal };
     return postNotice({ uplink: uplinkOf(profile), clock }, notice);
   }
 
   /** What answers, or belongs to, a request of the server's: no such thing is known in these revisions, but where one asks it waits. */
-  answer({ profile, signal, message }: Call, { claim }: StatelessOrigin): Promise<Reply> {
+  answer({ client, profile, signal, message }: Call, { claim }: StatelessOrigin): Promise<Reply> {
     const { uplinkOf, clock } = this.#deps;
     const headers = { accept: ACCEPT, 'mcp-protocol-version': claim };
-    return postNotice({ uplink: uplinkOf(profile), clock }, { text: message.text, headers, signal });
+    return postNotice(
+      { uplink: uplinkOf(profile), clock },
+      { text: message.text, headers, affinity: this.#affinityOf(client, profile), signal },
+    );
   }
 }
 

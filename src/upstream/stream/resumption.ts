@@ -4,6 +4,7 @@ import { ProxyError } from '../../core/errors.ts';
 import { retryAfterOf } from '../../core/retry-after.ts';
 import { mediaTypeOf } from '../http/incoming.ts';
 import type { Lease } from '../http/lane.ts';
+import type { Affinity } from '../uplink/affinity.ts';
 import { connectionLost, type Opened, type Uplink } from '../uplink/uplink.ts';
 import type { StreamPosition } from './stream.ts';
 
@@ -25,6 +26,7 @@ export interface ResumptionDeps {
   /** Of a GET that asks for what follows an event. */
   readonly headersAfter: (lastEventId: string) => Readonly<Record<string, string>>;
   readonly resumed: () => void;
+  readonly affinity: Affinity | undefined;
   readonly signal: AbortSignal;
   readonly onAttempt: (lease: Lease) => void;
 }
@@ -71,7 +73,7 @@ export class Resumption {
 
   /** A resumed stream stands beside the connections of requests. */
   async #ask(lastEventId: string): Promise<Opened> {
-    const { uplink, clock, headersAfter, resumed, signal, onAttempt } = this.#deps;
+    const { uplink, clock, headersAfter, resumed, affinity, signal, onAttempt } = this.#deps;
     let askedMs = 0;
     for (let failures = 0; ; ) {
       const wait = reconnectDelay(clock, {
@@ -89,6 +91,7 @@ export class Resumption {
           lane: 'stream',
           headers: headersAfter(lastEventId),
           repeatable: true,
+          affinity,
           signal,
           onAttempt,
         });

@@ -5,6 +5,7 @@ import type { Events } from '../../core/events.ts';
 import type { Message } from '../../core/message.ts';
 import { retryAfterOf } from '../../core/retry-after.ts';
 import { type Incoming, LONGEST_ERROR_BODY_BYTES, mediaTypeOf } from '../http/incoming.ts';
+import type { Affinity } from '../uplink/affinity.ts';
 import { lostSessionIn } from '../uplink/lost-session.ts';
 import type { Opened, Uplink } from '../uplink/uplink.ts';
 import { eventMessages, type StreamPosition } from './stream.ts';
@@ -21,6 +22,7 @@ export interface StandaloneStreamDeps {
   readonly events: Events;
   /** Of a GET that opens the stream, or that resumes it after an event. */
   readonly headersAfter: (lastEventId: string | undefined) => Readonly<Record<string, string>>;
+  readonly affinity: Affinity | undefined;
   readonly deliver: (message: Message) => Promise<void>;
   readonly dropped: (reason: string) => void;
   /** As of a request. */
@@ -75,7 +77,7 @@ export class StandaloneStream {
   }
 
   async #once({ sent, opened }: { sent: () => void; opened: () => void }): Promise<Outcome> {
-    const { uplink, events, headersAfter, admits, sessionGone, ended } = this.#deps;
+    const { uplink, events, headersAfter, admits, affinity, sessionGone, ended } = this.#deps;
     const { profile } = uplink;
     this.#askedMs = 0;
     let stream: Opened;
@@ -87,6 +89,7 @@ export class StandaloneStream {
         repeatable: true,
         signal: ended,
         admits,
+        affinity,
         onAttempt: (lease) => lease.cutBy(ended),
         onStart: sent,
       });

@@ -1,3 +1,4 @@
+import { isAgentCore } from '../../aws/endpoint.ts';
 import type { SigningKeys, SigningScope, SigningTarget } from '../../aws/sigv4.ts';
 import type { Clock } from '../../core/clock.ts';
 import { causeText } from '../../core/errors.ts';
@@ -116,6 +117,7 @@ function openRoad(profile: string, options: RoadOptions): Road {
       // One per session, never reused: it lives as long as the session does.
       stream: lane('stream', Number.POSITIVE_INFINITY, 0),
     },
+    affinity: { url: endpoint.href, routes: isAgentCore(endpoint, scope?.service) },
     headers: options.headers,
     clock,
     events,

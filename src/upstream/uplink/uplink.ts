@@ -6,6 +6,7 @@ import type { Events } from '../../core/events.ts';
 import { MAX_RESPONSE_HEADER_BYTES, TransportFailure } from '../http/connection.ts';
 import { headerOf, type Incoming, LONGEST_ERROR_BODY_BYTES } from '../http/incoming.ts';
 import type { Lane, Lease } from '../http/lane.ts';
+import { Affinity, type AffinityOptions } from './affinity.ts';
 import { type AnswerContext, decodeBody } from './answer.ts';
 import { lostSessionIn } from './lost-session.ts';
 
@@ -33,6 +34,7 @@ export interface UplinkOptions {
     | { readonly scope: SigningScope; readonly keys: KeySource; readonly optional: boolean }
     | undefined;
   readonly lanes: Readonly<Record<LaneName, Lane>>;
+  readonly affinity: AffinityOptions;
   /** Sent, not signed, with every request. */
   readonly headers: () => Readonly<Record<string, string>>;
   readonly clock: Clock;
@@ -51,6 +53,8 @@ export interface UplinkRequest {
   readonly signal: AbortSignal;
   /** Asked before anything is sent: false where what the request belongs to is another principal's. Absent: whoever signs may send it. */
   readonly admits?: ((principal: string | undefined) => boolean) | undefined;
+  /** What the client or its session carries to reach its backend, and what learns from the answer. */
+  readonly affinity?: Affinity | undefined;
   /** Told of each place taken for an attempt, before its first byte leaves. */
   readonly onAttempt: (lease: Lease) => void;
   /** Receives what the request waits for before its first byte leaves, as a clause for a person. */
@@ -71,6 +75,14 @@ export interface Opened {
   readonly skewMs: number | undefined;
   /** The id of the session that it was sent in. */
   readonly sessionId: string | undefined;
+}
+
+/** What one attempt is made with. */
+interface Made {
+  readonly keys: SigningKeys | undefined;
+  readonly offsetMs: number;
+  /** Headers that the affinity adds. */
+  readonly added: Readonly<Record<string, string>> | undefined;
 }
 
 /** A smaller difference is the way and the work between two honest clocks, not an error of either. */
@@ -122,6 +134,11 @@ export class Uplink {
     return { host, profile, scope, signed, source, ...(skewMs === undefined ? {} : { skewMs }) };
   }
 
+  /** For the requests of one client, or of one of its sessions. */
+  newAffinity(): Affinity {
+    return new Affinity(this.#options.affinity);
+  }
+
   /** @returns what to call when it is enough. `watcher` hears who signs, before each request is sent. */
   watch(watcher: (principal: string | undefined) => void): () => void {
     this.#watchers.add(watcher);
@@ -136,6 +153,7 @@ export class Uplink {
   async open(request: UplinkRequest): Promise<Opened> {
     const left: Remedies = { fresh: true, clock: true, connection: true };
     const { lanes } = this.#options;
+    const { affinity } = request;
     const lane = lanes[request.lane === 'own' ? 'control' : request.lane];
     let renewedKeys: Signer | undefined;
     for (let attempt = 1; ; attempt++) {
@@ -147,6 +165,7 @@ export class Uplink {
       let response: Incoming;
       // Kept for this attempt: another call may learn a new one while this is on its way.
       let offsetMs = 0;
+      let added: Readonly<Record<string, string>> | undefined;
       try {
         const resolving = renewedKeys ?? this.#keys(request.signal);
         if (resolving instanceof Promise) {
@@ -157,7 +176,11 @@ export class Uplink {
         for (const watcher of this.#watchers) watcher(keys?.principal);
         if (request.admits?.(keys?.principal) === false) throw anothersSession(this.profile);
         offsetMs = this.#clockOffsetMs;
-        response = await this.#send(request, lease, { keys, offsetMs }, attempt);
+        added = affinity?.headersFor(keys?.principal, this.#options.headers(), request.headers);
+        response = await this.#send(request, lease, { keys, offsetMs, added }, attempt);
+        const learning = affinity?.learn(keys?.principal, response, request.headers, added);
+        // What follows this answer has to carry its cookies.
+        if (learning) await learning.catch(() => undefined);
       } catch (error) {
         lease.cancel(error instanceof Error ? error : new Error(String(error)));
         if (request.signal.aborted) throw request.signal.reason;
@@ -174,7 +197,7 @@ export class Uplink {
         principal: keys?.principal,
         source: keys?.source,
         skewMs: this.#skewOf(response),
-        sessionId: request.headers['mcp-session-id'],
+        sessionId: request.headers['mcp-session-id'] ?? added?.['mcp-session-id'],
       };
       if (!keys || !couldBeRefusal(response.status)) return opened;
       const next = await this.#remedy(opened, { keys, offsetMs }, left, request.signal);
@@ -223,12 +246,7 @@ export class Uplink {
     }
   }
 
-  #send(
-    request: UplinkRequest,
-    lease: Lease,
-    made: { readonly keys: SigningKeys | undefined; readonly offsetMs: number },
-    attempt: number,
-  ): Promise<Incoming> {
+  #send(request: UplinkRequest, lease: Lease, made: Made, attempt: number): Promise<Incoming> {
     const now = (): Promise<Incoming> => this.#sendNow(request, lease, made, attempt);
     // A server that closes a connection says so by a FIN: one that has arrived is to be seen before a request that must not be
     // sent twice goes into a dead socket. undici gives the loop a turn on a kept connection, which is enough for one that has
@@ -236,14 +254,9 @@ export class Uplink {
     return lease.justAnswered && !request.repeatable ? aTurn().then(now) : now();
   }
 
-  #sendNow(
-    request: UplinkRequest,
-    lease: Lease,
-    { keys, offsetMs }: { readonly keys: SigningKeys | undefined; readonly offsetMs: number },
-    attempt: number,
-  ): Promise<Incoming> {
+  #sendNow(request: UplinkRequest, lease: Lease, made: Made, attempt: number): Promise<Incoming> {
     const { target, clock, events, profile } = this.#options;
-    const headers = this.#headersOf(request, keys, offsetMs);
+    const headers = this.#headersOf(request, made);
     if (request.signal.aborted) throw request.signal.reason;
     request.onAttempt(lease);
     const { method, body, onStart } = request;
@@ -267,8 +280,7 @@ export class Uplink {
 
   #headersOf(
     { method, headers, body }: UplinkRequest,
-    keys: SigningKeys | undefined,
-    offsetMs: number,
+    { keys, offsetMs, added }: Made,
   ): Record<string, string> {
     const { target, signing, clock } = this.#options;
     const contentType = body ? 'application/json' : undefined;
@@ -278,7 +290,7 @@ export class Uplink {
         ? signRequest({ method, target, contentType, body }, keys, signing.scope, date)
         : { host: target.host, ...(contentType ? { 'content-type': contentType } : {}) };
     // Not spread: three objects in one literal cost 20 times as much.
-    return Object.assign({}, this.#options.headers(), headers, signed);
+    return Object.assign({}, this.#options.headers(), headers, added, signed);
   }
 
   /** Only failures are judged by it: reading a date for every answer would be work for nothing. */

@@ -38,6 +38,7 @@ async function exchanging(
       uplink,
       clock,
       origin: { profile: '', gone: new Promise(() => undefined) },
+      affinity: undefined,
       resuming: {
         headersAfter: (id) => ({ accept: 'text/event-stream', 'last-event-id': id }),
         resumed: () => undefined,

@@ -31,6 +31,7 @@ async function rig(...script: readonly Answer[]) {
     clock,
     headersAfter: (id) => ({ accept: 'text/event-stream', 'last-event-id': id }),
     resumed: () => void resumed++,
+    affinity: undefined,
     signal: controller.signal,
     onAttempt: () => undefined,
   });

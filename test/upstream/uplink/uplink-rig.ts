@@ -52,6 +52,7 @@ export function uplinkTo(
     signed = true,
     optional = false,
     max = 1,
+    routes = false,
     clock = new FakeClock({ now: Date.now() }),
   } = {},
 ) {
@@ -70,6 +71,7 @@ export function uplinkTo(
     target: signingTarget(new URL(server.url)),
     signing: signed ? { scope: SCOPE, keys, optional } : undefined,
     lanes,
+    affinity: { url: server.url, routes },
     headers: () => ({ 'user-agent': 'test' }),
     clock,
     events,
