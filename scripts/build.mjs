@@ -1,8 +1,9 @@
 // Bundles the command line and the library. Bundled, because npx then fetches one package and start-up is a third shorter;
 // split into chunks, because credential providers and the logger load only when first used.
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { build } from 'esbuild';
+import { build, transform } from 'esbuild';
 
 const OUT = 'dist';
 
@@ -15,32 +16,90 @@ const withoutHttp2 = {
   },
 };
 
-const { metafile } = await build({
-  entryPoints: { cli: 'src/cli.ts', index: 'src/index.ts' },
-  outdir: OUT,
+// undici compiles its HTTP parser when the first connection opens. The command line brackets that compilation, see src/start.ts.
+const bracketedParser = {
+  name: 'bracketed-parser',
+  setup({ onLoad }) {
+    onLoad({ filter: /[\\/]undici[\\/]lib[\\/]dispatcher[\\/]client-h1\.js$/ }, async ({ path }) => {
+      const source = await readFile(path, 'utf8');
+      const compile = 'llhttpInstance = lazyllhttp()';
+      if (!source.includes(compile)) throw new Error(`${path} compiles its parser in another way`);
+      const hook = "globalThis[Symbol.for('mcp-sigv4-proxy.compile')]";
+      const bracketed = `llhttpInstance = (${hook} ?? ((make) => make()))(lazyllhttp)`;
+      return { contents: source.replace(compile, bracketed), loader: 'js' };
+    });
+  },
+};
+
+const shared = {
   bundle: true,
-  splitting: true,
-  metafile: true,
-  format: 'esm',
   platform: 'node',
   // ES modules where a package has them: CommonJS cannot be shaken, and loses its named exports in a dynamic import.
   mainFields: ['module', 'main'],
-  plugins: [withoutHttp2],
   target: 'node20.18',
   minifySyntax: true,
   minifyWhitespace: true,
   legalComments: 'none',
   logLevel: 'warning',
-  // Bundled CommonJS calls require() for Node's own modules; an ES module has none of its own.
-  banner: {
-    js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
-  },
+};
+
+// esbuild splits only ES modules into chunks. Each is then translated: Node loads CommonJS sooner, and can start it from a code cache.
+const { metafile, outputFiles } = await build({
+  ...shared,
+  entryPoints: { cli: 'src/cli.ts', library: 'src/index.ts' },
+  outdir: OUT,
+  outExtension: { '.js': '.cjs' },
+  write: false,
+  splitting: true,
+  metafile: true,
+  format: 'esm',
+  plugins: [withoutHttp2, bracketedParser],
 });
 
+const outputs = await Promise.all(
+  outputFiles.map(async ({ path, text }) => {
+    const { code } = await transform(text, {
+      format: 'cjs',
+      platform: 'node',
+      target: shared.target,
+      minifySyntax: true,
+      minifyWhitespace: true,
+      supported: { 'dynamic-import': false },
+    });
+    return { name: basename(path), code };
+  }),
+);
+
+const [library] = Object.entries(metafile.outputs)
+  .filter(([path]) => basename(path) === 'library.cjs')
+  .map(([, { exports }]) => exports.sort());
+outputs.push({
+  name: 'index.js',
+  code: `import library from './library.cjs';\nexport const { ${library.join(', ')} } = library;\n`,
+});
+
+// V8 checks a code cache by the length of the source alone: the name of the cache has to tell one build from another.
+const digest = createHash('sha256');
+for (const { name, code } of [...outputs].sort((one, other) => (one.name < other.name ? -1 : 1))) {
+  digest.update(`${name}\0${code}\0`);
+}
+const start = await build({
+  ...shared,
+  entryPoints: ['src/start.ts'],
+  outfile: join(OUT, 'start.cjs'),
+  write: false,
+  format: 'cjs',
+  define: { BUILD_ID: JSON.stringify(digest.digest('hex').slice(0, 16)) },
+});
+outputs.push(...start.outputFiles.map(({ text }) => ({ name: 'start.cjs', code: text })));
+
+await mkdir(OUT, { recursive: true });
+await Promise.all(outputs.map(({ name, code }) => writeFile(join(OUT, name), code)));
+
 // What an earlier build left must not be published; what this one wrote is never missing in between.
-const written = new Set(Object.keys(metafile.outputs).map((path) => basename(path)));
+const written = new Set(outputs.map(({ name }) => name));
 for (const name of await readdir(OUT)) {
-  if (name.endsWith('.js') && !written.has(name)) await rm(join(OUT, name), { force: true });
+  if (/\.c?js$/.test(name) && !written.has(name)) await rm(join(OUT, name), { force: true });
 }
 
 // Bundled code keeps its authors' terms: every package that went in, with its licence.

@@ -1,4 +1,3 @@
-import { fileURLToPath } from 'node:url';
 import { COMMANDS, type CommandName } from './command-words.ts';
 import { Output } from './commands/output.ts';
 import { serve } from './commands/serve.ts';
@@ -49,7 +48,7 @@ async function demo(args: Arguments): Promise<number> {
   if (surplus.length > 0) return usage(surplus);
   const { runDemo } = await import('./commands/demo.ts');
   const stdout = new StdoutWriter(() => undefined);
-  const binPath = fileURLToPath(new URL('../bin/mcp-sigv4-proxy.js', import.meta.url));
+  const [, binPath = ''] = process.argv;
   const code = await runDemo({ write: (text) => stdout.text(text), binPath, env: process.env });
   await stdout.flush(systemClock);
   return code;
@@ -161,4 +160,4 @@ async function serveUntilLeft(args: Arguments): Promise<number> {
 
 // A dead stderr must not turn a report into an exception that is reported to it.
 process.stderr.on('error', () => undefined);
-process.exit(await main(process.argv.slice(2)));
+void main(process.argv.slice(2)).then((code) => process.exit(code));

@@ -9,7 +9,7 @@ export const RANKS: readonly (readonly string[])[] = [
   ['proxy.ts'],
   ['index.ts'],
   ['commands'],
-  ['cli.ts'],
+  ['cli.ts', 'start.ts'],
 ];
 
 /** The same within upstream, from the socket up. */

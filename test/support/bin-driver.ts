@@ -10,6 +10,9 @@ import type { Rpc } from './mcp-answers.ts';
 /** The real command, as npm would install it. */
 export const BIN_PATH = fileURLToPath(new URL('../../bin/mcp-sigv4-proxy.js', import.meta.url));
 
+/** Shared by all spawned processes: each has a HOME of its own, and would compile the bundle again. */
+const CODE_CACHE = join(tmpdir(), 'mcp-sigv4-proxy-test-code');
+
 const GUARD_MS = 20_000;
 /** Of a line in a complaint: some tests send megabytes. */
 const SHOWN_CHARACTERS = 1_000;
@@ -48,7 +51,12 @@ export class BinDriver {
       writeFileSync(join(this.home, path), content);
     }
     // Nothing else is inherited: AWS_PROFILE, HTTPS_PROXY or NODE_OPTIONS of whoever runs the tests would decide them.
-    const clean = { PATH: process.env.PATH ?? '', HOME: this.home, ...env };
+    const clean = {
+      PATH: process.env.PATH ?? '',
+      HOME: this.home,
+      NODE_COMPILE_CACHE: CODE_CACHE,
+      ...env,
+    };
     this.child = spawn(process.execPath, [binPath, ...args], { env: clean, stdio: 'pipe' });
     this.child.stdin.on('error', () => undefined);
     this.child.stderr.setEncoding('utf8').on('data', (text: string) => {

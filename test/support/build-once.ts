@@ -11,6 +11,6 @@ function newest(folder: string): number {
 
 /** End-to-end tests spawn the real bin, so what they spawn must be what stands in src. */
 export default function setup(): void {
-  if (writtenAt('dist/cli.js') > Math.max(newest('src'), writtenAt('scripts/build.mjs'))) return;
+  if (writtenAt('dist/start.cjs') > Math.max(newest('src'), writtenAt('scripts/build.mjs'))) return;
   execFileSync(process.execPath, ['scripts/build.mjs'], { stdio: 'inherit' });
 }

@@ -1,0 +1,99 @@
+import {
+  closeSync,
+  constants,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import v8 from 'node:v8';
+import type vm from 'node:vm';
+import { openTrusted } from '../core/trusted-file.ts';
+
+/** Builds whose caches are kept: a person may have several versions and versions of Node in use. */
+const MAX_BUILDS = 4;
+
+/** Compiled code of scripts from an earlier run: a folder of the user's own with one file for each build and V8. */
+export class CodeCache {
+  readonly #folder: string;
+  readonly #file: string;
+  readonly #known: ReadonlyMap<string, Buffer>;
+  readonly #scripts = new Map<string, vm.Script>();
+
+  /** @param key - of the build and of V8: code of another would be wrong. */
+  constructor(folder: string, key: string) {
+    this.#folder = folder;
+    this.#file = join(folder, `${key}.bin`);
+    this.#known = read(this.#file);
+  }
+
+  get(name: string): Buffer | undefined {
+    return this.#known.get(name);
+  }
+
+  loaded(name: string, script: vm.Script): void {
+    this.#scripts.set(name, script);
+  }
+
+  /** True where a script was compiled that the cache lacks, or whose cached code V8 has refused. */
+  get outdated(): boolean {
+    return [...this.#scripts].some(
+      ([name, script]) => !this.#known.has(name) || script.cachedDataRejected === true,
+    );
+  }
+
+  /** Never throws: without a cache the start is slower, and nothing else. */
+  write(): void {
+    if (!this.outdated) return;
+    const code = new Map(this.#known);
+    for (const [name, script] of this.#scripts) code.set(name, script.createCachedData());
+    try {
+      mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
+      replace(this.#file, v8.serialize(code));
+      prune(this.#folder);
+    } catch {
+      // A full disk, a read-only home, or a folder that other users can write to.
+    }
+  }
+}
+
+/** Readers see the old file or the new one. */
+function replace(path: string, content: Buffer): void {
+  const draft = `${path}.${process.pid}`;
+  const { O_WRONLY, O_CREAT, O_EXCL } = constants;
+  const fd = openTrusted(draft, O_WRONLY | O_CREAT | O_EXCL, 0o600);
+  try {
+    writeFileSync(fd, content);
+    renameSync(draft, path);
+  } catch (error) {
+    rmSync(draft, { force: true });
+    throw error;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Code that another user could have written is not run. */
+function read(path: string): ReadonlyMap<string, Buffer> {
+  try {
+    const fd = openTrusted(path, constants.O_RDONLY);
+    try {
+      const code: unknown = v8.deserialize(readFileSync(fd));
+      return code instanceof Map ? code : new Map();
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    return new Map();
+  }
+}
+
+function prune(folder: string): void {
+  const files = readdirSync(folder).map((name) => join(folder, name));
+  const byAge = files.map((path) => ({ path, at: statSync(path).mtimeMs })).sort((a, b) => b.at - a.at);
+  for (const { path } of byAge.slice(MAX_BUILDS)) rmSync(path, { force: true });
+}

@@ -1,0 +1,52 @@
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { afterThisTest } from '../support/cleanup.ts';
+import { startRelayed } from '../support/relayed.ts';
+
+function makeFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'mcp-start-'));
+  afterThisTest(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** Reports on stderr whether each script of the bundle was compiled from a cache that V8 accepted. */
+const WATCHER = `const vm = require('node:vm');
+const Script = vm.Script;
+vm.Script = class extends Script {
+  constructor(source, options) {
+    super(source, options);
+    const cached = options.cachedData !== undefined && this.cachedDataRejected === false;
+    process.stderr.write(cached ? 'cached\\n' : 'compiled\\n');
+  }
+};`;
+
+describe('the code cache of the command', () => {
+  it('is written while the first client is served, and used by the next start', async () => {
+    const folder = makeFolder();
+    const watcher = join(folder, 'watcher.cjs');
+    writeFileSync(watcher, WATCHER);
+    const env = { NODE_COMPILE_CACHE: folder, NODE_OPTIONS: `--require ${watcher}` };
+    const first = await startRelayed({ env });
+    await first.bin.initialize({}, 0);
+    expect(first.bin.stderr).toMatch(/^(compiled\n)+$/);
+    const code = join(folder, 'mcp-sigv4-proxy');
+    await expect
+      .poll(() => existsSync(code) && readdirSync(code).some((name) => name.endsWith('.bin')))
+      .toBe(true);
+    const second = await startRelayed({ env });
+    await second.bin.initialize({}, '');
+    expect(second.bin.stderr).toMatch(/^(cached\n)+$/);
+  });
+
+  it.each([
+    ['is turned off', { NODE_DISABLE_COMPILE_CACHE: '1' }],
+    ['has a folder that cannot be made', { NODE_COMPILE_CACHE: '/dev/null/nowhere' }],
+    ['has no home', { NODE_COMPILE_CACHE: '', HOME: '/dev/null' }],
+  ])('changes nothing where it %s', async (_name, env) => {
+    const { bin } = await startRelayed({ env });
+    expect(await bin.initialize({}, -1)).toMatchObject({ id: -1, result: {} });
+    expect(bin.stderr).toBe('');
+  });
+});
