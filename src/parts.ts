@@ -14,6 +14,7 @@ import { Tools } from './core/tools.ts';
 import { Limiter } from './layers/backpressure.ts';
 import { metadata, metadataOf } from './layers/metadata.ts';
 import { burstOf, TokenBucket } from './layers/rate-limit.ts';
+import { AdaptiveRate } from './layers/retry/adaptive-rate.ts';
 import type { RetryDeps } from './layers/retry.ts';
 import type { ToolCacheDeps } from './layers/tool-cache.ts';
 import type { Settings } from './settings.ts';
@@ -38,6 +39,8 @@ export class Parts {
   readonly limiters: PerProfile<Limiter> | undefined;
   /** Undefined: there is no rate. */
   readonly buckets: PerProfile<TokenBucket> | undefined;
+  /** Undefined: --retry-mode standard, or no repeats. */
+  readonly rates: PerProfile<AdaptiveRate> | undefined;
   /** Undefined: nothing is kept for the next start. */
   readonly snapshots: SnapshotFiles | undefined;
   readonly #settings: Settings;
@@ -50,14 +53,24 @@ export class Parts {
     this.#headers = this.headersFor('');
     this.limiters = this.#newLimiters();
     this.buckets = this.#newBuckets();
+    const adapts = settings.retryMode === 'adaptive' && settings.retries > 0;
+    this.rates = adapts
+      ? new PerProfile((profile) => new AdaptiveRate({ profile, clock, events }))
+      : undefined;
     this.snapshots = settings.lazy ? this.#newSnapshots() : undefined;
     this.roads = this.#newRoads();
   }
 
   retryDeps(): RetryDeps {
-    const { retries, retryBaseDelay, retryMaxDelay } = this.#settings;
+    const { retries, retryBaseDelay, retryMaxDelay, retryMode } = this.#settings;
     return {
-      options: { retries, baseDelayMs: retryBaseDelay * SECOND_MS, maxDelayMs: retryMaxDelay * SECOND_MS },
+      options: {
+        retries,
+        baseDelayMs: retryBaseDelay * SECOND_MS,
+        maxDelayMs: retryMaxDelay * SECOND_MS,
+        adaptive: retryMode === 'adaptive',
+      },
+      rates: this.rates,
       clock: this.clock,
       events: this.events,
       toolsOf: ({ profile }) => this.toolsKnownTo(profile),

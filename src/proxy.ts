@@ -243,6 +243,8 @@ export class McpProxy {
     for (const limiter of this.#parts.limiters?.all() ?? []) limiter.refuseQueued(inLine('in the queue'));
     const turn = inLine('for its turn under --rate-limit');
     for (const bucket of this.#parts.buckets?.all() ?? []) bucket.refuseWaiting(turn);
+    const paced = inLine('for its turn at the rate that the server accepts');
+    for (const rate of this.#parts.rates?.all() ?? []) rate.refuseWaiting(paced);
     this.#upstream.refuseWaiting();
   }
 

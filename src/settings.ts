@@ -79,6 +79,7 @@ export const OPTIONS = {
   rateLimit: rateLimitOptions.rateLimit,
   rateBurst: rateLimitOptions.rateBurst,
   retries: retryOptions.retries,
+  retryMode: retryOptions.retryMode,
   retryBaseDelay: retryOptions.retryBaseDelay,
   retryMaxDelay: retryOptions.retryMaxDelay,
   breakerThreshold: breakerOptions.breakerThreshold,

@@ -1,3 +1,4 @@
+import { errorTypeOf, isRejectedUnread } from '../core/error-type.ts';
 import { scopeOfHost } from './endpoint.ts';
 import type { SigningScope } from './sigv4.ts';
 
@@ -10,6 +11,7 @@ export type RefusalKind =
   | 'denied'
   | 'other-method'
   | 'unsigned'
+  | 'turned-away'
   | 'foreign-page'
   | 'other';
 
@@ -53,7 +55,7 @@ const TOLD_BY_400: ReadonlySet<RefusalKind> = new Set(['expired', 'invalid-token
 
 /** True where the answer is about who asks, not about what is asked. */
 export const isRefusal = (status: number, { kind }: Refusal): boolean =>
-  status === 401 || status === 403 || (status === 400 && TOLD_BY_400.has(kind));
+  kind !== 'turned-away' && (status === 401 || status === 403 || (status === 400 && TOLD_BY_400.has(kind)));
 
 const SAID_LIMIT = 400;
 
@@ -61,6 +63,9 @@ const SAID_LIMIT = 400;
 export function judgeRefusal(answer: RefusedAnswer): Refusal {
   const said = wordsOf(answer);
   const evidence = `${answer.errorType} ${answer.body.slice(0, 8192)}`;
+  if (isRejectedUnread(errorTypeOf({ 'x-amzn-errortype': answer.errorType }, answer.body))) {
+    return { kind: 'turned-away', said };
+  }
   const html = /text\/html/i.test(answer.contentType) || /^\s*<(!doctype html|html)/i.test(answer.body);
   if (html) return { kind: 'foreign-page', said };
   const kind = SIGNS.find(([pattern]) => pattern.test(evidence))?.[1] ?? 'other';
@@ -188,6 +193,7 @@ export function explainRefusal(refusal: Refusal, context: RefusalContext): strin
         : `The server wants signed requests (HTTP ${status}), and this one was sent unsigned because there were no AWS credentials and --skip-auth was given. Set AWS_PROFILE or pass --profile.${said}`;
     case 'foreign-page':
       return `HTTP ${status} with an HTML page: it comes from a firewall (WAF) or a corporate proxy in front of ${host}, not from the MCP server. Ask whoever runs it to let this traffic through, or set --user-agent if it judges by that.${said}`;
+    case 'turned-away':
     case 'other':
       return `The server at ${host} refused the request (HTTP ${status}).${said}`;
   }

@@ -43,6 +43,7 @@ export type ProxyEvent =
   | { type: 'call.failed'; method: string; id: string; reason: string; message: string }
   | { type: 'call.cancelled'; method: string; id: string; by: 'client' | 'deadline' }
   | { type: 'call.retried'; method: string; id: string; attempt: number; afterMs: number; reason: string }
+  | { type: 'rate.learned'; profile: string; ratePerSecond: number; waiting: number }
   | { type: 'probe.failed'; reason: string; message: string }
   | { type: 'notification.failed'; method: string; message: string }
   | { type: 'tool.invalid'; profile: string; name: string; reason: string }

@@ -1,4 +1,5 @@
 import type { Reply } from './call.ts';
+import { errorTypeOf, isRejectedUnread, meaningOf } from './error-type.ts';
 import { type ErrorReason, ProxyError } from './errors.ts';
 import { isObject } from './message.ts';
 import { retryAfterOf } from './retry-after.ts';
@@ -11,6 +12,8 @@ export interface Failure {
   /** Of the JSON-RPC error that the server sent. */
   readonly code: number | undefined;
   readonly message: string;
+  /** The name of the AWS error, where the server sent one. */
+  readonly errorType?: string;
   /** What the server asked for, or a limit of our own. */
   readonly retryAfterMs: number | undefined;
 }
@@ -20,11 +23,15 @@ export function failureOfReply(reply: Reply, now: number): Failure | undefined {
   if (reply.kind !== 'answer' || reply.message.outcome !== 'error') return undefined;
   const { http, message } = reply;
   const error = isObject(message.json.error) ? message.json.error : {};
+  const { __type: type } = message.json;
+  const named = typeof type === 'string' ? { 'x-amzn-errortype': type } : {};
+  const errorType = errorTypeOf({ ...named, ...http?.headers });
   return {
     how: 'answered',
     status: http?.status,
     code: typeof error.code === 'number' ? error.code : undefined,
     message: typeof error.message === 'string' ? error.message : '',
+    ...(errorType ? { errorType } : {}),
     retryAfterMs: http && retryAfterOf(http.headers, now),
   };
 }
@@ -34,15 +41,23 @@ export function failureOfError(error: unknown): Failure | undefined {
   if (!(error instanceof ProxyError)) return undefined;
   const { reason, details, fact, retryAfterMs } = error;
   const status = typeof details.httpStatus === 'number' ? details.httpStatus : undefined;
-  return { how: reason, status, code: undefined, message: fact, retryAfterMs };
+  const { errorType } = details;
+  const named = typeof errorType === 'string' ? { errorType } : {};
+  return { how: reason, status, code: undefined, message: fact, ...named, retryAfterMs };
 }
 
 /** AWS MCP servers throttle with this code, at several HTTP statuses; by itself it could mean anything. */
 const THROTTLED_CODE = -32004;
 const THROTTLED_WORDS = /too many requests|throttl|rate.?limit|rate exceeded/i;
 
-/** True where the server is well and turned the request away unread, because there were too many. */
-export function isThrottled({ how, status, code, message }: Failure): boolean {
+/** True where the server is well and rejected the request unread, because there were too many. */
+export function isThrottled({ how, status, code, message, errorType }: Failure): boolean {
   if (how !== 'answered' && how !== 'http-status') return false;
+  if (meaningOf(errorType) === 'throttled') return true;
   return status === 429 || (code === THROTTLED_CODE && THROTTLED_WORDS.test(message));
 }
+
+/** True where the server is well and rejected the request before it ran, for a reason that passes. */
+export const isTurnedAway = (failure: Failure): boolean =>
+  isThrottled(failure) ||
+  ((failure.how === 'answered' || failure.how === 'http-status') && isRejectedUnread(failure.errorType));

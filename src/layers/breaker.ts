@@ -1,7 +1,7 @@
 import type { Layer } from '../core/call.ts';
 import type { Clock } from '../core/clock.ts';
 import { causeText, type ErrorReason, ProxyError } from '../core/errors.ts';
-import { type Failure, failureOfError, failureOfReply, isThrottled } from '../core/failure.ts';
+import { type Failure, failureOfError, failureOfReply, isTurnedAway } from '../core/failure.ts';
 import { integer, timeLimit } from '../core/options.ts';
 
 export const breakerOptions = {
@@ -195,7 +195,7 @@ export function counts(failure: Failure): boolean {
   if (verdict !== 'by status') return verdict;
   const { status = 0 } = failure;
   // A server that throttles is well; an open breaker would cut short the patience that rides it out.
-  if (isThrottled(failure) || status === 401 || status === 403) return false;
+  if (isTurnedAway(failure) || status === 401 || status === 403) return false;
   return failure.how === 'http-status' || status >= 500;
 }
 

@@ -1,5 +1,6 @@
 import type { Call, Layer, Reply } from '../core/call.ts';
 import type { Clock, Timer } from '../core/clock.ts';
+import { errorTypeOf, isRejectedUnread } from '../core/error-type.ts';
 import { ProxyError, unsentReason } from '../core/errors.ts';
 import { decimal, integer } from '../core/options.ts';
 import type { PerProfile } from '../core/per-profile.ts';
@@ -257,11 +258,15 @@ function obey(bucket: TokenBucket, ms: number | undefined): void {
 const ASKS_FOR_QUIET: ReadonlySet<unknown> = new Set([429, 503]);
 
 function pauseOfReply({ http }: Reply, clock: Clock): number | undefined {
-  return http && ASKS_FOR_QUIET.has(http.status) ? retryAfterOf(http.headers, clock.now()) : undefined;
+  if (!http) return undefined;
+  const asks = ASKS_FOR_QUIET.has(http.status) || isRejectedUnread(errorTypeOf(http.headers));
+  return asks ? retryAfterOf(http.headers, clock.now()) : undefined;
 }
 
 /** Only what the server said: a limit of our own that names a time is no word from it. */
 function pauseOfError(error: unknown): number | undefined {
   if (!(error instanceof ProxyError) || error.reason !== 'http-status') return undefined;
-  return ASKS_FOR_QUIET.has(error.details.httpStatus) ? error.retryAfterMs : undefined;
+  const { httpStatus, errorType } = error.details;
+  const asks = ASKS_FOR_QUIET.has(httpStatus) || isRejectedUnread(String(errorType ?? ''));
+  return asks ? error.retryAfterMs : undefined;
 }

@@ -1,12 +1,20 @@
-import type { BodySink, Call, Emit, HttpFacts, Layer, Reply } from '../core/call.ts';
+import type { BodySink, Call, Emit, Handler, HttpFacts, Layer, Reply } from '../core/call.ts';
 import { type Clock, sleep } from '../core/clock.ts';
 import { isOverdue, ProxyError, unsentReason } from '../core/errors.ts';
 import type { Events } from '../core/events.ts';
-import { type Failure, failureOfError, failureOfReply } from '../core/failure.ts';
+import { type Failure, failureOfError, failureOfReply, isThrottled } from '../core/failure.ts';
 import { claimOf, paramsOf, type Request, withErrorData } from '../core/message.ts';
-import { flagOf, integer, type OptionValues, timeLimit } from '../core/options.ts';
+import { flagOf, integer, type OptionValues, text, timeLimit } from '../core/options.ts';
+import type { PerProfile } from '../core/per-profile.ts';
 import type { ToolAnnotations, Tools } from '../core/tools.ts';
-import { decideRetry, type FailureKind, kindOf, type RetryLimits } from './retry/decision.ts';
+import type { AdaptiveRate } from './retry/adaptive-rate.ts';
+import {
+  decideNoticeRetry,
+  decideRetry,
+  type FailureKind,
+  kindOf,
+  type RetryLimits,
+} from './retry/decision.ts';
 
 export const retryOptions = {
   retries: integer({
@@ -16,6 +24,13 @@ export const retryOptions = {
     max: 10,
     fallback: 2,
     help: 'repeats of a request that did not run, or may run twice without harm; 0 = none',
+  }),
+  retryMode: text({
+    group: 'Resilience',
+    placeholder: 'mode',
+    choices: ['adaptive', 'standard'],
+    fallback: 'adaptive',
+    help: 'adaptive: a throttled request is sent again within its time limit, at the rate that the server has been seen to accept; standard: at most --retries times',
   }),
   retryBaseDelay: timeLimit({
     group: 'Resilience',
@@ -57,21 +72,42 @@ export interface RetryDeps {
   readonly toolsOf: (call: Call) => Pick<Tools, 'annotationsOf'> | Promise<Pick<Tools, 'annotationsOf'>>;
   /** True in the stack that opens sessions; elsewhere `initialize` passes, because that stack repeats it. */
   readonly opening?: boolean;
+  /** The rate that the server accepts, by profile; undefined in standard mode. */
+  readonly rates?: Pick<PerProfile<AdaptiveRate>, 'of'> | undefined;
 }
 
 type Outcome = { readonly reply: Reply } | { readonly error: unknown };
 
-/** Sends a request again where that is safe and can help. Notifications and responses pass: nobody waits for them. */
+/**
+ * Sends a request again where that is safe and can help, and a notification or a response that was throttled: without it the server
+ * waits, or takes the session for one that is not initialized.
+ */
 export function retry(deps: RetryDeps): Layer {
-  const { options, clock, events, opening = false } = deps;
+  const { options, clock, events, opening = false, rates } = deps;
   return (next) =>
     async function retry(call) {
       const { message, signal } = call;
-      if (message.kind !== 'request' || (message.method === 'initialize' && !opening)) return next(call);
+      const rate = rates?.of(call.profile);
+      if (message.kind !== 'request') return notify(deps, next, call, rate);
+      if (message.method === 'initialize' && !opening) return next(call);
       const started = clock.monotonic();
       let mayHaveRun = false;
       let previous: Outcome | undefined;
+      let throttled = 0;
+      let sentAt = started;
+      // By pings a client finds out whether anybody is there: they wait for nothing.
+      const line = message.method === 'ping' ? undefined : rate;
       for (let attempt = 1; ; attempt++) {
+        const turn = line?.take(signal, { leftMs: call.deadline.left, ahead: opening || attempt > 1 });
+        if (turn) {
+          const refusal = await turn.then(
+            () => undefined,
+            (error: unknown) => ({ error }),
+          );
+          if (refusal && signal.aborted) throw mayHaveRun ? signal.reason : unsentReason(signal.reason);
+          if (refusal) return settled(previous ?? refusal);
+        }
+        if (turn || attempt > 1) sentAt = clock.monotonic();
         let heard = false;
         const hear = (): void => {
           heard = true;
@@ -84,6 +120,7 @@ export function retry(deps: RetryDeps): Layer {
         }
         const failure =
           'reply' in outcome ? failureOfReply(outcome.reply, clock.now()) : failureOfError(outcome.error);
+        if (line) report(line, outcome, failure, sentAt);
         // Of a request that an earlier attempt may have run, nobody may say that it was not sent.
         if (signal.aborted && 'error' in outcome) {
           const { error } = outcome;
@@ -99,7 +136,7 @@ export function retry(deps: RetryDeps): Layer {
           method: message.method,
           annotations: await annotationsOf(kind, message, () => deps.toolsOf(call)),
           claims: claimOf(message) !== undefined,
-          attempt,
+          attempt: attempt - throttled,
           elapsedMs: clock.monotonic() - started,
           heard,
           failure,
@@ -110,6 +147,7 @@ export function retry(deps: RetryDeps): Layer {
         const last = lastOf(outcome, failure, { attempt, beyond: attempt > options.retries + 1, mayHaveRun });
         if ('giveUp' in decision) return settled(last);
         previous = last;
+        if (isThrottled(failure) && options.adaptive) throttled++;
         mayHaveRun ||= kind !== 'not-sent' && kind !== 'turned-away';
         const { afterMs } = decision;
         const { method, id } = message;
@@ -119,6 +157,46 @@ export function retry(deps: RetryDeps): Layer {
         });
       }
     };
+}
+
+/** The rate learns from each attempt: it was throttled, or answered and so accepted. */
+function report(rate: AdaptiveRate, outcome: Outcome, failure: Failure | undefined, sentAt: number): void {
+  if (failure && isThrottled(failure)) rate.throttled(sentAt, failure.retryAfterMs);
+  else if ('reply' in outcome) rate.accepted(sentAt);
+}
+
+/** Sends what has no answer, and again where it was throttled. It waits for no turn: calls under way depend on it. */
+async function notify(
+  { options, clock }: RetryDeps,
+  next: Handler,
+  call: Call,
+  rate: AdaptiveRate | undefined,
+): Promise<Reply> {
+  const started = clock.monotonic();
+  for (let attempt = 1; ; attempt++) {
+    const sentAt = attempt === 1 ? started : clock.monotonic();
+    rate?.spend();
+    let outcome: Outcome;
+    try {
+      outcome = { reply: await next(call) };
+    } catch (error) {
+      outcome = { error };
+    }
+    const failure =
+      'reply' in outcome ? failureOfReply(outcome.reply, clock.now()) : failureOfError(outcome.error);
+    if (!failure || !isThrottled(failure) || call.signal.aborted) return settled(outcome);
+    rate?.throttled(sentAt, failure.retryAfterMs);
+    const elapsedMs = clock.monotonic() - started;
+    const decision = decideNoticeRetry({
+      failure,
+      attempt,
+      elapsedMs,
+      limits: options,
+      random: clock.random(),
+    });
+    if ('giveUp' in decision) return settled(outcome);
+    await sleep(clock, decision.afterMs, call.signal);
+  }
 }
 
 /** The same call, with word of the first that its client gets to see of an answer. */

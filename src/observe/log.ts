@@ -21,6 +21,7 @@ const LEVEL_OF: Readonly<Record<ProxyEvent['type'], Written | 'never'>> = {
   'connection.closed': 'debug',
   'call.cancelled': 'debug',
   'call.retried': 'debug',
+  'rate.learned': 'debug',
   'client.cancel-unknown': 'debug',
   'stream.opened': 'debug',
   'stream.unavailable': 'debug',

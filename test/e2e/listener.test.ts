@@ -279,7 +279,7 @@ describe('what fails on the way', () => {
         if (left-- > 0) return void response.writeHead(429, { 'retry-after': '0' }).end('slow down');
         sendJson(response, 200, { jsonrpc: '2.0', id: request.rpc.id, result: {} });
       },
-      args: ['--retries', '1', '--retry-base-delay', '0'],
+      args: ['--retry-mode', 'standard', '--retries', '1', '--retry-base-delay', '0'],
     });
     expect((await ask({ body: call('any') })).status).toBe(200);
     expect(server.requests.length).toBe(2);

@@ -42,7 +42,7 @@ describe('a request that did not run', () => {
 
   it('is told about, after as many tries as --retries allows, with what the server asked for', async () => {
     const { bin, server } = await startInitialized({
-      args: [...QUICK, '--retries', '1'],
+      args: [...QUICK, '--retry-mode', 'standard', '--retries', '1'],
       on: { 'tools/call': failing(9, status(429, { 'retry-after': '0' })) },
     });
     expect(await bin.request('tools/call', { name: 'echo' }, -1)).toMatchObject({

@@ -93,7 +93,7 @@ describe('a call without a session', () => {
     ['a server that fails', (_request, response) => void response.writeHead(503).end(), 1],
     ['a server that throttles', (_request, response) => void response.writeHead(429).end(), 3],
   ])('is sent again after %s only where it provably did not run', async (_what, fails, times) => {
-    const { server, bin } = await startDual(fails, { args: QUICK });
+    const { server, bin } = await startDual(fails, { args: [...QUICK, '--retry-mode', 'standard'] });
     bin.send(claiming('tools/call', { name: 'tool' }, 0));
     expect(await bin.answer(0)).toMatchObject({ error: { data: { source: 'mcp-sigv4-proxy' } } });
     expect(server.requests).toHaveLength(times);

@@ -46,7 +46,7 @@ const fates = fc.array(fc.constantFrom(...FATES), { minLength: 11, maxLength: 11
 
 /** Sends one call through `retries` repeats of random fates, and counts how often the server ran it. */
 async function play(acts: readonly Fate[], retries: number, annotations: object) {
-  const limits = { retries, baseDelayMs: 100, maxDelayMs: 2_000 };
+  const limits = { retries, baseDelayMs: 100, maxDelayMs: 2_000, adaptive: false };
   const { clock, tools, log, send } = retried(
     acts.map(({ act }) => act),
     { options: limits },

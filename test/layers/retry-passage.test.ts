@@ -8,7 +8,7 @@ import { answerOf, makeCall, requestOf } from '../support/make-call.ts';
 
 const LOST = new ProxyError('connection-lost', 'it broke', { sent: 'maybe' });
 const layer = retry({
-  options: { retries: 2, baseDelayMs: 0, maxDelayMs: 0 },
+  options: { retries: 2, baseDelayMs: 0, maxDelayMs: 0, adaptive: false },
   clock: new FakeClock(),
   events: new Events(),
   toolsOf: () => ({ annotationsOf: () => undefined }),
@@ -41,7 +41,7 @@ it('before its first byte it is, and the client sees one head only', async () =>
     return { kind: 'passed', http: { status: 200, headers: {} } };
   };
   const repeating = retry({
-    options: { retries: 2, baseDelayMs: 10, maxDelayMs: 10 },
+    options: { retries: 2, baseDelayMs: 10, maxDelayMs: 10, adaptive: false },
     clock,
     events: new Events(),
     toolsOf: () => ({ annotationsOf: () => undefined }),

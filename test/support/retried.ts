@@ -17,7 +17,7 @@ export function retried(acts: readonly Attempted[], deps: Partial<RetryDeps> = {
   const tools = new Tools();
   const log: { readonly at: number; readonly call: Call }[] = [];
   const handler = retry({
-    options: { retries: 2, baseDelayMs: 100, maxDelayMs: 2_000 },
+    options: { retries: 2, baseDelayMs: 100, maxDelayMs: 2_000, adaptive: false },
     clock,
     events,
     toolsOf: () => tools,

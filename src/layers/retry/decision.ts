@@ -1,6 +1,7 @@
 import { fullJitter } from '../../core/backoff.ts';
+import { isColdStart, meaningOf } from '../../core/error-type.ts';
 import type { ErrorReason } from '../../core/errors.ts';
-import { type Failure, isThrottled } from '../../core/failure.ts';
+import { type Failure, isThrottled, isTurnedAway } from '../../core/failure.ts';
 import { isRepeatableMethod } from '../../core/repeatable.ts';
 import type { ToolAnnotations } from '../../core/tools.ts';
 
@@ -8,6 +9,8 @@ export interface RetryLimits {
   readonly retries: number;
   readonly baseDelayMs: number;
   readonly maxDelayMs: number;
+  /** A throttled request is sent again for as long as its time limit allows, not only `retries` times. */
+  readonly adaptive: boolean;
 }
 
 /** Longer than this, a caller is better told than kept waiting: clients give up after 60 s. */
@@ -26,6 +29,11 @@ const START_METHODS: ReadonlySet<string> = new Set(['initialize', 'server/discov
 const PROBE = 'server/discover';
 /** The least wait between those attempts, so that a small --retry-base-delay does not become a flood. */
 const START_LEAST_DELAY_MS = 250;
+
+/** Where a request has no time limit, throttling is ridden out for so long: as long as the default of --tool-timeout. */
+const MAX_THROTTLED_MS = 300_000;
+/** Clients give up on these after 30 s, and should read the reason before that. */
+const HANDSHAKE: ReadonlySet<string> = new Set(['initialize', 'server/discover']);
 
 /** What a failure says about the request, as far as sending it again goes. */
 export type FailureKind =
@@ -82,7 +90,8 @@ const KINDS: Readonly<Record<ErrorReason | 'answered', FailureKind | 'by status'
 export function kindOf(failure: Failure): FailureKind {
   const kind = KINDS[failure.how];
   if (kind !== 'by status') return kind;
-  if (isThrottled(failure)) return 'turned-away';
+  if (isTurnedAway(failure)) return 'turned-away';
+  if (isColdStart(failure.status, failure.message)) return 'unavailable';
   switch (failure.status) {
     // By the letter the request did not arrive in time; but some gateways say so of a server that is slow to answer.
     case 408:
@@ -134,14 +143,43 @@ export function decideRetry(failed: FailedAttempt): RetryDecision {
   const afterMs = Math.round(asked + jitter);
   // Why it failed, and when to come again, is worth more to its caller than that the time is over.
   if (afterMs >= failed.leftMs) return { giveUp: 'out-of-time' };
+  if (isPaced(failure) && limits.adaptive && limits.retries > 0) {
+    const budgetMs = HANDSHAKE.has(failed.method) ? START_BUDGET_MS : MAX_THROTTLED_MS;
+    if (failed.elapsedMs + afterMs > budgetMs) return { giveUp: 'attempts-spent' };
+    // The learned rate spaces the attempts, so that the wait before the turn stays short.
+    return {
+      afterMs: Math.round(asked + fullJitter({ random: () => failed.random }, 1, baseDelayMs, maxDelayMs)),
+    };
+  }
   if (attempt <= limits.retries) return { afterMs };
   const patient =
     limits.retries > 0 &&
-    START_METHODS.has(failed.method) &&
+    // Who else uses the resource is done with it in a moment.
+    (meaningOf(failure.errorType) === 'conflict' || START_METHODS.has(failed.method)) &&
     (kind === 'turned-away' || kind === 'unavailable' || (failed.method === PROBE && kind !== 'broken'));
   const later = Math.max(afterMs, START_LEAST_DELAY_MS);
   if (!patient || failed.elapsedMs + later > START_BUDGET_MS) return { giveUp: 'attempts-spent' };
   return { afterMs: later };
+}
+
+/** Rejected for the rate of requests. LimitExceededException may also be a limit on resources, which no waiting lifts. */
+const isPaced = (failure: Failure): boolean =>
+  isThrottled(failure) && failure.errorType !== 'LimitExceededException';
+
+/** Whether a throttled notification or response is sent again, and when. Pure. */
+export function decideNoticeRetry({
+  failure,
+  attempt,
+  elapsedMs,
+  limits,
+  random,
+}: Pick<FailedAttempt, 'failure' | 'attempt' | 'elapsedMs' | 'limits' | 'random'>): RetryDecision {
+  if (limits.retries === 0) return { giveUp: 'final' };
+  const asked = failure.retryAfterMs ?? 0;
+  if (asked > LONGEST_RETRY_AFTER_MS) return { giveUp: 'asked-to-wait-longer' };
+  const backoff = fullJitter({ random: () => random }, attempt, limits.baseDelayMs, limits.maxDelayMs);
+  const afterMs = Math.round(Math.max(asked, START_LEAST_DELAY_MS) + backoff);
+  return elapsedMs + afterMs > START_BUDGET_MS ? { giveUp: 'attempts-spent' } : { afterMs };
 }
 
 /** True where sending it again cannot run anything twice, or where that does no harm. */

@@ -1,6 +1,7 @@
 import type { Emit, Origin, Reply } from '../../core/call.ts';
 import { CallController } from '../../core/call-signal.ts';
 import type { Clock, Timer } from '../../core/clock.ts';
+import { errorTypeOf, isRejectedUnread } from '../../core/error-type.ts';
 import { ProxyError } from '../../core/errors.ts';
 import type { Id, Message, Request, Response } from '../../core/message.ts';
 import { type Incoming, LONGEST_ERROR_BODY_BYTES, mediaTypeOf } from '../http/incoming.ts';
@@ -12,6 +13,7 @@ import type { Affinity } from '../uplink/affinity.ts';
 import {
   decodeBody,
   errorOfStatus,
+  isThrottledBody,
   jsonRpcErrorOf,
   messagesOfBody,
   noAnswer,
@@ -181,7 +183,9 @@ export class Exchange {
   async #read(response: Incoming): Promise<void> {
     const { status } = response;
     const type = mediaTypeOf(response.headers);
-    if (status < 200 || status >= 300) {
+    // AWS front ends name the error in a header, and not all of them set a status that fits.
+    const named = response.headers['x-amzn-errortype'] !== undefined;
+    if (status < 200 || status >= 300 || (named && isRejectedUnread(errorTypeOf(response.headers)))) {
       await this.#readFailure(response);
       return;
     }
@@ -197,6 +201,7 @@ export class Exchange {
     if (type !== 'application/json' || bytes.length === 0) {
       throw this.#lossIn(response, bytes) ?? noAnswer(status, response.headers, bytes);
     }
+    if (isThrottledBody(bytes)) throw this.#statusError(response, bytes);
     const messages = messagesOfBody(bytes, status, response.headers);
     const lost = messages.length === 0 ? this.#lossIn(response, bytes) : undefined;
     if (lost) throw lost;
@@ -292,7 +297,6 @@ export class Exchange {
   async #readFailure(response: Incoming): Promise<void> {
     const { status, headers } = response;
     const bytes = await this.#watched(response, () => response.whole(LONGEST_ERROR_BODY_BYTES));
-    const { uplink, clock } = this.#deps;
     const lost = this.#lossIn(response, bytes);
     if (lost) throw lost;
     const error = jsonRpcErrorOf(bytes);
@@ -301,7 +305,12 @@ export class Exchange {
       for (const request of this.#owed.requests) this.#settle(request.id, error);
       return;
     }
-    throw errorOfStatus(status, headers, bytes, uplink.contextOf(this.#opened), clock.now());
+    throw this.#statusError(response, bytes);
+  }
+
+  #statusError({ status, headers }: Incoming, bytes: Buffer): ProxyError {
+    const { uplink, clock } = this.#deps;
+    return errorOfStatus(status, headers, bytes, uplink.contextOf(this.#opened), clock.now());
   }
 
   /** The loss of the session, where this answer, which is no result, says so. */

@@ -11,6 +11,7 @@ import {
 } from '../../core/call.ts';
 import { CallController } from '../../core/call-signal.ts';
 import type { Clock, Timer } from '../../core/clock.ts';
+import { errorTypeOf, isColdStart, isRejectedUnread, meaningOf } from '../../core/error-type.ts';
 import { causeText, ProxyError } from '../../core/errors.ts';
 import type { Events } from '../../core/events.ts';
 import {
@@ -239,7 +240,11 @@ export class Passages {
     if (request.method === 'DELETE') this.#affinities.delete(id ?? '');
     else this.#keep(id ?? headerOf(response.headers, 'mcp-session-id'), request.affinity);
     try {
-      const success = response.status >= 200 && response.status < 300;
+      const success =
+        response.status >= 200 &&
+        response.status < 300 &&
+        // AWS front ends name the error in a header, and not all of them set a status that fits.
+        !isRejectedUnread(errorTypeOf(response.headers));
       if (success && request.admits) {
         this.#own(id ?? headerOf(response.headers, 'mcp-session-id'), opened.principal);
       }
@@ -336,7 +341,7 @@ export class Passages {
     // Answered so by the server itself, it needs no other words.
     if (lost && !(pass && status === 404)) throw lost;
     const context = uplink.contextOf(opened);
-    const final = pass && !(message && isPassing(status)) && !isOurs(status, headers, bytes);
+    const final = pass && !(message && isPassing(status, headers, bytes)) && !isOurs(status, headers, bytes);
     const sink = final ? pass(http) : undefined;
     if (!sink) throw errorOfStatus(status, headers, bytes, context, this.#deps.clock.now());
     await sink.write(bytes);
@@ -483,9 +488,12 @@ function unencoded({ status, headers }: HttpFacts): HttpFacts {
   return { status, headers: rest };
 }
 
-/** Another attempt can end better: the layer that repeats decides. */
-const isPassing = (status: number): boolean =>
-  status === 408 || status === 429 || status === 500 || (status >= 502 && status <= 504);
+/** Another attempt can end better, or the proxy has more to explain than the body does: the layer that repeats decides. */
+function isPassing(status: number, headers: HttpFacts['headers'], bytes: Buffer): boolean {
+  if (status === 408 || status === 429 || status === 500 || (status >= 502 && status <= 504)) return true;
+  const body = decodeBody(bytes) ?? '';
+  return status === 402 || isColdStart(status, body) || meaningOf(errorTypeOf(headers, body)) !== undefined;
+}
 
 /** Nothing that its client could act on: a redirection that is not followed, or a refusal of the proxy's own credentials. */
 function isOurs(status: number, headers: HttpFacts['headers'], bytes: Buffer): boolean {

@@ -7,6 +7,13 @@ import {
   withoutEchoes,
   wordsOf,
 } from '../../aws/refusal.ts';
+import {
+  type ErrorMeaning,
+  errorTypeOf,
+  isColdStart,
+  isRejectedUnread,
+  meaningOf,
+} from '../../core/error-type.ts';
 import { ProxyError, type Sent } from '../../core/errors.ts';
 import { classify, type Message, oneLine, type Response } from '../../core/message.ts';
 import { bytesOf, readUpstream } from '../../core/reading.ts';
@@ -138,6 +145,7 @@ function detailsOf(status: number, headers: HttpHeaders, body: string): Record<s
     httpStatus: status,
     contentType: headerOf(headers, 'content-type') || undefined,
     requestId: requestId || undefined,
+    errorType: errorTypeOf(headers, body) || undefined,
     wwwAuthenticate: challenge || undefined,
     body: body ? withoutEchoes(body.slice(0, 4 * BODY_SHOWN)).slice(0, BODY_SHOWN) : undefined,
   };
@@ -154,6 +162,8 @@ export function errorOfStatus(
   const body = decodeBody(bytes) ?? '';
   const details = detailsOf(status, headers, body);
   const errorType = headerOf(headers, 'x-amzn-errortype');
+  const meaning = meaningOf(errorTypeOf(headers, body));
+  const unread = meaning === 'throttled' || meaning === 'conflict';
   const words = wordsOf({ body, errorType });
   const said = words ? `: ${words}` : '';
   const { host } = context;
@@ -168,9 +178,12 @@ export function errorOfStatus(
   const retryAfterMs = retryAfterOf(headers, now);
   // A 4xx says that the server looked at the request and turned it away; behind a 5xx it may have run, and behind a 408 too, which
   // some gateways answer when it is the server that takes too long.
-  const sent: Sent = status >= 500 || status === 408 ? 'maybe' : 'refused';
+  const coldStart = isColdStart(status, words);
+  const inDoubt = status >= 500 || status < 300 || status === 408 || coldStart;
+  const sent: Sent = inDoubt && !unread ? 'maybe' : 'refused';
   const fact = `HTTP ${status} from ${host}${said}`;
-  return new ProxyError('http-status', `${fact}${adviceFor(status, host, words)}`, {
+  const advice = meaning ? ADVICE_OF[meaning] : coldStart ? COLD_START : adviceFor(status, host, words);
+  return new ProxyError('http-status', `${fact}${advice}`, {
     sent,
     fact,
     details,
@@ -205,8 +218,22 @@ export function sessionLost(words: string, details: Record<string, unknown>): Pr
   );
 }
 
+const QUOTA =
+  '. A service quota of the AWS account is used up, so that another attempt fails too: free what counts towards it, or raise it in Service Quotas';
+
+const ADVICE_OF: Readonly<Record<ErrorMeaning, string>> = {
+  throttled: '. The server is throttling; the call did not run, try again later',
+  conflict: '. Another request was using the same resource; the call did not run, try again',
+  quota: QUOTA,
+};
+
+const COLD_START =
+  '. This is a cold start: the runtime behind the server had not started in time; try again, and shorten what it does before it listens';
+
 function adviceFor(status: number, host: string, words: string): string {
   switch (status) {
+    case 402:
+      return QUOTA;
     case 404:
       if (words.includes('ResourceNotFoundException')) {
         return '. The runtime, gateway or qualifier that the endpoint URL names does not exist there: check whether it was deleted, and its region and account';
@@ -227,4 +254,14 @@ function adviceFor(status: number, host: string, words: string): string {
         ? '. The server failed, or what stands in front of it; the call may have run, so check before you repeat it'
         : '';
   }
+}
+
+/** A success is never this short and names an error type. */
+const MAX_THROTTLED_BODY_BYTES = 4_096;
+
+/** True for a body without JSON-RPC that is an AWS error of a request that did not run, as some front ends send with status 200. */
+export function isThrottledBody(bytes: Buffer): boolean {
+  if (bytes.length > MAX_THROTTLED_BODY_BYTES || !bytes.includes('"__type"')) return false;
+  const body = decodeBody(bytes);
+  return !/"jsonrpc"/.test(body ?? '') && isRejectedUnread(errorTypeOf({}, body));
 }

@@ -1,4 +1,5 @@
 import { wordsOf } from '../../aws/refusal.ts';
+import { errorTypeOf, isRejectedUnread } from '../../core/error-type.ts';
 import { ProxyError } from '../../core/errors.ts';
 import { isObject, type JsonObject, type Response } from '../../core/message.ts';
 import { type HttpHeaders, headerOf } from '../http/incoming.ts';
@@ -122,6 +123,8 @@ export function lostSessionIn(
   body: Buffer,
   sessionId: string | undefined,
 ): ProxyError | undefined {
+  // The request was rejected for something else than its session.
+  if (isRejectedUnread(errorTypeOf(headers, decodeBody(body)))) return undefined;
   const errorType = headerOf(headers, 'x-amzn-errortype');
   return lostSession({ status, errorType, error: jsonRpcErrorOf(body), body, sessionId });
 }

@@ -32,7 +32,7 @@ const FIRST: FailedAttempt = {
   elapsedMs: 0,
   heard: false,
   failure: thrown('connect-failed'),
-  limits: { retries: 2, baseDelayMs: 100, maxDelayMs: 2_000 },
+  limits: { retries: 2, baseDelayMs: 100, maxDelayMs: 2_000, adaptive: false },
   leftMs: Number.POSITIVE_INFINITY,
   random: 0.5,
 };
@@ -185,7 +185,7 @@ describe('when it is sent again', () => {
   ])(
     'after failure %s, with chance %s, in %s ms: any part of a limit that doubles up to --retry-max-delay',
     (attempt, random, afterMs) => {
-      const limits = { retries: 10, baseDelayMs: 100, maxDelayMs: 2_000 };
+      const limits = { retries: 10, baseDelayMs: 100, maxDelayMs: 2_000, adaptive: false };
       expect(decide({ attempt, random, limits })).toEqual({ afterMs });
     },
   );
@@ -209,7 +209,7 @@ describe('when it is sent again', () => {
     [2, 2, { afterMs: 100 }],
     [2, 3, { giveUp: 'attempts-spent' }],
   ])('with --retries %s, after failure %s: %o', (retries, attempt, decision) => {
-    const limits = { retries, baseDelayMs: 100, maxDelayMs: 2_000 };
+    const limits = { retries, baseDelayMs: 100, maxDelayMs: 2_000, adaptive: false };
     for (const failure of [KINDS['turned-away'], KINDS['not-sent']]) {
       expect(decide({ method: 'prompts/list', attempt, limits, failure })).toEqual(decision);
     }
@@ -249,7 +249,7 @@ describe('what a client needs at its start', () => {
   });
 
   it('is tried with a pause of 250 ms at least, whatever chance and --retry-base-delay say', () => {
-    const limits = { retries: 2, baseDelayMs: 0, maxDelayMs: 0 };
+    const limits = { retries: 2, baseDelayMs: 0, maxDelayMs: 0, adaptive: false };
     expect(decide({ ...spent, failure: KINDS['turned-away'], random: 0 })).toEqual({ afterMs: 250 });
     expect(decide({ ...spent, failure: KINDS['turned-away'], limits })).toEqual({ afterMs: 250 });
     expect(decide({ failure: KINDS['turned-away'], limits })).toEqual({ afterMs: 0 });

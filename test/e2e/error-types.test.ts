@@ -1,0 +1,173 @@
+import { describe, expect, it } from 'vitest';
+import { claiming, startDual } from '../support/claims.ts';
+import { startListening } from '../support/listening.ts';
+import { sendJson } from '../support/mcp-answers.ts';
+import type { Handler } from '../support/mcp-behaviours.ts';
+import { startInitialized, startRelayed } from '../support/relayed.ts';
+import type { Behaviour } from '../support/scripted-server.ts';
+
+const QUICK = ['--retry-base-delay', '0.01', '--retry-max-delay', '0.01'];
+const ECHO = { name: 'echo', arguments: { text: 'x' } };
+
+type Answer = Parameters<Behaviour>[1];
+const failed = (response: Answer, status: number, type: string, where: 'header' | 'body'): void => {
+  if (where === 'header') response.setHeader('x-amzn-errortype', `${type}:http://internal.amazon.com/coral/`);
+  sendJson(response, status, {
+    ...(where === 'body' ? { __type: `com.amazon#${type}` } : {}),
+    message: 'words',
+  });
+};
+
+/** Each says that the request did not run, whatever the status. */
+const UNREAD: readonly (readonly [type: string, status: number, where: 'header' | 'body'])[] = [
+  ['ThrottlingException', 400, 'header'],
+  ['ThrottlingException', 403, 'body'],
+  ['ThrottledException', 503, 'header'],
+  ['TooManyRequestsException', 404, 'header'],
+  ['RequestLimitExceeded', 500, 'body'],
+  ['SlowDown', 200, 'header'],
+  ['ThrottlingException', 200, 'body'],
+  ['RetryableConflictException', 409, 'header'],
+  ['RetryableConflictException', 500, 'body'],
+];
+
+describe.each(UNREAD)('%s with status %i in the %s', (type, status, where) => {
+  const once = (): ((response: Answer) => boolean) => {
+    let left = 1;
+    return (response) => {
+      if (left-- <= 0) return false;
+      failed(response, status, type, where);
+      return true;
+    };
+  };
+
+  it('did not run: a call in a session is sent again, and runs once', async () => {
+    const fails = once();
+    const { bin, server, mcp } = await startInitialized({
+      args: QUICK,
+      on: {
+        'tools/call': (_request, response, context) => (fails(response) ? undefined : context.fallback()),
+      },
+    });
+    expect(await bin.request('tools/call', ECHO, '')).toHaveProperty('result');
+    expect(server.of('tools/call')).toHaveLength(2);
+    // It is about the request, not about the session.
+    expect(server.of('initialize')).toHaveLength(1);
+    expect(mcp.sessions.size).toBe(1);
+  });
+
+  it('did not run: a call of revision 2026-07-28 is sent again', async () => {
+    const fails = once();
+    const { server, bin } = await startDual(
+      (request, response) => {
+        if (!fails(response)) sendJson(response, 200, { jsonrpc: '2.0', id: request.rpc.id, result: {} });
+      },
+      { args: QUICK },
+    );
+    bin.send(claiming('tools/call', ECHO, 0));
+    expect(await bin.answer(0)).toHaveProperty('result');
+    expect(server.requests).toHaveLength(2);
+  });
+
+  // The listener reads no body of a success: the header is what names the error there.
+  it.runIf(status !== 200 || where === 'header')(
+    'did not run: a call through the listener is sent again',
+    async () => {
+      const fails = once();
+      const { ask, server } = await startListening({
+        behaviour: (request, response) => {
+          if (!fails(response)) sendJson(response, 200, { jsonrpc: '2.0', id: request.rpc.id, result: {} });
+        },
+        args: QUICK,
+      });
+      const answer = await ask({ body: { jsonrpc: '2.0', id: -1, method: 'tools/call', params: ECHO } });
+      expect([answer.status, answer.json]).toEqual([200, { jsonrpc: '2.0', id: -1, result: {} }]);
+      expect(server.requests).toHaveLength(2);
+    },
+  );
+
+  it('does not keep a session from being opened', async () => {
+    const fails = once();
+    const { bin, server } = await startRelayed({
+      args: QUICK,
+      on: {
+        initialize: (_request, response, context) => (fails(response) ? undefined : context.fallback()),
+      },
+    });
+    expect(await bin.initialize({}, 0)).toHaveProperty('result');
+    expect(server.of('initialize')).toHaveLength(2);
+  });
+});
+
+const COLD = 'Runtime initialization time exceeded. Please make sure that initialization completes in 30s.';
+const cold = (response: Answer): void => sendJson(response, 424, { message: COLD });
+
+describe('a runtime that did not start in time (424)', () => {
+  const coldTimes =
+    (times: number): Handler =>
+    (_request, response, context) =>
+      times-- > 0 ? cold(response) : context.fallback();
+
+  it('is tried again for opening a session and for a request that only reads', async () => {
+    const { bin, server } = await startRelayed({
+      args: QUICK,
+      on: { initialize: coldTimes(1), 'tools/list': coldTimes(2) },
+    });
+    expect(await bin.initialize({}, 0)).toHaveProperty('result');
+    expect(await bin.request('tools/list', {}, '')).toHaveProperty('result');
+    expect([server.of('initialize').length, server.of('tools/list').length]).toEqual([2, 3]);
+  });
+
+  it('is not tried again for a call that may have run, and the error names the cold start', async () => {
+    const { bin, server } = await startInitialized({ args: QUICK, on: { 'tools/call': coldTimes(9) } });
+    expect(await bin.request('tools/call', ECHO, -1)).toMatchObject({
+      error: {
+        code: -31003,
+        message: expect.stringMatching(/initialization time exceeded.*cold start/s),
+        data: { httpStatus: 424, mayHaveRun: true },
+      },
+    });
+    expect(server.of('tools/call')).toHaveLength(1);
+  });
+
+  it('is named and tried again through the listener, too', async () => {
+    const { ask, server } = await startListening({
+      behaviour: (_request, response) => cold(response),
+      args: [...QUICK, '--retries', '1'],
+    });
+    const answer = await ask({ body: { jsonrpc: '2.0', id: 0, method: 'prompts/list' } });
+    expect(answer.status).toBe(424);
+    expect(answer.json).toMatchObject({ id: 0, error: { message: expect.stringContaining('cold start') } });
+    expect(server.requests).toHaveLength(2);
+  });
+});
+
+describe('a service quota that is used up (402)', () => {
+  const QUOTA = 'You have exceeded the quota for active session workloads per account (maxVms)';
+  const spent = (response: Answer): void => {
+    response.setHeader('x-amzn-errortype', 'ServiceQuotaExceededException');
+    sendJson(response, 402, { message: QUOTA });
+  };
+
+  it('is named to the client, and nothing is sent again', async () => {
+    const { bin, server } = await startInitialized({
+      on: { 'tools/call': (_request, response) => spent(response) },
+    });
+    const { error } = await bin.request('tools/call', ECHO, '');
+    expect(error).toMatchObject({
+      code: -31003,
+      data: { httpStatus: 402, mayHaveRun: false, errorType: 'ServiceQuotaExceededException' },
+    });
+    expect(error).toHaveProperty('message', expect.stringContaining(QUOTA));
+    expect(error).toHaveProperty('message', expect.stringContaining('Service Quotas'));
+    expect(server.of('tools/call')).toHaveLength(1);
+  });
+
+  it('is named to a client of the listener', async () => {
+    const { ask, server } = await startListening({ behaviour: (_request, response) => spent(response) });
+    const answer = await ask({ body: { jsonrpc: '2.0', id: -1, method: 'tools/call', params: ECHO } });
+    expect(answer.status).toBe(402);
+    expect(answer.json).toMatchObject({ id: -1, error: { message: expect.stringContaining(QUOTA) } });
+    expect(server.requests).toHaveLength(1);
+  });
+});
