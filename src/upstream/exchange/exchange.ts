@@ -295,7 +295,6 @@ export class Exchange {
   }
 
   async #readFailure(response: Incoming): Promise<void> {
-    const { status, headers } = response;
     const bytes = await this.#watched(response, () => response.whole(LONGEST_ERROR_BODY_BYTES));
     const lost = this.#lossIn(response, bytes);
     if (lost) throw lost;
