@@ -96,6 +96,8 @@ export interface HttpFacts {
 export interface BodySink {
   /** Resolves when there is room for more, and at once where nobody reads any more: then what is written is lost. */
   write(chunk: Uint8Array): Promise<void>;
+  /** `listener` is called once where the client takes so little that others should not have to wait for it. */
+  onSlow?(listener: () => void): void;
 }
 
 /**

@@ -32,6 +32,12 @@ export class TransientMap<K, V extends object> {
     return this.#boxes.delete(key);
   }
 
+  /** The entry that has been in longest. */
+  first(): readonly [K, V] | undefined {
+    for (const [key, { value }] of this.#boxes) return value === undefined ? undefined : [key, value];
+    return undefined;
+  }
+
   /** Takes out the entry that has been in longest. */
   shift(): V | undefined {
     for (const [key, { value }] of this.#boxes) {

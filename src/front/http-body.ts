@@ -1,39 +1,21 @@
 import type { IncomingMessage } from 'node:http';
-
-/**
- * For the bodies that are being read or carried, of all clients together: as much as one client on stdio may have under way, and one
- * of the longest that --max-body can allow.
- */
-const MAX_HELD_BYTES = 256 * 1024 * 1024;
-
-/** What the listener holds of its clients' bodies. */
-export class HeldBodies {
-  #bytes = 0;
-
-  /** True where there was room. */
-  take(bytes: number): boolean {
-    if (this.#bytes + bytes > MAX_HELD_BYTES) return false;
-    this.#bytes += bytes;
-    return true;
-  }
-
-  giveBack(bytes: number): void {
-    this.#bytes -= bytes;
-  }
-}
+import type { BodyOwner, HeldBodies, HeldBody } from './held-bodies.ts';
 
 export type ReadBody = { readonly bytes: Buffer } | 'too-large' | 'no-room' | 'gone';
 
 /**
- * Reads a request's body. `held` counts what it takes, and the caller gives that back; `taken` is told how much.
+ * Reads a request's body.
+ * @param opened - called with the memory that it takes, which the caller gives back.
  */
 export function readBody(
   request: IncomingMessage,
   limit: number,
-  held: HeldBodies,
-  taken: (bytes: number) => void,
+  { held, owner }: { readonly held: HeldBodies; readonly owner: BodyOwner },
+  opened: (body: HeldBody) => void,
 ): Promise<ReadBody> {
   return new Promise((resolve) => {
+    const body = held.open(owner, () => finish('no-room'));
+    opened(body);
     let chunks: Buffer[] = [];
     let length = 0;
     const finish = (outcome: ReadBody): void => {
@@ -48,14 +30,12 @@ export function readBody(
     const take = (chunk: Buffer): void => {
       length += chunk.length;
       if (length > limit) finish('too-large');
-      else if (!held.take(chunk.length)) finish('no-room');
-      else {
-        taken(chunk.length);
-        chunks.push(chunk);
-      }
+      else if (!body.take(chunk.length)) finish('no-room');
+      else chunks.push(chunk);
     };
     const whole = (): void => {
       const [first] = chunks;
+      body.complete();
       finish({ bytes: first && chunks.length === 1 ? first : Buffer.concat(chunks, length) });
     };
     const gone = (): void => finish('gone');

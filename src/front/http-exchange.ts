@@ -10,6 +10,12 @@ import type { UnreadAnswers } from './unread-answers.ts';
  */
 const STALLED_MS = 60_000;
 
+/**
+ * Time that an answer has waited for its client to read. An answer of many megabytes reaches an ordinary client sooner; one that takes
+ * longer is limited by the client, and other clients should not wait for its connection to the server.
+ */
+const SLOW_MS = 1_000;
+
 /** Of a longer text each piece has that time by itself: who reads slowly is not who reads nothing. */
 const PIECE_BYTES = 64 * 1024;
 
@@ -42,6 +48,9 @@ export class ServerExchange implements HttpExchange {
   #pouring: Promise<void> | undefined;
   #listeners: (() => void)[] = [];
   #over = false;
+  /** Undefined where nobody wants to know, or knows. */
+  #onSlow: (() => void) | undefined;
+  #waitedMs = 0;
 
   constructor(
     request: IncomingMessage,
@@ -91,7 +100,12 @@ export class ServerExchange implements HttpExchange {
         response.flushHeaders();
       }
     }
-    return { write: (chunk) => this.#write(chunk) };
+    return {
+      write: (chunk) => this.#write(chunk),
+      onSlow: (listener) => {
+        this.#onSlow = listener;
+      },
+    };
   }
 
   #write(chunk: Uint8Array): Promise<void> {
@@ -115,9 +129,16 @@ export class ServerExchange implements HttpExchange {
     const response = this.#response;
     if (this.#over || response.destroyed || response.writableEnded || response.write(chunk)) return ROOM;
     return new Promise((resolve) => {
-      const stalled = this.#clock.schedule(STALLED_MS, this.#cut, { keepAlive: false });
+      const clock = this.#clock;
+      const since = clock.monotonic();
+      const stalled = clock.schedule(STALLED_MS, this.#cut, { keepAlive: false });
+      const slow =
+        this.#onSlow &&
+        clock.schedule(Math.max(0, SLOW_MS - this.#waitedMs), () => this.#slow(), { keepAlive: false });
       const go = (): void => {
         stalled.cancel();
+        slow?.cancel();
+        this.#waitedMs += clock.monotonic() - since;
         response.off('drain', go);
         this.#blocked = this.#blocked.filter((one) => one !== go);
         resolve();
@@ -125,6 +146,12 @@ export class ServerExchange implements HttpExchange {
       response.on('drain', go);
       this.#blocked.push(go);
     });
+  }
+
+  #slow(): void {
+    const listener = this.#onSlow;
+    this.#onSlow = undefined;
+    listener?.();
   }
 
   end(): void {

@@ -7,7 +7,8 @@ import { parseError } from '../core/reading.ts';
 import { bodyOf, bodyTooLarge, listenerFull, type Refusal, refusalOf } from './admission.ts';
 import { Connections, MAX_UNADMITTED } from './connections.ts';
 import { pageHeaders, preflightHeaders } from './headers.ts';
-import { discard, HeldBodies, type ReadBody, readBody } from './http-body.ts';
+import { HeldBodies, type HeldBody } from './held-bodies.ts';
+import { discard, type ReadBody, readBody } from './http-body.ts';
 import { type Caller, type ExchangeDeps, ServerExchange } from './http-exchange.ts';
 import { responseText, unreadableRefusal } from './http-unreadable.ts';
 import type { ListenerSettings } from './options.ts';
@@ -75,7 +76,7 @@ const BYTE_ORDER_MARK = '\uFEFF';
 export class HttpFront {
   readonly #options: HttpFrontOptions;
   readonly #server: Server;
-  readonly #held = new HeldBodies();
+  readonly #held: HeldBodies;
   readonly #exchangeDeps: ExchangeDeps;
   readonly #carried = new WeakMap<Socket, Carried[]>();
   readonly #connections: Connections;
@@ -84,6 +85,7 @@ export class HttpFront {
 
   private constructor(options: HttpFrontOptions) {
     this.#options = options;
+    this.#held = new HeldBodies(options.maxClients);
     this.#exchangeDeps = {
       clock: options.clock,
       unread: new UnreadAnswers(),
@@ -281,22 +283,28 @@ export class HttpFront {
       await handlers.bare(request.method === 'GET' ? 'GET' : 'DELETE', exchange);
       return;
     }
-    let taken = 0;
+    let body: HeldBody | undefined;
     try {
       // Clients of HTTP/1.0 would take it for the answer (RFC 9110, 15.2).
       if (request.headers.expect !== undefined && request.httpVersion !== '1.0') response.writeContinue();
       const { maxBodyBytes } = this.#options;
-      const count = (bytes: number): void => {
-        taken += bytes;
+      const { address, token } = exchange.caller;
+      const owner = {
+        caller: token === undefined ? address : `token ${token}`,
+        session: exchange.headers['mcp-session-id'] ?? '',
       };
-      const text = this.#textOf(await readBody(request, maxBodyBytes, this.#held, count));
+      const memory = { held: this.#held, owner };
+      const read = await readBody(request, maxBodyBytes, memory, (opened) => {
+        body = opened;
+      });
+      const text = this.#textOf(read);
       if (text === undefined) return;
       if (typeof text === 'string') {
         // Asked here too: most answers have nobody before them, and need not wait for word of it.
         if (response.socket || (await itsTurn(response, exchange))) await handlers.post(text, exchange);
       } else this.#refuse(request, response, text, exchange.caller);
     } finally {
-      this.#held.giveBack(taken);
+      body?.giveBack();
     }
   }
 
@@ -304,8 +312,7 @@ export class HttpFront {
   #textOf(body: ReadBody): string | Refusal | undefined {
     if (body === 'gone') return undefined;
     if (body === 'too-large') return bodyTooLarge(this.#options.maxBodyBytes);
-    if (body === 'no-room')
-      return listenerFull('The bodies of other requests fill the memory set aside for them.');
+    if (body === 'no-room') return listenerFull('The bodies of requests fill the memory set aside for them.');
     if (!isUtf8(body.bytes)) return { status: 400, headers: {}, error: parseError('it is not UTF-8') };
     const text = body.bytes.toString('utf8');
     return text.startsWith(BYTE_ORDER_MARK) ? text.slice(1) : text;

@@ -50,6 +50,10 @@ export class EventStream implements BodySink {
     return this.#options.sink.write(bytes);
   }
 
+  onSlow(listener: () => void): void {
+    this.#options.sink.onSlow?.(listener);
+  }
+
   #note(bytes: Uint8Array): void {
     if (this.#timer) this.#lastAt = this.#options.clock.monotonic();
     const { length } = bytes;

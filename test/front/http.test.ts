@@ -4,7 +4,6 @@ import { connect, type Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import type { HttpExchange } from '../../src/core/passage.ts';
 import type { HttpHandlers } from '../../src/front/http.ts';
-import { HeldBodies } from '../../src/front/http-body.ts';
 import { afterThisTest } from '../support/cleanup.ts';
 import { open, send, textOf } from '../support/http-client.ts';
 import { comesTrue } from '../upstream/http/lane-rig.ts';
@@ -341,12 +340,4 @@ it('refuses are reported with their status', async () => {
   await send(url, { body: 'x'.repeat(2_000) });
   await send(url, { headers: { host: 'evil.example' }, body: ping });
   expect(refused).toEqual([405, 413, 403]);
-});
-
-it('the memory for bodies is one for all, and has an end', () => {
-  const held = new HeldBodies();
-  const half = 128 * 1_024 * 1_024;
-  expect([held.take(half), held.take(half), held.take(1)]).toEqual([true, true, false]);
-  held.giveBack(half);
-  expect(held.take(1)).toBe(true);
 });

@@ -1,7 +1,7 @@
 import type { Clock } from '../../core/clock.ts';
 import { ProxyError } from '../../core/errors.ts';
-import { TransientMap } from '../../core/transient-map.ts';
 import { Connection, type ConnectionOptions, type OutgoingRequest, TransportFailure } from './connection.ts';
+import { FairQueue, type Share } from './fair-queue.ts';
 import type { Incoming } from './incoming.ts';
 import { isExpired, mayReuse, type Rest, type ReuseLimits } from './reuse.ts';
 
@@ -16,6 +16,12 @@ export interface LaneOptions extends Omit<ConnectionOptions, 'onOpen' | 'onClose
   readonly onOpen: () => void;
   readonly onClose: () => void;
 }
+
+/**
+ * Answers that slow clients read beside --max-connections. Each costs a connection and some buffers; without a bound, clients that read
+ * a byte now and then would collect both.
+ */
+const MAX_SLOW_ANSWERS = 32;
 
 interface Idle extends Rest {
   readonly connection: Connection;
@@ -41,17 +47,28 @@ export class Lane {
   #dialledUntil: NodeJS.Timeout | undefined;
   /** Connections that gave their place back while something still runs on them. */
   readonly #leaving = new Set<Connection>();
-  /** Keeps order and forgets a cancelled waiter in one step, however many wait. */
-  readonly #waiting = new TransientMap<number, Waiter>();
+  /** Answers that their clients read slowly, and that gave their place to another caller. */
+  readonly #slowLeaving = new Set<Connection>();
+  /** Leases of such answers that still have their place, because nobody has needed it so far; the longest first. */
+  readonly #slow = new Set<Lease>();
+  readonly #waiting = new FairQueue<Waiter>();
   /** What every lease does with its place. */
   readonly #places: Places = {
     giveBack: (connection, reusable) => {
-      if (this.#leaving.delete(connection)) connection.destroy();
+      const left = this.#leaving.delete(connection) || this.#slowLeaving.delete(connection);
+      if (left) connection.destroy();
       else this.#giveBack(connection, reusable);
     },
-    leave: (connection) => this.#leave(connection),
+    leave: (connection, slow) =>
+      slow
+        ? this.#leave(connection, this.#slowLeaving, MAX_SLOW_ANSWERS)
+        : this.#leave(connection, this.#leaving, this.#options.max),
+    slow: (lease) => {
+      this.#slow.add(lease);
+      if (this.#waiting.size > 0) this.#displaceSlow();
+    },
+    over: (lease) => this.#slow.delete(lease),
   };
-  #ticket = 0;
   #closed = false;
 
   constructor(options: LaneOptions) {
@@ -107,23 +124,26 @@ export class Lane {
   }
 
   /**
-   * Takes a place, waiting in order for one. Rejects with the signal's reason the moment it aborts.
+   * Takes a place, waiting in turn for one. Rejects with the signal's reason the moment it aborts.
    * @param options.fresh - a connection that has carried nothing yet, for what a kept one has just failed.
+   * @param options.share - whose turn is waited for; callers without one have a share together.
    */
-  lease(signal: AbortSignal, { fresh = false }: { fresh?: boolean } = {}): Promise<Lease> {
+  lease(
+    signal: AbortSignal,
+    { fresh = false, share }: { fresh?: boolean; share?: Share | undefined } = {},
+  ): Promise<Lease> {
     return new Promise((resolve, reject) => {
       if (signal.aborted || this.#closed) {
         reject(signal.aborted ? signal.reason : shuttingDown());
         return;
       }
-      const free = this.free({ fresh });
+      const free = this.free({ fresh }) ?? (this.#displaceSlow() ? this.free({ fresh }) : undefined);
       if (free) {
         resolve(free);
         return;
       }
-      const ticket = this.#ticket++;
       const leave = (): void => {
-        this.#waiting.delete(ticket);
+        forget();
         reject(signal.reason);
       };
       const waiter: Waiter = {
@@ -136,7 +156,7 @@ export class Lane {
           reject(error);
         },
       };
-      this.#waiting.set(ticket, waiter);
+      const forget = this.#waiting.add(waiter, share);
       signal.addEventListener('abort', leave, { once: true });
     });
   }
@@ -197,11 +217,18 @@ export class Lane {
     return new Lease(connection, this.#places);
   }
 
-  #leave(connection: Connection): void {
-    this.#leaving.add(connection);
-    // A server that never ends its streams would otherwise collect sockets without end.
-    if (this.#leaving.size > this.#options.max) {
-      const [longest] = this.#leaving;
+  /** Takes the place of the answer that its client has read slowly for longest; false where there is none. */
+  #displaceSlow(): boolean {
+    const [slow] = this.#slow;
+    slow?.leave({ slow: true });
+    return slow !== undefined;
+  }
+
+  #leave(connection: Connection, leaving: Set<Connection>, max: number): void {
+    leaving.add(connection);
+    // A server that never ends its streams, or clients that never read, would otherwise collect sockets without end.
+    if (leaving.size > max) {
+      const [longest] = leaving;
       longest?.destroy(new Error('cut, because too many like it are still open'));
     }
     this.#busy.delete(connection);
@@ -243,7 +270,7 @@ export class Lane {
     this.#closed = true;
     for (const { refuse } of this.#waiting.values()) refuse(shuttingDown());
     this.#waiting.clear();
-    for (const connection of [...this.#busy, ...this.#leaving]) connection.destroy();
+    for (const connection of [...this.#busy, ...this.#leaving, ...this.#slowLeaving]) connection.destroy();
     this.closeIdle();
   }
 }
@@ -253,7 +280,9 @@ const shuttingDown = (): ProxyError =>
 
 interface Places {
   giveBack(connection: Connection, reusable: boolean): void;
-  leave(connection: Connection): void;
+  leave(connection: Connection, slow: boolean): void;
+  slow(lease: Lease): void;
+  over(lease: Lease): void;
 }
 
 /** One place in a lane, for one request. Given back once, by itself when the answer is complete, or by `cancel`. */
@@ -313,15 +342,25 @@ export class Lease {
     if (this.#state === 'over') return;
     this.#state = 'over';
     this.#unlink?.();
+    this.#places.over(this);
     this.#places.giveBack(this.#connection, reusable);
   }
 
+  /**
+   * To be called when a client reads the answer so slowly that the place would carry nothing for long: the next caller that has to
+   * wait takes it, while the answer goes on beside.
+   */
+  readSlowly(): void {
+    if (this.#state === 'sending') this.#places.slow(this);
+  }
+
   /** Gives the place to the next caller now, while what runs here goes on; its connection closes when it is through. */
-  leave(): void {
+  leave({ slow = false }: { slow?: boolean } = {}): void {
     if (this.#state === 'held') this.#finish(true);
     else if (this.#state === 'sending') {
       this.#state = 'left';
-      this.#places.leave(this.#connection);
+      this.#places.over(this);
+      this.#places.leave(this.#connection, slow);
     }
   }
 

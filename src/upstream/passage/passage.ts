@@ -1,6 +1,7 @@
 import { isRefusal, judgeRefusal } from '../../aws/refusal.ts';
 import {
   type BodySink,
+  type Client,
   type Emit,
   type Handler,
   type HttpFacts,
@@ -24,6 +25,7 @@ import {
 } from '../../core/message.ts';
 import { isRepeatable } from '../../core/repeatable.ts';
 import { CANCEL_GRACE_MS, CONTROL_PLACE_MS } from '../exchange/exchange.ts';
+import type { Share } from '../http/fair-queue.ts';
 import { headerOf, type Incoming, LONGEST_ERROR_BODY_BYTES, mediaTypeOf } from '../http/incoming.ts';
 import type { Lease } from '../http/lane.ts';
 import { Resumption } from '../stream/resumption.ts';
@@ -104,7 +106,7 @@ export class Passages {
   }
 
   readonly handle: Handler = (call) => {
-    const { message, passage, profile, emit, signal } = call;
+    const { message, passage, profile, emit, signal, client } = call;
     if (!passage) throw new TypeError('a call without a passage');
     const request = message.kind === 'request' ? message : undefined;
     const lane = laneOf(message);
@@ -127,6 +129,7 @@ export class Passages {
       headers: passage.headers,
       body: Buffer.from(message.text),
       repeatable: isRepeatable(message),
+      share: shareOf(client),
     });
   };
 
@@ -155,7 +158,7 @@ export class Passages {
   #cross(
     crossing: Crossing,
     signal: AbortSignal,
-    { method, lane, headers, body, repeatable }: Omit<UplinkRequest, 'signal' | 'onAttempt'>,
+    { method, lane, headers, body, repeatable, share }: Omit<UplinkRequest, 'signal' | 'onAttempt'>,
   ): Promise<Reply> {
     const { clock } = this.#deps;
     if (signal.aborted) return Promise.reject(signal.reason);
@@ -209,6 +212,7 @@ export class Passages {
         headers,
         body,
         repeatable,
+        share,
         admits,
         affinity: (id === undefined ? undefined : this.#affinities.get(id)) ?? crossing.uplink.newAffinity(),
         signal: cutter.signal,
@@ -257,7 +261,7 @@ export class Passages {
           if (lost) throw lost;
         }
         const sink = crossing.pass(headOf(response));
-        if (sink) return await this.#pass(crossing, response, sink);
+        if (sink) return await this.#pass(crossing, opened, sink);
       }
       return await this.#collect(crossing, opened, request);
     } catch (error) {
@@ -284,9 +288,11 @@ export class Passages {
   }
 
   /** Hands the answer on byte for byte; a client that reads slowly slows the server. */
-  async #pass(crossing: Crossing, response: Incoming, sink: BodySink): Promise<Reply> {
+  async #pass(crossing: Crossing, { response, lease }: Opened, sink: BodySink): Promise<Reply> {
     const { emit, origin, message, answering } = crossing;
     const http = headOf(response);
+    // Its place would otherwise be lost to all clients for as long as this one likes.
+    sink.onSlow?.(() => lease.readSlowly());
     const heard = overhear(response, answering);
     const take = heard
       ? async (chunk: Buffer): Promise<void> => {
@@ -477,6 +483,11 @@ function laneOf(message: Message): UplinkRequest['lane'] {
   if (message.kind === 'notification' && message.method === 'notifications/initialized') return 'own';
   if (message.kind !== 'request' || message.method === 'ping') return 'control';
   return message.method === 'subscriptions/listen' ? 'stream' : 'request';
+}
+
+/** By token, or else by address; in it by session. */
+function shareOf({ id, address = '', token, inSession }: Client): Share {
+  return { group: token === undefined ? address : `token ${token}`, member: inSession ? id : '' };
 }
 
 /** Only what it says: the connection behind it stays here. */

@@ -4,6 +4,7 @@ import type { Clock } from '../../core/clock.ts';
 import { causeText, ProxyError } from '../../core/errors.ts';
 import type { Events } from '../../core/events.ts';
 import { MAX_RESPONSE_HEADER_BYTES, TransportFailure } from '../http/connection.ts';
+import type { Share } from '../http/fair-queue.ts';
 import { headerOf, type Incoming, LONGEST_ERROR_BODY_BYTES } from '../http/incoming.ts';
 import type { Lane, Lease } from '../http/lane.ts';
 import { Affinity, type AffinityOptions } from './affinity.ts';
@@ -51,6 +52,8 @@ export interface UplinkRequest {
   /** False where a second delivery could run something twice. */
   readonly repeatable: boolean;
   readonly signal: AbortSignal;
+  /** Whose turn it takes where requests wait for a connection. */
+  readonly share?: Share | undefined;
   /** Asked before anything is sent: false where what the request belongs to is another principal's. Absent: whoever signs may send it. */
   readonly admits?: ((principal: string | undefined) => boolean) | undefined;
   /** What the client or its session carries to reach its backend, and what learns from the answer. */
@@ -209,7 +212,7 @@ export class Uplink {
   async #place(lane: Lane, request: UplinkRequest, wanted: { readonly fresh: boolean }): Promise<Lease> {
     const because = `every connection was busy (--max-connections ${lane.max})`;
     request.waits?.(because);
-    return lane.lease(request.signal, wanted);
+    return lane.lease(request.signal, { ...wanted, share: request.share });
   }
 
   /**

@@ -1,0 +1,96 @@
+import { connect } from 'node:net';
+import { describe, expect, it } from 'vitest';
+import { afterThisTest } from '../support/cleanup.ts';
+import { open, send } from '../support/http-client.ts';
+import { startListening } from '../support/listening.ts';
+import { sendJson } from '../support/mcp-answers.ts';
+import { makeGate } from '../support/relayed.ts';
+
+const MIB = 1024 * 1024;
+const call = (id: unknown = 0) => ({ jsonrpc: '2.0', id, method: 'tools/call', params: { name: 'any' } });
+const session = (id: string) => ({ 'mcp-session-id': id });
+
+/** Sends the head of a POST and a part of its body, and never the rest. */
+function unfinished(url: string, bytes: number): Promise<void> {
+  const { hostname, port } = new URL(url);
+  const socket = connect(Number(port), hostname);
+  afterThisTest(() => void socket.destroy());
+  socket.on('error', () => undefined).resume();
+  const head = `POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${16 * MIB}\r\n\r\n`;
+  return new Promise((resolve) => {
+    socket.write(head);
+    socket.write(Buffer.alloc(bytes, 0x20), () => resolve());
+  });
+}
+
+describe('clients of one listener', () => {
+  it.each(['application/json', 'text/event-stream'])(
+    'do not wait for those that read %s slowly: their answers give up their place',
+    async (type) => {
+      const { url, ask, server } = await startListening({
+        args: ['--max-connections', '2'],
+        behaviour: (request, response) => {
+          if (typeof request.rpc.id === 'number') {
+            return sendJson(response, 200, { jsonrpc: '2.0', id: request.rpc.id, result: {} });
+          }
+          response.writeHead(200, { 'content-type': type });
+          response.end(Buffer.alloc(32 * MIB, ':\n'));
+        },
+      });
+      const slow = [];
+      for (const id of ['one', 'two']) {
+        const { response } = await open(url, { headers: session(id), body: call(id) });
+        slow.push(response.pause());
+      }
+      await server.until((requests) => requests.length === 2);
+      expect((await ask({ headers: session('three'), body: call(-1) })).status).toBe(200);
+      expect((await ask({ body: call(0) })).status).toBe(200);
+      // Nothing is lost to the slow ones: they are still served.
+      for (const response of slow) {
+        let bytes = 0;
+        for await (const chunk of response) bytes += (chunk as Buffer).length;
+        expect(bytes).toBeGreaterThanOrEqual(32 * MIB);
+      }
+    },
+  );
+
+  it('take turns where all connections are busy, by session', async () => {
+    const gate = makeGate();
+    const { ask, server, bin } = await startListening({
+      args: ['--max-connections', '1', '--log-level', 'trace'],
+      behaviour: async (request, response) => {
+        if (request.rpc.id === 'first') await gate.opened;
+        sendJson(response, 200, { jsonrpc: '2.0', id: request.rpc.id, result: {} });
+      },
+    });
+    const ordered = async (id: string, headers: Record<string, string>) => {
+      await ask({ headers, body: call(id) });
+    };
+    const all = [ordered('first', session('busy'))];
+    await server.until((requests) => requests.length === 1);
+    const names = Array.from({ length: 20 }, (_none, index) => `busy-${index}`);
+    for (const name of names) all.push(ordered(name, session('busy')));
+    await bin.stderrMatching(new RegExp(names.map((name) => `(?=[^]*${name}\\b)`).join('')));
+    all.push(ordered('other', session('other')));
+    await bin.stderrMatching(/other/);
+    gate.open();
+    await Promise.all(all);
+    const order = server.requests.map(({ rpc }) => rpc.id);
+    expect(order.indexOf('other')).toBeLessThanOrEqual(2);
+  });
+
+  it('can post while others leave as many long bodies unfinished as memory has room for', async () => {
+    const { url, ask } = await startListening({
+      behaviour: (request, response) =>
+        sendJson(response, 200, { jsonrpc: '2.0', id: request.rpc.id, result: {} }),
+    });
+    const before = [];
+    for (let count = 0; count < 16; count++) before.push(unfinished(url, 16 * MIB - 1));
+    await Promise.all(before);
+    // What the system still held of the bodies has been read after as many turns.
+    for (let turn = 0; turn < 200; turn++) await send(new URL('/healthz', url).href, { method: 'GET' });
+    expect((await ask({ body: call(0) })).status).toBe(200);
+    const long = { ...call(1), filler: 'x'.repeat(MIB) };
+    expect((await ask({ headers: session('other'), body: long })).status).toBe(200);
+  });
+});

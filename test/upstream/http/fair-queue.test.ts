@@ -1,0 +1,96 @@
+import { describe, expect, it } from 'vitest';
+import { FairQueue } from '../../../src/upstream/http/fair-queue.ts';
+import { fc } from '../../support/property.ts';
+
+interface Item {
+  readonly name: string;
+}
+
+function filled(entries: readonly (readonly [group: string, member: string, name: string])[]) {
+  const queue = new FairQueue<Item>();
+  const removers = new Map<string, () => void>();
+  for (const [group, member, name] of entries) removers.set(name, queue.add({ name }, { group, member }));
+  const rest = (): string[] => {
+    const names: string[] = [];
+    for (let next = queue.shift(); next; next = queue.shift()) names.push(next.name);
+    return names;
+  };
+  return { queue, removers, rest };
+}
+
+describe('a fair queue', () => {
+  it('without shares is first come, first served', () => {
+    const queue = new FairQueue<Item>();
+    for (const name of ['0', '', '-1']) queue.add({ name });
+    expect([queue.shift(), queue.shift(), queue.shift(), queue.shift()]).toEqual([
+      { name: '0' },
+      { name: '' },
+      { name: '-1' },
+      undefined,
+    ]);
+  });
+
+  it('lets groups take turns, and in each group its members', () => {
+    const { rest } = filled([
+      ['a', 's', 'a-s-1'],
+      ['a', 's', 'a-s-2'],
+      ['a', 's', 'a-s-3'],
+      ['a', 't', 'a-t-1'],
+      ['b', '', 'b-1'],
+      ['b', '', 'b-2'],
+    ]);
+    expect(rest()).toEqual(['a-s-1', 'b-1', 'a-t-1', 'b-2', 'a-s-2', 'a-s-3']);
+  });
+
+  it('gives a caller with many sessions no more turns than one with a single one', () => {
+    const many = Array.from({ length: 100 }, (_none, index) => ['many', `s${index}`, `m${index}`] as const);
+    const { rest } = filled([...many, ['one', '', 'x'], ['one', '', 'y']]);
+    expect(rest().slice(0, 4)).toEqual(['m0', 'x', 'm1', 'y']);
+  });
+
+  it('forgets who is taken out, once', () => {
+    const { queue, removers, rest } = filled([
+      ['a', '', '1'],
+      ['a', '', '2'],
+      ['b', '', '3'],
+    ]);
+    removers.get('1')?.();
+    removers.get('1')?.();
+    expect(queue.size).toBe(2);
+    expect(queue.values().map(({ name }) => name)).toEqual(['2', '3']);
+    expect(rest()).toEqual(['2', '3']);
+    removers.get('2')?.();
+    expect(queue.size).toBe(0);
+  });
+
+  it('loses nothing, repeats nothing, and keeps the order of each member, whatever happens', () => {
+    const step = fc.oneof(
+      fc.record({ group: fc.constantFrom('a', 'b', 'c'), member: fc.constantFrom('', 's', 't') }),
+      fc.constant('shift' as const),
+      fc.nat(20).map((remove) => ({ remove })),
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        const queue = new FairQueue<{ key: string; at: number }>();
+        const model: { key: string; at: number; remove: () => void }[] = [];
+        let at = 0;
+        for (const each of steps) {
+          if (each === 'shift') {
+            const taken = queue.shift();
+            const index = model.findIndex((item) => item.key === taken?.key);
+            expect(model[index]?.at).toBe(taken?.at);
+            if (index >= 0) model.splice(index, 1);
+            else expect(model).toEqual([]);
+          } else if ('remove' in each) {
+            const [removed] = model.splice(each.remove, 1);
+            removed?.remove();
+          } else {
+            const item = { key: `${each.group} ${each.member}`, at: at++ };
+            model.push({ ...item, remove: queue.add(item, each) });
+          }
+          expect(queue.size).toBe(model.length);
+        }
+      }),
+    );
+  });
+});
