@@ -152,7 +152,7 @@ async function serveUntilLeft(args: Arguments): Promise<number> {
     // What threw may be half done: calls under way get an answer, and then a fresh process is the safer one.
     serving.fault('an uncaught exception', error);
     faulted = true;
-    serving.leave('an internal fault');
+    serving.leave('an internal fault', true);
   });
   const code = await serving.over;
   return faulted ? 1 : code;

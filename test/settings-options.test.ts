@@ -200,6 +200,8 @@ describe('a bad value', () => {
           `must be a path such as /mcp, without query, and not /healthz or /readyz, not ${JSON.stringify(path)}`,
         ] as const,
     ),
+    ['ready-check', 'all', 'must be one of credentials, endpoint, not "all"'],
+    ['drain-delay', '-1', 'must be a number of seconds >= 0, not "-1"'],
     ['sse-keepalive', '-1', 'must be a number of seconds >= 0, not "-1"'],
     ['progress-heartbeat', '5m', 'must be a number of seconds >= 0, not "5m"'],
     ['max-clients', '0', 'must be an integer from 1 to 65536, not "0"'],

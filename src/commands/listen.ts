@@ -1,10 +1,12 @@
-import { systemClock } from '../core/clock.ts';
+import { sleep, systemClock } from '../core/clock.ts';
 import { causeText } from '../core/errors.ts';
 import type { Events } from '../core/events.ts';
 import type { McpProxy } from '../proxy.ts';
 import type { Settings } from '../settings.ts';
 
 export interface Listener {
+  /** Reports to load balancers that it leaves, and serves requests for --drain-delay. Resolves when no new ones can come. */
+  announce(): Promise<void>;
   /** Takes no new requests; those in flight may finish within the drain time. Resolves when the last answer has left. */
   drain(): Promise<void>;
 }
@@ -14,15 +16,24 @@ export interface Listener {
  * @throws Error with one sentence for a person, where the address cannot be listened on.
  */
 export async function listen(
-  settings: NonNullable<Settings['listener']>,
+  settings: Settings & { readonly listener: NonNullable<Settings['listener']> },
   proxy: McpProxy,
   events: Events,
 ): Promise<Listener> {
-  const { tokens: fixed, tokenFile: file, address, drainTimeout, maxStreams } = settings;
+  const {
+    tokens: fixed,
+    tokenFile: file,
+    address,
+    drainTimeout,
+    drainDelayMs,
+    maxStreams,
+  } = settings.listener;
   // Loaded when it is needed: a client on stdio must not wait for it.
-  const [{ HttpFront }, { Tokens }] = await Promise.all([
+  const [{ HttpFront }, { Tokens }, { Readiness }, { readyChecks }] = await Promise.all([
     import('../front/http.ts'),
     import('../front/tokens.ts'),
+    import('../front/readiness.ts'),
+    import('./ready-checks.ts'),
   ]);
   const tokens = new Tokens({
     fixed,
@@ -41,11 +52,20 @@ export async function listen(
   });
   await tokens.open();
   const relay = proxy.connectHttp(maxStreams);
+  const readiness = new Readiness({
+    checks: readyChecks(proxy, settings),
+    clock: systemClock,
+    onChange: (reason, message) =>
+      events.emit(
+        reason === undefined ? { type: 'listener.ready' } : { type: 'listener.not-ready', reason, message },
+      ),
+  });
   const front = await HttpFront.open({
-    ...settings,
+    ...settings.listener,
     tokens,
     clock: systemClock,
     handlers: relay,
+    unreadyReason: () => readiness.reason(),
     onRefused: (refusal) => events.emit({ type: 'client.refused', ...refusal }),
     onDisconnected: (from) => events.emit({ type: 'client.disconnected', address: from }),
   }).catch((error: unknown) => {
@@ -55,6 +75,13 @@ export async function listen(
   });
   events.emit({ type: 'listener.opened', url: front.url });
   return {
+    async announce() {
+      if (drainDelayMs === 0) return;
+      events.emit({ type: 'listener.leaving', delayMs: drainDelayMs });
+      front.announce();
+      await sleep(systemClock, drainDelayMs);
+      await front.stopListening();
+    },
     async drain() {
       front.leave();
       await relay.drain(drainTimeout * 1_000);

@@ -16,8 +16,11 @@ const LOG_FLUSH_MS = 500;
 const EXIT_CANNOT_LISTEN = 1;
 
 export interface Serving {
-  /** Starts the orderly end: calls in flight may finish within the drain time, the session is deleted. */
-  leave(how: string): void;
+  /**
+   * Starts the orderly end: calls in flight may finish within the drain time, the session is deleted.
+   * @param atOnce - do not wait for --drain-delay.
+   */
+  leave(how: string, atOnce?: boolean): void;
   /** Ends what would outlive the process, at once. */
   stop(): void;
   /** Opens the log file again, and replaces the sessions with new ones; no call is cut. */
@@ -50,29 +53,36 @@ export function serve(settings: Settings): Serving {
   });
 
   let leaving = false;
-  function leave(how: string, code = 0): void {
+  function leave(how: string, { code = 0, delayed = true } = {}): void {
     if (leaving) return;
     leaving = true;
     events.emit({ type: 'client.gone', how });
     void (async () => {
-      proxy.refuseQueued();
-      await Promise.all([stdio?.drain(), listener?.then(({ drain }) => drain())]);
+      if (!listener) proxy.refuseQueued();
+      await Promise.all([stdio?.drain(), listener && leaveListener(await listener, delayed)]);
       await proxy.close();
       await Promise.all([stdio?.flush(), atMost(systemClock, LOG_FLUSH_MS, log.flush())]);
       finish(code);
     })();
   }
 
+  async function leaveListener({ announce, drain }: Listener, delayed: boolean): Promise<void> {
+    if (delayed) await announce();
+    proxy.refuseQueued();
+    await drain();
+  }
+
+  const { listener: listening } = settings;
   const stdio = settings.servesStdio ? serveStdio(proxy, settings, leave) : undefined;
   const listener =
-    settings.listener &&
-    listen(settings.listener, proxy, events).catch((error: unknown): Listener => {
+    listening &&
+    listen({ ...settings, listener: listening }, proxy, events).catch((error: unknown): Listener => {
       process.stderr.write(plainText(`mcp-sigv4-proxy: ${causeText(error)}\n`));
-      setImmediate(() => leave('it cannot listen', EXIT_CANNOT_LISTEN));
-      return { drain: async () => undefined };
+      setImmediate(() => leave('it cannot listen', { code: EXIT_CANNOT_LISTEN }));
+      return { announce: async () => undefined, drain: async () => undefined };
     });
   return {
-    leave: (how) => leave(how),
+    leave: (how, atOnce = false) => leave(how, { delayed: !atOnce }),
     renew: () => {
       log.reopen();
       proxy.drainSessions();

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import { Server as NetServer, type Socket } from 'node:net';
 import { atMost, type Clock } from '../core/clock.ts';
 import type { HttpExchange } from '../core/passage.ts';
 import { parseError } from '../core/reading.ts';
@@ -32,6 +32,8 @@ const BACKLOG = 511;
 const MOST_AHEAD = 16;
 /** How much of a body that is too long is read on, so that its sender gets to read the answer. */
 const DISCARDED_BYTES = 64 * 1024 * 1024;
+/** How long, after it has stopped listening, requests may still come on connections that were opened just before. */
+const LAST_REQUESTS_MS = 1_000;
 /** How long the last answers on a connection may take to leave, and a client to send the rest of a request that was refused. */
 const CLOSE_MS = 2_000;
 
@@ -55,6 +57,8 @@ export interface HttpFrontOptions extends Omit<ListenerSettings, 'tokens' | 'tok
   readonly tokens: Tokens;
   readonly clock: Clock;
   readonly handlers: HttpHandlers;
+  /** Why requests could not succeed now, or undefined; it must hold nothing secret. */
+  readonly unreadyReason: () => Promise<string | undefined>;
   readonly onRefused: (refused: RefusedRequest) => void;
   /** Called for each connection that is closed to make room, with its address. */
   readonly onDisconnected: (address: string) => void;
@@ -82,6 +86,10 @@ export class HttpFront {
   readonly #connections: Connections;
   #requests = 0;
   #leaving = false;
+  /** Bytes that a connection had brought when its last answer had left: as many still, and it is idle. */
+  readonly #atRest = new WeakMap<Socket, number>();
+  /** Settles when it no longer listens and every connection is closed. */
+  #closed: Promise<void> | undefined;
 
   private constructor(options: HttpFrontOptions) {
     this.#options = options;
@@ -156,6 +164,8 @@ export class HttpFront {
   #serve(request: IncomingMessage, response: ServerResponse): void {
     response.on('error', () => undefined);
     request.on('error', () => undefined);
+    const { socket } = request;
+    response.on('close', () => this.#rest(socket));
     if (this.#carriedBy(request.socket).length >= MOST_AHEAD) {
       request.socket.destroy();
       return;
@@ -181,6 +191,11 @@ export class HttpFront {
     const unfit = refusal ?? this.#fullness(request.socket);
     if (unfit) this.#refuse(request, response, unfit, caller);
     else void this.#carry(request, response, this.#begun(request, response, caller));
+  }
+
+  /** An answer has left. One whose head had promised to keep the connection, before the proxy began to leave, does so no longer. */
+  #rest(socket: Socket): void {
+    this.#atRest.set(socket, socket.bytesRead);
   }
 
   #begun(request: IncomingMessage, response: ServerResponse, caller: Caller): ServerExchange {
@@ -270,9 +285,14 @@ export class HttpFront {
   }
 
   #health(path: string, request: IncomingMessage, response: ServerResponse): void {
-    const ready = path === '/healthz' || !this.#leaving;
-    const headers = { 'content-type': 'text/plain', 'cache-control': 'no-store' };
-    this.#say(request, response.writeHead(ready ? 200 : 503, headers), ready ? 'ok\n' : 'leaving\n');
+    const say = (problem: string | undefined): void => {
+      const headers = { 'content-type': 'text/plain', 'cache-control': 'no-store' };
+      if (this.#leaving) response.shouldKeepAlive = false;
+      this.#say(request, response.writeHead(problem ? 503 : 200, headers), `${problem ?? 'ok'}\n`);
+    };
+    if (path === '/healthz') say(undefined);
+    else if (this.#leaving) say('leaving');
+    else void this.#options.unreadyReason().then((reason) => say(this.#leaving ? 'leaving' : reason));
   }
 
   async #carry(request: IncomingMessage, response: ServerResponse, exchange: ServerExchange): Promise<void> {
@@ -357,18 +377,53 @@ export class HttpFront {
     return this.#carriedBy(socket).some(({ request, response }) => request.complete || response.headersSent);
   }
 
-  /** Says from now on that it is not ready, and keeps no connection for later. */
-  leave(): void {
+  /** Reports from now on that it leaves, and keeps no connection after its next answer: the next request goes elsewhere. */
+  announce(): void {
     this.#leaving = true;
-    this.#server.closeIdleConnections();
+    for (const socket of this.#connections.sockets) {
+      for (const { response } of this.#carriedBy(socket)) {
+        if (!response.headersSent) response.shouldKeepAlive = false;
+      }
+    }
+  }
+
+  /**
+   * Takes no new connection. What was sent on an open one before its client could know is served: resolves when there is none left, or
+   * after a moment.
+   */
+  async stopListening(): Promise<void> {
+    await quietTurn(this.#options.clock);
+    const closed = this.#stop();
+    this.#closeIdle();
+    await atMost(this.#options.clock, LAST_REQUESTS_MS, closed);
+  }
+
+  /** Not the server's own `close`: that one also cuts answers whose last bytes have not left yet. */
+  #stop(): Promise<void> {
+    this.#closed ??= new Promise((resolve) => {
+      NetServer.prototype.close.call(this.#server, () => resolve());
+    });
+    return this.#closed;
+  }
+
+  /** Closes connections on which nothing is under way, not even a part of a request. */
+  #closeIdle(): void {
+    for (const socket of this.#connections.sockets) {
+      if (this.#carriedBy(socket).length === 0 && this.#atRest.get(socket) === socket.bytesRead)
+        socket.destroy();
+    }
+  }
+
+  /** Reports that it leaves, and closes idle connections. */
+  leave(): void {
+    this.announce();
+    this.#closeIdle();
   }
 
   /** Stops listening; the last answers may leave, for a moment. Never throws. */
   async close(): Promise<void> {
-    this.#leaving = true;
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    this.#server.closeIdleConnections();
-    await atMost(this.#options.clock, CLOSE_MS, closed);
+    this.leave();
+    await atMost(this.#options.clock, CLOSE_MS, this.#stop());
     this.#server.closeAllConnections();
   }
 }
@@ -385,6 +440,25 @@ async function itsTurn(response: ServerResponse, exchange: ServerExchange): Prom
     exchange.onGone(resolve);
   });
   return response.socket !== null;
+}
+
+/** A turn of the event loop that takes no longer has done next to nothing. */
+const QUIET_TURN_MS = 0.1;
+/** A busy process has such turns between its requests; one that has none for so many must leave all the same. */
+const MAX_TURNS = 2_000;
+
+/**
+ * Resolves right after a turn of the event loop that took next to no time: it has accepted every waiting connection then. The operating
+ * system resets those that it accepts between that and the moment when the process stops listening.
+ */
+async function quietTurn(clock: Clock): Promise<void> {
+  let before = clock.monotonic();
+  for (let turns = 0; turns < MAX_TURNS; turns++) {
+    await new Promise((resolve) => setImmediate(resolve));
+    const now = clock.monotonic();
+    if (now - before < QUIET_TURN_MS) return;
+    before = now;
+  }
 }
 
 const pathOf = (url = ''): string => url.split('?', 1)[0] ?? '';

@@ -146,6 +146,18 @@ export const frontOptions = {
     fallback: 25,
     help: 'send clients of --listen a comment on an event stream that was silent for so long, so that load balancers keep it open; 0 = never',
   }),
+  drainDelay: timeLimit({
+    group: 'Front ends',
+    fallback: 0,
+    help: 'after SIGTERM, answer /readyz with 503 and serve requests of --listen for so long before draining, so that load balancers send them elsewhere first',
+  }),
+  readyCheck: text({
+    group: 'Front ends',
+    placeholder: 'what',
+    choices: ['credentials', 'endpoint'],
+    fallback: 'credentials',
+    help: 'what /readyz of --listen checks: that AWS credentials can be obtained, or also that the endpoint can be reached',
+  }),
 } as const;
 
 export type FrontValues = OptionValues<typeof frontOptions>;
@@ -169,6 +181,8 @@ export interface ListenerSettings {
   readonly maxHeaderBytes: number;
   /** Where MCP is served, without a slash at its end. */
   readonly path: string;
+  /** Milliseconds between the signal to leave and draining. */
+  readonly drainDelayMs: number;
 }
 
 /** Undefined without --listen. Pure. */
@@ -193,6 +207,7 @@ export function listenerOf(values: FrontValues): ListenerSettings | undefined {
     maxStreams: values.maxStreams,
     maxBodyBytes: values.maxBody,
     maxHeaderBytes: values.maxHeaders,
+    drainDelayMs: values.drainDelay * 1_000,
     path: values.listenPath.replace(/\/$/, ''),
   };
 }

@@ -39,6 +39,9 @@ const LEVEL_OF: Readonly<Record<ProxyEvent['type'], Written | 'never'>> = {
   'client.disconnected': 'info',
   'listener.tokens-read': 'info',
   'listener.opened': 'info',
+  'listener.not-ready': 'warn',
+  'listener.ready': 'info',
+  'listener.leaving': 'info',
   'client.refused': 'warn',
   'tool.call-refused': 'warn',
   // No answer shows it: callers with new tokens are refused, those with old ones let in.

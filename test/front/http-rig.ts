@@ -3,7 +3,14 @@ import { Tokens } from '../../src/front/tokens.ts';
 import { afterThisTest } from '../support/cleanup.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 
-const LIMITS = { maxClients: 8, maxStreams: 8, maxBodyBytes: 1_024, maxHeaderBytes: 8_192, path: '/mcp' };
+const LIMITS = {
+  maxClients: 8,
+  maxStreams: 8,
+  maxBodyBytes: 1_024,
+  maxHeaderBytes: 8_192,
+  path: '/mcp',
+  drainDelayMs: 0,
+};
 
 /** A listener on a free port of loopback, whose requests these handlers answer. */
 export async function frontFor(handlers: Partial<HttpHandlers>, limits: Partial<typeof LIMITS> = {}) {
@@ -27,6 +34,7 @@ export async function frontFor(handlers: Partial<HttpHandlers>, limits: Partial<
     ...limits,
     clock,
     handlers: { post: async () => undefined, bare: async () => undefined, ...handlers },
+    unreadyReason: async () => undefined,
     onRefused: ({ status }) => refused.push(status),
     onDisconnected: () => undefined,
   });
