@@ -1,3 +1,4 @@
+import { sessionLifetimeAt } from './aws/endpoint.ts';
 import { type Call, type Handler, type Layer, only, stack } from './core/call.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import { ProxyError } from './core/errors.ts';
@@ -74,7 +75,7 @@ export class McpProxy {
       readTimeoutMs,
       toolsOf: (profile) => parts.toolsKnownTo(profile),
       relearn: (call) => this.#relearn(call),
-      limits: poolLimits(settings),
+      limits: poolLimits(settings, sessionLifetimeAt(settings.endpoint)),
       openLimit: openLimitOf(settings),
       places: new Places(settings.maxTotalSessions),
       // The first time counted where it passed the rate.

@@ -1,6 +1,6 @@
 import { missingProfiles, readProfileFacts } from './aws/credentials/files.ts';
 import { profilesIn } from './aws/credentials/profile-list.ts';
-import { DEFAULT_ENDPOINT, readEndpoint, scopeOfHost } from './aws/endpoint.ts';
+import { DEFAULT_ENDPOINT, readEndpoint, scopeOfHost, sessionLifetimeAt } from './aws/endpoint.ts';
 import { awsOptions, rolelessProblems } from './aws/options.ts';
 import { regionProblem } from './aws/region-name.ts';
 import type { SigningScope } from './aws/sigv4.ts';
@@ -193,7 +193,8 @@ export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Pro
     );
   }
 
-  problems.push(...poolProblems(values, from));
+  const platformLifetime = 'url' in endpoint ? sessionLifetimeAt(endpoint.url) : undefined;
+  problems.push(...poolProblems(values, from, platformLifetime));
   problems.push(...frontProblems(values, { from, profiles: profiles.length, forStdio: FOR_STDIO }));
 
   const bundle = caBundleOf({ caBundle: undefined, profileCaBundle: undefined, env });

@@ -108,6 +108,18 @@ const AGENT_CORE = 'bedrock-agentcore';
 export const isAgentCore = (endpoint: URL, service: string | undefined): boolean =>
   service === AGENT_CORE || scopeOfHost(endpoint.hostname).service === AGENT_CORE;
 
+const GATEWAY_HOST = /^[^.]+\.gateway\./;
+/** A gateway's session ends so long after `initialize`, whatever its activity, unless the gateway is configured otherwise. */
+const GATEWAY_SESSION_S = 3_600;
+/** The gateway's clock starts before its answer arrives here, and the last call in the session takes its time. */
+const GATEWAY_MARGIN_S = 60;
+
+/** Seconds after which a session at this endpoint must have been replaced; undefined where the server names no limit. Pure. */
+export function sessionLifetimeAt({ hostname }: URL): number | undefined {
+  const isGateway = GATEWAY_HOST.test(hostname) && scopeOfHost(hostname).service === AGENT_CORE;
+  return isGateway ? GATEWAY_SESSION_S - GATEWAY_MARGIN_S : undefined;
+}
+
 const AGENTCORE_ARN = /^arn:(aws[a-z-]*):bedrock-agentcore:([a-z0-9-]+):(\d{12}):(runtime|gateway)\/(\S+)$/;
 const RUNTIME = /^([^/]+)(?:\/runtime-endpoint\/([^/]+))?$/;
 /** The id of a gateway, `name-0123456789`, is the first label of its host name. */

@@ -36,7 +36,8 @@ export const poolOptions = {
     placeholder: 's',
     min: 0,
     fallback: undefined,
-    defaultText: '0, or 3600 with --min-sessions above 0 or --max-sessions above 1',
+    defaultText:
+      '0; 3600 with --min-sessions above 0 or --max-sessions above 1; 3540 at an AgentCore gateway',
     help: 'age at which a session takes no more calls and is closed, never the only one unless this is given; 0 = no end',
   }),
   sessionRecycleWindow: decimal({
@@ -44,7 +45,7 @@ export const poolOptions = {
     placeholder: 's',
     min: 0,
     fallback: undefined,
-    defaultText: '30, at most half the lifetime',
+    defaultText: '30, or 300 at an AgentCore gateway; at most half the lifetime',
     help: 'time before that over which the replacement of the sessions is spread, one after the other; less than --session-lifetime',
   }),
   sessionIdle: timeLimit({
@@ -94,11 +95,16 @@ export type Given = Readonly<Partial<Record<string, string>>>;
 
 const LIFETIME = 3_600;
 const RECYCLE_WINDOW = 30;
+/** Where a server ends sessions itself: time enough to find a moment between two calls. */
+const PLATFORM_RECYCLE_WINDOW = 300;
 const HEALTH_INTERVAL = 60;
 const HEALTH_CHECK = ['ping', 'tools/list', 'skip'];
 
-/** What is wrong with the options taken together, each phrase with the name that was used. Pure. */
-export function poolProblems(values: PoolValues, given: Given): string[] {
+/**
+ * What is wrong with the options taken together, each phrase with the name that was used. Pure.
+ * @param platformLifetime - seconds that the server itself gives a session; undefined where it names no limit.
+ */
+export function poolProblems(values: PoolValues, given: Given, platformLifetime?: number): string[] {
   const nameOf = (key: keyof PoolValues): string => given[key] ?? flagOf(key);
   const { minSessions: min, maxSessions: max, maxTotalSessions: total } = values;
   const problems: string[] = [];
@@ -108,7 +114,7 @@ export function poolProblems(values: PoolValues, given: Given): string[] {
     problems.push(`${nameOf('maxTotalSessions')} must be >= ${nameOf('minSessions')} (${min}), not ${total}`);
   }
   const window = values.sessionRecycleWindow;
-  const { lifetime } = derived(values);
+  const { lifetime } = derived(values, platformLifetime);
   if (window !== undefined && lifetime > 0 && window >= lifetime) {
     problems.push(
       `${nameOf('sessionRecycleWindow')} must be < ${nameOf('sessionLifetime')} (${lifetime}), not ${window}`,
@@ -117,30 +123,35 @@ export function poolProblems(values: PoolValues, given: Given): string[] {
   return problems;
 }
 
-function derived(values: PoolValues): { lifetime: number; healthInterval: number } {
+function derived(
+  values: PoolValues,
+  platformLifetime: number | undefined,
+): { lifetime: number; healthInterval: number } {
   const pooled = values.minSessions > 0 || values.maxSessions > 1;
   return {
-    lifetime: values.sessionLifetime ?? (pooled ? LIFETIME : 0),
+    lifetime: values.sessionLifetime ?? platformLifetime ?? (pooled ? LIFETIME : 0),
     healthInterval: values.healthInterval ?? (pooled ? HEALTH_INTERVAL : 0),
   };
 }
 
 /** The limits of each pool; undefined where nothing asks for one: then one session carries everything, and no timer runs. Pure. */
-export function poolLimits(values: PoolValues): PoolLimits | undefined {
+export function poolLimits(values: PoolValues, platformLifetime?: number): PoolLimits | undefined {
   const { minSessions, maxSessions, callsPerSession, sessionLifetime, healthInterval } = values;
-  const askedToRecycle = (sessionLifetime ?? 0) > 0;
+  // A server that ends its sessions ends the only one, too.
+  const askedToRecycle = (sessionLifetime ?? platformLifetime ?? 0) > 0;
   const askedToProbe = (healthInterval ?? 0) > 0;
   if (maxSessions === 1 && minSessions === 0 && !callsPerSession && !askedToRecycle && !askedToProbe) {
     return undefined;
   }
-  const { lifetime, healthInterval: interval } = derived(values);
+  const { lifetime, healthInterval: interval } = derived(values, platformLifetime);
+  const window = platformLifetime === undefined ? RECYCLE_WINDOW : PLATFORM_RECYCLE_WINDOW;
   return {
     min: minSessions,
     max: maxSessions,
     callsPerItem: callsPerSession ?? (maxSessions === 1 ? Number.POSITIVE_INFINITY : 1),
     waitMs: values.sessionWait * 1_000,
     lifetimeMs: lifetime * 1_000,
-    recycleWindowMs: (values.sessionRecycleWindow ?? Math.min(RECYCLE_WINDOW, lifetime / 2)) * 1_000,
+    recycleWindowMs: (values.sessionRecycleWindow ?? Math.min(window, lifetime / 2)) * 1_000,
     recyclesOnly: askedToRecycle,
     idleMs: values.sessionIdle * 1_000,
     healthIntervalMs: interval * 1_000,

@@ -5,6 +5,7 @@ import {
   isAgentCore,
   readEndpoint,
   scopeOfHost,
+  sessionLifetimeAt,
 } from '../../src/aws/endpoint.ts';
 
 const scope = (service: string, region?: string) =>
@@ -269,5 +270,17 @@ describe('Amazon Bedrock AgentCore serves', () => {
     ['no host that only looks like it', urlOf('https://bedrock-agentcore.example.com/'), undefined, false],
   ])('%s', (_what, endpoint, service, serves) => {
     expect(isAgentCore(endpoint, service)).toBe(serves);
+  });
+});
+
+describe('a session must be replaced after', () => {
+  it.each([
+    ['https://g-1.gateway.bedrock-agentcore.us-east-1.amazonaws.com/mcp', 3_540],
+    ['https://g-1.gateway.bedrock-agentcore.cn-north-1.amazonaws.com.cn/mcp', 3_540],
+    ['https://bedrock-agentcore.us-east-1.amazonaws.com/runtimes/x/invocations', undefined],
+    ['https://gateway.example.com/mcp', undefined],
+    ['https://g-1.gateway.bedrock-agentcore.example.com/mcp', undefined],
+  ])('%s: %s seconds', (endpoint, seconds) => {
+    expect(sessionLifetimeAt(new URL(endpoint))).toBe(seconds);
   });
 });

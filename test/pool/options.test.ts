@@ -98,4 +98,24 @@ describe('the limits of a pool', () => {
   ])('follow %j', (values, limits) => {
     expect(poolLimits(withValues(values))).toMatchObject(limits);
   });
+
+  it.each<[Partial<PoolValues>, object | undefined]>([
+    [{}, { max: 1, callsPerItem: Number.POSITIVE_INFINITY, lifetimeMs: 3_540_000, recyclesOnly: true }],
+    [{}, { recycleWindowMs: 300_000, healthIntervalMs: 0 }],
+    [{ maxSessions: 2 }, { lifetimeMs: 3_540_000, recyclesOnly: true }],
+    [{ sessionLifetime: 900 }, { lifetimeMs: 900_000, recycleWindowMs: 300_000 }],
+    [{ sessionRecycleWindow: 10 }, { recycleWindowMs: 10_000 }],
+    [{ sessionLifetime: 0 }, undefined],
+  ])('follow the lifetime that the server gives a session, and %j', (values, limits) => {
+    const got = poolLimits(withValues(values), 3_540);
+    if (limits === undefined) expect(got).toBeUndefined();
+    else expect(got).toMatchObject(limits);
+  });
+
+  it('have a window that is shorter than the lifetime that the server gives a session', () => {
+    const values = withValues({ sessionRecycleWindow: 3_540 });
+    expect(poolProblems(values, {}, 3_540)).toEqual([
+      '--session-recycle-window must be < --session-lifetime (3540), not 3540',
+    ]);
+  });
 });
