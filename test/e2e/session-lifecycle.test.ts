@@ -203,3 +203,42 @@ describe('--session-lifetime', () => {
     expect(await echo('a', 0)).toHaveProperty('result');
   });
 });
+
+describe('deletions that the server is slow to answer', () => {
+  it('all reach it at the end, none behind another', async () => {
+    const { proxy, server, sessions } = await startPooled(
+      { on: { DELETE: () => undefined } },
+      ...['--min-sessions', '32', '--max-sessions', '32'],
+    );
+    await proxy.initialize({}, 'init');
+    const works = () => [...sessions.sessions.values()].filter(({ initialized }) => initialized).length;
+    await server.until(() => works() === 32);
+    proxy.closeStdin();
+    expect(await proxy.exit()).toEqual({ code: 0, signal: null });
+    const deleted = new Set(server.of('DELETE').map(({ headers }) => headers['mcp-session-id']));
+    expect(deleted.size).toBe(32);
+  });
+
+  it.skipIf(process.platform === 'win32')(
+    'keep neither pings, notifications nor calls waiting, also with one connection for requests',
+    async () => {
+      const held: (() => void)[] = [];
+      const { proxy, server, sessions, echo } = await startPooled(
+        { on: { DELETE: (_request, response) => void held.push(() => response.writeHead(200).end()) } },
+        ...['--min-sessions', '3', '--max-sessions', '3', '--max-connections', '1'],
+      );
+      await proxy.initialize({}, 'init');
+      const works = () => [...sessions.sessions.values()].filter(({ initialized }) => initialized).length;
+      await server.until(() => works() === 3);
+      proxy.kill('SIGHUP');
+      for (let count = 1; count <= 3; count++) {
+        await server.until(() => held.length === count);
+        expect(await proxy.request('ping', {}, count)).toHaveProperty('result');
+        expect(await echo('a', -count)).toHaveProperty('result');
+        proxy.notify('notifications/roots/list_changed');
+        await server.until(() => server.of('notifications/roots/list_changed').length >= count);
+        held[count - 1]?.();
+      }
+    },
+  );
+});

@@ -27,6 +27,12 @@ const OPEN_LIMIT_MS = 60_000;
 /** More pages than any server has; one whose cursors go round must not be asked for ever. */
 const MOST_PAGES = 1_000;
 
+/**
+ * How long the answer to initialize is awaited once no call wants the session: cut off, a session that the server opens a moment later
+ * would stay there, and nobody would know its id.
+ */
+const LATE_ANSWER_MS = 500;
+
 /** How soon a session is tried again that could not be opened at the start: a person who has logged in waits for the tools. */
 const RETRY_FIRST_MS = 1_000;
 const RETRY_MAX_MS = 15_000;
@@ -198,7 +204,10 @@ export class LazyClient {
   async #open(waiting: Waiting, shared: AbortSignal): Promise<void> {
     const { clock, openLimitMs = OPEN_LIMIT_MS } = this.#deps;
     const controller = new CallController();
-    shared.addEventListener('abort', () => controller.abort(shared.reason), { once: true });
+    const end = (): void => controller.abort(shared.reason);
+    shared.addEventListener('abort', () => clock.schedule(LATE_ANSWER_MS, end, { keepAlive: false }), {
+      once: true,
+    });
     const { seen, opened } = await inLimitedTime(clock, openLimitMs, (limited) => {
       limited.addEventListener('abort', () => controller.abort(limited.reason), { once: true });
       return this.#connect(waiting, controller.signal);

@@ -67,8 +67,13 @@ export class Lane {
       this.#slow.add(lease);
       if (this.#waiting.size > 0) this.#displaceSlow();
     },
-    over: (lease) => this.#slow.delete(lease),
+    over: (lease) => {
+      this.#slow.delete(lease);
+      this.#yielding.delete(lease);
+    },
   };
+  /** Those that give their place up as soon as a request needs it, longest held first. */
+  readonly #yielding = new Set<Lease>();
   #closed = false;
 
   constructor(options: LaneOptions) {
@@ -91,8 +96,27 @@ export class Lane {
 
   /** Takes a place if there is one now, as `lease` would: most calls need not wait, and so need no promise. */
   free({ fresh = false }: { fresh?: boolean } = {}): Lease | undefined {
-    if (this.#closed || this.#busy.size >= this.#options.max) return undefined;
+    if (this.#closed) return undefined;
+    if (this.#busy.size >= this.#options.max) this.#makeRoom();
+    // A caller that has waited longer may have taken that place.
+    if (this.#busy.size >= this.#options.max) return undefined;
     return this.#grant(this.#pick(this.#takeIdle(), fresh));
+  }
+
+  /** Takes an idle connection for what no request may wait for; undefined where there is none. */
+  yielding(): Lease | undefined {
+    if (this.#idle.length === 0 || this.#busy.size >= this.#options.max) return undefined;
+    const lease = this.ready();
+    if (!lease) return undefined;
+    this.#yielding.add(lease);
+    return lease;
+  }
+
+  /** Frees the place of a lease that yields. What runs there goes on, and its connection closes afterwards. */
+  #makeRoom(): void {
+    for (const lease of this.#yielding) {
+      if (lease.yield()) return;
+    }
   }
 
   /** Takes a place on a connection that is open already; undefined where there is none. */
@@ -362,6 +386,13 @@ export class Lease {
       this.#places.over(this);
       this.#places.leave(this.#connection, slow);
     }
+  }
+
+  /** As `leave`, where something runs here: false where nothing has been sent yet, or all is over. */
+  yield(): boolean {
+    if (this.#state !== 'sending') return false;
+    this.leave();
+    return true;
   }
 
   /** Cuts what runs here, and gives the place back if that was not done. Harmless when all is over. */

@@ -148,7 +148,7 @@ export class Passages {
       grace: false,
     };
     return this.#cross(crossing, signal, {
-      lane: method === 'GET' ? 'stream' : 'control',
+      lane: method === 'GET' ? 'stream' : method === 'DELETE' ? 'deletion' : 'control',
       method,
       headers: method === 'GET' ? { ...headers, accept: 'text/event-stream' } : headers,
       repeatable: true,
@@ -177,7 +177,7 @@ export class Passages {
     const id = headers['mcp-session-id'];
     // What is under way runs to its end: answers, cancellations and the end of the session go whoever signs them.
     const admits =
-      lane === 'control' || lane === 'own'
+      lane === 'control' || lane === 'own' || lane === 'deletion'
         ? undefined
         : (principal: string | undefined): boolean =>
             id === undefined || !this.#owners.has(id) || this.#owners.get(id) === principal;

@@ -406,7 +406,7 @@ export class Session implements Origin {
     const deletion = uplink
       .open({
         method: 'DELETE',
-        lane: 'control',
+        lane: 'deletion',
         headers,
         repeatable: true,
         affinity: this.#affinity,

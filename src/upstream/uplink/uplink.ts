@@ -44,8 +44,11 @@ export interface UplinkOptions {
 
 export interface UplinkRequest {
   readonly method: 'POST' | 'GET' | 'DELETE';
-  /** `own`: what the proxy asks for itself, and calls wait for. It takes a connection of requests that is free, and waits for none. */
-  readonly lane: LaneName | 'own';
+  /**
+   * `own`: what the proxy asks for itself, and calls wait for. It takes a connection of requests that is free, and waits for none.
+   * `deletion`: the end of a session. It takes an idle connection of requests, or one of its own, and nothing waits for it.
+   */
+  readonly lane: LaneName | 'own' | 'deletion';
   /** The request's own headers: accept, session, version. */
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: Buffer | undefined;
@@ -157,12 +160,12 @@ export class Uplink {
     const left: Remedies = { fresh: true, clock: true, connection: true };
     const { lanes } = this.#options;
     const { affinity } = request;
-    const lane = lanes[request.lane === 'own' ? 'control' : request.lane];
+    const lane = lanes[LANE_OF[request.lane]];
     let renewedKeys: Signer | undefined;
     for (let attempt = 1; ; attempt++) {
       const wanted = { fresh: !left.connection };
       request.signal.throwIfAborted();
-      const spare = request.lane === 'own' ? this.#spare(wanted) : undefined;
+      const spare = this.#spareFor(request, wanted);
       const lease = spare ?? lane.free(wanted) ?? (await this.#place(lane, request, wanted));
       let keys: Signer | undefined;
       let response: Incoming;
@@ -223,6 +226,12 @@ export class Uplink {
     const { control, stream } = this.#options.lanes;
     stream.dial();
     control.dial();
+  }
+
+  #spareFor({ lane }: UplinkRequest, wanted: { readonly fresh: boolean }): Lease | undefined {
+    if (lane === 'own') return this.#spare(wanted);
+    // An idle connection of requests, which a request that needs its place gets at once.
+    return lane === 'deletion' && !wanted.fresh ? this.#options.lanes.request.yielding() : undefined;
   }
 
   /** A connection that is open costs no handshake, whichever lane it is of; a new one is a request's. */
@@ -372,6 +381,18 @@ const anothersSession = (profile: string): ProxyError =>
     // As where a server refuses it: a new session may take it.
     { sent: 'refused' },
   );
+
+/**
+ * Deletions of sessions have idle connections, and each that finds none has one of its own: as many as there are sessions that end, and
+ * each has had one for its standalone stream. So they are parallel, and no control message waits behind them.
+ */
+const LANE_OF: Readonly<Record<UplinkRequest['lane'], LaneName>> = {
+  request: 'request',
+  control: 'control',
+  stream: 'stream',
+  own: 'control',
+  deletion: 'stream',
+};
 
 /** AWS answers 400 for some credential errors; what stands in it decides. */
 const couldBeRefusal = (status: number): boolean => status === 401 || status === 403 || status === 400;

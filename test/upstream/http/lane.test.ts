@@ -167,3 +167,38 @@ describe('who waits in a lane', () => {
     expect(lane.waiting).toBe(0);
   });
 });
+
+describe('a lease that yields', () => {
+  it('takes an idle connection only, and gives its place to the first request that needs it', async () => {
+    const { server, answer, arrived } = await holdingServer();
+    const { lane } = laneTo(server, { max: 1, keep: 1 });
+    expect(lane.yielding()).toBeUndefined();
+    const first = fetchOn(lane, '/first');
+    await answer('/first');
+    await first;
+    const yielding = lane.yielding();
+    if (!yielding) throw new Error('no idle connection');
+    const deletion = sendOn(yielding, '/deletion').then((answered) => answered.whole());
+    await arrived('/deletion');
+    expect([lane.active, lane.yielding()]).toEqual([1, undefined]);
+    const call = fetchOn(lane, '/call');
+    await answer('/call');
+    expect(await call).toBe('/call');
+    await answer('/deletion');
+    expect((await deletion).toString()).toBe('/deletion');
+    expect([lane.active, server.connections.peak]).toEqual([0, 2]);
+  });
+
+  it('keeps its connection for the next request where none has needed it meanwhile', async () => {
+    const { server, answer } = await holdingServer();
+    const { lane } = laneTo(server, { max: 1, keep: 1 });
+    for (const path of ['/first', '/deletion', '/call']) {
+      const lease = lane.yielding() ?? lane.free();
+      if (!lease) throw new Error('no place');
+      const body = sendOn(lease, path).then((answered) => answered.whole());
+      await answer(path);
+      await body;
+    }
+    expect(server.connections.opened).toBe(1);
+  });
+});
