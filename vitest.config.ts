@@ -11,6 +11,7 @@ export default defineConfig({
     maxWorkers: 2,
     // What is polled for comes when it comes: a second, vitest's own limit, is short for a machine that does other work.
     expect: { poll: { timeout: 20_000, interval: 10 } },
+    coverage: { include: ['src/**'], reporter: ['text-summary', 'html'] },
     dangerouslyIgnoreUnhandledErrors: false,
   },
 });
