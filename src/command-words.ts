@@ -52,7 +52,7 @@ export const COMMANDS = {
     options: {},
     connects: true,
     help: `prints the configuration for an MCP client from the options given: ${CLIENTS.join(', ')}`,
-    example: 'mcp-sigv4-proxy config claude-code --profile dev --max-connections 16',
+    example: 'mcp-sigv4-proxy config claude-code --profile dev --lazy --max-connections 16',
   },
   demo: {
     words: [],

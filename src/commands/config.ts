@@ -35,6 +35,9 @@ export interface ConfigBlock {
   readonly notes: readonly string[];
 }
 
+const LAZY_NOTE =
+  'Recommended: --lazy. With an expired login the server then starts all the same, says which command to run, and has its tools after the login without a restart.';
+
 /** Where an option sets no limit; Node's timers cannot wait for longer than 24 days. */
 const NO_LIMIT_MS = 24 * 3_600_000;
 /** So that the proxy's own error, with the reason, arrives first. */
@@ -71,6 +74,7 @@ export function configBlock(args: Arguments, settings: Settings, place: Place): 
       ...(holes.length > 0
         ? [`Not copied, because they are secret: ${holes.join(', ')}. ${format.supply}.`]
         : []),
+      ...(settings.lazy ? [] : [LAZY_NOTE]),
       ...(settings.defaultProfile === '' && 'AWS_ACCESS_KEY_ID' in env
         ? ['Keys in the environment expire; with --profile the proxy gets fresh ones by itself.']
         : []),

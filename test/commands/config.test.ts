@@ -146,7 +146,9 @@ describe('the block', () => {
   it.each(CLIENTS)('for %s has no env where there is nothing to say', async (client) => {
     const { text, notes } = await blockFor([client]);
     expect(text).not.toMatch(/"env|"inputs/);
-    expect(notes).toHaveLength(1);
+    expect(notes).toEqual([expect.stringMatching(/^For /), expect.stringMatching(/^Recommended: --lazy/)]);
+    const { notes: without } = await blockFor([client, '--lazy']);
+    expect(without).toHaveLength(1);
   });
 
   it('starts npx through cmd on Windows', async () => {
