@@ -10,6 +10,7 @@ export type RefusalKind =
   | 'signature'
   | 'denied'
   | 'other-method'
+  | 'oauth'
   | 'unsigned'
   | 'turned-away'
   | 'foreign-page'
@@ -28,6 +29,8 @@ export interface RefusedAnswer {
   readonly errorType: string;
   readonly contentType: string;
   readonly body: string;
+  /** The WWW-Authenticate header. */
+  readonly challenge?: string;
 }
 
 /** First match wins: "Signature expired" is about the clock, "token expired" about the credentials. */
@@ -68,10 +71,17 @@ export function judgeRefusal(answer: RefusedAnswer): Refusal {
   }
   const html = /text\/html/i.test(answer.contentType) || /^\s*<(!doctype html|html)/i.test(answer.body);
   if (html) return { kind: 'foreign-page', said };
-  const kind = SIGNS.find(([pattern]) => pattern.test(evidence))?.[1] ?? 'other';
+  const sign = SIGNS.find(([pattern]) => pattern.test(evidence))?.[1];
+  const kind = wantsToken(answer, sign) ? 'oauth' : (sign ?? 'other');
   if (kind !== 'signature') return { kind, said };
   const expected = expectedScope(answer.body);
   return expected ? { kind, said, expected } : { kind, said };
+}
+
+/** RFC 9728 and RFC 6750: the challenge of a server that takes bearer tokens, unless its body complains about a signature. */
+function wantsToken({ status, challenge = '' }: RefusedAnswer, sign: RefusalKind | undefined): boolean {
+  if (status !== 401 || (sign !== undefined && sign !== 'denied' && sign !== 'unsigned')) return false;
+  return /\bresource_metadata\s*=|^\s*Bearer\b/i.test(challenge);
 }
 
 function expectedScope(body: string): Partial<SigningScope> | undefined {
@@ -184,7 +194,9 @@ export function explainRefusal(refusal: Refusal, context: RefusalContext): strin
     case 'signature':
       return `The server refused the signature (HTTP ${status}). It was made for service '${scope.service}' in region '${scope.region}'${expectedText(refusal, context)}.${said}`;
     case 'denied':
-      return `AWS denied access with the credentials of ${named(profile)} (HTTP ${status}): they are valid, but no IAM policy allows them this.${said}`;
+      return `Access was denied with the credentials of ${named(profile)} (HTTP ${status}). ${denialOf(refusal, context)}${said}`;
+    case 'oauth':
+      return `The server wants an OAuth access token, not an AWS signature (HTTP ${status}). Set its inbound authorization to IAM, or reach it with a client that does OAuth.${said}`;
     case 'other-method':
       return `The server wants another way of authorization than AWS signatures, OAuth most likely (HTTP ${status}): set it to IAM, or reach it with a client that does OAuth.${said}`;
     case 'unsigned':
@@ -197,6 +209,19 @@ export function explainRefusal(refusal: Refusal, context: RefusalContext): strin
     case 'other':
       return `The server at ${host} refused the request (HTTP ${status}).${said}`;
   }
+}
+
+/** Why access was denied, as far as the answer says, and what grants it. */
+function denialOf({ said }: Refusal, { host }: RefusalContext): string {
+  // https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
+  if (/explicit deny/i.test(said))
+    return 'The credentials are valid, but a policy denies this explicitly, whatever others allow: change that policy, or use another role.';
+  // https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html
+  if (scopeOfHost(host).service === 'lambda')
+    return 'A Lambda function URL needs two permissions since October 2025: lambda:InvokeFunctionUrl and lambda:InvokeFunction, in the policies of the caller or of the function.';
+  if (/not authorized to perform|no \S+ policy allows/i.test(said))
+    return 'The credentials are valid, but no IAM policy allows them this.';
+  return 'The answer gives no reason. It may be a missing permission, a resource policy, a firewall (WAF), or a path that the server does not have.';
 }
 
 function expectedText(refusal: Refusal, { scope, host }: RefusalContext): string {

@@ -5,6 +5,7 @@ import type { McpProxy } from '../proxy.ts';
 import type { Settings } from '../settings.ts';
 
 export interface Listener {
+  readonly url: string;
   /** Reports to load balancers that it leaves, and serves requests for --drain-delay. Resolves when no new ones can come. */
   announce(): Promise<void>;
   /** Takes no new requests; those in flight may finish within the drain time. Resolves when the last answer has left. */
@@ -75,6 +76,7 @@ export async function listen(
   });
   events.emit({ type: 'listener.opened', url: front.url });
   return {
+    url: front.url,
     async announce() {
       if (drainDelayMs === 0) return;
       events.emit({ type: 'listener.leaving', delayMs: drainDelayMs });

@@ -15,6 +15,14 @@ const LOG_FLUSH_MS = 500;
 /** The settings are good, and something else has the port: what is so now need not be so for ever. */
 const EXIT_CANNOT_LISTEN = 1;
 
+/** A person who starts it in a shell would otherwise watch nothing happen. */
+const AT_A_TERMINAL = `mcp-sigv4-proxy speaks MCP on stdin and stdout: a client starts it, and it now waits for JSON-RPC lines. Ctrl-C ends it.
+  mcp-sigv4-proxy doctor           checks credentials, network and server
+  mcp-sigv4-proxy tools            lists the tools; call <tool> calls one
+  mcp-sigv4-proxy config <client>  prints the block for an MCP client
+  mcp-sigv4-proxy --help           shows all options
+`;
+
 export interface Serving {
   /**
    * Starts the orderly end: calls in flight may finish within the drain time, the session is deleted.
@@ -79,8 +87,14 @@ export function serve(settings: Settings): Serving {
     listen({ ...settings, listener: listening }, proxy, events).catch((error: unknown): Listener => {
       process.stderr.write(plainText(`mcp-sigv4-proxy: ${causeText(error)}\n`));
       setImmediate(() => leave('it cannot listen', { code: EXIT_CANNOT_LISTEN }));
-      return { announce: async () => undefined, drain: async () => undefined };
+      return { url: '', announce: async () => undefined, drain: async () => undefined };
     });
+  if (process.stderr.isTTY) {
+    if (stdio && process.stdin.isTTY) process.stderr.write(AT_A_TERMINAL);
+    listener?.then(({ url }) => {
+      if (url !== '') process.stderr.write(`mcp-sigv4-proxy: listening on ${url} (Ctrl-C ends it)\n`);
+    });
+  }
   return {
     leave: (how, atOnce = false) => leave(how, { delayed: !atOnce }),
     renew: () => {

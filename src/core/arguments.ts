@@ -48,6 +48,9 @@ export function readArguments(
   let help = false;
   let version = false;
   let list: string[] | undefined;
+  /** Words that a list has taken, with its flag: one of them may have been meant as the command. */
+  const taken: { readonly word: string; readonly flag: string }[] = [];
+  let listFlag = '';
   let afterUnknown = false;
   let onlyWords = false;
   for (let at = 0; at < argv.length; at++) {
@@ -55,8 +58,10 @@ export function readArguments(
     if (onlyWords || !word.startsWith('-')) {
       // What follows an unknown flag is most likely its value: one complaint is enough.
       if (afterUnknown && !looksLikeEndpoint(word)) afterUnknown = false;
-      else if (list && !looksLikeEndpoint(word)) list.push(word);
-      else words.push(word);
+      else if (list && !looksLikeEndpoint(word)) {
+        list.push(word);
+        taken.push({ word, flag: listFlag });
+      } else words.push(word);
       continue;
     }
     list = undefined;
@@ -88,7 +93,10 @@ export function readArguments(
       }
       options[key] ??= [];
       options[key].push(value);
-      if (option.kind === 'list') list = options[key];
+      if (option.kind === 'list') {
+        list = options[key];
+        listFlag = name;
+      }
     }
   }
 
@@ -98,6 +106,14 @@ export function readArguments(
     words.shift();
   }
   const command = Object.hasOwn(commands, words[0] ?? '') ? words.shift() : undefined;
+  const swallowed =
+    command === undefined ? taken.find(({ word }) => Object.hasOwn(commands, word)) : undefined;
+  if (swallowed) {
+    const { word, flag } = swallowed;
+    problems.push(
+      `${flag} takes ${JSON.stringify(word)} as one of its values. Put the command first: mcp-sigv4-proxy ${word} ${flag} ... (a value of this name: ${flag}=${word})`,
+    );
+  }
   const own: string[] = [];
   for (const wanted of shapeOf(command, commands)?.words ?? []) {
     // The endpoint is known by its looks, so that it may stand before the word as well.
@@ -108,7 +124,16 @@ export function readArguments(
   const misspelled = command === undefined ? commandLike(words[0] ?? '', commands) : undefined;
   if (misspelled)
     problems.push(`${JSON.stringify(words.shift())} is no command; did you mean ${misspelled}?`);
-  const [endpoint, ...surplus] = words;
+  const names = Object.keys(commands).join(', ');
+  const [endpoint, ...surplus] = words.filter((word) => {
+    if (!isBareWord(word) || names === '') return true;
+    problems.push(
+      command === undefined
+        ? `${JSON.stringify(word)} is no command, and an endpoint is a URL or an ARN. The commands are ${names}`
+        : `${command} takes no ${JSON.stringify(word)}: an endpoint is a URL or an ARN${command === 'tools' ? `, and a tool is called by: mcp-sigv4-proxy call ${word}` : ''}`,
+    );
+    return false;
+  });
   for (const word of surplus)
     problems.push(`unexpected argument ${JSON.stringify(urlWithoutSecrets(word))}: there is one endpoint`);
   return {
@@ -123,6 +148,9 @@ export function readArguments(
     ),
   };
 }
+
+/** No host has a name like this: without a dot, a port or a path. */
+const isBareWord = (word: string): boolean => /^[a-z][\w-]*$/i.test(word) && !/^localhost$/i.test(word);
 
 const shapeOf = (command: string | undefined, commands: CommandShapes): CommandShape | undefined =>
   command === undefined ? undefined : commands[command];

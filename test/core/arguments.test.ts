@@ -57,7 +57,7 @@ describe('the command line', () => {
     expect(read('--skip-auth=false').options).toEqual({ skipAuth: ['false'] });
     expect(read('--skip-auth=1').options).toEqual({ skipAuth: ['1'] });
     expect(read('--skip-auth', 'false')).toMatchObject({
-      endpoint: 'false',
+      endpoint: undefined,
       options: { skipAuth: ['true'] },
     });
   });
@@ -122,7 +122,7 @@ describe('what is no option', () => {
   });
 
   it('does not swallow a second word', () => {
-    expect(read('--bogus', 'x', 'endpoint')).toMatchObject({ endpoint: 'endpoint' });
+    expect(read('--bogus', 'x', 'a.example')).toMatchObject({ endpoint: 'a.example' });
   });
 
   it('may be a second endpoint', () => {
@@ -150,7 +150,7 @@ describe('a value that was forgotten', () => {
 
   it('leaves the endpoint that follows', () => {
     expect(read('--region', '--skip-auth', URL_1)).toMatchObject({ endpoint: URL_1 });
-    expect(read('--region', '', 'x')).toMatchObject({ endpoint: 'x' });
+    expect(read('--region', '', 'a.example')).toMatchObject({ endpoint: 'a.example' });
   });
 });
 
@@ -196,7 +196,15 @@ describe('a command', () => {
     [['demo', '--json'], '--json is for tools, call only'],
     [['call', 'echo', '--arg', '{}'], '--arg is no option; did you mean --args?'],
     [['--arg', '{}'], '--arg is no option'],
-    [['tools', 'a', 'b'], 'unexpected argument "b": there is one endpoint'],
+    [['tools', 'a.example', 'b.example'], 'unexpected argument "b.example": there is one endpoint'],
+    [
+      ['tools', 'a'],
+      'tools takes no "a": an endpoint is a URL or an ARN, and a tool is called by: mcp-sigv4-proxy call a',
+    ],
+    [
+      ['login'],
+      '"login" is no command, and an endpoint is a URL or an ARN. The commands are demo, tools, call',
+    ],
     [['tolls'], '"tolls" is no command; did you mean tools?'],
     [['Call', URL_1], '"Call" is no command; did you mean call?'],
     [['-v'], '-v is no option; did you mean --version?'],
@@ -208,7 +216,7 @@ describe('a command', () => {
   it('is helped with by the word as by the flag', () => {
     expect(read('help')).toMatchObject({ help: true, command: undefined, endpoint: undefined, problems: [] });
     expect(read('help', 'tools')).toMatchObject({ help: true, command: 'tools', problems: [] });
-    expect(read('tools', 'help')).toMatchObject({ help: false, command: 'tools', endpoint: 'help' });
+    expect(read('tools', 'help')).toMatchObject({ help: false, command: 'tools', endpoint: undefined });
     expect(readArguments(['help'], TABLE)).toMatchObject({ help: false, endpoint: 'help' });
   });
 

@@ -81,7 +81,7 @@ describe('a refusal', () => {
         body: '{"Message":"User: arn:aws:iam::123456789012:user/me is not authorized to perform: execute-api:Invoke"}',
       },
       'denied',
-      'AWS denied access with the credentials of the default chain (HTTP 403): they are valid, but no IAM policy allows them this. The server said: AccessDeniedException: User: arn:aws:iam::123456789012:user/me is not authorized to perform: execute-api:Invoke',
+      'Access was denied with the credentials of the default chain (HTTP 403). The credentials are valid, but no IAM policy allows them this. The server said: AccessDeniedException: User: arn:aws:iam::123456789012:user/me is not authorized to perform: execute-api:Invoke',
     ],
     [
       'no signature that it knows',

@@ -4,8 +4,8 @@ import { atMost, type Clock, systemClock } from '../../core/clock.ts';
 import { causeText } from '../../core/errors.ts';
 import type { Settings } from '../../settings.ts';
 import { createConnector, reachedAt } from '../../upstream/http/connect.ts';
+import { connectAdvice, plainCause } from '../../upstream/http/connect-cause.ts';
 import { type ProxyChoice, proxyChoice } from '../../upstream/http/http-proxy.ts';
-import { connectAdvice } from '../../upstream/uplink/uplink.ts';
 import { type Finding, failed, ok } from './finding.ts';
 
 const PROXY_REMEDY = 'Check --proxy, or HTTPS_PROXY and NO_PROXY.';
@@ -99,7 +99,7 @@ export async function connectionFinding({
     );
   });
   if (opened instanceof Error) {
-    const cause = causeText(opened);
+    const cause = plainCause(causeText(opened));
     return { finding: failed(check, cause, connectAdvice(cause).trim()), socket: undefined };
   }
   const ms = Math.round(clock.monotonic() - started);

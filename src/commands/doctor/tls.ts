@@ -4,6 +4,7 @@ import { readProfileFacts } from '../../aws/credentials/files.ts';
 import { type Clock, systemClock } from '../../core/clock.ts';
 import { causeText } from '../../core/errors.ts';
 import type { Settings } from '../../settings.ts';
+import { plainCause } from '../../upstream/http/connect-cause.ts';
 import { type CaBundle, caBundleOf, trustedCertificates } from '../../upstream/http/trust.ts';
 import { durationText, type Finding, failed, ok, skipped, warning } from './finding.ts';
 
@@ -66,7 +67,7 @@ export async function tlsFinding({
     if (fault) {
       return failed(
         CHECK,
-        `the handshake failed: ${causeText(fault)}`,
+        `the handshake failed: ${plainCause(causeText(fault))}`,
         'Check that the port of the endpoint URL speaks TLS, and what stands in front of it.',
       );
     }

@@ -40,6 +40,6 @@ export async function watched<T>(
 const silenceError = (ms: number): ProxyError =>
   new ProxyError(
     'timeout',
-    `The server sent nothing for ${ms / 1000} s in the middle of an answer (--read-timeout). The call may have run.`,
+    `The server sent nothing for ${ms / 1000} s in the middle of an answer (--read-timeout). The call may have run. If the server needs longer between two messages, raise --read-timeout; 0 = no limit.`,
     { sent: 'maybe', details: { limit: 'read-timeout', seconds: ms / 1000 } },
   );

@@ -23,7 +23,10 @@ import { type HttpHeaders, headerOf, mediaTypeOf } from '../http/incoming.ts';
 /** How much of a body that is no JSON-RPC the client gets to see in `error.data`. */
 const BODY_SHOWN = 2048;
 
-export type AnswerContext = Omit<RefusalContext, 'status'>;
+export interface AnswerContext extends Omit<RefusalContext, 'status'> {
+  /** Of the endpoint, with its query. */
+  readonly path: string;
+}
 
 /** The body as text, or undefined where it is no UTF-8: replacement characters would corrupt it silently. */
 export function decodeBody(bytes: Buffer): string | undefined {
@@ -168,7 +171,13 @@ export function errorOfStatus(
   const said = words ? `: ${words}` : '';
   const { host } = context;
   if (status >= 300 && status < 400) return redirected(status, headers, host, details);
-  const refusal = judgeRefusal({ status, errorType, contentType: headerOf(headers, 'content-type'), body });
+  const refusal = judgeRefusal({
+    status,
+    errorType,
+    contentType: headerOf(headers, 'content-type'),
+    body,
+    challenge: headerOf(headers, 'www-authenticate'),
+  });
   if (isRefusal(status, refusal)) {
     return new ProxyError('auth-rejected', explainRefusal(refusal, { ...context, status }), {
       sent: 'refused',
@@ -182,7 +191,11 @@ export function errorOfStatus(
   const inDoubt = status >= 500 || status < 300 || status === 408 || coldStart;
   const sent: Sent = inDoubt && !unread ? 'maybe' : 'refused';
   const fact = `HTTP ${status} from ${host}${said}`;
-  const advice = meaning ? ADVICE_OF[meaning] : coldStart ? COLD_START : adviceFor(status, host, words);
+  const advice = meaning
+    ? ADVICE_OF[meaning]
+    : coldStart
+      ? COLD_START
+      : adviceFor(status, { words, headers, ...context });
   return new ProxyError('http-status', `${fact}${advice}`, {
     sent,
     fact,
@@ -230,7 +243,30 @@ const ADVICE_OF: Readonly<Record<ErrorMeaning, string>> = {
 const COLD_START =
   '. This is a cold start: the runtime behind the server had not started in time; try again, and shorten what it does before it listens';
 
-function adviceFor(status: number, host: string, words: string): string {
+/**
+ * True where the URL is that of an HTTP+SSE server (2024-11-05), which a client opens with GET: by its usual path, or by what it
+ * allows.
+ */
+function takesGetOnly(status: number, { path, headers }: Told): boolean {
+  if (status !== 404 && status !== 405) return false;
+  const allowed = headerOf(headers, 'allow').toUpperCase();
+  return (
+    /\/sse\/?$/.test(path.split('?', 1)[0] ?? '') || (/\bGET\b/.test(allowed) && !/\bPOST\b/.test(allowed))
+  );
+}
+
+interface Told {
+  readonly host: string;
+  readonly path: string;
+  readonly words: string;
+  readonly headers: HttpHeaders;
+}
+
+function adviceFor(status: number, told: Told): string {
+  const { host, words } = told;
+  if (takesGetOnly(status, told)) {
+    return '. It looks like a server of the HTTP+SSE transport of 2024-11-05, which takes no POST at this URL: use its Streamable HTTP endpoint, often the same URL with /mcp at its end';
+  }
   switch (status) {
     case 402:
       return QUOTA;
@@ -240,7 +276,7 @@ function adviceFor(status: number, host: string, words: string): string {
       }
       return `. Check the path of the endpoint URL on ${host}`;
     case 405:
-      return `. The URL takes no POST: check its path; a server of the old HTTP+SSE transport answers so too`;
+      return '. The URL takes no POST: check its path; a server of the HTTP+SSE transport of 2024-11-05 answers so too';
     case 408:
       return `. It took too long, the request to arrive or the server to answer; the call may have run, so check before you repeat it`;
     case 413:

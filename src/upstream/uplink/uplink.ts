@@ -3,6 +3,7 @@ import { type SigningKeys, type SigningScope, type SigningTarget, signRequest } 
 import type { Clock } from '../../core/clock.ts';
 import { causeText, ProxyError } from '../../core/errors.ts';
 import type { Events } from '../../core/events.ts';
+import { connectAdvice, plainCause } from '../http/connect-cause.ts';
 import { MAX_RESPONSE_HEADER_BYTES, TransportFailure } from '../http/connection.ts';
 import type { Share } from '../http/fair-queue.ts';
 import { headerOf, type Incoming, LONGEST_ERROR_BODY_BYTES } from '../http/incoming.ts';
@@ -137,7 +138,8 @@ export class Uplink {
     const skewMs = opened?.skewMs;
     const signed = opened?.signed ?? false;
     const source = opened?.source;
-    return { host, profile, scope, signed, source, ...(skewMs === undefined ? {} : { skewMs }) };
+    const { path } = this.#options.target;
+    return { host, path, profile, scope, signed, source, ...(skewMs === undefined ? {} : { skewMs }) };
   }
 
   /** For the requests of one client, or of one of its sessions. */
@@ -329,6 +331,7 @@ export class Uplink {
       errorType: headerOf(response.headers, 'x-amzn-errortype'),
       contentType: headerOf(response.headers, 'content-type'),
       body: decodeBody(body) ?? '',
+      challenge: headerOf(response.headers, 'www-authenticate'),
     });
     if (!isRefusal(response.status, refusal)) return undefined;
     const report = (again: boolean): void =>
@@ -356,7 +359,7 @@ export class Uplink {
 
   #transportError(failure: TransportFailure): ProxyError {
     const { events, profile, host } = this.#options;
-    const cause = causeText(failure.cause);
+    const cause = plainCause(causeText(failure.cause));
     events.emit({ type: 'http.failed', profile, message: cause });
     if (failure.headersTooLong) return headersTooLong(host, failure);
     if (failure.sent === 'no') {
@@ -425,20 +428,3 @@ export function connectionLost(host: string, cause: string, error?: unknown): Pr
     ...(error === undefined ? {} : { cause: error }),
   });
 }
-
-/** The first match says where a person should look. */
-const CONNECT_ADVICE: readonly (readonly [pattern: RegExp, advice: string])[] = [
-  [/HTTP proxy/i, ' Check --proxy, or HTTPS_PROXY and NO_PROXY.'],
-  [/the CA file of/, ' Correct its path or its content, or unset it.'],
-  [/ENOTFOUND|EAI_AGAIN/, ' The name does not resolve: check the endpoint URL, DNS and the network.'],
-  [
-    /certificate|self.signed|issuer|CERT_|ERR_TLS/i,
-    " The server's certificate is not trusted: behind a TLS-inspecting network, name its CA file with --ca-bundle or AWS_CA_BUNDLE.",
-  ],
-  [/ECONNREFUSED/, ' Nothing listens there: check the host and port of the endpoint URL.'],
-  [/timeout/i, ' Check the network, --proxy, and --connect-timeout.'],
-];
-
-/** What to do about a connection that could not be opened; a blank first. */
-export const connectAdvice = (cause: string): string =>
-  CONNECT_ADVICE.find(([pattern]) => pattern.test(cause))?.[1] ?? ' Check the network and the endpoint URL.';

@@ -10,6 +10,7 @@ import {
 
 const NOW = Date.UTC(2026, 0, 2, 3, 4, 5);
 const context: AnswerContext = {
+  path: '/mcp',
   host: 'mcp.example.com',
   profile: 'dev',
   scope: { service: 'execute-api', region: 'eu-west-1' },
@@ -64,7 +65,7 @@ describe('a non-2xx answer becomes an error that says what to do', () => {
         -31007,
         'auth-rejected',
         false,
-        /denied access with the credentials of profile 'dev' \(HTTP 403\)/,
+        /Access was denied with the credentials of profile 'dev' \(HTTP 403\)\. The answer gives no reason/,
       ],
       [
         404,
