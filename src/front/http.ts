@@ -164,8 +164,6 @@ export class HttpFront {
   #serve(request: IncomingMessage, response: ServerResponse): void {
     response.on('error', () => undefined);
     request.on('error', () => undefined);
-    const { socket } = request;
-    response.on('close', () => this.#rest(socket));
     if (this.#carriedBy(request.socket).length >= MOST_AHEAD) {
       request.socket.destroy();
       return;
@@ -193,7 +191,7 @@ export class HttpFront {
     else void this.#carry(request, response, this.#begun(request, response, caller));
   }
 
-  /** An answer has left. One whose head had promised to keep the connection, before the proxy began to leave, does so no longer. */
+  /** To be called when an answer has left: what its connection brings from now on is another request. */
   #rest(socket: Socket): void {
     this.#atRest.set(socket, socket.bytesRead);
   }
@@ -219,6 +217,7 @@ export class HttpFront {
       const at = all.indexOf(carried);
       if (at < 0) return;
       all.splice(at, 1);
+      this.#rest(request.socket);
       ended();
     };
     const carried: Carried = { request, response, token, over };
@@ -236,7 +235,8 @@ export class HttpFront {
 
   /** Ends an answer of the front's own; behind others it counts among what its connection waits for. */
   #say(request: IncomingMessage, response: ServerResponse, text = ''): void {
-    if (!response.socket) this.#enter(request, response, undefined, () => undefined);
+    if (response.socket) response.once('close', () => this.#rest(request.socket));
+    else this.#enter(request, response, undefined, () => undefined);
     response.end(text);
     if (!request.complete) discard(request, DISCARDED_BYTES);
   }
