@@ -107,6 +107,32 @@ describe('a session loss in whatever form the server puts it', () => {
   });
 });
 
+describe('a session loss at the listener', () => {
+  it.each(['DELETE', 'GET', 'notifications/roots/list_changed'])('is a 404 for %s, too', async (what) => {
+    const refuse: Handler = (_request, response) => text(401, 'Unauthorized: Session not found')(response, 0);
+    const { ask } = await startListening({ session: { on: { [what]: refuse } } });
+    const headers = await openSession(ask);
+    const accept = { ...headers, accept: 'text/event-stream' };
+    const got = await (/^[A-Z]+$/.test(what)
+      ? ask({ method: what, headers: accept })
+      : ask({ headers, body: { jsonrpc: '2.0', method: what } }));
+    expect([got.status, got.json]).toMatchObject([404, { error: { data: { reason: 'session-lost' } } }]);
+  });
+
+  it('is a 404 for a list that a layer reads, whatever the status of the server', async () => {
+    const { ask } = await startListening({
+      args: ['--read-only'],
+      session: { on: { 'tools/list': (_request, response) => json(200, 'Session not found')(response, 0) } },
+    });
+    const headers = await openSession(ask);
+    const got = await ask({ headers, body: { jsonrpc: '2.0', id: 0, method: 'tools/list' } });
+    expect([got.status, got.json]).toMatchObject([
+      404,
+      { id: 0, error: { data: { reason: 'session-lost' } } },
+    ]);
+  });
+});
+
 describe('an error that is not about the session', () => {
   /** None of these may be sent again: the call may have run. */
   const OTHERS: Readonly<Record<string, Refuse>> = {

@@ -71,7 +71,9 @@ export function lostSession({
     message: said.join('. '),
     sessionId,
   };
-  return saysSessionLost(failed) ? sessionLost(shown, { httpStatus: status }) : undefined;
+  if (!saysSessionLost(failed)) return undefined;
+  // The id opens the session to whoever reads it, and errors are logged.
+  return sessionLost(sessionId ? shown.replaceAll(sessionId, '...') : shown, { httpStatus: status });
 }
 
 /** The members in which servers put words: JSON-RPC, AWS, OAuth, problem details (RFC 9457) and what frameworks make up. */

@@ -119,6 +119,13 @@ describe('the error of a lost session', () => {
     expect(saysSessionInWords(lost)).toBe(true);
   });
 
+  it('does not repeat the id of the session', () => {
+    const body = '{"jsonrpc":"2.0","error":{"code":-32000,"message":"Session s-1 not found"}}';
+    const lost = lostSessionIn({ status: 400, headers: {} }, Buffer.from(body), 's-1');
+    expect(lost?.details.serverMessage).toBe('Session ... not found');
+    expect(lost?.message).not.toContain('s-1');
+  });
+
   it('is told from one that could not be mended', () => {
     expect(isLost(new ProxyError('session-lost', 'no new one', { sent: 'no' }))).toBe(false);
     expect(isLost(new Error('session-lost'))).toBe(false);
