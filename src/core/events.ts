@@ -61,6 +61,7 @@ export type ProxyEvent =
   | { type: 'stream.unavailable'; profile: string; status: number; message: string }
   | { type: 'stream.ended'; profile: string; how: string }
   | { type: 'upstream.message-dropped'; profile: string; reason: string }
+  | { type: 'upstream.other-id'; profile: string; method: string; id: string }
   | { type: 'http.request'; profile: string; method: string; lane: string; bytes: number; attempt: number }
   | { type: 'http.response'; profile: string; status: number; ms: number; contentType: string; date: string }
   | { type: 'http.failed'; profile: string; message: string }

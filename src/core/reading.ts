@@ -3,6 +3,7 @@ import { ProxyError } from './errors.ts';
 import { elementsOf, insertMember, memberAt, removeMember, spliceText } from './json-spans.ts';
 import {
   classify,
+  type Id,
   idKey,
   isId,
   isObject,
@@ -101,39 +102,85 @@ const cameAs = new WeakMap<Message, Buffer>();
 /** The text of a long message as the bytes that it came in, where they are known and stand on one line. */
 export const bytesOf = (message: Message): Buffer | undefined => cameAs.get(message);
 
+/** JSON from the server that is no message which a client could take. */
+export interface Unusable {
+  readonly kind: 'unusable';
+  /** As the server wrote it. */
+  readonly text: string;
+  /** The id that it names; undefined where it names none. */
+  readonly id: Id | undefined;
+  /** What is wrong with it, as a noun phrase of an error message. */
+  readonly what: string;
+  /** It holds a result or an error, so that no other answer can be expected. */
+  readonly isAnswer: boolean;
+}
+
 /**
  * Reads what came from the server: one message, or several where an array came (legal in revision 2025-03-26).
  * @param bytes - the text in UTF-8, where it came so.
  * @throws SyntaxError where the text is not JSON; what is JSON but no message is left out.
  */
-export function readUpstream(text: string, bytes?: Buffer): Message[] {
+export const readUpstream = (text: string, bytes?: Buffer): Message[] =>
+  readAnswers(text, bytes).filter((found) => found.kind !== 'unusable');
+
+/** As `readUpstream`, with what is no message in its place. */
+export function readAnswers(text: string, bytes?: Buffer): (Message | Unusable)[] {
   const json: unknown = JSON.parse(text);
   if (!Array.isArray(json)) {
-    const message = classify(text, json);
-    if (typeof message === 'string') return [];
-    const shown = mended(message);
-    if (shown === message && bytes && bytes.length >= WORTH_KEEPING_BYTES && isOneLine(bytes)) {
-      cameAs.set(message, bytes);
+    const found = readAnswer(text, json);
+    if (found.text === text && bytes && bytes.length >= WORTH_KEEPING_BYTES && isOneLine(bytes)) {
+      if (found.kind !== 'unusable') cameAs.set(found, bytes);
     }
-    return [shown];
+    return [found];
   }
   const texts = elementsOf(text);
-  return json.flatMap((value: unknown, at) => {
-    const message = classify(texts[at] ?? '', value);
-    return typeof message === 'string' ? [] : [mended(message)];
-  });
+  return json.map((value: unknown, at) => readAnswer(texts[at] ?? '', value));
 }
 
+function readAnswer(text: string, json: unknown): Message | Unusable {
+  const message = classify(text, json);
+  const fault = typeof message === 'string' ? 'JSON that is no JSON-RPC message' : faultOf(message);
+  if (typeof message !== 'string' && fault === undefined) return mended(message);
+  const object = isObject(json) ? json : {};
+  return {
+    kind: 'unusable',
+    text,
+    id: isId(object.id) ? object.id : undefined,
+    what: fault ?? '',
+    isAnswer: !has(object, 'method') && (has(object, 'result') || has(object, 'error')),
+  };
+}
+
+/** Why clients, which validate strictly, would drop this message; undefined where they take it. Pure. */
+function faultOf(message: Message): string | undefined {
+  const { json } = message;
+  if (message.kind !== 'response') {
+    const { params } = json;
+    const fits =
+      (params === undefined || typeof params === 'object') &&
+      (message.kind !== 'request' || isWhole(message.id));
+    return fits ? undefined : `a ${message.kind} that is no JSON-RPC message`;
+  }
+  if (message.outcome === 'result' || isErrorObject(json.error)) return undefined;
+  return 'an error that is not a JSON-RPC error object';
+}
+
+const isWhole = (id: Id): boolean => typeof id === 'string' || Number.isInteger(id);
+
+/** `{"error": "Unauthorized"}` is some gateway's own shape; clients would reject it as JSON-RPC. */
+export const isErrorObject = (value: unknown): boolean =>
+  isObject(value) && Number.isInteger(value.code) && typeof value.message === 'string';
+
 /**
- * AWS sends `"result": null` beside `error`, others `"error": null` beside `result`, and some servers leave `jsonrpc` out of
- * error bodies. Clients validate the envelope strictly and would drop such a line, leaving the call to hang.
+ * AWS sends `"result": null` beside `error`, others `"error": null` beside `result` or `"params": null`, and some servers leave
+ * `jsonrpc` out of error bodies. Clients validate the envelope strictly and would drop such a line, leaving the call to hang.
  */
 function mended(message: Message): Message {
   let text = message.text;
   if (message.kind === 'response') {
     const surplus = message.outcome === 'error' ? 'result' : 'error';
     if (has(message.json, surplus)) text = removeMember(text, surplus);
-  }
+  } else if (message.json.params === null) text = removeMember(text, 'params');
   if (message.json.jsonrpc !== '2.0') {
     const wrong = memberAt(text, ['jsonrpc']);
     text = wrong ? spliceText(text, wrong.valueSpan, '"2.0"') : insertMember(text, 0, 'jsonrpc', '"2.0"');

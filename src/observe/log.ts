@@ -52,6 +52,7 @@ const LEVEL_OF: Readonly<Record<ProxyEvent['type'], Written | 'never'>> = {
   'call.failed': 'warn',
   'notification.failed': 'warn',
   'upstream.message-dropped': 'warn',
+  'upstream.other-id': 'warn',
   'tool.invalid': 'warn',
   'http.failed': 'warn',
   'auth.rejected': 'warn',

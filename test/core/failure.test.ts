@@ -19,10 +19,10 @@ describe('a failure', () => {
   });
 
   it('has nothing to say where the error does not', () => {
-    expect(failureOfReply(answerOf({ error: 'words' }), 0)).toEqual({
+    expect(failureOfReply(answerOf({ error: { code: 0, message: '' } }), 0)).toEqual({
       how: 'answered',
       status: undefined,
-      code: undefined,
+      code: 0,
       message: '',
       retryAfterMs: undefined,
     });

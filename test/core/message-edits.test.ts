@@ -114,10 +114,19 @@ describe('an id', () => {
   it('is exchanged in place, or added where it was missing', () => {
     const edited = withIdText(responseOf(`{"jsonrpc":"2.0","result":${FRAGILE},"id":"proxy-0"}`), '0');
     expect(edited).toMatchObject({ text: `{"jsonrpc":"2.0","result":${FRAGILE},"id":0}`, id: 0 });
-    const added = withIdText(responseOf('{"jsonrpc":"2.0","error":{"code":1}}'), '""');
-    expect(added).toMatchObject({ text: '{"id":"","jsonrpc":"2.0","error":{"code":1}}', id: '' });
-    const replaced = withIdText(responseOf('{"jsonrpc":"2.0","error":{"code":1},"id":null}'), '-1');
-    expect(replaced).toMatchObject({ text: '{"jsonrpc":"2.0","error":{"code":1},"id":-1}', id: -1 });
+    const added = withIdText(responseOf('{"jsonrpc":"2.0","error":{"code":1,"message":"x"}}'), '""');
+    expect(added).toMatchObject({
+      text: '{"id":"","jsonrpc":"2.0","error":{"code":1,"message":"x"}}',
+      id: '',
+    });
+    const replaced = withIdText(
+      responseOf('{"jsonrpc":"2.0","error":{"code":1,"message":"x"},"id":null}'),
+      '-1',
+    );
+    expect(replaced).toMatchObject({
+      text: '{"jsonrpc":"2.0","error":{"code":1,"message":"x"},"id":-1}',
+      id: -1,
+    });
   });
 });
 

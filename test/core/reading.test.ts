@@ -196,15 +196,18 @@ function only(text: string): Message {
 describe('what comes from the server', () => {
   it.each([
     [
-      '{"jsonrpc":"2.0","id":0,"error":{"code":1},"result":null}',
-      '{"jsonrpc":"2.0","id":0,"error":{"code":1}}',
+      '{"jsonrpc":"2.0","id":0,"error":{"code":1,"message":"x"},"result":null}',
+      '{"jsonrpc":"2.0","id":0,"error":{"code":1,"message":"x"}}',
     ],
     [
-      '{"jsonrpc":"2.0","id":0,"result":null,"error":{"code":1}}',
-      '{"jsonrpc":"2.0","id":0,"error":{"code":1}}',
+      '{"jsonrpc":"2.0","id":0,"result":null,"error":{"code":1,"message":"x"}}',
+      '{"jsonrpc":"2.0","id":0,"error":{"code":1,"message":"x"}}',
     ],
     ['{"jsonrpc":"2.0","id":0,"result":{},"error":null}', '{"jsonrpc":"2.0","id":0,"result":{}}'],
-    ['{"id":0,"error":{"code":1}}', '{"jsonrpc":"2.0","id":0,"error":{"code":1}}'],
+    [
+      '{"id":0,"error":{"code":1,"message":"x"}}',
+      '{"jsonrpc":"2.0","id":0,"error":{"code":1,"message":"x"}}',
+    ],
     ['{"jsonrpc":"1.0","id":0,"result":1.0}', '{"jsonrpc":"2.0","id":0,"result":1.0}'],
     ['{"jsonrpc":2.0,"method":"n"}', '{"jsonrpc":"2.0","method":"n"}'],
   ])('is mended where clients would drop it: %s', (text, mended) => {

@@ -33,7 +33,6 @@ describe('the result of a reply', () => {
 
   it.each<[what: string, reply: Reply | undefined, words: string]>([
     ['an error with words', answerOf({ error: { code: 0, message: 'not now' } }), 'ping: not now'],
-    ['an error without words', answerOf({ error: { code: 0 } }), 'ping'],
     ['a result that is no object', answerOf({ result: 7 }), 'ping'],
     ['no answer', { kind: 'accepted' }, 'ping'],
     ['nothing', undefined, 'ping'],

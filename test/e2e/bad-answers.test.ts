@@ -99,15 +99,21 @@ describe('a 200 that answers nothing', () => {
     [
       'with JSON that is no message',
       { headers: json, body: '{"hello":1}' },
-      'HTTP 200 with JSON that does not answer the request',
+      'HTTP 200 with JSON that is no JSON-RPC message: {"hello":1}',
       { contentType: 'application/json', body: '{"hello":1}' },
       inLog,
     ],
     [
-      'with an answer to something else',
-      { headers: json, body: '{"jsonrpc":"2.0","id":-7,"result":{}}' },
-      'HTTP 200 with JSON that does not answer the request',
-      { contentType: 'application/json', body: '{"jsonrpc":"2.0","id":-7,"result":{}}' },
+      'with answers to something else',
+      {
+        headers: json,
+        body: '[{"jsonrpc":"2.0","id":-7,"result":{}},{"jsonrpc":"2.0","id":-8,"result":{}}]',
+      },
+      'HTTP 200 with JSON that does not answer the request: [{"jsonrpc":"2.0","id":-7,"result":{}},{"jsonrpc":"2.0","id":-8,"result":{}}]',
+      {
+        contentType: 'application/json',
+        body: '[{"jsonrpc":"2.0","id":-7,"result":{}},{"jsonrpc":"2.0","id":-8,"result":{}}]',
+      },
       inLog,
     ],
   ])('%s', async (_what, answer, what, details, advice) => {

@@ -165,13 +165,17 @@ describe('ids', () => {
     }
   });
 
-  it('of another type are another id: the answer to "1" does not answer 1', async () => {
-    const { bin } = await startInitialized({
-      on: answering('json', '{"jsonrpc":"2.0","id":"1","result":{}}'),
-    });
-    expect(await bin.request('tools/call', { name: 'x' }, 1)).toMatchObject({
-      id: 1,
-      error: { code: -31004, data: { reason: 'unusable-answer', mayHaveRun: true, httpStatus: 200 } },
-    });
-  });
+  it.each(['json', 'sse'] as const)(
+    'of another type are restored in the only answer to the only request: %s',
+    async (kind) => {
+      const { bin } = await startInitialized({
+        on: answering(kind, '{"jsonrpc":"2.0","id":"1","result":{}}'),
+      });
+      expect(await bin.request('tools/call', { name: 'x' }, 1)).toEqual({
+        jsonrpc: '2.0',
+        id: 1,
+        result: {},
+      });
+    },
+  );
 });

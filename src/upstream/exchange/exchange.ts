@@ -3,7 +3,8 @@ import { CallController } from '../../core/call-signal.ts';
 import type { Clock, Timer } from '../../core/clock.ts';
 import { errorTypeOf, isRejectedUnread } from '../../core/error-type.ts';
 import { ProxyError } from '../../core/errors.ts';
-import type { Id, Message, Request, Response } from '../../core/message.ts';
+import { type Id, type Message, type Request, type Response, valueTextAt } from '../../core/message.ts';
+import type { Unusable } from '../../core/reading.ts';
 import { type Incoming, LONGEST_ERROR_BODY_BYTES, mediaTypeOf } from '../http/incoming.ts';
 import type { Lease } from '../http/lane.ts';
 import { type Piece, Resumption, type ResumptionDeps } from '../stream/resumption.ts';
@@ -16,8 +17,8 @@ import {
   isThrottledBody,
   jsonRpcErrorOf,
   messagesOfBody,
+  misfit,
   noAnswer,
-  unusable,
 } from '../uplink/answer.ts';
 import { lostSession, lostSessionIn } from '../uplink/lost-session.ts';
 import { reasonAt } from '../uplink/progress.ts';
@@ -75,6 +76,11 @@ export class Exchange {
   /** The server has sent something about its requests: it knows the session, and has begun with them. */
   #begun = false;
   #over = false;
+  /** Requests that were posted. Of one alone, the only response that comes is the answer, whatever its id. */
+  #posted = 0;
+  /** Responses under ids that nobody waits for: the only one may turn out to be the answer. */
+  #strays: Response[] = [];
+  #resumed = false;
 
   constructor(deps: ExchangeDeps, emit: Emit) {
     this.#deps = deps;
@@ -103,6 +109,7 @@ export class Exchange {
 
   /** Registers a request whose answer this exchange owes. The promise settles once, whatever happens. */
   expect(request: Request): Promise<Reply> {
+    this.#posted++;
     return this.#owed.expect(request);
   }
 
@@ -202,18 +209,24 @@ export class Exchange {
       throw this.#lossIn(response, bytes) ?? noAnswer(status, response.headers, bytes);
     }
     if (isThrottledBody(bytes)) throw this.#statusError(response, bytes);
-    const messages = messagesOfBody(bytes, status, response.headers);
-    const lost = messages.length === 0 ? this.#lossIn(response, bytes) : undefined;
-    if (lost) throw lost;
-    for (const message of messages) await this.#deliver(message);
-    if (this.#owed.size > 0) {
-      throw unusable(
-        `HTTP ${status} with JSON that does not answer the request`,
-        status,
-        response.headers,
-        decodeBody(bytes) ?? '',
-      );
+    const found = messagesOfBody(bytes, status, response.headers);
+    const answers = found.filter((each) => each.kind === 'response');
+    const [only] = this.#posted === 1 && answers.length === 1 ? answers : [];
+    for (const each of found) {
+      if (each === only && this.#owed.size > 0) this.#adopt(only);
+      else if (each.kind !== 'unusable' || each.isAnswer) await this.#deliver(each);
     }
+    if (this.#owed.size === 0) return;
+    const what =
+      found.find((each) => each.kind === 'unusable')?.what ?? 'JSON that does not answer the request';
+    throw this.#misfit(what, decodeBody(bytes) ?? '');
+  }
+
+  /** The error in place of an answer that no client could take. */
+  #misfit(what: string, text: string): ProxyError {
+    const response = this.#opened?.response;
+    const lost = response && this.#lossIn(response, Buffer.from(text));
+    return lost ?? misfit(what, response?.status ?? 200, response?.headers ?? {}, text);
   }
 
   /** Reads the stream to its answer; where it ends before that, it may be resumed. */
@@ -221,7 +234,9 @@ export class Exchange {
     const { uplink, clock, resuming } = this.#deps;
     const { signal } = this.#controller;
     if (!resuming) {
-      const { cause } = await this.#readMessages(first, { lastEventId: undefined, retryMs: undefined });
+      const position: StreamPosition = { lastEventId: undefined, retryMs: undefined };
+      const { cause } = await this.#readMessages(first, position);
+      this.#closeStrays(cause === undefined && position.lastEventId === undefined);
       if (this.#owed.size > 0)
         throw cause ?? connectionLost(uplink.host, 'the stream ended without the answer');
       return;
@@ -241,9 +256,11 @@ export class Exchange {
     });
     for (let response = first; ; ) {
       const piece = await this.#readMessages(response, resumption.position);
+      this.#closeStrays(piece.cause === undefined && resumption.position.lastEventId === undefined);
       if (this.#owed.size === 0) return;
       signal.throwIfAborted();
       this.#begun = true;
+      this.#resumed = true;
       this.#opened = await resumption.next(piece);
       response = this.#opened.response;
     }
@@ -318,7 +335,11 @@ export class Exchange {
     return sessionId === undefined || this.#begun ? undefined : lostSessionIn(response, bytes, sessionId);
   }
 
-  async #deliver(message: Message): Promise<void> {
+  async #deliver(message: Message | Unusable): Promise<void> {
+    if (message.kind === 'unusable') {
+      this.#refuse(message);
+      return;
+    }
     if (message.kind !== 'response') {
       this.#begun = true;
       await this.#emit(message, this.#deps.origin);
@@ -334,7 +355,37 @@ export class Exchange {
       for (const request of this.#owed.requests) this.#settle(request.id, message);
       return;
     }
-    if (!this.#deps.elsewhere(message)) this.#deps.dropped('an answer to no request that is waiting');
+    if (message.id !== undefined && this.#deps.elsewhere(message)) return;
+    const [request] = this.#posted === 1 && !this.#resumed ? this.#owed.requests : [];
+    if (request && isSameBut(message.id, request.id)) this.#adopt(message);
+    else if (request && this.#strays.length < MAX_STRAYS) this.#strays.push(message);
+    else this.#deps.dropped(STRAY);
+  }
+
+  /** Takes the response for the answer to the only request, under whatever id it came. */
+  #adopt(response: Response): void {
+    const [request] = this.#owed.requests;
+    if (!request) return;
+    if (response.id !== request.id) {
+      this.#deps.uplink.reportOtherId(request.method, valueTextAt(response.text, ['id']) ?? 'no id');
+    }
+    this.#settle(request.id, response);
+  }
+
+  /** An answer that no client could take fails the request that it must be for. */
+  #refuse({ id, what, text }: Unusable): void {
+    const error = this.#misfit(what, text);
+    if (this.#posted === 1 && !this.#resumed) this.#owed.failAll(error);
+    else if (id !== undefined && this.#owed.has(id)) this.#owed.fail(id, error);
+    else this.#deps.dropped(what);
+  }
+
+  /** The stream has ended. @param whole - it ended in order, and nothing more of it can be asked for. */
+  #closeStrays(whole: boolean): void {
+    const strays = this.#strays.splice(0);
+    const [only] = whole && strays.length === 1 && this.#owed.size === 1 ? strays : [];
+    if (only) this.#adopt(only);
+    else for (const _ of strays) this.#deps.dropped(STRAY);
   }
 
   #settle(id: Id, response: Response): void {
@@ -346,6 +397,7 @@ export class Exchange {
       : undefined;
     if (lost) this.#owed.fail(id, lost);
     else this.#owed.answer(id, response, http && { status: http.status, headers: http.headers });
+    if (this.#strays.length > 0 && this.#owed.size === 0) this.#closeStrays(false);
   }
 
   #readable(error: unknown): unknown {
@@ -355,3 +407,11 @@ export class Exchange {
     return brokenBody(error, this.#opened.response, this.#deps.uplink.host);
   }
 }
+
+/** More than one is as good as none: which is the answer cannot be known. */
+export const MAX_STRAYS = 2;
+const STRAY = 'an answer to no request that is waiting';
+
+/** Servers write 1 as "1", and "1" as 1, or forget the id. */
+export const isSameBut = (given: Id | undefined, asked: Id): boolean =>
+  given === undefined || String(given) === String(asked);

@@ -21,27 +21,46 @@ import {
   type Message,
   type Request,
   type Response,
+  valueTextAt,
   withIdText,
 } from '../../core/message.ts';
+import type { Unusable } from '../../core/reading.ts';
 import { isRepeatable } from '../../core/repeatable.ts';
-import { CANCEL_GRACE_MS, CONTROL_PLACE_MS } from '../exchange/exchange.ts';
+import { CANCEL_GRACE_MS, CONTROL_PLACE_MS, isSameBut, MAX_STRAYS } from '../exchange/exchange.ts';
 import type { Share } from '../http/fair-queue.ts';
-import { headerOf, type Incoming, LONGEST_ERROR_BODY_BYTES, mediaTypeOf } from '../http/incoming.ts';
+import {
+  headerOf,
+  type Incoming,
+  isEncoded,
+  LONGEST_ERROR_BODY_BYTES,
+  mediaTypeOf,
+} from '../http/incoming.ts';
 import type { Lease } from '../http/lane.ts';
 import { Resumption } from '../stream/resumption.ts';
 import { watched } from '../stream/silence.ts';
 import { eventMessages } from '../stream/stream.ts';
 import type { Affinity } from '../uplink/affinity.ts';
-import { decodeBody, errorOfStatus, messagesOfBody, noAnswer, writtenError } from '../uplink/answer.ts';
+import {
+  decodeBody,
+  errorOfStatus,
+  messagesOfBody,
+  misfit,
+  noAnswer,
+  writtenError,
+} from '../uplink/answer.ts';
 import { isLost, lostSession, lostSessionIn } from '../uplink/lost-session.ts';
 import { reasonAt } from '../uplink/progress.ts';
 import { connectionLost, type Opened, type Uplink, type UplinkRequest } from '../uplink/uplink.ts';
+import { type CheckDeps, CheckedEvents, checkedBody, MAX_CHECKED_BYTES } from './checked-answer.ts';
 import { earlyLoss } from './early-loss.ts';
 import { ListCopies } from './list-copies.ts';
 import { overhear } from './overhearing.ts';
 
 /** How long a stream that has given its answer may take to end before its connection is closed. */
 const STREAM_AFTER_ANSWER_MS = 1_000;
+
+/** How long the beginning of an event waits for its end: a server that says what is unusable says it in one piece. */
+const EVENT_HELD_MS = 100;
 
 /** Sessions of HTTP clients whose owner is remembered: more than clients of one listener have open. */
 const MOST_OWNERS = 10_000;
@@ -83,7 +102,9 @@ interface Crossing {
 
 /** What reading one answer as messages needs. */
 interface Collecting {
-  readonly answerOf: (message: Message) => Promise<Reply | undefined>;
+  readonly answerOf: (message: Message | Unusable) => Promise<Reply | undefined>;
+  /** The only response, under another id, of an answer that has ended. */
+  readonly onlyStray: () => Reply | undefined;
   readonly resuming: () => void;
 }
 
@@ -260,7 +281,10 @@ export class Passages {
           const lost = await this.#watched(crossing, response, look);
           if (lost) throw lost;
         }
-        const sink = crossing.pass(headOf(response));
+        const checked = await this.#watched(crossing, response, () => this.#checkedBody(crossing, response));
+        const http = checked === undefined ? headOf(response) : unencoded(headOf(response));
+        const sink = crossing.pass(http);
+        if (sink && checked !== undefined) return await this.#passText(crossing, response, sink, checked);
         if (sink) return await this.#pass(crossing, opened, sink);
       }
       return await this.#collect(crossing, opened, request);
@@ -293,15 +317,30 @@ export class Passages {
     const http = headOf(response);
     // Its place would otherwise be lost to all clients for as long as this one likes.
     sink.onSlow?.(() => lease.readSlowly());
+    const { clock } = this.#deps;
     const heard = overhear(response, answering);
+    const request = message?.kind === 'request' ? message : undefined;
+    // Of a notification, nothing is an answer.
+    const checked =
+      heard && message?.kind !== 'notification'
+        ? new CheckedEvents(this.#checking(crossing, request, response))
+        : undefined;
+    const write = async (chunk: Buffer): Promise<void> => {
+      if (chunk.length > 0) await sink.write(chunk);
+    };
+    let late: Timer | undefined;
     const take = heard
       ? async (chunk: Buffer): Promise<void> => {
           for (const said of heard(chunk)) await emit(said, origin);
-          await sink.write(chunk);
+          late?.cancel();
+          await write(checked ? checked.take(chunk) : chunk);
+          if (checked?.holds)
+            late = clock.schedule(EVENT_HELD_MS, () => void write(checked.release()), { keepAlive: false });
         }
       : (chunk: Buffer): Promise<void> => sink.write(chunk);
     if (message?.kind !== 'request' || message.method !== 'tools/list') {
-      await this.#watched(crossing, response, () => response.pour(take));
+      await this.#watched(crossing, response, () => response.pour(take)).finally(() => late?.cancel());
+      if (checked?.holds) await write(checked.release());
       return { kind: 'passed', http };
     }
     const copy = this.#lists.of(response);
@@ -311,11 +350,59 @@ export class Passages {
     };
     let answer: Response | undefined;
     try {
-      await this.#watched(crossing, response, () => response.pour(taken));
+      await this.#watched(crossing, response, () => response.pour(taken)).finally(() => late?.cancel());
+      if (checked?.holds) await write(checked.release());
     } finally {
       answer = copy.end(message.id);
     }
     return answer ? { kind: 'passed', http, answer } : { kind: 'passed', http };
+  }
+
+  /**
+   * Looks at a short JSON body before its head goes to the client. Takes nothing from the answer.
+   * @returns the text to send in its place; undefined where it passes as it is.
+   * @throws ProxyError where no client could take it for the answer.
+   */
+  async #checkedBody(crossing: Crossing, response: Incoming): Promise<string | undefined> {
+    const { headers, status } = response;
+    const { message: request } = crossing;
+    const type = mediaTypeOf(headers);
+    if (request?.kind !== 'request' || isEncoded(headers)) return undefined;
+    if (type !== 'application/json' && type !== '') return undefined;
+    while (response.unread.length <= MAX_CHECKED_BYTES && (await response.more()));
+    const { unread } = response;
+    if (unread.length > MAX_CHECKED_BYTES) return undefined;
+    // It was cut: this throws by what.
+    if (!response.ended) await response.drain();
+    if (unread.length === 0) throw noAnswer(status, headers, unread);
+    return type === ''
+      ? undefined
+      : checkedBody(unread, { ...this.#checking(crossing, request, response), request });
+  }
+
+  async #passText({ message }: Crossing, response: Incoming, sink: BodySink, text: string): Promise<Reply> {
+    const http = unencoded(headOf(response));
+    const bytes = Buffer.from(text);
+    await response.drain();
+    await sink.write(bytes);
+    if (message?.kind !== 'request' || message.method !== 'tools/list') return { kind: 'passed', http };
+    const copy = this.#lists.of({ headers: http.headers });
+    copy.take(bytes);
+    const answer = copy.end(message.id);
+    return answer ? { kind: 'passed', http, answer } : { kind: 'passed', http };
+  }
+
+  #checking({ uplink, sessionId }: Crossing, request: Request | undefined, response: Incoming): CheckDeps {
+    const { status, headers } = response;
+    return {
+      request,
+      misfit: (what, text) =>
+        (sessionId === undefined ? undefined : lostSessionIn(response, Buffer.from(text), sessionId)) ??
+        misfit(what, status, headers, text),
+      otherId: (id) => uplink.reportOtherId(request?.method ?? '', id),
+      dropped: (reason) =>
+        this.#deps.events.emit({ type: 'upstream.message-dropped', profile: uplink.profile, reason }),
+    };
   }
 
   /** Gives the answer up where the server falls silent in the middle of it, for longer than --read-timeout. */
@@ -369,12 +456,29 @@ export class Passages {
     const lossOrNoAnswer = (bytes: Buffer): ProxyError =>
       (sessionId === undefined ? undefined : lostSessionIn(response, bytes, sessionId)) ??
       noAnswer(status, headers, bytes);
-    const answerOf = async (message: Message): Promise<Reply | undefined> => {
+    const checking = this.#checking(crossing, asked, response);
+    const strays: Response[] = [];
+    const given = (message: Response): Reply => {
+      if (message.id === asked.id) return { kind: 'answer', message, http };
+      checking.otherId(valueTextAt(message.text, ['id']) ?? 'no id');
+      return { kind: 'answer', message: withIdText(message, idText(asked)), http };
+    };
+    const onlyStray = (): Reply | undefined => {
+      const [only] = strays.length === 1 ? strays : [];
+      return only && given(only);
+    };
+    const answerOf = async (message: Message | Unusable): Promise<Reply | undefined> => {
+      if (message.kind === 'unusable') {
+        if (message.isAnswer) throw checking.misfit(message.what, message.text);
+        return undefined;
+      }
       if (message.kind === 'response') {
         const judged = sessionId !== undefined && !begun && message.outcome === 'error';
         const lost = judged ? lostSession({ status, error: message, sessionId }) : undefined;
         if (lost) throw lost;
-        return answers(message, asked, http);
+        if (isSameBut(message.id, asked.id)) return given(message);
+        if (strays.length < MAX_STRAYS) strays.push(message);
+        return undefined;
       }
       begun = true;
       await emit(message, origin);
@@ -386,16 +490,20 @@ export class Passages {
         opened,
         claimOf(asked) === undefined ? request : undefined,
         // What a server resumes, it has begun with.
-        { answerOf, resuming: () => (begun = true) },
+        { answerOf, onlyStray, resuming: () => (begun = true) },
       );
     }
     const bytes = await this.#watched(crossing, response, () => response.whole());
     if (type !== 'application/json' || bytes.length === 0) throw lossOrNoAnswer(bytes);
-    for (const message of messagesOfBody(bytes, status, headers)) {
-      const found = await answerOf(message);
-      if (found) return found;
+    const found = messagesOfBody(bytes, status, headers);
+    for (const message of found) {
+      const reply = await answerOf(message);
+      if (reply) return reply;
     }
-    throw lossOrNoAnswer(bytes);
+    const reply = onlyStray();
+    if (reply) return reply;
+    const unusable = found.find((each) => each.kind === 'unusable');
+    throw unusable ? checking.misfit(unusable.what, unusable.text) : lossOrNoAnswer(bytes);
   }
 
   /**
@@ -406,7 +514,7 @@ export class Passages {
     crossing: Crossing,
     first: Opened,
     resumable: UplinkRequest | undefined,
-    { answerOf, resuming }: Collecting,
+    { answerOf, onlyStray, resuming }: Collecting,
   ): Promise<Reply> {
     const { clock } = this.#deps;
     const { uplink } = crossing;
@@ -430,6 +538,8 @@ export class Passages {
         if (!resumable || resumable.signal.aborted || error instanceof ProxyError) throw error;
         cause = error;
       }
+      // Of a stream that can be resumed, more can come.
+      if (cause === undefined && position.lastEventId === undefined) reply ??= onlyStray();
       if (reply) {
         // Servers close it with the answer; one that forgets must not keep the connection.
         const late = clock.schedule(
@@ -516,11 +626,4 @@ function isOurs(status: number, headers: HttpFacts['headers'], bytes: Buffer): b
     body: decodeBody(bytes) ?? '',
   });
   return isRefusal(status, refusal);
-}
-
-/** The reply, if this answers the request: under its id, or under none, as errors sometimes come. */
-function answers(message: Response, asked: Request, http: HttpFacts): Reply | undefined {
-  if (message.id === asked.id) return { kind: 'answer', message, http };
-  if (message.id !== undefined || message.outcome !== 'error') return undefined;
-  return { kind: 'answer', message: withIdText(message, idText(asked)), http };
 }

@@ -139,7 +139,8 @@ export class StandaloneStream {
     try {
       for await (const message of eventMessages(response, this.#position, { dropped })) {
         brought = true;
-        await deliver(message);
+        if (message.kind === 'unusable') dropped(`${message.what}, on the standalone stream`);
+        else await deliver(message);
       }
       events.emit({ type: 'stream.ended', profile, how: 'the server closed it' });
     } catch (error) {

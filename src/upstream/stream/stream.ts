@@ -1,5 +1,5 @@
 import type { Message } from '../../core/message.ts';
-import { readUpstream } from '../../core/reading.ts';
+import { readAnswers, type Unusable } from '../../core/reading.ts';
 import type { Incoming } from '../http/incoming.ts';
 import { decodeBody, onOneLine } from '../uplink/answer.ts';
 import { type SseEvent, SseParser } from './sse.ts';
@@ -25,14 +25,14 @@ const BRACKET = 91;
 const isBlank = (byte: number): boolean => byte === 32 || (byte >= 9 && byte <= 13);
 
 /**
- * The messages of an event stream, in order, as they come. Some servers label one raw JSON object as an event stream; no field
- * name starts with a brace, so that the first byte tells.
+ * The messages of an event stream, in order, as they come, and answers that are unusable. Some servers label one raw JSON object as an
+ * event stream; no field name starts with a brace, so that the first byte tells.
  */
 export async function* eventMessages(
   response: Incoming,
   position: StreamPosition,
   ears: StreamEars,
-): AsyncGenerator<Message> {
+): AsyncGenerator<Message | Unusable> {
   let events: SseEvent[] = [];
   const parser = new SseParser({
     event: (event) => events.push(event),
@@ -67,11 +67,14 @@ export async function* eventMessages(
 }
 
 /** One bad event costs itself, not the stream. */
-function messagesOf(text: string, dropped: (reason: string) => void): Message[] {
+function messagesOf(text: string, dropped: (reason: string) => void): (Message | Unusable)[] {
   try {
-    const messages = readUpstream(text);
-    if (messages.length === 0) dropped('an event that holds no JSON-RPC message');
-    return messages.map(onOneLine);
+    return readAnswers(text).flatMap((found) => {
+      if (found.kind !== 'unusable') return onOneLine(found);
+      if (found.isAnswer) return found;
+      dropped('an event that holds no JSON-RPC message');
+      return [];
+    });
   } catch {
     dropped('an event that holds no JSON');
     return [];

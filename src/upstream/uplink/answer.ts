@@ -16,7 +16,7 @@ import {
 } from '../../core/error-type.ts';
 import { ProxyError, type Sent } from '../../core/errors.ts';
 import { classify, type Message, oneLine, type Response } from '../../core/message.ts';
-import { bytesOf, readUpstream } from '../../core/reading.ts';
+import { bytesOf, isErrorObject, readAnswers, readUpstream, type Unusable } from '../../core/reading.ts';
 import { retryAfterOf } from '../../core/retry-after.ts';
 import { type HttpHeaders, headerOf, mediaTypeOf } from '../http/incoming.ts';
 
@@ -41,13 +41,16 @@ const withoutMark = (bytes: Buffer): Buffer =>
   bytes.subarray(0, 3).equals(BYTE_ORDER_MARK) ? bytes.subarray(3) : bytes;
 
 /**
- * The messages of a JSON body, each on one line.
+ * The messages of a JSON body, each on one line, and what is none.
  * @throws ProxyError unusable-answer, where it is no JSON.
  */
-export function messagesOfBody(bytes: Buffer, status: number, headers: HttpHeaders): Message[] {
+export function messagesOfBody(bytes: Buffer, status: number, headers: HttpHeaders): (Message | Unusable)[] {
   const text = decodeBody(bytes);
   try {
-    if (text !== undefined) return readUpstream(text, withoutMark(bytes)).map(onOneLine);
+    if (text !== undefined) {
+      const found = readAnswers(text, withoutMark(bytes));
+      return found.map((each) => (each.kind === 'unusable' ? each : onOneLine(each)));
+    }
   } catch {
     // Falls through: what is wrong is said below.
   }
@@ -74,10 +77,7 @@ function errorIn(text: string): Response | undefined {
   try {
     return readUpstream(text)
       .map(onOneLine)
-      .find(
-        (message): message is Response =>
-          message.kind === 'response' && message.outcome === 'error' && isErrorObject(message.json.error),
-      );
+      .find((message): message is Response => message.kind === 'response' && message.outcome === 'error');
   } catch {
     return undefined;
   }
@@ -105,10 +105,6 @@ export function writtenError(bytes: Buffer): Response | undefined {
   }
 }
 
-/** `{"error": "Unauthorized"}` is some gateway's own shape; clients would reject it as JSON-RPC. */
-const isErrorObject = (value: unknown): boolean =>
-  typeof value === 'object' && value !== null && typeof (value as { code?: unknown }).code === 'number';
-
 export function unusable(
   what: string,
   status: number,
@@ -125,6 +121,12 @@ export function unusable(
       details: detailsOf(status, headers, body),
     },
   );
+}
+
+/** A request was answered 2xx with JSON that is no answer to it; `body` is what the server said instead. */
+export function misfit(what: string, status: number, headers: HttpHeaders, body: string): ProxyError {
+  const words = wordsOf({ body, errorType: '' });
+  return unusable(`HTTP ${status} with ${what}${words ? `: ${words}` : ''}`, status, headers, body);
 }
 
 /** For what no MCP server says. */

@@ -95,6 +95,9 @@ interface Made {
 /** A smaller difference is the way and the work between two honest clocks, not an error of either. */
 const SKEW_WORTH_CORRECTING_MS = 60_000;
 
+/** Characters of a server's id in an event: it may be of any length. */
+const MAX_SHOWN_ID = 100;
+
 /** What a refused attempt may be mended with; each remedy is tried once per request. */
 interface Remedies {
   fresh: boolean;
@@ -112,6 +115,7 @@ export class Uplink {
   #clockOffsetMs = 0;
   readonly #awaitingKeys: string;
   readonly #watchers = new Set<(principal: string | undefined) => void>();
+  #otherIdReported = false;
 
   constructor(options: UplinkOptions) {
     this.#options = options;
@@ -145,6 +149,14 @@ export class Uplink {
   /** For the requests of one client, or of one of its sessions. */
   newAffinity(): Affinity {
     return new Affinity(this.#options.affinity);
+  }
+
+  /** Reports, once, that the server answers requests under other ids than theirs. @param id - as the server wrote it. */
+  reportOtherId(method: string, id: string): void {
+    if (this.#otherIdReported) return;
+    this.#otherIdReported = true;
+    const { events, profile } = this.#options;
+    events.emit({ type: 'upstream.other-id', profile, method, id: id.slice(0, MAX_SHOWN_ID) });
   }
 
   /** @returns what to call when it is enough. `watcher` hears who signs, before each request is sent. */

@@ -67,6 +67,7 @@ const say =
     void response.writeHead(status, headers).end(body);
 
 const JSON_TYPE = { 'content-type': 'application/json' };
+const DONE = '{"jsonrpc":"2.0","id":0,"result":{}}';
 const call = requestOf('tools/call', { name: 'add', arguments: {} }, 0);
 const list = requestOf('tools/list', {}, -1);
 const errorOf = (reply: Promise<Reply>): Promise<ProxyError> =>
@@ -81,9 +82,8 @@ describe('an answer that is handed on', () => {
     [
       'an event stream',
       { 'content-type': 'text/event-stream' },
-      ': hi\n\nid: 1\ndata:\n\ndata: {"id":0}\n\n',
+      ': hi\n\nid: 1\ndata:\n\ndata: {"jsonrpc":"2.0", "method":"n"}\n\n',
     ],
-    ['lines labelled as JSON', JSON_TYPE, '{"jsonrpc":"2.0"}\n{"jsonrpc":"2.0"}\n'],
     ['no message at all', { 'content-type': 'text/html' }, '<p>hello'],
   ])('keeps every byte of %s', async (_what, headers, body) => {
     const { send } = await rigFor(say(200, { ...headers, 'x-of-the-server': 'yes' }, body));
@@ -107,14 +107,14 @@ describe('an answer that is handed on', () => {
     const { send } = await rigFor(async (_request, response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders();
       await gate.opened;
-      response.end('data: {}\n\n');
+      response.end(`data: ${DONE}\n\n`);
     });
     const { reply, received } = send(call);
     await comesTrue(() => received.status === 200, 'the head');
     expect(received.chunks).toEqual([]);
     gate.open();
     await reply;
-    expect(received.text).toBe('data: {}\n\n');
+    expect(received.text).toBe(`data: ${DONE}\n\n`);
   });
 
   it('waits for a client that does not read, and the server waits with it', async () => {
@@ -122,7 +122,7 @@ describe('an answer that is handed on', () => {
     let taken = 0;
     const { send } = await rigFor(async (request, response) => {
       response.writeHead(200, JSON_TYPE);
-      if (request.rpc.method === 'ping') return void response.end('{}');
+      if (request.rpc.method === 'ping') return void response.end(DONE);
       for (; taken < 1_600; taken++) {
         if (!response.write(piece)) await new Promise<void>((resolve) => response.once('drain', resolve));
       }
@@ -148,7 +148,8 @@ describe('an answer that is handed on', () => {
     });
     const { reply, received } = send(call);
     expect((await errorOf(reply)).reason).toBe('connection-lost');
-    expect(received.text).toBe('{"jsonrpc"');
+    // Nothing of it was passed on yet: its client gets an error that says so.
+    expect(received.status).toBeUndefined();
   });
 
   it('tells what is said on the way, in time, of event streams', async () => {
@@ -173,7 +174,7 @@ describe('an answer that is handed on', () => {
       const { reply, received } = send(list);
       if (whole) expect(await reply).toMatchObject({ kind: 'passed', answer: { text } });
       else expect((await errorOf(reply)).reason).toBe('connection-lost');
-      expect(received.text).toBe(text);
+      expect(received.text).toBe(whole ? text : '');
       expect(await send(call).reply).not.toHaveProperty('answer');
     },
   );
@@ -191,7 +192,7 @@ describe('an answer that is handed on', () => {
 
 describe('what is sent', () => {
   it('is the text of the message, signed, with the headers of its client and no others', async () => {
-    const { send, server } = await rigFor(say(200, JSON_TYPE, '{}'));
+    const { send, server } = await rigFor(say(200, JSON_TYPE, DONE));
     const headers = {
       'mcp-session-id': 'session of the client',
       'mcp-protocol-version': '2026-07-28',
@@ -210,7 +211,7 @@ describe('what is sent', () => {
     const gate = makeGate();
     const { send, server } = await rigFor(async (request, response) => {
       if (request.rpc.method === 'tools/call') await gate.opened;
-      response.writeHead(200, JSON_TYPE).end('{}');
+      response.writeHead(200, JSON_TYPE).end(DONE);
     });
     const first = send(call);
     await server.until((requests) => requests.length === 1);
@@ -279,7 +280,7 @@ describe('a failure', () => {
   });
 
   it('to connect says that nothing was sent', async () => {
-    const { send, server } = await rigFor(say(200, JSON_TYPE, '{}'));
+    const { send, server } = await rigFor(say(200, JSON_TYPE, DONE));
     await server.close();
     expect(await errorOf(send(call).reply)).toMatchObject({ reason: 'connect-failed', sent: 'no' });
   });
@@ -319,7 +320,13 @@ describe('an answer that a layer wants to read', () => {
     ['a stream that ends without it', { 'content-type': 'text/event-stream' }, ': hi\n\n', 'connection-lost'],
     ['a page', { 'content-type': 'text/html' }, '<p>', 'unusable-answer'],
     ['nothing', JSON_TYPE, '', 'unusable-answer'],
-    ['the answer to something else', JSON_TYPE, '{"jsonrpc":"2.0","id":"-1","result":{}}', 'unusable-answer'],
+    ['JSON that is no message', JSON_TYPE, '{"error":"no such session"}', 'unusable-answer'],
+    [
+      'two answers to something else',
+      JSON_TYPE,
+      '[{"jsonrpc":"2.0","id":"a","result":{}},{"jsonrpc":"2.0","id":"b","result":{}}]',
+      'unusable-answer',
+    ],
   ])('is missed in %s', async (_what, headers, body, reason) => {
     const { send } = await rigFor(say(200, headers, body));
     expect((await errorOf(send(list, {}, true).reply)).reason).toBe(reason);
@@ -351,7 +358,7 @@ describe('a client that leaves', () => {
     const gate = makeGate();
     const { send, server } = await rigFor(async (_request, response) => {
       await gate.opened;
-      response.writeHead(200, JSON_TYPE).end('{}');
+      response.writeHead(200, JSON_TYPE).end(DONE);
     });
     const first = send(call);
     await server.until((requests) => requests.length === 1);
@@ -392,11 +399,12 @@ describe('a client that leaves', () => {
 describe('a server that falls silent in the middle of an answer', () => {
   it('is given up after --read-timeout', async () => {
     const { send, clock } = await rigFor(
-      (_request, response) => void response.writeHead(200, JSON_TYPE).write('{'),
+      (_request, response) =>
+        void response.writeHead(200, { 'content-type': 'text/event-stream' }).write(': hi\n\n'),
       { readTimeoutMs: 5_000 },
     );
     const { reply, received } = send(call);
-    await comesTrue(() => received.text === '{', 'the first byte');
+    await comesTrue(() => received.text === ': hi\n\n', 'the first byte');
     await clock.advance(5_000);
     expect(await errorOf(reply)).toMatchObject({ reason: 'timeout', sent: 'maybe' });
   });
@@ -452,12 +460,12 @@ describe('GET and DELETE', () => {
   it('a stream lasts until its client leaves, and beside the connections of requests', async () => {
     const closed = makeGate();
     const { passages, send, server } = await rigFor((request, response) => {
-      if (request.method === 'POST') return void response.writeHead(200, JSON_TYPE).end('{}');
+      if (request.method === 'POST') return void response.writeHead(200, JSON_TYPE).end(DONE);
       response.on('close', closed.open);
-      response.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: {}\n\n');
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).write(`data: ${DONE}\n\n`);
     });
     const { reply, received, leave } = bare(passages, 'GET');
-    await comesTrue(() => received.text === 'data: {}\n\n', 'the event');
+    await comesTrue(() => received.text === `data: ${DONE}\n\n`, 'the event');
     await send(call).reply;
     expect(server.connections.open).toBe(2);
     leave();
