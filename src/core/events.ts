@@ -67,6 +67,7 @@ export type ProxyEvent =
   | { type: 'http.failed'; profile: string; message: string }
   | { type: 'connection.opened'; profile: string; lane: string }
   | { type: 'connection.closed'; profile: string; lane: string }
+  | { type: 'connection.silent'; profile: string; lane: string }
   | { type: 'auth.rejected'; profile: string; verdict: string; message: string; again: boolean }
   | { type: 'clock.corrected'; offsetMs: number }
   | { type: 'credentials.resolved'; profile: string; source: string; expiresAt: string | undefined }

@@ -19,6 +19,7 @@ const LEVEL_OF: Readonly<Record<ProxyEvent['type'], Written | 'never'>> = {
   'http.response': 'debug',
   'connection.opened': 'debug',
   'connection.closed': 'debug',
+  'connection.silent': 'info',
   'call.cancelled': 'debug',
   'call.retried': 'debug',
   'rate.learned': 'debug',

@@ -166,3 +166,26 @@ describe('response headers', () => {
     expect(await bin.request('tools/list', {}, 'after')).toHaveProperty('result');
   });
 });
+
+describe('a kept connection that died in silence', () => {
+  it('costs a request that only reads a few seconds, and no later request anything', async () => {
+    let dead: number | undefined;
+    const { server, bin } = await startInitialized({
+      args: ['--max-connections', '2'],
+      before: (next) => (request, response) => {
+        // From now on it takes everything and answers nothing, as behind a NAT that has forgotten it.
+        if (request.rpc.id === 'dies') dead ??= request.connection;
+        return request.connection === dead ? undefined : next(request, response);
+      },
+    });
+    await bin.request('tools/call', ECHO, 0);
+    expect(await bin.request('tools/list', {}, 'dies')).toHaveProperty('result');
+    for (const id of ['', -1]) expect(await bin.request('tools/call', ECHO, id)).toHaveProperty('result');
+    const carried = server.requests.filter(({ connection }) => connection === dead);
+    expect(carried.at(-1)?.rpc.id).toBe('dies');
+    // Sent again once, on another connection; each call ran once.
+    expect(server.requests.filter(({ rpc }) => rpc.id === 'dies')).toHaveLength(2);
+    expect(server.of('tools/call')).toHaveLength(3);
+    expect(bin.messages.filter(({ id }) => id === 'dies')).toHaveLength(1);
+  });
+});

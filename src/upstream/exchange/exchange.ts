@@ -116,7 +116,7 @@ export class Exchange {
   /** Posts and reads until everything owed is settled and the answer has ended. Never throws. */
   async run(request: Omit<UplinkRequest, 'signal' | 'onAttempt'>): Promise<void> {
     try {
-      const { method, lane, headers, body, repeatable, admits, onStart } = request;
+      const { method, lane, headers, body, repeatable, opensSession, admits, onStart } = request;
       // Not spread: a key added behind a spread costs V8 a hidden class for every object, 2 µs and 200 bytes until a full collection.
       this.#opened = await this.#deps.uplink.open({
         method,
@@ -124,6 +124,7 @@ export class Exchange {
         headers,
         body,
         repeatable,
+        opensSession,
         admits,
         affinity: this.#deps.affinity,
         onStart,

@@ -71,6 +71,11 @@ export class Lane {
       this.#slow.delete(lease);
       this.#yielding.delete(lease);
     },
+    another: () => this.free({ fresh: true }),
+    renew: (connection) => {
+      this.#busy.delete(connection);
+      return this.#closed ? undefined : this.#grant(this.#open());
+    },
   };
   /** Those that give their place up as soon as a request needs it, longest held first. */
   readonly #yielding = new Set<Lease>();
@@ -230,10 +235,14 @@ export class Lane {
     return undefined;
   }
 
-  /** Closes every connection that carries nothing: one like them has turned out to be dead. */
-  closeIdle(): void {
-    this.#takeDialled()?.destroy();
-    for (const { connection } of this.#idle.splice(0)) connection.destroy();
+  /** Closes the connections that have carried nothing since then (monotonic): one like them has turned out to be dead. */
+  closeIdle(since = Number.POSITIVE_INFINITY): void {
+    if (this.#dialled && this.#dialled.idleSince <= since) this.#takeDialled()?.destroy();
+    const resting = this.#idle.filter(({ idleSince }) => idleSince <= since);
+    for (const idle of resting) {
+      this.#idle.splice(this.#idle.indexOf(idle), 1);
+      idle.connection.destroy();
+    }
   }
 
   #grant(connection: Connection): Lease {
@@ -307,6 +316,8 @@ interface Places {
   leave(connection: Connection, slow: boolean): void;
   slow(lease: Lease): void;
   over(lease: Lease): void;
+  another(): Lease | undefined;
+  renew(connection: Connection): Lease | undefined;
 }
 
 /** One place in a lane, for one request. Given back once, by itself when the answer is complete, or by `cancel`. */
@@ -393,6 +404,21 @@ export class Lease {
     if (this.#state !== 'sending') return false;
     this.leave();
     return true;
+  }
+
+  /** A place on a new connection of the same lane, if there is one now. */
+  another(): Lease | undefined {
+    return this.#places.another();
+  }
+
+  /** Cuts what runs here, and takes its place with a new connection; undefined where the place was given back already. */
+  renew(reason: Error): Lease | undefined {
+    if (this.#state !== 'sending') return undefined;
+    this.#state = 'over';
+    this.#unlink?.();
+    this.#places.over(this);
+    this.#connection.destroy(reason);
+    return this.#places.renew(this.#connection);
   }
 
   /** Cuts what runs here, and gives the place back if that was not done. Harmless when all is over. */

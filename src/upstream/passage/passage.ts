@@ -150,6 +150,7 @@ export class Passages {
       headers: passage.headers,
       body: Buffer.from(message.text),
       repeatable: isRepeatable(message),
+      opensSession: request?.method === 'initialize',
       share: shareOf(client),
     });
   };
@@ -179,7 +180,15 @@ export class Passages {
   #cross(
     crossing: Crossing,
     signal: AbortSignal,
-    { method, lane, headers, body, repeatable, share }: Omit<UplinkRequest, 'signal' | 'onAttempt'>,
+    {
+      method,
+      lane,
+      headers,
+      body,
+      repeatable,
+      opensSession,
+      share,
+    }: Omit<UplinkRequest, 'signal' | 'onAttempt'>,
   ): Promise<Reply> {
     const { clock } = this.#deps;
     if (signal.aborted) return Promise.reject(signal.reason);
@@ -233,6 +242,7 @@ export class Passages {
         headers,
         body,
         repeatable,
+        opensSession,
         share,
         admits,
         affinity: (id === undefined ? undefined : this.#affinities.get(id)) ?? crossing.uplink.newAffinity(),

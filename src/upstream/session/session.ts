@@ -209,6 +209,7 @@ export class Session implements Origin {
       headers: { accept: ACCEPT },
       body: Buffer.from(request.text),
       repeatable: true,
+      opensSession: true,
       // Not before its bytes have left: the handshakes would delay them.
       onStart: () => setImmediate(() => uplink.dialAhead()),
     });

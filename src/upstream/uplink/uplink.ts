@@ -10,6 +10,7 @@ import { headerOf, type Incoming, LONGEST_ERROR_BODY_BYTES } from '../http/incom
 import type { Lane, Lease } from '../http/lane.ts';
 import { Affinity, type AffinityOptions } from './affinity.ts';
 import { type AnswerContext, decodeBody } from './answer.ts';
+import { type Attempt, hedge, type Won } from './hedge.ts';
 import { lostSessionIn } from './lost-session.ts';
 
 /** Which connections carry a message: streams and control messages never wait behind requests, so that an answer cannot deadlock. */
@@ -58,6 +59,8 @@ export interface UplinkRequest {
   readonly signal: AbortSignal;
   /** Whose turn it takes where requests wait for a connection. */
   readonly share?: Share | undefined;
+  /** It opens a session: a second delivery would open another one, which nobody would delete. */
+  readonly opensSession?: boolean | undefined;
   /** Asked before anything is sent: false where what the request belongs to is another principal's. Absent: whoever signs may send it. */
   readonly admits?: ((principal: string | undefined) => boolean) | undefined;
   /** What the client or its session carries to reach its backend, and what learns from the answer. */
@@ -180,7 +183,7 @@ export class Uplink {
       const wanted = { fresh: !left.connection };
       request.signal.throwIfAborted();
       const spare = this.#spareFor(request, wanted);
-      const lease = spare ?? lane.free(wanted) ?? (await this.#place(lane, request, wanted));
+      let lease = spare ?? lane.free(wanted) ?? (await this.#place(lane, request, wanted));
       let keys: Signer | undefined;
       let response: Incoming;
       // Kept for this attempt: another call may learn a new one while this is on its way.
@@ -197,7 +200,12 @@ export class Uplink {
         if (request.admits?.(keys?.principal) === false) throw anothersSession(this.profile);
         offsetMs = this.#clockOffsetMs;
         added = affinity?.headersFor(keys?.principal, this.#options.headers(), request.headers);
-        response = await this.#send(request, lease, { keys, offsetMs, added }, attempt);
+        const made: Made = { keys, offsetMs, added };
+        if (isHedged(request, lease)) {
+          const won = await this.#hedged(request, lease, made, attempt);
+          lease = won.lease;
+          response = won.response;
+        } else response = await this.#send(request, lease, made, attempt);
         const learning = affinity?.learn(keys?.principal, response, request.headers, added);
         // What follows this answer has to carry its cookies.
         if (learning) await learning.catch(() => undefined);
@@ -224,6 +232,24 @@ export class Uplink {
       if (!next) return opened;
       renewedKeys = next.keys;
     }
+  }
+
+  /** Sends on a connection that may have died in silence, and on a new one too where no answer begins in time. */
+  async #hedged(request: UplinkRequest, lease: Lease, made: Made, attempt: number): Promise<Won> {
+    const { clock, events, profile, lanes } = this.#options;
+    const sentAt = clock.monotonic();
+    const first: Attempt = { lease, answer: this.#send(request, lease, made, attempt) };
+    const won = await hedge(first, {
+      clock,
+      signal: request.signal,
+      send: (other) => this.#send(request, other, made, attempt + 1),
+    });
+    if (won.lease !== lease) {
+      // Others that have rested as long may have died with it.
+      for (const each of Object.values(lanes)) each.closeIdle(sentAt);
+      events.emit({ type: 'connection.silent', profile, lane: request.lane });
+    } else if (won.contested) request.onAttempt(lease);
+    return won;
   }
 
   async #place(lane: Lane, request: UplinkRequest, wanted: { readonly fresh: boolean }): Promise<Lease> {
@@ -408,6 +434,10 @@ const LANE_OF: Readonly<Record<UplinkRequest['lane'], LaneName>> = {
   own: 'control',
   deletion: 'stream',
 };
+
+/** Only where a second delivery does no harm, and on a connection that has carried others: a new one cannot have died yet. */
+const isHedged = ({ repeatable, opensSession, lane }: UplinkRequest, { warm }: Lease): boolean =>
+  repeatable && warm && lane !== 'stream' && lane !== 'deletion' && opensSession !== true;
 
 /** AWS answers 400 for some credential errors; what stands in it decides. */
 const couldBeRefusal = (status: number): boolean => status === 401 || status === 403 || status === 400;

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { FakeClock } from '../../support/fake-clock.ts';
 import { comesTrue, fetchOn, holdingServer, laneTo, never, sendOn, settled } from './lane-rig.ts';
 
 describe('a lane', () => {
@@ -68,6 +69,26 @@ describe('a lane', () => {
     }
     expect(connectionOf('/d')).toBe(connectionOf('/e'));
     expect(server.connections.opened).toBe(3);
+  });
+
+  it('closes only idle connections that have rested since before a given time', async () => {
+    const { server, answer, arrived } = await holdingServer();
+    const clock = new FakeClock();
+    const { lane } = laneTo(server, { max: 2, keep: 2, clock });
+    const bodies = ['/old', '/new'].map((path) => fetchOn(lane, path));
+    for (const path of ['/old', '/new']) await arrived(path);
+    await answer('/old');
+    await bodies[0];
+    await clock.advance(10);
+    await answer('/new');
+    await bodies[1];
+    await comesTrue(() => lane.active === 0, 'both given back');
+    lane.closeIdle(5);
+    await comesTrue(() => server.connections.open === 1, 'the older one closed');
+    const body = fetchOn(lane, '/next');
+    await answer('/next');
+    await body;
+    expect(server.connections.opened).toBe(2);
   });
 
   it('keeps what is open before what a caller gave back unused', async () => {
