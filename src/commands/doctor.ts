@@ -19,6 +19,7 @@ import {
   clockFinding,
   closedFinding,
   initializeFinding,
+  parallelFinding,
   reuseFinding,
   toolsFinding,
 } from './doctor/server.ts';
@@ -191,6 +192,7 @@ async function checkServer(
   }
   const tools = report.add(await toolsFinding({ session, record, settings }, facts));
   report.add(stands(tools) ? reuseFinding(record, settings) : needs('connection reuse', tools));
+  report.add(parallelFinding(record, settings));
   await session.close();
   report.add(closedFinding(record));
 }

@@ -65,6 +65,7 @@ export type ProxyEvent =
   | { type: 'http.request'; profile: string; method: string; lane: string; bytes: number; attempt: number }
   | { type: 'http.response'; profile: string; status: number; ms: number; contentType: string; date: string }
   | { type: 'http.failed'; profile: string; message: string }
+  | { type: 'connection.awaited'; profile: string; message: string }
   | { type: 'connection.opened'; profile: string; lane: string }
   | { type: 'connection.closed'; profile: string; lane: string }
   | { type: 'connection.silent'; profile: string; lane: string }

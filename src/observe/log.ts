@@ -17,6 +17,7 @@ const LEVEL_OF: Readonly<Record<ProxyEvent['type'], Written | 'never'>> = {
   'message.sent': 'trace',
   'http.request': 'debug',
   'http.response': 'debug',
+  'connection.awaited': 'info',
   'connection.opened': 'debug',
   'connection.closed': 'debug',
   'connection.silent': 'info',

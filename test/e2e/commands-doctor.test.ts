@@ -54,6 +54,7 @@ const ALL_WELL = {
   initialize: 'ok',
   'tools/list': 'ok',
   'connection reuse': 'ok',
+  'parallel calls': 'ok',
   'session closed': 'ok',
 };
 

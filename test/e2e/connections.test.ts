@@ -171,3 +171,32 @@ describe('with --max-connections 1', () => {
     expect(server.of('notifications/cancelled')).toEqual([]);
   });
 });
+
+it.each([
+  ['5', 5, false],
+  ['2', 2, true],
+])(
+  '--max-connections %s with five calls at once: a wait is logged once, at info',
+  async (max, together, waits) => {
+    const gate = makeGate();
+    const { bin, server } = await start(['--max-connections', max, '--log-level', 'info'], {
+      on: {
+        'tools/call': async (_request, _response, { fallback }) => {
+          await gate.opened;
+          await fallback();
+        },
+      },
+    });
+    const answers = [0, '', -1, 'a', 'b'].map((id) =>
+      bin.request('tools/call', { name: 'echo', arguments: {} }, id),
+    );
+    await server.until(() => server.of('tools/call').length === together);
+    gate.open();
+    for (const answer of await Promise.all(answers)) expect(answer).toHaveProperty('result');
+    bin.closeStdin();
+    await bin.exited;
+    const lines = bin.stderr.split('\n').filter((line) => line.includes('connection.awaited'));
+    expect(lines).toHaveLength(waits ? 1 : 0);
+    if (waits) expect(lines[0]).toContain('every connection was busy (--max-connections 2): raise it');
+  },
+);

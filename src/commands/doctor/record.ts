@@ -15,6 +15,8 @@ export class Record {
   readonly responses: HeardResponse[] = [];
   /** Connections for requests that were opened so far. */
   opened = 0;
+  /** A request of the check-up had to wait for a connection. */
+  hasWaited = false;
   resolved: { readonly source: string; readonly expiresAt: string | undefined } | undefined;
   hasSessionId = false;
   sessionClosed: string | undefined;
@@ -28,6 +30,9 @@ export class Record {
           this.responses.push({ status: event.status, aheadMs });
           break;
         }
+        case 'connection.awaited':
+          this.hasWaited = true;
+          break;
         case 'connection.opened':
           if (event.lane === 'request') this.opened++;
           break;

@@ -113,6 +113,15 @@ export function reuseFinding(record: Record, { keepConnections }: Settings): Fin
   );
 }
 
+/** How many requests go out at once: a client that calls more tools than that in parallel waits, and nothing else shows it. */
+export function parallelFinding(record: Record, { maxConnections, keepConnections }: Settings): Finding {
+  const check = 'parallel calls';
+  const detail = `${maxConnections} at once for each profile, ${keepConnections} of the connections kept; more calls wait in order`;
+  const remedy = 'Raise --max-connections, as far as the server takes requests at once.';
+  if (record.hasWaited) return warning(check, `${detail}, and some have waited`, remedy);
+  return ok(check, `${detail} (--max-connections)`);
+}
+
 /** What the server said to the end of the session. */
 export function closedFinding({ hasSessionId, sessionClosed }: Record): Finding {
   const check = 'session closed';

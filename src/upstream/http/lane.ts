@@ -15,6 +15,8 @@ export interface LaneOptions extends Omit<ConnectionOptions, 'onOpen' | 'onClose
   readonly clock: Clock;
   readonly onOpen: () => void;
   readonly onClose: () => void;
+  /** Runs each time that a caller begins to wait for a connection. */
+  readonly onWait?: () => void;
 }
 
 /**
@@ -186,6 +188,7 @@ export class Lane {
         },
       };
       const forget = this.#waiting.add(waiter, share);
+      this.#options.onWait?.();
       signal.addEventListener('abort', leave, { once: true });
     });
   }

@@ -86,10 +86,13 @@ export function createRoads(options: RoadOptions): Roads {
   };
 }
 
+const awaitedText = (max: number): string =>
+  `a request waited because every connection was busy (--max-connections ${max}): raise it if the server takes more requests at once. This is logged once for each profile`;
+
 function openRoad(profile: string, options: RoadOptions): Road {
   const { endpoint, target, scope, events, clock } = options;
   const connect = lazily(() => profileConnector(profile, options));
-  const lane = (name: LaneName, max: number, keep: number): Lane =>
+  const lane = (name: LaneName, max: number, keep: number, onWait?: () => void): Lane =>
     new Lane({
       origin: endpoint.origin,
       connect,
@@ -100,7 +103,15 @@ function openRoad(profile: string, options: RoadOptions): Road {
       clock,
       onOpen: () => events.emit({ type: 'connection.opened', profile, lane: name }),
       onClose: () => events.emit({ type: 'connection.closed', profile, lane: name }),
+      ...(onWait ? { onWait } : {}),
     });
+  let hasWaited = false;
+  const onWait = (): void => {
+    // Once: with more calls than connections, each of them waits.
+    if (hasWaited) return;
+    hasWaited = true;
+    events.emit({ type: 'connection.awaited', profile, message: awaitedText(options.maxConnections) });
+  };
   const keys = scope && lateKeys(() => options.credentialsOf(profile, createSdkHttpHandler(connect, clock)));
   const uplink = new Uplink({
     profile,
@@ -108,7 +119,7 @@ function openRoad(profile: string, options: RoadOptions): Road {
     target,
     signing: scope && keys && { scope, optional: options.keysOptional, keys },
     lanes: {
-      request: lane('request', options.maxConnections, options.keepConnections),
+      request: lane('request', options.maxConnections, options.keepConnections, onWait),
       control: lane(
         'control',
         options.manyClients ? CONTROL_CONNECTIONS_OF_MANY : CONTROL_CONNECTIONS,
