@@ -8,8 +8,10 @@ import { signingTarget } from './aws/sigv4.ts';
 import type { Layer } from './core/call.ts';
 import { ChangeFeeds } from './core/change-feeds.ts';
 import type { Clock } from './core/clock.ts';
+import { configuredSecrets } from './core/configured-secrets.ts';
 import type { Events } from './core/events.ts';
 import { PerProfile } from './core/per-profile.ts';
+import { Redactor } from './core/redact.ts';
 import { Tools } from './core/tools.ts';
 import { Limiter } from './layers/backpressure.ts';
 import { metadata, metadataOf } from './layers/metadata.ts';
@@ -35,6 +37,8 @@ export class Parts {
   readonly roads: Roads;
   readonly tools = new PerProfile(() => new Tools());
   readonly feeds = new ChangeFeeds();
+  /** Knows every secret of the settings and of the credentials so far. */
+  readonly redactor = new Redactor();
   /** Undefined: calls are not counted. */
   readonly limiters: PerProfile<Limiter> | undefined;
   /** Undefined: there is no rate. */
@@ -50,6 +54,15 @@ export class Parts {
     this.#settings = settings;
     this.clock = clock;
     this.events = events;
+    events.subscribe(
+      (event) => {
+        if (event.type === 'secret.known') this.redactor.learn(event.value, event);
+      },
+      { detailed: false, secrets: true },
+    );
+    for (const value of configuredSecrets(settings)) {
+      events.emit({ type: 'secret.known', value, lasting: true });
+    }
     this.#headers = this.headersFor('');
     this.limiters = this.#newLimiters();
     this.buckets = this.#newBuckets();

@@ -1,5 +1,5 @@
 import { sessionLifetimeAt } from './aws/endpoint.ts';
-import { type Call, type Handler, type Layer, only, stack } from './core/call.ts';
+import { type Call, type Handler, type Layer, only, type Reply, stack } from './core/call.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import { ProxyError } from './core/errors.ts';
 import { Events } from './core/events.ts';
@@ -12,6 +12,7 @@ import { clientName } from './layers/client-name.ts';
 import { lazy } from './layers/lazy.ts';
 import { profile } from './layers/profile.ts';
 import { rateLimit } from './layers/rate-limit.ts';
+import { cleanError, guarded, redaction } from './layers/redaction.ts';
 import { retry } from './layers/retry.ts';
 import { toolCache } from './layers/tool-cache.ts';
 import { isUnfiltered, toolFilter } from './layers/tool-filter.ts';
@@ -19,7 +20,7 @@ import { toolKnowledge } from './layers/tool-knowledge.ts';
 import { Parts, SECOND_MS } from './parts.ts';
 import { openLimitOf, poolLimits } from './pool/options.ts';
 import { Places } from './pool/places.ts';
-import { HttpRelay } from './relay/http-relay.ts';
+import { type BareRequest, HttpRelay } from './relay/http-relay.ts';
 import type { Send } from './relay/outlet.ts';
 import { Relay } from './relay/relay.ts';
 import type { TimeLimits } from './relay/time-limit.ts';
@@ -98,7 +99,9 @@ export class McpProxy {
     const openLimitMs = openLimitOf(this.#settings)?.ms;
     const lazily = store && lazy({ store, defaultProfile, host, clock, events, openLimitMs });
     return [
-      // Outermost, because it only reads: whatever a later layer refuses, the user agent of the refusal's retry knows its client.
+      // Outermost: no error gets to a client past it, whichever layer or server made it.
+      redaction(this.#parts.redactor),
+      // Above the rest, because it only reads: whatever a later layer refuses, the user agent of the refusal's retry knows its client.
       // HTTP clients name themselves with each request.
       only(
         isOfStdio,
@@ -125,6 +128,17 @@ export class McpProxy {
       // Below all that edits or keeps lists: it reads what the server itself says.
       toolKnowledge(this.#parts.toolDeps()),
     ];
+  }
+
+  /** No layer sees it, and its errors go to a client all the same. */
+  async #bare(request: BareRequest): Promise<Reply> {
+    const { redactor } = this.#parts;
+    const pass: BareRequest['pass'] = (head) => guarded(request.pass(head), head, redactor);
+    try {
+      return await this.#passages.bare({ ...request, pass });
+    } catch (error) {
+      throw cleanError(error, redactor);
+    }
   }
 
   /** An HTTP client opens its session itself, and a server that is down is left alone all the same. */
@@ -218,7 +232,7 @@ export class McpProxy {
     const { 'user-agent': userAgent = '' } = this.#parts.headersFor('');
     return new HttpRelay({
       handler: this.#handler,
-      bare: (request) => this.#passages.bare(request),
+      bare: (request) => this.#bare(request),
       profile: defaultProfile,
       clock: this.#parts.clock,
       events: this.#parts.events,

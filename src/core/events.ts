@@ -74,7 +74,7 @@ export type ProxyEvent =
   | { type: 'credentials.resolved'; profile: string; source: string; expiresAt: string | undefined }
   | { type: 'credentials.refresh-failed'; profile: string; message: string }
   | { type: 'credentials.missing'; profile: string; message: string }
-  | { type: 'secret.known'; value: string }
+  | { type: 'secret.known'; value: string; lasting?: boolean }
   | { type: 'tools.listed'; profile: string; from: 'server' | 'another-call' | 'cache' | 'last-good' }
   | { type: 'tools.refresh-failed'; profile: string; message: string }
   | { type: 'tools.changed'; profile: string; announced: boolean }

@@ -2,8 +2,8 @@ import type { Logger } from 'pino';
 import { causeText } from '../core/errors.ts';
 import type { Events, ProxyEvent } from '../core/events.ts';
 import { plainJson, plainText } from '../core/plain-text.ts';
+import { Redactor } from '../core/redact.ts';
 import { LOG_LEVELS, type LogLevel, openLogFile } from './options.ts';
-import { Redactor } from './redact.ts';
 
 type Written = Exclude<LogLevel, 'silent'>;
 
@@ -105,7 +105,7 @@ export function logEvents(events: Events, options: LogOptions): Log {
   let written: Promise<void> = Promise.resolve();
   const observe = (event: ProxyEvent): void => {
     if (event.type === 'secret.known') {
-      redactor.learn(event.value);
+      redactor.learn(event.value, event);
       return;
     }
     const level = LEVEL_OF[event.type];

@@ -1,6 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { stripVTControlCharacters } from 'node:util';
 import type { Clock } from '../../core/clock.ts';
+import { Redactor } from '../../core/redact.ts';
+import { soundsSecret } from '../../core/secrets.ts';
 import type { Credentials } from './set.ts';
 
 /** Long enough for a helper that opens a browser, short of the minute after which clients give up on a request. */
@@ -134,18 +136,42 @@ function killTree(child: ChildProcess): void {
   }
 }
 
-/** Helpers repeat their arguments in complaints, and people put secrets into arguments. */
+/** The last line says what went wrong; people put secrets into arguments, and helpers repeat them and print others. */
 function lastLine(stderr: string, command: string): string {
   const printable = stripVTControlCharacters(stderr).replace(/[^\P{C}\n]/gu, ' ');
   const line = printable.trim().split('\n').at(-1)?.trim() ?? '';
-  const args = command
+  const hidden = secretArguments(command).reduce((text, arg) => text.replaceAll(arg, '***'), line);
+  return withoutSecretValues(new Redactor().clean(hidden)).slice(0, STDERR_SHOWN_CHARACTERS);
+}
+
+/** The longest first. Plain words and flags are parts of any sentence, unless a flag that sounds secret stands before them. */
+function secretArguments(command: string): string[] {
+  const words = command
     .split(/\s+/)
     .slice(1)
-    .map((part) => part.replace(/["']/g, ''))
-    .filter((part) => part.length > 3)
-    .sort((a, b) => b.length - a.length);
-  return args.reduce((text, arg) => text.replaceAll(arg, '***'), line).slice(0, STDERR_SHOWN_CHARACTERS);
+    .map((part) => part.replace(/["']/g, ''));
+  return words
+    .flatMap((word, at) => {
+      if (/^--?[\w-]+$/.test(word)) return [];
+      const [name = '', ...rest] = word.split('=');
+      const value = rest.join('=');
+      if (value !== '') return soundsSecret(name) || !isPlain(value) ? [value] : [];
+      return soundsSecret(words[at - 1] ?? '') || !isPlain(word) ? [word] : [];
+    })
+    .filter((word) => word.length > 3)
+    .sort((one, other) => other.length - one.length);
 }
+
+const isPlain = (word: string): boolean => /^[A-Za-z]+[.,;:!?]?$/.test(word);
+
+/** `token: x`, `password=x`, and what is too long and too mixed for a word or a path. */
+const withoutSecretValues = (text: string): string =>
+  text
+    .replace(
+      /([\w-]*(?:key|token|secret|passw\w*|credential|signature)["']?\s*[:=]\s*["']?)([^\s"',;]+)/gi,
+      (whole, name: string, value: string) => (isPlain(value) ? whole : `${name}***`),
+    )
+    .replace(/(?=[\w+=/-]*\d)(?=[\w+=/-]*[A-Za-z])(?<![\w+=/.-])[\w+=-][\w+=/-]{31,}/g, '***');
 
 /** Checks what the helper printed against the format that AWS defines for it. */
 function readOutput(stdout: string, clock: Clock): Credentials {

@@ -1,5 +1,5 @@
 import type { Events, ProxyEvent } from '../../core/events.ts';
-import type { Redactor } from '../../observe/redact.ts';
+import type { Redactor } from '../../core/redact.ts';
 
 export interface HeardResponse {
   readonly status: number;
@@ -46,7 +46,7 @@ export class Record {
           this.sessionClosed = event.how;
           break;
         case 'secret.known':
-          redactor.learn(event.value);
+          redactor.learn(event.value, event);
       }
     };
     events.subscribe(observe, { secrets: true });

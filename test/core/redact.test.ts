@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Redactor } from '../../src/observe/redact.ts';
+import { Redactor } from '../../src/core/redact.ts';
 import { fc } from '../support/property.ts';
 
 const clean = (text: string, ...known: string[]): string => {
@@ -94,6 +94,12 @@ describe('what looks like a secret', () => {
       'AWS_SECRET_ACCESS_KEY=s3cret AWS_SESSION_TOKEN=t0ken',
       ['s3cret', 't0ken'],
     ],
+    [
+      'a dictionary of Python',
+      "{'x-amz-security-token': 't0ken', 'cookie': 'a=s3cret'}",
+      ['t0ken', 's3cret'],
+    ],
+    ['a bearer token of letters', 'authorization: Bearer abcdefghijkl', ['abcdefghijkl']],
     ['a header line', 'x-amz-security-token: t0ken\r\nhost: h', ['t0ken']],
   ])('in %s goes, wherever it stands', (_what, text, secrets) => {
     for (const spelling of [text, JSON.stringify(text), JSON.stringify({ text: JSON.stringify({ text }) })]) {
@@ -121,6 +127,12 @@ describe('what looks like a secret', () => {
     'The security token included in the request is expired',
     'Signature expired: 20260102T030405Z is now earlier than 20260102T031405Z',
     'aws sso login --profile dev',
+    '--header must not set authorization: requests are signed (--auth none sends them unsigned)',
+    'The server uses Basic authentication, or Bearer authentication.',
+    'Authorization: missing',
+    'x-amz-security-token: the header is missing',
+    'the cookie: none of them was accepted',
+    'set another way of authorization: OAuth most likely (HTTP 403)',
   ])('is not in %s', (text) => {
     expect(clean(text)).toBe(text);
   });

@@ -1,0 +1,43 @@
+import { secretsOfUrl, soundsSecret } from './secrets.ts';
+
+/** The settings that may hold a secret. */
+export interface SecretSettings {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly endpoint: URL;
+  readonly proxy: string | undefined;
+  readonly listenToken: readonly string[];
+  readonly env: NodeJS.ProcessEnv;
+}
+
+/** A value that may be a word of any sentence: `x-team: platform` must not hide the word everywhere. */
+const WORD = /^[A-Za-z]+$/;
+const PROXY_VARIABLES = ['HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy'];
+const SCHEME = /^(?:Bearer|Basic|Token|ApiKey)\s+(\S.*)$/i;
+
+/** The secrets in the settings: header values, query secrets of the endpoint, passwords of HTTP proxies, listen tokens. Pure. */
+export function configuredSecrets(settings: SecretSettings): string[] {
+  const { headers, endpoint, proxy, listenToken, env } = settings;
+  const ofHeaders = Object.entries(headers).flatMap(([name, value]) => {
+    if (WORD.test(value) && !soundsSecret(name)) return [];
+    return [value, SCHEME.exec(value)?.[1] ?? ''];
+  });
+  const ofUrls = [endpoint.href, proxy ?? '', ...PROXY_VARIABLES.map((name) => env[name] ?? '')].flatMap(
+    partsOf,
+  );
+  return [...new Set([...ofHeaders, ...ofUrls, ...listenToken])].filter((secret) => secret !== '');
+}
+
+/** Each secret of a URL as it is written, and as it is meant. */
+const partsOf = (url: string): string[] =>
+  secretsOfUrl(url, '').flatMap(({ start, end }) => {
+    const written = url.slice(start, end);
+    return [written, decoded(written)];
+  });
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}

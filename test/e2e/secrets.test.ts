@@ -1,0 +1,173 @@
+import { describe, expect, it } from 'vitest';
+import { BinDriver } from '../support/bin-driver.ts';
+import { openSession, startListener } from '../support/listening.ts';
+import { sendJson } from '../support/mcp-answers.ts';
+import { SessionServer } from '../support/mcp-behaviours.ts';
+import { ScriptedServer } from '../support/scripted-server.ts';
+import { signingArgs } from '../support/signing.ts';
+import { makeTempHome } from '../support/temp-home.ts';
+
+const TOKEN = `session-token-${'Ab1/+='.repeat(8)}`;
+const SECRET = 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY';
+const ENV = { AWS_ACCESS_KEY_ID: 'AKIDX', AWS_SECRET_ACCESS_KEY: SECRET, AWS_SESSION_TOKEN: TOKEN };
+const HEADER = 'team-password-42';
+const QUERY = 'qwerty/secret 77';
+const SECRETS = [TOKEN, SECRET, HEADER, QUERY, encodeURIComponent(QUERY)];
+
+/** A server that repeats the headers and URL of the request in what it answers to tools/call, as `how` says. */
+const echoing = (how: string): Promise<ScriptedServer> =>
+  ScriptedServer.start(
+    new SessionServer({
+      on: {
+        'tools/call': (request, response, context) => {
+          const { id } = request.rpc;
+          const echo = {
+            headers: request.headers,
+            url: request.url,
+            py: `{'x-amz-security-token': '${TOKEN}'}`,
+          };
+          const error = { code: -32000, message: `bad ${JSON.stringify(echo)}`, data: echo };
+          if (how === 'an HTTP error that is JSON')
+            sendJson(response, 500, { message: JSON.stringify(echo), ...echo });
+          else if (how === 'an HTTP 400 that is JSON') sendJson(response, 400, echo);
+          else if (how === 'a JSON-RPC error at HTTP 400')
+            sendJson(response, 400, { jsonrpc: '2.0', id, error });
+          else if (how === 'a JSON-RPC error at HTTP 200')
+            sendJson(response, 200, { jsonrpc: '2.0', id, error });
+          else if (how === 'a JSON-RPC error in a stream') {
+            response.writeHead(200, { 'content-type': 'text/event-stream' });
+            response.end(`data: ${JSON.stringify({ jsonrpc: '2.0', id, error })}\n\n`);
+          } else context.result({ isError: true, content: [{ type: 'text', text: JSON.stringify(echo) }] });
+        },
+      },
+    }).behaviour,
+  );
+
+const HOWS = [
+  'an HTTP error that is JSON',
+  'an HTTP 400 that is JSON',
+  'a JSON-RPC error at HTTP 400',
+  'a JSON-RPC error at HTTP 200',
+  'a JSON-RPC error in a stream',
+  'a result with isError',
+];
+
+const CLAIM = {
+  'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+  'io.modelcontextprotocol/clientInfo': { name: 'test', version: '0' },
+  'io.modelcontextprotocol/clientCapabilities': {},
+};
+
+const argsFor = (server: ScriptedServer): string[] => [
+  `${server.url}?api_key=${encodeURIComponent(QUERY)}&q=1`,
+  ...signingArgs,
+  '--header',
+  `x-team: ${HEADER}`,
+  '--retries',
+  '0',
+];
+
+describe('a server that repeats the request in its answer', () => {
+  it.each(HOWS)('gives no secret to the client on stdio: %s', async (how) => {
+    const server = await echoing(how);
+    const bin = BinDriver.start({ args: [...argsFor(server), '--log-level', 'trace'], env: ENV });
+    await bin.initialize({}, 0);
+    await bin.request('tools/call', { name: 'any', arguments: {} }, '');
+    await bin.request('tools/call', { name: 'any', arguments: {}, _meta: CLAIM }, -1);
+    const seen = server.requests.find(({ rpc }) => rpc.method === 'tools/call');
+    expect(seen?.headers['x-amz-security-token']).toBe(TOKEN);
+    expect(seen?.headers['x-team']).toBe(HEADER);
+    const written = bin.lines.join('\n');
+    expect(written).toContain('[redacted]');
+    for (const secret of SECRETS) {
+      expect(written).not.toContain(secret);
+      expect(bin.stderr).not.toContain(secret);
+    }
+  });
+
+  it.each(HOWS)('gives no secret to a client of the listener: %s', async (how) => {
+    const server = await echoing(how);
+    const [endpoint = '', ...args] = argsFor(server);
+    const { ask } = await startListener(endpoint, { args, env: ENV });
+    const headers = await openSession(ask);
+    const body = { jsonrpc: '2.0', id: 0, method: 'tools/call', params: { name: 'any', arguments: {} } };
+    const { text } = await ask({ headers, body });
+    expect(text.length).toBeGreaterThan(10);
+    for (const secret of SECRETS) expect(text).not.toContain(secret);
+  });
+
+  it('may answer with any error that holds no secret, and its text stays as it is', async () => {
+    const error =
+      '{ "code":-32000.0, "message":"authorization: requests are signed; Basic authentication is off \\u00e9", "data":{"n":12345678901234567890} }';
+    const server = await ScriptedServer.start(
+      new SessionServer({
+        on: {
+          'tools/call': (request, response) => {
+            response.writeHead(200, { 'content-type': 'application/json' });
+            response.end(`{"jsonrpc":"2.0","id":${JSON.stringify(request.rpc.id)},"error":${error}}`);
+          },
+        },
+      }).behaviour,
+    );
+    const bin = BinDriver.start({ args: argsFor(server), env: ENV });
+    await bin.initialize({}, 0);
+    await bin.request('tools/call', { name: 'any', arguments: {} }, '');
+    expect(bin.lines.at(-1)).toBe(`{"jsonrpc":"2.0","id":"","error":${error}}`);
+  });
+
+  it('may answer with a result that repeats anything: what the client asked for stays as it is', async () => {
+    const server = await ScriptedServer.start(new SessionServer().behaviour);
+    const bin = BinDriver.start({ args: argsFor(server), env: ENV });
+    await bin.initialize({}, 0);
+    const answer = await bin.request('tools/call', { name: 'echo', arguments: { text: HEADER } }, 1);
+    expect(JSON.stringify(answer)).toContain(HEADER);
+  });
+});
+
+describe('a usage error', () => {
+  it.each<[string, string[], Record<string, string>]>([
+    ['of the endpoint', ['ftp://user:pass-w0rd@h.example/mcp?api_key=s3cr3t-k3y'], {}],
+    ['of MCP_PROXY_ENDPOINT', [], { MCP_PROXY_ENDPOINT: 'http://h.example/mcp?token=s3cr3t-k3y&a=b' }],
+    ['of an endpoint without its scheme', ['h.example/mcp?access_token=s3cr3t-k3y'], {}],
+    ['of a second endpoint', ['https://h.example/mcp', 'https://i.example/mcp?sig=s3cr3t-k3y'], {}],
+    ['of --proxy', ['--proxy', 'ftp://u:s3cr3t-k3y@h'], {}],
+  ])('%s shows no secret', async (_what, args, env) => {
+    const bin = BinDriver.start({ args, env });
+    expect(await bin.exit()).toEqual({ code: 2, signal: null });
+    expect(bin.stderr).toMatch(/settings:/);
+    expect(bin.stderr).not.toMatch(/s3cr3t-k3y|pass-w0rd/);
+  });
+});
+
+describe('the last line of a credential_process', () => {
+  const saidWith = async (line: string, args = ''): Promise<string> => {
+    const home = await makeTempHome();
+    const command = await home.script(
+      'helper.mjs',
+      `console.error(${JSON.stringify(line)}); process.exit(1)`,
+    );
+    await home.config(`[default]\ncredential_process = ${command}${args}\n`);
+    const server = await ScriptedServer.start(new SessionServer().behaviour);
+    const bin = BinDriver.start({ args: [server.url, ...signingArgs], env: { HOME: home.home } });
+    const { error } = (await bin.initialize({}, 0)) as { error: { message: string } };
+    return error.message;
+  };
+
+  it.each([
+    ['a session token', `got SessionToken=${TOKEN}`, TOKEN],
+    ['a secret key', `aws_secret_access_key = ${SECRET}`, SECRET],
+    ['JSON', JSON.stringify({ SecretAccessKey: SECRET }), SECRET],
+    ['a password', 'login with password: hunter2-hunter2 failed', 'hunter2-hunter2'],
+    ['a bare token', 'refused 0123456789abcdef0123456789abcdef0123', '0123456789abcdef0123456789abcdef0123'],
+  ])('is shown without %s', async (_what, line, secret) => {
+    const message = await saidWith(line);
+    expect(message).toContain('credential_process exited with code 1: ');
+    expect(message).not.toContain(secret);
+  });
+
+  it('keeps a sentence whose words stand in the command as well', async () => {
+    expect(await saidWith('the login of production has expired', ' login production has expired')).toContain(
+      'credential_process exited with code 1: the login of production has expired',
+    );
+  });
+});
