@@ -23,6 +23,7 @@ import type { Settings } from './settings.ts';
 import { SnapshotFiles } from './snapshot/files.ts';
 import { cacheFolder } from './snapshot/folder.ts';
 import { readConnectAddress } from './upstream/http/connect.ts';
+import { Identities } from './upstream/uplink/identities.ts';
 import { createRoads, type Roads } from './upstream/uplink/roads.ts';
 import { VERSION } from './version.ts';
 
@@ -35,6 +36,7 @@ export class Parts {
   readonly clock: Clock;
   readonly events: Events;
   readonly roads: Roads;
+  readonly identities: Identities;
   readonly tools = new PerProfile(() => new Tools());
   readonly feeds = new ChangeFeeds();
   /** Knows every secret of the settings and of the credentials so far. */
@@ -72,6 +74,9 @@ export class Parts {
       : undefined;
     this.snapshots = settings.lazy ? this.#newSnapshots() : undefined;
     this.roads = this.#newRoads();
+    const { endpoint, scope, env, skipAuth: keysOptional } = settings;
+    const roadOf = (profile: string) => this.roads.roadOf(profile);
+    this.identities = new Identities({ endpoint, scope, env, keysOptional, clock, roadOf });
   }
 
   retryDeps(): RetryDeps {

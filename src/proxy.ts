@@ -17,6 +17,7 @@ import { retry } from './layers/retry.ts';
 import { toolCache } from './layers/tool-cache.ts';
 import { isUnfiltered, toolFilter } from './layers/tool-filter.ts';
 import { toolKnowledge } from './layers/tool-knowledge.ts';
+import { whoami } from './layers/whoami.ts';
 import { Parts, SECOND_MS } from './parts.ts';
 import { openLimitOf, poolLimits } from './pool/options.ts';
 import { Places } from './pool/places.ts';
@@ -101,6 +102,8 @@ export class McpProxy {
     return [
       // Outermost: no error gets to a client past it, whichever layer or server made it.
       redaction(this.#parts.redactor),
+      // Above the lazy start and the filters: it needs no server, and is asked for before anything else works.
+      ...this.#whoami(),
       // Above the rest, because it only reads: whatever a later layer refuses, the user agent of the refusal's retry knows its client.
       // HTTP clients name themselves with each request.
       only(
@@ -151,6 +154,20 @@ export class McpProxy {
     const { profiles, profileTools: globs } = this.#settings;
     const { tools, clock, events } = this.#parts;
     return profile({ profiles, globs, toolsOf: (name) => tools.of(name), clock, events });
+  }
+
+  #whoami(): Layer[] {
+    const { whoamiTool, profiles, denyTool } = this.#settings;
+    if (!whoamiTool) return [];
+    const { tools, identities } = this.#parts;
+    return [
+      whoami({
+        profiles,
+        denied: denyTool,
+        isListed: (name, profile) => tools.of(profile).definitionOf(name) !== undefined,
+        identityOf: (profile, signal) => identities.of(profile, signal),
+      }),
+    ];
   }
 
   #filter(): Layer[] {
@@ -240,7 +257,7 @@ export class McpProxy {
       maxStreams,
       keepaliveMs: sseKeepalive * SECOND_MS,
       heartbeatMs: progressHeartbeat * SECOND_MS,
-      readsLists: !isUnfiltered(this.#settings) || (toolCacheTtl ?? 0) > 0,
+      readsLists: this.#settings.whoamiTool || !isUnfiltered(this.#settings) || (toolCacheTtl ?? 0) > 0,
       toolOf: (name) => this.#parts.tools.of(defaultProfile).definitionOf(name),
       headersOf: (headers) => passageHeaders(headers, own, { userAgent, andClient: !disableTelemetry }),
       overheard: ({ method }) => {
@@ -279,6 +296,7 @@ export class McpProxy {
 
   /** Cuts every connection and kills a running credential_process, without a word to anybody. */
   stop(): void {
+    this.#parts.identities.close();
     this.#parts.roads.close();
   }
 }

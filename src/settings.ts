@@ -30,6 +30,7 @@ import { rateLimitOptions } from './layers/rate-limit.ts';
 import { retryOptions, retryProblems } from './layers/retry.ts';
 import { toolCacheOptions } from './layers/tool-cache.ts';
 import { toolFilterOptions } from './layers/tool-filter.ts';
+import { whoamiOptions } from './layers/whoami.ts';
 import { observeOptions } from './observe/options.ts';
 import { poolOptions, poolProblems } from './pool/options.ts';
 import { DRAIN_OF_LISTENER_S, DRAIN_OF_STDIO_S, relayOptions } from './relay/options.ts';
@@ -54,6 +55,7 @@ export const OPTIONS = {
   header: upstreamOptions.header,
   skipAuth: awsOptions.skipAuth,
   auth: awsOptions.auth,
+  whoamiTool: whoamiOptions.whoamiTool,
   caBundle: upstreamOptions.caBundle,
   proxy: upstreamOptions.proxy,
   userAgent: upstreamOptions.userAgent,

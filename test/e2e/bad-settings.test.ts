@@ -26,7 +26,7 @@ describe('a command line that cannot be obeyed', () => {
     [
       'a short flag',
       ['-p', 'work'],
-      '-p is no option; did you mean --profile or --profile-tools or --proxy?',
+      '-p is no option; did you mean --profile or --profile-tools or --proxy or --progress-heartbeat?',
     ],
     ['a flag without its value', ['--region', '--skip-auth'], '--region needs a value'],
     ['a second endpoint', [ENDPOINT], `unexpected argument "${ENDPOINT}": there is one endpoint`],

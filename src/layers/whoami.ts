@@ -1,0 +1,119 @@
+import type { Call, Layer, Reply } from '../core/call.ts';
+import { ProxyError } from '../core/errors.ts';
+import { matchesAny } from '../core/glob.ts';
+import { elementsOf, memberAt, spliceText } from '../core/json-spans.ts';
+import { claimOf, isObject, paramsOf, type Request, type Response } from '../core/message.ts';
+import { toggle } from '../core/options.ts';
+import { answerWith } from '../core/result.ts';
+
+export const whoamiOptions = {
+  whoamiTool: toggle({
+    group: 'Endpoint and signing',
+    help: 'add a read-only tool whoami, which returns profile, account, caller ARN, region and endpoint; proxy_whoami where the server has a tool of that name',
+  }),
+} as const;
+
+const NAME = 'whoami';
+/** Where the server has a tool of that name: its own keeps the name, and calls of it go to the server. */
+const OTHER_NAME = 'proxy_whoami';
+const ARGUMENT = 'aws_profile';
+
+/** The identity that signs the calls of a profile. */
+export interface Identity {
+  /** Null: the default chain. */
+  readonly profile: string | null;
+  /** Null where requests are not signed, or nobody can tell. */
+  readonly account: string | null;
+  readonly arn: string | null;
+  readonly region: string | null;
+  readonly endpoint: string;
+  /** Why a field is null. */
+  readonly note?: string;
+}
+
+export interface WhoamiDeps {
+  /** Those that a call may name; none or one: the tool takes no argument. */
+  readonly profiles: readonly string[];
+  /** Of --deny-tool: what it names is neither listed nor answered. */
+  readonly denied: readonly string[];
+  /** Whether the server is known to list a tool of this name. */
+  readonly isListed: (name: string, profile: string) => boolean;
+  readonly identityOf: (profile: string, signal: AbortSignal) => Promise<Identity>;
+}
+
+/**
+ * Adds the tool to the first page of tools/list, and answers calls of it. An agent can check the account before it changes something.
+ */
+export function whoami(deps: WhoamiDeps): Layer {
+  const { profiles, denied, isListed, identityOf } = deps;
+  const isOurs = (name: unknown, profile: string): boolean =>
+    (name === NAME || name === OTHER_NAME) && !matchesAny(denied, name) && !isListed(name, profile);
+
+  const answered = async (call: Call, request: Request): Promise<Reply> => {
+    const { arguments: given } = paramsOf(request);
+    const wanted = isObject(given) ? given[ARGUMENT] : undefined;
+    const allowed = wanted === undefined || (typeof wanted === 'string' && profiles.includes(wanted));
+    if (!allowed) throw unknownProfile(profiles);
+    const identity = await identityOf(typeof wanted === 'string' ? wanted : call.profile, call.signal);
+    const result = {
+      ...(claimOf(request) === undefined ? {} : { resultType: 'complete' }),
+      content: [{ type: 'text', text: JSON.stringify(identity) }],
+      structuredContent: identity,
+      isError: false,
+    };
+    return answerWith(request, JSON.stringify(result));
+  };
+
+  return (next) =>
+    async function whoami(call) {
+      const { message, profile } = call;
+      if (message.kind !== 'request') return next(call);
+      const { name, cursor } = paramsOf(message);
+      if (message.method === 'tools/call' && isOurs(name, profile)) return answered(call, message);
+      const reply = await next(call);
+      if (message.method !== 'tools/list' || cursor !== undefined || reply.kind !== 'answer') return reply;
+      const free = [NAME, OTHER_NAME].find((each) => !namesIn(reply.message).has(each));
+      if (free === undefined || matchesAny(denied, free) || isListed(free, profile)) return reply;
+      return { ...reply, message: withTool(reply.message, definitionOf(free, profiles)) };
+    };
+}
+
+function definitionOf(name: string, profiles: readonly string[]): string {
+  const [main] = profiles;
+  const argument = {
+    type: 'string',
+    enum: profiles,
+    description: `AWS profile to report on; ${main} where left out.`,
+  };
+  return JSON.stringify({
+    name,
+    title: 'AWS identity',
+    description:
+      'Returns the AWS profile, account, caller ARN, region and endpoint that the calls of this MCP server are signed with. Check them before you change anything.',
+    inputSchema: { type: 'object', properties: profiles.length > 1 ? { [ARGUMENT]: argument } : {} },
+    annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
+  });
+}
+
+function namesIn({ json }: Response): Set<unknown> {
+  const tools = isObject(json.result) && Array.isArray(json.result.tools) ? json.result.tools : [];
+  return new Set(tools.map((tool: unknown) => (isObject(tool) ? tool.name : undefined)));
+}
+
+function withTool(message: Response, definition: string): Response {
+  const span = memberAt(message.text, ['result', 'tools'])?.valueSpan;
+  if (!span || message.text[span.start] !== '[') return message;
+  const isEmpty = elementsOf(message.text.slice(span.start, span.end)).length === 0;
+  const end = { start: span.end - 1, end: span.end - 1 };
+  const text = spliceText(message.text, end, `${isEmpty ? '' : ','}${definition}`);
+  return { ...message, text, json: JSON.parse(text) };
+}
+
+const unknownProfile = (profiles: readonly string[]): ProxyError =>
+  new ProxyError(
+    'unknown-profile',
+    profiles.length > 1
+      ? `${ARGUMENT} is not valid: it must be one of ${profiles.join(', ')}, or left out for ${profiles[0]}.`
+      : `${ARGUMENT} is not valid: there is one profile, and the tool takes no argument.`,
+    { sent: 'no', details: { allowed: profiles } },
+  );
