@@ -1,4 +1,5 @@
 import { errorTypeOf, isRejectedUnread } from '../core/error-type.ts';
+import { isCorrectable, MAX_CLOCK_CORRECTION_MS } from './clock-skew.ts';
 import { scopeOfHost } from './endpoint.ts';
 import type { SigningScope } from './sigv4.ts';
 
@@ -180,6 +181,14 @@ function renewalOf({ source, profile }: RefusalContext): string {
   }
 }
 
+function clockText(skewMs: number | undefined): string {
+  if (skewMs === undefined) return "this machine's clock is off. Correct the clock.";
+  const seconds = Math.round(Math.abs(skewMs) / 1_000);
+  if (isCorrectable(skewMs)) return `this machine's clock is off by ${seconds} s. Correct the clock.`;
+  const hours = MAX_CLOCK_CORRECTION_MS / 3_600_000;
+  return `its clock and this machine's differ by ${seconds} s, and no more than ${hours} hours are corrected. Check which of the two is wrong.`;
+}
+
 /** The sentence that a person reads: what happened, and what to do about it. */
 export function explainRefusal(refusal: Refusal, context: RefusalContext): string {
   const { status, host, profile, scope } = context;
@@ -190,7 +199,7 @@ export function explainRefusal(refusal: Refusal, context: RefusalContext): strin
     case 'invalid-token':
       return `AWS does not know the access key or session token of ${named(profile)} (HTTP ${status}). Check them with: aws sts get-caller-identity${profile === '' ? '' : ` --profile ${profile}`}.${said}`;
     case 'clock':
-      return `The server refused the signature's time (HTTP ${status}): this machine's clock is off${context.skewMs === undefined ? '' : ` by ${Math.round(Math.abs(context.skewMs) / 1000)} s`}. Correct the clock.${said}`;
+      return `The server refused the signature's time (HTTP ${status}): ${clockText(context.skewMs)}${said}`;
     case 'signature':
       return `The server refused the signature (HTTP ${status}). It was made for service '${scope.service}' in region '${scope.region}'${expectedText(refusal, context)}.${said}`;
     case 'denied':

@@ -4,17 +4,25 @@ import type { ReadyCheck } from '../front/readiness.ts';
 import type { McpProxy } from '../proxy.ts';
 import type { Settings } from '../settings.ts';
 
-/** What `/readyz` checks: the credentials, and the way to the endpoint where --ready-check asks for it. */
+/** What `/readyz` checks: the credentials, whether the server takes the time of signatures, and the way to the endpoint where --ready-check asks for it. */
 export function readyChecks(proxy: McpProxy, settings: Settings): readonly ReadyCheck[] {
   const credentials: ReadyCheck = {
     reason: 'no-credentials: AWS credentials cannot be obtained; the log names the cause',
     run: (signal) => obtainCredentials(proxy, settings, signal),
   };
+  const time: ReadyCheck = {
+    reason: "clock: the server refuses the time of signatures; this machine's clock or the server's is wrong",
+    run: async () => {
+      if (proxy.roadOf(settings.defaultProfile).uplink.timeRefused) {
+        throw new Error('the server has refused the time of a signature, and no correction has helped');
+      }
+    },
+  };
   const endpoint: ReadyCheck = {
     reason: 'connect-failed: the endpoint cannot be reached; the log names the cause',
     run: (signal) => unlessAborted(connectOnce(proxy, settings), signal),
   };
-  return settings.readyCheck === 'endpoint' ? [credentials, endpoint] : [credentials];
+  return settings.readyCheck === 'endpoint' ? [credentials, time, endpoint] : [credentials, time];
 }
 
 async function obtainCredentials(

@@ -160,4 +160,22 @@ describe('/readyz', () => {
     expect((await health(url, '/readyz')).text).toBe('ok\n');
     expect(server.requests).toEqual([]);
   });
+
+  it('says 503 where the server refuses the time of signatures, and an absurd Date breaks no later call', async () => {
+    let refuses = true;
+    const { url, ask, server } = await startListening({
+      behaviour: (request, response) => {
+        response.setHeader('date', 'Sat, 13 Sep 275760 00:00:01 GMT');
+        if (!refuses) return sendJson(response, 200, { jsonrpc: '2.0', id: request.rpc.id, result: {} });
+        sendJson(response, 403, { message: 'Signature expired: 20260102T030405Z is now earlier than now' });
+      },
+    });
+    const refused = await ask({ body: call(0) });
+    expect(refused.json).toMatchObject({ error: { data: { reason: 'auth-rejected' } } });
+    const ready = await health(url, '/readyz');
+    expect([ready.status, ready.text.split(':')[0]]).toEqual([503, 'clock']);
+    refuses = false;
+    for (const id of ['', -1]) expect((await ask({ body: call(id) })).json).toHaveProperty('result');
+    expect(server.requests.every(({ verification }) => verification?.ok)).toBe(true);
+  });
 });

@@ -1,3 +1,4 @@
+import { skewOf } from '../../aws/clock-skew.ts';
 import { isRefusal, judgeRefusal, type RefusalKind } from '../../aws/refusal.ts';
 import { type SigningKeys, type SigningScope, type SigningTarget, signRequest } from '../../aws/sigv4.ts';
 import type { Clock } from '../../core/clock.ts';
@@ -10,6 +11,7 @@ import { headerOf, type Incoming, LONGEST_ERROR_BODY_BYTES } from '../http/incom
 import type { Lane, Lease } from '../http/lane.ts';
 import { Affinity, type AffinityOptions } from './affinity.ts';
 import { type AnswerContext, decodeBody } from './answer.ts';
+import { correctionAfter } from './clock-correction.ts';
 import { type Attempt, hedge, type Won } from './hedge.ts';
 import { lostSessionIn } from './lost-session.ts';
 
@@ -95,8 +97,8 @@ interface Made {
   readonly added: Readonly<Record<string, string>> | undefined;
 }
 
-/** A smaller difference is the way and the work between two honest clocks, not an error of either. */
-const SKEW_WORTH_CORRECTING_MS = 60_000;
+/** How long a refused time makes the profile count as unready: then a request may find a clock that was corrected. */
+const TIME_REFUSED_MS = 30_000;
 
 /** Characters of a server's id in an event: it may be of any length. */
 const MAX_SHOWN_ID = 100;
@@ -114,9 +116,11 @@ interface Remedies {
  */
 export class Uplink {
   readonly #options: UplinkOptions;
-  /** Added to this machine's clock for signatures; learned from the server when it complains, never guessed. */
+  /** Added to this machine's clock for signatures; learned from the server when it complains, never guessed, and within bounds. */
   #clockOffsetMs = 0;
   readonly #awaitingKeys: string;
+  /** When a refusal of a signature's time could not be mended; undefined since a signature was accepted. */
+  #timeRefusedAt: number | undefined;
   readonly #watchers = new Set<(principal: string | undefined) => void>();
   #otherIdReported = false;
 
@@ -137,6 +141,12 @@ export class Uplink {
 
   get scope(): SigningScope {
     return this.#options.signing?.scope ?? { service: '', region: '' };
+  }
+
+  /** True for a while after the server has refused the time of a signature, and no correction has helped. */
+  get timeRefused(): boolean {
+    const at = this.#timeRefusedAt;
+    return at !== undefined && this.#options.clock.monotonic() - at < TIME_REFUSED_MS;
   }
 
   /** What an error about an answer has to say of the way that it came. */
@@ -227,6 +237,7 @@ export class Uplink {
         skewMs: this.#skewOf(response),
         sessionId: request.headers['mcp-session-id'] ?? added?.['mcp-session-id'],
       };
+      if (keys && response.status < 400) this.#timeRefusedAt = undefined;
       if (!keys || !couldBeRefusal(response.status)) return opened;
       const next = await this.#remedy(opened, { keys, offsetMs }, left, request.signal);
       if (!next) return opened;
@@ -348,8 +359,14 @@ export class Uplink {
   /** Only failures are judged by it: reading a date for every answer would be work for nothing. */
   #skewOf(response: Incoming): number | undefined {
     if (response.status < 400) return undefined;
-    const date = Date.parse(headerOf(response.headers, 'date'));
-    return Number.isNaN(date) ? undefined : date - this.#options.clock.now();
+    return skewOf(headerOf(response.headers, 'date'), this.#options.clock.now());
+  }
+
+  /** @param usedMs - the correction that has failed: one that another call has learned meanwhile stays. */
+  #correct(offsetMs: number, usedMs: number): void {
+    if (offsetMs === 0 && this.#clockOffsetMs !== usedMs) return;
+    this.#clockOffsetMs = offsetMs;
+    this.#options.events.emit({ type: 'clock.corrected', offsetMs });
   }
 
   /** Decides whether a refusal can be mended, and mends it. The refused request did not run, so sending it again is safe. */
@@ -374,15 +391,14 @@ export class Uplink {
     if (!isRefusal(response.status, refusal)) return undefined;
     const report = (again: boolean): void =>
       events.emit({ type: 'auth.rejected', profile, verdict: refusal.kind, message: refusal.said, again });
-    if (refusal.kind === 'clock' && left.clock && skewMs !== undefined) {
+    const correction = correctionAfter({ kind: refusal.kind, skewMs, usedMs: used.offsetMs });
+    if (correction) this.#correct(correction.offsetMs, used.offsetMs);
+    if (correction?.again && left.clock) {
       left.clock = false;
-      if (Math.abs(skewMs - used.offsetMs) >= SKEW_WORTH_CORRECTING_MS) {
-        this.#clockOffsetMs = skewMs;
-        events.emit({ type: 'clock.corrected', offsetMs: skewMs });
-        report(true);
-        return { keys: undefined };
-      }
+      report(true);
+      return { keys: undefined };
     }
+    if (refusal.kind === 'clock') this.#timeRefusedAt = this.#options.clock.monotonic();
     if (RENEWABLE.has(refusal.kind) && left.fresh) {
       left.fresh = false;
       const newer = await signing.keys.renewed(used.keys, signal);

@@ -116,6 +116,49 @@ describe('a clock that is off', () => {
     ]);
   });
 
+  it.each([
+    ['ten years ahead', 'Thu, 14 Aug 2036 12:00:00 GMT'],
+    ['beyond the valid range', 'Sat, 13 Sep 275760 00:00:01 GMT'],
+    ['far in the past', 'Thu, 01 Jan 1970 00:00:00 GMT'],
+    ['no date', 'tomorrow'],
+    ['in no time zone', 'Fri, 02 Jan 2026 06:04:05'],
+  ])('is not corrected by a Date %s, and the next calls are signed as before', async (_what, date) => {
+    let refuses = true;
+    const server = await ScriptedServer.start(
+      (request, response) => {
+        response.setHeader('date', date);
+        if (!refuses) return ok(request, response);
+        response.writeHead(403, { 'content-type': 'application/json' });
+        response.end(
+          '{"message":"Signature expired: 20260102T030405Z is now earlier than 20360102T040405Z"}',
+        );
+      },
+      { verify: { ...verifyWith(() => START), now: undefined } as never },
+    );
+    const { post, seen, uplink } = uplinkTo(server, { clock: new FakeClock({ now: Date.now() }) });
+    expect(await post('call')).toMatchObject({ status: 403 });
+    expect(uplink.timeRefused).toBe(true);
+    refuses = false;
+    expect(await post('again')).toMatchObject({ status: 200, text: 'ran again' });
+    expect([server.requests.length, ofType(seen, 'clock.corrected')]).toEqual([2, []]);
+    expect(uplink.timeRefused).toBe(false);
+  });
+
+  it('loses its correction with the first signature that fails by it', async () => {
+    let at = START;
+    const server = await serverAt(() => at);
+    const { post, seen } = uplinkTo(server, { clock: new FakeClock({ now: START + HOUR }) });
+    expect(await post('first')).toMatchObject({ status: 200 });
+    // The server's own clock was wrong, and is right again.
+    at = START + HOUR;
+    expect(await post('second')).toMatchObject({ status: 200 });
+    server.behaviour = ok;
+    expect(ofType(seen, 'clock.corrected')).toEqual([
+      expect.objectContaining({ offsetMs: -HOUR }),
+      expect.objectContaining({ offsetMs: 0 }),
+    ]);
+  });
+
   it('that agrees with the server’s Date is not touched', async () => {
     const server = await complaining(START);
     const { post, seen } = uplinkTo(server, { clock: new FakeClock({ now: START + 59_000 }) });
