@@ -78,6 +78,18 @@ export function refusalOf(head: RequestHead, rules: AdmissionRules): Refusal | u
   return method === 'POST' ? postRefusal(headers, rules.maxBodyBytes) : undefined;
 }
 
+/**
+ * Why nobody can tell where a request ends, or undefined: node's parser takes one without a version, and a transfer coding in HTTP/1.0,
+ * which has none (RFC 9112, 6.1). A reader in front may have split these bytes in another way. Pure.
+ */
+export function framingRefusal(version: string, headers: IncomingHttpHeaders): Refusal | undefined {
+  if (version === '1.1') return undefined;
+  if (version !== '1.0') return invalid(505, 'the listener speaks HTTP/1.1 and HTTP/1.0.');
+  return headers['transfer-encoding'] === undefined
+    ? undefined
+    : invalid(400, 'HTTP/1.0 has no Transfer-Encoding.');
+}
+
 function postRefusal(headers: IncomingHttpHeaders, maxBodyBytes: number): Refusal | undefined {
   const { json, events } = acceptedForms(headers.accept);
   if (!json && !events) {

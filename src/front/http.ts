@@ -4,7 +4,7 @@ import { Server as NetServer, type Socket } from 'node:net';
 import { atMost, type Clock } from '../core/clock.ts';
 import type { HttpExchange } from '../core/passage.ts';
 import { parseError } from '../core/reading.ts';
-import { bodyOf, bodyTooLarge, listenerFull, type Refusal, refusalOf } from './admission.ts';
+import { bodyOf, bodyTooLarge, framingRefusal, listenerFull, type Refusal, refusalOf } from './admission.ts';
 import { Connections, MAX_UNADMITTED } from './connections.ts';
 import { pageHeaders, preflightHeaders } from './headers.ts';
 import { HeldBodies, type HeldBody } from './held-bodies.ts';
@@ -83,6 +83,8 @@ export class HttpFront {
   readonly #held: HeldBodies;
   readonly #exchangeDeps: ExchangeDeps;
   readonly #carried = new WeakMap<Socket, Carried[]>();
+  /** Connections whose last answer has been given: what a client has sent behind it is no request any more (RFC 9112, 9.6). */
+  readonly #ending = new WeakSet<Socket>();
   readonly #connections: Connections;
   #requests = 0;
   #leaving = false;
@@ -101,6 +103,8 @@ export class HttpFront {
     };
     this.#server = createServer({
       maxHeaderSize: options.maxHeaderBytes,
+      // Refused here, where it is reported, and where nothing behind it is carried.
+      requireHostHeader: false,
       keepAliveTimeout: KEEP_ALIVE_MS,
       headersTimeout: HEAD_LIMIT_MS,
       requestTimeout: REQUEST_LIMIT_MS,
@@ -168,7 +172,19 @@ export class HttpFront {
       request.socket.destroy();
       return;
     }
-    if (this.#leaving) response.shouldKeepAlive = false;
+    if (this.#ending.has(request.socket)) {
+      // Counted, because node keeps a response for each.
+      this.#enter(request, response, undefined, () => undefined);
+      request.resume();
+      return;
+    }
+    if (this.#leaving) this.#isLast(request, response);
+    const faulty = framingRefusal(request.httpVersion, request.headers);
+    if (faulty) {
+      const address = this.#connections.addressOf(request.socket);
+      this.#refuse(request, response, faulty, { address, token: undefined });
+      return;
+    }
     const { method = '', headers } = request;
     const path = pathOf(request.url);
     if ((path === '/healthz' || path === '/readyz') && (method === 'GET' || method === 'HEAD')) {
@@ -241,12 +257,16 @@ export class HttpFront {
     if (!request.complete) discard(request, DISCARDED_BYTES);
   }
 
+  #isLast(request: IncomingMessage, response: ServerResponse): void {
+    response.shouldKeepAlive = false;
+    this.#ending.add(request.socket);
+  }
+
   /**
    * The last answer on a connection. A client that still sends gets a moment to read it: a connection that is closed with bytes unread
    * is reset, and takes the answer along.
    */
   #sayLast(request: IncomingMessage, response: ServerResponse, text: string): void {
-    response.shouldKeepAlive = false;
     // A client that waits for leave to send the body has sent nothing that would have to be read.
     if (request.complete || request.headers.expect !== undefined) {
       this.#say(request, response, text);
@@ -348,7 +368,7 @@ export class HttpFront {
     const body = bodyOf(error);
     const { origin } = request.headers;
     const readable = status === 403 ? {} : pageHeaders(origin);
-    response.shouldKeepAlive = false;
+    this.#isLast(request, response);
     response.writeHead(status, { ...body.headers, ...headers, ...readable });
     this.#sayLast(request, response, body.text);
   }

@@ -102,6 +102,13 @@ describe('connections that never become clients', () => {
 describe('a refused request', () => {
   it.each([
     ['a foreign Host', 'POST /mcp HTTP/1.1\r\nHost: evil.example\r\n', 403],
+    ['no Host', 'POST /mcp HTTP/1.1\r\nContent-Length: 0\r\n', 403],
+    ['no version', 'POST /mcp\r\nHost: localhost\r\nContent-Length: 0\r\n', 505],
+    [
+      'a transfer coding that HTTP/1.0 has not',
+      'POST /mcp HTTP/1.0\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n',
+      400,
+    ],
     ['another path', 'GET / HTTP/1.1\r\nHost: localhost\r\n', 404],
     ['another type', 'POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n', 415],
   ])('by %s is the last one on its connection', async (_what, head, status) => {
@@ -109,7 +116,7 @@ describe('a refused request', () => {
     const { socket, closed } = await rawSocket(url);
     const body = JSON.stringify(ping);
     const next = `POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
-    socket.write(`${head}\r\n${next}`);
+    socket.write(`${head}\r\n${next}${next}${next}`);
     const answers = await closed;
     expect(answers.match(/^HTTP\/1\.1 \d+/gm)).toEqual([`HTTP/1.1 ${status}`]);
     expect(server.requests).toEqual([]);

@@ -3,11 +3,13 @@
  * https://github.com/awslabs/aws-sdk-rust/issues/1097. Such a profile goes to the SDK under a name that it can read.
  */
 const READABLE = /^[\w\-@+.%:/]+$/;
+/** A name that every object has, such as `constructor`, would be taken for a profile that was read before. */
+const isReadable = (name: string): boolean => READABLE.test(name) && !(name in Object.prototype);
 const PREFIX = 'mcp-sigv4-proxy:';
 
 /** The name under which the SDK knows a profile. */
 export const aliasOf = (profile: string): string =>
-  READABLE.test(profile) ? profile : `${PREFIX}${Buffer.from(profile).toString('hex')}`;
+  isReadable(profile) ? profile : `${PREFIX}${Buffer.from(profile).toString('hex')}`;
 
 /** The profile of an alias; any other name as it is. */
 export const profileOfAlias = (name: string): string =>
@@ -32,12 +34,12 @@ export function withAliases(text: string, file: 'config' | 'credentials'): strin
 function aliased(line: string, file: 'config' | 'credentials'): string {
   const content = line.split(/(?:^|\s)[;#]/)[0]?.trim() ?? '';
   const [, source] = /^source_profile\s*=\s*(.+)$/.exec(content) ?? [];
-  if (source !== undefined) return READABLE.test(source) ? line : `source_profile = ${aliasOf(source)}`;
+  if (source !== undefined) return isReadable(source) ? line : `source_profile = ${aliasOf(source)}`;
   const [, header] = /^\[(.+)\]$/.exec(content) ?? [];
   if (header === undefined) return line;
-  if (file === 'credentials') return READABLE.test(header) ? line : `[${aliasOf(header)}]`;
+  if (file === 'credentials') return isReadable(header) ? line : `[${aliasOf(header)}]`;
   const [, given] = /^profile\s+(.+)$/.exec(header) ?? [];
   if (given === undefined) return line;
   const [, , name = given.trim()] = /^(["'])(.*)\1$/.exec(given.trim()) ?? [];
-  return READABLE.test(name) ? line : `[profile ${aliasOf(name)}]`;
+  return isReadable(name) ? line : `[profile ${aliasOf(name)}]`;
 }

@@ -52,12 +52,23 @@ describe('profile facts', () => {
   test.each([
     ['a folder in its place', '.aws/config/inside', ''],
     ['an unfinished section', '.aws/config', '[profile work\nregion = eu-west-1\n'],
-    ['a name that JavaScript keeps to itself', '.aws/config', '[profile __proto__]\nregion = eu-west-1\n'],
   ])('of a broken file with %s say that the profile does not exist', async (_, path, text) => {
     const home = await makeTempHome();
     await home.write(path, text);
     expect(await readProfileFacts('work', home.env)).toEqual({ exists: false, known: [] });
   });
+
+  test.each(['__proto__', 'constructor', 'toString'])(
+    'are those of a profile called %s, and cost no other profile',
+    async (name) => {
+      const home = await makeTempHome();
+      await home.config(`[profile ${name}]\nregion = eu-west-1\n[profile work]\nregion = eu-west-2\n`);
+      const known = [name, 'work'].sort();
+      const facts = { exists: true, region: 'eu-west-1', known };
+      expect(await readProfileFacts(name, home.env)).toEqual(facts);
+      expect(await readProfileFacts('work', home.env)).toEqual({ ...facts, region: 'eu-west-2' });
+    },
+  );
 
   test('do not find a profile called like what every object has', async () => {
     const home = await makeTempHome();
