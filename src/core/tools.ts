@@ -21,6 +21,8 @@ const FINGERPRINT_LENGTH = 16;
 interface Known {
   readonly definition: JsonObject;
   readonly annotations: ToolAnnotations;
+  /** When its list was asked for, on the monotonic clock. */
+  readonly at: number;
 }
 
 type Definitions = Map<string, Known>;
@@ -84,18 +86,19 @@ export class Tools {
    * page of a list ends what it did not name. Anything that is no such answer is passed over.
    * @param cursor - that of the request; undefined where it asked for the first page.
    * @param view - what the list depends on beside that: what is shown to one session says nothing of what another is shown.
+   * @param at - when the list was asked for, on the monotonic clock.
    * @returns word of a change, where this completes a list that differs from the whole list that this view had before.
    */
-  learn(response: JsonObject, cursor?: unknown, view = ''): ToolsChange | undefined {
+  learn(response: JsonObject, cursor?: unknown, view = '', at = 0): ToolsChange | undefined {
     const result = isObject(response.result) ? response.result : {};
     const { tools, nextCursor } = result;
     if (!Array.isArray(tools)) return undefined;
     const walk = this.#walkOf(cursor, view);
     for (const tool of tools) {
       if (!isObject(tool) || typeof tool.name !== 'string') continue;
-      if (walk) this.#note(walk.definitions, tool.name, tool);
+      if (walk) this.#note(walk.definitions, tool.name, tool, at);
       // Until its list is whole, what was known before may still hold, such as another tool of that name on a later page.
-      this.#note(this.#definitions, tool.name, tool);
+      this.#note(this.#definitions, tool.name, tool, at);
     }
     if (!walk) return undefined;
     if (walk.tools.length < MOST_TOOLS) for (const tool of tools) walk.tools.push(tool);
@@ -131,10 +134,10 @@ export class Tools {
     return this.#last.get(view)?.fingerprint;
   }
 
-  #note(into: Definitions, name: string, definition: JsonObject): void {
+  #note(into: Definitions, name: string, definition: JsonObject, at: number): void {
     const before = into.get(name);
     if (!before && into.size >= MOST_TOOLS) return;
-    into.set(name, { definition, annotations: worst(annotationsOf(definition), before?.annotations) });
+    into.set(name, { definition, annotations: worst(annotationsOf(definition), before?.annotations), at });
   }
 
   get names(): Iterable<string> {
@@ -144,6 +147,11 @@ export class Tools {
   /** The tool as its server describes it; undefined where no list has named it: nothing may be taken for granted then. */
   definitionOf(name: string): JsonObject | undefined {
     return this.#definitions.get(name)?.definition;
+  }
+
+  /** When the list was asked for that named the tool last, on the monotonic clock; undefined where none has. */
+  listedAt(name: string): number | undefined {
+    return this.#definitions.get(name)?.at;
   }
 
   /**

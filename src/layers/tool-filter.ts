@@ -6,7 +6,7 @@ import { matchesAny, matchesGlob } from '../core/glob.ts';
 import { isObject, type JsonObject, paramsOf, type Response } from '../core/message.ts';
 import { flagOf, list, type OptionValues, toggle } from '../core/options.ts';
 import { concernsOneClient, fillTools, ListEdits } from '../core/tool-list.ts';
-import { annotationsOf, type Tools } from '../core/tools.ts';
+import { annotationsOf, type ToolAnnotations, type Tools } from '../core/tools.ts';
 
 export const toolFilterOptions = {
   readOnly: toggle({
@@ -62,6 +62,11 @@ export interface ToolFilterDeps {
   readonly events: Events;
 }
 
+/**
+ * How old a list may be by which a tool counts as one that only reads: a server may change a tool without a word. Longer would let a
+ * tool that has begun to write be called for longer; shorter would cost lists while calls are frequent.
+ */
+const MAX_LIST_AGE_MS = 60_000;
 /**
  * Between two looks for a tool that is not in a whole list. Servers add tools without a word, so that one look is due; an agent that
  * makes up names must not turn each into a list of the server.
@@ -194,13 +199,21 @@ class ProfileFilter {
   async #onlyReads(call: Call, name: string): Promise<boolean> {
     // What a tool may do was said to one identity: the next hears it from the server, before a call is signed by it.
     if (this.#deps.isIdentityInDoubt(this.#profile)) this.#tools.forget({ stranger: true });
-    const known = this.#tools.annotationsOf(name);
+    const known = this.#current(name);
     if (known) return known.readOnly;
     await this.#look(call, name);
     this.#review();
-    const found = this.#tools.annotationsOf(name);
+    const found = this.#current(name);
     if (found) return found.readOnly;
-    throw this.#tools.complete ? unknown(name) : overtaken(name);
+    const gone = this.#tools.complete && this.#tools.annotationsOf(name) === undefined;
+    throw gone ? unknown(name) : overtaken(name);
+  }
+
+  /** What a list says of the tool that is not too old for --read-only to rely on. */
+  #current(name: string): ToolAnnotations | undefined {
+    const at = this.#tools.listedAt(name);
+    const old = at === undefined || this.#deps.clock.monotonic() - at > MAX_LIST_AGE_MS;
+    return old && this.#deps.rules.readOnly ? undefined : this.#tools.annotationsOf(name);
   }
 
   async #look(call: Call, name: string): Promise<void> {
@@ -210,7 +223,7 @@ class ProfileFilter {
     const last = this.#looked;
     if (last?.generation === generation && clock.monotonic() - last.at < LOOK_SPACING_MS) {
       if (last.error !== undefined) throw last.error;
-      if (tools.complete) throw unknown(name);
+      if (tools.complete && tools.annotationsOf(name) === undefined) throw unknown(name);
     }
     const started = clock.monotonic();
     let error: unknown;

@@ -80,15 +80,16 @@ class Knowledge {
   }
 
   async list(call: Call, request: Request): Promise<Reply> {
-    const { toolsOf, events } = this.#deps;
+    const { toolsOf, events, clock } = this.#deps;
     const { profile } = call;
     const tools = toolsOf(profile);
     const { generation } = tools;
+    const askedAt = clock.monotonic();
     const reply = await this.#next(this.hearing(call));
     // Word that the list has changed may have overtaken the list: then it is one of yesterday.
     const answer = answerIn(reply);
     if (!answer || generation !== tools.generation) return reply;
-    const change = tools.learn(answer.json, paramsOf(request).cursor, viewOf(call));
+    const change = tools.learn(answer.json, paramsOf(request).cursor, viewOf(call), askedAt);
     if (!change) return reply;
     events.emit({ type: 'tools.changed', profile, announced: change.told });
     if (!change.told) this.#tell(call, request);

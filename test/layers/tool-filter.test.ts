@@ -235,6 +235,30 @@ describe('a call', () => {
     expect(server.listed).toBe(2);
   });
 
+  it('relies on a list of the last minute only: a tool that has begun to write without a word is refused', async () => {
+    const { server, call, clock } = filtered(READ_ONLY);
+    expect(await call('get')).toBe('ran');
+    server.pages = [[writes('get')]];
+    await clock.advance(60_000);
+    expect([await call('get', ''), server.listed]).toEqual(['ran', 1]);
+    await clock.advance(1);
+    expect(await Promise.all([call('get', 0), call('get', -1), call('get', '')])).toEqual(
+      Array(3).fill('tool-refused'),
+    );
+    expect([server.listed, server.called.length]).toEqual([2, 2]);
+  });
+
+  it('is not sent where the list is too old and cannot be had, and goes again when it can', async () => {
+    const { server, call, clock } = filtered(READ_ONLY);
+    expect(await call('get')).toBe('ran');
+    await clock.advance(60_001);
+    server.list = () => Promise.reject(new ProxyError('connect-failed', 'down', { sent: 'no' }));
+    expect(await call('get', '')).toBe('tools-unknown');
+    server.list = undefined;
+    expect(await call('get', -1)).toBe('ran');
+    expect(server.called).toHaveLength(2);
+  });
+
   it('of an unknown tool is told apart from one that is refused, and from a list that cannot be had', async () => {
     const { server, call, clock } = filtered(READ_ONLY);
     expect(await call('none')).toBe('unknown-tool');
