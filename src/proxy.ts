@@ -10,6 +10,7 @@ import { backpressure } from './layers/backpressure.ts';
 import { Breaker, breaker } from './layers/breaker.ts';
 import { clientName } from './layers/client-name.ts';
 import { lazy } from './layers/lazy.ts';
+import { pages } from './layers/pages.ts';
 import { profile } from './layers/profile.ts';
 import { rateLimit } from './layers/rate-limit.ts';
 import { cleanError, guarded, redaction } from './layers/redaction.ts';
@@ -122,6 +123,8 @@ export class McpProxy {
       only((call) => !isInitialize(call), this.#withMetadata),
       // Below what edits the request, on which the answer depends; above every limit: what is known takes no place.
       toolCache({ ...this.#parts.toolDeps(), ttlMs: toolCacheTtl && toolCacheTtl * SECOND_MS }),
+      // Below the cache, which keeps the whole list; above the repeats, because each page is a request of its own.
+      pages({ how: this.#settings.pages, maxLineBytes: this.#settings.maxLine, clock, events }),
       // Outside the rate, whose waiting is part of a call's work: a place is for a whole call, repeats included.
       ...(limiters ? [backpressure(limiters)] : []),
       // Inside the place, outside the rate: a repeat waits for its turn like everything else. Opening a session has its own.
@@ -257,6 +260,7 @@ export class McpProxy {
       maxStreams,
       keepaliveMs: sseKeepalive * SECOND_MS,
       heartbeatMs: progressHeartbeat * SECOND_MS,
+      mergesPages: this.#settings.pages === 'merge',
       readsLists: this.#settings.whoamiTool || !isUnfiltered(this.#settings) || (toolCacheTtl ?? 0) > 0,
       toolOf: (name) => this.#parts.tools.of(defaultProfile).definitionOf(name),
       headersOf: (headers) => passageHeaders(headers, own, { userAgent, andClient: !disableTelemetry }),

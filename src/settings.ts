@@ -25,6 +25,7 @@ import { breakerOptions } from './layers/breaker.ts';
 import { clientNameOptions } from './layers/client-name.ts';
 import { lazyOptions } from './layers/lazy.ts';
 import { metadataOptions } from './layers/metadata.ts';
+import { pagesOptions } from './layers/pages.ts';
 import { profileOptions } from './layers/profile.ts';
 import { rateLimitOptions } from './layers/rate-limit.ts';
 import { retryOptions, retryProblems } from './layers/retry.ts';
@@ -73,6 +74,7 @@ export const OPTIONS = {
   progressHeartbeat: relayOptions.progressHeartbeat,
   maxLine: relayOptions.maxLine,
   ...toolFilterOptions,
+  ...pagesOptions,
   ...toolCacheOptions,
   maxConcurrent: backpressureOptions.maxConcurrent,
   queueSize: backpressureOptions.queueSize,

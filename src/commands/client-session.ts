@@ -82,7 +82,7 @@ export class ClientSession {
     const { logLevel, logFile: file, logFormat: format } = settings;
     const log = logEvents(events, { level: logLevel as LogLevel, file, format });
     this.#flushLog = () => log.flush();
-    this.proxy = new McpProxy(this.#settings, { clock, events });
+    this.proxy = new McpProxy({ ...this.#settings, pages: 'pass' }, { clock, events });
     this.#connection = this.proxy.connect(async (text) => this.#receive(text));
   }
 

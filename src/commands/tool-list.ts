@@ -1,11 +1,9 @@
 import { elementsOf } from '../core/json-spans.ts';
+import { MAX_PAGES, readPages } from '../core/list-pages.ts';
 import { isObject, type Response, valueTextAt } from '../core/message.ts';
 import type { ToolRules } from '../layers/tool-filter.ts';
 import type { Settings } from '../settings.ts';
 import type { ClientSession } from './client-session.ts';
-
-/** A server whose list never ends must not keep a person waiting: a thousand pages are more tools than any client takes. */
-const MOST_PAGES = 1_000;
 
 export type ToolList =
   | {
@@ -29,22 +27,25 @@ export function noTools(settings: ToolRules & Pick<Settings, 'from'>): string {
 /** Every tool, over all pages. */
 export async function listTools(session: ClientSession): Promise<ToolList> {
   const texts: string[] = [];
-  const seen = new Set<string>();
-  let cursor: string | undefined;
-  for (let pages = 1; pages <= MOST_PAGES; pages++) {
-    const params = cursor === undefined ? {} : { cursor: JSON.stringify(cursor) };
-    const answer = await session.request('tools/list', params);
-    if (answer.outcome === 'error') return { kind: 'refused', answer };
-    const { result } = answer.json;
-    if (!isObject(result) || !Array.isArray(result.tools)) {
-      return { kind: 'unusable', what: `page ${pages} of tools/list has no list of tools` };
-    }
-    texts.push(...elementsOf(valueTextAt(answer.text, ['result', 'tools']) ?? '[]'));
-    const { nextCursor } = result;
-    if (typeof nextCursor !== 'string') return { kind: 'tools', texts, pages };
-    if (seen.has(nextCursor)) return { kind: 'unusable', what: 'tools/list goes round in a circle of pages' };
-    seen.add(nextCursor);
-    cursor = nextCursor;
-  }
-  return { kind: 'unusable', what: `tools/list has not ended after ${MOST_PAGES} pages` };
+  let pages = 0;
+  let failed: ToolList | undefined;
+  const end = await readPages<Response>({
+    fetch: (cursor) =>
+      session.request('tools/list', cursor === undefined ? {} : { cursor: JSON.stringify(cursor) }),
+    nextCursorOf: ({ json }) => (isObject(json.result) ? json.result.nextCursor : undefined),
+    take: (answer) => {
+      pages++;
+      const { result } = answer.json;
+      if (answer.outcome === 'error') failed = { kind: 'refused', answer };
+      else if (!isObject(result) || !Array.isArray(result.tools)) {
+        failed = { kind: 'unusable', what: `page ${pages} of tools/list has no list of tools` };
+      } else texts.push(...elementsOf(valueTextAt(answer.text, ['result', 'tools']) ?? '[]'));
+      return failed === undefined;
+    },
+  });
+  if (failed) return failed;
+  if (end === 'circle') return { kind: 'unusable', what: 'tools/list goes round in a circle of pages' };
+  if (end === 'too-many')
+    return { kind: 'unusable', what: `tools/list has not ended after ${MAX_PAGES} pages` };
+  return { kind: 'tools', texts, pages };
 }

@@ -75,6 +75,7 @@ export type ProxyEvent =
   | { type: 'credentials.refresh-failed'; profile: string; message: string }
   | { type: 'credentials.missing'; profile: string; message: string }
   | { type: 'secret.known'; value: string; lasting?: boolean }
+  | { type: 'list.cut'; profile: string; method: string; pages: number; reason: string }
   | { type: 'tools.listed'; profile: string; from: 'server' | 'another-call' | 'cache' | 'last-good' }
   | { type: 'tools.refresh-failed'; profile: string; message: string }
   | { type: 'tools.changed'; profile: string; announced: boolean }

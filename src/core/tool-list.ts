@@ -3,6 +3,7 @@ import { type Call, type Handler, NO_DEADLINE } from './call.ts';
 import { type Clock, inLimitedTime } from './clock.ts';
 import { causeText, factsOf, ProxyError } from './errors.ts';
 import { arrayAt } from './json-spans.ts';
+import { MAX_PAGES, readPages } from './list-pages.ts';
 import {
   claimOf,
   isObject,
@@ -18,8 +19,6 @@ import type { Tools } from './tools.ts';
 
 /** The longest time for a list of the proxy's own. Callers have their own deadlines; this one keeps a silent server from holding later ones. */
 const LIST_LIMIT_MS = 60_000;
-/** More pages than any server has; one whose cursors go round must not be asked for ever. */
-const MOST_PAGES = 1_000;
 
 /**
  * The same answer to tools/list with other tools: `edit` gives the text of each as it should stand there, or undefined to leave
@@ -212,8 +211,7 @@ async function fillOnce(tools: Tools, next: Handler, call: Call, clock: Clock): 
 }
 
 async function walk(next: Handler, call: Call, signal: AbortSignal): Promise<void> {
-  let cursor: string | undefined;
-  for (let page = 1; page <= MOST_PAGES; page++) {
+  const fetch = async (cursor: string | undefined): Promise<JsonObject> => {
     const message = listRequest(call.message, cursor);
     const { client, profile, emit, passage } = call;
     const reply = await next({
@@ -236,11 +234,11 @@ async function walk(next: Handler, call: Call, signal: AbortSignal): Promise<voi
         ? sessionGone(words)
         : new RefusedToOne(words);
     }
-    const { nextCursor } = json.result;
-    if (typeof nextCursor !== 'string') return;
-    cursor = nextCursor;
-  }
-  throw new Error(`the list has more than ${MOST_PAGES} pages`);
+    return json.result;
+  };
+  const end = await readPages({ fetch, nextCursorOf: ({ nextCursor }) => nextCursor, take: () => true });
+  if (end === 'circle') throw new Error('the list goes round in a circle of pages');
+  if (end === 'too-many') throw new Error(`the list has more than ${MAX_PAGES} pages`);
 }
 
 const sessionGone = (words: string): ProxyError =>

@@ -63,6 +63,7 @@ const LEVEL_OF: Readonly<Record<ProxyEvent['type'], Written | 'never'>> = {
   'credentials.refresh-failed': 'warn',
   // The client goes on with an older revision, and no answer of its shows why.
   'probe.failed': 'error',
+  'list.cut': 'warn',
   'tools.listed': 'debug',
   'tools.changed': 'info',
   'tools.refresh-failed': 'warn',

@@ -13,6 +13,7 @@ import { atMost, type Clock } from '../core/clock.ts';
 import { causeText, ProxyError } from '../core/errors.ts';
 import type { Events } from '../core/events.ts';
 import { headerMismatch } from '../core/header-agreement.ts';
+import { listKeyOf } from '../core/list-pages.ts';
 import {
   cancellationOf,
   claimOf,
@@ -69,6 +70,8 @@ export interface HttpRelayDeps {
   readonly heartbeatMs: number;
   /** A layer edits lists of tools, or keeps them: they come to it whole. Every other answer, and without such a layer these, too, pass. */
   readonly readsLists: boolean;
+  /** Lists come whole: their pages are read one after the other. */
+  readonly mergesPages?: boolean;
   /** What goes up of what the client sends. */
   readonly headersOf: (headers: Headers) => Headers;
   /** The definition of a tool, where it is known: it says which arguments are repeated in headers. */
@@ -131,6 +134,12 @@ export class HttpRelay {
     return `http-session-${hash('sha256', session, 'base64url')}`;
   }
 
+  /** True where a layer reads the method's answer: then it cannot pass as it comes. */
+  #reads(method: string): boolean {
+    const { readsLists, mergesPages = false } = this.#deps;
+    return (readsLists && method === 'tools/list') || (mergesPages && listKeyOf(method) !== undefined);
+  }
+
   #single(message: Message, exchange: HttpExchange, client: string, answer: HttpAnswer): Promise<void> {
     const refusal = this.#refusalOf([message]) ?? this.#mismatchOf(message, exchange.headers);
     if (refusal) {
@@ -149,7 +158,7 @@ export class HttpRelay {
       answer.whole([], { status: 202, headers: {} });
       return OVER;
     }
-    const read = this.#deps.readsLists && message.kind === 'request' && message.method === 'tools/list';
+    const read = message.kind === 'request' && this.#reads(message.method);
     const done = this.#run(message, exchange, client, answer, !read);
     // Servers need not end the stream of what they were told to cancel, and it would keep its connection.
     if (recalled) {

@@ -208,7 +208,7 @@ describe('reading the whole list', () => {
   it('ends where cursors go round for ever', async () => {
     const next: Handler = async () => answerOf({ result: { tools: [], nextCursor: 'again' } });
     await expect(fillTools(new Tools(), next, makeToolCall().call, new FakeClock())).rejects.toThrow(
-      'more than 1000 pages',
+      'goes round in a circle of pages',
     );
   });
 

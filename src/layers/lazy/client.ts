@@ -7,6 +7,7 @@ import { ProxyError } from '../../core/errors.ts';
 import type { Events } from '../../core/events.ts';
 import { Flight } from '../../core/flight.ts';
 import { type ListName, listChanges } from '../../core/list-changes.ts';
+import { readPages } from '../../core/list-pages.ts';
 import {
   type JsonObject,
   type Message,
@@ -24,8 +25,6 @@ import { placeholder, unavailability } from './unavailable.ts';
 
 /** Longest time for opening the session where no option limits it, and for reading its lists: a silent server must not hold later calls. */
 const OPEN_LIMIT_MS = 60_000;
-/** More pages than any server has; one whose cursors go round must not be asked for ever. */
-const MOST_PAGES = 1_000;
 
 /**
  * How long the answer to initialize is awaited once no call wants the session: cut off, a session that the server opens a moment later
@@ -261,15 +260,18 @@ export class LazyClient {
   #pages(initialize: Call): Promise<Record<string, string>> {
     return inLimitedTime(this.#deps.clock, OPEN_LIMIT_MS, async (signal) => {
       const pages: Record<string, string> = {};
-      let cursor: string | undefined;
-      for (let page = 1; page <= MOST_PAGES; page++) {
-        const message = listRequest(initialize.message, cursor);
-        const reply = await this.#next({ ...initialize, message, signal, deadline: NO_DEADLINE });
-        const { nextCursor } = resultOf(reply, message.method);
-        pages[pageKey(cursor)] = resultText(reply) ?? '';
-        if (typeof nextCursor !== 'string') break;
-        cursor = nextCursor;
-      }
+      await readPages<Reply>({
+        fetch: (cursor) => {
+          const message = listRequest(initialize.message, cursor);
+          return this.#next({ ...initialize, message, signal, deadline: NO_DEADLINE });
+        },
+        nextCursorOf: (reply) => resultOf(reply, 'tools/list').nextCursor,
+        take: (reply, cursor) => {
+          resultOf(reply, 'tools/list');
+          pages[pageKey(cursor)] = resultText(reply) ?? '';
+          return true;
+        },
+      });
       return pages;
     });
   }

@@ -1,0 +1,40 @@
+/** Where a method's result holds its list, of the lists that MCP pages (Pagination). */
+const LISTS: ReadonlyMap<string, string> = new Map([
+  ['tools/list', 'tools'],
+  ['prompts/list', 'prompts'],
+  ['resources/list', 'resources'],
+  ['resources/templates/list', 'resourceTemplates'],
+]);
+
+/** The key of the list in the method's result; undefined where the method has no pages. */
+export const listKeyOf = (method: string): string | undefined => LISTS.get(method);
+
+/** More pages than any server has. */
+export const MAX_PAGES = 1_000;
+
+/** Why the reading of pages has ended: at the last one, at a cursor that came before, at the bound, or as `take` wanted. */
+export type PagesEnd = 'complete' | 'circle' | 'too-many' | 'stopped';
+
+export interface PageReader<P> {
+  /** Asks for one page; the first has no cursor. */
+  readonly fetch: (cursor: string | undefined) => Promise<P>;
+  readonly nextCursorOf: (page: P) => unknown;
+  /** Takes a page. @returns false where no further one is wanted. */
+  readonly take: (page: P, cursor: string | undefined) => boolean;
+}
+
+/** Reads a list page by page, to its end or to a bound. Every cursor is asked for once. */
+export async function readPages<P>({ fetch, nextCursorOf, take }: PageReader<P>): Promise<PagesEnd> {
+  const seen = new Set<string>();
+  let cursor: string | undefined;
+  for (let count = 1; count <= MAX_PAGES; count++) {
+    const page = await fetch(cursor);
+    if (!take(page, cursor)) return 'stopped';
+    const next = nextCursorOf(page);
+    if (typeof next !== 'string') return 'complete';
+    if (seen.has(next)) return 'circle';
+    seen.add(next);
+    cursor = next;
+  }
+  return 'too-many';
+}

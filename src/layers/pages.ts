@@ -1,0 +1,221 @@
+import type { Call, Handler, Layer, Reply } from '../core/call.ts';
+import type { Clock } from '../core/clock.ts';
+import type { Events } from '../core/events.ts';
+import {
+  arrayAt,
+  insertMember,
+  memberAt,
+  removeMember,
+  spliceText,
+  valueStartOf,
+} from '../core/json-spans.ts';
+import { isOneOff } from '../core/keepable.ts';
+import { listKeyOf, readPages } from '../core/list-pages.ts';
+import {
+  idText,
+  isObject,
+  type JsonObject,
+  paramsOf,
+  type Request,
+  type Response,
+  withIdText,
+} from '../core/message.ts';
+import { text } from '../core/options.ts';
+import { ownPassage } from '../core/passage.ts';
+
+export const pagesOptions = {
+  pages: text({
+    group: 'Tools',
+    placeholder: 'how',
+    choices: ['merge', 'pass'],
+    fallback: undefined,
+    defaultText: 'merge on stdio, pass at the listener',
+    help: 'merge: a list that is asked for without a cursor is returned whole, because many clients read only the first page; pass: page by page, as the server sends it',
+  }),
+} as const;
+
+/** No further page is asked for after this: clients give up on their lists after 30 s. */
+const MAX_MERGE_MS = 20_000;
+/** Characters of one merged list; more than any client hands to a model. */
+const MAX_MERGED_CHARACTERS = 4 * 1024 * 1024;
+
+export interface PagesDeps {
+  /** `merge` or `pass`; undefined: by the way that the client came. */
+  readonly how: string | undefined;
+  /** Bytes of one line to the client, 0 = no limit. */
+  readonly maxLineBytes: number;
+  readonly clock: Clock;
+  readonly events: Events;
+}
+
+/** Reads the pages behind the first one of a list, and returns them as one: Claude Code, Codex and opencode read no other page. */
+export function pages(deps: PagesDeps): Layer {
+  const { how } = deps;
+  return (next) =>
+    async function pages(call) {
+      const { message, passage } = call;
+      const key = message.kind === 'request' ? listKeyOf(message.method) : undefined;
+      if (message.kind !== 'request' || key === undefined) return next(call);
+      const merges = how === 'merge' || (how === undefined && !passage);
+      const { cursor = null } = paramsOf(message);
+      if (!merges || cursor !== null || isOneOff(message)) return next(call);
+      return merged(deps, next, call, message, key);
+    };
+}
+
+interface Page {
+  readonly reply: Reply;
+  /** Undefined where the reply brings no list. */
+  readonly list:
+    | {
+        readonly result: JsonObject;
+        readonly items: readonly unknown[];
+        readonly response: Response;
+        readonly reply: Reply;
+      }
+    | undefined;
+}
+
+function pageOf(reply: Reply, key: string): Page {
+  const result = reply.kind === 'answer' ? reply.message.json.result : undefined;
+  if (reply.kind !== 'answer' || !isObject(result)) return { reply, list: undefined };
+  const items = result[key];
+  const complete = result.resultType === undefined || result.resultType === 'complete';
+  return {
+    reply,
+    list: complete && Array.isArray(items) ? { result, items, response: reply.message, reply } : undefined,
+  };
+}
+
+/** What stands between the brackets of the list. */
+function innerOf({ text }: Response, key: string): string {
+  const span = memberAt(text, ['result', key])?.valueSpan;
+  return span ? text.slice(span.start + 1, span.end - 1).trim() : '';
+}
+
+/** One deadline for all pages: that of the call, whose signal each carries. A page that fails fails the list. */
+async function merged(
+  deps: PagesDeps,
+  next: Handler,
+  call: Call,
+  request: Request,
+  key: string,
+): Promise<Reply> {
+  const { maxLineBytes, clock, events } = deps;
+  // What later layers add to each tool must fit, too.
+  const limit = Math.min(
+    MAX_MERGED_CHARACTERS,
+    maxLineBytes === 0 ? MAX_MERGED_CHARACTERS : maxLineBytes / 2,
+  );
+  const started = clock.monotonic();
+  const taken: NonNullable<Page['list']>[] = [];
+  const inners: string[] = [];
+  let size = 0;
+  let failed: Reply | undefined;
+  let rest: string | undefined;
+  const end = await readPages<Page>({
+    fetch: async (cursor) =>
+      pageOf(await next(cursor === undefined ? call : pageCall(call, request, cursor)), key),
+    nextCursorOf: ({ list }) => list?.result.nextCursor,
+    take: ({ reply, list }, cursor) => {
+      if (!list) {
+        failed = reply;
+        return false;
+      }
+      const { nextCursor } = list.result;
+      // A list of one page is not looked at.
+      if (taken.length === 0 && typeof nextCursor !== 'string') {
+        taken.push(list);
+        return false;
+      }
+      const inner = innerOf(list.response, key);
+      if (taken.length > 0 && size + inner.length > limit) {
+        rest = cursor;
+        return false;
+      }
+      taken.push(list);
+      inners.push(inner);
+      size += inner.length + 1;
+      if (typeof nextCursor !== 'string' || clock.monotonic() - started < MAX_MERGE_MS) return true;
+      rest = nextCursor;
+      return false;
+    },
+  });
+  const [first] = taken;
+  if (failed || !first)
+    return failed?.kind === 'answer'
+      ? { ...failed, message: withIdText(failed.message, idText(request)) }
+      : (failed ?? next(call));
+  if (inners.length === 0) return first.reply;
+  // A server whose cursor does not move on repeats its last page.
+  if (end === 'circle' && inners.indexOf(inners.at(-1) ?? '') < inners.length - 1) {
+    inners.pop();
+    taken.pop();
+  }
+  if (end === 'too-many') rest = String(taken.at(-1)?.result.nextCursor);
+  if (end !== 'complete') {
+    events.emit({
+      type: 'list.cut',
+      profile: call.profile,
+      method: request.method,
+      pages: taken.length,
+      reason: end,
+    });
+  }
+  const { http } = first.reply;
+  return { kind: 'answer', message: joined(taken, inners, key, rest), ...(http ? { http } : {}) };
+}
+
+let asked = 0;
+
+function pageCall(call: Call, request: Request, cursor: string): Call {
+  const value = JSON.stringify(cursor);
+  const { passage, batch: _batch, ...rest } = call;
+  const start = valueStartOf(request.text, 'params');
+  let text: string;
+  if (start === undefined) text = insertMember(request.text, 0, 'params', `{"cursor":${value}}`);
+  else {
+    const present = memberAt(request.text, ['params', 'cursor']);
+    text = present
+      ? spliceText(request.text, present.valueSpan, value)
+      : insertMember(request.text, start, 'cursor', value);
+  }
+  const message = withIdText({ ...request, text }, `"mcp-sigv4-proxy:page:${++asked}"`);
+  return { ...rest, message, ...(passage ? { passage: ownPassage(passage, request.method) } : {}) };
+}
+
+/** The first page with the items of all: what else it says of the list stays, but for how long and for whom it may be kept. */
+function joined(
+  taken: readonly NonNullable<Page['list']>[],
+  inners: readonly string[],
+  key: string,
+  rest: string | undefined,
+): Response {
+  const [first] = taken;
+  if (!first) throw new TypeError('a list without a page');
+  const { response } = first;
+  let { text } = response;
+  const edits: Record<string, unknown> = {};
+  const ttls = taken.map(({ result }) => result.ttlMs).filter((ttl) => typeof ttl === 'number');
+  if (typeof first.result.ttlMs === 'number') edits.ttlMs = Math.min(...ttls);
+  if (taken.some(({ result }) => result.cacheScope === 'private')) edits.cacheScope = 'private';
+  const { nextCursor: _next, ...result } = {
+    ...first.result,
+    ...edits,
+    [key]: taken.flatMap(({ items }) => items),
+  };
+  const start = valueStartOf(text, 'result') ?? 0;
+  if (rest === undefined) text = removeMember(text, 'nextCursor', start);
+  else edits.nextCursor = rest;
+  for (const [name, value] of Object.entries(edits)) {
+    const member = memberAt(text, ['result', name]);
+    text = member
+      ? spliceText(text, member.valueSpan, JSON.stringify(value))
+      : insertMember(text, start, name, JSON.stringify(value));
+  }
+  const array = arrayAt(text, ['result', key]);
+  if (!array) throw new TypeError('a page without its list');
+  text = spliceText(text, array.span, `[${inners.filter((inner) => inner !== '').join(',')}]`);
+  const json = { ...response.json, result: rest === undefined ? result : { ...result, nextCursor: rest } };
+  return { ...response, text, json };
+}
