@@ -97,7 +97,11 @@ export class ServerExchange implements HttpExchange {
       );
       // What says how long it is comes at once; the head of anything else is news by itself.
       if (head.headers['content-length'] === undefined) {
+        const { socket } = response;
+        // What follows in this turn, the first comment of an event stream, leaves in the same packet.
+        socket?.cork();
         response.flushHeaders();
+        process.nextTick(() => socket?.uncork());
       }
     }
     return {
