@@ -24,10 +24,10 @@ describe('the bin driver', () => {
   });
   afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
-  it('gives the process PATH, HOME and what the test names, and nothing else', async () => {
+  it('gives the process PATH, HOME, a code cache and the variables that the test names', async () => {
     const bin = BinDriver.start({ args: [], binPath: binPath(), env: { AWS_REGION: 'eu-west-1' } });
     const { result } = await bin.initialize();
-    expect(Object.keys(result as object).sort()).toEqual(['AWS_REGION', 'HOME', 'PATH']);
+    expect(Object.keys(result as object).sort()).toEqual(['AWS_REGION', 'HOME', 'NODE_COMPILE_CACHE', 'PATH']);
     expect(result).toMatchObject({ HOME: bin.home });
   });
 
