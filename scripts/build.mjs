@@ -46,7 +46,7 @@ const shared = {
 // esbuild splits only ES modules into chunks. Each is then translated: Node loads CommonJS sooner, and can start it from a code cache.
 const { metafile, outputFiles } = await build({
   ...shared,
-  entryPoints: { cli: 'src/cli.ts', library: 'src/index.ts' },
+  entryPoints: { cli: 'src/cli.ts', library: 'src/library/index.ts' },
   outdir: OUT,
   outExtension: { '.js': '.cjs' },
   write: false,

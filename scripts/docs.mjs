@@ -9,7 +9,7 @@ const folder = await mkdtemp(join(tmpdir(), 'docs-'));
 try {
   const outfile = join(folder, 'manual.mjs');
   await build({
-    entryPoints: ['src/manual.ts'],
+    entryPoints: ['src/help.ts'],
     outfile,
     bundle: true,
     format: 'esm',

@@ -1,12 +1,12 @@
-import { COMMANDS, type CommandName } from './command-words.ts';
+import { FALLBACK_COLUMNS, StdoutWriter } from './client/stdio/stdout.ts';
+import { COMMANDS, type CommandName } from './command-table.ts';
 import { Output } from './commands/output.ts';
 import { serve } from './commands/serve.ts';
-import type { Arguments } from './core/arguments.ts';
-import { systemClock } from './core/clock.ts';
-import { causeText } from './core/errors.ts';
-import { flagOf, readFlags } from './core/options.ts';
-import { FALLBACK_COLUMNS, StdoutWriter } from './front/stdout.ts';
-import { helpText } from './manual.ts';
+import type { Arguments } from './config/argv.ts';
+import { flagOf, readFlags } from './config/option.ts';
+import { causeText } from './core/errors/errors.ts';
+import { systemClock } from './core/time/clock.ts';
+import { helpText } from './help.ts';
 import { OPTIONS, parseArguments, readSettings } from './settings.ts';
 import { VERSION } from './version.ts';
 

@@ -1,37 +1,37 @@
-import { sessionLifetimeAt } from './aws/endpoint.ts';
-import { type Call, type Handler, type Layer, only, type Reply, stack } from './core/call.ts';
-import { type Clock, systemClock } from './core/clock.ts';
-import { ProxyError } from './core/errors.ts';
-import { Events } from './core/events.ts';
-import { isToolsChanged } from './core/list-changes.ts';
-import { PerProfile } from './core/per-profile.ts';
-import { fillTools } from './core/tool-list.ts';
+import { type BareRequest, HttpHandler } from './client/http/handler.ts';
+import type { Send } from './client/stdio/client-writer.ts';
+import { Relay } from './client/stdio/relay.ts';
+import type { TimeLimits } from './client/time-limit.ts';
+import { ProxyError } from './core/errors/errors.ts';
+import { type Call, compose, type Handler, type Layer, type Reply, when } from './core/pipeline/call.ts';
+import { Events } from './core/pipeline/events.ts';
+import { PerProfile } from './core/pipeline/per-profile.ts';
+import { type Clock, systemClock } from './core/time/clock.ts';
+import { isToolsChanged } from './core/tools/list-changes.ts';
+import { fillTools } from './core/tools/list-edit.ts';
+import { sessionLifetimeAt } from './endpoint/endpoint.ts';
 import { backpressure } from './layers/backpressure.ts';
 import { Breaker, breaker } from './layers/breaker.ts';
 import { clientName } from './layers/client-name.ts';
-import { lazy } from './layers/lazy.ts';
+import { lazy } from './layers/lazy/lazy.ts';
 import { pages } from './layers/pages.ts';
 import { profile } from './layers/profile.ts';
 import { rateLimit } from './layers/rate-limit.ts';
 import { cleanError, guarded, redaction } from './layers/redaction.ts';
-import { retry } from './layers/retry.ts';
-import { toolCache } from './layers/tool-cache.ts';
+import { retry } from './layers/retry/retry.ts';
+import { toolCache } from './layers/tool-cache/tool-cache.ts';
 import { isUnfiltered, toolFilter } from './layers/tool-filter.ts';
 import { toolKnowledge } from './layers/tool-knowledge.ts';
 import { whoami } from './layers/whoami.ts';
-import { Parts, SECOND_MS } from './parts.ts';
 import { openLimitOf, poolLimits } from './pool/options.ts';
-import { Places } from './pool/places.ts';
-import { type BareRequest, HttpRelay } from './relay/http-relay.ts';
-import type { Send } from './relay/outlet.ts';
-import { Relay } from './relay/relay.ts';
-import type { TimeLimits } from './relay/time-limit.ts';
+import { SessionQuota } from './pool/session-quota.ts';
 import type { Settings } from './settings.ts';
-import { passageHeaders } from './upstream/passage/headers.ts';
-import { Passages } from './upstream/passage/passage.ts';
-import type { Road } from './upstream/uplink/roads.ts';
-import type { Uplink } from './upstream/uplink/uplink.ts';
+import { passageHeaders } from './upstream/passthrough/headers.ts';
+import { PassThrough } from './upstream/passthrough/pass-through.ts';
+import type { SignedTransport } from './upstream/transport/signed-transport.ts';
+import type { ProfileTransport } from './upstream/transport/transports.ts';
 import { Upstream } from './upstream/upstream.ts';
+import { SECOND_MS, Wiring } from './wiring.ts';
 
 export interface ProxyDeps {
   /** The system's, unless given. */
@@ -51,11 +51,11 @@ const isInitialize = ({ message }: Call): boolean =>
  */
 export class McpProxy {
   readonly #settings: Settings;
-  readonly #parts: Parts;
+  readonly #parts: Wiring;
   readonly #withMetadata: Layer;
   readonly #openings = new PerProfile(() => this.#newOpening());
   readonly #upstream: Upstream;
-  readonly #passages: Passages;
+  readonly #passages: PassThrough;
   readonly #handler: Handler;
   /** Past every layer that keeps lists; what it brings is learned, and compared with what the client was shown. */
   readonly #learning: Handler;
@@ -63,12 +63,12 @@ export class McpProxy {
 
   constructor(settings: Settings, { clock = systemClock, events = new Events() }: ProxyDeps = {}) {
     this.#settings = settings;
-    const parts = new Parts(settings, clock, events);
+    const parts = new Wiring(settings, clock, events);
     this.#parts = parts;
     this.#withMetadata = parts.metadata();
     const readTimeoutMs = settings.readTimeout * SECOND_MS;
-    const uplinkOf = (profile: string): Uplink => parts.roads.uplinkOf(profile);
-    this.#passages = new Passages({ uplinkOf, clock, events, readTimeoutMs });
+    const uplinkOf = (profile: string): SignedTransport => parts.roads.uplinkOf(profile);
+    this.#passages = new PassThrough({ uplinkOf, clock, events, readTimeoutMs });
     this.#upstream = new Upstream({
       defaultProfile: settings.defaultProfile,
       uplinkOf,
@@ -80,7 +80,7 @@ export class McpProxy {
       relearn: (call) => this.#relearn(call),
       limits: poolLimits(settings, sessionLifetimeAt(settings.endpoint)),
       openLimit: openLimitOf(settings),
-      places: new Places(settings.maxTotalSessions),
+      places: new SessionQuota(settings.maxTotalSessions),
       // The first time counted where it passed the rate.
       again: async ({ profile, signal, deadline: { left: leftMs } }) =>
         parts.buckets?.of(profile).take(signal, { ahead: true, leftMs }),
@@ -88,8 +88,8 @@ export class McpProxy {
       replaced: (profile) => parts.tools.of(profile).forget(),
       toolStream: (client, profile) => parts.feeds.opened({ client, profile, stateless: false }),
     });
-    this.#learning = stack([this.#withMetadata, toolKnowledge(parts.toolDeps())], this.#upstream.handle);
-    this.#handler = stack(this.#layers(), (call) =>
+    this.#learning = compose([this.#withMetadata, toolKnowledge(parts.toolDeps())], this.#upstream.handle);
+    this.#handler = compose(this.#layers(), (call) =>
       isOfStdio(call) ? this.#upstream.handle(call) : this.#pass(call),
     );
   }
@@ -107,20 +107,20 @@ export class McpProxy {
       ...this.#whoami(),
       // Above the rest, because it only reads: whatever a later layer refuses, the user agent of the refusal's retry knows its client.
       // HTTP clients name themselves with each request.
-      only(
+      when(
         isOfStdio,
         clientName((client) => this.#parts.introduce(client)),
       ),
       // Above all that edits: what is kept is what the client is shown. HTTP clients need the session's id, which no snapshot has.
-      ...(lazily ? [only(isOfStdio, lazily.start)] : []),
+      ...(lazily ? [when(isOfStdio, lazily.start)] : []),
       // Above all that goes by the profile of a call: here it is chosen.
       ...(profiles.length > 1 ? [this.#profileLayer()] : []),
       // Below, because a call of another profile need not wait for the session of the default one.
-      ...(lazily ? [only(isOfStdio, lazily.need)] : []),
+      ...(lazily ? [when(isOfStdio, lazily.need)] : []),
       // Before all that costs: a call that is not let through takes no place and no connection.
       ...this.#filter(),
       // Before any limit: what waits is what will be sent. What opens a session gets it with every opening, of each profile its own.
-      only((call) => !isInitialize(call), this.#withMetadata),
+      when((call) => !isInitialize(call), this.#withMetadata),
       // Below what edits the request, on which the answer depends; above every limit: what is known takes no place.
       toolCache({ ...this.#parts.toolDeps(), ttlMs: toolCacheTtl && toolCacheTtl * SECOND_MS }),
       // Below the cache, which keeps the whole list; above the repeats, because each page is a request of its own.
@@ -130,7 +130,7 @@ export class McpProxy {
       // Inside the place, outside the rate: a repeat waits for its turn like everything else. Opening a session has its own.
       retry(this.#parts.retryDeps()),
       // Innermost: every attempt that goes to the server counts.
-      ...(buckets ? [only((call) => !isInitialize(call), rateLimit(buckets))] : []),
+      ...(buckets ? [when((call) => !isInitialize(call), rateLimit(buckets))] : []),
       // Below all that edits or keeps lists: it reads what the server itself says.
       toolKnowledge(this.#parts.toolDeps()),
     ];
@@ -150,7 +150,7 @@ export class McpProxy {
   /** An HTTP client opens its session itself, and a server that is down is left alone all the same. */
   readonly #pass: Handler = (call) => {
     if (!isInitialize(call)) return this.#passages.handle(call);
-    return stack(this.#openings.of(call.profile), this.#passages.handle)(call);
+    return compose(this.#openings.of(call.profile), this.#passages.handle)(call);
   };
 
   #profileLayer(): Layer {
@@ -186,7 +186,7 @@ export class McpProxy {
     const circuit = new Breaker({ threshold, resetMs: breakerReset * SECOND_MS, clock });
     const repeated = retry({ ...this.#parts.retryDeps(), opening: true });
     // Who stands in line for the rate may need the session that this opens. HTTP clients open theirs themselves, each for itself.
-    const rate = buckets ? [only(isInitialize, rateLimit(buckets, isOfStdio))] : [];
+    const rate = buckets ? [when(isInitialize, rateLimit(buckets, isOfStdio))] : [];
     return [this.#withMetadata, repeated, breaker(circuit), ...rate];
   }
 
@@ -199,7 +199,7 @@ export class McpProxy {
    * The way that a profile's requests take, to be looked at part by part: what is opened or resolved here is what they use.
    * @internal
    */
-  roadOf(profile: string): Road {
+  roadOf(profile: string): ProfileTransport {
     return this.#parts.roads.roadOf(profile);
   }
 
@@ -240,7 +240,7 @@ export class McpProxy {
    * Connects the clients of a listener, of which each keeps its own sessions.
    * @internal
    */
-  connectHttp(maxStreams: number): HttpRelay {
+  connectHttp(maxStreams: number): HttpHandler {
     const {
       defaultProfile,
       toolCacheTtl,
@@ -250,7 +250,7 @@ export class McpProxy {
       progressHeartbeat,
     } = this.#settings;
     const { 'user-agent': userAgent = '' } = this.#parts.headersFor('');
-    return new HttpRelay({
+    return new HttpHandler({
       handler: this.#handler,
       bare: (request) => this.#bare(request),
       profile: defaultProfile,

@@ -1,12 +1,13 @@
-import { missingProfiles, readProfileFacts } from './aws/credentials/files.ts';
-import { profilesIn } from './aws/credentials/profile-list.ts';
-import { DEFAULT_ENDPOINT, readEndpoint, scopeOfHost, sessionLifetimeAt } from './aws/endpoint.ts';
-import { awsOptions, rolelessProblems } from './aws/options.ts';
-import { regionProblem } from './aws/region-name.ts';
-import type { SigningScope } from './aws/sigv4.ts';
-import { variableProblems } from './aws/variable-problems.ts';
-import { type Arguments, type CommandShapes, readArguments } from './core/arguments.ts';
-import { type EnvFile, NO_ENV_FILE, readEnvFile } from './core/env-file.ts';
+import { missingProfiles, readProfileFacts } from './auth/credentials/files.ts';
+import { profilesIn } from './auth/credentials/profile-list.ts';
+import { awsOptions, rolelessProblems } from './auth/options.ts';
+import { regionProblem } from './auth/region-name.ts';
+import type { SigningScope } from './auth/sigv4.ts';
+import { variableProblems } from './auth/variable-problems.ts';
+import { frontOptions, frontProblems, type ListenerSettings, listenerOf } from './client/http/options.ts';
+import { DRAIN_OF_LISTENER_S, DRAIN_OF_STDIO_S, relayOptions } from './client/options.ts';
+import { type Arguments, type CommandShapes, readArguments } from './config/argv.ts';
+import { type EnvFile, NO_ENV_FILE, readEnvFile } from './config/env-file.ts';
 import {
   flagOf,
   type OptionTable,
@@ -15,26 +16,25 @@ import {
   readOption,
   text,
   variableOf,
-} from './core/options.ts';
-import { placeholderIn, unexpanded } from './core/placeholders.ts';
-import { urlWithoutSecrets, withoutSecrets } from './core/secrets.ts';
-import { isRead } from './core/variables.ts';
-import { frontOptions, frontProblems, type ListenerSettings, listenerOf } from './front/options.ts';
+} from './config/option.ts';
+import { placeholderIn, unexpanded } from './config/placeholders.ts';
+import { urlWithoutSecrets, withoutSecrets } from './config/secrets.ts';
+import { isRead } from './config/variables.ts';
+import { DEFAULT_ENDPOINT, readEndpoint, scopeOfHost, sessionLifetimeAt } from './endpoint/endpoint.ts';
 import { backpressureOptions } from './layers/backpressure.ts';
 import { breakerOptions } from './layers/breaker.ts';
 import { clientNameOptions } from './layers/client-name.ts';
-import { lazyOptions } from './layers/lazy.ts';
+import { lazyOptions } from './layers/lazy/lazy.ts';
 import { metadataOptions } from './layers/metadata.ts';
 import { pagesOptions } from './layers/pages.ts';
 import { profileOptions } from './layers/profile.ts';
 import { rateLimitOptions } from './layers/rate-limit.ts';
-import { retryOptions, retryProblems } from './layers/retry.ts';
-import { toolCacheOptions } from './layers/tool-cache.ts';
+import { retryOptions, retryProblems } from './layers/retry/retry.ts';
+import { toolCacheOptions } from './layers/tool-cache/tool-cache.ts';
 import { toolFilterOptions } from './layers/tool-filter.ts';
 import { whoamiOptions } from './layers/whoami.ts';
 import { observeOptions } from './observe/options.ts';
 import { poolOptions, poolProblems } from './pool/options.ts';
-import { DRAIN_OF_LISTENER_S, DRAIN_OF_STDIO_S, relayOptions } from './relay/options.ts';
 import { bundleProblem, caBundleOf } from './upstream/http/trust.ts';
 import {
   connectToProblems,

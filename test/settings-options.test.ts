@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { flagOf, type Option, type OptionTable, variableOf } from '../src/core/options.ts';
+import { flagOf, type Option, type OptionTable, variableOf } from '../src/config/option.ts';
 import { OPTIONS, parseArguments, readSettings, type Settings } from '../src/settings.ts';
 import { problemsIn, settingsIn } from './support/settings.ts';
 import { makeTempHome, type TempHome } from './support/temp-home.ts';

@@ -1,9 +1,9 @@
-import { COMMANDS } from '../command-words.ts';
-import type { Arguments } from '../core/arguments.ts';
-import { unlessAborted } from '../core/clock.ts';
-import { isObject, oneLine, type Response, valueTextAt } from '../core/message.ts';
-import { readFlags } from '../core/options.ts';
-import { firstLine } from '../core/plain-text.ts';
+import { COMMANDS } from '../command-table.ts';
+import type { Arguments } from '../config/argv.ts';
+import { readFlags } from '../config/option.ts';
+import { isObject, oneLine, type Response, valueTextAt } from '../core/jsonrpc/message.ts';
+import { firstLine } from '../core/system/plain-text.ts';
+import { abortable } from '../core/time/clock.ts';
 import { ClientSession, errorTextOf } from './client-session.ts';
 import { type CommandContext, complain, EXIT_USAGE } from './command.ts';
 import { ProgressLine } from './progress-line.ts';
@@ -93,7 +93,7 @@ async function readAll(stdin: NodeJS.ReadableStream, signal: AbortSignal): Promi
       .toString('utf8')
       .replace(/^\uFEFF/, '');
   };
-  return unlessAborted(read(), signal).catch((error: unknown) => {
+  return abortable(read(), signal).catch((error: unknown) => {
     if (signal.aborted) return undefined;
     throw error;
   });

@@ -1,6 +1,4 @@
-import { type Clock, systemClock } from '../core/clock.ts';
-import { ERROR_SOURCE } from '../core/errors.ts';
-import { Events } from '../core/events.ts';
+import { ERROR_SOURCE } from '../core/errors/errors.ts';
 import {
   cancellationOf,
   errorAnswer,
@@ -12,8 +10,10 @@ import {
   paramsOf,
   type Request,
   type Response,
-} from '../core/message.ts';
-import { readUpstream } from '../core/reading.ts';
+} from '../core/jsonrpc/message.ts';
+import { readUpstream } from '../core/jsonrpc/parse.ts';
+import { Events } from '../core/pipeline/events.ts';
+import { type Clock, systemClock } from '../core/time/clock.ts';
 import { logEvents } from '../observe/log.ts';
 import type { LogLevel } from '../observe/options.ts';
 import { McpProxy } from '../proxy.ts';
@@ -50,7 +50,7 @@ export interface ClientSessionDeps {
   readonly onDeclined?: (method: string, message: string) => void;
 }
 
-interface Waiter {
+interface AnswerWaiter {
   readonly request: Request;
   readonly resolve: (response: Response) => void;
 }
@@ -69,7 +69,7 @@ export class ClientSession {
   readonly #settings: Settings;
   readonly #deps: ClientSessionDeps;
   readonly #connection: ReturnType<McpProxy['connect']>;
-  readonly #waiting = new Map<string, Waiter>();
+  readonly #waiting = new Map<string, AnswerWaiter>();
   readonly #flushLog: () => Promise<void>;
   #nextId = 0;
   #stateless = false;

@@ -1,4 +1,4 @@
-import type { Arguments } from '../core/arguments.ts';
+import type { Arguments } from '../config/argv.ts';
 import type { Settings } from '../settings.ts';
 import type { Output } from './output.ts';
 

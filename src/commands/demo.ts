@@ -1,4 +1,4 @@
-import { systemClock } from '../core/clock.ts';
+import { systemClock } from '../core/time/clock.ts';
 import { startDemoEndpoint } from '../demo/endpoint.ts';
 import { type FanOutReport, runFanOut } from '../demo/fan-out.ts';
 

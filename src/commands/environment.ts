@@ -1,4 +1,4 @@
-import { isPortable } from '../core/variables.ts';
+import { isPortable } from '../config/variables.ts';
 
 /**
  * Variables that are set and that the proxy, or the AWS SDK below it, reads. Clients start servers with HOME, PATH and little else, so

@@ -1,10 +1,10 @@
-import { sleep, systemClock } from '../core/clock.ts';
-import { causeText } from '../core/errors.ts';
-import type { Events } from '../core/events.ts';
+import { causeText } from '../core/errors/errors.ts';
+import type { Events } from '../core/pipeline/events.ts';
+import { sleep, systemClock } from '../core/time/clock.ts';
 import type { McpProxy } from '../proxy.ts';
 import type { Settings } from '../settings.ts';
 
-export interface Listener {
+export interface RunningListener {
   readonly url: string;
   /** Reports to load balancers that it leaves, and serves requests for --drain-delay. Resolves when no new ones can come. */
   announce(): Promise<void>;
@@ -20,7 +20,7 @@ export async function listen(
   settings: Settings & { readonly listener: NonNullable<Settings['listener']> },
   proxy: McpProxy,
   events: Events,
-): Promise<Listener> {
+): Promise<RunningListener> {
   const {
     tokens: fixed,
     tokenFile: file,
@@ -30,10 +30,10 @@ export async function listen(
     maxStreams,
   } = settings.listener;
   // Loaded when it is needed: a client on stdio must not wait for it.
-  const [{ HttpFront }, { Tokens }, { Readiness }, { readyChecks }] = await Promise.all([
-    import('../front/http.ts'),
-    import('../front/tokens.ts'),
-    import('../front/readiness.ts'),
+  const [{ HttpListener }, { Tokens }, { Readiness }, { readyChecks }] = await Promise.all([
+    import('../client/http/server.ts'),
+    import('../client/http/tokens.ts'),
+    import('../client/http/readiness.ts'),
     import('./ready-checks.ts'),
   ]);
   const tokens = new Tokens({
@@ -61,7 +61,7 @@ export async function listen(
         reason === undefined ? { type: 'listener.ready' } : { type: 'listener.not-ready', reason, message },
       ),
   });
-  const front = await HttpFront.open({
+  const front = await HttpListener.open({
     ...settings.listener,
     tokens,
     clock: systemClock,

@@ -1,4 +1,4 @@
-import { plainJson, plainText } from '../core/plain-text.ts';
+import { plainJson, plainText } from '../core/system/plain-text.ts';
 
 export interface OutputOptions {
   readonly write: (text: string) => void;

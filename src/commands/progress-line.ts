@@ -1,5 +1,5 @@
-import type { JsonObject } from '../core/message.ts';
-import { cutTo, firstLine } from '../core/plain-text.ts';
+import type { JsonObject } from '../core/jsonrpc/message.ts';
+import { cutTo, firstLine } from '../core/system/plain-text.ts';
 import type { Output } from './output.ts';
 
 const CLEAR = '\r\u001b[K';

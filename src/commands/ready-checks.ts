@@ -1,6 +1,6 @@
-import { unlessAborted } from '../core/clock.ts';
-import { ProxyError } from '../core/errors.ts';
-import type { ReadyCheck } from '../front/readiness.ts';
+import type { ReadyCheck } from '../client/http/readiness.ts';
+import { ProxyError } from '../core/errors/errors.ts';
+import { abortable } from '../core/time/clock.ts';
 import type { McpProxy } from '../proxy.ts';
 import type { Settings } from '../settings.ts';
 
@@ -20,7 +20,7 @@ export function readyChecks(proxy: McpProxy, settings: Settings): readonly Ready
   };
   const endpoint: ReadyCheck = {
     reason: 'connect-failed: the endpoint cannot be reached; the log names the cause',
-    run: (signal) => unlessAborted(connectOnce(proxy, settings), signal),
+    run: (signal) => abortable(connectOnce(proxy, settings), signal),
   };
   return settings.readyCheck === 'endpoint' ? [credentials, time, endpoint] : [credentials, time];
 }

@@ -1,14 +1,14 @@
-import { atMost, systemClock } from '../core/clock.ts';
-import { causeText } from '../core/errors.ts';
-import { Events } from '../core/events.ts';
-import { plainText } from '../core/plain-text.ts';
-import { readStdin } from '../front/stdio.ts';
-import { StdoutWriter } from '../front/stdout.ts';
+import { readStdin } from '../client/stdio/stdio.ts';
+import { StdoutWriter } from '../client/stdio/stdout.ts';
+import { causeText } from '../core/errors/errors.ts';
+import { Events } from '../core/pipeline/events.ts';
+import { plainText } from '../core/system/plain-text.ts';
+import { settleWithin, systemClock } from '../core/time/clock.ts';
 import { logEvents } from '../observe/log.ts';
 import type { LogLevel } from '../observe/options.ts';
 import { McpProxy } from '../proxy.ts';
 import type { Settings } from '../settings.ts';
-import { type Listener, listen } from './listen.ts';
+import { listen, type RunningListener } from './listen.ts';
 
 /** Long enough for a reader that reads at all; one that does not must not keep the process. */
 const LOG_FLUSH_MS = 500;
@@ -69,12 +69,12 @@ export function serve(settings: Settings): Serving {
       if (!listener) proxy.refuseQueued();
       await Promise.all([stdio?.drain(), listener && leaveListener(await listener, delayed)]);
       await proxy.close();
-      await Promise.all([stdio?.flush(), atMost(systemClock, LOG_FLUSH_MS, log.flush())]);
+      await Promise.all([stdio?.flush(), settleWithin(systemClock, LOG_FLUSH_MS, log.flush())]);
       finish(code);
     })();
   }
 
-  async function leaveListener({ announce, drain }: Listener, delayed: boolean): Promise<void> {
+  async function leaveListener({ announce, drain }: RunningListener, delayed: boolean): Promise<void> {
     if (delayed) await announce();
     proxy.refuseQueued();
     await drain();
@@ -84,7 +84,7 @@ export function serve(settings: Settings): Serving {
   const stdio = settings.servesStdio ? serveStdio(proxy, settings, leave) : undefined;
   const listener =
     listening &&
-    listen({ ...settings, listener: listening }, proxy, events).catch((error: unknown): Listener => {
+    listen({ ...settings, listener: listening }, proxy, events).catch((error: unknown): RunningListener => {
       process.stderr.write(plainText(`mcp-sigv4-proxy: ${causeText(error)}\n`));
       setImmediate(() => leave('it cannot listen', { code: EXIT_CANNOT_LISTEN }));
       return { url: '', announce: async () => undefined, drain: async () => undefined };

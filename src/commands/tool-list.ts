@@ -1,6 +1,6 @@
-import { elementsOf } from '../core/json-spans.ts';
-import { MAX_PAGES, readPages } from '../core/list-pages.ts';
-import { isObject, type Response, valueTextAt } from '../core/message.ts';
+import { elementsOf } from '../core/jsonrpc/json-spans.ts';
+import { isObject, type Response, valueTextAt } from '../core/jsonrpc/message.ts';
+import { MAX_PAGES, readPages } from '../core/tools/list-pages.ts';
 import type { ToolRules } from '../layers/tool-filter.ts';
 import type { Settings } from '../settings.ts';
 import type { ClientSession } from './client-session.ts';

@@ -1,9 +1,9 @@
-import { isObject } from '../core/message.ts';
-import { cutTo, firstLine } from '../core/plain-text.ts';
+import { isObject } from '../core/jsonrpc/message.ts';
+import { cutTo, firstLine } from '../core/system/plain-text.ts';
 
 const GAP = '  ';
 /** A description that is cut to less says nothing; the terminal may wrap it. */
-const SHORTEST_DESCRIPTION = 20;
+const MIN_DESCRIPTION = 20;
 
 interface Row {
   readonly name: string;
@@ -24,7 +24,7 @@ export function toolTable(tools: readonly unknown[], columns: number | undefined
   const room =
     columns === undefined
       ? Number.POSITIVE_INFINITY
-      : Math.max(SHORTEST_DESCRIPTION, columns - nameWidth - hintWidth - 2 * GAP.length);
+      : Math.max(MIN_DESCRIPTION, columns - nameWidth - hintWidth - 2 * GAP.length);
   return rows
     .map(({ name, hint, description }) =>
       `${name.padEnd(nameWidth)}${GAP}${hint.padEnd(hintWidth)}${GAP}${cutTo(description, room)}`.trimEnd(),

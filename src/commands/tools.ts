@@ -1,5 +1,5 @@
-import { COMMANDS } from '../command-words.ts';
-import { readFlags } from '../core/options.ts';
+import { COMMANDS } from '../command-table.ts';
+import { readFlags } from '../config/option.ts';
 import { ClientSession, errorTextOf } from './client-session.ts';
 import { type CommandContext, complain } from './command.ts';
 import { listTools, noTools } from './tool-list.ts';

@@ -1,14 +1,14 @@
 /** The MCP half of the demo endpoint: what a message is answered with. It knows nothing of HTTP. */
-import { type Clock, sleep } from '../core/clock.ts';
+import { type Clock, sleep } from '../core/time/clock.ts';
 
 const PROTOCOL_VERSIONS = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05'] as const;
-const LONGEST_WAIT_MS = 60_000;
+const MAX_WAIT_MS = 60_000;
 
 export const knowsProtocolVersion = (version: string): boolean =>
   PROTOCOL_VERSIONS.some((known) => known === version);
 
 /** Who signed the request, as `whoami` reports it. */
-export interface Caller {
+export interface DemoCaller {
   readonly accessKeyId: string;
   readonly scope: string;
 }
@@ -19,7 +19,7 @@ export interface RpcMessage {
   readonly params?: unknown;
 }
 
-export type Outcome =
+export type DemoOutcome =
   | { readonly result: unknown }
   | { readonly error: { readonly code: number; readonly message: string } };
 
@@ -29,7 +29,7 @@ const TOOLS = [
     description: 'Waits, then says for how long.',
     inputSchema: {
       type: 'object',
-      properties: { ms: { type: 'integer', minimum: 0, maximum: LONGEST_WAIT_MS } },
+      properties: { ms: { type: 'integer', minimum: 0, maximum: MAX_WAIT_MS } },
       required: ['ms'],
     },
     annotations: { readOnlyHint: true, idempotentHint: true },
@@ -42,13 +42,13 @@ const TOOLS = [
   },
 ];
 
-const fail = (code: number, message: string): Outcome => ({ error: { code, message } });
-const textResult = (text: string): Outcome => ({ result: { content: [{ type: 'text', text }] } });
+const fail = (code: number, message: string): DemoOutcome => ({ error: { code, message } });
+const textResult = (text: string): DemoOutcome => ({ result: { content: [{ type: 'text', text }] } });
 
 export const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-function initialize(params: Record<string, unknown>): Outcome {
+function initialize(params: Record<string, unknown>): DemoOutcome {
   const wished = params.protocolVersion;
   const agreed = typeof wished === 'string' && knowsProtocolVersion(wished) ? wished : PROTOCOL_VERSIONS[0];
   return {
@@ -63,15 +63,15 @@ function initialize(params: Record<string, unknown>): Outcome {
 
 async function callTool(
   params: Record<string, unknown>,
-  caller: Caller,
+  caller: DemoCaller,
   clock: Clock,
   signal: AbortSignal,
-): Promise<Outcome> {
+): Promise<DemoOutcome> {
   if (params.name === 'whoami') return textResult(JSON.stringify(caller));
   if (params.name !== 'wait') return fail(-32602, `Unknown tool: ${String(params.name)}`);
   const ms = isObject(params.arguments) ? params.arguments.ms : undefined;
-  if (typeof ms !== 'number' || !Number.isInteger(ms) || ms < 0 || ms > LONGEST_WAIT_MS) {
-    return fail(-32602, `ms must be an integer from 0 to ${LONGEST_WAIT_MS}`);
+  if (typeof ms !== 'number' || !Number.isInteger(ms) || ms < 0 || ms > MAX_WAIT_MS) {
+    return fail(-32602, `ms must be an integer from 0 to ${MAX_WAIT_MS}`);
   }
   await sleep(clock, ms, signal);
   return textResult(`waited ${ms} ms`);
@@ -83,8 +83,8 @@ async function callTool(
  */
 export async function answerRequest(
   message: RpcMessage,
-  { caller, clock, signal }: { caller: Caller; clock: Clock; signal: AbortSignal },
-): Promise<Outcome> {
+  { caller, clock, signal }: { caller: DemoCaller; clock: Clock; signal: AbortSignal },
+): Promise<DemoOutcome> {
   const params = isObject(message.params) ? message.params : {};
   switch (message.method) {
     case 'initialize':

@@ -5,10 +5,10 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { type Clock, systemClock } from '../core/clock.ts';
+import { type Clock, systemClock } from '../core/time/clock.ts';
 import {
   answerRequest,
-  type Caller,
+  type DemoCaller,
   isObject,
   knowsProtocolVersion,
   type RpcMessage,
@@ -132,7 +132,7 @@ class Endpoint {
     request: IncomingMessage,
     response: ServerResponse,
     body: Buffer,
-    caller: Caller,
+    caller: DemoCaller,
   ): Promise<void> {
     const message = parseMessage(body);
     if (message === undefined)

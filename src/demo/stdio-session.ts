@@ -1,7 +1,7 @@
 /** Speaks MCP over stdio to a process of the real command, in raw JSON-RPC lines: what any client does, without an SDK. */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
-import { atMost, type Clock } from '../core/clock.ts';
+import { type Clock, settleWithin } from '../core/time/clock.ts';
 import { isObject } from './demo-server.ts';
 
 /** Far beyond what a demo on loopback takes, so that reaching it means a hang. */
@@ -10,7 +10,7 @@ const EXIT_LIMIT_MS = 5_000;
 /** Enough of stderr to tell why a start failed. */
 const KEPT_STDERR_CHARACTERS = 2_000;
 
-interface Waiting {
+interface PendingAnswer {
   readonly resolve: (result: unknown) => void;
   readonly reject: (error: Error) => void;
 }
@@ -18,7 +18,7 @@ interface Waiting {
 export class StdioSession {
   readonly #child: ChildProcessWithoutNullStreams;
   readonly #clock: Clock;
-  readonly #waiting = new Map<number, Waiting>();
+  readonly #waiting = new Map<number, PendingAnswer>();
   readonly #exited: Promise<void>;
   #ended: Error | undefined;
   #stderr = '';
@@ -69,7 +69,7 @@ export class StdioSession {
   /** Closes stdin and waits for the process to leave; one that stays is killed. */
   async close(): Promise<void> {
     this.#child.stdin.end();
-    await atMost(this.#clock, EXIT_LIMIT_MS, this.#exited);
+    await settleWithin(this.#clock, EXIT_LIMIT_MS, this.#exited);
     this.#child.kill('SIGKILL');
     await this.#exited;
   }

@@ -1,8 +1,8 @@
-import type { Layer } from '../core/call.ts';
-import type { Clock } from '../core/clock.ts';
-import { ERROR_CODES, ProxyError, unsentReason } from '../core/errors.ts';
-import { integer, timeLimit } from '../core/options.ts';
-import type { PerProfile } from '../core/per-profile.ts';
+import { integer, timeLimit } from '../config/option.ts';
+import { ERROR_CODES, ProxyError, unsentReason } from '../core/errors/errors.ts';
+import type { Layer } from '../core/pipeline/call.ts';
+import type { PerProfile } from '../core/pipeline/per-profile.ts';
+import type { Clock } from '../core/time/clock.ts';
 
 export const backpressureOptions = {
   maxConcurrent: integer({
@@ -43,7 +43,7 @@ export type OverloadReason = 'concurrency_limit' | 'queue_full' | 'queue_timeout
 /** A constant, as in the systems that this error comes from. */
 const RETRY_AFTER_MS = 1_000;
 
-interface Snapshot {
+interface LimiterSnapshot {
   readonly active: number;
   readonly queued: number;
   readonly maxConcurrent: number;
@@ -55,9 +55,9 @@ interface Snapshot {
 export class OverloadedError extends ProxyError {
   readonly overload: OverloadReason;
   readonly #code: number;
-  readonly #at: Snapshot;
+  readonly #at: LimiterSnapshot;
 
-  constructor(overload: OverloadReason, at: Snapshot, code: number = ERROR_CODES.overloaded) {
+  constructor(overload: OverloadReason, at: LimiterSnapshot, code: number = ERROR_CODES.overloaded) {
     super('overloaded', 'SERVER_OVERLOADED', { sent: 'no', retryAfterMs: RETRY_AFTER_MS });
     this.overload = overload;
     this.#code = code;
@@ -109,7 +109,7 @@ export interface Slot {
   release(): void;
 }
 
-interface Waiter {
+interface QueuedCall {
   grant(): void;
   refuse(error: unknown): void;
 }
@@ -122,7 +122,7 @@ export class Limiter {
   readonly #options: LimiterOptions;
   #active = 0;
   /** A Set keeps order and forgets a cancelled waiter in one step, however many wait. */
-  readonly #waiting = new Set<Waiter>();
+  readonly #waiting = new Set<QueuedCall>();
   readonly #rejected: Record<OverloadReason, number> = {
     concurrency_limit: 0,
     queue_full: 0,
@@ -176,7 +176,7 @@ export class Limiter {
         this.#waiting.delete(waiter);
       };
       const cancel = (): void => waiter.refuse(unsentReason(signal.reason));
-      const waiter: Waiter = {
+      const waiter: QueuedCall = {
         grant: () => {
           leave();
           resolve(this.#take(signal));

@@ -1,8 +1,8 @@
-import type { Layer } from '../core/call.ts';
-import type { Clock } from '../core/clock.ts';
-import { causeText, type ErrorReason, ProxyError } from '../core/errors.ts';
-import { type Failure, failureOfError, failureOfReply, isTurnedAway } from '../core/failure.ts';
-import { integer, timeLimit } from '../core/options.ts';
+import { integer, timeLimit } from '../config/option.ts';
+import { causeText, type ErrorReason, ProxyError } from '../core/errors/errors.ts';
+import type { Layer } from '../core/pipeline/call.ts';
+import { type Failure, failureOfError, failureOfReply, isTurnedAway } from '../core/pipeline/failure.ts';
+import type { Clock } from '../core/time/clock.ts';
 
 export const breakerOptions = {
   breakerThreshold: integer({

@@ -1,6 +1,6 @@
-import type { Layer } from '../core/call.ts';
-import { isObject, type JsonObject, type Message, paramsOf } from '../core/message.ts';
-import { toggle } from '../core/options.ts';
+import { toggle } from '../config/option.ts';
+import { isObject, type JsonObject, type Message, paramsOf } from '../core/jsonrpc/message.ts';
+import type { Layer } from '../core/pipeline/call.ts';
 
 export const clientNameOptions = {
   disableTelemetry: toggle({

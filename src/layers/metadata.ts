@@ -1,7 +1,7 @@
-import type { Layer, Reply } from '../core/call.ts';
-import { withMeta } from '../core/message.ts';
-import { list } from '../core/options.ts';
-import { soundsSecret, variableName } from '../core/secrets.ts';
+import { list } from '../config/option.ts';
+import { soundsSecret, variableName } from '../config/secrets.ts';
+import { withMeta } from '../core/jsonrpc/message.ts';
+import type { Layer, Reply } from '../core/pipeline/call.ts';
 
 export const metadataOptions = {
   metadata: list({

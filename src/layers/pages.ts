@@ -1,6 +1,4 @@
-import type { Call, Handler, Layer, Reply } from '../core/call.ts';
-import type { Clock } from '../core/clock.ts';
-import type { Events } from '../core/events.ts';
+import { text } from '../config/option.ts';
 import {
   arrayAt,
   insertMember,
@@ -8,9 +6,7 @@ import {
   removeMember,
   spliceText,
   valueStartOf,
-} from '../core/json-spans.ts';
-import { isOneOff } from '../core/keepable.ts';
-import { listKeyOf, readPages } from '../core/list-pages.ts';
+} from '../core/jsonrpc/json-spans.ts';
 import {
   idText,
   isObject,
@@ -19,9 +15,13 @@ import {
   type Request,
   type Response,
   withIdText,
-} from '../core/message.ts';
-import { text } from '../core/options.ts';
-import { ownPassage } from '../core/passage.ts';
+} from '../core/jsonrpc/message.ts';
+import type { Call, Handler, Layer, Reply } from '../core/pipeline/call.ts';
+import type { Events } from '../core/pipeline/events.ts';
+import { ownPassage } from '../core/pipeline/http-context.ts';
+import type { Clock } from '../core/time/clock.ts';
+import { isOneOff } from '../core/tools/cacheable.ts';
+import { listKeyOf, readPages } from '../core/tools/list-pages.ts';
 
 export const pagesOptions = {
   pages: text({

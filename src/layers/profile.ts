@@ -1,9 +1,6 @@
-import type { Call, Client, Emit, Handler, Layer, Reply } from '../core/call.ts';
-import type { Clock } from '../core/clock.ts';
-import { ProxyError } from '../core/errors.ts';
-import type { Events } from '../core/events.ts';
-import { matchesAny } from '../core/glob.ts';
-import { foldCase, insertMember, valueStartOf } from '../core/json-spans.ts';
+import { list } from '../config/option.ts';
+import { ProxyError } from '../core/errors/errors.ts';
+import { foldCase, insertMember, valueStartOf } from '../core/jsonrpc/json-spans.ts';
 import {
   isObject,
   type JsonObject,
@@ -12,10 +9,13 @@ import {
   type Request,
   type Response,
   withoutArgument,
-} from '../core/message.ts';
-import { list } from '../core/options.ts';
-import { fillTools, ListEdits } from '../core/tool-list.ts';
-import type { Tools } from '../core/tools.ts';
+} from '../core/jsonrpc/message.ts';
+import type { Call, Client, Emit, Handler, Layer, Reply } from '../core/pipeline/call.ts';
+import type { Events } from '../core/pipeline/events.ts';
+import type { Clock } from '../core/time/clock.ts';
+import type { ToolCatalog } from '../core/tools/catalog.ts';
+import { matchesAny } from '../core/tools/glob.ts';
+import { fillTools, ListEdits } from '../core/tools/list-edit.ts';
 
 export const profileOptions = {
   profileTools: list({
@@ -36,18 +36,18 @@ const ARGUMENT = 'aws_profile';
 const ABOUT_LISTS = /^notifications\/(tools|prompts|resources)\/list_changed$/;
 
 /** Tasks whose profile is remembered. Servers keep one for minutes to hours; a client that has more than this has left the oldest. */
-const MOST_TASKS = 1_000;
+const MAX_TASKS = 1_000;
 /** Tools of which is remembered what the client was shown: more than any server offers. */
-const MOST_SHOWN = 10_000;
+const MAX_SHOWN = 10_000;
 /** Tools of which it was said that they keep their argument: a server that invents names must not fill memory. */
-const MOST_TOLD = 1_000;
+const MAX_TOLD = 1_000;
 
 export interface ProfileDeps {
   /** Two or more; the first is the default. */
   readonly profiles: readonly string[];
   /** Of the tools that take the argument; none: all. */
   readonly globs: readonly string[];
-  readonly toolsOf: (profile: string) => Tools;
+  readonly toolsOf: (profile: string) => ToolCatalog;
   readonly clock: Clock;
   readonly events: Events;
 }
@@ -103,7 +103,7 @@ export function profile(deps: ProfileDeps): Layer {
   const told = new Set<string>();
 
   const isOurs = (name: string, owner: Owner): boolean => {
-    if (owner === 'tool' && !told.has(name) && told.size < MOST_TOLD) {
+    if (owner === 'tool' && !told.has(name) && told.size < MAX_TOLD) {
       told.add(name);
       events.emit({ type: 'tool.keeps-argument', tool: name, argument: ARGUMENT });
     }
@@ -124,8 +124,7 @@ export function profile(deps: ProfileDeps): Layer {
   /** Whose the argument is in each tool of a list that the client is about to see. */
   const noted = (list: Response): ReadonlyMap<string, Owner> => {
     const owners = ownersIn(list);
-    for (const [name, owner] of owners)
-      if (shown.size < MOST_SHOWN || shown.has(name)) shown.set(name, owner);
+    for (const [name, owner] of owners) if (shown.size < MAX_SHOWN || shown.has(name)) shown.set(name, owner);
     return owners;
   };
 
@@ -261,7 +260,7 @@ class Tasks {
     if (typeof taskId !== 'string') return;
     this.#profiles.set(keyOf(client, taskId), profile);
     const [oldest] = this.#profiles.keys();
-    if (this.#profiles.size > MOST_TASKS && oldest !== undefined) this.#profiles.delete(oldest);
+    if (this.#profiles.size > MAX_TASKS && oldest !== undefined) this.#profiles.delete(oldest);
   }
 
   profileOf(client: Client, request: Request): string | undefined {

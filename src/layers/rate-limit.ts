@@ -1,10 +1,10 @@
-import type { Call, Layer, Reply } from '../core/call.ts';
-import type { Clock, Timer } from '../core/clock.ts';
-import { errorTypeOf, isRejectedUnread } from '../core/error-type.ts';
-import { ProxyError, unsentReason } from '../core/errors.ts';
-import { decimal, integer } from '../core/options.ts';
-import type { PerProfile } from '../core/per-profile.ts';
-import { retryAfterOf } from '../core/retry-after.ts';
+import { decimal, integer } from '../config/option.ts';
+import { ProxyError, unsentReason } from '../core/errors/errors.ts';
+import type { Call, Layer, Reply } from '../core/pipeline/call.ts';
+import { errorTypeOf, isRejectedUnread } from '../core/pipeline/error-type.ts';
+import type { PerProfile } from '../core/pipeline/per-profile.ts';
+import { retryAfterOf } from '../core/pipeline/retry-after.ts';
+import type { Clock, Timer } from '../core/time/clock.ts';
 
 export const rateLimitOptions = {
   rateLimit: decimal({
@@ -32,9 +32,9 @@ export const burstOf = (rate: number, burst: number | undefined): number =>
   burst ?? Math.max(1, Math.floor(rate));
 
 /** Nobody waits longer in this line: clients give a request up after 60 s, and should hear before that why. */
-const LONGEST_WAIT_MS = 30_000;
+const MAX_WAIT_MS = 30_000;
 /** A server that asks for a longer pause, or for one until next year by mistake, must not silence the proxy for so long. */
-const LONGEST_PAUSE_MS = 300_000;
+const MAX_PAUSE_MS = 300_000;
 /** Tokens are fractions; what rounding leaves missing is no reason to wait a turn more. */
 const ROUNDING = 1e-9;
 
@@ -44,14 +44,14 @@ export interface TokenBucketOptions {
   readonly clock: Clock;
 }
 
-export interface Turn {
+export interface RateTurn {
   /** Before all who wait: for what they wait for, too, once their turn has come. */
   readonly ahead?: boolean;
   /** What the caller's own time limit leaves: who would hear nothing but that it is over need not wait for it. */
   readonly leftMs?: number;
 }
 
-interface Waiter {
+interface RateWaiter {
   readonly since: number;
   readonly longestMs: number;
   readonly grant: () => void;
@@ -63,9 +63,9 @@ export class TokenBucket {
   readonly clock: Clock;
   readonly #options: TokenBucketOptions;
   /** A Set keeps order and forgets a cancelled waiter in one step, however many wait. */
-  readonly #waiting = new Set<Waiter>();
+  readonly #waiting = new Set<RateWaiter>();
   /** Served before those: what they wait for themselves. */
-  readonly #ahead = new Set<Waiter>();
+  readonly #ahead = new Set<RateWaiter>();
   #tokens: number;
   /** When `#tokens` was true; in the future while the bucket is paused. */
   #asOf: number;
@@ -90,7 +90,7 @@ export class TokenBucket {
    */
   take(
     signal: AbortSignal,
-    { ahead = false, leftMs = Number.POSITIVE_INFINITY }: Turn = {},
+    { ahead = false, leftMs = Number.POSITIVE_INFINITY }: RateTurn = {},
   ): Promise<void> | undefined {
     signal.throwIfAborted();
     const now = this.#refill();
@@ -101,14 +101,14 @@ export class TokenBucket {
       return undefined;
     }
     if (this.#leaving) throw this.#leaving;
-    const longestMs = Math.min(LONGEST_WAIT_MS, leftMs);
+    const longestMs = Math.min(MAX_WAIT_MS, leftMs);
     if (wait > longestMs) throw this.#tooLong(wait, longestMs);
     return new Promise((resolve, reject) => {
       const leave = (): void => {
         signal.removeEventListener('abort', cancel);
         line.delete(waiter);
       };
-      const waiter: Waiter = {
+      const waiter: RateWaiter = {
         since: now,
         longestMs,
         grant: () => {
@@ -133,7 +133,7 @@ export class TokenBucket {
   /** The server asked for quiet: nothing goes out for so long, and after that the line moves at the steady rate. */
   pause(ms: number): void {
     const now = this.#refill();
-    const until = now + Math.min(ms, LONGEST_PAUSE_MS);
+    const until = now + Math.min(ms, MAX_PAUSE_MS);
     if (until <= this.#asOf) return;
     this.#asOf = until;
     // A burst right after the pause would be throttled again.
@@ -157,7 +157,7 @@ export class TokenBucket {
   }
 
   /** As they are now. */
-  #inOrder(): Waiter[] {
+  #inOrder(): RateWaiter[] {
     return [...this.#ahead, ...this.#waiting];
   }
 
@@ -212,7 +212,7 @@ export class TokenBucket {
         : `${waiting} are waiting`;
     return new ProxyError(
       'rate-limited',
-      `Too many requests for --rate-limit ${ratePerSecond} (--rate-burst ${burst}): ${why}. This one would go out in ${seconds(retryAfterMs)} s, and at most ${seconds(longestMs)} s are waited${longestMs < LONGEST_WAIT_MS ? ', which is what its own time limit leaves' : ''}, so it was not sent. Send fewer requests, raise --rate-limit, or try again then.`,
+      `Too many requests for --rate-limit ${ratePerSecond} (--rate-burst ${burst}): ${why}. This one would go out in ${seconds(retryAfterMs)} s, and at most ${seconds(longestMs)} s are waited${longestMs < MAX_WAIT_MS ? ', which is what its own time limit leaves' : ''}, so it was not sent. Send fewer requests, raise --rate-limit, or try again then.`,
       { sent: 'no', retryAfterMs, details: { limit: ratePerSecond, burst, waiting } },
     );
   }

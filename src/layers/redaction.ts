@@ -1,10 +1,10 @@
-import type { BodySink, HttpFacts, Layer, Reply } from '../core/call.ts';
-import { ProxyError } from '../core/errors.ts';
-import { isObject, type Response, valueTextAt, withValueAt } from '../core/message.ts';
-import type { Redactor } from '../core/redact.ts';
+import { ProxyError } from '../core/errors/errors.ts';
+import type { Redactor } from '../core/errors/redact.ts';
+import { isObject, type Response, valueTextAt, withValueAt } from '../core/jsonrpc/message.ts';
+import type { BodySink, HttpFacts, Layer, Reply } from '../core/pipeline/call.ts';
 
 /** An error answer is short; a longer piece of a body belongs to a result. */
-const LONGEST_ERROR_PIECE_BYTES = 64 * 1024;
+const MAX_ERROR_PIECE_BYTES = 64 * 1024;
 
 /**
  * Takes secrets out of the errors that a client gets, the server's and the proxy's own: a server that repeats the request in its error
@@ -88,7 +88,7 @@ export function guarded(
   const refused = status < 200 || status >= 300;
   return {
     write(chunk) {
-      if (chunk.length > LONGEST_ERROR_PIECE_BYTES) return sink.write(chunk);
+      if (chunk.length > MAX_ERROR_PIECE_BYTES) return sink.write(chunk);
       const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
       if (refused) return sink.write(Buffer.from(redactor.clean(bytes.toString('utf8'))));
       return sink.write(isFailure(bytes) ? masked(bytes, redactor) : chunk);

@@ -1,12 +1,12 @@
-import type { Call, Handler, Layer, Reply } from '../core/call.ts';
-import type { Clock } from '../core/clock.ts';
-import { isMendedByHand, ProxyError } from '../core/errors.ts';
-import type { Events } from '../core/events.ts';
-import { matchesAny, matchesGlob } from '../core/glob.ts';
-import { isObject, type JsonObject, paramsOf, type Response } from '../core/message.ts';
-import { flagOf, list, type OptionValues, toggle } from '../core/options.ts';
-import { concernsOneClient, fillTools, ListEdits } from '../core/tool-list.ts';
-import { annotationsOf, type ToolAnnotations, type Tools } from '../core/tools.ts';
+import { flagOf, list, type OptionValues, toggle } from '../config/option.ts';
+import { isMendedByHand, ProxyError } from '../core/errors/errors.ts';
+import { isObject, type JsonObject, paramsOf, type Response } from '../core/jsonrpc/message.ts';
+import type { Call, Handler, Layer, Reply } from '../core/pipeline/call.ts';
+import type { Events } from '../core/pipeline/events.ts';
+import type { Clock } from '../core/time/clock.ts';
+import { annotationsOf, type ToolAnnotations, type ToolCatalog } from '../core/tools/catalog.ts';
+import { matchesAny, matchesGlob } from '../core/tools/glob.ts';
+import { concernsOneClient, fillTools, ListEdits } from '../core/tools/list-edit.ts';
 
 export const toolFilterOptions = {
   readOnly: toggle({
@@ -32,21 +32,21 @@ export const toolFilterOptions = {
 export type ToolRules = OptionValues<typeof toolFilterOptions>;
 
 /** Whether a tool may be seen and called, and if not, which option is in the way. */
-export type Verdict = 'passes' | 'denied' | 'not-allowed' | 'not-read-only';
+export type ToolVerdict = 'passes' | 'denied' | 'not-allowed' | 'not-read-only';
 
 /**
  * With --read-only, --allow-tool adds to the tools that only read: were it a limit there too, --read-only beside it would change
  * nothing, as what it names passes anyway.
  * @returns undefined where it depends on whether the tool only reads.
  */
-function judgeName({ readOnly, allowTool, denyTool }: ToolRules, name: string): Verdict | undefined {
+function judgeName({ readOnly, allowTool, denyTool }: ToolRules, name: string): ToolVerdict | undefined {
   if (matchesAny(denyTool, name)) return 'denied';
   if (matchesAny(allowTool, name)) return 'passes';
   if (readOnly) return undefined;
   return allowTool.length === 0 ? 'passes' : 'not-allowed';
 }
 
-export const judge = (rules: ToolRules, name: string, onlyReads: boolean): Verdict =>
+export const judge = (rules: ToolRules, name: string, onlyReads: boolean): ToolVerdict =>
   judgeName(rules, name) ?? (onlyReads ? 'passes' : 'not-read-only');
 
 /** True where the options ask for nothing. */
@@ -55,7 +55,7 @@ export const isUnfiltered = ({ readOnly, allowTool, denyTool }: ToolRules): bool
 
 export interface ToolFilterDeps {
   readonly rules: ToolRules;
-  readonly toolsOf: (profile: string) => Tools;
+  readonly toolsOf: (profile: string) => ToolCatalog;
   /** True where the profile's next request may be signed by another identity than its last. */
   readonly isIdentityInDoubt: (profile: string) => boolean;
   readonly clock: Clock;
@@ -78,7 +78,7 @@ const LOOK_SPACING_MS = 5_000;
  */
 const SLOW_MS = 1_000;
 /** Names in one line of the log. */
-const MOST_NAMED = 50;
+const MAX_NAMED = 50;
 
 /** Keeps tools that the options do not let through out of every list and every call. Where it cannot tell, it does not let through. */
 export function toolFilter(deps: ToolFilterDeps): Layer {
@@ -108,7 +108,7 @@ class ProfileFilter {
   readonly #deps: ToolFilterDeps;
   readonly #profile: string;
   readonly #next: Handler;
-  readonly #tools: Tools;
+  readonly #tools: ToolCatalog;
   readonly #edits = new ListEdits();
   #looked: Look | undefined;
   #globsChecked = false;
@@ -131,17 +131,17 @@ class ProfileFilter {
 
   /** Judges the whole list with the first tool that it is asked of: a list that has been edited before is not judged again. */
   #editorOf(response: Response): (tool: JsonObject, text: string) => string | undefined {
-    let verdicts: ReadonlyMap<string, Verdict> | undefined;
+    let verdicts: ReadonlyMap<string, ToolVerdict> | undefined;
     return ({ name }, text) => {
       verdicts ??= this.#verdictsOn(response);
       return typeof name === 'string' && verdicts.get(name) === 'passes' ? text : undefined;
     };
   }
 
-  #verdictsOn({ json }: Response): Map<string, Verdict> {
+  #verdictsOn({ json }: Response): Map<string, ToolVerdict> {
     const { rules } = this.#deps;
     const { tools } = isObject(json.result) ? json.result : {};
-    const verdicts = new Map<string, Verdict>();
+    const verdicts = new Map<string, ToolVerdict>();
     for (const tool of Array.isArray(tools) ? tools : []) {
       if (!isObject(tool) || typeof tool.name !== 'string') continue;
       const { name } = tool;
@@ -177,7 +177,7 @@ class ProfileFilter {
     this.#deps.events.emit({
       type: 'tool.call-refused',
       profile,
-      tool: name.slice(0, LONGEST_NAME),
+      tool: name.slice(0, MAX_NAME),
       reason,
       address,
       token,
@@ -270,12 +270,12 @@ class ProfileFilter {
     });
   }
 
-  #report(verdicts: ReadonlyMap<string, Verdict>): void {
+  #report(verdicts: ReadonlyMap<string, ToolVerdict>): void {
     const names: string[] = [];
     let more = 0;
     for (const [name, verdict] of verdicts) {
       if (verdict === 'passes') continue;
-      if (names.length < MOST_NAMED) names.push(`${name} (${verdict})`);
+      if (names.length < MAX_NAMED) names.push(`${name} (${verdict})`);
       else more++;
     }
     if (names.length > 0) {
@@ -284,7 +284,7 @@ class ProfileFilter {
   }
 }
 
-const WHY_HIDDEN: Readonly<Record<Exclude<Verdict, 'passes'>, string>> = {
+const WHY_HIDDEN: Readonly<Record<Exclude<ToolVerdict, 'passes'>, string>> = {
   denied: '--deny-tool matches it. To allow it, take that out of --deny-tool',
   'not-allowed': '--allow-tool does not name it. To allow it, add its name to --allow-tool',
   'not-read-only':
@@ -292,14 +292,14 @@ const WHY_HIDDEN: Readonly<Record<Exclude<Verdict, 'passes'>, string>> = {
 };
 
 /** A client may send anything as a name, and errors are read by people. */
-const LONGEST_NAME = 100;
+const MAX_NAME = 100;
 const shown = (name: string): string =>
-  JSON.stringify(name.length > LONGEST_NAME ? `${name.slice(0, LONGEST_NAME)}...` : name);
+  JSON.stringify(name.length > MAX_NAME ? `${name.slice(0, MAX_NAME)}...` : name);
 
 const isFiltered = (error: unknown): error is ProxyError =>
   error instanceof ProxyError && (error.reason === 'tool-refused' || error.reason === 'unknown-tool');
 
-const refused = (verdict: Exclude<Verdict, 'passes'>, name: string): ProxyError =>
+const refused = (verdict: Exclude<ToolVerdict, 'passes'>, name: string): ProxyError =>
   new ProxyError(
     'tool-refused',
     `The tool ${shown(name)} is not available: ${WHY_HIDDEN[verdict]} in the settings of mcp-sigv4-proxy and start it again. The call was not sent.`,
@@ -320,7 +320,7 @@ const overtaken = (name: string): ProxyError =>
     { sent: 'no' },
   );
 
-function allHidden({ readOnly, allowTool }: ToolRules, tools: Tools): string {
+function allHidden({ readOnly, allowTool }: ToolRules, tools: ToolCatalog): string {
   const [first = ''] = tools.names;
   if (!readOnly) {
     return allowTool.length > 0

@@ -1,15 +1,29 @@
-import { type Call, type Emit, type Handler, LastingOrigin, type Layer, type Reply } from '../core/call.ts';
-import type { ChangeFeeds } from '../core/change-feeds.ts';
-import type { Clock } from '../core/clock.ts';
-import type { Events } from '../core/events.ts';
-import { declaresChangesOf, isToolsChanged, listChanged } from '../core/list-changes.ts';
-import { claimOf, isObject, type Message, paramsOf, type Request, type Response } from '../core/message.ts';
-import { viewOf } from '../core/tool-list.ts';
-import type { Tools } from '../core/tools.ts';
+import {
+  claimOf,
+  isObject,
+  type Message,
+  paramsOf,
+  type Request,
+  type Response,
+} from '../core/jsonrpc/message.ts';
+import {
+  type Call,
+  type Emit,
+  type Handler,
+  LastingOrigin,
+  type Layer,
+  type Reply,
+} from '../core/pipeline/call.ts';
+import type { Events } from '../core/pipeline/events.ts';
+import type { Clock } from '../core/time/clock.ts';
+import type { ToolCatalog } from '../core/tools/catalog.ts';
+import type { ChangeStreams } from '../core/tools/change-streams.ts';
+import { declaresChangesOf, isToolsChanged, listChanged } from '../core/tools/list-changes.ts';
+import { listCacheKey } from '../core/tools/list-edit.ts';
 
 export interface ToolKnowledgeDeps {
-  readonly toolsOf: (profile: string) => Tools;
-  readonly feeds: ChangeFeeds;
+  readonly toolsOf: (profile: string) => ToolCatalog;
+  readonly feeds: ChangeStreams;
   readonly clock: Clock;
   readonly events: Events;
 }
@@ -89,7 +103,7 @@ class Knowledge {
     // Word that the list has changed may have overtaken the list: then it is one of yesterday.
     const answer = answerIn(reply);
     if (!answer || generation !== tools.generation) return reply;
-    const change = tools.learn(answer.json, paramsOf(request).cursor, viewOf(call), askedAt);
+    const change = tools.learn(answer.json, paramsOf(request).cursor, listCacheKey(call), askedAt);
     if (!change) return reply;
     events.emit({ type: 'tools.changed', profile, announced: change.told });
     if (!change.told) this.#tell(call, request);

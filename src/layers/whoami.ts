@@ -1,10 +1,10 @@
-import type { Call, Layer, Reply } from '../core/call.ts';
-import { ProxyError } from '../core/errors.ts';
-import { matchesAny } from '../core/glob.ts';
-import { elementsOf, memberAt, spliceText } from '../core/json-spans.ts';
-import { claimOf, isObject, paramsOf, type Request, type Response } from '../core/message.ts';
-import { toggle } from '../core/options.ts';
-import { answerWith } from '../core/result.ts';
+import { toggle } from '../config/option.ts';
+import { ProxyError } from '../core/errors/errors.ts';
+import { elementsOf, memberAt, spliceText } from '../core/jsonrpc/json-spans.ts';
+import { claimOf, isObject, paramsOf, type Request, type Response } from '../core/jsonrpc/message.ts';
+import type { Call, Layer, Reply } from '../core/pipeline/call.ts';
+import { answerWith } from '../core/pipeline/result.ts';
+import { matchesAny } from '../core/tools/glob.ts';
 
 export const whoamiOptions = {
   whoamiTool: toggle({

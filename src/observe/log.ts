@@ -1,8 +1,8 @@
 import type { Logger } from 'pino';
-import { causeText } from '../core/errors.ts';
-import type { Events, ProxyEvent } from '../core/events.ts';
-import { plainJson, plainText } from '../core/plain-text.ts';
-import { Redactor } from '../core/redact.ts';
+import { causeText } from '../core/errors/errors.ts';
+import { Redactor } from '../core/errors/redact.ts';
+import type { Events, ProxyEvent } from '../core/pipeline/events.ts';
+import { plainJson, plainText } from '../core/system/plain-text.ts';
 import { LOG_LEVELS, type LogLevel, openLogFile } from './options.ts';
 
 type Written = Exclude<LogLevel, 'silent'>;

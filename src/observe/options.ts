@@ -1,7 +1,7 @@
 import { closeSync, constants } from 'node:fs';
-import { causeText } from '../core/errors.ts';
-import { text } from '../core/options.ts';
-import { openTrusted } from '../core/trusted-file.ts';
+import { text } from '../config/option.ts';
+import { causeText } from '../core/errors/errors.ts';
+import { openTrusted } from '../core/system/trusted-file.ts';
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];

@@ -1,5 +1,5 @@
-import { CallController } from '../core/call-signal.ts';
-import type { Clock } from '../core/clock.ts';
+import { CallController } from '../core/time/call-signal.ts';
+import type { Clock } from '../core/time/clock.ts';
 
 /** What a session can be asked; `skip` ends the list without asking. */
 export const HEALTH_METHODS: readonly string[] = [

@@ -1,7 +1,7 @@
-import { decimal, flagOf, integer, list, type OptionValues, timeLimit } from '../core/options.ts';
+import { decimal, flagOf, integer, list, type OptionValues, timeLimit } from '../config/option.ts';
 import { HEALTH_METHODS } from './health.ts';
-import type { PoolLimits } from './upkeep.ts';
-import { MIN_OPENING_WAIT_MS } from './waiting.ts';
+import type { PoolLimits } from './maintenance.ts';
+import { MIN_OPENING_WAIT_MS } from './wait-queue.ts';
 
 export const poolOptions = {
   minSessions: integer({

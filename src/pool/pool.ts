@@ -1,18 +1,18 @@
-import { fullJitter } from '../core/backoff.ts';
-import { CallController } from '../core/call-signal.ts';
-import type { Clock, Timer } from '../core/clock.ts';
-import { isTimeout } from '../core/errors.ts';
+import { isTimeout } from '../core/errors/errors.ts';
+import { fullJitter } from '../core/time/backoff.ts';
+import { CallController } from '../core/time/call-signal.ts';
+import type { Clock, Timer } from '../core/time/clock.ts';
+import { noRoom, notOpened, shuttingDown } from './errors.ts';
 import { isHealthy, type Probed } from './health.ts';
-import type { Places } from './places.ts';
-import { noRoom, notOpened, shuttingDown } from './refusals.ts';
-import { type Lease, type Member, type Replacement, Stock } from './stock.ts';
-import { isExpired, type PoolLimits, sweepDelay, sweepPlan } from './upkeep.ts';
-import { Waiting } from './waiting.ts';
+import { isExpired, type PoolLimits, sweepDelay, sweepPlan } from './maintenance.ts';
+import { type PoolMember, PoolMembers, type Replacement, type SessionLease } from './members.ts';
+import type { SessionQuota } from './session-quota.ts';
+import { WaitQueue } from './wait-queue.ts';
 
 export interface PoolDeps<T> {
   readonly limits: PoolLimits;
   readonly clock: Clock;
-  readonly places: Places;
+  readonly places: SessionQuota;
   /** Items above the maximum while one that nobody uses is replaced: it serves until its successor does. 0 unless given. */
   readonly overlap?: number;
   /** Its signal is the pool's own, because what is opened serves everybody. Bounded in time; settles soon after that aborts. */
@@ -36,7 +36,7 @@ interface Coming {
   unwanted: Timer | undefined;
 }
 
-interface Opening extends Coming {
+interface PendingOpening extends Coming {
   readonly controller: CallController;
   readonly done: Promise<void>;
   /** It opens the successor of an item, for nobody who waits. */
@@ -58,9 +58,9 @@ interface Reserved extends Coming {
  */
 export class Pool<T> {
   readonly #deps: PoolDeps<T>;
-  readonly #stock: Stock<T>;
-  readonly #openings = new Set<Opening>();
-  readonly #waiting: Waiting<Lease<T>>;
+  readonly #stock: PoolMembers<T>;
+  readonly #openings = new Set<PendingOpening>();
+  readonly #waiting: WaitQueue<SessionLease<T>>;
   readonly #ending = new CallController();
   readonly #reserved = new Set<Reserved>();
   #adopted = false;
@@ -73,14 +73,14 @@ export class Pool<T> {
   constructor(deps: PoolDeps<T>) {
     const { clock, limits, places, close } = deps;
     this.#deps = deps;
-    this.#waiting = new Waiting({
+    this.#waiting = new WaitQueue({
       clock,
       waitMs: limits.waitMs,
       refusal: (waitedMs) => this.#noRoom(waitedMs),
       left: () => this.#left(),
       changed: this.#advance,
     });
-    this.#stock = new Stock({
+    this.#stock = new PoolMembers({
       clock,
       callsPerItem: limits.callsPerItem,
       isExpired: (member) => isExpired(member, this.#stock.serving.length, limits, clock.monotonic()),
@@ -113,7 +113,7 @@ export class Pool<T> {
   }
 
   /** @throws ProxyError no-session or shutting-down; the signal's reason. */
-  async lease(signal: AbortSignal): Promise<Lease<T>> {
+  async lease(signal: AbortSignal): Promise<SessionLease<T>> {
     if (this.#ending.signal.aborted) throw shuttingDown();
     signal.throwIfAborted();
     const member = this.#waiting.length === 0 ? this.#stock.withRoom : undefined;
@@ -287,14 +287,14 @@ export class Pool<T> {
     coming.unwanted ??= this.#deps.clock.schedule(UNWANTED_OPENING_MS, end, { keepAlive: false });
   }
 
-  #end(opening: Opening): void {
+  #end(opening: PendingOpening): void {
     opening.unwanted?.cancel();
     opening.ended = true;
     opening.controller.abort(new Error('nobody waits for it any more'));
     this.#advance();
   }
 
-  #open(insteadOf?: Member<T>): void {
+  #open(insteadOf?: PoolMember<T>): void {
     const controller = new CallController();
     // A turn later, so that `open` can never call back into a decision that is being made.
     const done = Promise.resolve()
@@ -317,11 +317,18 @@ export class Pool<T> {
         },
       );
     const renews = insteadOf !== undefined;
-    const opening: Opening = { controller, done, renews, stale: false, ended: false, unwanted: undefined };
+    const opening: PendingOpening = {
+      controller,
+      done,
+      renews,
+      stale: false,
+      ended: false,
+      unwanted: undefined,
+    };
     this.#openings.add(opening);
   }
 
-  #forget(opening: Opening): void {
+  #forget(opening: PendingOpening): void {
     opening.unwanted?.cancel();
     this.#openings.delete(opening);
   }
@@ -393,7 +400,7 @@ export class Pool<T> {
   }
 
   /** Under a lease, so that nobody is given what may be about to go, and nothing goes under a caller. */
-  async #check(member: Member<T>): Promise<void> {
+  async #check(member: PoolMember<T>): Promise<void> {
     const { limits, clock, probe } = this.#deps;
     const { item, release } = this.#stock.lend(member, false);
     const check = { methods: limits.healthMethods, timeoutMs: limits.healthTimeoutMs, clock };

@@ -12,7 +12,7 @@ import {
 import { join } from 'node:path';
 import v8 from 'node:v8';
 import type vm from 'node:vm';
-import { openTrusted } from '../core/trusted-file.ts';
+import { openTrusted } from '../core/system/trusted-file.ts';
 
 /** Builds whose caches are kept: a person may have several versions and versions of Node in use. */
 const MAX_BUILDS = 4;

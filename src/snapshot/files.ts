@@ -2,11 +2,11 @@ import { createHash, randomUUID } from 'node:crypto';
 import { closeSync, constants, fstatSync, readFileSync } from 'node:fs';
 import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { causeText } from '../core/errors.ts';
-import type { Events } from '../core/events.ts';
-import { isObject } from '../core/message.ts';
-import type { Snapshot, SnapshotStore } from '../core/snapshot.ts';
-import { folderProblem, openTrusted } from '../core/trusted-file.ts';
+import { causeText } from '../core/errors/errors.ts';
+import { isObject } from '../core/jsonrpc/message.ts';
+import type { Events } from '../core/pipeline/events.ts';
+import { folderProblem, openTrusted } from '../core/system/trusted-file.ts';
+import type { Snapshot, SnapshotStore } from '../core/tools/snapshot.ts';
 
 /** Raised whenever a file of an older proxy would be misread: such a file is as good as none. */
 const FORMAT = 1;
@@ -19,7 +19,7 @@ const FOLDER_MODE = 0o700;
 /** A draft lives for milliseconds. One of so long ago is of a process that was killed over it. */
 const DRAFT_IS_LEFT_MS = 3_600_000;
 /** One for each profile, endpoint and set of options that somebody has used; those that were not written for the longest go first. */
-const MOST_SNAPSHOTS = 200;
+const MAX_SNAPSHOTS = 200;
 const SNAPSHOT_NAME = /^[\da-f]{64}\.json$/;
 const DRAFT_NAME = /^[\da-f]{64}\.json\.[\da-f-]{36}$/;
 
@@ -107,7 +107,7 @@ export class SnapshotFiles implements SnapshotStore {
     const old = found
       .filter(({ name }) => SNAPSHOT_NAME.test(name))
       .sort((one, other) => other.at - one.at)
-      .slice(MOST_SNAPSHOTS);
+      .slice(MAX_SNAPSHOTS);
     for (const { name } of [...left, ...old])
       await rm(join(folder, name), { force: true }).catch(() => undefined);
   }

@@ -1,8 +1,8 @@
-import { isAgentCore } from '../aws/endpoint.ts';
-import { isLoopback } from '../core/loopback.ts';
-import { decimal, integer, list, text, timeLimit } from '../core/options.ts';
-import { placeholderIn, unexpanded } from '../core/placeholders.ts';
-import { type Secret, secretsOfUrl, variableName } from '../core/secrets.ts';
+import { decimal, integer, list, text, timeLimit } from '../config/option.ts';
+import { placeholderIn, unexpanded } from '../config/placeholders.ts';
+import { type Secret, secretsOfUrl, variableName } from '../config/secrets.ts';
+import { isLoopback } from '../core/http/loopback.ts';
+import { isAgentCore } from '../endpoint/endpoint.ts';
 import { readConnectAddress } from './http/connect.ts';
 import { bundleProblem } from './http/trust.ts';
 

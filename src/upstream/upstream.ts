@@ -1,19 +1,19 @@
-import type { Call, Client, Emit, Handler, Layer, Reply } from '../core/call.ts';
-import { claimOf, type Id, isId, paramsOf } from '../core/message.ts';
-import type { Places } from '../pool/places.ts';
-import type { PoolLimits } from '../pool/upkeep.ts';
+import { claimOf, type Id, isId, paramsOf } from '../core/jsonrpc/message.ts';
+import type { Call, Client, Emit, Handler, Layer, Reply } from '../core/pipeline/call.ts';
+import type { PoolLimits } from '../pool/maintenance.ts';
+import type { SessionQuota } from '../pool/session-quota.ts';
 import { Batches } from './session/batches.ts';
-import { Conversation } from './session/conversation.ts';
+import { ClientSessions } from './session/client-sessions.ts';
 import type { OpenLimit } from './session/opener.ts';
 import { Session } from './session/session.ts';
 import { Stateless, type StatelessDeps, StatelessOrigin } from './stateless/stateless.ts';
-import type { Uplink } from './uplink/uplink.ts';
+import type { SignedTransport } from './transport/signed-transport.ts';
 
 export interface UpstreamDeps extends StatelessDeps {
   /** The one that clients open sessions with; those of others are opened as they opened theirs. */
   readonly defaultProfile: string;
   /** The road of a profile, made on first use and kept. */
-  readonly uplinkOf: (profile: string) => Uplink;
+  readonly uplinkOf: (profile: string) => SignedTransport;
   /** The layers around opening a session of the profile. */
   readonly openingOf: (profile: string) => readonly Layer[];
   /** What a call waits for that is sent once more, on another session: its turn, because every attempt counts. */
@@ -27,7 +27,7 @@ export interface UpstreamDeps extends StatelessDeps {
   /** Longest wait of a call for a session that is being opened. */
   readonly openLimit?: OpenLimit | undefined;
   /** How many sessions all conversations may have together. */
-  readonly places: Places;
+  readonly places: SessionQuota;
 }
 
 /**
@@ -38,7 +38,7 @@ export class Upstream {
   readonly #deps: UpstreamDeps;
   readonly #stateless: Stateless;
   /** One per client and profile. */
-  readonly #conversations = new Map<string, Conversation>();
+  readonly #conversations = new Map<string, ClientSessions>();
   readonly #profiles = new Set<string>();
   readonly #batches = new Batches();
 
@@ -101,20 +101,20 @@ export class Upstream {
   }
 
   /** A cancellation says which request, and not with which profile that went. */
-  #carrierOf(client: Client, id: Id): Conversation | undefined {
+  #carrierOf(client: Client, id: Id): ClientSessions | undefined {
     return [...this.#profiles]
       .map((profile) => this.#conversations.get(keyOf(client, profile)))
       .find((conversation) => conversation?.sessionOf(id).carries(id));
   }
 
-  #conversationOf(client: Client, profile: string, emit: Emit): Conversation {
+  #conversationOf(client: Client, profile: string, emit: Emit): ClientSessions {
     const key = keyOf(client, profile);
     const existing = this.#conversations.get(key);
     if (existing) return existing;
     const { defaultProfile, uplinkOf, openingOf, clock, events, readTimeoutMs, limits, places, openLimit } =
       this.#deps;
     const toolStream = () => this.#deps.toolStream?.(client.id, profile);
-    const conversation = new Conversation(
+    const conversation = new ClientSessions(
       {
         profile,
         newSession: (emitOf, isEcho) =>

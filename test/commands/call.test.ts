@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream';
 import { expect, it } from 'vitest';
-import { COMMANDS } from '../../src/command-words.ts';
+import { COMMANDS } from '../../src/command-table.ts';
 import { run } from '../../src/commands/call.ts';
 import { Output } from '../../src/commands/output.ts';
 import { parseArguments, readSettings } from '../../src/settings.ts';

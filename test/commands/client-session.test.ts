@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ClientSession, errorTextOf, serverFactsOf } from '../../src/commands/client-session.ts';
-import { classify, type Response } from '../../src/core/message.ts';
+import { classify, type Response } from '../../src/core/jsonrpc/message.ts';
 import { parseArguments, readSettings } from '../../src/settings.ts';
 import { SessionServer, type SessionServerOptions } from '../support/mcp-behaviours.ts';
 import { makeGate } from '../support/relayed.ts';

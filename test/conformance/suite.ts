@@ -23,7 +23,7 @@ const FOR_NODE_20 = join(HERE, 'node20/register.mjs');
 const CLIENT = join(HERE, 'client.mjs');
 
 /** Long enough for every scenario of a revision, one after the other; one that hangs is given up by the suite after 30 s. */
-const LONGEST_RUN_MS = 300_000;
+const MAX_RUN_MS = 300_000;
 
 /** `server-tools-list-2026-11-21T09-46-34-432Z` for a server's scenario, without the first word for a client's. */
 const scenarioOf = (folder: string, mode: string): string => {
@@ -40,7 +40,7 @@ async function run(mode: 'server' | 'client', args: readonly string[]): Promise<
       execFile(
         process.execPath,
         ['--import', FOR_NODE_20, SUITE, mode, ...args, '--output-dir', folder],
-        { env: { PATH, HOME: folder }, timeout: LONGEST_RUN_MS, maxBuffer: 64 * 1024 * 1024 },
+        { env: { PATH, HOME: folder }, timeout: MAX_RUN_MS, maxBuffer: 64 * 1024 * 1024 },
         (_failed, stdout, stderr) => resolve(`${stdout}\n${stderr}`),
       );
     });

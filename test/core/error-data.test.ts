@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { withErrorData } from '../../src/core/message.ts';
-import { readUpstream } from '../../src/core/reading.ts';
+import { withErrorData } from '../../src/core/jsonrpc/message.ts';
+import { readUpstream } from '../../src/core/jsonrpc/parse.ts';
 
 const edited = (text: string): string | undefined => {
   const [message] = readUpstream(text);

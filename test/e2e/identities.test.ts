@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { Id } from '../../src/core/message.ts';
+import type { Id } from '../../src/core/jsonrpc/message.ts';
 import { claiming, startDual } from '../support/claims.ts';
 import { openSession, startListening } from '../support/listening.ts';
 import { EventWriter, type Rpc, sendJson } from '../support/mcp-answers.ts';

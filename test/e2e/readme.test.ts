@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { COMMANDS } from '../../src/command-words.ts';
-import { configBlock } from '../../src/commands/config.ts';
+import { COMMANDS } from '../../src/command-table.ts';
+import { configBlock } from '../../src/commands/config/config.ts';
 import { startDemoEndpoint } from '../../src/demo/endpoint.ts';
 import { parseArguments, readSettings } from '../../src/settings.ts';
 import { BinDriver } from '../support/bin-driver.ts';

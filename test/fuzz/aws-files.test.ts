@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { parseKnownFiles } from '@smithy/core/config';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { faultOf, readSharedFiles } from '../../src/aws/credentials/files.ts';
+import { faultOf, readSharedFiles } from '../../src/auth/credentials/files.ts';
 import { FUZZ_TIMEOUT, fuzz } from '../support/fuzz.ts';
 import { makeTempHome } from '../support/temp-home.ts';
 

@@ -1,7 +1,7 @@
 import { connect } from 'node:net';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { frontFor } from '../front/http-rig.ts';
+import { frontFor } from '../client/http/http-rig.ts';
 import { FUZZ_TIMEOUT, fuzz } from '../support/fuzz.ts';
 
 /**

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { readLine } from '../../src/core/reading.ts';
+import { readLine } from '../../src/core/jsonrpc/parse.ts';
 import { FUZZ_TIMEOUT, fuzz } from '../support/fuzz.ts';
 
 /** JSON whose objects keep every member, in order. */

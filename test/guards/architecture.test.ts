@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { RANKS, UPSTREAM_RANKS } from './ranks.ts';
+import { FOLDER_RANKS, RANKS } from './ranks.ts';
 import { ROOT, sourceFiles, sourceText } from './source-tree.ts';
 
 const PAGE = 'docs/architecture.md';
@@ -21,12 +21,14 @@ function rowsUnder(heading: string): string[][] {
 }
 
 it('the page of the code names the folders by rank, as the guard of the imports does', () => {
-  expect(rowsUnder('of `src`').reverse()).toEqual(RANKS);
-  expect(rowsUnder('of `src/upstream`').reverse()).toEqual(UPSTREAM_RANKS);
+  expect(rowsUnder('in `src`').reverse()).toEqual(RANKS);
+  for (const [folder, ranks] of Object.entries(FOLDER_RANKS)) {
+    expect(rowsUnder(`in \`src/${folder}\``).reverse(), folder).toEqual(ranks);
+  }
 });
 
 it('the page of the code names every layer', () => {
-  const layers = sourceFiles().filter((file) => /^layers\/[^/]+\.ts$/.test(file));
+  const layers = sourceFiles().filter((file) => /^layers\/(?:[^/]+|([^/]+)\/\1)\.ts$/.test(file));
   expect(layers.length).toBeGreaterThan(8);
   expect(named(page)).toEqual(expect.arrayContaining(layers.map((file) => `src/${file}`)));
 });
@@ -42,9 +44,13 @@ it('the page of the code names nothing that is not there', () => {
   const commands = [...page.matchAll(/npm run ([\w:]+)/g)].map(([, name]) => name);
   for (const command of commands) expect(scripts).toHaveProperty([command ?? '']);
 
-  const code = ['core/options.ts', 'core/call.ts', 'core/errors.ts', 'core/events.ts', 'settings.ts'].map(
-    sourceText,
-  );
+  const code = [
+    'config/option.ts',
+    'core/pipeline/call.ts',
+    'core/errors/errors.ts',
+    'core/pipeline/events.ts',
+    'settings.ts',
+  ].map(sourceText);
   const identifiers = [
     'ERROR_CODES',
     'ProxyEvent',

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { envExample, helpText, optionsMarkdown, readmeWith } from '../../src/manual.ts';
+import { envExample, helpText, optionsMarkdown, readmeWith } from '../../src/help.ts';
 import { OPTIONS } from '../../src/settings.ts';
 import { ROOT } from './source-tree.ts';
 

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { ERROR_CODES, type ErrorReason, ProxyError } from '../../src/core/errors.ts';
-import { statusOf } from '../../src/core/http-status.ts';
+import { ERROR_CODES, type ErrorReason, ProxyError } from '../../src/core/errors/errors.ts';
+import { statusOf } from '../../src/core/errors/http-status.ts';
 import { ROOT } from './source-tree.ts';
 
 /** The rows of the page: name, number, status. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { RANKS, UPSTREAM_RANKS } from './ranks.ts';
+import { FOLDER_RANKS, RANKS } from './ranks.ts';
 import { circlesIn, importsOf, sourceFiles } from './source-tree.ts';
 
 const roomOf = (file: string): string => file.split('/')[0] ?? file;
@@ -11,10 +11,10 @@ describe('the imports of src', () => {
 
   it('are seen by this walker: static, type-only, dynamic and re-exported ones', () => {
     expect(files.length).toBeGreaterThan(40);
-    expect(arrows).toContainEqual({ from: 'proxy.ts', to: 'relay/relay.ts' });
-    expect(arrows).toContainEqual({ from: 'core/call.ts', to: 'core/message.ts' });
+    expect(arrows).toContainEqual({ from: 'proxy.ts', to: 'client/stdio/relay.ts' });
+    expect(arrows).toContainEqual({ from: 'core/pipeline/call.ts', to: 'core/jsonrpc/message.ts' });
     expect(arrows).toContainEqual({ from: 'cli.ts', to: 'commands/demo.ts' });
-    expect(arrows).toContainEqual({ from: 'index.ts', to: 'proxy.ts' });
+    expect(arrows).toContainEqual({ from: 'library/index.ts', to: 'proxy.ts' });
   });
 
   it('name only rooms that have a rank', () => {
@@ -28,7 +28,7 @@ describe('the imports of src', () => {
 
   it('never lead from one layer to another', () => {
     const layerOf = (file: string): string | undefined => /^layers\/([^/.]+)/.exec(file)?.[1];
-    expect(arrows).toContainEqual({ from: 'layers/retry.ts', to: 'layers/retry/decision.ts' });
+    expect(arrows).toContainEqual({ from: 'layers/retry/retry.ts', to: 'layers/retry/decision.ts' });
     const between = arrows.filter(({ from, to }) => {
       const [one, other] = [layerOf(from), layerOf(to)];
       return one !== undefined && other !== undefined && one !== other;
@@ -36,16 +36,21 @@ describe('the imports of src', () => {
     expect(between).toEqual([]);
   });
 
-  it("go down only within upstream, from the client's messages to the socket", () => {
-    const inside = arrows
-      .filter(({ from, to }) => roomOf(from) === 'upstream' && roomOf(to) === 'upstream')
-      .map(({ from, to }) => ({ from: from.slice('upstream/'.length), to: to.slice('upstream/'.length) }));
-    const rank = (file: string): number => UPSTREAM_RANKS.findIndex((rooms) => rooms.includes(roomOf(file)));
-    expect(inside).toContainEqual({ from: 'exchange/exchange.ts', to: 'uplink/uplink.ts' });
-    expect(inside.filter(({ from, to }) => rank(from) < 0 || rank(to) < 0)).toEqual([]);
-    const upward = inside.filter(({ from, to }) => roomOf(from) !== roomOf(to) && rank(from) <= rank(to));
-    expect(upward).toEqual([]);
-  });
+  it.each(Object.keys(FOLDER_RANKS))(
+    'go down only within src/%s, and between equal folders never',
+    (folder) => {
+      const ranks = FOLDER_RANKS[folder] ?? [];
+      const prefix = `${folder}/`;
+      const inside = arrows
+        .filter(({ from, to }) => from.startsWith(prefix) && to.startsWith(prefix))
+        .map(({ from, to }) => ({ from: from.slice(prefix.length), to: to.slice(prefix.length) }));
+      const rank = (file: string): number => ranks.findIndex((rooms) => rooms.includes(roomOf(file)));
+      expect(inside.length).toBeGreaterThan(5);
+      expect(inside.filter(({ from, to }) => rank(from) < 0 || rank(to) < 0)).toEqual([]);
+      const upward = inside.filter(({ from, to }) => roomOf(from) !== roomOf(to) && rank(from) <= rank(to));
+      expect(upward).toEqual([]);
+    },
+  );
 
   it('form no circle, and a circle would be found', () => {
     expect(circlesIn(arrows)).toEqual([]);

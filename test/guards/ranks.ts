@@ -1,23 +1,32 @@
-/** Imports go down only, type imports included; what stands on one line never imports each other. */
+/** Imports point down only, type imports included. Entries of one line never import each other. */
 export const RANKS: readonly (readonly string[])[] = [
-  ['core', 'version.ts'],
-  ['layers', 'pool', 'aws', 'front', 'observe', 'relay', 'demo', 'snapshot'],
+  ['core', 'config', 'version.ts'],
+  ['auth'],
+  ['endpoint'],
+  ['client', 'layers', 'pool', 'observe', 'demo', 'snapshot'],
   ['upstream'],
-  ['settings.ts', 'command-words.ts'],
-  ['manual.ts'],
-  ['parts.ts'],
+  ['settings.ts', 'command-table.ts'],
+  ['help.ts'],
+  ['wiring.ts'],
   ['proxy.ts'],
-  ['index.ts'],
+  ['library'],
   ['commands'],
   ['cli.ts', 'start.ts'],
 ];
 
-/** The same within upstream, from the socket up. */
-export const UPSTREAM_RANKS: readonly (readonly string[])[] = [
-  ['http'],
-  ['uplink'],
-  ['stream'],
-  ['exchange'],
-  ['session', 'stateless', 'passage'],
-  ['upstream.ts', 'options.ts'],
-];
+/** The same within a folder, from the bottom up. */
+export const FOLDER_RANKS: Readonly<Record<string, readonly (readonly string[])[]>> = {
+  core: [['errors', 'system'], ['jsonrpc', 'time'], ['pipeline'], ['tools'], ['http']],
+  client: [
+    ['deadline.ts', 'heartbeat.ts', 'options.ts', 'rescue.ts', 'time-limit.ts'],
+    ['stdio', 'http'],
+  ],
+  upstream: [
+    ['http'],
+    ['transport'],
+    ['stream'],
+    ['exchange'],
+    ['session', 'stateless', 'passthrough'],
+    ['upstream.ts', 'options.ts'],
+  ],
+};

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { ProxyError } from '../../src/core/errors.ts';
+import { ProxyError } from '../../src/core/errors/errors.ts';
 import { OverloadedError } from '../../src/layers/backpressure.ts';
 import { limited } from '../support/limited.ts';
 import { CANCELLED, type MadeCall, makeToolCall, RESULT, settle } from '../support/make-call.ts';

@@ -1,15 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import { ProxyError } from '../../src/core/errors.ts';
-import { Events } from '../../src/core/events.ts';
-import { boundsOf, readOption } from '../../src/core/options.ts';
-import { PerProfile } from '../../src/core/per-profile.ts';
+import { Relay } from '../../src/client/stdio/relay.ts';
+import { boundsOf, readOption } from '../../src/config/option.ts';
+import { ProxyError } from '../../src/core/errors/errors.ts';
+import { Events } from '../../src/core/pipeline/events.ts';
+import { PerProfile } from '../../src/core/pipeline/per-profile.ts';
 import {
   backpressure,
   backpressureOptions,
   Limiter,
   OverloadedError,
 } from '../../src/layers/backpressure.ts';
-import { Relay } from '../../src/relay/relay.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { HeldHandler } from '../support/held-handler.ts';
 import { occupied, limited as setUp } from '../support/limited.ts';

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { ProxyError } from '../../src/core/errors.ts';
+import { ProxyError } from '../../src/core/errors/errors.ts';
 import { Breaker, breaker } from '../../src/layers/breaker.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { HeldHandler } from '../support/held-handler.ts';

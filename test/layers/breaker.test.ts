@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import type { Reply } from '../../src/core/call.ts';
-import { type ErrorReason, ProxyError } from '../../src/core/errors.ts';
-import { failureOfError, failureOfReply } from '../../src/core/failure.ts';
-import { readOption } from '../../src/core/options.ts';
+import { readOption } from '../../src/config/option.ts';
+import { type ErrorReason, ProxyError } from '../../src/core/errors/errors.ts';
+import type { Reply } from '../../src/core/pipeline/call.ts';
+import { failureOfError, failureOfReply } from '../../src/core/pipeline/failure.ts';
 import { Breaker, breaker, breakerOptions, counts } from '../../src/layers/breaker.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { HeldHandler } from '../support/held-handler.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Reply } from '../../src/core/call.ts';
+import type { Reply } from '../../src/core/pipeline/call.ts';
 import { clientName } from '../../src/layers/client-name.ts';
 import { makeCall, messageOf } from '../support/make-call.ts';
 

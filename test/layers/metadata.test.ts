@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import type { Call, Reply } from '../../src/core/call.ts';
-import type { Message } from '../../src/core/message.ts';
-import { readLine } from '../../src/core/reading.ts';
+import type { Message } from '../../src/core/jsonrpc/message.ts';
+import { readLine } from '../../src/core/jsonrpc/parse.ts';
+import type { Call, Reply } from '../../src/core/pipeline/call.ts';
 import { metadata, metadataOf } from '../../src/layers/metadata.ts';
 import { makeCall } from '../support/make-call.ts';
 

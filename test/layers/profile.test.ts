@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import type { Call, Handler, Origin, Reply } from '../../src/core/call.ts';
-import { ChangeFeeds } from '../../src/core/change-feeds.ts';
-import { ProxyError } from '../../src/core/errors.ts';
-import { Events, type ProxyEvent } from '../../src/core/events.ts';
-import type { Message } from '../../src/core/message.ts';
-import { PerProfile } from '../../src/core/per-profile.ts';
-import { readLine, readUpstream } from '../../src/core/reading.ts';
-import { Tools } from '../../src/core/tools.ts';
+import { ProxyError } from '../../src/core/errors/errors.ts';
+import type { Message } from '../../src/core/jsonrpc/message.ts';
+import { readLine, readUpstream } from '../../src/core/jsonrpc/parse.ts';
+import type { Call, Handler, Origin, Reply } from '../../src/core/pipeline/call.ts';
+import { Events, type ProxyEvent } from '../../src/core/pipeline/events.ts';
+import { PerProfile } from '../../src/core/pipeline/per-profile.ts';
+import { ToolCatalog } from '../../src/core/tools/catalog.ts';
+import { ChangeStreams } from '../../src/core/tools/change-streams.ts';
 import { profile } from '../../src/layers/profile.ts';
 import { toolKnowledge } from '../../src/layers/tool-knowledge.ts';
 import { FakeClock } from '../support/fake-clock.ts';
@@ -31,15 +31,15 @@ interface RigOptions {
   /** What the server says to a tools/list, one after the other, the last for ever. */
   readonly lists?: readonly (Reply | ProxyError)[];
   /** Called with what is known of the profile, while its list is on its way. */
-  readonly listing?: (tools: Tools) => void;
+  readonly listing?: (tools: ToolCatalog) => void;
 }
 
 function makeRig({ profiles = ['prod', 'dev'], globs = [], tools = TOOLS, lists, listing }: RigOptions = {}) {
   const events = new Events();
   const reported: ProxyEvent[] = [];
   events.subscribe((event) => reported.push(event));
-  const known = new PerProfile(() => new Tools());
-  const toolsOf = (profile: string): Tools => known.of(profile);
+  const known = new PerProfile(() => new ToolCatalog());
+  const toolsOf = (profile: string): ToolCatalog => known.of(profile);
   const sent: Call[] = [];
   let asked = 0;
   let reply: Reply = RESULT;
@@ -53,7 +53,7 @@ function makeRig({ profiles = ['prod', 'dev'], globs = [], tools = TOOLS, lists,
   };
   const clock = new FakeClock();
   const layer = profile({ profiles, globs, toolsOf, clock, events });
-  const handler = layer(toolKnowledge({ toolsOf, feeds: new ChangeFeeds(), clock, events })(server));
+  const handler = layer(toolKnowledge({ toolsOf, feeds: new ChangeStreams(), clock, events })(server));
   const send = (message: Message, options: Partial<Call> = {}) =>
     handler({ ...makeCall(message).call, profile: profiles[0] ?? '', ...options });
   return {

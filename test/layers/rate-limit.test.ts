@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { ProxyError } from '../../src/core/errors.ts';
-import { readOption } from '../../src/core/options.ts';
-import { PerProfile } from '../../src/core/per-profile.ts';
+import { readOption } from '../../src/config/option.ts';
+import { ProxyError } from '../../src/core/errors/errors.ts';
+import { PerProfile } from '../../src/core/pipeline/per-profile.ts';
 import { burstOf, rateLimit, rateLimitOptions, TokenBucket } from '../../src/layers/rate-limit.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { HeldHandler } from '../support/held-handler.ts';

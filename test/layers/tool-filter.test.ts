@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import type { Handler, Reply } from '../../src/core/call.ts';
-import { ChangeFeeds } from '../../src/core/change-feeds.ts';
-import { ProxyError } from '../../src/core/errors.ts';
-import { Events, type ProxyEvent } from '../../src/core/events.ts';
-import type { Id, JsonObject } from '../../src/core/message.ts';
-import { paramsOf } from '../../src/core/message.ts';
-import { PerProfile } from '../../src/core/per-profile.ts';
-import { Tools } from '../../src/core/tools.ts';
+import { ProxyError } from '../../src/core/errors/errors.ts';
+import type { Id, JsonObject } from '../../src/core/jsonrpc/message.ts';
+import { paramsOf } from '../../src/core/jsonrpc/message.ts';
+import type { Handler, Reply } from '../../src/core/pipeline/call.ts';
+import { Events, type ProxyEvent } from '../../src/core/pipeline/events.ts';
+import { PerProfile } from '../../src/core/pipeline/per-profile.ts';
+import { ToolCatalog } from '../../src/core/tools/catalog.ts';
+import { ChangeStreams } from '../../src/core/tools/change-streams.ts';
 import { judge, type ToolRules, toolFilter } from '../../src/layers/tool-filter.ts';
 import { toolKnowledge } from '../../src/layers/tool-knowledge.ts';
 import { FakeClock } from '../support/fake-clock.ts';
@@ -33,8 +33,8 @@ function filtered(rules: ToolRules, tools: readonly JsonObject[] = [reads('get')
   const events = new Events();
   const seen: ProxyEvent[] = [];
   events.subscribe((event) => seen.push(event));
-  const known = new PerProfile(() => new Tools());
-  const toolsOf = (profile: string): Tools => known.of(profile);
+  const known = new PerProfile(() => new ToolCatalog());
+  const toolsOf = (profile: string): ToolCatalog => known.of(profile);
   const server = {
     pages: [tools] as (readonly unknown[])[],
     listed: 0,
@@ -56,7 +56,7 @@ function filtered(rules: ToolRules, tools: readonly JsonObject[] = [reads('get')
   const identity = { inDoubt: false };
   const isIdentityInDoubt = () => identity.inDoubt;
   const handler = toolFilter({ rules, toolsOf, isIdentityInDoubt, clock, events })(
-    toolKnowledge({ toolsOf, feeds: new ChangeFeeds(), clock, events })(bottom),
+    toolKnowledge({ toolsOf, feeds: new ChangeStreams(), clock, events })(bottom),
   );
   const list = async (cursor?: string): Promise<unknown> => {
     const reply = await handler(makeCall(requestOf('tools/list', cursor ? { cursor } : undefined)).call);

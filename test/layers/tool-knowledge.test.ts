@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import type { Emit, Handler, Origin } from '../../src/core/call.ts';
-import { ChangeFeeds } from '../../src/core/change-feeds.ts';
-import { Events, type ProxyEvent } from '../../src/core/events.ts';
-import type { Message } from '../../src/core/message.ts';
-import { PerProfile } from '../../src/core/per-profile.ts';
-import { Tools } from '../../src/core/tools.ts';
+import type { Message } from '../../src/core/jsonrpc/message.ts';
+import type { Emit, Handler, Origin } from '../../src/core/pipeline/call.ts';
+import { Events, type ProxyEvent } from '../../src/core/pipeline/events.ts';
+import { PerProfile } from '../../src/core/pipeline/per-profile.ts';
+import { ToolCatalog } from '../../src/core/tools/catalog.ts';
+import { ChangeStreams } from '../../src/core/tools/change-streams.ts';
 import { toolKnowledge } from '../../src/layers/tool-knowledge.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { answerOf, makeCall, messageOf, requestOf, settle } from '../support/make-call.ts';
@@ -13,13 +13,13 @@ const LIST = { tools: [{ name: 'reader', annotations: { readOnlyHint: true } }] 
 const READS = { readOnly: true, idempotent: false, destructive: false };
 
 function make(next: Handler) {
-  const known = new PerProfile(() => new Tools());
-  const toolsOf = (profile: string): Tools => known.of(profile);
+  const known = new PerProfile(() => new ToolCatalog());
+  const toolsOf = (profile: string): ToolCatalog => known.of(profile);
   const clock = new FakeClock();
   const events = new Events();
   const seen: ProxyEvent[] = [];
   events.subscribe((event) => seen.push(event));
-  const feeds = new ChangeFeeds();
+  const feeds = new ChangeStreams();
   return { handler: toolKnowledge({ toolsOf, feeds, clock, events })(next), toolsOf, clock, seen, feeds };
 }
 

@@ -1,7 +1,7 @@
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { Events, type ProxyEvent } from '../../src/core/events.ts';
+import { Events, type ProxyEvent } from '../../src/core/pipeline/events.ts';
 import { logEvents } from '../../src/observe/log.ts';
 import type { LogLevel } from '../../src/observe/options.ts';
 import { makeTempHome, type TempHome } from '../support/temp-home.ts';

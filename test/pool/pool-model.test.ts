@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { ProxyError } from '../../src/core/errors.ts';
-import type { Ended, Lease } from '../../src/pool/stock.ts';
+import { ProxyError } from '../../src/core/errors/errors.ts';
+import type { Ended, SessionLease } from '../../src/pool/members.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { settle } from '../support/make-call.ts';
 import { fc } from '../support/property.ts';
@@ -53,7 +53,7 @@ const limits = fc
 interface Asker {
   readonly controller: AbortController;
   state: 'waiting' | 'holding' | 'over';
-  lease: Lease<number> | undefined;
+  lease: SessionLease<number> | undefined;
 }
 
 class Run {

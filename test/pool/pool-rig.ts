@@ -1,7 +1,7 @@
 import type { Probed } from '../../src/pool/health.ts';
-import { Places } from '../../src/pool/places.ts';
+import type { PoolLimits } from '../../src/pool/maintenance.ts';
 import { Pool } from '../../src/pool/pool.ts';
-import type { PoolLimits } from '../../src/pool/upkeep.ts';
+import { SessionQuota } from '../../src/pool/session-quota.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { settle } from '../support/make-call.ts';
 
@@ -32,7 +32,7 @@ export const DOWN = new Error('connect ECONNREFUSED');
 /** A pool of numbers, whose openings wait for the test. Items count up from 0. */
 export class PoolRig {
   readonly clock: FakeClock;
-  readonly places: Places;
+  readonly places: SessionQuota;
   readonly pool: Pool<number>;
   readonly opening: Held[] = [];
   readonly failures: unknown[] = [];
@@ -52,7 +52,7 @@ export class PoolRig {
     {
       clock = new FakeClock(),
       total = Number.POSITIVE_INFINITY,
-      places = new Places(total),
+      places = new SessionQuota(total),
       overlap = 0,
     } = {},
   ) {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { ProxyError } from '../../src/core/errors.ts';
-import { Places } from '../../src/pool/places.ts';
+import { ProxyError } from '../../src/core/errors/errors.ts';
+import { SessionQuota } from '../../src/pool/session-quota.ts';
 import { settle } from '../support/make-call.ts';
 import { DOWN, PoolRig } from './pool-rig.ts';
 
@@ -317,7 +317,7 @@ describe('a drain of items in use, with no place for their successors,', () => {
 
 describe('the limit over all pools', () => {
   it('is never passed, and a place that comes free goes to the pool that waits', async () => {
-    const places = new Places(3);
+    const places = new SessionQuota(3);
     const one = new PoolRig({ max: 3 }, { places });
     const other = new PoolRig({ max: 3 }, { places });
     one.adopt();
@@ -335,7 +335,7 @@ describe('the limit over all pools', () => {
   });
 
   it('stands in the refusal where it is what is full', async () => {
-    const rig = new PoolRig({ max: 3, waitMs: 10 }, { places: new Places(1) });
+    const rig = new PoolRig({ max: 3, waitMs: 10 }, { places: new SessionQuota(1) });
     rig.adopt();
     await rig.lease();
     const refused = failure(rig.pool.lease(new AbortController().signal));

@@ -10,7 +10,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { Events, type ProxyEvent } from '../../src/core/events.ts';
+import { Events, type ProxyEvent } from '../../src/core/pipeline/events.ts';
 import { SnapshotFiles } from '../../src/snapshot/files.ts';
 import { afterThisTest } from '../support/cleanup.ts';
 

@@ -27,7 +27,12 @@ describe('the bin driver', () => {
   it('gives the process PATH, HOME, a code cache and the variables that the test names', async () => {
     const bin = BinDriver.start({ args: [], binPath: binPath(), env: { AWS_REGION: 'eu-west-1' } });
     const { result } = await bin.initialize();
-    expect(Object.keys(result as object).sort()).toEqual(['AWS_REGION', 'HOME', 'NODE_COMPILE_CACHE', 'PATH']);
+    expect(Object.keys(result as object).sort()).toEqual([
+      'AWS_REGION',
+      'HOME',
+      'NODE_COMPILE_CACHE',
+      'PATH',
+    ]);
     expect(result).toMatchObject({ HOME: bin.home });
   });
 

@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import type { Id } from '../../src/core/message.ts';
+import type { Id } from '../../src/core/jsonrpc/message.ts';
 import { type Relayed, type RelayedOptions, startRelayed } from './relayed.ts';
 import type { RecordedRequest } from './scripted-server.ts';
 

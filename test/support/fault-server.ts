@@ -27,7 +27,7 @@ const TOOLS: readonly unknown[] = [
 ];
 
 /** The answer may have met a fault on its way. */
-const LONGEST_QUESTION_MS = 500;
+const MAX_QUESTION_MS = 500;
 
 interface Replay {
   readonly pieces: Rpc[];
@@ -270,7 +270,7 @@ export class FaultServer {
     });
     const params = { message: token, requestedSchema: { type: 'object', properties: {} } };
     events.send({ jsonrpc: '2.0', id, method: 'elicitation/create', params });
-    await Promise.race([answered, this.#wait(LONGEST_QUESTION_MS)]);
+    await Promise.race([answered, this.#wait(MAX_QUESTION_MS)]);
   }
 
   #answered({ headers, rpc }: RecordedRequest): void {

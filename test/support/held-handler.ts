@@ -1,4 +1,4 @@
-import type { Call, Handler, Reply } from '../../src/core/call.ts';
+import type { Call, Handler, Reply } from '../../src/core/pipeline/call.ts';
 import { RESULT } from './make-call.ts';
 
 /** One call that a held handler has begun and not ended. */

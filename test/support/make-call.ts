@@ -1,6 +1,6 @@
-import type { Call, Deadline, Emit, Reply } from '../../src/core/call.ts';
-import type { Id, Message } from '../../src/core/message.ts';
-import { readLine, readUpstream } from '../../src/core/reading.ts';
+import type { Id, Message } from '../../src/core/jsonrpc/message.ts';
+import { readLine, readUpstream } from '../../src/core/jsonrpc/parse.ts';
+import type { Call, Deadline, Emit, Reply } from '../../src/core/pipeline/call.ts';
 
 /** What a client wrote, as the relay would hand it to the first layer. */
 export function messageOf(json: Readonly<Record<string, unknown>>): Message {

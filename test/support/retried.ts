@@ -1,7 +1,7 @@
-import type { Call, Reply } from '../../src/core/call.ts';
-import { Events, type ProxyEvent } from '../../src/core/events.ts';
-import { Tools } from '../../src/core/tools.ts';
-import { type RetryDeps, retry } from '../../src/layers/retry.ts';
+import type { Call, Reply } from '../../src/core/pipeline/call.ts';
+import { Events, type ProxyEvent } from '../../src/core/pipeline/events.ts';
+import { ToolCatalog } from '../../src/core/tools/catalog.ts';
+import { type RetryDeps, retry } from '../../src/layers/retry/retry.ts';
 import { FakeClock } from './fake-clock.ts';
 import { type MadeCall, makeCall, requestOf } from './make-call.ts';
 
@@ -14,7 +14,7 @@ export function retried(acts: readonly Attempted[], deps: Partial<RetryDeps> = {
   const events = new Events();
   const seen: ProxyEvent[] = [];
   events.subscribe((event) => seen.push(event));
-  const tools = new Tools();
+  const tools = new ToolCatalog();
   const log: { readonly at: number; readonly call: Call }[] = [];
   const handler = retry({
     options: { retries: 2, baseDelayMs: 100, maxDelayMs: 2_000, adaptive: false },

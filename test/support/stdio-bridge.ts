@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import * as http from 'node:http';
-import { claimOf, classify, type Message, type Request } from '../../src/core/message.ts';
+import { claimOf, classify, type Message, type Request } from '../../src/core/jsonrpc/message.ts';
 import type { BinDriver } from './bin-driver.ts';
 import { afterThisTest } from './cleanup.ts';
 import { Connections, listenOnLoopback, shut } from './connections.ts';

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import { LineSplitter } from '../../src/client/stdio/lines.ts';
 import {
   claimOf,
   classify,
@@ -9,8 +10,7 @@ import {
   paramsOf,
   type Request,
   type Response,
-} from '../../src/core/message.ts';
-import { LineSplitter } from '../../src/front/lines.ts';
+} from '../../src/core/jsonrpc/message.ts';
 import type { BinDriver } from './bin-driver.ts';
 import { EventWriter, sendJson } from './mcp-answers.ts';
 import { parseJson } from './scripted-server.ts';

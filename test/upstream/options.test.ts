@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { readOption } from '../../src/core/options.ts';
+import { readOption } from '../../src/config/option.ts';
 import { readHeaders, upstreamOptions } from '../../src/upstream/options.ts';
 
 describe('--header', () => {

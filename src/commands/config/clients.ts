@@ -1,4 +1,4 @@
-import type { CLIENTS } from '../../command-words.ts';
+import type { CLIENTS } from '../../command-table.ts';
 
 /** One server, as a client is to start it. */
 export interface Server {

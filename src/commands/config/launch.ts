@@ -1,8 +1,8 @@
 import { resolve } from 'node:path';
-import { asListValue } from '../../aws/credentials/profile-list.ts';
-import type { Arguments } from '../../core/arguments.ts';
-import { flagOf, type Option, type OptionTable, variableOf } from '../../core/options.ts';
-import { type Secret, secretsOfUrl } from '../../core/secrets.ts';
+import { asListValue } from '../../auth/credentials/profile-list.ts';
+import type { Arguments } from '../../config/argv.ts';
+import { flagOf, type Option, type OptionTable, variableOf } from '../../config/option.ts';
+import { type Secret, secretsOfUrl } from '../../config/secrets.ts';
 import { ENDPOINT_VARIABLE, OPTIONS, type Settings } from '../../settings.ts';
 import { heededVariables, namesFile } from '../environment.ts';
 

@@ -1,7 +1,7 @@
-import type { SigningKeys } from '../../aws/sigv4.ts';
-import { causeText, ProxyError } from '../../core/errors.ts';
+import type { SigningKeys } from '../../auth/sigv4.ts';
+import { causeText, ProxyError } from '../../core/errors/errors.ts';
 import type { Settings } from '../../settings.ts';
-import type { Road } from '../../upstream/uplink/roads.ts';
+import type { ProfileTransport } from '../../upstream/transport/transports.ts';
 import { durationText, type Finding, failed, ok, skipped, warning } from './finding.ts';
 import type { Record } from './record.ts';
 
@@ -30,7 +30,7 @@ export const profileText = (profile: string): string =>
 export interface CredentialChecks {
   readonly profile: string;
   readonly settings: Settings;
-  readonly road: Road;
+  readonly road: ProfileTransport;
   readonly record: Record;
   readonly now: () => number;
   readonly signal: AbortSignal;

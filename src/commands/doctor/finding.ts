@@ -1,4 +1,4 @@
-export type Verdict = 'ok' | 'warning' | 'failed' | 'skipped';
+export type FindingVerdict = 'ok' | 'warning' | 'failed' | 'skipped';
 
 interface Checked {
   /** What was looked at: one or two words. */

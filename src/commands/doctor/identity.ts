@@ -1,12 +1,12 @@
-import { explainRefusal, type RefusalKind } from '../../aws/refusal.ts';
-import type { SigningKeys } from '../../aws/sigv4.ts';
-import { type Clock, systemClock } from '../../core/clock.ts';
-import { callerIdentity } from '../../upstream/uplink/caller-identity.ts';
-import type { Road } from '../../upstream/uplink/roads.ts';
+import type { SigningKeys } from '../../auth/sigv4.ts';
+import { type Clock, systemClock } from '../../core/time/clock.ts';
+import { explainRefusal, type RefusalKind } from '../../endpoint/aws-errors.ts';
+import { callerIdentity } from '../../upstream/transport/caller-identity.ts';
+import type { ProfileTransport } from '../../upstream/transport/transports.ts';
 import { profileText } from './credentials.ts';
 import { type Finding, failed, ok, skipped } from './finding.ts';
 
-export { stsEndpoint } from '../../upstream/uplink/caller-identity.ts';
+export { stsEndpoint } from '../../upstream/transport/caller-identity.ts';
 
 const CHECK = 'identity';
 
@@ -18,7 +18,7 @@ export interface IdentityCheck {
   readonly keys: SigningKeys;
   readonly region: string;
   readonly env: NodeJS.ProcessEnv;
-  readonly road: Road;
+  readonly road: ProfileTransport;
   readonly signal: AbortSignal;
   readonly clock?: Clock;
 }

@@ -1,7 +1,7 @@
 import { lookup } from 'node:dns/promises';
 import { isIP, type Socket } from 'node:net';
-import { atMost, type Clock, systemClock } from '../../core/clock.ts';
-import { causeText } from '../../core/errors.ts';
+import { causeText } from '../../core/errors/errors.ts';
+import { type Clock, settleWithin, systemClock } from '../../core/time/clock.ts';
 import type { Settings } from '../../settings.ts';
 import { createConnector, reachedAt } from '../../upstream/http/connect.ts';
 import { connectAdvice, plainCause } from '../../upstream/http/connect-cause.ts';
@@ -63,7 +63,7 @@ export async function dnsFinding({
     ? PROXY_REMEDY
     : 'Check the endpoint URL, and the name servers and VPN of this network.';
   const looking = lookup(host, { all: true }).catch((error: unknown) => causeText(error));
-  const found = await atMost(clock, limitMs, looking);
+  const found = await settleWithin(clock, limitMs, looking);
   if (found === undefined) return failed(check, `${host}: no answer in ${limitMs / 1000} s`, remedy);
   if (typeof found === 'string') return failed(check, `${host} does not resolve: ${found}`, remedy);
   return ok(check, `${host} is ${found.map(({ address }) => address).join(', ')}${rest}`);

@@ -1,5 +1,5 @@
-import type { Events, ProxyEvent } from '../../core/events.ts';
-import type { Redactor } from '../../core/redact.ts';
+import type { Redactor } from '../../core/errors/redact.ts';
+import type { Events, ProxyEvent } from '../../core/pipeline/events.ts';
 
 export interface HeardResponse {
   readonly status: number;

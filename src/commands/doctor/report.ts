@@ -1,14 +1,14 @@
-import { plainText } from '../../core/plain-text.ts';
+import { plainText } from '../../core/system/plain-text.ts';
 import { VERSION } from '../../version.ts';
 import type { Output } from '../output.ts';
-import type { Finding, Verdict } from './finding.ts';
+import type { Finding, FindingVerdict } from './finding.ts';
 
 const VERDICT_COLUMNS = 'skipped'.length;
 const CHECK_COLUMNS = 'connection reuse'.length;
 const GAP = '  ';
 const INDENT = ' '.repeat(VERDICT_COLUMNS + CHECK_COLUMNS + 2 * GAP.length);
 
-const COLOURS: Readonly<Record<Verdict, number>> = { ok: 32, warning: 33, failed: 31, skipped: 2 };
+const COLOURS: Readonly<Record<FindingVerdict, number>> = { ok: 32, warning: 33, failed: 31, skipped: 2 };
 
 /** NO_COLOR, by its own convention (https://no-color.org), speaks by being set to anything. */
 export const wantsColours = (output: Pick<Output, 'isTerminal'>, env: NodeJS.ProcessEnv): boolean =>
@@ -58,7 +58,7 @@ export class Report {
     if ('remedy' in finding) output.write(`${INDENT}remedy: ${finding.remedy}\n`);
   }
 
-  #coloured(output: Output, verdict: Verdict, text: string): void {
+  #coloured(output: Output, verdict: FindingVerdict, text: string): void {
     if (this.#options.colours) output.control(`\u001b[${COLOURS[verdict]}m`);
     output.write(text);
     if (this.#options.colours) output.control('\u001b[0m');
@@ -78,7 +78,8 @@ function cleaned(finding: Finding, clean: (text: string) => string): Finding {
 }
 
 function conclusionOf(findings: readonly Finding[]): string {
-  const count = (wanted: Verdict): number => findings.filter(({ verdict }) => verdict === wanted).length;
+  const count = (wanted: FindingVerdict): number =>
+    findings.filter(({ verdict }) => verdict === wanted).length;
   const first = findings.find(({ verdict }) => verdict === 'failed');
   const tally = (['ok', 'warning', 'failed', 'skipped'] as const)
     .filter((verdict) => count(verdict) > 0)

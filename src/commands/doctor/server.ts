@@ -1,6 +1,6 @@
-import { atMost, type Clock, systemClock } from '../../core/clock.ts';
-import { ERROR_SOURCE } from '../../core/errors.ts';
-import { isObject, type Response } from '../../core/message.ts';
+import { ERROR_SOURCE } from '../../core/errors/errors.ts';
+import { isObject, type Response } from '../../core/jsonrpc/message.ts';
+import { type Clock, settleWithin, systemClock } from '../../core/time/clock.ts';
 import { isUnfiltered } from '../../layers/tool-filter.ts';
 import type { Settings } from '../../settings.ts';
 import { type ClientSession, errorTextOf, type ServerFacts, serverFactsOf } from '../client-session.ts';
@@ -77,7 +77,7 @@ export async function toolsFinding(
 ): Promise<Finding> {
   const check = 'tools/list';
   if (!facts.offersTools) return skipped(check, 'the server declares no tools');
-  const list = await atMost(clock, LIST_LIMIT_MS, listTools(session));
+  const list = await settleWithin(clock, LIST_LIMIT_MS, listTools(session));
   const remedy = "The server's log tells more; until it can list its tools, clients show none.";
   switch (list?.kind) {
     case undefined:

@@ -1,6 +1,6 @@
-import { flagOf, type Option, type OptionTable, variableOf } from '../../core/options.ts';
-import { secretsOfUrl, withoutSecrets } from '../../core/secrets.ts';
-import { isNearly } from '../../core/spelling.ts';
+import { flagOf, type Option, type OptionTable, variableOf } from '../../config/option.ts';
+import { secretsOfUrl, withoutSecrets } from '../../config/secrets.ts';
+import { isNearly } from '../../config/spelling.ts';
 import { ENDPOINT_VARIABLE, OPTIONS, type Settings } from '../../settings.ts';
 import { VERSION } from '../../version.ts';
 import { heededVariables } from '../environment.ts';

@@ -1,8 +1,8 @@
 import { isIP, type Socket } from 'node:net';
 import tls from 'node:tls';
-import { readProfileFacts } from '../../aws/credentials/files.ts';
-import { type Clock, systemClock } from '../../core/clock.ts';
-import { causeText } from '../../core/errors.ts';
+import { readProfileFacts } from '../../auth/credentials/files.ts';
+import { causeText } from '../../core/errors/errors.ts';
+import { type Clock, systemClock } from '../../core/time/clock.ts';
 import type { Settings } from '../../settings.ts';
 import { plainCause } from '../../upstream/http/connect-cause.ts';
 import { type CaBundle, caBundleOf, trustedCertificates } from '../../upstream/http/trust.ts';
@@ -13,14 +13,14 @@ const CHECK = 'TLS';
 const SOON_MS = 14 * 86_400_000;
 
 /** What the connection trusts: as the proxy itself puts it together. */
-export interface Trust {
+export interface TlsTrust {
   readonly ca: readonly string[] | undefined;
   /** The file that was named, and by whom; undefined for Node's own certificates alone. */
   readonly bundle: CaBundle | undefined;
 }
 
 /** @throws Error where the file that is named cannot be read. */
-export async function trustOf({ caBundle, defaultProfile, env }: Settings): Promise<Trust> {
+export async function trustOf({ caBundle, defaultProfile, env }: Settings): Promise<TlsTrust> {
   const { caBundle: profileCaBundle } = await readProfileFacts(defaultProfile || undefined, env);
   const named = { caBundle, profileCaBundle, env };
   return { ca: trustedCertificates(named), bundle: caBundleOf(named) };
@@ -29,7 +29,7 @@ export async function trustOf({ caBundle, defaultProfile, env }: Settings): Prom
 export interface TlsCheck {
   readonly endpoint: URL;
   readonly socket: Socket;
-  readonly trust: Trust;
+  readonly trust: TlsTrust;
   readonly limitMs: number;
   readonly clock?: Clock;
 }

@@ -1,13 +1,5 @@
-import { beforeSending } from '../../core/before-sending.ts';
-import { type Call, type Handler, LastingOrigin, NO_DEADLINE, type Reply } from '../../core/call.ts';
-import { CallController } from '../../core/call-signal.ts';
-import { canonicalText } from '../../core/canonical-json.ts';
-import { type Clock, inLimitedTime } from '../../core/clock.ts';
-import { ProxyError } from '../../core/errors.ts';
-import type { Events } from '../../core/events.ts';
-import { Flight } from '../../core/flight.ts';
-import { type ListName, listChanges } from '../../core/list-changes.ts';
-import { readPages } from '../../core/list-pages.ts';
+import { ProxyError } from '../../core/errors/errors.ts';
+import { canonicalText } from '../../core/jsonrpc/canonical-json.ts';
 import {
   type JsonObject,
   type Message,
@@ -15,11 +7,19 @@ import {
   paramsOf,
   type Request,
   withIdText,
-} from '../../core/message.ts';
-import { answerWith, resultOf, resultText } from '../../core/result.ts';
-import { pageKey, type Snapshot, type SnapshotStore } from '../../core/snapshot.ts';
-import { listRequest } from '../../core/tool-list.ts';
-import { openFailure, outdated } from './failures.ts';
+} from '../../core/jsonrpc/message.ts';
+import { type Call, type Handler, LastingOrigin, NO_DEADLINE, type Reply } from '../../core/pipeline/call.ts';
+import type { Events } from '../../core/pipeline/events.ts';
+import { answerWith, resultOf, resultText } from '../../core/pipeline/result.ts';
+import { SingleFlight } from '../../core/pipeline/single-flight.ts';
+import { abortableUnsent } from '../../core/time/before-sending.ts';
+import { CallController } from '../../core/time/call-signal.ts';
+import { type Clock, withTimeout } from '../../core/time/clock.ts';
+import { type ListName, listChanges } from '../../core/tools/list-changes.ts';
+import { listRequest } from '../../core/tools/list-edit.ts';
+import { readPages } from '../../core/tools/list-pages.ts';
+import { pageKey, type Snapshot, type SnapshotStore } from '../../core/tools/snapshot.ts';
+import { openFailure, outdated } from './errors.ts';
 import { revisionOf, Seen } from './seen.ts';
 import { placeholder, unavailability } from './unavailable.ts';
 
@@ -60,7 +60,7 @@ const OPENS_NOTHING: ReadonlySet<string> = new Set([
   'notifications/cancelled',
 ]);
 
-interface Waiting {
+interface WaitingCall {
   readonly kind: 'waiting';
   /** The client's own initialize, and its handshake's end: what the session is opened with. */
   readonly initialize: Call & { readonly message: Request };
@@ -68,13 +68,13 @@ interface Waiting {
   /** The server could not be reached at the start: what the client was told is made up, and any revision of the server will do. */
   readonly isPlaceholder: boolean;
   initialized: Notification | undefined;
-  opening: Flight<void> | undefined;
+  opening: SingleFlight<void> | undefined;
 }
 
 type State =
   /** Nothing stands between client and server. */
   | { readonly kind: 'connected'; readonly seen: Seen | undefined }
-  | Waiting
+  | WaitingCall
   | { readonly kind: 'outdated'; readonly error: ProxyError };
 
 /** One client's start, and what is known of its server from then on. */
@@ -108,7 +108,7 @@ export class LazyClient {
     const state = this.#state;
     if (state.kind !== 'waiting' || profile !== this.#deps.defaultProfile) return;
     if (message.kind !== 'response' && OPENS_NOTHING.has(message.method)) return;
-    await beforeSending(this.#opened(state, call), signal);
+    await abortableUnsent(this.#opened(state, call), signal);
   }
 
   async #start(call: Call, request: Request): Promise<Reply> {
@@ -140,7 +140,7 @@ export class LazyClient {
     // Not under the signal of a call whose time may be over.
     const signal = new CallController().signal;
     await this.#next({ ...call, signal, deadline: NO_DEADLINE, foretold: String(told.protocolVersion) });
-    const waiting: Waiting = {
+    const waiting: WaitingCall = {
       kind: 'waiting',
       initialize: { ...call, message: request },
       snapshot,
@@ -154,7 +154,7 @@ export class LazyClient {
   }
 
   /** Without tools no call of the client would try again. */
-  #retryLater(waiting: Waiting, retries: number): void {
+  #retryLater(waiting: WaitingCall, retries: number): void {
     if (retries >= MAX_RETRIES) return;
     const soon = Math.min(RETRY_FIRST_MS * 2 ** Math.min(retries, 10), RETRY_MAX_MS);
     const ms = retries < RETRIES_SOON ? soon : RETRY_LATER_MS;
@@ -170,7 +170,7 @@ export class LazyClient {
   }
 
   /** What needs no server. */
-  #fromSnapshot(message: Message, waiting: Waiting): Reply | undefined {
+  #fromSnapshot(message: Message, waiting: WaitingCall): Reply | undefined {
     if (message.kind === 'notification') {
       if (message.method === 'notifications/initialized') {
         waiting.initialized = message;
@@ -189,10 +189,10 @@ export class LazyClient {
   }
 
   /** One attempt for all calls that need the session while it runs. It ends with its last caller, and the next call tries again. */
-  #opened(waiting: Waiting, call: Call): Promise<void> {
+  #opened(waiting: WaitingCall, call: Call): Promise<void> {
     const running = waiting.opening;
     if (running && !running.abandoned) return running.join(call);
-    const opening = new Flight(call, ({ signal }) => this.#open(waiting, signal));
+    const opening = new SingleFlight(call, ({ signal }) => this.#open(waiting, signal));
     waiting.opening = opening;
     void opening.over.then(() => {
       if (waiting.opening === opening) waiting.opening = undefined;
@@ -200,14 +200,14 @@ export class LazyClient {
     return opening.join(call);
   }
 
-  async #open(waiting: Waiting, shared: AbortSignal): Promise<void> {
+  async #open(waiting: WaitingCall, shared: AbortSignal): Promise<void> {
     const { clock, openLimitMs = OPEN_LIMIT_MS } = this.#deps;
     const controller = new CallController();
     const end = (): void => controller.abort(shared.reason);
     shared.addEventListener('abort', () => clock.schedule(LATE_ANSWER_MS, end, { keepAlive: false }), {
       once: true,
     });
-    const { seen, opened } = await inLimitedTime(clock, openLimitMs, (limited) => {
+    const { seen, opened } = await withTimeout(clock, openLimitMs, (limited) => {
       limited.addEventListener('abort', () => controller.abort(limited.reason), { once: true });
       return this.#connect(waiting, controller.signal);
     }).catch((error: unknown) => {
@@ -221,7 +221,7 @@ export class LazyClient {
   }
 
   /** The handshake that the client believes done. */
-  async #connect(waiting: Waiting, signal: AbortSignal): Promise<{ seen: Seen; opened: JsonObject }> {
+  async #connect(waiting: WaitingCall, signal: AbortSignal): Promise<{ seen: Seen; opened: JsonObject }> {
     const { initialize, snapshot } = waiting;
     const send = (message: Message): Promise<Reply> =>
       this.#next({ ...initialize, message, signal, deadline: NO_DEADLINE });
@@ -240,7 +240,7 @@ export class LazyClient {
   }
 
   /** The client goes by the snapshot until it is told otherwise. */
-  async #correct(waiting: Waiting, seen: Seen, opened: JsonObject): Promise<void> {
+  async #correct(waiting: WaitingCall, seen: Seen, opened: JsonObject): Promise<void> {
     const { initialize, snapshot } = waiting;
     const told: JsonObject = JSON.parse(snapshot.opening);
     const changed: ListName[] = [];
@@ -258,7 +258,7 @@ export class LazyClient {
   }
 
   #pages(initialize: Call): Promise<Record<string, string>> {
-    return inLimitedTime(this.#deps.clock, OPEN_LIMIT_MS, async (signal) => {
+    return withTimeout(this.#deps.clock, OPEN_LIMIT_MS, async (signal) => {
       const pages: Record<string, string> = {};
       await readPages<Reply>({
         fetch: (cursor) => {

@@ -1,7 +1,7 @@
-import type { Reply } from '../../core/call.ts';
-import { paramsOf, type Request } from '../../core/message.ts';
-import { resultText } from '../../core/result.ts';
-import { pageKey, type SnapshotStore } from '../../core/snapshot.ts';
+import { paramsOf, type Request } from '../../core/jsonrpc/message.ts';
+import type { Reply } from '../../core/pipeline/call.ts';
+import { resultText } from '../../core/pipeline/result.ts';
+import { pageKey, type SnapshotStore } from '../../core/tools/snapshot.ts';
 
 type Pages = Readonly<Record<string, string>>;
 

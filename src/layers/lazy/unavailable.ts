@@ -1,9 +1,9 @@
-import type { Reply } from '../../core/call.ts';
-import { type ErrorReason, ProxyError } from '../../core/errors.ts';
-import { failureOfReply } from '../../core/failure.ts';
-import { paramsOf, type Request } from '../../core/message.ts';
-import { plainText } from '../../core/plain-text.ts';
-import { pageKey, type Snapshot } from '../../core/snapshot.ts';
+import { type ErrorReason, ProxyError } from '../../core/errors/errors.ts';
+import { paramsOf, type Request } from '../../core/jsonrpc/message.ts';
+import type { Reply } from '../../core/pipeline/call.ts';
+import { failureOfReply } from '../../core/pipeline/failure.ts';
+import { plainText } from '../../core/system/plain-text.ts';
+import { pageKey, type Snapshot } from '../../core/tools/snapshot.ts';
 import { VERSION } from '../../version.ts';
 
 /** Revisions that have a handshake; a client that asks for another is told the newest of them, as the protocol says. */

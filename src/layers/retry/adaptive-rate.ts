@@ -1,6 +1,6 @@
-import type { Clock, Timer } from '../../core/clock.ts';
-import { ProxyError, unsentReason } from '../../core/errors.ts';
-import type { Events } from '../../core/events.ts';
+import { ProxyError, unsentReason } from '../../core/errors/errors.ts';
+import type { Events } from '../../core/pipeline/events.ts';
+import type { Clock, Timer } from '../../core/time/clock.ts';
 import { AcceptedRate, cubicRate, MIN_RATE, throttledRate } from './rate-curve.ts';
 
 /** The wish for a longer pause is passed up to the caller: nobody else is kept waiting for so long. */
@@ -20,14 +20,14 @@ export interface AdaptiveRateDeps {
   readonly events: Events;
 }
 
-export interface Turn {
+export interface AdaptiveTurn {
   /** Before the others: a request that was throttled, or one that opens a session. */
   readonly ahead: boolean;
   /** What the caller's own time limit leaves, in milliseconds. */
   readonly leftMs: number;
 }
 
-interface Waiter {
+interface AdaptiveWaiter {
   readonly grant: () => void;
   readonly refuse: (error: unknown) => void;
 }
@@ -40,8 +40,8 @@ export class AdaptiveRate {
   readonly #deps: AdaptiveRateDeps;
   readonly #accepted: AcceptedRate;
   /** In order of arrival. A Set forgets a cancelled waiter in one step, however many wait. */
-  readonly #waiting = new Set<Waiter>();
-  readonly #ahead = new Set<Waiter>();
+  readonly #waiting = new Set<AdaptiveWaiter>();
+  readonly #ahead = new Set<AdaptiveWaiter>();
   /** Requests per second; undefined while the server has never throttled, when nothing waits. */
   #rate: number | undefined;
   /** The rate at which the server throttled last. */
@@ -71,7 +71,7 @@ export class AdaptiveRate {
    * A turn now (undefined), or a promise of one. The promise rejects with the signal's reason, with what `refuseWaiting` was given, or
    * with ProxyError rate-limited shortly before the caller's time is over.
    */
-  take(signal: AbortSignal, { ahead, leftMs }: Turn): Promise<void> | undefined {
+  take(signal: AbortSignal, { ahead, leftMs }: AdaptiveTurn): Promise<void> | undefined {
     if (this.#rate === undefined) return undefined;
     this.#refill();
     const behind = this.#ahead.size > 0 || (!ahead && this.#waiting.size > 0);
@@ -93,7 +93,7 @@ export class AdaptiveRate {
         line.delete(waiter);
         if (this.waiting === 0) this.#rest();
       };
-      const waiter: Waiter = {
+      const waiter: AdaptiveWaiter = {
         grant: () => {
           leave();
           resolve();

@@ -1,9 +1,9 @@
-import { fullJitter } from '../../core/backoff.ts';
-import { isColdStart, meaningOf } from '../../core/error-type.ts';
-import type { ErrorReason } from '../../core/errors.ts';
-import { type Failure, isThrottled, isTurnedAway } from '../../core/failure.ts';
-import { isRepeatableMethod } from '../../core/repeatable.ts';
-import type { ToolAnnotations } from '../../core/tools.ts';
+import type { ErrorReason } from '../../core/errors/errors.ts';
+import { isColdStart, meaningOf } from '../../core/pipeline/error-type.ts';
+import { type Failure, isThrottled, isTurnedAway } from '../../core/pipeline/failure.ts';
+import { isRepeatableMethod } from '../../core/pipeline/idempotent.ts';
+import { fullJitter } from '../../core/time/backoff.ts';
+import type { ToolAnnotations } from '../../core/tools/catalog.ts';
 
 export interface RetryLimits {
   readonly retries: number;
@@ -14,7 +14,7 @@ export interface RetryLimits {
 }
 
 /** Longer than this, a caller is better told than kept waiting: clients give up after 60 s. */
-const LONGEST_RETRY_AFTER_MS = 20_000;
+const MAX_RETRY_AFTER_MS = 20_000;
 /**
  * Several proxies that start together throttle each other, and a client that gets no tools at its start stays without them: these go
  * on for so long, whatever --retries says.
@@ -136,7 +136,7 @@ export function decideRetry(failed: FailedAttempt): RetryDecision {
   if (kind === 'final') return { giveUp: 'final' };
   if (!isSafe(kind, failed)) return { giveUp: 'may-have-run' };
   const asked = failure.retryAfterMs ?? 0;
-  if (asked > LONGEST_RETRY_AFTER_MS) return { giveUp: 'asked-to-wait-longer' };
+  if (asked > MAX_RETRY_AFTER_MS) return { giveUp: 'asked-to-wait-longer' };
   const { baseDelayMs, maxDelayMs } = limits;
   // On top of what the server asked for: others were told the same time.
   const jitter = fullJitter({ random: () => failed.random }, attempt, baseDelayMs, maxDelayMs);
@@ -176,7 +176,7 @@ export function decideNoticeRetry({
 }: Pick<FailedAttempt, 'failure' | 'attempt' | 'elapsedMs' | 'limits' | 'random'>): RetryDecision {
   if (limits.retries === 0) return { giveUp: 'final' };
   const asked = failure.retryAfterMs ?? 0;
-  if (asked > LONGEST_RETRY_AFTER_MS) return { giveUp: 'asked-to-wait-longer' };
+  if (asked > MAX_RETRY_AFTER_MS) return { giveUp: 'asked-to-wait-longer' };
   const backoff = fullJitter({ random: () => random }, attempt, limits.baseDelayMs, limits.maxDelayMs);
   const afterMs = Math.round(Math.max(asked, START_LEAST_DELAY_MS) + backoff);
   return elapsedMs + afterMs > START_BUDGET_MS ? { giveUp: 'attempts-spent' } : { afterMs };

@@ -1,15 +1,15 @@
-import type { Call, Reply } from '../../core/call.ts';
-import type { Flight } from '../../core/flight.ts';
-import { paramsOf, type Request } from '../../core/message.ts';
-import type { SharedAnswer } from '../../core/shared-answer.ts';
-import { viewOf } from '../../core/tool-list.ts';
+import { paramsOf, type Request } from '../../core/jsonrpc/message.ts';
+import type { SharedResponse } from '../../core/jsonrpc/shared-response.ts';
+import type { Call, Reply } from '../../core/pipeline/call.ts';
+import type { SingleFlight } from '../../core/pipeline/single-flight.ts';
+import { listCacheKey } from '../../core/tools/list-edit.ts';
 
 /** Lists that are kept: one per client, profile, revision and the like. */
-const MOST_LISTS = 100;
+const MAX_LISTS = 100;
 /** Pages of one list. A server whose cursors never come twice must not fill memory. */
-const MOST_PAGES = 1_000;
+const MAX_PAGES = 1_000;
 /** Characters of all that is kept; some lists of thousands of tools with long schemas. */
-const MOST_CHARACTERS = 64 * 1024 * 1024;
+const MAX_CHARACTERS = 64 * 1024 * 1024;
 
 /** What a fetch was begun with. */
 export interface Began {
@@ -22,7 +22,7 @@ export interface Began {
 }
 
 export interface Kept extends Began {
-  readonly answer: SharedAnswer;
+  readonly answer: SharedResponse;
   readonly characters: number;
   readonly at: number;
   /** The server's own; undefined where it named none. */
@@ -30,7 +30,7 @@ export interface Kept extends Began {
 }
 
 /** How a fetch ended. */
-export interface Outcome {
+export interface ListOutcome {
   /** The reply for one of those who waited. @throws what was thrown. */
   readonly give: (call: Call, request: Request) => Reply | Promise<Reply>;
   /** Why an earlier list may stand in; absent where this is the answer. `lasts`: asking again at once would be to no avail. */
@@ -39,19 +39,19 @@ export interface Outcome {
 
 export interface PageFlight {
   readonly generation: number;
-  readonly work: Flight<Outcome>;
+  readonly work: SingleFlight<ListOutcome>;
 }
 
-export interface Page {
+export interface CachedPage {
   kept: Kept | undefined;
-  failed: { readonly at: number; readonly generation: number; readonly outcome: Outcome } | undefined;
+  failed: { readonly at: number; readonly generation: number; readonly outcome: ListOutcome } | undefined;
   flight: PageFlight | undefined;
 }
 
 /** A list as one kind of request sees it, with those of its pages that were asked for, by cursor. */
-export interface List {
+export interface CachedList {
   readonly view: string;
-  readonly pages: Map<string, Page>;
+  readonly pages: Map<string, CachedPage>;
   /** Counts how often its first page has come: what belonged to an earlier one is no page of this list. */
   walk: number;
   /** Of the whole list when a page last came. */
@@ -60,15 +60,15 @@ export interface List {
 
 /** The lists that were asked for, with what is kept of them, within bounds. */
 export class Lists {
-  readonly #lists = new Map<string, List>();
+  readonly #lists = new Map<string, CachedList>();
 
   get size(): number {
     return this.#lists.size;
   }
 
   /** The list that the call sees. */
-  of(call: Call): List {
-    const view = viewOf(call);
+  of(call: Call): CachedList {
+    const view = listCacheKey(call);
     const key = JSON.stringify([call.profile, view]);
     const list = this.#lists.get(key) ?? { view, pages: new Map(), walk: 0, fingerprint: undefined };
     // The last one used is the last one to go.
@@ -78,24 +78,24 @@ export class Lists {
   }
 
   /** Keeps what is kept within its bounds: pages of lists that are over go first, then the lists that nobody asked for the longest. */
-  trim(list: List): void {
+  trim(list: CachedList): void {
     for (const [cursor, { kept, flight }] of list.pages) {
       const over = kept !== undefined && kept.walk < list.walk - 1;
-      if (!flight && (over || list.pages.size > MOST_PAGES)) list.pages.delete(cursor);
+      if (!flight && (over || list.pages.size > MAX_PAGES)) list.pages.delete(cursor);
     }
     let characters = 0;
     for (const { pages } of this.#lists.values()) {
       for (const { kept } of pages.values()) characters += kept?.characters ?? 0;
     }
     for (const [key, { pages }] of this.#lists) {
-      if (characters <= MOST_CHARACTERS && this.#lists.size <= MOST_LISTS) return;
+      if (characters <= MAX_CHARACTERS && this.#lists.size <= MAX_LISTS) return;
       for (const { kept } of pages.values()) characters -= kept?.characters ?? 0;
       this.#lists.delete(key);
     }
   }
 }
 
-export function pageOf({ pages }: List, request: Request): Page {
+export function pageOf({ pages }: CachedList, request: Request): CachedPage {
   const cursor = JSON.stringify(paramsOf(request).cursor ?? null);
   const page = pages.get(cursor) ?? { kept: undefined, failed: undefined, flight: undefined };
   pages.set(cursor, page);

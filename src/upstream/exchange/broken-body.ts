@@ -1,7 +1,7 @@
-import { causeText, type ProxyError } from '../../core/errors.ts';
+import { causeText, type ProxyError } from '../../core/errors/errors.ts';
 import { headerOf, type Incoming } from '../http/incoming.ts';
-import { unusable } from '../uplink/answer.ts';
-import { connectionLost } from '../uplink/uplink.ts';
+import { unusable } from '../transport/answer.ts';
+import { connectionLost } from '../transport/signed-transport.ts';
 
 /** Body failures come from undici and zlib as they are; callers read one kind of error. Pure. */
 export function brokenBody(error: unknown, { status, headers }: Incoming, host: string): ProxyError {

@@ -1,16 +1,22 @@
-import type { Emit, Origin, Reply } from '../../core/call.ts';
-import { CallController } from '../../core/call-signal.ts';
-import type { Clock, Timer } from '../../core/clock.ts';
-import { errorTypeOf, isRejectedUnread } from '../../core/error-type.ts';
-import { ProxyError } from '../../core/errors.ts';
-import { type Id, type Message, type Request, type Response, valueTextAt } from '../../core/message.ts';
-import type { Unusable } from '../../core/reading.ts';
-import { type Incoming, LONGEST_ERROR_BODY_BYTES, mediaTypeOf } from '../http/incoming.ts';
-import type { Lease } from '../http/lane.ts';
+import { ProxyError } from '../../core/errors/errors.ts';
+import {
+  type Id,
+  type Message,
+  type Request,
+  type Response,
+  valueTextAt,
+} from '../../core/jsonrpc/message.ts';
+import type { Unusable } from '../../core/jsonrpc/parse.ts';
+import type { Emit, Origin, Reply } from '../../core/pipeline/call.ts';
+import { errorTypeOf, isRejectedUnread } from '../../core/pipeline/error-type.ts';
+import { CallController } from '../../core/time/call-signal.ts';
+import type { Clock, Timer } from '../../core/time/clock.ts';
+import type { Lease } from '../http/connection-pool.ts';
+import { type Incoming, MAX_ERROR_BODY_BYTES, mediaTypeOf } from '../http/incoming.ts';
 import { type Piece, Resumption, type ResumptionDeps } from '../stream/resumption.ts';
 import { watched } from '../stream/silence.ts';
 import { eventMessages, type StreamPosition } from '../stream/stream.ts';
-import type { Affinity } from '../uplink/affinity.ts';
+import type { Affinity } from '../transport/affinity.ts';
 import {
   decodeBody,
   errorOfStatus,
@@ -19,12 +25,17 @@ import {
   messagesOfBody,
   misfit,
   noAnswer,
-} from '../uplink/answer.ts';
-import { lostSession, lostSessionIn } from '../uplink/lost-session.ts';
-import { reasonAt } from '../uplink/progress.ts';
-import { connectionLost, type Opened, type Uplink, type UplinkRequest } from '../uplink/uplink.ts';
+} from '../transport/answer.ts';
+import { lostSession, lostSessionIn } from '../transport/lost-session.ts';
+import { reasonAt } from '../transport/progress.ts';
+import {
+  connectionLost,
+  type OpenedExchange,
+  type SignedTransport,
+  type TransportRequest,
+} from '../transport/signed-transport.ts';
 import { brokenBody } from './broken-body.ts';
-import { OwedAnswers } from './owed.ts';
+import { PendingResponses } from './pending-responses.ts';
 
 /**
  * How long the stream that has given its answer may take to end before its place goes to the next request. Servers close it
@@ -45,7 +56,7 @@ export const CANCEL_GRACE_MS = 1_000;
 export const ACCEPT = 'application/json, text/event-stream';
 
 export interface ExchangeDeps {
-  readonly uplink: Uplink;
+  readonly uplink: SignedTransport;
   readonly clock: Clock;
   readonly origin: Origin;
   readonly affinity: Affinity | undefined;
@@ -66,12 +77,12 @@ export interface ExchangeDeps {
 export class Exchange {
   readonly #deps: ExchangeDeps;
   readonly #emit: Emit;
-  readonly #owed = new OwedAnswers();
+  readonly #owed = new PendingResponses();
   readonly #controller = new CallController();
   #lease: Lease | undefined;
   /** What the request waits for, until its first byte leaves. */
   #because: string | undefined;
-  #opened: Opened | undefined;
+  #opened: OpenedExchange | undefined;
   #timers: Timer[] = [];
   /** The server has sent something about its requests: it knows the session, and has begun with them. */
   #begun = false;
@@ -114,7 +125,7 @@ export class Exchange {
   }
 
   /** Posts and reads until everything owed is settled and the answer has ended. Never throws. */
-  async run(request: Omit<UplinkRequest, 'signal' | 'onAttempt'>): Promise<void> {
+  async run(request: Omit<TransportRequest, 'signal' | 'onAttempt'>): Promise<void> {
     try {
       const { method, lane, headers, body, repeatable, opensSession, admits, onStart } = request;
       // Not spread: a key added behind a spread costs V8 a hidden class for every object, 2 µs and 200 bytes until a full collection.
@@ -313,7 +324,7 @@ export class Exchange {
   }
 
   async #readFailure(response: Incoming): Promise<void> {
-    const bytes = await this.#watched(response, () => response.whole(LONGEST_ERROR_BODY_BYTES));
+    const bytes = await this.#watched(response, () => response.whole(MAX_ERROR_BODY_BYTES));
     const lost = this.#lossIn(response, bytes);
     if (lost) throw lost;
     const error = jsonRpcErrorOf(bytes);

@@ -51,14 +51,17 @@ export function createConnector(settings: ConnectSettings): Connector {
   };
 }
 
-interface Trust {
+interface ConnectTrust {
   readonly secureContext?: tls.SecureContext;
   readonly checkServerIdentity?: typeof tls.checkServerIdentity;
 }
 
-function connectorOf({ proxy: settings, ca, timeoutMs, bare }: ConnectSettings, identity: Trust): Connector {
+function connectorOf(
+  { proxy: settings, ca, timeoutMs, bare }: ConnectSettings,
+  identity: ConnectTrust,
+): Connector {
   // Made once: reading Node's hundred and more root certificates for each connection takes milliseconds.
-  const trust: Trust = ca ? { secureContext: tls.createSecureContext({ ca: [...ca] }) } : {};
+  const trust: ConnectTrust = ca ? { secureContext: tls.createSecureContext({ ca: [...ca] }) } : {};
   const direct = buildConnector({ ...trust, ...identity, timeout: timeoutMs, keepAlive: true });
   // Through a proxy one limit covers the tunnel and what goes on inside it.
   const inside = buildConnector({ ...trust, ...identity, timeout: 0, keepAlive: true });
@@ -147,7 +150,7 @@ function deadline(ms: number, what: string): { watch(target: Cuttable): void; ca
 function tunnel(
   proxy: URL,
   authority: string,
-  trust: Trust,
+  trust: ConnectTrust,
   settle: (error: Error | null, socket?: Socket) => void,
 ): http.ClientRequest {
   const name = `${proxy.protocol}//${proxy.host}`;

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { Sent } from '../../core/errors.ts';
+import type { Sent } from '../../core/errors/errors.ts';
 import { EarlyDial } from './early-dial.ts';
 import { type HttpHeaders, Incoming } from './incoming.ts';
 import {

@@ -1,4 +1,4 @@
-import { TransientMap } from '../../core/transient-map.ts';
+import { TransientMap } from '../../core/time/transient-map.ts';
 
 /** Whose turn it is that a waiter takes: that of its group, and in it that of its member. */
 export interface Share {

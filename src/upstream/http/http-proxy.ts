@@ -1,4 +1,4 @@
-import { isLoopback } from '../../core/loopback.ts';
+import { isLoopback } from '../../core/http/loopback.ts';
 
 /** Where requests leave the network: the variables as curl and undici read them, each overruled by --proxy. */
 export interface ProxySettings {

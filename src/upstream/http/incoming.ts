@@ -1,8 +1,8 @@
 import { pipeline, Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import zlib from 'node:zlib';
-import type { HttpFacts } from '../../core/call.ts';
-import { ProxyError } from '../../core/errors.ts';
+import { ProxyError } from '../../core/errors/errors.ts';
+import type { HttpFacts } from '../../core/pipeline/call.ts';
 
 /** Above this many unread bytes the socket is paused, until they are taken. One socket read is 64 KiB. */
 const HIGH_WATER_BYTES = 256 * 1024;
@@ -30,9 +30,9 @@ export function headerOf(headers: HttpHeaders, name: string): string {
 }
 
 /** As for a client's line: half of what a JavaScript string can hold. Decompressed. */
-const LONGEST_BODY_BYTES = 256 * 1024 * 1024;
+const MAX_BODY_BYTES = 256 * 1024 * 1024;
 /** What an error has to say fits into a fraction of this. */
-export const LONGEST_ERROR_BODY_BYTES = 1024 * 1024;
+export const MAX_ERROR_BODY_BYTES = 1024 * 1024;
 
 const FORGOTTEN = Promise.resolve();
 
@@ -174,7 +174,7 @@ export class Incoming implements HttpFacts {
    * The whole body, decompressed; the same bytes however often it is asked for.
    * @throws ProxyError unusable-answer, where it is longer than `limit` bytes, which the first who asks sets.
    */
-  whole(limit = LONGEST_BODY_BYTES): Promise<Buffer> {
+  whole(limit = MAX_BODY_BYTES): Promise<Buffer> {
     this.#whole ??= this.#readWhole(limit);
     return this.#whole;
   }

@@ -1,5 +1,5 @@
 /** When a connection was opened, and since when it has carried nothing. */
-export interface Rest {
+export interface IdleTime {
   /** Monotonic. */
   readonly openedAt: number;
   /** Monotonic. */
@@ -26,7 +26,7 @@ export const isExpired = (openedAt: number, monotonic: number, { lifetimeMs }: R
  * the timer that would have closed it has not fired yet. Pure.
  */
 export function mayReuse(
-  rest: Rest,
+  rest: IdleTime,
   now: { readonly monotonic: number; readonly wall: number },
   limits: ReuseLimits,
 ): boolean {

@@ -1,4 +1,4 @@
-import { BATCH_REVISION, type Batch, type Call, type Reply } from '../../core/call.ts';
+import { BATCH_REVISION, type Batch, type Call, type Reply } from '../../core/pipeline/call.ts';
 import type { Session } from './session.ts';
 
 interface Gathering {

@@ -1,25 +1,25 @@
-import {
-  type Call,
-  type Client,
-  type Emit,
-  type Layer,
-  NO_DEADLINE,
-  type Reply,
-  stack,
-} from '../../core/call.ts';
-import { CallController } from '../../core/call-signal.ts';
-import { type Clock, inLimitedTime, type Timer } from '../../core/clock.ts';
-import { ProxyError } from '../../core/errors.ts';
+import { ProxyError } from '../../core/errors/errors.ts';
 import {
   classify,
   type JsonObject,
   type Notification,
   type Request,
   withIdText,
-} from '../../core/message.ts';
-import { resultOf } from '../../core/result.ts';
-import { isLost } from '../uplink/lost-session.ts';
-import type { IsEcho } from './merge.ts';
+} from '../../core/jsonrpc/message.ts';
+import {
+  type Call,
+  type Client,
+  compose,
+  type Emit,
+  type Layer,
+  NO_DEADLINE,
+  type Reply,
+} from '../../core/pipeline/call.ts';
+import { resultOf } from '../../core/pipeline/result.ts';
+import { CallController } from '../../core/time/call-signal.ts';
+import { type Clock, type Timer, withTimeout } from '../../core/time/clock.ts';
+import { isLost } from '../transport/lost-session.ts';
+import type { IsDuplicate } from './dedupe-notifications.ts';
 import type { Session } from './session.ts';
 
 /** Longest time for opening a session anew, and for the wait of a call for that. */
@@ -58,17 +58,17 @@ export const LATE_ANSWER_MS = 500;
 const INITIALIZED = '{"jsonrpc":"2.0","method":"notifications/initialized"}';
 
 /** How the client opened its session: what a new one is opened with. */
-export interface Opening {
+export interface SessionOpening {
   readonly client: Client;
   readonly request: Request;
   readonly emit: Emit;
-  readonly isEcho: IsEcho | undefined;
+  readonly isEcho: IsDuplicate | undefined;
   readonly version: string | undefined;
 }
 
 export interface OpenerDeps {
   readonly profile: string;
-  readonly newSession: (emit: Emit, isEcho: IsEcho | undefined) => Session;
+  readonly newSession: (emit: Emit, isEcho: IsDuplicate | undefined) => Session;
   /** Stand around every initialize, the client's and our own: repeats, and the breaker. */
   readonly layers: readonly Layer[];
   readonly clock: Clock;
@@ -90,14 +90,18 @@ export class Opener {
   initialize(session: Session, call: Call, request: Request, { own = false } = {}): Promise<Reply> {
     const bottom = (attempt: Call): Promise<Reply> =>
       session.initialize(attempt, attempt.message.kind === 'request' ? attempt.message : request, { own });
-    return stack(this.#deps.layers, bottom)({ ...call, message: request });
+    return compose(this.#deps.layers, bottom)({ ...call, message: request });
   }
 
   /**
    * Opens a session as the client opened its own, and tells it what that was told.
    * @param met - told of it before it is told anything.
    */
-  async open(opening: Opening, until: AbortSignal, met?: (session: Session) => void): Promise<Session> {
+  async open(
+    opening: SessionOpening,
+    until: AbortSignal,
+    met?: (session: Session) => void,
+  ): Promise<Session> {
     for (let tries = 1; ; tries++) {
       try {
         return await this.#openOnce(opening, until, met);
@@ -108,7 +112,11 @@ export class Opener {
     }
   }
 
-  async #openOnce(opening: Opening, until: AbortSignal, met?: (session: Session) => void): Promise<Session> {
+  async #openOnce(
+    opening: SessionOpening,
+    until: AbortSignal,
+    met?: (session: Session) => void,
+  ): Promise<Session> {
     const { clock, newSession, told, limit = OPEN_LIMIT } = this.#deps;
     until.throwIfAborted();
     // What a new session is told listens to it, request by request: the platform's own warns of more than ten listeners.
@@ -148,7 +156,7 @@ export class Opener {
     }
   }
 
-  async #initializeAgain(session: Session, opening: Opening, signal: AbortSignal): Promise<void> {
+  async #initializeAgain(session: Session, opening: SessionOpening, signal: AbortSignal): Promise<void> {
     const request = this.#own(opening.request);
     const call = this.#ownCall(opening, request, signal);
     const reply = await this.initialize(session, call, request, { own: true });
@@ -156,7 +164,12 @@ export class Opener {
   }
 
   /** Asks a session for nothing but an answer. */
-  async ask(session: Session, opening: Opening, method: string, signal: AbortSignal): Promise<JsonObject> {
+  async ask(
+    session: Session,
+    opening: SessionOpening,
+    method: string,
+    signal: AbortSignal,
+  ): Promise<JsonObject> {
     const json = { jsonrpc: '2.0', id: 0, method };
     const request = classify(JSON.stringify(json), json);
     if (typeof request === 'string' || request.kind !== 'request')
@@ -167,8 +180,8 @@ export class Opener {
   }
 
   /** Says to a session what the client said to another, within the time that opening one may take. Never throws. */
-  async repeat(session: Session, opening: Opening, message: Request | Notification): Promise<void> {
-    await inLimitedTime(this.#deps.clock, OPEN_LIMIT.ms, async (signal) => {
+  async repeat(session: Session, opening: SessionOpening, message: Request | Notification): Promise<void> {
+    await withTimeout(this.#deps.clock, OPEN_LIMIT.ms, async (signal) => {
       if (message.kind === 'notification') await session.notify(message.text, signal);
       else await this.#tell(session, opening, [message], signal);
     }).catch(() => {
@@ -179,7 +192,7 @@ export class Opener {
   /** Sends requests of the client's to a session that they did not go to. */
   async #tell(
     session: Session,
-    opening: Opening,
+    opening: SessionOpening,
     requests: readonly Request[],
     signal: AbortSignal,
   ): Promise<void> {
@@ -191,7 +204,7 @@ export class Opener {
     await Promise.allSettled(replies);
   }
 
-  #ownCall(opening: Opening, message: Request, signal: AbortSignal): Call {
+  #ownCall(opening: SessionOpening, message: Request, signal: AbortSignal): Call {
     return {
       message,
       client: opening.client,

@@ -1,7 +1,7 @@
-import { beforeSending } from '../../core/before-sending.ts';
-import { CallController } from '../../core/call-signal.ts';
-import type { Clock } from '../../core/clock.ts';
-import { isTimeout } from '../../core/errors.ts';
+import { isTimeout } from '../../core/errors/errors.ts';
+import { abortableUnsent } from '../../core/time/before-sending.ts';
+import { CallController } from '../../core/time/call-signal.ts';
+import type { Clock } from '../../core/time/clock.ts';
 
 /** A caller with less time left does not begin another attempt, which it would cut at once. */
 const MIN_ATTEMPT_MS = 250;
@@ -86,7 +86,7 @@ export class Reopening<T> {
 
   async #waitOnce(work: Promise<T>, signal: AbortSignal): Promise<T> {
     const running = this.#running?.attempt === work ? this.#running : undefined;
-    if (!running) return beforeSending(work, signal);
+    if (!running) return abortableUnsent(work, signal);
     running.waiters++;
     // At once: a client may cancel a call and send the next one in the same turn.
     const leave = (): void => {
@@ -96,7 +96,7 @@ export class Reopening<T> {
     signal.addEventListener('abort', leave, { once: true });
     if (signal.aborted) leave();
     try {
-      return await beforeSending(work, signal);
+      return await abortableUnsent(work, signal);
     } finally {
       signal.removeEventListener('abort', leave);
       if (!signal.aborted) running.waiters--;

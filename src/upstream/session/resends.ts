@@ -1,9 +1,9 @@
-import { fullJitter } from '../../core/backoff.ts';
-import { beforeSending } from '../../core/before-sending.ts';
-import type { Call } from '../../core/call.ts';
-import { type Clock, sleep } from '../../core/clock.ts';
-import { saysSessionInWords } from '../uplink/lost-session.ts';
-import { lostAgain } from './unopened.ts';
+import type { Call } from '../../core/pipeline/call.ts';
+import { fullJitter } from '../../core/time/backoff.ts';
+import { abortableUnsent } from '../../core/time/before-sending.ts';
+import { type Clock, sleep } from '../../core/time/clock.ts';
+import { saysSessionInWords } from '../transport/lost-session.ts';
+import { lostAgain } from './errors.ts';
 
 /** Waits before a call is sent on another new session: servers behind a load balancer may each know other sessions. */
 const BASE_MS = 100;
@@ -37,6 +37,6 @@ export class Resends {
     const spentMs = clock.monotonic() - this.#began;
     const leftMs = Number.isFinite(deadline.left) ? deadline.left : MAX_UNLIMITED_MS - spentMs;
     if (waitMs >= leftMs) throw lostAgain(loss, this.#losses);
-    await beforeSending(sleep(clock, waitMs, signal), signal);
+    await abortableUnsent(sleep(clock, waitMs, signal), signal);
   }
 }

@@ -1,10 +1,4 @@
-import { fullJitter } from '../../core/backoff.ts';
-import type { Call, Emit, Origin, Reply } from '../../core/call.ts';
-import { CallController } from '../../core/call-signal.ts';
-import { atMost, type Clock, sleep } from '../../core/clock.ts';
-import { causeText, ProxyError } from '../../core/errors.ts';
-import type { Events } from '../../core/events.ts';
-import { declaresChangesOf } from '../../core/list-changes.ts';
+import { causeText, ProxyError } from '../../core/errors/errors.ts';
 import {
   cancellationOf,
   type Id,
@@ -14,16 +8,22 @@ import {
   paramsOf,
   type Request,
   type Response,
-} from '../../core/message.ts';
-import { isRepeatable } from '../../core/repeatable.ts';
+} from '../../core/jsonrpc/message.ts';
+import type { Call, Emit, Origin, Reply } from '../../core/pipeline/call.ts';
+import type { Events } from '../../core/pipeline/events.ts';
+import { isRepeatable } from '../../core/pipeline/idempotent.ts';
+import { fullJitter } from '../../core/time/backoff.ts';
+import { CallController } from '../../core/time/call-signal.ts';
+import { type Clock, settleWithin, sleep } from '../../core/time/clock.ts';
+import { declaresChangesOf } from '../../core/tools/list-changes.ts';
 import { ACCEPT, Exchange } from '../exchange/exchange.ts';
-import { postNotice } from '../exchange/notice.ts';
+import { postNotification } from '../exchange/post-notification.ts';
 import { headerOf, type Incoming } from '../http/incoming.ts';
 import { StandaloneStream } from '../stream/standalone-stream.ts';
-import type { Affinity } from '../uplink/affinity.ts';
-import type { Uplink } from '../uplink/uplink.ts';
-import { type IsEcho, isChange } from './merge.ts';
-import { UnderWay } from './under-way.ts';
+import type { Affinity } from '../transport/affinity.ts';
+import type { SignedTransport } from '../transport/signed-transport.ts';
+import { type IsDuplicate, isListChanged } from './dedupe-notifications.ts';
+import { SessionCalls } from './in-flight.ts';
 
 /** Longest wait for the standalone stream's request to leave, and for its headers: a server may never send any. */
 const STREAM_WAIT_MS = 1_000;
@@ -48,12 +48,12 @@ function isPassing(error: unknown): boolean {
 }
 
 export interface SessionDeps {
-  readonly uplink: Uplink;
+  readonly uplink: SignedTransport;
   readonly clock: Clock;
   readonly events: Events;
   readonly readTimeoutMs: number;
   /** Undefined where this is the only session. */
-  readonly isEcho?: IsEcho | undefined;
+  readonly isEcho?: IsDuplicate | undefined;
   /** The standalone stream has opened, and its server has said that it tells of changed tools; returns what to call at its end. */
   readonly toolStream?: () => (() => void) | undefined;
 }
@@ -68,7 +68,7 @@ export class Session implements Origin {
   readonly #deps: SessionDeps;
   /** That of the initialize call: it lives as long as the session and carries the standalone stream. */
   readonly #emit: Emit;
-  readonly #underWay: UnderWay;
+  readonly #underWay: SessionCalls;
   readonly #ended = new CallController();
   readonly #affinity: Affinity;
   #id: string | undefined;
@@ -86,7 +86,7 @@ export class Session implements Origin {
   constructor(deps: SessionDeps, emit: Emit) {
     this.#deps = deps;
     this.#emit = emit;
-    this.#underWay = new UnderWay(deps.clock);
+    this.#underWay = new SessionCalls(deps.clock);
     this.profile = deps.uplink.profile;
     this.#affinity = deps.uplink.newAffinity();
     this.gone = new Promise((resolve) => {
@@ -164,7 +164,7 @@ export class Session implements Origin {
       // Its answer could not be delivered, and the client would ask a person for nothing.
       if (this.#lost && message.kind === 'request') this.#dropped('a request of a session that is gone');
       // Whoever's stream it comes on: a call that was cancelled would take it along.
-      else if (isChange(message)) await this.#pass(message);
+      else if (isListChanged(message)) await this.#pass(message);
       else await emit(message, origin);
     };
     return new Exchange(
@@ -247,7 +247,7 @@ export class Session implements Origin {
     if (this.#lost) return { kind: 'accepted' };
     const id = this.#id;
     try {
-      return await postNotice(this.#deps, {
+      return await postNotification(this.#deps, {
         text,
         headers: this.#headers(),
         affinity: this.#affinity,
@@ -339,13 +339,13 @@ export class Session implements Origin {
       opened = resolve;
     });
     if (this.#answersServer) {
-      const opening = atMost(clock, STREAM_WAIT_MS, headers).then(() => {
+      const opening = settleWithin(clock, STREAM_WAIT_MS, headers).then(() => {
         if (this.#streamOpening === opening) this.#streamOpening = undefined;
       });
       this.#streamOpening = opening;
     }
     const left = new Promise<void>((sent) => void this.#keepStream({ sent, opened }));
-    return atMost(clock, STREAM_WAIT_MS, left);
+    return settleWithin(clock, STREAM_WAIT_MS, left);
   }
 
   #keepStream(first: { readonly sent: () => void; readonly opened: () => void }): Promise<void> {
@@ -415,7 +415,7 @@ export class Session implements Origin {
         onAttempt: (lease) => lease.cutBy(late.signal),
       })
       .then(({ response }) => `HTTP ${response.status} to DELETE`, causeText);
-    const how = await atMost(clock, DELETE_WAIT_MS, deletion);
+    const how = await settleWithin(clock, DELETE_WAIT_MS, deletion);
     late.abort(new Error('no answer to DELETE in time'));
     this.#affinity.drop();
     events.emit({ type: 'session.closed', profile: this.profile, how: how ?? 'no answer to DELETE in time' });

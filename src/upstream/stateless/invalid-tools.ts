@@ -1,10 +1,10 @@
-import type { Reply } from '../../core/call.ts';
-import type { Events } from '../../core/events.ts';
-import { ANNOTATION, paramHeadersOf } from '../../core/param-headers.ts';
-import { editTools } from '../../core/tool-list.ts';
+import type { Reply } from '../../core/pipeline/call.ts';
+import type { Events } from '../../core/pipeline/events.ts';
+import { editTools } from '../../core/tools/list-edit.ts';
+import { ANNOTATION, paramHeadersOf } from '../../core/tools/param-headers.ts';
 
 /** More faults than a person will read: a server that makes up names must not fill memory. */
-const MOST_REPORTED = 1_000;
+const MAX_REPORTED = 1_000;
 
 /** Most lists have no annotation, and need no walk through their schemas to see that. Escaped, any key may be one. */
 const mayAnnotate = (text: string): boolean => text.includes(ANNOTATION) || text.includes('\\u');
@@ -35,7 +35,7 @@ export class InvalidTools {
   /** Once for each: lists are read again and again. */
   #report(profile: string, name: string, reason: string): void {
     const key = JSON.stringify([profile, name, reason]);
-    if (this.#reported.has(key) || this.#reported.size >= MOST_REPORTED) return;
+    if (this.#reported.has(key) || this.#reported.size >= MAX_REPORTED) return;
     this.#reported.add(key);
     this.#events.emit({ type: 'tool.invalid', profile, name: name.slice(0, 200), reason });
   }

@@ -1,15 +1,15 @@
-import type { Call, Client, Emit, Origin, Reply } from '../../core/call.ts';
-import type { Clock } from '../../core/clock.ts';
-import type { Events } from '../../core/events.ts';
-import { isObject, type Notification, paramsOf, type Request } from '../../core/message.ts';
-import { derivedHeaders } from '../../core/param-headers.ts';
-import { isRepeatable } from '../../core/repeatable.ts';
-import type { Tools } from '../../core/tools.ts';
+import { isObject, type Notification, paramsOf, type Request } from '../../core/jsonrpc/message.ts';
+import type { Call, Client, Emit, Origin, Reply } from '../../core/pipeline/call.ts';
+import type { Events } from '../../core/pipeline/events.ts';
+import { isRepeatable } from '../../core/pipeline/idempotent.ts';
+import type { Clock } from '../../core/time/clock.ts';
+import type { ToolCatalog } from '../../core/tools/catalog.ts';
+import { derivedHeaders } from '../../core/tools/param-headers.ts';
 import { ACCEPT, Exchange } from '../exchange/exchange.ts';
-import { postNotice } from '../exchange/notice.ts';
-import type { Affinity } from '../uplink/affinity.ts';
-import { isLost } from '../uplink/lost-session.ts';
-import { connectionLost, type LaneName, type Uplink } from '../uplink/uplink.ts';
+import { postNotification } from '../exchange/post-notification.ts';
+import type { Affinity } from '../transport/affinity.ts';
+import { isLost } from '../transport/lost-session.ts';
+import { connectionLost, type LaneName, type SignedTransport } from '../transport/signed-transport.ts';
 import { InvalidTools } from './invalid-tools.ts';
 import { subscribe } from './subscription.ts';
 
@@ -20,12 +20,12 @@ const HEADER_MISMATCH = -32_020;
 const MAX_AFFINITIES = 1_000;
 
 export interface StatelessDeps {
-  readonly uplinkOf: (profile: string) => Uplink;
+  readonly uplinkOf: (profile: string) => SignedTransport;
   readonly clock: Clock;
   readonly events: Events;
   readonly readTimeoutMs: number;
   /** What is known of the profile's tools: which of their arguments go into headers. */
-  readonly toolsOf: (profile: string) => Pick<Tools, 'definitionOf'>;
+  readonly toolsOf: (profile: string) => Pick<ToolCatalog, 'definitionOf'>;
   /** Reads the server's whole list of tools anew, in the era of the call. */
   readonly relearn: (call: Call) => Promise<void>;
 }
@@ -209,14 +209,14 @@ export class Stateless {
     const headers = { accept: ACCEPT, ...derivedHeaders(notification, claim, undefined) };
     const affinity = this.#affinityOf(client, profile);
     const notice = { text: message.text, headers, affinity, signal };
-    return postNotice({ uplink: uplinkOf(profile), clock }, notice);
+    return postNotification({ uplink: uplinkOf(profile), clock }, notice);
   }
 
   /** What answers, or belongs to, a request of the server's: no such thing is known in these revisions, but where one asks it waits. */
   answer({ client, profile, signal, message }: Call, { claim }: StatelessOrigin): Promise<Reply> {
     const { uplinkOf, clock } = this.#deps;
     const headers = { accept: ACCEPT, 'mcp-protocol-version': claim };
-    return postNotice(
+    return postNotification(
       { uplink: uplinkOf(profile), clock },
       { text: message.text, headers, affinity: this.#affinityOf(client, profile), signal },
     );

@@ -1,9 +1,4 @@
-import { reconnectDelay } from '../../core/backoff.ts';
-import type { Call, Emit, Origin, Reply } from '../../core/call.ts';
-import { type Clock, sleep } from '../../core/clock.ts';
-import { causeText, ProxyError } from '../../core/errors.ts';
-import type { Events } from '../../core/events.ts';
-import { type Failure, failureOfError, failureOfReply } from '../../core/failure.ts';
+import { causeText, ProxyError } from '../../core/errors/errors.ts';
 import {
   idText,
   isObject,
@@ -12,7 +7,12 @@ import {
   type Notification,
   paramsOf,
   type Request,
-} from '../../core/message.ts';
+} from '../../core/jsonrpc/message.ts';
+import type { Call, Emit, Origin, Reply } from '../../core/pipeline/call.ts';
+import type { Events } from '../../core/pipeline/events.ts';
+import { type Failure, failureOfError, failureOfReply } from '../../core/pipeline/failure.ts';
+import { reconnectDelay } from '../../core/time/backoff.ts';
+import { type Clock, sleep } from '../../core/time/clock.ts';
 
 /** Waits between two tries. Clients read their lists anew after each stream that comes back, so that short ones must be rare. */
 const REOPEN_BASE_MS = 1_000;
@@ -47,7 +47,7 @@ interface Met {
   brought: boolean;
 }
 
-type Outcome = { readonly reply: Reply } | { readonly error: unknown };
+type SubscriptionOutcome = { readonly reply: Reply } | { readonly error: unknown };
 
 class Subscription {
   readonly #request: Request;
@@ -87,7 +87,7 @@ class Subscription {
     }
   }
 
-  async #attempt(met: Met): Promise<Outcome> {
+  async #attempt(met: Met): Promise<SubscriptionOutcome> {
     try {
       return { reply: await this.#deps.attempt((message, origin) => this.#take(message, origin, met)) };
     } catch (error) {
@@ -104,7 +104,7 @@ class Subscription {
   }
 
   /** Before the first word of the server it is a request like any other; and what the server answers is its answer. */
-  #given(outcome: Outcome, failures: number): Reply {
+  #given(outcome: SubscriptionOutcome, failures: number): Reply {
     if ('reply' in outcome) return outcome.reply;
     const { error } = outcome;
     if (!this.#honoured || (error instanceof ProxyError && error.reason === 'subscription-lost')) throw error;

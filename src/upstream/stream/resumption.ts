@@ -1,11 +1,11 @@
-import { reconnectDelay } from '../../core/backoff.ts';
-import { type Clock, sleep } from '../../core/clock.ts';
-import { ProxyError } from '../../core/errors.ts';
-import { retryAfterOf } from '../../core/retry-after.ts';
+import { ProxyError } from '../../core/errors/errors.ts';
+import { retryAfterOf } from '../../core/pipeline/retry-after.ts';
+import { reconnectDelay } from '../../core/time/backoff.ts';
+import { type Clock, sleep } from '../../core/time/clock.ts';
+import type { Lease } from '../http/connection-pool.ts';
 import { mediaTypeOf } from '../http/incoming.ts';
-import type { Lease } from '../http/lane.ts';
-import type { Affinity } from '../uplink/affinity.ts';
-import { connectionLost, type Opened, type Uplink } from '../uplink/uplink.ts';
+import type { Affinity } from '../transport/affinity.ts';
+import { connectionLost, type OpenedExchange, type SignedTransport } from '../transport/signed-transport.ts';
 import type { StreamPosition } from './stream.ts';
 
 /** Waits between two tries to resume a stream whose server named no time. */
@@ -15,13 +15,13 @@ const RESUME_MAX_MS = 15_000;
 const RESUME_TRIES = 8;
 
 /** Who asks for a longer pause is asked again all the same: the call may have its answer by then, and its own time limit ends it. */
-const LONGEST_RETRY_AFTER_MS = 20_000;
+const MAX_RETRY_AFTER_MS = 20_000;
 
 /** The server is throttled or in trouble, which says nothing of the stream. */
 const isPassing = (status: number): boolean => status >= 500 || status === 429 || status === 408;
 
 export interface ResumptionDeps {
-  readonly uplink: Uplink;
+  readonly uplink: SignedTransport;
   readonly clock: Clock;
   /** Of a GET that asks for what follows an event. */
   readonly headersAfter: (lastEventId: string) => Readonly<Record<string, string>>;
@@ -58,7 +58,7 @@ export class Resumption {
    * @throws ProxyError connection-lost, or what cut the stream, where it cannot be resumed or that has been in vain too often; the
    * signal's reason.
    */
-  async next({ cause, messages }: Piece): Promise<Opened> {
+  async next({ cause, messages }: Piece): Promise<OpenedExchange> {
     const { lastEventId, retryMs } = this.position;
     this.#empty = messages > 0 ? 0 : this.#empty + 1;
     // Who closes in order and says when to come again makes its client poll, for as long as the call takes.
@@ -72,7 +72,7 @@ export class Resumption {
   }
 
   /** A resumed stream stands beside the connections of requests. */
-  async #ask(lastEventId: string): Promise<Opened> {
+  async #ask(lastEventId: string): Promise<OpenedExchange> {
     const { uplink, clock, headersAfter, resumed, affinity, signal, onAttempt } = this.#deps;
     let askedMs = 0;
     for (let failures = 0; ; ) {
@@ -84,7 +84,7 @@ export class Resumption {
         maxMs: RESUME_MAX_MS,
       });
       await sleep(clock, wait, signal);
-      let opened: Opened;
+      let opened: OpenedExchange;
       try {
         opened = await uplink.open({
           method: 'GET',
@@ -107,7 +107,7 @@ export class Resumption {
       }
       lease.cancel(new Error('not resumed'));
       if (isPassing(response.status) && ++failures <= RESUME_TRIES) {
-        askedMs = Math.min(retryAfterOf(response.headers, clock.now()) ?? 0, LONGEST_RETRY_AFTER_MS);
+        askedMs = Math.min(retryAfterOf(response.headers, clock.now()) ?? 0, MAX_RETRY_AFTER_MS);
         continue;
       }
       throw connectionLost(

@@ -1,5 +1,5 @@
-import type { Clock, Timer } from '../../core/clock.ts';
-import { ProxyError } from '../../core/errors.ts';
+import { ProxyError } from '../../core/errors/errors.ts';
+import type { Clock, Timer } from '../../core/time/clock.ts';
 import type { Incoming } from '../http/incoming.ts';
 
 export interface SilenceWatch {

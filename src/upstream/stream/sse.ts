@@ -13,7 +13,7 @@ export interface SseSink {
 }
 
 /** Half of what a JavaScript string can hold: an event that grows past it will never be a message. */
-const LONGEST_EVENT = 256 * 1024 * 1024;
+const MAX_EVENT = 256 * 1024 * 1024;
 
 export interface SseLimits {
   /** Characters of one event. */
@@ -44,7 +44,7 @@ export class SseParser {
   /** A CR ended the last line; an LF that follows belongs to it. */
   #swallowLf = false;
 
-  constructor(sink: SseSink, limits: SseLimits = { longest: LONGEST_EVENT, skip: false }) {
+  constructor(sink: SseSink, limits: SseLimits = { longest: MAX_EVENT, skip: false }) {
     this.#sink = sink;
     this.#limits = limits;
   }

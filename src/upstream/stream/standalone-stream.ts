@@ -1,13 +1,13 @@
-import { reconnectDelay } from '../../core/backoff.ts';
-import { atMost, type Clock, sleep } from '../../core/clock.ts';
-import { causeText, ProxyError } from '../../core/errors.ts';
-import type { Events } from '../../core/events.ts';
-import type { Message } from '../../core/message.ts';
-import { retryAfterOf } from '../../core/retry-after.ts';
-import { type Incoming, LONGEST_ERROR_BODY_BYTES, mediaTypeOf } from '../http/incoming.ts';
-import type { Affinity } from '../uplink/affinity.ts';
-import { lostSessionIn } from '../uplink/lost-session.ts';
-import type { Opened, Uplink } from '../uplink/uplink.ts';
+import { causeText, ProxyError } from '../../core/errors/errors.ts';
+import type { Message } from '../../core/jsonrpc/message.ts';
+import type { Events } from '../../core/pipeline/events.ts';
+import { retryAfterOf } from '../../core/pipeline/retry-after.ts';
+import { reconnectDelay } from '../../core/time/backoff.ts';
+import { type Clock, settleWithin, sleep } from '../../core/time/clock.ts';
+import { type Incoming, MAX_ERROR_BODY_BYTES, mediaTypeOf } from '../http/incoming.ts';
+import type { Affinity } from '../transport/affinity.ts';
+import { lostSessionIn } from '../transport/lost-session.ts';
+import type { OpenedExchange, SignedTransport } from '../transport/signed-transport.ts';
 import { eventMessages, type StreamPosition } from './stream.ts';
 
 /** Waits before the stream is opened again, where its server named no time. */
@@ -17,7 +17,7 @@ const REOPEN_MAX_MS = 30_000;
 const REFUSAL_BODY_MS = 5_000;
 
 export interface StandaloneStreamDeps {
-  readonly uplink: Uplink;
+  readonly uplink: SignedTransport;
   readonly clock: Clock;
   readonly events: Events;
   /** Of a GET that opens the stream, or that resumes it after an event. */
@@ -36,7 +36,7 @@ export interface StandaloneStreamDeps {
 }
 
 /** How one try ended: with messages, without any, without a stream for now, or without one for ever. */
-type Outcome = 'read' | 'empty' | 'failed' | 'unavailable';
+type StreamOutcome = 'read' | 'empty' | 'failed' | 'unavailable';
 
 /** The GET stream of a session, on which the server sends what belongs to no call: opened again after every end. */
 export class StandaloneStream {
@@ -76,11 +76,11 @@ export class StandaloneStream {
     }
   }
 
-  async #once({ sent, opened }: { sent: () => void; opened: () => void }): Promise<Outcome> {
+  async #once({ sent, opened }: { sent: () => void; opened: () => void }): Promise<StreamOutcome> {
     const { uplink, events, headersAfter, admits, affinity, sessionGone, ended } = this.#deps;
     const { profile } = uplink;
     this.#askedMs = 0;
-    let stream: Opened;
+    let stream: OpenedExchange;
     try {
       stream = await uplink.open({
         method: 'GET',
@@ -124,13 +124,13 @@ export class StandaloneStream {
   /** In any of the ways in which servers say it. */
   async #saysGone(response: Incoming): Promise<boolean> {
     const unread = Buffer.alloc(0);
-    const reading = response.whole(LONGEST_ERROR_BODY_BYTES).catch(() => unread);
-    const body = (await atMost(this.#deps.clock, REFUSAL_BODY_MS, reading)) ?? unread;
+    const reading = response.whole(MAX_ERROR_BODY_BYTES).catch(() => unread);
+    const body = (await settleWithin(this.#deps.clock, REFUSAL_BODY_MS, reading)) ?? unread;
     return lostSessionIn(response, body, undefined) !== undefined;
   }
 
   /** True where the stream brought a message: then the next wait starts from the shortest. */
-  async #read({ response, lease }: Opened): Promise<boolean> {
+  async #read({ response, lease }: OpenedExchange): Promise<boolean> {
     const { uplink, events, deliver, dropped, ended } = this.#deps;
     const { profile } = uplink;
     let brought = false;

@@ -1,7 +1,7 @@
-import type { Message } from '../../core/message.ts';
-import { readAnswers, type Unusable } from '../../core/reading.ts';
+import type { Message } from '../../core/jsonrpc/message.ts';
+import { readAnswers, type Unusable } from '../../core/jsonrpc/parse.ts';
 import type { Incoming } from '../http/incoming.ts';
-import { decodeBody, onOneLine } from '../uplink/answer.ts';
+import { decodeBody, onOneLine } from '../transport/answer.ts';
 import { type SseEvent, SseParser } from './sse.ts';
 
 export interface StreamEars {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { identityFinding, stsEndpoint } from '../../../src/commands/doctor/identity.ts';
-import { type Clock, systemClock } from '../../../src/core/clock.ts';
+import { type Clock, systemClock } from '../../../src/core/time/clock.ts';
 import { ConnectProxy } from '../../support/connect-proxy.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { ScriptedServer } from '../../support/scripted-server.ts';

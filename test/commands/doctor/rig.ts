@@ -1,8 +1,8 @@
 import { ClientSession } from '../../../src/commands/client-session.ts';
 import { Record } from '../../../src/commands/doctor/record.ts';
-import { type Clock, systemClock } from '../../../src/core/clock.ts';
-import { Events } from '../../../src/core/events.ts';
-import { Redactor } from '../../../src/core/redact.ts';
+import { Redactor } from '../../../src/core/errors/redact.ts';
+import { Events } from '../../../src/core/pipeline/events.ts';
+import { type Clock, systemClock } from '../../../src/core/time/clock.ts';
 import { parseArguments, readSettings, type Settings } from '../../../src/settings.ts';
 import { afterThisTest } from '../../support/cleanup.ts';
 import { settingsIn } from '../../support/settings.ts';

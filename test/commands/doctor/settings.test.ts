@@ -6,7 +6,7 @@ import {
   settingFindings,
   versionFinding,
 } from '../../../src/commands/doctor/settings.ts';
-import type { Option } from '../../../src/core/options.ts';
+import type { Option } from '../../../src/config/option.ts';
 import { OPTIONS } from '../../../src/settings.ts';
 import { VERSION } from '../../../src/version.ts';
 import { makeTempHome } from '../../support/temp-home.ts';

@@ -1,7 +1,7 @@
 import { connect, createServer, type Socket } from 'node:net';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { type Trust, tlsFinding, trustOf } from '../../../src/commands/doctor/tls.ts';
-import type { Clock } from '../../../src/core/clock.ts';
+import { type TlsTrust, tlsFinding, trustOf } from '../../../src/commands/doctor/tls.ts';
+import type { Clock } from '../../../src/core/time/clock.ts';
 import { afterThisTest } from '../../support/cleanup.ts';
 import { Connections, listenOnLoopback, shut } from '../../support/connections.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
@@ -19,8 +19,8 @@ beforeAll(async () => {
 });
 
 const BUNDLE = { path: '/ca.pem', from: '--ca-bundle' };
-const trusting = ({ ca }: TlsAuthority): Trust => ({ ca: [ca], bundle: BUNDLE });
-const NOTHING: Trust = { ca: undefined, bundle: undefined };
+const trusting = ({ ca }: TlsAuthority): TlsTrust => ({ ca: [ca], bundle: BUNDLE });
+const NOTHING: TlsTrust = { ca: undefined, bundle: undefined };
 
 const socketTo = (port: number): Promise<Socket> =>
   new Promise((resolve, reject) => {
@@ -28,7 +28,7 @@ const socketTo = (port: number): Promise<Socket> =>
     afterThisTest(() => void socket.destroy());
   });
 
-async function look(authority: TlsAuthority, trust: Trust, endpoint = 'https://127.0.0.1/mcp') {
+async function look(authority: TlsAuthority, trust: TlsTrust, endpoint = 'https://127.0.0.1/mcp') {
   const server = await ScriptedServer.start((_request, response) => void response.end(), { tls: authority });
   const socket = await socketTo(server.port);
   const finding = await tlsFinding({ endpoint: new URL(endpoint), socket, trust, limitMs: 5_000 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { ProxyError } from '../../../src/core/errors.ts';
-import { Events, type ProxyEvent } from '../../../src/core/events.ts';
+import { ProxyError } from '../../../src/core/errors/errors.ts';
+import { Events, type ProxyEvent } from '../../../src/core/pipeline/events.ts';
 import { AdaptiveRate } from '../../../src/layers/retry/adaptive-rate.ts';
 import { AcceptedRate, cubicRate, MIN_RATE, throttledRate } from '../../../src/layers/retry/rate-curve.ts';
 import { FakeClock } from '../../support/fake-clock.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { ERROR_CODES, type ErrorReason } from '../../../src/core/errors.ts';
-import type { Failure } from '../../../src/core/failure.ts';
+import { ERROR_CODES, type ErrorReason } from '../../../src/core/errors/errors.ts';
+import type { Failure } from '../../../src/core/pipeline/failure.ts';
 import {
   decideRetry,
   type FailedAttempt,

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { Request } from '../../../src/core/message.ts';
+import type { Request } from '../../../src/core/jsonrpc/message.ts';
 import { Lists, pageOf } from '../../../src/layers/tool-cache/lists.ts';
 import { makeCall, requestOf } from '../../support/make-call.ts';
 

@@ -1,8 +1,8 @@
 import type { ServerResponse } from 'node:http';
 import { describe, expect, it } from 'vitest';
-import type { Emit, Reply } from '../../../src/core/call.ts';
-import { ProxyError } from '../../../src/core/errors.ts';
-import type { Id, Message, Request } from '../../../src/core/message.ts';
+import { ProxyError } from '../../../src/core/errors/errors.ts';
+import type { Id, Message, Request } from '../../../src/core/jsonrpc/message.ts';
+import type { Emit, Reply } from '../../../src/core/pipeline/call.ts';
 import { Exchange } from '../../../src/upstream/exchange/exchange.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { requestOf } from '../../support/make-call.ts';
@@ -10,7 +10,7 @@ import { EventWriter, sendJson } from '../../support/mcp-answers.ts';
 import { errorOf } from '../../support/mcp-behaviours.ts';
 import { type RecordedRequest, ScriptedServer } from '../../support/scripted-server.ts';
 import { comesTrue, settled } from '../http/lane-rig.ts';
-import { uplinkTo } from '../uplink/uplink-rig.ts';
+import { uplinkTo } from '../transport/uplink-rig.ts';
 
 type Script = (response: ServerResponse, request: RecordedRequest) => void;
 

@@ -1,7 +1,7 @@
 import { createServer, type Socket } from 'node:net';
 import tls from 'node:tls';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { causeText } from '../../../src/core/errors.ts';
+import { causeText } from '../../../src/core/errors/errors.ts';
 import { type ConnectSettings, createConnector } from '../../../src/upstream/http/connect.ts';
 import { Connection } from '../../../src/upstream/http/connection.ts';
 import { afterThisTest } from '../../support/cleanup.ts';

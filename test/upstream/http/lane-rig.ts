@@ -1,9 +1,13 @@
 import type { ServerResponse } from 'node:http';
 import { setImmediate as turn } from 'node:timers/promises';
-import { systemClock } from '../../../src/core/clock.ts';
+import { systemClock } from '../../../src/core/time/clock.ts';
 import { createConnector } from '../../../src/upstream/http/connect.ts';
+import {
+  ConnectionPool,
+  type ConnectionPoolOptions,
+  type Lease,
+} from '../../../src/upstream/http/connection-pool.ts';
 import type { Incoming } from '../../../src/upstream/http/incoming.ts';
-import { Lane, type LaneOptions, type Lease } from '../../../src/upstream/http/lane.ts';
 import { afterThisTest } from '../../support/cleanup.ts';
 import {
   type RecordedRequest,
@@ -20,9 +24,9 @@ export const directly = createConnector({
 });
 
 /** A lane to `server` that ends with the test, with what it reported. */
-export function laneTo(server: ScriptedServer, options: Partial<LaneOptions> = {}) {
+export function laneTo(server: ScriptedServer, options: Partial<ConnectionPoolOptions> = {}) {
   const seen = { opened: 0, closed: 0 };
-  const lane = new Lane({
+  const lane = new ConnectionPool({
     origin: server.origin,
     connect: directly,
     max: 2,
@@ -71,7 +75,7 @@ export const sendOn = (lease: Lease, path: string): Promise<Incoming> =>
   watched(lease.send({ method: 'GET', path, headers: { host: 'test' } }));
 
 /** Leases, sends, and reads the answer to its end. */
-export const fetchOn = (lane: Lane, path: string): Promise<string> =>
+export const fetchOn = (lane: ConnectionPool, path: string): Promise<string> =>
   watched(
     lane
       .lease(never)

@@ -1,7 +1,7 @@
-import type { Emit, Layer, Reply } from '../../../src/core/call.ts';
-import type { Id, Message, Request } from '../../../src/core/message.ts';
-import { Places } from '../../../src/pool/places.ts';
-import { Conversation } from '../../../src/upstream/session/conversation.ts';
+import type { Id, Message, Request } from '../../../src/core/jsonrpc/message.ts';
+import type { Emit, Layer, Reply } from '../../../src/core/pipeline/call.ts';
+import { SessionQuota } from '../../../src/pool/session-quota.ts';
+import { ClientSessions } from '../../../src/upstream/session/client-sessions.ts';
 import { Session } from '../../../src/upstream/session/session.ts';
 import { LIMITS } from '../../pool/pool-rig.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
@@ -9,21 +9,21 @@ import { makeCall, messageOf, requestOf } from '../../support/make-call.ts';
 import { type Handler, SessionServer, type SessionServerOptions } from '../../support/mcp-behaviours.ts';
 import { ScriptedServer } from '../../support/scripted-server.ts';
 import { never } from '../http/lane-rig.ts';
-import { uplinkTo } from '../uplink/uplink-rig.ts';
+import { uplinkTo } from '../transport/uplink-rig.ts';
 
 export interface ConversationOptions extends SessionServerOptions {
   readonly maxSessions?: number;
-  readonly places?: Places;
+  readonly places?: SessionQuota;
   readonly opening?: readonly Layer[];
   /** What the client has with the profile that it opens sessions with, where this is another. */
-  readonly lead?: Conversation;
+  readonly lead?: ClientSessions;
 }
 
 export const textOf = (reply: Reply): string => (reply.kind === 'answer' ? reply.message.text : reply.kind);
 
 /** A conversation with a session server whose sessions are called s-0, s-1, ..., on a clock that stands still. */
 export async function conversationWith(options: ConversationOptions = {}) {
-  const { maxSessions = 1, places = new Places(), opening = [], lead, ...served } = options;
+  const { maxSessions = 1, places = new SessionQuota(), opening = [], lead, ...served } = options;
   let named = 0;
   const mcp = new SessionServer({ sessionId: () => `s-${named++}`, ...served });
   const server = await ScriptedServer.start(mcp.behaviour, { keepAliveTimeoutMs: 0 });
@@ -32,7 +32,7 @@ export async function conversationWith(options: ConversationOptions = {}) {
   const shown: Message[] = [];
   const emit: Emit = async (message) => void shown.push(message);
   const replaced = { times: 0 };
-  const conversation = new Conversation(
+  const conversation = new ClientSessions(
     {
       profile: 'dev',
       newSession: (emitOf, isEcho) =>

@@ -1,17 +1,17 @@
 import { describe, expect, it } from 'vitest';
-import type { Emit, Layer } from '../../../src/core/call.ts';
-import type { Request } from '../../../src/core/message.ts';
+import type { Request } from '../../../src/core/jsonrpc/message.ts';
+import type { Emit, Layer } from '../../../src/core/pipeline/call.ts';
 import { Breaker, breaker } from '../../../src/layers/breaker.ts';
-import { Opener, type Opening } from '../../../src/upstream/session/opener.ts';
+import { ClientState } from '../../../src/upstream/session/client-state.ts';
+import { Opener, type SessionOpening } from '../../../src/upstream/session/opener.ts';
 import { Session } from '../../../src/upstream/session/session.ts';
-import { Told } from '../../../src/upstream/session/told.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { messageOf, requestOf } from '../../support/make-call.ts';
 import { type Handler, SessionServer, type SessionServerOptions } from '../../support/mcp-behaviours.ts';
 import { makeGate } from '../../support/relayed.ts';
 import { ScriptedServer } from '../../support/scripted-server.ts';
 import { comesTrue, never, settled } from '../http/lane-rig.ts';
-import { uplinkTo } from '../uplink/uplink-rig.ts';
+import { uplinkTo } from '../transport/uplink-rig.ts';
 
 const emit: Emit = async () => undefined;
 const silence: Handler = () => undefined;
@@ -26,10 +26,10 @@ async function rig(options: SessionServerOptions = {}, layers: readonly Layer[] 
   const server = await ScriptedServer.start(mcp.behaviour, { keepAliveTimeoutMs: 0 });
   const clock = new FakeClock({ now: Date.now() });
   const { uplink, events } = uplinkTo(server, { clock, max: 4 });
-  const told = new Told();
+  const told = new ClientState();
   const newSession = (emitOf: Emit) => new Session({ uplink, clock, events, readTimeoutMs: 0 }, emitOf);
   const opener = new Opener({ profile: 'dev', newSession, layers, clock, told: () => told.requests });
-  const opening: Opening = {
+  const opening: SessionOpening = {
     client: { id: 'client-1' },
     request: requestOf('initialize', INITIALIZE, '') as Request,
     emit,

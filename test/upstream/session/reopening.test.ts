@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events';
 import { describe, expect, it } from 'vitest';
-import { ProxyError } from '../../../src/core/errors.ts';
+import { ProxyError } from '../../../src/core/errors/errors.ts';
 import { Reopening } from '../../../src/upstream/session/reopening.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 

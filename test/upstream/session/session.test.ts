@@ -1,8 +1,8 @@
 import type { ServerResponse } from 'node:http';
 import { describe, expect, it } from 'vitest';
-import type { Reply } from '../../../src/core/call.ts';
-import { ProxyError } from '../../../src/core/errors.ts';
-import type { Id, Message, Request } from '../../../src/core/message.ts';
+import { ProxyError } from '../../../src/core/errors/errors.ts';
+import type { Id, Message, Request } from '../../../src/core/jsonrpc/message.ts';
+import type { Reply } from '../../../src/core/pipeline/call.ts';
 import { Session } from '../../../src/upstream/session/session.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { makeCall, makeToolCall, messageOf, requestOf } from '../../support/make-call.ts';
@@ -10,7 +10,7 @@ import { makeGate } from '../../support/relayed.ts';
 import { type RecordedRequest, ScriptedServer } from '../../support/scripted-server.ts';
 import { TEST_KEY } from '../../support/signing.ts';
 import { comesTrue, never, settled } from '../http/lane-rig.ts';
-import { ScriptedKeys, uplinkTo } from '../uplink/uplink-rig.ts';
+import { ScriptedKeys, uplinkTo } from '../transport/uplink-rig.ts';
 
 type Script = (request: RecordedRequest, response: ServerResponse) => void;
 

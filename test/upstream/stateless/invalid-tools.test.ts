@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import type { Reply } from '../../../src/core/call.ts';
-import { Events, type ProxyEvent } from '../../../src/core/events.ts';
-import { readUpstream } from '../../../src/core/reading.ts';
+import { readUpstream } from '../../../src/core/jsonrpc/parse.ts';
+import type { Reply } from '../../../src/core/pipeline/call.ts';
+import { Events, type ProxyEvent } from '../../../src/core/pipeline/events.ts';
 import { InvalidTools } from '../../../src/upstream/stateless/invalid-tools.ts';
 
 function makeInvalidTools() {

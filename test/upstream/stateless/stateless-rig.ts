@@ -1,17 +1,17 @@
 import type { ServerResponse } from 'node:http';
-import type { Reply } from '../../../src/core/call.ts';
-import { ChangeFeeds } from '../../../src/core/change-feeds.ts';
-import type { Id, Message } from '../../../src/core/message.ts';
-import { fillTools } from '../../../src/core/tool-list.ts';
-import { Tools } from '../../../src/core/tools.ts';
+import type { Id, Message } from '../../../src/core/jsonrpc/message.ts';
+import type { Reply } from '../../../src/core/pipeline/call.ts';
+import { ToolCatalog } from '../../../src/core/tools/catalog.ts';
+import { ChangeStreams } from '../../../src/core/tools/change-streams.ts';
+import { fillTools } from '../../../src/core/tools/list-edit.ts';
 import { toolKnowledge } from '../../../src/layers/tool-knowledge.ts';
-import { Places } from '../../../src/pool/places.ts';
+import { SessionQuota } from '../../../src/pool/session-quota.ts';
 import { Upstream } from '../../../src/upstream/upstream.ts';
 import { claiming } from '../../support/claims.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { makeCall, messageOf } from '../../support/make-call.ts';
 import { type RecordedRequest, ScriptedServer } from '../../support/scripted-server.ts';
-import { type ScriptedKeys, uplinkTo } from '../uplink/uplink-rig.ts';
+import { type ScriptedKeys, uplinkTo } from '../transport/uplink-rig.ts';
 
 export type Script = (request: RecordedRequest, response: ServerResponse) => void;
 
@@ -31,10 +31,10 @@ export async function startStateless(
   const server = await ScriptedServer.start(script, { keepAliveTimeoutMs: 0 });
   const clock = new FakeClock({ now: Date.now() });
   const rig = uplinkTo(server, { clock, max, ...more });
-  const tools = new Tools();
+  const tools = new ToolCatalog();
   const learning = toolKnowledge({
     toolsOf: () => tools,
-    feeds: new ChangeFeeds(),
+    feeds: new ChangeStreams(),
     clock,
     events: rig.events,
   });
@@ -45,7 +45,7 @@ export async function startStateless(
     clock,
     events: rig.events,
     readTimeoutMs,
-    places: new Places(undefined),
+    places: new SessionQuota(undefined),
     toolsOf: () => tools,
     relearn: (call) => fillTools(tools, learning(upstream.handle), call, clock),
   });

@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import type { Origin } from '../../../src/core/call.ts';
-import { ProxyError } from '../../../src/core/errors.ts';
-import type { Message } from '../../../src/core/message.ts';
+import { ProxyError } from '../../../src/core/errors/errors.ts';
+import type { Message } from '../../../src/core/jsonrpc/message.ts';
+import type { Origin } from '../../../src/core/pipeline/call.ts';
 import { claiming, derivedHeaders, ENVELOPE, REVISION } from '../../support/claims.ts';
 import { makeCall, messageOf } from '../../support/make-call.ts';
 import { EventWriter, sendJson } from '../../support/mcp-answers.ts';
 import { makeGate } from '../../support/relayed.ts';
 import { TEST_KEY } from '../../support/signing.ts';
 import { comesTrue, settled } from '../http/lane-rig.ts';
-import { ScriptedKeys } from '../uplink/uplink-rig.ts';
+import { ScriptedKeys } from '../transport/uplink-rig.ts';
 import { answerEmpty, startStateless, textOf } from './stateless-rig.ts';
 
 const REGION_TOOL = {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Id } from '../../../src/core/message.ts';
+import type { Id } from '../../../src/core/jsonrpc/message.ts';
 import { EventWriter, sendJson } from '../../support/mcp-answers.ts';
 import { makeGate } from '../../support/relayed.ts';
 import { comesTrue, settled } from '../http/lane-rig.ts';

@@ -4,7 +4,7 @@ import { Resumption } from '../../../src/upstream/stream/resumption.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { ScriptedServer } from '../../support/scripted-server.ts';
 import { comesTrue, settled } from '../http/lane-rig.ts';
-import { uplinkTo } from '../uplink/uplink-rig.ts';
+import { uplinkTo } from '../transport/uplink-rig.ts';
 
 type Answer = (response: ServerResponse) => void;
 

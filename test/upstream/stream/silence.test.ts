@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { ProxyError } from '../../../src/core/errors.ts';
+import type { ProxyError } from '../../../src/core/errors/errors.ts';
 import { Incoming } from '../../../src/upstream/http/incoming.ts';
 import { watched } from '../../../src/upstream/stream/silence.ts';
 import { FakeClock } from '../../support/fake-clock.ts';

@@ -1,0 +1,75 @@
+import type { Raw } from '../../config/option.ts';
+import { readProfileFacts } from './files.ts';
+
+/** Blanks, commas and line ends separate the names of a list. */
+const SEPARATOR = /[\s,]/;
+
+/**
+ * The profiles that an option or variable names. The AWS files are read only where a name with blanks or commas may be meant.
+ * @param words - what the value comes to where no such name is meant.
+ */
+export async function profilesIn(
+  raw: Raw | undefined,
+  words: readonly string[],
+  env: NodeJS.ProcessEnv,
+): Promise<readonly string[]> {
+  if (raw === undefined || raw.how === 'single' || words.length === 0) return words;
+  const values = raw.how === 'variable' ? raw.texts.flatMap((text) => text.split(/\r?\n/)) : raw.texts;
+  if (!values.some((value) => mayNameSeveral(value) || /["']/.test(value))) return words;
+  const { known } = await readProfileFacts(undefined, env);
+  return profileNames(values, known);
+}
+
+/** True where a value may name several profiles, so that the AWS files have to say which names there are. */
+export const mayNameSeveral = (value: string): boolean => SEPARATOR.test(value.trim());
+
+/**
+ * The profiles that the values of a list name, in order. A value that is a profile as a whole names that one. In any other value the
+ * longest run of words that is a profile wins over its parts: `my dev` must never become `my`. Quotes make one name of what is
+ * between them, also where no such profile exists yet.
+ * @param known - every profile in the AWS files.
+ */
+export function profileNames(values: readonly string[], known: readonly string[]): string[] {
+  const spaced = known.filter((name) => SEPARATOR.test(name)).sort((one, other) => other.length - one.length);
+  const isKnown = new Set(known);
+  return values.flatMap((value) => (isKnown.has(value) ? [value] : split(value, spaced)));
+}
+
+function split(value: string, spaced: readonly string[]): string[] {
+  const names: string[] = [];
+  let at = 0;
+  while (at < value.length) {
+    if (SEPARATOR.test(value.charAt(at))) {
+      at++;
+      continue;
+    }
+    const word = /[^\s,]+/y;
+    word.lastIndex = at;
+    const name =
+      spaced.find((each) => value.startsWith(each, at) && endsAt(value, at + each.length)) ??
+      word.exec(value)?.[0] ??
+      '';
+    const quoted = quotedAt(value, at);
+    names.push(quoted ?? name);
+    at += quoted === undefined ? name.length : quoted.length + 2;
+  }
+  return names;
+}
+
+const endsAt = (value: string, at: number): boolean => at >= value.length || SEPARATOR.test(value.charAt(at));
+
+/** The text between the quotes that begin here and end a word; undefined where none do. */
+function quotedAt(value: string, at: number): string | undefined {
+  const quote = value.charAt(at);
+  if (quote !== '"' && quote !== "'") return undefined;
+  for (let end = value.indexOf(quote, at + 1); end > 0; end = value.indexOf(quote, end + 1)) {
+    if (end > at + 1 && endsAt(value, end + 1)) return value.slice(at + 1, end);
+  }
+  return undefined;
+}
+
+/** The name as a list's value that means this profile and no other. */
+export function asListValue(name: string, known: readonly string[]): string {
+  if (known.includes(name) || !(mayNameSeveral(name) || /^["']/.test(name))) return name;
+  return name.includes('"') ? `'${name}'` : `"${name}"`;
+}

@@ -1,0 +1,84 @@
+import { flagOf, list, text, toggle } from '../config/option.ts';
+import { regionProblem } from './region-name.ts';
+
+const name = (what: string) => (value: string) =>
+  /^[A-Za-z0-9_-]+$/.test(value) ? undefined : `must be ${what}: letters, digits, - and _ only`;
+
+export const awsOptions = {
+  service: text({
+    group: 'Endpoint and signing',
+    placeholder: 'name',
+    fallback: undefined,
+    defaultText: 'from the host',
+    check: name('a signing name such as bedrock-agentcore'),
+    help: 'service name to sign for',
+  }),
+  region: text({
+    group: 'Endpoint and signing',
+    placeholder: 'region',
+    fallback: undefined,
+    defaultText: 'from the host, then AWS_REGION, AWS_DEFAULT_REGION, the profile',
+    check: regionProblem,
+    help: 'region to sign for',
+  }),
+  profile: list({
+    group: 'Endpoint and signing',
+    placeholder: 'name',
+    separator: 'words',
+    env: ['AWS_MCP_PROXY_PROFILES'],
+    singleEnv: ['AWS_PROFILE'],
+    defaultText: 'AWS_PROFILE, which is one name',
+    help: 'AWS profile whose credentials sign the requests; of several the first is the default, and a call may name another; a name with blanks is one name where such a profile exists, or in quotes',
+  }),
+  roleArn: text({
+    group: 'Endpoint and signing',
+    placeholder: 'arn',
+    fallback: undefined,
+    check: (value) =>
+      /^arn:aws[a-z-]*:iam::\d{12}:role\/\S+$/.test(value)
+        ? undefined
+        : 'must be the ARN of a role, such as arn:aws:iam::123456789012:role/name',
+    help: "role to assume with the profile's credentials, which then sign nothing themselves; of several profiles with each",
+  }),
+  roleSessionName: text({
+    group: 'Endpoint and signing',
+    placeholder: 'name',
+    fallback: undefined,
+    defaultText: 'AWS_ROLE_SESSION_NAME, or one that is the same for the life of the process',
+    check: (value) =>
+      /^[\w+=,.@-]{2,64}$/.test(value)
+        ? undefined
+        : 'must be 2 to 64 characters: letters, digits, and any of _ + = , . @ -',
+    help: 'session name for --role-arn, as the server and CloudTrail see it',
+  }),
+  externalId: text({
+    group: 'Endpoint and signing',
+    placeholder: 'id',
+    fallback: undefined,
+    check: (value) =>
+      /^[\w+=,.@:/-]{2,1224}$/.test(value)
+        ? undefined
+        : 'must be 2 to 1224 characters: letters, digits, and any of _ + = , . @ : / -',
+    help: 'external id for --role-arn, where the trust policy of the role asks for one',
+  }),
+  skipAuth: toggle({
+    group: 'Endpoint and signing',
+    help: 'send unsigned where there are no credentials at all (a provider that fails is still an error)',
+  }),
+  auth: text({
+    group: 'Endpoint and signing',
+    placeholder: 'kind',
+    choices: ['sigv4', 'none'],
+    fallback: 'sigv4',
+    help: 'how requests are authenticated; none = never sign',
+  }),
+} as const;
+
+/**
+ * What is wrong where no role is named.
+ * @param from - the flag or variable that each value came from; absent where the default stands.
+ */
+export const rolelessProblems = (from: Readonly<Record<string, string>>): string[] =>
+  [from.roleSessionName, from.externalId].flatMap((name) =>
+    name === undefined ? [] : [`${name} needs ${flagOf('roleArn')}: there is no role to assume`],
+  );

@@ -1,0 +1,21 @@
+import { placeholderIn, unexpanded } from '../config/placeholders.ts';
+import { regionProblem } from './region-name.ts';
+
+/**
+ * A sentence for each variable whose value no client has expanded; and for the region that the process works in, where no option
+ * names one to sign for.
+ */
+export function variableProblems(
+  env: NodeJS.ProcessEnv,
+  isRead: (name: string) => boolean,
+  regionGiven: boolean,
+): string[] {
+  const region = env.AWS_REGION ? 'AWS_REGION' : 'AWS_DEFAULT_REGION';
+  return Object.entries(env).flatMap(([name, value]) => {
+    if (!value || !isRead(name)) return [];
+    const placeholder = placeholderIn(value);
+    if (placeholder !== undefined) return [`${name} ${unexpanded(placeholder)}`];
+    const problem = name === region && !regionGiven ? regionProblem(value) : undefined;
+    return problem === undefined ? [] : [`${name} ${problem}`];
+  });
+}

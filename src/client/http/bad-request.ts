@@ -1,0 +1,36 @@
+import { ProxyError } from '../../core/errors/errors.ts';
+import { bodyOf, type HttpRefusal } from './admission.ts';
+
+const REASONS: Readonly<Record<number, string>> = {
+  400: 'Bad Request',
+  408: 'Request Timeout',
+  431: 'Request Header Fields Too Large',
+};
+
+/**
+ * What is said to bytes that are no request. Pure.
+ * @param code - of the error of node's parser.
+ */
+export function unreadableRefusal(code: string | undefined, maxHeaderBytes: number): HttpRefusal {
+  switch (code) {
+    case 'HPE_HEADER_OVERFLOW':
+      return refusal(431, `its head is longer than ${maxHeaderBytes} bytes (--max-headers)`);
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return refusal(408, 'it took too long to arrive');
+    default:
+      return refusal(400, 'it is no HTTP');
+  }
+}
+
+const refusal = (status: number, what: string): HttpRefusal => ({
+  status,
+  headers: { connection: 'close' },
+  error: new ProxyError('invalid-request', `Invalid request: ${what}.`, { sent: 'no' }),
+});
+
+/** The bytes of it, where node has no response to write them to. Pure. */
+export function responseText({ status, headers, error }: HttpRefusal): string {
+  const body = bodyOf(error);
+  const lines = Object.entries({ ...body.headers, ...headers }).map(([name, value]) => `${name}: ${value}`);
+  return `HTTP/1.1 ${status} ${REASONS[status] ?? ''}\r\n${lines.join('\r\n')}\r\n\r\n${body.text}`;
+}

@@ -1,0 +1,25 @@
+import { ProxyError } from '../../core/errors/errors.ts';
+import { claimOf, type Message } from '../../core/jsonrpc/message.ts';
+import type { InvalidMessage } from '../../core/jsonrpc/parse.ts';
+import { BATCH_REVISION } from '../../core/pipeline/call.ts';
+
+/** Each member is a request of its own to the server. */
+const MAX_BATCH = 100;
+
+/**
+ * Why an array of messages is not taken, or undefined. Pure.
+ * @param revision - as the request's header says it.
+ */
+export function batchRefusal(
+  elements: readonly (Message | InvalidMessage)[],
+  revision: string | undefined,
+): ProxyError | undefined {
+  const claims = elements.some((element) => element.kind !== 'invalid' && claimOf(element) !== undefined);
+  if (claims || (revision !== undefined && revision !== BATCH_REVISION)) {
+    return refusal(`batches exist in revision ${BATCH_REVISION} only; send the messages one by one`);
+  }
+  return elements.length > MAX_BATCH ? refusal(`a batch of more than ${MAX_BATCH} messages`) : undefined;
+}
+
+const refusal = (why: string): ProxyError =>
+  new ProxyError('invalid-request', `Invalid request: ${why}.`, { sent: 'no' });

@@ -1,0 +1,176 @@
+import type { Socket } from 'node:net';
+import { isLoopback } from '../../core/http/loopback.ts';
+
+/**
+ * Connections that have no admitted request yet, beside --max-clients: there is room for them also when all clients are busy, so that
+ * health can be asked for and a client that is one too many can be answered.
+ */
+export const MAX_UNADMITTED = 64;
+/** The same, of one address that has all the connections it may have. */
+const MAX_UNADMITTED_OF_FULL_ADDRESS = 8;
+
+export interface ConnectionLimits {
+  readonly maxClients: number;
+  /** Of one address; undefined where nobody asked for a number. */
+  readonly maxClientsPerAddress: number | undefined;
+}
+
+interface KnownConnection {
+  readonly socket: Socket;
+  readonly address: string;
+  readonly group: Group;
+  admitted: boolean;
+}
+
+/** The connections of one address. */
+interface Group {
+  readonly limit: number;
+  /** The oldest first. */
+  readonly admitted: Set<KnownConnection>;
+  readonly unadmitted: Set<KnownConnection>;
+}
+
+/** Which limit leaves no room for one more client. */
+export type Full = 'clients' | 'address';
+
+/**
+ * The open connections of the listener. Whoever opens one need not be a client: until a request on it is admitted it counts for
+ * nothing, and where room is short such connections are closed first, the oldest first. Sockets are closed by `close` alone, which
+ * leaves the decisions to be tested without any.
+ */
+export class Connections {
+  readonly #limits: ConnectionLimits;
+  readonly #close: (socket: Socket, address: string) => void;
+  readonly #isIdle: (socket: Socket) => boolean;
+  readonly #known = new Map<Socket, KnownConnection>();
+  readonly #groups = new Map<string, Group>();
+  /** The oldest first. */
+  readonly #admitted = new Set<KnownConnection>();
+  readonly #unadmitted = new Set<KnownConnection>();
+
+  /**
+   * @param isIdle - whether no request is under way on a connection: one that is kept for later makes room for who has a request.
+   */
+  constructor(
+    limits: ConnectionLimits,
+    isIdle: (socket: Socket) => boolean,
+    close: (socket: Socket, address: string) => void,
+  ) {
+    this.#limits = limits;
+    this.#isIdle = isIdle;
+    this.#close = close;
+  }
+
+  get size(): number {
+    return this.#known.size;
+  }
+
+  get sockets(): readonly Socket[] {
+    return [...this.#known.keys()];
+  }
+
+  addressOf(socket: Socket): string {
+    return this.#known.get(socket)?.address ?? '';
+  }
+
+  add(socket: Socket, remoteAddress: string | undefined): void {
+    const address = plainAddress(remoteAddress);
+    const group = this.#groupOf(address);
+    const added: KnownConnection = { socket, address, group, admitted: false };
+    this.#known.set(socket, added);
+    this.#unadmitted.add(added);
+    group.unadmitted.add(added);
+    const { maxClients } = this.#limits;
+    while (
+      group.admitted.size + group.unadmitted.size > group.limit &&
+      group.unadmitted.size > MAX_UNADMITTED_OF_FULL_ADDRESS
+    ) {
+      this.#evict(group.unadmitted);
+    }
+    while (this.#known.size > maxClients && this.#unadmitted.size > MAX_UNADMITTED) {
+      this.#evict(this.#unadmitted);
+    }
+  }
+
+  /** To be called for each request that is let in: counts its connection among the clients', if there is room for one more. */
+  admit(socket: Socket): Full | undefined {
+    const known = this.#known.get(socket);
+    if (!known || known.admitted) return undefined;
+    const { group } = known;
+    if (group.admitted.size >= group.limit && !this.#evictIdle(group.admitted)) return 'address';
+    if (this.#admitted.size >= this.#limits.maxClients && !this.#evictIdle(this.#admitted)) return 'clients';
+    known.admitted = true;
+    this.#unadmitted.delete(known);
+    group.unadmitted.delete(known);
+    this.#admitted.add(known);
+    group.admitted.add(known);
+    return undefined;
+  }
+
+  /** To be called when it is closed; harmless when it was closed here. */
+  remove(socket: Socket): void {
+    const known = this.#known.get(socket);
+    if (!known) return;
+    const { group } = known;
+    this.#known.delete(socket);
+    for (const set of [this.#admitted, this.#unadmitted, group.admitted, group.unadmitted]) set.delete(known);
+    const key = groupKey(known.address);
+    if (group.admitted.size + group.unadmitted.size === 0) this.#groups.delete(key);
+  }
+
+  #evict(among: ReadonlySet<KnownConnection>): void {
+    for (const { socket, address } of among) {
+      this.remove(socket);
+      this.#close(socket, address);
+      return;
+    }
+  }
+
+  #evictIdle(among: ReadonlySet<KnownConnection>): boolean {
+    for (const { socket, address } of among) {
+      if (!this.#isIdle(socket)) continue;
+      this.remove(socket);
+      this.#close(socket, address);
+      return true;
+    }
+    return false;
+  }
+
+  #groupOf(address: string): Group {
+    const key = groupKey(address);
+    const found = this.#groups.get(key);
+    if (found) return found;
+    const limit = addressLimit(address, this.#limits);
+    const group: Group = { limit, admitted: new Set(), unadmitted: new Set() };
+    this.#groups.set(key, group);
+    return group;
+  }
+}
+
+/**
+ * Three quarters, so that no address can have all of them: behind one load balancer that is still many. On loopback all clients have
+ * one address, and a reverse proxy there speaks for all of its own. Infinity where --max-clients alone is the limit. Pure.
+ */
+export function addressLimit(
+  address: string,
+  { maxClients, maxClientsPerAddress }: ConnectionLimits,
+): number {
+  const shared = address === '' || isLoopback(address);
+  const limit = maxClientsPerAddress ?? (shared ? maxClients : Math.ceil((maxClients * 3) / 4));
+  return limit < maxClients ? limit : Number.POSITIVE_INFINITY;
+}
+
+/** IPv4 as it is written, also where it comes to an IPv6 socket. */
+const plainAddress = (address = ''): string => address.replace(/^::ffff:(?=\d+\.)/i, '');
+
+/** One host has a whole /64 of IPv6 addresses. Pure. */
+export function groupKey(address: string): string {
+  if (!address.includes(':')) return address;
+  const [head = '', tail = ''] = address.split('%', 1)[0]?.split('::', 2) ?? [];
+  const before = head === '' ? [] : head.split(':');
+  const after = tail === '' ? [] : tail.split(':');
+  const zeros = address.includes('::')
+    ? Array<string>(Math.max(0, 8 - before.length - after.length)).fill('0')
+    : [];
+  return `${[...before, ...zeros, ...after].slice(0, 4).join(':')}::/64`;
+}

@@ -1,0 +1,506 @@
+import { hash } from 'node:crypto';
+import { causeText, ProxyError } from '../../core/errors/errors.ts';
+import { acceptedForms } from '../../core/http/accept.ts';
+import { headerMismatch } from '../../core/http/header-agreement.ts';
+import {
+  cancellationOf,
+  claimOf,
+  describeMessage,
+  errorAnswer,
+  idText,
+  isId,
+  type JsonObject,
+  type Message,
+  type Notification,
+  paramsOf,
+  type Request,
+  type Response,
+} from '../../core/jsonrpc/message.ts';
+import { type InvalidMessage, readLine } from '../../core/jsonrpc/parse.ts';
+import {
+  type BodySink,
+  type Call,
+  type Emit,
+  type Handler,
+  type HttpFacts,
+  NO_DEADLINE,
+  type Reply,
+} from '../../core/pipeline/call.ts';
+import type { Events } from '../../core/pipeline/events.ts';
+import { type HttpExchange, ownPassage } from '../../core/pipeline/http-context.ts';
+import { type Clock, settleWithin } from '../../core/time/clock.ts';
+import { listKeyOf } from '../../core/tools/list-pages.ts';
+import { startHeartbeat } from '../heartbeat.ts';
+import { Abandoned, rescued } from '../rescue.ts';
+import { overdue, type TimeLimits, timeLimitOf } from '../time-limit.ts';
+import { batchRefusal } from './batch.ts';
+import { type HttpCall, HttpCalls } from './in-flight.ts';
+import { HttpResponse } from './response.ts';
+
+/** How long a cancelled call's exchange stays open for the server to take the cancellation first. */
+const CANCEL_TOLD_MS = 1_000;
+/** How long, at the end, answers that are complete may take to be told from those that are not. */
+const SETTLE_MS = 1_000;
+
+type Headers = Readonly<Record<string, string>>;
+
+/** GET for a stream, or DELETE for the end of a session. */
+export interface BareRequest {
+  readonly method: 'GET' | 'DELETE';
+  readonly headers: Headers;
+  readonly profile: string;
+  readonly signal: AbortSignal;
+  readonly pass: (head: HttpFacts) => BodySink | undefined;
+  readonly emit: Emit;
+}
+
+export interface HttpHandlerDeps {
+  readonly handler: Handler;
+  readonly bare: (request: BareRequest) => Promise<Reply>;
+  /** The profile that signs. */
+  readonly profile: string;
+  readonly clock: Clock;
+  readonly events: Events;
+  readonly limits: TimeLimits;
+  /** GET streams and subscriptions that may be open at once. */
+  readonly maxStreams: number;
+  /** Milliseconds of silence on an event stream after which a comment is sent; 0 = never. */
+  readonly keepaliveMs: number;
+  /** Milliseconds of silence of a call after which the proxy notifies progress; 0 = never. */
+  readonly heartbeatMs: number;
+  /** A layer edits lists of tools, or keeps them: they come to it whole. Every other answer, and without such a layer these, too, pass. */
+  readonly readsLists: boolean;
+  /** Lists come whole: their pages are read one after the other. */
+  readonly mergesPages?: boolean;
+  /** What goes up of what the client sends. */
+  readonly headersOf: (headers: Headers) => Headers;
+  /** The definition of a tool, where it is known: it says which arguments are repeated in headers. */
+  readonly toolOf: (name: string) => JsonObject | undefined;
+  /** Told of every notification on a GET stream, which no layer sees. */
+  readonly overheard: (notification: Notification) => void;
+}
+
+/** One message of a client, and the way to answer it. */
+interface Taken {
+  readonly message: Message;
+  readonly client: string;
+  readonly headers: Headers;
+  readonly answer: HttpResponse;
+}
+
+type CallOutcome = { readonly reply: Reply } | { readonly error: unknown };
+
+/**
+ * The connection of many HTTP clients: every request is an exchange of its own with a signal, a deadline and one answer, and what one
+ * client does reaches no other. Ids need not differ between exchanges, and sessions are between client and server.
+ */
+export class HttpHandler {
+  readonly #deps: HttpHandlerDeps;
+  readonly #entries: HttpCalls;
+  #requests = 0;
+  #leaving = false;
+
+  constructor(deps: HttpHandlerDeps) {
+    this.#deps = deps;
+    this.#entries = new HttpCalls(deps.clock);
+  }
+
+  /** Takes the body of a POST. Never throws; resolves when its answer is complete. */
+  post(text: string, exchange: HttpExchange): Promise<void> {
+    const answer = this.#answerTo(exchange);
+    const line = readLine(text);
+    const client = this.#clientOf(exchange.headers);
+    if (line.kind === 'message') return this.#single(line.message, exchange, client, answer);
+    if (line.kind === 'batch') return this.#batch(line.elements, exchange, client, answer);
+    this.#invalid(line, text.length, answer);
+    return OVER;
+  }
+
+  #answerTo(exchange: HttpExchange): HttpResponse {
+    const { clock, keepaliveMs } = this.#deps;
+    return new HttpResponse(exchange, { clock, keepaliveMs, forms: acceptedForms(exchange.headers.accept) });
+  }
+
+  #invalid({ id, error }: InvalidMessage, bytes: number, answer: HttpResponse): void {
+    this.#deps.events.emit({ type: 'client.line-invalid', reason: error.message, bytes });
+    answer.fail(error, id?.text);
+  }
+
+  /** Whoever has the id of a session is its client; without one, every request is a stranger. */
+  #clientOf(headers: Headers): string {
+    const session = headers['mcp-session-id'];
+    // An empty one names nobody: who sends it must not be taken for all others who do.
+    if (!session) return `http-request-${++this.#requests}`;
+    return `http-session-${hash('sha256', session, 'base64url')}`;
+  }
+
+  /** True where a layer reads the method's answer: then it cannot pass as it comes. */
+  #reads(method: string): boolean {
+    const { readsLists, mergesPages = false } = this.#deps;
+    return (readsLists && method === 'tools/list') || (mergesPages && listKeyOf(method) !== undefined);
+  }
+
+  #single(message: Message, exchange: HttpExchange, client: string, answer: HttpResponse): Promise<void> {
+    const refusal = this.#refusalOf([message]) ?? this.#mismatchOf(message, exchange.headers);
+    if (refusal) {
+      answer.fail(refusal, message.kind === 'request' ? idText(message) : undefined);
+      return OVER;
+    }
+    if (isStream(message) && !answer.takesEvents) {
+      const error = new ProxyError('invalid-request', NEEDS_EVENTS, { sent: 'no' });
+      answer.fail(error, message.kind === 'request' ? idText(message) : undefined, NOT_ACCEPTABLE);
+      return OVER;
+    }
+    const recalled = message.kind === 'notification' ? this.#recalled(message, client) : undefined;
+    if (recalled && !recalled.sent) {
+      // The server knows nothing of it, and must not hear of it later.
+      recalled.controller.abort(new Abandoned('cancelled by the client'));
+      answer.whole([], { status: 202, headers: {} });
+      return OVER;
+    }
+    const read = message.kind === 'request' && this.#reads(message.method);
+    const done = this.#run(message, exchange, client, answer, !read);
+    // Servers need not end the stream of what they were told to cancel, and it would keep its connection.
+    if (recalled) {
+      void settleWithin(this.#deps.clock, CANCEL_TOLD_MS, done).then(() =>
+        recalled.controller.abort(new Abandoned('cancelled by the client')),
+      );
+    }
+    return done.then((outcome) =>
+      this.#finish({ message, answer, client, headers: exchange.headers }, outcome),
+    );
+  }
+
+  #mismatchAmong(elements: readonly (Message | InvalidMessage)[], headers: Headers): ProxyError | undefined {
+    for (const element of elements) {
+      const found = element.kind === 'invalid' ? undefined : this.#mismatchOf(element, headers);
+      if (found) return found;
+    }
+    return undefined;
+  }
+
+  #mismatchOf(message: Message, headers: Headers): ProxyError | undefined {
+    const { name } = message.kind === 'request' ? paramsOf(message) : {};
+    return headerMismatch(headers, message, typeof name === 'string' ? this.#deps.toolOf(name) : undefined);
+  }
+
+  /** Also while the proxy leaves, calls under way get what they need to end: answers to questions, cancellations. */
+  #refusalOf(messages: readonly (Message | InvalidMessage)[]): ProxyError | undefined {
+    if (this.#leaving && messages.some(({ kind }) => kind === 'request')) return shuttingDown();
+    return this.#streamRefusal(messages.filter((each) => each.kind !== 'invalid' && isStream(each)).length);
+  }
+
+  #streamRefusal(wanted: number): ProxyError | undefined {
+    const { maxStreams } = this.#deps;
+    if (wanted === 0 || this.#entries.streams + wanted <= maxStreams) return undefined;
+    return new ProxyError(
+      'listener-full',
+      `${maxStreams} streams are open, as many as the proxy takes (--max-streams). This one was not opened.`,
+      { sent: 'no' },
+    );
+  }
+
+  /** The request that a notification takes back, where it came by here and its stream would not say so itself. */
+  #recalled(notification: Notification, client: string): HttpCall | undefined {
+    if (notification.method !== 'notifications/cancelled') return undefined;
+    const { requestId } = paramsOf(notification);
+    const entry = isId(requestId) ? this.#entries.request(client, requestId) : undefined;
+    return entry?.message && isToldOf(entry.message) ? entry : undefined;
+  }
+
+  /** Carries one message through the layers. Never throws. */
+  async #run(
+    message: Message,
+    exchange: HttpExchange,
+    client: string,
+    answer: HttpResponse,
+    passes: boolean,
+  ): Promise<CallOutcome> {
+    const { events, limits, handler, clock, heartbeatMs: everyMs } = this.#deps;
+    if (!passes) answer.collect();
+    if (events.detailed) events.emit({ type: 'message.received', ...describeMessage(message) });
+    const ms = message.kind === 'request' ? timeLimitOf(message, limits).ms : limits.timeoutMs;
+    const entry = this.#entries.add({ client, message, stream: isStream(message) }, ms, () =>
+      this.#expire(entry, exchange.headers),
+    );
+    if (everyMs > 0 && message.kind === 'request') {
+      entry.heartbeat = startHeartbeat(message, { clock, everyMs, send: ({ text }) => answer.insert(text) });
+    }
+    const { signal } = entry.controller;
+    exchange.onGone(() => entry.controller.abort(new Abandoned('the client has gone')));
+    try {
+      return { reply: await inTurn(handler(this.#callOf(message, entry, exchange, answer, passes)), signal) };
+    } catch (error) {
+      return { error };
+    } finally {
+      entry.heartbeat?.stop();
+      entry.ears?.close();
+      this.#entries.remove(entry);
+    }
+  }
+
+  #callOf(
+    message: Message,
+    entry: HttpCall,
+    exchange: HttpExchange,
+    answer: HttpResponse,
+    passes: boolean,
+  ): Call {
+    const headers = this.#deps.headersOf(exchange.headers);
+    const leaving = (): void => {
+      entry.sent = true;
+    };
+    return {
+      message,
+      client: {
+        id: entry.client,
+        inSession: Boolean(exchange.headers['mcp-session-id']),
+        ...exchange.caller,
+      },
+      profile: this.#deps.profile,
+      signal: entry.controller.signal,
+      emit: async (below) => {
+        if (below.kind === 'request' && !answer.takesEvents) {
+          this.#tell(unaskable(below), exchange.headers, entry.client);
+          return;
+        }
+        entry.ears ??= this.#entries.earsOf(entry);
+        entry.ears.hear(below);
+        await answer.event(below.text);
+      },
+      deadline: message.kind === 'request' ? entry.deadline : NO_DEADLINE,
+      passage: passes
+        ? {
+            headers,
+            leaving,
+            pass: (head) => answer.pass(shown(head)),
+            answering: () => entry.heartbeat?.stop(),
+          }
+        : { headers, leaving },
+    };
+  }
+
+  #expire(entry: HttpCall, headers: Headers): void {
+    const { message, sent } = entry;
+    const { limits, events } = this.#deps;
+    if (message?.kind !== 'request') {
+      entry.controller.abort(
+        new ProxyError('timeout', 'The server did not accept it in time (--timeout).', { sent: 'maybe' }),
+      );
+      return;
+    }
+    const limit = timeLimitOf(message, limits);
+    const told = sent && isToldOf(message);
+    const how = `${told ? 'The server was told that nobody waits any more; the' : 'The'} request may have run.`;
+    const error = overdue(message, limit, { how, sent: 'maybe' });
+    const { method, id } = message;
+    events.emit({ type: 'call.cancelled', method, id: String(id), by: 'deadline' });
+    entry.controller.abort(sent ? error : error.unsent);
+    if (told)
+      this.#tell(cancellationOf(message, `timed out after ${limit.ms / 1000} s`), headers, entry.client);
+  }
+
+  /** Sends a message of the proxy's own, on the client's session. A failure has nobody to go to but the log. */
+  #tell(message: Notification | Response, headers: Headers, client: string): void {
+    const silent: HttpExchange = {
+      headers: message.kind === 'response' ? headers : ownPassage({ headers }, message.method).headers,
+      onGone: () => undefined,
+      begin: () => ({ write: async () => undefined }),
+      end: () => undefined,
+      breakOff: () => undefined,
+    };
+    const unheard = new HttpResponse(silent, { clock: this.#deps.clock, keepaliveMs: 0 });
+    void this.#run(message, silent, client, unheard, true).then((outcome) => {
+      if ('error' in outcome) rescued(this.#deps.events, message, outcome.error);
+    });
+  }
+
+  #finish(taken: Taken, outcome: CallOutcome): void {
+    const { message, answer } = taken;
+    if ('error' in outcome) {
+      this.#failed(taken, outcome.error);
+      return;
+    }
+    const { reply } = outcome;
+    switch (reply.kind) {
+      case 'passed':
+        if (answer.begun) answer.end();
+        else this.#failed(taken, new TypeError('an answer was passed on to somebody else'));
+        break;
+      case 'answer':
+        answer.whole([reply.message.text], shown(reply.http ?? OK));
+        break;
+      case 'accepted':
+        if (message.kind === 'request') {
+          this.#failed(taken, new TypeError('a request was accepted without an answer'));
+        } else answer.whole([], { status: 202, headers: {} });
+    }
+  }
+
+  #failed({ message, answer, client, headers }: Taken, error: unknown): void {
+    if (error instanceof Abandoned) {
+      answer.silence();
+      return;
+    }
+    const known = rescued(this.#deps.events, message, error);
+    answer.fail(known, message.kind === 'request' ? idText(message) : undefined);
+    // The other time limits tell the server themselves.
+    if (message.kind !== 'request' || known.details.limit !== 'read-timeout' || !isToldOf(message)) return;
+    this.#tell(
+      cancellationOf(message, 'nothing was heard for longer than the read timeout'),
+      headers,
+      client,
+    );
+  }
+
+  /** Posts the members one by one, so that each passes the layers, and answers them together. */
+  async #batch(
+    elements: readonly (Message | InvalidMessage)[],
+    exchange: HttpExchange,
+    client: string,
+    answer: HttpResponse,
+  ): Promise<void> {
+    const refusal =
+      this.#refusalOf(elements) ??
+      batchRefusal(elements, exchange.headers['mcp-protocol-version']) ??
+      this.#mismatchAmong(elements, exchange.headers);
+    if (refusal) {
+      answer.fail(refusal, undefined);
+      return;
+    }
+    let failure: unknown;
+    const texts = await Promise.all(
+      elements.map(async (element) => {
+        if (element.kind === 'invalid') return errorAnswer(element.error.toJsonRpc(), element.id?.text).text;
+        const outcome = await this.#run(element, exchange, client, answer, false);
+        if ('reply' in outcome)
+          return outcome.reply.kind === 'answer' ? outcome.reply.message.text : undefined;
+        failure ??= outcome.error;
+        if (element.kind !== 'request' || outcome.error instanceof Abandoned) return undefined;
+        return errorAnswer(rescued(this.#deps.events, element, outcome.error).toJsonRpc(), idText(element))
+          .text;
+      }),
+    );
+    const answers = texts.filter((text) => text !== undefined);
+    if (answers.length > 0) answer.whole(answers, OK, `[${answers.join(',')}]`);
+    else if (failure === undefined) answer.whole([], { status: 202, headers: {} });
+    else if (failure instanceof ProxyError) answer.fail(failure, undefined);
+    else if (failure instanceof Abandoned) answer.silence();
+    else answer.breakOff();
+  }
+
+  /** GET and DELETE: no message, no layers, the server's own answer. Never throws; resolves when that is complete. */
+  async bare(method: 'GET' | 'DELETE', exchange: HttpExchange): Promise<void> {
+    const { events, profile, limits } = this.#deps;
+    const { clock, keepaliveMs } = this.#deps;
+    const answer = new HttpResponse(exchange, { clock, keepaliveMs });
+    const stream = method === 'GET';
+    const refusal = stream ? (this.#leaving ? shuttingDown() : this.#streamRefusal(1)) : undefined;
+    if (refusal) {
+      answer.fail(refusal, undefined);
+      return;
+    }
+    const client = this.#clientOf(exchange.headers);
+    const ms = stream ? 0 : limits.timeoutMs;
+    const entry = this.#entries.add({ client, message: undefined, stream }, ms, () =>
+      this.#expire(entry, exchange.headers),
+    );
+    entry.sent = true;
+    exchange.onGone(() => entry.controller.abort(new Abandoned('the client has gone')));
+    const ears = this.#entries.earsOfSession(client);
+    try {
+      const reply = await this.#deps.bare({
+        method,
+        headers: this.#deps.headersOf(exchange.headers),
+        profile,
+        signal: entry.controller.signal,
+        pass: (head) => answer.pass(shown(head)),
+        emit: async (message) => {
+          ears.hear(message);
+          if (message.kind === 'notification') this.#deps.overheard(message);
+        },
+      });
+      if (reply.kind === 'answer') answer.whole([reply.message.text], shown(reply.http ?? OK));
+      else answer.end();
+    } catch (error) {
+      if (error instanceof Abandoned) answer.breakOff();
+      else {
+        const known =
+          error instanceof ProxyError
+            ? error
+            : new ProxyError('internal', causeText(error), { sent: 'maybe' });
+        events.emit({ type: 'notification.failed', method, message: known.message });
+        answer.fail(known, undefined);
+      }
+    } finally {
+      ears.close();
+      this.#entries.remove(entry);
+    }
+  }
+
+  /**
+   * Takes no new requests. Streams that would never end are cut; what else is under way may finish for `ms` milliseconds, and gets an
+   * error then. Resolves when nothing is left.
+   */
+  async drain(ms: number): Promise<void> {
+    const { clock, events } = this.#deps;
+    this.#leaving = true;
+    const ending = new ProxyError('shutting-down', 'The proxy is ending; the request may have run.', {
+      sent: 'maybe',
+      ifUnsent: 'The proxy is ending. The request was not sent: it waited until then.',
+    });
+    const reasonFor = ({ sent }: HttpCall): Error => (sent ? ending : ending.unsent);
+    this.#entries.cut(({ stream }) => stream, reasonFor);
+    const idle = this.#entries.idle();
+    if (this.#entries.size > 0) events.emit({ type: 'proxy.draining', inFlight: this.#entries.size });
+    await settleWithin(clock, ms, idle);
+    this.#entries.cut(() => true, reasonFor);
+    await settleWithin(clock, SETTLE_MS, idle);
+  }
+}
+
+const shuttingDown = (): ProxyError =>
+  new ProxyError('shutting-down', 'The proxy is ending: this request was not sent.', { sent: 'no' });
+
+const OVER = Promise.resolve();
+
+const NOT_ACCEPTABLE = 406;
+const NEEDS_EVENTS =
+  'Invalid request: subscriptions/listen is answered by an event stream: Accept must name text/event-stream. It was not sent.';
+
+/** The answer to a server that asks a client which accepts no event stream, and so cannot be asked. Pure. */
+function unaskable(request: Request): Response {
+  if (request.method === 'ping') {
+    const text = `{"jsonrpc":"2.0","id":${idText(request)},"result":{}}`;
+    return { kind: 'response', text, json: JSON.parse(text), id: request.id, outcome: 'result' };
+  }
+  const why = `The client cannot take ${request.method}: its Accept header names no text/event-stream.`;
+  return errorAnswer(new ProxyError('invalid-request', why, { sent: 'no' }).toJsonRpc(), idText(request));
+}
+
+const OK: HttpFacts = { status: 200, headers: {} };
+
+/** What a 401 asks for, credentials, the client cannot give: they are the proxy's. */
+const shown = ({ status, headers }: HttpFacts): HttpFacts => ({
+  status: status === 401 ? 502 : status,
+  headers,
+});
+
+const isInitialize = (message: Message): boolean =>
+  message.kind === 'request' && message.method === 'initialize';
+
+/** In the revision without sessions, closing the stream is the cancellation; and initialize must not be cancelled. */
+const isToldOf = (message: Message): boolean => claimOf(message) === undefined && !isInitialize(message);
+
+const isStream = (message: Message): boolean =>
+  message.kind === 'request' && message.method === 'subscriptions/listen';
+
+/** Settles as the handler does; a turn after the signal has aborted at the latest: by then the handler knows how far the request got. */
+function inTurn(handled: Promise<Reply>, signal: AbortSignal): Promise<Reply> {
+  return new Promise((resolve, reject) => {
+    const leave = (): void => void setImmediate(() => reject(signal.reason));
+    if (signal.aborted) leave();
+    else signal.addEventListener('abort', leave, { once: true });
+    handled.then(resolve, reject).finally(() => signal.removeEventListener('abort', leave));
+  });
+}

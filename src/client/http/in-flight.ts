@@ -1,0 +1,165 @@
+import { type Id, idKey, isId, type Message, paramsOf, progressTokenOf } from '../../core/jsonrpc/message.ts';
+import { CallController } from '../../core/time/call-signal.ts';
+import type { Clock } from '../../core/time/clock.ts';
+import { TransientMap } from '../../core/time/transient-map.ts';
+import { Countdown } from '../deadline.ts';
+import type { Heartbeat } from '../heartbeat.ts';
+import { PendingServerRequests } from './pending-server-requests.ts';
+
+/** One exchange under way. */
+export interface HttpCall {
+  /** Made when the first message comes by on its stream: to most calls none does. */
+  ears: StreamTap | undefined;
+  /** Notifies progress for a server that is silent. */
+  heartbeat: Heartbeat | undefined;
+  /** Its place among the others. */
+  at: number;
+  readonly client: string;
+  readonly controller: CallController;
+  readonly deadline: Countdown;
+  /** Undefined for GET and DELETE. */
+  readonly message: Message | undefined;
+  /** Bytes of it may have left. */
+  sent: boolean;
+  /** It ends when its client or the proxy leaves, not by itself. */
+  readonly stream: boolean;
+}
+
+/** Listens to what passes by on one stream. */
+export interface StreamTap {
+  hear(message: Message): void;
+  close(): void;
+}
+
+/** What is under way for all clients of the listener; how many there can be at once, the front decides. */
+export class HttpCalls {
+  readonly #clock: Clock;
+  /** In no order. A list, because a Map makes itself a new table whenever the last of a few entries leaves, which is often. */
+  readonly #entries: HttpCall[] = [];
+  /** Requests by client and id, and by client and progress token. */
+  readonly #requests = new TransientMap<string, HttpCall>();
+  readonly #tokens = new TransientMap<string, HttpCall>();
+  readonly #questions = new PendingServerRequests();
+  #whenIdle: (() => void) | undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get size(): number {
+    return this.#entries.length;
+  }
+
+  get streams(): number {
+    let count = 0;
+    for (const { stream } of this.#entries) if (stream) count++;
+    return count;
+  }
+
+  /** @param limit - milliseconds, 0 = none; `expire` runs when they are over. */
+  add(
+    entry: Pick<HttpCall, 'client' | 'message' | 'stream'>,
+    limit: number,
+    expire: (entry: HttpCall) => void,
+  ): HttpCall {
+    const added: HttpCall = {
+      client: entry.client,
+      message: entry.message,
+      stream: entry.stream,
+      ears: undefined,
+      heartbeat: undefined,
+      at: this.#entries.length,
+      controller: new CallController(),
+      deadline: new Countdown(this.#clock, limit, () => expire(added)),
+      sent: false,
+    };
+    this.#entries.push(added);
+    const { message, client } = entry;
+    this.#eachKey(added, (index, key) => {
+      if (!index.has(key)) index.set(key, added);
+    });
+    if (message?.kind === 'response' && message.id !== undefined)
+      this.#questions.answered(client, message.id);
+    return added;
+  }
+
+  remove(entry: HttpCall): void {
+    entry.deadline.stop();
+    const last = this.#entries.pop();
+    if (last && last !== entry) {
+      this.#entries[entry.at] = last;
+      last.at = entry.at;
+    }
+    this.#eachKey(entry, (index, key) => {
+      if (index.get(key) === entry) index.delete(key);
+    });
+    if (this.#entries.length === 0) this.#whenIdle?.();
+  }
+
+  /** Where a request is found again: thousands may be under way while a message names one of them. */
+  #eachKey(
+    { client, message }: HttpCall,
+    visit: (index: TransientMap<string, HttpCall>, key: string) => void,
+  ): void {
+    if (message?.kind !== 'request') return;
+    visit(this.#requests, keyOf(client, message.id));
+    const token = progressTokenOf(message);
+    if (token !== undefined) visit(this.#tokens, keyOf(client, token));
+  }
+
+  /** The request of a client; ids of other clients are theirs. */
+  request(client: string, id: Id): HttpCall | undefined {
+    return this.#requests.get(keyOf(client, id));
+  }
+
+  /** For what is heard on the stream of one call. */
+  earsOf(entry: HttpCall): StreamTap {
+    return this.#ears(entry.client, () => [entry.deadline]);
+  }
+
+  /** For what is heard on a session's own stream, where nothing says which call a question belongs to. */
+  earsOfSession(client: string): StreamTap {
+    return this.#ears(client, () =>
+      this.#entries.filter((entry) => entry.client === client).map(({ deadline }) => deadline),
+    );
+  }
+
+  /** Progress gives time, and a question stops it. */
+  #ears(client: string, deadlines: () => readonly Countdown[]): StreamTap {
+    let release: (() => void) | undefined;
+    return {
+      hear: (message) => {
+        // Whatever comes after a question shows that it was answered.
+        release?.();
+        release = undefined;
+        if (message.kind === 'request') release = this.#questions.ask(client, message.id, deadlines());
+        else if (message.kind === 'notification' && message.method === 'notifications/progress') {
+          this.#progressed(client, paramsOf(message).progressToken);
+        }
+      },
+      close: () => release?.(),
+    };
+  }
+
+  #progressed(client: string, token: unknown): void {
+    const called = isId(token) ? this.#tokens.get(keyOf(client, token)) : undefined;
+    called?.deadline.restart();
+    called?.heartbeat?.stop();
+  }
+
+  /** Aborts those that match; `reasonFor` says why, as each has to hear it. */
+  cut(matches: (entry: HttpCall) => boolean, reasonFor: (entry: HttpCall) => Error): void {
+    for (const entry of [...this.#entries]) if (matches(entry)) entry.controller.abort(reasonFor(entry));
+  }
+
+  /** Resolves when nothing is under way. */
+  idle(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#whenIdle = resolve;
+      if (this.#entries.length === 0) resolve();
+    });
+  }
+}
+
+/** The kind of an id is part of its key, and a client's name holds no blank. */
+const keyOf = (client: string, id: Id): string => `${client} ${idKey(id)}`;

@@ -1,0 +1,251 @@
+import { flagOf, integer, list, type OptionValues, text, timeLimit, toggle } from '../../config/option.ts';
+import { isLoopback } from '../../core/http/loopback.ts';
+import { forwardProblem } from './headers.ts';
+import { type ListenToken, loadTokens, secretProblem } from './token-file.ts';
+
+const MIB = 1024 * 1024;
+
+export interface ListenAddress {
+  /** Without brackets. */
+  readonly host: string;
+  readonly port: number;
+}
+
+/** `host:port`, an IPv6 address in brackets; port 0 takes any that is free. Undefined where it is none. Pure. */
+export function readAddress(value: string): ListenAddress | undefined {
+  const [, v6, name, digits] = /^(?:\[([0-9a-f:.]+)\]|([^\s:/[\]@]+)):(\d{1,5})$/i.exec(value) ?? [];
+  const host = v6 ?? name;
+  const port = Number(digits);
+  return host === undefined || port > 65_535 ? undefined : { host: host.toLowerCase(), port };
+}
+
+const originProblem = (value: string): string | undefined =>
+  value === '*' || (URL.canParse(value) && new URL(value).origin === value.toLowerCase())
+    ? undefined
+    : `must name origins such as https://app.example.com, or *, not ${JSON.stringify(value)}`;
+
+const hostProblem = (value: string): string | undefined =>
+  value === '*' || /^(\[[0-9a-f:.]+\]|[^\s:/[\]@]+)(:\d{1,5})?$/i.test(value)
+    ? undefined
+    : `must name hosts such as mcp.example.com or 10.0.0.5:8080, or *, not ${JSON.stringify(value)}`;
+
+function tokenFileProblem(path: string): string | undefined {
+  const read = loadTokens(path);
+  return 'problem' in read ? `cannot be used: ${read.problem}` : undefined;
+}
+/** Served beside MCP, without a token. */
+const HEALTH_PATHS = ['/healthz', '/readyz'];
+
+const pathProblem = (value: string): string | undefined =>
+  /^\/(?:[\w.~!$&'()*+,;=:@%-]+\/?)*$/.test(value) && !HEALTH_PATHS.includes(value.replace(/\/$/, ''))
+    ? undefined
+    : 'must be a path such as /mcp, without query, and not /healthz or /readyz';
+
+export const frontOptions = {
+  listen: text({
+    group: 'Front ends',
+    placeholder: 'host:port',
+    fallback: undefined,
+    check: (value) => (readAddress(value) ? undefined : 'must be host:port such as 127.0.0.1:8080'),
+    help: 'serve many clients by Streamable HTTP at http://host:port/mcp, in place of stdio; port 0 = any',
+  }),
+  listenPath: text({
+    group: 'Front ends',
+    placeholder: 'path',
+    fallback: '/mcp',
+    check: pathProblem,
+    help: 'where the listener serves MCP, with and without a slash at the end',
+  }),
+  stdio: toggle({
+    group: 'Front ends',
+    help: 'with --listen, serve stdio as well; when stdin ends, so does the process',
+  }),
+  listenToken: list({
+    group: 'Front ends',
+    placeholder: 'secret',
+    // By commas too a secret would be cut.
+    separator: 'entries',
+    check: secretProblem,
+    secrets: (value) => [{ start: 0, end: value.length, variable: 'MCP_PROXY_LISTEN_TOKEN' }],
+    help: 'what clients must send as Authorization: Bearer; needed for --listen on anything but loopback. By its variable it stays out of lists of processes',
+  }),
+  listenTokenFile: text({
+    group: 'Front ends',
+    placeholder: 'path',
+    fallback: undefined,
+    check: tokenFileProblem,
+    help: 'more tokens, one name=secret per line, read again when the file changes; logs and limits use the names',
+  }),
+  allowedHost: list({
+    group: 'Front ends',
+    placeholder: 'host',
+    separator: 'words',
+    defaultText: 'loopback names, and the host of --listen',
+    check: hostProblem,
+    help: 'more Host headers to answer to, with or without port; * = any',
+  }),
+  allowedOrigin: list({
+    group: 'Front ends',
+    placeholder: 'origin',
+    separator: 'words',
+    defaultText: 'pages on loopback',
+    check: originProblem,
+    help: 'more web pages that may use the listener, as https://app.example.com; * = any',
+  }),
+  forwardHeader: list({
+    group: 'Front ends',
+    placeholder: 'name',
+    separator: 'words',
+    defaultText: 'headers of MCP, traceparent, tracestate, baggage',
+    check: forwardProblem,
+    help: 'more headers that pass between clients of --listen and the server, both ways; never those that the proxy owns',
+  }),
+  maxClients: integer({
+    group: 'Front ends',
+    placeholder: 'n',
+    min: 1,
+    max: 65_536,
+    fallback: 1_024,
+    help: 'connections of clients, and requests under way, at once; more are answered 503',
+  }),
+  maxClientsPerAddress: integer({
+    group: 'Front ends',
+    placeholder: 'n',
+    min: 1,
+    max: 65_536,
+    fallback: undefined,
+    defaultText: 'three quarters of --max-clients; all of them on loopback',
+    help: 'connections of one address (IPv6: of one /64) at once. Behind a load balancer all clients have its address: give it as many as --max-clients',
+  }),
+  maxStreams: integer({
+    group: 'Front ends',
+    placeholder: 'n',
+    min: 1,
+    max: 65_536,
+    fallback: 512,
+    help: 'GET streams and subscriptions open at once; more are answered 503',
+  }),
+  maxBody: integer({
+    group: 'Front ends',
+    placeholder: 'bytes',
+    min: 1_024,
+    max: 256 * MIB,
+    fallback: 16 * MIB,
+    help: 'longest request body; a longer one is answered 413',
+  }),
+  maxHeaders: integer({
+    group: 'Front ends',
+    placeholder: 'bytes',
+    min: 4_096,
+    max: MIB,
+    fallback: 16 * 1_024,
+    help: 'longest request head; a longer one is answered 431',
+  }),
+  sseKeepalive: timeLimit({
+    group: 'Front ends',
+    fallback: 25,
+    help: 'send clients of --listen a comment on an event stream that was silent for so long, so that load balancers keep it open; 0 = never',
+  }),
+  drainDelay: timeLimit({
+    group: 'Front ends',
+    fallback: 0,
+    help: 'after SIGTERM, answer /readyz with 503 and serve requests of --listen for so long before draining, so that load balancers send them elsewhere first',
+  }),
+  readyCheck: text({
+    group: 'Front ends',
+    placeholder: 'what',
+    choices: ['credentials', 'endpoint'],
+    fallback: 'credentials',
+    help: 'what /readyz of --listen checks: that AWS credentials can be obtained, or also that the endpoint can be reached',
+  }),
+} as const;
+
+export type FrontValues = OptionValues<typeof frontOptions>;
+
+/** How the listener listens. */
+export interface ListenerSettings {
+  readonly address: ListenAddress;
+  /** Of --listen-token. */
+  readonly tokens: readonly ListenToken[];
+  readonly tokenFile: string | undefined;
+  /** Beside the loopback names. */
+  readonly allowedHosts: readonly string[];
+  readonly allowedOrigins: readonly string[];
+  /** Names in lower case, beside those that always pass. */
+  readonly forwardedHeaders: ReadonlySet<string>;
+  readonly maxClients: number;
+  /** Undefined: as the kind of the address has it. */
+  readonly maxClientsPerAddress: number | undefined;
+  readonly maxStreams: number;
+  readonly maxBodyBytes: number;
+  readonly maxHeaderBytes: number;
+  /** Where MCP is served, without a slash at its end. */
+  readonly path: string;
+  /** Milliseconds between the signal to leave and draining. */
+  readonly drainDelayMs: number;
+}
+
+/** Undefined without --listen. Pure. */
+export function listenerOf(values: FrontValues): ListenerSettings | undefined {
+  const address = values.listen === undefined ? undefined : readAddress(values.listen);
+  if (!address) return undefined;
+  const { host } = address;
+  // Every interface has many names; which of them count is for --allowed-host to say.
+  const own = ['0.0.0.0', '::'].includes(host) ? [] : [host.includes(':') ? `[${host}]` : host];
+  return {
+    address,
+    tokens: [...new Set(values.listenToken)].map((secret, index) => ({
+      name: index === 0 ? 'listen-token' : `listen-token-${index + 1}`,
+      secret,
+    })),
+    tokenFile: values.listenTokenFile,
+    allowedHosts: [...own, ...values.allowedHost.map((name) => name.toLowerCase())],
+    allowedOrigins: values.allowedOrigin.map((origin) => origin.toLowerCase()),
+    forwardedHeaders: new Set(values.forwardHeader.map((name) => name.toLowerCase())),
+    maxClients: values.maxClients,
+    maxClientsPerAddress: values.maxClientsPerAddress,
+    maxStreams: values.maxStreams,
+    maxBodyBytes: values.maxBody,
+    maxHeaderBytes: values.maxHeaders,
+    drainDelayMs: values.drainDelay * 1_000,
+    path: values.listenPath.replace(/\/$/, ''),
+  };
+}
+
+export interface FrontChoices {
+  /** The flag or variable that each option was given by; absent where the default stands. */
+  readonly from: Readonly<Partial<Record<string, string>>>;
+  readonly profiles: number;
+  /** Options that a client on stdio alone can feel. */
+  readonly forStdio: readonly string[];
+}
+
+/** What is wrong with the options taken together, each phrase with the name that was used. Pure. */
+export function frontProblems(values: FrontValues, { from, profiles, forStdio }: FrontChoices): string[] {
+  const nameOf = (key: string): string => from[key] ?? flagOf(key);
+  if (values.listen === undefined) {
+    const idle = Object.keys(frontOptions).filter((key) => key !== 'stdio' && from[key] !== undefined);
+    return idle.map((key) => `${nameOf(key)} has a meaning with --listen only`);
+  }
+  const problems: string[] = [];
+  const address = readAddress(values.listen);
+  const hasToken = values.listenToken.length > 0 || values.listenTokenFile !== undefined;
+  if (address && !isLoopback(address.host) && !hasToken) {
+    problems.push(
+      `${nameOf('listen')} ${values.listen} can be reached from other machines, whose requests would be signed with your AWS credentials: set --listen-token (or MCP_PROXY_LISTEN_TOKEN) or --listen-token-file, or listen on 127.0.0.1`,
+    );
+  }
+  if (profiles > 1) {
+    problems.push(
+      `${nameOf('profile')} must name one profile together with --listen: for now the listener signs with one, not ${profiles}`,
+    );
+  }
+  if (!values.stdio) {
+    for (const key of forStdio.filter((name) => from[name] !== undefined)) {
+      problems.push(
+        `${nameOf(key)} has a meaning on stdio only: clients of --listen keep their own sessions (--stdio serves stdio as well)`,
+      );
+    }
+  }
+  return problems;
+}

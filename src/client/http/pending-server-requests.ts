@@ -1,0 +1,32 @@
+import { type Id, idKey } from '../../core/jsonrpc/message.ts';
+import type { Deadline } from '../../core/pipeline/call.ts';
+
+/**
+ * What servers ask of HTTP clients on streams that pass by. While a client owes its server an answer, its calls must not run out of
+ * time. The answer may come by here, or over another replica: then the next message on the stream shows that it was had.
+ */
+export class PendingServerRequests {
+  readonly #open = new Map<string, () => void>();
+
+  /**
+   * Holds the deadlines until the question is answered.
+   * @returns releases them, for when the stream goes on or ends.
+   */
+  ask(client: string, id: Id, deadlines: readonly Deadline[]): () => void {
+    const key = keyOf(client, id);
+    const holds = deadlines.map((deadline) => deadline.hold());
+    this.#open.get(key)?.();
+    const release = (): void => {
+      for (const free of holds) free();
+      if (this.#open.get(key) === release) this.#open.delete(key);
+    };
+    this.#open.set(key, release);
+    return release;
+  }
+
+  answered(client: string, id: Id): void {
+    this.#open.get(keyOf(client, id))?.();
+  }
+}
+
+const keyOf = (client: string, id: Id): string => JSON.stringify([client, idKey(id)]);

@@ -1,0 +1,202 @@
+import type { ProxyError } from '../../core/errors/errors.ts';
+import { retryHeaders, statusOf } from '../../core/errors/http-status.ts';
+import { type AcceptedForms, ANY_FORM } from '../../core/http/accept.ts';
+import { errorAnswer, oneLine } from '../../core/jsonrpc/message.ts';
+import type { BodySink, HttpFacts } from '../../core/pipeline/call.ts';
+import type { HttpExchange } from '../../core/pipeline/http-context.ts';
+import type { Clock } from '../../core/time/clock.ts';
+import { EventStream } from './event-stream.ts';
+
+const JSON_TYPE = 'application/json';
+const EVENT_TYPE = 'text/event-stream';
+
+const isOfType = ({ headers: { 'content-type': type } }: HttpFacts, wanted: string): boolean =>
+  typeof type === 'string' && type.toLowerCase().startsWith(wanted);
+
+const isEvents = (head: HttpFacts): boolean => isOfType(head, EVENT_TYPE);
+
+/** Bytes can be added to an event stream, unless it is compressed or says how long it is. */
+const isOpenEnded = ({ headers }: HttpFacts): boolean =>
+  headers['content-length'] === undefined &&
+  (headers['content-encoding'] === undefined || headers['content-encoding'] === 'identity');
+
+/** Raw line ends can stand between the tokens of JSON only, and would end the field. */
+const eventOf = (text: string): string => `event: message\ndata: ${oneLine(text)}\n\n`;
+
+/** Reverse proxies such as nginx hold an answer back until a buffer is full, unless the answer forbids it. */
+const UNBUFFERED = { 'x-accel-buffering': 'no' };
+
+export interface ResponseOptions {
+  readonly clock: Clock;
+  /** Milliseconds of silence on an event stream after which a comment is sent; 0 = never. */
+  readonly keepaliveMs: number;
+  /** What the client accepts. */
+  readonly forms?: AcceptedForms;
+}
+
+/**
+ * The one answer to one HTTP request. It comes whole; or as it is, from the server's hands; or, where a message had to go down before
+ * it, as an event stream. Of the two forms that MCP has, the client gets one that it accepts.
+ */
+export class HttpResponse {
+  readonly #exchange: HttpExchange;
+  readonly #options: ResponseOptions;
+  readonly #forms: AcceptedForms;
+  #state: 'unbegun' | 'passing' | 'events' | 'over' = 'unbegun';
+  /** Undefined where the answer is no event stream, or one that nothing can be added to. */
+  #stream: EventStream | undefined;
+  #passesEvents = false;
+  /** The server's answer comes as messages: what else it sends is not in any bytes that pass. */
+  #collects = false;
+
+  constructor(exchange: HttpExchange, options: ResponseOptions) {
+    this.#exchange = exchange;
+    this.#options = options;
+    this.#forms = options.forms ?? ANY_FORM;
+  }
+
+  get begun(): boolean {
+    return this.#state !== 'unbegun';
+  }
+
+  /** Whether a message can go down before the answer. */
+  get takesEvents(): boolean {
+    return this.#forms.events;
+  }
+
+  /** The server's answer will not be offered to `pass`. */
+  collect(): void {
+    this.#collects = true;
+  }
+
+  /** Takes the server's own answer, which `end` completes; undefined where it must come as a message, because its form does not fit. */
+  pass(head: HttpFacts): BodySink | undefined {
+    if (this.#state === 'events') return this.#join(head);
+    if (this.#state !== 'unbegun') throw new TypeError('an answer that begins twice');
+    if (!this.#fits(head)) {
+      this.#collects = true;
+      return undefined;
+    }
+    this.#state = 'passing';
+    this.#passesEvents = isEvents(head);
+    if (!this.#passesEvents || head.status !== 200 || !isOpenEnded(head)) return this.#exchange.begin(head);
+    return this.#open(head);
+  }
+
+  /** Errors fit whatever is accepted: they have one form. */
+  #fits(head: HttpFacts): boolean {
+    const { json, events } = this.#forms;
+    if ((json && events) || head.status < 200 || head.status >= 300) return true;
+    return isEvents(head) ? events : json || !isOfType(head, JSON_TYPE);
+  }
+
+  /** The server's stream goes on where the proxy's own has begun. */
+  #join(head: HttpFacts): BodySink | undefined {
+    if (head.status !== 200 || !isEvents(head) || !isOpenEnded(head)) {
+      this.#collects = true;
+      return undefined;
+    }
+    this.#state = 'passing';
+    this.#passesEvents = true;
+    return this.#stream;
+  }
+
+  #open(head: HttpFacts): EventStream {
+    const { clock, keepaliveMs } = this.#options;
+    const sink = this.#exchange.begin({ status: 200, headers: { ...UNBUFFERED, ...head.headers } });
+    this.#stream = new EventStream({ sink, clock, keepaliveMs });
+    return this.#stream;
+  }
+
+  /** One message before the answer; it is left out where the client accepts no events. Resolves when the client has room for more. */
+  event(text: string): Promise<void> {
+    // What passes by has its messages in it.
+    if (!this.#collects) return SENT;
+    if (this.#state === 'unbegun' && this.#forms.events) this.#begin();
+    return this.#send(text);
+  }
+
+  #send(text: string): Promise<void> {
+    if (this.#state !== 'events' || !this.#stream) return SENT;
+    return this.#stream.write(Buffer.from(eventOf(text)));
+  }
+
+  #begin(): void {
+    this.#state = 'events';
+    this.#open({ status: 200, headers: { 'content-type': EVENT_TYPE, 'cache-control': 'no-cache' } });
+  }
+
+  /** Sends a message of the proxy's own, where the client accepts events and no other is half sent. */
+  insert(text: string): void {
+    if (this.#state === 'unbegun' && this.#forms.events) this.#begin();
+    this.#stream?.insert(eventOf(text));
+  }
+
+  /** The answer, or several: after events, as events. */
+  whole(texts: readonly string[], head: HttpFacts, joined = texts[0]): void {
+    if (this.#state === 'events') for (const text of texts) void this.#send(text);
+    else if (this.#state === 'unbegun') this.#write(texts, joined ?? '', head);
+    this.end();
+  }
+
+  #write(texts: readonly string[], text: string, head: HttpFacts): void {
+    const { 'content-type': type, ...rest } = head.headers;
+    const asEvent = text !== '' && this.#isEvent(head);
+    const asJson = isOfType(head, JSON_TYPE);
+    const body = Buffer.from(asEvent ? texts.map(eventOf).join('') : text);
+    const typed = asEvent ? (isEvents(head) ? type : EVENT_TYPE) : asJson ? type : JSON_TYPE;
+    const length = asEvent ? {} : { 'content-length': String(body.length) };
+    const sink = this.#exchange.begin({
+      status: head.status,
+      headers: { ...rest, ...(body.length === 0 ? {} : { 'content-type': typed }), ...length },
+    });
+    if (body.length > 0) void sink.write(body);
+  }
+
+  /** As its server answered, so is it answered: some clients, and the suite that tests them, count on it. */
+  #isEvent(head: HttpFacts): boolean {
+    const { json, events } = this.#forms;
+    return events && (isEvents(head) || (!json && head.status === 200));
+  }
+
+  /** An error of the proxy's own. Where the server's answer has begun, all that can be said is that it will not be completed. */
+  fail(error: ProxyError, id: string | undefined, status = statusOf(error)): void {
+    if (this.#state === 'passing') {
+      this.breakOff();
+      return;
+    }
+    const { text } = errorAnswer(error.toJsonRpc(), id);
+    this.whole([text], { status, headers: retryHeaders(status, error) });
+  }
+
+  /** For a request that its client has taken back: as servers do, a stream that ends without an answer. */
+  silence(): void {
+    if (this.#state === 'unbegun') {
+      const { events } = this.#forms;
+      this.#exchange.begin(events ? { status: 200, headers: { 'content-type': EVENT_TYPE } } : NOTHING);
+      this.end();
+    } else if (this.#passesEvents || this.#state !== 'passing') this.end();
+    else this.breakOff();
+  }
+
+  end(): void {
+    if (!this.#leave()) return;
+    this.#exchange.end();
+  }
+
+  breakOff(): void {
+    if (!this.#leave()) return;
+    this.#exchange.breakOff();
+  }
+
+  #leave(): boolean {
+    if (this.#state === 'over') return false;
+    this.#state = 'over';
+    this.#stream?.stop();
+    return true;
+  }
+}
+
+const SENT = Promise.resolve();
+
+const NOTHING: HttpFacts = { status: 202, headers: { 'content-length': '0' } };

@@ -1,0 +1,71 @@
+import { ProxyError } from '../../core/errors/errors.ts';
+import {
+  describeMessage,
+  errorAnswer,
+  idText,
+  type Message,
+  type Request,
+} from '../../core/jsonrpc/message.ts';
+import { bytesOf } from '../../core/jsonrpc/parse.ts';
+import type { Events } from '../../core/pipeline/events.ts';
+
+/**
+ * Writes one line to the client, in the order of the calls; resolves when the client has room for more.
+ * @param bytes - the same as `text`, where they are at hand.
+ */
+export type Send = (text: string, bytes?: Buffer) => Promise<void>;
+
+export interface ClientWriterDeps {
+  readonly events: Events;
+  /** Bytes of one line, 0 = no limit. */
+  readonly maxLineBytes: number;
+  readonly send: Send;
+}
+
+/** The way down to the client: no line is longer than it can take. */
+export class ClientWriter {
+  readonly #deps: ClientWriterDeps;
+
+  constructor(deps: ClientWriterDeps) {
+    this.#deps = deps;
+  }
+
+  /** An answer that is too long becomes an error that says so; a notification that is, is dropped and reported. */
+  write(message: Message): Promise<void> {
+    const { events, send, maxLineBytes } = this.#deps;
+    const size = this.#excess(message);
+    let line = message;
+    if (size !== undefined) {
+      if (message.kind !== 'response') {
+        events.emit({ type: 'upstream.message-dropped', profile: '', reason: `a message of ${size} bytes` });
+        return Promise.resolve();
+      }
+      const error = lineTooLong('The answer', size, maxLineBytes, true);
+      line = errorAnswer(error.toJsonRpc(), message.id === undefined ? undefined : idText(message));
+    }
+    if (events.detailed) events.emit({ type: 'message.sent', ...describeMessage(message) });
+    return send(line.text, bytesOf(line));
+  }
+
+  /** Why a request of the server cannot be passed on, or undefined: unlike a notification, somebody waits for it. */
+  refusalOf(request: Request): ProxyError | undefined {
+    const size = this.#excess(request);
+    return size === undefined ? undefined : lineTooLong(request.method, size, this.#deps.maxLineBytes, false);
+  }
+
+  #excess(message: Message): number | undefined {
+    const { text } = message;
+    const { maxLineBytes } = this.#deps;
+    // A character takes three bytes at most: most lines need no count.
+    if (maxLineBytes === 0 || text.length * 3 <= maxLineBytes) return undefined;
+    const size = bytesOf(message)?.length ?? Buffer.byteLength(text);
+    return size > maxLineBytes ? size : undefined;
+  }
+}
+
+const lineTooLong = (what: string, size: number, limit: number, hasRun: boolean): ProxyError =>
+  new ProxyError(
+    'line-too-long',
+    `${what} is ${size} bytes long, more than the ${limit} bytes that MCP clients take in one message (--max-line). ${hasRun ? 'Ask for less at once; the call itself has run.' : 'It was not passed on.'}`,
+    { sent: hasRun ? 'maybe' : 'no', details: { bytes: size, limit } },
+  );

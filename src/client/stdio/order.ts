@@ -1,0 +1,53 @@
+import { claimOf, type Message } from '../../core/jsonrpc/message.ts';
+import { type Clock, settleWithin } from '../../core/time/clock.ts';
+
+/** A server that is slow to accept one notification must not hold up all that follow. */
+const NOTIFICATION_WAIT_MS = 1_000;
+/** Servers accept `initialized` in no time; one that never does must not keep the client's first calls for all of theirs. */
+const INITIALIZED_WAIT_MS = 10_000;
+
+/**
+ * Which messages wait for which. The protocol lets a client write on without waiting, and servers lose or refuse what arrives
+ * before the handshake is through: so everything waits for an `initialize` and an `initialized` that came before it on the
+ * pipe, notifications wait for each other, and nothing else waits.
+ */
+export class Order {
+  readonly #clock: Clock;
+  #handshake: Promise<void> | undefined;
+  #notifications: Promise<unknown> | undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Runs `send` when the message's turn has come: at once where nothing stands before it. */
+  schedule<T>(message: Message, send: () => Promise<T>): Promise<T> {
+    if (message.kind === 'response' || claimOf(message) !== undefined) return send();
+    if (message.method === 'notifications/cancelled') return send();
+    const before = message.kind === 'notification' ? this.#beforeNotification() : this.#handshake;
+    const done = before ? before.then(send) : send();
+    const settled = done.then(
+      () => undefined,
+      () => undefined,
+    );
+    if (message.method === 'initialize') this.#raise(settled);
+    else if (message.method === 'notifications/initialized') {
+      this.#raise(settleWithin(this.#clock, INITIALIZED_WAIT_MS, settled));
+    }
+    if (message.kind === 'notification') this.#notifications = settled;
+    return done;
+  }
+
+  #beforeNotification(): Promise<unknown> | undefined {
+    const last = this.#notifications;
+    if (!last) return this.#handshake;
+    return Promise.all([this.#handshake, settleWithin(this.#clock, NOTIFICATION_WAIT_MS, last)]);
+  }
+
+  #raise(settled: Promise<void>): void {
+    const barrier = settled.then(() => {
+      if (this.#handshake === barrier) this.#handshake = undefined;
+    });
+    this.#handshake = barrier;
+  }
+}

@@ -1,0 +1,66 @@
+import type { CommandShape } from './config/argv.ts';
+import { text, toggle } from './config/option.ts';
+
+/** The clients that `config` knows, by the word that names each. */
+export const CLIENTS = ['claude-code', 'claude-desktop', 'opencode', 'cursor', 'vscode', 'kiro'] as const;
+
+export interface Command extends CommandShape {
+  /** False: it takes neither the endpoint nor the options of the proxy. */
+  readonly connects: boolean;
+  readonly help: string;
+  readonly example: string;
+}
+
+/**
+ * The commands beside serving, in the order in which help shows them. Their options stand here and not in commands/, because
+ * help is made of them and must not load what a command needs to run. They have no environment variables: what they say is
+ * about one run.
+ */
+export const COMMANDS = {
+  doctor: {
+    words: [],
+    options: { json: toggle({ group: 'Commands', help: 'the findings as one JSON document' }) },
+    connects: true,
+    help: 'why does it not work: checks settings, credentials, network and server, with a remedy for each failure',
+    example: 'mcp-sigv4-proxy doctor --profile dev',
+  },
+  tools: {
+    words: [],
+    options: { json: toggle({ group: 'Commands', help: 'the array of tools as the server sent it' }) },
+    connects: true,
+    help: 'lists the tools of the server, over all pages',
+    example: 'mcp-sigv4-proxy tools --profile dev',
+  },
+  call: {
+    words: ['tool'],
+    options: {
+      args: text({
+        group: 'Commands',
+        placeholder: 'json',
+        fallback: undefined,
+        defaultText: '{}',
+        help: 'the arguments of the call, a JSON object; - reads it from stdin',
+      }),
+      json: toggle({ group: 'Commands', help: 'the whole result as the server sent it' }),
+    },
+    connects: true,
+    help: 'calls one tool: its result on stdout, exit code 0, or 1 for an error',
+    example: `mcp-sigv4-proxy call aws___list_regions --args '{}' --profile dev`,
+  },
+  config: {
+    words: ['client'],
+    options: {},
+    connects: true,
+    help: `prints the configuration for an MCP client from the options given: ${CLIENTS.join(', ')}`,
+    example: 'mcp-sigv4-proxy config claude-code --profile dev --lazy --max-connections 16',
+  },
+  demo: {
+    words: [],
+    options: {},
+    connects: false,
+    help: 'shows a fan-out over few and over many connections; needs no AWS account',
+    example: 'mcp-sigv4-proxy demo',
+  },
+} as const satisfies Readonly<Record<string, Command>>;
+
+export type CommandName = keyof typeof COMMANDS;

@@ -1,0 +1,188 @@
+import { flagOf, type Option, type OptionTable } from './option.ts';
+import { urlWithoutSecrets } from './secrets.ts';
+import { isNearly } from './spelling.ts';
+
+/** What a command takes besides what the proxy itself takes. */
+export interface CommandShape {
+  /** Words that must stand there, by the names that help and complaints call them: `call <tool>`. */
+  readonly words: readonly string[];
+  /** Options of this command; several commands may have the same one. */
+  readonly options: OptionTable;
+}
+
+export type CommandShapes = Readonly<Record<string, CommandShape>>;
+
+/** What stands on the command line, before any value is judged. */
+export interface Arguments {
+  readonly command: string | undefined;
+  /** The command's own words, in its order. */
+  readonly words: readonly string[];
+  readonly endpoint: string | undefined;
+  /** Raw texts per option key, one per occurrence; the command's own options among them. */
+  readonly options: Readonly<Record<string, readonly string[]>>;
+  readonly help: boolean;
+  readonly version: boolean;
+  readonly problems: readonly string[];
+}
+
+/** A list swallows what follows it, but nobody names a profile like this. */
+const looksLikeEndpoint = (word: string): boolean => word.includes('://') || word.startsWith('arn:');
+
+/**
+ * Sorts a command line into command, words, endpoint and options. Unknown and abbreviated flags are problems: a setting that
+ * was silently ignored is worse than one that was refused.
+ */
+export function readArguments(
+  argv: readonly string[],
+  table: OptionTable,
+  commands: CommandShapes = {},
+): Arguments {
+  const tables = [table, ...Object.values(commands).map((shape) => shape.options)];
+  const known = new Map<string, { key: string; option: Option }>(
+    tables.flatMap((each) => Object.entries(each).map(([key, option]) => [flagOf(key), { key, option }])),
+  );
+  /** Told of the command when the whole line has been read: it may stand anywhere before its words. */
+  const problems: (string | ((command: string | undefined) => string | undefined))[] = [];
+  const options: Record<string, string[]> = {};
+  const words: string[] = [];
+  let help = false;
+  let version = false;
+  let list: string[] | undefined;
+  /** Words that a list has taken, with its flag: one of them may have been meant as the command. */
+  const taken: { readonly word: string; readonly flag: string }[] = [];
+  let listFlag = '';
+  let afterUnknown = false;
+  let onlyWords = false;
+  for (let at = 0; at < argv.length; at++) {
+    const word = argv[at] ?? '';
+    if (onlyWords || !word.startsWith('-')) {
+      // What follows an unknown flag is most likely its value: one complaint is enough.
+      if (afterUnknown && !looksLikeEndpoint(word)) afterUnknown = false;
+      else if (list && !looksLikeEndpoint(word)) {
+        list.push(word);
+        taken.push({ word, flag: listFlag });
+      } else words.push(word);
+      continue;
+    }
+    list = undefined;
+    afterUnknown = false;
+    if (word === '--') {
+      onlyWords = true;
+      continue;
+    }
+    const equals = word.indexOf('=');
+    const name = equals < 0 ? word : word.slice(0, equals);
+    const found = known.get(name);
+    if (name === '-h' || name === '--help') help = true;
+    else if (name === '--version') version = true;
+    else if (!found) {
+      problems.push(
+        (command) => `${name} is no option${suggestion(name, flagsFor(command, table, commands))}`,
+      );
+      afterUnknown = equals < 0;
+    } else {
+      const { key, option } = found;
+      if (!Object.hasOwn(table, key)) problems.push((command) => misplaced(name, key, command, commands));
+      let value = equals < 0 ? undefined : word.slice(equals + 1);
+      if (value === undefined && option.kind === 'switch') value = 'true';
+      // Another flag is no value: this one's was forgotten.
+      else if (value === undefined && !argv[at + 1]?.startsWith('--')) value = argv[++at];
+      if (!value) {
+        problems.push(`${name} needs a value`);
+        continue;
+      }
+      options[key] ??= [];
+      options[key].push(value);
+      if (option.kind === 'list') {
+        list = options[key];
+        listFlag = name;
+      }
+    }
+  }
+
+  // As most programs with commands take it, alone or before the name of one.
+  if (words[0] === 'help' && Object.keys(commands).length > 0) {
+    help = true;
+    words.shift();
+  }
+  const command = Object.hasOwn(commands, words[0] ?? '') ? words.shift() : undefined;
+  const swallowed =
+    command === undefined ? taken.find(({ word }) => Object.hasOwn(commands, word)) : undefined;
+  if (swallowed) {
+    const { word, flag } = swallowed;
+    problems.push(
+      `${flag} takes ${JSON.stringify(word)} as one of its values. Put the command first: mcp-sigv4-proxy ${word} ${flag} ... (a value of this name: ${flag}=${word})`,
+    );
+  }
+  const own: string[] = [];
+  for (const wanted of shapeOf(command, commands)?.words ?? []) {
+    // The endpoint is known by its looks, so that it may stand before the word as well.
+    const at = words.findIndex((word) => !looksLikeEndpoint(word));
+    if (at < 0) problems.push(`${command} needs a <${wanted}> before its options`);
+    else own.push(...words.splice(at, 1));
+  }
+  const misspelled = command === undefined ? commandLike(words[0] ?? '', commands) : undefined;
+  if (misspelled)
+    problems.push(`${JSON.stringify(words.shift())} is no command; did you mean ${misspelled}?`);
+  const names = Object.keys(commands).join(', ');
+  const [endpoint, ...surplus] = words.filter((word) => {
+    if (!isBareWord(word) || names === '') return true;
+    problems.push(
+      command === undefined
+        ? `${JSON.stringify(word)} is no command, and an endpoint is a URL or an ARN. The commands are ${names}`
+        : `${command} takes no ${JSON.stringify(word)}: an endpoint is a URL or an ARN${command === 'tools' ? `, and a tool is called by: mcp-sigv4-proxy call ${word}` : ''}`,
+    );
+    return false;
+  });
+  for (const word of surplus)
+    problems.push(`unexpected argument ${JSON.stringify(urlWithoutSecrets(word))}: there is one endpoint`);
+  return {
+    command,
+    words: own,
+    endpoint,
+    options,
+    help,
+    version,
+    problems: problems.flatMap((problem) =>
+      typeof problem === 'string' ? problem : (problem(command) ?? []),
+    ),
+  };
+}
+
+/** No host has a name like this: without a dot, a port or a path. */
+const isBareWord = (word: string): boolean => /^[a-z][\w-]*$/i.test(word) && !/^localhost$/i.test(word);
+
+const shapeOf = (command: string | undefined, commands: CommandShapes): CommandShape | undefined =>
+  command === undefined ? undefined : commands[command];
+
+const flagsFor = (command: string | undefined, table: OptionTable, commands: CommandShapes): string[] =>
+  [...Object.keys(table), ...Object.keys(shapeOf(command, commands)?.options ?? {}), 'help', 'version'].map(
+    flagOf,
+  );
+
+/** What is wrong with an option that some commands have and the proxy itself has not. */
+function misplaced(
+  name: string,
+  key: string,
+  command: string | undefined,
+  commands: CommandShapes,
+): string | undefined {
+  if (Object.hasOwn(shapeOf(command, commands)?.options ?? {}, key)) return undefined;
+  const owners = Object.keys(commands).filter((each) => Object.hasOwn(commands[each]?.options ?? {}, key));
+  return `${name} is for ${owners.join(', ')} only`;
+}
+
+function suggestion(given: string, flags: readonly string[]): string {
+  const start = given.replace(/^-*/, '--');
+  if (start === '--') return '';
+  const begun = flags.filter((flag) => flag.startsWith(start) || start.startsWith(flag));
+  const near = begun.length > 0 ? begun : flags.filter((flag) => isNearly(flag, start));
+  return near.length === 0 ? '' : `; did you mean ${near.join(' or ')}?`;
+}
+
+/** A bare word in the endpoint's place that is nearly a command: to be told that it is no URL would not help. */
+function commandLike(word: string, commands: CommandShapes): string | undefined {
+  const names = Object.keys(commands);
+  if (word === 'version' && names.length > 0) return '--version';
+  return /^[a-z]+$/i.test(word) ? names.find((name) => isNearly(name, word)) : undefined;
+}

@@ -1,0 +1,234 @@
+import { placeholderIn, unexpanded } from './placeholders.ts';
+import type { Secret } from './secrets.ts';
+
+/**
+ * How a module declares its options, and the one check that reads flags and environment alike. An option is declared once,
+ * beside the code that obeys it; `settings.ts` collects the tables for parsing, --help, the README and .env.example.
+ */
+
+export const OPTION_GROUPS = [
+  'Endpoint and signing',
+  'Connections',
+  'Time limits',
+  'Tools',
+  'Backpressure',
+  'Resilience',
+  'Sessions',
+  'Front ends',
+  'Seeing it',
+  'Commands',
+] as const;
+
+export type OptionGroup = (typeof OPTION_GROUPS)[number];
+
+interface Declared<T> {
+  readonly group: OptionGroup;
+  readonly help: string;
+  /** What the help shows as default where no value of the table says it. */
+  readonly defaultText?: string;
+  /** Key of the option without which this one does nothing: where that is not given, `doctor` says so. */
+  readonly needs?: string;
+  /** Other environment variables, after `MCP_PROXY_<NAME>`, first non-empty wins. */
+  readonly env?: readonly string[];
+  /** The parts of one value that no output may show; without it, nothing about the option is secret. */
+  readonly secrets?: (value: string) => readonly Secret[];
+  readonly fallback: T;
+}
+
+export interface TextOption<T extends string | undefined = string | undefined> extends Declared<T> {
+  readonly kind: 'text';
+  readonly placeholder: string;
+  readonly choices?: readonly string[];
+  /** Returns what is wrong with the value ("must be ..."), or undefined. */
+  readonly check?: (value: string) => string | undefined;
+}
+
+export interface NumberOption<T extends number | undefined = number | undefined> extends Declared<T> {
+  readonly kind: 'number';
+  readonly placeholder: string;
+  readonly integer: boolean;
+  readonly min: number;
+  readonly max?: number;
+  /** True where `min` itself is not allowed. */
+  readonly above?: boolean;
+  /** For what bounds cannot say. Returns what is wrong with the value ("must be ..."), or undefined. */
+  readonly check?: (value: number) => string | undefined;
+}
+
+export interface SwitchOption extends Declared<boolean> {
+  readonly kind: 'switch';
+}
+
+export interface ListOption extends Declared<readonly string[]> {
+  readonly kind: 'list';
+  readonly placeholder: string;
+  /** `words`: commas and blanks separate; `entries`: only a repeated flag, or a newline in the variable, does. */
+  readonly separator: 'words' | 'entries';
+  /** Environment variables, after all others, whose value is one entry, whatever characters are in it. */
+  readonly singleEnv?: readonly string[];
+  /** True where the option replaces `${NAME}` itself. */
+  readonly expands?: boolean;
+  readonly check?: (value: string) => string | undefined;
+}
+
+export type Option = TextOption | NumberOption | SwitchOption | ListOption;
+
+/** Keys are camelCase; the flag is the same in kebab-case, the variable `MCP_PROXY_` + the flag in capitals. */
+export type OptionTable = Readonly<Record<string, Option>>;
+
+export type OptionValues<T extends OptionTable> = { readonly [K in keyof T]: T[K]['fallback'] };
+
+type OptionRest<O, Preset extends keyof O> = Omit<O, Preset | 'kind'>;
+
+export const text = <const T extends string | undefined>(option: OptionRest<TextOption<T>, never>) =>
+  ({ kind: 'text', ...option }) as TextOption<T extends string ? string : string | undefined>;
+
+export const integer = <const T extends number | undefined>(option: OptionRest<NumberOption<T>, 'integer'>) =>
+  ({ kind: 'number', integer: true, ...option }) as NumberOption<
+    T extends number ? number : number | undefined
+  >;
+
+export const decimal = <const T extends number | undefined>(option: OptionRest<NumberOption<T>, 'integer'>) =>
+  ({ kind: 'number', integer: false, ...option }) as NumberOption<
+    T extends number ? number : number | undefined
+  >;
+
+/** Seconds on the command line and in the settings; 0 switches the limit off. */
+export const timeLimit = <const T extends number>(
+  option: OptionRest<NumberOption<T>, 'integer' | 'min' | 'placeholder'>,
+) => decimal<T>({ placeholder: 's', min: 0, ...option });
+
+export const toggle = (option: OptionRest<SwitchOption, 'fallback'>): SwitchOption => ({
+  kind: 'switch',
+  fallback: false,
+  ...option,
+});
+
+export const list = (option: OptionRest<ListOption, 'fallback'>): ListOption => ({
+  kind: 'list',
+  fallback: [],
+  ...option,
+});
+
+export const flagOf = (key: string): string =>
+  `--${key.replace(/[A-Z]/g, (capital) => `-${capital.toLowerCase()}`)}`;
+
+export const variableOf = (key: string): string =>
+  `MCP_PROXY_${flagOf(key).slice(2).toUpperCase().replaceAll('-', '_')}`;
+
+/** By placeholder: .env.example has nothing else to tell the unit by, and who wrote "5m" has to be told it. */
+const UNITS: Readonly<Record<string, string>> = {
+  s: 'a number of seconds',
+  bytes: 'a whole number of bytes',
+};
+
+/** What the option takes, as a phrase: "an integer >= 1". Shown in help, in the tables and in every complaint. */
+export function boundsOf(option: Option): string {
+  switch (option.kind) {
+    case 'switch':
+      return 'true, false, 1 or 0';
+    case 'number': {
+      const what = UNITS[option.placeholder] ?? (option.integer ? 'an integer' : 'a number');
+      if (option.max !== undefined) return `${what} from ${option.min} to ${option.max}`;
+      if (option.min === Number.NEGATIVE_INFINITY) return what;
+      return `${what} ${option.above ? '>' : '>='} ${option.min}`;
+    }
+    case 'text':
+      return option.choices ? `one of ${option.choices.join(', ')}` : 'text';
+    case 'list':
+      return option.separator === 'words'
+        ? 'a list, separated by commas or blanks'
+        : 'one entry per flag, or one per line in the variable';
+  }
+}
+
+export type CheckedValue = { readonly value: unknown } | { readonly problem: string };
+
+/**
+ * Reads raw text (one per occurrence of the flag, or the variable's value alone) as the option's value.
+ * Never throws: what is wrong comes back as a phrase that starts with "must be" or the like.
+ */
+export function readOption(
+  option: Option,
+  raw: readonly string[],
+  from: 'flag' | 'variable' | 'single',
+): CheckedValue {
+  const last = raw.at(-1) ?? '';
+  const expands = option.kind === 'list' && option.expands === true;
+  const placeholder = expands ? undefined : placeholderIn(raw.join('\n'));
+  if (placeholder !== undefined) return { problem: unexpanded(placeholder) };
+  switch (option.kind) {
+    case 'switch':
+      if (last === 'true' || last === '1') return { value: true };
+      if (last === 'false' || last === '0') return { value: false };
+      return { problem: `must be ${boundsOf(option)}` };
+    case 'number': {
+      // Number() alone would take "", " 1", "0x10" and "1e3"; a person who typed those meant something else.
+      const value = /^-?\d+(\.\d+)?$/.test(last) ? Number(last) : Number.NaN;
+      const fits =
+        Number.isFinite(value) &&
+        (!option.integer || Number.isSafeInteger(value)) &&
+        (option.above ? value > option.min : value >= option.min) &&
+        (option.max === undefined || value <= option.max);
+      const problem = fits ? option.check?.(value) : `must be ${boundsOf(option)}`;
+      return problem === undefined ? { value } : { problem };
+    }
+    case 'text': {
+      if (option.choices && !option.choices.includes(last)) return { problem: `must be ${boundsOf(option)}` };
+      const problem = option.check?.(last);
+      return problem === undefined ? { value: last } : { problem };
+    }
+    case 'list': {
+      const entries = raw.flatMap((item) => {
+        if (from === 'single') return [item];
+        if (option.separator === 'words') return item.split(/[\s,]+/);
+        return from === 'variable' ? item.split(/\r?\n/) : [item];
+      });
+      const values = from === 'single' ? entries : entries.filter((entry) => entry.trim() !== '');
+      // What a script wrote as "$READERS,$WRITERS" is no wish for the default, which of --allow-tool is everything.
+      const given = from === 'flag' || raw.some((item) => item.trim() !== '');
+      if (values.length === 0 && given) return { problem: `must be ${boundsOf(option)}, and names nothing` };
+      const problems = values.flatMap((entry) => option.check?.(entry) ?? []);
+      return problems.length === 0 ? { value: values } : { problem: problems.join('; ') };
+    }
+  }
+}
+
+/** The texts that were given for an option, and by which flag or variable; `single`: one of `singleEnv`. */
+export interface Raw {
+  readonly texts: readonly string[];
+  readonly name: string;
+  readonly how: 'flag' | 'variable' | 'single';
+}
+
+export function rawOf(
+  key: string,
+  option: Option,
+  given: Readonly<Record<string, readonly string[]>>,
+  env: NodeJS.ProcessEnv,
+): Raw | undefined {
+  const flags = given[key];
+  if (flags) return { texts: flags, name: flagOf(key), how: 'flag' };
+  const single = option.kind === 'list' ? (option.singleEnv ?? []) : [];
+  const name = [variableOf(key), ...(option.env ?? []), ...single].find((each) => env[each]);
+  if (name === undefined) return undefined;
+  return { texts: [env[name] ?? ''], name, how: single.includes(name) ? 'single' : 'variable' };
+}
+
+/** Reads the flags of a table whose options have no variables: those of one command. */
+export function readFlags<T extends OptionTable>(
+  table: T,
+  given: Readonly<Record<string, readonly string[]>>,
+): { readonly values: OptionValues<T>; readonly problems: readonly string[] } {
+  const values: Record<string, unknown> = {};
+  const problems: string[] = [];
+  for (const [key, option] of Object.entries(table)) {
+    values[key] = option.fallback;
+    const raw = given[key];
+    const checked = raw && readOption(option, raw, 'flag');
+    if (checked && 'problem' in checked) problems.push(`${flagOf(key)} ${checked.problem}`);
+    else if (checked) values[key] = checked.value;
+  }
+  // Each value came from the option of its own key, by its fallback or by the check of its kind.
+  return { values: values as OptionValues<T>, problems };
+}

@@ -1,0 +1,80 @@
+/** Names that a value worth hiding goes by, in any spelling. */
+const NAMES =
+  'authorization|proxy-authorization|cookie|set-cookie|x-amz-security-token|mcp-session-id|(?:aws_?)?secret_?access_?key|(?:aws_?)?session_?token';
+
+/** Words where a secret could be: `Basic authentication`, `authorization: requests are signed`. */
+const WORD = "[A-Za-z]?[a-z']+(?:-[a-z]+)*";
+const NOT_A_WORD = `(?!${WORD}[.,;:!?]?(?![A-Za-z0-9+/=_~-]))`;
+const ABSENCE = '(?:missing|required|absent|empty|none|null|undefined|invalid|expired|unknown|unset)';
+const PROSE =
+  'is|are|was|were|be|must|may|can|not|no|the|an|of|to|by|for|in|on|with|has|have|header|most|please';
+const NOT_PROSE = `(?!(?:${WORD}[,;]? )?(?:${PROSE})\\b|${ABSENCE}\\b[.]?\\s*(?:$|["\\\\]))`;
+
+/** What a secret looks like wherever it stands, with the part to keep in front of it. */
+const SHAPES: readonly (readonly [pattern: RegExp, kept: string])[] = [
+  [/(Signature=)[0-9a-f]{16,}/gi, '$1'],
+  [/(Credential=)[^\s,"&]+/gi, '$1'],
+  [/(X-Amz-(?:Signature|Credential|Security-Token)=)[^\s&"\\]+/gi, '$1'],
+  [new RegExp(`(\\b(?:Bearer|Basic)\\s+)${NOT_A_WORD}[A-Za-z0-9+/=._~-]{8,}`, 'g'), '$1'],
+  [new RegExp(`("(?:${NAMES})"\\s*:\\s*")(?:[^"\\\\]|\\\\.)*`, 'gi'), '$1'],
+  // The same in JSON that stands as text in JSON, however deep: the value ends at a quote that is escaped as its name's.
+  [new RegExp(`((?<!\\\\)(\\\\+)"(?:${NAMES})\\2"\\s*:\\s*\\2")(?:(?!(?<!\\\\)\\2").)*`, 'gi'), '$1'],
+  // And as header lines, or as they stand in ~/.aws/credentials and in the environment.
+  [new RegExp(`((?:${NAMES})'?[ \\t]*[:=][ \\t]*)${NOT_PROSE}[^\\s"\\\\,&][^"\\\\\\r\\n]*`, 'gi'), '$1'],
+  // Session tokens of STS start like this.
+  [/\b(?:IQoJ|FwoG|FQoG|AQoD)[A-Za-z0-9+/=%]{40,}/g, ''],
+  [/\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b/g, ''],
+  [/(:\/\/[^\s/:@"]+:)[^\s/@"]+(?=@)/g, '$1'],
+];
+
+const HIDDEN = '[redacted]';
+
+/** Refreshes bring new secrets for as long as the process lives; the oldest have long expired. */
+const MAX_KNOWN = 64;
+/** Shorter values would hit words that are no secrets. */
+const MIN_SECRET = 8;
+
+/** Of a secret that a person configured: shorter ones are words, or no secrets. */
+const MIN_LASTING = 6;
+/** More than any settings hold; a token file may have many lines, and is re-read. */
+const MAX_LASTING = 1_000;
+
+/** Takes secrets out of text: those it was told of, and whatever looks like one. */
+export class Redactor {
+  /** Each with the spellings in which it can stand in a line. */
+  readonly #known = new Map<string, readonly string[]>();
+  /** Of the settings: they are few, and hold for as long as the process lives. */
+  readonly #lasting = new Map<string, readonly string[]>();
+
+  /** @param lasting - true for a secret of the settings, which is never forgotten and may be shorter. */
+  learn(secret: string, { lasting = false } = {}): void {
+    if (secret.length < (lasting ? MIN_LASTING : MIN_SECRET)) return;
+    const escaped = JSON.stringify(secret).slice(1, -1);
+    // As it is; inside JSON; inside JSON that is text in JSON; in a query.
+    const spellings = [secret, escaped, JSON.stringify(escaped).slice(1, -1), encodeURIComponent(secret)];
+    if (lasting) {
+      if (this.#lasting.size < MAX_LASTING) this.#lasting.set(secret, [...new Set(spellings)]);
+      return;
+    }
+    this.#known.delete(secret);
+    this.#known.set(secret, [...new Set(spellings)]);
+    const [oldest] = this.#known.keys();
+    if (this.#known.size > MAX_KNOWN && oldest !== undefined) this.#known.delete(oldest);
+  }
+
+  /** The text without the secrets that are known; what only looks like one stays. */
+  withoutKnown(text: string, shown: (spelling: string) => string = () => HIDDEN): string {
+    let cleaned = text;
+    for (const secrets of [this.#lasting, this.#known])
+      for (const spellings of secrets.values())
+        for (const spelling of spellings) cleaned = cleaned.replaceAll(spelling, () => shown(spelling));
+    return cleaned;
+  }
+
+  /** The text without known secrets and without what looks like one. */
+  clean(text: string): string {
+    let cleaned = this.withoutKnown(text);
+    for (const [pattern, kept] of SHAPES) cleaned = cleaned.replace(pattern, `${kept}${HIDDEN}`);
+    return cleaned;
+  }
+}

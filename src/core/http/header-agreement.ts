@@ -1,0 +1,92 @@
+import { ProxyError } from '../errors/errors.ts';
+import { claimOf, isObject, type JsonObject, type Message, paramsOf } from '../jsonrpc/message.ts';
+import { NAMED_BY, paramHeadersOf } from '../tools/param-headers.ts';
+
+type Headers = Readonly<Record<string, string>>;
+
+/** Parameters that name what a method acts on, for methods that no table here knows. */
+const NAMING = ['name', 'uri', 'taskId'];
+
+/**
+ * Finds the `Mcp-*` header that says something else than the message. Gateways route and authorize by these headers, and the server
+ * runs the body, so that a pair that disagrees is checked as one thing and run as another. Pure.
+ * @param tool - the definition of the tool that the message calls, where it is known.
+ * @returns the error of MCP 2026-07-28, Streamable HTTP, Server Validation; undefined where headers and body agree.
+ */
+export function headerMismatch(
+  headers: Headers,
+  message: Message,
+  tool: JsonObject | undefined,
+): ProxyError | undefined {
+  const method = message.kind === 'response' ? undefined : message.method;
+  const { 'mcp-method': givenMethod, 'mcp-protocol-version': givenVersion } = headers;
+  if (givenMethod !== undefined && givenMethod !== method) return mismatch('Mcp-Method', givenMethod, method);
+  if (message.kind === 'response') {
+    const { 'mcp-name': name } = headers;
+    return name === undefined ? undefined : mismatch('Mcp-Name', name, undefined);
+  }
+  const claim = claimOf(message);
+  if (claim !== undefined && givenVersion !== undefined && givenVersion !== claim) {
+    return mismatch('MCP-Protocol-Version', givenVersion, claim);
+  }
+  return nameMismatch(headers, message) ?? paramMismatch(headers, message, tool);
+}
+
+type Named = Exclude<Message, { kind: 'response' }>;
+
+function nameMismatch(headers: Headers, message: Named): ProxyError | undefined {
+  const { 'mcp-name': given } = headers;
+  if (given === undefined) return undefined;
+  const params = paramsOf(message);
+  const source = NAMED_BY.get(message.method);
+  const names = (source === undefined ? NAMING : [source]).map((key) => ownOf(params, key));
+  const decoded = decodedValue(given);
+  return names.includes(decoded) ? undefined : mismatch('Mcp-Name', given, names.find(isText));
+}
+
+function paramMismatch(
+  headers: Headers,
+  message: Named,
+  tool: JsonObject | undefined,
+): ProxyError | undefined {
+  if (!tool || message.method !== 'tools/call') return undefined;
+  const wanted = paramHeadersOf(tool);
+  if ('fault' in wanted) return undefined;
+  for (const { name, path } of wanted.headers) {
+    const given = headers[`mcp-param-${name.toLowerCase()}`];
+    if (given === undefined) continue;
+    const value = path.reduce(ownOf, ownOf(paramsOf(message), 'arguments'));
+    if (!isSameValue(decodedValue(given), value)) return mismatch(`Mcp-Param-${name}`, given, value);
+  }
+  return undefined;
+}
+
+function isSameValue(given: string | undefined, value: unknown): boolean {
+  if (typeof value === 'number') return given !== undefined && given !== '' && Number(given) === value;
+  return (typeof value === 'string' || typeof value === 'boolean') && given === String(value);
+}
+
+const isText = (value: unknown): value is string => typeof value === 'string';
+
+const ownOf = (value: unknown, key: string): unknown =>
+  isObject(value) && Object.hasOwn(value, key) ? value[key] : undefined;
+
+/** Strict: of two base64 spellings of one text only the canonical one is understood, by everybody in the same way. */
+function decodedValue(value: string): string | undefined {
+  const [, encoded] = /^=\?base64\?([A-Za-z0-9+/]*={0,2})\?=$/.exec(value) ?? [];
+  if (encoded === undefined) return value;
+  const bytes = Buffer.from(encoded, 'base64');
+  return bytes.toString('base64') === encoded ? bytes.toString('utf8') : undefined;
+}
+
+/** What a client wrote, short and on one line. */
+const shown = (value: unknown): string =>
+  value === undefined ? 'nothing' : JSON.stringify(String(value).slice(0, 100));
+
+function mismatch(header: string, given: string, meant: unknown): ProxyError {
+  return new ProxyError(
+    'header-mismatch',
+    `Header mismatch: the header ${header} is ${shown(given)}, but the body has ${shown(meant)}. The request was not sent.`,
+    { sent: 'no', details: { header } },
+  );
+}

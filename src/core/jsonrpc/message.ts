@@ -1,0 +1,236 @@
+import {
+  insertMember,
+  memberAt,
+  membersOf,
+  removeMember,
+  skipValue,
+  spliceText,
+  valueStartOf,
+} from './json-spans.ts';
+
+/** Only an absent id means "no id": 0, "" and negative numbers are ids, and "1" is not 1. */
+export type Id = string | number;
+export type JsonObject = { readonly [key: string]: unknown };
+
+interface Base {
+  /** The original JSON text. What is relayed is this, never a re-serialization, which would corrupt legal JSON. */
+  readonly text: string;
+  /** What JSON.parse makes of the text: for deciding, never for sending. */
+  readonly json: JsonObject;
+}
+
+export interface Request extends Base {
+  readonly kind: 'request';
+  readonly id: Id;
+  readonly method: string;
+}
+
+export interface Notification extends Base {
+  readonly kind: 'notification';
+  readonly method: string;
+}
+
+export interface Response extends Base {
+  readonly kind: 'response';
+  /** Absent, or null, in an error answer to something unreadable. */
+  readonly id: Id | undefined;
+  readonly outcome: 'result' | 'error';
+}
+
+export type Message = Request | Notification | Response;
+
+export const isId = (value: unknown): value is Id => typeof value === 'string' || typeof value === 'number';
+
+/** A map key that keeps "1" and 1 apart. */
+export const idKey = (id: Id): string => `${typeof id}:${id}`;
+
+export const isObject = (value: unknown): value is JsonObject =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+export const paramsOf = (message: Message): JsonObject =>
+  isObject(message.json.params) ? message.json.params : {};
+
+const has = (json: JsonObject, key: string): boolean => Object.hasOwn(json, key);
+
+/** Sorts parsed JSON into one of the three kinds, or says in a phrase why it is none. */
+export function classify(text: string, json: unknown): Message | string {
+  if (!isObject(json)) return 'a JSON-RPC message is an object';
+  const id = json.id;
+  if (has(json, 'method')) {
+    const method = json.method;
+    if (typeof method !== 'string') return 'method must be a string';
+    if (!has(json, 'id')) return { kind: 'notification', text, json, method };
+    if (!isId(id)) return 'id must be a string or a number';
+    return { kind: 'request', text, json, id, method };
+  }
+  if (has(json, 'error') && json.error !== null) {
+    return { kind: 'response', text, json, id: isId(id) ? id : undefined, outcome: 'error' };
+  }
+  if (has(json, 'result')) {
+    return { kind: 'response', text, json, id: isId(id) ? id : undefined, outcome: 'result' };
+  }
+  return 'a JSON-RPC message has a method, a result or an error';
+}
+
+function reread<M extends Message>(message: M, text: string): M {
+  return { ...message, text, json: JSON.parse(text) };
+}
+
+/** The text of the value at a path: 12345678901234567890 and 1.0 do not survive JSON.parse. */
+export function valueTextAt(text: string, path: readonly string[]): string | undefined {
+  const span = memberAt(text, path)?.valueSpan;
+  return span && text.slice(span.start, span.end);
+}
+
+/** The message's id as it is spelled on the wire. */
+export function idText({ text, id }: Request | Response): string {
+  const start = valueStartOf(text, 'id');
+  if (start !== undefined) {
+    const first = text.slice(start, skipValue(text, start));
+    // Then it is the only one, or the last says the same: a long message is not read to its end for that.
+    if (JSON.parse(first) === id) return first;
+  }
+  return valueTextAt(text, ['id']) ?? JSON.stringify(id);
+}
+
+/** The same message under another id, given as JSON text. */
+export function withIdText<M extends Request | Response>(message: M, text: string): M {
+  const member = memberAt(message.text, ['id']);
+  const edited = member
+    ? spliceText(message.text, member.valueSpan, text)
+    : insertMember(message.text, 0, 'id', text);
+  return edited === message.text ? message : { ...reread(message, edited), id: JSON.parse(text) };
+}
+
+/** The same message with another value at a path that exists; unchanged where it does not. */
+export function withValueAt<M extends Message>(message: M, path: readonly string[], valueText: string): M {
+  const member = memberAt(message.text, path);
+  return member ? reread(message, spliceText(message.text, member.valueSpan, valueText)) : message;
+}
+
+/** The same call without one of its arguments; unchanged where it has none of that name. */
+export function withoutArgument(request: Request, name: string): Request {
+  const { params } = request.json;
+  if (!isObject(params) || !isObject(params.arguments) || !has(params.arguments, name)) return request;
+  const outer = valueStartOf(request.text, 'params');
+  const start = outer === undefined ? undefined : valueStartOf(request.text, 'arguments', outer);
+  if (start === undefined) return request;
+  const { [name]: _cut, ...rest } = params.arguments;
+  return {
+    ...request,
+    text: removeMember(request.text, name, start),
+    json: { ...request.json, params: { ...params, arguments: rest } },
+  };
+}
+
+/**
+ * Adds what is not there yet to `params._meta`, creating both where needed. Keys that the client sent win. Of a client's request,
+ * which repeats no key that decides: what follows the place of the edit is not read, and nothing is parsed again.
+ */
+export function withMeta(request: Request, additions: Readonly<Record<string, string>>): Request {
+  const { text, json } = request;
+  const { params } = json;
+  const edited = (newText: string, newParams: JsonObject): Request => ({
+    ...request,
+    text: newText,
+    json: { ...json, params: newParams },
+  });
+  const start = valueStartOf(text, 'params');
+  if (start === undefined) {
+    // After the last member, so that the line still starts the way its client writes it.
+    const last = membersOf(text).at(-1);
+    const at = last?.valueSpan.end ?? 1;
+    const member = `${last ? ',' : ''}"params":${JSON.stringify({ _meta: additions })}`;
+    return edited(spliceText(text, { start: at, end: at }, member), { _meta: additions });
+  }
+  if (!isObject(params)) return request;
+  const { _meta: present } = params;
+  const metaStart = has(params, '_meta') ? valueStartOf(text, '_meta', start) : undefined;
+  if (metaStart === undefined) {
+    const meta = JSON.stringify(additions);
+    // First, as in the text; and a key added behind a spread costs V8 a hidden class for every object.
+    return edited(insertMember(text, start, '_meta', meta), { _meta: additions, ...params });
+  }
+  if (!isObject(present)) {
+    const span = { start: metaStart, end: skipValue(text, metaStart) };
+    return edited(spliceText(text, span, JSON.stringify(additions)), { ...params, _meta: additions });
+  }
+  let newText = text;
+  for (const [key, value] of Object.entries(additions)) {
+    if (!has(present, key)) newText = insertMember(newText, metaStart, key, JSON.stringify(value));
+  }
+  return newText === text ? request : edited(newText, { ...params, _meta: { ...additions, ...present } });
+}
+
+/** Adds what is not there yet to the `data` of an error answer; one that holds something else than an object stays as it is. */
+export function withErrorData(response: Response, additions: JsonObject): Response {
+  const error = memberAt(response.text, ['error']);
+  if (!error || !isObject(response.json.error)) return response;
+  const held = memberAt(response.text, ['error', 'data']);
+  if (!held) {
+    return reread(
+      response,
+      insertMember(response.text, error.valueSpan.start, 'data', JSON.stringify(additions)),
+    );
+  }
+  const { data } = response.json.error;
+  if (!isObject(data)) return response;
+  let text = response.text;
+  for (const [key, value] of Object.entries(additions)) {
+    if (!has(data, key)) text = insertMember(text, held.valueSpan.start, key, JSON.stringify(value));
+  }
+  return text === response.text ? response : reread(response, text);
+}
+
+/**
+ * One line: raw CR and LF can only stand between tokens in JSON, so a blank in their place changes nothing. Looked for with
+ * `includes`, which takes a fraction of a millisecond for 8 MB where a regular expression takes sixteen.
+ */
+export const oneLine = (text: string): string => (isOneLine(text) ? text : text.replace(/[\r\n]+/g, ' '));
+
+export const isOneLine = (text: string | Buffer): boolean => !text.includes('\n') && !text.includes('\r');
+
+/** Word to the server that nobody waits for this request any more, naming it as its client spelled it. */
+export function cancellationOf(request: Request, reason: string): Notification {
+  const text = `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":${idText(request)},"reason":${JSON.stringify(reason)}}}`;
+  return { kind: 'notification', text, json: JSON.parse(text), method: 'notifications/cancelled' };
+}
+
+/**
+ * The answer to what failed on this side.
+ * @param id - the request's id as its client spelled it; undefined where there is none to name.
+ */
+export function errorAnswer(error: JsonObject, id: string | undefined): Response {
+  const text = `{"jsonrpc":"2.0",${id === undefined ? '' : `"id":${id},`}"error":${JSON.stringify(error)}}`;
+  const json = JSON.parse(text);
+  return { kind: 'response', text, json, id: json.id, outcome: 'error' };
+}
+
+/** The revision that a message claims for itself (2026-07-28 and later); absent in the session-based ones. */
+export function claimOf(message: Message): string | undefined {
+  const meta = paramsOf(message)._meta;
+  const claim = isObject(meta) ? meta['io.modelcontextprotocol/protocolVersion'] : undefined;
+  return typeof claim === 'string' ? claim : undefined;
+}
+
+/** The token under which the sender of a request wants progress. */
+export function progressTokenOf(request: Request): Id | undefined {
+  const meta = paramsOf(request)._meta;
+  const token = isObject(meta) ? meta.progressToken : undefined;
+  return isId(token) ? token : undefined;
+}
+
+/** The facts of a message that an event reports. */
+export function describeMessage(message: Message): {
+  kind: string;
+  method: string | undefined;
+  id: string | undefined;
+  text: string;
+} {
+  return {
+    kind: message.kind,
+    method: message.kind === 'response' ? undefined : message.method,
+    id: message.kind === 'notification' || message.id === undefined ? undefined : JSON.stringify(message.id),
+    text: message.text,
+  };
+}

@@ -1,0 +1,186 @@
+import { ProxyError } from '../errors/errors.ts';
+import { doubtfulKey } from './deciding-keys.ts';
+import { elementsOf, insertMember, memberAt, removeMember, spliceText } from './json-spans.ts';
+import {
+  classify,
+  type Id,
+  idKey,
+  isId,
+  isObject,
+  isOneLine,
+  type JsonObject,
+  type Message,
+  valueTextAt,
+} from './message.ts';
+
+const has = (json: JsonObject, key: string): boolean => Object.hasOwn(json, key);
+
+/** What a line from the client holds: one message, or the elements of a batch, each a message or what is wrong with it. */
+export type Line =
+  | { readonly kind: 'message'; readonly message: Message }
+  | { readonly kind: 'batch'; readonly elements: readonly (Message | InvalidMessage)[] }
+  | InvalidMessage;
+
+export interface InvalidMessage {
+  readonly kind: 'invalid';
+  /** Present where the message names an id that an answer can carry; `text` is how its client spelled it. */
+  readonly id: { readonly key: string; readonly text: string } | undefined;
+  readonly error: ProxyError;
+}
+
+const invalid = (id: InvalidMessage['id'], what: string): InvalidMessage => ({
+  kind: 'invalid',
+  id,
+  error: new ProxyError('invalid-request', `Invalid request: ${what}.`, { sent: 'no' }),
+});
+
+/** The id that an error about this text can carry. One that stands in a response is the server's, and names no call. */
+function answerableId(text: string, json: unknown): InvalidMessage['id'] {
+  if (!isObject(json) || !isId(json.id)) return undefined;
+  if (!has(json, 'method') && (has(json, 'result') || has(json, 'error'))) return undefined;
+  return { key: idKey(json.id), text: valueTextAt(text, ['id']) ?? '' };
+}
+
+function readElement(text: string, json: unknown): Message | InvalidMessage {
+  const message = classify(text, json);
+  if (typeof message === 'string') return invalid(answerableId(text, json), message);
+  if (message.json.jsonrpc !== '2.0') return invalid(answerableId(text, json), 'jsonrpc must be "2.0"');
+  const doubtful = doubtfulKey(text, message.json.method);
+  if (doubtful === undefined) return message;
+  // Which of two ids an answer should carry is exactly what cannot be known.
+  const id = doubtful.key === 'id' ? undefined : answerableId(text, json);
+  return invalid(id, doubtful.why);
+}
+
+/** Of one batch. Each is answered, if only with an error: the eight million that sixteen megabytes can hold took minutes and gigabytes. */
+const MAX_MEMBERS = 1_000;
+
+/** Reads one line of the client. Never throws. */
+export function readLine(text: string): Line {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    return { kind: 'invalid', id: undefined, error: parseError(withoutQuote(error)) };
+  }
+  if (Array.isArray(json)) {
+    if (json.length === 0) return invalid(undefined, 'an empty batch');
+    if (json.length > MAX_MEMBERS) {
+      return invalid(undefined, `a batch of ${json.length} messages; more than ${MAX_MEMBERS} are not taken`);
+    }
+    const texts = elementsOf(text);
+    return { kind: 'batch', elements: json.map((element, at) => readElement(texts[at] ?? '', element)) };
+  }
+  const element = readElement(text, json);
+  return element.kind === 'invalid' ? element : { kind: 'message', message: element };
+}
+
+/**
+ * What JSON.parse complains of, without the piece of the text that it quotes: errors are logged, messages are not. And without the
+ * line and column that Node 22 puts after the position: in a message that is one line they say the same again.
+ */
+const withoutQuote = (error: unknown): string =>
+  (error instanceof Error ? error.message : '')
+    .replace(/(^|, )(\.\.\.)?".*"(\.\.\.)? is not valid JSON$/s, '')
+    .replace(/ \(line \d+ column \d+\)$/, '')
+    .trim();
+
+export const parseError = (why: string): ProxyError =>
+  new ProxyError('parse-error', `Parse error: the line is not JSON${why ? ` (${why})` : ''}.`, {
+    sent: 'no',
+  });
+
+/** Encoding 8 MB again takes 9 ms; below this, remembering the bytes costs as much. */
+const WORTH_KEEPING_BYTES = 64 * 1024;
+
+/** By identity, so that an edited message, which is another, has none. */
+const cameAs = new WeakMap<Message, Buffer>();
+
+/** The text of a long message as the bytes that it came in, where they are known and stand on one line. */
+export const bytesOf = (message: Message): Buffer | undefined => cameAs.get(message);
+
+/** JSON from the server that is no message which a client could take. */
+export interface Unusable {
+  readonly kind: 'unusable';
+  /** As the server wrote it. */
+  readonly text: string;
+  /** The id that it names; undefined where it names none. */
+  readonly id: Id | undefined;
+  /** What is wrong with it, as a noun phrase of an error message. */
+  readonly what: string;
+  /** It holds a result or an error, so that no other answer can be expected. */
+  readonly isAnswer: boolean;
+}
+
+/**
+ * Reads what came from the server: one message, or several where an array came (legal in revision 2025-03-26).
+ * @param bytes - the text in UTF-8, where it came so.
+ * @throws SyntaxError where the text is not JSON; what is JSON but no message is left out.
+ */
+export const readUpstream = (text: string, bytes?: Buffer): Message[] =>
+  readAnswers(text, bytes).filter((found) => found.kind !== 'unusable');
+
+/** As `readUpstream`, with what is no message in its place. */
+export function readAnswers(text: string, bytes?: Buffer): (Message | Unusable)[] {
+  const json: unknown = JSON.parse(text);
+  if (!Array.isArray(json)) {
+    const found = readAnswer(text, json);
+    if (found.text === text && bytes && bytes.length >= WORTH_KEEPING_BYTES && isOneLine(bytes)) {
+      if (found.kind !== 'unusable') cameAs.set(found, bytes);
+    }
+    return [found];
+  }
+  const texts = elementsOf(text);
+  return json.map((value: unknown, at) => readAnswer(texts[at] ?? '', value));
+}
+
+function readAnswer(text: string, json: unknown): Message | Unusable {
+  const message = classify(text, json);
+  const fault = typeof message === 'string' ? 'JSON that is no JSON-RPC message' : faultOf(message);
+  if (typeof message !== 'string' && fault === undefined) return mended(message);
+  const object = isObject(json) ? json : {};
+  return {
+    kind: 'unusable',
+    text,
+    id: isId(object.id) ? object.id : undefined,
+    what: fault ?? '',
+    isAnswer: !has(object, 'method') && (has(object, 'result') || has(object, 'error')),
+  };
+}
+
+/** Why clients, which validate strictly, would drop this message; undefined where they take it. Pure. */
+function faultOf(message: Message): string | undefined {
+  const { json } = message;
+  if (message.kind !== 'response') {
+    const { params } = json;
+    const fits =
+      (params === undefined || typeof params === 'object') &&
+      (message.kind !== 'request' || isWhole(message.id));
+    return fits ? undefined : `a ${message.kind} that is no JSON-RPC message`;
+  }
+  if (message.outcome === 'result' || isErrorObject(json.error)) return undefined;
+  return 'an error that is not a JSON-RPC error object';
+}
+
+const isWhole = (id: Id): boolean => typeof id === 'string' || Number.isInteger(id);
+
+/** `{"error": "Unauthorized"}` is some gateway's own shape; clients would reject it as JSON-RPC. */
+export const isErrorObject = (value: unknown): boolean =>
+  isObject(value) && Number.isInteger(value.code) && typeof value.message === 'string';
+
+/**
+ * AWS sends `"result": null` beside `error`, others `"error": null` beside `result` or `"params": null`, and some servers leave
+ * `jsonrpc` out of error bodies. Clients validate the envelope strictly and would drop such a line, leaving the call to hang.
+ */
+function mended(message: Message): Message {
+  let text = message.text;
+  if (message.kind === 'response') {
+    const surplus = message.outcome === 'error' ? 'result' : 'error';
+    if (has(message.json, surplus)) text = removeMember(text, surplus);
+  } else if (message.json.params === null) text = removeMember(text, 'params');
+  if (message.json.jsonrpc !== '2.0') {
+    const wrong = memberAt(text, ['jsonrpc']);
+    text = wrong ? spliceText(text, wrong.valueSpan, '"2.0"') : insertMember(text, 0, 'jsonrpc', '"2.0"');
+  }
+  return text === message.text ? message : { ...message, text, json: JSON.parse(text) };
+}

@@ -1,0 +1,29 @@
+import type { Message } from '../jsonrpc/message.ts';
+
+/**
+ * Methods that may run twice without harm: they read, or set a state to the same value again. Everything else, unknown methods
+ * included, is sent again only when it provably did not run.
+ */
+const REPEATABLE_METHODS: ReadonlySet<string> = new Set([
+  'initialize',
+  'server/discover',
+  'ping',
+  'tools/list',
+  'resources/list',
+  'resources/templates/list',
+  'resources/read',
+  'prompts/list',
+  'prompts/get',
+  'tasks/list',
+  'tasks/get',
+  'completion/complete',
+  'logging/setLevel',
+  'resources/subscribe',
+  'resources/unsubscribe',
+]);
+
+export const isRepeatableMethod = (method: string): boolean => REPEATABLE_METHODS.has(method);
+
+/** True where a second delivery does no harm: a server drops a second answer to its request, and notifications only tell. */
+export const isRepeatable = (message: Message): boolean =>
+  message.kind !== 'request' || isRepeatableMethod(message.method);

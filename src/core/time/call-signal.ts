@@ -1,0 +1,77 @@
+/**
+ * Aborts what exists once per call. Node's own AbortController does the same at 2 µs for the signal and 1 µs for each listener,
+ * a tenth of all that the proxy does for a call: a signal of its own kind is an EventTarget with its prototype exchanged.
+ * And what any number of calls listen to: from the eleventh on, Node writes a warning to stderr.
+ */
+export class CallController {
+  readonly #signal = new CallSignal();
+
+  get signal(): AbortSignal {
+    return this.#signal;
+  }
+
+  abort(reason: unknown): void {
+    this.#signal.abort(reason);
+  }
+}
+
+type AbortListener = NonNullable<Parameters<AbortSignal['addEventListener']>[1]>;
+
+/** For whoever asks `aborted` and `reason` or listens; the platform's own functions (fetch, AbortSignal.any) want the real one. */
+class CallSignal implements AbortSignal {
+  /** A few at most, or, on a signal that several calls share, as many as wait there: looked through one by one. A Set would make itself a new table whenever its last entry leaves, and the old ones outlive their call. */
+  readonly #listeners: AbortListener[] = [];
+  #aborted = false;
+  #reason: unknown;
+
+  /** No field: to define one took V8 a slow path and left almost 1 KB behind for each signal, until a full collection. */
+  get onabort(): null {
+    return null;
+  }
+
+  get aborted(): boolean {
+    return this.#aborted;
+  }
+
+  get reason(): unknown {
+    return this.#reason;
+  }
+
+  throwIfAborted(): void {
+    if (this.#aborted) throw this.#reason;
+  }
+
+  addEventListener(type: string, listener: AbortListener | null): void {
+    if (type !== 'abort' || !listener || this.#aborted || this.#listeners.includes(listener)) return;
+    this.#listeners.push(listener);
+  }
+
+  removeEventListener(type: string, listener: AbortListener | null): void {
+    if (type !== 'abort' || !listener) return;
+    const at = this.#listeners.indexOf(listener);
+    if (at >= 0) this.#listeners.splice(at, 1);
+  }
+
+  dispatchEvent(): boolean {
+    throw new TypeError('a signal is aborted by its controller');
+  }
+
+  abort(reason: unknown): void {
+    if (this.#aborted) return;
+    this.#aborted = true;
+    this.#reason = reason;
+    const event = new Event('abort');
+    // One that an earlier one removes is not called, as with any event target.
+    for (let listener = this.#listeners.shift(); listener; listener = this.#listeners.shift()) {
+      try {
+        if (typeof listener === 'function') listener.call(this, event);
+        else listener.handleEvent(event);
+      } catch (error) {
+        // It must not keep the others from hearing of it.
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+    }
+  }
+}

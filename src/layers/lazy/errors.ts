@@ -1,0 +1,33 @@
+import { causeText, type ErrorReason, factsOf, ProxyError } from '../../core/errors/errors.ts';
+
+/** These say what is to be done, whatever they befell; others speak of the call, which has not run. */
+const TELLING: ReadonlySet<ErrorReason> = new Set<ErrorReason>([
+  'no-credentials',
+  'auth-rejected',
+  'connect-failed',
+  'circuit-open',
+  'rate-limited',
+  'shutting-down',
+]);
+
+/** The session is of another revision than the client was told. */
+export const outdated = (told: unknown, now: unknown): ProxyError =>
+  new ProxyError(
+    'restart-needed',
+    `The server now speaks revision ${String(now)} of MCP, and your client was told ${String(told)}, as the last time (--lazy). Restart the MCP server in your client: the next start says the right one. This call did not run.`,
+    { sent: 'no', details: { told, now } },
+  );
+
+/** The session could not be opened, which the call that waited for it has to be told. */
+export function openFailure(error: unknown): ProxyError {
+  if (error instanceof ProxyError && error.reason === 'restart-needed') return error;
+  const telling = error instanceof ProxyError && TELLING.has(error.reason);
+  const text = telling
+    ? error.message
+    : `The MCP session could not be opened, and this call is the first to need it (--lazy): ${causeText(error)}. The call did not run; try again.`;
+  return new ProxyError(telling ? error.reason : 'not-opened', text, {
+    sent: 'no',
+    cause: error,
+    ...factsOf(error),
+  });
+}

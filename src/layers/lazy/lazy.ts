@@ -1,0 +1,47 @@
+import { toggle } from '../../config/option.ts';
+import { claimOf, type Message } from '../../core/jsonrpc/message.ts';
+import type { Layer } from '../../core/pipeline/call.ts';
+import { LazyClient, type LazyDeps } from './client.ts';
+
+export const lazyOptions = {
+  lazy: toggle({
+    group: 'Sessions',
+    help: 'start without the server: answer initialize and tools/list from the last snapshot, or with no tools and the reason, and connect when it works',
+  }),
+} as const;
+
+/** The two places where a lazy start stands in the way: above everything that edits, and where a call's profile is known. */
+export interface Lazy {
+  /** Answers the client's start from the last snapshot. */
+  readonly start: Layer;
+  /** Opens the session before the first call that needs it. Below `start`. */
+  readonly need: Layer;
+}
+
+/**
+ * Answers a client's start from the last snapshot, so that it works before there are credentials or a network, and opens the
+ * session when something needs it. Session revisions only: a message that claims a later one needs no session.
+ */
+export function lazy(deps: LazyDeps): Lazy {
+  const clients = new Map<string, LazyClient>();
+  return {
+    start: (next) =>
+      async function lazyStart(call) {
+        const { message, client } = call;
+        if (isOfNoSession(message)) return next(call);
+        if (message.kind === 'request' && message.method === 'initialize' && !clients.has(client.id)) {
+          clients.set(client.id, new LazyClient(deps, next));
+        }
+        return clients.get(client.id)?.handle(call) ?? next(call);
+      },
+    need: (next) =>
+      async function lazyNeed(call) {
+        if (!isOfNoSession(call.message)) await clients.get(call.client.id)?.needed(call);
+        return next(call);
+      },
+  };
+}
+
+/** An answer goes to the session that asked, which is open. */
+const isOfNoSession = (message: Message): boolean =>
+  message.kind === 'response' || claimOf(message) !== undefined;

@@ -1,0 +1,283 @@
+import { flagOf, integer, type OptionValues, text, timeLimit } from '../../config/option.ts';
+import { isOverdue, ProxyError, unsentReason } from '../../core/errors/errors.ts';
+import { claimOf, paramsOf, type Request, withErrorData } from '../../core/jsonrpc/message.ts';
+import type { BodySink, Call, Emit, Handler, HttpFacts, Layer, Reply } from '../../core/pipeline/call.ts';
+import type { Events } from '../../core/pipeline/events.ts';
+import { type Failure, failureOfError, failureOfReply, isThrottled } from '../../core/pipeline/failure.ts';
+import type { PerProfile } from '../../core/pipeline/per-profile.ts';
+import { type Clock, sleep } from '../../core/time/clock.ts';
+import type { ToolAnnotations, ToolCatalog } from '../../core/tools/catalog.ts';
+import type { AdaptiveRate } from './adaptive-rate.ts';
+import { decideNoticeRetry, decideRetry, type FailureKind, kindOf, type RetryLimits } from './decision.ts';
+
+export const retryOptions = {
+  retries: integer({
+    group: 'Resilience',
+    placeholder: 'n',
+    min: 0,
+    max: 10,
+    fallback: 2,
+    help: 'repeats of a request that did not run, or may run twice without harm; 0 = none',
+  }),
+  retryMode: text({
+    group: 'Resilience',
+    placeholder: 'mode',
+    choices: ['adaptive', 'standard'],
+    fallback: 'adaptive',
+    help: 'adaptive: a throttled request is sent again within its time limit, at the rate that the server has been seen to accept; standard: at most --retries times',
+  }),
+  retryBaseDelay: timeLimit({
+    group: 'Resilience',
+    fallback: 0.1,
+    help: 'longest wait before the first repeat; doubles with each, and a random part of it is waited',
+  }),
+  retryMaxDelay: timeLimit({
+    group: 'Resilience',
+    fallback: 2,
+    help: "longest wait before any repeat; a server's Retry-After of up to 20 s is obeyed instead",
+  }),
+} as const;
+
+/**
+ * What no option can say alone.
+ * @param from - the flag or variable that each value came from; absent where the default stands.
+ */
+export function retryProblems(
+  {
+    retryBaseDelay,
+    retryMaxDelay,
+  }: Pick<OptionValues<typeof retryOptions>, 'retryBaseDelay' | 'retryMaxDelay'>,
+  from: Readonly<Record<string, string>>,
+): string[] {
+  if (retryMaxDelay >= retryBaseDelay) return [];
+  const base = from.retryBaseDelay ?? flagOf('retryBaseDelay');
+  const max = from.retryMaxDelay ?? flagOf('retryMaxDelay');
+  // Named first is what was given: nobody is told to mend a default.
+  return from.retryMaxDelay === undefined
+    ? [`${base} must be a number <= ${max} (${retryMaxDelay}), not "${retryBaseDelay}"`]
+    : [`${max} must be a number >= ${base} (${retryBaseDelay}), not "${retryMaxDelay}"`];
+}
+
+export interface RetryDeps {
+  readonly options: RetryLimits;
+  readonly clock: Clock;
+  readonly events: Events;
+  /** What is known of the tools that this call may name; asked only when it matters. */
+  readonly toolsOf: (
+    call: Call,
+  ) => Pick<ToolCatalog, 'annotationsOf'> | Promise<Pick<ToolCatalog, 'annotationsOf'>>;
+  /** True in the stack that opens sessions; elsewhere `initialize` passes, because that stack repeats it. */
+  readonly opening?: boolean;
+  /** The rate that the server accepts, by profile; undefined in standard mode. */
+  readonly rates?: Pick<PerProfile<AdaptiveRate>, 'of'> | undefined;
+}
+
+type AttemptOutcome = { readonly reply: Reply } | { readonly error: unknown };
+
+/**
+ * Sends a request again where that is safe and can help, and a notification or a response that was throttled: without it the server
+ * waits, or takes the session for one that is not initialized.
+ */
+export function retry(deps: RetryDeps): Layer {
+  const { options, clock, events, opening = false, rates } = deps;
+  return (next) =>
+    async function retry(call) {
+      const { message, signal } = call;
+      const rate = rates?.of(call.profile);
+      if (message.kind !== 'request') return notify(deps, next, call, rate);
+      if (message.method === 'initialize' && !opening) return next(call);
+      const started = clock.monotonic();
+      let mayHaveRun = false;
+      let previous: AttemptOutcome | undefined;
+      let throttled = 0;
+      let sentAt = started;
+      // By pings a client finds out whether anybody is there: they wait for nothing.
+      const line = message.method === 'ping' ? undefined : rate;
+      for (let attempt = 1; ; attempt++) {
+        const turn = line?.take(signal, { leftMs: call.deadline.left, ahead: opening || attempt > 1 });
+        if (turn) {
+          const refusal = await turn.then(
+            () => undefined,
+            (error: unknown) => ({ error }),
+          );
+          if (refusal && signal.aborted) throw mayHaveRun ? signal.reason : unsentReason(signal.reason);
+          if (refusal) return settled(previous ?? refusal);
+        }
+        if (turn || attempt > 1) sentAt = clock.monotonic();
+        let heard = false;
+        const hear = (): void => {
+          heard = true;
+        };
+        let outcome: AttemptOutcome;
+        try {
+          outcome = { reply: await next(heardBy(hear, call)) };
+        } catch (error) {
+          outcome = { error };
+        }
+        const failure =
+          'reply' in outcome ? failureOfReply(outcome.reply, clock.now()) : failureOfError(outcome.error);
+        if (line) report(line, outcome, failure, sentAt);
+        // Of a request that an earlier attempt may have run, nobody may say that it was not sent.
+        if (signal.aborted && 'error' in outcome) {
+          const { error } = outcome;
+          const hidesRun = mayHaveRun && !(error instanceof ProxyError && error.sent === 'maybe');
+          throw afterFailure(hidesRun ? signal.reason : error, previous);
+        }
+        if (signal.aborted && mayHaveRun) throw signal.reason;
+        if (!failure || signal.aborted) return settled(outcome);
+        // The breaker has had enough of what came before: that is what the caller wants to hear.
+        if (failure.how === 'circuit-open' && previous) return settled(previous);
+        const kind = kindOf(failure);
+        const decision = decideRetry({
+          method: message.method,
+          annotations: await annotationsOf(kind, message, () => deps.toolsOf(call)),
+          claims: claimOf(message) !== undefined,
+          attempt: attempt - throttled,
+          elapsedMs: clock.monotonic() - started,
+          heard,
+          failure,
+          limits: options,
+          leftMs: call.deadline.left,
+          random: clock.random(),
+        });
+        const last = lastOf(outcome, failure, { attempt, beyond: attempt > options.retries + 1, mayHaveRun });
+        if ('giveUp' in decision) return settled(last);
+        previous = last;
+        if (isThrottled(failure) && options.adaptive) throttled++;
+        mayHaveRun ||= kind !== 'not-sent' && kind !== 'turned-away';
+        const { afterMs } = decision;
+        const { method, id } = message;
+        events.emit({ type: 'call.retried', method, id: String(id), attempt, afterMs, reason: kind });
+        await sleep(clock, afterMs, signal).catch((reason: unknown) => {
+          throw afterFailure(mayHaveRun ? reason : unsentReason(reason, 'it waited to be sent again'), last);
+        });
+      }
+    };
+}
+
+/** The rate learns from each attempt: it was throttled, or answered and so accepted. */
+function report(
+  rate: AdaptiveRate,
+  outcome: AttemptOutcome,
+  failure: Failure | undefined,
+  sentAt: number,
+): void {
+  if (failure && isThrottled(failure)) rate.throttled(sentAt, failure.retryAfterMs);
+  else if ('reply' in outcome) rate.accepted(sentAt);
+}
+
+/** Sends what has no answer, and again where it was throttled. It waits for no turn: calls under way depend on it. */
+async function notify(
+  { options, clock }: RetryDeps,
+  next: Handler,
+  call: Call,
+  rate: AdaptiveRate | undefined,
+): Promise<Reply> {
+  const started = clock.monotonic();
+  for (let attempt = 1; ; attempt++) {
+    const sentAt = attempt === 1 ? started : clock.monotonic();
+    rate?.spend();
+    let outcome: AttemptOutcome;
+    try {
+      outcome = { reply: await next(call) };
+    } catch (error) {
+      outcome = { error };
+    }
+    const failure =
+      'reply' in outcome ? failureOfReply(outcome.reply, clock.now()) : failureOfError(outcome.error);
+    if (!failure || !isThrottled(failure) || call.signal.aborted) return settled(outcome);
+    rate?.throttled(sentAt, failure.retryAfterMs);
+    const elapsedMs = clock.monotonic() - started;
+    const decision = decideNoticeRetry({
+      failure,
+      attempt,
+      elapsedMs,
+      limits: options,
+      random: clock.random(),
+    });
+    if ('giveUp' in decision) return settled(outcome);
+    await sleep(clock, decision.afterMs, call.signal);
+  }
+}
+
+/** The same call, with word of the first that its client gets to see of an answer. */
+function heardBy(hear: () => void, call: Call): Call {
+  const emit: Emit = (below, origin) => {
+    hear();
+    return call.emit(below, origin);
+  };
+  const { passage } = call;
+  const pass = passage?.pass;
+  if (!pass) return { ...call, emit };
+  const heard = (head: HttpFacts): BodySink | undefined => {
+    const sink = pass(head);
+    if (sink) hear();
+    return sink;
+  };
+  return { ...call, emit, passage: { ...passage, pass: heard } };
+}
+
+/** The time was over: what the attempt before it met is more likely to be the cause than the limit. */
+function afterFailure(reason: unknown, previous: AttemptOutcome | undefined): unknown {
+  const failure =
+    previous && ('reply' in previous ? failureOfReply(previous.reply, 0) : failureOfError(previous.error));
+  return isOverdue(reason) && failure
+    ? reason.with(`An earlier attempt failed: ${asSentence(failure.message)}`)
+    : reason;
+}
+
+function settled(outcome: AttemptOutcome): Reply {
+  if ('error' in outcome) throw outcome.error;
+  return outcome.reply;
+}
+
+async function annotationsOf(
+  kind: FailureKind,
+  request: Request,
+  tools: () => ReturnType<RetryDeps['toolsOf']>,
+): Promise<ToolAnnotations | undefined> {
+  if (request.method !== 'tools/call' || (kind !== 'unavailable' && kind !== 'interrupted')) return undefined;
+  const { name } = paramsOf(request);
+  if (typeof name !== 'string') return undefined;
+  try {
+    return (await tools()).annotationsOf(name);
+  } catch {
+    // Who cannot say what a tool is must not hide why its call failed.
+    return undefined;
+  }
+}
+
+/** The last failure, as the caller shall see it: with how often it was tried, and the truth about all attempts. */
+function lastOf(
+  outcome: AttemptOutcome,
+  { retryAfterMs }: Failure,
+  { attempt: attempts, beyond, mayHaveRun }: { attempt: number; beyond: boolean; mayHaveRun: boolean },
+): AttemptOutcome {
+  if ('reply' in outcome) {
+    const { reply } = outcome;
+    if (retryAfterMs === undefined || reply.kind !== 'answer') return outcome;
+    // The header that said so ends here; the one who has to wait reads the error.
+    return { reply: { ...reply, message: withErrorData(reply.message, { retryAfterMs }) } };
+  }
+  const { error } = outcome;
+  if (attempts === 1 || !(error instanceof ProxyError)) return outcome;
+  const earlier = mayHaveRun && error.sent !== 'maybe';
+  // More than --retries allows: whoever has set it must not take it for a fault.
+  const why = beyond ? ' (the requests of a start are repeated for 20 s, beyond --retries)' : '';
+  const tried = `It was tried ${attempts} times${why}`;
+  return {
+    error: new ProxyError(
+      error.reason,
+      `${asSentence(error.message)} ${tried}${earlier ? ', and an earlier attempt may have run' : ''}.`,
+      {
+        sent: mayHaveRun ? 'maybe' : error.sent,
+        fact: `${asSentence(error.fact)} ${tried}`,
+        details: { ...error.details, attempts },
+        cause: error,
+        retryAfterMs: error.retryAfterMs,
+      },
+    ),
+  };
+}
+
+const asSentence = (text: string): string => (/[.!?]$/.test(text) ? text : `${text}.`);

@@ -1,0 +1,39 @@
+/// <reference types="node" preserve="true" />
+/**
+ * The library's public face: every name here is public API, and a guard test pins the list. The types are those that who calls it
+ * has to name.
+ */
+
+export {
+  type CachingProvider,
+  type CachingProviderOptions,
+  type Credentials,
+  createCredentialSource,
+} from '../auth/credentials/caching-provider.ts';
+export type { RoleOptions } from '../auth/credentials/provider-chain.ts';
+export {
+  type Signable,
+  type SigningKeys,
+  type SigningScope,
+  type SigningTarget,
+  signingTarget,
+  signRequest,
+} from '../auth/sigv4.ts';
+export type { Send } from '../client/stdio/client-writer.ts';
+export type { Relay } from '../client/stdio/relay.ts';
+export type { Arguments } from '../config/argv.ts';
+export {
+  ERROR_CODES,
+  ERROR_SOURCE,
+  type ErrorFacts,
+  type ErrorReason,
+  ProxyError,
+  type Sent,
+} from '../core/errors/errors.ts';
+export type { Call, Handler, Layer, Reply } from '../core/pipeline/call.ts';
+export { Events, type Interests, type Observer, type ProxyEvent } from '../core/pipeline/events.ts';
+export { type Clock, systemClock, type Timer } from '../core/time/clock.ts';
+export { DEFAULT_ENDPOINT, type ReadEndpoint, readEndpoint, scopeOfHost } from '../endpoint/endpoint.ts';
+export { McpProxy, type ProxyDeps } from '../proxy.ts';
+export { parseArguments, readSettings, type Settings, type SettingsOutcome } from '../settings.ts';
+export { VERSION } from '../version.ts';

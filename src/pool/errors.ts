@@ -1,0 +1,77 @@
+import { causeText, ProxyError } from '../core/errors/errors.ts';
+
+/** What a refused caller is told; nobody knows when a call on a session ends. */
+const ASK_AGAIN_MS = 1_000;
+
+const TIMER_DELAY_MS = 500;
+
+export interface Fullness {
+  readonly sessions: number;
+  readonly maxSessions: number;
+  readonly callsPerSession: number;
+  /** Others that wait. */
+  readonly waiting: number;
+  readonly waitMs: number;
+  /** How long this call has waited. */
+  readonly waitedMs: number;
+  /** Sessions that are being opened. */
+  readonly opening: number;
+  /** The limit over all pools, where that is what is full. */
+  readonly maxTotalSessions: number | undefined;
+  /** Why another could not be opened. */
+  readonly failure: unknown;
+}
+
+export function noRoom(at: Fullness): ProxyError {
+  const { sessions, maxSessions, callsPerSession, waiting, waitMs, maxTotalSessions, failure, opening } = at;
+  // Never less than the call has really waited, but for a timer's usual delay: a suspended process waits longer than it meant to.
+  const late = at.waitedMs - waitMs > TIMER_DELAY_MS;
+  const seconds = late ? Math.ceil(at.waitedMs / 100) / 10 : waitMs / 1_000;
+  const limited = Number.isFinite(callsPerSession);
+  const calls = limited ? `, each carries --calls-per-session ${callsPerSession}` : '';
+  const total = maxTotalSessions === undefined ? '' : `, --max-total-sessions ${maxTotalSessions} is reached`;
+  const slow = opening === 0 ? '' : `, ${opening} more ${opening === 1 ? 'is' : 'are'} being opened`;
+  const failed = failure === undefined ? '' : `, another could not be opened (${causeText(failure)})`;
+  const after = seconds > 0 ? `within ${seconds} s, ` : '';
+  const waited =
+    waitMs > 0
+      ? `within ${seconds} s (--session-wait)`
+      : `${after}and none in use may be waited for (--session-wait 0)`;
+  return new ProxyError(
+    'no-session',
+    `No session had room ${waited}: ${sessions} of --max-sessions ${maxSessions} are open${calls}${total}${slow}${failed}, and ${waiting} other calls wait. This call was not sent. Try again, or raise the limit that is reached.`,
+    {
+      sent: 'no',
+      retryAfterMs: ASK_AGAIN_MS,
+      details: {
+        sessions,
+        maxSessions,
+        ...(limited ? { callsPerSession } : {}),
+        ...(maxTotalSessions === undefined ? {} : { maxTotalSessions }),
+        waiting,
+        waitSeconds: seconds,
+      },
+    },
+  );
+}
+
+/** The first session of a client with a profile, and no place for it. */
+export function noPlace(maxTotalSessions: number, sessions: number): ProxyError {
+  return new ProxyError(
+    'no-session',
+    `No session can be opened: ${sessions} of --max-total-sessions ${maxTotalSessions} are open, over all profiles and clients. This call was not sent. Raise that limit, or try again when one of them has been closed.`,
+    { sent: 'no', retryAfterMs: ASK_AGAIN_MS, details: { sessions, maxTotalSessions } },
+  );
+}
+
+export function notOpened(maxSessions: number, cause: unknown): ProxyError {
+  const retryAfterMs = cause instanceof ProxyError ? cause.retryAfterMs : undefined;
+  return new ProxyError(
+    'no-session',
+    `No session is open, and a new one could not be opened: ${causeText(cause)}. This call was not sent. Try again, or reconnect the MCP server in your client.`,
+    { sent: 'no', retryAfterMs: retryAfterMs ?? ASK_AGAIN_MS, details: { sessions: 0, maxSessions }, cause },
+  );
+}
+
+export const shuttingDown = (): ProxyError =>
+  new ProxyError('shutting-down', 'The proxy is ending. This call was not sent.', { sent: 'no' });

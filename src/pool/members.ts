@@ -1,0 +1,212 @@
+import type { Clock } from '../core/time/clock.ts';
+import type { Maintained } from './maintenance.ts';
+
+/** How a lease ended: `broken` where the item is not to be used again. */
+export type Ended = 'ok' | 'broken';
+
+export interface SessionLease<T> {
+  readonly item: T;
+  /** On the monotonic clock. */
+  readonly openedAt: number;
+  /** Once; later calls do nothing. */
+  release(how: Ended): void;
+}
+
+/** Takes the place of an item that somebody else replaces. */
+export interface Replacement<T> {
+  with(fresh: T): void;
+  failed(error: unknown): void;
+  /** It was not wanted any more, which says nothing of whether another can be opened. */
+  abandoned(): void;
+}
+
+export interface PoolMember<T> extends Maintained {
+  readonly item: T;
+  leases: number;
+  uses: number;
+  usedAt: number;
+  wellAt: number;
+  due: boolean;
+  /** To be replaced. It serves until its successor does, or until the pool can afford to close it. */
+  outdated: boolean;
+  /** `leaving`: takes no more leases, and is closed when the last has come back. `gone`: nobody may use it any more. */
+  state: 'serving' | 'leaving' | 'gone';
+}
+
+export interface PoolMembersDeps<T> {
+  readonly clock: Clock;
+  readonly callsPerItem: number;
+  /** True for an item that has reached the end of its lifetime: it is not lent any more. */
+  readonly isExpired: (member: PoolMember<T>) => boolean;
+  readonly close: (item: T) => Promise<void>;
+  /** An item has been closed. */
+  readonly closed: () => void;
+  /** Something came back or went away. */
+  readonly changed: () => void;
+}
+
+/** The items that exist: who uses which, and that each is closed exactly once, when nobody does. */
+export class PoolMembers<T> {
+  readonly #deps: PoolMembersDeps<T>;
+  /** Those that serve, least recently used first: callers take from the end, so that what is too much grows old. */
+  readonly #serving: PoolMember<T>[] = [];
+  /** Those that leave or are being closed. */
+  readonly #leaving = new Set<PoolMember<T>>();
+  readonly #closings = new Set<Promise<void>>();
+
+  constructor(deps: PoolMembersDeps<T>) {
+    this.#deps = deps;
+  }
+
+  /** An item counts until it has been closed: what is being deleted still exists at the server. */
+  get size(): number {
+    return this.#serving.length + this.#leaving.size;
+  }
+
+  /** Least recently used first. */
+  get serving(): readonly PoolMember<T>[] {
+    return this.#serving;
+  }
+
+  /** Those that serve and whose successor is not on its way. */
+  get staying(): number {
+    return this.#serving.filter(({ due }) => !due).length;
+  }
+
+  get withRoom(): PoolMember<T> | undefined {
+    const { callsPerItem, isExpired } = this.#deps;
+    const hasRoom = (member: PoolMember<T>): boolean => member.leases < callsPerItem && !isExpired(member);
+    return (
+      this.#serving.findLast((member) => !member.outdated && hasRoom(member)) ??
+      this.#serving.findLast(hasRoom)
+    );
+  }
+
+  /** Those that are to be replaced and whose successor is not being opened yet, unused ones first. */
+  get outdated(): readonly PoolMember<T>[] {
+    const waiting = this.#serving.filter(({ outdated, due }) => outdated && !due);
+    return waiting.sort((a, b) => Math.min(1, a.uses) - Math.min(1, b.uses));
+  }
+
+  get expired(): readonly PoolMember<T>[] {
+    return this.#serving.filter(this.#deps.isExpired);
+  }
+
+  /** Those that nothing replaces. */
+  get fresh(): number {
+    return this.#serving.filter(({ outdated, due }) => !outdated && !due).length;
+  }
+
+  find(item: T): PoolMember<T> | undefined {
+    return [...this.#serving, ...this.#leaving].find(
+      (member) => member.item === item && member.state !== 'gone',
+    );
+  }
+
+  add(item: T): void {
+    const now = this.#deps.clock.monotonic();
+    this.#serving.push({
+      item,
+      leases: 0,
+      uses: 0,
+      openedAt: now,
+      usedAt: now,
+      wellAt: now,
+      due: false,
+      outdated: false,
+      state: 'serving',
+    });
+  }
+
+  /** Somebody else ends it. */
+  detach(member: PoolMember<T>): void {
+    this.#remove(member);
+    member.state = 'gone';
+  }
+
+  /** @param touch - false where it does not count as use, and the item grows old all the same. */
+  lend(member: PoolMember<T>, touch = true): SessionLease<T> {
+    member.leases++;
+    if (touch) this.#touch(member);
+    const unuse = this.hold(member);
+    let held = true;
+    return {
+      item: member.item,
+      openedAt: member.openedAt,
+      release: (how) => {
+        if (!held) return;
+        held = false;
+        member.leases--;
+        if (touch) this.#touch(member);
+        if (how === 'broken') this.retire(member);
+        else member.wellAt = this.#deps.clock.monotonic();
+        unuse();
+      },
+    };
+  }
+
+  /** Keeps it from being closed until the returned function is called. */
+  hold(member: PoolMember<T>): () => void {
+    member.uses++;
+    let held = true;
+    return () => {
+      if (!held) return;
+      held = false;
+      member.uses--;
+      if (member.uses === 0 && member.state === 'leaving') this.shut(member);
+      this.#deps.changed();
+    };
+  }
+
+  /** It takes no more leases, and is closed when the last has come back. */
+  retire(member: PoolMember<T>): void {
+    if (member.state !== 'serving') return;
+    this.#remove(member);
+    member.state = 'leaving';
+    this.#leaving.add(member);
+    if (member.uses === 0) this.shut(member);
+  }
+
+  /** Closed now, whoever uses it. */
+  shut(member: PoolMember<T>): void {
+    if (member.state === 'gone') return;
+    this.detach(member);
+    this.#leaving.add(member);
+    this.closeLate(member.item, () => this.#leaving.delete(member));
+  }
+
+  shutAll(): void {
+    for (const member of [...this.#serving, ...this.#leaving]) this.shut(member);
+  }
+
+  /** Closes an item that comes when nobody wants it any more. */
+  closeLate(item: T, over: () => void = () => undefined): void {
+    const closing = this.#deps
+      .close(item)
+      .catch(() => undefined)
+      .then(() => {
+        over();
+        this.#closings.delete(closing);
+        this.#deps.closed();
+        this.#deps.changed();
+      });
+    this.#closings.add(closing);
+  }
+
+  /** Resolves when everything that is being closed has been. */
+  async atRest(): Promise<void> {
+    await Promise.all(this.#closings);
+  }
+
+  #remove(member: PoolMember<T>): void {
+    const at = this.#serving.indexOf(member);
+    if (at >= 0) this.#serving.splice(at, 1);
+    this.#leaving.delete(member);
+  }
+
+  #touch(member: PoolMember<T>): void {
+    member.usedAt = this.#deps.clock.monotonic();
+    const at = this.#serving.indexOf(member);
+    if (at >= 0) this.#serving.push(...this.#serving.splice(at, 1));
+  }
+}

@@ -1,0 +1,26 @@
+import { ACCEPT } from '../exchange/exchange.ts';
+
+/** Enough for what any client says of itself. */
+const MAX_NAME = 256;
+
+/**
+ * The headers of an HTTP client's request as they go up. What the proxy sends with every request stands above what the client sends,
+ * and the proxy names itself first. Accept is the proxy's own: it converts the answer to what the client accepts. Pure.
+ * @param own - of --header; they are added to every request further down.
+ * @param userAgent - the proxy's own; `andClient` false keeps the client's name from the server.
+ */
+export function passageHeaders(
+  headers: Readonly<Record<string, string>>,
+  own: Readonly<Record<string, string>>,
+  { userAgent, andClient }: { readonly userAgent: string; readonly andClient: boolean },
+): Readonly<Record<string, string>> {
+  const kept: Record<string, string> = {};
+  for (const name in headers) {
+    const value = headers[name];
+    if (value !== undefined && !Object.hasOwn(own, name)) kept[name] = value;
+  }
+  const client = headers['user-agent'] ?? '';
+  kept['user-agent'] = andClient ? `${userAgent} ${client.slice(0, MAX_NAME)}`.trim() : userAgent;
+  kept.accept = ACCEPT;
+  return kept;
+}

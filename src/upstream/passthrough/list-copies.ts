@@ -1,0 +1,74 @@
+import type { Id, Response } from '../../core/jsonrpc/message.ts';
+import { readUpstream } from '../../core/jsonrpc/parse.ts';
+import { type Incoming, isEncoded, mediaTypeOf } from '../http/incoming.ts';
+import { SseParser } from '../stream/sse.ts';
+import { decodeBody } from '../transport/answer.ts';
+
+/**
+ * For copies of lists that pass by, of all clients together: their clients decide how long each takes. One that does not fit passes all
+ * the same, and teaches nothing.
+ */
+const MAX_COPIED_BYTES = 32 * 1024 * 1024;
+
+type Answered = Pick<Incoming, 'headers'>;
+
+/** What is kept of one answer while it passes. */
+export interface ListCopy {
+  take(chunk: Buffer): void;
+  /** To be called once, at its end however that comes: the answer with this id, where all of it has passed and can be understood. */
+  end(id: Id): Response | undefined;
+}
+
+/** Copies lists of tools that go to HTTP clients byte for byte, so that what they say of the tools is known here too. */
+export class ListCopies {
+  #bytes = 0;
+
+  of(response: Answered): ListCopy {
+    let chunks: Buffer[] | undefined = isEncoded(response.headers) ? undefined : [];
+    let held = 0;
+    const drop = (): void => {
+      this.#bytes -= held;
+      held = 0;
+      chunks = undefined;
+    };
+    return {
+      take: (chunk) => {
+        if (!chunks) return;
+        if (this.#bytes + chunk.length > MAX_COPIED_BYTES) {
+          drop();
+          return;
+        }
+        this.#bytes += chunk.length;
+        held += chunk.length;
+        chunks.push(chunk);
+      },
+      end: (id) => {
+        const bytes = chunks && Buffer.concat(chunks);
+        drop();
+        return bytes && answerAmong(textsOf(response, bytes), id);
+      },
+    };
+  }
+}
+
+function textsOf({ headers }: Answered, bytes: Buffer): string[] {
+  if (mediaTypeOf(headers) !== 'text/event-stream') return [decodeBody(bytes) ?? ''];
+  const texts: string[] = [];
+  const event = ({ data }: { readonly data: string | undefined }): void => void texts.push(data ?? '');
+  new SseParser({ event, retry: () => undefined }).push(bytes);
+  return texts;
+}
+
+function answerAmong(texts: readonly string[], id: Id): Response | undefined {
+  for (const text of texts) {
+    try {
+      const found = readUpstream(text).find(
+        (message): message is Response => message.kind === 'response' && message.id === id,
+      );
+      if (found) return found;
+    } catch {
+      // What is no JSON is the client's to complain of.
+    }
+  }
+  return undefined;
+}

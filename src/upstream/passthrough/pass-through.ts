@@ -1,0 +1,638 @@
+import { causeText, ProxyError } from '../../core/errors/errors.ts';
+import {
+  claimOf,
+  idText,
+  type Message,
+  type Request,
+  type Response,
+  valueTextAt,
+  withIdText,
+} from '../../core/jsonrpc/message.ts';
+import type { Unusable } from '../../core/jsonrpc/parse.ts';
+import {
+  type BodySink,
+  type Client,
+  type Emit,
+  type Handler,
+  type HttpContext,
+  type HttpFacts,
+  LastingOrigin,
+  type Origin,
+  type Reply,
+} from '../../core/pipeline/call.ts';
+import { errorTypeOf, isColdStart, isRejectedUnread, meaningOf } from '../../core/pipeline/error-type.ts';
+import type { Events } from '../../core/pipeline/events.ts';
+import { isRepeatable } from '../../core/pipeline/idempotent.ts';
+import { CallController } from '../../core/time/call-signal.ts';
+import type { Clock, Timer } from '../../core/time/clock.ts';
+import { isRefusal, judgeRefusal } from '../../endpoint/aws-errors.ts';
+import { CANCEL_GRACE_MS, CONTROL_PLACE_MS, isSameBut, MAX_STRAYS } from '../exchange/exchange.ts';
+import type { Lease } from '../http/connection-pool.ts';
+import type { Share } from '../http/fair-queue.ts';
+import { headerOf, type Incoming, isEncoded, MAX_ERROR_BODY_BYTES, mediaTypeOf } from '../http/incoming.ts';
+import { Resumption } from '../stream/resumption.ts';
+import { watched } from '../stream/silence.ts';
+import { eventMessages } from '../stream/stream.ts';
+import type { Affinity } from '../transport/affinity.ts';
+import {
+  decodeBody,
+  errorOfStatus,
+  messagesOfBody,
+  misfit,
+  noAnswer,
+  writtenError,
+} from '../transport/answer.ts';
+import { isLost, lostSession, lostSessionIn } from '../transport/lost-session.ts';
+import { reasonAt } from '../transport/progress.ts';
+import {
+  connectionLost,
+  type OpenedExchange,
+  type SignedTransport,
+  type TransportRequest,
+} from '../transport/signed-transport.ts';
+import { type CheckDeps, CheckedEvents, checkedBody, MAX_CHECKED_BYTES } from './checked-answer.ts';
+import { earlyLoss } from './early-loss.ts';
+import { ListCopies } from './list-copies.ts';
+import { tapEvents } from './stream-tap.ts';
+
+/** How long a stream that has given its answer may take to end before its connection is closed. */
+const STREAM_AFTER_ANSWER_MS = 1_000;
+
+/** How long the beginning of an event waits for its end: a server that says what is unusable says it in one piece. */
+const EVENT_HELD_MS = 100;
+
+/** Sessions of HTTP clients whose owner is remembered: more than clients of one listener have open. */
+const MAX_OWNERS = 10_000;
+
+export interface PassThroughDeps {
+  readonly uplinkOf: (profile: string) => SignedTransport;
+  readonly clock: Clock;
+  readonly events: Events;
+  /** Milliseconds of silence in the middle of an answer that end it; 0 = no limit. */
+  readonly readTimeoutMs: number;
+}
+
+/** A request without a message: GET for a stream, DELETE for the end of a session. */
+export interface BareRequest {
+  readonly method: 'GET' | 'DELETE';
+  readonly headers: Readonly<Record<string, string>>;
+  readonly profile: string;
+  readonly signal: AbortSignal;
+  readonly pass: (head: HttpFacts) => BodySink | undefined;
+  readonly emit: Emit;
+}
+
+/** One exchange, as far as handing its answer on goes. */
+interface Crossing {
+  readonly uplink: SignedTransport;
+  /** Whose answer it is; undefined for GET and DELETE. */
+  readonly message: Message | undefined;
+  readonly pass: ((head: HttpFacts) => BodySink | undefined) | undefined;
+  readonly answering: HttpContext['answering'];
+  readonly emit: Emit;
+  readonly origin: Origin;
+  /** Of the session that it is sent in; undefined where there is none. */
+  readonly sessionId: string | undefined;
+  readonly silenceMs: number;
+  readonly leaving: HttpContext['leaving'];
+  /** Where a disconnection is no cancellation, the server gets a moment to take the cancellation that follows first. */
+  readonly grace: boolean;
+}
+
+/** What reading one answer as messages needs. */
+interface Collecting {
+  readonly answerOf: (message: Message | Unusable) => Promise<Reply | undefined>;
+  /** The only response, under another id, of an answer that has ended. */
+  readonly onlyStray: () => Reply | undefined;
+  readonly resuming: () => void;
+}
+
+type Crossed = TransportRequest & { readonly affinity: Affinity };
+
+/**
+ * The bottom handler for calls of HTTP clients, who keep session, revision and streams themselves: their requests are signed and sent
+ * with their own headers, and what comes back goes to them as it is. No session, no recovery, no resuming.
+ */
+export class PassThrough {
+  readonly #deps: PassThroughDeps;
+  readonly #lists = new ListCopies();
+  /** Who was the first to send something in a session, by the session's id. */
+  readonly #owners = new Map<string, string | undefined>();
+  /** What reaches the backend of a session, by the session's id; only of sessions whose server gave something to return. */
+  readonly #affinities = new Map<string, Affinity>();
+
+  constructor(deps: PassThroughDeps) {
+    this.#deps = deps;
+  }
+
+  readonly handle: Handler = (call) => {
+    const { message, passage, profile, emit, signal, client } = call;
+    if (!passage) throw new TypeError('a call without a passage');
+    const request = message.kind === 'request' ? message : undefined;
+    const lane = laneOf(message);
+    const crossing: Crossing = {
+      uplink: this.#deps.uplinkOf(profile),
+      message,
+      pass: passage.pass,
+      answering: passage.answering,
+      emit,
+      origin: new LastingOrigin(profile),
+      // In the revision without sessions, the header only routes.
+      sessionId: claimOf(message) === undefined ? passage.headers['mcp-session-id'] : undefined,
+      silenceMs: request && lane !== 'stream' ? this.#deps.readTimeoutMs : 0,
+      leaving: passage.leaving,
+      grace: request !== undefined && claimOf(request) === undefined,
+    };
+    return this.#cross(crossing, signal, {
+      lane,
+      method: 'POST',
+      headers: passage.headers,
+      body: Buffer.from(message.text),
+      repeatable: isRepeatable(message),
+      opensSession: request?.method === 'initialize',
+      share: shareOf(client),
+    });
+  };
+
+  /** Sends what carries no message, and hands on the answer as it is. */
+  bare({ method, headers, profile, signal, pass, emit }: BareRequest): Promise<Reply> {
+    const crossing: Crossing = {
+      uplink: this.#deps.uplinkOf(profile),
+      message: undefined,
+      pass,
+      answering: undefined,
+      emit,
+      origin: new LastingOrigin(profile),
+      sessionId: headers['mcp-session-id'],
+      silenceMs: 0,
+      leaving: undefined,
+      grace: false,
+    };
+    return this.#cross(crossing, signal, {
+      lane: method === 'GET' ? 'stream' : method === 'DELETE' ? 'deletion' : 'control',
+      method,
+      headers: method === 'GET' ? { ...headers, accept: 'text/event-stream' } : headers,
+      repeatable: true,
+    });
+  }
+
+  #cross(
+    crossing: Crossing,
+    signal: AbortSignal,
+    {
+      method,
+      lane,
+      headers,
+      body,
+      repeatable,
+      opensSession,
+      share,
+    }: Omit<TransportRequest, 'signal' | 'onAttempt'>,
+  ): Promise<Reply> {
+    const { clock } = this.#deps;
+    if (signal.aborted) return Promise.reject(signal.reason);
+    const cutter = new CallController();
+    const timers: Timer[] = [];
+    const after = (ms: number, act: () => void): void => {
+      timers.push(clock.schedule(ms, act, { keepAlive: false }));
+    };
+    let lease: Lease | undefined;
+    let because: string | undefined;
+    let responding = false;
+    const cut = (reason: unknown): void => {
+      cutter.abort(reason);
+      lease?.cancel(reason instanceof Error ? reason : new Error(String(reason)));
+    };
+    const id = headers['mcp-session-id'];
+    // What is under way runs to its end: answers, cancellations and the end of the session go whoever signs them.
+    const admits =
+      lane === 'control' || lane === 'own' || lane === 'deletion'
+        ? undefined
+        : (principal: string | undefined): boolean =>
+            id === undefined || !this.#owners.has(id) || this.#owners.get(id) === principal;
+    return new Promise((resolve, reject) => {
+      const leave = (): void => {
+        const { reason } = signal;
+        // Nobody waits any more: its place goes to the next caller now.
+        if (crossing.grace && reason instanceof ProxyError && lease && !lease.over) {
+          lease.leave();
+          after(CANCEL_GRACE_MS, () => cut(reason));
+        } else cut(reason);
+        reject(reasonAt({ because, lease, responding }, reason, crossing.uplink.host));
+      };
+      signal.addEventListener('abort', leave, { once: true });
+      const over = (): void => {
+        signal.removeEventListener('abort', leave);
+        for (const timer of timers) timer.cancel();
+      };
+      const done = (reply: Reply): void => {
+        over();
+        resolve(reply);
+      };
+      const failed = (error: unknown): void => {
+        lease?.cancel(error instanceof Error ? error : new Error(String(error)));
+        over();
+        reject(error);
+      };
+      // Not spread, as in an exchange.
+      const request: Crossed = {
+        method,
+        lane,
+        headers,
+        body,
+        repeatable,
+        opensSession,
+        share,
+        admits,
+        affinity: (id === undefined ? undefined : this.#affinities.get(id)) ?? crossing.uplink.newAffinity(),
+        signal: cutter.signal,
+        // Most clients open the standalone stream next. Not before the bytes have left, which the handshakes would delay.
+        onStart:
+          crossing.message?.kind === 'request' && crossing.message.method === 'initialize'
+            ? () => setImmediate(() => crossing.uplink.dialAhead())
+            : undefined,
+        waits: (what) => {
+          because = what;
+        },
+        onAttempt: (taken) => {
+          lease = taken;
+          crossing.leaving?.();
+          if (lane === 'control' || lane === 'own') after(CONTROL_PLACE_MS, () => taken.leave());
+        },
+      };
+      // What waits for the answer is kept small: there can be hundreds.
+      crossing.uplink.open(request).then((opened) => {
+        responding = true;
+        this.#take(crossing, request, opened).then(done, failed);
+      }, failed);
+    });
+  }
+
+  async #take(crossing: Crossing, request: Crossed, opened: OpenedExchange): Promise<Reply> {
+    const id = request.headers['mcp-session-id'];
+    const { response } = opened;
+    if (request.method === 'DELETE') this.#affinities.delete(id ?? '');
+    else this.#keep(id ?? headerOf(response.headers, 'mcp-session-id'), request.affinity);
+    try {
+      const success =
+        response.status >= 200 &&
+        response.status < 300 &&
+        // AWS front ends name the error in a header, and not all of them set a status that fits.
+        !isRejectedUnread(errorTypeOf(response.headers));
+      if (success && request.admits) {
+        this.#own(id ?? headerOf(response.headers, 'mcp-session-id'), opened.principal);
+      }
+      if (!success) return await this.#failure(crossing, opened);
+      if (crossing.pass) {
+        const { message, sessionId } = crossing;
+        if (sessionId !== undefined && message?.kind === 'request') {
+          const look = () => earlyLoss(response, sessionId, this.#deps.clock);
+          const lost = await this.#watched(crossing, response, look);
+          if (lost) throw lost;
+        }
+        const checked = await this.#watched(crossing, response, () => this.#checkedBody(crossing, response));
+        const http = checked === undefined ? headOf(response) : unencoded(headOf(response));
+        const sink = crossing.pass(http);
+        if (sink && checked !== undefined) return await this.#passText(crossing, response, sink, checked);
+        if (sink) return await this.#pass(crossing, opened, sink);
+      }
+      return await this.#collect(crossing, opened, request);
+    } catch (error) {
+      if (id !== undefined && isLost(error)) this.#affinities.delete(id);
+      if (request.signal.aborted) throw request.signal.reason;
+      throw error instanceof ProxyError
+        ? error
+        : connectionLost(crossing.uplink.host, causeText(error), error);
+    }
+  }
+
+  #keep(id: string, affinity: Affinity): void {
+    if (id === '' || !affinity.holds || this.#affinities.has(id)) return;
+    this.#affinities.set(id, affinity);
+    const [oldest] = this.#affinities.keys();
+    if (this.#affinities.size > MAX_OWNERS && oldest !== undefined) this.#affinities.delete(oldest);
+  }
+
+  #own(id: string, principal: string | undefined): void {
+    if (id === '' || this.#owners.has(id)) return;
+    this.#owners.set(id, principal);
+    const [oldest] = this.#owners.keys();
+    if (this.#owners.size > MAX_OWNERS && oldest !== undefined) this.#owners.delete(oldest);
+  }
+
+  /** Hands the answer on byte for byte; a client that reads slowly slows the server. */
+  async #pass(crossing: Crossing, { response, lease }: OpenedExchange, sink: BodySink): Promise<Reply> {
+    const { emit, origin, message, answering } = crossing;
+    const http = headOf(response);
+    // Its place would otherwise be lost to all clients for as long as this one likes.
+    sink.onSlow?.(() => lease.readSlowly());
+    const { clock } = this.#deps;
+    const heard = tapEvents(response, answering);
+    const request = message?.kind === 'request' ? message : undefined;
+    // Of a notification, nothing is an answer.
+    const checked =
+      heard && message?.kind !== 'notification'
+        ? new CheckedEvents(this.#checking(crossing, request, response))
+        : undefined;
+    const write = async (chunk: Buffer): Promise<void> => {
+      if (chunk.length > 0) await sink.write(chunk);
+    };
+    let late: Timer | undefined;
+    const take = heard
+      ? async (chunk: Buffer): Promise<void> => {
+          for (const said of heard(chunk)) await emit(said, origin);
+          late?.cancel();
+          await write(checked ? checked.take(chunk) : chunk);
+          if (checked?.holds)
+            late = clock.schedule(EVENT_HELD_MS, () => void write(checked.release()), { keepAlive: false });
+        }
+      : (chunk: Buffer): Promise<void> => sink.write(chunk);
+    if (message?.kind !== 'request' || message.method !== 'tools/list') {
+      await this.#watched(crossing, response, () => response.pour(take)).finally(() => late?.cancel());
+      if (checked?.holds) await write(checked.release());
+      return { kind: 'passed', http };
+    }
+    const copy = this.#lists.of(response);
+    const taken = (chunk: Buffer): Promise<void> => {
+      copy.take(chunk);
+      return take(chunk);
+    };
+    let answer: Response | undefined;
+    try {
+      await this.#watched(crossing, response, () => response.pour(taken)).finally(() => late?.cancel());
+      if (checked?.holds) await write(checked.release());
+    } finally {
+      answer = copy.end(message.id);
+    }
+    return answer ? { kind: 'passed', http, answer } : { kind: 'passed', http };
+  }
+
+  /**
+   * Looks at a short JSON body before its head goes to the client. Takes nothing from the answer.
+   * @returns the text to send in its place; undefined where it passes as it is.
+   * @throws ProxyError where no client could take it for the answer.
+   */
+  async #checkedBody(crossing: Crossing, response: Incoming): Promise<string | undefined> {
+    const { headers, status } = response;
+    const { message: request } = crossing;
+    const type = mediaTypeOf(headers);
+    if (request?.kind !== 'request' || isEncoded(headers)) return undefined;
+    if (type !== 'application/json' && type !== '') return undefined;
+    while (response.unread.length <= MAX_CHECKED_BYTES && (await response.more()));
+    const { unread } = response;
+    if (unread.length > MAX_CHECKED_BYTES) return undefined;
+    // It was cut: this throws by what.
+    if (!response.ended) await response.drain();
+    if (unread.length === 0) throw noAnswer(status, headers, unread);
+    return type === ''
+      ? undefined
+      : checkedBody(unread, { ...this.#checking(crossing, request, response), request });
+  }
+
+  async #passText({ message }: Crossing, response: Incoming, sink: BodySink, text: string): Promise<Reply> {
+    const http = unencoded(headOf(response));
+    const bytes = Buffer.from(text);
+    await response.drain();
+    await sink.write(bytes);
+    if (message?.kind !== 'request' || message.method !== 'tools/list') return { kind: 'passed', http };
+    const copy = this.#lists.of({ headers: http.headers });
+    copy.take(bytes);
+    const answer = copy.end(message.id);
+    return answer ? { kind: 'passed', http, answer } : { kind: 'passed', http };
+  }
+
+  #checking({ uplink, sessionId }: Crossing, request: Request | undefined, response: Incoming): CheckDeps {
+    const { status, headers } = response;
+    return {
+      request,
+      misfit: (what, text) =>
+        (sessionId === undefined ? undefined : lostSessionIn(response, Buffer.from(text), sessionId)) ??
+        misfit(what, status, headers, text),
+      otherId: (id) => uplink.reportOtherId(request?.method ?? '', id),
+      dropped: (reason) =>
+        this.#deps.events.emit({ type: 'upstream.message-dropped', profile: uplink.profile, reason }),
+    };
+  }
+
+  /** Gives the answer up where the server falls silent in the middle of it, for longer than --read-timeout. */
+  #watched<T>({ silenceMs }: Crossing, response: Incoming, read: () => Promise<T>): Promise<T> {
+    // A short answer comes in one piece with its head.
+    if (silenceMs === 0 || response.ended) return read();
+    const silent = (error: ProxyError): void => response.fail(error);
+    return watched(
+      { clock: this.#deps.clock, limitMs: silenceMs, awaited: () => true, silent },
+      response,
+      read,
+    );
+  }
+
+  /**
+   * What is no success. A JSON-RPC error is the server's own word, and goes up as a message for the layers to judge; what only says
+   * that it failed, or that AWS refused the proxy's signature, becomes an error of the proxy's; every other answer is final.
+   */
+  async #failure(crossing: Crossing, opened: OpenedExchange): Promise<Reply> {
+    const { response } = opened;
+    const { uplink, sessionId, pass, message } = crossing;
+    const bytes = await this.#watched(crossing, response, () => response.whole(MAX_ERROR_BODY_BYTES));
+    const { status, headers } = response;
+    const http = unencoded(headOf(response));
+    const written = writtenError(bytes);
+    const lost = sessionId === undefined ? undefined : lostSessionIn(response, bytes, sessionId);
+    if (lost && sessionId !== undefined) this.#affinities.delete(sessionId);
+    if (written) return { kind: 'answer', message: written, http: lost ? { ...http, status: 404 } : http };
+    // Answered so by the server itself, it needs no other words.
+    if (lost && !(pass && status === 404)) throw lost;
+    const context = uplink.contextOf(opened);
+    const final = pass && !(message && isPassing(status, headers, bytes)) && !isOurs(status, headers, bytes);
+    const sink = final ? pass(http) : undefined;
+    if (!sink) throw errorOfStatus(status, headers, bytes, context, this.#deps.clock.now());
+    await sink.write(bytes);
+    return { kind: 'passed', http };
+  }
+
+  /** Reads the answer as a message, for who wants to read or edit it; what comes before it goes down as it comes. */
+  async #collect(crossing: Crossing, opened: OpenedExchange, request: TransportRequest): Promise<Reply> {
+    const { message: asked, emit, origin, sessionId } = crossing;
+    const { response } = opened;
+    let begun = false;
+    const http = unencoded(headOf(response));
+    if (asked?.kind !== 'request') {
+      await response.drain();
+      return { kind: 'accepted', http };
+    }
+    const { status, headers } = response;
+    const type = mediaTypeOf(headers);
+    const lossOrNoAnswer = (bytes: Buffer): ProxyError =>
+      (sessionId === undefined ? undefined : lostSessionIn(response, bytes, sessionId)) ??
+      noAnswer(status, headers, bytes);
+    const checking = this.#checking(crossing, asked, response);
+    const strays: Response[] = [];
+    const given = (message: Response): Reply => {
+      if (message.id === asked.id) return { kind: 'answer', message, http };
+      checking.otherId(valueTextAt(message.text, ['id']) ?? 'no id');
+      return { kind: 'answer', message: withIdText(message, idText(asked)), http };
+    };
+    const onlyStray = (): Reply | undefined => {
+      const [only] = strays.length === 1 ? strays : [];
+      return only && given(only);
+    };
+    const answerOf = async (message: Message | Unusable): Promise<Reply | undefined> => {
+      if (message.kind === 'unusable') {
+        if (message.isAnswer) throw checking.misfit(message.what, message.text);
+        return undefined;
+      }
+      if (message.kind === 'response') {
+        const judged = sessionId !== undefined && !begun && message.outcome === 'error';
+        const lost = judged ? lostSession({ status, error: message, sessionId }) : undefined;
+        if (lost) throw lost;
+        if (isSameBut(message.id, asked.id)) return given(message);
+        if (strays.length < MAX_STRAYS) strays.push(message);
+        return undefined;
+      }
+      begun = true;
+      await emit(message, origin);
+      return undefined;
+    };
+    if (type === 'text/event-stream') {
+      return this.#collectStream(
+        crossing,
+        opened,
+        claimOf(asked) === undefined ? request : undefined,
+        // What a server resumes, it has begun with.
+        { answerOf, onlyStray, resuming: () => (begun = true) },
+      );
+    }
+    const bytes = await this.#watched(crossing, response, () => response.whole());
+    if (type !== 'application/json' || bytes.length === 0) throw lossOrNoAnswer(bytes);
+    const found = messagesOfBody(bytes, status, headers);
+    for (const message of found) {
+      const reply = await answerOf(message);
+      if (reply) return reply;
+    }
+    const reply = onlyStray();
+    if (reply) return reply;
+    const unusable = found.find((each) => each.kind === 'unusable');
+    throw unusable ? checking.misfit(unusable.what, unusable.text) : lossOrNoAnswer(bytes);
+  }
+
+  /**
+   * Reads a stream to its answer. One that ends before that is resumed: its client does not see the stream, and cannot.
+   * @param resumable - undefined where the revision has no resuming.
+   */
+  async #collectStream(
+    crossing: Crossing,
+    first: OpenedExchange,
+    resumable: TransportRequest | undefined,
+    { answerOf, onlyStray, resuming }: Collecting,
+  ): Promise<Reply> {
+    const { clock } = this.#deps;
+    const { uplink } = crossing;
+    const resumption = resumable && this.#resumption(crossing, resumable);
+    const position = resumption?.position ?? POSITION();
+    for (let { response, lease } = first; ; ) {
+      let reply: Reply | undefined;
+      let messages = 0;
+      let cause: unknown;
+      try {
+        reply = await this.#watched(crossing, response, async () => {
+          for await (const message of eventMessages(response, position, this.#ears(crossing))) {
+            messages++;
+            const found = await answerOf(message);
+            if (found) return found;
+          }
+          return undefined;
+        });
+      } catch (error) {
+        // The server's own word, or a limit's, is no break of the stream.
+        if (!resumable || resumable.signal.aborted || error instanceof ProxyError) throw error;
+        cause = error;
+      }
+      // Of a stream that can be resumed, more can come.
+      if (cause === undefined && position.lastEventId === undefined) reply ??= onlyStray();
+      if (reply) {
+        // Servers close it with the answer; one that forgets must not keep the connection.
+        const late = clock.schedule(
+          STREAM_AFTER_ANSWER_MS,
+          () => lease.cancel(new Error('the stream outlived its answer')),
+          { keepAlive: false },
+        );
+        void response
+          .drain()
+          .catch(() => undefined)
+          .finally(() => late.cancel());
+        return reply;
+      }
+      if (!resumption) throw connectionLost(uplink.host, 'the stream ended without the answer');
+      resuming();
+      ({ response, lease } = await resumption.next({ cause, messages }));
+    }
+  }
+
+  #resumption({ uplink }: Crossing, { headers, affinity, signal, onAttempt }: TransportRequest): Resumption {
+    const { clock, events } = this.#deps;
+    return new Resumption({
+      uplink,
+      clock,
+      affinity,
+      // Header values are bytes: an id beyond ASCII goes out as the UTF-8 that it came in.
+      headersAfter: (lastEventId) => ({
+        ...headers,
+        accept: 'text/event-stream',
+        'last-event-id': Buffer.from(lastEventId).toString('latin1'),
+      }),
+      resumed: () => events.emit({ type: 'stream.resumed', profile: uplink.profile }),
+      signal,
+      onAttempt,
+    });
+  }
+
+  #ears({ uplink }: Crossing): { dropped: (reason: string) => void } {
+    const { events } = this.#deps;
+    return {
+      dropped: (reason) => events.emit({ type: 'upstream.message-dropped', profile: uplink.profile, reason }),
+    };
+  }
+}
+
+const POSITION = () => ({ lastEventId: undefined, retryMs: undefined });
+
+/** Its client waits for an answer elsewhere, or for as long as it likes: neither may stand behind requests. */
+function laneOf(message: Message): TransportRequest['lane'] {
+  // The client's first requests follow it: on the connection of its initialize it costs no handshake.
+  if (message.kind === 'notification' && message.method === 'notifications/initialized') return 'own';
+  if (message.kind !== 'request' || message.method === 'ping') return 'control';
+  return message.method === 'subscriptions/listen' ? 'stream' : 'request';
+}
+
+/** By token, or else by address; in it by session. */
+function shareOf({ id, address = '', token, inSession }: Client): Share {
+  return { group: token === undefined ? address : `token ${token}`, member: inSession ? id : '' };
+}
+
+/** Only what it says: the connection behind it stays here. */
+const headOf = ({ status, headers }: Incoming): HttpFacts => ({ status, headers });
+
+/** For a body that was read whole: decompressed, and perhaps edited. */
+function unencoded({ status, headers }: HttpFacts): HttpFacts {
+  const { 'content-encoding': _encoding, 'content-length': _length, ...rest } = headers;
+  return { status, headers: rest };
+}
+
+/** Another attempt can end better, or the proxy has more to explain than the body does: the layer that repeats decides. */
+function isPassing(status: number, headers: HttpFacts['headers'], bytes: Buffer): boolean {
+  if (status === 408 || status === 429 || status === 500 || (status >= 502 && status <= 504)) return true;
+  const body = decodeBody(bytes) ?? '';
+  return status === 402 || isColdStart(status, body) || meaningOf(errorTypeOf(headers, body)) !== undefined;
+}
+
+/** Nothing that its client could act on: a redirection that is not followed, or a refusal of the proxy's own credentials. */
+function isOurs(status: number, headers: HttpFacts['headers'], bytes: Buffer): boolean {
+  if (status < 400) return true;
+  const refusal = judgeRefusal({
+    status,
+    errorType: headerOf(headers, 'x-amzn-errortype'),
+    contentType: headerOf(headers, 'content-type'),
+    body: decodeBody(bytes) ?? '',
+  });
+  return isRefusal(status, refusal);
+}

@@ -1,0 +1,65 @@
+import { causeText, type ErrorReason, factsOf, ProxyError } from '../../core/errors/errors.ts';
+
+/** These say by themselves what is to be done; what else befell the opening of a session is only its cause. */
+const TELLING: ReadonlySet<ErrorReason> = new Set<ErrorReason>([
+  'no-credentials',
+  'auth-rejected',
+  'circuit-open',
+  'rate-limited',
+  'shutting-down',
+]);
+
+/**
+ * The server forgets every session that it has opened a moment ago.
+ * @param losses - how many sessions refused the call.
+ */
+export function lostAgain(error: unknown, losses: number): ProxyError {
+  const { details } = factsOf(error);
+  const news = losses === 2 ? 'so was the new one that was' : `so were the ${losses - 1} new ones that were`;
+  const message = `The MCP session was lost, and ${news} opened for this call, which did not run. Try again. Where this keeps happening, the server does not keep its sessions: several instances behind a load balancer must share them, or see each session always.`;
+  return new ProxyError('session-lost', withServerMessage(message, details?.serverMessage), {
+    sent: 'refused',
+    cause: error,
+    details,
+  });
+}
+
+const withServerMessage = (message: string, said: unknown): string =>
+  typeof said === 'string' && !message.includes(said) ? `${message} The server said: ${said}` : message;
+
+/** Why no new session could be opened, with what the server said when it refused the lost one. */
+export function recalling(loss: unknown, failure: unknown): unknown {
+  const said = loss instanceof ProxyError ? loss.details.serverMessage : undefined;
+  if (!(failure instanceof ProxyError) || failure.reason === 'timeout' || said === undefined) return failure;
+  return new ProxyError(failure.reason, withServerMessage(failure.message, said), {
+    sent: failure.sent,
+    fact: failure.fact,
+    retryAfterMs: failure.retryAfterMs,
+    details: { ...failure.details, serverMessage: failure.details.serverMessage ?? said },
+    cause: failure,
+  });
+}
+
+/** @param profile - where the client did not open the session itself, whose it is. */
+export const notReopened = (error: unknown, profile: string | undefined): ProxyError =>
+  new ProxyError(
+    tellingReason(error) ?? 'session-lost',
+    `The MCP session${profile === undefined ? '' : ` of the AWS profile '${profile}'`} is gone, and a new one could not be opened: ${causeOf(error)}. This call did not run. Try again, or reconnect the MCP server in your client.`,
+    { sent: 'no', cause: error, ...factsOf(error) },
+  );
+
+/** The client did not open this session itself, so that only this tells it whose it is. */
+export function notOpened(profile: string, error: unknown): ProxyError {
+  const { details, ...facts } = factsOf(error);
+  return new ProxyError(
+    tellingReason(error) ?? 'no-session',
+    `No session could be opened for the AWS profile '${profile}': ${causeOf(error)}. This call was not sent; calls with other profiles are not affected.`,
+    { sent: 'no', cause: error, ...facts, details: { ...details, profile } },
+  );
+}
+
+const tellingReason = (error: unknown): ErrorReason | undefined =>
+  error instanceof ProxyError && TELLING.has(error.reason) ? error.reason : undefined;
+
+/** Without the last dot: a sentence goes on behind it. */
+const causeOf = (error: unknown): string => causeText(error).replace(/[.\s]+$/, '');

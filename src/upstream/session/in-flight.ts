@@ -1,0 +1,58 @@
+import { type Id, idKey } from '../../core/jsonrpc/message.ts';
+import type { Call, Reply } from '../../core/pipeline/call.ts';
+import type { Clock } from '../../core/time/clock.ts';
+import { TransientMap } from '../../core/time/transient-map.ts';
+import { CANCEL_GRACE_MS, type Exchange } from '../exchange/exchange.ts';
+
+/** The requests under way on one session, each with the exchange that carries it: alone, or with the others of its batch. */
+export class SessionCalls {
+  readonly #clock: Clock;
+  readonly #exchanges = new TransientMap<string, Exchange>();
+  readonly #idlers: (() => void)[] = [];
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get idle(): boolean {
+    return this.#exchanges.size === 0;
+  }
+
+  /** Resolves when there is none. */
+  atRest(): Promise<void> {
+    return this.idle ? Promise.resolve() : new Promise((resolve) => this.#idlers.push(resolve));
+  }
+
+  /** Of a request that is under way, or may still be cancelled. */
+  exchangeOf(id: Id): Exchange | undefined {
+    return this.#exchanges.get(idKey(id));
+  }
+
+  /** Has the exchange answer the call. @returns with `watch`, from which on the exchange hears that the call is cancelled. */
+  expect(exchange: Exchange, call: Call): { reply: Promise<Reply>; watch: () => void } {
+    const { message, signal } = call;
+    if (message.kind !== 'request') {
+      return { reply: Promise.resolve({ kind: 'accepted' }), watch: () => undefined };
+    }
+    const key = idKey(message.id);
+    const leave = (): void => exchange.abandon(message, signal.reason);
+    const settled = (): void => {
+      signal.removeEventListener('abort', leave);
+      // A cancelled call stays findable for as long as its cancellation may still be on its way here.
+      const forget = (): void => {
+        if (this.#exchanges.get(key) === exchange) this.#exchanges.delete(key);
+        if (this.idle) for (const tell of this.#idlers.splice(0)) tell();
+      };
+      if (signal.aborted) this.#clock.schedule(CANCEL_GRACE_MS, forget, { keepAlive: false });
+      else forget();
+    };
+    this.#exchanges.set(key, exchange);
+    const reply = exchange.expect(message);
+    reply.then(settled, settled);
+    const watch = (): void => {
+      if (signal.aborted) leave();
+      else signal.addEventListener('abort', leave, { once: true });
+    };
+    return { reply, watch };
+  }
+}

@@ -1,0 +1,113 @@
+import type { HttpFacts } from '../../core/pipeline/call.ts';
+import { type HttpHeaders, headerOf } from '../http/incoming.ts';
+import { Cookies } from './cookies.ts';
+
+type Headers = Readonly<Record<string, string>>;
+
+/** AgentCore Runtime sends requests with the same id to the same microVM: a client has to return what a response brought. */
+const ROUTING_HEADERS = ['mcp-session-id', 'x-amzn-bedrock-agentcore-runtime-session-id'] as const;
+
+const SENDABLE = /^[\x21-\x7e]+$/;
+/** Both kinds of id are far shorter. */
+const MAX_ID_CHARS = 1_024;
+
+export interface AffinityOptions {
+  /** Where requests go. */
+  readonly url: string;
+  /** The platform routes by the ids that it puts on responses. */
+  readonly routes: boolean;
+}
+
+/**
+ * What the requests of one client, or of one of its sessions, carry so that they reach the backend that knows it: the id by which
+ * AgentCore Runtime routes, and the cookies of a load balancer. It belongs to one AWS identity, and ends with the session.
+ */
+export class Affinity {
+  readonly #options: AffinityOptions;
+  #ids: Map<string, string> | undefined;
+  #cookies: Cookies | undefined;
+  #principal: string | undefined;
+
+  constructor(options: AffinityOptions) {
+    this.#options = options;
+  }
+
+  /** True where a response has brought something to return. */
+  get holds(): boolean {
+    return this.#ids !== undefined || this.#cookies !== undefined;
+  }
+
+  /**
+   * What a request carries in addition.
+   * @param principal - the identity that signs it: what another was given is dropped.
+   * @param configured - of --header, which wins over an id that was kept.
+   * @param own - the request's own headers, which win, too.
+   */
+  headersFor(principal: string | undefined, configured: Headers, own: Headers): Headers | undefined {
+    if (!this.holds) return undefined;
+    if (principal !== this.#principal) {
+      this.drop();
+      return undefined;
+    }
+    const added: Record<string, string> = {};
+    for (const [name, id] of this.#ids ?? []) {
+      if (configured[name] === undefined && own[name] === undefined) added[name] = id;
+    }
+    const cookies = this.#cookies?.header;
+    if (cookies !== undefined) {
+      added.cookie = configured.cookie === undefined ? cookies : `${configured.cookie}; ${cookies}`;
+    }
+    return added;
+  }
+
+  /**
+   * Takes what a response brings. Resolves when the next request can carry it; undefined where it can at once.
+   * @param own - the request's own headers.
+   * @param added - what `headersFor` added to them.
+   */
+  learn(
+    principal: string | undefined,
+    { status, headers }: HttpFacts,
+    own: Headers,
+    added: Headers | undefined,
+  ): Promise<void> | undefined {
+    if (this.#options.routes && !REFUSED.has(status)) this.#learnIds(principal, headers, own, added);
+    const lines = headers['set-cookie'];
+    if (lines === undefined) return undefined;
+    this.#take(principal);
+    this.#cookies ??= new Cookies(this.#options.url);
+    return this.#cookies.keep(typeof lines === 'string' ? [lines] : lines);
+  }
+
+  #learnIds(
+    principal: string | undefined,
+    headers: HttpHeaders,
+    own: Headers,
+    added: Headers | undefined,
+  ): void {
+    for (const name of ROUTING_HEADERS) {
+      const id = headerOf(headers, name);
+      if (id === '' || own[name] !== undefined || id.length > MAX_ID_CHARS || !SENDABLE.test(id)) continue;
+      this.#take(principal);
+      this.#ids ??= new Map();
+      const held = this.#ids.get(name);
+      // Of requests that left together without an id, the first answer decides for all that follow.
+      if (held === undefined || held === added?.[name]) this.#ids.set(name, id);
+    }
+  }
+
+  /** What follows belongs to this identity. */
+  #take(principal: string | undefined): void {
+    if (this.holds && principal !== this.#principal) this.drop();
+    this.#principal = principal;
+  }
+
+  /** The session is gone, or another identity signs. */
+  drop(): void {
+    this.#ids = undefined;
+    this.#cookies = undefined;
+  }
+}
+
+/** Whoever refuses a request has not routed it. */
+const REFUSED: ReadonlySet<number> = new Set([401, 403, 404]);

@@ -1,0 +1,101 @@
+import type { Clock, Timer } from '../../core/time/clock.ts';
+import { TransportFailure } from '../http/connection.ts';
+import type { Lease } from '../http/connection-pool.ts';
+import type { Incoming } from '../http/incoming.ts';
+
+/**
+ * How long a kept connection may be silent before the request is sent on a new one as well. A machine that slept, a VPN that changed
+ * and a NAT that forgot give no sign; most requests that may be sent twice are answered in less.
+ */
+export const HEDGE_AFTER_MS = 5_000;
+
+/** A request on its way, and the place that it has. */
+export interface Attempt {
+  readonly lease: Lease;
+  readonly answer: Promise<Incoming>;
+}
+
+export interface Won {
+  readonly lease: Lease;
+  readonly response: Incoming;
+  /** True where a second attempt was made. */
+  readonly contested: boolean;
+}
+
+export interface HedgeDeps {
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly send: (lease: Lease) => Promise<Incoming>;
+}
+
+const OTHER_WON = new Error('another connection answered first');
+const SILENT = new Error(`the connection was silent for ${HEDGE_AFTER_MS / 1_000} s`);
+
+/**
+ * Waits for the answer to a request that may be sent twice, and sends it on a new connection too where none begins in time. Where every
+ * place is taken, the new connection replaces the silent one, so that no more are open than may be. One answer is kept; the connection
+ * of the other attempt is closed.
+ * @throws TransportFailure of the last attempt, when every one has failed.
+ */
+export function hedge(first: Attempt, { clock, signal, send }: HedgeDeps): Promise<Won> {
+  return new Promise((resolve, reject) => {
+    const pending = new Set<Attempt>();
+    let contested = false;
+    let over = false;
+    let sent = false;
+    let timer: Timer | undefined;
+    const cutAll = (reason: Error): void => {
+      for (const { lease } of [...pending]) lease.cancel(reason);
+    };
+    const onAbort = (): void =>
+      cutAll(signal.reason instanceof Error ? signal.reason : new Error(String(signal.reason)));
+    const finish = (): void => {
+      over = true;
+      timer?.cancel();
+      signal.removeEventListener('abort', onAbort);
+    };
+    const watch = (attempt: Attempt): void => {
+      pending.add(attempt);
+      attempt.answer.then(
+        (response) => {
+          if (over || !pending.delete(attempt)) return;
+          finish();
+          cutAll(OTHER_WON);
+          resolve({ lease: attempt.lease, response, contested });
+        },
+        (error: unknown) => {
+          sent ||= error instanceof TransportFailure && error.sent !== 'no';
+          attempt.lease.cancel(error instanceof Error ? error : new Error(String(error)));
+          if (over || !pending.delete(attempt) || pending.size > 0) return;
+          finish();
+          reject(sent ? asSent(error) : error);
+        },
+      );
+    };
+    signal.addEventListener('abort', onAbort, { once: true });
+    watch(first);
+    timer = clock.schedule(HEDGE_AFTER_MS, () => {
+      if (signal.aborted) return;
+      let lease = first.lease.another();
+      if (!lease) {
+        lease = first.lease.renew(SILENT);
+        if (!lease) return;
+        pending.delete(first);
+        // Its bytes have left, whatever becomes of the second.
+        sent = true;
+      }
+      contested = true;
+      try {
+        watch({ lease, answer: send(lease) });
+      } catch (error) {
+        watch({ lease, answer: Promise.reject(error) });
+      }
+    });
+  });
+}
+
+/** Of a request that one attempt has sent, nobody may say that it was not sent. */
+const asSent = (error: unknown): unknown =>
+  error instanceof TransportFailure && error.sent === 'no' && error.cause instanceof Error
+    ? new TransportFailure(error.cause, 'maybe', error.reused)
+    : error;

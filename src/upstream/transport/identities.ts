@@ -1,0 +1,113 @@
+import { accountOf } from '../../auth/credentials/principal.ts';
+import type { SigningScope } from '../../auth/sigv4.ts';
+import { urlWithoutSecrets } from '../../config/secrets.ts';
+import { ProxyError } from '../../core/errors/errors.ts';
+import { abortable, type Clock } from '../../core/time/clock.ts';
+import { explainRefusal } from '../../endpoint/aws-errors.ts';
+import { callerIdentity } from './caller-identity.ts';
+import type { ProfileTransport } from './transports.ts';
+
+export interface IdentitiesOptions {
+  readonly endpoint: URL;
+  /** Undefined: never sign. */
+  readonly scope: SigningScope | undefined;
+  readonly keysOptional: boolean;
+  readonly env: NodeJS.ProcessEnv;
+  readonly clock: Clock;
+  readonly roadOf: (profile: string) => ProfileTransport;
+}
+
+/** What is reported of a profile. */
+export interface ProfileIdentity {
+  readonly profile: string | null;
+  readonly account: string | null;
+  readonly arn: string | null;
+  readonly region: string | null;
+  readonly endpoint: string;
+  readonly note?: string;
+}
+
+interface Known {
+  readonly accessKeyId: string;
+  readonly answer: Promise<{ account: string | null; arn: string | null; note?: string }>;
+}
+
+/** The identity of each profile, by STS. An access key speaks for one identity for ever: STS is asked once for each key. */
+export class Identities {
+  readonly #options: IdentitiesOptions;
+  readonly #known = new Map<string, Known>();
+  /** Ends what is under way with the process; one caller that leaves does not end it for others. */
+  readonly #closing = new AbortController();
+
+  constructor(options: IdentitiesOptions) {
+    this.#options = options;
+  }
+
+  /** @throws ProxyError no-credentials or auth-rejected, as a call of the profile would. */
+  async of(profile: string, signal: AbortSignal): Promise<ProfileIdentity> {
+    const { endpoint, scope, env, roadOf, keysOptional } = this.#options;
+    const shown = {
+      profile: profile || env.AWS_PROFILE || null,
+      region: scope?.region ?? null,
+      endpoint: urlWithoutSecrets(endpoint.href),
+    };
+    const unsigned = { ...shown, account: null, arn: null, note: 'requests are not signed' };
+    const { keys, connect } = roadOf(profile);
+    if (!scope || !keys) return unsigned;
+    try {
+      const set = await keys.current(signal);
+      const known = this.#known.get(profile);
+      const answer =
+        known?.accessKeyId === set.accessKeyId ? known.answer : this.#ask(profile, set, scope, connect);
+      return { ...shown, ...(await abortable(answer, signal)) };
+    } catch (error) {
+      const none = error instanceof ProxyError && error.details.kind === 'none';
+      if (none && keysOptional) return unsigned;
+      throw error;
+    }
+  }
+
+  #ask(
+    profile: string,
+    keys: Parameters<typeof callerIdentity>[0]['keys'],
+    scope: SigningScope,
+    connect: ProfileTransport['connect'],
+  ): Known['answer'] {
+    const { env, clock } = this.#options;
+    const { accessKeyId } = keys;
+    const asked = callerIdentity({
+      keys,
+      region: scope.region,
+      env,
+      connect,
+      clock,
+      signal: this.#closing.signal,
+    }).then((found) => {
+      if (found.kind === 'known') return { account: found.account, arn: found.arn };
+      this.#forget(profile, accessKeyId);
+      if (found.kind === 'refused') {
+        const { skewMs, ...refused } = found;
+        const context = { ...refused, profile, signed: true, ...(skewMs === undefined ? {} : { skewMs }) };
+        throw new ProxyError('auth-rejected', explainRefusal(found.refusal, context), {
+          sent: 'refused',
+          details: { httpStatus: found.status, verdict: found.refusal.kind },
+        });
+      }
+      const why = found.kind === 'no-endpoint' ? 'AWS_ENDPOINT_URL_STS is no URL' : found.why;
+      const note = `STS could not be asked (${why}); the account is read from the access key, where it tells`;
+      return { account: accountOf(accessKeyId) ?? null, arn: null, note };
+    });
+    asked.catch(() => this.#forget(profile, accessKeyId));
+    this.#known.set(profile, { accessKeyId, answer: asked });
+    return asked;
+  }
+
+  /** Only a good answer is kept: the next call asks again. */
+  #forget(profile: string, accessKeyId: string): void {
+    if (this.#known.get(profile)?.accessKeyId === accessKeyId) this.#known.delete(profile);
+  }
+
+  close(): void {
+    this.#closing.abort(new ProxyError('shutting-down', 'the proxy is shutting down', { sent: 'no' }));
+  }
+}

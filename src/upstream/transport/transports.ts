@@ -1,0 +1,192 @@
+import type { SigningKeys, SigningScope, SigningTarget } from '../../auth/sigv4.ts';
+import { causeText } from '../../core/errors/errors.ts';
+import type { Events } from '../../core/pipeline/events.ts';
+import { PerProfile } from '../../core/pipeline/per-profile.ts';
+import type { Clock } from '../../core/time/clock.ts';
+import { isAgentCore } from '../../endpoint/endpoint.ts';
+import { authorityOfUrl, type ConnectAddress, createConnector } from '../http/connect.ts';
+import { ConnectionPool } from '../http/connection-pool.ts';
+import type { ProxySettings } from '../http/http-proxy.ts';
+import { createSdkHttpHandler } from '../http/sdk-http.ts';
+import { caBundleOf, trustedCertificates } from '../http/trust.ts';
+import type { Connector } from '../http/undici.ts';
+import { type CredentialProvider, type LaneName, SignedTransport } from './signed-transport.ts';
+
+/** A second control connection opens only while the first is busy, so that an answer never waits for a cancellation. */
+const CONTROL_CONNECTIONS = 2;
+/** The same for the many clients of a listener: one that says much, to a server that is slow to listen, must not keep others waiting. */
+const CONTROL_CONNECTIONS_OF_MANY = 32;
+/** One is kept between control messages, beside the count of --max-keepalive-connections. */
+const KEPT_CONTROL_CONNECTIONS = 1;
+
+export interface TransportsOptions {
+  readonly endpoint: URL;
+  readonly target: SigningTarget;
+  readonly scope: SigningScope | undefined;
+  /** No credentials to be had: send unsigned. */
+  readonly keysOptional: boolean;
+  /** `requestHandler` goes to every AWS SDK client, so that its calls take the same HTTP proxy and certificates. */
+  readonly credentialsOf: (profile: string, requestHandler: unknown) => ProfileCredentials;
+  readonly profileCaBundleOf: (profile: string) => Promise<string | undefined>;
+  readonly caBundle: string | undefined;
+  readonly proxy: ProxySettings;
+  readonly env: NodeJS.ProcessEnv;
+  readonly maxConnections: number;
+  readonly keepConnections: number;
+  readonly keepAliveTimeoutMs: number;
+  /** 0 = no end. */
+  readonly lifetimeMs: number;
+  /** Where connections to the endpoint go in place of its own host. */
+  readonly connectTo: ConnectAddress | undefined;
+  readonly manyClients?: boolean;
+  readonly connectTimeoutMs: number;
+  readonly headers: () => Readonly<Record<string, string>>;
+  readonly clock: Clock;
+  readonly events: Events;
+}
+
+/** Where a profile's keys come from, for as long as its road is open. */
+export interface ProfileCredentials extends CredentialProvider {
+  /** The next request may be signed by somebody else than the last. */
+  readonly inDoubt: boolean;
+  /** Whose the last were; undefined before the first, or where nobody can tell. */
+  readonly principal: string | undefined;
+  close(): void;
+}
+
+/** One profile's way to the endpoint, with the parts that it is made of. */
+export interface ProfileTransport {
+  readonly uplink: SignedTransport;
+  /** Opens sockets the way that requests go, credential calls included. */
+  readonly connect: Connector;
+  /** Undefined: never sign. */
+  readonly keys: ProfileCredentials | undefined;
+}
+
+export interface Transports {
+  /** Made on first use: nothing is opened, read or resolved before a message needs it. */
+  roadOf(profile: string): ProfileTransport;
+  uplinkOf(profile: string): SignedTransport;
+  /** Cuts every connection, and whatever is asked for keys. */
+  close(): void;
+}
+
+/** One set of connections and keys per profile, because AWS ties sessions and limits to the identity. */
+export function createTransports(options: TransportsOptions): Transports {
+  const roads = new PerProfile((profile) => openRoad(profile, options));
+  return {
+    roadOf: (profile) => roads.of(profile),
+    uplinkOf: (profile) => roads.of(profile).uplink,
+    close() {
+      for (const { uplink, keys } of roads.all()) {
+        keys?.close();
+        uplink.close();
+      }
+    },
+  };
+}
+
+const awaitedText = (max: number): string =>
+  `a request waited because every connection was busy (--max-connections ${max}): raise it if the server takes more requests at once. This is logged once for each profile`;
+
+function openRoad(profile: string, options: TransportsOptions): ProfileTransport {
+  const { endpoint, target, scope, events, clock } = options;
+  const connect = lazily(() => profileConnector(profile, options));
+  const lane = (name: LaneName, max: number, keep: number, onWait?: () => void): ConnectionPool =>
+    new ConnectionPool({
+      origin: endpoint.origin,
+      connect,
+      max,
+      keep,
+      keepAliveTimeoutMs: options.keepAliveTimeoutMs,
+      lifetimeMs: options.lifetimeMs,
+      clock,
+      onOpen: () => events.emit({ type: 'connection.opened', profile, lane: name }),
+      onClose: () => events.emit({ type: 'connection.closed', profile, lane: name }),
+      ...(onWait ? { onWait } : {}),
+    });
+  let hasWaited = false;
+  const onWait = (): void => {
+    // Once: with more calls than connections, each of them waits.
+    if (hasWaited) return;
+    hasWaited = true;
+    events.emit({ type: 'connection.awaited', profile, message: awaitedText(options.maxConnections) });
+  };
+  const keys = scope && lateKeys(() => options.credentialsOf(profile, createSdkHttpHandler(connect, clock)));
+  const uplink = new SignedTransport({
+    profile,
+    host: endpoint.host,
+    target,
+    signing: scope && keys && { scope, optional: options.keysOptional, keys },
+    lanes: {
+      request: lane('request', options.maxConnections, options.keepConnections, onWait),
+      control: lane(
+        'control',
+        options.manyClients ? CONTROL_CONNECTIONS_OF_MANY : CONTROL_CONNECTIONS,
+        KEPT_CONTROL_CONNECTIONS,
+      ),
+      // One per session, never reused: it lives as long as the session does.
+      stream: lane('stream', Number.POSITIVE_INFINITY, 0),
+    },
+    affinity: { url: endpoint.href, routes: isAgentCore(endpoint, scope?.service) },
+    headers: options.headers,
+    clock,
+    events,
+  });
+  return { uplink, connect, keys };
+}
+
+/** Where the certificates come from is known only when the profile's file has been read, and that only when one is needed. */
+async function profileConnector(profile: string, options: TransportsOptions): Promise<Connector> {
+  const { caBundle, env, proxy, connectTimeoutMs, connectTo } = options;
+  const named = caBundleOf({ caBundle, profileCaBundle: undefined, env });
+  const needsTls = options.endpoint.protocol === 'https:';
+  const profileCaBundle = named || !needsTls ? undefined : await options.profileCaBundleOf(profile);
+  const trust = { caBundle, profileCaBundle, env };
+  try {
+    return createConnector({
+      proxy,
+      ca: trustedCertificates(trust),
+      timeoutMs: connectTimeoutMs,
+      // Of the endpoint alone: credential calls go where they always go.
+      redirect: connectTo && { of: authorityOfUrl(options.endpoint), to: connectTo },
+    });
+  } catch (error) {
+    const bundle = caBundleOf(trust);
+    throw new Error(`the CA file of ${bundle?.from} cannot be read: ${causeText(error)}`, { cause: error });
+  }
+}
+
+function lazily(make: () => Promise<Connector>): Connector {
+  let made: Promise<Connector> | undefined;
+  return (options, callback) => {
+    made ??= make().catch((error: unknown) => {
+      // A file that was missing may be there at the next try.
+      made = undefined;
+      throw error;
+    });
+    made.then(
+      (connect) => connect(options, callback),
+      (error: unknown) => callback(error instanceof Error ? error : new Error(String(error)), null),
+    );
+  };
+}
+
+function lateKeys(make: () => ProfileCredentials): ProfileCredentials {
+  let made: ProfileCredentials | undefined;
+  const keys = (): ProfileCredentials => {
+    made ??= make();
+    return made;
+  };
+  return {
+    current: (signal) => keys().current(signal),
+    renewed: (used: SigningKeys, signal) => keys().renewed(used, signal),
+    get inDoubt() {
+      return made?.inDoubt ?? false;
+    },
+    get principal() {
+      return made?.principal;
+    },
+    close: () => made?.close(),
+  };
+}

@@ -1,0 +1,229 @@
+import { type CachingProvider, createCredentialSource } from './auth/credentials/caching-provider.ts';
+import { readProfileFacts } from './auth/credentials/files.ts';
+import type { RoleOptions } from './auth/credentials/provider-chain.ts';
+import { staticPrincipal } from './auth/credentials/static-principal.ts';
+import { invalidRegion, isRegionName } from './auth/region-name.ts';
+import { signingTarget } from './auth/sigv4.ts';
+import { configuredSecrets } from './config/configured-secrets.ts';
+import { Redactor } from './core/errors/redact.ts';
+import type { Layer } from './core/pipeline/call.ts';
+import type { Events } from './core/pipeline/events.ts';
+import { PerProfile } from './core/pipeline/per-profile.ts';
+import type { Clock } from './core/time/clock.ts';
+import { ToolCatalog } from './core/tools/catalog.ts';
+import { ChangeStreams } from './core/tools/change-streams.ts';
+import { OperatingRegions } from './endpoint/operating-region.ts';
+import { Limiter } from './layers/backpressure.ts';
+import { metadata, metadataOf } from './layers/metadata.ts';
+import { burstOf, TokenBucket } from './layers/rate-limit.ts';
+import { AdaptiveRate } from './layers/retry/adaptive-rate.ts';
+import type { RetryDeps } from './layers/retry/retry.ts';
+import type { ToolCacheDeps } from './layers/tool-cache/tool-cache.ts';
+import type { Settings } from './settings.ts';
+import { SnapshotFiles } from './snapshot/files.ts';
+import { cacheFolder } from './snapshot/folder.ts';
+import { readConnectAddress } from './upstream/http/connect.ts';
+import { Identities } from './upstream/transport/identities.ts';
+import { createTransports, type Transports } from './upstream/transport/transports.ts';
+import { VERSION } from './version.ts';
+
+export const SECOND_MS = 1_000;
+
+type Headers = Readonly<Record<string, string>>;
+
+/** What the layers and the upstream share, as the settings want it: one for the whole process, or one for each profile. */
+export class Wiring {
+  readonly clock: Clock;
+  readonly events: Events;
+  readonly roads: Transports;
+  readonly identities: Identities;
+  readonly tools = new PerProfile(() => new ToolCatalog());
+  readonly feeds = new ChangeStreams();
+  /** Knows every secret of the settings and of the credentials so far. */
+  readonly redactor = new Redactor();
+  /** Undefined: calls are not counted. */
+  readonly limiters: PerProfile<Limiter> | undefined;
+  /** Undefined: there is no rate. */
+  readonly buckets: PerProfile<TokenBucket> | undefined;
+  /** Undefined: --retry-mode standard, or no repeats. */
+  readonly rates: PerProfile<AdaptiveRate> | undefined;
+  /** Undefined: nothing is kept for the next start. */
+  readonly snapshots: SnapshotFiles | undefined;
+  readonly #settings: Settings;
+  #headers: Headers;
+
+  constructor(settings: Settings, clock: Clock, events: Events) {
+    this.#settings = settings;
+    this.clock = clock;
+    this.events = events;
+    events.subscribe(
+      (event) => {
+        if (event.type === 'secret.known') this.redactor.learn(event.value, event);
+      },
+      { detailed: false, secrets: true },
+    );
+    for (const value of configuredSecrets(settings)) {
+      events.emit({ type: 'secret.known', value, lasting: true });
+    }
+    this.#headers = this.headersFor('');
+    this.limiters = this.#newLimiters();
+    this.buckets = this.#newBuckets();
+    const adapts = settings.retryMode === 'adaptive' && settings.retries > 0;
+    this.rates = adapts
+      ? new PerProfile((profile) => new AdaptiveRate({ profile, clock, events }))
+      : undefined;
+    this.snapshots = settings.lazy ? this.#newSnapshots() : undefined;
+    this.roads = this.#newRoads();
+    const { endpoint, scope, env, skipAuth: keysOptional } = settings;
+    const roadOf = (profile: string) => this.roads.roadOf(profile);
+    this.identities = new Identities({ endpoint, scope, env, keysOptional, clock, roadOf });
+  }
+
+  retryDeps(): RetryDeps {
+    const { retries, retryBaseDelay, retryMaxDelay, retryMode } = this.#settings;
+    return {
+      options: {
+        retries,
+        baseDelayMs: retryBaseDelay * SECOND_MS,
+        maxDelayMs: retryMaxDelay * SECOND_MS,
+        adaptive: retryMode === 'adaptive',
+      },
+      rates: this.rates,
+      clock: this.clock,
+      events: this.events,
+      toolsOf: ({ profile }) => this.toolsKnownTo(profile),
+    };
+  }
+
+  /** One endpoint, one server: what it says of a tool to the default profile holds until it says otherwise to another. */
+  toolsKnownTo(profile: string): Pick<ToolCatalog, 'annotationsOf' | 'definitionOf'> {
+    const own = this.tools.of(profile);
+    const first = this.tools.of(this.#settings.defaultProfile);
+    return {
+      annotationsOf: (name) => own.annotationsOf(name) ?? first.annotationsOf(name),
+      definitionOf: (name) => own.definitionOf(name) ?? first.definitionOf(name),
+    };
+  }
+
+  /** What the layers that know tools have in common. */
+  toolDeps(): Omit<ToolCacheDeps, 'ttlMs'> {
+    return {
+      toolsOf: (profile) => this.tools.of(profile),
+      isIdentityInDoubt: (profile) => this.roads.roadOf(profile).keys?.inDoubt ?? false,
+      feeds: this.feeds,
+      clock: this.clock,
+      events: this.events,
+    };
+  }
+
+  /** The client has said who it is. */
+  introduce(client: string): void {
+    if (!this.#settings.disableTelemetry) this.#headers = this.headersFor(client);
+  }
+
+  /** --header, and the user agent: the proxy, then the client that it speaks for. */
+  headersFor(clientProduct: string): Headers {
+    const { headers, userAgent } = this.#settings;
+    const products = [`mcp-sigv4-proxy/${VERSION}`, clientProduct, userAgent ?? ''];
+    return { ...headers, 'user-agent': products.filter(Boolean).join(' ') };
+  }
+
+  /** What goes with every request of a profile; what --metadata names wins. */
+  metadata(): Layer {
+    const { endpoint, env, profiles } = this.#settings;
+    const named = metadataOf(this.#settings.metadata);
+    const regions = new OperatingRegions({ endpoint, env, several: profiles.length > 1 });
+    const withRegion = (region: string | undefined) => (region ? { AWS_REGION: region, ...named } : named);
+    const checked = async (reading: Promise<string | undefined>, profile: string) => {
+      const region = await reading;
+      if (region !== undefined && !isRegionName(region)) throw invalidRegion(region, profile, env);
+      return withRegion(region);
+    };
+    return metadata((profile) => {
+      if ('AWS_REGION' in named) return named;
+      const region = regions.of(profile);
+      if (region instanceof Promise) return checked(region, profile);
+      return region === undefined || isRegionName(region)
+        ? withRegion(region)
+        : checked(Promise.resolve(region), profile);
+    });
+  }
+
+  #newRoads(): Transports {
+    const { endpoint, scope, env, caBundle, connectTo } = this.#settings;
+    return createTransports({
+      endpoint,
+      target: signingTarget(endpoint),
+      scope,
+      keysOptional: this.#settings.skipAuth,
+      credentialsOf: (profile, requestHandler) => this.#newCredentials(profile, requestHandler),
+      profileCaBundleOf: async (profile) => (await readProfileFacts(profile || undefined, env)).caBundle,
+      caBundle,
+      proxy: { url: this.#settings.proxy, env },
+      env,
+      maxConnections: this.#settings.maxConnections,
+      keepConnections: this.#settings.keepConnections,
+      keepAliveTimeoutMs: this.#settings.keepaliveTimeout * SECOND_MS,
+      lifetimeMs: this.#settings.connectionLifetime * SECOND_MS,
+      connectTo: connectTo === undefined ? undefined : readConnectAddress(connectTo),
+      connectTimeoutMs: this.#settings.connectTimeout * SECOND_MS,
+      manyClients: this.#settings.listener !== undefined,
+      headers: () => this.#headers,
+      clock: this.clock,
+      events: this.events,
+    });
+  }
+
+  #newLimiters(): PerProfile<Limiter> | undefined {
+    const { maxConcurrent, queueSize, queueTimeout, overloadErrorCode: errorCode } = this.#settings;
+    if (maxConcurrent === undefined) return undefined;
+    const queueTimeoutMs = queueTimeout * SECOND_MS;
+    const limits = { maxConcurrent, queueSize, queueTimeoutMs, errorCode, clock: this.clock };
+    return new PerProfile(() => new Limiter(limits));
+  }
+
+  #newBuckets(): PerProfile<TokenBucket> | undefined {
+    const { rateLimit: ratePerSecond, rateBurst } = this.#settings;
+    if (ratePerSecond === undefined) return undefined;
+    const rate = { ratePerSecond, burst: burstOf(ratePerSecond, rateBurst), clock: this.clock };
+    return new PerProfile(() => new TokenBucket(rate));
+  }
+
+  #newCredentials(profile: string, requestHandler: unknown): CachingProvider {
+    const { scope, env } = this.#settings;
+    return createCredentialSource({
+      profile: profile || undefined,
+      fallbackRegion: scope?.region,
+      env,
+      clock: this.clock,
+      events: this.events,
+      requestHandler,
+      replaced: () => {
+        this.tools.of(profile).forget({ stranger: true });
+        this.feeds.distrust(profile);
+      },
+      role: this.#role(),
+    });
+  }
+
+  #newSnapshots(): SnapshotFiles {
+    const { endpoint, scope, profiles, defaultProfile, profileTools, roleArn, auth, env } = this.#settings;
+    const { readOnly, allowTool, denyTool } = this.#settings;
+    return new SnapshotFiles({
+      folder: cacheFolder(env),
+      // What is kept is what the client was shown, so that it depends on what hides tools from it, and what adds to them.
+      identity: [endpoint.href, scope, profiles, profileTools, roleArn, auth, readOnly, allowTool, denyTool],
+      principal: {
+        foreseen: async () =>
+          scope && (await staticPrincipal(defaultProfile || undefined, env, this.#role())),
+        now: () => this.roads.roadOf(defaultProfile).keys?.principal,
+      },
+      events: this.events,
+    });
+  }
+
+  #role(): RoleOptions | undefined {
+    const { roleArn: arn, roleSessionName: sessionName, externalId } = this.#settings;
+    return arn === undefined ? undefined : { arn, sessionName, externalId };
+  }
+}

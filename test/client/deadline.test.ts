@@ -1,0 +1,104 @@
+import { describe, expect, it } from 'vitest';
+import { Countdown } from '../../src/client/deadline.ts';
+import { FakeClock } from '../support/fake-clock.ts';
+
+function countdown(ms: number) {
+  const clock = new FakeClock();
+  const expired: number[] = [];
+  const deadline = new Countdown(clock, ms, () => expired.push(clock.monotonic()));
+  return { clock, expired, deadline };
+}
+
+describe('a countdown', () => {
+  it('ends once, when its time is up', async () => {
+    const { clock, expired } = countdown(100);
+    await clock.advance(1_000);
+    expect(expired).toEqual([100]);
+  });
+
+  it('of 0 never ends, whatever is done to it', async () => {
+    const { clock, expired, deadline } = countdown(0);
+    deadline.hold()();
+    deadline.restart();
+    await clock.advance(1_000_000);
+    expect(expired).toEqual([]);
+    expect(clock.timers).toBe(0);
+  });
+
+  it('stands still while held and goes on with what was left', async () => {
+    const { clock, expired, deadline } = countdown(100);
+    await clock.advance(60);
+    const release = deadline.hold();
+    await clock.advance(10_000);
+    expect(clock.timers).toBe(0);
+    release();
+    await clock.advance(1_000);
+    expect(expired).toEqual([10_100]);
+  });
+
+  it('stands still until every hold is released, each of which counts once', async () => {
+    const { clock, expired, deadline } = countdown(100);
+    const [first, second] = [deadline.hold(), deadline.hold()];
+    first();
+    first();
+    await clock.advance(1_000);
+    expect(expired).toEqual([]);
+    second();
+    await clock.advance(100);
+    expect(expired).toEqual([1_100]);
+  });
+
+  it('begins anew when restarted, also while held', async () => {
+    const { clock, expired, deadline } = countdown(100);
+    await clock.advance(99);
+    deadline.restart();
+    await clock.advance(99);
+    const release = deadline.hold();
+    deadline.restart();
+    await clock.advance(500);
+    release();
+    await clock.advance(99);
+    expect(expired).toEqual([]);
+    await clock.advance(1);
+    expect(expired).toEqual([798]);
+  });
+
+  it('that was stopped never ends, and no release or restart wakes it', async () => {
+    const { clock, expired, deadline } = countdown(100);
+    const release = deadline.hold();
+    deadline.stop();
+    release();
+    deadline.restart();
+    await clock.advance(1_000);
+    expect(expired).toEqual([]);
+    expect(clock.timers).toBe(0);
+  });
+
+  it('that has ended does not end again', async () => {
+    const { clock, expired, deadline } = countdown(100);
+    await clock.advance(100);
+    deadline.restart();
+    deadline.hold()();
+    await clock.advance(1_000);
+    expect(expired).toEqual([100]);
+    expect(clock.timers).toBe(0);
+  });
+});
+
+it('tells how much is left: less while it runs, as much while it is held, all of it after progress', async () => {
+  const clock = new FakeClock();
+  const deadline = new Countdown(clock, 1_000, () => undefined);
+  await clock.advance(300);
+  expect(deadline.left).toBe(700);
+  const release = deadline.hold();
+  await clock.advance(5_000);
+  expect(deadline.left).toBe(700);
+  release();
+  await clock.advance(100);
+  expect(deadline.left).toBe(600);
+  deadline.restart();
+  expect(deadline.left).toBe(1_000);
+  await clock.advance(2_000);
+  expect(deadline.left).toBe(0);
+  expect(new Countdown(clock, 0, () => undefined).left).toBe(Number.POSITIVE_INFINITY);
+});

@@ -1,0 +1,157 @@
+import { describe, expect, it } from 'vitest';
+import {
+  type FrontValues,
+  frontOptions,
+  frontProblems,
+  listenerOf,
+  readAddress,
+} from '../../../src/client/http/options.ts';
+import { type OptionTable, type OptionValues, readOption } from '../../../src/config/option.ts';
+
+const DEFAULTS = Object.fromEntries(
+  Object.entries(frontOptions as OptionTable).map(([key, { fallback }]) => [key, fallback]),
+) as OptionValues<typeof frontOptions>;
+
+const valuesOf = (given: Partial<FrontValues>): FrontValues => ({ ...DEFAULTS, ...given });
+const problemsOf = (
+  given: Partial<FrontValues>,
+  { profiles = 1, from = {} }: { profiles?: number; from?: Record<string, string> } = {},
+): string[] => {
+  const named = Object.fromEntries(Object.keys(given).map((key) => [key, `--${key}`]));
+  return frontProblems(valuesOf(given), {
+    from: { ...named, ...from },
+    profiles,
+    forStdio: ['lazy', 'maxLine'],
+  });
+};
+const TOKEN = 'a-token-of-enough-characters';
+
+describe('the address', () => {
+  it.each([
+    ['127.0.0.1:8080', '127.0.0.1', 8080],
+    ['LocalHost:0', 'localhost', 0],
+    ['[::1]:8080', '::1', 8080],
+    ['0.0.0.0:65535', '0.0.0.0', 65535],
+    ['mcp.example.com:443', 'mcp.example.com', 443],
+  ])('%s is host %s, port %i', (text, host, port) => {
+    expect(readAddress(text)).toEqual({ host, port });
+  });
+
+  it.each([
+    '8080',
+    ':8080',
+    'localhost',
+    'localhost:',
+    '::1:8080',
+    'a b:1',
+    'http://localhost:80',
+    'a:65536',
+    'u@a:1',
+  ])('%s is none', (text) => {
+    expect(readAddress(text)).toBeUndefined();
+  });
+});
+
+describe('the token', () => {
+  const read = (value: string) => readOption(frontOptions.listenToken, [value], 'flag');
+
+  it('is long and plain', () => {
+    expect(read(TOKEN)).toEqual({ value: [TOKEN] });
+  });
+
+  it.each(['short', 'with blanks in it, though long', 'mit-Umlauten-äöü-lang-genug'])(
+    '%s is refused, and never shown',
+    (value) => {
+      const outcome = read(value);
+      expect(outcome).toHaveProperty('problem');
+      expect(JSON.stringify(outcome)).not.toContain(value);
+      // What begins with "must be" is shown with what was given.
+      expect('problem' in outcome && outcome.problem.startsWith('must be')).toBe(false);
+    },
+  );
+});
+
+describe('hosts and origins', () => {
+  it.each([
+    ['allowedHost', 'mcp.example.com', true],
+    ['allowedHost', '10.0.0.5:8080', true],
+    ['allowedHost', '[::1]:80', true],
+    ['allowedHost', '*', true],
+    ['allowedHost', 'http://mcp.example.com', false],
+    ['allowedHost', 'a/b', false],
+    ['allowedOrigin', 'https://app.example.com', true],
+    ['allowedOrigin', 'https://App.Example.com', true],
+    ['allowedOrigin', 'http://app.example.com:8080', true],
+    ['allowedOrigin', '*', true],
+    ['allowedOrigin', 'app.example.com', false],
+    ['allowedOrigin', 'https://app.example.com/', false],
+    ['allowedOrigin', 'https://app.example.com/path', false],
+  ] as const)('%s %s: %s', (key, value, fits) => {
+    expect('value' in readOption(frontOptions[key], [value], 'flag')).toBe(fits);
+  });
+});
+
+describe('the options together', () => {
+  it('ask nothing of who serves stdio', () => {
+    expect(problemsOf({})).toEqual([]);
+    expect(problemsOf({ stdio: true })).toEqual([]);
+    expect(listenerOf(valuesOf({}))).toBeUndefined();
+  });
+
+  it.each([
+    'listenToken',
+    'allowedHost',
+    'maxBody',
+    'maxStreams',
+    'maxClients',
+    'maxHeaders',
+    'allowedOrigin',
+  ])('refuse --%s without a listener', (key) => {
+    expect(problemsOf({}, { from: { [key]: `--${key}` } })).toEqual([
+      `--${key} has a meaning with --listen only`,
+    ]);
+  });
+
+  it.each(['127.0.0.1:80', '127.9.9.9:80', 'localhost:80', '[::1]:80'])('let %s be open to all', (listen) => {
+    expect(problemsOf({ listen })).toEqual([]);
+  });
+
+  it.each(['0.0.0.0:80', '[::]:80', '10.0.0.5:80', 'mcp.example.com:80'])(
+    'refuse %s without a token',
+    (listen) => {
+      const [problem, ...others] = problemsOf({ listen });
+      expect(others).toEqual([]);
+      expect(problem).toContain(`--listen ${listen} can be reached from other machines`);
+      expect(problem).toContain('--listen-token');
+      expect(problemsOf({ listen, listenToken: [TOKEN] })).toEqual([]);
+    },
+  );
+
+  it('refuse several profiles, for now', () => {
+    const [problem] = problemsOf(
+      { listen: '127.0.0.1:0' },
+      { profiles: 3, from: { profile: 'AWS_PROFILE' } },
+    );
+    expect(problem).toBe(
+      'AWS_PROFILE must name one profile together with --listen: for now the listener signs with one, not 3',
+    );
+  });
+
+  it('refuse what a client on stdio alone can feel, where there is none', () => {
+    const from = { lazy: '--lazy', maxLine: 'MCP_PROXY_MAX_LINE' };
+    const problems = problemsOf({ listen: '127.0.0.1:0' }, { from });
+    expect(problems.map((problem) => problem.split(' ', 1)[0])).toEqual(['--lazy', 'MCP_PROXY_MAX_LINE']);
+    expect(problemsOf({ listen: '127.0.0.1:0', stdio: true }, { from })).toEqual([]);
+  });
+});
+
+it.each([
+  ['127.0.0.1:80', ['127.0.0.1']],
+  ['10.0.0.5:80', ['10.0.0.5']],
+  ['[fd00::1]:80', ['[fd00::1]']],
+  ['0.0.0.0:80', []],
+  ['[::]:80', []],
+])('a listener on %s answers to %j and to what is allowed', (listen, own) => {
+  const allowedHost = ['MCP.example.com'];
+  expect(listenerOf(valuesOf({ listen, allowedHost }))?.allowedHosts).toEqual([...own, 'mcp.example.com']);
+});

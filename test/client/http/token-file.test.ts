@@ -1,0 +1,130 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { loadTokens, readTokens } from '../../../src/client/http/token-file.ts';
+import { Tokens } from '../../../src/client/http/tokens.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
+import { makeTempHome } from '../../support/temp-home.ts';
+
+const FIRST = 'a-token-of-enough-characters';
+const SECOND = 'another-token-of-enough-characters';
+
+const tokensOf = (fixed: readonly { name: string; secret: string }[], file?: string) => {
+  const clock = new FakeClock();
+  const unusable: string[] = [];
+  const tokens = new Tokens({
+    fixed,
+    file,
+    clock,
+    onTokens: () => undefined,
+    onUnusable: (message) => unusable.push(message),
+  });
+  return { tokens, clock, unusable };
+};
+
+describe('the text of a token file', () => {
+  it('has a name=secret on each line, and may have comments, blank lines and CRLF', () => {
+    const text = `\uFEFF# tokens\r\n\r\nci = ${FIRST}\r\nbob@example.com=${SECOND}==\nci=${SECOND}\n`;
+    expect(readTokens(text)).toEqual({
+      tokens: [
+        { name: 'ci', secret: FIRST },
+        { name: 'bob@example.com', secret: `${SECOND}==` },
+        { name: 'ci', secret: SECOND },
+      ],
+    });
+  });
+
+  it.each([
+    ['nothing', '', 'no name=secret line'],
+    ['comments only', '# ci=a\n', 'no name=secret line'],
+    ['a secret without a name', `${FIRST}\n`, 'line 1 must be name=secret'],
+    ['an empty name', `=${FIRST}\n`, 'line 1 must be name=secret'],
+    ['a name with a blank', `a b=${FIRST}\n`, 'line 1 must be name=secret'],
+    ['a short secret', `ci=${FIRST}\nbob=short\n`, 'line 2: the secret needs at least 16 characters'],
+    ['one secret of two names', `ci=${FIRST}\nbob=${FIRST}\n`, 'line 2 repeats the secret of another name'],
+    [
+      'too many',
+      Array.from({ length: 257 }, (_none, index) => `n=${index}-${FIRST}`).join('\n'),
+      'more than 256',
+    ],
+  ])('of %s cannot be used, for a reason without secrets', (_what, text, problem) => {
+    const read = readTokens(text);
+    expect(read).toHaveProperty('problem', expect.stringContaining(problem));
+    expect(JSON.stringify(read)).not.toContain(FIRST);
+  });
+
+  it('is read from regular files of some length only', async () => {
+    const home = await makeTempHome();
+    expect(loadTokens(join(home.home, 'missing'))).toHaveProperty(
+      'problem',
+      expect.stringContaining('ENOENT'),
+    );
+    await mkdir(join(home.home, 'folder'));
+    expect(loadTokens(join(home.home, 'folder'))).toHaveProperty(
+      'problem',
+      expect.stringContaining('regular file'),
+    );
+    expect(loadTokens(await home.write('long', '#'.repeat(300_000)))).toHaveProperty(
+      'problem',
+      expect.stringContaining('longer than'),
+    );
+  });
+});
+
+describe('a token that a caller presents', () => {
+  it.each([
+    [`Bearer ${FIRST}`, 'one'],
+    [`bearer  ${SECOND} `, 'two'],
+    [FIRST, undefined],
+    [`Bearer ${FIRST}x`, undefined],
+    [`Bearer ${FIRST.slice(1)}`, undefined],
+    ['Bearer ', undefined],
+    ['Basic dTpw', undefined],
+    [undefined, undefined],
+  ])('as %s is known as %s', (authorization, name) => {
+    const { tokens } = tokensOf([
+      { name: 'one', secret: FIRST },
+      { name: 'two', secret: SECOND },
+    ]);
+    expect(tokens.required).toBe(true);
+    expect(tokens.nameOf(authorization)).toBe(name);
+  });
+
+  it('is not required where none is configured, and then none is known', () => {
+    const { tokens } = tokensOf([]);
+    expect([tokens.required, tokens.nameOf('Bearer '), tokens.nameOf(`Bearer ${FIRST}`)]).toEqual([
+      false,
+      undefined,
+      undefined,
+    ]);
+  });
+});
+
+describe('a token file that changes', () => {
+  it('is read within a second; of one that cannot be used each reason is reported once', async () => {
+    const home = await makeTempHome();
+    const path = await home.write('tokens', `ci=${FIRST}`);
+    const { tokens, clock, unusable } = tokensOf([], path);
+    await tokens.open();
+    const changed = async (text: string, done: () => boolean): Promise<void> => {
+      await writeFile(path, text);
+      for (let turn = 0; turn < 1_000 && !done(); turn++) await clock.advance(1_000);
+      expect(done()).toBe(true);
+    };
+    await changed('bad', () => unusable.length === 1);
+    expect(tokens.nameOf(`Bearer ${FIRST}`)).toBe('ci');
+    await changed('bad again', () => true);
+    for (let turn = 0; turn < 100; turn++) await clock.advance(1_000);
+    expect(unusable.length).toBe(1);
+    await changed(`ci=${SECOND}`, () => tokens.nameOf(`Bearer ${SECOND}`) === 'ci');
+    expect(tokens.nameOf(`Bearer ${FIRST}`)).toBeUndefined();
+    await changed('bad', () => unusable.length === 2);
+    tokens.close();
+  });
+
+  it('must be usable at the start', async () => {
+    const home = await makeTempHome();
+    const { tokens } = tokensOf([], join(home.home, 'missing'));
+    await expect(tokens.open()).rejects.toThrow('--listen-token-file');
+  });
+});

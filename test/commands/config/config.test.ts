@@ -1,0 +1,377 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the placeholders of clients look like this
+
+import { beforeEach, describe, expect, it } from 'vitest';
+import { CLIENTS, COMMANDS } from '../../../src/command-table.ts';
+import { type ConfigBlock, configBlock, problems } from '../../../src/commands/config/config.ts';
+import { parseArguments, readSettings } from '../../../src/settings.ts';
+import { settingsIn } from '../../support/settings.ts';
+import { makeTempHome, type TempHome } from '../../support/temp-home.ts';
+
+let temp: TempHome;
+beforeEach(async () => {
+  temp = await makeTempHome();
+  return temp.cleanup;
+});
+
+interface Asked {
+  readonly env?: NodeJS.ProcessEnv;
+  readonly platform?: NodeJS.Platform;
+}
+
+async function blockFor(
+  argv: readonly string[],
+  { env = {}, platform = 'linux' }: Asked = {},
+): Promise<ConfigBlock> {
+  const args = parseArguments(['config', ...argv], COMMANDS);
+  const settings = settingsIn(await readSettings(args, { ...temp.env, ...env }));
+  return configBlock(args, settings, { platform, cwd: '/project' });
+}
+
+interface Started {
+  readonly args: string[];
+  readonly env?: Record<string, string>;
+}
+
+/** What Claude Code would be told. */
+async function started(argv: readonly string[], asked?: Asked): Promise<Started> {
+  const { text } = await blockFor(['claude-code', ...argv], asked);
+  const { args, env } = JSON.parse(text).mcpServers.aws;
+  expect(args.slice(0, 2)).toEqual(['-y', 'mcp-sigv4-proxy']);
+  return { args: args.slice(2), env };
+}
+
+const ENDPOINT = 'https://id.lambda-url.eu-west-1.on.aws/mcp';
+const SECRET = ['--header', 'x-api-key: s3cr3t', '--profile', 'dev'];
+const ENV = { AWS_REGION: 'eu-west-1' };
+const RUN = [
+  '-y',
+  'mcp-sigv4-proxy',
+  '--profile',
+  'dev',
+  '--region',
+  'us-east-1',
+  '--metadata',
+  'AWS_REGION=eu-west-1',
+];
+
+describe('the block', () => {
+  it.each<[client: (typeof CLIENTS)[number], document: unknown]>([
+    [
+      'claude-code',
+      {
+        mcpServers: {
+          aws: {
+            command: 'npx',
+            args: RUN,
+            env: { MCP_PROXY_HEADER: 'x-api-key: ${X_API_KEY}' },
+          },
+        },
+      },
+    ],
+    [
+      'claude-desktop',
+      {
+        mcpServers: {
+          aws: {
+            command: 'npx',
+            args: RUN,
+            env: { MCP_PROXY_HEADER: 'x-api-key: <X_API_KEY>' },
+          },
+        },
+      },
+    ],
+    [
+      'opencode',
+      {
+        $schema: 'https://opencode.ai/config.json',
+        mcp: {
+          aws: {
+            type: 'local',
+            command: ['npx', ...RUN],
+            enabled: true,
+            timeout: 305_000,
+            environment: { MCP_PROXY_HEADER: 'x-api-key: {env:X_API_KEY}' },
+          },
+        },
+      },
+    ],
+    [
+      'cursor',
+      {
+        mcpServers: {
+          aws: {
+            type: 'stdio',
+            command: 'npx',
+            args: RUN,
+            env: { MCP_PROXY_HEADER: 'x-api-key: ${env:X_API_KEY}' },
+          },
+        },
+      },
+    ],
+    [
+      'vscode',
+      {
+        inputs: [{ type: 'promptString', id: 'x-api-key', description: 'X_API_KEY', password: true }],
+        servers: {
+          aws: {
+            type: 'stdio',
+            command: 'npx',
+            args: RUN,
+            env: { MCP_PROXY_HEADER: 'x-api-key: ${input:x-api-key}' },
+          },
+        },
+      },
+    ],
+    [
+      'kiro',
+      {
+        mcpServers: {
+          aws: {
+            command: 'npx',
+            args: RUN,
+            env: { MCP_PROXY_HEADER: 'x-api-key: ${X_API_KEY}' },
+          },
+        },
+      },
+    ],
+  ])('for %s has its form, and a placeholder of its kind for what is secret', async (client, document) => {
+    const { text, notes } = await blockFor([client, ...SECRET], { env: ENV });
+    expect(JSON.parse(text)).toEqual(document);
+    expect(text).not.toContain('s3cr3t');
+    expect(notes.join('\n')).not.toContain('s3cr3t');
+    expect(notes[0]).toMatch(/^For .+: .+\.json/);
+    expect(notes[1]).toMatch(/^Not copied, because they are secret: X_API_KEY\. .+\.$/);
+  });
+
+  it.each(CLIENTS)('for %s has no env where there is nothing to say', async (client) => {
+    const { text, notes } = await blockFor([client]);
+    expect(text).not.toMatch(/"env|"inputs/);
+    expect(notes).toEqual([expect.stringMatching(/^For /), expect.stringMatching(/^Recommended: --lazy/)]);
+    const { notes: without } = await blockFor([client, '--lazy']);
+    expect(without).toHaveLength(1);
+  });
+
+  it('starts npx through cmd on Windows', async () => {
+    const { text } = await blockFor(['claude-code'], { platform: 'win32' });
+    expect(JSON.parse(text).mcpServers.aws).toEqual({
+      command: 'cmd',
+      args: ['/c', 'npx', '-y', 'mcp-sigv4-proxy'],
+    });
+  });
+});
+
+describe('what is given', () => {
+  it('comes back in the order it was given, and nothing else', async () => {
+    expect(
+      await started([
+        ENDPOINT,
+        '--max-connections',
+        '16',
+        '--profile=dev',
+        '--skip-auth',
+        '--disable-telemetry=false',
+        '--metadata',
+        'A=1 2',
+        '--metadata',
+        'B=3',
+        '--user-agent=--odd',
+      ]),
+    ).toEqual({
+      args: [
+        ENDPOINT,
+        '--max-connections',
+        '16',
+        '--profile',
+        'dev',
+        '--skip-auth',
+        '--disable-telemetry=false',
+        '--metadata',
+        'A=1 2',
+        '--metadata',
+        'B=3',
+        '--user-agent=--odd',
+      ],
+    });
+  });
+
+  it('keeps an ARN as it is', async () => {
+    const arn = 'arn:aws:bedrock-agentcore:us-east-1:123456789012:runtime/my_mcp-AbCdEf1234';
+    expect((await started([arn])).args).toEqual([arn]);
+  });
+
+  it('names files by their whole path: a client starts somewhere else', async () => {
+    const ca = await temp.write('ca.pem', '-----BEGIN CERTIFICATE-----\n');
+    const file = await temp.write('proxy.env', 'MCP_PROXY_RETRIES=0\n');
+    expect((await started(['--ca-bundle', ca])).args).toEqual(['--ca-bundle', ca]);
+    expect((await started(['--env-file', file])).args).toEqual(['--env-file', file]);
+    const env = { AWS_CONFIG_FILE: 'config', NODE_EXTRA_CA_CERTS: 'ca.pem' };
+    expect((await started([], { env })).env).toEqual({
+      AWS_CONFIG_FILE: '/project/config',
+      NODE_EXTRA_CA_CERTS: '/project/ca.pem',
+    });
+  });
+
+  it('leaves to the file of --env-file what stands in it', async () => {
+    const file = await temp.write(
+      'proxy.env',
+      `MCP_PROXY_RETRIES=0\nMCP_PROXY_ENDPOINT=${ENDPOINT}\nAWS_PROFILE=dev\nAWS_REGION=eu-west-2\n`,
+    );
+    expect(await started(['--env-file', file])).toEqual({ args: ['--env-file', file] });
+  });
+
+  it('in variables of the proxy stays in variables', async () => {
+    const env = {
+      MCP_PROXY_MAX_CONNECTIONS: '16',
+      MCP_PROXY_METADATA: 'A=1\nB=2',
+      MCP_PROXY_ENDPOINT: ENDPOINT,
+      MCP_PROXY_TIMEOUT: '',
+    };
+    const { args, env: given } = await started(['--max-connections', '8'], { env });
+    expect(args).toEqual(['--max-connections', '8']);
+    expect(given).toEqual({ MCP_PROXY_METADATA: 'A=1\nB=2', MCP_PROXY_ENDPOINT: ENDPOINT });
+  });
+});
+
+describe('what clients do not hand on', () => {
+  it('is repeated where it is no secret', async () => {
+    const env = {
+      AWS_PROFILE: 'dev',
+      AWS_DEFAULT_REGION: 'eu-west-1',
+      AWS_ENDPOINT_URL_STS: 'https://sts.example.com',
+      AWS_EC2_METADATA_DISABLED: 'true',
+      HTTPS_PROXY: 'http://proxy.corp:8080',
+      NO_PROXY: '.corp',
+      AWS_CONTAINER_AUTHORIZATION_TOKEN: 'no',
+      AWS_SOMETHING_NEW: 'no',
+      EDITOR: 'vi',
+    };
+    expect(await started([], { env })).toEqual({
+      args: ['--profile', 'dev', '--region', 'us-east-1', '--metadata', 'AWS_REGION=eu-west-1'],
+      env: {
+        AWS_ENDPOINT_URL_STS: 'https://sts.example.com',
+        AWS_EC2_METADATA_DISABLED: 'true',
+        HTTPS_PROXY: 'http://proxy.corp:8080',
+        NO_PROXY: '.corp',
+      },
+    });
+  });
+
+  it.each<[what: string, argv: string[], env: NodeJS.ProcessEnv, args: string[]]>([
+    [
+      'MCP_PROXY_PROFILE and MCP_PROXY_REGION',
+      [],
+      { MCP_PROXY_PROFILE: 'a', MCP_PROXY_REGION: 'eu-west-2' },
+      ['--region', 'eu-west-2', '--profile', 'a'],
+    ],
+    [
+      'AWS_REGION that is signed for',
+      ['https://x.example.com/mcp', '--service', 'execute-api'],
+      { AWS_REGION: 'eu-west-2' },
+      [
+        'https://x.example.com/mcp',
+        '--service',
+        'execute-api',
+        '--region',
+        'eu-west-2',
+        '--metadata',
+        'AWS_REGION=eu-west-2',
+      ],
+    ],
+    ['a profile name with blanks', [], { AWS_PROFILE: 'my dev' }, ['--profile', '"my dev"']],
+    ['a profile name that looks like a flag', [], { AWS_PROFILE: '-x' }, ['--profile=-x']],
+    [
+      'MCP_PROXY_ROLE_ARN',
+      [],
+      { MCP_PROXY_ROLE_ARN: 'arn:aws:iam::123456789012:role/r' },
+      ['--role-arn', 'arn:aws:iam::123456789012:role/r'],
+    ],
+  ])('becomes a flag where it decides about account and region: %s', async (_what, argv, env, args) => {
+    expect(await started(argv, { env })).toEqual({ args });
+  });
+
+  it('needs no AWS_PROFILE where --profile is given', async () => {
+    expect(await started(['--profile', 'a'], { env: { AWS_PROFILE: 'b' } })).toEqual({
+      args: ['--profile', 'a'],
+    });
+  });
+
+  it('gets placeholders for credentials, unless a profile has others', async () => {
+    const env = {
+      AWS_ACCESS_KEY_ID: 'AKIAEXAMPLE',
+      AWS_SECRET_ACCESS_KEY: 'geheim',
+      AWS_SESSION_TOKEN: 'marke',
+    };
+    const { text, notes } = await blockFor(['claude-code'], { env });
+    expect(JSON.parse(text).mcpServers.aws.env).toEqual({
+      AWS_ACCESS_KEY_ID: '${AWS_ACCESS_KEY_ID}',
+      AWS_SECRET_ACCESS_KEY: '${AWS_SECRET_ACCESS_KEY}',
+      AWS_SESSION_TOKEN: '${AWS_SESSION_TOKEN}',
+    });
+    expect(text).not.toMatch(/AKIAEXAMPLE|geheim|marke/);
+    expect(notes.at(-1)).toContain('with --profile');
+    expect((await started(['--profile', 'dev'], { env })).env).toBeUndefined();
+    expect((await started(['--auth', 'none'], { env })).env).toBeUndefined();
+  });
+});
+
+describe('a secret', () => {
+  it.each<[what: string, argv: string[], env: NodeJS.ProcessEnv, given: Record<string, string>]>([
+    [
+      'in the URL of --proxy',
+      ['--proxy', 'http://me:s3cr3t@proxy.corp:8080'],
+      {},
+      { MCP_PROXY_PROXY: 'http://me:${PROXY_PASSWORD}@proxy.corp:8080' },
+    ],
+    [
+      'in HTTPS_PROXY',
+      [],
+      { HTTPS_PROXY: 'http://me:s3cr3t@proxy.corp:8080' },
+      { HTTPS_PROXY: 'http://me:${PROXY_PASSWORD}@proxy.corp:8080' },
+    ],
+    [
+      'in the query of the endpoint',
+      [`${ENDPOINT}?api_key=s3cr3t&v=1`],
+      {},
+      { MCP_PROXY_ENDPOINT: `${ENDPOINT}?api_key=\${API_KEY}&v=1` },
+    ],
+    [
+      'in the query of MCP_PROXY_ENDPOINT',
+      [],
+      { MCP_PROXY_ENDPOINT: `${ENDPOINT}?api_key=s3cr3t` },
+      { MCP_PROXY_ENDPOINT: `${ENDPOINT}?api_key=\${API_KEY}` },
+    ],
+    [
+      'in one of two headers',
+      ['--header', 'x-team: ${TEAM}', '--header', 'x-api-key: s3cr3t'],
+      { TEAM: 's3cr3t' },
+      { MCP_PROXY_HEADER: 'x-team: ${TEAM}\nx-api-key: ${X_API_KEY}' },
+    ],
+    [
+      'in MCP_PROXY_HEADER',
+      [],
+      { MCP_PROXY_HEADER: 'x-a: s3cr3t\n\nx-b: Bearer ${B}', B: 's3cr3t' },
+      { MCP_PROXY_HEADER: 'x-a: ${X_A}\nx-b: Bearer ${B}' },
+    ],
+    [
+      'in metadata, by its name',
+      ['--metadata', 'A_TOKEN=s3cr3t'],
+      {},
+      { MCP_PROXY_METADATA: 'A_TOKEN=${A_TOKEN}' },
+    ],
+  ])('%s becomes a placeholder in the env block, off the command line', async (_what, argv, env, given) => {
+    const { text } = await blockFor(['claude-code', ...argv], { env });
+    expect(text).not.toContain('s3cr3t');
+    const { aws } = JSON.parse(text).mcpServers;
+    expect(aws.args).toEqual(['-y', 'mcp-sigv4-proxy']);
+    expect(aws.env).toEqual(given);
+  });
+});
+
+it('a client that nobody knows is a problem', () => {
+  expect(problems(parseArguments(['config', 'emacs'], COMMANDS))).toEqual([
+    '<client> must be one of claude-code, claude-desktop, opencode, cursor, vscode, kiro, not "emacs"',
+  ]);
+  for (const client of CLIENTS) expect(problems(parseArguments(['config', client], COMMANDS))).toEqual([]);
+  // That it is missing has been said already.
+  expect(problems(parseArguments(['config'], COMMANDS))).toEqual([]);
+});

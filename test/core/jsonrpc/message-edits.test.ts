@@ -1,0 +1,191 @@
+import { describe, expect, it } from 'vitest';
+import {
+  cancellationOf,
+  errorAnswer,
+  idText,
+  type Message,
+  oneLine,
+  type Request,
+  type Response,
+  withIdText,
+  withMeta,
+  withoutArgument,
+  withValueAt,
+} from '../../../src/core/jsonrpc/message.ts';
+import { readLine, readUpstream } from '../../../src/core/jsonrpc/parse.ts';
+import { FRAGILE, objectText, valueText } from '../../support/json-text.ts';
+import { fc } from '../../support/property.ts';
+
+function messageOf(text: string): Message {
+  const line = readLine(text);
+  if (line.kind !== 'message') throw new Error(`${line.kind}: ${text}`);
+  return line.message;
+}
+
+function requestOf(text: string): Request {
+  const message = messageOf(text);
+  if (message.kind !== 'request') throw new Error(message.kind);
+  return message;
+}
+
+function only(text: string): Message {
+  const [message, ...more] = readUpstream(text);
+  if (!message || more.length > 0) throw new Error(`not one message: ${text}`);
+  return message;
+}
+
+const responseOf = (text: string): Response => {
+  const message = only(text);
+  if (message.kind !== 'response') throw new Error(message.kind);
+  return message;
+};
+
+describe('metadata', () => {
+  const request = (rest: string) => requestOf(`{"jsonrpc":"2.0","id":0,"method":"x"${rest}}`);
+  it.each([
+    ['no params', '', ',"params":{"_meta":{"K":"v"}}'],
+    ['empty params', ',"params":{}', ',"params":{"_meta":{"K":"v"}}'],
+    ['params', ',"params":{"a": 1.0}', ',"params":{"_meta":{"K":"v"},"a": 1.0}'],
+    ['an empty _meta', ',"params":{"_meta":{ }}', ',"params":{"_meta":{"K":"v" }}'],
+    ['other keys in _meta', ',"params":{"_meta":{"a":1e400}}', ',"params":{"_meta":{"K":"v","a":1e400}}'],
+    ['the key already there', ',"params":{"_meta":{"K":0}}', ',"params":{"_meta":{"K":0}}'],
+    ['the key there in escapes', ',"params":{"_meta":{"\\u004b":0}}', ',"params":{"_meta":{"\\u004b":0}}'],
+    ['_meta null', ',"params":{"_meta":null}', ',"params":{"_meta":{"K":"v"}}'],
+    ['_meta a list', ',"params":{"_meta":[1],"b":2}', ',"params":{"_meta":{"K":"v"},"b":2}'],
+    ['params a list', ',"params":[1]', ',"params":[1]'],
+    ['params null', ',"params":null', ',"params":null'],
+    ['params text', ',"params":"{}"', ',"params":"{}"'],
+  ])('is merged into a request with %s', (_what, before, after) => {
+    expect(withMeta(request(before), { K: 'v' }).text).toBe(request(after).text);
+  });
+
+  it('adds what is missing and leaves what the client sent', () => {
+    const merged = withMeta(request(`,"params":{"_meta":{"B":"theirs"}}`), { A: '1', B: '2', C: '"' });
+    expect(merged.json.params).toEqual({ _meta: { A: '1', B: 'theirs', C: '"' } });
+  });
+
+  it('keeps every other byte', () => {
+    const text = `{"jsonrpc":"2.0", "id":9007199254740993,"method":"x","params":{"arguments":${FRAGILE}}, "more":${FRAGILE}}`;
+    const merged = withMeta(requestOf(text), { K: 'v' }).text;
+    expect(merged.replace('"_meta":{"K":"v"},', '')).toBe(text);
+  });
+
+  it('reads back as parse, assign and stringify would have it', () => {
+    fc.assert(
+      fc.property(objectText, fc.dictionary(fc.string(), fc.string()), (params, additions) => {
+        const before = request(`,"params":${params}`);
+        const { json, text } = withMeta(before, additions);
+        expect(JSON.parse(text)).toEqual(json);
+        const old = JSON.parse(params);
+        const meta = Object.hasOwn(old, '_meta') ? old._meta : undefined;
+        const kept = typeof meta === 'object' && !Array.isArray(meta) ? meta : {};
+        expect(json.params).toEqual({ ...old, _meta: { ...additions, ...kept } });
+      }),
+    );
+  });
+});
+
+describe('an id', () => {
+  it.each(['0', '-1', '""', '"1"', '1.0', '9007199254740993', '"\\u0031"', '1e400'])(
+    'is named as %s in a cancellation and in an error answer',
+    (id) => {
+      const request = requestOf(`{"jsonrpc":"2.0","id": ${id} ,"method":"x"}`);
+      expect(cancellationOf(request, 'timed out').text).toBe(
+        `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":${id},"reason":"timed out"}}`,
+      );
+      expect(errorAnswer({ code: -31008, message: 'late' }, idText(request))).toMatchObject({
+        text: `{"jsonrpc":"2.0","id":${id},"error":{"code":-31008,"message":"late"}}`,
+        id: JSON.parse(id),
+      });
+    },
+  );
+
+  it('that a server repeats is the one that JSON.parse keeps', () => {
+    expect(idText(responseOf('{"jsonrpc":"2.0","id":1,"result":{},"id":2.0}'))).toBe('2.0');
+    expect(idText(responseOf('{"jsonrpc":"2.0","id":{"id":2},"result":{},"id":2}'))).toBe('2');
+  });
+
+  it('is absent, not null, in an answer to what named none', () => {
+    const answer = errorAnswer({ code: -32700, message: 'no' }, undefined);
+    expect(answer.text).toBe('{"jsonrpc":"2.0","error":{"code":-32700,"message":"no"}}');
+    expect(answer.id).toBeUndefined();
+  });
+
+  it('is exchanged in place, or added where it was missing', () => {
+    const edited = withIdText(responseOf(`{"jsonrpc":"2.0","result":${FRAGILE},"id":"proxy-0"}`), '0');
+    expect(edited).toMatchObject({ text: `{"jsonrpc":"2.0","result":${FRAGILE},"id":0}`, id: 0 });
+    const added = withIdText(responseOf('{"jsonrpc":"2.0","error":{"code":1,"message":"x"}}'), '""');
+    expect(added).toMatchObject({
+      text: '{"id":"","jsonrpc":"2.0","error":{"code":1,"message":"x"}}',
+      id: '',
+    });
+    const replaced = withIdText(
+      responseOf('{"jsonrpc":"2.0","error":{"code":1,"message":"x"},"id":null}'),
+      '-1',
+    );
+    expect(replaced).toMatchObject({
+      text: '{"jsonrpc":"2.0","error":{"code":1,"message":"x"},"id":-1}',
+      id: -1,
+    });
+  });
+});
+
+describe('a value at a path', () => {
+  it('is replaced where it stands, and nowhere else', () => {
+    const notification = messageOf(
+      `{"jsonrpc":"2.0","method":"n","params":{"progressToken":"p","x":${FRAGILE}}}`,
+    );
+    const edited = withValueAt(notification, ['params', 'progressToken'], '0');
+    expect(edited.text).toBe(notification.text.replace('"p"', '0'));
+    expect(edited.json.params).toMatchObject({ progressToken: 0 });
+    expect(withValueAt(notification, ['params', 'absent'], '0')).toBe(notification);
+  });
+});
+
+describe('one line', () => {
+  it('holds no line end, and means the same', () => {
+    fc.assert(
+      fc.property(valueText, (text) => {
+        const pretty = JSON.stringify(JSON.parse(text), null, '\r\n');
+        expect(oneLine(pretty)).not.toMatch(/[\r\n]/);
+        expect(JSON.parse(oneLine(pretty))).toEqual(JSON.parse(pretty));
+      }),
+    );
+  });
+
+  it('leaves what is one line already', () => {
+    expect(oneLine(FRAGILE)).toBe(FRAGILE);
+    expect(oneLine('"\u2028\u0085"')).toBe('"\u2028\u0085"');
+  });
+});
+
+describe('an argument that is taken out', () => {
+  const without = (text: string): string => {
+    const line = readLine(text);
+    if (line.kind !== 'message' || line.message.kind !== 'request') throw new Error(line.kind);
+    const edited = withoutArgument(line.message, 'cut');
+    expect(edited.json).toEqual(JSON.parse(edited.text));
+    return edited.text;
+  };
+  const call = (args: string, more = ''): string =>
+    `{"jsonrpc":"2.0","id":0,"method":"tools/call","params":{${more}"arguments":${args}}}`;
+
+  it.each([
+    ['{"cut":"x"}', '{}'],
+    ['{ "cut" : {"a":[1,"}"]} }', '{  }'],
+    ['{"cut":1, "b":1.0}', '{"b":1.0}'],
+    ['{"a":9007199254740993 ,"cut":1}', '{"a":9007199254740993}'],
+    ['{"a":1,"\\u0063ut":null,"b":{"cut":2}}', '{"a":1,"b":{"cut":2}}'],
+    ['{"__proto__":{"x":1},"cut":1}', '{"__proto__":{"x":1}}'],
+  ])('of %s leaves %s', (args, rest) => {
+    expect(without(call(args))).toBe(call(rest));
+    expect(without(call(args, '"name":"cut", '))).toBe(call(rest, '"name":"cut", '));
+  });
+
+  it.each([call('{}'), call('{"a":{"cut":1}}'), call('["cut"]'), call('"cut"'), call('null')])(
+    'is not there in %s',
+    (text) => {
+      expect(without(text)).toBe(text);
+    },
+  );
+});

@@ -1,0 +1,28 @@
+import { expect, it } from 'vitest';
+import { ownPassage } from '../../../src/core/pipeline/http-context.ts';
+
+it('a request that a layer makes for itself has the session and revision of its call, and its own method', () => {
+  const headers = {
+    'mcp-session-id': 'one',
+    'mcp-protocol-version': '2026-07-28',
+    'mcp-method': 'tools/call',
+    'mcp-name': 'add',
+    'mcp-param-region': 'eu-west-1',
+    accept: 'application/json, text/event-stream',
+  };
+  const pass = () => ({ write: async () => undefined });
+  expect(ownPassage({ headers, pass }, 'tools/list')).toEqual({
+    headers: {
+      'mcp-session-id': 'one',
+      'mcp-protocol-version': '2026-07-28',
+      'mcp-method': 'tools/list',
+      accept: 'application/json, text/event-stream',
+    },
+  });
+});
+
+it('no method is claimed in a revision that has no such header', () => {
+  expect(ownPassage({ headers: { 'mcp-session-id': 'one' } }, 'tools/list')).toEqual({
+    headers: { 'mcp-session-id': 'one' },
+  });
+});

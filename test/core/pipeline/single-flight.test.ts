@@ -1,0 +1,99 @@
+import { describe, expect, it } from 'vitest';
+import type { Message } from '../../../src/core/jsonrpc/message.ts';
+import type { Call, Emit } from '../../../src/core/pipeline/call.ts';
+import { SingleFlight } from '../../../src/core/pipeline/single-flight.ts';
+import { CANCELLED, makeCall, messageOf, requestOf, settle } from '../../support/make-call.ts';
+
+const ORIGIN = { profile: '', gone: new Promise<void>(() => undefined) };
+
+/** Work that the test ends, or that the signal of its call does. */
+function flying(leader = makeCall(requestOf('tools/list', {}, 0))) {
+  let end: (value: string) => void = () => undefined;
+  let carried: Call = leader.call;
+  const flight = new SingleFlight<string>(leader.call, (call) => {
+    carried = call;
+    return new Promise((resolve, reject) => {
+      end = resolve;
+      call.signal.addEventListener('abort', () => reject(new Error('cut', { cause: call.signal.reason })));
+    });
+  });
+  return { flight, leader, end: (value: string) => end(value), carried };
+}
+
+describe('work that several calls wait for', () => {
+  it('runs once, and brings everybody the same', async () => {
+    const { flight, leader, end } = flying();
+    const both = [flight.join(leader.call), flight.join(makeCall(requestOf('tools/list', {}, '')).call)];
+    expect(flight.shared).toBe(true);
+    end('done');
+    expect(await Promise.all(both)).toEqual(['done', 'done']);
+    expect(flight.abandoned).toBe(false);
+    expect(flight.shared).toBe(false);
+  });
+
+  it('goes on for the others when one of them leaves, the first as well', async () => {
+    const { flight, leader, end } = flying();
+    const other = makeCall(requestOf('tools/list', {}, -1));
+    const left = flight.join(leader.call);
+    const stayed = flight.join(other.call);
+    leader.cancel();
+    await expect(left).rejects.toBe(CANCELLED);
+    expect(flight.shared).toBe(true);
+    end('done');
+    expect(await stayed).toBe('done');
+  });
+
+  it('ends with the last that leaves, who hears how far it got', async () => {
+    const { flight, leader } = flying();
+    const other = makeCall(requestOf('tools/list', {}, 1));
+    const waits = [flight.join(leader.call), flight.join(other.call)];
+    other.cancel();
+    await expect(waits[1]).rejects.toBe(CANCELLED);
+    expect(flight.abandoned).toBe(false);
+    leader.cancel();
+    await expect(waits[0]).rejects.toMatchObject({ message: 'cut', cause: CANCELLED });
+    expect(flight.abandoned).toBe(true);
+    await flight.over;
+  });
+
+  it('is not joined by who has left already', async () => {
+    const { flight, leader, end } = flying();
+    const late = makeCall(requestOf('tools/list'));
+    late.cancel();
+    await expect(flight.join(late.call)).rejects.toBe(CANCELLED);
+    const waits = flight.join(leader.call);
+    expect(flight.shared).toBe(false);
+    end('done');
+    expect(await waits).toBe('done');
+  });
+
+  it('says what comes down to one who still listens', async () => {
+    const heard: string[] = [];
+    const ear =
+      (name: string): Emit =>
+      async () =>
+        void heard.push(name);
+    const leader = makeCall(requestOf('tools/list', {}, 0), { emit: ear('leader') });
+    const other = makeCall(requestOf('tools/list', {}, 1), { emit: ear('other') });
+    const { flight, carried, end } = flying(leader);
+    const said: Message = messageOf({ method: 'notifications/tools/list_changed' });
+    await carried.emit(said, ORIGIN);
+    const left = flight.join(leader.call).catch(() => undefined);
+    const stayed = flight.join(other.call);
+    await carried.emit(said, ORIGIN);
+    leader.cancel();
+    await left;
+    await carried.emit(said, ORIGIN);
+    end('done');
+    await stayed;
+    expect(heard).toEqual(['leader', 'leader', 'other']);
+  });
+
+  it('fails for everybody alike, and for nobody in particular', async () => {
+    const { call } = makeCall(requestOf('tools/list'));
+    const flight = new SingleFlight<string>(call, () => Promise.reject(new Error('down')));
+    await flight.over;
+    await settle();
+    await expect(flight.join(call)).rejects.toThrow('down');
+  });
+});

@@ -1,0 +1,77 @@
+import { describe, expect, it } from 'vitest';
+import { CallController } from '../../../src/core/time/call-signal.ts';
+
+describe.each([
+  ['Node’s own', () => new AbortController()],
+  ['a call’s', () => new CallController()],
+])('%s signal', (_whose, make) => {
+  it('says that it is aborted and why, from then on, and keeps the first reason', () => {
+    const { signal, ...controller } = controllerOf(make);
+    expect([signal.aborted, signal.reason]).toEqual([false, undefined]);
+    signal.throwIfAborted();
+    controller.abort('first');
+    controller.abort('second');
+    expect([signal.aborted, signal.reason]).toEqual([true, 'first']);
+    expect(() => signal.throwIfAborted()).toThrow('first');
+  });
+
+  it('tells its listeners once, in order, when it is aborted already', () => {
+    const { signal, abort } = controllerOf(make);
+    const heard: unknown[] = [];
+    signal.addEventListener('abort', () => heard.push(['a', signal.aborted, signal.reason]));
+    signal.addEventListener('abort', { handleEvent: ({ type }) => heard.push(type) }, { once: true });
+    signal.addEventListener('other', () => heard.push('other'));
+    abort(0);
+    abort(1);
+    expect(heard).toEqual([['a', true, 0], 'abort']);
+  });
+
+  it('counts a listener once, however often it is added, and forgets one that is removed', () => {
+    const { signal, abort } = controllerOf(make);
+    const heard: string[] = [];
+    const twice = (): void => void heard.push('twice');
+    const removed = (): void => void heard.push('removed');
+    for (const listener of [twice, removed, twice]) signal.addEventListener('abort', listener);
+    signal.removeEventListener('abort', removed);
+    abort('');
+    expect(heard).toEqual(['twice']);
+  });
+
+  it('does not tell one that an earlier one removes, nor one that comes too late', () => {
+    const { signal, abort } = controllerOf(make);
+    const heard: string[] = [];
+    const later = (): void => void heard.push('later');
+    signal.addEventListener('abort', () => {
+      signal.removeEventListener('abort', later);
+      signal.addEventListener('abort', () => heard.push('too late'));
+    });
+    signal.addEventListener('abort', later);
+    abort('');
+    signal.addEventListener('abort', later);
+    expect(heard).toEqual([]);
+  });
+
+  it('tells the others, too, when one throws, and the process hears of that', async () => {
+    const { signal, abort } = controllerOf(make);
+    const others = process.listeners('uncaughtException');
+    process.removeAllListeners('uncaughtException');
+    const uncaught = new Promise((resolve) => process.once('uncaughtException', resolve));
+    try {
+      const heard: string[] = [];
+      signal.addEventListener('abort', () => {
+        throw new Error('broken');
+      });
+      signal.addEventListener('abort', () => heard.push('told'));
+      abort('');
+      expect(heard).toEqual(['told']);
+      expect(await uncaught).toEqual(new Error('broken'));
+    } finally {
+      for (const other of others) process.on('uncaughtException', other);
+    }
+  });
+});
+
+function controllerOf(make: () => { readonly signal: AbortSignal; abort(reason: unknown): void }) {
+  const controller = make();
+  return { signal: controller.signal, abort: (reason: unknown) => controller.abort(reason) };
+}

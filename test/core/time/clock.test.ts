@@ -1,0 +1,139 @@
+import { getEventListeners } from 'node:events';
+import { describe, expect, it } from 'vitest';
+import { abortable, settleWithin, sleep, systemClock, withTimeout } from '../../../src/core/time/clock.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
+
+const listeners = (signal: AbortSignal): number => getEventListeners(signal, 'abort').length;
+const never = new Promise<never>(() => undefined);
+
+describe('sleep', () => {
+  it('ends when its time has come, and not before', async () => {
+    const clock = new FakeClock();
+    let over = false;
+    void sleep(clock, 100).then(() => {
+      over = true;
+    });
+    await clock.advance(99);
+    expect(over).toBe(false);
+    await clock.advance(1);
+    expect(over).toBe(true);
+  });
+
+  it('rejects with the reason of its signal, and leaves neither timer nor listener', async () => {
+    const clock = new FakeClock();
+    const controller = new AbortController();
+    const sleeping = sleep(clock, 100, controller.signal);
+    const reason = new Error('enough');
+    controller.abort(reason);
+    await expect(sleeping).rejects.toBe(reason);
+    expect(clock.timers).toBe(0);
+    expect(listeners(controller.signal)).toBe(0);
+  });
+
+  it('rejects at once where the signal has aborted before', async () => {
+    const clock = new FakeClock();
+    await expect(sleep(clock, 0, AbortSignal.abort('gone'))).rejects.toBe('gone');
+    expect(clock.timers).toBe(0);
+  });
+
+  it('takes its listener off a signal that outlives it', async () => {
+    const clock = new FakeClock();
+    const { signal } = new AbortController();
+    const sleeping = sleep(clock, 1, signal);
+    expect(listeners(signal)).toBe(1);
+    await clock.advance(1);
+    await sleeping;
+    expect(listeners(signal)).toBe(0);
+  });
+});
+
+describe('unlessAborted', () => {
+  it('settles as the work does and takes its listener away', async () => {
+    const { signal } = new AbortController();
+    await expect(abortable(Promise.resolve(0), signal)).resolves.toBe(0);
+    const failure = new Error('work failed');
+    await expect(abortable(Promise.reject(failure), signal)).rejects.toBe(failure);
+    await Promise.resolve();
+    expect(listeners(signal)).toBe(0);
+  });
+
+  it('leaves shared work to the others when its own signal aborts', async () => {
+    const work = new Promise<string>((resolve) => setImmediate(resolve, 'done'));
+    const leaving = new AbortController();
+    const left = abortable(work, leaving.signal);
+    const stayed = abortable(work, new AbortController().signal);
+    leaving.abort('bye');
+    await expect(left).rejects.toBe('bye');
+    await expect(stayed).resolves.toBe('done');
+  });
+
+  it('rejects at once after an abort, and swallows what the work fails with', async () => {
+    await expect(abortable(Promise.reject(new Error('late')), AbortSignal.abort('bye'))).rejects.toBe('bye');
+  });
+});
+
+describe('atMost', () => {
+  it('brings the value of work that is in time, and no timer stays', async () => {
+    const clock = new FakeClock();
+    await expect(settleWithin(clock, 100, Promise.resolve('value'))).resolves.toBe('value');
+    expect(clock.timers).toBe(0);
+  });
+
+  it('brings undefined when the time is up', async () => {
+    const clock = new FakeClock();
+    const waited = settleWithin(clock, 100, never);
+    await clock.advance(100);
+    await expect(waited).resolves.toBeUndefined();
+  });
+
+  it('brings undefined for work that fails', async () => {
+    const clock = new FakeClock();
+    await expect(settleWithin(clock, 100, Promise.reject(new Error('no')))).resolves.toBeUndefined();
+    expect(clock.timers).toBe(0);
+  });
+});
+
+describe('the system clock', () => {
+  it('does not run a timer at once that is too long for Node', async () => {
+    const fired: string[] = [];
+    const warnings: Error[] = [];
+    const warned = (warning: Error) => warnings.push(warning);
+    process.on('warning', warned);
+    const long = systemClock.schedule(Number.MAX_SAFE_INTEGER, () => fired.push('long'));
+    await new Promise<void>((resolve) => systemClock.schedule(2, resolve));
+    expect(fired).toEqual([]);
+    expect(warnings).toEqual([]);
+    long.cancel();
+    process.off('warning', warned);
+  });
+
+  it('runs what is overdue, and not what was cancelled', async () => {
+    const fired: string[] = [];
+    systemClock.schedule(0, () => fired.push('cancelled')).cancel();
+    await new Promise<void>((resolve) => systemClock.schedule(-5, resolve));
+    expect(fired).toEqual([]);
+  });
+
+  it('has a monotonic time beside the wall clock, and chance in [0, 1)', () => {
+    expect(systemClock.monotonic()).toBeLessThanOrEqual(systemClock.monotonic());
+    expect(Math.abs(systemClock.now() - Date.now())).toBeLessThan(60_000);
+    expect(systemClock.random()).toBeLessThan(1);
+  });
+});
+
+describe('work in limited time', () => {
+  it('comes to what it comes to, and leaves no timer', async () => {
+    const clock = new FakeClock();
+    expect(await withTimeout(clock, 100, async (signal) => signal.aborted)).toBe(false);
+    await expect(withTimeout(clock, 100, () => Promise.reject(new Error('no')))).rejects.toThrow('no');
+    expect(clock.timers).toBe(0);
+  });
+
+  it('is told by its signal when the time is over, and decides itself what that means', async () => {
+    const clock = new FakeClock();
+    const work = withTimeout(clock, 1_500, (signal) => abortable(never, signal));
+    const ended = expect(work).rejects.toThrow('no answer within 1.5 s');
+    await clock.advance(1_500);
+    await ended;
+  });
+});

@@ -1,0 +1,57 @@
+import { expect, it } from 'vitest';
+import { TransientMap } from '../../../src/core/time/transient-map.ts';
+
+const entries = (...names: readonly string[]): { map: TransientMap<string | number, { name: string }> } => {
+  const map = new TransientMap<string | number, { name: string }>();
+  for (const name of names) map.set(name, { name });
+  return { map };
+};
+
+it('finds what was put in, under keys of any kind', () => {
+  const { map } = entries();
+  map.set(0, { name: 'zero' });
+  map.set('', { name: 'empty' });
+  map.set(-1, { name: 'negative' });
+  expect([map.get(0), map.get(''), map.get(-1), map.get('0')]).toEqual([
+    { name: 'zero' },
+    { name: 'empty' },
+    { name: 'negative' },
+    undefined,
+  ]);
+  expect([map.has(0), map.has('0'), map.size]).toEqual([true, false, 3]);
+});
+
+it('keeps the place of an entry whose value is exchanged', () => {
+  const { map } = entries('first', 'second');
+  map.set('first', { name: 'other' });
+  expect(map.values()).toEqual([{ name: 'other' }, { name: 'second' }]);
+});
+
+it('takes out what has been in longest, in order, however many left from the middle', () => {
+  const { map } = entries('a', 'b', 'c', 'd');
+  expect([map.delete('b'), map.delete('b')]).toEqual([true, false]);
+  expect([map.shift(), map.shift(), map.shift(), map.shift()]).toEqual([
+    { name: 'a' },
+    { name: 'c' },
+    { name: 'd' },
+    undefined,
+  ]);
+  expect(map.size).toBe(0);
+});
+
+it('puts an entry that left and came back at the end', () => {
+  const { map } = entries('a', 'b');
+  map.delete('a');
+  map.set('a', { name: 'again' });
+  expect(map.values()).toEqual([{ name: 'b' }, { name: 'again' }]);
+});
+
+it('walks the entries of the moment while they leave', () => {
+  const { map } = entries('a', 'b', 'c');
+  const seen: string[] = [];
+  for (const { name } of map.values()) {
+    seen.push(name);
+    map.clear();
+  }
+  expect([seen, map.size]).toEqual([['a', 'b', 'c'], 0]);
+});

@@ -1,0 +1,193 @@
+import { describe, expect, it } from 'vitest';
+import { ToolCatalog } from '../../../src/core/tools/catalog.ts';
+
+const listed = (...tools: readonly unknown[]) => ({ jsonrpc: '2.0', id: 0, result: { tools } });
+
+const page = (names: readonly string[], nextCursor?: string) => ({
+  jsonrpc: '2.0',
+  id: 0,
+  result: { tools: names.map((name) => ({ name })), ...(nextCursor === undefined ? {} : { nextCursor }) },
+});
+
+describe('the known tools', () => {
+  it.each([
+    ['nothing', { name: 't', inputSchema: {} }, { readOnly: false, idempotent: false, destructive: true }],
+    [
+      'that it only reads',
+      { name: 't', annotations: { readOnlyHint: true } },
+      { readOnly: true, idempotent: false, destructive: false },
+    ],
+    [
+      'that it only reads, and destroys: the first wins',
+      { name: 't', annotations: { readOnlyHint: true, destructiveHint: true } },
+      { readOnly: true, idempotent: false, destructive: false },
+    ],
+    [
+      'that it may be repeated and destroys nothing',
+      { name: 't', annotations: { idempotentHint: true, destructiveHint: false } },
+      { readOnly: false, idempotent: true, destructive: false },
+    ],
+    [
+      'hints that are no booleans',
+      { name: 't', annotations: { readOnlyHint: 'true', idempotentHint: 1, destructiveHint: 'no' } },
+      { readOnly: false, idempotent: false, destructive: true },
+    ],
+    [
+      'annotations that are no object',
+      { name: 't', annotations: ['readOnlyHint'] },
+      { readOnly: false, idempotent: false, destructive: true },
+    ],
+  ])('say of a tool that says %s', (_what, tool, expected) => {
+    const tools = new ToolCatalog();
+    tools.learn(listed(tool));
+    expect(tools.annotationsOf('t')).toEqual(expected);
+  });
+
+  it('add up over the pages of a list, and follow a later list', () => {
+    const tools = new ToolCatalog();
+    tools.learn(page(['a'], 'next'));
+    expect(tools.complete).toBe(false);
+    tools.learn(page(['b', '__proto__']), 'next');
+    expect(tools.complete).toBe(true);
+    expect(tools.size).toBe(3);
+    expect(tools.definitionOf('__proto__')).toEqual({ name: '__proto__' });
+    tools.learn(listed({ name: 'a', annotations: { readOnlyHint: true } }));
+    expect(tools.annotationsOf('a')?.readOnly).toBe(true);
+  });
+
+  it('end where a whole list does not name them any more', () => {
+    const tools = new ToolCatalog();
+    tools.learn(page(['a', 'b'], ''));
+    tools.learn(page(['c']), '');
+    tools.learn(page(['a'], 'p'));
+    expect(tools.size).toBe(3);
+    tools.learn(page(['d']), 'p');
+    expect(['a', 'b', 'c', 'd'].filter((name) => tools.definitionOf(name))).toEqual(['a', 'd']);
+  });
+
+  it('believe the worst of two tools of one name, on one page or on two', () => {
+    const reads = { name: 't', annotations: { readOnlyHint: true, idempotentHint: true } };
+    const writes = { name: 't', annotations: { destructiveHint: false } };
+    const onOne = new ToolCatalog();
+    onOne.learn(listed(writes, reads));
+    expect(onOne.annotationsOf('t')).toEqual({ readOnly: false, idempotent: false, destructive: false });
+    const onTwo = new ToolCatalog();
+    onTwo.learn({ result: { tools: [reads], nextCursor: 'p2' } });
+    expect(onTwo.annotationsOf('t')?.readOnly).toBe(true);
+    onTwo.learn(listed(writes), 'p2');
+    expect(onTwo.annotationsOf('t')?.readOnly).toBe(false);
+    // The next list has only one of them.
+    onTwo.learn(listed(reads));
+    expect(onTwo.annotationsOf('t')?.readOnly).toBe(true);
+  });
+
+  it('keep what they know where a page comes whose list they have lost sight of', () => {
+    const tools = new ToolCatalog();
+    tools.learn(page(['a']));
+    tools.learn(page(['b'], 'more'), 'of another time');
+    expect(['a', 'b'].filter((name) => tools.definitionOf(name))).toEqual(['a', 'b']);
+    expect(tools.complete).toBe(true);
+  });
+
+  it('read one list for all who ask at the same time, and another one once the first was forgotten', async () => {
+    const tools = new ToolCatalog();
+    let ended: () => void = () => undefined;
+    let asked = 0;
+    const fill = () => {
+      asked++;
+      return new Promise<void>((resolve) => {
+        ended = resolve;
+      });
+    };
+    const both = [tools.filled(fill), tools.filled(fill)];
+    expect(asked).toBe(1);
+    const endFirst = ended;
+    tools.forget();
+    expect(tools.generation).toBe(1);
+    const later = tools.filled(fill);
+    expect(asked).toBe(2);
+    endFirst();
+    await Promise.all(both);
+    void tools.filled(fill);
+    expect(asked).toBe(2);
+    ended();
+    await later;
+    void tools.filled(fill);
+    expect(asked).toBe(3);
+  });
+
+  it('tell a list that differs from the whole list before it, once, whatever the order', () => {
+    const tools = new ToolCatalog();
+    expect(tools.fingerprintOf()).toBeUndefined();
+    expect(tools.learn(listed({ name: 'a' }, { name: 'b' }))).toBeUndefined();
+    const fingerprint = tools.fingerprintOf();
+    expect(fingerprint).toMatch(/^[0-9a-f]{16}$/);
+    expect(tools.learn(listed({ name: 'b' }, { name: 'a' }))).toBeUndefined();
+    expect(tools.fingerprintOf()).toBe(fingerprint);
+    expect(tools.learn(listed({ name: 'b' }, { name: 'a', outputSchema: {} }))).toEqual({ told: false });
+    expect(tools.learn(listed({ name: 'b' }, { name: 'a', outputSchema: {} }))).toBeUndefined();
+  });
+
+  it('compare lists over all their pages, however they are cut', () => {
+    const tools = new ToolCatalog();
+    tools.learn(page(['a', 'b'], 'p2'));
+    expect(tools.fingerprintOf()).toBeUndefined();
+    tools.learn(page(['c']), 'p2');
+    expect(tools.learn(page(['a', 'b', 'c']))).toBeUndefined();
+    expect(tools.learn(page(['a'], 'p2'))).toBeUndefined();
+    expect(tools.learn(page(['b']), 'p2')).toEqual({ told: false });
+  });
+
+  it('remember the list through a forgetting, and who was told of its change', () => {
+    const tools = new ToolCatalog();
+    tools.learn(page(['a']));
+    tools.forget({ told: true });
+    expect(tools.learn(page(['b']))).toEqual({ told: true });
+    tools.forget();
+    expect(tools.learn(page(['c']))).toEqual({ told: false });
+    tools.forget();
+    expect(tools.learn(page(['c']))).toBeUndefined();
+  });
+
+  it('keep the lists of different views apart', () => {
+    const tools = new ToolCatalog();
+    tools.learn(page(['a'], 'next'));
+    tools.learn(page(['x'], 'next'), undefined, 'other');
+    tools.learn(page(['b']), 'next');
+    expect(tools.learn(page(['y']), 'next', 'other')).toBeUndefined();
+    expect(tools.learn(page(['a', 'b']))).toBeUndefined();
+    expect(tools.fingerprintOf()).not.toBe(tools.fingerprintOf('other'));
+    for (let view = 0; view < 100; view++) tools.learn(page(['a']), undefined, `v${view}`);
+    expect(tools.fingerprintOf()).toBeUndefined();
+  });
+
+  it('know nothing of a tool that no list has named, nor after they were told to forget', () => {
+    const tools = new ToolCatalog();
+    expect(tools.annotationsOf('toString')).toBeUndefined();
+    tools.learn(listed({ name: 'a', annotations: { readOnlyHint: true } }));
+    tools.forget();
+    expect(tools.annotationsOf('a')).toBeUndefined();
+  });
+
+  it.each([
+    ['an error', { error: { code: -32601, message: 'no tools' } }],
+    ['a result that is none', { result: null }],
+    ['another result', { result: { prompts: [] } }],
+    ['tools that are no list', { result: { tools: { a: 1 } } }],
+    ['tools that are none', listed(null, 'a', 1, {}, { name: 7 }, [{ name: 'x' }])],
+  ])('learn nothing from %s', (_what, response) => {
+    const tools = new ToolCatalog();
+    tools.learn(response);
+    expect(tools.size).toBe(0);
+  });
+
+  it('are 10,000 at most; those that are known can still change', () => {
+    const tools = new ToolCatalog();
+    const names = Array.from({ length: 10_001 }, (_, at) => `t${at}`);
+    tools.learn(page(names, 'next'));
+    expect(tools.size).toBe(10_000);
+    tools.learn(listed({ name: 't0', title: 'now' }, { name: 'late' }), 'next');
+    expect(tools.definitionOf('t0')).toEqual({ name: 't0', title: 'now' });
+    expect(tools.annotationsOf('late')).toBeUndefined();
+  });
+});

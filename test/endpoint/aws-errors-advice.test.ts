@@ -1,0 +1,102 @@
+import { describe, expect, it } from 'vitest';
+import { type AwsRefusal, explainRefusal, type RefusalContext } from '../../src/endpoint/aws-errors.ts';
+
+const context: RefusalContext = {
+  status: 403,
+  host: 'a1.execute-api.eu-west-1.amazonaws.com',
+  profile: 'dev',
+  scope: { service: 'execute-api', region: 'eu-west-1' },
+  signed: true,
+};
+
+describe('the sentence tells what to do', () => {
+  it.each<[refusal: AwsRefusal, changes: Partial<RefusalContext>, sentence: string]>([
+    [
+      { kind: 'expired', said: 'old' },
+      {},
+      "The AWS credentials of profile 'dev' have expired (HTTP 403). Run aws sso login --profile dev (or aws login --profile dev); the next call uses the new ones, no restart is needed. The server said: old",
+    ],
+    [
+      { kind: 'expired', said: '' },
+      { profile: '', status: 401 },
+      'The AWS credentials of the default chain have expired (HTTP 401). Run aws sso login (or aws login); the next call uses the new ones, no restart is needed.',
+    ],
+    [
+      { kind: 'expired', said: '' },
+      { source: 'sso' },
+      "The AWS credentials of profile 'dev' have expired (HTTP 403). Run aws sso login --profile dev; the next call uses the new ones, no restart is needed.",
+    ],
+    [
+      { kind: 'expired', said: '' },
+      { source: 'login', profile: '' },
+      'The AWS credentials of the default chain have expired (HTTP 403). Run aws login; the next call uses the new ones, no restart is needed.',
+    ],
+    [
+      { kind: 'expired', said: '' },
+      { source: 'process' },
+      "The AWS credentials of profile 'dev' have expired (HTTP 403). Run the profile's credential_process in a terminal to see why it gives old ones; once it gives others, the next call uses the new ones, no restart is needed.",
+    ],
+    [
+      { kind: 'invalid-token', said: '' },
+      {},
+      "AWS does not know the access key or session token of profile 'dev' (HTTP 403). Check them with: aws sts get-caller-identity --profile dev.",
+    ],
+    [
+      { kind: 'clock', said: '' },
+      { skewMs: -600_400 },
+      "The server refused the signature's time (HTTP 403): this machine's clock is off by 600 s. Correct the clock.",
+    ],
+    [
+      { kind: 'clock', said: '' },
+      {},
+      "The server refused the signature's time (HTTP 403): this machine's clock is off. Correct the clock.",
+    ],
+    [
+      { kind: 'signature', said: '', expected: { service: 'lambda', region: 'us-east-1' } },
+      {},
+      "The server refused the signature (HTTP 403). It was made for service 'execute-api' in region 'eu-west-1'; the server expects service 'lambda' (--service lambda) and region 'us-east-1' (--region us-east-1).",
+    ],
+    [
+      { kind: 'signature', said: '' },
+      { scope: { service: 'x', region: 'eu-west-1' } },
+      "The server refused the signature (HTTP 403). It was made for service 'x' in region 'eu-west-1'; its host name suggests service 'execute-api' (--service execute-api).",
+    ],
+    [
+      { kind: 'signature', said: '' },
+      {},
+      "The server refused the signature (HTTP 403). It was made for service 'execute-api' in region 'eu-west-1'; if both are right, check the secret access key.",
+    ],
+    [
+      { kind: 'denied', said: 'no' },
+      { profile: '' },
+      'AWS denied access with the credentials of the default chain (HTTP 403): they are valid, but no IAM policy allows them this. The server said: no',
+    ],
+    [
+      { kind: 'unsigned', said: '' },
+      {},
+      'The server found no signature that it knows (HTTP 403): check the path of the endpoint URL, since API Gateway answers so for unknown paths.',
+    ],
+    [
+      { kind: 'unsigned', said: '' },
+      { signed: false, status: 401 },
+      'The server wants signed requests (HTTP 401), and this one was sent unsigned because there were no AWS credentials and --skip-auth was given. Set AWS_PROFILE or pass --profile.',
+    ],
+    [
+      { kind: 'other-method', said: '' },
+      {},
+      'The server wants another way of authorization than AWS signatures, OAuth most likely (HTTP 403): set it to IAM, or reach it with a client that does OAuth.',
+    ],
+    [
+      { kind: 'foreign-page', said: 'Blocked' },
+      {},
+      'HTTP 403 with an HTML page: it comes from a firewall (WAF) or a corporate proxy in front of a1.execute-api.eu-west-1.amazonaws.com, not from the MCP server. Ask whoever runs it to let this traffic through, or set --user-agent if it judges by that. The server said: Blocked',
+    ],
+    [
+      { kind: 'other', said: 'Unauthorized' },
+      { status: 401 },
+      'The server at a1.execute-api.eu-west-1.amazonaws.com refused the request (HTTP 401). The server said: Unauthorized',
+    ],
+  ])('%o with %o', (refusal, changes, sentence) => {
+    expect(explainRefusal(refusal, { ...context, ...changes })).toBe(sentence);
+  });
+});

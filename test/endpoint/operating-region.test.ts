@@ -1,0 +1,52 @@
+import { describe, expect, it } from 'vitest';
+import { OperatingRegions } from '../../src/endpoint/operating-region.ts';
+import { makeTempHome } from '../support/temp-home.ts';
+
+const OWN = new URL('https://aws-mcp.us-east-1.api.aws/mcp');
+const NAMELESS = new URL('https://mcp.example.com/mcp');
+const BOTH = '[profile one]\nregion = eu-west-1\n[profile two]\nregion = eu-west-2\n[profile none]\n';
+
+describe('the operating region', () => {
+  it.each<
+    [string, { endpoint?: URL; env?: Record<string, string>; several?: boolean; profile: string }, unknown]
+  >([
+    [
+      'is the one of the process first',
+      { env: { AWS_REGION: 'a', AWS_DEFAULT_REGION: 'b' }, profile: 'one' },
+      'a',
+    ],
+    ['is its other variable then', { env: { AWS_REGION: '', AWS_DEFAULT_REGION: 'b' }, profile: 'one' }, 'b'],
+    ['is the one of the profile then', { profile: 'one' }, 'eu-west-1'],
+    ['is the one of the endpoint then', { profile: 'none' }, 'us-east-1'],
+    ['is none where nothing names one', { endpoint: NAMELESS, profile: 'none' }, undefined],
+    [
+      'of one of several profiles is its own first',
+      { env: { AWS_REGION: 'a' }, several: true, profile: 'two' },
+      'eu-west-2',
+    ],
+    [
+      'of one of several profiles without one is that of the process',
+      { env: { AWS_REGION: 'a' }, several: true, profile: 'none' },
+      'a',
+    ],
+  ])('%s', async (_what, { endpoint = OWN, env = {}, several = false, profile }, region) => {
+    const home = await makeTempHome();
+    await home.config(BOTH);
+    const regions = new OperatingRegions({ endpoint, env: { ...home.env, ...env }, several });
+    expect(await regions.of(profile)).toBe(region);
+  });
+
+  it('is the new one with the first call behind an edit of the files', async () => {
+    const home = await makeTempHome();
+    await home.config(BOTH);
+    const regions = new OperatingRegions({ endpoint: OWN, env: home.env, several: true });
+    expect(await Promise.all(['one', 'two', 'one'].map((name) => regions.of(name)))).toEqual([
+      'eu-west-1',
+      'eu-west-2',
+      'eu-west-1',
+    ]);
+    await home.credentials('[one]\nregion = ap-south-1\n');
+    expect(await regions.of('one')).toBe('ap-south-1');
+    expect(await regions.of('two')).toBe('eu-west-2');
+  });
+});

@@ -1,0 +1,295 @@
+import { describe, expect, it } from 'vitest';
+import { ProxyError } from '../../../src/core/errors/errors.ts';
+import type { Call, Origin } from '../../../src/core/pipeline/call.ts';
+import {
+  answerOf,
+  CANCELLED,
+  makeCall,
+  makeToolCall,
+  messageOf,
+  RESULT,
+  requestOf,
+} from '../../support/make-call.ts';
+import { type Attempted, retried } from '../../support/retried.ts';
+
+const throws =
+  (error: unknown): Attempted =>
+  () => {
+    throw error;
+  };
+const REFUSED = new ProxyError('connect-failed', 'Cannot connect to example.com: ECONNREFUSED.', {
+  sent: 'no',
+});
+const LOST = new ProxyError('connection-lost', 'The connection broke. The call may have run', {
+  sent: 'maybe',
+});
+const refused = throws(REFUSED);
+const lost = throws(LOST);
+const good: Attempted = () => RESULT;
+const busy =
+  (retryAfter?: string): Attempted =>
+  () =>
+    answerOf(
+      { error: { code: -32004, message: 'Too many requests' } },
+      { status: 429, headers: retryAfter === undefined ? {} : { 'retry-after': retryAfter } },
+    );
+
+const ORIGIN: Origin = { profile: '', gone: new Promise(() => undefined) };
+const tell = (call: Call) =>
+  call.emit(
+    messageOf({ method: 'notifications/progress', params: { progressToken: 0, progress: 1 } }),
+    ORIGIN,
+  );
+
+describe('a request that fails on the way', () => {
+  it('is sent again until it is answered, with waits in between that an observer hears of', async () => {
+    const { clock, log, seen, send } = retried([refused, busy(), good]);
+    const made = makeCall(requestOf('tools/list', {}, -1));
+    const answer = send(made);
+    await clock.advance(150);
+    expect(await answer).toBe(RESULT);
+    expect(log.map(({ at }) => at)).toEqual([0, 50, 150]);
+    expect(log.map(({ call }) => call.message)).toEqual(Array(3).fill(made.call.message));
+    expect(seen).toEqual([
+      { type: 'call.retried', method: 'tools/list', id: '-1', attempt: 1, afterMs: 50, reason: 'not-sent' },
+      {
+        type: 'call.retried',
+        method: 'tools/list',
+        id: '-1',
+        attempt: 2,
+        afterMs: 100,
+        reason: 'turned-away',
+      },
+    ]);
+    expect(clock.timers).toBe(0);
+  });
+
+  it('fails with the last error when its attempts are spent, which says how often it was tried', async () => {
+    const { clock, log, send } = retried([refused]);
+    const answer = send();
+    await clock.advance(150);
+    const error = (await answer) as ProxyError;
+    expect(error.toJsonRpc()).toEqual({
+      code: -31001,
+      message: 'Cannot connect to example.com: ECONNREFUSED. It was tried 3 times.',
+      data: { source: 'mcp-sigv4-proxy', reason: 'connect-failed', mayHaveRun: false, attempts: 3 },
+    });
+    expect(error.cause).toBe(REFUSED);
+    expect(log).toHaveLength(3);
+  });
+
+  it('says that it may have run where an earlier attempt may have, though the last one was not even sent', async () => {
+    const { clock, tools, send } = retried([lost, refused]);
+    tools.learn({ result: { tools: [{ name: 'tool', annotations: { idempotentHint: true } }] } });
+    const answer = send(makeToolCall());
+    await clock.advance(150);
+    const error = (await answer) as ProxyError;
+    expect(error.message).toBe(
+      'Cannot connect to example.com: ECONNREFUSED. It was tried 3 times, and an earlier attempt may have run.',
+    );
+    expect(error.toJsonRpc().data).toMatchObject({ reason: 'connect-failed', mayHaveRun: true, attempts: 3 });
+  });
+
+  it('ends its last sentence before it says how often it was tried', async () => {
+    const { clock, send } = retried([lost]);
+    const answer = send();
+    await clock.advance(150);
+    expect(((await answer) as ProxyError).message).toBe(
+      'The connection broke. The call may have run. It was tried 3 times.',
+    );
+  });
+
+  it('is passed on as it was thrown where nothing was repeated', async () => {
+    const gone = new ProxyError('session-lost', 'gone', { sent: 'refused' });
+    const fault = new TypeError('a fault');
+    for (const error of [gone, fault, LOST]) {
+      const { log, send } = retried([throws(error)]);
+      expect(await send(makeToolCall())).toBe(error);
+      expect(log).toHaveLength(1);
+    }
+  });
+
+  it('is sent again also where the handler throws before it returns a promise', async () => {
+    const { clock, send } = retried([refused, good]);
+    const answer = send();
+    await clock.advance(50);
+    expect(await answer).toBe(RESULT);
+  });
+});
+
+describe('a tool', () => {
+  it.each([
+    ['that only reads', { readOnlyHint: true }, 2],
+    ['that may be repeated', { idempotentHint: true }, 2],
+    ['that promises nothing', {}, 1],
+  ])('%s, when the connection breaks: %j, calls %i', async (_what, annotations, times) => {
+    const { clock, tools, log, send } = retried([lost, good]);
+    tools.learn({ result: { tools: [{ name: 'tool', annotations }] } });
+    const answer = send(makeToolCall(''));
+    await clock.advance(1_000);
+    expect(await answer).toBe(times === 2 ? RESULT : LOST);
+    expect(log).toHaveLength(times);
+  });
+
+  it('is looked up only when it matters, and late or failing knowledge hides no error', async () => {
+    let asked = 0;
+    const toolsOf = async () => {
+      asked++;
+      throw new Error('no list to be had');
+    };
+    const { clock, log, send } = retried([refused, lost], { toolsOf });
+    const answer = send(makeToolCall());
+    await clock.advance(50);
+    expect(await answer).toMatchObject({ reason: 'connection-lost', details: { attempts: 2 } });
+    expect([asked, log.length]).toEqual([1, 2]);
+  });
+
+  it('is not called again once it has told its client something, whatever it promises', async () => {
+    const heard: unknown[] = [];
+    const { tools, log, send } = retried([
+      async (call) => {
+        await tell(call);
+        throw LOST;
+      },
+    ]);
+    tools.learn({ result: { tools: [{ name: 'tool', annotations: { readOnlyHint: true } }] } });
+    const emit = async (...told: unknown[]) => void heard.push(told);
+    const made = makeCall(requestOf('tools/call', { name: 'tool' }), { emit });
+    expect(await send(made)).toBe(LOST);
+    expect(log).toHaveLength(1);
+    expect(heard).toEqual([[expect.objectContaining({ method: 'notifications/progress' }), ORIGIN]]);
+  });
+});
+
+describe('the wait', () => {
+  it('is what the server asks for, and ends at once when the call is cancelled', async () => {
+    const { clock, log, send } = retried([busy('20')]);
+    const made = makeToolCall('');
+    const answer = send(made);
+    await clock.advance(20_049);
+    expect(log).toHaveLength(1);
+    await clock.advance(1);
+    expect(log).toHaveLength(2);
+    await clock.advance(1_000);
+    made.cancel();
+    expect(await answer).toBe(CANCELLED);
+    expect(clock.timers).toBe(0);
+    await clock.advance(60_000);
+    expect(log).toHaveLength(2);
+  });
+
+  it('does not begin for a call that was cancelled while it failed', async () => {
+    const made = makeToolCall();
+    const { clock, seen, log, send } = retried([
+      () => {
+        made.cancel();
+        throw REFUSED;
+      },
+    ]);
+    expect(await send(made)).toBe(REFUSED);
+    expect([clock.timers, seen.length, log.length]).toEqual([0, 0, 1]);
+  });
+
+  it.each([
+    ['30', 30_000],
+    ['Fri, 02 Jan 2026 03:05:05 GMT', 60_000],
+  ])('is not made above 20 s (Retry-After: %s): the answer says when', async (retryAfter, retryAfterMs) => {
+    const { clock, log, send } = retried([busy(retryAfter)]);
+    const reply = await send(makeCall(requestOf('initialize', {})));
+    expect(reply).toMatchObject({ kind: 'answer', http: { status: 429 } });
+    const again = await send(makeToolCall());
+    expect(again).toMatchObject({
+      kind: 'answer',
+      message: {
+        text: `{"jsonrpc":"2.0","id":0,"error":{"data":{"retryAfterMs":${retryAfterMs}},"code":-32004,"message":"Too many requests"}}`,
+      },
+    });
+    expect([clock.timers, log.length]).toEqual([0, 2]);
+  });
+
+  it('is not made above 20 s: the error says when', async () => {
+    const error = new ProxyError('http-status', 'HTTP 429', {
+      sent: 'refused',
+      retryAfterMs: 30_000,
+      details: { httpStatus: 429 },
+    });
+    const { send } = retried([throws(error)]);
+    expect(await send()).toBe(error);
+    expect(error.toJsonRpc().data).toMatchObject({ retryAfterMs: 30_000, mayHaveRun: false });
+  });
+
+  it("is not made where the caller's time would be over first: the answer says when", async () => {
+    const { clock, log, send } = retried([busy('5')]);
+    const made = makeToolCall(-1);
+    made.call.deadline.left = 3_000;
+    expect(await send(made)).toMatchObject({
+      kind: 'answer',
+      message: { json: { error: { code: -32004, data: { retryAfterMs: 5_000 } } } },
+    });
+    expect([clock.timers, log.length]).toEqual([0, 1]);
+  });
+
+  it('that is cut by the time limit says that the call did not run, unless an attempt may have', async () => {
+    const late = new ProxyError('timeout', 'may have run', { sent: 'maybe', ifUnsent: 'did not run' });
+    const waiting = async (...script: Attempted[]) => {
+      const { clock, send } = retried(script);
+      const made = makeCall(requestOf('tools/list', {}, ''));
+      const answer = send(made);
+      await clock.advance(0);
+      made.cancel(late);
+      return answer;
+    };
+    expect(await waiting(refused)).toMatchObject({ message: 'did not run', sent: 'no' });
+    expect(await waiting(busy('5'))).toMatchObject({ message: 'did not run', sent: 'no' });
+    expect(await waiting(lost)).toBe(late);
+  });
+});
+
+describe('what is needed at the start', () => {
+  it('rides out 19 s of throttling, and then is answered', async () => {
+    let at = (): number => 0;
+    const { clock, log, send } = retried([(call) => (at() < 19_000 ? busy()(call) : good(call))]);
+    at = () => clock.monotonic();
+    const answer = send();
+    await clock.advance(20_000);
+    expect(await answer).toBe(RESULT);
+    expect(log.length).toBeLessThan(30);
+  });
+
+  it("gives up within 20 s, with the server's own words", async () => {
+    const { clock, log, send } = retried([busy()]);
+    const answer = send();
+    await clock.advance(20_000);
+    expect(await answer).toMatchObject({ message: { outcome: 'error', json: { error: { code: -32004 } } } });
+    expect(log.at(-1)?.at).toBeGreaterThan(18_000);
+  });
+});
+
+describe('what passes untouched', () => {
+  it.each([
+    ['a notification', messageOf({ method: 'notifications/initialized' })],
+    ['an answer to the server', messageOf({ id: 0, result: {} })],
+    ['initialize, which the stack that opens sessions repeats', requestOf('initialize', {}, '')],
+  ])('%s', async (_what, message) => {
+    const { clock, log, send } = retried([refused]);
+    const made = makeCall(message);
+    expect(await send(made)).toBe(REFUSED);
+    expect(log.map(({ call }) => call)).toEqual([made.call]);
+    expect(clock.timers).toBe(0);
+  });
+
+  it('not initialize in that stack', async () => {
+    const { clock, log, send } = retried([refused, good], { opening: true });
+    const answer = send(makeCall(requestOf('initialize', {}, '')));
+    await clock.advance(50);
+    expect(await answer).toBe(RESULT);
+    expect(log).toHaveLength(2);
+  });
+
+  it('a tool that says it failed: it ran', async () => {
+    const failed = answerOf({ result: { isError: true, content: [] } }, { status: 200 });
+    const { log, send } = retried([() => failed]);
+    expect(await send(makeToolCall())).toBe(failed);
+    expect(log).toHaveLength(1);
+  });
+});

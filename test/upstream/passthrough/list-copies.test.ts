@@ -1,0 +1,51 @@
+import { describe, expect, it } from 'vitest';
+import { ListCopies } from '../../../src/upstream/passthrough/list-copies.ts';
+
+const JSON_TYPE = { 'content-type': 'application/json; charset=utf-8' };
+const EVENT_TYPE = { 'content-type': 'text/event-stream' };
+const LIST = '{"jsonrpc":"2.0","id":0,"result":{"tools":[{"name":"é"}]}}';
+const MIB = 1_024 * 1_024;
+
+/** What is understood of these bytes, cut everywhere. */
+function understood(headers: Record<string, string>, text: string, id: string | number = 0) {
+  const copy = new ListCopies().of({ headers });
+  for (const byte of Buffer.from(text)) copy.take(Buffer.of(byte));
+  return copy.end(id)?.text;
+}
+
+describe('a list that passes by', () => {
+  it.each([
+    ['as JSON', JSON_TYPE, LIST],
+    ['in a batch', JSON_TYPE, `[{"jsonrpc":"2.0","id":1,"result":{}},${LIST}]`],
+    ['as an event', EVENT_TYPE, `id: 1\ndata:\n\ndata: {"jsonrpc":"2.0","method":"x"}\n\ndata: ${LIST}\n\n`],
+    ['beside an event that is no JSON', EVENT_TYPE, `data: {\n\ndata: ${LIST}\n\n`],
+  ])('is understood %s', (_how, headers, text) => {
+    expect(understood(headers, text)).toBe(LIST);
+  });
+
+  it.each([
+    ['is another\u2019s', JSON_TYPE, LIST, '0'],
+    ['is none', JSON_TYPE, '<p>', 0],
+    ['is compressed', { ...JSON_TYPE, 'content-encoding': 'gzip' }, LIST, 0],
+    ['has not come whole', EVENT_TYPE, `data: ${LIST}`, 0],
+    ['never came', JSON_TYPE, '', 0],
+  ])('teaches nothing where it %s', (_why, headers, text, id) => {
+    expect(understood(headers, text, id)).toBeUndefined();
+  });
+
+  it('is kept while there is room for all of them together', () => {
+    const copies = new ListCopies();
+    const first = copies.of({ headers: JSON_TYPE });
+    first.take(Buffer.alloc(31 * MIB, ' '));
+    const second = copies.of({ headers: JSON_TYPE });
+    second.take(Buffer.alloc(2 * MIB, ' '));
+    second.take(Buffer.from(LIST));
+    expect(second.end(0)).toBeUndefined();
+    first.take(Buffer.from(LIST));
+    expect(first.end(0)?.text).toContain('"tools"');
+    const third = copies.of({ headers: JSON_TYPE });
+    third.take(Buffer.alloc(31 * MIB, ' '));
+    third.take(Buffer.from(LIST));
+    expect(third.end(0)?.id).toBe(0);
+  });
+});

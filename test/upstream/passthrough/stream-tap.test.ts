@@ -1,0 +1,44 @@
+import { describe, expect, it } from 'vitest';
+import { Incoming } from '../../../src/upstream/http/incoming.ts';
+import { tapEvents } from '../../../src/upstream/passthrough/stream-tap.ts';
+
+const responseOf = (headers: Record<string, string>): Incoming =>
+  new Incoming(200, headers, { pause: () => undefined, resume: () => undefined });
+const EVENTS = { 'content-type': 'text/event-stream; charset=utf-8' };
+
+const methodsIn = (stream: string, at = stream.length): string[] => {
+  const heard = tapEvents(responseOf(EVENTS));
+  if (!heard) throw new Error('deaf');
+  const bytes = Buffer.from(stream);
+  return [bytes.subarray(0, at), bytes.subarray(at)]
+    .flatMap((chunk) => [...heard(chunk)])
+    .map((message) => (message.kind === 'response' ? 'response' : message.method));
+};
+
+describe('a stream that passes by', () => {
+  const progress = 'data: {"jsonrpc":"2.0","method":"notifications/progress","params":{}}\n\n';
+  const question = 'id: 4\ndata: {"jsonrpc":"2.0","id":0,"method":"elicitation/create","params":{}}\n\n';
+  const answer = 'data: {"jsonrpc":"2.0","id":0,"result":{"text":"a \\"method\\" of its own"}}\n\n';
+
+  it('is heard for notifications and requests, wherever it is cut', () => {
+    const stream = `: hello\n\n${progress}${question}${answer}`;
+    for (let at = 0; at <= Buffer.byteLength(stream); at++) {
+      expect(methodsIn(stream, at)).toEqual(['notifications/progress', 'elicitation/create']);
+    }
+  });
+
+  it('may hold what is no JSON, and long answers', () => {
+    const huge = `data: {"method":"${'x'.repeat(100_000)}"}\n\n`;
+    expect(methodsIn(`data: a "method" of speaking\n\n${huge}${progress}`)).toEqual([
+      'notifications/progress',
+    ]);
+  });
+});
+
+it.each([
+  ['JSON', { 'content-type': 'application/json' }],
+  ['nothing that says what it is', {}],
+  ['a compressed stream', { ...EVENTS, 'content-encoding': 'gzip' }],
+])('%s is not listened to', (_what, headers) => {
+  expect(tapEvents(responseOf(headers))).toBeUndefined();
+});

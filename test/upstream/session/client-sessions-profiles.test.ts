@@ -1,0 +1,286 @@
+import { describe, expect, it } from 'vitest';
+import { ProxyError } from '../../../src/core/errors/errors.ts';
+import { SessionQuota } from '../../../src/pool/session-quota.ts';
+import { sendJson } from '../../support/mcp-answers.ts';
+import type { Handler } from '../../support/mcp-behaviours.ts';
+import { makeGate } from '../../support/relayed.ts';
+import { comesTrue } from '../http/lane-rig.ts';
+import { type ConversationOptions, conversationWith, textOf } from './conversation-rig.ts';
+
+const ok: Handler = (_request, _response, context) => context.result({});
+const silence: Handler = () => undefined;
+
+/** What one client has with the profile that it opened, and with another; each profile has a server of its own. */
+async function twoProfiles(options: ConversationOptions = {}, common: ConversationOptions = {}) {
+  const own = await conversationWith(common);
+  const other = await conversationWith({ ...common, ...options, lead: own.conversation });
+  return { own, other };
+}
+
+describe('a call that waits for a session with room', () => {
+  it('goes on in the sessions that there are when the client begins anew', async () => {
+    const { opened, open } = makeGate();
+    let first = true;
+    const own = await conversationWith({
+      maxSessions: 2,
+      on: {
+        'tools/call': async (_request, _response, context) => {
+          if (first) await opened;
+          context.result({});
+        },
+      },
+    });
+    await own.begin();
+    const running = [0, ''].map((id) => own.echo(id));
+    await own.server.until(() => own.server.of('tools/call').length === 2);
+    const waits = own.echo(-1);
+    first = false;
+    await own.initialize('again');
+    expect(textOf(await waits.reply)).toContain('"result"');
+    open();
+    await Promise.all(running.map(({ reply }) => reply.catch(() => undefined)));
+  });
+});
+
+describe.each([1, 3])(
+  'another profile than the one that its client opened, with at most %s sessions',
+  (maxSessions) => {
+    const common = { maxSessions };
+
+    it('has its session opened by the first call, once for all that come meanwhile', async () => {
+      const { own, other } = await twoProfiles({}, common);
+      await own.begin();
+      expect(other.server.requests).toHaveLength(0);
+      const calls = [0, '', -1, 'a'].map((id) => other.echo(id));
+      for (const { reply } of calls) expect(textOf(await reply)).toContain('"result"');
+      const [theirs] = other.server.of('initialize');
+      expect(theirs?.rpc.params).toEqual(own.server.of('initialize')[0]?.rpc.params);
+      expect(theirs?.rpc.id).toBe('mcp-sigv4-proxy:1');
+      expect(other.server.of('notifications/initialized').length).toBe(other.server.of('initialize').length);
+      await other.conversation.close();
+      expect(other.mcp.sessions.size).toBe(0);
+    });
+
+    it('is called without a session where its client has opened none', async () => {
+      const { other } = await twoProfiles({ sessionId: false, on: { 'tools/call': ok } }, common);
+      expect(textOf(await other.echo(0).reply)).toContain('"result"');
+      expect(other.server.of('initialize')).toHaveLength(0);
+    });
+
+    it('is told the log level, when it is opened and afterwards, and of changed roots; subscriptions are not its own', async () => {
+      const on = { 'logging/setLevel': ok, 'resources/subscribe': ok };
+      const { own, other } = await twoProfiles({}, { ...common, on });
+      await own.begin();
+      await own.ask('logging/setLevel', { level: 'debug' }, 0).reply;
+      await own.ask('resources/subscribe', { uri: 'a://1' }, 1).reply;
+      await other.echo(2).reply;
+      await own.ask('logging/setLevel', { level: 'error' }, 3).reply;
+      await own.say({ method: 'notifications/roots/list_changed' });
+      await other.server.until(() => other.server.of('notifications/roots/list_changed').length > 0);
+      await other.server.until(() => other.server.of('logging/setLevel').length > 1);
+      const levels = other.server.of('logging/setLevel').map(({ rpc }) => rpc.params?.level);
+      expect(new Set(levels)).toEqual(new Set(['debug', 'error']));
+      expect(other.server.of('resources/subscribe')).toHaveLength(0);
+    });
+
+    it('has its session left and opened anew, as the client has begun anew', async () => {
+      const { own, other } = await twoProfiles({}, common);
+      await own.begin();
+      await other.echo(0).reply;
+      await own.initialize('again');
+      expect(other.server.of('initialize')).toHaveLength(1);
+      await other.echo(1).reply;
+      expect(other.server.of('initialize')).toHaveLength(2);
+      await comesTrue(() => other.mcp.deleted.includes('s-0'), 'the former session was left');
+      expect(other.places.taken).toBe(1);
+    });
+
+    it('is opened again where the client begins anew while it is being opened', async () => {
+      const gate = makeGate();
+      const initialize: Handler = async (_request, _response, context) => {
+        await gate.opened;
+        await context.fallback();
+      };
+      const { own, other } = await twoProfiles({ on: { initialize } }, common);
+      await own.begin();
+      const { reply } = other.echo(0);
+      await other.server.until(() => other.server.of('initialize').length === 1);
+      await own.initialize('again');
+      gate.open();
+      expect(textOf(await reply)).toContain('"result"');
+      expect(other.server.of('initialize')).toHaveLength(2);
+      expect(other.sessionsThat('tools/call')).toEqual(['s-1']);
+    });
+
+    it('is opened for the others where one of those who wait for it leaves', async () => {
+      const gate = makeGate();
+      const initialize: Handler = async (_request, _response, context) => {
+        await gate.opened;
+        await context.fallback();
+      };
+      const { own, other } = await twoProfiles({ on: { initialize } }, common);
+      await own.begin();
+      const leaving = other.echo(0);
+      const staying = other.echo('');
+      await other.server.until(() => other.server.of('initialize').length === 1);
+      const late = new ProxyError('timeout', 'Too late.', {
+        sent: 'maybe',
+        ifUnsent: 'Too late, and not sent.',
+      });
+      leaving.cancel(late);
+      await expect(leaving.reply).rejects.toMatchObject({ sent: 'no', message: 'Too late, and not sent.' });
+      gate.open();
+      expect(textOf(await staying.reply)).toContain('"result"');
+      expect(other.server.of('tools/call').map(({ rpc }) => rpc.id)).toEqual(['']);
+    });
+
+    it('counts among all sessions, is refused where that would be one too many, and gives its place back', async () => {
+      const places = new SessionQuota(1);
+      const { own, other } = await twoProfiles({}, { ...common, places });
+      await own.begin();
+      await expect(other.echo(0).reply).rejects.toMatchObject({
+        reason: 'no-session',
+        sent: 'no',
+        details: { sessions: 1, maxTotalSessions: 1 },
+      });
+      expect(other.server.requests).toHaveLength(0);
+      await own.conversation.close();
+      expect(places.taken).toBe(0);
+    });
+
+    it('gives its place back where it cannot be opened, and when it is closed', async () => {
+      const places = new SessionQuota(2);
+      const initialize: Handler = (_request, response, context) =>
+        other.server.of('initialize').length === 1 ? sendJson(response, 500, {}) : context.fallback();
+      const { own, other } = await twoProfiles({ on: { initialize } }, { ...common, places });
+      await own.begin();
+      await expect(other.echo(0).reply).rejects.toMatchObject({ reason: 'no-session' });
+      expect(places.taken).toBe(1);
+      await other.echo(1).reply;
+      expect(places.taken).toBe(2);
+      await other.conversation.close();
+      expect(places.taken).toBe(1);
+    });
+
+    it('gives up what it is opening when the proxy ends, and leaves no session behind', async () => {
+      const gate = makeGate();
+      const on: ConversationOptions['on'] = {
+        'notifications/initialized': async (_request, _response, context) => {
+          await gate.opened;
+          await context.fallback();
+        },
+      };
+      const places = new SessionQuota(2);
+      const { own, other } = await twoProfiles({ on }, { ...common, places });
+      await own.begin();
+      const { reply } = other.echo(0);
+      await other.server.until(() => other.server.of('notifications/initialized').length === 1);
+      const closed = other.conversation.close();
+      await expect(reply).rejects.toMatchObject({ sent: 'no' });
+      gate.open();
+      await closed;
+      expect(other.mcp.sessions.size).toBe(0);
+      expect(places.taken).toBe(1);
+    });
+  },
+);
+
+describe('a session of another profile that cannot be opened', () => {
+  it.each<[string, ConversationOptions, Record<string, unknown>, string]>([
+    [
+      'because the server fails',
+      { on: { initialize: (_request, response) => sendJson(response, 500, {}) } },
+      { reason: 'no-session' },
+      '500',
+    ],
+    [
+      'because the server says no',
+      { on: { initialize: (_request, _response, context) => context.error(-32603, 'not today') } },
+      { reason: 'no-session' },
+      'the server refused initialize: not today',
+    ],
+    [
+      'because the server speaks another revision to it',
+      { protocolVersion: '2025-06-18' },
+      { reason: 'no-session' },
+      'the server now speaks revision 2025-06-18, not 2025-11-25',
+    ],
+    [
+      'because its breaker is open',
+      {
+        opening: [
+          () => async () => {
+            throw new ProxyError('circuit-open', 'It is open.', { sent: 'no', retryAfterMs: 7 });
+          },
+        ],
+      },
+      { reason: 'circuit-open', retryAfterMs: 7 },
+      'It is open.',
+    ],
+    [
+      'because it has no credentials',
+      {
+        opening: [
+          () => async () => {
+            throw new ProxyError('no-credentials', "Run 'aws sso login' and try again", {
+              sent: 'no',
+              details: { kind: 'failed' },
+            });
+          },
+        ],
+      },
+      { reason: 'no-credentials', details: { kind: 'failed', profile: 'dev' } },
+      "Run 'aws sso login' and try again. This call was not sent",
+    ],
+  ])('%s is one error that names the profile and why', async (_why, options, error, words) => {
+    const { own, other } = await twoProfiles(options);
+    await own.begin();
+    const failed = await other.echo(0).reply.catch((failure: unknown) => failure);
+    expect(failed).toBeInstanceOf(ProxyError);
+    expect(failed).toMatchObject({ sent: 'no', details: { profile: 'dev' }, ...error });
+    expect(failed).toHaveProperty(
+      'message',
+      expect.stringContaining("No session could be opened for the AWS profile 'dev': "),
+    );
+    expect(failed).toHaveProperty('message', expect.stringContaining(words));
+    expect(textOf(await own.echo(1).reply)).toContain('"result"');
+  });
+
+  it('is named, too, where it was lost and cannot be opened anew', async () => {
+    let down = false;
+    const initialize: Handler = (_request, response, context) =>
+      down ? sendJson(response, 500, {}) : context.fallback();
+    const { own, other } = await twoProfiles({ on: { initialize } });
+    await own.begin();
+    await other.echo(0).reply;
+    down = true;
+    other.mcp.forgetSessions();
+    await expect(other.echo(1).reply).rejects.toMatchObject({
+      reason: 'session-lost',
+      sent: 'no',
+      message: expect.stringContaining("The MCP session of the AWS profile 'dev' is gone"),
+    });
+    down = false;
+    expect(textOf(await other.echo(2).reply)).toContain('"result"');
+  });
+
+  it('because the server never answers is given up after 30 s, and tried again by the next call', async () => {
+    const { own, other } = await twoProfiles({
+      on: {
+        initialize: (request, response, context) =>
+          other.server.of('initialize').length === 1
+            ? silence(request, response, context)
+            : context.fallback(),
+      },
+    });
+    await own.begin();
+    const { reply } = other.echo(0);
+    await other.server.until(() => other.server.of('initialize').length === 1);
+    await other.clock.advance(30_000);
+    await expect(reply).rejects.toMatchObject({
+      reason: 'no-session',
+      message: expect.stringContaining('no answer to initialize within 30 s'),
+    });
+    expect(textOf(await other.echo(1).reply)).toContain('"result"');
+  });
+});

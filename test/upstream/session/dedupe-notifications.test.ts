@@ -1,0 +1,90 @@
+import { expect, it } from 'vitest';
+import type { Message } from '../../../src/core/jsonrpc/message.ts';
+import type { Origin } from '../../../src/core/pipeline/call.ts';
+import { detectDuplicates, isListChanged } from '../../../src/upstream/session/dedupe-notifications.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
+import { messageOf } from '../../support/make-call.ts';
+
+const session = (): Origin => ({ profile: '', gone: new Promise(() => undefined) });
+
+function rig() {
+  const clock = new FakeClock();
+  const shown: unknown[] = [];
+  const isEcho = detectDuplicates(clock);
+  const emit = (message: Message, origin: Origin): void => {
+    if (!isEcho(message, origin)) shown.push(message.json.method ?? message.json.id);
+  };
+  const tell = (origin: Origin, method: string, params?: object) =>
+    emit(messageOf({ method, ...(params ? { params } : {}) }), origin);
+  return { clock, shown, emit, tell };
+}
+
+const TOOLS = 'notifications/tools/list_changed';
+const [a, b, c] = [session(), session(), session()];
+
+it('passes once what several sessions tell within a moment', async () => {
+  const { shown, tell } = rig();
+  for (const origin of [a, b, c]) tell(origin, TOOLS);
+  tell(b, 'notifications/prompts/list_changed');
+  expect(shown).toEqual([TOOLS, 'notifications/prompts/list_changed']);
+});
+
+it('passes a second change soon after the first, once, whoever tells of it first', async () => {
+  const { clock, shown, tell } = rig();
+  tell(a, TOOLS);
+  tell(b, TOOLS);
+  await clock.advance(10);
+  tell(b, TOOLS);
+  tell(a, TOOLS);
+  expect(shown).toEqual([TOOLS, TOOLS]);
+});
+
+it('passes a later change, though a session that told of the first is silent now', async () => {
+  const { clock, shown, tell } = rig();
+  tell(a, TOOLS);
+  tell(a, TOOLS);
+  await clock.advance(1_000);
+  tell(b, TOOLS);
+  expect(shown).toHaveLength(3);
+});
+
+it('tells resources apart', async () => {
+  const { shown, tell } = rig();
+  for (const uri of ['a://1', 'a://2']) {
+    for (const origin of [a, b]) tell(origin, 'notifications/resources/updated', { uri });
+  }
+  expect(shown).toHaveLength(2);
+});
+
+it('holds so many changes and no more: a storm of updates costs no more than it has to', () => {
+  const { shown, tell } = rig();
+  for (let at = 0; at < 50_000; at++) tell(a, 'notifications/resources/updated', { uri: `a://${at}` });
+  tell(b, 'notifications/resources/updated', { uri: 'a://49999' });
+  expect(shown).toHaveLength(50_000);
+  // Forgotten: it comes twice, which is no harm.
+  tell(b, 'notifications/resources/updated', { uri: 'a://0' });
+  expect(shown).toHaveLength(50_001);
+});
+
+it("passes everything else as often as it comes: logs, progress, the server's requests", async () => {
+  const { shown, emit, tell } = rig();
+  for (const origin of [a, b]) {
+    tell(origin, 'notifications/message', { level: 'info', data: 'x' });
+    tell(origin, 'notifications/progress', { progressToken: 0, progress: 1 });
+    emit(messageOf({ id: 0, method: 'roots/list' }), origin);
+  }
+  expect(shown).toHaveLength(6);
+});
+
+it.each([
+  ['notifications/tools/list_changed', true],
+  ['notifications/prompts/list_changed', true],
+  ['notifications/resources/list_changed', true],
+  ['notifications/resources/updated', true],
+  ['notifications/roots/list_changed', false],
+  ['notifications/progress', false],
+  ['notifications/x/notifications/tools/list_changed', false],
+])('takes %s for a change: %s', (method, change) => {
+  expect(isListChanged(messageOf({ method }))).toBe(change);
+  expect(isListChanged(messageOf({ method, id: '' }))).toBe(false);
+});

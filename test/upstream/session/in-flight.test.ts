@@ -1,0 +1,71 @@
+import { describe, expect, it } from 'vitest';
+import type { Request } from '../../../src/core/jsonrpc/message.ts';
+import type { Reply } from '../../../src/core/pipeline/call.ts';
+import type { Exchange } from '../../../src/upstream/exchange/exchange.ts';
+import { SessionCalls } from '../../../src/upstream/session/in-flight.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
+import { CANCELLED, makeToolCall, RESULT, settle } from '../../support/make-call.ts';
+
+/** An exchange whose answers the test brings: of a real one, only what the requests of a session ask of it. */
+function held() {
+  const answers: ((reply: Reply) => void)[] = [];
+  const abandoned: [id: unknown, reason: unknown][] = [];
+  const exchange: Pick<Exchange, 'expect' | 'abandon'> = {
+    expect: () => new Promise((resolve) => answers.push(resolve)),
+    abandon: ({ id }: Request, reason: unknown) => void abandoned.push([id, reason]),
+  };
+  return { exchange: exchange as Exchange, answers, abandoned };
+}
+
+describe('the requests under way on a session', () => {
+  it.each([0, '', -1, '1'])(
+    'are found by their id, %j, and by no other, until they are answered',
+    async (id) => {
+      const underWay = new SessionCalls(new FakeClock());
+      const { exchange, answers } = held();
+      expect(underWay.idle).toBe(true);
+      const { reply } = underWay.expect(exchange, makeToolCall(id).call);
+      expect(underWay.exchangeOf(id)).toBe(exchange);
+      expect([1, 'other'].map((other) => underWay.exchangeOf(other))).toEqual([undefined, undefined]);
+      answers[0]?.(RESULT);
+      expect(await reply).toBe(RESULT);
+      await settle();
+      expect(underWay.exchangeOf(id)).toBeUndefined();
+    },
+  );
+
+  it('can be waited for: all of them, also one that comes later', async () => {
+    const underWay = new SessionCalls(new FakeClock());
+    const { exchange, answers } = held();
+    await underWay.atRest();
+    underWay.expect(exchange, makeToolCall(0).call);
+    let rests = false;
+    const rest = underWay.atRest().then(() => {
+      rests = true;
+    });
+    underWay.expect(exchange, makeToolCall('').call);
+    answers[0]?.(RESULT);
+    await settle();
+    expect(rests).toBe(false);
+    answers[1]?.(RESULT);
+    await rest;
+  });
+
+  it('tell their exchange that they are cancelled, and stay for as long as word of it may still come', async () => {
+    const clock = new FakeClock();
+    const underWay = new SessionCalls(clock);
+    const { exchange, answers, abandoned } = held();
+    const { call, cancel } = makeToolCall('');
+    const { watch } = underWay.expect(exchange, call);
+    cancel();
+    // The others of its batch are not known yet.
+    expect(abandoned).toEqual([]);
+    watch();
+    expect(abandoned).toEqual([['', CANCELLED]]);
+    answers[0]?.(RESULT);
+    await settle();
+    expect(underWay.exchangeOf('')).toBe(exchange);
+    await clock.advance(60_000);
+    expect([underWay.exchangeOf(''), underWay.idle]).toEqual([undefined, true]);
+  });
+});

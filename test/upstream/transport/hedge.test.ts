@@ -1,0 +1,98 @@
+import { describe, expect, it } from 'vitest';
+import { HEDGE_AFTER_MS } from '../../../src/upstream/transport/hedge.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
+import { ScriptedServer } from '../../support/scripted-server.ts';
+import { comesTrue } from '../http/lane-rig.ts';
+import { uplinkTo } from './uplink-rig.ts';
+
+/** Holds the first request with this body, and answers all others. */
+async function setUp({ max = 2 } = {}) {
+  let held = (): void => undefined;
+  let holding = true;
+  const server = await ScriptedServer.start(
+    (request, response) => {
+      const answer = (): void => void response.end(`${request.connection} ran ${request.text}`);
+      if (request.text !== 'held' || !holding) return answer();
+      holding = false;
+      held = answer;
+    },
+    { keepAliveTimeoutMs: 0 },
+  );
+  const clock = new FakeClock({ now: Date.now() });
+  const rig = uplinkTo(server, { max, clock });
+  await rig.post('first', { repeatable: true });
+  const of = (text: string) => server.requests.filter((request) => request.text === text);
+  return { ...rig, server, of, answerHeld: () => held() };
+}
+
+describe('a kept connection on which no answer begins', () => {
+  it('is given up for a new one by a request that may be sent twice, and never used again', async () => {
+    const { server, clock, of, post, seen } = await setUp();
+    await clock.advance(10);
+    const answer = post('held', { repeatable: true });
+    await comesTrue(() => of('held').length === 1, 'the request arrived');
+    await clock.advance(HEDGE_AFTER_MS - 1);
+    expect(of('held')).toHaveLength(1);
+    await clock.advance(1);
+    expect(await answer).toMatchObject({ text: '2 ran held' });
+    await comesTrue(() => server.connections.open === 1, 'the silent connection is closed');
+    expect(await post('next')).toMatchObject({ text: '2 ran next' });
+    expect(server.connections.peak).toBe(2);
+    expect(seen.filter(({ type }) => type === 'connection.silent')).toHaveLength(1);
+    expect(clock.timers).toBe(0);
+  });
+
+  it('keeps its place where it answers first, and one answer is kept', async () => {
+    const { server, clock, of, post, answerHeld } = await setUp();
+    const answer = post('held', { repeatable: true });
+    await comesTrue(() => of('held').length === 1, 'the request arrived');
+    // The second attempt is held, too.
+    server.behaviour = () => undefined;
+    await clock.advance(HEDGE_AFTER_MS);
+    await comesTrue(() => of('held').length === 2, 'the second attempt arrived');
+    answerHeld();
+    expect(await answer).toMatchObject({ text: '1 ran held' });
+    await comesTrue(() => server.connections.open === 1, 'the other connection is closed');
+    expect(clock.timers).toBe(0);
+  });
+
+  it('is replaced where every place is taken, so that no more are open than may be', async () => {
+    const { server, clock, of, post } = await setUp({ max: 1 });
+    const answer = post('held', { repeatable: true });
+    const waiting = post('waiting');
+    await comesTrue(() => of('held').length === 1, 'the request arrived');
+    await clock.advance(HEDGE_AFTER_MS);
+    expect(await answer).toMatchObject({ text: '2 ran held' });
+    expect(await waiting).toMatchObject({ text: '2 ran waiting' });
+    expect(server.connections.opened).toBe(2);
+    expect(clock.timers).toBe(0);
+  });
+
+  it.each([
+    ['a call that may run twice nowhere', { repeatable: false }],
+    ['a request that opens a session', { repeatable: true, opensSession: true }],
+  ])('is waited for by %s', async (_what, request) => {
+    const { clock, of, post, answerHeld } = await setUp();
+    const answer = post('held', request);
+    await comesTrue(() => of('held').length === 1, 'the request arrived');
+    await clock.advance(10 * HEDGE_AFTER_MS);
+    expect(of('held')).toHaveLength(1);
+    answerHeld();
+    expect(await answer).toMatchObject({ text: '1 ran held' });
+  });
+
+  it('is cut with the second attempt when the caller leaves', async () => {
+    const { server, clock, of, post } = await setUp();
+    const leaving = new AbortController();
+    const answer = post('held', { repeatable: true, signal: leaving.signal });
+    answer.catch(() => undefined);
+    await comesTrue(() => of('held').length === 1, 'the request arrived');
+    server.behaviour = () => undefined;
+    await clock.advance(HEDGE_AFTER_MS);
+    await comesTrue(() => of('held').length === 2, 'the second attempt arrived');
+    leaving.abort(new Error('left'));
+    await expect(answer).rejects.toThrow('left');
+    await comesTrue(() => server.connections.open === 0, 'both connections are closed');
+    expect(clock.timers).toBe(0);
+  });
+});

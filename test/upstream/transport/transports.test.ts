@@ -1,0 +1,181 @@
+import { describe, expect, it } from 'vitest';
+import { signingTarget } from '../../../src/auth/sigv4.ts';
+import { Events, type ProxyEvent } from '../../../src/core/pipeline/events.ts';
+import type { LaneName, SignedTransport } from '../../../src/upstream/transport/signed-transport.ts';
+import { createTransports, type TransportsOptions } from '../../../src/upstream/transport/transports.ts';
+import { afterThisTest } from '../../support/cleanup.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
+import { ScriptedServer } from '../../support/scripted-server.ts';
+import { makeTempHome } from '../../support/temp-home.ts';
+import { makeTlsAuthority } from '../../support/tls-authority.ts';
+import { comesTrue, holdingServer, never } from '../http/lane-rig.ts';
+import { SCOPE, ScriptedKeys } from './uplink-rig.ts';
+
+function roadsTo(endpoint: string, changes: Partial<TransportsOptions> = {}) {
+  const asked: string[] = [];
+  const events = new Events();
+  const seen: ProxyEvent[] = [];
+  events.subscribe((event) => seen.push(event));
+  const url = new URL(endpoint);
+  const roads = createTransports({
+    endpoint: url,
+    target: signingTarget(url),
+    scope: SCOPE,
+    keysOptional: false,
+    credentialsOf: (profile) => {
+      asked.push(`keys of "${profile}"`);
+      return new ScriptedKeys();
+    },
+    profileCaBundleOf: async (profile) => {
+      asked.push(`CA bundle of "${profile}"`);
+      return undefined;
+    },
+    caBundle: undefined,
+    proxy: { url: undefined, env: {} },
+    env: {},
+    maxConnections: 1,
+    keepConnections: 1,
+    keepAliveTimeoutMs: 30_000,
+    lifetimeMs: 0,
+    connectTo: undefined,
+    connectTimeoutMs: 5_000,
+    headers: () => ({}),
+    clock: new FakeClock({ now: Date.now() }),
+    events,
+    ...changes,
+  });
+  afterThisTest(() => roads.close());
+  return { roads, asked, seen };
+}
+
+const post = async (uplink: SignedTransport, lane: LaneName, body: string) => {
+  const opening = uplink.open({
+    method: 'POST',
+    lane,
+    headers: {},
+    body: Buffer.from(body),
+    repeatable: true,
+    signal: never,
+    onAttempt: () => undefined,
+  });
+  opening.catch(() => undefined);
+  return (await (await opening).response.whole()).toString();
+};
+
+describe('the roads of the profiles', () => {
+  it('are one each, and open, read and resolve nothing before a message needs it', async () => {
+    const server = await ScriptedServer.start((_request, response) => void response.end('ok'));
+    const { roads, asked } = roadsTo(server.url);
+    const [first, second] = [roads.uplinkOf('a'), roads.uplinkOf('')];
+    expect([roads.uplinkOf('a') === first, first === second, first.profile, second.profile]).toEqual([
+      true,
+      false,
+      'a',
+      '',
+    ]);
+    // To look at a road is not to use it.
+    expect(roads.roadOf('a').uplink).toBe(first);
+    expect([asked, server.connections.opened]).toEqual([[], 0]);
+    expect(await post(first, 'request', '1')).toBe('ok');
+    expect(await post(second, 'request', '2')).toBe('ok');
+    expect(asked).toEqual(['keys of "a"', 'keys of ""']);
+    // Connections are not shared between profiles: AWS ties what comes over them to the identity.
+    expect(server.requests.map(({ connection }) => connection)).toEqual([1, 2]);
+  });
+
+  it('have one request connection here, two for control messages, and any number of streams', async () => {
+    const { server } = await holdingServer();
+    const { roads, seen } = roadsTo(server.origin);
+    const uplink = roads.uplinkOf('');
+    const bodies: Promise<string>[] = [];
+    const lanes: LaneName[] = [
+      'request',
+      'request',
+      'control',
+      'control',
+      'control',
+      'stream',
+      'stream',
+      'stream',
+    ];
+    for (const lane of lanes) bodies.push(post(uplink, lane, lane));
+    await server.until((requests) => requests.length === 6);
+    const count = (lane: LaneName): number => server.requests.filter(({ text }) => text === lane).length;
+    expect([count('request'), count('control'), count('stream')]).toEqual([1, 2, 3]);
+    const opened = seen.flatMap((event) => (event.type === 'connection.opened' ? [event.lane] : []));
+    expect(opened.sort()).toEqual(['control', 'control', 'request', 'stream', 'stream', 'stream']);
+    roads.close();
+    await Promise.allSettled(bodies);
+    await comesTrue(() => server.connections.open === 0, 'all closed');
+  });
+
+  it('know of keys in doubt, and close them, where there are some: to ask makes none', async () => {
+    const server = await ScriptedServer.start((_request, response) => void response.end('ok'));
+    const keys = new ScriptedKeys();
+    keys.inDoubt = true;
+    let made = 0;
+    const credentialsOf = () => {
+      made++;
+      return keys;
+    };
+    const { roads } = roadsTo(server.url, { credentialsOf });
+    const { keys: late, uplink } = roads.roadOf('a');
+    expect([late?.inDoubt, made]).toEqual([false, 0]);
+    late?.close();
+    expect(made).toBe(0);
+    await post(uplink, 'request', '1');
+    expect([late?.inDoubt, made]).toEqual([true, 1]);
+    roads.close();
+    expect(keys.closed).toBe(true);
+  });
+
+  it('close for good', async () => {
+    const server = await ScriptedServer.start((_request, response) => void response.end('ok'));
+    const { roads } = roadsTo(server.url);
+    const uplink = roads.uplinkOf('');
+    await post(uplink, 'request', '1');
+    roads.close();
+    await comesTrue(() => server.connections.open === 0, 'closed');
+    await expect(post(uplink, 'request', '2')).rejects.toMatchObject({ reason: 'shutting-down', sent: 'no' });
+  });
+});
+
+describe('the certificates of a road', () => {
+  it('are those of the profile’s file only where nothing else names some', async () => {
+    const authority = await makeTlsAuthority();
+    const server = await ScriptedServer.start((_request, response) => void response.end('ok'), {
+      tls: authority,
+    });
+    const ca = authority.caFile();
+    const byProfile = roadsTo(server.url, {
+      profileCaBundleOf: async (profile) => (profile === 'corp' ? ca : undefined),
+    });
+    expect(await post(byProfile.roads.uplinkOf('corp'), 'request', '{}')).toBe('ok');
+    await expect(post(byProfile.roads.uplinkOf('other'), 'request', '{}')).rejects.toMatchObject({
+      reason: 'connect-failed',
+      message: expect.stringContaining('--ca-bundle or AWS_CA_BUNDLE'),
+    });
+    const byVariable = roadsTo(server.url, { env: { AWS_CA_BUNDLE: ca } });
+    expect(await post(byVariable.roads.uplinkOf('corp'), 'request', '{}')).toBe('ok');
+    expect(byVariable.asked).toEqual(['keys of "corp"']);
+  });
+
+  it('that cannot be read are named in the error, and looked for again at the next message', async () => {
+    const authority = await makeTlsAuthority();
+    const server = await ScriptedServer.start((_request, response) => void response.end('ok'), {
+      tls: authority,
+    });
+    const { write, home } = await makeTempHome();
+    const { roads } = roadsTo(server.url, { profileCaBundleOf: async () => `${home}/late.pem` });
+    const uplink = roads.uplinkOf('');
+    await expect(post(uplink, 'request', '{}')).rejects.toMatchObject({
+      reason: 'connect-failed',
+      sent: 'no',
+      message: expect.stringMatching(
+        /: the CA file of the profile's ca_bundle cannot be read: ENOENT.*late\.pem'.*\. Correct its path or its content, or unset it\.$/,
+      ),
+    });
+    await write('late.pem', authority.ca);
+    expect(await post(uplink, 'request', '{}')).toBe('ok');
+  });
+});

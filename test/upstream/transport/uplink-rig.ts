@@ -1,0 +1,100 @@
+import type { SigningKeys } from '../../../src/auth/sigv4.ts';
+import { signingTarget } from '../../../src/auth/sigv4.ts';
+import { Events, type ProxyEvent } from '../../../src/core/pipeline/events.ts';
+import { SignedTransport, type TransportRequest } from '../../../src/upstream/transport/signed-transport.ts';
+import type { ProfileCredentials } from '../../../src/upstream/transport/transports.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
+import type { ScriptedServer, VerifyOptions } from '../../support/scripted-server.ts';
+import { TEST_KEY } from '../../support/signing.ts';
+import { laneTo, never } from '../http/lane-rig.ts';
+
+export const SCOPE = { service: 'execute-api', region: 'eu-west-1' };
+
+/** The `verify` option of a server whose clock is the given one. */
+export const verifyWith = (now: () => number, keys: VerifyOptions['keys'] = { AKIDEXAMPLE: TEST_KEY }) => ({
+  ...SCOPE,
+  keys,
+  now: () => new Date(now()),
+});
+
+/** Keys as a test hands them out, with what was asked of them. */
+export class ScriptedKeys implements ProfileCredentials {
+  inDoubt = false;
+  readonly principal = undefined;
+  closed = false;
+  keys: SigningKeys = TEST_KEY;
+  /** What `renewed` gives. */
+  newer: SigningKeys | undefined;
+  readonly renewals: SigningKeys[] = [];
+  /** Thrown by `current`. */
+  failure: Error | undefined;
+
+  async current(): Promise<SigningKeys> {
+    if (this.failure) throw this.failure;
+    return this.keys;
+  }
+
+  async renewed(used: SigningKeys): Promise<SigningKeys | undefined> {
+    this.renewals.push(used);
+    if (this.newer) this.keys = this.newer;
+    return this.newer;
+  }
+
+  close(): void {
+    this.closed = true;
+  }
+}
+
+export function uplinkTo(
+  server: Pick<ScriptedServer, 'url' | 'origin'>,
+  {
+    keys = new ScriptedKeys(),
+    signed = true,
+    optional = false,
+    max = 1,
+    routes = false,
+    clock = new FakeClock({ now: Date.now() }),
+  } = {},
+) {
+  const events = new Events();
+  const seen: ProxyEvent[] = [];
+  events.subscribe((event) => seen.push(event));
+  const laneOf = (size: number, keep: number) => laneTo(server as ScriptedServer, { max: size, keep }).lane;
+  const lanes = {
+    request: laneOf(max, max),
+    control: laneOf(2, 1),
+    stream: laneOf(Number.POSITIVE_INFINITY, 0),
+  };
+  const uplink = new SignedTransport({
+    profile: 'dev',
+    host: new URL(server.url).host,
+    target: signingTarget(new URL(server.url)),
+    signing: signed ? { scope: SCOPE, keys, optional } : undefined,
+    lanes,
+    affinity: { url: server.url, routes },
+    headers: () => ({ 'user-agent': 'test' }),
+    clock,
+    events,
+  });
+  let attempts = 0;
+  const open = (body: string, request: Partial<TransportRequest> = {}) =>
+    uplink.open({
+      method: 'POST',
+      lane: 'request',
+      headers: { accept: 'application/json' },
+      body: Buffer.from(body),
+      repeatable: false,
+      signal: never,
+      onAttempt: () => {
+        attempts++;
+      },
+      ...request,
+    });
+  /** Opens and reads to the end. */
+  const post = async (body: string, request: Partial<TransportRequest> = {}) => {
+    const opened = await open(body, request);
+    return { ...opened, status: opened.response.status, text: (await opened.response.whole()).toString() };
+  };
+  const dropped = () => seen.filter(({ type }) => type === 'upstream.message-dropped');
+  return { uplink, lanes, keys, clock, events, seen, dropped, open, post, attempts: () => attempts };
+}
