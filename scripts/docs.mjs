@@ -1,5 +1,5 @@
-// Writes what comes from the option tables into the documents; with the examples that the README quotes.
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+// Writes the option tables into docs/options.md and .env.example, and the examples into the pages that quote them.
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -20,9 +20,16 @@ try {
     },
     logLevel: 'warning',
   });
-  const { envExample, readmeWith } = await import(pathToFileURL(outfile).href);
-  const example = await readFile('examples/library.mjs', 'utf8');
-  await writeFile('README.md', readmeWith(await readFile('README.md', 'utf8'), example));
+  const { envExample, pageWith } = await import(pathToFileURL(outfile).href);
+  const examples = {};
+  for (const name of await readdir('examples'))
+    examples[name] = await readFile(join('examples', name), 'utf8');
+  for (const name of await readdir('docs')) {
+    const path = join('docs', name);
+    const page = await readFile(path, 'utf8');
+    const renewed = pageWith(page, examples);
+    if (renewed !== page) await writeFile(path, renewed);
+  }
   await writeFile('.env.example', envExample());
 } finally {
   await rm(folder, { recursive: true });

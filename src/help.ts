@@ -10,7 +10,7 @@ import {
 import { DEFAULT_ENDPOINT } from './endpoint/endpoint.ts';
 import { ENDPOINT_VARIABLE, OPTIONS } from './settings.ts';
 
-/** The texts that come from the option tables: --help, the README's table, .env.example. A guard test compares them. */
+/** The texts that come from the option tables: --help, docs/options.md, .env.example. A guard test compares them. */
 
 const entries: readonly (readonly [string, Option])[] = Object.entries(OPTIONS as OptionTable);
 
@@ -140,15 +140,15 @@ export function envExample(): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** The README with its generated parts renewed: the option table, and the example that it quotes. */
-export function readmeWith(readme: string, example: string): string {
-  return readme
+/** A page with its generated parts renewed: the option table, and the examples that it quotes by file name. */
+export function pageWith(page: string, examples: Readonly<Record<string, string>>): string {
+  return page
     .replace(
       /(<!-- options: [^>]*-->\n)[\s\S]*?(<!-- \/options -->)/,
       (_whole, open: string, close: string) => `${open}${optionsMarkdown()}\n${close}`,
     )
     .replace(
-      /(## As a library\n\n```js\n)[\s\S]*?(```\n)/,
-      (_whole, open: string, close: string) => `${open}${example}${close}`,
+      /(<!-- example: (\S+) [^>]*-->\n```js\n)[\s\S]*?(^```\n)/gm,
+      (_whole, open: string, file: string, close: string) => `${open}${examples[file] ?? ''}${close}`,
     );
 }

@@ -66,7 +66,7 @@ describe('help for a command', () => {
   });
 });
 
-describe('the table of the README', () => {
+describe('the option table of docs/options.md', () => {
   it('has a row for every option, with as many cells as its head', () => {
     const [head = '', ...rows] = optionsMarkdown().split('\n');
     const cells = (row: string) => row.replaceAll('\\|', '').split('|').length;

@@ -1,23 +1,30 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { expect, it } from 'vitest';
-import { envExample, helpText, optionsMarkdown, readmeWith } from '../../src/help.ts';
-import { OPTIONS } from '../../src/settings.ts';
+import { COMMANDS } from '../../src/command-table.ts';
+import { flagOf, type OptionTable, variableOf } from '../../src/config/option.ts';
+import { ERROR_CODES } from '../../src/core/errors/errors.ts';
+import { envExample, helpText, optionsMarkdown, pageWith } from '../../src/help.ts';
+import { ENDPOINT_VARIABLE, OPTIONS } from '../../src/settings.ts';
+import { DOC_PAGES, pageText } from '../support/doc-pages.ts';
 import { ROOT } from './source-tree.ts';
 
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
+const examples = Object.fromEntries(
+  readdirSync(join(ROOT, 'examples')).map((name) => [name, read(`examples/${name}`)]),
+);
 
-it("the README's option table and example are those of the code (npm run docs writes them)", () => {
-  const readme = read('README.md');
-  expect(readme).toContain(optionsMarkdown());
-  expect(readme).toBe(readmeWith(readme, read('examples/library.mjs')));
+it('the option table and the examples in docs/ are those of the code (npm run docs writes them)', () => {
+  expect(read('docs/options.md')).toContain(optionsMarkdown());
+  expect(read('docs/library.md')).toContain(read('examples/library.mjs'));
+  for (const page of DOC_PAGES) expect(pageText(page), page).toBe(pageWith(pageText(page), examples));
 });
 
 it('.env.example is that of the code (npm run docs writes it)', () => {
   expect(read('.env.example')).toBe(envExample());
 });
 
-it('every option stands in help, README and .env.example', () => {
+it('every option is in --help, docs/options.md and .env.example', () => {
   for (const key of Object.keys(OPTIONS)) {
     const flag = `--${key.replace(/[A-Z]/g, (capital) => `-${capital.toLowerCase()}`)}`;
     expect(helpText()).toContain(`  ${flag}`);
@@ -30,17 +37,121 @@ it('the changelog has a place for what is not yet released', () => {
   expect(read('CHANGELOG.md')).toContain('## [Unreleased]');
 });
 
-it('the README links to nothing in this repository that is not there', () => {
-  const links = [...read('README.md').matchAll(/\]\(([^)]+)\)/g)].map(([, link = '']) => link);
-  const headings = [...read('README.md').matchAll(/^## (.+)$/gm)].map(
-    ([, title = '']) =>
-      `#${title
-        .toLowerCase()
-        .replace(/[^a-z0-9 -]/g, '')
-        .replaceAll(' ', '-')}`,
+const MAX_README_LINES = 200;
+
+it('the README has at most 200 lines, so that it stays an introduction', () => {
+  expect(pageText('README.md').split('\n').length - 1).toBeLessThanOrEqual(MAX_README_LINES);
+});
+
+/** A page without its fenced blocks. */
+const proseOf = (text: string): string => text.replace(/^```[\s\S]*?^```$/gm, '');
+
+const linksIn = (text: string): string[] =>
+  [...proseOf(text).matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = '']) => link);
+
+/** The anchors of a page's headings, as GitHub makes them. */
+const anchorsIn = (text: string): string[] =>
+  [...proseOf(text).matchAll(/^#{1,4} (.+)$/gm)].map(([, title = '']) =>
+    title
+      .toLowerCase()
+      .replace(/[^a-z0-9 _-]/g, '')
+      .replaceAll(' ', '-'),
   );
-  expect(links.length).toBeGreaterThan(1);
-  for (const link of links.filter((target) => !/^https?:/.test(target))) {
-    expect(link.startsWith('#') ? headings.includes(link) : existsSync(join(ROOT, link)), link).toBe(true);
+
+/** Files that the project announces and does not have yet. */
+const AWAITED: ReadonlySet<string> = new Set(['SECURITY.md']);
+
+/** The links of a page that lead nowhere. */
+function brokenLinks(page: string, text: string): string[] {
+  return linksIn(text)
+    .filter((link) => !/^https?:/.test(link))
+    .filter((link) => {
+      const [path = '', anchor] = link.split('#');
+      const target = path === '' ? page : join(dirname(page), path);
+      if (!existsSync(join(ROOT, target))) return !AWAITED.has(target);
+      return anchor !== undefined && !anchorsIn(path === '' ? text : read(target)).includes(anchor);
+    });
+}
+
+it('the check of links detects a missing file and a missing anchor', () => {
+  const text = '# Title\n[a](#title) [b](#other) [c](no-such-page.md) [d](errors.md#no-such-heading)';
+  expect(brokenLinks('docs/errors.md', text)).toEqual([
+    '#other',
+    'no-such-page.md',
+    'errors.md#no-such-heading',
+  ]);
+});
+
+it.each(DOC_PAGES)('%s links to nothing in this repository that does not exist', (page) => {
+  expect(brokenLinks(page, pageText(page))).toEqual([]);
+});
+
+it('the README links to every page of docs/', () => {
+  const links = linksIn(pageText('README.md')).map((link) => link.split('#')[0]);
+  expect(links).toEqual(expect.arrayContaining(DOC_PAGES.filter((page) => page !== 'README.md')));
+});
+
+const FLAGS: ReadonlySet<string> = new Set([
+  ...[
+    OPTIONS as OptionTable,
+    ...Object.values(COMMANDS).map(({ options }) => options as OptionTable),
+  ].flatMap((table) => Object.keys(table).map(flagOf)),
+  '--help',
+  '--version',
+]);
+
+/** Flags of other programs, which pages name beside ours. */
+const FOREIGN_FLAGS: Readonly<Record<string, readonly string[]>> = {
+  'docs/migrating.md': [
+    '--allow-http',
+    '--transport',
+    '--ignore-tool',
+    '--enable-proxy',
+    '--debug',
+    '--host',
+    '--static-oauth-client-info',
+    '--auth-timeout',
+  ],
+  'docs/peer-issues.md': ['--write-timeout'],
+  'docs/listener.md': ['--max-semi-space-size'],
+};
+
+/** The flags that a page names in inline code, ours and others. */
+const flagsIn = (text: string): string[] =>
+  [...proseOf(text).matchAll(/`([^`\n]+)`/g)].flatMap(([, code = '']) =>
+    /^(?:npm|npx vitest|node|docker|haproxy) /.test(code)
+      ? []
+      : (code.match(/(?<![\w-])--[a-z][\w-]*/g) ?? []),
+  );
+
+it('the check of flags finds the flags in inline code', () => {
+  expect(flagsIn('`--lazy` and `x --no-such-flag 3`, `npm run soak -- --with x`')).toEqual([
+    '--lazy',
+    '--no-such-flag',
+  ]);
+});
+
+it.each(DOC_PAGES)('%s names only flags that exist', (page) => {
+  const unknown = flagsIn(pageText(page)).filter((flag) => !FLAGS.has(flag));
+  expect(unknown.filter((flag) => !FOREIGN_FLAGS[page]?.includes(flag))).toEqual([]);
+});
+
+it.each(DOC_PAGES)('%s names only variables of the proxy that exist', (page) => {
+  const variables = new Set([ENDPOINT_VARIABLE, ...Object.keys(OPTIONS).map(variableOf)]);
+  const named = pageText(page).match(/\bMCP_PROXY_[A-Z_]*[A-Z]\b/g) ?? [];
+  expect(named.filter((name) => !variables.has(name))).toEqual([]);
+});
+
+it('the tables of reasons in the README and docs/troubleshooting.md name reasons that exist', () => {
+  for (const page of ['README.md', 'docs/troubleshooting.md', 'docs/tools.md']) {
+    const [, table = ''] = pageText(page).split('| reason | ');
+    const reasons = [...(table.split('\n\n')[0] ?? '').matchAll(/^\| (`[^|]+) \|/gm)].flatMap(
+      ([, cell = '']) => cell.match(/[a-z-]+/g) ?? [],
+    );
+    expect(reasons.length, page).toBeGreaterThan(2);
+    expect(
+      reasons.filter((reason) => !Object.hasOwn(ERROR_CODES, reason)),
+      page,
+    ).toEqual([]);
   }
 });

@@ -1,15 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { blocksIn } from '../support/doc-pages.ts';
 import { startListener } from '../support/listening.ts';
-import { readmeBlocks } from '../support/readme-blocks.ts';
 import { signingVerify } from '../support/signing.ts';
 import { type SuiteServer, startSuiteServer } from '../support/suite-server/server.ts';
 import { VerifyingProxy } from '../support/verifying-proxy.ts';
 import { Desk, programOf } from './agent.ts';
 
-const [claudeBlock = '', opencodeBlock = ''] = readmeBlocks('json');
-/** The line of the README that adds the proxy to Claude Code in this way. */
-const lineWith = (words: string): string =>
-  readmeBlocks('sh')
+const [claudeBlock = '', opencodeBlock = ''] = blocksIn('README.md', 'json');
+/** The line of a page that adds the proxy to Claude Code in this way. */
+const lineWith = (words: string, page: string): string =>
+  blocksIn(page, 'sh')
     .flatMap((block) => block.split('\n'))
     .find((line) => line.startsWith('claude mcp add ') && line.includes(words)) ?? '';
 
@@ -53,7 +53,7 @@ describe('Claude Code', () => {
   const approved = JSON.stringify({ enabledMcpjsonServers: ['aws'] });
 
   it('connects to what the command in the README adds', async () => {
-    const add = lineWith(' -- npx ').split(' ').slice(1);
+    const add = lineWith(' -- npx ', 'README.md').split(' ').slice(1);
     expect(await at(claude, (desk) => desk.run(...add), 'mcp', 'list')).toMatch(/^aws: .*Connected/m);
   });
 
@@ -65,9 +65,9 @@ describe('Claude Code', () => {
     expect(await at(claude, prepare, 'mcp', 'list')).toMatch(/^aws: .*Connected/m);
   });
 
-  it('connects to a listener by the command in the README', async () => {
+  it('connects to a listener by the command in docs/listener.md', async () => {
     const { url } = await startListener(gate.url);
-    const add = lineWith('--transport http')
+    const add = lineWith('--transport http', 'docs/listener.md')
       .replace(/http:.*/, url)
       .split(' ')
       .slice(1);
