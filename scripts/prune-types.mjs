@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 const ROOT = join('dist', 'types');
 
 const reached = new Set();
-const waiting = [join(ROOT, 'index.d.ts')];
+const waiting = [join(ROOT, 'library', 'index.d.ts')];
 for (const path of waiting) {
   if (reached.has(path)) continue;
   reached.add(path);

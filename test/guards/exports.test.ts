@@ -62,12 +62,12 @@ it.each([
   'a strict program in TypeScript finds the types with --module %s, and a wrong use does not compile',
   (module, resolution) => {
     const program = `import {
-  type Arguments, type Call, type Clock, type CredentialSource, type CredentialSourceOptions, type Credentials,
+  type Arguments, type Call, type Clock, type CachingProvider, type CachingProviderOptions, type Credentials,
   type ErrorFacts, type ErrorReason, type Handler, type Interests, type Layer, McpProxy, type Observer, type ProxyDeps,
   type ProxyEvent, type ReadEndpoint, type Relay, type Reply, type RoleOptions, type Send, type Sent, type Settings, type SettingsOutcome,
   type Signable, type SigningKeys, type SigningScope, type SigningTarget, type Timer, parseArguments, readSettings, scopeOfHost,
 } from 'mcp-sigv4-proxy';
-export type { Arguments, Call, Clock, CredentialSource, CredentialSourceOptions, Credentials, ErrorFacts, ErrorReason };
+export type { Arguments, CachingProvider, CachingProviderOptions, Call, Clock, Credentials, ErrorFacts, ErrorReason };
 export type { Handler, Interests, Layer, Observer, ProxyDeps, ProxyEvent, ReadEndpoint, Reply, RoleOptions, Sent, Settings };
 export type { Signable, SigningKeys, SigningScope, SigningTarget, Timer };
 export const relay = async (send: Send, env: Settings['env']): Promise<Relay> => {
@@ -121,6 +121,6 @@ it('the published package needs nothing but itself', () => {
 
 it('the published package holds the declarations of the library, and none of what stands behind it', () => {
   const declarations = readdirSync(join(installed, 'dist/types'), { recursive: true }).map(String);
-  expect(declarations).toContain('index.d.ts');
+  expect(declarations).toContain(join('library', 'index.d.ts'));
   expect(declarations.filter((path) => /^(commands|demo|layers|pool)\b.*\.ts$/.test(path))).toEqual([]);
 });
