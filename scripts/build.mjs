@@ -16,6 +16,23 @@ const withoutHttp2 = {
   },
 };
 
+/** The commands use neither the MCP SDK's schema validator nor its OAuth: 300 kB that would never run. */
+const withoutUnusedSdk = {
+  name: 'without-unused-sdk',
+  setup({ onResolve, onLoad }) {
+    const contents = `
+      export class DefaultJsonSchemaValidator {
+        getValidator() { throw new TypeError('no JSON Schema validator is built in'); }
+      }
+      export const CORS_IS_POSSIBLE = false;
+    `;
+    const filter = /^(@modelcontextprotocol\/client\/_shims|jose)$/;
+    onResolve({ filter }, ({ path }) => ({ path, namespace: 'without-unused-sdk' }));
+    onLoad({ filter: /_shims$/, namespace: 'without-unused-sdk' }, () => ({ contents }));
+    onLoad({ filter: /^jose$/, namespace: 'without-unused-sdk' }, () => ({ contents: 'export {};' }));
+  },
+};
+
 // undici compiles its HTTP parser when the first connection opens. The command line brackets that compilation, see src/start.ts.
 const bracketedParser = {
   name: 'bracketed-parser',
@@ -53,7 +70,7 @@ const { metafile, outputFiles } = await build({
   splitting: true,
   metafile: true,
   format: 'esm',
-  plugins: [withoutHttp2, bracketedParser],
+  plugins: [withoutHttp2, bracketedParser, withoutUnusedSdk],
 });
 
 const outputs = await Promise.all(

@@ -1,20 +1,19 @@
 import { COMMANDS } from '../command-table.ts';
 import type { Arguments } from '../config/argv.ts';
 import { readFlags } from '../config/option.ts';
-import { isObject, oneLine, type Response, valueTextAt } from '../core/jsonrpc/message.ts';
+import { isObject, type Response, valueTextAt } from '../core/jsonrpc/message.ts';
 import { firstLine } from '../core/system/plain-text.ts';
 import { abortable } from '../core/time/clock.ts';
-import { ClientSession, errorTextOf } from './client-session.ts';
 import { type CommandContext, complain, EXIT_USAGE } from './command.ts';
+import { CommandClient } from './command-client.ts';
 import { ProgressLine } from './progress-line.ts';
+import { errorTextOf } from './server-answer.ts';
 
 const FROM_STDIN = '-';
 /** A tool without arguments is called with none, not without the field: some servers read it unasked. */
 const NO_ARGUMENTS = '{}';
 const EXIT_FAILED = 1;
 const INVALID_PARAMS = -32602;
-/** Text, because servers have been seen to take a token of 0 for none. */
-const PROGRESS_TOKEN = '"call"';
 
 const ownOptions = (args: Arguments) => readFlags(COMMANDS.call.options, args.options).values;
 
@@ -50,7 +49,7 @@ export async function run(context: CommandContext): Promise<number> {
     argumentsText = text;
   }
   const progress = new ProgressLine(stderr);
-  const session = new ClientSession({
+  const client = new CommandClient({
     settings,
     signal,
     onProgress: (params) => progress.show(params),
@@ -63,16 +62,12 @@ export async function run(context: CommandContext): Promise<number> {
     },
   });
   try {
-    const opened = await session.open();
+    const opened = await client.open();
     if (opened.outcome === 'error') {
       complain(stderr, errorTextOf(opened));
       return EXIT_FAILED;
     }
-    const answer = await session.request(
-      'tools/call',
-      { name: JSON.stringify(args.words[0]), arguments: oneLine(argumentsText) },
-      { progressToken: PROGRESS_TOKEN },
-    );
+    const answer = await client.callTool(args.words[0] ?? '', argumentsText);
     progress.clear();
     return show(answer, context);
   } catch (error) {
@@ -80,7 +75,7 @@ export async function run(context: CommandContext): Promise<number> {
     throw error;
   } finally {
     progress.clear();
-    await session.close();
+    await client.close();
   }
 }
 

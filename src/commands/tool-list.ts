@@ -3,7 +3,7 @@ import { isObject, type Response, valueTextAt } from '../core/jsonrpc/message.ts
 import { MAX_PAGES, readPages } from '../core/tools/list-pages.ts';
 import type { ToolRules } from '../layers/tool-filter.ts';
 import type { Settings } from '../settings.ts';
-import type { ClientSession } from './client-session.ts';
+import type { CommandClient } from './command-client.ts';
 
 export type ToolList =
   | {
@@ -25,13 +25,12 @@ export function noTools(settings: ToolRules & Pick<Settings, 'from'>): string {
 }
 
 /** Every tool, over all pages. */
-export async function listTools(session: ClientSession): Promise<ToolList> {
+export async function listTools(client: CommandClient): Promise<ToolList> {
   const texts: string[] = [];
   let pages = 0;
   let failed: ToolList | undefined;
   const end = await readPages<Response>({
-    fetch: (cursor) =>
-      session.request('tools/list', cursor === undefined ? {} : { cursor: JSON.stringify(cursor) }),
+    fetch: (cursor) => client.listTools(cursor),
     nextCursorOf: ({ json }) => (isObject(json.result) ? json.result.nextCursor : undefined),
     take: (answer) => {
       pages++;

@@ -1,22 +1,23 @@
 import { COMMANDS } from '../command-table.ts';
 import { readFlags } from '../config/option.ts';
-import { ClientSession, errorTextOf } from './client-session.ts';
 import { type CommandContext, complain } from './command.ts';
+import { CommandClient } from './command-client.ts';
+import { errorTextOf } from './server-answer.ts';
 import { listTools, noTools } from './tool-list.ts';
 import { toolTable } from './tool-table.ts';
 
 /** Lists what the server offers. */
 export async function run({ args, settings, stdout, stderr, signal }: CommandContext): Promise<number> {
   const { json } = readFlags(COMMANDS.tools.options, args.options).values;
-  const session = new ClientSession({ settings, signal });
+  const client = new CommandClient({ settings, signal });
   const refuse = (message: string): number => {
     complain(stderr, message);
     return 1;
   };
   try {
-    const opened = await session.open();
+    const opened = await client.open();
     if (opened.outcome === 'error') return refuse(errorTextOf(opened));
-    const list = await listTools(session);
+    const list = await listTools(client);
     if (list.kind === 'refused') return refuse(errorTextOf(list.answer));
     if (list.kind === 'unusable') return refuse(`The server's answer cannot be used: ${list.what}.`);
     if (json) stdout.json(`[${list.texts.join(',')}]\n`);
@@ -30,6 +31,6 @@ export async function run({ args, settings, stdout, stderr, signal }: CommandCon
     if (signal.aborted) return 1;
     throw error;
   } finally {
-    await session.close();
+    await client.close();
   }
 }

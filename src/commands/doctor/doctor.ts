@@ -7,8 +7,8 @@ import { Events } from '../../core/pipeline/events.ts';
 import { systemClock } from '../../core/time/clock.ts';
 import type { Settings } from '../../settings.ts';
 import { reachedAt } from '../../upstream/http/connect.ts';
-import { ClientSession } from '../client-session.ts';
 import type { CommandContext } from '../command.ts';
+import { CommandClient } from '../command-client.ts';
 import { heededVariables } from '../environment.ts';
 import { credentialFinding, signingFinding } from './credentials.ts';
 import { type Finding, failed, needs, skipped, stands } from './finding.ts';
@@ -58,15 +58,15 @@ export async function run({ args, settings: given, stdout, signal }: CommandCont
   });
   const events = new Events();
   const record = new Record(events, redactor, () => systemClock.now());
-  const session = new ClientSession({ settings, signal, events });
+  const client = new CommandClient({ settings, signal, events });
   try {
-    await checkUp({ given, settings, session, record, report, signal });
+    await checkUp({ given, settings, client, record, report, signal });
     return report.conclude();
   } catch (error) {
     if (signal.aborted) return 1;
     throw error;
   } finally {
-    await session.close();
+    await client.close();
   }
 }
 
@@ -85,7 +85,7 @@ interface CheckUp {
   readonly given: Settings;
   /** What the check-up goes by. */
   readonly settings: Settings;
-  readonly session: ClientSession;
+  readonly client: CommandClient;
   readonly record: Record;
   readonly report: Report;
   readonly signal: AbortSignal;
@@ -104,10 +104,10 @@ async function checkUp(checkUp: CheckUp): Promise<void> {
 }
 
 /** @returns the finding that the default profile's requests rest on. */
-async function checkCredentials({ settings, session, record, report, signal }: CheckUp): Promise<Finding> {
+async function checkCredentials({ settings, client, record, report, signal }: CheckUp): Promise<Finding> {
   const findings: Finding[] = [];
   for (const profile of settings.profiles.length > 0 ? settings.profiles : ['']) {
-    const road = session.proxy.roadOf(profile);
+    const road = client.proxy.roadOf(profile);
     const now = (): number => systemClock.now();
     const { finding, keys } = await credentialFinding({ profile, settings, road, record, now, signal });
     findings.push(report.add(finding));
@@ -171,7 +171,7 @@ async function checkWay({ settings, report, signal }: CheckUp): Promise<Finding>
 }
 
 async function checkServer(
-  { settings, session, record, report }: CheckUp,
+  { settings, client, record, report }: CheckUp,
   rests: readonly Finding[],
 ): Promise<void> {
   const blocked = rests.find(({ verdict }) => verdict === 'failed');
@@ -181,7 +181,7 @@ async function checkServer(
     }
     return;
   }
-  const { finding: opened, facts } = await initializeFinding({ session, record });
+  const { finding: opened, facts } = await initializeFinding({ client, record });
   // Told by the first answer; shown before it, because a clock that is off may be why it was a refusal.
   report.add(clockFinding(record));
   report.add(opened);
@@ -190,9 +190,9 @@ async function checkServer(
       report.add(needs(check, opened));
     return;
   }
-  const tools = report.add(await toolsFinding({ session, record, settings }, facts));
+  const tools = report.add(await toolsFinding({ client, record, settings }, facts));
   report.add(stands(tools) ? reuseFinding(record, settings) : needs('connection reuse', tools));
   report.add(parallelFinding(record, settings));
-  await session.close();
+  await client.close();
   report.add(closedFinding(record));
 }

@@ -3,7 +3,8 @@ import { isObject, type Response } from '../../core/jsonrpc/message.ts';
 import { type Clock, settleWithin, systemClock } from '../../core/time/clock.ts';
 import { isUnfiltered } from '../../layers/tool-filter.ts';
 import type { Settings } from '../../settings.ts';
-import { type ClientSession, errorTextOf, type ServerFacts, serverFactsOf } from '../client-session.ts';
+import type { CommandClient } from '../command-client.ts';
+import { errorTextOf, type ServerFacts, serverFactsOf } from '../server-answer.ts';
 import { listTools, noTools } from '../tool-list.ts';
 import { durationText, type Finding, failed, ok, skipped, warning } from './finding.ts';
 import type { Record } from './record.ts';
@@ -14,7 +15,7 @@ const LIST_LIMIT_MS = 60_000;
 const SKEW_WORTH_TELLING_MS = 60_000;
 
 export interface ServerCheck {
-  readonly session: ClientSession;
+  readonly client: CommandClient;
   readonly record: Record;
   readonly clock?: Clock;
 }
@@ -26,9 +27,9 @@ export interface Opened {
 }
 
 /** Shakes hands with the server. */
-export async function initializeFinding({ session, record }: ServerCheck): Promise<Opened> {
+export async function initializeFinding({ client, record }: ServerCheck): Promise<Opened> {
   const check = 'initialize';
-  const answer = await session.open();
+  const answer = await client.open();
   const status = record.responses.at(-1)?.status;
   const http = status === undefined ? '' : `HTTP ${status}, `;
   if (answer.outcome === 'error') {
@@ -72,12 +73,12 @@ export function clockFinding(record: Record): Finding {
 
 /** Lists the tools, over all pages. */
 export async function toolsFinding(
-  { session, settings, clock = systemClock }: ServerCheck & { readonly settings: Settings },
+  { client, settings, clock = systemClock }: ServerCheck & { readonly settings: Settings },
   facts: ServerFacts,
 ): Promise<Finding> {
   const check = 'tools/list';
   if (!facts.offersTools) return skipped(check, 'the server declares no tools');
-  const list = await settleWithin(clock, LIST_LIMIT_MS, listTools(session));
+  const list = await settleWithin(clock, LIST_LIMIT_MS, listTools(client));
   const remedy = "The server's log tells more; until it can list its tools, clients show none.";
   switch (list?.kind) {
     case undefined:

@@ -15,8 +15,8 @@ async function found(...given: Parameters<typeof settingsFor>): Promise<Finding>
   // The AWS SDK reads no other environment than the process's own.
   useEnv(settings.env);
   const clock = new FakeClock();
-  const { session, record, signal } = converse(settings, { clock });
-  const road = session.proxy.roadOf(settings.defaultProfile);
+  const { client, record, signal } = converse(settings, { clock });
+  const road = client.proxy.roadOf(settings.defaultProfile);
   const profile = settings.defaultProfile;
   const { finding } = await credentialFinding({
     profile,

@@ -23,8 +23,8 @@ interface Asking {
 
 async function ask({ env, argv = [], profile = '', keys = TEST_KEY, clock = systemClock, signal }: Asking) {
   const settings = await settingsFor([LAMBDA, ...argv], { env });
-  const { session, signal: never } = converse(settings);
-  const road = session.proxy.roadOf(profile);
+  const { client, signal: never } = converse(settings);
+  const road = client.proxy.roadOf(profile);
   return identityFinding({ profile, keys, region: 'eu-west-1', env, road, signal: signal ?? never, clock });
 }
 

@@ -1,4 +1,4 @@
-import { ClientSession } from '../../../src/commands/client-session.ts';
+import { CommandClient } from '../../../src/commands/command-client.ts';
 import { Record } from '../../../src/commands/doctor/record.ts';
 import { Redactor } from '../../../src/core/errors/redact.ts';
 import { Events } from '../../../src/core/pipeline/events.ts';
@@ -24,7 +24,7 @@ export function converse(settings: Settings, { clock = systemClock }: { clock?: 
   const redactor = new Redactor();
   const record = new Record(events, redactor, () => clock.now());
   const { signal } = new AbortController();
-  const session = new ClientSession({ settings, signal, events, clock });
-  afterThisTest(() => session.close());
-  return { events, redactor, record, session, signal };
+  const client = new CommandClient({ settings, signal, events, clock });
+  afterThisTest(() => client.close());
+  return { events, redactor, record, client, signal };
 }

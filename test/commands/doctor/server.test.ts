@@ -270,7 +270,7 @@ describe('the connection', () => {
 describe('the end of the session', () => {
   async function ended(options: SessionServerOptions) {
     const scene = await meet(options);
-    await scene.session.close();
+    await scene.client.close();
     return closedFinding(scene.record);
   }
   const answering = (status: number): SessionServerOptions => ({

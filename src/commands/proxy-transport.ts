@@ -1,0 +1,91 @@
+import type { JSONRPCMessage, Transport } from '@modelcontextprotocol/client';
+import { memberAt, spliceText } from '../core/jsonrpc/json-spans.ts';
+import { type Id, idKey, isObject, type Response } from '../core/jsonrpc/message.ts';
+import { readUpstream } from '../core/jsonrpc/parse.ts';
+import type { McpProxy } from '../proxy.ts';
+
+/** The newest revision with sessions, and the newest without them, that the commands speak. */
+export const SESSION_REVISION = '2025-11-25';
+export const STATELESS_REVISION = '2026-07-28';
+
+/** A transport of the MCP SDK's client that runs through a proxy in the same process. */
+export class ProxyTransport implements Transport {
+  onclose?: () => void;
+  onerror?: (error: Error) => void;
+  onmessage?: (message: JSONRPCMessage) => void;
+  /** The last response to a request of the client, with the text that the server sent. */
+  lastResponse: Response | undefined;
+  /** JSON text that replaces `params.arguments` of a tool call: numbers keep the user's spelling. */
+  argumentsText: string | undefined;
+  readonly #connection: ReturnType<McpProxy['connect']>;
+  readonly #drainMs: number;
+  readonly #methods = new Map<string, string>();
+  #closing: Promise<void> | undefined;
+
+  constructor(proxy: McpProxy, { drainMs }: { readonly drainMs: number }) {
+    this.#drainMs = drainMs;
+    this.#connection = proxy.connect(async (text) => this.#receive(text));
+  }
+
+  /** Nothing to start: the proxy connects to the server when it receives the first message. */
+  async start(): Promise<void> {}
+
+  async send(message: JSONRPCMessage): Promise<void> {
+    if ('method' in message && 'id' in message) this.#methods.set(idKey(message.id), message.method);
+    this.#connection.receive(this.#textOf(message));
+  }
+
+  /** Waits for requests in flight, for at most the drain time. Never throws. */
+  close(): Promise<void> {
+    this.#closing ??= this.#connection.drain(this.#drainMs).then(() => this.onclose?.());
+    return this.#closing;
+  }
+
+  #textOf(message: JSONRPCMessage): string {
+    const text = JSON.stringify(message);
+    if (this.argumentsText === undefined || !('method' in message) || message.method !== 'tools/call') {
+      return text;
+    }
+    const member = memberAt(text, ['params', 'arguments']);
+    return member ? spliceText(text, member.valueSpan, this.argumentsText) : text;
+  }
+
+  #receive(text: string): void {
+    for (const message of readUpstream(text)) {
+      const { json } = message;
+      if (message.kind !== 'response') this.onmessage?.(json as JSONRPCMessage);
+      else if (message.id !== undefined) this.#respond(message, message.id);
+    }
+  }
+
+  #respond(response: Response, id: Id): void {
+    const method = this.#methods.get(idKey(id));
+    if (method === undefined) return;
+    this.#methods.delete(idKey(id));
+    this.lastResponse = response;
+    const { json } = response;
+    const valid = response.outcome === 'error' ? json : { ...json, result: validResult(method, json.result) };
+    this.onmessage?.(valid as JSONRPCMessage);
+  }
+}
+
+/**
+ * The SDK drops a result that is not an object, and rejects a handshake with missing facts. The
+ * commands show what the server sent, so the SDK receives a valid result in place of such a one.
+ */
+function validResult(method: string, result: unknown): unknown {
+  const members = isObject(result) ? result : {};
+  if (method !== 'initialize') return members;
+  const { protocolVersion, capabilities } = members;
+  const info = isObject(members.serverInfo) ? members.serverInfo : {};
+  const { name, version } = info;
+  return {
+    protocolVersion: isKnownRevision(protocolVersion) ? protocolVersion : SESSION_REVISION,
+    capabilities: isObject(capabilities) ? { tools: isObject(capabilities.tools) ? {} : undefined } : {},
+    serverInfo: { name: String(name ?? ''), version: String(version ?? '') },
+  };
+}
+
+/** Revisions with sessions; a revision that the SDK does not know would end the handshake. */
+const SESSION_REVISIONS: readonly unknown[] = [SESSION_REVISION, '2025-06-18', '2025-03-26', '2024-11-05'];
+const isKnownRevision = (revision: unknown): boolean => SESSION_REVISIONS.includes(revision);

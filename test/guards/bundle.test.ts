@@ -1,0 +1,53 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+
+const DIST = new URL('../../dist/', import.meta.url);
+
+const textOf = (name: string): string => readFileSync(new URL(name, DIST), 'utf8');
+
+/** The chunks that one chunk loads: at once, or by a dynamic import. */
+function loadsOf(name: string): { readonly atOnce: string[]; readonly later: string[] } {
+  const text = textOf(name);
+  const later = [...text.matchAll(/\.then\(\(\)=>[\w$]*\(?require\("\.\/([^"]+)"\)/g)].map(
+    ([, to = '']) => to,
+  );
+  const all = [...text.matchAll(/require\("\.\/([^"]+)"\)/g)].map(([, to = '']) => to);
+  return { atOnce: all.filter((to) => !later.includes(to)), later };
+}
+
+/** The chunks that are loaded when `entry` starts. */
+function startOf(entry: string): Set<string> {
+  const seen = new Set<string>();
+  const open = [entry];
+  for (let name = open.pop(); name !== undefined; name = open.pop()) {
+    if (seen.has(name)) continue;
+    seen.add(name);
+    open.push(...loadsOf(name).atOnce);
+  }
+  return seen;
+}
+
+describe('the chunks that serving loads at its start', () => {
+  const start = [...startOf('cli.cjs')];
+
+  it('contain undici, which shows that this test reads the chunk graph', () => {
+    expect(start.length).toBeGreaterThan(1);
+    expect(start.some((name) => textOf(name).includes('UND_ERR_CONNECT_TIMEOUT'))).toBe(true);
+  });
+
+  it.each([
+    ['the MCP SDK', 'sdk-client-'],
+    ['the commands that a person runs', 'run-'],
+    ['the logger', 'pino-'],
+  ])('do not contain %s, which other chunks load when they need it', (_what, prefix) => {
+    const chunks = readdirSync(DIST).filter((name) => name.startsWith(prefix) && name.endsWith('.cjs'));
+    expect(chunks.length).toBeGreaterThan(0);
+    expect(start.filter((name) => chunks.includes(name))).toEqual([]);
+  });
+
+  it('do not contain code of the MCP SDK under any name', () => {
+    const isSdk = (name: string): boolean => textOf(name).includes('Server sent invalid initialize result');
+    expect(readdirSync(DIST).filter((name) => name.endsWith('.cjs') && isSdk(name))).toHaveLength(1);
+    expect(start.filter(isSdk)).toEqual([]);
+  });
+});
