@@ -69,7 +69,7 @@ describe('the sentence tells what to do', () => {
     [
       { kind: 'denied', said: 'no' },
       { profile: '' },
-      'AWS denied access with the credentials of the default chain (HTTP 403): they are valid, but no IAM policy allows them this. The server said: no',
+      'Access was denied with the credentials of the default chain (HTTP 403). The answer gives no reason. It may be a missing permission, a resource policy, a firewall (WAF), or a path that the server does not have. The server said: no',
     ],
     [
       { kind: 'unsigned', said: '' },

@@ -25,8 +25,7 @@ test('importing the credential source loads no package: the SDK comes with the f
     }
   };
   for (const [output, { entryPoint }] of Object.entries(metafile.outputs)) {
-    if (entryPoint?.startsWith('src/auth/credentials/') && /(caching-provider|files)\.js$/.test(output))
-      visit(output);
+    if (entryPoint?.startsWith('src/auth/credentials/') && /(source|files)\.js$/.test(output)) visit(output);
   }
   const inputs = [...reached].flatMap((output) => Object.keys(metafile.outputs[output]?.inputs ?? {}));
   expect(inputs).toContain('src/auth/credentials/caching-provider.ts');
