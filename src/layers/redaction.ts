@@ -93,6 +93,7 @@ export function guarded(
       if (refused) return sink.write(Buffer.from(redactor.clean(bytes.toString('utf8'))));
       return sink.write(isFailure(bytes) ? masked(bytes, redactor) : chunk);
     },
+    onSlow: (listener) => sink.onSlow?.(listener),
   };
 }
 

@@ -34,7 +34,9 @@ describe('clients of one listener', () => {
             return sendJson(response, 200, { jsonrpc: '2.0', id: request.rpc.id, result: {} });
           }
           response.writeHead(200, { 'content-type': type });
-          response.end(Buffer.alloc(32 * MIB, ':\n'));
+          const result = { text: 'x'.repeat(32 * MIB) };
+          const text = JSON.stringify({ jsonrpc: '2.0', id: request.rpc.id, result });
+          response.end(type === 'application/json' ? text : `data: ${text}\n\n`);
         },
       });
       const slow = [];
