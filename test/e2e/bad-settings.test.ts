@@ -1,10 +1,15 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { flagOf } from '../../src/config/option.ts';
+import { OPTIONS } from '../../src/settings.ts';
 import { BinDriver, type BinOptions } from '../support/bin-driver.ts';
 import { startRelayed } from '../support/relayed.ts';
 import { ScriptedServer } from '../support/scripted-server.ts';
 
 const ENDPOINT = 'https://mcp.example.com/mcp';
+const FLAGS_WITH_P = Object.keys(OPTIONS)
+  .map(flagOf)
+  .filter((flag) => flag.startsWith('--p'));
 const SCOPE = ['--service', 'execute-api', '--region', 'eu-west-1'];
 
 /** What the command says on stderr where it refuses to start; it reads no stdin and writes no stdout. */
@@ -23,11 +28,7 @@ describe('a command line that cannot be obeyed', () => {
   it.each<[string, readonly string[], string]>([
     ['an unknown flag', ['--frobnicate'], '--frobnicate is no option'],
     ['an abbreviated flag', ['--max-conn', '3'], '--max-conn is no option; did you mean --max-connections?'],
-    [
-      'a short flag',
-      ['-p', 'work'],
-      '-p is no option; did you mean --profile or --profile-tools or --proxy or --progress-heartbeat?',
-    ],
+    ['a short flag', ['-p', 'work'], `-p is no option; did you mean ${FLAGS_WITH_P.join(' or ')}?`],
     ['a flag without its value', ['--region', '--skip-auth'], '--region needs a value'],
     ['a second endpoint', [ENDPOINT], `unexpected argument "${ENDPOINT}": there is one endpoint`],
     [

@@ -44,7 +44,10 @@ describe('config', () => {
     ],
     [
       ['kiro', 'cursor', 'http://example.com'],
-      ['unexpected argument "http://example.com": there is one endpoint'],
+      [
+        'config takes no "cursor": an endpoint is a URL or an ARN',
+        'the endpoint must use https: http would send signed requests in the clear, and is for loopback addresses only, not "http://example.com"',
+      ],
     ],
   ])('complains of everything at once: %j', async (args, problems) => {
     const bin = BinDriver.start({ args: ['config', ...args] });
