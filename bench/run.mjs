@@ -2,6 +2,7 @@
 //   node bench/run.mjs            everything; writes docs/bench.md
 //   node bench/run.mjs --quick    a smoke run in under a minute; prints only
 //   node bench/run.mjs --only start,throughput [--also <checkout>] [--no-peers]   a part; prints only
+//   node bench/run.mjs --against <checkout or revision>   compares two builds in under three minutes; prints only
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -9,13 +10,14 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { buildOf, COMPARED, COMPARED_ROUNDS, comparisonTable } from './comparison.mjs';
 import { machine, page } from './report.mjs';
 import { direct, listSubjects } from './subjects.mjs';
 
 const SCENARIOS = [
   ...['start', 'one-at-a-time', 'throughput', 'bursts', 'results', 'memory', 'leaving'],
   ...['dropped-session', 'layers-cost', 'second-profile', 'tool-list', 'warm-cold', 'cancelled-queue'],
-  ...['listener', 'eras'],
+  ...['listener', 'eras', 'distance'],
 ];
 /** Far above the slowest: a subject that hangs costs this much once, and is not asked again. */
 const WORKER_LIMIT_MS = 45_000;
@@ -32,10 +34,12 @@ const { values: flags } = parseArgs({
     only: { type: 'string' },
     also: { type: 'string', multiple: true, default: [] },
     'no-peers': { type: 'boolean', default: false },
+    against: { type: 'string' },
   },
 });
-const size = flags.quick ? 'quick' : 'full';
-const chosen = flags.only ? flags.only.split(',') : SCENARIOS;
+const comparing = flags.against !== undefined;
+const size = flags.quick || comparing ? 'quick' : 'full';
+const chosen = flags.only ? flags.only.split(',') : comparing ? COMPARED : SCENARIOS;
 const unknown = chosen.filter((name) => !SCENARIOS.includes(name));
 if (unknown.length > 0) {
   process.stderr.write(`--only takes ${SCENARIOS.join(', ')}; not ${unknown.join(', ')}\n`);
@@ -48,10 +52,19 @@ const workspace = await mkdtemp(join(tmpdir(), 'mcp-bench-'));
 const server = fork(here('server.mjs'), { env: { PATH: process.env.PATH } });
 try {
   const [{ url }] = await once(server, 'message');
-  const subjects = (await listSubjects(url, workspace, flags.also)).filter(
-    ({ peer }) => !(peer && flags['no-peers']),
+  const also = comparing ? [buildOf(flags.against, workspace)] : flags.also;
+  const subjects = (await listSubjects(url, workspace, also)).filter(({ peer, key }) =>
+    comparing ? key === 'mcp-sigv4-proxy' || key === 'also-1' : !(peer && flags['no-peers']),
   );
   const results = await measureAll(url, subjects);
+  if (comparing) say(`\n${comparisonTable(results, 'mcp-sigv4-proxy', 'also-1')}\n`);
+  else await report(subjects, results);
+} finally {
+  server.kill();
+  await rm(workspace, { recursive: true, force: true });
+}
+
+async function report(subjects, results) {
   const text = page({ facts, subjects, results, seconds: (performance.now() - began) / 1_000 });
   const whole = !flags.quick && !flags.only && flags.also.length === 0 && !flags['no-peers'];
   if (whole) {
@@ -59,9 +72,6 @@ try {
     await writeFile(DOCUMENT, text);
   }
   say(`\n${text}`);
-} finally {
-  server.kill();
-  await rm(workspace, { recursive: true, force: true });
 }
 
 /** @returns per scenario and subject: its rounds' numbers, and what went wrong. */
@@ -76,7 +86,8 @@ async function measureAll(url, subjects) {
     results[scenario] = cells;
     say(`${scenario}:`);
     // A B C, A B C: what else the machine does falls on everybody alike.
-    for (let round = 0; round < rounds[size]; round++) {
+    const times = comparing ? COMPARED_ROUNDS : rounds[size];
+    for (let round = 0; round < times; round++) {
       for (const subject of taking) {
         const cell = cells[subject.key];
         if (cell.problem) continue;

@@ -12,13 +12,14 @@ const ask = (question) =>
 process.once('message', async ({ scenario, subject, url, size, direct }) => {
   /**
    * @param {readonly string[]} flags - more of them, for a proxy of ours.
-   * @param {object} options - of the stdio client.
+   * @param {object} options - of the stdio client; `endpoint` in place of the server's URL, and `env` beside the subject's.
    */
-  const open = async (flags = [], options = {}) => {
+  const open = async (flags = [], { endpoint = url, env = {}, ...options } = {}) => {
+    const args = subject.args?.map((arg) => (arg === url ? endpoint : arg));
     const client =
       subject.kind === 'direct'
         ? new DirectClient(url, direct)
-        : new StdioClient([...subject.args, ...flags], subject.env, options);
+        : new StdioClient([...args, ...flags], { ...subject.env, ...env }, options);
     opened.push(client);
     await client.initialize();
     return client;
