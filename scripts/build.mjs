@@ -1,5 +1,6 @@
-// Bundles the command line and the library. Bundled, because npx then fetches one package and start-up is a third shorter;
-// split into chunks, because credential providers and the logger load only when first used.
+// Bundles the command line and the library. Bundled, because npx then fetches one package and
+// start-up is a third shorter; split into chunks, because credential providers and the logger load
+// only when first used.
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
@@ -16,7 +17,10 @@ const withoutHttp2 = {
   },
 };
 
-/** The commands use neither the MCP SDK's schema validator nor its OAuth: 300 kB that would never run. */
+/**
+ * The commands use neither the MCP SDK's schema validator nor its OAuth: 300 kB that would never
+ * run.
+ */
 const withoutUnusedSdk = {
   name: 'without-unused-sdk',
   setup({ onResolve, onLoad }) {
@@ -33,7 +37,8 @@ const withoutUnusedSdk = {
   },
 };
 
-// undici compiles its HTTP parser when the first connection opens. The command line brackets that compilation, see src/start.ts.
+// undici compiles its HTTP parser when the first connection opens. The command line brackets that
+// compilation, see src/start.ts.
 const bracketedParser = {
   name: 'bracketed-parser',
   setup({ onLoad }) {
@@ -51,7 +56,8 @@ const bracketedParser = {
 const shared = {
   bundle: true,
   platform: 'node',
-  // ES modules where a package has them: CommonJS cannot be shaken, and loses its named exports in a dynamic import.
+  // ES modules where a package has them: CommonJS cannot be shaken, and loses its named exports in
+  // a dynamic import.
   mainFields: ['module', 'main'],
   target: 'node20.18',
   minifySyntax: true,
@@ -60,7 +66,8 @@ const shared = {
   logLevel: 'warning',
 };
 
-// esbuild splits only ES modules into chunks. Each is then translated: Node loads CommonJS sooner, and can start it from a code cache.
+// esbuild splits only ES modules into chunks. Each is then translated: Node loads CommonJS sooner,
+// and can start it from a code cache.
 const { metafile, outputFiles } = await build({
   ...shared,
   entryPoints: { cli: 'src/cli.ts', library: 'src/library/index.ts' },
@@ -95,7 +102,8 @@ outputs.push({
   code: `import library from './library.cjs';\nexport const { ${library.join(', ')} } = library;\n`,
 });
 
-// V8 checks a code cache by the length of the source alone: the name of the cache has to tell one build from another.
+// V8 checks a code cache by the length of the source alone: the name of the cache has to tell one
+// build from another.
 const digest = createHash('sha256');
 for (const { name, code } of [...outputs].sort((one, other) => (one.name < other.name ? -1 : 1))) {
   digest.update(`${name}\0${code}\0`);
@@ -113,7 +121,8 @@ outputs.push(...start.outputFiles.map(({ text }) => ({ name: 'start.cjs', code: 
 await mkdir(OUT, { recursive: true });
 await Promise.all(outputs.map(({ name, code }) => writeFile(join(OUT, name), code)));
 
-// What an earlier build left must not be published; what this one wrote is never missing in between.
+// What an earlier build left must not be published; what this one wrote is never missing in
+// between.
 const written = new Set(outputs.map(({ name }) => name));
 for (const name of await readdir(OUT)) {
   if (/\.c?js$/.test(name) && !written.has(name)) await rm(join(OUT, name), { force: true });

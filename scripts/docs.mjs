@@ -1,4 +1,5 @@
-// Writes the option tables into docs/options.md and .env.example, and the examples into the pages that quote them.
+// Writes the option tables into docs/options.md and .env.example, and the examples into the pages
+// that quote them.
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

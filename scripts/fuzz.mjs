@@ -1,6 +1,8 @@
-// Feeds generated JSON-RPC lines, HTTP requests, event streams and AWS files to what reads them, and compares with other readers.
+// Feeds generated JSON-RPC lines, HTTP requests, event streams and AWS files to what reads them,
+// and compares with other readers.
 //   node scripts/fuzz.mjs [--seconds 60] [--seed <n>]
-// --seconds is for each fuzzer; the same seed repeats the same cases. Exit code 0 where all readers agree.
+// --seconds is for each fuzzer; the same seed repeats the same cases. Exit code 0 where all readers
+// agree.
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';

@@ -13,7 +13,10 @@ import { VERSION } from './version.ts';
 /** Unusable settings, as for every command line tool; 1 is for a run that failed. */
 const EXIT_USAGE = 2;
 const EXIT_FAILED = 1;
-/** Clients that are killed cannot close our stdin on every platform; becoming somebody else's child is the sign. */
+/**
+ * Clients that are killed cannot close our stdin on every platform; becoming somebody else's child
+ * is the sign.
+ */
 const PARENT_CHECK_MS = 2_000;
 
 const errors = new Output({
@@ -54,7 +57,10 @@ async function demo(args: Arguments): Promise<number> {
   return code;
 }
 
-/** What a shell makes of a process that a signal ended; scripts tell by it that the work was not finished. */
+/**
+ * What a shell makes of a process that a signal ended; scripts tell by it that the work was not
+ * finished.
+ */
 const EXIT_BY_SIGNAL = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
 async function runCommand(name: Exclude<CommandName, 'demo'>, args: Arguments): Promise<number> {
@@ -149,7 +155,8 @@ async function serveUntilLeft(args: Arguments): Promise<number> {
   let faulted = false;
   process.on('unhandledRejection', (error) => serving.fault('a promise that nobody watched', error));
   process.on('uncaughtException', (error) => {
-    // What threw may be half done: calls under way get an answer, and then a fresh process is the safer one.
+    // What threw may be half done: calls under way get an answer, and then a fresh process is the
+    // safer one.
     serving.fault('an uncaught exception', error);
     faulted = true;
     serving.leave('an internal fault', true);

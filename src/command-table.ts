@@ -12,9 +12,9 @@ export interface Command extends CommandShape {
 }
 
 /**
- * The commands beside serving, in the order in which help shows them. Their options stand here and not in commands/, because
- * help is made of them and must not load what a command needs to run. They have no environment variables: what they say is
- * about one run.
+ * The commands beside serving, in the order in which help shows them. Their options stand here and
+ * not in commands/, because help is made of them and must not load what a command needs to run.
+ * They have no environment variables: what they say is about one run.
  */
 export const COMMANDS = {
   doctor: {

@@ -10,7 +10,10 @@ import {
 import { DEFAULT_ENDPOINT } from './endpoint/endpoint.ts';
 import { ENDPOINT_VARIABLE, OPTIONS } from './settings.ts';
 
-/** The texts that come from the option tables: --help, docs/options.md, .env.example. A guard test compares them. */
+/**
+ * The texts that come from the option tables: --help, docs/options.md, .env.example. A guard test
+ * compares them.
+ */
 
 const entries: readonly (readonly [string, Option])[] = Object.entries(OPTIONS as OptionTable);
 
@@ -140,7 +143,10 @@ export function envExample(): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** A page with its generated parts renewed: the option table, and the examples that it quotes by file name. */
+/**
+ * A page with its generated parts renewed: the option table, and the examples that it quotes by
+ * file name.
+ */
 export function pageWith(page: string, examples: Readonly<Record<string, string>>): string {
   return page
     .replace(

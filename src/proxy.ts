@@ -46,8 +46,8 @@ const isInitialize = ({ message }: Call): boolean =>
   message.kind === 'request' && message.method === 'initialize';
 
 /**
- * The proxy without its front ends: give it a way to send, get a connection to feed. What fails is told to the client as a JSON-RPC
- * error; nothing here throws.
+ * The proxy without its front ends: give it a way to send, get a connection to feed. What fails is
+ * told to the client as a JSON-RPC error; nothing here throws.
  */
 export class McpProxy {
   readonly #settings: Settings;
@@ -57,7 +57,10 @@ export class McpProxy {
   readonly #upstream: Upstream;
   readonly #passages: PassThrough;
   readonly #handler: Handler;
-  /** Past every layer that keeps lists; what it brings is learned, and compared with what the client was shown. */
+  /**
+   * Past every layer that keeps lists; what it brings is learned, and compared with what the client
+   * was shown.
+   */
   readonly #learning: Handler;
   #clients = 0;
 
@@ -84,7 +87,8 @@ export class McpProxy {
       // The first time counted where it passed the rate.
       again: async ({ profile, signal, deadline: { left: leftMs } }) =>
         parts.buckets?.of(profile).take(signal, { ahead: true, leftMs }),
-      // What a session's server said of its tools ends with it, and nobody has told the client so far.
+      // What a session's server said of its tools ends with it, and nobody has told the client so
+      // far.
       replaced: (profile) => parts.tools.of(profile).forget(),
       toolStream: (client, profile) => parts.feeds.opened({ client, profile, stateless: false }),
     });
@@ -103,15 +107,17 @@ export class McpProxy {
     return [
       // Outermost: no error gets to a client past it, whichever layer or server made it.
       redaction(this.#parts.redactor),
-      // Above the lazy start and the filters: it needs no server, and is asked for before anything else works.
+      // Above the lazy start and the filters: it needs no server, and is asked for before anything
+      // else works.
       ...this.#whoami(),
-      // Above the rest, because it only reads: whatever a later layer refuses, the user agent of the refusal's retry knows its client.
-      // HTTP clients name themselves with each request.
+      // Above the rest, because it only reads: whatever a later layer refuses, the user agent of
+      // the refusal's retry knows its client. HTTP clients name themselves with each request.
       when(
         isOfStdio,
         clientName((client) => this.#parts.introduce(client)),
       ),
-      // Above all that edits: what is kept is what the client is shown. HTTP clients need the session's id, which no snapshot has.
+      // Above all that edits: what is kept is what the client is shown. HTTP clients need the
+      // session's id, which no snapshot has.
       ...(lazily ? [when(isOfStdio, lazily.start)] : []),
       // Above all that goes by the profile of a call: here it is chosen.
       ...(profiles.length > 1 ? [this.#profileLayer()] : []),
@@ -119,15 +125,20 @@ export class McpProxy {
       ...(lazily ? [when(isOfStdio, lazily.need)] : []),
       // Before all that costs: a call that is not let through takes no place and no connection.
       ...this.#filter(),
-      // Before any limit: what waits is what will be sent. What opens a session gets it with every opening, of each profile its own.
+      // Before any limit: what waits is what will be sent. What opens a session gets it with every
+      // opening, of each profile its own.
       when((call) => !isInitialize(call), this.#withMetadata),
-      // Below what edits the request, on which the answer depends; above every limit: what is known takes no place.
+      // Below what edits the request, on which the answer depends; above every limit: what is known
+      // takes no place.
       toolCache({ ...this.#parts.toolDeps(), ttlMs: toolCacheTtl && toolCacheTtl * SECOND_MS }),
-      // Below the cache, which keeps the whole list; above the repeats, because each page is a request of its own.
+      // Below the cache, which keeps the whole list; above the repeats, because each page is a
+      // request of its own.
       pages({ how: this.#settings.pages, maxLineBytes: this.#settings.maxLine, clock, events }),
-      // Outside the rate, whose waiting is part of a call's work: a place is for a whole call, repeats included.
+      // Outside the rate, whose waiting is part of a call's work: a place is for a whole call,
+      // repeats included.
       ...(limiters ? [backpressure(limiters)] : []),
-      // Inside the place, outside the rate: a repeat waits for its turn like everything else. Opening a session has its own.
+      // Inside the place, outside the rate: a repeat waits for its turn like everything else.
+      // Opening a session has its own.
       retry(this.#parts.retryDeps()),
       // Innermost: every attempt that goes to the server counts.
       ...(buckets ? [when((call) => !isInitialize(call), rateLimit(buckets))] : []),
@@ -147,7 +158,9 @@ export class McpProxy {
     }
   }
 
-  /** An HTTP client opens its session itself, and a server that is down is left alone all the same. */
+  /**
+   * An HTTP client opens its session itself, and a server that is down is left alone all the same.
+   */
   readonly #pass: Handler = (call) => {
     if (!isInitialize(call)) return this.#passages.handle(call);
     return compose(this.#openings.of(call.profile), this.#passages.handle)(call);
@@ -179,13 +192,17 @@ export class McpProxy {
       : [toolFilter({ ...this.#parts.toolDeps(), rules: this.#settings })];
   }
 
-  /** Around each initialize, the client's and those that mend a lost session: again, unless the server is known to be down. */
+  /**
+   * Around each initialize, the client's and those that mend a lost session: again, unless the
+   * server is known to be down.
+   */
   #newOpening(): readonly Layer[] {
     const { breakerThreshold: threshold, breakerReset } = this.#settings;
     const { clock, buckets } = this.#parts;
     const circuit = new Breaker({ threshold, resetMs: breakerReset * SECOND_MS, clock });
     const repeated = retry({ ...this.#parts.retryDeps(), opening: true });
-    // Who stands in line for the rate may need the session that this opens. HTTP clients open theirs themselves, each for itself.
+    // Who stands in line for the rate may need the session that this opens. HTTP clients open
+    // theirs themselves, each for itself.
     const rate = buckets ? [when(isInitialize, rateLimit(buckets, isOfStdio))] : [];
     return [this.#withMetadata, repeated, breaker(circuit), ...rate];
   }
@@ -196,7 +213,8 @@ export class McpProxy {
   }
 
   /**
-   * The way that a profile's requests take, to be looked at part by part: what is opened or resolved here is what they use.
+   * The way that a profile's requests take, to be looked at part by part: what is opened or
+   * resolved here is what they use.
    * @internal
    */
   roadOf(profile: string): ProfileTransport {
@@ -204,11 +222,13 @@ export class McpProxy {
   }
 
   /**
-   * Connects one client, who has sessions of its own. Nothing is sent, opened or resolved before its first message.
-   * @param send - writes one line to it, without the newline, and resolves when it has room for more: who never resolves holds up
-   * the server's answers to this client, and nobody else's. It must not reject: a client that is gone is for `abandon` of what this
-   * returns.
-   * @returns where its lines go: `receive` takes one, `drain` is for its end, `abandon` for when it is gone.
+   * Connects one client, who has sessions of its own. Nothing is sent, opened or resolved before
+   * its first message.
+   * @param send - writes one line to it, without the newline, and resolves when it has room for
+   * more: who never resolves holds up the server's answers to this client, and nobody else's. It
+   * must not reject: a client that is gone is for `abandon` of what this returns.
+   * @returns where its lines go: `receive` takes one, `drain` is for its end, `abandon` for when it
+   * is gone.
    */
   connect(send: Send): Relay {
     const { defaultProfile, maxLine, progressHeartbeat } = this.#settings;
@@ -270,7 +290,10 @@ export class McpProxy {
     });
   }
 
-  /** The client has left: calls that still wait in a queue, or for a session, are refused; those under way go on. */
+  /**
+   * The client has left: calls that still wait in a queue, or for a session, are refused; those
+   * under way go on.
+   */
   refuseQueued(): void {
     const inLine = (line: string): ProxyError =>
       new ProxyError('shutting-down', `The proxy is ending: this call waited ${line} and was not sent.`, {
@@ -290,8 +313,9 @@ export class McpProxy {
   }
 
   /**
-   * Deletes the sessions, for which a server that does not answer gets a second, and closes every connection. What is still under
-   * way is cut: `drain` of each connection comes first. Never throws.
+   * Deletes the sessions, for which a server that does not answer gets a second, and closes every
+   * connection. What is still under way is cut: `drain` of each connection comes first. Never
+   * throws.
    */
   async close(): Promise<void> {
     await Promise.all([this.#upstream.close(), this.#parts.snapshots?.written()]);

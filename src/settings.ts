@@ -108,8 +108,9 @@ export const ENDPOINT_VARIABLE = 'MCP_PROXY_ENDPOINT';
 export type Values = OptionValues<typeof OPTIONS>;
 
 /**
- * The settings of one process: every value checked, everything that follows from several of them worked out. The values are those of
- * the options of the same names, in their units: times in seconds, lengths in bytes.
+ * The settings of one process: every value checked, everything that follows from several of them
+ * worked out. The values are those of the options of the same names, in their units: times in
+ * seconds, lengths in bytes.
  */
 export interface Settings extends Values {
   readonly endpoint: URL;
@@ -121,7 +122,10 @@ export interface Settings extends Values {
   readonly defaultProfile: string;
   /** Where the scope's two halves come from, for a person. */
   readonly scopeFrom: Readonly<Record<keyof SigningScope, string>>;
-  /** The flag or variable that was used, per option and for `endpoint`; absent where the default stands. */
+  /**
+   * The flag or variable that was used, per option and for `endpoint`; absent where the default
+   * stands.
+   */
   readonly from: Readonly<Record<string, string>>;
   /** Variables whose value is that of the file of --env-file. */
   readonly fromFile: ReadonlySet<string>;
@@ -137,18 +141,25 @@ export interface Settings extends Values {
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** The settings, or a sentence for each thing that is wrong, with the option or variable, what it takes and what was given. */
+/**
+ * The settings, or a sentence for each thing that is wrong, with the option or variable, what it
+ * takes and what was given.
+ */
 export type SettingsOutcome = { readonly settings: Settings } | { readonly problems: readonly string[] };
 
-/** What was given, for a complaint: not whole where it is long, and without what a URL may hold that is secret. */
+/**
+ * What was given, for a complaint: not whole where it is long, and without what a URL may hold that
+ * is secret.
+ */
 function shown(value: string): string {
   const text = urlWithoutSecrets(value);
   return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}...` : text);
 }
 
 /**
- * Reads flags and environment into settings, or into everything that is wrong with them at once. Never throws. Reads the AWS files
- * where a profile's name or region is needed, and nothing else but the files that are named.
+ * Reads flags and environment into settings, or into everything that is wrong with them at once.
+ * Never throws. Reads the AWS files where a profile's name or region is needed, and nothing else
+ * but the files that are named.
  * @param env - gains what --env-file names and it does not have.
  */
 export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Promise<SettingsOutcome> {
@@ -156,7 +167,8 @@ export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Pro
   const { taken: fromFile, all: inFile } = loadEnvFile(argv, env, problems);
   const { values, from } = readValues(argv, env, problems);
 
-  // An empty variable is an unset one; an empty argument is a mistake that must not send requests somewhere else.
+  // An empty variable is an unset one; an empty argument is a mistake that must not send requests
+  // somewhere else.
   const endpointText = argv.endpoint ?? (env[ENDPOINT_VARIABLE] || DEFAULT_ENDPOINT);
   const hole = placeholderIn(endpointText);
   const endpoint = hole === undefined ? readEndpoint(endpointText) : { problem: unexpanded(hole) };
@@ -181,8 +193,9 @@ export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Pro
     ...new Set(await profilesIn(rawOf('profile', OPTIONS.profile, argv.options, env), values.profile, env)),
   ];
   const defaultProfile = profiles[0] ?? '';
-  // A single one is told of in the answer to the first request, where its user sees it, and may come into being until then. One
-  // of several would be offered to the model, and found missing in mid-conversation.
+  // A single one is told of in the answer to the first request, where its user sees it, and may
+  // come into being until then. One of several would be offered to the model, and found missing in
+  // mid-conversation.
   if (profiles.length > 1) {
     const missing = await missingProfiles(profiles, env);
     if (missing) problems.push(`${from.profile} ${missing}`);
@@ -244,10 +257,16 @@ export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Pro
   };
 }
 
-/** HTTP clients keep their sessions themselves, take messages of any length, and are answered by the server alone. */
+/**
+ * HTTP clients keep their sessions themselves, take messages of any length, and are answered by the
+ * server alone.
+ */
 const FOR_STDIO = [...Object.keys(poolOptions), 'maxLine', 'lazy'];
 
-/** As documented by the system whose behaviour this ports; who asks for more connections wants them reused. */
+/**
+ * As documented by the system whose behaviour this ports; who asks for more connections wants them
+ * reused.
+ */
 const KEPT_BY_DEFAULT = 1;
 
 const OPTION_VARIABLES = new Set(
@@ -258,8 +277,8 @@ const OPTION_VARIABLES = new Set(
 );
 
 /**
- * Only what the proxy reads: PATH, NODE_OPTIONS or LD_PRELOAD of a file would decide what a credential_process runs, and what the
- * process loads.
+ * Only what the proxy reads: PATH, NODE_OPTIONS or LD_PRELOAD of a file would decide what a
+ * credential_process runs, and what the process loads.
  */
 const isForProxy = (name: string): boolean =>
   name.startsWith('MCP_PROXY_') || OPTION_VARIABLES.has(name) || isRead(name);
@@ -309,7 +328,10 @@ interface Signing {
   readonly from: Settings['scopeFrom'];
 }
 
-/** --region, host, AWS_REGION, AWS_DEFAULT_REGION, profile: the first that knows. The profile's file is read only if asked. */
+/**
+ * --region, host, AWS_REGION, AWS_DEFAULT_REGION, profile: the first that knows. The profile's file
+ * is read only if asked.
+ */
 async function signingScope(
   endpoint: URL,
   values: Values,
@@ -345,8 +367,8 @@ async function signingScope(
 }
 
 /**
- * Reads a command line, without the program's own name, against the options of this project. Values are for `readSettings` to judge.
- * Never throws: what is wrong stands in `problems`.
+ * Reads a command line, without the program's own name, against the options of this project. Values
+ * are for `readSettings` to judge. Never throws: what is wrong stands in `problems`.
  */
 export const parseArguments = (argv: readonly string[], commands: CommandShapes = {}): Arguments =>
   readArguments(argv, OPTIONS, commands);

@@ -6,13 +6,21 @@ import vm from 'node:vm';
 import { CodeCache } from './snapshot/code-cache.ts';
 import { cacheFolder } from './snapshot/folder.ts';
 
-/** Set by the build: V8 checks a cache by the length of its source alone, which two builds may share. */
+/**
+ * Set by the build: V8 checks a cache by the length of its source alone, which two builds may
+ * share.
+ */
 declare const BUILD_ID: string;
 
-/** By then a client has made its first calls, and V8 has compiled the functions that a start needs. */
+/**
+ * By then a client has made its first calls, and V8 has compiled the functions that a start needs.
+ */
 const CACHE_AFTER_MS = 3_000;
 
-/** Where Node looks for a hook around the compilation of undici's HTTP parser; scripts/build.mjs puts the call there. */
+/**
+ * Where Node looks for a hook around the compilation of undici's HTTP parser; scripts/build.mjs
+ * puts the call there.
+ */
 const COMPILE_HOOK = Symbol.for('mcp-sigv4-proxy.compile');
 
 const loadNative = createRequire(__filename);
@@ -40,7 +48,8 @@ function load(name: string, cache: CodeCache | undefined): unknown {
 }
 
 function openCache(env: NodeJS.ProcessEnv): CodeCache | undefined {
-  // Node's own variables: a person who turns its compile cache off means this one, too. Coverage needs what a cache leaves out.
+  // Node's own variables: a person who turns its compile cache off means this one, too. Coverage
+  // needs what a cache leaves out.
   if (env.NODE_DISABLE_COMPILE_CACHE || env.NODE_V8_COVERAGE) return undefined;
   const folder = env.NODE_COMPILE_CACHE
     ? join(env.NODE_COMPILE_CACHE, 'mcp-sigv4-proxy')
@@ -49,7 +58,10 @@ function openCache(env: NodeJS.ProcessEnv): CodeCache | undefined {
   return new CodeCache(folder, `${BUILD_ID}-${v8.cachedDataVersionTag().toString(16)}`);
 }
 
-/** With its optimizing compiler off, Node 20 needs 120 ms of CPU and 35 MB less at the first call, and is as quick afterwards. */
+/**
+ * With its optimizing compiler off, Node 20 needs 120 ms of CPU and 35 MB less at the first call,
+ * and is as quick afterwards.
+ */
 const ONE_COMPILER = ['--no-wasm-tier-up', '--no-wasm-dynamic-tiering'];
 const BOTH_COMPILERS = ['--wasm-tier-up', '--wasm-dynamic-tiering'];
 
@@ -57,7 +69,10 @@ function setFlags(flags: readonly string[]): void {
   if (process.version.startsWith('v20.')) for (const flag of flags) v8.setFlagsFromString(flag);
 }
 
-/** Undici's HTTP parser is the only WebAssembly in the process. Earlier, the flags would make V8 refuse Node's own code cache. */
+/**
+ * Undici's HTTP parser is the only WebAssembly in the process. Earlier, the flags would make V8
+ * refuse Node's own code cache.
+ */
 function compileParserOnce(): void {
   const hook = (compile: () => unknown): unknown => {
     setFlags(ONE_COMPILER);

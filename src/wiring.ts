@@ -31,7 +31,10 @@ export const SECOND_MS = 1_000;
 
 type Headers = Readonly<Record<string, string>>;
 
-/** What the layers and the upstream share, as the settings want it: one for the whole process, or one for each profile. */
+/**
+ * What the layers and the upstream share, as the settings want it: one for the whole process, or
+ * one for each profile.
+ */
 export class Wiring {
   readonly clock: Clock;
   readonly events: Events;
@@ -95,7 +98,10 @@ export class Wiring {
     };
   }
 
-  /** One endpoint, one server: what it says of a tool to the default profile holds until it says otherwise to another. */
+  /**
+   * One endpoint, one server: what it says of a tool to the default profile holds until it says
+   * otherwise to another.
+   */
   toolsKnownTo(profile: string): Pick<ToolCatalog, 'annotationsOf' | 'definitionOf'> {
     const own = this.tools.of(profile);
     const first = this.tools.of(this.#settings.defaultProfile);
@@ -211,7 +217,8 @@ export class Wiring {
     const { readOnly, allowTool, denyTool } = this.#settings;
     return new SnapshotFiles({
       folder: cacheFolder(env),
-      // What is kept is what the client was shown, so that it depends on what hides tools from it, and what adds to them.
+      // What is kept is what the client was shown, so that it depends on what hides tools from it,
+      // and what adds to them.
       identity: [endpoint.href, scope, profiles, profileTools, roleArn, auth, readOnly, allowTool, denyTool],
       principal: {
         foreseen: async () =>

@@ -2,8 +2,8 @@ import { placeholderIn, unexpanded } from '../config/placeholders.ts';
 import { regionProblem } from './region-name.ts';
 
 /**
- * A sentence for each variable whose value no client has expanded; and for the region that the process works in, where no option
- * names one to sign for.
+ * A sentence for each variable whose value no client has expanded; and for the region that the
+ * process works in, where no option names one to sign for.
  */
 export function variableProblems(
   env: NodeJS.ProcessEnv,

@@ -1,7 +1,9 @@
 import type { Deadline } from '../core/pipeline/call.ts';
 import type { Clock, Timer } from '../core/time/clock.ts';
 
-/** The time one call has. Holding stops the clock and keeps what is left; progress starts it anew. */
+/**
+ * The time one call has. Holding stops the clock and keeps what is left; progress starts it anew.
+ */
 export class Countdown implements Deadline {
   readonly #clock: Clock;
   readonly #ms: number;

@@ -3,7 +3,10 @@ import type { Clock, Timer } from '../core/time/clock.ts';
 
 const TOKEN_PATH = ['params', '_meta', 'progressToken'] as const;
 
-/** Streams have no end that progress could lead to; and before the answer to initialize a client can take no notification. */
+/**
+ * Streams have no end that progress could lead to; and before the answer to initialize a client can
+ * take no notification.
+ */
 const WITHOUT = ['initialize', 'subscriptions/listen'];
 
 export interface HeartbeatOptions {
@@ -20,8 +23,9 @@ export interface Heartbeat {
 }
 
 /**
- * The progress that the proxy notifies of a call whose server is silent: some clients give up a call without progress, however long
- * it may take. Its owner stops it at the server's first progress, and when the call is over.
+ * The progress that the proxy notifies of a call whose server is silent: some clients give up a
+ * call without progress, however long it may take. Its owner stops it at the server's first
+ * progress, and when the call is over.
  * @returns undefined where the call has no progress token, or is none that ends.
  */
 export function startHeartbeat(
@@ -49,8 +53,8 @@ export function startHeartbeat(
 }
 
 /**
- * Progress must increase with each notification, and nobody knows what the server's first will be: 0 is common. What increases towards
- * zero is less than that for ever. Pure.
+ * Progress must increase with each notification, and nobody knows what the server's first will be:
+ * 0 is common. What increases towards zero is less than that for ever. Pure.
  */
 export function progressOf(token: string, count: number, seconds: number): Notification {
   const params = `"progressToken":${token},"progress":${-1 / (1_000 * count)},"message":"no answer after ${seconds} s"`;

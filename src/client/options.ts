@@ -1,7 +1,8 @@
 import { decimal, integer, timeLimit } from '../config/option.ts';
 
 /**
- * SDK clients drop the connection at 10 MiB a line, counted with what is left of the line before: 64 KiB is one read of theirs.
+ * SDK clients drop the connection at 10 MiB a line, counted with what is left of the line before:
+ * 64 KiB is one read of theirs.
  */
 const MAX_LINE_OF_SDK_CLIENTS = 10 * 1024 * 1024 - 64 * 1024;
 

@@ -7,7 +7,10 @@ export class Abandoned extends Error {
   override readonly name = 'NobodyWaits';
 }
 
-/** The one place where what was thrown becomes what a client is told. What nobody planned is named, not shown. */
+/**
+ * The one place where what was thrown becomes what a client is told. What nobody planned is named,
+ * not shown.
+ */
 export function rescued(events: Events, message: Message, error: unknown): ProxyError {
   const known =
     error instanceof ProxyError
@@ -36,7 +39,10 @@ export function rescued(events: Events, message: Message, error: unknown): Proxy
   return known;
 }
 
-/** The client reads any error as "a server of the session revisions", and stays with those for as long as it runs. */
+/**
+ * The client reads any error as "a server of the session revisions", and stays with those for as
+ * long as it runs.
+ */
 function misleads({ reason, details }: ProxyError): boolean {
   const { httpStatus } = details;
   if (reason === 'http-status')

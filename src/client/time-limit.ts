@@ -15,7 +15,10 @@ export interface TimeLimit {
   readonly option: string;
 }
 
-/** What a client of either era sends first. Until it is answered, the client shows that it connects, and it gives up by itself. */
+/**
+ * What a client of either era sends first. Until it is answered, the client shows that it connects,
+ * and it gives up by itself.
+ */
 const START_METHODS: ReadonlySet<string> = new Set(['initialize', 'server/discover']);
 
 /** How long a request may take. A subscription has no end. Pure. */

@@ -10,7 +10,10 @@ import { ProgressLine } from './progress-line.ts';
 import { errorTextOf } from './server-answer.ts';
 
 const FROM_STDIN = '-';
-/** A tool without arguments is called with none, not without the field: some servers read it unasked. */
+/**
+ * A tool without arguments is called with none, not without the field: some servers read it
+ * unasked.
+ */
 const NO_ARGUMENTS = '{}';
 const EXIT_FAILED = 1;
 const INVALID_PARAMS = -32602;
@@ -106,7 +109,8 @@ function show(answer: Response, { args, stdout, stderr }: CommandContext): numbe
   const result = isObject(answer.json.result) ? answer.json.result : {};
   const asks = result.resultType === 'input_required';
   const failed = result.isError === true || asks;
-  // In the revision without sessions a server asks by its answer, and would be called again with what it wants to know.
+  // In the revision without sessions a server asks by its answer, and would be called again with
+  // what it wants to know.
   if (asks)
     complain(stderr, 'the tool asks for input, which nobody can give here. It works in an MCP client.');
   else if (failed) complain(stderr, `the tool reports an error: ${resultText(answer).trimEnd()}`);

@@ -12,9 +12,15 @@ import { ProxyTransport, STATELESS_REVISION } from './proxy-transport.ts';
 
 const CLIENT_INFO = { name: 'mcp-sigv4-proxy-cli', version: VERSION };
 const METHOD_NOT_FOUND = -32601;
-/** HeaderMismatch and UnsupportedProtocolVersion of the revision without sessions, and an unknown method. */
+/**
+ * HeaderMismatch and UnsupportedProtocolVersion of the revision without sessions, and an unknown
+ * method.
+ */
 const NO_HANDSHAKE_CODES: readonly unknown[] = [-32020, -32022, METHOD_NOT_FOUND];
-/** The longest timer of Node: --timeout and its siblings limit requests, and each says so in its error. */
+/**
+ * The longest timer of Node: --timeout and its siblings limit requests, and each says so in its
+ * error.
+ */
 const MAX_TIMER_MS = 2_147_483_647;
 /** Text, because some servers treat a progress token of 0 as no token. */
 const PROGRESS_TOKEN = 'call';
@@ -34,7 +40,10 @@ export interface CommandClientDeps {
   readonly onDeclined?: (method: string, message: string) => void;
 }
 
-/** The MCP client of `tools`, `call` and `doctor`: the SDK's client, through a proxy in this process. */
+/**
+ * The MCP client of `tools`, `call` and `doctor`: the SDK's client, through a proxy in this
+ * process.
+ */
 export class CommandClient {
   readonly proxy: McpProxy;
   readonly #settings: Settings;
@@ -58,8 +67,9 @@ export class CommandClient {
   }
 
   /**
-   * Connects: by `initialize`, or by `server/discover` where the server refuses `initialize` because it
-   * knows no revision with sessions. The SDK's own order costs servers with sessions one more request.
+   * Connects: by `initialize`, or by `server/discover` where the server refuses `initialize`
+   * because it knows no revision with sessions. The SDK's own order costs servers with sessions one
+   * more request.
    * @returns the server's answer; an error answer where it accepts neither.
    */
   async open(): Promise<Response> {
@@ -141,7 +151,9 @@ export class CommandClient {
   }
 }
 
-/** True where an error answer to `initialize` shows a server that knows no revision with sessions. */
+/**
+ * True where an error answer to `initialize` shows a server that knows no revision with sessions.
+ */
 function isWithoutSessions({ json }: Response): boolean {
   const error = isObject(json.error) ? json.error : {};
   const isOurs = isObject(error.data) && error.data.source === ERROR_SOURCE;

@@ -33,8 +33,8 @@ const reportRow = ({
   ]);
 
 /**
- * Shows the proxy at work without an AWS account: the same fan-out of tool calls over one connection and over many, against
- * an endpoint in this process that verifies every signature.
+ * Shows the proxy at work without an AWS account: the same fan-out of tool calls over one
+ * connection and over many, against an endpoint in this process that verifies every signature.
  * @returns the exit code.
  */
 export async function runDemo({ write, binPath, env }: DemoOptions): Promise<number> {

@@ -1,8 +1,9 @@
 import { isPortable } from '../config/variables.ts';
 
 /**
- * Variables that are set and that the proxy, or the AWS SDK below it, reads. Clients start servers with HOME, PATH and little else, so
- * that a shell has these and a client does not. None is secret; those that name a profile or an endpoint are options.
+ * Variables that are set and that the proxy, or the AWS SDK below it, reads. Clients start servers
+ * with HOME, PATH and little else, so that a shell has these and a client does not. None is secret;
+ * those that name a profile or an endpoint are options.
  */
 export const heededVariables = (env: NodeJS.ProcessEnv): [name: string, value: string][] =>
   Object.entries(env).flatMap(([name, value]) => (isPortable(name) && value ? [[name, value]] : []));

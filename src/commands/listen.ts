@@ -6,9 +6,15 @@ import type { Settings } from '../settings.ts';
 
 export interface RunningListener {
   readonly url: string;
-  /** Reports to load balancers that it leaves, and serves requests for --drain-delay. Resolves when no new ones can come. */
+  /**
+   * Reports to load balancers that it leaves, and serves requests for --drain-delay. Resolves when
+   * no new ones can come.
+   */
   announce(): Promise<void>;
-  /** Takes no new requests; those in flight may finish within the drain time. Resolves when the last answer has left. */
+  /**
+   * Takes no new requests; those in flight may finish within the drain time. Resolves when the last
+   * answer has left.
+   */
   drain(): Promise<void>;
 }
 

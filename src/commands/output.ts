@@ -8,7 +8,10 @@ export interface OutputOptions {
   readonly forPeople?: boolean;
 }
 
-/** Where a command's output goes. Everything that a command prints passes through here, and here alone it is cleaned. */
+/**
+ * Where a command's output goes. Everything that a command prints passes through here, and here
+ * alone it is cleaned.
+ */
 export class Output {
   readonly isTerminal: boolean;
   readonly columns: number;
@@ -32,7 +35,9 @@ export class Output {
     this.#write(this.#cleans ? plainJson(text) : text);
   }
 
-  /** Writes a control sequence of the program's own, such as a colour: never text from elsewhere. */
+  /**
+   * Writes a control sequence of the program's own, such as a colour: never text from elsewhere.
+   */
   control(sequence: string): void {
     this.#write(sequence);
   }

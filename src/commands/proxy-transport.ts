@@ -15,7 +15,9 @@ export class ProxyTransport implements Transport {
   onmessage?: (message: JSONRPCMessage) => void;
   /** The last response to a request of the client, with the text that the server sent. */
   lastResponse: Response | undefined;
-  /** JSON text that replaces `params.arguments` of a tool call: numbers keep the user's spelling. */
+  /**
+   * JSON text that replaces `params.arguments` of a tool call: numbers keep the user's spelling.
+   */
   argumentsText: string | undefined;
   readonly #connection: ReturnType<McpProxy['connect']>;
   readonly #drainMs: number;

@@ -4,7 +4,10 @@ import { abortable } from '../core/time/clock.ts';
 import type { McpProxy } from '../proxy.ts';
 import type { Settings } from '../settings.ts';
 
-/** What `/readyz` checks: the credentials, whether the server takes the time of signatures, and the way to the endpoint where --ready-check asks for it. */
+/**
+ * What `/readyz` checks: the credentials, whether the server takes the time of signatures, and the
+ * way to the endpoint where --ready-check asks for it.
+ */
 export function readyChecks(proxy: McpProxy, settings: Settings): readonly ReadyCheck[] {
   const credentials: ReadyCheck = {
     reason: 'no-credentials: AWS credentials cannot be obtained; the log names the cause',
@@ -39,7 +42,9 @@ async function obtainCredentials(
   }
 }
 
-/** Opens a connection the way that requests take, TLS included, and closes it: no request is sent. */
+/**
+ * Opens a connection the way that requests take, TLS included, and closes it: no request is sent.
+ */
 function connectOnce(proxy: McpProxy, { endpoint, defaultProfile }: Settings): Promise<void> {
   const { protocol, hostname, port } = endpoint;
   return new Promise((resolve, reject) => {

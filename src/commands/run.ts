@@ -1,6 +1,7 @@
 /**
- * The commands that a person runs, behind one dynamic import: each import of its own would cut what serving loads into more
- * chunks, and every file that is opened at the start costs serving its share of a millisecond.
+ * The commands that a person runs, behind one dynamic import: each import of its own would cut what
+ * serving loads into more chunks, and every file that is opened at the start costs serving its
+ * share of a millisecond.
  */
 import type { CommandName } from '../command-table.ts';
 import * as call from './call.ts';

@@ -12,7 +12,9 @@ import { listen, type RunningListener } from './listen.ts';
 
 /** Long enough for a reader that reads at all; one that does not must not keep the process. */
 const LOG_FLUSH_MS = 500;
-/** The settings are good, and something else has the port: what is so now need not be so for ever. */
+/**
+ * The settings are good, and something else has the port: what is so now need not be so for ever.
+ */
 const EXIT_CANNOT_LISTEN = 1;
 
 /** A person who starts it in a shell would otherwise watch nothing happen. */
@@ -25,7 +27,8 @@ const AT_A_TERMINAL = `mcp-sigv4-proxy speaks MCP on stdin and stdout: a client 
 
 export interface Serving {
   /**
-   * Starts the orderly end: calls in flight may finish within the drain time, the session is deleted.
+   * Starts the orderly end: calls in flight may finish within the drain time, the session is
+   * deleted.
    * @param atOnce - do not wait for --drain-delay.
    */
   leave(how: string, atOnce?: boolean): void;
@@ -35,7 +38,10 @@ export interface Serving {
   renew(): void;
   /** Reports what should never happen. */
   fault(where: string, error: unknown): void;
-  /** Resolves, with the code to exit with, when all is over and what was written has left the process. */
+  /**
+   * Resolves, with the code to exit with, when all is over and what was written has left the
+   * process.
+   */
   readonly over: Promise<number>;
 }
 
@@ -46,7 +52,10 @@ interface Served {
   flush(): Promise<void>;
 }
 
-/** Serves one client on stdin and stdout until it leaves, the clients of --listen until a signal comes, or both until either. */
+/**
+ * Serves one client on stdin and stdout until it leaves, the clients of --listen until a signal
+ * comes, or both until either.
+ */
 export function serve(settings: Settings): Serving {
   const events = new Events();
   const log = logEvents(events, {

@@ -4,7 +4,10 @@ import { STATELESS_REVISION } from './proxy-transport.ts';
 
 const SERVER_INFO = 'io.modelcontextprotocol/serverInfo';
 
-/** The server's facts in its answer to `initialize` or `server/discover`; undefined where one is missing or invalid. */
+/**
+ * The server's facts in its answer to `initialize` or `server/discover`; undefined where one is
+ * missing or invalid.
+ */
 export interface ServerFacts {
   readonly name: string | undefined;
   readonly version: string | undefined;
@@ -27,7 +30,10 @@ export function serverFactsOf({ json }: Response): ServerFacts {
   };
 }
 
-/** The message of an error answer, for a person: the proxy's own text, or the server's with its code. */
+/**
+ * The message of an error answer, for a person: the proxy's own text, or the server's with its
+ * code.
+ */
 export function errorTextOf({ json }: Response): string {
   const error = isObject(json.error) ? json.error : {};
   const message = typeof error.message === 'string' ? error.message : 'no message';

@@ -15,7 +15,9 @@ export type ToolList =
   | { readonly kind: 'refused'; readonly answer: Response }
   | { readonly kind: 'unusable'; readonly what: string };
 
-/** What it means that the list is empty: it is the server's, as far as the options let it through. */
+/**
+ * What it means that the list is empty: it is the server's, as far as the options let it through.
+ */
 export function noTools(settings: ToolRules & Pick<Settings, 'from'>): string {
   const { readOnly, allowTool, denyTool, from } = settings;
   const rules = { readOnly, allowTool: allowTool.length > 0, denyTool: denyTool.length > 0 };

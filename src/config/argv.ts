@@ -4,7 +4,9 @@ import { isNearly } from './spelling.ts';
 
 /** What a command takes besides what the proxy itself takes. */
 export interface CommandShape {
-  /** Words that must stand there, by the names that help and complaints call them: `call <tool>`. */
+  /**
+   * Words that must stand there, by the names that help and complaints call them: `call <tool>`.
+   */
   readonly words: readonly string[];
   /** Options of this command; several commands may have the same one. */
   readonly options: OptionTable;
@@ -29,8 +31,8 @@ export interface Arguments {
 const looksLikeEndpoint = (word: string): boolean => word.includes('://') || word.startsWith('arn:');
 
 /**
- * Sorts a command line into command, words, endpoint and options. Unknown and abbreviated flags are problems: a setting that
- * was silently ignored is worse than one that was refused.
+ * Sorts a command line into command, words, endpoint and options. Unknown and abbreviated flags are
+ * problems: a setting that was silently ignored is worse than one that was refused.
  */
 export function readArguments(
   argv: readonly string[],
@@ -41,7 +43,9 @@ export function readArguments(
   const known = new Map<string, { key: string; option: Option }>(
     tables.flatMap((each) => Object.entries(each).map(([key, option]) => [flagOf(key), { key, option }])),
   );
-  /** Told of the command when the whole line has been read: it may stand anywhere before its words. */
+  /**
+   * Told of the command when the whole line has been read: it may stand anywhere before its words.
+   */
   const problems: (string | ((command: string | undefined) => string | undefined))[] = [];
   const options: Record<string, string[]> = {};
   const words: string[] = [];
@@ -180,7 +184,10 @@ function suggestion(given: string, flags: readonly string[]): string {
   return near.length === 0 ? '' : `; did you mean ${near.join(' or ')}?`;
 }
 
-/** A bare word in the endpoint's place that is nearly a command: to be told that it is no URL would not help. */
+/**
+ * A bare word in the endpoint's place that is nearly a command: to be told that it is no URL would
+ * not help.
+ */
 function commandLike(word: string, commands: CommandShapes): string | undefined {
   const names = Object.keys(commands);
   if (word === 'version' && names.length > 0) return '--version';

@@ -9,12 +9,17 @@ export interface SecretSettings {
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** A value that may be a word of any sentence: `x-team: platform` must not hide the word everywhere. */
+/**
+ * A value that may be a word of any sentence: `x-team: platform` must not hide the word everywhere.
+ */
 const WORD = /^[A-Za-z]+$/;
 const PROXY_VARIABLES = ['HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy'];
 const SCHEME = /^(?:Bearer|Basic|Token|ApiKey)\s+(\S.*)$/i;
 
-/** The secrets in the settings: header values, query secrets of the endpoint, passwords of HTTP proxies, listen tokens. Pure. */
+/**
+ * The secrets in the settings: header values, query secrets of the endpoint, passwords of HTTP
+ * proxies, listen tokens. Pure.
+ */
 export function configuredSecrets(settings: SecretSettings): string[] {
   const { headers, endpoint, proxy, listenToken, env } = settings;
   const ofHeaders = Object.entries(headers).flatMap(([name, value]) => {

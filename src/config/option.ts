@@ -2,8 +2,9 @@ import { placeholderIn, unexpanded } from './placeholders.ts';
 import type { Secret } from './secrets.ts';
 
 /**
- * How a module declares its options, and the one check that reads flags and environment alike. An option is declared once,
- * beside the code that obeys it; `settings.ts` collects the tables for parsing, --help, the README and .env.example.
+ * How a module declares its options, and the one check that reads flags and environment alike. An
+ * option is declared once, beside the code that obeys it; `settings.ts` collects the tables for
+ * parsing, --help, the README and .env.example.
  */
 
 export const OPTION_GROUPS = [
@@ -26,11 +27,16 @@ interface Declared<T> {
   readonly help: string;
   /** What the help shows as default where no value of the table says it. */
   readonly defaultText?: string;
-  /** Key of the option without which this one does nothing: where that is not given, `doctor` says so. */
+  /**
+   * Key of the option without which this one does nothing: where that is not given, `doctor` says
+   * so.
+   */
   readonly needs?: string;
   /** Other environment variables, after `MCP_PROXY_<NAME>`, first non-empty wins. */
   readonly env?: readonly string[];
-  /** The parts of one value that no output may show; without it, nothing about the option is secret. */
+  /**
+   * The parts of one value that no output may show; without it, nothing about the option is secret.
+   */
   readonly secrets?: (value: string) => readonly Secret[];
   readonly fallback: T;
 }
@@ -51,7 +57,9 @@ export interface NumberOption<T extends number | undefined = number | undefined>
   readonly max?: number;
   /** True where `min` itself is not allowed. */
   readonly above?: boolean;
-  /** For what bounds cannot say. Returns what is wrong with the value ("must be ..."), or undefined. */
+  /**
+   * For what bounds cannot say. Returns what is wrong with the value ("must be ..."), or undefined.
+   */
   readonly check?: (value: number) => string | undefined;
 }
 
@@ -62,9 +70,15 @@ export interface SwitchOption extends Declared<boolean> {
 export interface ListOption extends Declared<readonly string[]> {
   readonly kind: 'list';
   readonly placeholder: string;
-  /** `words`: commas and blanks separate; `entries`: only a repeated flag, or a newline in the variable, does. */
+  /**
+   * `words`: commas and blanks separate; `entries`: only a repeated flag, or a newline in the
+   * variable, does.
+   */
   readonly separator: 'words' | 'entries';
-  /** Environment variables, after all others, whose value is one entry, whatever characters are in it. */
+  /**
+   * Environment variables, after all others, whose value is one entry, whatever characters are in
+   * it.
+   */
   readonly singleEnv?: readonly string[];
   /** True where the option replaces `${NAME}` itself. */
   readonly expands?: boolean;
@@ -73,7 +87,10 @@ export interface ListOption extends Declared<readonly string[]> {
 
 export type Option = TextOption | NumberOption | SwitchOption | ListOption;
 
-/** Keys are camelCase; the flag is the same in kebab-case, the variable `MCP_PROXY_` + the flag in capitals. */
+/**
+ * Keys are camelCase; the flag is the same in kebab-case, the variable `MCP_PROXY_` + the flag in
+ * capitals.
+ */
 export type OptionTable = Readonly<Record<string, Option>>;
 
 export type OptionValues<T extends OptionTable> = { readonly [K in keyof T]: T[K]['fallback'] };
@@ -116,13 +133,19 @@ export const flagOf = (key: string): string =>
 export const variableOf = (key: string): string =>
   `MCP_PROXY_${flagOf(key).slice(2).toUpperCase().replaceAll('-', '_')}`;
 
-/** By placeholder: .env.example has nothing else to tell the unit by, and who wrote "5m" has to be told it. */
+/**
+ * By placeholder: .env.example has nothing else to tell the unit by, and who wrote "5m" has to be
+ * told it.
+ */
 const UNITS: Readonly<Record<string, string>> = {
   s: 'a number of seconds',
   bytes: 'a whole number of bytes',
 };
 
-/** What the option takes, as a phrase: "an integer >= 1". Shown in help, in the tables and in every complaint. */
+/**
+ * What the option takes, as a phrase: "an integer >= 1". Shown in help, in the tables and in every
+ * complaint.
+ */
 export function boundsOf(option: Option): string {
   switch (option.kind) {
     case 'switch':
@@ -145,8 +168,8 @@ export function boundsOf(option: Option): string {
 export type CheckedValue = { readonly value: unknown } | { readonly problem: string };
 
 /**
- * Reads raw text (one per occurrence of the flag, or the variable's value alone) as the option's value.
- * Never throws: what is wrong comes back as a phrase that starts with "must be" or the like.
+ * Reads raw text (one per occurrence of the flag, or the variable's value alone) as the option's
+ * value. Never throws: what is wrong comes back as a phrase that starts with "must be" or the like.
  */
 export function readOption(
   option: Option,
@@ -163,7 +186,8 @@ export function readOption(
       if (last === 'false' || last === '0') return { value: false };
       return { problem: `must be ${boundsOf(option)}` };
     case 'number': {
-      // Number() alone would take "", " 1", "0x10" and "1e3"; a person who typed those meant something else.
+      // Number() alone would take "", " 1", "0x10" and "1e3"; a person who typed those meant
+      // something else.
       const value = /^-?\d+(\.\d+)?$/.test(last) ? Number(last) : Number.NaN;
       const fits =
         Number.isFinite(value) &&
@@ -185,7 +209,8 @@ export function readOption(
         return from === 'variable' ? item.split(/\r?\n/) : [item];
       });
       const values = from === 'single' ? entries : entries.filter((entry) => entry.trim() !== '');
-      // What a script wrote as "$READERS,$WRITERS" is no wish for the default, which of --allow-tool is everything.
+      // What a script wrote as "$READERS,$WRITERS" is no wish for the default, which of
+      // --allow-tool is everything.
       const given = from === 'flag' || raw.some((item) => item.trim() !== '');
       if (values.length === 0 && given) return { problem: `must be ${boundsOf(option)}, and names nothing` };
       const problems = values.flatMap((entry) => option.check?.(entry) ?? []);
@@ -194,7 +219,10 @@ export function readOption(
   }
 }
 
-/** The texts that were given for an option, and by which flag or variable; `single`: one of `singleEnv`. */
+/**
+ * The texts that were given for an option, and by which flag or variable; `single`: one of
+ * `singleEnv`.
+ */
 export interface Raw {
   readonly texts: readonly string[];
   readonly name: string;

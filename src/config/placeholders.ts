@@ -1,4 +1,7 @@
-/** `${NAME}`, `${env:NAME}`, `${input:id}` and opencode's `{env:NAME}`: clients replace them, or hand them on as they are. */
+/**
+ * `${NAME}`, `${env:NAME}`, `${input:id}` and opencode's `{env:NAME}`: clients replace them, or
+ * hand them on as they are.
+ */
 const PLACEHOLDER = /\$\{[^{}]*\}|\{env:[^{}]*\}/;
 
 /** The first placeholder in a value that no client has replaced; undefined where there is none. */

@@ -33,7 +33,10 @@ export function withoutSecrets(
   return text;
 }
 
-/** The password of a URL, or the user name where that stands alone; with those of its query's values whose names sound secret. */
+/**
+ * The password of a URL, or the user name where that stands alone; with those of its query's values
+ * whose names sound secret.
+ */
 export function secretsOfUrl(url: string, password: string): Secret[] {
   const secrets: Secret[] = [];
   const login = /^((?:[\w+.-]+:\/\/)?)([^/?#\s:]*)(?::([^/?#\s]*))?@/.exec(url);

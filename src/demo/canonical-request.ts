@@ -1,6 +1,7 @@
 /**
- * The canonical request of AWS Signature Version 4, from the public algorithm ("Create a signed AWS API request", IAM User
- * Guide). It works on what stood on the wire, never on a parsed URL: a parser would quietly repair what the signer got wrong.
+ * The canonical request of AWS Signature Version 4, from the public algorithm ("Create a signed AWS
+ * API request", IAM User Guide). It works on what stood on the wire, never on a parsed URL: a
+ * parser would quietly repair what the signer got wrong.
  */
 
 /** Header values by lower-case name, in the order they came. */
@@ -18,7 +19,10 @@ export function groupHeaders(rawHeaders: readonly string[]): HeaderValues {
   return grouped;
 }
 
-/** A header as it is signed: every value trimmed, runs of blanks folded into one, values of one name joined by commas. */
+/**
+ * A header as it is signed: every value trimmed, runs of blanks folded into one, values of one name
+ * joined by commas.
+ */
 export function canonicalHeaderValue(values: readonly string[]): string {
   return values.map((value) => value.trim().replace(/ +/g, ' ')).join(',');
 }
@@ -30,10 +34,16 @@ function encodeByte(byte: number): string {
   return UNRESERVED.test(character) ? character : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
 }
 
-/** RFC 3986: everything but the unreserved characters becomes upper-case percent triplets, "%" included. */
+/**
+ * RFC 3986: everything but the unreserved characters becomes upper-case percent triplets, "%"
+ * included.
+ */
 const encode = (text: string): string => Array.from(Buffer.from(text, 'utf8'), encodeByte).join('');
 
-/** The one spelling of text that may already hold percent triplets: as if decoded and encoded again, byte by byte. */
+/**
+ * The one spelling of text that may already hold percent triplets: as if decoded and encoded again,
+ * byte by byte.
+ */
 const respell = (text: string): string =>
   text.replace(/%([0-9a-fA-F]{2})|[^%]+|%/g, (piece, hex: string | undefined) =>
     hex === undefined ? encode(piece) : encodeByte(Number.parseInt(hex, 16)),
@@ -50,14 +60,20 @@ function collapse(path: string): string {
   return `/${kept.join('/')}${slash}`;
 }
 
-/** S3 signs the path as it is sent; every other service collapses it and encodes what is already encoded once more. */
+/**
+ * S3 signs the path as it is sent; every other service collapses it and encodes what is already
+ * encoded once more.
+ */
 function canonicalPath(rawPath: string, service: string): string {
   const path = rawPath === '' ? '/' : rawPath;
   const encodeSegment = service === 's3' ? respell : encode;
   return (service === 's3' ? path : collapse(path)).split('/').map(encodeSegment).join('/');
 }
 
-/** Pairs sorted by encoded name, then by encoded value. A "+" is a plus: SigV4 knows no form encoding. */
+/**
+ * Pairs sorted by encoded name, then by encoded value. A "+" is a plus: SigV4 knows no form
+ * encoding.
+ */
 function canonicalQuery(rawQuery: string): string {
   const pairs = rawQuery
     .split('&')

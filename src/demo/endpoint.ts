@@ -1,6 +1,7 @@
 /**
- * An MCP endpoint on loopback that behaves like one on AWS: session-based Streamable HTTP where every request must carry a
- * valid SigV4 signature. The credentials are made up at start and die with it.
+ * An MCP endpoint on loopback that behaves like one on AWS: session-based Streamable HTTP where
+ * every request must carry a valid SigV4 signature. The credentials are made up at start and die
+ * with it.
  */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
@@ -28,7 +29,9 @@ export interface DemoCredentials {
 }
 
 export interface DemoCounts {
-  /** TCP connections that carried a tools/call; the GET stream and control connections stand beside. */
+  /**
+   * TCP connections that carried a tools/call; the GET stream and control connections stand beside.
+   */
   readonly connectionsOpened: number;
   readonly signaturesVerified: number;
   readonly signaturesRefused: number;
@@ -118,7 +121,9 @@ class Endpoint {
     );
   }
 
-  /** The request's session id, or undefined once the request has been answered that there is none. */
+  /**
+   * The request's session id, or undefined once the request has been answered that there is none.
+   */
   #session(request: IncomingMessage, response: ServerResponse): string | undefined {
     const id = request.headers['mcp-session-id'];
     if (typeof id === 'string' && this.#sessions.has(id)) return id;

@@ -1,6 +1,7 @@
 /**
- * The receiving side of AWS Signature Version 4, written from the public algorithm and sharing no code with any signer: a
- * mistake made on both sides would cancel out. Codes and messages follow what AWS services answer.
+ * The receiving side of AWS Signature Version 4, written from the public algorithm and sharing no
+ * code with any signer: a mistake made on both sides would cancel out. Codes and messages follow
+ * what AWS services answer.
  */
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import {
@@ -10,7 +11,10 @@ import {
   type HeaderValues,
 } from './canonical-request.ts';
 
-/** A request exactly as it came: the request line's `path?query`, node's flat `rawHeaders`, the body's bytes. */
+/**
+ * A request exactly as it came: the request line's `path?query`, node's flat `rawHeaders`, the
+ * body's bytes.
+ */
 export interface ReceivedRequest {
   readonly method: string;
   readonly rawUrl: string;
@@ -221,7 +225,9 @@ function checkDate(amzDate: string, now: Date): Refused | undefined {
   return undefined;
 }
 
-/** The payload hash that the canonical request must end with, or why the announced one will not do. */
+/**
+ * The payload hash that the canonical request must end with, or why the announced one will not do.
+ */
 function payloadHash(headers: HeaderValues, body: Uint8Array, service: string): string | Refused {
   const announced = headers.get('x-amz-content-sha256')?.join(',');
   if (service === UNSIGNED_PAYLOAD_SERVICE) {

@@ -1,4 +1,7 @@
-/** Speaks MCP over stdio to a process of the real command, in raw JSON-RPC lines: what any client does, without an SDK. */
+/**
+ * Speaks MCP over stdio to a process of the real command, in raw JSON-RPC lines: what any client
+ * does, without an SDK.
+ */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { type Clock, settleWithin } from '../core/time/clock.ts';

@@ -34,7 +34,9 @@ export interface RefusedAnswer {
   readonly challenge?: string;
 }
 
-/** First match wins: "Signature expired" is about the clock, "token expired" about the credentials. */
+/**
+ * First match wins: "Signature expired" is about the clock, "token expired" about the credentials.
+ */
 const SIGNS: readonly (readonly [pattern: RegExp, kind: RefusalKind])[] = [
   [
     /RequestTimeTooSkewed|RequestExpired|Signature expired|Signature not yet current|request time.{0,40}too large|Date in Credential scope/i,
@@ -54,7 +56,10 @@ const SIGNS: readonly (readonly [pattern: RegExp, kind: RefusalKind])[] = [
   [/AccessDenied|not authorized|explicit deny|Forbidden/i, 'denied'],
 ];
 
-/** Some services answer bad credentials with 400, where any other fault of the request is answered as well. */
+/**
+ * Some services answer bad credentials with 400, where any other fault of the request is answered
+ * as well.
+ */
 const TOLD_BY_400: ReadonlySet<RefusalKind> = new Set(['expired', 'invalid-token', 'clock', 'signature']);
 
 /** True where the answer is about who asks, not about what is asked. */
@@ -79,7 +84,10 @@ export function judgeRefusal(answer: RefusedAnswer): AwsRefusal {
   return expected ? { kind, said, expected } : { kind, said };
 }
 
-/** RFC 9728 and RFC 6750: the challenge of a server that takes bearer tokens, unless its body complains about a signature. */
+/**
+ * RFC 9728 and RFC 6750: the challenge of a server that takes bearer tokens, unless its body
+ * complains about a signature.
+ */
 function wantsToken({ status, challenge = '' }: RefusedAnswer, sign: RefusalKind | undefined): boolean {
   if (status !== 401 || (sign !== undefined && sign !== 'denied' && sign !== 'unsigned')) return false;
   return /\bresource_metadata\s*=|^\s*Bearer\b/i.test(challenge);
@@ -96,7 +104,10 @@ function expectedScope(body: string): Partial<SigningScope> | undefined {
   return { ...(service ? { service } : {}), ...(region ? { region } : {}) };
 }
 
-/** The readable part of an error body: the message of JSON or XML, the title of a page, else its first characters. */
+/**
+ * The readable part of an error body: the message of JSON or XML, the title of a page, else its
+ * first characters.
+ */
 export function wordsOf(answer: Pick<RefusedAnswer, 'body' | 'errorType'>): string {
   const body = answer.body.slice(0, 8192);
   const words =
@@ -115,8 +126,8 @@ export function wordsOf(answer: Pick<RefusedAnswer, 'body' | 'errorType'>): stri
 }
 
 /**
- * Takes out what AWS repeats of the request when it refuses a signature: the canonical request holds the session token, and
- * some services return the whole Authorization header.
+ * Takes out what AWS repeats of the request when it refuses a signature: the canonical request
+ * holds the session token, and some services return the whole Authorization header.
  */
 export function withoutEchoes(text: string): string {
   return text
@@ -153,7 +164,9 @@ export interface RefusalContext {
   readonly scope: SigningScope;
   /** False where the request went out without a signature. */
   readonly signed: boolean;
-  /** Where the keys came from: `environment`, `sso` and so on; undefined where that is not known. */
+  /**
+   * Where the keys came from: `environment`, `sso` and so on; undefined where that is not known.
+   */
   readonly source?: string | undefined;
   /** How far this machine's clock is behind the server's, where the server's Date told. */
   readonly skewMs?: number;

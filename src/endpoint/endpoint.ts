@@ -5,7 +5,10 @@ import { isLoopback } from '../core/http/loopback.ts';
 /** The AWS MCP Server, which most people mean: where requests go unless an endpoint is given. */
 export const DEFAULT_ENDPOINT = 'https://aws-mcp.us-east-1.api.aws/mcp';
 
-/** Suffixes under which AWS names its hosts `<...>.<service>.<region>.<suffix>`, all partitions; longest match first. */
+/**
+ * Suffixes under which AWS names its hosts `<...>.<service>.<region>.<suffix>`, all partitions;
+ * longest match first.
+ */
 const AWS_SUFFIXES = [
   'vpce.amazonaws.com.cn',
   'vpce.amazonaws.com',
@@ -33,7 +36,10 @@ const AWS_SUFFIXES = [
   'csp.hci.ic.gov',
 ] as const;
 
-/** Host label -> signing name, where the two differ. A map: the label is any word of a URL, `constructor` too. */
+/**
+ * Host label -> signing name, where the two differ. A map: the label is any word of a URL,
+ * `constructor` too.
+ */
 const SIGNING_NAMES: ReadonlyMap<string, string> = new Map([
   ['lambda-url', 'lambda'],
   ['aos', 'es'],
@@ -43,7 +49,10 @@ const SIGNING_NAMES: ReadonlyMap<string, string> = new Map([
   ['bedrock-agent-runtime', 'bedrock'],
 ]);
 
-/** Under these labels AWS names load balancers and machines of its customers, who check no signature. */
+/**
+ * Under these labels AWS names load balancers and machines of its customers, who check no
+ * signature.
+ */
 const CUSTOMER_HOSTS: ReadonlySet<string> = new Set(['elb', 'compute', 'compute-1']);
 
 const PARTITION_SUFFIXES: Readonly<Record<string, string>> = {
@@ -93,7 +102,8 @@ export function scopeOfHost(hostname: string): Partial<SigningScope> {
     .filter((label) => label !== 'dualstack' && label !== 'fips');
   const last = labels.at(-1) ?? '';
   const before = labels.at(-2) ?? '';
-  // `<service>.global.api.aws` has no region of its own to sign for; `<domain>.<region>.es.amazonaws.com` has it in front.
+  // `<service>.global.api.aws` has no region of its own to sign for;
+  // `<domain>.<region>.es.amazonaws.com` has it in front.
   const region = [last, before].find(isRegionName);
   const label = region === last || last === 'global' ? before : last;
   const name = label.replace(/^fips-|-fips$/g, '');
@@ -104,17 +114,29 @@ export function scopeOfHost(hostname: string): Partial<SigningScope> {
 
 const AGENT_CORE = 'bedrock-agentcore';
 
-/** True where Amazon Bedrock AgentCore serves, by the host's name or by the service that requests are signed for. */
+/**
+ * True where Amazon Bedrock AgentCore serves, by the host's name or by the service that requests
+ * are signed for.
+ */
 export const isAgentCore = (endpoint: URL, service: string | undefined): boolean =>
   service === AGENT_CORE || scopeOfHost(endpoint.hostname).service === AGENT_CORE;
 
 const GATEWAY_HOST = /^[^.]+\.gateway\./;
-/** A gateway's session ends so long after `initialize`, whatever its activity, unless the gateway is configured otherwise. */
+/**
+ * A gateway's session ends so long after `initialize`, whatever its activity, unless the gateway is
+ * configured otherwise.
+ */
 const GATEWAY_SESSION_S = 3_600;
-/** The gateway's clock starts before its answer arrives here, and the last call in the session takes its time. */
+/**
+ * The gateway's clock starts before its answer arrives here, and the last call in the session takes
+ * its time.
+ */
 const GATEWAY_MARGIN_S = 60;
 
-/** Seconds after which a session at this endpoint must have been replaced; undefined where the server names no limit. Pure. */
+/**
+ * Seconds after which a session at this endpoint must have been replaced; undefined where the
+ * server names no limit. Pure.
+ */
 export function sessionLifetimeAt({ hostname }: URL): number | undefined {
   const isGateway = GATEWAY_HOST.test(hostname) && scopeOfHost(hostname).service === AGENT_CORE;
   return isGateway ? GATEWAY_SESSION_S - GATEWAY_MARGIN_S : undefined;
@@ -125,12 +147,16 @@ const RUNTIME = /^([^/]+)(?:\/runtime-endpoint\/([^/]+))?$/;
 /** The id of a gateway, `name-0123456789`, is the first label of its host name. */
 const GATEWAY_ID = /^(?=.{3,63}$)[a-z0-9][a-z0-9-]*-[a-z0-9]+$/i;
 
-/** Where requests go; or what an endpoint must be, as a phrase that begins with "must", and what was probably meant. */
+/**
+ * Where requests go; or what an endpoint must be, as a phrase that begins with "must", and what was
+ * probably meant.
+ */
 export type ReadEndpoint = { readonly url: URL } | { readonly problem: string; readonly meant?: string };
 
 /**
- * Reads the endpoint: an https URL, http for loopback only, or the ARN of an AgentCore runtime or gateway. The scheme is judged before
- * anything else and whatever other options say, because a signed request over http hands its session token to the network.
+ * Reads the endpoint: an https URL, http for loopback only, or the ARN of an AgentCore runtime or
+ * gateway. The scheme is judged before anything else and whatever other options say, because a
+ * signed request over http hands its session token to the network.
  */
 export function readEndpoint(text: string): ReadEndpoint {
   if (text.startsWith('arn:')) return readArn(text);

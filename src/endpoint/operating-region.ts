@@ -10,7 +10,10 @@ import { scopeOfHost } from './endpoint.ts';
 export interface OperatingRegionOptions {
   readonly endpoint: URL;
   readonly env: NodeJS.ProcessEnv;
-  /** Of several profiles each has its own region first: a variable that stands for the whole process can speak of none of them. */
+  /**
+   * Of several profiles each has its own region first: a variable that stands for the whole process
+   * can speak of none of them.
+   */
   readonly several: boolean;
 }
 
@@ -22,7 +25,10 @@ interface KnownRegion {
   region: Region | Promise<Region>;
 }
 
-/** The region that a profile's calls are about, in the AWS CLI's order, then the endpoint's own; undefined where none is known. */
+/**
+ * The region that a profile's calls are about, in the AWS CLI's order, then the endpoint's own;
+ * undefined where none is known.
+ */
 export class OperatingRegions {
   readonly #options: OperatingRegionOptions;
   readonly #known = new Map<string, KnownRegion>();
@@ -40,8 +46,9 @@ export class OperatingRegions {
 
   of(profile: string): Region | Promise<Region> {
     if (this.#ofProcess && !this.#options.several) return this.#ofProcess;
-    // Looked at for each call, as the credentials' files are: who moves a profile to another account moves its region with it, and
-    // a call that is signed for the one must not be about the other.
+    // Looked at for each call, as the credentials' files are: who moves a profile to another
+    // account moves its region with it, and a call that is signed for the one must not be about the
+    // other.
     const known = this.#known.get(profile);
     const prints = stampFiles(this.#paths, known?.prints);
     if (known && sameStamps(known.prints, prints)) {

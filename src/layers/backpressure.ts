@@ -51,7 +51,10 @@ interface LimiterSnapshot {
   readonly queueTimeoutMs: number;
 }
 
-/** A call found no place. Its wire form is older than this project and read by programs: text and keys are fixed. */
+/**
+ * A call found no place. Its wire form is older than this project and read by programs: text and
+ * keys are fixed.
+ */
 export class OverloadedError extends ProxyError {
   readonly overload: OverloadReason;
   readonly #code: number;
@@ -115,8 +118,9 @@ interface QueuedCall {
 }
 
 /**
- * So many calls at once, so many waiting in line. Every decision is an integer and a list, taken in one step: with a
- * semaphore to await, a cancellation between asking and getting would lose a place for good.
+ * So many calls at once, so many waiting in line. Every decision is an integer and a list, taken in
+ * one step: with a semaphore to await, a cancellation between asking and getting would lose a place
+ * for good.
  */
 export class Limiter {
   readonly #options: LimiterOptions;
@@ -141,7 +145,10 @@ export class Limiter {
     return this.#waiting.size;
   }
 
-  /** Successes, failures and cancellations are not counted: only what was refused for want of a place. */
+  /**
+   * Successes, failures and cancellations are not counted: only what was refused for want of a
+   * place.
+   */
   get counts(): LimiterCounts {
     const { concurrency_limit, queue_full, queue_timeout } = this.#rejected;
     return {
@@ -155,7 +162,8 @@ export class Limiter {
   }
 
   /**
-   * A place now, or a promise of one in line. The promise rejects with the signal's reason the moment that aborts.
+   * A place now, or a promise of one in line. The promise rejects with the signal's reason the
+   * moment that aborts.
    * @throws OverloadedError
    */
   enter(signal: AbortSignal): Slot | Promise<Slot> {
@@ -223,16 +231,21 @@ export class Limiter {
     );
   }
 
-  /** Sends home everybody in line, with this error: at the end of the process nobody should wait out a timer. */
+  /**
+   * Sends home everybody in line, with this error: at the end of the process nobody should wait out
+   * a timer.
+   */
   refuseQueued(error: ProxyError): void {
     for (const waiter of [...this.#waiting]) waiter.refuse(error);
   }
 }
 
 /**
- * Admits tools/call only. Everything else is cheap for the server, or must get through so that the calls under way can
- * end: a ping, a cancellation, the answer to an elicitation behind a full queue would be a deadlock.
- * @param limiters - one per profile: calls that hang with one must never stand in the way of another, whose server may be well.
+ * Admits tools/call only. Everything else is cheap for the server, or must get through so that the
+ * calls under way can end: a ping, a cancellation, the answer to an elicitation behind a full queue
+ * would be a deadlock.
+ * @param limiters - one per profile: calls that hang with one must never stand in the way of
+ * another, whose server may be well.
  */
 export function backpressure(limiters: Pick<PerProfile<Limiter>, 'of'>): Layer {
   return (next) =>
@@ -242,7 +255,8 @@ export function backpressure(limiters: Pick<PerProfile<Limiter>, 'of'>): Layer {
       const entered = limiters.of(call.profile).enter(signal);
       const slot = entered instanceof Promise ? await held(entered, call.deadline.hold()) : entered;
       try {
-        // Between the grant and this line the call can have been cancelled; its handler must not start then.
+        // Between the grant and this line the call can have been cancelled; its handler must not
+        // start then.
         if (signal.aborted) throw unsentReason(signal.reason);
         return await next(call);
       } finally {

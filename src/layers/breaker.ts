@@ -91,7 +91,10 @@ const ASK_AGAIN_MS = 1_000;
 /** Long error texts are told once, by the attempt that met them. */
 const CAUSE_SHOWN = 300;
 
-/** Remembers how opening sessions went for one profile, and spares the server and the callers attempts that would fail. */
+/**
+ * Remembers how opening sessions went for one profile, and spares the server and the callers
+ * attempts that would fail.
+ */
 export class Breaker {
   readonly clock: Clock;
   readonly #limits: BreakerLimits;
@@ -151,8 +154,9 @@ export class Breaker {
 const seconds = (ms: number): number => Math.round(ms / 100) / 10;
 
 /**
- * Which failures say that the server cannot be reached or used. Refused credentials do not: the next caller may hold better ones,
- * and everybody should see the real refusal. What was not even tried says nothing.
+ * Which failures say that the server cannot be reached or used. Refused credentials do not: the
+ * next caller may hold better ones, and everybody should see the real refusal. What was not even
+ * tried says nothing.
  */
 const COUNTS: Readonly<Record<ErrorReason | 'answered', boolean | 'by status'>> = {
   'connect-failed': true,
@@ -194,16 +198,23 @@ export function counts(failure: Failure): boolean {
   const verdict = COUNTS[failure.how];
   if (verdict !== 'by status') return verdict;
   const { status = 0 } = failure;
-  // A server that throttles is well; an open breaker would cut short the patience that rides it out.
+  // A server that throttles is well; an open breaker would cut short the patience that rides it
+  // out.
   if (isTurnedAway(failure) || status === 401 || status === 403) return false;
   return failure.how === 'http-status' || status >= 500;
 }
 
-/** Its time was over while it still waited here, for a connection or its turn: the server has heard nothing of it. */
+/**
+ * Its time was over while it still waited here, for a connection or its turn: the server has heard
+ * nothing of it.
+ */
 const isUnsent = (error: unknown): boolean =>
   error instanceof ProxyError && error.reason === 'timeout' && error.sent === 'no';
 
-/** For the stack that opens sessions: asks the breaker before, and tells it afterwards. Sessions that are open serve on. */
+/**
+ * For the stack that opens sessions: asks the breaker before, and tells it afterwards. Sessions
+ * that are open serve on.
+ */
 export function breaker(circuit: Breaker): Layer {
   return (next) =>
     async function breaker(call) {

@@ -9,7 +9,10 @@ export const clientNameOptions = {
   }),
 } as const;
 
-/** A product token as user agents are made of: whatever a client calls itself, no header can be broken with it. */
+/**
+ * A product token as user agents are made of: whatever a client calls itself, no header can be
+ * broken with it.
+ */
 const token = (value: unknown): string =>
   typeof value === 'string'
     ? value

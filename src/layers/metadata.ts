@@ -29,8 +29,9 @@ export const metadataOf = (entries: readonly string[]): Record<string, string> =
   );
 
 /**
- * Methods whose params are known to take `_meta`. Where a request has params already, `_meta` is added whatever the method;
- * params themselves are created for these only, because a method that takes none may be refused with some.
+ * Methods whose params are known to take `_meta`. Where a request has params already, `_meta` is
+ * added whatever the method; params themselves are created for these only, because a method that
+ * takes none may be refused with some.
  */
 const TAKES_PARAMS: ReadonlySet<string> = new Set([
   'initialize',
@@ -48,14 +49,18 @@ const TAKES_PARAMS: ReadonlySet<string> = new Set([
 
 type Additions = Readonly<Record<string, string>>;
 
-/** Adds AWS_REGION and --metadata to the `_meta` of requests, per profile: AWS's servers take their operating region from it. */
+/**
+ * Adds AWS_REGION and --metadata to the `_meta` of requests, per profile: AWS's servers take their
+ * operating region from it.
+ */
 export function metadata(additionsOf: (profile: string) => Additions | Promise<Additions>): Layer {
   return (next) =>
     function metadata(call) {
       const { message, profile } = call;
       const takes =
         message.kind === 'request' && ('params' in message.json || TAKES_PARAMS.has(message.method));
-      // The members of a batch go down in one turn, so that one array is posted: what needs nothing waits like the rest.
+      // The members of a batch go down in one turn, so that one array is posted: what needs nothing
+      // waits like the rest.
       if (!takes && !call.batch) return next(call);
       const add = (additions: Additions): Promise<Reply> =>
         takes && Object.keys(additions).length > 0

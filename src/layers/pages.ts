@@ -48,7 +48,10 @@ export interface PagesDeps {
   readonly events: Events;
 }
 
-/** Reads the pages behind the first one of a list, and returns them as one: Claude Code, Codex and opencode read no other page. */
+/**
+ * Reads the pages behind the first one of a list, and returns them as one: Claude Code, Codex and
+ * opencode read no other page.
+ */
 export function pages(deps: PagesDeps): Layer {
   const { how } = deps;
   return (next) =>
@@ -93,7 +96,10 @@ function innerOf({ text }: Response, key: string): string {
   return span ? text.slice(span.start + 1, span.end - 1).trim() : '';
 }
 
-/** One deadline for all pages: that of the call, whose signal each carries. A page that fails fails the list. */
+/**
+ * One deadline for all pages: that of the call, whose signal each carries. A page that fails fails
+ * the list.
+ */
 async function merged(
   deps: PagesDeps,
   next: Handler,
@@ -184,7 +190,10 @@ function pageCall(call: Call, request: Request, cursor: string): Call {
   return { ...rest, message, ...(passage ? { passage: ownPassage(passage, request.method) } : {}) };
 }
 
-/** The first page with the items of all: what else it says of the list stays, but for how long and for whom it may be kept. */
+/**
+ * The first page with the items of all: what else it says of the list stays, but for how long and
+ * for whom it may be kept.
+ */
 function joined(
   taken: readonly NonNullable<Page['list']>[],
   inners: readonly string[],

@@ -30,16 +30,23 @@ export const profileOptions = {
 const ARGUMENT = 'aws_profile';
 
 /**
- * The client's lists are those of the default profile. Word that another profile's list has changed would only make it fetch the
- * same list again; what the proxy itself keeps of that profile is dropped further down.
+ * The client's lists are those of the default profile. Word that another profile's list has changed
+ * would only make it fetch the same list again; what the proxy itself keeps of that profile is
+ * dropped further down.
  */
 const ABOUT_LISTS = /^notifications\/(tools|prompts|resources)\/list_changed$/;
 
-/** Tasks whose profile is remembered. Servers keep one for minutes to hours; a client that has more than this has left the oldest. */
+/**
+ * Tasks whose profile is remembered. Servers keep one for minutes to hours; a client that has more
+ * than this has left the oldest.
+ */
 const MAX_TASKS = 1_000;
 /** Tools of which is remembered what the client was shown: more than any server offers. */
 const MAX_SHOWN = 10_000;
-/** Tools of which it was said that they keep their argument: a server that invents names must not fill memory. */
+/**
+ * Tools of which it was said that they keep their argument: a server that invents names must not
+ * fill memory.
+ */
 const MAX_TOLD = 1_000;
 
 export interface ProfileDeps {
@@ -52,7 +59,10 @@ export interface ProfileDeps {
   readonly events: Events;
 }
 
-/** Whose `aws_profile` it is: ours to add and to take away, the tool's own, or nobody's, for want of an object to add it to. */
+/**
+ * Whose `aws_profile` it is: ours to add and to take away, the tool's own, or nobody's, for want of
+ * an object to add it to.
+ */
 type Owner = 'proxy' | 'tool' | 'nobody';
 
 function ownerOf({ inputSchema: schema }: JsonObject): Owner {
@@ -62,7 +72,10 @@ function ownerOf({ inputSchema: schema }: JsonObject): Owner {
   return Object.hasOwn(properties, ARGUMENT) ? 'tool' : 'proxy';
 }
 
-/** Of each tool in the answer. Two of one name cannot be told apart in a call: the argument is ours only where it is in both. */
+/**
+ * Of each tool in the answer. Two of one name cannot be told apart in a call: the argument is ours
+ * only where it is in both.
+ */
 function ownersIn({ json }: Response): Map<string, Owner> {
   const owners = new Map<string, Owner>();
   const tools = isObject(json.result) && Array.isArray(json.result.tools) ? json.result.tools : [];
@@ -74,7 +87,10 @@ function ownersIn({ json }: Response): Map<string, Owner> {
   return owners;
 }
 
-/** The definition with the argument declared. That is enough under `additionalProperties: false`, too. */
+/**
+ * The definition with the argument declared. That is enough under `additionalProperties: false`,
+ * too.
+ */
 function withArgument(text: string, declaration: string): string {
   const schema = valueStartOf(text, 'inputSchema');
   if (schema === undefined) return text;
@@ -85,8 +101,9 @@ function withArgument(text: string, declaration: string): string {
 }
 
 /**
- * Lets a call name the profile that signs it: shows the argument in tools/list, takes it out of tools/call and sends that by the
- * profile's own road. Everything else goes with the default profile.
+ * Lets a call name the profile that signs it: shows the argument in tools/list, takes it out of
+ * tools/call and sends that by the profile's own road. Everything else goes with the default
+ * profile.
  */
 export function profile(deps: ProfileDeps): Layer {
   const { profiles, toolsOf, clock, events } = deps;
@@ -128,7 +145,10 @@ export function profile(deps: ProfileDeps): Layer {
     return owners;
   };
 
-  /** The call without the argument, for the profile that it names; the call itself where the argument is none of ours. */
+  /**
+   * The call without the argument, for the profile that it names; the call itself where the
+   * argument is none of ours.
+   */
   const chosen = async (call: Call, request: Request, next: Handler): Promise<Call> => {
     const { name, arguments: given } = paramsOf(request);
     if (typeof name !== 'string' || !isObject(given) || !matchesAny(globs, name)) return call;
@@ -146,9 +166,10 @@ export function profile(deps: ProfileDeps): Layer {
   };
 
   /**
-   * What the client was shown counts, also after the server has changed its list. A client that never listed is told apart by the
-   * server, asked with the profile that the call names: another one may be slow or broken. Guessing would hand a tool's own argument
-   * to us, or send a call under an identity that nobody meant.
+   * What the client was shown counts, also after the server has changed its list. A client that
+   * never listed is told apart by the server, asked with the profile that the call names: another
+   * one may be slow or broken. Guessing would hand a tool's own argument to us, or send a call
+   * under an identity that nobody meant.
    */
   const ownerNow = async (name: string, call: Call, next: Handler): Promise<Owner> => {
     return shown.get(name) ?? ownerOf(await definitionNow(name, call, next));
@@ -188,7 +209,10 @@ export function profile(deps: ProfileDeps): Layer {
     };
 }
 
-/** What kept the list from being asked for would keep the call itself from going: its own words are the clearer ones. */
+/**
+ * What kept the list from being asked for would keep the call itself from going: its own words are
+ * the clearer ones.
+ */
 function rethrown(error: unknown): never {
   const { cause } = error instanceof ProxyError ? error : { cause: undefined };
   throw cause instanceof ProxyError && cause.sent !== 'maybe' ? cause : error;
@@ -208,7 +232,10 @@ const overtaken = (): ProxyError =>
     { sent: 'no' },
   );
 
-/** A call sent as a notification: some servers run the tool all the same, and this one would run under another identity. */
+/**
+ * A call sent as a notification: some servers run the tool all the same, and this one would run
+ * under another identity.
+ */
 const namesProfile = (message: Notification): boolean => {
   const { arguments: given } = paramsOf(message);
   if (message.method !== 'tools/call' || !isObject(given)) return false;
@@ -217,7 +244,10 @@ const namesProfile = (message: Notification): boolean => {
 
 const FOLDED_ARGUMENT = foldCase(ARGUMENT);
 
-/** An argument whose name equals ours but for its case: its author meant another identity than the one that would sign. */
+/**
+ * An argument whose name equals ours but for its case: its author meant another identity than the
+ * one that would sign.
+ */
 const misspelledIn = (given: JsonObject): string | undefined =>
   Object.keys(given).find((key) => key !== ARGUMENT && foldCase(key) === FOLDED_ARGUMENT);
 
@@ -249,7 +279,10 @@ function unknownProfile(given: unknown, profiles: readonly string[]): ProxyError
   );
 }
 
-/** Which tasks were begun with another profile than the default, so that what asks for them later goes the same way. */
+/**
+ * Which tasks were begun with another profile than the default, so that what asks for them later
+ * goes the same way.
+ */
 class Tasks {
   readonly #profiles = new Map<string, string>();
 

@@ -31,9 +31,15 @@ export const rateLimitOptions = {
 export const burstOf = (rate: number, burst: number | undefined): number =>
   burst ?? Math.max(1, Math.floor(rate));
 
-/** Nobody waits longer in this line: clients give a request up after 60 s, and should hear before that why. */
+/**
+ * Nobody waits longer in this line: clients give a request up after 60 s, and should hear before
+ * that why.
+ */
 const MAX_WAIT_MS = 30_000;
-/** A server that asks for a longer pause, or for one until next year by mistake, must not silence the proxy for so long. */
+/**
+ * A server that asks for a longer pause, or for one until next year by mistake, must not silence
+ * the proxy for so long.
+ */
 const MAX_PAUSE_MS = 300_000;
 /** Tokens are fractions; what rounding leaves missing is no reason to wait a turn more. */
 const ROUNDING = 1e-9;
@@ -47,7 +53,10 @@ export interface TokenBucketOptions {
 export interface RateTurn {
   /** Before all who wait: for what they wait for, too, once their turn has come. */
   readonly ahead?: boolean;
-  /** What the caller's own time limit leaves: who would hear nothing but that it is over need not wait for it. */
+  /**
+   * What the caller's own time limit leaves: who would hear nothing but that it is over need not
+   * wait for it.
+   */
   readonly leftMs?: number;
 }
 
@@ -58,7 +67,10 @@ interface RateWaiter {
   readonly refuse: (error: unknown) => void;
 }
 
-/** Starts full, fills at a steady rate, gives out first come, first served, and stands still while the server asks for it. */
+/**
+ * Starts full, fills at a steady rate, gives out first come, first served, and stands still while
+ * the server asks for it.
+ */
 export class TokenBucket {
   readonly clock: Clock;
   readonly #options: TokenBucketOptions;
@@ -85,8 +97,10 @@ export class TokenBucket {
   }
 
   /**
-   * A token now (undefined), or a promise of one, which rejects with the signal's reason the moment that aborts.
-   * @throws ProxyError rate-limited, where the wait would be too long; what `refuseWaiting` was given.
+   * A token now (undefined), or a promise of one, which rejects with the signal's reason the moment
+   * that aborts.
+   * @throws ProxyError rate-limited, where the wait would be too long; what `refuseWaiting` was
+   * given.
    */
   take(
     signal: AbortSignal,
@@ -130,7 +144,10 @@ export class TokenBucket {
     });
   }
 
-  /** The server asked for quiet: nothing goes out for so long, and after that the line moves at the steady rate. */
+  /**
+   * The server asked for quiet: nothing goes out for so long, and after that the line moves at the
+   * steady rate.
+   */
   pause(ms: number): void {
     const now = this.#refill();
     const until = now + Math.min(ms, MAX_PAUSE_MS);
@@ -149,7 +166,10 @@ export class TokenBucket {
     this.#watch(now);
   }
 
-  /** Sends home everybody in line, with this error, and whoever would have to wait from now on: the process is ending. */
+  /**
+   * Sends home everybody in line, with this error, and whoever would have to wait from now on: the
+   * process is ending.
+   */
   refuseWaiting(error: ProxyError): void {
     this.#leaving = error;
     for (const waiter of this.#inOrder()) waiter.refuse(error);
@@ -165,7 +185,8 @@ export class TokenBucket {
     const { ratePerSecond, burst } = this.#options;
     const now = this.clock.monotonic();
     if (now > this.#asOf) {
-      // What is over when somebody waits is the next one's: cut off, a timer's rounding up would slow the line for good.
+      // What is over when somebody waits is the next one's: cut off, a timer's rounding up would
+      // slow the line for good.
       const room = this.waiting > 0 ? burst + 1 : burst;
       this.#tokens = Math.min(room, this.#tokens + ((now - this.#asOf) / 1_000) * ratePerSecond);
       this.#asOf = now;
@@ -221,9 +242,11 @@ export class TokenBucket {
 const seconds = (ms: number): number => Math.round(ms / 100) / 10;
 
 /**
- * Spends a token on every request, each attempt of a repeated one included. Notifications and responses never wait, because
- * calls under way depend on them, nor do pings, by which clients tell whether anybody is there.
- * @param buckets - one per profile: each is another account to the server, and a pause that it asks of one is none of the others' business.
+ * Spends a token on every request, each attempt of a repeated one included. Notifications and
+ * responses never wait, because calls under way depend on them, nor do pings, by which clients tell
+ * whether anybody is there.
+ * @param buckets - one per profile: each is another account to the server, and a pause that it asks
+ * of one is none of the others' business.
  * @param isAwaited - whether those in line wait for this, too, so that it goes before them.
  */
 export function rateLimit(

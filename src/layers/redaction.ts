@@ -7,8 +7,9 @@ import type { BodySink, HttpFacts, Layer, Reply } from '../core/pipeline/call.ts
 const MAX_ERROR_PIECE_BYTES = 64 * 1024;
 
 /**
- * Takes secrets out of the errors that a client gets, the server's and the proxy's own: a server that repeats the request in its error
- * would hand the session token to the model. Successful results, and errors without a secret, keep their text.
+ * Takes secrets out of the errors that a client gets, the server's and the proxy's own: a server
+ * that repeats the request in its error would hand the session token to the model. Successful
+ * results, and errors without a secret, keep their text.
  */
 export function redaction(redactor: Redactor): Layer {
   return (next) =>
@@ -67,7 +68,8 @@ function cleanReply(reply: Reply, redactor: Redactor): Reply {
 function cleanAnswer(message: Response, redactor: Redactor): Response {
   const { outcome, json } = message;
   if (outcome === 'error') return cleanAt(message, 'error', (text) => redactor.clean(text));
-  // A tool that failed tells the model as much as an error does; what only looks like a secret may be its subject.
+  // A tool that failed tells the model as much as an error does; what only looks like a secret may
+  // be its subject.
   const failed = isObject(json.result) && json.result.isError === true;
   return failed ? cleanAt(message, 'result', (text) => redactor.withoutKnown(text)) : message;
 }
@@ -78,7 +80,10 @@ function cleanAt(message: Response, key: 'error' | 'result', clean: (text: strin
   return cleaned === undefined || cleaned === text ? message : withValueAt(message, [key], cleaned);
 }
 
-/** A body that passes unread: one that is no success is cleaned whole, an error in a success where it comes in one piece. */
+/**
+ * A body that passes unread: one that is no success is cleaned whole, an error in a success where
+ * it comes in one piece.
+ */
 export function guarded(
   sink: BodySink | undefined,
   { status }: HttpFacts,
@@ -101,7 +106,10 @@ const isFailure = (bytes: Buffer): boolean =>
   (bytes.includes('"error"') && !bytes.includes('"result"')) ||
   (bytes.includes('"isError"') && /"isError"\s*:\s*true/.test(bytes.toString('latin1')));
 
-/** Each known secret is replaced by as many characters: the head of the answer may have told its length. */
+/**
+ * Each known secret is replaced by as many characters: the head of the answer may have told its
+ * length.
+ */
 function masked(bytes: Buffer, redactor: Redactor): Buffer {
   const text = bytes.toString('latin1');
   const cleaned = redactor.withoutKnown(text, (secret) => '*'.repeat(secret.length));

@@ -35,8 +35,8 @@ export type ToolRules = OptionValues<typeof toolFilterOptions>;
 export type ToolVerdict = 'passes' | 'denied' | 'not-allowed' | 'not-read-only';
 
 /**
- * With --read-only, --allow-tool adds to the tools that only read: were it a limit there too, --read-only beside it would change
- * nothing, as what it names passes anyway.
+ * With --read-only, --allow-tool adds to the tools that only read: were it a limit there too,
+ * --read-only beside it would change nothing, as what it names passes anyway.
  * @returns undefined where it depends on whether the tool only reads.
  */
 function judgeName({ readOnly, allowTool, denyTool }: ToolRules, name: string): ToolVerdict | undefined {
@@ -63,24 +63,29 @@ export interface ToolFilterDeps {
 }
 
 /**
- * How old a list may be by which a tool counts as one that only reads: a server may change a tool without a word. Longer would let a
- * tool that has begun to write be called for longer; shorter would cost lists while calls are frequent.
+ * How old a list may be by which a tool counts as one that only reads: a server may change a tool
+ * without a word. Longer would let a tool that has begun to write be called for longer; shorter
+ * would cost lists while calls are frequent.
  */
 const MAX_LIST_AGE_MS = 60_000;
 /**
- * Between two looks for a tool that is not in a whole list. Servers add tools without a word, so that one look is due; an agent that
- * makes up names must not turn each into a list of the server.
+ * Between two looks for a tool that is not in a whole list. Servers add tools without a word, so
+ * that one look is due; an agent that makes up names must not turn each into a list of the server.
  */
 const LOOK_SPACING_MS = 5_000;
 /**
- * A look that failed sooner is not remembered: who was told to try again, and does, shall find the server that is back. One that took
- * its time, as repeats do, is not made again by each who comes next.
+ * A look that failed sooner is not remembered: who was told to try again, and does, shall find the
+ * server that is back. One that took its time, as repeats do, is not made again by each who comes
+ * next.
  */
 const SLOW_MS = 1_000;
 /** Names in one line of the log. */
 const MAX_NAMED = 50;
 
-/** Keeps tools that the options do not let through out of every list and every call. Where it cannot tell, it does not let through. */
+/**
+ * Keeps tools that the options do not let through out of every list and every call. Where it cannot
+ * tell, it does not let through.
+ */
 export function toolFilter(deps: ToolFilterDeps): Layer {
   return (next) => {
     const profiles = new Map<string, ProfileFilter>();
@@ -129,7 +134,10 @@ class ProfileFilter {
     return message === reply.message ? reply : { ...reply, message };
   }
 
-  /** Judges the whole list with the first tool that it is asked of: a list that has been edited before is not judged again. */
+  /**
+   * Judges the whole list with the first tool that it is asked of: a list that has been edited
+   * before is not judged again.
+   */
   #editorOf(response: Response): (tool: JsonObject, text: string) => string | undefined {
     let verdicts: ReadonlyMap<string, ToolVerdict> | undefined;
     return ({ name }, text) => {
@@ -145,7 +153,8 @@ class ProfileFilter {
     for (const tool of Array.isArray(tools) ? tools : []) {
       if (!isObject(tool) || typeof tool.name !== 'string') continue;
       const { name } = tool;
-      // Of two tools of one name, also where they stand on two pages, nobody can tell which a call would run: both must only read.
+      // Of two tools of one name, also where they stand on two pages, nobody can tell which a call
+      // would run: both must only read.
       const onlyReads = (): boolean =>
         verdicts.get(name) !== 'not-read-only' &&
         annotationsOf(tool).readOnly &&
@@ -190,14 +199,19 @@ class ProfileFilter {
     const byName = judgeName(rules, name);
     // Refused by its name alone, it need not cost a list.
     if (byName !== undefined && byName !== 'passes') throw refused(byName, name);
-    // A server may read a name more loosely than the rules do, such as without its case: only names that it lists are sent.
+    // A server may read a name more loosely than the rules do, such as without its case: only names
+    // that it lists are sent.
     const verdict = judge(rules, name, await this.#onlyReads(call, name));
     if (verdict !== 'passes') throw refused(verdict, name);
   }
 
-  /** @throws ProxyError where the server lists no tool of exactly this name, or its list cannot be had now. */
+  /**
+   * @throws ProxyError where the server lists no tool of exactly this name, or its list cannot be
+   * had now.
+   */
   async #onlyReads(call: Call, name: string): Promise<boolean> {
-    // What a tool may do was said to one identity: the next hears it from the server, before a call is signed by it.
+    // What a tool may do was said to one identity: the next hears it from the server, before a call
+    // is signed by it.
     if (this.#deps.isIdentityInDoubt(this.#profile)) this.#tools.forget({ stranger: true });
     const known = this.#current(name);
     if (known) return known.readOnly;

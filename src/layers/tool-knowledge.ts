@@ -29,14 +29,16 @@ export interface ToolKnowledgeDeps {
 }
 
 /**
- * Between two times that the client is told of a change which only the proxy has seen. A client that hears of one asks for the list:
- * of a server whose list is never twice the same, it would ask for ever.
+ * Between two times that the client is told of a change which only the proxy has seen. A client
+ * that hears of one asks for the list: of a server whose list is never twice the same, it would ask
+ * for ever.
  */
 const TELL_SPACING_MS = 60_000;
 
 /**
- * Reads what passes anyway: every tools/list answer teaches what a tool says of itself, and word that the list has changed, or a
- * session that begins, ends what was known. No request of its own. What the server does not say of a change, it says in its place.
+ * Reads what passes anyway: every tools/list answer teaches what a tool says of itself, and word
+ * that the list has changed, or a session that begins, ends what was known. No request of its own.
+ * What the server does not say of a change, it says in its place.
  */
 export function toolKnowledge(deps: ToolKnowledgeDeps): Layer {
   return (next) => {
@@ -61,7 +63,10 @@ export function toolKnowledge(deps: ToolKnowledgeDeps): Layer {
 class Knowledge {
   readonly #deps: ToolKnowledgeDeps;
   readonly #next: Handler;
-  /** Profiles whose server has said that it tells of changes. A client that was not promised such word does not expect it. */
+  /**
+   * Profiles whose server has said that it tells of changes. A client that was not promised such
+   * word does not expect it.
+   */
   readonly #promised = new Set<string>();
   readonly #toldAt = new Map<string, number>();
 
@@ -70,7 +75,10 @@ class Knowledge {
     this.#next = next;
   }
 
-  /** The call, with ears for what comes down. What the proxy says itself goes past them, by the call as it arrived. */
+  /**
+   * The call, with ears for what comes down. What the proxy says itself goes past them, by the call
+   * as it arrived.
+   */
   hearing(call: Call): Call {
     const emit: Emit = (below, origin) => {
       if (below.kind === 'notification' && isToolsChanged(below.method)) {
@@ -83,7 +91,8 @@ class Knowledge {
 
   async initialize(call: Call): Promise<Reply> {
     const { profile, passage } = call;
-    // One of many HTTP clients begins a session of its own: what the others go by must not end with it, or it would never last.
+    // One of many HTTP clients begins a session of its own: what the others go by must not end with
+    // it, or it would never last.
     if (passage) return this.#next(this.hearing(call));
     this.#deps.toolsOf(profile).forget({ told: true });
     const reply = await this.#next(this.hearing(call));
@@ -148,7 +157,10 @@ function answerIn(reply: Reply): Response | undefined {
   return reply.kind === 'passed' ? reply.answer : undefined;
 }
 
-/** True for word that a listen stream will tell of changed tools: servers honour what they can of what was asked. */
+/**
+ * True for word that a listen stream will tell of changed tools: servers honour what they can of
+ * what was asked.
+ */
 function acknowledgesTools(message: Message): boolean {
   if (message.kind !== 'notification' || message.method !== 'notifications/subscriptions/acknowledged') {
     return false;

@@ -14,7 +14,10 @@ export const whoamiOptions = {
 } as const;
 
 const NAME = 'whoami';
-/** Where the server has a tool of that name: its own keeps the name, and calls of it go to the server. */
+/**
+ * Where the server has a tool of that name: its own keeps the name, and calls of it go to the
+ * server.
+ */
 const OTHER_NAME = 'proxy_whoami';
 const ARGUMENT = 'aws_profile';
 
@@ -42,7 +45,8 @@ export interface WhoamiDeps {
 }
 
 /**
- * Adds the tool to the first page of tools/list, and answers calls of it. An agent can check the account before it changes something.
+ * Adds the tool to the first page of tools/list, and answers calls of it. An agent can check the
+ * account before it changes something.
  */
 export function whoami(deps: WhoamiDeps): Layer {
   const { profiles, denied, isListed, identityOf } = deps;

@@ -1,7 +1,7 @@
 /// <reference types="node" preserve="true" />
 /**
- * The library's public face: every name here is public API, and a guard test pins the list. The types are those that who calls it
- * has to name.
+ * The library's public face: every name here is public API, and a guard test pins the list. The
+ * types are those that who calls it has to name.
  */
 
 export {

@@ -8,8 +8,9 @@ import { LOG_LEVELS, type LogLevel, openLogFile } from './options.ts';
 type Written = Exclude<LogLevel, 'silent'>;
 
 /**
- * At which level each event is worth a line. Clients show every line of stderr as an error, so what a caller is told in its
- * answer anyway is a warning here, and only what nobody else would see is an error.
+ * At which level each event is worth a line. Clients show every line of stderr as an error, so what
+ * a caller is told in its answer anyway is a warning here, and only what nobody else would see is
+ * an error.
  */
 const LEVEL_OF: Readonly<Record<ProxyEvent['type'], Written | 'never'>> = {
   'secret.known': 'never',
@@ -89,15 +90,18 @@ export interface LogOptions {
 
 export interface Log {
   /**
-   * Resolves when every line so far is written: the logger is loaded late, and a process may end before it is there. Never, where
-   * nobody reads stderr.
+   * Resolves when every line so far is written: the logger is loaded late, and a process may end
+   * before it is there. Never, where nobody reads stderr.
    */
   flush(): Promise<void>;
   /** Opens the log file again by its name, after a rotation has renamed it. No line is lost. */
   reopen(): void;
 }
 
-/** Writes events as log lines to stderr or a file. The logger itself is loaded with the first line: most runs have none. */
+/**
+ * Writes events as log lines to stderr or a file. The logger itself is loaded with the first line:
+ * most runs have none.
+ */
 export function logEvents(events: Events, options: LogOptions): Log {
   const redactor = new Redactor();
   const wanted = rank(options.level);
@@ -164,7 +168,10 @@ function fileTarget({ destination }: typeof import('pino').default, file: string
   };
 }
 
-/** Node's own stream: a synchronous write to a pipe that its client does not read would stop the whole process. */
+/**
+ * Node's own stream: a synchronous write to a pipe that its client does not read would stop the
+ * whole process.
+ */
 function stderrTarget(): Target {
   const { stderr } = process;
   // A dead stderr must not become an exception whose report goes to the dead stderr.
@@ -191,8 +198,8 @@ async function openLogger(
       : undefined;
   const destination = {
     write(line: string): void {
-      // The finished line is cleaned, so that no field, however nested or new, can carry a secret past.
-      // What a server wrote is in it, and a person reads it in a terminal.
+      // The finished line is cleaned, so that no field, however nested or new, can carry a secret
+      // past. What a server wrote is in it, and a person reads it in a terminal.
       const clean = plainJson(redactor.clean(line));
       target.write(pretty ? plainText(pretty(clean)) : clean);
     },

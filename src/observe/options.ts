@@ -11,7 +11,8 @@ const LOG_FILE_MODE = 0o600;
 
 /**
  * Opens the log file to append to it.
- * @throws Error that says what is wrong: what is logged must not go to a file that another user has put there.
+ * @throws Error that says what is wrong: what is logged must not go to a file that another user has
+ * put there.
  */
 export const openLogFile = (path: string): number =>
   openTrusted(path, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT, LOG_FILE_MODE);

@@ -24,7 +24,8 @@ export interface Fullness {
 
 export function noRoom(at: Fullness): ProxyError {
   const { sessions, maxSessions, callsPerSession, waiting, waitMs, maxTotalSessions, failure, opening } = at;
-  // Never less than the call has really waited, but for a timer's usual delay: a suspended process waits longer than it meant to.
+  // Never less than the call has really waited, but for a timer's usual delay: a suspended process
+  // waits longer than it meant to.
   const late = at.waitedMs - waitMs > TIMER_DELAY_MS;
   const seconds = late ? Math.ceil(at.waitedMs / 100) / 10 : waitMs / 1_000;
   const limited = Number.isFinite(callsPerSession);

@@ -22,8 +22,9 @@ export interface HealthCheck {
 }
 
 /**
- * Asks one method after the other until one is answered. A method that the server does not know leads to the next; so does one
- * that is not answered in time, but then only a real answer counts: a server that hangs must not pass by `skip`. Never throws.
+ * Asks one method after the other until one is answered. A method that the server does not know
+ * leads to the next; so does one that is not answered in time, but then only a real answer counts:
+ * a server that hangs must not pass by `skip`. Never throws.
  */
 export async function isHealthy(
   { methods, timeoutMs, clock }: HealthCheck,

@@ -3,7 +3,10 @@ export interface PoolLimits {
   readonly max: number;
   /** Leases that one item carries at once. */
   readonly callsPerItem: number;
-  /** Longest wait for an item, the time that it takes to open included. 0 = only for an item that is being opened. */
+  /**
+   * Longest wait for an item, the time that it takes to open included. 0 = only for an item that is
+   * being opened.
+   */
   readonly waitMs: number;
   /** 0 = no end. */
   readonly lifetimeMs: number;
@@ -69,7 +72,10 @@ export function sweepPlan<M extends Maintained>(
   return { recycle, evict, probe };
 }
 
-/** The only item has an end only where that is asked for; where more are kept, being the only one is a passing state. */
+/**
+ * The only item has an end only where that is asked for; where more are kept, being the only one is
+ * a passing state.
+ */
 const hasEnd = (count: number, { lifetimeMs, recyclesOnly, min }: PoolLimits): boolean =>
   lifetimeMs > 0 && (recyclesOnly || count > 1 || min > 1);
 
@@ -80,10 +86,16 @@ export const isExpired = (member: Maintained, count: number, limits: PoolLimits,
 /** Nothing gains from looking more often, and once a minute costs nothing. */
 const MIN_SWEEP_MS = 1_000;
 const MAX_SWEEP_MS = 60_000;
-/** Shortest time between two recyclings: hundreds of sessions in a short window must not be opened as a burst. */
+/**
+ * Shortest time between two recyclings: hundreds of sessions in a short window must not be opened
+ * as a burst.
+ */
 const MIN_RECYCLE_SPACING_MS = 50;
 
-/** How often to sweep, so that nothing is late by more than half of its own time; undefined where there is nothing to do. Pure. */
+/**
+ * How often to sweep, so that nothing is late by more than half of its own time; undefined where
+ * there is nothing to do. Pure.
+ */
 export function sweepInterval(limits: PoolLimits): number | undefined {
   const { lifetimeMs, recycleWindowMs, idleMs, healthIntervalMs } = limits;
   const times = [
@@ -96,8 +108,8 @@ export function sweepInterval(limits: PoolLimits): number | undefined {
 }
 
 /**
- * Milliseconds to the next sweep. A sweep recycles one item, so that in the window there are as many sweeps as items; and each item
- * gets one at the very end of its lifetime. Pure.
+ * Milliseconds to the next sweep. A sweep recycles one item, so that in the window there are as
+ * many sweeps as items; and each item gets one at the very end of its lifetime. Pure.
  */
 export function sweepDelay<M extends Maintained>(
   members: readonly M[],

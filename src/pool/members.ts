@@ -27,9 +27,14 @@ export interface PoolMember<T> extends Maintained {
   usedAt: number;
   wellAt: number;
   due: boolean;
-  /** To be replaced. It serves until its successor does, or until the pool can afford to close it. */
+  /**
+   * To be replaced. It serves until its successor does, or until the pool can afford to close it.
+   */
   outdated: boolean;
-  /** `leaving`: takes no more leases, and is closed when the last has come back. `gone`: nobody may use it any more. */
+  /**
+   * `leaving`: takes no more leases, and is closed when the last has come back. `gone`: nobody may
+   * use it any more.
+   */
   state: 'serving' | 'leaving' | 'gone';
 }
 
@@ -48,7 +53,10 @@ export interface PoolMembersDeps<T> {
 /** The items that exist: who uses which, and that each is closed exactly once, when nobody does. */
 export class PoolMembers<T> {
   readonly #deps: PoolMembersDeps<T>;
-  /** Those that serve, least recently used first: callers take from the end, so that what is too much grows old. */
+  /**
+   * Those that serve, least recently used first: callers take from the end, so that what is too
+   * much grows old.
+   */
   readonly #serving: PoolMember<T>[] = [];
   /** Those that leave or are being closed. */
   readonly #leaving = new Set<PoolMember<T>>();
@@ -82,7 +90,9 @@ export class PoolMembers<T> {
     );
   }
 
-  /** Those that are to be replaced and whose successor is not being opened yet, unused ones first. */
+  /**
+   * Those that are to be replaced and whose successor is not being opened yet, unused ones first.
+   */
   get outdated(): readonly PoolMember<T>[] {
     const waiting = this.#serving.filter(({ outdated, due }) => outdated && !due);
     return waiting.sort((a, b) => Math.min(1, a.uses) - Math.min(1, b.uses));

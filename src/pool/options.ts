@@ -102,7 +102,8 @@ const HEALTH_CHECK = ['ping', 'tools/list', 'skip'];
 
 /**
  * What is wrong with the options taken together, each phrase with the name that was used. Pure.
- * @param platformLifetime - seconds that the server itself gives a session; undefined where it names no limit.
+ * @param platformLifetime - seconds that the server itself gives a session; undefined where it
+ * names no limit.
  */
 export function poolProblems(values: PoolValues, given: Given, platformLifetime?: number): string[] {
   const nameOf = (key: keyof PoolValues): string => given[key] ?? flagOf(key);
@@ -134,7 +135,10 @@ function derived(
   };
 }
 
-/** The limits of each pool; undefined where nothing asks for one: then one session carries everything, and no timer runs. Pure. */
+/**
+ * The limits of each pool; undefined where nothing asks for one: then one session carries
+ * everything, and no timer runs. Pure.
+ */
 export function poolLimits(values: PoolValues, platformLifetime?: number): PoolLimits | undefined {
   const { minSessions, maxSessions, callsPerSession, sessionLifetime, healthInterval } = values;
   // A server that ends its sessions ends the only one, too.
@@ -161,7 +165,10 @@ export function poolLimits(values: PoolValues, platformLifetime?: number): PoolL
   };
 }
 
-/** Longest wait of a call for a session that is being opened; undefined where no option limits it. Pure. */
+/**
+ * Longest wait of a call for a session that is being opened; undefined where no option limits it.
+ * Pure.
+ */
 export const openLimitOf = ({
   sessionWait,
 }: Pick<PoolValues, 'sessionWait'>): { ms: number; option: string } | undefined =>

@@ -13,9 +13,15 @@ export interface PoolDeps<T> {
   readonly limits: PoolLimits;
   readonly clock: Clock;
   readonly places: SessionQuota;
-  /** Items above the maximum while one that nobody uses is replaced: it serves until its successor does. 0 unless given. */
+  /**
+   * Items above the maximum while one that nobody uses is replaced: it serves until its successor
+   * does. 0 unless given.
+   */
   readonly overlap?: number;
-  /** Its signal is the pool's own, because what is opened serves everybody. Bounded in time; settles soon after that aborts. */
+  /**
+   * Its signal is the pool's own, because what is opened serves everybody. Bounded in time; settles
+   * soon after that aborts.
+   */
   readonly open: (signal: AbortSignal) => Promise<T>;
   /** Called once per item, bounded in time. The item counts until this is done. */
   readonly close: (item: T) => Promise<void>;
@@ -27,7 +33,10 @@ export interface PoolDeps<T> {
 const RETRY_BASE_MS = 1_000;
 const RETRY_MAX_MS = 30_000;
 
-/** How long an opening goes on when the last caller has left without an item: one that is nearly there is not wasted. */
+/**
+ * How long an opening goes on when the last caller has left without an item: one that is nearly
+ * there is not wasted.
+ */
 const UNWANTED_OPENING_MS = 1_000;
 
 /** Something that will bring an item, and that ends where nobody waits for that. */
@@ -53,8 +62,9 @@ interface Reserved extends Coming {
 }
 
 /**
- * Items that serve many callers: who gets which, when another is opened, and when one has had its time. It knows nothing of what
- * an item is. Every decision is made synchronously, so that between a look and the act on it nothing can change.
+ * Items that serve many callers: who gets which, when another is opened, and when one has had its
+ * time. It knows nothing of what an item is. Every decision is made synchronously, so that between
+ * a look and the act on it nothing can change.
  */
 export class Pool<T> {
   readonly #deps: PoolDeps<T>;
@@ -90,7 +100,9 @@ export class Pool<T> {
     });
   }
 
-  /** Items, those being opened and those being closed: never more than the maximum and the overlap. */
+  /**
+   * Items, those being opened and those being closed: never more than the maximum and the overlap.
+   */
   get size(): number {
     return this.#stock.size + this.#openings.size + this.#reserved.size;
   }
@@ -105,7 +117,9 @@ export class Pool<T> {
     return this.#stock.serving.filter((member) => !expired.includes(member)).map(({ item }) => item);
   }
 
-  /** Takes an item that exists already, and the place that it has; from now on the minimum is kept. */
+  /**
+   * Takes an item that exists already, and the place that it has; from now on the minimum is kept.
+   */
   adopt(item: T): void {
     this.#adopted = true;
     this.#opened(item);
@@ -130,7 +144,8 @@ export class Pool<T> {
   }
 
   /**
-   * For an item that somebody else ends and replaces: its place is kept for the new one. Undefined where the pool does not have it.
+   * For an item that somebody else ends and replaces: its place is kept for the new one. Undefined
+   * where the pool does not have it.
    * @param abandon - called when no caller of the pool waits for the new one any more.
    */
   replacing(item: T, abandon: () => void = () => undefined): Replacement<T> | undefined {
@@ -167,7 +182,10 @@ export class Pool<T> {
     this.#advance();
   }
 
-  /** Replaces what exists now, one after the other: each serves until its successor does, wherever there is a place for that. */
+  /**
+   * Replaces what exists now, one after the other: each serves until its successor does, wherever
+   * there is a place for that.
+   */
   drain(): void {
     if (this.#ending.signal.aborted) return;
     for (const opening of this.#openings) opening.stale = true;
@@ -196,7 +214,10 @@ export class Pool<T> {
     await this.#stock.atRest();
   }
 
-  /** Ends and replaces what is old, serves those who wait, opens what is missing: after every change, and in this order. */
+  /**
+   * Ends and replaces what is old, serves those who wait, opens what is missing: after every
+   * change, and in this order.
+   */
   readonly #advance = (): void => {
     if (this.#ending.signal.aborted) return;
     for (const member of this.#stock.expired) this.#stock.retire(member);
@@ -219,7 +240,9 @@ export class Pool<T> {
     return coming;
   }
 
-  /** The only one is kept whatever the minimum: it is the session that the client believes to have. */
+  /**
+   * The only one is kept whatever the minimum: it is the session that the client believes to have.
+   */
   get #floor(): number {
     return this.#adopted ? Math.max(1, this.#deps.limits.min) : 0;
   }
@@ -238,7 +261,10 @@ export class Pool<T> {
     return this.size >= this.#deps.limits.max;
   }
 
-  /** @param overlapping - true where an item more than the maximum is allowed for the time of a replacement. */
+  /**
+   * @param overlapping - true where an item more than the maximum is allowed for the time of a
+   * replacement.
+   */
   #takePlace(overlapping = false): boolean {
     const { limits, overlap = 0, places } = this.#deps;
     const max = limits.max + (overlapping ? overlap : 0);
@@ -246,9 +272,10 @@ export class Pool<T> {
   }
 
   /**
-   * Replaces the next outdated item. One at a time, and none while opening fails: until a successor works, what there is serves on.
-   * Where there is no place for a successor, an item that nobody uses goes first; one that is in use serves on, because its call may
-   * take an hour, and those that come meanwhile would find nobody.
+   * Replaces the next outdated item. One at a time, and none while opening fails: until a successor
+   * works, what there is serves on. Where there is no place for a successor, an item that nobody
+   * uses goes first; one that is in use serves on, because its call may take an hour, and those
+   * that come meanwhile would find nobody.
    */
   #replaceOutdated(): void {
     for (const member of this.#stock.outdated) {
@@ -272,7 +299,10 @@ export class Pool<T> {
     }
   }
 
-  /** A caller has left without an item. The last one leaves behind what is being opened for nobody, and what may never come. */
+  /**
+   * A caller has left without an item. The last one leaves behind what is being opened for nobody,
+   * and what may never come.
+   */
   #left(): void {
     if (this.#waiting.length === 0) {
       for (const opening of this.#openings) {
@@ -366,7 +396,8 @@ export class Pool<T> {
       },
       { keepAlive: false },
     );
-    // Nothing serves and nothing is coming: waiting on would help nobody. After one that hung, who has time left gets another try.
+    // Nothing serves and nothing is coming: waiting on would help nobody. After one that hung, who
+    // has time left gets another try.
     const again = isTimeout(error) && limits.waitMs > 0;
     if (!again && this.#stock.serving.length + this.#coming === 0) {
       this.#waiting.refuseAll(() => notOpened(limits.max, error));
@@ -399,7 +430,10 @@ export class Pool<T> {
     this.#advance();
   }
 
-  /** Under a lease, so that nobody is given what may be about to go, and nothing goes under a caller. */
+  /**
+   * Under a lease, so that nobody is given what may be about to go, and nothing goes under a
+   * caller.
+   */
   async #check(member: PoolMember<T>): Promise<void> {
     const { limits, clock, probe } = this.#deps;
     const { item, release } = this.#stock.lend(member, false);

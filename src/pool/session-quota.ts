@@ -1,4 +1,7 @@
-/** How many items may exist over all pools. A place is taken before an item is opened, and given back when it has been closed. */
+/**
+ * How many items may exist over all pools. A place is taken before an item is opened, and given
+ * back when it has been closed.
+ */
 export class SessionQuota {
   readonly #max: number;
   #taken = 0;

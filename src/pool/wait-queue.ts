@@ -1,7 +1,10 @@
 import { unsentReason } from '../core/errors/errors.ts';
 import type { Clock, Timer } from '../core/time/clock.ts';
 
-/** A shorter limit on opening would end every one: it takes several round trips, the TLS handshake included. */
+/**
+ * A shorter limit on opening would end every one: it takes several round trips, the TLS handshake
+ * included.
+ */
 export const MIN_OPENING_WAIT_MS = 1_000;
 
 interface SessionWaiter<L> {
@@ -15,7 +18,10 @@ interface SessionWaiter<L> {
 
 export interface WaitQueueDeps {
   readonly clock: Clock;
-  /** Longest wait, though never less than the minimum for an item that is being opened; 0 = only for such an item. */
+  /**
+   * Longest wait, though never less than the minimum for an item that is being opened; 0 = only for
+   * such an item.
+   */
   readonly waitMs: number;
   /** What a caller is refused with that has waited so long. */
   readonly refusal: (waitedMs: number) => unknown;
@@ -25,7 +31,10 @@ export interface WaitQueueDeps {
   readonly changed: () => void;
 }
 
-/** Callers that wait for an item with room, longest waiting first. Each leaves once: served, refused, or by its own signal. */
+/**
+ * Callers that wait for an item with room, longest waiting first. Each leaves once: served,
+ * refused, or by its own signal.
+ */
 export class WaitQueue<L> {
   readonly #deps: WaitQueueDeps;
   readonly #queue: SessionWaiter<L>[] = [];
@@ -81,7 +90,10 @@ export class WaitQueue<L> {
     this.#queue.shift()?.resolve(lease);
   }
 
-  /** Refuses those that have waited their time, but for the first `covered`: an item is being opened for each of them. */
+  /**
+   * Refuses those that have waited their time, but for the first `covered`: an item is being opened
+   * for each of them.
+   */
   refuseOverdue(covered: number): void {
     for (let at = this.#queue.length - 1; at >= covered; at--) {
       const waiter = this.#queue[at];

@@ -17,7 +17,10 @@ import { openTrusted } from '../core/system/trusted-file.ts';
 /** Builds whose caches are kept: a person may have several versions and versions of Node in use. */
 const MAX_BUILDS = 4;
 
-/** Compiled code of scripts from an earlier run: a folder of the user's own with one file for each build and V8. */
+/**
+ * Compiled code of scripts from an earlier run: a folder of the user's own with one file for each
+ * build and V8.
+ */
 export class CodeCache {
   readonly #folder: string;
   readonly #file: string;

@@ -18,16 +18,25 @@ const FOLDER_MODE = 0o700;
 
 /** A draft lives for milliseconds. One of so long ago is of a process that was killed over it. */
 const DRAFT_IS_LEFT_MS = 3_600_000;
-/** One for each profile, endpoint and set of options that somebody has used; those that were not written for the longest go first. */
+/**
+ * One for each profile, endpoint and set of options that somebody has used; those that were not
+ * written for the longest go first.
+ */
 const MAX_SNAPSHOTS = 200;
 const SNAPSHOT_NAME = /^[\da-f]{64}\.json$/;
 const DRAFT_NAME = /^[\da-f]{64}\.json\.[\da-f-]{36}$/;
 
 export interface SnapshotFilesOptions {
   readonly folder: string;
-  /** Everything that decides what the server and the proxy answer; none of it is a secret, and only its hash is kept. */
+  /**
+   * Everything that decides what the server and the proxy answer; none of it is a secret, and only
+   * its hash is kept.
+   */
   readonly identity: unknown;
-  /** Who asks the server. Where that is known before anything is asked, only a snapshot that names the same principal is used. */
+  /**
+   * Who asks the server. Where that is known before anything is asked, only a snapshot that names
+   * the same principal is used.
+   */
   readonly principal?: {
     /** As far as that can be known before anything is asked. */
     foreseen(): Promise<string | undefined>;
@@ -123,7 +132,10 @@ export class SnapshotFiles implements SnapshotStore {
   }
 }
 
-/** @throws Error where another user may have written it, or can exchange it: it decides which tools a client sees. */
+/**
+ * @throws Error where another user may have written it, or can exchange it: it decides which tools
+ * a client sees.
+ */
 function readTrusted(path: string): string {
   const fd = openTrusted(path, constants.O_RDONLY);
   try {
@@ -139,7 +151,10 @@ const digest = (text: string): string => createHash('sha256').update(text).diges
 const isMissing = (error: unknown): boolean =>
   error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR');
 
-/** @throws Error where the text is no snapshot of this format, down to its parts: what is served must be what clients can read. */
+/**
+ * @throws Error where the text is no snapshot of this format, down to its parts: what is served
+ * must be what clients can read.
+ */
 function readSnapshot(text: string): Snapshot & { readonly by: string | undefined } {
   const file: unknown = JSON.parse(text);
   if (!isObject(file) || file.format !== FORMAT) throw new Error('it is of another version');

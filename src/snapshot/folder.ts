@@ -1,14 +1,18 @@
 import { userInfo } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 
-/** Where programs keep what they can do without: as the platform has it, below it a folder of our own. */
+/**
+ * Where programs keep what they can do without: as the platform has it, below it a folder of our
+ * own.
+ */
 export function cacheFolder(env: NodeJS.ProcessEnv, platform: NodeJS.Platform = process.platform): string {
   const home = [env.HOME, env.USERPROFILE].find((path) => path && isAbsolute(path)) ?? userInfo().homedir;
   return join(baseFolder(env, platform, home), 'mcp-sigv4-proxy');
 }
 
 function baseFolder(env: NodeJS.ProcessEnv, platform: NodeJS.Platform, home: string): string {
-  // "All paths must be absolute. [...] consider the path invalid and ignore it": the XDG Base Directory Specification.
+  // "All paths must be absolute. [...] consider the path invalid and ignore it": the XDG Base
+  // Directory Specification.
   if (env.XDG_CACHE_HOME && isAbsolute(env.XDG_CACHE_HOME)) return env.XDG_CACHE_HOME;
   if (platform === 'darwin') return join(home, 'Library', 'Caches');
   if (platform === 'win32') {

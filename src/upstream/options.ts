@@ -6,7 +6,10 @@ import { isAgentCore } from '../endpoint/endpoint.ts';
 import { readConnectAddress } from './http/connect.ts';
 import { bundleProblem } from './http/trust.ts';
 
-/** What the proxy itself decides per request; a second opinion would break the signature or the protocol. */
+/**
+ * What the proxy itself decides per request; a second opinion would break the signature or the
+ * protocol.
+ */
 const OWNED =
   /^(host|content-type|content-length|content-encoding|transfer-encoding|accept|connection|keep-alive|upgrade|te|trailer|expect|user-agent|last-event-id|x-amz-.*|mcp-(?!session-id$).*|proxy-.*)$/i;
 
@@ -22,7 +25,10 @@ function headerProblem(entry: string): string | undefined {
   return undefined;
 }
 
-/** AgentCore Runtime routes by the session's id, and lets its client choose it; anywhere else it is the server's to choose. */
+/**
+ * AgentCore Runtime routes by the session's id, and lets its client choose it; anywhere else it is
+ * the server's to choose.
+ */
 export function sessionHeaderProblems(
   headers: Readonly<Record<string, string>>,
   endpoint: URL,
@@ -35,7 +41,10 @@ export function sessionHeaderProblems(
   ];
 }
 
-/** The whole value, unless it names environment variables: then what stands beside them is no secret. */
+/**
+ * The whole value, unless it names environment variables: then what stands beside them is no
+ * secret.
+ */
 function headerSecrets(entry: string): Secret[] {
   const [, head = '', value = ''] = /^([^:]*:\s*)([\s\S]*)$/.exec(entry) ?? [];
   if (value === '' || VARIABLE.test(value)) return [];

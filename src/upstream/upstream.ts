@@ -16,11 +16,17 @@ export interface UpstreamDeps extends StatelessDeps {
   readonly uplinkOf: (profile: string) => SignedTransport;
   /** The layers around opening a session of the profile. */
   readonly openingOf: (profile: string) => readonly Layer[];
-  /** What a call waits for that is sent once more, on another session: its turn, because every attempt counts. */
+  /**
+   * What a call waits for that is sent once more, on another session: its turn, because every
+   * attempt counts.
+   */
   readonly again?: (call: Call) => Promise<void>;
   /** A client has another session with this profile than before, and was not told. */
   readonly replaced?: (profile: string) => void;
-  /** A stream has opened on which a server tells this client of changed tools; returns what to call when it has ended. */
+  /**
+   * A stream has opened on which a server tells this client of changed tools; returns what to call
+   * when it has ended.
+   */
   readonly toolStream?: (client: string, profile: string) => () => void;
   /** Undefined: one session per conversation. */
   readonly limits?: PoolLimits | undefined;
@@ -31,8 +37,9 @@ export interface UpstreamDeps extends StatelessDeps {
 }
 
 /**
- * The bottom of every stack: hands each message to those who speak its revision, by what it says of itself and nothing else, so that
- * both eras run side by side on one pipe; and those with sessions to the conversation that it belongs to.
+ * The bottom of every stack: hands each message to those who speak its revision, by what it says of
+ * itself and nothing else, so that both eras run side by side on one pipe; and those with sessions
+ * to the conversation that it belongs to.
  */
 export class Upstream {
   readonly #deps: UpstreamDeps;
@@ -64,7 +71,8 @@ export class Upstream {
     const { message, signal } = call;
     const conversation = this.#conversationOf(call.client, call.profile, call.emit);
     if (message.kind === 'response') {
-      // Only the session that asked can know the id; every other would refuse the answer or, worse, take it.
+      // Only the session that asked can know the id; every other would refuse the answer or, worse,
+      // take it.
       const asked = call.origin instanceof Session ? call.origin : conversation.session;
       return this.#batches.member(call, asked) ?? asked.notify(message.text, signal);
     }

@@ -44,12 +44,18 @@ export interface AccountsOptions extends Omit<RelayedOptions, 'before' | 'verify
   readonly before?: (seen: Seen) => Behaviour | undefined;
 }
 
-/** The bin with several profiles, before a server whose sessions belong to the key that opened them, as those of AWS do. */
+/**
+ * The bin with several profiles, before a server whose sessions belong to the key that opened them,
+ * as those of AWS do.
+ */
 export interface Accounts {
   readonly server: ScriptedServer;
   readonly bin: BinDriver;
   readonly seen: readonly Seen[];
-  /** The requests of one method, as `key session-number`; sessions count from 1 in the order of their opening. */
+  /**
+   * The requests of one method, as `key session-number`; sessions count from 1 in the order of
+   * their opening.
+   */
   by(method: string): string[];
   of(account: string, method?: string): Seen[];
   /** Calls a tool and gives the whole answer. */

@@ -22,10 +22,16 @@ export interface AwsAnswer {
   readonly body: string;
 }
 
-/** The services that hand out credentials, on one loopback server. What each issues is numbered: `STS-1`, `STS-2`, ... */
+/**
+ * The services that hand out credentials, on one loopback server. What each issues is numbered:
+ * `STS-1`, `STS-2`, ...
+ */
 export interface AwsStandIns {
   readonly url: string;
-  /** The variables that lead the SDK here; IMDS and the container endpoint are left out, for a test to add. */
+  /**
+   * The variables that lead the SDK here; IMDS and the container endpoint are left out, for a test
+   * to add.
+   */
   readonly env: NodeJS.ProcessEnv;
   readonly imdsEnv: NodeJS.ProcessEnv;
   readonly containerEnv: NodeJS.ProcessEnv;

@@ -9,8 +9,9 @@ export interface BalancerOptions {
 }
 
 /**
- * A reverse proxy that balances round-robin, as HAProxy and nginx do with usual settings: it keeps connections to its targets, asks for
- * their health, and sends a POST to another target only if the first one refused the connection.
+ * A reverse proxy that balances round-robin, as HAProxy and nginx do with usual settings: it keeps
+ * connections to its targets, asks for their health, and sends a POST to another target only if the
+ * first one refused the connection.
  */
 export async function startBalancer({ checksHealth, targets }: BalancerOptions) {
   const agents = targets.map(() => new http.Agent({ keepAlive: true }));

@@ -10,7 +10,9 @@ import type { Rpc } from './mcp-answers.ts';
 /** The real command, as npm would install it. */
 export const BIN_PATH = fileURLToPath(new URL('../../bin/mcp-sigv4-proxy.js', import.meta.url));
 
-/** Shared by all spawned processes: each has a HOME of its own, and would compile the bundle again. */
+/**
+ * Shared by all spawned processes: each has a HOME of its own, and would compile the bundle again.
+ */
 const CODE_CACHE = join(tmpdir(), 'mcp-sigv4-proxy-test-code');
 
 const GUARD_MS = 20_000;
@@ -50,7 +52,8 @@ export class BinDriver {
       mkdirSync(dirname(join(this.home, path)), { recursive: true });
       writeFileSync(join(this.home, path), content);
     }
-    // Nothing else is inherited: AWS_PROFILE, HTTPS_PROXY or NODE_OPTIONS of whoever runs the tests would decide them.
+    // Nothing else is inherited: AWS_PROFILE, HTTPS_PROXY or NODE_OPTIONS of whoever runs the tests
+    // would decide them.
     const clean = {
       PATH: process.env.PATH ?? '',
       HOME: this.home,
@@ -75,7 +78,10 @@ export class BinDriver {
     this.exited = closed;
   }
 
-  /** Starts the bin. Inside a test it is killed at the test's end, which fails where stdout held anything but messages. */
+  /**
+   * Starts the bin. Inside a test it is killed at the test's end, which fails where stdout held
+   * anything but messages.
+   */
   static start(options: BinOptions): BinDriver {
     const driver = new BinDriver(options);
     afterThisTest(async () => {

@@ -30,7 +30,10 @@ export const derivedHeaders = (headers: Readonly<Record<string, unknown>>): Reco
 
 export type Script = (request: RecordedRequest, response: ServerResponse) => void | Promise<void>;
 
-/** The spawned bin in front of a server of both eras: the script answers what has derived headers, a session server the rest. */
+/**
+ * The spawned bin in front of a server of both eras: the script answers what has derived headers, a
+ * session server the rest.
+ */
 export const startDual = (script: Script, options: RelayedOptions = {}): Promise<Relayed> =>
   startRelayed({
     ...options,

@@ -22,7 +22,10 @@ export interface ConnectProxyOptions {
 
 const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]']);
 
-/** An HTTP CONNECT proxy on loopback. It connects to loopback only, so that no test can reach the world through it. */
+/**
+ * An HTTP CONNECT proxy on loopback. It connects to loopback only, so that no test can reach the
+ * world through it.
+ */
 export class ConnectProxy {
   /** Every CONNECT, refused ones included. */
   readonly tunnels: Tunnel[] = [];

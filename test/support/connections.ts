@@ -58,7 +58,10 @@ export async function listenOnLoopback(server: Server, port = 0): Promise<number
   return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
-/** A port that was free a moment ago, for what must be told its port, or comes later than the one who asks for it. */
+/**
+ * A port that was free a moment ago, for what must be told its port, or comes later than the one
+ * who asks for it.
+ */
 export async function freePort(): Promise<number> {
   const probe = createServer();
   const port = await listenOnLoopback(probe);
@@ -66,7 +69,10 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-/** A name that nothing resolves, not even a DNS that has an answer for every name: no label may be as long as its first. */
+/**
+ * A name that nothing resolves, not even a DNS that has an answer for every name: no label may be
+ * as long as its first.
+ */
 export const NO_SUCH_HOST = `${'n'.repeat(64)}.invalid`;
 
 /** Stops listening and cuts what is open. */

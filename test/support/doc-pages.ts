@@ -29,7 +29,9 @@ export interface ShownCommand {
 /** The variables that a page may set in front of a command. */
 const VARIABLES = ['API_TOKEN', 'MCP_PROXY_LISTEN_TOKEN'];
 
-/** The programs that a page may name: those that start the proxy print how, the others do nothing. */
+/**
+ * The programs that a page may name: those that start the proxy print how, the others do nothing.
+ */
 const STAND_INS = `
 set -eu
 proxy() { printf '%s\\0' ${VARIABLES.map((name) => `"\${${name}:-}"`).join(' ')} "$#" "$@"; }
@@ -53,7 +55,10 @@ HOME=/home/dev
 PATH=
 `;
 
-/** Runs the page's shell blocks with stand-ins for all programs. Fails where the page names any other program. */
+/**
+ * Runs the page's shell blocks with stand-ins for all programs. Fails where the page names any
+ * other program.
+ */
 export function commandsIn(page: string): ShownCommand[] {
   const script = [STAND_INS, ...blocksIn(page, 'sh')].join('\n');
   const fields = execFileSync('/bin/bash', ['-c', script], { encoding: 'utf8' }).split('\0');
@@ -69,10 +74,15 @@ export function commandsIn(page: string): ShownCommand[] {
   return commands;
 }
 
-/** The programs with which a client's configuration starts the proxy, left out of its command line. */
+/**
+ * The programs with which a client's configuration starts the proxy, left out of its command line.
+ */
 const LAUNCHERS = [['npx', '-y', 'mcp-sigv4-proxy'], ['mcp-sigv4-proxy']];
 
-/** The arguments that a client would give the proxy by a configuration block; undefined for any other JSON. */
+/**
+ * The arguments that a client would give the proxy by a configuration block; undefined for any
+ * other JSON.
+ */
 export function clientArgs(block: unknown): string[] | undefined {
   const { mcpServers, mcp } = block as Record<
     string,

@@ -48,7 +48,10 @@ export class FakeClock implements Clock {
     this.#wall += ms;
   }
 
-  /** Moves time on, firing what falls due in its order; what a timer sets off has run before the next one fires. */
+  /**
+   * Moves time on, firing what falls due in its order; what a timer sets off has run before the
+   * next one fires.
+   */
   async advance(ms: number): Promise<void> {
     const target = this.#monotonic + ms;
     await turn();

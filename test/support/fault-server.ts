@@ -36,8 +36,9 @@ interface Replay {
 }
 
 /**
- * A session server that fails as told. It lives on one port through restarts, verifies every signature, and writes down what
- * matters afterwards: which call ran how often, which sessions were opened, deleted and lost.
+ * A session server that fails as told. It lives on one port through restarts, verifies every
+ * signature, and writes down what matters afterwards: which call ran how often, which sessions were
+ * opened, deleted and lost.
  */
 export class FaultServer {
   readonly mcp: SessionServer;
@@ -47,7 +48,10 @@ export class FaultServer {
   initializes = 0;
   deletes = 0;
   refusedSignatures = 0;
-  /** Answers of the client that came to what was asked, in the session that asked; and those that did not. */
+  /**
+   * Answers of the client that came to what was asked, in the session that asked; and those that
+   * did not.
+   */
   questionsAnswered = 0;
   misrouted = 0;
   /** Last-Event-ID of every GET that had one. */
@@ -94,7 +98,10 @@ export class FaultServer {
     this.#queued.set(what, [...(this.#queued.get(what) ?? []), ...faults]);
   }
 
-  /** Cuts the next POST before it is read: when its connection comes, at its headers, or in the middle of its body. */
+  /**
+   * Cuts the next POST before it is read: when its connection comes, at its headers, or in the
+   * middle of its body.
+   */
   cutUnread(at: UnreadCut, by: CutBy): void {
     this.#unread = { at, by };
   }
@@ -103,7 +110,9 @@ export class FaultServer {
     return this.#connections.open;
   }
 
-  /** Sessions whose client has finished the handshake, and that are neither deleted nor forgotten. */
+  /**
+   * Sessions whose client has finished the handshake, and that are neither deleted nor forgotten.
+   */
   get liveSessions(): readonly Session[] {
     return [...this.mcp.sessions.values()].filter(({ initialized }) => initialized);
   }
@@ -113,7 +122,10 @@ export class FaultServer {
     this.mcp.sessions.delete(id);
   }
 
-  /** Dies and comes back on the same port: connections cut, sessions and what was to be replayed forgotten. */
+  /**
+   * Dies and comes back on the same port: connections cut, sessions and what was to be replayed
+   * forgotten.
+   */
   restart(): Promise<void> {
     this.#restarting ??= this.#startAgain().finally(() => {
       this.#restarting = undefined;
@@ -231,7 +243,10 @@ export class FaultServer {
     else await this.mcp.behaviour(request, response);
   }
 
-  /** Runs the tool, if it is a call of one, and gives the answer. A session that is gone runs nothing. */
+  /**
+   * Runs the tool, if it is a call of one, and gives the answer. A session that is gone runs
+   * nothing.
+   */
   #execute({ rpc, headers }: RecordedRequest): Rpc {
     const { name, arguments: args } = rpc.params ?? {};
     const token = typeof args === 'object' && args !== null && 'token' in args ? String(args.token) : '';
@@ -284,7 +299,9 @@ export class FaultServer {
     question.answered();
   }
 
-  /** Each piece but the last is a notification; ids name the stream and how many pieces are through. */
+  /**
+   * Each piece but the last is a notification; ids name the stream and how many pieces are through.
+   */
   #breakOff(
     { ids, pieces, by, retryMs }: Extract<Fault, { kind: 'stream' }>,
     answer: Rpc,

@@ -20,7 +20,9 @@ export type CutBy = 'fin' | 'rst';
 
 export type ResetAt = 'before-headers' | 'in-headers' | 'in-body' | 'between-events' | 'in-event';
 
-/** What goes wrong with one request. Wherever the tool could have run before the trouble, it has. */
+/**
+ * What goes wrong with one request. Wherever the tool could have run before the trouble, it has.
+ */
 export type Fault =
   | { readonly kind: 'none' }
   /** Sessions are dropped first; the request then meets a server that does not know it. */
@@ -33,7 +35,10 @@ export type Fault =
   | { readonly kind: 'slow-headers'; readonly ms: number }
   /** The answer, and then the end of the connection, which nothing announced. */
   | { readonly kind: 'close-after' }
-  /** An event stream that breaks off `pieces` times before the answer, which it holds ready where the events have ids. */
+  /**
+   * An event stream that breaks off `pieces` times before the answer, which it holds ready where
+   * the events have ids.
+   */
   | {
       readonly kind: 'stream';
       readonly ids: boolean;
@@ -70,12 +75,14 @@ export const LOST_FORMS: readonly LostForm[] = [
   '400 unknown session, as text',
 ];
 
-/** The fault of the next request, by what it is: a JSON-RPC method, `GET`, `DELETE` or `response`. */
+/**
+ * The fault of the next request, by what it is: a JSON-RPC method, `GET`, `DELETE` or `response`.
+ */
 export type FaultPlan = (what: string) => Fault;
 
 /**
- * Faults at random: of every hundred calls some thirty, of other requests a few, and the session often enough that recovery is
- * always somewhere under way.
+ * Faults at random: of every hundred calls some thirty, of other requests a few, and the session
+ * often enough that recovery is always somewhere under way.
  */
 export function randomFaults(random: () => number): FaultPlan {
   const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)] as T;

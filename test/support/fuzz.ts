@@ -9,8 +9,8 @@ const SEED = Number(process.env.FUZZ_SEED ?? 20_260_728);
 export const FUZZ_TIMEOUT = (SECONDS + 120) * 1_000;
 
 /**
- * Checks a property with so many cases, and in `npm run fuzz` with as many again under the next seed, until the time is over. A failure
- * names the seed that repeats it.
+ * Checks a property with so many cases, and in `npm run fuzz` with as many again under the next
+ * seed, until the time is over. A failure names the seed that repeats it.
  */
 export async function fuzz<T>(
   property: fc.IAsyncProperty<T> | fc.IProperty<T>,

@@ -23,7 +23,9 @@ export const MCP_HEADERS = {
   'content-type': 'application/json',
 } as const;
 
-/** The head of an answer, while its body still comes: raw, so that a test decides when it is read. */
+/**
+ * The head of an answer, while its body still comes: raw, so that a test decides when it is read.
+ */
 export async function open(
   url: string,
   { method = 'POST', headers = {}, body }: HttpQuestion = {},

@@ -1,8 +1,8 @@
 import { fc } from './property.ts';
 
 /**
- * JSON as text, in spellings that no serializer writes: odd whitespace, escapes in keys, braces in strings, runs of backslashes,
- * numbers that a double cannot hold.
+ * JSON as text, in spellings that no serializer writes: odd whitespace, escapes in keys, braces in
+ * strings, runs of backslashes, numbers that a double cannot hold.
  */
 
 const blank = fc

@@ -3,7 +3,9 @@ import { FakeClock } from './fake-clock.ts';
 import { HeldHandler } from './held-handler.ts';
 import { type MadeCall, makeToolCall } from './make-call.ts';
 
-/** A limiter as layer over a handler that the test ends. `send` brings what was thrown as a value. */
+/**
+ * A limiter as layer over a handler that the test ends. `send` brings what was thrown as a value.
+ */
 export function limited(options: Partial<LimiterOptions> = {}) {
   const clock = new FakeClock();
   const limiter = new Limiter({

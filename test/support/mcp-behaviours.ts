@@ -38,11 +38,16 @@ export interface SessionServerOptions {
   readonly getStream?: boolean;
   readonly tools?: readonly unknown[];
   readonly capabilities?: Record<string, unknown>;
-  /** Overrides by JSON-RPC method, by `GET` or `DELETE`, or `response` for answers that the client posts. */
+  /**
+   * Overrides by JSON-RPC method, by `GET` or `DELETE`, or `response` for answers that the client
+   * posts.
+   */
   readonly on?: Readonly<Record<string, Handler>>;
 }
 
-/** A session-based (2025) Streamable HTTP server as state plus one function for `ScriptedServer`. */
+/**
+ * A session-based (2025) Streamable HTTP server as state plus one function for `ScriptedServer`.
+ */
 export class SessionServer {
   readonly sessions = new Map<string | undefined, Session>();
   /** Ids of sessions that the client deleted. */

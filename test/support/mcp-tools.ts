@@ -10,7 +10,10 @@ export interface ToolContext {
   error(code: number, message: string, data?: unknown): void;
   /** Begins an SSE answer; write to it, then `end` it. */
   events(): EventWriter;
-  /** Sends a request of the server's own down the given stream and waits for the client's POSTed answer. */
+  /**
+   * Sends a request of the server's own down the given stream and waits for the client's POSTed
+   * answer.
+   */
   ask(via: EventWriter, method: string, params?: unknown): Promise<Rpc>;
 }
 

@@ -118,7 +118,10 @@ export function answerRefused(
   response.end(JSON.stringify({ __type: refused.code, message: refused.message }));
 }
 
-/** A raw HTTP server on loopback whose behaviour is one function, and which remembers all it was asked. */
+/**
+ * A raw HTTP server on loopback whose behaviour is one function, and which remembers all it was
+ * asked.
+ */
 export class ScriptedServer {
   readonly requests: RecordedRequest[] = [];
   readonly connections: Connections;
@@ -165,7 +168,10 @@ export class ScriptedServer {
     return scripted;
   }
 
-  /** The recorded requests of one JSON-RPC method, or of one HTTP method where the name is in capitals. */
+  /**
+   * The recorded requests of one JSON-RPC method, or of one HTTP method where the name is in
+   * capitals.
+   */
   of(method: string): RecordedRequest[] {
     return this.requests.filter(
       (request) => (/^[A-Z]+$/.test(method) ? request.method : request.rpc.method) === method,
@@ -200,7 +206,10 @@ export class ScriptedServer {
     }
   }
 
-  /** Cuts everything. Fails where a behaviour threw, so that a broken script cannot pass as a broken proxy. */
+  /**
+   * Cuts everything. Fails where a behaviour threw, so that a broken script cannot pass as a broken
+   * proxy.
+   */
   async close(): Promise<void> {
     await shut(this.#server, this.connections);
     const fault = this.#faults.shift();

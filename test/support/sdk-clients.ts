@@ -35,7 +35,9 @@ export interface RealClient {
   subscribe(uri: string): Promise<unknown>;
   logLevel(level: 'debug' | 'error'): Promise<unknown>;
   ping(): Promise<unknown>;
-  /** Everything the server told without being asked: `log <data>`, `tools changed`, `updated <uri>`. */
+  /**
+   * Everything the server told without being asked: `log <data>`, `tools changed`, `updated <uri>`.
+   */
   readonly heard: readonly string[];
   hears(what: string | RegExp): Promise<void>;
   /** The revision that client and server agreed on. */
@@ -115,7 +117,8 @@ type TransportV1 = Parameters<ClientV1['connect']>[0];
 
 async function connectV1(given: TransportV1): Promise<RealClient> {
   let agreed: string | undefined;
-  // What a transport for HTTP needs for its headers is the only place where this generation says it.
+  // What a transport for HTTP needs for its headers is the only place where this generation says
+  // it.
   const tell = given.setProtocolVersion?.bind(given);
   const transport = Object.assign(given, {
     setProtocolVersion: (revision: string) => {
@@ -156,7 +159,10 @@ async function connectV1(given: TransportV1): Promise<RealClient> {
   };
 }
 
-/** @param mode - `legacy` knows sessions only, a pinned one only that revision, `auto` asks the server. */
+/**
+ * @param mode - `legacy` knows sessions only, a pinned one only that revision, `auto` asks the
+ * server.
+ */
 export async function startClientV2(
   url: string,
   args: readonly string[] = [],
@@ -180,7 +186,8 @@ async function connectV2(
   const client = new ClientV2(INFO, {
     capabilities: CAPABILITIES,
     versionNegotiation: { mode },
-    // Where there are no sessions it takes a subscription to hear of changes, and this option opens it.
+    // Where there are no sessions it takes a subscription to hear of changes, and this option opens
+    // it.
     ...(mode === 'legacy' ? {} : { listChanged: { tools: { autoRefresh: false, onChanged } } }),
   });
   client.setRequestHandler('elicitation/create', () => ELICITED);

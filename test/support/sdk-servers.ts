@@ -64,7 +64,8 @@ async function runTool(name: string, args: Json, host: ToolHost, log: Log): Prom
         const params = { progressToken: host.progressToken, progress, total: 3 };
         await host.tell('notifications/progress', params);
       }
-      // The SDK's clients forget the listener for progress with the result, even where both come in one read.
+      // The SDK's clients forget the listener for progress with the result, even where both come in
+      // one read.
       await host.ping();
       return 'stepped';
     case 'ask':
@@ -167,7 +168,10 @@ async function openV2(hooks: SessionHooks, log: Log): Promise<Transport> {
   return transport;
 }
 
-/** A Streamable HTTP server on loopback written with the SDK of the given generation, one SDK server per session. */
+/**
+ * A Streamable HTTP server on loopback written with the SDK of the given generation, one SDK server
+ * per session.
+ */
 export async function startSdkServer(generation: 'v1' | 'v2'): Promise<SdkServer> {
   const open = generation === 'v1' ? openV1 : openV2;
   const log: Log = { opened: [], deleted: [], cancelled: [], hanging: [] };

@@ -1,4 +1,7 @@
-/** What was seen at one moment: of the process its memory and descriptors, of the server what is open there. */
+/**
+ * What was seen at one moment: of the process its memory and descriptors, of the server what is
+ * open there.
+ */
 export interface Sample {
   readonly rssMb: number;
   readonly descriptors: number;
@@ -52,9 +55,15 @@ export interface Row {
 /** A heap that is at home after the first fifth moves by this much between two collections. */
 const RSS_SLACK_MB = 20;
 const RSS_SLACK_SHARE = 0.1;
-/** Where the heap of a long run is at home. Below it, that of a short run on a busy machine is still growing into its size. */
+/**
+ * Where the heap of a long run is at home. Below it, that of a short run on a busy machine is still
+ * growing into its size.
+ */
 const RSS_AT_HOME_MB = 120;
-/** Of one profile: 16 for requests, and outside them the streams of its sessions, a control connection and its second. */
+/**
+ * Of one profile: 16 for requests, and outside them the streams of its sessions, a control
+ * connection and its second.
+ */
 const socketsAtRest = (sessions: number): number => 18 + sessions;
 
 export function median(numbers: readonly number[]): number {

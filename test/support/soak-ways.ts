@@ -20,7 +20,8 @@ export const SOAK_WAYS = {
     ],
     sessions: 4,
   },
-  // Half of what is under way finds a place, the rest a queue in which not everybody has the patience; bursts pass the rate.
+  // Half of what is under way finds a place, the rest a queue in which not everybody has the
+  // patience; bursts pass the rate.
   limits: {
     args: [
       ...['--max-concurrent', '8', '--queue-size', '8', '--queue-timeout', '0.3'],

@@ -14,7 +14,10 @@ import { makeTempHome } from './temp-home.ts';
 const IN_FLIGHT = 16;
 /** Longer than any deadline of the proxy's own: what is not answered by then never will be. */
 const HANG_MS = 40_000;
-/** How long the proxy may take to come to rest when the faults are over: its longest wait before the stream comes back. */
+/**
+ * How long the proxy may take to come to rest when the faults are over: its longest wait before the
+ * stream comes back.
+ */
 const REST_MS = 35_000;
 const SAMPLE_MS = 500;
 /** A call that hangs keeps the session that a SIGHUP has replaced, for as long as it may take. */
@@ -33,7 +36,10 @@ const OVERLOADED = -32001;
 
 type Outcome = 'result' | 'hang' | { readonly reason: string; readonly mayHaveRun: boolean };
 
-/** A client that keeps nothing but what it waits for, so that ten minutes of it weigh as much as one. */
+/**
+ * A client that keeps nothing but what it waits for, so that ten minutes of it weigh as much as
+ * one.
+ */
 class SoakClient {
   readonly child;
   readonly exited: Promise<number | null>;
@@ -190,7 +196,8 @@ export async function soak({ seconds, seed, binPath, ways = [], progress }: Soak
       exitCode: code,
       stderr: client.stderr,
       profiles: Math.max(1, way.profiles.length),
-      // Where nothing bounds them, a signal has each session and its successor stand side by side while calls run.
+      // Where nothing bounds them, a signal has each session and its successor stand side by side
+      // while calls run.
       mostSessions: way.signalMs !== undefined && way.sessions === 1 ? 2 + SIGNALS_AT_ONCE : way.sessions,
     });
   } finally {

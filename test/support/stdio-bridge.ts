@@ -12,8 +12,9 @@ const refuse = (response: http.ServerResponse, status: number, message: string):
   sendJson(response, status, { jsonrpc: '2.0', error: { code: -32600, message } });
 
 /**
- * Streamable HTTP in front of a command that speaks stdio, for clients that know HTTP only: one process per session, and
- * one for all requests of the stateless revision. It adds nothing of its own but sessions and statuses.
+ * Streamable HTTP in front of a command that speaks stdio, for clients that know HTTP only: one
+ * process per session, and one for all requests of the stateless revision. It adds nothing of its
+ * own but sessions and statuses.
  */
 export class StdioBridge {
   readonly url: string;

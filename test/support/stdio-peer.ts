@@ -99,7 +99,10 @@ export class StdioPeer {
     this.#driver.send(request.text);
   }
 
-  /** The session revisions leave a call running whose client hung up; since 2026-07-28 that cancels it. */
+  /**
+   * The session revisions leave a call running whose client hung up; since 2026-07-28 that cancels
+   * it.
+   */
   #cancel(request: Request): void {
     const _meta = paramsOf(request)._meta;
     this.#driver.notify('notifications/cancelled', { _meta, requestId: request.id });
@@ -141,7 +144,9 @@ export class StdioPeer {
     pending?.answer(answer.text, statusOf(answer, pending.request));
   }
 
-  /** A pipe does not say which stream a message belongs to; ids, tokens and the order of things do. */
+  /**
+   * A pipe does not say which stream a message belongs to; ids, tokens and the order of things do.
+   */
   #relay(message: Message): void {
     const { _meta, progressToken } = paramsOf(message);
     const subscription = isObject(_meta) ? _meta[`${META}subscriptionId`] : undefined;

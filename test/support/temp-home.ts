@@ -7,7 +7,10 @@ import { afterThisTest } from './cleanup.ts';
 /** A home directory of the test's own, and an environment that knows no other. */
 export interface TempHome {
   readonly home: string;
-  /** What an MCP client gives a server, and nothing of the machine that runs the tests: no AWS_*, no proxy, no CA. */
+  /**
+   * What an MCP client gives a server, and nothing of the machine that runs the tests: no AWS_*, no
+   * proxy, no CA.
+   */
   readonly env: NodeJS.ProcessEnv;
   /** Writes a file under the home, its folders included; returns its absolute path. */
   write(path: string, text: string): Promise<string>;

@@ -15,7 +15,10 @@ export interface TerminalOptions {
 
 const quoted = (word: string): string => `'${word.replaceAll("'", `'\\''`)}'`;
 
-/** The bin as a person runs it: in a terminal of its own (a pseudo-terminal, by util-linux's `script`). */
+/**
+ * The bin as a person runs it: in a terminal of its own (a pseudo-terminal, by util-linux's
+ * `script`).
+ */
 export class Terminal {
   readonly child: ChildProcessWithoutNullStreams;
   readonly home: string;

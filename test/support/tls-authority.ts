@@ -10,13 +10,19 @@ export interface TlsAuthority {
   /** For a server on localhost, 127.0.0.1, ::1 and the given names. */
   readonly key: string;
   readonly cert: string;
-  /** Writes the authority's certificate to a file that lives as long as the test, for NODE_EXTRA_CA_CERTS and the like. */
+  /**
+   * Writes the authority's certificate to a file that lives as long as the test, for
+   * NODE_EXTRA_CA_CERTS and the like.
+   */
   caFile(): string;
 }
 
 const DAY_MS = 86_400_000;
 
-/** A private certificate authority and a server certificate signed by it, in memory; the latter is valid for so many days. */
+/**
+ * A private certificate authority and a server certificate signed by it, in memory; the latter is
+ * valid for so many days.
+ */
 export async function makeTlsAuthority(
   hostNames: readonly string[] = [],
   {

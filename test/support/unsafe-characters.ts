@@ -1,7 +1,10 @@
 const range = (first: number, last: number): string[] =>
   Array.from({ length: last - first + 1 }, (_, at) => String.fromCodePoint(first + at));
 
-/** Every character that may control a terminal, reorder text or hide: none may reach a person's screen. */
+/**
+ * Every character that may control a terminal, reorder text or hide: none may reach a person's
+ * screen.
+ */
 export const UNSAFE_CHARACTERS: readonly string[] = [
   ...range(0x00, 0x08),
   ...range(0x0b, 0x1f),
@@ -17,7 +20,10 @@ export const UNSAFE_CHARACTERS: readonly string[] = [
   ...range(0xe0000, 0xe007f),
 ];
 
-/** Sequences that clear a screen, set a title, answer with typed text, or write a link; in 7 and in 8 bits. */
+/**
+ * Sequences that clear a screen, set a title, answer with typed text, or write a link; in 7 and in
+ * 8 bits.
+ */
 const SEQUENCES = [
   '\u001b[2J',
   '\u001b]0;owned\u0007',

@@ -18,7 +18,10 @@ const isDropped = (name: string): boolean =>
     name,
   ) || name.startsWith('x-amz-');
 
-/** Stands in front of a local MCP server as AWS does: refuses what is not signed, and forwards the rest without the signature. */
+/**
+ * Stands in front of a local MCP server as AWS does: refuses what is not signed, and forwards the
+ * rest without the signature.
+ */
 export class VerifyingProxy {
   readonly requests: PassedRequest[] = [];
   readonly connections: Connections;

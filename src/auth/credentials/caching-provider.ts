@@ -12,16 +12,22 @@ export type { Credentials } from './credentials.ts';
 /** Credentials as the signer wants them. */
 export interface CachingProvider {
   /**
-   * The current set; resolved on first need, once for all who wait. `signal` only makes this caller leave.
-   * @throws ProxyError `no-credentials`, its `details.kind` telling `none` (nowhere to be had) from `failed`; or `shutting-down`.
+   * The current set; resolved on first need, once for all who wait. `signal` only makes this caller
+   * leave.
+   * @throws ProxyError `no-credentials`, its `details.kind` telling `none` (nowhere to be had) from
+   * `failed`; or `shutting-down`.
    */
   current(signal: AbortSignal): Promise<Credentials>;
   /**
-   * After the server called `used` expired or invalid: looks past every cache once, once for all who wait.
+   * After the server called `used` expired or invalid: looks past every cache once, once for all
+   * who wait.
    * @returns a set that differs from `used`, or undefined when there is none newer.
    */
   renewed(used: Credentials, signal: AbortSignal): Promise<Credentials | undefined>;
-  /** True where a file that the current set was made from has changed since: the next request may be signed by somebody else. */
+  /**
+   * True where a file that the current set was made from has changed since: the next request may be
+   * signed by somebody else.
+   */
   readonly inDoubt: boolean;
   /** Whose the set is that was there last; undefined before the first. */
   readonly principal: Principal | undefined;
@@ -30,11 +36,16 @@ export interface CachingProvider {
 }
 
 export interface CachingProviderOptions {
-  /** undefined = the SDK's own default order: environment first, then AWS_PROFILE or [default], ... */
+  /**
+   * undefined = the SDK's own default order: environment first, then AWS_PROFILE or [default], ...
+   */
   readonly profile: string | undefined;
   /** For STS and sign-in when the profile has no region: the signing region. */
   readonly fallbackRegion: string | undefined;
-  /** The process's own: parts of the AWS SDK (SSO, web identity, containers) read that, whatever is given here. */
+  /**
+   * The process's own: parts of the AWS SDK (SSO, web identity, containers) read that, whatever is
+   * given here.
+   */
   readonly env: NodeJS.ProcessEnv;
   readonly clock: Clock;
   readonly events: Events;
@@ -49,7 +60,10 @@ export interface CachingProviderOptions {
 /** Between two tries to refresh a set that still serves. */
 export const REFRESH_RETRY_MS = 30_000;
 const REFRESH_RETRY_JITTER = 0.2;
-/** A provider that hangs must not hang the requests after it too. Above the limit of a credential_process, plus STS. */
+/**
+ * A provider that hangs must not hang the requests after it too. Above the limit of a
+ * credential_process, plus STS.
+ */
 export const RESOLVE_LIMIT_MS = 90_000;
 
 interface HeldCredentials extends Omit<Resolved, 'prints'> {
@@ -60,7 +74,10 @@ interface HeldCredentials extends Omit<Resolved, 'prints'> {
   refreshAt: number | undefined;
   /** Served all the same: perhaps it is our clock that is wrong, and the server decides. */
   readonly arrivedExpired: boolean;
-  /** The server refused it and there was no way to a newer one, so that the next request must hear why. */
+  /**
+   * The server refused it and there was no way to a newer one, so that the next request must hear
+   * why.
+   */
   rejected: boolean;
 }
 
@@ -76,7 +93,10 @@ class Source implements CachingProvider {
   #held: HeldCredentials | undefined;
   #flight: Promise<HeldCredentials> | undefined;
   #renewal: Promise<void> | undefined;
-  /** Forgotten before anything more is read from a pipe or a socket: the requests of one burst share a look, and the next has its own. */
+  /**
+   * Forgotten before anything more is read from a pipe or a socket: the requests of one burst share
+   * a look, and the next has its own.
+   */
   #look: FileStamps | undefined;
   /** An edit was seen that the set held does not have yet. */
   #edited = false;
@@ -148,7 +168,8 @@ class Source implements CachingProvider {
     const joined = this.#flight !== undefined;
     try {
       await this.#resolve();
-      // A flight that had begun before the server spoke may have read what was there before: it is not the last word.
+      // A flight that had begun before the server spoke may have read what was there before: it is
+      // not the last word.
       if (joined && this.#newerThan(used) === undefined) await this.#resolve();
     } catch (error) {
       this.#reportRefreshFailure(error);
@@ -164,7 +185,10 @@ class Source implements CachingProvider {
     return (await abortable(this.#resolve(), signal)).set;
   }
 
-  /** A login or an edit counts at once. Where it leads nowhere, temporary credentials serve on until they expire. */
+  /**
+   * A login or an edit counts at once. Where it leads nowhere, temporary credentials serve on until
+   * they expire.
+   */
   async #afterChange(held: HeldCredentials, signal: AbortSignal): Promise<Credentials> {
     try {
       return await this.#wait(signal);
@@ -181,11 +205,15 @@ class Source implements CachingProvider {
     }
   }
 
-  /** True until what an edit has brought is made out, for whoever asks by then: none of them came before the edit. */
+  /**
+   * True until what an edit has brought is made out, for whoever asks by then: none of them came
+   * before the edit.
+   */
   #isEdited(held: HeldCredentials): boolean {
     const prints = this.#printsNow(held);
     if (!sameStamps(prints, held.prints)) this.#edited = true;
-    // Noted before it is acted on, so that an edit that leads nowhere is tried once and not on every request.
+    // Noted before it is acted on, so that an edit that leads nowhere is tried once and not on
+    // every request.
     held.prints = prints;
     return this.#edited;
   }
@@ -194,7 +222,8 @@ class Source implements CachingProvider {
     if (held.prints.size === 0) return held.prints;
     if (!this.#look) {
       this.#look = stampFiles(held.prints.keys(), held.prints);
-      // Not a time: who has an answer, edits a file and asks again does it within a millisecond where the answer came from a cache.
+      // Not a time: who has an answer, edits a file and asks again does it within a millisecond
+      // where the answer came from a cache.
       process.nextTick(() => {
         this.#look = undefined;
       });
@@ -255,8 +284,8 @@ class Source implements CachingProvider {
     this.#last = held;
     this.#look = undefined;
     if (before === undefined || !sameKeys(before.set, set)) {
-      // A set that was only renewed is made from the same files, and speaks for the same identity. What is made from others may
-      // speak for another, also where the principal looks the same.
+      // A set that was only renewed is made from the same files, and speaks for the same identity.
+      // What is made from others may speak for another, also where the principal looks the same.
       if (before && (before.principal !== principal || !sameStamps(before.madeFrom, held.madeFrom)))
         this.#options.replaced?.();
       events.emit({ type: 'secret.known', value: set.secretAccessKey });

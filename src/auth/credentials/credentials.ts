@@ -1,10 +1,14 @@
 /**
- * Who speaks by a set of keys, as far as the machine can tell without asking AWS. Two texts that differ are two principals, or may
- * be: an MCP session belongs to one of them. Keys that a provider renews are of the one that they were of before.
+ * Who speaks by a set of keys, as far as the machine can tell without asking AWS. Two texts that
+ * differ are two principals, or may be: an MCP session belongs to one of them. Keys that a provider
+ * renews are of the one that they were of before.
  */
 export type Principal = string;
 
-/** One immutable snapshot, as one signature uses it: key, secret and token never come from two different refreshes. */
+/**
+ * One immutable snapshot, as one signature uses it: key, secret and token never come from two
+ * different refreshes.
+ */
 export interface Credentials {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
@@ -15,7 +19,10 @@ export interface Credentials {
   readonly source?: string;
 }
 
-/** How long before its expiry a set is renewed in the background, at most: the SDK's own window for "about to expire". */
+/**
+ * How long before its expiry a set is renewed in the background, at most: the SDK's own window for
+ * "about to expire".
+ */
 export const REFRESH_AHEAD_MS = 5 * 60_000;
 /** The share of a short life that is left when renewal begins. */
 const REFRESH_SHARE = 1 / 5;
@@ -34,7 +41,10 @@ export function hasExpired(set: Credentials, now: number): boolean {
   return set.expiration !== undefined && set.expiration.getTime() <= now;
 }
 
-/** Whether a server that refused the one would refuse the other: the expiry alone makes no difference to it. */
+/**
+ * Whether a server that refused the one would refuse the other: the expiry alone makes no
+ * difference to it.
+ */
 export function sameKeys(one: Credentials, other: Credentials): boolean {
   return (
     one.accessKeyId === other.accessKeyId &&
@@ -43,7 +53,10 @@ export function sameKeys(one: Credentials, other: Credentials): boolean {
   );
 }
 
-/** Copies the four fields that matter, so that nothing an SDK object carries besides, or changes later, gets in. */
+/**
+ * Copies the four fields that matter, so that nothing an SDK object carries besides, or changes
+ * later, gets in.
+ */
 export function snapshot(from: {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;

@@ -163,8 +163,8 @@ const withoutAdvice = (cause: string): string =>
 const withoutEnd = (text: string): string => text.replace(/[\s.]+$/, '');
 
 /**
- * The cause as the SDK says it, in one line. A parser's complaint quotes what it read, and what is read here are
- * credentials: of such a text only the fact is kept.
+ * The cause as the SDK says it, in one line. A parser's complaint quotes what it read, and what is
+ * read here are credentials: of such a text only the fact is kept.
  */
 export function causeWithoutSecrets(text: string): string {
   return withProfileNames(text)

@@ -39,7 +39,10 @@ interface Print {
 
 export type FileStamps = ReadonlyMap<string, Print>;
 
-/** Above the tick of any file system's clock: two seconds on FAT, one on HFS+ and old NFS, up to ten milliseconds on ext4. */
+/**
+ * Above the tick of any file system's clock: two seconds on FAT, one on HFS+ and old NFS, up to ten
+ * milliseconds on ext4.
+ */
 const SETTLED_MS = 3_000;
 
 const SSO_SESSION = 'sso-session.';
@@ -55,11 +58,15 @@ export function sharedPaths(env: NodeJS.ProcessEnv): SharedPaths {
   };
 }
 
-/** Reads both files afresh, with the SDK's own parser: what it would not see must not be reported as there. */
+/**
+ * Reads both files afresh, with the SDK's own parser: what it would not see must not be reported as
+ * there.
+ */
 export async function readSharedFiles(env: NodeJS.ProcessEnv): Promise<SharedFiles> {
   const paths = sharedPaths(env);
   const sections = await sectionsOf(paths);
-  // Without a prototype: a profile may be called "constructor", and one that is not there must not be found all the same.
+  // Without a prototype: a profile may be called "constructor", and one that is not there must not
+  // be found all the same.
   const profiles: Record<string, ProfileData> = Object.create(null);
   const ssoSessions: Record<string, ProfileData> = Object.create(null);
   for (const [name, data] of Object.entries(sections)) {
@@ -73,7 +80,8 @@ async function sectionsOf({ config, credentials }: SharedPaths): Promise<Profile
   // Containers and pipelines have neither file: the parser need not be loaded to find nothing.
   if (!existsSync(config) && !existsSync(credentials)) return {};
   const { externalDataInterceptor, parseKnownFiles } = await import('@smithy/core/config');
-  // For the SDK's own providers too, which read the files again and are given the alias of the profile.
+  // For the SDK's own providers too, which read the files again and are given the alias of the
+  // profile.
   const replaced = externalDataInterceptor.getFileRecord();
   for (const [path, file] of [
     [config, 'config'],
@@ -111,7 +119,10 @@ export async function readProfileFacts(
   };
 }
 
-/** What to say of profiles that neither file has, those that are there and what is wrong with the files included. */
+/**
+ * What to say of profiles that neither file has, those that are there and what is wrong with the
+ * files included.
+ */
 export async function missingProfiles(
   wanted: readonly string[],
   env: NodeJS.ProcessEnv,
@@ -158,8 +169,9 @@ const digest = (algorithm: string, text: string | Buffer): string =>
   createHash(algorithm).update(text).digest('hex');
 
 /**
- * A stat per file, which shows every edit of a file that was not touched of late. One that was is read as well: a second edit
- * within one tick of the file system's clock has the time of the first, and one key is as long as another.
+ * A stat per file, which shows every edit of a file that was not touched of late. One that was is
+ * read as well: a second edit within one tick of the file system's clock has the time of the first,
+ * and one key is as long as another.
  * @param known - earlier prints of these files, to read none again that they still tell.
  */
 export function stampFiles(paths: Iterable<string>, known?: FileStamps): FileStamps {
@@ -172,13 +184,15 @@ const ABSENT: Print = { modifiedMs: -1, size: -1, inode: -1, text: '', settled: 
 
 function printOf(path: string, known: Print | undefined): Print {
   try {
-    // Synchronous, because a stat takes microseconds and a turn through the thread pool a hundred times as long.
+    // Synchronous, because a stat takes microseconds and a turn through the thread pool a hundred
+    // times as long.
     const found = statSync(path, { throwIfNoEntry: false });
     if (found === undefined) return ABSENT;
     const { mtimeMs: modifiedMs, size, ino: inode } = found;
     const stat = { modifiedMs, size, inode };
     if (known?.settled && isSameStat(known, stat)) return known;
-    // The time of the machine, as the file's own is. One of the future, of a server whose clock is ahead, may still be set again.
+    // The time of the machine, as the file's own is. One of the future, of a server whose clock is
+    // ahead, may still be set again.
     const settled = Date.now() - modifiedMs > SETTLED_MS;
     return {
       modifiedMs,
@@ -207,7 +221,10 @@ export function sameStamps(one: FileStamps, other: FileStamps): boolean {
   return true;
 }
 
-/** What makes a file unreadable for the SDK, which itself passes over it in silence. At most one phrase a file. */
+/**
+ * What makes a file unreadable for the SDK, which itself passes over it in silence. At most one
+ * phrase a file.
+ */
 export async function faultsIn(paths: SharedPaths): Promise<string[]> {
   const faults = await Promise.all(
     [paths.config, paths.credentials].map(async (path) => {

@@ -13,7 +13,10 @@ export type SourceKind =
   | 'instance'
   | 'unclear';
 
-/** Where a profile's credentials come from: the profile that holds them, and the roles assumed on top of it. */
+/**
+ * Where a profile's credentials come from: the profile that holds them, and the roles assumed on
+ * top of it.
+ */
 export interface CredentialPlan {
   /** Profiles with a role to assume, the asked one first. */
   readonly roles: readonly string[];
@@ -46,15 +49,19 @@ const CREDENTIAL_SOURCES: ReadonlyMap<string, SourceKind> = new Map([
   ['Ec2InstanceMetadata', 'instance'],
 ]);
 
-/** Whether the profile says anything about credentials. One that has only a region leaves the rest of the chain its turn. */
+/**
+ * Whether the profile says anything about credentials. One that has only a region leaves the rest
+ * of the chain its turn.
+ */
 export function namesCredentials(data: ProfileData | undefined): boolean {
   return data !== undefined && CREDENTIAL_KEYS.some((key) => data[key] !== undefined);
 }
 
 /**
- * Walks from a profile to the one that holds credentials, in the SDK's order of precedence. Done ahead of the SDK because the
- * end of the walk decides whose process runner is used, which profile to log in with, and which token files to watch; and
- * because the SDK, when it refuses an MFA profile, leaves the source profile's promise behind unhandled.
+ * Walks from a profile to the one that holds credentials, in the SDK's order of precedence. Done
+ * ahead of the SDK because the end of the walk decides whose process runner is used, which profile
+ * to log in with, and which token files to watch; and because the SDK, when it refuses an MFA
+ * profile, leaves the source profile's promise behind unhandled.
  */
 export function planOf(name: string, profiles: Profiles): CredentialPlan | PlanProblem {
   const roles: string[] = [];

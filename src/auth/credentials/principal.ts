@@ -19,7 +19,8 @@ function holderOf(kind: SourceKind, data: ProfileData, set: Credentials): Princi
   const account = accountOf(set.accessKeyId);
   switch (kind) {
     case 'static':
-      // Temporary ones are written into the file by programs that renew them by the hour: of one account, they are one's.
+      // Temporary ones are written into the file by programs that renew them by the hour: of one
+      // account, they are one's.
       return JSON.stringify([kind, (set.sessionToken && account) || set.accessKeyId]);
     case 'sso':
       return JSON.stringify([kind, data.sso_account_id, data.sso_role_name]);
@@ -39,14 +40,15 @@ const BASE32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
 const TELLING_KEY = /^A[A-Z]{3}(?![IJ])[A-Z2-7]{16}$/;
 
 /**
- * The account that is written in an access key id, which is what `aws sts get-access-key-info` reads it by:
- * https://medium.com/@TalBeerySec/a-short-note-on-aws-key-id-f88cc4317489
+ * The account that is written in an access key id, which is what `aws sts get-access-key-info`
+ * reads it by: https://medium.com/@TalBeerySec/a-short-note-on-aws-key-id-f88cc4317489
  * @returns undefined where the id does not tell.
  */
 export function accountOf(accessKeyId: string): string | undefined {
   if (!TELLING_KEY.test(accessKeyId)) return undefined;
   let bits = 0n;
-  // Ten characters of five bits: the first one stands before the 40 bits of the account, nine behind them.
+  // Ten characters of five bits: the first one stands before the 40 bits of the account, nine
+  // behind them.
   for (const character of accessKeyId.slice(4, 14)) {
     bits = bits * 32n + BigInt(BASE32.indexOf(character));
   }

@@ -5,14 +5,20 @@ import { Redactor } from '../../core/errors/redact.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import type { Credentials } from './credentials.ts';
 
-/** Long enough for a helper that opens a browser, short of the minute after which clients give up on a request. */
+/**
+ * Long enough for a helper that opens a browser, short of the minute after which clients give up on
+ * a request.
+ */
 export const PROCESS_LIMIT_MS = 60_000;
 /** A set of credentials has a few kilobytes; whatever prints more is no credential_process. */
 export const STDOUT_CAP_BYTES = 1024 * 1024;
 /** The last line says what went wrong; the rest is banner. */
 const STDERR_KEPT_BYTES = 4096;
 const STDERR_SHOWN_CHARACTERS = 300;
-/** A daemon left behind by the helper holds its stdout open; what was printed by then is what there is. */
+/**
+ * A daemon left behind by the helper holds its stdout open; what was printed by then is what there
+ * is.
+ */
 const OUTPUT_GRACE_MS = 1000;
 
 export interface ProcessDeps {
@@ -23,9 +29,11 @@ export interface ProcessDeps {
 }
 
 /**
- * Runs a `credential_process` in the shell, as the SDK does, but without our stdin (it carries the protocol, and a helper that
- * reads it would hang or eat messages), with a time limit and a cap on its output.
- * @throws an Error whose message holds neither the helper's arguments nor anything it printed to stdout.
+ * Runs a `credential_process` in the shell, as the SDK does, but without our stdin (it carries the
+ * protocol, and a helper that reads it would hang or eat messages), with a time limit and a cap on
+ * its output.
+ * @throws an Error whose message holds neither the helper's arguments nor anything it printed to
+ * stdout.
  */
 export async function runCredentialProcess(command: string, deps: ProcessDeps): Promise<Credentials> {
   const { stdout, failure } = await run(command, deps);
@@ -136,7 +144,10 @@ function killTree(child: ChildProcess): void {
   }
 }
 
-/** The last line says what went wrong; people put secrets into arguments, and helpers repeat them and print others. */
+/**
+ * The last line says what went wrong; people put secrets into arguments, and helpers repeat them
+ * and print others.
+ */
 function lastLine(stderr: string, command: string): string {
   const printable = stripVTControlCharacters(stderr).replace(/[^\P{C}\n]/gu, ' ');
   const line = printable.trim().split('\n').at(-1)?.trim() ?? '';
@@ -144,7 +155,10 @@ function lastLine(stderr: string, command: string): string {
   return withoutSecretValues(new Redactor().clean(hidden)).slice(0, STDERR_SHOWN_CHARACTERS);
 }
 
-/** The longest first. Plain words and flags are parts of any sentence, unless a flag that sounds secret stands before them. */
+/**
+ * The longest first. Plain words and flags are parts of any sentence, unless a flag that sounds
+ * secret stands before them.
+ */
 function secretArguments(command: string): string[] {
   const words = command
     .split(/\s+/)

@@ -1,9 +1,13 @@
 /**
- * The AWS SDK's parser passes over a profile whose name holds anything but these characters, where the AWS CLI takes every name:
- * https://github.com/awslabs/aws-sdk-rust/issues/1097. Such a profile goes to the SDK under a name that it can read.
+ * The AWS SDK's parser passes over a profile whose name holds anything but these characters, where
+ * the AWS CLI takes every name: https://github.com/awslabs/aws-sdk-rust/issues/1097. Such a profile
+ * goes to the SDK under a name that it can read.
  */
 const READABLE = /^[\w\-@+.%:/]+$/;
-/** A name that every object has, such as `constructor`, would be taken for a profile that was read before. */
+/**
+ * A name that every object has, such as `constructor`, would be taken for a profile that was read
+ * before.
+ */
 const isReadable = (name: string): boolean => READABLE.test(name) && !(name in Object.prototype);
 const PREFIX = 'mcp-sigv4-proxy:';
 
@@ -20,7 +24,8 @@ export const withProfileNames = (text: string): string =>
   text.replace(new RegExp(`${PREFIX}[0-9a-f]+`, 'g'), profileOfAlias);
 
 /**
- * The text of an AWS file with aliases in place of the names that the SDK cannot read; the same text where it can read all.
+ * The text of an AWS file with aliases in place of the names that the SDK cannot read; the same
+ * text where it can read all.
  * @param file - only in `config` do sections carry the word `profile`, and names quotes.
  */
 export function withAliases(text: string, file: 'config' | 'credentials'): string {

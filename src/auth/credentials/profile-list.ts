@@ -5,7 +5,8 @@ import { readProfileFacts } from './files.ts';
 const SEPARATOR = /[\s,]/;
 
 /**
- * The profiles that an option or variable names. The AWS files are read only where a name with blanks or commas may be meant.
+ * The profiles that an option or variable names. The AWS files are read only where a name with
+ * blanks or commas may be meant.
  * @param words - what the value comes to where no such name is meant.
  */
 export async function profilesIn(
@@ -20,13 +21,17 @@ export async function profilesIn(
   return profileNames(values, known);
 }
 
-/** True where a value may name several profiles, so that the AWS files have to say which names there are. */
+/**
+ * True where a value may name several profiles, so that the AWS files have to say which names there
+ * are.
+ */
 export const mayNameSeveral = (value: string): boolean => SEPARATOR.test(value.trim());
 
 /**
- * The profiles that the values of a list name, in order. A value that is a profile as a whole names that one. In any other value the
- * longest run of words that is a profile wins over its parts: `my dev` must never become `my`. Quotes make one name of what is
- * between them, also where no such profile exists yet.
+ * The profiles that the values of a list name, in order. A value that is a profile as a whole names
+ * that one. In any other value the longest run of words that is a profile wins over its parts:
+ * `my dev` must never become `my`. Quotes make one name of what is between them, also where no such
+ * profile exists yet.
  * @param known - every profile in the AWS files.
  */
 export function profileNames(values: readonly string[], known: readonly string[]): string[] {

@@ -54,14 +54,20 @@ export class ChainFailure extends Error {
   }
 }
 
-/** On a laptop nothing answers at the instance's address, and this is how long each request waits to find out. No retries. */
+/**
+ * On a laptop nothing answers at the instance's address, and this is how long each request waits to
+ * find out. No retries.
+ */
 const INSTANCE_TIMEOUT_MS = 1000;
-/** A container's endpoint is one hop away. The SDK's own limit only prints a warning to the console. */
+/**
+ * A container's endpoint is one hop away. The SDK's own limit only prints a warning to the console.
+ */
 const CONTAINER_LIMIT_MS = 5000;
 const NO_SDK_TIMEOUT = 0;
 
 /**
- * The keys to sign with, past every cache: those of the chain, or of the role that is asked for over them.
+ * The keys to sign with, past every cache: those of the chain, or of the role that is asked for
+ * over them.
  * @throws ChainFailure
  */
 export async function resolveKeys(deps: ChainDeps): Promise<Resolved> {
@@ -91,9 +97,9 @@ export async function resolveKeys(deps: ChainDeps): Promise<Resolved> {
 }
 
 /**
- * Goes through the chain once, past every cache: environment (unless a profile was asked for), the profile, web identity,
- * container, instance. A source that is configured but fails ends the chain: the SDK would go on to the next, and hand out
- * another identity, or nothing with the reason lost.
+ * Goes through the chain once, past every cache: environment (unless a profile was asked for), the
+ * profile, web identity, container, instance. A source that is configured but fails ends the chain:
+ * the SDK would go on to the next, and hand out another identity, or nothing with the reason lost.
  * @throws ChainFailure
  */
 export async function resolveChain(deps: ChainDeps): Promise<Resolved> {
@@ -146,7 +152,10 @@ const KEY_VARIABLES = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY'] as const;
 const KEY_SETTINGS = ['aws_access_key_id', 'aws_secret_access_key'] as const;
 const WEB_IDENTITY_VARIABLES = ['AWS_WEB_IDENTITY_TOKEN_FILE', 'AWS_ROLE_ARN'] as const;
 
-/** Half a pair is a mistake, also in botocore: to go on with the next source would sign as somebody who was not asked for. */
+/**
+ * Half a pair is a mistake, also in botocore: to go on with the next source would sign as somebody
+ * who was not asked for.
+ */
 function requireBoth(
   [one, other]: readonly [string, string],
   from: Readonly<Record<string, string | undefined>>,
@@ -172,7 +181,10 @@ function requireRegionNames(names: readonly string[], files: SharedFiles): void 
   }
 }
 
-/** As the SDK's provider reads them; that one brings 85 KB along, which is a tenth of the time to the first answer. */
+/**
+ * As the SDK's provider reads them; that one brings 85 KB along, which is a tenth of the time to
+ * the first answer.
+ */
 function fromVariables(env: NodeJS.ProcessEnv): Credentials {
   return snapshot({
     accessKeyId: env.AWS_ACCESS_KEY_ID ?? '',
@@ -219,7 +231,10 @@ async function fromProfile(
   return { set, source, prints: new Map([...sharedPrints, ...tokenPrints]), principal };
 }
 
-/** The SDK would run the process itself, at the end of a chain of roles too: with our stdin, and without limits. */
+/**
+ * The SDK would run the process itself, at the end of a chain of roles too: with our stdin, and
+ * without limits.
+ */
 async function processThenRoles(
   plan: CredentialPlan,
   files: SharedFiles,
@@ -246,7 +261,10 @@ async function processThenRoles(
   return set;
 }
 
-/** Without this the SDK fails on a property of undefined, which names neither the session nor the file. */
+/**
+ * Without this the SDK fails on a property of undefined, which names neither the session nor the
+ * file.
+ */
 function requireSsoSession(plan: CredentialPlan, files: SharedFiles): void {
   const session = files.profiles[plan.base.profile]?.sso_session;
   if (plan.base.kind !== 'sso' || session === undefined || files.ssoSessions[session] !== undefined) return;
@@ -268,7 +286,9 @@ const withinContainerLimit = <T>(clock: Clock, work: Promise<T>): Promise<T> =>
     () => new Error(`the container endpoint did not answer within ${CONTAINER_LIMIT_MS / 1000} s`),
   );
 
-/** @returns undefined where there is no instance metadata service, or one that has no role to give. */
+/**
+ * @returns undefined where there is no instance metadata service, or one that has no role to give.
+ */
 async function fromInstance(
   profile: string | undefined,
   env: NodeJS.ProcessEnv,

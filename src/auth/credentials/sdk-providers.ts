@@ -21,10 +21,16 @@ export interface SdkDeps {
 
 const quiet = (): void => undefined;
 
-/** Given everywhere, because without one the SDK falls back to the console, and stdout is the protocol. */
+/**
+ * Given everywhere, because without one the SDK falls back to the console, and stdout is the
+ * protocol.
+ */
 export const silentLogger = { trace: quiet, debug: quiet, info: quiet, warn: quiet, error: quiet };
 
-/** The SDK's own handler waits for ever unless told otherwise. Only in use when the caller hands in no handler. */
+/**
+ * The SDK's own handler waits for ever unless told otherwise. Only in use when the caller hands in
+ * no handler.
+ */
 const OWN_HANDLER = {
   connectionTimeout: 5000,
   requestTimeout: 20_000,
@@ -32,12 +38,15 @@ const OWN_HANDLER = {
   logger: silentLogger,
 };
 
-/** Where STS stands when nothing at all names a region: the SDK's default, without its warning on the console. */
+/**
+ * Where STS stands when nothing at all names a region: the SDK's default, without its warning on
+ * the console.
+ */
 const LAST_RESORT_REGION = 'us-east-1';
 
 /**
- * The region for STS and for sign-in. It has nothing to do with the region that requests are signed for, which is only the
- * last thing to try before giving up; SSO has its own in the profile.
+ * The region for STS and for sign-in. It has nothing to do with the region that requests are signed
+ * for, which is only the last thing to try before giving up; SSO has its own in the profile.
  */
 function stsRegion({ profile, profiles, env, fallbackRegion }: SdkDeps): string {
   return (
@@ -49,7 +58,10 @@ function stsRegion({ profile, profiles, env, fallbackRegion }: SdkDeps): string 
   );
 }
 
-/** Settings for the clients that the SDK makes inside its providers. No region: for SSO it would beat the profile's sso_region. */
+/**
+ * Settings for the clients that the SDK makes inside its providers. No region: for SSO it would
+ * beat the profile's sso_region.
+ */
 function clientConfig({ profile, requestHandler }: SdkDeps) {
   return {
     logger: silentLogger,
@@ -79,10 +91,14 @@ export async function resolveWithSdk(
   return snapshot(await fromIni(init)({ callerClientConfig: { region: async () => region } }));
 }
 
-/** STS behind the two calls that the SDK's providers make, with our region, transport and session name. Loaded when called. */
+/**
+ * STS behind the two calls that the SDK's providers make, with our region, transport and session
+ * name. Loaded when called.
+ */
 export function roleAssumers(deps: SdkDeps) {
   const options = { ...clientConfig(deps), region: stsRegion(deps), credentialProviderLogger: silentLogger };
-  // The SDK makes a name up from the current millisecond where the profile has none; a name that somebody chose is kept.
+  // The SDK makes a name up from the current millisecond where the profile has none; a name that
+  // somebody chose is kept.
   const chosen = new Set(Object.values(deps.profiles).flatMap((data) => data.role_session_name ?? []));
   if (deps.roleSessionName !== undefined) chosen.add(deps.roleSessionName);
   const named = <P extends { RoleSessionName?: string | undefined }>(params: P): P =>
@@ -104,7 +120,10 @@ export function roleAssumers(deps: SdkDeps) {
   return assumers;
 }
 
-/** The SDK tells stderr about coming versions of Node; that is for whoever builds with it, not for whoever runs this. */
+/**
+ * The SDK tells stderr about coming versions of Node; that is for whoever builds with it, not for
+ * whoever runs this.
+ */
 function silenceVersionWarning(): void {
   process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
 }

@@ -8,8 +8,8 @@ import type { RoleOptions } from './provider-chain.ts';
 const UNFORESEEN: ReadonlySet<string> = new Set(['process', 'container', 'instance', 'unclear']);
 
 /**
- * Who will speak for a profile, as far as the environment and the shared files say so: nothing is resolved, run or asked for.
- * The order is that of `resolveChain`.
+ * Who will speak for a profile, as far as the environment and the shared files say so: nothing is
+ * resolved, run or asked for. The order is that of `resolveChain`.
  * @returns undefined where they do not say.
  */
 export async function staticPrincipal(

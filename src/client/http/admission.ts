@@ -11,7 +11,10 @@ export interface AdmissionRules {
   readonly allowedHosts: readonly string[];
   readonly allowedOrigins: readonly string[];
   readonly maxBodyBytes: number;
-  /** Where MCP is served, without a slash at its end; everything else, the paths of OAuth discovery before all, does not exist. */
+  /**
+   * Where MCP is served, without a slash at its end; everything else, the paths of OAuth discovery
+   * before all, does not exist.
+   */
   readonly path: string;
 }
 
@@ -33,8 +36,9 @@ export interface HttpRefusal {
 }
 
 /**
- * Why a request is not let in, or undefined. A page of any site can send requests to loopback, and with a name that it points there
- * (DNS rebinding) read the answers: what browsers do not let it forge, Host and Origin, is checked first, as MCP asks. Pure.
+ * Why a request is not let in, or undefined. A page of any site can send requests to loopback, and
+ * with a name that it points there (DNS rebinding) read the answers: what browsers do not let it
+ * forge, Host and Origin, is checked first, as MCP asks. Pure.
  */
 export function refusalOf(head: RequestHead, rules: AdmissionRules): HttpRefusal | undefined {
   const { method, path, headers } = head;
@@ -79,8 +83,9 @@ export function refusalOf(head: RequestHead, rules: AdmissionRules): HttpRefusal
 }
 
 /**
- * Why nobody can tell where a request ends, or undefined: node's parser takes one without a version, and a transfer coding in HTTP/1.0,
- * which has none (RFC 9112, 6.1). A reader in front may have split these bytes in another way. Pure.
+ * Why nobody can tell where a request ends, or undefined: node's parser takes one without a
+ * version, and a transfer coding in HTTP/1.0, which has none (RFC 9112, 6.1). A reader in front may
+ * have split these bytes in another way. Pure.
  */
 export function framingRefusal(version: string, headers: IncomingHttpHeaders): HttpRefusal | undefined {
   if (version === '1.1') return undefined;
@@ -161,6 +166,9 @@ export function isOriginAllowed(origin: string, allowed: readonly string[]): boo
 
 const siteOf = (site: string | string[] | undefined): string | undefined => site?.toString();
 
-/** Browsers alone set it, on every request; a value that is not known is not of a person or of the same origin. */
+/**
+ * Browsers alone set it, on every request; a value that is not known is not of a person or of the
+ * same origin.
+ */
 const isSiteAllowed = (site: string | string[] | undefined, allowed: readonly string[]): boolean =>
   site === undefined || site === 'none' || site === 'same-origin' || allowed.includes('*');

@@ -2,8 +2,9 @@ import type { Socket } from 'node:net';
 import { isLoopback } from '../../core/http/loopback.ts';
 
 /**
- * Connections that have no admitted request yet, beside --max-clients: there is room for them also when all clients are busy, so that
- * health can be asked for and a client that is one too many can be answered.
+ * Connections that have no admitted request yet, beside --max-clients: there is room for them also
+ * when all clients are busy, so that health can be asked for and a client that is one too many can
+ * be answered.
  */
 export const MAX_UNADMITTED = 64;
 /** The same, of one address that has all the connections it may have. */
@@ -34,9 +35,10 @@ interface Group {
 export type Full = 'clients' | 'address';
 
 /**
- * The open connections of the listener. Whoever opens one need not be a client: until a request on it is admitted it counts for
- * nothing, and where room is short such connections are closed first, the oldest first. Sockets are closed by `close` alone, which
- * leaves the decisions to be tested without any.
+ * The open connections of the listener. Whoever opens one need not be a client: until a request on
+ * it is admitted it counts for nothing, and where room is short such connections are closed first,
+ * the oldest first. Sockets are closed by `close` alone, which leaves the decisions to be tested
+ * without any.
  */
 export class Connections {
   readonly #limits: ConnectionLimits;
@@ -49,7 +51,8 @@ export class Connections {
   readonly #unadmitted = new Set<KnownConnection>();
 
   /**
-   * @param isIdle - whether no request is under way on a connection: one that is kept for later makes room for who has a request.
+   * @param isIdle - whether no request is under way on a connection: one that is kept for later
+   * makes room for who has a request.
    */
   constructor(
     limits: ConnectionLimits,
@@ -92,7 +95,10 @@ export class Connections {
     }
   }
 
-  /** To be called for each request that is let in: counts its connection among the clients', if there is room for one more. */
+  /**
+   * To be called for each request that is let in: counts its connection among the clients', if
+   * there is room for one more.
+   */
   admit(socket: Socket): Full | undefined {
     const known = this.#known.get(socket);
     if (!known || known.admitted) return undefined;
@@ -148,8 +154,9 @@ export class Connections {
 }
 
 /**
- * Three quarters, so that no address can have all of them: behind one load balancer that is still many. On loopback all clients have
- * one address, and a reverse proxy there speaks for all of its own. Infinity where --max-clients alone is the limit. Pure.
+ * Three quarters, so that no address can have all of them: behind one load balancer that is still
+ * many. On loopback all clients have one address, and a reverse proxy there speaks for all of its
+ * own. Infinity where --max-clients alone is the limit. Pure.
  */
 export function addressLimit(
   address: string,

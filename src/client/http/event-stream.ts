@@ -17,12 +17,16 @@ export interface EventStreamOptions {
 }
 
 /**
- * One event stream as it goes down to a client: the server's bytes as they come, and, between two of its events only, what the proxy
- * adds. The first comment goes at once, so that intermediaries pass the head on.
+ * One event stream as it goes down to a client: the server's bytes as they come, and, between two
+ * of its events only, what the proxy adds. The first comment goes at once, so that intermediaries
+ * pass the head on.
  */
 export class EventStream implements BodySink {
   readonly #options: EventStreamOptions;
-  /** The server's last three bytes, which show whether the stream is between two events. It begins as after a blank line. */
+  /**
+   * The server's last three bytes, which show whether the stream is between two events. It begins
+   * as after a blank line.
+   */
   #tail = 0x0a_0a_0a;
   #started = false;
   /** The client has not taken the last insertion yet: more would only pile up. */
@@ -69,7 +73,10 @@ export class EventStream implements BodySink {
     return isLineEnd(last === LF && before === CR ? this.#tail >> 16 : before);
   }
 
-  /** Adds an event of the proxy's own where the stream is between two of the server's; false where it is not. */
+  /**
+   * Adds an event of the proxy's own where the stream is between two of the server's; false where
+   * it is not.
+   */
   insert(event: string): boolean {
     if (!this.betweenEvents || this.#inserting) return false;
     this.#insert(Buffer.from(event));

@@ -6,17 +6,21 @@ import { downHeaders, pageHeaders, upHeaders } from './headers.ts';
 import type { UnreadAnswers } from './unread-answers.ts';
 
 /**
- * A client that takes nothing for so long is cut: until then it keeps a connection to the server, and with it others from theirs.
+ * A client that takes nothing for so long is cut: until then it keeps a connection to the server,
+ * and with it others from theirs.
  */
 const STALLED_MS = 60_000;
 
 /**
- * Time that an answer has waited for its client to read. An answer of many megabytes reaches an ordinary client sooner; one that takes
- * longer is limited by the client, and other clients should not wait for its connection to the server.
+ * Time that an answer has waited for its client to read. An answer of many megabytes reaches an
+ * ordinary client sooner; one that takes longer is limited by the client, and other clients should
+ * not wait for its connection to the server.
  */
 const SLOW_MS = 1_000;
 
-/** Of a longer text each piece has that time by itself: who reads slowly is not who reads nothing. */
+/**
+ * Of a longer text each piece has that time by itself: who reads slowly is not who reads nothing.
+ */
 const PIECE_BYTES = 64 * 1024;
 
 const ROOM = Promise.resolve();
@@ -30,7 +34,10 @@ export interface ServerExchangeDeps {
   readonly forwarded: ReadonlySet<string>;
 }
 
-/** One request of one client, and its answer as it is written. What is not read is not sent: a slow client slows the server. */
+/**
+ * One request of one client, and its answer as it is written. What is not read is not sent: a slow
+ * client slows the server.
+ */
 export class ServerExchange implements HttpExchange {
   readonly headers: Readonly<Record<string, string>>;
   readonly caller: Caller;
@@ -65,12 +72,14 @@ export class ServerExchange implements HttpExchange {
     this.#response = response;
     this.#clock = clock;
     this.#unread = unread;
-    // The connection: an answer that waits in line behind others has none of its own yet that it could destroy.
+    // The connection: an answer that waits in line behind others has none of its own yet that it
+    // could destroy.
     this.#cut = () => {
       if (this.#endsWithConnection) request.socket.resetAndDestroy();
       else request.socket.destroy();
     };
-    // HTTP/1.0, as nginx speaks it unless told otherwise, has no chunks: there a closed connection says that all was sent, a reset one not.
+    // HTTP/1.0, as nginx speaks it unless told otherwise, has no chunks: there a closed connection
+    // says that all was sent, a reset one not.
     this.#endsWithConnection = request.httpVersion === '1.0';
   }
 
@@ -98,7 +107,8 @@ export class ServerExchange implements HttpExchange {
       // What says how long it is comes at once; the head of anything else is news by itself.
       if (head.headers['content-length'] === undefined) {
         const { socket } = response;
-        // What follows in this turn, the first comment of an event stream, leaves in the same packet.
+        // What follows in this turn, the first comment of an event stream, leaves in the same
+        // packet.
         socket?.cork();
         response.flushHeaders();
         process.nextTick(() => socket?.uncork());

@@ -37,7 +37,9 @@ import { batchRefusal } from './batch.ts';
 import { type HttpCall, HttpCalls } from './in-flight.ts';
 import { HttpResponse } from './response.ts';
 
-/** How long a cancelled call's exchange stays open for the server to take the cancellation first. */
+/**
+ * How long a cancelled call's exchange stays open for the server to take the cancellation first.
+ */
 const CANCEL_TOLD_MS = 1_000;
 /** How long, at the end, answers that are complete may take to be told from those that are not. */
 const SETTLE_MS = 1_000;
@@ -68,13 +70,18 @@ export interface HttpHandlerDeps {
   readonly keepaliveMs: number;
   /** Milliseconds of silence of a call after which the proxy notifies progress; 0 = never. */
   readonly heartbeatMs: number;
-  /** A layer edits lists of tools, or keeps them: they come to it whole. Every other answer, and without such a layer these, too, pass. */
+  /**
+   * A layer edits lists of tools, or keeps them: they come to it whole. Every other answer, and
+   * without such a layer these, too, pass.
+   */
   readonly readsLists: boolean;
   /** Lists come whole: their pages are read one after the other. */
   readonly mergesPages?: boolean;
   /** What goes up of what the client sends. */
   readonly headersOf: (headers: Headers) => Headers;
-  /** The definition of a tool, where it is known: it says which arguments are repeated in headers. */
+  /**
+   * The definition of a tool, where it is known: it says which arguments are repeated in headers.
+   */
   readonly toolOf: (name: string) => JsonObject | undefined;
   /** Told of every notification on a GET stream, which no layer sees. */
   readonly overheard: (notification: Notification) => void;
@@ -91,8 +98,9 @@ interface Taken {
 type CallOutcome = { readonly reply: Reply } | { readonly error: unknown };
 
 /**
- * The connection of many HTTP clients: every request is an exchange of its own with a signal, a deadline and one answer, and what one
- * client does reaches no other. Ids need not differ between exchanges, and sessions are between client and server.
+ * The connection of many HTTP clients: every request is an exchange of its own with a signal, a
+ * deadline and one answer, and what one client does reaches no other. Ids need not differ between
+ * exchanges, and sessions are between client and server.
  */
 export class HttpHandler {
   readonly #deps: HttpHandlerDeps;
@@ -160,7 +168,8 @@ export class HttpHandler {
     }
     const read = message.kind === 'request' && this.#reads(message.method);
     const done = this.#run(message, exchange, client, answer, !read);
-    // Servers need not end the stream of what they were told to cancel, and it would keep its connection.
+    // Servers need not end the stream of what they were told to cancel, and it would keep its
+    // connection.
     if (recalled) {
       void settleWithin(this.#deps.clock, CANCEL_TOLD_MS, done).then(() =>
         recalled.controller.abort(new Abandoned('cancelled by the client')),
@@ -184,7 +193,10 @@ export class HttpHandler {
     return headerMismatch(headers, message, typeof name === 'string' ? this.#deps.toolOf(name) : undefined);
   }
 
-  /** Also while the proxy leaves, calls under way get what they need to end: answers to questions, cancellations. */
+  /**
+   * Also while the proxy leaves, calls under way get what they need to end: answers to questions,
+   * cancellations.
+   */
   #refusalOf(messages: readonly (Message | InvalidMessage)[]): ProxyError | undefined {
     if (this.#leaving && messages.some(({ kind }) => kind === 'request')) return shuttingDown();
     return this.#streamRefusal(messages.filter((each) => each.kind !== 'invalid' && isStream(each)).length);
@@ -200,7 +212,10 @@ export class HttpHandler {
     );
   }
 
-  /** The request that a notification takes back, where it came by here and its stream would not say so itself. */
+  /**
+   * The request that a notification takes back, where it came by here and its stream would not say
+   * so itself.
+   */
   #recalled(notification: Notification, client: string): HttpCall | undefined {
     if (notification.method !== 'notifications/cancelled') return undefined;
     const { requestId } = paramsOf(notification);
@@ -300,7 +315,10 @@ export class HttpHandler {
       this.#tell(cancellationOf(message, `timed out after ${limit.ms / 1000} s`), headers, entry.client);
   }
 
-  /** Sends a message of the proxy's own, on the client's session. A failure has nobody to go to but the log. */
+  /**
+   * Sends a message of the proxy's own, on the client's session. A failure has nobody to go to but
+   * the log.
+   */
   #tell(message: Notification | Response, headers: Headers, client: string): void {
     const silent: HttpExchange = {
       headers: message.kind === 'response' ? headers : ownPassage({ headers }, message.method).headers,
@@ -389,7 +407,10 @@ export class HttpHandler {
     else answer.breakOff();
   }
 
-  /** GET and DELETE: no message, no layers, the server's own answer. Never throws; resolves when that is complete. */
+  /**
+   * GET and DELETE: no message, no layers, the server's own answer. Never throws; resolves when
+   * that is complete.
+   */
   async bare(method: 'GET' | 'DELETE', exchange: HttpExchange): Promise<void> {
     const { events, profile, limits } = this.#deps;
     const { clock, keepaliveMs } = this.#deps;
@@ -439,8 +460,8 @@ export class HttpHandler {
   }
 
   /**
-   * Takes no new requests. Streams that would never end are cut; what else is under way may finish for `ms` milliseconds, and gets an
-   * error then. Resolves when nothing is left.
+   * Takes no new requests. Streams that would never end are cut; what else is under way may finish
+   * for `ms` milliseconds, and gets an error then. Resolves when nothing is left.
    */
   async drain(ms: number): Promise<void> {
     const { clock, events } = this.#deps;
@@ -468,7 +489,10 @@ const NOT_ACCEPTABLE = 406;
 const NEEDS_EVENTS =
   'Invalid request: subscriptions/listen is answered by an event stream: Accept must name text/event-stream. It was not sent.';
 
-/** The answer to a server that asks a client which accepts no event stream, and so cannot be asked. Pure. */
+/**
+ * The answer to a server that asks a client which accepts no event stream, and so cannot be asked.
+ * Pure.
+ */
 function unaskable(request: Request): Response {
   if (request.method === 'ping') {
     const text = `{"jsonrpc":"2.0","id":${idText(request)},"result":{}}`;
@@ -489,13 +513,19 @@ const shown = ({ status, headers }: HttpFacts): HttpFacts => ({
 const isInitialize = (message: Message): boolean =>
   message.kind === 'request' && message.method === 'initialize';
 
-/** In the revision without sessions, closing the stream is the cancellation; and initialize must not be cancelled. */
+/**
+ * In the revision without sessions, closing the stream is the cancellation; and initialize must not
+ * be cancelled.
+ */
 const isToldOf = (message: Message): boolean => claimOf(message) === undefined && !isInitialize(message);
 
 const isStream = (message: Message): boolean =>
   message.kind === 'request' && message.method === 'subscriptions/listen';
 
-/** Settles as the handler does; a turn after the signal has aborted at the latest: by then the handler knows how far the request got. */
+/**
+ * Settles as the handler does; a turn after the signal has aborted at the latest: by then the
+ * handler knows how far the request got.
+ */
 function inTurn(handled: Promise<Reply>, signal: AbortSignal): Promise<Reply> {
   return new Promise((resolve, reject) => {
     const leave = (): void => void setImmediate(() => reject(signal.reason));

@@ -1,15 +1,24 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http';
 import type { HttpFacts } from '../../core/pipeline/call.ts';
 
-/** All that begin so, on both ways: what MCP calls its own. Those that repeat the body are compared with it. */
+/**
+ * All that begin so, on both ways: what MCP calls its own. Those that repeat the body are compared
+ * with it.
+ */
 const OF_MCP = 'mcp-';
 
 const OF_TRACING = ['traceparent', 'tracestate', 'baggage'];
 
-/** Client to server, beside those of MCP. Every other header could mean something to the server that the signature then vouches for. */
+/**
+ * Client to server, beside those of MCP. Every other header could mean something to the server that
+ * the signature then vouches for.
+ */
 const UP: ReadonlySet<string> = new Set(['accept', 'last-event-id', 'user-agent', ...OF_TRACING]);
 
-/** Server to client, beside those of MCP: what describes the body, when to retry, and the ids that support asks for. */
+/**
+ * Server to client, beside those of MCP: what describes the body, when to retry, and the ids that
+ * support asks for.
+ */
 const DOWN: ReadonlySet<string> = new Set([
   'allow',
   'apigw-requestid',
@@ -30,8 +39,9 @@ const DOWN: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Never forwarded, whoever asks: headers of one hop (RFC 9110, 7.6.1); those that the proxy sets or signs; those that name another
- * method, address or user than the signed request; those by which a server directs a browser.
+ * Never forwarded, whoever asks: headers of one hop (RFC 9110, 7.6.1); those that the proxy sets or
+ * signs; those that name another method, address or user than the signed request; those by which a
+ * server directs a browser.
  */
 const OWNED =
   /^(connection|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade|host|authorization|content-.*|accept-encoding|expect|x-amz-.*|cookie2?|x-http-method.*|x-method-override|x-original-.*|x-rewrite-url|www-authenticate|set-cookie2?|location|refresh|alt-svc|access-control-.*|clear-site-data|service-worker-allowed|strict-transport-security)$/;
@@ -112,7 +122,10 @@ export function pageHeaders(origin: string | undefined): Readonly<Record<string,
   };
 }
 
-/** How long browsers may remember the answer to their question whether they may ask. Chrome keeps no longer. */
+/**
+ * How long browsers may remember the answer to their question whether they may ask. Chrome keeps no
+ * longer.
+ */
 const REMEMBERED_S = 7_200;
 
 /** The answer to that question. Pure. */

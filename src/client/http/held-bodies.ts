@@ -1,16 +1,20 @@
 /**
- * For the bodies that are being read or carried, of all clients together: as much as one client on stdio may have under way, and one
- * of the longest that --max-body can allow.
+ * For the bodies that are being read or carried, of all clients together: as much as one client on
+ * stdio may have under way, and one of the longest that --max-body can allow.
  */
 const MAX_HELD_BYTES = 256 * 1024 * 1024;
 /**
- * The beginnings of bodies, which count apart: an ordinary request is no longer, so that it finds room whatever others have sent. Their
- * number is bounded by --max-clients, and all of them together by the second figure.
+ * The beginnings of bodies, which count apart: an ordinary request is no longer, so that it finds
+ * room whatever others have sent. Their number is bounded by --max-clients, and all of them
+ * together by the second figure.
  */
 const MAX_BEGINNING_BYTES = 64 * 1024;
 const MAX_BEGINNINGS_BYTES = 64 * 1024 * 1024;
 
-/** Whose body it is: bodies that never end are dropped by the caller that holds most, and in it by the session that does. */
+/**
+ * Whose body it is: bodies that never end are dropped by the caller that holds most, and in it by
+ * the session that does.
+ */
 export interface BodyOwner {
   /** A token or an address. */
   readonly caller: string;

@@ -31,10 +31,16 @@ export interface StreamTap {
   close(): void;
 }
 
-/** What is under way for all clients of the listener; how many there can be at once, the front decides. */
+/**
+ * What is under way for all clients of the listener; how many there can be at once, the front
+ * decides.
+ */
 export class HttpCalls {
   readonly #clock: Clock;
-  /** In no order. A list, because a Map makes itself a new table whenever the last of a few entries leaves, which is often. */
+  /**
+   * In no order. A list, because a Map makes itself a new table whenever the last of a few entries
+   * leaves, which is often.
+   */
   readonly #entries: HttpCall[] = [];
   /** Requests by client and id, and by client and progress token. */
   readonly #requests = new TransientMap<string, HttpCall>();
@@ -96,7 +102,9 @@ export class HttpCalls {
     if (this.#entries.length === 0) this.#whenIdle?.();
   }
 
-  /** Where a request is found again: thousands may be under way while a message names one of them. */
+  /**
+   * Where a request is found again: thousands may be under way while a message names one of them.
+   */
   #eachKey(
     { client, message }: HttpCall,
     visit: (index: TransientMap<string, HttpCall>, key: string) => void,
@@ -117,7 +125,10 @@ export class HttpCalls {
     return this.#ears(entry.client, () => [entry.deadline]);
   }
 
-  /** For what is heard on a session's own stream, where nothing says which call a question belongs to. */
+  /**
+   * For what is heard on a session's own stream, where nothing says which call a question belongs
+   * to.
+   */
   earsOfSession(client: string): StreamTap {
     return this.#ears(client, () =>
       this.#entries.filter((entry) => entry.client === client).map(({ deadline }) => deadline),

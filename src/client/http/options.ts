@@ -11,7 +11,10 @@ export interface ListenAddress {
   readonly port: number;
 }
 
-/** `host:port`, an IPv6 address in brackets; port 0 takes any that is free. Undefined where it is none. Pure. */
+/**
+ * `host:port`, an IPv6 address in brackets; port 0 takes any that is free. Undefined where it is
+ * none. Pure.
+ */
 export function readAddress(value: string): ListenAddress | undefined {
   const [, v6, name, digits] = /^(?:\[([0-9a-f:.]+)\]|([^\s:/[\]@]+)):(\d{1,5})$/i.exec(value) ?? [];
   const host = v6 ?? name;

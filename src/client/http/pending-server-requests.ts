@@ -2,8 +2,9 @@ import { type Id, idKey } from '../../core/jsonrpc/message.ts';
 import type { Deadline } from '../../core/pipeline/call.ts';
 
 /**
- * What servers ask of HTTP clients on streams that pass by. While a client owes its server an answer, its calls must not run out of
- * time. The answer may come by here, or over another replica: then the next message on the stream shows that it was had.
+ * What servers ask of HTTP clients on streams that pass by. While a client owes its server an
+ * answer, its calls must not run out of time. The answer may come by here, or over another replica:
+ * then the next message on the stream shows that it was had.
  */
 export class PendingServerRequests {
   readonly #open = new Map<string, () => void>();

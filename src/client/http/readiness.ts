@@ -1,9 +1,15 @@
 import { causeText } from '../../core/errors/errors.ts';
 import { type Clock, settleWithin, withTimeout } from '../../core/time/clock.ts';
 
-/** Load balancers and kubelets ask every few seconds, each of them: what a check has found is the answer for so long. */
+/**
+ * Load balancers and kubelets ask every few seconds, each of them: what a check has found is the
+ * answer for so long.
+ */
 const KEPT_MS = 5_000;
-/** Kubernetes gives up a probe after a second unless told otherwise: until then it gets an answer, found or not. */
+/**
+ * Kubernetes gives up a probe after a second unless told otherwise: until then it gets an answer,
+ * found or not.
+ */
 const ANSWER_MS = 800;
 /** A check that hangs must not be the last one. */
 const CHECK_LIMIT_MS = 30_000;
@@ -19,7 +25,10 @@ export interface ReadyCheck {
 export interface ReadinessOptions {
   readonly checks: readonly ReadyCheck[];
   readonly clock: Clock;
-  /** Called when a check fails that did not fail before, with the whole cause, and when all pass again. */
+  /**
+   * Called when a check fails that did not fail before, with the whole cause, and when all pass
+   * again.
+   */
   readonly onChange: (reason: string | undefined, cause: string) => void;
 }
 
@@ -29,7 +38,10 @@ interface Outcome {
   readonly reason: string | undefined;
 }
 
-/** Whether the proxy could serve a request now. Nothing is checked unless somebody asks, and once for all who ask together. */
+/**
+ * Whether the proxy could serve a request now. Nothing is checked unless somebody asks, and once
+ * for all who ask together.
+ */
 export class Readiness {
   readonly #options: ReadinessOptions;
   #last: Outcome | undefined;
@@ -39,7 +51,9 @@ export class Readiness {
     this.#options = options;
   }
 
-  /** Why it is not ready, or undefined. Never rejects, and never takes longer than a probe waits. */
+  /**
+   * Why it is not ready, or undefined. Never rejects, and never takes longer than a probe waits.
+   */
   async reason(): Promise<string | undefined> {
     const { clock } = this.#options;
     const last = this.#last;

@@ -23,7 +23,10 @@ const isOpenEnded = ({ headers }: HttpFacts): boolean =>
 /** Raw line ends can stand between the tokens of JSON only, and would end the field. */
 const eventOf = (text: string): string => `event: message\ndata: ${oneLine(text)}\n\n`;
 
-/** Reverse proxies such as nginx hold an answer back until a buffer is full, unless the answer forbids it. */
+/**
+ * Reverse proxies such as nginx hold an answer back until a buffer is full, unless the answer
+ * forbids it.
+ */
 const UNBUFFERED = { 'x-accel-buffering': 'no' };
 
 export interface ResponseOptions {
@@ -35,8 +38,9 @@ export interface ResponseOptions {
 }
 
 /**
- * The one answer to one HTTP request. It comes whole; or as it is, from the server's hands; or, where a message had to go down before
- * it, as an event stream. Of the two forms that MCP has, the client gets one that it accepts.
+ * The one answer to one HTTP request. It comes whole; or as it is, from the server's hands; or,
+ * where a message had to go down before it, as an event stream. Of the two forms that MCP has, the
+ * client gets one that it accepts.
  */
 export class HttpResponse {
   readonly #exchange: HttpExchange;
@@ -69,7 +73,10 @@ export class HttpResponse {
     this.#collects = true;
   }
 
-  /** Takes the server's own answer, which `end` completes; undefined where it must come as a message, because its form does not fit. */
+  /**
+   * Takes the server's own answer, which `end` completes; undefined where it must come as a
+   * message, because its form does not fit.
+   */
   pass(head: HttpFacts): BodySink | undefined {
     if (this.#state === 'events') return this.#join(head);
     if (this.#state !== 'unbegun') throw new TypeError('an answer that begins twice');
@@ -108,7 +115,10 @@ export class HttpResponse {
     return this.#stream;
   }
 
-  /** One message before the answer; it is left out where the client accepts no events. Resolves when the client has room for more. */
+  /**
+   * One message before the answer; it is left out where the client accepts no events. Resolves when
+   * the client has room for more.
+   */
   event(text: string): Promise<void> {
     // What passes by has its messages in it.
     if (!this.#collects) return SENT;
@@ -126,7 +136,9 @@ export class HttpResponse {
     this.#open({ status: 200, headers: { 'content-type': EVENT_TYPE, 'cache-control': 'no-cache' } });
   }
 
-  /** Sends a message of the proxy's own, where the client accepts events and no other is half sent. */
+  /**
+   * Sends a message of the proxy's own, where the client accepts events and no other is half sent.
+   */
   insert(text: string): void {
     if (this.#state === 'unbegun' && this.#forms.events) this.#begin();
     this.#stream?.insert(eventOf(text));
@@ -153,13 +165,19 @@ export class HttpResponse {
     if (body.length > 0) void sink.write(body);
   }
 
-  /** As its server answered, so is it answered: some clients, and the suite that tests them, count on it. */
+  /**
+   * As its server answered, so is it answered: some clients, and the suite that tests them, count
+   * on it.
+   */
   #isEvent(head: HttpFacts): boolean {
     const { json, events } = this.#forms;
     return events && (isEvents(head) || (!json && head.status === 200));
   }
 
-  /** An error of the proxy's own. Where the server's answer has begun, all that can be said is that it will not be completed. */
+  /**
+   * An error of the proxy's own. Where the server's answer has begun, all that can be said is that
+   * it will not be completed.
+   */
   fail(error: ProxyError, id: string | undefined, status = statusOf(error)): void {
     if (this.#state === 'passing') {
       this.breakOff();
@@ -169,7 +187,10 @@ export class HttpResponse {
     this.whole([text], { status, headers: retryHeaders(status, error) });
   }
 
-  /** For a request that its client has taken back: as servers do, a stream that ends without an answer. */
+  /**
+   * For a request that its client has taken back: as servers do, a stream that ends without an
+   * answer.
+   */
   silence(): void {
     if (this.#state === 'unbegun') {
       const { events } = this.#forms;

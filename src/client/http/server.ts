@@ -22,29 +22,49 @@ import type { ListenerSettings } from './options.ts';
 import type { Tokens } from './tokens.ts';
 import { UnreadAnswers } from './unread-answers.ts';
 
-/** A client that takes longer to say what it wants keeps a place from others. Answers may take any time. */
+/**
+ * A client that takes longer to say what it wants keeps a place from others. Answers may take any
+ * time.
+ */
 const HEAD_LIMIT_MS = 5_000;
 const REQUEST_LIMIT_MS = 120_000;
 const LIMITS_LOOKED_AT_MS = 1_000;
-/** Longer than the load balancers of AWS keep theirs (60 s): whoever reuses a connection must be the one who closes it. */
+/**
+ * Longer than the load balancers of AWS keep theirs (60 s): whoever reuses a connection must be the
+ * one who closes it.
+ */
 const KEEP_ALIVE_MS = 65_000;
 /**
- * A client that vanished without a word (a laptop asleep, a NAT that forgot) says nothing on a quiet stream either: its host is asked
- * whether it is still there, or it would keep its place among --max-streams for ever. Sooner than the NAT gateways of AWS forget (350 s).
+ * A client that vanished without a word (a laptop asleep, a NAT that forgot) says nothing on a
+ * quiet stream either: its host is asked whether it is still there, or it would keep its place
+ * among --max-streams for ever. Sooner than the NAT gateways of AWS forget (350 s).
  */
 const PROBED_MS = 60_000;
-/** Connections that the system may accept in one go, before those that make room for them are gone. */
+/**
+ * Connections that the system may accept in one go, before those that make room for them are gone.
+ */
 const BACKLOG = 511;
-/** Requests on one connection whose answers are not complete. Few clients send even two; more refusals would only pile up. */
+/**
+ * Requests on one connection whose answers are not complete. Few clients send even two; more
+ * refusals would only pile up.
+ */
 const MAX_AHEAD = 16;
 /** How much of a body that is too long is read on, so that its sender gets to read the answer. */
 const DISCARDED_BYTES = 64 * 1024 * 1024;
-/** How long, after it has stopped listening, requests may still come on connections that were opened just before. */
+/**
+ * How long, after it has stopped listening, requests may still come on connections that were opened
+ * just before.
+ */
 const LAST_REQUESTS_MS = 1_000;
-/** How long the last answers on a connection may take to leave, and a client to send the rest of a request that was refused. */
+/**
+ * How long the last answers on a connection may take to leave, and a client to send the rest of a
+ * request that was refused.
+ */
 const CLOSE_MS = 2_000;
 
-/** Who carries what clients send. Neither method throws; both resolve when the answer is complete. */
+/**
+ * Who carries what clients send. Neither method throws; both resolve when the answer is complete.
+ */
 export interface HttpHandlers {
   post(text: string, exchange: HttpExchange): Promise<void>;
   bare(method: 'GET' | 'DELETE', exchange: HttpExchange): Promise<void>;
@@ -77,25 +97,37 @@ interface Carried {
   readonly response: ServerResponse;
   /** The name of the token that opened the listener to it. */
   readonly token: string | undefined;
-  /** To be called at its end: of an answer that waits in line behind another one, node tells nothing when their connection breaks. */
+  /**
+   * To be called at its end: of an answer that waits in line behind another one, node tells nothing
+   * when their connection breaks.
+   */
   readonly over: () => void;
 }
 
 const BYTE_ORDER_MARK = '\uFEFF';
 
-/** Serves Streamable HTTP: decides who is let in, and hands each request on with the way to answer it. */
+/**
+ * Serves Streamable HTTP: decides who is let in, and hands each request on with the way to answer
+ * it.
+ */
 export class HttpListener {
   readonly #options: HttpListenerOptions;
   readonly #server: Server;
   readonly #held: HeldBodies;
   readonly #exchangeDeps: ServerExchangeDeps;
   readonly #carried = new WeakMap<Socket, Carried[]>();
-  /** Connections whose last answer has been given: what a client has sent behind it is no request any more (RFC 9112, 9.6). */
+  /**
+   * Connections whose last answer has been given: what a client has sent behind it is no request
+   * any more (RFC 9112, 9.6).
+   */
   readonly #ending = new WeakSet<Socket>();
   readonly #connections: Connections;
   #requests = 0;
   #leaving = false;
-  /** Bytes that a connection had brought when its last answer had left: as many still, and it is idle. */
+  /**
+   * Bytes that a connection had brought when its last answer had left: as many still, and it is
+   * idle.
+   */
   readonly #atRest = new WeakMap<Socket, number>();
   /** Settles when it no longer listens and every connection is closed. */
   #closed: Promise<void> | undefined;
@@ -214,7 +246,10 @@ export class HttpListener {
     else void this.#carry(request, response, this.#begun(request, response, caller));
   }
 
-  /** To be called when an answer has left: what its connection brings from now on is another request. */
+  /**
+   * To be called when an answer has left: what its connection brings from now on is another
+   * request.
+   */
   #rest(socket: Socket): void {
     this.#atRest.set(socket, socket.bytesRead);
   }
@@ -256,7 +291,9 @@ export class HttpListener {
     return none;
   }
 
-  /** Ends an answer of the front's own; behind others it counts among what its connection waits for. */
+  /**
+   * Ends an answer of the front's own; behind others it counts among what its connection waits for.
+   */
   #say(request: IncomingMessage, response: ServerResponse, text = ''): void {
     if (response.socket) response.once('close', () => this.#rest(request.socket));
     else this.#enter(request, response, undefined, () => undefined);
@@ -270,8 +307,8 @@ export class HttpListener {
   }
 
   /**
-   * The last answer on a connection. A client that still sends gets a moment to read it: a connection that is closed with bytes unread
-   * is reset, and takes the answer along.
+   * The last answer on a connection. A client that still sends gets a moment to read it: a
+   * connection that is closed with bytes unread is reset, and takes the answer along.
    */
   #sayLast(request: IncomingMessage, response: ServerResponse, text: string): void {
     // A client that waits for leave to send the body has sent nothing that would have to be read.
@@ -395,16 +432,23 @@ export class HttpListener {
       token: undefined,
     });
     socket.end(responseText(refusal));
-    // Who does not close its side in turn would keep the connection for ever: node has no time limit for what it has given up.
+    // Who does not close its side in turn would keep the connection for ever: node has no time
+    // limit for what it has given up.
     this.#options.clock.schedule(CLOSE_MS, () => socket.destroy(), { keepAlive: false });
   }
 
-  /** Whether what is written to the connection now would be read as the answer to a good request, or as a part of it. */
+  /**
+   * Whether what is written to the connection now would be read as the answer to a good request, or
+   * as a part of it.
+   */
   #owes(socket: Socket): boolean {
     return this.#carriedBy(socket).some(({ request, response }) => request.complete || response.headersSent);
   }
 
-  /** Reports from now on that it leaves, and keeps no connection after its next answer: the next request goes elsewhere. */
+  /**
+   * Reports from now on that it leaves, and keeps no connection after its next answer: the next
+   * request goes elsewhere.
+   */
   announce(): void {
     this.#leaving = true;
     for (const socket of this.#connections.sockets) {
@@ -415,8 +459,8 @@ export class HttpListener {
   }
 
   /**
-   * Takes no new connection. What was sent on an open one before its client could know is served: resolves when there is none left, or
-   * after a moment.
+   * Takes no new connection. What was sent on an open one before its client could know is served:
+   * resolves when there is none left, or after a moment.
    */
   async stopListening(): Promise<void> {
     await quietTurn(this.#options.clock);
@@ -425,7 +469,9 @@ export class HttpListener {
     await settleWithin(this.#options.clock, LAST_REQUESTS_MS, closed);
   }
 
-  /** Not the server's own `close`: that one also cuts answers whose last bytes have not left yet. */
+  /**
+   * Not the server's own `close`: that one also cuts answers whose last bytes have not left yet.
+   */
   #stop(): Promise<void> {
     this.#closed ??= new Promise((resolve) => {
       NetServer.prototype.close.call(this.#server, () => resolve());
@@ -456,9 +502,10 @@ export class HttpListener {
 }
 
 /**
- * Resolves to true when nothing stands before this answer any more, to false when its client has gone. A request that was sent ahead is
- * read but not carried until then: it would take its share of what others wait for; and from a connection for which answers are piled
- * up node stops reading, so that nobody would notice when its client leaves the first of them, which may be a stream.
+ * Resolves to true when nothing stands before this answer any more, to false when its client has
+ * gone. A request that was sent ahead is read but not carried until then: it would take its share
+ * of what others wait for; and from a connection for which answers are piled up node stops reading,
+ * so that nobody would notice when its client leaves the first of them, which may be a stream.
  */
 async function itsTurn(response: ServerResponse, exchange: ServerExchange): Promise<boolean> {
   if (response.socket) return true;
@@ -471,12 +518,16 @@ async function itsTurn(response: ServerResponse, exchange: ServerExchange): Prom
 
 /** A turn of the event loop that takes no longer has done next to nothing. */
 const QUIET_TURN_MS = 0.1;
-/** A busy process has such turns between its requests; one that has none for so many must leave all the same. */
+/**
+ * A busy process has such turns between its requests; one that has none for so many must leave all
+ * the same.
+ */
 const MAX_TURNS = 2_000;
 
 /**
- * Resolves right after a turn of the event loop that took next to no time: it has accepted every waiting connection then. The operating
- * system resets those that it accepts between that and the moment when the process stops listening.
+ * Resolves right after a turn of the event loop that took next to no time: it has accepted every
+ * waiting connection then. The operating system resets those that it accepts between that and the
+ * moment when the process stops listening.
  */
 async function quietTurn(clock: Clock): Promise<void> {
   let before = clock.monotonic();

@@ -1,7 +1,9 @@
 import { readFileSync, statSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 
-/** A secret that callers of the listener present, and the name that logs and limits know them by. */
+/**
+ * A secret that callers of the listener present, and the name that logs and limits know them by.
+ */
 export interface ListenToken {
   readonly name: string;
   readonly secret: string;
@@ -21,8 +23,9 @@ export const secretProblem = (value: string): string | undefined =>
 export type TokensRead = { readonly tokens: readonly ListenToken[] } | { readonly problem: string };
 
 /**
- * Reads `name=secret` lines; blank lines and lines that begin with # count for nothing. One name may have several secrets, so that a
- * caller can change from one to the next. No problem shows any of the text. Pure.
+ * Reads `name=secret` lines; blank lines and lines that begin with # count for nothing. One name
+ * may have several secrets, so that a caller can change from one to the next. No problem shows any
+ * of the text. Pure.
  */
 export function readTokens(text: string): TokensRead {
   const tokens: ListenToken[] = [];
@@ -90,7 +93,10 @@ export class TokenFile {
     this.#path = path;
   }
 
-  /** Resolves to what the file holds now, to undefined where it is the same as when it was last read. Never rejects. */
+  /**
+   * Resolves to what the file holds now, to undefined where it is the same as when it was last
+   * read. Never rejects.
+   */
   async changed(): Promise<TokensRead | undefined> {
     try {
       const facts = await stat(this.#path, { bigint: true });

@@ -2,7 +2,9 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Clock, Timer } from '../../core/time/clock.ts';
 import { type ListenToken, TokenFile, type TokensRead } from './token-file.ts';
 
-/** How soon a changed file counts: a secret that was taken out should not open anything for longer. */
+/**
+ * How soon a changed file counts: a secret that was taken out should not open anything for longer.
+ */
 const FILE_LOOKED_AT_MS = 1_000;
 
 export interface TokensOptions {
@@ -92,8 +94,9 @@ export class Tokens {
   }
 
   /**
-   * The name of the token that a caller presents, or undefined. Compared by digests and with every token, so that the time depends
-   * neither on where two differ, nor on how long they are, nor on which one matches.
+   * The name of the token that a caller presents, or undefined. Compared by digests and with every
+   * token, so that the time depends neither on where two differ, nor on how long they are, nor on
+   * which one matches.
    */
   nameOf(authorization: string | undefined): string | undefined {
     const given = digestOf(bearerOf(authorization));

@@ -1,6 +1,7 @@
 /**
- * For answers that are not streamed, because a layer reads them first (lists of tools), and that their clients have not taken yet: of
- * all clients together. Some of the longest lists there are, and no more than a small machine can spare.
+ * For answers that are not streamed, because a layer reads them first (lists of tools), and that
+ * their clients have not taken yet: of all clients together. Some of the longest lists there are,
+ * and no more than a small machine can spare.
  */
 const MAX_UNREAD_BYTES = 128 * 1024 * 1024;
 
@@ -16,7 +17,8 @@ export class UnreadAnswers {
   #bytes = 0;
 
   /**
-   * Counts what waits for one client. Where that makes too much, those who have had theirs the longest are cut.
+   * Counts what waits for one client. Where that makes too much, those who have had theirs the
+   * longest are cut.
    * @returns what to call when all of it is taken, or its client has gone.
    */
   hold(bytes: number, cut: () => void): () => void {

@@ -10,7 +10,8 @@ import { bytesOf } from '../../core/jsonrpc/parse.ts';
 import type { Events } from '../../core/pipeline/events.ts';
 
 /**
- * Writes one line to the client, in the order of the calls; resolves when the client has room for more.
+ * Writes one line to the client, in the order of the calls; resolves when the client has room for
+ * more.
  * @param bytes - the same as `text`, where they are at hand.
  */
 export type Send = (text: string, bytes?: Buffer) => Promise<void>;
@@ -30,7 +31,10 @@ export class ClientWriter {
     this.#deps = deps;
   }
 
-  /** An answer that is too long becomes an error that says so; a notification that is, is dropped and reported. */
+  /**
+   * An answer that is too long becomes an error that says so; a notification that is, is dropped
+   * and reported.
+   */
   write(message: Message): Promise<void> {
     const { events, send, maxLineBytes } = this.#deps;
     const size = this.#excess(message);
@@ -47,7 +51,10 @@ export class ClientWriter {
     return send(line.text, bytesOf(line));
   }
 
-  /** Why a request of the server cannot be passed on, or undefined: unlike a notification, somebody waits for it. */
+  /**
+   * Why a request of the server cannot be passed on, or undefined: unlike a notification, somebody
+   * waits for it.
+   */
   refusalOf(request: Request): ProxyError | undefined {
     const size = this.#excess(request);
     return size === undefined ? undefined : lineTooLong(request.method, size, this.#deps.maxLineBytes, false);

@@ -6,8 +6,8 @@ import type { Countdown } from '../deadline.ts';
 import type { Heartbeat } from '../heartbeat.ts';
 
 /**
- * More than any client has ever had under way; a client in a loop must not fill memory. Reading on and refusing keeps
- * cancellations and answers flowing, which waiting would not.
+ * More than any client has ever had under way; a client in a loop must not fill memory. Reading on
+ * and refusing keeps cancellations and answers flowing, which waiting would not.
  */
 const MAX_IN_FLIGHT = 65_536;
 const MAX_IN_FLIGHT_CHARACTERS = 256 * 1024 * 1024;
@@ -48,7 +48,10 @@ export class InFlightRequests {
     return this.#entries.has(key);
   }
 
-  /** The requests whose progress this token reports: a lookup, because thousands may wait while progress arrives. */
+  /**
+   * The requests whose progress this token reports: a lookup, because thousands may wait while
+   * progress arrives.
+   */
   byToken(key: string): readonly InFlight[] {
     return this.#tokens.get(key) ?? [];
   }

@@ -1,4 +1,7 @@
-/** Longer than any message that a client has reason to send, and half of what a JavaScript string can hold. */
+/**
+ * Longer than any message that a client has reason to send, and half of what a JavaScript string
+ * can hold.
+ */
 export const MAX_LINE_BYTES = 256 * 1024 * 1024;
 
 const LF = 10;
@@ -11,8 +14,9 @@ export interface LineSink {
 }
 
 /**
- * Cuts a byte stream into lines at LF or CR LF; blank lines vanish. Bytes are split before they are decoded, so that a character
- * cut by a chunk boundary survives; pieces are joined once, so that a 20 MB line costs linear time.
+ * Cuts a byte stream into lines at LF or CR LF; blank lines vanish. Bytes are split before they are
+ * decoded, so that a character cut by a chunk boundary survives; pieces are joined once, so that a
+ * 20 MB line costs linear time.
  */
 export class LineSplitter {
   readonly #sink: LineSink;

@@ -3,13 +3,17 @@ import { type Clock, settleWithin } from '../../core/time/clock.ts';
 
 /** A server that is slow to accept one notification must not hold up all that follow. */
 const NOTIFICATION_WAIT_MS = 1_000;
-/** Servers accept `initialized` in no time; one that never does must not keep the client's first calls for all of theirs. */
+/**
+ * Servers accept `initialized` in no time; one that never does must not keep the client's first
+ * calls for all of theirs.
+ */
 const INITIALIZED_WAIT_MS = 10_000;
 
 /**
- * Which messages wait for which. The protocol lets a client write on without waiting, and servers lose or refuse what arrives
- * before the handshake is through: so everything waits for an `initialize` and an `initialized` that came before it on the
- * pipe, notifications wait for each other, and nothing else waits.
+ * Which messages wait for which. The protocol lets a client write on without waiting, and servers
+ * lose or refuse what arrives before the handshake is through: so everything waits for an
+ * `initialize` and an `initialized` that came before it on the pipe, notifications wait for each
+ * other, and nothing else waits.
  */
 export class Order {
   readonly #clock: Clock;

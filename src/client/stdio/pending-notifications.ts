@@ -3,9 +3,10 @@ import type { CallController } from '../../core/time/call-signal.ts';
 import { TransientMap } from '../../core/time/transient-map.ts';
 
 /**
- * As many as of requests, and for the same reason: a client in a loop, before a server that accepts nothing, must not fill memory.
- * Nobody waits for an answer to them that could be a refusal, and to stop reading would keep back the answers and cancellations
- * that free the server. So what is more is dropped, and the log says so.
+ * As many as of requests, and for the same reason: a client in a loop, before a server that accepts
+ * nothing, must not fill memory. Nobody waits for an answer to them that could be a refusal, and to
+ * stop reading would keep back the answers and cancellations that free the server. So what is more
+ * is dropped, and the log says so.
  */
 const MAX_TELLING = 65_536;
 const MAX_TELLING_CHARACTERS = 256 * 1024 * 1024;
@@ -30,7 +31,10 @@ export class PendingNotifications {
     return this.#underWay.values().map(({ controller }) => controller);
   }
 
-  /** Takes one more; undefined where there is no room, else what is to be called, once or more, when it has arrived. */
+  /**
+   * Takes one more; undefined where there is no room, else what is to be called, once or more, when
+   * it has arrived.
+   */
   add(controller: CallController, { text }: Notification | Response): (() => void) | undefined {
     const characters = text.length;
     if (this.size >= MAX_TELLING || this.#characters + characters > MAX_TELLING_CHARACTERS) return undefined;

@@ -55,7 +55,10 @@ export interface RelayDeps {
   readonly send: Send;
 }
 
-/** One client's connection: gives every message its signal, deadline and turn, and every request exactly one answer. */
+/**
+ * One client's connection: gives every message its signal, deadline and turn, and every request
+ * exactly one answer.
+ */
 export class Relay {
   readonly #deps: RelayDeps;
   readonly #order: Order;
@@ -63,7 +66,9 @@ export class Relay {
   readonly #outlet: ClientWriter;
   readonly #serverRequests = new ServerRequests();
   readonly #downward: ServerMessages;
-  /** Notifications and responses on their way: they need no answer, but leaving waits for them too. */
+  /**
+   * Notifications and responses on their way: they need no answer, but leaving waits for them too.
+   */
   readonly #telling = new PendingNotifications();
   #leaving = false;
   #gone = false;
@@ -158,8 +163,8 @@ export class Relay {
       ...(batch ? { batch } : {}),
     };
     const { signal } = entry.controller;
-    // At once, wherever it waits: for its turn, for a connection, for credentials. Where there is somebody to answer, in a turn:
-    // the handler's own failure knows whether anything was sent.
+    // At once, wherever it waits: for its turn, for a connection, for credentials. Where there is
+    // somebody to answer, in a turn: the handler's own failure knows whether anything was sent.
     const leave = (): void => {
       const { reason } = signal;
       if (reason instanceof Abandoned) this.#fail(entry, reason);
@@ -183,7 +188,8 @@ export class Relay {
       clock: this.#deps.clock,
       everyMs: this.#deps.heartbeatMs ?? 0,
       send: (progress) => {
-        // Before its turn, which waits for the handshake, a client takes none; and one that reads nothing needs no second.
+        // Before its turn, which waits for the handshake, a client takes none; and one that reads
+        // nothing needs no second.
         if (!entry.started || entry.silent || !taken) return;
         taken = false;
         void this.#outlet.write(progress).then(() => {
@@ -229,7 +235,8 @@ export class Relay {
   #expire(entry: InFlight): void {
     const { request, started } = entry;
     const limit = timeLimitOf(request, this.#deps.limits);
-    // The protocol forbids cancelling initialize; and of a request whose turn has not come, the server knows nothing.
+    // The protocol forbids cancelling initialize; and of a request whose turn has not come, the
+    // server knows nothing.
     const told = started && request.method !== 'initialize';
     const how = started
       ? `${told ? 'The server was told that nobody waits any more; the' : 'The'} request may have run.`
@@ -319,8 +326,8 @@ export class Relay {
   }
 
   /**
-   * The client sends nothing more. What is under way may finish for `ms` milliseconds; what has not by then is answered with an
-   * error. Resolves when nothing is left.
+   * The client sends nothing more. What is under way may finish for `ms` milliseconds; what has not
+   * by then is answered with an error. Resolves when nothing is left.
    */
   async drain(ms: number): Promise<void> {
     const { clock, events } = this.#deps;

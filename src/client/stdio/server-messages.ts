@@ -26,7 +26,10 @@ export interface ServerMessagesDeps {
   readonly tell: (answer: Response, origin: Origin) => void;
 }
 
-/** What comes down beside the answers, from any number of sessions: what servers tell, and what they ask of the client. */
+/**
+ * What comes down beside the answers, from any number of sessions: what servers tell, and what they
+ * ask of the client.
+ */
 export class ServerMessages {
   readonly #deps: ServerMessagesDeps;
   readonly #serverRequests: ServerRequests;
@@ -38,7 +41,10 @@ export class ServerMessages {
     this.#serverRequests = deps.serverRequests;
   }
 
-  /** What comes down beside the answer: of one call, or, once that has settled or where there is none, of its session. */
+  /**
+   * What comes down beside the answer: of one call, or, once that has settled or where there is
+   * none, of its session.
+   */
   emitOf(entry: InFlight | undefined): Emit {
     return async (message, origin) => {
       if (this.#client === 'gone') return;
@@ -56,7 +62,9 @@ export class ServerMessages {
     };
   }
 
-  /** The server has ended a subscription, and the client has read so: nothing answers it any more. */
+  /**
+   * The server has ended a subscription, and the client has read so: nothing answers it any more.
+   */
   #withdraw(entry: InFlight): void {
     entry.silent = true;
     entry.controller.abort(new Abandoned('cancelled by the server'));
@@ -91,13 +99,15 @@ export class ServerMessages {
       this.#deps.tell(errorAnswer(refusal.toJsonRpc(), idText(request)), origin);
       return;
     }
-    // While the client owes the server an answer, the call that waits for it must not run out of time. On the session's own
-    // stream nothing says which call that is, but that it is one of this session: those of others have nothing to do with it.
+    // While the client owes the server an answer, the call that waits for it must not run out of
+    // time. On the session's own stream nothing says which call that is, but that it is one of this
+    // session: those of others have nothing to do with it.
     const live = entry && !entry.settled;
     const owing = live
       ? [entry]
       : this.#deps.inFlight.all().filter(({ request: { id } }) => origin.carries?.(id) ?? true);
-    // Without sessions no server asks, and clients drop it where one does: nobody owes it an answer.
+    // Without sessions no server asks, and clients drop it where one does: nobody owes it an
+    // answer.
     const held = owing.filter(({ request: call }) => !isStateless(call));
     const releases = held.map(({ deadline }) => deadline.hold());
     const release = (): void => {
@@ -107,7 +117,8 @@ export class ServerMessages {
     this.#watch(origin);
     const refusal = this.#deps.outlet.refusalOf(shown);
     if (refusal) {
-      // The client would drop the connection; the server has to learn that it will get no other answer.
+      // The client would drop the connection; the server has to learn that it will get no other
+      // answer.
       const answered = this.#serverRequests.answered(errorAnswer(refusal.toJsonRpc(), idText(shown)));
       if (answered) this.#deps.tell(answered.message, answered.origin);
       return;
@@ -137,7 +148,10 @@ export class ServerMessages {
   }
 }
 
-/** A server may cancel what the client asked in one case only: to end a subscription (MCP 2026-07-28, Cancellation). */
+/**
+ * A server may cancel what the client asked in one case only: to end a subscription (MCP
+ * 2026-07-28, Cancellation).
+ */
 const isEndOf = ({ request }: InFlight, notification: Notification): boolean =>
   notification.method === 'notifications/cancelled' &&
   request.method === 'subscriptions/listen' &&

@@ -33,8 +33,9 @@ interface Token {
 const TOKEN_PATH = ['params', '_meta', 'progressToken'] as const;
 
 /**
- * What the server has asked the client and waits for. Every server counts its ids and progress tokens from 0, so that with a second
- * session on the pipe, also one that replaced the first, they are exchanged for ones of our own and restored on the way back.
+ * What the server has asked the client and waits for. Every server counts its ids and progress
+ * tokens from 0, so that with a second session on the pipe, also one that replaced the first, they
+ * are exchanged for ones of our own and restored on the way back.
  */
 export class ServerRequests {
   readonly #asked = new Map<string, OpenServerRequest>();
@@ -47,7 +48,10 @@ export class ServerRequests {
     return this.#asked.size;
   }
 
-  /** Notes a server's request; returns it as the client is to see it. `release` runs once, when nobody waits any more. */
+  /**
+   * Notes a server's request; returns it as the client is to see it. `release` runs once, when
+   * nobody waits any more.
+   */
   admit(request: Request, origin: Origin, release: () => void): Request {
     this.#only ??= origin;
     this.#several ||= this.#only !== origin;
@@ -88,14 +92,20 @@ export class ServerRequests {
     return asked;
   }
 
-  /** The client's answer, under the server's own id, and where it goes; undefined where nobody asked. */
+  /**
+   * The client's answer, under the server's own id, and where it goes; undefined where nobody
+   * asked.
+   */
   answered(response: Response): { readonly origin: Origin; readonly message: Response } | undefined {
     if (response.id === undefined) return undefined;
     const asked = this.#forget(idKey(response.id));
     return asked && { origin: asked.origin, message: withIdText(response, asked.idText) };
   }
 
-  /** The server takes a request of its own back; returns the notification as the client is to see it. */
+  /**
+   * The server takes a request of its own back; returns the notification as the client is to see
+   * it.
+   */
   withdrawn(notification: Notification, origin: Origin): Notification | undefined {
     const { requestId } = paramsOf(notification);
     if (!isId(requestId)) return notification;
@@ -110,7 +120,9 @@ export class ServerRequests {
     return this.#several ? undefined : notification;
   }
 
-  /** The session is gone: what tells the client that nobody waits for its answers to it any more. */
+  /**
+   * The session is gone: what tells the client that nobody waits for its answers to it any more.
+   */
   forsaken(origin: Origin): Notification[] {
     return [...this.#asked].flatMap(([key, asked]) => {
       if (asked.origin !== origin) return [];

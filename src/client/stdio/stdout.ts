@@ -8,8 +8,9 @@ const READER_STALLED_MS = 2_000;
 export const FALLBACK_COLUMNS = 80;
 
 /**
- * The only door to stdout. Whole lines, in order, one system call for what one turn of the loop brings: answers that came by
- * several connections at once are read one after the other, each with its own microtasks in between.
+ * The only door to stdout. Whole lines, in order, one system call for what one turn of the loop
+ * brings: answers that came by several connections at once are read one after the other, each with
+ * its own microtasks in between.
  */
 export class StdoutWriter {
   readonly #stream: Writable;
@@ -25,7 +26,8 @@ export class StdoutWriter {
       this.#broken = true;
       onBroken(error);
     };
-    // Without a listener, EPIPE would be an uncaught exception; writing the report of it, the next one.
+    // Without a listener, EPIPE would be an uncaught exception; writing the report of it, the next
+    // one.
     stream.on('error', broken);
     stream.on('close', () => broken(new Error('stdout was closed')));
   }
@@ -78,8 +80,8 @@ export class StdoutWriter {
   }
 
   /**
-   * Resolves when everything written has left the process: exiting earlier would cut the last line. A reader may be slow; one that
-   * takes nothing for a while must not keep the process.
+   * Resolves when everything written has left the process: exiting earlier would cut the last line.
+   * A reader may be slow; one that takes nothing for a while must not keep the process.
    */
   flush(clock: Clock): Promise<void> {
     if (this.#broken) return Promise.resolve();

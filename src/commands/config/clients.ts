@@ -59,7 +59,8 @@ export const CLIENT_FORMATS: Readonly<Record<(typeof CLIENTS)[number], ClientFor
           type: 'local',
           command: [command, ...args],
           enabled: true,
-          // One limit for the start and for each tool call; without it, opencode gives up before the proxy does.
+          // One limit for the start and for each tool call; without it, opencode gives up before
+          // the proxy does.
           timeout: longestAnswerMs,
           ...(Object.keys(environment).length > 0 ? { environment } : {}),
         },

@@ -20,7 +20,10 @@ export function problems(args: Arguments): readonly string[] {
   return [`<client> must be one of ${CLIENTS.join(', ')}, not ${JSON.stringify(client)}`];
 }
 
-/** Where it is asked for: a client that starts npx on Windows finds a script, which only a shell can run. */
+/**
+ * Where it is asked for: a client that starts npx on Windows finds a script, which only a shell can
+ * run.
+ */
 export interface ConfigFile {
   readonly platform: NodeJS.Platform;
   readonly cwd: string;

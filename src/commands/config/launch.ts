@@ -21,8 +21,9 @@ const KEYS = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN']
 const options: OptionTable = OPTIONS;
 
 /**
- * They decide whose account is used and where. Some clients let the environment of a shell win over the one in their file
- * (https://github.com/kirodotdev/Kiro/issues/5089), and a flag wins over both.
+ * They decide whose account is used and where. Some clients let the environment of a shell win over
+ * the one in their file (https://github.com/kirodotdev/Kiro/issues/5089), and a flag wins over
+ * both.
  */
 const IDENTITY: ReadonlySet<string> = new Set([
   'profile',
@@ -101,8 +102,9 @@ export function launchOf(
 const REGION_VARIABLES = ['AWS_REGION', 'AWS_DEFAULT_REGION'];
 
 /**
- * The region to sign for, and the one that the server works in, where variables or the AWS files gave them. Of several profiles each
- * works in its own region first, so that the variable stays what it was: a fallback.
+ * The region to sign for, and the one that the server works in, where variables or the AWS files
+ * gave them. Of several profiles each works in its own region first, so that the variable stays
+ * what it was: a fallback.
  */
 function regionArgs(
   given: Arguments,
@@ -122,7 +124,9 @@ function regionArgs(
   return args;
 }
 
-/** One flag for each name that a list would take for a flag, for the endpoint or for several names. */
+/**
+ * One flag for each name that a list would take for a flag, for the endpoint or for several names.
+ */
 function profileArgs(profiles: readonly string[], known: readonly string[]): string[] {
   const flag = flagOf('profile');
   const isPlain = (name: string): boolean => !/^-|:\/\/|^arn:/.test(name);
@@ -131,7 +135,10 @@ function profileArgs(profiles: readonly string[], known: readonly string[]): str
   return profiles.map((name) => `${flag}=${asListValue(name, known)}`);
 }
 
-/** The option's value as texts, one per entry; files by their whole path, because a client starts somewhere else. */
+/**
+ * The option's value as texts, one per entry; files by their whole path, because a client starts
+ * somewhere else.
+ */
 function valuesOf(option: Option, raw: readonly string[], cwd: string): string[] {
   switch (option.kind) {
     case 'list': {
@@ -159,7 +166,10 @@ function flagged(flag: string, option: Option, values: readonly string[]): strin
   }
 }
 
-/** What is secret in a value, and what --header takes from an environment that the client does not hand on. */
+/**
+ * What is secret in a value, and what --header takes from an environment that the client does not
+ * hand on.
+ */
 function secretsIn(key: string, option: Option, value: string): readonly Secret[] {
   const secrets = option.secrets?.(value) ?? [];
   if (key !== 'header') return secrets;

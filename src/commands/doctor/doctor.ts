@@ -34,7 +34,10 @@ const MAX_REQUEST_S = 30;
 const atMostSeconds = (seconds: number, cap: number): number =>
   seconds === 0 ? cap : Math.min(seconds, cap);
 
-/** The same road and the same server, asked now: nothing from an earlier run, and no more sessions than one. */
+/**
+ * The same road and the same server, asked now: nothing from an earlier run, and no more sessions
+ * than one.
+ */
 const forCheckUp = (settings: Settings): Settings => ({
   ...settings,
   connectTimeout: atMostSeconds(settings.connectTimeout, MAX_CONNECT_S),
@@ -44,7 +47,10 @@ const forCheckUp = (settings: Settings): Settings => ({
   maxSessions: 1,
 });
 
-/** Looks at everything that a call needs, in the order in which it needs it, and says what stands in the way. */
+/**
+ * Looks at everything that a call needs, in the order in which it needs it, and says what stands in
+ * the way.
+ */
 export async function run({ args, settings: given, stdout, signal }: CommandContext): Promise<number> {
   const settings = forCheckUp(given);
   const { json } = readFlags(COMMANDS.doctor.options, args.options).values;
@@ -72,7 +78,10 @@ export async function run({ args, settings: given, stdout, signal }: CommandCont
 
 const NO_KEYS = 'there are no keys to ask STS with';
 
-/** Shown nowhere by intent; and by this nowhere by accident, where a server or a proxy sends them back. */
+/**
+ * Shown nowhere by intent; and by this nowhere by accident, where a server or a proxy sends them
+ * back.
+ */
 const secretsGiven = ({ headers, proxy = '', env }: Settings): string[] => [
   ...Object.values(headers),
   ...[proxy, ...heededVariables(env).map(([, value]) => value)].flatMap((url) =>
@@ -182,7 +191,8 @@ async function checkServer(
     return;
   }
   const { finding: opened, facts } = await initializeFinding({ client, record });
-  // Told by the first answer; shown before it, because a clock that is off may be why it was a refusal.
+  // Told by the first answer; shown before it, because a clock that is off may be why it was a
+  // refusal.
   report.add(clockFinding(record));
   report.add(opened);
   if (!facts) {

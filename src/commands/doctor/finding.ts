@@ -7,7 +7,10 @@ interface Checked {
   readonly detail: string;
 }
 
-/** The outcome of one check. What is wrong has a remedy, always: a finding that leaves a person helpless is none. */
+/**
+ * The outcome of one check. What is wrong has a remedy, always: a finding that leaves a person
+ * helpless is none.
+ */
 export type Finding = Checked &
   (
     | { readonly verdict: 'ok' | 'skipped' }

@@ -10,7 +10,10 @@ export { stsEndpoint } from '../../upstream/transport/caller-identity.ts';
 
 const CHECK = 'identity';
 
-/** These speak of the keys. Anything else says that STS is not to be asked from here, which calls do not need. */
+/**
+ * These speak of the keys. Anything else says that STS is not to be asked from here, which calls do
+ * not need.
+ */
 const ABOUT_KEYS: ReadonlySet<RefusalKind> = new Set(['expired', 'invalid-token', 'clock', 'signature']);
 
 export interface IdentityCheck {

@@ -47,7 +47,10 @@ export interface DnsCheck {
   readonly clock?: Clock;
 }
 
-/** Whether the name that this machine has to resolve does resolve: an HTTP proxy's own, where there is one. */
+/**
+ * Whether the name that this machine has to resolve does resolve: an HTTP proxy's own, where there
+ * is one.
+ */
 export async function dnsFinding({
   endpoint,
   choice,

@@ -3,7 +3,10 @@ import type { Events, ProxyEvent } from '../../core/pipeline/events.ts';
 
 export interface HeardResponse {
   readonly status: number;
-  /** How far the server's clock was ahead of ours when its answer came; undefined where it told no date. */
+  /**
+   * How far the server's clock was ahead of ours when its answer came; undefined where it told no
+   * date.
+   */
   readonly aheadMs: number | undefined;
 }
 

@@ -22,7 +22,10 @@ export interface ReportOptions {
   readonly clean: (text: string) => string;
 }
 
-/** The page that a person pastes into a ticket: a line per check as it comes, or one JSON document at the end. */
+/**
+ * The page that a person pastes into a ticket: a line per check as it comes, or one JSON document
+ * at the end.
+ */
 export class Report {
   readonly #options: ReportOptions;
   readonly #findings: Finding[] = [];
@@ -65,7 +68,9 @@ export class Report {
   }
 }
 
-/** Much of what is shown was sent by a server, or stands in a file that anybody may have written. */
+/**
+ * Much of what is shown was sent by a server, or stands in a file that anybody may have written.
+ */
 const oneLine = (text: string): string => plainText(text).replace(/\s+/g, ' ').trim();
 
 /** In the order in which the document shows them. */

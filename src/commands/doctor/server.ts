@@ -54,7 +54,10 @@ function refused(check: string, http: string, answer: Response, remedy: string):
   return failed(check, `${http}${String(data.reason)}${verdict}`, errorTextOf(answer));
 }
 
-/** This machine's clock beside the server's: signatures are refused when the two differ by five minutes. */
+/**
+ * This machine's clock beside the server's: signatures are refused when the two differ by five
+ * minutes.
+ */
 export function clockFinding(record: Record): Finding {
   const check = 'clock';
   const [first] = record.responses;
@@ -114,7 +117,10 @@ export function reuseFinding(record: Record, { keepConnections }: Settings): Fin
   );
 }
 
-/** How many requests go out at once: a client that calls more tools than that in parallel waits, and nothing else shows it. */
+/**
+ * How many requests go out at once: a client that calls more tools than that in parallel waits, and
+ * nothing else shows it.
+ */
 export function parallelFinding(record: Record, { maxConnections, keepConnections }: Settings): Finding {
   const check = 'parallel calls';
   const detail = `${maxConnections} at once for each profile, ${keepConnections} of the connections kept; more calls wait in order`;

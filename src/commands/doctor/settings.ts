@@ -9,7 +9,10 @@ import { type Finding, ok, warning } from './finding.ts';
 export const versionFinding = (): Finding =>
   ok('version', `mcp-sigv4-proxy ${VERSION}, Node ${process.version}, ${process.platform} ${process.arch}`);
 
-/** Every setting that does not stand at its default, and every variable that the proxy listens to, each with its origin. */
+/**
+ * Every setting that does not stand at its default, and every variable that the proxy listens to,
+ * each with its origin.
+ */
 export function settingFindings(settings: Settings): Finding[] {
   const { from, env } = settings;
   const options = Object.entries(OPTIONS as OptionTable).flatMap(([key, option]) => {
@@ -28,7 +31,10 @@ export function settingFindings(settings: Settings): Finding[] {
   return [...options, ...variables, ...misspelled(env)];
 }
 
-/** The settings that nobody has made: who reads the page may have another version, with other defaults. */
+/**
+ * The settings that nobody has made: who reads the page may have another version, with other
+ * defaults.
+ */
 export function defaultsFinding(settings: Settings): Finding {
   const defaults = Object.entries(OPTIONS as OptionTable).flatMap(([key, option]) => {
     const value: unknown = settings[key as keyof typeof OPTIONS];
@@ -43,7 +49,10 @@ export function defaultsFinding(settings: Settings): Finding {
   return ok('defaults', defaults.join(', '));
 }
 
-/** Variables that are meant for the proxy and that it does not know. Nothing tells whether the value is secret. */
+/**
+ * Variables that are meant for the proxy and that it does not know. Nothing tells whether the value
+ * is secret.
+ */
 function misspelled(env: NodeJS.ProcessEnv): Finding[] {
   const known = [ENDPOINT_VARIABLE, ...Object.keys(OPTIONS).map(variableOf)];
   const given = Object.keys(env).filter((name) => name.startsWith('MCP_PROXY_') && env[name]);
@@ -75,7 +84,9 @@ const originText = (name: string, { fromFile }: Settings): string => {
   return fromFile.has(name) ? `from ${name} in the file of --env-file` : `from ${name}`;
 };
 
-/** Where requests go. That it is a URL which may be used has been checked before any command ran. */
+/**
+ * Where requests go. That it is a URL which may be used has been checked before any command ran.
+ */
 export function endpointFinding(settings: Settings): Finding {
   const { endpoint, from } = settings;
   const url = withoutSecrets(endpoint.href, secretsOfUrl(endpoint.href, ''));

@@ -35,8 +35,9 @@ export interface TlsCheck {
 }
 
 /**
- * Shakes hands on a socket and looks at the certificate. Not even an untrusted one ends the handshake here, because who signed
- * it is what a person wants to know; nothing is sent on the socket afterwards.
+ * Shakes hands on a socket and looks at the certificate. Not even an untrusted one ends the
+ * handshake here, because who signed it is what a person wants to know; nothing is sent on the
+ * socket afterwards.
  */
 export async function tlsFinding({
   endpoint,

@@ -2,9 +2,10 @@
 export const ERROR_SOURCE = 'mcp-sigv4-proxy';
 
 /**
- * Every error the proxy itself can answer with. -32700, -32600 and -32603 mean what JSON-RPC says; the proxy's own start
- * at -31001, because MCP reserves -32768..-32000 for JSON-RPC, for the specification and for what SDKs use locally.
- * A number, once released, keeps its meaning for ever: scripts match it.
+ * Every error the proxy itself can answer with. -32700, -32600 and -32603 mean what JSON-RPC says;
+ * the proxy's own start at -31001, because MCP reserves -32768..-32000 for JSON-RPC, for the
+ * specification and for what SDKs use locally. A number, once released, keeps its meaning for ever:
+ * scripts match it.
  */
 export const ERROR_CODES = {
   'parse-error': -32700,
@@ -35,28 +36,33 @@ export const ERROR_CODES = {
   'message-too-large': -31023,
   'listener-full': -31024,
   'subscription-lost': -31025,
-  // MCP's own number: clients of 2026-07-28 know what to do about it, whoever compares headers and body.
+  // MCP's own number: clients of 2026-07-28 know what to do about it, whoever compares headers and
+  // body.
   'header-mismatch': -32020,
   'invalid-region': -31026,
-  // The one exception: the systems whose overload error this is answer with this number, and clients match it; an option sets
-  // another.
+  // The one exception: the systems whose overload error this is answer with this number, and
+  // clients match it; an option sets another.
   overloaded: -32001,
 } as const;
 
 export type ErrorReason = keyof typeof ERROR_CODES;
 
 /**
- * How far the request got: `no` byte left the process; the server `refused` it before running it; or it left and nobody
- * can tell, so that it `maybe` ran. Decides whether sending it again is safe.
+ * How far the request got: `no` byte left the process; the server `refused` it before running it;
+ * or it left and nobody can tell, so that it `maybe` ran. Decides whether sending it again is safe.
  */
 export type Sent = 'no' | 'refused' | 'maybe';
 
 export interface ErrorFacts {
   readonly sent: Sent;
-  /** What went wrong, without what that means for the request: for who names it as the cause of something else. */
+  /**
+   * What went wrong, without what that means for the request: for who names it as the cause of
+   * something else.
+   */
   readonly fact?: string;
   /**
-   * The message where it turns out that no byte of the request has left: whoever gives a request up cannot know.
+   * The message where it turns out that no byte of the request has left: whoever gives a request up
+   * cannot know.
    * @param because - what it waited for, as a clause, where that is known.
    */
   readonly ifUnsent?: string | ((because?: string) => string);
@@ -67,7 +73,10 @@ export interface ErrorFacts {
   readonly cause?: unknown;
 }
 
-/** The one error class of the project: everything a layer throws on purpose. Match `reason`, not the text. */
+/**
+ * The one error class of the project: everything a layer throws on purpose. Match `reason`, not the
+ * text.
+ */
 export class ProxyError extends Error {
   override readonly name = 'ProxyError';
   readonly reason: ErrorReason;
@@ -132,7 +141,10 @@ export class ProxyError extends Error {
 export const isOverdue = (reason: unknown): reason is ProxyError =>
   reason instanceof ProxyError && reason.reason === 'timeout' && reason.details.limit !== undefined;
 
-/** What a failure tells a program, for the error that it causes: the numbers of a limit, the status, and when another try can help. */
+/**
+ * What a failure tells a program, for the error that it causes: the numbers of a limit, the status,
+ * and when another try can help.
+ */
 export const factsOf = (error: unknown): Pick<ErrorFacts, 'details' | 'retryAfterMs'> =>
   error instanceof ProxyError ? { details: error.details, retryAfterMs: error.retryAfterMs } : {};
 
@@ -154,8 +166,8 @@ export function isTimeout(error: unknown): boolean {
 }
 
 /**
- * True where a person mends it, by a login or a permission: the next try may succeed at once, and nobody who has just mended it may be
- * told that it failed a moment ago.
+ * True where a person mends it, by a login or a permission: the next try may succeed at once, and
+ * nobody who has just mended it may be told that it failed a moment ago.
  */
 export function isMendedByHand(error: unknown): boolean {
   const seen = new Set<unknown>();
@@ -167,7 +179,10 @@ export function isMendedByHand(error: unknown): boolean {
   return false;
 }
 
-/** What an error and its causes say, outermost first: libraries wrap the line that names the cause in lines that do not. */
+/**
+ * What an error and its causes say, outermost first: libraries wrap the line that names the cause
+ * in lines that do not.
+ */
 export function causeText(error: unknown): string {
   const seen = new Set<unknown>();
   const parts: string[] = [];

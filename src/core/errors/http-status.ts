@@ -1,9 +1,10 @@
 import type { ErrorReason, ProxyError } from './errors.ts';
 
 /**
- * What an HTTP client is told beside an error of the proxy's own. What is wrong with the request is a 4xx, what is wrong behind the
- * proxy a 502 or 504, what will be over in a moment a 503 or 429. 200 where the request was carried as HTTP and refused as a call:
- * SDK clients read the JSON-RPC error only there.
+ * What an HTTP client is told beside an error of the proxy's own. What is wrong with the request is
+ * a 4xx, what is wrong behind the proxy a 502 or 504, what will be over in a moment a 503 or 429.
+ * 200 where the request was carried as HTTP and refused as a call: SDK clients read the JSON-RPC
+ * error only there.
  */
 const STATUS: Readonly<Record<ErrorReason, number>> = {
   'parse-error': 400,

@@ -17,7 +17,8 @@ const SHAPES: readonly (readonly [pattern: RegExp, kept: string])[] = [
   [/(X-Amz-(?:Signature|Credential|Security-Token)=)[^\s&"\\]+/gi, '$1'],
   [new RegExp(`(\\b(?:Bearer|Basic)\\s+)${NOT_A_WORD}[A-Za-z0-9+/=._~-]{8,}`, 'g'), '$1'],
   [new RegExp(`("(?:${NAMES})"\\s*:\\s*")(?:[^"\\\\]|\\\\.)*`, 'gi'), '$1'],
-  // The same in JSON that stands as text in JSON, however deep: the value ends at a quote that is escaped as its name's.
+  // The same in JSON that stands as text in JSON, however deep: the value ends at a quote that is
+  // escaped as its name's.
   [new RegExp(`((?<!\\\\)(\\\\+)"(?:${NAMES})\\2"\\s*:\\s*\\2")(?:(?!(?<!\\\\)\\2").)*`, 'gi'), '$1'],
   // And as header lines, or as they stand in ~/.aws/credentials and in the environment.
   [new RegExp(`((?:${NAMES})'?[ \\t]*[:=][ \\t]*)${NOT_PROSE}[^\\s"\\\\,&][^"\\\\\\r\\n]*`, 'gi'), '$1'],
@@ -46,7 +47,10 @@ export class Redactor {
   /** Of the settings: they are few, and hold for as long as the process lives. */
   readonly #lasting = new Map<string, readonly string[]>();
 
-  /** @param lasting - true for a secret of the settings, which is never forgotten and may be shorter. */
+  /**
+   * @param lasting - true for a secret of the settings, which is never forgotten and may be
+   * shorter.
+   */
   learn(secret: string, { lasting = false } = {}): void {
     if (secret.length < (lasting ? MIN_LASTING : MIN_SECRET)) return;
     const escaped = JSON.stringify(secret).slice(1, -1);

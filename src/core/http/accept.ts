@@ -1,21 +1,32 @@
-/** The media types that an answer to a POST can have, as far as a client's Accept header takes them. */
+/**
+ * The media types that an answer to a POST can have, as far as a client's Accept header takes them.
+ */
 export interface AcceptedForms {
   readonly json: boolean;
   readonly events: boolean;
 }
 
-/** The header that MCP requires of clients, and that the SDKs send to the letter: it need not be parsed. */
+/**
+ * The header that MCP requires of clients, and that the SDKs send to the letter: it need not be
+ * parsed.
+ */
 const USUAL_ACCEPT = 'application/json, text/event-stream';
 
 export const ANY_FORM: AcceptedForms = { json: true, events: true };
 
-/** Which forms of an answer a request accepts; without an Accept header, all (RFC 9110, 12.5.1). Pure. */
+/**
+ * Which forms of an answer a request accepts; without an Accept header, all (RFC 9110, 12.5.1).
+ * Pure.
+ */
 export function acceptedForms(header: string | undefined): AcceptedForms {
   if (header === undefined || header === USUAL_ACCEPT) return ANY_FORM;
   return { json: accepts(header, 'application/json'), events: accepts(header, 'text/event-stream') };
 }
 
-/** Whether an Accept header takes a media type: the most specific range decides, and `q=0` excludes (RFC 9110, 12.5.1). Pure. */
+/**
+ * Whether an Accept header takes a media type: the most specific range decides, and `q=0` excludes
+ * (RFC 9110, 12.5.1). Pure.
+ */
 export function accepts(header: string | undefined, type: string): boolean {
   if (header === undefined) return true;
   let rank = 0;

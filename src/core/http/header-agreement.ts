@@ -8,10 +8,12 @@ type Headers = Readonly<Record<string, string>>;
 const NAMING = ['name', 'uri', 'taskId'];
 
 /**
- * Finds the `Mcp-*` header that says something else than the message. Gateways route and authorize by these headers, and the server
- * runs the body, so that a pair that disagrees is checked as one thing and run as another. Pure.
+ * Finds the `Mcp-*` header that says something else than the message. Gateways route and authorize
+ * by these headers, and the server runs the body, so that a pair that disagrees is checked as one
+ * thing and run as another. Pure.
  * @param tool - the definition of the tool that the message calls, where it is known.
- * @returns the error of MCP 2026-07-28, Streamable HTTP, Server Validation; undefined where headers and body agree.
+ * @returns the error of MCP 2026-07-28, Streamable HTTP, Server Validation; undefined where headers
+ * and body agree.
  */
 export function headerMismatch(
   headers: Headers,
@@ -71,7 +73,10 @@ const isText = (value: unknown): value is string => typeof value === 'string';
 const ownOf = (value: unknown, key: string): unknown =>
   isObject(value) && Object.hasOwn(value, key) ? value[key] : undefined;
 
-/** Strict: of two base64 spellings of one text only the canonical one is understood, by everybody in the same way. */
+/**
+ * Strict: of two base64 spellings of one text only the canonical one is understood, by everybody in
+ * the same way.
+ */
 function decodedValue(value: string): string | undefined {
   const [, encoded] = /^=\?base64\?([A-Za-z0-9+/]*={0,2})\?=$/.exec(value) ?? [];
   if (encoded === undefined) return value;

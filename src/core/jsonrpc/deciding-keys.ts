@@ -1,9 +1,10 @@
 import { type Deciding, doubtfulKeys } from './json-spans.ts';
 
 /**
- * The keys that decide where a message goes and what is done with it. Parsers disagree about which of two equal keys counts, and some,
- * such as Go's encoding/json, match keys without regard to case (CVE-2026-27896). A message that leaves such a choice could be
- * checked here as one thing and executed there as another.
+ * The keys that decide where a message goes and what is done with it. Parsers disagree about which
+ * of two equal keys counts, and some, such as Go's encoding/json, match keys without regard to case
+ * (CVE-2026-27896). A message that leaves such a choice could be checked here as one thing and
+ * executed there as another.
  */
 const MESSAGE_KEYS = ['jsonrpc', 'id', 'method', 'params', 'result', 'error'];
 
@@ -16,7 +17,10 @@ const META: Deciding = {
   ],
 };
 
-/** The params that the proxy acts on, by method. Other methods are not ours to judge, but `_meta` is the protocol's everywhere. */
+/**
+ * The params that the proxy acts on, by method. Other methods are not ours to judge, but `_meta` is
+ * the protocol's everywhere.
+ */
 const PARAMS: Readonly<Record<string, readonly string[]>> = {
   'tools/call': ['name', 'arguments', 'task', 'inputResponses', 'requestState'],
   'prompts/get': ['name', 'arguments'],
@@ -41,7 +45,10 @@ const PARAMS: Readonly<Record<string, readonly string[]>> = {
 /** No message may repeat these, whatever its method: some servers dispatch by them alone. */
 const UNREPEATED = ['_meta', 'name', 'arguments', 'requestId', 'progressToken', 'protocolVersion', 'uri'];
 
-/** A tool's own arguments are not restricted: whether another spelling of `aws_profile` is one, its schema decides. */
+/**
+ * A tool's own arguments are not restricted: whether another spelling of `aws_profile` is one, its
+ * schema decides.
+ */
 const ARGUMENTS: Deciding = { keys: ['aws_profile'], foldable: [] };
 
 const tableOf = (params: readonly string[]): Deciding => ({
@@ -68,8 +75,9 @@ export interface DoubtfulKey {
 }
 
 /**
- * Finds a key that another parser may read differently: one that decides and is repeated, or one that equals a deciding key only after
- * case folding. A doubtful `id` is returned first, because no error can be answered under it. Pure.
+ * Finds a key that another parser may read differently: one that decides and is repeated, or one
+ * that equals a deciding key only after case folding. A doubtful `id` is returned first, because no
+ * error can be answered under it. Pure.
  * @param text - one message, as JSON text that JSON.parse has accepted.
  */
 export function doubtfulKey(text: string, method: unknown): DoubtfulKey | undefined {

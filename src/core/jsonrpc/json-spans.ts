@@ -1,7 +1,8 @@
 /**
- * Finds where the members of a JSON object stand in its text, so that an edit can be a splice and everything else keeps its
- * bytes. Every function expects text that JSON.parse has accepted: none of them validates, which is what makes them quick
- * (an 8 MB call is scanned in tens of milliseconds, where a full syntax tree takes half a second).
+ * Finds where the members of a JSON object stand in its text, so that an edit can be a splice and
+ * everything else keeps its bytes. Every function expects text that JSON.parse has accepted: none
+ * of them validates, which is what makes them quick (an 8 MB call is scanned in tens of
+ * milliseconds, where a full syntax tree takes half a second).
  */
 
 export interface Span {
@@ -72,12 +73,15 @@ export function skipValue(text: string, from: number): number {
 }
 
 /**
- * Takes one member and returns where its value ends, which is where the walk goes on: `skipValue` says so, or a walk of its own
- * through the value. Below zero ends the walk.
+ * Takes one member and returns where its value ends, which is where the walk goes on: `skipValue`
+ * says so, or a walk of its own through the value. Below zero ends the walk.
  */
 type Visit = (key: string, valueStart: number, keyStart: number, keyEnd: number) => number;
 
-/** Goes once through the object that starts at or after `from`, in order; returns where it ends, as for any other value. */
+/**
+ * Goes once through the object that starts at or after `from`, in order; returns where it ends, as
+ * for any other value.
+ */
 function walkMembers(text: string, from: number, visit: Visit): number {
   let at = skipBlanks(text, from);
   if (text.charCodeAt(at) !== OPEN_BRACE) return skipValue(text, at);
@@ -95,7 +99,10 @@ function walkMembers(text: string, from: number, visit: Visit): number {
   return at + 1;
 }
 
-/** The members of the object that starts at or after `from`, in order, duplicates included; none if it is no object. */
+/**
+ * The members of the object that starts at or after `from`, in order, duplicates included; none if
+ * it is no object.
+ */
 export function membersOf(text: string, from = 0): JsonMember[] {
   const members: JsonMember[] = [];
   walkMembers(text, from, (key, start, keyStart, keyEnd) => {
@@ -118,13 +125,15 @@ export interface Deciding {
 export interface Doubtful {
   /** The path of the deciding key, joined by dots. */
   readonly key: string;
-  /** Present where another key equals it after case folding: that key. Absent where it is repeated. */
+  /**
+   * Present where another key equals it after case folding: that key. Absent where it is repeated.
+   */
   readonly written?: string;
 }
 
 /**
- * Finds deciding keys that are repeated, and keys that equal a deciding key only after case folding, in one walk: an 8 MB argument is
- * passed over once.
+ * Finds deciding keys that are repeated, and keys that equal a deciding key only after case
+ * folding, in one walk: an 8 MB argument is passed over once.
  */
 export function doubtfulKeys(text: string, deciding: Deciding): Doubtful[] {
   const found: Doubtful[] = [];
@@ -160,8 +169,9 @@ function foldedAmong(keys: readonly string[], written: string): string | undefin
 }
 
 /**
- * Folds case at least as widely as the parsers do: also the long s (U+017F), the Kelvin sign (U+212A), the Turkish i (U+0130, U+0131)
- * and ligatures become the ASCII letters that some parser takes them for.
+ * Folds case at least as widely as the parsers do: also the long s (U+017F), the Kelvin sign
+ * (U+212A), the Turkish i (U+0130, U+0131) and ligatures become the ASCII letters that some parser
+ * takes them for.
  */
 export const foldCase = (key: string): string =>
   key
@@ -169,7 +179,10 @@ export const foldCase = (key: string): string =>
     .toLowerCase()
     .toUpperCase();
 
-/** Where the value of the first member of that name starts: enough where the key is known to stand there once. */
+/**
+ * Where the value of the first member of that name starts: enough where the key is known to stand
+ * there once.
+ */
 export function valueStartOf(text: string, key: string, from = 0): number | undefined {
   let found: number | undefined;
   walkMembers(text, from, (name, valueStart) => {
@@ -191,7 +204,10 @@ function elementSpansOf(text: string, from = 0): Span[] {
   return elements;
 }
 
-/** Goes once through the array that starts at or after `from`; returns where it ends, as for any other value. */
+/**
+ * Goes once through the array that starts at or after `from`; returns where it ends, as for any
+ * other value.
+ */
 function walkElements(text: string, from: number, elements: Span[]): number {
   let at = skipBlanks(text, from);
   if (text.charCodeAt(at) !== OPEN_BRACKET) return skipValue(text, at);
@@ -205,7 +221,10 @@ function walkElements(text: string, from: number, elements: Span[]): number {
   return at + 1;
 }
 
-/** The array at a path, and where its elements stand, in one walk: a list of a thousand tools is long. */
+/**
+ * The array at a path, and where its elements stand, in one walk: a list of a thousand tools is
+ * long.
+ */
 export function arrayAt(
   text: string,
   path: readonly string[],
@@ -245,7 +264,10 @@ export function spliceText(text: string, span: Span, replacement: string): strin
   return text.slice(0, span.start) + replacement + text.slice(span.end);
 }
 
-/** Puts a member first in the object that starts at or after `from`. The caller knows that the key is not there yet. */
+/**
+ * Puts a member first in the object that starts at or after `from`. The caller knows that the key
+ * is not there yet.
+ */
 export function insertMember(text: string, from: number, key: string, valueText: string): string {
   const open = skipBlanks(text, from);
   const empty = text.charCodeAt(skipBlanks(text, open + 1)) === CLOSE_BRACE;

@@ -15,7 +15,10 @@ import {
 
 const has = (json: JsonObject, key: string): boolean => Object.hasOwn(json, key);
 
-/** What a line from the client holds: one message, or the elements of a batch, each a message or what is wrong with it. */
+/**
+ * What a line from the client holds: one message, or the elements of a batch, each a message or
+ * what is wrong with it.
+ */
 export type Line =
   | { readonly kind: 'message'; readonly message: Message }
   | { readonly kind: 'batch'; readonly elements: readonly (Message | InvalidMessage)[] }
@@ -23,7 +26,10 @@ export type Line =
 
 export interface InvalidMessage {
   readonly kind: 'invalid';
-  /** Present where the message names an id that an answer can carry; `text` is how its client spelled it. */
+  /**
+   * Present where the message names an id that an answer can carry; `text` is how its client
+   * spelled it.
+   */
   readonly id: { readonly key: string; readonly text: string } | undefined;
   readonly error: ProxyError;
 }
@@ -34,7 +40,10 @@ const invalid = (id: InvalidMessage['id'], what: string): InvalidMessage => ({
   error: new ProxyError('invalid-request', `Invalid request: ${what}.`, { sent: 'no' }),
 });
 
-/** The id that an error about this text can carry. One that stands in a response is the server's, and names no call. */
+/**
+ * The id that an error about this text can carry. One that stands in a response is the server's,
+ * and names no call.
+ */
 function answerableId(text: string, json: unknown): InvalidMessage['id'] {
   if (!isObject(json) || !isId(json.id)) return undefined;
   if (!has(json, 'method') && (has(json, 'result') || has(json, 'error'))) return undefined;
@@ -52,7 +61,10 @@ function readElement(text: string, json: unknown): Message | InvalidMessage {
   return invalid(id, doubtful.why);
 }
 
-/** Of one batch. Each is answered, if only with an error: the eight million that sixteen megabytes can hold took minutes and gigabytes. */
+/**
+ * Of one batch. Each is answered, if only with an error: the eight million that sixteen megabytes
+ * can hold took minutes and gigabytes.
+ */
 const MAX_MEMBERS = 1_000;
 
 /** Reads one line of the client. Never throws. */
@@ -76,8 +88,9 @@ export function readLine(text: string): Line {
 }
 
 /**
- * What JSON.parse complains of, without the piece of the text that it quotes: errors are logged, messages are not. And without the
- * line and column that Node 22 puts after the position: in a message that is one line they say the same again.
+ * What JSON.parse complains of, without the piece of the text that it quotes: errors are logged,
+ * messages are not. And without the line and column that Node 22 puts after the position: in a
+ * message that is one line they say the same again.
  */
 const withoutQuote = (error: unknown): string =>
   (error instanceof Error ? error.message : '')
@@ -96,7 +109,10 @@ const WORTH_KEEPING_BYTES = 64 * 1024;
 /** By identity, so that an edited message, which is another, has none. */
 const cameAs = new WeakMap<Message, Buffer>();
 
-/** The text of a long message as the bytes that it came in, where they are known and stand on one line. */
+/**
+ * The text of a long message as the bytes that it came in, where they are known and stand on one
+ * line.
+ */
 export const bytesOf = (message: Message): Buffer | undefined => cameAs.get(message);
 
 /** JSON from the server that is no message which a client could take. */
@@ -113,7 +129,8 @@ export interface Unusable {
 }
 
 /**
- * Reads what came from the server: one message, or several where an array came (legal in revision 2025-03-26).
+ * Reads what came from the server: one message, or several where an array came (legal in revision
+ * 2025-03-26).
  * @param bytes - the text in UTF-8, where it came so.
  * @throws SyntaxError where the text is not JSON; what is JSON but no message is left out.
  */
@@ -148,7 +165,10 @@ function readAnswer(text: string, json: unknown): Message | Unusable {
   };
 }
 
-/** Why clients, which validate strictly, would drop this message; undefined where they take it. Pure. */
+/**
+ * Why clients, which validate strictly, would drop this message; undefined where they take it.
+ * Pure.
+ */
 function faultOf(message: Message): string | undefined {
   const { json } = message;
   if (message.kind !== 'response') {
@@ -169,8 +189,9 @@ export const isErrorObject = (value: unknown): boolean =>
   isObject(value) && Number.isInteger(value.code) && typeof value.message === 'string';
 
 /**
- * AWS sends `"result": null` beside `error`, others `"error": null` beside `result` or `"params": null`, and some servers leave
- * `jsonrpc` out of error bodies. Clients validate the envelope strictly and would drop such a line, leaving the call to hang.
+ * AWS sends `"result": null` beside `error`, others `"error": null` beside `result` or
+ * `"params": null`, and some servers leave `jsonrpc` out of error bodies. Clients validate the
+ * envelope strictly and would drop such a line, leaving the call to hang.
  */
 function mended(message: Message): Message {
   let text = message.text;

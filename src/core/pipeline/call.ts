@@ -1,17 +1,23 @@
 import type { Id, Message, Response } from '../jsonrpc/message.ts';
 
-/** The upstream session that a server's own request came from, so that the answer finds its way back. Opaque to layers. */
+/**
+ * The upstream session that a server's own request came from, so that the answer finds its way
+ * back. Opaque to layers.
+ */
 export interface Origin {
   readonly profile: string;
   /** Resolves when the session is no more, and with it everything that it asked of the client. */
   readonly gone: Promise<void>;
-  /** Whether the client's request of that id is under way there: what the session asks may be about it. Absent: nobody can tell. */
+  /**
+   * Whether the client's request of that id is under way there: what the session asks may be about
+   * it. Absent: nobody can tell.
+   */
   carries?(id: Id): boolean;
 }
 
 /**
- * Of what the proxy says itself, which asks nothing of the client; and of what a server asks an HTTP client, which keeps its sessions
- * itself: nothing of either is ever forsaken.
+ * Of what the proxy says itself, which asks nothing of the client; and of what a server asks an
+ * HTTP client, which keeps its sessions itself: nothing of either is ever forsaken.
  */
 export class LastingOrigin implements Origin {
   readonly profile: string;
@@ -20,21 +26,30 @@ export class LastingOrigin implements Origin {
     this.profile = profile;
   }
 
-  /** Made for each who asks: what waits for a promise that is kept, and never settles, is kept with it. */
+  /**
+   * Made for each who asks: what waits for a promise that is kept, and never settles, is kept with
+   * it.
+   */
   get gone(): Promise<void> {
     return new Promise(() => undefined);
   }
 }
 
 /**
- * Takes one message that comes down before, or beside, the final reply. Resolves when the client has taken it; whoever
- * reads the socket awaits that, so that a slow client slows the socket instead of filling memory.
+ * Takes one message that comes down before, or beside, the final reply. Resolves when the client
+ * has taken it; whoever reads the socket awaits that, so that a slow client slows the socket
+ * instead of filling memory.
  */
 export type Emit = (message: Message, origin: Origin) => Promise<void>;
 
-/** The time a call has left. A layer whose waiting must not count holds it; every hold is released once. */
+/**
+ * The time a call has left. A layer whose waiting must not count holds it; every hold is released
+ * once.
+ */
 export interface Deadline {
-  /** Milliseconds; Infinity where there is no end. What would wait longer than that need not begin. */
+  /**
+   * Milliseconds; Infinity where there is no end. What would wait longer than that need not begin.
+   */
   readonly left: number;
   /** Stops the clock until the returned function is called. */
   hold(): () => void;
@@ -54,7 +69,10 @@ export interface Client {
   readonly inSession?: boolean;
 }
 
-/** Stands for one batch line (revision 2025-03-26): its members, sent down together, are posted together. */
+/**
+ * Stands for one batch line (revision 2025-03-26): its members, sent down together, are posted
+ * together.
+ */
 export type Batch = Readonly<Record<never, never>>;
 
 /** Batches exist in this revision only; clients of it need not name it. */
@@ -66,24 +84,33 @@ export interface Call {
   /** The AWS profile that signs this call; "" is the default chain. */
   readonly profile: string;
   /**
-   * Aborts when nobody waits for the reply any more. One controller per call, aborted from a set: deriving signals from
-   * a long-lived parent leaks on Node 20.
+   * Aborts when nobody waits for the reply any more. One controller per call, aborted from a set:
+   * deriving signals from a long-lived parent leaks on Node 20.
    */
   readonly signal: AbortSignal;
   /**
-   * That of the initialize call lives as long as its session and carries the standalone stream, so that a layer sees
-   * all downward traffic by wrapping it.
+   * That of the initialize call lives as long as its session and carries the standalone stream, so
+   * that a layer sees all downward traffic by wrapping it.
    */
   readonly emit: Emit;
   readonly deadline: Deadline;
   /** For a response of the client: where the request that it answers came from. */
   readonly origin?: Origin;
   readonly batch?: Batch;
-  /** For an `initialize` that was answered from what the server said last time: the revision that its client was told. Nothing is sent. */
+  /**
+   * For an `initialize` that was answered from what the server said last time: the revision that
+   * its client was told. Nothing is sent.
+   */
   readonly foretold?: string;
-  /** The answer must be the server's of now: none that is kept will do, and none that stands in for it. */
+  /**
+   * The answer must be the server's of now: none that is kept will do, and none that stands in for
+   * it.
+   */
   readonly fresh?: boolean;
-  /** The HTTP exchange that it came by; absent on stdio. A layer that makes a call of its own for it hands on `ownPassage`. */
+  /**
+   * The HTTP exchange that it came by; absent on stdio. A layer that makes a call of its own for it
+   * hands on `ownPassage`.
+   */
   readonly passage?: HttpContext;
 }
 
@@ -94,23 +121,32 @@ export interface HttpFacts {
 
 /** Takes the bytes of an HTTP body as they come. */
 export interface BodySink {
-  /** Resolves when there is room for more, and at once where nobody reads any more: then what is written is lost. */
+  /**
+   * Resolves when there is room for more, and at once where nobody reads any more: then what is
+   * written is lost.
+   */
   write(chunk: Uint8Array): Promise<void>;
-  /** `listener` is called once where the client takes so little that others should not have to wait for it. */
+  /**
+   * `listener` is called once where the client takes so little that others should not have to wait
+   * for it.
+   */
   onSlow?(listener: () => void): void;
 }
 
 /**
- * The HTTP exchange that a call came by. Its client keeps the session, the revision and the streams itself, so that nothing is
- * derived, recovered or resumed for it.
+ * The HTTP exchange that a call came by. Its client keeps the session, the revision and the streams
+ * itself, so that nothing is derived, recovered or resumed for it.
  */
 export interface HttpContext {
-  /** What the client's request says from end to end, names in lower case: session, revision, accept. */
+  /**
+   * What the client's request says from end to end, names in lower case: session, revision, accept.
+   */
   readonly headers: Readonly<Record<string, string>>;
   /**
-   * Takes an answer that will not be tried again: its head now, its bytes as they come. Called once. Absent where the answer is
-   * wanted as a message: because a layer reads or edits it, or because the call is a layer's own. Returns undefined where it is
-   * wanted as a message because the client does not accept its form.
+   * Takes an answer that will not be tried again: its head now, its bytes as they come. Called
+   * once. Absent where the answer is wanted as a message: because a layer reads or edits it, or
+   * because the call is a layer's own. Returns undefined where it is wanted as a message because
+   * the client does not accept its form.
    */
   readonly pass?: (head: HttpFacts) => BodySink | undefined;
   /** Called when an event that may be the answer is about to pass. */
@@ -120,9 +156,9 @@ export interface HttpContext {
 }
 
 /**
- * What a handler's promise brings: the answer to a request; word that what follows a notification may go; or word that the answer, to
- * its last byte, has gone to the client by `passage.pass`. Of a list of tools that went so there is a copy to read, where it could be
- * understood.
+ * What a handler's promise brings: the answer to a request; word that what follows a notification
+ * may go; or word that the answer, to its last byte, has gone to the client by `passage.pass`. Of a
+ * list of tools that went so there is a copy to read, where it could be understood.
  */
 export type Reply =
   | { readonly kind: 'answer'; readonly message: Response; readonly http?: HttpFacts }

@@ -38,15 +38,19 @@ export function meaningOf(errorType: string | undefined): ErrorMeaning | undefin
   return THROTTLING.has(errorType) || errorType.startsWith('Throttling') ? 'throttled' : undefined;
 }
 
-/** True where the error name says that the request did not run and that another attempt can succeed. Pure. */
+/**
+ * True where the error name says that the request did not run and that another attempt can succeed.
+ * Pure.
+ */
 export function isRejectedUnread(errorType: string | undefined): boolean {
   const meaning = meaningOf(errorType);
   return meaning === 'throttled' || meaning === 'conflict';
 }
 
 /**
- * The bare name of an AWS error, from the header `x-amzn-errortype` or from `__type` or `code` of the body; "" where there is none.
- * Namespaces before "#" and addresses after ":" are removed, as the AWS SDKs do. Pure.
+ * The bare name of an AWS error, from the header `x-amzn-errortype` or from `__type` or `code` of
+ * the body; "" where there is none. Namespaces before "#" and addresses after ":" are removed, as
+ * the AWS SDKs do. Pure.
  */
 export function errorTypeOf(headers: HttpFacts['headers'], body?: string): string {
   const header = headers['x-amzn-errortype'];
@@ -69,9 +73,14 @@ function typeInBody(body: string | undefined): string {
 const bareName = (value: unknown): string =>
   typeof value === 'string' ? (/^(?:[^,:#]*#)?([A-Za-z][\w.]*)(?:[,:].*)?$/.exec(value)?.[1] ?? '') : '';
 
-/** AgentCore Runtime answers 424 while the container or microVM behind it has not started in time. */
+/**
+ * AgentCore Runtime answers 424 while the container or microVM behind it has not started in time.
+ */
 const INITIALIZATION = /initiali[sz]ation/i;
 
-/** True where the server's runtime had not started yet. Nobody can tell whether the request reached it. Pure. */
+/**
+ * True where the server's runtime had not started yet. Nobody can tell whether the request reached
+ * it. Pure.
+ */
 export const isColdStart = (status: number | undefined, words: string): boolean =>
   status === 424 && INITIALIZATION.test(words);

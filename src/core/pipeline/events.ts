@@ -1,9 +1,10 @@
 /**
- * What units report. Observers (log, metrics) subscribe; nothing in the proxy behaves differently because of one, and no
- * layer knows that a log exists. Times are in milliseconds, sizes in bytes.
+ * What units report. Observers (log, metrics) subscribe; nothing in the proxy behaves differently
+ * because of one, and no layer knows that a log exists. Times are in milliseconds, sizes in bytes.
  *
- * Fields never hold secrets or full session ids, with one exception: `secret.known` is a secret, for who takes secrets out of what
- * it writes, and comes to those only who ask for it. `message.received` and `message.sent` hold the text of a message.
+ * Fields never hold secrets or full session ids, with one exception: `secret.known` is a secret,
+ * for who takes secrets out of what it writes, and comes to those only who ask for it.
+ * `message.received` and `message.sent` hold the text of a message.
  */
 export type ProxyEvent =
   | { type: 'client.line-invalid'; reason: string; bytes: number }
@@ -94,7 +95,10 @@ export type Observer = (event: ProxyEvent) => void;
 export interface Interests {
   /** The events that come with every message, texts among them. True unless said otherwise. */
   readonly detailed?: boolean;
-  /** `secret.known`, with the secret in it. False unless said otherwise: whoever prints what comes must not print keys. */
+  /**
+   * `secret.known`, with the secret in it. False unless said otherwise: whoever prints what comes
+   * must not print keys.
+   */
   readonly secrets?: boolean;
 }
 
@@ -104,7 +108,10 @@ export class Events {
   readonly #confidants: Observer[] = [];
   #detailed = false;
 
-  /** True where somebody reads the events that come with every message: without, building them is waste. */
+  /**
+   * True where somebody reads the events that come with every message: without, building them is
+   * waste.
+   */
   get detailed(): boolean {
     return this.#detailed;
   }

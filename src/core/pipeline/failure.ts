@@ -4,7 +4,10 @@ import type { Reply } from './call.ts';
 import { errorTypeOf, isRejectedUnread, meaningOf } from './error-type.ts';
 import { retryAfterOf } from './retry-after.ts';
 
-/** What is known of an attempt that failed, thrown or answered, in one shape for the policies that judge it. */
+/**
+ * What is known of an attempt that failed, thrown or answered, in one shape for the policies that
+ * judge it.
+ */
 export interface Failure {
   /** `answered`: the server sent a JSON-RPC error. */
   readonly how: ErrorReason | 'answered';
@@ -18,7 +21,10 @@ export interface Failure {
   readonly retryAfterMs: number | undefined;
 }
 
-/** The failure that a reply is; undefined where it is none. A tool that reports an error in its result has run. */
+/**
+ * The failure that a reply is; undefined where it is none. A tool that reports an error in its
+ * result has run.
+ */
 export function failureOfReply(reply: Reply, now: number): Failure | undefined {
   if (reply.kind !== 'answer' || reply.message.outcome !== 'error') return undefined;
   const { http, message } = reply;
@@ -36,7 +42,10 @@ export function failureOfReply(reply: Reply, now: number): Failure | undefined {
   };
 }
 
-/** The failure that was thrown; undefined where nobody threw it on purpose: a cancellation, or a fault. */
+/**
+ * The failure that was thrown; undefined where nobody threw it on purpose: a cancellation, or a
+ * fault.
+ */
 export function failureOfError(error: unknown): Failure | undefined {
   if (!(error instanceof ProxyError)) return undefined;
   const { reason, details, fact, retryAfterMs } = error;
@@ -46,7 +55,10 @@ export function failureOfError(error: unknown): Failure | undefined {
   return { how: reason, status, code: undefined, message: fact, ...named, retryAfterMs };
 }
 
-/** AWS MCP servers throttle with this code, at several HTTP statuses; by itself it could mean anything. */
+/**
+ * AWS MCP servers throttle with this code, at several HTTP statuses; by itself it could mean
+ * anything.
+ */
 const THROTTLED_CODE = -32004;
 const THROTTLED_WORDS = /too many requests|throttl|rate.?limit|rate exceeded/i;
 
@@ -57,7 +69,9 @@ export function isThrottled({ how, status, code, message, errorType }: Failure):
   return status === 429 || (code === THROTTLED_CODE && THROTTLED_WORDS.test(message));
 }
 
-/** True where the server is well and rejected the request before it ran, for a reason that passes. */
+/**
+ * True where the server is well and rejected the request before it ran, for a reason that passes.
+ */
 export const isTurnedAway = (failure: Failure): boolean =>
   isThrottled(failure) ||
   ((failure.how === 'answered' || failure.how === 'http-status') && isRejectedUnread(failure.errorType));

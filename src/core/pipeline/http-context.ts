@@ -3,7 +3,10 @@ import type { BodySink, HttpContext, HttpFacts } from './call.ts';
 /** Headers that repeat what stands in the body, and so belong to one message. */
 const OF_ONE_MESSAGE = /^mcp-(name|param-.*)$/;
 
-/** The passage of a request that a layer makes for itself, on the session and revision of the call that it is made for. */
+/**
+ * The passage of a request that a layer makes for itself, on the session and revision of the call
+ * that it is made for.
+ */
 export function ownPassage({ headers }: HttpContext, method: string): HttpContext {
   const kept = Object.entries(headers).filter(([name]) => !OF_ONE_MESSAGE.test(name));
   return {

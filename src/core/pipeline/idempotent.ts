@@ -1,8 +1,8 @@
 import type { Message } from '../jsonrpc/message.ts';
 
 /**
- * Methods that may run twice without harm: they read, or set a state to the same value again. Everything else, unknown methods
- * included, is sent again only when it provably did not run.
+ * Methods that may run twice without harm: they read, or set a state to the same value again.
+ * Everything else, unknown methods included, is sent again only when it provably did not run.
  */
 const REPEATABLE_METHODS: ReadonlySet<string> = new Set([
   'initialize',
@@ -24,6 +24,9 @@ const REPEATABLE_METHODS: ReadonlySet<string> = new Set([
 
 export const isRepeatableMethod = (method: string): boolean => REPEATABLE_METHODS.has(method);
 
-/** True where a second delivery does no harm: a server drops a second answer to its request, and notifications only tell. */
+/**
+ * True where a second delivery does no harm: a server drops a second answer to its request, and
+ * notifications only tell.
+ */
 export const isRepeatable = (message: Message): boolean =>
   message.kind !== 'request' || isRepeatableMethod(message.method);

@@ -1,4 +1,7 @@
-/** What every AWS profile has one of: made when it is first needed, and kept. One that nobody names costs nothing. */
+/**
+ * What every AWS profile has one of: made when it is first needed, and kept. One that nobody names
+ * costs nothing.
+ */
 export class PerProfile<T> {
   readonly #make: (profile: string) => T;
   readonly #made = new Map<string, T>();

@@ -11,8 +11,9 @@ const dateOf = (value: string): number =>
   LOOKS_LIKE_DATE.test(value) ? Date.parse(/GMT$/.test(value) ? value : `${value} GMT`) : Number.NaN;
 
 /**
- * Retry-After in milliseconds: seconds or an HTTP date; undefined where it is absent or unreadable. A date is read on the
- * server's clock where the answer shows it, because the two clocks need not agree.
+ * Retry-After in milliseconds: seconds or an HTTP date; undefined where it is absent or unreadable.
+ * A date is read on the server's clock where the answer shows it, because the two clocks need not
+ * agree.
  * @param now - wall clock of this machine.
  */
 export function retryAfterOf(headers: HttpFacts['headers'], now: number): number | undefined {

@@ -1,6 +1,9 @@
 import { type Call, NO_DEADLINE } from './call.ts';
 
-/** Work that several calls wait for. One that leaves does not end it for the others; it ends when nobody waits any more. */
+/**
+ * Work that several calls wait for. One that leaves does not end it for the others; it ends when
+ * nobody waits any more.
+ */
 export class SingleFlight<T> {
   /** Whose message it carries. */
   readonly leader: Call;
@@ -10,13 +13,16 @@ export class SingleFlight<T> {
   readonly #waiting = new Set<Call>();
   readonly #outcome: Promise<T>;
 
-  /** @param work - gets the leader's call, with a signal and a way down that belong to all who wait. */
+  /**
+   * @param work - gets the leader's call, with a signal and a way down that belong to all who wait.
+   */
   constructor(leader: Call, work: (call: Call) => Promise<T>) {
     this.leader = leader;
     this.#outcome = work({
       ...leader,
       signal: this.#controller.signal,
-      // Whoever has been cancelled hears no more, and with it what the server tells everybody would be lost.
+      // Whoever has been cancelled hears no more, and with it what the server tells everybody would
+      // be lost.
       emit: (message, origin) => {
         const [listening = leader] = this.#waiting;
         return listening.emit(message, origin);

@@ -1,15 +1,18 @@
 import { stripVTControlCharacters } from 'node:util';
 
 /**
- * C0 but tab and line feed, DEL and C1: a terminal may act on each. Soft hyphen, zero-width, bidirectional, invisible and
- * tag characters: they make text look like other text (https://trojansource.codes).
+ * C0 but tab and line feed, DEL and C1: a terminal may act on each. Soft hyphen, zero-width,
+ * bidirectional, invisible and tag characters: they make text look like other text
+ * (https://trojansource.codes).
  */
 const UNSAFE =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
   // biome-ignore lint/suspicious/noMisleadingCharacterClass: each is looked for alone
   /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\u{e0000}-\u{e0fff}]/gu;
 
-/** Text that cannot control a terminal or hide a part of itself: only line feeds and tabs are left. */
+/**
+ * Text that cannot control a terminal or hide a part of itself: only line feeds and tabs are left.
+ */
 export const plainText = (text: string): string =>
   stripVTControlCharacters(text)
     .replace(/\r\n?|[\u2028\u2029]/g, '\n')

@@ -55,7 +55,8 @@ function fileProblem(facts: Stats): string | undefined {
 }
 
 /**
- * Opens a regular file that no other user can write or exchange. Never waits for the other end of a FIFO or a device.
+ * Opens a regular file that no other user can write or exchange. Never waits for the other end of a
+ * FIFO or a device.
  * @param mode - of a file that `flags` creates.
  * @throws Error that says what is wrong, or what the system said, such as ENOENT.
  */

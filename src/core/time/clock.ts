@@ -1,7 +1,9 @@
 import { CallController } from './call-signal.ts';
 /** The only door to time, waiting and chance, so that tests own all three. */
 export interface Clock {
-  /** Wall clock, milliseconds since the Unix epoch. For signing dates and expiry only: it can jump. */
+  /**
+   * Wall clock, milliseconds since the Unix epoch. For signing dates and expiry only: it can jump.
+   */
   now(): number;
   /** Milliseconds that never go backwards. For every duration and deadline. */
   monotonic(): number;
@@ -55,8 +57,8 @@ export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<v
 }
 
 /**
- * Settles as `work` does, or rejects with the signal's reason if that comes first. The work itself goes on:
- * this is how one caller leaves something that others share.
+ * Settles as `work` does, or rejects with the signal's reason if that comes first. The work itself
+ * goes on: this is how one caller leaves something that others share.
  */
 export function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
@@ -81,7 +83,10 @@ export function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> 
   });
 }
 
-/** Resolves with `work`, or with undefined after `ms` milliseconds; never rejects. The work itself goes on. */
+/**
+ * Resolves with `work`, or with undefined after `ms` milliseconds; never rejects. The work itself
+ * goes on.
+ */
 export function settleWithin<T>(clock: Clock, ms: number, work: Promise<T>): Promise<T | undefined> {
   return new Promise((resolve) => {
     const timer = clock.schedule(ms, () => resolve(undefined));
@@ -94,8 +99,8 @@ export function settleWithin<T>(clock: Clock, ms: number, work: Promise<T>): Pro
 }
 
 /**
- * Does what several callers share, under a signal of its own: none of them can end it for the others, only time can, after `ms`
- * milliseconds. The process need not stay for it.
+ * Does what several callers share, under a signal of its own: none of them can end it for the
+ * others, only time can, after `ms` milliseconds. The process need not stay for it.
  */
 export async function withTimeout<T>(
   clock: Clock,

@@ -1,8 +1,9 @@
 /**
- * A Map for entries that come and go all the time. When a Map grows or tidies up, V8 leaves the old table behind, pointing at
- * the new one; an old table that has reached the old generation then keeps whatever stood in it, and in its successors, until
- * the next full collection. Measured: 12 KB of finished calls kept for each call, and twice the time in the garbage collector.
- * Here a table holds boxes, and a box is emptied when its entry leaves.
+ * A Map for entries that come and go all the time. When a Map grows or tidies up, V8 leaves the old
+ * table behind, pointing at the new one; an old table that has reached the old generation then
+ * keeps whatever stood in it, and in its successors, until the next full collection. Measured: 12
+ * KB of finished calls kept for each call, and twice the time in the garbage collector. Here a
+ * table holds boxes, and a box is emptied when its entry leaves.
  */
 export class TransientMap<K, V extends object> {
   readonly #boxes = new Map<K, { value: V | undefined }>();

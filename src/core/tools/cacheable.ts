@@ -1,9 +1,15 @@
 import { isObject, type JsonObject, paramsOf, type Request } from '../jsonrpc/message.ts';
 import type { Reply } from '../pipeline/call.ts';
 
-/** MCP 2026-07-28, Caching: which answers may be given again, and for how long. Earlier revisions say nothing of it. */
+/**
+ * MCP 2026-07-28, Caching: which answers may be given again, and for how long. Earlier revisions
+ * say nothing of it.
+ */
 
-/** A server's own ttl beyond this is taken as this: nobody means that a process shall never ask again. */
+/**
+ * A server's own ttl beyond this is taken as this: nobody means that a process shall never ask
+ * again.
+ */
 const MAX_TTL_MS = 24 * 3_600_000;
 
 /** What a server says of the request itself: an earlier answer to another request is no better. */
@@ -33,7 +39,10 @@ export function ownTtlMs({ ttlMs }: JsonObject): number | undefined {
   return typeof ttlMs === 'number' && ttlMs > 0 ? Math.min(ttlMs, MAX_TTL_MS) : 0;
 }
 
-/** Why the server could not answer now; undefined where it answered, with a result or with what it thinks of the request. */
+/**
+ * Why the server could not answer now; undefined where it answered, with a result or with what it
+ * thinks of the request.
+ */
 export function passingErrorOf(reply: Reply): string | undefined {
   const error = reply.kind === 'answer' ? reply.message.json.error : undefined;
   if (!isObject(error) || ABOUT_THE_REQUEST.has(error.code)) return undefined;

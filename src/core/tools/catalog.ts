@@ -2,7 +2,10 @@ import { createHash } from 'node:crypto';
 import { canonicalText } from '../jsonrpc/canonical-json.ts';
 import { isObject, type JsonObject } from '../jsonrpc/message.ts';
 
-/** What a tool says of itself, with the protocol's defaults for what it leaves out: all hints, none a promise. */
+/**
+ * What a tool says of itself, with the protocol's defaults for what it leaves out: all hints, none
+ * a promise.
+ */
 export interface ToolAnnotations {
   readonly readOnly: boolean;
   readonly idempotent: boolean;
@@ -11,9 +14,15 @@ export interface ToolAnnotations {
 
 /** More than any server offers; a server that never stops listing must not fill memory. */
 const MAX_TOOLS = 10_000;
-/** Lists that are being read page by page at one moment. A client that never asks for its next page leaves one behind. */
+/**
+ * Lists that are being read page by page at one moment. A client that never asks for its next page
+ * leaves one behind.
+ */
 const MAX_WALKS = 16;
-/** Views whose last list is remembered; what there are of them beside one or two is the clients' choice. */
+/**
+ * Views whose last list is remembered; what there are of them beside one or two is the clients'
+ * choice.
+ */
 const MAX_VIEWS = 100;
 /** Enough of a hash to tell lists apart, and short enough for a log. */
 const FINGERPRINT_LENGTH = 16;
@@ -37,7 +46,10 @@ interface Walk {
 /** The last whole list of a view. */
 interface LastList {
   readonly fingerprint: string;
-  /** Of the same texts as the server wrote them: while they stay, their keys need not be sorted again. */
+  /**
+   * Of the same texts as the server wrote them: while they stay, their keys need not be sorted
+   * again.
+   */
   readonly asWritten: string;
   /** How often it had been said by then that the list has changed. */
   readonly told: number;
@@ -66,12 +78,18 @@ export class ToolCatalog {
     return this.#definitions.size;
   }
 
-  /** True where a whole list was read since the last `forget`: a tool that is not known then does not exist. */
+  /**
+   * True where a whole list was read since the last `forget`: a tool that is not known then does
+   * not exist.
+   */
   get complete(): boolean {
     return this.#complete;
   }
 
-  /** Counts how often what was known has ended: what was asked for under another generation says nothing of this one. */
+  /**
+   * Counts how often what was known has ended: what was asked for under another generation says
+   * nothing of this one.
+   */
   get generation(): number {
     return this.#generation;
   }
@@ -82,12 +100,15 @@ export class ToolCatalog {
   }
 
   /**
-   * Takes note of one page of a tools/list answer; what a later page or list says of a tool replaces what was known, and the last
-   * page of a list ends what it did not name. Anything that is no such answer is passed over.
+   * Takes note of one page of a tools/list answer; what a later page or list says of a tool
+   * replaces what was known, and the last page of a list ends what it did not name. Anything that
+   * is no such answer is passed over.
    * @param cursor - that of the request; undefined where it asked for the first page.
-   * @param view - what the list depends on beside that: what is shown to one session says nothing of what another is shown.
+   * @param view - what the list depends on beside that: what is shown to one session says nothing
+   * of what another is shown.
    * @param at - when the list was asked for, on the monotonic clock.
-   * @returns word of a change, where this completes a list that differs from the whole list that this view had before.
+   * @returns word of a change, where this completes a list that differs from the whole list that
+   * this view had before.
    */
   learn(response: JsonObject, cursor?: unknown, view = '', at = 0): ToolsChange | undefined {
     const result = isObject(response.result) ? response.result : {};
@@ -97,7 +118,8 @@ export class ToolCatalog {
     for (const tool of tools) {
       if (!isObject(tool) || typeof tool.name !== 'string') continue;
       if (walk) this.#note(walk.definitions, tool.name, tool, at);
-      // Until its list is whole, what was known before may still hold, such as another tool of that name on a later page.
+      // Until its list is whole, what was known before may still hold, such as another tool of that
+      // name on a later page.
       this.#note(this.#definitions, tool.name, tool, at);
     }
     if (!walk) return undefined;
@@ -129,7 +151,9 @@ export class ToolCatalog {
     return { told: before.told !== this.#told };
   }
 
-  /** Of the last whole list, also after what it said was forgotten; undefined before there was one. */
+  /**
+   * Of the last whole list, also after what it said was forgotten; undefined before there was one.
+   */
   fingerprintOf(view = ''): string | undefined {
     return this.#last.get(view)?.fingerprint;
   }
@@ -144,19 +168,25 @@ export class ToolCatalog {
     return this.#definitions.keys();
   }
 
-  /** The tool as its server describes it; undefined where no list has named it: nothing may be taken for granted then. */
+  /**
+   * The tool as its server describes it; undefined where no list has named it: nothing may be taken
+   * for granted then.
+   */
   definitionOf(name: string): JsonObject | undefined {
     return this.#definitions.get(name)?.definition;
   }
 
-  /** When the list was asked for that named the tool last, on the monotonic clock; undefined where none has. */
+  /**
+   * When the list was asked for that named the tool last, on the monotonic clock; undefined where
+   * none has.
+   */
   listedAt(name: string): number | undefined {
     return this.#definitions.get(name)?.at;
   }
 
   /**
-   * Undefined where no list has named the tool. Of two tools of one name nobody can tell which a call will run: only what both say
-   * holds then.
+   * Undefined where no list has named the tool. Of two tools of one name nobody can tell which a
+   * call will run: only what both say holds then.
    */
   annotationsOf(name: string): ToolAnnotations | undefined {
     return this.#definitions.get(name)?.annotations;

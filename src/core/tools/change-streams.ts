@@ -2,7 +2,10 @@ import { idText, type Request } from '../jsonrpc/message.ts';
 import type { Emit, Origin } from '../pipeline/call.ts';
 import { listChanged } from './list-changes.ts';
 
-/** Whose word of changes: a session's stream says nothing to requests without one, nor the other way round. */
+/**
+ * Whose word of changes: a session's stream says nothing to requests without one, nor the other way
+ * round.
+ */
 export interface ChangeListener {
   readonly client: string;
   readonly profile: string;
@@ -22,7 +25,10 @@ interface Stream {
 interface Feed {
   readonly profile: string;
   readonly streams: Set<Stream>;
-  /** Those that the identity which asks now has opened. The set stands for the time in which one of them was open without a gap. */
+  /**
+   * Those that the identity which asks now has opened. The set stands for the time in which one of
+   * them was open without a gap.
+   */
   trusted: Set<Stream>;
 }
 
@@ -30,8 +36,8 @@ const keyOf = ({ client, profile, stateless }: ChangeListener): string =>
   JSON.stringify([client, profile, stateless]);
 
 /**
- * The streams that are open now on which a server tells of changed tools: the standalone streams of sessions, and the listen streams
- * that asked for it.
+ * The streams that are open now on which a server tells of changed tools: the standalone streams of
+ * sessions, and the listen streams that asked for it.
  */
 export class ChangeStreams {
   /** None of them is empty. */
@@ -59,20 +65,25 @@ export class ChangeStreams {
   }
 
   /**
-   * Stands for the time in which a stream has been open without a gap; undefined where none is. Where it is the same object as it was
-   * earlier, no change has been missed since.
+   * Stands for the time in which a stream has been open without a gap; undefined where none is.
+   * Where it is the same object as it was earlier, no change has been missed since.
    */
   unbroken(listener: ChangeListener): object | undefined {
     const trusted = this.#feeds.get(keyOf(listener))?.trusted;
     return trusted && trusted.size > 0 ? trusted : undefined;
   }
 
-  /** Another identity asks from now on: what a stream tells the one that opened it says nothing of what the next is shown. */
+  /**
+   * Another identity asks from now on: what a stream tells the one that opened it says nothing of
+   * what the next is shown.
+   */
   distrust(profile: string): void {
     for (const feed of this.#feeds.values()) if (feed.profile === profile) feed.trusted = new Set();
   }
 
-  /** Says on every listen stream that the tools have changed, each in the name of its subscription. */
+  /**
+   * Says on every listen stream that the tools have changed, each in the name of its subscription.
+   */
   tell(listener: ChangeListener, origin: Origin): void {
     for (const { subscription } of this.#feeds.get(keyOf(listener))?.streams ?? []) {
       if (!subscription) continue;

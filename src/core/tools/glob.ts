@@ -1,14 +1,19 @@
 /**
- * True where the whole text matches: `*` stands for any run of characters, `?` for exactly one, everything else for itself, case
- * and all. No braces, no classes: tool names hold neither, and a person must see at once what a pattern lets through.
+ * True where the whole text matches: `*` stands for any run of characters, `?` for exactly one,
+ * everything else for itself, case and all. No braces, no classes: tool names hold neither, and a
+ * person must see at once what a pattern lets through.
  *
- * Walked by hand and not as a regular expression: `a*a*a*b` against a long name sends that into hours of backtracking, and both
- * come from elsewhere, the pattern from a settings file and the name from a server.
+ * Walked by hand and not as a regular expression: `a*a*a*b` against a long name sends that into
+ * hours of backtracking, and both come from elsewhere, the pattern from a settings file and the
+ * name from a server.
  */
 export function matchesGlob(pattern: string, text: string): boolean {
   let at = 0;
   let from = 0;
-  /** Behind the last `*`, and how much of the text that one has taken: only that one ever has to take more. */
+  /**
+   * Behind the last `*`, and how much of the text that one has taken: only that one ever has to
+   * take more.
+   */
   let star = -1;
   let taken = 0;
   while (at < text.length) {
@@ -32,7 +37,10 @@ export function matchesGlob(pattern: string, text: string): boolean {
   return from === pattern.length;
 }
 
-/** Characters beyond the first 65,536 are two units of a string, and one to whoever wrote the pattern. */
+/**
+ * Characters beyond the first 65,536 are two units of a string, and one to whoever wrote the
+ * pattern.
+ */
 const widthAt = (text: string, at: number): number => ((text.codePointAt(at) ?? 0) > 0xffff ? 2 : 1);
 
 /** True where any of the patterns matches; never, where there is none. */

@@ -29,8 +29,9 @@ export function declaresChangesOf(list: ListName, { capabilities }: JsonObject):
 }
 
 /**
- * What the client is told where a server declares something else than the client was told before: a client keeps its lists until it
- * hears that they changed. Only of lists of which one of the two declarations promises such word. Pure.
+ * What the client is told where a server declares something else than the client was told before: a
+ * client keeps its lists until it hears that they changed. Only of lists of which one of the two
+ * declarations promises such word. Pure.
  * @param before - the result of `initialize` that the client goes by.
  * @param after - that of the server as it is now.
  * @param known - lists that are known to have changed, whatever is declared.

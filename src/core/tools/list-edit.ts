@@ -17,12 +17,16 @@ import { type Clock, withTimeout } from '../time/clock.ts';
 import type { ToolCatalog } from './catalog.ts';
 import { MAX_PAGES, readPages } from './list-pages.ts';
 
-/** The longest time for a list of the proxy's own. Callers have their own deadlines; this one keeps a silent server from holding later ones. */
+/**
+ * The longest time for a list of the proxy's own. Callers have their own deadlines; this one keeps
+ * a silent server from holding later ones.
+ */
 const LIST_LIMIT_MS = 60_000;
 
 /**
- * The same answer to tools/list with other tools: `edit` gives the text of each as it should stand there, or undefined to leave
- * it out. Everything else keeps its bytes; an answer in which nothing is edited comes back itself.
+ * The same answer to tools/list with other tools: `edit` gives the text of each as it should stand
+ * there, or undefined to leave it out. Everything else keeps its bytes; an answer in which nothing
+ * is edited comes back itself.
  */
 export function editTools(
   response: Response,
@@ -60,7 +64,10 @@ interface Listed {
   readonly texts: readonly string[];
 }
 
-/** Lists that were edited here: the next one who edits such a list need not look for its tools again. */
+/**
+ * Lists that were edited here: the next one who edits such a list need not look for its tools
+ * again.
+ */
 const cut = new WeakMap<Response, Listed>();
 
 function listedIn(response: Response): Listed | undefined {
@@ -95,7 +102,10 @@ function madeOf(
   };
 }
 
-/** Most who edit a list are the last to look at it: what they wrote is parsed for whoever does, not for everybody. */
+/**
+ * Most who edit a list are the last to look at it: what they wrote is parsed for whoever does, not
+ * for everybody.
+ */
 function parsedLate(result: JsonObject, texts: readonly string[]): JsonObject {
   let tools: unknown;
   return {
@@ -108,8 +118,8 @@ function parsedLate(result: JsonObject, texts: readonly string[]): JsonObject {
 }
 
 /**
- * What one layer makes of lists. A cache gives the same list to many, and then it is edited once: the same result object is the same
- * list, whoever the answer is for.
+ * What one layer makes of lists. A cache gives the same list to many, and then it is edited once:
+ * the same result object is the same list, whoever the answer is for.
  */
 export class ListEdits {
   readonly #made = new WeakMap<JsonObject, SharedResponse | 'none'>();
@@ -131,8 +141,8 @@ export class ListEdits {
 const PASSING_META: ReadonlySet<string> = new Set(['progressToken', 'traceparent', 'tracestate', 'baggage']);
 
 /**
- * A key for everything that the answer to tools/list may depend on, but the page and the profile: client, session, revision, region.
- * What one view shows is never given to another.
+ * A key for everything that the answer to tools/list may depend on, but the page and the profile:
+ * client, session, revision, region. What one view shows is never given to another.
  */
 export function listCacheKey({ client, passage, message }: Call): string {
   const { cursor: _cursor, _meta, ...rest } = paramsOf(message);
@@ -142,7 +152,10 @@ export function listCacheKey({ client, passage, message }: Call): string {
 
 let asked = 0;
 
-/** A request for one page, in the era of the message that it is asked for, under an id that no client uses. */
+/**
+ * A request for one page, in the era of the message that it is asked for, under an id that no
+ * client uses.
+ */
 export function listRequest(inTheEraOf: Message, cursor: string | undefined): Request {
   const envelope =
     claimOf(inTheEraOf) === undefined
@@ -165,21 +178,27 @@ export function listRequest(inTheEraOf: Message, cursor: string | undefined): Re
 /** The server has refused its list to one of many HTTP clients, in the session of that one. */
 class RefusedToOne extends Error {}
 
-/** True where the list failed for one client, and what it met says nothing of others: a session that is gone, a client not let in. */
+/**
+ * True where the list failed for one client, and what it met says nothing of others: a session that
+ * is gone, a client not let in.
+ */
 export const concernsOneClient = (error: unknown): boolean =>
   error instanceof RefusedToOne ||
   (error instanceof ProxyError && (error.reason === 'session-lost' || error.cause instanceof RefusedToOne));
 
 /**
- * Reads the whole list of the call's profile through `next`, which teaches it to `tools` on the way; once for all who ask at the
- * same time. One caller that leaves does not end it for the others, nor does one that the server refuses.
- * @throws ProxyError tools-unknown, where the server could not be asked or did not answer with a list; session-lost, where an HTTP
- * client has to hear that its session is gone, because nobody else opens it a new one.
+ * Reads the whole list of the call's profile through `next`, which teaches it to `tools` on the
+ * way; once for all who ask at the same time. One caller that leaves does not end it for the
+ * others, nor does one that the server refuses.
+ * @throws ProxyError tools-unknown, where the server could not be asked or did not answer with a
+ * list; session-lost, where an HTTP client has to hear that its session is gone, because nobody
+ * else opens it a new one.
  */
 export async function fillTools(tools: ToolCatalog, next: Handler, call: Call, clock: Clock): Promise<void> {
   const { generation } = tools;
   await fillOnce(tools, next, call, clock);
-  // Asking has brought a new session perhaps, whose list nobody has learned yet; a list that goes on changing is the caller's matter.
+  // Asking has brought a new session perhaps, whose list nobody has learned yet; a list that goes
+  // on changing is the caller's matter.
   if (generation !== tools.generation && !tools.complete) await fillOnce(tools, next, call, clock);
 }
 

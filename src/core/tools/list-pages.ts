@@ -12,7 +12,10 @@ export const listKeyOf = (method: string): string | undefined => LISTS.get(metho
 /** More pages than any server has. */
 export const MAX_PAGES = 1_000;
 
-/** Why the reading of pages has ended: at the last one, at a cursor that came before, at the bound, or as `take` wanted. */
+/**
+ * Why the reading of pages has ended: at the last one, at a cursor that came before, at the bound,
+ * or as `take` wanted.
+ */
 export type PagesEnd = 'complete' | 'circle' | 'too-many' | 'stopped';
 
 export interface PageReader<P> {

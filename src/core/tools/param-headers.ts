@@ -1,7 +1,10 @@
 import { ProxyError } from '../errors/errors.ts';
 import { isObject, type JsonObject, type Message, paramsOf } from '../jsonrpc/message.ts';
 
-/** One argument of a tool that is also sent as the header `Mcp-Param-<name>`, so that what stands between can route by it. */
+/**
+ * One argument of a tool that is also sent as the header `Mcp-Param-<name>`, so that what stands
+ * between can route by it.
+ */
 export interface ParamHeader {
   /** Through the `properties` of the input schema. */
   readonly path: readonly string[];
@@ -9,14 +12,20 @@ export interface ParamHeader {
   readonly type: 'string' | 'integer' | 'boolean';
 }
 
-/** What a tool's `x-mcp-header` annotations ask for, or why its definition is none that a client may use. */
+/**
+ * What a tool's `x-mcp-header` annotations ask for, or why its definition is none that a client may
+ * use.
+ */
 export type ParamHeaders = { readonly headers: readonly ParamHeader[] } | { readonly fault: string };
 
 /** What marks an argument in a tool's schema; its value is the rest of the header's name. */
 export const ANNOTATION = 'x-mcp-header';
 /** A header name by RFC 9110. */
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-/** Keywords that hold one schema or a list of them, whose values no path through `properties` reaches. */
+/**
+ * Keywords that hold one schema or a list of them, whose values no path through `properties`
+ * reaches.
+ */
 const SUBSCHEMAS = [
   'items',
   'prefixItems',
@@ -38,7 +47,10 @@ const SUBSCHEMAS = [
 /** Keywords that hold schemas by name. */
 const NAMED_SUBSCHEMAS = ['patternProperties', 'dependentSchemas', 'dependencies', '$defs', 'definitions'];
 
-/** The keys that lead to a schema, last one first: a deep schema would make a list of each path costly. */
+/**
+ * The keys that lead to a schema, last one first: a deep schema would make a list of each path
+ * costly.
+ */
 interface Path {
   readonly key: string;
   readonly above: Path | undefined;
@@ -59,14 +71,20 @@ function keysOf(path: Path | undefined): string[] {
 
 const known = new WeakMap<JsonObject, ParamHeaders>();
 
-/** Reads the annotations of a tool's input schema (MCP 2026-07-28, Streamable HTTP, custom headers from tool parameters). */
+/**
+ * Reads the annotations of a tool's input schema (MCP 2026-07-28, Streamable HTTP, custom headers
+ * from tool parameters).
+ */
 export function paramHeadersOf(tool: JsonObject): ParamHeaders {
   const read = known.get(tool) ?? readAnnotations(tool.inputSchema);
   known.set(tool, read);
   return read;
 }
 
-/** One schema after the other, because a call for each level would let a deep one overflow the stack. */
+/**
+ * One schema after the other, because a call for each level would let a deep one overflow the
+ * stack.
+ */
 function readAnnotations(root: unknown): ParamHeaders {
   const headers: ParamHeader[] = [];
   const names = new Map<string, string>();
@@ -74,7 +92,8 @@ function readAnnotations(root: unknown): ParamHeaders {
   const places: ParamPlace[] = [{ schema: root, path: undefined, reachable: true }];
   const pointers: string[] = [];
   for (;;) {
-    // What a $ref names comes last: where a path of properties leads there too, that is the way that counts.
+    // What a $ref names comes last: where a path of properties leads there too, that is the way
+    // that counts.
     const place = places.pop() ?? placeOf(root, pointers.pop());
     if (!place) return { headers };
     const { schema, path, reachable } = place;
@@ -117,7 +136,9 @@ function headerOf(
   return { path, name, type };
 }
 
-/** The schemas that stand in this one. What only looks like one, in `default` or `enum`, is data. */
+/**
+ * The schemas that stand in this one. What only looks like one, in `default` or `enum`, is data.
+ */
 function placesIn(schema: JsonObject, path: Path | undefined, reachable: boolean): ParamPlace[] {
   const places: ParamPlace[] = [];
   const below = (key: string, above: Path | undefined): Path => ({ key, above });
@@ -164,11 +185,16 @@ function schemaAt(root: unknown, pointer: string): unknown {
 const own = (value: unknown, key: string): unknown =>
   isObject(value) && Object.hasOwn(value, key) ? value[key] : undefined;
 
-/** What can stand in a header as it is; a tab could too, but what reads headers differs about it. */
+/**
+ * What can stand in a header as it is; a tab could too, but what reads headers differs about it.
+ */
 const PLAIN = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
 const MARKED = /^=\?base64\?.*\?=$/s;
 
-/** The value of a derived header, or undefined where there is none: nothing of a message gets into a header unencoded. */
+/**
+ * The value of a derived header, or undefined where there is none: nothing of a message gets into a
+ * header unencoded.
+ */
 export function headerValueOf(value: unknown): string | undefined {
   switch (typeof value) {
     case 'string':
@@ -199,8 +225,10 @@ export const NAMED_BY: ReadonlyMap<string, string> = new Map([
 
 /**
  * The headers that a message with a claim is posted with, all from the message itself.
- * @param tool - the definition of the tool that it calls; undefined where none is known, or none is called.
- * @throws ProxyError invalid-request, where its method or claim cannot stand in a header: for these, no encoding exists.
+ * @param tool - the definition of the tool that it calls; undefined where none is known, or none is
+ * called.
+ * @throws ProxyError invalid-request, where its method or claim cannot stand in a header: for
+ * these, no encoding exists.
  */
 export function derivedHeaders(
   message: Exclude<Message, { kind: 'response' }>,

@@ -1,4 +1,7 @@
-/** What a server said the last time, kept so that the next start can answer before it is connected. Texts, as they were sent. */
+/**
+ * What a server said the last time, kept so that the next start can answer before it is connected.
+ * Texts, as they were sent.
+ */
 export interface Snapshot {
   /** The result of `initialize`. */
   readonly opening: string;
@@ -6,7 +9,10 @@ export interface Snapshot {
   readonly pages: Readonly<Record<string, string>>;
 }
 
-/** Keeps one snapshot for each revision that clients ask for. Neither method throws: what cannot be had or kept is as if it never was. */
+/**
+ * Keeps one snapshot for each revision that clients ask for. Neither method throws: what cannot be
+ * had or kept is as if it never was.
+ */
 export interface SnapshotStore {
   load(revision: string): Promise<Snapshot | undefined>;
   save(revision: string, snapshot: Snapshot): Promise<void>;

@@ -23,16 +23,22 @@ import { openFailure, outdated } from './errors.ts';
 import { revisionOf, Seen } from './seen.ts';
 import { placeholder, unavailability } from './unavailable.ts';
 
-/** Longest time for opening the session where no option limits it, and for reading its lists: a silent server must not hold later calls. */
+/**
+ * Longest time for opening the session where no option limits it, and for reading its lists: a
+ * silent server must not hold later calls.
+ */
 const OPEN_LIMIT_MS = 60_000;
 
 /**
- * How long the answer to initialize is awaited once no call wants the session: cut off, a session that the server opens a moment later
- * would stay there, and nobody would know its id.
+ * How long the answer to initialize is awaited once no call wants the session: cut off, a session
+ * that the server opens a moment later would stay there, and nobody would know its id.
  */
 const LATE_ANSWER_MS = 500;
 
-/** How soon a session is tried again that could not be opened at the start: a person who has logged in waits for the tools. */
+/**
+ * How soon a session is tried again that could not be opened at the start: a person who has logged
+ * in waits for the tools.
+ */
 const RETRY_FIRST_MS = 1_000;
 const RETRY_MAX_MS = 15_000;
 /** Ten minutes of those; a person who has not logged in by then is not about to. */
@@ -46,14 +52,20 @@ export interface LazyDeps {
   /** For the client that has to be told that it cannot be reached. */
   readonly host: string;
   readonly events: Events;
-  /** The one whose session the client's own initialize opens; those of others are opened without it, when a call names them. */
+  /**
+   * The one whose session the client's own initialize opens; those of others are opened without it,
+   * when a call names them.
+   */
   readonly defaultProfile: string;
   readonly clock: Clock;
   /** Longest wait of a call for the session that is being opened; a minute unless given. */
   readonly openLimitMs?: number | undefined;
 }
 
-/** What opens a session needs none; and what may be cancelled where there is none, went with another profile. */
+/**
+ * What opens a session needs none; and what may be cancelled where there is none, went with another
+ * profile.
+ */
 const OPENS_NOTHING: ReadonlySet<string> = new Set([
   'initialize',
   'notifications/initialized',
@@ -65,7 +77,10 @@ interface WaitingCall {
   /** The client's own initialize, and its handshake's end: what the session is opened with. */
   readonly initialize: Call & { readonly message: Request };
   readonly snapshot: Snapshot;
-  /** The server could not be reached at the start: what the client was told is made up, and any revision of the server will do. */
+  /**
+   * The server could not be reached at the start: what the client was told is made up, and any
+   * revision of the server will do.
+   */
   readonly isPlaceholder: boolean;
   initialized: Notification | undefined;
   opening: SingleFlight<void> | undefined;
@@ -102,7 +117,10 @@ export class LazyClient {
     return reply;
   }
 
-  /** Resolves when what the call needs is there; the sessions of other profiles are opened by who finds them missing. */
+  /**
+   * Resolves when what the call needs is there; the sessions of other profiles are opened by who
+   * finds them missing.
+   */
   async needed(call: Call): Promise<void> {
     const { message, profile, signal } = call;
     const state = this.#state;
@@ -188,7 +206,10 @@ export class LazyClient {
     return page === undefined ? undefined : answerWith(message, page);
   }
 
-  /** One attempt for all calls that need the session while it runs. It ends with its last caller, and the next call tries again. */
+  /**
+   * One attempt for all calls that need the session while it runs. It ends with its last caller,
+   * and the next call tries again.
+   */
   #opened(waiting: WaitingCall, call: Call): Promise<void> {
     const running = waiting.opening;
     if (running && !running.abandoned) return running.join(call);

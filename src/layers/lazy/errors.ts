@@ -1,6 +1,8 @@
 import { causeText, type ErrorReason, factsOf, ProxyError } from '../../core/errors/errors.ts';
 
-/** These say what is to be done, whatever they befell; others speak of the call, which has not run. */
+/**
+ * These say what is to be done, whatever they befell; others speak of the call, which has not run.
+ */
 const TELLING: ReadonlySet<ErrorReason> = new Set<ErrorReason>([
   'no-credentials',
   'auth-rejected',

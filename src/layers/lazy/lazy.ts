@@ -10,7 +10,10 @@ export const lazyOptions = {
   }),
 } as const;
 
-/** The two places where a lazy start stands in the way: above everything that edits, and where a call's profile is known. */
+/**
+ * The two places where a lazy start stands in the way: above everything that edits, and where a
+ * call's profile is known.
+ */
 export interface Lazy {
   /** Answers the client's start from the last snapshot. */
   readonly start: Layer;
@@ -19,8 +22,9 @@ export interface Lazy {
 }
 
 /**
- * Answers a client's start from the last snapshot, so that it works before there are credentials or a network, and opens the
- * session when something needs it. Session revisions only: a message that claims a later one needs no session.
+ * Answers a client's start from the last snapshot, so that it works before there are credentials or
+ * a network, and opens the session when something needs it. Session revisions only: a message that
+ * claims a later one needs no session.
  */
 export function lazy(deps: LazyDeps): Lazy {
   const clients = new Map<string, LazyClient>();

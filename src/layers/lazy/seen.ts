@@ -35,7 +35,8 @@ export class Seen {
     if (text === undefined) return;
     const { cursor } = paramsOf(request);
     const key = pageKey(cursor);
-    // One that comes from the cache is kept already: an agent that lists at every turn must not have a file written each time.
+    // One that comes from the cache is kept already: an agent that lists at every turn must not
+    // have a file written each time.
     if (this.#pages[key] === text) return;
     this.keep({ ...(cursor === undefined ? {} : this.#pages), [key]: text });
   }

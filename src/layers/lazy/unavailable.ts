@@ -6,11 +6,17 @@ import { plainText } from '../../core/system/plain-text.ts';
 import { pageKey, type Snapshot } from '../../core/tools/snapshot.ts';
 import { VERSION } from '../../version.ts';
 
-/** Revisions that have a handshake; a client that asks for another is told the newest of them, as the protocol says. */
+/**
+ * Revisions that have a handshake; a client that asks for another is told the newest of them, as
+ * the protocol says.
+ */
 const REVISIONS: ReadonlySet<unknown> = new Set(['2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25']);
 const NEWEST = '2025-11-25';
 
-/** These are not about the server or the way to it: no later attempt would end otherwise, or none will be made. */
+/**
+ * These are not about the server or the way to it: no later attempt would end otherwise, or none
+ * will be made.
+ */
 const FINAL: ReadonlySet<ErrorReason> = new Set<ErrorReason>([
   'shutting-down',
   'internal',
@@ -19,7 +25,10 @@ const FINAL: ReadonlySet<ErrorReason> = new Set<ErrorReason>([
   'no-session',
 ]);
 
-/** Why the session cannot be opened now, as a sentence for a person; undefined where the failure is the client's to see. Pure. */
+/**
+ * Why the session cannot be opened now, as a sentence for a person; undefined where the failure is
+ * the client's to see. Pure.
+ */
 export function unavailability(outcome: { reply: Reply } | { error: unknown }): string | undefined {
   if ('error' in outcome) {
     const { error } = outcome;

@@ -3,13 +3,24 @@ import type { Events } from '../../core/pipeline/events.ts';
 import type { Clock, Timer } from '../../core/time/clock.ts';
 import { AcceptedRate, cubicRate, MIN_RATE, throttledRate } from './rate-curve.ts';
 
-/** The wish for a longer pause is passed up to the caller: nobody else is kept waiting for so long. */
+/**
+ * The wish for a longer pause is passed up to the caller: nobody else is kept waiting for so long.
+ */
 const MAX_PAUSE_MS = 20_000;
-/** A caller whose time is over in this moment reads that the server throttles, rather than that its time is over. */
+/**
+ * A caller whose time is over in this moment reads that the server throttles, rather than that its
+ * time is over.
+ */
 const REFUSED_BEFORE_END_MS = 50;
-/** Turns that are withheld at most, after many rejections at once or many notifications, which wait for none. */
+/**
+ * Turns that are withheld at most, after many rejections at once or many notifications, which wait
+ * for none.
+ */
 const MAX_DEBT = -1;
-/** Requests per second that are assumed where the first ones of a process are throttled: no published quota of MCP on AWS is lower. */
+/**
+ * Requests per second that are assumed where the first ones of a process are throttled: no
+ * published quota of MCP on AWS is lower.
+ */
 const FIRST_RATE = 3;
 /** Tokens are fractions; rounding must not cost a turn. */
 const ROUNDING = 1e-9;
@@ -33,8 +44,9 @@ interface AdaptiveWaiter {
 }
 
 /**
- * The rate of requests that the server accepts from one profile, learned as in the adaptive retry mode of the AWS SDKs: a token bucket
- * that does not exist before the first throttling, whose rate is cut then and grows along a cubic curve while requests are accepted.
+ * The rate of requests that the server accepts from one profile, learned as in the adaptive retry
+ * mode of the AWS SDKs: a token bucket that does not exist before the first throttling, whose rate
+ * is cut then and grows along a cubic curve while requests are accepted.
  */
 export class AdaptiveRate {
   readonly #deps: AdaptiveRateDeps;
@@ -68,8 +80,9 @@ export class AdaptiveRate {
   }
 
   /**
-   * A turn now (undefined), or a promise of one. The promise rejects with the signal's reason, with what `refuseWaiting` was given, or
-   * with ProxyError rate-limited shortly before the caller's time is over.
+   * A turn now (undefined), or a promise of one. The promise rejects with the signal's reason, with
+   * what `refuseWaiting` was given, or with ProxyError rate-limited shortly before the caller's
+   * time is over.
    */
   take(signal: AbortSignal, { ahead, leftMs }: AdaptiveTurn): Promise<void> | undefined {
     if (this.#rate === undefined) return undefined;
@@ -163,7 +176,9 @@ export class AdaptiveRate {
     events.emit({ type: 'rate.learned', profile, ratePerSecond: this.#rate ?? 0, waiting: this.waiting });
   }
 
-  /** Rejects everybody who waits, and whoever would have to wait from now on: the process is ending. */
+  /**
+   * Rejects everybody who waits, and whoever would have to wait from now on: the process is ending.
+   */
   refuseWaiting(error: ProxyError): void {
     this.#leaving = error;
     for (const waiter of [...this.#ahead, ...this.#waiting]) waiter.refuse(error);

@@ -9,28 +9,38 @@ export interface RetryLimits {
   readonly retries: number;
   readonly baseDelayMs: number;
   readonly maxDelayMs: number;
-  /** A throttled request is sent again for as long as its time limit allows, not only `retries` times. */
+  /**
+   * A throttled request is sent again for as long as its time limit allows, not only `retries`
+   * times.
+   */
   readonly adaptive: boolean;
 }
 
 /** Longer than this, a caller is better told than kept waiting: clients give up after 60 s. */
 const MAX_RETRY_AFTER_MS = 20_000;
 /**
- * Several proxies that start together throttle each other, and a client that gets no tools at its start stays without them: these go
- * on for so long, whatever --retries says.
+ * Several proxies that start together throttle each other, and a client that gets no tools at its
+ * start stays without them: these go on for so long, whatever --retries says.
  */
 const START_BUDGET_MS = 20_000;
 const START_METHODS: ReadonlySet<string> = new Set(['initialize', 'server/discover', 'tools/list']);
 /**
- * Asks which revisions the server speaks. A client takes any error for "an old server", and never asks again: what may pass in a
- * moment is waited out. Not a fault of the server itself (500): that is how some old servers meet a method that they do not know, and
- * their clients would wait for it at every start.
+ * Asks which revisions the server speaks. A client takes any error for "an old server", and never
+ * asks again: what may pass in a moment is waited out. Not a fault of the server itself (500): that
+ * is how some old servers meet a method that they do not know, and their clients would wait for it
+ * at every start.
  */
 const PROBE = 'server/discover';
-/** The least wait between those attempts, so that a small --retry-base-delay does not become a flood. */
+/**
+ * The least wait between those attempts, so that a small --retry-base-delay does not become a
+ * flood.
+ */
 const START_LEAST_DELAY_MS = 250;
 
-/** Where a request has no time limit, throttling is ridden out for so long: as long as the default of --tool-timeout. */
+/**
+ * Where a request has no time limit, throttling is ridden out for so long: as long as the default
+ * of --tool-timeout.
+ */
 const MAX_THROTTLED_MS = 300_000;
 /** Clients give up on these after 30 s, and should read the reason before that. */
 const HANDSHAKE: ReadonlySet<string> = new Set(['initialize', 'server/discover']);
@@ -93,7 +103,8 @@ export function kindOf(failure: Failure): FailureKind {
   if (isTurnedAway(failure)) return 'turned-away';
   if (isColdStart(failure.status, failure.message)) return 'unavailable';
   switch (failure.status) {
-    // By the letter the request did not arrive in time; but some gateways say so of a server that is slow to answer.
+    // By the letter the request did not arrive in time; but some gateways say so of a server that
+    // is slow to answer.
     case 408:
     case 502:
     case 503:
@@ -110,7 +121,10 @@ export interface FailedAttempt {
   readonly method: string;
   /** Of the tool, for tools/call; undefined where nothing is known. */
   readonly annotations: Pick<ToolAnnotations, 'readOnly' | 'idempotent'> | undefined;
-  /** It claims a revision without sessions, where a request whose stream broke is the client's to send, under another id. */
+  /**
+   * It claims a revision without sessions, where a request whose stream broke is the client's to
+   * send, under another id.
+   */
   readonly claims: boolean;
   /** 1 when the first attempt has failed. */
   readonly attempt: number;
@@ -162,7 +176,10 @@ export function decideRetry(failed: FailedAttempt): RetryDecision {
   return { afterMs: later };
 }
 
-/** Rejected for the rate of requests. LimitExceededException may also be a limit on resources, which no waiting lifts. */
+/**
+ * Rejected for the rate of requests. LimitExceededException may also be a limit on resources, which
+ * no waiting lifts.
+ */
 const isPaced = (failure: Failure): boolean =>
   isThrottled(failure) && failure.errorType !== 'LimitExceededException';
 
@@ -198,7 +215,8 @@ function isSafe(kind: FailureKind, { method, annotations, claims, heard }: Faile
     case 'interrupted':
       return harmless && (!claims || method === PROBE);
     default:
-      // A tool that failed on the server may have done half of its work, whatever it says of itself.
+      // A tool that failed on the server may have done half of its work, whatever it says of
+      // itself.
       return isRepeatableMethod(method);
   }
 }

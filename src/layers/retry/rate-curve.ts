@@ -1,17 +1,26 @@
-/** The constants of the AWS SDKs' adaptive retry mode, which took them from the congestion control CUBIC (RFC 9438). */
+/**
+ * The constants of the AWS SDKs' adaptive retry mode, which took them from the congestion control
+ * CUBIC (RFC 9438).
+ */
 const BETA = 0.7;
 const SCALE = 0.4;
-/** Requests per second, however often the server throttles: a server that is well again has to be noticed. */
+/**
+ * Requests per second, however often the server throttles: a server that is well again has to be
+ * noticed.
+ */
 export const MIN_RATE = 0.5;
-/** The rate grows to this multiple at most of what the server has been seen to accept within a second. */
+/**
+ * The rate grows to this multiple at most of what the server has been seen to accept within a
+ * second.
+ */
 const MAX_GROWTH = 2;
 
 /** The rate after the server has throttled at `maxRate` requests per second. Pure. */
 export const throttledRate = (maxRate: number): number => Math.max(MIN_RATE, maxRate * BETA);
 
 /**
- * The rate after `sinceS` seconds without throttling: quickly back to where the server throttled last, slowly past it, then faster.
- * Pure.
+ * The rate after `sinceS` seconds without throttling: quickly back to where the server throttled
+ * last, slowly past it, then faster. Pure.
  */
 export function cubicRate(sinceS: number, lastMaxRate: number, acceptedRate: number): number {
   const plateauS = Math.cbrt((lastMaxRate * (1 - BETA)) / SCALE);
@@ -21,7 +30,10 @@ export function cubicRate(sinceS: number, lastMaxRate: number, acceptedRate: num
 
 const WINDOW_MS = 1_000;
 
-/** How many requests the server has accepted within the last second, counted in two windows: two numbers, however many there are. */
+/**
+ * How many requests the server has accepted within the last second, counted in two windows: two
+ * numbers, however many there are.
+ */
 export class AcceptedRate {
   #since: number;
   #count = 0;

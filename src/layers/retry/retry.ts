@@ -66,7 +66,10 @@ export interface RetryDeps {
   readonly toolsOf: (
     call: Call,
   ) => Pick<ToolCatalog, 'annotationsOf'> | Promise<Pick<ToolCatalog, 'annotationsOf'>>;
-  /** True in the stack that opens sessions; elsewhere `initialize` passes, because that stack repeats it. */
+  /**
+   * True in the stack that opens sessions; elsewhere `initialize` passes, because that stack
+   * repeats it.
+   */
   readonly opening?: boolean;
   /** The rate that the server accepts, by profile; undefined in standard mode. */
   readonly rates?: Pick<PerProfile<AdaptiveRate>, 'of'> | undefined;
@@ -75,8 +78,8 @@ export interface RetryDeps {
 type AttemptOutcome = { readonly reply: Reply } | { readonly error: unknown };
 
 /**
- * Sends a request again where that is safe and can help, and a notification or a response that was throttled: without it the server
- * waits, or takes the session for one that is not initialized.
+ * Sends a request again where that is safe and can help, and a notification or a response that was
+ * throttled: without it the server waits, or takes the session for one that is not initialized.
  */
 export function retry(deps: RetryDeps): Layer {
   const { options, clock, events, opening = false, rates } = deps;
@@ -166,7 +169,10 @@ function report(
   else if ('reply' in outcome) rate.accepted(sentAt);
 }
 
-/** Sends what has no answer, and again where it was throttled. It waits for no turn: calls under way depend on it. */
+/**
+ * Sends what has no answer, and again where it was throttled. It waits for no turn: calls under way
+ * depend on it.
+ */
 async function notify(
   { options, clock }: RetryDeps,
   next: Handler,
@@ -217,7 +223,9 @@ function heardBy(hear: () => void, call: Call): Call {
   return { ...call, emit, passage: { ...passage, pass: heard } };
 }
 
-/** The time was over: what the attempt before it met is more likely to be the cause than the limit. */
+/**
+ * The time was over: what the attempt before it met is more likely to be the cause than the limit.
+ */
 function afterFailure(reason: unknown, previous: AttemptOutcome | undefined): unknown {
   const failure =
     previous && ('reply' in previous ? failureOfReply(previous.reply, 0) : failureOfError(previous.error));
@@ -247,7 +255,10 @@ async function annotationsOf(
   }
 }
 
-/** The last failure, as the caller shall see it: with how often it was tried, and the truth about all attempts. */
+/**
+ * The last failure, as the caller shall see it: with how often it was tried, and the truth about
+ * all attempts.
+ */
 function lastOf(
   outcome: AttemptOutcome,
   { retryAfterMs }: Failure,

@@ -33,7 +33,10 @@ export interface Kept extends Began {
 export interface ListOutcome {
   /** The reply for one of those who waited. @throws what was thrown. */
   readonly give: (call: Call, request: Request) => Reply | Promise<Reply>;
-  /** Why an earlier list may stand in; absent where this is the answer. `lasts`: asking again at once would be to no avail. */
+  /**
+   * Why an earlier list may stand in; absent where this is the answer. `lasts`: asking again at
+   * once would be to no avail.
+   */
   readonly failure?: { readonly why: string; readonly lasts: boolean };
 }
 
@@ -48,11 +51,16 @@ export interface CachedPage {
   flight: PageFlight | undefined;
 }
 
-/** A list as one kind of request sees it, with those of its pages that were asked for, by cursor. */
+/**
+ * A list as one kind of request sees it, with those of its pages that were asked for, by cursor.
+ */
 export interface CachedList {
   readonly view: string;
   readonly pages: Map<string, CachedPage>;
-  /** Counts how often its first page has come: what belonged to an earlier one is no page of this list. */
+  /**
+   * Counts how often its first page has come: what belonged to an earlier one is no page of this
+   * list.
+   */
   walk: number;
   /** Of the whole list when a page last came. */
   fingerprint: string | undefined;
@@ -77,7 +85,10 @@ export class Lists {
     return list;
   }
 
-  /** Keeps what is kept within its bounds: pages of lists that are over go first, then the lists that nobody asked for the longest. */
+  /**
+   * Keeps what is kept within its bounds: pages of lists that are over go first, then the lists
+   * that nobody asked for the longest.
+   */
   trim(list: CachedList): void {
     for (const [cursor, { kept, flight }] of list.pages) {
       const over = kept !== undefined && kept.walk < list.walk - 1;

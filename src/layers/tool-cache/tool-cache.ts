@@ -42,16 +42,20 @@ export interface ToolCacheDeps {
   readonly events: Events;
 }
 
-/** Where the server promises to tell of changes: long enough for most agents' work, short enough for a promise that is not kept. */
+/**
+ * Where the server promises to tell of changes: long enough for most agents' work, short enough for
+ * a promise that is not kept.
+ */
 const WATCHED_TTL_MS = 300_000;
 /**
- * How long the last list stands in for one that could not be had, without another try: to ask may take 20 s of repeats, for which
- * nobody who lists at every turn shall wait often.
+ * How long the last list stands in for one that could not be had, without another try: to ask may
+ * take 20 s of repeats, for which nobody who lists at every turn shall wait often.
  */
 const STAND_IN_MS = 10_000;
 /**
- * What fails sooner is tried again for the next who asks, and so is whatever no list can stand in for: who was told of a failure and
- * has mended its reason would be told of it again, however quickly the server would answer by now.
+ * What fails sooner is tried again for the next who asks, and so is whatever no list can stand in
+ * for: who was told of a failure and has mended its reason would be told of it again, however
+ * quickly the server would answer by now.
  */
 const SLOW_MS = 1_000;
 /** Errors of the proxy's own that an earlier answer is no better than. */
@@ -63,8 +67,9 @@ const FINAL: ReadonlySet<ErrorReason> = new Set<ErrorReason>([
 ]);
 
 /**
- * Answers tools/list from what the server said a moment ago, page by page as asked. Callers that come together share one request, and
- * where the server cannot be asked, the last list stands in: never an empty one.
+ * Answers tools/list from what the server said a moment ago, page by page as asked. Callers that
+ * come together share one request, and where the server cannot be asked, the last list stands in:
+ * never an empty one.
  */
 export function toolCache(deps: ToolCacheDeps): Layer {
   return (next) => {
@@ -75,8 +80,8 @@ export function toolCache(deps: ToolCacheDeps): Layer {
         return cache.isShared(call) ? Promise.resolve({ kind: 'accepted' }) : next(call);
       }
       if (message.kind !== 'request' || message.method !== 'tools/list') return next(call);
-      // The members of a batch are posted together. An HTTP client has asked this server now, unless somebody has said that an answer
-      // of a moment ago will do.
+      // The members of a batch are posted together. An HTTP client has asked this server now,
+      // unless somebody has said that an answer of a moment ago will do.
       if (batch || (passage && !deps.ttlMs) || isOneOff(message)) return next(call);
       return cache.answer(call, message);
     };
@@ -96,7 +101,9 @@ class ToolCache {
     this.#next = next;
   }
 
-  /** True for word that a request is cancelled which others have joined: to the server it goes on. */
+  /**
+   * True for word that a request is cancelled which others have joined: to the server it goes on.
+   */
   isShared({ message, client }: Call): boolean {
     const { requestId } = paramsOf(message);
     if (!isId(requestId)) return false;
@@ -120,7 +127,8 @@ class ToolCache {
       return this.#give(call, request, page, failed.outcome);
     }
     let { flight } = page;
-    // What was asked for before the list changed says nothing to who asks after it; nor what somebody else has asked for, perhaps.
+    // What was asked for before the list changed says nothing to who asks after it; nor what
+    // somebody else has asked for, perhaps.
     const joins =
       flight?.generation === generation && !flight.work.abandoned && !isIdentityInDoubt(call.profile);
     if (!flight || !joins) {
@@ -155,7 +163,8 @@ class ToolCache {
     const { toolsOf, feeds, clock } = this.#deps;
     const tools = toolsOf(call.profile);
     const { generation, identity } = tools;
-    // Here, too: a server that fails for every cursor, or is left by every caller, brings nothing to keep.
+    // Here, too: a server that fails for every cursor, or is left by every caller, brings nothing
+    // to keep.
     this.#lists.trim(list);
     const began = {
       order: ++this.#order,

@@ -12,7 +12,10 @@ export function brokenBody(error: unknown, { status, headers }: Incoming, host: 
   return connectionLost(host, causeText(error), error);
 }
 
-/** By code: Brotli says no more than "Decompression failed", and of a body that breaks off zlib says "unexpected end of file". */
+/**
+ * By code: Brotli says no more than "Decompression failed", and of a body that breaks off zlib says
+ * "unexpected end of file".
+ */
 const isDecodingFault = (error: unknown): boolean =>
   error instanceof Error &&
   'code' in error &&

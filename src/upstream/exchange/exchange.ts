@@ -38,18 +38,21 @@ import { brokenBody } from './broken-body.ts';
 import { PendingResponses } from './pending-responses.ts';
 
 /**
- * How long the stream that has given its answer may take to end before its place goes to the next request. Servers close it
- * with the answer; one that forgets must not occupy a connection of --max-connections.
+ * How long the stream that has given its answer may take to end before its place goes to the next
+ * request. Servers close it with the answer; one that forgets must not occupy a connection of
+ * --max-connections.
  */
 const PLACE_AFTER_ANSWER_MS = 1_000;
 /** How long such a stream is still read for late messages before it is cut. */
 const STREAM_AFTER_ANSWER_MS = 60_000;
 /**
- * How long a control message has its connection for itself. A server may sit on one for as long as it likes, and what comes after
- * it may be the very answer that the server waits for.
+ * How long a control message has its connection for itself. A server may sit on one for as long as
+ * it likes, and what comes after it may be the very answer that the server waits for.
  */
 export const CONTROL_PLACE_MS = 1_000;
-/** How long a cancelled call's exchange stays open for the server to take the cancellation first. */
+/**
+ * How long a cancelled call's exchange stays open for the server to take the cancellation first.
+ */
 export const CANCEL_GRACE_MS = 1_000;
 
 /** Servers answer 406 to a request that names only one of them. */
@@ -66,14 +69,22 @@ export interface ExchangeDeps {
   readonly resuming: Pick<ResumptionDeps, 'headersAfter' | 'resumed'> | undefined;
   /** Milliseconds of silence on the response stream that end it; 0 = no limit. */
   readonly readTimeoutMs: number;
-  /** An answer to a request of another exchange came by on this one; false where nobody waits for it. */
+  /**
+   * An answer to a request of another exchange came by on this one; false where nobody waits for
+   * it.
+   */
   readonly elsewhere: (response: Response) => boolean;
   readonly dropped: (reason: string) => void;
-  /** The read timeout gives this request up: the server has to be told. Undefined: the end of the exchange tells it. */
+  /**
+   * The read timeout gives this request up: the server has to be told. Undefined: the end of the
+   * exchange tells it.
+   */
   readonly silent: ((request: Request) => void) | undefined;
 }
 
-/** One POST and the answers it owes: one for a request, several for a batch, none for notifications. */
+/**
+ * One POST and the answers it owes: one for a request, several for a batch, none for notifications.
+ */
 export class Exchange {
   readonly #deps: ExchangeDeps;
   readonly #emit: Emit;
@@ -84,10 +95,16 @@ export class Exchange {
   #because: string | undefined;
   #opened: OpenedExchange | undefined;
   #timers: Timer[] = [];
-  /** The server has sent something about its requests: it knows the session, and has begun with them. */
+  /**
+   * The server has sent something about its requests: it knows the session, and has begun with
+   * them.
+   */
   #begun = false;
   #over = false;
-  /** Requests that were posted. Of one alone, the only response that comes is the answer, whatever its id. */
+  /**
+   * Requests that were posted. Of one alone, the only response that comes is the answer, whatever
+   * its id.
+   */
   #posted = 0;
   /** Responses under ids that nobody waits for: the only one may turn out to be the answer. */
   #strays: Response[] = [];
@@ -98,7 +115,9 @@ export class Exchange {
     this.#emit = emit;
   }
 
-  /** True once bytes may have left the process: before that, cancelling needs no word to the server. */
+  /**
+   * True once bytes may have left the process: before that, cancelling needs no word to the server.
+   */
   get sent(): boolean {
     return this.#lease !== undefined;
   }
@@ -118,7 +137,10 @@ export class Exchange {
     return this.#opened?.response;
   }
 
-  /** Registers a request whose answer this exchange owes. The promise settles once, whatever happens. */
+  /**
+   * Registers a request whose answer this exchange owes. The promise settles once, whatever
+   * happens.
+   */
   expect(request: Request): Promise<Reply> {
     this.#posted++;
     return this.#owed.expect(request);
@@ -128,7 +150,8 @@ export class Exchange {
   async run(request: Omit<TransportRequest, 'signal' | 'onAttempt'>): Promise<void> {
     try {
       const { method, lane, headers, body, repeatable, opensSession, admits, onStart } = request;
-      // Not spread: a key added behind a spread costs V8 a hidden class for every object, 2 µs and 200 bytes until a full collection.
+      // Not spread: a key added behind a spread costs V8 a hidden class for every object, 2 µs and
+      // 200 bytes until a full collection.
       this.#opened = await this.#deps.uplink.open({
         method,
         lane,
@@ -160,8 +183,9 @@ export class Exchange {
   }
 
   /**
-   * Nobody waits for this request's answer any more. When that holds for all of them, the place goes to the next caller at
-   * once; the exchange itself stays until the server has taken the cancellation, or a moment longer, unless its end is that.
+   * Nobody waits for this request's answer any more. When that holds for all of them, the place
+   * goes to the next caller at once; the exchange itself stays until the server has taken the
+   * cancellation, or a moment longer, unless its end is that.
    */
   abandon(request: Request, reason: unknown): void {
     this.#owed.abandon(request.id, this.reasonNow(reason));
@@ -278,7 +302,10 @@ export class Exchange {
     }
   }
 
-  /** Delivers what the stream brings until it ends; `cause` is what cut it, or undefined where it ended cleanly. */
+  /**
+   * Delivers what the stream brings until it ends; `cause` is what cut it, or undefined where it
+   * ended cleanly.
+   */
   async #readMessages(response: Incoming, position: StreamPosition): Promise<Piece> {
     let messages = 0;
     const ears = { dropped: this.#deps.dropped };
@@ -392,7 +419,10 @@ export class Exchange {
     else this.#deps.dropped(what);
   }
 
-  /** The stream has ended. @param whole - it ended in order, and nothing more of it can be asked for. */
+  /**
+   * The stream has ended. @param whole - it ended in order, and nothing more of it can be asked
+   * for.
+   */
   #closeStrays(whole: boolean): void {
     const strays = this.#strays.splice(0);
     const [only] = whole && strays.length === 1 && this.#owed.size === 1 ? strays : [];

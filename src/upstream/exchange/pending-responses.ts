@@ -15,7 +15,10 @@ interface Owed {
   readonly reject: (error: unknown) => void;
 }
 
-/** The answers that one POST owes: one for a request, several for a batch, none for notifications. Each is given once. */
+/**
+ * The answers that one POST owes: one for a request, several for a batch, none for notifications.
+ * Each is given once.
+ */
 export class PendingResponses {
   readonly #owed = new Map<string, Owed>();
   /** No more than were posted. */
@@ -40,7 +43,10 @@ export class PendingResponses {
     return this.#owed.has(idKey(id));
   }
 
-  /** Answers a request under its own id: as its client wrote it, where the server's spelling differs. */
+  /**
+   * Answers a request under its own id: as its client wrote it, where the server's spelling
+   * differs.
+   */
   answer(id: Id, response: Response, http: HttpFacts | undefined): void {
     const owed = this.#take(id);
     if (!owed) return;

@@ -7,7 +7,9 @@ import { lostSessionIn } from '../transport/lost-session.ts';
 import type { SignedTransport } from '../transport/signed-transport.ts';
 import { CONTROL_PLACE_MS } from './exchange.ts';
 
-/** A server that keeps the answer to a notification open would hold a control connection for ever. */
+/**
+ * A server that keeps the answer to a notification open would hold a control connection for ever.
+ */
 const NOTICE_BODY_MS = 5_000;
 
 export interface NotificationPost {
@@ -15,12 +17,16 @@ export interface NotificationPost {
   readonly headers: Readonly<Record<string, string>>;
   readonly affinity: Affinity | undefined;
   readonly signal: AbortSignal;
-  /** The client's next requests wait for it: it takes an open connection, and leaves it open for them. */
+  /**
+   * The client's next requests wait for it: it takes an open connection, and leaves it open for
+   * them.
+   */
   readonly own?: boolean;
 }
 
 /**
- * Posts what needs no answer: a notification, a response, or a batch of them. Resolves when the server has accepted it.
+ * Posts what needs no answer: a notification, a response, or a batch of them. Resolves when the
+ * server has accepted it.
  * @throws ProxyError as for a request.
  */
 export async function postNotification(

@@ -7,7 +7,10 @@ const OPENSSL = /(?:[\dA-F]+:)?error:[\dA-F]+:SSL routines:[^:]*:([^:]*):\S*\s*/
 
 const NOT_HTTP = /Parse Error:[^:]*|Expected HTTP\/[^:]*/g;
 
-/** The cause of a failed connection in words for a person, in place of those of OpenSSL and of the HTTP parser. Pure. */
+/**
+ * The cause of a failed connection in words for a person, in place of those of OpenSSL and of the
+ * HTTP parser. Pure.
+ */
 export const plainCause = (cause: string): string =>
   cause
     .replace(OPENSSL, (_whole, reason: string) =>

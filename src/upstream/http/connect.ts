@@ -11,9 +11,14 @@ export interface ConnectSettings {
   readonly ca: readonly string[] | undefined;
   /** Milliseconds for the whole way to a usable socket: HTTP proxy, TCP and TLS. 0 = no limit. */
   readonly timeoutMs: number;
-  /** Stops before TLS, on the way that a connection with TLS takes: for whoever wants to look at the certificates first. */
+  /**
+   * Stops before TLS, on the way that a connection with TLS takes: for whoever wants to look at the
+   * certificates first.
+   */
   readonly bare?: boolean;
-  /** Where connections to one origin really go; everything else about them stays as the origin says. */
+  /**
+   * Where connections to one origin really go; everything else about them stays as the origin says.
+   */
   readonly redirect?: ConnectRedirect | undefined;
 }
 
@@ -33,12 +38,16 @@ interface Cuttable {
   destroy(error: Error): unknown;
 }
 
-/** Opens sockets the one way that endpoint and credential calls share: proxy, certificates, time limit. */
+/**
+ * Opens sockets the one way that endpoint and credential calls share: proxy, certificates, time
+ * limit.
+ */
 export function createConnector(settings: ConnectSettings): Connector {
   const { redirect } = settings;
   const connect = connectorOf(settings, {});
   if (!redirect) return connect;
-  // Each endpoint has one name, so that the certificate is compared with one, whatever address it is reached at.
+  // Each endpoint has one name, so that the certificate is compared with one, whatever address it
+  // is reached at.
   const name = hostOf(redirect.of);
   const elsewhere = connectorOf(settings, {
     checkServerIdentity: (_host, certificate) => tls.checkServerIdentity(name, certificate),
@@ -60,7 +69,8 @@ function connectorOf(
   { proxy: settings, ca, timeoutMs, bare }: ConnectSettings,
   identity: ConnectTrust,
 ): Connector {
-  // Made once: reading Node's hundred and more root certificates for each connection takes milliseconds.
+  // Made once: reading Node's hundred and more root certificates for each connection takes
+  // milliseconds.
   const trust: ConnectTrust = ca ? { secureContext: tls.createSecureContext({ ca: [...ca] }) } : {};
   const direct = buildConnector({ ...trust, ...identity, timeout: timeoutMs, keepAlive: true });
   // Through a proxy one limit covers the tunnel and what goes on inside it.
@@ -146,7 +156,10 @@ function deadline(ms: number, what: string): { watch(target: Cuttable): void; ca
   };
 }
 
-/** Asks an HTTP proxy for a tunnel. The proxy's address and answer stand in the error: it is the first suspect. */
+/**
+ * Asks an HTTP proxy for a tunnel. The proxy's address and answer stand in the error: it is the
+ * first suspect.
+ */
 function tunnel(
   proxy: URL,
   authority: string,

@@ -10,7 +10,10 @@ export interface ConnectionPoolOptions extends Omit<ConnectionOptions, 'onOpen' 
   readonly max: number;
   /** Idle connections kept open, exactly; 0 closes each after its answer. */
   readonly keep: number;
-  /** Milliseconds after which a connection that comes back is closed, so that the name is resolved again; 0 = no end. */
+  /**
+   * Milliseconds after which a connection that comes back is closed, so that the name is resolved
+   * again; 0 = no end.
+   */
   readonly lifetimeMs: number;
   readonly clock: Clock;
   readonly onOpen: () => void;
@@ -20,8 +23,8 @@ export interface ConnectionPoolOptions extends Omit<ConnectionOptions, 'onOpen' 
 }
 
 /**
- * Answers that slow clients read beside --max-connections. Each costs a connection and some buffers; without a bound, clients that read
- * a byte now and then would collect both.
+ * Answers that slow clients read beside --max-connections. Each costs a connection and some
+ * buffers; without a bound, clients that read a byte now and then would collect both.
  */
 const MAX_SLOW_ANSWERS = 32;
 
@@ -35,12 +38,16 @@ interface ConnectionWaiter {
 }
 
 /**
- * A bounded set of connections with a first-come queue of its own. The decision is a count and a list, taken in one step:
- * inside undici's Pool a waiting request could not be cancelled, and idle connections could not be counted.
+ * A bounded set of connections with a first-come queue of its own. The decision is a count and a
+ * list, taken in one step: inside undici's Pool a waiting request could not be cancelled, and idle
+ * connections could not be counted.
  */
 export class ConnectionPool {
   readonly #options: ConnectionPoolOptions;
-  /** Last in, first out: the surplus of a burst stays unused and falls to the keep-alive limit or its timeout. */
+  /**
+   * Last in, first out: the surplus of a burst stays unused and falls to the keep-alive limit or
+   * its timeout.
+   */
   readonly #idle: Idle[] = [];
   readonly #limits: ReuseLimits;
   readonly #busy = new Set<Connection>();
@@ -51,7 +58,10 @@ export class ConnectionPool {
   readonly #leaving = new Set<Connection>();
   /** Answers that their clients read slowly, and that gave their place to another caller. */
   readonly #slowLeaving = new Set<Connection>();
-  /** Leases of such answers that still have their place, because nobody has needed it so far; the longest first. */
+  /**
+   * Leases of such answers that still have their place, because nobody has needed it so far; the
+   * longest first.
+   */
   readonly #slow = new Set<Lease>();
   readonly #waiting = new FairQueue<ConnectionWaiter>();
   /** What every lease does with its place. */
@@ -101,7 +111,10 @@ export class ConnectionPool {
     return this.#busy.size;
   }
 
-  /** Takes a place if there is one now, as `lease` would: most calls need not wait, and so need no promise. */
+  /**
+   * Takes a place if there is one now, as `lease` would: most calls need not wait, and so need no
+   * promise.
+   */
   free({ fresh = false }: { fresh?: boolean } = {}): Lease | undefined {
     if (this.#closed) return undefined;
     if (this.#busy.size >= this.#options.max) this.#makeRoom();
@@ -119,7 +132,10 @@ export class ConnectionPool {
     return lease;
   }
 
-  /** Frees the place of a lease that yields. What runs there goes on, and its connection closes afterwards. */
+  /**
+   * Frees the place of a lease that yields. What runs there goes on, and its connection closes
+   * afterwards.
+   */
   #makeRoom(): void {
     for (const lease of this.#yielding) {
       if (lease.yield()) return;
@@ -132,7 +148,10 @@ export class ConnectionPool {
     return kept ? this.free() : undefined;
   }
 
-  /** Opens one connection ahead of the request that will need it. Nothing happens where one is ready. */
+  /**
+   * Opens one connection ahead of the request that will need it. Nothing happens where one is
+   * ready.
+   */
   dial(): void {
     if (this.#closed || this.#dialled || this.#idle.length > 0) return;
     if (this.#busy.size >= this.#options.max) return;
@@ -156,7 +175,8 @@ export class ConnectionPool {
 
   /**
    * Takes a place, waiting in turn for one. Rejects with the signal's reason the moment it aborts.
-   * @param options.fresh - a connection that has carried nothing yet, for what a kept one has just failed.
+   * @param options.fresh - a connection that has carried nothing yet, for what a kept one has just
+   * failed.
    * @param options.share - whose turn is waited for; callers without one have a share together.
    */
   lease(
@@ -238,7 +258,10 @@ export class ConnectionPool {
     return undefined;
   }
 
-  /** Closes the connections that have carried nothing since then (monotonic): one like them has turned out to be dead. */
+  /**
+   * Closes the connections that have carried nothing since then (monotonic): one like them has
+   * turned out to be dead.
+   */
   closeIdle(since = Number.POSITIVE_INFINITY): void {
     if (this.#dialled && this.#dialled.idleSince <= since) this.#takeDialled()?.destroy();
     const resting = this.#idle.filter(({ idleSince }) => idleSince <= since);
@@ -253,7 +276,10 @@ export class ConnectionPool {
     return new Lease(connection, this.#places);
   }
 
-  /** Takes the place of the answer that its client has read slowly for longest; false where there is none. */
+  /**
+   * Takes the place of the answer that its client has read slowly for longest; false where there is
+   * none.
+   */
   #displaceSlow(): boolean {
     const [slow] = this.#slow;
     slow?.leave({ slow: true });
@@ -262,7 +288,8 @@ export class ConnectionPool {
 
   #leave(connection: Connection, leaving: Set<Connection>, max: number): void {
     leaving.add(connection);
-    // A server that never ends its streams, or clients that never read, would otherwise collect sockets without end.
+    // A server that never ends its streams, or clients that never read, would otherwise collect
+    // sockets without end.
     if (leaving.size > max) {
       const [longest] = leaving;
       longest?.destroy(new Error('cut, because too many like it are still open'));
@@ -292,7 +319,8 @@ export class ConnectionPool {
       return;
     }
     if (!free) return;
-    // A place that was given back unused has opened nothing: kept, it would take the room of a connection that is open.
+    // A place that was given back unused has opened nothing: kept, it would take the room of a
+    // connection that is open.
     if (!free.open) {
       free.destroy();
       return;
@@ -323,7 +351,10 @@ interface ConnectionReturn {
   renew(connection: Connection): Lease | undefined;
 }
 
-/** One place in a lane, for one request. Given back once, by itself when the answer is complete, or by `cancel`. */
+/**
+ * One place in a lane, for one request. Given back once, by itself when the answer is complete, or
+ * by `cancel`.
+ */
 export class Lease {
   readonly #connection: Connection;
   readonly #places: ConnectionReturn;
@@ -385,14 +416,17 @@ export class Lease {
   }
 
   /**
-   * To be called when a client reads the answer so slowly that the place would carry nothing for long: the next caller that has to
-   * wait takes it, while the answer goes on beside.
+   * To be called when a client reads the answer so slowly that the place would carry nothing for
+   * long: the next caller that has to wait takes it, while the answer goes on beside.
    */
   readSlowly(): void {
     if (this.#state === 'sending') this.#places.slow(this);
   }
 
-  /** Gives the place to the next caller now, while what runs here goes on; its connection closes when it is through. */
+  /**
+   * Gives the place to the next caller now, while what runs here goes on; its connection closes
+   * when it is through.
+   */
   leave({ slow = false }: { slow?: boolean } = {}): void {
     if (this.#state === 'held') this.#finish(true);
     else if (this.#state === 'sending') {
@@ -402,7 +436,9 @@ export class Lease {
     }
   }
 
-  /** As `leave`, where something runs here: false where nothing has been sent yet, or all is over. */
+  /**
+   * As `leave`, where something runs here: false where nothing has been sent yet, or all is over.
+   */
   yield(): boolean {
     if (this.#state !== 'sending') return false;
     this.leave();
@@ -414,7 +450,10 @@ export class Lease {
     return this.#places.another();
   }
 
-  /** Cuts what runs here, and takes its place with a new connection; undefined where the place was given back already. */
+  /**
+   * Cuts what runs here, and takes its place with a new connection; undefined where the place was
+   * given back already.
+   */
   renew(reason: Error): Lease | undefined {
     if (this.#state !== 'sending') return undefined;
     this.#state = 'over';
@@ -424,7 +463,9 @@ export class Lease {
     return this.#places.renew(this.#connection);
   }
 
-  /** Cuts what runs here, and gives the place back if that was not done. Harmless when all is over. */
+  /**
+   * Cuts what runs here, and gives the place back if that was not done. Harmless when all is over.
+   */
   cancel(reason: Error): void {
     if (this.#state === 'held') this.#finish(true);
     else if (this.#state !== 'over') {

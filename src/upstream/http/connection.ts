@@ -19,10 +19,16 @@ export interface OutgoingRequest {
   readonly onStart?: (() => void) | undefined;
 }
 
-/** What AWS, its load balancers and identity-aware proxies add fits; undici takes 16 KiB unless told otherwise. */
+/**
+ * What AWS, its load balancers and identity-aware proxies add fits; undici takes 16 KiB unless told
+ * otherwise.
+ */
 export const MAX_RESPONSE_HEADER_BYTES = 64 * 1024;
 
-/** What broke before an answer's headers came: how far the request got, and whether the socket had carried others before. */
+/**
+ * What broke before an answer's headers came: how far the request got, and whether the socket had
+ * carried others before.
+ */
 export class TransportFailure extends Error {
   override readonly name = 'TransportFailure';
   readonly sent: Sent;
@@ -48,7 +54,10 @@ export interface ConnectionOptions {
   readonly onClose: () => void;
 }
 
-/** Takes one answer from undici. A class, because its methods are there once, and closures would be made for every request. */
+/**
+ * Takes one answer from undici. A class, because its methods are there once, and closures would be
+ * made for every request.
+ */
 class Answer implements DispatchHandler {
   readonly #reused: boolean;
   readonly #resolve: (incoming: Incoming) => void;
@@ -112,7 +121,10 @@ function turn(): object {
   return thisTurn;
 }
 
-/** One socket at a time, one request at a time. It opens with its first request, and again after a close. */
+/**
+ * One socket at a time, one request at a time. It opens with its first request, and again after a
+ * close.
+ */
 export class Connection {
   readonly #client: Client;
   readonly #origin: string;
@@ -151,12 +163,18 @@ export class Connection {
     });
   }
 
-  /** True where the socket is open and has carried a request before: the server may be closing it at this moment. */
+  /**
+   * True where the socket is open and has carried a request before: the server may be closing it at
+   * this moment.
+   */
   get warm(): boolean {
     return this.#open && this.#served > 0;
   }
 
-  /** True in the turn of the loop in which an answer has ended here: that the server closes behind it cannot be known yet. */
+  /**
+   * True in the turn of the loop in which an answer has ended here: that the server closes behind
+   * it cannot be known yet.
+   */
   get justAnswered(): boolean {
     return this.#answeredIn !== undefined && this.#answeredIn === thisTurn;
   }
@@ -165,13 +183,17 @@ export class Connection {
     return this.#open;
   }
 
-  /** Opens the socket ahead of the first request. `onGone` runs if it closes before a request takes it. */
+  /**
+   * Opens the socket ahead of the first request. `onGone` runs if it closes before a request takes
+   * it.
+   */
   dial(onGone?: () => void): void {
     if (!this.#open && !this.#dead) this.#early.start(this.#origin, onGone);
   }
 
   /**
-   * Sends one request. Resolves with the headers' arrival; `over` runs once, when the last byte has come or the exchange broke.
+   * Sends one request. Resolves with the headers' arrival; `over` runs once, when the last byte has
+   * come or the exchange broke.
    * @throws TransportFailure
    */
   send(request: OutgoingRequest, over: (reusable: boolean) => void): Promise<Incoming> {
@@ -182,10 +204,12 @@ export class Connection {
           this.#served++;
           this.#answeredIn = turn();
         }
-        // undici is still inside its parser when it reports an end: closing or reusing its client there would upset it.
+        // undici is still inside its parser when it reports an end: closing or reusing its client
+        // there would upset it.
         queueMicrotask(() => over(reusable && !this.#dead));
       };
-      // The server may have closed a socket that was dialled early, as it may have closed a kept one.
+      // The server may have closed a socket that was dialled early, as it may have closed a kept
+      // one.
       const answer = new Answer(this.warm || this.#early.ready, resolve, reject, ended, onStart);
       this.#client.dispatch({ method: method as HttpMethod, path, headers, body }, answer);
     });

@@ -1,7 +1,10 @@
 import type { Socket } from 'node:net';
 import type { ConnectCallback, ConnectOptions, Connector } from './undici.ts';
 
-/** Opens the socket of one connection before its first request, so that the handshake overlaps with another wait. */
+/**
+ * Opens the socket of one connection before its first request, so that the handshake overlaps with
+ * another wait.
+ */
 export class EarlyDial {
   readonly #connector: Connector;
   #dialled: Dialled | undefined;
@@ -64,7 +67,8 @@ class Dialled {
     else if (error || !socket) this.#gone();
     else {
       this.#socket = socket;
-      // The first readable event before any request is the server's FIN, or bytes that answer nothing.
+      // The first readable event before any request is the server's FIN, or bytes that answer
+      // nothing.
       socket.once('readable', this.#gone).once('close', this.#gone).once('error', this.#gone);
     }
   };

@@ -2,7 +2,10 @@ import { TransientMap } from '../../core/time/transient-map.ts';
 
 /** Whose turn it is that a waiter takes: that of its group, and in it that of its member. */
 export interface Share {
-  /** By token, or else by address: callers choose neither, so that nobody gets more turns by more members. */
+  /**
+   * By token, or else by address: callers choose neither, so that nobody gets more turns by more
+   * members.
+   */
   readonly group: string;
   /** By session. */
   readonly member: string;
@@ -13,8 +16,9 @@ type Members<V extends object> = TransientMap<string, TransientMap<number, V>>;
 const ALONE: Share = { group: '', member: '' };
 
 /**
- * A queue in which groups take turns, and in each group its members: a caller with a thousand waiting requests delays another one's
- * first by one turn. Those of one member keep their order. Each operation takes one step, however many wait.
+ * A queue in which groups take turns, and in each group its members: a caller with a thousand
+ * waiting requests delays another one's first by one turn. Those of one member keep their order.
+ * Each operation takes one step, however many wait.
  */
 export class FairQueue<V extends object> {
   readonly #groups = new TransientMap<string, Members<V>>();

@@ -1,6 +1,9 @@
 import { isLoopback } from '../../core/http/loopback.ts';
 
-/** Where requests leave the network: the variables as curl and undici read them, each overruled by --proxy. */
+/**
+ * Where requests leave the network: the variables as curl and undici read them, each overruled by
+ * --proxy.
+ */
 export interface ProxySettings {
   /** --proxy, for every host but those of NO_PROXY and loopback. */
   readonly url: string | undefined;
@@ -49,7 +52,10 @@ export function proxyFor(url: URL, settings: ProxySettings): URL | undefined {
   return choice.kind === 'proxy' ? choice.url : undefined;
 }
 
-/** NO_PROXY: names separated by commas or blanks; a name covers its subdomains, with or without a leading dot; `*` is all. */
+/**
+ * NO_PROXY: names separated by commas or blanks; a name covers its subdomains, with or without a
+ * leading dot; `*` is all.
+ */
 function exempt(url: URL, noProxy: string): boolean {
   const host = bare(url.hostname.toLowerCase());
   const port = url.port || (url.protocol === 'https:' ? '443' : '80');

@@ -4,7 +4,10 @@ import zlib from 'node:zlib';
 import { ProxyError } from '../../core/errors/errors.ts';
 import type { HttpFacts } from '../../core/pipeline/call.ts';
 
-/** Above this many unread bytes the socket is paused, until they are taken. One socket read is 64 KiB. */
+/**
+ * Above this many unread bytes the socket is paused, until they are taken. One socket read is 64
+ * KiB.
+ */
 const HIGH_WATER_BYTES = 256 * 1024;
 
 interface Flow {
@@ -36,7 +39,10 @@ export const MAX_ERROR_BODY_BYTES = 1024 * 1024;
 
 const FORGOTTEN = Promise.resolve();
 
-/** One HTTP answer while it arrives. A stream that nobody reads pauses its socket; a body that is read whole is bounded. */
+/**
+ * One HTTP answer while it arrives. A stream that nobody reads pauses its socket; a body that is
+ * read whole is bounded.
+ */
 export class Incoming implements HttpFacts {
   readonly status: number;
   readonly headers: HttpHeaders;
@@ -58,7 +64,10 @@ export class Incoming implements HttpFacts {
     this.#flow = flow;
   }
 
-  /** Its reader has taken all that has come, and waits for more: whoever is slow, it is not the reader. */
+  /**
+   * Its reader has taken all that has come, and waits for more: whoever is slow, it is not the
+   * reader.
+   */
   get starved(): boolean {
     return this.#wake !== undefined;
   }
@@ -133,8 +142,8 @@ export class Incoming implements HttpFacts {
   }
 
   /**
-   * Hands over the body's bytes as they come, in the encoding that they came in; throws what cut the answer. A generator would cost
-   * several promises for each chunk.
+   * Hands over the body's bytes as they come, in the encoding that they came in; throws what cut
+   * the answer. A generator would cost several promises for each chunk.
    */
   async pour(take: (chunk: Buffer) => Promise<void>): Promise<void> {
     for (;;) {
@@ -172,7 +181,8 @@ export class Incoming implements HttpFacts {
 
   /**
    * The whole body, decompressed; the same bytes however often it is asked for.
-   * @throws ProxyError unusable-answer, where it is longer than `limit` bytes, which the first who asks sets.
+   * @throws ProxyError unusable-answer, where it is longer than `limit` bytes, which the first who
+   * asks sets.
    */
   whole(limit = MAX_BODY_BYTES): Promise<Buffer> {
     this.#whole ??= this.#readWhole(limit);
@@ -236,7 +246,8 @@ const DECODERS = {
 
 async function* decompressed(source: AsyncIterable<Buffer>, encoding: Encoding): AsyncGenerator<Buffer> {
   const decoder = DECODERS[encoding].stream();
-  // Whoever stops reading early destroys the decoder, and with it the source; failures come out where it is read.
+  // Whoever stops reading early destroys the decoder, and with it the source; failures come out
+  // where it is read.
   pipeline(Readable.from(source), decoder, () => undefined);
   yield* decoder as AsyncIterable<Buffer>;
 }

@@ -14,7 +14,10 @@ export interface ReuseLimits {
   readonly keepAliveTimeoutMs: number;
 }
 
-/** The two clocks drift by less than this while a connection rests. More is a sleep of the machine or a clock that was set. */
+/**
+ * The two clocks drift by less than this while a connection rests. More is a sleep of the machine
+ * or a clock that was set.
+ */
 const CLOCK_JUMP_MS = 3_000;
 
 /** True where a connection is older than `--connection-lifetime` allows. Pure. */
@@ -22,8 +25,8 @@ export const isExpired = (openedAt: number, monotonic: number, { lifetimeMs }: R
   lifetimeMs > 0 && monotonic - openedAt >= lifetimeMs;
 
 /**
- * Whether an idle connection may carry another request. After a sleep the peer, a NAT or a VPN has forgotten it without a word, and
- * the timer that would have closed it has not fired yet. Pure.
+ * Whether an idle connection may carry another request. After a sleep the peer, a NAT or a VPN has
+ * forgotten it without a word, and the timer that would have closed it has not fired yet. Pure.
  */
 export function mayReuse(
   rest: IdleTime,

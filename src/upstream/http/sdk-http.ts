@@ -4,7 +4,10 @@ import type { Clock } from '../../core/time/clock.ts';
 import { Connection } from './connection.ts';
 import type { Connector } from './undici.ts';
 
-/** STS, SSO and sign-in answer in well under a second; a call that hangs must not hang every request that waits for it. */
+/**
+ * STS, SSO and sign-in answer in well under a second; a call that hangs must not hang every request
+ * that waits for it.
+ */
 const SDK_CALL_MS = 20_000;
 
 interface SdkRequest {
@@ -48,15 +51,17 @@ function pathOf({ path, query = {} }: SdkRequest): string {
 async function bytesOf(body: unknown): Promise<Buffer | undefined> {
   if (body === undefined || body === null || body === '') return undefined;
   if (typeof body === 'string') return Buffer.from(body);
-  // Over the same memory: the SDK's own byte arrays warn on stderr when Buffer.from() asks them for their value.
+  // Over the same memory: the SDK's own byte arrays warn on stderr when Buffer.from() asks them for
+  // their value.
   if (body instanceof Uint8Array) return Buffer.from(body.buffer, body.byteOffset, body.byteLength);
   if (body instanceof Readable) return buffer(body);
   throw new TypeError('an AWS SDK call with a body of an unknown kind');
 }
 
 /**
- * The AWS SDK's HTTP handler over the proxy's own connections. The SDK knows neither HTTPS_PROXY nor AWS_CA_BUNDLE, so that a
- * login behind a company's network would fail where the endpoint works.
+ * The AWS SDK's HTTP handler over the proxy's own connections. The SDK knows neither HTTPS_PROXY
+ * nor AWS_CA_BUNDLE, so that a login behind a company's network would fail where the endpoint
+ * works.
  */
 export function createSdkHttpHandler(connect: Connector, clock: Clock): SdkHttpHandler {
   return {

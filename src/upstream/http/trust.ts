@@ -37,9 +37,11 @@ export function bundleProblem(path: string): string | undefined {
 }
 
 /**
- * The certificates to trust: Node's own and the bundle's. Added, not exchanged, so that a bundle with only the
- * company's certificate does not cut off the hosts that its network leaves alone. Undefined means Node's default.
- * @throws Error where the bundle cannot be read; what NODE_EXTRA_CA_CERTS names may be missing, as for Node itself.
+ * The certificates to trust: Node's own and the bundle's. Added, not exchanged, so that a bundle
+ * with only the company's certificate does not cut off the hosts that its network leaves alone.
+ * Undefined means Node's default.
+ * @throws Error where the bundle cannot be read; what NODE_EXTRA_CA_CERTS names may be missing, as
+ * for Node itself.
  */
 export function trustedCertificates(settings: TrustSettings): string[] | undefined {
   const bundle = caBundleOf(settings);

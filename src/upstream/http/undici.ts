@@ -1,6 +1,6 @@
 /**
- * The one place that imports undici. Its main entry brings fetch, caches, mocks and WebSocket along; the dispatcher files
- * alone halve the bundle and start tens of milliseconds sooner.
+ * The one place that imports undici. Its main entry brings fetch, caches, mocks and WebSocket
+ * along; the dispatcher files alone halve the bundle and start tens of milliseconds sooner.
  */
 import type { buildConnector as BuildConnector, Client as ClientType, Dispatcher } from 'undici';
 // @ts-expect-error the file has no declarations of its own; those of the package's entry describe it

@@ -13,7 +13,9 @@ import { isSameBut } from '../exchange/exchange.ts';
 import { SseParser } from '../stream/sse.ts';
 import { decodeBody } from '../transport/answer.ts';
 
-/** Longer answers pass unread: the faults that are looked for here are those of short error bodies. */
+/**
+ * Longer answers pass unread: the faults that are looked for here are those of short error bodies.
+ */
 export const MAX_CHECKED_BYTES = 64 * 1024;
 
 export interface CheckDeps {
@@ -26,7 +28,10 @@ export interface CheckDeps {
   readonly dropped: (reason: string) => void;
 }
 
-/** True where the first bytes show a result under the request's id, so that nothing needs to be parsed or held. Pure. */
+/**
+ * True where the first bytes show a result under the request's id, so that nothing needs to be
+ * parsed or held. Pure.
+ */
 const isPlainResult = (text: string, request: Request): boolean =>
   text.startsWith(`{"jsonrpc":"2.0","id":${idText(request)},"result":{`);
 
@@ -78,7 +83,10 @@ export function checkedBody(
 const EVENT_ENDS = ['\n\n', '\n\r', '\r\r'].map((end) => Buffer.from(end));
 const LF = 10;
 
-/** Where the first event in these bytes ends, behind the blank line; -1 where it has not ended. Looks from `from` on. */
+/**
+ * Where the first event in these bytes ends, behind the blank line; -1 where it has not ended.
+ * Looks from `from` on.
+ */
 function eventEnd(bytes: Buffer, from: number): number {
   const found = EVENT_ENDS.map((end) => bytes.indexOf(end, Math.max(0, from - 1))).filter((at) => at >= 0);
   if (found.length === 0) return -1;
@@ -87,8 +95,9 @@ function eventEnd(bytes: Buffer, from: number): number {
 }
 
 /**
- * Checks the events of a stream on their way to a client: holds each until it is whole, and replaces answers that no client could take.
- * A longer event, and everything that is no message, passes as it is.
+ * Checks the events of a stream on their way to a client: holds each until it is whole, and
+ * replaces answers that no client could take. A longer event, and everything that is no message,
+ * passes as it is.
  */
 export class CheckedEvents {
   readonly #deps: CheckDeps;
@@ -194,7 +203,10 @@ export class CheckedEvents {
   }
 }
 
-/** The first characters of the event's data, where it begins with its data or with its type, as those of most servers do. */
+/**
+ * The first characters of the event's data, where it begins with its data or with its type, as
+ * those of most servers do.
+ */
 function dataStart(event: Buffer): string {
   const head = event.toString('latin1', 0, 256);
   return /^(?:event: ?message\r?\n)?data: ?/.test(head)

@@ -5,12 +5,15 @@ import { lostSessionIn } from '../transport/lost-session.ts';
 
 /** A complaint about a session is short: an answer that is longer passes unread. */
 const MAX_COMPLAINT_BYTES = 8 * 1024;
-/** How long the head of an event stream is held back for its first event: a server that does not know the session says so at once. */
+/**
+ * How long the head of an event stream is held back for its first event: a server that does not
+ * know the session says so at once.
+ */
 const FIRST_EVENT_MS = 100;
 
 /**
- * The loss of the session that an answer with status 2xx begins with: as a status, an HTTP client has to see it before the answer
- * passes. Takes nothing from the answer.
+ * The loss of the session that an answer with status 2xx begins with: as a status, an HTTP client
+ * has to see it before the answer passes. Takes nothing from the answer.
  */
 export function earlyLoss(
   response: Incoming,

@@ -4,8 +4,9 @@ import { ACCEPT } from '../exchange/exchange.ts';
 const MAX_NAME = 256;
 
 /**
- * The headers of an HTTP client's request as they go up. What the proxy sends with every request stands above what the client sends,
- * and the proxy names itself first. Accept is the proxy's own: it converts the answer to what the client accepts. Pure.
+ * The headers of an HTTP client's request as they go up. What the proxy sends with every request
+ * stands above what the client sends, and the proxy names itself first. Accept is the proxy's own:
+ * it converts the answer to what the client accepts. Pure.
  * @param own - of --header; they are added to every request further down.
  * @param userAgent - the proxy's own; `andClient` false keeps the client's name from the server.
  */

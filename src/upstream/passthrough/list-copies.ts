@@ -5,8 +5,8 @@ import { SseParser } from '../stream/sse.ts';
 import { decodeBody } from '../transport/answer.ts';
 
 /**
- * For copies of lists that pass by, of all clients together: their clients decide how long each takes. One that does not fit passes all
- * the same, and teaches nothing.
+ * For copies of lists that pass by, of all clients together: their clients decide how long each
+ * takes. One that does not fit passes all the same, and teaches nothing.
  */
 const MAX_COPIED_BYTES = 32 * 1024 * 1024;
 
@@ -15,11 +15,17 @@ type Answered = Pick<Incoming, 'headers'>;
 /** What is kept of one answer while it passes. */
 export interface ListCopy {
   take(chunk: Buffer): void;
-  /** To be called once, at its end however that comes: the answer with this id, where all of it has passed and can be understood. */
+  /**
+   * To be called once, at its end however that comes: the answer with this id, where all of it has
+   * passed and can be understood.
+   */
   end(id: Id): Response | undefined;
 }
 
-/** Copies lists of tools that go to HTTP clients byte for byte, so that what they say of the tools is known here too. */
+/**
+ * Copies lists of tools that go to HTTP clients byte for byte, so that what they say of the tools
+ * is known here too.
+ */
 export class ListCopies {
   #bytes = 0;
 

@@ -58,10 +58,15 @@ import { tapEvents } from './stream-tap.ts';
 /** How long a stream that has given its answer may take to end before its connection is closed. */
 const STREAM_AFTER_ANSWER_MS = 1_000;
 
-/** How long the beginning of an event waits for its end: a server that says what is unusable says it in one piece. */
+/**
+ * How long the beginning of an event waits for its end: a server that says what is unusable says it
+ * in one piece.
+ */
 const EVENT_HELD_MS = 100;
 
-/** Sessions of HTTP clients whose owner is remembered: more than clients of one listener have open. */
+/**
+ * Sessions of HTTP clients whose owner is remembered: more than clients of one listener have open.
+ */
 const MAX_OWNERS = 10_000;
 
 export interface PassThroughDeps {
@@ -95,7 +100,10 @@ interface Crossing {
   readonly sessionId: string | undefined;
   readonly silenceMs: number;
   readonly leaving: HttpContext['leaving'];
-  /** Where a disconnection is no cancellation, the server gets a moment to take the cancellation that follows first. */
+  /**
+   * Where a disconnection is no cancellation, the server gets a moment to take the cancellation
+   * that follows first.
+   */
   readonly grace: boolean;
 }
 
@@ -110,15 +118,19 @@ interface Collecting {
 type Crossed = TransportRequest & { readonly affinity: Affinity };
 
 /**
- * The bottom handler for calls of HTTP clients, who keep session, revision and streams themselves: their requests are signed and sent
- * with their own headers, and what comes back goes to them as it is. No session, no recovery, no resuming.
+ * The bottom handler for calls of HTTP clients, who keep session, revision and streams themselves:
+ * their requests are signed and sent with their own headers, and what comes back goes to them as it
+ * is. No session, no recovery, no resuming.
  */
 export class PassThrough {
   readonly #deps: PassThroughDeps;
   readonly #lists = new ListCopies();
   /** Who was the first to send something in a session, by the session's id. */
   readonly #owners = new Map<string, string | undefined>();
-  /** What reaches the backend of a session, by the session's id; only of sessions whose server gave something to return. */
+  /**
+   * What reaches the backend of a session, by the session's id; only of sessions whose server gave
+   * something to return.
+   */
   readonly #affinities = new Map<string, Affinity>();
 
   constructor(deps: PassThroughDeps) {
@@ -204,7 +216,8 @@ export class PassThrough {
       lease?.cancel(reason instanceof Error ? reason : new Error(String(reason)));
     };
     const id = headers['mcp-session-id'];
-    // What is under way runs to its end: answers, cancellations and the end of the session go whoever signs them.
+    // What is under way runs to its end: answers, cancellations and the end of the session go
+    // whoever signs them.
     const admits =
       lane === 'control' || lane === 'own' || lane === 'deletion'
         ? undefined
@@ -246,7 +259,8 @@ export class PassThrough {
         admits,
         affinity: (id === undefined ? undefined : this.#affinities.get(id)) ?? crossing.uplink.newAffinity(),
         signal: cutter.signal,
-        // Most clients open the standalone stream next. Not before the bytes have left, which the handshakes would delay.
+        // Most clients open the standalone stream next. Not before the bytes have left, which the
+        // handshakes would delay.
         onStart:
           crossing.message?.kind === 'request' && crossing.message.method === 'initialize'
             ? () => setImmediate(() => crossing.uplink.dialAhead())
@@ -414,7 +428,10 @@ export class PassThrough {
     };
   }
 
-  /** Gives the answer up where the server falls silent in the middle of it, for longer than --read-timeout. */
+  /**
+   * Gives the answer up where the server falls silent in the middle of it, for longer than
+   * --read-timeout.
+   */
   #watched<T>({ silenceMs }: Crossing, response: Incoming, read: () => Promise<T>): Promise<T> {
     // A short answer comes in one piece with its head.
     if (silenceMs === 0 || response.ended) return read();
@@ -427,8 +444,9 @@ export class PassThrough {
   }
 
   /**
-   * What is no success. A JSON-RPC error is the server's own word, and goes up as a message for the layers to judge; what only says
-   * that it failed, or that AWS refused the proxy's signature, becomes an error of the proxy's; every other answer is final.
+   * What is no success. A JSON-RPC error is the server's own word, and goes up as a message for the
+   * layers to judge; what only says that it failed, or that AWS refused the proxy's signature,
+   * becomes an error of the proxy's; every other answer is final.
    */
   async #failure(crossing: Crossing, opened: OpenedExchange): Promise<Reply> {
     const { response } = opened;
@@ -450,7 +468,10 @@ export class PassThrough {
     return { kind: 'passed', http };
   }
 
-  /** Reads the answer as a message, for who wants to read or edit it; what comes before it goes down as it comes. */
+  /**
+   * Reads the answer as a message, for who wants to read or edit it; what comes before it goes down
+   * as it comes.
+   */
   async #collect(crossing: Crossing, opened: OpenedExchange, request: TransportRequest): Promise<Reply> {
     const { message: asked, emit, origin, sessionId } = crossing;
     const { response } = opened;
@@ -516,7 +537,8 @@ export class PassThrough {
   }
 
   /**
-   * Reads a stream to its answer. One that ends before that is resumed: its client does not see the stream, and cannot.
+   * Reads a stream to its answer. One that ends before that is resumed: its client does not see the
+   * stream, and cannot.
    * @param resumable - undefined where the revision has no resuming.
    */
   async #collectStream(
@@ -596,9 +618,13 @@ export class PassThrough {
 
 const POSITION = () => ({ lastEventId: undefined, retryMs: undefined });
 
-/** Its client waits for an answer elsewhere, or for as long as it likes: neither may stand behind requests. */
+/**
+ * Its client waits for an answer elsewhere, or for as long as it likes: neither may stand behind
+ * requests.
+ */
 function laneOf(message: Message): TransportRequest['lane'] {
-  // The client's first requests follow it: on the connection of its initialize it costs no handshake.
+  // The client's first requests follow it: on the connection of its initialize it costs no
+  // handshake.
   if (message.kind === 'notification' && message.method === 'notifications/initialized') return 'own';
   if (message.kind !== 'request' || message.method === 'ping') return 'control';
   return message.method === 'subscriptions/listen' ? 'stream' : 'request';
@@ -618,14 +644,20 @@ function unencoded({ status, headers }: HttpFacts): HttpFacts {
   return { status, headers: rest };
 }
 
-/** Another attempt can end better, or the proxy has more to explain than the body does: the layer that repeats decides. */
+/**
+ * Another attempt can end better, or the proxy has more to explain than the body does: the layer
+ * that repeats decides.
+ */
 function isPassing(status: number, headers: HttpFacts['headers'], bytes: Buffer): boolean {
   if (status === 408 || status === 429 || status === 500 || (status >= 502 && status <= 504)) return true;
   const body = decodeBody(bytes) ?? '';
   return status === 402 || isColdStart(status, body) || meaningOf(errorTypeOf(headers, body)) !== undefined;
 }
 
-/** Nothing that its client could act on: a redirection that is not followed, or a refusal of the proxy's own credentials. */
+/**
+ * Nothing that its client could act on: a redirection that is not followed, or a refusal of the
+ * proxy's own credentials.
+ */
 function isOurs(status: number, headers: HttpFacts['headers'], bytes: Buffer): boolean {
   if (status < 400) return true;
   const refusal = judgeRefusal({

@@ -6,7 +6,10 @@ interface Gathering {
   readonly members: { readonly call: Call; readonly settle: (reply: Promise<Reply>) => void }[];
 }
 
-/** Gathers the members of a batch, all sent down in one turn, and posts them as the array that they came in. */
+/**
+ * Gathers the members of a batch, all sent down in one turn, and posts them as the array that they
+ * came in.
+ */
 export class Batches {
   readonly #gatherings = new Map<Batch, readonly Gathering[]>();
 

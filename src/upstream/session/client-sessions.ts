@@ -39,14 +39,18 @@ export interface ClientSessionsDeps {
   readonly places: SessionQuota;
   /** Longest wait of a call for a session that is being opened. */
   readonly openLimit?: OpenLimit | undefined;
-  /** What the same client has with the profile whose session it opens itself; undefined where this is that. */
+  /**
+   * What the same client has with the profile whose session it opens itself; undefined where this
+   * is that.
+   */
   readonly lead?: ClientSessions | undefined;
 }
 
 /**
- * What one client has with one profile's server, across the sessions that carry it: a session that the server has lost is opened
- * anew without the client noticing, once for all calls that failed with it, and they are sent once more. Of a profile that the client
- * did not open itself, the first session is opened the same way, when a call needs it, as the client opened its own.
+ * What one client has with one profile's server, across the sessions that carry it: a session that
+ * the server has lost is opened anew without the client noticing, once for all calls that failed
+ * with it, and they are sent once more. Of a profile that the client did not open itself, the first
+ * session is opened the same way, when a call needs it, as the client opened its own.
  */
 export class ClientSessions {
   readonly #deps: ClientSessionsDeps;
@@ -89,12 +93,18 @@ export class ClientSessions {
     return this.#sessions.session;
   }
 
-  /** The session that a request is under way on: the one of this moment, or one that was lost while it answered. */
+  /**
+   * The session that a request is under way on: the one of this moment, or one that was lost while
+   * it answered.
+   */
   sessionOf(id: Id): Session {
     return this.#sessions.sessionOf(id);
   }
 
-  /** The client's own initialize, answered from an earlier session: its own is opened later, those of other profiles need not wait. */
+  /**
+   * The client's own initialize, answered from an earlier session: its own is opened later, those
+   * of other profiles need not wait.
+   */
   foretell({ client, emit }: Call, request: Request, version: string): void {
     const { clock, limits } = this.#deps;
     this.#foretold = { client, request, emit, isEcho: limits && detectDuplicates(clock), version };
@@ -143,14 +153,20 @@ export class ClientSessions {
     }
   }
 
-  /** How the client has opened its own session since the one here was opened, or where there is none here yet. */
+  /**
+   * How the client has opened its own session since the one here was opened, or where there is none
+   * here yet.
+   */
   #behind(): SessionOpening | undefined {
     const { lead } = this.#deps;
     const opening = lead && (lead.#foretold ?? lead.#sessions.opening);
     return opening === this.#followed ? undefined : opening;
   }
 
-  /** Opens the session of another profile than the client's own: one attempt for all who need it while it runs. */
+  /**
+   * Opens the session of another profile than the client's own: one attempt for all who need it
+   * while it runs.
+   */
   async #follow(signal: AbortSignal): Promise<void> {
     for (let behind = this.#behind(); behind; behind = this.#behind()) {
       const own = behind;
@@ -185,7 +201,10 @@ export class ClientSessions {
     }
   }
 
-  /** Runs `send` on the session of this moment, and on a new one where the server has lost that, as long as time remains. */
+  /**
+   * Runs `send` on the session of this moment, and on a new one where the server has lost that, as
+   * long as time remains.
+   */
   carry(call: Call, send: (session: Session) => Promise<Reply>): Promise<Reply> {
     const { again } = this.#deps;
     let sent = false;
@@ -204,7 +223,8 @@ export class ClientSessions {
       try {
         return await spread.carry(call, sendOn);
       } catch (error) {
-        // It waited for one of the sessions that were left when the client began anew: there are others now.
+        // It waited for one of the sessions that were left when the client began anew: there are
+        // others now.
         const left = this.#sessions.spread !== spread && !this.#sessions.closing && !call.signal.aborted;
         if (left && isEnding(error)) return this.#carry(call, sendOn);
         throw error;
@@ -212,7 +232,8 @@ export class ClientSessions {
     }
     const send = spread ? (on: Session) => spread.holding(on, () => sendOn(on)) : sendOn;
     let { session } = this.#sessions;
-    // Also where the last try to open a new one failed: the next call may find a server that has come back.
+    // Also where the last try to open a new one failed: the next call may find a server that has
+    // come back.
     if (this.#sessions.isBroken) session = await this.#sessions.reopened(session, call.signal);
     let reply: Reply | undefined;
     for (let resends: Resends | undefined; !reply; ) {
@@ -220,7 +241,8 @@ export class ClientSessions {
         reply = await send(session);
       } catch (error) {
         if (!isLost(error)) throw error;
-        // A client that never initializes has no session, but the platform may have routed it to a backend that is gone.
+        // A client that never initializes has no session, but the platform may have routed it to a
+        // backend that is gone.
         const { opening } = this.#sessions;
         if (!opening && !session.dropAffinity()) throw error;
         resends ??= new Resends(this.#deps.clock, call);
@@ -275,7 +297,10 @@ export class ClientSessions {
     this.#sessions.refuseWaiting();
   }
 
-  /** Replaces every session with a new one; each that is in use is left when the last call on it has ended. */
+  /**
+   * Replaces every session with a new one; each that is in use is left when the last call on it has
+   * ended.
+   */
   drain(): void {
     this.#sessions.drain();
   }

@@ -12,7 +12,10 @@ const TOLD_TO_ALL: ReadonlySet<string> = new Set([
 export const concernsAll = (message: Message): message is Request | Notification =>
   message.kind !== 'response' && TOLD_TO_ALL.has(message.method);
 
-/** What is said to no profile's server in particular. Subscriptions are to the default one's resources. */
+/**
+ * What is said to no profile's server in particular. Subscriptions are to the default one's
+ * resources.
+ */
 const TOLD_TO_PROFILES: ReadonlySet<string> = new Set([
   'logging/setLevel',
   'notifications/roots/list_changed',
@@ -22,7 +25,10 @@ const TOLD_TO_PROFILES: ReadonlySet<string> = new Set([
 export const concernsProfiles = (message: Message): message is Request | Notification =>
   message.kind !== 'response' && TOLD_TO_PROFILES.has(message.method);
 
-/** Each is a request of its own while calls wait for the new session. Of a client that makes more, the oldest are not made again. */
+/**
+ * Each is a request of its own while calls wait for the new session. Of a client that makes more,
+ * the oldest are not made again.
+ */
 const MAX_SUBSCRIPTIONS = 1_024;
 
 /** What a new session has to be told again, because the client believes it said. */

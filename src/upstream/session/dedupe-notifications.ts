@@ -2,15 +2,24 @@ import type { Message } from '../../core/jsonrpc/message.ts';
 import type { Origin } from '../../core/pipeline/call.ts';
 import type { Clock } from '../../core/time/clock.ts';
 
-/** Sessions of one server tell of one change within moments of each other; later, it is another change. */
+/**
+ * Sessions of one server tell of one change within moments of each other; later, it is another
+ * change.
+ */
 const SAME_CHANGE_MS = 1_000;
 
-/** Of resources, a server may tell any number within that time. What is forgotten too early comes once per session: no harm. */
+/**
+ * Of resources, a server may tell any number within that time. What is forgotten too early comes
+ * once per session: no harm.
+ */
 const MAX_CHANGES = 1_024;
 
 const CHANGE = /^notifications\/((tools|prompts|resources)\/list_changed|resources\/updated)$/;
 
-/** What a server tells every session that it has, and so once per session; it belongs to no call, whichever stream it comes on. */
+/**
+ * What a server tells every session that it has, and so once per session; it belongs to no call,
+ * whichever stream it comes on.
+ */
 export const isListChanged = (message: Message): boolean =>
   message.kind === 'notification' && CHANGE.test(message.method);
 
@@ -24,8 +33,9 @@ interface Telling {
 }
 
 /**
- * Finds what several sessions tell, so that the client hears it once. The n-th time that one session says something stands for the
- * n-th change, so that a change soon after another is never taken for it. It holds what was told within the last second, oldest first.
+ * Finds what several sessions tell, so that the client hears it once. The n-th time that one
+ * session says something stands for the n-th change, so that a change soon after another is never
+ * taken for it. It holds what was told within the last second, oldest first.
  */
 export function detectDuplicates(clock: Clock): IsDuplicate {
   const tellings = new Map<string, Telling>();

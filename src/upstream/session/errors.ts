@@ -1,6 +1,9 @@
 import { causeText, type ErrorReason, factsOf, ProxyError } from '../../core/errors/errors.ts';
 
-/** These say by themselves what is to be done; what else befell the opening of a session is only its cause. */
+/**
+ * These say by themselves what is to be done; what else befell the opening of a session is only its
+ * cause.
+ */
 const TELLING: ReadonlySet<ErrorReason> = new Set<ErrorReason>([
   'no-credentials',
   'auth-rejected',

@@ -4,7 +4,10 @@ import type { Clock } from '../../core/time/clock.ts';
 import { TransientMap } from '../../core/time/transient-map.ts';
 import { CANCEL_GRACE_MS, type Exchange } from '../exchange/exchange.ts';
 
-/** The requests under way on one session, each with the exchange that carries it: alone, or with the others of its batch. */
+/**
+ * The requests under way on one session, each with the exchange that carries it: alone, or with the
+ * others of its batch.
+ */
 export class SessionCalls {
   readonly #clock: Clock;
   readonly #exchanges = new TransientMap<string, Exchange>();
@@ -28,7 +31,10 @@ export class SessionCalls {
     return this.#exchanges.get(idKey(id));
   }
 
-  /** Has the exchange answer the call. @returns with `watch`, from which on the exchange hears that the call is cancelled. */
+  /**
+   * Has the exchange answer the call. @returns with `watch`, from which on the exchange hears that
+   * the call is cancelled.
+   */
   expect(exchange: Exchange, call: Call): { reply: Promise<Reply>; watch: () => void } {
     const { message, signal } = call;
     if (message.kind !== 'request') {
@@ -38,7 +44,8 @@ export class SessionCalls {
     const leave = (): void => exchange.abandon(message, signal.reason);
     const settled = (): void => {
       signal.removeEventListener('abort', leave);
-      // A cancelled call stays findable for as long as its cancellation may still be on its way here.
+      // A cancelled call stays findable for as long as its cancellation may still be on its way
+      // here.
       const forget = (): void => {
         if (this.#exchanges.get(key) === exchange) this.#exchanges.delete(key);
         if (this.idle) for (const tell of this.#idlers.splice(0)) tell();

@@ -29,7 +29,10 @@ export interface OpenLimit {
   readonly option: string | undefined;
 }
 
-/** Where no option limits it: callers have their own deadlines, but a server that never answers must not hold up those that come later. */
+/**
+ * Where no option limits it: callers have their own deadlines, but a server that never answers must
+ * not hold up those that come later.
+ */
 export const OPEN_LIMIT: OpenLimit = { ms: 30_000, option: undefined };
 
 const within = ({ ms, option }: OpenLimit): string =>
@@ -42,7 +45,10 @@ export const notAnswered = (limit: OpenLimit): ProxyError =>
     ifUnsent: `initialize could not be sent ${within(limit)}`,
   });
 
-/** For a call that waited so long for the session, whether or not its own attempt was the one that hung. */
+/**
+ * For a call that waited so long for the session, whether or not its own attempt was the one that
+ * hung.
+ */
 export function notInTime(limit: OpenLimit): ProxyError {
   const text = `no answer to initialize ${within(limit)}`;
   return new ProxyError('timeout', text, { sent: 'maybe', ifUnsent: text });
@@ -50,8 +56,9 @@ export function notInTime(limit: OpenLimit): ProxyError {
 
 const OPEN_TRIES = 3;
 /**
- * How long the answer to an initialize is awaited once nobody wants the session any more: cut off, it would stay at a server that
- * opens it a moment later, and nobody would know its id. Clients kill a process that takes 2 s to end.
+ * How long the answer to an initialize is awaited once nobody wants the session any more: cut off,
+ * it would stay at a server that opens it a moment later, and nobody would know its id. Clients
+ * kill a process that takes 2 s to end.
  */
 export const LATE_ANSWER_MS = 500;
 
@@ -77,7 +84,10 @@ export interface OpenerDeps {
   readonly told: () => readonly Request[];
 }
 
-/** Opens sessions as the client opened its own, and says to them, under ids of the proxy's own, what nobody waits for but the proxy. */
+/**
+ * Opens sessions as the client opened its own, and says to them, under ids of the proxy's own, what
+ * nobody waits for but the proxy.
+ */
 export class Opener {
   readonly #deps: OpenerDeps;
   #ownIds = 0;
@@ -86,7 +96,10 @@ export class Opener {
     this.#deps = deps;
   }
 
-  /** Sends an initialize, the client's or one of the proxy's own, through the layers that stand around every one. */
+  /**
+   * Sends an initialize, the client's or one of the proxy's own, through the layers that stand
+   * around every one.
+   */
   initialize(session: Session, call: Call, request: Request, { own = false } = {}): Promise<Reply> {
     const bottom = (attempt: Call): Promise<Reply> =>
       session.initialize(attempt, attempt.message.kind === 'request' ? attempt.message : request, { own });
@@ -106,7 +119,8 @@ export class Opener {
       try {
         return await this.#openOnce(opening, until, met);
       } catch (error) {
-        // A server that restarts may forget a session while it is being opened; one that always does is not worth more.
+        // A server that restarts may forget a session while it is being opened; one that always
+        // does is not worth more.
         if (!isLost(error) || tries === OPEN_TRIES || until.aborted) throw error;
       }
     }
@@ -119,7 +133,8 @@ export class Opener {
   ): Promise<Session> {
     const { clock, newSession, told, limit = OPEN_LIMIT } = this.#deps;
     until.throwIfAborted();
-    // What a new session is told listens to it, request by request: the platform's own warns of more than ten listeners.
+    // What a new session is told listens to it, request by request: the platform's own warns of
+    // more than ten listeners.
     const controller = new CallController();
     let answered = false;
     let late: Timer | undefined;
@@ -179,7 +194,10 @@ export class Opener {
     return reply?.kind === 'answer' ? reply.message.json : {};
   }
 
-  /** Says to a session what the client said to another, within the time that opening one may take. Never throws. */
+  /**
+   * Says to a session what the client said to another, within the time that opening one may take.
+   * Never throws.
+   */
   async repeat(session: Session, opening: SessionOpening, message: Request | Notification): Promise<void> {
     await withTimeout(this.#deps.clock, OPEN_LIMIT.ms, async (signal) => {
       if (message.kind === 'notification') await session.notify(message.text, signal);
@@ -215,7 +233,10 @@ export class Opener {
     };
   }
 
-  /** The same request under an id of the proxy's own, so that its answer can never be taken for one of the client's. */
+  /**
+   * The same request under an id of the proxy's own, so that its answer can never be taken for one
+   * of the client's.
+   */
   #own(request: Request): Request {
     return withIdText(request, JSON.stringify(`mcp-sigv4-proxy:${++this.#ownIds}`));
   }

@@ -22,7 +22,10 @@ export interface Patience {
   readonly refusal: () => Error;
 }
 
-/** An attempt to open something anew that all callers share while it runs, and that ends with its last waiter. */
+/**
+ * An attempt to open something anew that all callers share while it runs, and that ends with its
+ * last waiter.
+ */
 export class Reopening<T> {
   readonly #closing: AbortSignal;
   #running: Running<T> | undefined;
@@ -36,7 +39,10 @@ export class Reopening<T> {
     return this.#running?.attempt;
   }
 
-  /** The attempt that runs, or a new one. For a caller that does not wait: `wait` counts its callers. */
+  /**
+   * The attempt that runs, or a new one. For a caller that does not wait: `wait` counts its
+   * callers.
+   */
   join(open: (until: AbortSignal) => Promise<T>): Promise<T> {
     if (this.#running) return this.#running.attempt;
     const closing = this.#closing;
@@ -54,9 +60,11 @@ export class Reopening<T> {
   }
 
   /**
-   * Waits for what `begin` returns: the attempt that runs, one that it joins, or something that is there already. The last waiter that
-   * leaves ends the attempt, so that the next caller gets a new one.
-   * @throws the reason of `signal`, for a request that was not sent; the refusal; the error of the attempt.
+   * Waits for what `begin` returns: the attempt that runs, one that it joins, or something that is
+   * there already. The last waiter that leaves ends the attempt, so that the next caller gets a new
+   * one.
+   * @throws the reason of `signal`, for a request that was not sent; the refusal; the error of the
+   * attempt.
    */
   async wait(
     begin: () => Promise<T>,

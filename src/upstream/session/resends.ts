@@ -5,13 +5,19 @@ import { type Clock, sleep } from '../../core/time/clock.ts';
 import { saysSessionInWords } from '../transport/lost-session.ts';
 import { lostAgain } from './errors.ts';
 
-/** Waits before a call is sent on another new session: servers behind a load balancer may each know other sessions. */
+/**
+ * Waits before a call is sent on another new session: servers behind a load balancer may each know
+ * other sessions.
+ */
 const BASE_MS = 100;
 const MAX_MS = 2_000;
 /** For a message without a time limit: clients give a call up after as long. */
 const MAX_UNLIMITED_MS = 60_000;
 
-/** How often one call was turned away by a session that its server had lost, and when it may be sent again. */
+/**
+ * How often one call was turned away by a session that its server had lost, and when it may be sent
+ * again.
+ */
 export class Resends {
   readonly #clock: Clock;
   readonly #call: Call;
@@ -25,8 +31,10 @@ export class Resends {
   }
 
   /**
-   * Resolves when the call, which provably did not run, may be sent on a new session: the first time at once.
-   * @throws ProxyError session-lost, where no time remains for it, or where only a status says that the new session is lost, too.
+   * Resolves when the call, which provably did not run, may be sent on a new session: the first
+   * time at once.
+   * @throws ProxyError session-lost, where no time remains for it, or where only a status says that
+   * the new session is lost, too.
    */
   async after(loss: unknown): Promise<void> {
     const clock = this.#clock;

@@ -15,7 +15,10 @@ import { SessionPool } from './session-pool.ts';
 
 export interface SessionManagerDeps {
   readonly profile: string;
-  /** The client has opened the session of another profile, and this one follows it: only an error's text tells the client of it. */
+  /**
+   * The client has opened the session of another profile, and this one follows it: only an error's
+   * text tells the client of it.
+   */
   readonly follows: boolean;
   readonly opener: Opener;
   /** Another session has taken the place of the one before. */
@@ -35,8 +38,9 @@ const RENEW_BASE_MS = 1_000;
 const RENEW_MAX_MS = 30_000;
 
 /**
- * The sessions that carry one conversation, one after the other, and beside the one of the moment those over which tool calls are
- * spread: one that is lost is opened anew, as it was opened, once for all who need it.
+ * The sessions that carry one conversation, one after the other, and beside the one of the moment
+ * those over which tool calls are spread: one that is lost is opened anew, as it was opened, once
+ * for all who need it.
  */
 export class SessionManager {
   readonly #deps: SessionManagerDeps;
@@ -46,7 +50,10 @@ export class SessionManager {
   #session: Session;
   #opening: SessionOpening | undefined;
   #spread: SessionPool | undefined;
-  /** Sessions that the server has lost, or that were replaced, for as long as something on them still runs to its end. */
+  /**
+   * Sessions that the server has lost, or that were replaced, for as long as something on them
+   * still runs to its end.
+   */
   readonly #former = new Set<Session>();
   #renewing = false;
 
@@ -60,13 +67,19 @@ export class SessionManager {
     return this.#session;
   }
 
-  /** The session that a request is under way on: the one of this moment, or one that was lost while it answered. */
+  /**
+   * The session that a request is under way on: the one of this moment, or one that was lost while
+   * it answered.
+   */
   sessionOf(id: Id): Session {
     const lost = [...this.#former].find((session) => session.carries(id));
     return lost ?? this.#spread?.carrierOf(id) ?? this.#session;
   }
 
-  /** How the session of this moment was opened; undefined before there was one, and when all is over. */
+  /**
+   * How the session of this moment was opened; undefined before there was one, and when all is
+   * over.
+   */
   get opening(): SessionOpening | undefined {
     return this.#opening;
   }
@@ -86,12 +99,18 @@ export class SessionManager {
     return this.#reopening.running !== undefined || this.#session.lost || (this.#spread?.vacant ?? false);
   }
 
-  /** Waits for an opening that all callers share while it runs, as long as the caller and the option allow. */
+  /**
+   * Waits for an opening that all callers share while it runs, as long as the caller and the option
+   * allow.
+   */
   opened(open: (until: AbortSignal) => Promise<Session>, signal: AbortSignal): Promise<Session> {
     return this.#wait(() => this.#reopening.join(open), signal);
   }
 
-  /** What is being opened is not wanted any more: it would overwrite what the client has opened itself. */
+  /**
+   * What is being opened is not wanted any more: it would overwrite what the client has opened
+   * itself.
+   */
   abandon(): void {
     this.#reopening.abandon(new Error('the client has opened a session itself'));
   }
@@ -107,7 +126,8 @@ export class SessionManager {
     this.#adopt(session);
     this.#opening = opening;
     if (again) this.#deps.replaced();
-    // A client that initializes again has left its former session: nobody else would ever delete it.
+    // A client that initializes again has left its former session: nobody else would ever delete
+    // it.
     void former.close();
     void this.#spread?.close();
     if (!limits) {
@@ -160,7 +180,8 @@ export class SessionManager {
 
   /**
    * Waits for a new session as long as the caller and the option allow.
-   * @throws ProxyError session-lost, where none could be opened; the reason of the signal, for a call that was not sent.
+   * @throws ProxyError session-lost, where none could be opened; the reason of the signal, for a
+   * call that was not sent.
    */
   async reopened(dead: Session, signal: AbortSignal): Promise<Session> {
     try {
@@ -205,7 +226,8 @@ export class SessionManager {
     }
     events.emit({ type: 'session.lost', profile });
     const { foreign } = dead;
-    // What the old session's streams still bring runs to its end; only what one that is lost has asked of the client is over.
+    // What the old session's streams still bring runs to its end; only what one that is lost has
+    // asked of the client is over.
     if (!foreign) dead.forsake();
     for (const session of this.#former) if (session.idle) this.#former.delete(session);
     this.#former.add(dead);
@@ -247,13 +269,19 @@ export class SessionManager {
     this.#spread?.refuseWaiting();
   }
 
-  /** Replaces every session with a new one; each that is in use is left when the last call on it has ended. */
+  /**
+   * Replaces every session with a new one; each that is in use is left when the last call on it has
+   * ended.
+   */
   drain(): void {
     if (this.#spread) this.#spread.drain();
     else void this.#renew();
   }
 
-  /** Opens a successor, again and again until that works, while the session of this moment serves on. Never throws. */
+  /**
+   * Opens a successor, again and again until that works, while the session of this moment serves
+   * on. Never throws.
+   */
   async #renew(): Promise<void> {
     const former = this.#session;
     if (this.#renewing || !this.#opening) return;
@@ -297,11 +325,15 @@ export class SessionManager {
       places.give();
       throw error;
     }
-    // The place of the former session, until its last call has ended. A drain that comes meanwhile is for its successor.
+    // The place of the former session, until its last call has ended. A drain that comes meanwhile
+    // is for its successor.
     void this.#leave(former).finally(() => places.give());
   }
 
-  /** Where there may be no session more: the former one goes first, when nobody uses it, and who comes meanwhile waits for the new one. */
+  /**
+   * Where there may be no session more: the former one goes first, when nobody uses it, and who
+   * comes meanwhile waits for the new one.
+   */
   async #renewInPlace(former: Session, opening: SessionOpening): Promise<void> {
     await former.atRest();
     if (this.#session !== former || this.closing || this.#reopening.running || former.lost) return;

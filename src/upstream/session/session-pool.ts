@@ -16,7 +16,10 @@ export interface SessionPoolDeps {
   /** Of all conversations; the first session has one. */
   readonly places: SessionQuota;
   readonly clock: Clock;
-  /** Opens a session as the client opened its own, and tells it what that was told. `met` before anything is told. */
+  /**
+   * Opens a session as the client opened its own, and tells it what that was told. `met` before
+   * anything is told.
+   */
   readonly open: (signal: AbortSignal, met: (session: Session) => void) => Promise<Session>;
   /** Asks a session, and gives the whole answer. */
   readonly ask: (session: Session, method: string, signal: AbortSignal) => Promise<JsonObject>;
@@ -33,10 +36,16 @@ const METHOD_NOT_FOUND = -32601;
 const brokeInTransport = (error: unknown): boolean =>
   error instanceof ProxyError && (error.reason === 'connection-lost' || error.reason === 'connect-failed');
 
-/** One more session than --max-sessions, and only for the moment in which one takes the place of another. */
+/**
+ * One more session than --max-sessions, and only for the moment in which one takes the place of
+ * another.
+ */
 const REPLACEMENT_OVERLAP = 1;
 
-/** The sessions of one conversation, where tool calls are spread over several: the client's first, and those beside it. */
+/**
+ * The sessions of one conversation, where tool calls are spread over several: the client's first,
+ * and those beside it.
+ */
 export class SessionPool {
   readonly #deps: SessionPoolDeps;
   readonly #pool: Pool<Session>;
@@ -76,7 +85,10 @@ export class SessionPool {
     return [...this.#open].filter((session) => session !== first && !session.lost);
   }
 
-  /** Runs a tool call on a session with room. One that is turned away by a session that is gone goes to the next. */
+  /**
+   * Runs a tool call on a session with room. One that is turned away by a session that is gone goes
+   * to the next.
+   */
   async carry(call: Call, send: (session: Session) => Promise<Reply>): Promise<Reply> {
     const { clock } = this.#deps;
     let since = clock.monotonic();

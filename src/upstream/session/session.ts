@@ -25,13 +25,22 @@ import type { SignedTransport } from '../transport/signed-transport.ts';
 import { type IsDuplicate, isListChanged } from './dedupe-notifications.ts';
 import { SessionCalls } from './in-flight.ts';
 
-/** Longest wait for the standalone stream's request to leave, and for its headers: a server may never send any. */
+/**
+ * Longest wait for the standalone stream's request to leave, and for its headers: a server may
+ * never send any.
+ */
 const STREAM_WAIT_MS = 1_000;
-/** During these a server may send requests to the client, and SDK servers drop them while the standalone stream is not open. */
+/**
+ * During these a server may send requests to the client, and SDK servers drop them while the
+ * standalone stream is not open.
+ */
 const MAY_ASK_CLIENT: ReadonlySet<string> = new Set(['tools/call', 'prompts/get', 'completion/complete']);
 /** A client that declares none of these receives no such requests. */
 const CLIENT_ANSWERS = ['elicitation', 'sampling', 'roots'] as const;
-/** How long the process may wait for the server to take the DELETE when it ends. Clients kill it after 2 s. */
+/**
+ * How long the process may wait for the server to take the DELETE when it ends. Clients kill it
+ * after 2 s.
+ */
 const DELETE_WAIT_MS = 1_000;
 /** Without `initialized`, many servers refuse all that follows: worth more than one try. */
 const INITIALIZED_TRIES = 3;
@@ -54,19 +63,30 @@ export interface SessionDeps {
   readonly readTimeoutMs: number;
   /** Undefined where this is the only session. */
   readonly isEcho?: IsDuplicate | undefined;
-  /** The standalone stream has opened, and its server has said that it tells of changed tools; returns what to call at its end. */
+  /**
+   * The standalone stream has opened, and its server has said that it tells of changed tools;
+   * returns what to call at its end.
+   */
   readonly toolStream?: () => (() => void) | undefined;
 }
 
-/** One MCP session with the server: its id, its negotiated revision, its standalone stream, the exchanges under way. */
+/**
+ * One MCP session with the server: its id, its negotiated revision, its standalone stream, the
+ * exchanges under way.
+ */
 export class Session implements Origin {
   readonly profile: string;
   readonly gone: Promise<void>;
-  /** The server has lost this session, and nobody's call showed it: its standalone stream did, or a message that has no answer. */
+  /**
+   * The server has lost this session, and nobody's call showed it: its standalone stream did, or a
+   * message that has no answer.
+   */
   onLost: () => void = () => undefined;
   #leave: () => void = () => undefined;
   readonly #deps: SessionDeps;
-  /** That of the initialize call: it lives as long as the session and carries the standalone stream. */
+  /**
+   * That of the initialize call: it lives as long as the session and carries the standalone stream.
+   */
   readonly #emit: Emit;
   readonly #underWay: SessionCalls;
   readonly #ended = new CallController();
@@ -104,7 +124,10 @@ export class Session implements Origin {
     return this.#lost;
   }
 
-  /** Whoever signs now is not the one who has opened it: what is under way here runs to its end, and nothing new may begin. */
+  /**
+   * Whoever signs now is not the one who has opened it: what is under way here runs to its end, and
+   * nothing new may begin.
+   */
   get foreign(): boolean {
     return this.#foreign;
   }
@@ -129,18 +152,21 @@ export class Session implements Origin {
 
   /**
    * Posts a request, or the members of a batch as one array, and gives each call its answer.
-   * @param own - it is the proxy's own, which calls of the client wait for: it does not stand behind those that hold every connection.
+   * @param own - it is the proxy's own, which calls of the client wait for: it does not stand
+   * behind those that hold every connection.
    */
   request(calls: readonly Call[], text: string, { own = false } = {}): Promise<Reply>[] {
     const requests = calls.flatMap((call) => (call.message.kind === 'request' ? [call.message] : []));
     const [first] = calls;
     if (!first) return [];
-    // The first of a batch may be cancelled, and what comes down for the others must not be held back with it.
+    // The first of a batch may be cancelled, and what comes down for the others must not be held
+    // back with it.
     const emit: Emit = (message, origin) =>
       (calls.find(({ signal }) => !signal.aborted) ?? first).emit(message, origin);
     const exchange = this.#exchange(emit);
     const expected = calls.map((call) => this.#underWay.expect(exchange, call));
-    // Only now: one that is cancelled already must not end an exchange that does not know of the others yet.
+    // Only now: one that is cancelled already must not end an exchange that does not know of the
+    // others yet.
     for (const { watch } of expected) watch();
     const lane = requests.every(({ method }) => method === 'ping') ? 'control' : own ? 'own' : 'request';
     const send = (): void =>
@@ -219,7 +245,10 @@ export class Session implements Origin {
     return answer;
   }
 
-  /** Both ids and revisions go into headers: what is not printable ASCII is none that the protocol knows. */
+  /**
+   * Both ids and revisions go into headers: what is not printable ASCII is none that the protocol
+   * knows.
+   */
   #takeId({ status, headers }: Incoming): void {
     const id = headerOf(headers, 'mcp-session-id');
     if (status >= 200 && status < 300 && SENDABLE.test(id)) this.#id = id;
@@ -243,7 +272,8 @@ export class Session implements Origin {
    * @throws ProxyError as for a request.
    */
   async notify(text: string, signal: AbortSignal, { own = false } = {}): Promise<Reply> {
-    // Without the id of the session that it was meant for, it would be taken as said to none, or to another.
+    // Without the id of the session that it was meant for, it would be taken as said to none, or to
+    // another.
     if (this.#lost) return { kind: 'accepted' };
     const id = this.#id;
     try {
@@ -255,15 +285,17 @@ export class Session implements Origin {
         own,
       });
     } catch (error) {
-      // It is not said again by itself: an answer means nothing to another session. But who comes next need not find out.
+      // It is not said again by itself: an answer means nothing to another session. But who comes
+      // next need not find out.
       if (error instanceof ProxyError && error.reason === 'session-lost' && this.#id === id) this.onLost();
       throw error;
     }
   }
 
   /**
-   * `notifications/initialized`: accepted first, then the standalone stream's GET, before any later request.
-   * Only a call during which the server may send a request to the client waits for the stream's headers.
+   * `notifications/initialized`: accepted first, then the standalone stream's GET, before any later
+   * request. Only a call during which the server may send a request to the client waits for the
+   * stream's headers.
    */
   async initialized(text: string, signal: AbortSignal): Promise<Reply> {
     const { clock } = this.#deps;
@@ -324,7 +356,10 @@ export class Session implements Origin {
     };
   }
 
-  /** Taken now: what a stream resumes with is the session that it belongs to, also after that was lost. */
+  /**
+   * Taken now: what a stream resumes with is the session that it belongs to, also after that was
+   * lost.
+   */
   #resumeHeaders(): (lastEventId: string) => Record<string, string> {
     const headers = this.#headers('text/event-stream');
     // Header values are bytes: an id beyond ASCII goes out as the UTF-8 that it came in.
@@ -388,14 +423,20 @@ export class Session implements Origin {
     this.#leave();
   }
 
-  /** Where the server keeps no session but the platform routes: leaves the backend that is gone. @returns whether there was one. */
+  /**
+   * Where the server keeps no session but the platform routes: leaves the backend that is gone.
+   * @returns whether there was one.
+   */
   dropAffinity(): boolean {
     const { holds } = this.#affinity;
     this.#affinity.drop();
     return holds;
   }
 
-  /** Ends the standalone stream at once and deletes the session, waiting a bounded moment for the server. Never throws. */
+  /**
+   * Ends the standalone stream at once and deletes the session, waiting a bounded moment for the
+   * server. Never throws.
+   */
   async close(): Promise<void> {
     const { uplink, clock, events } = this.#deps;
     this.#ended.abort(new Error('session closed'));

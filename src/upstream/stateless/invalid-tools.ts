@@ -6,12 +6,16 @@ import { ANNOTATION, paramHeadersOf } from '../../core/tools/param-headers.ts';
 /** More faults than a person will read: a server that makes up names must not fill memory. */
 const MAX_REPORTED = 1_000;
 
-/** Most lists have no annotation, and need no walk through their schemas to see that. Escaped, any key may be one. */
+/**
+ * Most lists have no annotation, and need no walk through their schemas to see that. Escaped, any
+ * key may be one.
+ */
 const mayAnnotate = (text: string): boolean => text.includes(ANNOTATION) || text.includes('\\u');
 
 /**
- * Takes tools out of a list whose `x-mcp-header` annotations no client may follow: who speaks HTTP to such a server has to, so that one
- * bad definition does not cost the good ones (MCP 2026-07-28, Streamable HTTP, custom headers from tool parameters).
+ * Takes tools out of a list whose `x-mcp-header` annotations no client may follow: who speaks HTTP
+ * to such a server has to, so that one bad definition does not cost the good ones (MCP 2026-07-28,
+ * Streamable HTTP, custom headers from tool parameters).
  */
 export class InvalidTools {
   readonly #events: Events;

@@ -13,7 +13,10 @@ import { connectionLost, type LaneName, type SignedTransport } from '../transpor
 import { InvalidTools } from './invalid-tools.ts';
 import { subscribe } from './subscription.ts';
 
-/** MCP 2026-07-28, Streamable HTTP, Server Validation: a header that the server wants is missing, or says something else. */
+/**
+ * MCP 2026-07-28, Streamable HTTP, Server Validation: a header that the server wants is missing, or
+ * says something else.
+ */
 const HEADER_MISMATCH = -32_020;
 
 /** Clients of one process; one on stdio, and any number that a library's user connects. */
@@ -30,7 +33,10 @@ export interface StatelessDeps {
   readonly relearn: (call: Call) => Promise<void>;
 }
 
-/** Where a server's own request came from, in revisions that have none; its answer goes back as it claims, and once. */
+/**
+ * Where a server's own request came from, in revisions that have none; its answer goes back as it
+ * claims, and once.
+ */
 export class StatelessOrigin implements Origin {
   readonly profile: string;
   readonly claim: string;
@@ -47,13 +53,17 @@ export class StatelessOrigin implements Origin {
 }
 
 /**
- * The handler for messages that claim a revision without sessions (2026-07-28 and later). Each is a POST of its own whose headers
- * repeat what stands in it; nothing is kept between two, nothing resumed, and to close a stream is to cancel its request.
+ * The handler for messages that claim a revision without sessions (2026-07-28 and later). Each is a
+ * POST of its own whose headers repeat what stands in it; nothing is kept between two, nothing
+ * resumed, and to close a stream is to cancel its request.
  */
 export class Stateless {
   readonly #deps: StatelessDeps;
   readonly #invalid: InvalidTools;
-  /** Of each client and profile: without sessions, only they tell AgentCore Runtime which microVM knows the client. */
+  /**
+   * Of each client and profile: without sessions, only they tell AgentCore Runtime which microVM
+   * knows the client.
+   */
   readonly #affinities = new Map<string, Affinity>();
 
   constructor(deps: StatelessDeps) {
@@ -88,8 +98,9 @@ export class Stateless {
   }
 
   /**
-   * A server that misses a header has not run the call, and shows that what is known of the tool is not what it goes by, or nothing:
-   * the list is read anew, past every cache, and where it asks for other headers the call goes out once more.
+   * A server that misses a header has not run the call, and shows that what is known of the tool is
+   * not what it goes by, or nothing: the list is read anew, past every cache, and where it asks for
+   * other headers the call goes out once more.
    */
   async #callTool(
     call: Call,
@@ -158,7 +169,8 @@ export class Stateless {
     const uplink = uplinkOf(profile);
     const origin = new StatelessOrigin(profile, claim);
     const lane = laneOf(request);
-    // What was read before the end came is not for a client that was told, or knows, that nothing follows.
+    // What was read before the end came is not for a client that was told, or knows, that nothing
+    // follows.
     const live: Emit = async (message, from) => {
       if (!signal.aborted) await call.emit(message, from);
     };
@@ -189,7 +201,8 @@ export class Stateless {
     });
     void run.then(origin.end);
     if (lane === 'stream') {
-      // It tells the one who asked for it what that one may see. Asked for again, it is the next one's.
+      // It tells the one who asked for it what that one may see. Asked for again, it is the next
+      // one's.
       const unwatch = uplink.watch((principal) => {
         if (exchange.response && exchange.principal !== principal) {
           exchange.cut(connectionLost(uplink.host, 'another AWS identity signs from now on'));
@@ -212,7 +225,10 @@ export class Stateless {
     return postNotification({ uplink: uplinkOf(profile), clock }, notice);
   }
 
-  /** What answers, or belongs to, a request of the server's: no such thing is known in these revisions, but where one asks it waits. */
+  /**
+   * What answers, or belongs to, a request of the server's: no such thing is known in these
+   * revisions, but where one asks it waits.
+   */
   answer({ client, profile, signal, message }: Call, { claim }: StatelessOrigin): Promise<Reply> {
     const { uplinkOf, clock } = this.#deps;
     const headers = { accept: ACCEPT, 'mcp-protocol-version': claim };
@@ -223,7 +239,10 @@ export class Stateless {
   }
 }
 
-/** Streams stand outside the connections of requests: any number of them may be open for as long as they like. */
+/**
+ * Streams stand outside the connections of requests: any number of them may be open for as long as
+ * they like.
+ */
 function laneOf({ method }: Request): LaneName {
   if (method === 'subscriptions/listen') return 'stream';
   return method === 'ping' ? 'control' : 'request';

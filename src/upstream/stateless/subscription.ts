@@ -14,10 +14,16 @@ import { type Failure, failureOfError, failureOfReply } from '../../core/pipelin
 import { reconnectDelay } from '../../core/time/backoff.ts';
 import { type Clock, sleep } from '../../core/time/clock.ts';
 
-/** Waits between two tries. Clients read their lists anew after each stream that comes back, so that short ones must be rare. */
+/**
+ * Waits between two tries. Clients read their lists anew after each stream that comes back, so that
+ * short ones must be rare.
+ */
 const REOPEN_BASE_MS = 1_000;
 const REOPEN_MAX_MS = 30_000;
-/** Tries in a row that brought no stream, within two minutes: then the client is told, who can ask again. */
+/**
+ * Tries in a row that brought no stream, within two minutes: then the client is told, who can ask
+ * again.
+ */
 const REOPEN_TRIES = 8;
 /** Before the first word of the server the client waits for that, and gives up after a minute. */
 const FIRST_TRIES = 3;
@@ -33,9 +39,9 @@ export interface SubscriptionDeps {
 }
 
 /**
- * Keeps the stream of `subscriptions/listen`: where it breaks it is asked for again, under the same id and without a word to the
- * client, but for the changes that it may have missed. Where that is in vain the client gets an error: silence would pass for "nothing
- * has changed".
+ * Keeps the stream of `subscriptions/listen`: where it breaks it is asked for again, under the same
+ * id and without a word to the client, but for the changes that it may have missed. Where that is
+ * in vain the client gets an error: silence would pass for "nothing has changed".
  */
 export function subscribe(request: Request, deps: SubscriptionDeps): Promise<Reply> {
   return new Subscription(request, deps).run();
@@ -103,7 +109,10 @@ class Subscription {
     return answered && (status >= 500 || status === 429 || status === 408);
   }
 
-  /** Before the first word of the server it is a request like any other; and what the server answers is its answer. */
+  /**
+   * Before the first word of the server it is a request like any other; and what the server answers
+   * is its answer.
+   */
   #given(outcome: SubscriptionOutcome, failures: number): Reply {
     if ('reply' in outcome) return outcome.reply;
     const { error } = outcome;

@@ -11,10 +11,16 @@ import type { StreamPosition } from './stream.ts';
 /** Waits between two tries to resume a stream whose server named no time. */
 const RESUME_BASE_MS = 500;
 const RESUME_MAX_MS = 15_000;
-/** Tries in a row that did not even open a stream, before the call that waits is told; its own deadline may come sooner. */
+/**
+ * Tries in a row that did not even open a stream, before the call that waits is told; its own
+ * deadline may come sooner.
+ */
 const RESUME_TRIES = 8;
 
-/** Who asks for a longer pause is asked again all the same: the call may have its answer by then, and its own time limit ends it. */
+/**
+ * Who asks for a longer pause is asked again all the same: the call may have its answer by then,
+ * and its own time limit ends it.
+ */
 const MAX_RETRY_AFTER_MS = 20_000;
 
 /** The server is throttled or in trouble, which says nothing of the stream. */
@@ -31,13 +37,19 @@ export interface ResumptionDeps {
   readonly onAttempt: (lease: Lease) => void;
 }
 
-/** One connection's share of a stream: what cut it, or undefined where it ended cleanly, and how much it brought. */
+/**
+ * One connection's share of a stream: what cut it, or undefined where it ended cleanly, and how
+ * much it brought.
+ */
 export interface Piece {
   readonly cause: unknown;
   readonly messages: number;
 }
 
-/** Where one stream of a call stands, and how it goes on where it ended before the answer: servers that number their events let it. */
+/**
+ * Where one stream of a call stands, and how it goes on where it ended before the answer: servers
+ * that number their events let it.
+ */
 export class Resumption {
   /** Of the reader, who moves it on. */
   readonly position: StreamPosition = { lastEventId: undefined, retryMs: undefined };
@@ -55,13 +67,14 @@ export class Resumption {
 
   /**
    * Waits as long as the server wants, and asks for the next piece.
-   * @throws ProxyError connection-lost, or what cut the stream, where it cannot be resumed or that has been in vain too often; the
-   * signal's reason.
+   * @throws ProxyError connection-lost, or what cut the stream, where it cannot be resumed or that
+   * has been in vain too often; the signal's reason.
    */
   async next({ cause, messages }: Piece): Promise<OpenedExchange> {
     const { lastEventId, retryMs } = this.position;
     this.#empty = messages > 0 ? 0 : this.#empty + 1;
-    // Who closes in order and says when to come again makes its client poll, for as long as the call takes.
+    // Who closes in order and says when to come again makes its client poll, for as long as the
+    // call takes.
     const polled = cause === undefined && retryMs !== undefined;
     this.#stuck = polled || lastEventId !== this.#before ? 0 : this.#stuck + 1;
     if (lastEventId === undefined || this.#stuck > RESUME_TRIES) {

@@ -1,4 +1,7 @@
-/** One event of a stream. `data` is undefined where it only carried an id or a retry time ("priming" events). */
+/**
+ * One event of a stream. `data` is undefined where it only carried an id or a retry time ("priming"
+ * events).
+ */
 export interface SseEvent {
   readonly data: string | undefined;
   /** undefined = the event had no id field. */
@@ -12,7 +15,9 @@ export interface SseSink {
   skipped?(): void;
 }
 
-/** Half of what a JavaScript string can hold: an event that grows past it will never be a message. */
+/**
+ * Half of what a JavaScript string can hold: an event that grows past it will never be a message.
+ */
 const MAX_EVENT = 256 * 1024 * 1024;
 
 export interface SseLimits {
@@ -23,15 +28,18 @@ export interface SseLimits {
 }
 
 /**
- * A parser for text/event-stream, by the WHATWG rules for its line grammar. Our own, because resuming a stream needs the id of
- * events without data, which the parsers at hand swallow. Text is split at line ends of any kind, chunk boundaries anywhere;
- * an event that the end of the stream cuts is discarded.
+ * A parser for text/event-stream, by the WHATWG rules for its line grammar. Our own, because
+ * resuming a stream needs the id of events without data, which the parsers at hand swallow. Text is
+ * split at line ends of any kind, chunk boundaries anywhere; an event that the end of the stream
+ * cuts is discarded.
  */
 export class SseParser {
   readonly #sink: SseSink;
   readonly #limits: SseLimits;
   readonly #decoder = new TextDecoder('utf-8');
-  /** Pieces of a line whose end has not come: joined once, so that a huge event costs linear time. */
+  /**
+   * Pieces of a line whose end has not come: joined once, so that a huge event costs linear time.
+   */
   #pieces: string[] = [];
   #partial = 0;
   /** Characters of this event's data so far. */

@@ -13,7 +13,10 @@ import { eventMessages, type StreamPosition } from './stream.ts';
 /** Waits before the stream is opened again, where its server named no time. */
 const REOPEN_BASE_MS = 1_000;
 const REOPEN_MAX_MS = 30_000;
-/** How long the reason of a refusal is awaited: one that never ends must not keep the stream from being asked for again. */
+/**
+ * How long the reason of a refusal is awaited: one that never ends must not keep the stream from
+ * being asked for again.
+ */
 const REFUSAL_BODY_MS = 5_000;
 
 export interface StandaloneStreamDeps {
@@ -27,7 +30,9 @@ export interface StandaloneStreamDeps {
   readonly dropped: (reason: string) => void;
   /** As of a request. */
   readonly admits: (principal: string | undefined) => boolean;
-  /** The stream was there, and now the server knows nothing of its session; or that is another's. */
+  /**
+   * The stream was there, and now the server knows nothing of its session; or that is another's.
+   */
   readonly sessionGone: () => void;
   /** It is open; returns what to call when it has ended. */
   readonly opened?: () => (() => void) | undefined;
@@ -35,10 +40,15 @@ export interface StandaloneStreamDeps {
   readonly ended: AbortSignal;
 }
 
-/** How one try ended: with messages, without any, without a stream for now, or without one for ever. */
+/**
+ * How one try ended: with messages, without any, without a stream for now, or without one for ever.
+ */
 type StreamOutcome = 'read' | 'empty' | 'failed' | 'unavailable';
 
-/** The GET stream of a session, on which the server sends what belongs to no call: opened again after every end. */
+/**
+ * The GET stream of a session, on which the server sends what belongs to no call: opened again
+ * after every end.
+ */
 export class StandaloneStream {
   readonly #deps: StandaloneStreamDeps;
   readonly #position: StreamPosition = { lastEventId: undefined, retryMs: undefined };
@@ -53,7 +63,8 @@ export class StandaloneStream {
 
   /**
    * Keeps the stream for as long as the session lives. Never throws.
-   * @param first - told of the first try: `sent` when its first byte leaves, `opened` when it has its headers, whatever they say.
+   * @param first - told of the first try: `sent` when its first byte leaves, `opened` when it has
+   * its headers, whatever they say.
    */
   async keep(first: { readonly sent: () => void; readonly opened: () => void }): Promise<void> {
     const { clock, ended } = this.#deps;

@@ -10,13 +10,19 @@ export interface StreamEars {
 
 /** How far a stream was read, and when its server wants to see its reader again. */
 export interface StreamPosition {
-  /** The id of the last event that had one, with data or without; undefined = the stream cannot be resumed. */
+  /**
+   * The id of the last event that had one, with data or without; undefined = the stream cannot be
+   * resumed.
+   */
   lastEventId: string | undefined;
   /** Milliseconds, as the server's last `retry` field said. */
   retryMs: number | undefined;
 }
 
-/** What no header value may hold: an id with it cannot be sent back, and counts no more than one with NUL. */
+/**
+ * What no header value may hold: an id with it cannot be sent back, and counts no more than one
+ * with NUL.
+ */
 const UNSENDABLE = /[^\P{Cc}\t]/u;
 
 const BRACE = 123;
@@ -25,8 +31,9 @@ const BRACKET = 91;
 const isBlank = (byte: number): boolean => byte === 32 || (byte >= 9 && byte <= 13);
 
 /**
- * The messages of an event stream, in order, as they come, and answers that are unusable. Some servers label one raw JSON object as an
- * event stream; no field name starts with a brace, so that the first byte tells.
+ * The messages of an event stream, in order, as they come, and answers that are unusable. Some
+ * servers label one raw JSON object as an event stream; no field name starts with a brace, so that
+ * the first byte tells.
  */
 export async function* eventMessages(
   response: Incoming,
@@ -59,7 +66,8 @@ export async function* eventMessages(
     events = [];
     for (const { data, id } of complete) {
       if (data !== undefined) yield* messagesOf(data, ears.dropped);
-      // After the event was taken: a reader that breaks off in it wants it again. An empty id takes the mark back.
+      // After the event was taken: a reader that breaks off in it wants it again. An empty id takes
+      // the mark back.
       if (id !== undefined && !UNSENDABLE.test(id)) position.lastEventId = id === '' ? undefined : id;
     }
   }

@@ -4,7 +4,10 @@ import { Cookies } from './cookies.ts';
 
 type Headers = Readonly<Record<string, string>>;
 
-/** AgentCore Runtime sends requests with the same id to the same microVM: a client has to return what a response brought. */
+/**
+ * AgentCore Runtime sends requests with the same id to the same microVM: a client has to return
+ * what a response brought.
+ */
 const ROUTING_HEADERS = ['mcp-session-id', 'x-amzn-bedrock-agentcore-runtime-session-id'] as const;
 
 const SENDABLE = /^[\x21-\x7e]+$/;
@@ -19,8 +22,9 @@ export interface AffinityOptions {
 }
 
 /**
- * What the requests of one client, or of one of its sessions, carry so that they reach the backend that knows it: the id by which
- * AgentCore Runtime routes, and the cookies of a load balancer. It belongs to one AWS identity, and ends with the session.
+ * What the requests of one client, or of one of its sessions, carry so that they reach the backend
+ * that knows it: the id by which AgentCore Runtime routes, and the cookies of a load balancer. It
+ * belongs to one AWS identity, and ends with the session.
  */
 export class Affinity {
   readonly #options: AffinityOptions;
@@ -61,7 +65,8 @@ export class Affinity {
   }
 
   /**
-   * Takes what a response brings. Resolves when the next request can carry it; undefined where it can at once.
+   * Takes what a response brings. Resolves when the next request can carry it; undefined where it
+   * can at once.
    * @param own - the request's own headers.
    * @param added - what `headersFor` added to them.
    */

@@ -34,7 +34,10 @@ export interface AnswerContext extends Omit<RefusalContext, 'status'> {
   readonly path: string;
 }
 
-/** The body as text, or undefined where it is no UTF-8: replacement characters would corrupt it silently. */
+/**
+ * The body as text, or undefined where it is no UTF-8: replacement characters would corrupt it
+ * silently.
+ */
 export function decodeBody(bytes: Buffer): string | undefined {
   // Most JSON is, as Python writes it: 8 MB are decoded and parsed in 14 ms instead of 18.
   if (isAscii(bytes)) return bytes.toString('latin1');
@@ -89,7 +92,10 @@ function errorIn(text: string): Response | undefined {
   }
 }
 
-/** The data of each event where an error body is an event stream, as some servers write every body; else the body itself. */
+/**
+ * The data of each event where an error body is an event stream, as some servers write every body;
+ * else the body itself.
+ */
 export function textsOf(body: string): string[] {
   if (!/^(?:event|data|id|retry)?:/.test(body)) return [body];
   return body.split(/(?:\r\n|\n|\r){2}/).flatMap((event) => {
@@ -129,7 +135,10 @@ export function unusable(
   );
 }
 
-/** A request was answered 2xx with JSON that is no answer to it; `body` is what the server said instead. */
+/**
+ * A request was answered 2xx with JSON that is no answer to it; `body` is what the server said
+ * instead.
+ */
 export function misfit(what: string, status: number, headers: HttpHeaders, body: string): ProxyError {
   const words = wordsOf({ body, errorType: '' });
   return unusable(`HTTP ${status} with ${what}${words ? `: ${words}` : ''}`, status, headers, body);
@@ -193,8 +202,9 @@ export function errorOfStatus(
     });
   }
   const retryAfterMs = retryAfterOf(headers, now);
-  // A 4xx says that the server looked at the request and turned it away; behind a 5xx it may have run, and behind a 408 too, which
-  // some gateways answer when it is the server that takes too long.
+  // A 4xx says that the server looked at the request and turned it away; behind a 5xx it may have
+  // run, and behind a 408 too, which some gateways answer when it is the server that takes too
+  // long.
   const coldStart = isColdStart(status, words);
   const inDoubt = status >= 500 || status < 300 || status === 408 || coldStart;
   const sent: Sent = inDoubt && !unread ? 'maybe' : 'refused';
@@ -252,8 +262,8 @@ const COLD_START =
   '. This is a cold start: the runtime behind the server had not started in time; try again, and shorten what it does before it listens';
 
 /**
- * True where the URL is that of an HTTP+SSE server (2024-11-05), which a client opens with GET: by its usual path, or by what it
- * allows.
+ * True where the URL is that of an HTTP+SSE server (2024-11-05), which a client opens with GET: by
+ * its usual path, or by what it allows.
  */
 function takesGetOnly(status: number, { path, headers }: Told): boolean {
   if (status !== 404 && status !== 405) return false;
@@ -303,7 +313,10 @@ function adviceFor(status: number, told: Told): string {
 /** A success is never this short and names an error type. */
 const MAX_THROTTLED_BODY_BYTES = 4_096;
 
-/** True for a body without JSON-RPC that is an AWS error of a request that did not run, as some front ends send with status 200. */
+/**
+ * True for a body without JSON-RPC that is an AWS error of a request that did not run, as some
+ * front ends send with status 200.
+ */
 export function isThrottledBody(bytes: Buffer): boolean {
   if (bytes.length > MAX_THROTTLED_BODY_BYTES || !bytes.includes('"__type"')) return false;
   const body = decodeBody(bytes);

@@ -44,7 +44,10 @@ export function stsEndpoint(region: string, env: NodeJS.ProcessEnv): URL | undef
   return URL.canParse(url) ? new URL(url) : undefined;
 }
 
-/** Asks STS whose keys these are (GetCallerIdentity, which needs no permission). Throws only where `signal` aborts. */
+/**
+ * Asks STS whose keys these are (GetCallerIdentity, which needs no permission). Throws only where
+ * `signal` aborts.
+ */
 export async function callerIdentity(question: IdentityQuestion): Promise<CallerIdentity> {
   const { keys, region, env, connect, signal, clock } = question;
   const url = stsEndpoint(region, env);

@@ -1,7 +1,9 @@
 import { isCorrectable } from '../../auth/clock-skew.ts';
 import type { RefusalKind } from '../../endpoint/aws-errors.ts';
 
-/** A smaller difference is the way and the work between two honest clocks, not an error of either. */
+/**
+ * A smaller difference is the way and the work between two honest clocks, not an error of either.
+ */
 const SKEW_WORTH_CORRECTING_MS = 60_000;
 
 export interface RefusedTime {

@@ -1,13 +1,18 @@
 import type { CookieJar } from 'tough-cookie';
 
-/** As many as browsers keep for one site at least (RFC 6265, 6.1); a load balancer sets one to four. */
+/**
+ * As many as browsers keep for one site at least (RFC 6265, 6.1); a load balancer sets one to four.
+ */
 const MAX_COOKIES = 50;
 /** Longer ones are not kept (RFC 6265, 6.1). */
 const MAX_COOKIE_BYTES = 4_096;
 /** Servers refuse headers of twice that; nothing is sent that would make a request fail. */
 const MAX_HEADER_BYTES = 8_192;
 
-/** The cookies that one endpoint has set for one session: in memory, sent to that endpoint only, and in no log. */
+/**
+ * The cookies that one endpoint has set for one session: in memory, sent to that endpoint only, and
+ * in no log.
+ */
 export class Cookies {
   readonly #url: string;
   #jar: CookieJar | undefined;
@@ -21,7 +26,8 @@ export class Cookies {
   /** Keeps what `Set-Cookie` headers say. What cannot be understood is left out. */
   async keep(lines: readonly string[]): Promise<void> {
     const { Cookie, CookieJar } = await import('tough-cookie');
-    // Whatever domain a cookie names, it returns to this endpoint only, so that no list of public suffixes is needed.
+    // Whatever domain a cookie names, it returns to this endpoint only, so that no list of public
+    // suffixes is needed.
     this.#jar ??= new CookieJar(undefined, { rejectPublicSuffixes: false });
     for (const line of lines) {
       const cookie = line.length > MAX_COOKIE_BYTES ? undefined : Cookie.parse(line);

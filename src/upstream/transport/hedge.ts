@@ -4,8 +4,9 @@ import type { Lease } from '../http/connection-pool.ts';
 import type { Incoming } from '../http/incoming.ts';
 
 /**
- * How long a kept connection may be silent before the request is sent on a new one as well. A machine that slept, a VPN that changed
- * and a NAT that forgot give no sign; most requests that may be sent twice are answered in less.
+ * How long a kept connection may be silent before the request is sent on a new one as well. A
+ * machine that slept, a VPN that changed and a NAT that forgot give no sign; most requests that may
+ * be sent twice are answered in less.
  */
 export const HEDGE_AFTER_MS = 5_000;
 
@@ -32,9 +33,10 @@ const OTHER_WON = new Error('another connection answered first');
 const SILENT = new Error(`the connection was silent for ${HEDGE_AFTER_MS / 1_000} s`);
 
 /**
- * Waits for the answer to a request that may be sent twice, and sends it on a new connection too where none begins in time. Where every
- * place is taken, the new connection replaces the silent one, so that no more are open than may be. One answer is kept; the connection
- * of the other attempt is closed.
+ * Waits for the answer to a request that may be sent twice, and sends it on a new connection too
+ * where none begins in time. Where every place is taken, the new connection replaces the silent
+ * one, so that no more are open than may be. One answer is kept; the connection of the other
+ * attempt is closed.
  * @throws TransportFailure of the last attempt, when every one has failed.
  */
 export function hedge(first: Attempt, { clock, signal, send }: HedgeDeps): Promise<Won> {

@@ -32,7 +32,10 @@ interface Known {
   readonly answer: Promise<{ account: string | null; arn: string | null; note?: string }>;
 }
 
-/** The identity of each profile, by STS. An access key speaks for one identity for ever: STS is asked once for each key. */
+/**
+ * The identity of each profile, by STS. An access key speaks for one identity for ever: STS is
+ * asked once for each key.
+ */
 export class Identities {
   readonly #options: IdentitiesOptions;
   readonly #known = new Map<string, Known>();

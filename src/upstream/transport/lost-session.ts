@@ -19,22 +19,30 @@ export interface FailedAnswer {
   readonly sessionId?: string | undefined;
 }
 
-/** AWS's own code for a session that it does not know (any more), or that belongs to another identity. */
+/**
+ * AWS's own code for a session that it does not know (any more), or that belongs to another
+ * identity.
+ */
 const AWS_SESSION_NOT_FOUND = -30001;
 /** The server has read the request, and knows its session: it does not know the method. */
 const METHOD_NOT_FOUND = -32601;
 
-/** The runtime, the gateway or the qualifier that the URL names does not exist: a new session would not help. */
+/**
+ * The runtime, the gateway or the qualifier that the URL names does not exist: a new session would
+ * not help.
+ */
 const NO_RESOURCE = /ResourceNotFoundException/;
 
 /**
- * True where an error says that the session is gone, and so that the request did not run. Servers say it with every status and in
- * many words, so that only the text tells. To be asked only of requests that carried a session id, and never of a result. Pure.
+ * True where an error says that the session is gone, and so that the request did not run. Servers
+ * say it with every status and in many words, so that only the text tells. To be asked only of
+ * requests that carried a session id, and never of a result. Pure.
  */
 export function saysSessionLost({ status, errorType = '', code, message, sessionId }: FailedAnswer): boolean {
   if (code === AWS_SESSION_NOT_FOUND) return true;
   const text = `${errorType}. ${message}`;
-  // With a 2xx, the error may be a tool's about a session of its own: then the id that it names tells them apart.
+  // With a 2xx, the error may be a tool's about a session of its own: then the id that it names
+  // tells them apart.
   if (isAboutLostSession(text, status < 300 ? sessionId : undefined)) return true;
   // The specification's way, whatever the words.
   return status === 404 && code !== METHOD_NOT_FOUND && !NO_RESOURCE.test(text);
@@ -51,7 +59,10 @@ export interface JudgedAnswer {
   readonly sessionId?: string | undefined;
 }
 
-/** The error of a request whose session the server does not know; undefined where the answer does not say that. Pure. */
+/**
+ * The error of a request whose session the server does not know; undefined where the answer does
+ * not say that. Pure.
+ */
 export function lostSession({
   status,
   errorType = '',
@@ -76,7 +87,10 @@ export function lostSession({
   return sessionLost(sessionId ? shown.replaceAll(sessionId, '...') : shown, { httpStatus: status });
 }
 
-/** The members in which servers put words: JSON-RPC, AWS, OAuth, problem details (RFC 9457) and what frameworks make up. */
+/**
+ * The members in which servers put words: JSON-RPC, AWS, OAuth, problem details (RFC 9457) and what
+ * frameworks make up.
+ */
 const WORDY = [
   'message',
   'Message',
@@ -89,7 +103,10 @@ const WORDY = [
   'reason',
 ];
 
-/** What the error of a JSON-RPC response says, its data included; some servers put a bare string there. */
+/**
+ * What the error of a JSON-RPC response says, its data included; some servers put a bare string
+ * there.
+ */
 function saidBy(error: unknown): string[] {
   if (typeof error === 'string') return [error];
   return isObject(error) ? [...stringsOf(error), ...dataOf(error)] : [];
@@ -131,7 +148,9 @@ export function lostSessionIn(
   return lostSession({ status, errorType, error: jsonRpcErrorOf(body), body, sessionId });
 }
 
-/** True where the server itself has spoken of its session: a bare 404 may be about something else. */
+/**
+ * True where the server itself has spoken of its session: a bare 404 may be about something else.
+ */
 export const saysSessionInWords = (error: unknown): boolean =>
   error instanceof ProxyError && isAboutLostSession(String(error.details.serverMessage ?? ''));
 

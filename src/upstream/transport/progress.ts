@@ -10,7 +10,10 @@ export interface Progress {
   readonly responding: boolean;
 }
 
-/** Why a request was given up, with how far it has got: the cause is there, and not in the time limit. Pure. */
+/**
+ * Why a request was given up, with how far it has got: the cause is there, and not in the time
+ * limit. Pure.
+ */
 export function reasonAt({ because, lease, responding }: Progress, reason: unknown, host: string): unknown {
   if (!lease) return unsentReason(reason, because);
   if (!isOverdue(reason)) return reason;

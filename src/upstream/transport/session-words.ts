@@ -12,12 +12,18 @@ const ABOUT_ARGUMENTS = /\bparam|\bargument|\bproperty\b|\bfield\b|\bschema\b|va
 
 const words = (list: string): ReadonlySet<string> => new Set(list.split(' '));
 
-/** Before "session", these deny that it exists: "no valid session", "unknown session id", "could not find session". */
+/**
+ * Before "session", these deny that it exists: "no valid session", "unknown session id", "could not
+ * find session".
+ */
 const DENIALS = words(
   'no not unknown invalid unrecognized unrecognised expired stale inactive dead closed terminated nonexistent existent unregistered failed unable',
 );
 
-/** Before "session", these still mean the session of the protocol; any other word means another kind, as in "browser session". */
+/**
+ * Before "session", these still mean the session of the protocol; any other word means another
+ * kind, as in "browser session".
+ */
 const PLAIN = words(
   `mcp http sse transport streamable client server the this that your its a an any such or and with for of to in provided given requested specified supplied associated corresponding matching valid active existing current live missing bad found find locate resolve get load could can did does have has is was old ${[...DENIALS].join(' ')}`,
 );
@@ -41,8 +47,10 @@ const UNINITIALIZED =
   /(?:^|[:.;] *|\bmcp |\bthe |\bhttp )(?:(?:server|client|connection|transport) )?(?:is |was |has )?not (?:been |yet )*initiali[sz]ed|(?:call|send|must|please) (?:an? )?initiali[sz]e|before initiali[sz]ation|during session initiali[sz]ation|re ?initiali[sz]e your (?:connection|session)/;
 
 /**
- * True where the words of an error say that the server does not know the session of the protocol. Pure.
- * @param own - the id that the request carried: a text about another id is about a session of a tool.
+ * True where the words of an error say that the server does not know the session of the protocol.
+ * Pure.
+ * @param own - the id that the request carried: a text about another id is about a session of a
+ * tool.
  */
 export function isAboutLostSession(text: string, own?: string): boolean {
   const plain = normalized(text, own);
@@ -82,7 +90,10 @@ function normalized(text: string, own: string | undefined): string {
   );
 }
 
-/** The words directly before, up to the last mark of punctuation; undefined where they name another kind of session. */
+/**
+ * The words directly before, up to the last mark of punctuation; undefined where they name another
+ * kind of session.
+ */
 function plainWordsBefore(text: string): readonly string[] | undefined {
   const clause = /[a-z ]*$/.exec(text)?.[0].trim() ?? '';
   const before = clause === '' ? [] : clause.split(' ');

@@ -15,7 +15,10 @@ import { correctionAfter } from './clock-correction.ts';
 import { type Attempt, hedge, type Won } from './hedge.ts';
 import { lostSessionIn } from './lost-session.ts';
 
-/** Which connections carry a message: streams and control messages never wait behind requests, so that an answer cannot deadlock. */
+/**
+ * Which connections carry a message: streams and control messages never wait behind requests, so
+ * that an answer cannot deadlock.
+ */
 export type LaneName = 'request' | 'control' | 'stream';
 
 /** Keys, whose they are, and where they come from, as far as that is known. */
@@ -24,7 +27,10 @@ export interface SigningCredentials extends SigningKeys {
   readonly source?: string;
 }
 
-/** Where the keys of one profile come from. `renewed` looks past every cache, after the server called a set expired. */
+/**
+ * Where the keys of one profile come from. `renewed` looks past every cache, after the server
+ * called a set expired.
+ */
 export interface CredentialProvider {
   current(signal: AbortSignal): Promise<SigningCredentials>;
   renewed(used: SigningKeys, signal: AbortSignal): Promise<SigningCredentials | undefined>;
@@ -49,8 +55,9 @@ export interface SignedTransportOptions {
 export interface TransportRequest {
   readonly method: 'POST' | 'GET' | 'DELETE';
   /**
-   * `own`: what the proxy asks for itself, and calls wait for. It takes a connection of requests that is free, and waits for none.
-   * `deletion`: the end of a session. It takes an idle connection of requests, or one of its own, and nothing waits for it.
+   * `own`: what the proxy asks for itself, and calls wait for. It takes a connection of requests
+   * that is free, and waits for none. `deletion`: the end of a session. It takes an idle connection
+   * of requests, or one of its own, and nothing waits for it.
    */
   readonly lane: LaneName | 'own' | 'deletion';
   /** The request's own headers: accept, session, version. */
@@ -63,9 +70,14 @@ export interface TransportRequest {
   readonly share?: Share | undefined;
   /** It opens a session: a second delivery would open another one, which nobody would delete. */
   readonly opensSession?: boolean | undefined;
-  /** Asked before anything is sent: false where what the request belongs to is another principal's. Absent: whoever signs may send it. */
+  /**
+   * Asked before anything is sent: false where what the request belongs to is another principal's.
+   * Absent: whoever signs may send it.
+   */
   readonly admits?: ((principal: string | undefined) => boolean) | undefined;
-  /** What the client or its session carries to reach its backend, and what learns from the answer. */
+  /**
+   * What the client or its session carries to reach its backend, and what learns from the answer.
+   */
   readonly affinity?: Affinity | undefined;
   /** Told of each place taken for an attempt, before its first byte leaves. */
   readonly onAttempt: (lease: Lease) => void;
@@ -97,7 +109,10 @@ interface Made {
   readonly added: Readonly<Record<string, string>> | undefined;
 }
 
-/** How long a refused time makes the profile count as unready: then a request may find a clock that was corrected. */
+/**
+ * How long a refused time makes the profile count as unready: then a request may find a clock that
+ * was corrected.
+ */
 const TIME_REFUSED_MS = 30_000;
 
 /** Characters of a server's id in an event: it may be of any length. */
@@ -111,15 +126,22 @@ interface Remedies {
 }
 
 /**
- * One profile's road to the endpoint: takes a connection, signs over the exact bytes, sends, and sends again where that is
- * provably safe and mends something: newer credentials, a corrected clock, a kept connection that the server had closed.
+ * One profile's road to the endpoint: takes a connection, signs over the exact bytes, sends, and
+ * sends again where that is provably safe and mends something: newer credentials, a corrected
+ * clock, a kept connection that the server had closed.
  */
 export class SignedTransport {
   readonly #options: SignedTransportOptions;
-  /** Added to this machine's clock for signatures; learned from the server when it complains, never guessed, and within bounds. */
+  /**
+   * Added to this machine's clock for signatures; learned from the server when it complains, never
+   * guessed, and within bounds.
+   */
   #clockOffsetMs = 0;
   readonly #awaitingKeys: string;
-  /** When a refusal of a signature's time could not be mended; undefined since a signature was accepted. */
+  /**
+   * When a refusal of a signature's time could not be mended; undefined since a signature was
+   * accepted.
+   */
   #timeRefusedAt: number | undefined;
   readonly #watchers = new Set<(principal: string | undefined) => void>();
   #otherIdReported = false;
@@ -143,7 +165,10 @@ export class SignedTransport {
     return this.#options.signing?.scope ?? { service: '', region: '' };
   }
 
-  /** True for a while after the server has refused the time of a signature, and no correction has helped. */
+  /**
+   * True for a while after the server has refused the time of a signature, and no correction has
+   * helped.
+   */
   get timeRefused(): boolean {
     const at = this.#timeRefusedAt;
     return at !== undefined && this.#options.clock.monotonic() - at < TIME_REFUSED_MS;
@@ -164,7 +189,10 @@ export class SignedTransport {
     return new Affinity(this.#options.affinity);
   }
 
-  /** Reports, once, that the server answers requests under other ids than theirs. @param id - as the server wrote it. */
+  /**
+   * Reports, once, that the server answers requests under other ids than theirs. @param id - as the
+   * server wrote it.
+   */
   reportOtherId(method: string, id: string): void {
     if (this.#otherIdReported) return;
     this.#otherIdReported = true;
@@ -172,7 +200,10 @@ export class SignedTransport {
     events.emit({ type: 'upstream.other-id', profile, method, id: id.slice(0, MAX_SHOWN_ID) });
   }
 
-  /** @returns what to call when it is enough. `watcher` hears who signs, before each request is sent. */
+  /**
+   * @returns what to call when it is enough. `watcher` hears who signs, before each request is
+   * sent.
+   */
   watch(watcher: (principal: string | undefined) => void): () => void {
     this.#watchers.add(watcher);
     return () => this.#watchers.delete(watcher);
@@ -180,8 +211,8 @@ export class SignedTransport {
 
   /**
    * Sends a request and resolves when the headers of the answer to keep have come.
-   * @throws ProxyError no-credentials, connect-failed or connection-lost; session-lost, where the request does not admit who would
-   * sign it; the signal's reason.
+   * @throws ProxyError no-credentials, connect-failed or connection-lost; session-lost, where the
+   * request does not admit who would sign it; the signal's reason.
    */
   async open(request: TransportRequest): Promise<OpenedExchange> {
     const left: Remedies = { fresh: true, clock: true, connection: true };
@@ -245,7 +276,10 @@ export class SignedTransport {
     }
   }
 
-  /** Sends on a connection that may have died in silence, and on a new one too where no answer begins in time. */
+  /**
+   * Sends on a connection that may have died in silence, and on a new one too where no answer
+   * begins in time.
+   */
   async #hedged(request: TransportRequest, lease: Lease, made: Made, attempt: number): Promise<Won> {
     const { clock, events, profile, lanes } = this.#options;
     const sentAt = clock.monotonic();
@@ -274,8 +308,9 @@ export class SignedTransport {
   }
 
   /**
-   * Opens the connections that follow an `initialize`, while its answer is on the way: the standalone stream's, and the one that
-   * carries the client's responses and cancellations. Each would otherwise cost the first call a handshake.
+   * Opens the connections that follow an `initialize`, while its answer is on the way: the
+   * standalone stream's, and the one that carries the client's responses and cancellations. Each
+   * would otherwise cost the first call a handshake.
    */
   dialAhead(): void {
     const { control, stream } = this.#options.lanes;
@@ -289,7 +324,10 @@ export class SignedTransport {
     return lane === 'deletion' && !wanted.fresh ? this.#options.lanes.request.yielding() : undefined;
   }
 
-  /** A connection that is open costs no handshake, whichever lane it is of; a new one is a request's. */
+  /**
+   * A connection that is open costs no handshake, whichever lane it is of; a new one is a
+   * request's.
+   */
   #spare(wanted: { readonly fresh: boolean }): Lease | undefined {
     const { request, control } = this.#options.lanes;
     return (wanted.fresh ? undefined : (request.ready() ?? control.ready())) ?? request.free(wanted);
@@ -318,9 +356,10 @@ export class SignedTransport {
 
   #send(request: TransportRequest, lease: Lease, made: Made, attempt: number): Promise<Incoming> {
     const now = (): Promise<Incoming> => this.#sendNow(request, lease, made, attempt);
-    // A server that closes a connection says so by a FIN: one that has arrived is to be seen before a request that must not be
-    // sent twice goes into a dead socket. undici gives the loop a turn on a kept connection, which is enough for one that has
-    // rested; behind an answer of this very turn, the system has to be asked once more.
+    // A server that closes a connection says so by a FIN: one that has arrived is to be seen before
+    // a request that must not be sent twice goes into a dead socket. undici gives the loop a turn
+    // on a kept connection, which is enough for one that has rested; behind an answer of this very
+    // turn, the system has to be asked once more.
     return lease.justAnswered && !request.repeatable ? aTurn().then(now) : now();
   }
 
@@ -369,14 +408,20 @@ export class SignedTransport {
     return skewOf(headerOf(response.headers, 'date'), this.#options.clock.now());
   }
 
-  /** @param usedMs - the correction that has failed: one that another call has learned meanwhile stays. */
+  /**
+   * @param usedMs - the correction that has failed: one that another call has learned meanwhile
+   * stays.
+   */
   #correct(offsetMs: number, usedMs: number): void {
     if (offsetMs === 0 && this.#clockOffsetMs !== usedMs) return;
     this.#clockOffsetMs = offsetMs;
     this.#options.events.emit({ type: 'clock.corrected', offsetMs });
   }
 
-  /** Decides whether a refusal can be mended, and mends it. The refused request did not run, so sending it again is safe. */
+  /**
+   * Decides whether a refusal can be mended, and mends it. The refused request did not run, so
+   * sending it again is safe.
+   */
   async #remedy(
     { response, skewMs, sessionId }: OpenedExchange,
     used: { readonly keys: SigningKeys; readonly offsetMs: number },
@@ -437,7 +482,10 @@ export class SignedTransport {
   }
 }
 
-/** A server may do in a session what the one who opened it may do, and with what it keeps of that one. */
+/**
+ * A server may do in a session what the one who opened it may do, and with what it keeps of that
+ * one.
+ */
 const anothersSession = (profile: string): ProxyError =>
   new ProxyError(
     'session-lost',
@@ -447,8 +495,9 @@ const anothersSession = (profile: string): ProxyError =>
   );
 
 /**
- * Deletions of sessions have idle connections, and each that finds none has one of its own: as many as there are sessions that end, and
- * each has had one for its standalone stream. So they are parallel, and no control message waits behind them.
+ * Deletions of sessions have idle connections, and each that finds none has one of its own: as many
+ * as there are sessions that end, and each has had one for its standalone stream. So they are
+ * parallel, and no control message waits behind them.
  */
 const LANE_OF: Readonly<Record<TransportRequest['lane'], LaneName>> = {
   request: 'request',
@@ -458,7 +507,10 @@ const LANE_OF: Readonly<Record<TransportRequest['lane'], LaneName>> = {
   deletion: 'stream',
 };
 
-/** Only where a second delivery does no harm, and on a connection that has carried others: a new one cannot have died yet. */
+/**
+ * Only where a second delivery does no harm, and on a connection that has carried others: a new one
+ * cannot have died yet.
+ */
 const isHedged = ({ repeatable, opensSession, lane }: TransportRequest, { warm }: Lease): boolean =>
   repeatable && warm && lane !== 'stream' && lane !== 'deletion' && opensSession !== true;
 
@@ -467,7 +519,10 @@ const couldBeRefusal = (status: number): boolean => status === 401 || status ===
 
 const RENEWABLE: ReadonlySet<RefusalKind> = new Set(['expired', 'invalid-token']);
 
-/** Opens the socket while credentials are resolved, where that takes longer than a turn: the two waits then overlap. */
+/**
+ * Opens the socket while credentials are resolved, where that takes longer than a turn: the two
+ * waits then overlap.
+ */
 function dialDuring(resolving: Promise<unknown>, lease: Lease): void {
   const turn = setImmediate(() => lease.dial());
   const cancel = (): void => clearImmediate(turn);

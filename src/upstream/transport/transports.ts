@@ -12,9 +12,15 @@ import { caBundleOf, trustedCertificates } from '../http/trust.ts';
 import type { Connector } from '../http/undici.ts';
 import { type CredentialProvider, type LaneName, SignedTransport } from './signed-transport.ts';
 
-/** A second control connection opens only while the first is busy, so that an answer never waits for a cancellation. */
+/**
+ * A second control connection opens only while the first is busy, so that an answer never waits for
+ * a cancellation.
+ */
 const CONTROL_CONNECTIONS = 2;
-/** The same for the many clients of a listener: one that says much, to a server that is slow to listen, must not keep others waiting. */
+/**
+ * The same for the many clients of a listener: one that says much, to a server that is slow to
+ * listen, must not keep others waiting.
+ */
 const CONTROL_CONNECTIONS_OF_MANY = 32;
 /** One is kept between control messages, beside the count of --max-keepalive-connections. */
 const KEPT_CONTROL_CONNECTIONS = 1;
@@ -25,7 +31,10 @@ export interface TransportsOptions {
   readonly scope: SigningScope | undefined;
   /** No credentials to be had: send unsigned. */
   readonly keysOptional: boolean;
-  /** `requestHandler` goes to every AWS SDK client, so that its calls take the same HTTP proxy and certificates. */
+  /**
+   * `requestHandler` goes to every AWS SDK client, so that its calls take the same HTTP proxy and
+   * certificates.
+   */
   readonly credentialsOf: (profile: string, requestHandler: unknown) => ProfileCredentials;
   readonly profileCaBundleOf: (profile: string) => Promise<string | undefined>;
   readonly caBundle: string | undefined;
@@ -71,7 +80,10 @@ export interface Transports {
   close(): void;
 }
 
-/** One set of connections and keys per profile, because AWS ties sessions and limits to the identity. */
+/**
+ * One set of connections and keys per profile, because AWS ties sessions and limits to the
+ * identity.
+ */
 export function createTransports(options: TransportsOptions): Transports {
   const roads = new PerProfile((profile) => openRoad(profile, options));
   return {
@@ -136,7 +148,10 @@ function openRoad(profile: string, options: TransportsOptions): ProfileTransport
   return { uplink, connect, keys };
 }
 
-/** Where the certificates come from is known only when the profile's file has been read, and that only when one is needed. */
+/**
+ * Where the certificates come from is known only when the profile's file has been read, and that
+ * only when one is needed.
+ */
 async function profileConnector(profile: string, options: TransportsOptions): Promise<Connector> {
   const { caBundle, env, proxy, connectTimeoutMs, connectTo } = options;
   const named = caBundleOf({ caBundle, profileCaBundle: undefined, env });

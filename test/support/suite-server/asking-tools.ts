@@ -54,7 +54,10 @@ const CHOICES: Properties = {
   titledMulti: { type: 'array', items: { anyOf: titled('Choice') } },
 };
 
-/** Seals what a round hands to the next one. A key of each server's own is enough: states do not outlive it. */
+/**
+ * Seals what a round hands to the next one. A key of each server's own is enough: states do not
+ * outlive it.
+ */
 export const states = createRequestStateCodec<number>({
   key: 'a key that only this test server has, 32 bytes',
 });

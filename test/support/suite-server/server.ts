@@ -17,7 +17,10 @@ import { RememberedEvents } from './events.ts';
 import { addPrompts, addResources } from './prompts-and-resources.ts';
 import { addTools } from './tools.ts';
 
-/** Which revisions a server knows: those with sessions (up to 2025-11-25), the stateless one (2026-07-28), or all. */
+/**
+ * Which revisions a server knows: those with sessions (up to 2025-11-25), the stateless one
+ * (2026-07-28), or all.
+ */
 export type Eras = 'session' | 'stateless' | 'both';
 
 export interface SuiteServer {
@@ -99,8 +102,9 @@ const parsed = (body: Buffer): unknown => {
 };
 
 /**
- * A server built on the SDK with all that the published conformance suite asks a server for, on loopback. The eras that
- * it does not know it treats as the SDK does where that era was not asked for.
+ * A server built on the SDK with all that the published conformance suite asks a server for, on
+ * loopback. The eras that it does not know it treats as the SDK does where that era was not asked
+ * for.
  */
 export async function startSuiteServer(eras: Eras): Promise<SuiteServer> {
   const sessions = new Sessions();

@@ -44,7 +44,10 @@ const MIRRORED = fromJsonSchema<{ region?: string }>({ type: 'object', propertie
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** The tools that answer by themselves. Names and answers are those that the suite's scenarios ask for. */
+/**
+ * The tools that answer by themselves. Names and answers are those that the suite's scenarios ask
+ * for.
+ */
 export function addTools(server: McpServer): void {
   const says = (name: string, ...content: Parameters<typeof contentOf>[0][]): void => {
     server.registerTool(name, { description: `Answers with ${content.length} kinds of content` }, () => ({
