@@ -206,7 +206,8 @@ function joined(
   let { text } = response;
   const edits: Record<string, unknown> = {};
   const ttls = taken.map(({ result }) => result.ttlMs).filter((ttl) => typeof ttl === 'number');
-  if (typeof first.result.ttlMs === 'number') edits.ttlMs = Math.min(...ttls);
+  const shortest = Math.min(...ttls);
+  if (typeof first.result.ttlMs === 'number' && shortest < first.result.ttlMs) edits.ttlMs = shortest;
   if (taken.some(({ result }) => result.cacheScope === 'private')) edits.cacheScope = 'private';
   const { nextCursor: _next, ...result } = {
     ...first.result,

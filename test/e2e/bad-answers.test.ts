@@ -167,7 +167,7 @@ describe('a status that is no success', () => {
       405,
       { headers: json, body: '{"message":"No POST"}' },
       (at) =>
-        `HTTP 405 from ${at}: No POST. The URL takes no POST: check its path; a server of the old HTTP+SSE transport answers so too`,
+        `HTTP 405 from ${at}: No POST. The URL takes no POST: check its path; a server of the HTTP+SSE transport of 2024-11-05 answers so too`,
       { mayHaveRun: false, contentType: 'application/json', body: '{"message":"No POST"}' },
     ],
     [

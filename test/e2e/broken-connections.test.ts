@@ -183,7 +183,7 @@ describe('a server that is silent', () => {
       error: {
         code: -31008,
         message:
-          'The server sent nothing for 1 s in the middle of an answer (--read-timeout). The call may have run.',
+          'The server sent nothing for 1 s in the middle of an answer (--read-timeout). The call may have run. If the server needs longer between two messages, raise --read-timeout; 0 = no limit.',
         data: { reason: 'timeout', mayHaveRun: true, limit: 'read-timeout', seconds: 1 },
       },
     });

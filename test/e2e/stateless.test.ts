@@ -154,7 +154,7 @@ describe('tools with arguments in headers', () => {
   const LIST = `[ ${JSON.stringify(good)}, {"name":"other","n":12345678901234567890} ,${JSON.stringify(bad)}]`;
 
   it('whose definition no client may follow are left out of the list, and the log says why, once', async () => {
-    const { bin } = await startDual(listOf(LIST), { args: ['--log-level', 'warn'] });
+    const { bin } = await startDual(listOf(LIST), { args: ['--pages', 'pass', '--log-level', 'warn'] });
     for (const id of [0, 1]) {
       bin.send(claiming('tools/list', {}, id));
       await bin.answer(id);
@@ -179,7 +179,7 @@ describe('tools with arguments in headers', () => {
   });
 
   it('leave a list without any as it came, byte for byte', async () => {
-    const { bin } = await startDual(listOf(' [ {"name":"other","n":1.0} ] '));
+    const { bin } = await startDual(listOf(' [ {"name":"other","n":1.0} ] '), { args: ['--pages', 'pass'] });
     bin.send(claiming('tools/list', {}, ''));
     await bin.answer('');
     expect(bin.lines).toEqual([

@@ -82,16 +82,40 @@ export function checkedBody(
 /** Two ends of lines, of any kind: what ends an event. */
 const EVENT_ENDS = ['\n\n', '\n\r', '\r\r'].map((end) => Buffer.from(end));
 const LF = 10;
+const EMPTY = Buffer.alloc(0);
 
 /**
- * Where the first event in these bytes ends, behind the blank line; -1 where it has not ended.
- * Looks from `from` on.
+ * Finds the ends of events in a chunk, one after the other. Each kind of end is looked for once in
+ * each byte.
  */
-function eventEnd(bytes: Buffer, from: number): number {
-  const found = EVENT_ENDS.map((end) => bytes.indexOf(end, Math.max(0, from - 1))).filter((at) => at >= 0);
-  if (found.length === 0) return -1;
-  const end = Math.min(...found) + 2;
-  return bytes[end] === LF && bytes[end - 1] !== LF ? end + 1 : end;
+class EventEnds {
+  readonly #bytes: Buffer;
+  /** Where the next end of each kind begins; the length where there is no further one. */
+  readonly #next: number[] = [];
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+
+  /**
+   * The end of the event that begins at `from`, behind its blank line; -1 where it has not ended.
+   */
+  after(from: number): number {
+    const { length } = this.#bytes;
+    let first = length;
+    for (const [kind, end] of EVENT_ENDS.entries()) {
+      let at = this.#next[kind] ?? -1;
+      if (at < from) {
+        at = this.#bytes.indexOf(end, from);
+        if (at < 0) at = length;
+        this.#next[kind] = at;
+      }
+      if (at < first) first = at;
+    }
+    if (first === length) return -1;
+    const end = first + 2;
+    return this.#bytes[end] === LF && this.#bytes[end - 1] !== LF ? end + 1 : end;
+  }
 }
 
 /**
@@ -101,9 +125,7 @@ function eventEnd(bytes: Buffer, from: number): number {
  */
 export class CheckedEvents {
   readonly #deps: CheckDeps;
-  #held: Buffer = Buffer.alloc(0);
-  /** Of the held bytes, those that hold no end of an event. */
-  #searched = 0;
+  #held: Buffer = EMPTY;
   /** Of the held bytes, those that have gone to the client. */
   #sent = 0;
   /** In the middle of an event that is too long, or came too slowly, to be held. */
@@ -120,24 +142,59 @@ export class CheckedEvents {
     return this.#held.length > this.#sent;
   }
 
-  /** @returns the bytes that may go to the client now. */
-  take(chunk: Buffer): Buffer {
+  /**
+   * @returns the bytes that may go to the client now, in order. Events that pass as they came are
+   * one piece of the chunk: a copy of every chunk of a long stream would cost memory and time.
+   */
+  take(chunk: Buffer): Buffer[] {
     const pieces: Buffer[] = [];
-    this.#held = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
-    for (;;) {
-      const end = eventEnd(this.#held, this.#searched);
-      if (end < 0) break;
-      const event = this.#held.subarray(0, end);
-      pieces.push(this.#passing ? event.subarray(this.#sent) : this.#checked(event));
-      this.#held = this.#held.subarray(end);
-      this.#sent = 0;
-      this.#searched = 0;
-      this.#passing = false;
+    const rest = this.#held.length === 0 ? chunk : this.#complete(chunk, pieces);
+    if (rest.length > 0) this.#split(rest, pieces);
+    if (!this.#passing && this.#held.length > MAX_CHECKED_BYTES) pieces.push(this.release());
+    return pieces.filter(({ length }) => length > 0);
+  }
+
+  /** Joins the beginning of an event that is held with its end. @returns the bytes behind it. */
+  #complete(chunk: Buffer, pieces: Buffer[]): Buffer {
+    // The end may be spread over both; what is held has none.
+    const overlap = Math.min(3, this.#held.length);
+    const seam = Buffer.concat([this.#held.subarray(-3), chunk.subarray(0, 4)]);
+    const spread = new EventEnds(seam).after(0);
+    const end = spread < 0 ? new EventEnds(chunk).after(0) : spread - overlap;
+    const taken = end < 0 ? chunk : chunk.subarray(0, end);
+    if (this.#passing) {
+      pieces.push(taken);
+      this.#held = Buffer.concat([this.#held, taken.subarray(-3)]).subarray(-3);
+      this.#sent = this.#held.length;
+    } else this.#held = Buffer.concat([this.#held, taken]);
+    if (end < 0) return EMPTY;
+    if (!this.#passing) pieces.push(this.#checked(this.#held));
+    this.#forget();
+    return chunk.subarray(end);
+  }
+
+  /** Takes bytes that begin with an event. */
+  #split(bytes: Buffer, pieces: Buffer[]): void {
+    const ends = new EventEnds(bytes);
+    let from = 0;
+    let unsent = 0;
+    for (let end = ends.after(0); end >= 0; end = ends.after(from)) {
+      const event = bytes.subarray(from, end);
+      const shown = this.#checked(event);
+      if (shown !== event) {
+        pieces.push(bytes.subarray(unsent, from), shown);
+        unsent = end;
+      }
+      from = end;
     }
-    this.#searched = this.#held.length;
-    if (this.#passing || this.#held.length > MAX_CHECKED_BYTES) pieces.push(this.release());
-    const [only] = pieces;
-    return pieces.length === 1 && only ? only : Buffer.concat(pieces);
+    pieces.push(bytes.subarray(unsent, from));
+    this.#held = bytes.subarray(from);
+  }
+
+  #forget(): void {
+    this.#held = EMPTY;
+    this.#sent = 0;
+    this.#passing = false;
   }
 
   /** Lets the event that is held pass as it is. @returns its bytes so far. */
@@ -147,7 +204,6 @@ export class CheckedEvents {
     // The last bytes may be the first of the event's end.
     this.#held = this.#held.subarray(Math.max(0, this.#held.length - 3));
     this.#sent = this.#held.length;
-    this.#searched = this.#held.length;
     return rest;
   }
 

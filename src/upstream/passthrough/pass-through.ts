@@ -356,7 +356,7 @@ export class PassThrough {
       ? async (chunk: Buffer): Promise<void> => {
           for (const said of heard(chunk)) await emit(said, origin);
           late?.cancel();
-          await write(checked ? checked.take(chunk) : chunk);
+          for (const piece of checked ? checked.take(chunk) : [chunk]) await write(piece);
           if (checked?.holds)
             late = clock.schedule(EVENT_HELD_MS, () => void write(checked.release()), { keepAlive: false });
         }

@@ -1,0 +1,79 @@
+import { describe, expect, it } from 'vitest';
+import { ProxyError } from '../../../src/core/errors/errors.ts';
+import type { Request } from '../../../src/core/jsonrpc/message.ts';
+import { readLine } from '../../../src/core/jsonrpc/parse.ts';
+import { CheckedEvents } from '../../../src/upstream/passthrough/checked-answer.ts';
+
+function requestOf(text: string): Request {
+  const line = readLine(text);
+  if (line.kind !== 'message' || line.message.kind !== 'request') throw new TypeError('no request');
+  return line.message;
+}
+
+function checked() {
+  const dropped: string[] = [];
+  const events = new CheckedEvents({
+    request: requestOf('{"jsonrpc":"2.0","id":0,"method":"tools/call","params":{"name":"a"}}'),
+    misfit: (what) => new ProxyError('unusable-answer', what, { sent: 'maybe' }),
+    otherId: () => undefined,
+    dropped: (reason) => dropped.push(reason),
+  });
+  return { events, dropped };
+}
+
+/** The stream as its client sees it, cut into chunks of so many bytes. */
+function through(stream: string, size: number): string {
+  const { events } = checked();
+  const bytes = Buffer.from(stream);
+  const pieces: Buffer[] = [];
+  for (let at = 0; at < bytes.length; at += size) pieces.push(...events.take(bytes.subarray(at, at + size)));
+  if (events.holds) pieces.push(events.release());
+  return Buffer.concat(pieces).toString();
+}
+
+const notification = '{"jsonrpc":"2.0","method":"notifications/message","params":{"data":"x"}}';
+
+describe('events on their way to a client', () => {
+  for (const end of ['\n', '\r\n', '\r']) {
+    const name = JSON.stringify(end);
+    const event = (data: string) => `event: message${end}data: ${data}${end}${end}`;
+    const stream =
+      `: comment${end}${end}` +
+      event(notification) +
+      event('{"jsonrpc":"2.0","id":"0","result":{"n":1.0}}') +
+      event(`{"jsonrpc":"2.0","id":0,"result":{"long":"${'y'.repeat(300)}"}}`);
+
+    it.each([1, 2, 3, 5, 7, 64, 100_000])(`have the same meaning in chunks of %i bytes (${name})`, (size) => {
+      const lines = through(stream, size).split(/\r\n|\r|\n/);
+      const data = lines.filter((line) => line.startsWith('data:'));
+      expect(data).toEqual([
+        `data: ${notification}`,
+        'data: {"jsonrpc":"2.0","id":0,"result":{"n":1.0}}',
+        `data: {"jsonrpc":"2.0","id":0,"result":{"long":"${'y'.repeat(300)}"}}`,
+      ]);
+    });
+
+    it.each([1_000, 65_536, 1_000_000])(
+      `longer than the bound pass unread, chunk size %i (${name})`,
+      (size) => {
+        const long = event(`{"jsonrpc":"2.0","id":"0","result":{"long":"${'y'.repeat(200_000)}"}}`);
+        const shown = through(long + event('{"error":"broken"}') + event(notification), size);
+        // One chunk that holds all of it shows the event whole: then it is checked.
+        if (size < 200_000) expect(shown.startsWith(long)).toBe(true);
+        expect(shown).toContain('"code":');
+        expect(shown).not.toContain('{"error":"broken"}');
+        expect(shown.endsWith(event(notification))).toBe(true);
+      },
+    );
+  }
+
+  it('pass as one piece of their chunk where nothing is replaced', () => {
+    const { events } = checked();
+    const chunk = Buffer.from(`data: ${notification}\n\n`.repeat(1_000));
+    const cut = chunk.subarray(0, chunk.length - 5);
+    const pieces = events.take(cut);
+    expect(pieces).toHaveLength(1);
+    expect(pieces[0]?.buffer).toBe(chunk.buffer);
+    expect(events.holds).toBe(true);
+  });
+});
