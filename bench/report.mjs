@@ -220,9 +220,9 @@ export function page({ facts, subjects, results, seconds }) {
   );
 
   const names = proxies.map(({ key, version }) => (version ? `${key} ${version}` : key));
-  return `# How fast it is
+  return `# Benchmarks
 
-Written by \`npm run bench\`; do not edit. Measured with Node ${facts.node} on ${facts.system} with ${facts.cores} cores, load average ${facts.load.toFixed(1)} at the start, in ${Math.round(seconds)} s.${facts.load > facts.cores / 2 ? ' Other work ran beside it: compare columns, not runs.' : ''}
+Written by \`npm run bench\`; do not edit. Measured with Node ${facts.node} on ${facts.system} with ${facts.cores} cores, load average ${facts.load.toFixed(1)} at the start, in ${Math.round(seconds)} s.${facts.load > facts.cores / 2 ? ' The machine did other work at the same time, so compare columns, not runs.' : ''}
 
 ## Against the targets
 
@@ -232,7 +232,7 @@ ${table(['', 'target', '', ...names], targets)}
 
 ${table(['', 'direct', ...names], numbers)}
 
-In the first row, "direct" is \`node -e 0\`: the least that anything on Node takes.
+In the first row, "direct" is \`node -e 0\`, the shortest start of any Node.js program.
 
 ## Under trouble
 
@@ -254,16 +254,16 @@ ${table(['', 'session revisions', '2026-07-28', 'ratio'], eras)}
 
 ## What is measured
 
-- All talk to one MCP server on loopback, in a process of its own, that does the least: sessions, JSON answers, no signature check.
-- "direct" signs every call with \`@smithy/signature-v4\` and sends it with undici, in the process that makes the calls. mcp-sigv4-proxy signs every call too. The others from npm do not sign: theirs is the easier task.
-- A proxy is spoken to in raw JSON-RPC lines over stdio, by a process that does the same work as the one of "direct": make the call, read the answer, parse it.
-- Ours and direct have 8 connections (\`--max-connections 8\`); the others have no such setting.
-- mcp-proxy's command serves stdio servers over HTTP, the other way round; its library's \`startStdioServer\` is measured instead.
-- "Every limit on" is \`--max-concurrent 1000 --queue-size 1000 --rate-limit 1000000 --rate-burst 1000000 --retries 2\`, none of it ever reached; "no limits" is \`--retries 0\` alone. Two processes take turns, 32 calls in flight; then another two, because processes that run the same code differ by some hundredths.
-- The list of 1,000 tools loses one in ten to \`--deny-tool\`, and the others gain an \`aws_profile\` argument: the layers of this checkout, called in the process that also times \`JSON.parse\`. Cached lists and refused calls go through the command, one at a time.
-- The queued calls wait behind \`--max-concurrent 1 --queue-size 10000\`. The time runs from the first cancellation written; the server sees that none of them was sent. It is done five times over in one process (twice in a quick run). Live objects are what a garbage collection leaves of the heap, before the first and after the last; the memory beside them is garbage, or room for the next burst, which Node gives back to the system at a later collection: a process that rests has none.
-- The slow network is a TCP relay on loopback that delays every byte by half a round trip, and a new connection by a whole one more, for TCP's handshake. A TLS server behind it passes the requests on.
-- The bare reverse proxy is \`node:http\` with a keep-alive agent: bytes through, nothing read, nothing signed. HTTP clients, proxies and direct have as many connections as calls in flight.
-- Every number is the median of several rounds, each with fresh processes, the subjects taking turns within a round; a ratio is taken within each round. Memory is VmRSS, in MB of 1024 kB.
+- All subjects use one MCP server on loopback. It runs in its own process and does little: sessions, JSON answers, no signature check.
+- "direct" signs every call with \`@smithy/signature-v4\` and sends it with undici, in the process that makes the calls. mcp-sigv4-proxy signs every call too. The other npm proxies do not sign, which is less work.
+- A proxy receives raw JSON-RPC lines over stdio from a process that does the same work as "direct": make the call, read the answer, parse it.
+- mcp-sigv4-proxy and "direct" have 8 connections (\`--max-connections 8\`); the others have no such setting.
+- The command of mcp-proxy works in the other direction (stdio servers over HTTP), so its library function \`startStdioServer\` is measured.
+- "Every limit on" is \`--max-concurrent 1000 --queue-size 1000 --rate-limit 1000000 --rate-burst 1000000 --retries 2\`, and no call reaches any of them. "No limits" is \`--retries 0\` alone. Two processes take turns with 32 calls in flight. Then another two do, because processes with the same code differ by some hundredths.
+- \`--deny-tool\` removes one in ten of the 1,000 tools, and the others get an \`aws_profile\` argument. This runs the layers of the checkout in the process that also times \`JSON.parse\`. Cached lists and refused calls go through the command, one at a time.
+- The queued calls wait behind \`--max-concurrent 1 --queue-size 10000\`. The time starts with the first cancellation; the server checks that none of the calls was sent. One process does this five times (twice in a quick run). Live objects are the heap after a garbage collection, before the first and after the last burst. Memory beyond them is garbage, or room for the next burst, which Node.js returns to the system at a later collection.
+- The slow network is a TCP relay on loopback. It delays every byte by half a round trip, and a new connection by one more round trip for TCP's handshake. A TLS server behind it passes the requests on.
+- The bare reverse proxy is \`node:http\` with a keep-alive agent. It forwards bytes without reading or signing them. HTTP clients, proxies and "direct" have as many connections as calls in flight.
+- Every number is the median of several rounds. Each round starts fresh processes, and the subjects take turns. A ratio is computed within each round. Memory is VmRSS, in MB of 1024 kB.
 `;
 }

@@ -12,13 +12,14 @@ export interface Exception {
   readonly checks: Readonly<Record<string, readonly string[]>>;
 }
 
-const NO_HOST = 'a pipe has no Host and no Origin to refuse';
+const NO_HOST = 'a pipe has no Host or Origin header to refuse';
 const NO_EVENTS =
-  'a pipe has no SSE events: their ids, the time after which to come back and the closed stream stay between proxy and server';
+  'a pipe has no SSE events: event ids, the retry field and closed streams stay between proxy and server';
 const NO_STREAMS = 'a pipe is one stream; the bridge answers with JSON, which the suite allows';
-const NO_HEADERS = 'a pipe has no headers to be wrong or missing: the proxy derives them from the message';
+const NO_HEADERS =
+  'a pipe has no headers that could be wrong or missing: the proxy derives them from the message';
 const NO_CLAIM =
-  'a pipe has no header to name the revision that the message itself does not name: it is posted as one of the session revisions';
+  'a pipe has no header that could state the revision; a message that states none is sent by the rules of the session revisions';
 
 const withItsCode = (names: readonly string[]): string[] => names.map((name) => `${name}ErrorCode`);
 

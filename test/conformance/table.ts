@@ -62,22 +62,22 @@ export function document(rows: readonly Row[], version: string): string {
   );
   return `# Conformance
 
-What the suite that the MCP project publishes, \`@modelcontextprotocol/conformance\` ${version}, finds in a server and in
-clients, without the proxy and with the proxy in between. Written by \`npm run conformance\`, which fails where a check that passes
-directly does not pass through the proxy. The numbers are checks that pass.
+This page shows what the conformance suite of the MCP project, \`@modelcontextprotocol/conformance\` ${version}, reports for a server
+and for clients, without the proxy and through the proxy. \`npm run conformance\` writes this page and fails if a check that passes directly
+does not pass through the proxy. The numbers count passed checks.
 
-The server is built on the SDK (v2), knows both eras, and stands behind a gate that refuses what is not signed. The suite speaks
-HTTP only: for stdio a bridge starts the command and writes each request to its stdin as one line. The clients are the SDK's, and
-start the command themselves.
+The server uses the SDK (v2) and supports both eras. A gate in front of it refuses unsigned requests. The suite speaks HTTP only; for
+stdio, a bridge starts the command and writes each request to its stdin as one line. The clients are those of the SDK, and they start the
+command themselves.
 
 ${sections.join('\n')}
-## What passes directly only
+## Checks that pass only directly
 
 ${exceptions()}
 
-## What is not compared
+## Scenarios that are not compared
 
-- The \`auth/\` scenarios try a client's OAuth; in its place the proxy signs.
-- The \`tasks-\` scenarios try an extension that the SDK's server does not have in revision 2026-07-28.
+- The \`auth/\` scenarios test the OAuth of a client. The proxy signs instead.
+- The \`tasks-\` scenarios test an extension that the SDK's server lacks in revision 2026-07-28.
 `;
 }
