@@ -3,7 +3,8 @@
 // only when first used.
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
+import { cyclonedxEsbuildPlugin } from '@cyclonedx/cyclonedx-esbuild';
 import { build, transform } from 'esbuild';
 
 const OUT = 'dist';
@@ -17,23 +18,12 @@ const withoutHttp2 = {
   },
 };
 
-/**
- * The commands use neither the MCP SDK's schema validator nor its OAuth: 300 kB that would never
- * run.
- */
+/** The commands use neither the MCP SDK's schema validator nor its OAuth, which are 300 kB. */
 const withoutUnusedSdk = {
   name: 'without-unused-sdk',
-  setup({ onResolve, onLoad }) {
-    const contents = `
-      export class DefaultJsonSchemaValidator {
-        getValidator() { throw new TypeError('no JSON Schema validator is built in'); }
-      }
-      export const CORS_IS_POSSIBLE = false;
-    `;
-    const filter = /^(@modelcontextprotocol\/client\/_shims|jose)$/;
-    onResolve({ filter }, ({ path }) => ({ path, namespace: 'without-unused-sdk' }));
-    onLoad({ filter: /_shims$/, namespace: 'without-unused-sdk' }, () => ({ contents }));
-    onLoad({ filter: /^jose$/, namespace: 'without-unused-sdk' }, () => ({ contents: 'export {};' }));
+  setup({ onResolve }) {
+    const path = resolve('scripts/unused-sdk.mjs');
+    onResolve({ filter: /^(@modelcontextprotocol\/client\/_shims|jose)$/ }, () => ({ path }));
   },
 };
 
@@ -52,6 +42,15 @@ const bracketedParser = {
     });
   },
 };
+
+/** Lists the packages in the bundle for vulnerability scanners. A test validates it, which is slow. */
+const sbom = cyclonedxEsbuildPlugin({
+  specVersion: '1.6',
+  outputFile: 'sbom.cdx.json',
+  outputReproducible: true,
+  validate: false,
+  logLevel: 'silent',
+});
 
 const shared = {
   bundle: true,
@@ -77,7 +76,7 @@ const { metafile, outputFiles } = await build({
   splitting: true,
   metafile: true,
   format: 'esm',
-  plugins: [withoutHttp2, bracketedParser, withoutUnusedSdk],
+  plugins: [withoutHttp2, bracketedParser, withoutUnusedSdk, sbom],
 });
 
 const outputs = await Promise.all(
