@@ -1,5 +1,6 @@
-// Fails where a package in the bundle has a known vulnerability of severity high or critical. Findings in packages that are
-// only used to build and test are printed. A registry without an audit endpoint, or out of reach, is no failure.
+// Fails where a package in the bundle has a known vulnerability of severity high or critical.
+// Findings in packages that are only used to build and test are printed. A registry without an
+// audit endpoint, or out of reach, is no failure.
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -34,7 +35,10 @@ const bundled = new Set(
 );
 const versionAt = (node) => JSON.parse(readFileSync(join(node, 'package.json'), 'utf8')).version;
 
-/** `via` holds advisories of the package itself as objects, and names of vulnerable dependencies as strings. */
+/**
+ * `via` holds advisories of the package itself as objects, and names of vulnerable dependencies as
+ * strings.
+ */
 const findings = Object.values(vulnerabilities).flatMap(({ name, via, nodes }) =>
   via
     .filter((advisory) => typeof advisory === 'object')

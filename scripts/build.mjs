@@ -43,7 +43,9 @@ const bracketedParser = {
   },
 };
 
-/** Lists the packages in the bundle for vulnerability scanners. A test validates it, which is slow. */
+/**
+ * Lists the packages in the bundle for vulnerability scanners. A test validates it, which is slow.
+ */
 const sbom = cyclonedxEsbuildPlugin({
   specVersion: '1.6',
   outputFile: 'sbom.cdx.json',

@@ -1,6 +1,7 @@
-// Tests the connections with the newest undici of the major version in use, in a temporary copy of the project. It is
-// necessary because src/upstream/http/undici.ts imports private files of undici, which a minor release may move.
-// An argument selects another version: node scripts/test-undici.mjs 7.28.0
+// Tests the connections with the newest undici of the major version in use, in a temporary copy of
+// the project. It is necessary because src/upstream/http/undici.ts imports private files of undici,
+// which a minor release may move. An argument selects another version: node scripts/test-undici.mjs
+// 7.28.0
 import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,6 +1,6 @@
 /**
- * The only file that imports undici, by private paths: its entry adds 340 kB and 40 ms to the start.
- * Hence the ~ range in package.json, and `npm run test:undici`.
+ * The only file that imports undici, by private paths: its entry adds 340 kB and 40 ms to the
+ * start. Hence the ~ range in package.json, and `npm run test:undici`.
  */
 import type { buildConnector as BuildConnector, Client as ClientType, Dispatcher } from 'undici';
 // @ts-expect-error the file has no declarations of its own; those of the package's entry describe it
