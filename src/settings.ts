@@ -99,7 +99,7 @@ export const OPTIONS = {
     group: 'Seeing it',
     placeholder: 'path',
     fallback: undefined,
-    help: 'read variables from this file; never read unless named, and the real environment wins',
+    help: 'file of environment variables to read; the real environment wins, and no file is read unless named here',
   }),
 } as const satisfies OptionTable;
 

@@ -32,12 +32,12 @@ describe('--help', () => {
 
   it('says what an option takes, and its default', () => {
     expect(helpText()).toContain(
-      '--max-connections <n>\n      connections that carry requests; more requests wait in order (an integer >= 1; default: 5)',
+      '--max-connections <n>\n      maximum number of connections for requests; further requests wait in order (an integer >= 1; default: 5)',
     );
-    expect(helpText()).toContain('(an integer >= 0; default: 1, or --max-connections where that is given)');
+    expect(helpText()).toContain('(an integer >= 0; default: 1, or the value of --max-connections if given)');
     expect(helpText()).toContain('(one of sigv4, none; default: sigv4)');
     expect(helpText()).toMatch(/--skip-auth\n {6}.*\(default: off\)/);
-    expect(helpText()).toMatch(/--user-agent <suffix>\n {6}added to the user agent\n/);
+    expect(helpText()).toMatch(/--user-agent <suffix>\n {6}text added to the User-Agent header\n/);
   });
 });
 

@@ -11,7 +11,7 @@ export const awsOptions = {
     fallback: undefined,
     defaultText: 'from the host',
     check: name('a signing name such as bedrock-agentcore'),
-    help: 'service name to sign for',
+    help: 'AWS service name in the signature',
   }),
   region: text({
     group: 'Endpoint and signing',
@@ -19,7 +19,7 @@ export const awsOptions = {
     fallback: undefined,
     defaultText: 'from the host, then AWS_REGION, AWS_DEFAULT_REGION, the profile',
     check: regionProblem,
-    help: 'region to sign for',
+    help: 'AWS region in the signature',
   }),
   profile: list({
     group: 'Endpoint and signing',
@@ -27,8 +27,8 @@ export const awsOptions = {
     separator: 'words',
     env: ['AWS_MCP_PROXY_PROFILES'],
     singleEnv: ['AWS_PROFILE'],
-    defaultText: 'AWS_PROFILE, which is one name',
-    help: 'AWS profile whose credentials sign the requests; of several the first is the default, and a call may name another; a name with blanks is one name where such a profile exists, or in quotes',
+    defaultText: 'AWS_PROFILE, read as one name',
+    help: 'AWS profile whose credentials sign the requests. With several, the first is the default, and a call may name another. Quote a name with blanks, unless a profile of exactly this name exists',
   }),
   roleArn: text({
     group: 'Endpoint and signing',
@@ -38,18 +38,18 @@ export const awsOptions = {
       /^arn:aws[a-z-]*:iam::\d{12}:role\/\S+$/.test(value)
         ? undefined
         : 'must be the ARN of a role, such as arn:aws:iam::123456789012:role/name',
-    help: "role to assume with the profile's credentials, which then sign nothing themselves; of several profiles with each",
+    help: "role to assume with the credentials of each --profile; only the role's credentials sign requests",
   }),
   roleSessionName: text({
     group: 'Endpoint and signing',
     placeholder: 'name',
     fallback: undefined,
-    defaultText: 'AWS_ROLE_SESSION_NAME, or one that is the same for the life of the process',
+    defaultText: 'AWS_ROLE_SESSION_NAME, or a name that stays the same while the process runs',
     check: (value) =>
       /^[\w+=,.@-]{2,64}$/.test(value)
         ? undefined
         : 'must be 2 to 64 characters: letters, digits, and any of _ + = , . @ -',
-    help: 'session name for --role-arn, as the server and CloudTrail see it',
+    help: 'session name for --role-arn, visible to the server and in CloudTrail',
   }),
   externalId: text({
     group: 'Endpoint and signing',
@@ -59,11 +59,11 @@ export const awsOptions = {
       /^[\w+=,.@:/-]{2,1224}$/.test(value)
         ? undefined
         : 'must be 2 to 1224 characters: letters, digits, and any of _ + = , . @ : / -',
-    help: 'external id for --role-arn, where the trust policy of the role asks for one',
+    help: 'external id for --role-arn, if the trust policy of the role requires one',
   }),
   skipAuth: toggle({
     group: 'Endpoint and signing',
-    help: 'send unsigned where there are no credentials at all (a provider that fails is still an error)',
+    help: 'send requests unsigned if no credentials are configured; a credential provider that fails is still an error',
   }),
   auth: text({
     group: 'Endpoint and signing',

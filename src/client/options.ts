@@ -18,17 +18,17 @@ export const relayOptions = {
   timeout: timeLimit({
     group: 'Time limits',
     fallback: 180,
-    help: 'longest time for any request but tools/call, tasks/result and subscriptions/listen; 0 = no limit',
+    help: 'time limit of every request except tools/call, tasks/result and subscriptions/listen; 0 = no limit',
   }),
   initializeTimeout: timeLimit({
     group: 'Time limits',
     fallback: START_LIMIT_S,
-    help: 'longest time for initialize and server/discover: clients give up after 30 s and show no reason; 0 = as --timeout',
+    help: 'time limit of initialize and server/discover, because clients give up after 30 s without a reason; 0 = the value of --timeout',
   }),
   toolTimeout: timeLimit({
     group: 'Time limits',
     fallback: 300,
-    help: 'longest time for tools/call and tasks/result; progress restarts it; 0 = no limit',
+    help: 'time limit of tools/call and tasks/result; progress notifications restart it; 0 = no limit',
   }),
   maxLine: integer({
     group: 'Time limits',
@@ -46,11 +46,11 @@ export const relayOptions = {
     above: true,
     fallback: undefined,
     defaultText: `${DRAIN_OF_STDIO_S}, or ${DRAIN_OF_LISTENER_S} for clients of --listen`,
-    help: 'time that calls in flight get when the client leaves, or the listener ends',
+    help: 'time that calls in flight get when the client disconnects or the listener stops',
   }),
   progressHeartbeat: timeLimit({
     group: 'Time limits',
     fallback: 0,
-    help: 'notify clients of progress on a call that has a progress token, each time its server was silent for so long, until the server does; 0 = never',
+    help: 'send progress for a call with a progress token after each silence of this length, until the server reports progress itself; 0 = never',
   }),
 } as const;

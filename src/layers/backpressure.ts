@@ -11,7 +11,7 @@ export const backpressureOptions = {
     min: 1,
     fallback: undefined,
     defaultText: 'no limit',
-    help: 'tools/call running at once with each profile; more wait in the queue, or are refused',
+    help: 'maximum number of tools/call running at once per profile; further calls queue or are refused',
   }),
   queueSize: integer({
     group: 'Backpressure',
@@ -19,14 +19,14 @@ export const backpressureOptions = {
     placeholder: 'n',
     min: 0,
     fallback: 0,
-    help: 'tools/call that may wait for --max-concurrent, with each profile; 0 = none, refuse at once',
+    help: 'maximum number of tools/call that queue for --max-concurrent, per profile; 0 = refuse at once',
   }),
   queueTimeout: timeLimit({
     group: 'Backpressure',
     needs: 'maxConcurrent',
     fallback: 30,
     above: true,
-    help: 'longest wait in that queue; once it runs, a call has all of --tool-timeout',
+    help: 'longest wait of a call in the queue of --max-concurrent; the wait does not count towards --tool-timeout',
   }),
   overloadErrorCode: integer({
     group: 'Backpressure',
@@ -34,7 +34,7 @@ export const backpressureOptions = {
     placeholder: 'n',
     min: Number.NEGATIVE_INFINITY,
     fallback: ERROR_CODES.overloaded,
-    help: 'code of the JSON-RPC error for a call that found no place',
+    help: 'JSON-RPC error code of a call that --max-concurrent refuses',
   }),
 } as const;
 

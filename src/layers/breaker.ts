@@ -10,13 +10,13 @@ export const breakerOptions = {
     placeholder: 'n',
     min: 1,
     fallback: 5,
-    help: 'failures in a row to open a session, after which no more attempts are made for a time',
+    help: 'consecutive failures to open a session after which the circuit breaker opens and refuses further attempts',
   }),
   breakerReset: timeLimit({
     group: 'Resilience',
     fallback: 30,
     above: true,
-    help: 'that time; then one attempt decides',
+    help: 'how long the circuit breaker stays open before one attempt decides whether to close it',
   }),
 } as const;
 

@@ -5,7 +5,7 @@ import type { Layer } from '../core/pipeline/call.ts';
 export const clientNameOptions = {
   disableTelemetry: toggle({
     group: 'Endpoint and signing',
-    help: "leave the client's name and version out of the user agent",
+    help: "leave the client's name and version out of the User-Agent header",
   }),
 } as const;
 

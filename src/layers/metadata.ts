@@ -8,14 +8,14 @@ export const metadataOptions = {
     group: 'Endpoint and signing',
     placeholder: 'key=value',
     separator: 'entries',
-    defaultText: 'AWS_REGION=<operating region>, where one is known',
+    defaultText: 'AWS_REGION=<operating region>, if one is known',
     check: (entry) => (/^[^=]+=/.test(entry) ? undefined : `must be key=value, not "${entry}"`),
     secrets: (entry) => {
       const at = entry.indexOf('=');
       const key = entry.slice(0, at);
       return soundsSecret(key) ? [{ start: at + 1, end: entry.length, variable: variableName(key) }] : [];
     },
-    help: "merged into params._meta of requests; the client's own keys win",
+    help: 'metadata merged into params._meta of every request; a key that the client sent wins',
   }),
 } as const;
 

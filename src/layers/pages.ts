@@ -30,7 +30,7 @@ export const pagesOptions = {
     choices: ['merge', 'pass'],
     fallback: undefined,
     defaultText: 'merge on stdio, pass at the listener',
-    help: 'merge: a list that is asked for without a cursor is returned whole, because many clients read only the first page; pass: page by page, as the server sends it',
+    help: 'merge: return all pages of a list at once if the client asks without a cursor, because many clients read only the first page; pass: return each page as the server sends it',
   }),
 } as const;
 

@@ -23,7 +23,7 @@ export const profileOptions = {
     placeholder: 'glob',
     separator: 'words',
     defaultText: '*',
-    help: 'tools that take an aws_profile argument, where --profile names several profiles',
+    help: 'tools that take an aws_profile argument if --profile names several profiles',
   }),
 } as const;
 

@@ -14,7 +14,7 @@ export const rateLimitOptions = {
     above: true,
     fallback: undefined,
     defaultText: 'off',
-    help: 'requests sent per second with each profile, repeats included; more wait, in order, up to 30 s',
+    help: 'maximum number of requests per second and profile, retries included; further requests wait in order, up to 30 s',
   }),
   rateBurst: integer({
     group: 'Backpressure',
@@ -22,8 +22,8 @@ export const rateLimitOptions = {
     placeholder: 'n',
     min: 1,
     fallback: undefined,
-    defaultText: 'as many as --rate-limit allows in a second, at least 1',
-    help: 'requests that may go out at once after a quiet time',
+    defaultText: 'what --rate-limit allows in one second, at least 1',
+    help: 'maximum number of requests that --rate-limit allows at once after a pause',
   }),
 } as const;
 

@@ -11,21 +11,21 @@ import { concernsOneClient, fillTools, ListEdits } from '../core/tools/list-edit
 export const toolFilterOptions = {
   readOnly: toggle({
     group: 'Tools',
-    help: 'show and call only tools that say readOnlyHint: true, and those that --allow-tool names',
+    help: 'show and call only tools with readOnlyHint: true, and tools that --allow-tool names',
   }),
   allowTool: list({
     group: 'Tools',
     placeholder: 'glob',
     separator: 'words',
     defaultText: 'all',
-    help: 'show and call only tools that match; with --read-only, these beside those that only read',
+    help: 'show and call only tools that match; with --read-only, matching tools are allowed in addition to read-only tools',
   }),
   denyTool: list({
     group: 'Tools',
     placeholder: 'glob',
     separator: 'words',
     defaultText: 'none',
-    help: 'neither show nor call tools that match, whatever else allows them',
+    help: 'never show or call tools that match; wins over --allow-tool and --read-only',
   }),
 } as const;
 

@@ -9,7 +9,7 @@ import { matchesAny } from '../core/tools/glob.ts';
 export const whoamiOptions = {
   whoamiTool: toggle({
     group: 'Endpoint and signing',
-    help: 'add a read-only tool whoami, which returns profile, account, caller ARN, region and endpoint; proxy_whoami where the server has a tool of that name',
+    help: 'add a read-only tool whoami that returns profile, account, caller ARN, region and endpoint; named proxy_whoami if the server has a tool whoami',
   }),
 } as const;
 

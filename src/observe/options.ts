@@ -32,7 +32,7 @@ export const observeOptions = {
     placeholder: 'level',
     choices: LOG_LEVELS,
     fallback: 'error',
-    help: 'what is logged; a healthy run writes nothing at error',
+    help: 'lowest severity that is logged; a healthy run logs nothing at error',
   }),
   logFile: text({
     group: 'Seeing it',
@@ -40,13 +40,13 @@ export const observeOptions = {
     fallback: undefined,
     defaultText: 'stderr',
     check: fileProblem,
-    help: 'log to this file (mode 0600) instead of stderr; no other user may be able to write to it or its folder; SIGHUP opens it again',
+    help: 'file for the log in place of stderr (mode 0600; no other user may be able to write to the file or its folder); SIGHUP reopens the file',
   }),
   logFormat: text({
     group: 'Seeing it',
     placeholder: 'format',
     choices: ['json', 'pretty'],
     fallback: 'json',
-    help: 'how log lines look',
+    help: 'format of log lines',
   }),
 } as const;

@@ -9,27 +9,27 @@ export const poolOptions = {
     placeholder: 'n',
     min: 0,
     fallback: 0,
-    help: "sessions kept open from the client's initialize on, at most --max-sessions",
+    help: "minimum number of sessions kept open from the client's initialize on, at most --max-sessions",
   }),
   maxSessions: integer({
     group: 'Sessions',
     placeholder: 'n',
     min: 1,
     fallback: 1,
-    help: 'sessions per client and profile, and one more for the moment in which a session is replaced; more than one only for servers that serve one call at a time in each, and only tools/call spreads',
+    help: 'maximum number of sessions per client and profile, plus one while a session is replaced. Use more than 1 only for servers that run one call at a time per session; only tools/call is spread',
   }),
   callsPerSession: integer({
     group: 'Sessions',
     placeholder: 'n',
     min: 1,
     fallback: undefined,
-    defaultText: 'no limit at one session, else 1',
-    help: 'tool calls that one session carries at once',
+    defaultText: 'no limit with one session, else 1',
+    help: 'maximum number of tool calls at once in one session',
   }),
   sessionWait: timeLimit({
     group: 'Sessions',
     fallback: 10,
-    help: 'longest wait of a call for a session, whether one in use or one that is being opened; one that is being opened gets 1 s at least; 0 = never for one in use, and at most 30 s for one that is being opened',
+    help: 'longest wait of a call for a session. A call waits at least 1 s for a session that is being opened; with 0, it waits only for such a session, up to 30 s',
   }),
   sessionLifetime: decimal({
     group: 'Sessions',
@@ -38,20 +38,20 @@ export const poolOptions = {
     fallback: undefined,
     defaultText:
       '0; 3600 with --min-sessions above 0 or --max-sessions above 1; 3540 at an AgentCore gateway',
-    help: 'age at which a session takes no more calls and is closed, never the only one unless this is given; 0 = no end',
+    help: 'age at which a session accepts no further calls and is closed; the only session of a client is closed only if this option is given; 0 = no limit',
   }),
   sessionRecycleWindow: decimal({
     group: 'Sessions',
     placeholder: 's',
     min: 0,
     fallback: undefined,
-    defaultText: '30, or 300 at an AgentCore gateway; at most half the lifetime',
-    help: 'time before that over which the replacement of the sessions is spread, one after the other; less than --session-lifetime',
+    defaultText: '30, or 300 at an AgentCore gateway; at most half of --session-lifetime',
+    help: 'time before the end of --session-lifetime over which the replacement of sessions is spread; less than --session-lifetime',
   }),
   sessionIdle: timeLimit({
     group: 'Sessions',
     fallback: 600,
-    help: 'sessions above --min-sessions that nobody used so long are closed, never the only one; 0 = never',
+    help: 'idle time after which a session above --min-sessions is closed, except the only session; 0 = never',
   }),
   healthInterval: decimal({
     group: 'Sessions',
@@ -59,7 +59,7 @@ export const poolOptions = {
     min: 0,
     fallback: undefined,
     defaultText: '0, or 60 with --min-sessions above 0 or --max-sessions above 1',
-    help: 'sessions that nobody used so long are asked whether they still work, never the only one unless this is given; 0 = off',
+    help: 'idle time after which a session is probed with --health-check; the only session is probed only if this option is given; 0 = off',
   }),
   healthCheck: list({
     group: 'Sessions',
@@ -70,13 +70,13 @@ export const poolOptions = {
       HEALTH_METHODS.includes(value)
         ? undefined
         : `must name ${HEALTH_METHODS.slice(0, -1).join(', ')} or skip, not ${JSON.stringify(value)}`,
-    help: 'what they are asked, in this order, until the server knows the method; skip = well without asking',
+    help: 'methods that probe an idle session, in order, until the server supports one; skip = assume a healthy session without a request',
   }),
   healthTimeout: timeLimit({
     group: 'Sessions',
     fallback: 5,
     above: true,
-    help: 'longest time for each of these',
+    help: 'time limit of each request of --health-check',
   }),
   maxTotalSessions: integer({
     group: 'Sessions',
@@ -84,7 +84,7 @@ export const poolOptions = {
     min: 1,
     fallback: undefined,
     defaultText: 'no limit',
-    help: 'sessions over all profiles and clients, the first of each included; what would be one more is refused',
+    help: 'maximum number of sessions over all profiles and clients, the first session of each included; further sessions are refused',
   }),
 } as const;
 

@@ -59,7 +59,7 @@ export const upstreamOptions = {
     expands: true,
     check: headerProblem,
     secrets: headerSecrets,
-    help: `sent with every request, not signed; \${NAME} takes an environment variable`,
+    help: `header sent with every request, not signed; \${NAME} is replaced by the environment variable NAME`,
   }),
   caBundle: text({
     group: 'Endpoint and signing',
@@ -67,7 +67,7 @@ export const upstreamOptions = {
     fallback: undefined,
     defaultText: "AWS_CA_BUNDLE, SSL_CERT_FILE, NODE_EXTRA_CA_CERTS, the profile's ca_bundle",
     check: bundleProblem,
-    help: 'PEM file with certificates to trust, for the endpoint and for credential calls',
+    help: 'PEM file with the certificates to trust, for the endpoint and for credential requests',
   }),
   proxy: text({
     group: 'Endpoint and signing',
@@ -79,29 +79,29 @@ export const upstreamOptions = {
         ? undefined
         : 'must be an http:// or https:// URL',
     secrets: (value) => secretsOfUrl(value, 'PROXY_PASSWORD'),
-    help: 'HTTP proxy to go through; never for loopback',
+    help: 'URL of an HTTP proxy; loopback addresses are always reached directly',
   }),
   userAgent: text({
     group: 'Endpoint and signing',
     placeholder: 'suffix',
     fallback: undefined,
     check: (value) => (/^[\x20-\x7e]+$/.test(value) ? undefined : 'must be printable ASCII'),
-    help: 'added to the user agent',
+    help: 'text added to the User-Agent header',
   }),
   maxConnections: integer({
     group: 'Connections',
     placeholder: 'n',
     min: 1,
     fallback: 5,
-    help: 'connections that carry requests; more requests wait in order',
+    help: 'maximum number of connections for requests; further requests wait in order',
   }),
   maxKeepaliveConnections: integer({
     group: 'Connections',
     placeholder: 'n',
     min: 0,
     fallback: undefined,
-    defaultText: '1, or --max-connections where that is given',
-    help: 'idle connections kept between calls',
+    defaultText: '1, or the value of --max-connections if given',
+    help: 'maximum number of idle connections kept open between calls',
   }),
   keepaliveTimeout: decimal({
     group: 'Connections',
@@ -109,14 +109,14 @@ export const upstreamOptions = {
     min: 0,
     above: true,
     fallback: 30,
-    help: "seconds that an idle connection is kept; a server's shorter hint wins",
+    help: 'how long an idle connection stays open; a shorter Keep-Alive hint of the server wins',
   }),
   connectionLifetime: decimal({
     group: 'Connections',
     placeholder: 's',
     min: 0,
     fallback: 0,
-    help: 'seconds after which a connection is closed when its answer is complete, so that DNS is resolved again; 0 = no end',
+    help: 'age at which a connection is closed after its current response, so that DNS is resolved again; 0 = no limit',
   }),
   connectTo: text({
     group: 'Connections',
@@ -126,17 +126,17 @@ export const upstreamOptions = {
       readConnectAddress(value)
         ? undefined
         : 'must be host:port, or [IPv6 address]:port, with a port from 1 to 65535',
-    help: 'connect there; URL, Host header, TLS server name and signature stay those of the endpoint (VPC endpoints, SSM and SSH tunnels)',
+    help: "address to connect to in place of the endpoint's host; URL, Host header, TLS server name and signature keep the endpoint (for VPC endpoints, SSM and SSH tunnels)",
   }),
   connectTimeout: timeLimit({
     group: 'Time limits',
     fallback: 10,
-    help: 'longest time to open a connection, HTTP proxy and TLS included; 0 = no limit',
+    help: 'time limit for opening a connection, including HTTP proxy and TLS; 0 = no limit',
   }),
   readTimeout: timeLimit({
     group: 'Time limits',
     fallback: 0,
-    help: 'longest silence in the middle of one answer; 0 = no limit',
+    help: 'longest pause within one response; 0 = no limit',
   }),
 } as const;
 

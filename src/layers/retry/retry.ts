@@ -17,24 +17,24 @@ export const retryOptions = {
     min: 0,
     max: 10,
     fallback: 2,
-    help: 'repeats of a request that did not run, or may run twice without harm; 0 = none',
+    help: 'maximum number of retries of a request that did not run or is safe to repeat; 0 = none',
   }),
   retryMode: text({
     group: 'Resilience',
     placeholder: 'mode',
     choices: ['adaptive', 'standard'],
     fallback: 'adaptive',
-    help: 'adaptive: a throttled request is sent again within its time limit, at the rate that the server has been seen to accept; standard: at most --retries times',
+    help: 'adaptive: retry throttled requests within their time limit, at the rate that the server accepts; standard: retry at most --retries times',
   }),
   retryBaseDelay: timeLimit({
     group: 'Resilience',
     fallback: 0.1,
-    help: 'longest wait before the first repeat; doubles with each, and a random part of it is waited',
+    help: 'longest wait before the first retry; the limit doubles with each retry, and the wait is random up to the limit',
   }),
   retryMaxDelay: timeLimit({
     group: 'Resilience',
     fallback: 2,
-    help: "longest wait before any repeat; a server's Retry-After of up to 20 s is obeyed instead",
+    help: 'longest wait before any retry; a Retry-After of up to 20 s from the server is obeyed instead',
   }),
 } as const;
 

@@ -26,8 +26,8 @@ export const toolCacheOptions = {
     placeholder: 's',
     min: 0,
     fallback: undefined,
-    defaultText: "the server's own ttl; else 300 while it tells of changes on an open stream; else 0",
-    help: 'seconds that tools/list is answered without asking the server; 0 = always ask. Where asking fails, the last list stands in',
+    defaultText: "the server's ttl; otherwise 300 while an open stream announces changes of the list, else 0",
+    help: 'time for which tools/list is answered from the cache; 0 = always ask the server. If the server fails, the last list is returned',
   }),
 } as const;
 
