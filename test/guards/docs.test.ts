@@ -5,6 +5,7 @@ import { COMMANDS } from '../../src/command-table.ts';
 import { flagOf, type OptionTable, variableOf } from '../../src/config/option.ts';
 import { ERROR_CODES } from '../../src/core/errors/errors.ts';
 import { envExample, helpText, optionsMarkdown, pageWith } from '../../src/help.ts';
+import * as library from '../../src/library/index.ts';
 import { ENDPOINT_VARIABLE, OPTIONS } from '../../src/settings.ts';
 import { DOC_PAGES, pageText } from '../support/doc-pages.ts';
 import { ROOT } from './source-tree.ts';
@@ -16,7 +17,8 @@ const examples = Object.fromEntries(
 
 it('the option table and the examples in docs/ are those of the code (npm run docs writes them)', () => {
   expect(read('docs/options.md')).toContain(optionsMarkdown());
-  expect(read('docs/library.md')).toContain(read('examples/library.mjs'));
+  for (const name of ['library.mjs', 'sign-request.mjs'])
+    expect(read('docs/library.md')).toContain(read(`examples/${name}`));
   for (const page of DOC_PAGES) expect(pageText(page), page).toBe(pageWith(pageText(page), examples));
 });
 
@@ -140,6 +142,13 @@ it.each(DOC_PAGES)('%s names only variables of the proxy that exist', (page) => 
   const variables = new Set([ENDPOINT_VARIABLE, ...Object.keys(OPTIONS).map(variableOf)]);
   const named = pageText(page).match(/\bMCP_PROXY_[A-Z_]*[A-Z]\b/g) ?? [];
   expect(named.filter((name) => !variables.has(name))).toEqual([]);
+});
+
+it('docs/library.md names only exports that exist', () => {
+  const [, table = ''] = pageText('docs/library.md').split('| export | purpose |');
+  const names = [...table.matchAll(/^\| `(\w+)` \|/gm)].map(([, name = '']) => name);
+  expect(names.length).toBeGreaterThan(3);
+  for (const name of names) expect(library).toHaveProperty(name);
 });
 
 it('the tables of reasons in the README and docs/troubleshooting.md name reasons that exist', () => {
