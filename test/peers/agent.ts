@@ -22,12 +22,17 @@ aws_secret_access_key = ${TEST_KEY.secretAccessKey}
 aws_session_token = ${TEST_KEY.sessionToken}
 `;
 
-/** Stands in for npx, which would fetch the published package: it starts the bin, pointed at the test's endpoint. */
-const npxFor = (endpoint: string): string => `#!/bin/sh
-[ "$1 $2" = '-y mcp-sigv4-proxy' ] || exit 64
-shift 2
+/** The installed command: it starts the bin, pointed at the test's endpoint. */
+const installedFor = (endpoint: string): string => `#!/bin/sh
 export MCP_PROXY_ENDPOINT='${endpoint}' MCP_PROXY_SERVICE=execute-api MCP_PROXY_REGION=eu-west-1
 exec '${process.execPath}' '${BIN_PATH}' "$@"
+`;
+
+/** Replaces npx, which would fetch the published package. */
+const NPX = `#!/bin/sh
+[ "$1 $2" = '-y mcp-sigv4-proxy' ] || exit 64
+shift 2
+exec mcp-sigv4-proxy "$@"
 `;
 
 /** A person's machine as far as an agent sees it: a home with AWS credentials, a project, and no way to the network. */
@@ -43,7 +48,8 @@ export class Desk {
   static async set(program: string, endpoint: string): Promise<Desk> {
     const desk = new Desk(await mkdtemp(join(tmpdir(), 'agent-')), program);
     await desk.write('.aws/credentials', CREDENTIALS);
-    await desk.write('bin/npx', npxFor(endpoint), 0o755);
+    await desk.write('bin/npx', NPX, 0o755);
+    await desk.write('bin/mcp-sigv4-proxy', installedFor(endpoint), 0o755);
     await mkdir(join(desk.#home, 'project'));
     return desk;
   }

@@ -52,8 +52,8 @@ const opencode = programOf('.', /^opencode-linux-x64-baseline$/, 'bin/opencode')
 describe('Claude Code', () => {
   const approved = JSON.stringify({ enabledMcpjsonServers: ['aws'] });
 
-  it('connects to what the command in the README adds', async () => {
-    const add = lineWith(' -- npx ', 'README.md').split(' ').slice(1);
+  it.each(['npx', 'mcp-sigv4-proxy'])('connects to what the README adds with %s', async (command) => {
+    const add = lineWith(` -- ${command} `, 'README.md').split(' ').slice(1);
     expect(await at(claude, (desk) => desk.run(...add), 'mcp', 'list')).toMatch(/^aws: .*Connected/m);
   });
 
