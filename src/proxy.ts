@@ -3,6 +3,7 @@ import type { Send } from './client/stdio/client-writer.ts';
 import { Relay } from './client/stdio/relay.ts';
 import type { TimeLimits } from './client/time-limit.ts';
 import { ProxyError } from './core/errors/errors.ts';
+import type { Response } from './core/jsonrpc/message.ts';
 import { type Call, compose, type Handler, type Layer, type Reply, when } from './core/pipeline/call.ts';
 import { Events } from './core/pipeline/events.ts';
 import { PerProfile } from './core/pipeline/per-profile.ts';
@@ -20,7 +21,7 @@ import { rateLimit } from './layers/rate-limit.ts';
 import { cleanError, guarded, redaction } from './layers/redaction.ts';
 import { retry } from './layers/retry/retry.ts';
 import { toolCache } from './layers/tool-cache/tool-cache.ts';
-import { isUnfiltered, toolFilter } from './layers/tool-filter.ts';
+import { isUnfiltered, toolFilter, visibleTools } from './layers/tool-filter.ts';
 import { toolKnowledge } from './layers/tool-knowledge.ts';
 import { whoami } from './layers/whoami.ts';
 import { openLimitOf, poolLimits } from './pool/options.ts';
@@ -62,6 +63,8 @@ export class McpProxy {
    * was shown.
    */
   readonly #learning: Handler;
+  /** The same with repeats, also for HTTP clients. */
+  readonly #learningAgain: Handler;
   #clients = 0;
 
   constructor(settings: Settings, { clock = systemClock, events = new Events() }: ProxyDeps = {}) {
@@ -93,9 +96,12 @@ export class McpProxy {
       toolStream: (client, profile) => parts.feeds.opened({ client, profile, stateless: false }),
     });
     this.#learning = compose([this.#withMetadata, toolKnowledge(parts.toolDeps())], this.#upstream.handle);
-    this.#handler = compose(this.#layers(), (call) =>
-      isOfStdio(call) ? this.#upstream.handle(call) : this.#pass(call),
+    const bottom: Handler = (call) => (isOfStdio(call) ? this.#upstream.handle(call) : this.#pass(call));
+    this.#learningAgain = compose(
+      [this.#withMetadata, retry(parts.retryDeps()), toolKnowledge(parts.toolDeps())],
+      bottom,
     );
+    this.#handler = compose(this.#layers(), bottom);
   }
 
   #layers(): readonly Layer[] {
@@ -139,7 +145,7 @@ export class McpProxy {
       ...(limiters ? [backpressure(limiters)] : []),
       // Inside the place, outside the rate: a repeat waits for its turn like everything else.
       // Opening a session has its own.
-      retry(this.#parts.retryDeps()),
+      retry({ ...this.#parts.retryDeps(), relearn: (call) => this.#relearnHints(call) }),
       // Innermost: every attempt that goes to the server counts.
       ...(buckets ? [when((call) => !isInitialize(call), rateLimit(buckets))] : []),
       // Below all that edits or keeps lists: it reads what the server itself says.
@@ -152,10 +158,15 @@ export class McpProxy {
     const { redactor } = this.#parts;
     const pass: BareRequest['pass'] = (head) => guarded(request.pass(head), head, redactor);
     try {
-      return await this.#passages.bare({ ...request, pass });
+      return await this.#passages.bare({ ...request, pass, edit: this.#editReplay });
     } catch (error) {
       throw cleanError(error, redactor);
     }
+  }
+
+  /** A stream that a client resumes may repeat a list of tools, which no layer sees. */
+  get #editReplay(): ((response: Response) => Response) | undefined {
+    return isUnfiltered(this.#settings) ? undefined : (response) => visibleTools(response, this.#settings);
   }
 
   /**
@@ -210,6 +221,12 @@ export class McpProxy {
   #relearn(call: Call): Promise<void> {
     const { tools, clock } = this.#parts;
     return fillTools(tools.of(call.profile), this.#learning, call, clock);
+  }
+
+  /** Its own list has its own repeats: the failure that led here may last for a moment. */
+  #relearnHints(call: Call): Promise<void> {
+    const { tools, clock } = this.#parts;
+    return fillTools(tools.of(call.profile), this.#learningAgain, call, clock);
   }
 
   /**

@@ -102,12 +102,13 @@ export class Wiring {
    * One endpoint, one server: what it says of a tool to the default profile holds until it says
    * otherwise to another.
    */
-  toolsKnownTo(profile: string): Pick<ToolCatalog, 'annotationsOf' | 'definitionOf'> {
+  toolsKnownTo(profile: string): Pick<ToolCatalog, 'annotationsOf' | 'definitionOf' | 'listedAt'> {
     const own = this.tools.of(profile);
     const first = this.tools.of(this.#settings.defaultProfile);
     return {
       annotationsOf: (name) => own.annotationsOf(name) ?? first.annotationsOf(name),
       definitionOf: (name) => own.definitionOf(name) ?? first.definitionOf(name),
+      listedAt: (name) => own.listedAt(name) ?? first.listedAt(name),
     };
   }
 

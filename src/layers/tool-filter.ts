@@ -6,7 +6,7 @@ import type { Events } from '../core/pipeline/events.ts';
 import type { Clock } from '../core/time/clock.ts';
 import { annotationsOf, type ToolAnnotations, type ToolCatalog } from '../core/tools/catalog.ts';
 import { matchesAny, matchesGlob } from '../core/tools/glob.ts';
-import { concernsOneClient, fillTools, ListEdits } from '../core/tools/list-edit.ts';
+import { concernsOneClient, editTools, fillTools, ListEdits } from '../core/tools/list-edit.ts';
 
 export const toolFilterOptions = {
   readOnly: toggle({
@@ -53,6 +53,55 @@ export const judge = (rules: ToolRules, name: string, onlyReads: boolean): ToolV
 export const isUnfiltered = ({ readOnly, allowTool, denyTool }: ToolRules): boolean =>
   !readOnly && allowTool.length === 0 && denyTool.length === 0;
 
+/**
+ * Judges each tool of a list. If two tools share a name, also on two pages, a call could run either
+ * of them: both must only read. Pure.
+ * @param known - what an earlier page or list says of a tool.
+ */
+function verdictsOn(
+  { result }: JsonObject,
+  rules: ToolRules,
+  known: (name: string) => ToolAnnotations | undefined = () => undefined,
+): Map<string, ToolVerdict> {
+  const { tools } = isObject(result) ? result : {};
+  const verdicts = new Map<string, ToolVerdict>();
+  for (const tool of Array.isArray(tools) ? tools : []) {
+    if (!isObject(tool) || typeof tool.name !== 'string') continue;
+    const { name } = tool;
+    const onlyReads = (): boolean =>
+      verdicts.get(name) !== 'not-read-only' &&
+      annotationsOf(tool).readOnly &&
+      known(name)?.readOnly !== false;
+    verdicts.set(name, judgeName(rules, name) ?? (onlyReads() ? 'passes' : 'not-read-only'));
+  }
+  return verdicts;
+}
+
+/**
+ * The response with only those tools that the rules let through, for a list that reaches a client
+ * past the layers: a stream that is resumed repeats it. Every other response stays as it is. Pure.
+ */
+export function visibleTools(response: Response, rules: ToolRules): Response {
+  const verdicts = verdictsOn(response.json, rules);
+  return editTools(response, ({ name }, text) =>
+    typeof name === 'string' && verdicts.get(name) === 'passes' ? text : undefined,
+  );
+}
+
+/**
+ * True where a lenient server could take the method for one that the filter judges: after removing
+ * case, compatibility forms, blanks and invisible characters. Pure.
+ */
+export function resemblesToolMethod(method: string): boolean {
+  if (method === 'tools/call' || method === 'tools/list') return false;
+  // The Kelvin sign and the long s fold to ASCII letters as well.
+  const folded = method
+    .normalize('NFKC')
+    .toLowerCase()
+    .replace(/[^a-z/]/g, '');
+  return folded === 'tools/call' || folded === 'tools/list';
+}
+
 export interface ToolFilterDeps {
   readonly rules: ToolRules;
   readonly toolsOf: (profile: string) => ToolCatalog;
@@ -94,7 +143,10 @@ export function toolFilter(deps: ToolFilterDeps): Layer {
       // A call sent as a notification gets no answer, and some servers run the tool all the same.
       if (message.kind === 'response') return next(call);
       const { method } = message;
-      if (method !== 'tools/list' && method !== 'tools/call') return next(call);
+      if (method !== 'tools/list' && method !== 'tools/call') {
+        if (resemblesToolMethod(method)) throw resembling(method);
+        return next(call);
+      }
       const filter = profiles.get(profile) ?? new ProfileFilter(deps, profile, next);
       profiles.set(profile, filter);
       return method === 'tools/list' ? filter.list(call) : filter.call(call);
@@ -146,21 +198,8 @@ class ProfileFilter {
     };
   }
 
-  #verdictsOn({ json }: Response): Map<string, ToolVerdict> {
-    const { rules } = this.#deps;
-    const { tools } = isObject(json.result) ? json.result : {};
-    const verdicts = new Map<string, ToolVerdict>();
-    for (const tool of Array.isArray(tools) ? tools : []) {
-      if (!isObject(tool) || typeof tool.name !== 'string') continue;
-      const { name } = tool;
-      // Of two tools of one name, also where they stand on two pages, nobody can tell which a call
-      // would run: both must only read.
-      const onlyReads = (): boolean =>
-        verdicts.get(name) !== 'not-read-only' &&
-        annotationsOf(tool).readOnly &&
-        this.#tools.annotationsOf(name)?.readOnly !== false;
-      verdicts.set(name, judgeName(rules, name) ?? (onlyReads() ? 'passes' : 'not-read-only'));
-    }
+  #verdictsOn({ json }: Response): ReadonlyMap<string, ToolVerdict> {
+    const verdicts = verdictsOn(json, this.#deps.rules, (name) => this.#tools.annotationsOf(name));
     this.#report(verdicts);
     return verdicts;
   }
@@ -309,6 +348,13 @@ const WHY_HIDDEN: Readonly<Record<Exclude<ToolVerdict, 'passes'>, string>> = {
 const MAX_NAME = 100;
 const shown = (name: string): string =>
   JSON.stringify(name.length > MAX_NAME ? `${name.slice(0, MAX_NAME)}...` : name);
+
+const resembling = (method: string): ProxyError =>
+  new ProxyError(
+    'invalid-request',
+    `Invalid request: the method ${shown(method)} could be taken for tools/call or tools/list, which the settings of mcp-sigv4-proxy filter. Use the exact name of the method. The request was not sent.`,
+    { sent: 'no' },
+  );
 
 const isFiltered = (error: unknown): error is ProxyError =>
   error instanceof ProxyError && (error.reason === 'tool-refused' || error.reason === 'unknown-tool');

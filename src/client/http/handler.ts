@@ -166,7 +166,8 @@ export class HttpHandler {
       answer.whole([], { status: 202, headers: {} });
       return OVER;
     }
-    const read = message.kind === 'request' && this.#reads(message.method);
+    // Some servers answer a notification that names a request's method.
+    const read = message.kind !== 'response' && this.#reads(message.method);
     const done = this.#run(message, exchange, client, answer, !read);
     // Servers need not end the stream of what they were told to cancel, and it would keep its
     // connection.

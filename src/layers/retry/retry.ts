@@ -1,14 +1,14 @@
 import { flagOf, integer, type OptionValues, text, timeLimit } from '../../config/option.ts';
 import { isOverdue, ProxyError, unsentReason } from '../../core/errors/errors.ts';
-import { claimOf, paramsOf, type Request, withErrorData } from '../../core/jsonrpc/message.ts';
+import { claimOf, withErrorData } from '../../core/jsonrpc/message.ts';
 import type { BodySink, Call, Emit, Handler, HttpFacts, Layer, Reply } from '../../core/pipeline/call.ts';
 import type { Events } from '../../core/pipeline/events.ts';
 import { type Failure, failureOfError, failureOfReply, isThrottled } from '../../core/pipeline/failure.ts';
 import type { PerProfile } from '../../core/pipeline/per-profile.ts';
-import { type Clock, sleep } from '../../core/time/clock.ts';
-import type { ToolAnnotations, ToolCatalog } from '../../core/tools/catalog.ts';
+import { sleep } from '../../core/time/clock.ts';
 import type { AdaptiveRate } from './adaptive-rate.ts';
-import { decideNoticeRetry, decideRetry, type FailureKind, kindOf, type RetryLimits } from './decision.ts';
+import { decideNoticeRetry, decideRetry, kindOf, type RetryLimits } from './decision.ts';
+import { type HintDeps, hintsHold, hintsOf } from './hints.ts';
 
 export const retryOptions = {
   retries: integer({
@@ -58,14 +58,9 @@ export function retryProblems(
     : [`${max} must be a number >= ${base} (${retryBaseDelay}), not "${retryMaxDelay}"`];
 }
 
-export interface RetryDeps {
+export interface RetryDeps extends HintDeps {
   readonly options: RetryLimits;
-  readonly clock: Clock;
   readonly events: Events;
-  /** What is known of the tools that this call may name; asked only when it matters. */
-  readonly toolsOf: (
-    call: Call,
-  ) => Pick<ToolCatalog, 'annotationsOf'> | Promise<Pick<ToolCatalog, 'annotationsOf'>>;
   /**
    * True in the stack that opens sessions; elsewhere `initialize` passes, because that stack
    * repeats it.
@@ -133,7 +128,7 @@ export function retry(deps: RetryDeps): Layer {
         const kind = kindOf(failure);
         const decision = decideRetry({
           method: message.method,
-          annotations: await annotationsOf(kind, message, () => deps.toolsOf(call)),
+          annotations: await hintsOf(kind, message, call, deps),
           claims: claimOf(message) !== undefined,
           attempt: attempt - throttled,
           elapsedMs: clock.monotonic() - started,
@@ -154,6 +149,9 @@ export function retry(deps: RetryDeps): Layer {
         await sleep(clock, afterMs, signal).catch((reason: unknown) => {
           throw afterFailure(mayHaveRun ? reason : unsentReason(reason, 'it waited to be sent again'), last);
         });
+        const holds = await hintsHold(kind, message, call, deps);
+        if (signal.aborted) throw afterFailure(signal.reason, last);
+        if (!holds) return settled(last);
       }
     };
 }
@@ -237,22 +235,6 @@ function afterFailure(reason: unknown, previous: AttemptOutcome | undefined): un
 function settled(outcome: AttemptOutcome): Reply {
   if ('error' in outcome) throw outcome.error;
   return outcome.reply;
-}
-
-async function annotationsOf(
-  kind: FailureKind,
-  request: Request,
-  tools: () => ReturnType<RetryDeps['toolsOf']>,
-): Promise<ToolAnnotations | undefined> {
-  if (request.method !== 'tools/call' || (kind !== 'unavailable' && kind !== 'interrupted')) return undefined;
-  const { name } = paramsOf(request);
-  if (typeof name !== 'string') return undefined;
-  try {
-    return (await tools()).annotationsOf(name);
-  } catch {
-    // Who cannot say what a tool is must not hide why its call failed.
-    return undefined;
-  }
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { ProxyError } from '../../core/errors/errors.ts';
+import { ProxyError } from '../../core/errors/errors.ts';
 import {
   errorAnswer,
   idText,
@@ -18,7 +18,18 @@ import { decodeBody } from '../transport/answer.ts';
  */
 export const MAX_CHECKED_BYTES = 64 * 1024;
 
+/**
+ * The longest event that is read where a list may stand in it: the longest line that SDK clients
+ * accept.
+ */
+export const MAX_EDITED_BYTES = 10 * 1024 * 1024;
+
+/** Removes from a response what its client may not see; returns the same response otherwise. */
+export type EditResponse = (response: Response) => Response;
+
 export interface CheckDeps {
+  /** Where it is given, no event passes unread. */
+  readonly edit?: EditResponse | undefined;
   /** What the answer is for; undefined for a stream that a GET opened. */
   readonly request: Request | undefined;
   /** The error in place of what no client could take. @param text - as the server wrote it. */
@@ -126,6 +137,8 @@ class EventEnds {
 export class CheckedEvents {
   readonly #deps: CheckDeps;
   #held: Buffer = EMPTY;
+  /** Has room behind the held bytes, once an event has come in several pieces. */
+  #room: Buffer | undefined;
   /** Of the held bytes, those that have gone to the client. */
   #sent = 0;
   /** In the middle of an event that is too long, or came too slowly, to be held. */
@@ -139,7 +152,7 @@ export class CheckedEvents {
 
   /** True while the beginning of an event waits for its end. */
   get holds(): boolean {
-    return this.#held.length > this.#sent;
+    return this.#deps.edit === undefined && this.#held.length > this.#sent;
   }
 
   /**
@@ -150,7 +163,9 @@ export class CheckedEvents {
     const pieces: Buffer[] = [];
     const rest = this.#held.length === 0 ? chunk : this.#complete(chunk, pieces);
     if (rest.length > 0) this.#split(rest, pieces);
-    if (!this.#passing && this.#held.length > MAX_CHECKED_BYTES) pieces.push(this.release());
+    if (this.#deps.edit) {
+      if (this.#held.length > MAX_EDITED_BYTES) throw tooLongToEdit();
+    } else if (!this.#passing && this.#held.length > MAX_CHECKED_BYTES) pieces.push(this.release());
     return pieces.filter(({ length }) => length > 0);
   }
 
@@ -166,7 +181,7 @@ export class CheckedEvents {
       pieces.push(taken);
       this.#held = Buffer.concat([this.#held, taken.subarray(-3)]).subarray(-3);
       this.#sent = this.#held.length;
-    } else this.#held = Buffer.concat([this.#held, taken]);
+    } else this.#append(taken);
     if (end < 0) return EMPTY;
     if (!this.#passing) pieces.push(this.#checked(this.#held));
     this.#forget();
@@ -193,8 +208,22 @@ export class CheckedEvents {
 
   #forget(): void {
     this.#held = EMPTY;
+    this.#room = undefined;
     this.#sent = 0;
     this.#passing = false;
+  }
+
+  /** Room doubles, so that an event in many small pieces is copied in linear time. */
+  #append(chunk: Buffer): void {
+    const { length } = this.#held;
+    const end = length + chunk.length;
+    // The held bytes are the first ones of the room, or a part of a chunk.
+    if (!this.#room || this.#held.buffer !== this.#room.buffer || end > this.#room.length) {
+      this.#room = Buffer.allocUnsafeSlow(2 * end);
+      this.#held.copy(this.#room);
+    }
+    chunk.copy(this.#room, length);
+    this.#held = this.#room.subarray(0, end);
   }
 
   /** Lets the event that is held pass as it is. @returns its bytes so far. */
@@ -242,9 +271,10 @@ export class CheckedEvents {
     }
     const [only] = found;
     // Several in one event are for a client that can tell them apart.
-    if (!only || found.length > 1) return data;
+    if (!only || found.length > 1) return this.#deps.edit ? editedBatch(found, this.#deps.edit) : data;
     if (only.kind === 'response') {
-      const response = restored(only, this.#deps);
+      const given = restored(only, this.#deps);
+      const response = this.#deps.edit?.(given) ?? given;
       if (!this.#answered || response.id !== request?.id) return response.text;
       dropped('a second answer to a request');
       return undefined;
@@ -269,3 +299,13 @@ function dataStart(event: Buffer): string {
     ? head.slice(head.indexOf('data:') + 5).trimStart()
     : '';
 }
+
+const editedBatch = (found: readonly (Message | Unusable)[], edit: EditResponse): string =>
+  `[${found.map((each) => (each.kind === 'response' ? edit(each) : each).text).join(',')}]`;
+
+const tooLongToEdit = (): ProxyError =>
+  new ProxyError(
+    'unusable-answer',
+    `The server's answer cannot be used: an event of more than ${MAX_EDITED_BYTES} bytes, which the tool filter cannot read. Ask for less at once.`,
+    { sent: 'maybe', details: { limit: MAX_EDITED_BYTES } },
+  );

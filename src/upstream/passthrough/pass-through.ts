@@ -50,7 +50,13 @@ import {
   type SignedTransport,
   type TransportRequest,
 } from '../transport/signed-transport.ts';
-import { type CheckDeps, CheckedEvents, checkedBody, MAX_CHECKED_BYTES } from './checked-answer.ts';
+import {
+  type CheckDeps,
+  CheckedEvents,
+  checkedBody,
+  type EditResponse,
+  MAX_CHECKED_BYTES,
+} from './checked-answer.ts';
 import { earlyLoss } from './early-loss.ts';
 import { ListCopies } from './list-copies.ts';
 import { tapEvents } from './stream-tap.ts';
@@ -85,6 +91,8 @@ export interface BareRequest {
   readonly signal: AbortSignal;
   readonly pass: (head: HttpFacts) => BodySink | undefined;
   readonly emit: Emit;
+  /** Removes what the client may not see from the responses that a resumed stream repeats. */
+  readonly edit?: EditResponse | undefined;
 }
 
 /** One exchange, as far as handing its answer on goes. */
@@ -100,6 +108,7 @@ interface Crossing {
   readonly sessionId: string | undefined;
   readonly silenceMs: number;
   readonly leaving: HttpContext['leaving'];
+  readonly edit?: EditResponse | undefined;
   /**
    * Where a disconnection is no cancellation, the server gets a moment to take the cancellation
    * that follows first.
@@ -167,7 +176,7 @@ export class PassThrough {
   };
 
   /** Sends what carries no message, and hands on the answer as it is. */
-  bare({ method, headers, profile, signal, pass, emit }: BareRequest): Promise<Reply> {
+  bare({ method, headers, profile, signal, pass, emit, edit }: BareRequest): Promise<Reply> {
     const crossing: Crossing = {
       uplink: this.#deps.uplinkOf(profile),
       message: undefined,
@@ -178,6 +187,7 @@ export class PassThrough {
       sessionId: headers['mcp-session-id'],
       silenceMs: 0,
       leaving: undefined,
+      edit: method === 'GET' ? edit : undefined,
       grace: false,
     };
     return this.#cross(crossing, signal, {
@@ -297,6 +307,10 @@ export class PassThrough {
         this.#own(id ?? headerOf(response.headers, 'mcp-session-id'), opened.principal);
       }
       if (!success) return await this.#failure(crossing, opened);
+      // An answer to GET that is no event stream cannot be edited, and MCP has none.
+      if (crossing.edit && mediaTypeOf(response.headers) !== 'text/event-stream') {
+        throw misfit('no event stream', response.status, response.headers, '');
+      }
       if (crossing.pass) {
         const { message, sessionId } = crossing;
         if (sessionId !== undefined && message?.kind === 'request') {
@@ -415,9 +429,14 @@ export class PassThrough {
     return answer ? { kind: 'passed', http, answer } : { kind: 'passed', http };
   }
 
-  #checking({ uplink, sessionId }: Crossing, request: Request | undefined, response: Incoming): CheckDeps {
+  #checking(
+    { uplink, sessionId, edit }: Crossing,
+    request: Request | undefined,
+    response: Incoming,
+  ): CheckDeps {
     const { status, headers } = response;
     return {
+      edit,
       request,
       misfit: (what, text) =>
         (sessionId === undefined ? undefined : lostSessionIn(response, Buffer.from(text), sessionId)) ??

@@ -11,7 +11,7 @@ const layer = retry({
   options: { retries: 2, baseDelayMs: 0, maxDelayMs: 0, adaptive: false },
   clock: new FakeClock(),
   events: new Events(),
-  toolsOf: () => ({ annotationsOf: () => undefined }),
+  toolsOf: () => ({ annotationsOf: () => undefined, listedAt: () => undefined }),
 });
 
 it('an answer that has begun to go to an HTTP client is not asked for again', async () => {
@@ -44,7 +44,7 @@ it('before its first byte it is, and the client sees one head only', async () =>
     options: { retries: 2, baseDelayMs: 10, maxDelayMs: 10, adaptive: false },
     clock,
     events: new Events(),
-    toolsOf: () => ({ annotationsOf: () => undefined }),
+    toolsOf: () => ({ annotationsOf: () => undefined, listedAt: () => undefined }),
   });
   const { call } = makeCall(requestOf('tools/list', {}, ''));
   const pass = ({ status }: { status: number }) => {
