@@ -55,7 +55,7 @@ export interface PagesDeps {
 export function pages(deps: PagesDeps): Layer {
   const { how } = deps;
   return (next) =>
-    async function pages(call) {
+    function pages(call) {
       const { message, passage } = call;
       const key = message.kind === 'request' ? listKeyOf(message.method) : undefined;
       if (message.kind !== 'request' || key === undefined) return next(call);

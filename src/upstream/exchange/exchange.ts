@@ -395,7 +395,7 @@ export class Exchange {
       return;
     }
     if (message.id !== undefined && this.#deps.elsewhere(message)) return;
-    const [request] = this.#posted === 1 && !this.#resumed ? this.#owed.requests : [];
+    const request = this.#posted === 1 && !this.#resumed ? this.#owed.only : undefined;
     if (request && isSameBut(message.id, request.id)) this.#adopt(message);
     else if (request && this.#strays.length < MAX_STRAYS) this.#strays.push(message);
     else this.#deps.dropped(STRAY);
@@ -403,7 +403,7 @@ export class Exchange {
 
   /** Takes the response for the answer to the only request, under whatever id it came. */
   #adopt(response: Response): void {
-    const [request] = this.#owed.requests;
+    const request = this.#owed.only;
     if (!request) return;
     if (response.id !== request.id) {
       this.#deps.uplink.reportOtherId(request.method, valueTextAt(response.text, ['id']) ?? 'no id');

@@ -28,6 +28,12 @@ export class PendingResponses {
     return this.#owed.size;
   }
 
+  /** The request of a POST that carried one; undefined where that has its answer. */
+  get only(): Request | undefined {
+    for (const { request } of this.#owed.values()) return request;
+    return undefined;
+  }
+
   get requests(): readonly Request[] {
     return [...this.#owed.values()].map(({ request }) => request);
   }

@@ -93,18 +93,18 @@ export class ConnectionPool {
   readonly #yielding = new Set<Lease>();
   #closed = false;
 
+  /** The reason for a wait, as a clause for a person. */
+  readonly busyText: string;
+
   constructor(options: ConnectionPoolOptions) {
     this.#options = options;
+    this.busyText = `every connection was busy (--max-connections ${options.max})`;
     const { lifetimeMs, keepAliveTimeoutMs } = options;
     this.#limits = { lifetimeMs, keepAliveTimeoutMs };
   }
 
   get waiting(): number {
     return this.#waiting.size;
-  }
-
-  get max(): number {
-    return this.#options.max;
   }
 
   get active(): number {

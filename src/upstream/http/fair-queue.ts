@@ -1,59 +1,73 @@
 import { TransientMap } from '../../core/time/transient-map.ts';
 
-/** Whose turn it is that a waiter takes: that of its group, and in it that of its member. */
+/** The turn that a waiter takes: one of its group, and in the group one of its member. */
 export interface Share {
   /**
-   * By token, or else by address: callers choose neither, so that nobody gets more turns by more
-   * members.
+   * A token, or else an address: callers choose neither, so that more members bring no more turns.
    */
   readonly group: string;
-  /** By session. */
+  /** A session. */
   readonly member: string;
 }
 
 type Members<V extends object> = TransientMap<string, TransientMap<number, V>>;
 
-const ALONE: Share = { group: '', member: '' };
-
 /**
  * A queue in which groups take turns, and in each group its members: a caller with a thousand
- * waiting requests delays another one's first by one turn. Those of one member keep their order.
- * Each operation takes one step, however many wait.
+ * waiting requests delays the first request of another caller by one turn. Requests of one member
+ * keep their order. Each operation takes one step.
  */
 export class FairQueue<V extends object> {
   readonly #groups = new TransientMap<string, Members<V>>();
-  #size = 0;
+  /**
+   * Values without a share take turns with the groups. A stdio client has no others: one table for
+   * them costs half as much.
+   */
+  readonly #shareless = new TransientMap<number, V>();
+  #sharelessNext = true;
+  #shared = 0;
   #ticket = 0;
 
   get size(): number {
-    return this.#size;
+    return this.#shared + this.#shareless.size;
   }
 
-  /** @returns takes the value out again, harmless where it has had its turn. */
-  add(value: V, { group, member }: Share = ALONE): () => void {
+  /** @returns removes the value, unless it has had its turn. */
+  add(value: V, share?: Share): () => void {
+    const ticket = this.#ticket++;
+    if (!share) {
+      this.#shareless.set(ticket, value);
+      return () => void this.#shareless.delete(ticket);
+    }
+    const { group, member } = share;
     const members: Members<V> = this.#groups.get(group) ?? new TransientMap();
     const waiting: TransientMap<number, V> = members.get(member) ?? new TransientMap();
-    const ticket = this.#ticket++;
     waiting.set(ticket, value);
     members.set(member, waiting);
     this.#groups.set(group, members);
-    this.#size++;
+    this.#shared++;
     return () => {
       if (!waiting.delete(ticket)) return;
-      this.#size--;
+      this.#shared--;
       if (waiting.size === 0) members.delete(member);
       if (members.size === 0) this.#groups.delete(group);
     };
   }
 
-  /** Takes out the value whose turn it is. */
+  /** Removes and returns the value whose turn it is. */
   shift(): V | undefined {
+    const takesShareless = this.#shared === 0 || (this.#sharelessNext && this.#shareless.size > 0);
+    this.#sharelessNext = !takesShareless;
+    return takesShareless ? this.#shareless.shift() : this.#shiftShared();
+  }
+
+  #shiftShared(): V | undefined {
     const [group, members] = this.#groups.first() ?? [];
     const [member, waiting] = members?.first() ?? [];
     if (group === undefined || member === undefined || !members || !waiting) return undefined;
     const value = waiting.shift();
-    this.#size--;
-    // Those that have had a turn go to the end.
+    this.#shared--;
+    // A group or member that has had a turn goes to the end.
     members.delete(member);
     if (waiting.size > 0) members.set(member, waiting);
     this.#groups.delete(group);
@@ -62,13 +76,15 @@ export class FairQueue<V extends object> {
   }
 
   values(): V[] {
-    return this.#groups
+    const shared = this.#groups
       .values()
       .flatMap((members) => members.values().flatMap((waiting) => waiting.values()));
+    return [...this.#shareless.values(), ...shared];
   }
 
   clear(): void {
     this.#groups.clear();
-    this.#size = 0;
+    this.#shareless.clear();
+    this.#shared = 0;
   }
 }

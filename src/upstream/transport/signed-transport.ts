@@ -297,14 +297,13 @@ export class SignedTransport {
     return won;
   }
 
-  async #place(
+  #place(
     lane: ConnectionPool,
     request: TransportRequest,
     wanted: { readonly fresh: boolean },
   ): Promise<Lease> {
-    const because = `every connection was busy (--max-connections ${lane.max})`;
-    request.waits?.(because);
-    return lane.lease(request.signal, { ...wanted, share: request.share });
+    request.waits?.(lane.busyText);
+    return lane.lease(request.signal, { fresh: wanted.fresh, share: request.share });
   }
 
   /**
