@@ -257,11 +257,8 @@ export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Pro
   };
 }
 
-/**
- * HTTP clients keep their sessions themselves, take messages of any length, and are answered by the
- * server alone.
- */
-const FOR_STDIO = [...Object.keys(poolOptions), 'maxLine', 'lazy'];
+/** HTTP clients keep their sessions themselves, and are answered by the server alone. */
+const FOR_STDIO = [...Object.keys(poolOptions), 'lazy'];
 
 /**
  * As documented by the system whose behaviour this ports; who asks for more connections wants them

@@ -176,6 +176,7 @@ export class Wiring {
       connectTimeoutMs: this.#settings.connectTimeout * SECOND_MS,
       manyClients: this.#settings.listener !== undefined,
       headers: () => this.#headers,
+      maxLineBytes: this.#settings.maxLine,
       clock: this.clock,
       events: this.events,
     });

@@ -37,7 +37,7 @@ export const relayOptions = {
     fallback: MAX_LINE_OF_SDK_CLIENTS,
     check: (bytes) =>
       bytes > 0 && bytes < 65_536 ? 'must be 0 (no limit) or an integer >= 65536' : undefined,
-    help: 'longest line written to the client, at least 65536; 0 = no limit',
+    help: 'longest line written to the client, and longest answer that is read for it, decompressed; at least 65536; 0 = 268435456 are read',
   }),
   drainTimeout: decimal({
     group: 'Sessions',

@@ -1,7 +1,7 @@
 import { createParser } from 'eventsource-parser';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { SseParser } from '../../src/upstream/stream/sse.ts';
+import { SseParser, textOfData } from '../../src/upstream/stream/sse.ts';
 import { FUZZ_TIMEOUT, fuzz } from '../support/fuzz.ts';
 
 interface Read {
@@ -17,7 +17,7 @@ function ours(chunks: readonly Uint8Array[]): Read & { readonly ids: readonly (s
   const parser = new SseParser({
     event: ({ data, id }) => {
       ids.push(id);
-      if (data !== undefined) events.push([data, id]);
+      if (data !== undefined) events.push([textOfData(data), id]);
     },
     retry: (ms) => retries.push(ms),
   });

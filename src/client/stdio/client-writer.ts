@@ -6,7 +6,7 @@ import {
   type Message,
   type Request,
 } from '../../core/jsonrpc/message.ts';
-import { bytesOf } from '../../core/jsonrpc/parse.ts';
+import { bytesOf, cutSizeOf } from '../../core/jsonrpc/parse.ts';
 import type { Events } from '../../core/pipeline/events.ts';
 
 /**
@@ -63,6 +63,8 @@ export class ClientWriter {
   #excess(message: Message): number | undefined {
     const { text } = message;
     const { maxLineBytes } = this.#deps;
+    const cut = cutSizeOf(message);
+    if (cut !== undefined) return cut;
     // A character takes three bytes at most: most lines need no count.
     if (maxLineBytes === 0 || text.length * 3 <= maxLineBytes) return undefined;
     const size = bytesOf(message)?.length ?? Buffer.byteLength(text);

@@ -1,6 +1,6 @@
 import { ProxyError } from '../errors/errors.ts';
 import { doubtfulKey } from './deciding-keys.ts';
-import { elementsOf, insertMember, memberAt, removeMember, spliceText } from './json-spans.ts';
+import { elementsOf, insertMember, memberAt, membersOf, removeMember, spliceText } from './json-spans.ts';
 import {
   classify,
   type Id,
@@ -126,6 +126,63 @@ export interface Unusable {
   readonly what: string;
   /** It holds a result or an error, so that no other answer can be expected. */
   readonly isAnswer: boolean;
+  /** Present where it was not read: the error for who waits for it. */
+  readonly error?: ProxyError;
+}
+
+/**
+ * Requests and notifications of which only the beginning was read, with the bytes that they have at
+ * least.
+ */
+const cutMessages = new WeakMap<Message, number>();
+
+/**
+ * The bytes that a message has at least of which only the beginning was read; undefined where all
+ * of it was read.
+ */
+export const cutSizeOf = (message: Message): number | undefined => cutMessages.get(message);
+
+/**
+ * Finds out what a message is that is too long to be read.
+ * @param head - the beginning of its text.
+ * @returns a request or notification with its id and method only, which must not be passed on; else
+ * what may be an answer.
+ */
+export function readHead(head: string, bytes: number, error: ProxyError): Message | Unusable {
+  const { id, method } = scalarsIn(head);
+  if (typeof method !== 'string') {
+    return {
+      kind: 'unusable',
+      text: '',
+      id: isId(id) ? id : undefined,
+      what: 'a message that is too long',
+      isAnswer: true,
+      error,
+    };
+  }
+  const json = { jsonrpc: '2.0', ...(isId(id) ? { id } : {}), method };
+  const text = JSON.stringify(json);
+  const message: Message = isId(id)
+    ? { kind: 'request', text, json, id, method }
+    : { kind: 'notification', text, json, method };
+  cutMessages.set(message, bytes);
+  return message;
+}
+
+/** The members of an object whose text breaks off, as far as their values are scalars. */
+function scalarsIn(head: string): JsonObject {
+  const found: Record<string, unknown> = {};
+  try {
+    for (const { key, valueSpan } of membersOf(head)) {
+      // What breaks off has no end that could be trusted.
+      if (valueSpan.end >= head.length) break;
+      if (!/^[[{]/.test(head.slice(valueSpan.start, valueSpan.start + 1)))
+        found[key] = JSON.parse(head.slice(valueSpan.start, valueSpan.end));
+    }
+  } catch {
+    // It is no JSON: what was found before counts.
+  }
+  return found;
 }
 
 /**

@@ -12,7 +12,7 @@ import { errorTypeOf, isRejectedUnread } from '../../core/pipeline/error-type.ts
 import { CallController } from '../../core/time/call-signal.ts';
 import type { Clock, Timer } from '../../core/time/clock.ts';
 import type { Lease } from '../http/connection-pool.ts';
-import { type Incoming, MAX_ERROR_BODY_BYTES, mediaTypeOf } from '../http/incoming.ts';
+import { ERROR_BODY, type Incoming, mediaTypeOf } from '../http/incoming.ts';
 import { type Piece, Resumption, type ResumptionDeps } from '../stream/resumption.ts';
 import { watched } from '../stream/silence.ts';
 import { eventMessages, type StreamPosition } from '../stream/stream.ts';
@@ -240,12 +240,13 @@ export class Exchange {
       await this.#readStream(response);
       return;
     }
-    const bytes = await this.#watched(response, () => response.whole());
+    const { readLimit } = this.#deps.uplink;
+    const bytes = await this.#watched(response, () => response.whole(readLimit));
     if (type !== 'application/json' || bytes.length === 0) {
       throw this.#lossIn(response, bytes) ?? noAnswer(status, response.headers, bytes);
     }
     if (isThrottledBody(bytes)) throw this.#statusError(response, bytes);
-    const found = messagesOfBody(bytes, status, response.headers);
+    const found = messagesOfBody(bytes, status, response.headers, readLimit);
     const answers = found.filter((each) => each.kind === 'response');
     const [only] = this.#posted === 1 && answers.length === 1 ? answers : [];
     for (const each of found) {
@@ -308,13 +309,15 @@ export class Exchange {
    */
   async #readMessages(response: Incoming, position: StreamPosition): Promise<Piece> {
     let messages = 0;
-    const ears = { dropped: this.#deps.dropped };
+    const { dropped, uplink } = this.#deps;
     try {
       await this.#watched(response, async () => {
-        for await (const message of eventMessages(response, position, ears)) {
+        for await (const message of eventMessages(response, position, { dropped }, uplink.readLimit)) {
           const before = this.#owed.size;
           messages++;
           await this.#deliver(message);
+          // The rest of a message that is too long could be endless.
+          if (message.kind === 'unusable' && message.error && this.#owed.size === 0) throw message.error;
           if (before > 0 && this.#owed.size === 0) {
             this.#after(PLACE_AFTER_ANSWER_MS, () => this.#lease?.leave());
             this.#after(STREAM_AFTER_ANSWER_MS, () => this.cut(new Error('the stream outlived its answer')));
@@ -323,6 +326,8 @@ export class Exchange {
       });
       return { cause: undefined, messages };
     } catch (cause) {
+      if (this.#owed.size === 0)
+        this.#lease?.cancel(cause instanceof Error ? cause : new Error(String(cause)));
       return { cause, messages };
     }
   }
@@ -351,7 +356,7 @@ export class Exchange {
   }
 
   async #readFailure(response: Incoming): Promise<void> {
-    const bytes = await this.#watched(response, () => response.whole(MAX_ERROR_BODY_BYTES));
+    const bytes = await this.#watched(response, () => response.whole(ERROR_BODY));
     const lost = this.#lossIn(response, bytes);
     if (lost) throw lost;
     const error = jsonRpcErrorOf(bytes);
@@ -412,9 +417,10 @@ export class Exchange {
   }
 
   /** An answer that no client could take fails the request that it must be for. */
-  #refuse({ id, what, text }: Unusable): void {
-    const error = this.#misfit(what, text);
-    if (this.#posted === 1 && !this.#resumed) this.#owed.failAll(error);
+  #refuse({ id, what, text, error: known }: Unusable): void {
+    const error = known ?? this.#misfit(what, text);
+    const isOnly = this.#posted === 1 && !this.#resumed;
+    if (isOnly || (known && id === undefined)) this.#owed.failAll(error);
     else if (id !== undefined && this.#owed.has(id)) this.#owed.fail(id, error);
     else this.#deps.dropped(what);
   }

@@ -1,6 +1,6 @@
 import type { Reply } from '../../core/pipeline/call.ts';
 import { type Clock, settleWithin, type Timer } from '../../core/time/clock.ts';
-import { MAX_ERROR_BODY_BYTES } from '../http/incoming.ts';
+import { ERROR_BODY } from '../http/incoming.ts';
 import type { Affinity } from '../transport/affinity.ts';
 import { errorOfStatus } from '../transport/answer.ts';
 import { lostSessionIn } from '../transport/lost-session.ts';
@@ -53,16 +53,19 @@ export async function postNotification(
     keepAlive: false,
   });
   const { status, headers: answered } = response;
+  let ended: Promise<unknown>;
+  const isRefused = status < 200 || status >= 300;
   try {
-    if (status < 200 || status >= 300) {
-      const body = await response.whole(MAX_ERROR_BODY_BYTES);
+    if (isRefused) {
+      const body = await response.whole(ERROR_BODY);
       const { sessionId } = opened;
       const lost = sessionId === undefined ? undefined : lostSessionIn(response, body, sessionId);
       throw lost ?? errorOfStatus(status, answered, body, uplink.contextOf(opened), clock.now());
     }
   } finally {
-    void response
-      .whole()
+    // What a server adds to its acceptance is not kept.
+    ended = isRefused ? response.whole(ERROR_BODY) : response.drain();
+    void ended
       .catch(() => undefined)
       .then(() => {
         overdue.cancel();
@@ -74,7 +77,7 @@ export async function postNotification(
     await settleWithin(
       clock,
       CONTROL_PLACE_MS,
-      response.whole().catch(() => undefined),
+      ended.catch(() => undefined),
     );
   return { kind: 'accepted', http: { status, headers: answered } };
 }

@@ -2,7 +2,9 @@ import { pipeline, Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import zlib from 'node:zlib';
 import { ProxyError } from '../../core/errors/errors.ts';
+import { MAX_READ_BYTES, type ReadLimit } from '../../core/errors/too-long.ts';
 import type { HttpFacts } from '../../core/pipeline/call.ts';
+import { ByteList } from '../../core/system/byte-list.ts';
 
 /**
  * Above this many unread bytes the socket is paused, until they are taken. One socket read is 64
@@ -32,10 +34,9 @@ export function headerOf(headers: HttpHeaders, name: string): string {
   return Array.isArray(value) ? (value[0] ?? '') : (value ?? '');
 }
 
-/** As for a client's line: half of what a JavaScript string can hold. Decompressed. */
-const MAX_BODY_BYTES = 256 * 1024 * 1024;
 /** What an error has to say fits into a fraction of this. */
 export const MAX_ERROR_BODY_BYTES = 1024 * 1024;
+export const ERROR_BODY: BodyLimit = { bytes: MAX_ERROR_BODY_BYTES };
 
 const FORGOTTEN = Promise.resolve();
 
@@ -47,11 +48,10 @@ export class Incoming implements HttpFacts {
   readonly status: number;
   readonly headers: HttpHeaders;
   readonly #flow: Flow;
-  #chunks: Buffer[] = [];
-  #backlog = 0;
+  readonly #unread = new ByteList();
   #paused = false;
   /** Undefined: read as it comes. */
-  #wholeUpTo: number | undefined;
+  #wholeUpTo: BodyLimit | undefined;
   /** Told of every chunk: a living server shows by any byte. */
   heard: (() => void) | undefined;
   #state: 'open' | 'ended' | { readonly error: Error } = 'open';
@@ -75,27 +75,25 @@ export class Incoming implements HttpFacts {
   push(chunk: Buffer): void {
     if (this.#state !== 'open') return;
     this.heard?.();
-    this.#chunks.push(chunk);
-    this.#backlog += chunk.length;
+    this.#unread.append(chunk);
     const limit = this.#wholeUpTo;
     if (limit !== undefined) {
-      if (this.#backlog > limit) this.fail(this.#tooLong(limit));
+      if (this.#unread.length > limit.bytes) this.#refuse(limit);
       return;
     }
-    if (!this.#paused && this.#backlog > HIGH_WATER_BYTES) {
+    if (!this.#paused && this.#unread.length > HIGH_WATER_BYTES) {
       this.#paused = true;
       this.#flow.pause();
     }
     this.#signal();
   }
 
-  #tooLong(limit: number): ProxyError {
-    this.#chunks = [];
-    return new ProxyError(
-      'unusable-answer',
-      `The server's answer cannot be used: HTTP ${this.status} with a body of more than ${limit} bytes. The call may have run. Ask for less at once.`,
-      { sent: 'maybe', details: { httpStatus: this.status, limit } },
-    );
+  /** The body is too long: nothing more of it is kept. */
+  #refuse(limit: BodyLimit, size?: number): ProxyError {
+    const error = limit.tooLong?.(size) ?? bodyTooLong(this.status, limit.bytes);
+    this.fail(error);
+    this.#unread.clear();
+    return error;
   }
 
   end(): void {
@@ -115,9 +113,7 @@ export class Incoming implements HttpFacts {
   }
 
   #take(): Buffer[] {
-    const taken = this.#chunks;
-    this.#chunks = [];
-    this.#backlog = 0;
+    const taken = this.#unread.takePieces();
     if (this.#paused) {
       this.#paused = false;
       this.#flow.resume();
@@ -129,7 +125,7 @@ export class Incoming implements HttpFacts {
   async *#raw(): AsyncGenerator<Buffer> {
     for (;;) {
       for (const chunk of this.#take()) yield chunk;
-      if (this.#chunks.length > 0) continue;
+      if (this.#unread.length > 0) continue;
       if (this.#state === 'ended') return;
       if (this.#state !== 'open') throw this.#state.error;
       await this.#more();
@@ -148,7 +144,7 @@ export class Incoming implements HttpFacts {
   async pour(take: (chunk: Buffer) => Promise<void>): Promise<void> {
     for (;;) {
       for (const chunk of this.#take()) await take(chunk);
-      if (this.#chunks.length > 0) continue;
+      if (this.#unread.length > 0) continue;
       if (this.#state === 'ended') return;
       if (this.#state !== 'open') throw this.#state.error;
       await this.#more();
@@ -157,8 +153,12 @@ export class Incoming implements HttpFacts {
 
   /** What has come and was not taken, which this leaves as it is. */
   get unread(): Buffer {
-    const [first] = this.#chunks;
-    return this.#chunks.length === 1 && first ? first : Buffer.concat(this.#chunks);
+    return this.#unread.peek();
+  }
+
+  /** Bytes that have come and were not taken. */
+  get unreadBytes(): number {
+    return this.#unread.length;
   }
 
   /** Waits for more bytes; false where the answer has ended, or was cut. */
@@ -181,16 +181,19 @@ export class Incoming implements HttpFacts {
 
   /**
    * The whole body, decompressed; the same bytes however often it is asked for.
-   * @throws ProxyError unusable-answer, where it is longer than `limit` bytes, which the first who
-   * asks sets.
+   * @throws ProxyError where it is longer than the limit of the first caller, counted both as it
+   * came and decompressed.
    */
-  whole(limit = MAX_BODY_BYTES): Promise<Buffer> {
+  whole(limit: BodyLimit = LONGEST): Promise<Buffer> {
     this.#whole ??= this.#readWhole(limit);
     return this.#whole;
   }
 
-  async #readWhole(limit: number): Promise<Buffer> {
+  async #readWhole(limit: BodyLimit): Promise<Buffer> {
     this.#wholeUpTo = limit;
+    const announced = Number(headerOf(this.headers, 'content-length'));
+    if (announced > limit.bytes) throw this.#refuse(limit, isEncoded(this.headers) ? undefined : announced);
+    if (this.#unread.length > limit.bytes) throw this.#refuse(limit);
     if (this.#state === 'open') {
       if (this.#paused) {
         this.#paused = false;
@@ -199,11 +202,12 @@ export class Incoming implements HttpFacts {
       await this.#more();
     }
     if (this.#state !== 'ended' && this.#state !== 'open') throw this.#state.error;
-    const chunks = this.#take();
-    const bytes = chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks);
+    const bytes = this.#unread.take();
     const encoding = this.#encoding();
     if (encoding === 'identity' || bytes.length === 0) return bytes;
-    return DECODERS[encoding].whole(bytes, { maxOutputLength: limit });
+    return DECODERS[encoding].whole(bytes, { maxOutputLength: limit.bytes }).catch((error: unknown) => {
+      throw isTooLong(error) ? this.#refuse(limit) : error;
+    });
   }
 
   /** Reads on and forgets, so that the connection can carry the next request. */
@@ -226,6 +230,21 @@ export class Incoming implements HttpFacts {
     );
   }
 }
+
+/** The most bytes of a body that is read whole. */
+export type BodyLimit = Pick<ReadLimit, 'bytes'> & Partial<Pick<ReadLimit, 'tooLong'>>;
+
+const LONGEST: BodyLimit = { bytes: MAX_READ_BYTES };
+
+const bodyTooLong = (status: number, limit: number): ProxyError =>
+  new ProxyError(
+    'unusable-answer',
+    `The server's answer cannot be used: HTTP ${status} with a body of more than ${limit} bytes. The call may have run. Ask for less at once.`,
+    { sent: 'maybe', details: { httpStatus: status, limit } },
+  );
+
+const isTooLong = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && error.code === 'ERR_BUFFER_TOO_LARGE';
 
 type Encoding = 'gzip' | 'deflate' | 'br';
 

@@ -2,6 +2,7 @@ import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import type { Clock } from '../../core/time/clock.ts';
 import { Connection } from './connection.ts';
+import { ERROR_BODY } from './incoming.ts';
 import type { Connector } from './undici.ts';
 
 /**
@@ -93,7 +94,8 @@ export function createSdkHttpHandler(connect: Connector, clock: Clock): SdkHttpH
           },
           () => undefined,
         );
-        const bytes = await answer.whole();
+        // Credentials are as short as errors.
+        const bytes = await answer.whole(ERROR_BODY);
         const headers = Object.fromEntries(
           Object.entries(answer.headers).map(([name, value]) => [name, [value].flat().join(', ')]),
         );

@@ -10,7 +10,7 @@ import {
 } from '../../core/jsonrpc/message.ts';
 import { readAnswers, type Unusable } from '../../core/jsonrpc/parse.ts';
 import { isSameBut } from '../exchange/exchange.ts';
-import { SseParser } from '../stream/sse.ts';
+import { SseParser, textOfData } from '../stream/sse.ts';
 import { decodeBody } from '../transport/answer.ts';
 
 /**
@@ -244,7 +244,7 @@ export class CheckedEvents {
     let id: string | undefined;
     new SseParser({
       event: (parsed) => {
-        data = parsed.data;
+        data = parsed.data && textOfData(parsed.data);
         id = parsed.id;
       },
       retry: () => undefined,

@@ -36,17 +36,17 @@ const NO_LOSS = Promise.resolve(undefined);
 
 async function beginning(response: Incoming, complete: (bytes: Buffer) => boolean): Promise<void> {
   while (await response.more()) {
-    const { unread } = response;
-    if (unread.length > MAX_COMPLAINT_BYTES || complete(unread)) return;
+    if (response.unreadBytes > MAX_COMPLAINT_BYTES || complete(response.unread)) return;
   }
 }
 
 const hasEvent = (bytes: Buffer): boolean => bytes.includes('\n\n') || bytes.includes('\r\n\r\n');
 
 function lossIn(response: Incoming, sessionId: string): Promise<ProxyError | undefined> {
+  if (response.unreadBytes > MAX_COMPLAINT_BYTES) return NO_LOSS;
   const { unread } = response;
   // Looked for before anything is parsed: nearly every answer is a result.
-  if (unread.length > MAX_COMPLAINT_BYTES || !isComplaint(unread)) return NO_LOSS;
+  if (!isComplaint(unread)) return NO_LOSS;
   return Promise.resolve(lostSessionIn(response, unread, sessionId));
 }
 

@@ -1,7 +1,8 @@
 import type { Id, Response } from '../../core/jsonrpc/message.ts';
 import { readUpstream } from '../../core/jsonrpc/parse.ts';
+import { ByteList } from '../../core/system/byte-list.ts';
 import { type Incoming, isEncoded, mediaTypeOf } from '../http/incoming.ts';
-import { SseParser } from '../stream/sse.ts';
+import { type SseEvent, SseParser, textOfData } from '../stream/sse.ts';
 import { decodeBody } from '../transport/answer.ts';
 
 /**
@@ -30,7 +31,7 @@ export class ListCopies {
   #bytes = 0;
 
   of(response: Answered): ListCopy {
-    let chunks: Buffer[] | undefined = isEncoded(response.headers) ? undefined : [];
+    let chunks: ByteList | undefined = isEncoded(response.headers) ? undefined : new ByteList();
     let held = 0;
     const drop = (): void => {
       this.#bytes -= held;
@@ -46,10 +47,10 @@ export class ListCopies {
         }
         this.#bytes += chunk.length;
         held += chunk.length;
-        chunks.push(chunk);
+        chunks.append(chunk);
       },
       end: (id) => {
-        const bytes = chunks && Buffer.concat(chunks);
+        const bytes = chunks?.take();
         drop();
         return bytes && answerAmong(textsOf(response, bytes), id);
       },
@@ -60,7 +61,7 @@ export class ListCopies {
 function textsOf({ headers }: Answered, bytes: Buffer): string[] {
   if (mediaTypeOf(headers) !== 'text/event-stream') return [decodeBody(bytes) ?? ''];
   const texts: string[] = [];
-  const event = ({ data }: { readonly data: string | undefined }): void => void texts.push(data ?? '');
+  const event = ({ data }: SseEvent): void => void texts.push(data ? textOfData(data) : '');
   new SseParser({ event, retry: () => undefined }).push(bytes);
   return texts;
 }

@@ -8,7 +8,7 @@ import {
   valueTextAt,
   withIdText,
 } from '../../core/jsonrpc/message.ts';
-import type { Unusable } from '../../core/jsonrpc/parse.ts';
+import { cutSizeOf, type Unusable } from '../../core/jsonrpc/parse.ts';
 import {
   type BodySink,
   type Client,
@@ -29,7 +29,7 @@ import { isRefusal, judgeRefusal } from '../../endpoint/aws-errors.ts';
 import { CANCEL_GRACE_MS, CONTROL_PLACE_MS, isSameBut, MAX_STRAYS } from '../exchange/exchange.ts';
 import type { Lease } from '../http/connection-pool.ts';
 import type { Share } from '../http/fair-queue.ts';
-import { headerOf, type Incoming, isEncoded, MAX_ERROR_BODY_BYTES, mediaTypeOf } from '../http/incoming.ts';
+import { ERROR_BODY, headerOf, type Incoming, isEncoded, mediaTypeOf } from '../http/incoming.ts';
 import { Resumption } from '../stream/resumption.ts';
 import { watched } from '../stream/silence.ts';
 import { eventMessages } from '../stream/stream.ts';
@@ -406,9 +406,9 @@ export class PassThrough {
     const type = mediaTypeOf(headers);
     if (request?.kind !== 'request' || isEncoded(headers)) return undefined;
     if (type !== 'application/json' && type !== '') return undefined;
-    while (response.unread.length <= MAX_CHECKED_BYTES && (await response.more()));
+    while (response.unreadBytes <= MAX_CHECKED_BYTES && (await response.more()));
+    if (response.unreadBytes > MAX_CHECKED_BYTES) return undefined;
     const { unread } = response;
-    if (unread.length > MAX_CHECKED_BYTES) return undefined;
     // It was cut: this throws by what.
     if (!response.ended) await response.drain();
     if (unread.length === 0) throw noAnswer(status, headers, unread);
@@ -470,7 +470,7 @@ export class PassThrough {
   async #failure(crossing: Crossing, opened: OpenedExchange): Promise<Reply> {
     const { response } = opened;
     const { uplink, sessionId, pass, message } = crossing;
-    const bytes = await this.#watched(crossing, response, () => response.whole(MAX_ERROR_BODY_BYTES));
+    const bytes = await this.#watched(crossing, response, () => response.whole(ERROR_BODY));
     const { status, headers } = response;
     const http = unencoded(headOf(response));
     const written = writtenError(bytes);
@@ -493,6 +493,7 @@ export class PassThrough {
    */
   async #collect(crossing: Crossing, opened: OpenedExchange, request: TransportRequest): Promise<Reply> {
     const { message: asked, emit, origin, sessionId } = crossing;
+    const { readLimit } = crossing.uplink;
     const { response } = opened;
     let begun = false;
     const http = unencoded(headOf(response));
@@ -518,7 +519,7 @@ export class PassThrough {
     };
     const answerOf = async (message: Message | Unusable): Promise<Reply | undefined> => {
       if (message.kind === 'unusable') {
-        if (message.isAnswer) throw checking.misfit(message.what, message.text);
+        if (message.isAnswer) throw message.error ?? checking.misfit(message.what, message.text);
         return undefined;
       }
       if (message.kind === 'response') {
@@ -530,7 +531,8 @@ export class PassThrough {
         return undefined;
       }
       begun = true;
-      await emit(message, origin);
+      if (cutSizeOf(message) === undefined) await emit(message, origin);
+      else checking.dropped(`a message of more than ${readLimit.bytes} bytes`);
       return undefined;
     };
     if (type === 'text/event-stream') {
@@ -542,9 +544,9 @@ export class PassThrough {
         { answerOf, onlyStray, resuming: () => (begun = true) },
       );
     }
-    const bytes = await this.#watched(crossing, response, () => response.whole());
+    const bytes = await this.#watched(crossing, response, () => response.whole(readLimit));
     if (type !== 'application/json' || bytes.length === 0) throw lossOrNoAnswer(bytes);
-    const found = messagesOfBody(bytes, status, headers);
+    const found = messagesOfBody(bytes, status, headers, readLimit);
     for (const message of found) {
       const reply = await answerOf(message);
       if (reply) return reply;
@@ -576,7 +578,8 @@ export class PassThrough {
       let cause: unknown;
       try {
         reply = await this.#watched(crossing, response, async () => {
-          for await (const message of eventMessages(response, position, this.#ears(crossing))) {
+          const ears = this.#ears(crossing);
+          for await (const message of eventMessages(response, position, ears, uplink.readLimit)) {
             messages++;
             const found = await answerOf(message);
             if (found) return found;

@@ -1,7 +1,7 @@
 import type { Message } from '../../core/jsonrpc/message.ts';
 import { readUpstream } from '../../core/jsonrpc/parse.ts';
 import { type Incoming, isEncoded, mediaTypeOf } from '../http/incoming.ts';
-import { SseParser } from '../stream/sse.ts';
+import { SseParser, textOfData } from '../stream/sse.ts';
 
 /**
  * What the proxy wants to hear of is short: progress, questions, word of a changed list. Answers
@@ -28,14 +28,14 @@ export function tapEvents(
   const parser = new SseParser(
     {
       event: ({ data }) => {
-        const said = data?.includes('"method"') ? saidIn(data) : [];
+        const said = data?.includes('"method"') ? saidIn(textOfData(data)) : [];
         heard.push(...said);
         if (data !== undefined && said.length === 0) answering();
       },
       retry: () => undefined,
       skipped: answering,
     },
-    { longest: MAX_HEARD, skip: true },
+    MAX_HEARD,
   );
   return (chunk) => {
     heard = [];

@@ -1,9 +1,14 @@
+import { isAscii } from 'node:buffer';
+import { MAX_READ_BYTES } from '../../core/errors/too-long.ts';
+import { ByteList } from '../../core/system/byte-list.ts';
+
 /**
  * One event of a stream. `data` is undefined where it only carried an id or a retry time ("priming"
  * events).
  */
 export interface SseEvent {
-  readonly data: string | undefined;
+  /** In UTF-8, as it came. */
+  readonly data: Buffer | undefined;
   /** undefined = the event had no id field. */
   readonly id: string | undefined;
 }
@@ -11,120 +16,168 @@ export interface SseEvent {
 export interface SseSink {
   event(event: SseEvent): void;
   retry(ms: number): void;
-  /** An event was longer than the limits allow. */
-  skipped?(): void;
+  /**
+   * An event has grown past the limit; the rest of it is passed over. @param head - the first bytes
+   * of its data.
+   */
+  skipped?(head: Buffer): void;
 }
 
-/**
- * Half of what a JavaScript string can hold: an event that grows past it will never be a message.
- */
-const MAX_EVENT = 256 * 1024 * 1024;
+/** Bytes of a line that is no data: names, ids and times are short. A longer one is ignored. */
+const MAX_FIELD_BYTES = 8 * 1024;
+/** Bytes of an event that is too long which are kept to find out what it was. */
+const MAX_HEAD_BYTES = 4 * 1024;
 
-export interface SseLimits {
-  /** Characters of one event. */
-  readonly longest: number;
-  /** True: a longer one is passed over. False: it ends the reading by a RangeError. */
-  readonly skip: boolean;
+const LF = 10;
+const CR = 13;
+const COLON = 58;
+const SPACE = 32;
+const DATA = Buffer.from('data');
+const LINE_FEED = Buffer.of(LF);
+const BYTE_ORDER_MARK = Buffer.from('\uFEFF');
+const OTHER_FIELDS = ['event', 'id', 'retry'] as const;
+
+/** The text of an event's data. What is no UTF-8 in it becomes U+FFFD, as the grammar says. */
+export const textOfData = (data: Buffer): string => data.toString(isAscii(data) ? 'latin1' : 'utf8');
+
+/** True where `name` is the name of the field on the line from `start` to `end`. */
+function isField(bytes: Buffer, start: number, end: number, name: Buffer | string): boolean {
+  const after = start + name.length;
+  if (after > end || (after < end && bytes[after] !== COLON)) return false;
+  return typeof name === 'string'
+    ? bytes.toString('latin1', start, after) === name
+    : bytes.compare(name, 0, name.length, start, after) === 0;
+}
+
+/** Where the value begins on a line of a field of that name. */
+function valueStart(bytes: Buffer, start: number, end: number, name: Buffer | string): number {
+  const after = start + name.length + 1;
+  return Math.min(end, bytes[after] === SPACE ? after + 1 : after);
 }
 
 /**
  * A parser for text/event-stream, by the WHATWG rules for its line grammar. Our own, because
- * resuming a stream needs the id of events without data, which the parsers at hand swallow. Text is
- * split at line ends of any kind, chunk boundaries anywhere; an event that the end of the stream
- * cuts is discarded.
+ * resuming a stream needs the id of events without data, which the parsers at hand swallow. Bytes
+ * are split at line ends of any kind, chunk boundaries anywhere, and data stays bytes; an event
+ * that the end of the stream cuts is discarded, and one that is too long is passed over.
  */
 export class SseParser {
   readonly #sink: SseSink;
-  readonly #limits: SseLimits;
-  readonly #decoder = new TextDecoder('utf-8');
-  /**
-   * Pieces of a line whose end has not come: joined once, so that a huge event costs linear time.
-   */
-  #pieces: string[] = [];
-  #partial = 0;
-  /** Characters of this event's data so far. */
-  #kept = 0;
+  readonly #longest: number;
+  /** A line whose end has not come. */
+  readonly #partial = new ByteList();
+  /** The line whose end has not come is neither data nor short: nothing of it is kept. */
+  #ignoring = false;
+  /** This event's data so far; undefined where it has none. */
+  #data: ByteList | undefined;
   #skipping = false;
-  #data: string[] = [];
   #id: string | undefined;
   #type = '';
   #touched = false;
   /** A CR ended the last line; an LF that follows belongs to it. */
   #swallowLf = false;
+  #first = true;
 
-  constructor(sink: SseSink, limits: SseLimits = { longest: MAX_EVENT, skip: false }) {
+  /** @param longest - bytes of one event's data, its line ends included. */
+  constructor(sink: SseSink, longest = MAX_READ_BYTES) {
     this.#sink = sink;
-    this.#limits = limits;
+    this.#longest = longest;
   }
 
   push(chunk: Uint8Array): void {
-    let text = this.#decoder.decode(chunk, { stream: true });
-    if (this.#swallowLf && text !== '') {
-      this.#swallowLf = false;
-      if (text.startsWith('\n')) text = text.slice(1);
-    }
+    const bytes = Buffer.isBuffer(chunk)
+      ? chunk
+      : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     let start = 0;
-    let lf = text.indexOf('\n');
-    let cr = text.indexOf('\r');
+    if (this.#swallowLf && bytes.length > 0) {
+      this.#swallowLf = false;
+      if (bytes[0] === LF) start = 1;
+    }
+    let lf = bytes.indexOf(LF, start);
+    let cr = bytes.indexOf(CR, start);
     while (lf >= 0 || cr >= 0) {
       const atCr = cr >= 0 && (lf < 0 || cr < lf);
       const end = atCr ? cr : lf;
-      this.#endLine(text.slice(start, end));
+      this.#endLine(bytes, start, end);
       start = end + 1;
       if (atCr) {
-        if (start === text.length) this.#swallowLf = true;
-        else if (text.charCodeAt(start) === 10) start++;
-        cr = text.indexOf('\r', start);
+        if (start === bytes.length) this.#swallowLf = true;
+        else if (bytes[start] === LF) start++;
+        cr = bytes.indexOf(CR, start);
       }
-      if (lf >= 0 && lf < start) lf = text.indexOf('\n', start);
+      if (lf >= 0 && lf < start) lf = bytes.indexOf(LF, start);
     }
-    if (start < text.length) this.#keep(text.slice(start));
+    if (start < bytes.length) this.#keep(bytes.subarray(start));
   }
 
-  #keep(piece: string): void {
-    this.#partial += piece.length;
-    this.#bound();
-    // What is passed over reads as a comment, until the blank line that ends the event.
-    if (this.#skipping) this.#pieces = [':'];
-    else this.#pieces.push(piece);
+  #keep(piece: Buffer): void {
+    if (this.#ignoring) return;
+    this.#partial.append(piece);
+    const { length } = this.#partial;
+    if (length <= MAX_FIELD_BYTES) return;
+    const line = this.#partial.head(MAX_HEAD_BYTES);
+    const start = this.#first && line.subarray(0, 3).equals(BYTE_ORDER_MARK) ? 3 : 0;
+    const isData = isField(line, start, line.length, DATA);
+    if (isData && !this.#skipping && (this.#data?.length ?? 0) + length <= this.#longest) return;
+    if (isData) this.#skip(line.subarray(valueStart(line, start, line.length, DATA)));
+    this.#ignoring = true;
+    this.#partial.clear();
   }
 
-  #bound(): void {
-    const { longest, skip } = this.#limits;
-    if (this.#kept + this.#partial <= longest) return;
-    if (!skip) throw new RangeError(`an event of more than ${longest} characters`);
+  /** @param piece - the first bytes of what is too much. */
+  #skip(piece: Buffer): void {
+    if (this.#skipping) return;
     this.#skipping = true;
-    this.#data = [];
+    const head = this.#data?.head(MAX_HEAD_BYTES) ?? piece;
+    this.#data = undefined;
+    this.#sink.skipped?.(Buffer.from(head.subarray(0, MAX_HEAD_BYTES)));
   }
 
-  #endLine(tail: string): void {
-    if (this.#pieces.length === 0) {
-      this.#line(tail);
-      return;
+  #endLine(bytes: Buffer, start: number, end: number): void {
+    if (this.#ignoring) {
+      this.#ignoring = false;
+      this.#first = false;
+    } else if (this.#partial.length === 0) this.#line(bytes, start, end);
+    else {
+      if (end > start) this.#partial.append(bytes.subarray(start, end));
+      const line = this.#partial.take();
+      this.#line(line, 0, line.length);
     }
-    this.#pieces.push(tail);
-    const line = this.#pieces.join('');
-    this.#pieces = [];
-    this.#partial = 0;
-    this.#line(line);
   }
 
-  #line(line: string): void {
-    if (line === '') {
+  #line(bytes: Buffer, from: number, end: number): void {
+    let start = from;
+    if (this.#first) {
+      this.#first = false;
+      if (bytes.subarray(start, Math.min(end, start + 3)).equals(BYTE_ORDER_MARK)) start += 3;
+    }
+    if (start === end) {
       this.#dispatch();
       return;
     }
-    const colon = line.indexOf(':');
-    if (colon === 0) return;
-    const field = colon < 0 ? line : line.slice(0, colon);
-    const value = colon < 0 ? '' : line.slice(line.charCodeAt(colon + 1) === 32 ? colon + 2 : colon + 1);
+    if (isField(bytes, start, end, DATA)) {
+      this.#addData(bytes.subarray(valueStart(bytes, start, end, DATA), end));
+      return;
+    }
+    if (end - start > MAX_FIELD_BYTES) return;
+    const field = OTHER_FIELDS.find((name) => isField(bytes, start, end, name));
+    if (!field) return;
+    this.#setField(field, bytes.toString('utf8', valueStart(bytes, start, end, field), end));
+  }
+
+  #addData(value: Buffer): void {
+    this.#touched = true;
+    const before = this.#data;
+    // A line without text counts too: it adds a line end.
+    if ((before?.length ?? 0) + value.length + (before ? 1 : 0) > this.#longest) this.#skip(value);
+    if (this.#skipping) return;
+    before?.append(LINE_FEED);
+    this.#data ??= new ByteList();
+    this.#data.append(value);
+  }
+
+  #setField(field: (typeof OTHER_FIELDS)[number], value: string): void {
     switch (field) {
-      case 'data':
-        this.#touched = true;
-        this.#kept += value.length;
-        this.#bound();
-        if (!this.#skipping) this.#data.push(value);
-        break;
       case 'event':
         this.#type = value;
         break;
@@ -142,15 +195,13 @@ export class SseParser {
   #dispatch(): void {
     if (this.#touched && !this.#skipping) {
       const relevant = this.#type === '' || this.#type === 'message';
-      const data = relevant ? this.#data.join('\n') : '';
-      this.#sink.event({ data: data === '' ? undefined : data, id: this.#id });
+      const data = relevant && this.#data && this.#data.length > 0 ? this.#data.take() : undefined;
+      this.#sink.event({ data, id: this.#id });
     }
-    if (this.#skipping) this.#sink.skipped?.();
-    this.#data = [];
+    this.#data = undefined;
     this.#id = undefined;
     this.#type = '';
     this.#touched = false;
-    this.#kept = 0;
     this.#skipping = false;
   }
 }

@@ -4,7 +4,7 @@ import type { Events } from '../../core/pipeline/events.ts';
 import { retryAfterOf } from '../../core/pipeline/retry-after.ts';
 import { reconnectDelay } from '../../core/time/backoff.ts';
 import { type Clock, settleWithin, sleep } from '../../core/time/clock.ts';
-import { type Incoming, MAX_ERROR_BODY_BYTES, mediaTypeOf } from '../http/incoming.ts';
+import { ERROR_BODY, type Incoming, mediaTypeOf } from '../http/incoming.ts';
 import type { Affinity } from '../transport/affinity.ts';
 import { lostSessionIn } from '../transport/lost-session.ts';
 import type { OpenedExchange, SignedTransport } from '../transport/signed-transport.ts';
@@ -135,7 +135,7 @@ export class StandaloneStream {
   /** In any of the ways in which servers say it. */
   async #saysGone(response: Incoming): Promise<boolean> {
     const unread = Buffer.alloc(0);
-    const reading = response.whole(MAX_ERROR_BODY_BYTES).catch(() => unread);
+    const reading = response.whole(ERROR_BODY).catch(() => unread);
     const body = (await settleWithin(this.#deps.clock, REFUSAL_BODY_MS, reading)) ?? unread;
     return lostSessionIn(response, body, undefined) !== undefined;
   }
@@ -148,7 +148,7 @@ export class StandaloneStream {
     this.#met = true;
     const over = this.#deps.opened?.();
     try {
-      for await (const message of eventMessages(response, this.#position, { dropped })) {
+      for await (const message of eventMessages(response, this.#position, { dropped }, uplink.readLimit)) {
         brought = true;
         if (message.kind === 'unusable') dropped(`${message.what}, on the standalone stream`);
         else await deliver(message);

@@ -1,8 +1,11 @@
+import type { ReadLimit } from '../../core/errors/too-long.ts';
+import { hasMoreContainers } from '../../core/jsonrpc/containers.ts';
 import type { Message } from '../../core/jsonrpc/message.ts';
-import { readAnswers, type Unusable } from '../../core/jsonrpc/parse.ts';
+import { readAnswers, readHead, type Unusable } from '../../core/jsonrpc/parse.ts';
+import { ByteList } from '../../core/system/byte-list.ts';
 import type { Incoming } from '../http/incoming.ts';
-import { decodeBody, onOneLine } from '../transport/answer.ts';
-import { type SseEvent, SseParser } from './sse.ts';
+import { onOneLine } from '../transport/answer.ts';
+import { type SseEvent, SseParser, textOfData } from './sse.ts';
 
 export interface StreamEars {
   readonly dropped: (reason: string) => void;
@@ -25,6 +28,9 @@ export interface StreamPosition {
  */
 const UNSENDABLE = /[^\P{Cc}\t]/u;
 
+/** Of a message that is too long to be read: enough for its method and its id. */
+const HEAD_BYTES = 4 * 1024;
+
 const BRACE = 123;
 const BRACKET = 91;
 
@@ -39,45 +45,64 @@ export async function* eventMessages(
   response: Incoming,
   position: StreamPosition,
   ears: StreamEars,
+  limit: ReadLimit,
 ): AsyncGenerator<Message | Unusable> {
-  let events: SseEvent[] = [];
-  const parser = new SseParser({
-    event: (event) => events.push(event),
-    retry: (ms) => {
-      position.retryMs = ms;
+  let found: (SseEvent | { readonly head: Buffer })[] = [];
+  const parser = new SseParser(
+    {
+      event: (event) => found.push(event),
+      skipped: (head) => found.push({ head }),
+      retry: (ms) => {
+        position.retryMs = ms;
+      },
     },
-  });
-  let raw: Buffer[] | undefined;
+    limit.bytes,
+  );
+  let raw: ByteList | undefined;
   let begun = false;
   for await (const chunk of response.chunks()) {
     if (!begun) {
       const first = chunk.find((byte) => !isBlank(byte));
       if (first !== undefined) {
         begun = true;
-        if (first === BRACE || first === BRACKET) raw = [];
+        if (first === BRACE || first === BRACKET) raw = new ByteList();
       }
     }
     if (raw) {
-      raw.push(chunk);
-      continue;
+      raw.append(chunk);
+      if (raw.length <= limit.bytes) continue;
+      yield readHead(textOfData(raw.head(HEAD_BYTES)), limit.bytes, limit.tooLong());
+      return;
     }
     parser.push(chunk);
-    const complete = events;
-    events = [];
-    for (const { data, id } of complete) {
-      if (data !== undefined) yield* messagesOf(data, ears.dropped);
+    const complete = found;
+    found = [];
+    for (const event of complete) {
+      if ('head' in event) {
+        yield readHead(textOfData(event.head), limit.bytes, limit.tooLong());
+        continue;
+      }
+      const { data, id } = event;
+      if (data !== undefined) yield* messagesOf(data, ears.dropped, limit);
       // After the event was taken: a reader that breaks off in it wants it again. An empty id takes
       // the mark back.
       if (id !== undefined && !UNSENDABLE.test(id)) position.lastEventId = id === '' ? undefined : id;
     }
   }
-  if (raw) yield* messagesOf(decodeBody(Buffer.concat(raw)) ?? '', ears.dropped);
+  if (raw) yield* messagesOf(raw.take(), ears.dropped, limit);
 }
 
 /** One bad event costs itself, not the stream. */
-function messagesOf(text: string, dropped: (reason: string) => void): (Message | Unusable)[] {
+function messagesOf(
+  data: Buffer,
+  dropped: (reason: string) => void,
+  limit: ReadLimit,
+): (Message | Unusable)[] {
+  if (hasMoreContainers(data, limit.containers)) {
+    return [readHead(textOfData(data.subarray(0, HEAD_BYTES)), data.length, limit.tooMany())];
+  }
   try {
-    return readAnswers(text).flatMap((found) => {
+    return readAnswers(textOfData(data), data).flatMap((found) => {
       if (found.kind !== 'unusable') return onOneLine(found);
       if (found.isAnswer) return found;
       dropped('an event that holds no JSON-RPC message');

@@ -1,5 +1,7 @@
 import { isAscii, isUtf8 } from 'node:buffer';
 import { ProxyError, type Sent } from '../../core/errors/errors.ts';
+import type { ReadLimit } from '../../core/errors/too-long.ts';
+import { hasMoreContainers } from '../../core/jsonrpc/containers.ts';
 import { classify, type Message, oneLine, type Response } from '../../core/jsonrpc/message.ts';
 import {
   bytesOf,
@@ -51,9 +53,16 @@ const withoutMark = (bytes: Buffer): Buffer =>
 
 /**
  * The messages of a JSON body, each on one line, and what is none.
- * @throws ProxyError unusable-answer, where it is no JSON.
+ * @throws ProxyError unusable-answer, where it is no JSON; line-too-long, where it would take too
+ * much memory.
  */
-export function messagesOfBody(bytes: Buffer, status: number, headers: HttpHeaders): (Message | Unusable)[] {
+export function messagesOfBody(
+  bytes: Buffer,
+  status: number,
+  headers: HttpHeaders,
+  limit: ReadLimit,
+): (Message | Unusable)[] {
+  if (hasMoreContainers(bytes, limit.containers)) throw limit.tooMany();
   const text = decodeBody(bytes);
   try {
     if (text !== undefined) {

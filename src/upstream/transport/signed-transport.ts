@@ -1,6 +1,7 @@
 import { skewOf } from '../../auth/clock-skew.ts';
 import { type SigningKeys, type SigningScope, type SigningTarget, signRequest } from '../../auth/sigv4.ts';
 import { causeText, ProxyError } from '../../core/errors/errors.ts';
+import { type ReadLimit, readLimit } from '../../core/errors/too-long.ts';
 import type { Events } from '../../core/pipeline/events.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { isRefusal, judgeRefusal, type RefusalKind } from '../../endpoint/aws-errors.ts';
@@ -8,7 +9,7 @@ import { connectAdvice, plainCause } from '../http/connect-cause.ts';
 import { MAX_RESPONSE_HEADER_BYTES, TransportFailure } from '../http/connection.ts';
 import type { ConnectionPool, Lease } from '../http/connection-pool.ts';
 import type { Share } from '../http/fair-queue.ts';
-import { headerOf, type Incoming, MAX_ERROR_BODY_BYTES } from '../http/incoming.ts';
+import { ERROR_BODY, headerOf, type Incoming } from '../http/incoming.ts';
 import { Affinity, type AffinityOptions } from './affinity.ts';
 import { type AnswerContext, decodeBody } from './answer.ts';
 import { correctionAfter } from './clock-correction.ts';
@@ -48,6 +49,8 @@ export interface SignedTransportOptions {
   readonly affinity: AffinityOptions;
   /** Sent, not signed, with every request. */
   readonly headers: () => Readonly<Record<string, string>>;
+  /** Of --max-line, 0 = no limit. */
+  readonly maxLineBytes: number;
   readonly clock: Clock;
   readonly events: Events;
 }
@@ -138,6 +141,8 @@ export class SignedTransport {
    */
   #clockOffsetMs = 0;
   readonly #awaitingKeys: string;
+  /** How much of one message of the server is read. */
+  readonly readLimit: ReadLimit;
   /**
    * When a refusal of a signature's time could not be mended; undefined since a signature was
    * accepted.
@@ -148,6 +153,7 @@ export class SignedTransport {
 
   constructor(options: SignedTransportOptions) {
     this.#options = options;
+    this.readLimit = readLimit(options.maxLineBytes);
     const { profile } = options;
     const named = profile === '' ? '' : ` --profile ${profile}`;
     this.#awaitingKeys = `the credentials of ${profile === '' ? 'the default chain' : `profile '${profile}'`} were not there by then; aws sts get-caller-identity${named} shows in a terminal what holds them up`;
@@ -428,7 +434,7 @@ export class SignedTransport {
     signal: AbortSignal,
   ): Promise<{ keys: SigningCredentials | undefined } | undefined> {
     const { events, profile, signing } = this.#options;
-    const body = await response.whole(MAX_ERROR_BODY_BYTES).catch(() => undefined);
+    const body = await response.whole(ERROR_BODY).catch(() => undefined);
     if (!body || !signing) return undefined;
     // Some servers answer 401 to a session that they do not know, whoever asks.
     if (sessionId !== undefined && lostSessionIn(response, body, sessionId)) return undefined;

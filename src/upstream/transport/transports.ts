@@ -50,6 +50,8 @@ export interface TransportsOptions {
   readonly manyClients?: boolean;
   readonly connectTimeoutMs: number;
   readonly headers: () => Readonly<Record<string, string>>;
+  /** Of --max-line, 0 = no limit. */
+  readonly maxLineBytes: number;
   readonly clock: Clock;
   readonly events: Events;
 }
@@ -142,6 +144,7 @@ function openRoad(profile: string, options: TransportsOptions): ProfileTransport
     },
     affinity: { url: endpoint.href, routes: isAgentCore(endpoint, scope?.service) },
     headers: options.headers,
+    maxLineBytes: options.maxLineBytes,
     clock,
     events,
   });

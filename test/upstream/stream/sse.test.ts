@@ -1,24 +1,35 @@
 import { describe, expect, it } from 'vitest';
-import { type SseEvent, SseParser } from '../../../src/upstream/stream/sse.ts';
+import { type SseEvent, SseParser, textOfData } from '../../../src/upstream/stream/sse.ts';
 import { fc } from '../../support/property.ts';
 
+/** An event with its data as text. */
+interface ReadEvent {
+  readonly data: string | undefined;
+  readonly id: string | undefined;
+}
+
+const readable = ({ data, id }: SseEvent): ReadEvent => ({ data: data && textOfData(data), id });
+
 interface Parsed {
-  readonly events: SseEvent[];
+  readonly events: ReadEvent[];
   readonly retries: number[];
 }
 
 function parse(chunks: readonly Uint8Array[]): Parsed {
-  const events: SseEvent[] = [];
+  const events: ReadEvent[] = [];
   const retries: number[] = [];
-  const parser = new SseParser({ event: (event) => events.push(event), retry: (ms) => retries.push(ms) });
+  const parser = new SseParser({
+    event: (event) => events.push(readable(event)),
+    retry: (ms) => retries.push(ms),
+  });
   for (const chunk of chunks) parser.push(chunk);
   return { events, retries };
 }
 
-const event = (data: string | undefined, id?: string): SseEvent => ({ data, id });
+const event = (data: string | undefined, id?: string): ReadEvent => ({ data, id });
 
 /** Streams by the WHATWG grammar, each with what it says. */
-const STREAMS: [what: string, text: string, events: SseEvent[], retries?: number[]][] = [
+const STREAMS: [what: string, text: string, events: ReadEvent[], retries?: number[]][] = [
   ['one event', 'data: a\n\n', [event('a')]],
   ['two events', 'data: a\n\ndata: b\n\n', [event('a'), event('b')]],
   ['lines that end in CRLF', 'data: a\r\n\r\ndata: b\r\n\r\n', [event('a'), event('b')]],
@@ -82,11 +93,11 @@ describe('a stream with', () => {
 });
 
 /** The grammar again, as plainly as it can be said, over the whole text at once. */
-function plainly(text: string): SseEvent[] {
+function plainly(text: string): ReadEvent[] {
   const lines = text.replace(/^\uFEFF/, '').split(/\r\n|\r|\n/);
   // What follows the last line end is no line.
   lines.pop();
-  const events: SseEvent[] = [];
+  const events: ReadEvent[] = [];
   let fields: [string, string][] = [];
   for (const line of lines) {
     if (line !== '') {
@@ -149,12 +160,9 @@ it('an event of many megabytes in many chunks takes linear time', () => {
 });
 
 describe('a parser that passes over long events', () => {
-  const heard = (chunks: readonly string[]): SseEvent[] => {
-    const events: SseEvent[] = [];
-    const parser = new SseParser(
-      { event: (one) => events.push(one), retry: () => undefined },
-      { longest: 16, skip: true },
-    );
+  const heard = (chunks: readonly string[]): ReadEvent[] => {
+    const events: ReadEvent[] = [];
+    const parser = new SseParser({ event: (one) => events.push(readable(one)), retry: () => undefined }, 16);
     for (const chunk of chunks) parser.push(Buffer.from(chunk));
     return events;
   };
@@ -168,6 +176,27 @@ describe('a parser that passes over long events', () => {
     const text = `data: a\nid: 1\n\n${long}data: b\n\n`;
     expect(heard([text])).toEqual([event('a', '1'), event('b')]);
     expect(heard([...text])).toEqual([event('a', '1'), event('b')]);
+  });
+
+  it.each([
+    ['a long line', ['data: 0123456789', 'abcdefg'], '0123456789abcdefg'],
+    ['lines without text', ['data: x\n', ...Array.from({ length: 20 }, () => 'data:\n')], 'x'],
+  ])('reports one of %s at once, with its beginning, before it ends', (_what, chunks, beginning) => {
+    const heads: string[] = [];
+    const parser = new SseParser(
+      { event: () => undefined, retry: () => undefined, skipped: (head) => heads.push(head.toString()) },
+      16,
+    );
+    for (const chunk of chunks) parser.push(Buffer.from(chunk));
+    parser.push(Buffer.from('\n'));
+    expect(heads).toEqual([expect.stringMatching(`^${beginning}`)]);
+  });
+
+  it('ignores a comment and a field of any length, and keeps the event around them', () => {
+    const long = 'y'.repeat(20_000);
+    const text = `data: a\n: ${long}\nid: ${long}\nevent: ${long}\ndata: b\n\n`;
+    expect(heard([text])).toEqual([event('a\nb')]);
+    expect(heard(text.match(/[^]{1,1000}/g) ?? [])).toEqual([event('a\nb')]);
   });
 
   it('hears one that is as long as allowed', () => {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { readLimit } from '../../../src/core/errors/too-long.ts';
 import { Incoming } from '../../../src/upstream/http/incoming.ts';
 import { eventMessages, type StreamPosition } from '../../../src/upstream/stream/stream.ts';
 
@@ -19,7 +20,7 @@ async function read(chunks: readonly (string | Buffer)[], broken?: Error) {
   const texts: string[] = [];
   let failure: unknown;
   try {
-    for await (const { text } of eventMessages(response, position, ears)) texts.push(text);
+    for await (const { text } of eventMessages(response, position, ears, readLimit(0))) texts.push(text);
   } catch (error) {
     failure = error;
   }

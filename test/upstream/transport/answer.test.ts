@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { readLimit } from '../../../src/core/errors/too-long.ts';
 import {
   type AnswerContext,
   decodeBody,
@@ -184,7 +185,7 @@ describe('a 2xx body', () => {
     const body = Buffer.from(
       '\uFEFF[{"jsonrpc":"2.0",\r\n"id":-1,"result":{}},{"jsonrpc":"2.0","method":"a"}]',
     );
-    expect(messagesOfBody(body, 200, JSON_TYPE).map(({ text }) => text)).toEqual([
+    expect(messagesOfBody(body, 200, JSON_TYPE, readLimit(0)).map(({ text }) => text)).toEqual([
       expect.not.stringMatching(/[\r\n]/),
       '{"jsonrpc":"2.0","method":"a"}',
     ]);
@@ -194,7 +195,7 @@ describe('a 2xx body', () => {
     [Buffer.from('{"jsonrpc":'), /HTTP 200 with broken JSON \(11 bytes\)/],
     [Buffer.from([0x7b, 0xff, 0x7d]), /HTTP 200 with bytes that are not UTF-8 \(3 bytes\)/],
   ])('that cannot be read is an error: %s', (body, message) => {
-    const error = thrownBy(() => messagesOfBody(body, 200, JSON_TYPE));
+    const error = thrownBy(() => messagesOfBody(body, 200, JSON_TYPE, readLimit(0)));
     expect(error).toMatchObject({
       reason: 'unusable-answer',
       sent: 'maybe',

@@ -34,6 +34,7 @@ function roadsTo(endpoint: string, changes: Partial<TransportsOptions> = {}) {
     proxy: { url: undefined, env: {} },
     env: {},
     maxConnections: 1,
+    maxLineBytes: 0,
     keepConnections: 1,
     keepAliveTimeoutMs: 30_000,
     lifetimeMs: 0,

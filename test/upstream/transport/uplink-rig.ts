@@ -73,6 +73,7 @@ export function uplinkTo(
     lanes,
     affinity: { url: server.url, routes },
     headers: () => ({ 'user-agent': 'test' }),
+    maxLineBytes: 0,
     clock,
     events,
   });
