@@ -264,7 +264,8 @@ describe('an answer that is too long for its client', () => {
 
   it('becomes an error that names its size, the limit and the way out', async () => {
     const size = Buffer.byteLength(big);
-    await expectError(await answering({ headers: json, body: big }), {
+    const headers = { ...json, 'content-length': String(size) };
+    await expectError(await answering({ headers, body: big }), {
       code: -31010,
       message: `The answer is ${size} bytes long, more than the 10420224 bytes that MCP clients take in one message (--max-line). Ask for less at once; the call itself has run.`,
       data: {
