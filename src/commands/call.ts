@@ -4,24 +4,21 @@ import { readFlags } from '../config/option.ts';
 import { isObject, type Response, valueTextAt } from '../core/jsonrpc/message.ts';
 import { firstLine } from '../core/system/plain-text.ts';
 import { abortable } from '../core/time/clock.ts';
-import { type CommandContext, complain, EXIT_USAGE } from './command.ts';
+import { type CommandContext, EXIT_USAGE, printError } from './command.ts';
 import { CommandClient } from './command-client.ts';
 import { ProgressLine } from './progress-line.ts';
 import { errorTextOf } from './server-answer.ts';
 
 const FROM_STDIN = '-';
-/**
- * A tool without arguments is called with none, not without the field: some servers read it
- * unasked.
- */
+/** Always sent: some servers read `arguments` without checking whether it exists. */
 const NO_ARGUMENTS = '{}';
 const EXIT_FAILED = 1;
 const INVALID_PARAMS = -32602;
 
-const ownOptions = (args: Arguments) => readFlags(COMMANDS.call.options, args.options).values;
+const commandOptions = (args: Arguments) => readFlags(COMMANDS.call.options, args.options).values;
 
-/** Never the text itself: arguments may hold what nobody else should see. */
-const notAnObject = (what: string): string => `${what} must be a JSON object, such as '{"a":1}'`;
+/** Does not quote the text, because arguments may contain secrets. */
+const notAnObjectText = (what: string): string => `${what} must be a JSON object, such as '{"a":1}'`;
 
 function isJsonObject(text: string): boolean {
   try {
@@ -32,21 +29,21 @@ function isJsonObject(text: string): boolean {
 }
 
 export function problems(args: Arguments): readonly string[] {
-  const given = ownOptions(args).args;
-  if (given === undefined || given === FROM_STDIN || isJsonObject(given)) return [];
-  return [`${notAnObject('--args')}; - reads it from stdin`];
+  const text = commandOptions(args).args;
+  if (text === undefined || text === FROM_STDIN || isJsonObject(text)) return [];
+  return [`${notAnObjectText('--args')}; - reads it from stdin`];
 }
 
-/** Calls one tool and prints what it answers. */
+/** Calls one tool and prints its result. */
 export async function run(context: CommandContext): Promise<number> {
   const { args, settings, stderr, signal, stdin } = context;
-  const given = ownOptions(args).args ?? NO_ARGUMENTS;
+  const given = commandOptions(args).args ?? NO_ARGUMENTS;
   let argumentsText = given;
   if (given === FROM_STDIN) {
-    const text = await readAll(stdin, signal);
+    const text = await readText(stdin, signal);
     if (text === undefined) return EXIT_FAILED;
     if (!isJsonObject(text)) {
-      complain(stderr, `${notAnObject('what --args - reads from stdin')}.`);
+      printError(stderr, `${notAnObjectText('the text on stdin (--args -)')}.`);
       return EXIT_USAGE;
     }
     argumentsText = text;
@@ -58,21 +55,21 @@ export async function run(context: CommandContext): Promise<number> {
     onProgress: (params) => progress.show(params),
     onDeclined: (method, message) => {
       progress.clear();
-      complain(
+      printError(
         stderr,
-        `the server asked for ${method}${message === '' ? '' : ` (${firstLine(message)})`}, which nobody can answer here: declined. A tool that needs it works in an MCP client.`,
+        `the server sent ${method}${message === '' ? '' : ` (${firstLine(message)})`}, which needs a person or a model: declined. Call this tool from an MCP client instead.`,
       );
     },
   });
   try {
     const opened = await client.open();
     if (opened.outcome === 'error') {
-      complain(stderr, errorTextOf(opened));
+      printError(stderr, errorTextOf(opened));
       return EXIT_FAILED;
     }
     const answer = await client.callTool(args.words[0] ?? '', argumentsText);
     progress.clear();
-    return show(answer, context);
+    return printResult(answer, context);
   } catch (error) {
     if (signal.aborted) return EXIT_FAILED;
     throw error;
@@ -82,8 +79,8 @@ export async function run(context: CommandContext): Promise<number> {
   }
 }
 
-/** @returns undefined where it was interrupted. */
-async function readAll(stdin: NodeJS.ReadableStream, signal: AbortSignal): Promise<string | undefined> {
+/** @returns undefined if the signal aborts. */
+async function readText(stdin: NodeJS.ReadableStream, signal: AbortSignal): Promise<string | undefined> {
   const read = async (): Promise<string> => {
     const chunks: Buffer[] = [];
     for await (const chunk of stdin) chunks.push(Buffer.from(chunk));
@@ -97,44 +94,48 @@ async function readAll(stdin: NodeJS.ReadableStream, signal: AbortSignal): Promi
   });
 }
 
-function show(answer: Response, { args, stdout, stderr }: CommandContext): number {
+function printResult(answer: Response, { args, stdout, stderr }: CommandContext): number {
   if (answer.outcome === 'error') {
     const { error } = answer.json;
-    // No such tool, or arguments that it does not take: servers tell both by this number.
-    const unfit = isObject(error) && error.code === INVALID_PARAMS;
-    const hint = unfit ? '. "mcp-sigv4-proxy tools --json" shows the tools, and what each takes' : '';
-    complain(stderr, `${errorTextOf(answer)}${hint}`);
+    // Servers use this code for an unknown tool and for wrong arguments.
+    const isInvalidParams = isObject(error) && error.code === INVALID_PARAMS;
+    const hint = isInvalidParams
+      ? '. Run "mcp-sigv4-proxy tools --json" for the tools and their arguments.'
+      : '';
+    printError(stderr, `${errorTextOf(answer)}${hint}`);
     return EXIT_FAILED;
   }
   const result = isObject(answer.json.result) ? answer.json.result : {};
-  const asks = result.resultType === 'input_required';
-  const failed = result.isError === true || asks;
-  // In the revision without sessions a server asks by its answer, and would be called again with
-  // what it wants to know.
-  if (asks)
-    complain(stderr, 'the tool asks for input, which nobody can give here. It works in an MCP client.');
-  else if (failed) complain(stderr, `the tool reports an error: ${resultText(answer).trimEnd()}`);
-  if (ownOptions(args).json) stdout.json(`${valueTextAt(answer.text, ['result']) ?? ''}\n`);
+  const needsInput = result.resultType === 'input_required';
+  const failed = result.isError === true || needsInput;
+  // In the stateless era a server requests input by its result, and expects a second call.
+  if (needsInput)
+    printError(
+      stderr,
+      'the tool requires more input, which this command cannot provide. Call it from an MCP client instead.',
+    );
+  else if (failed) printError(stderr, `the tool reports an error: ${resultText(answer).trimEnd()}`);
+  if (commandOptions(args).json) stdout.json(`${valueTextAt(answer.text, ['result']) ?? ''}\n`);
   else if (!failed) stdout.write(resultText(answer));
   return failed ? EXIT_FAILED : 0;
 }
 
-/** The content as text; where there is none, the structured content as the server wrote it. */
+/** The content as text; without content, the structured content as the server sent it. */
 function resultText(answer: Response): string {
   const { content, structuredContent } = isObject(answer.json.result) ? answer.json.result : {};
-  if (Array.isArray(content) && content.length > 0) return content.map(blockText).join('');
+  if (Array.isArray(content) && content.length > 0) return content.map(contentText).join('');
   const structured = valueTextAt(answer.text, ['result', 'structuredContent']);
   return structuredContent === undefined || structured === undefined ? '' : `${structured}\n`;
 }
 
-const ended = (text: string): string => (text === '' || text.endsWith('\n') ? text : `${text}\n`);
+const endWithNewline = (text: string): string => (text === '' || text.endsWith('\n') ? text : `${text}\n`);
 
-function blockText(block: unknown): string {
+function contentText(block: unknown): string {
   if (!isObject(block)) return '';
   const { type, text, uri, mimeType, data, resource } = block;
-  if (type === 'text' && typeof text === 'string') return ended(text);
+  if (type === 'text' && typeof text === 'string') return endWithNewline(text);
   if (type === 'resource' && isObject(resource) && typeof resource.text === 'string')
-    return ended(resource.text);
+    return endWithNewline(resource.text);
   if (type === 'resource_link' && typeof uri === 'string') return `${uri}\n`;
   const facts = [
     typeof mimeType === 'string' ? mimeType : '',

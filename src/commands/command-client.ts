@@ -113,7 +113,7 @@ export class CommandClient {
       const isQuestion = method === 'elicitation/create';
       this.#deps.onDeclined?.(method, isQuestion ? message : '');
       if (isQuestion) return { action: 'decline' };
-      throw new ProtocolError(METHOD_NOT_FOUND, `Method not found: nobody answers ${method} here`);
+      throw new ProtocolError(METHOD_NOT_FOUND, `Method not found: this client does not implement ${method}`);
     };
     // The SDK's own handler needs a numeric token, and drops progress that is not valid.
     client.removeNotificationHandler('notifications/progress');

@@ -2,27 +2,27 @@ import type { Arguments } from '../config/argv.ts';
 import type { Settings } from '../settings.ts';
 import type { Output } from './output.ts';
 
-/** What the process hands to a command. */
+/** The arguments of every command. */
 export interface CommandContext {
   readonly args: Arguments;
   readonly settings: Settings;
   readonly stdout: Output;
   readonly stderr: Output;
   readonly stdin: NodeJS.ReadableStream;
-  /** Aborts when the person, or the system, wants the command to end. */
+  /** Aborts on Ctrl-C, on another signal, and when stdout breaks. */
   readonly signal: AbortSignal;
 }
 
-/** As for settings that are unusable: what was asked for cannot be done as it was asked. */
+/** The exit code for wrong settings or arguments. */
 export const EXIT_USAGE = 2;
 
-/** Says what went wrong, under the name that a log of many programs needs. */
-export const complain = (stderr: Output, message: string): void =>
+/** Prints an error with the name of the program, as logs of several programs need it. */
+export const printError = (stderr: Output, message: string): void =>
   stderr.write(`mcp-sigv4-proxy: ${message}\n`);
 
-/** One command: a module of its own, loaded when it is run. */
+/** The interface of a command's module. */
 export interface CommandModule {
-  /** What is wrong with the command's own words, or with what its options mean together. */
+  /** Checks the command's own arguments. @returns one text per problem. */
   problems?(args: Arguments): readonly string[];
   /** @returns the exit code. */
   run(context: CommandContext): Promise<number>;

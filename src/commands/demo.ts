@@ -11,7 +11,7 @@ const COLUMNS = ['connections allowed', '   time', 'connections opened', 'signat
 export interface DemoOptions {
   /** Prints to the terminal. */
   readonly write: (text: string) => void;
-  /** The command that the demo runs as a client would. */
+  /** The program that the demo starts, as an MCP client does. */
   readonly binPath: string;
   readonly env: NodeJS.ProcessEnv;
 }
@@ -33,16 +33,16 @@ const reportRow = ({
   ]);
 
 /**
- * Shows the proxy at work without an AWS account: the same fan-out of tool calls over one
- * connection and over many, against an endpoint in this process that verifies every signature.
+ * Sends the same tool calls over one connection and over many, without an AWS account: to an
+ * endpoint in this process that verifies every signature.
  * @returns the exit code.
  */
 export async function runDemo({ write, binPath, env }: DemoOptions): Promise<number> {
   const endpoint = await startDemoEndpoint();
   try {
     write(
-      `An MCP endpoint that accepts signed requests only now runs at ${endpoint.url}, with throw-away credentials.\n` +
-        `${CALLS} tool calls of ${CALL_MS} ms are sent to it at once, through the proxy:\n\n`,
+      `An MCP endpoint that accepts only signed requests runs at ${endpoint.url}, with temporary test credentials.\n` +
+        `The proxy sends it ${CALLS} tool calls of ${CALL_MS} ms at once:\n\n`,
     );
     write(row(COLUMNS));
     for (const maxConnections of MAX_CONNECTIONS) {

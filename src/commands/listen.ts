@@ -7,20 +7,20 @@ import type { Settings } from '../settings.ts';
 export interface RunningListener {
   readonly url: string;
   /**
-   * Reports to load balancers that it leaves, and serves requests for --drain-delay. Resolves when
-   * no new ones can come.
+   * Fails readiness checks and serves requests for --drain-delay. Resolves when no new connection
+   * is accepted.
    */
   announce(): Promise<void>;
   /**
-   * Takes no new requests; those in flight may finish within the drain time. Resolves when the last
-   * answer has left.
+   * Accepts no new requests; requests in flight may finish within the drain time. Resolves when the
+   * last answer is sent.
    */
   drain(): Promise<void>;
 }
 
 /**
  * Serves the clients of --listen.
- * @throws Error with one sentence for a person, where the address cannot be listened on.
+ * @throws Error with a message for the user if the address cannot be used.
  */
 export async function listen(
   settings: Settings & { readonly listener: NonNullable<Settings['listener']> },
@@ -35,7 +35,7 @@ export async function listen(
     drainDelayMs,
     maxStreams,
   } = settings.listener;
-  // Loaded when it is needed: a client on stdio must not wait for it.
+  // Loaded here, so that serving stdio starts faster.
   const [{ HttpListener }, { Tokens }, { Readiness }, { readyChecks }] = await Promise.all([
     import('../client/http/server.ts'),
     import('../client/http/tokens.ts'),
@@ -67,7 +67,7 @@ export async function listen(
         reason === undefined ? { type: 'listener.ready' } : { type: 'listener.not-ready', reason, message },
       ),
   });
-  const front = await HttpListener.open({
+  const server = await HttpListener.open({
     ...settings.listener,
     tokens,
     clock: systemClock,
@@ -80,20 +80,20 @@ export async function listen(
       `cannot listen on ${address.host}:${address.port}: ${causeText(error)}. Name another address with --listen.`,
     );
   });
-  events.emit({ type: 'listener.opened', url: front.url });
+  events.emit({ type: 'listener.opened', url: server.url });
   return {
-    url: front.url,
+    url: server.url,
     async announce() {
       if (drainDelayMs === 0) return;
       events.emit({ type: 'listener.leaving', delayMs: drainDelayMs });
-      front.announce();
+      server.announce();
       await sleep(systemClock, drainDelayMs);
-      await front.stopListening();
+      await server.stopListening();
     },
     async drain() {
-      front.leave();
+      server.leave();
       await relay.drain(drainTimeout * 1_000);
-      await front.close();
+      await server.close();
       tokens.close();
     },
   };

@@ -4,14 +4,11 @@ export interface OutputOptions {
   readonly write: (text: string) => void;
   readonly isTerminal: boolean;
   readonly columns: number;
-  /** True: nobody but a person reads it, wherever it goes, as with stderr. */
+  /** True if only people read the output, even in a file or pipe, as with stderr. */
   readonly forPeople?: boolean;
 }
 
-/**
- * Where a command's output goes. Everything that a command prints passes through here, and here
- * alone it is cleaned.
- */
+/** The output of a command. Only here control characters are removed, from everything printed. */
 export class Output {
   readonly isTerminal: boolean;
   readonly columns: number;
@@ -25,19 +22,17 @@ export class Output {
     this.#cleans = isTerminal || forPeople;
   }
 
-  /** Writes text: for a person without control characters, for a program as it is. */
+  /** Writes text: without control characters for people, unchanged for programs. */
   write(text: string): void {
     this.#write(this.#cleans ? plainText(text) : text);
   }
 
-  /** Writes a JSON document: its value is the same for a person and a program. */
+  /** Writes a JSON document; for people, control characters are escaped. */
   json(text: string): void {
     this.#write(this.#cleans ? plainJson(text) : text);
   }
 
-  /**
-   * Writes a control sequence of the program's own, such as a colour: never text from elsewhere.
-   */
+  /** Writes a control sequence of this program, such as a colour; never text of a server. */
   control(sequence: string): void {
     this.#write(sequence);
   }

@@ -4,7 +4,7 @@ import type { Output } from './output.ts';
 
 const CLEAR = '\r\u001b[K';
 
-/** One line on a terminal that is written over and over; nothing anywhere else. */
+/** One line on a terminal that each progress notification overwrites. Pipes get nothing. */
 export class ProgressLine {
   readonly #output: Output;
   #shown = false;
@@ -16,21 +16,21 @@ export class ProgressLine {
   show(params: JsonObject): void {
     if (!this.#output.isTerminal) return;
     this.#shown = true;
-    // One column is left free: a full line makes some terminals go on to the next.
+    // One column stays free: some terminals wrap after a full line.
     this.#output.control(CLEAR);
     this.#output.write(cutTo(progressText(params), this.#output.columns - 1));
   }
 
-  /** Takes it away, before anything else is written. */
+  /** Clears the line. Call it before any other output. */
   clear(): void {
     if (this.#shown) this.#output.control(CLEAR);
     this.#shown = false;
   }
 }
 
-/** `3/10 Reading files`; whatever the server left out is left out. */
+/** For example `3/10 Reading files`; fields that the server left out are omitted. */
 export function progressText({ progress, total, message }: JsonObject): string {
-  const far = typeof progress === 'number' ? String(progress) : '';
-  const count = far !== '' && typeof total === 'number' ? `${far}/${total}` : far;
+  const current = typeof progress === 'number' ? String(progress) : '';
+  const count = current !== '' && typeof total === 'number' ? `${current}/${total}` : current;
   return [count, typeof message === 'string' ? firstLine(message) : ''].filter(Boolean).join(' ');
 }

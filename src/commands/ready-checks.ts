@@ -5,8 +5,8 @@ import type { McpProxy } from '../proxy.ts';
 import type { Settings } from '../settings.ts';
 
 /**
- * What `/readyz` checks: the credentials, whether the server takes the time of signatures, and the
- * way to the endpoint where --ready-check asks for it.
+ * The checks of `/readyz`: credentials, whether the server accepts the time of signatures, and with
+ * `--ready-check endpoint` a connection.
  */
 export function readyChecks(proxy: McpProxy, settings: Settings): readonly ReadyCheck[] {
   const credentials: ReadyCheck = {
@@ -14,7 +14,8 @@ export function readyChecks(proxy: McpProxy, settings: Settings): readonly Ready
     run: (signal) => obtainCredentials(proxy, settings, signal),
   };
   const time: ReadyCheck = {
-    reason: "clock: the server refuses the time of signatures; this machine's clock or the server's is wrong",
+    reason:
+      'clock: the server rejects the time of signatures; the clock of this machine or of the server is wrong',
     run: async () => {
       if (proxy.roadOf(settings.defaultProfile).uplink.timeRefused) {
         throw new Error('the server has refused the time of a signature, and no correction has helped');
@@ -36,15 +37,13 @@ async function obtainCredentials(
   try {
     await proxy.roadOf(defaultProfile).keys?.current(signal);
   } catch (error) {
-    // Requests go unsigned then, as an option asks.
+    // With --skip-auth requests are then sent unsigned.
     const unsigned = skipAuth && error instanceof ProxyError && error.details.kind === 'none';
     if (!unsigned) throw error;
   }
 }
 
-/**
- * Opens a connection the way that requests take, TLS included, and closes it: no request is sent.
- */
+/** Opens and closes a connection as requests do, with TLS, and sends no request. */
 function connectOnce(proxy: McpProxy, { endpoint, defaultProfile }: Settings): Promise<void> {
   const { protocol, hostname, port } = endpoint;
   return new Promise((resolve, reject) => {

@@ -1,7 +1,6 @@
 /**
- * The commands that a person runs, behind one dynamic import: each import of its own would cut what
- * serving loads into more chunks, and every file that is opened at the start costs serving its
- * share of a millisecond.
+ * The commands behind one dynamic import. One import per command would split the chunks that
+ * serving loads, and each file that is opened delays its start.
  */
 import type { CommandName } from '../command-table.ts';
 import * as call from './call.ts';

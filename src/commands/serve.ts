@@ -10,15 +10,13 @@ import { McpProxy } from '../proxy.ts';
 import type { Settings } from '../settings.ts';
 import { listen, type RunningListener } from './listen.ts';
 
-/** Long enough for a reader that reads at all; one that does not must not keep the process. */
+/** A reader of the log that does not read must not keep the process alive. */
 const LOG_FLUSH_MS = 500;
-/**
- * The settings are good, and something else has the port: what is so now need not be so for ever.
- */
+/** Not EXIT_USAGE: the settings are valid, and the port may be free later. */
 const EXIT_CANNOT_LISTEN = 1;
 
-/** A person who starts it in a shell would otherwise watch nothing happen. */
-const AT_A_TERMINAL = `mcp-sigv4-proxy speaks MCP on stdin and stdout: a client starts it, and it now waits for JSON-RPC lines. Ctrl-C ends it.
+/** Without this hint a user who starts the program in a shell sees nothing happen. */
+const TERMINAL_HINT = `mcp-sigv4-proxy speaks MCP on stdin and stdout. An MCP client usually starts it; now it waits for JSON-RPC lines. Press Ctrl-C to end it.
   mcp-sigv4-proxy doctor           checks credentials, network and server
   mcp-sigv4-proxy tools            lists the tools; call <tool> calls one
   mcp-sigv4-proxy config <client>  prints the block for an MCP client
@@ -27,34 +25,30 @@ const AT_A_TERMINAL = `mcp-sigv4-proxy speaks MCP on stdin and stdout: a client 
 
 export interface Serving {
   /**
-   * Starts the orderly end: calls in flight may finish within the drain time, the session is
-   * deleted.
-   * @param atOnce - do not wait for --drain-delay.
+   * Starts the shutdown: calls in flight may finish in the drain time, then sessions are closed.
+   * @param atOnce - skip --drain-delay.
    */
   leave(how: string, atOnce?: boolean): void;
-  /** Ends what would outlive the process, at once. */
+  /** Cuts connections and kills child processes at once. */
   stop(): void;
-  /** Opens the log file again, and replaces the sessions with new ones; no call is cut. */
+  /** Reopens the log file and replaces the sessions; calls in flight continue. */
   renew(): void;
-  /** Reports what should never happen. */
+  /** Reports an internal fault. */
   fault(where: string, error: unknown): void;
-  /**
-   * Resolves, with the code to exit with, when all is over and what was written has left the
-   * process.
-   */
+  /** Resolves with the exit code when everything is closed and the output is flushed. */
   readonly over: Promise<number>;
 }
 
-/** What serves one kind of client. */
+/** The stdio side of serving. */
 interface Served {
-  /** Lets what is under way finish, within its time. */
+  /** Lets calls in flight finish within the drain time. */
   drain(): Promise<void>;
   flush(): Promise<void>;
 }
 
 /**
- * Serves one client on stdin and stdout until it leaves, the clients of --listen until a signal
- * comes, or both until either.
+ * Serves the client on stdin and stdout until it disconnects, the clients of --listen until a
+ * signal arrives, or both until either happens.
  */
 export function serve(settings: Settings): Serving {
   const events = new Events();
@@ -95,13 +89,13 @@ export function serve(settings: Settings): Serving {
     listening &&
     listen({ ...settings, listener: listening }, proxy, events).catch((error: unknown): RunningListener => {
       process.stderr.write(plainText(`mcp-sigv4-proxy: ${causeText(error)}\n`));
-      setImmediate(() => leave('it cannot listen', { code: EXIT_CANNOT_LISTEN }));
+      setImmediate(() => leave('cannot listen', { code: EXIT_CANNOT_LISTEN }));
       return { url: '', announce: async () => undefined, drain: async () => undefined };
     });
   if (process.stderr.isTTY) {
-    if (stdio && process.stdin.isTTY) process.stderr.write(AT_A_TERMINAL);
+    if (stdio && process.stdin.isTTY) process.stderr.write(TERMINAL_HINT);
     listener?.then(({ url }) => {
-      if (url !== '') process.stderr.write(`mcp-sigv4-proxy: listening on ${url} (Ctrl-C ends it)\n`);
+      if (url !== '') process.stderr.write(`mcp-sigv4-proxy: listening on ${url} (press Ctrl-C to end)\n`);
     });
   }
   return {
@@ -110,7 +104,7 @@ export function serve(settings: Settings): Serving {
       log.reopen();
       proxy.drainSessions();
       if (stdio) return;
-      const message = 'nothing was replaced: the sessions of clients of --listen are their own';
+      const message = 'no session was replaced: clients of --listen own their sessions';
       events.emit({ type: 'session.not-ours', message });
     },
     over,
@@ -121,9 +115,9 @@ export function serve(settings: Settings): Serving {
 
 function serveStdio(proxy: McpProxy, settings: Settings, leave: (how: string) => void): Served {
   const stdout = new StdoutWriter((error) => {
-    // Nobody reads any more: nothing is worth finishing.
+    // The client is gone: no answer can reach it.
     connection.abandon();
-    leave(`stdout broke: ${error.message}`);
+    leave(`writing to stdout failed: ${error.message}`);
   });
   const connection = proxy.connect((text, bytes) => stdout.line(text, bytes));
   readStdin({ stdin: process.stdin, connection, onEnd: leave });

@@ -8,17 +8,15 @@ import type { CommandClient } from './command-client.ts';
 export type ToolList =
   | {
       readonly kind: 'tools';
-      /** Each tool as the server wrote it. */
+      /** JSON text of each tool, as the server sent it. */
       readonly texts: readonly string[];
       readonly pages: number;
     }
   | { readonly kind: 'refused'; readonly answer: Response }
-  | { readonly kind: 'unusable'; readonly what: string };
+  | { readonly kind: 'unusable'; readonly problem: string };
 
-/**
- * What it means that the list is empty: it is the server's, as far as the options let it through.
- */
-export function noTools(settings: ToolRules & Pick<Settings, 'from'>): string {
+/** Explains an empty list: the server offers no tools, or the options filter all of them. */
+export function noToolsText(settings: ToolRules & Pick<Settings, 'from'>): string {
   const { readOnly, allowTool, denyTool, from } = settings;
   const rules = { readOnly, allowTool: allowTool.length > 0, denyTool: denyTool.length > 0 };
   const given = Object.entries(rules).flatMap(([key, isOn]) => (isOn ? (from[key] ?? []) : []));
@@ -26,7 +24,7 @@ export function noTools(settings: ToolRules & Pick<Settings, 'from'>): string {
   return `The server offers no tools that ${given.join(' and ')} ${given.length > 1 ? 'let' : 'lets'} through`;
 }
 
-/** Every tool, over all pages. */
+/** Reads the tools of all pages. */
 export async function listTools(client: CommandClient): Promise<ToolList> {
   const texts: string[] = [];
   let pages = 0;
@@ -39,14 +37,13 @@ export async function listTools(client: CommandClient): Promise<ToolList> {
       const { result } = answer.json;
       if (answer.outcome === 'error') failed = { kind: 'refused', answer };
       else if (!isObject(result) || !Array.isArray(result.tools)) {
-        failed = { kind: 'unusable', what: `page ${pages} of tools/list has no list of tools` };
+        failed = { kind: 'unusable', problem: `page ${pages} of tools/list contains no list of tools` };
       } else texts.push(...elementsOf(valueTextAt(answer.text, ['result', 'tools']) ?? '[]'));
       return failed === undefined;
     },
   });
   if (failed) return failed;
-  if (end === 'circle') return { kind: 'unusable', what: 'tools/list goes round in a circle of pages' };
-  if (end === 'too-many')
-    return { kind: 'unusable', what: `tools/list has not ended after ${MAX_PAGES} pages` };
+  if (end === 'circle') return { kind: 'unusable', problem: 'tools/list returned the same cursor twice' };
+  if (end === 'too-many') return { kind: 'unusable', problem: `tools/list has more than ${MAX_PAGES} pages` };
   return { kind: 'tools', texts, pages };
 }

@@ -2,7 +2,7 @@ import { isObject } from '../core/jsonrpc/message.ts';
 import { cutTo, firstLine } from '../core/system/plain-text.ts';
 
 const GAP = '  ';
-/** A description that is cut to less says nothing; the terminal may wrap it. */
+/** A shorter description is useless; the terminal wraps it instead. */
 const MIN_DESCRIPTION = 20;
 
 interface Row {
@@ -14,8 +14,8 @@ interface Row {
 const HEAD: Row = { name: 'NAME', hint: 'HINT', description: 'DESCRIPTION' };
 
 /**
- * One line per tool, for a person.
- * @param columns - undefined where nothing is to be cut.
+ * Formats one line per tool.
+ * @param columns - the width of the terminal; undefined to keep descriptions whole.
  */
 export function toolTable(tools: readonly unknown[], columns: number | undefined): string {
   const rows = [HEAD, ...tools.map(rowOf)];
@@ -36,15 +36,15 @@ export function toolTable(tools: readonly unknown[], columns: number | undefined
 function rowOf(tool: unknown): Row {
   if (!isObject(tool)) return { name: '?', hint: '', description: 'not an object' };
   const { name, title, description } = tool;
-  const said = [description, title].find((text) => typeof text === 'string' && firstLine(text) !== '');
+  const text = [description, title].find((each) => typeof each === 'string' && firstLine(each) !== '');
   return {
     name: typeof name === 'string' ? firstLine(name) : '?',
     hint: hintOf(isObject(tool.annotations) ? tool.annotations : {}),
-    description: typeof said === 'string' ? firstLine(said) : '',
+    description: typeof text === 'string' ? firstLine(text) : '',
   };
 }
 
-/** What the server says, not what the protocol assumes where it says nothing. */
+/** Shows the server's hints only; the protocol's defaults for missing hints are not shown. */
 function hintOf({ readOnlyHint, destructiveHint }: Readonly<Record<string, unknown>>): string {
   if (readOnlyHint === true) return 'read-only';
   if (destructiveHint === true) return 'destructive';

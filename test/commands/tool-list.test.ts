@@ -1,10 +1,10 @@
 import { expect, it } from 'vitest';
-import { noTools } from '../../src/commands/tool-list.ts';
+import { noToolsText } from '../../src/commands/tool-list.ts';
 import { parseArguments, readSettings } from '../../src/settings.ts';
 import { settingsIn } from '../support/settings.ts';
 
 const said = async (args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<string> => {
-  return noTools(settingsIn(await readSettings(parseArguments(args), env)));
+  return noToolsText(settingsIn(await readSettings(parseArguments(args), env)));
 };
 
 it.each<[string, readonly string[], NodeJS.ProcessEnv, string]>([

@@ -81,7 +81,7 @@ describe('call', () => {
     expect(await bin.exit()).toEqual({ code: 2, signal: null });
     expect(bin.lines).toEqual([]);
     expect(bin.stderr).toBe(
-      `mcp-sigv4-proxy: what --args - reads from stdin must be a JSON object, such as '{"a":1}'.\n`,
+      `mcp-sigv4-proxy: the text on stdin (--args -) must be a JSON object, such as '{"a":1}'.\n`,
     );
     expect(server.requests).toEqual([]);
   });
@@ -183,7 +183,7 @@ describe('a call that fails', () => {
     expect(await bin.exit()).toEqual({ code: 1, signal: null });
     expect(bin.lines).toEqual([]);
     expect(bin.stderr).toBe(
-      'mcp-sigv4-proxy: The server answered with error -32602: Unknown tool: nothing. "mcp-sigv4-proxy tools --json" shows the tools, and what each takes\n',
+      'mcp-sigv4-proxy: The server answered with error -32602: Unknown tool: nothing. Run "mcp-sigv4-proxy tools --json" for the tools and their arguments.\n',
     );
   });
 
@@ -203,7 +203,7 @@ describe('a call that fails', () => {
     expect(await bin.exit()).toEqual({ code: 0, signal: null });
     expect(bin.lines).toEqual(['{"action":"decline"}']);
     expect(bin.stderr).toBe(
-      'mcp-sigv4-proxy: the server asked for elicitation/create (Go), which nobody can answer here: declined. A tool that needs it works in an MCP client.\n',
+      'mcp-sigv4-proxy: the server sent elicitation/create (Go), which needs a person or a model: declined. Call this tool from an MCP client instead.\n',
     );
   });
 
@@ -214,7 +214,7 @@ describe('a call that fails', () => {
     expect(await bin.exit()).toEqual({ code: 1, signal: null });
     expect(bin.lines).toEqual([JSON.stringify(result)]);
     expect(bin.stderr).toBe(
-      'mcp-sigv4-proxy: the tool asks for input, which nobody can give here. It works in an MCP client.\n',
+      'mcp-sigv4-proxy: the tool requires more input, which this command cannot provide. Call it from an MCP client instead.\n',
     );
   });
 
@@ -237,7 +237,7 @@ describe('a call that fails', () => {
     expect(await bin.exit()).toEqual({ code: 0, signal: null });
     expect(JSON.parse(bin.lines[0] ?? '')).toEqual([
       {},
-      { code: -32601, message: 'Method not found: nobody answers sampling/createMessage here' },
+      { code: -32601, message: 'Method not found: this client does not implement sampling/createMessage' },
     ]);
   });
 });

@@ -60,7 +60,7 @@ describe('config', () => {
     const bin = BinDriver.start({ args: ['config', 'kiro', '--listen', '127.0.0.1:8080'] });
     expect(await bin.exit()).toEqual({ code: 2, signal: null });
     expect(bin.stderr).toBe(
-      'mcp-sigv4-proxy: --listen serves clients by HTTP, and one that starts the proxy itself talks to it on stdio: leave it out, or add --stdio.\n',
+      'mcp-sigv4-proxy: --listen serves clients over HTTP, but a client that starts the proxy uses stdio: omit it, or add --stdio.\n',
     );
     const both = BinDriver.start({
       args: ['config', 'kiro', '--listen', '127.0.0.1:8080', '--stdio'],

@@ -87,7 +87,7 @@ describe('doctor', () => {
     expect(page).toContain(`arn:aws:iam::123456789012:user/owner-of-${TEST_KEY.accessKeyId}`);
     expect(page).toMatch(/localhost issued by Private test authority, .*\(AWS_CA_BUNDLE\)/);
     expect(page).toMatch(/HTTP 200, scripted 0\.0\.0, revision 2025-11-25, with a session/);
-    expect(page).toMatch(/\n\nAll is well \(\d+ ok\)\.$/);
+    expect(page).toMatch(/\n\nNo check failed \(\d+ ok\)\.$/);
     for (const secret of [TEST_KEY.secretAccessKey, TEST_KEY.sessionToken, 'geheim'])
       expect(page).not.toContain(secret);
     expect(server.requests.every(({ verification }) => verification?.ok)).toBe(true);
@@ -176,7 +176,7 @@ describe('doctor', () => {
     await server.until((requests) => requests.length === 1);
     terminal.type('\u0003');
     expect(await terminal.exit()).toBe(130);
-    expect(terminal.output).not.toMatch(/All is well|does not work/);
+    expect(terminal.output).not.toMatch(/No check failed|Problems found/);
   });
 });
 
@@ -194,7 +194,7 @@ describe('a failure', () => {
     });
     expect(remediesOf(bin)).toEqual([expect.stringContaining("run 'aws configure --profile dev'")]);
     expect(bin.lines).toContain('skipped  initialize        needs credentials');
-    expect(bin.lines.at(-1)).toMatch(/^It does not work \(.*1 failed.*\)\. Begin with credentials: /);
+    expect(bin.lines.at(-1)).toMatch(/^Problems found \(.*1 failed.*\)\. Start with credentials: /);
     expect(server.requests).toEqual([]);
   });
 

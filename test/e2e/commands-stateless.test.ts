@@ -60,7 +60,7 @@ describe('with a server of the revision without sessions', () => {
       /ok +initialize +HTTP 200, suite-server 0\.0\.0, revision 2026-07-28, without a session\n/,
     );
     expect(page).toMatch(/ok +tools\/list +\d+ tools on 1 page\n/);
-    expect(page).toMatch(/skipped +session closed +the server gave no session id\n/);
+    expect(page).toMatch(/skipped +session closed +the server did not assign a session id\n/);
   });
 });
 

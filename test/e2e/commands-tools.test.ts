@@ -107,12 +107,12 @@ describe('tools', () => {
     [
       'the answer is no list',
       (_request, _response, { result }) => result({ tools: {} }),
-      "The server's answer cannot be used: page 1 of tools/list has no list of tools.",
+      "The server's answer cannot be used: page 1 of tools/list contains no list of tools.",
     ],
     [
       'the pages go round in a circle',
       (_request, _response, { result }) => result({ tools: [], nextCursor: '' }),
-      "The server's answer cannot be used: tools/list goes round in a circle of pages.",
+      "The server's answer cannot be used: tools/list returned the same cursor twice.",
     ],
   ])('ends with 1 where %s', async (_what, handler, said) => {
     const { server } = await serve({ on: { 'tools/list': handler } });

@@ -297,7 +297,7 @@ it('docs/troubleshooting.md: shows what doctor prints behind TLS inspection, exc
   const leveled = (text: string): string =>
     text
       .replace(/mcp-sigv4-proxy \S+, Node \S+, .*/, 'mcp-sigv4-proxy V, Node V, P')
-      .replace(/proxy\.example\.com is 10\.0\.0\.1|127\.0\.0\.1 is an address/, 'the address')
+      .replace(/proxy\.example\.com is 10\.0\.0\.1|127\.0\.0\.1 is an IP address/, 'the address')
       .replace(/proxy\.example\.com:3128|127\.0\.0\.1:\d+/, 'the proxy')
       .replace(/not trusted \(\w+\)/, 'not trusted (CODE)')
       .replace(/in \d+ ms/, 'in T')

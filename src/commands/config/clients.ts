@@ -1,21 +1,21 @@
 import type { CLIENTS } from '../../command-table.ts';
 
-/** One server, as a client is to start it. */
+/** How a client has to start the server. */
 export interface Server {
   readonly command: string;
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
-  /** Milliseconds in which the proxy answers any request. */
-  readonly longestAnswerMs: number;
+  /** The longest time in which the proxy answers a request. */
+  readonly maxAnswerMs: number;
 }
 
-/** How one client wants to be told of a server. */
+/** The configuration format of one client. */
 export interface ClientFormat {
   readonly title: string;
   readonly where: string;
-  /** What stands in the file for a secret that the file does not hold. */
+  /** The text in place of a secret, which the file must not contain. */
   readonly placeholder: (variable: string) => string;
-  /** What a person has to do so that the placeholders become values. */
+  /** Instruction to the user: where to put the secrets. */
   readonly supply: string;
   readonly document: (name: string, server: Server, variables: readonly string[]) => unknown;
 }
@@ -33,7 +33,8 @@ export const CLIENT_FORMATS: Readonly<Record<(typeof CLIENTS)[number], ClientFor
   // https://code.claude.com/docs/en/mcp
   'claude-code': {
     title: 'Claude Code',
-    where: '.mcp.json in your project, or what stands under the name to: claude mcp add-json <name> <json>',
+    where:
+      '.mcp.json in your project, or pass the object under the name to: claude mcp add-json <name> <json>',
     placeholder: (variable) => `\${${variable}}`,
     supply: 'Set them in the environment that you start Claude Code from',
     document: mcpServers,
@@ -43,7 +44,7 @@ export const CLIENT_FORMATS: Readonly<Record<(typeof CLIENTS)[number], ClientFor
     title: 'Claude Desktop',
     where: 'claude_desktop_config.json (Settings, Developer, Edit Config)',
     placeholder: (variable) => `<${variable}>`,
-    supply: 'Claude Desktop replaces nothing: put the values in their place, and keep the file to yourself',
+    supply: 'Claude Desktop does not replace placeholders: enter the values, and keep the file private',
     document: mcpServers,
   },
   // https://opencode.ai/docs/mcp-servers/
@@ -52,16 +53,15 @@ export const CLIENT_FORMATS: Readonly<Record<(typeof CLIENTS)[number], ClientFor
     where: 'opencode.json in your project, or ~/.config/opencode/opencode.json',
     placeholder: (variable) => `{env:${variable}}`,
     supply: 'Set them in the environment that you start opencode from',
-    document: (name, { command, args, env: environment, longestAnswerMs }) => ({
+    document: (name, { command, args, env: environment, maxAnswerMs }) => ({
       $schema: 'https://opencode.ai/config.json',
       mcp: {
         [name]: {
           type: 'local',
           command: [command, ...args],
           enabled: true,
-          // One limit for the start and for each tool call; without it, opencode gives up before
-          // the proxy does.
-          timeout: longestAnswerMs,
+          // Limits the start and each tool call. The default is shorter than the proxy's limits.
+          timeout: maxAnswerMs,
           ...(Object.keys(environment).length > 0 ? { environment } : {}),
         },
       },

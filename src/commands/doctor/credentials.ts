@@ -3,7 +3,7 @@ import { causeText, ProxyError } from '../../core/errors/errors.ts';
 import type { Settings } from '../../settings.ts';
 import type { ProfileTransport } from '../../upstream/transport/transports.ts';
 import { durationText, type Finding, failed, ok, skipped, warning } from './finding.ts';
-import type { Record } from './record.ts';
+import type { Observations } from './observations.ts';
 
 const CHECK = 'credentials';
 
@@ -19,11 +19,11 @@ const SOURCES: Readonly<{ [source: string]: string }> = {
   'assume-role': 'an assumed role',
 };
 
-/** Enough to recognise a key, too little to be one. */
+/** The user recognises the access key id; nobody can use the masked one. */
 export const maskedKeyId = (id: string): string =>
   id.length >= 12 ? `${id.slice(0, 4)}...${id.slice(-4)}` : `...${id.slice(-2)}`;
 
-/** "" is the default chain. */
+/** The profile's name for a message; "" is the default chain. */
 export const profileText = (profile: string): string =>
   profile === '' ? 'the default chain' : `profile '${profile}'`;
 
@@ -31,39 +31,39 @@ export interface CredentialChecks {
   readonly profile: string;
   readonly settings: Settings;
   readonly road: ProfileTransport;
-  readonly record: Record;
+  readonly observations: Observations;
   readonly now: () => number;
   readonly signal: AbortSignal;
 }
 
-export interface Credentialed {
+export interface CredentialResult {
   readonly finding: Finding;
-  /** Undefined where there are none, or none are used. */
+  /** Undefined if no credentials were found, or none are used. */
   readonly keys: SigningKeys | undefined;
 }
 
-/** Resolves the credentials that requests of this profile are signed with. */
-export async function credentialFinding(checks: CredentialChecks): Promise<Credentialed> {
+/** Resolves the credentials that sign the requests of this profile. */
+export async function checkCredentials(checks: CredentialChecks): Promise<CredentialResult> {
   const { road, profile, settings, signal } = checks;
   if (!road.keys) {
     return { finding: skipped(CHECK, 'requests are not signed (--auth none)'), keys: undefined };
   }
   try {
     const keys = await road.keys.current(signal);
-    return { finding: keysFinding(keys, checks), keys };
+    return { finding: credentialsFound(keys, checks), keys };
   } catch (error) {
     if (signal.aborted) throw error;
     const text = causeText(error);
     const finding =
       settings.skipAuth && error instanceof ProxyError && error.details.kind === 'none'
-        ? warning(CHECK, 'none found; requests go out unsigned (--skip-auth)', text)
-        : failed(CHECK, `none from ${profileText(profile)}`, text);
+        ? warning(CHECK, 'none found; requests are sent unsigned (--skip-auth)', text)
+        : failed(CHECK, `none found for ${profileText(profile)}`, text);
     return { finding, keys: undefined };
   }
 }
 
-function keysFinding(keys: SigningKeys, { profile, record, now }: CredentialChecks): Finding {
-  const { source = '', expiresAt } = record.resolved ?? {};
+function credentialsFound(keys: SigningKeys, { profile, observations, now }: CredentialChecks): Finding {
+  const { source = '', expiresAt } = observations.resolved ?? {};
   const head = `${maskedKeyId(keys.accessKeyId)} of ${profileText(profile)}, from ${SOURCES[source] ?? 'the AWS chain'}`;
   if (expiresAt === undefined) return ok(CHECK, `${head}, without expiry`);
   const left = Date.parse(expiresAt) - now();
@@ -72,11 +72,11 @@ function keysFinding(keys: SigningKeys, { profile, record, now }: CredentialChec
   return warning(
     CHECK,
     `${head}, expired ${expiresAt} (${durationText(left)} ago)`,
-    `Log in again (${login}, or aws login); if they are fresh, set this machine's clock.`,
+    `Log in again (${login}, or aws login). If the credentials are fresh, set this machine's clock.`,
   );
 }
 
-/** What requests are signed for, and who said so. */
+/** The service and region of signatures, and which setting chose them. */
 export function signingFinding({ scope, scopeFrom }: Settings): Finding {
   const check = 'signing';
   if (!scope) return skipped(check, 'requests are not signed (--auth none)');

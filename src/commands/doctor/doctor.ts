@@ -9,53 +9,46 @@ import type { Settings } from '../../settings.ts';
 import { reachedAt } from '../../upstream/http/connect.ts';
 import type { CommandContext } from '../command.ts';
 import { CommandClient } from '../command-client.ts';
-import { heededVariables } from '../environment.ts';
-import { credentialFinding, signingFinding } from './credentials.ts';
-import { type Finding, failed, needs, skipped, stands } from './finding.ts';
-import { identityFinding } from './identity.ts';
-import { connectionFinding, dnsFinding, proxyFinding } from './network.ts';
-import { Record } from './record.ts';
+import { relevantVariables } from '../environment.ts';
+import { checkCredentials, signingFinding } from './credentials.ts';
+import { type Finding, failed, isUsable, skipped, skippedFor } from './finding.ts';
+import { checkIdentity } from './identity.ts';
+import { checkConnection, checkDns, proxyFinding } from './network.ts';
+import { Observations } from './observations.ts';
 import { Report, wantsColours } from './report.ts';
 import {
+  checkInitialize,
+  checkTools,
   clockFinding,
-  closedFinding,
-  initializeFinding,
   parallelFinding,
   reuseFinding,
-  toolsFinding,
+  sessionClosedFinding,
 } from './server.ts';
 import { defaultsFinding, endpointFinding, settingFindings, versionFinding } from './settings.ts';
-import { tlsFinding, trustOf } from './tls.ts';
+import { checkTls, loadTrust } from './tls.ts';
 
-/** A person waits for this: longer than that says as much as for ever. */
+/** The user waits for the report: after this time a connection or request counts as failed. */
 const MAX_CONNECT_S = 10;
 const MAX_REQUEST_S = 30;
 
-const atMostSeconds = (seconds: number, cap: number): number =>
-  seconds === 0 ? cap : Math.min(seconds, cap);
+const capSeconds = (seconds: number, cap: number): number => (seconds === 0 ? cap : Math.min(seconds, cap));
 
-/**
- * The same road and the same server, asked now: nothing from an earlier run, and no more sessions
- * than one.
- */
-const forCheckUp = (settings: Settings): Settings => ({
+/** The settings of the checks: short limits, no snapshot of an earlier run, one session. */
+const doctorSettings = (settings: Settings): Settings => ({
   ...settings,
-  connectTimeout: atMostSeconds(settings.connectTimeout, MAX_CONNECT_S),
-  timeout: atMostSeconds(settings.timeout, MAX_REQUEST_S),
+  connectTimeout: capSeconds(settings.connectTimeout, MAX_CONNECT_S),
+  timeout: capSeconds(settings.timeout, MAX_REQUEST_S),
   lazy: false,
   minSessions: 0,
   maxSessions: 1,
 });
 
-/**
- * Looks at everything that a call needs, in the order in which it needs it, and says what stands in
- * the way.
- */
+/** Checks everything that a call needs, in the order in which a call needs it. */
 export async function run({ args, settings: given, stdout, signal }: CommandContext): Promise<number> {
-  const settings = forCheckUp(given);
+  const settings = doctorSettings(given);
   const { json } = readFlags(COMMANDS.doctor.options, args.options).values;
   const redactor = new Redactor();
-  for (const secret of secretsGiven(settings)) redactor.learn(secret);
+  for (const secret of configuredSecrets(settings)) redactor.learn(secret);
   const report = new Report({
     output: stdout,
     json,
@@ -63,10 +56,10 @@ export async function run({ args, settings: given, stdout, signal }: CommandCont
     clean: (text) => redactor.clean(text),
   });
   const events = new Events();
-  const record = new Record(events, redactor, () => systemClock.now());
+  const observations = new Observations(events, redactor, () => systemClock.now());
   const client = new CommandClient({ settings, signal, events });
   try {
-    await checkUp({ given, settings, client, record, report, signal });
+    await runChecks({ given, settings, client, observations, report, signal });
     return report.conclude();
   } catch (error) {
     if (signal.aborted) return 1;
@@ -76,78 +69,84 @@ export async function run({ args, settings: given, stdout, signal }: CommandCont
   }
 }
 
-const NO_KEYS = 'there are no keys to ask STS with';
+const NO_CREDENTIALS = 'there are no credentials to check with STS';
 
-/**
- * Shown nowhere by intent; and by this nowhere by accident, where a server or a proxy sends them
- * back.
- */
-const secretsGiven = ({ headers, proxy = '', env }: Settings): string[] => [
+/** Secrets to remove from the report, because a server or an HTTP proxy may echo them. */
+const configuredSecrets = ({ headers, proxy = '', env }: Settings): string[] => [
   ...Object.values(headers),
-  ...[proxy, ...heededVariables(env).map(([, value]) => value)].flatMap((url) =>
+  ...[proxy, ...relevantVariables(env).map(([, value]) => value)].flatMap((url) =>
     secretsOfUrl(url, '').map(({ start, end }) => url.slice(start, end)),
   ),
 ];
 
-interface CheckUp {
-  /** As somebody made them: what the page tells. */
+interface Checks {
+  /** The user's settings, which the report shows. */
   readonly given: Settings;
-  /** What the check-up goes by. */
+  /** The settings that the checks use. */
   readonly settings: Settings;
   readonly client: CommandClient;
-  readonly record: Record;
+  readonly observations: Observations;
   readonly report: Report;
   readonly signal: AbortSignal;
 }
 
-async function checkUp(checkUp: CheckUp): Promise<void> {
-  const { given, settings, report } = checkUp;
+async function runChecks(checks: Checks): Promise<void> {
+  const { given, settings, report } = checks;
   report.add(versionFinding());
   for (const finding of settingFindings(given)) report.add(finding);
   report.add(defaultsFinding(given));
   report.add(endpointFinding(settings));
-  const credentials = await checkCredentials(checkUp);
+  const credentials = await runCredentialChecks(checks);
   report.add(signingFinding(settings));
-  const way = await checkWay(checkUp);
-  await checkServer(checkUp, [credentials, way]);
+  const network = await runNetworkChecks(checks);
+  await runServerChecks(checks, [credentials, network]);
 }
 
-/** @returns the finding that the default profile's requests rest on. */
-async function checkCredentials({ settings, client, record, report, signal }: CheckUp): Promise<Finding> {
+/** @returns the finding on the default profile's credentials. */
+async function runCredentialChecks({
+  settings,
+  client,
+  observations,
+  report,
+  signal,
+}: Checks): Promise<Finding> {
   const findings: Finding[] = [];
   for (const profile of settings.profiles.length > 0 ? settings.profiles : ['']) {
     const road = client.proxy.roadOf(profile);
     const now = (): number => systemClock.now();
-    const { finding, keys } = await credentialFinding({ profile, settings, road, record, now, signal });
+    const { finding, keys } = await checkCredentials({ profile, settings, road, observations, now, signal });
     findings.push(report.add(finding));
     const region = settings.scope?.region ?? '';
     const { env } = settings;
-    if (keys) report.add(await identityFinding({ profile, keys, region, env, road, signal }));
-    else report.add(finding.verdict === 'failed' ? needs('identity', finding) : skipped('identity', NO_KEYS));
+    if (keys) report.add(await checkIdentity({ profile, keys, region, env, road, signal }));
+    else
+      report.add(
+        finding.verdict === 'failed' ? skippedFor('identity', finding) : skipped('identity', NO_CREDENTIALS),
+      );
   }
   return findings[0] ?? skipped('credentials', 'none');
 }
 
-/** @returns the first finding that stands in the way, or the last one. */
-async function checkWay({ settings, report, signal }: CheckUp): Promise<Finding> {
+/** @returns the first failure, or the last finding. */
+async function runNetworkChecks({ settings, report, signal }: Checks): Promise<Finding> {
   const limitMs = settings.connectTimeout * 1_000;
   const { finding: proxy, choice } = proxyFinding(settings);
   report.add(proxy);
   if (!choice) {
-    for (const check of ['DNS', 'connection', 'TLS']) report.add(needs(check, proxy));
+    for (const check of ['DNS', 'connection', 'TLS']) report.add(skippedFor(check, proxy));
     return proxy;
   }
   const dns = report.add(
-    await dnsFinding({ endpoint: reachedAt(settings.endpoint, settings.connectTo), choice, limitMs }),
+    await checkDns({ endpoint: reachedAt(settings.endpoint, settings.connectTo), choice, limitMs }),
   );
   signal.throwIfAborted();
-  if (!stands(dns)) {
-    for (const check of ['connection', 'TLS']) report.add(needs(check, dns));
+  if (!isUsable(dns)) {
+    for (const check of ['connection', 'TLS']) report.add(skippedFor(check, dns));
     return dns;
   }
-  let trust: Awaited<ReturnType<typeof trustOf>>;
+  let trust: Awaited<ReturnType<typeof loadTrust>>;
   try {
-    trust = await trustOf(settings);
+    trust = await loadTrust(settings);
   } catch (error) {
     report.add(skipped('connection', 'needs TLS'));
     return report.add(
@@ -158,7 +157,7 @@ async function checkWay({ settings, report, signal }: CheckUp): Promise<Finding>
       ),
     );
   }
-  const { finding: connection, socket } = await connectionFinding({
+  const { finding: connection, socket } = await checkConnection({
     settings,
     choice,
     ca: trust.ca,
@@ -167,11 +166,11 @@ async function checkWay({ settings, report, signal }: CheckUp): Promise<Finding>
   report.add(connection);
   signal.throwIfAborted();
   if (!socket) {
-    report.add(needs('TLS', connection));
+    report.add(skippedFor('TLS', connection));
     return connection;
   }
   try {
-    const tls = report.add(await tlsFinding({ endpoint: settings.endpoint, socket, trust, limitMs }));
+    const tls = report.add(await checkTls({ endpoint: settings.endpoint, socket, trust, limitMs }));
     return tls.verdict === 'skipped' ? connection : tls;
   } finally {
     socket.destroy();
@@ -179,30 +178,29 @@ async function checkWay({ settings, report, signal }: CheckUp): Promise<Finding>
   }
 }
 
-async function checkServer(
-  { settings, client, record, report }: CheckUp,
-  rests: readonly Finding[],
+async function runServerChecks(
+  { settings, client, observations, report }: Checks,
+  prerequisites: readonly Finding[],
 ): Promise<void> {
-  const blocked = rests.find(({ verdict }) => verdict === 'failed');
-  if (blocked) {
+  const failure = prerequisites.find(({ verdict }) => verdict === 'failed');
+  if (failure) {
     for (const check of ['clock', 'initialize', 'tools/list', 'connection reuse', 'session closed']) {
-      report.add(needs(check, blocked));
+      report.add(skippedFor(check, failure));
     }
     return;
   }
-  const { finding: opened, facts } = await initializeFinding({ client, record });
-  // Told by the first answer; shown before it, because a clock that is off may be why it was a
-  // refusal.
-  report.add(clockFinding(record));
+  const { finding: opened, facts } = await checkInitialize({ client, observations });
+  // Reported before initialize, because a wrong clock may be why the server refused it.
+  report.add(clockFinding(observations));
   report.add(opened);
   if (!facts) {
     for (const check of ['tools/list', 'connection reuse', 'session closed'])
-      report.add(needs(check, opened));
+      report.add(skippedFor(check, opened));
     return;
   }
-  const tools = report.add(await toolsFinding({ client, record, settings }, facts));
-  report.add(stands(tools) ? reuseFinding(record, settings) : needs('connection reuse', tools));
-  report.add(parallelFinding(record, settings));
+  const tools = report.add(await checkTools({ client, observations, settings }, facts));
+  report.add(isUsable(tools) ? reuseFinding(observations, settings) : skippedFor('connection reuse', tools));
+  report.add(parallelFinding(observations, settings));
   await client.close();
-  report.add(closedFinding(record));
+  report.add(sessionClosedFinding(observations));
 }

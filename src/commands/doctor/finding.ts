@@ -1,16 +1,13 @@
 export type FindingVerdict = 'ok' | 'warning' | 'failed' | 'skipped';
 
 interface Checked {
-  /** What was looked at: one or two words. */
+  /** The name of the check: one or two words. */
   readonly check: string;
-  /** What was found, on one line. */
+  /** The result, on one line. */
   readonly detail: string;
 }
 
-/**
- * The outcome of one check. What is wrong has a remedy, always: a finding that leaves a person
- * helpless is none.
- */
+/** The outcome of one check. Every warning and failure has a remedy. */
 export type Finding = Checked &
   (
     | { readonly verdict: 'ok' | 'skipped' }
@@ -32,13 +29,13 @@ export const failed = (check: string, detail: string, remedy: string): Finding =
   remedy,
 });
 
-/** A check that rests on one that has failed. */
-export const needs = (check: string, cause: Finding): Finding => skipped(check, `needs ${cause.check}`);
+/** The finding of a check that is skipped because another one failed. */
+export const skippedFor = (check: string, cause: Finding): Finding => skipped(check, `needs ${cause.check}`);
 
-/** True where what rests on this finding can be looked at. */
-export const stands = ({ verdict }: Finding): boolean => verdict === 'ok' || verdict === 'warning';
+/** True if the checks that depend on this one can run. */
+export const isUsable = ({ verdict }: Finding): boolean => verdict === 'ok' || verdict === 'warning';
 
-/** A duration for a person: the largest unit that leaves two digits or so. */
+/** A duration in the largest unit that leaves about two digits. */
 export function durationText(ms: number): string {
   const seconds = Math.round(Math.abs(ms) / 1_000);
   if (seconds < 120) return `${seconds} s`;

@@ -10,11 +10,13 @@ export { stsEndpoint } from '../../upstream/transport/caller-identity.ts';
 
 const CHECK = 'identity';
 
-/**
- * These speak of the keys. Anything else says that STS is not to be asked from here, which calls do
- * not need.
- */
-const ABOUT_KEYS: ReadonlySet<RefusalKind> = new Set(['expired', 'invalid-token', 'clock', 'signature']);
+/** Rejections because of the credentials. Others, such as a blocked STS, do not affect calls. */
+const CREDENTIAL_REJECTIONS: ReadonlySet<RefusalKind> = new Set([
+  'expired',
+  'invalid-token',
+  'clock',
+  'signature',
+]);
 
 export interface IdentityCheck {
   readonly profile: string;
@@ -26,21 +28,21 @@ export interface IdentityCheck {
   readonly clock?: Clock;
 }
 
-/** Asks STS whose keys these are, over the same HTTP proxy and certificates as everything else. */
-export async function identityFinding(check: IdentityCheck): Promise<Finding> {
+/** Asks STS for the identity of the credentials, over the same HTTP proxy and certificates. */
+export async function checkIdentity(check: IdentityCheck): Promise<Finding> {
   const { profile, keys, region, env, road, signal, clock = systemClock } = check;
   const found = await callerIdentity({ keys, region, env, connect: road.connect, signal, clock });
   switch (found.kind) {
     case 'known':
       return ok(CHECK, found.arn);
     case 'no-endpoint':
-      return skipped(CHECK, 'AWS_ENDPOINT_URL_STS is no URL');
+      return skipped(CHECK, 'AWS_ENDPOINT_URL_STS is not a URL');
     case 'unreachable':
       return skipped(CHECK, `STS at ${found.host} cannot be reached: ${found.why}`);
     case 'refused': {
       const { host, status, refusal, scope, skewMs } = found;
-      if (!ABOUT_KEYS.has(refusal.kind)) {
-        return skipped(CHECK, `STS at ${host} does not tell (HTTP ${status}: ${refusal.said})`);
+      if (!CREDENTIAL_REJECTIONS.has(refusal.kind)) {
+        return skipped(CHECK, `STS at ${host} returned no identity (HTTP ${status}: ${refusal.said})`);
       }
       const remedy = explainRefusal(refusal, {
         status,
@@ -50,7 +52,11 @@ export async function identityFinding(check: IdentityCheck): Promise<Finding> {
         signed: true,
         ...(skewMs === undefined ? {} : { skewMs }),
       });
-      return failed(CHECK, `STS refused the keys of ${profileText(profile)}: ${refusal.kind}`, remedy);
+      return failed(
+        CHECK,
+        `STS rejected the credentials of ${profileText(profile)}: ${refusal.kind}`,
+        remedy,
+      );
     }
   }
 }

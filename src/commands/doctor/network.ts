@@ -13,7 +13,7 @@ const PROXY_REMEDY = 'Check --proxy, or HTTPS_PROXY and NO_PROXY.';
 const bare = (hostname: string): string => hostname.replace(/^\[|\]$/g, '');
 const originOf = (url: URL): string => `${url.protocol}//${url.host}`;
 
-/** Which HTTP proxy requests go through, and who said so. */
+/** The HTTP proxy that requests use, and which setting chose it. */
 export function proxyFinding({ endpoint, connectTo, proxy, env }: Settings): {
   readonly finding: Finding;
   readonly choice: ProxyChoice | undefined;
@@ -32,7 +32,7 @@ function proxyText(choice: ProxyChoice): string {
     case 'none':
       return 'none';
     case 'loopback':
-      return 'none: loopback never goes through one';
+      return 'none: loopback connections never use an HTTP proxy';
     case 'exempt':
       return `none for this host (${choice.from})`;
     case 'proxy':
@@ -47,11 +47,8 @@ export interface DnsCheck {
   readonly clock?: Clock;
 }
 
-/**
- * Whether the name that this machine has to resolve does resolve: an HTTP proxy's own, where there
- * is one.
- */
-export async function dnsFinding({
+/** Resolves the name that this machine connects to: the endpoint's, or the HTTP proxy's. */
+export async function checkDns({
   endpoint,
   choice,
   limitMs,
@@ -61,7 +58,7 @@ export async function dnsFinding({
   const proxied = choice.kind === 'proxy';
   const host = bare(proxied ? choice.url.hostname : endpoint.hostname);
   const rest = proxied ? '; the HTTP proxy resolves the endpoint' : '';
-  if (isIP(host) !== 0) return ok(check, `${host} is an address${rest}`);
+  if (isIP(host) !== 0) return ok(check, `${host} is an IP address${rest}`);
   const remedy = proxied
     ? PROXY_REMEDY
     : 'Check the endpoint URL, and the name servers and VPN of this network.';
@@ -75,14 +72,14 @@ export async function dnsFinding({
 export interface ConnectionCheck {
   readonly settings: Settings;
   readonly choice: ProxyChoice;
-  /** For an HTTP proxy which is itself reached by TLS. */
+  /** Trusted certificates, for an HTTP proxy with an https URL. */
   readonly ca: readonly string[] | undefined;
   readonly limitMs: number;
   readonly clock?: Clock;
 }
 
-/** Opens a socket the way that requests take, up to but without TLS. The caller closes it. */
-export async function connectionFinding({
+/** Opens a socket as requests do, but without TLS. The caller closes it. */
+export async function checkConnection({
   settings,
   choice,
   ca,

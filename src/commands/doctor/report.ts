@@ -10,7 +10,7 @@ const INDENT = ' '.repeat(VERDICT_COLUMNS + CHECK_COLUMNS + 2 * GAP.length);
 
 const COLOURS: Readonly<Record<FindingVerdict, number>> = { ok: 32, warning: 33, failed: 31, skipped: 2 };
 
-/** NO_COLOR, by its own convention (https://no-color.org), speaks by being set to anything. */
+/** Any value of NO_COLOR turns colours off (https://no-color.org). */
 export const wantsColours = (output: Pick<Output, 'isTerminal'>, env: NodeJS.ProcessEnv): boolean =>
   output.isTerminal && !env.NO_COLOR && env.TERM !== 'dumb';
 
@@ -18,14 +18,11 @@ export interface ReportOptions {
   readonly output: Output;
   readonly json: boolean;
   readonly colours: boolean;
-  /** Takes secrets out of a text, whatever brought them there. */
+  /** Removes secrets from a text. */
   readonly clean: (text: string) => string;
 }
 
-/**
- * The page that a person pastes into a ticket: a line per check as it comes, or one JSON document
- * at the end.
- */
+/** The report: one line per check when it is done, or one JSON document at the end. */
 export class Report {
   readonly #options: ReportOptions;
   readonly #findings: Finding[] = [];
@@ -42,7 +39,7 @@ export class Report {
     return finding;
   }
 
-  /** Writes what the findings come to. @returns the exit code. */
+  /** Writes the conclusion. @returns the exit code. */
   conclude(): number {
     const { output, json } = this.#options;
     const bad = this.#findings.some(({ verdict }) => verdict === 'failed');
@@ -68,12 +65,10 @@ export class Report {
   }
 }
 
-/**
- * Much of what is shown was sent by a server, or stands in a file that anybody may have written.
- */
+/** Servers and files supply much of the text, so it may contain control characters. */
 const oneLine = (text: string): string => plainText(text).replace(/\s+/g, ' ').trim();
 
-/** In the order in which the document shows them. */
+/** The members in the order of the JSON document. */
 function cleaned(finding: Finding, clean: (text: string) => string): Finding {
   const { check } = finding;
   const detail = clean(finding.detail);
@@ -91,8 +86,8 @@ function conclusionOf(findings: readonly Finding[]): string {
     .map((verdict) => `${count(verdict)} ${verdict}`)
     .join(', ');
   return first === undefined
-    ? `All is well (${tally}).`
-    : `It does not work (${tally}). Begin with ${first.check}: what comes after may be its doing.`;
+    ? `No check failed (${tally}).`
+    : `Problems found (${tally}). Start with ${first.check}: later findings may follow from it.`;
 }
 
 const documentOf = (findings: readonly Finding[], bad: boolean): unknown => ({

@@ -3,65 +3,56 @@ import { secretsOfUrl, withoutSecrets } from '../../config/secrets.ts';
 import { isNearly } from '../../config/spelling.ts';
 import { ENDPOINT_VARIABLE, OPTIONS, type Settings } from '../../settings.ts';
 import { VERSION } from '../../version.ts';
-import { heededVariables } from '../environment.ts';
+import { relevantVariables } from '../environment.ts';
 import { type Finding, ok, warning } from './finding.ts';
 
 export const versionFinding = (): Finding =>
   ok('version', `mcp-sigv4-proxy ${VERSION}, Node ${process.version}, ${process.platform} ${process.arch}`);
 
-/**
- * Every setting that does not stand at its default, and every variable that the proxy listens to,
- * each with its origin.
- */
+/** The settings that differ from their defaults, and the variables in use, with their origin. */
 export function settingFindings(settings: Settings): Finding[] {
   const { from, env } = settings;
   const options = Object.entries(OPTIONS as OptionTable).flatMap(([key, option]) => {
     const name = from[key];
     if (name === undefined) return [];
     const value: unknown = settings[key as keyof typeof OPTIONS];
-    const told = `${optionText(key, option, value)}, ${originText(name, settings)}`;
+    const text = `${optionText(key, option, value)}, ${originText(name, settings)}`;
     const { needs } = option;
-    if (needs === undefined || from[needs] !== undefined) return [ok('setting', told)];
-    return [warning('setting', told, `It does nothing without ${flagOf(needs)}.`)];
+    if (needs === undefined || from[needs] !== undefined) return [ok('setting', text)];
+    return [warning('setting', text, `It has no effect without ${flagOf(needs)}.`)];
   });
-  const variables = heededVariables(env).map(([name, value]) => {
+  const variables = relevantVariables(env).map(([name, value]) => {
     const shown = withoutSecrets(value, secretsOfUrl(value, ''));
     return ok('variable', `${name}=${shown}${settings.fromFile.has(name) ? `, ${FROM_FILE}` : ''}`);
   });
-  return [...options, ...variables, ...misspelled(env)];
+  return [...options, ...variables, ...unknownVariables(env)];
 }
 
-/**
- * The settings that nobody has made: who reads the page may have another version, with other
- * defaults.
- */
+/** The defaults in use: readers of the report may have a version with other defaults. */
 export function defaultsFinding(settings: Settings): Finding {
   const defaults = Object.entries(OPTIONS as OptionTable).flatMap(([key, option]) => {
     const value: unknown = settings[key as keyof typeof OPTIONS];
-    const made = settings.from[key] !== undefined;
+    const isSet = settings.from[key] !== undefined;
     const { group, needs } = option;
-    const heeded = needs === undefined || settings.from[needs] !== undefined;
-    if (!heeded || (group === 'Front ends' && settings.listener === undefined)) return [];
-    // What is off, or depends on the server or the machine, has no value to show.
+    const isEffective = needs === undefined || settings.from[needs] !== undefined;
+    if (!isEffective || (group === 'Front ends' && settings.listener === undefined)) return [];
+    // An option that is off, or whose default depends on the server, has no value to show.
     const shown = typeof value === 'number' || typeof value === 'string';
-    return made || !shown ? [] : [optionText(key, option, value)];
+    return isSet || !shown ? [] : [optionText(key, option, value)];
   });
   return ok('defaults', defaults.join(', '));
 }
 
-/**
- * Variables that are meant for the proxy and that it does not know. Nothing tells whether the value
- * is secret.
- */
-function misspelled(env: NodeJS.ProcessEnv): Finding[] {
+/** Unknown variables with the proxy's prefix. Their values are not shown: they may be secret. */
+function unknownVariables(env: NodeJS.ProcessEnv): Finding[] {
   const known = [ENDPOINT_VARIABLE, ...Object.keys(OPTIONS).map(variableOf)];
   const given = Object.keys(env).filter((name) => name.startsWith('MCP_PROXY_') && env[name]);
   return given
     .filter((name) => !known.includes(name))
     .map((name) => {
-      const meant = known.filter((each) => isNearly(each, name));
-      const guess = meant.length > 0 ? ` Did you mean ${meant.join(' or ')}?` : '';
-      return warning('variable', `${name} is none that the proxy knows`, `It does nothing.${guess}`);
+      const similar = known.filter((each) => isNearly(each, name));
+      const guess = similar.length > 0 ? ` Did you mean ${similar.join(' or ')}?` : '';
+      return warning('variable', `${name} is not a variable of the proxy`, `It has no effect.${guess}`);
     });
 }
 
@@ -84,9 +75,7 @@ const originText = (name: string, { fromFile }: Settings): string => {
   return fromFile.has(name) ? `from ${name} in the file of --env-file` : `from ${name}`;
 };
 
-/**
- * Where requests go. That it is a URL which may be used has been checked before any command ran.
- */
+/** The endpoint, and which setting chose it. Its URL was validated before. */
 export function endpointFinding(settings: Settings): Finding {
   const { endpoint, from } = settings;
   const url = withoutSecrets(endpoint.href, secretsOfUrl(endpoint.href, ''));

@@ -9,18 +9,18 @@ import { type CaBundle, caBundleOf, trustedCertificates } from '../../upstream/h
 import { durationText, type Finding, failed, ok, skipped, warning } from './finding.ts';
 
 const CHECK = 'TLS';
-/** Certificates are renewed weeks ahead: one that ends sooner has been forgotten. */
-const SOON_MS = 14 * 86_400_000;
+/** Operators renew certificates weeks ahead, so a shorter time is worth a warning. */
+const MIN_VALIDITY_MS = 14 * 86_400_000;
 
-/** What the connection trusts: as the proxy itself puts it together. */
+/** The certificates that the proxy's connections trust. */
 export interface TlsTrust {
   readonly ca: readonly string[] | undefined;
-  /** The file that was named, and by whom; undefined for Node's own certificates alone. */
+  /** The configured file and its setting; undefined if only Node's certificates are used. */
   readonly bundle: CaBundle | undefined;
 }
 
-/** @throws Error where the file that is named cannot be read. */
-export async function trustOf({ caBundle, defaultProfile, env }: Settings): Promise<TlsTrust> {
+/** @throws Error if the configured file cannot be read. */
+export async function loadTrust({ caBundle, defaultProfile, env }: Settings): Promise<TlsTrust> {
   const { caBundle: profileCaBundle } = await readProfileFacts(defaultProfile || undefined, env);
   const named = { caBundle, profileCaBundle, env };
   return { ca: trustedCertificates(named), bundle: caBundleOf(named) };
@@ -35,18 +35,17 @@ export interface TlsCheck {
 }
 
 /**
- * Shakes hands on a socket and looks at the certificate. Not even an untrusted one ends the
- * handshake here, because who signed it is what a person wants to know; nothing is sent on the
- * socket afterwards.
+ * Makes a TLS handshake and checks the certificate. It accepts untrusted ones, to report their
+ * issuer, and sends nothing afterwards.
  */
-export async function tlsFinding({
+export async function checkTls({
   endpoint,
   socket,
   trust,
   limitMs,
   clock = systemClock,
 }: TlsCheck): Promise<Finding> {
-  if (endpoint.protocol !== 'https:') return skipped(CHECK, 'the endpoint is on loopback, by http');
+  if (endpoint.protocol !== 'https:') return skipped(CHECK, 'the endpoint is on loopback and uses http');
   const host = endpoint.hostname.replace(/^\[|\]$/g, '');
   const secured = tls.connect({
     socket,
@@ -69,7 +68,7 @@ export async function tlsFinding({
       return failed(
         CHECK,
         `the handshake failed: ${plainCause(causeText(fault))}`,
-        'Check that the port of the endpoint URL speaks TLS, and what stands in front of it.',
+        'Check that the port of the endpoint URL serves TLS, and which device in front of the server answers.',
       );
     }
     return certificateFinding(secured, trust.bundle, clock.now());
@@ -81,20 +80,20 @@ export async function tlsFinding({
 
 function certificateFinding(socket: tls.TLSSocket, bundle: CaBundle | undefined, now: number): Finding {
   const certificate = socket.getPeerCertificate();
-  const issuer = nameOf(certificate.issuer);
+  const issuer = subjectName(certificate.issuer);
   const ends = Date.parse(certificate.valid_to);
   const until = Number.isNaN(ends) ? certificate.valid_to : new Date(ends).toISOString();
   const trusting = bundle ? `Node's certificates and ${bundle.path} (${bundle.from})` : "Node's certificates";
-  const facts = `${socket.getProtocol()}, ${nameOf(certificate.subject)} issued by ${issuer}, valid until ${until}`;
+  const facts = `${socket.getProtocol()}, ${subjectName(certificate.subject)} issued by ${issuer}, valid until ${until}`;
   if (!socket.authorized) {
     const code = String(socket.authorizationError);
     return failed(CHECK, `not trusted (${code}): ${facts}; trusting ${trusting}`, remedyFor(code, issuer));
   }
-  if (ends - now < SOON_MS) {
+  if (ends - now < MIN_VALIDITY_MS) {
     return warning(
       CHECK,
       `${facts}, which is in ${durationText(ends - now)}; trusting ${trusting}`,
-      'Tell whoever runs the server that its certificate is about to expire.',
+      'Tell the operator of the server that its certificate expires soon.',
     );
   }
   return ok(CHECK, `${facts}; trusting ${trusting}`);
@@ -102,13 +101,13 @@ function certificateFinding(socket: tls.TLSSocket, bundle: CaBundle | undefined,
 
 function remedyFor(code: string, issuer: string): string {
   if (code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID') {
-    return "Compare its dates with this machine's clock; if that is right, whoever runs the server must renew it.";
+    return "Compare the certificate's dates with this machine's clock. If the clock is right, the server's operator must renew the certificate.";
   }
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
-    return 'The certificate is for another name: check the host of the endpoint URL, and what answers in its place.';
+    return 'The certificate is for another name. Check the host of the endpoint URL, and whether another server answers for it.';
   }
-  return `If ${issuer} is your company's own authority, name its certificate file with --ca-bundle or AWS_CA_BUNDLE; if not, do not go on.`;
+  return `If ${issuer} is your company's certificate authority, pass its certificate file with --ca-bundle or AWS_CA_BUNDLE. Otherwise do not continue: somebody may intercept the connection.`;
 }
 
-const nameOf = (name: Partial<tls.Certificate> | undefined): string =>
+const subjectName = (name: Partial<tls.Certificate> | undefined): string =>
   String(name?.CN || name?.O || 'nobody');

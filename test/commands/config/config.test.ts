@@ -308,7 +308,7 @@ describe('what clients do not hand on', () => {
       AWS_SESSION_TOKEN: '${AWS_SESSION_TOKEN}',
     });
     expect(text).not.toMatch(/AKIAEXAMPLE|geheim|marke/);
-    expect(notes.at(-1)).toContain('with --profile');
+    expect(notes.at(-1)).toContain('With --profile');
     expect((await started(['--profile', 'dev'], { env })).env).toBeUndefined();
     expect((await started(['--auth', 'none'], { env })).env).toBeUndefined();
   });
@@ -367,7 +367,7 @@ describe('a secret', () => {
   });
 });
 
-it('a client that nobody knows is a problem', () => {
+it('an unknown client is a problem', () => {
   expect(problems(parseArguments(['config', 'emacs'], COMMANDS))).toEqual([
     '<client> must be one of claude-code, claude-desktop, opencode, cursor, vscode, kiro, not "emacs"',
   ]);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { credentialFinding, maskedKeyId, signingFinding } from '../../../src/commands/doctor/credentials.ts';
+import { checkCredentials, maskedKeyId, signingFinding } from '../../../src/commands/doctor/credentials.ts';
 import type { Finding } from '../../../src/commands/doctor/finding.ts';
 import { startAwsStandIns } from '../../support/aws-stand-ins.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
@@ -15,14 +15,14 @@ async function found(...given: Parameters<typeof settingsFor>): Promise<Finding>
   // The AWS SDK reads no other environment than the process's own.
   useEnv(settings.env);
   const clock = new FakeClock();
-  const { client, record, signal } = converse(settings, { clock });
+  const { client, observations, signal } = converse(settings, { clock });
   const road = client.proxy.roadOf(settings.defaultProfile);
   const profile = settings.defaultProfile;
-  const { finding } = await credentialFinding({
+  const { finding } = await checkCredentials({
     profile,
     settings,
     road,
-    record,
+    observations,
     now: () => clock.now(),
     signal,
   });
@@ -57,7 +57,8 @@ describe('credentials', () => {
     expect(await found([LAMBDA], { env })).toMatchObject({
       verdict: 'warning',
       detail: expect.stringContaining('expired 2026-01-02T03:00:05.000Z (4 min ago)'),
-      remedy: "Log in again (aws sso login, or aws login); if they are fresh, set this machine's clock.",
+      remedy:
+        "Log in again (aws sso login, or aws login). If the credentials are fresh, set this machine's clock.",
     });
   });
 
@@ -67,12 +68,12 @@ describe('credentials', () => {
     ).toEqual({
       check: 'credentials',
       verdict: 'failed',
-      detail: "none from profile 'dev'",
+      detail: "none found for profile 'dev'",
       remedy: expect.stringMatching(/known profiles: prod\. Choose another with --profile/),
     });
     expect(await found([LAMBDA], { env: OFF })).toMatchObject({
       verdict: 'failed',
-      detail: 'none from the default chain',
+      detail: 'none found for the default chain',
       remedy: expect.stringContaining('Set AWS_PROFILE or pass --profile'),
     });
   });
@@ -80,7 +81,7 @@ describe('credentials', () => {
   it('may be missing with --skip-auth, but not broken', async () => {
     expect(await found([LAMBDA, '--skip-auth'], { env: OFF })).toMatchObject({
       verdict: 'warning',
-      detail: 'none found; requests go out unsigned (--skip-auth)',
+      detail: 'none found; requests are sent unsigned (--skip-auth)',
       remedy: expect.stringContaining('Set AWS_PROFILE'),
     });
     expect(await found([LAMBDA, '--skip-auth', '--profile', 'dev'], { env: OFF })).toMatchObject({

@@ -2,10 +2,10 @@ import { expect, it } from 'vitest';
 import {
   durationText,
   failed,
-  needs,
+  isUsable,
   ok,
   skipped,
-  stands,
+  skippedFor,
   warning,
 } from '../../../src/commands/doctor/finding.ts';
 
@@ -22,6 +22,6 @@ it.each([
 
 it('what rests on a check stands where that is well, or nearly', () => {
   const findings = [ok('a', ''), warning('a', '', 'x'), failed('a', '', 'x'), skipped('a', '')];
-  expect(findings.map(stands)).toEqual([true, true, false, false]);
-  expect(needs('b', failed('a', '', 'x'))).toEqual(skipped('b', 'needs a'));
+  expect(findings.map(isUsable)).toEqual([true, true, false, false]);
+  expect(skippedFor('b', failed('a', '', 'x'))).toEqual(skipped('b', 'needs a'));
 });

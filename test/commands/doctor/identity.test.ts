@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { identityFinding, stsEndpoint } from '../../../src/commands/doctor/identity.ts';
+import { checkIdentity, stsEndpoint } from '../../../src/commands/doctor/identity.ts';
 import { type Clock, systemClock } from '../../../src/core/time/clock.ts';
 import { ConnectProxy } from '../../support/connect-proxy.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
@@ -25,7 +25,7 @@ async function ask({ env, argv = [], profile = '', keys = TEST_KEY, clock = syst
   const settings = await settingsFor([LAMBDA, ...argv], { env });
   const { client, signal: never } = converse(settings);
   const road = client.proxy.roadOf(profile);
-  return identityFinding({ profile, keys, region: 'eu-west-1', env, road, signal: signal ?? never, clock });
+  return checkIdentity({ profile, keys, region: 'eu-west-1', env, road, signal: signal ?? never, clock });
 }
 
 const answering = (status: number, body: string, headers: Record<string, string> = {}) =>
@@ -94,7 +94,7 @@ describe('the caller', () => {
     expect(await ask({ env: { AWS_ENDPOINT_URL_STS: sts.origin }, profile: 'dev' })).toEqual({
       check: 'identity',
       verdict: 'failed',
-      detail: `STS refused the keys of profile 'dev': ${kind}`,
+      detail: `STS rejected the credentials of profile 'dev': ${kind}`,
       remedy: expect.stringMatching(remedy),
     });
   });
@@ -104,14 +104,21 @@ describe('the caller', () => {
     const keys = { accessKeyId: TEST_KEY.accessKeyId, secretAccessKey: 'wrong' };
     expect(await ask({ env: { AWS_ENDPOINT_URL_STS: sts.origin }, keys })).toMatchObject({
       verdict: 'failed',
-      detail: expect.stringMatching(/^STS refused the keys of the default chain: (signature|invalid-token)$/),
+      detail: expect.stringMatching(
+        /^STS rejected the credentials of the default chain: (signature|invalid-token)$/,
+      ),
     });
   });
 
   it.each<[what: string, status: number, body: string, detail: RegExp]>([
-    ['forbids it', 403, errorBody('AccessDenied', 'not here'), /does not tell \(HTTP 403: not here\)$/],
-    ['fails', 500, 'oops', /does not tell \(HTTP 500: oops\)$/],
-    ['is none', 200, '<html><title>Welcome</title></html>', /does not tell \(HTTP 200: Welcome\)$/],
+    [
+      'forbids it',
+      403,
+      errorBody('AccessDenied', 'not here'),
+      /returned no identity \(HTTP 403: not here\)$/,
+    ],
+    ['fails', 500, 'oops', /returned no identity \(HTTP 500: oops\)$/],
+    ['is none', 200, '<html><title>Welcome</title></html>', /returned no identity \(HTTP 200: Welcome\)$/],
   ])('is skipped where STS %s: calls do not need it', async (_what, status, body, detail) => {
     const sts = await answering(status, body);
     const finding = await ask({ env: { AWS_ENDPOINT_URL_STS: sts.origin } });
@@ -127,7 +134,7 @@ describe('the caller', () => {
     });
     expect(await ask({ env: { AWS_ENDPOINT_URL_STS: 'nonsense' } })).toMatchObject({
       verdict: 'skipped',
-      detail: 'AWS_ENDPOINT_URL_STS is no URL',
+      detail: 'AWS_ENDPOINT_URL_STS is not a URL',
     });
   });
 

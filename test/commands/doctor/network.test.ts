@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { connectionFinding, dnsFinding, proxyFinding } from '../../../src/commands/doctor/network.ts';
+import { checkConnection, checkDns, proxyFinding } from '../../../src/commands/doctor/network.ts';
 import { ConnectProxy } from '../../support/connect-proxy.ts';
 import { NO_SUCH_HOST } from '../../support/connections.ts';
 import { ScriptedServer } from '../../support/scripted-server.ts';
@@ -12,7 +12,11 @@ const P = 'http://me:geheim@proxy.corp:3128';
 describe('the HTTP proxy', () => {
   it.each<[argv: string[], env: NodeJS.ProcessEnv, detail: string]>([
     [[LAMBDA], {}, 'none'],
-    [['http://127.0.0.1/mcp', ...SCOPE, '--proxy', P], {}, 'none: loopback never goes through one'],
+    [
+      ['http://127.0.0.1/mcp', ...SCOPE, '--proxy', P],
+      {},
+      'none: loopback connections never use an HTTP proxy',
+    ],
     [[LAMBDA], { HTTPS_PROXY: P, NO_PROXY: '.on.aws' }, 'none for this host (NO_PROXY)'],
     [[LAMBDA], { https_proxy: P }, 'http://proxy.corp:3128, from https_proxy'],
     [[LAMBDA, '--proxy', P], {}, 'http://proxy.corp:3128, from --proxy'],
@@ -45,17 +49,17 @@ describe('DNS', () => {
 
   it('knows addresses, and looks names up', async () => {
     const limitMs = 5_000;
-    expect((await dnsFinding({ endpoint: new URL('https://[::1]/'), choice: none, limitMs })).detail).toBe(
-      '::1 is an address',
+    expect((await checkDns({ endpoint: new URL('https://[::1]/'), choice: none, limitMs })).detail).toBe(
+      '::1 is an IP address',
     );
     expect(
-      (await dnsFinding({ endpoint: new URL('https://localhost/'), choice: none, limitMs })).detail,
+      (await checkDns({ endpoint: new URL('https://localhost/'), choice: none, limitMs })).detail,
     ).toMatch(/^localhost is (127\.0\.0\.1|::1)/);
   });
 
   it('fails where the name does not resolve', async () => {
     const endpoint = new URL(`https://${NO_SUCH_HOST}/mcp`);
-    expect(await dnsFinding({ endpoint, choice: none, limitMs: 15_000 })).toEqual({
+    expect(await checkDns({ endpoint, choice: none, limitMs: 15_000 })).toEqual({
       check: 'DNS',
       verdict: 'failed',
       detail: expect.stringMatching(/^n+\.invalid does not resolve: .*(ENOTFOUND|EAI_AGAIN)/),
@@ -66,10 +70,10 @@ describe('DNS', () => {
   it('is asked for the HTTP proxy where there is one, which resolves the rest', async () => {
     const endpoint = new URL(`https://${NO_SUCH_HOST}/mcp`);
     const limitMs = 15_000;
-    expect((await dnsFinding({ endpoint, choice: proxyAt('http://127.0.0.1:1'), limitMs })).detail).toBe(
-      '127.0.0.1 is an address; the HTTP proxy resolves the endpoint',
+    expect((await checkDns({ endpoint, choice: proxyAt('http://127.0.0.1:1'), limitMs })).detail).toBe(
+      '127.0.0.1 is an IP address; the HTTP proxy resolves the endpoint',
     );
-    expect(await dnsFinding({ endpoint, choice: proxyAt(`http://${NO_SUCH_HOST}`), limitMs })).toMatchObject({
+    expect(await checkDns({ endpoint, choice: proxyAt(`http://${NO_SUCH_HOST}`), limitMs })).toMatchObject({
       verdict: 'failed',
       detail: expect.stringContaining(`${NO_SUCH_HOST} does not resolve`),
       remedy: 'Check --proxy, or HTTPS_PROXY and NO_PROXY.',
@@ -82,7 +86,7 @@ describe('the connection', () => {
     const settings = await settingsFor([...argv, ...SCOPE], { env });
     const { choice } = proxyFinding(settings);
     if (!choice) throw new Error('no choice');
-    const { finding, socket } = await connectionFinding({ settings, choice, ca: undefined, limitMs: 5_000 });
+    const { finding, socket } = await checkConnection({ settings, choice, ca: undefined, limitMs: 5_000 });
     socket?.destroy();
     return { finding, open: socket !== undefined };
   }

@@ -25,7 +25,7 @@ describe('the report', () => {
         '                           remedy: Set it.\n',
     );
     expect(made.conclude()).toBe(0);
-    expect(text()).toMatch(/\n\nAll is well \(1 ok, 1 warning\)\.\n$/);
+    expect(text()).toMatch(/\n\nNo check failed \(1 ok, 1 warning\)\.\n$/);
   });
 
   it('names the first failure, and ends with 1', () => {
@@ -34,7 +34,7 @@ describe('the report', () => {
       made.add(finding);
     expect(made.conclude()).toBe(1);
     expect(text()).toMatch(
-      /\nIt does not work \(1 ok, 2 failed, 1 skipped\)\. Begin with b: what comes after may be its doing\.\n$/,
+      /\nProblems found \(1 ok, 2 failed, 1 skipped\)\. Start with b: later findings may follow from it\.\n$/,
     );
   });
 

@@ -1,5 +1,5 @@
 import { CommandClient } from '../../../src/commands/command-client.ts';
-import { Record } from '../../../src/commands/doctor/record.ts';
+import { Observations } from '../../../src/commands/doctor/observations.ts';
 import { Redactor } from '../../../src/core/errors/redact.ts';
 import { Events } from '../../../src/core/pipeline/events.ts';
 import { type Clock, systemClock } from '../../../src/core/time/clock.ts';
@@ -18,13 +18,13 @@ export async function settingsFor(
   return settingsIn(await readSettings(parseArguments(argv), { ...temp.env, ...env }));
 }
 
-/** A conversation through a proxy with these settings, and the record that is kept of it. */
+/** A conversation through a proxy with these settings, and the observations that is kept of it. */
 export function converse(settings: Settings, { clock = systemClock }: { clock?: Clock } = {}) {
   const events = new Events();
   const redactor = new Redactor();
-  const record = new Record(events, redactor, () => clock.now());
+  const observations = new Observations(events, redactor, () => clock.now());
   const { signal } = new AbortController();
   const client = new CommandClient({ settings, signal, events, clock });
   afterThisTest(() => client.close());
-  return { events, redactor, record, client, signal };
+  return { events, redactor, observations, client, signal };
 }

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import {
+  checkInitialize,
+  checkTools,
   clockFinding,
-  closedFinding,
-  initializeFinding,
   reuseFinding,
-  toolsFinding,
+  sessionClosedFinding,
 } from '../../../src/commands/doctor/server.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { sendJson } from '../../support/mcp-answers.ts';
@@ -31,7 +31,7 @@ async function meet({
     env: signingEnv,
   });
   const conversation = converse(settings);
-  const opened = await initializeFinding(conversation);
+  const opened = await checkInitialize(conversation);
   const facts = opened.facts ?? { name: '', version: '', protocolVersion: '', offersTools: true };
   return { ...conversation, settings, server, opened: opened.finding, facts };
 }
@@ -134,7 +134,7 @@ describe('initialize', () => {
     expect(opened).toMatchObject({
       verdict: 'failed',
       detail: 'HTTP 200, The server answered with error -32602: not today',
-      remedy: expect.stringMatching(/^The server itself turned the handshake down/),
+      remedy: expect.stringMatching(/^The server itself refused initialize/),
     });
   });
 });
@@ -145,8 +145,8 @@ describe('the clock', () => {
   });
 
   it.each([0, 30_000, -30_000])('that is %i ms off is well', async (ms) => {
-    const { record } = await meet({ server: at(ms) });
-    expect(clockFinding(record)).toEqual({
+    const { observations } = await meet({ server: at(ms) });
+    expect(clockFinding(observations)).toEqual({
       check: 'clock',
       verdict: 'ok',
       detail: "within a minute of the server's",
@@ -157,8 +157,8 @@ describe('the clock', () => {
     [-20 * 60_000, /^20 min ahead of the server's$/],
     [2 * 3_600_000, /^2 h behind the server's$/],
   ])('that is %i ms off is a warning; the proxy corrects itself', async (ms, detail) => {
-    const { record, opened } = await meet({ server: at(ms) });
-    expect(clockFinding(record)).toMatchObject({
+    const { observations, opened } = await meet({ server: at(ms) });
+    expect(clockFinding(observations)).toMatchObject({
       verdict: 'warning',
       detail: expect.stringMatching(detail),
       remedy: expect.stringMatching(/^Set this machine's clock \(NTP\)/),
@@ -167,23 +167,26 @@ describe('the clock', () => {
   });
 
   it('cannot be told without an answer, or without a date', async () => {
-    const { record } = await meet({
+    const { observations } = await meet({
       behaviour: (_request, response) => {
         response.sendDate = false;
         response.writeHead(500).end();
       },
       server: {},
     });
-    expect(clockFinding(record)).toMatchObject({ verdict: 'skipped', detail: 'the server tells no date' });
+    expect(clockFinding(observations)).toMatchObject({
+      verdict: 'skipped',
+      detail: 'the server sends no Date header',
+    });
     const settings = await settingsFor(['http://127.0.0.1/mcp', '--auth', 'none']);
-    expect(clockFinding(converse(settings).record).detail).toBe('needs an answer of the server');
+    expect(clockFinding(converse(settings).observations).detail).toBe('needs an answer from the server');
   });
 });
 
 describe('tools/list', () => {
   it('counts tools and pages', async () => {
     const { facts, ...rest } = await meet();
-    expect(await toolsFinding(rest, facts)).toEqual({
+    expect(await checkTools(rest, facts)).toEqual({
       check: 'tools/list',
       verdict: 'ok',
       detail: '5 tools on 1 page',
@@ -194,24 +197,24 @@ describe('tools/list', () => {
           result(params.cursor === 'b' ? { tools: [] } : { tools: [{ name: 'a' }], nextCursor: 'b' }),
       },
     });
-    expect((await toolsFinding(paged, paged.facts)).detail).toBe('1 tool on 2 pages');
+    expect((await checkTools(paged, paged.facts)).detail).toBe('1 tool on 2 pages');
   });
 
-  const remedy = "The server's log tells more; until it can list its tools, clients show none.";
+  const remedy = "See the server's log. Clients show no tools until the server can list them.";
 
   it('fails where the server does', async () => {
     const scene = await meet({
       on: { 'tools/list': (_request, _response, { error }) => error(-32000, 'database down') },
     });
-    expect(await toolsFinding(scene, scene.facts)).toEqual({
+    expect(await checkTools(scene, scene.facts)).toEqual({
       check: 'tools/list',
       verdict: 'failed',
       detail: 'The server answered with error -32000: database down',
       remedy,
     });
     const odd = await meet({ on: { 'tools/list': (_request, _response, { result }) => result({}) } });
-    expect(await toolsFinding(odd, odd.facts)).toMatchObject({
-      detail: 'page 1 of tools/list has no list of tools',
+    expect(await checkTools(odd, odd.facts)).toMatchObject({
+      detail: 'page 1 of tools/list contains no list of tools',
       remedy,
     });
   });
@@ -219,15 +222,15 @@ describe('tools/list', () => {
   it('fails where it does not end', async () => {
     const scene = await meet({ on: { 'tools/list': () => undefined } });
     const clock = new FakeClock();
-    const listing = toolsFinding({ ...scene, clock }, scene.facts);
+    const listing = checkTools({ ...scene, clock }, scene.facts);
     await scene.server.until((requests) => requests.some(({ rpc }) => rpc.method === 'tools/list'));
     await clock.advance(60_000);
-    expect(await listing).toMatchObject({ verdict: 'failed', detail: 'no end within 60 s', remedy });
+    expect(await listing).toMatchObject({ verdict: 'failed', detail: 'not complete within 60 s', remedy });
   });
 
   it('is skipped where the server declares no tools', async () => {
     const scene = await meet({ capabilities: { prompts: {} } });
-    expect(await toolsFinding(scene, scene.facts)).toMatchObject({
+    expect(await checkTools(scene, scene.facts)).toMatchObject({
       verdict: 'skipped',
       detail: 'the server declares no tools',
     });
@@ -237,8 +240,8 @@ describe('tools/list', () => {
 describe('the connection', () => {
   it('is found again by the second request', async () => {
     const scene = await meet();
-    await toolsFinding(scene, scene.facts);
-    expect(reuseFinding(scene.record, scene.settings)).toMatchObject({ verdict: 'ok' });
+    await checkTools(scene, scene.facts);
+    expect(reuseFinding(scene.observations, scene.settings)).toMatchObject({ verdict: 'ok' });
   });
 
   it('that the server closes each time is a warning', async () => {
@@ -249,20 +252,20 @@ describe('the connection', () => {
         return mcp.behaviour(request, response);
       },
     });
-    await toolsFinding(scene, scene.facts);
-    expect(reuseFinding(scene.record, scene.settings)).toMatchObject({
+    await checkTools(scene, scene.facts);
+    expect(reuseFinding(scene.observations, scene.settings)).toMatchObject({
       verdict: 'warning',
       // initialize, initialized and tools/list.
-      detail: '3 connections for requests that came one after the other',
-      remedy: expect.stringContaining('Ask whoever runs it to keep them open.'),
+      detail: '3 connections for sequential requests',
+      remedy: expect.stringContaining('Ask its operator to keep connections open.'),
     });
   });
 
   it('is not kept where nobody wants it', async () => {
     const scene = await meet({ argv: ['--max-keepalive-connections', '0'] });
-    expect(reuseFinding(scene.record, scene.settings)).toMatchObject({
+    expect(reuseFinding(scene.observations, scene.settings)).toMatchObject({
       verdict: 'skipped',
-      detail: 'none is kept (--max-keepalive-connections 0)',
+      detail: 'connections are not kept alive (--max-keepalive-connections 0)',
     });
   });
 });
@@ -271,7 +274,7 @@ describe('the end of the session', () => {
   async function ended(options: SessionServerOptions) {
     const scene = await meet(options);
     await scene.client.close();
-    return closedFinding(scene.record);
+    return sessionClosedFinding(scene.observations);
   }
   const answering = (status: number): SessionServerOptions => ({
     on: { DELETE: (_request, response) => void response.writeHead(status).end() },

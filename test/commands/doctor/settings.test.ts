@@ -48,14 +48,14 @@ describe('the settings', () => {
         finding.verdict === 'warning' ? [finding.detail, finding.remedy] : finding.verdict,
       );
     expect(await verdicts('--queue-size', '0', '--rate-burst', '2', '--rate-limit', '1')).toEqual([
-      ['--queue-size 0, from the command line', 'It does nothing without --max-concurrent.'],
+      ['--queue-size 0, from the command line', 'It has no effect without --max-concurrent.'],
       'ok',
       'ok',
     ]);
     expect(await verdicts('--rate-burst', '2', '--max-concurrent', '1', '--queue-timeout', '1')).toEqual([
       'ok',
       'ok',
-      ['--rate-burst 2, from the command line', 'It does nothing without --rate-limit.'],
+      ['--rate-burst 2, from the command line', 'It has no effect without --rate-limit.'],
     ]);
     const keys = Object.keys(OPTIONS);
     const needed = Object.values<Option>(OPTIONS).flatMap(({ needs }) => needs ?? []);
@@ -73,15 +73,15 @@ describe('the settings', () => {
     expect(findings).toEqual([
       {
         check: 'variable',
-        detail: 'MCP_PROXY_MAX_CONECTIONS is none that the proxy knows',
+        detail: 'MCP_PROXY_MAX_CONECTIONS is not a variable of the proxy',
         verdict: 'warning',
-        remedy: 'It does nothing. Did you mean MCP_PROXY_MAX_CONNECTIONS?',
+        remedy: 'It has no effect. Did you mean MCP_PROXY_MAX_CONNECTIONS?',
       },
       {
         check: 'variable',
-        detail: 'MCP_PROXY_FROBNICATE is none that the proxy knows',
+        detail: 'MCP_PROXY_FROBNICATE is not a variable of the proxy',
         verdict: 'warning',
-        remedy: 'It does nothing.',
+        remedy: 'It has no effect.',
       },
     ]);
   });

@@ -1,6 +1,6 @@
 import { connect, createServer, type Socket } from 'node:net';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { type TlsTrust, tlsFinding, trustOf } from '../../../src/commands/doctor/tls.ts';
+import { checkTls, loadTrust, type TlsTrust } from '../../../src/commands/doctor/tls.ts';
 import type { Clock } from '../../../src/core/time/clock.ts';
 import { afterThisTest } from '../../support/cleanup.ts';
 import { Connections, listenOnLoopback, shut } from '../../support/connections.ts';
@@ -31,7 +31,7 @@ const socketTo = (port: number): Promise<Socket> =>
 async function look(authority: TlsAuthority, trust: TlsTrust, endpoint = 'https://127.0.0.1/mcp') {
   const server = await ScriptedServer.start((_request, response) => void response.end(), { tls: authority });
   const socket = await socketTo(server.port);
-  const finding = await tlsFinding({ endpoint: new URL(endpoint), socket, trust, limitMs: 5_000 });
+  const finding = await checkTls({ endpoint: new URL(endpoint), socket, trust, limitMs: 5_000 });
   expect(server.requests).toEqual([]);
   expect(socket.destroyed).toBe(true);
   return finding;
@@ -52,7 +52,7 @@ describe('a certificate', () => {
     expect(await look(ending, trusting(ending))).toMatchObject({
       verdict: 'warning',
       detail: expect.stringContaining(', which is in 24 h;'),
-      remedy: 'Tell whoever runs the server that its certificate is about to expire.',
+      remedy: 'Tell the operator of the server that its certificate expires soon.',
     });
   });
 
@@ -64,7 +64,7 @@ describe('a certificate', () => {
         /^not trusted \((SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_\w+)\): TLSv1\.3, localhost issued by Private test authority.*; trusting Node's certificates$/,
       ),
       remedy:
-        "If Private test authority is your company's own authority, name its certificate file with --ca-bundle or AWS_CA_BUNDLE; if not, do not go on.",
+        "If Private test authority is your company's certificate authority, pass its certificate file with --ca-bundle or AWS_CA_BUNDLE. Otherwise do not continue: somebody may intercept the connection.",
     });
   });
 
@@ -73,7 +73,7 @@ describe('a certificate', () => {
       verdict: 'failed',
       detail: expect.stringMatching(/^not trusted \(CERT_HAS_EXPIRED\)/),
       remedy:
-        "Compare its dates with this machine's clock; if that is right, whoever runs the server must renew it.",
+        "Compare the certificate's dates with this machine's clock. If the clock is right, the server's operator must renew the certificate.",
     });
   });
 
@@ -82,19 +82,20 @@ describe('a certificate', () => {
       verdict: 'failed',
       detail: expect.stringMatching(/^not trusted \(ERR_TLS_CERT_ALTNAME_INVALID\)/),
       remedy:
-        'The certificate is for another name: check the host of the endpoint URL, and what answers in its place.',
+        'The certificate is for another name. Check the host of the endpoint URL, and whether another server answers for it.',
     });
   });
 });
 
 describe('a handshake', () => {
-  const remedy = 'Check that the port of the endpoint URL speaks TLS, and what stands in front of it.';
+  const remedy =
+    'Check that the port of the endpoint URL serves TLS, and which device in front of the server answers.';
 
   it('with what speaks no TLS fails', async () => {
     const server = await ScriptedServer.start((_request, response) => void response.end());
     const socket = await socketTo(server.port);
     const endpoint = new URL('https://127.0.0.1/mcp');
-    expect(await tlsFinding({ endpoint, socket, trust: NOTHING, limitMs: 5_000 })).toMatchObject({
+    expect(await checkTls({ endpoint, socket, trust: NOTHING, limitMs: 5_000 })).toMatchObject({
       verdict: 'failed',
       detail: expect.stringMatching(/^the handshake failed: /),
       remedy,
@@ -109,7 +110,7 @@ describe('a handshake', () => {
     const clock: Clock & FakeClock = new FakeClock();
     const socket = await socketTo(port);
     const endpoint = new URL('https://127.0.0.1/mcp');
-    const looking = tlsFinding({ endpoint, socket, trust: NOTHING, limitMs: 5_000, clock });
+    const looking = checkTls({ endpoint, socket, trust: NOTHING, limitMs: 5_000, clock });
     await clock.advance(5_000);
     expect(await looking).toMatchObject({ detail: 'the handshake failed: no handshake within 5 s', remedy });
     expect(clock.timers).toBe(0);
@@ -119,10 +120,10 @@ describe('a handshake', () => {
     const server = await ScriptedServer.start((_request, response) => void response.end());
     const socket = await socketTo(server.port);
     const endpoint = new URL(server.url);
-    expect(await tlsFinding({ endpoint, socket, trust: NOTHING, limitMs: 1 })).toEqual({
+    expect(await checkTls({ endpoint, socket, trust: NOTHING, limitMs: 1 })).toEqual({
       check: 'TLS',
       verdict: 'skipped',
-      detail: 'the endpoint is on loopback, by http',
+      detail: 'the endpoint is on loopback and uses http',
     });
   });
 });
@@ -130,13 +131,13 @@ describe('a handshake', () => {
 it('the trust is that of the proxy: options, variables, the profile', async () => {
   const file = lasting.caFile();
   const url = 'https://id.lambda-url.eu-west-1.on.aws/mcp';
-  expect(await trustOf(await settingsFor([url]))).toEqual(NOTHING);
-  const named = await trustOf(await settingsFor([url, '--ca-bundle', file]));
+  expect(await loadTrust(await settingsFor([url]))).toEqual(NOTHING);
+  const named = await loadTrust(await settingsFor([url, '--ca-bundle', file]));
   expect(named.bundle).toEqual({ path: file, from: '--ca-bundle' });
   expect(named.ca).toContain(lasting.ca);
   const config = `[profile dev]\nca_bundle = ${file}\n`;
-  const own = await trustOf(await settingsFor([url, '--profile', 'dev'], { config }));
+  const own = await loadTrust(await settingsFor([url, '--profile', 'dev'], { config }));
   expect(own.bundle).toEqual({ path: file, from: "the profile's ca_bundle" });
   const broken = await settingsFor([url], { config: '[default]\nca_bundle = /nowhere\n' });
-  await expect(trustOf(broken)).rejects.toThrow('ENOENT');
+  await expect(loadTrust(broken)).rejects.toThrow('ENOENT');
 });

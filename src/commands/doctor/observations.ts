@@ -1,24 +1,21 @@
 import type { Redactor } from '../../core/errors/redact.ts';
 import type { Events, ProxyEvent } from '../../core/pipeline/events.ts';
 
-export interface HeardResponse {
+export interface ObservedResponse {
   readonly status: number;
-  /**
-   * How far the server's clock was ahead of ours when its answer came; undefined where it told no
-   * date.
-   */
+  /** How far the server's clock is ahead of ours; undefined without a Date header. */
   readonly aheadMs: number | undefined;
 }
 
-/** A date header has whole seconds: half of one is what it is off by on average. */
-const HALF_A_SECOND_MS = 500;
+/** A Date header has whole seconds, so on average it is half a second late. */
+const MEAN_DATE_ERROR_MS = 500;
 
-/** What the proxy reports while the checks run, kept for those that need it. */
-export class Record {
-  readonly responses: HeardResponse[] = [];
-  /** Connections for requests that were opened so far. */
+/** Collects the proxy's events for the checks. */
+export class Observations {
+  readonly responses: ObservedResponse[] = [];
+  /** The number of connections for requests that were opened. */
   opened = 0;
-  /** A request of the check-up had to wait for a connection. */
+  /** True if a request had to wait for a connection. */
   hasWaited = false;
   resolved: { readonly source: string; readonly expiresAt: string | undefined } | undefined;
   hasSessionId = false;
@@ -28,8 +25,8 @@ export class Record {
     const observe = (event: ProxyEvent): void => {
       switch (event.type) {
         case 'http.response': {
-          const told = Date.parse(event.date);
-          const aheadMs = Number.isNaN(told) ? undefined : told + HALF_A_SECOND_MS - now();
+          const serverMs = Date.parse(event.date);
+          const aheadMs = Number.isNaN(serverMs) ? undefined : serverMs + MEAN_DATE_ERROR_MS - now();
           this.responses.push({ status: event.status, aheadMs });
           break;
         }
