@@ -149,7 +149,10 @@ export class McpProxy {
       // Innermost: every attempt that goes to the server counts.
       ...(buckets ? [when((call) => !isInitialize(call), rateLimit(buckets))] : []),
       // Below all that edits or keeps lists: it reads what the server itself says.
-      toolKnowledge(this.#parts.toolDeps()),
+      toolKnowledge({
+        ...this.#parts.toolDeps(),
+        knownTo: (profile) => this.#parts.toolsKnownTo(profile),
+      }),
     ];
   }
 

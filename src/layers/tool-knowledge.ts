@@ -23,6 +23,8 @@ import { listCacheKey } from '../core/tools/list-edit.ts';
 
 export interface ToolKnowledgeDeps {
   readonly toolsOf: (profile: string) => ToolCatalog;
+  /** What is known of tools without a request, also from another profile. */
+  readonly knownTo?: (profile: string) => Pick<ToolCatalog, 'annotationsOf'>;
   readonly feeds: ChangeStreams;
   readonly clock: Clock;
   readonly events: Events;
@@ -53,6 +55,8 @@ export function toolKnowledge(deps: ToolKnowledgeDeps): Layer {
           return knowledge.list(call, message);
         case 'subscriptions/listen':
           return knowledge.listen(call, message);
+        case 'tools/call':
+          return next(knowledge.calling(call, message));
         default:
           return next(knowledge.hearing(call));
       }
@@ -87,6 +91,16 @@ class Knowledge {
       return call.emit(below, origin);
     };
     return { ...call, emit };
+  }
+
+  /** The same for a tools/call, with what its tool says about a second delivery. */
+  calling(call: Call, request: Request): Call {
+    const { name } = paramsOf(request);
+    const { knownTo, toolsOf } = this.#deps;
+    const known =
+      typeof name === 'string' ? (knownTo ?? toolsOf)(call.profile).annotationsOf(name) : undefined;
+    const repeatable = known?.readOnly === true || known?.idempotent === true;
+    return repeatable ? { ...this.hearing(call), repeatable } : this.hearing(call);
   }
 
   async initialize(call: Call): Promise<Reply> {

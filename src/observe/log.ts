@@ -3,7 +3,7 @@ import { causeText } from '../core/errors/errors.ts';
 import { Redactor } from '../core/errors/redact.ts';
 import type { Events, ProxyEvent } from '../core/pipeline/events.ts';
 import { plainJson, plainText } from '../core/system/plain-text.ts';
-import { LOG_LEVELS, type LogLevel, openLogFile } from './options.ts';
+import { LOG_LEVELS, type LogLevel, logFileOf, openLogFile } from './options.ts';
 
 type Written = Exclude<LogLevel, 'silent'>;
 
@@ -102,7 +102,8 @@ export interface Log {
  * Writes events as log lines to stderr or a file. The logger itself is loaded with the first line:
  * most runs have none.
  */
-export function logEvents(events: Events, options: LogOptions): Log {
+export function logEvents(events: Events, given: LogOptions): Log {
+  const options = { ...given, file: logFileOf(given.file) };
   const redactor = new Redactor();
   const wanted = rank(options.level);
   let target: Target | undefined;

@@ -17,12 +17,24 @@ const LOG_FILE_MODE = 0o600;
 export const openLogFile = (path: string): number =>
   openTrusted(path, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT, LOG_FILE_MODE);
 
+/** The names of stderr: it is open already, and no file that could be opened by name. */
+const STDERR_PATHS: ReadonlySet<string> = new Set(['/dev/stderr', '/dev/fd/2', '/proc/self/fd/2']);
+const STDOUT_PATHS: ReadonlySet<string> = new Set(['/dev/stdout', '/dev/fd/1', '/proc/self/fd/1']);
+
+/** The file of `--log-file`; undefined where it names stderr, or is absent. Pure. */
+export const logFileOf = (path: string | undefined): string | undefined =>
+  path !== undefined && STDERR_PATHS.has(path) ? undefined : path;
+
 function fileProblem(path: string): string | undefined {
+  if (STDERR_PATHS.has(path)) return undefined;
+  if (STDOUT_PATHS.has(path)) {
+    return 'must not be stdout, which carries MCP messages only: leave it out to log to stderr';
+  }
   try {
     closeSync(openLogFile(path));
     return undefined;
   } catch (error) {
-    return `must be a regular file in a folder that no other user can write to, such as your home folder (${causeText(error)})`;
+    return `must be a regular file in a folder that no other user can write to, such as your home folder, or be left out to log to stderr (${causeText(error)})`;
   }
 }
 

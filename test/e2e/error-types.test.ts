@@ -69,10 +69,9 @@ describe.each(UNREAD)('%s with status %i in the %s', (type, status, where) => {
     expect(server.requests).toHaveLength(2);
   });
 
-  // The listener reads no body of a success: the header is what names the error there.
-  it.runIf(status !== 200 || where === 'header')(
-    'did not run: a call through the listener is sent again',
-    async () => {
+  it.each([undefined, 'a-session'])(
+    'did not run: a call through the listener is sent again (session %s)',
+    async (session) => {
       const fails = once();
       const { ask, server } = await startListening({
         behaviour: (request, response) => {
@@ -80,11 +79,29 @@ describe.each(UNREAD)('%s with status %i in the %s', (type, status, where) => {
         },
         args: QUICK,
       });
-      const answer = await ask({ body: { jsonrpc: '2.0', id: -1, method: 'tools/call', params: ECHO } });
+      const answer = await ask({
+        headers: session === undefined ? {} : { 'mcp-session-id': session },
+        body: { jsonrpc: '2.0', id: -1, method: 'tools/call', params: ECHO },
+      });
       expect([answer.status, answer.json]).toEqual([200, { jsonrpc: '2.0', id: -1, result: {} }]);
       expect(server.requests).toHaveLength(2);
     },
   );
+
+  it('is not the end of the standalone stream, which is opened again', async () => {
+    let opened = 0;
+    const { bin, server } = await startRelayed({
+      args: QUICK,
+      on: {
+        GET: (_request, response, context) =>
+          ++opened === 1 ? failed(response, status, type, where) : context.fallback(),
+      },
+    });
+    await bin.initialize({}, 0);
+    bin.send({ jsonrpc: '2.0', method: 'notifications/initialized' });
+    await server.until((requests) => requests.filter(({ method }) => method === 'GET').length === 2);
+    expect(server.of('initialize')).toHaveLength(1);
+  });
 
   it('does not keep a session from being opened', async () => {
     const fails = once();

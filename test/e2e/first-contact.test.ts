@@ -95,6 +95,16 @@ describe('an answer that refuses a request names its cause', () => {
       /IAM policy|found no signature/,
     ],
     [
+      'a 401 with resource_metadata and a JSON-RPC error',
+      refusing(
+        401,
+        { jsonrpc: '2.0', id: 0, error: { code: -32001, message: 'Missing Bearer token' } },
+        { 'www-authenticate': METADATA },
+      ),
+      /wants an OAuth access token, not an AWS signature \(HTTP 401\).* The server said: Missing Bearer token/,
+      /IAM policy|found no signature/,
+    ],
+    [
       'a 401 with a bearer challenge and no body',
       refusing(401, '', { 'www-authenticate': 'Bearer realm="mcp"' }),
       /wants an OAuth access token/,

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { BinDriver } from '../support/bin-driver.ts';
 import { afterThisTest } from '../support/cleanup.ts';
 import { listenOnLoopback } from '../support/connections.ts';
-import { open, send, textOf } from '../support/http-client.ts';
+import { eventsOf, open, send, textOf } from '../support/http-client.ts';
 import { openSession, startListening } from '../support/listening.ts';
 import { EventWriter, sendJson } from '../support/mcp-answers.ts';
 import { makeGate } from '../support/relayed.ts';
@@ -43,6 +43,22 @@ describe('a SIGTERM', () => {
     expect((await flying).status).toBe(200);
     expect(await bin.exit()).toEqual({ code: 0, signal: null });
     expect(server.requests.length).toBe(2);
+  });
+
+  it('gives a call whose stream has begun its reason as an event', async () => {
+    const { url, bin, server } = await startListening({
+      args: ['--drain-timeout', '0.2'],
+      behaviour: (_request, response) =>
+        new EventWriter(response).send({ jsonrpc: '2.0', method: 'notifications/message', params: {} }),
+    });
+    const { response } = await open(url, { body: call('') });
+    const text = textOf(response);
+    await server.until((requests) => requests.length === 1);
+    bin.kill('SIGTERM');
+    expect(eventsOf(await text)).toMatchObject([
+      { method: 'notifications/message' },
+      { id: '', error: { data: { reason: 'shutting-down', mayHaveRun: true } } },
+    ]);
   });
 
   it('gives them --drain-timeout', async () => {

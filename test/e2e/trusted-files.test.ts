@@ -152,6 +152,23 @@ describe('--log-file', () => {
     return bin.stderr;
   };
 
+  it.each(['/dev/stderr', '/dev/fd/2', '/proc/self/fd/2'])('%s is stderr', async (path) => {
+    const { server } = await serve();
+    const bin = BinDriver.start({
+      args: [server.url, ...signingArgs, '--log-level', 'debug', '--log-file', path],
+      env: signingEnv,
+    });
+    expect(await bin.initialize({}, 0)).toHaveProperty('result');
+    await bin.stderrMatching(/"msg":"http.request"/);
+    for (const line of bin.lines) expect(JSON.parse(line)).toHaveProperty('jsonrpc');
+  });
+
+  it('refuses stdout, which carries messages, and names stderr', async () => {
+    const bin = BinDriver.start({ args: ['--log-file', '/dev/stdout'] });
+    expect(await bin.exit()).toEqual({ code: 2, signal: null });
+    expect(bin.stderr).toContain('leave it out to log to stderr');
+  });
+
   it('refuses a file in a shared folder', async () => {
     const shared = newFolder();
     chmodSync(shared, 0o1777);

@@ -86,7 +86,7 @@ export class ServerExchange implements HttpExchange {
   /** To be called when the answer has left, or never will, because its connection is gone. */
   over(): void {
     this.#over = true;
-    for (const go of [...this.#blocked]) go();
+    this.#unblock();
     const listeners = this.#listeners;
     this.#listeners = [];
     if (!this.#response.writableFinished) for (const tell of listeners) tell();
@@ -153,13 +153,17 @@ export class ServerExchange implements HttpExchange {
         stalled.cancel();
         slow?.cancel();
         this.#waitedMs += clock.monotonic() - since;
-        response.off('drain', go);
         this.#blocked = this.#blocked.filter((one) => one !== go);
         resolve();
       };
-      response.on('drain', go);
+      // One listener for all: several events may wait at once.
+      if (this.#blocked.length === 0) response.once('drain', () => this.#unblock());
       this.#blocked.push(go);
     });
+  }
+
+  #unblock(): void {
+    for (const go of [...this.#blocked]) go();
   }
 
   #slow(): void {

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { causeText, ProxyError } from '../../core/errors/errors.ts';
+import { causeText, type ErrorReason, ProxyError } from '../../core/errors/errors.ts';
 import { acceptedForms } from '../../core/http/accept.ts';
 import { headerMismatch } from '../../core/http/header-agreement.ts';
 import {
@@ -290,7 +290,10 @@ export class HttpHandler {
             headers,
             leaving,
             pass: (head) => answer.pass(shown(head)),
-            answering: () => entry.heartbeat?.stop(),
+            answering: () => {
+              answer.answered();
+              entry.heartbeat?.stop();
+            },
           }
         : { headers, leaving },
     };
@@ -362,7 +365,9 @@ export class HttpHandler {
       return;
     }
     const known = rescued(this.#deps.events, message, error);
-    answer.fail(known, message.kind === 'request' ? idText(message) : undefined);
+    const id = message.kind === 'request' ? idText(message) : undefined;
+    const closes = id !== undefined && !isStream(message) && ENDED_HERE.has(known.reason);
+    if (!closes || !answer.closeWith(known, id)) answer.fail(known, id);
     // The other time limits tell the server themselves.
     if (message.kind !== 'request' || known.details.limit !== 'read-timeout' || !isToldOf(message)) return;
     this.#tell(
@@ -483,6 +488,12 @@ export class HttpHandler {
 
 const shuttingDown = (): ProxyError =>
   new ProxyError('shutting-down', 'The proxy is ending: this request was not sent.', { sent: 'no' });
+
+/**
+ * The proxy has ended these itself: a client that got the beginning of a stream gets the reason. A
+ * stream that was lost breaks off, so that its client can resume it.
+ */
+const ENDED_HERE: ReadonlySet<ErrorReason> = new Set(['timeout', 'shutting-down']);
 
 const OVER = Promise.resolve();
 

@@ -50,6 +50,7 @@ export class HttpResponse {
   /** Undefined where the answer is no event stream, or one that nothing can be added to. */
   #stream: EventStream | undefined;
   #passesEvents = false;
+  #answered = false;
   /** The server's answer comes as messages: what else it sends is not in any bytes that pass. */
   #collects = false;
 
@@ -185,6 +186,22 @@ export class HttpResponse {
     }
     const { text } = errorAnswer(error.toJsonRpc(), id);
     this.whole([text], { status, headers: retryHeaders(status, error) });
+  }
+
+  /** What may be the answer has passed: no other may follow. */
+  answered(): void {
+    this.#answered = true;
+  }
+
+  /**
+   * The answer in place of the one that the server's stream did not bring; false where no event can
+   * be added any more, or the answer may have passed.
+   */
+  closeWith(error: ProxyError, id: string): boolean {
+    if (this.#state !== 'passing' || this.#answered || !this.#stream?.betweenEvents) return false;
+    void this.#stream.write(Buffer.from(eventOf(errorAnswer(error.toJsonRpc(), id).text)));
+    this.end();
+    return true;
   }
 
   /**

@@ -107,6 +107,8 @@ export interface Call {
    * it.
    */
   readonly fresh?: boolean;
+  /** True for a tools/call whose tool is known to read only, or to be idempotent. */
+  readonly repeatable?: boolean;
   /**
    * The HTTP exchange that it came by; absent on stdio. A layer that makes a call of its own for it
    * hands on `ownPassage`.

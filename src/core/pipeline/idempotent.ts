@@ -1,4 +1,5 @@
 import type { Message } from '../jsonrpc/message.ts';
+import type { Call } from './call.ts';
 
 /**
  * Methods that may run twice without harm: they read, or set a state to the same value again.
@@ -30,3 +31,7 @@ export const isRepeatableMethod = (method: string): boolean => REPEATABLE_METHOD
  */
 export const isRepeatable = (message: Message): boolean =>
   message.kind !== 'request' || isRepeatableMethod(message.method);
+
+/** The same for a call, whose tool may have said that it only reads, or is idempotent. */
+export const isRepeatableCall = ({ message, repeatable }: Pick<Call, 'message' | 'repeatable'>): boolean =>
+  repeatable === true || isRepeatable(message);

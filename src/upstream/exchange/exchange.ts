@@ -25,6 +25,7 @@ import {
   messagesOfBody,
   misfit,
   noAnswer,
+  wantsOAuth,
 } from '../transport/answer.ts';
 import { lostSession, lostSessionIn } from '../transport/lost-session.ts';
 import { reasonAt } from '../transport/progress.ts';
@@ -149,7 +150,8 @@ export class Exchange {
   /** Posts and reads until everything owed is settled and the answer has ended. Never throws. */
   async run(request: Omit<TransportRequest, 'signal' | 'onAttempt'>): Promise<void> {
     try {
-      const { method, lane, headers, body, repeatable, opensSession, admits, onStart } = request;
+      const { method, lane, headers, body, repeatable, hedgeAfterMs, opensSession, admits, onStart } =
+        request;
       // Not spread: a key added behind a spread costs V8 a hidden class for every object, 2 µs and
       // 200 bytes until a full collection.
       this.#opened = await this.#deps.uplink.open({
@@ -158,6 +160,7 @@ export class Exchange {
         headers,
         body,
         repeatable,
+        hedgeAfterMs,
         opensSession,
         admits,
         affinity: this.#deps.affinity,
@@ -360,7 +363,7 @@ export class Exchange {
     const lost = this.#lossIn(response, bytes);
     if (lost) throw lost;
     const error = jsonRpcErrorOf(bytes);
-    if (error && this.#owed.size > 0) {
+    if (error && this.#owed.size > 0 && !wantsOAuth(response.status, response.headers, bytes)) {
       // Whatever id stands in an error body, it answers what was posted.
       for (const request of this.#owed.requests) this.#settle(request.id, error);
       return;

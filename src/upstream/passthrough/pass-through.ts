@@ -22,7 +22,7 @@ import {
 } from '../../core/pipeline/call.ts';
 import { errorTypeOf, isColdStart, isRejectedUnread, meaningOf } from '../../core/pipeline/error-type.ts';
 import type { Events } from '../../core/pipeline/events.ts';
-import { isRepeatable } from '../../core/pipeline/idempotent.ts';
+import { isRepeatableCall } from '../../core/pipeline/idempotent.ts';
 import { CallController } from '../../core/time/call-signal.ts';
 import type { Clock, Timer } from '../../core/time/clock.ts';
 import { isRefusal, judgeRefusal } from '../../endpoint/aws-errors.ts';
@@ -37,11 +37,14 @@ import type { Affinity } from '../transport/affinity.ts';
 import {
   decodeBody,
   errorOfStatus,
+  isThrottledBody,
   messagesOfBody,
   misfit,
   noAnswer,
+  wantsOAuth,
   writtenError,
 } from '../transport/answer.ts';
+import { hedgeAfterMsOf } from '../transport/hedge.ts';
 import { isLost, lostSession, lostSessionIn } from '../transport/lost-session.ts';
 import { reasonAt } from '../transport/progress.ts';
 import {
@@ -169,7 +172,8 @@ export class PassThrough {
       method: 'POST',
       headers: passage.headers,
       body: Buffer.from(message.text),
-      repeatable: isRepeatable(message),
+      repeatable: isRepeatableCall(call),
+      hedgeAfterMs: request && hedgeAfterMsOf([request]),
       opensSession: request?.method === 'initialize',
       share: shareOf(client),
     });
@@ -207,6 +211,7 @@ export class PassThrough {
       headers,
       body,
       repeatable,
+      hedgeAfterMs,
       opensSession,
       share,
     }: Omit<TransportRequest, 'signal' | 'onAttempt'>,
@@ -264,6 +269,7 @@ export class PassThrough {
         headers,
         body,
         repeatable,
+        hedgeAfterMs,
         opensSession,
         share,
         admits,
@@ -318,7 +324,7 @@ export class PassThrough {
           const lost = await this.#watched(crossing, response, look);
           if (lost) throw lost;
         }
-        const checked = await this.#watched(crossing, response, () => this.#checkedBody(crossing, response));
+        const checked = await this.#watched(crossing, response, () => this.#checkedBody(crossing, opened));
         const http = checked === undefined ? headOf(response) : unencoded(headOf(response));
         const sink = crossing.pass(http);
         if (sink && checked !== undefined) return await this.#passText(crossing, response, sink, checked);
@@ -400,7 +406,8 @@ export class PassThrough {
    * @returns the text to send in its place; undefined where it passes as it is.
    * @throws ProxyError where no client could take it for the answer.
    */
-  async #checkedBody(crossing: Crossing, response: Incoming): Promise<string | undefined> {
+  async #checkedBody(crossing: Crossing, opened: OpenedExchange): Promise<string | undefined> {
+    const { response } = opened;
     const { headers, status } = response;
     const { message: request } = crossing;
     const type = mediaTypeOf(headers);
@@ -412,6 +419,7 @@ export class PassThrough {
     // It was cut: this throws by what.
     if (!response.ended) await response.drain();
     if (unread.length === 0) throw noAnswer(status, headers, unread);
+    if (isThrottledBody(unread)) throw this.#statusError(crossing, opened, unread);
     return type === ''
       ? undefined
       : checkedBody(unread, { ...this.#checking(crossing, request, response), request });
@@ -469,22 +477,27 @@ export class PassThrough {
    */
   async #failure(crossing: Crossing, opened: OpenedExchange): Promise<Reply> {
     const { response } = opened;
-    const { uplink, sessionId, pass, message } = crossing;
+    const { sessionId, pass, message } = crossing;
     const bytes = await this.#watched(crossing, response, () => response.whole(ERROR_BODY));
     const { status, headers } = response;
     const http = unencoded(headOf(response));
     const written = writtenError(bytes);
     const lost = sessionId === undefined ? undefined : lostSessionIn(response, bytes, sessionId);
     if (lost && sessionId !== undefined) this.#affinities.delete(sessionId);
-    if (written) return { kind: 'answer', message: written, http: lost ? { ...http, status: 404 } : http };
+    if (written && (lost || !wantsOAuth(status, headers, bytes)))
+      return { kind: 'answer', message: written, http: lost ? { ...http, status: 404 } : http };
     // Answered so by the server itself, it needs no other words.
     if (lost && !(pass && status === 404)) throw lost;
-    const context = uplink.contextOf(opened);
     const final = pass && !(message && isPassing(status, headers, bytes)) && !isOurs(status, headers, bytes);
     const sink = final ? pass(http) : undefined;
-    if (!sink) throw errorOfStatus(status, headers, bytes, context, this.#deps.clock.now());
+    if (!sink) throw this.#statusError(crossing, opened, bytes);
     await sink.write(bytes);
     return { kind: 'passed', http };
+  }
+
+  #statusError({ uplink }: Crossing, opened: OpenedExchange, bytes: Buffer): ProxyError {
+    const { status, headers } = opened.response;
+    return errorOfStatus(status, headers, bytes, uplink.contextOf(opened), this.#deps.clock.now());
   }
 
   /**
@@ -546,6 +559,7 @@ export class PassThrough {
     }
     const bytes = await this.#watched(crossing, response, () => response.whole(readLimit));
     if (type !== 'application/json' || bytes.length === 0) throw lossOrNoAnswer(bytes);
+    if (isThrottledBody(bytes)) throw this.#statusError(crossing, opened, bytes);
     const found = messagesOfBody(bytes, status, headers, readLimit);
     for (const message of found) {
       const reply = await answerOf(message);

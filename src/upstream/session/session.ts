@@ -11,7 +11,7 @@ import {
 } from '../../core/jsonrpc/message.ts';
 import type { Call, Emit, Origin, Reply } from '../../core/pipeline/call.ts';
 import type { Events } from '../../core/pipeline/events.ts';
-import { isRepeatable } from '../../core/pipeline/idempotent.ts';
+import { isRepeatableCall } from '../../core/pipeline/idempotent.ts';
 import { fullJitter } from '../../core/time/backoff.ts';
 import { CallController } from '../../core/time/call-signal.ts';
 import { type Clock, settleWithin, sleep } from '../../core/time/clock.ts';
@@ -21,6 +21,7 @@ import { postNotification } from '../exchange/post-notification.ts';
 import { headerOf, type Incoming } from '../http/incoming.ts';
 import { StandaloneStream } from '../stream/standalone-stream.ts';
 import type { Affinity } from '../transport/affinity.ts';
+import { hedgeAfterMsOf } from '../transport/hedge.ts';
 import type { SignedTransport } from '../transport/signed-transport.ts';
 import { type IsDuplicate, isListChanged } from './dedupe-notifications.ts';
 import { SessionCalls } from './in-flight.ts';
@@ -176,7 +177,8 @@ export class Session implements Origin {
         headers: this.#headers(),
         admits: this.#admits,
         body: Buffer.from(text),
-        repeatable: calls.every(({ message }) => isRepeatable(message)),
+        repeatable: calls.every(isRepeatableCall),
+        hedgeAfterMs: hedgeAfterMsOf(requests),
       });
     const opening = this.#streamOpening;
     if (opening && requests.some(({ method }) => MAY_ASK_CLIENT.has(method))) void opening.then(send);

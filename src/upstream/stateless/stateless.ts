@@ -1,13 +1,14 @@
 import { isObject, type Notification, paramsOf, type Request } from '../../core/jsonrpc/message.ts';
 import type { Call, Client, Emit, Origin, Reply } from '../../core/pipeline/call.ts';
 import type { Events } from '../../core/pipeline/events.ts';
-import { isRepeatable } from '../../core/pipeline/idempotent.ts';
+import { isRepeatableCall } from '../../core/pipeline/idempotent.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import type { ToolCatalog } from '../../core/tools/catalog.ts';
 import { derivedHeaders } from '../../core/tools/param-headers.ts';
 import { ACCEPT, Exchange } from '../exchange/exchange.ts';
 import { postNotification } from '../exchange/post-notification.ts';
 import type { Affinity } from '../transport/affinity.ts';
+import { hedgeAfterMsOf } from '../transport/hedge.ts';
 import { isLost } from '../transport/lost-session.ts';
 import { connectionLost, type LaneName, type SignedTransport } from '../transport/signed-transport.ts';
 import { InvalidTools } from './invalid-tools.ts';
@@ -197,7 +198,8 @@ export class Stateless {
       lane,
       headers,
       body: Buffer.from(request.text),
-      repeatable: isRepeatable(request),
+      repeatable: isRepeatableCall(call),
+      hedgeAfterMs: hedgeAfterMsOf([request]),
     });
     void run.then(origin.end);
     if (lane === 'stream') {

@@ -9,6 +9,7 @@ import {
   type Request,
 } from '../../core/jsonrpc/message.ts';
 import type { Call, Emit, Origin, Reply } from '../../core/pipeline/call.ts';
+import { isRejectedUnread } from '../../core/pipeline/error-type.ts';
 import type { Events } from '../../core/pipeline/events.ts';
 import { type Failure, failureOfError, failureOfReply } from '../../core/pipeline/failure.ts';
 import { reconnectDelay } from '../../core/time/backoff.ts';
@@ -102,11 +103,11 @@ class Subscription {
   }
 
   /** Where nothing was opened yet, the layer that repeats requests has its own say about most. */
-  #passes({ how, status = 0 }: Failure): boolean {
+  #passes({ how, status = 0, errorType }: Failure): boolean {
     if (!this.#honoured) return how === 'connection-lost' || (how === 'http-status' && status > 500);
     if (how === 'connection-lost' || how === 'connect-failed') return true;
     const answered = how === 'answered' || how === 'http-status';
-    return answered && (status >= 500 || status === 429 || status === 408);
+    return answered && (status >= 500 || status === 429 || status === 408 || isRejectedUnread(errorType));
   }
 
   /**

@@ -1,5 +1,6 @@
 import { causeText, ProxyError } from '../../core/errors/errors.ts';
 import type { Message } from '../../core/jsonrpc/message.ts';
+import { errorTypeOf, isRejectedUnread } from '../../core/pipeline/error-type.ts';
 import type { Events } from '../../core/pipeline/events.ts';
 import { retryAfterOf } from '../../core/pipeline/retry-after.ts';
 import { reconnectDelay } from '../../core/time/backoff.ts';
@@ -18,6 +19,8 @@ const REOPEN_MAX_MS = 30_000;
  * being asked for again.
  */
 const REFUSAL_BODY_MS = 5_000;
+/** Only the body of these can name an error that passes: the others say all by their status. */
+const SPEAKING: ReadonlySet<number> = new Set([200, 400, 409]);
 
 export interface StandaloneStreamDeps {
   readonly uplink: SignedTransport;
@@ -119,7 +122,10 @@ export class StandaloneStream {
       return (await this.#read(stream)) ? 'read' : 'empty';
     }
     this.#askedMs = retryAfterOf(response.headers, this.#deps.clock.now()) ?? 0;
-    const gone = this.#met && (await this.#saysGone(response));
+    const body = await this.#refusal(response);
+    const gone = this.#met && lostSessionIn(response, body, undefined) !== undefined;
+    // AWS front ends name throttling with any status.
+    const turnedAway = isRejectedUnread(errorTypeOf(response.headers, body.toString('latin1')));
     lease.cancel(new Error('not a stream'));
     const message = status === 405 ? 'not offered by this server' : 'not a stream';
     events.emit({ type: 'stream.unavailable', profile, status, message });
@@ -129,15 +135,17 @@ export class StandaloneStream {
     }
     // 401 and 403 heal with the next login, as those of a call do.
     const passing = (status >= 500 && status !== 501) || [401, 403, 408, 429].includes(status);
-    return passing ? 'failed' : 'unavailable';
+    return passing || turnedAway ? 'failed' : 'unavailable';
   }
 
-  /** In any of the ways in which servers say it. */
-  async #saysGone(response: Incoming): Promise<boolean> {
+  /**
+   * The body of a refusal that may say more than its status; empty where it is not worth a wait.
+   */
+  async #refusal(response: Incoming): Promise<Buffer> {
     const unread = Buffer.alloc(0);
+    if (!this.#met && !SPEAKING.has(response.status)) return unread;
     const reading = response.whole(ERROR_BODY).catch(() => unread);
-    const body = (await settleWithin(this.#deps.clock, REFUSAL_BODY_MS, reading)) ?? unread;
-    return lostSessionIn(response, body, undefined) !== undefined;
+    return (await settleWithin(this.#deps.clock, REFUSAL_BODY_MS, reading)) ?? unread;
   }
 
   /** True where the stream brought a message: then the next wait starts from the shortest. */

@@ -231,6 +231,22 @@ export function errorOfStatus(
   });
 }
 
+/**
+ * True for a 401 that asks for an OAuth access token (RFC 9728). Its body may be a JSON-RPC error,
+ * but its client cannot act on it: the credentials are the proxy's. Pure.
+ */
+export function wantsOAuth(status: number, headers: HttpHeaders, bytes: Buffer): boolean {
+  if (status !== 401) return false;
+  const refusal = judgeRefusal({
+    status,
+    errorType: headerOf(headers, 'x-amzn-errortype'),
+    contentType: headerOf(headers, 'content-type'),
+    body: decodeBody(bytes) ?? '',
+    challenge: headerOf(headers, 'www-authenticate'),
+  });
+  return refusal.kind === 'oauth';
+}
+
 function redirected(
   status: number,
   headers: HttpHeaders,

@@ -1,3 +1,4 @@
+import type { Request } from '../../core/jsonrpc/message.ts';
 import type { Clock, Timer } from '../../core/time/clock.ts';
 import { TransportFailure } from '../http/connection.ts';
 import type { Lease } from '../http/connection-pool.ts';
@@ -9,6 +10,15 @@ import type { Incoming } from '../http/incoming.ts';
  * be sent twice are answered in less.
  */
 export const HEDGE_AFTER_MS = 5_000;
+/**
+ * A tool that is well may work in silence for longer, and would work twice: most servers that
+ * stream send the head of their answer at once, the others answer most calls in this time.
+ */
+export const HEDGE_TOOL_AFTER_MS = 15_000;
+
+/** The wait for what is posted together. Pure. */
+export const hedgeAfterMsOf = (requests: readonly Pick<Request, 'method'>[]): number =>
+  requests.some(({ method }) => method === 'tools/call') ? HEDGE_TOOL_AFTER_MS : HEDGE_AFTER_MS;
 
 /** A request on its way, and the place that it has. */
 export interface Attempt {
@@ -26,11 +36,12 @@ export interface Won {
 export interface HedgeDeps {
   readonly clock: Clock;
   readonly signal: AbortSignal;
+  /** How long the connection may be silent. */
+  readonly afterMs?: number | undefined;
   readonly send: (lease: Lease) => Promise<Incoming>;
 }
 
 const OTHER_WON = new Error('another connection answered first');
-const SILENT = new Error(`the connection was silent for ${HEDGE_AFTER_MS / 1_000} s`);
 
 /**
  * Waits for the answer to a request that may be sent twice, and sends it on a new connection too
@@ -39,7 +50,10 @@ const SILENT = new Error(`the connection was silent for ${HEDGE_AFTER_MS / 1_000
  * attempt is closed.
  * @throws TransportFailure of the last attempt, when every one has failed.
  */
-export function hedge(first: Attempt, { clock, signal, send }: HedgeDeps): Promise<Won> {
+export function hedge(
+  first: Attempt,
+  { clock, signal, send, afterMs = HEDGE_AFTER_MS }: HedgeDeps,
+): Promise<Won> {
   return new Promise((resolve, reject) => {
     const pending = new Set<Attempt>();
     let contested = false;
@@ -76,11 +90,11 @@ export function hedge(first: Attempt, { clock, signal, send }: HedgeDeps): Promi
     };
     signal.addEventListener('abort', onAbort, { once: true });
     watch(first);
-    timer = clock.schedule(HEDGE_AFTER_MS, () => {
+    timer = clock.schedule(afterMs, () => {
       if (signal.aborted) return;
       let lease = first.lease.another();
       if (!lease) {
-        lease = first.lease.renew(SILENT);
+        lease = first.lease.renew(new Error(`the connection was silent for ${afterMs / 1_000} s`));
         if (!lease) return;
         pending.delete(first);
         // Its bytes have left, whatever becomes of the second.

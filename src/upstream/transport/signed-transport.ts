@@ -68,6 +68,8 @@ export interface TransportRequest {
   readonly body?: Buffer | undefined;
   /** False where a second delivery could run something twice. */
   readonly repeatable: boolean;
+  /** Of a repeatable request; absent: HEDGE_AFTER_MS. */
+  readonly hedgeAfterMs?: number | undefined;
   readonly signal: AbortSignal;
   /** Whose turn it takes where requests wait for a connection. */
   readonly share?: Share | undefined;
@@ -293,6 +295,7 @@ export class SignedTransport {
     const won = await hedge(first, {
       clock,
       signal: request.signal,
+      afterMs: request.hedgeAfterMs,
       send: (other) => this.#send(request, other, made, attempt + 1),
     });
     if (won.lease !== lease) {

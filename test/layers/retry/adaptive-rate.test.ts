@@ -16,7 +16,11 @@ function setUp() {
   events.subscribe((event) => seen.push(event));
   const rate = new AdaptiveRate({ profile: '', clock, events });
   const granted: unknown[] = [];
-  const take = (name: unknown, turn: Partial<typeof ANY_TIME> = {}, signal = never): Promise<void> => {
+  const take = (
+    name: unknown,
+    turn: Partial<typeof ANY_TIME> = {},
+    signal = new AbortController().signal,
+  ): Promise<void> => {
     const taken = (rate.take(signal, { ...ANY_TIME, ...turn }) ?? Promise.resolve()).then(() => {
       granted.push(name);
     });

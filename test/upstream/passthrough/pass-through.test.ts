@@ -274,6 +274,14 @@ describe('a failure', () => {
     }
   });
 
+  it('that wants OAuth is explained, also where it is a JSON-RPC error', async () => {
+    const challenge = { 'www-authenticate': 'Bearer resource_metadata="https://x"' };
+    const body = '{"jsonrpc":"2.0","id":0,"error":{"code":-32001,"message":"Missing Bearer token"}}';
+    const { send } = await rigFor(say(401, { ...JSON_TYPE, ...challenge }, body));
+    const { message } = await errorOf(send(call).reply);
+    expect(message).toMatch(/OAuth access token.* The server said: Missing Bearer token/);
+  });
+
   it('that leads elsewhere is not followed, and not repeated to the client', async () => {
     const { send } = await rigFor(say(307, { location: 'https://elsewhere.example' }, ''));
     expect((await errorOf(send(call).reply)).reason).toBe('redirected');

@@ -44,6 +44,32 @@ async function startSubscription(id: Id, opening: Opening | number[], options: S
   return { ...rig, streams, reply, cancel, texts, opened, openedAgain, heard };
 }
 
+describe('a subscription that is throttled when it is opened again', () => {
+  it.each([
+    [400, { 'x-amzn-errortype': 'ThrottlingException' }, '{"message":"slow down"}'],
+    [409, { 'x-amzn-errortype': 'RetryableConflictException' }, '{"message":"busy"}'],
+    [403, {}, '{"__type":"com.amazon#ThrottlingException","message":"slow down"}'],
+    [200, { 'content-type': 'application/json' }, '{"__type":"ThrottlingException","message":"slow down"}'],
+  ])('is tried again, whatever the status: %i %j', async (status, headers, body) => {
+    const streams: EventWriter[] = [];
+    const rig = await startStateless((_request, response) => {
+      if (rig.server.requests.length === 2) return void response.writeHead(status, headers).end(body);
+      const events = new EventWriter(response);
+      events.send(ackOf(0));
+      streams.push(events);
+    });
+    const { cancel } = rig.ask('subscriptions/listen', { notifications: FILTER }, 0);
+    await comesTrue(() => rig.emitted.length === 1, 'it is acknowledged');
+    streams[0]?.end();
+    for (const deadline = Date.now() + 10_000; streams.length < 2; ) {
+      if (Date.now() > deadline) throw new Error(`${rig.server.requests.length} requests came`);
+      await rig.clock.advance(1_000);
+    }
+    expect(rig.server.requests).toHaveLength(3);
+    cancel(new Error('over'));
+  });
+});
+
 describe('a subscription', () => {
   it.each([0, '', -1, 'listen:0'])('brings everything in order, under its id %j', async (id) => {
     const { reply, texts, server, heard, streams } = await startSubscription(id, (events) => {

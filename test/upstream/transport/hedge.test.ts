@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { HEDGE_AFTER_MS } from '../../../src/upstream/transport/hedge.ts';
+import { HEDGE_AFTER_MS, HEDGE_TOOL_AFTER_MS } from '../../../src/upstream/transport/hedge.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { ScriptedServer } from '../../support/scripted-server.ts';
 import { comesTrue } from '../http/lane-rig.ts';
+import { startStateless, textOf } from '../stateless/stateless-rig.ts';
 import { uplinkTo } from './uplink-rig.ts';
 
 /** Holds the first request with this body, and answers all others. */
@@ -94,5 +95,53 @@ describe('a kept connection on which no answer begins', () => {
     await expect(answer).rejects.toThrow('left');
     await comesTrue(() => server.connections.open === 0, 'both connections are closed');
     expect(clock.timers).toBe(0);
+  });
+});
+
+describe('a tools/call on a kept connection that is silent', () => {
+  const TOOLS = [
+    { name: 'reads', annotations: { readOnlyHint: true } },
+    { name: 'repeats', annotations: { idempotentHint: true } },
+    { name: 'writes', annotations: { destructiveHint: true } },
+  ];
+
+  /** Lists the tools, calls one on the same connection, and holds that request. */
+  async function callHeld(name: string) {
+    const held = (): boolean => server.requests.filter(({ text }) => text.includes(`"${name}"`)).length === 1;
+    const rig = await startStateless(({ rpc, method: _method, connection, text }, response) => {
+      if (text.includes(`"${name}"`) && held()) return;
+      response.writeHead(200, { 'content-type': 'application/json' });
+      const result = rpc.method === 'tools/list' ? { tools: TOOLS } : { connection };
+      response.end(JSON.stringify({ jsonrpc: '2.0', id: rpc.id, result }));
+    });
+    const { server } = rig;
+    await rig.ask('tools/list', {}, 'list').reply;
+    const { reply, cancel } = rig.ask('tools/call', { name }, 0);
+    await comesTrue(held, 'the call arrived');
+    return { ...rig, reply, cancel };
+  }
+
+  it.each(['reads', 'repeats'])(
+    'is sent on a new connection too, where its tool allows it: %s',
+    async (name) => {
+      const { clock, reply } = await callHeld(name);
+      await clock.advance(HEDGE_TOOL_AFTER_MS);
+      expect(textOf(await reply)).toContain('"connection":2');
+    },
+  );
+
+  it.each(['writes', 'unknown'])('is sent once where its tool does not: %s', async (name) => {
+    const { clock, server, reply, cancel } = await callHeld(name);
+    await clock.advance(HEDGE_TOOL_AFTER_MS * 4);
+    expect(server.requests).toHaveLength(2);
+    cancel(new Error('over'));
+    await expect(reply).rejects.toThrow();
+  });
+
+  it('is left alone for as long as an ordinary tool works', async () => {
+    const { clock, server, cancel } = await callHeld('reads');
+    await clock.advance(HEDGE_TOOL_AFTER_MS - 1);
+    expect(server.requests).toHaveLength(2);
+    cancel(new Error('over'));
   });
 });
