@@ -52,7 +52,7 @@ export const COMMANDS = {
     options: {},
     connects: true,
     help: `prints the configuration of an MCP client for the given options; the clients are ${CLIENTS.join(', ')}`,
-    example: 'mcp-sigv4-proxy config claude-code --profile dev --lazy --max-connections 16',
+    example: 'mcp-sigv4-proxy config claude-code --profile dev --lazy --max-connections 8',
   },
   demo: {
     words: [],

@@ -94,7 +94,7 @@ function generalHelp(): string[] {
     'A flag beats the environment; an empty variable is an unset one. -h, --help and --version do what they say.',
     '',
     'Examples:',
-    '  mcp-sigv4-proxy --max-connections 16',
+    '  mcp-sigv4-proxy --lazy --max-connections 8 --profile dev',
     '  mcp-sigv4-proxy https://id.lambda-url.eu-west-1.on.aws/mcp --profile dev',
     '  mcp-sigv4-proxy https://tools.example.com/mcp --service execute-api --region eu-west-1',
   );

@@ -59,7 +59,7 @@ export async function runDemo({ write, binPath, env }: DemoOptions): Promise<num
     }
     write(
       '\nNext, with your own AWS credentials, in Claude Code:\n' +
-        '  claude mcp add aws -- npx -y mcp-sigv4-proxy --max-connections 8 --profile <yours>\n',
+        '  claude mcp add aws -- npx -y mcp-sigv4-proxy --lazy --max-connections 8 --profile <yours>\n',
     );
     return 0;
   } catch (error) {
