@@ -8,7 +8,7 @@ import { ScriptedServer } from '../support/scripted-server.ts';
 import { settingsIn } from '../support/settings.ts';
 import { makeTempHome } from '../support/temp-home.ts';
 
-it('a call that still waits for its arguments ends when it is interrupted, and nothing is sent', async () => {
+it('call --args - ends when it is interrupted while it reads stdin, and sends nothing', async () => {
   const server = await ScriptedServer.start((_request, response) => void response.end());
   const args = parseArguments(['call', 'echo', server.url, '--auth', 'none', '--args', '-'], COMMANDS);
   const settings = settingsIn(await readSettings(args, (await makeTempHome()).env));

@@ -31,8 +31,8 @@ createInterface({ input: process.stdin }).on('line', (line) => {
   if (id !== undefined) console.log(${answer});
 });`);
 
-describe('the demo', () => {
-  it('shows the same calls over one connection and over many, every request signed', async () => {
+describe('demo', () => {
+  it('sends the same signed calls over one connection and over many, and prints both times', async () => {
     const { code, output } = await demo(BIN_PATH);
     expect(output).not.toContain('failed');
     expect(code).toBe(0);
@@ -48,13 +48,13 @@ describe('the demo', () => {
     expect(output).toContain('claude mcp add');
   });
 
-  it('fails with what the command left on stderr', async () => {
+  it('fails with the stderr text of the proxy that it started', async () => {
     const { code, output } = await demo(standIn(`console.error('no such option'); process.exitCode = 2;`));
     expect(code).toBe(1);
     expect(output).toMatch(/The demo failed: it ended with code 2\nno such option\n$/);
   });
 
-  it('fails with the error that the server answered', async () => {
+  it('fails with the error answer of the server', async () => {
     const error = `JSON.stringify({ jsonrpc: '2.0', id, error: { code: -31007, message: 'not today' } })`;
     expect(await demo(answering(error))).toMatchObject({
       code: 1,
@@ -62,19 +62,19 @@ describe('the demo', () => {
     });
   });
 
-  it('fails where stdout holds what is no message', async () => {
+  it('fails if stdout of the proxy contains a line that is not a message', async () => {
     const { code, output } = await demo(answering(`'hello'`));
     expect(code).toBe(1);
     expect(output).toContain('no message: hello');
   });
 
-  it('fails where answers come that the endpoint never gave', async () => {
+  it('fails if the proxy prints answers that the endpoint did not send', async () => {
     const { code, output } = await demo(answering(`JSON.stringify({ jsonrpc: '2.0', id, result: {} })`));
     expect(code).toBe(1);
     expect(output).toContain('the endpoint saw 0 calls where 8 were made');
   });
 
-  it("keeps the user's own AWS and proxy settings out, and brings its own credentials", async () => {
+  it("ignores the user's AWS and proxy settings and uses test credentials", async () => {
     const names = `Object.keys(process.env).filter((name) => /^(AWS|MCP)_/i.test(name)).sort().join()`;
     const bin = answering(`JSON.stringify({ jsonrpc: '2.0', id, error: { code: 0, message: ${names} } })`);
     const { output } = await demo(bin, { AWS_PROFILE: 'mine', AWS_REGION: 'x', MCP_PROXY_TIMEOUT: '0' });
@@ -82,7 +82,7 @@ describe('the demo', () => {
   });
 });
 
-it('the demo complains once of each option that is not for it', async () => {
+it('demo reports each unsupported option once', async () => {
   const bin = BinDriver.start({ args: ['demo', '--json', '--timeout', '5', 'https://a.example/mcp'] });
   expect(await bin.exit()).toEqual({ code: 2, signal: null });
   expect(bin.stderr).toBe(

@@ -8,17 +8,17 @@ const screen = (isTerminal: boolean) => {
   return Object.assign(new Output({ write, isTerminal, columns: 20 }), { written });
 };
 
-describe('progress', () => {
+describe('ProgressLine', () => {
   it.each<[params: Record<string, unknown>, text: string]>([
     [{ progress: 3, total: 10, message: 'Reading\nfiles' }, '3/10 Reading'],
     [{ progress: 0 }, '0'],
     [{ message: '\u001b[31mred' }, 'red'],
     [{ progress: 'half', total: 2, message: 4 }, ''],
-  ])('%j reads %j', (params, text) => {
+  ])('formats progress %j as %j', (params, text) => {
     expect(progressText(params)).toBe(text);
   });
 
-  it('is one line, rewritten, cut short of the width, and taken away in the end', () => {
+  it('overwrites one line, cuts it to the terminal width, and clears it at the end', () => {
     const output = screen(true);
     const line = new ProgressLine(output);
     line.clear();
@@ -29,7 +29,7 @@ describe('progress', () => {
     expect(output.written.join('')).toBe(`\r\u001b[K1/2\r\u001b[K2/2 ${'x'.repeat(12)}...\r\u001b[K`);
   });
 
-  it('is not shown where nobody watches', () => {
+  it('prints nothing if the output is not a terminal', () => {
     const output = screen(false);
     const line = new ProgressLine(output);
     line.show({ progress: 1 });

@@ -8,16 +8,21 @@ const said = async (args: readonly string[], env: NodeJS.ProcessEnv = {}): Promi
 };
 
 it.each<[string, readonly string[], NodeJS.ProcessEnv, string]>([
-  ['the server', [], {}, ''],
-  ['the server, with an option that is off', ['--read-only=false'], { MCP_PROXY_DENY_TOOL: '' }, ''],
-  ['one option', ['--deny-tool', '*'], {}, ' that --deny-tool lets through'],
-  ['a variable', [], { MCP_PROXY_READ_ONLY: '1' }, ' that MCP_PROXY_READ_ONLY lets through'],
+  ['the server has no tools', [], {}, ''],
   [
-    'options together',
+    'the server has no tools, and filter options are off',
+    ['--read-only=false'],
+    { MCP_PROXY_DENY_TOOL: '' },
+    '',
+  ],
+  ['one filter option', ['--deny-tool', '*'], {}, ' that --deny-tool lets through'],
+  ['a filter variable', [], { MCP_PROXY_READ_ONLY: '1' }, ' that MCP_PROXY_READ_ONLY lets through'],
+  [
+    'several filter options',
     ['--read-only', '--deny-tool', 'a', '--allow-tool', 'b'],
     {},
     ' that --read-only and --allow-tool and --deny-tool let through',
   ],
-])('an empty list is that of %s', async (_whose, args, env, why) => {
+])('noToolsText explains an empty list by the cause: %s', async (_whose, args, env, why) => {
   expect(await said(args, env)).toBe(`The server offers no tools${why}`);
 });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { toolTable } from '../../src/commands/tool-table.ts';
 
-describe('the table of tools', () => {
+describe('toolTable', () => {
   const tools = [
     { name: 'echo', description: '\n  Says it   again.\nAnd more.', annotations: { readOnlyHint: true } },
     { name: 'remove', title: 'Removes', annotations: { destructiveHint: true } },
@@ -9,7 +9,7 @@ describe('the table of tools', () => {
     { name: 'odd', annotations: 'none' },
   ];
 
-  it('has a line for each: name, hint as the server gave it, first line of the description', () => {
+  it('prints one line per tool: name, hint of the server, first line of the description', () => {
     expect(toolTable(tools, undefined)).toBe(
       [
         'NAME         HINT             DESCRIPTION',
@@ -22,7 +22,7 @@ describe('the table of tools', () => {
     );
   });
 
-  it('is cut to the width of the terminal', () => {
+  it('cuts descriptions to the width of the terminal', () => {
     const long = [{ name: 'echo', description: 'x'.repeat(200) }];
     const lines = toolTable(long, 60).trimEnd().split('\n');
     expect(lines[1]).toBe(`echo  -     ${'x'.repeat(45)}...`);
@@ -31,7 +31,7 @@ describe('the table of tools', () => {
     expect(toolTable(long, 5)).toContain(`${'x'.repeat(17)}...\n`);
   });
 
-  it('survives what is no tool', () => {
+  it('prints list entries that are not tools without failing', () => {
     const lines = toolTable([null, 7, {}, { name: 1, description: {} }], 80).split('\n');
     expect(lines.slice(1, 5)).toEqual([
       '?           not an object',
@@ -41,7 +41,7 @@ describe('the table of tools', () => {
     ]);
   });
 
-  it('lets no server drive the terminal', () => {
+  it('removes control characters of the server', () => {
     const evil = [{ name: 'a\u001b[2Jb', description: '\u001b]0;title\u0007Hello\u0008\u009b31m' }];
     // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
     expect(toolTable(evil, 80)).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);

@@ -62,7 +62,7 @@ const keysFile = (profile: string): string =>
   `[${profile}]\naws_access_key_id = ${TEST_KEY.accessKeyId}\naws_secret_access_key = ${TEST_KEY.secretAccessKey}\naws_session_token = ${TEST_KEY.sessionToken}\n`;
 
 describe('doctor', () => {
-  it('finds all well behind an HTTP proxy and a private authority, with a profile and STS', async () => {
+  it('reports no failure behind an HTTP proxy and a private authority, with a profile and STS', async () => {
     const server = await serve({}, { tls: authority });
     const proxy = await ConnectProxy.start({
       hosts: { 'mcp.test': '127.0.0.1' },
@@ -96,7 +96,7 @@ describe('doctor', () => {
     expect(server.of('DELETE')).toHaveLength(1);
   });
 
-  it('tells the settings as they were made, not as it goes by them itself', async () => {
+  it("reports the user's settings, not the shorter limits of its checks", async () => {
     const server = await serve();
     const made = ['--timeout 600', '--connect-timeout 60', '--min-sessions 2', '--max-sessions 4', '--lazy'];
     const bin = doctor([server.url, ...made.flatMap((text) => text.split(' '))]);
@@ -105,7 +105,7 @@ describe('doctor', () => {
     expect(server.of('initialize')).toHaveLength(1);
   });
 
-  it('looks at the credentials of every profile', async () => {
+  it('checks the credentials of every profile', async () => {
     const server = await serve();
     const aws = await startAwsStandIns();
     const bin = doctor([server.url, '--profile', 'dev', 'prod'], {
@@ -122,7 +122,7 @@ describe('doctor', () => {
     );
   });
 
-  it('warns where the options let no tool through', async () => {
+  it('warns if the options filter all tools', async () => {
     const server = await serve({ tools: [{ name: 'a', inputSchema: { type: 'object' } }] });
     const bin = doctor([server.url, '--read-only', '--log-level', 'silent']);
     expect(await bin.exit()).toEqual({ code: 0, signal: null });
@@ -130,7 +130,7 @@ describe('doctor', () => {
     expect(remediesOf(bin)).toEqual([expect.stringContaining('--allow-tool')]);
   });
 
-  it('has no colours and no escapes in a pipe, colours on a terminal, and none with NO_COLOR', async () => {
+  it('prints colours on a terminal only, and none with NO_COLOR', async () => {
     const server = await serve();
     const env = { ...signingEnv, AWS_ENDPOINT_URL_STS: 'http://127.0.0.1:9' };
     const args = ['doctor', server.url, ...signingArgs];
@@ -147,7 +147,7 @@ describe('doctor', () => {
     expect(plain.output).toContain('ok       version ');
   });
 
-  it('writes one JSON document with --json, on a terminal too', async () => {
+  it('prints one JSON document with --json, also on a terminal', async () => {
     const server = await serve();
     const args = ['doctor', server.url, ...signingArgs, '--json'];
     const terminal = await Terminal.start({ args, env: signingEnv });
@@ -161,7 +161,7 @@ describe('doctor', () => {
     expect(Object.fromEntries(checks.map((each) => [each.check, each.verdict]))).toMatchObject(ALL_WELL);
   });
 
-  it('takes every option, and complains of all that is wrong at once', async () => {
+  it('accepts every option of the proxy and reports all problems at once', async () => {
     const bin = doctor(['http://example.com/mcp', '--args', '{}', '--retries', 'many']);
     expect(await bin.exit()).toEqual({ code: 2, signal: null });
     expect(bin.lines).toEqual([]);
@@ -170,7 +170,7 @@ describe('doctor', () => {
     );
   });
 
-  it('ends by a signal like any command', async () => {
+  it('ends with the exit code of the signal when it is interrupted', async () => {
     const server = await serve({ on: { initialize: () => undefined } });
     const terminal = await Terminal.start({ args: ['doctor', server.url, ...signingArgs], env: signingEnv });
     await server.until((requests) => requests.length === 1);
@@ -180,8 +180,8 @@ describe('doctor', () => {
   });
 });
 
-describe('a failure', () => {
-  it('of the credentials has a remedy, and skips what rests on them', async () => {
+describe('doctor, failures', () => {
+  it('prints a remedy for missing credentials and skips the dependent checks', async () => {
     const server = await serve();
     const bin = doctor([server.url, '--profile', 'dev'], { env: { AWS_EC2_METADATA_DISABLED: 'true' } });
     expect(await bin.exit()).toEqual({ code: 1, signal: null });
@@ -198,7 +198,7 @@ describe('a failure', () => {
     expect(server.requests).toEqual([]);
   });
 
-  it('of the connection skips what rests on it', async () => {
+  it('skips the dependent checks if the connection fails', async () => {
     const server = await serve();
     await server.close();
     const bin = doctor([server.url]);
@@ -213,7 +213,7 @@ describe('a failure', () => {
     expect(bin.lines).toContain('skipped  clock             needs connection');
   });
 
-  it('of DNS, or of the setting of the HTTP proxy, comes before the connection', async () => {
+  it('reports a failure of DNS or of the HTTP proxy setting before the connection', async () => {
     const dns = doctor([`https://${NO_SUCH_HOST}/mcp`]);
     expect(await dns.exit()).toMatchObject({ code: 1 });
     expect(findingsOf(dns)).toMatchObject({ DNS: 'failed', connection: 'skipped', initialize: 'skipped' });
@@ -230,7 +230,7 @@ describe('a failure', () => {
     expect(remediesOf(proxy)).toEqual(['Check --proxy, or HTTPS_PROXY and NO_PROXY.']);
   });
 
-  it('of TLS names the authority that nobody trusts, or the file that cannot be read', async () => {
+  it('names the untrusted authority, or the unreadable CA file', async () => {
     const server = await serve({}, { tls: authority });
     const bin = doctor([server.url]);
     expect(await bin.exit()).toMatchObject({ code: 1 });
@@ -245,7 +245,7 @@ describe('a failure', () => {
     ]);
   });
 
-  it('of the signature tells the right region', async () => {
+  it('names the right region if the signature is rejected', async () => {
     const server = await serve();
     const bin = BinDriver.start({
       args: ['doctor', server.url, '--service', 'execute-api', '--region', 'us-east-1'],
@@ -257,7 +257,7 @@ describe('a failure', () => {
     expect(remediesOf(bin)).toEqual([expect.stringContaining('(--region eu-west-1)')]);
   });
 
-  it('of a server that says nothing comes in time', async () => {
+  it('fails after --timeout if the server does not answer', async () => {
     const server = await serve({ on: { initialize: () => undefined } });
     const bin = doctor([server.url, '--timeout', '1']);
     expect(await bin.exit()).toMatchObject({ code: 1 });
@@ -267,7 +267,7 @@ describe('a failure', () => {
     ]);
   });
 
-  it('shows no secret that the server sends back', async () => {
+  it('prints no secret that the server echoes', async () => {
     const { accessKeyId, secretAccessKey, sessionToken } = TEST_KEY;
     const server = await ScriptedServer.start(({ headers }, response) => {
       const message = `no ${headers['x-key']} ${secretAccessKey} ${sessionToken} ${headers.authorization}`;

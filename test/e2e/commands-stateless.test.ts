@@ -17,8 +17,8 @@ async function stateless(): Promise<VerifyingProxy> {
 const run = (...args: string[]): BinDriver =>
   BinDriver.start({ args: [...args, ...signingArgs], env: signingEnv, anyStdout: true });
 
-describe('with a server of the revision without sessions', () => {
-  it('tools lists its tools', async () => {
+describe('the commands with a server of the stateless era', () => {
+  it('tools lists the tools', async () => {
     const server = await stateless();
     const bin = run('tools', server.url);
     expect(await bin.exit()).toEqual({ code: 0, signal: null });
@@ -28,7 +28,7 @@ describe('with a server of the revision without sessions', () => {
     expect(server.refused).toEqual([]);
   });
 
-  it('call calls them, arguments that travel in headers included, and shows progress on a terminal', async () => {
+  it('call calls a tool with arguments in headers, and shows progress on a terminal', async () => {
     const server = await stateless();
     const bin = run('call', 'test_mirrored_argument', server.url, '--args', '{"region":"eu-west-1"}');
     expect(await bin.exit()).toEqual({ code: 0, signal: null });
@@ -41,7 +41,7 @@ describe('with a server of the revision without sessions', () => {
     expect(terminal.output).toBe('\r\u001b[K0/100\r\u001b[K50/100\r\u001b[K100/100\r\u001b[Kdone\n');
   });
 
-  it('call ends with 1 where a tool would ask, and the server sees that nobody can answer', async () => {
+  it('call returns 1 for a tool that needs input, because it declares no capability for it', async () => {
     const server = await stateless();
     const bin = run('call', 'test_input_required_result_multi_round', server.url);
     expect(await bin.exit()).toEqual({ code: 1, signal: null });
@@ -51,7 +51,7 @@ describe('with a server of the revision without sessions', () => {
     );
   });
 
-  it('doctor finds it well, without a session', async () => {
+  it('doctor reports no failure and no session', async () => {
     const server = await stateless();
     const bin = run('doctor', server.url);
     expect(await bin.exit()).toEqual({ code: 0, signal: null });
@@ -64,7 +64,7 @@ describe('with a server of the revision without sessions', () => {
   });
 });
 
-it('a handshake that is refused keeps its own words where the server cannot be asked either', async () => {
+it('tools prints the error of initialize if server/discover fails too', async () => {
   const server = await ScriptedServer.start(({ rpc }, response) =>
     sendJson(response, 200, errorOf(rpc.id, -32601, `no ${rpc.method} here`)),
   );

@@ -24,7 +24,7 @@ const paged: Handler = (_request, response, { id, params }) => {
 };
 
 describe('tools', () => {
-  it('lists what the server offers, and leaves no session behind', async () => {
+  it('lists the tools of the server and deletes its session', async () => {
     const { server, mcp } = await serve();
     const bin = run([server.url]);
     expect(await bin.exit()).toEqual({ code: 0, signal: null });
@@ -41,7 +41,7 @@ describe('tools', () => {
     expect(server.requests.every(({ verification }) => verification?.ok)).toBe(true);
   });
 
-  it('asks for all pages, and --json prints their tools as the server wrote them', async () => {
+  it('requests all pages, and prints the tools as the server sent them with --json', async () => {
     const { server } = await serve({ on: { 'tools/list': paged } });
     const bin = run([server.url, '--json']);
     expect(await bin.exit()).toEqual({ code: 0, signal: null });
@@ -51,7 +51,7 @@ describe('tools', () => {
     expect(server.of('tools/list')).toHaveLength(3);
   });
 
-  it('works from the environment alone', async () => {
+  it('uses settings from the environment', async () => {
     const { server } = await serve();
     const bin = BinDriver.start({
       args: ['tools'],
@@ -78,7 +78,7 @@ describe('tools', () => {
     );
   });
 
-  it('says on stderr where there are none', async () => {
+  it('reports on stderr that the server has no tools', async () => {
     const { server } = await serve({ tools: [] });
     const bin = run([server.url]);
     expect(await bin.exit()).toEqual({ code: 0, signal: null });
@@ -90,7 +90,7 @@ describe('tools', () => {
     expect(json.stderr).toBe('');
   });
 
-  it('does not say of the server what the options do', async () => {
+  it('names the option that filters all tools', async () => {
     const { server } = await serve();
     const bin = run([server.url, '--deny-tool', '*', '--log-level', 'silent']);
     expect(await bin.exit()).toEqual({ code: 0, signal: null });
@@ -105,16 +105,16 @@ describe('tools', () => {
       'The server answered with error -32601: Method not found',
     ],
     [
-      'the answer is no list',
+      'the answer contains no list',
       (_request, _response, { result }) => result({ tools: {} }),
       "The server's answer cannot be used: page 1 of tools/list contains no list of tools.",
     ],
     [
-      'the pages go round in a circle',
+      'the server returns the same cursor twice',
       (_request, _response, { result }) => result({ tools: [], nextCursor: '' }),
       "The server's answer cannot be used: tools/list returned the same cursor twice.",
     ],
-  ])('ends with 1 where %s', async (_what, handler, said) => {
+  ])('returns 1 if %s', async (_what, handler, said) => {
     const { server } = await serve({ on: { 'tools/list': handler } });
     const bin = run([server.url, '--json']);
     expect(await bin.exit()).toEqual({ code: 1, signal: null });
@@ -122,7 +122,7 @@ describe('tools', () => {
     expect(bin.stderr).toBe(`mcp-sigv4-proxy: ${said}\n`);
   });
 
-  it('ends with 1 and the remedy where there are no credentials', async () => {
+  it('returns 1 and prints the remedy without credentials', async () => {
     const { server } = await serve();
     const bin = run([server.url, '--profile', 'dev'], { env: { AWS_EC2_METADATA_DISABLED: 'true' } });
     expect(await bin.exit()).toEqual({ code: 1, signal: null });
@@ -130,7 +130,7 @@ describe('tools', () => {
     expect(server.requests).toEqual([]);
   });
 
-  it('ends quietly where nobody reads on', async () => {
+  it('ends without an error if its pipe is closed', async () => {
     const { server, mcp } = await serve();
     const args = ['tools', server.url, ...signingArgs];
     const terminal = await Terminal.start({ args, env: signingEnv, redirect: '| head -n 1' });
@@ -139,7 +139,7 @@ describe('tools', () => {
     await server.until(() => mcp.deleted.length === 1);
   });
 
-  it('takes every option of the proxy, and complains of all that is wrong at once', async () => {
+  it('accepts every option of the proxy and reports all problems at once', async () => {
     const { server } = await serve();
     const bin = run([server.url, '--args', '{}', '--timeout', '-1', '--json=perhaps']);
     expect(await bin.exit()).toEqual({ code: 2, signal: null });

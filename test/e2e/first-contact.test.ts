@@ -11,7 +11,7 @@ import { signingArgs, signingEnv } from '../support/signing.ts';
 import { Terminal } from '../support/terminal.ts';
 import { makeTlsAuthority } from '../support/tls-authority.ts';
 
-describe('a word that is no endpoint', () => {
+describe('an argument that is not an endpoint', () => {
   it.each([
     [
       ['login'],
@@ -29,14 +29,14 @@ describe('a word that is no endpoint', () => {
       /--profile takes "doctor" as one of its values\. Put the command first: mcp-sigv4-proxy doctor --profile \.\.\. \(a value of this name: --profile=doctor\)/,
     ],
     [['--allow-tool', 'a', 'tools'], /--allow-tool takes "tools" as one of its values/],
-  ])('%j is refused with what was meant', async (args, says) => {
+  ])('%j is refused with a suggestion', async (args, says) => {
     const bin = BinDriver.start({ args });
     expect(await bin.exit()).toEqual({ code: 2, signal: null });
     expect(bin.stderr).toMatch(says);
     expect(bin.stderr).not.toMatch(/must be an? (absolute )?URL|missing/i);
   });
 
-  it('a profile that is called like a command can be named', async () => {
+  it('a profile with the name of a command can be used', async () => {
     const bin = BinDriver.start({
       args: ['--profile=dev', '--profile=tools', '--auth', 'none'],
       files: { '.aws/config': '[profile dev]\nregion = eu-west-1\n[profile tools]\nregion = eu-west-1\n' },
@@ -56,7 +56,7 @@ const refusing =
 const METADATA = 'Bearer resource_metadata="https://example.com/.well-known/oauth-protected-resource"';
 const IAM = 'User: arn:aws:iam::123456789012:user/a is not authorized to perform: execute-api:Invoke';
 
-describe('an answer that refuses a request names its cause', () => {
+describe('the error of a rejected request names its cause', () => {
   it.each<[what: string, handler: Handler, says: RegExp, never: RegExp]>([
     [
       'an explicit deny',
@@ -116,7 +116,7 @@ describe('an answer that refuses a request names its cause', () => {
       /looks like a server of the HTTP\+SSE transport of 2024-11-05/,
       /check its path/i,
     ],
-  ])('%s', async (_what, handler, says, never) => {
+  ])('for the answer: %s', async (_what, handler, says, never) => {
     const { bin } = await startRelayed({ on: { initialize: handler } });
     const { error } = await bin.initialize({}, 0);
     const { message } = error as { message: string };
@@ -124,7 +124,7 @@ describe('an answer that refuses a request names its cause', () => {
     expect(message).not.toMatch(never);
   });
 
-  it('an HTTP+SSE server is known by the path of its URL, with and without a slash', async () => {
+  it('a URL that ends with /sse, with or without a slash, is reported as an HTTP+SSE server', async () => {
     const server = await ScriptedServer.start((_request, response) => {
       response.writeHead(404, { 'content-type': 'text/html' }).end('<pre>Cannot POST /sse</pre>');
     });
@@ -140,7 +140,7 @@ describe('an answer that refuses a request names its cause', () => {
     }
   });
 
-  it('repeats beyond --retries are explained', async () => {
+  it('the error explains attempts beyond --retries', async () => {
     const { bin } = await startRelayed({
       args: ['--retries', '1', '--initialize-timeout', '3', '--retry-max-delay', '0.1'],
       on: {
@@ -183,7 +183,7 @@ it('a Lambda function URL that answers 403 names both permissions that it needs 
   expect((error as { message: string }).message).not.toContain('no IAM policy allows');
 });
 
-describe('TLS that meets something else', () => {
+describe('a server that does not use the expected protocol', () => {
   async function tcp(first: string | undefined): Promise<string> {
     const sockets = new Set<Socket>();
     const server = createServer((socket) => {
@@ -204,7 +204,7 @@ describe('TLS that meets something else', () => {
   it.each([
     ['plain HTTP', undefined],
     ['SSH', 'SSH-2.0-OpenSSH_9.6\r\n'],
-  ])('says so, without the words of OpenSSL: %s', async (_what, first) => {
+  ])('is reported without OpenSSL messages if an https URL leads to %s', async (_what, first) => {
     const url = await tcp(first);
     const bin = BinDriver.start({ args: [url, ...signingArgs, '--retries', '0'], env: signingEnv });
     const { error } = await bin.initialize({}, 0);
@@ -223,7 +223,7 @@ describe('TLS that meets something else', () => {
     expect(`${message}${page}`).not.toMatch(/SSL routines|ERR_SSL|openssl/);
   });
 
-  it('plain HTTP that meets another protocol says so too', async () => {
+  it('is reported if an http URL leads to another protocol', async () => {
     const url = (await tcp('SSH-2.0-OpenSSH_9.6\r\n')).replace('https:', 'http:');
     const bin = BinDriver.start({ args: [url, ...signingArgs, '--retries', '0'], env: signingEnv });
     const { error } = await bin.initialize({}, 0);
@@ -231,15 +231,15 @@ describe('TLS that meets something else', () => {
   });
 });
 
-describe('in a terminal', () => {
-  it('a bare start says that it speaks MCP on stdin, and what to run instead', async () => {
+describe('the start in a terminal', () => {
+  it('without arguments explains MCP on stdin and lists the commands', async () => {
     const terminal = await Terminal.start({ args: [], env: signingEnv });
     await terminal.shows(/speaks MCP on stdin and stdout.*[\s\S]*mcp-sigv4-proxy doctor[\s\S]*--help/);
     terminal.type('\x03');
     await terminal.exit();
   });
 
-  it('--listen shows its address', async () => {
+  it('with --listen prints the address', async () => {
     const terminal = await Terminal.start({ args: ['--listen', '127.0.0.1:0', '--auth', 'none'] });
     await terminal.shows(/listening on http:\/\/127\.0\.0\.1:\d+\/mcp/);
     expect(terminal.output).not.toContain('speaks MCP on stdin');
@@ -247,7 +247,7 @@ describe('in a terminal', () => {
     await terminal.exit();
   });
 
-  it('a client that starts it gets neither', async () => {
+  it('prints nothing for a client on pipes', async () => {
     const { bin } = await startRelayed({ args: ['--listen', '127.0.0.1:0', '--stdio'] });
     await bin.initialize({}, 0);
     bin.closeStdin();

@@ -69,7 +69,7 @@ const asking: Handler = async (_request, _response, { events, ask, id }) => {
   stream.end();
 };
 
-describe('nothing that a server sends can control the terminal', () => {
+describe('text of a server cannot control the terminal', () => {
   it.each<[field: string, args: readonly string[], options: SessionServerOptions]>([
     ['names, titles and descriptions in the table of tools', ['tools'], { tools: [tool] }],
     ['tools --json', ['tools', '--json'], { tools: [tool] }],
@@ -95,13 +95,13 @@ describe('nothing that a server sends can control the terminal', () => {
       { on: refusal('tools/call') },
     ],
     ['a log of JSON lines', ['call', 'any', '--log-level', 'trace'], { on: refusal('tools/call') }],
-  ])('%s', async (_field, args, options) => {
+  ])('in %s', async (_field, args, options) => {
     const screen = await screenOf(args, options);
     expect(unsafeIn(screen)).toEqual([]);
     expect(screen).toMatch(/begin/);
   });
 
-  it('in a pipe stdout has it as it was sent, and stderr never', async () => {
+  it('in a pipe stdout is unchanged, and stderr has no control characters', async () => {
     const mcp = new SessionServer({
       on: { 'tools/call': result({ content: [{ type: 'text', text: hostile }] }) },
     });

@@ -54,7 +54,7 @@ const RUN = [
   'AWS_REGION=eu-west-1',
 ];
 
-describe('the block', () => {
+describe('configBlock', () => {
   it.each<[client: (typeof CLIENTS)[number], document: unknown]>([
     [
       'claude-code',
@@ -134,16 +134,19 @@ describe('the block', () => {
         },
       },
     ],
-  ])('for %s has its form, and a placeholder of its kind for what is secret', async (client, document) => {
-    const { text, notes } = await blockFor([client, ...SECRET], { env: ENV });
-    expect(JSON.parse(text)).toEqual(document);
-    expect(text).not.toContain('s3cr3t');
-    expect(notes.join('\n')).not.toContain('s3cr3t');
-    expect(notes[0]).toMatch(/^For .+: .+\.json/);
-    expect(notes[1]).toMatch(/^Not copied, because they are secret: X_API_KEY\. .+\.$/);
-  });
+  ])(
+    'for %s has the format of that client, and its placeholder syntax for secrets',
+    async (client, document) => {
+      const { text, notes } = await blockFor([client, ...SECRET], { env: ENV });
+      expect(JSON.parse(text)).toEqual(document);
+      expect(text).not.toContain('s3cr3t');
+      expect(notes.join('\n')).not.toContain('s3cr3t');
+      expect(notes[0]).toMatch(/^For .+: .+\.json/);
+      expect(notes[1]).toMatch(/^Not copied, because they are secret: X_API_KEY\. .+\.$/);
+    },
+  );
 
-  it.each(CLIENTS)('for %s has no env where there is nothing to say', async (client) => {
+  it.each(CLIENTS)('for %s has no env if no variable is needed', async (client) => {
     const { text, notes } = await blockFor([client]);
     expect(text).not.toMatch(/"env|"inputs/);
     expect(notes).toEqual([expect.stringMatching(/^For /), expect.stringMatching(/^Recommended: --lazy/)]);
@@ -160,8 +163,8 @@ describe('the block', () => {
   });
 });
 
-describe('what is given', () => {
-  it('comes back in the order it was given, and nothing else', async () => {
+describe('configBlock with options', () => {
+  it('repeats the given options in their order, and adds none', async () => {
     expect(
       await started([
         ENDPOINT,
@@ -194,12 +197,12 @@ describe('what is given', () => {
     });
   });
 
-  it('keeps an ARN as it is', async () => {
+  it('copies an ARN endpoint unchanged', async () => {
     const arn = 'arn:aws:bedrock-agentcore:us-east-1:123456789012:runtime/my_mcp-AbCdEf1234';
     expect((await started([arn])).args).toEqual([arn]);
   });
 
-  it('names files by their whole path: a client starts somewhere else', async () => {
+  it('makes file paths absolute, because clients start in another folder', async () => {
     const ca = await temp.write('ca.pem', '-----BEGIN CERTIFICATE-----\n');
     const file = await temp.write('proxy.env', 'MCP_PROXY_RETRIES=0\n');
     expect((await started(['--ca-bundle', ca])).args).toEqual(['--ca-bundle', ca]);
@@ -211,7 +214,7 @@ describe('what is given', () => {
     });
   });
 
-  it('leaves to the file of --env-file what stands in it', async () => {
+  it('does not copy variables that the --env-file sets', async () => {
     const file = await temp.write(
       'proxy.env',
       `MCP_PROXY_RETRIES=0\nMCP_PROXY_ENDPOINT=${ENDPOINT}\nAWS_PROFILE=dev\nAWS_REGION=eu-west-2\n`,
@@ -219,7 +222,7 @@ describe('what is given', () => {
     expect(await started(['--env-file', file])).toEqual({ args: ['--env-file', file] });
   });
 
-  it('in variables of the proxy stays in variables', async () => {
+  it('keeps settings from MCP_PROXY_ variables as variables', async () => {
     const env = {
       MCP_PROXY_MAX_CONNECTIONS: '16',
       MCP_PROXY_METADATA: 'A=1\nB=2',
@@ -232,8 +235,8 @@ describe('what is given', () => {
   });
 });
 
-describe('what clients do not hand on', () => {
-  it('is repeated where it is no secret', async () => {
+describe('configBlock with variables of the shell', () => {
+  it('copies AWS and network variables that are not secret', async () => {
     const env = {
       AWS_PROFILE: 'dev',
       AWS_DEFAULT_REGION: 'eu-west-1',
@@ -285,17 +288,17 @@ describe('what clients do not hand on', () => {
       { MCP_PROXY_ROLE_ARN: 'arn:aws:iam::123456789012:role/r' },
       ['--role-arn', 'arn:aws:iam::123456789012:role/r'],
     ],
-  ])('becomes a flag where it decides about account and region: %s', async (_what, argv, env, args) => {
+  ])('turns variables that choose account or region into flags: %s', async (_what, argv, env, args) => {
     expect(await started(argv, { env })).toEqual({ args });
   });
 
-  it('needs no AWS_PROFILE where --profile is given', async () => {
+  it('omits AWS_PROFILE if --profile is given', async () => {
     expect(await started(['--profile', 'a'], { env: { AWS_PROFILE: 'b' } })).toEqual({
       args: ['--profile', 'a'],
     });
   });
 
-  it('gets placeholders for credentials, unless a profile has others', async () => {
+  it('has placeholders for credentials unless a profile is used', async () => {
     const env = {
       AWS_ACCESS_KEY_ID: 'AKIAEXAMPLE',
       AWS_SECRET_ACCESS_KEY: 'geheim',
@@ -314,7 +317,7 @@ describe('what clients do not hand on', () => {
   });
 });
 
-describe('a secret', () => {
+describe('configBlock with secrets', () => {
   it.each<[what: string, argv: string[], env: NodeJS.ProcessEnv, given: Record<string, string>]>([
     [
       'in the URL of --proxy',
@@ -358,16 +361,19 @@ describe('a secret', () => {
       {},
       { MCP_PROXY_METADATA: 'A_TOKEN=${A_TOKEN}' },
     ],
-  ])('%s becomes a placeholder in the env block, off the command line', async (_what, argv, env, given) => {
-    const { text } = await blockFor(['claude-code', ...argv], { env });
-    expect(text).not.toContain('s3cr3t');
-    const { aws } = JSON.parse(text).mcpServers;
-    expect(aws.args).toEqual(['-y', 'mcp-sigv4-proxy']);
-    expect(aws.env).toEqual(given);
-  });
+  ])(
+    'a secret %s becomes a placeholder in env and does not appear on the command line',
+    async (_what, argv, env, given) => {
+      const { text } = await blockFor(['claude-code', ...argv], { env });
+      expect(text).not.toContain('s3cr3t');
+      const { aws } = JSON.parse(text).mcpServers;
+      expect(aws.args).toEqual(['-y', 'mcp-sigv4-proxy']);
+      expect(aws.env).toEqual(given);
+    },
+  );
 });
 
-it('an unknown client is a problem', () => {
+it('config reports an unknown client as a problem', () => {
   expect(problems(parseArguments(['config', 'emacs'], COMMANDS))).toEqual([
     '<client> must be one of claude-code, claude-desktop, opencode, cursor, vscode, kiro, not "emacs"',
   ]);

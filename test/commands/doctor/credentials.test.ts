@@ -29,8 +29,8 @@ async function found(...given: Parameters<typeof settingsFor>): Promise<Finding>
   return finding;
 }
 
-describe('credentials', () => {
-  it('are told by a masked key, their source and their expiry', async () => {
+describe('checkCredentials', () => {
+  it('reports the masked access key id, the source and the expiry', async () => {
     expect(await found([LAMBDA], { env: KEYS })).toEqual({
       check: 'credentials',
       verdict: 'ok',
@@ -42,7 +42,7 @@ describe('credentials', () => {
     );
   });
 
-  it('of a role are told to be so', async () => {
+  it('reports credentials of an assumed role as such', async () => {
     const aws = await startAwsStandIns({ now: () => Date.UTC(2026, 0, 2, 3, 4, 5) });
     const config =
       '[profile base]\naws_access_key_id = AKIDBASE\naws_secret_access_key = geheim\n' +
@@ -52,7 +52,7 @@ describe('credentials', () => {
     );
   });
 
-  it('that have expired are a warning: perhaps it is the clock that is wrong', async () => {
+  it('warns about expired credentials, because the clock may be wrong', async () => {
     const env = { ...KEYS, AWS_CREDENTIAL_EXPIRATION: '2026-01-02T03:00:05Z' };
     expect(await found([LAMBDA], { env })).toMatchObject({
       verdict: 'warning',
@@ -62,7 +62,7 @@ describe('credentials', () => {
     });
   });
 
-  it('that are not to be had fail, with the remedy of the proxy', async () => {
+  it("fails without credentials, with the remedy of the proxy's error", async () => {
     expect(
       await found([LAMBDA, '--profile', 'dev'], { env: OFF, config: '[profile prod]\nregion = x\n' }),
     ).toEqual({
@@ -78,7 +78,7 @@ describe('credentials', () => {
     });
   });
 
-  it('may be missing with --skip-auth, but not broken', async () => {
+  it('warns with --skip-auth if credentials are missing, and fails if they are broken', async () => {
     expect(await found([LAMBDA, '--skip-auth'], { env: OFF })).toMatchObject({
       verdict: 'warning',
       detail: 'none found; requests are sent unsigned (--skip-auth)',
@@ -89,7 +89,7 @@ describe('credentials', () => {
     });
   });
 
-  it('are skipped with --auth none', async () => {
+  it('is skipped with --auth none', async () => {
     expect(await found([LAMBDA, '--auth', 'none'])).toMatchObject({
       verdict: 'skipped',
       detail: 'requests are not signed (--auth none)',
@@ -101,12 +101,12 @@ it.each([
   ['AKIAIOSFODNN7EXAMPLE', 'AKIA...MPLE'],
   ['SHORT', '...RT'],
   ['', '...'],
-])('the key %s is shown as %s', (id, shown) => {
+])('maskedKeyId shows the access key id %s as %s', (id, shown) => {
   expect(maskedKeyId(id)).toBe(shown);
 });
 
-describe('the scope', () => {
-  it('is told with who said so', async () => {
+describe('signingFinding', () => {
+  it('reports service and region with the settings that chose them', async () => {
     expect(signingFinding(await settingsFor([LAMBDA])).detail).toBe(
       'for service lambda (from the host) in region eu-west-1 (from the host)',
     );

@@ -16,11 +16,11 @@ it.each([
   [52 * 60_000, '52 min'],
   [3 * 3_600_000, '3 h'],
   [80 * 86_400_000, '80 days'],
-])('%i ms are %s', (ms, text) => {
+])('durationText formats %i ms as %s', (ms, text) => {
   expect(durationText(ms)).toBe(text);
 });
 
-it('what rests on a check stands where that is well, or nearly', () => {
+it('isUsable accepts ok and warning; skippedFor names the failed check', () => {
   const findings = [ok('a', ''), warning('a', '', 'x'), failed('a', '', 'x'), skipped('a', '')];
   expect(findings.map(isUsable)).toEqual([true, true, false, false]);
   expect(skippedFor('b', failed('a', '', 'x'))).toEqual(skipped('b', 'needs a'));

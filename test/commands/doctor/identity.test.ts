@@ -34,8 +34,8 @@ const answering = (status: number, body: string, headers: Record<string, string>
 const errorBody = (code: string, message: string): string =>
   `<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type><Code>${code}</Code><Message>${message}</Message></Error></ErrorResponse>`;
 
-describe('the caller', () => {
-  it('is told by STS, in an answer to a request that it can verify', async () => {
+describe('checkIdentity', () => {
+  it('reports the ARN that STS returns to a correctly signed request', async () => {
     const sts = await ScriptedServer.start(
       (_request, response) =>
         void response.end(`<GetCallerIdentityResult><Arn>${ARN}</Arn></GetCallerIdentityResult>`),
@@ -55,7 +55,7 @@ describe('the caller', () => {
     });
   });
 
-  it('is asked for over the same HTTP proxy, with the same certificates', async () => {
+  it('sends the request through the configured HTTP proxy and trusts the configured certificates', async () => {
     const authority = await makeTlsAuthority(['sts.test']);
     const sts = await ScriptedServer.start((_request, response) => void response.end(`<Arn>${ARN}</Arn>`), {
       verify,
@@ -89,7 +89,7 @@ describe('the caller', () => {
       'clock',
       /Correct the clock/,
     ],
-  ])('fails with keys %s, with a remedy', async (_what, code, message, kind, remedy) => {
+  ])('fails with a remedy for credentials %s', async (_what, code, message, kind, remedy) => {
     const sts = await answering(403, errorBody(code, message), { 'content-type': 'text/xml' });
     expect(await ask({ env: { AWS_ENDPOINT_URL_STS: sts.origin }, profile: 'dev' })).toEqual({
       check: 'identity',
@@ -99,7 +99,7 @@ describe('the caller', () => {
     });
   });
 
-  it('fails with a wrong secret key, which only a verified signature shows', async () => {
+  it('fails for a wrong secret access key, because STS verifies the signature', async () => {
     const sts = await ScriptedServer.start((_request, response) => void response.end(), { verify });
     const keys = { accessKeyId: TEST_KEY.accessKeyId, secretAccessKey: 'wrong' };
     expect(await ask({ env: { AWS_ENDPOINT_URL_STS: sts.origin }, keys })).toMatchObject({
@@ -112,20 +112,25 @@ describe('the caller', () => {
 
   it.each<[what: string, status: number, body: string, detail: RegExp]>([
     [
-      'forbids it',
+      'denies the request',
       403,
       errorBody('AccessDenied', 'not here'),
       /returned no identity \(HTTP 403: not here\)$/,
     ],
-    ['fails', 500, 'oops', /returned no identity \(HTTP 500: oops\)$/],
-    ['is none', 200, '<html><title>Welcome</title></html>', /returned no identity \(HTTP 200: Welcome\)$/],
-  ])('is skipped where STS %s: calls do not need it', async (_what, status, body, detail) => {
+    ['fails with HTTP 500', 500, 'oops', /returned no identity \(HTTP 500: oops\)$/],
+    [
+      'answers with a web page',
+      200,
+      '<html><title>Welcome</title></html>',
+      /returned no identity \(HTTP 200: Welcome\)$/,
+    ],
+  ])('is skipped, because calls do not need STS, if STS %s', async (_what, status, body, detail) => {
     const sts = await answering(status, body);
     const finding = await ask({ env: { AWS_ENDPOINT_URL_STS: sts.origin } });
     expect(finding).toMatchObject({ verdict: 'skipped', detail: expect.stringMatching(detail) });
   });
 
-  it('is skipped where STS cannot be reached', async () => {
+  it('is skipped if STS is unreachable', async () => {
     const closed = await answering(200, '');
     await closed.close();
     expect(await ask({ env: { AWS_ENDPOINT_URL_STS: closed.origin } })).toMatchObject({
@@ -138,7 +143,7 @@ describe('the caller', () => {
     });
   });
 
-  it('is waited for 5 seconds, not longer', async () => {
+  it('waits for STS for 5 seconds at most', async () => {
     const held = await ScriptedServer.start(() => undefined);
     const clock = new FakeClock();
     const asked = ask({ env: { AWS_ENDPOINT_URL_STS: held.origin }, clock });
@@ -151,7 +156,7 @@ describe('the caller', () => {
     expect(clock.timers).toBe(0);
   });
 
-  it('is given up when the command is', async () => {
+  it('stops waiting for STS when the command is interrupted', async () => {
     const held = await ScriptedServer.start(() => undefined);
     const interrupt = new AbortController();
     const asked = ask({ env: { AWS_ENDPOINT_URL_STS: held.origin }, signal: interrupt.signal });
@@ -177,6 +182,6 @@ it.each<[region: string, env: NodeJS.ProcessEnv, url: string | undefined]>([
     'https://sts.eu-west-1.amazonaws.com/',
   ],
   ['eu-west-1', { AWS_ENDPOINT_URL_STS: 'b.example' }, undefined],
-])('STS is asked in %s with %j at %s', (region, env, url) => {
+])('the STS endpoint of region %s with variables %j is %s', (region, env, url) => {
   expect(stsEndpoint(region, env)?.href).toBe(url);
 });

@@ -9,7 +9,7 @@ const LAMBDA = 'https://id.lambda-url.eu-west-1.on.aws/mcp';
 const SCOPE = ['--service', 'execute-api', '--region', 'eu-west-1'];
 const P = 'http://me:geheim@proxy.corp:3128';
 
-describe('the HTTP proxy', () => {
+describe('proxyFinding', () => {
   it.each<[argv: string[], env: NodeJS.ProcessEnv, detail: string]>([
     [[LAMBDA], {}, 'none'],
     [
@@ -20,7 +20,7 @@ describe('the HTTP proxy', () => {
     [[LAMBDA], { HTTPS_PROXY: P, NO_PROXY: '.on.aws' }, 'none for this host (NO_PROXY)'],
     [[LAMBDA], { https_proxy: P }, 'http://proxy.corp:3128, from https_proxy'],
     [[LAMBDA, '--proxy', P], {}, 'http://proxy.corp:3128, from --proxy'],
-  ])('for %j with %j is told: %s', async (argv, env, detail) => {
+  ])('for arguments %j and variables %j reports: %s', async (argv, env, detail) => {
     expect(proxyFinding(await settingsFor(argv, { env })).finding).toEqual({
       check: 'HTTP proxy',
       verdict: 'ok',
@@ -28,7 +28,7 @@ describe('the HTTP proxy', () => {
     });
   });
 
-  it('that is none fails, and the remedy names the settings', async () => {
+  it('fails for an invalid proxy URL, and the remedy names the settings', async () => {
     const { finding, choice } = proxyFinding(
       await settingsFor([LAMBDA], { env: { HTTPS_PROXY: 'socks5://me:geheim@proxy.corp' } }),
     );
@@ -43,11 +43,11 @@ describe('the HTTP proxy', () => {
   });
 });
 
-describe('DNS', () => {
+describe('checkDns', () => {
   const none = { kind: 'none' } as const;
   const proxyAt = (url: string) => ({ kind: 'proxy', url: new URL(url), from: '--proxy' }) as const;
 
-  it('knows addresses, and looks names up', async () => {
+  it('accepts IP addresses and resolves host names', async () => {
     const limitMs = 5_000;
     expect((await checkDns({ endpoint: new URL('https://[::1]/'), choice: none, limitMs })).detail).toBe(
       '::1 is an IP address',
@@ -57,7 +57,7 @@ describe('DNS', () => {
     ).toMatch(/^localhost is (127\.0\.0\.1|::1)/);
   });
 
-  it('fails where the name does not resolve', async () => {
+  it('fails if the host name does not resolve', async () => {
     const endpoint = new URL(`https://${NO_SUCH_HOST}/mcp`);
     expect(await checkDns({ endpoint, choice: none, limitMs: 15_000 })).toEqual({
       check: 'DNS',
@@ -67,7 +67,7 @@ describe('DNS', () => {
     });
   });
 
-  it('is asked for the HTTP proxy where there is one, which resolves the rest', async () => {
+  it('resolves only the name of the HTTP proxy if there is one', async () => {
     const endpoint = new URL(`https://${NO_SUCH_HOST}/mcp`);
     const limitMs = 15_000;
     expect((await checkDns({ endpoint, choice: proxyAt('http://127.0.0.1:1'), limitMs })).detail).toBe(
@@ -81,7 +81,7 @@ describe('DNS', () => {
   });
 });
 
-describe('the connection', () => {
+describe('checkConnection', () => {
   async function connect(argv: readonly string[], env: NodeJS.ProcessEnv = {}) {
     const settings = await settingsFor([...argv, ...SCOPE], { env });
     const { choice } = proxyFinding(settings);
@@ -91,7 +91,7 @@ describe('the connection', () => {
     return { finding, open: socket !== undefined };
   }
 
-  it('is opened as requests open theirs, and sends nothing', async () => {
+  it('opens a connection as requests do, and sends nothing', async () => {
     const server = await ScriptedServer.start((_request, response) => void response.end());
     expect(await connect([server.url])).toEqual({
       finding: {
@@ -108,7 +108,7 @@ describe('the connection', () => {
     expect(server.requests).toEqual([]);
   });
 
-  it('fails where nothing listens', async () => {
+  it('fails if nothing listens on the port', async () => {
     const server = await ScriptedServer.start((_request, response) => void response.end());
     await server.close();
     expect(await connect([server.url])).toEqual({
@@ -129,7 +129,7 @@ describe('the connection', () => {
       { credentials: { user: 'u', password: 'p' } },
       /status 407: it wants a user name and password in its URL$/,
     ],
-  ])('fails where the HTTP proxy %s', async (_what, options, detail) => {
+  ])('fails if the HTTP proxy %s', async (_what, options, detail) => {
     const proxy = await ConnectProxy.start(options);
     const { finding } = await connect(['https://mcp.test/mcp', '--proxy', proxy.url]);
     expect(finding).toMatchObject({

@@ -14,8 +14,8 @@ function report(options: Partial<ReportOptions> = {}) {
   return { report: made, text: () => text };
 }
 
-describe('the report', () => {
-  it('has a line for each finding as it comes, and a remedy under what is wrong', () => {
+describe('Report', () => {
+  it('prints one line per finding at once, with the remedy below a warning or failure', () => {
     const { report: made, text } = report();
     made.add(ok('version', '1'));
     made.add(warning('clock', '7 min behind', 'Set it.'));
@@ -28,7 +28,7 @@ describe('the report', () => {
     expect(text()).toMatch(/\n\nNo check failed \(1 ok, 1 warning\)\.\n$/);
   });
 
-  it('names the first failure, and ends with 1', () => {
+  it('names the first failure and returns exit code 1', () => {
     const { report: made, text } = report();
     for (const finding of [ok('a', ''), failed('b', 'x', 'y'), failed('c', '', 'z'), skipped('d', 'needs b')])
       made.add(finding);
@@ -38,7 +38,7 @@ describe('the report', () => {
     );
   });
 
-  it('is one JSON document where that is wanted', () => {
+  it('prints one JSON document with --json', () => {
     const { report: made, text } = report({ json: true });
     made.add(ok('a', 'x'));
     made.add(failed('b', 'y', 'z'));
@@ -56,20 +56,20 @@ describe('the report', () => {
     });
   });
 
-  it('colours verdicts where that is wanted', () => {
+  it('colours verdicts if colours are on', () => {
     const { report: made, text } = report({ colours: true });
     made.add(failed('a', 'x', 'y'));
     expect(text()).toContain('\u001b[31mfailed \u001b[0m  a ');
   });
 
-  it('shows nothing of what a server sends but its words, on one line, without secrets', () => {
+  it('prints server text on one line, without control characters and secrets', () => {
     const { report: made, text } = report({ clean: (said) => said.replace('geheim', '***') });
     made.add(failed('a', 'one\n\u001b[2Jtwo geheim', 'three\r\nfour geheim'));
     expect(text()).toBe(`failed   a                 one two ***\n${' '.repeat(27)}remedy: three four ***\n`);
   });
 });
 
-it('colours are for terminals whose owner has nothing against them', () => {
+it('wantsColours is true on a terminal unless NO_COLOR or TERM=dumb is set', () => {
   const on = { isTerminal: true, columns: 80, write: () => undefined };
   expect(wantsColours(on, { TERM: 'xterm' })).toBe(true);
   expect(wantsColours({ ...on, isTerminal: false }, {})).toBe(false);

@@ -36,8 +36,8 @@ async function meet({
   return { ...conversation, settings, server, opened: opened.finding, facts };
 }
 
-describe('initialize', () => {
-  it('is told with the status, the server, the revision and the session', async () => {
+describe('checkInitialize', () => {
+  it('reports HTTP status, server, revision and session', async () => {
     expect((await meet()).opened).toEqual({
       check: 'initialize',
       verdict: 'ok',
@@ -48,7 +48,7 @@ describe('initialize', () => {
     );
   });
 
-  it("fails with the proxy's own remedy where the signature is refused", async () => {
+  it("fails with the remedy of the proxy's error if the signature is rejected", async () => {
     const { opened } = await meet({ argv: ['--region', 'us-east-1'] });
     expect(opened).toMatchObject({
       verdict: 'failed',
@@ -102,23 +102,23 @@ describe('initialize', () => {
       /Check the path of the endpoint URL/,
     ],
     [
-      'it redirects',
+      'the server redirects',
       302,
       { location: 'https://other.example/' },
       '',
       'HTTP 302, redirected',
       /redirects to other\.example/,
     ],
-    ['it fails', 500, {}, 'oops', 'HTTP 500, http-status', /The server failed/],
+    ['the server answers HTTP 500', 500, {}, 'oops', 'HTTP 500, http-status', /The server failed/],
     [
-      'it is no MCP server',
+      'the endpoint is not an MCP server',
       200,
       { 'content-type': 'text/html' },
       '<title>Hi</title>',
       'HTTP 200, unusable-answer',
       /Check that the endpoint URL is that of an MCP server/,
     ],
-  ])('fails with a remedy where %s', async (_what, status, headers, body, detail, remedy) => {
+  ])('fails with a remedy if %s', async (_what, status, headers, body, detail, remedy) => {
     const { opened } = await meet({
       behaviour: (_request, response) => void response.writeHead(status, headers).end(body),
       server: {},
@@ -126,7 +126,7 @@ describe('initialize', () => {
     expect(opened).toMatchObject({ verdict: 'failed', detail, remedy: expect.stringMatching(remedy) });
   });
 
-  it("fails with the server's own words where it turns the handshake down", async () => {
+  it("fails with the server's own error text if the server refuses initialize", async () => {
     const { opened } = await meet({
       behaviour: (request, response) => sendJson(response, 200, errorOf(request.rpc.id, -32602, 'not today')),
       server: {},
@@ -139,12 +139,12 @@ describe('initialize', () => {
   });
 });
 
-describe('the clock', () => {
+describe('clockFinding', () => {
   const at = (ms: number) => ({
     verify: { ...signingVerify, now: () => new Date(Date.now() + ms) },
   });
 
-  it.each([0, 30_000, -30_000])('that is %i ms off is well', async (ms) => {
+  it.each([0, 30_000, -30_000])('is ok for a clock that differs by %i ms', async (ms) => {
     const { observations } = await meet({ server: at(ms) });
     expect(clockFinding(observations)).toEqual({
       check: 'clock',
@@ -156,17 +156,20 @@ describe('the clock', () => {
   it.each([
     [-20 * 60_000, /^20 min ahead of the server's$/],
     [2 * 3_600_000, /^2 h behind the server's$/],
-  ])('that is %i ms off is a warning; the proxy corrects itself', async (ms, detail) => {
-    const { observations, opened } = await meet({ server: at(ms) });
-    expect(clockFinding(observations)).toMatchObject({
-      verdict: 'warning',
-      detail: expect.stringMatching(detail),
-      remedy: expect.stringMatching(/^Set this machine's clock \(NTP\)/),
-    });
-    expect(opened.verdict).toBe('ok');
-  });
+  ])(
+    'warns about a clock that differs by %i ms, while the proxy corrects its signatures',
+    async (ms, detail) => {
+      const { observations, opened } = await meet({ server: at(ms) });
+      expect(clockFinding(observations)).toMatchObject({
+        verdict: 'warning',
+        detail: expect.stringMatching(detail),
+        remedy: expect.stringMatching(/^Set this machine's clock \(NTP\)/),
+      });
+      expect(opened.verdict).toBe('ok');
+    },
+  );
 
-  it('cannot be told without an answer, or without a date', async () => {
+  it('is skipped without an answer or without a Date header', async () => {
     const { observations } = await meet({
       behaviour: (_request, response) => {
         response.sendDate = false;
@@ -183,8 +186,8 @@ describe('the clock', () => {
   });
 });
 
-describe('tools/list', () => {
-  it('counts tools and pages', async () => {
+describe('checkTools', () => {
+  it('reports the number of tools and pages', async () => {
     const { facts, ...rest } = await meet();
     expect(await checkTools(rest, facts)).toEqual({
       check: 'tools/list',
@@ -202,7 +205,7 @@ describe('tools/list', () => {
 
   const remedy = "See the server's log. Clients show no tools until the server can list them.";
 
-  it('fails where the server does', async () => {
+  it('fails if the server answers tools/list with an error or without a list', async () => {
     const scene = await meet({
       on: { 'tools/list': (_request, _response, { error }) => error(-32000, 'database down') },
     });
@@ -219,7 +222,7 @@ describe('tools/list', () => {
     });
   });
 
-  it('fails where it does not end', async () => {
+  it('fails if tools/list is not complete within its time limit', async () => {
     const scene = await meet({ on: { 'tools/list': () => undefined } });
     const clock = new FakeClock();
     const listing = checkTools({ ...scene, clock }, scene.facts);
@@ -228,7 +231,7 @@ describe('tools/list', () => {
     expect(await listing).toMatchObject({ verdict: 'failed', detail: 'not complete within 60 s', remedy });
   });
 
-  it('is skipped where the server declares no tools', async () => {
+  it('is skipped if the server declares no tools capability', async () => {
     const scene = await meet({ capabilities: { prompts: {} } });
     expect(await checkTools(scene, scene.facts)).toMatchObject({
       verdict: 'skipped',
@@ -237,14 +240,14 @@ describe('tools/list', () => {
   });
 });
 
-describe('the connection', () => {
-  it('is found again by the second request', async () => {
+describe('reuseFinding', () => {
+  it('is ok if the second request reuses the connection', async () => {
     const scene = await meet();
     await checkTools(scene, scene.facts);
     expect(reuseFinding(scene.observations, scene.settings)).toMatchObject({ verdict: 'ok' });
   });
 
-  it('that the server closes each time is a warning', async () => {
+  it('warns if the server closes the connection after each answer', async () => {
     const mcp = new SessionServer();
     const scene = await meet({
       behaviour: (request, response) => {
@@ -261,7 +264,7 @@ describe('the connection', () => {
     });
   });
 
-  it('is not kept where nobody wants it', async () => {
+  it('is skipped with --max-keepalive-connections 0', async () => {
     const scene = await meet({ argv: ['--max-keepalive-connections', '0'] });
     expect(reuseFinding(scene.observations, scene.settings)).toMatchObject({
       verdict: 'skipped',
@@ -270,7 +273,7 @@ describe('the connection', () => {
   });
 });
 
-describe('the end of the session', () => {
+describe('sessionClosedFinding', () => {
   async function ended(options: SessionServerOptions) {
     const scene = await meet(options);
     await scene.client.close();
@@ -280,7 +283,7 @@ describe('the end of the session', () => {
     on: { DELETE: (_request, response) => void response.writeHead(status).end() },
   });
 
-  it('is told by what the server says to it', async () => {
+  it("reports the server's answer to DELETE", async () => {
     expect(await ended({})).toEqual({ check: 'session closed', verdict: 'ok', detail: 'HTTP 200 to DELETE' });
     expect(await ended(answering(405))).toMatchObject({
       verdict: 'ok',
@@ -289,7 +292,7 @@ describe('the end of the session', () => {
     expect(await ended({ sessionId: false })).toMatchObject({ verdict: 'skipped' });
   });
 
-  it('that fails is a warning', async () => {
+  it('warns if the server answers DELETE with an error', async () => {
     expect(await ended(answering(500))).toMatchObject({
       verdict: 'warning',
       detail: 'HTTP 500 to DELETE',

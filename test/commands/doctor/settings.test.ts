@@ -16,14 +16,14 @@ const ENDPOINT = 'https://id.lambda-url.eu-west-1.on.aws/mcp';
 const details = async (...given: Parameters<typeof settingsFor>): Promise<string[]> =>
   settingFindings(await settingsFor(...given)).map(({ check, detail }) => `${check} ${detail}`);
 
-it('the version is that of the package, of Node and of the machine', () => {
+it('versionFinding reports the versions of the package and Node, and the platform', () => {
   expect(versionFinding().detail).toBe(
     `mcp-sigv4-proxy ${VERSION}, Node ${process.version}, ${process.platform} ${process.arch}`,
   );
 });
 
-describe('the settings', () => {
-  it('are told with their origin: command line, variable, file', async () => {
+describe('settingFindings', () => {
+  it('reports settings with their origin: command line, variable, --env-file', async () => {
     const file = await (await makeTempHome()).write(
       'proxy.env',
       'MCP_PROXY_RETRIES=0\nAWS_REGION=eu-west-1\n',
@@ -42,7 +42,7 @@ describe('the settings', () => {
     ]);
   });
 
-  it('that do nothing without another are warned of', async () => {
+  it('warns about options that have no effect without another option', async () => {
     const verdicts = async (...argv: string[]) =>
       settingFindings(await settingsFor([ENDPOINT, ...argv])).map((finding) =>
         finding.verdict === 'warning' ? [finding.detail, finding.remedy] : finding.verdict,
@@ -62,7 +62,7 @@ describe('the settings', () => {
     expect(needed.filter((key) => !keys.includes(key))).toEqual([]);
   });
 
-  it('that nobody knows are warned of, without their value', async () => {
+  it('warns about unknown MCP_PROXY_ variables without printing their value', async () => {
     const env = {
       MCP_PROXY_ENDPOINT: ENDPOINT,
       MCP_PROXY_MAX_CONECTIONS: '16',
@@ -86,7 +86,7 @@ describe('the settings', () => {
     ]);
   });
 
-  it('that nobody has made are told by their defaults', async () => {
+  it('defaultsFinding lists the defaults in use', async () => {
     expect(await details([ENDPOINT])).toEqual([]);
     const defaults = defaultsFinding(await settingsFor([ENDPOINT, '--retries', '0'])).detail.split(', ');
     expect(defaults).toContain('--max-connections 5');
@@ -97,7 +97,7 @@ describe('the settings', () => {
     expect(defaults.join()).not.toContain('undefined');
   });
 
-  it('show nothing that is secret', async () => {
+  it('prints no secrets', async () => {
     const argv = [
       ENDPOINT,
       '--header',
@@ -124,7 +124,7 @@ describe('the settings', () => {
   });
 });
 
-describe('the endpoint', () => {
+describe('endpointFinding', () => {
   it.each<[argv: string[], env: NodeJS.ProcessEnv, detail: string]>([
     [[], {}, 'https://aws-mcp.us-east-1.api.aws/mcp, the default'],
     [[ENDPOINT], {}, `${ENDPOINT}, from the command line`],
@@ -135,7 +135,7 @@ describe('the endpoint', () => {
       {},
       'https://bedrock-agentcore.us-east-1.amazonaws.com/runtimes/arn%3Aaws%3Abedrock-agentcore%3Aus-east-1%3A123456789012%3Aruntime%2Fx/invocations?qualifier=DEFAULT, from the command line',
     ],
-  ])('%j, %j', async (argv, env, detail) => {
+  ])('with arguments %j and variables %j reports the endpoint and its origin', async (argv, env, detail) => {
     expect(endpointFinding(await settingsFor(argv, { env }))).toEqual({
       check: 'endpoint',
       verdict: 'ok',
@@ -143,7 +143,7 @@ describe('the endpoint', () => {
     });
   });
 
-  it('is told to come from a file', async () => {
+  it('names the --env-file as the origin', async () => {
     const file = await (await makeTempHome()).write('proxy.env', `MCP_PROXY_ENDPOINT=${ENDPOINT}\n`);
     expect(endpointFinding(await settingsFor(['--env-file', file])).detail).toBe(
       `${ENDPOINT}, from MCP_PROXY_ENDPOINT in the file of --env-file`,

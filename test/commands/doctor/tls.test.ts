@@ -37,8 +37,8 @@ async function look(authority: TlsAuthority, trust: TlsTrust, endpoint = 'https:
   return finding;
 }
 
-describe('a certificate', () => {
-  it('that is trusted is told with its issuer, its end and what made it trusted', async () => {
+describe('checkTls, the certificate', () => {
+  it('reports issuer, end of validity and trust source of a trusted certificate', async () => {
     expect(await look(lasting, trusting(lasting))).toEqual({
       check: 'TLS',
       verdict: 'ok',
@@ -48,7 +48,7 @@ describe('a certificate', () => {
     });
   });
 
-  it('that ends within two weeks is a warning', async () => {
+  it('warns about a certificate that expires within two weeks', async () => {
     expect(await look(ending, trusting(ending))).toMatchObject({
       verdict: 'warning',
       detail: expect.stringContaining(', which is in 24 h;'),
@@ -56,7 +56,7 @@ describe('a certificate', () => {
     });
   });
 
-  it('of an unknown authority fails, and the remedy names that authority', async () => {
+  it('fails for an unknown authority, and the remedy names it', async () => {
     expect(await look(lasting, NOTHING)).toEqual({
       check: 'TLS',
       verdict: 'failed',
@@ -68,7 +68,7 @@ describe('a certificate', () => {
     });
   });
 
-  it('that has expired fails, and the remedy thinks of the clock', async () => {
+  it('fails for an expired certificate, and the remedy mentions the clock', async () => {
     expect(await look(expired, trusting(expired))).toMatchObject({
       verdict: 'failed',
       detail: expect.stringMatching(/^not trusted \(CERT_HAS_EXPIRED\)/),
@@ -77,7 +77,7 @@ describe('a certificate', () => {
     });
   });
 
-  it('for another name fails', async () => {
+  it('fails for a certificate of another host name', async () => {
     expect(await look(lasting, trusting(lasting), 'https://other.test/mcp')).toMatchObject({
       verdict: 'failed',
       detail: expect.stringMatching(/^not trusted \(ERR_TLS_CERT_ALTNAME_INVALID\)/),
@@ -87,11 +87,11 @@ describe('a certificate', () => {
   });
 });
 
-describe('a handshake', () => {
+describe('checkTls, the handshake', () => {
   const remedy =
     'Check that the port of the endpoint URL serves TLS, and which device in front of the server answers.';
 
-  it('with what speaks no TLS fails', async () => {
+  it('fails if the server does not use TLS', async () => {
     const server = await ScriptedServer.start((_request, response) => void response.end());
     const socket = await socketTo(server.port);
     const endpoint = new URL('https://127.0.0.1/mcp');
@@ -102,7 +102,7 @@ describe('a handshake', () => {
     });
   });
 
-  it('with what says nothing is given up', async () => {
+  it('fails if the server sends nothing within the time limit', async () => {
     const server = createServer();
     const connections = new Connections(server);
     const port = await listenOnLoopback(server);
@@ -116,7 +116,7 @@ describe('a handshake', () => {
     expect(clock.timers).toBe(0);
   });
 
-  it('is not made with loopback over http', async () => {
+  it('is skipped for http on loopback', async () => {
     const server = await ScriptedServer.start((_request, response) => void response.end());
     const socket = await socketTo(server.port);
     const endpoint = new URL(server.url);
@@ -128,7 +128,7 @@ describe('a handshake', () => {
   });
 });
 
-it('the trust is that of the proxy: options, variables, the profile', async () => {
+it('loadTrust reads the CA file from options, variables and the profile, as the proxy does', async () => {
   const file = lasting.caFile();
   const url = 'https://id.lambda-url.eu-west-1.on.aws/mcp';
   expect(await loadTrust(await settingsFor([url]))).toEqual(NOTHING);
