@@ -144,6 +144,10 @@ it.each(DOC_PAGES)('%s names only variables of the proxy that exist', (page) => 
   expect(named.filter((name) => !variables.has(name))).toEqual([]);
 });
 
+it.each(DOC_PAGES)('%s suggests no file in a folder that other users can write to', (page) => {
+  expect(pageText(page).match(/(?:--[\w-]*file|--ca-bundle|>)[ =]\/(?:var\/)?tmp\/\S*/g) ?? []).toEqual([]);
+});
+
 it('docs/library.md names only exports that exist', () => {
   const [, table = ''] = pageText('docs/library.md').split('| export | purpose |');
   const names = [...table.matchAll(/^\| `(\w+)` \|/gm)].map(([, name = '']) => name);
