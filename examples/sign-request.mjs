@@ -1,7 +1,7 @@
 // Signs one MCP request with credentials from the AWS chain and sends it with fetch.
 // Usage: node sign-request.mjs <url> [service] [region]; AWS_PROFILE chooses the profile.
 import {
-  createCredentialSource,
+  createCredentialProvider,
   Events,
   scopeOfHost,
   signingTarget,
@@ -15,7 +15,7 @@ const known = scopeOfHost(url.hostname);
 const scope = { service: service ?? known.service, region: region ?? known.region };
 if (!scope.service || !scope.region) throw new Error(`the host ${url.hostname} needs a service and a region`);
 
-const credentials = createCredentialSource({
+const credentials = createCredentialProvider({
   profile: undefined,
   fallbackRegion: scope.region,
   env: process.env,

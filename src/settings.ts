@@ -1,5 +1,5 @@
-import { missingProfiles, readProfileFacts } from './auth/credentials/files.ts';
 import { profilesIn } from './auth/credentials/profile-list.ts';
+import { missingProfiles, readProfileFacts } from './auth/credentials/shared-files.ts';
 import { awsOptions, rolelessProblems } from './auth/options.ts';
 import { regionProblem } from './auth/region-name.ts';
 import type { SigningScope } from './auth/sigv4.ts';

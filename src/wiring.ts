@@ -1,7 +1,7 @@
-import { type CachingProvider, createCredentialSource } from './auth/credentials/caching-provider.ts';
-import { readProfileFacts } from './auth/credentials/files.ts';
-import type { RoleOptions } from './auth/credentials/provider-chain.ts';
-import { staticPrincipal } from './auth/credentials/static-principal.ts';
+import { type CredentialProvider, createCredentialProvider } from './auth/credentials/caching-provider.ts';
+import type { RoleOptions } from './auth/credentials/credentials.ts';
+import { staticPrincipal } from './auth/credentials/principal.ts';
+import { readProfileFacts } from './auth/credentials/shared-files.ts';
 import { invalidRegion, isRegionName } from './auth/region-name.ts';
 import { signingTarget } from './auth/sigv4.ts';
 import { configuredSecrets } from './config/configured-secrets.ts';
@@ -77,9 +77,9 @@ export class Wiring {
       : undefined;
     this.snapshots = settings.lazy ? this.#newSnapshots() : undefined;
     this.roads = this.#newRoads();
-    const { endpoint, scope, env, skipAuth: keysOptional } = settings;
+    const { endpoint, scope, env, skipAuth: credentialsOptional } = settings;
     const roadOf = (profile: string) => this.roads.roadOf(profile);
-    this.identities = new Identities({ endpoint, scope, env, keysOptional, clock, roadOf });
+    this.identities = new Identities({ endpoint, scope, env, credentialsOptional, clock, roadOf });
   }
 
   retryDeps(): RetryDeps {
@@ -116,7 +116,7 @@ export class Wiring {
   toolDeps(): Omit<ToolCacheDeps, 'ttlMs'> {
     return {
       toolsOf: (profile) => this.tools.of(profile),
-      isIdentityInDoubt: (profile) => this.roads.roadOf(profile).keys?.inDoubt ?? false,
+      isIdentityInDoubt: (profile) => this.roads.roadOf(profile).credentials?.identityMayChange ?? false,
       feeds: this.feeds,
       clock: this.clock,
       events: this.events,
@@ -162,8 +162,8 @@ export class Wiring {
       endpoint,
       target: signingTarget(endpoint),
       scope,
-      keysOptional: this.#settings.skipAuth,
-      credentialsOf: (profile, requestHandler) => this.#newCredentials(profile, requestHandler),
+      credentialsOptional: this.#settings.skipAuth,
+      createProvider: (profile, requestHandler) => this.#newCredentialProvider(profile, requestHandler),
       profileCaBundleOf: async (profile) => (await readProfileFacts(profile || undefined, env)).caBundle,
       caBundle,
       proxy: { url: this.#settings.proxy, env },
@@ -197,16 +197,16 @@ export class Wiring {
     return new PerProfile(() => new TokenBucket(rate));
   }
 
-  #newCredentials(profile: string, requestHandler: unknown): CachingProvider {
+  #newCredentialProvider(profile: string, requestHandler: unknown): CredentialProvider {
     const { scope, env } = this.#settings;
-    return createCredentialSource({
+    return createCredentialProvider({
       profile: profile || undefined,
       fallbackRegion: scope?.region,
       env,
       clock: this.clock,
       events: this.events,
       requestHandler,
-      replaced: () => {
+      onIdentityChange: () => {
         this.tools.of(profile).forget({ stranger: true });
         this.feeds.distrust(profile);
       },
@@ -225,7 +225,7 @@ export class Wiring {
       principal: {
         foreseen: async () =>
           scope && (await staticPrincipal(defaultProfile || undefined, env, this.#role())),
-        now: () => this.roads.roadOf(defaultProfile).keys?.principal,
+        now: () => this.roads.roadOf(defaultProfile).credentials?.principal,
       },
       events: this.events,
     });

@@ -1,14 +1,5 @@
 import { createHmac, hash } from 'node:crypto';
-
-/**
- * What signs one request: never mutated, so that a refresh in mid-burst cannot mix two sets in one
- * signature.
- */
-export interface SigningKeys {
-  readonly accessKeyId: string;
-  readonly secretAccessKey: string;
-  readonly sessionToken?: string;
-}
+import type { Credentials } from './credentials/credentials.ts';
 
 export interface SigningScope {
   readonly service: string;
@@ -98,7 +89,7 @@ const ALGORITHM = 'AWS4-HMAC-SHA256';
  */
 export function signRequest(
   { method, target, contentType, body }: Signable,
-  keys: SigningKeys,
+  keys: Credentials,
   scope: SigningScope,
   date: Date,
 ): Record<string, string> {
@@ -155,9 +146,9 @@ interface SigningKey {
 }
 
 /** The last of each set of keys: it changes with the day, and goes with the set. */
-const signingKeys = new WeakMap<SigningKeys, SigningKey>();
+const signingKeys = new WeakMap<Credentials, SigningKey>();
 
-function signingKey(keys: SigningKeys, { region, service }: SigningScope, day: string): Buffer {
+function signingKey(keys: Credentials, { region, service }: SigningScope, day: string): Buffer {
   const of = `${day}/${region}/${service}`;
   const known = signingKeys.get(keys);
   if (known?.of === of) return known.key;

@@ -35,7 +35,7 @@ async function obtainCredentials(
   signal: AbortSignal,
 ): Promise<void> {
   try {
-    await proxy.roadOf(defaultProfile).keys?.current(signal);
+    await proxy.roadOf(defaultProfile).credentials?.current(signal);
   } catch (error) {
     // With --skip-auth requests are then sent unsigned.
     const unsigned = skipAuth && error instanceof ProxyError && error.details.kind === 'none';

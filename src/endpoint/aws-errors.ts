@@ -167,7 +167,7 @@ export interface RefusalContext {
   /**
    * Where the keys came from: `environment`, `sso` and so on; undefined where that is not known.
    */
-  readonly source?: string | undefined;
+  readonly providerName?: string | undefined;
   /** How far this machine's clock is behind the server's, where the server's Date told. */
   readonly skewMs?: number;
 }
@@ -175,10 +175,10 @@ export interface RefusalContext {
 const named = (profile: string): string => (profile === '' ? 'the default chain' : `profile '${profile}'`);
 
 /** How a person gets newer keys in the place of expired ones. */
-function renewalOf({ source, profile }: RefusalContext): string {
+function renewalOf({ providerName, profile }: RefusalContext): string {
   const flag = profile === '' ? '' : ` --profile ${profile}`;
   const atOnce = 'the next call uses the new ones, no restart is needed.';
-  switch (source) {
+  switch (providerName) {
     case 'environment':
       return 'They stand in the environment, where nobody can renew them for a process that runs: set new ones where your client starts the proxy, and start it again. With --profile it gets fresh ones by itself.';
     case 'static':

@@ -1,18 +1,12 @@
-import {
-  type FileStamps,
-  readProfileFacts,
-  sameStamps,
-  sharedPaths,
-  stampFiles,
-} from '../auth/credentials/files.ts';
+import { type FileStamps, stampFiles, unchanged } from '../auth/credentials/file-stamps.ts';
+import { readProfileFacts, sharedPaths } from '../auth/credentials/shared-files.ts';
 import { scopeOfHost } from './endpoint.ts';
 
 export interface OperatingRegionOptions {
   readonly endpoint: URL;
   readonly env: NodeJS.ProcessEnv;
   /**
-   * Of several profiles each has its own region first: a variable that stands for the whole process
-   * can speak of none of them.
+   * True with several profiles: the region of each one then precedes the variables of the process.
    */
   readonly several: boolean;
 }
@@ -20,19 +14,19 @@ export interface OperatingRegionOptions {
 type Region = string | undefined;
 
 interface KnownRegion {
-  prints: FileStamps;
+  readonly stamps: FileStamps;
   /** A promise only while the files are read: calls that need not wait are cheaper. */
   region: Region | Promise<Region>;
 }
 
 /**
- * The region that a profile's calls are about, in the AWS CLI's order, then the endpoint's own;
- * undefined where none is known.
+ * The region that a profile's calls work in: in the AWS CLI's order, then the endpoint's region;
+ * undefined if none is known.
  */
 export class OperatingRegions {
   readonly #options: OperatingRegionOptions;
   readonly #known = new Map<string, KnownRegion>();
-  /** Read once: to ask the environment takes as long as to look at a file. */
+  /** Read once: reading a variable takes as long as checking a file. */
   readonly #ofProcess: string | undefined;
   readonly #paths: readonly string[];
 
@@ -46,17 +40,13 @@ export class OperatingRegions {
 
   of(profile: string): Region | Promise<Region> {
     if (this.#ofProcess && !this.#options.several) return this.#ofProcess;
-    // Looked at for each call, as the credentials' files are: who moves a profile to another
-    // account moves its region with it, and a call that is signed for the one must not be about the
-    // other.
+    // Checked for each call, together with the credentials: an edit that moves a profile to another
+    // account also moves its region, and a call must not mix the two.
     const known = this.#known.get(profile);
-    const prints = stampFiles(this.#paths, known?.prints);
-    if (known && sameStamps(known.prints, prints)) {
-      known.prints = prints;
-      return known.region;
-    }
+    if (known && unchanged(known.stamps)) return known.region;
+    const stamps = stampFiles(this.#paths);
     const reading = this.#read(profile);
-    const read: KnownRegion = { prints, region: reading };
+    const read: KnownRegion = { stamps, region: reading };
     this.#known.set(profile, read);
     reading.then(
       (region) => {

@@ -5,15 +5,13 @@
  */
 
 export {
-  type CachingProvider,
-  type CachingProviderOptions,
-  type Credentials,
-  createCredentialSource,
+  type CredentialProvider,
+  type CredentialProviderOptions,
+  createCredentialProvider,
 } from '../auth/credentials/caching-provider.ts';
-export type { RoleOptions } from '../auth/credentials/provider-chain.ts';
+export type { Credentials, RoleOptions } from '../auth/credentials/credentials.ts';
 export {
   type Signable,
-  type SigningKeys,
   type SigningScope,
   type SigningTarget,
   signingTarget,

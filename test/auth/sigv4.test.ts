@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import * as http from 'node:http';
 import { SignatureV4 } from '@smithy/signature-v4';
 import { describe, expect, it } from 'vitest';
-import { type SigningKeys, type SigningScope, signingTarget, signRequest } from '../../src/auth/sigv4.ts';
+import type { Credentials } from '../../src/auth/credentials/credentials.ts';
+import { type SigningScope, signingTarget, signRequest } from '../../src/auth/sigv4.ts';
 import { type Verification, verifySignature } from '../../src/demo/sigv4-verifier.ts';
 import { fc } from '../support/property.ts';
 import { ScriptedServer } from '../support/scripted-server.ts';
@@ -20,7 +21,7 @@ interface Signing {
   readonly url: string;
   readonly method?: string;
   readonly body?: string | Uint8Array;
-  readonly keys?: SigningKeys;
+  readonly keys?: Credentials;
   readonly scope?: SigningScope;
   /** What hops on the way add or rewrite. */
   readonly added?: Readonly<Record<string, string>>;
@@ -242,7 +243,7 @@ describe('the signature is the one of @smithy/signature-v4', () => {
         const url = new URL(`https://host.example.com:8443${pathname}${search}`);
         if (search.length % 2 === 1) url.searchParams.append('X-Amz-Signature', search);
         const { sessionToken, ...pair } = credentials;
-        const keys: SigningKeys = sessionToken === undefined ? pair : { ...pair, sessionToken };
+        const keys: Credentials = sessionToken === undefined ? pair : { ...pair, sessionToken };
         const parameters: Record<string, string[]> = {};
         for (const [key, value] of url.searchParams) parameters[key] = [...(parameters[key] ?? []), value];
         const extra = service === 'vpc-lattice-svcs' ? { 'x-amz-content-sha256': 'UNSIGNED-PAYLOAD' } : {};

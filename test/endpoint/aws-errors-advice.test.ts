@@ -23,17 +23,17 @@ describe('the sentence tells what to do', () => {
     ],
     [
       { kind: 'expired', said: '' },
-      { source: 'sso' },
+      { providerName: 'sso' },
       "The AWS credentials of profile 'dev' have expired (HTTP 403). Run aws sso login --profile dev; the next call uses the new ones, no restart is needed.",
     ],
     [
       { kind: 'expired', said: '' },
-      { source: 'login', profile: '' },
+      { providerName: 'login', profile: '' },
       'The AWS credentials of the default chain have expired (HTTP 403). Run aws login; the next call uses the new ones, no restart is needed.',
     ],
     [
       { kind: 'expired', said: '' },
-      { source: 'process' },
+      { providerName: 'process' },
       "The AWS credentials of profile 'dev' have expired (HTTP 403). Run the profile's credential_process in a terminal to see why it gives old ones; once it gives others, the next call uses the new ones, no restart is needed.",
     ],
     [

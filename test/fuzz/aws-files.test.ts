@@ -1,9 +1,9 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseKnownFiles } from '@smithy/core/config';
+import { parseKnownFiles } from '@smithy/shared-ini-file-loader';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { faultOf, readSharedFiles } from '../../src/auth/credentials/files.ts';
+import { defectOf, readSharedFiles } from '../../src/auth/credentials/shared-files.ts';
 import { FUZZ_TIMEOUT, fuzz } from '../support/fuzz.ts';
 import { makeTempHome } from '../support/temp-home.ts';
 
@@ -117,7 +117,7 @@ it(
         }
         expect(found.profiles).toEqual(meant);
         expect(readable(found.profiles)).toEqual(readable(found.sdk));
-        expect([faultOf(config), faultOf(credentials)]).toEqual([undefined, undefined]);
+        expect([defectOf(config), defectOf(credentials)]).toEqual([undefined, undefined]);
       }),
       150,
     );

@@ -43,7 +43,7 @@ it('the library exports exactly this; a change of the list is a change of the pu
     'McpProxy',
     'ProxyError',
     'VERSION',
-    'createCredentialSource',
+    'createCredentialProvider',
     'parseArguments',
     'readEndpoint',
     'readSettings',
@@ -62,14 +62,14 @@ it.each([
   'a strict program in TypeScript finds the types with --module %s, and a wrong use does not compile',
   (module, resolution) => {
     const program = `import {
-  type Arguments, type Call, type Clock, type CachingProvider, type CachingProviderOptions, type Credentials,
+  type Arguments, type Call, type Clock, type CredentialProvider, type CredentialProviderOptions, type Credentials,
   type ErrorFacts, type ErrorReason, type Handler, type Interests, type Layer, McpProxy, type Observer, type ProxyDeps,
   type ProxyEvent, type ReadEndpoint, type Relay, type Reply, type RoleOptions, type Send, type Sent, type Settings, type SettingsOutcome,
-  type Signable, type SigningKeys, type SigningScope, type SigningTarget, type Timer, parseArguments, readSettings, scopeOfHost,
+  type Signable, type SigningScope, type SigningTarget, type Timer, parseArguments, readSettings, scopeOfHost,
 } from 'mcp-sigv4-proxy';
-export type { Arguments, CachingProvider, CachingProviderOptions, Call, Clock, Credentials, ErrorFacts, ErrorReason };
+export type { Arguments, Call, Clock, CredentialProvider, CredentialProviderOptions, Credentials, ErrorFacts, ErrorReason };
 export type { Handler, Interests, Layer, Observer, ProxyDeps, ProxyEvent, ReadEndpoint, Reply, RoleOptions, Sent, Settings };
-export type { Signable, SigningKeys, SigningScope, SigningTarget, Timer };
+export type { Signable, SigningScope, SigningTarget, Timer };
 export const relay = async (send: Send, env: Settings['env']): Promise<Relay> => {
   const outcome: SettingsOutcome = await readSettings(parseArguments([]), env);
   if ('problems' in outcome) throw new Error(outcome.problems.join());

@@ -53,7 +53,7 @@ describe('the level', () => {
   it('error has nothing to say of a run that works, and opens no file', async () => {
     await logged('error', [
       ...ONE_OF_EACH.slice(0, 3),
-      { type: 'credentials.resolved', profile: '', source: 'env', expiresAt: undefined },
+      { type: 'credentials.resolved', profile: '', providerName: 'env', expiresAt: undefined },
       { type: 'client.gone', how: 'stdin ended' },
       { type: 'proxy.draining', inFlight: 0 },
       { type: 'session.closed', profile: '', how: 'deleted' },

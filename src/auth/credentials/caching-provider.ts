@@ -1,311 +1,278 @@
 import { causeText, ProxyError } from '../../core/errors/errors.ts';
 import type { Events } from '../../core/pipeline/events.ts';
-import { abortable, type Clock } from '../../core/time/clock.ts';
-import { type Credentials, hasExpired, type Principal, refreshDueAt, sameKeys } from './credentials.ts';
-import { adviceFor, type CredentialFailure, causeWithoutSecrets, profileLabel } from './errors.ts';
-import { type FileStamps, sameStamps, stampFiles } from './files.ts';
-import { within } from './limit.ts';
-import { ChainFailure, type Resolved, type RoleOptions, resolveKeys } from './provider-chain.ts';
+import { abortable, type Clock, withTimeout } from '../../core/time/clock.ts';
+import {
+  type Credentials,
+  hasExpired,
+  type Principal,
+  type RoleOptions,
+  refreshDueAt,
+  sameCredentials,
+} from './credentials.ts';
+import { type CredentialFailure, causeWithoutSecrets, credentialsMessage, profileLabel } from './errors.ts';
+import { type FileStamps, sameStamps, stampFiles, unchanged } from './file-stamps.ts';
+import { ChainError, type Resolved, resolveCredentials } from './provider-chain.ts';
+import { profileIn } from './shared-files.ts';
 
-export type { Credentials } from './credentials.ts';
-
-/** Credentials as the signer wants them. */
-export interface CachingProvider {
+/** Returns the credentials of one profile, and refreshes them. */
+export interface CredentialProvider {
   /**
-   * The current set; resolved on first need, once for all who wait. `signal` only makes this caller
-   * leave.
-   * @throws ProxyError `no-credentials`, its `details.kind` telling `none` (nowhere to be had) from
-   * `failed`; or `shutting-down`.
+   * The current credentials. The first call resolves them, once for all callers; `signal` ends only
+   * the wait of this caller.
+   * @throws ProxyError `shutting-down`; or `no-credentials`, whose `details.kind` is `none`
+   * (nothing is configured) or `failed`.
    */
   current(signal: AbortSignal): Promise<Credentials>;
   /**
-   * After the server called `used` expired or invalid: looks past every cache once, once for all
-   * who wait.
-   * @returns a set that differs from `used`, or undefined when there is none newer.
+   * Resolves credentials without any cache after the server rejected `rejected`, once for all
+   * callers.
+   * @returns different credentials, or undefined if there are none.
    */
-  renewed(used: Credentials, signal: AbortSignal): Promise<Credentials | undefined>;
+  refresh(rejected: Credentials, signal: AbortSignal): Promise<Credentials | undefined>;
   /**
-   * True where a file that the current set was made from has changed since: the next request may be
-   * signed by somebody else.
+   * True if a file of the current credentials has changed: the next request may have another
+   * identity.
    */
-  readonly inDoubt: boolean;
-  /** Whose the set is that was there last; undefined before the first. */
+  readonly identityMayChange: boolean;
+  /** The principal of the last credentials; undefined before the first ones. */
   readonly principal: Principal | undefined;
-  /** Stops background refresh and kills a running credential_process. */
+  /** Stops background refresh and a running credential_process. */
   close(): void;
 }
 
-export interface CachingProviderOptions {
-  /**
-   * undefined = the SDK's own default order: environment first, then AWS_PROFILE or [default], ...
-   */
+export interface CredentialProviderOptions {
+  /** Undefined: the SDK's default order, which begins with variables and AWS_PROFILE. */
   readonly profile: string | undefined;
-  /** For STS and sign-in when the profile has no region: the signing region. */
+  /** Used for STS and sign-in if the profile has no region. */
   readonly fallbackRegion: string | undefined;
-  /**
-   * The process's own: parts of the AWS SDK (SSO, web identity, containers) read that, whatever is
-   * given here.
-   */
+  /** Must be that of the process: parts of the AWS SDK read `process.env`. */
   readonly env: NodeJS.ProcessEnv;
   readonly clock: Clock;
   readonly events: Events;
-  /** Assumed over whatever the profile has. */
+  /** Assumed with the credentials of the profile. */
   readonly role?: RoleOptions | undefined;
-  /** Called where an edit or a login has brought another set: it may be somebody else's. */
-  readonly replaced?: (() => void) | undefined;
-  /** An SDK-style handler that goes through the HTTP proxy with the right CA. */
+  /** Called when the credentials may belong to another identity, after an edit or a login. */
+  readonly onIdentityChange?: (() => void) | undefined;
+  /** A request handler of the AWS SDK that uses the HTTP proxy and the certificates. */
   readonly requestHandler?: unknown;
 }
 
-/** Between two tries to refresh a set that still serves. */
+/** Between two attempts to refresh credentials that are still valid. */
 export const REFRESH_RETRY_MS = 30_000;
 const REFRESH_RETRY_JITTER = 0.2;
-/**
- * A provider that hangs must not hang the requests after it too. Above the limit of a
- * credential_process, plus STS.
- */
-export const RESOLVE_LIMIT_MS = 90_000;
+/** Ends a provider that hangs. Above the time limit of a credential_process, plus STS. */
+export const MAX_RESOLVE_MS = 90_000;
 
-interface HeldCredentials extends Omit<Resolved, 'prints'> {
-  prints: FileStamps;
-  /** What the set was made from; `prints` move on with what has been looked at. */
+interface CacheEntry {
+  readonly credentials: Credentials;
+  /** The files as last checked. */
+  stamps: FileStamps;
+  /** The files that the credentials were made from. */
   readonly madeFrom: FileStamps;
-  /** Wall clock; undefined for a set that does not expire. */
+  /** Wall clock; undefined for credentials that do not expire. */
   refreshAt: number | undefined;
-  /** Served all the same: perhaps it is our clock that is wrong, and the server decides. */
+  /** Used all the same: perhaps this machine's clock is wrong, and the server decides. */
   readonly arrivedExpired: boolean;
-  /**
-   * The server refused it and there was no way to a newer one, so that the next request must hear
-   * why.
-   */
+  /** The server rejected the credentials, and a refresh returned no others. */
   rejected: boolean;
 }
 
-/** Makes the credentials of one profile. Nothing is read or loaded before the first `current`. */
-export function createCredentialSource(options: CachingProviderOptions): CachingProvider {
-  return new Source(options);
+/**
+ * Creates the credential provider of one profile. Reads and loads nothing before the first
+ * `current`.
+ */
+export function createCredentialProvider(options: CredentialProviderOptions): CredentialProvider {
+  return new CachingProvider(options);
 }
 
-class Source implements CachingProvider {
-  readonly #options: CachingProviderOptions;
+class CachingProvider implements CredentialProvider {
+  readonly #options: CredentialProviderOptions;
+  readonly #profile: string | undefined;
   readonly #label: string;
   readonly #closing = new AbortController();
-  #held: HeldCredentials | undefined;
-  #flight: Promise<HeldCredentials> | undefined;
-  #renewal: Promise<void> | undefined;
-  /**
-   * Forgotten before anything more is read from a pipe or a socket: the requests of one burst share
-   * a look, and the next has its own.
-   */
-  #look: FileStamps | undefined;
-  /** An edit was seen that the set held does not have yet. */
+  #cached: CacheEntry | undefined;
+  #resolving: Promise<CacheEntry> | undefined;
+  #refreshing: Promise<void> | undefined;
+  /** An edit of the files that `#cached` does not include. */
   #edited = false;
-  /** The last set there was, also where it has been given up since. */
-  #last: HeldCredentials | undefined;
+  /** The last entry, kept after `#cached` is dropped. */
+  #last: CacheEntry | undefined;
   #retryAt = Number.NEGATIVE_INFINITY;
 
-  constructor(options: CachingProviderOptions) {
+  constructor(options: CredentialProviderOptions) {
     this.#options = options;
+    this.#profile = profileIn(options.profile, options.env);
     this.#label = profileLabel(this.#profile);
-  }
-
-  get #profile(): string | undefined {
-    return this.#options.profile ?? (this.#options.env.AWS_PROFILE || undefined);
   }
 
   async current(signal: AbortSignal): Promise<Credentials> {
     const { clock } = this.#options;
     signal.throwIfAborted();
     this.#closing.signal.throwIfAborted();
-    const held = this.#held;
-    if (held === undefined || held.rejected) return this.#wait(signal);
+    const cached = this.#cached;
+    if (cached === undefined || cached.rejected) return this.#resolved(signal);
+    if (hasExpired(cached.credentials, clock.now()) && !cached.arrivedExpired) return this.#resolved(signal);
+    if (this.#isEdited(cached)) return this.#afterEdit(cached, signal);
 
-    const expired = hasExpired(held.set, clock.now()) && !held.arrivedExpired;
-    if (expired) return this.#wait(signal);
-    if (this.#isEdited(held)) return this.#afterChange(held, signal);
-
-    const due = held.refreshAt !== undefined && clock.now() >= held.refreshAt;
-    if (due && clock.monotonic() >= this.#retryAt) {
+    const isDue = cached.refreshAt !== undefined && clock.now() >= cached.refreshAt;
+    if (isDue && clock.monotonic() >= this.#retryAt) {
       this.#resolve().catch((error: unknown) => this.#reportRefreshFailure(error));
     }
-    return held.set;
+    return cached.credentials;
   }
 
-  async renewed(used: Credentials, signal: AbortSignal): Promise<Credentials | undefined> {
+  async refresh(rejected: Credentials, signal: AbortSignal): Promise<Credentials | undefined> {
     signal.throwIfAborted();
-    if (this.#newerThan(used) === undefined) {
-      this.#renewal ??= this.#renew(used).finally(() => {
-        this.#renewal = undefined;
+    if (this.#otherThan(rejected) === undefined) {
+      this.#refreshing ??= this.#refresh(rejected).finally(() => {
+        this.#refreshing = undefined;
       });
-      await abortable(this.#renewal, signal);
+      await abortable(this.#refreshing, signal);
     }
-    return this.#newerThan(used);
+    return this.#otherThan(rejected);
   }
 
-  get inDoubt(): boolean {
-    const held = this.#held;
-    // Before the first set there is nobody whose place another could take.
-    if (!held) return this.#last !== undefined;
-    return this.#edited || !sameStamps(this.#printsNow(held), held.prints);
+  get identityMayChange(): boolean {
+    // Before the first credentials there is no identity that could change.
+    if (!this.#cached) return this.#last !== undefined;
+    return this.#edited || !unchanged(this.#cached.stamps);
   }
 
   get principal(): Principal | undefined {
-    return this.#last?.principal;
+    return this.#last?.credentials.principal;
   }
 
   close(): void {
     this.#closing.abort(new ProxyError('shutting-down', 'the proxy is shutting down', { sent: 'no' }));
-    this.#held = undefined;
+    this.#cached = undefined;
   }
 
-  #newerThan(used: Credentials): Credentials | undefined {
-    const set = this.#held?.set;
-    return set === undefined || sameKeys(set, used) ? undefined : set;
+  #otherThan(rejected: Credentials): Credentials | undefined {
+    const credentials = this.#cached?.credentials;
+    return credentials === undefined || sameCredentials(credentials, rejected) ? undefined : credentials;
   }
 
-  /** Never rejects: that there is nothing newer is an answer too. */
-  async #renew(used: Credentials): Promise<void> {
-    const joined = this.#flight !== undefined;
+  /** Never rejects: without other credentials the caller returns the server's answer. */
+  async #refresh(rejected: Credentials): Promise<void> {
+    const joined = this.#resolving !== undefined;
     try {
       await this.#resolve();
-      // A flight that had begun before the server spoke may have read what was there before: it is
-      // not the last word.
-      if (joined && this.#newerThan(used) === undefined) await this.#resolve();
+      // A resolution that began before the server's answer may have read the old files.
+      if (joined && this.#otherThan(rejected) === undefined) await this.#resolve();
     } catch (error) {
       this.#reportRefreshFailure(error);
-      if (this.#held !== undefined && sameKeys(this.#held.set, used)) this.#held.rejected = true;
+      const cached = this.#cached;
+      if (cached !== undefined && sameCredentials(cached.credentials, rejected)) cached.rejected = true;
     }
   }
 
-  async #wait(signal: AbortSignal): Promise<Credentials> {
-    const joins = this.#flight !== undefined;
-    const held = await abortable(this.#resolve(), signal);
-    // What had begun before this was asked for may have read what was there before an edit.
-    if (!joins || !this.#isEdited(held)) return held.set;
-    return (await abortable(this.#resolve(), signal)).set;
+  async #resolved(signal: AbortSignal): Promise<Credentials> {
+    const joined = this.#resolving !== undefined;
+    const entry = await abortable(this.#resolve(), signal);
+    // A resolution that began before this call may have read the files before an edit.
+    if (!joined || !this.#isEdited(entry)) return entry.credentials;
+    return (await abortable(this.#resolve(), signal)).credentials;
   }
 
   /**
-   * A login or an edit counts at once. Where it leads nowhere, temporary credentials serve on until
-   * they expire.
+   * An edit or a login counts at once. If it leads to no credentials, temporary ones stay in use
+   * until they expire.
    */
-  async #afterChange(held: HeldCredentials, signal: AbortSignal): Promise<Credentials> {
+  async #afterEdit(cached: CacheEntry, signal: AbortSignal): Promise<Credentials> {
     try {
-      return await this.#wait(signal);
+      return await this.#resolved(signal);
     } catch (error) {
       signal.throwIfAborted();
       this.#closing.signal.throwIfAborted();
-      if (held.set.expiration === undefined) {
-        if (this.#held === held) this.#held = undefined;
+      if (cached.credentials.expiration === undefined) {
+        if (this.#cached === cached) this.#cached = undefined;
         throw error;
       }
       this.#reportRefreshFailure(error);
-      held.refreshAt = Number.NEGATIVE_INFINITY;
-      return held.set;
+      cached.refreshAt = Number.NEGATIVE_INFINITY;
+      return cached.credentials;
     }
   }
 
-  /**
-   * True until what an edit has brought is made out, for whoever asks by then: none of them came
-   * before the edit.
-   */
-  #isEdited(held: HeldCredentials): boolean {
-    const prints = this.#printsNow(held);
-    if (!sameStamps(prints, held.prints)) this.#edited = true;
-    // Noted before it is acted on, so that an edit that leads nowhere is tried once and not on
-    // every request.
-    held.prints = prints;
+  /** Stays true until the edit has been resolved, for all calls that arrive by then. */
+  #isEdited(entry: CacheEntry): boolean {
+    if (!unchanged(entry.stamps)) {
+      this.#edited = true;
+      // Recorded first, so that an edit without a result is tried once, not on every request.
+      entry.stamps = stampFiles(entry.stamps.keys());
+    }
     return this.#edited;
   }
 
-  #printsNow(held: HeldCredentials): FileStamps {
-    if (held.prints.size === 0) return held.prints;
-    if (!this.#look) {
-      this.#look = stampFiles(held.prints.keys(), held.prints);
-      // Not a time: who has an answer, edits a file and asks again does it within a millisecond
-      // where the answer came from a cache.
-      process.nextTick(() => {
-        this.#look = undefined;
-      });
-    }
-    return this.#look;
-  }
-
-  /** One resolution for all who ask while it runs; its failure is nobody's afterwards. */
-  #resolve(): Promise<HeldCredentials> {
-    this.#flight ??= this.#run().finally(() => {
-      this.#flight = undefined;
+  /** One resolution for all callers. A failure is not cached. */
+  #resolve(): Promise<CacheEntry> {
+    this.#resolving ??= this.#resolveNow().finally(() => {
+      this.#resolving = undefined;
       this.#edited = false;
     });
-    return this.#flight;
+    return this.#resolving;
   }
 
-  async #run(): Promise<HeldCredentials> {
+  async #resolveNow(): Promise<CacheEntry> {
     const { clock } = this.#options;
-    this.#closing.signal.throwIfAborted();
+    const closing = this.#closing.signal;
+    closing.throwIfAborted();
     this.#retryAt =
       clock.monotonic() + REFRESH_RETRY_MS * (1 + REFRESH_RETRY_JITTER * (2 * clock.random() - 1));
     const stop = new AbortController();
-    const onClose = (): void => stop.abort(this.#closing.signal.reason);
-    this.#closing.signal.addEventListener('abort', onClose, { once: true });
+    const onClose = (): void => stop.abort(closing.reason);
+    closing.addEventListener('abort', onClose, { once: true });
     try {
-      const late = (): Error => new Error(`no answer within ${RESOLVE_LIMIT_MS / 1000} s`);
-      const work = within(clock, RESOLVE_LIMIT_MS, this.#resolveChain(stop.signal), late);
-      return this.#hold(await abortable(work, this.#closing.signal));
+      const resolving = withTimeout(clock, MAX_RESOLVE_MS, (late) =>
+        abortable(resolveCredentials({ ...this.#options, signal: stop.signal }), late),
+      );
+      return this.#store(await abortable(resolving, closing));
     } catch (error) {
-      this.#closing.signal.throwIfAborted();
-      throw this.#asProxyError(error);
+      closing.throwIfAborted();
+      throw this.#toProxyError(error);
     } finally {
-      this.#closing.signal.removeEventListener('abort', onClose);
+      closing.removeEventListener('abort', onClose);
       stop.abort();
     }
   }
 
-  #resolveChain(signal: AbortSignal): Promise<Resolved> {
-    const { profile, fallbackRegion, env, clock, requestHandler, role } = this.#options;
-    return resolveKeys({ profile, fallbackRegion, env, clock, requestHandler, role, signal });
-  }
-
-  #hold(resolved: Resolved): HeldCredentials {
-    const { clock, events } = this.#options;
-    const { source, principal } = resolved;
-    const set: Credentials = Object.freeze({ ...resolved.set, principal, source });
-    const before = this.#last;
-    const now = clock.now();
-    const held: HeldCredentials = {
-      ...resolved,
-      set,
-      madeFrom: resolved.prints,
-      refreshAt: refreshDueAt(set.expiration, now),
-      arrivedExpired: hasExpired(set, now),
+  #store({ credentials, stamps }: Resolved): CacheEntry {
+    const now = this.#options.clock.now();
+    const entry: CacheEntry = {
+      credentials,
+      stamps,
+      madeFrom: stamps,
+      refreshAt: refreshDueAt(credentials.expiration, now),
+      arrivedExpired: hasExpired(credentials, now),
       rejected: false,
     };
-    this.#held = held;
-    this.#last = held;
-    this.#look = undefined;
-    if (before === undefined || !sameKeys(before.set, set)) {
-      // A set that was only renewed is made from the same files, and speaks for the same identity.
-      // What is made from others may speak for another, also where the principal looks the same.
-      if (before && (before.principal !== principal || !sameStamps(before.madeFrom, held.madeFrom)))
-        this.#options.replaced?.();
-      events.emit({ type: 'secret.known', value: set.secretAccessKey });
-      if (set.sessionToken !== undefined) events.emit({ type: 'secret.known', value: set.sessionToken });
-      events.emit({
-        type: 'credentials.resolved',
-        profile: this.#label,
-        source,
-        expiresAt: set.expiration?.toISOString(),
-      });
-    }
-    return held;
+    const before = this.#last;
+    this.#cached = entry;
+    this.#last = entry;
+    if (before === undefined || !sameCredentials(before.credentials, credentials))
+      this.#report(entry, before);
+    return entry;
   }
 
-  #asProxyError(error: unknown): ProxyError {
+  #report({ credentials, madeFrom }: CacheEntry, before: CacheEntry | undefined): void {
+    const { events, onIdentityChange } = this.#options;
+    const { principal, secretAccessKey, sessionToken, expiration, providerName = '' } = credentials;
+    // A refresh keeps files and identity. Other files may mean another identity with the same
+    // principal.
+    if (before && (before.credentials.principal !== principal || !sameStamps(before.madeFrom, madeFrom)))
+      onIdentityChange?.();
+    events.emit({ type: 'secret.known', value: secretAccessKey });
+    if (sessionToken !== undefined) events.emit({ type: 'secret.known', value: sessionToken });
+    const expiresAt = expiration?.toISOString();
+    events.emit({ type: 'credentials.resolved', profile: this.#label, providerName, expiresAt });
+  }
+
+  #toProxyError(error: unknown): ProxyError {
     const failure: CredentialFailure =
-      error instanceof ChainFailure
+      error instanceof ChainError
         ? error.failure
         : { what: 'unexpected', cause: causeWithoutSecrets(causeText(error)) };
-    return new ProxyError('no-credentials', adviceFor(this.#profile, failure), {
+    return new ProxyError('no-credentials', credentialsMessage(this.#profile, failure), {
       sent: 'no',
       details: { kind: failure.what === 'none' ? 'none' : 'failed', profile: this.#label },
     });

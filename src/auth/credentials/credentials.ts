@@ -1,51 +1,65 @@
 /**
- * Who speaks by a set of keys, as far as the machine can tell without asking AWS. Two texts that
- * differ are two principals, or may be: an MCP session belongs to one of them. Keys that a provider
- * renews are of the one that they were of before.
+ * Identifies the account and the role or user behind credentials without a request to AWS.
+ * Different texts may mean different identities; an MCP session belongs to one of them.
  */
 export type Principal = string;
 
-/**
- * One immutable snapshot, as one signature uses it: key, secret and token never come from two
- * different refreshes.
- */
+/** The provider that credentials come from. */
+export type ProviderName =
+  | 'static'
+  | 'process'
+  | 'sso'
+  | 'login'
+  | 'web-identity'
+  | 'environment'
+  | 'container'
+  | 'instance'
+  | 'assume-role';
+
+/** The provider of the credentials that roles are assumed with. */
+export type BaseProvider = Exclude<ProviderName, 'assume-role'>;
+
+/** A role to assume with the credentials of the profile. */
+export interface RoleOptions {
+  readonly arn: string;
+  /** Undefined: a name that stays the same for the life of the process. */
+  readonly sessionName: string | undefined;
+  readonly externalId: string | undefined;
+}
+
+/** Credentials for one signature. Immutable, so that a refresh never mixes two sets of them. */
 export interface Credentials {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
   readonly sessionToken?: string;
   readonly expiration?: Date;
-  /** Whose they are, and where they come from; set by who knows. */
+  /** Absent if the principal is unknown. */
   readonly principal?: Principal;
-  readonly source?: string;
+  /** Absent if the provider is unknown. */
+  readonly providerName?: string;
 }
 
-/**
- * How long before its expiry a set is renewed in the background, at most: the SDK's own window for
- * "about to expire".
- */
-export const REFRESH_AHEAD_MS = 5 * 60_000;
-/** The share of a short life that is left when renewal begins. */
+/** The AWS SDK's window for "about to expire": refresh begins at most this long before expiry. */
+export const MAX_REFRESH_AHEAD_MS = 5 * 60_000;
+/** Share of a short lifetime that is left when refresh begins. */
 const REFRESH_SHARE = 1 / 5;
 
 /**
- * When to begin renewing a set in the background.
- * @returns wall clock milliseconds; undefined for a set that does not expire.
+ * When to refresh credentials in the background.
+ * @returns wall clock milliseconds; undefined for credentials that do not expire.
  */
 export function refreshDueAt(expiration: Date | undefined, obtainedAt: number): number | undefined {
   if (expiration === undefined) return undefined;
-  const life = Math.max(0, expiration.getTime() - obtainedAt);
-  return expiration.getTime() - Math.min(REFRESH_AHEAD_MS, life * REFRESH_SHARE);
+  const lifetime = Math.max(0, expiration.getTime() - obtainedAt);
+  return expiration.getTime() - Math.min(MAX_REFRESH_AHEAD_MS, lifetime * REFRESH_SHARE);
 }
 
-export function hasExpired(set: Credentials, now: number): boolean {
-  return set.expiration !== undefined && set.expiration.getTime() <= now;
+export function hasExpired(credentials: Credentials, now: number): boolean {
+  return credentials.expiration !== undefined && credentials.expiration.getTime() <= now;
 }
 
-/**
- * Whether a server that refused the one would refuse the other: the expiry alone makes no
- * difference to it.
- */
-export function sameKeys(one: Credentials, other: Credentials): boolean {
+/** Whether both produce the same signatures. The expiration makes no difference. */
+export function sameCredentials(one: Credentials, other: Credentials): boolean {
   return (
     one.accessKeyId === other.accessKeyId &&
     one.secretAccessKey === other.secretAccessKey &&
@@ -53,20 +67,27 @@ export function sameKeys(one: Credentials, other: Credentials): boolean {
   );
 }
 
-/**
- * Copies the four fields that matter, so that nothing an SDK object carries besides, or changes
- * later, gets in.
- */
-export function snapshot(from: {
+/** An `AwsCredentialIdentity` of the AWS SDK. */
+export interface SdkCredentials {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
   readonly sessionToken?: string | undefined;
   readonly expiration?: Date | undefined;
-}): Credentials {
+}
+
+/** Copies the fields that a signature needs: SDK objects carry more, and may change later. */
+export function snapshot(
+  from: SdkCredentials,
+  principal: Principal,
+  providerName: ProviderName,
+): Credentials {
+  const { accessKeyId, secretAccessKey, sessionToken, expiration } = from;
   return Object.freeze({
-    accessKeyId: from.accessKeyId,
-    secretAccessKey: from.secretAccessKey,
-    ...(from.sessionToken === undefined ? {} : { sessionToken: from.sessionToken }),
-    ...(from.expiration === undefined ? {} : { expiration: from.expiration }),
+    accessKeyId,
+    secretAccessKey,
+    ...(sessionToken === undefined ? {} : { sessionToken }),
+    ...(expiration === undefined ? {} : { expiration }),
+    principal,
+    providerName,
   });
 }

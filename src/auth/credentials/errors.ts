@@ -1,19 +1,19 @@
-import { shownProfiles } from './files.ts';
-import type { SourceKind } from './plan.ts';
+import type { BaseProvider } from './credentials.ts';
 import { withProfileNames } from './profile-alias.ts';
+import { profileNamesText } from './shared-files.ts';
 
-/** Why there are no credentials, as far as it decides what to tell a person. */
+/** Why there are no credentials, with everything that the error message needs. */
 export type CredentialFailure =
   | {
-      readonly what: 'unknown-profile';
-      /** Empty for the asked profile itself, else the profile whose `source_profile` names it. */
-      readonly namedBy?: string | undefined;
+      readonly what: 'missing-profile';
       readonly missing: string;
-      readonly configFile: string;
-      readonly known: readonly string[];
-      readonly faults: readonly string[];
+      /** The profile whose `source_profile` names the missing one. */
+      readonly namedBy?: string | undefined;
+      readonly configFile?: string;
+      readonly known?: readonly string[];
+      readonly defects?: readonly string[];
     }
-  | { readonly what: 'none'; readonly faults: readonly string[] }
+  | { readonly what: 'none'; readonly defects?: readonly string[] }
   | {
       /** One half of a pair of settings without the other. */
       readonly what: 'incomplete';
@@ -31,15 +31,15 @@ export type CredentialFailure =
   | { readonly what: 'cycle'; readonly profiles: readonly string[] }
   | {
       readonly what: 'source-failed';
-      readonly source: SourceKind;
-      /** The profile to log in with: the end of a chain of roles, not its start. */
+      readonly provider: BaseProvider;
+      /** The profile to log in with: the last one of a chain of roles. */
       readonly profile: string | undefined;
-      /** True where roles are assumed on top of the source. */
+      /** True if roles are assumed with these credentials. */
       readonly assumes: boolean;
       readonly cause: string;
     }
   | {
-      /** The profile has credentials; the role that is asked for over them cannot be had. */
+      /** The role of the options; the profile itself has credentials. */
       readonly what: 'role-failed';
       readonly roleArn: string;
       readonly externalId: boolean;
@@ -55,36 +55,36 @@ const NETWORK =
 const NETWORK_ADVICE =
   ' Check that STS, SSO and sign-in can be reached from here: network, HTTPS_PROXY, NO_PROXY, CA bundle';
 
-/** How the profile is called in texts and events. */
+/** The name of a profile in events and in the details of errors. */
 export const profileLabel = (profile: string | undefined): string => profile ?? 'default chain';
 
-/** The failure as one text for a person: which profile, what went wrong, what to do. */
-export function adviceFor(profile: string | undefined, failure: CredentialFailure): string {
+/** The error message: which profile, what went wrong, what to do. */
+export function credentialsMessage(profile: string | undefined, failure: CredentialFailure): string {
   const subject =
     profile === undefined
       ? 'No AWS credentials (default chain)'
       : `No AWS credentials for profile '${profile}'`;
-  return `${subject}: ${tell(profile, failure)}`;
+  return `${subject}: ${explain(profile, failure)}`;
 }
 
-function tell(profile: string | undefined, failure: CredentialFailure): string {
+function explain(profile: string | undefined, failure: CredentialFailure): string {
   switch (failure.what) {
-    case 'unknown-profile': {
-      const by = failure.namedBy === undefined ? '' : ` (the source_profile of '${failure.namedBy}')`;
-      const known =
-        failure.known.length === 0 ? 'it has no profiles' : `known profiles: ${shownProfiles(failure.known)}`;
+    case 'missing-profile': {
+      const { missing, namedBy, configFile, known = [], defects } = failure;
+      const by = namedBy === undefined ? '' : ` (the source_profile of '${namedBy}')`;
+      const choice = known.length === 0 ? 'it has no profiles' : `known profiles: ${profileNamesText(known)}`;
       const remedy =
-        failure.namedBy === undefined
-          ? `Choose another with --profile or AWS_PROFILE, or run 'aws configure --profile ${quoted(failure.missing)}'`
+        namedBy === undefined
+          ? `Choose another with --profile or AWS_PROFILE, or run 'aws configure --profile ${quoted(missing)}'`
           : 'Correct that line';
-      return `profile '${failure.missing}'${by} is not in ${failure.configFile}; ${known}${faultNote(failure.faults)}. ${remedy}`;
+      return `profile '${missing}'${by} is not in ${configFile}; ${choice}${defectNote(defects)}. ${remedy}`;
     }
     case 'none':
       return profile === undefined
-        ? `nothing found in the environment, the shared files, a container or an instance${faultNote(failure.faults)}. ` +
+        ? `nothing found in the environment, the shared files, a container or an instance${defectNote(failure.defects)}. ` +
             'Set AWS_PROFILE or pass --profile. MCP clients start servers with a stripped environment (HOME, PATH and little ' +
             'else), so variables of your shell must be repeated in the "env" block of the client\'s configuration'
-        : `the profile names no source of credentials, and there is no container or instance to ask${faultNote(failure.faults)}. ` +
+        : `the profile names no source of credentials, and no container or instance offers any${defectNote(failure.defects)}. ` +
             `Run 'aws configure --profile ${quoted(profile)}' or choose another profile with --profile`;
     case 'incomplete': {
       const { given, missing, place } = failure;
@@ -95,11 +95,11 @@ function tell(profile: string | undefined, failure: CredentialFailure): string {
     case 'mfa':
       return (
         `profile '${failure.profile}' has mfa_serial, and the proxy cannot ask for a code because its stdin carries the ` +
-        "protocol. Run 'aws sts get-session-token' with the code and put the result into a profile of its own, or use a " +
+        "protocol. Run 'aws sts get-session-token' with the code and put the result into a separate profile, or use a " +
         'credential_process that caches an MFA session'
       );
     case 'cycle':
-      return `source_profile goes round in a circle (${failure.profiles.join(' -> ')}). Edit the profiles so that one holds credentials`;
+      return `the source_profile settings form a circle (${failure.profiles.join(' -> ')}). Edit the profiles so that one holds credentials`;
     case 'source-failed':
       return `${withoutEnd(withoutAdvice(failure.cause))}.${remedy(failure)}`;
     case 'role-failed': {
@@ -107,7 +107,7 @@ function tell(profile: string | undefined, failure: CredentialFailure): string {
       if (NETWORK.test(cause))
         return `the role ${roleArn} cannot be assumed: ${withoutEnd(cause)}.${NETWORK_ADVICE}`;
       const check = /expired/i.test(cause)
-        ? ' The credentials that it is assumed with have expired: log in again'
+        ? ' The credentials for the role have expired: log in again'
         : ` Check that --role-arn is right, that these credentials may call sts:AssumeRole on it, and that its trust policy lets them${externalId ? ' with this --external-id' : ' (it may ask for an --external-id)'}`;
       return `the role ${roleArn} cannot be assumed: ${withoutEnd(cause)}.${check}`;
     }
@@ -116,17 +116,13 @@ function tell(profile: string | undefined, failure: CredentialFailure): string {
   }
 }
 
-function remedy({
-  source,
-  profile,
-  assumes,
-  cause,
-}: Extract<CredentialFailure, { what: 'source-failed' }>): string {
-  const isRemote = source !== 'process' && source !== 'container' && source !== 'instance';
+function remedy(failure: Extract<CredentialFailure, { what: 'source-failed' }>): string {
+  const { provider, profile, assumes, cause } = failure;
+  const isRemote = provider !== 'process' && provider !== 'container' && provider !== 'instance';
   if (NETWORK.test(cause) && (isRemote || assumes)) return NETWORK_ADVICE;
   if (assumes && /AssumeRole/.test(cause)) return ' Check role_arn, and the trust policy of the role';
   const flag = profile === undefined || profile === 'default' ? '' : ` --profile ${quoted(profile)}`;
-  switch (source) {
+  switch (provider) {
     case 'sso':
       if (cause.includes('sso-session')) return ` Run 'aws configure sso${flag}' to set it up`;
       return SSO_SIGNED_OUT.test(cause)
@@ -135,26 +131,26 @@ function remedy({
     case 'login':
       return ` Run 'aws login${flag}' and try again`;
     case 'process':
-      return ' Run the credential_process of the profile in a terminal to see what it says';
+      return ' Run the credential_process of the profile in a terminal to see its output';
     case 'web-identity':
       return ' Check the web identity token file and the trust policy of the role';
     case 'container':
-      return ' Check AWS_CONTAINER_CREDENTIALS_FULL_URI or AWS_CONTAINER_CREDENTIALS_RELATIVE_URI and the role of the task';
+      return ' Check the container endpoint (AWS_CONTAINER_CREDENTIALS_FULL_URI or AWS_CONTAINER_CREDENTIALS_RELATIVE_URI) and the role of the task';
     case 'instance':
       return ' Check the role of the instance';
     case 'environment':
       return ' Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY';
     case 'static':
-    case 'unclear':
       return ` Check the settings of the profile, or run 'aws configure${flag}'`;
   }
 }
 
-const faultNote = (faults: readonly string[]): string => faults.map((fault) => `; ${fault}`).join('');
+const defectNote = (defects: readonly string[] = []): string =>
+  defects.map((defect) => `; ${defect}`).join('');
 
 const quoted = (name: string): string => (/^[\w@%+=:,./-]+$/.test(name) ? name : `"${name}"`);
 
-/** The SDK's own advice to log in names no profile, and ours follows. */
+/** Removes the SDK's advice to log in, which names no profile. Ours follows. */
 const withoutAdvice = (cause: string): string =>
   cause
     .replace(/To refresh this SSO session run '?aws sso login'? with the corresponding profile\.?/, '')
@@ -163,8 +159,8 @@ const withoutAdvice = (cause: string): string =>
 const withoutEnd = (text: string): string => text.replace(/[\s.]+$/, '');
 
 /**
- * The cause as the SDK says it, in one line. A parser's complaint quotes what it read, and what is
- * read here are credentials: of such a text only the fact is kept.
+ * The SDK's message in one line. A JSON parser quotes its input, here credentials: the quotation is
+ * removed.
  */
 export function causeWithoutSecrets(text: string): string {
   return withProfileNames(text)

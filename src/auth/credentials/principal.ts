@@ -1,54 +1,75 @@
-import type { Credentials, Principal } from './credentials.ts';
-import type { CredentialPlan, ProfileData, Profiles, SourceKind } from './plan.ts';
+import type { BaseProvider, Principal, RoleOptions, SdkCredentials } from './credentials.ts';
+import { type CredentialPlan, planCredentials, usesKeyVariables } from './plan.ts';
+import { NO_FILES, profileIn, readSharedFiles } from './shared-files.ts';
 
-/** @param session - of the role; undefined where it is the one that the process keeps. */
-export const roleAs = (arn: string | undefined, session: string | undefined): Principal =>
-  JSON.stringify(['role', arn, session]);
+/** @param sessionName - undefined for the name that stays the same for the life of the process. */
+export const rolePrincipal = (arn: string | undefined, sessionName: string | undefined): Principal =>
+  JSON.stringify(['role', arn, sessionName]);
 
-/** Of what belongs to the process or the machine, which have one role each. */
-export const ownerOf = (kind: SourceKind, set: Credentials): Principal =>
-  JSON.stringify([kind, accountOf(set.accessKeyId)]);
-
-export function principalOf(plan: CredentialPlan, profiles: Profiles, set: Credentials): Principal {
-  const [role] = plan.roles;
-  if (role !== undefined) return roleAs(profiles[role]?.role_arn, profiles[role]?.role_session_name);
-  return holderOf(plan.base.kind, profiles[plan.base.profile] ?? {}, set);
-}
-
-function holderOf(kind: SourceKind, data: ProfileData, set: Credentials): Principal {
-  const account = accountOf(set.accessKeyId);
-  switch (kind) {
+/** The principal of what `plan` returns. */
+export function principalOf({ base, roles }: CredentialPlan, credentials: SdkCredentials): Principal {
+  const role = roles[0]?.settings ?? (base.provider === 'web-identity' ? base.settings : undefined);
+  if (role) return rolePrincipal(role.role_arn, role.role_session_name);
+  const { provider, settings } = base;
+  const { accessKeyId, sessionToken } = credentials;
+  const account = accountOf(accessKeyId);
+  switch (provider) {
     case 'static':
-      // Temporary ones are written into the file by programs that renew them by the hour: of one
-      // account, they are one's.
-      return JSON.stringify([kind, (set.sessionToken && account) || set.accessKeyId]);
+      // Programs write temporary credentials into the file hourly: one account, one identity.
+      return JSON.stringify([provider, (sessionToken && account) || accessKeyId]);
     case 'sso':
-      return JSON.stringify([kind, data.sso_account_id, data.sso_role_name]);
+      return JSON.stringify([provider, settings.sso_account_id, settings.sso_role_name]);
     case 'login':
-      return JSON.stringify([kind, data.login_session]);
-    case 'web-identity':
-      return roleAs(data.role_arn, data.role_session_name);
+      return JSON.stringify([provider, settings.login_session]);
     case 'process':
-      return JSON.stringify([kind, data.credential_process, account]);
+      return JSON.stringify([provider, settings.credential_process, account]);
     default:
-      return ownerOf(kind, set);
+      return JSON.stringify([provider, account]);
   }
 }
 
-const BASE32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
-/** Of keys made since 2019; those before have I or J behind the prefix, and say nothing. */
-const TELLING_KEY = /^A[A-Z]{3}(?![IJ])[A-Z2-7]{16}$/;
+/** Providers whose principal is known only after they have returned credentials. */
+const DYNAMIC_PROVIDERS: ReadonlySet<BaseProvider> = new Set(['process', 'container', 'instance']);
 
 /**
- * The account that is written in an access key id, which is what `aws sts get-access-key-info`
- * reads it by: https://medium.com/@TalBeerySec/a-short-note-on-aws-key-id-f88cc4317489
- * @returns undefined where the id does not tell.
+ * The principal as far as the environment and the shared files name it, without calling a provider.
+ * @returns undefined if they do not name it.
+ */
+export async function staticPrincipal(
+  profileOption: string | undefined,
+  env: NodeJS.ProcessEnv,
+  role?: RoleOptions | undefined,
+): Promise<Principal | undefined> {
+  if (role) return rolePrincipal(role.arn, role.sessionName);
+  const profile = profileIn(profileOption, env);
+  const files = usesKeyVariables(profile, env) ? NO_FILES : await readSharedFiles(env);
+  const plan = planCredentials(profile, env, files);
+  if ('what' in plan) return undefined;
+  const { provider, settings } = plan.base;
+  if (plan.roles.length === 0 && DYNAMIC_PROVIDERS.has(provider)) return undefined;
+  const accessKeyId = provider === 'environment' ? env.AWS_ACCESS_KEY_ID : settings.aws_access_key_id;
+  return principalOf(plan, {
+    accessKeyId: accessKeyId ?? '',
+    secretAccessKey: '',
+    sessionToken: settings.aws_session_token,
+  });
+}
+
+const BASE32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
+/**
+ * Access key ids made since 2019. Older ones have I or J after the prefix, and contain no account.
+ */
+const KEY_WITH_ACCOUNT = /^A[A-Z]{3}(?![IJ])[A-Z2-7]{16}$/;
+
+/**
+ * The account in an access key id, as `aws sts get-access-key-info` returns it.
+ * https://medium.com/@TalBeerySec/a-short-note-on-aws-key-id-f88cc4317489
+ * @returns undefined if the id contains none.
  */
 export function accountOf(accessKeyId: string): string | undefined {
-  if (!TELLING_KEY.test(accessKeyId)) return undefined;
+  if (!KEY_WITH_ACCOUNT.test(accessKeyId)) return undefined;
   let bits = 0n;
-  // Ten characters of five bits: the first one stands before the 40 bits of the account, nine
-  // behind them.
+  // Ten characters of five bits: one bit precedes the 40 bits of the account, nine follow them.
   for (const character of accessKeyId.slice(4, 14)) {
     bits = bits * 32n + BigInt(BASE32.indexOf(character));
   }

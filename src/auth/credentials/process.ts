@@ -9,17 +9,17 @@ import type { Credentials } from './credentials.ts';
  * Long enough for a helper that opens a browser, short of the minute after which clients give up on
  * a request.
  */
-export const PROCESS_LIMIT_MS = 60_000;
+export const MAX_PROCESS_MS = 60_000;
 /** A set of credentials has a few kilobytes; whatever prints more is no credential_process. */
-export const STDOUT_CAP_BYTES = 1024 * 1024;
+export const MAX_STDOUT_BYTES = 1024 * 1024;
 /** The last line says what went wrong; the rest is banner. */
-const STDERR_KEPT_BYTES = 4096;
-const STDERR_SHOWN_CHARACTERS = 300;
+const MAX_STDERR_BYTES = 4096;
+const MAX_STDERR_CHARACTERS = 300;
 /**
  * A daemon left behind by the helper holds its stdout open; what was printed by then is what there
  * is.
  */
-const OUTPUT_GRACE_MS = 1000;
+const MAX_OUTPUT_WAIT_MS = 1000;
 
 export interface ProcessDeps {
   readonly env: NodeJS.ProcessEnv;
@@ -88,25 +88,25 @@ function run(command: string, { env, clock, signal }: ProcessDeps): Promise<Proc
     };
 
     let grace: { cancel(): void } | undefined;
-    const limit = clock.schedule(PROCESS_LIMIT_MS, () =>
+    const limit = clock.schedule(MAX_PROCESS_MS, () =>
       stop(
-        `did not finish within ${PROCESS_LIMIT_MS / 1000} s and was stopped; if it waits for input, it gets none here`,
+        `did not finish within ${MAX_PROCESS_MS / 1000} s and was stopped; if it waits for input, it gets none here`,
       ),
     );
     signal.addEventListener('abort', onAbort, { once: true });
     child.stdout.on('data', (chunk: Buffer) => {
       outBytes += chunk.length;
-      if (outBytes > STDOUT_CAP_BYTES) stop(`printed more than ${STDOUT_CAP_BYTES} bytes and was stopped`);
+      if (outBytes > MAX_STDOUT_BYTES) stop(`printed more than ${MAX_STDOUT_BYTES} bytes and was stopped`);
       else out.push(chunk);
     });
     child.stderr.on('data', (chunk: Buffer) => {
-      err = Buffer.concat([err, chunk]).subarray(-STDERR_KEPT_BYTES);
+      err = Buffer.concat([err, chunk]).subarray(-MAX_STDERR_BYTES);
     });
     child.on('error', (error) =>
       finish(`could not be started (${'code' in error ? error.code : error.name})`),
     );
     child.on('exit', (code, killedBy) => {
-      if (!over) grace = clock.schedule(OUTPUT_GRACE_MS, () => ended(code, killedBy));
+      if (!over) grace = clock.schedule(MAX_OUTPUT_WAIT_MS, () => ended(code, killedBy));
     });
     child.on('close', ended);
   });
@@ -152,7 +152,7 @@ function lastLine(stderr: string, command: string): string {
   const printable = stripVTControlCharacters(stderr).replace(/[^\P{C}\n]/gu, ' ');
   const line = printable.trim().split('\n').at(-1)?.trim() ?? '';
   const hidden = secretArguments(command).reduce((text, arg) => text.replaceAll(arg, '***'), line);
-  return withoutSecretValues(new Redactor().clean(hidden)).slice(0, STDERR_SHOWN_CHARACTERS);
+  return withoutSecretValues(new Redactor().clean(hidden)).slice(0, MAX_STDERR_CHARACTERS);
 }
 
 /**

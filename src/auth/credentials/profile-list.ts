@@ -1,5 +1,5 @@
 import type { Raw } from '../../config/option.ts';
-import { readProfileFacts } from './files.ts';
+import { readProfileFacts } from './shared-files.ts';
 
 /** Blanks, commas and line ends separate the names of a list. */
 const SEPARATOR = /[\s,]/;

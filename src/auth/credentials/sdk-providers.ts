@@ -1,129 +1,149 @@
-import { type Credentials, snapshot } from './credentials.ts';
-import type { Profiles } from './plan.ts';
+import {
+  fromHttp,
+  fromInstanceMetadata,
+  fromLoginCredentials,
+  fromSSO,
+  fromTemporaryCredentials,
+  fromTokenFile,
+} from '@aws-sdk/credential-providers';
+import { abortable, type Clock, withTimeout } from '../../core/time/clock.ts';
+import type { BaseProvider, SdkCredentials } from './credentials.ts';
+import type { CredentialPlan } from './plan.ts';
 import { aliasOf } from './profile-alias.ts';
-import { roleSessionName } from './role-session-name.ts';
+import type { ProfileData, Profiles } from './shared-files.ts';
 
-type Sts = typeof import('@aws-sdk/nested-clients/sts');
-type StsOptions = NonNullable<Parameters<Sts['getDefaultRoleAssumer']>[0]>;
-type RoleAssumer = ReturnType<Sts['getDefaultRoleAssumer']>;
-type RoleAssumerWithWebIdentity = ReturnType<Sts['getDefaultRoleAssumerWithWebIdentity']>;
-
-/** What every provider of the SDK is given alike. */
-export interface SdkDeps {
+export interface ProviderDeps {
   readonly profile: string | undefined;
   readonly profiles: Profiles;
   readonly fallbackRegion: string | undefined;
   readonly env: NodeJS.ProcessEnv;
-  readonly requestHandler: unknown;
-  /** Session name of a role that is asked for over the profile, where somebody chose one. */
-  readonly roleSessionName?: string | undefined;
+  readonly clock: Clock;
+  /** Sends the requests of the AWS SDK. */
+  readonly requestHandler?: unknown;
+  /** Ends a running credential_process. */
+  readonly signal: AbortSignal;
 }
 
-const quiet = (): void => undefined;
+type SdkProvider = Exclude<BaseProvider, 'environment' | 'static' | 'process'>;
 
 /**
- * Given everywhere, because without one the SDK falls back to the console, and stdout is the
- * protocol.
+ * No retries: without an instance, nothing answers at its address, and each attempt takes this
+ * long.
  */
-export const silentLogger = { trace: quiet, debug: quiet, info: quiet, warn: quiet, error: quiet };
-
-/**
- * The SDK's own handler waits for ever unless told otherwise. Only in use when the caller hands in
- * no handler.
- */
-const OWN_HANDLER = {
-  connectionTimeout: 5000,
-  requestTimeout: 20_000,
-  throwOnRequestTimeout: true,
-  logger: silentLogger,
-};
-
-/**
- * Where STS stands when nothing at all names a region: the SDK's default, without its warning on
- * the console.
- */
+const INSTANCE_TIMEOUT_MS = 1_000;
+/** A container's endpoint is one hop away. The SDK's own timeout only prints a warning. */
+const CONTAINER_TIMEOUT_MS = 5_000;
+/** The SDK's default, without its warning on the console. */
 const LAST_RESORT_REGION = 'us-east-1';
 
-/**
- * The region for STS and for sign-in. It has nothing to do with the region that requests are signed
- * for, which is only the last thing to try before giving up; SSO has its own in the profile.
- */
-function stsRegion({ profile, profiles, env, fallbackRegion }: SdkDeps): string {
-  return (
-    profiles[profile ?? 'default']?.region ||
-    env.AWS_REGION ||
-    env.AWS_DEFAULT_REGION ||
-    fallbackRegion ||
-    LAST_RESORT_REGION
-  );
-}
+// The SDK warns on stderr about future Node versions, which concerns developers, not users.
+process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
 
-/**
- * Settings for the clients that the SDK makes inside its providers. No region: for SSO it would
- * beat the profile's sso_region.
- */
-function clientConfig({ profile, requestHandler }: SdkDeps) {
-  return {
-    logger: silentLogger,
-    requestHandler: requestHandler ?? OWN_HANDLER,
-    ...(profile === undefined ? {} : { profile: aliasOf(profile) }),
-  };
-}
+const ignore = (): void => undefined;
+/** Without a logger the SDK writes to the console, and stdout carries the protocol. */
+const logger = { trace: ignore, debug: ignore, info: ignore, warn: ignore, error: ignore };
+/** For callers without a request handler: the SDK's own waits for ever by default. */
+const REQUEST_HANDLER = {
+  connectionTimeout: 5_000,
+  requestTimeout: 20_000,
+  throwOnRequestTimeout: true,
+  logger,
+};
 
-/** Resolves a profile with the SDK, every file read afresh. */
-export async function resolveWithSdk(
-  profile: string,
-  deps: SdkDeps,
-  limits: { timeout: number },
-): Promise<Credentials> {
-  const { fromIni } = await import('@aws-sdk/credential-provider-ini');
-  silenceVersionWarning();
-  const region = stsRegion(deps);
-  const init = {
-    profile: aliasOf(profile),
-    ignoreCache: true,
-    logger: silentLogger,
-    clientConfig: clientConfig(deps),
-    ...roleAssumers(deps),
-    // Read by the container and instance providers that a profile's credential_source names.
-    ...limits,
-  };
-  return snapshot(await fromIni(init)({ callerClientConfig: { region: async () => region } }));
-}
+/** The region for STS and sign-in, which is not the region that requests are signed for. */
+const stsRegion = ({ profile, profiles, env, fallbackRegion }: ProviderDeps): string =>
+  profiles[profile ?? 'default']?.region ||
+  env.AWS_REGION ||
+  env.AWS_DEFAULT_REGION ||
+  fallbackRegion ||
+  LAST_RESORT_REGION;
 
-/**
- * STS behind the two calls that the SDK's providers make, with our region, transport and session
- * name. Loaded when called.
- */
-export function roleAssumers(deps: SdkDeps) {
-  const options = { ...clientConfig(deps), region: stsRegion(deps), credentialProviderLogger: silentLogger };
-  // The SDK makes a name up from the current millisecond where the profile has none; a name that
-  // somebody chose is kept.
-  const chosen = new Set(Object.values(deps.profiles).flatMap((data) => data.role_session_name ?? []));
-  if (deps.roleSessionName !== undefined) chosen.add(deps.roleSessionName);
-  const named = <P extends { RoleSessionName?: string | undefined }>(params: P): P =>
-    chosen.has(params.RoleSessionName ?? '')
-      ? params
-      : { ...params, RoleSessionName: roleSessionName(deps.env) };
-  const assumers: { roleAssumer: RoleAssumer; roleAssumerWithWebIdentity: RoleAssumerWithWebIdentity } = {
-    async roleAssumer(source, params) {
-      const sts = await import('@aws-sdk/nested-clients/sts');
-      silenceVersionWarning();
-      return sts.getDefaultRoleAssumer(options as StsOptions)(source, named(params));
+/** Without a region: for SSO it would override the profile's sso_region. */
+const clientConfig = ({ profile, requestHandler }: ProviderDeps) => ({
+  logger,
+  requestHandler: (requestHandler ?? REQUEST_HANDLER) as object,
+  ...(profile === undefined ? {} : { profile: aliasOf(profile) }),
+});
+
+const stsConfig = (deps: ProviderDeps) => ({ ...clientConfig(deps), region: stsRegion(deps) });
+
+/** The providers of the AWS SDK. This module is loaded when one of them is needed. */
+export const SDK_PROVIDERS: Readonly<
+  Record<SdkProvider, (base: CredentialPlan['base'], deps: ProviderDeps) => Promise<SdkCredentials>>
+> = {
+  async sso({ profile }, deps) {
+    return fromSSO({ ...profileInit(profile), clientConfig: clientConfig(deps) })();
+  },
+  async login({ profile }, deps) {
+    const region = async (): Promise<string> => stsRegion(deps);
+    const provider = fromLoginCredentials({
+      ...profileInit(profile),
+      clientConfig: clientConfig(deps),
+    });
+    return provider({ callerClientConfig: { region } });
+  },
+  async 'web-identity'({ settings }, deps) {
+    return fromTokenFile({
+      webIdentityTokenFile: settings.web_identity_token_file ?? '',
+      roleArn: settings.role_arn ?? '',
+      roleSessionName: sessionNameOf(settings, deps),
+      clientConfig: stsConfig(deps),
+      logger,
+    })();
+  },
+  async container(_base, { clock }) {
+    return withTimeout(clock, CONTAINER_TIMEOUT_MS, (signal) =>
+      // 0: no timeout of the SDK.
+      abortable(fromHttp({ logger, timeout: 0 })(), signal),
+    );
+  },
+  async instance() {
+    return fromInstanceMetadata({ timeout: INSTANCE_TIMEOUT_MS, maxRetries: 0, logger })();
+  },
+};
+
+const profileInit = (profile: string | undefined) => ({
+  profile: aliasOf(profile ?? 'default'),
+  ignoreCache: true,
+  logger,
+});
+
+/** @param role - settings of the role, named as in a profile. */
+export async function assumeRole(
+  source: SdkCredentials,
+  role: ProfileData,
+  deps: ProviderDeps,
+): Promise<SdkCredentials> {
+  const { external_id: externalId, duration_seconds: duration } = role;
+  return fromTemporaryCredentials({
+    masterCredentials: source as Parameters<typeof fromTemporaryCredentials>[0]['masterCredentials'] & object,
+    params: {
+      RoleArn: role.role_arn,
+      RoleSessionName: sessionNameOf(role, deps),
+      ...(externalId === undefined ? {} : { ExternalId: externalId }),
+      ...(duration === undefined ? {} : { DurationSeconds: Number.parseInt(duration, 10) }),
     },
-    async roleAssumerWithWebIdentity(params) {
-      const sts = await import('@aws-sdk/nested-clients/sts');
-      silenceVersionWarning();
-      return sts.getDefaultRoleAssumerWithWebIdentity(options as StsOptions)(named(params));
-    },
-  };
-  return assumers;
+    clientConfig: stsConfig(deps),
+    logger,
+  })();
 }
 
+/** Unique to this process: its id, and its start for the case that ids repeat. */
+const PROCESS_SESSION_NAME = `mcp-sigv4-proxy-${process.pid}-${Math.round(performance.timeOrigin).toString(36)}`;
+/** The limit of STS, which accepts these characters only. */
+const MAX_SESSION_NAME = 64;
+const INVALID_IN_SESSION_NAME = /[^\w+=,.@-]/g;
+
 /**
- * The SDK tells stderr about coming versions of Node; that is for whoever builds with it, not for
- * whoever runs this.
+ * One name for the life of the process. The SDK chooses a new one for each refresh, and an MCP
+ * server that binds sessions to the caller's user id, which ends in the name, then sees another
+ * caller.
  */
-function silenceVersionWarning(): void {
-  process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
+function sessionNameOf(role: ProfileData, { env }: Pick<ProviderDeps, 'env'>): string {
+  return role.role_session_name || defaultSessionName(env);
+}
+
+export function defaultSessionName(env: NodeJS.ProcessEnv): string {
+  const name = env.AWS_ROLE_SESSION_NAME?.replace(INVALID_IN_SESSION_NAME, '-').slice(0, MAX_SESSION_NAME);
+  return name && name.length > 1 ? name : PROCESS_SESSION_NAME;
 }

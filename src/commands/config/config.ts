@@ -1,4 +1,4 @@
-import { readProfileFacts } from '../../auth/credentials/files.ts';
+import { readProfileFacts } from '../../auth/credentials/shared-files.ts';
 import { CLIENTS } from '../../command-table.ts';
 import type { Arguments } from '../../config/argv.ts';
 import type { Settings } from '../../settings.ts';

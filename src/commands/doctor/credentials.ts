@@ -1,4 +1,4 @@
-import type { SigningKeys } from '../../auth/sigv4.ts';
+import type { Credentials } from '../../auth/credentials/credentials.ts';
 import { causeText, ProxyError } from '../../core/errors/errors.ts';
 import type { Settings } from '../../settings.ts';
 import type { ProfileTransport } from '../../upstream/transport/transports.ts';
@@ -7,7 +7,7 @@ import type { Observations } from './observations.ts';
 
 const CHECK = 'credentials';
 
-const SOURCES: Readonly<{ [source: string]: string }> = {
+const PROVIDERS: Readonly<{ [providerName: string]: string }> = {
   static: 'the shared files',
   process: 'credential_process',
   sso: 'SSO',
@@ -39,18 +39,18 @@ export interface CredentialChecks {
 export interface CredentialResult {
   readonly finding: Finding;
   /** Undefined if no credentials were found, or none are used. */
-  readonly keys: SigningKeys | undefined;
+  readonly credentials: Credentials | undefined;
 }
 
 /** Resolves the credentials that sign the requests of this profile. */
 export async function checkCredentials(checks: CredentialChecks): Promise<CredentialResult> {
   const { road, profile, settings, signal } = checks;
-  if (!road.keys) {
-    return { finding: skipped(CHECK, 'requests are not signed (--auth none)'), keys: undefined };
+  if (!road.credentials) {
+    return { finding: skipped(CHECK, 'requests are not signed (--auth none)'), credentials: undefined };
   }
   try {
-    const keys = await road.keys.current(signal);
-    return { finding: credentialsFound(keys, checks), keys };
+    const credentials = await road.credentials.current(signal);
+    return { finding: credentialsFound(credentials, checks), credentials };
   } catch (error) {
     if (signal.aborted) throw error;
     const text = causeText(error);
@@ -58,13 +58,16 @@ export async function checkCredentials(checks: CredentialChecks): Promise<Creden
       settings.skipAuth && error instanceof ProxyError && error.details.kind === 'none'
         ? warning(CHECK, 'none found; requests are sent unsigned (--skip-auth)', text)
         : failed(CHECK, `none found for ${profileText(profile)}`, text);
-    return { finding, keys: undefined };
+    return { finding, credentials: undefined };
   }
 }
 
-function credentialsFound(keys: SigningKeys, { profile, observations, now }: CredentialChecks): Finding {
-  const { source = '', expiresAt } = observations.resolved ?? {};
-  const head = `${maskedKeyId(keys.accessKeyId)} of ${profileText(profile)}, from ${SOURCES[source] ?? 'the AWS chain'}`;
+function credentialsFound(
+  credentials: Credentials,
+  { profile, observations, now }: CredentialChecks,
+): Finding {
+  const { providerName = '', expiresAt } = observations.resolved ?? {};
+  const head = `${maskedKeyId(credentials.accessKeyId)} of ${profileText(profile)}, from ${PROVIDERS[providerName] ?? 'the AWS chain'}`;
   if (expiresAt === undefined) return ok(CHECK, `${head}, without expiry`);
   const left = Date.parse(expiresAt) - now();
   if (left > 0) return ok(CHECK, `${head}, expires ${expiresAt} (in ${durationText(left)})`);

@@ -114,11 +114,18 @@ async function runCredentialChecks({
   for (const profile of settings.profiles.length > 0 ? settings.profiles : ['']) {
     const road = client.proxy.roadOf(profile);
     const now = (): number => systemClock.now();
-    const { finding, keys } = await checkCredentials({ profile, settings, road, observations, now, signal });
+    const { finding, credentials } = await checkCredentials({
+      profile,
+      settings,
+      road,
+      observations,
+      now,
+      signal,
+    });
     findings.push(report.add(finding));
     const region = settings.scope?.region ?? '';
     const { env } = settings;
-    if (keys) report.add(await checkIdentity({ profile, keys, region, env, road, signal }));
+    if (credentials) report.add(await checkIdentity({ profile, credentials, region, env, road, signal }));
     else
       report.add(
         finding.verdict === 'failed' ? skippedFor('identity', finding) : skipped('identity', NO_CREDENTIALS),

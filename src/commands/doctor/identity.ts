@@ -1,4 +1,4 @@
-import type { SigningKeys } from '../../auth/sigv4.ts';
+import type { Credentials } from '../../auth/credentials/credentials.ts';
 import { type Clock, systemClock } from '../../core/time/clock.ts';
 import { explainRefusal, type RefusalKind } from '../../endpoint/aws-errors.ts';
 import { callerIdentity } from '../../upstream/transport/caller-identity.ts';
@@ -20,7 +20,7 @@ const CREDENTIAL_REJECTIONS: ReadonlySet<RefusalKind> = new Set([
 
 export interface IdentityCheck {
   readonly profile: string;
-  readonly keys: SigningKeys;
+  readonly credentials: Credentials;
   readonly region: string;
   readonly env: NodeJS.ProcessEnv;
   readonly road: ProfileTransport;
@@ -30,8 +30,8 @@ export interface IdentityCheck {
 
 /** Asks STS for the identity of the credentials, over the same HTTP proxy and certificates. */
 export async function checkIdentity(check: IdentityCheck): Promise<Finding> {
-  const { profile, keys, region, env, road, signal, clock = systemClock } = check;
-  const found = await callerIdentity({ keys, region, env, connect: road.connect, signal, clock });
+  const { profile, credentials, region, env, road, signal, clock = systemClock } = check;
+  const found = await callerIdentity({ credentials, region, env, connect: road.connect, signal, clock });
   switch (found.kind) {
     case 'known':
       return ok(CHECK, found.arn);

@@ -17,7 +17,7 @@ export class Observations {
   opened = 0;
   /** True if a request had to wait for a connection. */
   hasWaited = false;
-  resolved: { readonly source: string; readonly expiresAt: string | undefined } | undefined;
+  resolved: { readonly providerName: string; readonly expiresAt: string | undefined } | undefined;
   hasSessionId = false;
   sessionClosed: string | undefined;
 

@@ -1,6 +1,6 @@
 import { isIP, type Socket } from 'node:net';
 import tls from 'node:tls';
-import { readProfileFacts } from '../../auth/credentials/files.ts';
+import { readProfileFacts } from '../../auth/credentials/shared-files.ts';
 import { causeText } from '../../core/errors/errors.ts';
 import { type Clock, systemClock } from '../../core/time/clock.ts';
 import type { Settings } from '../../settings.ts';

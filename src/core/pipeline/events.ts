@@ -72,7 +72,7 @@ export type ProxyEvent =
   | { type: 'connection.silent'; profile: string; lane: string }
   | { type: 'auth.rejected'; profile: string; verdict: string; message: string; again: boolean }
   | { type: 'clock.corrected'; offsetMs: number }
-  | { type: 'credentials.resolved'; profile: string; source: string; expiresAt: string | undefined }
+  | { type: 'credentials.resolved'; profile: string; providerName: string; expiresAt: string | undefined }
   | { type: 'credentials.refresh-failed'; profile: string; message: string }
   | { type: 'credentials.missing'; profile: string; message: string }
   | { type: 'secret.known'; value: string; lasting?: boolean }

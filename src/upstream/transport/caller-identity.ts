@@ -1,4 +1,5 @@
-import { type SigningKeys, type SigningScope, signingTarget, signRequest } from '../../auth/sigv4.ts';
+import type { Credentials } from '../../auth/credentials/credentials.ts';
+import { type SigningScope, signingTarget, signRequest } from '../../auth/sigv4.ts';
 import { causeText } from '../../core/errors/errors.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { type AwsRefusal, judgeRefusal } from '../../endpoint/aws-errors.ts';
@@ -12,7 +13,7 @@ const BODY = 'Action=GetCallerIdentity&Version=2011-06-15';
 const CONTENT_TYPE = 'application/x-www-form-urlencoded';
 
 export interface IdentityQuestion {
-  readonly keys: SigningKeys;
+  readonly credentials: Credentials;
   readonly region: string;
   readonly env: NodeJS.ProcessEnv;
   /** Opens sockets the way that requests go: HTTP proxy and certificates included. */
@@ -49,7 +50,7 @@ export function stsEndpoint(region: string, env: NodeJS.ProcessEnv): URL | undef
  * `signal` aborts.
  */
 export async function callerIdentity(question: IdentityQuestion): Promise<CallerIdentity> {
-  const { keys, region, env, connect, signal, clock } = question;
+  const { credentials, region, env, connect, signal, clock } = question;
   const url = stsEndpoint(region, env);
   if (!url) return { kind: 'no-endpoint' };
   const { host } = url;
@@ -64,7 +65,7 @@ export async function callerIdentity(question: IdentityQuestion): Promise<Caller
     const now = new Date(clock.now());
     const headers = await signRequest(
       { method: 'POST', target, contentType: CONTENT_TYPE, body },
-      keys,
+      credentials,
       scope,
       now,
     );

@@ -1,3 +1,4 @@
+import type { Credentials } from '../../auth/credentials/credentials.ts';
 import { accountOf } from '../../auth/credentials/principal.ts';
 import type { SigningScope } from '../../auth/sigv4.ts';
 import { urlWithoutSecrets } from '../../config/secrets.ts';
@@ -11,7 +12,7 @@ export interface IdentitiesOptions {
   readonly endpoint: URL;
   /** Undefined: never sign. */
   readonly scope: SigningScope | undefined;
-  readonly keysOptional: boolean;
+  readonly credentialsOptional: boolean;
   readonly env: NodeJS.ProcessEnv;
   readonly clock: Clock;
   readonly roadOf: (profile: string) => ProfileTransport;
@@ -48,38 +49,40 @@ export class Identities {
 
   /** @throws ProxyError no-credentials or auth-rejected, as a call of the profile would. */
   async of(profile: string, signal: AbortSignal): Promise<ProfileIdentity> {
-    const { endpoint, scope, env, roadOf, keysOptional } = this.#options;
+    const { endpoint, scope, env, roadOf, credentialsOptional } = this.#options;
     const shown = {
       profile: profile || env.AWS_PROFILE || null,
       region: scope?.region ?? null,
       endpoint: urlWithoutSecrets(endpoint.href),
     };
     const unsigned = { ...shown, account: null, arn: null, note: 'requests are not signed' };
-    const { keys, connect } = roadOf(profile);
-    if (!scope || !keys) return unsigned;
+    const { credentials: provider, connect } = roadOf(profile);
+    if (!scope || !provider) return unsigned;
     try {
-      const set = await keys.current(signal);
+      const credentials = await provider.current(signal);
       const known = this.#known.get(profile);
       const answer =
-        known?.accessKeyId === set.accessKeyId ? known.answer : this.#ask(profile, set, scope, connect);
+        known?.accessKeyId === credentials.accessKeyId
+          ? known.answer
+          : this.#ask(profile, credentials, scope, connect);
       return { ...shown, ...(await abortable(answer, signal)) };
     } catch (error) {
       const none = error instanceof ProxyError && error.details.kind === 'none';
-      if (none && keysOptional) return unsigned;
+      if (none && credentialsOptional) return unsigned;
       throw error;
     }
   }
 
   #ask(
     profile: string,
-    keys: Parameters<typeof callerIdentity>[0]['keys'],
+    credentials: Credentials,
     scope: SigningScope,
     connect: ProfileTransport['connect'],
   ): Known['answer'] {
     const { env, clock } = this.#options;
-    const { accessKeyId } = keys;
+    const { accessKeyId } = credentials;
     const asked = callerIdentity({
-      keys,
+      credentials,
       region: scope.region,
       env,
       connect,

@@ -1,5 +1,7 @@
 import { skewOf } from '../../auth/clock-skew.ts';
-import { type SigningKeys, type SigningScope, type SigningTarget, signRequest } from '../../auth/sigv4.ts';
+import type { CredentialProvider } from '../../auth/credentials/caching-provider.ts';
+import type { Credentials } from '../../auth/credentials/credentials.ts';
+import { type SigningScope, type SigningTarget, signRequest } from '../../auth/sigv4.ts';
 import { causeText, ProxyError } from '../../core/errors/errors.ts';
 import { type ReadLimit, readLimit } from '../../core/errors/too-long.ts';
 import type { Events } from '../../core/pipeline/events.ts';
@@ -22,28 +24,17 @@ import { lostSessionIn } from './lost-session.ts';
  */
 export type LaneName = 'request' | 'control' | 'stream';
 
-/** Keys, whose they are, and where they come from, as far as that is known. */
-export interface SigningCredentials extends SigningKeys {
-  readonly principal?: string;
-  readonly source?: string;
-}
-
-/**
- * Where the keys of one profile come from. `renewed` looks past every cache, after the server
- * called a set expired.
- */
-export interface CredentialProvider {
-  current(signal: AbortSignal): Promise<SigningCredentials>;
-  renewed(used: SigningKeys, signal: AbortSignal): Promise<SigningCredentials | undefined>;
-}
-
 export interface SignedTransportOptions {
   readonly profile: string;
   readonly host: string;
   readonly target: SigningTarget;
   /** Undefined: never sign. */
   readonly signing:
-    | { readonly scope: SigningScope; readonly keys: CredentialProvider; readonly optional: boolean }
+    | {
+        readonly scope: SigningScope;
+        readonly credentials: Pick<CredentialProvider, 'current' | 'refresh'>;
+        readonly optional: boolean;
+      }
     | undefined;
   readonly lanes: Readonly<Record<LaneName, ConnectionPool>>;
   readonly affinity: AffinityOptions;
@@ -98,8 +89,8 @@ export interface OpenedExchange {
   /** False where it went out unsigned because there were no credentials. */
   readonly signed: boolean;
   readonly principal: string | undefined;
-  /** Where the keys came from. */
-  readonly source: string | undefined;
+  /** Where the credentials came from. */
+  readonly providerName: string | undefined;
   /** How far the server's clock is ahead, where its answer showed one that matters. */
   readonly skewMs: number | undefined;
   /** The id of the session that it was sent in. */
@@ -108,7 +99,7 @@ export interface OpenedExchange {
 
 /** What one attempt is made with. */
 interface Made {
-  readonly keys: SigningKeys | undefined;
+  readonly credentials: Credentials | undefined;
   readonly offsetMs: number;
   /** Headers that the affinity adds. */
   readonly added: Readonly<Record<string, string>> | undefined;
@@ -142,7 +133,7 @@ export class SignedTransport {
    * guessed, and within bounds.
    */
   #clockOffsetMs = 0;
-  readonly #awaitingKeys: string;
+  readonly #awaitingCredentials: string;
   /** How much of one message of the server is read. */
   readonly readLimit: ReadLimit;
   /**
@@ -158,7 +149,7 @@ export class SignedTransport {
     this.readLimit = readLimit(options.maxLineBytes);
     const { profile } = options;
     const named = profile === '' ? '' : ` --profile ${profile}`;
-    this.#awaitingKeys = `the credentials of ${profile === '' ? 'the default chain' : `profile '${profile}'`} were not there by then; aws sts get-caller-identity${named} shows in a terminal what holds them up`;
+    this.#awaitingCredentials = `the credentials of ${profile === '' ? 'the default chain' : `profile '${profile}'`} were not there by then; aws sts get-caller-identity${named} shows in a terminal what holds them up`;
   }
 
   get profile(): string {
@@ -183,13 +174,13 @@ export class SignedTransport {
   }
 
   /** What an error about an answer has to say of the way that it came. */
-  contextOf(opened: Pick<OpenedExchange, 'signed' | 'source' | 'skewMs'> | undefined): AnswerContext {
+  contextOf(opened: Pick<OpenedExchange, 'signed' | 'providerName' | 'skewMs'> | undefined): AnswerContext {
     const { host, profile, scope } = this;
     const skewMs = opened?.skewMs;
     const signed = opened?.signed ?? false;
-    const source = opened?.source;
+    const providerName = opened?.providerName;
     const { path } = this.#options.target;
-    return { host, path, profile, scope, signed, source, ...(skewMs === undefined ? {} : { skewMs }) };
+    return { host, path, profile, scope, signed, providerName, ...(skewMs === undefined ? {} : { skewMs }) };
   }
 
   /** For the requests of one client, or of one of its sessions. */
@@ -227,35 +218,35 @@ export class SignedTransport {
     const { lanes } = this.#options;
     const { affinity } = request;
     const lane = lanes[LANE_OF[request.lane]];
-    let renewedKeys: SigningCredentials | undefined;
+    let refreshed: Credentials | undefined;
     for (let attempt = 1; ; attempt++) {
       const wanted = { fresh: !left.connection };
       request.signal.throwIfAborted();
       const spare = this.#spareFor(request, wanted);
       let lease = spare ?? lane.free(wanted) ?? (await this.#place(lane, request, wanted));
-      let keys: SigningCredentials | undefined;
+      let credentials: Credentials | undefined;
       let response: Incoming;
       // Kept for this attempt: another call may learn a new one while this is on its way.
       let offsetMs = 0;
       let added: Readonly<Record<string, string>> | undefined;
       try {
-        const resolving = renewedKeys ?? this.#keys(request.signal);
+        const resolving = refreshed ?? this.#credentials(request.signal);
         if (resolving instanceof Promise) {
-          request.waits?.(this.#awaitingKeys);
+          request.waits?.(this.#awaitingCredentials);
           if (!lease.open) dialDuring(resolving, lease);
         }
-        keys = await resolving;
-        for (const watcher of this.#watchers) watcher(keys?.principal);
-        if (request.admits?.(keys?.principal) === false) throw anothersSession(this.profile);
+        credentials = await resolving;
+        for (const watcher of this.#watchers) watcher(credentials?.principal);
+        if (request.admits?.(credentials?.principal) === false) throw anothersSession(this.profile);
         offsetMs = this.#clockOffsetMs;
-        added = affinity?.headersFor(keys?.principal, this.#options.headers(), request.headers);
-        const made: Made = { keys, offsetMs, added };
+        added = affinity?.headersFor(credentials?.principal, this.#options.headers(), request.headers);
+        const made: Made = { credentials, offsetMs, added };
         if (isHedged(request, lease)) {
           const won = await this.#hedged(request, lease, made, attempt);
           lease = won.lease;
           response = won.response;
         } else response = await this.#send(request, lease, made, attempt);
-        const learning = affinity?.learn(keys?.principal, response, request.headers, added);
+        const learning = affinity?.learn(credentials?.principal, response, request.headers, added);
         // What follows this answer has to carry its cookies.
         if (learning) await learning.catch(() => undefined);
       } catch (error) {
@@ -270,17 +261,17 @@ export class SignedTransport {
       const opened: OpenedExchange = {
         response,
         lease,
-        signed: keys !== undefined,
-        principal: keys?.principal,
-        source: keys?.source,
+        signed: credentials !== undefined,
+        principal: credentials?.principal,
+        providerName: credentials?.providerName,
         skewMs: this.#skewOf(response),
         sessionId: request.headers['mcp-session-id'] ?? added?.['mcp-session-id'],
       };
-      if (keys && response.status < 400) this.#timeRefusedAt = undefined;
-      if (!keys || !couldBeRefusal(response.status)) return opened;
-      const next = await this.#remedy(opened, { keys, offsetMs }, left, request.signal);
+      if (credentials && response.status < 400) this.#timeRefusedAt = undefined;
+      if (!credentials || !couldBeRefusal(response.status)) return opened;
+      const next = await this.#remedy(opened, { credentials, offsetMs }, left, request.signal);
       if (!next) return opened;
-      renewedKeys = next.keys;
+      refreshed = next.credentials;
     }
   }
 
@@ -341,18 +332,20 @@ export class SignedTransport {
     return (wanted.fresh ? undefined : (request.ready() ?? control.ready())) ?? request.free(wanted);
   }
 
-  #keys(signal: AbortSignal): Promise<SigningCredentials | undefined> | undefined {
+  #credentials(signal: AbortSignal): Promise<Credentials | undefined> | undefined {
     const { signing } = this.#options;
     if (!signing) return undefined;
-    return signing.optional ? this.#optionalKeys(signing.keys, signal) : signing.keys.current(signal);
+    return signing.optional
+      ? this.#optionalCredentials(signing.credentials, signal)
+      : signing.credentials.current(signal);
   }
 
-  async #optionalKeys(
-    keys: CredentialProvider,
+  async #optionalCredentials(
+    provider: Pick<CredentialProvider, 'current'>,
     signal: AbortSignal,
-  ): Promise<SigningCredentials | undefined> {
+  ): Promise<Credentials | undefined> {
     try {
-      return await keys.current(signal);
+      return await provider.current(signal);
     } catch (error) {
       const none = error instanceof ProxyError && error.details.kind === 'none';
       if (!none) throw error;
@@ -397,14 +390,14 @@ export class SignedTransport {
 
   #headersOf(
     { method, headers, body }: TransportRequest,
-    { keys, offsetMs, added }: Made,
+    { credentials, offsetMs, added }: Made,
   ): Record<string, string> {
     const { target, signing, clock } = this.#options;
     const contentType = body ? 'application/json' : undefined;
     const date = new Date(clock.now() + offsetMs);
     const signed: Record<string, string> =
-      keys && signing
-        ? signRequest({ method, target, contentType, body }, keys, signing.scope, date)
+      credentials && signing
+        ? signRequest({ method, target, contentType, body }, credentials, signing.scope, date)
         : { host: target.host, ...(contentType ? { 'content-type': contentType } : {}) };
     // Not spread: three objects in one literal cost 20 times as much.
     return Object.assign({}, this.#options.headers(), headers, added, signed);
@@ -432,10 +425,10 @@ export class SignedTransport {
    */
   async #remedy(
     { response, skewMs, sessionId }: OpenedExchange,
-    used: { readonly keys: SigningKeys; readonly offsetMs: number },
+    used: { readonly credentials: Credentials; readonly offsetMs: number },
     left: Remedies,
     signal: AbortSignal,
-  ): Promise<{ keys: SigningCredentials | undefined } | undefined> {
+  ): Promise<{ credentials: Credentials | undefined } | undefined> {
     const { events, profile, signing } = this.#options;
     const body = await response.whole(ERROR_BODY).catch(() => undefined);
     if (!body || !signing) return undefined;
@@ -456,15 +449,15 @@ export class SignedTransport {
     if (correction?.again && left.clock) {
       left.clock = false;
       report(true);
-      return { keys: undefined };
+      return { credentials: undefined };
     }
     if (refusal.kind === 'clock') this.#timeRefusedAt = this.#options.clock.monotonic();
     if (RENEWABLE.has(refusal.kind) && left.fresh) {
       left.fresh = false;
-      const newer = await signing.keys.renewed(used.keys, signal);
+      const newer = await signing.credentials.refresh(used.credentials, signal);
       if (newer) {
         report(true);
-        return { keys: newer };
+        return { credentials: newer };
       }
     }
     report(false);

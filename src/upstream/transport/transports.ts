@@ -1,4 +1,5 @@
-import type { SigningKeys, SigningScope, SigningTarget } from '../../auth/sigv4.ts';
+import type { CredentialProvider } from '../../auth/credentials/caching-provider.ts';
+import type { SigningScope, SigningTarget } from '../../auth/sigv4.ts';
 import { causeText } from '../../core/errors/errors.ts';
 import type { Events } from '../../core/pipeline/events.ts';
 import { PerProfile } from '../../core/pipeline/per-profile.ts';
@@ -10,7 +11,7 @@ import type { ProxySettings } from '../http/http-proxy.ts';
 import { createSdkHttpHandler } from '../http/sdk-http.ts';
 import { caBundleOf, trustedCertificates } from '../http/trust.ts';
 import type { Connector } from '../http/undici.ts';
-import { type CredentialProvider, type LaneName, SignedTransport } from './signed-transport.ts';
+import { type LaneName, SignedTransport } from './signed-transport.ts';
 
 /**
  * A second control connection opens only while the first is busy, so that an answer never waits for
@@ -30,12 +31,12 @@ export interface TransportsOptions {
   readonly target: SigningTarget;
   readonly scope: SigningScope | undefined;
   /** No credentials to be had: send unsigned. */
-  readonly keysOptional: boolean;
+  readonly credentialsOptional: boolean;
   /**
    * `requestHandler` goes to every AWS SDK client, so that its calls take the same HTTP proxy and
    * certificates.
    */
-  readonly credentialsOf: (profile: string, requestHandler: unknown) => ProfileCredentials;
+  readonly createProvider: (profile: string, requestHandler: unknown) => CredentialProvider;
   readonly profileCaBundleOf: (profile: string) => Promise<string | undefined>;
   readonly caBundle: string | undefined;
   readonly proxy: ProxySettings;
@@ -56,22 +57,13 @@ export interface TransportsOptions {
   readonly events: Events;
 }
 
-/** Where a profile's keys come from, for as long as its road is open. */
-export interface ProfileCredentials extends CredentialProvider {
-  /** The next request may be signed by somebody else than the last. */
-  readonly inDoubt: boolean;
-  /** Whose the last were; undefined before the first, or where nobody can tell. */
-  readonly principal: string | undefined;
-  close(): void;
-}
-
 /** One profile's way to the endpoint, with the parts that it is made of. */
 export interface ProfileTransport {
   readonly uplink: SignedTransport;
   /** Opens sockets the way that requests go, credential calls included. */
   readonly connect: Connector;
   /** Undefined: never sign. */
-  readonly keys: ProfileCredentials | undefined;
+  readonly credentials: CredentialProvider | undefined;
 }
 
 export interface Transports {
@@ -92,8 +84,8 @@ export function createTransports(options: TransportsOptions): Transports {
     roadOf: (profile) => roads.of(profile),
     uplinkOf: (profile) => roads.of(profile).uplink,
     close() {
-      for (const { uplink, keys } of roads.all()) {
-        keys?.close();
+      for (const { uplink, credentials } of roads.all()) {
+        credentials?.close();
         uplink.close();
       }
     },
@@ -126,12 +118,12 @@ function openRoad(profile: string, options: TransportsOptions): ProfileTransport
     hasWaited = true;
     events.emit({ type: 'connection.awaited', profile, message: awaitedText(options.maxConnections) });
   };
-  const keys = scope && lateKeys(() => options.credentialsOf(profile, createSdkHttpHandler(connect, clock)));
+  const credentials = scope && options.createProvider(profile, createSdkHttpHandler(connect, clock));
   const uplink = new SignedTransport({
     profile,
     host: endpoint.host,
     target,
-    signing: scope && keys && { scope, optional: options.keysOptional, keys },
+    signing: scope && credentials && { scope, optional: options.credentialsOptional, credentials },
     lanes: {
       request: lane('request', options.maxConnections, options.keepConnections, onWait),
       control: lane(
@@ -148,7 +140,7 @@ function openRoad(profile: string, options: TransportsOptions): ProfileTransport
     clock,
     events,
   });
-  return { uplink, connect, keys };
+  return { uplink, connect, credentials };
 }
 
 /**
@@ -187,24 +179,5 @@ function lazily(make: () => Promise<Connector>): Connector {
       (connect) => connect(options, callback),
       (error: unknown) => callback(error instanceof Error ? error : new Error(String(error)), null),
     );
-  };
-}
-
-function lateKeys(make: () => ProfileCredentials): ProfileCredentials {
-  let made: ProfileCredentials | undefined;
-  const keys = (): ProfileCredentials => {
-    made ??= make();
-    return made;
-  };
-  return {
-    current: (signal) => keys().current(signal),
-    renewed: (used: SigningKeys, signal) => keys().renewed(used, signal),
-    get inDoubt() {
-      return made?.inDoubt ?? false;
-    },
-    get principal() {
-      return made?.principal;
-    },
-    close: () => made?.close(),
   };
 }

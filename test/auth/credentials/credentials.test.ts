@@ -1,5 +1,10 @@
 import { expect, test } from 'vitest';
-import { hasExpired, refreshDueAt, sameKeys, snapshot } from '../../../src/auth/credentials/credentials.ts';
+import {
+  hasExpired,
+  refreshDueAt,
+  sameCredentials,
+  snapshot,
+} from '../../../src/auth/credentials/credentials.ts';
 
 const MINUTE = 60_000;
 
@@ -9,31 +14,40 @@ test.each([
   ['15 minutes: when a fifth is left', 15 * MINUTE, 12 * MINUTE],
   ['ten seconds: when a fifth is left', 10_000, 8000],
   ['nothing: at once', 0, 0],
-])('refresh begins for a life of %s', (_, life, due) => {
+])('refresh of credentials with a lifetime of %s', (_, life, due) => {
   const obtained = 1_000_000;
   expect(refreshDueAt(new Date(obtained + life), obtained)).toBe(obtained + due);
 });
 
-test('refresh never begins for a set that does not expire', () => {
+test('credentials that do not expire are never refreshed', () => {
   expect(refreshDueAt(undefined, 0)).toBeUndefined();
 });
 
-test('a set has expired from its very moment on', () => {
-  const set = { accessKeyId: 'a', secretAccessKey: 'b', expiration: new Date(1000) };
-  expect(hasExpired(set, 999)).toBe(false);
-  expect(hasExpired(set, 1000)).toBe(true);
+test('credentials have expired from the moment of their expiration on', () => {
+  const credentials = { accessKeyId: 'a', secretAccessKey: 'b', expiration: new Date(1000) };
+  expect(hasExpired(credentials, 999)).toBe(false);
+  expect(hasExpired(credentials, 1000)).toBe(true);
   expect(hasExpired({ accessKeyId: 'a', secretAccessKey: 'b' }, Number.MAX_VALUE)).toBe(false);
 });
 
-test('sets are the same by key, secret and token, whatever their expiry', () => {
-  const set = { accessKeyId: 'a', secretAccessKey: 'b', sessionToken: 'c' };
-  expect(sameKeys(set, { ...set, expiration: new Date() })).toBe(true);
-  expect(sameKeys(set, { ...set, sessionToken: 'd' })).toBe(false);
-  expect(sameKeys(set, { accessKeyId: 'a', secretAccessKey: 'b' })).toBe(false);
+test('credentials are the same by key, secret and token, whatever their expiration', () => {
+  const credentials = { accessKeyId: 'a', secretAccessKey: 'b', sessionToken: 'c' };
+  expect(sameCredentials(credentials, { ...credentials, expiration: new Date() })).toBe(true);
+  expect(sameCredentials(credentials, { ...credentials, sessionToken: 'd' })).toBe(false);
+  expect(sameCredentials(credentials, { accessKeyId: 'a', secretAccessKey: 'b' })).toBe(false);
 });
 
-test('a snapshot is frozen and holds nothing besides', () => {
-  const set = snapshot({ accessKeyId: 'a', secretAccessKey: 'b', ...{ $source: {}, accountId: '1' } });
-  expect(set).toEqual({ accessKeyId: 'a', secretAccessKey: 'b' });
-  expect(Object.isFrozen(set)).toBe(true);
+test('a snapshot is frozen and contains only what a signature and its report need', () => {
+  const credentials = snapshot(
+    { accessKeyId: 'a', secretAccessKey: 'b', ...{ $source: {}, accountId: '1' } },
+    'principal',
+    'sso',
+  );
+  expect(credentials).toEqual({
+    accessKeyId: 'a',
+    secretAccessKey: 'b',
+    principal: 'principal',
+    providerName: 'sso',
+  });
+  expect(Object.isFrozen(credentials)).toBe(true);
 });

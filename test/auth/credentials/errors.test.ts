@@ -1,22 +1,22 @@
 import { describe, expect, test } from 'vitest';
 import {
-  adviceFor,
   type CredentialFailure,
   causeWithoutSecrets,
+  credentialsMessage,
 } from '../../../src/auth/credentials/errors.ts';
 
 const failed = (
-  source: Extract<CredentialFailure, { what: 'source-failed' }>['source'],
+  provider: Extract<CredentialFailure, { what: 'source-failed' }>['provider'],
   cause: string,
   { profile = 'work', assumes = false }: { profile?: string; assumes?: boolean } = {},
-): CredentialFailure => ({ what: 'source-failed', source, profile, assumes, cause });
+): CredentialFailure => ({ what: 'source-failed', provider, profile, assumes, cause });
 
 const unknown = {
-  what: 'unknown-profile',
+  what: 'missing-profile',
   missing: 'work',
   configFile: '/home/me/.aws/config',
   known: ['a', 'b'],
-  faults: [],
+  defects: [],
 } as const;
 
 const NETWORK =
@@ -40,13 +40,13 @@ test.each<[string, CredentialFailure, string]>([
   ],
   [
     'broken file',
-    { ...unknown, faults: ['/home/me/.aws/config is broken in line 3'] },
+    { ...unknown, defects: ['/home/me/.aws/config is broken in line 3'] },
     "profile 'work' is not in /home/me/.aws/config; known profiles: a, b; /home/me/.aws/config is broken in line 3. Choose another with --profile or AWS_PROFILE, or run 'aws configure --profile work'",
   ],
   [
     'a profile without credentials',
-    { what: 'none', faults: [] },
-    'the profile names no source of credentials, and there is no container or instance to ask. ' +
+    { what: 'none', defects: [] },
+    'the profile names no source of credentials, and no container or instance offers any. ' +
       "Run 'aws configure --profile work' or choose another profile with --profile",
   ],
   [
@@ -112,7 +112,7 @@ test.each<[string, CredentialFailure, string]>([
       externalId: false,
       cause: 'The security token included in the request is expired',
     },
-    'the role arn:aws:iam::1:role/r cannot be assumed: The security token included in the request is expired. The credentials that it is assumed with have expired: log in again',
+    'the role arn:aws:iam::1:role/r cannot be assumed: The security token included in the request is expired. The credentials for the role have expired: log in again',
   ],
   [
     'a role behind a broken network',
@@ -122,28 +122,28 @@ test.each<[string, CredentialFailure, string]>([
   [
     'a helper without network',
     failed('process', 'credential_process exited with code 1: ECONNREFUSED'),
-    'credential_process exited with code 1: ECONNREFUSED. Run the credential_process of the profile in a terminal to see what it says',
+    'credential_process exited with code 1: ECONNREFUSED. Run the credential_process of the profile in a terminal to see its output',
   ],
   [
     'half a key pair',
-    failed('unclear', 'Could not resolve credentials'),
+    failed('static', 'Could not resolve credentials'),
     "Could not resolve credentials. Check the settings of the profile, or run 'aws configure --profile work'",
   ],
   ['a hang', { what: 'unexpected', cause: 'no answer within 90 s' }, `no answer within 90 s. ${NETWORK}`],
-])('%s: the text names the profile, the cause and the way out', (_, failure, text) => {
-  expect(adviceFor('work', failure)).toBe(`No AWS credentials for profile 'work': ${text}`);
+])('credentials error for %s names the profile, the cause and the remedy', (_, failure, text) => {
+  expect(credentialsMessage('work', failure)).toBe(`No AWS credentials for profile 'work': ${text}`);
 });
 
-describe('without a profile', () => {
-  test('the text says so, and how to name one where clients strip the environment', () => {
-    const text = adviceFor(undefined, { what: 'none', faults: [] });
+describe('credentials error without a profile', () => {
+  test('names the default chain, and how to set a profile in a stripped environment', () => {
+    const text = credentialsMessage(undefined, { what: 'none', defects: [] });
     expect(text).toMatch(/^No AWS credentials \(default chain\): nothing found in the environment/);
     expect(text).toContain('Set AWS_PROFILE or pass --profile');
     expect(text).toContain('stripped environment');
   });
 });
 
-describe('a cause', () => {
+describe('the cause of a credentials error', () => {
   test.each([
     [`SyntaxError: Unexpected token 'h', "hush-hush" is not valid JSON`, 'SyntaxError: not valid JSON'],
     [`Unexpected token 'h', ..."Token": "hush"... is not valid JSON`, 'not valid JSON'],
@@ -153,7 +153,7 @@ describe('a cause', () => {
       'Unexpected non-whitespace character after JSON at position 4',
     ],
     ['two\n  lines', 'two lines'],
-  ])('%j is told as %j: a parser quotes what it read', (cause, told) => {
-    expect(causeWithoutSecrets(cause)).toBe(told);
+  ])('%j is shown as %j, without the quotation of a JSON parser', (cause, shown) => {
+    expect(causeWithoutSecrets(cause)).toBe(shown);
   });
 });

@@ -1,11 +1,11 @@
 import { build } from 'esbuild';
 import { expect, test } from 'vitest';
 
-test('importing the credential source loads no package: the SDK comes with the first need', async () => {
+test('importing the credential provider loads no package: the SDK is loaded by the first provider that needs it', async () => {
   const { metafile } = await build({
     entryPoints: {
-      source: 'src/auth/credentials/caching-provider.ts',
-      files: 'src/auth/credentials/files.ts',
+      provider: 'src/auth/credentials/caching-provider.ts',
+      files: 'src/auth/credentials/shared-files.ts',
     },
     outdir: 'never-written',
     bundle: true,
@@ -25,7 +25,8 @@ test('importing the credential source loads no package: the SDK comes with the f
     }
   };
   for (const [output, { entryPoint }] of Object.entries(metafile.outputs)) {
-    if (entryPoint?.startsWith('src/auth/credentials/') && /(source|files)\.js$/.test(output)) visit(output);
+    if (entryPoint?.startsWith('src/auth/credentials/') && /(provider|files)\.js$/.test(output))
+      visit(output);
   }
   const inputs = [...reached].flatMap((output) => Object.keys(metafile.outputs[output]?.inputs ?? {}));
   expect(inputs).toContain('src/auth/credentials/caching-provider.ts');

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import {
-  PROCESS_LIMIT_MS,
+  MAX_PROCESS_MS,
+  MAX_STDOUT_BYTES,
   runCredentialProcess,
-  STDOUT_CAP_BYTES,
 } from '../../../src/auth/credentials/process.ts';
 import { afterThisTest } from '../../support/cleanup.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
@@ -70,7 +70,7 @@ describe('a good helper', () => {
     afterThisTest(() => socket.destroySoon());
     while (!settled) await clock.advance(100);
     expect(await ended).toMatchObject({ accessKeyId: 'AKID' });
-    expect(clock.monotonic()).toBeLessThan(PROCESS_LIMIT_MS);
+    expect(clock.monotonic()).toBeLessThan(MAX_PROCESS_MS);
   });
 });
 
@@ -106,7 +106,7 @@ describe('a bad helper', () => {
     [
       'prints without end',
       'setInterval(() => process.stdout.write("x".repeat(65536)), 0)',
-      `printed more than ${STDOUT_CAP_BYTES} bytes and was stopped`,
+      `printed more than ${MAX_STDOUT_BYTES} bytes and was stopped`,
     ],
   ])('that %s is told as such', async (_, source, message) => {
     const { outcome, clock } = await run(source);
@@ -136,7 +136,7 @@ describe('a bad helper', () => {
     const { outcome, clock } = await run(life.hang, { args: '; true' });
     const failing = failureOf(outcome);
     await life.alive;
-    await clock.advance(PROCESS_LIMIT_MS - 1);
+    await clock.advance(MAX_PROCESS_MS - 1);
     await clock.advance(1);
     expect((await failing).text).toBe(
       'credential_process did not finish within 60 s and was stopped; if it waits for input, it gets none here',

@@ -31,37 +31,42 @@ describe('the default chain', () => {
       AWS_SECRET_ACCESS_KEY: 'env-secret',
       AWS_SESSION_TOKEN: 'env-token',
     });
-    expect(await rig.source().current(patient())).toEqual({
+    expect(await rig.provider().current(patient())).toEqual({
       accessKeyId: 'AKIDENV',
       secretAccessKey: 'env-secret',
       sessionToken: 'env-token',
       principal: '["environment",null]',
-      source: 'environment',
+      providerName: 'environment',
     });
     expect(rig.reported).toEqual([
       { type: 'secret.known', value: 'env-secret' },
       { type: 'secret.known', value: 'env-token' },
-      { type: 'credentials.resolved', profile: 'default chain', source: 'environment', expiresAt: undefined },
+      {
+        type: 'credentials.resolved',
+        profile: 'default chain',
+        providerName: 'environment',
+        expiresAt: undefined,
+      },
     ]);
   });
 
   test('takes [default] of the shared files next', async () => {
     const rig = await makeRig();
     await rig.home.credentials(`[default]\n${KEYS}`);
-    expect(await rig.source().current(patient())).toEqual({
+    expect(await rig.provider().current(patient())).toEqual({
       accessKeyId: 'AKIDFILE',
       secretAccessKey: 'file-secret',
       principal: '["static","AKIDFILE"]',
-      source: 'static',
+      providerName: 'static',
     });
-    expect(rig.reported.at(-1)).toMatchObject({ source: 'static' });
+    expect(rig.reported.at(-1)).toMatchObject({ providerName: 'static' });
   });
 
   test('exchanges a web identity token from the environment', async () => {
     const rig = await makeRig();
     const token = await rig.home.write('token', 'the-web-identity');
     rig.setEnv({ AWS_WEB_IDENTITY_TOKEN_FILE: token, AWS_ROLE_ARN: 'arn:aws:iam::123456789012:role/pod' });
-    expect(await rig.source(undefined, { fallbackRegion: 'eu-west-3' }).current(patient())).toMatchObject({
+    expect(await rig.provider(undefined, { fallbackRegion: 'eu-west-3' }).current(patient())).toMatchObject({
       accessKeyId: 'STS-1',
       sessionToken: 'token-STS-1',
     });
@@ -74,16 +79,16 @@ describe('the default chain', () => {
   test('asks the container endpoint', async () => {
     const rig = await makeRig();
     rig.setEnv({ ...rig.aws.containerEnv, AWS_CONTAINER_AUTHORIZATION_TOKEN: 'pod-token' });
-    expect(await rig.source().current(patient())).toMatchObject({ accessKeyId: 'CONTAINER-1' });
+    expect(await rig.provider().current(patient())).toMatchObject({ accessKeyId: 'CONTAINER-1' });
     expect(rig.aws.of('container')[0]?.headers.authorization).toBe('pod-token');
-    expect(rig.reported.at(-1)).toMatchObject({ source: 'container' });
+    expect(rig.reported.at(-1)).toMatchObject({ providerName: 'container' });
   });
 
   test('a container endpoint that refuses is a failure, not the absence of credentials', async () => {
     const rig = await makeRig();
     rig.setEnv({ ...rig.aws.containerEnv, ...rig.aws.imdsEnv });
     rig.aws.fail('container', { status: 403, body: '{}' });
-    const failure = await failureOf(rig.source().current(patient()));
+    const failure = await failureOf(rig.provider().current(patient()));
     expect(failure.details).toEqual({ kind: 'failed', profile: 'default chain' });
     expect(failure.text).toContain('Server responded with status: 403');
     expect(rig.aws.of('imds')).toHaveLength(0);
@@ -93,11 +98,11 @@ describe('the default chain', () => {
     const rig = await makeRig();
     await rig.home.config('[default]\nregion = eu-west-1\n');
     rig.setEnv(rig.aws.imdsEnv);
-    expect(await rig.source().current(patient())).toMatchObject({
+    expect(await rig.provider().current(patient())).toMatchObject({
       accessKeyId: 'IMDS-1',
       sessionToken: 'token-IMDS-1',
     });
-    expect(rig.reported.at(-1)).toMatchObject({ source: 'instance' });
+    expect(rig.reported.at(-1)).toMatchObject({ providerName: 'instance' });
   });
 
   test.each([
@@ -109,7 +114,7 @@ describe('the default chain', () => {
   ])('with the instance %s there are no credentials to be had', async (_, env) => {
     const rig = await makeRig();
     rig.setEnv(env);
-    expect(await failureOf(rig.source().current(patient()))).toEqual({
+    expect(await failureOf(rig.provider().current(patient()))).toEqual({
       reason: 'no-credentials',
       text:
         'No AWS credentials (default chain): nothing found in the environment, the shared files, a container or an instance. ' +
@@ -123,9 +128,9 @@ describe('the default chain', () => {
     const rig = await makeRig();
     rig.setEnv(rig.aws.imdsEnv);
     rig.aws.fail('imds', { status: 404, body: '' });
-    expect((await failureOf(rig.source().current(patient()))).details).toMatchObject({ kind: 'none' });
+    expect((await failureOf(rig.provider().current(patient()))).details).toMatchObject({ kind: 'none' });
     rig.aws.fail('imds', { status: 500, body: '' });
-    expect((await failureOf(rig.source().current(patient()))).details).toMatchObject({ kind: 'failed' });
+    expect((await failureOf(rig.provider().current(patient()))).details).toMatchObject({ kind: 'failed' });
   });
 });
 
@@ -137,8 +142,8 @@ describe('a profile', () => {
       await rig.home.credentials(`[work]\n${KEYS}`);
       rig.setEnv({ AWS_ACCESS_KEY_ID: 'AKIDENV', AWS_SECRET_ACCESS_KEY: 'env-secret' });
       if (how === 'variable') rig.setEnv({ AWS_PROFILE: 'work' });
-      const source = rig.source(how === 'option' ? 'work' : undefined);
-      expect(await source.current(patient())).toMatchObject({ accessKeyId: 'AKIDFILE' });
+      const provider = rig.provider(how === 'option' ? 'work' : undefined);
+      expect(await provider.current(patient())).toMatchObject({ accessKeyId: 'AKIDFILE' });
       expect(rig.reported.at(-1)).toMatchObject({ profile: 'work' });
     },
   );
@@ -149,21 +154,21 @@ describe('a profile', () => {
       AWS_CONFIG_FILE: await rig.home.write('elsewhere/config', '[profile work]\nregion = eu-west-1\n'),
       AWS_SHARED_CREDENTIALS_FILE: await rig.home.write('elsewhere/credentials', `[work]\n${KEYS}`),
     });
-    expect(await rig.source('work').current(patient())).toMatchObject({ accessKeyId: 'AKIDFILE' });
+    expect(await rig.provider('work').current(patient())).toMatchObject({ accessKeyId: 'AKIDFILE' });
   });
 
   test('without credentials of its own leaves container and instance their turn', async () => {
     const rig = await makeRig();
     await rig.home.config('[profile work]\nregion = eu-west-1\n');
     rig.setEnv(rig.aws.imdsEnv);
-    expect(await rig.source('work').current(patient())).toMatchObject({ accessKeyId: 'IMDS-1' });
+    expect(await rig.provider('work').current(patient())).toMatchObject({ accessKeyId: 'IMDS-1' });
   });
 
   test('with SSO trades the cached token for role credentials', async () => {
     const rig = await makeRig();
     await rig.home.config(`[profile work]\n${SSO_PROFILE}`);
     await rig.home.ssoToken('corp', { accessToken: 'sso-token', expiresAt: inAnHour() });
-    expect(await rig.source('work').current(patient())).toMatchObject({ accessKeyId: 'SSO-1' });
+    expect(await rig.provider('work').current(patient())).toMatchObject({ accessKeyId: 'SSO-1' });
     const request = rig.aws.of('sso')[0];
     expect(request?.headers['x-amz-sso_bearer_token']).toBe('sso-token');
     expect(request?.url.searchParams.get('role_name')).toBe('Admin');
@@ -176,7 +181,7 @@ describe('a profile', () => {
       `[profile work]\nsso_start_url = ${start}\nsso_region = eu-north-1\nsso_account_id = 123456789012\nsso_role_name = Admin\n`,
     );
     await rig.home.ssoToken(start, { accessToken: 'sso-token', expiresAt: inAnHour() });
-    expect(await rig.source('work').current(patient())).toMatchObject({ accessKeyId: 'SSO-1' });
+    expect(await rig.provider('work').current(patient())).toMatchObject({ accessKeyId: 'SSO-1' });
   });
 
   test('with an SSO token about to expire refreshes it first', async () => {
@@ -189,7 +194,7 @@ describe('a profile', () => {
       clientSecret: 'client-secret',
       refreshToken: 'refresh',
     });
-    expect(await rig.source('work').current(patient())).toMatchObject({ accessKeyId: 'SSO-1' });
+    expect(await rig.provider('work').current(patient())).toMatchObject({ accessKeyId: 'SSO-1' });
     expect(rig.aws.of('oidc')).toHaveLength(1);
     expect(rig.aws.of('sso')[0]?.headers['x-amz-sso_bearer_token']).toBe('token-OIDC-1');
   });
@@ -197,7 +202,7 @@ describe('a profile', () => {
   test('with SSO but no login says how to log in', async () => {
     const rig = await makeRig();
     await rig.home.config(`[profile work]\n${SSO_PROFILE}`);
-    expect((await failureOf(rig.source('work').current(patient()))).text).toBe(
+    expect((await failureOf(rig.provider('work').current(patient()))).text).toBe(
       "No AWS credentials for profile 'work': The SSO session token associated with profile=work was not found or is invalid. " +
         "Run 'aws sso login --profile work' and try again",
     );
@@ -206,7 +211,7 @@ describe('a profile', () => {
   test('whose sso-session does not exist says so', async () => {
     const rig = await makeRig();
     await rig.home.config(`[profile work]\nsso_session = corp\nsso_account_id = 1\nsso_role_name = Admin\n`);
-    expect((await failureOf(rig.source('work').current(patient()))).text).toBe(
+    expect((await failureOf(rig.provider('work').current(patient()))).text).toBe(
       `No AWS credentials for profile 'work': the sso-session 'corp' of the profile is not in ${rig.home.home}/.aws/config. ` +
         "Run 'aws configure sso --profile work' to set it up",
     );
@@ -218,7 +223,7 @@ describe('a profile', () => {
     await rig.home.config(
       `[profile work]\n${ROLE}web_identity_token_file = ${token}\nrole_session_name = chosen\n`,
     );
-    expect(await rig.source('work').current(patient())).toMatchObject({ accessKeyId: 'STS-1' });
+    expect(await rig.provider('work').current(patient())).toMatchObject({ accessKeyId: 'STS-1' });
     expect(rig.aws.of('sts')[0]?.form.get('RoleSessionName')).toBe('chosen');
   });
 
@@ -226,7 +231,7 @@ describe('a profile', () => {
     const rig = await makeRig();
     await rig.home.config('[profile work]\nlogin_session = arn:aws:iam::123456789012:user/me\n');
     await rig.home.loginToken('arn:aws:iam::123456789012:user/me', loginToken('AKIDLOGIN', inAnHour()));
-    expect(await rig.source('work').current(patient())).toMatchObject({ accessKeyId: 'AKIDLOGIN' });
+    expect(await rig.provider('work').current(patient())).toMatchObject({ accessKeyId: 'AKIDLOGIN' });
     expect(rig.aws.of('signin')).toHaveLength(0);
   });
 
@@ -234,8 +239,8 @@ describe('a profile', () => {
     const rig = await makeRig();
     await rig.home.config('[profile work]\nlogin_session = arn:aws:iam::123456789012:user/me\n');
     await rig.home.loginToken('arn:aws:iam::123456789012:user/me', expiringLogin());
-    const source = rig.source('work', { fallbackRegion: 'eu-west-3' });
-    expect(await source.current(patient())).toMatchObject({ accessKeyId: 'LOGIN-1' });
+    const provider = rig.provider('work', { fallbackRegion: 'eu-west-3' });
+    expect(await provider.current(patient())).toMatchObject({ accessKeyId: 'LOGIN-1' });
     expect(JSON.parse(rig.aws.of('signin')[0]?.body ?? '')).toMatchObject({
       refreshToken: 'the-refresh-token',
     });
@@ -245,7 +250,7 @@ describe('a profile', () => {
     const rig = await makeRig();
     await rig.home.config('[profile work]\nlogin_session = arn:aws:iam::123456789012:user/me\n');
     const path = await rig.home.write('.aws/login/cache/x', '');
-    const missing = await failureOf(rig.source('work').current(patient()));
+    const missing = await failureOf(rig.provider('work').current(patient()));
     expect(missing.text).toMatch(
       /^No AWS credentials for profile 'work': Failed to load token from .*ENOENT/,
     );
@@ -260,14 +265,14 @@ describe('a profile', () => {
       'console.log(JSON.stringify({ Version: 1, AccessKeyId: "AKIDPROC", SecretAccessKey: "s", SessionToken: "t" }))',
     );
     await rig.home.config(`[profile work]\ncredential_process = ${command}\n`);
-    expect(await rig.source('work').current(patient())).toEqual({
+    expect(await rig.provider('work').current(patient())).toEqual({
       accessKeyId: 'AKIDPROC',
       secretAccessKey: 's',
       sessionToken: 't',
       principal: JSON.stringify(['process', command, null]),
-      source: 'process',
+      providerName: 'process',
     });
-    expect(rig.reported.at(-1)).toMatchObject({ source: 'process' });
+    expect(rig.reported.at(-1)).toMatchObject({ providerName: 'process' });
   });
 
   test('whose credential_process fails does not fall through to the instance', async () => {
@@ -275,11 +280,11 @@ describe('a profile', () => {
     const command = await rig.home.script('helper.mjs', 'console.error("vault is locked"); process.exit(3)');
     await rig.home.config(`[default]\ncredential_process = ${command}\n`);
     rig.setEnv(rig.aws.imdsEnv);
-    expect(await failureOf(rig.source().current(patient()))).toEqual({
+    expect(await failureOf(rig.provider().current(patient()))).toEqual({
       reason: 'no-credentials',
       text:
         'No AWS credentials (default chain): credential_process exited with code 3: vault is locked. ' +
-        'Run the credential_process of the profile in a terminal to see what it says',
+        'Run the credential_process of the profile in a terminal to see its output',
       details: { kind: 'failed', profile: 'default chain' },
     });
     expect(rig.aws.of('imds')).toHaveLength(0);
@@ -293,9 +298,9 @@ describe('an assumed role', () => {
       `[profile work]\n${ROLE}source_profile = base\nregion = ap-south-1\nexternal_id = ext\nduration_seconds = 900\n`,
     );
     await rig.home.credentials(`[base]\n${KEYS}`);
-    const source = rig.source('work', { fallbackRegion: 'eu-west-3' });
-    expect(await source.current(patient())).toMatchObject({ accessKeyId: 'STS-1' });
-    expect(rig.reported.at(-1)).toMatchObject({ source: 'assume-role' });
+    const provider = rig.provider('work', { fallbackRegion: 'eu-west-3' });
+    expect(await provider.current(patient())).toMatchObject({ accessKeyId: 'STS-1' });
+    expect(rig.reported.at(-1)).toMatchObject({ providerName: 'assume-role' });
     const request = rig.aws.of('sts')[0];
     expect(request).toMatchObject({ region: 'ap-south-1', accessKeyId: 'AKIDFILE' });
     expect(Object.fromEntries(request?.form ?? [])).toMatchObject({
@@ -313,7 +318,7 @@ describe('an assumed role', () => {
     const rig = await makeRig();
     await rig.home.config(`[profile work]\n${ROLE}source_profile = base\n[profile base]\n${KEYS}`);
     rig.setEnv(env);
-    await rig.source('work', fallbackRegion === undefined ? {} : { fallbackRegion }).current(patient());
+    await rig.provider('work', fallbackRegion === undefined ? {} : { fallbackRegion }).current(patient());
     expect(rig.aws.of('sts')[0]?.region).toBe(region);
   });
 
@@ -337,7 +342,7 @@ describe('an assumed role', () => {
     };
     const port = Number(new URL(rig.aws.url).port);
     rig.setEnv({ AWS_ENDPOINT_URL_STS: 'http://sts.example/sts' });
-    await rig.source('work', { requestHandler: handler }).current(patient());
+    await rig.provider('work', { requestHandler: handler }).current(patient());
     expect(rig.aws.of('sts')[0]).toMatchObject({ region: 'ap-south-1', accessKeyId: 'SSO-1' });
     expect(hosts).toEqual(['127.0.0.1', 'sts.example']);
   });
@@ -353,7 +358,7 @@ describe('an assumed role', () => {
         `[profile middle]\n${ROLE.replace('the-role', 'middle')}source_profile = base\nrole_session_name = chosen\n` +
         `[profile base]\ncredential_process = ${command}\n`,
     );
-    expect(await rig.source('work').current(patient())).toMatchObject({ accessKeyId: 'STS-2' });
+    expect(await rig.provider('work').current(patient())).toMatchObject({ accessKeyId: 'STS-2' });
     const [first, second] = rig.aws.of('sts');
     expect(first).toMatchObject({ accessKeyId: 'AKIDPROC' });
     expect(first?.form.get('RoleSessionName')).toBe('chosen');
@@ -374,7 +379,7 @@ describe('an assumed role', () => {
       AWS_ACCESS_KEY_ID: 'AKIDENV',
       AWS_SECRET_ACCESS_KEY: 'env-secret',
     });
-    await rig.source('work').current(patient());
+    await rig.provider('work').current(patient());
     expect(rig.aws.of('sts')[0]?.accessKeyId).toBe(key);
   });
 
@@ -385,7 +390,7 @@ describe('an assumed role', () => {
       status: 403,
       body: '<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>User: me is not authorized to perform: sts:AssumeRole</Message></Error></ErrorResponse>',
     });
-    const failure = await failureOf(rig.source('work').current(patient()));
+    const failure = await failureOf(rig.provider('work').current(patient()));
     expect(failure.text).toContain("profile 'work': User: me is not authorized to perform: sts:AssumeRole");
     expect(failure.details).toEqual({ kind: 'failed', profile: 'work' });
   });
@@ -395,9 +400,9 @@ describe('an assumed role', () => {
     await rig.home.config(
       `[profile work]\n${ROLE}source_profile = base\nmfa_serial = arn:aws:iam::123456789012:mfa/me\n[profile base]\n${SSO_PROFILE}`,
     );
-    expect((await failureOf(rig.source('work').current(patient()))).text).toBe(
+    expect((await failureOf(rig.provider('work').current(patient()))).text).toBe(
       "No AWS credentials for profile 'work': profile 'work' has mfa_serial, and the proxy cannot ask for a code because its stdin " +
-        "carries the protocol. Run 'aws sts get-session-token' with the code and put the result into a profile of its own, or use " +
+        "carries the protocol. Run 'aws sts get-session-token' with the code and put the result into a separate profile, or use " +
         'a credential_process that caches an MFA session',
     );
     expect(rig.aws.requests).toHaveLength(0);
@@ -409,7 +414,7 @@ describe('bad profiles', () => {
     const rig = await makeRig();
     await rig.home.config('[profile b]\nregion = eu-west-1\n[sso-session corp]\nsso_region = eu-west-1\n');
     await rig.home.credentials(`[a]\n${KEYS}`);
-    expect(await failureOf(rig.source('x').current(patient()))).toEqual({
+    expect(await failureOf(rig.provider('x').current(patient()))).toEqual({
       reason: 'no-credentials',
       text: `No AWS credentials for profile 'x': profile 'x' is not in ${rig.home.home}/.aws/config; known profiles: a, b. Choose another with --profile or AWS_PROFILE, or run 'aws configure --profile x'`,
       details: { kind: 'failed', profile: 'x' },
@@ -419,7 +424,7 @@ describe('bad profiles', () => {
   test('a source_profile that does not exist is named with the profile that names it', async () => {
     const rig = await makeRig();
     await rig.home.config(`[profile work]\n${ROLE}source_profile = gone\n`);
-    expect((await failureOf(rig.source('work').current(patient()))).text).toBe(
+    expect((await failureOf(rig.provider('work').current(patient()))).text).toBe(
       `No AWS credentials for profile 'work': profile 'gone' (the source_profile of 'work') is not in ` +
         `${rig.home.home}/.aws/config; known profiles: work. Correct that line`,
     );
@@ -428,8 +433,8 @@ describe('bad profiles', () => {
   test('a circle of source profiles is told as one', async () => {
     const rig = await makeRig();
     await rig.home.config(`[profile a]\n${ROLE}source_profile = b\n[profile b]\n${ROLE}source_profile = a\n`);
-    expect((await failureOf(rig.source('a').current(patient()))).text).toBe(
-      "No AWS credentials for profile 'a': source_profile goes round in a circle (b -> a). " +
+    expect((await failureOf(rig.provider('a').current(patient()))).text).toBe(
+      "No AWS credentials for profile 'a': the source_profile settings form a circle (b -> a). " +
         'Edit the profiles so that one holds credentials',
     );
   });
@@ -437,7 +442,7 @@ describe('bad profiles', () => {
   test('a broken config file is named with its line, and nothing of what stands there', async () => {
     const rig = await makeRig();
     await rig.home.config('[profile a]\nregion = eu-west-1\n[profile work\naws_secret_access_key = hush\n');
-    const { text } = await failureOf(rig.source('work').current(patient()));
+    const { text } = await failureOf(rig.provider('work').current(patient()));
     expect(text).toBe(
       `No AWS credentials for profile 'work': profile 'work' is not in ${rig.home.home}/.aws/config; known profiles: a; ` +
         `${rig.home.home}/.aws/config is broken in line 3. Choose another with --profile or AWS_PROFILE, or run 'aws configure --profile work'`,
@@ -447,7 +452,7 @@ describe('bad profiles', () => {
   test('a config file that is a folder is told, not passed over', async () => {
     const rig = await makeRig();
     await rig.home.write('.aws/config/inside', '');
-    expect((await failureOf(rig.source('work').current(patient()))).text).toBe(
+    expect((await failureOf(rig.provider('work').current(patient()))).text).toBe(
       `No AWS credentials for profile 'work': profile 'work' is not in ${rig.home.home}/.aws/config; it has no profiles; ` +
         `${rig.home.home}/.aws/config cannot be read (EISDIR). Choose another with --profile or AWS_PROFILE, or run 'aws configure --profile work'`,
     );
@@ -456,7 +461,7 @@ describe('bad profiles', () => {
   test('a profile with half of a key pair is a failure that says so', async () => {
     const rig = await makeRig();
     await rig.home.credentials('[work]\naws_access_key_id = AKIDFILE\n');
-    const failure = await failureOf(rig.source('work').current(patient()));
+    const failure = await failureOf(rig.provider('work').current(patient()));
     expect(failure.text).toBe(
       "No AWS credentials for profile 'work': aws_access_key_id is set in profile 'work', and aws_secret_access_key is missing. " +
         'Set aws_secret_access_key as well, or remove aws_access_key_id',

@@ -1,8 +1,8 @@
 import { createServer, type Socket } from 'node:net';
 import {
-  type CachingProvider,
-  type CachingProviderOptions,
-  createCredentialSource,
+  type CredentialProvider,
+  type CredentialProviderOptions,
+  createCredentialProvider,
 } from '../../../src/auth/credentials/caching-provider.ts';
 import { Events, type ProxyEvent } from '../../../src/core/pipeline/events.ts';
 import { type AwsStandIns, startAwsStandIns } from '../../support/aws-stand-ins.ts';
@@ -18,12 +18,12 @@ export interface Rig {
   readonly reported: ProxyEvent[];
   /** More environment for the sources made after this. */
   setEnv(more: NodeJS.ProcessEnv): void;
-  source(
+  provider(
     profile?: string,
     options?: Partial<
-      Pick<CachingProviderOptions, 'fallbackRegion' | 'requestHandler' | 'role' | 'replaced'>
+      Pick<CredentialProviderOptions, 'fallbackRegion' | 'requestHandler' | 'role' | 'onIdentityChange'>
     >,
-  ): CachingProvider;
+  ): CredentialProvider;
   /** The next event of the type, reported after this call. */
   next<T extends ProxyEvent['type']>(type: T): Promise<Extract<ProxyEvent, { type: T }>>;
 }
@@ -53,11 +53,17 @@ export async function makeRig(): Promise<Rig> {
       env = { ...env, ...more };
       useEnv(env);
     },
-    source(profile, { fallbackRegion, requestHandler, role, replaced } = {}) {
-      const options = { profile, fallbackRegion, env, clock, events, requestHandler, role, replaced };
-      const source = createCredentialSource(options);
-      afterThisTest(() => source.close());
-      return source;
+    provider(profile, options = {}) {
+      const provider = createCredentialProvider({
+        profile,
+        fallbackRegion: undefined,
+        env,
+        clock,
+        events,
+        ...options,
+      });
+      afterThisTest(() => provider.close());
+      return provider;
     },
     next: <T extends ProxyEvent['type']>(type: T) =>
       new Promise<Extract<ProxyEvent, { type: T }>>((resolve) => {

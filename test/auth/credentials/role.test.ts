@@ -12,13 +12,13 @@ describe('a role that is asked for', () => {
   test('is assumed over the profile, under one name for the life of the process', async () => {
     const rig = await makeRig();
     await rig.home.config(`[profile work]\n${KEYS}region = eu-north-1\n`);
-    const source = rig.source('work', { role });
-    expect(await source.current(patient())).toMatchObject({
+    const provider = rig.provider('work', { role });
+    expect(await provider.current(patient())).toMatchObject({
       accessKeyId: 'STS-1',
       secretAccessKey: 'secret-STS-1',
       sessionToken: 'token-STS-1',
     });
-    const again = rig.source('work', { role });
+    const again = rig.provider('work', { role });
     await again.current(patient());
     const names = rig.aws.of('sts').map(({ form }) => form.get('RoleSessionName'));
     expect(names[0]).toMatch(/^mcp-sigv4-proxy-/);
@@ -29,7 +29,7 @@ describe('a role that is asked for', () => {
     expect(form?.get('RoleArn')).toBe(role.arn);
     expect(form?.has('ExternalId')).toBe(false);
     expect(rig.reported).toContainEqual(
-      expect.objectContaining({ type: 'credentials.resolved', profile: 'work', source: 'assume-role' }),
+      expect.objectContaining({ type: 'credentials.resolved', profile: 'work', providerName: 'assume-role' }),
     );
   });
 
@@ -38,7 +38,7 @@ describe('a role that is asked for', () => {
     rig.setEnv({ AWS_ROLE_SESSION_NAME: 'another' });
     await rig.home.config(`[profile work]\n${KEYS}`);
     await rig
-      .source('work', { role: { ...role, sessionName: 'me@corp', externalId: 'x:1/2' } })
+      .provider('work', { role: { ...role, sessionName: 'me@corp', externalId: 'x:1/2' } })
       .current(patient());
     const { form } = rig.aws.of('sts')[0] ?? {};
     expect([form?.get('RoleSessionName'), form?.get('ExternalId')]).toEqual(['me@corp', 'x:1/2']);
@@ -50,8 +50,10 @@ describe('a role that is asked for', () => {
     await rig.home.config(
       `[profile base]\n${KEYS}[profile work]\nrole_arn = arn:aws:iam::123456789012:role/under\nsource_profile = base\n`,
     );
-    expect(await rig.source(undefined, { role }).current(patient())).toMatchObject({ accessKeyId: 'STS-1' });
-    await rig.source('work', { role }).current(patient());
+    expect(await rig.provider(undefined, { role }).current(patient())).toMatchObject({
+      accessKeyId: 'STS-1',
+    });
+    await rig.provider('work', { role }).current(patient());
     expect(rig.aws.of('sts').map(({ accessKeyId, form }) => [accessKeyId, form.get('RoleArn')])).toEqual([
       ['AKIDENV', role.arn],
       ['AKIDEXAMPLE', 'arn:aws:iam::123456789012:role/under'],
@@ -62,24 +64,24 @@ describe('a role that is asked for', () => {
   test('is assumed once for all who wait, and ahead of its end', async () => {
     const rig = await makeRig();
     await rig.home.config(`[profile work]\n${KEYS}`);
-    const source = rig.source('work', { role });
-    await Promise.all([1, 2, 3].map(() => source.current(patient())));
+    const provider = rig.provider('work', { role });
+    await Promise.all([1, 2, 3].map(() => provider.current(patient())));
     expect(rig.aws.of('sts')).toHaveLength(1);
     await rig.clock.advance(rig.aws.lifetimeMs - 60_000);
     const renewed = rig.next('credentials.resolved');
-    expect((await source.current(patient())).accessKeyId).toBe('STS-1');
+    expect((await provider.current(patient())).accessKeyId).toBe('STS-1');
     await renewed;
-    expect((await source.current(patient())).accessKeyId).toBe('STS-2');
+    expect((await provider.current(patient())).accessKeyId).toBe('STS-2');
   });
 
   test('is assumed anew after a login or an edit of the profile', async () => {
     const rig = await makeRig();
     await rig.home.config(`[profile work]\n${KEYS}`);
-    const source = rig.source('work', { role });
-    await source.current(patient());
+    const provider = rig.provider('work', { role });
+    await provider.current(patient());
     await rig.home.config(`[profile work]\n${KEYS.replace('AKIDEXAMPLE', 'AKIDOTHER')}`);
     await rig.clock.advance(10);
-    expect((await source.current(patient())).accessKeyId).toBe('STS-2');
+    expect((await provider.current(patient())).accessKeyId).toBe('STS-2');
     expect(rig.aws.of('sts')[1]?.accessKeyId).toBe('AKIDOTHER');
   });
 
@@ -87,8 +89,8 @@ describe('a role that is asked for', () => {
     const rig = await makeRig();
     await rig.home.config(`[profile work]\n${KEYS}`);
     rig.aws.fail('sts', DENIED);
-    const source = rig.source('work', { role: { ...role, externalId: 'hush-hush' } });
-    const failure = await failureOf(source.current(patient()));
+    const provider = rig.provider('work', { role: { ...role, externalId: 'hush-hush' } });
+    const failure = await failureOf(provider.current(patient()));
     expect(failure).toMatchObject({
       reason: 'no-credentials',
       details: { kind: 'failed', profile: 'work' },
@@ -97,13 +99,13 @@ describe('a role that is asked for', () => {
         'Check that --role-arn is right, that these credentials may call sts:AssumeRole on it, and that its trust policy lets them with this --external-id',
     });
     rig.aws.fail('sts', undefined);
-    expect((await source.current(patient())).accessKeyId).toBe('STS-1');
+    expect((await provider.current(patient())).accessKeyId).toBe('STS-1');
   });
 
   test('is no reason to hide that the profile itself has no credentials', async () => {
     const rig = await makeRig();
     await rig.home.config(`[profile work]\nregion = eu-west-1\n`);
-    const failure = await failureOf(rig.source('work', { role }).current(patient()));
+    const failure = await failureOf(rig.provider('work', { role }).current(patient()));
     expect(failure.details).toMatchObject({ kind: 'none' });
     expect(rig.aws.of('sts')).toEqual([]);
   });

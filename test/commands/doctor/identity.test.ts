@@ -25,7 +25,15 @@ async function ask({ env, argv = [], profile = '', keys = TEST_KEY, clock = syst
   const settings = await settingsFor([LAMBDA, ...argv], { env });
   const { client, signal: never } = converse(settings);
   const road = client.proxy.roadOf(profile);
-  return checkIdentity({ profile, keys, region: 'eu-west-1', env, road, signal: signal ?? never, clock });
+  return checkIdentity({
+    profile,
+    credentials: keys,
+    region: 'eu-west-1',
+    env,
+    road,
+    signal: signal ?? never,
+    clock,
+  });
 }
 
 const answering = (status: number, body: string, headers: Record<string, string> = {}) =>

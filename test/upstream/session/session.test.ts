@@ -54,7 +54,7 @@ describe('a request that its caller gives up', () => {
   it('between two attempts is not sent again', async () => {
     const keys = new ScriptedKeys();
     const [asked, renew] = [makeGate(), makeGate()];
-    keys.renewed = async () => {
+    keys.refresh = async () => {
       asked.open();
       await renew.opened;
       return TEST_KEY;

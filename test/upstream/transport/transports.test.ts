@@ -21,10 +21,15 @@ function roadsTo(endpoint: string, changes: Partial<TransportsOptions> = {}) {
     endpoint: url,
     target: signingTarget(url),
     scope: SCOPE,
-    keysOptional: false,
-    credentialsOf: (profile) => {
-      asked.push(`keys of "${profile}"`);
-      return new ScriptedKeys();
+    credentialsOptional: false,
+    createProvider: (profile) => {
+      const provider = new ScriptedKeys();
+      return Object.assign(provider, {
+        current: () => {
+          asked.push(`credentials of "${profile}"`);
+          return ScriptedKeys.prototype.current.call(provider);
+        },
+      });
     },
     profileCaBundleOf: async (profile) => {
       asked.push(`CA bundle of "${profile}"`);
@@ -79,7 +84,7 @@ describe('the roads of the profiles', () => {
     expect([asked, server.connections.opened]).toEqual([[], 0]);
     expect(await post(first, 'request', '1')).toBe('ok');
     expect(await post(second, 'request', '2')).toBe('ok');
-    expect(asked).toEqual(['keys of "a"', 'keys of ""']);
+    expect(asked).toEqual(['credentials of "a"', 'credentials of ""']);
     // Connections are not shared between profiles: AWS ties what comes over them to the identity.
     expect(server.requests.map(({ connection }) => connection)).toEqual([1, 2]);
   });
@@ -110,24 +115,16 @@ describe('the roads of the profiles', () => {
     await comesTrue(() => server.connections.open === 0, 'all closed');
   });
 
-  it('know of keys in doubt, and close them, where there are some: to ask makes none', async () => {
+  it('report a possible change of identity, and close their credential providers', async () => {
     const server = await ScriptedServer.start((_request, response) => void response.end('ok'));
-    const keys = new ScriptedKeys();
-    keys.inDoubt = true;
-    let made = 0;
-    const credentialsOf = () => {
-      made++;
-      return keys;
-    };
-    const { roads } = roadsTo(server.url, { credentialsOf });
-    const { keys: late, uplink } = roads.roadOf('a');
-    expect([late?.inDoubt, made]).toEqual([false, 0]);
-    late?.close();
-    expect(made).toBe(0);
-    await post(uplink, 'request', '1');
-    expect([late?.inDoubt, made]).toEqual([true, 1]);
+    const provider = new ScriptedKeys();
+    const { roads } = roadsTo(server.url, { createProvider: () => provider });
+    const { credentials } = roads.roadOf('a');
+    expect(credentials?.identityMayChange).toBe(false);
+    provider.identityMayChange = true;
+    expect(credentials?.identityMayChange).toBe(true);
     roads.close();
-    expect(keys.closed).toBe(true);
+    expect(provider.closed).toBe(true);
   });
 
   it('close for good', async () => {
@@ -158,7 +155,7 @@ describe('the certificates of a road', () => {
     });
     const byVariable = roadsTo(server.url, { env: { AWS_CA_BUNDLE: ca } });
     expect(await post(byVariable.roads.uplinkOf('corp'), 'request', '{}')).toBe('ok');
-    expect(byVariable.asked).toEqual(['keys of "corp"']);
+    expect(byVariable.asked).toEqual(['credentials of "corp"']);
   });
 
   it('that cannot be read are named in the error, and looked for again at the next message', async () => {

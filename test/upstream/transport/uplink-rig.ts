@@ -1,8 +1,8 @@
-import type { SigningKeys } from '../../../src/auth/sigv4.ts';
+import type { CredentialProvider } from '../../../src/auth/credentials/caching-provider.ts';
+import type { Credentials } from '../../../src/auth/credentials/credentials.ts';
 import { signingTarget } from '../../../src/auth/sigv4.ts';
 import { Events, type ProxyEvent } from '../../../src/core/pipeline/events.ts';
 import { SignedTransport, type TransportRequest } from '../../../src/upstream/transport/signed-transport.ts';
-import type { ProfileCredentials } from '../../../src/upstream/transport/transports.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import type { ScriptedServer, VerifyOptions } from '../../support/scripted-server.ts';
 import { TEST_KEY } from '../../support/signing.ts';
@@ -18,23 +18,23 @@ export const verifyWith = (now: () => number, keys: VerifyOptions['keys'] = { AK
 });
 
 /** Keys as a test hands them out, with what was asked of them. */
-export class ScriptedKeys implements ProfileCredentials {
-  inDoubt = false;
+export class ScriptedKeys implements CredentialProvider {
+  identityMayChange = false;
   readonly principal = undefined;
   closed = false;
-  keys: SigningKeys = TEST_KEY;
-  /** What `renewed` gives. */
-  newer: SigningKeys | undefined;
-  readonly renewals: SigningKeys[] = [];
+  keys: Credentials = TEST_KEY;
+  /** What `refresh` returns. */
+  newer: Credentials | undefined;
+  readonly renewals: Credentials[] = [];
   /** Thrown by `current`. */
   failure: Error | undefined;
 
-  async current(): Promise<SigningKeys> {
+  async current(): Promise<Credentials> {
     if (this.failure) throw this.failure;
     return this.keys;
   }
 
-  async renewed(used: SigningKeys): Promise<SigningKeys | undefined> {
+  async refresh(used: Credentials): Promise<Credentials | undefined> {
     this.renewals.push(used);
     if (this.newer) this.keys = this.newer;
     return this.newer;
@@ -69,7 +69,7 @@ export function uplinkTo(
     profile: 'dev',
     host: new URL(server.url).host,
     target: signingTarget(new URL(server.url)),
-    signing: signed ? { scope: SCOPE, keys, optional } : undefined,
+    signing: signed ? { scope: SCOPE, credentials: keys, optional } : undefined,
     lanes,
     affinity: { url: server.url, routes },
     headers: () => ({ 'user-agent': 'test' }),
