@@ -8,9 +8,9 @@ import { build } from 'esbuild';
 
 const folder = await mkdtemp(join(tmpdir(), 'docs-'));
 try {
-  const outfile = join(folder, 'manual.mjs');
+  const outfile = join(folder, 'option-docs.mjs');
   await build({
-    entryPoints: ['src/help.ts'],
+    entryPoints: ['src/option-docs.ts'],
     outfile,
     bundle: true,
     format: 'esm',

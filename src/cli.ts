@@ -6,9 +6,7 @@ import type { Arguments } from './config/argv.ts';
 import { flagOf, readFlags } from './config/option.ts';
 import { causeText } from './core/errors/errors.ts';
 import { systemClock } from './core/time/clock.ts';
-import { helpText } from './help.ts';
 import { OPTIONS, parseArguments, readSettings } from './settings.ts';
-import { VERSION } from './version.ts';
 
 /** Unusable settings, as for every command line tool; 1 is for a run that failed. */
 const EXIT_USAGE = 2;
@@ -29,15 +27,9 @@ const errors = new Output({
 function usage(problems: readonly string[]): number {
   const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`;
   errors.write(
-    `mcp-sigv4-proxy: ${count} with the settings:\n${problems.map((problem) => `  ${problem}\n`).join('')}Run mcp-sigv4-proxy --help for all options.\n`,
+    `mcp-sigv4-proxy: ${count} with the settings:\n${problems.map((problem) => `  ${problem}\n`).join('')}Run mcp-sigv4-proxy --help-all for all options.\n`,
   );
   return EXIT_USAGE;
-}
-
-async function print(text: string): Promise<void> {
-  const stdout = new StdoutWriter(() => undefined);
-  await stdout.line(text);
-  await stdout.flush(systemClock);
 }
 
 async function demo(args: Arguments): Promise<number> {
@@ -112,19 +104,25 @@ async function runCommand(name: Exclude<CommandName, 'demo'>, args: Arguments): 
 
 async function main(argv: readonly string[]): Promise<number> {
   const args = parseArguments(argv, COMMANDS);
-  if (args.version) {
-    await print(VERSION);
-    return 0;
-  }
-  if (args.help) {
-    await print(helpText(args.command as CommandName | undefined));
-    return 0;
-  }
-  if (args.command === 'demo') return demo(args);
-  if (args.command !== undefined) {
-    return runCommand(args.command as Exclude<CommandName, 'demo'>, args);
-  }
-  return serveUntilLeft(args);
+  const serves = args.command === undefined && !args.help && !args.version;
+  return serves ? serveUntilLeft(args) : runCommandLine(args);
+}
+
+/** Help, the version, or a command. */
+async function runCommandLine(args: Arguments): Promise<number> {
+  // Loaded only here, because a server that starts needs no part of it.
+  const { runProgram } = await import('./program.ts');
+  const stdout = new StdoutWriter(() => undefined);
+  let code = 0;
+  await runProgram(args, {
+    columns: stdout.columns,
+    write: (text) => stdout.text(text),
+    run: async (name) => {
+      code = name === 'demo' ? await demo(args) : await runCommand(name, args);
+    },
+  });
+  await stdout.flush(systemClock);
+  return code;
 }
 
 async function serveUntilLeft(args: Arguments): Promise<number> {

@@ -7,6 +7,7 @@ const name = (what: string) => (value: string) =>
 export const awsOptions = {
   service: text({
     group: 'Endpoint and signing',
+    common: true,
     placeholder: 'name',
     fallback: undefined,
     defaultText: 'from the host',
@@ -15,6 +16,7 @@ export const awsOptions = {
   }),
   region: text({
     group: 'Endpoint and signing',
+    common: true,
     placeholder: 'region',
     fallback: undefined,
     defaultText: 'from the host, then AWS_REGION, AWS_DEFAULT_REGION, the profile',
@@ -23,6 +25,7 @@ export const awsOptions = {
   }),
   profile: list({
     group: 'Endpoint and signing',
+    common: true,
     placeholder: 'name',
     separator: 'words',
     env: ['AWS_MCP_PROXY_PROFILES'],

@@ -27,6 +27,7 @@ export const relayOptions = {
   }),
   toolTimeout: timeLimit({
     group: 'Time limits',
+    common: true,
     fallback: 300,
     help: 'time limit of tools/call and tasks/result; progress notifications restart it; 0 = no limit',
   }),

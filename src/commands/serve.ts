@@ -20,7 +20,7 @@ const TERMINAL_HINT = `mcp-sigv4-proxy speaks MCP on stdin and stdout. An MCP cl
   mcp-sigv4-proxy doctor           checks credentials, network and server
   mcp-sigv4-proxy tools            lists the tools; call <tool> calls one
   mcp-sigv4-proxy config <client>  prints the block for an MCP client
-  mcp-sigv4-proxy --help           shows all options
+  mcp-sigv4-proxy --help           shows the common options
 `;
 
 export interface Serving {

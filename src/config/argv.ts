@@ -23,6 +23,8 @@ export interface Arguments {
   /** Raw texts per option key, one per occurrence; the command's own options among them. */
   readonly options: Readonly<Record<string, readonly string[]>>;
   readonly help: boolean;
+  /** True if help should show all options; `help` is true as well. */
+  readonly helpAll: boolean;
   readonly version: boolean;
   readonly problems: readonly string[];
 }
@@ -50,6 +52,7 @@ export function readArguments(
   const options: Record<string, string[]> = {};
   const words: string[] = [];
   let help = false;
+  let helpAll = false;
   let version = false;
   let list: string[] | undefined;
   /** Words that a list has taken, with its flag: one of them may have been meant as the command. */
@@ -78,6 +81,7 @@ export function readArguments(
     const name = equals < 0 ? word : word.slice(0, equals);
     const found = known.get(name);
     if (name === '-h' || name === '--help') help = true;
+    else if (name === '--help-all') help = helpAll = true;
     else if (name === '--version') version = true;
     else if (!found) {
       problems.push(
@@ -146,6 +150,7 @@ export function readArguments(
     endpoint,
     options,
     help,
+    helpAll,
     version,
     problems: problems.flatMap((problem) =>
       typeof problem === 'string' ? problem : (problem(command) ?? []),
@@ -160,9 +165,13 @@ const shapeOf = (command: string | undefined, commands: CommandShapes): CommandS
   command === undefined ? undefined : commands[command];
 
 const flagsFor = (command: string | undefined, table: OptionTable, commands: CommandShapes): string[] =>
-  [...Object.keys(table), ...Object.keys(shapeOf(command, commands)?.options ?? {}), 'help', 'version'].map(
-    flagOf,
-  );
+  [
+    ...Object.keys(table),
+    ...Object.keys(shapeOf(command, commands)?.options ?? {}),
+    'help',
+    'helpAll',
+    'version',
+  ].map(flagOf);
 
 /** What is wrong with an option that some commands have and the proxy itself has not. */
 function misplaced(

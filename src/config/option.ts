@@ -25,6 +25,8 @@ export type OptionGroup = (typeof OPTION_GROUPS)[number];
 interface Declared<T> {
   readonly group: OptionGroup;
   readonly help: string;
+  /** True for the options that most people set: -h shows only these. */
+  readonly common?: true;
   /** What the help shows as default where no value of the table says it. */
   readonly defaultText?: string;
   /**

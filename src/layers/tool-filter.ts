@@ -11,10 +11,12 @@ import { concernsOneClient, editTools, fillTools, ListEdits } from '../core/tool
 export const toolFilterOptions = {
   readOnly: toggle({
     group: 'Tools',
+    common: true,
     help: 'show and call only tools with readOnlyHint: true, and tools that --allow-tool names',
   }),
   allowTool: list({
     group: 'Tools',
+    common: true,
     placeholder: 'glob',
     separator: 'words',
     defaultText: 'all',
@@ -22,6 +24,7 @@ export const toolFilterOptions = {
   }),
   denyTool: list({
     group: 'Tools',
+    common: true,
     placeholder: 'glob',
     separator: 'words',
     defaultText: 'none',

@@ -41,6 +41,7 @@ function fileProblem(path: string): string | undefined {
 export const observeOptions = {
   logLevel: text({
     group: 'Seeing it',
+    common: true,
     placeholder: 'level',
     choices: LOG_LEVELS,
     fallback: 'error',

@@ -54,6 +54,7 @@ function headerSecrets(entry: string): Secret[] {
 export const upstreamOptions = {
   header: list({
     group: 'Endpoint and signing',
+    common: true,
     placeholder: 'name: value',
     separator: 'entries',
     expands: true,
@@ -90,6 +91,7 @@ export const upstreamOptions = {
   }),
   maxConnections: integer({
     group: 'Connections',
+    common: true,
     placeholder: 'n',
     min: 1,
     fallback: 5,

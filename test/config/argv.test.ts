@@ -31,6 +31,7 @@ describe('the command line', () => {
       endpoint: undefined,
       options: {},
       help: false,
+      helpAll: false,
       version: false,
       problems: [],
     });
@@ -47,6 +48,11 @@ describe('the command line', () => {
 
   it.each([['-h'], ['--help']])('knows %s', (flag) => {
     expect(read(flag)).toMatchObject({ help: true, version: false, problems: [] });
+  });
+
+  it('knows --help-all', () => {
+    expect(read('--help-all')).toMatchObject({ help: true, helpAll: true, problems: [] });
+    expect(read('--help').helpAll).toBe(false);
   });
 
   it('knows --version', () => {

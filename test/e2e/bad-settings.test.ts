@@ -22,7 +22,7 @@ async function complaintOf(options: BinOptions): Promise<string> {
 
 const complaint = (...problems: string[]): string =>
   `mcp-sigv4-proxy: ${problems.length === 1 ? 'a problem' : `${problems.length} problems`} with the settings:\n` +
-  `${problems.map((problem) => `  ${problem}\n`).join('')}Run mcp-sigv4-proxy --help for all options.\n`;
+  `${problems.map((problem) => `  ${problem}\n`).join('')}Run mcp-sigv4-proxy --help-all for all options.\n`;
 
 describe('a command line that cannot be obeyed', () => {
   it.each<[string, readonly string[], string]>([
@@ -279,9 +279,11 @@ describe('what is asked for by a person', () => {
     [['--version'], /^\d+\.\d+\.\d+$/],
     [['--help'], /^Usage: mcp-sigv4-proxy \[endpoint\] \[options\]$/],
     [['-h', '--nonsense'], /^Usage: mcp-sigv4-proxy/],
+    [['--help-all'], /^Usage: mcp-sigv4-proxy \[endpoint\] \[options\]$/],
+    [['help', 'doctor'], /^Usage: mcp-sigv4-proxy doctor \[endpoint\] \[options\]$/],
   ])('%j is answered on stdout, with exit code 0 and nothing sent', async (args, first) => {
     const server = await ScriptedServer.start((_request, response) => void response.end());
-    const bin = BinDriver.start({ args: [server.url, ...args], anyStdout: true });
+    const bin = BinDriver.start({ args: [...args, server.url], anyStdout: true });
     expect(await bin.exit()).toEqual({ code: 0, signal: null });
     expect(bin.lines[0]).toMatch(first);
     expect(bin.stderr).toBe('');

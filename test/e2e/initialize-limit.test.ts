@@ -135,7 +135,7 @@ it('initialize has 25 s by default, and an error that names the option, the reme
     ),
     data: { reason: 'timeout', limit: 'initialize-timeout', seconds: 0.6 },
   });
-  const help = BinDriver.start({ args: ['--help'], anyStdout: true });
+  const help = BinDriver.start({ args: ['--help-all'], anyStdout: true });
   await help.exit();
-  expect(help.lines.join('\n')).toMatch(/--initialize-timeout[\s\S]{0,300}25/);
+  expect(help.lines.join('\n')).toMatch(/--initialize-timeout[\s\S]{0,600}default: 25/);
 });

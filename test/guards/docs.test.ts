@@ -4,8 +4,9 @@ import { expect, it } from 'vitest';
 import { COMMANDS } from '../../src/command-table.ts';
 import { flagOf, type OptionTable, variableOf } from '../../src/config/option.ts';
 import { ERROR_CODES } from '../../src/core/errors/errors.ts';
-import { envExample, helpText, optionsMarkdown, pageWith } from '../../src/help.ts';
 import * as library from '../../src/library/index.ts';
+import { envExample, optionsMarkdown, pageWith } from '../../src/option-docs.ts';
+import { helpText } from '../../src/program.ts';
 import { ENDPOINT_VARIABLE, OPTIONS } from '../../src/settings.ts';
 import { DOC_PAGES, pageText } from '../support/doc-pages.ts';
 import { ROOT } from './source-tree.ts';
@@ -26,7 +27,7 @@ it('.env.example is that of the code (npm run docs writes it)', () => {
   expect(read('.env.example')).toBe(envExample());
 });
 
-it('every option is in --help, docs/options.md and .env.example', () => {
+it('every option is in --help-all, docs/options.md and .env.example', () => {
   for (const key of Object.keys(OPTIONS)) {
     const flag = `--${key.replace(/[A-Z]/g, (capital) => `-${capital.toLowerCase()}`)}`;
     expect(helpText()).toContain(`  ${flag}`);
@@ -99,6 +100,7 @@ const FLAGS: ReadonlySet<string> = new Set([
     ...Object.values(COMMANDS).map(({ options }) => options as OptionTable),
   ].flatMap((table) => Object.keys(table).map(flagOf)),
   '--help',
+  '--help-all',
   '--version',
 ]);
 

@@ -6,7 +6,7 @@ export const RANKS: readonly (readonly string[])[] = [
   ['client', 'layers', 'pool', 'observe', 'demo', 'snapshot'],
   ['upstream'],
   ['settings.ts', 'command-table.ts'],
-  ['help.ts'],
+  ['option-docs.ts', 'program.ts'],
   ['wiring.ts'],
   ['proxy.ts'],
   ['library'],

@@ -47,6 +47,7 @@ const pathProblem = (value: string): string | undefined =>
 export const frontOptions = {
   listen: text({
     group: 'Front ends',
+    common: true,
     placeholder: 'host:port',
     fallback: undefined,
     check: (value) => (readAddress(value) ? undefined : 'must be host:port such as 127.0.0.1:8080'),

@@ -6,6 +6,7 @@ import { LazyClient, type LazyDeps } from './client.ts';
 export const lazyOptions = {
   lazy: toggle({
     group: 'Sessions',
+    common: true,
     help: 'start without the server: answer initialize and tools/list from the last snapshot, or with no tools and the reason, and connect as soon as possible',
   }),
 } as const;
