@@ -18,7 +18,7 @@ const INVALID_PARAMS = -32602;
 const commandOptions = (args: Arguments) => readFlags(COMMANDS.call.options, args.options).values;
 
 /** Does not quote the text, because arguments may contain secrets. */
-const notAnObjectText = (what: string): string => `${what} must be a JSON object, such as '{"a":1}'`;
+const notAnObjectText = (name: string): string => `${name} must be a JSON object, such as '{"a":1}'`;
 
 function isJsonObject(text: string): boolean {
   try {

@@ -72,8 +72,8 @@ export class ProxyTransport implements Transport {
 }
 
 /**
- * The SDK drops a result that is not an object, and rejects a handshake with missing facts. The
- * commands show what the server sent, so the SDK receives a valid result in place of such a one.
+ * The SDK drops a result that is not an object, and rejects an initialize result with missing
+ * fields. It receives a valid result instead, because the commands print the raw response.
  */
 function validResult(method: string, result: unknown): unknown {
   const members = isObject(result) ? result : {};

@@ -110,4 +110,4 @@ function remedyFor(code: string, issuer: string): string {
 }
 
 const subjectName = (name: Partial<tls.Certificate> | undefined): string =>
-  String(name?.CN || name?.O || 'nobody');
+  String(name?.CN || name?.O || '(no name)');
