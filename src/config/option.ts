@@ -4,7 +4,7 @@ import type { Secret } from './secrets.ts';
 /**
  * How a module declares its options, and the one check that reads flags and environment alike. An
  * option is declared once, beside the code that obeys it; `settings.ts` collects the tables for
- * parsing, --help, the README and .env.example.
+ * parsing, --help, docs/options.md and .env.example.
  */
 
 export const OPTION_GROUPS = [
