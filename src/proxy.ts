@@ -18,7 +18,7 @@ import { lazy } from './layers/lazy/lazy.ts';
 import { pages } from './layers/pages.ts';
 import { profile } from './layers/profile.ts';
 import { rateLimit } from './layers/rate-limit.ts';
-import { cleanError, guarded, redaction } from './layers/redaction.ts';
+import { redactError, redaction, redactSink } from './layers/redaction.ts';
 import { retry } from './layers/retry/retry.ts';
 import { toolCache } from './layers/tool-cache/tool-cache.ts';
 import { isUnfiltered, toolFilter, visibleTools } from './layers/tool-filter.ts';
@@ -27,7 +27,7 @@ import { whoami } from './layers/whoami.ts';
 import { openLimitOf, poolLimits } from './pool/options.ts';
 import { SessionQuota } from './pool/session-quota.ts';
 import type { Settings } from './settings.ts';
-import { passageHeaders } from './upstream/passthrough/headers.ts';
+import { toUpstreamHeaders } from './upstream/passthrough/headers.ts';
 import { PassThrough } from './upstream/passthrough/pass-through.ts';
 import type { SignedTransport } from './upstream/transport/signed-transport.ts';
 import type { ProfileTransport } from './upstream/transport/transports.ts';
@@ -41,7 +41,7 @@ export interface ProxyDeps {
   readonly events?: Events;
 }
 
-const isOfStdio = ({ passage }: Call): boolean => passage === undefined;
+const isOfStdio = ({ httpContext }: Call): boolean => httpContext === undefined;
 
 const isInitialize = ({ message }: Call): boolean =>
   message.kind === 'request' && message.method === 'initialize';
@@ -52,11 +52,11 @@ const isInitialize = ({ message }: Call): boolean =>
  */
 export class McpProxy {
   readonly #settings: Settings;
-  readonly #parts: Wiring;
+  readonly #wiring: Wiring;
   readonly #withMetadata: Layer;
-  readonly #openings = new PerProfile(() => this.#newOpening());
+  readonly #openingLayers = new PerProfile(() => this.#createOpeningLayers());
   readonly #upstream: Upstream;
-  readonly #passages: PassThrough;
+  readonly #passThrough: PassThrough;
   readonly #handler: Handler;
   /**
    * Past every layer that keeps lists; what it brings is learned, and compared with what the client
@@ -69,36 +69,37 @@ export class McpProxy {
 
   constructor(settings: Settings, { clock = systemClock, events = new Events() }: ProxyDeps = {}) {
     this.#settings = settings;
-    const parts = new Wiring(settings, clock, events);
-    this.#parts = parts;
-    this.#withMetadata = parts.metadata();
+    const wiring = new Wiring(settings, clock, events);
+    this.#wiring = wiring;
+    this.#withMetadata = wiring.metadata();
     const readTimeoutMs = settings.readTimeout * SECOND_MS;
-    const uplinkOf = (profile: string): SignedTransport => parts.roads.uplinkOf(profile);
-    this.#passages = new PassThrough({ uplinkOf, clock, events, readTimeoutMs });
+    const transportOf = (profile: string): SignedTransport => wiring.transports.transportOf(profile);
+    this.#passThrough = new PassThrough({ transportOf, clock, events, readTimeoutMs });
     this.#upstream = new Upstream({
       defaultProfile: settings.defaultProfile,
-      uplinkOf,
-      openingOf: (profile) => this.#openings.of(profile),
+      transportOf,
+      openingLayersOf: (profile) => this.#openingLayers.of(profile),
       clock,
       events,
       readTimeoutMs,
-      toolsOf: (profile) => parts.toolsKnownTo(profile),
-      relearn: (call) => this.#relearn(call),
+      toolsOf: (profile) => wiring.toolsKnownTo(profile),
+      refreshTools: (call) => this.#refreshTools(call),
       limits: poolLimits(settings, sessionLifetimeAt(settings.endpoint)),
       openLimit: openLimitOf(settings),
-      places: new SessionQuota(settings.maxTotalSessions),
+      quota: new SessionQuota(settings.maxTotalSessions),
       // The first time counted where it passed the rate.
-      again: async ({ profile, signal, deadline: { left: leftMs } }) =>
-        parts.buckets?.of(profile).take(signal, { ahead: true, leftMs }),
+      beforeResend: async ({ profile, signal, deadline: { remainingMs: leftMs } }) =>
+        wiring.buckets?.of(profile).take(signal, { ahead: true, remainingMs: leftMs }),
       // What a session's server said of its tools ends with it, and nobody has told the client so
       // far.
-      replaced: (profile) => parts.tools.of(profile).forget(),
-      toolStream: (client, profile) => parts.feeds.opened({ client, profile, stateless: false }),
+      onReplaced: (profile) => wiring.tools.of(profile).invalidate(),
+      onToolStream: (client, profile) => wiring.changeStreams.add({ client, profile, stateless: false }),
     });
-    this.#learning = compose([this.#withMetadata, toolKnowledge(parts.toolDeps())], this.#upstream.handle);
-    const bottom: Handler = (call) => (isOfStdio(call) ? this.#upstream.handle(call) : this.#pass(call));
+    this.#learning = compose([this.#withMetadata, toolKnowledge(wiring.toolDeps())], this.#upstream.handle);
+    const bottom: Handler = (call) =>
+      isOfStdio(call) ? this.#upstream.handle(call) : this.#handleHttp(call);
     this.#learningAgain = compose(
-      [this.#withMetadata, retry(parts.retryDeps()), toolKnowledge(parts.toolDeps())],
+      [this.#withMetadata, retry(wiring.retryDeps()), toolKnowledge(wiring.toolDeps())],
       bottom,
     );
     this.#handler = compose(this.#layers(), bottom);
@@ -106,13 +107,13 @@ export class McpProxy {
 
   #layers(): readonly Layer[] {
     const { defaultProfile, profiles, toolCacheTtl } = this.#settings;
-    const { clock, events, snapshots: store, limiters, buckets } = this.#parts;
+    const { clock, events, snapshots: store, limiters, buckets } = this.#wiring;
     const { host } = this.#settings.endpoint;
     const openLimitMs = openLimitOf(this.#settings)?.ms;
     const lazily = store && lazy({ store, defaultProfile, host, clock, events, openLimitMs });
     return [
       // Outermost: no error gets to a client past it, whichever layer or server made it.
-      redaction(this.#parts.redactor),
+      redaction(this.#wiring.redactor),
       // Above the lazy start and the filters: it needs no server, and is asked for before anything
       // else works.
       ...this.#whoami(),
@@ -120,7 +121,7 @@ export class McpProxy {
       // the refusal's retry knows its client. HTTP clients name themselves with each request.
       when(
         isOfStdio,
-        clientName((client) => this.#parts.introduce(client)),
+        clientName((client) => this.#wiring.setClientInfo(client)),
       ),
       // Above all that edits: what is kept is what the client is shown. HTTP clients need the
       // session's id, which no snapshot has.
@@ -136,7 +137,7 @@ export class McpProxy {
       when((call) => !isInitialize(call), this.#withMetadata),
       // Below what edits the request, on which the answer depends; above every limit: what is known
       // takes no place.
-      toolCache({ ...this.#parts.toolDeps(), ttlMs: toolCacheTtl && toolCacheTtl * SECOND_MS }),
+      toolCache({ ...this.#wiring.toolDeps(), ttlMs: toolCacheTtl && toolCacheTtl * SECOND_MS }),
       // Below the cache, which keeps the whole list; above the repeats, because each page is a
       // request of its own.
       pages({ how: this.#settings.pages, maxLineBytes: this.#settings.maxLine, clock, events }),
@@ -145,25 +146,25 @@ export class McpProxy {
       ...(limiters ? [backpressure(limiters)] : []),
       // Inside the place, outside the rate: a repeat waits for its turn like everything else.
       // Opening a session has its own.
-      retry({ ...this.#parts.retryDeps(), relearn: (call) => this.#relearnHints(call) }),
+      retry({ ...this.#wiring.retryDeps(), refreshTools: (call) => this.#refreshHints(call) }),
       // Innermost: every attempt that goes to the server counts.
       ...(buckets ? [when((call) => !isInitialize(call), rateLimit(buckets))] : []),
       // Below all that edits or keeps lists: it reads what the server itself says.
       toolKnowledge({
-        ...this.#parts.toolDeps(),
-        knownTo: (profile) => this.#parts.toolsKnownTo(profile),
+        ...this.#wiring.toolDeps(),
+        knownTo: (profile) => this.#wiring.toolsKnownTo(profile),
       }),
     ];
   }
 
   /** No layer sees it, and its errors go to a client all the same. */
-  async #bare(request: BareRequest): Promise<Reply> {
-    const { redactor } = this.#parts;
-    const pass: BareRequest['pass'] = (head) => guarded(request.pass(head), head, redactor);
+  async #forward(request: BareRequest): Promise<Reply> {
+    const { redactor } = this.#wiring;
+    const pass: BareRequest['pass'] = (head) => redactSink(request.pass(head), head, redactor);
     try {
-      return await this.#passages.bare({ ...request, pass, edit: this.#editReplay });
+      return await this.#passThrough.forward({ ...request, pass, edit: this.#editReplay });
     } catch (error) {
-      throw cleanError(error, redactor);
+      throw redactError(error, redactor);
     }
   }
 
@@ -175,21 +176,21 @@ export class McpProxy {
   /**
    * An HTTP client opens its session itself, and a server that is down is left alone all the same.
    */
-  readonly #pass: Handler = (call) => {
-    if (!isInitialize(call)) return this.#passages.handle(call);
-    return compose(this.#openings.of(call.profile), this.#passages.handle)(call);
+  readonly #handleHttp: Handler = (call) => {
+    if (!isInitialize(call)) return this.#passThrough.handle(call);
+    return compose(this.#openingLayers.of(call.profile), this.#passThrough.handle)(call);
   };
 
   #profileLayer(): Layer {
     const { profiles, profileTools: globs } = this.#settings;
-    const { tools, clock, events } = this.#parts;
+    const { tools, clock, events } = this.#wiring;
     return profile({ profiles, globs, toolsOf: (name) => tools.of(name), clock, events });
   }
 
   #whoami(): Layer[] {
     const { whoamiTool, profiles, denyTool } = this.#settings;
     if (!whoamiTool) return [];
-    const { tools, identities } = this.#parts;
+    const { tools, identities } = this.#wiring;
     return [
       whoami({
         profiles,
@@ -203,32 +204,32 @@ export class McpProxy {
   #filter(): Layer[] {
     return isUnfiltered(this.#settings)
       ? []
-      : [toolFilter({ ...this.#parts.toolDeps(), rules: this.#settings })];
+      : [toolFilter({ ...this.#wiring.toolDeps(), rules: this.#settings })];
   }
 
   /**
    * Around each initialize, the client's and those that mend a lost session: again, unless the
    * server is known to be down.
    */
-  #newOpening(): readonly Layer[] {
+  #createOpeningLayers(): readonly Layer[] {
     const { breakerThreshold: threshold, breakerReset } = this.#settings;
-    const { clock, buckets } = this.#parts;
+    const { clock, buckets } = this.#wiring;
     const circuit = new Breaker({ threshold, resetMs: breakerReset * SECOND_MS, clock });
-    const repeated = retry({ ...this.#parts.retryDeps(), opening: true });
+    const repeated = retry({ ...this.#wiring.retryDeps(), opening: true });
     // Who stands in line for the rate may need the session that this opens. HTTP clients open
     // theirs themselves, each for itself.
     const rate = buckets ? [when(isInitialize, rateLimit(buckets, isOfStdio))] : [];
     return [this.#withMetadata, repeated, breaker(circuit), ...rate];
   }
 
-  #relearn(call: Call): Promise<void> {
-    const { tools, clock } = this.#parts;
+  #refreshTools(call: Call): Promise<void> {
+    const { tools, clock } = this.#wiring;
     return fillTools(tools.of(call.profile), this.#learning, call, clock);
   }
 
   /** Its own list has its own repeats: the failure that led here may last for a moment. */
-  #relearnHints(call: Call): Promise<void> {
-    const { tools, clock } = this.#parts;
+  #refreshHints(call: Call): Promise<void> {
+    const { tools, clock } = this.#wiring;
     return fillTools(tools.of(call.profile), this.#learningAgain, call, clock);
   }
 
@@ -237,8 +238,8 @@ export class McpProxy {
    * resolved here is what they use.
    * @internal
    */
-  roadOf(profile: string): ProfileTransport {
-    return this.#parts.roads.roadOf(profile);
+  profileTransport(profile: string): ProfileTransport {
+    return this.#wiring.transports.profileTransport(profile);
   }
 
   /**
@@ -256,8 +257,8 @@ export class McpProxy {
       handler: this.#handler,
       client: { id: `client-${++this.#clients}` },
       profile: defaultProfile,
-      clock: this.#parts.clock,
-      events: this.#parts.events,
+      clock: this.#wiring.clock,
+      events: this.#wiring.events,
       limits: {
         ...this.#timeLimits(),
         maxLineBytes: maxLine,
@@ -289,23 +290,24 @@ export class McpProxy {
       sseKeepalive,
       progressHeartbeat,
     } = this.#settings;
-    const { 'user-agent': userAgent = '' } = this.#parts.headersFor('');
+    const { 'user-agent': userAgent = '' } = this.#wiring.headersFor('');
     return new HttpHandler({
       handler: this.#handler,
-      bare: (request) => this.#bare(request),
+      forward: (request) => this.#forward(request),
       profile: defaultProfile,
-      clock: this.#parts.clock,
-      events: this.#parts.events,
+      clock: this.#wiring.clock,
+      events: this.#wiring.events,
       limits: this.#timeLimits(),
       maxStreams,
       keepaliveMs: sseKeepalive * SECOND_MS,
       heartbeatMs: progressHeartbeat * SECOND_MS,
       mergesPages: this.#settings.pages === 'merge',
       readsLists: this.#settings.whoamiTool || !isUnfiltered(this.#settings) || (toolCacheTtl ?? 0) > 0,
-      toolOf: (name) => this.#parts.tools.of(defaultProfile).definitionOf(name),
-      headersOf: (headers) => passageHeaders(headers, own, { userAgent, andClient: !disableTelemetry }),
-      overheard: ({ method }) => {
-        if (isToolsChanged(method)) this.#parts.tools.of(defaultProfile).forget({ told: true });
+      findTool: (name) => this.#wiring.tools.of(defaultProfile).definitionOf(name),
+      toUpstreamHeaders: (headers) =>
+        toUpstreamHeaders(headers, own, { userAgent, andClient: !disableTelemetry }),
+      onNotification: ({ method }) => {
+        if (isToolsChanged(method)) this.#wiring.tools.of(defaultProfile).invalidate({ clientKnows: true });
       },
     });
   }
@@ -315,15 +317,15 @@ export class McpProxy {
    * under way go on.
    */
   refuseQueued(): void {
-    const inLine = (line: string): ProxyError =>
+    const refused = (line: string): ProxyError =>
       new ProxyError('shutting-down', `The proxy is ending: this call waited ${line} and was not sent.`, {
         sent: 'no',
       });
-    for (const limiter of this.#parts.limiters?.all() ?? []) limiter.refuseQueued(inLine('in the queue'));
-    const turn = inLine('for its turn under --rate-limit');
-    for (const bucket of this.#parts.buckets?.all() ?? []) bucket.refuseWaiting(turn);
-    const paced = inLine('for its turn at the rate that the server accepts');
-    for (const rate of this.#parts.rates?.all() ?? []) rate.refuseWaiting(paced);
+    for (const limiter of this.#wiring.limiters?.all() ?? []) limiter.refuseQueued(refused('in the queue'));
+    const turn = refused('for its turn under --rate-limit');
+    for (const bucket of this.#wiring.buckets?.all() ?? []) bucket.refuseWaiting(turn);
+    const paced = refused('for its turn at the rate that the server accepts');
+    for (const rate of this.#wiring.rates?.all() ?? []) rate.refuseWaiting(paced);
     this.#upstream.refuseWaiting();
   }
 
@@ -338,13 +340,13 @@ export class McpProxy {
    * throws.
    */
   async close(): Promise<void> {
-    await Promise.all([this.#upstream.close(), this.#parts.snapshots?.written()]);
+    await Promise.all([this.#upstream.close(), this.#wiring.snapshots?.written()]);
     this.stop();
   }
 
   /** Cuts every connection and kills a running credential_process, without a word to anybody. */
   stop(): void {
-    this.#parts.identities.close();
-    this.#parts.roads.close();
+    this.#wiring.identities.close();
+    this.#wiring.transports.close();
   }
 }

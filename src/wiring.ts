@@ -14,7 +14,7 @@ import { ToolCatalog } from './core/tools/catalog.ts';
 import { ChangeStreams } from './core/tools/change-streams.ts';
 import { OperatingRegions } from './endpoint/operating-region.ts';
 import { Limiter } from './layers/backpressure.ts';
-import { metadata, metadataOf } from './layers/metadata.ts';
+import { metadata, readMetadata } from './layers/metadata.ts';
 import { burstOf, TokenBucket } from './layers/rate-limit.ts';
 import { AdaptiveRate } from './layers/retry/adaptive-rate.ts';
 import type { RetryDeps } from './layers/retry/retry.ts';
@@ -38,10 +38,10 @@ type Headers = Readonly<Record<string, string>>;
 export class Wiring {
   readonly clock: Clock;
   readonly events: Events;
-  readonly roads: Transports;
+  readonly transports: Transports;
   readonly identities: Identities;
   readonly tools = new PerProfile(() => new ToolCatalog());
-  readonly feeds = new ChangeStreams();
+  readonly changeStreams = new ChangeStreams();
   /** Knows every secret of the settings and of the credentials so far. */
   readonly redactor = new Redactor();
   /** Undefined: calls are not counted. */
@@ -69,17 +69,17 @@ export class Wiring {
       events.emit({ type: 'secret.known', value, lasting: true });
     }
     this.#headers = this.headersFor('');
-    this.limiters = this.#newLimiters();
-    this.buckets = this.#newBuckets();
+    this.limiters = this.#createLimiters();
+    this.buckets = this.#createBuckets();
     const adapts = settings.retryMode === 'adaptive' && settings.retries > 0;
     this.rates = adapts
       ? new PerProfile((profile) => new AdaptiveRate({ profile, clock, events }))
       : undefined;
-    this.snapshots = settings.lazy ? this.#newSnapshots() : undefined;
-    this.roads = this.#newRoads();
+    this.snapshots = settings.lazy ? this.#createSnapshots() : undefined;
+    this.transports = this.#createTransports();
     const { endpoint, scope, env, skipAuth: credentialsOptional } = settings;
-    const roadOf = (profile: string) => this.roads.roadOf(profile);
-    this.identities = new Identities({ endpoint, scope, env, credentialsOptional, clock, roadOf });
+    const profileTransport = (profile: string) => this.transports.profileTransport(profile);
+    this.identities = new Identities({ endpoint, scope, env, credentialsOptional, clock, profileTransport });
   }
 
   retryDeps(): RetryDeps {
@@ -116,15 +116,16 @@ export class Wiring {
   toolDeps(): Omit<ToolCacheDeps, 'ttlMs'> {
     return {
       toolsOf: (profile) => this.tools.of(profile),
-      isIdentityInDoubt: (profile) => this.roads.roadOf(profile).credentials?.identityMayChange ?? false,
-      feeds: this.feeds,
+      isIdentityInDoubt: (profile) =>
+        this.transports.profileTransport(profile).credentials?.identityMayChange ?? false,
+      changeStreams: this.changeStreams,
       clock: this.clock,
       events: this.events,
     };
   }
 
   /** The client has said who it is. */
-  introduce(client: string): void {
+  setClientInfo(client: string): void {
     if (!this.#settings.disableTelemetry) this.#headers = this.headersFor(client);
   }
 
@@ -138,7 +139,7 @@ export class Wiring {
   /** What goes with every request of a profile; what --metadata names wins. */
   metadata(): Layer {
     const { endpoint, env, profiles } = this.#settings;
-    const named = metadataOf(this.#settings.metadata);
+    const named = readMetadata(this.#settings.metadata);
     const regions = new OperatingRegions({ endpoint, env, several: profiles.length > 1 });
     const withRegion = (region: string | undefined) => (region ? { AWS_REGION: region, ...named } : named);
     const checked = async (reading: Promise<string | undefined>, profile: string) => {
@@ -156,7 +157,7 @@ export class Wiring {
     });
   }
 
-  #newRoads(): Transports {
+  #createTransports(): Transports {
     const { endpoint, scope, env, caBundle, connectTo } = this.#settings;
     return createTransports({
       endpoint,
@@ -164,12 +165,12 @@ export class Wiring {
       scope,
       credentialsOptional: this.#settings.skipAuth,
       createProvider: (profile, requestHandler) => this.#newCredentialProvider(profile, requestHandler),
-      profileCaBundleOf: async (profile) => (await readProfileFacts(profile || undefined, env)).caBundle,
+      readProfileCaBundle: async (profile) => (await readProfileFacts(profile || undefined, env)).caBundle,
       caBundle,
       proxy: { url: this.#settings.proxy, env },
       env,
       maxConnections: this.#settings.maxConnections,
-      keepConnections: this.#settings.keepConnections,
+      maxIdleConnections: this.#settings.keepConnections,
       keepAliveTimeoutMs: this.#settings.keepaliveTimeout * SECOND_MS,
       lifetimeMs: this.#settings.connectionLifetime * SECOND_MS,
       connectTo: connectTo === undefined ? undefined : readConnectAddress(connectTo),
@@ -182,7 +183,7 @@ export class Wiring {
     });
   }
 
-  #newLimiters(): PerProfile<Limiter> | undefined {
+  #createLimiters(): PerProfile<Limiter> | undefined {
     const { maxConcurrent, queueSize, queueTimeout, overloadErrorCode: errorCode } = this.#settings;
     if (maxConcurrent === undefined) return undefined;
     const queueTimeoutMs = queueTimeout * SECOND_MS;
@@ -190,7 +191,7 @@ export class Wiring {
     return new PerProfile(() => new Limiter(limits));
   }
 
-  #newBuckets(): PerProfile<TokenBucket> | undefined {
+  #createBuckets(): PerProfile<TokenBucket> | undefined {
     const { rateLimit: ratePerSecond, rateBurst } = this.#settings;
     if (ratePerSecond === undefined) return undefined;
     const rate = { ratePerSecond, burst: burstOf(ratePerSecond, rateBurst), clock: this.clock };
@@ -207,14 +208,14 @@ export class Wiring {
       events: this.events,
       requestHandler,
       onIdentityChange: () => {
-        this.tools.of(profile).forget({ stranger: true });
-        this.feeds.distrust(profile);
+        this.tools.of(profile).invalidate({ identityChanged: true });
+        this.changeStreams.invalidate(profile);
       },
       role: this.#role(),
     });
   }
 
-  #newSnapshots(): SnapshotFiles {
+  #createSnapshots(): SnapshotFiles {
     const { endpoint, scope, profiles, defaultProfile, profileTools, roleArn, auth, env } = this.#settings;
     const { readOnly, allowTool, denyTool } = this.#settings;
     return new SnapshotFiles({
@@ -225,7 +226,7 @@ export class Wiring {
       principal: {
         foreseen: async () =>
           scope && (await staticPrincipal(defaultProfile || undefined, env, this.#role())),
-        now: () => this.roads.roadOf(defaultProfile).credentials?.principal,
+        now: () => this.transports.profileTransport(defaultProfile).credentials?.principal,
       },
       events: this.events,
     });

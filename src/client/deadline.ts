@@ -39,7 +39,7 @@ export class Countdown implements Deadline {
     this.#left = Math.max(0, this.#left - (this.#clock.monotonic() - this.#since));
   }
 
-  get left(): number {
+  get remainingMs(): number {
     if (this.#ms === 0) return Number.POSITIVE_INFINITY;
     const running = this.#timer ? this.#clock.monotonic() - this.#since : 0;
     return Math.max(0, this.#left - running);

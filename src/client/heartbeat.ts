@@ -7,7 +7,7 @@ const TOKEN_PATH = ['params', '_meta', 'progressToken'] as const;
  * Streams have no end that progress could lead to; and before the answer to initialize a client can
  * take no notification.
  */
-const WITHOUT = ['initialize', 'subscriptions/listen'];
+const METHODS_WITHOUT_HEARTBEAT = ['initialize', 'subscriptions/listen'];
 
 export interface HeartbeatOptions {
   readonly clock: Clock;
@@ -32,7 +32,11 @@ export function startHeartbeat(
   request: Request,
   { clock, everyMs, send }: HeartbeatOptions,
 ): Heartbeat | undefined {
-  if (everyMs === 0 || WITHOUT.includes(request.method) || progressTokenOf(request) === undefined)
+  if (
+    everyMs === 0 ||
+    METHODS_WITHOUT_HEARTBEAT.includes(request.method) ||
+    progressTokenOf(request) === undefined
+  )
     return undefined;
   const token = valueTextAt(request.text, TOKEN_PATH) ?? '';
   let timer: Timer;
@@ -42,7 +46,7 @@ export function startHeartbeat(
       everyMs,
       () => {
         count++;
-        send(progressOf(token, count, (count * everyMs) / 1_000));
+        send(createProgress(token, count, (count * everyMs) / 1_000));
         wait();
       },
       { keepAlive: false },
@@ -56,7 +60,7 @@ export function startHeartbeat(
  * Progress must increase with each notification, and nobody knows what the server's first will be:
  * 0 is common. What increases towards zero is less than that for ever. Pure.
  */
-export function progressOf(token: string, count: number, seconds: number): Notification {
+export function createProgress(token: string, count: number, seconds: number): Notification {
   const params = `"progressToken":${token},"progress":${-1 / (1_000 * count)},"message":"no answer after ${seconds} s"`;
   const text = `{"jsonrpc":"2.0","method":"notifications/progress","params":{${params}}}`;
   return { kind: 'notification', text, json: JSON.parse(text), method: 'notifications/progress' };

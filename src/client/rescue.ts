@@ -4,14 +4,14 @@ import type { Events } from '../core/pipeline/events.ts';
 
 /** Aborts a call that needs no answer, because its client took it back or has gone. */
 export class Abandoned extends Error {
-  override readonly name = 'NobodyWaits';
+  override readonly name = 'Abandoned';
 }
 
 /**
  * The one place where what was thrown becomes what a client is told. What nobody planned is named,
  * not shown.
  */
-export function rescued(events: Events, message: Message, error: unknown): ProxyError {
+export function rescue(events: Events, message: Message, error: unknown): ProxyError {
   const known =
     error instanceof ProxyError
       ? error
@@ -32,7 +32,7 @@ export function rescued(events: Events, message: Message, error: unknown): Proxy
       reason: known.reason,
       message: known.message,
     });
-    if (method === 'server/discover' && misleads(known)) {
+    if (method === 'server/discover' && suggestsOldServer(known)) {
       events.emit({ type: 'probe.failed', reason: known.reason, message: known.message });
     }
   } else events.emit({ type: 'notification.failed', method, message: known.message });
@@ -43,7 +43,7 @@ export function rescued(events: Events, message: Message, error: unknown): Proxy
  * The client reads any error as "a server of the session revisions", and stays with those for as
  * long as it runs.
  */
-function misleads({ reason, details }: ProxyError): boolean {
+function suggestsOldServer({ reason, details }: ProxyError): boolean {
   const { httpStatus } = details;
   if (reason === 'http-status')
     return typeof httpStatus === 'number' && (httpStatus === 429 || httpStatus >= 500);

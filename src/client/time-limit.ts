@@ -22,7 +22,7 @@ export interface TimeLimit {
 const START_METHODS: ReadonlySet<string> = new Set(['initialize', 'server/discover']);
 
 /** How long a request may take. A subscription has no end. Pure. */
-export function timeLimitOf(
+export function timeLimitFor(
   { method }: Request,
   { timeoutMs, toolTimeoutMs, initializeTimeoutMs }: TimeLimits,
 ): TimeLimit {
@@ -38,7 +38,7 @@ export function timeLimitOf(
 }
 
 /** For a wait that does not say what it waited for. */
-const WAITED =
+const UNKNOWN_WAIT =
   'it waited for a free connection (--max-connections), for credentials, for a session, for the list of tools, for its turn (--rate-limit), or to be sent again';
 
 /** The remedy, where the server is slow and not broken. */
@@ -50,7 +50,7 @@ const ADVICE: Readonly<Record<string, string>> = {
 };
 
 /** What its client is told when the time is over; `how` says what became of the request. */
-export function overdue(
+export function timeoutError(
   { method }: Request,
   { ms, option }: TimeLimit,
   { how, sent }: { readonly how: string; readonly sent: Sent },
@@ -62,7 +62,7 @@ export function overdue(
     sent,
     fact: what,
     ...(sent === 'maybe'
-      ? { ifUnsent: (because = WAITED) => `${what} It did not run: ${because}. ${advice}`.trimEnd() }
+      ? { ifUnsent: (because = UNKNOWN_WAIT) => `${what} It did not run: ${because}. ${advice}`.trimEnd() }
       : {}),
     details: { limit: option.slice(2), seconds: ms / 1000 },
   });

@@ -1,7 +1,7 @@
 import type { JSONRPCMessage, Transport } from '@modelcontextprotocol/client';
 import { memberAt, spliceText } from '../core/jsonrpc/json-spans.ts';
 import { type Id, idKey, isObject, type Response } from '../core/jsonrpc/message.ts';
-import { readUpstream } from '../core/jsonrpc/parse.ts';
+import { readMessages } from '../core/jsonrpc/parse.ts';
 import type { McpProxy } from '../proxy.ts';
 
 /** The newest revision with sessions, and the newest without them, that the commands speak. */
@@ -53,7 +53,7 @@ export class ProxyTransport implements Transport {
   }
 
   #receive(text: string): void {
-    for (const message of readUpstream(text)) {
+    for (const message of readMessages(text)) {
       const { json } = message;
       if (message.kind !== 'response') this.onmessage?.(json as JSONRPCMessage);
       else if (message.id !== undefined) this.#respond(message, message.id);

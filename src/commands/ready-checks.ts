@@ -17,7 +17,7 @@ export function readyChecks(proxy: McpProxy, settings: Settings): readonly Ready
     reason:
       'clock: the server rejects the time of signatures; the clock of this machine or of the server is wrong',
     run: async () => {
-      if (proxy.roadOf(settings.defaultProfile).uplink.timeRefused) {
+      if (proxy.profileTransport(settings.defaultProfile).transport.timeRefused) {
         throw new Error('the server has refused the time of a signature, and no correction has helped');
       }
     },
@@ -35,7 +35,7 @@ async function obtainCredentials(
   signal: AbortSignal,
 ): Promise<void> {
   try {
-    await proxy.roadOf(defaultProfile).credentials?.current(signal);
+    await proxy.profileTransport(defaultProfile).credentials?.current(signal);
   } catch (error) {
     // With --skip-auth requests are then sent unsigned.
     const unsigned = skipAuth && error instanceof ProxyError && error.details.kind === 'none';
@@ -47,7 +47,7 @@ async function obtainCredentials(
 function connectOnce(proxy: McpProxy, { endpoint, defaultProfile }: Settings): Promise<void> {
   const { protocol, hostname, port } = endpoint;
   return new Promise((resolve, reject) => {
-    proxy.roadOf(defaultProfile).connect({ protocol, hostname, port }, (error, socket) => {
+    proxy.profileTransport(defaultProfile).connect({ protocol, hostname, port }, (error, socket) => {
       socket?.on('error', () => undefined).destroy();
       if (socket) resolve();
       else reject(error ?? new Error('no socket'));

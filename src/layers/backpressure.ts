@@ -169,7 +169,7 @@ export class Limiter {
   enter(signal: AbortSignal): Slot | Promise<Slot> {
     signal.throwIfAborted();
     const { maxConcurrent, queueSize } = this.#options;
-    if (this.#active < maxConcurrent) return this.#take(signal);
+    if (this.#active < maxConcurrent) return this.#grant(signal);
     if (queueSize === 0) throw this.#overloaded('concurrency_limit');
     if (this.#waiting.size >= queueSize) throw this.#overloaded('queue_full');
     return this.#wait(signal);
@@ -187,7 +187,7 @@ export class Limiter {
       const waiter: QueuedCall = {
         grant: () => {
           leave();
-          resolve(this.#take(signal));
+          resolve(this.#grant(signal));
         },
         refuse: (error) => {
           leave();
@@ -204,7 +204,7 @@ export class Limiter {
     });
   }
 
-  #take(signal: AbortSignal): Slot {
+  #grant(signal: AbortSignal): Slot {
     let held = true;
     const release = (): void => {
       if (!held) return;
@@ -253,7 +253,8 @@ export function backpressure(limiters: Pick<PerProfile<Limiter>, 'of'>): Layer {
       const { message, signal } = call;
       if (message.kind !== 'request' || message.method !== 'tools/call') return next(call);
       const entered = limiters.of(call.profile).enter(signal);
-      const slot = entered instanceof Promise ? await held(entered, call.deadline.hold()) : entered;
+      const slot =
+        entered instanceof Promise ? await withHeldDeadline(entered, call.deadline.hold()) : entered;
       try {
         // Between the grant and this line the call can have been cancelled; its handler must not
         // start then.
@@ -266,7 +267,7 @@ export function backpressure(limiters: Pick<PerProfile<Limiter>, 'of'>): Layer {
 }
 
 /** The call's own time limit is for its work: it stands still while the call stands in line. */
-async function held(waiting: Promise<Slot>, release: () => void): Promise<Slot> {
+async function withHeldDeadline(waiting: Promise<Slot>, release: () => void): Promise<Slot> {
   try {
     return await waiting;
   } finally {

@@ -26,7 +26,7 @@ export interface BreakerLimits {
 }
 
 /** Stands for one attempt, so that a late one is not taken for the probe. */
-export type Attempt = Readonly<Record<never, never>>;
+export type BreakerAttempt = Readonly<Record<never, never>>;
 
 export type BreakerState =
   | { readonly is: 'closed'; readonly failures: number }
@@ -36,17 +36,17 @@ export type BreakerState =
       readonly failures: number;
       readonly cause: string;
       /** The one attempt that is let through. */
-      readonly probe: Attempt;
+      readonly probe: BreakerAttempt;
       /** When another may take its place: a probe that hangs must not shut the door for ever. */
       readonly until: number;
     };
 
 export type BreakerInput =
-  | { readonly is: 'asks'; readonly attempt: Attempt; readonly now: number }
+  | { readonly is: 'asks'; readonly attempt: BreakerAttempt; readonly now: number }
   | { readonly is: 'succeeded' }
-  | { readonly is: 'failed'; readonly attempt: Attempt; readonly now: number; readonly cause: string }
+  | { readonly is: 'failed'; readonly attempt: BreakerAttempt; readonly now: number; readonly cause: string }
   /** Cancelled, or refused in a way that says nothing about the server's health. */
-  | { readonly is: 'abandoned'; readonly attempt: Attempt; readonly now: number };
+  | { readonly is: 'abandoned'; readonly attempt: BreakerAttempt; readonly now: number };
 
 /** What the breaker is after this. Pure. */
 function nextState(state: BreakerState, input: BreakerInput, limits: BreakerLimits): BreakerState {
@@ -79,7 +79,7 @@ function nextState(state: BreakerState, input: BreakerInput, limits: BreakerLimi
 }
 
 /** Whether this attempt may go, after it has asked. Pure. */
-const admits = (state: BreakerState, attempt: Attempt): boolean =>
+const admits = (state: BreakerState, attempt: BreakerAttempt): boolean =>
   state.is === 'closed' || (state.is === 'half-open' && state.probe === attempt);
 
 export interface BreakerOptions extends BreakerLimits {
@@ -87,9 +87,9 @@ export interface BreakerOptions extends BreakerLimits {
 }
 
 /** While a probe is under way, nobody knows when it ends; most end soon. */
-const ASK_AGAIN_MS = 1_000;
+const RETRY_AFTER_MS = 1_000;
 /** Long error texts are told once, by the attempt that met them. */
-const CAUSE_SHOWN = 300;
+const MAX_CAUSE_CHARACTERS = 300;
 
 /**
  * Remembers how opening sessions went for one profile, and spares the server and the callers
@@ -110,26 +110,31 @@ export class Breaker {
   }
 
   /** @throws ProxyError circuit-open */
-  enter(): Attempt {
-    const attempt: Attempt = {};
-    this.#take({ is: 'asks', attempt, now: this.clock.monotonic() });
+  enter(): BreakerAttempt {
+    const attempt: BreakerAttempt = {};
+    this.#apply({ is: 'asks', attempt, now: this.clock.monotonic() });
     if (!admits(this.#state, attempt)) throw this.#refusal();
     return attempt;
   }
 
   succeeded(): void {
-    this.#take({ is: 'succeeded' });
+    this.#apply({ is: 'succeeded' });
   }
 
-  failed(attempt: Attempt, cause: string): void {
-    this.#take({ is: 'failed', attempt, cause: cause.slice(0, CAUSE_SHOWN), now: this.clock.monotonic() });
+  failed(attempt: BreakerAttempt, cause: string): void {
+    this.#apply({
+      is: 'failed',
+      attempt,
+      cause: cause.slice(0, MAX_CAUSE_CHARACTERS),
+      now: this.clock.monotonic(),
+    });
   }
 
-  abandoned(attempt: Attempt): void {
-    this.#take({ is: 'abandoned', attempt, now: this.clock.monotonic() });
+  abandoned(attempt: BreakerAttempt): void {
+    this.#apply({ is: 'abandoned', attempt, now: this.clock.monotonic() });
   }
 
-  #take(input: BreakerInput): void {
+  #apply(input: BreakerInput): void {
     this.#state = nextState(this.#state, input, this.#limits);
   }
 
@@ -138,7 +143,7 @@ export class Breaker {
     const { threshold, resetMs } = this.#limits;
     const { failures } = state;
     const cause = state.is === 'closed' ? '' : state.cause;
-    const leftMs = state.is === 'open' ? Math.ceil(state.until - this.clock.monotonic()) : ASK_AGAIN_MS;
+    const leftMs = state.is === 'open' ? Math.ceil(state.until - this.clock.monotonic()) : RETRY_AFTER_MS;
     const when =
       state.is === 'open'
         ? `no attempt is made for another ${seconds(leftMs)} s (--breaker-reset ${seconds(resetMs)})`
@@ -158,7 +163,7 @@ const seconds = (ms: number): number => Math.round(ms / 100) / 10;
  * next caller may hold better ones, and everybody should see the real refusal. What was not even
  * tried says nothing.
  */
-const COUNTS: Readonly<Record<ErrorReason | 'answered', boolean | 'by status'>> = {
+const COUNTS_AS_FAILURE: Readonly<Record<ErrorReason | 'answered', boolean | 'by status'>> = {
   'connect-failed': true,
   'connection-lost': true,
   'unusable-answer': true,
@@ -194,8 +199,8 @@ const COUNTS: Readonly<Record<ErrorReason | 'answered', boolean | 'by status'>> 
 };
 
 /** Whether this failure to open a session counts against the server. Pure. */
-export function counts(failure: Failure): boolean {
-  const verdict = COUNTS[failure.how];
+export function countsAsFailure(failure: Failure): boolean {
+  const verdict = COUNTS_AS_FAILURE[failure.how];
   if (verdict !== 'by status') return verdict;
   const { status = 0 } = failure;
   // A server that throttles is well; an open breaker would cut short the patience that rides it
@@ -221,7 +226,7 @@ export function breaker(circuit: Breaker): Layer {
       if (call.message.kind !== 'request') return next(call);
       const attempt = circuit.enter();
       const judge = (failure: Failure): void => {
-        if (counts(failure)) circuit.failed(attempt, failure.message);
+        if (countsAsFailure(failure)) circuit.failed(attempt, failure.message);
         else circuit.abandoned(attempt);
       };
       try {

@@ -13,7 +13,7 @@ export const clientNameOptions = {
  * A product token as user agents are made of: whatever a client calls itself, no header can be
  * broken with it.
  */
-const token = (value: unknown): string =>
+const toProductToken = (value: unknown): string =>
   typeof value === 'string'
     ? value
         .toLowerCase()
@@ -31,7 +31,7 @@ function clientInfoOf(message: Message): unknown {
 }
 
 /** Reads who the client is, for the user agent of this request and all that follow. */
-export function clientName(learned: (product: string) => void): Layer {
+export function clientName(onProduct: (product: string) => void): Layer {
   let last: JsonObject = {};
   return (next) =>
     function clientName(call) {
@@ -39,9 +39,9 @@ export function clientName(learned: (product: string) => void): Layer {
       // Where every message says it, most say nothing new.
       if (isObject(info) && (info.name !== last.name || info.version !== last.version)) {
         last = info;
-        const name = token(info.name);
-        const version = token(info.version);
-        if (name) learned(version ? `${name}/${version}` : name);
+        const name = toProductToken(info.name);
+        const version = toProductToken(info.version);
+        if (name) onProduct(version ? `${name}/${version}` : name);
       }
       return next(call);
     };

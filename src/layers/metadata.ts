@@ -20,7 +20,7 @@ export const metadataOptions = {
 } as const;
 
 /** Splits entries at their first "="; a later entry of the same key wins. */
-export const metadataOf = (entries: readonly string[]): Record<string, string> =>
+export const readMetadata = (entries: readonly string[]): Record<string, string> =>
   Object.fromEntries(
     entries.map((entry) => {
       const at = entry.indexOf('=');

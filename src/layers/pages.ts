@@ -18,7 +18,7 @@ import {
 } from '../core/jsonrpc/message.ts';
 import type { Call, Handler, Layer, Reply } from '../core/pipeline/call.ts';
 import type { Events } from '../core/pipeline/events.ts';
-import { ownPassage } from '../core/pipeline/http-context.ts';
+import { deriveHttpContext } from '../core/pipeline/http-context.ts';
 import type { Clock } from '../core/time/clock.ts';
 import { isOneOff } from '../core/tools/cacheable.ts';
 import { listKeyOf, readPages } from '../core/tools/list-pages.ts';
@@ -56,13 +56,13 @@ export function pages(deps: PagesDeps): Layer {
   const { how } = deps;
   return (next) =>
     function pages(call) {
-      const { message, passage } = call;
+      const { message, httpContext } = call;
       const key = message.kind === 'request' ? listKeyOf(message.method) : undefined;
       if (message.kind !== 'request' || key === undefined) return next(call);
-      const merges = how === 'merge' || (how === undefined && !passage);
+      const merges = how === 'merge' || (how === undefined && !httpContext);
       const { cursor = null } = paramsOf(message);
       if (!merges || cursor !== null || isOneOff(message)) return next(call);
-      return merged(deps, next, call, message, key);
+      return mergePages(deps, next, call, message, key);
     };
 }
 
@@ -79,7 +79,7 @@ interface Page {
     | undefined;
 }
 
-function pageOf(reply: Reply, key: string): Page {
+function readPage(reply: Reply, key: string): Page {
   const result = reply.kind === 'answer' ? reply.message.json.result : undefined;
   if (reply.kind !== 'answer' || !isObject(result)) return { reply, list: undefined };
   const items = result[key];
@@ -91,7 +91,7 @@ function pageOf(reply: Reply, key: string): Page {
 }
 
 /** What stands between the brackets of the list. */
-function innerOf({ text }: Response, key: string): string {
+function listItemsText({ text }: Response, key: string): string {
   const span = memberAt(text, ['result', key])?.valueSpan;
   return span ? text.slice(span.start + 1, span.end - 1).trim() : '';
 }
@@ -100,7 +100,7 @@ function innerOf({ text }: Response, key: string): string {
  * One deadline for all pages: that of the call, whose signal each carries. A page that fails fails
  * the list.
  */
-async function merged(
+async function mergePages(
   deps: PagesDeps,
   next: Handler,
   call: Call,
@@ -121,7 +121,7 @@ async function merged(
   let rest: string | undefined;
   const end = await readPages<Page>({
     fetch: async (cursor) =>
-      pageOf(await next(cursor === undefined ? call : pageCall(call, request, cursor)), key),
+      readPage(await next(cursor === undefined ? call : createPageCall(call, request, cursor)), key),
     nextCursorOf: ({ list }) => list?.result.nextCursor,
     take: ({ reply, list }, cursor) => {
       if (!list) {
@@ -134,7 +134,7 @@ async function merged(
         taken.push(list);
         return false;
       }
-      const inner = innerOf(list.response, key);
+      const inner = listItemsText(list.response, key);
       if (taken.length > 0 && size + inner.length > limit) {
         rest = cursor;
         return false;
@@ -169,14 +169,14 @@ async function merged(
     });
   }
   const { http } = first.reply;
-  return { kind: 'answer', message: joined(taken, inners, key, rest), ...(http ? { http } : {}) };
+  return { kind: 'answer', message: joinPages(taken, inners, key, rest), ...(http ? { http } : {}) };
 }
 
-let asked = 0;
+let lastPageId = 0;
 
-function pageCall(call: Call, request: Request, cursor: string): Call {
+function createPageCall(call: Call, request: Request, cursor: string): Call {
   const value = JSON.stringify(cursor);
-  const { passage, batch: _batch, ...rest } = call;
+  const { httpContext, batch: _batch, ...rest } = call;
   const start = valueStartOf(request.text, 'params');
   let text: string;
   if (start === undefined) text = insertMember(request.text, 0, 'params', `{"cursor":${value}}`);
@@ -186,15 +186,19 @@ function pageCall(call: Call, request: Request, cursor: string): Call {
       ? spliceText(request.text, present.valueSpan, value)
       : insertMember(request.text, start, 'cursor', value);
   }
-  const message = withIdText({ ...request, text }, `"mcp-sigv4-proxy:page:${++asked}"`);
-  return { ...rest, message, ...(passage ? { passage: ownPassage(passage, request.method) } : {}) };
+  const message = withIdText({ ...request, text }, `"mcp-sigv4-proxy:page:${++lastPageId}"`);
+  return {
+    ...rest,
+    message,
+    ...(httpContext ? { httpContext: deriveHttpContext(httpContext, request.method) } : {}),
+  };
 }
 
 /**
  * The first page with the items of all: what else it says of the list stays, but for how long and
  * for whom it may be kept.
  */
-function joined(
+function joinPages(
   taken: readonly NonNullable<Page['list']>[],
   inners: readonly string[],
   key: string,

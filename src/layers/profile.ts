@@ -47,7 +47,7 @@ const MAX_SHOWN = 10_000;
  * Tools of which it was said that they keep their argument: a server that invents names must not
  * fill memory.
  */
-const MAX_TOLD = 1_000;
+const MAX_REPORTED = 1_000;
 
 export interface ProfileDeps {
   /** Two or more; the first is the default. */
@@ -108,30 +108,30 @@ function withArgument(text: string, declaration: string): string {
 export function profile(deps: ProfileDeps): Layer {
   const { profiles, toolsOf, clock, events } = deps;
   const globs = deps.globs.length > 0 ? deps.globs : ['*'];
-  const [main = ''] = profiles;
+  const [defaultProfile = ''] = profiles;
   const declaration = JSON.stringify({
     type: 'string',
     enum: profiles,
-    description: `AWS profile that this call uses; ${main} where left out.`,
+    description: `AWS profile that this call uses; ${defaultProfile} where left out.`,
   });
   const tasks = new Tasks();
   const edits = new ListEdits();
   const shown = new Map<string, Owner>();
-  const told = new Set<string>();
+  const reported = new Set<string>();
 
   const isOurs = (name: string, owner: Owner): boolean => {
-    if (owner === 'tool' && !told.has(name) && told.size < MAX_TOLD) {
-      told.add(name);
+    if (owner === 'tool' && !reported.has(name) && reported.size < MAX_REPORTED) {
+      reported.add(name);
       events.emit({ type: 'tool.keeps-argument', tool: name, argument: ARGUMENT });
     }
     return owner === 'proxy';
   };
 
-  const listed = (reply: Reply): Reply => {
+  const addArgument = (reply: Reply): Reply => {
     if (reply.kind !== 'answer') return reply;
     let owners: ReadonlyMap<string, Owner> | undefined;
     const message = edits.of(reply.message, ({ name }, text) => {
-      owners ??= noted(reply.message);
+      owners ??= recordOwners(reply.message);
       const meant = typeof name === 'string' && matchesAny(globs, name);
       return meant && isOurs(name, owners.get(name) ?? 'nobody') ? withArgument(text, declaration) : text;
     });
@@ -139,7 +139,7 @@ export function profile(deps: ProfileDeps): Layer {
   };
 
   /** Whose the argument is in each tool of a list that the client is about to see. */
-  const noted = (list: Response): ReadonlyMap<string, Owner> => {
+  const recordOwners = (list: Response): ReadonlyMap<string, Owner> => {
     const owners = ownersIn(list);
     for (const [name, owner] of owners) if (shown.size < MAX_SHOWN || shown.has(name)) shown.set(name, owner);
     return owners;
@@ -149,17 +149,17 @@ export function profile(deps: ProfileDeps): Layer {
    * The call without the argument, for the profile that it names; the call itself where the
    * argument is none of ours.
    */
-  const chosen = async (call: Call, request: Request, next: Handler): Promise<Call> => {
+  const selectProfile = async (call: Call, request: Request, next: Handler): Promise<Call> => {
     const { name, arguments: given } = paramsOf(request);
     if (typeof name !== 'string' || !isObject(given) || !matchesAny(globs, name)) return call;
     const misspelled = misspelledIn(given);
-    if (misspelled !== undefined && !declares(await definitionNow(name, call, next), misspelled)) {
+    if (misspelled !== undefined && !declares(await findDefinition(name, call, next), misspelled)) {
       throw wrongCase(misspelled);
     }
     if (!Object.hasOwn(given, ARGUMENT)) return call;
     const wanted = given[ARGUMENT];
     const allowed = typeof wanted === 'string' && profiles.includes(wanted);
-    const owner = await ownerNow(name, allowed ? { ...call, profile: wanted } : call, next);
+    const owner = await findOwner(name, allowed ? { ...call, profile: wanted } : call, next);
     if (!isOurs(name, owner)) return call;
     if (!allowed) throw unknownProfile(wanted, profiles);
     return { ...call, profile: wanted, message: withoutArgument(request, ARGUMENT) };
@@ -171,36 +171,36 @@ export function profile(deps: ProfileDeps): Layer {
    * one may be slow or broken. Guessing would hand a tool's own argument to us, or send a call
    * under an identity that nobody meant.
    */
-  const ownerNow = async (name: string, call: Call, next: Handler): Promise<Owner> => {
-    return shown.get(name) ?? ownerOf(await definitionNow(name, call, next));
+  const findOwner = async (name: string, call: Call, next: Handler): Promise<Owner> => {
+    return shown.get(name) ?? ownerOf(await findDefinition(name, call, next));
   };
 
-  const definitionNow = async (name: string, call: Call, next: Handler): Promise<JsonObject> => {
+  const findDefinition = async (name: string, call: Call, next: Handler): Promise<JsonObject> => {
     const tools = toolsOf(call.profile);
-    const known = tools.definitionOf(name) ?? toolsOf(main).definitionOf(name);
+    const known = tools.definitionOf(name) ?? toolsOf(defaultProfile).definitionOf(name);
     if (known) return known;
     if (!tools.complete) await fillTools(tools, next, call, clock).catch(rethrown);
     const found = tools.definitionOf(name);
     if (found) return found;
-    throw tools.complete ? unlisted() : overtaken();
+    throw tools.complete ? unlistedTool() : listChangedMeanwhile();
   };
 
   return (next) =>
     async function profile(arrived) {
       const { message } = arrived;
       const emit: Emit = async (below, origin) => {
-        const foreign = origin.profile !== main && below.kind === 'notification';
+        const foreign = origin.profile !== defaultProfile && below.kind === 'notification';
         if (!foreign || !ABOUT_LISTS.test(below.method)) await arrived.emit(below, origin);
       };
       const call: Call = { ...arrived, emit };
       if (message.kind === 'notification' && namesProfile(message)) throw unanswerable();
       if (message.kind !== 'request') return next(call);
       const { method } = message;
-      if (method === 'tools/list') return listed(await next(call));
+      if (method === 'tools/list') return addArgument(await next(call));
       if (method === 'tools/call') {
-        const going = await chosen(call, message, next);
+        const going = await selectProfile(call, message, next);
         const reply = await next(going);
-        if (going.profile !== main) tasks.note(call.client, reply, going.profile);
+        if (going.profile !== defaultProfile) tasks.note(call.client, reply, going.profile);
         return reply;
       }
       // A task belongs to the account that its call began in.
@@ -218,14 +218,14 @@ function rethrown(error: unknown): never {
   throw cause instanceof ProxyError && cause.sent !== 'maybe' ? cause : error;
 }
 
-const unlisted = (): ProxyError =>
+const unlistedTool = (): ProxyError =>
   new ProxyError(
     'unknown-tool',
     `The server lists no tool of this name, so that nobody can tell whose argument ${ARGUMENT} is. The call was not sent. Leave ${ARGUMENT} out, or list the tools again.`,
     { sent: 'no' },
   );
 
-const overtaken = (): ProxyError =>
+const listChangedMeanwhile = (): ProxyError =>
   new ProxyError(
     'tools-unknown',
     `The server's list of tools changed while it was read, so that nobody can tell whose argument ${ARGUMENT} is. The call was not sent; try again.`,

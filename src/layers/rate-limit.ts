@@ -57,7 +57,7 @@ export interface RateTurn {
    * What the caller's own time limit leaves: who would hear nothing but that it is over need not
    * wait for it.
    */
-  readonly leftMs?: number;
+  readonly remainingMs?: number;
 }
 
 interface RateWaiter {
@@ -104,23 +104,23 @@ export class TokenBucket {
    */
   take(
     signal: AbortSignal,
-    { ahead = false, leftMs = Number.POSITIVE_INFINITY }: RateTurn = {},
+    { ahead = false, remainingMs = Number.POSITIVE_INFINITY }: RateTurn = {},
   ): Promise<void> | undefined {
     signal.throwIfAborted();
     const now = this.#refill();
-    const line = ahead ? this.#ahead : this.#waiting;
-    const wait = this.#waitOf(this.#ahead.size + (ahead ? 0 : this.#waiting.size) + 1, now);
+    const queue = ahead ? this.#ahead : this.#waiting;
+    const wait = this.#waitMs(this.#ahead.size + (ahead ? 0 : this.#waiting.size) + 1, now);
     if (wait === 0) {
       this.#tokens--;
       return undefined;
     }
     if (this.#leaving) throw this.#leaving;
-    const longestMs = Math.min(MAX_WAIT_MS, leftMs);
+    const longestMs = Math.min(MAX_WAIT_MS, remainingMs);
     if (wait > longestMs) throw this.#tooLong(wait, longestMs);
     return new Promise((resolve, reject) => {
       const leave = (): void => {
         signal.removeEventListener('abort', cancel);
-        line.delete(waiter);
+        queue.delete(waiter);
       };
       const waiter: RateWaiter = {
         since: now,
@@ -136,11 +136,11 @@ export class TokenBucket {
       };
       const cancel = (): void => {
         waiter.refuse(unsentReason(signal.reason));
-        if (this.waiting === 0) this.#rest();
+        if (this.waiting === 0) this.#cancelTimer();
       };
-      line.add(waiter);
+      queue.add(waiter);
       signal.addEventListener('abort', cancel, { once: true });
-      this.#watch(now);
+      this.#schedule(now);
     });
   }
 
@@ -157,13 +157,13 @@ export class TokenBucket {
     this.#tokens = Math.min(this.#tokens, 1);
     let before = 0;
     for (const waiter of this.#inOrder()) {
-      const wait = this.#waitOf(before + 1, now);
+      const wait = this.#waitMs(before + 1, now);
       const { since, longestMs } = waiter;
       if (now - since + wait > longestMs) waiter.refuse(this.#tooLong(wait, longestMs));
       else before++;
     }
-    this.#rest();
-    this.#watch(now);
+    this.#cancelTimer();
+    this.#schedule(now);
   }
 
   /**
@@ -173,7 +173,7 @@ export class TokenBucket {
   refuseWaiting(error: ProxyError): void {
     this.#leaving = error;
     for (const waiter of this.#inOrder()) waiter.refuse(error);
-    this.#rest();
+    this.#cancelTimer();
   }
 
   /** As they are now. */
@@ -195,31 +195,31 @@ export class TokenBucket {
   }
 
   /** Milliseconds until the bucket has given out `position` tokens more. */
-  #waitOf(position: number, now: number): number {
+  #waitMs(position: number, now: number): number {
     const missing = position - this.#tokens;
     const filling = missing > ROUNDING ? (missing / this.#options.ratePerSecond) * 1_000 : 0;
     return Math.max(0, this.#asOf - now) + filling;
   }
 
-  #watch(now: number): void {
+  #schedule(now: number): void {
     if (this.#timer || this.waiting === 0) return;
-    this.#timer = this.clock.schedule(Math.ceil(this.#waitOf(1, now)), () => this.#serve());
+    this.#timer = this.clock.schedule(Math.ceil(this.#waitMs(1, now)), () => this.#serve());
   }
 
-  #rest(): void {
+  #cancelTimer(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
   }
 
   #serve(): void {
-    this.#rest();
+    this.#cancelTimer();
     const now = this.#refill();
-    while (this.waiting > 0 && this.#waitOf(1, now) === 0) {
+    while (this.waiting > 0 && this.#waitMs(1, now) === 0) {
       const [oldest] = this.#ahead.size > 0 ? this.#ahead : this.#waiting;
       this.#tokens--;
       oldest?.grant();
     }
-    this.#watch(now);
+    this.#schedule(now);
   }
 
   #tooLong(wait: number, longestMs: number): ProxyError {
@@ -258,23 +258,23 @@ export function rateLimit(
       const { message, signal } = call;
       if (message.kind !== 'request' || message.method === 'ping') return next(call);
       const bucket = buckets.of(call.profile);
-      const turn = bucket.take(signal, { ahead: isAwaited(call), leftMs: call.deadline.left });
+      const turn = bucket.take(signal, { ahead: isAwaited(call), remainingMs: call.deadline.remainingMs });
       if (turn) {
         await turn;
         if (signal.aborted) throw unsentReason(signal.reason);
       }
       try {
         const reply = await next(call);
-        obey(bucket, pauseOfReply(reply, bucket.clock));
+        applyPause(bucket, pauseOfReply(reply, bucket.clock));
         return reply;
       } catch (error) {
-        obey(bucket, pauseOfError(error));
+        applyPause(bucket, pauseOfError(error));
         throw error;
       }
     };
 }
 
-function obey(bucket: TokenBucket, ms: number | undefined): void {
+function applyPause(bucket: TokenBucket, ms: number | undefined): void {
   if (ms !== undefined && ms > 0) bucket.pause(ms);
 }
 

@@ -14,29 +14,32 @@ const MAX_ERROR_PIECE_BYTES = 64 * 1024;
 export function redaction(redactor: Redactor): Layer {
   return (next) =>
     async function redaction(call) {
-      const { passage } = call;
-      const pass = passage?.pass;
+      const { httpContext } = call;
+      const pass = httpContext?.pass;
       const watched =
-        passage && pass
+        httpContext && pass
           ? {
               ...call,
-              passage: { ...passage, pass: (head: HttpFacts) => guarded(pass(head), head, redactor) },
+              httpContext: {
+                ...httpContext,
+                pass: (head: HttpFacts) => redactSink(pass(head), head, redactor),
+              },
             }
           : call;
       try {
-        return cleanReply(await next(watched), redactor);
+        return redactReply(await next(watched), redactor);
       } catch (error) {
-        throw cleanError(error, redactor);
+        throw redactError(error, redactor);
       }
     };
 }
 
 /** The error without secrets; the same error where it has none. */
-export function cleanError(error: unknown, redactor: Redactor): unknown {
+export function redactError(error: unknown, redactor: Redactor): unknown {
   if (!(error instanceof ProxyError)) return error;
   const { message, fact, details, reason, sent, retryAfterMs, cause } = error;
   const cleaned = redactor.clean(message);
-  const shown = cleanValue(details, redactor) as typeof details;
+  const shown = redactValue(details, redactor) as typeof details;
   if (cleaned === message && shown === details) return error;
   return new ProxyError(reason, cleaned, {
     sent,
@@ -48,33 +51,33 @@ export function cleanError(error: unknown, redactor: Redactor): unknown {
 }
 
 /** The value with every text in it cleaned; the same value where nothing changes. */
-function cleanValue(value: unknown, redactor: Redactor): unknown {
+function redactValue(value: unknown, redactor: Redactor): unknown {
   if (typeof value === 'string') return redactor.clean(value);
   if (Array.isArray(value)) {
-    const items = value.map((item) => cleanValue(item, redactor));
+    const items = value.map((item) => redactValue(item, redactor));
     return items.some((item, at) => item !== value[at]) ? items : value;
   }
   if (!isObject(value)) return value;
-  const entries = Object.entries(value).map(([key, item]) => [key, cleanValue(item, redactor)] as const);
+  const entries = Object.entries(value).map(([key, item]) => [key, redactValue(item, redactor)] as const);
   return entries.some(([key, item]) => item !== value[key]) ? Object.fromEntries(entries) : value;
 }
 
-function cleanReply(reply: Reply, redactor: Redactor): Reply {
+function redactReply(reply: Reply, redactor: Redactor): Reply {
   if (reply.kind !== 'answer') return reply;
-  const message = cleanAnswer(reply.message, redactor);
+  const message = redactResponse(reply.message, redactor);
   return message === reply.message ? reply : { ...reply, message };
 }
 
-function cleanAnswer(message: Response, redactor: Redactor): Response {
+function redactResponse(message: Response, redactor: Redactor): Response {
   const { outcome, json } = message;
-  if (outcome === 'error') return cleanAt(message, 'error', (text) => redactor.clean(text));
+  if (outcome === 'error') return redactAt(message, 'error', (text) => redactor.clean(text));
   // A tool that failed tells the model as much as an error does; what only looks like a secret may
   // be its subject.
   const failed = isObject(json.result) && json.result.isError === true;
-  return failed ? cleanAt(message, 'result', (text) => redactor.withoutKnown(text)) : message;
+  return failed ? redactAt(message, 'result', (text) => redactor.withoutKnown(text)) : message;
 }
 
-function cleanAt(message: Response, key: 'error' | 'result', clean: (text: string) => string): Response {
+function redactAt(message: Response, key: 'error' | 'result', clean: (text: string) => string): Response {
   const text = valueTextAt(message.text, [key]);
   const cleaned = text === undefined ? text : clean(text);
   return cleaned === undefined || cleaned === text ? message : withValueAt(message, [key], cleaned);
@@ -84,7 +87,7 @@ function cleanAt(message: Response, key: 'error' | 'result', clean: (text: strin
  * A body that passes unread: one that is no success is cleaned whole, an error in a success where
  * it comes in one piece.
  */
-export function guarded(
+export function redactSink(
   sink: BodySink | undefined,
   { status }: HttpFacts,
   redactor: Redactor,
@@ -96,7 +99,7 @@ export function guarded(
       if (chunk.length > MAX_ERROR_PIECE_BYTES) return sink.write(chunk);
       const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
       if (refused) return sink.write(Buffer.from(redactor.clean(bytes.toString('utf8'))));
-      return sink.write(isFailure(bytes) ? masked(bytes, redactor) : chunk);
+      return sink.write(isFailure(bytes) ? maskSecrets(bytes, redactor) : chunk);
     },
     onSlow: (listener) => sink.onSlow?.(listener),
   };
@@ -110,7 +113,7 @@ const isFailure = (bytes: Buffer): boolean =>
  * Each known secret is replaced by as many characters: the head of the answer may have told its
  * length.
  */
-function masked(bytes: Buffer, redactor: Redactor): Buffer {
+function maskSecrets(bytes: Buffer, redactor: Redactor): Buffer {
   const text = bytes.toString('latin1');
   const cleaned = redactor.withoutKnown(text, (secret) => '*'.repeat(secret.length));
   return cleaned === text ? bytes : Buffer.from(cleaned, 'latin1');

@@ -1,5 +1,5 @@
 import { flagOf, list, type OptionValues, toggle } from '../config/option.ts';
-import { isMendedByHand, ProxyError } from '../core/errors/errors.ts';
+import { isFixedByUser, ProxyError } from '../core/errors/errors.ts';
 import { isObject, type JsonObject, paramsOf, type Response } from '../core/jsonrpc/message.ts';
 import type { Call, Handler, Layer, Reply } from '../core/pipeline/call.ts';
 import type { Events } from '../core/pipeline/events.ts';
@@ -49,7 +49,7 @@ function judgeName({ readOnly, allowTool, denyTool }: ToolRules, name: string): 
   return allowTool.length === 0 ? 'passes' : 'not-allowed';
 }
 
-export const judge = (rules: ToolRules, name: string, onlyReads: boolean): ToolVerdict =>
+export const judgeTool = (rules: ToolRules, name: string, onlyReads: boolean): ToolVerdict =>
   judgeName(rules, name) ?? (onlyReads ? 'passes' : 'not-read-only');
 
 /** True where the options ask for nothing. */
@@ -124,7 +124,7 @@ const MAX_LIST_AGE_MS = 60_000;
  * Between two looks for a tool that is not in a whole list. Servers add tools without a word, so
  * that one look is due; an agent that makes up names must not turn each into a list of the server.
  */
-const LOOK_SPACING_MS = 5_000;
+const MIN_REFRESH_INTERVAL_MS = 5_000;
 /**
  * A look that failed sooner is not remembered: who was told to try again, and does, shall find the
  * server that is back. One that took its time, as repeats do, is not made again by each who comes
@@ -158,7 +158,7 @@ export function toolFilter(deps: ToolFilterDeps): Layer {
 }
 
 /** How the last look for an unknown tool ended. */
-interface Look {
+interface LastRefresh {
   readonly at: number;
   readonly generation: number;
   readonly error: unknown;
@@ -170,9 +170,9 @@ class ProfileFilter {
   readonly #next: Handler;
   readonly #tools: ToolCatalog;
   readonly #edits = new ListEdits();
-  #looked: Look | undefined;
+  #lastRefresh: LastRefresh | undefined;
   #globsChecked = false;
-  #toldAllHidden = false;
+  #reportedAllHidden = false;
 
   constructor(deps: ToolFilterDeps, profile: string, next: Handler) {
     this.#deps = deps;
@@ -184,8 +184,8 @@ class ProfileFilter {
   async list(call: Call): Promise<Reply> {
     const reply = await this.#next(call);
     if (reply.kind !== 'answer') return reply;
-    const message = this.#edits.of(reply.message, this.#editorOf(reply.message));
-    this.#review();
+    const message = this.#edits.of(reply.message, this.#createEditor(reply.message));
+    this.#reportOnce();
     return message === reply.message ? reply : { ...reply, message };
   }
 
@@ -193,15 +193,15 @@ class ProfileFilter {
    * Judges the whole list with the first tool that it is asked of: a list that has been edited
    * before is not judged again.
    */
-  #editorOf(response: Response): (tool: JsonObject, text: string) => string | undefined {
+  #createEditor(response: Response): (tool: JsonObject, text: string) => string | undefined {
     let verdicts: ReadonlyMap<string, ToolVerdict> | undefined;
     return ({ name }, text) => {
-      verdicts ??= this.#verdictsOn(response);
+      verdicts ??= this.#judgeList(response);
       return typeof name === 'string' && verdicts.get(name) === 'passes' ? text : undefined;
     };
   }
 
-  #verdictsOn({ json }: Response): ReadonlyMap<string, ToolVerdict> {
+  #judgeList({ json }: Response): ReadonlyMap<string, ToolVerdict> {
     const verdicts = verdictsOn(json, this.#deps.rules, (name) => this.#tools.annotationsOf(name));
     this.#report(verdicts);
     return verdicts;
@@ -240,11 +240,11 @@ class ProfileFilter {
     const { rules } = this.#deps;
     const byName = judgeName(rules, name);
     // Refused by its name alone, it need not cost a list.
-    if (byName !== undefined && byName !== 'passes') throw refused(byName, name);
+    if (byName !== undefined && byName !== 'passes') throw toolRefused(byName, name);
     // A server may read a name more loosely than the rules do, such as without its case: only names
     // that it lists are sent.
-    const verdict = judge(rules, name, await this.#onlyReads(call, name));
-    if (verdict !== 'passes') throw refused(verdict, name);
+    const verdict = judgeTool(rules, name, await this.#onlyReads(call, name));
+    if (verdict !== 'passes') throw toolRefused(verdict, name);
   }
 
   /**
@@ -254,32 +254,32 @@ class ProfileFilter {
   async #onlyReads(call: Call, name: string): Promise<boolean> {
     // What a tool may do was said to one identity: the next hears it from the server, before a call
     // is signed by it.
-    if (this.#deps.isIdentityInDoubt(this.#profile)) this.#tools.forget({ stranger: true });
-    const known = this.#current(name);
+    if (this.#deps.isIdentityInDoubt(this.#profile)) this.#tools.invalidate({ identityChanged: true });
+    const known = this.#currentAnnotations(name);
     if (known) return known.readOnly;
-    await this.#look(call, name);
-    this.#review();
-    const found = this.#current(name);
+    await this.#refreshTools(call, name);
+    this.#reportOnce();
+    const found = this.#currentAnnotations(name);
     if (found) return found.readOnly;
     const gone = this.#tools.complete && this.#tools.annotationsOf(name) === undefined;
-    throw gone ? unknown(name) : overtaken(name);
+    throw gone ? unknownTool(name) : listChangedMeanwhile(name);
   }
 
   /** What a list says of the tool that is not too old for --read-only to rely on. */
-  #current(name: string): ToolAnnotations | undefined {
+  #currentAnnotations(name: string): ToolAnnotations | undefined {
     const at = this.#tools.listedAt(name);
     const old = at === undefined || this.#deps.clock.monotonic() - at > MAX_LIST_AGE_MS;
     return old && this.#deps.rules.readOnly ? undefined : this.#tools.annotationsOf(name);
   }
 
-  async #look(call: Call, name: string): Promise<void> {
+  async #refreshTools(call: Call, name: string): Promise<void> {
     const { clock } = this.#deps;
     const tools = this.#tools;
     const { generation } = tools;
-    const last = this.#looked;
-    if (last?.generation === generation && clock.monotonic() - last.at < LOOK_SPACING_MS) {
+    const last = this.#lastRefresh;
+    if (last?.generation === generation && clock.monotonic() - last.at < MIN_REFRESH_INTERVAL_MS) {
       if (last.error !== undefined) throw last.error;
-      if (tools.complete && tools.annotationsOf(name) === undefined) throw unknown(name);
+      if (tools.complete && tools.annotationsOf(name) === undefined) throw unknownTool(name);
     }
     const started = clock.monotonic();
     let error: unknown;
@@ -290,15 +290,15 @@ class ProfileFilter {
       throw failure;
     } finally {
       // Who leaves, or whose session is gone, has learned nothing that would concern the others.
-      const concernsOthers = !call.signal.aborted && !isMendedByHand(error) && !concernsOneClient(error);
+      const concernsOthers = !call.signal.aborted && !isFixedByUser(error) && !concernsOneClient(error);
       const at = clock.monotonic();
       const lasts = error === undefined || at - started >= SLOW_MS;
-      if (concernsOthers && lasts) this.#looked = { at, generation, error };
+      if (concernsOthers && lasts) this.#lastRefresh = { at, generation, error };
     }
   }
 
   /** What a whole list shows of the options: said once, because nobody reads it a second time. */
-  #review(): void {
+  #reportOnce(): void {
     const { rules, events } = this.#deps;
     const tools = this.#tools;
     if (!tools.complete) return;
@@ -313,11 +313,11 @@ class ProfileFilter {
         }
       }
     }
-    if (this.#toldAllHidden || tools.size === 0) return;
+    if (this.#reportedAllHidden || tools.size === 0) return;
     for (const name of tools.names) {
-      if (judge(rules, name, tools.annotationsOf(name)?.readOnly ?? false) === 'passes') return;
+      if (judgeTool(rules, name, tools.annotationsOf(name)?.readOnly ?? false) === 'passes') return;
     }
-    this.#toldAllHidden = true;
+    this.#reportedAllHidden = true;
     events.emit({
       type: 'tools.all-hidden',
       profile,
@@ -349,37 +349,37 @@ const WHY_HIDDEN: Readonly<Record<Exclude<ToolVerdict, 'passes'>, string>> = {
 
 /** A client may send anything as a name, and errors are read by people. */
 const MAX_NAME = 100;
-const shown = (name: string): string =>
+const quoteName = (name: string): string =>
   JSON.stringify(name.length > MAX_NAME ? `${name.slice(0, MAX_NAME)}...` : name);
 
 const resembling = (method: string): ProxyError =>
   new ProxyError(
     'invalid-request',
-    `Invalid request: the method ${shown(method)} could be taken for tools/call or tools/list, which the settings of mcp-sigv4-proxy filter. Use the exact name of the method. The request was not sent.`,
+    `Invalid request: the method ${quoteName(method)} could be taken for tools/call or tools/list, which the settings of mcp-sigv4-proxy filter. Use the exact name of the method. The request was not sent.`,
     { sent: 'no' },
   );
 
 const isFiltered = (error: unknown): error is ProxyError =>
   error instanceof ProxyError && (error.reason === 'tool-refused' || error.reason === 'unknown-tool');
 
-const refused = (verdict: Exclude<ToolVerdict, 'passes'>, name: string): ProxyError =>
+const toolRefused = (verdict: Exclude<ToolVerdict, 'passes'>, name: string): ProxyError =>
   new ProxyError(
     'tool-refused',
-    `The tool ${shown(name)} is not available: ${WHY_HIDDEN[verdict]} in the settings of mcp-sigv4-proxy and start it again. The call was not sent.`,
+    `The tool ${quoteName(name)} is not available: ${WHY_HIDDEN[verdict]} in the settings of mcp-sigv4-proxy and start it again. The call was not sent.`,
     { sent: 'no', details: { verdict } },
   );
 
-const unknown = (name: string): ProxyError =>
+const unknownTool = (name: string): ProxyError =>
   new ProxyError(
     'unknown-tool',
-    `The server lists no tool ${shown(name)}. The call was not sent. List the tools again for the names there are.`,
+    `The server lists no tool ${quoteName(name)}. The call was not sent. List the tools again for the names there are.`,
     { sent: 'no' },
   );
 
-const overtaken = (name: string): ProxyError =>
+const listChangedMeanwhile = (name: string): ProxyError =>
   new ProxyError(
     'tools-unknown',
-    `The server's list of tools changed while it was read, so that the options cannot be applied to ${shown(name)} now. The call was not sent; try again.`,
+    `The server's list of tools changed while it was read, so that the options cannot be applied to ${quoteName(name)} now. The call was not sent; try again.`,
     { sent: 'no' },
   );
 
@@ -387,8 +387,8 @@ function allHidden({ readOnly, allowTool }: ToolRules, tools: ToolCatalog): stri
   const [first = ''] = tools.names;
   if (!readOnly) {
     return allowTool.length > 0
-      ? `--allow-tool and --deny-tool leave none of the server's ${tools.size} tools, such as ${shown(first)}: look at their globs.`
-      : `--deny-tool hides all ${tools.size} tools of the server, such as ${shown(first)}: look at its globs.`;
+      ? `--allow-tool and --deny-tool leave none of the server's ${tools.size} tools, such as ${quoteName(first)}: look at their globs.`
+      : `--deny-tool hides all ${tools.size} tools of the server, such as ${quoteName(first)}: look at its globs.`;
   }
-  return `--read-only hides all ${tools.size} tools of the server: it says of none that it only reads (readOnlyHint: true). Name those that you trust with --allow-tool, such as --allow-tool ${shown(first)}; globs like "get_*" work.`;
+  return `--read-only hides all ${tools.size} tools of the server: it says of none that it only reads (readOnlyHint: true). Name those that you trust with --allow-tool, such as --allow-tool ${quoteName(first)}; globs like "get_*" work.`;
 }

@@ -1,17 +1,17 @@
 import {
-  claimOf,
   isObject,
   type Message,
   paramsOf,
   type Request,
   type Response,
+  statedVersion,
 } from '../core/jsonrpc/message.ts';
 import {
   type Call,
   type Emit,
   type Handler,
-  LastingOrigin,
   type Layer,
+  PermanentOrigin,
   type Reply,
 } from '../core/pipeline/call.ts';
 import type { Events } from '../core/pipeline/events.ts';
@@ -25,7 +25,7 @@ export interface ToolKnowledgeDeps {
   readonly toolsOf: (profile: string) => ToolCatalog;
   /** What is known of tools without a request, also from another profile. */
   readonly knownTo?: (profile: string) => Pick<ToolCatalog, 'annotationsOf'>;
-  readonly feeds: ChangeStreams;
+  readonly changeStreams: ChangeStreams;
   readonly clock: Clock;
   readonly events: Events;
 }
@@ -35,7 +35,7 @@ export interface ToolKnowledgeDeps {
  * that hears of one asks for the list: of a server whose list is never twice the same, it would ask
  * for ever.
  */
-const TELL_SPACING_MS = 60_000;
+const MIN_NOTIFY_INTERVAL_MS = 60_000;
 
 /**
  * Reads what passes anyway: every tools/list answer teaches what a tool says of itself, and word
@@ -44,7 +44,7 @@ const TELL_SPACING_MS = 60_000;
  */
 export function toolKnowledge(deps: ToolKnowledgeDeps): Layer {
   return (next) => {
-    const knowledge = new Knowledge(deps, next);
+    const knowledge = new ToolObserver(deps, next);
     return function toolKnowledge(call) {
       const { message } = call;
       if (message.kind !== 'request') return next(call);
@@ -58,13 +58,13 @@ export function toolKnowledge(deps: ToolKnowledgeDeps): Layer {
         case 'tools/call':
           return next(knowledge.calling(call, message));
         default:
-          return next(knowledge.hearing(call));
+          return next(knowledge.tapChanges(call));
       }
     };
   };
 }
 
-class Knowledge {
+class ToolObserver {
   readonly #deps: ToolKnowledgeDeps;
   readonly #next: Handler;
   /**
@@ -72,7 +72,7 @@ class Knowledge {
    * word does not expect it.
    */
   readonly #promised = new Set<string>();
-  readonly #toldAt = new Map<string, number>();
+  readonly #notifiedAt = new Map<string, number>();
 
   constructor(deps: ToolKnowledgeDeps, next: Handler) {
     this.#deps = deps;
@@ -83,10 +83,10 @@ class Knowledge {
    * The call, with ears for what comes down. What the proxy says itself goes past them, by the call
    * as it arrived.
    */
-  hearing(call: Call): Call {
+  tapChanges(call: Call): Call {
     const emit: Emit = (below, origin) => {
       if (below.kind === 'notification' && isToolsChanged(below.method)) {
-        this.#deps.toolsOf(origin.profile).forget({ told: true });
+        this.#deps.toolsOf(origin.profile).invalidate({ clientKnows: true });
       }
       return call.emit(below, origin);
     };
@@ -99,17 +99,17 @@ class Knowledge {
     const { knownTo, toolsOf } = this.#deps;
     const known =
       typeof name === 'string' ? (knownTo ?? toolsOf)(call.profile).annotationsOf(name) : undefined;
-    const repeatable = known?.readOnly === true || known?.idempotent === true;
-    return repeatable ? { ...this.hearing(call), repeatable } : this.hearing(call);
+    const idempotent = known?.readOnly === true || known?.idempotent === true;
+    return idempotent ? { ...this.tapChanges(call), idempotent } : this.tapChanges(call);
   }
 
   async initialize(call: Call): Promise<Reply> {
-    const { profile, passage } = call;
+    const { profile, httpContext } = call;
     // One of many HTTP clients begins a session of its own: what the others go by must not end with
     // it, or it would never last.
-    if (passage) return this.#next(this.hearing(call));
-    this.#deps.toolsOf(profile).forget({ told: true });
-    const reply = await this.#next(this.hearing(call));
+    if (httpContext) return this.#next(this.tapChanges(call));
+    this.#deps.toolsOf(profile).invalidate({ clientKnows: true });
+    const reply = await this.#next(this.tapChanges(call));
     const result = reply.kind === 'answer' ? reply.message.json.result : undefined;
     if (isObject(result) && declaresChangesOf('tools', result)) this.#promised.add(profile);
     else this.#promised.delete(profile);
@@ -122,28 +122,31 @@ class Knowledge {
     const tools = toolsOf(profile);
     const { generation } = tools;
     const askedAt = clock.monotonic();
-    const reply = await this.#next(this.hearing(call));
+    const reply = await this.#next(this.tapChanges(call));
     // Word that the list has changed may have overtaken the list: then it is one of yesterday.
-    const answer = answerIn(reply);
+    const answer = responseOf(reply);
     if (!answer || generation !== tools.generation) return reply;
     const change = tools.learn(answer.json, paramsOf(request).cursor, listCacheKey(call), askedAt);
     if (!change) return reply;
-    events.emit({ type: 'tools.changed', profile, announced: change.told });
-    if (!change.told) this.#tell(call, request);
+    events.emit({ type: 'tools.changed', profile, announced: change.announced });
+    if (!change.announced) this.#notifyClient(call, request);
     return reply;
   }
 
   async listen(call: Call, request: Request): Promise<Reply> {
-    const { feeds } = this.#deps;
+    const { changeStreams } = this.#deps;
     const { client, profile } = call;
-    const heard = this.hearing(call);
+    const tapped = this.tapChanges(call);
     let ended = (): void => undefined;
     const emit: Emit = (below, origin) => {
       if (acknowledgesTools(below)) {
         ended();
-        ended = feeds.opened({ client: client.id, profile, stateless: true }, { request, emit: call.emit });
+        ended = changeStreams.add(
+          { client: client.id, profile, stateless: true },
+          { request, emit: call.emit },
+        );
       }
-      return heard.emit(below, origin);
+      return tapped.emit(below, origin);
     };
     try {
       return await this.#next({ ...call, emit });
@@ -152,21 +155,22 @@ class Knowledge {
     }
   }
 
-  #tell({ client, profile, passage, emit }: Call, request: Request): void {
-    const { feeds, clock } = this.#deps;
+  #notifyClient({ client, profile, httpContext, emit }: Call, request: Request): void {
+    const { changeStreams, clock } = this.#deps;
     // A client of the HTTP listener keeps its streams itself.
-    if (passage) return;
+    if (httpContext) return;
     const now = clock.monotonic();
     const key = JSON.stringify([client.id, profile]);
-    if (now - (this.#toldAt.get(key) ?? Number.NEGATIVE_INFINITY) < TELL_SPACING_MS) return;
-    this.#toldAt.set(key, now);
-    const origin = new LastingOrigin(profile);
-    if (claimOf(request) !== undefined) feeds.tell({ client: client.id, profile, stateless: true }, origin);
+    if (now - (this.#notifiedAt.get(key) ?? Number.NEGATIVE_INFINITY) < MIN_NOTIFY_INTERVAL_MS) return;
+    this.#notifiedAt.set(key, now);
+    const origin = new PermanentOrigin(profile);
+    if (statedVersion(request) !== undefined)
+      changeStreams.emitChange({ client: client.id, profile, stateless: true }, origin);
     else if (this.#promised.has(profile)) void emit(listChanged('tools'), origin).catch(() => undefined);
   }
 }
 
-function answerIn(reply: Reply): Response | undefined {
+function responseOf(reply: Reply): Response | undefined {
   if (reply.kind === 'answer') return reply.message;
   return reply.kind === 'passed' ? reply.answer : undefined;
 }

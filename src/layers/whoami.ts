@@ -1,9 +1,9 @@
 import { toggle } from '../config/option.ts';
 import { ProxyError } from '../core/errors/errors.ts';
 import { elementsOf, memberAt, spliceText } from '../core/jsonrpc/json-spans.ts';
-import { claimOf, isObject, paramsOf, type Request, type Response } from '../core/jsonrpc/message.ts';
+import { isObject, paramsOf, type Request, type Response, statedVersion } from '../core/jsonrpc/message.ts';
 import type { Call, Layer, Reply } from '../core/pipeline/call.ts';
-import { answerWith } from '../core/pipeline/result.ts';
+import { resultReply } from '../core/pipeline/result.ts';
 import { matchesAny } from '../core/tools/glob.ts';
 
 export const whoamiOptions = {
@@ -60,12 +60,12 @@ export function whoami(deps: WhoamiDeps): Layer {
     if (!allowed) throw unknownProfile(profiles);
     const identity = await identityOf(typeof wanted === 'string' ? wanted : call.profile, call.signal);
     const result = {
-      ...(claimOf(request) === undefined ? {} : { resultType: 'complete' }),
+      ...(statedVersion(request) === undefined ? {} : { resultType: 'complete' }),
       content: [{ type: 'text', text: JSON.stringify(identity) }],
       structuredContent: identity,
       isError: false,
     };
-    return answerWith(request, JSON.stringify(result));
+    return resultReply(request, JSON.stringify(result));
   };
 
   return (next) =>

@@ -29,7 +29,7 @@ export {
   type Sent,
 } from '../core/errors/errors.ts';
 export type { Call, Handler, Layer, Reply } from '../core/pipeline/call.ts';
-export { Events, type Interests, type Observer, type ProxyEvent } from '../core/pipeline/events.ts';
+export { Events, type Observer, type ObserverOptions, type ProxyEvent } from '../core/pipeline/events.ts';
 export { type Clock, systemClock, type Timer } from '../core/time/clock.ts';
 export { DEFAULT_ENDPOINT, type ReadEndpoint, readEndpoint, scopeOfHost } from '../endpoint/endpoint.ts';
 export { McpProxy, type ProxyDeps } from '../proxy.ts';

@@ -1,11 +1,11 @@
 import { causeText, ProxyError } from '../core/errors/errors.ts';
 
 /** What a refused caller is told; nobody knows when a call on a session ends. */
-const ASK_AGAIN_MS = 1_000;
+const RETRY_AFTER_MS = 1_000;
 
 const TIMER_DELAY_MS = 500;
 
-export interface Fullness {
+export interface PoolState {
   readonly sessions: number;
   readonly maxSessions: number;
   readonly callsPerSession: number;
@@ -22,7 +22,7 @@ export interface Fullness {
   readonly failure: unknown;
 }
 
-export function noRoom(at: Fullness): ProxyError {
+export function noCapacity(at: PoolState): ProxyError {
   const { sessions, maxSessions, callsPerSession, waiting, waitMs, maxTotalSessions, failure, opening } = at;
   // Never less than the call has really waited, but for a timer's usual delay: a suspended process
   // waits longer than it meant to.
@@ -43,7 +43,7 @@ export function noRoom(at: Fullness): ProxyError {
     `No session had room ${waited}: ${sessions} of --max-sessions ${maxSessions} are open${calls}${total}${slow}${failed}, and ${waiting} other calls wait. This call was not sent. Try again, or raise the limit that is reached.`,
     {
       sent: 'no',
-      retryAfterMs: ASK_AGAIN_MS,
+      retryAfterMs: RETRY_AFTER_MS,
       details: {
         sessions,
         maxSessions,
@@ -57,11 +57,11 @@ export function noRoom(at: Fullness): ProxyError {
 }
 
 /** The first session of a client with a profile, and no place for it. */
-export function noPlace(maxTotalSessions: number, sessions: number): ProxyError {
+export function quotaExceeded(maxTotalSessions: number, sessions: number): ProxyError {
   return new ProxyError(
     'no-session',
     `No session can be opened: ${sessions} of --max-total-sessions ${maxTotalSessions} are open, over all profiles and clients. This call was not sent. Raise that limit, or try again when one of them has been closed.`,
-    { sent: 'no', retryAfterMs: ASK_AGAIN_MS, details: { sessions, maxTotalSessions } },
+    { sent: 'no', retryAfterMs: RETRY_AFTER_MS, details: { sessions, maxTotalSessions } },
   );
 }
 
@@ -70,7 +70,12 @@ export function notOpened(maxSessions: number, cause: unknown): ProxyError {
   return new ProxyError(
     'no-session',
     `No session is open, and a new one could not be opened: ${causeText(cause)}. This call was not sent. Try again, or reconnect the MCP server in your client.`,
-    { sent: 'no', retryAfterMs: retryAfterMs ?? ASK_AGAIN_MS, details: { sessions: 0, maxSessions }, cause },
+    {
+      sent: 'no',
+      retryAfterMs: retryAfterMs ?? RETRY_AFTER_MS,
+      details: { sessions: 0, maxSessions },
+      cause,
+    },
   );
 }
 

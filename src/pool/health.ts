@@ -12,7 +12,7 @@ export const HEALTH_METHODS: readonly string[] = [
 ];
 
 /** What came of asking one method. Anything else that goes wrong is thrown. */
-export type Probed = 'answered' | 'unknown-method';
+export type ProbeResult = 'answered' | 'unknown-method';
 
 export interface HealthCheck {
   readonly methods: readonly string[];
@@ -28,7 +28,7 @@ export interface HealthCheck {
  */
 export async function isHealthy(
   { methods, timeoutMs, clock }: HealthCheck,
-  probe: (method: string, signal: AbortSignal) => Promise<Probed>,
+  probe: (method: string, signal: AbortSignal) => Promise<ProbeResult>,
   signal: AbortSignal,
 ): Promise<boolean> {
   let hung = false;

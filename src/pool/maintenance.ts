@@ -29,7 +29,7 @@ export interface Maintained {
   readonly openedAt: number;
   readonly usedAt: number;
   /** When it last showed that it works: by a call that came back, or by a probe. */
-  readonly wellAt: number;
+  readonly healthyAt: number;
   /** Its replacement is being opened. */
   readonly due: boolean;
   /** It is to be replaced. */
@@ -44,7 +44,7 @@ export interface MaintenancePlan<M> {
 }
 
 /** What one sweep does to whom. No item is in two of the lists. Pure. */
-export function sweepPlan<M extends Maintained>(
+export function planSweep<M extends Maintained>(
   members: readonly M[],
   limits: PoolLimits,
   now: number,
@@ -67,7 +67,7 @@ export function sweepPlan<M extends Maintained>(
       : [];
   const probing = healthIntervalMs > 0 && (!only || limits.probesOnly);
   const probe = probing
-    ? rest.filter((member) => !evict.includes(member) && now - member.wellAt >= healthIntervalMs)
+    ? rest.filter((member) => !evict.includes(member) && now - member.healthyAt >= healthIntervalMs)
     : [];
   return { recycle, evict, probe };
 }

@@ -2,22 +2,22 @@ import type { Clock } from '../core/time/clock.ts';
 import type { Maintained } from './maintenance.ts';
 
 /** How a lease ended: `broken` where the item is not to be used again. */
-export type Ended = 'ok' | 'broken';
+export type LeaseOutcome = 'ok' | 'broken';
 
 export interface SessionLease<T> {
   readonly item: T;
   /** On the monotonic clock. */
   readonly openedAt: number;
   /** Once; later calls do nothing. */
-  release(how: Ended): void;
+  release(how: LeaseOutcome): void;
 }
 
 /** Takes the place of an item that somebody else replaces. */
 export interface Replacement<T> {
-  with(fresh: T): void;
-  failed(error: unknown): void;
+  complete(fresh: T): void;
+  fail(error: unknown): void;
   /** It was not wanted any more, which says nothing of whether another can be opened. */
-  abandoned(): void;
+  abandon(): void;
 }
 
 export interface PoolMember<T> extends Maintained {
@@ -25,7 +25,7 @@ export interface PoolMember<T> extends Maintained {
   leases: number;
   uses: number;
   usedAt: number;
-  wellAt: number;
+  healthyAt: number;
   due: boolean;
   /**
    * To be replaced. It serves until its successor does, or until the pool can afford to close it.
@@ -45,9 +45,9 @@ export interface PoolMembersDeps<T> {
   readonly isExpired: (member: PoolMember<T>) => boolean;
   readonly close: (item: T) => Promise<void>;
   /** An item has been closed. */
-  readonly closed: () => void;
+  readonly onClosed: () => void;
   /** Something came back or went away. */
-  readonly changed: () => void;
+  readonly onChange: () => void;
 }
 
 /** The items that exist: who uses which, and that each is closed exactly once, when nobody does. */
@@ -121,7 +121,7 @@ export class PoolMembers<T> {
       uses: 0,
       openedAt: now,
       usedAt: now,
-      wellAt: now,
+      healthyAt: now,
       due: false,
       outdated: false,
       state: 'serving',
@@ -135,7 +135,7 @@ export class PoolMembers<T> {
   }
 
   /** @param touch - false where it does not count as use, and the item grows old all the same. */
-  lend(member: PoolMember<T>, touch = true): SessionLease<T> {
+  lease(member: PoolMember<T>, touch = true): SessionLease<T> {
     member.leases++;
     if (touch) this.#touch(member);
     const unuse = this.hold(member);
@@ -149,7 +149,7 @@ export class PoolMembers<T> {
         member.leases--;
         if (touch) this.#touch(member);
         if (how === 'broken') this.retire(member);
-        else member.wellAt = this.#deps.clock.monotonic();
+        else member.healthyAt = this.#deps.clock.monotonic();
         unuse();
       },
     };
@@ -163,8 +163,8 @@ export class PoolMembers<T> {
       if (!held) return;
       held = false;
       member.uses--;
-      if (member.uses === 0 && member.state === 'leaving') this.shut(member);
-      this.#deps.changed();
+      if (member.uses === 0 && member.state === 'leaving') this.close(member);
+      this.#deps.onChange();
     };
   }
 
@@ -174,19 +174,19 @@ export class PoolMembers<T> {
     this.#remove(member);
     member.state = 'leaving';
     this.#leaving.add(member);
-    if (member.uses === 0) this.shut(member);
+    if (member.uses === 0) this.close(member);
   }
 
   /** Closed now, whoever uses it. */
-  shut(member: PoolMember<T>): void {
+  close(member: PoolMember<T>): void {
     if (member.state === 'gone') return;
     this.detach(member);
     this.#leaving.add(member);
     this.closeLate(member.item, () => this.#leaving.delete(member));
   }
 
-  shutAll(): void {
-    for (const member of [...this.#serving, ...this.#leaving]) this.shut(member);
+  closeAll(): void {
+    for (const member of [...this.#serving, ...this.#leaving]) this.close(member);
   }
 
   /** Closes an item that comes when nobody wants it any more. */
@@ -197,14 +197,14 @@ export class PoolMembers<T> {
       .then(() => {
         over();
         this.#closings.delete(closing);
-        this.#deps.closed();
-        this.#deps.changed();
+        this.#deps.onClosed();
+        this.#deps.onChange();
       });
     this.#closings.add(closing);
   }
 
   /** Resolves when everything that is being closed has been. */
-  async atRest(): Promise<void> {
+  async whenClosed(): Promise<void> {
     await Promise.all(this.#closings);
   }
 

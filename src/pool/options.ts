@@ -91,7 +91,7 @@ export const poolOptions = {
 export type PoolValues = OptionValues<typeof poolOptions>;
 
 /** The flag or variable that each option was given by; absent where the default stands. */
-export type Given = Readonly<Partial<Record<string, string>>>;
+export type OptionSources = Readonly<Partial<Record<string, string>>>;
 
 const LIFETIME = 3_600;
 const RECYCLE_WINDOW = 30;
@@ -105,7 +105,7 @@ const HEALTH_CHECK = ['ping', 'tools/list', 'skip'];
  * @param platformLifetime - seconds that the server itself gives a session; undefined where it
  * names no limit.
  */
-export function poolProblems(values: PoolValues, given: Given, platformLifetime?: number): string[] {
+export function poolProblems(values: PoolValues, given: OptionSources, platformLifetime?: number): string[] {
   const nameOf = (key: keyof PoolValues): string => given[key] ?? flagOf(key);
   const { minSessions: min, maxSessions: max, maxTotalSessions: total } = values;
   const problems: string[] = [];

@@ -2,9 +2,9 @@ import { isTimeout } from '../core/errors/errors.ts';
 import { fullJitter } from '../core/time/backoff.ts';
 import { CallController } from '../core/time/call-signal.ts';
 import type { Clock, Timer } from '../core/time/clock.ts';
-import { noRoom, notOpened, shuttingDown } from './errors.ts';
-import { isHealthy, type Probed } from './health.ts';
-import { isExpired, type PoolLimits, sweepDelay, sweepPlan } from './maintenance.ts';
+import { noCapacity, notOpened, shuttingDown } from './errors.ts';
+import { isHealthy, type ProbeResult } from './health.ts';
+import { isExpired, type PoolLimits, planSweep, sweepDelay } from './maintenance.ts';
 import { type PoolMember, PoolMembers, type Replacement, type SessionLease } from './members.ts';
 import type { SessionQuota } from './session-quota.ts';
 import { WaitQueue } from './wait-queue.ts';
@@ -12,7 +12,7 @@ import { WaitQueue } from './wait-queue.ts';
 export interface PoolDeps<T> {
   readonly limits: PoolLimits;
   readonly clock: Clock;
-  readonly places: SessionQuota;
+  readonly quota: SessionQuota;
   /**
    * Items above the maximum while one that nobody uses is replaced: it serves until its successor
    * does. 0 unless given.
@@ -25,7 +25,7 @@ export interface PoolDeps<T> {
   readonly open: (signal: AbortSignal) => Promise<T>;
   /** Called once per item, bounded in time. The item counts until this is done. */
   readonly close: (item: T) => Promise<void>;
-  readonly probe: (item: T, method: string, signal: AbortSignal) => Promise<Probed>;
+  readonly probe: (item: T, method: string, signal: AbortSignal) => Promise<ProbeResult>;
   readonly openFailed?: (error: unknown) => void;
 }
 
@@ -40,12 +40,12 @@ const RETRY_MAX_MS = 30_000;
 const UNWANTED_OPENING_MS = 1_000;
 
 /** Something that will bring an item, and that ends where nobody waits for that. */
-interface Coming {
+interface PendingItem {
   /** Runs while nobody wants what comes. */
   unwanted: Timer | undefined;
 }
 
-interface PendingOpening extends Coming {
+interface PendingOpening extends PendingItem {
   readonly controller: CallController;
   readonly done: Promise<void>;
   /** It opens the successor of an item, for nobody who waits. */
@@ -57,7 +57,7 @@ interface PendingOpening extends Coming {
 }
 
 /** The place of an item that somebody else is replacing. */
-interface Reserved extends Coming {
+interface ReservedSlot extends PendingItem {
   readonly abandon: () => void;
 }
 
@@ -68,35 +68,35 @@ interface Reserved extends Coming {
  */
 export class Pool<T> {
   readonly #deps: PoolDeps<T>;
-  readonly #stock: PoolMembers<T>;
+  readonly #members: PoolMembers<T>;
   readonly #openings = new Set<PendingOpening>();
   readonly #waiting: WaitQueue<SessionLease<T>>;
   readonly #ending = new CallController();
-  readonly #reserved = new Set<Reserved>();
+  readonly #reserved = new Set<ReservedSlot>();
   #adopted = false;
   #failures = 0;
   #lastFailure: unknown;
   /** While it runs, nothing is opened on suspicion. */
-  #pause: Timer | undefined;
+  #backoff: Timer | undefined;
   #sweeping: Timer | undefined;
 
   constructor(deps: PoolDeps<T>) {
-    const { clock, limits, places, close } = deps;
+    const { clock, limits, quota, close } = deps;
     this.#deps = deps;
     this.#waiting = new WaitQueue({
       clock,
       waitMs: limits.waitMs,
-      refusal: (waitedMs) => this.#noRoom(waitedMs),
-      left: () => this.#left(),
-      changed: this.#advance,
+      refusal: (waitedMs) => this.#capacityError(waitedMs),
+      onLeave: () => this.#onWaiterLeft(),
+      onChange: this.#advance,
     });
-    this.#stock = new PoolMembers({
+    this.#members = new PoolMembers({
       clock,
       callsPerItem: limits.callsPerItem,
-      isExpired: (member) => isExpired(member, this.#stock.serving.length, limits, clock.monotonic()),
+      isExpired: (member) => isExpired(member, this.#members.serving.length, limits, clock.monotonic()),
       close,
-      closed: () => places.give(),
-      changed: this.#advance,
+      onClosed: () => quota.release(),
+      onChange: this.#advance,
     });
   }
 
@@ -104,7 +104,7 @@ export class Pool<T> {
    * Items, those being opened and those being closed: never more than the maximum and the overlap.
    */
   get size(): number {
-    return this.#stock.size + this.#openings.size + this.#reserved.size;
+    return this.#members.size + this.#openings.size + this.#reserved.size;
   }
 
   get waiting(): number {
@@ -113,8 +113,8 @@ export class Pool<T> {
 
   /** Those that take calls, most recently used last. */
   get items(): readonly T[] {
-    const expired = this.#stock.expired;
-    return this.#stock.serving.filter((member) => !expired.includes(member)).map(({ item }) => item);
+    const expired = this.#members.expired;
+    return this.#members.serving.filter((member) => !expired.includes(member)).map(({ item }) => item);
   }
 
   /**
@@ -122,7 +122,7 @@ export class Pool<T> {
    */
   adopt(item: T): void {
     this.#adopted = true;
-    this.#opened(item);
+    this.#itemOpened(item);
     this.#sweepLater();
   }
 
@@ -130,8 +130,8 @@ export class Pool<T> {
   async lease(signal: AbortSignal): Promise<SessionLease<T>> {
     if (this.#ending.signal.aborted) throw shuttingDown();
     signal.throwIfAborted();
-    const member = this.#waiting.length === 0 ? this.#stock.withRoom : undefined;
-    if (member) return this.#stock.lend(member);
+    const member = this.#waiting.length === 0 ? this.#members.withRoom : undefined;
+    if (member) return this.#members.lease(member);
     const leased = this.#waiting.join(signal);
     this.#advance();
     return leased;
@@ -139,8 +139,8 @@ export class Pool<T> {
 
   /** Keeps an item from being closed while something that is no lease uses it. */
   hold(item: T): () => void {
-    const member = this.#stock.find(item);
-    return member ? this.#stock.hold(member) : () => undefined;
+    const member = this.#members.find(item);
+    return member ? this.#members.hold(member) : () => undefined;
   }
 
   /**
@@ -148,37 +148,37 @@ export class Pool<T> {
    * where the pool does not have it.
    * @param abandon - called when no caller of the pool waits for the new one any more.
    */
-  replacing(item: T, abandon: () => void = () => undefined): Replacement<T> | undefined {
-    const member = this.#stock.find(item);
+  beginReplacement(item: T, abandon: () => void = () => undefined): Replacement<T> | undefined {
+    const member = this.#members.find(item);
     if (!member || this.#ending.signal.aborted) return undefined;
-    this.#stock.detach(member);
-    const reserved: Reserved = { abandon, unwanted: undefined };
+    this.#members.detach(member);
+    const reserved: ReservedSlot = { abandon, unwanted: undefined };
     this.#reserved.add(reserved);
     const free = (): void => {
       reserved.unwanted?.cancel();
       this.#reserved.delete(reserved);
     };
     return {
-      with: (fresh) => {
+      complete: (fresh) => {
         free();
-        this.#opened(fresh);
+        this.#itemOpened(fresh);
       },
-      failed: (error) => {
+      fail: (error) => {
         free();
-        this.#failed(error);
+        this.#openingFailed(error);
       },
-      abandoned: () => {
+      abandon: () => {
         free();
-        this.#givenUp();
+        this.#openingAbandoned();
       },
     };
   }
 
   /** The item is not to be used again. */
   discard(item: T): void {
-    const member = this.#stock.find(item);
+    const member = this.#members.find(item);
     if (!member) return;
-    this.#stock.retire(member);
+    this.#members.retire(member);
     this.#advance();
   }
 
@@ -189,7 +189,7 @@ export class Pool<T> {
   drain(): void {
     if (this.#ending.signal.aborted) return;
     for (const opening of this.#openings) opening.stale = true;
-    for (const member of this.#stock.serving) member.outdated = true;
+    for (const member of this.#members.serving) member.outdated = true;
     this.#advance();
   }
 
@@ -202,16 +202,16 @@ export class Pool<T> {
   async close(): Promise<void> {
     if (!this.#ending.signal.aborted) {
       this.#ending.abort(shuttingDown());
-      this.#pause?.cancel();
+      this.#backoff?.cancel();
       this.#sweeping?.cancel();
-      this.#deps.places.forget(this.#advance);
+      this.#deps.quota.removeWaiter(this.#advance);
       this.#waiting.refuseAll(shuttingDown);
-      for (const coming of [...this.#openings, ...this.#reserved]) coming.unwanted?.cancel();
+      for (const pending of [...this.#openings, ...this.#reserved]) pending.unwanted?.cancel();
       for (const { controller } of this.#openings) controller.abort(shuttingDown());
-      this.#stock.shutAll();
+      this.#members.closeAll();
     }
     await Promise.all([...this.#openings].map(({ done }) => done));
-    await this.#stock.atRest();
+    await this.#members.whenClosed();
   }
 
   /**
@@ -220,24 +220,24 @@ export class Pool<T> {
    */
   readonly #advance = (): void => {
     if (this.#ending.signal.aborted) return;
-    for (const member of this.#stock.expired) this.#stock.retire(member);
+    for (const member of this.#members.expired) this.#members.retire(member);
     this.#replaceOutdated();
     while (this.#waiting.length > 0) {
-      const member = this.#stock.withRoom;
+      const member = this.#members.withRoom;
       if (!member) break;
-      this.#waiting.serve(this.#stock.lend(member));
+      this.#waiting.serve(this.#members.lease(member));
     }
     // Where none serves or comes, those that leave may still be in use for an hour.
-    while (this.#missing > 0 && this.#takePlace(this.#stock.serving.length + this.#coming === 0))
+    while (this.#missing > 0 && this.#acquireSlot(this.#members.serving.length + this.#pendingCount === 0))
       this.#open();
-    const covered = this.#coming === 0 ? 0 : this.#coming * this.#deps.limits.callsPerItem;
+    const covered = this.#pendingCount === 0 ? 0 : this.#pendingCount * this.#deps.limits.callsPerItem;
     this.#waiting.refuseOverdue(covered);
   };
 
-  get #coming(): number {
-    let coming = this.#reserved.size;
-    for (const { ended } of this.#openings) if (!ended) coming++;
-    return coming;
+  get #pendingCount(): number {
+    let pending = this.#reserved.size;
+    for (const { ended } of this.#openings) if (!ended) pending++;
+    return pending;
   }
 
   /**
@@ -249,12 +249,12 @@ export class Pool<T> {
 
   get #missing(): number {
     const { callsPerItem } = this.#deps.limits;
-    const coming = this.#coming;
-    const forMinimum = this.#pause ? 0 : this.#floor - this.#stock.staying - coming;
+    const pending = this.#pendingCount;
+    const forMinimum = this.#backoff ? 0 : this.#floor - this.#members.staying - pending;
     // Where nothing serves, each caller may try: that is how it hears what is wrong.
-    const may = !this.#pause || (this.#stock.serving.length === 0 && coming === 0);
+    const may = !this.#backoff || (this.#members.serving.length === 0 && pending === 0);
     const wanted = this.waiting === 0 ? 0 : Math.max(1, Math.ceil(this.waiting / callsPerItem));
-    return Math.max(forMinimum, may ? wanted - coming : 0);
+    return Math.max(forMinimum, may ? wanted - pending : 0);
   }
 
   get #isFull(): boolean {
@@ -265,10 +265,10 @@ export class Pool<T> {
    * @param overlapping - true where an item more than the maximum is allowed for the time of a
    * replacement.
    */
-  #takePlace(overlapping = false): boolean {
-    const { limits, overlap = 0, places } = this.#deps;
+  #acquireSlot(overlapping = false): boolean {
+    const { limits, overlap = 0, quota } = this.#deps;
     const max = limits.max + (overlapping ? overlap : 0);
-    return this.size < max && places.take(this.#advance);
+    return this.size < max && quota.acquire(this.#advance);
   }
 
   /**
@@ -278,22 +278,22 @@ export class Pool<T> {
    * that come meanwhile would find nobody.
    */
   #replaceOutdated(): void {
-    for (const member of this.#stock.outdated) {
-      const { fresh, serving } = this.#stock;
+    for (const member of this.#members.outdated) {
+      const { fresh, serving } = this.#members;
       const unused = member.uses === 0;
       if (fresh >= this.#floor) {
         // What is more than the minimum needs no successor.
-        if (unused || !this.#isFull) this.#stock.retire(member);
+        if (unused || !this.#isFull) this.#members.retire(member);
         continue;
       }
-      if (this.#pause || this.#coming > 0) return;
-      if (this.#takePlace(unused)) {
+      if (this.#backoff || this.#pendingCount > 0) return;
+      if (this.#acquireSlot(unused)) {
         member.due = true;
         this.#open(member);
         return;
       }
-      if (unused && serving.length >= this.#floor && this.#stock.size <= this.#deps.limits.max) {
-        this.#stock.retire(member);
+      if (unused && serving.length >= this.#floor && this.#members.size <= this.#deps.limits.max) {
+        this.#members.retire(member);
         return;
       }
     }
@@ -303,18 +303,18 @@ export class Pool<T> {
    * A caller has left without an item. The last one leaves behind what is being opened for nobody,
    * and what may never come.
    */
-  #left(): void {
+  #onWaiterLeft(): void {
     if (this.#waiting.length === 0) {
       for (const opening of this.#openings) {
-        if (!opening.renews && !opening.ended) this.#later(opening, () => this.#end(opening));
+        if (!opening.renews && !opening.ended) this.#endLater(opening, () => this.#end(opening));
       }
-      for (const reserved of this.#reserved) this.#later(reserved, reserved.abandon);
+      for (const reserved of this.#reserved) this.#endLater(reserved, reserved.abandon);
     }
     this.#advance();
   }
 
-  #later(coming: Coming, end: () => void): void {
-    coming.unwanted ??= this.#deps.clock.schedule(UNWANTED_OPENING_MS, end, { keepAlive: false });
+  #endLater(pending: PendingItem, end: () => void): void {
+    pending.unwanted ??= this.#deps.clock.schedule(UNWANTED_OPENING_MS, end, { keepAlive: false });
   }
 
   #end(opening: PendingOpening): void {
@@ -332,18 +332,18 @@ export class Pool<T> {
       .then(
         (item) => {
           this.#forget(opening);
-          this.#opened(item);
+          this.#itemOpened(item);
           // Last, so that who closes the former finds the new one there.
-          if (insteadOf) this.#stock.retire(insteadOf);
-          const member = opening.stale ? this.#stock.find(item) : undefined;
+          if (insteadOf) this.#members.retire(insteadOf);
+          const member = opening.stale ? this.#members.find(item) : undefined;
           if (member) member.outdated = true;
           this.#advance();
         },
         (error: unknown) => {
           this.#forget(opening);
           if (insteadOf) insteadOf.due = false;
-          if (opening.ended) this.#givenUp();
-          else this.#failed(error);
+          if (opening.ended) this.#openingAbandoned();
+          else this.#openingFailed(error);
         },
       );
     const renews = insteadOf !== undefined;
@@ -364,34 +364,34 @@ export class Pool<T> {
   }
 
   /** An opening has ended because nobody waited for it, which says nothing of the server. */
-  #givenUp(): void {
-    this.#deps.places.give();
+  #openingAbandoned(): void {
+    this.#deps.quota.release();
     this.#advance();
   }
 
-  #opened(item: T): void {
+  #itemOpened(item: T): void {
     if (this.#ending.signal.aborted) {
-      this.#stock.closeLate(item);
+      this.#members.closeLate(item);
       return;
     }
     this.#failures = 0;
-    this.#pause?.cancel();
-    this.#pause = undefined;
-    this.#stock.add(item);
+    this.#backoff?.cancel();
+    this.#backoff = undefined;
+    this.#members.add(item);
     this.#advance();
   }
 
-  #failed(error: unknown): void {
-    this.#deps.places.give();
+  #openingFailed(error: unknown): void {
+    this.#deps.quota.release();
     if (this.#ending.signal.aborted) return;
     const { clock, openFailed, limits } = this.#deps;
     openFailed?.(error);
     this.#lastFailure = error;
     this.#failures++;
-    this.#pause ??= clock.schedule(
+    this.#backoff ??= clock.schedule(
       fullJitter(clock, this.#failures, RETRY_BASE_MS, RETRY_MAX_MS),
       () => {
-        this.#pause = undefined;
+        this.#backoff = undefined;
         this.#advance();
       },
       { keepAlive: false },
@@ -399,7 +399,7 @@ export class Pool<T> {
     // Nothing serves and nothing is coming: waiting on would help nobody. After one that hung, who
     // has time left gets another try.
     const again = isTimeout(error) && limits.waitMs > 0;
-    if (!again && this.#stock.serving.length + this.#coming === 0) {
+    if (!again && this.#members.serving.length + this.#pendingCount === 0) {
       this.#waiting.refuseAll(() => notOpened(limits.max, error));
     }
     this.#advance();
@@ -408,7 +408,7 @@ export class Pool<T> {
   #sweepLater(): void {
     const { limits, clock } = this.#deps;
     if (this.#sweeping || this.#ending.signal.aborted) return;
-    const delay = sweepDelay(this.#stock.serving, limits, clock.monotonic());
+    const delay = sweepDelay(this.#members.serving, limits, clock.monotonic());
     if (delay === undefined) return;
     this.#sweeping = clock.schedule(
       delay,
@@ -423,8 +423,8 @@ export class Pool<T> {
 
   #sweep(): void {
     const { limits, clock } = this.#deps;
-    const { recycle, evict, probe } = sweepPlan(this.#stock.serving, limits, clock.monotonic());
-    for (const member of evict) this.#stock.retire(member);
+    const { recycle, evict, probe } = planSweep(this.#members.serving, limits, clock.monotonic());
+    for (const member of evict) this.#members.retire(member);
     if (recycle) recycle.outdated = true;
     for (const member of probe) void this.#check(member);
     this.#advance();
@@ -436,24 +436,28 @@ export class Pool<T> {
    */
   async #check(member: PoolMember<T>): Promise<void> {
     const { limits, clock, probe } = this.#deps;
-    const { item, release } = this.#stock.lend(member, false);
+    const { item, release } = this.#members.lease(member, false);
     const check = { methods: limits.healthMethods, timeoutMs: limits.healthTimeoutMs, clock };
-    const well = await isHealthy(check, (method, signal) => probe(item, method, signal), this.#ending.signal);
-    release(well ? 'ok' : 'broken');
+    const healthy = await isHealthy(
+      check,
+      (method, signal) => probe(item, method, signal),
+      this.#ending.signal,
+    );
+    release(healthy ? 'ok' : 'broken');
   }
 
-  #noRoom(waitedMs: number): Error {
-    const { limits, places } = this.#deps;
-    return noRoom({
-      sessions: this.#stock.size,
+  #capacityError(waitedMs: number): Error {
+    const { limits, quota } = this.#deps;
+    return noCapacity({
+      sessions: this.#members.size,
       maxSessions: limits.max,
       callsPerSession: limits.callsPerItem,
       waiting: this.waiting,
       waitMs: limits.waitMs,
       waitedMs,
-      opening: this.#coming,
-      maxTotalSessions: this.size < limits.max && places.taken >= places.max ? places.max : undefined,
-      failure: this.#pause && this.#lastFailure,
+      opening: this.#pendingCount,
+      maxTotalSessions: this.size < limits.max && quota.used >= quota.max ? quota.max : undefined,
+      failure: this.#backoff && this.#lastFailure,
     });
   }
 }

@@ -4,16 +4,16 @@
  */
 export class SessionQuota {
   readonly #max: number;
-  #taken = 0;
+  #used = 0;
   /** Pools that found no place, longest waiting first. */
-  readonly #wanting = new Set<() => void>();
+  readonly #waiters = new Set<() => void>();
 
   constructor(max = Number.POSITIVE_INFINITY) {
     this.#max = max;
   }
 
-  get taken(): number {
-    return this.#taken;
+  get used(): number {
+    return this.#used;
   }
 
   get max(): number {
@@ -21,39 +21,39 @@ export class SessionQuota {
   }
 
   /** Takes one if there is one; else `wake` is called, once, when there may be. */
-  take(wake: () => void): boolean {
-    if (this.#taken >= this.#max) {
-      this.#wanting.add(wake);
+  acquire(wake: () => void): boolean {
+    if (this.#used >= this.#max) {
+      this.#waiters.add(wake);
       return false;
     }
-    this.#wanting.delete(wake);
-    this.#taken++;
+    this.#waiters.delete(wake);
+    this.#used++;
     return true;
   }
 
   /** Takes one if there is one. */
-  takeNow(): boolean {
-    if (this.#taken >= this.#max) return false;
-    this.#taken++;
+  tryAcquire(): boolean {
+    if (this.#used >= this.#max) return false;
+    this.#used++;
     return true;
   }
 
   /** For what exists already and cannot be refused any more. */
-  occupy(): void {
-    this.#taken++;
+  forceAcquire(): void {
+    this.#used++;
   }
 
-  give(): void {
-    this.#taken--;
-    for (const wake of [...this.#wanting]) {
-      if (this.#taken >= this.#max) return;
-      this.#wanting.delete(wake);
+  release(): void {
+    this.#used--;
+    for (const wake of [...this.#waiters]) {
+      if (this.#used >= this.#max) return;
+      this.#waiters.delete(wake);
       wake();
     }
   }
 
   /** For a pool that closes. */
-  forget(wake: () => void): void {
-    this.#wanting.delete(wake);
+  removeWaiter(wake: () => void): void {
+    this.#waiters.delete(wake);
   }
 }

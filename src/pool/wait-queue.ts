@@ -26,9 +26,9 @@ export interface WaitQueueDeps {
   /** What a caller is refused with that has waited so long. */
   readonly refusal: (waitedMs: number) => unknown;
   /** A caller has left without an item. */
-  readonly left: () => void;
+  readonly onLeave: () => void;
   /** A caller has waited its time. */
-  readonly changed: () => void;
+  readonly onChange: () => void;
 }
 
 /**
@@ -48,7 +48,7 @@ export class WaitQueue<L> {
   }
 
   join(signal: AbortSignal): Promise<L> {
-    const { clock, waitMs, refusal, left, changed } = this.#deps;
+    const { clock, waitMs, refusal, onLeave, onChange } = this.#deps;
     return new Promise((resolve, reject) => {
       let timer: Timer | undefined;
       const settled = (): void => {
@@ -70,7 +70,7 @@ export class WaitQueue<L> {
       const leave = (error: () => unknown): void => {
         this.#queue.splice(this.#queue.indexOf(waiter), 1);
         waiter.reject(error());
-        left();
+        onLeave();
       };
       const cancelled = (): void => leave(() => unsentReason(signal.reason));
       signal.addEventListener('abort', cancelled, { once: true });
@@ -79,7 +79,7 @@ export class WaitQueue<L> {
       const waited = (): void => {
         waiter.overdue = true;
         timer = clock.schedule(MIN_OPENING_WAIT_MS - waitMs, refused);
-        changed();
+        onChange();
       };
       if (waitMs > 0) timer = clock.schedule(waitMs, waitMs < MIN_OPENING_WAIT_MS ? waited : refused);
     });

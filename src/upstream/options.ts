@@ -10,7 +10,7 @@ import { bundleProblem } from './http/trust.ts';
  * What the proxy itself decides per request; a second opinion would break the signature or the
  * protocol.
  */
-const OWNED =
+const PROXY_HEADERS =
   /^(host|content-type|content-length|content-encoding|transfer-encoding|accept|connection|keep-alive|upgrade|te|trailer|expect|user-agent|last-event-id|x-amz-.*|mcp-(?!session-id$).*|proxy-.*)$/i;
 
 /** `${env:NAME}` as well: clients that spell it so, and do not expand it, hand it on. */
@@ -21,7 +21,7 @@ function headerProblem(entry: string): string | undefined {
   const [, name = ''] = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):/.exec(entry) ?? [];
   // Its first word only: what follows may be the secret.
   if (!name) return `must be "name: value", not "${entry.trim().split(/[\s:=]/, 1)[0]}..."`;
-  if (OWNED.test(name)) return `must not set ${name}: the proxy owns that header`;
+  if (PROXY_HEADERS.test(name)) return `must not set ${name}: the proxy owns that header`;
   return undefined;
 }
 

@@ -1,4 +1,4 @@
-import { claimOf, type Id, isId, paramsOf } from '../core/jsonrpc/message.ts';
+import { type Id, isId, paramsOf, statedVersion } from '../core/jsonrpc/message.ts';
 import type { Call, Client, Emit, Handler, Layer, Reply } from '../core/pipeline/call.ts';
 import type { PoolLimits } from '../pool/maintenance.ts';
 import type { SessionQuota } from '../pool/session-quota.ts';
@@ -13,27 +13,27 @@ export interface UpstreamDeps extends StatelessDeps {
   /** The one that clients open sessions with; those of others are opened as they opened theirs. */
   readonly defaultProfile: string;
   /** The road of a profile, made on first use and kept. */
-  readonly uplinkOf: (profile: string) => SignedTransport;
+  readonly transportOf: (profile: string) => SignedTransport;
   /** The layers around opening a session of the profile. */
-  readonly openingOf: (profile: string) => readonly Layer[];
+  readonly openingLayersOf: (profile: string) => readonly Layer[];
   /**
    * What a call waits for that is sent once more, on another session: its turn, because every
    * attempt counts.
    */
-  readonly again?: (call: Call) => Promise<void>;
+  readonly beforeResend?: (call: Call) => Promise<void>;
   /** A client has another session with this profile than before, and was not told. */
-  readonly replaced?: (profile: string) => void;
+  readonly onReplaced?: (profile: string) => void;
   /**
    * A stream has opened on which a server tells this client of changed tools; returns what to call
    * when it has ended.
    */
-  readonly toolStream?: (client: string, profile: string) => () => void;
+  readonly onToolStream?: (client: string, profile: string) => () => void;
   /** Undefined: one session per conversation. */
   readonly limits?: PoolLimits | undefined;
   /** Longest wait of a call for a session that is being opened. */
   readonly openLimit?: OpenLimit | undefined;
   /** How many sessions all conversations may have together. */
-  readonly places: SessionQuota;
+  readonly quota: SessionQuota;
 }
 
 /**
@@ -45,7 +45,7 @@ export class Upstream {
   readonly #deps: UpstreamDeps;
   readonly #stateless: Stateless;
   /** One per client and profile. */
-  readonly #conversations = new Map<string, ClientSessions>();
+  readonly #clientSessions = new Map<string, ClientSessions>();
   readonly #profiles = new Set<string>();
   readonly #batches = new Batches();
 
@@ -54,12 +54,12 @@ export class Upstream {
     this.#stateless = new Stateless(deps);
   }
 
-  readonly handle: Handler = (call) => this.#withoutSession(call) ?? this.#inSession(call);
+  readonly handle: Handler = (call) => this.#handleStateless(call) ?? this.#handleInSession(call);
 
-  #withoutSession(call: Call): Promise<Reply> | undefined {
+  #handleStateless(call: Call): Promise<Reply> | undefined {
     const { message, origin } = call;
     if (origin instanceof StatelessOrigin) return this.#stateless.answer(call, origin);
-    const claim = claimOf(message);
+    const claim = statedVersion(message);
     if (claim === undefined || message.kind === 'response') return undefined;
     if (message.kind === 'request') return this.#stateless.request(call, message, claim);
     // It has the era of the request that it names, and without a session nothing is posted for it.
@@ -67,101 +67,110 @@ export class Upstream {
     return this.#stateless.notify(call, message, claim);
   }
 
-  #inSession(call: Call): Promise<Reply> {
+  #handleInSession(call: Call): Promise<Reply> {
     const { message, signal } = call;
-    const conversation = this.#conversationOf(call.client, call.profile, call.emit);
+    const sessions = this.#sessionsOf(call.client, call.profile, call.emit);
     if (message.kind === 'response') {
       // Only the session that asked can know the id; every other would refuse the answer or, worse,
       // take it.
-      const asked = call.origin instanceof Session ? call.origin : conversation.session;
-      return this.#batches.member(call, asked) ?? asked.notify(message.text, signal);
+      const session = call.origin instanceof Session ? call.origin : sessions.session;
+      return this.#batches.sendMember(call, session) ?? session.notify(message.text, signal);
     }
     if (message.kind === 'request') {
       if (message.method === 'initialize') {
-        if (call.foretold === undefined) return conversation.initialize(call, message);
-        conversation.foretell(call, message, call.foretold);
+        if (call.assumedVersion === undefined) return sessions.initialize(call, message);
+        sessions.deferInitialize(call, message, call.assumedVersion);
         return Promise.resolve({ kind: 'accepted' });
       }
-      return conversation.carry(
+      return sessions.sendCall(
         call,
-        (session) => this.#batches.member(call, session) ?? first(session.request([call], message.text)),
+        (session) => this.#batches.sendMember(call, session) ?? first(session.request([call], message.text)),
       );
     }
     if (message.method === 'notifications/cancelled') {
       const { requestId } = paramsOf(message);
       if (isId(requestId)) {
-        const carrier = this.#carrierOf(call.client, requestId) ?? conversation;
-        return carrier.sessionOf(requestId).cancel(requestId, message.text, signal);
+        const carrier = this.#findByRequest(call.client, requestId) ?? sessions;
+        return carrier.sessionFor(requestId).cancel(requestId, message.text, signal);
       }
     }
     if (message.method === 'notifications/initialized') {
-      return conversation.carry(call, (session) => session.initialized(message.text, signal));
+      return sessions.sendCall(call, (session) => session.initialized(message.text, signal));
     }
     if (call.origin instanceof Session && !call.origin.lost) {
       // Progress of what a server asked is for the session that asked.
-      const asked = call.origin;
-      return this.#batches.member(call, asked) ?? asked.notify(message.text, signal);
+      const session = call.origin;
+      return this.#batches.sendMember(call, session) ?? session.notify(message.text, signal);
     }
-    return conversation.carry(
+    return sessions.sendCall(
       call,
-      (session) => this.#batches.member(call, session) ?? session.notify(message.text, signal),
+      (session) => this.#batches.sendMember(call, session) ?? session.notify(message.text, signal),
     );
   }
 
   /** A cancellation says which request, and not with which profile that went. */
-  #carrierOf(client: Client, id: Id): ClientSessions | undefined {
+  #findByRequest(client: Client, id: Id): ClientSessions | undefined {
     return [...this.#profiles]
-      .map((profile) => this.#conversations.get(keyOf(client, profile)))
-      .find((conversation) => conversation?.sessionOf(id).carries(id));
+      .map((profile) => this.#clientSessions.get(keyOf(client, profile)))
+      .find((sessions) => sessions?.sessionFor(id).carries(id));
   }
 
-  #conversationOf(client: Client, profile: string, emit: Emit): ClientSessions {
+  #sessionsOf(client: Client, profile: string, emit: Emit): ClientSessions {
     const key = keyOf(client, profile);
-    const existing = this.#conversations.get(key);
+    const existing = this.#clientSessions.get(key);
     if (existing) return existing;
-    const { defaultProfile, uplinkOf, openingOf, clock, events, readTimeoutMs, limits, places, openLimit } =
-      this.#deps;
-    const toolStream = () => this.#deps.toolStream?.(client.id, profile);
-    const conversation = new ClientSessions(
+    const {
+      defaultProfile,
+      transportOf,
+      openingLayersOf,
+      clock,
+      events,
+      readTimeoutMs,
+      limits,
+      quota,
+      openLimit,
+    } = this.#deps;
+    const onToolStream = () => this.#deps.onToolStream?.(client.id, profile);
+    const sessions = new ClientSessions(
       {
         profile,
-        newSession: (emitOf, isEcho) =>
+        createSession: (emitOf, isDuplicate) =>
           new Session(
-            { uplink: uplinkOf(profile), clock, events, readTimeoutMs, isEcho, toolStream },
+            { transport: transportOf(profile), clock, events, readTimeoutMs, isDuplicate, onToolStream },
             emitOf,
           ),
-        again: this.#deps.again,
-        replaced: () => this.#deps.replaced?.(profile),
-        opening: openingOf(profile),
+        beforeResend: this.#deps.beforeResend,
+        onReplaced: () => this.#deps.onReplaced?.(profile),
+        openingLayers: openingLayersOf(profile),
         clock,
         events,
         limits,
-        places,
+        quota,
         openLimit,
-        lead: profile === defaultProfile ? undefined : this.#conversationOf(client, defaultProfile, emit),
+        primary: profile === defaultProfile ? undefined : this.#sessionsOf(client, defaultProfile, emit),
       },
       emit,
     );
     this.#profiles.add(profile);
-    this.#conversations.set(key, conversation);
-    return conversation;
+    this.#clientSessions.set(key, sessions);
+    return sessions;
   }
 
   /** The client has left: calls that wait for a session are refused; those under way go on. */
   refuseWaiting(): void {
-    for (const conversation of this.#conversations.values()) conversation.refuseWaiting();
+    for (const sessions of this.#clientSessions.values()) sessions.refuseWaiting();
   }
 
   /** Replaces the sessions with new ones; no call is cut. */
   drain(): void {
-    for (const conversation of this.#conversations.values()) conversation.drain();
+    for (const sessions of this.#clientSessions.values()) sessions.drain();
   }
 
   /** Deletes every session, in parallel and bounded. Never throws. */
   async close(): Promise<void> {
-    const conversations = [...this.#conversations.values()];
-    this.#conversations.clear();
-    await Promise.all(conversations.map((conversation) => conversation.close()));
+    const all = [...this.#clientSessions.values()];
+    this.#clientSessions.clear();
+    await Promise.all(all.map((sessions) => sessions.close()));
   }
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { overdue, timeLimitOf } from '../../src/client/time-limit.ts';
+import { timeLimitFor, timeoutError } from '../../src/client/time-limit.ts';
 import type { Request } from '../../src/core/jsonrpc/message.ts';
 import { requestOf } from '../support/make-call.ts';
 
@@ -16,7 +16,7 @@ describe('how long a request may take', () => {
     ['vendor/anything', 180_000, '--timeout'],
     ['subscriptions/listen', 0, ''],
   ])('%s: %i ms (%s)', (method, ms, option) => {
-    expect(timeLimitOf(request(method), LIMITS)).toEqual({ ms, option });
+    expect(timeLimitFor(request(method), LIMITS)).toEqual({ ms, option });
   });
 });
 
@@ -26,14 +26,14 @@ it.each([
   [{ initializeTimeoutMs: 0 }, 180_000, '--timeout'],
   [{ initializeTimeoutMs: 0, timeoutMs: 0 }, 0, '--timeout'],
 ])('initialize obeys the shorter of two limits: %j', (limits, ms, option) => {
-  expect(timeLimitOf(request('initialize'), { ...LIMITS, ...limits })).toEqual({ ms, option });
+  expect(timeLimitFor(request('initialize'), { ...LIMITS, ...limits })).toEqual({ ms, option });
 });
 
 describe('a request whose time is over', () => {
-  const limit = timeLimitOf(request('tools/call'), LIMITS);
+  const limit = timeLimitFor(request('tools/call'), LIMITS);
 
   it('says what, how long, by which option, and what became of it', () => {
-    const error = overdue(request('tools/call'), limit, { how: 'It may have run.', sent: 'maybe' });
+    const error = timeoutError(request('tools/call'), limit, { how: 'It may have run.', sent: 'maybe' });
     expect(error.message).toBe(
       'No answer to tools/call within 300 s (--tool-timeout). It may have run. If the tool needs longer, raise --tool-timeout; 0 = no limit.',
     );
@@ -44,7 +44,7 @@ describe('a request whose time is over', () => {
   });
 
   it('of which nothing was sent says so, whoever asks', () => {
-    const error = overdue(request('tools/call'), limit, { how: 'It was not sent.', sent: 'no' });
+    const error = timeoutError(request('tools/call'), limit, { how: 'It was not sent.', sent: 'no' });
     expect(error.unsent).toBe(error);
   });
 });

@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest';
 import { withErrorData } from '../../src/core/jsonrpc/message.ts';
-import { readUpstream } from '../../src/core/jsonrpc/parse.ts';
+import { readMessages } from '../../src/core/jsonrpc/parse.ts';
 
 const edited = (text: string): string | undefined => {
-  const [message] = readUpstream(text);
+  const [message] = readMessages(text);
   return message?.kind === 'response' ? withErrorData(message, { retryAfterMs: 30_000 }).text : undefined;
 };
 

@@ -170,7 +170,7 @@ it(
           exchange.begin({ status: 202, headers: { 'content-length': '0' } });
           exchange.end();
         },
-        bare: async (_method, exchange) => {
+        forward: async (_method, exchange) => {
           exchange.begin({ status: 405, headers: { 'content-length': '0' } });
           exchange.end();
         },

@@ -63,12 +63,12 @@ it.each([
   (module, resolution) => {
     const program = `import {
   type Arguments, type Call, type Clock, type CredentialProvider, type CredentialProviderOptions, type Credentials,
-  type ErrorFacts, type ErrorReason, type Handler, type Interests, type Layer, McpProxy, type Observer, type ProxyDeps,
+  type ErrorFacts, type ErrorReason, type Handler, type ObserverOptions, type Layer, McpProxy, type Observer, type ProxyDeps,
   type ProxyEvent, type ReadEndpoint, type Relay, type Reply, type RoleOptions, type Send, type Sent, type Settings, type SettingsOutcome,
   type Signable, type SigningScope, type SigningTarget, type Timer, parseArguments, readSettings, scopeOfHost,
 } from 'mcp-sigv4-proxy';
 export type { Arguments, Call, Clock, CredentialProvider, CredentialProviderOptions, Credentials, ErrorFacts, ErrorReason };
-export type { Handler, Interests, Layer, Observer, ProxyDeps, ProxyEvent, ReadEndpoint, Reply, RoleOptions, Sent, Settings };
+export type { Handler, ObserverOptions, Layer, Observer, ProxyDeps, ProxyEvent, ReadEndpoint, Reply, RoleOptions, Sent, Settings };
 export type { Signable, SigningScope, SigningTarget, Timer };
 export const relay = async (send: Send, env: Settings['env']): Promise<Relay> => {
   const outcome: SettingsOutcome = await readSettings(parseArguments([]), env);

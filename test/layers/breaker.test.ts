@@ -3,7 +3,7 @@ import { readOption } from '../../src/config/option.ts';
 import { type ErrorReason, ProxyError } from '../../src/core/errors/errors.ts';
 import type { Reply } from '../../src/core/pipeline/call.ts';
 import { failureOfError, failureOfReply } from '../../src/core/pipeline/failure.ts';
-import { Breaker, breaker, breakerOptions, counts } from '../../src/layers/breaker.ts';
+import { Breaker, breaker, breakerOptions, countsAsFailure } from '../../src/layers/breaker.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { HeldHandler } from '../support/held-handler.ts';
 import { answerOf, CANCELLED, makeCall, messageOf, RESULT, requestOf } from '../support/make-call.ts';
@@ -225,7 +225,7 @@ describe('what counts against the server', () => {
     ['an error of whose transport nothing is known', answerOf({ error: { code: 0, message: '' } }), false],
   ])('%s', (_what, outcome, expected) => {
     const failure = outcome instanceof Error ? failureOfError(outcome) : failureOfReply(outcome, 0);
-    expect(failure && counts(failure)).toBe(expected);
+    expect(failure && countsAsFailure(failure)).toBe(expected);
   });
 
   it('is also what nobody planned, but no cancellation', async () => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Message } from '../../src/core/jsonrpc/message.ts';
 import { readLine } from '../../src/core/jsonrpc/parse.ts';
 import type { Call, Reply } from '../../src/core/pipeline/call.ts';
-import { metadata, metadataOf } from '../../src/layers/metadata.ts';
+import { metadata, readMetadata } from '../../src/layers/metadata.ts';
 import { makeCall } from '../support/make-call.ts';
 
 const ACCEPTED: Reply = { kind: 'accepted' };
@@ -30,11 +30,11 @@ async function passed(text: string, additions: Record<string, string> = { AWS_RE
 
 describe('entries of --metadata', () => {
   it('are split at their first =, and a later one of the same key wins', () => {
-    expect(metadataOf(['a=1', 'b=x=y', 'c=', 'a=2'])).toEqual({ a: '2', b: 'x=y', c: '' });
+    expect(readMetadata(['a=1', 'b=x=y', 'c=', 'a=2'])).toEqual({ a: '2', b: 'x=y', c: '' });
   });
 
   it('may have a key that means something to JavaScript', () => {
-    expect(JSON.stringify(metadataOf(['__proto__=x']))).toBe('{"__proto__":"x"}');
+    expect(JSON.stringify(readMetadata(['__proto__=x']))).toBe('{"__proto__":"x"}');
   });
 });
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ProxyError } from '../../src/core/errors/errors.ts';
 import type { Message } from '../../src/core/jsonrpc/message.ts';
-import { readLine, readUpstream } from '../../src/core/jsonrpc/parse.ts';
+import { readLine, readMessages } from '../../src/core/jsonrpc/parse.ts';
 import type { Call, Handler, Origin, Reply } from '../../src/core/pipeline/call.ts';
 import { Events, type ProxyEvent } from '../../src/core/pipeline/events.ts';
 import { PerProfile } from '../../src/core/pipeline/per-profile.ts';
@@ -53,7 +53,9 @@ function makeRig({ profiles = ['prod', 'dev'], globs = [], tools = TOOLS, lists,
   };
   const clock = new FakeClock();
   const layer = profile({ profiles, globs, toolsOf, clock, events });
-  const handler = layer(toolKnowledge({ toolsOf, feeds: new ChangeStreams(), clock, events })(server));
+  const handler = layer(
+    toolKnowledge({ toolsOf, changeStreams: new ChangeStreams(), clock, events })(server),
+  );
   const send = (message: Message, options: Partial<Call> = {}) =>
     handler({ ...makeCall(message).call, profile: profiles[0] ?? '', ...options });
   return {
@@ -73,7 +75,7 @@ function makeRig({ profiles = ['prod', 'dev'], globs = [], tools = TOOLS, lists,
 }
 
 function listOf(tools: string, more = ''): Reply {
-  const [message] = readUpstream(`{"jsonrpc":"2.0","id":0,"result":{"tools":${tools}${more}}}`);
+  const [message] = readMessages(`{"jsonrpc":"2.0","id":0,"result":{"tools":${tools}${more}}}`);
   if (message?.kind !== 'response') throw new Error('no answer');
   return { kind: 'answer', message };
 }
@@ -142,7 +144,7 @@ describe('a list of tools', () => {
   });
 
   it('that is an error passes', async () => {
-    const [message] = readUpstream('{"jsonrpc":"2.0","id":0,"error":{"code":1,"message":"no"}}');
+    const [message] = readMessages('{"jsonrpc":"2.0","id":0,"error":{"code":1,"message":"no"}}');
     if (message?.kind !== 'response') throw new Error('no answer');
     const refusal: Reply = { kind: 'answer', message };
     expect(await makeRig({ lists: [refusal] }).send(requestOf('tools/list'))).toBe(refusal);
@@ -257,7 +259,7 @@ describe('whose argument it is', () => {
   it('is what the client was shown, whatever the server lists by now', async () => {
     const rig = makeRig({ lists: [list(OURS), list(THEIRS)] });
     await rig.send(requestOf('tools/list'));
-    rig.toolsOf('prod').forget();
+    rig.toolsOf('prod').invalidate();
     await rig.call('a', { aws_profile: 'dev' });
     await rig.send(requestOf('tools/list'));
     await rig.call('a', { aws_profile: 'dev' });
@@ -280,7 +282,7 @@ describe('whose argument it is', () => {
   it('is asked again after word that the list has changed', async () => {
     const rig = makeRig({ lists: [list(THEIRS), list(OURS)] });
     await rig.call('a', { aws_profile: 'dev' });
-    rig.toolsOf('dev').forget();
+    rig.toolsOf('dev').invalidate();
     await rig.call('a', { aws_profile: 'dev' });
     expect(rig.calls().map(([name]) => name)).toEqual(['prod', 'dev']);
   });
@@ -297,10 +299,10 @@ describe('whose argument it is', () => {
   it('is told by the second reading of a list that changed in the first, and of one that always does by none', async () => {
     const once = makeRig();
     const asking = once.call('plain', { aws_profile: 'dev' });
-    once.toolsOf('dev').forget();
+    once.toolsOf('dev').invalidate();
     await asking;
     expect(once.calls()).toHaveLength(1);
-    const rig = makeRig({ listing: (tools) => tools.forget() });
+    const rig = makeRig({ listing: (tools) => tools.invalidate() });
     await expect(rig.call('plain', { aws_profile: 'dev' })).rejects.toMatchObject({
       reason: 'tools-unknown',
       sent: 'no',
@@ -309,7 +311,7 @@ describe('whose argument it is', () => {
   });
 
   it('cannot be told where the server does not say, and the call is not sent under a guess', async () => {
-    const [message] = readUpstream('{"jsonrpc":"2.0","id":0,"error":{"code":1,"message":"down"}}');
+    const [message] = readMessages('{"jsonrpc":"2.0","id":0,"error":{"code":1,"message":"down"}}');
     if (message?.kind !== 'response') throw new Error('no answer');
     const rig = makeRig({ lists: [{ kind: 'answer', message }, listOf(JSON.stringify(TOOLS))] });
     await expect(rig.call('plain', { aws_profile: 'dev' })).rejects.toMatchObject({
@@ -386,7 +388,7 @@ describe('everything else', () => {
     ['2026-07-28', { resultType: 'task', taskId: 't-1' }],
   ])('about a task goes with the profile that it began with, revision %s', async (_revision, result) => {
     const rig = makeRig();
-    const [message] = readUpstream(JSON.stringify({ jsonrpc: '2.0', id: 0, result }));
+    const [message] = readMessages(JSON.stringify({ jsonrpc: '2.0', id: 0, result }));
     if (message?.kind !== 'response') throw new Error('no answer');
     rig.answers({ kind: 'answer', message });
     await rig.call('plain', { aws_profile: 'dev' });

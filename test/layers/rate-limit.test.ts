@@ -228,7 +228,7 @@ it('the buckets of two profiles know nothing of each other', async () => {
 describe('a request whose own time would be over before its turn', () => {
   const inTime = (leftMs: number): MadeCall => {
     const made = makeToolCall('');
-    made.call.deadline.left = leftMs;
+    made.call.deadline.remainingMs = leftMs;
     return made;
   };
 

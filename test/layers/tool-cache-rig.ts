@@ -30,7 +30,7 @@ export function cached(ttlMs?: number) {
   const feeds = new ChangeStreams();
   const identity = { inDoubt: false };
   const isIdentityInDoubt = () => identity.inDoubt;
-  const deps = { ttlMs, toolsOf, isIdentityInDoubt, feeds, clock, events };
+  const deps = { ttlMs, toolsOf, isIdentityInDoubt, changeStreams: feeds, clock, events };
   const server = new HeldHandler();
   const below: Handler = toolKnowledge(deps)(server.handle);
   const handler = toolCache(deps)(below);

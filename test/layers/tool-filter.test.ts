@@ -7,7 +7,7 @@ import { Events, type ProxyEvent } from '../../src/core/pipeline/events.ts';
 import { PerProfile } from '../../src/core/pipeline/per-profile.ts';
 import { ToolCatalog } from '../../src/core/tools/catalog.ts';
 import { ChangeStreams } from '../../src/core/tools/change-streams.ts';
-import { judge, type ToolRules, toolFilter } from '../../src/layers/tool-filter.ts';
+import { judgeTool, type ToolRules, toolFilter } from '../../src/layers/tool-filter.ts';
 import { toolKnowledge } from '../../src/layers/tool-knowledge.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import {
@@ -56,7 +56,7 @@ function filtered(rules: ToolRules, tools: readonly JsonObject[] = [reads('get')
   const identity = { inDoubt: false };
   const isIdentityInDoubt = () => identity.inDoubt;
   const handler = toolFilter({ rules, toolsOf, isIdentityInDoubt, clock, events })(
-    toolKnowledge({ toolsOf, feeds: new ChangeStreams(), clock, events })(bottom),
+    toolKnowledge({ toolsOf, changeStreams: new ChangeStreams(), clock, events })(bottom),
   );
   const list = async (cursor?: string): Promise<unknown> => {
     const reply = await handler(makeCall(requestOf('tools/list', cursor ? { cursor } : undefined)).call);
@@ -89,7 +89,7 @@ describe('the verdict on a tool', () => {
     ['put_one', { readOnly: true, allowTool: ['put_*'], denyTool: ['put_one'] }, true, 'denied'],
     ['', { readOnly: true }, false, 'not-read-only'],
   ])('%j under %j, which reads only: %s, is: %s', (name, rules, onlyReads, verdict) => {
-    expect(judge({ ...NOTHING, ...rules }, name, onlyReads)).toBe(verdict);
+    expect(judgeTool({ ...NOTHING, ...rules }, name, onlyReads)).toBe(verdict);
   });
 
   it('never lets through what is denied, nor what writes where nothing allows it', () => {
@@ -109,7 +109,7 @@ describe('the verdict on a tool', () => {
             globs.some((one) => new RegExp(`^${one.replaceAll('*', '.*').replaceAll('?', '.')}$`).test(name));
           const allowed =
             matches(given.allowTool) || (given.readOnly ? onlyReads : given.allowTool.length === 0);
-          expect(judge(given, name, onlyReads) === 'passes').toBe(allowed && !matches(given.denyTool));
+          expect(judgeTool(given, name, onlyReads) === 'passes').toBe(allowed && !matches(given.denyTool));
         },
       ),
     );
@@ -320,7 +320,7 @@ describe('a call', () => {
     const { server, list, call, toolsOf } = filtered(READ_ONLY);
     await list();
     expect(await call('new')).toBe('unknown-tool');
-    toolsOf('').forget();
+    toolsOf('').invalidate();
     server.pages = [[reads('new')]];
     expect(await call('new')).toBe('ran');
   });
@@ -341,7 +341,7 @@ describe('a call', () => {
   it('is to try again where the list changed while it was read', async () => {
     const { server, call, toolsOf } = filtered(READ_ONLY);
     server.list = async () => {
-      toolsOf('').forget();
+      toolsOf('').invalidate();
       return answerOf({ result: { tools: [reads('get')] } });
     };
     expect(await call('get')).toBe('tools-unknown');

@@ -20,7 +20,13 @@ function make(next: Handler) {
   const seen: ProxyEvent[] = [];
   events.subscribe((event) => seen.push(event));
   const feeds = new ChangeStreams();
-  return { handler: toolKnowledge({ toolsOf, feeds, clock, events })(next), toolsOf, clock, seen, feeds };
+  return {
+    handler: toolKnowledge({ toolsOf, changeStreams: feeds, clock, events })(next),
+    toolsOf,
+    clock,
+    seen,
+    feeds,
+  };
 }
 
 const ORIGIN = { profile: 'other', gone: new Promise<void>(() => undefined) };
@@ -55,7 +61,7 @@ describe('what a tool says of itself', () => {
   it('is kept when one of many HTTP clients begins its session', async () => {
     const { handler, toolsOf } = make(async () => answerOf({ result: {} }));
     toolsOf('').learn({ result: LIST });
-    await handler({ ...makeCall(requestOf('initialize')).call, passage: { headers: {} } });
+    await handler({ ...makeCall(requestOf('initialize')).call, httpContext: { headers: {} } });
     expect(toolsOf('').size).toBe(1);
   });
 
@@ -164,7 +170,7 @@ describe('a change that only the proxy has seen', () => {
     expect(changesIn(seen)).toMatchObject([{ announced: true }, { announced: true }]);
     // A session that was opened anew behind the client's back is another matter.
     server.names = ['d'];
-    toolsOf('').forget();
+    toolsOf('').invalidate();
     await ask('tools/list');
     expect(said).toHaveLength(2);
   });
@@ -177,10 +183,10 @@ describe('a change that only the proxy has seen', () => {
     expect(said.map((message) => message.text)).toEqual([
       '{"jsonrpc":"2.0","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":"\\u006c"}},"method":"notifications/tools/list_changed"}',
     ]);
-    expect(feeds.unbroken(LISTENER)).toBeDefined();
+    expect(feeds.continuityToken(LISTENER)).toBeDefined();
     server.close();
     await settle();
-    expect(feeds.unbroken(LISTENER)).toBeUndefined();
+    expect(feeds.continuityToken(LISTENER)).toBeUndefined();
   });
 
   it('is not told on one that was not granted it', async () => {
@@ -189,7 +195,7 @@ describe('a change that only the proxy has seen', () => {
     server.names = ['b'];
     await handler(makeCall(requestOf('tools/list', { _meta: CLAIM })).call);
     expect(said).toEqual([]);
-    expect(feeds.unbroken(LISTENER)).toBeUndefined();
+    expect(feeds.continuityToken(LISTENER)).toBeUndefined();
   });
 });
 

@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
-import { isHealthy, type Probed } from '../../src/pool/health.ts';
+import { isHealthy, type ProbeResult } from '../../src/pool/health.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 
-type Does = Probed | 'hangs' | 'fails';
+type Does = ProbeResult | 'hangs' | 'fails';
 
 async function check(methods: string[], does: Record<string, Does>) {
   const clock = new FakeClock();

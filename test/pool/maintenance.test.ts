@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type PoolLimits, sweepInterval, sweepPlan } from '../../src/pool/maintenance.ts';
+import { type PoolLimits, planSweep, sweepInterval } from '../../src/pool/maintenance.ts';
 import { LIMITS } from './pool-rig.ts';
 
 const NOW = 100_000;
@@ -10,12 +10,12 @@ const aged = (name: string, { age = 0, idle = 0, well = 0, uses = 0, due = false
   uses,
   openedAt: NOW - age,
   usedAt: NOW - idle,
-  wellAt: NOW - well,
+  healthyAt: NOW - well,
   due,
 });
 
 function plan(members: readonly ReturnType<typeof aged>[], limits: Partial<PoolLimits>) {
-  const { recycle, evict, probe } = sweepPlan(members, { ...LIMITS, max: 9, ...limits }, NOW);
+  const { recycle, evict, probe } = planSweep(members, { ...LIMITS, max: 9, ...limits }, NOW);
   return {
     recycle: recycle?.name,
     evict: evict.map(({ name }) => name),

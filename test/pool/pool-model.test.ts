@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { ProxyError } from '../../src/core/errors/errors.ts';
-import type { Ended, SessionLease } from '../../src/pool/members.ts';
+import type { LeaseOutcome, SessionLease } from '../../src/pool/members.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { settle } from '../support/make-call.ts';
 import { fc } from '../support/property.ts';
@@ -100,7 +100,7 @@ class Run {
     leased.catch((error: unknown) => this.rig.faults.push(String(error)));
   }
 
-  end(asker: Asker | undefined, how: Ended): void {
+  end(asker: Asker | undefined, how: LeaseOutcome): void {
     if (!asker) return;
     asker.state = 'over';
     asker.lease?.release(how);
@@ -117,10 +117,10 @@ class Run {
     else if (next.does === 'close') this.ended ??= rig.pool.close();
     else if (next.does === 'replace') {
       const [item] = rig.pool.items;
-      const replacement = item === undefined ? undefined : rig.pool.replacing(item);
+      const replacement = item === undefined ? undefined : rig.pool.beginReplacement(item);
       if (item !== undefined && replacement) {
         rig.alive.delete(item);
-        replacement.with(rig.make());
+        replacement.complete(rig.make());
       }
     } else if (next.does === 'wait') await rig.clock.advance(next.ms);
     else if (next.does === 'release') this.end(pick(this.in('holding'), next.which), 'ok');
@@ -136,12 +136,12 @@ class Run {
     const { rig } = this;
     expect(rig.faults).toEqual([]);
     expect(rig.alive.size + rig.opening.length).toBeLessThanOrEqual(this.max);
-    expect(rig.places.taken).toBeLessThanOrEqual(rig.places.max);
+    expect(rig.places.used).toBeLessThanOrEqual(rig.places.max);
     if (this.ended) {
       expect(this.in('waiting')).toEqual([]);
       return;
     }
-    expect(rig.places.taken).toBe(rig.alive.size + rig.opening.length);
+    expect(rig.places.used).toBe(rig.alive.size + rig.opening.length);
     expect(rig.pool.size).toBe(rig.alive.size + rig.opening.length);
     expect(rig.pool.waiting).toBe(this.in('waiting').length);
     if (rig.pool.waiting > 0) {
@@ -191,7 +191,7 @@ it('never opens too many, never lends one to too many, serves in order and leave
         expect([...rig.alive]).toEqual([]);
         expect(rig.opening).toEqual([]);
         expect(rig.faults).toEqual([]);
-        expect(rig.places.taken).toBe(0);
+        expect(rig.places.used).toBe(0);
         expect(clock.timers).toBe(0);
       },
     ),

@@ -1,4 +1,4 @@
-import type { Probed } from '../../src/pool/health.ts';
+import type { ProbeResult } from '../../src/pool/health.ts';
 import type { PoolLimits } from '../../src/pool/maintenance.ts';
 import { Pool } from '../../src/pool/pool.ts';
 import { SessionQuota } from '../../src/pool/session-quota.ts';
@@ -42,7 +42,7 @@ export class PoolRig {
   readonly closed: number[] = [];
   readonly faults: string[] = [];
   /** What a probe comes to. */
-  probe: (item: number, method: string, signal: AbortSignal) => Promise<Probed> = async () => 'answered';
+  probe: (item: number, method: string, signal: AbortSignal) => Promise<ProbeResult> = async () => 'answered';
   /** How long a close takes. */
   closing: (item: number) => Promise<void> = async () => undefined;
   #next = 0;
@@ -61,7 +61,7 @@ export class PoolRig {
     this.pool = new Pool<number>({
       limits: { ...LIMITS, ...limits },
       clock,
-      places,
+      quota: places,
       overlap,
       open: (signal) => this.#open(signal),
       close: async (item) => {
@@ -81,7 +81,7 @@ export class PoolRig {
   /** The first item, as the client's own initialize opens it. */
   adopt(): number {
     const item = this.make();
-    this.places.occupy();
+    this.places.forceAcquire();
     this.pool.adopt(item);
     return item;
   }

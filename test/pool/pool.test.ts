@@ -331,7 +331,7 @@ describe('the limit over all pools', () => {
     extra.release('broken');
     await other.openAll();
     expect((await waiting).item).toBe(1);
-    expect(places.taken).toBe(3);
+    expect(places.used).toBe(3);
   });
 
   it('stands in the refusal where it is what is full', async () => {
@@ -448,7 +448,7 @@ describe('an opening that hangs', () => {
     const dead = rig.adopt();
     let abandoned = false;
     rig.alive.delete(dead);
-    const replacement = rig.pool.replacing(dead, () => {
+    const replacement = rig.pool.beginReplacement(dead, () => {
       abandoned = true;
     });
     const leaving = new AbortController();
@@ -458,10 +458,10 @@ describe('an opening that hangs', () => {
     await rig.clock.advance(1_000);
     expect(abandoned).toBe(true);
     const next = rig.pool.lease(new AbortController().signal);
-    replacement?.abandoned();
+    replacement?.abandon();
     await rig.openAll();
     expect((await next).item).toBe(1);
-    expect(rig.places.taken).toBe(1);
+    expect(rig.places.used).toBe(1);
   });
 });
 

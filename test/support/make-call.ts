@@ -1,5 +1,5 @@
 import type { Id, Message } from '../../src/core/jsonrpc/message.ts';
-import { readLine, readUpstream } from '../../src/core/jsonrpc/parse.ts';
+import { readLine, readMessages } from '../../src/core/jsonrpc/parse.ts';
 import type { Call, Deadline, Emit, Reply } from '../../src/core/pipeline/call.ts';
 
 /** What a client wrote, as the relay would hand it to the first layer. */
@@ -14,7 +14,7 @@ export const requestOf = (method: string, params?: unknown, id: Id = 0): Message
 
 /** A deadline that only counts how often it stands still. */
 export class HeldDeadline implements Deadline {
-  left = Number.POSITIVE_INFINITY;
+  remainingMs = Number.POSITIVE_INFINITY;
   holds = 0;
   held = 0;
 
@@ -60,7 +60,7 @@ export function answerOf(
   json: Readonly<Record<string, unknown>>,
   http?: { status: number; headers?: Readonly<Record<string, string>> },
 ): Reply {
-  const [message] = readUpstream(JSON.stringify({ jsonrpc: '2.0', id: 0, ...json }));
+  const [message] = readMessages(JSON.stringify({ jsonrpc: '2.0', id: 0, ...json }));
   if (message?.kind !== 'response') throw new Error(`no answer: ${JSON.stringify(json)}`);
   return {
     kind: 'answer',

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import * as http from 'node:http';
-import { claimOf, classify, type Message, type Request } from '../../src/core/jsonrpc/message.ts';
+import { classify, type Message, type Request, statedVersion } from '../../src/core/jsonrpc/message.ts';
 import type { BinDriver } from './bin-driver.ts';
 import { afterThisTest } from './cleanup.ts';
 import { Connections, listenOnLoopback, shut } from './connections.ts';
@@ -80,7 +80,8 @@ export class StdioBridge {
     response: http.ServerResponse,
     session: StdioPeer | undefined,
   ): void {
-    const isStateless = claimOf(message) !== undefined || headers['mcp-protocol-version'] === '2026-07-28';
+    const isStateless =
+      statedVersion(message) !== undefined || headers['mcp-protocol-version'] === '2026-07-28';
     if (message.kind !== 'request') {
       const peer = session ?? this.#stateless[0];
       peer?.send(message);

@@ -1,7 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { LineSplitter } from '../../src/client/stdio/lines.ts';
 import {
-  claimOf,
   classify,
   idKey,
   isId,
@@ -10,6 +9,7 @@ import {
   paramsOf,
   type Request,
   type Response,
+  statedVersion,
 } from '../../src/core/jsonrpc/message.ts';
 import type { BinDriver } from './bin-driver.ts';
 import { EventWriter, sendJson } from './mcp-answers.ts';
@@ -61,7 +61,7 @@ class Pending {
 
 const statusOf = (answer: Message, request: Request): number => {
   const error = answer.json.error;
-  if (claimOf(request) === undefined || !isObject(error)) return 200;
+  if (statedVersion(request) === undefined || !isObject(error)) return 200;
   return STATUS_OF_ERROR[Number(error.code)] ?? 200;
 };
 
@@ -94,7 +94,7 @@ export class StdioPeer {
     response.on('close', () => {
       if (this.#pending.get(key) !== pending) return;
       this.#pending.delete(key);
-      if (claimOf(request) !== undefined) this.#cancel(request);
+      if (statedVersion(request) !== undefined) this.#cancel(request);
     });
     this.#driver.send(request.text);
   }

@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { ProxyError } from '../../core/errors/errors.ts';
 import { acceptedForms, accepts } from '../../core/http/accept.ts';
 import { isLoopback } from '../../core/http/loopback.ts';
-import { errorAnswer } from '../../core/jsonrpc/message.ts';
+import { errorResponse } from '../../core/jsonrpc/message.ts';
 
 const METHODS = ['GET', 'POST', 'DELETE', 'OPTIONS'];
 
@@ -24,7 +24,7 @@ export interface RequestHead {
   readonly path: string;
   readonly headers: IncomingHttpHeaders;
   /** How often a Host stands there: parsers disagree about which of two counts. */
-  readonly hosts: number;
+  readonly hostCount: number;
   /** Whether it presents one of the listener's tokens, or needs none. */
   readonly authorized: boolean;
 }
@@ -40,26 +40,26 @@ export interface HttpRefusal {
  * with a name that it points there (DNS rebinding) read the answers: what browsers do not let it
  * forge, Host and Origin, is checked first, as MCP asks. Pure.
  */
-export function refusalOf(head: RequestHead, rules: AdmissionRules): HttpRefusal | undefined {
+export function admissionRefusal(head: RequestHead, rules: AdmissionRules): HttpRefusal | undefined {
   const { method, path, headers } = head;
   const { host, origin } = headers;
-  if (head.hosts !== 1 || !isHostAllowed(host, rules.allowedHosts)) {
-    return refused(403, `Host ${shown(host)} is not served here (--allowed-host).`);
+  if (head.hostCount !== 1 || !isHostAllowed(host, rules.allowedHosts)) {
+    return refused(403, `Host ${quoteShort(host)} is not served here (--allowed-host).`);
   }
   if (origin !== undefined && !isOriginAllowed(origin, rules.allowedOrigins)) {
-    return refused(403, `Pages of ${shown(origin)} may not use this listener (--allowed-origin).`);
+    return refused(403, `Pages of ${quoteShort(origin)} may not use this listener (--allowed-origin).`);
   }
   const site = headers['sec-fetch-site'];
   if (origin === undefined && !isSiteAllowed(site, rules.allowedOrigins)) {
     return refused(
       403,
-      `Sec-Fetch-Site ${shown(siteOf(site))}: a web page of another site sent this without an Origin that could be allowed. Pages must send MCP requests in CORS mode, from an origin of --allowed-origin.`,
+      `Sec-Fetch-Site ${quoteShort(siteOf(site))}: a web page of another site sent this without an Origin that could be allowed. Pages must send MCP requests in CORS mode, from an origin of --allowed-origin.`,
     );
   }
   if (path !== rules.path && path !== `${rules.path}/`) {
     return invalid(
       404,
-      `There is nothing at ${shown(path)}: MCP is at ${rules.path || '/'} (--listen-path).`,
+      `There is nothing at ${quoteShort(path)}: MCP is at ${rules.path || '/'} (--listen-path).`,
     );
   }
   if (!METHODS.includes(method)) {
@@ -139,14 +139,14 @@ const invalid = (status: number, message: string, headers = {}): HttpRefusal => 
 });
 
 /** No id: what was not let in was not read. */
-export function bodyOf(error: ProxyError): { text: string; headers: Record<string, string> } {
-  const { text } = errorAnswer(error.toJsonRpc(), undefined);
+export function errorBody(error: ProxyError): { text: string; headers: Record<string, string> } {
+  const { text } = errorResponse(error.toJsonRpc(), undefined);
   const length = String(Buffer.byteLength(text));
   return { text, headers: { 'content-type': 'application/json', 'content-length': length } };
 }
 
 /** What a stranger wrote, short and on one line. */
-const shown = (value: string | undefined): string => JSON.stringify((value ?? '').slice(0, 100));
+const quoteShort = (value: string | undefined): string => JSON.stringify((value ?? '').slice(0, 100));
 
 /** By name; where the rule has a port, by port too. Exported for its table of tests. */
 export function isHostAllowed(host: string | undefined, allowed: readonly string[]): boolean {

@@ -1,5 +1,5 @@
 import { ProxyError } from '../../core/errors/errors.ts';
-import { bodyOf, type HttpRefusal } from './admission.ts';
+import { errorBody, type HttpRefusal } from './admission.ts';
 
 const REASONS: Readonly<Record<number, string>> = {
   400: 'Bad Request',
@@ -30,7 +30,7 @@ const refusal = (status: number, what: string): HttpRefusal => ({
 
 /** The bytes of it, where node has no response to write them to. Pure. */
 export function responseText({ status, headers, error }: HttpRefusal): string {
-  const body = bodyOf(error);
+  const body = errorBody(error);
   const lines = Object.entries({ ...body.headers, ...headers }).map(([name, value]) => `${name}: ${value}`);
   return `HTTP/1.1 ${status} ${REASONS[status] ?? ''}\r\n${lines.join('\r\n')}\r\n\r\n${body.text}`;
 }

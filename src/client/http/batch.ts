@@ -1,5 +1,5 @@
 import { ProxyError } from '../../core/errors/errors.ts';
-import { claimOf, type Message } from '../../core/jsonrpc/message.ts';
+import { type Message, statedVersion } from '../../core/jsonrpc/message.ts';
 import type { InvalidMessage } from '../../core/jsonrpc/parse.ts';
 import { BATCH_REVISION } from '../../core/pipeline/call.ts';
 
@@ -14,7 +14,9 @@ export function batchRefusal(
   elements: readonly (Message | InvalidMessage)[],
   revision: string | undefined,
 ): ProxyError | undefined {
-  const claims = elements.some((element) => element.kind !== 'invalid' && claimOf(element) !== undefined);
+  const claims = elements.some(
+    (element) => element.kind !== 'invalid' && statedVersion(element) !== undefined,
+  );
   if (claims || (revision !== undefined && revision !== BATCH_REVISION)) {
     return refusal(`batches exist in revision ${BATCH_REVISION} only; send the messages one by one`);
   }

@@ -5,44 +5,44 @@ export type ReadBody = { readonly bytes: Buffer } | 'too-large' | 'no-room' | 'g
 
 /**
  * Reads a request's body.
- * @param opened - called with the memory that it takes, which the caller gives back.
+ * @param onReserved - called with the memory that it takes, which the caller gives back.
  */
 export function readBody(
   request: IncomingMessage,
   limit: number,
   { held, owner }: { readonly held: HeldBodies; readonly owner: BodyOwner },
-  opened: (body: HeldBody) => void,
+  onReserved: (body: HeldBody) => void,
 ): Promise<ReadBody> {
   return new Promise((resolve) => {
     const body = held.open(owner, () => finish('no-room'));
-    opened(body);
+    onReserved(body);
     let chunks: Buffer[] = [];
     let length = 0;
     const finish = (outcome: ReadBody): void => {
       chunks = [];
       // The request lives on until its answer has left, and what listens would with it.
-      request.off('data', take);
-      request.off('end', whole);
-      request.off('close', gone);
-      request.off('error', gone);
+      request.off('data', onData);
+      request.off('end', onEnd);
+      request.off('close', onClose);
+      request.off('error', onClose);
       resolve(outcome);
     };
-    const take = (chunk: Buffer): void => {
+    const onData = (chunk: Buffer): void => {
       length += chunk.length;
       if (length > limit) finish('too-large');
-      else if (!body.take(chunk.length)) finish('no-room');
+      else if (!body.reserve(chunk.length)) finish('no-room');
       else chunks.push(chunk);
     };
-    const whole = (): void => {
+    const onEnd = (): void => {
       const [first] = chunks;
       body.complete();
       finish({ bytes: first && chunks.length === 1 ? first : Buffer.concat(chunks, length) });
     };
-    const gone = (): void => finish('gone');
-    request.on('data', take);
-    request.on('end', whole);
-    request.on('close', gone);
-    request.on('error', gone);
+    const onClose = (): void => finish('gone');
+    request.on('data', onData);
+    request.on('end', onEnd);
+    request.on('close', onClose);
+    request.on('error', onClose);
   });
 }
 

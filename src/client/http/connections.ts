@@ -16,23 +16,23 @@ export interface ConnectionLimits {
   readonly maxClientsPerAddress: number | undefined;
 }
 
-interface KnownConnection {
+interface TrackedConnection {
   readonly socket: Socket;
   readonly address: string;
-  readonly group: Group;
+  readonly group: AddressGroup;
   admitted: boolean;
 }
 
 /** The connections of one address. */
-interface Group {
+interface AddressGroup {
   readonly limit: number;
   /** The oldest first. */
-  readonly admitted: Set<KnownConnection>;
-  readonly unadmitted: Set<KnownConnection>;
+  readonly admitted: Set<TrackedConnection>;
+  readonly unadmitted: Set<TrackedConnection>;
 }
 
 /** Which limit leaves no room for one more client. */
-export type Full = 'clients' | 'address';
+export type ExceededLimit = 'clients' | 'address';
 
 /**
  * The open connections of the listener. Whoever opens one need not be a client: until a request on
@@ -44,11 +44,11 @@ export class Connections {
   readonly #limits: ConnectionLimits;
   readonly #close: (socket: Socket, address: string) => void;
   readonly #isIdle: (socket: Socket) => boolean;
-  readonly #known = new Map<Socket, KnownConnection>();
-  readonly #groups = new Map<string, Group>();
+  readonly #tracked = new Map<Socket, TrackedConnection>();
+  readonly #groups = new Map<string, AddressGroup>();
   /** The oldest first. */
-  readonly #admitted = new Set<KnownConnection>();
-  readonly #unadmitted = new Set<KnownConnection>();
+  readonly #admitted = new Set<TrackedConnection>();
+  readonly #unadmitted = new Set<TrackedConnection>();
 
   /**
    * @param isIdle - whether no request is under way on a connection: one that is kept for later
@@ -65,22 +65,22 @@ export class Connections {
   }
 
   get size(): number {
-    return this.#known.size;
+    return this.#tracked.size;
   }
 
   get sockets(): readonly Socket[] {
-    return [...this.#known.keys()];
+    return [...this.#tracked.keys()];
   }
 
   addressOf(socket: Socket): string {
-    return this.#known.get(socket)?.address ?? '';
+    return this.#tracked.get(socket)?.address ?? '';
   }
 
   add(socket: Socket, remoteAddress: string | undefined): void {
     const address = plainAddress(remoteAddress);
     const group = this.#groupOf(address);
-    const added: KnownConnection = { socket, address, group, admitted: false };
-    this.#known.set(socket, added);
+    const added: TrackedConnection = { socket, address, group, admitted: false };
+    this.#tracked.set(socket, added);
     this.#unadmitted.add(added);
     group.unadmitted.add(added);
     const { maxClients } = this.#limits;
@@ -90,7 +90,7 @@ export class Connections {
     ) {
       this.#evict(group.unadmitted);
     }
-    while (this.#known.size > maxClients && this.#unadmitted.size > MAX_UNADMITTED) {
+    while (this.#tracked.size > maxClients && this.#unadmitted.size > MAX_UNADMITTED) {
       this.#evict(this.#unadmitted);
     }
   }
@@ -99,32 +99,33 @@ export class Connections {
    * To be called for each request that is let in: counts its connection among the clients', if
    * there is room for one more.
    */
-  admit(socket: Socket): Full | undefined {
-    const known = this.#known.get(socket);
-    if (!known || known.admitted) return undefined;
-    const { group } = known;
+  admit(socket: Socket): ExceededLimit | undefined {
+    const tracked = this.#tracked.get(socket);
+    if (!tracked || tracked.admitted) return undefined;
+    const { group } = tracked;
     if (group.admitted.size >= group.limit && !this.#evictIdle(group.admitted)) return 'address';
     if (this.#admitted.size >= this.#limits.maxClients && !this.#evictIdle(this.#admitted)) return 'clients';
-    known.admitted = true;
-    this.#unadmitted.delete(known);
-    group.unadmitted.delete(known);
-    this.#admitted.add(known);
-    group.admitted.add(known);
+    tracked.admitted = true;
+    this.#unadmitted.delete(tracked);
+    group.unadmitted.delete(tracked);
+    this.#admitted.add(tracked);
+    group.admitted.add(tracked);
     return undefined;
   }
 
   /** To be called when it is closed; harmless when it was closed here. */
   remove(socket: Socket): void {
-    const known = this.#known.get(socket);
-    if (!known) return;
-    const { group } = known;
-    this.#known.delete(socket);
-    for (const set of [this.#admitted, this.#unadmitted, group.admitted, group.unadmitted]) set.delete(known);
-    const key = groupKey(known.address);
+    const tracked = this.#tracked.get(socket);
+    if (!tracked) return;
+    const { group } = tracked;
+    this.#tracked.delete(socket);
+    for (const set of [this.#admitted, this.#unadmitted, group.admitted, group.unadmitted])
+      set.delete(tracked);
+    const key = groupKey(tracked.address);
     if (group.admitted.size + group.unadmitted.size === 0) this.#groups.delete(key);
   }
 
-  #evict(among: ReadonlySet<KnownConnection>): void {
+  #evict(among: ReadonlySet<TrackedConnection>): void {
     for (const { socket, address } of among) {
       this.remove(socket);
       this.#close(socket, address);
@@ -132,7 +133,7 @@ export class Connections {
     }
   }
 
-  #evictIdle(among: ReadonlySet<KnownConnection>): boolean {
+  #evictIdle(among: ReadonlySet<TrackedConnection>): boolean {
     for (const { socket, address } of among) {
       if (!this.#isIdle(socket)) continue;
       this.remove(socket);
@@ -142,12 +143,12 @@ export class Connections {
     return false;
   }
 
-  #groupOf(address: string): Group {
+  #groupOf(address: string): AddressGroup {
     const key = groupKey(address);
     const found = this.#groups.get(key);
     if (found) return found;
     const limit = addressLimit(address, this.#limits);
-    const group: Group = { limit, admitted: new Set(), unadmitted: new Set() };
+    const group: AddressGroup = { limit, admitted: new Set(), unadmitted: new Set() };
     this.#groups.set(key, group);
     return group;
   }

@@ -39,7 +39,7 @@ export class EventStream implements BodySink {
     const { keepaliveMs } = options;
     if (keepaliveMs === 0) return;
     this.#insert(KEEPALIVE);
-    this.#wait(keepaliveMs);
+    this.#scheduleKeepalive(keepaliveMs);
   }
 
   write(chunk: Uint8Array): Promise<void> {
@@ -50,7 +50,7 @@ export class EventStream implements BodySink {
       if (this.#timer && chunk[0] === 0xef && chunk[1] === 0xbb && chunk[2] === 0xbf)
         bytes = chunk.subarray(3);
     }
-    this.#note(bytes);
+    this.#recordTail(bytes);
     return this.#options.sink.write(bytes);
   }
 
@@ -58,7 +58,7 @@ export class EventStream implements BodySink {
     this.#options.sink.onSlow?.(listener);
   }
 
-  #note(bytes: Uint8Array): void {
+  #recordTail(bytes: Uint8Array): void {
     if (this.#timer) this.#lastAt = this.#options.clock.monotonic();
     const { length } = bytes;
     for (let at = Math.max(0, length - 3); at < length; at++) {
@@ -92,14 +92,14 @@ export class EventStream implements BodySink {
     });
   }
 
-  #wait(ms: number): void {
+  #scheduleKeepalive(ms: number): void {
     const { clock, keepaliveMs } = this.#options;
     this.#timer = clock.schedule(
       ms,
       () => {
         const left = keepaliveMs - (clock.monotonic() - this.#lastAt);
         if (left <= 0 && this.betweenEvents && !this.#inserting) this.#insert(KEEPALIVE);
-        this.#wait(left > 0 ? left : keepaliveMs);
+        this.#scheduleKeepalive(left > 0 ? left : keepaliveMs);
       },
       { keepAlive: false },
     );

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { BodySink, HttpFacts } from '../../core/pipeline/call.ts';
 import type { HttpExchange } from '../../core/pipeline/http-context.ts';
 import type { Clock } from '../../core/time/clock.ts';
-import { downHeaders, pageHeaders, upHeaders } from './headers.ts';
+import { corsHeaders, pickRequestHeaders, pickResponseHeaders } from './headers.ts';
 import type { UnreadAnswers } from './unread-answers.ts';
 
 /**
@@ -52,9 +52,9 @@ export class ServerExchange implements HttpExchange {
   /** What waits for its client to read. */
   #blocked: (() => void)[] = [];
   /** Settles when all that was given is written; undefined where nothing waits. */
-  #pouring: Promise<void> | undefined;
+  #writing: Promise<void> | undefined;
   #listeners: (() => void)[] = [];
-  #over = false;
+  #isOver = false;
   /** Undefined where nobody wants to know, or knows. */
   #onSlow: (() => void) | undefined;
   #waitedMs = 0;
@@ -66,7 +66,7 @@ export class ServerExchange implements HttpExchange {
     { clock, unread, forwarded }: ServerExchangeDeps,
   ) {
     this.caller = caller;
-    this.headers = upHeaders(request.headers, forwarded);
+    this.headers = pickRequestHeaders(request.headers, forwarded);
     this.#forwarded = forwarded;
     this.#origin = request.headers.origin;
     this.#response = response;
@@ -84,16 +84,16 @@ export class ServerExchange implements HttpExchange {
   }
 
   /** To be called when the answer has left, or never will, because its connection is gone. */
-  over(): void {
-    this.#over = true;
+  settle(): void {
+    this.#isOver = true;
     this.#unblock();
     const listeners = this.#listeners;
     this.#listeners = [];
-    if (!this.#response.writableFinished) for (const tell of listeners) tell();
+    if (!this.#response.writableFinished) for (const notify of listeners) notify();
   }
 
   onGone(listener: () => void): void {
-    if (!this.#over) this.#listeners.push(listener);
+    if (!this.#isOver) this.#listeners.push(listener);
     else if (!this.#response.writableFinished) listener();
   }
 
@@ -102,7 +102,7 @@ export class ServerExchange implements HttpExchange {
     if (!response.destroyed) {
       response.writeHead(
         head.status,
-        Object.assign(downHeaders(head, this.#forwarded), pageHeaders(this.#origin)),
+        Object.assign(pickResponseHeaders(head, this.#forwarded), corsHeaders(this.#origin)),
       );
       // What says how long it is comes at once; the head of anything else is news by itself.
       if (head.headers['content-length'] === undefined) {
@@ -123,32 +123,32 @@ export class ServerExchange implements HttpExchange {
   }
 
   #write(chunk: Uint8Array): Promise<void> {
-    if (!this.#pouring && chunk.length <= PIECE_BYTES) return this.#piece(chunk);
-    const pouring = (this.#pouring ?? ROOM).then(() => this.#pour(chunk));
-    this.#pouring = pouring;
-    return pouring.then(() => {
-      if (this.#pouring === pouring) this.#pouring = undefined;
+    if (!this.#writing && chunk.length <= PIECE_BYTES) return this.#writePiece(chunk);
+    const writing = (this.#writing ?? ROOM).then(() => this.#writeInPieces(chunk));
+    this.#writing = writing;
+    return writing.then(() => {
+      if (this.#writing === writing) this.#writing = undefined;
     });
   }
 
-  async #pour(chunk: Uint8Array): Promise<void> {
+  async #writeInPieces(chunk: Uint8Array): Promise<void> {
     const release = this.#unread.hold(chunk.length, this.#cut);
-    for (let at = 0; at < chunk.length && !this.#over; at += PIECE_BYTES) {
-      await this.#piece(chunk.subarray(at, at + PIECE_BYTES));
+    for (let at = 0; at < chunk.length && !this.#isOver; at += PIECE_BYTES) {
+      await this.#writePiece(chunk.subarray(at, at + PIECE_BYTES));
     }
     release();
   }
 
-  #piece(chunk: Uint8Array): Promise<void> {
+  #writePiece(chunk: Uint8Array): Promise<void> {
     const response = this.#response;
-    if (this.#over || response.destroyed || response.writableEnded || response.write(chunk)) return ROOM;
+    if (this.#isOver || response.destroyed || response.writableEnded || response.write(chunk)) return ROOM;
     return new Promise((resolve) => {
       const clock = this.#clock;
       const since = clock.monotonic();
       const stalled = clock.schedule(STALLED_MS, this.#cut, { keepAlive: false });
       const slow =
         this.#onSlow &&
-        clock.schedule(Math.max(0, SLOW_MS - this.#waitedMs), () => this.#slow(), { keepAlive: false });
+        clock.schedule(Math.max(0, SLOW_MS - this.#waitedMs), () => this.#reportSlow(), { keepAlive: false });
       const go = (): void => {
         stalled.cancel();
         slow?.cancel();
@@ -166,14 +166,14 @@ export class ServerExchange implements HttpExchange {
     for (const go of [...this.#blocked]) go();
   }
 
-  #slow(): void {
+  #reportSlow(): void {
     const listener = this.#onSlow;
     this.#onSlow = undefined;
     listener?.();
   }
 
   end(): void {
-    if (this.#pouring) void this.#pouring.then(() => this.#response.end());
+    if (this.#writing) void this.#writing.then(() => this.#response.end());
     else this.#response.end();
   }
 

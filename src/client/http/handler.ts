@@ -4,9 +4,8 @@ import { acceptedForms } from '../../core/http/accept.ts';
 import { headerMismatch } from '../../core/http/header-agreement.ts';
 import {
   cancellationOf,
-  claimOf,
   describeMessage,
-  errorAnswer,
+  errorResponse,
   idText,
   isId,
   type JsonObject,
@@ -15,6 +14,7 @@ import {
   paramsOf,
   type Request,
   type Response,
+  statedVersion,
 } from '../../core/jsonrpc/message.ts';
 import { type InvalidMessage, readLine } from '../../core/jsonrpc/parse.ts';
 import {
@@ -27,12 +27,12 @@ import {
   type Reply,
 } from '../../core/pipeline/call.ts';
 import type { Events } from '../../core/pipeline/events.ts';
-import { type HttpExchange, ownPassage } from '../../core/pipeline/http-context.ts';
+import { deriveHttpContext, type HttpExchange } from '../../core/pipeline/http-context.ts';
 import { type Clock, settleWithin } from '../../core/time/clock.ts';
 import { listKeyOf } from '../../core/tools/list-pages.ts';
 import { startHeartbeat } from '../heartbeat.ts';
-import { Abandoned, rescued } from '../rescue.ts';
-import { overdue, type TimeLimits, timeLimitOf } from '../time-limit.ts';
+import { Abandoned, rescue } from '../rescue.ts';
+import { type TimeLimits, timeLimitFor, timeoutError } from '../time-limit.ts';
 import { batchRefusal } from './batch.ts';
 import { type HttpCall, HttpCalls } from './in-flight.ts';
 import { HttpResponse } from './response.ts';
@@ -40,7 +40,7 @@ import { HttpResponse } from './response.ts';
 /**
  * How long a cancelled call's exchange stays open for the server to take the cancellation first.
  */
-const CANCEL_TOLD_MS = 1_000;
+const CANCEL_GRACE_MS = 1_000;
 /** How long, at the end, answers that are complete may take to be told from those that are not. */
 const SETTLE_MS = 1_000;
 
@@ -58,7 +58,7 @@ export interface BareRequest {
 
 export interface HttpHandlerDeps {
   readonly handler: Handler;
-  readonly bare: (request: BareRequest) => Promise<Reply>;
+  readonly forward: (request: BareRequest) => Promise<Reply>;
   /** The profile that signs. */
   readonly profile: string;
   readonly clock: Clock;
@@ -78,17 +78,17 @@ export interface HttpHandlerDeps {
   /** Lists come whole: their pages are read one after the other. */
   readonly mergesPages?: boolean;
   /** What goes up of what the client sends. */
-  readonly headersOf: (headers: Headers) => Headers;
+  readonly toUpstreamHeaders: (headers: Headers) => Headers;
   /**
    * The definition of a tool, where it is known: it says which arguments are repeated in headers.
    */
-  readonly toolOf: (name: string) => JsonObject | undefined;
+  readonly findTool: (name: string) => JsonObject | undefined;
   /** Told of every notification on a GET stream, which no layer sees. */
-  readonly overheard: (notification: Notification) => void;
+  readonly onNotification: (notification: Notification) => void;
 }
 
 /** One message of a client, and the way to answer it. */
-interface Taken {
+interface PendingMessage {
   readonly message: Message;
   readonly client: string;
   readonly headers: Headers;
@@ -104,38 +104,38 @@ type CallOutcome = { readonly reply: Reply } | { readonly error: unknown };
  */
 export class HttpHandler {
   readonly #deps: HttpHandlerDeps;
-  readonly #entries: HttpCalls;
+  readonly #calls: HttpCalls;
   #requests = 0;
   #leaving = false;
 
   constructor(deps: HttpHandlerDeps) {
     this.#deps = deps;
-    this.#entries = new HttpCalls(deps.clock);
+    this.#calls = new HttpCalls(deps.clock);
   }
 
   /** Takes the body of a POST. Never throws; resolves when its answer is complete. */
   post(text: string, exchange: HttpExchange): Promise<void> {
-    const answer = this.#answerTo(exchange);
+    const answer = this.#createResponse(exchange);
     const line = readLine(text);
-    const client = this.#clientOf(exchange.headers);
-    if (line.kind === 'message') return this.#single(line.message, exchange, client, answer);
-    if (line.kind === 'batch') return this.#batch(line.elements, exchange, client, answer);
-    this.#invalid(line, text.length, answer);
-    return OVER;
+    const client = this.#clientId(exchange.headers);
+    if (line.kind === 'message') return this.#handleMessage(line.message, exchange, client, answer);
+    if (line.kind === 'batch') return this.#handleBatch(line.elements, exchange, client, answer);
+    this.#rejectInvalid(line, text.length, answer);
+    return DONE;
   }
 
-  #answerTo(exchange: HttpExchange): HttpResponse {
+  #createResponse(exchange: HttpExchange): HttpResponse {
     const { clock, keepaliveMs } = this.#deps;
     return new HttpResponse(exchange, { clock, keepaliveMs, forms: acceptedForms(exchange.headers.accept) });
   }
 
-  #invalid({ id, error }: InvalidMessage, bytes: number, answer: HttpResponse): void {
+  #rejectInvalid({ id, error }: InvalidMessage, bytes: number, answer: HttpResponse): void {
     this.#deps.events.emit({ type: 'client.line-invalid', reason: error.message, bytes });
     answer.fail(error, id?.text);
   }
 
   /** Whoever has the id of a session is its client; without one, every request is a stranger. */
-  #clientOf(headers: Headers): string {
+  #clientId(headers: Headers): string {
     const session = headers['mcp-session-id'];
     // An empty one names nobody: who sends it must not be taken for all others who do.
     if (!session) return `http-request-${++this.#requests}`;
@@ -143,37 +143,42 @@ export class HttpHandler {
   }
 
   /** True where a layer reads the method's answer: then it cannot pass as it comes. */
-  #reads(method: string): boolean {
+  #needsMessage(method: string): boolean {
     const { readsLists, mergesPages = false } = this.#deps;
     return (readsLists && method === 'tools/list') || (mergesPages && listKeyOf(method) !== undefined);
   }
 
-  #single(message: Message, exchange: HttpExchange, client: string, answer: HttpResponse): Promise<void> {
-    const refusal = this.#refusalOf([message]) ?? this.#mismatchOf(message, exchange.headers);
+  #handleMessage(
+    message: Message,
+    exchange: HttpExchange,
+    client: string,
+    answer: HttpResponse,
+  ): Promise<void> {
+    const refusal = this.#refusalFor([message]) ?? this.#headerMismatch(message, exchange.headers);
     if (refusal) {
       answer.fail(refusal, message.kind === 'request' ? idText(message) : undefined);
-      return OVER;
+      return DONE;
     }
-    if (isStream(message) && !answer.takesEvents) {
+    if (isStream(message) && !answer.acceptsEvents) {
       const error = new ProxyError('invalid-request', NEEDS_EVENTS, { sent: 'no' });
       answer.fail(error, message.kind === 'request' ? idText(message) : undefined, NOT_ACCEPTABLE);
-      return OVER;
+      return DONE;
     }
-    const recalled = message.kind === 'notification' ? this.#recalled(message, client) : undefined;
-    if (recalled && !recalled.sent) {
+    const cancelled = message.kind === 'notification' ? this.#findCancelled(message, client) : undefined;
+    if (cancelled && !cancelled.sent) {
       // The server knows nothing of it, and must not hear of it later.
-      recalled.controller.abort(new Abandoned('cancelled by the client'));
-      answer.whole([], { status: 202, headers: {} });
-      return OVER;
+      cancelled.controller.abort(new Abandoned('cancelled by the client'));
+      answer.send([], { status: 202, headers: {} });
+      return DONE;
     }
     // Some servers answer a notification that names a request's method.
-    const read = message.kind !== 'response' && this.#reads(message.method);
-    const done = this.#run(message, exchange, client, answer, !read);
+    const read = message.kind !== 'response' && this.#needsMessage(message.method);
+    const done = this.#runLayers(message, exchange, client, answer, !read);
     // Servers need not end the stream of what they were told to cancel, and it would keep its
     // connection.
-    if (recalled) {
-      void settleWithin(this.#deps.clock, CANCEL_TOLD_MS, done).then(() =>
-        recalled.controller.abort(new Abandoned('cancelled by the client')),
+    if (cancelled) {
+      void settleWithin(this.#deps.clock, CANCEL_GRACE_MS, done).then(() =>
+        cancelled.controller.abort(new Abandoned('cancelled by the client')),
       );
     }
     return done.then((outcome) =>
@@ -181,31 +186,34 @@ export class HttpHandler {
     );
   }
 
-  #mismatchAmong(elements: readonly (Message | InvalidMessage)[], headers: Headers): ProxyError | undefined {
+  #firstHeaderMismatch(
+    elements: readonly (Message | InvalidMessage)[],
+    headers: Headers,
+  ): ProxyError | undefined {
     for (const element of elements) {
-      const found = element.kind === 'invalid' ? undefined : this.#mismatchOf(element, headers);
+      const found = element.kind === 'invalid' ? undefined : this.#headerMismatch(element, headers);
       if (found) return found;
     }
     return undefined;
   }
 
-  #mismatchOf(message: Message, headers: Headers): ProxyError | undefined {
+  #headerMismatch(message: Message, headers: Headers): ProxyError | undefined {
     const { name } = message.kind === 'request' ? paramsOf(message) : {};
-    return headerMismatch(headers, message, typeof name === 'string' ? this.#deps.toolOf(name) : undefined);
+    return headerMismatch(headers, message, typeof name === 'string' ? this.#deps.findTool(name) : undefined);
   }
 
   /**
    * Also while the proxy leaves, calls under way get what they need to end: answers to questions,
    * cancellations.
    */
-  #refusalOf(messages: readonly (Message | InvalidMessage)[]): ProxyError | undefined {
+  #refusalFor(messages: readonly (Message | InvalidMessage)[]): ProxyError | undefined {
     if (this.#leaving && messages.some(({ kind }) => kind === 'request')) return shuttingDown();
     return this.#streamRefusal(messages.filter((each) => each.kind !== 'invalid' && isStream(each)).length);
   }
 
   #streamRefusal(wanted: number): ProxyError | undefined {
     const { maxStreams } = this.#deps;
-    if (wanted === 0 || this.#entries.streams + wanted <= maxStreams) return undefined;
+    if (wanted === 0 || this.#calls.streams + wanted <= maxStreams) return undefined;
     return new ProxyError(
       'listener-full',
       `${maxStreams} streams are open, as many as the proxy takes (--max-streams). This one was not opened.`,
@@ -217,15 +225,15 @@ export class HttpHandler {
    * The request that a notification takes back, where it came by here and its stream would not say
    * so itself.
    */
-  #recalled(notification: Notification, client: string): HttpCall | undefined {
+  #findCancelled(notification: Notification, client: string): HttpCall | undefined {
     if (notification.method !== 'notifications/cancelled') return undefined;
     const { requestId } = paramsOf(notification);
-    const entry = isId(requestId) ? this.#entries.request(client, requestId) : undefined;
-    return entry?.message && isToldOf(entry.message) ? entry : undefined;
+    const entry = isId(requestId) ? this.#calls.find(client, requestId) : undefined;
+    return entry?.message && isCancellable(entry.message) ? entry : undefined;
   }
 
   /** Carries one message through the layers. Never throws. */
-  async #run(
+  async #runLayers(
     message: Message,
     exchange: HttpExchange,
     client: string,
@@ -233,36 +241,45 @@ export class HttpHandler {
     passes: boolean,
   ): Promise<CallOutcome> {
     const { events, limits, handler, clock, heartbeatMs: everyMs } = this.#deps;
-    if (!passes) answer.collect();
+    if (!passes) answer.expectMessages();
     if (events.detailed) events.emit({ type: 'message.received', ...describeMessage(message) });
-    const ms = message.kind === 'request' ? timeLimitOf(message, limits).ms : limits.timeoutMs;
-    const entry = this.#entries.add({ client, message, stream: isStream(message) }, ms, () =>
+    const ms = message.kind === 'request' ? timeLimitFor(message, limits).ms : limits.timeoutMs;
+    const entry = this.#calls.add({ client, message, stream: isStream(message) }, ms, () =>
       this.#expire(entry, exchange.headers),
     );
     if (everyMs > 0 && message.kind === 'request') {
-      entry.heartbeat = startHeartbeat(message, { clock, everyMs, send: ({ text }) => answer.insert(text) });
+      entry.heartbeat = startHeartbeat(message, {
+        clock,
+        everyMs,
+        send: ({ text }) => answer.insertEvent(text),
+      });
     }
     const { signal } = entry.controller;
     exchange.onGone(() => entry.controller.abort(new Abandoned('the client has gone')));
     try {
-      return { reply: await inTurn(handler(this.#callOf(message, entry, exchange, answer, passes)), signal) };
+      return {
+        reply: await settleOrAbort(
+          handler(this.#createCall(message, entry, exchange, answer, passes)),
+          signal,
+        ),
+      };
     } catch (error) {
       return { error };
     } finally {
       entry.heartbeat?.stop();
-      entry.ears?.close();
-      this.#entries.remove(entry);
+      entry.tap?.close();
+      this.#calls.remove(entry);
     }
   }
 
-  #callOf(
+  #createCall(
     message: Message,
     entry: HttpCall,
     exchange: HttpExchange,
     answer: HttpResponse,
     passes: boolean,
   ): Call {
-    const headers = this.#deps.headersOf(exchange.headers);
+    const headers = this.#deps.toUpstreamHeaders(exchange.headers);
     const leaving = (): void => {
       entry.sent = true;
     };
@@ -276,26 +293,26 @@ export class HttpHandler {
       profile: this.#deps.profile,
       signal: entry.controller.signal,
       emit: async (below) => {
-        if (below.kind === 'request' && !answer.takesEvents) {
-          this.#tell(unaskable(below), exchange.headers, entry.client);
+        if (below.kind === 'request' && !answer.acceptsEvents) {
+          this.#sendToServer(refuseServerRequest(below), exchange.headers, entry.client);
           return;
         }
-        entry.ears ??= this.#entries.earsOf(entry);
-        entry.ears.hear(below);
-        await answer.event(below.text);
+        entry.tap ??= this.#calls.tapCall(entry);
+        entry.tap.onMessage(below);
+        await answer.sendEvent(below.text);
       },
       deadline: message.kind === 'request' ? entry.deadline : NO_DEADLINE,
-      passage: passes
+      httpContext: passes
         ? {
             headers,
-            leaving,
-            pass: (head) => answer.pass(shown(head)),
-            answering: () => {
+            onSend: leaving,
+            pass: (head) => answer.pass(hideUnauthorized(head)),
+            onAnswer: () => {
               answer.answered();
               entry.heartbeat?.stop();
             },
           }
-        : { headers, leaving },
+        : { headers, onSend: leaving },
     };
   }
 
@@ -308,69 +325,74 @@ export class HttpHandler {
       );
       return;
     }
-    const limit = timeLimitOf(message, limits);
-    const told = sent && isToldOf(message);
-    const how = `${told ? 'The server was told that nobody waits any more; the' : 'The'} request may have run.`;
-    const error = overdue(message, limit, { how, sent: 'maybe' });
+    const limit = timeLimitFor(message, limits);
+    const notifiesServer = sent && isCancellable(message);
+    const how = `${notifiesServer ? 'The server was told that nobody waits any more; the' : 'The'} request may have run.`;
+    const error = timeoutError(message, limit, { how, sent: 'maybe' });
     const { method, id } = message;
     events.emit({ type: 'call.cancelled', method, id: String(id), by: 'deadline' });
     entry.controller.abort(sent ? error : error.unsent);
-    if (told)
-      this.#tell(cancellationOf(message, `timed out after ${limit.ms / 1000} s`), headers, entry.client);
+    if (notifiesServer)
+      this.#sendToServer(
+        cancellationOf(message, `timed out after ${limit.ms / 1000} s`),
+        headers,
+        entry.client,
+      );
   }
 
   /**
    * Sends a message of the proxy's own, on the client's session. A failure has nobody to go to but
    * the log.
    */
-  #tell(message: Notification | Response, headers: Headers, client: string): void {
-    const silent: HttpExchange = {
-      headers: message.kind === 'response' ? headers : ownPassage({ headers }, message.method).headers,
+  #sendToServer(message: Notification | Response, headers: Headers, client: string): void {
+    const discarding: HttpExchange = {
+      headers: message.kind === 'response' ? headers : deriveHttpContext({ headers }, message.method).headers,
       onGone: () => undefined,
       begin: () => ({ write: async () => undefined }),
       end: () => undefined,
       breakOff: () => undefined,
     };
-    const unheard = new HttpResponse(silent, { clock: this.#deps.clock, keepaliveMs: 0 });
-    void this.#run(message, silent, client, unheard, true).then((outcome) => {
-      if ('error' in outcome) rescued(this.#deps.events, message, outcome.error);
+    const discarded = new HttpResponse(discarding, { clock: this.#deps.clock, keepaliveMs: 0 });
+    void this.#runLayers(message, discarding, client, discarded, true).then((outcome) => {
+      if ('error' in outcome) rescue(this.#deps.events, message, outcome.error);
     });
   }
 
-  #finish(taken: Taken, outcome: CallOutcome): void {
-    const { message, answer } = taken;
+  #finish(pending: PendingMessage, outcome: CallOutcome): void {
+    const { message, answer } = pending;
     if ('error' in outcome) {
-      this.#failed(taken, outcome.error);
+      this.#fail(pending, outcome.error);
       return;
     }
     const { reply } = outcome;
     switch (reply.kind) {
       case 'passed':
         if (answer.begun) answer.end();
-        else this.#failed(taken, new TypeError('an answer was passed on to somebody else'));
+        else this.#fail(pending, new TypeError('an answer was passed on to somebody else'));
         break;
       case 'answer':
-        answer.whole([reply.message.text], shown(reply.http ?? OK));
+        answer.send([reply.message.text], hideUnauthorized(reply.http ?? OK));
         break;
       case 'accepted':
         if (message.kind === 'request') {
-          this.#failed(taken, new TypeError('a request was accepted without an answer'));
-        } else answer.whole([], { status: 202, headers: {} });
+          this.#fail(pending, new TypeError('a request was accepted without an answer'));
+        } else answer.send([], { status: 202, headers: {} });
     }
   }
 
-  #failed({ message, answer, client, headers }: Taken, error: unknown): void {
+  #fail({ message, answer, client, headers }: PendingMessage, error: unknown): void {
     if (error instanceof Abandoned) {
-      answer.silence();
+      answer.endWithoutAnswer();
       return;
     }
-    const known = rescued(this.#deps.events, message, error);
+    const known = rescue(this.#deps.events, message, error);
     const id = message.kind === 'request' ? idText(message) : undefined;
     const closes = id !== undefined && !isStream(message) && ENDED_HERE.has(known.reason);
     if (!closes || !answer.closeWith(known, id)) answer.fail(known, id);
     // The other time limits tell the server themselves.
-    if (message.kind !== 'request' || known.details.limit !== 'read-timeout' || !isToldOf(message)) return;
-    this.#tell(
+    if (message.kind !== 'request' || known.details.limit !== 'read-timeout' || !isCancellable(message))
+      return;
+    this.#sendToServer(
       cancellationOf(message, 'nothing was heard for longer than the read timeout'),
       headers,
       client,
@@ -378,16 +400,16 @@ export class HttpHandler {
   }
 
   /** Posts the members one by one, so that each passes the layers, and answers them together. */
-  async #batch(
+  async #handleBatch(
     elements: readonly (Message | InvalidMessage)[],
     exchange: HttpExchange,
     client: string,
     answer: HttpResponse,
   ): Promise<void> {
     const refusal =
-      this.#refusalOf(elements) ??
+      this.#refusalFor(elements) ??
       batchRefusal(elements, exchange.headers['mcp-protocol-version']) ??
-      this.#mismatchAmong(elements, exchange.headers);
+      this.#firstHeaderMismatch(elements, exchange.headers);
     if (refusal) {
       answer.fail(refusal, undefined);
       return;
@@ -395,21 +417,22 @@ export class HttpHandler {
     let failure: unknown;
     const texts = await Promise.all(
       elements.map(async (element) => {
-        if (element.kind === 'invalid') return errorAnswer(element.error.toJsonRpc(), element.id?.text).text;
-        const outcome = await this.#run(element, exchange, client, answer, false);
+        if (element.kind === 'invalid')
+          return errorResponse(element.error.toJsonRpc(), element.id?.text).text;
+        const outcome = await this.#runLayers(element, exchange, client, answer, false);
         if ('reply' in outcome)
           return outcome.reply.kind === 'answer' ? outcome.reply.message.text : undefined;
         failure ??= outcome.error;
         if (element.kind !== 'request' || outcome.error instanceof Abandoned) return undefined;
-        return errorAnswer(rescued(this.#deps.events, element, outcome.error).toJsonRpc(), idText(element))
+        return errorResponse(rescue(this.#deps.events, element, outcome.error).toJsonRpc(), idText(element))
           .text;
       }),
     );
     const answers = texts.filter((text) => text !== undefined);
-    if (answers.length > 0) answer.whole(answers, OK, `[${answers.join(',')}]`);
-    else if (failure === undefined) answer.whole([], { status: 202, headers: {} });
+    if (answers.length > 0) answer.send(answers, OK, `[${answers.join(',')}]`);
+    else if (failure === undefined) answer.send([], { status: 202, headers: {} });
     else if (failure instanceof ProxyError) answer.fail(failure, undefined);
-    else if (failure instanceof Abandoned) answer.silence();
+    else if (failure instanceof Abandoned) answer.endWithoutAnswer();
     else answer.breakOff();
   }
 
@@ -417,7 +440,7 @@ export class HttpHandler {
    * GET and DELETE: no message, no layers, the server's own answer. Never throws; resolves when
    * that is complete.
    */
-  async bare(method: 'GET' | 'DELETE', exchange: HttpExchange): Promise<void> {
+  async forward(method: 'GET' | 'DELETE', exchange: HttpExchange): Promise<void> {
     const { events, profile, limits } = this.#deps;
     const { clock, keepaliveMs } = this.#deps;
     const answer = new HttpResponse(exchange, { clock, keepaliveMs });
@@ -427,27 +450,27 @@ export class HttpHandler {
       answer.fail(refusal, undefined);
       return;
     }
-    const client = this.#clientOf(exchange.headers);
+    const client = this.#clientId(exchange.headers);
     const ms = stream ? 0 : limits.timeoutMs;
-    const entry = this.#entries.add({ client, message: undefined, stream }, ms, () =>
+    const entry = this.#calls.add({ client, message: undefined, stream }, ms, () =>
       this.#expire(entry, exchange.headers),
     );
     entry.sent = true;
     exchange.onGone(() => entry.controller.abort(new Abandoned('the client has gone')));
-    const ears = this.#entries.earsOfSession(client);
+    const tap = this.#calls.tapSession(client);
     try {
-      const reply = await this.#deps.bare({
+      const reply = await this.#deps.forward({
         method,
-        headers: this.#deps.headersOf(exchange.headers),
+        headers: this.#deps.toUpstreamHeaders(exchange.headers),
         profile,
         signal: entry.controller.signal,
-        pass: (head) => answer.pass(shown(head)),
+        pass: (head) => answer.pass(hideUnauthorized(head)),
         emit: async (message) => {
-          ears.hear(message);
-          if (message.kind === 'notification') this.#deps.overheard(message);
+          tap.onMessage(message);
+          if (message.kind === 'notification') this.#deps.onNotification(message);
         },
       });
-      if (reply.kind === 'answer') answer.whole([reply.message.text], shown(reply.http ?? OK));
+      if (reply.kind === 'answer') answer.send([reply.message.text], hideUnauthorized(reply.http ?? OK));
       else answer.end();
     } catch (error) {
       if (error instanceof Abandoned) answer.breakOff();
@@ -460,8 +483,8 @@ export class HttpHandler {
         answer.fail(known, undefined);
       }
     } finally {
-      ears.close();
-      this.#entries.remove(entry);
+      tap.close();
+      this.#calls.remove(entry);
     }
   }
 
@@ -477,11 +500,11 @@ export class HttpHandler {
       ifUnsent: 'The proxy is ending. The request was not sent: it waited until then.',
     });
     const reasonFor = ({ sent }: HttpCall): Error => (sent ? ending : ending.unsent);
-    this.#entries.cut(({ stream }) => stream, reasonFor);
-    const idle = this.#entries.idle();
-    if (this.#entries.size > 0) events.emit({ type: 'proxy.draining', inFlight: this.#entries.size });
+    this.#calls.abortMatching(({ stream }) => stream, reasonFor);
+    const idle = this.#calls.idle();
+    if (this.#calls.size > 0) events.emit({ type: 'proxy.draining', inFlight: this.#calls.size });
     await settleWithin(clock, ms, idle);
-    this.#entries.cut(() => true, reasonFor);
+    this.#calls.abortMatching(() => true, reasonFor);
     await settleWithin(clock, SETTLE_MS, idle);
   }
 }
@@ -495,7 +518,7 @@ const shuttingDown = (): ProxyError =>
  */
 const ENDED_HERE: ReadonlySet<ErrorReason> = new Set(['timeout', 'shutting-down']);
 
-const OVER = Promise.resolve();
+const DONE = Promise.resolve();
 
 const NOT_ACCEPTABLE = 406;
 const NEEDS_EVENTS =
@@ -505,19 +528,19 @@ const NEEDS_EVENTS =
  * The answer to a server that asks a client which accepts no event stream, and so cannot be asked.
  * Pure.
  */
-function unaskable(request: Request): Response {
+function refuseServerRequest(request: Request): Response {
   if (request.method === 'ping') {
     const text = `{"jsonrpc":"2.0","id":${idText(request)},"result":{}}`;
     return { kind: 'response', text, json: JSON.parse(text), id: request.id, outcome: 'result' };
   }
   const why = `The client cannot take ${request.method}: its Accept header names no text/event-stream.`;
-  return errorAnswer(new ProxyError('invalid-request', why, { sent: 'no' }).toJsonRpc(), idText(request));
+  return errorResponse(new ProxyError('invalid-request', why, { sent: 'no' }).toJsonRpc(), idText(request));
 }
 
 const OK: HttpFacts = { status: 200, headers: {} };
 
 /** What a 401 asks for, credentials, the client cannot give: they are the proxy's. */
-const shown = ({ status, headers }: HttpFacts): HttpFacts => ({
+const hideUnauthorized = ({ status, headers }: HttpFacts): HttpFacts => ({
   status: status === 401 ? 502 : status,
   headers,
 });
@@ -529,7 +552,8 @@ const isInitialize = (message: Message): boolean =>
  * In the revision without sessions, closing the stream is the cancellation; and initialize must not
  * be cancelled.
  */
-const isToldOf = (message: Message): boolean => claimOf(message) === undefined && !isInitialize(message);
+const isCancellable = (message: Message): boolean =>
+  statedVersion(message) === undefined && !isInitialize(message);
 
 const isStream = (message: Message): boolean =>
   message.kind === 'request' && message.method === 'subscriptions/listen';
@@ -538,7 +562,7 @@ const isStream = (message: Message): boolean =>
  * Settles as the handler does; a turn after the signal has aborted at the latest: by then the
  * handler knows how far the request got.
  */
-function inTurn(handled: Promise<Reply>, signal: AbortSignal): Promise<Reply> {
+function settleOrAbort(handled: Promise<Reply>, signal: AbortSignal): Promise<Reply> {
   return new Promise((resolve, reject) => {
     const leave = (): void => void setImmediate(() => reject(signal.reason));
     if (signal.aborted) leave();

@@ -5,21 +5,26 @@ import type { HttpFacts } from '../../core/pipeline/call.ts';
  * All that begin so, on both ways: what MCP calls its own. Those that repeat the body are compared
  * with it.
  */
-const OF_MCP = 'mcp-';
+const MCP_PREFIX = 'mcp-';
 
-const OF_TRACING = ['traceparent', 'tracestate', 'baggage'];
+const TRACING_HEADERS = ['traceparent', 'tracestate', 'baggage'];
 
 /**
  * Client to server, beside those of MCP. Every other header could mean something to the server that
  * the signature then vouches for.
  */
-const UP: ReadonlySet<string> = new Set(['accept', 'last-event-id', 'user-agent', ...OF_TRACING]);
+const REQUEST_HEADERS: ReadonlySet<string> = new Set([
+  'accept',
+  'last-event-id',
+  'user-agent',
+  ...TRACING_HEADERS,
+]);
 
 /**
  * Server to client, beside those of MCP: what describes the body, when to retry, and the ids that
  * support asks for.
  */
-const DOWN: ReadonlySet<string> = new Set([
+const RESPONSE_HEADERS: ReadonlySet<string> = new Set([
   'allow',
   'apigw-requestid',
   'cache-control',
@@ -35,7 +40,7 @@ const DOWN: ReadonlySet<string> = new Set([
   'x-amzn-requestid',
   'x-amzn-trace-id',
   'x-request-id',
-  ...OF_TRACING,
+  ...TRACING_HEADERS,
 ]);
 
 /**
@@ -43,7 +48,7 @@ const DOWN: ReadonlySet<string> = new Set([
  * signs; those that name another method, address or user than the signed request; those by which a
  * server directs a browser.
  */
-const OWNED =
+const NEVER_FORWARDED =
   /^(connection|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade|host|authorization|content-.*|accept-encoding|expect|x-amz-.*|cookie2?|x-http-method.*|x-method-override|x-original-.*|x-rewrite-url|www-authenticate|set-cookie2?|location|refresh|alt-svc|access-control-.*|clear-site-data|service-worker-allowed|strict-transport-security)$/;
 
 /** Why a header cannot be forwarded, as a phrase, or undefined. Pure. */
@@ -53,7 +58,7 @@ export function forwardProblem(name: string): string | undefined {
   if (!/^[!#$%&'*+.^`|~0-9A-Za-z-]+$/.test(name)) {
     return `must name headers such as x-request-id, without underscores and values, not ${given}`;
   }
-  return OWNED.test(name.toLowerCase())
+  return NEVER_FORWARDED.test(name.toLowerCase())
     ? `must not name ${name.toLowerCase()}: the proxy owns that header`
     : undefined;
 }
@@ -63,7 +68,7 @@ const UNSENDABLE = /[^\t\x20-\x7e\x80-\xff]/;
 
 const NONE: ReadonlySet<string> = new Set();
 
-function namedIn(connection: string | string[] | undefined): ReadonlySet<string> {
+function connectionHeaders(connection: string | string[] | undefined): ReadonlySet<string> {
   // What nearly every message says names no header.
   if (connection === undefined || connection === 'keep-alive' || connection === 'close') return NONE;
   return new Set(
@@ -77,33 +82,36 @@ function namedIn(connection: string | string[] | undefined): ReadonlySet<string>
  * The client's headers that go to the server. Pure.
  * @param more - in lower case; of --forward-header.
  */
-export function upHeaders(
+export function pickRequestHeaders(
   headers: IncomingHttpHeaders,
   more: ReadonlySet<string> = NONE,
 ): Readonly<Record<string, string>> {
-  const hop = namedIn(headers.connection);
+  const hop = connectionHeaders(headers.connection);
   const kept: Record<string, string> = {};
   for (const name in headers) {
     const value = headers[name];
-    if (value === undefined || !isForwarded(name, UP, more) || hop.has(name)) continue;
+    if (value === undefined || !isForwarded(name, REQUEST_HEADERS, more) || hop.has(name)) continue;
     kept[name] = Array.isArray(value) ? value.join(', ') : value;
   }
   return kept;
 }
 
 const isForwarded = (name: string, listed: ReadonlySet<string>, more: ReadonlySet<string>): boolean =>
-  listed.has(name) || (name.startsWith(OF_MCP) && !name.includes('_')) || more.has(name);
+  listed.has(name) || (name.startsWith(MCP_PREFIX) && !name.includes('_')) || more.has(name);
 
 /**
  * The server's headers that go to the client. Pure.
  * @param more - in lower case; of --forward-header.
  */
-export function downHeaders({ headers }: HttpFacts, more: ReadonlySet<string> = NONE): OutgoingHttpHeaders {
-  const hop = namedIn(headers.connection);
+export function pickResponseHeaders(
+  { headers }: HttpFacts,
+  more: ReadonlySet<string> = NONE,
+): OutgoingHttpHeaders {
+  const hop = connectionHeaders(headers.connection);
   const kept: OutgoingHttpHeaders = {};
   for (const name in headers) {
     const value = headers[name];
-    if (value === undefined || !isForwarded(name, DOWN, more) || hop.has(name)) continue;
+    if (value === undefined || !isForwarded(name, RESPONSE_HEADERS, more) || hop.has(name)) continue;
     const unsendable = Array.isArray(value)
       ? value.some((one) => UNSENDABLE.test(one))
       : UNSENDABLE.test(value);
@@ -113,7 +121,7 @@ export function downHeaders({ headers }: HttpFacts, more: ReadonlySet<string> = 
 }
 
 /** What lets the page that asked read the answer; nothing for who is no page. Pure. */
-export function pageHeaders(origin: string | undefined): Readonly<Record<string, string>> {
+export function corsHeaders(origin: string | undefined): Readonly<Record<string, string>> {
   if (origin === undefined) return {};
   return {
     'access-control-allow-origin': origin,
@@ -126,13 +134,13 @@ export function pageHeaders(origin: string | undefined): Readonly<Record<string,
  * How long browsers may remember the answer to their question whether they may ask. Chrome keeps no
  * longer.
  */
-const REMEMBERED_S = 7_200;
+const MAX_PREFLIGHT_AGE_S = 7_200;
 
 /** The answer to that question. Pure. */
 export const preflightHeaders = (headers: IncomingHttpHeaders): Readonly<Record<string, string>> => ({
-  ...pageHeaders(headers.origin),
+  ...corsHeaders(headers.origin),
   'access-control-allow-methods': 'GET, POST, DELETE',
   // Mcp-Param headers have names that only the server's tools know.
   'access-control-allow-headers': String(headers['access-control-request-headers'] ?? '*'),
-  'access-control-max-age': String(REMEMBERED_S),
+  'access-control-max-age': String(MAX_PREFLIGHT_AGE_S),
 });

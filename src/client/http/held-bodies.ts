@@ -8,8 +8,8 @@ const MAX_HELD_BYTES = 256 * 1024 * 1024;
  * room whatever others have sent. Their number is bounded by --max-clients, and all of them
  * together by the second figure.
  */
-const MAX_BEGINNING_BYTES = 64 * 1024;
-const MAX_BEGINNINGS_BYTES = 64 * 1024 * 1024;
+const MAX_EXEMPT_BYTES = 64 * 1024;
+const MAX_TOTAL_EXEMPT_BYTES = 64 * 1024 * 1024;
 
 /**
  * Whose body it is: bodies that never end are dropped by the caller that holds most, and in it by
@@ -24,10 +24,10 @@ export interface BodyOwner {
 /** One body, as far as memory goes. */
 export interface HeldBody {
   /** False where there is no room for it: then it is not to be read on. */
-  take(bytes: number): boolean;
+  reserve(bytes: number): boolean;
   /** To be called when it is complete: from now on it is carried, and not dropped for others. */
   complete(): void;
-  giveBack(): void;
+  release(): void;
 }
 
 class Body implements HeldBody {
@@ -44,9 +44,9 @@ class Body implements HeldBody {
     this.drop = drop;
   }
 
-  take(bytes: number): boolean {
+  reserve(bytes: number): boolean {
     this.#length += bytes;
-    const beyond = Math.max(0, this.#length - this.#bodies.beginning) - this.bytes;
+    const beyond = Math.max(0, this.#length - this.#bodies.exemptBytes) - this.bytes;
     return this.#bodies.grow(this, Math.max(0, beyond));
   }
 
@@ -54,7 +54,7 @@ class Body implements HeldBody {
     this.#bodies.completed(this);
   }
 
-  giveBack(): void {
+  release(): void {
     this.#bodies.release(this);
   }
 }
@@ -62,13 +62,13 @@ class Body implements HeldBody {
 /** The memory that the bodies of all clients take. */
 export class HeldBodies {
   /** Bytes of each body that need no room of the others. */
-  readonly beginning: number;
+  readonly exemptBytes: number;
   /** The oldest first. */
   readonly #incomplete = new Set<Body>();
   #bytes = 0;
 
   constructor(maxClients: number) {
-    this.beginning = Math.min(MAX_BEGINNING_BYTES, Math.floor(MAX_BEGINNINGS_BYTES / maxClients));
+    this.exemptBytes = Math.min(MAX_EXEMPT_BYTES, Math.floor(MAX_TOTAL_EXEMPT_BYTES / maxClients));
   }
 
   /** @param drop - called where the body has to make room for another one. */
@@ -81,7 +81,7 @@ export class HeldBodies {
   /** @internal */
   grow(body: Body, bytes: number): boolean {
     while (this.#bytes + bytes > MAX_HELD_BYTES) {
-      const dropped = this.#largest();
+      const dropped = this.#nextToDrop();
       if (!dropped || dropped === body || dropped.bytes === 0) return false;
       this.release(dropped);
       dropped.drop();
@@ -104,15 +104,15 @@ export class HeldBodies {
   }
 
   /** The oldest incomplete body of the session that holds most, of the caller that holds most. */
-  #largest(): Body | undefined {
-    const callers = most(this.#incomplete, ({ owner }) => owner.caller);
-    const [oldest] = most(callers, ({ owner }) => owner.session).filter(({ bytes }) => bytes > 0);
+  #nextToDrop(): Body | undefined {
+    const callers = largestGroup(this.#incomplete, ({ owner }) => owner.caller);
+    const [oldest] = largestGroup(callers, ({ owner }) => owner.session).filter(({ bytes }) => bytes > 0);
     return oldest;
   }
 }
 
 /** The bodies of the key whose bodies have most bytes together. */
-function most(bodies: Iterable<Body>, keyOf: (body: Body) => string): Body[] {
+function largestGroup(bodies: Iterable<Body>, keyOf: (body: Body) => string): Body[] {
   const groups = new Map<string, { bytes: number; bodies: Body[] }>();
   let largest: { bytes: number; bodies: Body[] } = { bytes: -1, bodies: [] };
   for (const body of bodies) {

@@ -9,11 +9,11 @@ import { PendingServerRequests } from './pending-server-requests.ts';
 /** One exchange under way. */
 export interface HttpCall {
   /** Made when the first message comes by on its stream: to most calls none does. */
-  ears: StreamTap | undefined;
+  tap: StreamTap | undefined;
   /** Notifies progress for a server that is silent. */
   heartbeat: Heartbeat | undefined;
   /** Its place among the others. */
-  at: number;
+  index: number;
   readonly client: string;
   readonly controller: CallController;
   readonly deadline: Countdown;
@@ -27,7 +27,7 @@ export interface HttpCall {
 
 /** Listens to what passes by on one stream. */
 export interface StreamTap {
-  hear(message: Message): void;
+  onMessage(message: Message): void;
   close(): void;
 }
 
@@ -41,11 +41,11 @@ export class HttpCalls {
    * In no order. A list, because a Map makes itself a new table whenever the last of a few entries
    * leaves, which is often.
    */
-  readonly #entries: HttpCall[] = [];
+  readonly #calls: HttpCall[] = [];
   /** Requests by client and id, and by client and progress token. */
   readonly #requests = new TransientMap<string, HttpCall>();
   readonly #tokens = new TransientMap<string, HttpCall>();
-  readonly #questions = new PendingServerRequests();
+  readonly #serverRequests = new PendingServerRequests();
   #whenIdle: (() => void) | undefined;
 
   constructor(clock: Clock) {
@@ -53,12 +53,12 @@ export class HttpCalls {
   }
 
   get size(): number {
-    return this.#entries.length;
+    return this.#calls.length;
   }
 
   get streams(): number {
     let count = 0;
-    for (const { stream } of this.#entries) if (stream) count++;
+    for (const { stream } of this.#calls) if (stream) count++;
     return count;
   }
 
@@ -72,40 +72,40 @@ export class HttpCalls {
       client: entry.client,
       message: entry.message,
       stream: entry.stream,
-      ears: undefined,
+      tap: undefined,
       heartbeat: undefined,
-      at: this.#entries.length,
+      index: this.#calls.length,
       controller: new CallController(),
       deadline: new Countdown(this.#clock, limit, () => expire(added)),
       sent: false,
     };
-    this.#entries.push(added);
+    this.#calls.push(added);
     const { message, client } = entry;
-    this.#eachKey(added, (index, key) => {
+    this.#forEachKey(added, (index, key) => {
       if (!index.has(key)) index.set(key, added);
     });
     if (message?.kind === 'response' && message.id !== undefined)
-      this.#questions.answered(client, message.id);
+      this.#serverRequests.settle(client, message.id);
     return added;
   }
 
   remove(entry: HttpCall): void {
     entry.deadline.stop();
-    const last = this.#entries.pop();
+    const last = this.#calls.pop();
     if (last && last !== entry) {
-      this.#entries[entry.at] = last;
-      last.at = entry.at;
+      this.#calls[entry.index] = last;
+      last.index = entry.index;
     }
-    this.#eachKey(entry, (index, key) => {
+    this.#forEachKey(entry, (index, key) => {
       if (index.get(key) === entry) index.delete(key);
     });
-    if (this.#entries.length === 0) this.#whenIdle?.();
+    if (this.#calls.length === 0) this.#whenIdle?.();
   }
 
   /**
    * Where a request is found again: thousands may be under way while a message names one of them.
    */
-  #eachKey(
+  #forEachKey(
     { client, message }: HttpCall,
     visit: (index: TransientMap<string, HttpCall>, key: string) => void,
   ): void {
@@ -116,58 +116,58 @@ export class HttpCalls {
   }
 
   /** The request of a client; ids of other clients are theirs. */
-  request(client: string, id: Id): HttpCall | undefined {
+  find(client: string, id: Id): HttpCall | undefined {
     return this.#requests.get(keyOf(client, id));
   }
 
   /** For what is heard on the stream of one call. */
-  earsOf(entry: HttpCall): StreamTap {
-    return this.#ears(entry.client, () => [entry.deadline]);
+  tapCall(entry: HttpCall): StreamTap {
+    return this.#createTap(entry.client, () => [entry.deadline]);
   }
 
   /**
    * For what is heard on a session's own stream, where nothing says which call a question belongs
    * to.
    */
-  earsOfSession(client: string): StreamTap {
-    return this.#ears(client, () =>
-      this.#entries.filter((entry) => entry.client === client).map(({ deadline }) => deadline),
+  tapSession(client: string): StreamTap {
+    return this.#createTap(client, () =>
+      this.#calls.filter((entry) => entry.client === client).map(({ deadline }) => deadline),
     );
   }
 
   /** Progress gives time, and a question stops it. */
-  #ears(client: string, deadlines: () => readonly Countdown[]): StreamTap {
+  #createTap(client: string, deadlines: () => readonly Countdown[]): StreamTap {
     let release: (() => void) | undefined;
     return {
-      hear: (message) => {
+      onMessage: (message) => {
         // Whatever comes after a question shows that it was answered.
         release?.();
         release = undefined;
-        if (message.kind === 'request') release = this.#questions.ask(client, message.id, deadlines());
+        if (message.kind === 'request') release = this.#serverRequests.add(client, message.id, deadlines());
         else if (message.kind === 'notification' && message.method === 'notifications/progress') {
-          this.#progressed(client, paramsOf(message).progressToken);
+          this.#restartDeadline(client, paramsOf(message).progressToken);
         }
       },
       close: () => release?.(),
     };
   }
 
-  #progressed(client: string, token: unknown): void {
+  #restartDeadline(client: string, token: unknown): void {
     const called = isId(token) ? this.#tokens.get(keyOf(client, token)) : undefined;
     called?.deadline.restart();
     called?.heartbeat?.stop();
   }
 
   /** Aborts those that match; `reasonFor` says why, as each has to hear it. */
-  cut(matches: (entry: HttpCall) => boolean, reasonFor: (entry: HttpCall) => Error): void {
-    for (const entry of [...this.#entries]) if (matches(entry)) entry.controller.abort(reasonFor(entry));
+  abortMatching(matches: (entry: HttpCall) => boolean, reasonFor: (entry: HttpCall) => Error): void {
+    for (const entry of [...this.#calls]) if (matches(entry)) entry.controller.abort(reasonFor(entry));
   }
 
   /** Resolves when nothing is under way. */
   idle(): Promise<void> {
     return new Promise((resolve) => {
       this.#whenIdle = resolve;
-      if (this.#entries.length === 0) resolve();
+      if (this.#calls.length === 0) resolve();
     });
   }
 }

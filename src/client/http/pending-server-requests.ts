@@ -13,7 +13,7 @@ export class PendingServerRequests {
    * Holds the deadlines until the question is answered.
    * @returns releases them, for when the stream goes on or ends.
    */
-  ask(client: string, id: Id, deadlines: readonly Deadline[]): () => void {
+  add(client: string, id: Id, deadlines: readonly Deadline[]): () => void {
     const key = keyOf(client, id);
     const holds = deadlines.map((deadline) => deadline.hold());
     this.#open.get(key)?.();
@@ -25,7 +25,7 @@ export class PendingServerRequests {
     return release;
   }
 
-  answered(client: string, id: Id): void {
+  settle(client: string, id: Id): void {
     this.#open.get(keyOf(client, id))?.();
   }
 }

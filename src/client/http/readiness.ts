@@ -5,14 +5,14 @@ import { type Clock, settleWithin, withTimeout } from '../../core/time/clock.ts'
  * Load balancers and kubelets ask every few seconds, each of them: what a check has found is the
  * answer for so long.
  */
-const KEPT_MS = 5_000;
+const RESULT_TTL_MS = 5_000;
 /**
  * Kubernetes gives up a probe after a second unless told otherwise: until then it gets an answer,
  * found or not.
  */
-const ANSWER_MS = 800;
+const MAX_PROBE_WAIT_MS = 800;
 /** A check that hangs must not be the last one. */
-const CHECK_LIMIT_MS = 30_000;
+const MAX_CHECK_MS = 30_000;
 
 /** Something without which requests cannot succeed. */
 export interface ReadyCheck {
@@ -32,7 +32,7 @@ export interface ReadinessOptions {
   readonly onChange: (reason: string | undefined, cause: string) => void;
 }
 
-interface Outcome {
+interface ReadinessResult {
   readonly at: number;
   /** Undefined: ready. */
   readonly reason: string | undefined;
@@ -44,8 +44,8 @@ interface Outcome {
  */
 export class Readiness {
   readonly #options: ReadinessOptions;
-  #last: Outcome | undefined;
-  #checking: Promise<Outcome> | undefined;
+  #last: ReadinessResult | undefined;
+  #checking: Promise<ReadinessResult> | undefined;
 
   constructor(options: ReadinessOptions) {
     this.#options = options;
@@ -57,21 +57,21 @@ export class Readiness {
   async reason(): Promise<string | undefined> {
     const { clock } = this.#options;
     const last = this.#last;
-    if (last && clock.monotonic() - last.at < KEPT_MS) return last.reason;
+    if (last && clock.monotonic() - last.at < RESULT_TTL_MS) return last.reason;
     this.#checking ??= this.#check().finally(() => {
       this.#checking = undefined;
     });
-    const outcome = (await settleWithin(clock, ANSWER_MS, this.#checking)) ?? last;
+    const outcome = (await settleWithin(clock, MAX_PROBE_WAIT_MS, this.#checking)) ?? last;
     return outcome ? outcome.reason : 'the first check is not over yet';
   }
 
-  async #check(): Promise<Outcome> {
+  async #check(): Promise<ReadinessResult> {
     const { checks, clock, onChange } = this.#options;
     let reason: string | undefined;
     let cause = '';
     for (const check of checks) {
       try {
-        await withTimeout(clock, CHECK_LIMIT_MS, check.run);
+        await withTimeout(clock, MAX_CHECK_MS, check.run);
       } catch (error) {
         reason = check.reason;
         cause = causeText(error);

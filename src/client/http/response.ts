@@ -1,7 +1,7 @@
 import type { ProxyError } from '../../core/errors/errors.ts';
 import { retryHeaders, statusOf } from '../../core/errors/http-status.ts';
 import { type AcceptedForms, ANY_FORM } from '../../core/http/accept.ts';
-import { errorAnswer, oneLine } from '../../core/jsonrpc/message.ts';
+import { errorResponse, oneLine } from '../../core/jsonrpc/message.ts';
 import type { BodySink, HttpFacts } from '../../core/pipeline/call.ts';
 import type { HttpExchange } from '../../core/pipeline/http-context.ts';
 import type { Clock } from '../../core/time/clock.ts';
@@ -10,10 +10,10 @@ import { EventStream } from './event-stream.ts';
 const JSON_TYPE = 'application/json';
 const EVENT_TYPE = 'text/event-stream';
 
-const isOfType = ({ headers: { 'content-type': type } }: HttpFacts, wanted: string): boolean =>
+const hasType = ({ headers: { 'content-type': type } }: HttpFacts, wanted: string): boolean =>
   typeof type === 'string' && type.toLowerCase().startsWith(wanted);
 
-const isEvents = (head: HttpFacts): boolean => isOfType(head, EVENT_TYPE);
+const isEvents = (head: HttpFacts): boolean => hasType(head, EVENT_TYPE);
 
 /** Bytes can be added to an event stream, unless it is compressed or says how long it is. */
 const isOpenEnded = ({ headers }: HttpFacts): boolean =>
@@ -21,7 +21,7 @@ const isOpenEnded = ({ headers }: HttpFacts): boolean =>
   (headers['content-encoding'] === undefined || headers['content-encoding'] === 'identity');
 
 /** Raw line ends can stand between the tokens of JSON only, and would end the field. */
-const eventOf = (text: string): string => `event: message\ndata: ${oneLine(text)}\n\n`;
+const toEvent = (text: string): string => `event: message\ndata: ${oneLine(text)}\n\n`;
 
 /**
  * Reverse proxies such as nginx hold an answer back until a buffer is full, unless the answer
@@ -52,7 +52,7 @@ export class HttpResponse {
   #passesEvents = false;
   #answered = false;
   /** The server's answer comes as messages: what else it sends is not in any bytes that pass. */
-  #collects = false;
+  #receivesMessages = false;
 
   constructor(exchange: HttpExchange, options: ResponseOptions) {
     this.#exchange = exchange;
@@ -65,13 +65,13 @@ export class HttpResponse {
   }
 
   /** Whether a message can go down before the answer. */
-  get takesEvents(): boolean {
+  get acceptsEvents(): boolean {
     return this.#forms.events;
   }
 
   /** The server's answer will not be offered to `pass`. */
-  collect(): void {
-    this.#collects = true;
+  expectMessages(): void {
+    this.#receivesMessages = true;
   }
 
   /**
@@ -79,29 +79,29 @@ export class HttpResponse {
    * message, because its form does not fit.
    */
   pass(head: HttpFacts): BodySink | undefined {
-    if (this.#state === 'events') return this.#join(head);
+    if (this.#state === 'events') return this.#continueStream(head);
     if (this.#state !== 'unbegun') throw new TypeError('an answer that begins twice');
     if (!this.#fits(head)) {
-      this.#collects = true;
+      this.#receivesMessages = true;
       return undefined;
     }
     this.#state = 'passing';
     this.#passesEvents = isEvents(head);
     if (!this.#passesEvents || head.status !== 200 || !isOpenEnded(head)) return this.#exchange.begin(head);
-    return this.#open(head);
+    return this.#openStream(head);
   }
 
   /** Errors fit whatever is accepted: they have one form. */
   #fits(head: HttpFacts): boolean {
     const { json, events } = this.#forms;
     if ((json && events) || head.status < 200 || head.status >= 300) return true;
-    return isEvents(head) ? events : json || !isOfType(head, JSON_TYPE);
+    return isEvents(head) ? events : json || !hasType(head, JSON_TYPE);
   }
 
   /** The server's stream goes on where the proxy's own has begun. */
-  #join(head: HttpFacts): BodySink | undefined {
+  #continueStream(head: HttpFacts): BodySink | undefined {
     if (head.status !== 200 || !isEvents(head) || !isOpenEnded(head)) {
-      this.#collects = true;
+      this.#receivesMessages = true;
       return undefined;
     }
     this.#state = 'passing';
@@ -109,7 +109,7 @@ export class HttpResponse {
     return this.#stream;
   }
 
-  #open(head: HttpFacts): EventStream {
+  #openStream(head: HttpFacts): EventStream {
     const { clock, keepaliveMs } = this.#options;
     const sink = this.#exchange.begin({ status: 200, headers: { ...UNBUFFERED, ...head.headers } });
     this.#stream = new EventStream({ sink, clock, keepaliveMs });
@@ -120,34 +120,34 @@ export class HttpResponse {
    * One message before the answer; it is left out where the client accepts no events. Resolves when
    * the client has room for more.
    */
-  event(text: string): Promise<void> {
+  sendEvent(text: string): Promise<void> {
     // What passes by has its messages in it.
-    if (!this.#collects) return SENT;
-    if (this.#state === 'unbegun' && this.#forms.events) this.#begin();
-    return this.#send(text);
+    if (!this.#receivesMessages) return DONE;
+    if (this.#state === 'unbegun' && this.#forms.events) this.#beginStream();
+    return this.#writeEvent(text);
   }
 
-  #send(text: string): Promise<void> {
-    if (this.#state !== 'events' || !this.#stream) return SENT;
-    return this.#stream.write(Buffer.from(eventOf(text)));
+  #writeEvent(text: string): Promise<void> {
+    if (this.#state !== 'events' || !this.#stream) return DONE;
+    return this.#stream.write(Buffer.from(toEvent(text)));
   }
 
-  #begin(): void {
+  #beginStream(): void {
     this.#state = 'events';
-    this.#open({ status: 200, headers: { 'content-type': EVENT_TYPE, 'cache-control': 'no-cache' } });
+    this.#openStream({ status: 200, headers: { 'content-type': EVENT_TYPE, 'cache-control': 'no-cache' } });
   }
 
   /**
    * Sends a message of the proxy's own, where the client accepts events and no other is half sent.
    */
-  insert(text: string): void {
-    if (this.#state === 'unbegun' && this.#forms.events) this.#begin();
-    this.#stream?.insert(eventOf(text));
+  insertEvent(text: string): void {
+    if (this.#state === 'unbegun' && this.#forms.events) this.#beginStream();
+    this.#stream?.insert(toEvent(text));
   }
 
   /** The answer, or several: after events, as events. */
-  whole(texts: readonly string[], head: HttpFacts, joined = texts[0]): void {
-    if (this.#state === 'events') for (const text of texts) void this.#send(text);
+  send(texts: readonly string[], head: HttpFacts, joined = texts[0]): void {
+    if (this.#state === 'events') for (const text of texts) void this.#writeEvent(text);
     else if (this.#state === 'unbegun') this.#write(texts, joined ?? '', head);
     this.end();
   }
@@ -155,8 +155,8 @@ export class HttpResponse {
   #write(texts: readonly string[], text: string, head: HttpFacts): void {
     const { 'content-type': type, ...rest } = head.headers;
     const asEvent = text !== '' && this.#isEvent(head);
-    const asJson = isOfType(head, JSON_TYPE);
-    const body = Buffer.from(asEvent ? texts.map(eventOf).join('') : text);
+    const asJson = hasType(head, JSON_TYPE);
+    const body = Buffer.from(asEvent ? texts.map(toEvent).join('') : text);
     const typed = asEvent ? (isEvents(head) ? type : EVENT_TYPE) : asJson ? type : JSON_TYPE;
     const length = asEvent ? {} : { 'content-length': String(body.length) };
     const sink = this.#exchange.begin({
@@ -184,8 +184,8 @@ export class HttpResponse {
       this.breakOff();
       return;
     }
-    const { text } = errorAnswer(error.toJsonRpc(), id);
-    this.whole([text], { status, headers: retryHeaders(status, error) });
+    const { text } = errorResponse(error.toJsonRpc(), id);
+    this.send([text], { status, headers: retryHeaders(status, error) });
   }
 
   /** What may be the answer has passed: no other may follow. */
@@ -199,7 +199,7 @@ export class HttpResponse {
    */
   closeWith(error: ProxyError, id: string): boolean {
     if (this.#state !== 'passing' || this.#answered || !this.#stream?.betweenEvents) return false;
-    void this.#stream.write(Buffer.from(eventOf(errorAnswer(error.toJsonRpc(), id).text)));
+    void this.#stream.write(Buffer.from(toEvent(errorResponse(error.toJsonRpc(), id).text)));
     this.end();
     return true;
   }
@@ -208,26 +208,26 @@ export class HttpResponse {
    * For a request that its client has taken back: as servers do, a stream that ends without an
    * answer.
    */
-  silence(): void {
+  endWithoutAnswer(): void {
     if (this.#state === 'unbegun') {
       const { events } = this.#forms;
-      this.#exchange.begin(events ? { status: 200, headers: { 'content-type': EVENT_TYPE } } : NOTHING);
+      this.#exchange.begin(events ? { status: 200, headers: { 'content-type': EVENT_TYPE } } : EMPTY_ANSWER);
       this.end();
     } else if (this.#passesEvents || this.#state !== 'passing') this.end();
     else this.breakOff();
   }
 
   end(): void {
-    if (!this.#leave()) return;
+    if (!this.#close()) return;
     this.#exchange.end();
   }
 
   breakOff(): void {
-    if (!this.#leave()) return;
+    if (!this.#close()) return;
     this.#exchange.breakOff();
   }
 
-  #leave(): boolean {
+  #close(): boolean {
     if (this.#state === 'over') return false;
     this.#state = 'over';
     this.#stream?.stop();
@@ -235,6 +235,6 @@ export class HttpResponse {
   }
 }
 
-const SENT = Promise.resolve();
+const DONE = Promise.resolve();
 
-const NOTHING: HttpFacts = { status: 202, headers: { 'content-length': '0' } };
+const EMPTY_ANSWER: HttpFacts = { status: 202, headers: { 'content-length': '0' } };

@@ -5,18 +5,18 @@ import { parseError } from '../../core/jsonrpc/parse.ts';
 import type { HttpExchange } from '../../core/pipeline/http-context.ts';
 import { type Clock, settleWithin } from '../../core/time/clock.ts';
 import {
-  bodyOf,
+  admissionRefusal,
   bodyTooLarge,
+  errorBody,
   framingRefusal,
   type HttpRefusal,
   listenerFull,
-  refusalOf,
 } from './admission.ts';
 import { responseText, unreadableRefusal } from './bad-request.ts';
 import { discard, type ReadBody, readBody } from './body.ts';
 import { Connections, MAX_UNADMITTED } from './connections.ts';
 import { type Caller, ServerExchange, type ServerExchangeDeps } from './exchange.ts';
-import { pageHeaders, preflightHeaders } from './headers.ts';
+import { corsHeaders, preflightHeaders } from './headers.ts';
 import { HeldBodies, type HeldBody } from './held-bodies.ts';
 import type { ListenerSettings } from './options.ts';
 import type { Tokens } from './tokens.ts';
@@ -26,9 +26,9 @@ import { UnreadAnswers } from './unread-answers.ts';
  * A client that takes longer to say what it wants keeps a place from others. Answers may take any
  * time.
  */
-const HEAD_LIMIT_MS = 5_000;
-const REQUEST_LIMIT_MS = 120_000;
-const LIMITS_LOOKED_AT_MS = 1_000;
+const MAX_HEAD_MS = 5_000;
+const MAX_REQUEST_MS = 120_000;
+const TIMEOUT_CHECK_INTERVAL_MS = 1_000;
 /**
  * Longer than the load balancers of AWS keep theirs (60 s): whoever reuses a connection must be the
  * one who closes it.
@@ -39,7 +39,7 @@ const KEEP_ALIVE_MS = 65_000;
  * quiet stream either: its host is asked whether it is still there, or it would keep its place
  * among --max-streams for ever. Sooner than the NAT gateways of AWS forget (350 s).
  */
-const PROBED_MS = 60_000;
+const KEEPALIVE_PROBE_MS = 60_000;
 /**
  * Connections that the system may accept in one go, before those that make room for them are gone.
  */
@@ -48,9 +48,9 @@ const BACKLOG = 511;
  * Requests on one connection whose answers are not complete. Few clients send even two; more
  * refusals would only pile up.
  */
-const MAX_AHEAD = 16;
+const MAX_PIPELINED = 16;
 /** How much of a body that is too long is read on, so that its sender gets to read the answer. */
-const DISCARDED_BYTES = 64 * 1024 * 1024;
+const MAX_DISCARDED_BYTES = 64 * 1024 * 1024;
 /**
  * How long, after it has stopped listening, requests may still come on connections that were opened
  * just before.
@@ -67,7 +67,7 @@ const CLOSE_MS = 2_000;
  */
 export interface HttpHandlers {
   post(text: string, exchange: HttpExchange): Promise<void>;
-  bare(method: 'GET' | 'DELETE', exchange: HttpExchange): Promise<void>;
+  forward(method: 'GET' | 'DELETE', exchange: HttpExchange): Promise<void>;
 }
 
 /** A request that was not let in, or bytes that are none. */
@@ -92,7 +92,7 @@ export interface HttpListenerOptions extends Omit<ListenerSettings, 'tokens' | '
 }
 
 /** One request under way on a connection, which can have several: clients may send ahead. */
-interface Carried {
+interface ActiveRequest {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   /** The name of the token that opened the listener to it. */
@@ -101,7 +101,7 @@ interface Carried {
    * To be called at its end: of an answer that waits in line behind another one, node tells nothing
    * when their connection breaks.
    */
-  readonly over: () => void;
+  readonly end: () => void;
 }
 
 const BYTE_ORDER_MARK = '\uFEFF';
@@ -115,7 +115,7 @@ export class HttpListener {
   readonly #server: Server;
   readonly #held: HeldBodies;
   readonly #exchangeDeps: ServerExchangeDeps;
-  readonly #carried = new WeakMap<Socket, Carried[]>();
+  readonly #active = new WeakMap<Socket, ActiveRequest[]>();
   /**
    * Connections whose last answer has been given: what a client has sent behind it is no request
    * any more (RFC 9112, 9.6).
@@ -128,7 +128,7 @@ export class HttpListener {
    * Bytes that a connection had brought when its last answer had left: as many still, and it is
    * idle.
    */
-  readonly #atRest = new WeakMap<Socket, number>();
+  readonly #bytesWhenIdle = new WeakMap<Socket, number>();
   /** Settles when it no longer listens and every connection is closed. */
   #closed: Promise<void> | undefined;
 
@@ -145,18 +145,18 @@ export class HttpListener {
       // Refused here, where it is reported, and where nothing behind it is carried.
       requireHostHeader: false,
       keepAliveTimeout: KEEP_ALIVE_MS,
-      headersTimeout: HEAD_LIMIT_MS,
-      requestTimeout: REQUEST_LIMIT_MS,
-      connectionsCheckingInterval: LIMITS_LOOKED_AT_MS,
+      headersTimeout: MAX_HEAD_MS,
+      requestTimeout: MAX_REQUEST_MS,
+      connectionsCheckingInterval: TIMEOUT_CHECK_INTERVAL_MS,
       keepAlive: true,
-      keepAliveInitialDelay: PROBED_MS,
+      keepAliveInitialDelay: KEEPALIVE_PROBE_MS,
     });
     // Their size is bounded; a number that drops the rest would hide what was sent.
     this.#server.maxHeadersCount = 0;
     this.#server.maxConnections = options.maxClients + MAX_UNADMITTED + BACKLOG;
     this.#connections = new Connections(
       options,
-      (socket) => this.#carriedBy(socket).length === 0,
+      (socket) => this.#activeOn(socket).length === 0,
       (socket, address) => {
         options.onDisconnected(address);
         socket.destroy();
@@ -168,24 +168,24 @@ export class HttpListener {
     // Who asks first whether to send the body, is told by the answer where it is no.
     this.#server.on('checkContinue', (request, response) => this.#serve(request, response));
     this.#server.on('clientError', (error: Error & { code?: string }, socket: Socket) =>
-      this.#unreadable(error.code, socket),
+      this.#rejectUnparsable(error.code, socket),
     );
   }
 
   /** @throws the error of the operating system, where the address cannot be listened on. */
   static async open(options: HttpListenerOptions): Promise<HttpListener> {
-    const front = new HttpListener(options);
+    const listener = new HttpListener(options);
     const { host, port } = options.address;
     await new Promise<void>((resolve, reject) => {
-      front.#server.once('error', reject);
-      front.#server.listen(port, host, BACKLOG, () => {
-        front.#server.off('error', reject);
+      listener.#server.once('error', reject);
+      listener.#server.listen(port, host, BACKLOG, () => {
+        listener.#server.off('error', reject);
         resolve();
       });
     });
     // Too many open files: what is open is served, and the next connection may find room.
-    front.#server.on('error', () => undefined);
-    return front;
+    listener.#server.on('error', () => undefined);
+    return listener;
   }
 
   /** Where clients find it. */
@@ -200,24 +200,24 @@ export class HttpListener {
     this.#connections.add(socket, socket.remoteAddress);
     socket.on('close', () => {
       this.#connections.remove(socket);
-      for (const { over } of [...(this.#carried.get(socket) ?? [])]) over();
+      for (const { end } of [...(this.#active.get(socket) ?? [])]) end();
     });
   }
 
   #serve(request: IncomingMessage, response: ServerResponse): void {
     response.on('error', () => undefined);
     request.on('error', () => undefined);
-    if (this.#carriedBy(request.socket).length >= MAX_AHEAD) {
+    if (this.#activeOn(request.socket).length >= MAX_PIPELINED) {
       request.socket.destroy();
       return;
     }
     if (this.#ending.has(request.socket)) {
       // Counted, because node keeps a response for each.
-      this.#enter(request, response, undefined, () => undefined);
+      this.#track(request, response, undefined, () => undefined);
       request.resume();
       return;
     }
-    if (this.#leaving) this.#isLast(request, response);
+    if (this.#leaving) this.#markLast(request, response);
     const faulty = framingRefusal(request.httpVersion, request.headers);
     if (faulty) {
       const address = this.#connections.addressOf(request.socket);
@@ -233,75 +233,75 @@ export class HttpListener {
     const { tokens } = this.#options;
     const token = tokens.required ? tokens.nameOf(headers.authorization) : undefined;
     const authorized = token !== undefined || !tokens.required;
-    const head = { method, path, headers, hosts: hostsAmong(request.rawHeaders), authorized };
-    const refusal = refusalOf(head, this.#options);
+    const head = { method, path, headers, hostCount: countHostHeaders(request.rawHeaders), authorized };
+    const refusal = admissionRefusal(head, this.#options);
     // The question of a page comes without a token, and so admits nobody.
     if (!refusal && method === 'OPTIONS') {
-      this.#say(request, response.writeHead(204, preflightHeaders(headers)));
+      this.#respond(request, response.writeHead(204, preflightHeaders(headers)));
       return;
     }
     const caller = { address: this.#connections.addressOf(request.socket), token };
-    const unfit = refusal ?? this.#fullness(request.socket);
-    if (unfit) this.#refuse(request, response, unfit, caller);
-    else void this.#carry(request, response, this.#begun(request, response, caller));
+    const refused = refusal ?? this.#checkCapacity(request.socket);
+    if (refused) this.#refuse(request, response, refused, caller);
+    else void this.#handle(request, response, this.#beginExchange(request, response, caller));
   }
 
   /**
    * To be called when an answer has left: what its connection brings from now on is another
    * request.
    */
-  #rest(socket: Socket): void {
-    this.#atRest.set(socket, socket.bytesRead);
+  #markIdle(socket: Socket): void {
+    this.#bytesWhenIdle.set(socket, socket.bytesRead);
   }
 
-  #begun(request: IncomingMessage, response: ServerResponse, caller: Caller): ServerExchange {
+  #beginExchange(request: IncomingMessage, response: ServerResponse, caller: Caller): ServerExchange {
     const exchange = new ServerExchange(request, response, caller, this.#exchangeDeps);
     this.#requests++;
-    this.#enter(request, response, caller.token, () => {
+    this.#track(request, response, caller.token, () => {
       this.#requests--;
-      exchange.over();
+      exchange.settle();
     });
     return exchange;
   }
 
-  #enter(
+  #track(
     request: IncomingMessage,
     response: ServerResponse,
     token: string | undefined,
     ended: () => void,
   ): void {
-    const all = this.#carriedBy(request.socket);
+    const all = this.#activeOn(request.socket);
     const over = (): void => {
-      const at = all.indexOf(carried);
+      const at = all.indexOf(active);
       if (at < 0) return;
       all.splice(at, 1);
-      this.#rest(request.socket);
+      this.#markIdle(request.socket);
       ended();
     };
-    const carried: Carried = { request, response, token, over };
-    all.push(carried);
+    const active: ActiveRequest = { request, response, token, end: over };
+    all.push(active);
     response.on('close', over);
   }
 
-  #carriedBy(socket: Socket): Carried[] {
-    const known = this.#carried.get(socket);
+  #activeOn(socket: Socket): ActiveRequest[] {
+    const known = this.#active.get(socket);
     if (known) return known;
-    const none: Carried[] = [];
-    this.#carried.set(socket, none);
+    const none: ActiveRequest[] = [];
+    this.#active.set(socket, none);
     return none;
   }
 
   /**
    * Ends an answer of the front's own; behind others it counts among what its connection waits for.
    */
-  #say(request: IncomingMessage, response: ServerResponse, text = ''): void {
-    if (response.socket) response.once('close', () => this.#rest(request.socket));
-    else this.#enter(request, response, undefined, () => undefined);
+  #respond(request: IncomingMessage, response: ServerResponse, text = ''): void {
+    if (response.socket) response.once('close', () => this.#markIdle(request.socket));
+    else this.#track(request, response, undefined, () => undefined);
     response.end(text);
-    if (!request.complete) discard(request, DISCARDED_BYTES);
+    if (!request.complete) discard(request, MAX_DISCARDED_BYTES);
   }
 
-  #isLast(request: IncomingMessage, response: ServerResponse): void {
+  #markLast(request: IncomingMessage, response: ServerResponse): void {
     response.shouldKeepAlive = false;
     this.#ending.add(request.socket);
   }
@@ -310,13 +310,13 @@ export class HttpListener {
    * The last answer on a connection. A client that still sends gets a moment to read it: a
    * connection that is closed with bytes unread is reset, and takes the answer along.
    */
-  #sayLast(request: IncomingMessage, response: ServerResponse, text: string): void {
+  #respondLast(request: IncomingMessage, response: ServerResponse, text: string): void {
     // A client that waits for leave to send the body has sent nothing that would have to be read.
     if (request.complete || request.headers.expect !== undefined) {
-      this.#say(request, response, text);
+      this.#respond(request, response, text);
       return;
     }
-    if (!response.socket) this.#enter(request, response, undefined, () => undefined);
+    if (!response.socket) this.#track(request, response, undefined, () => undefined);
     response.write(text);
     const end = (): void => {
       late.cancel();
@@ -325,10 +325,10 @@ export class HttpListener {
     const late = this.#options.clock.schedule(CLOSE_MS, end, { keepAlive: false });
     request.once('end', end);
     request.once('close', end);
-    discard(request, DISCARDED_BYTES);
+    discard(request, MAX_DISCARDED_BYTES);
   }
 
-  #fullness(socket: Socket): HttpRefusal | undefined {
+  #checkCapacity(socket: Socket): HttpRefusal | undefined {
     const { maxClients } = this.#options;
     const full = this.#requests < maxClients ? this.#connections.admit(socket) : 'clients';
     if (full === undefined) return undefined;
@@ -342,29 +342,29 @@ export class HttpListener {
   /** A stream may stay open for days: it ends with the token that opened it. */
   #cutRevoked(): void {
     for (const socket of this.#connections.sockets) {
-      const isRevoked = ({ token }: Carried): boolean =>
+      const isRevoked = ({ token }: ActiveRequest): boolean =>
         token !== undefined && !this.#options.tokens.has(token);
-      if (this.#carriedBy(socket).some(isRevoked)) socket.destroy();
+      if (this.#activeOn(socket).some(isRevoked)) socket.destroy();
     }
   }
 
   #health(path: string, request: IncomingMessage, response: ServerResponse): void {
-    const say = (problem: string | undefined): void => {
+    const respond = (problem: string | undefined): void => {
       const headers = { 'content-type': 'text/plain', 'cache-control': 'no-store' };
       if (this.#leaving) response.shouldKeepAlive = false;
-      this.#say(request, response.writeHead(problem ? 503 : 200, headers), `${problem ?? 'ok'}\n`);
+      this.#respond(request, response.writeHead(problem ? 503 : 200, headers), `${problem ?? 'ok'}\n`);
     };
-    if (path === '/healthz') say(undefined);
-    else if (this.#leaving) say('leaving');
-    else void this.#options.unreadyReason().then((reason) => say(this.#leaving ? 'leaving' : reason));
+    if (path === '/healthz') respond(undefined);
+    else if (this.#leaving) respond('leaving');
+    else void this.#options.unreadyReason().then((reason) => respond(this.#leaving ? 'leaving' : reason));
   }
 
-  async #carry(request: IncomingMessage, response: ServerResponse, exchange: ServerExchange): Promise<void> {
+  async #handle(request: IncomingMessage, response: ServerResponse, exchange: ServerExchange): Promise<void> {
     const { handlers } = this.#options;
     if (request.method !== 'POST') {
-      discard(request, DISCARDED_BYTES);
-      if (!(await itsTurn(response, exchange))) return;
-      await handlers.bare(request.method === 'GET' ? 'GET' : 'DELETE', exchange);
+      discard(request, MAX_DISCARDED_BYTES);
+      if (!(await waitForTurn(response, exchange))) return;
+      await handlers.forward(request.method === 'GET' ? 'GET' : 'DELETE', exchange);
       return;
     }
     let body: HeldBody | undefined;
@@ -381,19 +381,19 @@ export class HttpListener {
       const read = await readBody(request, maxBodyBytes, memory, (opened) => {
         body = opened;
       });
-      const text = this.#textOf(read);
+      const text = this.#readText(read);
       if (text === undefined) return;
       if (typeof text === 'string') {
         // Asked here too: most answers have nobody before them, and need not wait for word of it.
-        if (response.socket || (await itsTurn(response, exchange))) await handlers.post(text, exchange);
+        if (response.socket || (await waitForTurn(response, exchange))) await handlers.post(text, exchange);
       } else this.#refuse(request, response, text, exchange.caller);
     } finally {
-      body?.giveBack();
+      body?.release();
     }
   }
 
   /** The body as text, or why it is none, or undefined where its sender has gone. */
-  #textOf(body: ReadBody): string | HttpRefusal | undefined {
+  #readText(body: ReadBody): string | HttpRefusal | undefined {
     if (body === 'gone') return undefined;
     if (body === 'too-large') return bodyTooLarge(this.#options.maxBodyBytes);
     if (body === 'no-room') return listenerFull('The bodies of requests fill the memory set aside for them.');
@@ -409,17 +409,17 @@ export class HttpListener {
     caller: Caller,
   ): void {
     this.#options.onRefused({ status, message: error.message, ...caller });
-    const body = bodyOf(error);
+    const body = errorBody(error);
     const { origin } = request.headers;
-    const readable = status === 403 ? {} : pageHeaders(origin);
-    this.#isLast(request, response);
+    const readable = status === 403 ? {} : corsHeaders(origin);
+    this.#markLast(request, response);
     response.writeHead(status, { ...body.headers, ...headers, ...readable });
-    this.#sayLast(request, response, body.text);
+    this.#respondLast(request, response, body.text);
   }
 
   /** What node's parser could not make a request of. */
-  #unreadable(code: string | undefined, socket: Socket): void {
-    if (code === 'ECONNRESET' || !socket.writable || this.#owes(socket)) {
+  #rejectUnparsable(code: string | undefined, socket: Socket): void {
+    if (code === 'ECONNRESET' || !socket.writable || this.#isMidResponse(socket)) {
       socket.destroy();
       return;
     }
@@ -441,8 +441,8 @@ export class HttpListener {
    * Whether what is written to the connection now would be read as the answer to a good request, or
    * as a part of it.
    */
-  #owes(socket: Socket): boolean {
-    return this.#carriedBy(socket).some(({ request, response }) => request.complete || response.headersSent);
+  #isMidResponse(socket: Socket): boolean {
+    return this.#activeOn(socket).some(({ request, response }) => request.complete || response.headersSent);
   }
 
   /**
@@ -452,7 +452,7 @@ export class HttpListener {
   announce(): void {
     this.#leaving = true;
     for (const socket of this.#connections.sockets) {
-      for (const { response } of this.#carriedBy(socket)) {
+      for (const { response } of this.#activeOn(socket)) {
         if (!response.headersSent) response.shouldKeepAlive = false;
       }
     }
@@ -463,7 +463,7 @@ export class HttpListener {
    * resolves when there is none left, or after a moment.
    */
   async stopListening(): Promise<void> {
-    await quietTurn(this.#options.clock);
+    await waitForQuietTurn(this.#options.clock);
     const closed = this.#stop();
     this.#closeIdle();
     await settleWithin(this.#options.clock, LAST_REQUESTS_MS, closed);
@@ -482,7 +482,7 @@ export class HttpListener {
   /** Closes connections on which nothing is under way, not even a part of a request. */
   #closeIdle(): void {
     for (const socket of this.#connections.sockets) {
-      if (this.#carriedBy(socket).length === 0 && this.#atRest.get(socket) === socket.bytesRead)
+      if (this.#activeOn(socket).length === 0 && this.#bytesWhenIdle.get(socket) === socket.bytesRead)
         socket.destroy();
     }
   }
@@ -507,7 +507,7 @@ export class HttpListener {
  * of what others wait for; and from a connection for which answers are piled up node stops reading,
  * so that nobody would notice when its client leaves the first of them, which may be a stream.
  */
-async function itsTurn(response: ServerResponse, exchange: ServerExchange): Promise<boolean> {
+async function waitForTurn(response: ServerResponse, exchange: ServerExchange): Promise<boolean> {
   if (response.socket) return true;
   await new Promise<void>((resolve) => {
     response.once('socket', () => resolve());
@@ -529,7 +529,7 @@ const MAX_TURNS = 2_000;
  * waiting connection then. The operating system resets those that it accepts between that and the
  * moment when the process stops listening.
  */
-async function quietTurn(clock: Clock): Promise<void> {
+async function waitForQuietTurn(clock: Clock): Promise<void> {
   let before = clock.monotonic();
   for (let turns = 0; turns < MAX_TURNS; turns++) {
     await new Promise((resolve) => setImmediate(resolve));
@@ -542,7 +542,7 @@ async function quietTurn(clock: Clock): Promise<void> {
 const pathOf = (url = ''): string => url.split('?', 1)[0] ?? '';
 
 /** How often a Host stands among names and values in turn. */
-function hostsAmong(rawHeaders: readonly string[]): number {
+function countHostHeaders(rawHeaders: readonly string[]): number {
   let count = 0;
   for (let at = 0; at < rawHeaders.length; at += 2) {
     if (rawHeaders[at]?.length === 4 && rawHeaders[at]?.toLowerCase() === 'host') count++;

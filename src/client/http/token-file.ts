@@ -56,7 +56,7 @@ export function readTokens(text: string): TokensRead {
   return tokens.length === 0 ? { problem: 'it has no name=secret line' } : { tokens };
 }
 
-interface Facts {
+interface FileFacts {
   isFile(): boolean;
   readonly size: bigint;
   readonly ino: bigint;
@@ -65,7 +65,7 @@ interface Facts {
 }
 
 /** A FIFO or a device would hold up who reads it. */
-function factsProblem(facts: Facts): string | undefined {
+function fileProblem(facts: FileFacts): string | undefined {
   if (!facts.isFile()) return 'it is not a regular file';
   return facts.size > MAX_FILE_BYTES ? `it is longer than ${MAX_FILE_BYTES} bytes` : undefined;
 }
@@ -77,7 +77,7 @@ const unreadable = (error: unknown): TokensRead => ({
 /** At the start, where an unusable file ends the process. */
 export function loadTokens(path: string): TokensRead {
   try {
-    const problem = factsProblem(statSync(path, { bigint: true }));
+    const problem = fileProblem(statSync(path, { bigint: true }));
     return problem ? { problem } : readTokens(readFileSync(path, 'utf8'));
   } catch (error) {
     return unreadable(error);
@@ -104,7 +104,7 @@ export class TokenFile {
       const seen = `${facts.ino} ${facts.size} ${facts.mtimeNs} ${facts.ctimeNs}`;
       if (seen === this.#seen) return undefined;
       this.#seen = seen;
-      const problem = factsProblem(facts);
+      const problem = fileProblem(facts);
       return problem ? { problem } : readTokens(await readFile(this.#path, 'utf8'));
     } catch (error) {
       this.#seen = '';

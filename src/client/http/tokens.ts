@@ -5,7 +5,7 @@ import { type ListenToken, TokenFile, type TokensRead } from './token-file.ts';
 /**
  * How soon a changed file counts: a secret that was taken out should not open anything for longer.
  */
-const FILE_LOOKED_AT_MS = 1_000;
+const FILE_CHECK_INTERVAL_MS = 1_000;
 
 export interface TokensOptions {
   /** Given on the command line: they hold until the process ends. */
@@ -23,10 +23,10 @@ interface KnownToken {
   readonly digest: Buffer;
 }
 
-const digestOf = (text: string): Buffer => createHash('sha256').update(text).digest();
+const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
 
 /** The secret in `Authorization: Bearer`; empty where there is none, which no token is. */
-const bearerOf = (authorization: string | undefined): string =>
+const readBearer = (authorization: string | undefined): string =>
   /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1] ?? '';
 
 /** The tokens that open the listener, as they are now. */
@@ -63,16 +63,16 @@ export class Tokens {
 
   #watch(file: TokenFile): void {
     const { clock } = this.#options;
-    const look = async (): Promise<void> => {
+    const check = async (): Promise<void> => {
       const read = await file.changed();
       if (this.#closed) return;
-      if (read) this.#take(read);
+      if (read) this.#applyFile(read);
       this.#watch(file);
     };
-    this.#timer = clock.schedule(FILE_LOOKED_AT_MS, () => void look(), { keepAlive: false });
+    this.#timer = clock.schedule(FILE_CHECK_INTERVAL_MS, () => void check(), { keepAlive: false });
   }
 
-  #take(read: TokensRead): void {
+  #applyFile(read: TokensRead): void {
     if ('problem' in read) {
       if (read.problem !== this.#problem) this.#options.onUnusable(read.problem);
       this.#problem = read.problem;
@@ -85,7 +85,7 @@ export class Tokens {
 
   #use(tokens: readonly ListenToken[]): void {
     this.#options.onTokens(tokens);
-    this.#known = tokens.map(({ name, secret }) => ({ name, digest: digestOf(secret) }));
+    this.#known = tokens.map(({ name, secret }) => ({ name, digest: digest(secret) }));
   }
 
   /** `listener` is called when other tokens than before are valid. */
@@ -99,7 +99,7 @@ export class Tokens {
    * which one matches.
    */
   nameOf(authorization: string | undefined): string | undefined {
-    const given = digestOf(bearerOf(authorization));
+    const given = digest(readBearer(authorization));
     let found: string | undefined;
     for (const { name, digest } of this.#known) if (timingSafeEqual(given, digest)) found = name;
     return found;

@@ -1,7 +1,7 @@
 import { ProxyError } from '../../core/errors/errors.ts';
 import {
   describeMessage,
-  errorAnswer,
+  errorResponse,
   idText,
   type Message,
   type Request,
@@ -37,7 +37,7 @@ export class ClientWriter {
    */
   write(message: Message): Promise<void> {
     const { events, send, maxLineBytes } = this.#deps;
-    const size = this.#excess(message);
+    const size = this.#excessBytes(message);
     let line = message;
     if (size !== undefined) {
       if (message.kind !== 'response') {
@@ -45,7 +45,7 @@ export class ClientWriter {
         return Promise.resolve();
       }
       const error = lineTooLong('The answer', size, maxLineBytes, true);
-      line = errorAnswer(error.toJsonRpc(), message.id === undefined ? undefined : idText(message));
+      line = errorResponse(error.toJsonRpc(), message.id === undefined ? undefined : idText(message));
     }
     if (events.detailed) events.emit({ type: 'message.sent', ...describeMessage(message) });
     return send(line.text, bytesOf(line));
@@ -55,12 +55,12 @@ export class ClientWriter {
    * Why a request of the server cannot be passed on, or undefined: unlike a notification, somebody
    * waits for it.
    */
-  refusalOf(request: Request): ProxyError | undefined {
-    const size = this.#excess(request);
+  sizeRefusal(request: Request): ProxyError | undefined {
+    const size = this.#excessBytes(request);
     return size === undefined ? undefined : lineTooLong(request.method, size, this.#deps.maxLineBytes, false);
   }
 
-  #excess(message: Message): number | undefined {
+  #excessBytes(message: Message): number | undefined {
     const { text } = message;
     const { maxLineBytes } = this.#deps;
     const cut = cutSizeOf(message);

@@ -1,5 +1,5 @@
 import { ProxyError } from '../../core/errors/errors.ts';
-import { claimOf, type Id, idKey, type Request } from '../../core/jsonrpc/message.ts';
+import { type Id, idKey, type Request, statedVersion } from '../../core/jsonrpc/message.ts';
 import type { CallController } from '../../core/time/call-signal.ts';
 import { TransientMap } from '../../core/time/transient-map.ts';
 import type { Countdown } from '../deadline.ts';
@@ -12,7 +12,7 @@ import type { Heartbeat } from '../heartbeat.ts';
 const MAX_IN_FLIGHT = 65_536;
 const MAX_IN_FLIGHT_CHARACTERS = 256 * 1024 * 1024;
 /** Nobody knows when the next of them is answered. */
-const ASK_AGAIN_MS = 1_000;
+const RETRY_AFTER_MS = 1_000;
 
 /** A request of the client that has no answer yet. */
 export interface InFlight {
@@ -62,7 +62,7 @@ export class InFlightRequests {
   }
 
   /** Why this request cannot be added, or undefined. */
-  refusalOf(request: Request): ProxyError | undefined {
+  refusalFor(request: Request): ProxyError | undefined {
     if (this.get(request.id)) {
       return new ProxyError(
         'invalid-request',
@@ -77,7 +77,7 @@ export class InFlightRequests {
     return new ProxyError(
       'too-many-waiting',
       `Too many requests wait for an answer (${waiting} of at most ${MAX_IN_FLIGHT}, ${characters} of at most ${MAX_IN_FLIGHT_CHARACTERS} characters together): this one was not sent. Send it again when some have been answered.`,
-      { sent: 'no', retryAfterMs: ASK_AGAIN_MS, details: { waiting, characters } },
+      { sent: 'no', retryAfterMs: RETRY_AFTER_MS, details: { waiting, characters } },
     );
   }
 
@@ -101,4 +101,4 @@ export class InFlightRequests {
 }
 
 /** Without a session, closing its stream is what cancels a request: nothing is posted. */
-export const isStateless = (request: Request): boolean => claimOf(request) !== undefined;
+export const isStateless = (request: Request): boolean => statedVersion(request) !== undefined;

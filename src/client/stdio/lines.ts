@@ -20,13 +20,13 @@ export interface LineSink {
  */
 export class LineSplitter {
   readonly #sink: LineSink;
-  readonly #longest: number;
+  readonly #maxBytes: number;
   #pieces: Buffer[] = [];
   #length = 0;
 
-  constructor(sink: LineSink, longest = MAX_LINE_BYTES) {
+  constructor(sink: LineSink, maxBytes = MAX_LINE_BYTES) {
     this.#sink = sink;
-    this.#longest = longest;
+    this.#maxBytes = maxBytes;
   }
 
   push(chunk: Buffer): void {
@@ -46,7 +46,7 @@ export class LineSplitter {
 
   #add(piece: Buffer): void {
     this.#length += piece.length;
-    if (this.#length > this.#longest) this.#pieces = [];
+    if (this.#length > this.#maxBytes) this.#pieces = [];
     else if (piece.length > 0) this.#pieces.push(piece);
   }
 
@@ -55,7 +55,7 @@ export class LineSplitter {
     const pieces = this.#pieces;
     this.#pieces = [];
     this.#length = 0;
-    if (length > this.#longest) {
+    if (length > this.#maxBytes) {
       this.#sink.tooLong(length);
       return;
     }

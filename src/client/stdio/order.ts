@@ -1,4 +1,4 @@
-import { claimOf, type Message } from '../../core/jsonrpc/message.ts';
+import { type Message, statedVersion } from '../../core/jsonrpc/message.ts';
 import { type Clock, settleWithin } from '../../core/time/clock.ts';
 
 /** A server that is slow to accept one notification must not hold up all that follow. */
@@ -26,7 +26,7 @@ export class Order {
 
   /** Runs `send` when the message's turn has come: at once where nothing stands before it. */
   schedule<T>(message: Message, send: () => Promise<T>): Promise<T> {
-    if (message.kind === 'response' || claimOf(message) !== undefined) return send();
+    if (message.kind === 'response' || statedVersion(message) !== undefined) return send();
     if (message.method === 'notifications/cancelled') return send();
     const before = message.kind === 'notification' ? this.#beforeNotification() : this.#handshake;
     const done = before ? before.then(send) : send();
@@ -34,9 +34,9 @@ export class Order {
       () => undefined,
       () => undefined,
     );
-    if (message.method === 'initialize') this.#raise(settled);
+    if (message.method === 'initialize') this.#setBarrier(settled);
     else if (message.method === 'notifications/initialized') {
-      this.#raise(settleWithin(this.#clock, INITIALIZED_WAIT_MS, settled));
+      this.#setBarrier(settleWithin(this.#clock, INITIALIZED_WAIT_MS, settled));
     }
     if (message.kind === 'notification') this.#notifications = settled;
     return done;
@@ -48,7 +48,7 @@ export class Order {
     return Promise.all([this.#handshake, settleWithin(this.#clock, NOTIFICATION_WAIT_MS, last)]);
   }
 
-  #raise(settled: Promise<void>): void {
+  #setBarrier(settled: Promise<void>): void {
     const barrier = settled.then(() => {
       if (this.#handshake === barrier) this.#handshake = undefined;
     });

@@ -8,27 +8,27 @@ import { TransientMap } from '../../core/time/transient-map.ts';
  * stop reading would keep back the answers and cancellations that free the server. So what is more
  * is dropped, and the log says so.
  */
-const MAX_TELLING = 65_536;
-const MAX_TELLING_CHARACTERS = 256 * 1024 * 1024;
+const MAX_PENDING = 65_536;
+const MAX_PENDING_CHARACTERS = 256 * 1024 * 1024;
 
-interface Told {
+interface PendingNotification {
   readonly controller: CallController;
   readonly characters: number;
 }
 
 /** Notifications and responses of the client that are on their way to the server. */
 export class PendingNotifications {
-  readonly #underWay = new TransientMap<number, Told>();
+  readonly #pending = new TransientMap<number, PendingNotification>();
   #characters = 0;
   #ticket = 0;
 
   get size(): number {
-    return this.#underWay.size;
+    return this.#pending.size;
   }
 
   /** As they are now: what runs while they are walked may end some. */
   all(): CallController[] {
-    return this.#underWay.values().map(({ controller }) => controller);
+    return this.#pending.values().map(({ controller }) => controller);
   }
 
   /**
@@ -37,12 +37,12 @@ export class PendingNotifications {
    */
   add(controller: CallController, { text }: Notification | Response): (() => void) | undefined {
     const characters = text.length;
-    if (this.size >= MAX_TELLING || this.#characters + characters > MAX_TELLING_CHARACTERS) return undefined;
+    if (this.size >= MAX_PENDING || this.#characters + characters > MAX_PENDING_CHARACTERS) return undefined;
     const ticket = this.#ticket++;
-    this.#underWay.set(ticket, { controller, characters });
+    this.#pending.set(ticket, { controller, characters });
     this.#characters += characters;
     return () => {
-      if (this.#underWay.delete(ticket)) this.#characters -= characters;
+      if (this.#pending.delete(ticket)) this.#characters -= characters;
     };
   }
 }

@@ -2,7 +2,7 @@ import { causeText, ProxyError } from '../../core/errors/errors.ts';
 import {
   cancellationOf,
   describeMessage,
-  errorAnswer,
+  errorResponse,
   idKey,
   idText,
   isId,
@@ -28,8 +28,8 @@ import { CallController } from '../../core/time/call-signal.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { Countdown } from '../deadline.ts';
 import { type Heartbeat, startHeartbeat } from '../heartbeat.ts';
-import { Abandoned, rescued } from '../rescue.ts';
-import { overdue, type TimeLimits, timeLimitOf } from '../time-limit.ts';
+import { Abandoned, rescue } from '../rescue.ts';
+import { type TimeLimits, timeLimitFor, timeoutError } from '../time-limit.ts';
 import { ClientWriter, type Send } from './client-writer.ts';
 import { type InFlight, InFlightRequests, isStateless } from './in-flight.ts';
 import { Order } from './order.ts';
@@ -63,13 +63,13 @@ export class Relay {
   readonly #deps: RelayDeps;
   readonly #order: Order;
   readonly #inFlight = new InFlightRequests();
-  readonly #outlet: ClientWriter;
+  readonly #writer: ClientWriter;
   readonly #serverRequests = new ServerRequests();
-  readonly #downward: ServerMessages;
+  readonly #serverMessages: ServerMessages;
   /**
    * Notifications and responses on their way: they need no answer, but leaving waits for them too.
    */
-  readonly #telling = new PendingNotifications();
+  readonly #pendingNotifications = new PendingNotifications();
   #leaving = false;
   #gone = false;
   #whenIdle: (() => void) | undefined;
@@ -78,12 +78,12 @@ export class Relay {
     this.#deps = deps;
     this.#order = new Order(deps.clock);
     const { events, send, limits } = deps;
-    this.#outlet = new ClientWriter({ events, send, maxLineBytes: limits.maxLineBytes });
-    this.#downward = new ServerMessages({
+    this.#writer = new ClientWriter({ events, send, maxLineBytes: limits.maxLineBytes });
+    this.#serverMessages = new ServerMessages({
       inFlight: this.#inFlight,
       serverRequests: this.#serverRequests,
-      outlet: this.#outlet,
-      tell: (answer, origin) => this.#tell(answer, origin),
+      writer: this.#writer,
+      sendToServer: (answer, origin) => this.#sendToServer(answer, origin),
     });
   }
 
@@ -111,7 +111,7 @@ export class Relay {
     this.#deps.events.emit({ type: 'client.line-invalid', reason: error.message, bytes });
     // Under an id that is already waiting for its answer, the error would pass for that answer.
     const named = id !== undefined && !this.#inFlight.hasKey(id.key) ? id.text : undefined;
-    this.#outlet.write(errorAnswer(error.toJsonRpc(), named));
+    this.#writer.write(errorResponse(error.toJsonRpc(), named));
   }
 
   #accept(message: Message, batch: Batch | undefined): void {
@@ -119,22 +119,25 @@ export class Relay {
     if (events.detailed) events.emit({ type: 'message.received', ...describeMessage(message) });
     switch (message.kind) {
       case 'request':
-        this.#call(message, batch);
+        this.#handleRequest(message, batch);
         break;
       case 'response':
-        this.#answer(message, batch);
+        this.#handleResponse(message, batch);
         break;
       case 'notification':
-        if (message.method === 'notifications/cancelled') this.#cancel(message);
-        else this.#notify(message, batch);
+        if (message.method === 'notifications/cancelled') this.#handleCancellation(message);
+        else this.#handleNotification(message, batch);
     }
   }
 
-  #call(request: Request, batch: Batch | undefined): void {
-    const refused = this.#refusalOf(request);
+  #handleRequest(request: Request, batch: Batch | undefined): void {
+    const refused = this.#refusalFor(request);
     if (refused) {
-      this.#outlet.write(
-        errorAnswer(refused.toJsonRpc(), refused.reason === 'invalid-request' ? undefined : idText(request)),
+      this.#writer.write(
+        errorResponse(
+          refused.toJsonRpc(),
+          refused.reason === 'invalid-request' ? undefined : idText(request),
+        ),
       );
       return;
     }
@@ -142,7 +145,7 @@ export class Relay {
     const entry: InFlight = {
       request,
       controller: new CallController(),
-      deadline: new Countdown(this.#deps.clock, timeLimitOf(request, this.#deps.limits).ms, () =>
+      deadline: new Countdown(this.#deps.clock, timeLimitFor(request, this.#deps.limits).ms, () =>
         this.#expire(entry),
       ),
       tokenKey: token === undefined ? undefined : idKey(token),
@@ -152,13 +155,13 @@ export class Relay {
       settled: false,
     };
     this.#inFlight.add(entry);
-    if (token !== undefined) entry.heartbeat = this.#heartbeatOf(entry);
+    if (token !== undefined) entry.heartbeat = this.#startHeartbeat(entry);
     const call: Call = {
       message: request,
       client: this.#deps.client,
       profile: this.#deps.profile,
       signal: entry.controller.signal,
-      emit: this.#downward.emitOf(entry),
+      emit: this.#serverMessages.createEmit(entry),
       deadline: entry.deadline,
       ...(batch ? { batch } : {}),
     };
@@ -171,43 +174,43 @@ export class Relay {
       else setImmediate(() => this.#fail(entry, reason));
     };
     signal.addEventListener('abort', leave, { once: true });
-    const turn = async (): Promise<Reply> => {
+    const run = async (): Promise<Reply> => {
       signal.throwIfAborted();
       entry.started = true;
       return this.#deps.handler(call);
     };
-    this.#order.schedule(request, turn).then(
+    this.#order.schedule(request, run).then(
       (reply) => this.#finish(entry, reply),
       (error: unknown) => this.#fail(entry, error),
     );
   }
 
-  #heartbeatOf(entry: InFlight): Heartbeat | undefined {
-    let taken = true;
+  #startHeartbeat(entry: InFlight): Heartbeat | undefined {
+    let clientReady = true;
     return startHeartbeat(entry.request, {
       clock: this.#deps.clock,
       everyMs: this.#deps.heartbeatMs ?? 0,
       send: (progress) => {
         // Before its turn, which waits for the handshake, a client takes none; and one that reads
         // nothing needs no second.
-        if (!entry.started || entry.silent || !taken) return;
-        taken = false;
-        void this.#outlet.write(progress).then(() => {
-          taken = true;
+        if (!entry.started || entry.silent || !clientReady) return;
+        clientReady = false;
+        void this.#writer.write(progress).then(() => {
+          clientReady = true;
         });
       },
     });
   }
 
-  #refusalOf(request: Request): ProxyError | undefined {
-    const refusal = this.#inFlight.refusalOf(request);
+  #refusalFor(request: Request): ProxyError | undefined {
+    const refusal = this.#inFlight.refusalFor(request);
     if (refusal || !this.#leaving) return refusal;
     return new ProxyError('shutting-down', 'The proxy is ending: this request was not sent.', { sent: 'no' });
   }
 
   #finish(entry: InFlight, reply: Reply): void {
     if (!this.#settle(entry)) return;
-    if (reply.kind === 'answer') this.#outlet.write(reply.message);
+    if (reply.kind === 'answer') this.#writer.write(reply.message);
     else this.#rescue(entry, new TypeError('a request was accepted without an answer'));
   }
 
@@ -228,32 +231,32 @@ export class Relay {
   }
 
   #rescue({ request }: InFlight, error: unknown): void {
-    const known = rescued(this.#deps.events, request, error);
-    this.#outlet.write(errorAnswer(known.toJsonRpc(), idText(request)));
+    const known = rescue(this.#deps.events, request, error);
+    this.#writer.write(errorResponse(known.toJsonRpc(), idText(request)));
   }
 
   #expire(entry: InFlight): void {
     const { request, started } = entry;
-    const limit = timeLimitOf(request, this.#deps.limits);
+    const limit = timeLimitFor(request, this.#deps.limits);
     // The protocol forbids cancelling initialize; and of a request whose turn has not come, the
     // server knows nothing.
-    const told = started && request.method !== 'initialize';
+    const notifiesServer = started && request.method !== 'initialize';
     const how = started
-      ? `${told ? 'The server was told that nobody waits any more; the' : 'The'} request may have run.`
+      ? `${notifiesServer ? 'The server was told that nobody waits any more; the' : 'The'} request may have run.`
       : 'It was not sent, because it waited for the answer to initialize all the time.';
-    const error = overdue(request, limit, { how, sent: started ? 'maybe' : 'no' });
+    const error = timeoutError(request, limit, { how, sent: started ? 'maybe' : 'no' });
     this.#deps.events.emit({
       type: 'call.cancelled',
       method: request.method,
       id: String(request.id),
       by: 'deadline',
     });
-    if (told && !isStateless(request))
-      this.#tell(cancellationOf(request, `timed out after ${limit.ms / 1000} s`));
+    if (notifiesServer && !isStateless(request))
+      this.#sendToServer(cancellationOf(request, `timed out after ${limit.ms / 1000} s`));
     entry.controller.abort(error);
   }
 
-  #cancel(notification: Notification): void {
+  #handleCancellation(notification: Notification): void {
     const { requestId } = paramsOf(notification);
     const entry = isId(requestId) ? this.#inFlight.get(requestId) : undefined;
     if (!entry || entry.request.method === 'initialize') {
@@ -265,30 +268,34 @@ export class Relay {
     this.#deps.events.emit({ type: 'call.cancelled', method, id: String(id), by: 'client' });
     entry.silent = true;
     // A cancellation is of the era of the request that it names, whatever it claims itself.
-    if (entry.started && !isStateless(entry.request)) this.#tell(notification);
+    if (entry.started && !isStateless(entry.request)) this.#sendToServer(notification);
     entry.controller.abort(new Abandoned('cancelled by the client'));
   }
 
-  #notify(notification: Notification, batch: Batch | undefined): void {
+  #handleNotification(notification: Notification, batch: Batch | undefined): void {
     if (notification.method === 'notifications/progress') {
-      const { origin, message } = this.#serverRequests.progressed(notification);
-      this.#tell(message, origin, batch);
-    } else this.#tell(notification, undefined, batch);
+      const { origin, message } = this.#serverRequests.restoreProgressToken(notification);
+      this.#sendToServer(message, origin, batch);
+    } else this.#sendToServer(notification, undefined, batch);
   }
 
-  #answer(response: Response, batch: Batch | undefined): void {
-    const answered = this.#serverRequests.answered(response);
-    if (answered) this.#tell(answered.message, answered.origin, batch);
+  #handleResponse(response: Response, batch: Batch | undefined): void {
+    const answered = this.#serverRequests.takeAnswer(response);
+    if (answered) this.#sendToServer(answered.message, answered.origin, batch);
     else this.#deps.events.emit({ type: 'client.response-unexpected', id: String(response.id) });
   }
 
   /** Sends what needs no answer; a failure has nobody to go to but the log. */
-  #tell(message: Notification | Response, origin?: Origin, batch?: Batch): void {
+  #sendToServer(message: Notification | Response, origin?: Origin, batch?: Batch): void {
     const { clock, events, client, profile, limits, handler } = this.#deps;
     const controller = new CallController();
-    const arrived = this.#telling.add(controller, message);
-    if (!arrived) {
-      events.emit({ type: 'client.message-dropped', kind: message.kind, underWay: this.#telling.size });
+    const markDelivered = this.#pendingNotifications.add(controller, message);
+    if (!markDelivered) {
+      events.emit({
+        type: 'client.message-dropped',
+        kind: message.kind,
+        underWay: this.#pendingNotifications.size,
+      });
       return;
     }
     const deadline = new Countdown(clock, limits.timeoutMs, () =>
@@ -299,30 +306,30 @@ export class Relay {
       client,
       profile: origin?.profile ?? profile,
       signal: controller.signal,
-      emit: this.#downward.emitOf(undefined),
+      emit: this.#serverMessages.createEmit(undefined),
       deadline: NO_DEADLINE,
       ...(origin ? { origin } : {}),
       ...(batch ? { batch } : {}),
     };
-    const turn = async (): Promise<Reply> => {
+    const run = async (): Promise<Reply> => {
       controller.signal.throwIfAborted();
       return handler(call);
     };
     this.#order
-      .schedule(message, turn)
+      .schedule(message, run)
       .catch((error: unknown) => {
         const method = message.kind === 'notification' ? message.method : 'a response';
         if (!this.#gone) events.emit({ type: 'notification.failed', method, message: causeText(error) });
       })
       .finally(() => {
         deadline.stop();
-        arrived();
+        markDelivered();
         this.#checkIdle();
       });
   }
 
   #checkIdle(): void {
-    if (this.#inFlight.size === 0 && this.#telling.size === 0) this.#whenIdle?.();
+    if (this.#inFlight.size === 0 && this.#pendingNotifications.size === 0) this.#whenIdle?.();
   }
 
   /**
@@ -332,7 +339,7 @@ export class Relay {
   async drain(ms: number): Promise<void> {
     const { clock, events } = this.#deps;
     this.#leaving = true;
-    this.#downward.leave();
+    this.#serverMessages.leave();
     const ending = new ProxyError(
       'shutting-down',
       'The proxy is ending because its client left; the request may have run.',
@@ -345,7 +352,7 @@ export class Relay {
     // These would never end by themselves.
     for (const { request, controller } of this.#inFlight.all())
       if (request.method === 'subscriptions/listen') controller.abort(ending);
-    if (this.#inFlight.size === 0 && this.#telling.size === 0) return;
+    if (this.#inFlight.size === 0 && this.#pendingNotifications.size === 0) return;
     events.emit({ type: 'proxy.draining', inFlight: this.#inFlight.size });
     await new Promise<void>((resolve) => {
       const timer = clock.schedule(ms, () => {
@@ -364,7 +371,7 @@ export class Relay {
   abandon(): void {
     this.#leaving = true;
     this.#gone = true;
-    this.#downward.abandon();
+    this.#serverMessages.abandon();
     this.#abortAll(new Abandoned('the client has gone'));
   }
 
@@ -373,6 +380,6 @@ export class Relay {
     for (const { controller, started } of this.#inFlight.all()) {
       controller.abort(started || !(reason instanceof ProxyError) ? reason : reason.unsent);
     }
-    for (const controller of this.#telling.all()) controller.abort(reason);
+    for (const controller of this.#pendingNotifications.all()) controller.abort(reason);
   }
 }

@@ -1,6 +1,6 @@
 import { ProxyError } from '../../core/errors/errors.ts';
 import {
-  errorAnswer,
+  errorResponse,
   idKey,
   idText,
   isId,
@@ -21,9 +21,9 @@ const MAX_SERVER_REQUESTS = 4_096;
 export interface ServerMessagesDeps {
   readonly inFlight: InFlightRequests;
   readonly serverRequests: ServerRequests;
-  readonly outlet: ClientWriter;
+  readonly writer: ClientWriter;
   /** Sends the server an answer to what it asked. */
-  readonly tell: (answer: Response, origin: Origin) => void;
+  readonly sendToServer: (answer: Response, origin: Origin) => void;
 }
 
 /**
@@ -45,18 +45,18 @@ export class ServerMessages {
    * What comes down beside the answer: of one call, or, once that has settled or where there is
    * none, of its session.
    */
-  emitOf(entry: InFlight | undefined): Emit {
+  createEmit(entry: InFlight | undefined): Emit {
     return async (message, origin) => {
       if (this.#client === 'gone') return;
       switch (message.kind) {
         case 'request':
-          return this.#ask(message, origin, entry);
+          return this.#forwardRequest(message, origin, entry);
         case 'response':
           return;
         case 'notification': {
-          const shown = this.#incoming(message, origin, entry);
-          if (shown && !entry?.silent) await this.#deps.outlet.write(shown);
-          if (entry && isEndOf(entry, message)) this.#withdraw(entry);
+          const shown = this.#toClient(message, origin, entry);
+          if (shown && !entry?.silent) await this.#deps.writer.write(shown);
+          if (entry && endsSubscription(entry, message)) this.#endSubscription(entry);
         }
       }
     };
@@ -65,20 +65,20 @@ export class ServerMessages {
   /**
    * The server has ended a subscription, and the client has read so: nothing answers it any more.
    */
-  #withdraw(entry: InFlight): void {
+  #endSubscription(entry: InFlight): void {
     entry.silent = true;
     entry.controller.abort(new Abandoned('cancelled by the server'));
   }
 
-  #incoming(
+  #toClient(
     notification: Notification,
     origin: Origin,
     entry: InFlight | undefined,
   ): Notification | undefined {
     if (notification.method === 'notifications/cancelled') {
       // The id is the client's own then, not that of a request of the server.
-      if (entry && isEndOf(entry, notification)) return notification;
-      return this.#serverRequests.withdrawn(notification, origin);
+      if (entry && endsSubscription(entry, notification)) return notification;
+      return this.#serverRequests.cancel(notification, origin);
     }
     if (notification.method === 'notifications/progress') {
       const { progressToken } = paramsOf(notification);
@@ -92,38 +92,38 @@ export class ServerMessages {
     return notification;
   }
 
-  async #ask(request: Request, origin: Origin, entry: InFlight | undefined): Promise<void> {
+  async #forwardRequest(request: Request, origin: Origin, entry: InFlight | undefined): Promise<void> {
     if (this.#serverRequests.size >= MAX_SERVER_REQUESTS) {
       const full = `The client has not answered ${MAX_SERVER_REQUESTS} earlier requests yet: this one was not passed on.`;
       const refusal = new ProxyError('too-many-waiting', full, { sent: 'no' });
-      this.#deps.tell(errorAnswer(refusal.toJsonRpc(), idText(request)), origin);
+      this.#deps.sendToServer(errorResponse(refusal.toJsonRpc(), idText(request)), origin);
       return;
     }
     // While the client owes the server an answer, the call that waits for it must not run out of
     // time. On the session's own stream nothing says which call that is, but that it is one of this
     // session: those of others have nothing to do with it.
     const live = entry && !entry.settled;
-    const owing = live
+    const waitingCalls = live
       ? [entry]
       : this.#deps.inFlight.all().filter(({ request: { id } }) => origin.carries?.(id) ?? true);
     // Without sessions no server asks, and clients drop it where one does: nobody owes it an
     // answer.
-    const held = owing.filter(({ request: call }) => !isStateless(call));
+    const held = waitingCalls.filter(({ request: call }) => !isStateless(call));
     const releases = held.map(({ deadline }) => deadline.hold());
     const release = (): void => {
       for (const free of releases) free();
     };
     const shown = this.#serverRequests.admit(request, origin, release);
     this.#watch(origin);
-    const refusal = this.#deps.outlet.refusalOf(shown);
+    const refusal = this.#deps.writer.sizeRefusal(shown);
     if (refusal) {
       // The client would drop the connection; the server has to learn that it will get no other
       // answer.
-      const answered = this.#serverRequests.answered(errorAnswer(refusal.toJsonRpc(), idText(shown)));
-      if (answered) this.#deps.tell(answered.message, answered.origin);
+      const answered = this.#serverRequests.takeAnswer(errorResponse(refusal.toJsonRpc(), idText(shown)));
+      if (answered) this.#deps.sendToServer(answered.message, answered.origin);
       return;
     }
-    await this.#deps.outlet.write(shown);
+    await this.#deps.writer.write(shown);
   }
 
   /** When a session is gone, so is whoever waits for the client's answers to what it asked. */
@@ -131,8 +131,8 @@ export class ServerMessages {
     if (this.#watched.has(origin)) return;
     this.#watched.add(origin);
     void origin.gone.then(() => {
-      for (const cancellation of this.#serverRequests.forsaken(origin)) {
-        if (this.#client === 'there') this.#deps.outlet.write(cancellation);
+      for (const cancellation of this.#serverRequests.takeOrphans(origin)) {
+        if (this.#client === 'there') this.#deps.writer.write(cancellation);
       }
     });
   }
@@ -152,7 +152,7 @@ export class ServerMessages {
  * A server may cancel what the client asked in one case only: to end a subscription (MCP
  * 2026-07-28, Cancellation).
  */
-const isEndOf = ({ request }: InFlight, notification: Notification): boolean =>
+const endsSubscription = ({ request }: InFlight, notification: Notification): boolean =>
   notification.method === 'notifications/cancelled' &&
   request.method === 'subscriptions/listen' &&
   isStateless(request) &&

@@ -25,7 +25,7 @@ interface OpenServerRequest {
   readonly tokenKey: string | undefined;
 }
 
-interface Token {
+interface ReplacedToken {
   readonly origin: Origin;
   readonly text: string;
 }
@@ -38,14 +38,14 @@ const TOKEN_PATH = ['params', '_meta', 'progressToken'] as const;
  * are exchanged for ones of our own and restored on the way back.
  */
 export class ServerRequests {
-  readonly #asked = new Map<string, OpenServerRequest>();
-  readonly #tokens = new Map<string, Token>();
-  #only: Origin | undefined;
-  #several = false;
+  readonly #open = new Map<string, OpenServerRequest>();
+  readonly #tokens = new Map<string, ReplacedToken>();
+  #firstOrigin: Origin | undefined;
+  #hasSeveralOrigins = false;
   #next = 0;
 
   get size(): number {
-    return this.#asked.size;
+    return this.#open.size;
   }
 
   /**
@@ -53,14 +53,14 @@ export class ServerRequests {
    * nobody waits any more.
    */
   admit(request: Request, origin: Origin, release: () => void): Request {
-    this.#only ??= origin;
-    this.#several ||= this.#only !== origin;
-    const shown = this.#several ? this.#exchange(request, origin) : request;
+    this.#firstOrigin ??= origin;
+    this.#hasSeveralOrigins ||= this.#firstOrigin !== origin;
+    const shown = this.#hasSeveralOrigins ? this.#replaceIds(request, origin) : request;
     const key = idKey(shown.id);
     // A server that uses an id again has given the first request up.
     this.#forget(key);
     const token = progressTokenOf(shown);
-    this.#asked.set(key, {
+    this.#open.set(key, {
       origin,
       idText: idText(request),
       idKey: idKey(request.id),
@@ -71,9 +71,9 @@ export class ServerRequests {
     return shown;
   }
 
-  #exchange(request: Request, origin: Origin): Request {
+  #replaceIds(request: Request, origin: Origin): Request {
     // An id of a server's own may look like one of ours.
-    while (this.#asked.has(idKey(`proxy-${this.#next}`))) this.#next++;
+    while (this.#open.has(idKey(`proxy-${this.#next}`))) this.#next++;
     const number = this.#next++;
     const renamed = withIdText(request, JSON.stringify(`proxy-${number}`));
     const token = progressTokenOf(request);
@@ -84,55 +84,58 @@ export class ServerRequests {
   }
 
   #forget(key: string): OpenServerRequest | undefined {
-    const asked = this.#asked.get(key);
-    if (!asked) return undefined;
-    this.#asked.delete(key);
-    if (asked.tokenKey !== undefined) this.#tokens.delete(asked.tokenKey);
-    asked.release();
-    return asked;
+    const open = this.#open.get(key);
+    if (!open) return undefined;
+    this.#open.delete(key);
+    if (open.tokenKey !== undefined) this.#tokens.delete(open.tokenKey);
+    open.release();
+    return open;
   }
 
   /**
    * The client's answer, under the server's own id, and where it goes; undefined where nobody
    * asked.
    */
-  answered(response: Response): { readonly origin: Origin; readonly message: Response } | undefined {
+  takeAnswer(response: Response): { readonly origin: Origin; readonly message: Response } | undefined {
     if (response.id === undefined) return undefined;
-    const asked = this.#forget(idKey(response.id));
-    return asked && { origin: asked.origin, message: withIdText(response, asked.idText) };
+    const open = this.#forget(idKey(response.id));
+    return open && { origin: open.origin, message: withIdText(response, open.idText) };
   }
 
   /**
    * The server takes a request of its own back; returns the notification as the client is to see
    * it.
    */
-  withdrawn(notification: Notification, origin: Origin): Notification | undefined {
+  cancel(notification: Notification, origin: Origin): Notification | undefined {
     const { requestId } = paramsOf(notification);
     if (!isId(requestId)) return notification;
-    for (const [key, asked] of this.#asked) {
-      if (asked.origin !== origin || asked.idKey !== idKey(requestId)) continue;
+    for (const [key, open] of this.#open) {
+      if (open.origin !== origin || open.idKey !== idKey(requestId)) continue;
       this.#forget(key);
       // Where nothing was exchanged, the server's own spelling stands there already.
-      if (key === asked.idKey) return notification;
-      return withValueAt(notification, ['params', 'requestId'], JSON.stringify(asked.shown.id));
+      if (key === open.idKey) return notification;
+      return withValueAt(notification, ['params', 'requestId'], JSON.stringify(open.shown.id));
     }
     // Unknown ids pass while ids are not exchanged: the client drops what it does not know.
-    return this.#several ? undefined : notification;
+    return this.#hasSeveralOrigins ? undefined : notification;
   }
 
   /**
    * The session is gone: what tells the client that nobody waits for its answers to it any more.
    */
-  forsaken(origin: Origin): Notification[] {
-    return [...this.#asked].flatMap(([key, asked]) => {
-      if (asked.origin !== origin) return [];
+  takeOrphans(origin: Origin): Notification[] {
+    return [...this.#open].flatMap(([key, open]) => {
+      if (open.origin !== origin) return [];
       this.#forget(key);
-      return [cancellationOf(asked.shown, 'the session that asked is gone')];
+      return [cancellationOf(open.shown, 'the session that asked is gone')];
     });
   }
 
   /** The client's progress on a server's request, under the server's own token. */
-  progressed(notification: Notification): { readonly origin?: Origin; readonly message: Notification } {
+  restoreProgressToken(notification: Notification): {
+    readonly origin?: Origin;
+    readonly message: Notification;
+  } {
     const { progressToken } = paramsOf(notification);
     const token = isId(progressToken) ? this.#tokens.get(idKey(progressToken)) : undefined;
     if (!token) return { message: notification };
@@ -143,6 +146,6 @@ export class ServerRequests {
   }
 
   releaseAll(): void {
-    for (const key of [...this.#asked.keys()]) this.#forget(key);
+    for (const key of [...this.#open.keys()]) this.#forget(key);
   }
 }

@@ -87,16 +87,16 @@ export class StdoutWriter {
     if (this.#broken) return Promise.resolve();
     return new Promise((resolve) => {
       let left = this.#stream.writableLength;
-      const look = (): void => {
+      const check = (): void => {
         const now = this.#stream.writableLength;
         if (now >= left) {
           resolve();
           return;
         }
         left = now;
-        timer = clock.schedule(READER_STALLED_MS, look);
+        timer = clock.schedule(READER_STALLED_MS, check);
       };
-      let timer = clock.schedule(READER_STALLED_MS, look);
+      let timer = clock.schedule(READER_STALLED_MS, check);
       const done = (): void => {
         timer.cancel();
         resolve();

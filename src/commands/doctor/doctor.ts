@@ -6,7 +6,7 @@ import { Redactor } from '../../core/errors/redact.ts';
 import { Events } from '../../core/pipeline/events.ts';
 import { systemClock } from '../../core/time/clock.ts';
 import type { Settings } from '../../settings.ts';
-import { reachedAt } from '../../upstream/http/connect.ts';
+import { connectUrl } from '../../upstream/http/connect.ts';
 import type { CommandContext } from '../command.ts';
 import { CommandClient } from '../command-client.ts';
 import { relevantVariables } from '../environment.ts';
@@ -112,7 +112,7 @@ async function runCredentialChecks({
 }: Checks): Promise<Finding> {
   const findings: Finding[] = [];
   for (const profile of settings.profiles.length > 0 ? settings.profiles : ['']) {
-    const road = client.proxy.roadOf(profile);
+    const road = client.proxy.profileTransport(profile);
     const now = (): number => systemClock.now();
     const { finding, credentials } = await checkCredentials({
       profile,
@@ -144,7 +144,7 @@ async function runNetworkChecks({ settings, report, signal }: Checks): Promise<F
     return proxy;
   }
   const dns = report.add(
-    await checkDns({ endpoint: reachedAt(settings.endpoint, settings.connectTo), choice, limitMs }),
+    await checkDns({ endpoint: connectUrl(settings.endpoint, settings.connectTo), choice, limitMs }),
   );
   signal.throwIfAborted();
   if (!isUsable(dns)) {

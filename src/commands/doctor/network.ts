@@ -3,7 +3,7 @@ import { isIP, type Socket } from 'node:net';
 import { causeText } from '../../core/errors/errors.ts';
 import { type Clock, settleWithin, systemClock } from '../../core/time/clock.ts';
 import type { Settings } from '../../settings.ts';
-import { createConnector, reachedAt } from '../../upstream/http/connect.ts';
+import { connectUrl, createConnector } from '../../upstream/http/connect.ts';
 import { connectAdvice, plainCause } from '../../upstream/http/connect-cause.ts';
 import { type ProxyChoice, proxyChoice } from '../../upstream/http/http-proxy.ts';
 import { type Finding, failed, ok } from './finding.ts';
@@ -20,7 +20,7 @@ export function proxyFinding({ endpoint, connectTo, proxy, env }: Settings): {
 } {
   const check = 'HTTP proxy';
   try {
-    const choice = proxyChoice(reachedAt(endpoint, connectTo), { url: proxy, env });
+    const choice = proxyChoice(connectUrl(endpoint, connectTo), { url: proxy, env });
     return { finding: ok(check, proxyText(choice)), choice };
   } catch (error) {
     return { finding: failed(check, causeText(error), PROXY_REMEDY), choice: undefined };
@@ -88,9 +88,9 @@ export async function checkConnection({
 }: ConnectionCheck): Promise<{ readonly finding: Finding; readonly socket: Socket | undefined }> {
   const check = 'connection';
   const { proxy, env } = settings;
-  const endpoint = reachedAt(settings.endpoint, settings.connectTo);
+  const endpoint = connectUrl(settings.endpoint, settings.connectTo);
   const port = endpoint.port || (endpoint.protocol === 'https:' ? '443' : '80');
-  const connect = createConnector({ proxy: { url: proxy, env }, ca, timeoutMs: limitMs, bare: true });
+  const connect = createConnector({ proxy: { url: proxy, env }, ca, timeoutMs: limitMs, tcpOnly: true });
   const started = clock.monotonic();
   const opened = await new Promise<Socket | Error>((resolve) => {
     const { protocol, hostname } = endpoint;

@@ -138,7 +138,7 @@ export class ProxyError extends Error {
 }
 
 /** True where the time limit of a client's request is over, as an option sets it. */
-export const isOverdue = (reason: unknown): reason is ProxyError =>
+export const isDeadlineError = (reason: unknown): reason is ProxyError =>
   reason instanceof ProxyError && reason.reason === 'timeout' && reason.details.limit !== undefined;
 
 /**
@@ -169,7 +169,7 @@ export function isTimeout(error: unknown): boolean {
  * True where a person mends it, by a login or a permission: the next try may succeed at once, and
  * nobody who has just mended it may be told that it failed a moment ago.
  */
-export function isMendedByHand(error: unknown): boolean {
+export function isFixedByUser(error: unknown): boolean {
   const seen = new Set<unknown>();
   for (let current = error; current instanceof Error && !seen.has(current); current = current.cause) {
     seen.add(current);

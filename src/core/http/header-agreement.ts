@@ -1,5 +1,5 @@
 import { ProxyError } from '../errors/errors.ts';
-import { claimOf, isObject, type JsonObject, type Message, paramsOf } from '../jsonrpc/message.ts';
+import { isObject, type JsonObject, type Message, paramsOf, statedVersion } from '../jsonrpc/message.ts';
 import { NAMED_BY, paramHeadersOf } from '../tools/param-headers.ts';
 
 type Headers = Readonly<Record<string, string>>;
@@ -27,7 +27,7 @@ export function headerMismatch(
     const { 'mcp-name': name } = headers;
     return name === undefined ? undefined : mismatch('Mcp-Name', name, undefined);
   }
-  const claim = claimOf(message);
+  const claim = statedVersion(message);
   if (claim !== undefined && givenVersion !== undefined && givenVersion !== claim) {
     return mismatch('MCP-Protocol-Version', givenVersion, claim);
   }
@@ -85,13 +85,13 @@ function decodedValue(value: string): string | undefined {
 }
 
 /** What a client wrote, short and on one line. */
-const shown = (value: unknown): string =>
+const quoteShort = (value: unknown): string =>
   value === undefined ? 'nothing' : JSON.stringify(String(value).slice(0, 100));
 
 function mismatch(header: string, given: string, meant: unknown): ProxyError {
   return new ProxyError(
     'header-mismatch',
-    `Header mismatch: the header ${header} is ${shown(given)}, but the body has ${shown(meant)}. The request was not sent.`,
+    `Header mismatch: the header ${header} is ${quoteShort(given)}, but the body has ${quoteShort(meant)}. The request was not sent.`,
     { sent: 'no', details: { header } },
   );
 }

@@ -1,4 +1,4 @@
-import { type Deciding, doubtfulKeys } from './json-spans.ts';
+import { type DecidingKeys, findAmbiguousMembers } from './json-spans.ts';
 
 /**
  * The keys that decide where a message goes and what is done with it. Parsers disagree about which
@@ -8,7 +8,7 @@ import { type Deciding, doubtfulKeys } from './json-spans.ts';
  */
 const MESSAGE_KEYS = ['jsonrpc', 'id', 'method', 'params', 'result', 'error'];
 
-const META: Deciding = {
+const META: DecidingKeys = {
   keys: [
     'progressToken',
     'io.modelcontextprotocol/protocolVersion',
@@ -43,31 +43,31 @@ const PARAMS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** No message may repeat these, whatever its method: some servers dispatch by them alone. */
-const UNREPEATED = ['_meta', 'name', 'arguments', 'requestId', 'progressToken', 'protocolVersion', 'uri'];
+const NEVER_REPEATED = ['_meta', 'name', 'arguments', 'requestId', 'progressToken', 'protocolVersion', 'uri'];
 
 /**
  * A tool's own arguments are not restricted: whether another spelling of `aws_profile` is one, its
  * schema decides.
  */
-const ARGUMENTS: Deciding = { keys: ['aws_profile'], foldable: [] };
+const ARGUMENTS: DecidingKeys = { keys: ['aws_profile'], foldable: [] };
 
-const tableOf = (params: readonly string[]): Deciding => ({
+const tableOf = (params: readonly string[]): DecidingKeys => ({
   keys: MESSAGE_KEYS,
   inside: {
     params: {
-      keys: [...new Set([...UNREPEATED, ...params])],
+      keys: [...new Set([...NEVER_REPEATED, ...params])],
       foldable: ['_meta', ...params],
       inside: { arguments: ARGUMENTS, _meta: META },
     },
   },
 });
 
-const BY_METHOD: ReadonlyMap<unknown, Deciding> = new Map(
+const BY_METHOD: ReadonlyMap<unknown, DecidingKeys> = new Map(
   Object.entries(PARAMS).map(([method, params]) => [method, tableOf(params)]),
 );
 const ANY_METHOD = tableOf([]);
 
-export interface DoubtfulKey {
+export interface AmbiguousKey {
   /** The deciding key: its name, behind the names of the objects around it. */
   readonly key: string;
   /** Why it is in doubt, as a clause of an error message. */
@@ -80,8 +80,8 @@ export interface DoubtfulKey {
  * error can be answered under it. Pure.
  * @param text - one message, as JSON text that JSON.parse has accepted.
  */
-export function doubtfulKey(text: string, method: unknown): DoubtfulKey | undefined {
-  const found = doubtfulKeys(text, BY_METHOD.get(method) ?? ANY_METHOD);
+export function findAmbiguousKey(text: string, method: unknown): AmbiguousKey | undefined {
+  const found = findAmbiguousMembers(text, BY_METHOD.get(method) ?? ANY_METHOD);
   const first = found.find(({ key }) => key === 'id') ?? found[0];
   if (!first) return undefined;
   const { key, written } = first;

@@ -114,15 +114,15 @@ export function membersOf(text: string, from = 0): JsonMember[] {
 }
 
 /** The keys of an object that decide what is done with it, and those of the objects inside it. */
-export interface Deciding {
+export interface DecidingKeys {
   readonly keys: readonly string[];
   /** The keys that another spelling must not stand in for; absent: all of `keys`. */
   readonly foldable?: readonly string[];
-  readonly inside?: Readonly<Record<string, Deciding>>;
+  readonly inside?: Readonly<Record<string, DecidingKeys>>;
 }
 
 /** A deciding key that parsers may disagree about. */
-export interface Doubtful {
+export interface AmbiguousMember {
   /** The path of the deciding key, joined by dots. */
   readonly key: string;
   /**
@@ -135,9 +135,9 @@ export interface Doubtful {
  * Finds deciding keys that are repeated, and keys that equal a deciding key only after case
  * folding, in one walk: an 8 MB argument is passed over once.
  */
-export function doubtfulKeys(text: string, deciding: Deciding): Doubtful[] {
-  const found: Doubtful[] = [];
-  const look = (from: number, { keys, foldable = keys, inside }: Deciding, prefix: string): number => {
+export function findAmbiguousMembers(text: string, deciding: DecidingKeys): AmbiguousMember[] {
+  const found: AmbiguousMember[] = [];
+  const look = (from: number, { keys, foldable = keys, inside }: DecidingKeys, prefix: string): number => {
     const seen: string[] = [];
     return walkMembers(text, from, (key, valueStart) => {
       if (!keys.includes(key)) {

@@ -75,7 +75,7 @@ export function classify(text: string, json: unknown): Message | string {
   return 'a JSON-RPC message has a method, a result or an error';
 }
 
-function reread<M extends Message>(message: M, text: string): M {
+function reparse<M extends Message>(message: M, text: string): M {
   return { ...message, text, json: JSON.parse(text) };
 }
 
@@ -103,13 +103,13 @@ export function withIdText<M extends Request | Response>(message: M, text: strin
   const edited = member
     ? spliceText(message.text, member.valueSpan, text)
     : insertMember(message.text, 0, 'id', text);
-  return edited === message.text ? message : { ...reread(message, edited), id: JSON.parse(text) };
+  return edited === message.text ? message : { ...reparse(message, edited), id: JSON.parse(text) };
 }
 
 /** The same message with another value at a path that exists; unchanged where it does not. */
 export function withValueAt<M extends Message>(message: M, path: readonly string[], valueText: string): M {
   const member = memberAt(message.text, path);
-  return member ? reread(message, spliceText(message.text, member.valueSpan, valueText)) : message;
+  return member ? reparse(message, spliceText(message.text, member.valueSpan, valueText)) : message;
 }
 
 /** The same call without one of its arguments; unchanged where it has none of that name. */
@@ -177,7 +177,7 @@ export function withErrorData(response: Response, additions: JsonObject): Respon
   if (!error || !isObject(response.json.error)) return response;
   const held = memberAt(response.text, ['error', 'data']);
   if (!held) {
-    return reread(
+    return reparse(
       response,
       insertMember(response.text, error.valueSpan.start, 'data', JSON.stringify(additions)),
     );
@@ -188,7 +188,7 @@ export function withErrorData(response: Response, additions: JsonObject): Respon
   for (const [key, value] of Object.entries(additions)) {
     if (!has(data, key)) text = insertMember(text, held.valueSpan.start, key, JSON.stringify(value));
   }
-  return text === response.text ? response : reread(response, text);
+  return text === response.text ? response : reparse(response, text);
 }
 
 /**
@@ -213,7 +213,7 @@ export function cancellationOf(request: Request, reason: string): Notification {
  * The answer to what failed on this side.
  * @param id - the request's id as its client spelled it; undefined where there is none to name.
  */
-export function errorAnswer(error: JsonObject, id: string | undefined): Response {
+export function errorResponse(error: JsonObject, id: string | undefined): Response {
   const text = `{"jsonrpc":"2.0",${id === undefined ? '' : `"id":${id},`}"error":${JSON.stringify(error)}}`;
   const json = JSON.parse(text);
   return { kind: 'response', text, json, id: json.id, outcome: 'error' };
@@ -223,7 +223,7 @@ export function errorAnswer(error: JsonObject, id: string | undefined): Response
  * The revision that a message claims for itself (2026-07-28 and later); absent in the session-based
  * ones.
  */
-export function claimOf(message: Message): string | undefined {
+export function statedVersion(message: Message): string | undefined {
   const meta = paramsOf(message)._meta;
   const claim = isObject(meta) ? meta['io.modelcontextprotocol/protocolVersion'] : undefined;
   return typeof claim === 'string' ? claim : undefined;

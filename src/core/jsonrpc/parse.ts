@@ -1,5 +1,5 @@
 import { ProxyError } from '../errors/errors.ts';
-import { doubtfulKey } from './deciding-keys.ts';
+import { findAmbiguousKey } from './deciding-keys.ts';
 import { elementsOf, insertMember, memberAt, membersOf, removeMember, spliceText } from './json-spans.ts';
 import {
   classify,
@@ -54,7 +54,7 @@ function readElement(text: string, json: unknown): Message | InvalidMessage {
   const message = classify(text, json);
   if (typeof message === 'string') return invalid(answerableId(text, json), message);
   if (message.json.jsonrpc !== '2.0') return invalid(answerableId(text, json), 'jsonrpc must be "2.0"');
-  const doubtful = doubtfulKey(text, message.json.method);
+  const doubtful = findAmbiguousKey(text, message.json.method);
   if (doubtful === undefined) return message;
   // Which of two ids an answer should carry is exactly what cannot be known.
   const id = doubtful.key === 'id' ? undefined : answerableId(text, json);
@@ -107,13 +107,13 @@ export const parseError = (why: string): ProxyError =>
 const WORTH_KEEPING_BYTES = 64 * 1024;
 
 /** By identity, so that an edited message, which is another, has none. */
-const cameAs = new WeakMap<Message, Buffer>();
+const originalBytes = new WeakMap<Message, Buffer>();
 
 /**
  * The text of a long message as the bytes that it came in, where they are known and stand on one
  * line.
  */
-export const bytesOf = (message: Message): Buffer | undefined => cameAs.get(message);
+export const bytesOf = (message: Message): Buffer | undefined => originalBytes.get(message);
 
 /** JSON from the server that is no message which a client could take. */
 export interface Unusable {
@@ -191,27 +191,27 @@ function scalarsIn(head: string): JsonObject {
  * @param bytes - the text in UTF-8, where it came so.
  * @throws SyntaxError where the text is not JSON; what is JSON but no message is left out.
  */
-export const readUpstream = (text: string, bytes?: Buffer): Message[] =>
-  readAnswers(text, bytes).filter((found) => found.kind !== 'unusable');
+export const readMessages = (text: string, bytes?: Buffer): Message[] =>
+  readMessagesAndFaults(text, bytes).filter((found) => found.kind !== 'unusable');
 
 /** As `readUpstream`, with what is no message in its place. */
-export function readAnswers(text: string, bytes?: Buffer): (Message | Unusable)[] {
+export function readMessagesAndFaults(text: string, bytes?: Buffer): (Message | Unusable)[] {
   const json: unknown = JSON.parse(text);
   if (!Array.isArray(json)) {
-    const found = readAnswer(text, json);
+    const found = readMessageOrFault(text, json);
     if (found.text === text && bytes && bytes.length >= WORTH_KEEPING_BYTES && isOneLine(bytes)) {
-      if (found.kind !== 'unusable') cameAs.set(found, bytes);
+      if (found.kind !== 'unusable') originalBytes.set(found, bytes);
     }
     return [found];
   }
   const texts = elementsOf(text);
-  return json.map((value: unknown, at) => readAnswer(texts[at] ?? '', value));
+  return json.map((value: unknown, at) => readMessageOrFault(texts[at] ?? '', value));
 }
 
-function readAnswer(text: string, json: unknown): Message | Unusable {
+function readMessageOrFault(text: string, json: unknown): Message | Unusable {
   const message = classify(text, json);
   const fault = typeof message === 'string' ? 'JSON that is no JSON-RPC message' : faultOf(message);
-  if (typeof message !== 'string' && fault === undefined) return mended(message);
+  if (typeof message !== 'string' && fault === undefined) return repairMessage(message);
   const object = isObject(json) ? json : {};
   return {
     kind: 'unusable',
@@ -232,14 +232,14 @@ function faultOf(message: Message): string | undefined {
     const { params } = json;
     const fits =
       (params === undefined || typeof params === 'object') &&
-      (message.kind !== 'request' || isWhole(message.id));
+      (message.kind !== 'request' || isValidId(message.id));
     return fits ? undefined : `a ${message.kind} that is no JSON-RPC message`;
   }
   if (message.outcome === 'result' || isErrorObject(json.error)) return undefined;
   return 'an error that is not a JSON-RPC error object';
 }
 
-const isWhole = (id: Id): boolean => typeof id === 'string' || Number.isInteger(id);
+const isValidId = (id: Id): boolean => typeof id === 'string' || Number.isInteger(id);
 
 /** `{"error": "Unauthorized"}` is some gateway's own shape; clients would reject it as JSON-RPC. */
 export const isErrorObject = (value: unknown): boolean =>
@@ -250,7 +250,7 @@ export const isErrorObject = (value: unknown): boolean =>
  * `"params": null`, and some servers leave `jsonrpc` out of error bodies. Clients validate the
  * envelope strictly and would drop such a line, leaving the call to hang.
  */
-function mended(message: Message): Message {
+function repairMessage(message: Message): Message {
   let text = message.text;
   if (message.kind === 'response') {
     const surplus = message.outcome === 'error' ? 'result' : 'error';

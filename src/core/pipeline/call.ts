@@ -19,7 +19,7 @@ export interface Origin {
  * Of what the proxy says itself, which asks nothing of the client; and of what a server asks an
  * HTTP client, which keeps its sessions itself: nothing of either is ever forsaken.
  */
-export class LastingOrigin implements Origin {
+export class PermanentOrigin implements Origin {
   readonly profile: string;
 
   constructor(profile: string) {
@@ -50,13 +50,13 @@ export interface Deadline {
   /**
    * Milliseconds; Infinity where there is no end. What would wait longer than that need not begin.
    */
-  readonly left: number;
+  readonly remainingMs: number;
   /** Stops the clock until the returned function is called. */
   hold(): () => void;
 }
 
 /** For what no client's clock runs: notifications, and requests of the proxy's own. */
-export const NO_DEADLINE: Deadline = { left: Number.POSITIVE_INFINITY, hold: () => () => undefined };
+export const NO_DEADLINE: Deadline = { remainingMs: Number.POSITIVE_INFINITY, hold: () => () => undefined };
 
 /** The connection that a call came from: one stdio client, or one of many HTTP clients. */
 export interface Client {
@@ -101,19 +101,19 @@ export interface Call {
    * For an `initialize` that was answered from what the server said last time: the revision that
    * its client was told. Nothing is sent.
    */
-  readonly foretold?: string;
+  readonly assumedVersion?: string;
   /**
    * The answer must be the server's of now: none that is kept will do, and none that stands in for
    * it.
    */
   readonly fresh?: boolean;
   /** True for a tools/call whose tool is known to read only, or to be idempotent. */
-  readonly repeatable?: boolean;
+  readonly idempotent?: boolean;
   /**
    * The HTTP exchange that it came by; absent on stdio. A layer that makes a call of its own for it
    * hands on `ownPassage`.
    */
-  readonly passage?: HttpContext;
+  readonly httpContext?: HttpContext;
 }
 
 export interface HttpFacts {
@@ -152,9 +152,9 @@ export interface HttpContext {
    */
   readonly pass?: (head: HttpFacts) => BodySink | undefined;
   /** Called when an event that may be the answer is about to pass. */
-  readonly answering?: () => void;
+  readonly onAnswer?: () => void;
   /** Called before the first byte of each attempt leaves. */
-  readonly leaving?: () => void;
+  readonly onSend?: () => void;
 }
 
 /**

@@ -92,7 +92,7 @@ export type ProxyEvent =
 export type Observer = (event: ProxyEvent) => void;
 
 /** What an observer wants to be told beside the rest. */
-export interface Interests {
+export interface ObserverOptions {
   /** The events that come with every message, texts among them. True unless said otherwise. */
   readonly detailed?: boolean;
   /**
@@ -105,7 +105,7 @@ export interface Interests {
 /** A fan-out of events to observers. */
 export class Events {
   readonly #observers: Observer[] = [];
-  readonly #confidants: Observer[] = [];
+  readonly #secretObservers: Observer[] = [];
   #detailed = false;
 
   /**
@@ -117,14 +117,14 @@ export class Events {
   }
 
   /** Calls `observer` with every event from now on, there and then; what it throws is ignored. */
-  subscribe(observer: Observer, { detailed = true, secrets = false }: Interests = {}): void {
+  subscribe(observer: Observer, { detailed = true, secrets = false }: ObserverOptions = {}): void {
     this.#observers.push(observer);
-    if (secrets) this.#confidants.push(observer);
+    if (secrets) this.#secretObservers.push(observer);
     this.#detailed ||= detailed;
   }
 
   emit(event: ProxyEvent): void {
-    for (const observer of event.type === 'secret.known' ? this.#confidants : this.#observers) {
+    for (const observer of event.type === 'secret.known' ? this.#secretObservers : this.#observers) {
       try {
         observer(event);
       } catch {

@@ -1,14 +1,14 @@
 import type { BodySink, HttpContext, HttpFacts } from './call.ts';
 
 /** Headers that repeat what stands in the body, and so belong to one message. */
-const OF_ONE_MESSAGE = /^mcp-(name|param-.*)$/;
+const MESSAGE_HEADERS = /^mcp-(name|param-.*)$/;
 
 /**
  * The passage of a request that a layer makes for itself, on the session and revision of the call
  * that it is made for.
  */
-export function ownPassage({ headers }: HttpContext, method: string): HttpContext {
-  const kept = Object.entries(headers).filter(([name]) => !OF_ONE_MESSAGE.test(name));
+export function deriveHttpContext({ headers }: HttpContext, method: string): HttpContext {
+  const kept = Object.entries(headers).filter(([name]) => !MESSAGE_HEADERS.test(name));
   return {
     headers: { ...Object.fromEntries(kept), ...(headers['mcp-method'] ? { 'mcp-method': method } : {}) },
   };

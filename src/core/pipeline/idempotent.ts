@@ -5,7 +5,7 @@ import type { Call } from './call.ts';
  * Methods that may run twice without harm: they read, or set a state to the same value again.
  * Everything else, unknown methods included, is sent again only when it provably did not run.
  */
-const REPEATABLE_METHODS: ReadonlySet<string> = new Set([
+const IDEMPOTENT_METHODS: ReadonlySet<string> = new Set([
   'initialize',
   'server/discover',
   'ping',
@@ -23,15 +23,15 @@ const REPEATABLE_METHODS: ReadonlySet<string> = new Set([
   'resources/unsubscribe',
 ]);
 
-export const isRepeatableMethod = (method: string): boolean => REPEATABLE_METHODS.has(method);
+export const isIdempotentMethod = (method: string): boolean => IDEMPOTENT_METHODS.has(method);
 
 /**
  * True where a second delivery does no harm: a server drops a second answer to its request, and
  * notifications only tell.
  */
-export const isRepeatable = (message: Message): boolean =>
-  message.kind !== 'request' || isRepeatableMethod(message.method);
+export const isIdempotent = (message: Message): boolean =>
+  message.kind !== 'request' || isIdempotentMethod(message.method);
 
 /** The same for a call, whose tool may have said that it only reads, or is idempotent. */
-export const isRepeatableCall = ({ message, repeatable }: Pick<Call, 'message' | 'repeatable'>): boolean =>
-  repeatable === true || isRepeatable(message);
+export const isIdempotentCall = ({ message, idempotent }: Pick<Call, 'message' | 'idempotent'>): boolean =>
+  idempotent === true || isIdempotent(message);

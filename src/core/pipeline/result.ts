@@ -23,7 +23,7 @@ export function resultOf(reply: Reply | undefined, method: string): JsonObject {
 }
 
 /** An answer of the proxy's own. @param result - as JSON text. */
-export function answerWith(request: Request, result: string): Reply {
+export function resultReply(request: Request, result: string): Reply {
   const text = `{"jsonrpc":"2.0","id":${idText(request)},"result":${result}}`;
   const message: Response = {
     kind: 'response',

@@ -33,7 +33,7 @@ export function toolListOf(reply: Reply): JsonObject | undefined {
 }
 
 /** How long the server allows its result to be given again; undefined where it does not say. */
-export function ownTtlMs({ ttlMs }: JsonObject): number | undefined {
+export function serverTtlMs({ ttlMs }: JsonObject): number | undefined {
   if (ttlMs === undefined) return undefined;
   // Less than nothing is nothing, and so is what is no number.
   return typeof ttlMs === 'number' && ttlMs > 0 ? Math.min(ttlMs, MAX_TTL_MS) : 0;
@@ -43,7 +43,7 @@ export function ownTtlMs({ ttlMs }: JsonObject): number | undefined {
  * Why the server could not answer now; undefined where it answered, with a result or with what it
  * thinks of the request.
  */
-export function passingErrorOf(reply: Reply): string | undefined {
+export function transientErrorOf(reply: Reply): string | undefined {
   const error = reply.kind === 'answer' ? reply.message.json.error : undefined;
   if (!isObject(error) || ABOUT_THE_REQUEST.has(error.code)) return undefined;
   return typeof error.message === 'string' ? error.message : 'the server answered with an error';

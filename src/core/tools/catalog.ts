@@ -18,12 +18,12 @@ const MAX_TOOLS = 10_000;
  * Lists that are being read page by page at one moment. A client that never asks for its next page
  * leaves one behind.
  */
-const MAX_WALKS = 16;
+const MAX_LISTINGS = 16;
 /**
  * Views whose last list is remembered; what there are of them beside one or two is the clients'
  * choice.
  */
-const MAX_VIEWS = 100;
+const MAX_CACHE_KEYS = 100;
 /** Enough of a hash to tell lists apart, and short enough for a log. */
 const FINGERPRINT_LENGTH = 16;
 
@@ -37,7 +37,7 @@ interface KnownTool {
 type Definitions = Map<string, KnownTool>;
 
 /** A list that is being read. */
-interface Walk {
+interface Listing {
   readonly definitions: Definitions;
   /** Every tool, names twice included. */
   readonly tools: unknown[];
@@ -52,23 +52,23 @@ interface LastList {
    */
   readonly asWritten: string;
   /** How often it had been said by then that the list has changed. */
-  readonly told: number;
+  readonly announcements: number;
 }
 
 /** What a whole list brought that differs from the whole list before it. */
 export interface ToolsChange {
   /** The client knows already: the server said so, or the client has begun anew. */
-  readonly told: boolean;
+  readonly announced: boolean;
 }
 
 /** What is known of the tools of one profile, from the lists that passed. */
 export class ToolCatalog {
   #definitions: Definitions = new Map();
   /** What the earlier pages of a list held, by the page that comes next. */
-  readonly #walks = new Map<string, Walk>();
+  readonly #listings = new Map<string, Listing>();
   /** By view. */
   readonly #last = new Map<string, LastList>();
-  #told = 0;
+  #announcements = 0;
   #identity = 0;
   #complete = false;
   #generation = 0;
@@ -104,64 +104,73 @@ export class ToolCatalog {
    * replaces what was known, and the last page of a list ends what it did not name. Anything that
    * is no such answer is passed over.
    * @param cursor - that of the request; undefined where it asked for the first page.
-   * @param view - what the list depends on beside that: what is shown to one session says nothing
-   * of what another is shown.
+   * @param cacheKey - what the list depends on beside that: what is shown to one session says
+   * nothing of what another is shown.
    * @param at - when the list was asked for, on the monotonic clock.
    * @returns word of a change, where this completes a list that differs from the whole list that
    * this view had before.
    */
-  learn(response: JsonObject, cursor?: unknown, view = '', at = 0): ToolsChange | undefined {
+  learn(response: JsonObject, cursor?: unknown, cacheKey = '', at = 0): ToolsChange | undefined {
     const result = isObject(response.result) ? response.result : {};
     const { tools, nextCursor } = result;
     if (!Array.isArray(tools)) return undefined;
-    const walk = this.#walkOf(cursor, view);
+    const listing = this.#takeListing(cursor, cacheKey);
     for (const tool of tools) {
       if (!isObject(tool) || typeof tool.name !== 'string') continue;
-      if (walk) this.#note(walk.definitions, tool.name, tool, at);
+      if (listing) this.#note(listing.definitions, tool.name, tool, at);
       // Until its list is whole, what was known before may still hold, such as another tool of that
       // name on a later page.
       this.#note(this.#definitions, tool.name, tool, at);
     }
-    if (!walk) return undefined;
-    if (walk.tools.length < MAX_TOOLS) for (const tool of tools) walk.tools.push(tool);
+    if (!listing) return undefined;
+    if (listing.tools.length < MAX_TOOLS) for (const tool of tools) listing.tools.push(tool);
     if (typeof nextCursor === 'string') {
-      setBounded(this.#walks, pageKey(nextCursor, view), walk, MAX_WALKS);
+      setBounded(this.#listings, pageKey(nextCursor, cacheKey), listing, MAX_LISTINGS);
       return undefined;
     }
-    this.#definitions = walk.definitions;
+    this.#definitions = listing.definitions;
     this.#complete = true;
-    return this.#compare(walk, view);
+    return this.#compare(listing, cacheKey);
   }
 
-  #walkOf(cursor: unknown, view: string): Walk | undefined {
+  #takeListing(cursor: unknown, cacheKey: string): Listing | undefined {
     if (cursor === undefined) return { definitions: new Map(), tools: [] };
-    const key = pageKey(cursor, view);
-    const walk = this.#walks.get(key);
-    this.#walks.delete(key);
-    return walk;
+    const key = pageKey(cursor, cacheKey);
+    const listing = this.#listings.get(key);
+    this.#listings.delete(key);
+    return listing;
   }
 
-  #compare({ tools }: Walk, view: string): ToolsChange | undefined {
-    const before = this.#last.get(view);
+  #compare({ tools }: Listing, cacheKey: string): ToolsChange | undefined {
+    const before = this.#last.get(cacheKey);
     const asWritten = hashOf(tools.map((tool) => JSON.stringify(tool)));
     const fingerprint =
       before?.asWritten === asWritten ? before.fingerprint : hashOf(tools.map(canonicalText));
-    setBounded(this.#last, view, { fingerprint, asWritten, told: this.#told }, MAX_VIEWS);
+    setBounded(
+      this.#last,
+      cacheKey,
+      { fingerprint, asWritten, announcements: this.#announcements },
+      MAX_CACHE_KEYS,
+    );
     if (before === undefined || before.fingerprint === fingerprint) return undefined;
-    return { told: before.told !== this.#told };
+    return { announced: before.announcements !== this.#announcements };
   }
 
   /**
    * Of the last whole list, also after what it said was forgotten; undefined before there was one.
    */
-  fingerprintOf(view = ''): string | undefined {
-    return this.#last.get(view)?.fingerprint;
+  fingerprintOf(cacheKey = ''): string | undefined {
+    return this.#last.get(cacheKey)?.fingerprint;
   }
 
   #note(into: Definitions, name: string, definition: JsonObject, at: number): void {
     const before = into.get(name);
     if (!before && into.size >= MAX_TOOLS) return;
-    into.set(name, { definition, annotations: worst(annotationsOf(definition), before?.annotations), at });
+    into.set(name, {
+      definition,
+      annotations: mergeAnnotations(annotationsOf(definition), before?.annotations),
+      at,
+    });
   }
 
   get names(): Iterable<string> {
@@ -193,7 +202,7 @@ export class ToolCatalog {
   }
 
   /** Reads a whole list by `fill`, once for all who ask while that runs. */
-  filled(fill: () => Promise<void>): Promise<void> {
+  fillOnce(fill: () => Promise<void>): Promise<void> {
     if (this.#filling) return this.#filling;
     const filling = fill().finally(() => {
       if (this.#filling === filling) this.#filling = undefined;
@@ -204,14 +213,14 @@ export class ToolCatalog {
 
   /**
    * After list_changed, or in a new session: what was known may be wrong.
-   * @param told - true where the client knows of it.
-   * @param stranger - true where another identity asks from now on.
+   * @param clientKnows - true where the client knows of it.
+   * @param identityChanged - true where another identity asks from now on.
    */
-  forget({ told = false, stranger = false } = {}): void {
-    if (told) this.#told++;
-    if (stranger) this.#identity++;
+  invalidate({ clientKnows = false, identityChanged = false } = {}): void {
+    if (clientKnows) this.#announcements++;
+    if (identityChanged) this.#identity++;
     this.#definitions = new Map();
-    this.#walks.clear();
+    this.#listings.clear();
     this.#complete = false;
     this.#generation++;
     // Whoever asks from now on wants the list as it is now.
@@ -237,7 +246,7 @@ export function annotationsOf(tool: JsonObject): ToolAnnotations {
   };
 }
 
-function worst(one: ToolAnnotations, other = one): ToolAnnotations {
+function mergeAnnotations(one: ToolAnnotations, other = one): ToolAnnotations {
   return {
     readOnly: one.readOnly && other.readOnly,
     idempotent: one.idempotent && other.idempotent,
@@ -245,7 +254,7 @@ function worst(one: ToolAnnotations, other = one): ToolAnnotations {
   };
 }
 
-const pageKey = (cursor: unknown, view: string): string => JSON.stringify([view, cursor]);
+const pageKey = (cursor: unknown, cacheKey: string): string => JSON.stringify([cacheKey, cursor]);
 
 function setBounded<V>(map: Map<string, V>, key: string, value: V, most: number): void {
   map.delete(key);

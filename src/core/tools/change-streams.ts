@@ -22,7 +22,7 @@ interface Stream {
   readonly subscription: ChangeSubscription | undefined;
 }
 
-interface Feed {
+interface ListenerStreams {
   readonly profile: string;
   readonly streams: Set<Stream>;
   /**
@@ -41,26 +41,26 @@ const keyOf = ({ client, profile, stateless }: ChangeListener): string =>
  */
 export class ChangeStreams {
   /** None of them is empty. */
-  readonly #feeds = new Map<string, Feed>();
+  readonly #byListener = new Map<string, ListenerStreams>();
 
   /** @returns what to call when the stream has ended. */
-  opened(listener: ChangeListener, subscription?: ChangeSubscription): () => void {
+  add(listener: ChangeListener, subscription?: ChangeSubscription): () => void {
     const key = keyOf(listener);
-    const feed = this.#feeds.get(key) ?? {
+    const streamsOf = this.#byListener.get(key) ?? {
       profile: listener.profile,
       streams: new Set(),
       trusted: new Set(),
     };
-    this.#feeds.set(key, feed);
-    const { streams, trusted } = feed;
+    this.#byListener.set(key, streamsOf);
+    const { streams, trusted } = streamsOf;
     const stream = { subscription };
     streams.add(stream);
     trusted.add(stream);
     return () => {
       streams.delete(stream);
       trusted.delete(stream);
-      if (trusted.size === 0 && feed.trusted === trusted) feed.trusted = new Set();
-      if (streams.size === 0 && this.#feeds.get(key) === feed) this.#feeds.delete(key);
+      if (trusted.size === 0 && streamsOf.trusted === trusted) streamsOf.trusted = new Set();
+      if (streams.size === 0 && this.#byListener.get(key) === streamsOf) this.#byListener.delete(key);
     };
   }
 
@@ -68,8 +68,8 @@ export class ChangeStreams {
    * Stands for the time in which a stream has been open without a gap; undefined where none is.
    * Where it is the same object as it was earlier, no change has been missed since.
    */
-  unbroken(listener: ChangeListener): object | undefined {
-    const trusted = this.#feeds.get(keyOf(listener))?.trusted;
+  continuityToken(listener: ChangeListener): object | undefined {
+    const trusted = this.#byListener.get(keyOf(listener))?.trusted;
     return trusted && trusted.size > 0 ? trusted : undefined;
   }
 
@@ -77,15 +77,16 @@ export class ChangeStreams {
    * Another identity asks from now on: what a stream tells the one that opened it says nothing of
    * what the next is shown.
    */
-  distrust(profile: string): void {
-    for (const feed of this.#feeds.values()) if (feed.profile === profile) feed.trusted = new Set();
+  invalidate(profile: string): void {
+    for (const streamsOf of this.#byListener.values())
+      if (streamsOf.profile === profile) streamsOf.trusted = new Set();
   }
 
   /**
    * Says on every listen stream that the tools have changed, each in the name of its subscription.
    */
-  tell(listener: ChangeListener, origin: Origin): void {
-    for (const { subscription } of this.#feeds.get(keyOf(listener))?.streams ?? []) {
+  emitChange(listener: ChangeListener, origin: Origin): void {
+    for (const { subscription } of this.#byListener.get(keyOf(listener))?.streams ?? []) {
       if (!subscription) continue;
       const { request, emit } = subscription;
       const change = listChanged(

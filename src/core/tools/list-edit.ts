@@ -1,17 +1,17 @@
 import { causeText, factsOf, ProxyError } from '../errors/errors.ts';
 import { arrayAt } from '../jsonrpc/json-spans.ts';
 import {
-  claimOf,
   isObject,
   type JsonObject,
   type Message,
   paramsOf,
   type Request,
   type Response,
+  statedVersion,
 } from '../jsonrpc/message.ts';
 import { SharedResponse } from '../jsonrpc/shared-response.ts';
 import { type Call, type Handler, NO_DEADLINE } from '../pipeline/call.ts';
-import { ownPassage } from '../pipeline/http-context.ts';
+import { deriveHttpContext } from '../pipeline/http-context.ts';
 import { abortableUnsent } from '../time/before-sending.ts';
 import { type Clock, withTimeout } from '../time/clock.ts';
 import type { ToolCatalog } from './catalog.ts';
@@ -34,7 +34,7 @@ export function editTools(
 ): Response {
   const { result } = response.json;
   if (!isObject(result) || !Array.isArray(result.tools)) return response;
-  const listed = listedIn(response);
+  const listed = readParts(response);
   if (!listed) return response;
   const texts: string[] = [];
   const kept: unknown[] = [];
@@ -51,13 +51,17 @@ export function editTools(
   });
   if (!edited) return response;
   const pieces = { ...listed, texts };
-  const made = madeOf(response, pieces, changed ? parsedLate(result, texts) : { ...result, tools: kept });
-  cut.set(made, pieces);
+  const made = createEdited(
+    response,
+    pieces,
+    changed ? parseLazily(result, texts) : { ...result, tools: kept },
+  );
+  editedLists.set(made, pieces);
   return made;
 }
 
 /** A list in pieces. */
-interface Listed {
+interface ListParts {
   /** What stands before its tools and behind them, brackets included. */
   readonly head: string;
   readonly tail: string;
@@ -68,10 +72,10 @@ interface Listed {
  * Lists that were edited here: the next one who edits such a list need not look for its tools
  * again.
  */
-const cut = new WeakMap<Response, Listed>();
+const editedLists = new WeakMap<Response, ListParts>();
 
-function listedIn(response: Response): Listed | undefined {
-  const known = cut.get(response);
+function readParts(response: Response): ListParts | undefined {
+  const known = editedLists.get(response);
   if (known) return known;
   const { text } = response;
   const found = arrayAt(text, ['result', 'tools']);
@@ -84,9 +88,9 @@ function listedIn(response: Response): Listed | undefined {
 }
 
 /** Whoever edits it next needs its pieces: it is put together for who looks at the whole. */
-function madeOf(
+function createEdited(
   { kind, id, outcome, json }: Response,
-  { head, tail, texts }: Listed,
+  { head, tail, texts }: ListParts,
   result: JsonObject,
 ): Response {
   let text: string | undefined;
@@ -106,7 +110,7 @@ function madeOf(
  * Most who edit a list are the last to look at it: what they wrote is parsed for whoever does, not
  * for everybody.
  */
-function parsedLate(result: JsonObject, texts: readonly string[]): JsonObject {
+function parseLazily(result: JsonObject, texts: readonly string[]): JsonObject {
   let tools: unknown;
   return {
     ...result,
@@ -144,24 +148,24 @@ const PASSING_META: ReadonlySet<string> = new Set(['progressToken', 'traceparent
  * A key for everything that the answer to tools/list may depend on, but the page and the profile:
  * client, session, revision, region. What one view shows is never given to another.
  */
-export function listCacheKey({ client, passage, message }: Call): string {
+export function listCacheKey({ client, httpContext, message }: Call): string {
   const { cursor: _cursor, _meta, ...rest } = paramsOf(message);
   const meta = Object.entries(isObject(_meta) ? _meta : {}).filter(([key]) => !PASSING_META.has(key));
-  return JSON.stringify([client.id, passage?.headers['mcp-session-id'] ?? null, rest, meta]);
+  return JSON.stringify([client.id, httpContext?.headers['mcp-session-id'] ?? null, rest, meta]);
 }
 
-let asked = 0;
+let lastId = 0;
 
 /**
  * A request for one page, in the era of the message that it is asked for, under an id that no
  * client uses.
  */
-export function listRequest(inTheEraOf: Message, cursor: string | undefined): Request {
+export function listRequest(example: Message, cursor: string | undefined): Request {
   const envelope =
-    claimOf(inTheEraOf) === undefined
+    statedVersion(example) === undefined
       ? undefined
       : Object.fromEntries(
-          Object.entries(paramsOf(inTheEraOf)._meta ?? {}).filter(([key]) =>
+          Object.entries(paramsOf(example)._meta ?? {}).filter(([key]) =>
             key.startsWith('io.modelcontextprotocol/'),
           ),
         );
@@ -169,7 +173,7 @@ export function listRequest(inTheEraOf: Message, cursor: string | undefined): Re
     ...(cursor === undefined ? {} : { cursor }),
     ...(envelope ? { _meta: envelope } : {}),
   };
-  const id = `mcp-sigv4-proxy:tools:${++asked}`;
+  const id = `mcp-sigv4-proxy:tools:${++lastId}`;
   const method = 'tools/list';
   const json = { jsonrpc: '2.0', id, method, ...(Object.keys(params).length === 0 ? {} : { params }) };
   return { kind: 'request', id, method, json, text: JSON.stringify(json) };
@@ -206,9 +210,9 @@ async function fillOnce(tools: ToolCatalog, next: Handler, call: Call, clock: Cl
   let own = false;
   const fill = (): Promise<void> => {
     own = true;
-    return withTimeout(clock, LIST_LIMIT_MS, (signal) => walk(next, call, signal));
+    return withTimeout(clock, LIST_LIMIT_MS, (signal) => readAllPages(next, call, signal));
   };
-  const filling = tools.filled(fill).catch((error: unknown) => {
+  const filling = tools.fillOnce(fill).catch((error: unknown) => {
     if (own || !concernsOneClient(error) || call.signal.aborted) throw error;
     return fill();
   });
@@ -216,7 +220,7 @@ async function fillOnce(tools: ToolCatalog, next: Handler, call: Call, clock: Cl
     await abortableUnsent(filling, call.signal);
   } catch (error) {
     if (call.signal.aborted) throw error;
-    if (call.passage && error instanceof ProxyError && error.reason === 'session-lost') throw error;
+    if (call.httpContext && error instanceof ProxyError && error.reason === 'session-lost') throw error;
     throw new ProxyError(
       'tools-unknown',
       `The server's list of tools cannot be had now, and this call depends on it: ${causeText(error)}. The call was not sent; try again.`,
@@ -229,10 +233,10 @@ async function fillOnce(tools: ToolCatalog, next: Handler, call: Call, clock: Cl
   }
 }
 
-async function walk(next: Handler, call: Call, signal: AbortSignal): Promise<void> {
+async function readAllPages(next: Handler, call: Call, signal: AbortSignal): Promise<void> {
   const fetch = async (cursor: string | undefined): Promise<JsonObject> => {
     const message = listRequest(call.message, cursor);
-    const { client, profile, emit, passage } = call;
+    const { client, profile, emit, httpContext } = call;
     const reply = await next({
       message,
       client,
@@ -241,14 +245,14 @@ async function walk(next: Handler, call: Call, signal: AbortSignal): Promise<voi
       emit,
       deadline: NO_DEADLINE,
       fresh: true,
-      ...(passage ? { passage: ownPassage(passage, message.method) } : {}),
+      ...(httpContext ? { httpContext: deriveHttpContext(httpContext, message.method) } : {}),
     });
     const json: JsonObject = reply.kind === 'answer' ? reply.message.json : {};
     if (!isObject(json.result)) {
       const said = isObject(json.error) ? json.error.message : undefined;
       const words = typeof said === 'string' ? said : 'the server did not answer tools/list with a list';
-      if (!passage) throw new Error(words);
-      const inSession = passage.headers['mcp-session-id'] !== undefined;
+      if (!httpContext) throw new Error(words);
+      const inSession = httpContext.headers['mcp-session-id'] !== undefined;
       throw inSession && reply.kind === 'answer' && reply.http?.status === 404
         ? sessionGone(words)
         : new RefusedToOne(words);

@@ -8,9 +8,15 @@ import {
   type Request,
   withIdText,
 } from '../../core/jsonrpc/message.ts';
-import { type Call, type Handler, LastingOrigin, NO_DEADLINE, type Reply } from '../../core/pipeline/call.ts';
+import {
+  type Call,
+  type Handler,
+  NO_DEADLINE,
+  PermanentOrigin,
+  type Reply,
+} from '../../core/pipeline/call.ts';
 import type { Events } from '../../core/pipeline/events.ts';
-import { answerWith, resultOf, resultText } from '../../core/pipeline/result.ts';
+import { resultOf, resultReply, resultText } from '../../core/pipeline/result.ts';
 import { SingleFlight } from '../../core/pipeline/single-flight.ts';
 import { abortableUnsent } from '../../core/time/before-sending.ts';
 import { CallController } from '../../core/time/call-signal.ts';
@@ -19,15 +25,15 @@ import { type ListName, listChanges } from '../../core/tools/list-changes.ts';
 import { listRequest } from '../../core/tools/list-edit.ts';
 import { readPages } from '../../core/tools/list-pages.ts';
 import { pageKey, type Snapshot, type SnapshotStore } from '../../core/tools/snapshot.ts';
-import { openFailure, outdated } from './errors.ts';
-import { revisionOf, Seen } from './seen.ts';
+import { outdated, toOpenError } from './errors.ts';
+import { revisionOf, SnapshotRecorder } from './snapshot-recorder.ts';
 import { placeholder, unavailability } from './unavailable.ts';
 
 /**
  * Longest time for opening the session where no option limits it, and for reading its lists: a
  * silent server must not hold later calls.
  */
-const OPEN_LIMIT_MS = 60_000;
+const MAX_OPEN_MS = 60_000;
 
 /**
  * How long the answer to initialize is awaited once no call wants the session: cut off, a session
@@ -39,11 +45,11 @@ const LATE_ANSWER_MS = 500;
  * How soon a session is tried again that could not be opened at the start: a person who has logged
  * in waits for the tools.
  */
-const RETRY_FIRST_MS = 1_000;
-const RETRY_MAX_MS = 15_000;
+const MIN_RETRY_MS = 1_000;
+const MAX_FAST_RETRY_MS = 15_000;
 /** Ten minutes of those; a person who has not logged in by then is not about to. */
-const RETRIES_SOON = 40;
-const RETRY_LATER_MS = 60_000;
+const MAX_FAST_RETRIES = 40;
+const SLOW_RETRY_MS = 60_000;
 /** About a day: a client that has left without a word must not be retried for ever. */
 const MAX_RETRIES = 1_500;
 
@@ -66,13 +72,13 @@ export interface LazyDeps {
  * What opens a session needs none; and what may be cancelled where there is none, went with another
  * profile.
  */
-const OPENS_NOTHING: ReadonlySet<string> = new Set([
+const NEEDS_NO_SESSION: ReadonlySet<string> = new Set([
   'initialize',
   'notifications/initialized',
   'notifications/cancelled',
 ]);
 
-interface WaitingCall {
+interface WaitingState {
   readonly kind: 'waiting';
   /** The client's own initialize, and its handshake's end: what the session is opened with. */
   readonly initialize: Call & { readonly message: Request };
@@ -86,17 +92,17 @@ interface WaitingCall {
   opening: SingleFlight<void> | undefined;
 }
 
-type State =
+type LazyState =
   /** Nothing stands between client and server. */
-  | { readonly kind: 'connected'; readonly seen: Seen | undefined }
-  | WaitingCall
+  | { readonly kind: 'connected'; readonly seen: SnapshotRecorder | undefined }
+  | WaitingState
   | { readonly kind: 'outdated'; readonly error: ProxyError };
 
 /** One client's start, and what is known of its server from then on. */
 export class LazyClient {
   readonly #deps: LazyDeps;
   readonly #next: Handler;
-  #state: State = { kind: 'connected', seen: undefined };
+  #state: LazyState = { kind: 'connected', seen: undefined };
 
   constructor(deps: LazyDeps, next: Handler) {
     this.#deps = deps;
@@ -108,11 +114,11 @@ export class LazyClient {
     if (message.kind === 'request' && message.method === 'initialize') return this.#start(call, message);
     const state = this.#state;
     if (state.kind === 'outdated') throw state.error;
-    const known = state.kind === 'waiting' ? this.#fromSnapshot(message, state) : undefined;
+    const known = state.kind === 'waiting' ? this.#answerLocally(message, state) : undefined;
     if (known) return known;
     const reply = await this.#next(call);
     if (message.kind === 'request' && message.method === 'tools/list' && this.#state.kind === 'connected') {
-      this.#state.seen?.page(message, reply);
+      this.#state.seen?.recordPage(message, reply);
     }
     return reply;
   }
@@ -121,12 +127,12 @@ export class LazyClient {
    * Resolves when what the call needs is there; the sessions of other profiles are opened by who
    * finds them missing.
    */
-  async needed(call: Call): Promise<void> {
+  async ensureOpen(call: Call): Promise<void> {
     const { message, profile, signal } = call;
     const state = this.#state;
     if (state.kind !== 'waiting' || profile !== this.#deps.defaultProfile) return;
-    if (message.kind !== 'response' && OPENS_NOTHING.has(message.method)) return;
-    await abortableUnsent(this.#opened(state, call), signal);
+    if (message.kind !== 'response' && NEEDS_NO_SESSION.has(message.method)) return;
+    await abortableUnsent(this.#waitForOpening(state, call), signal);
   }
 
   async #start(call: Call, request: Request): Promise<Reply> {
@@ -134,7 +140,7 @@ export class LazyClient {
     const connected = this.#state.kind === 'connected' && this.#state.seen !== undefined;
     // A client that begins anew over a living session wants a new one.
     const snapshot = connected ? undefined : await store.load(revisionOf(request));
-    if (snapshot) return this.#wait(call, request, snapshot, false);
+    if (snapshot) return this.#answerFromSnapshot(call, request, snapshot, false);
     const outcome = await this.#next(call).then(
       (reply) => ({ reply }),
       (error: unknown) => ({ error }),
@@ -144,21 +150,32 @@ export class LazyClient {
     if (why !== undefined) {
       const { events, host } = this.#deps;
       events.emit({ type: 'session.open-failed', profile: call.profile, message: why });
-      return this.#wait(call, request, placeholder(request, host, why), true);
+      return this.#answerFromSnapshot(call, request, placeholder(request, host, why), true);
     }
     if ('error' in outcome) throw outcome.error;
     const opening = resultText(outcome.reply);
-    if (opening !== undefined) this.#state = { kind: 'connected', seen: new Seen(store, request, opening) };
+    if (opening !== undefined)
+      this.#state = { kind: 'connected', seen: new SnapshotRecorder(store, request, opening) };
     return outcome.reply;
   }
 
   /** Answers without the server, which is asked when something needs it. */
-  async #wait(call: Call, request: Request, snapshot: Snapshot, isPlaceholder: boolean): Promise<Reply> {
-    const told: JsonObject = JSON.parse(snapshot.opening);
+  async #answerFromSnapshot(
+    call: Call,
+    request: Request,
+    snapshot: Snapshot,
+    isPlaceholder: boolean,
+  ): Promise<Reply> {
+    const assumed: JsonObject = JSON.parse(snapshot.opening);
     // Not under the signal of a call whose time may be over.
     const signal = new CallController().signal;
-    await this.#next({ ...call, signal, deadline: NO_DEADLINE, foretold: String(told.protocolVersion) });
-    const waiting: WaitingCall = {
+    await this.#next({
+      ...call,
+      signal,
+      deadline: NO_DEADLINE,
+      assumedVersion: String(assumed.protocolVersion),
+    });
+    const waiting: WaitingState = {
       kind: 'waiting',
       initialize: { ...call, message: request },
       snapshot,
@@ -168,18 +185,18 @@ export class LazyClient {
     };
     this.#state = waiting;
     if (isPlaceholder) this.#retryLater(waiting, 0);
-    return answerWith(request, snapshot.opening);
+    return resultReply(request, snapshot.opening);
   }
 
   /** Without tools no call of the client would try again. */
-  #retryLater(waiting: WaitingCall, retries: number): void {
+  #retryLater(waiting: WaitingState, retries: number): void {
     if (retries >= MAX_RETRIES) return;
-    const soon = Math.min(RETRY_FIRST_MS * 2 ** Math.min(retries, 10), RETRY_MAX_MS);
-    const ms = retries < RETRIES_SOON ? soon : RETRY_LATER_MS;
+    const soon = Math.min(MIN_RETRY_MS * 2 ** Math.min(retries, 10), MAX_FAST_RETRY_MS);
+    const ms = retries < MAX_FAST_RETRIES ? soon : SLOW_RETRY_MS;
     const retry = (): void => {
       if (this.#state !== waiting) return;
       const call = { ...waiting.initialize, signal: new CallController().signal };
-      this.#opened(waiting, call).catch((error: unknown) => {
+      this.#waitForOpening(waiting, call).catch((error: unknown) => {
         const isOver = error instanceof ProxyError && error.reason === 'shutting-down';
         if (!isOver) this.#retryLater(waiting, retries + 1);
       });
@@ -188,7 +205,7 @@ export class LazyClient {
   }
 
   /** What needs no server. */
-  #fromSnapshot(message: Message, waiting: WaitingCall): Reply | undefined {
+  #answerLocally(message: Message, waiting: WaitingState): Reply | undefined {
     if (message.kind === 'notification') {
       if (message.method === 'notifications/initialized') {
         waiting.initialized = message;
@@ -200,17 +217,17 @@ export class LazyClient {
     }
     if (message.kind !== 'request') return undefined;
     // Asked whether it is alive, the proxy is.
-    if (message.method === 'ping') return answerWith(message, '{}');
+    if (message.method === 'ping') return resultReply(message, '{}');
     if (message.method !== 'tools/list') return undefined;
     const page = waiting.snapshot.pages[pageKey(paramsOf(message).cursor)];
-    return page === undefined ? undefined : answerWith(message, page);
+    return page === undefined ? undefined : resultReply(message, page);
   }
 
   /**
    * One attempt for all calls that need the session while it runs. It ends with its last caller,
    * and the next call tries again.
    */
-  #opened(waiting: WaitingCall, call: Call): Promise<void> {
+  #waitForOpening(waiting: WaitingState, call: Call): Promise<void> {
     const running = waiting.opening;
     if (running && !running.abandoned) return running.join(call);
     const opening = new SingleFlight(call, ({ signal }) => this.#open(waiting, signal));
@@ -221,8 +238,8 @@ export class LazyClient {
     return opening.join(call);
   }
 
-  async #open(waiting: WaitingCall, shared: AbortSignal): Promise<void> {
-    const { clock, openLimitMs = OPEN_LIMIT_MS } = this.#deps;
+  async #open(waiting: WaitingState, shared: AbortSignal): Promise<void> {
+    const { clock, openLimitMs = MAX_OPEN_MS } = this.#deps;
     const controller = new CallController();
     const end = (): void => controller.abort(shared.reason);
     shared.addEventListener('abort', () => clock.schedule(LATE_ANSWER_MS, end, { keepAlive: false }), {
@@ -232,26 +249,29 @@ export class LazyClient {
       limited.addEventListener('abort', () => controller.abort(limited.reason), { once: true });
       return this.#connect(waiting, controller.signal);
     }).catch((error: unknown) => {
-      throw openFailure(error);
+      throw toOpenError(error);
     });
     // A client that has begun anew meanwhile has left what this would speak of.
     if (this.#state !== waiting) return;
     this.#state = { kind: 'connected', seen };
     // The calls that have waited go first.
-    setImmediate(() => void this.#correct(waiting, seen, opened));
+    setImmediate(() => void this.#notifyChanges(waiting, seen, opened));
   }
 
   /** The handshake that the client believes done. */
-  async #connect(waiting: WaitingCall, signal: AbortSignal): Promise<{ seen: Seen; opened: JsonObject }> {
+  async #connect(
+    waiting: WaitingState,
+    signal: AbortSignal,
+  ): Promise<{ seen: SnapshotRecorder; opened: JsonObject }> {
     const { initialize, snapshot } = waiting;
     const send = (message: Message): Promise<Reply> =>
       this.#next({ ...initialize, message, signal, deadline: NO_DEADLINE });
     const reply = await send(withIdText(initialize.message, '"mcp-sigv4-proxy:initialize"'));
     const opened = resultOf(reply, 'initialize');
-    const seen = new Seen(this.#deps.store, initialize.message, resultText(reply) ?? '');
-    const told: JsonObject = JSON.parse(snapshot.opening);
-    if (opened.protocolVersion !== told.protocolVersion && !waiting.isPlaceholder) {
-      const error = outdated(told.protocolVersion, opened.protocolVersion);
+    const seen = new SnapshotRecorder(this.#deps.store, initialize.message, resultText(reply) ?? '');
+    const assumed: JsonObject = JSON.parse(snapshot.opening);
+    if (opened.protocolVersion !== assumed.protocolVersion && !waiting.isPlaceholder) {
+      const error = outdated(assumed.protocolVersion, opened.protocolVersion);
       if (this.#state === waiting) this.#state = { kind: 'outdated', error };
       await seen.save();
       throw error;
@@ -261,25 +281,25 @@ export class LazyClient {
   }
 
   /** The client goes by the snapshot until it is told otherwise. */
-  async #correct(waiting: WaitingCall, seen: Seen, opened: JsonObject): Promise<void> {
+  async #notifyChanges(waiting: WaitingState, seen: SnapshotRecorder, opened: JsonObject): Promise<void> {
     const { initialize, snapshot } = waiting;
-    const told: JsonObject = JSON.parse(snapshot.opening);
+    const assumed: JsonObject = JSON.parse(snapshot.opening);
     const changed: ListName[] = [];
     if (Object.keys(snapshot.pages).length > 0) {
-      const pages = await this.#pages(initialize).catch(() => undefined);
+      const pages = await this.#readPages(initialize).catch(() => undefined);
       if (pages) {
-        if (listed(snapshot.pages) !== listed(pages)) changed.push('tools');
-        if (!seen.hasPages) seen.keep(pages);
+        if (canonicalPages(snapshot.pages) !== canonicalPages(pages)) changed.push('tools');
+        if (!seen.hasPages) seen.setPages(pages);
       }
     }
-    const origin = new LastingOrigin(initialize.profile);
-    for (const change of listChanges(told, opened, changed)) {
+    const origin = new PermanentOrigin(initialize.profile);
+    for (const change of listChanges(assumed, opened, changed)) {
       await initialize.emit(change, origin).catch(() => undefined);
     }
   }
 
-  #pages(initialize: Call): Promise<Record<string, string>> {
-    return withTimeout(this.#deps.clock, OPEN_LIMIT_MS, async (signal) => {
+  #readPages(initialize: Call): Promise<Record<string, string>> {
+    return withTimeout(this.#deps.clock, MAX_OPEN_MS, async (signal) => {
       const pages: Record<string, string> = {};
       await readPages<Reply>({
         fetch: (cursor) => {
@@ -299,7 +319,7 @@ export class LazyClient {
 }
 
 /** What pages hold, whatever order their servers write the keys in. */
-const listed = (pages: Readonly<Record<string, string>>): string =>
+const canonicalPages = (pages: Readonly<Record<string, string>>): string =>
   canonicalText(Object.values(pages).map((text): unknown => (text === '' ? undefined : JSON.parse(text))));
 
 const INITIALIZED: Notification = {

@@ -3,7 +3,7 @@ import { causeText, type ErrorReason, factsOf, ProxyError } from '../../core/err
 /**
  * These say what is to be done, whatever they befell; others speak of the call, which has not run.
  */
-const TELLING: ReadonlySet<ErrorReason> = new Set<ErrorReason>([
+const ACTIONABLE: ReadonlySet<ErrorReason> = new Set<ErrorReason>([
   'no-credentials',
   'auth-rejected',
   'connect-failed',
@@ -21,13 +21,13 @@ export const outdated = (told: unknown, now: unknown): ProxyError =>
   );
 
 /** The session could not be opened, which the call that waited for it has to be told. */
-export function openFailure(error: unknown): ProxyError {
+export function toOpenError(error: unknown): ProxyError {
   if (error instanceof ProxyError && error.reason === 'restart-needed') return error;
-  const telling = error instanceof ProxyError && TELLING.has(error.reason);
-  const text = telling
+  const actionable = error instanceof ProxyError && ACTIONABLE.has(error.reason);
+  const text = actionable
     ? error.message
     : `The MCP session could not be opened, and this call is the first to need it (--lazy): ${causeText(error)}. The call did not run; try again.`;
-  return new ProxyError(telling ? error.reason : 'not-opened', text, {
+  return new ProxyError(actionable ? error.reason : 'not-opened', text, {
     sent: 'no',
     cause: error,
     ...factsOf(error),

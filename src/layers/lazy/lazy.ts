@@ -1,5 +1,5 @@
 import { toggle } from '../../config/option.ts';
-import { claimOf, type Message } from '../../core/jsonrpc/message.ts';
+import { type Message, statedVersion } from '../../core/jsonrpc/message.ts';
 import type { Layer } from '../../core/pipeline/call.ts';
 import { LazyClient, type LazyDeps } from './client.ts';
 
@@ -33,7 +33,7 @@ export function lazy(deps: LazyDeps): Lazy {
     start: (next) =>
       async function lazyStart(call) {
         const { message, client } = call;
-        if (isOfNoSession(message)) return next(call);
+        if (isSessionless(message)) return next(call);
         if (message.kind === 'request' && message.method === 'initialize' && !clients.has(client.id)) {
           clients.set(client.id, new LazyClient(deps, next));
         }
@@ -41,12 +41,12 @@ export function lazy(deps: LazyDeps): Lazy {
       },
     need: (next) =>
       async function lazyNeed(call) {
-        if (!isOfNoSession(call.message)) await clients.get(call.client.id)?.needed(call);
+        if (!isSessionless(call.message)) await clients.get(call.client.id)?.ensureOpen(call);
         return next(call);
       },
   };
 }
 
 /** An answer goes to the session that asked, which is open. */
-const isOfNoSession = (message: Message): boolean =>
-  message.kind === 'response' || claimOf(message) !== undefined;
+const isSessionless = (message: Message): boolean =>
+  message.kind === 'response' || statedVersion(message) !== undefined;

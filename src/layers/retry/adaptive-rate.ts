@@ -11,7 +11,7 @@ const MAX_PAUSE_MS = 20_000;
  * A caller whose time is over in this moment reads that the server throttles, rather than that its
  * time is over.
  */
-const REFUSED_BEFORE_END_MS = 50;
+const REFUSE_BEFORE_DEADLINE_MS = 50;
 /**
  * Turns that are withheld at most, after many rejections at once or many notifications, which wait
  * for none.
@@ -35,7 +35,7 @@ export interface AdaptiveTurn {
   /** Before the others: a request that was throttled, or one that opens a session. */
   readonly ahead: boolean;
   /** What the caller's own time limit leaves, in milliseconds. */
-  readonly leftMs: number;
+  readonly remainingMs: number;
 }
 
 interface AdaptiveWaiter {
@@ -84,7 +84,7 @@ export class AdaptiveRate {
    * what `refuseWaiting` was given, or with ProxyError rate-limited shortly before the caller's
    * time is over.
    */
-  take(signal: AbortSignal, { ahead, leftMs }: AdaptiveTurn): Promise<void> | undefined {
+  take(signal: AbortSignal, { ahead, remainingMs }: AdaptiveTurn): Promise<void> | undefined {
     if (this.#rate === undefined) return undefined;
     this.#refill();
     const behind = this.#ahead.size > 0 || (!ahead && this.#waiting.size > 0);
@@ -95,16 +95,18 @@ export class AdaptiveRate {
     if (this.#leaving) return Promise.reject(this.#leaving);
     if (signal.aborted) return Promise.reject(unsentReason(signal.reason));
     return new Promise((resolve, reject) => {
-      const line = ahead ? this.#ahead : this.#waiting;
+      const queue = ahead ? this.#ahead : this.#waiting;
       const { clock } = this.#deps;
-      const limit = Number.isFinite(leftMs)
-        ? clock.schedule(Math.max(0, leftMs - REFUSED_BEFORE_END_MS), () => waiter.refuse(this.#tooLong()))
+      const limit = Number.isFinite(remainingMs)
+        ? clock.schedule(Math.max(0, remainingMs - REFUSE_BEFORE_DEADLINE_MS), () =>
+            waiter.refuse(this.#tooLong()),
+          )
         : undefined;
       const leave = (): void => {
         limit?.cancel();
         signal.removeEventListener('abort', cancel);
-        line.delete(waiter);
-        if (this.waiting === 0) this.#rest();
+        queue.delete(waiter);
+        if (this.waiting === 0) this.#cancelTimer();
       };
       const waiter: AdaptiveWaiter = {
         grant: () => {
@@ -117,9 +119,9 @@ export class AdaptiveRate {
         },
       };
       const cancel = (): void => waiter.refuse(unsentReason(signal.reason));
-      line.add(waiter);
+      queue.add(waiter);
       signal.addEventListener('abort', cancel, { once: true });
-      this.#watch();
+      this.#schedule();
     });
   }
 
@@ -161,7 +163,7 @@ export class AdaptiveRate {
     if (!first && sentAt < this.#throttledAt) {
       // So many at once fill what the server counts within a second: that has to pass first.
       this.#tokens = Math.max(MAX_DEBT, this.#tokens - 1);
-      this.#rearm();
+      this.#reschedule();
       return;
     }
     const acceptedRate = this.#accepted.at(now);
@@ -186,7 +188,7 @@ export class AdaptiveRate {
 
   #setRate(rate: number): void {
     this.#rate = Math.max(MIN_RATE, rate);
-    this.#rearm();
+    this.#reschedule();
   }
 
   /** As many turns as a second has may be saved up, and one at least. */
@@ -205,30 +207,30 @@ export class AdaptiveRate {
     return Math.max(0, this.#asOf - this.#deps.clock.monotonic()) + filling;
   }
 
-  #rearm(): void {
-    this.#rest();
-    this.#watch();
+  #reschedule(): void {
+    this.#cancelTimer();
+    this.#schedule();
   }
 
-  #watch(): void {
+  #schedule(): void {
     if (this.#timer || this.waiting === 0) return;
     this.#timer = this.#deps.clock.schedule(Math.ceil(this.#waitMs()), () => this.#serve());
   }
 
-  #rest(): void {
+  #cancelTimer(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
   }
 
   #serve(): void {
-    this.#rest();
+    this.#cancelTimer();
     this.#refill();
     while (this.waiting > 0 && this.#waitMs() === 0) {
       const [oldest] = this.#ahead.size > 0 ? this.#ahead : this.#waiting;
       this.#tokens--;
       oldest?.grant();
     }
-    this.#watch();
+    this.#schedule();
   }
 
   #tooLong(): ProxyError {

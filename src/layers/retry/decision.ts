@@ -1,7 +1,7 @@
 import type { ErrorReason } from '../../core/errors/errors.ts';
 import { isColdStart, meaningOf } from '../../core/pipeline/error-type.ts';
 import { type Failure, isThrottled, isTurnedAway } from '../../core/pipeline/failure.ts';
-import { isRepeatableMethod } from '../../core/pipeline/idempotent.ts';
+import { isIdempotentMethod } from '../../core/pipeline/idempotent.ts';
 import { fullJitter } from '../../core/time/backoff.ts';
 import type { ToolAnnotations } from '../../core/tools/catalog.ts';
 
@@ -35,7 +35,7 @@ const PROBE = 'server/discover';
  * The least wait between those attempts, so that a small --retry-base-delay does not become a
  * flood.
  */
-const START_LEAST_DELAY_MS = 250;
+const MIN_START_DELAY_MS = 250;
 
 /**
  * Where a request has no time limit, throttling is ridden out for so long: as long as the default
@@ -97,7 +97,7 @@ const KINDS: Readonly<Record<ErrorReason | 'answered', FailureKind | 'by status'
   internal: 'final',
 };
 
-export function kindOf(failure: Failure): FailureKind {
+export function classifyFailure(failure: Failure): FailureKind {
   const kind = KINDS[failure.how];
   if (kind !== 'by status') return kind;
   if (isTurnedAway(failure)) return 'turned-away';
@@ -125,16 +125,16 @@ export interface FailedAttempt {
    * It claims a revision without sessions, where a request whose stream broke is the client's to
    * send, under another id.
    */
-  readonly claims: boolean;
+  readonly stateless: boolean;
   /** 1 when the first attempt has failed. */
   readonly attempt: number;
   readonly elapsedMs: number;
   /** The attempt has already brought the client something: progress, a log line, a question. */
-  readonly heard: boolean;
+  readonly responded: boolean;
   readonly failure: Failure;
   readonly limits: RetryLimits;
   /** What the caller's own time limit leaves, in milliseconds. */
-  readonly leftMs: number;
+  readonly remainingMs: number;
   /** Uniform in [0, 1). */
   readonly random: number;
 }
@@ -146,7 +146,7 @@ export type RetryDecision =
 /** Whether a failed request is sent again, and when. Pure. */
 export function decideRetry(failed: FailedAttempt): RetryDecision {
   const { failure, limits, attempt } = failed;
-  const kind = kindOf(failure);
+  const kind = classifyFailure(failure);
   if (kind === 'final') return { giveUp: 'final' };
   if (!isSafe(kind, failed)) return { giveUp: 'may-have-run' };
   const asked = failure.retryAfterMs ?? 0;
@@ -156,7 +156,7 @@ export function decideRetry(failed: FailedAttempt): RetryDecision {
   const jitter = fullJitter({ random: () => failed.random }, attempt, baseDelayMs, maxDelayMs);
   const afterMs = Math.round(asked + jitter);
   // Why it failed, and when to come again, is worth more to its caller than that the time is over.
-  if (afterMs >= failed.leftMs) return { giveUp: 'out-of-time' };
+  if (afterMs >= failed.remainingMs) return { giveUp: 'out-of-time' };
   if (isPaced(failure) && limits.adaptive && limits.retries > 0) {
     const budgetMs = HANDSHAKE.has(failed.method) ? START_BUDGET_MS : MAX_THROTTLED_MS;
     if (failed.elapsedMs + afterMs > budgetMs) return { giveUp: 'attempts-spent' };
@@ -171,7 +171,7 @@ export function decideRetry(failed: FailedAttempt): RetryDecision {
     // Who else uses the resource is done with it in a moment.
     (meaningOf(failure.errorType) === 'conflict' || START_METHODS.has(failed.method)) &&
     (kind === 'turned-away' || kind === 'unavailable' || (failed.method === PROBE && kind !== 'broken'));
-  const later = Math.max(afterMs, START_LEAST_DELAY_MS);
+  const later = Math.max(afterMs, MIN_START_DELAY_MS);
   if (!patient || failed.elapsedMs + later > START_BUDGET_MS) return { giveUp: 'attempts-spent' };
   return { afterMs: later };
 }
@@ -184,7 +184,7 @@ const isPaced = (failure: Failure): boolean =>
   isThrottled(failure) && failure.errorType !== 'LimitExceededException';
 
 /** Whether a throttled notification or response is sent again, and when. Pure. */
-export function decideNoticeRetry({
+export function decideNotificationRetry({
   failure,
   attempt,
   elapsedMs,
@@ -195,17 +195,17 @@ export function decideNoticeRetry({
   const asked = failure.retryAfterMs ?? 0;
   if (asked > MAX_RETRY_AFTER_MS) return { giveUp: 'asked-to-wait-longer' };
   const backoff = fullJitter({ random: () => random }, attempt, limits.baseDelayMs, limits.maxDelayMs);
-  const afterMs = Math.round(Math.max(asked, START_LEAST_DELAY_MS) + backoff);
+  const afterMs = Math.round(Math.max(asked, MIN_START_DELAY_MS) + backoff);
   return elapsedMs + afterMs > START_BUDGET_MS ? { giveUp: 'attempts-spent' } : { afterMs };
 }
 
 /** True where sending it again cannot run anything twice, or where that does no harm. */
-function isSafe(kind: FailureKind, { method, annotations, claims, heard }: FailedAttempt): boolean {
+function isSafe(kind: FailureKind, { method, annotations, stateless, responded }: FailedAttempt): boolean {
   if (kind === 'not-sent') return true;
   // Who has sent something about a request has begun with it.
-  if (heard) return false;
+  if (responded) return false;
   const harmless =
-    isRepeatableMethod(method) ||
+    isIdempotentMethod(method) ||
     (method === 'tools/call' && (annotations?.readOnly || annotations?.idempotent) === true);
   switch (kind) {
     case 'turned-away':
@@ -213,10 +213,10 @@ function isSafe(kind: FailureKind, { method, annotations, claims, heard }: Faile
     case 'unavailable':
       return harmless;
     case 'interrupted':
-      return harmless && (!claims || method === PROBE);
+      return harmless && (!stateless || method === PROBE);
     default:
       // A tool that failed on the server may have done half of its work, whatever it says of
       // itself.
-      return isRepeatableMethod(method);
+      return isIdempotentMethod(method);
   }
 }

@@ -17,7 +17,7 @@ export interface HintDeps {
   /** What is known of the tools that this call may name; read only when it matters. */
   readonly toolsOf: (call: Call) => KnownTools | Promise<KnownTools>;
   /** Reads the server's list again. Absent where no repeat depends on hints. */
-  readonly relearn?: (call: Call) => Promise<void>;
+  readonly refreshTools?: (call: Call) => Promise<void>;
 }
 
 /** The tool's name, where a repeat of its call depends on what the tool promises. */
@@ -52,15 +52,15 @@ export async function hintsHold(
   kind: FailureKind,
   request: Request,
   call: Call,
-  { clock, toolsOf, relearn }: HintDeps,
+  { clock, toolsOf, refreshTools }: HintDeps,
 ): Promise<boolean> {
   const name = toolNameOf(kind, request);
   if (name === undefined) return true;
   try {
     const listedAt = (await toolsOf(call)).listedAt(name);
     if (listedAt !== undefined && clock.monotonic() - listedAt <= MAX_HINT_AGE_MS) return true;
-    if (!relearn) return false;
-    await relearn(call);
+    if (!refreshTools) return false;
+    await refreshTools(call);
     const now = (await toolsOf(call)).annotationsOf(name);
     return now !== undefined && (now.readOnly || now.idempotent);
   } catch {

@@ -1,13 +1,13 @@
 import { flagOf, integer, type OptionValues, text, timeLimit } from '../../config/option.ts';
-import { isOverdue, ProxyError, unsentReason } from '../../core/errors/errors.ts';
-import { claimOf, withErrorData } from '../../core/jsonrpc/message.ts';
+import { isDeadlineError, ProxyError, unsentReason } from '../../core/errors/errors.ts';
+import { statedVersion, withErrorData } from '../../core/jsonrpc/message.ts';
 import type { BodySink, Call, Emit, Handler, HttpFacts, Layer, Reply } from '../../core/pipeline/call.ts';
 import type { Events } from '../../core/pipeline/events.ts';
 import { type Failure, failureOfError, failureOfReply, isThrottled } from '../../core/pipeline/failure.ts';
 import type { PerProfile } from '../../core/pipeline/per-profile.ts';
 import { sleep } from '../../core/time/clock.ts';
 import type { AdaptiveRate } from './adaptive-rate.ts';
-import { decideNoticeRetry, decideRetry, kindOf, type RetryLimits } from './decision.ts';
+import { classifyFailure, decideNotificationRetry, decideRetry, type RetryLimits } from './decision.ts';
 import { type HintDeps, hintsHold, hintsOf } from './hints.ts';
 
 export const retryOptions = {
@@ -82,7 +82,7 @@ export function retry(deps: RetryDeps): Layer {
     async function retry(call) {
       const { message, signal } = call;
       const rate = rates?.of(call.profile);
-      if (message.kind !== 'request') return notify(deps, next, call, rate);
+      if (message.kind !== 'request') return sendNotification(deps, next, call, rate);
       if (message.method === 'initialize' && !opening) return next(call);
       const started = clock.monotonic();
       let mayHaveRun = false;
@@ -90,31 +90,34 @@ export function retry(deps: RetryDeps): Layer {
       let throttled = 0;
       let sentAt = started;
       // By pings a client finds out whether anybody is there: they wait for nothing.
-      const line = message.method === 'ping' ? undefined : rate;
+      const paced = message.method === 'ping' ? undefined : rate;
       for (let attempt = 1; ; attempt++) {
-        const turn = line?.take(signal, { leftMs: call.deadline.left, ahead: opening || attempt > 1 });
+        const turn = paced?.take(signal, {
+          remainingMs: call.deadline.remainingMs,
+          ahead: opening || attempt > 1,
+        });
         if (turn) {
           const refusal = await turn.then(
             () => undefined,
             (error: unknown) => ({ error }),
           );
           if (refusal && signal.aborted) throw mayHaveRun ? signal.reason : unsentReason(signal.reason);
-          if (refusal) return settled(previous ?? refusal);
+          if (refusal) return unwrap(previous ?? refusal);
         }
         if (turn || attempt > 1) sentAt = clock.monotonic();
-        let heard = false;
-        const hear = (): void => {
-          heard = true;
+        let responded = false;
+        const markResponded = (): void => {
+          responded = true;
         };
         let outcome: AttemptOutcome;
         try {
-          outcome = { reply: await next(heardBy(hear, call)) };
+          outcome = { reply: await next(tapFirstMessage(markResponded, call)) };
         } catch (error) {
           outcome = { error };
         }
         const failure =
           'reply' in outcome ? failureOfReply(outcome.reply, clock.now()) : failureOfError(outcome.error);
-        if (line) report(line, outcome, failure, sentAt);
+        if (paced) reportToRate(paced, outcome, failure, sentAt);
         // Of a request that an earlier attempt may have run, nobody may say that it was not sent.
         if (signal.aborted && 'error' in outcome) {
           const { error } = outcome;
@@ -122,24 +125,28 @@ export function retry(deps: RetryDeps): Layer {
           throw afterFailure(hidesRun ? signal.reason : error, previous);
         }
         if (signal.aborted && mayHaveRun) throw signal.reason;
-        if (!failure || signal.aborted) return settled(outcome);
+        if (!failure || signal.aborted) return unwrap(outcome);
         // The breaker has had enough of what came before: that is what the caller wants to hear.
-        if (failure.how === 'circuit-open' && previous) return settled(previous);
-        const kind = kindOf(failure);
+        if (failure.how === 'circuit-open' && previous) return unwrap(previous);
+        const kind = classifyFailure(failure);
         const decision = decideRetry({
           method: message.method,
           annotations: await hintsOf(kind, message, call, deps),
-          claims: claimOf(message) !== undefined,
+          stateless: statedVersion(message) !== undefined,
           attempt: attempt - throttled,
           elapsedMs: clock.monotonic() - started,
-          heard,
+          responded,
           failure,
           limits: options,
-          leftMs: call.deadline.left,
+          remainingMs: call.deadline.remainingMs,
           random: clock.random(),
         });
-        const last = lastOf(outcome, failure, { attempt, beyond: attempt > options.retries + 1, mayHaveRun });
-        if ('giveUp' in decision) return settled(last);
+        const last = describeLast(outcome, failure, {
+          attempt,
+          beyond: attempt > options.retries + 1,
+          mayHaveRun,
+        });
+        if ('giveUp' in decision) return unwrap(last);
         previous = last;
         if (isThrottled(failure) && options.adaptive) throttled++;
         mayHaveRun ||= kind !== 'not-sent' && kind !== 'turned-away';
@@ -151,13 +158,13 @@ export function retry(deps: RetryDeps): Layer {
         });
         const holds = await hintsHold(kind, message, call, deps);
         if (signal.aborted) throw afterFailure(signal.reason, last);
-        if (!holds) return settled(last);
+        if (!holds) return unwrap(last);
       }
     };
 }
 
 /** The rate learns from each attempt: it was throttled, or answered and so accepted. */
-function report(
+function reportToRate(
   rate: AdaptiveRate,
   outcome: AttemptOutcome,
   failure: Failure | undefined,
@@ -171,7 +178,7 @@ function report(
  * Sends what has no answer, and again where it was throttled. It waits for no turn: calls under way
  * depend on it.
  */
-async function notify(
+async function sendNotification(
   { options, clock }: RetryDeps,
   next: Handler,
   call: Call,
@@ -189,36 +196,36 @@ async function notify(
     }
     const failure =
       'reply' in outcome ? failureOfReply(outcome.reply, clock.now()) : failureOfError(outcome.error);
-    if (!failure || !isThrottled(failure) || call.signal.aborted) return settled(outcome);
+    if (!failure || !isThrottled(failure) || call.signal.aborted) return unwrap(outcome);
     rate?.throttled(sentAt, failure.retryAfterMs);
     const elapsedMs = clock.monotonic() - started;
-    const decision = decideNoticeRetry({
+    const decision = decideNotificationRetry({
       failure,
       attempt,
       elapsedMs,
       limits: options,
       random: clock.random(),
     });
-    if ('giveUp' in decision) return settled(outcome);
+    if ('giveUp' in decision) return unwrap(outcome);
     await sleep(clock, decision.afterMs, call.signal);
   }
 }
 
 /** The same call, with word of the first that its client gets to see of an answer. */
-function heardBy(hear: () => void, call: Call): Call {
+function tapFirstMessage(markResponded: () => void, call: Call): Call {
   const emit: Emit = (below, origin) => {
-    hear();
+    markResponded();
     return call.emit(below, origin);
   };
-  const { passage } = call;
-  const pass = passage?.pass;
+  const { httpContext } = call;
+  const pass = httpContext?.pass;
   if (!pass) return { ...call, emit };
-  const heard = (head: HttpFacts): BodySink | undefined => {
+  const responded = (head: HttpFacts): BodySink | undefined => {
     const sink = pass(head);
-    if (sink) hear();
+    if (sink) markResponded();
     return sink;
   };
-  return { ...call, emit, passage: { ...passage, pass: heard } };
+  return { ...call, emit, httpContext: { ...httpContext, pass: responded } };
 }
 
 /**
@@ -227,12 +234,12 @@ function heardBy(hear: () => void, call: Call): Call {
 function afterFailure(reason: unknown, previous: AttemptOutcome | undefined): unknown {
   const failure =
     previous && ('reply' in previous ? failureOfReply(previous.reply, 0) : failureOfError(previous.error));
-  return isOverdue(reason) && failure
+  return isDeadlineError(reason) && failure
     ? reason.with(`An earlier attempt failed: ${asSentence(failure.message)}`)
     : reason;
 }
 
-function settled(outcome: AttemptOutcome): Reply {
+function unwrap(outcome: AttemptOutcome): Reply {
   if ('error' in outcome) throw outcome.error;
   return outcome.reply;
 }
@@ -241,7 +248,7 @@ function settled(outcome: AttemptOutcome): Reply {
  * The last failure, as the caller shall see it: with how often it was tried, and the truth about
  * all attempts.
  */
-function lastOf(
+function describeLast(
   outcome: AttemptOutcome,
   { retryAfterMs }: Failure,
   { attempt: attempts, beyond, mayHaveRun }: { attempt: number; beyond: boolean; mayHaveRun: boolean },

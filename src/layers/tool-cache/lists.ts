@@ -12,16 +12,16 @@ const MAX_PAGES = 1_000;
 const MAX_CHARACTERS = 64 * 1024 * 1024;
 
 /** What a fetch was begun with. */
-export interface Began {
+export interface ListVersion {
   /** What an earlier one brings late replaces nothing. */
   readonly order: number;
   readonly generation: number;
   readonly identity: number;
-  readonly walk: number;
-  readonly feed: object | undefined;
+  readonly listing: number;
+  readonly continuityToken: object | undefined;
 }
 
-export interface Kept extends Began {
+export interface CachedAnswer extends ListVersion {
   readonly answer: SharedResponse;
   readonly characters: number;
   readonly at: number;
@@ -32,7 +32,7 @@ export interface Kept extends Began {
 /** How a fetch ended. */
 export interface ListOutcome {
   /** The reply for one of those who waited. @throws what was thrown. */
-  readonly give: (call: Call, request: Request) => Reply | Promise<Reply>;
+  readonly replyFor: (call: Call, request: Request) => Reply | Promise<Reply>;
   /**
    * Why an earlier list may stand in; absent where this is the answer. `lasts`: asking again at
    * once would be to no avail.
@@ -46,7 +46,7 @@ export interface PageFlight {
 }
 
 export interface CachedPage {
-  kept: Kept | undefined;
+  cached: CachedAnswer | undefined;
   failed: { readonly at: number; readonly generation: number; readonly outcome: ListOutcome } | undefined;
   flight: PageFlight | undefined;
 }
@@ -55,19 +55,19 @@ export interface CachedPage {
  * A list as one kind of request sees it, with those of its pages that were asked for, by cursor.
  */
 export interface CachedList {
-  readonly view: string;
+  readonly cacheKey: string;
   readonly pages: Map<string, CachedPage>;
   /**
    * Counts how often its first page has come: what belonged to an earlier one is no page of this
    * list.
    */
-  walk: number;
+  listing: number;
   /** Of the whole list when a page last came. */
   fingerprint: string | undefined;
 }
 
 /** The lists that were asked for, with what is kept of them, within bounds. */
-export class Lists {
+export class CachedLists {
   readonly #lists = new Map<string, CachedList>();
 
   get size(): number {
@@ -78,7 +78,12 @@ export class Lists {
   of(call: Call): CachedList {
     const view = listCacheKey(call);
     const key = JSON.stringify([call.profile, view]);
-    const list = this.#lists.get(key) ?? { view, pages: new Map(), walk: 0, fingerprint: undefined };
+    const list = this.#lists.get(key) ?? {
+      cacheKey: view,
+      pages: new Map(),
+      listing: 0,
+      fingerprint: undefined,
+    };
     // The last one used is the last one to go.
     this.#lists.delete(key);
     this.#lists.set(key, list);
@@ -90,25 +95,25 @@ export class Lists {
    * that nobody asked for the longest.
    */
   trim(list: CachedList): void {
-    for (const [cursor, { kept, flight }] of list.pages) {
-      const over = kept !== undefined && kept.walk < list.walk - 1;
+    for (const [cursor, { cached, flight }] of list.pages) {
+      const over = cached !== undefined && cached.listing < list.listing - 1;
       if (!flight && (over || list.pages.size > MAX_PAGES)) list.pages.delete(cursor);
     }
     let characters = 0;
     for (const { pages } of this.#lists.values()) {
-      for (const { kept } of pages.values()) characters += kept?.characters ?? 0;
+      for (const { cached } of pages.values()) characters += cached?.characters ?? 0;
     }
     for (const [key, { pages }] of this.#lists) {
       if (characters <= MAX_CHARACTERS && this.#lists.size <= MAX_LISTS) return;
-      for (const { kept } of pages.values()) characters -= kept?.characters ?? 0;
+      for (const { cached } of pages.values()) characters -= cached?.characters ?? 0;
       this.#lists.delete(key);
     }
   }
 }
 
-export function pageOf({ pages }: CachedList, request: Request): CachedPage {
+export function findPage({ pages }: CachedList, request: Request): CachedPage {
   const cursor = JSON.stringify(paramsOf(request).cursor ?? null);
-  const page = pages.get(cursor) ?? { kept: undefined, failed: undefined, flight: undefined };
+  const page = pages.get(cursor) ?? { cached: undefined, failed: undefined, flight: undefined };
   pages.set(cursor, page);
   return page;
 }

@@ -1,13 +1,13 @@
 import { causeText, type ProxyError } from '../../core/errors/errors.ts';
 import { headerOf, type Incoming } from '../http/incoming.ts';
-import { unusable } from '../transport/answer.ts';
+import { unusableAnswer } from '../transport/answer.ts';
 import { connectionLost } from '../transport/signed-transport.ts';
 
 /** Body failures come from undici and zlib as they are; callers read one kind of error. Pure. */
-export function brokenBody(error: unknown, { status, headers }: Incoming, host: string): ProxyError {
+export function toBodyError(error: unknown, { status, headers }: Incoming, host: string): ProxyError {
   const encoding = headerOf(headers, 'content-encoding');
   if (encoding && isDecodingFault(error)) {
-    return unusable(`HTTP ${status} with a broken ${encoding} body`, status, headers, '');
+    return unusableAnswer(`HTTP ${status} with a broken ${encoding} body`, status, headers, '');
   }
   return connectionLost(host, causeText(error), error);
 }

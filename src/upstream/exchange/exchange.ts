@@ -13,29 +13,29 @@ import { CallController } from '../../core/time/call-signal.ts';
 import type { Clock, Timer } from '../../core/time/clock.ts';
 import type { Lease } from '../http/connection-pool.ts';
 import { ERROR_BODY, type Incoming, mediaTypeOf } from '../http/incoming.ts';
-import { type Piece, Resumption, type ResumptionDeps } from '../stream/resumption.ts';
-import { watched } from '../stream/silence.ts';
-import { eventMessages, type StreamPosition } from '../stream/stream.ts';
+import { Resumption, type ResumptionDeps, type StreamSegment } from '../stream/resumption.ts';
+import { withSilenceLimit } from '../stream/silence.ts';
+import { readEventMessages, type StreamPosition } from '../stream/stream.ts';
 import type { Affinity } from '../transport/affinity.ts';
 import {
   decodeBody,
-  errorOfStatus,
+  invalidAnswer,
   isThrottledBody,
   jsonRpcErrorOf,
-  messagesOfBody,
-  misfit,
-  noAnswer,
+  missingAnswer,
+  parseBody,
+  toStatusError,
   wantsOAuth,
 } from '../transport/answer.ts';
-import { lostSession, lostSessionIn } from '../transport/lost-session.ts';
-import { reasonAt } from '../transport/progress.ts';
+import { judgeLostSession, readLostSession } from '../transport/lost-session.ts';
+import { abortReasonAt } from '../transport/progress.ts';
 import {
   connectionLost,
   type OpenedExchange,
   type SignedTransport,
   type TransportRequest,
 } from '../transport/signed-transport.ts';
-import { brokenBody } from './broken-body.ts';
+import { toBodyError } from './broken-body.ts';
 import { PendingResponses } from './pending-responses.ts';
 
 /**
@@ -43,14 +43,14 @@ import { PendingResponses } from './pending-responses.ts';
  * request. Servers close it with the answer; one that forgets must not occupy a connection of
  * --max-connections.
  */
-const PLACE_AFTER_ANSWER_MS = 1_000;
+const CONNECTION_AFTER_ANSWER_MS = 1_000;
 /** How long such a stream is still read for late messages before it is cut. */
 const STREAM_AFTER_ANSWER_MS = 60_000;
 /**
  * How long a control message has its connection for itself. A server may sit on one for as long as
  * it likes, and what comes after it may be the very answer that the server waits for.
  */
-export const CONTROL_PLACE_MS = 1_000;
+export const CONTROL_CONNECTION_MS = 1_000;
 /**
  * How long a cancelled call's exchange stays open for the server to take the cancellation first.
  */
@@ -60,27 +60,27 @@ export const CANCEL_GRACE_MS = 1_000;
 export const ACCEPT = 'application/json, text/event-stream';
 
 export interface ExchangeDeps {
-  readonly uplink: SignedTransport;
+  readonly transport: SignedTransport;
   readonly clock: Clock;
   readonly origin: Origin;
   readonly affinity: Affinity | undefined;
   /** The head of the answer has come, and nothing of its body was read yet. */
-  readonly answered?: ((response: Incoming) => void) | undefined;
+  readonly onResponse?: ((response: Incoming) => void) | undefined;
   /** How a stream that ended before its answer goes on; undefined: not at all. */
-  readonly resuming: Pick<ResumptionDeps, 'headersAfter' | 'resumed'> | undefined;
+  readonly resumption: Pick<ResumptionDeps, 'headersAfter' | 'onResumed'> | undefined;
   /** Milliseconds of silence on the response stream that end it; 0 = no limit. */
   readonly readTimeoutMs: number;
   /**
    * An answer to a request of another exchange came by on this one; false where nobody waits for
    * it.
    */
-  readonly elsewhere: (response: Response) => boolean;
-  readonly dropped: (reason: string) => void;
+  readonly deliverElsewhere: (response: Response) => boolean;
+  readonly onDropped: (reason: string) => void;
   /**
    * The read timeout gives this request up: the server has to be told. Undefined: the end of the
    * exchange tells it.
    */
-  readonly silent: ((request: Request) => void) | undefined;
+  readonly onReadTimeout: ((request: Request) => void) | undefined;
 }
 
 /**
@@ -89,11 +89,11 @@ export interface ExchangeDeps {
 export class Exchange {
   readonly #deps: ExchangeDeps;
   readonly #emit: Emit;
-  readonly #owed = new PendingResponses();
+  readonly #pending = new PendingResponses();
   readonly #controller = new CallController();
   #lease: Lease | undefined;
   /** What the request waits for, until its first byte leaves. */
-  #because: string | undefined;
+  #waitReason: string | undefined;
   #opened: OpenedExchange | undefined;
   #timers: Timer[] = [];
   /**
@@ -124,9 +124,13 @@ export class Exchange {
   }
 
   /** Why the request is given up, with how far it has got by now. */
-  reasonNow(reason: unknown): unknown {
-    const progress = { because: this.#because, lease: this.#lease, responding: this.#opened !== undefined };
-    return reasonAt(progress, reason, this.#deps.uplink.host);
+  abortReason(reason: unknown): unknown {
+    const progress = {
+      waitReason: this.#waitReason,
+      lease: this.#lease,
+      responding: this.#opened !== undefined,
+    };
+    return abortReasonAt(progress, reason, this.#deps.transport.host);
   }
 
   /** Who has signed it; undefined where nobody has, or it has no answer. */
@@ -144,40 +148,40 @@ export class Exchange {
    */
   expect(request: Request): Promise<Reply> {
     this.#posted++;
-    return this.#owed.expect(request);
+    return this.#pending.expect(request);
   }
 
   /** Posts and reads until everything owed is settled and the answer has ended. Never throws. */
   async run(request: Omit<TransportRequest, 'signal' | 'onAttempt'>): Promise<void> {
     try {
-      const { method, lane, headers, body, repeatable, hedgeAfterMs, opensSession, admits, onStart } =
+      const { method, lane, headers, body, idempotent, hedgeAfterMs, opensSession, admits, onStart } =
         request;
       // Not spread: a key added behind a spread costs V8 a hidden class for every object, 2 µs and
       // 200 bytes until a full collection.
-      this.#opened = await this.#deps.uplink.open({
+      this.#opened = await this.#deps.transport.open({
         method,
         lane,
         headers,
         body,
-        repeatable,
+        idempotent,
         hedgeAfterMs,
         opensSession,
         admits,
         affinity: this.#deps.affinity,
         onStart,
-        waits: (because) => {
-          this.#because = because;
+        onWait: (waitReason) => {
+          this.#waitReason = waitReason;
         },
         signal: this.#controller.signal,
         onAttempt: (lease) => {
           this.#lease = lease;
-          if (lane === 'control' || lane === 'own') this.#after(CONTROL_PLACE_MS, () => lease.leave());
+          if (lane === 'control' || lane === 'own') this.#after(CONTROL_CONNECTION_MS, () => lease.detach());
         },
       });
-      this.#deps.answered?.(this.#opened.response);
+      this.#deps.onResponse?.(this.#opened.response);
       await this.#read(this.#opened.response);
     } catch (error) {
-      this.#owed.failAll(this.#readable(error));
+      this.#pending.failAll(this.#toReadableError(error));
       this.#lease?.cancel(error instanceof Error ? error : new Error(String(error)));
     } finally {
       this.#over = true;
@@ -191,32 +195,32 @@ export class Exchange {
    * cancellation, or a moment longer, unless its end is that.
    */
   abandon(request: Request, reason: unknown): void {
-    this.#owed.abandon(request.id, this.reasonNow(reason));
-    if (this.#owed.size > 0 || this.#over) return;
+    this.#pending.abandon(request.id, this.abortReason(reason));
+    if (this.#pending.size > 0 || this.#over) return;
     // Without a place, or between two attempts, nothing more may go out for it.
-    if (!this.#deps.silent || !this.#lease || this.#lease.over) {
+    if (!this.#deps.onReadTimeout || !this.#lease || this.#lease.over) {
       this.cut(reason);
       return;
     }
-    this.#lease.leave();
+    this.#lease.detach();
     this.#after(CANCEL_GRACE_MS, () => this.cut(reason));
   }
 
   /** Ends it now, unless another request of the same batch still waits here for its answer. */
-  end(reason: unknown): void {
-    if (this.#owed.size === 0) this.cut(reason);
+  endIfIdle(reason: unknown): void {
+    if (this.#pending.size === 0) this.cut(reason);
   }
 
   /** Ends it now, whatever is still under way. */
   cut(reason: unknown): void {
-    this.#owed.failAll(reason);
+    this.#pending.failAll(reason);
     this.#controller.abort(reason);
     this.#lease?.cancel(reason instanceof Error ? reason : new Error(String(reason)));
   }
 
   /** Takes an answer that came by on another stream. */
-  take(response: Response): boolean {
-    if (response.id === undefined || !this.#owed.has(response.id)) return false;
+  deliver(response: Response): boolean {
+    if (response.id === undefined || !this.#pending.has(response.id)) return false;
     this.#settle(response.id, response);
     return true;
   }
@@ -235,7 +239,7 @@ export class Exchange {
       await this.#readFailure(response);
       return;
     }
-    if (this.#owed.size === 0) {
+    if (this.#pending.size === 0) {
       await response.drain();
       return;
     }
@@ -243,51 +247,51 @@ export class Exchange {
       await this.#readStream(response);
       return;
     }
-    const { readLimit } = this.#deps.uplink;
-    const bytes = await this.#watched(response, () => response.whole(readLimit));
+    const { readLimit } = this.#deps.transport;
+    const bytes = await this.#withSilenceLimit(response, () => response.readAll(readLimit));
     if (type !== 'application/json' || bytes.length === 0) {
-      throw this.#lossIn(response, bytes) ?? noAnswer(status, response.headers, bytes);
+      throw this.#findLostSession(response, bytes) ?? missingAnswer(status, response.headers, bytes);
     }
     if (isThrottledBody(bytes)) throw this.#statusError(response, bytes);
-    const found = messagesOfBody(bytes, status, response.headers, readLimit);
+    const found = parseBody(bytes, status, response.headers, readLimit);
     const answers = found.filter((each) => each.kind === 'response');
     const [only] = this.#posted === 1 && answers.length === 1 ? answers : [];
     for (const each of found) {
-      if (each === only && this.#owed.size > 0) this.#adopt(only);
-      else if (each.kind !== 'unusable' || each.isAnswer) await this.#deliver(each);
+      if (each === only && this.#pending.size > 0) this.#acceptAsAnswer(only);
+      else if (each.kind !== 'unusable' || each.isAnswer) await this.#handleMessage(each);
     }
-    if (this.#owed.size === 0) return;
+    if (this.#pending.size === 0) return;
     const what =
       found.find((each) => each.kind === 'unusable')?.what ?? 'JSON that does not answer the request';
-    throw this.#misfit(what, decodeBody(bytes) ?? '');
+    throw this.#invalidAnswer(what, decodeBody(bytes) ?? '');
   }
 
   /** The error in place of an answer that no client could take. */
-  #misfit(what: string, text: string): ProxyError {
+  #invalidAnswer(what: string, text: string): ProxyError {
     const response = this.#opened?.response;
-    const lost = response && this.#lossIn(response, Buffer.from(text));
-    return lost ?? misfit(what, response?.status ?? 200, response?.headers ?? {}, text);
+    const lost = response && this.#findLostSession(response, Buffer.from(text));
+    return lost ?? invalidAnswer(what, response?.status ?? 200, response?.headers ?? {}, text);
   }
 
   /** Reads the stream to its answer; where it ends before that, it may be resumed. */
   async #readStream(first: Incoming): Promise<void> {
-    const { uplink, clock, resuming } = this.#deps;
+    const { transport, clock, resumption: resumable } = this.#deps;
     const { signal } = this.#controller;
-    if (!resuming) {
+    if (!resumable) {
       const position: StreamPosition = { lastEventId: undefined, retryMs: undefined };
       const { cause } = await this.#readMessages(first, position);
       this.#closeStrays(cause === undefined && position.lastEventId === undefined);
-      if (this.#owed.size > 0)
-        throw cause ?? connectionLost(uplink.host, 'the stream ended without the answer');
+      if (this.#pending.size > 0)
+        throw cause ?? connectionLost(transport.host, 'the stream ended without the answer');
       return;
     }
     // Not spread, as in `run`: 10 % of a streamed call.
-    const { headersAfter, resumed } = resuming;
+    const { headersAfter, onResumed } = resumable;
     const resumption = new Resumption({
       headersAfter,
-      resumed,
+      onResumed,
       affinity: this.#deps.affinity,
-      uplink,
+      transport,
       clock,
       signal,
       onAttempt: (lease) => {
@@ -295,13 +299,13 @@ export class Exchange {
       },
     });
     for (let response = first; ; ) {
-      const piece = await this.#readMessages(response, resumption.position);
-      this.#closeStrays(piece.cause === undefined && resumption.position.lastEventId === undefined);
-      if (this.#owed.size === 0) return;
+      const segment = await this.#readMessages(response, resumption.position);
+      this.#closeStrays(segment.cause === undefined && resumption.position.lastEventId === undefined);
+      if (this.#pending.size === 0) return;
       signal.throwIfAborted();
       this.#begun = true;
       this.#resumed = true;
-      this.#opened = await resumption.next(piece);
+      this.#opened = await resumption.next(segment);
       response = this.#opened.response;
     }
   }
@@ -310,81 +314,86 @@ export class Exchange {
    * Delivers what the stream brings until it ends; `cause` is what cut it, or undefined where it
    * ended cleanly.
    */
-  async #readMessages(response: Incoming, position: StreamPosition): Promise<Piece> {
+  async #readMessages(response: Incoming, position: StreamPosition): Promise<StreamSegment> {
     let messages = 0;
-    const { dropped, uplink } = this.#deps;
+    const { onDropped, transport } = this.#deps;
     try {
-      await this.#watched(response, async () => {
-        for await (const message of eventMessages(response, position, { dropped }, uplink.readLimit)) {
-          const before = this.#owed.size;
+      await this.#withSilenceLimit(response, async () => {
+        for await (const message of readEventMessages(
+          response,
+          position,
+          { onDropped },
+          transport.readLimit,
+        )) {
+          const before = this.#pending.size;
           messages++;
-          await this.#deliver(message);
+          await this.#handleMessage(message);
           // The rest of a message that is too long could be endless.
-          if (message.kind === 'unusable' && message.error && this.#owed.size === 0) throw message.error;
-          if (before > 0 && this.#owed.size === 0) {
-            this.#after(PLACE_AFTER_ANSWER_MS, () => this.#lease?.leave());
+          if (message.kind === 'unusable' && message.error && this.#pending.size === 0) throw message.error;
+          if (before > 0 && this.#pending.size === 0) {
+            this.#after(CONNECTION_AFTER_ANSWER_MS, () => this.#lease?.detach());
             this.#after(STREAM_AFTER_ANSWER_MS, () => this.cut(new Error('the stream outlived its answer')));
           }
         }
       });
       return { cause: undefined, messages };
     } catch (cause) {
-      if (this.#owed.size === 0)
+      if (this.#pending.size === 0)
         this.#lease?.cancel(cause instanceof Error ? cause : new Error(String(cause)));
       return { cause, messages };
     }
   }
 
-  #watched<T>(response: Incoming, read: () => Promise<T>): Promise<T> {
+  #withSilenceLimit<T>(response: Incoming, read: () => Promise<T>): Promise<T> {
     const { clock, readTimeoutMs } = this.#deps;
     if (readTimeoutMs === 0) return read();
-    const awaited = (): boolean => this.#owed.size > 0;
-    return watched(
-      { clock, limitMs: readTimeoutMs, awaited, silent: (error) => this.#giveUp(error) },
+    const isAwaited = (): boolean => this.#pending.size > 0;
+    return withSilenceLimit(
+      { clock, limitMs: readTimeoutMs, isAwaited, onSilence: (error) => this.#giveUp(error) },
       response,
       read,
     );
   }
 
   #giveUp(silence: ProxyError): void {
-    const { silent } = this.#deps;
-    if (!silent) {
+    const { onReadTimeout } = this.#deps;
+    if (!onReadTimeout) {
       this.cut(silence);
       return;
     }
-    for (const request of this.#owed.requests) silent(request);
-    this.#owed.failAll(silence);
-    this.#lease?.leave();
+    for (const request of this.#pending.requests) onReadTimeout(request);
+    this.#pending.failAll(silence);
+    this.#lease?.detach();
     this.#after(CANCEL_GRACE_MS, () => this.cut(new Error('silent')));
   }
 
   async #readFailure(response: Incoming): Promise<void> {
-    const bytes = await this.#watched(response, () => response.whole(ERROR_BODY));
-    const lost = this.#lossIn(response, bytes);
+    const bytes = await this.#withSilenceLimit(response, () => response.readAll(ERROR_BODY));
+    const lost = this.#findLostSession(response, bytes);
     if (lost) throw lost;
     const error = jsonRpcErrorOf(bytes);
-    if (error && this.#owed.size > 0 && !wantsOAuth(response.status, response.headers, bytes)) {
+    if (error && this.#pending.size > 0 && !wantsOAuth(response.status, response.headers, bytes)) {
       // Whatever id stands in an error body, it answers what was posted.
-      for (const request of this.#owed.requests) this.#settle(request.id, error);
+      for (const request of this.#pending.requests) this.#settle(request.id, error);
       return;
     }
     throw this.#statusError(response, bytes);
   }
 
   #statusError({ status, headers }: Incoming, bytes: Buffer): ProxyError {
-    const { uplink, clock } = this.#deps;
-    return errorOfStatus(status, headers, bytes, uplink.contextOf(this.#opened), clock.now());
+    const { transport, clock } = this.#deps;
+    return toStatusError(status, headers, bytes, transport.answerContext(this.#opened), clock.now());
   }
 
   /** The loss of the session, where this answer, which is no result, says so. */
-  #lossIn(response: Incoming, bytes: Buffer): ProxyError | undefined {
+  #findLostSession(response: Incoming, bytes: Buffer): ProxyError | undefined {
     const sessionId = this.#opened?.sessionId;
-    return sessionId === undefined || this.#begun ? undefined : lostSessionIn(response, bytes, sessionId);
+    return sessionId === undefined || this.#begun ? undefined : readLostSession(response, bytes, sessionId);
   }
 
-  async #deliver(message: Message | Unusable): Promise<void> {
+  async #handleMessage(message: Message | Unusable): Promise<void> {
     if (message.kind === 'unusable') {
-      this.#refuse(message);
+      this.#rejectUnusable(message);
       return;
     }
     if (message.kind !== 'response') {
@@ -392,40 +401,40 @@ export class Exchange {
       await this.#emit(message, this.#deps.origin);
       return;
     }
-    if (this.take(message)) return;
-    if (message.id !== undefined && this.#owed.wasAbandoned(message.id)) {
+    if (this.deliver(message)) return;
+    if (message.id !== undefined && this.#pending.wasAbandoned(message.id)) {
       // Its id may be in use again, for another request.
-      this.#deps.dropped('a late answer to a request that was cancelled');
+      this.#deps.onDropped('a late answer to a request that was cancelled');
       return;
     }
-    if (message.id === undefined && message.outcome === 'error' && this.#owed.size > 0) {
-      for (const request of this.#owed.requests) this.#settle(request.id, message);
+    if (message.id === undefined && message.outcome === 'error' && this.#pending.size > 0) {
+      for (const request of this.#pending.requests) this.#settle(request.id, message);
       return;
     }
-    if (message.id !== undefined && this.#deps.elsewhere(message)) return;
-    const request = this.#posted === 1 && !this.#resumed ? this.#owed.only : undefined;
-    if (request && isSameBut(message.id, request.id)) this.#adopt(message);
+    if (message.id !== undefined && this.#deps.deliverElsewhere(message)) return;
+    const request = this.#posted === 1 && !this.#resumed ? this.#pending.only : undefined;
+    if (request && isSameIdLoosely(message.id, request.id)) this.#acceptAsAnswer(message);
     else if (request && this.#strays.length < MAX_STRAYS) this.#strays.push(message);
-    else this.#deps.dropped(STRAY);
+    else this.#deps.onDropped(STRAY_REASON);
   }
 
   /** Takes the response for the answer to the only request, under whatever id it came. */
-  #adopt(response: Response): void {
-    const request = this.#owed.only;
+  #acceptAsAnswer(response: Response): void {
+    const request = this.#pending.only;
     if (!request) return;
     if (response.id !== request.id) {
-      this.#deps.uplink.reportOtherId(request.method, valueTextAt(response.text, ['id']) ?? 'no id');
+      this.#deps.transport.reportOtherId(request.method, valueTextAt(response.text, ['id']) ?? 'no id');
     }
     this.#settle(request.id, response);
   }
 
   /** An answer that no client could take fails the request that it must be for. */
-  #refuse({ id, what, text, error: known }: Unusable): void {
-    const error = known ?? this.#misfit(what, text);
+  #rejectUnusable({ id, what, text, error: known }: Unusable): void {
+    const error = known ?? this.#invalidAnswer(what, text);
     const isOnly = this.#posted === 1 && !this.#resumed;
-    if (isOnly || (known && id === undefined)) this.#owed.failAll(error);
-    else if (id !== undefined && this.#owed.has(id)) this.#owed.fail(id, error);
-    else this.#deps.dropped(what);
+    if (isOnly || (known && id === undefined)) this.#pending.failAll(error);
+    else if (id !== undefined && this.#pending.has(id)) this.#pending.fail(id, error);
+    else this.#deps.onDropped(what);
   }
 
   /**
@@ -434,9 +443,9 @@ export class Exchange {
    */
   #closeStrays(whole: boolean): void {
     const strays = this.#strays.splice(0);
-    const [only] = whole && strays.length === 1 && this.#owed.size === 1 ? strays : [];
-    if (only) this.#adopt(only);
-    else for (const _ of strays) this.#deps.dropped(STRAY);
+    const [only] = whole && strays.length === 1 && this.#pending.size === 1 ? strays : [];
+    if (only) this.#acceptAsAnswer(only);
+    else for (const _ of strays) this.#deps.onDropped(STRAY_REASON);
   }
 
   #settle(id: Id, response: Response): void {
@@ -444,25 +453,25 @@ export class Exchange {
     const sessionId = this.#opened?.sessionId;
     const judged = sessionId !== undefined && !this.#begun && response.outcome === 'error';
     const lost = judged
-      ? lostSession({ status: http?.status ?? 200, error: response, sessionId })
+      ? judgeLostSession({ status: http?.status ?? 200, error: response, sessionId })
       : undefined;
-    if (lost) this.#owed.fail(id, lost);
-    else this.#owed.answer(id, response, http && { status: http.status, headers: http.headers });
-    if (this.#strays.length > 0 && this.#owed.size === 0) this.#closeStrays(false);
+    if (lost) this.#pending.fail(id, lost);
+    else this.#pending.answer(id, response, http && { status: http.status, headers: http.headers });
+    if (this.#strays.length > 0 && this.#pending.size === 0) this.#closeStrays(false);
   }
 
-  #readable(error: unknown): unknown {
+  #toReadableError(error: unknown): unknown {
     const { signal } = this.#controller;
     if (signal.aborted) return signal.reason;
     if (error instanceof ProxyError || !this.#opened) return error;
-    return brokenBody(error, this.#opened.response, this.#deps.uplink.host);
+    return toBodyError(error, this.#opened.response, this.#deps.transport.host);
   }
 }
 
 /** More than one is as good as none: which is the answer cannot be known. */
 export const MAX_STRAYS = 2;
-const STRAY = 'an answer to no request that is waiting';
+const STRAY_REASON = 'an answer to no request that is waiting';
 
 /** Servers write 1 as "1", and "1" as 1, or forget the id. */
-export const isSameBut = (given: Id | undefined, asked: Id): boolean =>
+export const isSameIdLoosely = (given: Id | undefined, asked: Id): boolean =>
   given === undefined || String(given) === String(asked);

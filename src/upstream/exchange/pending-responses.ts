@@ -7,9 +7,9 @@ import {
   withIdText,
 } from '../../core/jsonrpc/message.ts';
 import type { HttpFacts, Reply } from '../../core/pipeline/call.ts';
-import { onOneLine } from '../transport/answer.ts';
+import { toOneLine } from '../transport/answer.ts';
 
-interface Owed {
+interface PendingResponse {
   readonly request: Request;
   readonly resolve: (reply: Reply) => void;
   readonly reject: (error: unknown) => void;
@@ -20,33 +20,33 @@ interface Owed {
  * Each is given once.
  */
 export class PendingResponses {
-  readonly #owed = new Map<string, Owed>();
+  readonly #pending = new Map<string, PendingResponse>();
   /** No more than were posted. */
   readonly #abandoned = new Set<string>();
 
   get size(): number {
-    return this.#owed.size;
+    return this.#pending.size;
   }
 
   /** The request of a POST that carried one; undefined where that has its answer. */
   get only(): Request | undefined {
-    for (const { request } of this.#owed.values()) return request;
+    for (const { request } of this.#pending.values()) return request;
     return undefined;
   }
 
   get requests(): readonly Request[] {
-    return [...this.#owed.values()].map(({ request }) => request);
+    return [...this.#pending.values()].map(({ request }) => request);
   }
 
   /** The promise settles once, whatever happens. */
   expect(request: Request): Promise<Reply> {
     return new Promise((resolve, reject) => {
-      this.#owed.set(idKey(request.id), { request, resolve, reject });
+      this.#pending.set(idKey(request.id), { request, resolve, reject });
     });
   }
 
   has(id: Id): boolean {
-    return this.#owed.has(idKey(id));
+    return this.#pending.has(idKey(id));
   }
 
   /**
@@ -54,13 +54,14 @@ export class PendingResponses {
    * differs.
    */
   answer(id: Id, response: Response, http: HttpFacts | undefined): void {
-    const owed = this.#take(id);
-    if (!owed) return;
-    const wanted = idText(owed.request);
+    const pending = this.#take(id);
+    if (!pending) return;
+    const wanted = idText(pending.request);
     const same =
-      response.id === owed.request.id && (typeof response.id === 'string' || exact(response.id, wanted));
-    const message = onOneLine(same ? response : withIdText(response, wanted));
-    owed.resolve({ kind: 'answer', message, ...(http ? { http } : {}) });
+      response.id === pending.request.id &&
+      (typeof response.id === 'string' || isExactId(response.id, wanted));
+    const message = toOneLine(same ? response : withIdText(response, wanted));
+    pending.resolve({ kind: 'answer', message, ...(http ? { http } : {}) });
   }
 
   fail(id: Id, error: unknown): void {
@@ -68,8 +69,8 @@ export class PendingResponses {
   }
 
   failAll(error: unknown): void {
-    for (const { reject } of this.#owed.values()) reject(error);
-    this.#owed.clear();
+    for (const { reject } of this.#pending.values()) reject(error);
+    this.#pending.clear();
   }
 
   /** Nobody waits for this answer any more; should it still come, it is known. */
@@ -82,13 +83,13 @@ export class PendingResponses {
     return this.#abandoned.has(idKey(id));
   }
 
-  #take(id: Id): Owed | undefined {
+  #take(id: Id): PendingResponse | undefined {
     const key = idKey(id);
-    const owed = this.#owed.get(key);
-    this.#owed.delete(key);
-    return owed;
+    const pending = this.#pending.get(key);
+    this.#pending.delete(key);
+    return pending;
   }
 }
 
 /** A double keeps an integer up to 2^53; beyond that, only the text tells two ids apart. */
-const exact = (id: number, text: string): boolean => Number.isSafeInteger(id) && String(id) === text;
+const isExactId = (id: number, text: string): boolean => Number.isSafeInteger(id) && String(id) === text;

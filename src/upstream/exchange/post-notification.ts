@@ -2,15 +2,15 @@ import type { Reply } from '../../core/pipeline/call.ts';
 import { type Clock, settleWithin, type Timer } from '../../core/time/clock.ts';
 import { ERROR_BODY } from '../http/incoming.ts';
 import type { Affinity } from '../transport/affinity.ts';
-import { errorOfStatus } from '../transport/answer.ts';
-import { lostSessionIn } from '../transport/lost-session.ts';
+import { toStatusError } from '../transport/answer.ts';
+import { readLostSession } from '../transport/lost-session.ts';
 import type { SignedTransport } from '../transport/signed-transport.ts';
-import { CONTROL_PLACE_MS } from './exchange.ts';
+import { CONTROL_CONNECTION_MS } from './exchange.ts';
 
 /**
  * A server that keeps the answer to a notification open would hold a control connection for ever.
  */
-const NOTICE_BODY_MS = 5_000;
+const NOTIFICATION_BODY_MS = 5_000;
 
 export interface NotificationPost {
   readonly text: string;
@@ -21,7 +21,7 @@ export interface NotificationPost {
    * The client's next requests wait for it: it takes an open connection, and leaves it open for
    * them.
    */
-  readonly own?: boolean;
+  readonly priority?: boolean;
 }
 
 /**
@@ -30,26 +30,26 @@ export interface NotificationPost {
  * @throws ProxyError as for a request.
  */
 export async function postNotification(
-  { uplink, clock }: { readonly uplink: SignedTransport; readonly clock: Clock },
-  { text, headers, affinity, signal, own = false }: NotificationPost,
+  { transport, clock }: { readonly transport: SignedTransport; readonly clock: Clock },
+  { text, headers, affinity, signal, priority = false }: NotificationPost,
 ): Promise<Reply> {
   let sharing: Timer | undefined;
-  const opened = await uplink.open({
+  const opened = await transport.open({
     method: 'POST',
-    lane: own ? 'own' : 'control',
+    lane: priority ? 'own' : 'control',
     headers,
     body: Buffer.from(text),
-    repeatable: true,
+    idempotent: true,
     affinity,
     signal,
     onAttempt: (lease) => {
-      lease.cutBy(signal);
+      lease.cancelOn(signal);
       sharing?.cancel();
-      sharing = clock.schedule(CONTROL_PLACE_MS, () => lease.leave(), { keepAlive: false });
+      sharing = clock.schedule(CONTROL_CONNECTION_MS, () => lease.detach(), { keepAlive: false });
     },
   });
   const { response, lease } = opened;
-  const overdue = clock.schedule(NOTICE_BODY_MS, () => lease.cancel(new Error('unread')), {
+  const overdue = clock.schedule(NOTIFICATION_BODY_MS, () => lease.cancel(new Error('unread')), {
     keepAlive: false,
   });
   const { status, headers: answered } = response;
@@ -57,14 +57,14 @@ export async function postNotification(
   const isRefused = status < 200 || status >= 300;
   try {
     if (isRefused) {
-      const body = await response.whole(ERROR_BODY);
+      const body = await response.readAll(ERROR_BODY);
       const { sessionId } = opened;
-      const lost = sessionId === undefined ? undefined : lostSessionIn(response, body, sessionId);
-      throw lost ?? errorOfStatus(status, answered, body, uplink.contextOf(opened), clock.now());
+      const lost = sessionId === undefined ? undefined : readLostSession(response, body, sessionId);
+      throw lost ?? toStatusError(status, answered, body, transport.answerContext(opened), clock.now());
     }
   } finally {
     // What a server adds to its acceptance is not kept.
-    ended = isRefused ? response.whole(ERROR_BODY) : response.drain();
+    ended = isRefused ? response.readAll(ERROR_BODY) : response.drain();
     void ended
       .catch(() => undefined)
       .then(() => {
@@ -73,10 +73,10 @@ export async function postNotification(
       });
   }
   // Before its body has ended, the connection is busy, and the next request would open another.
-  if (own && !response.ended)
+  if (priority && !response.ended)
     await settleWithin(
       clock,
-      CONTROL_PLACE_MS,
+      CONTROL_CONNECTION_MS,
       ended.catch(() => undefined),
     );
   return { kind: 'accepted', http: { status, headers: answered } };

@@ -15,7 +15,7 @@ export interface ConnectSettings {
    * Stops before TLS, on the way that a connection with TLS takes: for whoever wants to look at the
    * certificates first.
    */
-  readonly bare?: boolean;
+  readonly tcpOnly?: boolean;
   /**
    * Where connections to one origin really go; everything else about them stays as the origin says.
    */
@@ -34,7 +34,7 @@ export interface ConnectAddress {
   readonly port: string;
 }
 
-interface Cuttable {
+interface Destroyable {
   destroy(error: Error): unknown;
 }
 
@@ -66,7 +66,7 @@ interface ConnectTrust {
 }
 
 function connectorOf(
-  { proxy: settings, ca, timeoutMs, bare }: ConnectSettings,
+  { proxy: settings, ca, timeoutMs, tcpOnly }: ConnectSettings,
   identity: ConnectTrust,
 ): Connector {
   // Made once: reading Node's hundred and more root certificates for each connection takes
@@ -86,20 +86,20 @@ function connectorOf(
     }
     if (!proxy) {
       const port = options.port || (options.protocol === 'https:' ? '443' : '80');
-      direct(bare ? { ...options, protocol: 'http:', port } : options, callback);
+      direct(tcpOnly ? { ...options, protocol: 'http:', port } : options, callback);
       return;
     }
     const name = `${proxy.protocol}//${proxy.host}`;
-    const limit = deadline(timeoutMs, `HTTP proxy ${name} opened no connection to ${authority}`);
+    const limit = createTimeout(timeoutMs, `HTTP proxy ${name} opened no connection to ${authority}`);
     const settle: ConnectCallback = (...outcome) => {
       limit.cancel();
       callback(...outcome);
     };
-    const request = tunnel(proxy, authority, trust, (error, socket) => {
+    const request = openTunnel(proxy, authority, trust, (error, socket) => {
       if (error || !socket) settle(error ?? new Error(`HTTP proxy ${name} gave no socket`), null);
-      else if (bare || options.protocol !== 'https:') settle(null, socket);
+      else if (tcpOnly || options.protocol !== 'https:') settle(null, socket);
       // What buildConnector returns is the socket, though its type does not say so.
-      else limit.watch(inside({ ...options, httpSocket: socket }, settle) as unknown as Cuttable);
+      else limit.watch(inside({ ...options, httpSocket: socket }, settle) as unknown as Destroyable);
     });
     limit.watch(request);
   };
@@ -112,7 +112,7 @@ export const authorityOfUrl = ({ hostname, port, protocol }: URL): string =>
   authorityOf({ hostname, port, protocol });
 
 /** The URL whose host and port connections for `endpoint` are opened to. Pure. */
-export function reachedAt(endpoint: URL, connectTo: string | undefined): URL {
+export function connectUrl(endpoint: URL, connectTo: string | undefined): URL {
   const to = connectTo === undefined ? undefined : readConnectAddress(connectTo);
   if (!to) return endpoint;
   const host = isIP(to.host) === 6 ? `[${to.host}]` : to.host;
@@ -138,8 +138,8 @@ function authorityOf({
 }
 
 /** Destroys what is being watched when the time is over. */
-function deadline(ms: number, what: string): { watch(target: Cuttable): void; cancel(): void } {
-  let watched: Cuttable | undefined;
+function createTimeout(ms: number, what: string): { watch(target: Destroyable): void; cancel(): void } {
+  let watched: Destroyable | undefined;
   let over = false;
   const timer =
     ms > 0
@@ -160,7 +160,7 @@ function deadline(ms: number, what: string): { watch(target: Cuttable): void; ca
  * Asks an HTTP proxy for a tunnel. The proxy's address and answer stand in the error: it is the
  * first suspect.
  */
-function tunnel(
+function openTunnel(
   proxy: URL,
   authority: string,
   trust: ConnectTrust,
@@ -169,7 +169,7 @@ function tunnel(
   const name = `${proxy.protocol}//${proxy.host}`;
   const headers: Record<string, string> = { host: authority };
   if (proxy.username) {
-    const pair = `${decoded(proxy.username)}:${decoded(proxy.password)}`;
+    const pair = `${decodeCredential(proxy.username)}:${decodeCredential(proxy.password)}`;
     headers['proxy-authorization'] = `Basic ${Buffer.from(pair).toString('base64')}`;
   }
   const secure = proxy.protocol === 'https:';
@@ -210,7 +210,7 @@ function tunnel(
 }
 
 /** A password with a bare "%" is meant as it stands. */
-function decoded(text: string): string {
+function decodeCredential(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {

@@ -9,7 +9,7 @@ export interface ConnectionPoolOptions extends Omit<ConnectionOptions, 'onOpen' 
   /** Connections that may carry something at once; more callers wait in order. */
   readonly max: number;
   /** Idle connections kept open, exactly; 0 closes each after its answer. */
-  readonly keep: number;
+  readonly maxIdle: number;
   /**
    * Milliseconds after which a connection that comes back is closed, so that the name is resolved
    * again; 0 = no end.
@@ -28,7 +28,7 @@ export interface ConnectionPoolOptions extends Omit<ConnectionOptions, 'onOpen' 
  */
 const MAX_SLOW_ANSWERS = 32;
 
-interface Idle extends IdleTime {
+interface IdleConnection extends IdleTime {
   readonly connection: Connection;
 }
 
@@ -48,16 +48,16 @@ export class ConnectionPool {
    * Last in, first out: the surplus of a burst stays unused and falls to the keep-alive limit or
    * its timeout.
    */
-  readonly #idle: Idle[] = [];
+  readonly #idle: IdleConnection[] = [];
   readonly #limits: ReuseLimits;
   readonly #busy = new Set<Connection>();
   /** Opened ahead of the request that will need it; at most one, and not counted as idle. */
-  #dialled: Idle | undefined;
+  #dialled: IdleConnection | undefined;
   #dialledUntil: NodeJS.Timeout | undefined;
   /** Connections that gave their place back while something still runs on them. */
-  readonly #leaving = new Set<Connection>();
+  readonly #detached = new Set<Connection>();
   /** Answers that their clients read slowly, and that gave their place to another caller. */
-  readonly #slowLeaving = new Set<Connection>();
+  readonly #detachedSlow = new Set<Connection>();
   /**
    * Leases of such answers that still have their place, because nobody has needed it so far; the
    * longest first.
@@ -65,32 +65,32 @@ export class ConnectionPool {
   readonly #slow = new Set<Lease>();
   readonly #waiting = new FairQueue<ConnectionWaiter>();
   /** What every lease does with its place. */
-  readonly #places: ConnectionReturn = {
+  readonly #leaseOwner: LeaseOwner = {
     giveBack: (connection, reusable) => {
-      const left = this.#leaving.delete(connection) || this.#slowLeaving.delete(connection);
+      const left = this.#detached.delete(connection) || this.#detachedSlow.delete(connection);
       if (left) connection.destroy();
       else this.#giveBack(connection, reusable);
     },
     leave: (connection, slow) =>
       slow
-        ? this.#leave(connection, this.#slowLeaving, MAX_SLOW_ANSWERS)
-        : this.#leave(connection, this.#leaving, this.#options.max),
+        ? this.#detach(connection, this.#detachedSlow, MAX_SLOW_ANSWERS)
+        : this.#detach(connection, this.#detached, this.#options.max),
     slow: (lease) => {
       this.#slow.add(lease);
       if (this.#waiting.size > 0) this.#displaceSlow();
     },
     over: (lease) => {
       this.#slow.delete(lease);
-      this.#yielding.delete(lease);
+      this.#yieldingLeases.delete(lease);
     },
-    another: () => this.free({ fresh: true }),
+    another: () => this.tryLease({ fresh: true }),
     renew: (connection) => {
       this.#busy.delete(connection);
       return this.#closed ? undefined : this.#grant(this.#open());
     },
   };
   /** Those that give their place up as soon as a request needs it, longest held first. */
-  readonly #yielding = new Set<Lease>();
+  readonly #yieldingLeases = new Set<Lease>();
   #closed = false;
 
   /** The reason for a wait, as a clause for a person. */
@@ -115,7 +115,7 @@ export class ConnectionPool {
    * Takes a place if there is one now, as `lease` would: most calls need not wait, and so need no
    * promise.
    */
-  free({ fresh = false }: { fresh?: boolean } = {}): Lease | undefined {
+  tryLease({ fresh = false }: { fresh?: boolean } = {}): Lease | undefined {
     if (this.#closed) return undefined;
     if (this.#busy.size >= this.#options.max) this.#makeRoom();
     // A caller that has waited longer may have taken that place.
@@ -124,11 +124,11 @@ export class ConnectionPool {
   }
 
   /** Takes an idle connection for what no request may wait for; undefined where there is none. */
-  yielding(): Lease | undefined {
+  tryYieldingLease(): Lease | undefined {
     if (this.#idle.length === 0 || this.#busy.size >= this.#options.max) return undefined;
-    const lease = this.ready();
+    const lease = this.tryOpenLease();
     if (!lease) return undefined;
-    this.#yielding.add(lease);
+    this.#yieldingLeases.add(lease);
     return lease;
   }
 
@@ -137,15 +137,15 @@ export class ConnectionPool {
    * afterwards.
    */
   #makeRoom(): void {
-    for (const lease of this.#yielding) {
+    for (const lease of this.#yieldingLeases) {
       if (lease.yield()) return;
     }
   }
 
   /** Takes a place on a connection that is open already; undefined where there is none. */
-  ready(): Lease | undefined {
+  tryOpenLease(): Lease | undefined {
     const kept = this.#idle.length > 0 || this.#dialled !== undefined;
-    return kept ? this.free() : undefined;
+    return kept ? this.tryLease() : undefined;
   }
 
   /**
@@ -160,7 +160,7 @@ export class ConnectionPool {
       if (this.#dialled?.connection === connection) this.#takeDialled();
       connection.destroy();
     };
-    this.#dialled = this.#resting(connection, this.#options.clock.monotonic());
+    this.#dialled = this.#toIdle(connection, this.#options.clock.monotonic());
     // Unused for as long as an idle connection may be kept, it would only occupy the server.
     this.#dialledUntil = setTimeout(drop, this.#options.keepAliveTimeoutMs).unref();
     connection.dial(drop);
@@ -188,7 +188,7 @@ export class ConnectionPool {
         reject(signal.aborted ? signal.reason : shuttingDown());
         return;
       }
-      const free = this.free({ fresh }) ?? (this.#displaceSlow() ? this.free({ fresh }) : undefined);
+      const free = this.tryLease({ fresh }) ?? (this.#displaceSlow() ? this.tryLease({ fresh }) : undefined);
       if (free) {
         resolve(free);
         return;
@@ -245,12 +245,12 @@ export class ConnectionPool {
     return undefined;
   }
 
-  #resting(connection: Connection, openedAt: number): Idle {
+  #toIdle(connection: Connection, openedAt: number): IdleConnection {
     const { clock } = this.#options;
     return { connection, openedAt, idleSince: clock.monotonic(), idleSinceWall: clock.now() };
   }
 
-  #usable(idle: Idle): Connection | undefined {
+  #usable(idle: IdleConnection): Connection | undefined {
     const { clock } = this.#options;
     const now = { monotonic: clock.monotonic(), wall: clock.now() };
     if (mayReuse(idle, now, this.#limits)) return idle.connection;
@@ -273,7 +273,7 @@ export class ConnectionPool {
 
   #grant(connection: Connection): Lease {
     this.#busy.add(connection);
-    return new Lease(connection, this.#places);
+    return new Lease(connection, this.#leaseOwner);
   }
 
   /**
@@ -282,11 +282,11 @@ export class ConnectionPool {
    */
   #displaceSlow(): boolean {
     const [slow] = this.#slow;
-    slow?.leave({ slow: true });
+    slow?.detach({ slow: true });
     return slow !== undefined;
   }
 
-  #leave(connection: Connection, leaving: Set<Connection>, max: number): void {
+  #detach(connection: Connection, leaving: Set<Connection>, max: number): void {
     leaving.add(connection);
     // A server that never ends its streams, or clients that never read, would otherwise collect
     // sockets without end.
@@ -295,24 +295,24 @@ export class ConnectionPool {
       longest?.destroy(new Error('cut, because too many like it are still open'));
     }
     this.#busy.delete(connection);
-    this.#next(undefined);
+    this.#serveNext(undefined);
   }
 
   #giveBack(connection: Connection, reusable: boolean): void {
     this.#busy.delete(connection);
     if (!reusable || this.#closed || this.#isExpired(connection)) {
       connection.destroy();
-      this.#next(undefined);
+      this.#serveNext(undefined);
       return;
     }
-    this.#next(connection);
+    this.#serveNext(connection);
   }
 
   #isExpired({ open, openedAt }: Connection): boolean {
     return open && isExpired(openedAt, this.#options.clock.monotonic(), this.#limits);
   }
 
-  #next(free: Connection | undefined): void {
+  #serveNext(free: Connection | undefined): void {
     const oldest = this.#closed ? undefined : this.#waiting.shift();
     if (oldest) {
       oldest.grant(free ?? this.#takeIdle() ?? this.#takeDialled() ?? this.#open());
@@ -325,8 +325,8 @@ export class ConnectionPool {
       free.destroy();
       return;
     }
-    this.#idle.push(this.#resting(free, free.openedAt));
-    while (this.#idle.length > this.#options.keep) this.#idle.shift()?.connection.destroy();
+    this.#idle.push(this.#toIdle(free, free.openedAt));
+    while (this.#idle.length > this.#options.maxIdle) this.#idle.shift()?.connection.destroy();
   }
 
   /** Cuts everything, refuses who waits, and leases nothing afterwards. */
@@ -334,7 +334,7 @@ export class ConnectionPool {
     this.#closed = true;
     for (const { refuse } of this.#waiting.values()) refuse(shuttingDown());
     this.#waiting.clear();
-    for (const connection of [...this.#busy, ...this.#leaving, ...this.#slowLeaving]) connection.destroy();
+    for (const connection of [...this.#busy, ...this.#detached, ...this.#detachedSlow]) connection.destroy();
     this.closeIdle();
   }
 }
@@ -342,7 +342,7 @@ export class ConnectionPool {
 const shuttingDown = (): ProxyError =>
   new ProxyError('shutting-down', 'The proxy is shutting down; the call was not sent.', { sent: 'no' });
 
-interface ConnectionReturn {
+interface LeaseOwner {
   giveBack(connection: Connection, reusable: boolean): void;
   leave(connection: Connection, slow: boolean): void;
   slow(lease: Lease): void;
@@ -357,13 +357,13 @@ interface ConnectionReturn {
  */
 export class Lease {
   readonly #connection: Connection;
-  readonly #places: ConnectionReturn;
+  readonly #owner: LeaseOwner;
   #state: 'held' | 'sending' | 'left' | 'over' = 'held';
   #unlink: (() => void) | undefined;
 
-  constructor(connection: Connection, places: ConnectionReturn) {
+  constructor(connection: Connection, places: LeaseOwner) {
     this.#connection = connection;
-    this.#places = places;
+    this.#owner = places;
   }
 
   get warm(): boolean {
@@ -399,7 +399,7 @@ export class Lease {
   }
 
   /** Cancels when the signal aborts, for as long as something runs here. */
-  cutBy(signal: AbortSignal): void {
+  cancelOn(signal: AbortSignal): void {
     const cut = (): void =>
       this.cancel(signal.reason instanceof Error ? signal.reason : new Error('aborted'));
     this.#unlink?.();
@@ -411,28 +411,28 @@ export class Lease {
     if (this.#state === 'over') return;
     this.#state = 'over';
     this.#unlink?.();
-    this.#places.over(this);
-    this.#places.giveBack(this.#connection, reusable);
+    this.#owner.over(this);
+    this.#owner.giveBack(this.#connection, reusable);
   }
 
   /**
    * To be called when a client reads the answer so slowly that the place would carry nothing for
    * long: the next caller that has to wait takes it, while the answer goes on beside.
    */
-  readSlowly(): void {
-    if (this.#state === 'sending') this.#places.slow(this);
+  markSlow(): void {
+    if (this.#state === 'sending') this.#owner.slow(this);
   }
 
   /**
    * Gives the place to the next caller now, while what runs here goes on; its connection closes
    * when it is through.
    */
-  leave({ slow = false }: { slow?: boolean } = {}): void {
+  detach({ slow = false }: { slow?: boolean } = {}): void {
     if (this.#state === 'held') this.#finish(true);
     else if (this.#state === 'sending') {
       this.#state = 'left';
-      this.#places.over(this);
-      this.#places.leave(this.#connection, slow);
+      this.#owner.over(this);
+      this.#owner.leave(this.#connection, slow);
     }
   }
 
@@ -441,26 +441,26 @@ export class Lease {
    */
   yield(): boolean {
     if (this.#state !== 'sending') return false;
-    this.leave();
+    this.detach();
     return true;
   }
 
   /** A place on a new connection of the same lane, if there is one now. */
-  another(): Lease | undefined {
-    return this.#places.another();
+  leaseAnother(): Lease | undefined {
+    return this.#owner.another();
   }
 
   /**
    * Cuts what runs here, and takes its place with a new connection; undefined where the place was
    * given back already.
    */
-  renew(reason: Error): Lease | undefined {
+  replaceConnection(reason: Error): Lease | undefined {
     if (this.#state !== 'sending') return undefined;
     this.#state = 'over';
     this.#unlink?.();
-    this.#places.over(this);
+    this.#owner.over(this);
     this.#connection.destroy(reason);
-    return this.#places.renew(this.#connection);
+    return this.#owner.renew(this.#connection);
   }
 
   /**

@@ -3,10 +3,10 @@ import type { Sent } from '../../core/errors/errors.ts';
 import { EarlyDial } from './early-dial.ts';
 import { type HttpHeaders, Incoming } from './incoming.ts';
 import {
-  Client,
   type Connector,
   type DispatchController,
   type DispatchHandler,
+  HttpClient,
   type HttpMethod,
 } from './undici.ts';
 
@@ -58,7 +58,7 @@ export interface ConnectionOptions {
  * Takes one answer from undici. A class, because its methods are there once, and closures would be
  * made for every request.
  */
-class Answer implements DispatchHandler {
+class ResponseHandler implements DispatchHandler {
   readonly #reused: boolean;
   readonly #resolve: (incoming: Incoming) => void;
   readonly #reject: (failure: TransportFailure) => void;
@@ -112,7 +112,7 @@ class Answer implements DispatchHandler {
 let thisTurn: object | undefined;
 
 /** Stands for the turn of the loop that runs: one immediate for all who answer in it. */
-function turn(): object {
+function currentTurn(): object {
   if (thisTurn) return thisTurn;
   thisTurn = {};
   setImmediate(() => {
@@ -126,7 +126,7 @@ function turn(): object {
  * close.
  */
 export class Connection {
-  readonly #client: Client;
+  readonly #client: HttpClient;
   readonly #origin: string;
   readonly #early: EarlyDial;
   /** Monotonic; set by whoever lends it. */
@@ -139,7 +139,7 @@ export class Connection {
   constructor(options: ConnectionOptions) {
     this.#origin = options.origin;
     this.#early = new EarlyDial(options.connect);
-    this.#client = new Client(options.origin, {
+    this.#client = new HttpClient(options.origin, {
       connect: this.#early.connect,
       pipelining: 1,
       // undici refuses at the limit itself.
@@ -202,7 +202,7 @@ export class Connection {
       const ended = (reusable: boolean): void => {
         if (reusable) {
           this.#served++;
-          this.#answeredIn = turn();
+          this.#answeredIn = currentTurn();
         }
         // undici is still inside its parser when it reports an end: closing or reusing its client
         // there would upset it.
@@ -210,7 +210,7 @@ export class Connection {
       };
       // The server may have closed a socket that was dialled early, as it may have closed a kept
       // one.
-      const answer = new Answer(this.warm || this.#early.ready, resolve, reject, ended, onStart);
+      const answer = new ResponseHandler(this.warm || this.#early.ready, resolve, reject, ended, onStart);
       this.#client.dispatch({ method: method as HttpMethod, path, headers, body }, answer);
     });
   }

@@ -32,7 +32,7 @@ export function proxyChoice(url: URL, { url: given, env }: ProxySettings): Proxy
   const named = given ?? (name && env[name]);
   if (!named || from === undefined) return { kind: 'none' };
   const exempting = variable(env, 'NO_PROXY');
-  if (exempting && exempt(url, env[exempting] ?? '')) return { kind: 'exempt', from: exempting };
+  if (exempting && isExempt(url, env[exempting] ?? '')) return { kind: 'exempt', from: exempting };
   const text = named.includes('://') ? named : `http://${named}`;
   const proxy = URL.canParse(text) ? new URL(text) : undefined;
   if (proxy?.protocol === 'http:' || proxy?.protocol === 'https:') return { kind: 'proxy', url: proxy, from };
@@ -56,8 +56,8 @@ export function proxyFor(url: URL, settings: ProxySettings): URL | undefined {
  * NO_PROXY: names separated by commas or blanks; a name covers its subdomains, with or without a
  * leading dot; `*` is all.
  */
-function exempt(url: URL, noProxy: string): boolean {
-  const host = bare(url.hostname.toLowerCase());
+function isExempt(url: URL, noProxy: string): boolean {
+  const host = stripBrackets(url.hostname.toLowerCase());
   const port = url.port || (url.protocol === 'https:' ? '443' : '80');
   return noProxy
     .toLowerCase()
@@ -68,9 +68,9 @@ function exempt(url: URL, noProxy: string): boolean {
       // An IPv6 address without brackets ends in digits after a colon, too.
       const [, name = entry, wantedPort] = /^(\[.*\]|[^:]*):(\d+)$/.exec(entry) ?? [];
       if (wantedPort !== undefined && wantedPort !== port) return false;
-      const suffix = bare(name.replace(/^\*?\.?/, ''));
+      const suffix = stripBrackets(name.replace(/^\*?\.?/, ''));
       return suffix !== '' && (host === suffix || host.endsWith(`.${suffix}`));
     });
 }
 
-const bare = (name: string): string => name.replace(/^\[|\]$/g, '').replace(/\.$/, '');
+const stripBrackets = (name: string): string => name.replace(/^\[|\]$/g, '').replace(/\.$/, '');

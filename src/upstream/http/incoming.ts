@@ -38,7 +38,7 @@ export function headerOf(headers: HttpHeaders, name: string): string {
 export const MAX_ERROR_BODY_BYTES = 1024 * 1024;
 export const ERROR_BODY: BodyLimit = { bytes: MAX_ERROR_BODY_BYTES };
 
-const FORGOTTEN = Promise.resolve();
+const DONE = Promise.resolve();
 
 /**
  * One HTTP answer while it arrives. A stream that nobody reads pauses its socket; a body that is
@@ -51,9 +51,9 @@ export class Incoming implements HttpFacts {
   readonly #unread = new ByteList();
   #paused = false;
   /** Undefined: read as it comes. */
-  #wholeUpTo: BodyLimit | undefined;
+  #maxBytes: BodyLimit | undefined;
   /** Told of every chunk: a living server shows by any byte. */
-  heard: (() => void) | undefined;
+  onChunk: (() => void) | undefined;
   #state: 'open' | 'ended' | { readonly error: Error } = 'open';
   #wake: (() => void) | undefined;
   #whole: Promise<Buffer> | undefined;
@@ -74,9 +74,9 @@ export class Incoming implements HttpFacts {
 
   push(chunk: Buffer): void {
     if (this.#state !== 'open') return;
-    this.heard?.();
+    this.onChunk?.();
     this.#unread.append(chunk);
-    const limit = this.#wholeUpTo;
+    const limit = this.#maxBytes;
     if (limit !== undefined) {
       if (this.#unread.length > limit.bytes) this.#refuse(limit);
       return;
@@ -141,7 +141,7 @@ export class Incoming implements HttpFacts {
    * Hands over the body's bytes as they come, in the encoding that they came in; throws what cut
    * the answer. A generator would cost several promises for each chunk.
    */
-  async pour(take: (chunk: Buffer) => Promise<void>): Promise<void> {
+  async pipeTo(take: (chunk: Buffer) => Promise<void>): Promise<void> {
     for (;;) {
       for (const chunk of this.#take()) await take(chunk);
       if (this.#unread.length > 0) continue;
@@ -162,7 +162,7 @@ export class Incoming implements HttpFacts {
   }
 
   /** Waits for more bytes; false where the answer has ended, or was cut. */
-  async more(): Promise<boolean> {
+  async waitForMore(): Promise<boolean> {
     if (this.#state === 'open') await this.#more();
     return this.#state === 'open';
   }
@@ -184,13 +184,13 @@ export class Incoming implements HttpFacts {
    * @throws ProxyError where it is longer than the limit of the first caller, counted both as it
    * came and decompressed.
    */
-  whole(limit: BodyLimit = LONGEST): Promise<Buffer> {
+  readAll(limit: BodyLimit = LONGEST): Promise<Buffer> {
     this.#whole ??= this.#readWhole(limit);
     return this.#whole;
   }
 
   async #readWhole(limit: BodyLimit): Promise<Buffer> {
-    this.#wholeUpTo = limit;
+    this.#maxBytes = limit;
     const announced = Number(headerOf(this.headers, 'content-length'));
     if (announced > limit.bytes) throw this.#refuse(limit, isEncoded(this.headers) ? undefined : announced);
     if (this.#unread.length > limit.bytes) throw this.#refuse(limit);
@@ -212,7 +212,7 @@ export class Incoming implements HttpFacts {
 
   /** Reads on and forgets, so that the connection can carry the next request. */
   drain(): Promise<void> {
-    return this.pour(() => FORGOTTEN);
+    return this.pipeTo(() => DONE);
   }
 
   #encoding(): Encoding | 'identity' {

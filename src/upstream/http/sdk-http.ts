@@ -95,7 +95,7 @@ export function createSdkHttpHandler(connect: Connector, clock: Clock): SdkHttpH
           () => undefined,
         );
         // Credentials are as short as errors.
-        const bytes = await answer.whole(ERROR_BODY);
+        const bytes = await answer.readAll(ERROR_BODY);
         const headers = Object.fromEntries(
           Object.entries(answer.headers).map(([name, value]) => [name, [value].flat().join(', ')]),
         );

@@ -8,8 +8,8 @@ import connector from 'undici/lib/core/connect.js';
 // @ts-expect-error as above
 import UndiciClient from 'undici/lib/dispatcher/client.js';
 
-export const Client: typeof ClientType = UndiciClient;
-export type Client = ClientType;
+export const HttpClient: typeof ClientType = UndiciClient;
+export type HttpClient = ClientType;
 export const buildConnector: typeof BuildConnector = connector;
 export type Connector = BuildConnector.connector;
 export type ConnectOptions = Parameters<Connector>[0];

@@ -1,6 +1,6 @@
 import { ProxyError } from '../../core/errors/errors.ts';
 import {
-  errorAnswer,
+  errorResponse,
   idText,
   type Message,
   type Request,
@@ -8,8 +8,8 @@ import {
   valueTextAt,
   withIdText,
 } from '../../core/jsonrpc/message.ts';
-import { readAnswers, type Unusable } from '../../core/jsonrpc/parse.ts';
-import { isSameBut } from '../exchange/exchange.ts';
+import { readMessagesAndFaults, type Unusable } from '../../core/jsonrpc/parse.ts';
+import { isSameIdLoosely } from '../exchange/exchange.ts';
 import { SseParser, textOfData } from '../stream/sse.ts';
 import { decodeBody } from '../transport/answer.ts';
 
@@ -33,10 +33,10 @@ export interface CheckDeps {
   /** What the answer is for; undefined for a stream that a GET opened. */
   readonly request: Request | undefined;
   /** The error in place of what no client could take. @param text - as the server wrote it. */
-  readonly misfit: (what: string, text: string) => ProxyError;
+  readonly toError: (what: string, text: string) => ProxyError;
   /** The server answers under another id. */
-  readonly otherId: (id: string) => void;
-  readonly dropped: (reason: string) => void;
+  readonly onOtherId: (id: string) => void;
+  readonly onDropped: (reason: string) => void;
 }
 
 /**
@@ -47,12 +47,12 @@ const isPlainResult = (text: string, request: Request): boolean =>
   text.startsWith(`{"jsonrpc":"2.0","id":${idText(request)},"result":{`);
 
 /** The response as the client is to read it: under the request's id, and valid. */
-function restored(response: Response, { request, otherId }: CheckDeps): Response {
-  if (!request || response.id === request.id || !isSameBut(response.id, request.id)) return response;
-  return adopted(response, request, otherId);
+function restoreId(response: Response, { request, onOtherId }: CheckDeps): Response {
+  if (!request || response.id === request.id || !isSameIdLoosely(response.id, request.id)) return response;
+  return replaceId(response, request, onOtherId);
 }
 
-function adopted(response: Response, request: Request, otherId: CheckDeps['otherId']): Response {
+function replaceId(response: Response, request: Request, otherId: CheckDeps['onOtherId']): Response {
   otherId(valueTextAt(response.text, ['id']) ?? 'no id');
   return withIdText(response, idText(request));
 }
@@ -62,31 +62,31 @@ function adopted(response: Response, request: Request, otherId: CheckDeps['other
  * @returns the text to send in its place; undefined where it passes as it is.
  * @throws ProxyError where no client could take it for the answer.
  */
-export function checkedBody(
+export function checkBody(
   bytes: Buffer,
   deps: CheckDeps & { readonly request: Request },
 ): string | undefined {
-  const { request, misfit, otherId } = deps;
+  const { request, toError, onOtherId } = deps;
   const text = decodeBody(bytes);
-  if (text === undefined) throw misfit('bytes that are not UTF-8', '');
+  if (text === undefined) throw toError('bytes that are not UTF-8', '');
   // The word may stand anywhere in a result: then it is read.
   if (isPlainResult(text, request) && !text.includes('"error"')) return undefined;
   let found: (Message | Unusable)[];
   try {
-    found = readAnswers(text);
+    found = readMessagesAndFaults(text);
   } catch {
-    throw misfit('broken JSON', text);
+    throw toError('broken JSON', text);
   }
   const responses = found.filter((each) => each.kind === 'response');
   const [only] = responses;
   if (!only)
-    throw misfit(
+    throw toError(
       found.find((each) => each.kind === 'unusable')?.what ?? 'JSON that does not answer the request',
       text,
     );
   // Several are for a client that can tell them apart.
   if (responses.length > 1 || found.length > 1) return undefined;
-  const given = only.id === request.id ? only : adopted(only, request, otherId);
+  const given = only.id === request.id ? only : replaceId(only, request, onOtherId);
   return given.text === text ? undefined : given.text;
 }
 
@@ -159,7 +159,7 @@ export class CheckedEvents {
    * @returns the bytes that may go to the client now, in order. Events that pass as they came are
    * one piece of the chunk: a copy of every chunk of a long stream would cost memory and time.
    */
-  take(chunk: Buffer): Buffer[] {
+  check(chunk: Buffer): Buffer[] {
     const pieces: Buffer[] = [];
     const rest = this.#held.length === 0 ? chunk : this.#complete(chunk, pieces);
     if (rest.length > 0) this.#split(rest, pieces);
@@ -183,7 +183,7 @@ export class CheckedEvents {
       this.#sent = this.#held.length;
     } else this.#append(taken);
     if (end < 0) return EMPTY;
-    if (!this.#passing) pieces.push(this.#checked(this.#held));
+    if (!this.#passing) pieces.push(this.#checkEvent(this.#held));
     this.#forget();
     return chunk.subarray(end);
   }
@@ -195,7 +195,7 @@ export class CheckedEvents {
     let unsent = 0;
     for (let end = ends.after(0); end >= 0; end = ends.after(from)) {
       const event = bytes.subarray(from, end);
-      const shown = this.#checked(event);
+      const shown = this.#checkEvent(event);
       if (shown !== event) {
         pieces.push(bytes.subarray(unsent, from), shown);
         unsent = end;
@@ -236,7 +236,7 @@ export class CheckedEvents {
     return rest;
   }
 
-  #checked(event: Buffer): Buffer {
+  #checkEvent(event: Buffer): Buffer {
     const { request } = this.#deps;
     const isPlain = request && isPlainResult(dataStart(event), request) && !event.includes('"error"');
     if (isPlain && !this.#answered) return event;
@@ -250,7 +250,7 @@ export class CheckedEvents {
       retry: () => undefined,
     }).push(event);
     if (data === undefined) return event;
-    const shown = this.#shown(data);
+    const shown = this.#toClientData(data);
     if (shown === data) return event;
     const mark = id === undefined ? '' : `id: ${id}\n`;
     // The mark of the event stays: the client may resume after it.
@@ -260,11 +260,11 @@ export class CheckedEvents {
   }
 
   /** The data as the client is to read it; undefined: not at all. */
-  #shown(data: string): string | undefined {
-    const { request, misfit, dropped } = this.#deps;
+  #toClientData(data: string): string | undefined {
+    const { request, toError, onDropped } = this.#deps;
     let found: (Message | Unusable)[];
     try {
-      found = readAnswers(data);
+      found = readMessagesAndFaults(data);
     } catch {
       // No message at all: clients report it, and nobody waits for it.
       return data;
@@ -273,19 +273,19 @@ export class CheckedEvents {
     // Several in one event are for a client that can tell them apart.
     if (!only || found.length > 1) return this.#deps.edit ? editedBatch(found, this.#deps.edit) : data;
     if (only.kind === 'response') {
-      const given = restored(only, this.#deps);
+      const given = restoreId(only, this.#deps);
       const response = this.#deps.edit?.(given) ?? given;
       if (!this.#answered || response.id !== request?.id) return response.text;
-      dropped('a second answer to a request');
+      onDropped('a second answer to a request');
       return undefined;
     }
     if (only.kind !== 'unusable') return only.text;
     if (!only.isAnswer || !request || this.#answered) {
-      dropped(only.what);
+      onDropped(only.what);
       return undefined;
     }
     this.#answered = true;
-    return errorAnswer(misfit(only.what, only.text).toJsonRpc(), idText(request)).text;
+    return errorResponse(toError(only.what, only.text).toJsonRpc(), idText(request)).text;
   }
 }
 

@@ -1,7 +1,7 @@
 import type { ProxyError } from '../../core/errors/errors.ts';
 import { type Clock, settleWithin } from '../../core/time/clock.ts';
 import { headerOf, type Incoming, isEncoded, mediaTypeOf } from '../http/incoming.ts';
-import { lostSessionIn } from '../transport/lost-session.ts';
+import { readLostSession } from '../transport/lost-session.ts';
 
 /** A complaint about a session is short: an answer that is longer passes unread. */
 const MAX_COMPLAINT_BYTES = 8 * 1024;
@@ -15,7 +15,7 @@ const FIRST_EVENT_MS = 100;
  * The loss of the session that an answer with status 2xx begins with: as a status, an HTTP client
  * has to see it before the answer passes. Takes nothing from the answer.
  */
-export function earlyLoss(
+export function readEarlyLoss(
   response: Incoming,
   sessionId: string,
   clock: Clock,
@@ -25,29 +25,29 @@ export function earlyLoss(
   if (isEncoded(headers) || length > MAX_COMPLAINT_BYTES) return NO_LOSS;
   const isStream = mediaTypeOf(headers) === 'text/event-stream';
   const complete = isStream ? hasEvent : () => false;
-  if (response.ended || complete(response.unread)) return lossIn(response, sessionId);
-  const read = beginning(response, complete);
+  if (response.ended || complete(response.unread)) return findLoss(response, sessionId);
+  const read = waitForBeginning(response, complete);
   return (isStream ? settleWithin(clock, FIRST_EVENT_MS, read) : read).then(() =>
-    lossIn(response, sessionId),
+    findLoss(response, sessionId),
   );
 }
 
 const NO_LOSS = Promise.resolve(undefined);
 
-async function beginning(response: Incoming, complete: (bytes: Buffer) => boolean): Promise<void> {
-  while (await response.more()) {
+async function waitForBeginning(response: Incoming, complete: (bytes: Buffer) => boolean): Promise<void> {
+  while (await response.waitForMore()) {
     if (response.unreadBytes > MAX_COMPLAINT_BYTES || complete(response.unread)) return;
   }
 }
 
 const hasEvent = (bytes: Buffer): boolean => bytes.includes('\n\n') || bytes.includes('\r\n\r\n');
 
-function lossIn(response: Incoming, sessionId: string): Promise<ProxyError | undefined> {
+function findLoss(response: Incoming, sessionId: string): Promise<ProxyError | undefined> {
   if (response.unreadBytes > MAX_COMPLAINT_BYTES) return NO_LOSS;
   const { unread } = response;
   // Looked for before anything is parsed: nearly every answer is a result.
   if (!isComplaint(unread)) return NO_LOSS;
-  return Promise.resolve(lostSessionIn(response, unread, sessionId));
+  return Promise.resolve(readLostSession(response, unread, sessionId));
 }
 
 const isComplaint = (bytes: Buffer): boolean =>

@@ -10,7 +10,7 @@ const MAX_NAME = 256;
  * @param own - of --header; they are added to every request further down.
  * @param userAgent - the proxy's own; `andClient` false keeps the client's name from the server.
  */
-export function passageHeaders(
+export function toUpstreamHeaders(
   headers: Readonly<Record<string, string>>,
   own: Readonly<Record<string, string>>,
   { userAgent, andClient }: { readonly userAgent: string; readonly andClient: boolean },

@@ -1,5 +1,5 @@
 import type { Id, Response } from '../../core/jsonrpc/message.ts';
-import { readUpstream } from '../../core/jsonrpc/parse.ts';
+import { readMessages } from '../../core/jsonrpc/parse.ts';
 import { ByteList } from '../../core/system/byte-list.ts';
 import { type Incoming, isEncoded, mediaTypeOf } from '../http/incoming.ts';
 import { type SseEvent, SseParser, textOfData } from '../stream/sse.ts';
@@ -15,7 +15,7 @@ type Answered = Pick<Incoming, 'headers'>;
 
 /** What is kept of one answer while it passes. */
 export interface ListCopy {
-  take(chunk: Buffer): void;
+  add(chunk: Buffer): void;
   /**
    * To be called once, at its end however that comes: the answer with this id, where all of it has
    * passed and can be understood.
@@ -30,7 +30,7 @@ export interface ListCopy {
 export class ListCopies {
   #bytes = 0;
 
-  of(response: Answered): ListCopy {
+  start(response: Answered): ListCopy {
     let chunks: ByteList | undefined = isEncoded(response.headers) ? undefined : new ByteList();
     let held = 0;
     const drop = (): void => {
@@ -39,7 +39,7 @@ export class ListCopies {
       chunks = undefined;
     };
     return {
-      take: (chunk) => {
+      add: (chunk) => {
         if (!chunks) return;
         if (this.#bytes + chunk.length > MAX_COPIED_BYTES) {
           drop();
@@ -52,7 +52,7 @@ export class ListCopies {
       end: (id) => {
         const bytes = chunks?.take();
         drop();
-        return bytes && answerAmong(textsOf(response, bytes), id);
+        return bytes && findAnswer(textsOf(response, bytes), id);
       },
     };
   }
@@ -66,10 +66,10 @@ function textsOf({ headers }: Answered, bytes: Buffer): string[] {
   return texts;
 }
 
-function answerAmong(texts: readonly string[], id: Id): Response | undefined {
+function findAnswer(texts: readonly string[], id: Id): Response | undefined {
   for (const text of texts) {
     try {
-      const found = readUpstream(text).find(
+      const found = readMessages(text).find(
         (message): message is Response => message.kind === 'response' && message.id === id,
       );
       if (found) return found;

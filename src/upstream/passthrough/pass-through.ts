@@ -1,10 +1,10 @@
 import { causeText, ProxyError } from '../../core/errors/errors.ts';
 import {
-  claimOf,
   idText,
   type Message,
   type Request,
   type Response,
+  statedVersion,
   valueTextAt,
   withIdText,
 } from '../../core/jsonrpc/message.ts';
@@ -16,37 +16,37 @@ import {
   type Handler,
   type HttpContext,
   type HttpFacts,
-  LastingOrigin,
   type Origin,
+  PermanentOrigin,
   type Reply,
 } from '../../core/pipeline/call.ts';
 import { errorTypeOf, isColdStart, isRejectedUnread, meaningOf } from '../../core/pipeline/error-type.ts';
 import type { Events } from '../../core/pipeline/events.ts';
-import { isRepeatableCall } from '../../core/pipeline/idempotent.ts';
+import { isIdempotentCall } from '../../core/pipeline/idempotent.ts';
 import { CallController } from '../../core/time/call-signal.ts';
 import type { Clock, Timer } from '../../core/time/clock.ts';
 import { isRefusal, judgeRefusal } from '../../endpoint/aws-errors.ts';
-import { CANCEL_GRACE_MS, CONTROL_PLACE_MS, isSameBut, MAX_STRAYS } from '../exchange/exchange.ts';
+import { CANCEL_GRACE_MS, CONTROL_CONNECTION_MS, isSameIdLoosely, MAX_STRAYS } from '../exchange/exchange.ts';
 import type { Lease } from '../http/connection-pool.ts';
 import type { Share } from '../http/fair-queue.ts';
 import { ERROR_BODY, headerOf, type Incoming, isEncoded, mediaTypeOf } from '../http/incoming.ts';
 import { Resumption } from '../stream/resumption.ts';
-import { watched } from '../stream/silence.ts';
-import { eventMessages } from '../stream/stream.ts';
+import { withSilenceLimit } from '../stream/silence.ts';
+import { readEventMessages } from '../stream/stream.ts';
 import type { Affinity } from '../transport/affinity.ts';
 import {
   decodeBody,
-  errorOfStatus,
+  invalidAnswer,
   isThrottledBody,
-  messagesOfBody,
-  misfit,
-  noAnswer,
+  missingAnswer,
+  parseBody,
+  toStatusError,
   wantsOAuth,
   writtenError,
 } from '../transport/answer.ts';
 import { hedgeAfterMsOf } from '../transport/hedge.ts';
-import { isLost, lostSession, lostSessionIn } from '../transport/lost-session.ts';
-import { reasonAt } from '../transport/progress.ts';
+import { isSessionLost, judgeLostSession, readLostSession } from '../transport/lost-session.ts';
+import { abortReasonAt } from '../transport/progress.ts';
 import {
   connectionLost,
   type OpenedExchange,
@@ -56,11 +56,11 @@ import {
 import {
   type CheckDeps,
   CheckedEvents,
-  checkedBody,
+  checkBody,
   type EditResponse,
   MAX_CHECKED_BYTES,
 } from './checked-answer.ts';
-import { earlyLoss } from './early-loss.ts';
+import { readEarlyLoss } from './early-loss.ts';
 import { ListCopies } from './list-copies.ts';
 import { tapEvents } from './stream-tap.ts';
 
@@ -79,7 +79,7 @@ const EVENT_HELD_MS = 100;
 const MAX_OWNERS = 10_000;
 
 export interface PassThroughDeps {
-  readonly uplinkOf: (profile: string) => SignedTransport;
+  readonly transportOf: (profile: string) => SignedTransport;
   readonly clock: Clock;
   readonly events: Events;
   /** Milliseconds of silence in the middle of an answer that end it; 0 = no limit. */
@@ -99,18 +99,18 @@ export interface BareRequest {
 }
 
 /** One exchange, as far as handing its answer on goes. */
-interface Crossing {
-  readonly uplink: SignedTransport;
+interface ForwardedExchange {
+  readonly transport: SignedTransport;
   /** Whose answer it is; undefined for GET and DELETE. */
   readonly message: Message | undefined;
   readonly pass: ((head: HttpFacts) => BodySink | undefined) | undefined;
-  readonly answering: HttpContext['answering'];
+  readonly onAnswer: HttpContext['onAnswer'];
   readonly emit: Emit;
   readonly origin: Origin;
   /** Of the session that it is sent in; undefined where there is none. */
   readonly sessionId: string | undefined;
   readonly silenceMs: number;
-  readonly leaving: HttpContext['leaving'];
+  readonly onSend: HttpContext['onSend'];
   readonly edit?: EditResponse | undefined;
   /**
    * Where a disconnection is no cancellation, the server gets a moment to take the cancellation
@@ -120,14 +120,14 @@ interface Crossing {
 }
 
 /** What reading one answer as messages needs. */
-interface Collecting {
+interface AnswerReader {
   readonly answerOf: (message: Message | Unusable) => Promise<Reply | undefined>;
   /** The only response, under another id, of an answer that has ended. */
   readonly onlyStray: () => Reply | undefined;
-  readonly resuming: () => void;
+  readonly onResume: () => void;
 }
 
-type Crossed = TransportRequest & { readonly affinity: Affinity };
+type ForwardedRequest = TransportRequest & { readonly affinity: Affinity };
 
 /**
  * The bottom handler for calls of HTTP clients, who keep session, revision and streams themselves:
@@ -150,29 +150,29 @@ export class PassThrough {
   }
 
   readonly handle: Handler = (call) => {
-    const { message, passage, profile, emit, signal, client } = call;
-    if (!passage) throw new TypeError('a call without a passage');
+    const { message, httpContext, profile, emit, signal, client } = call;
+    if (!httpContext) throw new TypeError('a call without its HTTP context');
     const request = message.kind === 'request' ? message : undefined;
-    const lane = laneOf(message);
-    const crossing: Crossing = {
-      uplink: this.#deps.uplinkOf(profile),
+    const lane = laneFor(message);
+    const exchange: ForwardedExchange = {
+      transport: this.#deps.transportOf(profile),
       message,
-      pass: passage.pass,
-      answering: passage.answering,
+      pass: httpContext.pass,
+      onAnswer: httpContext.onAnswer,
       emit,
-      origin: new LastingOrigin(profile),
+      origin: new PermanentOrigin(profile),
       // In the revision without sessions, the header only routes.
-      sessionId: claimOf(message) === undefined ? passage.headers['mcp-session-id'] : undefined,
+      sessionId: statedVersion(message) === undefined ? httpContext.headers['mcp-session-id'] : undefined,
       silenceMs: request && lane !== 'stream' ? this.#deps.readTimeoutMs : 0,
-      leaving: passage.leaving,
-      grace: request !== undefined && claimOf(request) === undefined,
+      onSend: httpContext.onSend,
+      grace: request !== undefined && statedVersion(request) === undefined,
     };
-    return this.#cross(crossing, signal, {
+    return this.#forward(exchange, signal, {
       lane,
       method: 'POST',
-      headers: passage.headers,
+      headers: httpContext.headers,
       body: Buffer.from(message.text),
-      repeatable: isRepeatableCall(call),
+      idempotent: isIdempotentCall(call),
       hedgeAfterMs: request && hedgeAfterMsOf([request]),
       opensSession: request?.method === 'initialize',
       share: shareOf(client),
@@ -180,37 +180,37 @@ export class PassThrough {
   };
 
   /** Sends what carries no message, and hands on the answer as it is. */
-  bare({ method, headers, profile, signal, pass, emit, edit }: BareRequest): Promise<Reply> {
-    const crossing: Crossing = {
-      uplink: this.#deps.uplinkOf(profile),
+  forward({ method, headers, profile, signal, pass, emit, edit }: BareRequest): Promise<Reply> {
+    const exchange: ForwardedExchange = {
+      transport: this.#deps.transportOf(profile),
       message: undefined,
       pass,
-      answering: undefined,
+      onAnswer: undefined,
       emit,
-      origin: new LastingOrigin(profile),
+      origin: new PermanentOrigin(profile),
       sessionId: headers['mcp-session-id'],
       silenceMs: 0,
-      leaving: undefined,
+      onSend: undefined,
       edit: method === 'GET' ? edit : undefined,
       grace: false,
     };
-    return this.#cross(crossing, signal, {
+    return this.#forward(exchange, signal, {
       lane: method === 'GET' ? 'stream' : method === 'DELETE' ? 'deletion' : 'control',
       method,
       headers: method === 'GET' ? { ...headers, accept: 'text/event-stream' } : headers,
-      repeatable: true,
+      idempotent: true,
     });
   }
 
-  #cross(
-    crossing: Crossing,
+  #forward(
+    exchange: ForwardedExchange,
     signal: AbortSignal,
     {
       method,
       lane,
       headers,
       body,
-      repeatable,
+      idempotent,
       hedgeAfterMs,
       opensSession,
       share,
@@ -224,7 +224,7 @@ export class PassThrough {
       timers.push(clock.schedule(ms, act, { keepAlive: false }));
     };
     let lease: Lease | undefined;
-    let because: string | undefined;
+    let waitReason: string | undefined;
     let responding = false;
     const cut = (reason: unknown): void => {
       cutter.abort(reason);
@@ -242,11 +242,11 @@ export class PassThrough {
       const leave = (): void => {
         const { reason } = signal;
         // Nobody waits any more: its place goes to the next caller now.
-        if (crossing.grace && reason instanceof ProxyError && lease && !lease.over) {
-          lease.leave();
+        if (exchange.grace && reason instanceof ProxyError && lease && !lease.over) {
+          lease.detach();
           after(CANCEL_GRACE_MS, () => cut(reason));
         } else cut(reason);
-        reject(reasonAt({ because, lease, responding }, reason, crossing.uplink.host));
+        reject(abortReasonAt({ waitReason, lease, responding }, reason, exchange.transport.host));
       };
       signal.addEventListener('abort', leave, { once: true });
       const over = (): void => {
@@ -263,46 +263,51 @@ export class PassThrough {
         reject(error);
       };
       // Not spread, as in an exchange.
-      const request: Crossed = {
+      const request: ForwardedRequest = {
         method,
         lane,
         headers,
         body,
-        repeatable,
+        idempotent,
         hedgeAfterMs,
         opensSession,
         share,
         admits,
-        affinity: (id === undefined ? undefined : this.#affinities.get(id)) ?? crossing.uplink.newAffinity(),
+        affinity:
+          (id === undefined ? undefined : this.#affinities.get(id)) ?? exchange.transport.newAffinity(),
         signal: cutter.signal,
         // Most clients open the standalone stream next. Not before the bytes have left, which the
         // handshakes would delay.
         onStart:
-          crossing.message?.kind === 'request' && crossing.message.method === 'initialize'
-            ? () => setImmediate(() => crossing.uplink.dialAhead())
+          exchange.message?.kind === 'request' && exchange.message.method === 'initialize'
+            ? () => setImmediate(() => exchange.transport.dialAhead())
             : undefined,
-        waits: (what) => {
-          because = what;
+        onWait: (what) => {
+          waitReason = what;
         },
         onAttempt: (taken) => {
           lease = taken;
-          crossing.leaving?.();
-          if (lane === 'control' || lane === 'own') after(CONTROL_PLACE_MS, () => taken.leave());
+          exchange.onSend?.();
+          if (lane === 'control' || lane === 'own') after(CONTROL_CONNECTION_MS, () => taken.detach());
         },
       };
       // What waits for the answer is kept small: there can be hundreds.
-      crossing.uplink.open(request).then((opened) => {
+      exchange.transport.open(request).then((opened) => {
         responding = true;
-        this.#take(crossing, request, opened).then(done, failed);
+        this.#handleResponse(exchange, request, opened).then(done, failed);
       }, failed);
     });
   }
 
-  async #take(crossing: Crossing, request: Crossed, opened: OpenedExchange): Promise<Reply> {
+  async #handleResponse(
+    exchange: ForwardedExchange,
+    request: ForwardedRequest,
+    opened: OpenedExchange,
+  ): Promise<Reply> {
     const id = request.headers['mcp-session-id'];
     const { response } = opened;
     if (request.method === 'DELETE') this.#affinities.delete(id ?? '');
-    else this.#keep(id ?? headerOf(response.headers, 'mcp-session-id'), request.affinity);
+    else this.#keepAffinity(id ?? headerOf(response.headers, 'mcp-session-id'), request.affinity);
     try {
       const success =
         response.status >= 200 &&
@@ -310,44 +315,46 @@ export class PassThrough {
         // AWS front ends name the error in a header, and not all of them set a status that fits.
         !isRejectedUnread(errorTypeOf(response.headers));
       if (success && request.admits) {
-        this.#own(id ?? headerOf(response.headers, 'mcp-session-id'), opened.principal);
+        this.#recordOwner(id ?? headerOf(response.headers, 'mcp-session-id'), opened.principal);
       }
-      if (!success) return await this.#failure(crossing, opened);
+      if (!success) return await this.#handleFailure(exchange, opened);
       // An answer to GET that is no event stream cannot be edited, and MCP has none.
-      if (crossing.edit && mediaTypeOf(response.headers) !== 'text/event-stream') {
-        throw misfit('no event stream', response.status, response.headers, '');
+      if (exchange.edit && mediaTypeOf(response.headers) !== 'text/event-stream') {
+        throw invalidAnswer('no event stream', response.status, response.headers, '');
       }
-      if (crossing.pass) {
-        const { message, sessionId } = crossing;
+      if (exchange.pass) {
+        const { message, sessionId } = exchange;
         if (sessionId !== undefined && message?.kind === 'request') {
-          const look = () => earlyLoss(response, sessionId, this.#deps.clock);
-          const lost = await this.#watched(crossing, response, look);
+          const findLoss = () => readEarlyLoss(response, sessionId, this.#deps.clock);
+          const lost = await this.#withSilenceLimit(exchange, response, findLoss);
           if (lost) throw lost;
         }
-        const checked = await this.#watched(crossing, response, () => this.#checkedBody(crossing, opened));
-        const http = checked === undefined ? headOf(response) : unencoded(headOf(response));
-        const sink = crossing.pass(http);
-        if (sink && checked !== undefined) return await this.#passText(crossing, response, sink, checked);
-        if (sink) return await this.#pass(crossing, opened, sink);
+        const checked = await this.#withSilenceLimit(exchange, response, () =>
+          this.#checkedBody(exchange, opened),
+        );
+        const http = checked === undefined ? toHttpFacts(response) : unencoded(toHttpFacts(response));
+        const sink = exchange.pass(http);
+        if (sink && checked !== undefined) return await this.#sendText(exchange, response, sink, checked);
+        if (sink) return await this.#streamBody(exchange, opened, sink);
       }
-      return await this.#collect(crossing, opened, request);
+      return await this.#readAnswer(exchange, opened, request);
     } catch (error) {
-      if (id !== undefined && isLost(error)) this.#affinities.delete(id);
+      if (id !== undefined && isSessionLost(error)) this.#affinities.delete(id);
       if (request.signal.aborted) throw request.signal.reason;
       throw error instanceof ProxyError
         ? error
-        : connectionLost(crossing.uplink.host, causeText(error), error);
+        : connectionLost(exchange.transport.host, causeText(error), error);
     }
   }
 
-  #keep(id: string, affinity: Affinity): void {
+  #keepAffinity(id: string, affinity: Affinity): void {
     if (id === '' || !affinity.holds || this.#affinities.has(id)) return;
     this.#affinities.set(id, affinity);
     const [oldest] = this.#affinities.keys();
     if (this.#affinities.size > MAX_OWNERS && oldest !== undefined) this.#affinities.delete(oldest);
   }
 
-  #own(id: string, principal: string | undefined): void {
+  #recordOwner(id: string, principal: string | undefined): void {
     if (id === '' || this.#owners.has(id)) return;
     this.#owners.set(id, principal);
     const [oldest] = this.#owners.keys();
@@ -355,45 +362,53 @@ export class PassThrough {
   }
 
   /** Hands the answer on byte for byte; a client that reads slowly slows the server. */
-  async #pass(crossing: Crossing, { response, lease }: OpenedExchange, sink: BodySink): Promise<Reply> {
-    const { emit, origin, message, answering } = crossing;
-    const http = headOf(response);
+  async #streamBody(
+    exchange: ForwardedExchange,
+    { response, lease }: OpenedExchange,
+    sink: BodySink,
+  ): Promise<Reply> {
+    const { emit, origin, message, onAnswer } = exchange;
+    const http = toHttpFacts(response);
     // Its place would otherwise be lost to all clients for as long as this one likes.
-    sink.onSlow?.(() => lease.readSlowly());
+    sink.onSlow?.(() => lease.markSlow());
     const { clock } = this.#deps;
-    const heard = tapEvents(response, answering);
+    const tap = tapEvents(response, onAnswer);
     const request = message?.kind === 'request' ? message : undefined;
     // Of a notification, nothing is an answer.
     const checked =
-      heard && message?.kind !== 'notification'
-        ? new CheckedEvents(this.#checking(crossing, request, response))
+      tap && message?.kind !== 'notification'
+        ? new CheckedEvents(this.#createCheck(exchange, request, response))
         : undefined;
     const write = async (chunk: Buffer): Promise<void> => {
       if (chunk.length > 0) await sink.write(chunk);
     };
     let late: Timer | undefined;
-    const take = heard
+    const take = tap
       ? async (chunk: Buffer): Promise<void> => {
-          for (const said of heard(chunk)) await emit(said, origin);
+          for (const observed of tap(chunk)) await emit(observed, origin);
           late?.cancel();
-          for (const piece of checked ? checked.take(chunk) : [chunk]) await write(piece);
+          for (const piece of checked ? checked.check(chunk) : [chunk]) await write(piece);
           if (checked?.holds)
             late = clock.schedule(EVENT_HELD_MS, () => void write(checked.release()), { keepAlive: false });
         }
       : (chunk: Buffer): Promise<void> => sink.write(chunk);
     if (message?.kind !== 'request' || message.method !== 'tools/list') {
-      await this.#watched(crossing, response, () => response.pour(take)).finally(() => late?.cancel());
+      await this.#withSilenceLimit(exchange, response, () => response.pipeTo(take)).finally(() =>
+        late?.cancel(),
+      );
       if (checked?.holds) await write(checked.release());
       return { kind: 'passed', http };
     }
-    const copy = this.#lists.of(response);
+    const copy = this.#lists.start(response);
     const taken = (chunk: Buffer): Promise<void> => {
-      copy.take(chunk);
+      copy.add(chunk);
       return take(chunk);
     };
     let answer: Response | undefined;
     try {
-      await this.#watched(crossing, response, () => response.pour(taken)).finally(() => late?.cancel());
+      await this.#withSilenceLimit(exchange, response, () => response.pipeTo(taken)).finally(() =>
+        late?.cancel(),
+      );
       if (checked?.holds) await write(checked.release());
     } finally {
       answer = copy.end(message.id);
@@ -406,39 +421,44 @@ export class PassThrough {
    * @returns the text to send in its place; undefined where it passes as it is.
    * @throws ProxyError where no client could take it for the answer.
    */
-  async #checkedBody(crossing: Crossing, opened: OpenedExchange): Promise<string | undefined> {
+  async #checkedBody(exchange: ForwardedExchange, opened: OpenedExchange): Promise<string | undefined> {
     const { response } = opened;
     const { headers, status } = response;
-    const { message: request } = crossing;
+    const { message: request } = exchange;
     const type = mediaTypeOf(headers);
     if (request?.kind !== 'request' || isEncoded(headers)) return undefined;
     if (type !== 'application/json' && type !== '') return undefined;
-    while (response.unreadBytes <= MAX_CHECKED_BYTES && (await response.more()));
+    while (response.unreadBytes <= MAX_CHECKED_BYTES && (await response.waitForMore()));
     if (response.unreadBytes > MAX_CHECKED_BYTES) return undefined;
     const { unread } = response;
     // It was cut: this throws by what.
     if (!response.ended) await response.drain();
-    if (unread.length === 0) throw noAnswer(status, headers, unread);
-    if (isThrottledBody(unread)) throw this.#statusError(crossing, opened, unread);
+    if (unread.length === 0) throw missingAnswer(status, headers, unread);
+    if (isThrottledBody(unread)) throw this.#statusError(exchange, opened, unread);
     return type === ''
       ? undefined
-      : checkedBody(unread, { ...this.#checking(crossing, request, response), request });
+      : checkBody(unread, { ...this.#createCheck(exchange, request, response), request });
   }
 
-  async #passText({ message }: Crossing, response: Incoming, sink: BodySink, text: string): Promise<Reply> {
-    const http = unencoded(headOf(response));
+  async #sendText(
+    { message }: ForwardedExchange,
+    response: Incoming,
+    sink: BodySink,
+    text: string,
+  ): Promise<Reply> {
+    const http = unencoded(toHttpFacts(response));
     const bytes = Buffer.from(text);
     await response.drain();
     await sink.write(bytes);
     if (message?.kind !== 'request' || message.method !== 'tools/list') return { kind: 'passed', http };
-    const copy = this.#lists.of({ headers: http.headers });
-    copy.take(bytes);
+    const copy = this.#lists.start({ headers: http.headers });
+    copy.add(bytes);
     const answer = copy.end(message.id);
     return answer ? { kind: 'passed', http, answer } : { kind: 'passed', http };
   }
 
-  #checking(
-    { uplink, sessionId, edit }: Crossing,
+  #createCheck(
+    { transport, sessionId, edit }: ForwardedExchange,
     request: Request | undefined,
     response: Incoming,
   ): CheckDeps {
@@ -446,12 +466,12 @@ export class PassThrough {
     return {
       edit,
       request,
-      misfit: (what, text) =>
-        (sessionId === undefined ? undefined : lostSessionIn(response, Buffer.from(text), sessionId)) ??
-        misfit(what, status, headers, text),
-      otherId: (id) => uplink.reportOtherId(request?.method ?? '', id),
-      dropped: (reason) =>
-        this.#deps.events.emit({ type: 'upstream.message-dropped', profile: uplink.profile, reason }),
+      toError: (what, text) =>
+        (sessionId === undefined ? undefined : readLostSession(response, Buffer.from(text), sessionId)) ??
+        invalidAnswer(what, status, headers, text),
+      onOtherId: (id) => transport.reportOtherId(request?.method ?? '', id),
+      onDropped: (reason) =>
+        this.#deps.events.emit({ type: 'upstream.message-dropped', profile: transport.profile, reason }),
     };
   }
 
@@ -459,12 +479,16 @@ export class PassThrough {
    * Gives the answer up where the server falls silent in the middle of it, for longer than
    * --read-timeout.
    */
-  #watched<T>({ silenceMs }: Crossing, response: Incoming, read: () => Promise<T>): Promise<T> {
+  #withSilenceLimit<T>(
+    { silenceMs }: ForwardedExchange,
+    response: Incoming,
+    read: () => Promise<T>,
+  ): Promise<T> {
     // A short answer comes in one piece with its head.
     if (silenceMs === 0 || response.ended) return read();
     const silent = (error: ProxyError): void => response.fail(error);
-    return watched(
-      { clock: this.#deps.clock, limitMs: silenceMs, awaited: () => true, silent },
+    return withSilenceLimit(
+      { clock: this.#deps.clock, limitMs: silenceMs, isAwaited: () => true, onSilence: silent },
       response,
       read,
     );
@@ -475,41 +499,46 @@ export class PassThrough {
    * layers to judge; what only says that it failed, or that AWS refused the proxy's signature,
    * becomes an error of the proxy's; every other answer is final.
    */
-  async #failure(crossing: Crossing, opened: OpenedExchange): Promise<Reply> {
+  async #handleFailure(exchange: ForwardedExchange, opened: OpenedExchange): Promise<Reply> {
     const { response } = opened;
-    const { sessionId, pass, message } = crossing;
-    const bytes = await this.#watched(crossing, response, () => response.whole(ERROR_BODY));
+    const { sessionId, pass, message } = exchange;
+    const bytes = await this.#withSilenceLimit(exchange, response, () => response.readAll(ERROR_BODY));
     const { status, headers } = response;
-    const http = unencoded(headOf(response));
+    const http = unencoded(toHttpFacts(response));
     const written = writtenError(bytes);
-    const lost = sessionId === undefined ? undefined : lostSessionIn(response, bytes, sessionId);
+    const lost = sessionId === undefined ? undefined : readLostSession(response, bytes, sessionId);
     if (lost && sessionId !== undefined) this.#affinities.delete(sessionId);
     if (written && (lost || !wantsOAuth(status, headers, bytes)))
       return { kind: 'answer', message: written, http: lost ? { ...http, status: 404 } : http };
     // Answered so by the server itself, it needs no other words.
     if (lost && !(pass && status === 404)) throw lost;
-    const final = pass && !(message && isPassing(status, headers, bytes)) && !isOurs(status, headers, bytes);
+    const final =
+      pass && !(message && isTransient(status, headers, bytes)) && !isProxyFault(status, headers, bytes);
     const sink = final ? pass(http) : undefined;
-    if (!sink) throw this.#statusError(crossing, opened, bytes);
+    if (!sink) throw this.#statusError(exchange, opened, bytes);
     await sink.write(bytes);
     return { kind: 'passed', http };
   }
 
-  #statusError({ uplink }: Crossing, opened: OpenedExchange, bytes: Buffer): ProxyError {
+  #statusError({ transport }: ForwardedExchange, opened: OpenedExchange, bytes: Buffer): ProxyError {
     const { status, headers } = opened.response;
-    return errorOfStatus(status, headers, bytes, uplink.contextOf(opened), this.#deps.clock.now());
+    return toStatusError(status, headers, bytes, transport.answerContext(opened), this.#deps.clock.now());
   }
 
   /**
    * Reads the answer as a message, for who wants to read or edit it; what comes before it goes down
    * as it comes.
    */
-  async #collect(crossing: Crossing, opened: OpenedExchange, request: TransportRequest): Promise<Reply> {
-    const { message: asked, emit, origin, sessionId } = crossing;
-    const { readLimit } = crossing.uplink;
+  async #readAnswer(
+    exchange: ForwardedExchange,
+    opened: OpenedExchange,
+    request: TransportRequest,
+  ): Promise<Reply> {
+    const { message: asked, emit, origin, sessionId } = exchange;
+    const { readLimit } = exchange.transport;
     const { response } = opened;
     let begun = false;
-    const http = unencoded(headOf(response));
+    const http = unencoded(toHttpFacts(response));
     if (asked?.kind !== 'request') {
       await response.drain();
       return { kind: 'accepted', http };
@@ -517,50 +546,50 @@ export class PassThrough {
     const { status, headers } = response;
     const type = mediaTypeOf(headers);
     const lossOrNoAnswer = (bytes: Buffer): ProxyError =>
-      (sessionId === undefined ? undefined : lostSessionIn(response, bytes, sessionId)) ??
-      noAnswer(status, headers, bytes);
-    const checking = this.#checking(crossing, asked, response);
+      (sessionId === undefined ? undefined : readLostSession(response, bytes, sessionId)) ??
+      missingAnswer(status, headers, bytes);
+    const checking = this.#createCheck(exchange, asked, response);
     const strays: Response[] = [];
-    const given = (message: Response): Reply => {
+    const toReply = (message: Response): Reply => {
       if (message.id === asked.id) return { kind: 'answer', message, http };
-      checking.otherId(valueTextAt(message.text, ['id']) ?? 'no id');
+      checking.onOtherId(valueTextAt(message.text, ['id']) ?? 'no id');
       return { kind: 'answer', message: withIdText(message, idText(asked)), http };
     };
     const onlyStray = (): Reply | undefined => {
       const [only] = strays.length === 1 ? strays : [];
-      return only && given(only);
+      return only && toReply(only);
     };
     const answerOf = async (message: Message | Unusable): Promise<Reply | undefined> => {
       if (message.kind === 'unusable') {
-        if (message.isAnswer) throw message.error ?? checking.misfit(message.what, message.text);
+        if (message.isAnswer) throw message.error ?? checking.toError(message.what, message.text);
         return undefined;
       }
       if (message.kind === 'response') {
         const judged = sessionId !== undefined && !begun && message.outcome === 'error';
-        const lost = judged ? lostSession({ status, error: message, sessionId }) : undefined;
+        const lost = judged ? judgeLostSession({ status, error: message, sessionId }) : undefined;
         if (lost) throw lost;
-        if (isSameBut(message.id, asked.id)) return given(message);
+        if (isSameIdLoosely(message.id, asked.id)) return toReply(message);
         if (strays.length < MAX_STRAYS) strays.push(message);
         return undefined;
       }
       begun = true;
       if (cutSizeOf(message) === undefined) await emit(message, origin);
-      else checking.dropped(`a message of more than ${readLimit.bytes} bytes`);
+      else checking.onDropped(`a message of more than ${readLimit.bytes} bytes`);
       return undefined;
     };
     if (type === 'text/event-stream') {
-      return this.#collectStream(
-        crossing,
+      return this.#readAnswerStream(
+        exchange,
         opened,
-        claimOf(asked) === undefined ? request : undefined,
+        statedVersion(asked) === undefined ? request : undefined,
         // What a server resumes, it has begun with.
-        { answerOf, onlyStray, resuming: () => (begun = true) },
+        { answerOf, onlyStray, onResume: () => (begun = true) },
       );
     }
-    const bytes = await this.#watched(crossing, response, () => response.whole(readLimit));
+    const bytes = await this.#withSilenceLimit(exchange, response, () => response.readAll(readLimit));
     if (type !== 'application/json' || bytes.length === 0) throw lossOrNoAnswer(bytes);
-    if (isThrottledBody(bytes)) throw this.#statusError(crossing, opened, bytes);
-    const found = messagesOfBody(bytes, status, headers, readLimit);
+    if (isThrottledBody(bytes)) throw this.#statusError(exchange, opened, bytes);
+    const found = parseBody(bytes, status, headers, readLimit);
     for (const message of found) {
       const reply = await answerOf(message);
       if (reply) return reply;
@@ -568,7 +597,7 @@ export class PassThrough {
     const reply = onlyStray();
     if (reply) return reply;
     const unusable = found.find((each) => each.kind === 'unusable');
-    throw unusable ? checking.misfit(unusable.what, unusable.text) : lossOrNoAnswer(bytes);
+    throw unusable ? checking.toError(unusable.what, unusable.text) : lossOrNoAnswer(bytes);
   }
 
   /**
@@ -576,24 +605,24 @@ export class PassThrough {
    * stream, and cannot.
    * @param resumable - undefined where the revision has no resuming.
    */
-  async #collectStream(
-    crossing: Crossing,
+  async #readAnswerStream(
+    exchange: ForwardedExchange,
     first: OpenedExchange,
     resumable: TransportRequest | undefined,
-    { answerOf, onlyStray, resuming }: Collecting,
+    { answerOf, onlyStray, onResume }: AnswerReader,
   ): Promise<Reply> {
     const { clock } = this.#deps;
-    const { uplink } = crossing;
-    const resumption = resumable && this.#resumption(crossing, resumable);
-    const position = resumption?.position ?? POSITION();
+    const { transport } = exchange;
+    const resumption = resumable && this.#resumption(exchange, resumable);
+    const position = resumption?.position ?? startPosition();
     for (let { response, lease } = first; ; ) {
       let reply: Reply | undefined;
       let messages = 0;
       let cause: unknown;
       try {
-        reply = await this.#watched(crossing, response, async () => {
-          const ears = this.#ears(crossing);
-          for await (const message of eventMessages(response, position, ears, uplink.readLimit)) {
+        reply = await this.#withSilenceLimit(exchange, response, async () => {
+          const ears = this.#createObserver(exchange);
+          for await (const message of readEventMessages(response, position, ears, transport.readLimit)) {
             messages++;
             const found = await answerOf(message);
             if (found) return found;
@@ -620,16 +649,19 @@ export class PassThrough {
           .finally(() => late.cancel());
         return reply;
       }
-      if (!resumption) throw connectionLost(uplink.host, 'the stream ended without the answer');
-      resuming();
+      if (!resumption) throw connectionLost(transport.host, 'the stream ended without the answer');
+      onResume();
       ({ response, lease } = await resumption.next({ cause, messages }));
     }
   }
 
-  #resumption({ uplink }: Crossing, { headers, affinity, signal, onAttempt }: TransportRequest): Resumption {
+  #resumption(
+    { transport }: ForwardedExchange,
+    { headers, affinity, signal, onAttempt }: TransportRequest,
+  ): Resumption {
     const { clock, events } = this.#deps;
     return new Resumption({
-      uplink,
+      transport,
       clock,
       affinity,
       // Header values are bytes: an id beyond ASCII goes out as the UTF-8 that it came in.
@@ -638,27 +670,28 @@ export class PassThrough {
         accept: 'text/event-stream',
         'last-event-id': Buffer.from(lastEventId).toString('latin1'),
       }),
-      resumed: () => events.emit({ type: 'stream.resumed', profile: uplink.profile }),
+      onResumed: () => events.emit({ type: 'stream.resumed', profile: transport.profile }),
       signal,
       onAttempt,
     });
   }
 
-  #ears({ uplink }: Crossing): { dropped: (reason: string) => void } {
+  #createObserver({ transport }: ForwardedExchange): { onDropped: (reason: string) => void } {
     const { events } = this.#deps;
     return {
-      dropped: (reason) => events.emit({ type: 'upstream.message-dropped', profile: uplink.profile, reason }),
+      onDropped: (reason) =>
+        events.emit({ type: 'upstream.message-dropped', profile: transport.profile, reason }),
     };
   }
 }
 
-const POSITION = () => ({ lastEventId: undefined, retryMs: undefined });
+const startPosition = () => ({ lastEventId: undefined, retryMs: undefined });
 
 /**
  * Its client waits for an answer elsewhere, or for as long as it likes: neither may stand behind
  * requests.
  */
-function laneOf(message: Message): TransportRequest['lane'] {
+function laneFor(message: Message): TransportRequest['lane'] {
   // The client's first requests follow it: on the connection of its initialize it costs no
   // handshake.
   if (message.kind === 'notification' && message.method === 'notifications/initialized') return 'own';
@@ -672,7 +705,7 @@ function shareOf({ id, address = '', token, inSession }: Client): Share {
 }
 
 /** Only what it says: the connection behind it stays here. */
-const headOf = ({ status, headers }: Incoming): HttpFacts => ({ status, headers });
+const toHttpFacts = ({ status, headers }: Incoming): HttpFacts => ({ status, headers });
 
 /** For a body that was read whole: decompressed, and perhaps edited. */
 function unencoded({ status, headers }: HttpFacts): HttpFacts {
@@ -684,7 +717,7 @@ function unencoded({ status, headers }: HttpFacts): HttpFacts {
  * Another attempt can end better, or the proxy has more to explain than the body does: the layer
  * that repeats decides.
  */
-function isPassing(status: number, headers: HttpFacts['headers'], bytes: Buffer): boolean {
+function isTransient(status: number, headers: HttpFacts['headers'], bytes: Buffer): boolean {
   if (status === 408 || status === 429 || status === 500 || (status >= 502 && status <= 504)) return true;
   const body = decodeBody(bytes) ?? '';
   return status === 402 || isColdStart(status, body) || meaningOf(errorTypeOf(headers, body)) !== undefined;
@@ -694,7 +727,7 @@ function isPassing(status: number, headers: HttpFacts['headers'], bytes: Buffer)
  * Nothing that its client could act on: a redirection that is not followed, or a refusal of the
  * proxy's own credentials.
  */
-function isOurs(status: number, headers: HttpFacts['headers'], bytes: Buffer): boolean {
+function isProxyFault(status: number, headers: HttpFacts['headers'], bytes: Buffer): boolean {
   if (status < 400) return true;
   const refusal = judgeRefusal({
     status,

@@ -1,7 +1,7 @@
 import { BATCH_REVISION, type Batch, type Call, type Reply } from '../../core/pipeline/call.ts';
 import type { Session } from './session.ts';
 
-interface Gathering {
+interface OpenBatch {
   readonly session: Session;
   readonly members: { readonly call: Call; readonly settle: (reply: Promise<Reply>) => void }[];
 }
@@ -11,33 +11,33 @@ interface Gathering {
  * came in.
  */
 export class Batches {
-  readonly #gatherings = new Map<Batch, readonly Gathering[]>();
+  readonly #open = new Map<Batch, readonly OpenBatch[]>();
 
   /** Sends the call as a member of its batch; undefined where it goes by itself. */
-  member(call: Call, session: Session): Promise<Reply> | undefined {
+  sendMember(call: Call, session: Session): Promise<Reply> | undefined {
     const { batch } = call;
     if (!batch || session.version !== BATCH_REVISION) return undefined;
     return new Promise((resolve) => {
-      const gatherings = this.#gatherings.get(batch) ?? [];
-      const gathering = gatherings.find((one) => one.session === session);
-      if (gathering) {
-        gathering.members.push({ call, settle: resolve });
+      const openBatches = this.#open.get(batch) ?? [];
+      const openBatch = openBatches.find((one) => one.session === session);
+      if (openBatch) {
+        openBatch.members.push({ call, settle: resolve });
         return;
       }
-      const started: Gathering = { session, members: [{ call, settle: resolve }] };
+      const started: OpenBatch = { session, members: [{ call, settle: resolve }] };
       // Members with different profiles go to different sessions.
-      this.#gatherings.set(batch, [...gatherings, started]);
+      this.#open.set(batch, [...openBatches, started]);
       setImmediate(() => {
-        const others = (this.#gatherings.get(batch) ?? []).filter((one) => one !== started);
-        if (others.length > 0) this.#gatherings.set(batch, others);
-        else this.#gatherings.delete(batch);
+        const others = (this.#open.get(batch) ?? []).filter((one) => one !== started);
+        if (others.length > 0) this.#open.set(batch, others);
+        else this.#open.delete(batch);
         post(started);
       });
     });
   }
 }
 
-function post({ session, members: gathered }: Gathering): void {
+function post({ session, members: gathered }: OpenBatch): void {
   // What was cancelled in the same turn is not sent.
   const members = gathered.filter(({ call: { signal }, settle }) => {
     if (signal.aborted) settle(Promise.reject(signal.reason));

@@ -1,7 +1,7 @@
 import { type Message, type Notification, paramsOf, type Request } from '../../core/jsonrpc/message.ts';
 
 /** What every session is told that the client tells one. */
-const TOLD_TO_ALL: ReadonlySet<string> = new Set([
+const SESSION_WIDE_METHODS: ReadonlySet<string> = new Set([
   'logging/setLevel',
   'resources/subscribe',
   'resources/unsubscribe',
@@ -9,21 +9,21 @@ const TOLD_TO_ALL: ReadonlySet<string> = new Set([
 ]);
 
 /** True for what concerns every session that the client has, though it knows of one. */
-export const concernsAll = (message: Message): message is Request | Notification =>
-  message.kind !== 'response' && TOLD_TO_ALL.has(message.method);
+export const isSessionWide = (message: Message): message is Request | Notification =>
+  message.kind !== 'response' && SESSION_WIDE_METHODS.has(message.method);
 
 /**
  * What is said to no profile's server in particular. Subscriptions are to the default one's
  * resources.
  */
-const TOLD_TO_PROFILES: ReadonlySet<string> = new Set([
+const PROFILE_WIDE_METHODS: ReadonlySet<string> = new Set([
   'logging/setLevel',
   'notifications/roots/list_changed',
 ]);
 
 /** True for what concerns the sessions of every profile. */
-export const concernsProfiles = (message: Message): message is Request | Notification =>
-  message.kind !== 'response' && TOLD_TO_PROFILES.has(message.method);
+export const isProfileWide = (message: Message): message is Request | Notification =>
+  message.kind !== 'response' && PROFILE_WIDE_METHODS.has(message.method);
 
 /**
  * Each is a request of its own while calls wait for the new session. Of a client that makes more,
@@ -53,17 +53,17 @@ export class ClientState {
   }
 
   /** The client has begun anew. */
-  forget(): void {
+  clear(): void {
     this.#logLevel = undefined;
     this.#subscriptions.clear();
   }
 
   get requests(): readonly Request[] {
-    return [...this.toProfiles, ...this.#subscriptions.values()];
+    return [...this.profileWide, ...this.#subscriptions.values()];
   }
 
   /** Of these, what a new session of another profile has to be told. */
-  get toProfiles(): readonly Request[] {
+  get profileWide(): readonly Request[] {
     return this.#logLevel ? [this.#logLevel] : [];
   }
 }

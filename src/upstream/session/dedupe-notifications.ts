@@ -20,16 +20,16 @@ const CHANGE = /^notifications\/((tools|prompts|resources)\/list_changed|resourc
  * What a server tells every session that it has, and so once per session; it belongs to no call,
  * whichever stream it comes on.
  */
-export const isListChanged = (message: Message): boolean =>
+export const isChangeNotification = (message: Message): boolean =>
   message.kind === 'notification' && CHANGE.test(message.method);
 
 /** True where another session has told of the same change a moment ago. */
 export type IsDuplicate = (message: Message, origin: Origin) => boolean;
 
-interface Telling {
+interface ChangeRecord {
   readonly since: number;
-  readonly heard: Map<Origin, number>;
-  passed: number;
+  readonly timesBySession: Map<Origin, number>;
+  timesPassed: number;
 }
 
 /**
@@ -37,21 +37,21 @@ interface Telling {
  * session says something stands for the n-th change, so that a change soon after another is never
  * taken for it. It holds what was told within the last second, oldest first.
  */
-export function detectDuplicates(clock: Clock): IsDuplicate {
-  const tellings = new Map<string, Telling>();
+export function createDuplicateDetector(clock: Clock): IsDuplicate {
+  const records = new Map<string, ChangeRecord>();
   return (message, origin) => {
-    if (!isListChanged(message)) return false;
+    if (!isChangeNotification(message)) return false;
     const now = clock.monotonic();
-    for (const [text, { since }] of tellings) {
-      if (now - since < SAME_CHANGE_MS && tellings.size < MAX_CHANGES) break;
-      tellings.delete(text);
+    for (const [text, { since }] of records) {
+      if (now - since < SAME_CHANGE_MS && records.size < MAX_CHANGES) break;
+      records.delete(text);
     }
-    const telling = tellings.get(message.text) ?? { since: now, heard: new Map(), passed: 0 };
-    tellings.set(message.text, telling);
-    const times = (telling.heard.get(origin) ?? 0) + 1;
-    telling.heard.set(origin, times);
-    if (times <= telling.passed) return true;
-    telling.passed = times;
+    const record = records.get(message.text) ?? { since: now, timesBySession: new Map(), timesPassed: 0 };
+    records.set(message.text, record);
+    const times = (record.timesBySession.get(origin) ?? 0) + 1;
+    record.timesBySession.set(origin, times);
+    if (times <= record.timesPassed) return true;
+    record.timesPassed = times;
     return false;
   };
 }

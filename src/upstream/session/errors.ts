@@ -4,7 +4,7 @@ import { causeText, type ErrorReason, factsOf, ProxyError } from '../../core/err
  * These say by themselves what is to be done; what else befell the opening of a session is only its
  * cause.
  */
-const TELLING: ReadonlySet<ErrorReason> = new Set<ErrorReason>([
+const ACTIONABLE: ReadonlySet<ErrorReason> = new Set<ErrorReason>([
   'no-credentials',
   'auth-rejected',
   'circuit-open',
@@ -27,18 +27,21 @@ export function lostAgain(error: unknown, losses: number): ProxyError {
   });
 }
 
-const withServerMessage = (message: string, said: unknown): string =>
-  typeof said === 'string' && !message.includes(said) ? `${message} The server said: ${said}` : message;
+const withServerMessage = (message: string, serverMessage: unknown): string =>
+  typeof serverMessage === 'string' && !message.includes(serverMessage)
+    ? `${message} The server said: ${serverMessage}`
+    : message;
 
 /** Why no new session could be opened, with what the server said when it refused the lost one. */
-export function recalling(loss: unknown, failure: unknown): unknown {
-  const said = loss instanceof ProxyError ? loss.details.serverMessage : undefined;
-  if (!(failure instanceof ProxyError) || failure.reason === 'timeout' || said === undefined) return failure;
-  return new ProxyError(failure.reason, withServerMessage(failure.message, said), {
+export function withLossMessage(loss: unknown, failure: unknown): unknown {
+  const serverMessage = loss instanceof ProxyError ? loss.details.serverMessage : undefined;
+  if (!(failure instanceof ProxyError) || failure.reason === 'timeout' || serverMessage === undefined)
+    return failure;
+  return new ProxyError(failure.reason, withServerMessage(failure.message, serverMessage), {
     sent: failure.sent,
     fact: failure.fact,
     retryAfterMs: failure.retryAfterMs,
-    details: { ...failure.details, serverMessage: failure.details.serverMessage ?? said },
+    details: { ...failure.details, serverMessage: failure.details.serverMessage ?? serverMessage },
     cause: failure,
   });
 }
@@ -46,7 +49,7 @@ export function recalling(loss: unknown, failure: unknown): unknown {
 /** @param profile - where the client did not open the session itself, whose it is. */
 export const notReopened = (error: unknown, profile: string | undefined): ProxyError =>
   new ProxyError(
-    tellingReason(error) ?? 'session-lost',
+    actionableReason(error) ?? 'session-lost',
     `The MCP session${profile === undefined ? '' : ` of the AWS profile '${profile}'`} is gone, and a new one could not be opened: ${causeOf(error)}. This call did not run. Try again, or reconnect the MCP server in your client.`,
     { sent: 'no', cause: error, ...factsOf(error) },
   );
@@ -55,14 +58,14 @@ export const notReopened = (error: unknown, profile: string | undefined): ProxyE
 export function notOpened(profile: string, error: unknown): ProxyError {
   const { details, ...facts } = factsOf(error);
   return new ProxyError(
-    tellingReason(error) ?? 'no-session',
+    actionableReason(error) ?? 'no-session',
     `No session could be opened for the AWS profile '${profile}': ${causeOf(error)}. This call was not sent; calls with other profiles are not affected.`,
     { sent: 'no', cause: error, ...facts, details: { ...details, profile } },
   );
 }
 
-const tellingReason = (error: unknown): ErrorReason | undefined =>
-  error instanceof ProxyError && TELLING.has(error.reason) ? error.reason : undefined;
+const actionableReason = (error: unknown): ErrorReason | undefined =>
+  error instanceof ProxyError && ACTIONABLE.has(error.reason) ? error.reason : undefined;
 
 /** Without the last dot: a sentence goes on behind it. */
 const causeOf = (error: unknown): string => causeText(error).replace(/[.\s]+$/, '');

@@ -11,7 +11,7 @@ import { CANCEL_GRACE_MS, type Exchange } from '../exchange/exchange.ts';
 export class SessionCalls {
   readonly #clock: Clock;
   readonly #exchanges = new TransientMap<string, Exchange>();
-  readonly #idlers: (() => void)[] = [];
+  readonly #idleWaiters: (() => void)[] = [];
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -22,12 +22,12 @@ export class SessionCalls {
   }
 
   /** Resolves when there is none. */
-  atRest(): Promise<void> {
-    return this.idle ? Promise.resolve() : new Promise((resolve) => this.#idlers.push(resolve));
+  whenIdle(): Promise<void> {
+    return this.idle ? Promise.resolve() : new Promise((resolve) => this.#idleWaiters.push(resolve));
   }
 
   /** Of a request that is under way, or may still be cancelled. */
-  exchangeOf(id: Id): Exchange | undefined {
+  findExchange(id: Id): Exchange | undefined {
     return this.#exchanges.get(idKey(id));
   }
 
@@ -48,7 +48,7 @@ export class SessionCalls {
       // here.
       const forget = (): void => {
         if (this.#exchanges.get(key) === exchange) this.#exchanges.delete(key);
-        if (this.idle) for (const tell of this.#idlers.splice(0)) tell();
+        if (this.idle) for (const notify of this.#idleWaiters.splice(0)) notify();
       };
       if (signal.aborted) this.#clock.schedule(CANCEL_GRACE_MS, forget, { keepAlive: false });
       else forget();

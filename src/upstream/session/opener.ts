@@ -18,7 +18,7 @@ import {
 import { resultOf } from '../../core/pipeline/result.ts';
 import { CallController } from '../../core/time/call-signal.ts';
 import { type Clock, type Timer, withTimeout } from '../../core/time/clock.ts';
-import { isLost } from '../transport/lost-session.ts';
+import { isSessionLost } from '../transport/lost-session.ts';
 import type { IsDuplicate } from './dedupe-notifications.ts';
 import type { Session } from './session.ts';
 
@@ -35,26 +35,26 @@ export interface OpenLimit {
  */
 export const OPEN_LIMIT: OpenLimit = { ms: 30_000, option: undefined };
 
-const within = ({ ms, option }: OpenLimit): string =>
+const withinText = ({ ms, option }: OpenLimit): string =>
   `within ${ms / 1_000} s${option === undefined ? '' : ` (${option})`}`;
 
 /** An error of the table: to the breaker a server that is silent is down. */
-export const notAnswered = (limit: OpenLimit): ProxyError =>
-  new ProxyError('timeout', `no answer to initialize ${within(limit)}`, {
+export const initializeTimeout = (limit: OpenLimit): ProxyError =>
+  new ProxyError('timeout', `no answer to initialize ${withinText(limit)}`, {
     sent: 'maybe',
-    ifUnsent: `initialize could not be sent ${within(limit)}`,
+    ifUnsent: `initialize could not be sent ${withinText(limit)}`,
   });
 
 /**
  * For a call that waited so long for the session, whether or not its own attempt was the one that
  * hung.
  */
-export function notInTime(limit: OpenLimit): ProxyError {
-  const text = `no answer to initialize ${within(limit)}`;
+export function openTimeout(limit: OpenLimit): ProxyError {
+  const text = `no answer to initialize ${withinText(limit)}`;
   return new ProxyError('timeout', text, { sent: 'maybe', ifUnsent: text });
 }
 
-const OPEN_TRIES = 3;
+const MAX_OPEN_ATTEMPTS = 3;
 /**
  * How long the answer to an initialize is awaited once nobody wants the session any more: cut off,
  * it would stay at a server that opens it a moment later, and nobody would know its id. Clients
@@ -69,19 +69,19 @@ export interface SessionOpening {
   readonly client: Client;
   readonly request: Request;
   readonly emit: Emit;
-  readonly isEcho: IsDuplicate | undefined;
+  readonly isDuplicate: IsDuplicate | undefined;
   readonly version: string | undefined;
 }
 
 export interface OpenerDeps {
   readonly profile: string;
-  readonly newSession: (emit: Emit, isEcho: IsDuplicate | undefined) => Session;
+  readonly createSession: (emit: Emit, isDuplicate: IsDuplicate | undefined) => Session;
   /** Stand around every initialize, the client's and our own: repeats, and the breaker. */
   readonly layers: readonly Layer[];
   readonly clock: Clock;
   readonly limit?: OpenLimit | undefined;
   /** What a new session has to be told again. */
-  readonly told: () => readonly Request[];
+  readonly requestsToReplay: () => readonly Request[];
 }
 
 /**
@@ -90,7 +90,7 @@ export interface OpenerDeps {
  */
 export class Opener {
   readonly #deps: OpenerDeps;
-  #ownIds = 0;
+  #lastId = 0;
 
   constructor(deps: OpenerDeps) {
     this.#deps = deps;
@@ -100,28 +100,30 @@ export class Opener {
    * Sends an initialize, the client's or one of the proxy's own, through the layers that stand
    * around every one.
    */
-  initialize(session: Session, call: Call, request: Request, { own = false } = {}): Promise<Reply> {
+  initialize(session: Session, call: Call, request: Request, { priority = false } = {}): Promise<Reply> {
     const bottom = (attempt: Call): Promise<Reply> =>
-      session.initialize(attempt, attempt.message.kind === 'request' ? attempt.message : request, { own });
+      session.initialize(attempt, attempt.message.kind === 'request' ? attempt.message : request, {
+        priority,
+      });
     return compose(this.#deps.layers, bottom)({ ...call, message: request });
   }
 
   /**
    * Opens a session as the client opened its own, and tells it what that was told.
-   * @param met - told of it before it is told anything.
+   * @param onCreated - told of it before it is told anything.
    */
   async open(
     opening: SessionOpening,
     until: AbortSignal,
-    met?: (session: Session) => void,
+    onCreated?: (session: Session) => void,
   ): Promise<Session> {
     for (let tries = 1; ; tries++) {
       try {
-        return await this.#openOnce(opening, until, met);
+        return await this.#openOnce(opening, until, onCreated);
       } catch (error) {
         // A server that restarts may forget a session while it is being opened; one that always
         // does is not worth more.
-        if (!isLost(error) || tries === OPEN_TRIES || until.aborted) throw error;
+        if (!isSessionLost(error) || tries === MAX_OPEN_ATTEMPTS || until.aborted) throw error;
       }
     }
   }
@@ -129,9 +131,9 @@ export class Opener {
   async #openOnce(
     opening: SessionOpening,
     until: AbortSignal,
-    met?: (session: Session) => void,
+    onCreated?: (session: Session) => void,
   ): Promise<Session> {
-    const { clock, newSession, told, limit = OPEN_LIMIT } = this.#deps;
+    const { clock, createSession, requestsToReplay, limit = OPEN_LIMIT } = this.#deps;
     until.throwIfAborted();
     // What a new session is told listens to it, request by request: the platform's own warns of
     // more than ten listeners.
@@ -144,10 +146,10 @@ export class Opener {
       else late = clock.schedule(LATE_ANSWER_MS, end);
     };
     until.addEventListener('abort', onClose, { once: true });
-    const timer = clock.schedule(limit.ms, () => controller.abort(notAnswered(limit)));
-    const session = newSession(opening.emit, opening.isEcho);
+    const timer = clock.schedule(limit.ms, () => controller.abort(initializeTimeout(limit)));
+    const session = createSession(opening.emit, opening.isDuplicate);
     try {
-      await this.#initializeAgain(session, opening, controller.signal);
+      await this.#initializeSession(session, opening, controller.signal);
       answered = true;
       until.throwIfAborted();
       if (session.version !== opening.version) {
@@ -155,14 +157,14 @@ export class Opener {
           `the server now speaks revision ${session.version ?? 'none'}, not ${opening.version ?? 'none'} (restart the MCP server in your client)`,
         );
       }
-      met?.(session);
+      onCreated?.(session);
       await session.initialized(INITIALIZED, controller.signal);
-      await this.#tell(session, opening, told(), controller.signal);
+      await this.#replay(session, opening, requestsToReplay(), controller.signal);
       return session;
     } catch (error) {
       const closed = session.close();
       // Nobody else knows of it, and the process may be about to end.
-      if (met || until.aborted) await closed;
+      if (onCreated || until.aborted) await closed;
       throw error;
     } finally {
       timer.cancel();
@@ -171,26 +173,28 @@ export class Opener {
     }
   }
 
-  async #initializeAgain(session: Session, opening: SessionOpening, signal: AbortSignal): Promise<void> {
-    const request = this.#own(opening.request);
-    const call = this.#ownCall(opening, request, signal);
-    const reply = await this.initialize(session, call, request, { own: true });
+  async #initializeSession(session: Session, opening: SessionOpening, signal: AbortSignal): Promise<void> {
+    const request = this.#withProxyId(opening.request);
+    const call = this.#createCall(opening, request, signal);
+    const reply = await this.initialize(session, call, request, { priority: true });
     resultOf(reply, 'initialize');
   }
 
   /** Asks a session for nothing but an answer. */
-  async ask(
+  async request(
     session: Session,
     opening: SessionOpening,
     method: string,
     signal: AbortSignal,
   ): Promise<JsonObject> {
     const json = { jsonrpc: '2.0', id: 0, method };
-    const request = classify(JSON.stringify(json), json);
-    if (typeof request === 'string' || request.kind !== 'request')
+    const template = classify(JSON.stringify(json), json);
+    if (typeof template === 'string' || template.kind !== 'request')
       throw new TypeError(`no request: ${method}`);
-    const own = this.#own(request);
-    const reply = await session.request([this.#ownCall(opening, own, signal)], own.text, { own: true })[0];
+    const request = this.#withProxyId(template);
+    const reply = await session.request([this.#createCall(opening, request, signal)], request.text, {
+      priority: true,
+    })[0];
     return reply?.kind === 'answer' ? reply.message.json : {};
   }
 
@@ -201,28 +205,28 @@ export class Opener {
   async repeat(session: Session, opening: SessionOpening, message: Request | Notification): Promise<void> {
     await withTimeout(this.#deps.clock, OPEN_LIMIT.ms, async (signal) => {
       if (message.kind === 'notification') await session.notify(message.text, signal);
-      else await this.#tell(session, opening, [message], signal);
+      else await this.#replay(session, opening, [message], signal);
     }).catch(() => {
       // It is said in addition: what the client said itself has been accepted.
     });
   }
 
   /** Sends requests of the client's to a session that they did not go to. */
-  async #tell(
+  async #replay(
     session: Session,
     opening: SessionOpening,
     requests: readonly Request[],
     signal: AbortSignal,
   ): Promise<void> {
-    const replies = requests.flatMap((request) => {
-      const own = this.#own(request);
-      return session.request([this.#ownCall(opening, own, signal)], own.text, { own: true });
+    const replies = requests.flatMap((original) => {
+      const request = this.#withProxyId(original);
+      return session.request([this.#createCall(opening, request, signal)], request.text, { priority: true });
     });
     // A server that refuses one of them loses the client that and nothing else.
     await Promise.allSettled(replies);
   }
 
-  #ownCall(opening: SessionOpening, message: Request, signal: AbortSignal): Call {
+  #createCall(opening: SessionOpening, message: Request, signal: AbortSignal): Call {
     return {
       message,
       client: opening.client,
@@ -237,7 +241,7 @@ export class Opener {
    * The same request under an id of the proxy's own, so that its answer can never be taken for one
    * of the client's.
    */
-  #own(request: Request): Request {
-    return withIdText(request, JSON.stringify(`mcp-sigv4-proxy:${++this.#ownIds}`));
+  #withProxyId(request: Request): Request {
+    return withIdText(request, JSON.stringify(`mcp-sigv4-proxy:${++this.#lastId}`));
   }
 }

@@ -2,7 +2,7 @@ import type { Call } from '../../core/pipeline/call.ts';
 import { fullJitter } from '../../core/time/backoff.ts';
 import { abortableUnsent } from '../../core/time/before-sending.ts';
 import { type Clock, sleep } from '../../core/time/clock.ts';
-import { saysSessionInWords } from '../transport/lost-session.ts';
+import { namesSession } from '../transport/lost-session.ts';
 import { lostAgain } from './errors.ts';
 
 /**
@@ -36,14 +36,14 @@ export class Resends {
    * @throws ProxyError session-lost, where no time remains for it, or where only a status says that
    * the new session is lost, too.
    */
-  async after(loss: unknown): Promise<void> {
+  async waitAfter(loss: unknown): Promise<void> {
     const clock = this.#clock;
     const { signal, deadline } = this.#call;
     if (++this.#losses === 1) return;
-    if (!saysSessionInWords(loss)) throw lostAgain(loss, this.#losses);
+    if (!namesSession(loss)) throw lostAgain(loss, this.#losses);
     const waitMs = fullJitter(clock, this.#losses - 1, BASE_MS, MAX_MS);
     const spentMs = clock.monotonic() - this.#began;
-    const leftMs = Number.isFinite(deadline.left) ? deadline.left : MAX_UNLIMITED_MS - spentMs;
+    const leftMs = Number.isFinite(deadline.remainingMs) ? deadline.remainingMs : MAX_UNLIMITED_MS - spentMs;
     if (waitMs >= leftMs) throw lostAgain(loss, this.#losses);
     await abortableUnsent(sleep(clock, waitMs, signal), signal);
   }

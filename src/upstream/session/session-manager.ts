@@ -8,10 +8,10 @@ import { listChanges } from '../../core/tools/list-changes.ts';
 import type { PoolLimits } from '../../pool/maintenance.ts';
 import type { SessionQuota } from '../../pool/session-quota.ts';
 import { notReopened } from './errors.ts';
-import { notInTime, OPEN_LIMIT, type Opener, type OpenLimit, type SessionOpening } from './opener.ts';
-import { Reopening } from './reopening.ts';
+import { OPEN_LIMIT, type Opener, type OpenLimit, openTimeout, type SessionOpening } from './opener.ts';
 import type { Session } from './session.ts';
 import { SessionPool } from './session-pool.ts';
+import { SharedOpening } from './shared-opening.ts';
 
 export interface SessionManagerDeps {
   readonly profile: string;
@@ -22,13 +22,13 @@ export interface SessionManagerDeps {
   readonly follows: boolean;
   readonly opener: Opener;
   /** Another session has taken the place of the one before. */
-  readonly replaced: () => void;
+  readonly onReplaced: () => void;
   readonly clock: Clock;
   readonly events: Events;
   /** Undefined: one session carries everything. */
   readonly limits: PoolLimits | undefined;
   /** Of all conversations. */
-  readonly places: SessionQuota;
+  readonly quota: SessionQuota;
   /** Longest wait of a call for a session that is being opened. */
   readonly openLimit?: OpenLimit | undefined;
 }
@@ -45,11 +45,11 @@ const RENEW_MAX_MS = 30_000;
 export class SessionManager {
   readonly #deps: SessionManagerDeps;
   readonly #closing = new CallController();
-  readonly #reopening = new Reopening<Session>(this.#closing.signal);
+  readonly #sharedOpening = new SharedOpening<Session>(this.#closing.signal);
   /** Before `initialize`, one that has no id. */
   #session: Session;
   #opening: SessionOpening | undefined;
-  #spread: SessionPool | undefined;
+  #pool: SessionPool | undefined;
   /**
    * Sessions that the server has lost, or that were replaced, for as long as something on them
    * still runs to its end.
@@ -71,9 +71,9 @@ export class SessionManager {
    * The session that a request is under way on: the one of this moment, or one that was lost while
    * it answered.
    */
-  sessionOf(id: Id): Session {
+  sessionFor(id: Id): Session {
     const lost = [...this.#former].find((session) => session.carries(id));
-    return lost ?? this.#spread?.carrierOf(id) ?? this.#session;
+    return lost ?? this.#pool?.findByRequest(id) ?? this.#session;
   }
 
   /**
@@ -85,8 +85,8 @@ export class SessionManager {
   }
 
   /** Undefined where one session carries everything. */
-  get spread(): SessionPool | undefined {
-    return this.#spread;
+  get pool(): SessionPool | undefined {
+    return this.#pool;
   }
 
   /** Nothing more is sent or opened. */
@@ -96,63 +96,63 @@ export class SessionManager {
 
   /** True where the session of this moment carries nothing, or soon will not. */
   get isBroken(): boolean {
-    return this.#reopening.running !== undefined || this.#session.lost || (this.#spread?.vacant ?? false);
+    return this.#sharedOpening.running !== undefined || this.#session.lost || (this.#pool?.vacant ?? false);
   }
 
   /**
    * Waits for an opening that all callers share while it runs, as long as the caller and the option
    * allow.
    */
-  opened(open: (until: AbortSignal) => Promise<Session>, signal: AbortSignal): Promise<Session> {
-    return this.#wait(() => this.#reopening.join(open), signal);
+  waitForOpening(open: (until: AbortSignal) => Promise<Session>, signal: AbortSignal): Promise<Session> {
+    return this.#wait(() => this.#sharedOpening.join(open), signal);
   }
 
   /**
    * What is being opened is not wanted any more: it would overwrite what the client has opened
    * itself.
    */
-  abandon(): void {
-    this.#reopening.abandon(new Error('the client has opened a session itself'));
+  abandonOpening(): void {
+    this.#sharedOpening.abandon(new Error('the client has opened a session itself'));
   }
 
   /**
    * From now on this session carries the conversation, and the former one is left.
-   * @param placed - whether a place was taken for it.
+   * @param hasQuota - whether a place was taken for it.
    */
-  begin(session: Session, opening: SessionOpening, placed: boolean): void {
-    const { limits, places } = this.#deps;
+  begin(session: Session, opening: SessionOpening, hasQuota: boolean): void {
+    const { limits, quota } = this.#deps;
     const former = this.#session;
     const again = this.#opening !== undefined;
-    this.#adopt(session);
+    this.#setSession(session);
     this.#opening = opening;
-    if (again) this.#deps.replaced();
+    if (again) this.#deps.onReplaced();
     // A client that initializes again has left its former session: nobody else would ever delete
     // it.
     void former.close();
-    void this.#spread?.close();
+    void this.#pool?.close();
     if (!limits) {
       // One place is enough: the former session's is this one's now.
-      if (placed && again) places.give();
+      if (hasQuota && again) quota.release();
       return;
     }
     // A pool gives back the places of its sessions itself, the first one's included.
-    if (!placed) places.occupy();
-    this.#spread = this.#spreadOver(limits, opening, session);
+    if (!hasQuota) quota.forceAcquire();
+    this.#pool = this.#createPool(limits, opening, session);
   }
 
   /** Sessions beside the first, opened as the client opened that. */
-  #spreadOver(limits: PoolLimits, opening: SessionOpening, first: Session): SessionPool {
-    const { clock, places } = this.#deps;
+  #createPool(limits: PoolLimits, opening: SessionOpening, first: Session): SessionPool {
+    const { clock, quota } = this.#deps;
     return new SessionPool(
       {
         limits,
-        places,
+        quota,
         clock,
         open: (signal, met) => this.#deps.opener.open(opening, signal, met),
-        ask: (session, method, signal) => this.#deps.opener.ask(session, opening, method, signal),
-        first: () => this.#session,
-        succeeded: (session) => this.#succeed(session, opening),
-        lostFirst: () => {
+        request: (session, method, signal) => this.#deps.opener.request(session, opening, method, signal),
+        primary: () => this.#session,
+        onPrimaryReplaced: (session) => this.#replaceSession(session, opening),
+        onPrimaryLost: () => {
           this.#reopen(this.#session).catch(() => undefined);
         },
         openFailed: (error) => this.openFailed(error),
@@ -161,7 +161,7 @@ export class SessionManager {
     );
   }
 
-  #adopt(session: Session): void {
+  #setSession(session: Session): void {
     this.#session = session;
     session.onLost = () => {
       this.#reopen(session).catch(() => undefined);
@@ -169,12 +169,12 @@ export class SessionManager {
   }
 
   /** In the place of the former one, behind which another server may have stood. */
-  #succeed(session: Session, { emit, isEcho }: SessionOpening): void {
-    const { declared } = this.#session;
-    this.#adopt(session);
-    this.#deps.replaced();
-    for (const change of listChanges(declared, session.declared)) {
-      if (!isEcho?.(change, session)) void emit(change, session).catch(() => undefined);
+  #replaceSession(session: Session, { emit, isDuplicate }: SessionOpening): void {
+    const { initializeResult } = this.#session;
+    this.#setSession(session);
+    this.#deps.onReplaced();
+    for (const change of listChanges(initializeResult, session.initializeResult)) {
+      if (!isDuplicate?.(change, session)) void emit(change, session).catch(() => undefined);
     }
   }
 
@@ -183,9 +183,9 @@ export class SessionManager {
    * @throws ProxyError session-lost, where none could be opened; the reason of the signal, for a
    * call that was not sent.
    */
-  async reopened(dead: Session, signal: AbortSignal): Promise<Session> {
+  async waitForReplacement(lost: Session, signal: AbortSignal): Promise<Session> {
     try {
-      return await this.#wait(() => this.#reopen(dead), signal);
+      return await this.#wait(() => this.#reopen(lost), signal);
     } catch (error) {
       const overdue = !signal.aborted && error instanceof ProxyError && error.reason === 'timeout';
       const { follows, profile } = this.#deps;
@@ -195,56 +195,57 @@ export class SessionManager {
 
   #wait(begin: () => Promise<Session>, signal: AbortSignal): Promise<Session> {
     const { clock, openLimit = OPEN_LIMIT } = this.#deps;
-    const refusal = (): ProxyError => notInTime(openLimit);
-    return this.#reopening.wait(begin, signal, {
+    const refusal = (): ProxyError => openTimeout(openLimit);
+    return this.#sharedOpening.wait(begin, signal, {
       clock,
       ms: openLimit.ms,
-      again: openLimit.option !== undefined,
+      retriesTimeout: openLimit.option !== undefined,
       refusal,
     });
   }
 
   /** One attempt for all who ask while it runs. */
-  #reopen(dead: Session): Promise<Session> {
-    const { running } = this.#reopening;
+  #reopen(lost: Session): Promise<Session> {
+    const { running } = this.#sharedOpening;
     if (running) return running;
-    if (this.#session !== dead) return Promise.resolve(this.#session);
-    return this.#reopening.join((until) => this.#openAnew(dead, until));
+    if (this.#session !== lost) return Promise.resolve(this.#session);
+    return this.#sharedOpening.join((until) => this.#openReplacement(lost, until));
   }
 
-  async #openAnew(dead: Session, until: AbortSignal): Promise<Session> {
+  async #openReplacement(lost: Session, until: AbortSignal): Promise<Session> {
     const { opener, events, profile, follows } = this.#deps;
     const opening = this.#opening;
     if (!opening) throw new TypeError('a session that was never opened cannot be lost');
-    const abandon = (): void => this.#reopening.abandonUnwaited(new Error('no call waits for it any more'));
-    const replacement = this.#spread?.replacing(dead, abandon);
-    if (this.#spread && !replacement) {
+    const abandon = (): void =>
+      this.#sharedOpening.abandonUnwaited(new Error('no call waits for it any more'));
+    const replacement = this.#pool?.beginReplacement(lost, abandon);
+    if (this.#pool && !replacement) {
       // It was given up before, and another stands in for it, or soon will.
-      const session = await this.#spread.successor(until);
-      if (session !== this.#session) this.#succeed(session, opening);
+      const session = await this.#pool.nextPrimary(until);
+      if (session !== this.#session) this.#replaceSession(session, opening);
       return session;
     }
     events.emit({ type: 'session.lost', profile });
-    const { foreign } = dead;
+    const { foreign } = lost;
     // What the old session's streams still bring runs to its end; only what one that is lost has
     // asked of the client is over.
-    if (!foreign) dead.forsake();
+    if (!foreign) lost.markLost();
     for (const session of this.#former) if (session.idle) this.#former.delete(session);
-    this.#former.add(dead);
+    this.#former.add(lost);
     try {
       const session = await opener.open(opening, until);
-      if (this.#session !== dead) {
+      if (this.#session !== lost) {
         void session.close();
         return this.#session;
       }
-      this.#succeed(session, opening);
-      if (foreign) void this.#leave(dead);
-      replacement?.with(session);
+      this.#replaceSession(session, opening);
+      if (foreign) void this.#closeWhenIdle(lost);
+      replacement?.complete(session);
       return session;
     } catch (error) {
-      if (this.#session !== dead) return this.#session;
-      if (until.aborted && !this.closing) replacement?.abandoned();
-      else replacement?.failed(error);
+      if (this.#session !== lost) return this.#session;
+      if (until.aborted && !this.closing) replacement?.abandon();
+      else replacement?.fail(error);
       throw notReopened(error, follows ? profile : undefined);
     }
   }
@@ -256,17 +257,17 @@ export class SessionManager {
   async close(pending: Promise<unknown> | undefined): Promise<void> {
     this.#closing.abort(new Error('the proxy is ending'));
     // One that is being opened at this moment closes what it has opened.
-    const reopening = this.#reopening.running?.catch(() => undefined);
+    const reopening = this.#sharedOpening.running?.catch(() => undefined);
     if (pending) await pending;
     const sessions = [this.#session, ...this.#former];
-    await Promise.all([...sessions.map((session) => session.close()), this.#spread?.close(), reopening]);
-    if (this.#opening && !this.#spread) this.#deps.places.give();
+    await Promise.all([...sessions.map((session) => session.close()), this.#pool?.close(), reopening]);
+    if (this.#opening && !this.#pool) this.#deps.quota.release();
     this.#opening = undefined;
   }
 
   /** The client has left: calls that wait for a session are refused; those under way go on. */
   refuseWaiting(): void {
-    this.#spread?.refuseWaiting();
+    this.#pool?.refuseWaiting();
   }
 
   /**
@@ -274,7 +275,7 @@ export class SessionManager {
    * ended.
    */
   drain(): void {
-    if (this.#spread) this.#spread.drain();
+    if (this.#pool) this.#pool.drain();
     else void this.#renew();
   }
 
@@ -288,7 +289,7 @@ export class SessionManager {
     this.#renewing = true;
     const { clock } = this.#deps;
     const isDue = (): boolean =>
-      this.#session === former && !former.lost && !this.closing && !this.#reopening.running;
+      this.#session === former && !former.lost && !this.closing && !this.#sharedOpening.running;
     try {
       for (let failures = 1; isDue(); failures++) {
         try {
@@ -308,8 +309,8 @@ export class SessionManager {
   async #renewOnce(former: Session): Promise<void> {
     const opening = this.#opening;
     if (!opening) return;
-    const { opener, places } = this.#deps;
-    if (!places.takeNow()) {
+    const { opener, quota } = this.#deps;
+    if (!quota.tryAcquire()) {
       await this.#renewInPlace(former, opening);
       return;
     }
@@ -319,15 +320,15 @@ export class SessionManager {
         await session.close();
         return;
       }
-      this.#succeed(session, opening);
+      this.#replaceSession(session, opening);
       this.#former.add(former);
     } catch (error) {
-      places.give();
+      quota.release();
       throw error;
     }
     // The place of the former session, until its last call has ended. A drain that comes meanwhile
     // is for its successor.
-    void this.#leave(former).finally(() => places.give());
+    void this.#closeWhenIdle(former).finally(() => quota.release());
   }
 
   /**
@@ -335,19 +336,19 @@ export class SessionManager {
    * comes meanwhile waits for the new one.
    */
   async #renewInPlace(former: Session, opening: SessionOpening): Promise<void> {
-    await former.atRest();
-    if (this.#session !== former || this.closing || this.#reopening.running || former.lost) return;
-    await this.#reopening.join(async (until) => {
+    await former.whenIdle();
+    if (this.#session !== former || this.closing || this.#sharedOpening.running || former.lost) return;
+    await this.#sharedOpening.join(async (until) => {
       await former.close();
-      former.forsake();
+      former.markLost();
       const session = await this.#deps.opener.open(opening, until);
-      this.#succeed(session, opening);
+      this.#replaceSession(session, opening);
       return session;
     });
   }
 
-  async #leave(former: Session): Promise<void> {
-    await former.atRest();
+  async #closeWhenIdle(former: Session): Promise<void> {
+    await former.whenIdle();
     this.#former.delete(former);
     await former.close();
   }

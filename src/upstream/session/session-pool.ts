@@ -2,45 +2,45 @@ import { ProxyError } from '../../core/errors/errors.ts';
 import { type Id, isObject, type JsonObject } from '../../core/jsonrpc/message.ts';
 import type { Call, Reply } from '../../core/pipeline/call.ts';
 import type { Clock } from '../../core/time/clock.ts';
-import type { Probed } from '../../pool/health.ts';
+import type { ProbeResult } from '../../pool/health.ts';
 import type { PoolLimits } from '../../pool/maintenance.ts';
-import type { Ended, Replacement } from '../../pool/members.ts';
+import type { LeaseOutcome, Replacement } from '../../pool/members.ts';
 import { Pool } from '../../pool/pool.ts';
 import type { SessionQuota } from '../../pool/session-quota.ts';
-import { isLost } from '../transport/lost-session.ts';
+import { isSessionLost } from '../transport/lost-session.ts';
 import { Resends } from './resends.ts';
 import type { Session } from './session.ts';
 
 export interface SessionPoolDeps {
   readonly limits: PoolLimits;
   /** Of all conversations; the first session has one. */
-  readonly places: SessionQuota;
+  readonly quota: SessionQuota;
   readonly clock: Clock;
   /**
    * Opens a session as the client opened its own, and tells it what that was told. `met` before
    * anything is told.
    */
-  readonly open: (signal: AbortSignal, met: (session: Session) => void) => Promise<Session>;
+  readonly open: (signal: AbortSignal, created: (session: Session) => void) => Promise<Session>;
   /** Asks a session, and gives the whole answer. */
-  readonly ask: (session: Session, method: string, signal: AbortSignal) => Promise<JsonObject>;
-  readonly first: () => Session;
+  readonly request: (session: Session, method: string, signal: AbortSignal) => Promise<JsonObject>;
+  readonly primary: () => Session;
   /** The first session is no more, and this one takes over what only one session does. */
-  readonly succeeded: (session: Session) => void;
+  readonly onPrimaryReplaced: (session: Session) => void;
   /** The server has lost the first session. */
-  readonly lostFirst: () => void;
+  readonly onPrimaryLost: () => void;
   readonly openFailed: (error: unknown) => void;
 }
 
 const METHOD_NOT_FOUND = -32601;
 
-const brokeInTransport = (error: unknown): boolean =>
+const isTransportFailure = (error: unknown): boolean =>
   error instanceof ProxyError && (error.reason === 'connection-lost' || error.reason === 'connect-failed');
 
 /**
  * One more session than --max-sessions, and only for the moment in which one takes the place of
  * another.
  */
-const REPLACEMENT_OVERLAP = 1;
+const MAX_REPLACEMENT_OVERLAP = 1;
 
 /**
  * The sessions of one conversation, where tool calls are spread over several: the client's first,
@@ -54,15 +54,15 @@ export class SessionPool {
   #vacant = false;
 
   constructor(deps: SessionPoolDeps, first: Session) {
-    const { limits, places, clock, openFailed } = deps;
+    const { limits, quota, clock, openFailed } = deps;
     this.#deps = deps;
     this.#pool = new Pool<Session>({
       limits,
-      places,
+      quota,
       clock,
-      overlap: REPLACEMENT_OVERLAP,
+      overlap: MAX_REPLACEMENT_OVERLAP,
       openFailed,
-      open: (signal) => this.#another(signal),
+      open: (signal) => this.#openSession(signal),
       close: (session) => this.#close(session),
       probe: (session, method, signal) => this.#probe(session, method, signal),
     });
@@ -76,12 +76,12 @@ export class SessionPool {
   }
 
   /** The session that a request is under way on. */
-  carrierOf(id: Id): Session | undefined {
+  findByRequest(id: Id): Session | undefined {
     return [...this.#open].find((session) => session.carries(id));
   }
 
   get others(): readonly Session[] {
-    const first = this.#deps.first();
+    const first = this.#deps.primary();
     return [...this.#open].filter((session) => session !== first && !session.lost);
   }
 
@@ -89,28 +89,28 @@ export class SessionPool {
    * Runs a tool call on a session with room. One that is turned away by a session that is gone goes
    * to the next.
    */
-  async carry(call: Call, send: (session: Session) => Promise<Reply>): Promise<Reply> {
+  async sendCall(call: Call, send: (session: Session) => Promise<Reply>): Promise<Reply> {
     const { clock } = this.#deps;
     let since = clock.monotonic();
     for (let resends: Resends | undefined; ; ) {
       const lease = await this.#pool.lease(call.signal);
       const session = lease.item;
-      let ended: Ended = 'ok';
+      let ended: LeaseOutcome = 'ok';
       let loss: unknown;
       try {
         return await send(session);
       } catch (error) {
         loss = error;
-        const first = session === this.#deps.first();
-        if (!isLost(error)) {
+        const first = session === this.#deps.primary();
+        if (!isSessionLost(error)) {
           // The first has more to it than calls: whether it is gone, the server has to say.
-          if (!first && brokeInTransport(error)) ended = 'broken';
+          if (!first && isTransportFailure(error)) ended = 'broken';
           throw error;
         }
-        if (first) this.#deps.lostFirst();
+        if (first) this.#deps.onPrimaryLost();
         else {
           // Another identity's is left when what is under way there has ended.
-          if (!session.foreign) session.forsake();
+          if (!session.foreign) session.markLost();
           ended = 'broken';
         }
       } finally {
@@ -119,14 +119,14 @@ export class SessionPool {
       // Any number of old sessions may be gone at once; new ones that are lost cost a wait.
       if (lease.openedAt >= since) {
         resends ??= new Resends(clock, call);
-        await resends.after(loss);
+        await resends.waitAfter(loss);
       }
       since = clock.monotonic();
     }
   }
 
   /** For what is no tool call: its session is not closed under it. */
-  async holding<R>(session: Session, work: () => Promise<R>): Promise<R> {
+  async withHold<R>(session: Session, work: () => Promise<R>): Promise<R> {
     const release = this.#pool.hold(session);
     try {
       return await work();
@@ -139,28 +139,28 @@ export class SessionPool {
    * The first session is lost, and is being opened anew. Undefined where it was given up before.
    * @param abandon - called when no tool call waits for the new one any more.
    */
-  replacing(dead: Session, abandon: () => void): Replacement<Session> | undefined {
-    const replacement = this.#pool.replacing(dead, abandon);
+  beginReplacement(dead: Session, abandon: () => void): Replacement<Session> | undefined {
+    const replacement = this.#pool.beginReplacement(dead, abandon);
     if (!replacement) return undefined;
     return {
-      with: (fresh) => {
+      complete: (fresh) => {
         this.#open.delete(dead);
         this.#open.add(fresh);
-        replacement.with(fresh);
+        replacement.complete(fresh);
       },
-      failed: (error) => {
+      fail: (error) => {
         this.#open.delete(dead);
-        replacement.failed(error);
+        replacement.fail(error);
       },
-      abandoned: () => {
+      abandon: () => {
         this.#open.delete(dead);
-        replacement.abandoned();
+        replacement.abandon();
       },
     };
   }
 
   /** A session to be the first from now on: one that is open, or the next that is. */
-  async successor(signal: AbortSignal): Promise<Session> {
+  async nextPrimary(signal: AbortSignal): Promise<Session> {
     const [session] = this.#pool.items;
     if (session) {
       this.#vacant = false;
@@ -184,36 +184,36 @@ export class SessionPool {
     return this.#pool.close();
   }
 
-  async #another(signal: AbortSignal): Promise<Session> {
-    let met: Session | undefined;
+  async #openSession(signal: AbortSignal): Promise<Session> {
+    let created: Session | undefined;
     try {
       const session = await this.#deps.open(signal, (opened) => {
-        met = opened;
+        created = opened;
         this.#open.add(opened);
       });
       session.onLost = () => {
         // The next call finds out, and leaves it.
         if (session.foreign) return;
-        session.forsake();
+        session.markLost();
         this.#pool.discard(session);
       };
-      if (this.#vacant) this.#succeed(session);
+      if (this.#vacant) this.#replacePrimary(session);
       return session;
     } catch (error) {
-      if (met) this.#open.delete(met);
+      if (created) this.#open.delete(created);
       throw error;
     }
   }
 
-  #succeed(session: Session): void {
+  #replacePrimary(session: Session): void {
     this.#vacant = false;
-    this.#deps.succeeded(session);
+    this.#deps.onPrimaryReplaced(session);
   }
 
   async #close(session: Session): Promise<void> {
-    if (session === this.#deps.first()) {
+    if (session === this.#deps.primary()) {
       const [next] = this.#pool.items;
-      if (next) this.#succeed(next);
+      if (next) this.#replacePrimary(next);
       else this.#vacant = true;
     }
     try {
@@ -223,15 +223,15 @@ export class SessionPool {
     }
   }
 
-  async #probe(session: Session, method: string, signal: AbortSignal): Promise<Probed> {
+  async #probe(session: Session, method: string, signal: AbortSignal): Promise<ProbeResult> {
     try {
-      const { error } = await this.#deps.ask(session, method, signal);
+      const { error } = await this.#deps.request(session, method, signal);
       if (!isObject(error)) return 'answered';
       if (error.code === METHOD_NOT_FOUND) return 'unknown-method';
     } catch (error) {
-      if (isLost(error)) {
-        if (session === this.#deps.first()) this.#deps.lostFirst();
-        else if (!session.foreign) session.forsake();
+      if (isSessionLost(error)) {
+        if (session === this.#deps.primary()) this.#deps.onPrimaryLost();
+        else if (!session.foreign) session.markLost();
       }
       throw error;
     }

@@ -11,7 +11,7 @@ import {
 } from '../../core/jsonrpc/message.ts';
 import type { Call, Emit, Origin, Reply } from '../../core/pipeline/call.ts';
 import type { Events } from '../../core/pipeline/events.ts';
-import { isRepeatableCall } from '../../core/pipeline/idempotent.ts';
+import { isIdempotentCall } from '../../core/pipeline/idempotent.ts';
 import { fullJitter } from '../../core/time/backoff.ts';
 import { CallController } from '../../core/time/call-signal.ts';
 import { type Clock, settleWithin, sleep } from '../../core/time/clock.ts';
@@ -23,7 +23,7 @@ import { StandaloneStream } from '../stream/standalone-stream.ts';
 import type { Affinity } from '../transport/affinity.ts';
 import { hedgeAfterMsOf } from '../transport/hedge.ts';
 import type { SignedTransport } from '../transport/signed-transport.ts';
-import { type IsDuplicate, isListChanged } from './dedupe-notifications.ts';
+import { type IsDuplicate, isChangeNotification } from './dedupe-notifications.ts';
 import { SessionCalls } from './in-flight.ts';
 
 /**
@@ -44,12 +44,12 @@ const CLIENT_ANSWERS = ['elicitation', 'sampling', 'roots'] as const;
  */
 const DELETE_WAIT_MS = 1_000;
 /** Without `initialized`, many servers refuse all that follows: worth more than one try. */
-const INITIALIZED_TRIES = 3;
+const MAX_INITIALIZED_ATTEMPTS = 3;
 const INITIALIZED_BASE_MS = 250;
 const SENDABLE = /^[\x21-\x7e]+$/;
 
 /** A fault that may be over in a moment: the same notification twice does no harm. */
-function isPassing(error: unknown): boolean {
+function isTransient(error: unknown): boolean {
   if (!(error instanceof ProxyError)) return false;
   const status = Number(error.details.httpStatus ?? 0);
   return (
@@ -58,17 +58,17 @@ function isPassing(error: unknown): boolean {
 }
 
 export interface SessionDeps {
-  readonly uplink: SignedTransport;
+  readonly transport: SignedTransport;
   readonly clock: Clock;
   readonly events: Events;
   readonly readTimeoutMs: number;
   /** Undefined where this is the only session. */
-  readonly isEcho?: IsDuplicate | undefined;
+  readonly isDuplicate?: IsDuplicate | undefined;
   /**
    * The standalone stream has opened, and its server has said that it tells of changed tools;
    * returns what to call at its end.
    */
-  readonly toolStream?: () => (() => void) | undefined;
+  readonly onToolStream?: () => (() => void) | undefined;
 }
 
 /**
@@ -83,20 +83,20 @@ export class Session implements Origin {
    * message that has no answer.
    */
   onLost: () => void = () => undefined;
-  #leave: () => void = () => undefined;
+  #resolveGone: () => void = () => undefined;
   readonly #deps: SessionDeps;
   /**
    * That of the initialize call: it lives as long as the session and carries the standalone stream.
    */
   readonly #emit: Emit;
-  readonly #underWay: SessionCalls;
+  readonly #calls: SessionCalls;
   readonly #ended = new CallController();
   readonly #affinity: Affinity;
   #id: string | undefined;
   #version: string | undefined;
-  #declared: JsonObject = {};
+  #initializeResult: JsonObject = {};
   /** The client that opened it answers requests of the server. */
-  #answersServer = false;
+  #clientAnswersServer = false;
   /** Pending until the standalone stream has its headers. */
   #streamOpening: Promise<void> | undefined;
   /** Who has opened it. */
@@ -107,17 +107,17 @@ export class Session implements Origin {
   constructor(deps: SessionDeps, emit: Emit) {
     this.#deps = deps;
     this.#emit = emit;
-    this.#underWay = new SessionCalls(deps.clock);
-    this.profile = deps.uplink.profile;
-    this.#affinity = deps.uplink.newAffinity();
+    this.#calls = new SessionCalls(deps.clock);
+    this.profile = deps.transport.profile;
+    this.#affinity = deps.transport.newAffinity();
     this.gone = new Promise((resolve) => {
-      this.#leave = resolve;
+      this.#resolveGone = resolve;
     });
   }
 
   /** True while a request is under way here, or may still be cancelled here. */
   carries(id: Id): boolean {
-    return this.#underWay.exchangeOf(id) !== undefined;
+    return this.#calls.findExchange(id) !== undefined;
   }
 
   /** The server does not know it any more. */
@@ -134,12 +134,12 @@ export class Session implements Origin {
   }
 
   get idle(): boolean {
-    return this.#underWay.idle;
+    return this.#calls.idle;
   }
 
   /** Resolves when no request is under way here. */
-  atRest(): Promise<void> {
-    return this.#underWay.atRest();
+  whenIdle(): Promise<void> {
+    return this.#calls.whenIdle();
   }
 
   get version(): string | undefined {
@@ -147,8 +147,8 @@ export class Session implements Origin {
   }
 
   /** The result of its initialize: what the server can do, and how it wants to be used. */
-  get declared(): JsonObject {
-    return this.#declared;
+  get initializeResult(): JsonObject {
+    return this.#initializeResult;
   }
 
   /**
@@ -156,7 +156,7 @@ export class Session implements Origin {
    * @param own - it is the proxy's own, which calls of the client wait for: it does not stand
    * behind those that hold every connection.
    */
-  request(calls: readonly Call[], text: string, { own = false } = {}): Promise<Reply>[] {
+  request(calls: readonly Call[], text: string, { priority = false } = {}): Promise<Reply>[] {
     const requests = calls.flatMap((call) => (call.message.kind === 'request' ? [call.message] : []));
     const [first] = calls;
     if (!first) return [];
@@ -164,12 +164,12 @@ export class Session implements Origin {
     // back with it.
     const emit: Emit = (message, origin) =>
       (calls.find(({ signal }) => !signal.aborted) ?? first).emit(message, origin);
-    const exchange = this.#exchange(emit);
-    const expected = calls.map((call) => this.#underWay.expect(exchange, call));
+    const exchange = this.#createExchange(emit);
+    const expected = calls.map((call) => this.#calls.expect(exchange, call));
     // Only now: one that is cancelled already must not end an exchange that does not know of the
     // others yet.
     for (const { watch } of expected) watch();
-    const lane = requests.every(({ method }) => method === 'ping') ? 'control' : own ? 'own' : 'request';
+    const lane = requests.every(({ method }) => method === 'ping') ? 'control' : priority ? 'own' : 'request';
     const send = (): void =>
       void exchange.run({
         method: 'POST',
@@ -177,7 +177,7 @@ export class Session implements Origin {
         headers: this.#headers(),
         admits: this.#admits,
         body: Buffer.from(text),
-        repeatable: calls.every(isRepeatableCall),
+        idempotent: calls.every(isIdempotentCall),
         hedgeAfterMs: hedgeAfterMsOf(requests),
       });
     const opening = this.#streamOpening;
@@ -186,32 +186,32 @@ export class Session implements Origin {
     return expected.map(({ reply }) => reply);
   }
 
-  #exchange(emit: Emit, answered?: (response: Incoming) => void): Exchange {
-    const { uplink, clock, readTimeoutMs } = this.#deps;
-    const live: Emit = async (message, origin) => {
+  #createExchange(emit: Emit, onResponse?: (response: Incoming) => void): Exchange {
+    const { transport, clock, readTimeoutMs } = this.#deps;
+    const filteredEmit: Emit = async (message, origin) => {
       // Its answer could not be delivered, and the client would ask a person for nothing.
       if (this.#lost && message.kind === 'request') this.#dropped('a request of a session that is gone');
       // Whoever's stream it comes on: a call that was cancelled would take it along.
-      else if (isListChanged(message)) await this.#pass(message);
+      else if (isChangeNotification(message)) await this.#emitUnlessDuplicate(message);
       else await emit(message, origin);
     };
     return new Exchange(
       {
-        uplink,
+        transport,
         clock,
         origin: this,
         affinity: this.#affinity,
-        answered,
-        resuming: {
+        onResponse,
+        resumption: {
           headersAfter: this.#resumeHeaders(),
-          resumed: () => this.#deps.events.emit({ type: 'stream.resumed', profile: this.profile }),
+          onResumed: () => this.#deps.events.emit({ type: 'stream.resumed', profile: this.profile }),
         },
         readTimeoutMs,
-        elsewhere: (response) => this.#deliverElsewhere(response),
-        dropped: (reason) => this.#dropped(reason),
-        silent: (request) => void this.#giveUp(request),
+        deliverElsewhere: (response) => this.#deliverElsewhere(response),
+        onDropped: (reason) => this.#dropped(reason),
+        onReadTimeout: (request) => void this.#cancelSilentRequest(request),
       },
-      live,
+      filteredEmit,
     );
   }
 
@@ -219,27 +219,27 @@ export class Session implements Origin {
    * Opens the session: the one request that carries no session id, and whose answer brings one.
    * @param own - as for `request`.
    */
-  async initialize(call: Call, request: Request, { own = false } = {}): Promise<Reply> {
-    const { uplink } = this.#deps;
+  async initialize(call: Call, request: Request, { priority = false } = {}): Promise<Reply> {
+    const { transport } = this.#deps;
     const { capabilities } = paramsOf(request);
-    this.#answersServer = isObject(capabilities) && CLIENT_ANSWERS.some((name) => name in capabilities);
+    this.#clientAnswersServer = isObject(capabilities) && CLIENT_ANSWERS.some((name) => name in capabilities);
     // The server may ask the client on this very stream, and needs the id with the response.
-    const exchange = this.#exchange(call.emit, (response) => this.#takeId(response));
+    const exchange = this.#createExchange(call.emit, (response) => this.#readId(response));
     const leave = (): void => {
       const { reason } = call.signal;
-      exchange.cut(exchange.reasonNow(reason));
+      exchange.cut(exchange.abortReason(reason));
     };
     call.signal.addEventListener('abort', leave, { once: true });
     const reply = exchange.expect(request);
     void exchange.run({
       method: 'POST',
-      lane: own ? 'own' : 'request',
+      lane: priority ? 'own' : 'request',
       headers: { accept: ACCEPT },
       body: Buffer.from(request.text),
-      repeatable: true,
+      idempotent: true,
       opensSession: true,
       // Not before its bytes have left: the handshakes would delay them.
-      onStart: () => setImmediate(() => uplink.dialAhead()),
+      onStart: () => setImmediate(() => transport.dialAhead()),
     });
     const answer = await reply.finally(() => call.signal.removeEventListener('abort', leave));
     if (answer.kind === 'answer' && answer.message.outcome === 'result') this.#open(exchange, answer.message);
@@ -251,15 +251,15 @@ export class Session implements Origin {
    * Both ids and revisions go into headers: what is not printable ASCII is none that the protocol
    * knows.
    */
-  #takeId({ status, headers }: Incoming): void {
+  #readId({ status, headers }: Incoming): void {
     const id = headerOf(headers, 'mcp-session-id');
     if (status >= 200 && status < 300 && SENDABLE.test(id)) this.#id = id;
   }
 
   #open(exchange: Exchange, { json }: Response): void {
     this.#owner = { principal: exchange.principal };
-    this.#declared = isObject(json.result) ? json.result : {};
-    const version = this.#declared.protocolVersion;
+    this.#initializeResult = isObject(json.result) ? json.result : {};
+    const version = this.#initializeResult.protocolVersion;
     if (typeof version === 'string' && SENDABLE.test(version)) this.#version = version;
     this.#deps.events.emit({
       type: 'session.opened',
@@ -273,7 +273,7 @@ export class Session implements Origin {
    * Posts a notification, a response, or a batch of them; resolves when the server has accepted it.
    * @throws ProxyError as for a request.
    */
-  async notify(text: string, signal: AbortSignal, { own = false } = {}): Promise<Reply> {
+  async notify(text: string, signal: AbortSignal, { priority = false } = {}): Promise<Reply> {
     // Without the id of the session that it was meant for, it would be taken as said to none, or to
     // another.
     if (this.#lost) return { kind: 'accepted' };
@@ -284,7 +284,7 @@ export class Session implements Origin {
         headers: this.#headers(),
         affinity: this.#affinity,
         signal,
-        own,
+        priority,
       });
     } catch (error) {
       // It is not said again by itself: an answer means nothing to another session. But who comes
@@ -302,14 +302,14 @@ export class Session implements Origin {
   async initialized(text: string, signal: AbortSignal): Promise<Reply> {
     const { clock } = this.#deps;
     let refused: unknown;
-    for (let attempt = 1; attempt <= INITIALIZED_TRIES; attempt++) {
+    for (let attempt = 1; attempt <= MAX_INITIALIZED_ATTEMPTS; attempt++) {
       try {
-        const reply = await this.notify(text, signal, { own: true });
+        const reply = await this.notify(text, signal, { priority: true });
         await this.#startStream();
         return reply;
       } catch (error) {
         refused = error;
-        if (signal.aborted || !isPassing(error)) break;
+        if (signal.aborted || !isTransient(error)) break;
         await sleep(clock, fullJitter(clock, attempt, INITIALIZED_BASE_MS, INITIALIZED_BASE_MS * 4), signal);
       }
     }
@@ -318,21 +318,21 @@ export class Session implements Origin {
 
   /** Passes a cancellation on if the server may know the request, then ends the exchange. */
   async cancel(id: Id, text: string, signal: AbortSignal): Promise<Reply> {
-    const exchange = this.#underWay.exchangeOf(id);
+    const exchange = this.#calls.findExchange(id);
     if (!exchange?.sent) return { kind: 'accepted' };
     if (this.#ended.signal.aborted) {
       // The server has lost the session, and with it what it would cancel.
-      exchange.end(new Error('cancelled'));
+      exchange.endIfIdle(new Error('cancelled'));
       return { kind: 'accepted' };
     }
     try {
       return await this.notify(text, signal);
     } finally {
-      exchange.end(new Error('cancelled'));
+      exchange.endIfIdle(new Error('cancelled'));
     }
   }
 
-  async #giveUp(request: Request): Promise<void> {
+  async #cancelSilentRequest(request: Request): Promise<void> {
     const { text } = cancellationOf(request, 'nothing was heard for longer than the read timeout');
     await this.notify(text, this.#ended.signal).catch(() => undefined);
   }
@@ -343,7 +343,7 @@ export class Session implements Origin {
   };
 
   #deliverElsewhere(response: Response): boolean {
-    return response.id !== undefined && (this.#underWay.exchangeOf(response.id)?.take(response) ?? false);
+    return response.id !== undefined && (this.#calls.findExchange(response.id)?.deliver(response) ?? false);
   }
 
   #dropped(reason: string): void {
@@ -375,7 +375,7 @@ export class Session implements Origin {
     const headers = new Promise<void>((resolve) => {
       opened = resolve;
     });
-    if (this.#answersServer) {
+    if (this.#clientAnswersServer) {
       const opening = settleWithin(clock, STREAM_WAIT_MS, headers).then(() => {
         if (this.#streamOpening === opening) this.#streamOpening = undefined;
       });
@@ -386,43 +386,44 @@ export class Session implements Origin {
   }
 
   #keepStream(first: { readonly sent: () => void; readonly opened: () => void }): Promise<void> {
-    const { uplink, clock, events } = this.#deps;
+    const { transport, clock, events } = this.#deps;
     const resume = this.#resumeHeaders();
     const stream = new StandaloneStream({
-      uplink,
+      transport,
       clock,
       events,
       headersAfter: (lastEventId) =>
         lastEventId === undefined ? this.#headers('text/event-stream') : resume(lastEventId),
       affinity: this.#affinity,
       deliver: (message) => this.#deliver(message),
-      dropped: (reason) => this.#dropped(reason),
+      onDropped: (reason) => this.#dropped(reason),
       admits: this.#admits,
-      sessionGone: () => {
+      onSessionGone: () => {
         if (this.#id !== undefined || this.#foreign) this.onLost();
       },
-      opened: () => (declaresChangesOf('tools', this.#declared) ? this.#deps.toolStream?.() : undefined),
+      onOpened: () =>
+        declaresChangesOf('tools', this.#initializeResult) ? this.#deps.onToolStream?.() : undefined,
       ended: this.#ended.signal,
     });
     return stream.keep(first);
   }
 
-  async #pass(message: Message): Promise<void> {
-    if (!this.#deps.isEcho?.(message, this)) await this.#emit(message, this);
+  async #emitUnlessDuplicate(message: Message): Promise<void> {
+    if (!this.#deps.isDuplicate?.(message, this)) await this.#emit(message, this);
   }
 
   async #deliver(message: Message): Promise<void> {
-    if (message.kind !== 'response') await this.#pass(message);
+    if (message.kind !== 'response') await this.#emitUnlessDuplicate(message);
     else if (!this.#deliverElsewhere(message)) this.#dropped('an answer to no request that is waiting');
   }
 
   /** The server has lost it: nothing new goes through it, and there is nothing left to delete. */
-  forsake(): void {
+  markLost(): void {
     this.#lost = true;
     this.#ended.abort(new Error('session lost'));
     this.#id = undefined;
     this.#affinity.drop();
-    this.#leave();
+    this.#resolveGone();
   }
 
   /**
@@ -440,22 +441,22 @@ export class Session implements Origin {
    * server. Never throws.
    */
   async close(): Promise<void> {
-    const { uplink, clock, events } = this.#deps;
+    const { transport, clock, events } = this.#deps;
     this.#ended.abort(new Error('session closed'));
-    this.#leave();
+    this.#resolveGone();
     if (this.#id === undefined) return;
     const headers = this.#headers();
     this.#id = undefined;
     const late = new AbortController();
-    const deletion = uplink
+    const deletion = transport
       .open({
         method: 'DELETE',
         lane: 'deletion',
         headers,
-        repeatable: true,
+        idempotent: true,
         affinity: this.#affinity,
         signal: late.signal,
-        onAttempt: (lease) => lease.cutBy(late.signal),
+        onAttempt: (lease) => lease.cancelOn(late.signal),
       })
       .then(({ response }) => `HTTP ${response.status} to DELETE`, causeText);
     const how = await settleWithin(clock, DELETE_WAIT_MS, deletion);

@@ -25,7 +25,7 @@ export class InvalidTools {
     this.#events = events;
   }
 
-  without(reply: Reply, profile: string): Reply {
+  removeFrom(reply: Reply, profile: string): Reply {
     if (reply.kind !== 'answer' || !mayAnnotate(reply.message.text)) return reply;
     const message = editTools(reply.message, (tool, text) => {
       const read = paramHeadersOf(tool);

@@ -1,7 +1,7 @@
 import { isObject, type Notification, paramsOf, type Request } from '../../core/jsonrpc/message.ts';
 import type { Call, Client, Emit, Origin, Reply } from '../../core/pipeline/call.ts';
 import type { Events } from '../../core/pipeline/events.ts';
-import { isRepeatableCall } from '../../core/pipeline/idempotent.ts';
+import { isIdempotentCall } from '../../core/pipeline/idempotent.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import type { ToolCatalog } from '../../core/tools/catalog.ts';
 import { derivedHeaders } from '../../core/tools/param-headers.ts';
@@ -9,8 +9,8 @@ import { ACCEPT, Exchange } from '../exchange/exchange.ts';
 import { postNotification } from '../exchange/post-notification.ts';
 import type { Affinity } from '../transport/affinity.ts';
 import { hedgeAfterMsOf } from '../transport/hedge.ts';
-import { isLost } from '../transport/lost-session.ts';
-import { connectionLost, type LaneName, type SignedTransport } from '../transport/signed-transport.ts';
+import { isSessionLost } from '../transport/lost-session.ts';
+import { connectionLost, type Lane, type SignedTransport } from '../transport/signed-transport.ts';
 import { InvalidTools } from './invalid-tools.ts';
 import { subscribe } from './subscription.ts';
 
@@ -24,14 +24,14 @@ const HEADER_MISMATCH = -32_020;
 const MAX_AFFINITIES = 1_000;
 
 export interface StatelessDeps {
-  readonly uplinkOf: (profile: string) => SignedTransport;
+  readonly transportOf: (profile: string) => SignedTransport;
   readonly clock: Clock;
   readonly events: Events;
   readonly readTimeoutMs: number;
   /** What is known of the profile's tools: which of their arguments go into headers. */
   readonly toolsOf: (profile: string) => Pick<ToolCatalog, 'definitionOf'>;
   /** Reads the server's whole list of tools anew, in the era of the call. */
-  readonly relearn: (call: Call) => Promise<void>;
+  readonly refreshTools: (call: Call) => Promise<void>;
 }
 
 /**
@@ -40,13 +40,13 @@ export interface StatelessDeps {
  */
 export class StatelessOrigin implements Origin {
   readonly profile: string;
-  readonly claim: string;
+  readonly version: string;
   readonly gone: Promise<void>;
   end: () => void = () => undefined;
 
-  constructor(profile: string, claim: string) {
+  constructor(profile: string, version: string) {
     this.profile = profile;
-    this.claim = claim;
+    this.version = version;
     this.gone = new Promise((resolve) => {
       this.end = resolve;
     });
@@ -73,29 +73,29 @@ export class Stateless {
   }
 
   /** @throws ProxyError also where the message cannot be said in headers. */
-  async request(call: Call, request: Request, claim: string): Promise<Reply> {
+  async request(call: Call, request: Request, version: string): Promise<Reply> {
     const { profile } = call;
-    const headers = this.#headersOf(call, request, claim);
+    const headers = this.#headersOf(call, request, version);
     switch (request.method) {
       case 'subscriptions/listen': {
         const { clock, events } = this.#deps;
-        const attempt = (emit: Emit) => this.#post({ ...call, emit }, request, claim, headers);
+        const attempt = (emit: Emit) => this.#post({ ...call, emit }, request, version, headers);
         return subscribe(request, { attempt, call, clock, events });
       }
       case 'tools/list':
-        return this.#invalid.without(await this.#post(call, request, claim, headers), profile);
+        return this.#invalid.removeFrom(await this.#post(call, request, version, headers), profile);
       case 'tools/call':
-        return this.#callTool(call, request, claim, headers);
+        return this.#callTool(call, request, version, headers);
       default:
-        return this.#post(call, request, claim, headers);
+        return this.#post(call, request, version, headers);
     }
   }
 
-  #headersOf({ profile }: Call, message: Request | Notification, claim: string): Record<string, string> {
+  #headersOf({ profile }: Call, message: Request | Notification, version: string): Record<string, string> {
     const { name } = paramsOf(message);
     const called = message.method === 'tools/call' && typeof name === 'string';
     const tool = called ? this.#deps.toolsOf(profile).definitionOf(name) : undefined;
-    return { accept: ACCEPT, ...derivedHeaders(message, claim, tool) };
+    return { accept: ACCEPT, ...derivedHeaders(message, version, tool) };
   }
 
   /**
@@ -106,7 +106,7 @@ export class Stateless {
   async #callTool(
     call: Call,
     request: Request,
-    claim: string,
+    version: string,
     headers: Record<string, string>,
   ): Promise<Reply> {
     let begun = false;
@@ -114,17 +114,17 @@ export class Stateless {
       begun = true;
       return call.emit(message, origin);
     };
-    const reply = await this.#post({ ...call, emit }, request, claim, headers);
+    const reply = await this.#post({ ...call, emit }, request, version, headers);
     if (begun || !isHeaderMismatch(reply)) return reply;
     const otherHeaders = (): Record<string, string> | undefined => {
-      const now = this.#headersOf(call, request, claim);
+      const now = this.#headersOf(call, request, version);
       return sameHeaders(now, headers) ? undefined : now;
     };
     // Another call may have learned of it while this one was on its way.
     let better = otherHeaders();
     if (!better) {
       try {
-        await this.#deps.relearn(call);
+        await this.#deps.refreshTools(call);
       } catch (error) {
         // Who cannot be asked for its tools has still answered the call.
         if (call.signal.aborted) throw error;
@@ -132,14 +132,14 @@ export class Stateless {
       }
       better = otherHeaders();
     }
-    return better ? this.#post(call, request, claim, better) : reply;
+    return better ? this.#post(call, request, version, better) : reply;
   }
 
   #affinityOf(client: Client, profile: string): Affinity {
     const key = `${client.id} ${profile}`;
     const existing = this.#affinities.get(key);
     if (existing) return existing;
-    const affinity = this.#deps.uplinkOf(profile).newAffinity();
+    const affinity = this.#deps.transportOf(profile).newAffinity();
     this.#affinities.set(key, affinity);
     const [oldest] = this.#affinities.keys();
     if (this.#affinities.size > MAX_AFFINITIES && oldest !== undefined) this.#affinities.delete(oldest);
@@ -147,47 +147,52 @@ export class Stateless {
   }
 
   /** Once more where the backend that the platform routed it to is gone: then it did not run. */
-  async #post(call: Call, request: Request, claim: string, headers: Record<string, string>): Promise<Reply> {
+  async #post(
+    call: Call,
+    request: Request,
+    version: string,
+    headers: Record<string, string>,
+  ): Promise<Reply> {
     const affinity = this.#affinityOf(call.client, call.profile);
     try {
-      return await this.#postOnce(call, request, claim, headers, affinity);
+      return await this.#postOnce(call, request, version, headers, affinity);
     } catch (error) {
-      if (!isLost(error) || call.signal.aborted) throw error;
+      if (!isSessionLost(error) || call.signal.aborted) throw error;
       affinity.drop();
-      return this.#postOnce(call, request, claim, headers, affinity);
+      return this.#postOnce(call, request, version, headers, affinity);
     }
   }
 
   #postOnce(
     call: Call,
     request: Request,
-    claim: string,
+    version: string,
     headers: Record<string, string>,
     affinity: Affinity,
   ): Promise<Reply> {
-    const { uplinkOf, clock, events, readTimeoutMs } = this.#deps;
+    const { transportOf, clock, events, readTimeoutMs } = this.#deps;
     const { profile, signal } = call;
-    const uplink = uplinkOf(profile);
-    const origin = new StatelessOrigin(profile, claim);
-    const lane = laneOf(request);
+    const transport = transportOf(profile);
+    const origin = new StatelessOrigin(profile, version);
+    const lane = laneFor(request);
     // What was read before the end came is not for a client that was told, or knows, that nothing
     // follows.
-    const live: Emit = async (message, from) => {
+    const filteredEmit: Emit = async (message, from) => {
       if (!signal.aborted) await call.emit(message, from);
     };
     const exchange = new Exchange(
       {
-        uplink,
+        transport,
         clock,
         origin,
         affinity,
-        resuming: undefined,
+        resumption: undefined,
         readTimeoutMs: lane === 'stream' ? 0 : readTimeoutMs,
-        elsewhere: () => false,
-        dropped: (reason) => events.emit({ type: 'upstream.message-dropped', profile, reason }),
-        silent: undefined,
+        deliverElsewhere: () => false,
+        onDropped: (reason) => events.emit({ type: 'upstream.message-dropped', profile, reason }),
+        onReadTimeout: undefined,
       },
-      live,
+      filteredEmit,
     );
     const reply = exchange.expect(request);
     const leave = (): void => exchange.abandon(request, signal.reason);
@@ -198,16 +203,16 @@ export class Stateless {
       lane,
       headers,
       body: Buffer.from(request.text),
-      repeatable: isRepeatableCall(call),
+      idempotent: isIdempotentCall(call),
       hedgeAfterMs: hedgeAfterMsOf([request]),
     });
     void run.then(origin.end);
     if (lane === 'stream') {
       // It tells the one who asked for it what that one may see. Asked for again, it is the next
       // one's.
-      const unwatch = uplink.watch((principal) => {
+      const unwatch = transport.onSigner((principal) => {
         if (exchange.response && exchange.principal !== principal) {
-          exchange.cut(connectionLost(uplink.host, 'another AWS identity signs from now on'));
+          exchange.cut(connectionLost(transport.host, 'another AWS identity signs from now on'));
         }
       });
       void run.then(unwatch);
@@ -218,24 +223,24 @@ export class Stateless {
   async notify(
     { client, profile, signal, message }: Call,
     notification: Notification,
-    claim: string,
+    version: string,
   ): Promise<Reply> {
-    const { uplinkOf, clock } = this.#deps;
-    const headers = { accept: ACCEPT, ...derivedHeaders(notification, claim, undefined) };
+    const { transportOf, clock } = this.#deps;
+    const headers = { accept: ACCEPT, ...derivedHeaders(notification, version, undefined) };
     const affinity = this.#affinityOf(client, profile);
-    const notice = { text: message.text, headers, affinity, signal };
-    return postNotification({ uplink: uplinkOf(profile), clock }, notice);
+    const post = { text: message.text, headers, affinity, signal };
+    return postNotification({ transport: transportOf(profile), clock }, post);
   }
 
   /**
    * What answers, or belongs to, a request of the server's: no such thing is known in these
    * revisions, but where one asks it waits.
    */
-  answer({ client, profile, signal, message }: Call, { claim }: StatelessOrigin): Promise<Reply> {
-    const { uplinkOf, clock } = this.#deps;
-    const headers = { accept: ACCEPT, 'mcp-protocol-version': claim };
+  answer({ client, profile, signal, message }: Call, { version }: StatelessOrigin): Promise<Reply> {
+    const { transportOf, clock } = this.#deps;
+    const headers = { accept: ACCEPT, 'mcp-protocol-version': version };
     return postNotification(
-      { uplink: uplinkOf(profile), clock },
+      { transport: transportOf(profile), clock },
       { text: message.text, headers, affinity: this.#affinityOf(client, profile), signal },
     );
   }
@@ -245,7 +250,7 @@ export class Stateless {
  * Streams stand outside the connections of requests: any number of them may be open for as long as
  * they like.
  */
-function laneOf({ method }: Request): LaneName {
+function laneFor({ method }: Request): Lane {
   if (method === 'subscriptions/listen') return 'stream';
   return method === 'ping' ? 'control' : 'request';
 }

@@ -25,11 +25,11 @@ const REOPEN_MAX_MS = 30_000;
  * Tries in a row that brought no stream, within two minutes: then the client is told, who can ask
  * again.
  */
-const REOPEN_TRIES = 8;
+const MAX_REOPEN_ATTEMPTS = 8;
 /** Before the first word of the server the client waits for that, and gives up after a minute. */
-const FIRST_TRIES = 3;
+const MAX_FIRST_ATTEMPTS = 3;
 /** A stream that lived so long is no failure, whatever it brought. */
-const LIVED_MS = 10_000;
+const MIN_LIFETIME_MS = 10_000;
 
 export interface SubscriptionDeps {
   /** Posts the request; settles with its answer, or with what broke its stream. */
@@ -49,7 +49,7 @@ export function subscribe(request: Request, deps: SubscriptionDeps): Promise<Rep
 }
 
 /** What one stream has brought. */
-interface Met {
+interface StreamProgress {
   acknowledged: boolean;
   brought: boolean;
 }
@@ -60,7 +60,7 @@ class Subscription {
   readonly #request: Request;
   readonly #deps: SubscriptionDeps;
   /** What the client has been told that the server will tell it of; undefined until then. */
-  #honoured: JsonObject | undefined;
+  #acknowledged: JsonObject | undefined;
 
   constructor(request: Request, deps: SubscriptionDeps) {
     this.#request = request;
@@ -72,16 +72,16 @@ class Subscription {
     const { signal, profile } = call;
     for (let failures = 0, short = 0; ; ) {
       const began = clock.monotonic();
-      const met: Met = { acknowledged: false, brought: false };
-      const outcome = await this.#attempt(met);
+      const progress: StreamProgress = { acknowledged: false, brought: false };
+      const outcome = await this.#attempt(progress);
       signal.throwIfAborted();
       const failure =
         'reply' in outcome ? failureOfReply(outcome.reply, clock.now()) : failureOfError(outcome.error);
-      failures = met.acknowledged ? 0 : failures + 1;
-      const lived = met.brought || clock.monotonic() - began >= LIVED_MS;
-      short = met.acknowledged && lived ? 0 : short + 1;
-      const spent = failures >= (this.#honoured ? REOPEN_TRIES : FIRST_TRIES);
-      if (!failure || spent || !this.#passes(failure)) return this.#given(outcome, failures);
+      failures = progress.acknowledged ? 0 : failures + 1;
+      const lived = progress.brought || clock.monotonic() - began >= MIN_LIFETIME_MS;
+      short = progress.acknowledged && lived ? 0 : short + 1;
+      const spent = failures >= (this.#acknowledged ? MAX_REOPEN_ATTEMPTS : MAX_FIRST_ATTEMPTS);
+      if (!failure || spent || !this.#isTransient(failure)) return this.#settle(outcome, failures);
       events.emit({ type: 'stream.ended', profile, how: failure.message });
       const wait = reconnectDelay(clock, {
         wishMs: failure.retryAfterMs,
@@ -94,17 +94,19 @@ class Subscription {
     }
   }
 
-  async #attempt(met: Met): Promise<SubscriptionOutcome> {
+  async #attempt(progress: StreamProgress): Promise<SubscriptionOutcome> {
     try {
-      return { reply: await this.#deps.attempt((message, origin) => this.#take(message, origin, met)) };
+      return {
+        reply: await this.#deps.attempt((message, origin) => this.#handleMessage(message, origin, progress)),
+      };
     } catch (error) {
       return { error };
     }
   }
 
   /** Where nothing was opened yet, the layer that repeats requests has its own say about most. */
-  #passes({ how, status = 0, errorType }: Failure): boolean {
-    if (!this.#honoured) return how === 'connection-lost' || (how === 'http-status' && status > 500);
+  #isTransient({ how, status = 0, errorType }: Failure): boolean {
+    if (!this.#acknowledged) return how === 'connection-lost' || (how === 'http-status' && status > 500);
     if (how === 'connection-lost' || how === 'connect-failed') return true;
     const answered = how === 'answered' || how === 'http-status';
     return answered && (status >= 500 || status === 429 || status === 408 || isRejectedUnread(errorType));
@@ -114,35 +116,39 @@ class Subscription {
    * Before the first word of the server it is a request like any other; and what the server answers
    * is its answer.
    */
-  #given(outcome: SubscriptionOutcome, failures: number): Reply {
+  #settle(outcome: SubscriptionOutcome, failures: number): Reply {
     if ('reply' in outcome) return outcome.reply;
     const { error } = outcome;
-    if (!this.#honoured || (error instanceof ProxyError && error.reason === 'subscription-lost')) throw error;
-    throw lost(`${causeText(error)}${failures > 1 ? ` It was tried ${failures} times.` : ''}`, error);
+    if (!this.#acknowledged || (error instanceof ProxyError && error.reason === 'subscription-lost'))
+      throw error;
+    throw subscriptionLost(
+      `${causeText(error)}${failures > 1 ? ` It was tried ${failures} times.` : ''}`,
+      error,
+    );
   }
 
-  async #take(message: Message, origin: Origin, met: Met): Promise<void> {
+  async #handleMessage(message: Message, origin: Origin, progress: StreamProgress): Promise<void> {
     const { call, events } = this.#deps;
     const acknowledges =
       message.kind === 'notification' && message.method === 'notifications/subscriptions/acknowledged';
-    if (met.acknowledged || !acknowledges) {
-      met.brought = true;
+    if (progress.acknowledged || !acknowledges) {
+      progress.brought = true;
       return call.emit(message, origin);
     }
-    met.acknowledged = true;
+    progress.acknowledged = true;
     const { notifications } = paramsOf(message);
     const honoured = isObject(notifications) ? notifications : {};
-    const before = this.#honoured;
-    this.#honoured ??= honoured;
+    const before = this.#acknowledged;
+    this.#acknowledged ??= honoured;
     if (!before) return call.emit(message, origin);
     if (!covers(honoured, before))
-      throw lost('the server does not tell of all that it did before', undefined);
+      throw subscriptionLost('the server does not tell of all that it did before', undefined);
     events.emit({ type: 'stream.resumed', profile: origin.profile });
-    for (const change of changesOf(before, idText(this.#request))) await call.emit(change, origin);
+    for (const change of missedChanges(before, idText(this.#request))) await call.emit(change, origin);
   }
 }
 
-const lost = (why: string, cause: unknown): ProxyError =>
+const subscriptionLost = (why: string, cause: unknown): ProxyError =>
   new ProxyError(
     'subscription-lost',
     `The stream of the subscription broke, and could not be opened again as it was: ${why} Changes may have been missed: read the lists anew, and subscribe again.`,
@@ -165,7 +171,7 @@ const CHANGES: readonly (readonly [filter: string, method: string])[] = [
 ];
 
 /** Word of everything that may have changed unseen, for the subscription of that id. */
-function changesOf(honoured: JsonObject, id: string): Notification[] {
+function missedChanges(honoured: JsonObject, id: string): Notification[] {
   const meta = `"_meta":{"io.modelcontextprotocol/subscriptionId":${id}}`;
   const change = (method: string, params: string): Notification => {
     const text = `{"jsonrpc":"2.0","method":"${method}","params":{${params}}}`;

@@ -15,7 +15,7 @@ const RESUME_MAX_MS = 15_000;
  * Tries in a row that did not even open a stream, before the call that waits is told; its own
  * deadline may come sooner.
  */
-const RESUME_TRIES = 8;
+const MAX_RESUME_ATTEMPTS = 8;
 
 /**
  * Who asks for a longer pause is asked again all the same: the call may have its answer by then,
@@ -24,14 +24,14 @@ const RESUME_TRIES = 8;
 const MAX_RETRY_AFTER_MS = 20_000;
 
 /** The server is throttled or in trouble, which says nothing of the stream. */
-const isPassing = (status: number): boolean => status >= 500 || status === 429 || status === 408;
+const isTransient = (status: number): boolean => status >= 500 || status === 429 || status === 408;
 
 export interface ResumptionDeps {
-  readonly uplink: SignedTransport;
+  readonly transport: SignedTransport;
   readonly clock: Clock;
   /** Of a GET that asks for what follows an event. */
   readonly headersAfter: (lastEventId: string) => Readonly<Record<string, string>>;
-  readonly resumed: () => void;
+  readonly onResumed: () => void;
   readonly affinity: Affinity | undefined;
   readonly signal: AbortSignal;
   readonly onAttempt: (lease: Lease) => void;
@@ -41,7 +41,7 @@ export interface ResumptionDeps {
  * One connection's share of a stream: what cut it, or undefined where it ended cleanly, and how
  * much it brought.
  */
-export interface Piece {
+export interface StreamSegment {
   readonly cause: unknown;
   readonly messages: number;
 }
@@ -55,7 +55,7 @@ export class Resumption {
   readonly position: StreamPosition = { lastEventId: undefined, retryMs: undefined };
   readonly #deps: ResumptionDeps;
   /** After which event the last piece began. */
-  #before: string | undefined;
+  #previousEventId: string | undefined;
   /** Pieces in a row that brought no message. */
   #empty = 0;
   /** Pieces in a row that brought the stream no further. */
@@ -70,27 +70,27 @@ export class Resumption {
    * @throws ProxyError connection-lost, or what cut the stream, where it cannot be resumed or that
    * has been in vain too often; the signal's reason.
    */
-  async next({ cause, messages }: Piece): Promise<OpenedExchange> {
+  async next({ cause, messages }: StreamSegment): Promise<OpenedExchange> {
     const { lastEventId, retryMs } = this.position;
     this.#empty = messages > 0 ? 0 : this.#empty + 1;
     // Who closes in order and says when to come again makes its client poll, for as long as the
     // call takes.
     const polled = cause === undefined && retryMs !== undefined;
-    this.#stuck = polled || lastEventId !== this.#before ? 0 : this.#stuck + 1;
-    if (lastEventId === undefined || this.#stuck > RESUME_TRIES) {
-      throw cause ?? connectionLost(this.#deps.uplink.host, 'the stream ended without the answer');
+    this.#stuck = polled || lastEventId !== this.#previousEventId ? 0 : this.#stuck + 1;
+    if (lastEventId === undefined || this.#stuck > MAX_RESUME_ATTEMPTS) {
+      throw cause ?? connectionLost(this.#deps.transport.host, 'the stream ended without the answer');
     }
-    this.#before = lastEventId;
-    return this.#ask(lastEventId);
+    this.#previousEventId = lastEventId;
+    return this.#requestNext(lastEventId);
   }
 
   /** A resumed stream stands beside the connections of requests. */
-  async #ask(lastEventId: string): Promise<OpenedExchange> {
-    const { uplink, clock, headersAfter, resumed, affinity, signal, onAttempt } = this.#deps;
-    let askedMs = 0;
+  async #requestNext(lastEventId: string): Promise<OpenedExchange> {
+    const { transport, clock, headersAfter, onResumed, affinity, signal, onAttempt } = this.#deps;
+    let retryAfterMs = 0;
     for (let failures = 0; ; ) {
       const wait = reconnectDelay(clock, {
-        wishMs: askedMs > 0 ? Math.max(askedMs, this.position.retryMs ?? 0) : this.position.retryMs,
+        wishMs: retryAfterMs > 0 ? Math.max(retryAfterMs, this.position.retryMs ?? 0) : this.position.retryMs,
         empty: this.#empty + failures,
         failed: failures > 0,
         baseMs: RESUME_BASE_MS,
@@ -99,32 +99,32 @@ export class Resumption {
       await sleep(clock, wait, signal);
       let opened: OpenedExchange;
       try {
-        opened = await uplink.open({
+        opened = await transport.open({
           method: 'GET',
           lane: 'stream',
           headers: headersAfter(lastEventId),
-          repeatable: true,
+          idempotent: true,
           affinity,
           signal,
           onAttempt,
         });
       } catch (error) {
         const unreachable = error instanceof ProxyError && error.reason !== 'no-credentials';
-        if (!unreachable || ++failures > RESUME_TRIES) throw error;
+        if (!unreachable || ++failures > MAX_RESUME_ATTEMPTS) throw error;
         continue;
       }
       const { response, lease } = opened;
       if (response.status === 200 && mediaTypeOf(response.headers) === 'text/event-stream') {
-        resumed();
+        onResumed();
         return opened;
       }
       lease.cancel(new Error('not resumed'));
-      if (isPassing(response.status) && ++failures <= RESUME_TRIES) {
-        askedMs = Math.min(retryAfterOf(response.headers, clock.now()) ?? 0, MAX_RETRY_AFTER_MS);
+      if (isTransient(response.status) && ++failures <= MAX_RESUME_ATTEMPTS) {
+        retryAfterMs = Math.min(retryAfterOf(response.headers, clock.now()) ?? 0, MAX_RETRY_AFTER_MS);
         continue;
       }
       throw connectionLost(
-        uplink.host,
+        transport.host,
         `the stream ended without the answer, and the server did not resume it (HTTP ${response.status})`,
       );
     }

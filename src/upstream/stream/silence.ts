@@ -7,32 +7,32 @@ export interface SilenceWatch {
   /** --read-timeout, where it is not 0. */
   readonly limitMs: number;
   /** False once nobody waits for anything: then a stream may be as silent as it likes. */
-  readonly awaited: () => boolean;
-  readonly silent: (error: ProxyError) => void;
+  readonly isAwaited: () => boolean;
+  readonly onSilence: (error: ProxyError) => void;
 }
 
 /** Reads, and tells where the server falls silent in the middle of an answer. */
-export async function watched<T>(
-  { clock, limitMs, awaited, silent }: SilenceWatch,
+export async function withSilenceLimit<T>(
+  { clock, limitMs, isAwaited, onSilence }: SilenceWatch,
   response: Incoming,
   read: () => Promise<T>,
 ): Promise<T> {
   let watch: Timer | undefined;
-  const rewatch = (): void => {
+  const rearm = (): void => {
     watch?.cancel();
-    if (!awaited()) return;
+    if (!isAwaited()) return;
     watch = clock.schedule(limitMs, () => {
-      if (response.starved) silent(silenceError(limitMs));
+      if (response.starved) onSilence(silenceError(limitMs));
       // What has come is still on its way to the client: it is that who is silent.
-      else rewatch();
+      else rearm();
     });
   };
-  response.heard = rewatch;
-  rewatch();
+  response.onChunk = rearm;
+  rearm();
   try {
     return await read();
   } finally {
-    response.heard = undefined;
+    response.onChunk = undefined;
     watch?.cancel();
   }
 }

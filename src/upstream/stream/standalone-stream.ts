@@ -7,9 +7,9 @@ import { reconnectDelay } from '../../core/time/backoff.ts';
 import { type Clock, settleWithin, sleep } from '../../core/time/clock.ts';
 import { ERROR_BODY, type Incoming, mediaTypeOf } from '../http/incoming.ts';
 import type { Affinity } from '../transport/affinity.ts';
-import { lostSessionIn } from '../transport/lost-session.ts';
+import { readLostSession } from '../transport/lost-session.ts';
 import type { OpenedExchange, SignedTransport } from '../transport/signed-transport.ts';
-import { eventMessages, type StreamPosition } from './stream.ts';
+import { readEventMessages, type StreamPosition } from './stream.ts';
 
 /** Waits before the stream is opened again, where its server named no time. */
 const REOPEN_BASE_MS = 1_000;
@@ -23,22 +23,22 @@ const REFUSAL_BODY_MS = 5_000;
 const SPEAKING: ReadonlySet<number> = new Set([200, 400, 409]);
 
 export interface StandaloneStreamDeps {
-  readonly uplink: SignedTransport;
+  readonly transport: SignedTransport;
   readonly clock: Clock;
   readonly events: Events;
   /** Of a GET that opens the stream, or that resumes it after an event. */
   readonly headersAfter: (lastEventId: string | undefined) => Readonly<Record<string, string>>;
   readonly affinity: Affinity | undefined;
   readonly deliver: (message: Message) => Promise<void>;
-  readonly dropped: (reason: string) => void;
+  readonly onDropped: (reason: string) => void;
   /** As of a request. */
   readonly admits: (principal: string | undefined) => boolean;
   /**
    * The stream was there, and now the server knows nothing of its session; or that is another's.
    */
-  readonly sessionGone: () => void;
+  readonly onSessionGone: () => void;
   /** It is open; returns what to call when it has ended. */
-  readonly opened?: () => (() => void) | undefined;
+  readonly onOpened?: () => (() => void) | undefined;
   /** The session has ended. */
   readonly ended: AbortSignal;
 }
@@ -56,9 +56,9 @@ export class StandaloneStream {
   readonly #deps: StandaloneStreamDeps;
   readonly #position: StreamPosition = { lastEventId: undefined, retryMs: undefined };
   /** It has been open: a 404 later means that the session is gone, not that there is no stream. */
-  #met = false;
+  #wasOpen = false;
   /** How long the server wants to be left alone, by the Retry-After of its last refusal. */
-  #askedMs = 0;
+  #retryAfterMs = 0;
 
   constructor(deps: StandaloneStreamDeps) {
     this.#deps = deps;
@@ -72,7 +72,7 @@ export class StandaloneStream {
   async keep(first: { readonly sent: () => void; readonly opened: () => void }): Promise<void> {
     const { clock, ended } = this.#deps;
     for (let empty = 0; !ended.aborted; ) {
-      const outcome = await this.#once(first);
+      const outcome = await this.#attempt(first);
       first.sent();
       first.opened();
       if (outcome === 'unavailable') return;
@@ -80,7 +80,7 @@ export class StandaloneStream {
       const failed = outcome === 'failed';
       const { retryMs } = this.#position;
       const wait = reconnectDelay(clock, {
-        wishMs: failed ? Math.max(this.#askedMs, retryMs ?? 0) : retryMs,
+        wishMs: failed ? Math.max(this.#retryAfterMs, retryMs ?? 0) : retryMs,
         empty,
         failed,
         baseMs: REOPEN_BASE_MS,
@@ -90,27 +90,27 @@ export class StandaloneStream {
     }
   }
 
-  async #once({ sent, opened }: { sent: () => void; opened: () => void }): Promise<StreamOutcome> {
-    const { uplink, events, headersAfter, admits, affinity, sessionGone, ended } = this.#deps;
-    const { profile } = uplink;
-    this.#askedMs = 0;
+  async #attempt({ sent, opened }: { sent: () => void; opened: () => void }): Promise<StreamOutcome> {
+    const { transport, events, headersAfter, admits, affinity, onSessionGone, ended } = this.#deps;
+    const { profile } = transport;
+    this.#retryAfterMs = 0;
     let stream: OpenedExchange;
     try {
-      stream = await uplink.open({
+      stream = await transport.open({
         method: 'GET',
         lane: 'stream',
         headers: headersAfter(this.#position.lastEventId),
-        repeatable: true,
+        idempotent: true,
         signal: ended,
         admits,
         affinity,
-        onAttempt: (lease) => lease.cutBy(ended),
+        onAttempt: (lease) => lease.cancelOn(ended),
         onStart: sent,
       });
     } catch (error) {
       if (!ended.aborted) {
         events.emit({ type: 'stream.unavailable', profile, status: 0, message: causeText(error) });
-        if (error instanceof ProxyError && error.reason === 'session-lost') sessionGone();
+        if (error instanceof ProxyError && error.reason === 'session-lost') onSessionGone();
       }
       return 'failed';
     }
@@ -121,16 +121,16 @@ export class StandaloneStream {
       opened();
       return (await this.#read(stream)) ? 'read' : 'empty';
     }
-    this.#askedMs = retryAfterOf(response.headers, this.#deps.clock.now()) ?? 0;
+    this.#retryAfterMs = retryAfterOf(response.headers, this.#deps.clock.now()) ?? 0;
     const body = await this.#refusal(response);
-    const gone = this.#met && lostSessionIn(response, body, undefined) !== undefined;
+    const gone = this.#wasOpen && readLostSession(response, body, undefined) !== undefined;
     // AWS front ends name throttling with any status.
     const turnedAway = isRejectedUnread(errorTypeOf(response.headers, body.toString('latin1')));
     lease.cancel(new Error('not a stream'));
     const message = status === 405 ? 'not offered by this server' : 'not a stream';
     events.emit({ type: 'stream.unavailable', profile, status, message });
     if (gone) {
-      sessionGone();
+      onSessionGone();
       return 'unavailable';
     }
     // 401 and 403 heal with the next login, as those of a call do.
@@ -143,22 +143,27 @@ export class StandaloneStream {
    */
   async #refusal(response: Incoming): Promise<Buffer> {
     const unread = Buffer.alloc(0);
-    if (!this.#met && !SPEAKING.has(response.status)) return unread;
-    const reading = response.whole(ERROR_BODY).catch(() => unread);
+    if (!this.#wasOpen && !SPEAKING.has(response.status)) return unread;
+    const reading = response.readAll(ERROR_BODY).catch(() => unread);
     return (await settleWithin(this.#deps.clock, REFUSAL_BODY_MS, reading)) ?? unread;
   }
 
   /** True where the stream brought a message: then the next wait starts from the shortest. */
   async #read({ response, lease }: OpenedExchange): Promise<boolean> {
-    const { uplink, events, deliver, dropped, ended } = this.#deps;
-    const { profile } = uplink;
+    const { transport, events, deliver, onDropped, ended } = this.#deps;
+    const { profile } = transport;
     let brought = false;
-    this.#met = true;
-    const over = this.#deps.opened?.();
+    this.#wasOpen = true;
+    const over = this.#deps.onOpened?.();
     try {
-      for await (const message of eventMessages(response, this.#position, { dropped }, uplink.readLimit)) {
+      for await (const message of readEventMessages(
+        response,
+        this.#position,
+        { onDropped },
+        transport.readLimit,
+      )) {
         brought = true;
-        if (message.kind === 'unusable') dropped(`${message.what}, on the standalone stream`);
+        if (message.kind === 'unusable') onDropped(`${message.what}, on the standalone stream`);
         else await deliver(message);
       }
       events.emit({ type: 'stream.ended', profile, how: 'the server closed it' });

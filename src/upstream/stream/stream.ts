@@ -1,14 +1,14 @@
 import type { ReadLimit } from '../../core/errors/too-long.ts';
 import { hasMoreContainers } from '../../core/jsonrpc/containers.ts';
 import type { Message } from '../../core/jsonrpc/message.ts';
-import { readAnswers, readHead, type Unusable } from '../../core/jsonrpc/parse.ts';
+import { readHead, readMessagesAndFaults, type Unusable } from '../../core/jsonrpc/parse.ts';
 import { ByteList } from '../../core/system/byte-list.ts';
 import type { Incoming } from '../http/incoming.ts';
-import { onOneLine } from '../transport/answer.ts';
+import { toOneLine } from '../transport/answer.ts';
 import { type SseEvent, SseParser, textOfData } from './sse.ts';
 
-export interface StreamEars {
-  readonly dropped: (reason: string) => void;
+export interface StreamObserver {
+  readonly onDropped: (reason: string) => void;
 }
 
 /** How far a stream was read, and when its server wants to see its reader again. */
@@ -41,10 +41,10 @@ const isBlank = (byte: number): boolean => byte === 32 || (byte >= 9 && byte <= 
  * servers label one raw JSON object as an event stream; no field name starts with a brace, so that
  * the first byte tells.
  */
-export async function* eventMessages(
+export async function* readEventMessages(
   response: Incoming,
   position: StreamPosition,
-  ears: StreamEars,
+  observer: StreamObserver,
   limit: ReadLimit,
 ): AsyncGenerator<Message | Unusable> {
   let found: (SseEvent | { readonly head: Buffer })[] = [];
@@ -83,33 +83,33 @@ export async function* eventMessages(
         continue;
       }
       const { data, id } = event;
-      if (data !== undefined) yield* messagesOf(data, ears.dropped, limit);
+      if (data !== undefined) yield* readEvent(data, observer.onDropped, limit);
       // After the event was taken: a reader that breaks off in it wants it again. An empty id takes
       // the mark back.
       if (id !== undefined && !UNSENDABLE.test(id)) position.lastEventId = id === '' ? undefined : id;
     }
   }
-  if (raw) yield* messagesOf(raw.take(), ears.dropped, limit);
+  if (raw) yield* readEvent(raw.take(), observer.onDropped, limit);
 }
 
 /** One bad event costs itself, not the stream. */
-function messagesOf(
+function readEvent(
   data: Buffer,
-  dropped: (reason: string) => void,
+  onDropped: (reason: string) => void,
   limit: ReadLimit,
 ): (Message | Unusable)[] {
   if (hasMoreContainers(data, limit.containers)) {
     return [readHead(textOfData(data.subarray(0, HEAD_BYTES)), data.length, limit.tooMany())];
   }
   try {
-    return readAnswers(textOfData(data), data).flatMap((found) => {
-      if (found.kind !== 'unusable') return onOneLine(found);
+    return readMessagesAndFaults(textOfData(data), data).flatMap((found) => {
+      if (found.kind !== 'unusable') return toOneLine(found);
       if (found.isAnswer) return found;
-      dropped('an event that holds no JSON-RPC message');
+      onDropped('an event that holds no JSON-RPC message');
       return [];
     });
   } catch {
-    dropped('an event that holds no JSON');
+    onDropped('an event that holds no JSON');
     return [];
   }
 }

@@ -45,9 +45,13 @@ export class Affinity {
    * What a request carries in addition.
    * @param principal - the identity that signs it: what another was given is dropped.
    * @param configured - of --header, which wins over an id that was kept.
-   * @param own - the request's own headers, which win, too.
+   * @param requestHeaders - the request's own headers, which win, too.
    */
-  headersFor(principal: string | undefined, configured: Headers, own: Headers): Headers | undefined {
+  headersFor(
+    principal: string | undefined,
+    configured: Headers,
+    requestHeaders: Headers,
+  ): Headers | undefined {
     if (!this.holds) return undefined;
     if (principal !== this.#principal) {
       this.drop();
@@ -55,7 +59,7 @@ export class Affinity {
     }
     const added: Record<string, string> = {};
     for (const [name, id] of this.#ids ?? []) {
-      if (configured[name] === undefined && own[name] === undefined) added[name] = id;
+      if (configured[name] === undefined && requestHeaders[name] === undefined) added[name] = id;
     }
     const cookies = this.#cookies?.header;
     if (cookies !== undefined) {
@@ -67,33 +71,35 @@ export class Affinity {
   /**
    * Takes what a response brings. Resolves when the next request can carry it; undefined where it
    * can at once.
-   * @param own - the request's own headers.
+   * @param requestHeaders - the request's own headers.
    * @param added - what `headersFor` added to them.
    */
   learn(
     principal: string | undefined,
     { status, headers }: HttpFacts,
-    own: Headers,
+    requestHeaders: Headers,
     added: Headers | undefined,
   ): Promise<void> | undefined {
-    if (this.#options.routes && !REFUSED.has(status)) this.#learnIds(principal, headers, own, added);
+    if (this.#options.routes && !REFUSED.has(status))
+      this.#learnRoutingIds(principal, headers, requestHeaders, added);
     const lines = headers['set-cookie'];
     if (lines === undefined) return undefined;
-    this.#take(principal);
+    this.#assignTo(principal);
     this.#cookies ??= new Cookies(this.#options.url);
     return this.#cookies.keep(typeof lines === 'string' ? [lines] : lines);
   }
 
-  #learnIds(
+  #learnRoutingIds(
     principal: string | undefined,
     headers: HttpHeaders,
-    own: Headers,
+    requestHeaders: Headers,
     added: Headers | undefined,
   ): void {
     for (const name of ROUTING_HEADERS) {
       const id = headerOf(headers, name);
-      if (id === '' || own[name] !== undefined || id.length > MAX_ID_CHARS || !SENDABLE.test(id)) continue;
-      this.#take(principal);
+      if (id === '' || requestHeaders[name] !== undefined || id.length > MAX_ID_CHARS || !SENDABLE.test(id))
+        continue;
+      this.#assignTo(principal);
       this.#ids ??= new Map();
       const held = this.#ids.get(name);
       // Of requests that left together without an id, the first answer decides for all that follow.
@@ -102,7 +108,7 @@ export class Affinity {
   }
 
   /** What follows belongs to this identity. */
-  #take(principal: string | undefined): void {
+  #assignTo(principal: string | undefined): void {
     if (this.holds && principal !== this.#principal) this.drop();
     this.#principal = principal;
   }

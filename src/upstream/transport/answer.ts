@@ -6,8 +6,8 @@ import { classify, type Message, oneLine, type Response } from '../../core/jsonr
 import {
   bytesOf,
   isErrorObject,
-  readAnswers,
-  readUpstream,
+  readMessages,
+  readMessagesAndFaults,
   type Unusable,
 } from '../../core/jsonrpc/parse.ts';
 import {
@@ -29,7 +29,7 @@ import {
 import { type HttpHeaders, headerOf, mediaTypeOf } from '../http/incoming.ts';
 
 /** How much of a body that is no JSON-RPC the client gets to see in `error.data`. */
-const BODY_SHOWN = 2048;
+const MAX_BODY_SHOWN = 2048;
 
 export interface AnswerContext extends Omit<RefusalContext, 'status'> {
   /** Of the endpoint, with its query. */
@@ -43,12 +43,12 @@ export interface AnswerContext extends Omit<RefusalContext, 'status'> {
 export function decodeBody(bytes: Buffer): string | undefined {
   // Most JSON is, as Python writes it: 8 MB are decoded and parsed in 14 ms instead of 18.
   if (isAscii(bytes)) return bytes.toString('latin1');
-  return isUtf8(bytes) ? withoutMark(bytes).toString('utf8') : undefined;
+  return isUtf8(bytes) ? withoutByteOrderMark(bytes).toString('utf8') : undefined;
 }
 
 const BYTE_ORDER_MARK = Buffer.from('\uFEFF');
 
-const withoutMark = (bytes: Buffer): Buffer =>
+const withoutByteOrderMark = (bytes: Buffer): Buffer =>
   bytes.subarray(0, 3).equals(BYTE_ORDER_MARK) ? bytes.subarray(3) : bytes;
 
 /**
@@ -56,7 +56,7 @@ const withoutMark = (bytes: Buffer): Buffer =>
  * @throws ProxyError unusable-answer, where it is no JSON; line-too-long, where it would take too
  * much memory.
  */
-export function messagesOfBody(
+export function parseBody(
   bytes: Buffer,
   status: number,
   headers: HttpHeaders,
@@ -66,17 +66,17 @@ export function messagesOfBody(
   const text = decodeBody(bytes);
   try {
     if (text !== undefined) {
-      const found = readAnswers(text, withoutMark(bytes));
-      return found.map((each) => (each.kind === 'unusable' ? each : onOneLine(each)));
+      const found = readMessagesAndFaults(text, withoutByteOrderMark(bytes));
+      return found.map((each) => (each.kind === 'unusable' ? each : toOneLine(each)));
     }
   } catch {
     // Falls through: what is wrong is said below.
   }
   const what = text === undefined ? 'bytes that are not UTF-8' : 'broken JSON';
-  throw unusable(`HTTP ${status} with ${what} (${bytes.length} bytes)`, status, headers, text ?? '');
+  throw unusableAnswer(`HTTP ${status} with ${what} (${bytes.length} bytes)`, status, headers, text ?? '');
 }
 
-export function onOneLine<M extends Message>(message: M): M {
+export function toOneLine<M extends Message>(message: M): M {
   if (bytesOf(message)) return message;
   const text = oneLine(message.text);
   return text === message.text ? message : { ...message, text };
@@ -93,8 +93,8 @@ export function jsonRpcErrorOf(bytes: Buffer): Response | undefined {
 
 function errorIn(text: string): Response | undefined {
   try {
-    return readUpstream(text)
-      .map(onOneLine)
+    return readMessages(text)
+      .map(toOneLine)
       .find((message): message is Response => message.kind === 'response' && message.outcome === 'error');
   } catch {
     return undefined;
@@ -126,7 +126,7 @@ export function writtenError(bytes: Buffer): Response | undefined {
   }
 }
 
-export function unusable(
+export function unusableAnswer(
   what: string,
   status: number,
   headers: HttpHeaders,
@@ -148,23 +148,23 @@ export function unusable(
  * A request was answered 2xx with JSON that is no answer to it; `body` is what the server said
  * instead.
  */
-export function misfit(what: string, status: number, headers: HttpHeaders, body: string): ProxyError {
+export function invalidAnswer(what: string, status: number, headers: HttpHeaders, body: string): ProxyError {
   const words = wordsOf({ body, errorType: '' });
-  return unusable(`HTTP ${status} with ${what}${words ? `: ${words}` : ''}`, status, headers, body);
+  return unusableAnswer(`HTTP ${status} with ${what}${words ? `: ${words}` : ''}`, status, headers, body);
 }
 
 /** For what no MCP server says. */
 const WRONG_PLACE = 'Check that the endpoint URL is that of an MCP server, and what stands in front of it.';
 
 /** A request was answered 2xx with something that carries no answer. */
-export function noAnswer(status: number, headers: HttpHeaders, bytes: Buffer): ProxyError {
+export function missingAnswer(status: number, headers: HttpHeaders, bytes: Buffer): ProxyError {
   const type = mediaTypeOf(headers) || 'no content type';
   const what =
     bytes.length === 0 ? `HTTP ${status} with an empty body (${type})` : `HTTP ${status} with ${type}`;
   const words = wordsOf({ body: decodeBody(bytes) ?? '', errorType: '' });
   const shown = words === '' || type.includes('json') ? what : `${what}: ${words}`;
   const advice = bytes.length === 0 ? undefined : WRONG_PLACE;
-  return unusable(shown, status, headers, decodeBody(bytes) ?? '', advice);
+  return unusableAnswer(shown, status, headers, decodeBody(bytes) ?? '', advice);
 }
 
 function detailsOf(status: number, headers: HttpHeaders, body: string): Record<string, unknown> {
@@ -176,12 +176,12 @@ function detailsOf(status: number, headers: HttpHeaders, body: string): Record<s
     requestId: requestId || undefined,
     errorType: errorTypeOf(headers, body) || undefined,
     wwwAuthenticate: challenge || undefined,
-    body: body ? withoutEchoes(body.slice(0, 4 * BODY_SHOWN)).slice(0, BODY_SHOWN) : undefined,
+    body: body ? withoutEchoes(body.slice(0, 4 * MAX_BODY_SHOWN)).slice(0, MAX_BODY_SHOWN) : undefined,
   };
 }
 
 /** What a non-2xx answer without a JSON-RPC error means to the one who asked. Pure. */
-export function errorOfStatus(
+export function toStatusError(
   status: number,
   headers: HttpHeaders,
   bytes: Buffer,
@@ -290,7 +290,7 @@ const COLD_START =
  * True where the URL is that of an HTTP+SSE server (2024-11-05), which a client opens with GET: by
  * its usual path, or by what it allows.
  */
-function takesGetOnly(status: number, { path, headers }: Told): boolean {
+function takesGetOnly(status: number, { path, headers }: FailedResponse): boolean {
   if (status !== 404 && status !== 405) return false;
   const allowed = headerOf(headers, 'allow').toUpperCase();
   return (
@@ -298,16 +298,16 @@ function takesGetOnly(status: number, { path, headers }: Told): boolean {
   );
 }
 
-interface Told {
+interface FailedResponse {
   readonly host: string;
   readonly path: string;
   readonly words: string;
   readonly headers: HttpHeaders;
 }
 
-function adviceFor(status: number, told: Told): string {
-  const { host, words } = told;
-  if (takesGetOnly(status, told)) {
+function adviceFor(status: number, response: FailedResponse): string {
+  const { host, words } = response;
+  if (takesGetOnly(status, response)) {
     return '. It looks like a server of the HTTP+SSE transport of 2024-11-05, which takes no POST at this URL: use its Streamable HTTP endpoint, often the same URL with /mcp at its end';
   }
   switch (status) {

@@ -12,7 +12,7 @@ const STS_LIMIT_MS = 5_000;
 const BODY = 'Action=GetCallerIdentity&Version=2011-06-15';
 const CONTENT_TYPE = 'application/x-www-form-urlencoded';
 
-export interface IdentityQuestion {
+export interface CallerIdentityRequest {
   readonly credentials: Credentials;
   readonly region: string;
   readonly env: NodeJS.ProcessEnv;
@@ -49,8 +49,8 @@ export function stsEndpoint(region: string, env: NodeJS.ProcessEnv): URL | undef
  * Asks STS whose keys these are (GetCallerIdentity, which needs no permission). Throws only where
  * `signal` aborts.
  */
-export async function callerIdentity(question: IdentityQuestion): Promise<CallerIdentity> {
-  const { credentials, region, env, connect, signal, clock } = question;
+export async function callerIdentity(request: CallerIdentityRequest): Promise<CallerIdentity> {
+  const { credentials, region, env, connect, signal, clock } = request;
   const url = stsEndpoint(region, env);
   if (!url) return { kind: 'no-endpoint' };
   const { host } = url;

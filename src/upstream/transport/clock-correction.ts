@@ -16,7 +16,7 @@ export interface RefusedTime {
 export interface Correction {
   readonly offsetMs: number;
   /** Whether the request, which did not run, is worth another signature. */
-  readonly again: boolean;
+  readonly retry: boolean;
 }
 
 /** Refusals that a wrong time may be behind, though they do not name it. */
@@ -26,8 +26,8 @@ const MAY_BE_TIME: ReadonlySet<RefusalKind> = new Set(['signature', 'other']);
 export function correctionAfter({ kind, skewMs, usedMs }: RefusedTime): Correction | undefined {
   if (kind === 'clock') {
     const differs = skewMs !== undefined && Math.abs(skewMs - usedMs) >= SKEW_WORTH_CORRECTING_MS;
-    if (differs && isCorrectable(skewMs)) return { offsetMs: skewMs, again: true };
-    return usedMs === 0 ? undefined : { offsetMs: 0, again: true };
+    if (differs && isCorrectable(skewMs)) return { offsetMs: skewMs, retry: true };
+    return usedMs === 0 ? undefined : { offsetMs: 0, retry: true };
   }
-  return usedMs !== 0 && MAY_BE_TIME.has(kind) ? { offsetMs: 0, again: false } : undefined;
+  return usedMs !== 0 && MAY_BE_TIME.has(kind) ? { offsetMs: 0, retry: false } : undefined;
 }

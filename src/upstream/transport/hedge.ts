@@ -21,12 +21,12 @@ export const hedgeAfterMsOf = (requests: readonly Pick<Request, 'method'>[]): nu
   requests.some(({ method }) => method === 'tools/call') ? HEDGE_TOOL_AFTER_MS : HEDGE_AFTER_MS;
 
 /** A request on its way, and the place that it has. */
-export interface Attempt {
+export interface HedgedAttempt {
   readonly lease: Lease;
   readonly answer: Promise<Incoming>;
 }
 
-export interface Won {
+export interface HedgeResult {
   readonly lease: Lease;
   readonly response: Incoming;
   /** True where a second attempt was made. */
@@ -51,11 +51,11 @@ const OTHER_WON = new Error('another connection answered first');
  * @throws TransportFailure of the last attempt, when every one has failed.
  */
 export function hedge(
-  first: Attempt,
+  first: HedgedAttempt,
   { clock, signal, send, afterMs = HEDGE_AFTER_MS }: HedgeDeps,
-): Promise<Won> {
+): Promise<HedgeResult> {
   return new Promise((resolve, reject) => {
-    const pending = new Set<Attempt>();
+    const pending = new Set<HedgedAttempt>();
     let contested = false;
     let over = false;
     let sent = false;
@@ -70,7 +70,7 @@ export function hedge(
       timer?.cancel();
       signal.removeEventListener('abort', onAbort);
     };
-    const watch = (attempt: Attempt): void => {
+    const watch = (attempt: HedgedAttempt): void => {
       pending.add(attempt);
       attempt.answer.then(
         (response) => {
@@ -92,9 +92,11 @@ export function hedge(
     watch(first);
     timer = clock.schedule(afterMs, () => {
       if (signal.aborted) return;
-      let lease = first.lease.another();
+      let lease = first.lease.leaseAnother();
       if (!lease) {
-        lease = first.lease.renew(new Error(`the connection was silent for ${afterMs / 1_000} s`));
+        lease = first.lease.replaceConnection(
+          new Error(`the connection was silent for ${afterMs / 1_000} s`),
+        );
         if (!lease) return;
         pending.delete(first);
         // Its bytes have left, whatever becomes of the second.

@@ -15,7 +15,7 @@ export interface IdentitiesOptions {
   readonly credentialsOptional: boolean;
   readonly env: NodeJS.ProcessEnv;
   readonly clock: Clock;
-  readonly roadOf: (profile: string) => ProfileTransport;
+  readonly profileTransport: (profile: string) => ProfileTransport;
 }
 
 /** What is reported of a profile. */
@@ -28,7 +28,7 @@ export interface ProfileIdentity {
   readonly note?: string;
 }
 
-interface Known {
+interface KnownIdentity {
   readonly accessKeyId: string;
   readonly answer: Promise<{ account: string | null; arn: string | null; note?: string }>;
 }
@@ -39,7 +39,7 @@ interface Known {
  */
 export class Identities {
   readonly #options: IdentitiesOptions;
-  readonly #known = new Map<string, Known>();
+  readonly #known = new Map<string, KnownIdentity>();
   /** Ends what is under way with the process; one caller that leaves does not end it for others. */
   readonly #closing = new AbortController();
 
@@ -49,14 +49,14 @@ export class Identities {
 
   /** @throws ProxyError no-credentials or auth-rejected, as a call of the profile would. */
   async of(profile: string, signal: AbortSignal): Promise<ProfileIdentity> {
-    const { endpoint, scope, env, roadOf, credentialsOptional } = this.#options;
+    const { endpoint, scope, env, profileTransport, credentialsOptional } = this.#options;
     const shown = {
       profile: profile || env.AWS_PROFILE || null,
       region: scope?.region ?? null,
       endpoint: urlWithoutSecrets(endpoint.href),
     };
     const unsigned = { ...shown, account: null, arn: null, note: 'requests are not signed' };
-    const { credentials: provider, connect } = roadOf(profile);
+    const { credentials: provider, connect } = profileTransport(profile);
     if (!scope || !provider) return unsigned;
     try {
       const credentials = await provider.current(signal);
@@ -64,7 +64,7 @@ export class Identities {
       const answer =
         known?.accessKeyId === credentials.accessKeyId
           ? known.answer
-          : this.#ask(profile, credentials, scope, connect);
+          : this.#request(profile, credentials, scope, connect);
       return { ...shown, ...(await abortable(answer, signal)) };
     } catch (error) {
       const none = error instanceof ProxyError && error.details.kind === 'none';
@@ -73,15 +73,15 @@ export class Identities {
     }
   }
 
-  #ask(
+  #request(
     profile: string,
     credentials: Credentials,
     scope: SigningScope,
     connect: ProfileTransport['connect'],
-  ): Known['answer'] {
+  ): KnownIdentity['answer'] {
     const { env, clock } = this.#options;
     const { accessKeyId } = credentials;
-    const asked = callerIdentity({
+    const answer = callerIdentity({
       credentials,
       region: scope.region,
       env,
@@ -103,9 +103,9 @@ export class Identities {
       const note = `STS could not be asked (${why}); the account is read from the access key, where it tells`;
       return { account: accountOf(accessKeyId) ?? null, arn: null, note };
     });
-    asked.catch(() => this.#forget(profile, accessKeyId));
-    this.#known.set(profile, { accessKeyId, answer: asked });
-    return asked;
+    answer.catch(() => this.#forget(profile, accessKeyId));
+    this.#known.set(profile, { accessKeyId, answer });
+    return answer;
   }
 
   /** Only a good answer is kept: the next call asks again. */

@@ -63,7 +63,7 @@ export interface JudgedAnswer {
  * The error of a request whose session the server does not know; undefined where the answer does
  * not say that. Pure.
  */
-export function lostSession({
+export function judgeLostSession({
   status,
   errorType = '',
   error,
@@ -73,8 +73,8 @@ export function lostSession({
   const raw = error?.json.error;
   const { code } = isObject(raw) ? raw : {};
   const text = body === undefined ? '' : (decodeBody(body) ?? '');
-  const shown = saidBy(raw).at(0) ?? wordsOf({ body: text, errorType: '' });
-  const said = raw === undefined ? wordsIn(text) : saidBy(raw);
+  const shown = errorTexts(raw).at(0) ?? wordsOf({ body: text, errorType: '' });
+  const said = raw === undefined ? bodyTexts(text) : errorTexts(raw);
   const failed: FailedAnswer = {
     status,
     errorType,
@@ -91,7 +91,7 @@ export function lostSession({
  * The members in which servers put words: JSON-RPC, AWS, OAuth, problem details (RFC 9457) and what
  * frameworks make up.
  */
-const WORDY = [
+const TEXT_KEYS = [
   'message',
   'Message',
   'error',
@@ -107,17 +107,17 @@ const WORDY = [
  * What the error of a JSON-RPC response says, its data included; some servers put a bare string
  * there.
  */
-function saidBy(error: unknown): string[] {
+function errorTexts(error: unknown): string[] {
   if (typeof error === 'string') return [error];
-  return isObject(error) ? [...stringsOf(error), ...dataOf(error)] : [];
+  return isObject(error) ? [...textMembers(error), ...dataTexts(error)] : [];
 }
 
-const stringsOf = (object: JsonObject): string[] =>
-  WORDY.map((key) => object[key]).filter((value) => typeof value === 'string');
+const textMembers = (object: JsonObject): string[] =>
+  TEXT_KEYS.map((key) => object[key]).filter((value) => typeof value === 'string');
 
-function dataOf({ data }: JsonObject): string[] {
+function dataTexts({ data }: JsonObject): string[] {
   if (typeof data === 'string') return [data];
-  return isObject(data) ? stringsOf(data) : [];
+  return isObject(data) ? textMembers(data) : [];
 }
 
 /** A result, a request or a notification: no error. */
@@ -125,11 +125,11 @@ const isMessage = ({ result, method }: JsonObject): boolean =>
   (result !== undefined && result !== null) || method !== undefined;
 
 /** What a body that is no JSON-RPC says. */
-const wordsIn = (body: string): string[] =>
+const bodyTexts = (body: string): string[] =>
   textsOf(body).flatMap((text) => {
     try {
       const json: unknown = JSON.parse(text);
-      if (isObject(json)) return isMessage(json) ? [] : [...stringsOf(json), ...saidBy(json.error)];
+      if (isObject(json)) return isMessage(json) ? [] : [...textMembers(json), ...errorTexts(json.error)];
     } catch {
       // Then it is text, or a page.
     }
@@ -137,7 +137,7 @@ const wordsIn = (body: string): string[] =>
   });
 
 /** The same for an HTTP answer whose body was read whole. */
-export function lostSessionIn(
+export function readLostSession(
   { status, headers }: { readonly status: number; readonly headers: HttpHeaders },
   body: Buffer,
   sessionId: string | undefined,
@@ -145,15 +145,15 @@ export function lostSessionIn(
   // The request was rejected for something else than its session.
   if (isRejectedUnread(errorTypeOf(headers, decodeBody(body)))) return undefined;
   const errorType = headerOf(headers, 'x-amzn-errortype');
-  return lostSession({ status, errorType, error: jsonRpcErrorOf(body), body, sessionId });
+  return judgeLostSession({ status, errorType, error: jsonRpcErrorOf(body), body, sessionId });
 }
 
 /**
  * True where the server itself has spoken of its session: a bare 404 may be about something else.
  */
-export const saysSessionInWords = (error: unknown): boolean =>
+export const namesSession = (error: unknown): boolean =>
   error instanceof ProxyError && isAboutLostSession(String(error.details.serverMessage ?? ''));
 
 /** The session is gone, and what was sent did not run. */
-export const isLost = (error: unknown): boolean =>
+export const isSessionLost = (error: unknown): boolean =>
   error instanceof ProxyError && error.reason === 'session-lost' && error.sent === 'refused';

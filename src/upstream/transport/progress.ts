@@ -1,10 +1,10 @@
-import { isOverdue, unsentReason } from '../../core/errors/errors.ts';
+import { isDeadlineError, unsentReason } from '../../core/errors/errors.ts';
 import type { Lease } from '../http/connection-pool.ts';
 
 /** How far a request has got. */
-export interface Progress {
+export interface RequestProgress {
   /** What it waits for; read only before it has a lease. */
-  readonly because: string | undefined;
+  readonly waitReason: string | undefined;
   readonly lease: Lease | undefined;
   /** The head of the response is there. */
   readonly responding: boolean;
@@ -14,9 +14,13 @@ export interface Progress {
  * Why a request was given up, with how far it has got: the cause is there, and not in the time
  * limit. Pure.
  */
-export function reasonAt({ because, lease, responding }: Progress, reason: unknown, host: string): unknown {
-  if (!lease) return unsentReason(reason, because);
-  if (!isOverdue(reason)) return reason;
+export function abortReasonAt(
+  { waitReason, lease, responding }: RequestProgress,
+  reason: unknown,
+  host: string,
+): unknown {
+  if (!lease) return unsentReason(reason, waitReason);
+  if (!isDeadlineError(reason)) return reason;
   if (responding) return reason.with(`${host} began its response and did not end it.`);
   return reason.with(
     lease.open ? `${host} took the request and sent no response.` : `No connection to ${host} was open yet.`,

@@ -49,18 +49,18 @@ const UNINITIALIZED =
 /**
  * True where the words of an error say that the server does not know the session of the protocol.
  * Pure.
- * @param own - the id that the request carried: a text about another id is about a session of a
- * tool.
+ * @param sessionId - the id that the request carried: a text about another id is about a session of
+ * a tool.
  */
-export function isAboutLostSession(text: string, own?: string): boolean {
-  const plain = normalized(text, own);
+export function isAboutLostSession(text: string, sessionId?: string): boolean {
+  const plain = normalized(text, sessionId);
   if (ABOUT_CREDENTIALS.test(plain) || ABOUT_ARGUMENTS.test(plain)) return false;
   if (UNINITIALIZED.test(plain)) return true;
   for (const { index } of plain.matchAll(/\bsession/g)) {
     const before = plainWordsBefore(plain.slice(Math.max(0, index - MAX_CLAUSE), index));
     if (!before) continue;
     const after = plain.slice(index + 'session'.length);
-    const isOwn = (id: string | undefined): boolean => own === undefined || id === OWN_ID;
+    const isOwn = (id: string | undefined): boolean => sessionId === undefined || id === REQUEST_ID;
     const denied = before.some((word) => DENIALS.has(word)) && !OTHER_NOUN.test(after);
     const named = NAMED.exec(after)?.groups?.id;
     if (denied && (named === undefined || isOwn(named))) return true;
@@ -71,12 +71,12 @@ export function isAboutLostSession(text: string, own?: string): boolean {
   return false;
 }
 
-const OWN_ID = 'own#id';
+const REQUEST_ID = 'own#id';
 
-function normalized(text: string, own: string | undefined): string {
+function normalized(text: string, sessionId: string | undefined): string {
   const marked = text.slice(0, MAX_JUDGED_CHARS);
   return (
-    (own ? marked.replaceAll(own, OWN_ID) : marked)
+    (sessionId ? marked.replaceAll(sessionId, REQUEST_ID) : marked)
       // SessionNotFound, sessionId, ExpiredTokenException
       .replace(/\w*(?:session|exception|error)\w*/gi, (word) => word.replace(/([a-z])([A-Z])/g, '$1 $2'))
       .toLowerCase()

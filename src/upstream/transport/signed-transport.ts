@@ -15,14 +15,14 @@ import { ERROR_BODY, headerOf, type Incoming } from '../http/incoming.ts';
 import { Affinity, type AffinityOptions } from './affinity.ts';
 import { type AnswerContext, decodeBody } from './answer.ts';
 import { correctionAfter } from './clock-correction.ts';
-import { type Attempt, hedge, type Won } from './hedge.ts';
-import { lostSessionIn } from './lost-session.ts';
+import { type HedgedAttempt, type HedgeResult, hedge } from './hedge.ts';
+import { readLostSession } from './lost-session.ts';
 
 /**
  * Which connections carry a message: streams and control messages never wait behind requests, so
  * that an answer cannot deadlock.
  */
-export type LaneName = 'request' | 'control' | 'stream';
+export type Lane = 'request' | 'control' | 'stream';
 
 export interface SignedTransportOptions {
   readonly profile: string;
@@ -36,7 +36,7 @@ export interface SignedTransportOptions {
         readonly optional: boolean;
       }
     | undefined;
-  readonly lanes: Readonly<Record<LaneName, ConnectionPool>>;
+  readonly lanes: Readonly<Record<Lane, ConnectionPool>>;
   readonly affinity: AffinityOptions;
   /** Sent, not signed, with every request. */
   readonly headers: () => Readonly<Record<string, string>>;
@@ -53,12 +53,12 @@ export interface TransportRequest {
    * that is free, and waits for none. `deletion`: the end of a session. It takes an idle connection
    * of requests, or one of its own, and nothing waits for it.
    */
-  readonly lane: LaneName | 'own' | 'deletion';
+  readonly lane: Lane | 'own' | 'deletion';
   /** The request's own headers: accept, session, version. */
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: Buffer | undefined;
   /** False where a second delivery could run something twice. */
-  readonly repeatable: boolean;
+  readonly idempotent: boolean;
   /** Of a repeatable request; absent: HEDGE_AFTER_MS. */
   readonly hedgeAfterMs?: number | undefined;
   readonly signal: AbortSignal;
@@ -78,7 +78,7 @@ export interface TransportRequest {
   /** Told of each place taken for an attempt, before its first byte leaves. */
   readonly onAttempt: (lease: Lease) => void;
   /** Receives what the request waits for before its first byte leaves, as a clause for a person. */
-  readonly waits?: ((because: string) => void) | undefined;
+  readonly onWait?: ((waitReason: string) => void) | undefined;
   /** Runs when an attempt's first byte is about to leave on an open connection. */
   readonly onStart?: (() => void) | undefined;
 }
@@ -98,7 +98,7 @@ export interface OpenedExchange {
 }
 
 /** What one attempt is made with. */
-interface Made {
+interface AttemptContext {
   readonly credentials: Credentials | undefined;
   readonly offsetMs: number;
   /** Headers that the affinity adds. */
@@ -115,7 +115,7 @@ const TIME_REFUSED_MS = 30_000;
 const MAX_SHOWN_ID = 100;
 
 /** What a refused attempt may be mended with; each remedy is tried once per request. */
-interface Remedies {
+interface AvailableRemedies {
   fresh: boolean;
   clock: boolean;
   connection: boolean;
@@ -174,7 +174,9 @@ export class SignedTransport {
   }
 
   /** What an error about an answer has to say of the way that it came. */
-  contextOf(opened: Pick<OpenedExchange, 'signed' | 'providerName' | 'skewMs'> | undefined): AnswerContext {
+  answerContext(
+    opened: Pick<OpenedExchange, 'signed' | 'providerName' | 'skewMs'> | undefined,
+  ): AnswerContext {
     const { host, profile, scope } = this;
     const skewMs = opened?.skewMs;
     const signed = opened?.signed ?? false;
@@ -203,7 +205,7 @@ export class SignedTransport {
    * @returns what to call when it is enough. `watcher` hears who signs, before each request is
    * sent.
    */
-  watch(watcher: (principal: string | undefined) => void): () => void {
+  onSigner(watcher: (principal: string | undefined) => void): () => void {
     this.#watchers.add(watcher);
     return () => this.#watchers.delete(watcher);
   }
@@ -214,16 +216,16 @@ export class SignedTransport {
    * request does not admit who would sign it; the signal's reason.
    */
   async open(request: TransportRequest): Promise<OpenedExchange> {
-    const left: Remedies = { fresh: true, clock: true, connection: true };
+    const remedies: AvailableRemedies = { fresh: true, clock: true, connection: true };
     const { lanes } = this.#options;
     const { affinity } = request;
-    const lane = lanes[LANE_OF[request.lane]];
+    const lane = lanes[POOL_OF_LANE[request.lane]];
     let refreshed: Credentials | undefined;
     for (let attempt = 1; ; attempt++) {
-      const wanted = { fresh: !left.connection };
+      const wanted = { fresh: !remedies.connection };
       request.signal.throwIfAborted();
-      const spare = this.#spareFor(request, wanted);
-      let lease = spare ?? lane.free(wanted) ?? (await this.#place(lane, request, wanted));
+      const spare = this.#findSpare(request, wanted);
+      let lease = spare ?? lane.tryLease(wanted) ?? (await this.#waitForConnection(lane, request, wanted));
       let credentials: Credentials | undefined;
       let response: Incoming;
       // Kept for this attempt: another call may learn a new one while this is on its way.
@@ -232,20 +234,20 @@ export class SignedTransport {
       try {
         const resolving = refreshed ?? this.#credentials(request.signal);
         if (resolving instanceof Promise) {
-          request.waits?.(this.#awaitingCredentials);
+          request.onWait?.(this.#awaitingCredentials);
           if (!lease.open) dialDuring(resolving, lease);
         }
         credentials = await resolving;
         for (const watcher of this.#watchers) watcher(credentials?.principal);
-        if (request.admits?.(credentials?.principal) === false) throw anothersSession(this.profile);
+        if (request.admits?.(credentials?.principal) === false) throw foreignSession(this.profile);
         offsetMs = this.#clockOffsetMs;
         added = affinity?.headersFor(credentials?.principal, this.#options.headers(), request.headers);
-        const made: Made = { credentials, offsetMs, added };
+        const context: AttemptContext = { credentials, offsetMs, added };
         if (isHedged(request, lease)) {
-          const won = await this.#hedged(request, lease, made, attempt);
+          const won = await this.#hedged(request, lease, context, attempt);
           lease = won.lease;
           response = won.response;
-        } else response = await this.#send(request, lease, made, attempt);
+        } else response = await this.#send(request, lease, context, attempt);
         const learning = affinity?.learn(credentials?.principal, response, request.headers, added);
         // What follows this answer has to carry its cookies.
         if (learning) await learning.catch(() => undefined);
@@ -253,9 +255,9 @@ export class SignedTransport {
         lease.cancel(error instanceof Error ? error : new Error(String(error)));
         if (request.signal.aborted) throw request.signal.reason;
         if (!(error instanceof TransportFailure)) throw error;
-        const stale = error.reused && !error.headersTooLong && (error.sent === 'no' || request.repeatable);
-        if (!stale || !left.connection) throw this.#transportError(error);
-        left.connection = false;
+        const stale = error.reused && !error.headersTooLong && (error.sent === 'no' || request.idempotent);
+        if (!stale || !remedies.connection) throw this.#transportError(error);
+        remedies.connection = false;
         continue;
       }
       const opened: OpenedExchange = {
@@ -269,7 +271,7 @@ export class SignedTransport {
       };
       if (credentials && response.status < 400) this.#timeRefusedAt = undefined;
       if (!credentials || !couldBeRefusal(response.status)) return opened;
-      const next = await this.#remedy(opened, { credentials, offsetMs }, left, request.signal);
+      const next = await this.#remedy(opened, { credentials, offsetMs }, remedies, request.signal);
       if (!next) return opened;
       refreshed = next.credentials;
     }
@@ -279,15 +281,20 @@ export class SignedTransport {
    * Sends on a connection that may have died in silence, and on a new one too where no answer
    * begins in time.
    */
-  async #hedged(request: TransportRequest, lease: Lease, made: Made, attempt: number): Promise<Won> {
+  async #hedged(
+    request: TransportRequest,
+    lease: Lease,
+    context: AttemptContext,
+    attempt: number,
+  ): Promise<HedgeResult> {
     const { clock, events, profile, lanes } = this.#options;
     const sentAt = clock.monotonic();
-    const first: Attempt = { lease, answer: this.#send(request, lease, made, attempt) };
+    const first: HedgedAttempt = { lease, answer: this.#send(request, lease, context, attempt) };
     const won = await hedge(first, {
       clock,
       signal: request.signal,
       afterMs: request.hedgeAfterMs,
-      send: (other) => this.#send(request, other, made, attempt + 1),
+      send: (other) => this.#send(request, other, context, attempt + 1),
     });
     if (won.lease !== lease) {
       // Others that have rested as long may have died with it.
@@ -297,12 +304,12 @@ export class SignedTransport {
     return won;
   }
 
-  #place(
+  #waitForConnection(
     lane: ConnectionPool,
     request: TransportRequest,
     wanted: { readonly fresh: boolean },
   ): Promise<Lease> {
-    request.waits?.(lane.busyText);
+    request.onWait?.(lane.busyText);
     return lane.lease(request.signal, { fresh: wanted.fresh, share: request.share });
   }
 
@@ -317,19 +324,22 @@ export class SignedTransport {
     control.dial();
   }
 
-  #spareFor({ lane }: TransportRequest, wanted: { readonly fresh: boolean }): Lease | undefined {
-    if (lane === 'own') return this.#spare(wanted);
+  #findSpare({ lane }: TransportRequest, wanted: { readonly fresh: boolean }): Lease | undefined {
+    if (lane === 'own') return this.#findOpenConnection(wanted);
     // An idle connection of requests, which a request that needs its place gets at once.
-    return lane === 'deletion' && !wanted.fresh ? this.#options.lanes.request.yielding() : undefined;
+    return lane === 'deletion' && !wanted.fresh ? this.#options.lanes.request.tryYieldingLease() : undefined;
   }
 
   /**
    * A connection that is open costs no handshake, whichever lane it is of; a new one is a
    * request's.
    */
-  #spare(wanted: { readonly fresh: boolean }): Lease | undefined {
+  #findOpenConnection(wanted: { readonly fresh: boolean }): Lease | undefined {
     const { request, control } = this.#options.lanes;
-    return (wanted.fresh ? undefined : (request.ready() ?? control.ready())) ?? request.free(wanted);
+    return (
+      (wanted.fresh ? undefined : (request.tryOpenLease() ?? control.tryOpenLease())) ??
+      request.tryLease(wanted)
+    );
   }
 
   #credentials(signal: AbortSignal): Promise<Credentials | undefined> | undefined {
@@ -355,18 +365,28 @@ export class SignedTransport {
     }
   }
 
-  #send(request: TransportRequest, lease: Lease, made: Made, attempt: number): Promise<Incoming> {
-    const now = (): Promise<Incoming> => this.#sendNow(request, lease, made, attempt);
+  #send(
+    request: TransportRequest,
+    lease: Lease,
+    context: AttemptContext,
+    attempt: number,
+  ): Promise<Incoming> {
+    const now = (): Promise<Incoming> => this.#sendSigned(request, lease, context, attempt);
     // A server that closes a connection says so by a FIN: one that has arrived is to be seen before
     // a request that must not be sent twice goes into a dead socket. undici gives the loop a turn
     // on a kept connection, which is enough for one that has rested; behind an answer of this very
     // turn, the system has to be asked once more.
-    return lease.justAnswered && !request.repeatable ? aTurn().then(now) : now();
+    return lease.justAnswered && !request.idempotent ? nextTurn().then(now) : now();
   }
 
-  #sendNow(request: TransportRequest, lease: Lease, made: Made, attempt: number): Promise<Incoming> {
+  #sendSigned(
+    request: TransportRequest,
+    lease: Lease,
+    context: AttemptContext,
+    attempt: number,
+  ): Promise<Incoming> {
     const { target, clock, events, profile } = this.#options;
-    const headers = this.#headersOf(request, made);
+    const headers = this.#signedHeaders(request, context);
     if (request.signal.aborted) throw request.signal.reason;
     request.onAttempt(lease);
     const { method, body, onStart } = request;
@@ -388,9 +408,9 @@ export class SignedTransport {
     });
   }
 
-  #headersOf(
+  #signedHeaders(
     { method, headers, body }: TransportRequest,
-    { credentials, offsetMs, added }: Made,
+    { credentials, offsetMs, added }: AttemptContext,
   ): Record<string, string> {
     const { target, signing, clock } = this.#options;
     const contentType = body ? 'application/json' : undefined;
@@ -426,14 +446,14 @@ export class SignedTransport {
   async #remedy(
     { response, skewMs, sessionId }: OpenedExchange,
     used: { readonly credentials: Credentials; readonly offsetMs: number },
-    left: Remedies,
+    remedies: AvailableRemedies,
     signal: AbortSignal,
   ): Promise<{ credentials: Credentials | undefined } | undefined> {
     const { events, profile, signing } = this.#options;
-    const body = await response.whole(ERROR_BODY).catch(() => undefined);
+    const body = await response.readAll(ERROR_BODY).catch(() => undefined);
     if (!body || !signing) return undefined;
     // Some servers answer 401 to a session that they do not know, whoever asks.
-    if (sessionId !== undefined && lostSessionIn(response, body, sessionId)) return undefined;
+    if (sessionId !== undefined && readLostSession(response, body, sessionId)) return undefined;
     const refusal = judgeRefusal({
       status: response.status,
       errorType: headerOf(response.headers, 'x-amzn-errortype'),
@@ -446,14 +466,14 @@ export class SignedTransport {
       events.emit({ type: 'auth.rejected', profile, verdict: refusal.kind, message: refusal.said, again });
     const correction = correctionAfter({ kind: refusal.kind, skewMs, usedMs: used.offsetMs });
     if (correction) this.#correct(correction.offsetMs, used.offsetMs);
-    if (correction?.again && left.clock) {
-      left.clock = false;
+    if (correction?.retry && remedies.clock) {
+      remedies.clock = false;
       report(true);
       return { credentials: undefined };
     }
     if (refusal.kind === 'clock') this.#timeRefusedAt = this.#options.clock.monotonic();
-    if (RENEWABLE.has(refusal.kind) && left.fresh) {
-      left.fresh = false;
+    if (RENEWABLE.has(refusal.kind) && remedies.fresh) {
+      remedies.fresh = false;
       const newer = await signing.credentials.refresh(used.credentials, signal);
       if (newer) {
         report(true);
@@ -487,7 +507,7 @@ export class SignedTransport {
  * A server may do in a session what the one who opened it may do, and with what it keeps of that
  * one.
  */
-const anothersSession = (profile: string): ProxyError =>
+const foreignSession = (profile: string): ProxyError =>
   new ProxyError(
     'session-lost',
     `The MCP session belongs to the AWS identity that ${profile === '' ? 'the credentials' : `the profile '${profile}'`} spoke for until now, and this call was not sent in it. Open a new session.`,
@@ -500,7 +520,7 @@ const anothersSession = (profile: string): ProxyError =>
  * as there are sessions that end, and each has had one for its standalone stream. So they are
  * parallel, and no control message waits behind them.
  */
-const LANE_OF: Readonly<Record<TransportRequest['lane'], LaneName>> = {
+const POOL_OF_LANE: Readonly<Record<TransportRequest['lane'], Lane>> = {
   request: 'request',
   control: 'control',
   stream: 'stream',
@@ -512,8 +532,8 @@ const LANE_OF: Readonly<Record<TransportRequest['lane'], LaneName>> = {
  * Only where a second delivery does no harm, and on a connection that has carried others: a new one
  * cannot have died yet.
  */
-const isHedged = ({ repeatable, opensSession, lane }: TransportRequest, { warm }: Lease): boolean =>
-  repeatable && warm && lane !== 'stream' && lane !== 'deletion' && opensSession !== true;
+const isHedged = ({ idempotent, opensSession, lane }: TransportRequest, { warm }: Lease): boolean =>
+  idempotent && warm && lane !== 'stream' && lane !== 'deletion' && opensSession !== true;
 
 /** AWS answers 400 for some credential errors; what stands in it decides. */
 const couldBeRefusal = (status: number): boolean => status === 401 || status === 403 || status === 400;
@@ -530,7 +550,7 @@ function dialDuring(resolving: Promise<unknown>, lease: Lease): void {
   resolving.then(cancel, cancel);
 }
 
-const aTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 function headersTooLong(host: string, cause: Error): ProxyError {
   const fact = `The answer of ${host} has headers of more than ${MAX_RESPONSE_HEADER_BYTES} bytes, which is the limit`;

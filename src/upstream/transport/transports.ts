@@ -11,20 +11,20 @@ import type { ProxySettings } from '../http/http-proxy.ts';
 import { createSdkHttpHandler } from '../http/sdk-http.ts';
 import { caBundleOf, trustedCertificates } from '../http/trust.ts';
 import type { Connector } from '../http/undici.ts';
-import { type LaneName, SignedTransport } from './signed-transport.ts';
+import { type Lane, SignedTransport } from './signed-transport.ts';
 
 /**
  * A second control connection opens only while the first is busy, so that an answer never waits for
  * a cancellation.
  */
-const CONTROL_CONNECTIONS = 2;
+const MAX_CONTROL_CONNECTIONS = 2;
 /**
  * The same for the many clients of a listener: one that says much, to a server that is slow to
  * listen, must not keep others waiting.
  */
-const CONTROL_CONNECTIONS_OF_MANY = 32;
+const MAX_CONTROL_CONNECTIONS_OF_LISTENER = 32;
 /** One is kept between control messages, beside the count of --max-keepalive-connections. */
-const KEPT_CONTROL_CONNECTIONS = 1;
+const MAX_IDLE_CONTROL_CONNECTIONS = 1;
 
 export interface TransportsOptions {
   readonly endpoint: URL;
@@ -37,12 +37,12 @@ export interface TransportsOptions {
    * certificates.
    */
   readonly createProvider: (profile: string, requestHandler: unknown) => CredentialProvider;
-  readonly profileCaBundleOf: (profile: string) => Promise<string | undefined>;
+  readonly readProfileCaBundle: (profile: string) => Promise<string | undefined>;
   readonly caBundle: string | undefined;
   readonly proxy: ProxySettings;
   readonly env: NodeJS.ProcessEnv;
   readonly maxConnections: number;
-  readonly keepConnections: number;
+  readonly maxIdleConnections: number;
   readonly keepAliveTimeoutMs: number;
   /** 0 = no end. */
   readonly lifetimeMs: number;
@@ -59,7 +59,7 @@ export interface TransportsOptions {
 
 /** One profile's way to the endpoint, with the parts that it is made of. */
 export interface ProfileTransport {
-  readonly uplink: SignedTransport;
+  readonly transport: SignedTransport;
   /** Opens sockets the way that requests go, credential calls included. */
   readonly connect: Connector;
   /** Undefined: never sign. */
@@ -68,8 +68,8 @@ export interface ProfileTransport {
 
 export interface Transports {
   /** Made on first use: nothing is opened, read or resolved before a message needs it. */
-  roadOf(profile: string): ProfileTransport;
-  uplinkOf(profile: string): SignedTransport;
+  profileTransport(profile: string): ProfileTransport;
+  transportOf(profile: string): SignedTransport;
   /** Cuts every connection, and whatever is asked for keys. */
   close(): void;
 }
@@ -79,14 +79,14 @@ export interface Transports {
  * identity.
  */
 export function createTransports(options: TransportsOptions): Transports {
-  const roads = new PerProfile((profile) => openRoad(profile, options));
+  const transports = new PerProfile((profile) => openTransport(profile, options));
   return {
-    roadOf: (profile) => roads.of(profile),
-    uplinkOf: (profile) => roads.of(profile).uplink,
+    profileTransport: (profile) => transports.of(profile),
+    transportOf: (profile) => transports.of(profile).transport,
     close() {
-      for (const { uplink, credentials } of roads.all()) {
+      for (const { transport, credentials } of transports.all()) {
         credentials?.close();
-        uplink.close();
+        transport.close();
       }
     },
   };
@@ -95,15 +95,15 @@ export function createTransports(options: TransportsOptions): Transports {
 const awaitedText = (max: number): string =>
   `a request waited because every connection was busy (--max-connections ${max}): raise it if the server takes more requests at once. This is logged once for each profile`;
 
-function openRoad(profile: string, options: TransportsOptions): ProfileTransport {
+function openTransport(profile: string, options: TransportsOptions): ProfileTransport {
   const { endpoint, target, scope, events, clock } = options;
-  const connect = lazily(() => profileConnector(profile, options));
-  const lane = (name: LaneName, max: number, keep: number, onWait?: () => void): ConnectionPool =>
+  const connect = lazyConnector(() => profileConnector(profile, options));
+  const lane = (name: Lane, max: number, keep: number, onWait?: () => void): ConnectionPool =>
     new ConnectionPool({
       origin: endpoint.origin,
       connect,
       max,
-      keep,
+      maxIdle: keep,
       keepAliveTimeoutMs: options.keepAliveTimeoutMs,
       lifetimeMs: options.lifetimeMs,
       clock,
@@ -119,17 +119,17 @@ function openRoad(profile: string, options: TransportsOptions): ProfileTransport
     events.emit({ type: 'connection.awaited', profile, message: awaitedText(options.maxConnections) });
   };
   const credentials = scope && options.createProvider(profile, createSdkHttpHandler(connect, clock));
-  const uplink = new SignedTransport({
+  const transport = new SignedTransport({
     profile,
     host: endpoint.host,
     target,
     signing: scope && credentials && { scope, optional: options.credentialsOptional, credentials },
     lanes: {
-      request: lane('request', options.maxConnections, options.keepConnections, onWait),
+      request: lane('request', options.maxConnections, options.maxIdleConnections, onWait),
       control: lane(
         'control',
-        options.manyClients ? CONTROL_CONNECTIONS_OF_MANY : CONTROL_CONNECTIONS,
-        KEPT_CONTROL_CONNECTIONS,
+        options.manyClients ? MAX_CONTROL_CONNECTIONS_OF_LISTENER : MAX_CONTROL_CONNECTIONS,
+        MAX_IDLE_CONTROL_CONNECTIONS,
       ),
       // One per session, never reused: it lives as long as the session does.
       stream: lane('stream', Number.POSITIVE_INFINITY, 0),
@@ -140,7 +140,7 @@ function openRoad(profile: string, options: TransportsOptions): ProfileTransport
     clock,
     events,
   });
-  return { uplink, connect, credentials };
+  return { transport, connect, credentials };
 }
 
 /**
@@ -151,7 +151,7 @@ async function profileConnector(profile: string, options: TransportsOptions): Pr
   const { caBundle, env, proxy, connectTimeoutMs, connectTo } = options;
   const named = caBundleOf({ caBundle, profileCaBundle: undefined, env });
   const needsTls = options.endpoint.protocol === 'https:';
-  const profileCaBundle = named || !needsTls ? undefined : await options.profileCaBundleOf(profile);
+  const profileCaBundle = named || !needsTls ? undefined : await options.readProfileCaBundle(profile);
   const trust = { caBundle, profileCaBundle, env };
   try {
     return createConnector({
@@ -167,7 +167,7 @@ async function profileConnector(profile: string, options: TransportsOptions): Pr
   }
 }
 
-function lazily(make: () => Promise<Connector>): Connector {
+function lazyConnector(make: () => Promise<Connector>): Connector {
   let made: Promise<Connector> | undefined;
   return (options, callback) => {
     made ??= make().catch((error: unknown) => {

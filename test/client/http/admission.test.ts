@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import {
+  admissionRefusal,
   isHostAllowed,
   isOriginAllowed,
   type RequestHead,
-  refusalOf,
 } from '../../../src/client/http/admission.ts';
 import { accepts } from '../../../src/core/http/accept.ts';
 
@@ -20,7 +20,7 @@ const head = (
 ): RequestHead => ({
   method: 'POST',
   path: '/mcp',
-  hosts: 1,
+  hostCount: 1,
   authorized: true,
   ...changes,
   headers: { ...HEADERS, ...headers },
@@ -119,14 +119,14 @@ describe('what is let in', () => {
     ['its question whether it may ask', head({ method: 'OPTIONS' }, { origin: 'http://localhost:1' })],
     ['a body as long as allowed', head({}, { 'content-length': '1000' })],
   ])('%s', (_what, request) => {
-    expect(refusalOf(request, RULES)).toBeUndefined();
+    expect(admissionRefusal(request, RULES)).toBeUndefined();
   });
 
   it('with a token: who has it, and the question of a page, which browsers ask without it', () => {
     const stranger = { authorized: false };
     const question = head({ ...stranger, method: 'OPTIONS' }, { origin: 'http://localhost' });
-    expect(refusalOf(question, RULES)).toBeUndefined();
-    expect(refusalOf(head(stranger), RULES)).toMatchObject({
+    expect(admissionRefusal(question, RULES)).toBeUndefined();
+    expect(admissionRefusal(head(stranger), RULES)).toMatchObject({
       status: 401,
       headers: { 'www-authenticate': 'Bearer' },
     });
@@ -136,8 +136,8 @@ describe('what is let in', () => {
 describe('what is not', () => {
   it.each([
     [403, 'a foreign Host', head({}, { host: 'evil.example' })],
-    [403, 'two Hosts', head({ hosts: 2 })],
-    [403, 'no Host', head({ hosts: 0 }, { host: undefined })],
+    [403, 'two Hosts', head({ hostCount: 2 })],
+    [403, 'no Host', head({ hostCount: 0 }, { host: undefined })],
     [403, 'a foreign page', head({}, { origin: 'https://evil.example' })],
     [403, 'a question of a foreign page', head({ method: 'OPTIONS' }, { origin: 'https://evil.example' })],
     [404, 'another path', head({ path: '/' })],
@@ -153,7 +153,7 @@ describe('what is not', () => {
     [415, 'a compressed body', head({}, { 'content-encoding': 'gzip' })],
     [413, 'a body that says how much too long it is', head({}, { 'content-length': '1001' })],
   ])('%i: %s', (status, _what, request) => {
-    const refusal = refusalOf(request, RULES);
+    const refusal = admissionRefusal(request, RULES);
     expect(refusal?.status).toBe(status);
     expect(refusal?.error.sent).toBe('no');
   });
@@ -161,16 +161,18 @@ describe('what is not', () => {
   it('is judged by where it comes from before what it wants, so that strangers learn nothing', () => {
     const stranger = { host: 'evil.example' };
     for (const changes of [{ path: '/x' }, { method: 'PUT' }, { method: 'GET' }]) {
-      expect(refusalOf(head({ ...changes, authorized: false }, stranger), RULES)?.status).toBe(403);
+      expect(admissionRefusal(head({ ...changes, authorized: false }, stranger), RULES)?.status).toBe(403);
     }
   });
 
   it('says what would help', () => {
-    expect(refusalOf(head({}, { host: 'evil.example' }), RULES)?.error.message).toContain('--allowed-host');
-    expect(refusalOf(head({}, { origin: 'http://evil.example' }), RULES)?.error.message).toContain(
+    expect(admissionRefusal(head({}, { host: 'evil.example' }), RULES)?.error.message).toContain(
+      '--allowed-host',
+    );
+    expect(admissionRefusal(head({}, { origin: 'http://evil.example' }), RULES)?.error.message).toContain(
       '--allowed-origin',
     );
-    expect(refusalOf(head({ path: '/' }), RULES)?.error.message).toContain('/mcp');
-    expect(refusalOf(head({ method: 'PUT' }), RULES)?.headers).toEqual({ allow: 'GET, POST, DELETE' });
+    expect(admissionRefusal(head({ path: '/' }), RULES)?.error.message).toContain('/mcp');
+    expect(admissionRefusal(head({ method: 'PUT' }), RULES)?.headers).toEqual({ allow: 'GET, POST, DELETE' });
   });
 });

@@ -55,7 +55,7 @@ describe('what is no request', () => {
 
   it('is answered, takes no place of a client, and is closed even where it does not let go', async () => {
     const answered: Partial<HttpHandlers> = {
-      bare: async (_method, exchange) => {
+      forward: async (_method, exchange) => {
         exchange.begin({ status: 204, headers: {} });
         exchange.end();
       },

@@ -19,7 +19,7 @@ it('many writes that wait for a slow client share one listener, and all end with
           forwarded: new Set(),
         },
       );
-      response.on('close', () => exchange.over());
+      response.on('close', () => exchange.settle());
       const sink = exchange.begin({ status: 200, headers: {} });
       const written = Promise.all(Array.from({ length: 300 }, () => sink.write(Buffer.alloc(64 * 1024))));
       resolve({ listeners: response.listenerCount('drain'), written });

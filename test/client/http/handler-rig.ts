@@ -82,7 +82,7 @@ export function httpRig({
     });
   const relay = new HttpHandler({
     handler,
-    bare: (request) =>
+    forward: (request) =>
       new Promise((resolve, reject) => {
         bare.push({ ...request, settle: resolve, fail: reject });
         request.signal.addEventListener('abort', () => reject(request.signal.reason), { once: true });
@@ -95,9 +95,9 @@ export function httpRig({
     keepaliveMs,
     heartbeatMs,
     readsLists,
-    headersOf: (headers) => ({ ...headers, 'user-agent': 'rig' }),
-    toolOf: () => undefined,
-    overheard: ({ method }) => overheard.push(method),
+    toUpstreamHeaders: (headers) => ({ ...headers, 'user-agent': 'rig' }),
+    findTool: () => undefined,
+    onNotification: ({ method }) => overheard.push(method),
   });
   /** Posts, and waits until the call has arrived or been answered. */
   const post = async (message: object | string, headers: Record<string, string> = {}) => {

@@ -19,8 +19,8 @@ describe('a request', () => {
     const { call: arrived, settle } = last();
     expect(arrived.message.text).toBe(text);
     expect(arrived.profile).toBe('dev');
-    expect(arrived.passage?.headers).toEqual({ ...SESSION, 'user-agent': 'rig' });
-    await arrived.passage?.pass?.({ status: 201, headers: { a: 'b' } })?.write(Buffer.from('bytes'));
+    expect(arrived.httpContext?.headers).toEqual({ ...SESSION, 'user-agent': 'rig' });
+    await arrived.httpContext?.pass?.({ status: 201, headers: { a: 'b' } })?.write(Buffer.from('bytes'));
     settle(PASSED);
     await done;
     expect([exchange.head, exchange.text, exchange.how]).toEqual([
@@ -44,7 +44,7 @@ describe('a request', () => {
   it('for a list is answered with a message, which layers may have edited', async () => {
     const { post, last } = httpRig();
     const { exchange, done } = await post({ id: -1, method: 'tools/list' });
-    expect(last().call.passage).not.toHaveProperty('pass');
+    expect(last().call.httpContext).not.toHaveProperty('pass');
     const http = { status: 200, headers: { 'mcp-session-id': 's', 'content-type': 'application/json; x=y' } };
     last().settle(answerOf({ id: -1, result: { tools: [] } }, http));
     await done;
@@ -55,7 +55,7 @@ describe('a request', () => {
   it('for a list passes as everything else does, where no layer reads it', async () => {
     const { post, last } = httpRig({ readsLists: false });
     await post({ id: -1, method: 'tools/list' });
-    expect(last().call.passage).toHaveProperty('pass');
+    expect(last().call.httpContext).toHaveProperty('pass');
   });
 
   it('that fails is answered with an error and its status, and both say what happened', async () => {
@@ -93,7 +93,7 @@ describe('a request', () => {
   it('whose answer has begun is broken off where that cannot be completed', async () => {
     const { post, last } = httpRig();
     const { exchange, done } = await post(call(0));
-    last().call.passage?.pass?.({ status: 200, headers: {} });
+    last().call.httpContext?.pass?.({ status: 200, headers: {} });
     last().fail(new ProxyError('connection-lost', 'broke', { sent: 'maybe' }));
     await done;
     expect([exchange.begun, exchange.text, exchange.how]).toEqual([1, '', 'broken']);
@@ -135,7 +135,7 @@ describe('time', () => {
     const { post, last, clock, arrived } = httpRig();
     const { exchange, done } = await post(call(0), { ...SESSION, 'mcp-name': 'n' });
     const late = last();
-    late.call.passage?.leaving?.();
+    late.call.httpContext?.onSend?.();
     await clock.advance(5_000);
     await done;
     expect(exchange.status).toBe(504);
@@ -143,8 +143,8 @@ describe('time', () => {
     expect(late.call.signal.aborted).toBe(true);
     const told = arrived.at(-1)?.call;
     expect(told && methodOf(told.message)).toBe('notifications/cancelled');
-    expect(told?.passage?.headers).toMatchObject(SESSION);
-    expect(told?.passage?.headers).not.toHaveProperty('mcp-name');
+    expect(told?.httpContext?.headers).toMatchObject(SESSION);
+    expect(told?.httpContext?.headers).not.toHaveProperty('mcp-name');
     last().settle(PASSED);
     await clock.advance(0);
     expect(clock.timers).toBe(0);
@@ -156,7 +156,7 @@ describe('time', () => {
     const unsent = await post(call(0));
     await post({ id: 1, method: 'initialize', params: {} });
     await post(call(2, { _meta }));
-    for (const { call: sent } of arrived.slice(1)) sent.passage?.leaving?.();
+    for (const { call: sent } of arrived.slice(1)) sent.httpContext?.onSend?.();
     await clock.advance(5_000);
     expect(arrived.map(({ call: { message } }) => methodOf(message))).toEqual([
       'tools/call',
@@ -267,8 +267,8 @@ describe('a cancellation', () => {
   it('of what was sent goes to the server first, and then its exchange ends', async () => {
     const { post, arrived, clock } = httpRig();
     const flying = await post(call(0), SESSION);
-    arrived[0]?.call.passage?.leaving?.();
-    arrived[0]?.call.passage?.pass?.({ status: 200, headers: { 'content-type': 'text/event-stream' } });
+    arrived[0]?.call.httpContext?.onSend?.();
+    arrived[0]?.call.httpContext?.pass?.({ status: 200, headers: { 'content-type': 'text/event-stream' } });
     await post(cancel(0), SESSION);
     expect(arrived.length).toBe(2);
     await clock.advance(999);
@@ -298,7 +298,7 @@ describe('streams', () => {
     headers: Record<string, string> = SESSION,
   ) => {
     const exchange = new ClientExchange(headers);
-    const done = relay.bare('GET', exchange);
+    const done = relay.forward('GET', exchange);
     await clock.advance(0);
     return { exchange, done };
   };
@@ -363,7 +363,7 @@ describe('streams', () => {
   it('a DELETE has its time', async () => {
     const rig = httpRig();
     const exchange = new ClientExchange(SESSION);
-    const done = rig.relay.bare('DELETE', exchange);
+    const done = rig.relay.forward('DELETE', exchange);
     await rig.clock.advance(1_000);
     await done;
     expect(exchange.status).toBe(504);
@@ -374,7 +374,7 @@ describe('the end', () => {
   it('cuts streams at once, lets calls finish, and refuses new ones', async () => {
     const rig = httpRig();
     const stream = new ClientExchange(SESSION);
-    void rig.relay.bare('GET', stream);
+    void rig.relay.forward('GET', stream);
     await rig.clock.advance(0);
     rig.bare[0]?.pass({ status: 200, headers: {} });
     const flying = await rig.post(call(0));
@@ -384,7 +384,7 @@ describe('the end', () => {
     const late = await rig.post(call(1));
     expect(late.exchange.status).toBe(503);
     expect(late.exchange.json).toMatchObject({ id: 1, error: { data: { reason: 'shutting-down' } } });
-    rig.arrived[0]?.call.passage?.pass?.({ status: 200, headers: {} });
+    rig.arrived[0]?.call.httpContext?.pass?.({ status: 200, headers: {} });
     rig.arrived[0]?.settle(PASSED);
     await drained;
     expect(flying.exchange.how).toBe('ended');
@@ -394,7 +394,7 @@ describe('the end', () => {
   it('lets through what calls in flight need to finish: answers, cancellations, the end of a session', async () => {
     const rig = httpRig();
     await rig.post(call(0), SESSION);
-    rig.arrived[0]?.call.passage?.leaving?.();
+    rig.arrived[0]?.call.httpContext?.onSend?.();
     void rig.relay.drain(30_000);
     await rig.post({ id: 0, result: {} }, SESSION);
     await rig.post({ method: 'notifications/cancelled', params: { requestId: 0 } }, SESSION);
@@ -403,7 +403,7 @@ describe('the end', () => {
       'response',
       'notifications/cancelled',
     ]);
-    void rig.relay.bare('DELETE', new ClientExchange(SESSION));
+    void rig.relay.forward('DELETE', new ClientExchange(SESSION));
     await rig.clock.advance(0);
     expect(rig.bare.map(({ method }) => method)).toEqual(['DELETE']);
   });
@@ -411,7 +411,7 @@ describe('the end', () => {
   it('comes for what does not finish in time, with the truth about it', async () => {
     const rig = httpRig({ toolTimeoutMs: 0 });
     const sent = await rig.post(call(0));
-    rig.arrived[0]?.call.passage?.leaving?.();
+    rig.arrived[0]?.call.httpContext?.onSend?.();
     const waiting = await rig.post(call(1));
     const drained = rig.relay.drain(2_000);
     await rig.clock.advance(2_000);
@@ -430,7 +430,7 @@ describe('a batch', () => {
   it('is carried one by one and answered together, errors in their place', async () => {
     const { post, arrived } = httpRig();
     const { exchange, done } = await post(batch(call(0), { method: 'x' }, call(''), { id: 5, method: 6 }));
-    expect(arrived.map(({ call: { batch: mark, passage } }) => [mark, passage?.pass])).toEqual([
+    expect(arrived.map(({ call: { batch: mark, httpContext } }) => [mark, httpContext?.pass])).toEqual([
       [undefined, undefined],
       [undefined, undefined],
       [undefined, undefined],

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import {
-  downHeaders,
+  corsHeaders,
   forwardProblem,
-  pageHeaders,
+  pickRequestHeaders,
+  pickResponseHeaders,
   preflightHeaders,
-  upHeaders,
 } from '../../../src/client/http/headers.ts';
 
 describe('headers on the way up', () => {
@@ -22,7 +22,7 @@ describe('headers on the way up', () => {
       baggage: 'user=1',
       'user-agent': 'client/1',
     };
-    expect(upHeaders(headers)).toEqual(headers);
+    expect(pickRequestHeaders(headers)).toEqual(headers);
   });
 
   it.each([
@@ -56,26 +56,26 @@ describe('headers on the way up', () => {
     'trace_parent',
     'x-anything',
   ])('do not hold %s', (name) => {
-    expect(upHeaders({ [name]: 'x' })).toEqual({});
+    expect(pickRequestHeaders({ [name]: 'x' })).toEqual({});
   });
 
   it('hold what --forward-header names, in both directions', () => {
     const more = new Set(['x-tenant']);
-    expect(upHeaders({ 'x-tenant': '1', 'x-other': '2' }, more)).toEqual({ 'x-tenant': '1' });
+    expect(pickRequestHeaders({ 'x-tenant': '1', 'x-other': '2' }, more)).toEqual({ 'x-tenant': '1' });
     const answer = { status: 200, headers: { 'x-tenant': '1', 'x-other': '2' } };
-    expect(downHeaders(answer, more)).toEqual({ 'x-tenant': '1' });
+    expect(pickResponseHeaders(answer, more)).toEqual({ 'x-tenant': '1' });
   });
 
   it('leave out what Connection names', () => {
     const more = new Set(['x-mine', 'x-other']);
-    expect(upHeaders({ connection: 'close, X-Mine', 'x-mine': '1', 'x-other': '2' }, more)).toEqual({
+    expect(pickRequestHeaders({ connection: 'close, X-Mine', 'x-mine': '1', 'x-other': '2' }, more)).toEqual({
       'x-other': '2',
     });
   });
 });
 
 describe('headers on the way down', () => {
-  const down = (headers: Record<string, string | string[]>) => downHeaders({ status: 200, headers });
+  const down = (headers: Record<string, string | string[]>) => pickResponseHeaders({ status: 200, headers });
 
   it('keep several of one name', () => {
     expect(down({ 'cache-control': ['a', 'b'], 'mcp-session-id': 's' })).toEqual({
@@ -142,11 +142,11 @@ describe('a name of --forward-header', () => {
 
 describe('a page', () => {
   it('is told that it may read the answer, by its own name', () => {
-    expect(pageHeaders('http://localhost:1')).toMatchObject({
+    expect(corsHeaders('http://localhost:1')).toMatchObject({
       'access-control-allow-origin': 'http://localhost:1',
       vary: 'Origin',
     });
-    expect(pageHeaders(undefined)).toEqual({});
+    expect(corsHeaders(undefined)).toEqual({});
   });
 
   it('may send the headers that it asks for', () => {

@@ -33,7 +33,7 @@ export async function frontFor(handlers: Partial<HttpHandlers>, limits: Partial<
     ...LIMITS,
     ...limits,
     clock,
-    handlers: { post: async () => undefined, bare: async () => undefined, ...handlers },
+    handlers: { post: async () => undefined, forward: async () => undefined, ...handlers },
     unreadyReason: async () => undefined,
     onRefused: ({ status }) => refused.push(status),
     onDisconnected: () => undefined,

@@ -23,7 +23,7 @@ it('hands on the text of a body, without the mark that some editors put before i
 });
 
 it('tells GET from DELETE', async () => {
-  const { url } = await frontFor({ bare: async (method, exchange) => answer(exchange, method) });
+  const { url } = await frontFor({ forward: async (method, exchange) => answer(exchange, method) });
   for (const method of ['GET', 'DELETE']) expect((await send(url, { method })).text).toBe(method);
 });
 
@@ -189,7 +189,7 @@ describe('leave to send a body', () => {
 
 it('a quiet client is asked by its host whether it is still there', async ({ skip }) => {
   const { url } = await frontFor({
-    bare: async (_method, exchange) => void exchange.begin({ status: 200, headers: {} }),
+    forward: async (_method, exchange) => void exchange.begin({ status: 200, headers: {} }),
   });
   const { request } = await open(url, { method: 'GET', headers: { accept: 'text/event-stream' } });
   const here = `:${request.socket?.localPort?.toString(16).toUpperCase().padStart(4, '0')}`;
@@ -258,7 +258,7 @@ describe('what is told of a client that has gone', () => {
   ])('comes for a stream, whatever stands behind it: %s', async (_what, bytes) => {
     let open = 0;
     const { url } = await frontFor({
-      bare: async (_method, exchange) => {
+      forward: async (_method, exchange) => {
         open++;
         exchange.onGone(() => open--);
         exchange.begin({ status: 200, headers: { 'content-type': 'text/event-stream' } });
@@ -272,7 +272,7 @@ describe('what is told of a client that has gone', () => {
 
   it('comes for a stream behind which too much stands', async () => {
     let gone = 0;
-    const { url } = await frontFor({ bare: async (_method, exchange) => exchange.onGone(() => gone++) });
+    const { url } = await frontFor({ forward: async (_method, exchange) => exchange.onGone(() => gone++) });
     const client = talk(url, GET.repeat(17));
     await new Promise((resolve) => client.on('close', resolve));
     await comesTrue(() => gone === 1, 'word of it');

@@ -1,7 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { Relay, type RelayLimits } from '../../../src/client/stdio/relay.ts';
 import { idText, type Message, withIdText } from '../../../src/core/jsonrpc/message.ts';
-import { readUpstream } from '../../../src/core/jsonrpc/parse.ts';
+import { readMessages } from '../../../src/core/jsonrpc/parse.ts';
 import type { Call, Origin, Reply } from '../../../src/core/pipeline/call.ts';
 import { Events, type ProxyEvent } from '../../../src/core/pipeline/events.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
@@ -73,7 +73,7 @@ export class Handed {
 export const ORIGIN: Origin = { profile: 'first', gone: new Promise(() => undefined) };
 
 function messageOf(text: string): Message {
-  const [message] = readUpstream(text);
+  const [message] = readMessages(text);
   if (!message) throw new Error(`no message: ${text}`);
   return message;
 }

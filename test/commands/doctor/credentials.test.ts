@@ -16,7 +16,7 @@ async function found(...given: Parameters<typeof settingsFor>): Promise<Finding>
   useEnv(settings.env);
   const clock = new FakeClock();
   const { client, observations, signal } = converse(settings, { clock });
-  const road = client.proxy.roadOf(settings.defaultProfile);
+  const road = client.proxy.profileTransport(settings.defaultProfile);
   const profile = settings.defaultProfile;
   const { finding } = await checkCredentials({
     profile,

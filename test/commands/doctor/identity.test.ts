@@ -24,7 +24,7 @@ interface Asking {
 async function ask({ env, argv = [], profile = '', keys = TEST_KEY, clock = systemClock, signal }: Asking) {
   const settings = await settingsFor([LAMBDA, ...argv], { env });
   const { client, signal: never } = converse(settings);
-  const road = client.proxy.roadOf(profile);
+  const road = client.proxy.profileTransport(profile);
   return checkIdentity({
     profile,
     credentials: keys,

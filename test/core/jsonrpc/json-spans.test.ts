@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import {
   arrayAt,
-  doubtfulKeys,
   elementsOf,
+  findAmbiguousMembers,
   insertMember,
   memberAt,
   membersOf,
@@ -79,7 +79,7 @@ describe('keys that must not stand there twice', () => {
     ['{"b":{"c":{"a":1, "a" : 2}},"b":1}', ['b.c.a', 'b']],
     ['[]', []],
   ])('are found in %s', (text, repeated) => {
-    expect(doubtfulKeys(text, single)).toEqual(repeated.map((key) => ({ key })));
+    expect(findAmbiguousMembers(text, single)).toEqual(repeated.map((key) => ({ key })));
   });
 
   it('are found whatever else stands there', () => {
@@ -87,7 +87,7 @@ describe('keys that must not stand there twice', () => {
       fc.property(objectText, (text) => {
         const keys = membersOf(text).map(({ key }) => key);
         const again = keys.filter((key, at) => keys.indexOf(key) < at);
-        expect(doubtfulKeys(text, { keys, foldable: [] })).toEqual(again.map((key) => ({ key })));
+        expect(findAmbiguousMembers(text, { keys, foldable: [] })).toEqual(again.map((key) => ({ key })));
       }),
     );
   });
@@ -110,13 +110,13 @@ describe('a key that equals a deciding key only after case folding', () => {
       fc.property(spelled, (written) => {
         const expected = written === KEY ? [] : [{ key: KEY, written }];
         const inner = JSON.stringify({ a: 1, [written]: 2 });
-        expect(doubtfulKeys(inner, { keys: [KEY] })).toEqual(expected);
-        expect(doubtfulKeys(`{"in":${inner}}`, { keys: [KEY, 'in'] })).toEqual([]);
+        expect(findAmbiguousMembers(inner, { keys: [KEY] })).toEqual(expected);
+        expect(findAmbiguousMembers(`{"in":${inner}}`, { keys: [KEY, 'in'] })).toEqual([]);
         const inside = { keys: ['in'], inside: { in: { keys: [KEY] } } };
-        expect(doubtfulKeys(`{"in":${inner}}`, inside).map(({ key }) => key)).toEqual(
+        expect(findAmbiguousMembers(`{"in":${inner}}`, inside).map(({ key }) => key)).toEqual(
           expected.map(({ key }) => `in.${key}`),
         );
-        expect(doubtfulKeys(inner, { keys: [KEY], foldable: [] })).toEqual([]);
+        expect(findAmbiguousMembers(inner, { keys: [KEY], foldable: [] })).toEqual([]);
       }),
     );
   });
@@ -129,11 +129,13 @@ describe('a key that equals a deciding key only after case folding', () => {
     ['id\0', 'id'],
     ['id\0\0\0\0\0\0', 'id'],
   ])('is found where it is spelled %s', (written, key) => {
-    expect(doubtfulKeys(JSON.stringify({ [written]: 1 }), { keys: [key] })).toEqual([{ key, written }]);
+    expect(findAmbiguousMembers(JSON.stringify({ [written]: 1 }), { keys: [key] })).toEqual([
+      { key, written },
+    ]);
   });
 
   it.each(['ident', 'i d', 'id ', 'i\u200bd', '', 'd'])('is not %j for id', (written) => {
-    expect(doubtfulKeys(JSON.stringify({ [written]: 1 }), { keys: ['id'] })).toEqual([]);
+    expect(findAmbiguousMembers(JSON.stringify({ [written]: 1 }), { keys: ['id'] })).toEqual([]);
   });
 });
 

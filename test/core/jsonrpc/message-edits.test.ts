@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import {
   cancellationOf,
-  errorAnswer,
+  errorResponse,
   idText,
   type Message,
   oneLine,
@@ -12,7 +12,7 @@ import {
   withoutArgument,
   withValueAt,
 } from '../../../src/core/jsonrpc/message.ts';
-import { readLine, readUpstream } from '../../../src/core/jsonrpc/parse.ts';
+import { readLine, readMessages } from '../../../src/core/jsonrpc/parse.ts';
 import { FRAGILE, objectText, valueText } from '../../support/json-text.ts';
 import { fc } from '../../support/property.ts';
 
@@ -29,7 +29,7 @@ function requestOf(text: string): Request {
 }
 
 function only(text: string): Message {
-  const [message, ...more] = readUpstream(text);
+  const [message, ...more] = readMessages(text);
   if (!message || more.length > 0) throw new Error(`not one message: ${text}`);
   return message;
 }
@@ -93,7 +93,7 @@ describe('an id', () => {
       expect(cancellationOf(request, 'timed out').text).toBe(
         `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":${id},"reason":"timed out"}}`,
       );
-      expect(errorAnswer({ code: -31008, message: 'late' }, idText(request))).toMatchObject({
+      expect(errorResponse({ code: -31008, message: 'late' }, idText(request))).toMatchObject({
         text: `{"jsonrpc":"2.0","id":${id},"error":{"code":-31008,"message":"late"}}`,
         id: JSON.parse(id),
       });
@@ -106,7 +106,7 @@ describe('an id', () => {
   });
 
   it('is absent, not null, in an answer to what named none', () => {
-    const answer = errorAnswer({ code: -32700, message: 'no' }, undefined);
+    const answer = errorResponse({ code: -32700, message: 'no' }, undefined);
     expect(answer.text).toBe('{"jsonrpc":"2.0","error":{"code":-32700,"message":"no"}}');
     expect(answer.id).toBeUndefined();
   });

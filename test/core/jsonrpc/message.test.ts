@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { claimOf, classify } from '../../../src/core/jsonrpc/message.ts';
+import { classify, statedVersion } from '../../../src/core/jsonrpc/message.ts';
 import { readLine } from '../../../src/core/jsonrpc/parse.ts';
 
 describe('classify', () => {
@@ -31,6 +31,6 @@ describe('a revision claim', () => {
     ['[]', undefined],
   ])('in %s is %j', (params, claim) => {
     const line = readLine(`{"jsonrpc":"2.0","id":0,"method":"x","params":${params}}`);
-    expect(line.kind === 'message' && claimOf(line.message)).toBe(claim);
+    expect(line.kind === 'message' && statedVersion(line.message)).toBe(claim);
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { idKey, type Message } from '../../../src/core/jsonrpc/message.ts';
-import { bytesOf, type Line, readLine, readUpstream } from '../../../src/core/jsonrpc/parse.ts';
+import { bytesOf, type Line, readLine, readMessages } from '../../../src/core/jsonrpc/parse.ts';
 import { FRAGILE, objectText, valueText } from '../../support/json-text.ts';
 import { fc } from '../../support/property.ts';
 
@@ -162,13 +162,13 @@ describe('a key that decides and stands there twice', () => {
 
 describe('the bytes of an answer', () => {
   const LONG = 'é'.repeat(40_000);
-  const bytesAfter = (text: string) => readUpstream(text, Buffer.from(text)).map(bytesOf);
+  const bytesAfter = (text: string) => readMessages(text, Buffer.from(text)).map(bytesOf);
 
   it('are kept where it is long and unchanged', () => {
     const text = `{"jsonrpc":"2.0","id":0,"result":"${LONG}"}`;
     const bytes = Buffer.from(text);
-    expect(readUpstream(text, bytes).map(bytesOf)).toEqual([bytes]);
-    expect(readUpstream(text).map(bytesOf)).toEqual([undefined]);
+    expect(readMessages(text, bytes).map(bytesOf)).toEqual([bytes]);
+    expect(readMessages(text).map(bytesOf)).toEqual([undefined]);
   });
 
   it.each([
@@ -182,13 +182,13 @@ describe('the bytes of an answer', () => {
   });
 
   it('are not those of a message made of it', () => {
-    const [message] = readUpstream(`{"jsonrpc":"2.0","id":0,"result":"${LONG}"}`, Buffer.alloc(99_999));
+    const [message] = readMessages(`{"jsonrpc":"2.0","id":0,"result":"${LONG}"}`, Buffer.alloc(99_999));
     expect(message && bytesOf({ ...message, text: 'edited' })).toBeUndefined();
   });
 });
 
 function only(text: string): Message {
-  const [message, ...more] = readUpstream(text);
+  const [message, ...more] = readMessages(text);
   if (!message || more.length > 0) throw new Error(`not one message: ${text}`);
   return message;
 }
@@ -224,18 +224,18 @@ describe('what comes from the server', () => {
   });
 
   it('may be an array, of which what is no message is left out', () => {
-    const messages = readUpstream(
+    const messages = readMessages(
       ' [{"jsonrpc":"2.0","id":0,"result":1.0}, 5, [], {"x":1},{"jsonrpc":"2.0","method":"n"}]',
     );
     expect(messages.map(({ text }) => text)).toEqual([
       '{"jsonrpc":"2.0","id":0,"result":1.0}',
       '{"jsonrpc":"2.0","method":"n"}',
     ]);
-    expect(readUpstream('[]')).toEqual([]);
-    expect(readUpstream('"text"')).toEqual([]);
+    expect(readMessages('[]')).toEqual([]);
+    expect(readMessages('"text"')).toEqual([]);
   });
 
   it('throws a SyntaxError where it is no JSON', () => {
-    expect(() => readUpstream('<html>')).toThrow(SyntaxError);
+    expect(() => readMessages('<html>')).toThrow(SyntaxError);
   });
 });

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { ownPassage } from '../../../src/core/pipeline/http-context.ts';
+import { deriveHttpContext } from '../../../src/core/pipeline/http-context.ts';
 
 it('a request that a layer makes for itself has the session and revision of its call, and its own method', () => {
   const headers = {
@@ -11,7 +11,7 @@ it('a request that a layer makes for itself has the session and revision of its 
     accept: 'application/json, text/event-stream',
   };
   const pass = () => ({ write: async () => undefined });
-  expect(ownPassage({ headers, pass }, 'tools/list')).toEqual({
+  expect(deriveHttpContext({ headers, pass }, 'tools/list')).toEqual({
     headers: {
       'mcp-session-id': 'one',
       'mcp-protocol-version': '2026-07-28',
@@ -22,7 +22,7 @@ it('a request that a layer makes for itself has the session and revision of its 
 });
 
 it('no method is claimed in a revision that has no such header', () => {
-  expect(ownPassage({ headers: { 'mcp-session-id': 'one' } }, 'tools/list')).toEqual({
+  expect(deriveHttpContext({ headers: { 'mcp-session-id': 'one' } }, 'tools/list')).toEqual({
     headers: { 'mcp-session-id': 'one' },
   });
 });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Request } from '../../../src/core/jsonrpc/message.ts';
 import type { Reply } from '../../../src/core/pipeline/call.ts';
-import { answerWith, resultOf, resultText } from '../../../src/core/pipeline/result.ts';
+import { resultOf, resultReply, resultText } from '../../../src/core/pipeline/result.ts';
 import { answerOf, requestOf } from '../../support/make-call.ts';
 
 const asked = (id: string | number): Request => requestOf('tools/list', {}, id) as Request;
@@ -10,7 +10,7 @@ describe('an answer of the proxy itself', () => {
   it.each([0, '', -1, '1', 1])(
     'has the id %j of the request, and the text of the result as it was kept',
     (id) => {
-      const reply = answerWith(asked(id), '{"n":1.0}');
+      const reply = resultReply(asked(id), '{"n":1.0}');
       expect(reply.kind === 'answer' && reply.message).toMatchObject({
         kind: 'response',
         id,

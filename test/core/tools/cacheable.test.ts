@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Request } from '../../../src/core/jsonrpc/message.ts';
-import { isOneOff, ownTtlMs, passingErrorOf, toolListOf } from '../../../src/core/tools/cacheable.ts';
+import { isOneOff, serverTtlMs, toolListOf, transientErrorOf } from '../../../src/core/tools/cacheable.ts';
 import { answerOf, requestOf } from '../../support/make-call.ts';
 
 describe('a list that may be given again', () => {
@@ -42,7 +42,7 @@ it.each<[unknown, number | undefined]>([
   ['1', 0],
   [1e300, 86_400_000],
 ])('a server that says ttlMs %j allows %s ms', (ttlMs, ms) => {
-  expect(ownTtlMs(ttlMs === undefined ? {} : { ttlMs })).toBe(ms);
+  expect(serverTtlMs(ttlMs === undefined ? {} : { ttlMs })).toBe(ms);
 });
 
 it.each<[Record<string, unknown>, string | undefined]>([
@@ -53,5 +53,5 @@ it.each<[Record<string, unknown>, string | undefined]>([
   [{ error: { code: -32_022, message: 'Unsupported' } }, undefined],
   [{ result: {} }, undefined],
 ])('%j says that the server could not answer now: %s', (answer, why) => {
-  expect(passingErrorOf(answerOf(answer))).toBe(why);
+  expect(transientErrorOf(answerOf(answer))).toBe(why);
 });

@@ -99,20 +99,20 @@ describe('the known tools', () => {
         ended = resolve;
       });
     };
-    const both = [tools.filled(fill), tools.filled(fill)];
+    const both = [tools.fillOnce(fill), tools.fillOnce(fill)];
     expect(asked).toBe(1);
     const endFirst = ended;
-    tools.forget();
+    tools.invalidate();
     expect(tools.generation).toBe(1);
-    const later = tools.filled(fill);
+    const later = tools.fillOnce(fill);
     expect(asked).toBe(2);
     endFirst();
     await Promise.all(both);
-    void tools.filled(fill);
+    void tools.fillOnce(fill);
     expect(asked).toBe(2);
     ended();
     await later;
-    void tools.filled(fill);
+    void tools.fillOnce(fill);
     expect(asked).toBe(3);
   });
 
@@ -124,7 +124,7 @@ describe('the known tools', () => {
     expect(fingerprint).toMatch(/^[0-9a-f]{16}$/);
     expect(tools.learn(listed({ name: 'b' }, { name: 'a' }))).toBeUndefined();
     expect(tools.fingerprintOf()).toBe(fingerprint);
-    expect(tools.learn(listed({ name: 'b' }, { name: 'a', outputSchema: {} }))).toEqual({ told: false });
+    expect(tools.learn(listed({ name: 'b' }, { name: 'a', outputSchema: {} }))).toEqual({ announced: false });
     expect(tools.learn(listed({ name: 'b' }, { name: 'a', outputSchema: {} }))).toBeUndefined();
   });
 
@@ -135,17 +135,17 @@ describe('the known tools', () => {
     tools.learn(page(['c']), 'p2');
     expect(tools.learn(page(['a', 'b', 'c']))).toBeUndefined();
     expect(tools.learn(page(['a'], 'p2'))).toBeUndefined();
-    expect(tools.learn(page(['b']), 'p2')).toEqual({ told: false });
+    expect(tools.learn(page(['b']), 'p2')).toEqual({ announced: false });
   });
 
   it('remember the list through a forgetting, and who was told of its change', () => {
     const tools = new ToolCatalog();
     tools.learn(page(['a']));
-    tools.forget({ told: true });
-    expect(tools.learn(page(['b']))).toEqual({ told: true });
-    tools.forget();
-    expect(tools.learn(page(['c']))).toEqual({ told: false });
-    tools.forget();
+    tools.invalidate({ clientKnows: true });
+    expect(tools.learn(page(['b']))).toEqual({ announced: true });
+    tools.invalidate();
+    expect(tools.learn(page(['c']))).toEqual({ announced: false });
+    tools.invalidate();
     expect(tools.learn(page(['c']))).toBeUndefined();
   });
 
@@ -165,7 +165,7 @@ describe('the known tools', () => {
     const tools = new ToolCatalog();
     expect(tools.annotationsOf('toString')).toBeUndefined();
     tools.learn(listed({ name: 'a', annotations: { readOnlyHint: true } }));
-    tools.forget();
+    tools.invalidate();
     expect(tools.annotationsOf('a')).toBeUndefined();
   });
 

@@ -158,7 +158,7 @@ describe('reading the whole list', () => {
     const overtaking =
       (times: number): Handler =>
       async () => {
-        if (asked++ < times) tools.forget();
+        if (asked++ < times) tools.invalidate();
         else tools.learn({ result: { tools: [{ name: 'a' }] } });
         return answerOf({ result: { tools: [] } });
       };
@@ -171,13 +171,13 @@ describe('reading the whole list', () => {
 
   it('fails for the one HTTP client whose session is gone, and goes on for those who waited with it', async () => {
     const tools = new ToolCatalog();
-    const next: Handler = async ({ passage }) =>
-      passage?.headers['mcp-session-id'] === 'gone'
+    const next: Handler = async ({ httpContext }) =>
+      httpContext?.headers['mcp-session-id'] === 'gone'
         ? answerOf({ error: { code: -32001, message: 'Session not found' } }, { status: 404 })
         : answerOf({ result: { tools: [{ name: 'a' }] } });
     const callOf = (session: string) => ({
       ...makeToolCall().call,
-      passage: { headers: { 'mcp-session-id': session } },
+      httpContext: { headers: { 'mcp-session-id': session } },
     });
     const gone = fillTools(tools, next, callOf('gone'), new FakeClock());
     const waits = fillTools(tools, next, callOf('living'), new FakeClock());
@@ -190,13 +190,13 @@ describe('reading the whole list', () => {
 
   it('that the server refuses to one HTTP client is asked for again by those who waited with it', async () => {
     let asked = 0;
-    const next: Handler = async ({ passage }) => {
+    const next: Handler = async ({ httpContext }) => {
       asked++;
-      return passage?.headers.accept === 'nothing'
+      return httpContext?.headers.accept === 'nothing'
         ? answerOf({ error: { code: -32000, message: 'Not you' } }, { status: 406 })
         : answerOf({ result: { tools: [] } });
     };
-    const callOf = (accept: string) => ({ ...makeToolCall().call, passage: { headers: { accept } } });
+    const callOf = (accept: string) => ({ ...makeToolCall().call, httpContext: { headers: { accept } } });
     const tools = new ToolCatalog();
     const refused = fillTools(tools, next, callOf('nothing'), new FakeClock());
     const waits = fillTools(tools, next, callOf('json'), new FakeClock());

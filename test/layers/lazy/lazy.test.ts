@@ -33,7 +33,7 @@ function make(server: Handler, snapshot: Snapshot | null = SNAPSHOT) {
   const { start, need } = lazy({ store, defaultProfile: '', host: 'mcp.test', clock, events: new Events() });
   const handler = compose([start, need], async (call) => {
     // Nothing is sent for it.
-    if (call.foretold !== undefined) return { kind: 'accepted' };
+    if (call.assumedVersion !== undefined) return { kind: 'accepted' };
     sent.push(call);
     return server(call);
   });

@@ -7,7 +7,7 @@ import { FakeClock } from '../../support/fake-clock.ts';
 import { settle } from '../../support/make-call.ts';
 
 const never = new AbortController().signal;
-const ANY_TIME = { ahead: false, leftMs: Number.POSITIVE_INFINITY };
+const ANY_TIME = { ahead: false, remainingMs: Number.POSITIVE_INFINITY };
 
 function setUp() {
   const clock = new FakeClock();
@@ -95,7 +95,7 @@ describe('after a throttling', () => {
   it('a caller whose time is over first reads that the server throttles', async () => {
     const { clock, rate, take } = setUp();
     rate.throttled(clock.monotonic(), 10_000);
-    const taken = take(0, { leftMs: 1_000 });
+    const taken = take(0, { remainingMs: 1_000 });
     await clock.advance(1_000);
     const error: unknown = await taken.catch((reason: unknown) => reason);
     expect(error).toMatchObject({ reason: 'rate-limited', sent: 'no' });

@@ -2,10 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { ERROR_CODES, type ErrorReason } from '../../../src/core/errors/errors.ts';
 import type { Failure } from '../../../src/core/pipeline/failure.ts';
 import {
+  classifyFailure,
   decideRetry,
   type FailedAttempt,
   type FailureKind,
-  kindOf,
 } from '../../../src/layers/retry/decision.ts';
 
 const thrown = (how: ErrorReason, status?: number, retryAfterMs?: number): Failure => ({
@@ -27,13 +27,13 @@ const answered = (status: number | undefined, code = -32603, message = 'words'):
 const FIRST: FailedAttempt = {
   method: 'tools/list',
   annotations: undefined,
-  claims: false,
+  stateless: false,
   attempt: 1,
   elapsedMs: 0,
-  heard: false,
+  responded: false,
   failure: thrown('connect-failed'),
   limits: { retries: 2, baseDelayMs: 100, maxDelayMs: 2_000, adaptive: false },
-  leftMs: Number.POSITIVE_INFINITY,
+  remainingMs: Number.POSITIVE_INFINITY,
   random: 0.5,
 };
 
@@ -78,7 +78,7 @@ describe('the kind of a failure', () => {
     [answered(404, -32601, 'Method not found'), 'final'],
     [answered(undefined, -32000, 'server error'), 'final'],
   ])('%o is %s', (failure, kind) => {
-    expect(kindOf(failure)).toBe(kind);
+    expect(classifyFailure(failure)).toBe(kind);
   });
 
   it('is final for every reason of our own that is not about the way to the server', () => {
@@ -88,7 +88,7 @@ describe('the kind of a failure', () => {
     expect(others.length).toBeGreaterThan(14);
     // Not even a status among the details makes one of them worth another attempt.
     for (const reason of others) {
-      expect([reason, kindOf(thrown(reason, 503))]).toEqual([reason, 'final']);
+      expect([reason, classifyFailure(thrown(reason, 503))]).toEqual([reason, 'final']);
       expect(decide({ failure: thrown(reason, 429, 1) })).toEqual({ giveUp: 'final' });
     }
   });
@@ -134,22 +134,22 @@ describe('what is sent again', () => {
     ],
     [
       'a method that only reads, of a revision without sessions',
-      { method: 'tools/list', claims: true },
+      { method: 'tools/list', stateless: true },
       { 'not-sent': AGAIN, 'turned-away': AGAIN, unavailable: AGAIN, interrupted: NO, broken: AGAIN },
     ],
     [
       'a tool that only reads, of a revision without sessions',
-      { method: 'tools/call', annotations: readOnly, claims: true },
+      { method: 'tools/call', annotations: readOnly, stateless: true },
       { 'not-sent': AGAIN, 'turned-away': AGAIN, unavailable: AGAIN, interrupted: NO, broken: NO },
     ],
     [
       'the question for the revisions, where any error makes a client take the server for an old one',
-      { method: 'server/discover', claims: true },
+      { method: 'server/discover', stateless: true },
       { 'not-sent': AGAIN, 'turned-away': AGAIN, unavailable: AGAIN, interrupted: AGAIN, broken: AGAIN },
     ],
     [
       'what has brought its client something already',
-      { method: 'tools/list', heard: true },
+      { method: 'tools/list', responded: true },
       { 'not-sent': AGAIN, 'turned-away': NO, unavailable: NO, interrupted: NO, broken: NO },
     ],
   ])('%s', (_what, facts, expected) => {
@@ -215,13 +215,16 @@ describe('when it is sent again', () => {
     }
   });
 
-  it.each<[leftMs: number, decision: object]>([
+  it.each<[remainingMs: number, decision: object]>([
     [5_051, { afterMs: 5_050 }],
     [5_050, { giveUp: 'out-of-time' }],
     [0, { giveUp: 'out-of-time' }],
-  ])('is never, where the caller has only %i ms left and the server asks for 5 s', (leftMs, decision) => {
-    expect(decide({ failure: thrown('http-status', 429, 5_000), leftMs })).toEqual(decision);
-  });
+  ])(
+    'is never, where the caller has only %i ms left and the server asks for 5 s',
+    (remainingMs, decision) => {
+      expect(decide({ failure: thrown('http-status', 429, 5_000), remainingMs })).toEqual(decision);
+    },
+  );
 });
 
 describe('what a client needs at its start', () => {

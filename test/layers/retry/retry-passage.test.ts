@@ -17,9 +17,9 @@ const layer = retry({
 it('an answer that has begun to go to an HTTP client is not asked for again', async () => {
   const heads: number[] = [];
   let attempts = 0;
-  const handler: Handler = async ({ passage }) => {
+  const handler: Handler = async ({ httpContext }) => {
     attempts++;
-    passage?.pass?.({ status: 200, headers: {} });
+    httpContext?.pass?.({ status: 200, headers: {} });
     throw LOST;
   };
   const { call } = makeCall(requestOf('resources/read', { uri: 'x:y' }, 0));
@@ -27,7 +27,7 @@ it('an answer that has begun to go to an HTTP client is not asked for again', as
     heads.push(status);
     return { write: async () => undefined };
   };
-  await expect(layer(handler)({ ...call, passage: { headers: {}, pass } })).rejects.toBe(LOST);
+  await expect(layer(handler)({ ...call, httpContext: { headers: {}, pass } })).rejects.toBe(LOST);
   expect([attempts, heads]).toEqual([1, [200]]);
 });
 
@@ -35,9 +35,9 @@ it('before its first byte it is, and the client sees one head only', async () =>
   const clock = new FakeClock();
   const heads: number[] = [];
   let attempts = 0;
-  const handler: Handler = async ({ passage }) => {
+  const handler: Handler = async ({ httpContext }) => {
     if (++attempts === 1) return answerOf({ error: { code: -1, message: 'busy' } }, { status: 503 });
-    passage?.pass?.({ status: 200, headers: {} });
+    httpContext?.pass?.({ status: 200, headers: {} });
     return { kind: 'passed', http: { status: 200, headers: {} } };
   };
   const repeating = retry({
@@ -51,7 +51,7 @@ it('before its first byte it is, and the client sees one head only', async () =>
     heads.push(status);
     return { write: async () => undefined };
   };
-  const reply = repeating(handler)({ ...call, passage: { headers: {}, pass } });
+  const reply = repeating(handler)({ ...call, httpContext: { headers: {}, pass } });
   await clock.advance(20);
   expect((await reply).kind).toBe('passed');
   expect([attempts, heads]).toEqual([2, [200]]);

@@ -221,7 +221,7 @@ describe('the wait', () => {
   it("is not made where the caller's time would be over first: the answer says when", async () => {
     const { clock, log, send } = retried([busy('5')]);
     const made = makeToolCall(-1);
-    made.call.deadline.left = 3_000;
+    made.call.deadline.remainingMs = 3_000;
     expect(await send(made)).toMatchObject({
       kind: 'answer',
       message: { json: { error: { code: -32004, data: { retryAfterMs: 5_000 } } } },

@@ -1,24 +1,24 @@
 import { expect, it } from 'vitest';
 import type { Request } from '../../../src/core/jsonrpc/message.ts';
-import { Lists, pageOf } from '../../../src/layers/tool-cache/lists.ts';
+import { CachedLists, findPage } from '../../../src/layers/tool-cache/lists.ts';
 import { makeCall, requestOf } from '../../support/make-call.ts';
 
 const asking = (params: object): Request => requestOf('tools/list', params, '') as Request;
 const callOf = (params: object) => makeCall(asking(params)).call;
 
 it('pages of a list are found by their cursor, of which none is not an empty one', () => {
-  const list = new Lists().of(callOf({}));
-  const first = pageOf(list, asking({}));
-  expect(pageOf(list, asking({ cursor: '' }))).not.toBe(first);
-  expect(pageOf(list, asking({}))).toBe(first);
+  const list = new CachedLists().of(callOf({}));
+  const first = findPage(list, asking({}));
+  expect(findPage(list, asking({ cursor: '' }))).not.toBe(first);
+  expect(findPage(list, asking({}))).toBe(first);
   expect(list.pages.size).toBe(2);
 });
 
 it('pages of which nothing could be kept take no more room than others', () => {
-  const lists = new Lists();
+  const lists = new CachedLists();
   const list = lists.of(callOf({}));
   for (let at = 0; at < 1_500; at++) {
-    pageOf(list, asking({ cursor: at }));
+    findPage(list, asking({ cursor: at }));
     lists.trim(list);
   }
   expect(list.pages.size).toBe(1_000);
@@ -26,7 +26,7 @@ it('pages of which nothing could be kept take no more room than others', () => {
 });
 
 it('the lists that nobody asked for the longest go first, also where nothing of them is kept', () => {
-  const lists = new Lists();
+  const lists = new CachedLists();
   const first = lists.of(callOf({ n: 0 }));
   for (let n = 1; n < 150; n++) {
     lists.trim(lists.of(callOf({ n })));

@@ -136,7 +136,7 @@ it('never shows what a change has ended but where asking has failed, and never a
             break;
           case 'change':
             version++;
-            toolsOf('').forget({ told: true });
+            toolsOf('').invalidate({ clientKnows: true });
             break;
           case 'wait':
             await clock.advance(next.ms);

@@ -50,7 +50,7 @@ describe('the time that an answer is kept', () => {
     const { answered, feeds, clock } = cached();
     await answered(['a']);
     expect(await answered(['b'])).toEqual(['b']);
-    feeds.opened(OWN_STREAM);
+    feeds.add(OWN_STREAM);
     // What came before the stream may have changed before it, too.
     expect(await answered(['c'])).toEqual(['c']);
     await clock.advance(299_999);
@@ -61,20 +61,20 @@ describe('the time that an answer is kept', () => {
 
   it('ends with the stream, and a new stream does not bring it back', async () => {
     const { answered, feeds } = cached();
-    const close = feeds.opened(OWN_STREAM);
+    const close = feeds.add(OWN_STREAM);
     await answered(['a']);
     expect(await answered(['b'])).toEqual(['a']);
     close();
-    feeds.opened(OWN_STREAM);
+    feeds.add(OWN_STREAM);
     expect(await answered(['b'])).toEqual(['b']);
   });
 
   it('of a request that claims a revision goes by the listen stream, not by that of a session', async () => {
     const { answered, feeds } = cached();
-    feeds.opened(OWN_STREAM);
+    feeds.add(OWN_STREAM);
     await answered(['a'], {}, { _meta: CLAIM });
     expect(await answered(['b'], {}, { _meta: CLAIM })).toEqual(['b']);
-    feeds.opened({ ...OWN_STREAM, stateless: true });
+    feeds.add({ ...OWN_STREAM, stateless: true });
     await answered(['c'], {}, { _meta: CLAIM });
     expect(await answered(['d'], {}, { _meta: CLAIM })).toEqual(['c']);
   });
@@ -139,7 +139,7 @@ describe('an answer that is kept', () => {
     expect(await answered(['b'])).toEqual(['b']);
     identity.inDoubt = false;
     expect(await answered(['c'])).toEqual(['b']);
-    toolsOf('').forget({ stranger: true });
+    toolsOf('').invalidate({ identityChanged: true });
     const reply = ask();
     await settle();
     newest(server)?.fail(DOWN);
@@ -193,9 +193,9 @@ describe('an answer that is kept', () => {
   it('is over where the list has changed, the session is another, or another request has met with another list', async () => {
     const { answered, toolsOf, server, below } = cached(10_000);
     await answered(['a']);
-    toolsOf('').forget({ told: true });
+    toolsOf('').invalidate({ clientKnows: true });
     expect(await answered(['b'])).toEqual(['b']);
-    toolsOf('').forget();
+    toolsOf('').invalidate();
     expect(await answered(['c'])).toEqual(['c']);
     // Past the cache, as who has been told that it goes by an old list.
     const past = namesOrError(below(makeCall(requestOf('tools/list')).call));
@@ -288,7 +288,7 @@ describe('callers that come together', () => {
     const before = ask(0);
     await settle();
     const [old] = server.running;
-    toolsOf('').forget({ told: true });
+    toolsOf('').invalidate({ clientKnows: true });
     const after = ask(1);
     await settle();
     newest(server)?.finish(listOf(['new']));
@@ -360,12 +360,12 @@ describe('where the list cannot be had', () => {
   it('the last one stands in also where it is known to have changed: it is better than none', async () => {
     const { answered, ask, server, toolsOf } = cached(10_000);
     await answered(['a']);
-    toolsOf('').forget({ told: true });
+    toolsOf('').invalidate({ clientKnows: true });
     const stale = ask();
     await settle();
     newest(server)?.finish(answerOf({ error: { code: -32_004, message: 'Too many requests' } }));
     expect(await stale).toEqual(['a']);
-    toolsOf('').forget({ told: true });
+    toolsOf('').invalidate({ clientKnows: true });
     expect(await answered(['b'])).toEqual(['b']);
   });
 
@@ -413,10 +413,10 @@ describe('a call of an HTTP client', () => {
 
   it('is never answered from what is kept, nor joined with others', async () => {
     const { handler, feeds, asked } = cached();
-    feeds.opened(OWN_STREAM);
+    feeds.add(OWN_STREAM);
     for (const id of [0, 1]) {
       const { call } = makeCall(requestOf('tools/list', undefined, id));
-      void handler({ ...call, passage: passage('s') }).catch(() => undefined);
+      void handler({ ...call, httpContext: passage('s') }).catch(() => undefined);
     }
     await settle();
     expect(asked()).toBe(2);
@@ -426,7 +426,7 @@ describe('a call of an HTTP client', () => {
     const { handler, server } = cached(10_000);
     const list = async (session: string | undefined, names: readonly string[]) => {
       const reply = namesOrError(
-        handler({ ...makeCall(requestOf('tools/list')).call, passage: passage(session) }),
+        handler({ ...makeCall(requestOf('tools/list')).call, httpContext: passage(session) }),
       );
       await settle();
       newest(server)?.finish(listOf(names));
@@ -452,7 +452,7 @@ describe('a call of an HTTP client', () => {
   ])('hears that its session is gone, %s, and gets no list of that in its place', async (_how, gone) => {
     const { handler, server, clock } = cached(1_000);
     const list = () =>
-      handler({ ...makeCall(requestOf('tools/list')).call, passage: passage('one') }).then(
+      handler({ ...makeCall(requestOf('tools/list')).call, httpContext: passage('one') }).then(
         (reply) => (reply.kind === 'answer' ? (reply.http?.status ?? 200) : reply.kind),
         (error: unknown) => (error instanceof ProxyError ? error.reason : error),
       );

@@ -28,25 +28,25 @@ async function exchanging(
   });
   const clock = new FakeClock({ now: Date.now() });
   const { uplink, lanes } = uplinkTo(server, { clock });
-  if (occupied) lanes.request.free();
+  if (occupied) lanes.request.tryLease();
   const emitted: Message[] = [];
   const dropped: string[] = [];
   const elsewhere: string[] = [];
   const emit: Emit = async (message) => void emitted.push(message);
   const exchange = new Exchange(
     {
-      uplink,
+      transport: uplink,
       clock,
       origin: { profile: '', gone: new Promise(() => undefined) },
       affinity: undefined,
-      resuming: {
+      resumption: {
         headersAfter: (id) => ({ accept: 'text/event-stream', 'last-event-id': id }),
-        resumed: () => undefined,
+        onResumed: () => undefined,
       },
       readTimeoutMs: 0,
-      elsewhere: ({ id }) => elsewhere.push(JSON.stringify(id)) > 0 && id === 'elsewhere',
-      dropped: (reason) => void dropped.push(reason),
-      silent: () => undefined,
+      deliverElsewhere: ({ id }) => elsewhere.push(JSON.stringify(id)) > 0 && id === 'elsewhere',
+      onDropped: (reason) => void dropped.push(reason),
+      onReadTimeout: () => undefined,
     },
     emit,
   );
@@ -61,7 +61,7 @@ async function exchanging(
       ...(inSession ? { 'mcp-session-id': 's-1' } : {}),
     },
     body: Buffer.from(`[${requests.map(({ text }) => text).join(',')}]`),
-    repeatable: false,
+    idempotent: false,
   });
   const texts = async (): Promise<string[]> =>
     (await Promise.all(replies)).map((reply) => (reply.kind === 'answer' ? reply.message.text : reply.kind));
@@ -173,7 +173,7 @@ describe('a request that is given up', () => {
     );
     await server.until(() => response !== undefined);
     exchange.abandon(requests[0] as Request, new Error('cancelled'));
-    exchange.end(new Error('cancelled'));
+    exchange.endIfIdle(new Error('cancelled'));
     await clock.advance(10_000);
     expect(lanes.request.active).toBe(1);
     if (response) sendJson(response, 200, resultOf(''));

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Id, Request, Response } from '../../../src/core/jsonrpc/message.ts';
-import { readLine, readUpstream } from '../../../src/core/jsonrpc/parse.ts';
+import { readLine, readMessages } from '../../../src/core/jsonrpc/parse.ts';
 import type { Reply } from '../../../src/core/pipeline/call.ts';
 import { PendingResponses } from '../../../src/upstream/exchange/pending-responses.ts';
 import { requestOf } from '../../support/make-call.ts';
@@ -10,7 +10,7 @@ const IDS: readonly Id[] = [0, '0', '', -1, 'a'];
 const ask = (id: Id): Request => requestOf('tools/call', { name: 'x' }, id) as Request;
 
 function responseOf(text: string): Response {
-  const [message] = readUpstream(text);
+  const [message] = readMessages(text);
   if (message?.kind !== 'response') throw new Error(text);
   return message;
 }

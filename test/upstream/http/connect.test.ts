@@ -28,7 +28,7 @@ async function fetchWith(settings: Partial<ConnectSettings>, origin: string): Pr
   });
   try {
     const request = { method: 'GET', path: '/', headers: { host: new URL(origin).host } };
-    return (await (await connection.send(request, () => undefined)).whole()).toString();
+    return (await (await connection.send(request, () => undefined)).readAll()).toString();
   } catch (error) {
     throw new Error(causeText((error as Error).cause), { cause: error });
   } finally {
@@ -207,7 +207,7 @@ describe('without TLS, for a look at the certificates', () => {
       ca: undefined,
       timeoutMs: 5_000,
       ...settings,
-      bare: true,
+      tcpOnly: true,
     });
     const { protocol, hostname, port } = new URL(url);
     const socket = await new Promise<Socket>((resolve, reject) => {

@@ -96,7 +96,7 @@ async function act(
       const caller = one('sending', 'left');
       if (!caller?.incoming) return;
       await rig.answer(caller.path);
-      expect((await (await caller.incoming).whole()).toString()).toBe(caller.path);
+      expect((await (await caller.incoming).readAll()).toString()).toBe(caller.path);
       caller.phase = 'over';
       break;
     }
@@ -118,7 +118,7 @@ async function act(
     case 'leave': {
       const caller = one('held', 'sending');
       if (!caller) return;
-      caller.granted.leave();
+      caller.granted.detach();
       caller.phase = caller.phase === 'sending' ? 'left' : 'over';
       if (caller.phase === 'left') model.left.push(caller);
       await cutLongest(model);
@@ -161,7 +161,7 @@ it('a lane never exceeds its maximum, keeps order and gives every place back onc
     fc.asyncProperty(fc.integer({ min: 1, max: 3 }), fc.nat(3), actions, async (max, keep, steps) => {
       const run = String(runs++);
       const model = new Model(max);
-      const { lane, seen } = laneTo(rig.server, { max, keep });
+      const { lane, seen } = laneTo(rig.server, { max, maxIdle: keep });
       for (const [action, pick] of steps) {
         await act(action, pick, model, lane, rig, run);
         await turn();

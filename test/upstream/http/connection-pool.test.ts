@@ -21,7 +21,7 @@ describe('a lane', () => {
       finish.push(
         lane.lease(never).then(async (lease) => {
           order.push(caller);
-          return (await sendOn(lease, `/${caller}`)).whole();
+          return (await sendOn(lease, `/${caller}`)).readAll();
         }),
       );
     }
@@ -41,7 +41,7 @@ describe('a lane', () => {
     [5, 2, 2],
   ])('keeps %i idle connections of %i that were used: %i', async (keep, used, left) => {
     const { server, answer, arrived } = await holdingServer();
-    const { lane, seen } = laneTo(server, { max: 4, keep });
+    const { lane, seen } = laneTo(server, { max: 4, maxIdle: keep });
     const paths = Array.from({ length: used }, (_, at) => `/${at}`);
     const bodies = paths.map((path) => fetchOn(lane, path));
     for (const path of paths) await arrived(path);
@@ -55,7 +55,7 @@ describe('a lane', () => {
 
   it('uses the connection again that was idle for the shortest time', async () => {
     const { server, answer, arrived } = await holdingServer();
-    const { lane } = laneTo(server, { max: 3, keep: 3 });
+    const { lane } = laneTo(server, { max: 3, maxIdle: 3 });
     const first = ['/a', '/b', '/c'].map((path) => fetchOn(lane, path));
     for (const path of ['/a', '/b', '/c']) await arrived(path);
     const connectionOf = (path: string) => server.requests.find(({ url }) => url === path)?.connection;
@@ -74,7 +74,7 @@ describe('a lane', () => {
   it('closes only idle connections that have rested since before a given time', async () => {
     const { server, answer, arrived } = await holdingServer();
     const clock = new FakeClock();
-    const { lane } = laneTo(server, { max: 2, keep: 2, clock });
+    const { lane } = laneTo(server, { max: 2, maxIdle: 2, clock });
     const bodies = ['/old', '/new'].map((path) => fetchOn(lane, path));
     for (const path of ['/old', '/new']) await arrived(path);
     await answer('/old');
@@ -93,12 +93,12 @@ describe('a lane', () => {
 
   it('keeps what is open before what a caller gave back unused', async () => {
     const { server, answer } = await holdingServer();
-    const { lane } = laneTo(server, { max: 2, keep: 1 });
+    const { lane } = laneTo(server, { max: 2, maxIdle: 1 });
     const working = await lane.lease(never);
     const unused = await lane.lease(never);
     const incoming = sendOn(working, '/a');
     await answer('/a');
-    await (await incoming).whole();
+    await (await incoming).readAll();
     unused.cancel(new Error('no credentials'));
     const again = await lane.lease(never);
     expect(again.warm).toBe(true);
@@ -108,7 +108,7 @@ describe('a lane', () => {
 
   it('gives a fresh connection where a kept one has just failed', async () => {
     const { server, answer } = await holdingServer();
-    const { lane } = laneTo(server, { max: 1, keep: 1 });
+    const { lane } = laneTo(server, { max: 1, maxIdle: 1 });
     const first = fetchOn(lane, '/a');
     await answer('/a');
     await first;
@@ -116,14 +116,14 @@ describe('a lane', () => {
     expect(fresh.warm).toBe(false);
     const incoming = sendOn(fresh, '/b');
     await answer('/b');
-    expect((await (await incoming).whole()).toString()).toBe('/b');
+    expect((await (await incoming).readAll()).toString()).toBe('/b');
     expect(server.requests.map(({ connection }) => connection)).toEqual([1, 2]);
     await comesTrue(() => server.connections.open === 1, 'the former one closed');
   });
 
   it('forgets a connection that the server closed while it was idle', async () => {
     const { server, answer } = await holdingServer();
-    const { lane, seen } = laneTo(server, { max: 1, keep: 1 });
+    const { lane, seen } = laneTo(server, { max: 1, maxIdle: 1 });
     const first = fetchOn(lane, '/a');
     await answer('/a');
     await first;
@@ -192,16 +192,16 @@ describe('who waits in a lane', () => {
 describe('a lease that yields', () => {
   it('takes an idle connection only, and gives its place to the first request that needs it', async () => {
     const { server, answer, arrived } = await holdingServer();
-    const { lane } = laneTo(server, { max: 1, keep: 1 });
-    expect(lane.yielding()).toBeUndefined();
+    const { lane } = laneTo(server, { max: 1, maxIdle: 1 });
+    expect(lane.tryYieldingLease()).toBeUndefined();
     const first = fetchOn(lane, '/first');
     await answer('/first');
     await first;
-    const yielding = lane.yielding();
+    const yielding = lane.tryYieldingLease();
     if (!yielding) throw new Error('no idle connection');
-    const deletion = sendOn(yielding, '/deletion').then((answered) => answered.whole());
+    const deletion = sendOn(yielding, '/deletion').then((answered) => answered.readAll());
     await arrived('/deletion');
-    expect([lane.active, lane.yielding()]).toEqual([1, undefined]);
+    expect([lane.active, lane.tryYieldingLease()]).toEqual([1, undefined]);
     const call = fetchOn(lane, '/call');
     await answer('/call');
     expect(await call).toBe('/call');
@@ -212,11 +212,11 @@ describe('a lease that yields', () => {
 
   it('keeps its connection for the next request where none has needed it meanwhile', async () => {
     const { server, answer } = await holdingServer();
-    const { lane } = laneTo(server, { max: 1, keep: 1 });
+    const { lane } = laneTo(server, { max: 1, maxIdle: 1 });
     for (const path of ['/first', '/deletion', '/call']) {
-      const lease = lane.yielding() ?? lane.free();
+      const lease = lane.tryYieldingLease() ?? lane.tryLease();
       if (!lease) throw new Error('no place');
-      const body = sendOn(lease, path).then((answered) => answered.whole());
+      const body = sendOn(lease, path).then((answered) => answered.readAll());
       await answer(path);
       await body;
     }

@@ -32,7 +32,7 @@ function connectionTo(origin: string, options: Partial<ConnectionOptions> = {}) 
       },
       (reusable) => outcomes.push(reusable),
     );
-  const fetch = async (path = '/') => (await (await send(path)).whole()).toString();
+  const fetch = async (path = '/') => (await (await send(path)).readAll()).toString();
   return { connection, seen, outcomes, send, fetch };
 }
 
@@ -72,7 +72,11 @@ describe('a connection', () => {
     });
     const { send, outcomes } = connectionTo(server.origin);
     const incoming = await send();
-    expect([incoming.status, (await incoming.whole()).toString(), outcomes]).toEqual([200, 'final', [true]]);
+    expect([incoming.status, (await incoming.readAll()).toString(), outcomes]).toEqual([
+      200,
+      'final',
+      [true],
+    ]);
   });
 
   it('takes an answer that comes before the request is through', async () => {
@@ -85,7 +89,7 @@ describe('a connection', () => {
     afterThisTest(() => shut(server, connections));
     const { send } = connectionTo(`http://127.0.0.1:${port}`);
     const incoming = await send('/', 'x'.repeat(1_000_000));
-    expect([incoming.status, (await incoming.whole()).toString()]).toEqual([413, 'big']);
+    expect([incoming.status, (await incoming.readAll()).toString()]).toEqual([413, 'big']);
   });
 });
 
@@ -181,7 +185,7 @@ describe('a failure tells how far the request got', () => {
     });
     const { send, outcomes } = connectionTo(server.origin);
     const incoming = await send();
-    await expect(incoming.whole()).rejects.toThrow();
+    await expect(incoming.readAll()).rejects.toThrow();
     await comesTrue(() => outcomes.length === 1, 'over');
     expect(outcomes).toEqual([false]);
   });

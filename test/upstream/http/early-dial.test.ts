@@ -42,8 +42,8 @@ describe('a connection that a lane opens ahead of its request', () => {
     const { lane } = laneTo(server, { max: 1 });
     const lease = await lane.lease(never);
     lane.dial();
-    expect(lane.ready()).toBeUndefined();
-    await (await sendOn(lease, '/busy')).whole();
+    expect(lane.tryOpenLease()).toBeUndefined();
+    await (await sendOn(lease, '/busy')).readAll();
     expect(server.connections.opened).toBe(1);
   });
 
@@ -52,7 +52,7 @@ describe('a connection that a lane opens ahead of its request', () => {
     const { lane } = laneTo(server, { keepAliveTimeoutMs: 1 });
     lane.dial();
     await comesTrue(() => server.connections.opened === 1 && server.connections.open === 0, 'the close');
-    expect(lane.ready()).toBeUndefined();
+    expect(lane.tryOpenLease()).toBeUndefined();
   });
 
   it('is closed with its lane', async () => {

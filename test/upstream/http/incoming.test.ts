@@ -36,8 +36,8 @@ describe('a body', () => {
     const { answer } = incoming({ 'content-encoding': name });
     for (const byte of bytes) answer.push(Buffer.of(byte));
     answer.end();
-    expect((await answer.whole()).toString()).toBe(text);
-    expect((await answer.whole()).toString()).toBe(text);
+    expect((await answer.readAll()).toString()).toBe(text);
+    expect((await answer.readAll()).toString()).toBe(text);
   });
 
   it.each(encodings)('of content-encoding "%s" is decoded as it comes', async (name, encode) => {
@@ -67,7 +67,7 @@ describe('a body', () => {
   it.each(['gzip', 'deflate', 'br'])(
     'of encoding %s that is broken fails, whole and in pieces',
     async (name) => {
-      for (const read of [(a: Incoming) => a.whole(), (a: Incoming) => textOf(a.chunks())]) {
+      for (const read of [(a: Incoming) => a.readAll(), (a: Incoming) => textOf(a.chunks())]) {
         const { answer } = incoming({ 'content-encoding': name });
         answer.push(Buffer.from('this was never compressed at all'));
         answer.end();
@@ -96,14 +96,14 @@ describe('a body', () => {
       message:
         'The server\'s answer cannot be used: it is compressed with "zstd", which was not asked for. The call may have run. The server, or a proxy before it, must be told not to.',
     };
-    await expect(answer.whole()).rejects.toMatchObject(problem);
+    await expect(answer.readAll()).rejects.toMatchObject(problem);
     expect(() => answer.chunks()).toThrowError(expect.objectContaining(problem));
   });
 
   it.each(['', 'gzip', 'br'])('of no bytes is empty in encoding "%s"', async (name) => {
     const { answer } = incoming({ 'content-encoding': name });
     answer.end();
-    expect(await answer.whole()).toEqual(Buffer.alloc(0));
+    expect(await answer.readAll()).toEqual(Buffer.alloc(0));
   });
 });
 
@@ -126,7 +126,7 @@ describe('the socket', () => {
   it('is never paused for a body that is wanted whole', async () => {
     const { answer, flow } = incoming();
     for (let at = 0; at < 4; at++) answer.push(block);
-    const whole = answer.whole();
+    const whole = answer.readAll();
     for (let at = 0; at < 4; at++) answer.push(block);
     answer.end();
     expect((await whole).length).toBe(800_000);

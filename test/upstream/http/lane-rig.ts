@@ -30,7 +30,7 @@ export function laneTo(server: ScriptedServer, options: Partial<ConnectionPoolOp
     origin: server.origin,
     connect: directly,
     max: 2,
-    keep: 1,
+    maxIdle: 1,
     keepAliveTimeoutMs: 30_000,
     lifetimeMs: 0,
     clock: systemClock,
@@ -80,7 +80,7 @@ export const fetchOn = (lane: ConnectionPool, path: string): Promise<string> =>
     lane
       .lease(never)
       .then((lease) => sendOn(lease, path))
-      .then((incoming) => incoming.whole())
+      .then((incoming) => incoming.readAll())
       .then((body) => body.toString()),
   );
 

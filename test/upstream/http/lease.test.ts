@@ -10,17 +10,17 @@ describe('a place is given back once', () => {
       async (lease, { answer }) => {
         const incoming = sendOn(lease, '/a');
         await answer('/a');
-        await (await incoming).whole();
+        await (await incoming).readAll();
         lease.cancel(new Error('late'));
-        lease.leave();
+        lease.detach();
       },
     ],
     ['by a cancel before anything is sent', async (lease) => cancelTwice(lease)],
     [
       'by leaving before anything is sent',
       async (lease) => {
-        lease.leave();
-        lease.leave();
+        lease.detach();
+        lease.detach();
         lease.cancel(new Error('late'));
       },
     ],
@@ -38,7 +38,7 @@ describe('a place is given back once', () => {
       async (lease, { arrived }) => {
         const incoming = sendOn(lease, '/a');
         (await arrived('/a')).write('half');
-        const body = (await incoming).whole();
+        const body = (await incoming).readAll();
         cancelTwice(lease);
         await expect(body).rejects.toThrow('cut');
       },
@@ -49,7 +49,7 @@ describe('a place is given back once', () => {
         const incoming = sendOn(lease, '/a');
         const response = await arrived('/a');
         response.write('half');
-        const body = (await incoming).whole();
+        const body = (await incoming).readAll();
         response.destroy();
         await expect(body).rejects.toThrow();
       },
@@ -67,9 +67,9 @@ describe('a place is given back once', () => {
       async (lease, { arrived, server }) => {
         const incoming = sendOn(lease, '/a');
         const response = await arrived('/a');
-        lease.leave();
+        lease.detach();
         response.end('whole');
-        expect((await (await incoming).whole()).toString()).toBe('whole');
+        expect((await (await incoming).readAll()).toString()).toBe('whole');
         await comesTrue(() => server.connections.open === 0, 'its connection closed');
       },
     ],
@@ -78,7 +78,7 @@ describe('a place is given back once', () => {
       async (lease, { arrived, server }) => {
         const incoming = sendOn(lease, '/a');
         await arrived('/a');
-        lease.leave();
+        lease.detach();
         cancelTwice(lease);
         await expect(incoming).rejects.toMatchObject({ sent: 'maybe' });
         await comesTrue(() => server.connections.open === 0, 'its connection closed');
@@ -93,7 +93,7 @@ describe('a place is given back once', () => {
 
   it.each(endings)('%s', async (_how, end) => {
     const rig = await holdingServer();
-    const { lane } = laneTo(rig.server, { max: 1, keep: 1 });
+    const { lane } = laneTo(rig.server, { max: 1, maxIdle: 1 });
     const lease = await lane.lease(never);
     const [second, third] = [lane.lease(never), lane.lease(never)];
     await end(lease, rig);
@@ -101,7 +101,7 @@ describe('a place is given back once', () => {
     expect([lease.over, lane.active, lane.waiting, await settled(third)]).toEqual([true, 1, 1, false]);
     const incoming = sendOn(next, '/next');
     await rig.answer('/next');
-    expect((await (await incoming).whole()).toString()).toBe('/next');
+    expect((await (await incoming).readAll()).toString()).toBe('/next');
     (await third).cancel(new Error('done'));
     expect([lane.active, lane.waiting]).toEqual([0, 0]);
   });
@@ -121,7 +121,7 @@ describe('a place is given back once', () => {
     const controller = new AbortController();
     const lease = await lane.lease(never);
     const incoming = sendOn(lease, '/a');
-    lease.cutBy(controller.signal);
+    lease.cancelOn(controller.signal);
     await arrived('/a');
     controller.abort(new Error('session closed'));
     await expect(incoming).rejects.toThrow('session closed');
@@ -130,23 +130,23 @@ describe('a place is given back once', () => {
 
   it('to the next caller on a connection of its own where the leaver’s work goes on', async () => {
     const { server, arrived, answer } = await holdingServer();
-    const { lane } = laneTo(server, { max: 1, keep: 1 });
+    const { lane } = laneTo(server, { max: 1, maxIdle: 1 });
     const leaver = await lane.lease(never);
     const slow = sendOn(leaver, '/slow');
     await arrived('/slow');
-    leaver.leave();
+    leaver.detach();
     const quick = fetchOn(lane, '/quick');
     await answer('/quick');
     expect(await quick).toBe('/quick');
     await answer('/slow');
-    expect((await (await slow).whole()).toString()).toBe('/slow');
+    expect((await (await slow).readAll()).toString()).toBe('/slow');
     await comesTrue(() => server.connections.open === 1, 'one kept');
     expect(server.connections.opened).toBe(2);
   });
 
   it('and closing the lane cuts idle, busy and left connections alike', async () => {
     const { server, arrived, answer } = await holdingServer();
-    const { lane } = laneTo(server, { max: 3, keep: 3 });
+    const { lane } = laneTo(server, { max: 3, maxIdle: 3 });
     const [busy, left, idle] = await Promise.all([lane.lease(never), lane.lease(never), lane.lease(never)]);
     const one = sendOn(busy, '/busy');
     const two = sendOn(left, '/left');
@@ -154,8 +154,8 @@ describe('a place is given back once', () => {
     await arrived('/busy');
     await arrived('/left');
     await answer('/idle');
-    await (await three).whole();
-    left.leave();
+    await (await three).readAll();
+    left.detach();
     lane.close();
     await expect(one).rejects.toThrow();
     await expect(two).rejects.toThrow();

@@ -23,12 +23,12 @@ describe('a body that is longer than the limit', () => {
     const answer = answerOf({ 'content-encoding': encoding });
     answer.push(encode(Buffer.alloc(10_000_000, ' ')));
     answer.end();
-    await expect(answer.whole(LIMIT)).rejects.toMatchObject(UNKNOWN);
+    await expect(answer.readAll(LIMIT)).rejects.toMatchObject(UNKNOWN);
   });
 
   it('is refused by its announced length before it has come, with its size', async () => {
     const answer = answerOf({ 'content-length': '9000000' });
-    await expect(answer.whole(LIMIT)).rejects.toMatchObject({
+    await expect(answer.readAll(LIMIT)).rejects.toMatchObject({
       reason: 'line-too-long',
       message: expect.stringMatching(/^The answer is 9000000 bytes long, more than the 65536 bytes/),
       details: { bytes: 9_000_000, limit: 65_536 },
@@ -37,7 +37,7 @@ describe('a body that is longer than the limit', () => {
 
   it('is refused while it comes, and keeps nothing of it', async () => {
     const answer = answerOf();
-    const whole = answer.whole(LIMIT);
+    const whole = answer.readAll(LIMIT);
     for (let n = 0; n < 4; n++) answer.push(Buffer.alloc(65_536));
     await expect(whole).rejects.toMatchObject(UNKNOWN);
     expect(answer.unreadBytes).toBe(0);

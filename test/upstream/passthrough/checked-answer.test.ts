@@ -14,9 +14,9 @@ function checked() {
   const dropped: string[] = [];
   const events = new CheckedEvents({
     request: requestOf('{"jsonrpc":"2.0","id":0,"method":"tools/call","params":{"name":"a"}}'),
-    misfit: (what) => new ProxyError('unusable-answer', what, { sent: 'maybe' }),
-    otherId: () => undefined,
-    dropped: (reason) => dropped.push(reason),
+    toError: (what) => new ProxyError('unusable-answer', what, { sent: 'maybe' }),
+    onOtherId: () => undefined,
+    onDropped: (reason) => dropped.push(reason),
   });
   return { events, dropped };
 }
@@ -26,7 +26,7 @@ function through(stream: string, size: number): string {
   const { events } = checked();
   const bytes = Buffer.from(stream);
   const pieces: Buffer[] = [];
-  for (let at = 0; at < bytes.length; at += size) pieces.push(...events.take(bytes.subarray(at, at + size)));
+  for (let at = 0; at < bytes.length; at += size) pieces.push(...events.check(bytes.subarray(at, at + size)));
   if (events.holds) pieces.push(events.release());
   return Buffer.concat(pieces).toString();
 }
@@ -71,7 +71,7 @@ describe('events on their way to a client', () => {
     const { events } = checked();
     const chunk = Buffer.from(`data: ${notification}\n\n`.repeat(1_000));
     const cut = chunk.subarray(0, chunk.length - 5);
-    const pieces = events.take(cut);
+    const pieces = events.check(cut);
     expect(pieces).toHaveLength(1);
     expect(pieces[0]?.buffer).toBe(chunk.buffer);
     expect(events.holds).toBe(true);

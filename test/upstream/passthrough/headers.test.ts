@@ -1,11 +1,11 @@
 import { expect, it } from 'vitest';
-import { passageHeaders } from '../../../src/upstream/passthrough/headers.ts';
+import { toUpstreamHeaders } from '../../../src/upstream/passthrough/headers.ts';
 
 const names = { userAgent: 'proxy/1', andClient: true };
 
 it('what --header sets stands above what a client sends', () => {
   const headers = { 'x-api-key': 'of the client', 'mcp-session-id': 's' };
-  expect(passageHeaders(headers, { 'x-api-key': 'of the owner' }, names)).toEqual({
+  expect(toUpstreamHeaders(headers, { 'x-api-key': 'of the owner' }, names)).toEqual({
     accept: 'application/json, text/event-stream',
     'mcp-session-id': 's',
     'user-agent': 'proxy/1',
@@ -14,8 +14,8 @@ it('what --header sets stands above what a client sends', () => {
 
 it('the client is named after the proxy, shortly, unless nobody is to know', () => {
   const headers = { 'user-agent': `client/2 ${'x'.repeat(1_000)}` };
-  const agent = passageHeaders(headers, {}, names)['user-agent'];
+  const agent = toUpstreamHeaders(headers, {}, names)['user-agent'];
   expect(agent).toMatch(/^proxy\/1 client\/2 x+$/);
   expect(agent?.length).toBeLessThan(300);
-  expect(passageHeaders(headers, {}, { ...names, andClient: false })['user-agent']).toBe('proxy/1');
+  expect(toUpstreamHeaders(headers, {}, { ...names, andClient: false })['user-agent']).toBe('proxy/1');
 });

@@ -8,8 +8,8 @@ const MIB = 1_024 * 1_024;
 
 /** What is understood of these bytes, cut everywhere. */
 function understood(headers: Record<string, string>, text: string, id: string | number = 0) {
-  const copy = new ListCopies().of({ headers });
-  for (const byte of Buffer.from(text)) copy.take(Buffer.of(byte));
+  const copy = new ListCopies().start({ headers });
+  for (const byte of Buffer.from(text)) copy.add(Buffer.of(byte));
   return copy.end(id)?.text;
 }
 
@@ -35,17 +35,17 @@ describe('a list that passes by', () => {
 
   it('is kept while there is room for all of them together', () => {
     const copies = new ListCopies();
-    const first = copies.of({ headers: JSON_TYPE });
-    first.take(Buffer.alloc(31 * MIB, ' '));
-    const second = copies.of({ headers: JSON_TYPE });
-    second.take(Buffer.alloc(2 * MIB, ' '));
-    second.take(Buffer.from(LIST));
+    const first = copies.start({ headers: JSON_TYPE });
+    first.add(Buffer.alloc(31 * MIB, ' '));
+    const second = copies.start({ headers: JSON_TYPE });
+    second.add(Buffer.alloc(2 * MIB, ' '));
+    second.add(Buffer.from(LIST));
     expect(second.end(0)).toBeUndefined();
-    first.take(Buffer.from(LIST));
+    first.add(Buffer.from(LIST));
     expect(first.end(0)?.text).toContain('"tools"');
-    const third = copies.of({ headers: JSON_TYPE });
-    third.take(Buffer.alloc(31 * MIB, ' '));
-    third.take(Buffer.from(LIST));
+    const third = copies.start({ headers: JSON_TYPE });
+    third.add(Buffer.alloc(31 * MIB, ' '));
+    third.add(Buffer.from(LIST));
     expect(third.end(0)?.id).toBe(0);
   });
 });

@@ -42,7 +42,12 @@ async function rigFor(behaviour: Behaviour, { readTimeoutMs = 0, max = 1 } = {})
   const server = await ScriptedServer.start(behaviour, { keepAliveTimeoutMs: 0 });
   const clock = new FakeClock({ now: Date.now() });
   const rig = uplinkTo(server, { clock, max });
-  const passages = new PassThrough({ uplinkOf: () => rig.uplink, clock, events: rig.events, readTimeoutMs });
+  const passages = new PassThrough({
+    transportOf: () => rig.uplink,
+    clock,
+    events: rig.events,
+    readTimeoutMs,
+  });
   const emitted: Message[] = [];
   const emit = async (message: Message): Promise<void> => void emitted.push(message);
   const send = (message: Message, headers: Record<string, string> = {}, collect = false) => {
@@ -51,10 +56,10 @@ async function rigFor(behaviour: Behaviour, { readTimeoutMs = 0, max = 1 } = {})
     let attempts = 0;
     const passage = {
       headers: { accept: 'application/json, text/event-stream', ...headers },
-      leaving: () => void attempts++,
+      onSend: () => void attempts++,
       ...(collect ? {} : { pass: received.pass }),
     };
-    const reply = passages.handle({ ...made.call, passage });
+    const reply = passages.handle({ ...made.call, httpContext: passage });
     reply.catch(() => undefined);
     return { reply, received, cancel: made.cancel, attempts: () => attempts };
   };
@@ -435,7 +440,7 @@ describe('GET and DELETE', () => {
   const bare = (passages: PassThrough, method: 'GET' | 'DELETE', emit = async () => undefined) => {
     const received = new Received();
     const controller = new AbortController();
-    const reply = passages.bare({
+    const reply = passages.forward({
       method,
       headers: { 'mcp-session-id': 'mine', accept: 'text/event-stream', 'last-event-id': '4' },
       profile: '',

@@ -38,21 +38,21 @@ describe.each([1, 3])(
       const two = await conversationWith({ places, maxSessions });
       await one.begin();
       await one.conversation.close();
-      expect(places.taken).toBe(0);
+      expect(places.used).toBe(0);
       await two.initialize();
-      expect(places.taken).toBe(1);
+      expect(places.used).toBe(1);
     });
 
     it('does not count a session that the server refused to open', async () => {
       const places = new SessionQuota(1);
       const one = await conversationWith({ places, maxSessions, on: { initialize: refuse } });
       await one.initialize();
-      expect(places.taken).toBe(0);
+      expect(places.used).toBe(0);
       await one.server.close();
       await expect(one.initialize()).rejects.toMatchObject({ reason: 'connect-failed' });
-      expect(places.taken).toBe(0);
+      expect(places.used).toBe(0);
       await one.conversation.close();
-      expect(places.taken).toBe(0);
+      expect(places.used).toBe(0);
     });
 
     it('does not stand against a client that opens its session again, nor against one that was lost', async () => {
@@ -60,12 +60,12 @@ describe.each([1, 3])(
       const { mcp, begin, initialize, echo, conversation } = await conversationWith({ places, maxSessions });
       await begin();
       await initialize('again');
-      await comesTrue(() => mcp.deleted.length === 1 && places.taken === 1, 'the former session was left');
+      await comesTrue(() => mcp.deleted.length === 1 && places.used === 1, 'the former session was left');
       mcp.forgetSessions();
       await echo(0).reply;
-      expect(places.taken).toBe(1);
+      expect(places.used).toBe(1);
       await conversation.close();
-      expect(places.taken).toBe(0);
+      expect(places.used).toBe(0);
     });
 
     it('is kept at SIGHUP: without a place for the new session, the old one goes first, when its calls have ended', async () => {
@@ -99,9 +99,9 @@ describe.each([1, 3])(
       await echo(-1).reply;
       expect(sessionsThat('tools/call').at(-1)).toBe('s-1');
       expect([most, mcp.deleted]).toEqual([1, ['s-0']]);
-      expect(places.taken).toBe(1);
+      expect(places.used).toBe(1);
       await conversation.close();
-      expect(places.taken).toBe(0);
+      expect(places.used).toBe(0);
     });
 
     it('gives the place back that the old session had until its last call at SIGHUP', async () => {
@@ -109,9 +109,9 @@ describe.each([1, 3])(
       const { begin, conversation, mcp } = await conversationWith({ places, maxSessions });
       await begin();
       conversation.drain();
-      await comesTrue(() => mcp.deleted.length === 1 && places.taken === 1, 'the old session was left');
+      await comesTrue(() => mcp.deleted.length === 1 && places.used === 1, 'the old session was left');
       await conversation.close();
-      expect(places.taken).toBe(0);
+      expect(places.used).toBe(0);
     });
 
     it('counts a failed attempt to open the session again no more than the session that stands', async () => {
@@ -123,7 +123,7 @@ describe.each([1, 3])(
       });
       await initialize();
       await initialize('again');
-      expect(places.taken).toBe(1);
+      expect(places.used).toBe(1);
       await echo(0).reply;
     });
   },

@@ -92,7 +92,7 @@ describe.each([1, 3])(
       await other.echo(1).reply;
       expect(other.server.of('initialize')).toHaveLength(2);
       await comesTrue(() => other.mcp.deleted.includes('s-0'), 'the former session was left');
-      expect(other.places.taken).toBe(1);
+      expect(other.places.used).toBe(1);
     });
 
     it('is opened again where the client begins anew while it is being opened', async () => {
@@ -145,7 +145,7 @@ describe.each([1, 3])(
       });
       expect(other.server.requests).toHaveLength(0);
       await own.conversation.close();
-      expect(places.taken).toBe(0);
+      expect(places.used).toBe(0);
     });
 
     it('gives its place back where it cannot be opened, and when it is closed', async () => {
@@ -155,11 +155,11 @@ describe.each([1, 3])(
       const { own, other } = await twoProfiles({ on: { initialize } }, { ...common, places });
       await own.begin();
       await expect(other.echo(0).reply).rejects.toMatchObject({ reason: 'no-session' });
-      expect(places.taken).toBe(1);
+      expect(places.used).toBe(1);
       await other.echo(1).reply;
-      expect(places.taken).toBe(2);
+      expect(places.used).toBe(2);
       await other.conversation.close();
-      expect(places.taken).toBe(1);
+      expect(places.used).toBe(1);
     });
 
     it('gives up what it is opening when the proxy ends, and leaves no session behind', async () => {
@@ -180,7 +180,7 @@ describe.each([1, 3])(
       gate.open();
       await closed;
       expect(other.mcp.sessions.size).toBe(0);
-      expect(places.taken).toBe(1);
+      expect(places.used).toBe(1);
     });
   },
 );

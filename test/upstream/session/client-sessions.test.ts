@@ -293,7 +293,7 @@ describe('what the client hears of changed lists', () => {
       conversation.drain();
       await comesTrue(() => mcp.deleted.length === 1, 'the first session was left');
       await comesTrue(() => changes().length > 0, 'told');
-      expect(conversation.session.declared).toMatchObject({ serverInfo: { version: '2' } });
+      expect(conversation.session.initializeResult).toMatchObject({ serverInfo: { version: '2' } });
       expect(changes()).toEqual([TOOLS]);
     },
   );
@@ -359,7 +359,7 @@ describe('the end of a conversation', () => {
     open();
     await Promise.all([opening, closed]);
     expect(mcp.sessions.size).toBe(0);
-    expect(places.taken).toBe(0);
+    expect(places.used).toBe(0);
   });
 
   it('does not wait for one that never comes', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ClientState, concernsAll } from '../../../src/upstream/session/client-state.ts';
+import { ClientState, isSessionWide } from '../../../src/upstream/session/client-state.ts';
 import { messageOf, requestOf } from '../../support/make-call.ts';
 
 const subscribe = (uri: string) => requestOf('resources/subscribe', { uri }, '');
@@ -58,7 +58,7 @@ describe('what a new session is told', () => {
     const told = new ClientState();
     told.remember(subscribe('a://1'));
     told.remember(requestOf('logging/setLevel', { level: 'info' }));
-    told.forget();
+    told.clear();
     expect(told.requests).toEqual([]);
   });
 });
@@ -72,12 +72,12 @@ describe('what concerns every session', () => {
     ['ping', false],
     ['tools/list', false],
   ])('%s: %s', (method, every) => {
-    expect(concernsAll(requestOf(method))).toBe(every);
+    expect(isSessionWide(requestOf(method))).toBe(every);
   });
 
   it('is that the roots have changed, and no other notification or response', () => {
-    expect(concernsAll(messageOf({ method: 'notifications/roots/list_changed' }))).toBe(true);
-    expect(concernsAll(messageOf({ method: 'notifications/progress' }))).toBe(false);
-    expect(concernsAll(messageOf({ id: 0, result: {} }))).toBe(false);
+    expect(isSessionWide(messageOf({ method: 'notifications/roots/list_changed' }))).toBe(true);
+    expect(isSessionWide(messageOf({ method: 'notifications/progress' }))).toBe(false);
+    expect(isSessionWide(messageOf({ id: 0, result: {} }))).toBe(false);
   });
 });

@@ -35,22 +35,22 @@ export async function conversationWith(options: ConversationOptions = {}) {
   const conversation = new ClientSessions(
     {
       profile: 'dev',
-      newSession: (emitOf, isEcho) =>
-        new Session({ uplink, clock, events, readTimeoutMs: 0, isEcho }, emitOf),
-      replaced: () => void replaced.times++,
-      opening,
+      createSession: (emitOf, isEcho) =>
+        new Session({ transport: uplink, clock, events, readTimeoutMs: 0, isDuplicate: isEcho }, emitOf),
+      onReplaced: () => void replaced.times++,
+      openingLayers: opening,
       clock,
       events,
       limits: maxSessions > 1 ? { ...LIMITS, max: maxSessions } : undefined,
-      places,
-      lead,
+      quota: places,
+      primary: lead,
     },
     emit,
   );
   /** One request, as the bottom of the stack sends it, with the means to give it up. */
   const ask = (method: string, params: unknown, id: Id, callEmit: Emit = emit) => {
     const { call, cancel } = makeCall(requestOf(method, params, id), { emit: callEmit });
-    const reply = conversation.carry(
+    const reply = conversation.sendCall(
       call,
       (session) => session.request([call], call.message.text)[0] ?? Promise.reject(new Error('no reply')),
     );
@@ -68,12 +68,12 @@ export async function conversationWith(options: ConversationOptions = {}) {
   };
   const say = (json: Record<string, unknown>) => {
     const { call } = makeCall(messageOf(json), { emit });
-    return conversation.carry(call, (session) => session.notify(call.message.text, never));
+    return conversation.sendCall(call, (session) => session.notify(call.message.text, never));
   };
   const begin = async (): Promise<void> => {
     await initialize();
     const { call } = makeCall(messageOf({ method: 'notifications/initialized' }), { emit });
-    await conversation.carry(call, (session) => session.initialized(call.message.text, never));
+    await conversation.sendCall(call, (session) => session.initialized(call.message.text, never));
   };
   return {
     conversation,

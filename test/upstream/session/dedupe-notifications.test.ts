@@ -1,7 +1,10 @@
 import { expect, it } from 'vitest';
 import type { Message } from '../../../src/core/jsonrpc/message.ts';
 import type { Origin } from '../../../src/core/pipeline/call.ts';
-import { detectDuplicates, isListChanged } from '../../../src/upstream/session/dedupe-notifications.ts';
+import {
+  createDuplicateDetector,
+  isChangeNotification,
+} from '../../../src/upstream/session/dedupe-notifications.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { messageOf } from '../../support/make-call.ts';
 
@@ -10,7 +13,7 @@ const session = (): Origin => ({ profile: '', gone: new Promise(() => undefined)
 function rig() {
   const clock = new FakeClock();
   const shown: unknown[] = [];
-  const isEcho = detectDuplicates(clock);
+  const isEcho = createDuplicateDetector(clock);
   const emit = (message: Message, origin: Origin): void => {
     if (!isEcho(message, origin)) shown.push(message.json.method ?? message.json.id);
   };
@@ -85,6 +88,6 @@ it.each([
   ['notifications/progress', false],
   ['notifications/x/notifications/tools/list_changed', false],
 ])('takes %s for a change: %s', (method, change) => {
-  expect(isListChanged(messageOf({ method }))).toBe(change);
-  expect(isListChanged(messageOf({ method, id: '' }))).toBe(false);
+  expect(isChangeNotification(messageOf({ method }))).toBe(change);
+  expect(isChangeNotification(messageOf({ method, id: '' }))).toBe(false);
 });

@@ -25,22 +25,22 @@ describe('the requests under way on a session', () => {
       const { exchange, answers } = held();
       expect(underWay.idle).toBe(true);
       const { reply } = underWay.expect(exchange, makeToolCall(id).call);
-      expect(underWay.exchangeOf(id)).toBe(exchange);
-      expect([1, 'other'].map((other) => underWay.exchangeOf(other))).toEqual([undefined, undefined]);
+      expect(underWay.findExchange(id)).toBe(exchange);
+      expect([1, 'other'].map((other) => underWay.findExchange(other))).toEqual([undefined, undefined]);
       answers[0]?.(RESULT);
       expect(await reply).toBe(RESULT);
       await settle();
-      expect(underWay.exchangeOf(id)).toBeUndefined();
+      expect(underWay.findExchange(id)).toBeUndefined();
     },
   );
 
   it('can be waited for: all of them, also one that comes later', async () => {
     const underWay = new SessionCalls(new FakeClock());
     const { exchange, answers } = held();
-    await underWay.atRest();
+    await underWay.whenIdle();
     underWay.expect(exchange, makeToolCall(0).call);
     let rests = false;
-    const rest = underWay.atRest().then(() => {
+    const rest = underWay.whenIdle().then(() => {
       rests = true;
     });
     underWay.expect(exchange, makeToolCall('').call);
@@ -64,8 +64,8 @@ describe('the requests under way on a session', () => {
     expect(abandoned).toEqual([['', CANCELLED]]);
     answers[0]?.(RESULT);
     await settle();
-    expect(underWay.exchangeOf('')).toBe(exchange);
+    expect(underWay.findExchange('')).toBe(exchange);
     await clock.advance(60_000);
-    expect([underWay.exchangeOf(''), underWay.idle]).toEqual([undefined, true]);
+    expect([underWay.findExchange(''), underWay.idle]).toEqual([undefined, true]);
   });
 });

@@ -27,13 +27,20 @@ async function rig(options: SessionServerOptions = {}, layers: readonly Layer[] 
   const clock = new FakeClock({ now: Date.now() });
   const { uplink, events } = uplinkTo(server, { clock, max: 4 });
   const told = new ClientState();
-  const newSession = (emitOf: Emit) => new Session({ uplink, clock, events, readTimeoutMs: 0 }, emitOf);
-  const opener = new Opener({ profile: 'dev', newSession, layers, clock, told: () => told.requests });
+  const newSession = (emitOf: Emit) =>
+    new Session({ transport: uplink, clock, events, readTimeoutMs: 0 }, emitOf);
+  const opener = new Opener({
+    profile: 'dev',
+    createSession: newSession,
+    layers,
+    clock,
+    requestsToReplay: () => told.requests,
+  });
   const opening: SessionOpening = {
     client: { id: 'client-1' },
     request: requestOf('initialize', INITIALIZE, '') as Request,
     emit,
-    isEcho: undefined,
+    isDuplicate: undefined,
     version: '2025-11-25',
   };
   return { mcp, server, clock, told, opener, opening };
@@ -45,7 +52,7 @@ describe('opening a session as the client opened its own', () => {
     told.remember(requestOf('logging/setLevel', { level: 'info' }));
     const session = await opener.open(opening, never);
     expect(session.version).toBe('2025-11-25');
-    expect(session.declared).toMatchObject({ serverInfo: { name: 'scripted' } });
+    expect(session.initializeResult).toMatchObject({ serverInfo: { name: 'scripted' } });
     const said = server.requests
       .filter(({ method }) => method === 'POST')
       .map(({ rpc }) => [rpc.id, rpc.method]);
@@ -183,8 +190,8 @@ describe('a question of the proxy', () => {
   it('gives the whole answer, be it an error', async () => {
     const { server, opener, opening } = await rig();
     const session = await opener.open(opening, never);
-    expect(await opener.ask(session, opening, 'ping', never)).toMatchObject({ result: {} });
-    expect(await opener.ask(session, opening, 'prompts/list', never)).toMatchObject({
+    expect(await opener.request(session, opening, 'ping', never)).toMatchObject({ result: {} });
+    expect(await opener.request(session, opening, 'prompts/list', never)).toMatchObject({
       error: { code: -32601 },
     });
     expect(server.of('ping')[0]?.rpc).toEqual({ jsonrpc: '2.0', id: 'mcp-sigv4-proxy:2', method: 'ping' });

@@ -30,7 +30,7 @@ async function openSession(script: Script, { readTimeoutMs = 0, keys = new Scrip
   const rig = uplinkTo(server, { clock, keys, max });
   const emitted: Message[] = [];
   const emit = async (message: Message): Promise<void> => void emitted.push(message);
-  const session = new Session({ uplink: rig.uplink, clock, events: rig.events, readTimeoutMs }, emit);
+  const session = new Session({ transport: rig.uplink, clock, events: rig.events, readTimeoutMs }, emit);
   const initialize = requestOf('initialize', { protocolVersion: '2025-11-25' });
   await session.initialize(makeCall(initialize, { emit }).call, initialize as Request);
   const ask = (id: Id) => {
@@ -207,7 +207,7 @@ describe('closing a session', () => {
 describe('a session that is lost', () => {
   it('posts nothing more: what was meant for it would go out without its id', async () => {
     const { server, session } = await openSession((_request, response) => void response.writeHead(202).end());
-    session.forsake();
+    session.markLost();
     const late = '{"jsonrpc":"2.0","id":0,"result":{}}';
     expect(await session.notify(late, new AbortController().signal)).toEqual({ kind: 'accepted' });
     await session.close();

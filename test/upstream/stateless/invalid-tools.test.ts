@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { readUpstream } from '../../../src/core/jsonrpc/parse.ts';
+import { readMessages } from '../../../src/core/jsonrpc/parse.ts';
 import type { Reply } from '../../../src/core/pipeline/call.ts';
 import { Events, type ProxyEvent } from '../../../src/core/pipeline/events.ts';
 import { InvalidTools } from '../../../src/upstream/stateless/invalid-tools.ts';
@@ -12,7 +12,7 @@ function makeInvalidTools() {
 }
 
 function answer(text: string): Reply {
-  const [message] = readUpstream(text);
+  const [message] = readMessages(text);
   if (message?.kind !== 'response') throw new Error(`no answer: ${text}`);
   return { kind: 'answer', message, http: { status: 200, headers: {} } };
 }
@@ -28,7 +28,7 @@ describe('tools with annotations that no client may follow', () => {
   it('are left out, and nothing else is touched', () => {
     const { invalid, seen } = makeInvalidTools();
     const good = tool('good', '"x-mcp-header":"A"');
-    const reply = invalid.without(
+    const reply = invalid.removeFrom(
       answer(listOf(good, tool('bad', BAD), '7', '{"n":12345678901234567890}')),
       'dev',
     );
@@ -46,7 +46,7 @@ describe('tools with annotations that no client may follow', () => {
 
   it('are found however the annotation is spelled', () => {
     const { invalid } = makeInvalidTools();
-    expect(textOf(invalid.without(answer(listOf(tool('bad', '"x-mcp-h\\u0065ader":""'))), ''))).toBe(
+    expect(textOf(invalid.removeFrom(answer(listOf(tool('bad', '"x-mcp-h\\u0065ader":""'))), ''))).toBe(
       listOf(),
     );
   });
@@ -54,7 +54,7 @@ describe('tools with annotations that no client may follow', () => {
   it('are told of once for each profile, name and fault', () => {
     const { invalid, seen } = makeInvalidTools();
     for (const profile of ['one', 'two', 'one']) {
-      invalid.without(answer(listOf(tool('bad', BAD), tool('bad', '"x-mcp-header":7'))), profile);
+      invalid.removeFrom(answer(listOf(tool('bad', BAD), tool('bad', '"x-mcp-header":7'))), profile);
     }
     expect(seen).toHaveLength(4);
   });
@@ -62,7 +62,7 @@ describe('tools with annotations that no client may follow', () => {
   it('are told of no more than a person can read', () => {
     const { invalid, seen } = makeInvalidTools();
     const many = Array.from({ length: 1_200 }, (_, at) => tool(`bad${at}`, BAD));
-    expect(textOf(invalid.without(answer(listOf(...many)), ''))).toBe(listOf());
+    expect(textOf(invalid.removeFrom(answer(listOf(...many)), ''))).toBe(listOf());
     expect(seen).toHaveLength(1_000);
   });
 
@@ -74,7 +74,7 @@ describe('tools with annotations that no client may follow', () => {
   ])('are none in %s, which stays what it is', (_what, text) => {
     const { invalid } = makeInvalidTools();
     const reply = answer(text);
-    expect(invalid.without(reply, '')).toBe(reply);
-    expect(invalid.without({ kind: 'accepted' }, '')).toEqual({ kind: 'accepted' });
+    expect(invalid.removeFrom(reply, '')).toBe(reply);
+    expect(invalid.removeFrom({ kind: 'accepted' }, '')).toEqual({ kind: 'accepted' });
   });
 });

@@ -34,20 +34,20 @@ export async function startStateless(
   const tools = new ToolCatalog();
   const learning = toolKnowledge({
     toolsOf: () => tools,
-    feeds: new ChangeStreams(),
+    changeStreams: new ChangeStreams(),
     clock,
     events: rig.events,
   });
   const upstream: Upstream = new Upstream({
     defaultProfile: '',
-    uplinkOf: () => rig.uplink,
-    openingOf: () => [],
+    transportOf: () => rig.uplink,
+    openingLayersOf: () => [],
     clock,
     events: rig.events,
     readTimeoutMs,
-    places: new SessionQuota(undefined),
+    quota: new SessionQuota(undefined),
     toolsOf: () => tools,
-    relearn: (call) => fillTools(tools, learning(upstream.handle), call, clock),
+    refreshTools: (call) => fillTools(tools, learning(upstream.handle), call, clock),
   });
   const emitted: Message[] = [];
   /** Sends a message down, as the innermost layer would. */

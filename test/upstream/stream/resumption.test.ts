@@ -27,10 +27,10 @@ async function rig(...script: readonly Answer[]) {
   const controller = new AbortController();
   let resumed = 0;
   const resumption = new Resumption({
-    uplink,
+    transport: uplink,
     clock,
     headersAfter: (id) => ({ accept: 'text/event-stream', 'last-event-id': id }),
-    resumed: () => void resumed++,
+    onResumed: () => void resumed++,
     affinity: undefined,
     signal: controller.signal,
     onAttempt: () => undefined,

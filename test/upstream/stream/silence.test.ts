@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ProxyError } from '../../../src/core/errors/errors.ts';
 import { Incoming } from '../../../src/upstream/http/incoming.ts';
-import { watched } from '../../../src/upstream/stream/silence.ts';
+import { withSilenceLimit } from '../../../src/upstream/stream/silence.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { makeGate } from '../../support/relayed.ts';
 
@@ -10,10 +10,10 @@ function rig({ awaited = true } = {}) {
   const response = new Incoming(200, {}, { pause: () => undefined, resume: () => undefined });
   const silences: ProxyError[] = [];
   const state = { awaited };
-  const read = watched(
-    { clock, limitMs: 5_000, awaited: () => state.awaited, silent: (error) => silences.push(error) },
+  const read = withSilenceLimit(
+    { clock, limitMs: 5_000, isAwaited: () => state.awaited, onSilence: (error) => silences.push(error) },
     response,
-    () => response.whole(),
+    () => response.readAll(),
   );
   return { clock, response, silences, state, read };
 }
@@ -41,7 +41,7 @@ describe('a watch over an answer', () => {
     response.end();
     expect((await read).toString()).toBe('x');
     expect(clock.timers).toBe(0);
-    expect(response.heard).toBeUndefined();
+    expect(response.onChunk).toBeUndefined();
     await clock.advance(10_000);
     expect(silences).toEqual([]);
   });
@@ -66,8 +66,8 @@ describe('a watch over an answer', () => {
     const response = new Incoming(200, {}, { pause: () => undefined, resume: () => undefined });
     const silences: ProxyError[] = [];
     const client = makeGate();
-    const read = watched(
-      { clock, limitMs: 5_000, awaited: () => true, silent: (error) => silences.push(error) },
+    const read = withSilenceLimit(
+      { clock, limitMs: 5_000, isAwaited: () => true, onSilence: (error) => silences.push(error) },
       response,
       async () => {
         let bytes = 0;

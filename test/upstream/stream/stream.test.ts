@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { readLimit } from '../../../src/core/errors/too-long.ts';
 import { Incoming } from '../../../src/upstream/http/incoming.ts';
-import { eventMessages, type StreamPosition } from '../../../src/upstream/stream/stream.ts';
+import { readEventMessages, type StreamPosition } from '../../../src/upstream/stream/stream.ts';
 
 const RESULT = '{"jsonrpc":"2.0","id":0,"result":{"n":1.0,"big":12345678901234567890}}';
 const PROGRESS = '{"jsonrpc":"2.0","method":"notifications/progress","params":{"progress":1}}';
@@ -11,8 +11,8 @@ async function read(chunks: readonly (string | Buffer)[], broken?: Error) {
   const response = new Incoming(200, {}, { pause: () => undefined, resume: () => undefined });
   const dropped: string[] = [];
   let heard = 0;
-  response.heard = () => void heard++;
-  const ears = { dropped: (reason: string) => void dropped.push(reason) };
+  response.onChunk = () => void heard++;
+  const observer = { onDropped: (reason: string) => void dropped.push(reason) };
   for (const chunk of chunks) response.push(Buffer.from(chunk));
   if (broken) response.fail(broken);
   else response.end();
@@ -20,7 +20,8 @@ async function read(chunks: readonly (string | Buffer)[], broken?: Error) {
   const texts: string[] = [];
   let failure: unknown;
   try {
-    for await (const { text } of eventMessages(response, position, ears, readLimit(0))) texts.push(text);
+    for await (const { text } of readEventMessages(response, position, observer, readLimit(0)))
+      texts.push(text);
   } catch (error) {
     failure = error;
   }

@@ -3,10 +3,10 @@ import { readLimit } from '../../../src/core/errors/too-long.ts';
 import {
   type AnswerContext,
   decodeBody,
-  errorOfStatus,
   jsonRpcErrorOf,
-  messagesOfBody,
-  noAnswer,
+  missingAnswer,
+  parseBody,
+  toStatusError,
 } from '../../../src/upstream/transport/answer.ts';
 
 const NOW = Date.UTC(2026, 0, 2, 3, 4, 5);
@@ -24,7 +24,7 @@ const errorOf = (
   body: string,
   headers: Record<string, string> = JSON_TYPE,
   changes: Partial<AnswerContext> = {},
-) => errorOfStatus(status, headers, Buffer.from(body), { ...context, ...changes }, NOW).toJsonRpc();
+) => toStatusError(status, headers, Buffer.from(body), { ...context, ...changes }, NOW).toJsonRpc();
 
 const thrownBy = (work: () => unknown): unknown => {
   try {
@@ -185,7 +185,7 @@ describe('a 2xx body', () => {
     const body = Buffer.from(
       '\uFEFF[{"jsonrpc":"2.0",\r\n"id":-1,"result":{}},{"jsonrpc":"2.0","method":"a"}]',
     );
-    expect(messagesOfBody(body, 200, JSON_TYPE, readLimit(0)).map(({ text }) => text)).toEqual([
+    expect(parseBody(body, 200, JSON_TYPE, readLimit(0)).map(({ text }) => text)).toEqual([
       expect.not.stringMatching(/[\r\n]/),
       '{"jsonrpc":"2.0","method":"a"}',
     ]);
@@ -195,7 +195,7 @@ describe('a 2xx body', () => {
     [Buffer.from('{"jsonrpc":'), /HTTP 200 with broken JSON \(11 bytes\)/],
     [Buffer.from([0x7b, 0xff, 0x7d]), /HTTP 200 with bytes that are not UTF-8 \(3 bytes\)/],
   ])('that cannot be read is an error: %s', (body, message) => {
-    const error = thrownBy(() => messagesOfBody(body, 200, JSON_TYPE, readLimit(0)));
+    const error = thrownBy(() => parseBody(body, 200, JSON_TYPE, readLimit(0)));
     expect(error).toMatchObject({
       reason: 'unusable-answer',
       sent: 'maybe',
@@ -211,7 +211,7 @@ describe('a 2xx body', () => {
     ['<p></p>', 'text/html', /HTTP 202 with text\/html\. /],
   ])('that is no answer says what came: "%s" of type "%s"', (body, type, message) => {
     const headers = type === '' ? {} : { 'content-type': type };
-    const error = noAnswer(202, headers, Buffer.from(body));
+    const error = missingAnswer(202, headers, Buffer.from(body));
     expect([error.reason, error.sent, error.code]).toEqual(['unusable-answer', 'maybe', -31004]);
     expect(error.message).toMatch(message);
     expect(error.message).toMatch(/may have run/);

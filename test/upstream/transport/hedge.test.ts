@@ -21,7 +21,7 @@ async function setUp({ max = 2 } = {}) {
   );
   const clock = new FakeClock({ now: Date.now() });
   const rig = uplinkTo(server, { max, clock });
-  await rig.post('first', { repeatable: true });
+  await rig.post('first', { idempotent: true });
   const of = (text: string) => server.requests.filter((request) => request.text === text);
   return { ...rig, server, of, answerHeld: () => held() };
 }
@@ -30,7 +30,7 @@ describe('a kept connection on which no answer begins', () => {
   it('is given up for a new one by a request that may be sent twice, and never used again', async () => {
     const { server, clock, of, post, seen } = await setUp();
     await clock.advance(10);
-    const answer = post('held', { repeatable: true });
+    const answer = post('held', { idempotent: true });
     await comesTrue(() => of('held').length === 1, 'the request arrived');
     await clock.advance(HEDGE_AFTER_MS - 1);
     expect(of('held')).toHaveLength(1);
@@ -45,7 +45,7 @@ describe('a kept connection on which no answer begins', () => {
 
   it('keeps its place where it answers first, and one answer is kept', async () => {
     const { server, clock, of, post, answerHeld } = await setUp();
-    const answer = post('held', { repeatable: true });
+    const answer = post('held', { idempotent: true });
     await comesTrue(() => of('held').length === 1, 'the request arrived');
     // The second attempt is held, too.
     server.behaviour = () => undefined;
@@ -59,7 +59,7 @@ describe('a kept connection on which no answer begins', () => {
 
   it('is replaced where every place is taken, so that no more are open than may be', async () => {
     const { server, clock, of, post } = await setUp({ max: 1 });
-    const answer = post('held', { repeatable: true });
+    const answer = post('held', { idempotent: true });
     const waiting = post('waiting');
     await comesTrue(() => of('held').length === 1, 'the request arrived');
     await clock.advance(HEDGE_AFTER_MS);
@@ -70,8 +70,8 @@ describe('a kept connection on which no answer begins', () => {
   });
 
   it.each([
-    ['a call that may run twice nowhere', { repeatable: false }],
-    ['a request that opens a session', { repeatable: true, opensSession: true }],
+    ['a call that may run twice nowhere', { idempotent: false }],
+    ['a request that opens a session', { idempotent: true, opensSession: true }],
   ])('is waited for by %s', async (_what, request) => {
     const { clock, of, post, answerHeld } = await setUp();
     const answer = post('held', request);
@@ -85,7 +85,7 @@ describe('a kept connection on which no answer begins', () => {
   it('is cut with the second attempt when the caller leaves', async () => {
     const { server, clock, of, post } = await setUp();
     const leaving = new AbortController();
-    const answer = post('held', { repeatable: true, signal: leaving.signal });
+    const answer = post('held', { idempotent: true, signal: leaving.signal });
     answer.catch(() => undefined);
     await comesTrue(() => of('held').length === 1, 'the request arrived');
     server.behaviour = () => undefined;

@@ -2,9 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { ProxyError } from '../../../src/core/errors/errors.ts';
 import {
   type FailedAnswer,
-  isLost,
-  lostSessionIn,
-  saysSessionInWords,
+  isSessionLost,
+  namesSession,
+  readLostSession,
   saysSessionLost,
 } from '../../../src/upstream/transport/lost-session.ts';
 
@@ -101,39 +101,39 @@ describe('an error answer to a request that carried a session id', () => {
     ['another complaint', 400, JSON_TYPE, '{"message":"Unknown tool"}', false],
     ['no body', 400, JSON_TYPE, '', false],
   ])('says it in %s', (_what, status, headers, body, lost) => {
-    expect(lostSessionIn({ status, headers }, Buffer.from(body), 's-1') !== undefined).toBe(lost);
+    expect(readLostSession({ status, headers }, Buffer.from(body), 's-1') !== undefined).toBe(lost);
   });
 });
 
 describe('the error of a lost session', () => {
   it('says that the request did not run, and what the server said', () => {
     const body = '{"jsonrpc":"2.0","id":"","error":{"code":-30001,"message":"SessionId expired"}}';
-    const lost = lostSessionIn({ status: 200, headers: {} }, Buffer.from(body), 's-1');
+    const lost = readLostSession({ status: 200, headers: {} }, Buffer.from(body), 's-1');
     expect(lost).toMatchObject({
       reason: 'session-lost',
       sent: 'refused',
       details: { httpStatus: 200, serverMessage: 'SessionId expired' },
     });
     expect(lost?.message).toContain('SessionId expired');
-    expect(isLost(lost)).toBe(true);
-    expect(saysSessionInWords(lost)).toBe(true);
+    expect(isSessionLost(lost)).toBe(true);
+    expect(namesSession(lost)).toBe(true);
   });
 
   it('does not repeat the id of the session', () => {
     const body = '{"jsonrpc":"2.0","error":{"code":-32000,"message":"Session s-1 not found"}}';
-    const lost = lostSessionIn({ status: 400, headers: {} }, Buffer.from(body), 's-1');
+    const lost = readLostSession({ status: 400, headers: {} }, Buffer.from(body), 's-1');
     expect(lost?.details.serverMessage).toBe('Session ... not found');
     expect(lost?.message).not.toContain('s-1');
   });
 
   it('is told from one that could not be mended', () => {
-    expect(isLost(new ProxyError('session-lost', 'no new one', { sent: 'no' }))).toBe(false);
-    expect(isLost(new Error('session-lost'))).toBe(false);
+    expect(isSessionLost(new ProxyError('session-lost', 'no new one', { sent: 'no' }))).toBe(false);
+    expect(isSessionLost(new Error('session-lost'))).toBe(false);
   });
 
   it('without words is not the word of the server', () => {
-    const bare = lostSessionIn({ status: 404, headers: {} }, Buffer.from('Not Found'), 's-1');
-    expect(isLost(bare)).toBe(true);
-    expect(saysSessionInWords(bare)).toBe(false);
+    const bare = readLostSession({ status: 404, headers: {} }, Buffer.from('Not Found'), 's-1');
+    expect(isSessionLost(bare)).toBe(true);
+    expect(namesSession(bare)).toBe(false);
   });
 });

@@ -23,8 +23,8 @@ describe('a kept connection that the server closes as the request comes', () => 
   it('costs what may be repeated nothing: it is sent again on a fresh connection', async () => {
     const server = await cutting('second');
     const { post, attempts } = uplinkTo(server);
-    await post('first', { repeatable: true });
-    expect(await post('second', { repeatable: true })).toMatchObject({ status: 200, text: 'ran second' });
+    await post('first', { idempotent: true });
+    expect(await post('second', { idempotent: true })).toMatchObject({ status: 200, text: 'ran second' });
     expect(bodiesOf(server)).toEqual(['first', 'second', 'second']);
     expect(server.requests.map(({ connection }) => connection)).toEqual([1, 1, 2]);
     expect(attempts()).toBe(3);
@@ -56,7 +56,7 @@ describe('a kept connection that the server closes as the request comes', () => 
     });
     const { post } = uplinkTo(server);
     await post('first');
-    await expect(post('second', { repeatable: true })).rejects.toMatchObject({
+    await expect(post('second', { idempotent: true })).rejects.toMatchObject({
       reason: 'connection-lost',
       sent: 'maybe',
     });
@@ -66,7 +66,7 @@ describe('a kept connection that the server closes as the request comes', () => 
   it('is no excuse for a fresh connection: that is not tried again', async () => {
     const server = await cutting('first');
     const { post } = uplinkTo(server);
-    await expect(post('first', { repeatable: true })).rejects.toMatchObject({ reason: 'connection-lost' });
+    await expect(post('first', { idempotent: true })).rejects.toMatchObject({ reason: 'connection-lost' });
     expect(bodiesOf(server)).toEqual(['first']);
   });
 
@@ -123,7 +123,7 @@ describe('a request that its caller gives up', () => {
     const controller = new AbortController();
     const slow = open('slow', {
       signal: controller.signal,
-      onAttempt: (lease) => lease.cutBy(controller.signal),
+      onAttempt: (lease) => lease.cancelOn(controller.signal),
     });
     const next = post('next');
     await server.until((requests) => requests.length === 1);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { signingTarget } from '../../../src/auth/sigv4.ts';
 import { Events, type ProxyEvent } from '../../../src/core/pipeline/events.ts';
-import type { LaneName, SignedTransport } from '../../../src/upstream/transport/signed-transport.ts';
+import type { Lane, SignedTransport } from '../../../src/upstream/transport/signed-transport.ts';
 import { createTransports, type TransportsOptions } from '../../../src/upstream/transport/transports.ts';
 import { afterThisTest } from '../../support/cleanup.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
@@ -31,7 +31,7 @@ function roadsTo(endpoint: string, changes: Partial<TransportsOptions> = {}) {
         },
       });
     },
-    profileCaBundleOf: async (profile) => {
+    readProfileCaBundle: async (profile) => {
       asked.push(`CA bundle of "${profile}"`);
       return undefined;
     },
@@ -40,7 +40,7 @@ function roadsTo(endpoint: string, changes: Partial<TransportsOptions> = {}) {
     env: {},
     maxConnections: 1,
     maxLineBytes: 0,
-    keepConnections: 1,
+    maxIdleConnections: 1,
     keepAliveTimeoutMs: 30_000,
     lifetimeMs: 0,
     connectTo: undefined,
@@ -54,33 +54,33 @@ function roadsTo(endpoint: string, changes: Partial<TransportsOptions> = {}) {
   return { roads, asked, seen };
 }
 
-const post = async (uplink: SignedTransport, lane: LaneName, body: string) => {
+const post = async (uplink: SignedTransport, lane: Lane, body: string) => {
   const opening = uplink.open({
     method: 'POST',
     lane,
     headers: {},
     body: Buffer.from(body),
-    repeatable: true,
+    idempotent: true,
     signal: never,
     onAttempt: () => undefined,
   });
   opening.catch(() => undefined);
-  return (await (await opening).response.whole()).toString();
+  return (await (await opening).response.readAll()).toString();
 };
 
 describe('the roads of the profiles', () => {
   it('are one each, and open, read and resolve nothing before a message needs it', async () => {
     const server = await ScriptedServer.start((_request, response) => void response.end('ok'));
     const { roads, asked } = roadsTo(server.url);
-    const [first, second] = [roads.uplinkOf('a'), roads.uplinkOf('')];
-    expect([roads.uplinkOf('a') === first, first === second, first.profile, second.profile]).toEqual([
+    const [first, second] = [roads.transportOf('a'), roads.transportOf('')];
+    expect([roads.transportOf('a') === first, first === second, first.profile, second.profile]).toEqual([
       true,
       false,
       'a',
       '',
     ]);
     // To look at a road is not to use it.
-    expect(roads.roadOf('a').uplink).toBe(first);
+    expect(roads.profileTransport('a').transport).toBe(first);
     expect([asked, server.connections.opened]).toEqual([[], 0]);
     expect(await post(first, 'request', '1')).toBe('ok');
     expect(await post(second, 'request', '2')).toBe('ok');
@@ -92,9 +92,9 @@ describe('the roads of the profiles', () => {
   it('have one request connection here, two for control messages, and any number of streams', async () => {
     const { server } = await holdingServer();
     const { roads, seen } = roadsTo(server.origin);
-    const uplink = roads.uplinkOf('');
+    const uplink = roads.transportOf('');
     const bodies: Promise<string>[] = [];
-    const lanes: LaneName[] = [
+    const lanes: Lane[] = [
       'request',
       'request',
       'control',
@@ -106,7 +106,7 @@ describe('the roads of the profiles', () => {
     ];
     for (const lane of lanes) bodies.push(post(uplink, lane, lane));
     await server.until((requests) => requests.length === 6);
-    const count = (lane: LaneName): number => server.requests.filter(({ text }) => text === lane).length;
+    const count = (lane: Lane): number => server.requests.filter(({ text }) => text === lane).length;
     expect([count('request'), count('control'), count('stream')]).toEqual([1, 2, 3]);
     const opened = seen.flatMap((event) => (event.type === 'connection.opened' ? [event.lane] : []));
     expect(opened.sort()).toEqual(['control', 'control', 'request', 'stream', 'stream', 'stream']);
@@ -119,7 +119,7 @@ describe('the roads of the profiles', () => {
     const server = await ScriptedServer.start((_request, response) => void response.end('ok'));
     const provider = new ScriptedKeys();
     const { roads } = roadsTo(server.url, { createProvider: () => provider });
-    const { credentials } = roads.roadOf('a');
+    const { credentials } = roads.profileTransport('a');
     expect(credentials?.identityMayChange).toBe(false);
     provider.identityMayChange = true;
     expect(credentials?.identityMayChange).toBe(true);
@@ -130,7 +130,7 @@ describe('the roads of the profiles', () => {
   it('close for good', async () => {
     const server = await ScriptedServer.start((_request, response) => void response.end('ok'));
     const { roads } = roadsTo(server.url);
-    const uplink = roads.uplinkOf('');
+    const uplink = roads.transportOf('');
     await post(uplink, 'request', '1');
     roads.close();
     await comesTrue(() => server.connections.open === 0, 'closed');
@@ -146,15 +146,15 @@ describe('the certificates of a road', () => {
     });
     const ca = authority.caFile();
     const byProfile = roadsTo(server.url, {
-      profileCaBundleOf: async (profile) => (profile === 'corp' ? ca : undefined),
+      readProfileCaBundle: async (profile) => (profile === 'corp' ? ca : undefined),
     });
-    expect(await post(byProfile.roads.uplinkOf('corp'), 'request', '{}')).toBe('ok');
-    await expect(post(byProfile.roads.uplinkOf('other'), 'request', '{}')).rejects.toMatchObject({
+    expect(await post(byProfile.roads.transportOf('corp'), 'request', '{}')).toBe('ok');
+    await expect(post(byProfile.roads.transportOf('other'), 'request', '{}')).rejects.toMatchObject({
       reason: 'connect-failed',
       message: expect.stringContaining('--ca-bundle or AWS_CA_BUNDLE'),
     });
     const byVariable = roadsTo(server.url, { env: { AWS_CA_BUNDLE: ca } });
-    expect(await post(byVariable.roads.uplinkOf('corp'), 'request', '{}')).toBe('ok');
+    expect(await post(byVariable.roads.transportOf('corp'), 'request', '{}')).toBe('ok');
     expect(byVariable.asked).toEqual(['credentials of "corp"']);
   });
 
@@ -164,8 +164,8 @@ describe('the certificates of a road', () => {
       tls: authority,
     });
     const { write, home } = await makeTempHome();
-    const { roads } = roadsTo(server.url, { profileCaBundleOf: async () => `${home}/late.pem` });
-    const uplink = roads.uplinkOf('');
+    const { roads } = roadsTo(server.url, { readProfileCaBundle: async () => `${home}/late.pem` });
+    const uplink = roads.transportOf('');
     await expect(post(uplink, 'request', '{}')).rejects.toMatchObject({
       reason: 'connect-failed',
       sent: 'no',

@@ -59,7 +59,8 @@ export function uplinkTo(
   const events = new Events();
   const seen: ProxyEvent[] = [];
   events.subscribe((event) => seen.push(event));
-  const laneOf = (size: number, keep: number) => laneTo(server as ScriptedServer, { max: size, keep }).lane;
+  const laneOf = (size: number, keep: number) =>
+    laneTo(server as ScriptedServer, { max: size, maxIdle: keep }).lane;
   const lanes = {
     request: laneOf(max, max),
     control: laneOf(2, 1),
@@ -84,7 +85,7 @@ export function uplinkTo(
       lane: 'request',
       headers: { accept: 'application/json' },
       body: Buffer.from(body),
-      repeatable: false,
+      idempotent: false,
       // Of its own: many that wait on one signal look like a leak.
       signal: new AbortController().signal,
       onAttempt: () => {
@@ -95,7 +96,7 @@ export function uplinkTo(
   /** Opens and reads to the end. */
   const post = async (body: string, request: Partial<TransportRequest> = {}) => {
     const opened = await open(body, request);
-    return { ...opened, status: opened.response.status, text: (await opened.response.whole()).toString() };
+    return { ...opened, status: opened.response.status, text: (await opened.response.readAll()).toString() };
   };
   const dropped = () => seen.filter(({ type }) => type === 'upstream.message-dropped');
   return { uplink, lanes, keys, clock, events, seen, dropped, open, post, attempts: () => attempts };

@@ -1,12 +1,12 @@
 import { getEventListeners } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { ProxyError } from '../../../src/core/errors/errors.ts';
-import { Reopening } from '../../../src/upstream/session/reopening.ts';
+import { SharedOpening } from '../../../src/upstream/session/shared-opening.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 
 function rig() {
   const closing = new AbortController();
-  const reopening = new Reopening<number>(closing.signal);
+  const reopening = new SharedOpening<number>(closing.signal);
   const attempts: { until: AbortSignal; resolve: (n: number) => void; reject: (error: Error) => void }[] = [];
   const join = () =>
     reopening.join(
@@ -86,7 +86,7 @@ describe('a caller that waits for an attempt', () => {
     const made = rig();
     const clock = new FakeClock();
     const wait = (signal = new AbortController().signal) =>
-      made.reopening.wait(made.join, signal, { clock, ms: 2_000, again, refusal });
+      made.reopening.wait(made.join, signal, { clock, ms: 2_000, retriesTimeout: again, refusal });
     return { ...made, clock, wait };
   }
 

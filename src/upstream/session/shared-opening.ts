@@ -6,18 +6,18 @@ import type { Clock } from '../../core/time/clock.ts';
 /** A caller with less time left does not begin another attempt, which it would cut at once. */
 const MIN_ATTEMPT_MS = 250;
 
-interface Running<T> {
+interface RunningAttempt<T> {
   readonly attempt: Promise<T>;
   readonly stop: CallController;
   waiters: number;
 }
 
 /** How long one caller waits, and for what. */
-export interface Patience {
+export interface WaitOptions {
   readonly clock: Clock;
   readonly ms: number;
   /** Whether a caller with time left joins another attempt after one that hung. */
-  readonly again: boolean;
+  readonly retriesTimeout: boolean;
   /** What a caller is refused with that has waited so long. */
   readonly refusal: () => Error;
 }
@@ -26,9 +26,9 @@ export interface Patience {
  * An attempt to open something anew that all callers share while it runs, and that ends with its
  * last waiter.
  */
-export class Reopening<T> {
+export class SharedOpening<T> {
   readonly #closing: AbortSignal;
-  #running: Running<T> | undefined;
+  #running: RunningAttempt<T> | undefined;
 
   /** @param closing - ends every attempt. */
   constructor(closing: AbortSignal) {
@@ -54,7 +54,7 @@ export class Reopening<T> {
       closing.removeEventListener('abort', onClose);
       if (this.#running === running) this.#running = undefined;
     });
-    const running: Running<T> = { attempt, stop, waiters: 0 };
+    const running: RunningAttempt<T> = { attempt, stop, waiters: 0 };
     this.#running = running;
     return attempt;
   }
@@ -69,7 +69,7 @@ export class Reopening<T> {
   async wait(
     begin: () => Promise<T>,
     signal: AbortSignal,
-    { clock, ms, again, refusal }: Patience,
+    { clock, ms, retriesTimeout, refusal }: WaitOptions,
   ): Promise<T> {
     const leaving = new CallController();
     const leave = (): void => leaving.abort(signal.reason);
@@ -82,7 +82,7 @@ export class Reopening<T> {
         try {
           return await this.#waitOnce(begin(), leaving.signal);
         } catch (error) {
-          const over = leaving.signal.aborted || this.#closing.aborted || !again;
+          const over = leaving.signal.aborted || this.#closing.aborted || !retriesTimeout;
           if (over || !isTimeout(error) || until - clock.monotonic() < MIN_ATTEMPT_MS) throw error;
         }
       }

@@ -12,7 +12,7 @@ export function revisionOf(initialize: Request): string {
 }
 
 /** What is known of the server by this run, kept to be the next run's snapshot. */
-export class Seen {
+export class SnapshotRecorder {
   readonly #store: SnapshotStore;
   readonly #revision: string;
   readonly #opening: string;
@@ -30,7 +30,7 @@ export class Seen {
   }
 
   /** Takes note of an answer to tools/list. */
-  page(request: Request, reply: Reply): void {
+  recordPage(request: Request, reply: Reply): void {
     const text = resultText(reply);
     if (text === undefined) return;
     const { cursor } = paramsOf(request);
@@ -38,11 +38,11 @@ export class Seen {
     // One that comes from the cache is kept already: an agent that lists at every turn must not
     // have a file written each time.
     if (this.#pages[key] === text) return;
-    this.keep({ ...(cursor === undefined ? {} : this.#pages), [key]: text });
+    this.setPages({ ...(cursor === undefined ? {} : this.#pages), [key]: text });
   }
 
   /** Keeps these pages, and no others. */
-  keep(pages: Pages): void {
+  setPages(pages: Pages): void {
     this.#pages = pages;
     void this.save();
   }
