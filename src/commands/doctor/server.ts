@@ -121,7 +121,7 @@ export function parallelFinding(
   { maxConnections, keepConnections }: Settings,
 ): Finding {
   const check = 'parallel calls';
-  const detail = `${maxConnections} requests at once per profile, ${keepConnections} connections kept alive; further calls wait in order`;
+  const detail = `${maxConnections} requests at once per profile, further calls wait in order; connections kept alive: ${keepConnections}`;
   const remedy = 'Raise --max-connections, up to the number of parallel requests that the server accepts.';
   if (observations.hasWaited) return warning(check, `${detail}; some calls have waited`, remedy);
   return ok(check, `${detail} (--max-connections)`);
