@@ -2,7 +2,8 @@ import type { Deadline } from '../core/pipeline/call.ts';
 import type { Clock, Timer } from '../core/time/clock.ts';
 
 /**
- * The time one call has. Holding stops the clock and keeps what is left; progress starts it anew.
+ * The time limit of one call. `hold` stops the countdown and keeps what remains; `restart` sets it
+ * to the full limit.
  */
 export class Countdown implements Deadline {
   readonly #clock: Clock;

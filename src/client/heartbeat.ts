@@ -4,8 +4,8 @@ import type { Clock, Timer } from '../core/time/clock.ts';
 const TOKEN_PATH = ['params', '_meta', 'progressToken'] as const;
 
 /**
- * Streams have no end that progress could lead to; and before the answer to initialize a client can
- * take no notification.
+ * A stream never ends, so progress means nothing there. Before the answer to `initialize` a client
+ * accepts no notification.
  */
 const METHODS_WITHOUT_HEARTBEAT = ['initialize', 'subscriptions/listen'];
 
@@ -13,20 +13,19 @@ export interface HeartbeatOptions {
   readonly clock: Clock;
   /** Milliseconds between two notifications; 0 = none. */
   readonly everyMs: number;
-  /** Sends one to the client that made the call, where it can be sent now. */
+  /** Sends the notification to the client that made the call. */
   readonly send: (progress: Notification) => void;
 }
 
-/** Stops for good. */
+/** `stop` is final. */
 export interface Heartbeat {
   stop(): void;
 }
 
 /**
- * The progress that the proxy notifies of a call whose server is silent: some clients give up a
- * call without progress, however long it may take. Its owner stops it at the server's first
- * progress, and when the call is over.
- * @returns undefined where the call has no progress token, or is none that ends.
+ * Notifies progress for a call while its server is silent: some clients give up a call without
+ * progress. The caller stops it at the server's first progress and at the end of the call.
+ * @returns undefined where the call has no progress token or never ends.
  */
 export function startHeartbeat(
   request: Request,
@@ -57,8 +56,8 @@ export function startHeartbeat(
 }
 
 /**
- * Progress must increase with each notification, and nobody knows what the server's first will be:
- * 0 is common. What increases towards zero is less than that for ever. Pure.
+ * Progress must increase, and the server may later start at 0. Negative values that increase
+ * towards 0 stay below any such value. Pure.
  */
 export function createProgress(token: string, count: number, seconds: number): Notification {
   const params = `"progressToken":${token},"progress":${-1 / (1_000 * count)},"message":"no answer after ${seconds} s"`;

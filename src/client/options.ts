@@ -1,17 +1,17 @@
 import { decimal, integer, timeLimit } from '../config/option.ts';
 
 /**
- * SDK clients drop the connection at 10 MiB a line, counted with what is left of the line before:
- * 64 KiB is one read of theirs.
+ * SDK clients close the connection at 10 MiB per line, including the rest of the previous read (64
+ * KiB).
  */
 const MAX_LINE_OF_SDK_CLIENTS = 10 * 1024 * 1024 - 64 * 1024;
 
-/** SDK clients wait two seconds for their server to end, and then signal it. */
+/** SDK clients signal their server 2 s after closing stdin. */
 export const DRAIN_OF_STDIO_S = 1.5;
-/** As long as ECS and Kubernetes wait, unless told otherwise, before they kill what they stop. */
+/** The default stop timeout of ECS and Kubernetes. */
 export const DRAIN_OF_LISTENER_S = 30;
 
-/** Claude Code and opencode wait 30 s for the answer, counted from the start of npx. */
+/** Claude Code and opencode give up 30 s after they start npx. */
 const START_LIMIT_S = 25;
 
 export const relayOptions = {

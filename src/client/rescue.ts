@@ -2,14 +2,14 @@ import { causeText, ProxyError } from '../core/errors/errors.ts';
 import type { Message } from '../core/jsonrpc/message.ts';
 import type { Events } from '../core/pipeline/events.ts';
 
-/** Aborts a call that needs no answer, because its client took it back or has gone. */
+/** Abort reason of a call that needs no answer, because its client cancelled it or has gone. */
 export class Abandoned extends Error {
   override readonly name = 'Abandoned';
 }
 
 /**
- * The one place where what was thrown becomes what a client is told. What nobody planned is named,
- * not shown.
+ * The only place that turns a thrown error into the error that a client receives. Unexpected errors
+ * are logged and replaced by a generic one.
  */
 export function rescue(events: Events, message: Message, error: unknown): ProxyError {
   const known =
@@ -39,10 +39,7 @@ export function rescue(events: Events, message: Message, error: unknown): ProxyE
   return known;
 }
 
-/**
- * The client reads any error as "a server of the session revisions", and stays with those for as
- * long as it runs.
- */
+/** A client takes any error for "an old server" and uses the session era from then on. */
 function suggestsOldServer({ reason, details }: ProxyError): boolean {
   const { httpStatus } = details;
   if (reason === 'http-status')

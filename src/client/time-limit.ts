@@ -5,23 +5,20 @@ export interface TimeLimits {
   /** Milliseconds, 0 = no limit. */
   readonly timeoutMs: number;
   readonly toolTimeoutMs: number;
-  /** Of the requests that a client starts with; `timeoutMs` holds as well. */
+  /** Limit for `initialize` and `server/discover`; `timeoutMs` applies as well. */
   readonly initializeTimeoutMs: number;
 }
 
 export interface TimeLimit {
   readonly ms: number;
-  /** The flag that sets it; "" where there is none. */
+  /** The flag that sets it; "" where no limit applies. */
   readonly option: string;
 }
 
-/**
- * What a client of either era sends first. Until it is answered, the client shows that it connects,
- * and it gives up by itself.
- */
+/** The first request of each era. Clients give up on it by themselves. */
 const START_METHODS: ReadonlySet<string> = new Set(['initialize', 'server/discover']);
 
-/** How long a request may take. A subscription has no end. Pure. */
+/** Returns the time limit of a request. A subscription has none. Pure. */
 export function timeLimitFor(
   { method }: Request,
   { timeoutMs, toolTimeoutMs, initializeTimeoutMs }: TimeLimits,
@@ -37,11 +34,11 @@ export function timeLimitFor(
   return { ms: timeoutMs, option: '--timeout' };
 }
 
-/** For a wait that does not say what it waited for. */
+/** Used where the wait has no recorded reason. */
 const UNKNOWN_WAIT =
   'it waited for a free connection (--max-connections), for credentials, for a session, for the list of tools, for its turn (--rate-limit), or to be sent again';
 
-/** The remedy, where the server is slow and not broken. */
+/** What to do where the server is merely slow. */
 const ADVICE: Readonly<Record<string, string>> = {
   '--initialize-timeout':
     'Find the cause with mcp-sigv4-proxy doctor. If the server needs longer to start, raise --initialize-timeout and the time limit of your client, or use --lazy.',
@@ -49,14 +46,14 @@ const ADVICE: Readonly<Record<string, string>> = {
   '--tool-timeout': 'If the tool needs longer, raise --tool-timeout; 0 = no limit.',
 };
 
-/** What its client is told when the time is over; `how` says what became of the request. */
+/** Creates the error for an expired time limit; `how` says what happened to the request. */
 export function timeoutError(
   { method }: Request,
   { ms, option }: TimeLimit,
   { how, sent }: { readonly how: string; readonly sent: Sent },
 ): ProxyError {
   const what = `No answer to ${method} within ${ms / 1000} s (${option}).`;
-  // A request that never had its turn needs no longer time: what it waited for does.
+  // A request that was never sent gains nothing from a longer limit.
   const advice = sent === 'no' ? '' : (ADVICE[option] ?? '');
   return new ProxyError('timeout', `${what} ${how} ${advice}`.trimEnd(), {
     sent,

@@ -6,26 +6,26 @@ import { errorResponse } from '../../core/jsonrpc/message.ts';
 
 const METHODS = ['GET', 'POST', 'DELETE', 'OPTIONS'];
 
-/** Who and what is let in. */
+/** The rules that each request is checked against. */
 export interface AdmissionRules {
   readonly allowedHosts: readonly string[];
   readonly allowedOrigins: readonly string[];
   readonly maxBodyBytes: number;
   /**
-   * Where MCP is served, without a slash at its end; everything else, the paths of OAuth discovery
-   * before all, does not exist.
+   * Path that MCP is served at, without a trailing slash. All other paths return 404, also those of
+   * OAuth discovery.
    */
   readonly path: string;
 }
 
-/** The head of a request, as far as it decides. */
+/** The parts of a request's head that the rules need. */
 export interface RequestHead {
   readonly method: string;
   readonly path: string;
   readonly headers: IncomingHttpHeaders;
-  /** How often a Host stands there: parsers disagree about which of two counts. */
+  /** Number of Host headers: parsers disagree about which of two counts. */
   readonly hostCount: number;
-  /** Whether it presents one of the listener's tokens, or needs none. */
+  /** True where it presents a valid token, or none is required. */
   readonly authorized: boolean;
 }
 
@@ -36,9 +36,9 @@ export interface HttpRefusal {
 }
 
 /**
- * Why a request is not let in, or undefined. A page of any site can send requests to loopback, and
- * with a name that it points there (DNS rebinding) read the answers: what browsers do not let it
- * forge, Host and Origin, is checked first, as MCP asks. Pure.
+ * Returns why a request is rejected, or undefined. A web page can send requests to loopback, and
+ * read the answers by DNS rebinding. Host and Origin, which it cannot forge, are checked first, as
+ * MCP requires. Pure.
  */
 export function admissionRefusal(head: RequestHead, rules: AdmissionRules): HttpRefusal | undefined {
   const { method, path, headers } = head;
@@ -67,7 +67,7 @@ export function admissionRefusal(head: RequestHead, rules: AdmissionRules): Http
       allow: 'GET, POST, DELETE',
     });
   }
-  // A browser asks before it has anything to show.
+  // A preflight request carries no token.
   if (method === 'OPTIONS') return undefined;
   if (!head.authorized) {
     return refused(
@@ -83,9 +83,9 @@ export function admissionRefusal(head: RequestHead, rules: AdmissionRules): Http
 }
 
 /**
- * Why nobody can tell where a request ends, or undefined: node's parser takes one without a
- * version, and a transfer coding in HTTP/1.0, which has none (RFC 9112, 6.1). A reader in front may
- * have split these bytes in another way. Pure.
+ * Rejects requests whose end is ambiguous: Node's parser accepts one without a version, and
+ * Transfer-Encoding in HTTP/1.0 (RFC 9112, 6.1). A reverse proxy may have split the bytes in
+ * another way. Pure.
  */
 export function framingRefusal(version: string, headers: IncomingHttpHeaders): HttpRefusal | undefined {
   if (version === '1.1') return undefined;
@@ -138,17 +138,17 @@ const invalid = (status: number, message: string, headers = {}): HttpRefusal => 
   error: new ProxyError('invalid-request', `Invalid request: ${message}`, { sent: 'no' }),
 });
 
-/** No id: what was not let in was not read. */
+/** The error has no id, because the body of a rejected request was not read. */
 export function errorBody(error: ProxyError): { text: string; headers: Record<string, string> } {
   const { text } = errorResponse(error.toJsonRpc(), undefined);
   const length = String(Buffer.byteLength(text));
   return { text, headers: { 'content-type': 'application/json', 'content-length': length } };
 }
 
-/** What a stranger wrote, short and on one line. */
+/** Quotes client input in at most 100 characters on one line. */
 const quoteShort = (value: string | undefined): string => JSON.stringify((value ?? '').slice(0, 100));
 
-/** By name; where the rule has a port, by port too. Exported for its table of tests. */
+/** Compares the name, and the port where the rule has one. Exported for tests. */
 export function isHostAllowed(host: string | undefined, allowed: readonly string[]): boolean {
   const [, name] = /^(\[[0-9a-f:.]+\]|[^\s:/?#@[\]]+)(:\d+)?$/i.exec(host ?? '') ?? [];
   if (host === undefined || name === undefined) return false;
@@ -158,7 +158,7 @@ export function isHostAllowed(host: string | undefined, allowed: readonly string
 
 export function isOriginAllowed(origin: string, allowed: readonly string[]): boolean {
   if (allowed.includes('*') || allowed.includes(origin.toLowerCase())) return true;
-  // "null" and the like are the origin of nobody in particular.
+  // "null" and similar origins identify no site.
   if (!/^https?:\/\//i.test(origin) || !URL.canParse(origin)) return false;
   const url = new URL(origin);
   return url.origin === origin.toLowerCase() && isLoopback(url.hostname);
@@ -166,9 +166,6 @@ export function isOriginAllowed(origin: string, allowed: readonly string[]): boo
 
 const siteOf = (site: string | string[] | undefined): string | undefined => site?.toString();
 
-/**
- * Browsers alone set it, on every request; a value that is not known is not of a person or of the
- * same origin.
- */
+/** Only browsers set Sec-Fetch-Site, on every request. An unknown value is rejected. */
 const isSiteAllowed = (site: string | string[] | undefined, allowed: readonly string[]): boolean =>
   site === undefined || site === 'none' || site === 'same-origin' || allowed.includes('*');

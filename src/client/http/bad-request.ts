@@ -8,7 +8,7 @@ const REASONS: Readonly<Record<number, string>> = {
 };
 
 /**
- * What is said to bytes that are no request. Pure.
+ * Returns the refusal for bytes that are not an HTTP request. Pure.
  * @param code - of the error of node's parser.
  */
 export function unreadableRefusal(code: string | undefined, maxHeaderBytes: number): HttpRefusal {
@@ -28,7 +28,7 @@ const refusal = (status: number, what: string): HttpRefusal => ({
   error: new ProxyError('invalid-request', `Invalid request: ${what}.`, { sent: 'no' }),
 });
 
-/** The bytes of it, where node has no response to write them to. Pure. */
+/** The whole response as text, for sockets that Node has no response object for. Pure. */
 export function responseText({ status, headers, error }: HttpRefusal): string {
   const body = errorBody(error);
   const lines = Object.entries({ ...body.headers, ...headers }).map(([name, value]) => `${name}: ${value}`);

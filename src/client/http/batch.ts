@@ -3,12 +3,12 @@ import { type Message, statedVersion } from '../../core/jsonrpc/message.ts';
 import type { InvalidMessage } from '../../core/jsonrpc/parse.ts';
 import { BATCH_REVISION } from '../../core/pipeline/call.ts';
 
-/** Each member is a request of its own to the server. */
+/** Each member becomes one request to the server. */
 const MAX_BATCH = 100;
 
 /**
- * Why an array of messages is not taken, or undefined. Pure.
- * @param revision - as the request's header says it.
+ * Returns why a batch is rejected, or undefined. Pure.
+ * @param revision - the value of the request's `MCP-Protocol-Version` header.
  */
 export function batchRefusal(
   elements: readonly (Message | InvalidMessage)[],

@@ -5,7 +5,7 @@ export type ReadBody = { readonly bytes: Buffer } | 'too-large' | 'no-room' | 'g
 
 /**
  * Reads a request's body.
- * @param onReserved - called with the memory that it takes, which the caller gives back.
+ * @param onReserved - receives the memory reservation, which the caller must release.
  */
 export function readBody(
   request: IncomingMessage,
@@ -20,7 +20,7 @@ export function readBody(
     let length = 0;
     const finish = (outcome: ReadBody): void => {
       chunks = [];
-      // The request lives on until its answer has left, and what listens would with it.
+      // The request outlives this promise, so its listeners are removed.
       request.off('data', onData);
       request.off('end', onEnd);
       request.off('close', onClose);
@@ -46,7 +46,7 @@ export function readBody(
   });
 }
 
-/** Reads on and forgets, so that a client that still sends gets to read why it need not. */
+/** Discards the rest of the body, so that a client that is still sending can read the response. */
 export function discard(request: IncomingMessage, atMost: number): void {
   let left = atMost;
   request.on('data', (chunk: Buffer) => {

@@ -2,17 +2,16 @@ import type { Socket } from 'node:net';
 import { isLoopback } from '../../core/http/loopback.ts';
 
 /**
- * Connections that have no admitted request yet, beside --max-clients: there is room for them also
- * when all clients are busy, so that health can be asked for and a client that is one too many can
- * be answered.
+ * Connections without an admitted request, in addition to --max-clients. They keep health checks
+ * and refusals possible when all clients are busy.
  */
 export const MAX_UNADMITTED = 64;
-/** The same, of one address that has all the connections it may have. */
+/** The same for one address that has reached its limit. */
 const MAX_UNADMITTED_OF_FULL_ADDRESS = 8;
 
 export interface ConnectionLimits {
   readonly maxClients: number;
-  /** Of one address; undefined where nobody asked for a number. */
+  /** Limit for one address; undefined where the option was not given. */
   readonly maxClientsPerAddress: number | undefined;
 }
 
@@ -31,14 +30,13 @@ interface AddressGroup {
   readonly unadmitted: Set<TrackedConnection>;
 }
 
-/** Which limit leaves no room for one more client. */
+/** The limit that an additional client would exceed. */
 export type ExceededLimit = 'clients' | 'address';
 
 /**
- * The open connections of the listener. Whoever opens one need not be a client: until a request on
- * it is admitted it counts for nothing, and where room is short such connections are closed first,
- * the oldest first. Sockets are closed by `close` alone, which leaves the decisions to be tested
- * without any.
+ * The open connections of the listener. A connection counts as a client when its first request is
+ * admitted. Connections without one are closed first, oldest first, when the limits are reached.
+ * Sockets are closed by the `close` callback only, so that tests need none.
  */
 export class Connections {
   readonly #limits: ConnectionLimits;
@@ -51,8 +49,8 @@ export class Connections {
   readonly #unadmitted = new Set<TrackedConnection>();
 
   /**
-   * @param isIdle - whether no request is under way on a connection: one that is kept for later
-   * makes room for who has a request.
+   * @param isIdle - returns whether no request is under way on a connection: an idle connection
+   * makes room for one with a request.
    */
   constructor(
     limits: ConnectionLimits,
@@ -96,8 +94,8 @@ export class Connections {
   }
 
   /**
-   * To be called for each request that is let in: counts its connection among the clients', if
-   * there is room for one more.
+   * Call this for each admitted request: it counts the connection as a client.
+   * @returns the limit that is exceeded, or undefined.
    */
   admit(socket: Socket): ExceededLimit | undefined {
     const tracked = this.#tracked.get(socket);
@@ -113,7 +111,7 @@ export class Connections {
     return undefined;
   }
 
-  /** To be called when it is closed; harmless when it was closed here. */
+  /** Call this when the socket closes. Harmless when it was closed here. */
   remove(socket: Socket): void {
     const tracked = this.#tracked.get(socket);
     if (!tracked) return;
@@ -155,9 +153,9 @@ export class Connections {
 }
 
 /**
- * Three quarters, so that no address can have all of them: behind one load balancer that is still
- * many. On loopback all clients have one address, and a reverse proxy there speaks for all of its
- * own. Infinity where --max-clients alone is the limit. Pure.
+ * The limit for one address: three quarters of all, so that no address can take all connections.
+ * Loopback addresses have no such limit, because all local clients, or those of a reverse proxy,
+ * share one. Infinity where only --max-clients applies. Pure.
  */
 export function addressLimit(
   address: string,
@@ -168,10 +166,10 @@ export function addressLimit(
   return limit < maxClients ? limit : Number.POSITIVE_INFINITY;
 }
 
-/** IPv4 as it is written, also where it comes to an IPv6 socket. */
+/** Removes the IPv6 prefix of a mapped IPv4 address. */
 const plainAddress = (address = ''): string => address.replace(/^::ffff:(?=\d+\.)/i, '');
 
-/** One host has a whole /64 of IPv6 addresses. Pure. */
+/** Groups IPv6 addresses by /64, because one host owns such a network. Pure. */
 export function groupKey(address: string): string {
   if (!address.includes(':')) return address;
   const [head = '', tail = ''] = address.split('%', 1)[0]?.split('::', 2) ?? [];

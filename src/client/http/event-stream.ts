@@ -1,7 +1,7 @@
 import type { BodySink } from '../../core/pipeline/call.ts';
 import type { Clock, Timer } from '../../core/time/clock.ts';
 
-/** A comment is no event: clients ignore it, and whatever counts silence on the way starts anew. */
+/** Clients ignore a comment; idle timers of intermediaries restart on it. */
 const KEEPALIVE = Buffer.from(': keepalive\n\n');
 
 const CR = 13;
@@ -17,19 +17,19 @@ export interface EventStreamOptions {
 }
 
 /**
- * One event stream as it goes down to a client: the server's bytes as they come, and, between two
- * of its events only, what the proxy adds. The first comment goes at once, so that intermediaries
- * pass the head on.
+ * An event stream to a client: the server's bytes unchanged, plus comments and events of the proxy
+ * between two of the server's events. The first comment is sent at once, so that intermediaries
+ * forward the head.
  */
 export class EventStream implements BodySink {
   readonly #options: EventStreamOptions;
   /**
-   * The server's last three bytes, which show whether the stream is between two events. It begins
-   * as after a blank line.
+   * The last three bytes, which show whether the stream is between two events. It starts as if
+   * after a blank line.
    */
   #tail = 0x0a_0a_0a;
   #started = false;
-  /** The client has not taken the last insertion yet: more would only pile up. */
+  /** True while the client has not accepted the last insertion: another would pile up. */
   #inserting = false;
   #lastAt = 0;
   #timer: Timer | undefined;
@@ -46,7 +46,7 @@ export class EventStream implements BodySink {
     let bytes = chunk;
     if (!this.#started && chunk.length > 0) {
       this.#started = true;
-      // A byte order mark counts at the beginning only, and there the comment is now.
+      // A byte order mark is valid only at the start, where the comment is now.
       if (this.#timer && chunk[0] === 0xef && chunk[1] === 0xbb && chunk[2] === 0xbf)
         bytes = chunk.subarray(3);
     }
@@ -66,7 +66,7 @@ export class EventStream implements BodySink {
     }
   }
 
-  /** True where the last line is blank: nothing of an event has come. */
+  /** True where the last line is blank, so that no event is incomplete. */
   get betweenEvents(): boolean {
     const [before, last] = [(this.#tail >> 8) & 0xff, this.#tail & 0xff];
     if (!isLineEnd(last)) return false;
@@ -74,8 +74,8 @@ export class EventStream implements BodySink {
   }
 
   /**
-   * Adds an event of the proxy's own where the stream is between two of the server's; false where
-   * it is not.
+   * Inserts an event of the proxy. @returns false where the stream is inside an event of the
+   * server.
    */
   insert(event: string): boolean {
     if (!this.betweenEvents || this.#inserting) return false;
@@ -105,7 +105,7 @@ export class EventStream implements BodySink {
     );
   }
 
-  /** Nothing more is added. */
+  /** Stops the keepalive comments. */
   stop(): void {
     this.#timer?.cancel();
     this.#timer = undefined;

@@ -6,21 +6,18 @@ import { corsHeaders, pickRequestHeaders, pickResponseHeaders } from './headers.
 import type { UnreadAnswers } from './unread-answers.ts';
 
 /**
- * A client that takes nothing for so long is cut: until then it keeps a connection to the server,
- * and with it others from theirs.
+ * A client that reads nothing for this long is disconnected: it occupies a connection to the
+ * server.
  */
 const STALLED_MS = 60_000;
 
 /**
- * Time that an answer has waited for its client to read. An answer of many megabytes reaches an
- * ordinary client sooner; one that takes longer is limited by the client, and other clients should
- * not wait for its connection to the server.
+ * A response that waits this long for its client is limited by the client. Its connection to the
+ * server is then lent to others.
  */
 const SLOW_MS = 1_000;
 
-/**
- * Of a longer text each piece has that time by itself: who reads slowly is not who reads nothing.
- */
+/** The timers apply to each piece of a long body, because a slow reader still makes progress. */
 const PIECE_BYTES = 64 * 1024;
 
 const ROOM = Promise.resolve();
@@ -30,13 +27,13 @@ export type Caller = NonNullable<HttpExchange['caller']>;
 export interface ServerExchangeDeps {
   readonly clock: Clock;
   readonly unread: UnreadAnswers;
-  /** Names of headers that pass beside those that always do. */
+  /** Names of headers that are forwarded in addition to the default ones. */
   readonly forwarded: ReadonlySet<string>;
 }
 
 /**
- * One request of one client, and its answer as it is written. What is not read is not sent: a slow
- * client slows the server.
+ * One request of an HTTP client and its response. Unread bytes are not buffered: a slow client
+ * slows the server.
  */
 export class ServerExchange implements HttpExchange {
   readonly headers: Readonly<Record<string, string>>;
@@ -49,13 +46,13 @@ export class ServerExchange implements HttpExchange {
   readonly #endsWithConnection: boolean;
   readonly #unread: UnreadAnswers;
   readonly #forwarded: ReadonlySet<string>;
-  /** What waits for its client to read. */
+  /** Resumes writes that wait for the client to read. */
   #blocked: (() => void)[] = [];
-  /** Settles when all that was given is written; undefined where nothing waits. */
+  /** Settles when all bytes are written; undefined where none wait. */
   #writing: Promise<void> | undefined;
   #listeners: (() => void)[] = [];
   #isOver = false;
-  /** Undefined where nobody wants to know, or knows. */
+  /** Undefined where no one listens, or it was called. */
   #onSlow: (() => void) | undefined;
   #waitedMs = 0;
 
@@ -72,18 +69,17 @@ export class ServerExchange implements HttpExchange {
     this.#response = response;
     this.#clock = clock;
     this.#unread = unread;
-    // The connection: an answer that waits in line behind others has none of its own yet that it
-    // could destroy.
+    // Destroys the socket: a response that waits behind others has no connection of its own.
     this.#cut = () => {
       if (this.#endsWithConnection) request.socket.resetAndDestroy();
       else request.socket.destroy();
     };
-    // HTTP/1.0, as nginx speaks it unless told otherwise, has no chunks: there a closed connection
-    // says that all was sent, a reset one not.
+    // HTTP/1.0 (nginx by default) has no chunks: a closed connection marks a complete body, a reset
+    // one an incomplete body.
     this.#endsWithConnection = request.httpVersion === '1.0';
   }
 
-  /** To be called when the answer has left, or never will, because its connection is gone. */
+  /** Call this when the response has been sent, or its connection is gone. */
   settle(): void {
     this.#isOver = true;
     this.#unblock();
@@ -104,11 +100,10 @@ export class ServerExchange implements HttpExchange {
         head.status,
         Object.assign(pickResponseHeaders(head, this.#forwarded), corsHeaders(this.#origin)),
       );
-      // What says how long it is comes at once; the head of anything else is news by itself.
+      // A body of known length follows at once; any other head is sent immediately.
       if (head.headers['content-length'] === undefined) {
         const { socket } = response;
-        // What follows in this turn, the first comment of an event stream, leaves in the same
-        // packet.
+        // Bytes of the same turn, such as the first comment of an event stream, share the packet.
         socket?.cork();
         response.flushHeaders();
         process.nextTick(() => socket?.uncork());

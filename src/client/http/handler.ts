@@ -37,11 +37,9 @@ import { batchRefusal } from './batch.ts';
 import { type HttpCall, HttpCalls } from './in-flight.ts';
 import { HttpResponse } from './response.ts';
 
-/**
- * How long a cancelled call's exchange stays open for the server to take the cancellation first.
- */
+/** Time for the server to receive the cancellation before its exchange is closed. */
 const CANCEL_GRACE_MS = 1_000;
-/** How long, at the end, answers that are complete may take to be told from those that are not. */
+/** Time at shutdown for complete responses to be distinguished from incomplete ones. */
 const SETTLE_MS = 1_000;
 
 type Headers = Readonly<Record<string, string>>;
@@ -59,7 +57,6 @@ export interface BareRequest {
 export interface HttpHandlerDeps {
   readonly handler: Handler;
   readonly forward: (request: BareRequest) => Promise<Reply>;
-  /** The profile that signs. */
   readonly profile: string;
   readonly clock: Clock;
   readonly events: Events;
@@ -71,23 +68,21 @@ export interface HttpHandlerDeps {
   /** Milliseconds of silence of a call after which the proxy notifies progress; 0 = never. */
   readonly heartbeatMs: number;
   /**
-   * A layer edits lists of tools, or keeps them: they come to it whole. Every other answer, and
-   * without such a layer these, too, pass.
+   * True where a layer edits or caches tool lists, which are then read as messages. All other
+   * responses are passed through.
    */
   readonly readsLists: boolean;
-  /** Lists come whole: their pages are read one after the other. */
+  /** True where the proxy reads all pages and returns one list. */
   readonly mergesPages?: boolean;
-  /** What goes up of what the client sends. */
+  /** Selects the client's headers that are forwarded. */
   readonly toUpstreamHeaders: (headers: Headers) => Headers;
-  /**
-   * The definition of a tool, where it is known: it says which arguments are repeated in headers.
-   */
+  /** Returns a tool's known definition, which lists the arguments that are repeated in headers. */
   readonly findTool: (name: string) => JsonObject | undefined;
-  /** Told of every notification on a GET stream, which no layer sees. */
+  /** Receives every notification of a GET stream, which no layer sees. */
   readonly onNotification: (notification: Notification) => void;
 }
 
-/** One message of a client, and the way to answer it. */
+/** A message with its client and the response to write. */
 interface PendingMessage {
   readonly message: Message;
   readonly client: string;
@@ -98,9 +93,8 @@ interface PendingMessage {
 type CallOutcome = { readonly reply: Reply } | { readonly error: unknown };
 
 /**
- * The connection of many HTTP clients: every request is an exchange of its own with a signal, a
- * deadline and one answer, and what one client does reaches no other. Ids need not differ between
- * exchanges, and sessions are between client and server.
+ * Handles the requests of all HTTP clients. Each request has its own signal, deadline and response;
+ * ids may repeat between clients, and sessions belong to client and server.
  */
 export class HttpHandler {
   readonly #deps: HttpHandlerDeps;
@@ -113,7 +107,7 @@ export class HttpHandler {
     this.#calls = new HttpCalls(deps.clock);
   }
 
-  /** Takes the body of a POST. Never throws; resolves when its answer is complete. */
+  /** Handles the body of a POST. Never throws; resolves when the response is complete. */
   post(text: string, exchange: HttpExchange): Promise<void> {
     const answer = this.#createResponse(exchange);
     const line = readLine(text);
@@ -134,15 +128,15 @@ export class HttpHandler {
     answer.fail(error, id?.text);
   }
 
-  /** Whoever has the id of a session is its client; without one, every request is a stranger. */
+  /** A session id identifies the client; without one, each request counts as a new client. */
   #clientId(headers: Headers): string {
     const session = headers['mcp-session-id'];
-    // An empty one names nobody: who sends it must not be taken for all others who do.
+    // An empty id identifies no one, so such clients must not share an identity.
     if (!session) return `http-request-${++this.#requests}`;
     return `http-session-${hash('sha256', session, 'base64url')}`;
   }
 
-  /** True where a layer reads the method's answer: then it cannot pass as it comes. */
+  /** True where a layer needs the response as a message, so that it cannot be passed through. */
   #needsMessage(method: string): boolean {
     const { readsLists, mergesPages = false } = this.#deps;
     return (readsLists && method === 'tools/list') || (mergesPages && listKeyOf(method) !== undefined);
@@ -166,7 +160,7 @@ export class HttpHandler {
     }
     const cancelled = message.kind === 'notification' ? this.#findCancelled(message, client) : undefined;
     if (cancelled && !cancelled.sent) {
-      // The server knows nothing of it, and must not hear of it later.
+      // The server has not received the request and must not receive it later.
       cancelled.controller.abort(new Abandoned('cancelled by the client'));
       answer.send([], { status: 202, headers: {} });
       return DONE;
@@ -174,8 +168,7 @@ export class HttpHandler {
     // Some servers answer a notification that names a request's method.
     const read = message.kind !== 'response' && this.#needsMessage(message.method);
     const done = this.#runLayers(message, exchange, client, answer, !read);
-    // Servers need not end the stream of what they were told to cancel, and it would keep its
-    // connection.
+    // A server may keep the stream of a cancelled request open, which would occupy its connection.
     if (cancelled) {
       void settleWithin(this.#deps.clock, CANCEL_GRACE_MS, done).then(() =>
         cancelled.controller.abort(new Abandoned('cancelled by the client')),
@@ -203,8 +196,7 @@ export class HttpHandler {
   }
 
   /**
-   * Also while the proxy leaves, calls under way get what they need to end: answers to questions,
-   * cancellations.
+   * While draining, responses and cancellations are still accepted: calls in flight depend on them.
    */
   #refusalFor(messages: readonly (Message | InvalidMessage)[]): ProxyError | undefined {
     if (this.#leaving && messages.some(({ kind }) => kind === 'request')) return shuttingDown();
@@ -222,8 +214,7 @@ export class HttpHandler {
   }
 
   /**
-   * The request that a notification takes back, where it came by here and its stream would not say
-   * so itself.
+   * Finds the request that a cancellation names, unless the end of its stream is the cancellation.
    */
   #findCancelled(notification: Notification, client: string): HttpCall | undefined {
     if (notification.method !== 'notifications/cancelled') return undefined;
@@ -232,7 +223,7 @@ export class HttpHandler {
     return entry?.message && isCancellable(entry.message) ? entry : undefined;
   }
 
-  /** Carries one message through the layers. Never throws. */
+  /** Runs one message through the layers. Never throws. */
   async #runLayers(
     message: Message,
     exchange: HttpExchange,
@@ -340,10 +331,7 @@ export class HttpHandler {
       );
   }
 
-  /**
-   * Sends a message of the proxy's own, on the client's session. A failure has nobody to go to but
-   * the log.
-   */
+  /** Sends a message of the proxy on the client's session. Failures are only logged. */
   #sendToServer(message: Notification | Response, headers: Headers, client: string): void {
     const discarding: HttpExchange = {
       headers: message.kind === 'response' ? headers : deriveHttpContext({ headers }, message.method).headers,
@@ -389,7 +377,7 @@ export class HttpHandler {
     const id = message.kind === 'request' ? idText(message) : undefined;
     const closes = id !== undefined && !isStream(message) && ENDED_HERE.has(known.reason);
     if (!closes || !answer.closeWith(known, id)) answer.fail(known, id);
-    // The other time limits tell the server themselves.
+    // Other time limits have notified the server already.
     if (message.kind !== 'request' || known.details.limit !== 'read-timeout' || !isCancellable(message))
       return;
     this.#sendToServer(
@@ -399,7 +387,10 @@ export class HttpHandler {
     );
   }
 
-  /** Posts the members one by one, so that each passes the layers, and answers them together. */
+  /**
+   * Sends the members one by one, so that each passes the layers, and returns their responses as
+   * one array.
+   */
   async #handleBatch(
     elements: readonly (Message | InvalidMessage)[],
     exchange: HttpExchange,
@@ -437,8 +428,8 @@ export class HttpHandler {
   }
 
   /**
-   * GET and DELETE: no message, no layers, the server's own answer. Never throws; resolves when
-   * that is complete.
+   * Forwards GET and DELETE, which carry no message and pass no layer. Never throws; resolves when
+   * the response is complete.
    */
   async forward(method: 'GET' | 'DELETE', exchange: HttpExchange): Promise<void> {
     const { events, profile, limits } = this.#deps;
@@ -489,8 +480,8 @@ export class HttpHandler {
   }
 
   /**
-   * Takes no new requests. Streams that would never end are cut; what else is under way may finish
-   * for `ms` milliseconds, and gets an error then. Resolves when nothing is left.
+   * Accepts no new requests. Streams are closed; other requests may finish within `ms` milliseconds
+   * and then fail. Resolves when none is left.
    */
   async drain(ms: number): Promise<void> {
     const { clock, events } = this.#deps;
@@ -525,8 +516,8 @@ const NEEDS_EVENTS =
   'Invalid request: subscriptions/listen is answered by an event stream: Accept must name text/event-stream. It was not sent.';
 
 /**
- * The answer to a server that asks a client which accepts no event stream, and so cannot be asked.
- * Pure.
+ * The response to a server request that its client cannot receive, because it accepts no event
+ * stream. Pure.
  */
 function refuseServerRequest(request: Request): Response {
   if (request.method === 'ping') {
@@ -539,7 +530,7 @@ function refuseServerRequest(request: Request): Response {
 
 const OK: HttpFacts = { status: 200, headers: {} };
 
-/** What a 401 asks for, credentials, the client cannot give: they are the proxy's. */
+/** A 401 asks for credentials that the proxy owns, so clients receive 502. */
 const hideUnauthorized = ({ status, headers }: HttpFacts): HttpFacts => ({
   status: status === 401 ? 502 : status,
   headers,
@@ -549,8 +540,7 @@ const isInitialize = (message: Message): boolean =>
   message.kind === 'request' && message.method === 'initialize';
 
 /**
- * In the revision without sessions, closing the stream is the cancellation; and initialize must not
- * be cancelled.
+ * A stateless request is cancelled by closing its stream, and `initialize` must not be cancelled.
  */
 const isCancellable = (message: Message): boolean =>
   statedVersion(message) === undefined && !isInitialize(message);
@@ -559,8 +549,8 @@ const isStream = (message: Message): boolean =>
   message.kind === 'request' && message.method === 'subscriptions/listen';
 
 /**
- * Settles as the handler does; a turn after the signal has aborted at the latest: by then the
- * handler knows how far the request got.
+ * Settles with the handler, or one turn after an abort: until then the handler can report how far
+ * the request got.
  */
 function settleOrAbort(handled: Promise<Reply>, signal: AbortSignal): Promise<Reply> {
   return new Promise((resolve, reject) => {

@@ -2,16 +2,16 @@ import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http';
 import type { HttpFacts } from '../../core/pipeline/call.ts';
 
 /**
- * All that begin so, on both ways: what MCP calls its own. Those that repeat the body are compared
- * with it.
+ * All MCP headers are forwarded in both directions. Those that repeat the body are compared with
+ * it.
  */
 const MCP_PREFIX = 'mcp-';
 
 const TRACING_HEADERS = ['traceparent', 'tracestate', 'baggage'];
 
 /**
- * Client to server, beside those of MCP. Every other header could mean something to the server that
- * the signature then vouches for.
+ * Forwarded to the server besides MCP's. The signature would vouch for any other header that means
+ * something to the server.
  */
 const REQUEST_HEADERS: ReadonlySet<string> = new Set([
   'accept',
@@ -21,8 +21,8 @@ const REQUEST_HEADERS: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Server to client, beside those of MCP: what describes the body, when to retry, and the ids that
- * support asks for.
+ * Forwarded to the client besides MCP's: headers that describe the body, retry times, and ids for
+ * support.
  */
 const RESPONSE_HEADERS: ReadonlySet<string> = new Set([
   'allow',
@@ -44,14 +44,14 @@ const RESPONSE_HEADERS: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Never forwarded, whoever asks: headers of one hop (RFC 9110, 7.6.1); those that the proxy sets or
- * signs; those that name another method, address or user than the signed request; those by which a
- * server directs a browser.
+ * Never forwarded, also not by --forward-header: hop-by-hop headers (RFC 9110, 7.6.1), headers that
+ * the proxy sets or signs, headers that override method, address or user, and headers that control
+ * a browser.
  */
 const NEVER_FORWARDED =
   /^(connection|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade|host|authorization|content-.*|accept-encoding|expect|x-amz-.*|cookie2?|x-http-method.*|x-method-override|x-original-.*|x-rewrite-url|www-authenticate|set-cookie2?|location|refresh|alt-svc|access-control-.*|clear-site-data|service-worker-allowed|strict-transport-security)$/;
 
-/** Why a header cannot be forwarded, as a phrase, or undefined. Pure. */
+/** Returns why a header cannot be forwarded, as a phrase, or undefined. Pure. */
 export function forwardProblem(name: string): string | undefined {
   const given = JSON.stringify(name.slice(0, 100));
   // Servers that follow CGI read x_user and x-user as one header.
@@ -63,13 +63,16 @@ export function forwardProblem(name: string): string | undefined {
     : undefined;
 }
 
-/** What no header value may hold. A server that sends it must not cost the client its answer. */
+/**
+ * Bytes that no header value may contain. A header with one is dropped, so that the client still
+ * gets its response.
+ */
 const UNSENDABLE = /[^\t\x20-\x7e\x80-\xff]/;
 
 const NONE: ReadonlySet<string> = new Set();
 
 function connectionHeaders(connection: string | string[] | undefined): ReadonlySet<string> {
-  // What nearly every message says names no header.
+  // Shortcut for the usual values, which name no header.
   if (connection === undefined || connection === 'keep-alive' || connection === 'close') return NONE;
   return new Set(
     String(connection)
@@ -79,8 +82,8 @@ function connectionHeaders(connection: string | string[] | undefined): ReadonlyS
 }
 
 /**
- * The client's headers that go to the server. Pure.
- * @param more - in lower case; of --forward-header.
+ * Selects the client's headers that are forwarded. Pure.
+ * @param more - names from --forward-header, in lower case.
  */
 export function pickRequestHeaders(
   headers: IncomingHttpHeaders,
@@ -100,8 +103,8 @@ const isForwarded = (name: string, listed: ReadonlySet<string>, more: ReadonlySe
   listed.has(name) || (name.startsWith(MCP_PREFIX) && !name.includes('_')) || more.has(name);
 
 /**
- * The server's headers that go to the client. Pure.
- * @param more - in lower case; of --forward-header.
+ * Selects the server's headers that are forwarded. Pure.
+ * @param more - names from --forward-header, in lower case.
  */
 export function pickResponseHeaders(
   { headers }: HttpFacts,
@@ -120,7 +123,7 @@ export function pickResponseHeaders(
   return kept;
 }
 
-/** What lets the page that asked read the answer; nothing for who is no page. Pure. */
+/** CORS headers that let the requesting page read the response; none without an Origin. Pure. */
 export function corsHeaders(origin: string | undefined): Readonly<Record<string, string>> {
   if (origin === undefined) return {};
   return {
@@ -130,13 +133,10 @@ export function corsHeaders(origin: string | undefined): Readonly<Record<string,
   };
 }
 
-/**
- * How long browsers may remember the answer to their question whether they may ask. Chrome keeps no
- * longer.
- */
+/** How long browsers may cache the preflight response; Chrome's maximum. */
 const MAX_PREFLIGHT_AGE_S = 7_200;
 
-/** The answer to that question. Pure. */
+/** The headers of a preflight response. Pure. */
 export const preflightHeaders = (headers: IncomingHttpHeaders): Readonly<Record<string, string>> => ({
   ...corsHeaders(headers.origin),
   'access-control-allow-methods': 'GET, POST, DELETE',

@@ -1,19 +1,18 @@
 /**
- * For the bodies that are being read or carried, of all clients together: as much as one client on
- * stdio may have under way, and one of the longest that --max-body can allow.
+ * Limit for all request bodies in memory: what one stdio client may have in flight, and one body of
+ * the largest --max-body.
  */
 const MAX_HELD_BYTES = 256 * 1024 * 1024;
 /**
- * The beginnings of bodies, which count apart: an ordinary request is no longer, so that it finds
- * room whatever others have sent. Their number is bounded by --max-clients, and all of them
- * together by the second figure.
+ * Each body's first bytes are exempt from that limit, so that ordinary requests always fit.
+ * --max-clients bounds their number, the second constant their total.
  */
 const MAX_EXEMPT_BYTES = 64 * 1024;
 const MAX_TOTAL_EXEMPT_BYTES = 64 * 1024 * 1024;
 
 /**
- * Whose body it is: bodies that never end are dropped by the caller that holds most, and in it by
- * the session that does.
+ * The owner of a body. Under pressure, incomplete bodies of the caller that holds most are dropped,
+ * within it those of the session that holds most.
  */
 export interface BodyOwner {
   /** A token or an address. */
@@ -21,11 +20,11 @@ export interface BodyOwner {
   readonly session: string;
 }
 
-/** One body, as far as memory goes. */
+/** The memory reservation of one body. */
 export interface HeldBody {
-  /** False where there is no room for it: then it is not to be read on. */
+  /** Reserves bytes. @returns false where there is no room, and reading must stop. */
   reserve(bytes: number): boolean;
-  /** To be called when it is complete: from now on it is carried, and not dropped for others. */
+  /** Call this when the body is complete: it is then no longer dropped for others. */
   complete(): void;
   release(): void;
 }
@@ -34,7 +33,7 @@ class Body implements HeldBody {
   readonly owner: BodyOwner;
   readonly drop: () => void;
   readonly #bodies: HeldBodies;
-  /** Beyond its beginning. */
+  /** Reserved bytes beyond the exempt ones. */
   bytes = 0;
   #length = 0;
 
@@ -59,9 +58,9 @@ class Body implements HeldBody {
   }
 }
 
-/** The memory that the bodies of all clients take. */
+/** Bounds the memory of all request bodies. */
 export class HeldBodies {
-  /** Bytes of each body that need no room of the others. */
+  /** Bytes of each body that are not counted. */
   readonly exemptBytes: number;
   /** The oldest first. */
   readonly #incomplete = new Set<Body>();
@@ -71,7 +70,7 @@ export class HeldBodies {
     this.exemptBytes = Math.min(MAX_EXEMPT_BYTES, Math.floor(MAX_TOTAL_EXEMPT_BYTES / maxClients));
   }
 
-  /** @param drop - called where the body has to make room for another one. */
+  /** @param drop - called when the body has to make room for another one. */
   open(owner: BodyOwner, drop: () => void): HeldBody {
     const body = new Body(this, owner, drop);
     this.#incomplete.add(body);
@@ -111,7 +110,7 @@ export class HeldBodies {
   }
 }
 
-/** The bodies of the key whose bodies have most bytes together. */
+/** Groups bodies by key and returns the group with the most bytes. */
 function largestGroup(bodies: Iterable<Body>, keyOf: (body: Body) => string): Body[] {
   const groups = new Map<string, { bytes: number; bodies: Body[] }>();
   let largest: { bytes: number; bodies: Body[] } = { bytes: -1, bodies: [] };

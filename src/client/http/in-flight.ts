@@ -6,40 +6,37 @@ import { Countdown } from '../deadline.ts';
 import type { Heartbeat } from '../heartbeat.ts';
 import { PendingServerRequests } from './pending-server-requests.ts';
 
-/** One exchange under way. */
+/** One request in flight. */
 export interface HttpCall {
-  /** Made when the first message comes by on its stream: to most calls none does. */
+  /** Created with the first message of its stream; most calls have none. */
   tap: StreamTap | undefined;
   /** Notifies progress for a server that is silent. */
   heartbeat: Heartbeat | undefined;
-  /** Its place among the others. */
+  /** Index in the list of calls. */
   index: number;
   readonly client: string;
   readonly controller: CallController;
   readonly deadline: Countdown;
   /** Undefined for GET and DELETE. */
   readonly message: Message | undefined;
-  /** Bytes of it may have left. */
+  /** True once bytes may have been sent. */
   sent: boolean;
-  /** It ends when its client or the proxy leaves, not by itself. */
+  /** True for a stream, which ends only when its client or the proxy leaves. */
   readonly stream: boolean;
 }
 
-/** Listens to what passes by on one stream. */
+/** Observes the messages of one stream. */
 export interface StreamTap {
   onMessage(message: Message): void;
   close(): void;
 }
 
-/**
- * What is under way for all clients of the listener; how many there can be at once, the front
- * decides.
- */
+/** The requests in flight of all listener clients; the listener bounds their number. */
 export class HttpCalls {
   readonly #clock: Clock;
   /**
-   * In no order. A list, because a Map makes itself a new table whenever the last of a few entries
-   * leaves, which is often.
+   * Unordered. An array, because a Map reallocates its table whenever it becomes empty, which is
+   * often.
    */
   readonly #calls: HttpCall[] = [];
   /** Requests by client and id, and by client and progress token. */
@@ -102,9 +99,7 @@ export class HttpCalls {
     if (this.#calls.length === 0) this.#whenIdle?.();
   }
 
-  /**
-   * Where a request is found again: thousands may be under way while a message names one of them.
-   */
+  /** Indexes requests by id and token: a message may name one of thousands. */
   #forEachKey(
     { client, message }: HttpCall,
     visit: (index: TransientMap<string, HttpCall>, key: string) => void,
@@ -115,19 +110,18 @@ export class HttpCalls {
     if (token !== undefined) visit(this.#tokens, keyOf(client, token));
   }
 
-  /** The request of a client; ids of other clients are theirs. */
+  /** Finds a request of this client. */
   find(client: string, id: Id): HttpCall | undefined {
     return this.#requests.get(keyOf(client, id));
   }
 
-  /** For what is heard on the stream of one call. */
+  /** Observes the stream of one call. */
   tapCall(entry: HttpCall): StreamTap {
     return this.#createTap(entry.client, () => [entry.deadline]);
   }
 
   /**
-   * For what is heard on a session's own stream, where nothing says which call a question belongs
-   * to.
+   * Observes a session's standalone stream, where a server request may belong to any of its calls.
    */
   tapSession(client: string): StreamTap {
     return this.#createTap(client, () =>
@@ -135,12 +129,12 @@ export class HttpCalls {
     );
   }
 
-  /** Progress gives time, and a question stops it. */
+  /** Progress restarts a deadline; an open server request holds it. */
   #createTap(client: string, deadlines: () => readonly Countdown[]): StreamTap {
     let release: (() => void) | undefined;
     return {
       onMessage: (message) => {
-        // Whatever comes after a question shows that it was answered.
+        // Any later message shows that the server request was answered.
         release?.();
         release = undefined;
         if (message.kind === 'request') release = this.#serverRequests.add(client, message.id, deadlines());
@@ -158,12 +152,12 @@ export class HttpCalls {
     called?.heartbeat?.stop();
   }
 
-  /** Aborts those that match; `reasonFor` says why, as each has to hear it. */
+  /** Aborts the matching calls, each with its own reason. */
   abortMatching(matches: (entry: HttpCall) => boolean, reasonFor: (entry: HttpCall) => Error): void {
     for (const entry of [...this.#calls]) if (matches(entry)) entry.controller.abort(reasonFor(entry));
   }
 
-  /** Resolves when nothing is under way. */
+  /** Resolves when no request is in flight. */
   idle(): Promise<void> {
     return new Promise((resolve) => {
       this.#whenIdle = resolve;
@@ -172,5 +166,5 @@ export class HttpCalls {
   }
 }
 
-/** The kind of an id is part of its key, and a client's name holds no blank. */
+/** Unambiguous, because a client id contains no blank and `idKey` includes the type. */
 const keyOf = (client: string, id: Id): string => `${client} ${idKey(id)}`;

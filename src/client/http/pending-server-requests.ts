@@ -2,16 +2,16 @@ import { type Id, idKey } from '../../core/jsonrpc/message.ts';
 import type { Deadline } from '../../core/pipeline/call.ts';
 
 /**
- * What servers ask of HTTP clients on streams that pass by. While a client owes its server an
- * answer, its calls must not run out of time. The answer may come by here, or over another replica:
- * then the next message on the stream shows that it was had.
+ * Server requests to HTTP clients on streams that pass through. While one is open, the client's
+ * calls must not time out. The response may come through another replica; then the next message on
+ * the stream shows that it was given.
  */
 export class PendingServerRequests {
   readonly #open = new Map<string, () => void>();
 
   /**
-   * Holds the deadlines until the question is answered.
-   * @returns releases them, for when the stream goes on or ends.
+   * Holds the deadlines until the server request is answered.
+   * @returns releases them; call it when the stream continues or ends.
    */
   add(client: string, id: Id, deadlines: readonly Deadline[]): () => void {
     const key = keyOf(client, id);

@@ -1,34 +1,25 @@
 import { causeText } from '../../core/errors/errors.ts';
 import { type Clock, settleWithin, withTimeout } from '../../core/time/clock.ts';
 
-/**
- * Load balancers and kubelets ask every few seconds, each of them: what a check has found is the
- * answer for so long.
- */
+/** Load balancers and kubelets probe every few seconds; a result is reused for this long. */
 const RESULT_TTL_MS = 5_000;
-/**
- * Kubernetes gives up a probe after a second unless told otherwise: until then it gets an answer,
- * found or not.
- */
+/** Kubernetes gives up a probe after 1 s by default. */
 const MAX_PROBE_WAIT_MS = 800;
-/** A check that hangs must not be the last one. */
+/** A check that hangs must not block later ones. */
 const MAX_CHECK_MS = 30_000;
 
-/** Something without which requests cannot succeed. */
+/** A precondition for requests to succeed. */
 export interface ReadyCheck {
-  /** For whoever asks: it must hold nothing secret, because health is told without a token. */
+  /** The reason in the response. It must contain no secret, because /readyz needs no token. */
   readonly reason: string;
-  /** Rejects where it is missing. */
+  /** Rejects where the precondition fails. */
   readonly run: (signal: AbortSignal) => Promise<unknown>;
 }
 
 export interface ReadinessOptions {
   readonly checks: readonly ReadyCheck[];
   readonly clock: Clock;
-  /**
-   * Called when a check fails that did not fail before, with the whole cause, and when all pass
-   * again.
-   */
+  /** Called when the first check fails, with the full cause, and when all pass again. */
   readonly onChange: (reason: string | undefined, cause: string) => void;
 }
 
@@ -39,8 +30,7 @@ interface ReadinessResult {
 }
 
 /**
- * Whether the proxy could serve a request now. Nothing is checked unless somebody asks, and once
- * for all who ask together.
+ * Whether the proxy can serve requests. Checks run on demand, and concurrent probes share one run.
  */
 export class Readiness {
   readonly #options: ReadinessOptions;
@@ -52,7 +42,8 @@ export class Readiness {
   }
 
   /**
-   * Why it is not ready, or undefined. Never rejects, and never takes longer than a probe waits.
+   * Returns why the proxy is not ready, or undefined. Never rejects, and returns within the time
+   * that a probe waits.
    */
   async reason(): Promise<string | undefined> {
     const { clock } = this.#options;

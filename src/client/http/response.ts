@@ -15,18 +15,15 @@ const hasType = ({ headers: { 'content-type': type } }: HttpFacts, wanted: strin
 
 const isEvents = (head: HttpFacts): boolean => hasType(head, EVENT_TYPE);
 
-/** Bytes can be added to an event stream, unless it is compressed or says how long it is. */
+/** True for a stream that bytes can be added to: uncompressed and without a length. */
 const isOpenEnded = ({ headers }: HttpFacts): boolean =>
   headers['content-length'] === undefined &&
   (headers['content-encoding'] === undefined || headers['content-encoding'] === 'identity');
 
-/** Raw line ends can stand between the tokens of JSON only, and would end the field. */
+/** Line ends occur only between JSON tokens, and would end the `data` field. */
 const toEvent = (text: string): string => `event: message\ndata: ${oneLine(text)}\n\n`;
 
-/**
- * Reverse proxies such as nginx hold an answer back until a buffer is full, unless the answer
- * forbids it.
- */
+/** Stops reverse proxies such as nginx from buffering the response. */
 const UNBUFFERED = { 'x-accel-buffering': 'no' };
 
 export interface ResponseOptions {
@@ -38,20 +35,21 @@ export interface ResponseOptions {
 }
 
 /**
- * The one answer to one HTTP request. It comes whole; or as it is, from the server's hands; or,
- * where a message had to go down before it, as an event stream. Of the two forms that MCP has, the
- * client gets one that it accepts.
+ * The response to one HTTP request: complete, passed through from the server, or an event stream
+ * where messages precede the answer. It uses a media type that the client accepts.
  */
 export class HttpResponse {
   readonly #exchange: HttpExchange;
   readonly #options: ResponseOptions;
   readonly #forms: AcceptedForms;
   #state: 'unbegun' | 'passing' | 'events' | 'over' = 'unbegun';
-  /** Undefined where the answer is no event stream, or one that nothing can be added to. */
+  /** Undefined where the response is not an event stream that events can be added to. */
   #stream: EventStream | undefined;
   #passesEvents = false;
   #answered = false;
-  /** The server's answer comes as messages: what else it sends is not in any bytes that pass. */
+  /**
+   * True where the server's response is read as messages, so that its other messages are sent here.
+   */
   #receivesMessages = false;
 
   constructor(exchange: HttpExchange, options: ResponseOptions) {
@@ -64,19 +62,20 @@ export class HttpResponse {
     return this.#state !== 'unbegun';
   }
 
-  /** Whether a message can go down before the answer. */
+  /** Whether messages can be sent before the answer. */
   get acceptsEvents(): boolean {
     return this.#forms.events;
   }
 
-  /** The server's answer will not be offered to `pass`. */
+  /** Announces that the server's response will be read as messages. */
   expectMessages(): void {
     this.#receivesMessages = true;
   }
 
   /**
-   * Takes the server's own answer, which `end` completes; undefined where it must come as a
-   * message, because its form does not fit.
+   * Passes the server's response through; `end` completes it.
+   * @returns undefined where the client does not accept its media type, so that it must be read as
+   * a message.
    */
   pass(head: HttpFacts): BodySink | undefined {
     if (this.#state === 'events') return this.#continueStream(head);
@@ -91,14 +90,14 @@ export class HttpResponse {
     return this.#openStream(head);
   }
 
-  /** Errors fit whatever is accepted: they have one form. */
+  /** Error responses have one media type, whatever the client accepts. */
   #fits(head: HttpFacts): boolean {
     const { json, events } = this.#forms;
     if ((json && events) || head.status < 200 || head.status >= 300) return true;
     return isEvents(head) ? events : json || !hasType(head, JSON_TYPE);
   }
 
-  /** The server's stream goes on where the proxy's own has begun. */
+  /** Continues the stream that the proxy has started with the server's bytes. */
   #continueStream(head: HttpFacts): BodySink | undefined {
     if (head.status !== 200 || !isEvents(head) || !isOpenEnded(head)) {
       this.#receivesMessages = true;
@@ -117,11 +116,11 @@ export class HttpResponse {
   }
 
   /**
-   * One message before the answer; it is left out where the client accepts no events. Resolves when
-   * the client has room for more.
+   * Sends a message before the answer. It is dropped where the client accepts no events. Resolves
+   * when the client has room for more.
    */
   sendEvent(text: string): Promise<void> {
-    // What passes by has its messages in it.
+    // A passed-through stream contains the message already.
     if (!this.#receivesMessages) return DONE;
     if (this.#state === 'unbegun' && this.#forms.events) this.#beginStream();
     return this.#writeEvent(text);
@@ -137,15 +136,13 @@ export class HttpResponse {
     this.#openStream({ status: 200, headers: { 'content-type': EVENT_TYPE, 'cache-control': 'no-cache' } });
   }
 
-  /**
-   * Sends a message of the proxy's own, where the client accepts events and no other is half sent.
-   */
+  /** Inserts a message of the proxy, where the client accepts events and no event is incomplete. */
   insertEvent(text: string): void {
     if (this.#state === 'unbegun' && this.#forms.events) this.#beginStream();
     this.#stream?.insert(toEvent(text));
   }
 
-  /** The answer, or several: after events, as events. */
+  /** Sends one or more answers and ends the response. */
   send(texts: readonly string[], head: HttpFacts, joined = texts[0]): void {
     if (this.#state === 'events') for (const text of texts) void this.#writeEvent(text);
     else if (this.#state === 'unbegun') this.#write(texts, joined ?? '', head);
@@ -166,19 +163,13 @@ export class HttpResponse {
     if (body.length > 0) void sink.write(body);
   }
 
-  /**
-   * As its server answered, so is it answered: some clients, and the suite that tests them, count
-   * on it.
-   */
+  /** Uses the server's media type: some clients and the conformance suite rely on it. */
   #isEvent(head: HttpFacts): boolean {
     const { json, events } = this.#forms;
     return events && (isEvents(head) || (!json && head.status === 200));
   }
 
-  /**
-   * An error of the proxy's own. Where the server's answer has begun, all that can be said is that
-   * it will not be completed.
-   */
+  /** Sends an error of the proxy. A response that has begun is cut off instead. */
   fail(error: ProxyError, id: string | undefined, status = statusOf(error)): void {
     if (this.#state === 'passing') {
       this.breakOff();
@@ -204,10 +195,7 @@ export class HttpResponse {
     return true;
   }
 
-  /**
-   * For a request that its client has taken back: as servers do, a stream that ends without an
-   * answer.
-   */
+  /** Ends the response to a cancelled request: a stream without an answer, as servers do. */
   endWithoutAnswer(): void {
     if (this.#state === 'unbegun') {
       const { events } = this.#forms;

@@ -23,54 +23,39 @@ import type { Tokens } from './tokens.ts';
 import { UnreadAnswers } from './unread-answers.ts';
 
 /**
- * A client that takes longer to say what it wants keeps a place from others. Answers may take any
- * time.
+ * Limits for receiving a request; a slow sender occupies a connection. Responses may take any time.
  */
 const MAX_HEAD_MS = 5_000;
 const MAX_REQUEST_MS = 120_000;
 const TIMEOUT_CHECK_INTERVAL_MS = 1_000;
 /**
- * Longer than the load balancers of AWS keep theirs (60 s): whoever reuses a connection must be the
- * one who closes it.
+ * Longer than AWS load balancers (60 s): the side that reuses a connection must be the one that
+ * closes it.
  */
 const KEEP_ALIVE_MS = 65_000;
 /**
- * A client that vanished without a word (a laptop asleep, a NAT that forgot) says nothing on a
- * quiet stream either: its host is asked whether it is still there, or it would keep its place
- * among --max-streams for ever. Sooner than the NAT gateways of AWS forget (350 s).
+ * TCP keepalive finds clients that vanished on a quiet stream, which would occupy --max-streams.
+ * Sooner than AWS NAT gateways forget a connection (350 s).
  */
 const KEEPALIVE_PROBE_MS = 60_000;
-/**
- * Connections that the system may accept in one go, before those that make room for them are gone.
- */
+/** Connections that the system may accept before others are closed to make room. */
 const BACKLOG = 511;
-/**
- * Requests on one connection whose answers are not complete. Few clients send even two; more
- * refusals would only pile up.
- */
+/** Pipelined requests on one connection; few clients send two. */
 const MAX_PIPELINED = 16;
-/** How much of a body that is too long is read on, so that its sender gets to read the answer. */
+/** Bytes of an oversized body that are read, so that its sender can read the response. */
 const MAX_DISCARDED_BYTES = 64 * 1024 * 1024;
-/**
- * How long, after it has stopped listening, requests may still come on connections that were opened
- * just before.
- */
+/** After the listener stops, requests may still arrive on connections opened just before. */
 const LAST_REQUESTS_MS = 1_000;
-/**
- * How long the last answers on a connection may take to leave, and a client to send the rest of a
- * request that was refused.
- */
+/** Time for the last responses to be sent, and for a client to finish a rejected request. */
 const CLOSE_MS = 2_000;
 
-/**
- * Who carries what clients send. Neither method throws; both resolve when the answer is complete.
- */
+/** Handles admitted requests. Neither method throws; both resolve when the response is complete. */
 export interface HttpHandlers {
   post(text: string, exchange: HttpExchange): Promise<void>;
   forward(method: 'GET' | 'DELETE', exchange: HttpExchange): Promise<void>;
 }
 
-/** A request that was not let in, or bytes that are none. */
+/** A rejected request, or bytes that are not a request. */
 export interface RefusedRequest {
   readonly status: number;
   readonly message: string;
@@ -80,36 +65,30 @@ export interface RefusedRequest {
 }
 
 export interface HttpListenerOptions extends Omit<ListenerSettings, 'tokens' | 'tokenFile'> {
-  /** Whose changes the front follows; they are opened and closed elsewhere. */
+  /** The valid tokens; opened and closed by the caller. */
   readonly tokens: Tokens;
   readonly clock: Clock;
   readonly handlers: HttpHandlers;
-  /** Why requests could not succeed now, or undefined; it must hold nothing secret. */
+  /** Returns why requests would fail now, or undefined; must contain no secret. */
   readonly unreadyReason: () => Promise<string | undefined>;
   readonly onRefused: (refused: RefusedRequest) => void;
-  /** Called for each connection that is closed to make room, with its address. */
+  /** Called with the address of each connection that is closed to make room. */
   readonly onDisconnected: (address: string) => void;
 }
 
-/** One request under way on a connection, which can have several: clients may send ahead. */
+/** A request in flight on a connection; pipelining clients have several. */
 interface ActiveRequest {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
-  /** The name of the token that opened the listener to it. */
+  /** Name of the token that the request presented. */
   readonly token: string | undefined;
-  /**
-   * To be called at its end: of an answer that waits in line behind another one, node tells nothing
-   * when their connection breaks.
-   */
+  /** Ends it. Needed because Node emits no event for a queued response whose connection breaks. */
   readonly end: () => void;
 }
 
 const BYTE_ORDER_MARK = '\uFEFF';
 
-/**
- * Serves Streamable HTTP: decides who is let in, and hands each request on with the way to answer
- * it.
- */
+/** Serves Streamable HTTP: admits or rejects requests and passes them to the handlers. */
 export class HttpListener {
   readonly #options: HttpListenerOptions;
   readonly #server: Server;
@@ -117,19 +96,15 @@ export class HttpListener {
   readonly #exchangeDeps: ServerExchangeDeps;
   readonly #active = new WeakMap<Socket, ActiveRequest[]>();
   /**
-   * Connections whose last answer has been given: what a client has sent behind it is no request
-   * any more (RFC 9112, 9.6).
+   * Connections whose last response was sent: further requests on them are ignored (RFC 9112, 9.6).
    */
   readonly #ending = new WeakSet<Socket>();
   readonly #connections: Connections;
   #requests = 0;
   #leaving = false;
-  /**
-   * Bytes that a connection had brought when its last answer had left: as many still, and it is
-   * idle.
-   */
+  /** `bytesRead` after the last response. While unchanged, the connection is idle. */
   readonly #bytesWhenIdle = new WeakMap<Socket, number>();
-  /** Settles when it no longer listens and every connection is closed. */
+  /** Settles when the server is closed and so is every connection. */
   #closed: Promise<void> | undefined;
 
   private constructor(options: HttpListenerOptions) {
@@ -142,7 +117,7 @@ export class HttpListener {
     };
     this.#server = createServer({
       maxHeaderSize: options.maxHeaderBytes,
-      // Refused here, where it is reported, and where nothing behind it is carried.
+      // Missing Host headers are rejected in `admissionRefusal`, so that they are reported.
       requireHostHeader: false,
       keepAliveTimeout: KEEP_ALIVE_MS,
       headersTimeout: MAX_HEAD_MS,
@@ -151,7 +126,7 @@ export class HttpListener {
       keepAlive: true,
       keepAliveInitialDelay: KEEPALIVE_PROBE_MS,
     });
-    // Their size is bounded; a number that drops the rest would hide what was sent.
+    // The total size is bounded; a count limit would silently drop headers.
     this.#server.maxHeadersCount = 0;
     this.#server.maxConnections = options.maxClients + MAX_UNADMITTED + BACKLOG;
     this.#connections = new Connections(
@@ -165,7 +140,7 @@ export class HttpListener {
     options.tokens.onChange(() => this.#cutRevoked());
     this.#server.on('connection', (socket: Socket) => this.#connected(socket));
     this.#server.on('request', (request, response) => this.#serve(request, response));
-    // Who asks first whether to send the body, is told by the answer where it is no.
+    // `Expect: 100-continue`: a refusal answers it without reading the body.
     this.#server.on('checkContinue', (request, response) => this.#serve(request, response));
     this.#server.on('clientError', (error: Error & { code?: string }, socket: Socket) =>
       this.#rejectUnparsable(error.code, socket),
@@ -183,12 +158,12 @@ export class HttpListener {
         resolve();
       });
     });
-    // Too many open files: what is open is served, and the next connection may find room.
+    // On EMFILE, open connections are served and later ones may succeed.
     listener.#server.on('error', () => undefined);
     return listener;
   }
 
-  /** Where clients find it. */
+  /** The URL of the listener. */
   get url(): string {
     const address = this.#server.address();
     const { host } = this.#options.address;
@@ -212,7 +187,7 @@ export class HttpListener {
       return;
     }
     if (this.#ending.has(request.socket)) {
-      // Counted, because node keeps a response for each.
+      // Counted, because Node keeps a response object for each.
       this.#track(request, response, undefined, () => undefined);
       request.resume();
       return;
@@ -235,7 +210,7 @@ export class HttpListener {
     const authorized = token !== undefined || !tokens.required;
     const head = { method, path, headers, hostCount: countHostHeaders(request.rawHeaders), authorized };
     const refusal = admissionRefusal(head, this.#options);
-    // The question of a page comes without a token, and so admits nobody.
+    // A preflight request carries no token, so it does not admit its connection.
     if (!refusal && method === 'OPTIONS') {
       this.#respond(request, response.writeHead(204, preflightHeaders(headers)));
       return;
@@ -246,10 +221,7 @@ export class HttpListener {
     else void this.#handle(request, response, this.#beginExchange(request, response, caller));
   }
 
-  /**
-   * To be called when an answer has left: what its connection brings from now on is another
-   * request.
-   */
+  /** Records that the connection is idle: further bytes belong to the next request. */
   #markIdle(socket: Socket): void {
     this.#bytesWhenIdle.set(socket, socket.bytesRead);
   }
@@ -291,9 +263,7 @@ export class HttpListener {
     return none;
   }
 
-  /**
-   * Ends an answer of the front's own; behind others it counts among what its connection waits for.
-   */
+  /** Sends a response of the listener itself. */
   #respond(request: IncomingMessage, response: ServerResponse, text = ''): void {
     if (response.socket) response.once('close', () => this.#markIdle(request.socket));
     else this.#track(request, response, undefined, () => undefined);
@@ -307,11 +277,11 @@ export class HttpListener {
   }
 
   /**
-   * The last answer on a connection. A client that still sends gets a moment to read it: a
-   * connection that is closed with bytes unread is reset, and takes the answer along.
+   * Sends the last response on a connection. Closing with unread bytes would reset it and lose the
+   * response, so a client that is still sending gets a moment.
    */
   #respondLast(request: IncomingMessage, response: ServerResponse, text: string): void {
-    // A client that waits for leave to send the body has sent nothing that would have to be read.
+    // With `Expect: 100-continue` the client has not sent the body.
     if (request.complete || request.headers.expect !== undefined) {
       this.#respond(request, response, text);
       return;
@@ -339,7 +309,7 @@ export class HttpListener {
     );
   }
 
-  /** A stream may stay open for days: it ends with the token that opened it. */
+  /** A stream ends when its token is revoked. */
   #cutRevoked(): void {
     for (const socket of this.#connections.sockets) {
       const isRevoked = ({ token }: ActiveRequest): boolean =>
@@ -369,7 +339,7 @@ export class HttpListener {
     }
     let body: HeldBody | undefined;
     try {
-      // Clients of HTTP/1.0 would take it for the answer (RFC 9110, 15.2).
+      // HTTP/1.0 clients would read 100 as the final response (RFC 9110, 15.2).
       if (request.headers.expect !== undefined && request.httpVersion !== '1.0') response.writeContinue();
       const { maxBodyBytes } = this.#options;
       const { address, token } = exchange.caller;
@@ -384,7 +354,7 @@ export class HttpListener {
       const text = this.#readText(read);
       if (text === undefined) return;
       if (typeof text === 'string') {
-        // Asked here too: most answers have nobody before them, and need not wait for word of it.
+        // Checked here too, so that most requests need not await a promise.
         if (response.socket || (await waitForTurn(response, exchange))) await handlers.post(text, exchange);
       } else this.#refuse(request, response, text, exchange.caller);
     } finally {
@@ -392,7 +362,7 @@ export class HttpListener {
     }
   }
 
-  /** The body as text, or why it is none, or undefined where its sender has gone. */
+  /** Returns the body as text, the refusal, or undefined where the client has gone. */
   #readText(body: ReadBody): string | HttpRefusal | undefined {
     if (body === 'gone') return undefined;
     if (body === 'too-large') return bodyTooLarge(this.#options.maxBodyBytes);
@@ -417,7 +387,7 @@ export class HttpListener {
     this.#respondLast(request, response, body.text);
   }
 
-  /** What node's parser could not make a request of. */
+  /** Handles bytes that Node's parser rejected. */
   #rejectUnparsable(code: string | undefined, socket: Socket): void {
     if (code === 'ECONNRESET' || !socket.writable || this.#isMidResponse(socket)) {
       socket.destroy();
@@ -432,23 +402,16 @@ export class HttpListener {
       token: undefined,
     });
     socket.end(responseText(refusal));
-    // Who does not close its side in turn would keep the connection for ever: node has no time
-    // limit for what it has given up.
+    // Node sets no time limit for a half-closed socket.
     this.#options.clock.schedule(CLOSE_MS, () => socket.destroy(), { keepAlive: false });
   }
 
-  /**
-   * Whether what is written to the connection now would be read as the answer to a good request, or
-   * as a part of it.
-   */
+  /** Whether bytes written now would be read as part of the response to a valid request. */
   #isMidResponse(socket: Socket): boolean {
     return this.#activeOn(socket).some(({ request, response }) => request.complete || response.headersSent);
   }
 
-  /**
-   * Reports from now on that it leaves, and keeps no connection after its next answer: the next
-   * request goes elsewhere.
-   */
+  /** Reports not ready, and closes each connection after its next response. */
   announce(): void {
     this.#leaving = true;
     for (const socket of this.#connections.sockets) {
@@ -459,8 +422,8 @@ export class HttpListener {
   }
 
   /**
-   * Takes no new connection. What was sent on an open one before its client could know is served:
-   * resolves when there is none left, or after a moment.
+   * Accepts no new connections. Requests already sent on open ones are served. Resolves when none
+   * is left, or after a moment.
    */
   async stopListening(): Promise<void> {
     await waitForQuietTurn(this.#options.clock);
@@ -469,9 +432,7 @@ export class HttpListener {
     await settleWithin(this.#options.clock, LAST_REQUESTS_MS, closed);
   }
 
-  /**
-   * Not the server's own `close`: that one also cuts answers whose last bytes have not left yet.
-   */
+  /** `http.Server.close` would also cut responses that are still being sent. */
   #stop(): Promise<void> {
     this.#closed ??= new Promise((resolve) => {
       NetServer.prototype.close.call(this.#server, () => resolve());
@@ -479,7 +440,7 @@ export class HttpListener {
     return this.#closed;
   }
 
-  /** Closes connections on which nothing is under way, not even a part of a request. */
+  /** Closes connections without a request or a part of one. */
   #closeIdle(): void {
     for (const socket of this.#connections.sockets) {
       if (this.#activeOn(socket).length === 0 && this.#bytesWhenIdle.get(socket) === socket.bytesRead)
@@ -487,13 +448,13 @@ export class HttpListener {
     }
   }
 
-  /** Reports that it leaves, and closes idle connections. */
+  /** Reports not ready and closes idle connections. */
   leave(): void {
     this.announce();
     this.#closeIdle();
   }
 
-  /** Stops listening; the last answers may leave, for a moment. Never throws. */
+  /** Stops listening and gives the last responses a moment. Never throws. */
   async close(): Promise<void> {
     this.leave();
     await settleWithin(this.#options.clock, CLOSE_MS, this.#stop());
@@ -502,10 +463,9 @@ export class HttpListener {
 }
 
 /**
- * Resolves to true when nothing stands before this answer any more, to false when its client has
- * gone. A request that was sent ahead is read but not carried until then: it would take its share
- * of what others wait for; and from a connection for which answers are piled up node stops reading,
- * so that nobody would notice when its client leaves the first of them, which may be a stream.
+ * Resolves to true when earlier responses on the connection are complete, to false when the client
+ * has gone. A pipelined request runs only then: Node stops reading a connection with queued
+ * responses, so the disconnection of a client would go unnoticed.
  */
 async function waitForTurn(response: ServerResponse, exchange: ServerExchange): Promise<boolean> {
   if (response.socket) return true;
@@ -516,18 +476,14 @@ async function waitForTurn(response: ServerResponse, exchange: ServerExchange): 
   return response.socket !== null;
 }
 
-/** A turn of the event loop that takes no longer has done next to nothing. */
+/** A shorter turn of the event loop did almost no work. */
 const QUIET_TURN_MS = 0.1;
-/**
- * A busy process has such turns between its requests; one that has none for so many must leave all
- * the same.
- */
+/** Bound for a busy process without such a turn. */
 const MAX_TURNS = 2_000;
 
 /**
- * Resolves right after a turn of the event loop that took next to no time: it has accepted every
- * waiting connection then. The operating system resets those that it accepts between that and the
- * moment when the process stops listening.
+ * Resolves after an idle turn of the event loop, when all waiting connections are accepted. The
+ * operating system resets those that it accepts later, before the socket closes.
  */
 async function waitForQuietTurn(clock: Clock): Promise<void> {
   let before = clock.monotonic();
@@ -541,7 +497,7 @@ async function waitForQuietTurn(clock: Clock): Promise<void> {
 
 const pathOf = (url = ''): string => url.split('?', 1)[0] ?? '';
 
-/** How often a Host stands among names and values in turn. */
+/** Counts the Host headers in an alternating list of names and values. */
 function countHostHeaders(rawHeaders: readonly string[]): number {
   let count = 0;
   for (let at = 0; at < rawHeaders.length; at += 2) {

@@ -1,20 +1,18 @@
 import { readFileSync, statSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 
-/**
- * A secret that callers of the listener present, and the name that logs and limits know them by.
- */
+/** A token of the listener and the name used in logs and limits. */
 export interface ListenToken {
   readonly name: string;
   readonly secret: string;
 }
 
-/** Every request is compared with every token, so that their number is part of each call's time. */
+/** Each request is compared with all tokens, so their number affects latency. */
 const MAX_TOKENS = 256;
-/** That many of the longest that a person writes. */
+/** Room for MAX_TOKENS long lines. */
 const MAX_FILE_BYTES = 256 * 1024;
 
-/** Not "must be": the complaint would show the value, and that is a secret. */
+/** Not "must be": that form of message would show the value, which is secret. */
 export const secretProblem = (value: string): string | undefined =>
   /^[\x21-\x7e]{16,}$/.test(value)
     ? undefined
@@ -23,9 +21,8 @@ export const secretProblem = (value: string): string | undefined =>
 export type TokensRead = { readonly tokens: readonly ListenToken[] } | { readonly problem: string };
 
 /**
- * Reads `name=secret` lines; blank lines and lines that begin with # count for nothing. One name
- * may have several secrets, so that a caller can change from one to the next. No problem shows any
- * of the text. Pure.
+ * Reads `name=secret` lines; blank lines and lines starting with # are ignored. A name may have
+ * several secrets, for rotation. No problem text shows a part of the file. Pure.
  */
 export function readTokens(text: string): TokensRead {
   const tokens: ListenToken[] = [];
@@ -64,7 +61,7 @@ interface FileFacts {
   readonly ctimeNs: bigint;
 }
 
-/** A FIFO or a device would hold up who reads it. */
+/** Reading a FIFO or a device would block. */
 function fileProblem(facts: FileFacts): string | undefined {
   if (!facts.isFile()) return 'it is not a regular file';
   return facts.size > MAX_FILE_BYTES ? `it is longer than ${MAX_FILE_BYTES} bytes` : undefined;
@@ -74,7 +71,7 @@ const unreadable = (error: unknown): TokensRead => ({
   problem: error instanceof Error ? error.message : String(error),
 });
 
-/** At the start, where an unusable file ends the process. */
+/** Reads the file at startup, where an unusable one ends the process. */
 export function loadTokens(path: string): TokensRead {
   try {
     const problem = fileProblem(statSync(path, { bigint: true }));
@@ -84,7 +81,7 @@ export function loadTokens(path: string): TokensRead {
   }
 }
 
-/** A token file as it changes. */
+/** A token file that is re-read when it changes. */
 export class TokenFile {
   readonly #path: string;
   #seen = '';
@@ -93,14 +90,11 @@ export class TokenFile {
     this.#path = path;
   }
 
-  /**
-   * Resolves to what the file holds now, to undefined where it is the same as when it was last
-   * read. Never rejects.
-   */
+  /** Returns the file's tokens where it has changed, else undefined. Never rejects. */
   async changed(): Promise<TokensRead | undefined> {
     try {
       const facts = await stat(this.#path, { bigint: true });
-      // Of before the reading: what is written meanwhile is read the next time.
+      // Stat before reading: a change during the read is found next time.
       const seen = `${facts.ino} ${facts.size} ${facts.mtimeNs} ${facts.ctimeNs}`;
       if (seen === this.#seen) return undefined;
       this.#seen = seen;

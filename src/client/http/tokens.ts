@@ -2,19 +2,17 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Clock, Timer } from '../../core/time/clock.ts';
 import { type ListenToken, TokenFile, type TokensRead } from './token-file.ts';
 
-/**
- * How soon a changed file counts: a secret that was taken out should not open anything for longer.
- */
+/** How soon a removed secret stops working. */
 const FILE_CHECK_INTERVAL_MS = 1_000;
 
 export interface TokensOptions {
-  /** Given on the command line: they hold until the process ends. */
+  /** Tokens of --listen-token; valid until the process ends. */
   readonly fixed: readonly ListenToken[];
   readonly file: string | undefined;
   readonly clock: Clock;
-  /** Called with every set of tokens before it is used, so that no log shows their secrets. */
+  /** Called with the tokens before they are used, so that logs can redact them. */
   readonly onTokens: (tokens: readonly ListenToken[]) => void;
-  /** Called once for each reason why a changed file is not used; the last valid one is. */
+  /** Called once per reason why a changed file is rejected; the last valid tokens remain. */
   readonly onUnusable: (message: string) => void;
 }
 
@@ -25,11 +23,11 @@ interface KnownToken {
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
 
-/** The secret in `Authorization: Bearer`; empty where there is none, which no token is. */
+/** The secret in `Authorization: Bearer`, or "", which no token equals. */
 const readBearer = (authorization: string | undefined): string =>
   /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1] ?? '';
 
-/** The tokens that open the listener, as they are now. */
+/** The currently valid tokens of the listener. */
 export class Tokens {
   readonly #options: TokensOptions;
   readonly #file: TokenFile | undefined;
@@ -45,13 +43,13 @@ export class Tokens {
     this.#use(options.fixed);
   }
 
-  /** False: every caller that passes the other checks is let in. */
+  /** False where no token is configured, so that none is required. */
   get required(): boolean {
     return this.#known.length > 0 || this.#file !== undefined;
   }
 
   /**
-   * Reads the file for the first time, and from then on whenever it has changed.
+   * Reads the file, and again whenever it changes.
    * @throws Error where it cannot be used.
    */
   async open(): Promise<void> {
@@ -88,15 +86,14 @@ export class Tokens {
     this.#known = tokens.map(({ name, secret }) => ({ name, digest: digest(secret) }));
   }
 
-  /** `listener` is called when other tokens than before are valid. */
+  /** Registers a callback for changes of the valid tokens. */
   onChange(listener: () => void): void {
     this.#listener = listener;
   }
 
   /**
-   * The name of the token that a caller presents, or undefined. Compared by digests and with every
-   * token, so that the time depends neither on where two differ, nor on how long they are, nor on
-   * which one matches.
+   * Returns the name of the presented token, or undefined. Compares digests, and always all of
+   * them, so that timing reveals nothing about the tokens.
    */
   nameOf(authorization: string | undefined): string | undefined {
     const given = digest(readBearer(authorization));

@@ -1,7 +1,6 @@
 /**
- * For answers that are not streamed, because a layer reads them first (lists of tools), and that
- * their clients have not taken yet: of all clients together. Some of the longest lists there are,
- * and no more than a small machine can spare.
+ * Limit for buffered responses (tool lists that a layer edits) that clients have not read: a few of
+ * the longest lists, within the memory of a small machine.
  */
 const MAX_UNREAD_BYTES = 128 * 1024 * 1024;
 
@@ -10,23 +9,22 @@ interface HeldAnswer {
   readonly cut: () => void;
 }
 
-/** What the listener holds of answers for clients that read slowly, or not at all. */
+/** Bounds the memory of responses for slow clients. */
 export class UnreadAnswers {
-  /** In the order that they came in. */
+  /** Oldest first. */
   readonly #held = new Set<HeldAnswer>();
   #bytes = 0;
 
   /**
-   * Counts what waits for one client. Where that makes too much, those who have had theirs the
-   * longest are cut.
-   * @returns what to call when all of it is taken, or its client has gone.
+   * Counts the unread bytes of one response. Beyond the limit, the oldest responses are cut off.
+   * @returns releases the bytes; call it when they are sent or the client has gone.
    */
   hold(bytes: number, cut: () => void): () => void {
     const held: HeldAnswer = { bytes, cut };
     this.#held.add(held);
     this.#bytes += bytes;
     for (const oldest of this.#held) {
-      // The last one may be as long as it likes: somebody has to get it.
+      // The newest response is always kept, however long.
       if (this.#bytes <= MAX_UNREAD_BYTES || oldest === held) break;
       this.#release(oldest);
       oldest.cut();

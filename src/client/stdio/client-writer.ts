@@ -12,7 +12,7 @@ import type { Events } from '../../core/pipeline/events.ts';
 /**
  * Writes one line to the client, in the order of the calls; resolves when the client has room for
  * more.
- * @param bytes - the same as `text`, where they are at hand.
+ * @param bytes - the UTF-8 of `text`, where already available.
  */
 export type Send = (text: string, bytes?: Buffer) => Promise<void>;
 
@@ -23,7 +23,7 @@ export interface ClientWriterDeps {
   readonly send: Send;
 }
 
-/** The way down to the client: no line is longer than it can take. */
+/** Writes messages to the client. No line exceeds --max-line. */
 export class ClientWriter {
   readonly #deps: ClientWriterDeps;
 
@@ -32,8 +32,8 @@ export class ClientWriter {
   }
 
   /**
-   * An answer that is too long becomes an error that says so; a notification that is, is dropped
-   * and reported.
+   * Writes a message. An answer that is too long becomes an error; a notification that is too long
+   * is dropped and reported.
    */
   write(message: Message): Promise<void> {
     const { events, send, maxLineBytes } = this.#deps;
@@ -52,8 +52,8 @@ export class ClientWriter {
   }
 
   /**
-   * Why a request of the server cannot be passed on, or undefined: unlike a notification, somebody
-   * waits for it.
+   * Returns the error for a server request that is too long: unlike a notification, it needs an
+   * answer.
    */
   sizeRefusal(request: Request): ProxyError | undefined {
     const size = this.#excessBytes(request);
@@ -65,7 +65,7 @@ export class ClientWriter {
     const { maxLineBytes } = this.#deps;
     const cut = cutSizeOf(message);
     if (cut !== undefined) return cut;
-    // A character takes three bytes at most: most lines need no count.
+    // A UTF-16 unit takes at most three bytes, so most lines need no count.
     if (maxLineBytes === 0 || text.length * 3 <= maxLineBytes) return undefined;
     const size = bytesOf(message)?.length ?? Buffer.byteLength(text);
     return size > maxLineBytes ? size : undefined;

@@ -6,12 +6,12 @@ import type { Countdown } from '../deadline.ts';
 import type { Heartbeat } from '../heartbeat.ts';
 
 /**
- * More than any client has ever had under way; a client in a loop must not fill memory. Reading on
- * and refusing keeps cancellations and answers flowing, which waiting would not.
+ * More than any client needs; a client in a loop must not fill memory. New requests are refused,
+ * not left unread, so that cancellations and responses are still read.
  */
 const MAX_IN_FLIGHT = 65_536;
 const MAX_IN_FLIGHT_CHARACTERS = 256 * 1024 * 1024;
-/** Nobody knows when the next of them is answered. */
+/** An estimate: the next answer may come at any time. */
 const RETRY_AFTER_MS = 1_000;
 
 /** A request of the client that has no answer yet. */
@@ -20,19 +20,18 @@ export interface InFlight {
   readonly controller: CallController;
   readonly deadline: Countdown;
   readonly tokenKey: string | undefined;
-  /** Notifies progress for a server that is silent. */
   heartbeat?: Heartbeat | undefined;
-  /** Nothing more is written for it: its client does not wait any longer. */
+  /** True where its client does not wait any longer, so nothing more is written. */
   silent: boolean;
-  /** Its turn has come: from here on the server may know of it. */
+  /** True once it was passed to the layers; the server may know it. */
   started: boolean;
   settled: boolean;
 }
 
-/** The requests under way: each id once, and no more of them than memory has room for. */
+/** The requests in flight, each id once, within the memory bounds. */
 export class InFlightRequests {
   readonly #entries = new TransientMap<string, InFlight>();
-  /** By progress token. Clients give each call its own; those that do not share one list. */
+  /** By progress token. Calls with the same token share a list. */
   readonly #tokens = new TransientMap<string, InFlight[]>();
   #characters = 0;
 
@@ -48,20 +47,17 @@ export class InFlightRequests {
     return this.#entries.has(key);
   }
 
-  /**
-   * The requests whose progress this token reports: a lookup, because thousands may wait while
-   * progress arrives.
-   */
+  /** The requests with this progress token. An index, because thousands may be in flight. */
   byToken(key: string): readonly InFlight[] {
     return this.#tokens.get(key) ?? [];
   }
 
-  /** As they are now: what runs while they are walked may end some. */
+  /** A copy, so that entries may be removed while it is iterated. */
   all(): InFlight[] {
     return this.#entries.values();
   }
 
-  /** Why this request cannot be added, or undefined. */
+  /** Returns why a request cannot be added, or undefined. */
   refusalFor(request: Request): ProxyError | undefined {
     if (this.get(request.id)) {
       return new ProxyError(
@@ -100,5 +96,5 @@ export class InFlightRequests {
   }
 }
 
-/** Without a session, closing its stream is what cancels a request: nothing is posted. */
+/** A stateless request is cancelled by closing its stream, not by a message. */
 export const isStateless = (request: Request): boolean => statedVersion(request) !== undefined;

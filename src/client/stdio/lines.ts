@@ -1,7 +1,4 @@
-/**
- * Longer than any message that a client has reason to send, and half of what a JavaScript string
- * can hold.
- */
+/** Longer than any useful message, and half of the longest JavaScript string. */
 export const MAX_LINE_BYTES = 256 * 1024 * 1024;
 
 const LF = 10;
@@ -9,14 +6,14 @@ const CR = 13;
 
 export interface LineSink {
   line(bytes: Buffer): void;
-  /** A line passed the bound; what it held is gone. */
+  /** A line exceeded the bound and was discarded. */
   tooLong(bytes: number): void;
 }
 
 /**
- * Cuts a byte stream into lines at LF or CR LF; blank lines vanish. Bytes are split before they are
- * decoded, so that a character cut by a chunk boundary survives; pieces are joined once, so that a
- * 20 MB line costs linear time.
+ * Splits a byte stream into lines at LF or CR LF and drops blank lines. It splits bytes before
+ * decoding, so that chunk boundaries may cut characters, and joins pieces once, so that a 20 MB
+ * line costs linear time.
  */
 export class LineSplitter {
   readonly #sink: LineSink;
@@ -39,7 +36,7 @@ export class LineSplitter {
     if (start < chunk.length) this.#add(chunk.subarray(start));
   }
 
-  /** The stream has ended: what stands after the last line end is a line too. */
+  /** Ends the stream; text after the last line end counts as a line. */
   end(): void {
     this.#finish();
   }

@@ -4,16 +4,15 @@ import { type Clock, settleWithin } from '../../core/time/clock.ts';
 /** A server that is slow to accept one notification must not hold up all that follow. */
 const NOTIFICATION_WAIT_MS = 1_000;
 /**
- * Servers accept `initialized` in no time; one that never does must not keep the client's first
- * calls for all of theirs.
+ * Servers accept `initialized` at once; one that does not must not use up the time of the first
+ * calls.
  */
 const INITIALIZED_WAIT_MS = 10_000;
 
 /**
- * Which messages wait for which. The protocol lets a client write on without waiting, and servers
- * lose or refuse what arrives before the handshake is through: so everything waits for an
- * `initialize` and an `initialized` that came before it on the pipe, notifications wait for each
- * other, and nothing else waits.
+ * The order of messages to the server. Clients need not wait for the handshake, and servers reject
+ * what arrives before it. So every message waits for an earlier `initialize` and `initialized`,
+ * notifications wait for each other, and nothing else waits.
  */
 export class Order {
   readonly #clock: Clock;
@@ -24,7 +23,7 @@ export class Order {
     this.#clock = clock;
   }
 
-  /** Runs `send` when the message's turn has come: at once where nothing stands before it. */
+  /** Runs `send` when the message's turn comes; at once where nothing precedes it. */
   schedule<T>(message: Message, send: () => Promise<T>): Promise<T> {
     if (message.kind === 'response' || statedVersion(message) !== undefined) return send();
     if (message.method === 'notifications/cancelled') return send();

@@ -3,10 +3,8 @@ import type { CallController } from '../../core/time/call-signal.ts';
 import { TransientMap } from '../../core/time/transient-map.ts';
 
 /**
- * As many as of requests, and for the same reason: a client in a loop, before a server that accepts
- * nothing, must not fill memory. Nobody waits for an answer to them that could be a refusal, and to
- * stop reading would keep back the answers and cancellations that free the server. So what is more
- * is dropped, and the log says so.
+ * The same bounds as for requests. Notifications cannot be refused, and if reading stopped,
+ * responses and cancellations would be stuck. So further ones are dropped and logged.
  */
 const MAX_PENDING = 65_536;
 const MAX_PENDING_CHARACTERS = 256 * 1024 * 1024;
@@ -16,7 +14,7 @@ interface PendingNotification {
   readonly characters: number;
 }
 
-/** Notifications and responses of the client that are on their way to the server. */
+/** Notifications and responses of the client that the server has not accepted yet. */
 export class PendingNotifications {
   readonly #pending = new TransientMap<number, PendingNotification>();
   #characters = 0;
@@ -26,14 +24,14 @@ export class PendingNotifications {
     return this.#pending.size;
   }
 
-  /** As they are now: what runs while they are walked may end some. */
+  /** A copy, so that entries may be removed while it is iterated. */
   all(): CallController[] {
     return this.#pending.values().map(({ controller }) => controller);
   }
 
   /**
-   * Takes one more; undefined where there is no room, else what is to be called, once or more, when
-   * it has arrived.
+   * Adds a message. @returns a function to call, once or more, when it has arrived; undefined where
+   * there is no room.
    */
   add(controller: CallController, { text }: Notification | Response): (() => void) | undefined {
     const characters = text.length;

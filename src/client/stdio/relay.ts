@@ -45,7 +45,7 @@ export interface RelayLimits extends TimeLimits {
 export interface RelayDeps {
   readonly handler: Handler;
   readonly client: Client;
-  /** Profile that a call is signed with unless a layer says otherwise. */
+  /** The default profile; a layer may choose another. */
   readonly profile: string;
   readonly clock: Clock;
   readonly events: Events;
@@ -56,8 +56,8 @@ export interface RelayDeps {
 }
 
 /**
- * One client's connection: gives every message its signal, deadline and turn, and every request
- * exactly one answer.
+ * The connection of one client. Gives every message its signal, deadline and turn, and every
+ * request exactly one answer.
  */
 export class Relay {
   readonly #deps: RelayDeps;
@@ -66,9 +66,7 @@ export class Relay {
   readonly #writer: ClientWriter;
   readonly #serverRequests = new ServerRequests();
   readonly #serverMessages: ServerMessages;
-  /**
-   * Notifications and responses on their way: they need no answer, but leaving waits for them too.
-   */
+  /** Notifications and responses in flight. They need no answer, but `drain` waits for them. */
   readonly #pendingNotifications = new PendingNotifications();
   #leaving = false;
   #gone = false;
@@ -87,7 +85,7 @@ export class Relay {
     });
   }
 
-  /** Takes one line of the client. Never throws, never waits. */
+  /** Accepts one line of the client. Never throws, never waits. */
   receive(text: string): void {
     if (this.#gone) return;
     const line = readLine(text);
@@ -106,10 +104,10 @@ export class Relay {
     }
   }
 
-  /** Answers what is no message; without an id where it names none. */
+  /** Answers an invalid line with an error; without an id where the line has none. */
   refuse({ id, error }: InvalidMessage, bytes: number): void {
     this.#deps.events.emit({ type: 'client.line-invalid', reason: error.message, bytes });
-    // Under an id that is already waiting for its answer, the error would pass for that answer.
+    // The client would take an error under the id of a request in flight for its answer.
     const named = id !== undefined && !this.#inFlight.hasKey(id.key) ? id.text : undefined;
     this.#writer.write(errorResponse(error.toJsonRpc(), named));
   }
@@ -166,8 +164,8 @@ export class Relay {
       ...(batch ? { batch } : {}),
     };
     const { signal } = entry.controller;
-    // At once, wherever it waits: for its turn, for a connection, for credentials. Where there is
-    // somebody to answer, in a turn: the handler's own failure knows whether anything was sent.
+    // An abort settles the call wherever it waits. With a client to answer, one turn later: the
+    // handler's own error knows whether anything was sent.
     const leave = (): void => {
       const { reason } = signal;
       if (reason instanceof Abandoned) this.#fail(entry, reason);
@@ -191,8 +189,7 @@ export class Relay {
       clock: this.#deps.clock,
       everyMs: this.#deps.heartbeatMs ?? 0,
       send: (progress) => {
-        // Before its turn, which waits for the handshake, a client takes none; and one that reads
-        // nothing needs no second.
+        // Before the handshake a client accepts no notification, and an unread one needs no second.
         if (!entry.started || entry.silent || !clientReady) return;
         clientReady = false;
         void this.#writer.write(progress).then(() => {
@@ -219,7 +216,7 @@ export class Relay {
     this.#rescue(entry, error);
   }
 
-  /** Takes the call off the books, once; false where there is nobody left to answer. */
+  /** Removes the call, once. @returns false where no answer is to be written. */
   #settle(entry: InFlight): boolean {
     if (entry.settled) return false;
     entry.settled = true;
@@ -238,8 +235,8 @@ export class Relay {
   #expire(entry: InFlight): void {
     const { request, started } = entry;
     const limit = timeLimitFor(request, this.#deps.limits);
-    // The protocol forbids cancelling initialize; and of a request whose turn has not come, the
-    // server knows nothing.
+    // The protocol forbids cancelling `initialize`, and the server does not know a request that was
+    // not sent.
     const notifiesServer = started && request.method !== 'initialize';
     const how = started
       ? `${notifiesServer ? 'The server was told that nobody waits any more; the' : 'The'} request may have run.`
@@ -260,14 +257,14 @@ export class Relay {
     const { requestId } = paramsOf(notification);
     const entry = isId(requestId) ? this.#inFlight.get(requestId) : undefined;
     if (!entry || entry.request.method === 'initialize') {
-      // Finished, never seen, or initialize: nothing there to cancel.
+      // The request is finished, unknown, or `initialize`.
       this.#deps.events.emit({ type: 'client.cancel-unknown', id: String(requestId) });
       return;
     }
     const { method, id } = entry.request;
     this.#deps.events.emit({ type: 'call.cancelled', method, id: String(id), by: 'client' });
     entry.silent = true;
-    // A cancellation is of the era of the request that it names, whatever it claims itself.
+    // The era of a cancellation is that of the request it names.
     if (entry.started && !isStateless(entry.request)) this.#sendToServer(notification);
     entry.controller.abort(new Abandoned('cancelled by the client'));
   }
@@ -285,7 +282,7 @@ export class Relay {
     else this.#deps.events.emit({ type: 'client.response-unexpected', id: String(response.id) });
   }
 
-  /** Sends what needs no answer; a failure has nobody to go to but the log. */
+  /** Sends a message that needs no answer. Failures are only logged. */
   #sendToServer(message: Notification | Response, origin?: Origin, batch?: Batch): void {
     const { clock, events, client, profile, limits, handler } = this.#deps;
     const controller = new CallController();
@@ -333,8 +330,8 @@ export class Relay {
   }
 
   /**
-   * The client sends nothing more. What is under way may finish for `ms` milliseconds; what has not
-   * by then is answered with an error. Resolves when nothing is left.
+   * Call this when the client has closed stdin. Calls in flight may finish within `ms` milliseconds
+   * and then fail. Resolves when none is left.
    */
   async drain(ms: number): Promise<void> {
     const { clock, events } = this.#deps;
@@ -349,7 +346,7 @@ export class Relay {
           'The proxy is ending because its client left. The request was not sent: it waited until then.',
       },
     );
-    // These would never end by themselves.
+    // Subscriptions never end by themselves.
     for (const { request, controller } of this.#inFlight.all())
       if (request.method === 'subscriptions/listen') controller.abort(ending);
     if (this.#inFlight.size === 0 && this.#pendingNotifications.size === 0) return;
@@ -357,7 +354,7 @@ export class Relay {
     await new Promise<void>((resolve) => {
       const timer = clock.schedule(ms, () => {
         this.#abortAll(ending);
-        // One turn for the errors to be written.
+        // Lets the errors be written first.
         setImmediate(resolve);
       });
       this.#whenIdle = () => {
@@ -367,7 +364,7 @@ export class Relay {
     });
   }
 
-  /** The client has gone: nothing can reach it any more. */
+  /** Call this when the client can no longer be reached. */
   abandon(): void {
     this.#leaving = true;
     this.#gone = true;

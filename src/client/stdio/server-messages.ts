@@ -15,21 +15,18 @@ import type { ClientWriter } from './client-writer.ts';
 import { type InFlight, type InFlightRequests, isStateless } from './in-flight.ts';
 import type { ServerRequests } from './server-requests.ts';
 
-/** A server in a loop must not fill memory: a person or a model answers these one by one. */
+/** A server in a loop must not fill memory; a person or a model answers these one by one. */
 const MAX_SERVER_REQUESTS = 4_096;
 
 export interface ServerMessagesDeps {
   readonly inFlight: InFlightRequests;
   readonly serverRequests: ServerRequests;
   readonly writer: ClientWriter;
-  /** Sends the server an answer to what it asked. */
+  /** Sends the server the answer to its request. */
   readonly sendToServer: (answer: Response, origin: Origin) => void;
 }
 
-/**
- * What comes down beside the answers, from any number of sessions: what servers tell, and what they
- * ask of the client.
- */
+/** Passes notifications and requests of any number of sessions to the client. */
 export class ServerMessages {
   readonly #deps: ServerMessagesDeps;
   readonly #serverRequests: ServerRequests;
@@ -41,10 +38,7 @@ export class ServerMessages {
     this.#serverRequests = deps.serverRequests;
   }
 
-  /**
-   * What comes down beside the answer: of one call, or, once that has settled or where there is
-   * none, of its session.
-   */
+  /** Creates the `emit` of a call; without one, or after it has settled, that of a session. */
   createEmit(entry: InFlight | undefined): Emit {
     return async (message, origin) => {
       if (this.#client === 'gone') return;
@@ -62,9 +56,7 @@ export class ServerMessages {
     };
   }
 
-  /**
-   * The server has ended a subscription, and the client has read so: nothing answers it any more.
-   */
+  /** The server's cancellation is the end of a subscription; no answer follows. */
   #endSubscription(entry: InFlight): void {
     entry.silent = true;
     entry.controller.abort(new Abandoned('cancelled by the server'));
@@ -76,7 +68,7 @@ export class ServerMessages {
     entry: InFlight | undefined,
   ): Notification | undefined {
     if (notification.method === 'notifications/cancelled') {
-      // The id is the client's own then, not that of a request of the server.
+      // Here the id belongs to the client's subscription, not to a server request.
       if (entry && endsSubscription(entry, notification)) return notification;
       return this.#serverRequests.cancel(notification, origin);
     }
@@ -99,15 +91,13 @@ export class ServerMessages {
       this.#deps.sendToServer(errorResponse(refusal.toJsonRpc(), idText(request)), origin);
       return;
     }
-    // While the client owes the server an answer, the call that waits for it must not run out of
-    // time. On the session's own stream nothing says which call that is, but that it is one of this
-    // session: those of others have nothing to do with it.
+    // While the client has not answered, the call that caused the server request must not time out.
+    // A standalone stream does not name that call, so all calls of the session are held.
     const live = entry && !entry.settled;
     const waitingCalls = live
       ? [entry]
       : this.#deps.inFlight.all().filter(({ request: { id } }) => origin.carries?.(id) ?? true);
-    // Without sessions no server asks, and clients drop it where one does: nobody owes it an
-    // answer.
+    // Stateless clients drop server requests, so their calls are not held.
     const held = waitingCalls.filter(({ request: call }) => !isStateless(call));
     const releases = held.map(({ deadline }) => deadline.hold());
     const release = (): void => {
@@ -117,8 +107,7 @@ export class ServerMessages {
     this.#watch(origin);
     const refusal = this.#deps.writer.sizeRefusal(shown);
     if (refusal) {
-      // The client would drop the connection; the server has to learn that it will get no other
-      // answer.
+      // Writing it would make the client disconnect, so the server gets an error.
       const answered = this.#serverRequests.takeAnswer(errorResponse(refusal.toJsonRpc(), idText(shown)));
       if (answered) this.#deps.sendToServer(answered.message, answered.origin);
       return;
@@ -126,7 +115,7 @@ export class ServerMessages {
     await this.#deps.writer.write(shown);
   }
 
-  /** When a session is gone, so is whoever waits for the client's answers to what it asked. */
+  /** Cancels the server requests of a session when it ends. */
   #watch(origin: Origin): void {
     if (this.#watched.has(origin)) return;
     this.#watched.add(origin);
@@ -137,21 +126,18 @@ export class ServerMessages {
     });
   }
 
-  /** The client sends nothing more: it need not hear that nobody waits for its answer. */
+  /** The client has closed stdin, so cancellations of server requests are omitted. */
   leave(): void {
     if (this.#client === 'there') this.#client = 'leaving';
   }
 
-  /** Nothing can reach the client any more. */
+  /** The client can no longer be reached. */
   abandon(): void {
     this.#client = 'gone';
   }
 }
 
-/**
- * A server may cancel what the client asked in one case only: to end a subscription (MCP
- * 2026-07-28, Cancellation).
- */
+/** A server may cancel only a subscription of the client (MCP 2026-07-28, Cancellation). */
 const endsSubscription = ({ request }: InFlight, notification: Notification): boolean =>
   notification.method === 'notifications/cancelled' &&
   request.method === 'subscriptions/listen' &&

@@ -16,10 +16,10 @@ import type { Origin } from '../../core/pipeline/call.ts';
 
 interface OpenServerRequest {
   readonly origin: Origin;
-  /** The id as the server spelled it, and as a key. */
+  /** The server's id, as text and as key. */
   readonly idText: string;
   readonly idKey: string;
-  /** The request as the client knows it. */
+  /** The request as sent to the client. */
   readonly shown: Request;
   readonly release: () => void;
   readonly tokenKey: string | undefined;
@@ -33,9 +33,8 @@ interface ReplacedToken {
 const TOKEN_PATH = ['params', '_meta', 'progressToken'] as const;
 
 /**
- * What the server has asked the client and waits for. Every server counts its ids and progress
- * tokens from 0, so that with a second session on the pipe, also one that replaced the first, they
- * are exchanged for ones of our own and restored on the way back.
+ * Open requests of servers to the client. Every server counts ids and progress tokens from 0, so
+ * with a second session they are replaced by unique ones and restored in the answers.
  */
 export class ServerRequests {
   readonly #open = new Map<string, OpenServerRequest>();
@@ -49,15 +48,15 @@ export class ServerRequests {
   }
 
   /**
-   * Notes a server's request; returns it as the client is to see it. `release` runs once, when
-   * nobody waits any more.
+   * Registers a server request. `release` runs once, when it is answered or dropped.
+   * @returns the request to send to the client.
    */
   admit(request: Request, origin: Origin, release: () => void): Request {
     this.#firstOrigin ??= origin;
     this.#hasSeveralOrigins ||= this.#firstOrigin !== origin;
     const shown = this.#hasSeveralOrigins ? this.#replaceIds(request, origin) : request;
     const key = idKey(shown.id);
-    // A server that uses an id again has given the first request up.
+    // A reused id means that the server has dropped the first request.
     this.#forget(key);
     const token = progressTokenOf(shown);
     this.#open.set(key, {
@@ -72,7 +71,7 @@ export class ServerRequests {
   }
 
   #replaceIds(request: Request, origin: Origin): Request {
-    // An id of a server's own may look like one of ours.
+    // A server's id may look like one of the proxy's.
     while (this.#open.has(idKey(`proxy-${this.#next}`))) this.#next++;
     const number = this.#next++;
     const renamed = withIdText(request, JSON.stringify(`proxy-${number}`));
@@ -93,8 +92,8 @@ export class ServerRequests {
   }
 
   /**
-   * The client's answer, under the server's own id, and where it goes; undefined where nobody
-   * asked.
+   * Returns the client's answer under the server's id, and its origin; undefined where no request
+   * matches.
    */
   takeAnswer(response: Response): { readonly origin: Origin; readonly message: Response } | undefined {
     if (response.id === undefined) return undefined;
@@ -102,27 +101,22 @@ export class ServerRequests {
     return open && { origin: open.origin, message: withIdText(response, open.idText) };
   }
 
-  /**
-   * The server takes a request of its own back; returns the notification as the client is to see
-   * it.
-   */
+  /** The server cancels its own request. @returns the notification to send to the client. */
   cancel(notification: Notification, origin: Origin): Notification | undefined {
     const { requestId } = paramsOf(notification);
     if (!isId(requestId)) return notification;
     for (const [key, open] of this.#open) {
       if (open.origin !== origin || open.idKey !== idKey(requestId)) continue;
       this.#forget(key);
-      // Where nothing was exchanged, the server's own spelling stands there already.
+      // The id was not replaced.
       if (key === open.idKey) return notification;
       return withValueAt(notification, ['params', 'requestId'], JSON.stringify(open.shown.id));
     }
-    // Unknown ids pass while ids are not exchanged: the client drops what it does not know.
+    // Unknown ids pass while no id is replaced: clients ignore them.
     return this.#hasSeveralOrigins ? undefined : notification;
   }
 
-  /**
-   * The session is gone: what tells the client that nobody waits for its answers to it any more.
-   */
+  /** Removes the requests of a session that is gone, and returns their cancellations. */
   takeOrphans(origin: Origin): Notification[] {
     return [...this.#open].flatMap(([key, open]) => {
       if (open.origin !== origin) return [];
@@ -131,7 +125,7 @@ export class ServerRequests {
     });
   }
 
-  /** The client's progress on a server's request, under the server's own token. */
+  /** Restores the server's token in the client's progress notification. */
   restoreProgressToken(notification: Notification): {
     readonly origin?: Origin;
     readonly message: Notification;

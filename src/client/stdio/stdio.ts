@@ -4,7 +4,7 @@ import { ProxyError } from '../../core/errors/errors.ts';
 import { type InvalidMessage, parseError } from '../../core/jsonrpc/parse.ts';
 import { LineSplitter, MAX_LINE_BYTES } from './lines.ts';
 
-/** One client's end of the proxy, as the front sees it. */
+/** Accepts the lines of one client. */
 export interface ClientConnection {
   receive(text: string): void;
   refuse(invalid: InvalidMessage, bytes: number): void;
@@ -13,13 +13,13 @@ export interface ClientConnection {
 export interface StdioServer {
   readonly stdin: Readable;
   readonly connection: ClientConnection;
-  /** stdin has ended or broken: the client will send nothing more. */
+  /** Called when stdin ends or breaks, with the reason. */
   readonly onEnd: (how: string) => void;
 }
 
 const BYTE_ORDER_MARK = '\uFEFF';
 
-/** Reads the client's lines and hands each on as text. */
+/** Reads the client's lines as text. */
 export function readStdin({ stdin, connection, onEnd }: StdioServer): void {
   const refuse = (error: ProxyError, bytes: number): void =>
     connection.refuse({ kind: 'invalid', id: undefined, error }, bytes);
@@ -31,7 +31,7 @@ export function readStdin({ stdin, connection, onEnd }: StdioServer): void {
         return;
       }
       let text = bytes.toString('utf8');
-      // Shells on Windows put one before what they pipe.
+      // Windows shells put a byte order mark before piped text.
       if (first && text.startsWith(BYTE_ORDER_MARK)) text = text.slice(1);
       first = false;
       if (text === '') return;

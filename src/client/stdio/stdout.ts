@@ -1,16 +1,15 @@
 import type { Writable } from 'node:stream';
 import type { Clock } from '../../core/time/clock.ts';
 
-/** SDK clients wait so long for a server to end before they signal it. */
+/** SDK clients signal their server after this time. */
 const READER_STALLED_MS = 2_000;
 
-/** Where a terminal does not tell its width, or there is none. */
+/** Used where stdout has no known width. */
 export const FALLBACK_COLUMNS = 80;
 
 /**
- * The only door to stdout. Whole lines, in order, one system call for what one turn of the loop
- * brings: answers that came by several connections at once are read one after the other, each with
- * its own microtasks in between.
+ * The only writer of stdout: whole lines, in order. Lines of one turn of the event loop share a
+ * system call.
  */
 export class StdoutWriter {
   readonly #stream: Writable;
@@ -18,7 +17,7 @@ export class StdoutWriter {
   #broken = false;
   #drained: Promise<void> | undefined;
 
-  /** @param onBroken - called once, when nobody reads stdout any more. */
+  /** @param onBroken - called once, when no one reads stdout any more. */
   constructor(onBroken: (error: Error) => void, stream: Writable = process.stdout) {
     this.#stream = stream;
     const broken = (error: Error): void => {
@@ -26,15 +25,15 @@ export class StdoutWriter {
       this.#broken = true;
       onBroken(error);
     };
-    // Without a listener, EPIPE would be an uncaught exception; writing the report of it, the next
-    // one.
+    // Without a listener EPIPE would be an uncaught exception, and so would reporting it.
     stream.on('error', broken);
     stream.on('close', () => broken(new Error('stdout was closed')));
   }
 
   /**
    * Resolves when the reader has room for more.
-   * @param bytes - the same as `text`, where they are at hand: encoding 8 MB once more takes 9 ms.
+   * @param bytes - the UTF-8 of `text`, where already available: encoding 8 MB once more takes 9
+   * ms.
    */
   line(text: string, bytes?: Buffer): Promise<void> {
     if (this.#broken) return Promise.resolve();
@@ -64,7 +63,7 @@ export class StdoutWriter {
     return this.#drained;
   }
 
-  /** True where a person reads what is written. */
+  /** True where stdout is a terminal. */
   get isTerminal(): boolean {
     return 'isTTY' in this.#stream && this.#stream.isTTY === true;
   }
@@ -74,14 +73,14 @@ export class StdoutWriter {
     return (typeof columns === 'number' && columns) || FALLBACK_COLUMNS;
   }
 
-  /** Text for a person, as it is: for commands that speak to a terminal. */
+  /** Writes text as it is, for commands. */
   text(text: string): void {
     if (!this.#broken) this.#stream.write(text);
   }
 
   /**
-   * Resolves when everything written has left the process: exiting earlier would cut the last line.
-   * A reader may be slow; one that takes nothing for a while must not keep the process.
+   * Resolves when all output has been written: exiting earlier would cut the last line. A reader
+   * that accepts nothing for a while must not keep the process alive.
    */
   flush(clock: Clock): Promise<void> {
     if (this.#broken) return Promise.resolve();
