@@ -1,6 +1,6 @@
 import { causeText, ProxyError } from '../core/errors/errors.ts';
 
-/** What a refused caller is told; nobody knows when a call on a session ends. */
+/** An estimate: the end of a call cannot be predicted. */
 const RETRY_AFTER_MS = 1_000;
 
 const TIMER_DELAY_MS = 500;
@@ -9,7 +9,7 @@ export interface PoolState {
   readonly sessions: number;
   readonly maxSessions: number;
   readonly callsPerSession: number;
-  /** Others that wait. */
+  /** Other waiting callers. */
   readonly waiting: number;
   readonly waitMs: number;
   /** How long this call has waited. */
@@ -24,8 +24,8 @@ export interface PoolState {
 
 export function noCapacity(at: PoolState): ProxyError {
   const { sessions, maxSessions, callsPerSession, waiting, waitMs, maxTotalSessions, failure, opening } = at;
-  // Never less than the call has really waited, but for a timer's usual delay: a suspended process
-  // waits longer than it meant to.
+  // A suspended process waits longer than configured; report the actual time beyond a timer's usual
+  // delay.
   const late = at.waitedMs - waitMs > TIMER_DELAY_MS;
   const seconds = late ? Math.ceil(at.waitedMs / 100) / 10 : waitMs / 1_000;
   const limited = Number.isFinite(callsPerSession);
@@ -56,7 +56,7 @@ export function noCapacity(at: PoolState): ProxyError {
   );
 }
 
-/** The first session of a client with a profile, and no place for it. */
+/** The session limit is reached, so a client's first session with a profile cannot be opened. */
 export function quotaExceeded(maxTotalSessions: number, sessions: number): ProxyError {
   return new ProxyError(
     'no-session',

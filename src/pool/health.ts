@@ -1,7 +1,7 @@
 import { CallController } from '../core/time/call-signal.ts';
 import type { Clock } from '../core/time/clock.ts';
 
-/** What a session can be asked; `skip` ends the list without asking. */
+/** Methods for health checks; `skip` ends the list without a request. */
 export const HEALTH_METHODS: readonly string[] = [
   'ping',
   'tools/list',
@@ -11,7 +11,7 @@ export const HEALTH_METHODS: readonly string[] = [
   'skip',
 ];
 
-/** What came of asking one method. Anything else that goes wrong is thrown. */
+/** The result of one probe. Other failures are thrown. */
 export type ProbeResult = 'answered' | 'unknown-method';
 
 export interface HealthCheck {
@@ -22,9 +22,8 @@ export interface HealthCheck {
 }
 
 /**
- * Asks one method after the other until one is answered. A method that the server does not know
- * leads to the next; so does one that is not answered in time, but then only a real answer counts:
- * a server that hangs must not pass by `skip`. Never throws.
+ * Sends the methods in order until one is answered. An unknown method leads to the next. So does a
+ * timeout, but then `skip` no longer counts as healthy. Never throws.
  */
 export async function isHealthy(
   { methods, timeoutMs, clock }: HealthCheck,

@@ -3,15 +3,12 @@ export interface PoolLimits {
   readonly max: number;
   /** Leases that one item carries at once. */
   readonly callsPerItem: number;
-  /**
-   * Longest wait for an item, the time that it takes to open included. 0 = only for an item that is
-   * being opened.
-   */
+  /** Longest wait for an item, opening included. 0 = wait only for an item that is being opened. */
   readonly waitMs: number;
   /** 0 = no end. */
   readonly lifetimeMs: number;
   readonly recycleWindowMs: number;
-  /** Whether the only item has an end to its life, too. */
+  /** Whether the lifetime applies to a single item too. */
   readonly recyclesOnly: boolean;
   /** 0 = never. */
   readonly idleMs: number;
@@ -22,13 +19,13 @@ export interface PoolLimits {
   readonly probesOnly: boolean;
 }
 
-/** What the sweep knows of one item that serves. */
+/** What a sweep needs to know of one item. */
 export interface Maintained {
   /** Calls on it, and whatever else keeps it in use. */
   readonly uses: number;
   readonly openedAt: number;
   readonly usedAt: number;
-  /** When it last showed that it works: by a call that came back, or by a probe. */
+  /** When a call or a probe last succeeded. */
   readonly healthyAt: number;
   /** Its replacement is being opened. */
   readonly due: boolean;
@@ -37,13 +34,13 @@ export interface Maintained {
 }
 
 export interface MaintenancePlan<M> {
-  /** At most one at a time, so that a pool that was filled at once is not emptied at once. */
+  /** One at a time, so that a pool that was filled at once is not emptied at once. */
   readonly recycle: M | undefined;
   readonly evict: readonly M[];
   readonly probe: readonly M[];
 }
 
-/** What one sweep does to whom. No item is in two of the lists. Pure. */
+/** Plans one sweep. No item is in two of the lists. Pure. */
 export function planSweep<M extends Maintained>(
   members: readonly M[],
   limits: PoolLimits,
@@ -72,10 +69,7 @@ export function planSweep<M extends Maintained>(
   return { recycle, evict, probe };
 }
 
-/**
- * The only item has an end only where that is asked for; where more are kept, being the only one is
- * a passing state.
- */
+/** A single item expires only where that was asked for, or more are kept. */
 const hasEnd = (count: number, { lifetimeMs, recyclesOnly, min }: PoolLimits): boolean =>
   lifetimeMs > 0 && (recyclesOnly || count > 1 || min > 1);
 
@@ -83,7 +77,7 @@ const hasEnd = (count: number, { lifetimeMs, recyclesOnly, min }: PoolLimits): b
 export const isExpired = (member: Maintained, count: number, limits: PoolLimits, now: number): boolean =>
   hasEnd(count, limits) && now - member.openedAt >= limits.lifetimeMs;
 
-/** Nothing gains from looking more often, and once a minute costs nothing. */
+/** Bounds of the sweep interval. */
 const MIN_SWEEP_MS = 1_000;
 const MAX_SWEEP_MS = 60_000;
 /**
@@ -93,8 +87,8 @@ const MAX_SWEEP_MS = 60_000;
 const MIN_RECYCLE_SPACING_MS = 50;
 
 /**
- * How often to sweep, so that nothing is late by more than half of its own time; undefined where
- * there is nothing to do. Pure.
+ * Returns the sweep interval, so that nothing is late by more than half of its own time; undefined
+ * where there is nothing to do. Pure.
  */
 export function sweepInterval(limits: PoolLimits): number | undefined {
   const { lifetimeMs, recycleWindowMs, idleMs, healthIntervalMs } = limits;
@@ -108,8 +102,8 @@ export function sweepInterval(limits: PoolLimits): number | undefined {
 }
 
 /**
- * Milliseconds to the next sweep. A sweep recycles one item, so that in the window there are as
- * many sweeps as items; and each item gets one at the very end of its lifetime. Pure.
+ * Returns the milliseconds to the next sweep. A sweep recycles one item, so the window needs as
+ * many sweeps as items, and each item one at the end of its lifetime. Pure.
  */
 export function sweepDelay<M extends Maintained>(
   members: readonly M[],

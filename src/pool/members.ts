@@ -12,11 +12,11 @@ export interface SessionLease<T> {
   release(how: LeaseOutcome): void;
 }
 
-/** Takes the place of an item that somebody else replaces. */
+/** Replaces an item that the caller ends. */
 export interface Replacement<T> {
   complete(fresh: T): void;
   fail(error: unknown): void;
-  /** It was not wanted any more, which says nothing of whether another can be opened. */
+  /** No one wanted it any more, which says nothing about the server. */
   abandon(): void;
 }
 
@@ -27,21 +27,16 @@ export interface PoolMember<T> extends Maintained {
   usedAt: number;
   healthyAt: number;
   due: boolean;
-  /**
-   * To be replaced. It serves until its successor does, or until the pool can afford to close it.
-   */
+  /** To be replaced. It serves until its successor is open, or the pool can close it. */
   outdated: boolean;
-  /**
-   * `leaving`: takes no more leases, and is closed when the last has come back. `gone`: nobody may
-   * use it any more.
-   */
+  /** `leaving`: not leased any more, closed with its last lease. `gone`: closed. */
   state: 'serving' | 'leaving' | 'gone';
 }
 
 export interface PoolMembersDeps<T> {
   readonly clock: Clock;
   readonly callsPerItem: number;
-  /** True for an item that has reached the end of its lifetime: it is not lent any more. */
+  /** True past the lifetime: such an item is not leased. */
   readonly isExpired: (member: PoolMember<T>) => boolean;
   readonly close: (item: T) => Promise<void>;
   /** An item has been closed. */
@@ -50,15 +45,15 @@ export interface PoolMembersDeps<T> {
   readonly onChange: () => void;
 }
 
-/** The items that exist: who uses which, and that each is closed exactly once, when nobody does. */
+/** The items of a pool with their users. Each is closed exactly once, when unused. */
 export class PoolMembers<T> {
   readonly #deps: PoolMembersDeps<T>;
   /**
-   * Those that serve, least recently used first: callers take from the end, so that what is too
-   * much grows old.
+   * Serving items, least recently used first. Callers take from the end, so surplus items become
+   * idle.
    */
   readonly #serving: PoolMember<T>[] = [];
-  /** Those that leave or are being closed. */
+  /** Items that are leaving or closing. */
   readonly #leaving = new Set<PoolMember<T>>();
   readonly #closings = new Set<Promise<void>>();
 
@@ -66,7 +61,7 @@ export class PoolMembers<T> {
     this.#deps = deps;
   }
 
-  /** An item counts until it has been closed: what is being deleted still exists at the server. */
+  /** An item counts until it is closed: it still exists at the server. */
   get size(): number {
     return this.#serving.length + this.#leaving.size;
   }
@@ -76,7 +71,7 @@ export class PoolMembers<T> {
     return this.#serving;
   }
 
-  /** Those that serve and whose successor is not on its way. */
+  /** Serving items without a pending successor. */
   get staying(): number {
     return this.#serving.filter(({ due }) => !due).length;
   }
@@ -90,9 +85,7 @@ export class PoolMembers<T> {
     );
   }
 
-  /**
-   * Those that are to be replaced and whose successor is not being opened yet, unused ones first.
-   */
+  /** Outdated items without a pending successor, unused ones first. */
   get outdated(): readonly PoolMember<T>[] {
     const waiting = this.#serving.filter(({ outdated, due }) => outdated && !due);
     return waiting.sort((a, b) => Math.min(1, a.uses) - Math.min(1, b.uses));
@@ -102,7 +95,7 @@ export class PoolMembers<T> {
     return this.#serving.filter(this.#deps.isExpired);
   }
 
-  /** Those that nothing replaces. */
+  /** Items that are not being replaced. */
   get fresh(): number {
     return this.#serving.filter(({ outdated, due }) => !outdated && !due).length;
   }
@@ -128,7 +121,7 @@ export class PoolMembers<T> {
     });
   }
 
-  /** Somebody else ends it. */
+  /** Removes an item that the caller closes. */
   detach(member: PoolMember<T>): void {
     this.#remove(member);
     member.state = 'gone';
@@ -168,7 +161,7 @@ export class PoolMembers<T> {
     };
   }
 
-  /** It takes no more leases, and is closed when the last has come back. */
+  /** Stops leasing the item and closes it after its last lease. */
   retire(member: PoolMember<T>): void {
     if (member.state !== 'serving') return;
     this.#remove(member);
@@ -177,7 +170,7 @@ export class PoolMembers<T> {
     if (member.uses === 0) this.close(member);
   }
 
-  /** Closed now, whoever uses it. */
+  /** Closes the item now, also while in use. */
   close(member: PoolMember<T>): void {
     if (member.state === 'gone') return;
     this.detach(member);
@@ -189,7 +182,7 @@ export class PoolMembers<T> {
     for (const member of [...this.#serving, ...this.#leaving]) this.close(member);
   }
 
-  /** Closes an item that comes when nobody wants it any more. */
+  /** Closes an item that is no longer needed. */
   closeLate(item: T, over: () => void = () => undefined): void {
     const closing = this.#deps
       .close(item)

@@ -95,13 +95,13 @@ export type OptionSources = Readonly<Partial<Record<string, string>>>;
 
 const LIFETIME = 3_600;
 const RECYCLE_WINDOW = 30;
-/** Where a server ends sessions itself: time enough to find a moment between two calls. */
+/** Where the server ends sessions: time to find a moment between two calls. */
 const PLATFORM_RECYCLE_WINDOW = 300;
 const HEALTH_INTERVAL = 60;
 const HEALTH_CHECK = ['ping', 'tools/list', 'skip'];
 
 /**
- * What is wrong with the options taken together, each phrase with the name that was used. Pure.
+ * Returns the problems of the options taken together, with the names that were used. Pure.
  * @param platformLifetime - seconds that the server itself gives a session; undefined where it
  * names no limit.
  */
@@ -136,12 +136,11 @@ function derived(
 }
 
 /**
- * The limits of each pool; undefined where nothing asks for one: then one session carries
- * everything, and no timer runs. Pure.
+ * Returns the limits of each pool; undefined where one session suffices and no timer runs. Pure.
  */
 export function poolLimits(values: PoolValues, platformLifetime?: number): PoolLimits | undefined {
   const { minSessions, maxSessions, callsPerSession, sessionLifetime, healthInterval } = values;
-  // A server that ends its sessions ends the only one, too.
+  // The server's limit applies to a single session too.
   const askedToRecycle = (sessionLifetime ?? platformLifetime ?? 0) > 0;
   const askedToProbe = (healthInterval ?? 0) > 0;
   if (maxSessions === 1 && minSessions === 0 && !callsPerSession && !askedToRecycle && !askedToProbe) {

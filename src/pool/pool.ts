@@ -14,13 +14,13 @@ export interface PoolDeps<T> {
   readonly clock: Clock;
   readonly quota: SessionQuota;
   /**
-   * Items above the maximum while one that nobody uses is replaced: it serves until its successor
-   * does. 0 unless given.
+   * Extra items while an unused one is replaced, so that it serves until its successor is open.
+   * Default 0.
    */
   readonly overlap?: number;
   /**
-   * Its signal is the pool's own, because what is opened serves everybody. Bounded in time; settles
-   * soon after that aborts.
+   * Opens an item under the pool's signal, because it serves all callers. Bounded in time; settles
+   * soon after an abort.
    */
   readonly open: (signal: AbortSignal) => Promise<T>;
   /** Called once per item, bounded in time. The item counts until this is done. */
@@ -33,38 +33,35 @@ export interface PoolDeps<T> {
 const RETRY_BASE_MS = 1_000;
 const RETRY_MAX_MS = 30_000;
 
-/**
- * How long an opening goes on when the last caller has left without an item: one that is nearly
- * there is not wasted.
- */
+/** An opening continues this long after the last caller has left, so that it is not wasted. */
 const UNWANTED_OPENING_MS = 1_000;
 
-/** Something that will bring an item, and that ends where nobody waits for that. */
+/** A pending item. It is abandoned when no one waits for it. */
 interface PendingItem {
-  /** Runs while nobody wants what comes. */
+  /** Timer that runs while no caller wants the item. */
   unwanted: Timer | undefined;
 }
 
 interface PendingOpening extends PendingItem {
   readonly controller: CallController;
   readonly done: Promise<void>;
-  /** It opens the successor of an item, for nobody who waits. */
+  /** It replaces an item, so no caller waits for it. */
   readonly renews: boolean;
-  /** A drain has come since it began. */
+  /** A drain began after it did. */
   stale: boolean;
-  /** It has been told to end, and nobody counts on it any more. */
+  /** It was aborted and no longer counts. */
   ended: boolean;
 }
 
-/** The place of an item that somebody else is replacing. */
+/** The slot of an item that the caller is replacing. */
 interface ReservedSlot extends PendingItem {
   readonly abandon: () => void;
 }
 
 /**
- * Items that serve many callers: who gets which, when another is opened, and when one has had its
- * time. It knows nothing of what an item is. Every decision is made synchronously, so that between
- * a look and the act on it nothing can change.
+ * A pool of items: assigns them to callers, opens, recycles and closes them. It knows nothing of
+ * what an item is. Every decision is synchronous, so that nothing changes between a check and its
+ * action.
  */
 export class Pool<T> {
   readonly #deps: PoolDeps<T>;
@@ -76,7 +73,7 @@ export class Pool<T> {
   #adopted = false;
   #failures = 0;
   #lastFailure: unknown;
-  /** While it runs, nothing is opened on suspicion. */
+  /** While it runs, no item is opened ahead of need. */
   #backoff: Timer | undefined;
   #sweeping: Timer | undefined;
 
@@ -100,9 +97,7 @@ export class Pool<T> {
     });
   }
 
-  /**
-   * Items, those being opened and those being closed: never more than the maximum and the overlap.
-   */
+  /** Open, opening and closing items: never more than the maximum plus the overlap. */
   get size(): number {
     return this.#members.size + this.#openings.size + this.#reserved.size;
   }
@@ -111,15 +106,13 @@ export class Pool<T> {
     return this.#waiting.length;
   }
 
-  /** Those that take calls, most recently used last. */
+  /** Items that accept calls, most recently used last. */
   get items(): readonly T[] {
     const expired = this.#members.expired;
     return this.#members.serving.filter((member) => !expired.includes(member)).map(({ item }) => item);
   }
 
-  /**
-   * Takes an item that exists already, and the place that it has; from now on the minimum is kept.
-   */
+  /** Adds an existing item whose quota is already acquired. From now on the minimum is kept. */
   adopt(item: T): void {
     this.#adopted = true;
     this.#itemOpened(item);
@@ -144,8 +137,8 @@ export class Pool<T> {
   }
 
   /**
-   * For an item that somebody else ends and replaces: its place is kept for the new one. Undefined
-   * where the pool does not have it.
+   * Reserves the slot of an item that the caller ends and replaces. Undefined where the pool does
+   * not have the item.
    * @param abandon - called when no caller of the pool waits for the new one any more.
    */
   beginReplacement(item: T, abandon: () => void = () => undefined): Replacement<T> | undefined {
@@ -183,8 +176,8 @@ export class Pool<T> {
   }
 
   /**
-   * Replaces what exists now, one after the other: each serves until its successor does, wherever
-   * there is a place for that.
+   * Replaces all current items one by one. Each serves until its successor is open, where there is
+   * room.
    */
   drain(): void {
     if (this.#ending.signal.aborted) return;
@@ -193,12 +186,12 @@ export class Pool<T> {
     this.#advance();
   }
 
-  /** The client has left: who waits is refused now, who holds an item keeps it. */
+  /** The client has left: waiting callers are refused, held items stay. */
   refuseWaiting(): void {
     this.#waiting.refuseAll(shuttingDown);
   }
 
-  /** Refuses those who wait, and closes everything, what is being opened included. Never throws. */
+  /** Refuses waiting callers and closes all items, also those being opened. Never throws. */
   async close(): Promise<void> {
     if (!this.#ending.signal.aborted) {
       this.#ending.abort(shuttingDown());
@@ -215,8 +208,8 @@ export class Pool<T> {
   }
 
   /**
-   * Ends and replaces what is old, serves those who wait, opens what is missing: after every
-   * change, and in this order.
+   * After every change: retires expired items, replaces outdated ones, serves waiting callers,
+   * opens what is missing, in this order.
    */
   readonly #advance = (): void => {
     if (this.#ending.signal.aborted) return;
@@ -227,7 +220,7 @@ export class Pool<T> {
       if (!member) break;
       this.#waiting.serve(this.#members.lease(member));
     }
-    // Where none serves or comes, those that leave may still be in use for an hour.
+    // Without a serving or pending item, leaving ones may still be in use for an hour.
     while (this.#missing > 0 && this.#acquireSlot(this.#members.serving.length + this.#pendingCount === 0))
       this.#open();
     const covered = this.#pendingCount === 0 ? 0 : this.#pendingCount * this.#deps.limits.callsPerItem;
@@ -240,9 +233,7 @@ export class Pool<T> {
     return pending;
   }
 
-  /**
-   * The only one is kept whatever the minimum: it is the session that the client believes to have.
-   */
+  /** One is always kept: the client believes to have this session. */
   get #floor(): number {
     return this.#adopted ? Math.max(1, this.#deps.limits.min) : 0;
   }
@@ -251,7 +242,7 @@ export class Pool<T> {
     const { callsPerItem } = this.#deps.limits;
     const pending = this.#pendingCount;
     const forMinimum = this.#backoff ? 0 : this.#floor - this.#members.staying - pending;
-    // Where nothing serves, each caller may try: that is how it hears what is wrong.
+    // Without a serving item each caller may try, and so learns the cause.
     const may = !this.#backoff || (this.#members.serving.length === 0 && pending === 0);
     const wanted = this.waiting === 0 ? 0 : Math.max(1, Math.ceil(this.waiting / callsPerItem));
     return Math.max(forMinimum, may ? wanted - pending : 0);
@@ -272,17 +263,16 @@ export class Pool<T> {
   }
 
   /**
-   * Replaces the next outdated item. One at a time, and none while opening fails: until a successor
-   * works, what there is serves on. Where there is no place for a successor, an item that nobody
-   * uses goes first; one that is in use serves on, because its call may take an hour, and those
-   * that come meanwhile would find nobody.
+   * Replaces the next outdated item, one at a time, and none while opening fails. Without room for
+   * a successor, an unused item goes first; one in use serves on, because its call may take an
+   * hour.
    */
   #replaceOutdated(): void {
     for (const member of this.#members.outdated) {
       const { fresh, serving } = this.#members;
       const unused = member.uses === 0;
       if (fresh >= this.#floor) {
-        // What is more than the minimum needs no successor.
+        // Surplus items need no successor.
         if (unused || !this.#isFull) this.#members.retire(member);
         continue;
       }
@@ -299,10 +289,7 @@ export class Pool<T> {
     }
   }
 
-  /**
-   * A caller has left without an item. The last one leaves behind what is being opened for nobody,
-   * and what may never come.
-   */
+  /** A caller left without an item. After the last one, pending items are abandoned. */
   #onWaiterLeft(): void {
     if (this.#waiting.length === 0) {
       for (const opening of this.#openings) {
@@ -326,14 +313,14 @@ export class Pool<T> {
 
   #open(insteadOf?: PoolMember<T>): void {
     const controller = new CallController();
-    // A turn later, so that `open` can never call back into a decision that is being made.
+    // One microtask later, so that `open` cannot call back into a running decision.
     const done = Promise.resolve()
       .then(() => this.#deps.open(controller.signal))
       .then(
         (item) => {
           this.#forget(opening);
           this.#itemOpened(item);
-          // Last, so that who closes the former finds the new one there.
+          // Last, so that closing the former one finds the new one.
           if (insteadOf) this.#members.retire(insteadOf);
           const member = opening.stale ? this.#members.find(item) : undefined;
           if (member) member.outdated = true;
@@ -363,7 +350,7 @@ export class Pool<T> {
     this.#openings.delete(opening);
   }
 
-  /** An opening has ended because nobody waited for it, which says nothing of the server. */
+  /** An opening ended because no one waited, which says nothing about the server. */
   #openingAbandoned(): void {
     this.#deps.quota.release();
     this.#advance();
@@ -396,8 +383,8 @@ export class Pool<T> {
       },
       { keepAlive: false },
     );
-    // Nothing serves and nothing is coming: waiting on would help nobody. After one that hung, who
-    // has time left gets another try.
+    // Nothing serves and nothing is pending, so waiting is useless. After a timeout, callers with
+    // time left get another attempt.
     const again = isTimeout(error) && limits.waitMs > 0;
     if (!again && this.#members.serving.length + this.#pendingCount === 0) {
       this.#waiting.refuseAll(() => notOpened(limits.max, error));
@@ -430,10 +417,7 @@ export class Pool<T> {
     this.#advance();
   }
 
-  /**
-   * Under a lease, so that nobody is given what may be about to go, and nothing goes under a
-   * caller.
-   */
+  /** Probes under a lease, so that the item is neither assigned nor closed meanwhile. */
   async #check(member: PoolMember<T>): Promise<void> {
     const { limits, clock, probe } = this.#deps;
     const { item, release } = this.#members.lease(member, false);

@@ -1,11 +1,11 @@
 /**
- * How many items may exist over all pools. A place is taken before an item is opened, and given
- * back when it has been closed.
+ * The limit on items over all pools. Acquired before an item is opened, released when it has been
+ * closed.
  */
 export class SessionQuota {
   readonly #max: number;
   #used = 0;
-  /** Pools that found no place, longest waiting first. */
+  /** Callbacks of pools that wait for quota, longest waiting first. */
   readonly #waiters = new Set<() => void>();
 
   constructor(max = Number.POSITIVE_INFINITY) {
@@ -20,7 +20,7 @@ export class SessionQuota {
     return this.#max;
   }
 
-  /** Takes one if there is one; else `wake` is called, once, when there may be. */
+  /** Acquires one; else `wake` is called once when one may be available. */
   acquire(wake: () => void): boolean {
     if (this.#used >= this.#max) {
       this.#waiters.add(wake);
@@ -31,14 +31,14 @@ export class SessionQuota {
     return true;
   }
 
-  /** Takes one if there is one. */
+  /** Acquires one without waiting. */
   tryAcquire(): boolean {
     if (this.#used >= this.#max) return false;
     this.#used++;
     return true;
   }
 
-  /** For what exists already and cannot be refused any more. */
+  /** Acquires one beyond the limit, for an item that already exists. */
   forceAcquire(): void {
     this.#used++;
   }
@@ -52,7 +52,7 @@ export class SessionQuota {
     }
   }
 
-  /** For a pool that closes. */
+  /** Removes the callback of a pool that closes. */
   removeWaiter(wake: () => void): void {
     this.#waiters.delete(wake);
   }

@@ -1,10 +1,7 @@
 import { unsentReason } from '../core/errors/errors.ts';
 import type { Clock, Timer } from '../core/time/clock.ts';
 
-/**
- * A shorter limit on opening would end every one: it takes several round trips, the TLS handshake
- * included.
- */
+/** A shorter limit could never succeed: opening takes several round trips, TLS included. */
 export const MIN_OPENING_WAIT_MS = 1_000;
 
 interface SessionWaiter<L> {
@@ -12,28 +9,28 @@ interface SessionWaiter<L> {
   readonly reject: (error: unknown) => void;
   /** On the monotonic clock. */
   readonly since: number;
-  /** It does not wait for an item in use any more, only for one that is being opened for it. */
+  /** It no longer waits for an item in use, only for one that is being opened. */
   overdue: boolean;
 }
 
 export interface WaitQueueDeps {
   readonly clock: Clock;
   /**
-   * Longest wait, though never less than the minimum for an item that is being opened; 0 = only for
-   * such an item.
+   * Longest wait, at least MIN_OPENING_WAIT_MS for an item that is being opened; 0 = only for such
+   * an item.
    */
   readonly waitMs: number;
-  /** What a caller is refused with that has waited so long. */
+  /** The error for a caller whose wait is over. */
   readonly refusal: (waitedMs: number) => unknown;
-  /** A caller has left without an item. */
+  /** Called when a caller leaves without an item. */
   readonly onLeave: () => void;
-  /** A caller has waited its time. */
+  /** Called when a caller's wait is over. */
   readonly onChange: () => void;
 }
 
 /**
- * Callers that wait for an item with room, longest waiting first. Each leaves once: served,
- * refused, or by its own signal.
+ * Callers that wait for an item, longest waiting first. Each leaves once: served, refused or
+ * cancelled.
  */
 export class WaitQueue<L> {
   readonly #deps: WaitQueueDeps;
@@ -91,8 +88,7 @@ export class WaitQueue<L> {
   }
 
   /**
-   * Refuses those that have waited their time, but for the first `covered`: an item is being opened
-   * for each of them.
+   * Refuses overdue callers except the first `covered`, for each of which an item is being opened.
    */
   refuseOverdue(covered: number): void {
     for (let at = this.#queue.length - 1; at >= covered; at--) {

@@ -1,4 +1,4 @@
-/** Marks an error as the proxy's own, so that nobody takes it for the server's. */
+/** Marks an error of the proxy, so that it is not taken for one of the server. */
 export const ERROR_SOURCE = 'mcp-sigv4-proxy';
 
 /**
@@ -40,30 +40,30 @@ export const ERROR_CODES = {
   // body.
   'header-mismatch': -32020,
   'invalid-region': -31026,
-  // The one exception: the systems whose overload error this is answer with this number, and
-  // clients match it; an option sets another.
+  // The one exception: programs that know this overload error match its number; an option sets
+  // another.
   overloaded: -32001,
 } as const;
 
 export type ErrorReason = keyof typeof ERROR_CODES;
 
 /**
- * How far the request got: `no` byte left the process; the server `refused` it before running it;
- * or it left and nobody can tell, so that it `maybe` ran. Decides whether sending it again is safe.
+ * How far the request got. `no`: no byte left the process. `refused`: the server rejected it before
+ * running it. `maybe`: it may have run. Retries depend on it.
  */
 export type Sent = 'no' | 'refused' | 'maybe';
 
 export interface ErrorFacts {
   readonly sent: Sent;
   /**
-   * What went wrong, without what that means for the request: for who names it as the cause of
-   * something else.
+   * What went wrong, without the consequence for the request: for use as the cause of another
+   * error.
    */
   readonly fact?: string;
   /**
-   * The message where it turns out that no byte of the request has left: whoever gives a request up
-   * cannot know.
-   * @param because - what it waited for, as a clause, where that is known.
+   * The message to use where no byte of the request was sent: the code that aborts a request cannot
+   * know.
+   * @param because - what the request waited for, as a clause, if known.
    */
   readonly ifUnsent?: string | ((because?: string) => string);
   /** Milliseconds after which another try can help, where the server or a limit said so. */
@@ -73,10 +73,7 @@ export interface ErrorFacts {
   readonly cause?: unknown;
 }
 
-/**
- * The one error class of the project: everything a layer throws on purpose. Match `reason`, not the
- * text.
- */
+/** The only error class that layers throw on purpose. Match `reason`, not the text. */
 export class ProxyError extends Error {
   override readonly name = 'ProxyError';
   readonly reason: ErrorReason;
@@ -112,7 +109,7 @@ export class ProxyError extends Error {
     return new ProxyError(this.reason, `${this.message} ${sentence}`, this.#facts);
   }
 
-  /** What went wrong, whatever that means for the request. */
+  /** What went wrong, without the consequence for the request. */
   get fact(): string {
     return this.#facts.fact ?? this.message;
   }
@@ -137,25 +134,22 @@ export class ProxyError extends Error {
   }
 }
 
-/** True where the time limit of a client's request is over, as an option sets it. */
+/** True for the expiry of a time limit that an option sets. */
 export const isDeadlineError = (reason: unknown): reason is ProxyError =>
   reason instanceof ProxyError && reason.reason === 'timeout' && reason.details.limit !== undefined;
 
-/**
- * What a failure tells a program, for the error that it causes: the numbers of a limit, the status,
- * and when another try can help.
- */
+/** The details and retry time of an error, for the error that it causes. */
 export const factsOf = (error: unknown): Pick<ErrorFacts, 'details' | 'retryAfterMs'> =>
   error instanceof ProxyError ? { details: error.details, retryAfterMs: error.retryAfterMs } : {};
 
 /**
- * Why a request was given up, for one of which nothing has run: whoever gives it up cannot know.
+ * The abort reason for a request of which nothing was sent.
  * @param because - what it waited for, as a clause.
  */
 export const unsentReason = (reason: unknown, because?: string): unknown =>
   reason instanceof ProxyError ? reason.unsentBecause(because) : reason;
 
-/** True where time ran out, here or in what this was caused by: another try may be answered. */
+/** True where a timeout is the error or one of its causes. */
 export function isTimeout(error: unknown): boolean {
   const seen = new Set<unknown>();
   for (let current = error; current instanceof Error && !seen.has(current); current = current.cause) {
@@ -166,8 +160,8 @@ export function isTimeout(error: unknown): boolean {
 }
 
 /**
- * True where a person mends it, by a login or a permission: the next try may succeed at once, and
- * nobody who has just mended it may be told that it failed a moment ago.
+ * True where a person has to act: log in, or grant a permission. The next attempt may succeed at
+ * once, so such a failure is never cached.
  */
 export function isFixedByUser(error: unknown): boolean {
   const seen = new Set<unknown>();
@@ -179,10 +173,7 @@ export function isFixedByUser(error: unknown): boolean {
   return false;
 }
 
-/**
- * What an error and its causes say, outermost first: libraries wrap the line that names the cause
- * in lines that do not.
- */
+/** The messages of an error and its causes, outermost first: the actual cause is often deeper. */
 export function causeText(error: unknown): string {
   const seen = new Set<unknown>();
   const parts: string[] = [];

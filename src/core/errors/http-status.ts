@@ -1,10 +1,9 @@
 import type { ErrorReason, ProxyError } from './errors.ts';
 
 /**
- * What an HTTP client is told beside an error of the proxy's own. What is wrong with the request is
- * a 4xx, what is wrong behind the proxy a 502 or 504, what will be over in a moment a 503 or 429.
- * 200 where the request was carried as HTTP and refused as a call: SDK clients read the JSON-RPC
- * error only there.
+ * The HTTP status of each error of the proxy: 4xx for faults of the request, 502 and 504 for faults
+ * behind the proxy, 503 and 429 for temporary ones. 200 where a call was refused: SDK clients read
+ * the JSON-RPC error only there.
  */
 const STATUS: Readonly<Record<ErrorReason, number>> = {
   'parse-error': 400,
@@ -14,9 +13,9 @@ const STATUS: Readonly<Record<ErrorReason, number>> = {
   'connection-lost': 502,
   'http-status': 502,
   'unusable-answer': 502,
-  // As MCP says it: the client opens a new session.
+  // MCP: on 404 the client opens a new session.
   'session-lost': 404,
-  // Never 401: the credentials are the proxy's, and clients would start to log in to it.
+  // Never 401: the credentials are the proxy's, and clients would start to log in.
   'no-credentials': 502,
   'auth-rejected': 502,
   timeout: 504,
@@ -44,7 +43,7 @@ const STATUS: Readonly<Record<ErrorReason, number>> = {
 
 /** The status that goes with an error of the proxy's own. Pure. */
 export function statusOf({ reason, details }: ProxyError): number {
-  // The credentials are good, and whoever owns them may not do this.
+  // The credentials are valid but lack the permission.
   if (reason === 'auth-rejected' && details.verdict === 'denied') return 403;
   if (reason === 'http-status') {
     const { httpStatus } = details;
@@ -53,7 +52,7 @@ export function statusOf({ reason, details }: ProxyError): number {
   return STATUS[reason];
 }
 
-/** Where neither a server nor a limit has said when: soon, but not at once. */
+/** Used without a known retry time. */
 const SOON_MS = 1_000;
 
 /** The headers that go with it: when to try again, in whole seconds. Pure. */

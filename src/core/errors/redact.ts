@@ -40,11 +40,11 @@ const MIN_LASTING = 6;
 /** More than any settings hold; a token file may have many lines, and is re-read. */
 const MAX_LASTING = 1_000;
 
-/** Takes secrets out of text: those it was told of, and whatever looks like one. */
+/** Removes known secrets, and whatever looks like one, from text. */
 export class Redactor {
-  /** Each with the spellings in which it can stand in a line. */
+  /** Each secret with its spellings in JSON and URLs. */
   readonly #known = new Map<string, readonly string[]>();
-  /** Of the settings: they are few, and hold for as long as the process lives. */
+  /** Secrets of the settings, kept for the life of the process. */
   readonly #lasting = new Map<string, readonly string[]>();
 
   /**
@@ -54,7 +54,7 @@ export class Redactor {
   learn(secret: string, { lasting = false } = {}): void {
     if (secret.length < (lasting ? MIN_LASTING : MIN_SECRET)) return;
     const escaped = JSON.stringify(secret).slice(1, -1);
-    // As it is; inside JSON; inside JSON that is text in JSON; in a query.
+    // Plain, in JSON, in JSON within JSON, and URL-encoded.
     const spellings = [secret, escaped, JSON.stringify(escaped).slice(1, -1), encodeURIComponent(secret)];
     if (lasting) {
       if (this.#lasting.size < MAX_LASTING) this.#lasting.set(secret, [...new Set(spellings)]);
@@ -66,7 +66,7 @@ export class Redactor {
     if (this.#known.size > MAX_KNOWN && oldest !== undefined) this.#known.delete(oldest);
   }
 
-  /** The text without the secrets that are known; what only looks like one stays. */
+  /** Removes known secrets only. */
   withoutKnown(text: string, shown: (spelling: string) => string = () => HIDDEN): string {
     let cleaned = text;
     for (const secrets of [this.#lasting, this.#known])

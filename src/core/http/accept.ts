@@ -1,6 +1,4 @@
-/**
- * The media types that an answer to a POST can have, as far as a client's Accept header takes them.
- */
+/** The response media types that a client's Accept header allows. */
 export interface AcceptedForms {
   readonly json: boolean;
   readonly events: boolean;

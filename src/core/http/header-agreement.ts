@@ -8,9 +8,8 @@ type Headers = Readonly<Record<string, string>>;
 const NAMING = ['name', 'uri', 'taskId'];
 
 /**
- * Finds the `Mcp-*` header that says something else than the message. Gateways route and authorize
- * by these headers, and the server runs the body, so that a pair that disagrees is checked as one
- * thing and run as another. Pure.
+ * Finds an `Mcp-*` header that contradicts the message. Gateways authorize by headers and servers
+ * run the body, so a mismatch would be checked as one thing and run as another. Pure.
  * @param tool - the definition of the tool that the message calls, where it is known.
  * @returns the error of MCP 2026-07-28, Streamable HTTP, Server Validation; undefined where headers
  * and body agree.
@@ -73,10 +72,7 @@ const isText = (value: unknown): value is string => typeof value === 'string';
 const ownOf = (value: unknown, key: string): unknown =>
   isObject(value) && Object.hasOwn(value, key) ? value[key] : undefined;
 
-/**
- * Strict: of two base64 spellings of one text only the canonical one is understood, by everybody in
- * the same way.
- */
+/** Only the canonical base64 spelling is accepted, so that all parsers agree. */
 function decodedValue(value: string): string | undefined {
   const [, encoded] = /^=\?base64\?([A-Za-z0-9+/]*={0,2})\?=$/.exec(value) ?? [];
   if (encoded === undefined) return value;
@@ -84,7 +80,7 @@ function decodedValue(value: string): string | undefined {
   return bytes.toString('base64') === encoded ? bytes.toString('utf8') : undefined;
 }
 
-/** What a client wrote, short and on one line. */
+/** Quotes client input in at most 100 characters. */
 const quoteShort = (value: unknown): string =>
   value === undefined ? 'nothing' : JSON.stringify(String(value).slice(0, 100));
 

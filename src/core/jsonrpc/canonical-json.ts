@@ -1,8 +1,8 @@
 import { isObject } from './message.ts';
 
 /**
- * JSON whose objects list their keys in order: servers that build them from a hash map write the
- * same object in another order each time.
+ * JSON with sorted keys: servers that build objects from hash maps write the same object in varying
+ * order.
  */
 export const canonicalText = (value: unknown): string => JSON.stringify(value, sortedKeys);
 

@@ -1,10 +1,9 @@
 import { type DecidingKeys, findAmbiguousMembers } from './json-spans.ts';
 
 /**
- * The keys that decide where a message goes and what is done with it. Parsers disagree about which
- * of two equal keys counts, and some, such as Go's encoding/json, match keys without regard to case
- * (CVE-2026-27896). A message that leaves such a choice could be checked here as one thing and
- * executed there as another.
+ * The keys that decide how a message is handled. Parsers disagree about repeated keys, and some
+ * ignore case, such as Go's encoding/json (CVE-2026-27896). Such a message could be checked here as
+ * one thing and executed there as another.
  */
 const MESSAGE_KEYS = ['jsonrpc', 'id', 'method', 'params', 'result', 'error'];
 
@@ -17,10 +16,7 @@ const META: DecidingKeys = {
   ],
 };
 
-/**
- * The params that the proxy acts on, by method. Other methods are not ours to judge, but `_meta` is
- * the protocol's everywhere.
- */
+/** The params that the proxy acts on, by method; `_meta` counts for every method. */
 const PARAMS: Readonly<Record<string, readonly string[]>> = {
   'tools/call': ['name', 'arguments', 'task', 'inputResponses', 'requestState'],
   'prompts/get': ['name', 'arguments'],
@@ -42,7 +38,7 @@ const PARAMS: Readonly<Record<string, readonly string[]>> = {
   'notifications/progress': ['progressToken'],
 };
 
-/** No message may repeat these, whatever its method: some servers dispatch by them alone. */
+/** No message may repeat these: some servers dispatch by them alone. */
 const NEVER_REPEATED = ['_meta', 'name', 'arguments', 'requestId', 'progressToken', 'protocolVersion', 'uri'];
 
 /**
@@ -75,9 +71,9 @@ export interface AmbiguousKey {
 }
 
 /**
- * Finds a key that another parser may read differently: one that decides and is repeated, or one
- * that equals a deciding key only after case folding. A doubtful `id` is returned first, because no
- * error can be answered under it. Pure.
+ * Finds a key that another parser may read differently: a repeated deciding key, or one that equals
+ * a deciding key only after case folding. An ambiguous `id` comes first, because no error can carry
+ * it. Pure.
  * @param text - one message, as JSON text that JSON.parse has accepted.
  */
 export function findAmbiguousKey(text: string, method: unknown): AmbiguousKey | undefined {

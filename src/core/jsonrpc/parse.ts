@@ -16,8 +16,7 @@ import {
 const has = (json: JsonObject, key: string): boolean => Object.hasOwn(json, key);
 
 /**
- * What a line from the client holds: one message, or the elements of a batch, each a message or
- * what is wrong with it.
+ * The content of a client's line: one message, or the members of a batch, each valid or invalid.
  */
 export type Line =
   | { readonly kind: 'message'; readonly message: Message }
@@ -26,10 +25,7 @@ export type Line =
 
 export interface InvalidMessage {
   readonly kind: 'invalid';
-  /**
-   * Present where the message names an id that an answer can carry; `text` is how its client
-   * spelled it.
-   */
+  /** Set where an error answer can carry the id; `text` is the client's spelling. */
   readonly id: { readonly key: string; readonly text: string } | undefined;
   readonly error: ProxyError;
 }
@@ -40,10 +36,7 @@ const invalid = (id: InvalidMessage['id'], what: string): InvalidMessage => ({
   error: new ProxyError('invalid-request', `Invalid request: ${what}.`, { sent: 'no' }),
 });
 
-/**
- * The id that an error about this text can carry. One that stands in a response is the server's,
- * and names no call.
- */
+/** The id for an error about this text. The id of a response names no call of the client. */
 function answerableId(text: string, json: unknown): InvalidMessage['id'] {
   if (!isObject(json) || !isId(json.id)) return undefined;
   if (!has(json, 'method') && (has(json, 'result') || has(json, 'error'))) return undefined;
@@ -56,14 +49,14 @@ function readElement(text: string, json: unknown): Message | InvalidMessage {
   if (message.json.jsonrpc !== '2.0') return invalid(answerableId(text, json), 'jsonrpc must be "2.0"');
   const doubtful = findAmbiguousKey(text, message.json.method);
   if (doubtful === undefined) return message;
-  // Which of two ids an answer should carry is exactly what cannot be known.
+  // With two ids, the right one cannot be known.
   const id = doubtful.key === 'id' ? undefined : answerableId(text, json);
   return invalid(id, doubtful.why);
 }
 
 /**
- * Of one batch. Each is answered, if only with an error: the eight million that sixteen megabytes
- * can hold took minutes and gigabytes.
+ * Members of one batch. Without a bound, the eight million that fit into 16 MB would take minutes
+ * and gigabytes.
  */
 const MAX_MEMBERS = 1_000;
 
@@ -88,9 +81,8 @@ export function readLine(text: string): Line {
 }
 
 /**
- * What JSON.parse complains of, without the piece of the text that it quotes: errors are logged,
- * messages are not. And without the line and column that Node 22 puts after the position: in a
- * message that is one line they say the same again.
+ * The message of a JSON.parse error without the quoted text, which must not be logged, and without
+ * the line and column that Node 22 adds.
  */
 const withoutQuote = (error: unknown): string =>
   (error instanceof Error ? error.message : '')
@@ -106,16 +98,13 @@ export const parseError = (why: string): ProxyError =>
 /** Encoding 8 MB again takes 9 ms; below this, remembering the bytes costs as much. */
 const WORTH_KEEPING_BYTES = 64 * 1024;
 
-/** By identity, so that an edited message, which is another, has none. */
+/** Keyed by identity, so that an edited copy has no entry. */
 const originalBytes = new WeakMap<Message, Buffer>();
 
-/**
- * The text of a long message as the bytes that it came in, where they are known and stand on one
- * line.
- */
+/** The bytes that a long message arrived in, where known and on one line. */
 export const bytesOf = (message: Message): Buffer | undefined => originalBytes.get(message);
 
-/** JSON from the server that is no message which a client could take. */
+/** JSON from the server that is not a valid message. */
 export interface Unusable {
   readonly kind: 'unusable';
   /** As the server wrote it. */
@@ -124,7 +113,7 @@ export interface Unusable {
   readonly id: Id | undefined;
   /** What is wrong with it, as a noun phrase of an error message. */
   readonly what: string;
-  /** It holds a result or an error, so that no other answer can be expected. */
+  /** True where it has a result or an error, so that no other answer will come. */
   readonly isAnswer: boolean;
   /** Present where it was not read: the error for who waits for it. */
   readonly error?: ProxyError;
@@ -222,10 +211,7 @@ function readMessageOrFault(text: string, json: unknown): Message | Unusable {
   };
 }
 
-/**
- * Why clients, which validate strictly, would drop this message; undefined where they take it.
- * Pure.
- */
+/** Why strict clients would drop this message; undefined where they accept it. Pure. */
 function faultOf(message: Message): string | undefined {
   const { json } = message;
   if (message.kind !== 'response') {
@@ -241,14 +227,13 @@ function faultOf(message: Message): string | undefined {
 
 const isValidId = (id: Id): boolean => typeof id === 'string' || Number.isInteger(id);
 
-/** `{"error": "Unauthorized"}` is some gateway's own shape; clients would reject it as JSON-RPC. */
+/** Some gateways return `{"error": "Unauthorized"}`, which clients reject as JSON-RPC. */
 export const isErrorObject = (value: unknown): boolean =>
   isObject(value) && Number.isInteger(value.code) && typeof value.message === 'string';
 
 /**
- * AWS sends `"result": null` beside `error`, others `"error": null` beside `result` or
- * `"params": null`, and some servers leave `jsonrpc` out of error bodies. Clients validate the
- * envelope strictly and would drop such a line, leaving the call to hang.
+ * Repairs envelopes that strict clients drop: `"result": null` beside `error` (AWS), `"error":
+ * null` beside `result`, `"params": null`, and a missing `jsonrpc`.
  */
 function repairMessage(message: Message): Message {
   let text = message.text;

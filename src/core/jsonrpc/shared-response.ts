@@ -2,23 +2,19 @@ import { removeMember } from './json-spans.ts';
 import { type Id, idText, type JsonObject, type Request, type Response } from './message.ts';
 
 /**
- * One answer for several requests: each gets it under its own id, as it spelled that, and the
- * answer is not read again. The result is the same object in all of them, so that whoever edits
- * results knows the one that he has edited already.
+ * One response for several requests, each under its own id, without parsing again. All copies share
+ * the same result object, so that `ListEdits` recognizes a list it has edited.
  */
 export class SharedResponse {
   readonly #first: Response;
-  /**
-   * Everything behind the id, which comes first: where it stands is then known without reading a
-   * long result.
-   */
+  /** The text after the id, which comes first and so is found without reading a long result. */
   #rest: string | undefined;
 
   constructor(first: Response) {
     this.#first = first;
   }
 
-  /** The answer for a request, or for whoever the other answer is meant for. */
+  /** The response under the id of a request, or of another response. */
   for(asked: Request | (Response & { readonly id: Id })): Response {
     this.#rest ??= removeMember(this.#first.text, 'id').trimStart().slice(1);
     const json: JsonObject = { ...this.#first.json, id: asked.id };

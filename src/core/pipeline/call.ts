@@ -1,23 +1,23 @@
 import type { Id, Message, Response } from '../jsonrpc/message.ts';
 
 /**
- * The upstream session that a server's own request came from, so that the answer finds its way
- * back. Opaque to layers.
+ * The upstream session or exchange that a server's message came from, so that the answer finds its
+ * way back. Opaque to layers.
  */
 export interface Origin {
   readonly profile: string;
-  /** Resolves when the session is no more, and with it everything that it asked of the client. */
+  /** Resolves when the session ends. Its open server requests end with it. */
   readonly gone: Promise<void>;
   /**
-   * Whether the client's request of that id is under way there: what the session asks may be about
-   * it. Absent: nobody can tell.
+   * Whether the client's request with this id is in flight there. Absent where that cannot be
+   * known.
    */
   carries?(id: Id): boolean;
 }
 
 /**
- * Of what the proxy says itself, which asks nothing of the client; and of what a server asks an
- * HTTP client, which keeps its sessions itself: nothing of either is ever forsaken.
+ * The origin of messages whose session never ends: the proxy's own, and those of clients that are
+ * passed through. `gone` never resolves.
  */
 export class PermanentOrigin implements Origin {
   readonly profile: string;
@@ -26,19 +26,15 @@ export class PermanentOrigin implements Origin {
     this.profile = profile;
   }
 
-  /**
-   * Made for each who asks: what waits for a promise that is kept, and never settles, is kept with
-   * it.
-   */
+  /** A new promise per call: listeners on a shared promise that never settles would leak. */
   get gone(): Promise<void> {
     return new Promise(() => undefined);
   }
 }
 
 /**
- * Takes one message that comes down before, or beside, the final reply. Resolves when the client
- * has taken it; whoever reads the socket awaits that, so that a slow client slows the socket
- * instead of filling memory.
+ * Passes one message to the client before or beside the final reply. Resolves when the client has
+ * accepted it. The reader of the socket awaits it, so that a slow client slows the socket.
  */
 export type Emit = (message: Message, origin: Origin) => Promise<void>;
 
@@ -47,15 +43,13 @@ export type Emit = (message: Message, origin: Origin) => Promise<void>;
  * once.
  */
 export interface Deadline {
-  /**
-   * Milliseconds; Infinity where there is no end. What would wait longer than that need not begin.
-   */
+  /** Milliseconds; Infinity without a limit. A longer wait need not begin. */
   readonly remainingMs: number;
   /** Stops the clock until the returned function is called. */
   hold(): () => void;
 }
 
-/** For what no client's clock runs: notifications, and requests of the proxy's own. */
+/** For messages without a time limit: notifications, and requests of the proxy. */
 export const NO_DEADLINE: Deadline = { remainingMs: Number.POSITIVE_INFINITY, hold: () => () => undefined };
 
 /** The connection that a call came from: one stdio client, or one of many HTTP clients. */
@@ -65,14 +59,11 @@ export interface Client {
   readonly address?: string;
   /** The name of the token that an HTTP client presented. */
   readonly token?: string | undefined;
-  /** True where `id` stands for a session that the client named, and not for one request. */
+  /** True where `id` identifies a session that the client named, not one request. */
   readonly inSession?: boolean;
 }
 
-/**
- * Stands for one batch line (revision 2025-03-26): its members, sent down together, are posted
- * together.
- */
+/** Identifies one batch line (revision 2025-03-26), whose members are posted together. */
 export type Batch = Readonly<Record<never, never>>;
 
 /** Batches exist in this revision only; clients of it need not name it. */
@@ -84,13 +75,13 @@ export interface Call {
   /** The AWS profile that signs this call; "" is the default chain. */
   readonly profile: string;
   /**
-   * Aborts when nobody waits for the reply any more. One controller per call, aborted from a set:
-   * deriving signals from a long-lived parent leaks on Node 20.
+   * Aborts when no one waits for the reply any more. Each call has its own controller: deriving
+   * signals from a long-lived parent leaks on Node 20.
    */
   readonly signal: AbortSignal;
   /**
-   * That of the initialize call lives as long as its session and carries the standalone stream, so
-   * that a layer sees all downward traffic by wrapping it.
+   * The `emit` of `initialize` lives as long as its session and carries the standalone stream, so a
+   * layer sees all messages of the server by wrapping it.
    */
   readonly emit: Emit;
   readonly deadline: Deadline;
@@ -98,20 +89,16 @@ export interface Call {
   readonly origin?: Origin;
   readonly batch?: Batch;
   /**
-   * For an `initialize` that was answered from what the server said last time: the revision that
-   * its client was told. Nothing is sent.
+   * For an `initialize` that was answered from a snapshot: the revision in that answer. Nothing is
+   * sent to the server.
    */
   readonly assumedVersion?: string;
-  /**
-   * The answer must be the server's of now: none that is kept will do, and none that stands in for
-   * it.
-   */
+  /** True where only a current answer of the server will do, not a cached one. */
   readonly fresh?: boolean;
   /** True for a tools/call whose tool is known to read only, or to be idempotent. */
   readonly idempotent?: boolean;
   /**
-   * The HTTP exchange that it came by; absent on stdio. A layer that makes a call of its own for it
-   * hands on `ownPassage`.
+   * The HTTP exchange of the call; absent on stdio. A layer's own call gets `deriveHttpContext`.
    */
   readonly httpContext?: HttpContext;
 }
@@ -124,43 +111,37 @@ export interface HttpFacts {
 /** Takes the bytes of an HTTP body as they come. */
 export interface BodySink {
   /**
-   * Resolves when there is room for more, and at once where nobody reads any more: then what is
-   * written is lost.
+   * Resolves when there is room for more; at once where no one reads any more, and the bytes are
+   * dropped.
    */
   write(chunk: Uint8Array): Promise<void>;
-  /**
-   * `listener` is called once where the client takes so little that others should not have to wait
-   * for it.
-   */
+  /** Calls `listener` once, when the client reads so slowly that others should not wait for it. */
   onSlow?(listener: () => void): void;
 }
 
 /**
- * The HTTP exchange that a call came by. Its client keeps the session, the revision and the streams
- * itself, so that nothing is derived, recovered or resumed for it.
+ * The HTTP exchange of a call. Its client keeps session, revision and streams itself, so nothing is
+ * derived, recovered or resumed for it.
  */
 export interface HttpContext {
-  /**
-   * What the client's request says from end to end, names in lower case: session, revision, accept.
-   */
+  /** The client's end-to-end headers, names in lower case: session, revision, accept. */
   readonly headers: Readonly<Record<string, string>>;
   /**
-   * Takes an answer that will not be tried again: its head now, its bytes as they come. Called
-   * once. Absent where the answer is wanted as a message: because a layer reads or edits it, or
-   * because the call is a layer's own. Returns undefined where it is wanted as a message because
-   * the client does not accept its form.
+   * Passes a final answer through: its head now, its bytes as they arrive. Called once. Absent
+   * where a layer needs the answer as a message. Returns undefined where the client does not accept
+   * its media type.
    */
   readonly pass?: (head: HttpFacts) => BodySink | undefined;
-  /** Called when an event that may be the answer is about to pass. */
+  /** Called when an event that may be the answer is about to pass through. */
   readonly onAnswer?: () => void;
   /** Called before the first byte of each attempt leaves. */
   readonly onSend?: () => void;
 }
 
 /**
- * What a handler's promise brings: the answer to a request; word that what follows a notification
- * may go; or word that the answer, to its last byte, has gone to the client by `passage.pass`. Of a
- * list of tools that went so there is a copy to read, where it could be understood.
+ * What a handler returns: the answer to a request; the acceptance of a notification; or that the
+ * whole answer was passed through by `httpContext.pass`, with a copy of it where it is a readable
+ * tool list.
  */
 export type Reply =
   | { readonly kind: 'answer'; readonly message: Response; readonly http?: HttpFacts }
@@ -173,7 +154,7 @@ export type Handler = (call: Call) => Promise<Reply>;
 /** First listed is outermost. */
 export type Layer = (next: Handler) => Handler;
 
-/** A layer that stands in the way of some calls only. */
+/** Applies a layer to some calls only. */
 export const when =
   (concerns: (call: Call) => boolean, layer: Layer): Layer =>
   (next) => {

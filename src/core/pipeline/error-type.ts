@@ -1,6 +1,6 @@
 import type { HttpFacts } from './call.ts';
 
-/** What the name of an AWS error says about the request, whatever the HTTP status. */
+/** What the name of an AWS error means for the request, whatever the HTTP status. */
 export type ErrorMeaning =
   /** There were too many requests: this one was rejected before it ran. */
   | 'throttled'

@@ -1,10 +1,6 @@
 /**
- * What units report. Observers (log, metrics) subscribe; nothing in the proxy behaves differently
- * because of one, and no layer knows that a log exists. Times are in milliseconds, sizes in bytes.
- *
- * Fields never hold secrets or full session ids, with one exception: `secret.known` is a secret,
- * for who takes secrets out of what it writes, and comes to those only who ask for it.
- * `message.received` and `message.sent` hold the text of a message.
+ * What components report. Observers (log, metrics) subscribe; no behaviour depends on them. Times
+ * are in milliseconds, sizes in bytes.
  */
 export type ProxyEvent =
   | { type: 'client.line-invalid'; reason: string; bytes: number }
@@ -91,13 +87,13 @@ export type ProxyEvent =
 
 export type Observer = (event: ProxyEvent) => void;
 
-/** What an observer wants to be told beside the rest. */
+/** The events that an observer receives in addition. */
 export interface ObserverOptions {
-  /** The events that come with every message, texts among them. True unless said otherwise. */
+  /** Events of every message, with its text. True by default. */
   readonly detailed?: boolean;
   /**
-   * `secret.known`, with the secret in it. False unless said otherwise: whoever prints what comes
-   * must not print keys.
+   * `secret.known`, which contains the secret. False by default, so that no observer prints keys by
+   * accident.
    */
   readonly secrets?: boolean;
 }
@@ -108,15 +104,12 @@ export class Events {
   readonly #secretObservers: Observer[] = [];
   #detailed = false;
 
-  /**
-   * True where somebody reads the events that come with every message: without, building them is
-   * waste.
-   */
+  /** True where an observer wants per-message events; otherwise building them is wasted work. */
   get detailed(): boolean {
     return this.#detailed;
   }
 
-  /** Calls `observer` with every event from now on, there and then; what it throws is ignored. */
+  /** Calls `observer` synchronously with every event from now on; its exceptions are ignored. */
   subscribe(observer: Observer, { detailed = true, secrets = false }: ObserverOptions = {}): void {
     this.#observers.push(observer);
     if (secrets) this.#secretObservers.push(observer);

@@ -4,26 +4,23 @@ import type { Reply } from './call.ts';
 import { errorTypeOf, isRejectedUnread, meaningOf } from './error-type.ts';
 import { retryAfterOf } from './retry-after.ts';
 
-/**
- * What is known of an attempt that failed, thrown or answered, in one shape for the policies that
- * judge it.
- */
+/** A failed attempt, thrown or answered, in one form for the policies that judge it. */
 export interface Failure {
   /** `answered`: the server sent a JSON-RPC error. */
   readonly how: ErrorReason | 'answered';
   readonly status: number | undefined;
-  /** Of the JSON-RPC error that the server sent. */
+  /** The code of the server's JSON-RPC error. */
   readonly code: number | undefined;
   readonly message: string;
   /** The name of the AWS error, where the server sent one. */
   readonly errorType?: string;
-  /** What the server asked for, or a limit of our own. */
+  /** The server's Retry-After, or that of a limit of the proxy. */
   readonly retryAfterMs: number | undefined;
 }
 
 /**
- * The failure that a reply is; undefined where it is none. A tool that reports an error in its
- * result has run.
+ * The failure in a reply; undefined for a success. A tool that reports an error in its result has
+ * run.
  */
 export function failureOfReply(reply: Reply, now: number): Failure | undefined {
   if (reply.kind !== 'answer' || reply.message.outcome !== 'error') return undefined;
@@ -42,10 +39,7 @@ export function failureOfReply(reply: Reply, now: number): Failure | undefined {
   };
 }
 
-/**
- * The failure that was thrown; undefined where nobody threw it on purpose: a cancellation, or a
- * fault.
- */
+/** The failure in a thrown error; undefined for cancellations and unexpected errors. */
 export function failureOfError(error: unknown): Failure | undefined {
   if (!(error instanceof ProxyError)) return undefined;
   const { reason, details, fact, retryAfterMs } = error;
@@ -62,16 +56,14 @@ export function failureOfError(error: unknown): Failure | undefined {
 const THROTTLED_CODE = -32004;
 const THROTTLED_WORDS = /too many requests|throttl|rate.?limit|rate exceeded/i;
 
-/** True where the server is well and rejected the request unread, because there were too many. */
+/** True where a working server rejected the request unread, because there were too many. */
 export function isThrottled({ how, status, code, message, errorType }: Failure): boolean {
   if (how !== 'answered' && how !== 'http-status') return false;
   if (meaningOf(errorType) === 'throttled') return true;
   return status === 429 || (code === THROTTLED_CODE && THROTTLED_WORDS.test(message));
 }
 
-/**
- * True where the server is well and rejected the request before it ran, for a reason that passes.
- */
+/** True where a working server rejected the request before it ran, for a temporary reason. */
 export const isTurnedAway = (failure: Failure): boolean =>
   isThrottled(failure) ||
   ((failure.how === 'answered' || failure.how === 'http-status') && isRejectedUnread(failure.errorType));

@@ -1,11 +1,11 @@
 import type { BodySink, HttpContext, HttpFacts } from './call.ts';
 
-/** Headers that repeat what stands in the body, and so belong to one message. */
+/** Headers that repeat values of the body, and so belong to one message. */
 const MESSAGE_HEADERS = /^mcp-(name|param-.*)$/;
 
 /**
- * The passage of a request that a layer makes for itself, on the session and revision of the call
- * that it is made for.
+ * The HTTP context for a request that a layer makes on behalf of a call, in its session and
+ * revision.
  */
 export function deriveHttpContext({ headers }: HttpContext, method: string): HttpContext {
   const kept = Object.entries(headers).filter(([name]) => !MESSAGE_HEADERS.test(name));
@@ -14,18 +14,18 @@ export function deriveHttpContext({ headers }: HttpContext, method: string): Htt
   };
 }
 
-/** One HTTP request of a client, as the front hands it in. */
+/** One HTTP request of a client with its response, as the listener provides it. */
 export interface HttpExchange {
-  /** As in `Passage`. */
+  /** As in `HttpContext`. */
   readonly headers: Readonly<Record<string, string>>;
   /** Absent where the proxy itself is the client. */
   readonly caller?: { readonly address: string; readonly token: string | undefined };
-  /** Tells, once, that the client has gone before its answer was complete. */
+  /** Calls `listener` once, when the client disconnects before its response is complete. */
   onGone(listener: () => void): void;
   /** Starts the answer; once. */
   begin(head: HttpFacts): BodySink;
   /** The answer is complete. */
   end(): void;
-  /** Breaks the answer off in a way that nobody takes for its end. */
+  /** Cuts the response off so that no client takes it for complete. */
   breakOff(): void;
 }

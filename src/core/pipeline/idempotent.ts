@@ -2,8 +2,8 @@ import type { Message } from '../jsonrpc/message.ts';
 import type { Call } from './call.ts';
 
 /**
- * Methods that may run twice without harm: they read, or set a state to the same value again.
- * Everything else, unknown methods included, is sent again only when it provably did not run.
+ * Methods that may run twice without harm: they read, or set a state to the same value again. All
+ * others are re-sent only when they provably did not run.
  */
 const IDEMPOTENT_METHODS: ReadonlySet<string> = new Set([
   'initialize',
@@ -26,8 +26,8 @@ const IDEMPOTENT_METHODS: ReadonlySet<string> = new Set([
 export const isIdempotentMethod = (method: string): boolean => IDEMPOTENT_METHODS.has(method);
 
 /**
- * True where a second delivery does no harm: a server drops a second answer to its request, and
- * notifications only tell.
+ * True where a second delivery does no harm. Notifications and responses qualify: servers ignore a
+ * second one.
  */
 export const isIdempotent = (message: Message): boolean =>
   message.kind !== 'request' || isIdempotentMethod(message.method);

@@ -1,7 +1,4 @@
-/**
- * What every AWS profile has one of: made when it is first needed, and kept. One that nobody names
- * costs nothing.
- */
+/** One instance per AWS profile, created on first use. */
 export class PerProfile<T> {
   readonly #make: (profile: string) => T;
   readonly #made = new Map<string, T>();
@@ -18,7 +15,7 @@ export class PerProfile<T> {
     return fresh;
   }
 
-  /** Those that were needed so far. */
+  /** The instances created so far. */
   all(): Iterable<T> {
     return this.#made.values();
   }

@@ -1,28 +1,25 @@
 import { type Call, NO_DEADLINE } from './call.ts';
 
-/**
- * Work that several calls wait for. One that leaves does not end it for the others; it ends when
- * nobody waits any more.
- */
+/** Work that several calls share. It ends early only when the last of them has left. */
 export class SingleFlight<T> {
-  /** Whose message it carries. */
+  /** The call whose message is sent. */
   readonly leader: Call;
-  /** Resolves when the work has ended, however it did. */
+  /** Resolves when the work has settled. */
   readonly over: Promise<void>;
   readonly #controller = new AbortController();
   readonly #waiting = new Set<Call>();
   readonly #outcome: Promise<T>;
 
   /**
-   * @param work - gets the leader's call, with a signal and a way down that belong to all who wait.
+   * @param work - receives the leader's call, with a signal and an `emit` shared by all waiting
+   * calls.
    */
   constructor(leader: Call, work: (call: Call) => Promise<T>) {
     this.leader = leader;
     this.#outcome = work({
       ...leader,
       signal: this.#controller.signal,
-      // Whoever has been cancelled hears no more, and with it what the server tells everybody would
-      // be lost.
+      // A cancelled leader no longer emits, so another waiting call does.
       emit: (message, origin) => {
         const [listening = leader] = this.#waiting;
         return listening.emit(message, origin);
@@ -35,12 +32,12 @@ export class SingleFlight<T> {
     );
   }
 
-  /** True once the last has left: what comes of it is for nobody. */
+  /** True once the last call has left: no one wants the result. */
   get abandoned(): boolean {
     return this.#controller.signal.aborted;
   }
 
-  /** True where somebody else than its leader waits. */
+  /** True where calls other than the leader wait. */
   get shared(): boolean {
     return this.#waiting.size > (this.#waiting.has(this.leader) ? 1 : 0);
   }

@@ -16,13 +16,13 @@ const WRITABLE_BY_ALL = 0o002;
 const STICKY = 0o1000;
 const ROOT = 0;
 
-/** Undefined on Windows, where files have access lists and no owner that Node knows. */
+/** Undefined on Windows, which has access lists instead of owners. */
 const ownUid = (): number | undefined => process.getuid?.();
 
 const isForeign = ({ uid }: Stats, own: number): boolean => uid !== own && uid !== ROOT;
 
 /**
- * Why another user could exchange or read what is written into a folder; undefined where none can.
+ * Why another user could replace or read files in a folder; undefined where none can.
  * @param folder - one that exists.
  */
 export function folderProblem(folder: string): string | undefined {
@@ -70,7 +70,7 @@ export function openTrusted(path: string, flags: number, mode?: number): number 
   throw new Error(opened);
 }
 
-/** Looked at before it is opened: to open a device can have effects. */
+/** Checked before opening, because opening a device can have effects. */
 function existingProblem(path: string, flags: number): string | undefined {
   const facts = statSync(path, { throwIfNoEntry: false });
   if (facts) return fileProblem(facts);

@@ -1,8 +1,8 @@
 import type { Clock } from './clock.ts';
 
 /**
- * How long to wait before the next try: anything up to a limit that doubles with each, so that many
- * who failed together do not come back together.
+ * Returns the wait before the next attempt: a random part of a limit that doubles each time, so
+ * that callers that failed together do not return together.
  * @param attempt - 1 for the first wait.
  * @returns milliseconds.
  */
@@ -13,17 +13,14 @@ export const fullJitter = (
   maxMs: number,
 ): number => clock.random() * Math.min(maxMs, baseMs * 2 ** (attempt - 1));
 
-/**
- * The least wait before a stream is asked for again: a server that names none, or 0, must not set
- * off a storm of requests.
- */
+/** A server that names no pause, or 0, must not cause a storm of requests. */
 const MIN_RECONNECT_MS = 100;
-/** A server's wish for a longer pause is taken for a mistake. */
+/** A longer requested pause is taken for a mistake. */
 const MAX_RECONNECT_MS = 300_000;
 
 /**
- * How long to wait before a stream is asked for again: as long as its server wants, and longer the
- * more often it brought nothing.
+ * Returns the wait before a stream is requested again: the server's wish, and longer the more often
+ * the stream brought nothing.
  * @param wishMs - milliseconds of the stream's last `retry` field, if there was one.
  * @param empty - attempts in a row that brought no message; 0 for the first wait.
  * @param failed - the last attempt did not even open a stream: then the server's wish is the least.
@@ -40,8 +37,8 @@ export function reconnectDelay(
 ): number {
   const backoff = fullJitter(clock, Math.max(1, empty), baseMs, maxMs);
   const wish = wishMs === undefined ? undefined : Math.min(wishMs, MAX_RECONNECT_MS);
-  // Closing a stream with a wish when to come back is how servers make their clients poll: kept to
-  // the letter, within reason.
+  // Servers make clients poll by closing the stream with a `retry` time: it is kept exactly, within
+  // bounds.
   if (wish !== undefined && !failed) return Math.max(wish, MIN_RECONNECT_MS);
   return Math.max(wish ?? 0, MIN_RECONNECT_MS, backoff);
 }

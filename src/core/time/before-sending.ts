@@ -2,9 +2,8 @@ import { unsentReason } from '../errors/errors.ts';
 import { abortable } from './clock.ts';
 
 /**
- * Settles as `work` does, which a call waits for before any of it is sent, and that others may wait
- * for, too. Who gives the call up meanwhile hears that it did not run, and may send it again
- * without a thought.
+ * Like `abortable`, for a wait before anything is sent: an abort rejects with the "not sent" form
+ * of its reason, so the caller knows that a retry is safe.
  */
 export async function abortableUnsent<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   try {

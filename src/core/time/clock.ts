@@ -1,5 +1,5 @@
 import { CallController } from './call-signal.ts';
-/** The only door to time, waiting and chance, so that tests own all three. */
+/** The only source of time, timers and randomness, so that tests control all three. */
 export interface Clock {
   /**
    * Wall clock, milliseconds since the Unix epoch. For signing dates and expiry only: it can jump.
@@ -57,8 +57,8 @@ export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<v
 }
 
 /**
- * Settles as `work` does, or rejects with the signal's reason if that comes first. The work itself
- * goes on: this is how one caller leaves something that others share.
+ * Settles as `work` does, or rejects with the signal's reason if that comes first. The work goes
+ * on, so one caller can leave what others share.
  */
 export function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
@@ -99,8 +99,8 @@ export function settleWithin<T>(clock: Clock, ms: number, work: Promise<T>): Pro
 }
 
 /**
- * Does what several callers share, under a signal of its own: none of them can end it for the
- * others, only time can, after `ms` milliseconds. The process need not stay for it.
+ * Runs work under its own signal, which aborts only after `ms` milliseconds. For work that several
+ * callers share. Does not keep the process alive.
  */
 export async function withTimeout<T>(
   clock: Clock,

@@ -48,7 +48,7 @@ export class TransientMap<K, V extends object> {
     return undefined;
   }
 
-  /** As they are now, longest in first: what runs while they are walked may take some out. */
+  /** A copy, oldest first, so that entries may be removed while it is iterated. */
   values(): V[] {
     return [...this.#boxes.values()].flatMap(({ value }) => (value === undefined ? [] : [value]));
   }

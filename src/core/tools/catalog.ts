@@ -2,10 +2,7 @@ import { createHash } from 'node:crypto';
 import { canonicalText } from '../jsonrpc/canonical-json.ts';
 import { isObject, type JsonObject } from '../jsonrpc/message.ts';
 
-/**
- * What a tool says of itself, with the protocol's defaults for what it leaves out: all hints, none
- * a promise.
- */
+/** A tool's annotations with the protocol's defaults. They are hints, not promises. */
 export interface ToolAnnotations {
   readonly readOnly: boolean;
   readonly idempotent: boolean;
@@ -14,15 +11,9 @@ export interface ToolAnnotations {
 
 /** More than any server offers; a server that never stops listing must not fill memory. */
 const MAX_TOOLS = 10_000;
-/**
- * Lists that are being read page by page at one moment. A client that never asks for its next page
- * leaves one behind.
- */
+/** Listings in progress. A client that never requests the next page leaves one behind. */
 const MAX_LISTINGS = 16;
-/**
- * Views whose last list is remembered; what there are of them beside one or two is the clients'
- * choice.
- */
+/** Cache keys whose last list is remembered; clients choose how many there are. */
 const MAX_CACHE_KEYS = 100;
 /** Enough of a hash to tell lists apart, and short enough for a log. */
 const FINGERPRINT_LENGTH = 16;
@@ -36,37 +27,36 @@ interface KnownTool {
 
 type Definitions = Map<string, KnownTool>;
 
-/** A list that is being read. */
+/** A listing in progress. */
 interface Listing {
   readonly definitions: Definitions;
-  /** Every tool, names twice included. */
+  /** All tools, duplicate names included. */
   readonly tools: unknown[];
 }
 
-/** The last whole list of a view. */
+/** The last complete list under a cache key. */
 interface LastList {
   readonly fingerprint: string;
   /**
-   * Of the same texts as the server wrote them: while they stay, their keys need not be sorted
-   * again.
+   * Hash of the tools as written: while it is unchanged, the canonical hash need not be computed.
    */
   readonly asWritten: string;
-  /** How often it had been said by then that the list has changed. */
+  /** Number of announced changes at that time. */
   readonly announcements: number;
 }
 
-/** What a whole list brought that differs from the whole list before it. */
+/** A complete list that differs from the previous one. */
 export interface ToolsChange {
-  /** The client knows already: the server said so, or the client has begun anew. */
+  /** True where the server announced the change, or the client started a new session. */
   readonly announced: boolean;
 }
 
-/** What is known of the tools of one profile, from the lists that passed. */
+/** The known tools of one profile, from the tool lists that passed. */
 export class ToolCatalog {
   #definitions: Definitions = new Map();
-  /** What the earlier pages of a list held, by the page that comes next. */
+  /** Listings in progress, by the page that comes next. */
   readonly #listings = new Map<string, Listing>();
-  /** By view. */
+  /** By cache key. */
   readonly #last = new Map<string, LastList>();
   #announcements = 0;
   #identity = 0;
@@ -79,30 +69,26 @@ export class ToolCatalog {
   }
 
   /**
-   * True where a whole list was read since the last `forget`: a tool that is not known then does
-   * not exist.
+   * True where a complete list was read since the last `invalidate`: an unlisted tool does not
+   * exist then.
    */
   get complete(): boolean {
     return this.#complete;
   }
 
-  /**
-   * Counts how often what was known has ended: what was asked for under another generation says
-   * nothing of this one.
-   */
+  /** Number of invalidations. An answer requested under an earlier generation is outdated. */
   get generation(): number {
     return this.#generation;
   }
 
-  /** Counts the identities that asked: what one was shown is nothing for the next. */
+  /** Number of identity changes. A list shown to one identity is not shown to another. */
   get identity(): number {
     return this.#identity;
   }
 
   /**
-   * Takes note of one page of a tools/list answer; what a later page or list says of a tool
-   * replaces what was known, and the last page of a list ends what it did not name. Anything that
-   * is no such answer is passed over.
+   * Records one page of a tools/list answer. Later pages and lists replace what was known, and the
+   * last page removes tools that the list did not name. Anything else is ignored.
    * @param cursor - that of the request; undefined where it asked for the first page.
    * @param cacheKey - what the list depends on beside that: what is shown to one session says
    * nothing of what another is shown.
@@ -118,8 +104,7 @@ export class ToolCatalog {
     for (const tool of tools) {
       if (!isObject(tool) || typeof tool.name !== 'string') continue;
       if (listing) this.#note(listing.definitions, tool.name, tool, at);
-      // Until its list is whole, what was known before may still hold, such as another tool of that
-      // name on a later page.
+      // Until the listing is complete, earlier entries may still be valid.
       this.#note(this.#definitions, tool.name, tool, at);
     }
     if (!listing) return undefined;
@@ -157,7 +142,7 @@ export class ToolCatalog {
   }
 
   /**
-   * Of the last whole list, also after what it said was forgotten; undefined before there was one.
+   * Fingerprint of the last complete list, also after an invalidation; undefined before the first.
    */
   fingerprintOf(cacheKey = ''): string | undefined {
     return this.#last.get(cacheKey)?.fingerprint;
@@ -177,31 +162,24 @@ export class ToolCatalog {
     return this.#definitions.keys();
   }
 
-  /**
-   * The tool as its server describes it; undefined where no list has named it: nothing may be taken
-   * for granted then.
-   */
+  /** The server's definition of the tool; undefined where no list has named it. */
   definitionOf(name: string): JsonObject | undefined {
     return this.#definitions.get(name)?.definition;
   }
 
-  /**
-   * When the list was asked for that named the tool last, on the monotonic clock; undefined where
-   * none has.
-   */
+  /** When the last list with this tool was requested, on the monotonic clock. */
   listedAt(name: string): number | undefined {
     return this.#definitions.get(name)?.at;
   }
 
   /**
-   * Undefined where no list has named the tool. Of two tools of one name nobody can tell which a
-   * call will run: only what both say holds then.
+   * Undefined where no list has named the tool. For duplicate names, only what all of them state.
    */
   annotationsOf(name: string): ToolAnnotations | undefined {
     return this.#definitions.get(name)?.annotations;
   }
 
-  /** Reads a whole list by `fill`, once for all who ask while that runs. */
+  /** Reads the complete list by `fill`; concurrent callers share one run. */
   fillOnce(fill: () => Promise<void>): Promise<void> {
     if (this.#filling) return this.#filling;
     const filling = fill().finally(() => {
@@ -212,8 +190,8 @@ export class ToolCatalog {
   }
 
   /**
-   * After list_changed, or in a new session: what was known may be wrong.
-   * @param clientKnows - true where the client knows of it.
+   * Discards what is known, after list_changed or with a new session.
+   * @param clientKnows - true where the client knows of the change.
    * @param identityChanged - true where another identity asks from now on.
    */
   invalidate({ clientKnows = false, identityChanged = false } = {}): void {
@@ -223,12 +201,12 @@ export class ToolCatalog {
     this.#listings.clear();
     this.#complete = false;
     this.#generation++;
-    // Whoever asks from now on wants the list as it is now.
+    // Later callers need a list of after this point.
     this.#filling = undefined;
   }
 }
 
-/** Sorted, because there are servers that list in another order each time. */
+/** Sorted, because some servers list in varying order. */
 function hashOf(texts: string[]): string {
   const hash = createHash('sha256');
   for (const text of texts.sort()) hash.update(text).update('\n');
@@ -241,7 +219,7 @@ export function annotationsOf(tool: JsonObject): ToolAnnotations {
   return {
     readOnly,
     idempotent: hints.idempotentHint === true,
-    // Says something of tools that change things only.
+    // The hint applies only to tools that change something.
     destructive: !readOnly && hints.destructiveHint !== false,
   };
 }

@@ -2,17 +2,14 @@ import { idText, type Request } from '../jsonrpc/message.ts';
 import type { Emit, Origin } from '../pipeline/call.ts';
 import { listChanged } from './list-changes.ts';
 
-/**
- * Whose word of changes: a session's stream says nothing to requests without one, nor the other way
- * round.
- */
+/** Identifies a receiver of change notifications; sessions and stateless requests are separate. */
 export interface ChangeListener {
   readonly client: string;
   readonly profile: string;
   readonly stateless: boolean;
 }
 
-/** A listen stream, on which the client expects such word. */
+/** A `subscriptions/listen` stream that expects such notifications. */
 export interface ChangeSubscription {
   readonly request: Request;
   readonly emit: Emit;
@@ -26,8 +23,8 @@ interface ListenerStreams {
   readonly profile: string;
   readonly streams: Set<Stream>;
   /**
-   * Those that the identity which asks now has opened. The set stands for the time in which one of
-   * them was open without a gap.
+   * Streams opened by the current identity. The set object is the continuity token: it is replaced
+   * whenever it becomes empty.
    */
   trusted: Set<Stream>;
 }
@@ -36,11 +33,11 @@ const keyOf = ({ client, profile, stateless }: ChangeListener): string =>
   JSON.stringify([client, profile, stateless]);
 
 /**
- * The streams that are open now on which a server tells of changed tools: the standalone streams of
- * sessions, and the listen streams that asked for it.
+ * The open streams on which a server announces changed tools: standalone streams of sessions, and
+ * subscriptions that asked for it.
  */
 export class ChangeStreams {
-  /** None of them is empty. */
+  /** Entries are removed when empty. */
   readonly #byListener = new Map<string, ListenerStreams>();
 
   /** @returns what to call when the stream has ended. */
@@ -65,26 +62,21 @@ export class ChangeStreams {
   }
 
   /**
-   * Stands for the time in which a stream has been open without a gap; undefined where none is.
-   * Where it is the same object as it was earlier, no change has been missed since.
+   * Returns a token for the time since when a stream has been open without a gap; undefined where
+   * none is open. While the token is the same object, no change was missed.
    */
   continuityToken(listener: ChangeListener): object | undefined {
     const trusted = this.#byListener.get(keyOf(listener))?.trusted;
     return trusted && trusted.size > 0 ? trusted : undefined;
   }
 
-  /**
-   * Another identity asks from now on: what a stream tells the one that opened it says nothing of
-   * what the next is shown.
-   */
+  /** The identity of the profile has changed: notifications on its old streams no longer count. */
   invalidate(profile: string): void {
     for (const streamsOf of this.#byListener.values())
       if (streamsOf.profile === profile) streamsOf.trusted = new Set();
   }
 
-  /**
-   * Says on every listen stream that the tools have changed, each in the name of its subscription.
-   */
+  /** Emits list_changed on every subscription, with its id. */
   emitChange(listener: ChangeListener, origin: Origin): void {
     for (const { subscription } of this.#byListener.get(keyOf(listener))?.streams ?? []) {
       if (!subscription) continue;

@@ -37,10 +37,7 @@ export function matchesGlob(pattern: string, text: string): boolean {
   return from === pattern.length;
 }
 
-/**
- * Characters beyond the first 65,536 are two units of a string, and one to whoever wrote the
- * pattern.
- */
+/** Astral characters are two units of a string but one character of the pattern. */
 const widthAt = (text: string, at: number): number => ((text.codePointAt(at) ?? 0) > 0xffff ? 2 : 1);
 
 /** True where any of the patterns matches; never, where there is none. */

@@ -1,7 +1,7 @@
 import { canonicalText } from '../jsonrpc/canonical-json.ts';
 import { isObject, type JsonObject, type Notification } from '../jsonrpc/message.ts';
 
-/** What a server declares with `listChanged`, and what tells the client that it changed. */
+/** The lists that a server can declare with `listChanged`. */
 const LISTS = ['tools', 'prompts', 'resources'] as const;
 
 export type ListName = (typeof LISTS)[number];
@@ -9,7 +9,7 @@ export type ListName = (typeof LISTS)[number];
 const methodOf = (list: ListName): string => `notifications/${list}/list_changed`;
 
 /**
- * Word to the client that a list has changed.
+ * Creates the notification that a list has changed.
  * @param params - the member of that name as JSON text, with a comma behind it.
  */
 export function listChanged(list: ListName, params = ''): Notification {
@@ -22,16 +22,15 @@ const TOOLS_CHANGED = methodOf('tools');
 
 export const isToolsChanged = (method: string): boolean => method === TOOLS_CHANGED;
 
-/** True where the result of `initialize` declares that the server tells of changes of the list. */
+/** True where the result of `initialize` declares notifications for this list. */
 export function declaresChangesOf(list: ListName, { capabilities }: JsonObject): boolean {
   const capability = isObject(capabilities) ? capabilities[list] : undefined;
   return isObject(capability) && capability.listChanged === true;
 }
 
 /**
- * What the client is told where a server declares something else than the client was told before: a
- * client keeps its lists until it hears that they changed. Only of lists of which one of the two
- * declarations promises such word. Pure.
+ * Returns the notifications to send where a new session declares something else than the client's
+ * `initialize` result. Only for lists where one of the two declares notifications. Pure.
  * @param before - the result of `initialize` that the client goes by.
  * @param after - that of the server as it is now.
  * @param known - lists that are known to have changed, whatever is declared.

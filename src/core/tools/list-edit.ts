@@ -17,16 +17,12 @@ import { type Clock, withTimeout } from '../time/clock.ts';
 import type { ToolCatalog } from './catalog.ts';
 import { MAX_PAGES, readPages } from './list-pages.ts';
 
-/**
- * The longest time for a list of the proxy's own. Callers have their own deadlines; this one keeps
- * a silent server from holding later ones.
- */
+/** Time limit for a listing of the proxy, so that a silent server does not block later ones. */
 const LIST_LIMIT_MS = 60_000;
 
 /**
- * The same answer to tools/list with other tools: `edit` gives the text of each as it should stand
- * there, or undefined to leave it out. Everything else keeps its bytes; an answer in which nothing
- * is edited comes back itself.
+ * Returns the tools/list answer with edited tools: `edit` returns the text of each, or undefined to
+ * remove it. Everything else keeps its bytes; without an edit the same answer is returned.
  */
 export function editTools(
   response: Response,
@@ -60,18 +56,15 @@ export function editTools(
   return made;
 }
 
-/** A list in pieces. */
+/** The text of a list in parts. */
 interface ListParts {
-  /** What stands before its tools and behind them, brackets included. */
+  /** The text before and after the tools, with the brackets. */
   readonly head: string;
   readonly tail: string;
   readonly texts: readonly string[];
 }
 
-/**
- * Lists that were edited here: the next one who edits such a list need not look for its tools
- * again.
- */
+/** Parts of edited lists, so that the next layer need not find the tools again. */
 const editedLists = new WeakMap<Response, ListParts>();
 
 function readParts(response: Response): ListParts | undefined {
@@ -87,7 +80,7 @@ function readParts(response: Response): ListParts | undefined {
   };
 }
 
-/** Whoever edits it next needs its pieces: it is put together for who looks at the whole. */
+/** The text is joined only when it is read: the next layer edits the parts. */
 function createEdited(
   { kind, id, outcome, json }: Response,
   { head, tail, texts }: ListParts,
@@ -106,10 +99,7 @@ function createEdited(
   };
 }
 
-/**
- * Most who edit a list are the last to look at it: what they wrote is parsed for whoever does, not
- * for everybody.
- */
+/** Edited tools are parsed only when a later layer reads them. */
 function parseLazily(result: JsonObject, texts: readonly string[]): JsonObject {
   let tools: unknown;
   return {
@@ -122,13 +112,13 @@ function parseLazily(result: JsonObject, texts: readonly string[]): JsonObject {
 }
 
 /**
- * What one layer makes of lists. A cache gives the same list to many, and then it is edited once:
- * the same result object is the same list, whoever the answer is for.
+ * One layer's edits of lists. A cached list is edited once: the same result object is the same
+ * list.
  */
 export class ListEdits {
   readonly #made = new WeakMap<JsonObject, SharedResponse | 'none'>();
 
-  /** As `editTools`; `edit` is asked only where the list has not been here before. */
+  /** As `editTools`, but a list that was edited before is not edited again. */
   of(response: Response, edit: (tool: JsonObject, text: string) => string | undefined): Response {
     const { id, json } = response;
     if (id === undefined || !isObject(json.result)) return editTools(response, edit);
@@ -141,12 +131,12 @@ export class ListEdits {
   }
 }
 
-/** Keys of `_meta` that say nothing of the answer: they would make every request another one. */
+/** Keys of `_meta` that do not affect the answer. */
 const PASSING_META: ReadonlySet<string> = new Set(['progressToken', 'traceparent', 'tracestate', 'baggage']);
 
 /**
- * A key for everything that the answer to tools/list may depend on, but the page and the profile:
- * client, session, revision, region. What one view shows is never given to another.
+ * A key for everything that a tools/list answer may depend on besides page and profile: client,
+ * session, revision, region. Lists are never shared between keys.
  */
 export function listCacheKey({ client, httpContext, message }: Call): string {
   const { cursor: _cursor, _meta, ...rest } = paramsOf(message);
@@ -157,8 +147,7 @@ export function listCacheKey({ client, httpContext, message }: Call): string {
 let lastId = 0;
 
 /**
- * A request for one page, in the era of the message that it is asked for, under an id that no
- * client uses.
+ * Creates a request for one page, in the era of the given message, under an id that no client uses.
  */
 export function listRequest(example: Message, cursor: string | undefined): Request {
   const envelope =
@@ -179,21 +168,19 @@ export function listRequest(example: Message, cursor: string | undefined): Reque
   return { kind: 'request', id, method, json, text: JSON.stringify(json) };
 }
 
-/** The server has refused its list to one of many HTTP clients, in the session of that one. */
+/** The server refused the list to one HTTP client in its session. */
 class RefusedToOne extends Error {}
 
 /**
- * True where the list failed for one client, and what it met says nothing of others: a session that
- * is gone, a client not let in.
+ * True where the failure concerns one client only: a lost session, or a client that was refused.
  */
 export const concernsOneClient = (error: unknown): boolean =>
   error instanceof RefusedToOne ||
   (error instanceof ProxyError && (error.reason === 'session-lost' || error.cause instanceof RefusedToOne));
 
 /**
- * Reads the whole list of the call's profile through `next`, which teaches it to `tools` on the
- * way; once for all who ask at the same time. One caller that leaves does not end it for the
- * others, nor does one that the server refuses.
+ * Reads the complete tool list of the call's profile through `next`, which records it in `tools`.
+ * Concurrent callers share one run; it continues when one of them leaves or is refused.
  * @throws ProxyError tools-unknown, where the server could not be asked or did not answer with a
  * list; session-lost, where an HTTP client has to hear that its session is gone, because nobody
  * else opens it a new one.
@@ -201,8 +188,7 @@ export const concernsOneClient = (error: unknown): boolean =>
 export async function fillTools(tools: ToolCatalog, next: Handler, call: Call, clock: Clock): Promise<void> {
   const { generation } = tools;
   await fillOnce(tools, next, call, clock);
-  // Asking has brought a new session perhaps, whose list nobody has learned yet; a list that goes
-  // on changing is the caller's matter.
+  // The request may have opened a new session, whose list is not known yet.
   if (generation !== tools.generation && !tools.complete) await fillOnce(tools, next, call, clock);
 }
 

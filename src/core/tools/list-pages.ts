@@ -1,4 +1,4 @@
-/** Where a method's result holds its list, of the lists that MCP pages (Pagination). */
+/** The result key of each paged list (MCP, Pagination). */
 const LISTS: ReadonlyMap<string, string> = new Map([
   ['tools/list', 'tools'],
   ['prompts/list', 'prompts'],
@@ -13,8 +13,8 @@ export const listKeyOf = (method: string): string | undefined => LISTS.get(metho
 export const MAX_PAGES = 1_000;
 
 /**
- * Why the reading of pages has ended: at the last one, at a cursor that came before, at the bound,
- * or as `take` wanted.
+ * Why reading ended: at the last page, at a repeated cursor, at the bound, or because `take`
+ * returned false.
  */
 export type PagesEnd = 'complete' | 'circle' | 'too-many' | 'stopped';
 
@@ -22,11 +22,11 @@ export interface PageReader<P> {
   /** Asks for one page; the first has no cursor. */
   readonly fetch: (cursor: string | undefined) => Promise<P>;
   readonly nextCursorOf: (page: P) => unknown;
-  /** Takes a page. @returns false where no further one is wanted. */
+  /** Receives a page. @returns */
   readonly take: (page: P, cursor: string | undefined) => boolean;
 }
 
-/** Reads a list page by page, to its end or to a bound. Every cursor is asked for once. */
+/** Reads a list page by page. Each cursor is requested once. */
 export async function readPages<P>({ fetch, nextCursorOf, take }: PageReader<P>): Promise<PagesEnd> {
   const seen = new Set<string>();
   let cursor: string | undefined;

@@ -2,8 +2,7 @@ import { ProxyError } from '../errors/errors.ts';
 import { isObject, type JsonObject, type Message, paramsOf } from '../jsonrpc/message.ts';
 
 /**
- * One argument of a tool that is also sent as the header `Mcp-Param-<name>`, so that what stands
- * between can route by it.
+ * An argument that is also sent as the header `Mcp-Param-<name>`, so that gateways can route by it.
  */
 export interface ParamHeader {
   /** Through the `properties` of the input schema. */
@@ -13,12 +12,11 @@ export interface ParamHeader {
 }
 
 /**
- * What a tool's `x-mcp-header` annotations ask for, or why its definition is none that a client may
- * use.
+ * The headers that a tool's `x-mcp-header` annotations define, or why the definition is invalid.
  */
 export type ParamHeaders = { readonly headers: readonly ParamHeader[] } | { readonly fault: string };
 
-/** What marks an argument in a tool's schema; its value is the rest of the header's name. */
+/** Marks an argument in a tool's schema; its value completes the header's name. */
 export const ANNOTATION = 'x-mcp-header';
 /** A header name by RFC 9110. */
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
@@ -81,10 +79,7 @@ export function paramHeadersOf(tool: JsonObject): ParamHeaders {
   return read;
 }
 
-/**
- * One schema after the other, because a call for each level would let a deep one overflow the
- * stack.
- */
+/** Iterative, because recursion into a deep schema would overflow the stack. */
 function readAnnotations(root: unknown): ParamHeaders {
   const headers: ParamHeader[] = [];
   const names = new Map<string, string>();
@@ -92,8 +87,7 @@ function readAnnotations(root: unknown): ParamHeaders {
   const places: ParamPlace[] = [{ schema: root, path: undefined, reachable: true }];
   const pointers: string[] = [];
   for (;;) {
-    // What a $ref names comes last: where a path of properties leads there too, that is the way
-    // that counts.
+    // References come last: a path of properties to the same schema takes precedence.
     const place = places.pop() ?? placeOf(root, pointers.pop());
     if (!place) return { headers };
     const { schema, path, reachable } = place;
@@ -136,9 +130,7 @@ function headerOf(
   return { path, name, type };
 }
 
-/**
- * The schemas that stand in this one. What only looks like one, in `default` or `enum`, is data.
- */
+/** The direct subschemas. `default` and `enum` contain data, not schemas. */
 function placesIn(schema: JsonObject, path: Path | undefined, reachable: boolean): ParamPlace[] {
   const places: ParamPlace[] = [];
   const below = (key: string, above: Path | undefined): Path => ({ key, above });
@@ -181,7 +173,7 @@ function schemaAt(root: unknown, pointer: string): unknown {
   return at;
 }
 
-/** `toString` in a path is the name of an argument, not what every object has. */
+/** Own properties only: `toString` in a path is the name of an argument. */
 const own = (value: unknown, key: string): unknown =>
   isObject(value) && Object.hasOwn(value, key) ? value[key] : undefined;
 
@@ -191,10 +183,7 @@ const own = (value: unknown, key: string): unknown =>
 const PLAIN = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
 const MARKED = /^=\?base64\?.*\?=$/s;
 
-/**
- * The value of a derived header, or undefined where there is none: nothing of a message gets into a
- * header unencoded.
- */
+/** The value of a derived header, encoded where needed; undefined where there is none. */
 export function headerValueOf(value: unknown): string | undefined {
   switch (typeof value) {
     case 'string':
@@ -204,7 +193,7 @@ export function headerValueOf(value: unknown): string | undefined {
     case 'boolean':
       return String(value);
     case 'number':
-      // Beyond 2^53 it is not known any more which number the message holds.
+      // Beyond 2^53 the parsed number may differ from the text.
       return Number.isFinite(value) && (!Number.isInteger(value) || Number.isSafeInteger(value))
         ? String(value)
         : undefined;
@@ -213,7 +202,10 @@ export function headerValueOf(value: unknown): string | undefined {
   }
 }
 
-/** Which argument of a method is its name. `tasks/*` are of the tasks extension (SEP-2663). */
+/**
+ * The argument that names what a method acts on. `tasks/*` belong to the tasks extension
+ * (SEP-2663).
+ */
 export const NAMED_BY: ReadonlyMap<string, string> = new Map([
   ['tools/call', 'name'],
   ['prompts/get', 'name'],
@@ -224,7 +216,7 @@ export const NAMED_BY: ReadonlyMap<string, string> = new Map([
 ]);
 
 /**
- * The headers that a message with a claim is posted with, all from the message itself.
+ * The headers of a stateless message, all derived from the message.
  * @param tool - the definition of the tool that it calls; undefined where none is known, or none is
  * called.
  * @throws ProxyError invalid-request, where its method or claim cannot stand in a header: for

@@ -1,6 +1,6 @@
 /**
- * What a server said the last time, kept so that the next start can answer before it is connected.
- * Texts, as they were sent.
+ * A server's last answers, kept so that the next start can answer before it is connected. Texts as
+ * received.
  */
 export interface Snapshot {
   /** The result of `initialize`. */
@@ -10,8 +10,8 @@ export interface Snapshot {
 }
 
 /**
- * Keeps one snapshot for each revision that clients ask for. Neither method throws: what cannot be
- * had or kept is as if it never was.
+ * Keeps one snapshot per requested revision. Neither method throws: a failed load is undefined, a
+ * failed save is ignored.
  */
 export interface SnapshotStore {
   load(revision: string): Promise<Snapshot | undefined>;
