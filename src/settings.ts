@@ -1,26 +1,19 @@
 import { profilesIn } from './auth/credentials/profile-list.ts';
-import { missingProfiles, readProfileFacts } from './auth/credentials/shared-files.ts';
+import { missingProfiles } from './auth/credentials/shared-files.ts';
 import { awsOptions, rolelessProblems } from './auth/options.ts';
-import { regionProblem } from './auth/region-name.ts';
 import type { SigningScope } from './auth/sigv4.ts';
 import { variableProblems } from './auth/variable-problems.ts';
 import { frontOptions, frontProblems, type ListenerSettings, listenerOf } from './client/http/options.ts';
 import { DRAIN_OF_LISTENER_S, DRAIN_OF_STDIO_S, relayOptions } from './client/options.ts';
 import { type Arguments, type CommandShapes, readArguments } from './config/argv.ts';
-import { type EnvFile, NO_ENV_FILE, readEnvFile } from './config/env-file.ts';
-import {
-  flagOf,
-  type OptionTable,
-  type OptionValues,
-  rawOf,
-  readOption,
-  text,
-  variableOf,
-} from './config/option.ts';
+import { loadEnvFile } from './config/env-file.ts';
+import { type OptionTable, type OptionValues, rawOf, text, variableOf } from './config/option.ts';
 import { placeholderIn, unexpanded } from './config/placeholders.ts';
-import { urlWithoutSecrets, withoutSecrets } from './config/secrets.ts';
+import { readValues, shown } from './config/read-values.ts';
+import { urlWithoutSecrets } from './config/secrets.ts';
 import { isRead } from './config/variables.ts';
-import { DEFAULT_ENDPOINT, readEndpoint, scopeOfHost, sessionLifetimeAt } from './endpoint/endpoint.ts';
+import { DEFAULT_ENDPOINT, readEndpoint, sessionLifetimeAt } from './endpoint/endpoint.ts';
+import { findSigningScope } from './endpoint/signing-scope.ts';
 import { backpressureOptions } from './layers/backpressure.ts';
 import { breakerOptions } from './layers/breaker.ts';
 import { clientNameOptions } from './layers/client-name.ts';
@@ -43,7 +36,7 @@ import {
   upstreamOptions,
 } from './upstream/options.ts';
 
-/** Every option of the proxy, in the order in which help and tables show them. */
+/** All options of the proxy, in the order of help and tables. */
 export const OPTIONS = {
   service: awsOptions.service,
   region: awsOptions.region,
@@ -108,78 +101,68 @@ export const ENDPOINT_VARIABLE = 'MCP_PROXY_ENDPOINT';
 export type Values = OptionValues<typeof OPTIONS>;
 
 /**
- * The settings of one process: every value checked, everything that follows from several of them
- * worked out. The values are those of the options of the same names, in their units: times in
- * seconds, lengths in bytes.
+ * The settings of one process: the checked values of all options, and what follows from several of
+ * them. Times are in seconds, lengths in bytes.
  */
 export interface Settings extends Values {
   readonly endpoint: URL;
   /** Undefined: never sign. */
   readonly scope: SigningScope | undefined;
-  /** Those that were named, each once; none where the default chain signs. */
+  /** The named profiles, each once; empty if the default chain signs. */
   readonly profiles: readonly string[];
-  /** The first of them; "" is the default chain. */
+  /** The first profile; "" is the default chain. */
   readonly defaultProfile: string;
-  /** Where the scope's two halves come from, for a person. */
+  /** The sources of the scope's service and region, as text for the user. */
   readonly scopeFrom: Readonly<Record<keyof SigningScope, string>>;
   /**
-   * The flag or variable that was used, per option and for `endpoint`; absent where the default
-   * stands.
+   * The flag or variable that gave the value, per option and for `endpoint`; absent for defaults.
    */
   readonly from: Readonly<Record<string, string>>;
-  /** Variables whose value is that of the file of --env-file. */
+  /** Variables whose value comes from the file of --env-file. */
   readonly fromFile: ReadonlySet<string>;
   readonly headers: Readonly<Record<string, string>>;
   readonly keepConnections: number;
   /** Seconds, for a client on stdio. */
   readonly drainTimeout: number;
-  /** Undefined: stdio alone is served. */
+  /** Undefined if only stdio is served. */
   readonly listener: (ListenerSettings & { readonly drainTimeout: number }) | undefined;
-  /** False: stdin and stdout are left alone. */
+  /** False if the proxy uses neither stdin nor stdout. */
   readonly servesStdio: boolean;
-  /** As given. Parts of the AWS SDK read the process's own all the same. */
+  /** The given environment. Parts of the AWS SDK read `process.env` regardless. */
   readonly env: NodeJS.ProcessEnv;
 }
 
-/**
- * The settings, or a sentence for each thing that is wrong, with the option or variable, what it
- * takes and what was given.
- */
+/** The settings, or all problems: each names the option or variable, its bounds and its value. */
 export type SettingsOutcome = { readonly settings: Settings } | { readonly problems: readonly string[] };
 
 /**
- * What was given, for a complaint: not whole where it is long, and without what a URL may hold that
- * is secret.
- */
-function shown(value: string): string {
-  const text = urlWithoutSecrets(value);
-  return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}...` : text);
-}
-
-/**
- * Reads flags and environment into settings, or into everything that is wrong with them at once.
- * Never throws. Reads the AWS files where a profile's name or region is needed, and nothing else
- * but the files that are named.
- * @param env - gains what --env-file names and it does not have.
+ * Reads flags and environment into settings, or reports all problems at once. Never throws. Reads
+ * only the files that options name, and the AWS files if a profile's name or region is needed.
+ * @param env - receives the variables of --env-file that it does not have yet.
  */
 export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Promise<SettingsOutcome> {
   const problems = [...argv.problems];
-  const { taken: fromFile, all: inFile } = loadEnvFile(argv, env, problems);
-  const { values, from } = readValues(argv, env, problems);
+  const envFile = loadEnvFile(argv.options.envFile?.at(-1), env, isForProxy);
+  const { taken: fromFile, all: inFile } = envFile;
+  const { values, from, problems: valueProblems } = readValues(OPTIONS, argv.options, env);
+  problems.push(...envFile.problems, ...valueProblems);
 
-  // An empty variable is an unset one; an empty argument is a mistake that must not send requests
-  // somewhere else.
+  // An empty variable counts as not set. An empty argument is a mistake, and must not send requests
+  // to the default endpoint.
   const endpointText = argv.endpoint ?? (env[ENDPOINT_VARIABLE] || DEFAULT_ENDPOINT);
-  const hole = placeholderIn(endpointText);
-  const endpoint = hole === undefined ? readEndpoint(endpointText) : { problem: unexpanded(hole) };
+  const placeholder = placeholderIn(endpointText);
+  const endpoint =
+    placeholder === undefined ? readEndpoint(endpointText) : { problem: unexpanded(placeholder) };
   if (argv.endpoint !== undefined) from.endpoint = 'the argument';
   else if (env[ENDPOINT_VARIABLE]) from.endpoint = ENDPOINT_VARIABLE;
   if ('problem' in endpoint) {
     const name = argv.endpoint === undefined ? ENDPOINT_VARIABLE : 'the endpoint';
-    // First of all, because nothing else matters while the requests would go somewhere wrong.
+    // Listed first: no other problem matters while the endpoint is wrong.
     const { problem, meant } = endpoint;
     const hint = meant === undefined ? '' : `; did you mean ${urlWithoutSecrets(meant)} ?`;
-    problems.unshift(`${name} ${problem}${hole === undefined ? `, not ${shown(endpointText)}${hint}` : ''}`);
+    problems.unshift(
+      `${name} ${problem}${placeholder === undefined ? `, not ${shown(endpointText)}${hint}` : ''}`,
+    );
   }
 
   problems.push(
@@ -193,9 +176,8 @@ export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Pro
     ...new Set(await profilesIn(rawOf('profile', OPTIONS.profile, argv.options, env), values.profile, env)),
   ];
   const defaultProfile = profiles[0] ?? '';
-  // A single one is told of in the answer to the first request, where its user sees it, and may
-  // come into being until then. One of several would be offered to the model, and found missing in
-  // mid-conversation.
+  // The error of the first request reports a single missing profile, where the user sees it; the
+  // profile may exist by then. One of several would be offered to the model before it fails.
   if (profiles.length > 1) {
     const missing = await missingProfiles(profiles, env);
     if (missing) problems.push(`${from.profile} ${missing}`);
@@ -212,7 +194,7 @@ export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Pro
 
   const platformLifetime = 'url' in endpoint ? sessionLifetimeAt(endpoint.url) : undefined;
   problems.push(...poolProblems(values, from, platformLifetime));
-  problems.push(...frontProblems(values, { from, profiles: profiles.length, forStdio: FOR_STDIO }));
+  problems.push(...frontProblems(values, { from, profiles: profiles.length, forStdio: STDIO_OPTIONS }));
 
   const bundle = caBundleOf({ caBundle: undefined, profileCaBundle: undefined, env });
   const named = argv.options.caBundle ?? env[variableOf('caBundle')];
@@ -227,15 +209,24 @@ export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Pro
     problems.push(...sessionHeaderProblems(headers, endpoint.url, values.service, from.header ?? ''));
   }
 
+  const { service, region } = values;
   const signing =
     'url' in endpoint && values.auth !== 'none'
-      ? await signingScope(endpoint.url, values, from, defaultProfile, env, problems)
+      ? await findSigningScope({
+          endpoint: endpoint.url,
+          service,
+          region,
+          from,
+          profile: defaultProfile,
+          env,
+        })
       : undefined;
+  if (signing && 'problems' in signing) return { problems: [...problems, ...signing.problems] };
 
   if (problems.length > 0 || !('url' in endpoint)) return { problems };
   const keep =
     values.maxKeepaliveConnections ??
-    (from.maxConnections === undefined ? KEPT_BY_DEFAULT : values.maxConnections);
+    (from.maxConnections === undefined ? DEFAULT_KEEPALIVE_CONNECTIONS : values.maxConnections);
   const listener = listenerOf(values);
   return {
     settings: {
@@ -257,14 +248,11 @@ export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Pro
   };
 }
 
-/** HTTP clients keep their sessions themselves, and are answered by the server alone. */
-const FOR_STDIO = [...Object.keys(poolOptions), 'lazy'];
+/** Options without effect at the listener, whose clients keep their own sessions. */
+const STDIO_OPTIONS = [...Object.keys(poolOptions), 'lazy'];
 
-/**
- * As documented by the system whose behaviour this ports; who asks for more connections wants them
- * reused.
- */
-const KEPT_BY_DEFAULT = 1;
+/** The default of mcp-proxy-for-aws. A given --max-connections keeps that many instead. */
+const DEFAULT_KEEPALIVE_CONNECTIONS = 1;
 
 const OPTION_VARIABLES = new Set(
   Object.values(OPTIONS as OptionTable).flatMap((option) => [
@@ -274,98 +262,15 @@ const OPTION_VARIABLES = new Set(
 );
 
 /**
- * Only what the proxy reads: PATH, NODE_OPTIONS or LD_PRELOAD of a file would decide what a
- * credential_process runs, and what the process loads.
+ * The variables that --env-file may set. PATH, NODE_OPTIONS or LD_PRELOAD from a file would decide
+ * what a credential_process runs and what the process loads.
  */
 const isForProxy = (name: string): boolean =>
   name.startsWith('MCP_PROXY_') || OPTION_VARIABLES.has(name) || isRead(name);
 
-function loadEnvFile(argv: Arguments, env: NodeJS.ProcessEnv, problems: string[]): EnvFile {
-  const flag = argv.options.envFile?.at(-1);
-  const path = flag ?? env[variableOf('envFile')];
-  // A placeholder in its name is the complaint of the option.
-  if (!path || placeholderIn(path) !== undefined) return NO_ENV_FILE;
-  const read = readEnvFile(path, env, isForProxy);
-  if (!('problem' in read)) return read;
-  const name = flag === undefined ? variableOf('envFile') : flagOf('envFile');
-  problems.push(`${name} must be a readable file: ${read.problem}`);
-  return NO_ENV_FILE;
-}
-
-function readValues(
-  argv: Arguments,
-  env: NodeJS.ProcessEnv,
-  problems: string[],
-): { values: Values; from: Record<string, string> } {
-  const values: Record<string, unknown> = {};
-  const from: Record<string, string> = {};
-  for (const [key, option] of Object.entries(OPTIONS as OptionTable)) {
-    values[key] = option.fallback;
-    const raw = rawOf(key, option, argv.options, env);
-    if (!raw) continue;
-    const { texts, name, how } = raw;
-    const checked = readOption(option, texts, how);
-    if ('problem' in checked) {
-      const last = texts.at(-1) ?? '';
-      const given =
-        option.kind === 'list' ? '' : `, not ${shown(withoutSecrets(last, option.secrets?.(last) ?? []))}`;
-      const isShown = checked.problem.startsWith('must be') && !checked.problem.includes(', not ');
-      problems.push(`${name} ${checked.problem}${isShown ? given : ''}`);
-      continue;
-    }
-    values[key] = checked.value;
-    from[key] = name;
-  }
-  // Each value came from the option of its own key, by its fallback or by the check of its kind.
-  return { values: values as Values, from };
-}
-
-interface Signing {
-  readonly scope: SigningScope;
-  readonly from: Settings['scopeFrom'];
-}
-
 /**
- * --region, host, AWS_REGION, AWS_DEFAULT_REGION, profile: the first that knows. The profile's file
- * is read only if asked.
- */
-async function signingScope(
-  endpoint: URL,
-  values: Values,
-  from: Readonly<Record<string, string>>,
-  profile: string,
-  env: NodeJS.ProcessEnv,
-  problems: string[],
-): Promise<Signing | undefined> {
-  const told = scopeOfHost(endpoint.hostname);
-  const host = 'the host';
-  const service = values.service ?? told.service;
-  const known: readonly (readonly [region: string | undefined, from: string])[] = [
-    [values.region, from.region ?? ''],
-    [told.region, host],
-    [env.AWS_REGION, 'AWS_REGION'],
-    [env.AWS_DEFAULT_REGION, 'AWS_DEFAULT_REGION'],
-  ];
-  const [region, regionFrom] = known.find(([each]) => each) ?? [
-    (await readProfileFacts(profile || undefined, env)).region,
-    'the profile',
-  ];
-  const problem = regionFrom === 'the profile' ? regionProblem(region) : undefined;
-  if (problem !== undefined)
-    problems.push(`region of profile ${JSON.stringify(profile || env.AWS_PROFILE || 'default')} ${problem}`);
-  if (service && region) {
-    return { scope: { service, region }, from: { service: from.service ?? host, region: regionFrom } };
-  }
-  const missing = [...(service ? [] : ['--service <name>']), ...(region ? [] : ['--region <region>'])];
-  problems.push(
-    `${missing.join(' and ')} must be given: the host ${endpoint.hostname} does not tell what to sign for (--auth none sends requests unsigned)`,
-  );
-  return undefined;
-}
-
-/**
- * Reads a command line, without the program's own name, against the options of this project. Values
- * are for `readSettings` to judge. Never throws: what is wrong stands in `problems`.
+ * Reads a command line (without the name of the program) with the options of this project.
+ * `readSettings` checks the values. Never throws: `problems` of the result lists the mistakes.
  */
 export const parseArguments = (argv: readonly string[], commands: CommandShapes = {}): Arguments =>
   readArguments(argv, OPTIONS, commands);

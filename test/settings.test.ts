@@ -91,7 +91,7 @@ describe('the endpoint', () => {
 describe('what requests are signed for', () => {
   it('must be told where the host does not tell it, and the problem says how', async () => {
     expect(await problemsOf([UNKNOWN])).toEqual([
-      '--service <name> and --region <region> must be given: the host tools.example.com does not tell what to sign for (--auth none sends requests unsigned)',
+      '--service <name> and --region <region> must be given: the host tools.example.com does not determine what to sign for (--auth none sends requests unsigned)',
     ]);
     expect(await problemsOf([UNKNOWN, '--service', 'execute-api'])).toEqual([
       expect.stringMatching(/^--region <region> must be given/),

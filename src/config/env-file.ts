@@ -1,22 +1,40 @@
 import { readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
+import { flagOf, variableOf } from './option.ts';
+import { placeholderIn } from './placeholders.ts';
 
 export interface EnvFile {
-  /** Variables whose value in the environment is that of the file. */
+  /** Variables whose value in the environment comes from the file. */
   readonly taken: ReadonlySet<string>;
-  /**
-   * Everything in the file, for what names a variable of its own, such as `${NAME}` of --header.
-   */
+  /** All variables of the file, for values that name one, such as `${NAME}` in --header. */
   readonly all: Readonly<Record<string, string>>;
 }
 
-export const NO_ENV_FILE: EnvFile = { taken: new Set(), all: {} };
+const NO_ENV_FILE: EnvFile = { taken: new Set(), all: {} };
 
 /**
- * Reads a file of variables and adds to `env` those that `isWanted` accepts and that it does not
- * have. The others stay out of the environment, which child processes inherit. Never throws.
+ * Reads the file of --env-file, if the flag or its variable names one, into `env`. Never throws.
+ * @param isWanted - selects the variables that the file may set.
  */
-export function readEnvFile(
+export function loadEnvFile(
+  flag: string | undefined,
+  env: NodeJS.ProcessEnv,
+  isWanted: (name: string) => boolean,
+): EnvFile & { readonly problems: readonly string[] } {
+  const path = flag ?? env[variableOf('envFile')];
+  // The check of the option reports a placeholder in the path.
+  if (!path || placeholderIn(path) !== undefined) return { ...NO_ENV_FILE, problems: [] };
+  const read = readEnvFile(path, env, isWanted);
+  if (!('problem' in read)) return { ...read, problems: [] };
+  const name = flag === undefined ? variableOf('envFile') : flagOf('envFile');
+  return { ...NO_ENV_FILE, problems: [`${name} must be a readable file: ${read.problem}`] };
+}
+
+/**
+ * Adds the wanted variables of a file to `env`, unless `env` has a value. The other variables stay
+ * out of the environment, which child processes inherit. Never throws.
+ */
+function readEnvFile(
   path: string,
   env: NodeJS.ProcessEnv,
   isWanted: (name: string) => boolean,
@@ -29,8 +47,7 @@ export function readEnvFile(
       all[name] = value;
       if (!isWanted(name)) continue;
       if (!env[name]) env[name] = value;
-      // By its value: some versions of Node take --env-file for their own, and have read it before
-      // the first line runs.
+      // Compared by value: some versions of Node read --env-file themselves before this code runs.
       if (env[name] === value) taken.add(name);
     }
   } catch (error) {

@@ -202,10 +202,10 @@ describe('an endpoint that cannot be used', () => {
     }
   });
 
-  it('whose host does not tell what to sign for says how to tell it', async () => {
+  it('whose host does not determine what to sign for says how to tell it', async () => {
     expect(await complaintOf({ args: [ENDPOINT] })).toBe(
       complaint(
-        '--service <name> and --region <region> must be given: the host mcp.example.com does not tell what to sign for (--auth none sends requests unsigned)',
+        '--service <name> and --region <region> must be given: the host mcp.example.com does not determine what to sign for (--auth none sends requests unsigned)',
       ),
     );
   });
