@@ -8,12 +8,11 @@ import { causeText } from './core/errors/errors.ts';
 import { systemClock } from './core/time/clock.ts';
 import { OPTIONS, parseArguments, readSettings } from './settings.ts';
 
-/** Unusable settings, as for every command line tool; 1 is for a run that failed. */
+/** Invalid settings, by convention; 1 means that a run failed. */
 const EXIT_USAGE = 2;
 const EXIT_FAILED = 1;
 /**
- * Clients that are killed cannot close our stdin on every platform; becoming somebody else's child
- * is the sign.
+ * On some platforms a killed client does not close our stdin; a new parent process shows its end.
  */
 const PARENT_CHECK_MS = 2_000;
 
@@ -49,14 +48,11 @@ async function demo(args: Arguments): Promise<number> {
   return code;
 }
 
-/**
- * What a shell makes of a process that a signal ended; scripts tell by it that the work was not
- * finished.
- */
+/** The exit codes that shells report for signals: scripts see that the work did not finish. */
 const EXIT_BY_SIGNAL = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
 async function runCommand(name: Exclude<CommandName, 'demo'>, args: Arguments): Promise<number> {
-  // Loaded when one runs: serving must not start later because of them.
+  // Loaded on demand, so that serving starts sooner.
   const { COMMAND_MODULES } = await import('./commands/run.ts');
   const command = COMMAND_MODULES[name];
   const outcome = await readSettings(args, process.env);
@@ -70,7 +66,7 @@ async function runCommand(name: Exclude<CommandName, 'demo'>, args: Arguments): 
   let code: number | undefined;
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {
-      // Who asks twice does not want to wait for a server.
+      // A second signal ends the process at once, without waiting for a server.
       if (code !== undefined) process.exit(code);
       code = EXIT_BY_SIGNAL[signal];
       ended.abort(new Error(signal));
@@ -108,9 +104,9 @@ async function main(argv: readonly string[]): Promise<number> {
   return serves ? serveUntilLeft(args) : runCommandLine(args);
 }
 
-/** Help, the version, or a command. */
+/** Shows help or the version, or runs a command. */
 async function runCommandLine(args: Arguments): Promise<number> {
-  // Loaded only here, because a server that starts needs no part of it.
+  // Loaded on demand, because serving does not need commander.
   const { runProgram } = await import('./program.ts');
   const stdout = new StdoutWriter(() => undefined);
   let code = 0;
@@ -130,12 +126,12 @@ async function serveUntilLeft(args: Arguments): Promise<number> {
   if ('problems' in outcome) return usage(outcome.problems);
   const serving = serve(outcome.settings);
   let signals = 0;
-  // A new certificate or other settings at the server: on Windows it means that the console closes.
+  // SIGHUP renews sessions and connections. On Windows it means that the console closes.
   const hangsUp = process.platform === 'win32';
   if (!hangsUp) process.on('SIGHUP', () => serving.renew());
   for (const signal of ['SIGINT', 'SIGTERM', ...(hangsUp ? (['SIGHUP'] as const) : [])] as const) {
     process.on(signal, () => {
-      // The second one means now: whoever sends it does not want to wait for a server.
+      // A second signal ends the process at once, without waiting for a server.
       if (++signals > 1) {
         serving.stop();
         process.exit(1);
@@ -143,7 +139,7 @@ async function serveUntilLeft(args: Arguments): Promise<number> {
       serving.leave(signal);
     });
   }
-  // A listener serves others than whoever started it.
+  // A listener serves clients that did not start it, so its parent process does not matter.
   if (outcome.settings.servesStdio) {
     const parent = process.ppid;
     setInterval(() => {
@@ -153,8 +149,7 @@ async function serveUntilLeft(args: Arguments): Promise<number> {
   let faulted = false;
   process.on('unhandledRejection', (error) => serving.fault('a promise that nobody watched', error));
   process.on('uncaughtException', (error) => {
-    // What threw may be half done: calls under way get an answer, and then a fresh process is the
-    // safer one.
+    // The state may be inconsistent: calls in flight get an answer, then the process ends.
     serving.fault('an uncaught exception', error);
     faulted = true;
     serving.leave('an internal fault', true);
@@ -163,6 +158,6 @@ async function serveUntilLeft(args: Arguments): Promise<number> {
   return faulted ? 1 : code;
 }
 
-// A dead stderr must not turn a report into an exception that is reported to it.
+// Without a listener, a closed stderr would turn each report into a further exception.
 process.stderr.on('error', () => undefined);
 void main(process.argv.slice(2)).then((code) => process.exit(code));

@@ -1,20 +1,19 @@
 import type { CommandShape } from './config/argv.ts';
 import { text, toggle } from './config/option.ts';
 
-/** The clients that `config` knows, by the word that names each. */
+/** The clients that `config` supports. */
 export const CLIENTS = ['claude-code', 'claude-desktop', 'opencode', 'cursor', 'vscode', 'kiro'] as const;
 
 export interface Command extends CommandShape {
-  /** False: it takes neither the endpoint nor the options of the proxy. */
+  /** False if the command takes neither an endpoint nor the options of the proxy. */
   readonly connects: boolean;
   readonly help: string;
   readonly example: string;
 }
 
 /**
- * The commands beside serving, in the order in which help shows them. Their options stand here and
- * not in commands/, because help is made of them and must not load what a command needs to run.
- * They have no environment variables: what they say is about one run.
+ * The commands, in the order of help. Their options are declared here because help must not load
+ * the code of commands. They have no variables, because they concern one run.
  */
 export const COMMANDS = {
   doctor: {

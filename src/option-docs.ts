@@ -3,16 +3,13 @@ import { defaultOf, usageOf } from './config/option-text.ts';
 import { DEFAULT_ENDPOINT } from './endpoint/endpoint.ts';
 import { ENDPOINT_VARIABLE, OPTIONS } from './settings.ts';
 
-/**
- * The texts that come from the option tables: --help, docs/options.md, .env.example. A guard test
- * compares them.
- */
+/** Writes docs/options.md and .env.example from the option tables. A guard test compares them. */
 
 const entries: readonly (readonly [string, Option])[] = Object.entries(OPTIONS as OptionTable);
 
 const inGroup = (group: string) => entries.filter(([, option]) => option.group === group);
 
-/** A heading without options would promise what is not there. */
+/** Groups without options get no heading. */
 const groups = OPTION_GROUPS.filter((group) => inGroup(group).length > 0);
 
 const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('<', '&lt;');
@@ -57,10 +54,7 @@ export function envExample(): string {
   return `${lines.join('\n')}\n`;
 }
 
-/**
- * A page with its generated parts renewed: the option table, and the examples that it quotes by
- * file name.
- */
+/** Returns a page with its generated parts renewed: the option table and the quoted examples. */
 export function pageWith(page: string, examples: Readonly<Record<string, string>>): string {
   return page
     .replace(

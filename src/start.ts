@@ -6,32 +6,24 @@ import vm from 'node:vm';
 import { CodeCache } from './snapshot/code-cache.ts';
 import { cacheFolder } from './snapshot/folder.ts';
 
-/**
- * Set by the build: V8 checks a cache by the length of its source alone, which two builds may
- * share.
- */
+/** Set by the build. V8 checks only the source length of a cache, and two builds may share it. */
 declare const BUILD_ID: string;
 
-/**
- * By then a client has made its first calls, and V8 has compiled the functions that a start needs.
- */
+/** After the first calls, when V8 has compiled the functions that a start needs. */
 const CACHE_AFTER_MS = 3_000;
 
-/**
- * Where Node looks for a hook around the compilation of undici's HTTP parser; scripts/build.mjs
- * puts the call there.
- */
+/** The global that holds the hook around undici's parser compilation; see scripts/build.mjs. */
 const COMPILE_HOOK = Symbol.for('mcp-sigv4-proxy.compile');
 
 const loadNative = createRequire(__filename);
 const modules = new Map<string, { exports: unknown }>();
 
-/** Loads the chunks of the bundle, compiled from the cache where that has them. */
+/** Loads the chunks of the bundle, from the code cache if possible. */
 function load(name: string, cache: CodeCache | undefined): unknown {
   const known = modules.get(name);
   if (known) return known.exports;
   const path = join(__dirname, name);
-  // The build writes ASCII: V8 keeps such a source as it is.
+  // The build writes ASCII, which V8 keeps without conversion.
   const source = readFileSync(path, 'latin1');
   const cachedData = cache?.get(name);
   const script = new vm.Script(
@@ -48,8 +40,7 @@ function load(name: string, cache: CodeCache | undefined): unknown {
 }
 
 function openCache(env: NodeJS.ProcessEnv): CodeCache | undefined {
-  // Node's own variables: a person who turns its compile cache off means this one, too. Coverage
-  // needs what a cache leaves out.
+  // Node's variable for its compile cache also turns off ours. Coverage needs uncached code.
   if (env.NODE_DISABLE_COMPILE_CACHE || env.NODE_V8_COVERAGE) return undefined;
   const folder = env.NODE_COMPILE_CACHE
     ? join(env.NODE_COMPILE_CACHE, 'mcp-sigv4-proxy')
@@ -59,8 +50,8 @@ function openCache(env: NodeJS.ProcessEnv): CodeCache | undefined {
 }
 
 /**
- * With its optimizing compiler off, Node 20 needs 120 ms of CPU and 35 MB less at the first call,
- * and is as quick afterwards.
+ * Without V8's optimizing WebAssembly compiler, Node 20 saves 120 ms of CPU and 35 MB at the first
+ * call.
  */
 const ONE_COMPILER = ['--no-wasm-tier-up', '--no-wasm-dynamic-tiering'];
 const BOTH_COMPILERS = ['--wasm-tier-up', '--wasm-dynamic-tiering'];
@@ -70,8 +61,8 @@ function setFlags(flags: readonly string[]): void {
 }
 
 /**
- * Undici's HTTP parser is the only WebAssembly in the process. Earlier, the flags would make V8
- * refuse Node's own code cache.
+ * undici's parser is the only WebAssembly here. Flags set earlier would invalidate Node's own code
+ * cache.
  */
 function compileParserOnce(): void {
   const hook = (compile: () => unknown): unknown => {
@@ -81,7 +72,7 @@ function compileParserOnce(): void {
   Object.assign(globalThis, { [COMPILE_HOOK]: hook });
 }
 
-/** V8 writes its flags into a cache, and refuses one with others than those of the next start. */
+/** V8 records its flags in a cache and rejects the cache if the flags of the next start differ. */
 function writeCache(cache: CodeCache): void {
   setFlags(BOTH_COMPILERS);
   cache.write();

@@ -2,11 +2,9 @@ import { flagOf, type Option, type OptionTable } from './option.ts';
 import { urlWithoutSecrets } from './secrets.ts';
 import { isNearly } from './spelling.ts';
 
-/** What a command takes besides what the proxy itself takes. */
+/** The words and options of a command, in addition to the options of the proxy. */
 export interface CommandShape {
-  /**
-   * Words that must stand there, by the names that help and complaints call them: `call <tool>`.
-   */
+  /** Required words, by the names that help and errors use: `call <tool>`. */
   readonly words: readonly string[];
   /** Options of this command; several commands may have the same one. */
   readonly options: OptionTable;
@@ -14,13 +12,13 @@ export interface CommandShape {
 
 export type CommandShapes = Readonly<Record<string, CommandShape>>;
 
-/** What stands on the command line, before any value is judged. */
+/** The parts of a command line. `readSettings` checks the values. */
 export interface Arguments {
   readonly command: string | undefined;
-  /** The command's own words, in its order. */
+  /** The words of the command, in the order of its declaration. */
   readonly words: readonly string[];
   readonly endpoint: string | undefined;
-  /** Raw texts per option key, one per occurrence; the command's own options among them. */
+  /** Raw texts per option key, one per occurrence; includes the options of the command. */
   readonly options: Readonly<Record<string, readonly string[]>>;
   readonly help: boolean;
   /** True if help should show all options; `help` is true as well. */
@@ -29,12 +27,12 @@ export interface Arguments {
   readonly problems: readonly string[];
 }
 
-/** A list swallows what follows it, but nobody names a profile like this. */
+/** Ends a list: no profile, tool or header has such a name. */
 const looksLikeEndpoint = (word: string): boolean => word.includes('://') || word.startsWith('arn:');
 
 /**
  * Sorts a command line into command, words, endpoint and options. Unknown and abbreviated flags are
- * problems: a setting that was silently ignored is worse than one that was refused.
+ * problems, because a silently ignored setting is worse than a refused one.
  */
 export function readArguments(
   argv: readonly string[],
@@ -45,9 +43,7 @@ export function readArguments(
   const known = new Map<string, { key: string; option: Option }>(
     tables.flatMap((each) => Object.entries(each).map(([key, option]) => [flagOf(key), { key, option }])),
   );
-  /**
-   * Told of the command when the whole line has been read: it may stand anywhere before its words.
-   */
+  /** Functions are called with the command once it is known: options may precede it. */
   const problems: (string | ((command: string | undefined) => string | undefined))[] = [];
   const options: Record<string, string[]> = {};
   const words: string[] = [];
@@ -55,7 +51,7 @@ export function readArguments(
   let helpAll = false;
   let version = false;
   let list: string[] | undefined;
-  /** Words that a list has taken, with its flag: one of them may have been meant as the command. */
+  /** Values of lists with their flag: one of them may have been meant as the command. */
   const taken: { readonly word: string; readonly flag: string }[] = [];
   let listFlag = '';
   let afterUnknown = false;
@@ -63,7 +59,7 @@ export function readArguments(
   for (let at = 0; at < argv.length; at++) {
     const word = argv[at] ?? '';
     if (onlyWords || !word.startsWith('-')) {
-      // What follows an unknown flag is most likely its value: one complaint is enough.
+      // The next word is most likely the value of the unknown flag: one error is enough.
       if (afterUnknown && !looksLikeEndpoint(word)) afterUnknown = false;
       else if (list && !looksLikeEndpoint(word)) {
         list.push(word);
@@ -93,7 +89,7 @@ export function readArguments(
       if (!Object.hasOwn(table, key)) problems.push((command) => misplaced(name, key, command, commands));
       let value = equals < 0 ? undefined : word.slice(equals + 1);
       if (value === undefined && option.kind === 'switch') value = 'true';
-      // Another flag is no value: this one's was forgotten.
+      // A flag is not a value: the value was forgotten.
       else if (value === undefined && !argv[at + 1]?.startsWith('--')) value = argv[++at];
       if (!value) {
         problems.push(`${name} needs a value`);
@@ -108,7 +104,7 @@ export function readArguments(
     }
   }
 
-  // As most programs with commands take it, alone or before the name of one.
+  // `help` and `help <command>`, as in most programs with commands.
   if (words[0] === 'help' && Object.keys(commands).length > 0) {
     help = true;
     words.shift();
@@ -124,7 +120,7 @@ export function readArguments(
   }
   const own: string[] = [];
   for (const wanted of shapeOf(command, commands)?.words ?? []) {
-    // The endpoint is known by its looks, so that it may stand before the word as well.
+    // The endpoint has a recognizable form, so it may precede the word.
     const at = words.findIndex((word) => !looksLikeEndpoint(word));
     if (at < 0) problems.push(`${command} needs a <${wanted}> before its options`);
     else own.push(...words.splice(at, 1));
@@ -158,7 +154,7 @@ export function readArguments(
   };
 }
 
-/** No host has a name like this: without a dot, a port or a path. */
+/** True for a word without dot, port and path, which cannot be a host. */
 const isBareWord = (word: string): boolean => /^[a-z][\w-]*$/i.test(word) && !/^localhost$/i.test(word);
 
 const shapeOf = (command: string | undefined, commands: CommandShapes): CommandShape | undefined =>
@@ -173,7 +169,7 @@ const flagsFor = (command: string | undefined, table: OptionTable, commands: Com
     'version',
   ].map(flagOf);
 
-/** What is wrong with an option that some commands have and the proxy itself has not. */
+/** The problem of an option that only other commands have. */
 function misplaced(
   name: string,
   key: string,

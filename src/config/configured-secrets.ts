@@ -9,9 +9,7 @@ export interface SecretSettings {
   readonly env: NodeJS.ProcessEnv;
 }
 
-/**
- * A value that may be a word of any sentence: `x-team: platform` must not hide the word everywhere.
- */
+/** Shorter values may be ordinary words: `x-team: platform` must not hide "platform" everywhere. */
 const WORD = /^[A-Za-z]+$/;
 const PROXY_VARIABLES = ['HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy'];
 const SCHEME = /^(?:Bearer|Basic|Token|ApiKey)\s+(\S.*)$/i;
@@ -32,7 +30,7 @@ export function configuredSecrets(settings: SecretSettings): string[] {
   return [...new Set([...ofHeaders, ...ofUrls, ...listenToken])].filter((secret) => secret !== '');
 }
 
-/** Each secret of a URL as it is written, and as it is meant. */
+/** Each secret of a URL, both encoded and decoded. */
 const partsOf = (url: string): string[] =>
   secretsOfUrl(url, '').flatMap(({ start, end }) => {
     const written = url.slice(start, end);

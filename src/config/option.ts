@@ -2,9 +2,8 @@ import { placeholderIn, unexpanded } from './placeholders.ts';
 import type { Secret } from './secrets.ts';
 
 /**
- * How a module declares its options, and the one check that reads flags and environment alike. An
- * option is declared once, beside the code that obeys it; `settings.ts` collects the tables for
- * parsing, --help, docs/options.md and .env.example.
+ * Declares options, and checks flags and variables in one way. Each option is declared once, beside
+ * the code that obeys it; `settings.ts` collects the tables for parsing, help and docs.
  */
 
 export const OPTION_GROUPS = [
@@ -27,18 +26,15 @@ interface Declared<T> {
   readonly help: string;
   /** True for the options that most people set: -h shows only these. */
   readonly common?: true;
-  /** What the help shows as default where no value of the table says it. */
+  /** The default as text, if it is not a fixed value. */
   readonly defaultText?: string;
   /**
-   * Key of the option without which this one does nothing: where that is not given, `doctor` says
-   * so.
+   * The key of an option without which this option has no effect; `doctor` warns if it is absent.
    */
   readonly needs?: string;
   /** Other environment variables, after `MCP_PROXY_<NAME>`, first non-empty wins. */
   readonly env?: readonly string[];
-  /**
-   * The parts of one value that no output may show; without it, nothing about the option is secret.
-   */
+  /** Returns the parts of a value that no output may show; absent if values are not secret. */
   readonly secrets?: (value: string) => readonly Secret[];
   readonly fallback: T;
 }
@@ -57,10 +53,10 @@ export interface NumberOption<T extends number | undefined = number | undefined>
   readonly integer: boolean;
   readonly min: number;
   readonly max?: number;
-  /** True where `min` itself is not allowed. */
+  /** True if `min` itself is not allowed. */
   readonly above?: boolean;
   /**
-   * For what bounds cannot say. Returns what is wrong with the value ("must be ..."), or undefined.
+   * For rules beyond bounds. Returns what is wrong with the value ("must be ..."), or undefined.
    */
   readonly check?: (value: number) => string | undefined;
 }
@@ -73,16 +69,12 @@ export interface ListOption extends Declared<readonly string[]> {
   readonly kind: 'list';
   readonly placeholder: string;
   /**
-   * `words`: commas and blanks separate; `entries`: only a repeated flag, or a newline in the
-   * variable, does.
+   * `words`: separated by commas or blanks; `entries`: one per flag, or per line of the variable.
    */
   readonly separator: 'words' | 'entries';
-  /**
-   * Environment variables, after all others, whose value is one entry, whatever characters are in
-   * it.
-   */
+  /** Environment variables, read last, whose whole value is one entry. */
   readonly singleEnv?: readonly string[];
-  /** True where the option replaces `${NAME}` itself. */
+  /** True if the option itself replaces `${NAME}`. */
   readonly expands?: boolean;
   readonly check?: (value: string) => string | undefined;
 }
@@ -90,7 +82,7 @@ export interface ListOption extends Declared<readonly string[]> {
 export type Option = TextOption | NumberOption | SwitchOption | ListOption;
 
 /**
- * Keys are camelCase; the flag is the same in kebab-case, the variable `MCP_PROXY_` + the flag in
+ * Keys are camelCase. The flag is the key in kebab-case, the variable `MCP_PROXY_` + the flag in
  * capitals.
  */
 export type OptionTable = Readonly<Record<string, Option>>;
@@ -112,7 +104,7 @@ export const decimal = <const T extends number | undefined>(option: OptionRest<N
     T extends number ? number : number | undefined
   >;
 
-/** Seconds on the command line and in the settings; 0 switches the limit off. */
+/** A time limit in seconds; 0 means no limit. */
 export const timeLimit = <const T extends number>(
   option: OptionRest<NumberOption<T>, 'integer' | 'min' | 'placeholder'>,
 ) => decimal<T>({ placeholder: 's', min: 0, ...option });
@@ -136,8 +128,8 @@ export const variableOf = (key: string): string =>
   `MCP_PROXY_${flagOf(key).slice(2).toUpperCase().replaceAll('-', '_')}`;
 
 /**
- * By placeholder: .env.example has nothing else to tell the unit by, and who wrote "5m" has to be
- * told it.
+ * Units by placeholder: .env.example shows no placeholder, and an error about "5m" must name the
+ * unit.
  */
 const UNITS: Readonly<Record<string, string>> = {
   s: 'a number of seconds',
@@ -145,8 +137,7 @@ const UNITS: Readonly<Record<string, string>> = {
 };
 
 /**
- * What the option takes, as a phrase: "an integer >= 1". Shown in help, in the tables and in every
- * complaint.
+ * The values that an option accepts, as a phrase for help, tables and errors: "an integer >= 1".
  */
 export function boundsOf(option: Option): string {
   switch (option.kind) {
@@ -170,8 +161,8 @@ export function boundsOf(option: Option): string {
 export type CheckedValue = { readonly value: unknown } | { readonly problem: string };
 
 /**
- * Reads raw text (one per occurrence of the flag, or the variable's value alone) as the option's
- * value. Never throws: what is wrong comes back as a phrase that starts with "must be" or the like.
+ * Parses raw texts (one per flag, or the variable's value) as the value of an option. Never throws:
+ * a problem is returned as a phrase such as "must be ...".
  */
 export function readOption(
   option: Option,
@@ -188,8 +179,7 @@ export function readOption(
       if (last === 'false' || last === '0') return { value: false };
       return { problem: `must be ${boundsOf(option)}` };
     case 'number': {
-      // Number() alone would take "", " 1", "0x10" and "1e3"; a person who typed those meant
-      // something else.
+      // Number() alone would accept "", " 1", "0x10" and "1e3", which are mistakes here.
       const value = /^-?\d+(\.\d+)?$/.test(last) ? Number(last) : Number.NaN;
       const fits =
         Number.isFinite(value) &&
@@ -211,8 +201,8 @@ export function readOption(
         return from === 'variable' ? item.split(/\r?\n/) : [item];
       });
       const values = from === 'single' ? entries : entries.filter((entry) => entry.trim() !== '');
-      // What a script wrote as "$READERS,$WRITERS" is no wish for the default, which of
-      // --allow-tool is everything.
+      // A script's empty "$READERS,$WRITERS" must not select the default: for --allow-tool, all
+      // tools.
       const given = from === 'flag' || raw.some((item) => item.trim() !== '');
       if (values.length === 0 && given) return { problem: `must be ${boundsOf(option)}, and names nothing` };
       const problems = values.flatMap((entry) => option.check?.(entry) ?? []);
@@ -222,7 +212,7 @@ export function readOption(
 }
 
 /**
- * The texts that were given for an option, and by which flag or variable; `single`: one of
+ * The given texts of an option, and the flag or variable that gave them; `single`: one of
  * `singleEnv`.
  */
 export interface Raw {
@@ -245,7 +235,7 @@ export function rawOf(
   return { texts: [env[name] ?? ''], name, how: single.includes(name) ? 'single' : 'variable' };
 }
 
-/** Reads the flags of a table whose options have no variables: those of one command. */
+/** Reads the options of a command, which have flags but no variables. */
 export function readFlags<T extends OptionTable>(
   table: T,
   given: Readonly<Record<string, readonly string[]>>,
@@ -259,6 +249,6 @@ export function readFlags<T extends OptionTable>(
     if (checked && 'problem' in checked) problems.push(`${flagOf(key)} ${checked.problem}`);
     else if (checked) values[key] = checked.value;
   }
-  // Each value came from the option of its own key, by its fallback or by the check of its kind.
+  // Each value has the type of its option: its fallback, or the result of the check of its kind.
   return { values: values as OptionValues<T>, problems };
 }

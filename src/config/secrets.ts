@@ -1,10 +1,10 @@
 /** A part of a setting's value that no output may hold. */
 export interface Secret {
-  /** Where it stands in the value: the same letters may stand in it twice. */
+  /** The position in the value, because the same text may occur twice. */
   readonly start: number;
   /** Exclusive. */
   readonly end: number;
-  /** A fitting name for the environment variable that could carry it instead. */
+  /** A suitable name for an environment variable that holds the secret instead. */
   readonly variable: string;
 }
 
@@ -13,14 +13,14 @@ const SOUNDS_SECRET = /key|token|secret|passw|credential|signature|^sig$|^auth/i
 
 export const soundsSecret = (name: string): boolean => SOUNDS_SECRET.test(name);
 
-/** A name as an environment variable's: `x-api-key` becomes `X_API_KEY`. */
+/** Converts a name to that of an environment variable: `x-api-key` becomes `X_API_KEY`. */
 export const variableName = (name: string): string =>
   name
     .toUpperCase()
     .replace(/[^A-Z0-9]+/g, '_')
     .replace(/^_+|_+$/g, '');
 
-/** The value with each secret in it replaced. */
+/** Replaces each secret of a value. */
 export function withoutSecrets(
   value: string,
   secrets: readonly Secret[],
@@ -34,8 +34,8 @@ export function withoutSecrets(
 }
 
 /**
- * The password of a URL, or the user name where that stands alone; with those of its query's values
- * whose names sound secret.
+ * The password of a URL (or a user name without password), and query values with names that suggest
+ * a secret.
  */
 export function secretsOfUrl(url: string, password: string): Secret[] {
   const secrets: Secret[] = [];
@@ -53,6 +53,6 @@ export function secretsOfUrl(url: string, password: string): Secret[] {
   return secrets;
 }
 
-/** A text that may be a URL, without the login and the query secrets of one. */
+/** Removes login and query secrets if the text is a URL. */
 export const urlWithoutSecrets = (text: string): string =>
   withoutSecrets(text, secretsOfUrl(text, '')).replace(/(:\/\/)[^/\s]*@/, '$1...@');

@@ -1,10 +1,10 @@
-/** Two slips of a finger; with more, what was meant is anybody's guess. */
+/** Two typing errors. With more, any guess is arbitrary. */
 const MAX_SLIPS = 2;
 
-/** True where one was probably meant for the other. */
+/** True if one word is probably a misspelling of the other. */
 export const isNearly = (one: string, other: string): boolean => distance(one, other) <= MAX_SLIPS;
 
-/** How many letters were added, dropped or exchanged (Levenshtein). */
+/** The Levenshtein distance: letters added, removed or replaced. */
 function distance(one: string, other: string): number {
   let row = Array.from({ length: other.length + 1 }, (_, at) => at);
   for (let i = 1; i <= one.length; i++) {

@@ -8,19 +8,19 @@ import type { Events } from '../core/pipeline/events.ts';
 import { folderProblem, openTrusted } from '../core/system/trusted-file.ts';
 import type { Snapshot, SnapshotStore } from '../core/tools/snapshot.ts';
 
-/** Raised whenever a file of an older proxy would be misread: such a file is as good as none. */
+/** Raised when the format changes; files of another format are ignored. */
 const FORMAT = 1;
-/** Thousands of tools with long schemas; whatever is longer is not what this wrote. */
+/** Enough for thousands of tools with long schemas; a longer file was not written by the proxy. */
 const LARGEST_FILE_BYTES = 32 * 1024 * 1024;
-/** Only the owner: what a server tells one account about its tools is nobody else's business. */
+/** Readable by the owner only: the tool list of an account is private. */
 const FILE_MODE = 0o600;
 const FOLDER_MODE = 0o700;
 
-/** A draft lives for milliseconds. One of so long ago is of a process that was killed over it. */
+/** A draft exists for milliseconds. An older one was left by a killed process. */
 const DRAFT_IS_LEFT_MS = 3_600_000;
 /**
- * One for each profile, endpoint and set of options that somebody has used; those that were not
- * written for the longest go first.
+ * One per profile, endpoint and set of options in use; the files written longest ago are removed
+ * first.
  */
 const MAX_SNAPSHOTS = 200;
 const SNAPSHOT_NAME = /^[\da-f]{64}\.json$/;
@@ -28,17 +28,11 @@ const DRAFT_NAME = /^[\da-f]{64}\.json\.[\da-f-]{36}$/;
 
 export interface SnapshotFilesOptions {
   readonly folder: string;
-  /**
-   * Everything that decides what the server and the proxy answer; none of it is a secret, and only
-   * its hash is kept.
-   */
+  /** Everything that determines the answers. It holds no secrets, and only its hash is stored. */
   readonly identity: unknown;
-  /**
-   * Who asks the server. Where that is known before anything is asked, only a snapshot that names
-   * the same principal is used.
-   */
+  /** The principal of the requests. If it is known in advance, only its own snapshot is used. */
   readonly principal?: {
-    /** As far as that can be known before anything is asked. */
+    /** The principal, if it is known before the first request. */
     foreseen(): Promise<string | undefined>;
     now(): string | undefined;
   };
@@ -68,19 +62,19 @@ export class SnapshotFiles implements SnapshotStore {
   }
 
   save(revision: string, snapshot: Snapshot): Promise<void> {
-    // One after the other: the last one asked for is the one that stays.
+    // Written in order, so that the last snapshot stays.
     this.#writing = this.#writing.then(() => this.#write(revision, snapshot));
     return this.#writing;
   }
 
-  /** Resolves when everything that was asked to be kept is. */
+  /** Resolves when all pending snapshots are written. */
   written(): Promise<void> {
     return this.#writing;
   }
 
   async #write(revision: string, { opening, pages }: Snapshot): Promise<void> {
     const path = this.#pathOf(revision);
-    // Two proxies may write the same snapshot: each file is whole, and the later one wins.
+    // Two proxies may write the same snapshot: each file is complete, and the later one wins.
     const draft = `${path}.${randomUUID()}`;
     try {
       await mkdir(this.#options.folder, { recursive: true, mode: FOLDER_MODE });
@@ -100,7 +94,7 @@ export class SnapshotFiles implements SnapshotStore {
     }
   }
 
-  /** Once for each run: whoever starts often writes often. Never throws. */
+  /** Runs once per process. Never throws. */
   async #sweep(): Promise<void> {
     if (this.#swept) return;
     this.#swept = true;
@@ -133,8 +127,8 @@ export class SnapshotFiles implements SnapshotStore {
 }
 
 /**
- * @throws Error where another user may have written it, or can exchange it: it decides which tools
- * a client sees.
+ * @throws Error if another user can write or replace the file: it decides which tools a client
+ * sees.
  */
 function readTrusted(path: string): string {
   const fd = openTrusted(path, constants.O_RDONLY);
@@ -152,8 +146,7 @@ const isMissing = (error: unknown): boolean =>
   error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR');
 
 /**
- * @throws Error where the text is no snapshot of this format, down to its parts: what is served
- * must be what clients can read.
+ * @throws Error if any part of the text does not match the format: clients must be able to read it.
  */
 function readSnapshot(text: string): Snapshot & { readonly by: string | undefined } {
   const file: unknown = JSON.parse(text);

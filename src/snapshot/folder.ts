@@ -1,10 +1,7 @@
 import { userInfo } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 
-/**
- * Where programs keep what they can do without: as the platform has it, below it a folder of our
- * own.
- */
+/** The folder of the proxy within the platform's cache folder. */
 export function cacheFolder(env: NodeJS.ProcessEnv, platform: NodeJS.Platform = process.platform): string {
   const home = [env.HOME, env.USERPROFILE].find((path) => path && isAbsolute(path)) ?? userInfo().homedir;
   return join(baseFolder(env, platform, home), 'mcp-sigv4-proxy');
