@@ -18,7 +18,7 @@ import { lazy } from './layers/lazy/lazy.ts';
 import { pages } from './layers/pages.ts';
 import { profile } from './layers/profile.ts';
 import { rateLimit } from './layers/rate-limit.ts';
-import { redactError, redaction, redactSink } from './layers/redaction.ts';
+import { guarded, redactError, redaction } from './layers/redaction.ts';
 import { retry } from './layers/retry/retry.ts';
 import { toolCache } from './layers/tool-cache/tool-cache.ts';
 import { isUnfiltered, toolFilter, visibleTools } from './layers/tool-filter.ts';
@@ -160,9 +160,13 @@ export class McpProxy {
   /** No layer sees it, and its errors go to a client all the same. */
   async #forward(request: BareRequest): Promise<Reply> {
     const { redactor } = this.#wiring;
-    const pass: BareRequest['pass'] = (head) => redactSink(request.pass(head), head, redactor);
+    const { pass, flush } = guarded(request.pass, redactor, () => {
+      throw unreadable();
+    });
     try {
-      return await this.#passThrough.forward({ ...request, pass, edit: this.#editReplay });
+      const reply = await this.#passThrough.forward({ ...request, pass, edit: this.#editReplay });
+      await flush();
+      return reply;
     } catch (error) {
       throw redactError(error, redactor);
     }
@@ -350,3 +354,11 @@ export class McpProxy {
     this.#wiring.transports.close();
   }
 }
+
+/** No client accepts a compressed stream: the listener forwards no Accept-Encoding. */
+const unreadable = (): ProxyError =>
+  new ProxyError(
+    'unusable-answer',
+    "The server's answer cannot be used: it is compressed, which was not asked for. The server, or a proxy before it, must be told not to.",
+    { sent: 'maybe' },
+  );

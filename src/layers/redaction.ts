@@ -1,10 +1,8 @@
 import { ProxyError } from '../core/errors/errors.ts';
 import type { Redactor } from '../core/errors/redact.ts';
+import { RedactedBody, redactedHead } from '../core/http/redacted-body.ts';
 import { isObject, type Response, valueTextAt, withValueAt } from '../core/jsonrpc/message.ts';
 import type { BodySink, HttpFacts, Layer, Reply } from '../core/pipeline/call.ts';
-
-/** An error answer is short; a longer piece of a body belongs to a result. */
-const MAX_ERROR_PIECE_BYTES = 64 * 1024;
 
 /**
  * Takes secrets out of the errors that a client gets, the server's and the proxy's own: a server
@@ -15,19 +13,13 @@ export function redaction(redactor: Redactor): Layer {
   return (next) =>
     async function redaction(call) {
       const { httpContext } = call;
-      const pass = httpContext?.pass;
-      const watched =
-        httpContext && pass
-          ? {
-              ...call,
-              httpContext: {
-                ...httpContext,
-                pass: (head: HttpFacts) => redactSink(pass(head), head, redactor),
-              },
-            }
-          : call;
+      // Without a body that passes, a compressed answer is read, and comes as a message.
+      const guard = httpContext?.pass && guarded(httpContext.pass, redactor, () => undefined);
+      const watched = guard ? { ...call, httpContext: { ...httpContext, pass: guard.pass } } : call;
       try {
-        return redactReply(await next(watched), redactor);
+        const reply = await next(watched);
+        if (reply.kind === 'passed') await guard?.flush();
+        return redactReply(reply, redactor);
       } catch (error) {
         throw redactError(error, redactor);
       }
@@ -65,7 +57,9 @@ function redactValue(value: unknown, redactor: Redactor): unknown {
 function redactReply(reply: Reply, redactor: Redactor): Reply {
   if (reply.kind !== 'answer') return reply;
   const message = redactResponse(reply.message, redactor);
-  return message === reply.message ? reply : { ...reply, message };
+  const http = reply.http && redactedHead(reply.http, redactor);
+  if (message === reply.message && http === reply.http) return reply;
+  return http ? { ...reply, message, http } : { ...reply, message };
 }
 
 function redactResponse(message: Response, redactor: Redactor): Response {
@@ -83,38 +77,26 @@ function redactAt(message: Response, key: 'error' | 'result', clean: (text: stri
   return cleaned === undefined || cleaned === text ? message : withValueAt(message, [key], cleaned);
 }
 
-/**
- * A body that passes unread: one that is no success is cleaned whole, an error in a success where
- * it comes in one piece.
- */
-export function redactSink(
-  sink: BodySink | undefined,
-  { status }: HttpFacts,
-  redactor: Redactor,
-): BodySink | undefined {
-  if (!sink) return sink;
-  const refused = status < 200 || status >= 300;
-  return {
-    write(chunk) {
-      if (chunk.length > MAX_ERROR_PIECE_BYTES) return sink.write(chunk);
-      const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-      if (refused) return sink.write(Buffer.from(redactor.clean(bytes.toString('utf8'))));
-      return sink.write(isFailure(bytes) ? maskSecrets(bytes, redactor) : chunk);
-    },
-    onSlow: (listener) => sink.onSlow?.(listener),
-  };
+type Pass = (head: HttpFacts) => BodySink | undefined;
+
+/** A `pass` whose bodies lose the secrets in their errors, and the end of the last one. */
+export interface GuardedPass {
+  readonly pass: Pass;
+  /** Writes what is held of a body that has passed. */
+  flush(): Promise<void>;
 }
 
-const isFailure = (bytes: Buffer): boolean =>
-  (bytes.includes('"error"') && !bytes.includes('"result"')) ||
-  (bytes.includes('"isError"') && /"isError"\s*:\s*true/.test(bytes.toString('latin1')));
-
-/**
- * Each known secret is replaced by as many characters: the head of the answer may have told its
- * length.
- */
-function maskSecrets(bytes: Buffer, redactor: Redactor): Buffer {
-  const text = bytes.toString('latin1');
-  const cleaned = redactor.withoutKnown(text, (secret) => '*'.repeat(secret.length));
-  return cleaned === text ? bytes : Buffer.from(cleaned, 'latin1');
+/** @param encoded - decides about a compressed answer, in which no secret can be found. */
+export function guarded(pass: Pass, redactor: Redactor, encoded: () => undefined): GuardedPass {
+  let body: RedactedBody | undefined;
+  return {
+    pass: (head) => {
+      const encoding = head.headers['content-encoding'];
+      if (encoding !== undefined && encoding !== 'identity') return encoded();
+      const sink = pass(redactedHead(head, redactor));
+      body = sink && new RedactedBody(sink, head, redactor);
+      return body;
+    },
+    flush: async () => body?.flush(),
+  };
 }

@@ -252,3 +252,21 @@ describe('a server that is not there', () => {
     await works(bin);
   });
 });
+
+it("the HTTP proxy's password reaches neither the client nor the log, also if the proxy repeats it", async () => {
+  const password = 'pa55-word/of the proxy';
+  const encoded = encodeURIComponent(password);
+  const basic = Buffer.from(`user:${password}`).toString('base64');
+  const proxy = await proxyTo({ credentials: { user: 'user', password: 'another' } });
+  const url = proxy.url.replace('://', `://user:${encoded}@`);
+  const bin = startAt('https://mcp.test/mcp', {
+    args: ['--log-level', 'trace'],
+    env: { HTTPS_PROXY: url },
+  });
+  const error = await cannotConnect(bin);
+  expect(proxy.tunnels[0]?.proxyAuthorization).toBe(`Basic ${basic}`);
+  for (const secret of [password, encoded, basic]) {
+    expect(error).not.toContain(secret);
+    expect(bin.stderr).not.toContain(secret);
+  }
+});

@@ -1,9 +1,13 @@
+import { writeFile } from 'node:fs/promises';
+import type { ServerResponse } from 'node:http';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { BinDriver } from '../support/bin-driver.ts';
 import { openSession, startListener } from '../support/listening.ts';
 import { sendJson } from '../support/mcp-answers.ts';
 import { SessionServer } from '../support/mcp-behaviours.ts';
-import { ScriptedServer } from '../support/scripted-server.ts';
+import { type Behaviour, type RecordedRequest, ScriptedServer } from '../support/scripted-server.ts';
 import { signingArgs } from '../support/signing.ts';
 import { makeTempHome } from '../support/temp-home.ts';
 
@@ -94,6 +98,103 @@ describe('a server that repeats the request in its answer', () => {
     const { text } = await ask({ headers, body });
     expect(text.length).toBeGreaterThan(10);
     for (const secret of SECRETS) expect(text).not.toContain(secret);
+  });
+
+  const errorOf = (request: RecordedRequest): string => {
+    const data = { headers: request.headers, url: request.url };
+    return JSON.stringify({
+      jsonrpc: '2.0',
+      id: request.rpc.id,
+      error: { code: -32000, message: 'bad', data },
+    });
+  };
+  const json = { 'content-type': 'application/json' };
+  /** Sends the text in two pieces, the first of which ends within the session token. */
+  const inPieces = (response: ServerResponse, text: string): void => {
+    const cut = text.indexOf(TOKEN) + 20;
+    response.write(text.slice(0, cut));
+    // The next turn of the server's loop is another piece for its reader.
+    setTimeout(() => response.end(text.slice(cut)), 20);
+  };
+
+  it.each<[string, Behaviour]>([
+    [
+      'an error in two pieces',
+      (request, response) => inPieces(response.writeHead(200, json), errorOf(request)),
+    ],
+    [
+      'an event in two pieces',
+      (request, response) =>
+        inPieces(
+          response.writeHead(200, { 'content-type': 'text/event-stream' }),
+          `data: ${errorOf(request)}\n\n`,
+        ),
+    ],
+    [
+      'an error that is longer than the proxy holds',
+      (request, response) => {
+        const long = errorOf(request).replace('"bad"', JSON.stringify('bad '.repeat(30_000)));
+        inPieces(response.writeHead(200, json), long);
+      },
+    ],
+    [
+      'a compressed error',
+      (request, response) =>
+        void response.writeHead(200, { ...json, 'content-encoding': 'gzip' }).end(gzipSync(errorOf(request))),
+    ],
+    [
+      'a web page',
+      (request, response) =>
+        void response.writeHead(200, { 'content-type': 'text/html' }).end(`<p>${errorOf(request)}`),
+    ],
+    [
+      'a response header',
+      (request, response) =>
+        void response
+          .writeHead(200, { ...json, 'mcp-echo': String(request.headers['x-amz-security-token']) })
+          .end(JSON.stringify({ jsonrpc: '2.0', id: request.rpc.id, result: { padding: 'x' } })),
+    ],
+  ])('gives no secret to a client of the listener, whose answer passes: %s', async (_how, behaviour) => {
+    const server = await ScriptedServer.start(behaviour);
+    const [endpoint = '', ...args] = argsFor(server);
+    const { ask } = await startListener(endpoint, { args, env: ENV });
+    const body = { jsonrpc: '2.0', id: 0, method: 'tools/call', params: { name: 'any', arguments: {} } };
+    const { text, headers } = await ask({ body });
+    expect(server.requests[0]?.headers['x-amz-security-token']).toBe(TOKEN);
+    expect(text.length).toBeGreaterThan(10);
+    const given = text + JSON.stringify(headers);
+    for (const secret of SECRETS) expect(given).not.toContain(secret);
+    expect(given).not.toContain(TOKEN.slice(20));
+    expect(given).not.toMatch(/Signature=[0-9a-f]/);
+  });
+
+  it('gives no listen token to a client or the log, also one of a file', async () => {
+    const inFile = 'a-token-that-a-file-holds';
+    const given = 'a-token-that-the-environment-holds';
+    const server = await ScriptedServer.start((request, response) =>
+      sendJson(response, 200, {
+        jsonrpc: '2.0',
+        id: request.rpc.id,
+        error: { code: 1, message: request.text },
+      }),
+    );
+    const file = join((await makeTempHome()).home, 'tokens');
+    await writeFile(file, `file=${inFile}\n`);
+    const { ask, bin } = await startListener(server.url, {
+      args: ['--listen-token-file', file, '--log-level', 'trace'],
+      env: { MCP_PROXY_LISTEN_TOKEN: given },
+    });
+    const params = { name: 'any', arguments: { tokens: [inFile, given] } };
+    const { text } = await ask({
+      headers: { authorization: `Bearer ${given}` },
+      body: { jsonrpc: '2.0', id: '', method: 'tools/call', params },
+    });
+    await bin.stderrMatching(/"http\.response"/);
+    for (const token of [inFile, given]) {
+      expect(server.requests[0]?.text).toContain(token);
+      expect(text).not.toContain(token);
+      expect(bin.stderr).not.toContain(token);
+    }
   });
 
   it('may answer with any error that holds no secret, and its text stays as it is', async () => {

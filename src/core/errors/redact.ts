@@ -81,4 +81,34 @@ export class Redactor {
     for (const [pattern, kept] of SHAPES) cleaned = cleaned.replace(pattern, `${kept}${HIDDEN}`);
     return cleaned;
   }
+
+  /** As `clean`, with as many characters as before: each secret becomes asterisks. */
+  masked(text: string): string {
+    let masked = this.withoutKnown(text, (spelling) => '*'.repeat(spelling.length));
+    for (const [pattern, kept] of SHAPES) {
+      masked = masked.replace(pattern, (whole: string, first: unknown) => {
+        const keep = kept === '' ? '' : String(first);
+        return keep + '*'.repeat(whole.length - keep.length);
+      });
+    }
+    return masked;
+  }
+
+  /** Where the text may end with the first part of a known secret; its length where it does not. */
+  secretStart(text: string): number {
+    let start = text.length;
+    for (const secrets of [this.#lasting, this.#known])
+      for (const spellings of secrets.values())
+        for (const spelling of spellings) start = Math.min(start, partialStart(text, spelling));
+    return start;
+  }
+}
+
+function partialStart(text: string, secret: string): number {
+  const [first = ''] = secret;
+  const from = Math.max(0, text.length - secret.length + 1);
+  for (let at = text.indexOf(first, from); at >= 0; at = text.indexOf(first, at + 1)) {
+    if (secret.startsWith(text.slice(at))) return at;
+  }
+  return text.length;
 }
