@@ -3,7 +3,9 @@ import { causeText } from '../core/errors/errors.ts';
 import { Redactor } from '../core/errors/redact.ts';
 import type { Events, ProxyEvent } from '../core/pipeline/events.ts';
 import { plainJson, plainText } from '../core/system/plain-text.ts';
+import { type Clock, systemClock } from '../core/time/clock.ts';
 import { LOG_LEVELS, type LogLevel, logFileOf, openLogFile } from './options.ts';
+import { RepeatLimit } from './repeat-limit.ts';
 
 type Written = Exclude<LogLevel, 'silent'>;
 
@@ -72,6 +74,7 @@ const LEVEL_OF: Readonly<Record<ProxyEvent['type'], Written | 'never'>> = {
   'tools.glob-unmatched': 'warn',
   'tools.all-hidden': 'error',
   'tool.keeps-argument': 'warn',
+  'log.lines-omitted': 'warn',
   'log.reopened': 'info',
   'log.reopen-failed': 'error',
   'internal.fault': 'error',
@@ -102,7 +105,7 @@ export interface Log {
  * Writes events as log lines to stderr or a file. The logger itself is loaded with the first line:
  * most runs have none.
  */
-export function logEvents(events: Events, given: LogOptions): Log {
+export function logEvents(events: Events, given: LogOptions, clock: Clock = systemClock): Log {
   const options = { ...given, file: logFileOf(given.file) };
   const redactor = new Redactor();
   const wanted = rank(options.level);
@@ -115,7 +118,11 @@ export function logEvents(events: Events, given: LogOptions): Log {
       return;
     }
     const level = LEVEL_OF[event.type];
-    if (level === 'never' || rank(level) < wanted) return;
+    if (level !== 'never' && rank(level) >= wanted) limit.take(event);
+  };
+  const write = (event: ProxyEvent): void => {
+    const level = LEVEL_OF[event.type];
+    if (level === 'never') return;
     const { type, ...fields } = event;
     logger ??= openLogger(options, redactor, (opened) => {
       target = opened;
@@ -123,9 +130,11 @@ export function logEvents(events: Events, given: LogOptions): Log {
     // A log that cannot be opened must not end a run that works.
     written = logger.then((log) => log[level](fields, type)).catch(() => undefined);
   };
+  const limit = new RepeatLimit(clock, write);
   events.subscribe(observe, { detailed: wanted <= rank('debug'), secrets: true });
   return {
     flush: async () => {
+      limit.end();
       await written;
       if (logger && options.file === undefined) {
         await new Promise<void>((resolve) => process.stderr.write('', () => resolve()));

@@ -276,6 +276,27 @@ it.each([
   },
 );
 
+it('a header Mcp-Param that repeats nothing of the body is 400, also of a tool and a method that are unknown', async () => {
+  const { ask, server } = await startListening();
+  const given = { ...call(0), params: { name: 'any', arguments: { deep: [{ region: 'eu-west-1' }], n: 0 } } };
+  const read = { jsonrpc: '2.0', id: -1, method: 'resources/read', params: { uri: 'file:///a' } };
+  for (const [body, value] of [
+    [given, 'us-east-1'],
+    [given, '=?base64?ZXUtd2VzdC0y?='],
+    [given, '=?base64?not base64?='],
+    [given, ''],
+    [read, 'us-east-1'],
+  ] as const) {
+    const refused = await ask({ headers: { 'mcp-param-region': value }, body });
+    expect([value, refused.status, refused.json.error]).toMatchObject([value, 400, { code: -32020 }]);
+  }
+  expect(server.requests).toEqual([]);
+  for (const value of ['eu-west-1', '=?base64?ZXUtd2VzdC0x?=', '0']) {
+    await ask({ headers: { 'mcp-param-region': value }, body: given });
+    expect(server.requests.at(-1)?.headers['mcp-param-region']).toBe(value);
+  }
+});
+
 it('a header Mcp-Param of a known tool that says something else than the argument is 400, and never sent', async () => {
   const region = { type: 'string', 'x-mcp-header': 'Region' };
   const tool = { name: 'any', inputSchema: { type: 'object', properties: { region } } };

@@ -67,7 +67,10 @@ describe('--read-only at the listener', () => {
       'mcp-name': 'look',
       'mcp-param-x': 'y',
     };
-    const answer = await ask({ headers, body: rpc('tools/call', { name: 'look', _meta }) });
+    const answer = await ask({
+      headers,
+      body: rpc('tools/call', { name: 'look', arguments: { x: 'y' }, _meta }),
+    });
     expect(answer.json).toMatchObject({ id: 0, result: { content: [] } });
     const [own] = server.of('tools/list');
     expect(own?.headers).toMatchObject({ 'mcp-protocol-version': '2026-07-28', 'mcp-method': 'tools/list' });

@@ -176,6 +176,19 @@ describe('--max-clients-per-address', () => {
   });
 });
 
+it('a flood of refused requests writes few lines, and how many were left out', async () => {
+  const { ask, bin } = await startListening({ env: { MCP_PROXY_LISTEN_TOKEN: TOKEN } });
+  const statuses = await Promise.all(
+    Array.from({ length: 60 }, async () => (await ask({ body: ping })).status),
+  );
+  expect(new Set(statuses)).toEqual(new Set([401]));
+  bin.kill('SIGTERM');
+  await bin.exit();
+  const lines = bin.stderr.split('\n').filter((line) => line.includes('"client.refused"'));
+  expect(lines).toHaveLength(21);
+  expect(JSON.parse(lines.at(-1) ?? '{}')).toMatchObject({ address: '127.0.0.1', omitted: 40 });
+});
+
 describe('--listen-token-file', () => {
   it('is read again when it changes, and an unusable one changes nothing', async () => {
     const { home } = await makeTempHome();

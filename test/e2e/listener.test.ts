@@ -96,7 +96,7 @@ describe('a client of the listener', () => {
       'accept-encoding': 'gzip',
       'x-forwarded-for': '10.0.0.1',
     };
-    await ask({ headers, body: call('echo') });
+    await ask({ headers, body: call('echo', { region: 'e' }) });
     const [request] = server.requests;
     expect(request?.verification?.ok).toBe(true);
     expect(request?.headers).toMatchObject({

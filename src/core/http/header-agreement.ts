@@ -45,21 +45,40 @@ function nameMismatch(headers: Headers, message: Named): ProxyError | undefined 
   return names.includes(decoded) ? undefined : mismatch('Mcp-Name', given, names.find(isText));
 }
 
+/** Repeats an argument of a tool; which one, only the tool's definition says. */
+const PARAM = 'mcp-param-';
+/** Levels of a message that are searched for the value of a header. */
+const MAX_DEPTH = 32;
+
 function paramMismatch(
   headers: Headers,
   message: Named,
   tool: JsonObject | undefined,
 ): ProxyError | undefined {
-  if (!tool || message.method !== 'tools/call') return undefined;
-  const wanted = paramHeadersOf(tool);
-  if ('fault' in wanted) return undefined;
-  for (const { name, path } of wanted.headers) {
-    const given = headers[`mcp-param-${name.toLowerCase()}`];
-    if (given === undefined) continue;
-    const value = path.reduce(ownOf, ownOf(paramsOf(message), 'arguments'));
-    if (!isSameValue(decodedValue(given), value)) return mismatch(`Mcp-Param-${name}`, given, value);
+  const given = Object.keys(headers).filter((name) => name.startsWith(PARAM));
+  if (given.length === 0) return undefined;
+  const wanted = tool && message.method === 'tools/call' ? paramHeadersOf(tool) : undefined;
+  const declared = new Map(
+    wanted && !('fault' in wanted)
+      ? wanted.headers.map(({ name, path }) => [PARAM + name.toLowerCase(), path])
+      : [],
+  );
+  for (const name of given) {
+    const value = headers[name] ?? '';
+    const path = declared.get(name);
+    const meant = path?.reduce(ownOf, ownOf(paramsOf(message), 'arguments'));
+    const agrees = path
+      ? isSameValue(decodedValue(value), meant)
+      : // Without the definition, it must at least repeat something that the body has.
+        contains(paramsOf(message), decodedValue(value), MAX_DEPTH);
+    if (!agrees) return mismatch(name.replace(PARAM, 'Mcp-Param-'), value, meant);
   }
   return undefined;
+}
+
+function contains(value: unknown, wanted: string | undefined, depth: number): boolean {
+  if (typeof value !== 'object' || value === null) return isSameValue(wanted, value);
+  return depth > 0 && Object.values(value).some((item) => contains(item, wanted, depth - 1));
 }
 
 function isSameValue(given: string | undefined, value: unknown): boolean {

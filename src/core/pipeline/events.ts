@@ -80,6 +80,8 @@ export type ProxyEvent =
   | { type: 'tools.all-hidden'; profile: string; tools: number; message: string }
   | { type: 'tools.glob-unmatched'; profile: string; option: string; glob: string }
   | { type: 'tool.keeps-argument'; tool: string; argument: string }
+  /** Lines of one event that were left out because there were too many. */
+  | { type: 'log.lines-omitted'; event: string; address: string | undefined; omitted: number }
   | { type: 'log.reopened'; file: string }
   | { type: 'log.reopen-failed'; message: string }
   | { type: 'proxy.draining'; inFlight: number }
