@@ -86,7 +86,7 @@ function read(path: string): ReadonlyMap<string, Buffer> {
     const fd = openTrusted(path, constants.O_RDONLY);
     try {
       const code: unknown = v8.deserialize(readFileSync(fd));
-      return code instanceof Map ? code : new Map();
+      return code instanceof Map ? new Map([...code].filter(isEntry)) : new Map();
     } finally {
       closeSync(fd);
     }
@@ -94,6 +94,10 @@ function read(path: string): ReadonlyMap<string, Buffer> {
     return new Map();
   }
 }
+
+/** A damaged file costs its entries: a start must not fail because of it. */
+const isEntry = ([name, code]: [unknown, unknown]): boolean =>
+  typeof name === 'string' && Buffer.isBuffer(code);
 
 function prune(folder: string): void {
   const files = readdirSync(folder).map((name) => join(folder, name));

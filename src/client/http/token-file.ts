@@ -53,8 +53,11 @@ export function readTokens(text: string): TokensRead {
   return tokens.length === 0 ? { problem: 'it has no name=secret line' } : { tokens };
 }
 
+const WRITABLE_BY_ALL = 0o002n;
+
 interface FileFacts {
   isFile(): boolean;
+  readonly mode: bigint;
   readonly size: bigint;
   readonly ino: bigint;
   readonly mtimeNs: bigint;
@@ -64,6 +67,8 @@ interface FileFacts {
 /** Reading a FIFO or a device would block. */
 function fileProblem(facts: FileFacts): string | undefined {
   if (!facts.isFile()) return 'it is not a regular file';
+  // Not its owner or group: containers mount secrets that belong to others. Windows has no modes.
+  if (process.getuid && (facts.mode & WRITABLE_BY_ALL) !== 0n) return 'every user can write to it';
   return facts.size > MAX_FILE_BYTES ? `it is longer than ${MAX_FILE_BYTES} bytes` : undefined;
 }
 

@@ -1,7 +1,7 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { loadTokens, readTokens } from '../../../src/client/http/token-file.ts';
+import { loadTokens, readTokens, TokenFile } from '../../../src/client/http/token-file.ts';
 import { Tokens } from '../../../src/client/http/tokens.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { makeTempHome } from '../../support/temp-home.ts';
@@ -127,4 +127,15 @@ describe('a token file that changes', () => {
     const { tokens } = tokensOf([], join(home.home, 'missing'));
     await expect(tokens.open()).rejects.toThrow('--listen-token-file');
   });
+});
+
+it.skipIf(process.platform === 'win32')('a file that every user can write to is refused', async () => {
+  const { home } = await makeTempHome();
+  const path = join(home, 'shared-tokens');
+  await writeFile(path, 'ci=sixteen-characters\n');
+  await chmod(path, 0o646);
+  expect(loadTokens(path)).toEqual({ problem: 'every user can write to it' });
+  expect(await new TokenFile(path).changed()).toEqual({ problem: 'every user can write to it' });
+  await chmod(path, 0o664);
+  expect(loadTokens(path)).toHaveProperty('tokens');
 });
