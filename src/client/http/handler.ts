@@ -120,7 +120,8 @@ export class HttpHandler {
 
   #createResponse(exchange: HttpExchange): HttpResponse {
     const { clock, keepaliveMs } = this.#deps;
-    return new HttpResponse(exchange, { clock, keepaliveMs, forms: acceptedForms(exchange.headers.accept) });
+    const forms = acceptedForms(exchange.headers.accept);
+    return new HttpResponse(exchange, { clock, keepaliveMs, forms, reads: true });
   }
 
   #rejectInvalid({ id, error }: InvalidMessage, bytes: number, answer: HttpResponse): void {
@@ -298,10 +299,9 @@ export class HttpHandler {
             headers,
             onSend: leaving,
             pass: (head) => answer.pass(hideUnauthorized(head)),
-            onAnswer: () => {
-              answer.answered();
-              entry.heartbeat?.stop();
-            },
+            onAnswer: () => entry.heartbeat?.stop(),
+            onAnswered: () => answer.markAnswered(),
+            onResumable: () => answer.markResumable(),
           }
         : { headers, onSend: leaving },
     };
@@ -375,7 +375,7 @@ export class HttpHandler {
     }
     const known = rescue(this.#deps.events, message, error);
     const id = message.kind === 'request' ? idText(message) : undefined;
-    const closes = id !== undefined && !isStream(message) && ENDED_HERE.has(known.reason);
+    const closes = id !== undefined && !isStream(message) && LAST_EVENTS.has(known.reason);
     if (!closes || !answer.closeWith(known, id)) answer.fail(known, id);
     // Other time limits have notified the server already.
     if (message.kind !== 'request' || known.details.limit !== 'read-timeout' || !isCancellable(message))
@@ -504,10 +504,10 @@ const shuttingDown = (): ProxyError =>
   new ProxyError('shutting-down', 'The proxy is ending: this request was not sent.', { sent: 'no' });
 
 /**
- * The proxy has ended these itself: a client that got the beginning of a stream gets the reason. A
- * stream that was lost breaks off, so that its client can resume it.
+ * A client that has the beginning of a stream gets these as its last event: of a stream that only
+ * ends, or breaks off, most clients wait for the answer until their own time limit.
  */
-const ENDED_HERE: ReadonlySet<ErrorReason> = new Set(['timeout', 'shutting-down']);
+const LAST_EVENTS: ReadonlySet<ErrorReason> = new Set(['timeout', 'shutting-down', 'connection-lost']);
 
 const DONE = Promise.resolve();
 

@@ -16,9 +16,11 @@ const hasType = ({ headers: { 'content-type': type } }: HttpFacts, wanted: strin
 const isEvents = (head: HttpFacts): boolean => hasType(head, EVENT_TYPE);
 
 /** True for a stream that bytes can be added to: uncompressed and without a length. */
-const isOpenEnded = ({ headers }: HttpFacts): boolean =>
-  headers['content-length'] === undefined &&
-  (headers['content-encoding'] === undefined || headers['content-encoding'] === 'identity');
+const isOpenEnded = (head: HttpFacts): boolean =>
+  head.headers['content-length'] === undefined && !isEncoded(head);
+
+const isEncoded = ({ headers: { 'content-encoding': encoding } }: HttpFacts): boolean =>
+  encoding !== undefined && encoding !== 'identity';
 
 /** Line ends occur only between JSON tokens, and would end the `data` field. */
 const toEvent = (text: string): string => `event: message\ndata: ${oneLine(text)}\n\n`;
@@ -32,6 +34,11 @@ export interface ResponseOptions {
   readonly keepaliveMs: number;
   /** What the client accepts. */
   readonly forms?: AcceptedForms;
+  /**
+   * True for the answer to a message: compressed, which the proxy has not asked for, it could not
+   * be checked, nor could progress be seen.
+   */
+  readonly reads?: boolean;
 }
 
 /**
@@ -47,6 +54,7 @@ export class HttpResponse {
   #stream: EventStream | undefined;
   #passesEvents = false;
   #answered = false;
+  #resumable = false;
   /**
    * True where the server's response is read as messages, so that its other messages are sent here.
    */
@@ -93,6 +101,7 @@ export class HttpResponse {
   /** Error responses have one media type, whatever the client accepts. */
   #fits(head: HttpFacts): boolean {
     const { json, events } = this.#forms;
+    if (this.#options.reads && isEncoded(head) && head.status >= 200 && head.status < 300) return false;
     if ((json && events) || head.status < 200 || head.status >= 300) return true;
     return isEvents(head) ? events : json || !hasType(head, JSON_TYPE);
   }
@@ -180,8 +189,13 @@ export class HttpResponse {
   }
 
   /** What may be the answer has passed: no other may follow. */
-  answered(): void {
+  markAnswered(): void {
     this.#answered = true;
+  }
+
+  /** An event with an id has passed: its client can ask for the rest. */
+  markResumable(): void {
+    this.#resumable = true;
   }
 
   /**
@@ -189,6 +203,7 @@ export class HttpResponse {
    * be added any more, or the answer may have passed.
    */
   closeWith(error: ProxyError, id: string): boolean {
+    if (this.#resumable && error.reason === 'connection-lost') return false;
     if (this.#state !== 'passing' || this.#answered || !this.#stream?.betweenEvents) return false;
     void this.#stream.write(Buffer.from(toEvent(errorResponse(error.toJsonRpc(), id).text)));
     this.end();

@@ -134,6 +134,10 @@ export interface HttpContext {
   readonly pass?: (head: HttpFacts) => BodySink | undefined;
   /** Called when an event that may be the answer is about to pass through. */
   readonly onAnswer?: () => void;
+  /** Called when the answer is about to pass, or what may be it: no other may follow. */
+  readonly onAnswered?: () => void;
+  /** Called when the client can resume the stream that passes. */
+  readonly onResumable?: () => void;
   /** Called before the first byte of each attempt leaves. */
   readonly onSend?: () => void;
 }

@@ -46,12 +46,6 @@ export interface CheckDeps {
 const isPlainResult = (text: string, request: Request): boolean =>
   text.startsWith(`{"jsonrpc":"2.0","id":${idText(request)},"result":{`);
 
-/** The response as the client is to read it: under the request's id, and valid. */
-function restoreId(response: Response, { request, onOtherId }: CheckDeps): Response {
-  if (!request || response.id === request.id || !isSameIdLoosely(response.id, request.id)) return response;
-  return replaceId(response, request, onOtherId);
-}
-
 function replaceId(response: Response, request: Request, otherId: CheckDeps['onOtherId']): Response {
   otherId(valueTextAt(response.text, ['id']) ?? 'no id');
   return withIdText(response, idText(request));
@@ -84,8 +78,13 @@ export function checkBody(
       found.find((each) => each.kind === 'unusable')?.what ?? 'JSON that does not answer the request',
       text,
     );
-  // Several are for a client that can tell them apart.
-  if (responses.length > 1 || found.length > 1) return undefined;
+  if (responses.length > 1 || found.length > 1) {
+    if (!responses.some(({ id }) => isSameIdLoosely(id, request.id)) && responses.length > 1) {
+      throw toError('several responses, none of them to the request', text);
+    }
+    // Several are for a client that can tell them apart.
+    if (responses.some(({ id }) => id === request.id)) return undefined;
+  }
   const given = only.id === request.id ? only : replaceId(only, request, onOtherId);
   return given.text === text ? undefined : given.text;
 }
@@ -143,8 +142,15 @@ export class CheckedEvents {
   #sent = 0;
   /** In the middle of an event that is too long, or came too slowly, to be held. */
   #passing = false;
-  /** An error of ours has been the answer: what comes later for it would be a second one. */
+  /** What comes later for the request would be a second answer. */
   #answered = false;
+  /** An event has passed unread. */
+  #unread = false;
+  /** An event with an id has passed: the client can resume the stream. */
+  #resumable = false;
+  /** A response to something else: the answer after all, where no other comes. */
+  #stray: Response | undefined;
+  #severalStrays = false;
 
   constructor(deps: CheckDeps) {
     this.#deps = deps;
@@ -226,10 +232,30 @@ export class CheckedEvents {
     this.#held = this.#room.subarray(0, end);
   }
 
+  /** True once the answer to the request has passed, or may have. */
+  get answered(): boolean {
+    return this.#answered || this.#unread;
+  }
+
+  /** True where an event with an id has passed, after which the client can resume. */
+  get resumable(): boolean {
+    return this.#resumable;
+  }
+
+  /** To be called at the stream's end. @returns the answer that only then is known to be one. */
+  end(): Buffer | undefined {
+    const { request, onOtherId } = this.#deps;
+    const stray = this.#severalStrays ? undefined : this.#stray;
+    if (!request || !stray || this.answered || this.#resumable) return undefined;
+    this.#answered = true;
+    return Buffer.from(`event: message\ndata: ${replaceId(stray, request, onOtherId).text}\n\n`);
+  }
+
   /** Lets the event that is held pass as it is. @returns its bytes so far. */
   release(): Buffer {
     const rest = this.#held.subarray(this.#sent);
     this.#passing = true;
+    this.#unread = true;
     // The last bytes may be the first of the event's end.
     this.#held = this.#held.subarray(Math.max(0, this.#held.length - 3));
     this.#sent = this.#held.length;
@@ -238,8 +264,15 @@ export class CheckedEvents {
 
   #checkEvent(event: Buffer): Buffer {
     const { request } = this.#deps;
-    const isPlain = request && isPlainResult(dataStart(event), request) && !event.includes('"error"');
-    if (isPlain && !this.#answered) return event;
+    const start = dataStart(event);
+    const isPlain = request && isPlainResult(start, request) && !event.includes('"error"');
+    if (isPlain && !this.#answered) {
+      this.#answered = true;
+      if (event.includes('\nid:')) this.#resumable = true;
+      return event;
+    }
+    // What cannot be JSON is not worth an exception for each event.
+    if (start !== '' && !/^[[{]/.test(start) && !event.includes('\nid')) return event;
     let data: string | undefined;
     let id: string | undefined;
     new SseParser({
@@ -249,19 +282,20 @@ export class CheckedEvents {
       },
       retry: () => undefined,
     }).push(event);
+    if (id !== undefined) this.#resumable = true;
     if (data === undefined) return event;
     const shown = this.#toClientData(data);
     if (shown === data) return event;
     const mark = id === undefined ? '' : `id: ${id}\n`;
     // The mark of the event stays: the client may resume after it.
-    return Buffer.from(
-      shown === undefined ? `${mark}data:\n\n` : `event: message\n${mark}data: ${shown}\n\n`,
-    );
+    // An event without a mark leaves nothing behind: some clients read its empty data as a message.
+    if (shown === undefined) return mark === '' ? EMPTY : Buffer.from(`${mark}data:\n\n`);
+    return Buffer.from(`event: message\n${mark}data: ${shown}\n\n`);
   }
 
   /** The data as the client is to read it; undefined: not at all. */
   #toClientData(data: string): string | undefined {
-    const { request, toError, onDropped } = this.#deps;
+    const { request, toError, onDropped, edit } = this.#deps;
     let found: (Message | Unusable)[];
     try {
       found = readMessagesAndFaults(data);
@@ -271,14 +305,12 @@ export class CheckedEvents {
     }
     const [only] = found;
     // Several in one event are for a client that can tell them apart.
-    if (!only || found.length > 1) return this.#deps.edit ? editedBatch(found, this.#deps.edit) : data;
-    if (only.kind === 'response') {
-      const given = restoreId(only, this.#deps);
-      const response = this.#deps.edit?.(given) ?? given;
-      if (!this.#answered || response.id !== request?.id) return response.text;
-      onDropped('a second answer to a request');
-      return undefined;
+    if (!only || found.length > 1) {
+      this.#unread = true;
+      return edit ? editedBatch(found, edit) : data;
     }
+    if (only.kind === 'response')
+      return request ? this.#toAnswer(only, request) : (edit?.(only) ?? only).text;
     if (only.kind !== 'unusable') return only.text;
     if (!only.isAnswer || !request || this.#answered) {
       onDropped(only.what);
@@ -286,6 +318,21 @@ export class CheckedEvents {
     }
     this.#answered = true;
     return errorResponse(toError(only.what, only.text).toJsonRpc(), idText(request)).text;
+  }
+
+  #toAnswer(response: Response, request: Request): string | undefined {
+    const { onOtherId, onDropped } = this.#deps;
+    if (!isSameIdLoosely(response.id, request.id)) {
+      if (this.#stray) this.#severalStrays = true;
+      else this.#stray = response;
+      return undefined;
+    }
+    if (this.#answered) {
+      onDropped('a second answer to a request');
+      return undefined;
+    }
+    this.#answered = true;
+    return response.id === request.id ? response.text : replaceId(response, request, onOtherId).text;
   }
 }
 

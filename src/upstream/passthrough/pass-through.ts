@@ -105,6 +105,7 @@ interface ForwardedExchange {
   readonly message: Message | undefined;
   readonly pass: ((head: HttpFacts) => BodySink | undefined) | undefined;
   readonly onAnswer: HttpContext['onAnswer'];
+  readonly httpContext: HttpContext | undefined;
   readonly emit: Emit;
   readonly origin: Origin;
   /** Of the session that it is sent in; undefined where there is none. */
@@ -159,6 +160,7 @@ export class PassThrough {
       message,
       pass: httpContext.pass,
       onAnswer: httpContext.onAnswer,
+      httpContext,
       emit,
       origin: new PermanentOrigin(profile),
       // In the revision without sessions, the header only routes.
@@ -186,6 +188,7 @@ export class PassThrough {
       message: undefined,
       pass,
       onAnswer: undefined,
+      httpContext: undefined,
       emit,
       origin: new PermanentOrigin(profile),
       sessionId: headers['mcp-session-id'],
@@ -367,7 +370,7 @@ export class PassThrough {
     { response, lease }: OpenedExchange,
     sink: BodySink,
   ): Promise<Reply> {
-    const { emit, origin, message, onAnswer } = exchange;
+    const { emit, origin, message, onAnswer, httpContext, transport } = exchange;
     const http = toHttpFacts(response);
     // Its place would otherwise be lost to all clients for as long as this one likes.
     sink.onSlow?.(() => lease.markSlow());
@@ -387,7 +390,10 @@ export class PassThrough {
       ? async (chunk: Buffer): Promise<void> => {
           for (const observed of tap(chunk)) await emit(observed, origin);
           late?.cancel();
-          for (const piece of checked ? checked.check(chunk) : [chunk]) await write(piece);
+          const pieces = checked ? checked.check(chunk) : [chunk];
+          if (checked?.answered) httpContext?.onAnswered?.();
+          if (checked?.resumable) httpContext?.onResumable?.();
+          for (const piece of pieces) await write(piece);
           if (checked?.holds)
             late = clock.schedule(EVENT_HELD_MS, () => void write(checked.release()), { keepAlive: false });
         }
@@ -396,7 +402,7 @@ export class PassThrough {
       await this.#withSilenceLimit(exchange, response, () => response.pipeTo(take)).finally(() =>
         late?.cancel(),
       );
-      if (checked?.holds) await write(checked.release());
+      if (checked) await this.#closeEvents(checked, write, request, transport.host);
       return { kind: 'passed', http };
     }
     const copy = this.#lists.start(response);
@@ -409,11 +415,26 @@ export class PassThrough {
       await this.#withSilenceLimit(exchange, response, () => response.pipeTo(taken)).finally(() =>
         late?.cancel(),
       );
-      if (checked?.holds) await write(checked.release());
+      if (checked) await this.#closeEvents(checked, write, request, transport.host);
     } finally {
       answer = copy.end(message.id);
     }
     return answer ? { kind: 'passed', http, answer } : { kind: 'passed', http };
+  }
+
+  /** The stream has ended in order: with the answer, or there is none to come. */
+  async #closeEvents(
+    checked: CheckedEvents,
+    write: (chunk: Buffer) => Promise<void>,
+    request: Request | undefined,
+    host: string,
+  ): Promise<void> {
+    if (checked.holds) await write(checked.release());
+    const answer = checked.end();
+    if (answer) await write(answer);
+    const isOwed = request !== undefined && request.method !== 'subscriptions/listen';
+    if (!isOwed || checked.answered || checked.resumable) return;
+    throw connectionLost(host, 'the stream ended without the answer');
   }
 
   /**

@@ -40,32 +40,48 @@ describe('events on their way to a client', () => {
     const stream =
       `: comment${end}${end}` +
       event(notification) +
+      event(`{"jsonrpc":"2.0","method":"long","params":{"long":"${'y'.repeat(300)}"}}`) +
       event('{"jsonrpc":"2.0","id":"0","result":{"n":1.0}}') +
-      event(`{"jsonrpc":"2.0","id":0,"result":{"long":"${'y'.repeat(300)}"}}`);
+      event('{"jsonrpc":"2.0","id":0,"result":{"second":true}}');
 
     it.each([1, 2, 3, 5, 7, 64, 100_000])(`have the same meaning in chunks of %i bytes (${name})`, (size) => {
       const lines = through(stream, size).split(/\r\n|\r|\n/);
       const data = lines.filter((line) => line.startsWith('data:'));
       expect(data).toEqual([
         `data: ${notification}`,
+        `data: {"jsonrpc":"2.0","method":"long","params":{"long":"${'y'.repeat(300)}"}}`,
         'data: {"jsonrpc":"2.0","id":0,"result":{"n":1.0}}',
-        `data: {"jsonrpc":"2.0","id":0,"result":{"long":"${'y'.repeat(300)}"}}`,
       ]);
     });
 
     it.each([1_000, 65_536, 1_000_000])(
       `longer than the bound pass unread, chunk size %i (${name})`,
       (size) => {
-        const long = event(`{"jsonrpc":"2.0","id":"0","result":{"long":"${'y'.repeat(200_000)}"}}`);
+        const long = event(`{"jsonrpc":"2.0","method":"long","params":{"long":"${'y'.repeat(200_000)}"}}`);
         const shown = through(long + event('{"error":"broken"}') + event(notification), size);
-        // One chunk that holds all of it shows the event whole: then it is checked.
-        if (size < 200_000) expect(shown.startsWith(long)).toBe(true);
+        expect(shown.startsWith(`event: message${end}data: {"jsonrpc":"2.0","method":"long"`)).toBe(true);
+        expect(shown).toContain('y'.repeat(200_000));
         expect(shown).toContain('"code":');
         expect(shown).not.toContain('{"error":"broken"}');
         expect(shown.endsWith(event(notification))).toBe(true);
       },
     );
   }
+
+  const stray = (id: unknown) => `data: ${JSON.stringify({ jsonrpc: '2.0', id, result: { of: id } })}\n\n`;
+
+  it.each<[string, string, string]>([
+    ['one under another id', stray('x'), 'id":0,"result":{"of":"x"}'],
+    ['one under another id before the answer', stray('x') + stray(0), 'id":0,"result":{"of":0}'],
+    ['two under other ids', stray('x') + stray(7), ''],
+    ['one under another id, after an event that can be resumed', `id: 1\ndata:\n\n${stray('x')}`, ''],
+  ])('bring the answer of %s', (_what, stream, answer) => {
+    const { events } = checked();
+    const shown = Buffer.concat([...events.check(Buffer.from(stream)), events.end() ?? Buffer.alloc(0)]);
+    expect(shown.toString()).toContain(answer);
+    expect(shown.toString().match(/"result"/g) ?? []).toHaveLength(answer === '' ? 0 : 1);
+    expect(events.answered).toBe(answer !== '');
+  });
 
   it('pass as one piece of their chunk where nothing is replaced', () => {
     const { events } = checked();
