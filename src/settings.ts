@@ -1,7 +1,7 @@
 import { profilesIn } from './auth/credentials/profile-list.ts';
 import { missingProfiles } from './auth/credentials/shared-files.ts';
 import { awsOptions, rolelessProblems } from './auth/options.ts';
-import type { SigningScope } from './auth/sigv4.ts';
+import type { SigningScope } from './auth/signing.ts';
 import { variableProblems } from './auth/variable-problems.ts';
 import { frontOptions, frontProblems, type ListenerSettings, listenerOf } from './client/http/options.ts';
 import { DRAIN_OF_LISTENER_S, DRAIN_OF_STDIO_S, relayOptions } from './client/options.ts';

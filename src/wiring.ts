@@ -3,7 +3,7 @@ import type { RoleOptions } from './auth/credentials/credentials.ts';
 import { staticPrincipal } from './auth/credentials/principal.ts';
 import { readProfileFacts } from './auth/credentials/shared-files.ts';
 import { invalidRegion, isRegionName } from './auth/region-name.ts';
-import { signingTarget } from './auth/sigv4.ts';
+import { signingTarget } from './auth/signing.ts';
 import { configuredSecrets } from './config/configured-secrets.ts';
 import { Redactor } from './core/errors/redact.ts';
 import type { Layer } from './core/pipeline/call.ts';

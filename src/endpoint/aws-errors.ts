@@ -1,5 +1,5 @@
 import { isCorrectable, MAX_CLOCK_CORRECTION_MS } from '../auth/clock-skew.ts';
-import type { SigningScope } from '../auth/sigv4.ts';
+import type { SigningScope } from '../auth/signing.ts';
 import { errorTypeOf, isRejectedUnread } from '../core/pipeline/error-type.ts';
 import { scopeOfHost } from './endpoint.ts';
 

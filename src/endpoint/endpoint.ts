@@ -1,5 +1,5 @@
 import { isRegionName } from '../auth/region-name.ts';
-import type { SigningScope } from '../auth/sigv4.ts';
+import type { SigningScope } from '../auth/signing.ts';
 import { isLoopback } from '../core/http/loopback.ts';
 
 /** The AWS MCP Server, which most people mean: where requests go unless an endpoint is given. */

@@ -1,6 +1,6 @@
 import { readProfileFacts } from '../auth/credentials/shared-files.ts';
 import { regionProblem } from '../auth/region-name.ts';
-import type { SigningScope } from '../auth/sigv4.ts';
+import type { SigningScope } from '../auth/signing.ts';
 import { scopeOfHost } from './endpoint.ts';
 
 /**

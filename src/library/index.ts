@@ -10,13 +10,8 @@ export {
   createCredentialProvider,
 } from '../auth/credentials/caching-provider.ts';
 export type { Credentials, RoleOptions } from '../auth/credentials/credentials.ts';
-export {
-  type Signable,
-  type SigningScope,
-  type SigningTarget,
-  signingTarget,
-  signRequest,
-} from '../auth/sigv4.ts';
+export { type Signable, type SigningScope, type SigningTarget, signingTarget } from '../auth/signing.ts';
+export { signRequest } from '../auth/sigv4.ts';
 export type { Send } from '../client/stdio/client-writer.ts';
 export type { Relay } from '../client/stdio/relay.ts';
 export type { Arguments } from '../config/argv.ts';

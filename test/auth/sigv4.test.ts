@@ -3,11 +3,12 @@ import * as http from 'node:http';
 import { SignatureV4 } from '@smithy/signature-v4';
 import { describe, expect, it } from 'vitest';
 import type { Credentials } from '../../src/auth/credentials/credentials.ts';
-import { type SigningScope, signingTarget, signRequest } from '../../src/auth/sigv4.ts';
+import { type Signer, type SigningScope, signingTarget } from '../../src/auth/signing.ts';
+import { signRequest } from '../../src/auth/sigv4.ts';
+import { Sha256, signRequest as smithySignRequest } from '../../src/auth/smithy-sigv4.ts';
 import { type Verification, verifySignature } from '../../src/demo/sigv4-verifier.ts';
 import { fc } from '../support/property.ts';
 import { ScriptedServer } from '../support/scripted-server.ts';
-import { NodeSha256 } from '../support/signed-fetch.ts';
 
 const KEYS = {
   accessKeyId: 'AKIDEXAMPLE',
@@ -27,11 +28,19 @@ interface Signing {
   readonly added?: Readonly<Record<string, string>>;
 }
 
-async function sign({ url, method = 'POST', body, keys = KEYS, scope = SCOPE, added = {} }: Signing) {
+const SIGNERS: readonly (readonly [name: string, signer: Signer])[] = [
+  ['sigv4.ts', signRequest],
+  ['smithy-sigv4.ts', smithySignRequest],
+];
+
+async function signWith(
+  signer: Signer,
+  { url, method = 'POST', body, keys = KEYS, scope = SCOPE, added = {} }: Signing,
+) {
   const target = signingTarget(new URL(url));
   const bytes = typeof body === 'string' ? Buffer.from(body) : body;
   const signable = { method, target, ...(bytes ? { contentType: 'application/json', body: bytes } : {}) };
-  const headers = await signRequest(signable, keys, scope, DATE);
+  const headers = await signer(signable, keys, scope, DATE);
   const verification: Verification = verifySignature(
     {
       method,
@@ -54,111 +63,6 @@ const accepted = (signedHeaders: readonly string[], scope = SCOPE): Verification
 const WITH_BODY = ['content-type', 'host', 'x-amz-content-sha256', 'x-amz-date', 'x-amz-security-token'];
 const WITHOUT_BODY = WITH_BODY.slice(1);
 
-describe('signing', () => {
-  it('of an AgentCore runtime invocation gives the signature that botocore and plain HMACs give', async () => {
-    const body = '{"jsonrpc":"2.0","id":1,"method":"ping"}';
-    const { target, headers } = await sign({
-      url: 'https://bedrock-agentcore.us-east-1.amazonaws.com/runtimes/arn%3Aaws%3Abedrock-agentcore%3Aus-east-1%3A123456789012%3Aruntime%2Fmy_mcp-AbCdEf1234/invocations?qualifier=DEFAULT',
-      body,
-    });
-    expect(target.path).toBe(
-      '/runtimes/arn%3Aaws%3Abedrock-agentcore%3Aus-east-1%3A123456789012%3Aruntime%2Fmy_mcp-AbCdEf1234/invocations?qualifier=DEFAULT',
-    );
-    expect(headers).toEqual({
-      host: 'bedrock-agentcore.us-east-1.amazonaws.com',
-      'content-type': 'application/json',
-      'x-amz-content-sha256': createHash('sha256').update(body).digest('hex'),
-      'x-amz-date': '20260102T030405Z',
-      'x-amz-security-token': 'TOKEN',
-      authorization:
-        'AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20260102/us-east-1/bedrock-agentcore/aws4_request, ' +
-        'SignedHeaders=content-type;host;x-amz-content-sha256;x-amz-date;x-amz-security-token, ' +
-        'Signature=7159cc6bf40fb3c6b3c27ef6d25da7103cd849dea5f29c7c3166127759f612cd',
-    });
-  });
-
-  it.each([
-    ['a POST', { method: 'POST', body: '{}' }, WITH_BODY],
-    ['a GET', { method: 'GET' }, WITHOUT_BODY],
-    ['a DELETE', { method: 'DELETE' }, WITHOUT_BODY],
-  ])('of %s covers host, content-type where there is a body, and x-amz-*', async (_name, request, signed) => {
-    const { verification } = await sign({ url: 'https://example.com/mcp', ...request });
-    expect(verification).toEqual(accepted(signed));
-  });
-
-  it('with keys of a user needs no token', async () => {
-    const { accessKeyId, secretAccessKey } = KEYS;
-    const keys = { accessKeyId, secretAccessKey };
-    const { headers, verification } = await sign({ url: 'https://example.com/', body: '{}', keys });
-    expect(headers).not.toHaveProperty('x-amz-security-token');
-    expect(verification).toEqual(accepted(WITH_BODY.slice(0, -1)));
-  });
-
-  it('signs the port where it is not the scheme’s own', async () => {
-    const odd = await sign({ url: 'https://example.com:8443/mcp', body: '{}' });
-    const usual = await sign({ url: 'https://example.com:443/mcp', body: '{}' });
-    expect([odd.headers.host, usual.headers.host]).toEqual(['example.com:8443', 'example.com']);
-    expect([odd.verification.ok, usual.verification.ok]).toEqual([true, true]);
-  });
-
-  it('leaves the payload of VPC Lattice unsigned, for a body and without one', async () => {
-    const scope = { service: 'vpc-lattice-svcs', region: 'us-west-2' };
-    const url = 'https://svc-0f.7d67.vpc-lattice-svcs.us-west-2.on.aws/mcp';
-    const post = await sign({ url, body: '{}', scope });
-    const get = await sign({ url, method: 'GET', scope });
-    expect(post.headers['x-amz-content-sha256']).toBe('UNSIGNED-PAYLOAD');
-    expect(get.headers['x-amz-content-sha256']).toBe('UNSIGNED-PAYLOAD');
-    expect(post.verification).toEqual(accepted(WITH_BODY, scope));
-    expect(get.verification).toEqual(accepted(WITHOUT_BODY, scope));
-  });
-
-  it('outlives a hop that rewrites what it does not own', async () => {
-    const added = {
-      accept: '*/*',
-      'accept-encoding': 'gzip, br',
-      'content-length': '999',
-      'transfer-encoding': 'chunked',
-      via: '1.1 proxy',
-      connection: 'close',
-      'user-agent': 'someone else',
-      'x-forwarded-for': '10.0.0.1',
-      'mcp-session-id': 'changed',
-    };
-    const { verification } = await sign({ url: 'https://example.com/mcp', body: '{"a":1}', added });
-    expect(verification).toEqual(accepted(WITH_BODY));
-  });
-
-  it('changes neither the keys nor the target that it is given', async () => {
-    const target = signingTarget(new URL('https://example.com/mcp?b=2&a=1&b=1'));
-    const before = structuredClone(target);
-    const keys = Object.freeze({ ...KEYS });
-    await signRequest({ method: 'GET', target }, keys, SCOPE, DATE);
-    expect(target).toEqual(before);
-  });
-});
-
-describe('the query is sent in the spelling that is signed', () => {
-  it.each([
-    ['?a=1&b=2', '?a=1&b=2'],
-    ['?b=2&a=1', '?b=2&a=1'],
-    ['?a', '?a='],
-    ['?a=', '?a='],
-    ['?a=x+y', '?a=x%20y'],
-    ['?a=x%2By', '?a=x%2By'],
-    ['?a=%7e~', '?a=~~'],
-    ['?a=%c3%a9é', '?a=%C3%A9%C3%A9'],
-    ["?a=!'()*", '?a=%21%27%28%29%2A'],
-    ['?a=1&a=0&a=1', '?a=1&a=0&a=1'],
-    ['?a=/?:@', '?a=%2F%3F%3A%40'],
-    ['?', ''],
-    ['', ''],
-  ])('%s -> %s', async (query, sent) => {
-    const { target, verification } = await sign({ url: `https://example.com/mcp${query}`, body: '{}' });
-    expect(target.path).toBe(`/mcp${sent}`);
-    expect(verification).toEqual(accepted(WITH_BODY));
-  });
-});
-
 const segment = fc.oneof(
   fc.constantFrom('', '.', '..', '%2F', '%2f', '%252F', '%20', 'a b', '+', '~', 'ü', '日本', '😀', '%C3%BC'),
   fc.constantFrom("!'()*", '$&,;=:@', 'arn%3Aaws', '%', '%zz', '|^`{}"<>', '[]', 'a%2E%2e'),
@@ -178,115 +82,229 @@ const query = fc
   .map((pairs) => (pairs.length > 0 ? `?${pairs.join('&')}` : ''));
 const body = fc.option(fc.uint8Array({ minLength: 1, maxLength: 64 }), { nil: undefined });
 
-describe('every request that is signed verifies', () => {
-  it('whatever stands in path, query and body', async () => {
-    await fc.assert(
-      fc.asyncProperty(path, query, body, async (pathname, search, bytes) => {
-        const url = `https://host.example.com${pathname}${search}`;
-        const { verification } = await sign({ url, ...(bytes ? { body: bytes } : { method: 'GET' }) });
-        expect(verification).toEqual(accepted(bytes ? WITH_BODY : WITHOUT_BODY));
-      }),
-      { numRuns: 600 },
-    );
-  });
+describe.each(SIGNERS)('%s', (_name, signer) => {
+  const sign = (signing: Signing) => signWith(signer, signing);
 
-  it('over a real connection, as the server reads it', async () => {
-    const server = await ScriptedServer.start((_request, response) => void response.end('{}'), {
-      verify: { ...SCOPE, keys: { [KEYS.accessKeyId]: KEYS }, now: () => DATE },
-    });
-    const send = async (url: string): Promise<void> => {
-      const target = signingTarget(new URL(url));
-      const payload = Buffer.from('{"id":0}');
-      const signable = { method: 'POST', target, contentType: 'application/json', body: payload };
-      const headers = await signRequest(signable, KEYS, SCOPE, DATE);
-      await new Promise<void>((resolve, reject) => {
-        const request = http.request(
-          { host: '127.0.0.1', port: server.port, method: 'POST', path: target.path, headers },
-          (response) => response.resume().on('end', resolve),
-        );
-        request.on('error', reject).end(payload);
+  describe('a signature', () => {
+    it('of an AgentCore invocation equals that of botocore and of plain HMACs', async () => {
+      const body = '{"jsonrpc":"2.0","id":1,"method":"ping"}';
+      const { target, headers } = await sign({
+        url: 'https://bedrock-agentcore.us-east-1.amazonaws.com/runtimes/arn%3Aaws%3Abedrock-agentcore%3Aus-east-1%3A123456789012%3Aruntime%2Fmy_mcp-AbCdEf1234/invocations?qualifier=DEFAULT',
+        body,
       });
-    };
-    for (const tail of ['/', '/a%2Fb//c/./d/?q=%2B+~&q=', '/ü ñ/%7e?日=本&k', "/!'()*/$?x=*&X=1"]) {
-      await send(`${server.origin}${tail}`);
-    }
-    expect(server.requests.map(({ verification }) => verification)).toEqual(
-      Array.from({ length: 4 }, () => accepted(WITH_BODY)),
+      expect(target.path).toBe(
+        '/runtimes/arn%3Aaws%3Abedrock-agentcore%3Aus-east-1%3A123456789012%3Aruntime%2Fmy_mcp-AbCdEf1234/invocations?qualifier=DEFAULT',
+      );
+      expect(headers).toEqual({
+        host: 'bedrock-agentcore.us-east-1.amazonaws.com',
+        'content-type': 'application/json',
+        'x-amz-content-sha256': createHash('sha256').update(body).digest('hex'),
+        'x-amz-date': '20260102T030405Z',
+        'x-amz-security-token': 'TOKEN',
+        authorization:
+          'AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20260102/us-east-1/bedrock-agentcore/aws4_request, ' +
+          'SignedHeaders=content-type;host;x-amz-content-sha256;x-amz-date;x-amz-security-token, ' +
+          'Signature=7159cc6bf40fb3c6b3c27ef6d25da7103cd849dea5f29c7c3166127759f612cd',
+      });
+    });
+
+    it.each([
+      ['a POST', { method: 'POST', body: '{}' }, WITH_BODY],
+      ['a GET', { method: 'GET' }, WITHOUT_BODY],
+      ['a DELETE', { method: 'DELETE' }, WITHOUT_BODY],
+    ])(
+      'of %s covers host, content-type where there is a body, and x-amz-*',
+      async (_name, request, signed) => {
+        const { verification } = await sign({ url: 'https://example.com/mcp', ...request });
+        expect(verification).toEqual(accepted(signed));
+      },
     );
-  });
-});
 
-describe('the signature is the one of @smithy/signature-v4', () => {
-  const signers = fc.record({
-    service: fc.constantFrom('execute-api', 'bedrock-agentcore', 'lambda', 'vpc-lattice-svcs', 'a b/ü'),
-    region: fc.constantFrom('us-east-1', 'eu-west-1', 'cn-north-1', ''),
-    accessKeyId: fc.constantFrom('AKIDEXAMPLE', ''),
-    secretAccessKey: fc.oneof(fc.constantFrom(KEYS.secretAccessKey, '', 'ü/+='), fc.string()),
-    sessionToken: fc.option(fc.oneof(fc.constantFrom('', 'a  b', ' a\tb '), fc.base64String()), {
-      nil: undefined,
-    }),
-  });
-  const date = fc.date({
-    min: new Date('1970-01-01'),
-    max: new Date('9999-12-31T23:59:59Z'),
-    noInvalidDate: true,
-  });
-  const method = fc.constantFrom('GET', 'POST', 'DELETE');
-  const type = fc.option(fc.constantFrom('application/json', 'text/plain;  charset=utf-8'), {
-    nil: undefined,
-  });
+    it('without a session token has no x-amz-security-token', async () => {
+      const { accessKeyId, secretAccessKey } = KEYS;
+      const keys = { accessKeyId, secretAccessKey };
+      const { headers, verification } = await sign({ url: 'https://example.com/', body: '{}', keys });
+      expect(headers).not.toHaveProperty('x-amz-security-token');
+      expect(verification).toEqual(accepted(WITH_BODY.slice(0, -1)));
+    });
 
-  it('for every path, query, body, date and set of keys', async () => {
-    await fc.assert(
-      fc.asyncProperty(path, query, body, date, method, type, signers, async (...parts) => {
-        const [pathname, search, bytes, now, verb, contentType, { service, region, ...credentials }] = parts;
-        const url = new URL(`https://host.example.com:8443${pathname}${search}`);
-        if (search.length % 2 === 1) url.searchParams.append('X-Amz-Signature', search);
-        const { sessionToken, ...pair } = credentials;
-        const keys: Credentials = sessionToken === undefined ? pair : { ...pair, sessionToken };
-        const parameters: Record<string, string[]> = {};
-        for (const [key, value] of url.searchParams) parameters[key] = [...(parameters[key] ?? []), value];
-        const extra = service === 'vpc-lattice-svcs' ? { 'x-amz-content-sha256': 'UNSIGNED-PAYLOAD' } : {};
-        const expected = await new SignatureV4({
-          service,
-          region,
-          credentials: keys,
-          sha256: NodeSha256,
-          uriEscapePath: true,
-          applyChecksum: true,
-        }).sign(
-          {
-            method: verb,
-            protocol: 'https:',
-            hostname: url.hostname,
-            path: url.pathname,
-            query: parameters,
-            headers: { host: url.host, ...(contentType ? { 'content-type': contentType } : {}), ...extra },
-            body: bytes,
-          },
-          { signingDate: now },
-        );
-        const signable = {
-          method: verb,
-          target: signingTarget(url),
-          ...(contentType ? { contentType } : {}),
-          ...(bytes ? { body: bytes } : {}),
-        };
-        expect(signRequest(signable, keys, { service, region }, now)).toEqual(expected.headers);
-      }),
-      { numRuns: 3_000 },
-    );
+    it('covers the port unless it is the default of the scheme', async () => {
+      const odd = await sign({ url: 'https://example.com:8443/mcp', body: '{}' });
+      const usual = await sign({ url: 'https://example.com:443/mcp', body: '{}' });
+      expect([odd.headers.host, usual.headers.host]).toEqual(['example.com:8443', 'example.com']);
+      expect([odd.verification.ok, usual.verification.ok]).toEqual([true, true]);
+    });
+
+    it('for VPC Lattice leaves the payload unsigned, with and without a body', async () => {
+      const scope = { service: 'vpc-lattice-svcs', region: 'us-west-2' };
+      const url = 'https://svc-0f.7d67.vpc-lattice-svcs.us-west-2.on.aws/mcp';
+      const post = await sign({ url, body: '{}', scope });
+      const get = await sign({ url, method: 'GET', scope });
+      expect(post.headers['x-amz-content-sha256']).toBe('UNSIGNED-PAYLOAD');
+      expect(get.headers['x-amz-content-sha256']).toBe('UNSIGNED-PAYLOAD');
+      expect(post.verification).toEqual(accepted(WITH_BODY, scope));
+      expect(get.verification).toEqual(accepted(WITHOUT_BODY, scope));
+    });
+
+    it('stays valid after a hop rewrites headers that it does not cover', async () => {
+      const added = {
+        accept: '*/*',
+        'accept-encoding': 'gzip, br',
+        'content-length': '999',
+        'transfer-encoding': 'chunked',
+        via: '1.1 proxy',
+        connection: 'close',
+        'user-agent': 'someone else',
+        'x-forwarded-for': '10.0.0.1',
+        'mcp-session-id': 'changed',
+      };
+      const { verification } = await sign({ url: 'https://example.com/mcp', body: '{"a":1}', added });
+      expect(verification).toEqual(accepted(WITH_BODY));
+    });
+
+    it('changes neither credentials nor target', async () => {
+      const target = signingTarget(new URL('https://example.com/mcp?b=2&a=1&b=1'));
+      const before = structuredClone(target);
+      const keys = Object.freeze({ ...KEYS });
+      await signer({ method: 'GET', target }, keys, SCOPE, DATE);
+      expect(target).toEqual(before);
+    });
   });
 
-  it('also when one set of keys signs on two days and for two scopes', async () => {
-    const target = signingTarget(new URL('https://example.com/'));
-    const days = [DATE, new Date('2026-01-03T00:00:00Z'), DATE];
-    const scopes = [SCOPE, { service: 'lambda', region: 'us-east-1' }];
-    for (const now of days) {
-      for (const scope of scopes) {
-        const kept = signRequest({ method: 'GET', target }, KEYS, scope, now);
-        expect(kept).toEqual(signRequest({ method: 'GET', target }, { ...KEYS }, scope, now));
+  describe('the query in its canonical spelling', () => {
+    it.each([
+      ['?a=1&b=2', '?a=1&b=2'],
+      ['?b=2&a=1', '?b=2&a=1'],
+      ['?a', '?a='],
+      ['?a=', '?a='],
+      ['?a=x+y', '?a=x%20y'],
+      ['?a=x%2By', '?a=x%2By'],
+      ['?a=%7e~', '?a=~~'],
+      ['?a=%c3%a9é', '?a=%C3%A9%C3%A9'],
+      ["?a=!'()*", '?a=%21%27%28%29%2A'],
+      ['?a=1&a=0&a=1', '?a=1&a=0&a=1'],
+      ['?a=/?:@', '?a=%2F%3F%3A%40'],
+      ['?', ''],
+      ['', ''],
+    ])('%s -> %s', async (query, sent) => {
+      const { target, verification } = await sign({ url: `https://example.com/mcp${query}`, body: '{}' });
+      expect(target.path).toBe(`/mcp${sent}`);
+      expect(verification).toEqual(accepted(WITH_BODY));
+    });
+  });
+
+  describe('the independent verifier accepts', () => {
+    it('random paths, queries and bodies', async () => {
+      await fc.assert(
+        fc.asyncProperty(path, query, body, async (pathname, search, bytes) => {
+          const url = `https://host.example.com${pathname}${search}`;
+          const { verification } = await sign({ url, ...(bytes ? { body: bytes } : { method: 'GET' }) });
+          expect(verification).toEqual(accepted(bytes ? WITH_BODY : WITHOUT_BODY));
+        }),
+        { numRuns: signer === signRequest ? 600 : 200 },
+      );
+    });
+
+    it('requests as a server reads them from a socket', async () => {
+      const server = await ScriptedServer.start((_request, response) => void response.end('{}'), {
+        verify: { ...SCOPE, keys: { [KEYS.accessKeyId]: KEYS }, now: () => DATE },
+      });
+      const send = async (url: string): Promise<void> => {
+        const target = signingTarget(new URL(url));
+        const payload = Buffer.from('{"id":0}');
+        const signable = { method: 'POST', target, contentType: 'application/json', body: payload };
+        const headers = await signer(signable, KEYS, SCOPE, DATE);
+        await new Promise<void>((resolve, reject) => {
+          const request = http.request(
+            { host: '127.0.0.1', port: server.port, method: 'POST', path: target.path, headers },
+            (response) => response.resume().on('end', resolve),
+          );
+          request.on('error', reject).end(payload);
+        });
+      };
+      for (const tail of ['/', '/a%2Fb//c/./d/?q=%2B+~&q=', '/ü ñ/%7e?日=本&k', "/!'()*/$?x=*&X=1"]) {
+        await send(`${server.origin}${tail}`);
       }
-    }
+      expect(server.requests.map(({ verification }) => verification)).toEqual(
+        Array.from({ length: 4 }, () => accepted(WITH_BODY)),
+      );
+    });
+  });
+
+  describe('the headers equal those of @smithy/signature-v4', () => {
+    const signers = fc.record({
+      service: fc.constantFrom('execute-api', 'bedrock-agentcore', 'lambda', 'vpc-lattice-svcs', 'a b/ü'),
+      region: fc.constantFrom('us-east-1', 'eu-west-1', 'cn-north-1', ''),
+      accessKeyId: fc.constantFrom('AKIDEXAMPLE', ''),
+      secretAccessKey: fc.oneof(fc.constantFrom(KEYS.secretAccessKey, '', 'ü/+='), fc.string()),
+      sessionToken: fc.option(fc.oneof(fc.constantFrom('', 'a  b', ' a\tb '), fc.base64String()), {
+        nil: undefined,
+      }),
+    });
+    const date = fc.date({
+      min: new Date('1970-01-01'),
+      max: new Date('9999-12-31T23:59:59Z'),
+      noInvalidDate: true,
+    });
+    const method = fc.constantFrom('GET', 'POST', 'DELETE');
+    const type = fc.option(fc.constantFrom('application/json', 'text/plain;  charset=utf-8'), {
+      nil: undefined,
+    });
+
+    it('for random paths, queries, bodies, dates and credentials', async () => {
+      await fc.assert(
+        fc.asyncProperty(path, query, body, date, method, type, signers, async (...parts) => {
+          const [pathname, search, bytes, now, verb, contentType, { service, region, ...credentials }] =
+            parts;
+          const url = new URL(`https://host.example.com:8443${pathname}${search}`);
+          if (search.length % 2 === 1) url.searchParams.append('X-Amz-Signature', search);
+          const { sessionToken, ...pair } = credentials;
+          const keys: Credentials = sessionToken === undefined ? pair : { ...pair, sessionToken };
+          const parameters: Record<string, string[]> = {};
+          for (const [key, value] of url.searchParams) parameters[key] = [...(parameters[key] ?? []), value];
+          const extra = service === 'vpc-lattice-svcs' ? { 'x-amz-content-sha256': 'UNSIGNED-PAYLOAD' } : {};
+          const expected = await new SignatureV4({
+            service,
+            region,
+            credentials: keys,
+            sha256: Sha256,
+            uriEscapePath: true,
+            applyChecksum: true,
+          }).sign(
+            {
+              method: verb,
+              protocol: 'https:',
+              hostname: url.hostname,
+              path: url.pathname,
+              query: parameters,
+              headers: { host: url.host, ...(contentType ? { 'content-type': contentType } : {}), ...extra },
+              body: bytes,
+            },
+            { signingDate: now },
+          );
+          const signable = {
+            method: verb,
+            target: signingTarget(url),
+            ...(contentType ? { contentType } : {}),
+            ...(bytes ? { body: bytes } : {}),
+          };
+          expect(await signer(signable, keys, { service, region }, now)).toEqual(expected.headers);
+        }),
+        { numRuns: signer === signRequest ? 3_000 : 300 },
+      );
+    });
+
+    it('when the same credentials sign on two days and for two scopes', async () => {
+      const target = signingTarget(new URL('https://example.com/'));
+      const days = [DATE, new Date('2026-01-03T00:00:00Z'), DATE];
+      const scopes = [SCOPE, { service: 'lambda', region: 'us-east-1' }];
+      for (const now of days) {
+        for (const scope of scopes) {
+          const cached = await signer({ method: 'GET', target }, KEYS, scope, now);
+          const fresh = await signer({ method: 'GET', target }, { ...KEYS }, scope, now);
+          expect(cached).toEqual(fresh);
+        }
+      }
+    });
   });
 });

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import { SignatureV4 } from '@smithy/signature-v4';
 import { describe, expect, it } from 'vitest';
+import { Sha256 } from '../../src/auth/smithy-sigv4.ts';
 import {
   type ReceivedRequest,
   type VerifierSettings,
   verifySignature,
 } from '../../src/demo/sigv4-verifier.ts';
-import { NodeSha256 } from '../support/signed-fetch.ts';
 
 const SECRET = 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY';
 const bytes = (text: string): Buffer => Buffer.from(text);
@@ -212,7 +212,7 @@ describe('the verifier accepts', () => {
       credentials: { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: SECRET },
       service: 'service',
       region: 'us-east-1',
-      sha256: NodeSha256,
+      sha256: Sha256,
     });
     const signed = await signer.sign(
       {
@@ -254,7 +254,7 @@ describe('the verifier accepts', () => {
       credentials: { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: SECRET },
       service,
       region: 'us-east-1',
-      sha256: NodeSha256,
+      sha256: Sha256,
       uriEscapePath: service !== 's3',
     });
     const headers = { host: 'h', 'x-amz-content-sha256': payload };

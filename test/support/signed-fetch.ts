@@ -1,25 +1,5 @@
-import { createHash, createHmac } from 'node:crypto';
 import { SignatureV4 } from '@smithy/signature-v4';
-
-/** The hash that smithy's signer asks for, over node:crypto. */
-export class NodeSha256 {
-  readonly #hash;
-
-  constructor(secret?: unknown) {
-    this.#hash =
-      secret === undefined ? createHash('sha256') : createHmac('sha256', Buffer.from(secret as Uint8Array));
-  }
-
-  update(data: Uint8Array | string): void {
-    this.#hash.update(data);
-  }
-
-  reset(): void {}
-
-  async digest(): Promise<Uint8Array> {
-    return this.#hash.digest();
-  }
-}
+import { Sha256 } from '../../src/auth/smithy-sigv4.ts';
 
 export interface SigningKey {
   readonly accessKeyId: string;
@@ -29,7 +9,7 @@ export interface SigningKey {
 
 /** `fetch` that signs, for clients that talk to a verifying server without the bin in between. */
 export function signedFetch(credentials: SigningKey, service: string, region: string): typeof fetch {
-  const signer = new SignatureV4({ credentials, service, region, sha256: NodeSha256 });
+  const signer = new SignatureV4({ credentials, service, region, sha256: Sha256 });
   return async (input, init) => {
     const request = new Request(input, init);
     const url = new URL(request.url);

@@ -1,5 +1,6 @@
 import type { Credentials } from '../../auth/credentials/credentials.ts';
-import { type SigningScope, signingTarget, signRequest } from '../../auth/sigv4.ts';
+import { signer } from '../../auth/signer.ts';
+import { type SigningScope, signingTarget } from '../../auth/signing.ts';
 import { causeText } from '../../core/errors/errors.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { type AwsRefusal, judgeRefusal } from '../../endpoint/aws-errors.ts';
@@ -63,7 +64,7 @@ export async function callerIdentity(request: CallerIdentityRequest): Promise<Ca
   signal.addEventListener('abort', leave, { once: true });
   try {
     const now = new Date(clock.now());
-    const headers = await signRequest(
+    const headers = await signer(
       { method: 'POST', target, contentType: CONTENT_TYPE, body },
       credentials,
       scope,

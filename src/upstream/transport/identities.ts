@@ -1,6 +1,6 @@
 import type { Credentials } from '../../auth/credentials/credentials.ts';
 import { accountOf } from '../../auth/credentials/principal.ts';
-import type { SigningScope } from '../../auth/sigv4.ts';
+import type { SigningScope } from '../../auth/signing.ts';
 import { urlWithoutSecrets } from '../../config/secrets.ts';
 import { ProxyError } from '../../core/errors/errors.ts';
 import { abortable, type Clock } from '../../core/time/clock.ts';

@@ -1,5 +1,5 @@
 import type { CredentialProvider } from '../../auth/credentials/caching-provider.ts';
-import type { SigningScope, SigningTarget } from '../../auth/sigv4.ts';
+import type { SigningScope, SigningTarget } from '../../auth/signing.ts';
 import { causeText } from '../../core/errors/errors.ts';
 import type { Events } from '../../core/pipeline/events.ts';
 import { PerProfile } from '../../core/pipeline/per-profile.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { signingTarget } from '../../../src/auth/sigv4.ts';
+import { signingTarget } from '../../../src/auth/signing.ts';
 import { Events, type ProxyEvent } from '../../../src/core/pipeline/events.ts';
 import type { Lane, SignedTransport } from '../../../src/upstream/transport/signed-transport.ts';
 import { createTransports, type TransportsOptions } from '../../../src/upstream/transport/transports.ts';

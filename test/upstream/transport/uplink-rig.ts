@@ -1,6 +1,6 @@
 import type { CredentialProvider } from '../../../src/auth/credentials/caching-provider.ts';
 import type { Credentials } from '../../../src/auth/credentials/credentials.ts';
-import { signingTarget } from '../../../src/auth/sigv4.ts';
+import { signingTarget } from '../../../src/auth/signing.ts';
 import { Events, type ProxyEvent } from '../../../src/core/pipeline/events.ts';
 import { SignedTransport, type TransportRequest } from '../../../src/upstream/transport/signed-transport.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
