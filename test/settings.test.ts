@@ -53,7 +53,7 @@ describe('the endpoint', () => {
     [['--auth', 'none', '--skip-auth', '--service', 'x', '--region', 'us-east-1']],
   ])('must be https whatever else is given: %j', async (flags) => {
     expect(await problemsOf(['http://tools.example.com/mcp', ...flags])).toEqual([
-      'the endpoint must use https: http would send signed requests in the clear, and is for loopback addresses only, not "http://tools.example.com/mcp"',
+      'the endpoint must use https: http sends signed requests unencrypted, and is allowed for loopback addresses only, not "http://tools.example.com/mcp"',
     ]);
   });
 
@@ -82,7 +82,7 @@ describe('the endpoint', () => {
   it('is the first problem, and its password is not shown', async () => {
     const [first, second] = await problemsOf(['--bogus', 'https://me:s3cret@h.example/mcp']);
     expect(first).toBe(
-      'the endpoint must not hold a user name or password: requests are signed with AWS credentials, not "https://...@h.example/mcp"',
+      'the endpoint must not contain a user name or password: requests are signed with AWS credentials, not "https://...@h.example/mcp"',
     );
     expect(second).toBe('--bogus is no option');
   });
@@ -191,8 +191,8 @@ describe('a role', () => {
       externalId: 'a:b/c',
     });
     expect(await problemsOf([LAMBDA, ...given])).toEqual([
-      '--role-session-name needs --role-arn: there is no role to assume',
-      '--external-id needs --role-arn: there is no role to assume',
+      '--role-session-name needs --role-arn, the role to assume',
+      '--external-id needs --role-arn, the role to assume',
     ]);
     expect(await problemsOf([LAMBDA, '--role-arn', 'the-role', ...given])).toHaveLength(1);
   });

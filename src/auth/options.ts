@@ -78,10 +78,10 @@ export const awsOptions = {
 } as const;
 
 /**
- * What is wrong where no role is named.
- * @param from - the flag or variable that each value came from; absent where the default stands.
+ * The problems with role options if no role is given.
+ * @param from - the flag or variable of each value; absent for defaults.
  */
 export const rolelessProblems = (from: Readonly<Record<string, string>>): string[] =>
   [from.roleSessionName, from.externalId].flatMap((name) =>
-    name === undefined ? [] : [`${name} needs ${flagOf('roleArn')}: there is no role to assume`],
+    name === undefined ? [] : [`${name} needs ${flagOf('roleArn')}, the role to assume`],
   );

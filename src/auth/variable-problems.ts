@@ -2,8 +2,8 @@ import { placeholderIn, unexpanded } from '../config/placeholders.ts';
 import { regionProblem } from './region-name.ts';
 
 /**
- * A sentence for each variable whose value no client has expanded; and for the region that the
- * process works in, where no option names one to sign for.
+ * The problems with variables: a placeholder that the client did not expand, and an invalid region
+ * unless an option names the region.
  */
 export function variableProblems(
   env: NodeJS.ProcessEnv,

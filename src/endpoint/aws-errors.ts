@@ -3,7 +3,7 @@ import type { SigningScope } from '../auth/signing.ts';
 import { errorTypeOf, isRejectedUnread } from '../core/pipeline/error-type.ts';
 import { scopeOfHost } from './endpoint.ts';
 
-/** Why a server answered 401 or 403, told apart because each has another remedy. */
+/** The reasons for 401 and 403. Each has another remedy. */
 export type RefusalKind =
   | 'expired'
   | 'invalid-token'
@@ -19,9 +19,9 @@ export type RefusalKind =
 
 export interface AwsRefusal {
   readonly kind: RefusalKind;
-  /** The server's own words, shortened. */
-  readonly said: string;
-  /** What a scope complaint says should stand in the signature. */
+  /** The message of the server, shortened. */
+  readonly message: string;
+  /** The scope that the server expects, if its message names it. */
   readonly expected?: Partial<SigningScope>;
 }
 
@@ -35,9 +35,9 @@ export interface RefusedAnswer {
 }
 
 /**
- * First match wins: "Signature expired" is about the clock, "token expired" about the credentials.
+ * The first match wins: "Signature expired" concerns the clock, "token expired" the credentials.
  */
-const SIGNS: readonly (readonly [pattern: RegExp, kind: RefusalKind])[] = [
+const PATTERNS: readonly (readonly [pattern: RegExp, kind: RefusalKind])[] = [
   [
     /RequestTimeTooSkewed|RequestExpired|Signature expired|Signature not yet current|request time.{0,40}too large|Date in Credential scope/i,
     'clock',
@@ -56,40 +56,38 @@ const SIGNS: readonly (readonly [pattern: RegExp, kind: RefusalKind])[] = [
   [/AccessDenied|not authorized|explicit deny|Forbidden/i, 'denied'],
 ];
 
-/**
- * Some services answer bad credentials with 400, where any other fault of the request is answered
- * as well.
- */
-const TOLD_BY_400: ReadonlySet<RefusalKind> = new Set(['expired', 'invalid-token', 'clock', 'signature']);
+/** Some services answer 400 to bad credentials, as to other faults of a request. */
+const KINDS_WITH_400: ReadonlySet<RefusalKind> = new Set(['expired', 'invalid-token', 'clock', 'signature']);
 
-/** True where the answer is about who asks, not about what is asked. */
+/** True if the answer concerns the caller, not the request. */
 export const isRefusal = (status: number, { kind }: AwsRefusal): boolean =>
-  kind !== 'turned-away' && (status === 401 || status === 403 || (status === 400 && TOLD_BY_400.has(kind)));
+  kind !== 'turned-away' &&
+  (status === 401 || status === 403 || (status === 400 && KINDS_WITH_400.has(kind)));
 
-const SAID_LIMIT = 400;
+const MAX_MESSAGE = 400;
 
-/** Judges a 401 or 403 by what stands in it. Pure. */
+/** Classifies a 401 or 403 by its content. Pure. */
 export function judgeRefusal(answer: RefusedAnswer): AwsRefusal {
-  const said = wordsOf(answer);
+  const message = messageIn(answer);
   const evidence = `${answer.errorType} ${answer.body.slice(0, 8192)}`;
   if (isRejectedUnread(errorTypeOf({ 'x-amzn-errortype': answer.errorType }, answer.body))) {
-    return { kind: 'turned-away', said };
+    return { kind: 'turned-away', message };
   }
   const html = /text\/html/i.test(answer.contentType) || /^\s*<(!doctype html|html)/i.test(answer.body);
-  if (html) return { kind: 'foreign-page', said };
-  const sign = SIGNS.find(([pattern]) => pattern.test(evidence))?.[1];
-  const kind = wantsToken(answer, sign) ? 'oauth' : (sign ?? 'other');
-  if (kind !== 'signature') return { kind, said };
+  if (html) return { kind: 'foreign-page', message };
+  const match = PATTERNS.find(([pattern]) => pattern.test(evidence))?.[1];
+  const kind = requiresToken(answer, match) ? 'oauth' : (match ?? 'other');
+  if (kind !== 'signature') return { kind, message };
   const expected = expectedScope(answer.body);
-  return expected ? { kind, said, expected } : { kind, said };
+  return expected ? { kind, message, expected } : { kind, message };
 }
 
 /**
- * RFC 9728 and RFC 6750: the challenge of a server that takes bearer tokens, unless its body
- * complains about a signature.
+ * True for the challenge of a server that takes bearer tokens (RFC 9728, RFC 6750), unless the body
+ * rejects a signature.
  */
-function wantsToken({ status, challenge = '' }: RefusedAnswer, sign: RefusalKind | undefined): boolean {
-  if (status !== 401 || (sign !== undefined && sign !== 'denied' && sign !== 'unsigned')) return false;
+function requiresToken({ status, challenge = '' }: RefusedAnswer, match: RefusalKind | undefined): boolean {
+  if (status !== 401 || (match !== undefined && match !== 'denied' && match !== 'unsigned')) return false;
   return /\bresource_metadata\s*=|^\s*Bearer\b/i.test(challenge);
 }
 
@@ -105,13 +103,13 @@ function expectedScope(body: string): Partial<SigningScope> | undefined {
 }
 
 /**
- * The readable part of an error body: the message of JSON or XML, the title of a page, else its
- * first characters.
+ * The readable part of an error body: the message of JSON or XML, the title of a page, or the first
+ * characters.
  */
-export function wordsOf(answer: Pick<RefusedAnswer, 'body' | 'errorType'>): string {
+export function messageIn(answer: Pick<RefusedAnswer, 'body' | 'errorType'>): string {
   const body = answer.body.slice(0, 8192);
   const words =
-    jsonWords(body) ??
+    jsonMessage(body) ??
     /<Message>([^<]*)<\/Message>/i.exec(body)?.[1] ??
     /<title[^>]*>([^<]*)<\/title>/i.exec(body)?.[1] ??
     body;
@@ -122,12 +120,12 @@ export function wordsOf(answer: Pick<RefusedAnswer, 'body' | 'errorType'>): stri
   const type = answer.errorType.split(':', 1)[0] ?? '';
   const shown = withoutEchoes(flat);
   const full = type && !shown.includes(type) ? `${type}: ${shown}` : shown;
-  return full.length > SAID_LIMIT ? `${full.slice(0, SAID_LIMIT)}...` : full;
+  return full.length > MAX_MESSAGE ? `${full.slice(0, MAX_MESSAGE)}...` : full;
 }
 
 /**
- * Takes out what AWS repeats of the request when it refuses a signature: the canonical request
- * holds the session token, and some services return the whole Authorization header.
+ * Removes the parts of the request that AWS repeats in a signature error: the canonical request
+ * contains the session token, and some services return the Authorization header.
  */
 export function withoutEchoes(text: string): string {
   return text
@@ -138,7 +136,7 @@ export function withoutEchoes(text: string): string {
     .replace(/(<SignatureProvided>)[^<]*/gi, '$1...');
 }
 
-function jsonWords(body: string): string | undefined {
+function jsonMessage(body: string): string | undefined {
   let json: unknown;
   try {
     json = JSON.parse(body);
@@ -162,29 +160,27 @@ export interface RefusalContext {
   readonly host: string;
   readonly profile: string;
   readonly scope: SigningScope;
-  /** False where the request went out without a signature. */
+  /** False if the request was sent unsigned. */
   readonly signed: boolean;
-  /**
-   * Where the keys came from: `environment`, `sso` and so on; undefined where that is not known.
-   */
+  /** The provider of the credentials: `environment`, `sso` and so on; undefined if unknown. */
   readonly providerName?: string | undefined;
-  /** How far this machine's clock is behind the server's, where the server's Date told. */
+  /** How far the clock of this machine is behind the Date of the server. */
   readonly skewMs?: number;
 }
 
 const named = (profile: string): string => (profile === '' ? 'the default chain' : `profile '${profile}'`);
 
-/** How a person gets newer keys in the place of expired ones. */
+/** How the user replaces expired credentials. */
 function renewalOf({ providerName, profile }: RefusalContext): string {
   const flag = profile === '' ? '' : ` --profile ${profile}`;
   const atOnce = 'the next call uses the new ones, no restart is needed.';
   switch (providerName) {
     case 'environment':
-      return 'They stand in the environment, where nobody can renew them for a process that runs: set new ones where your client starts the proxy, and start it again. With --profile it gets fresh ones by itself.';
+      return 'They come from environment variables, which a running process cannot refresh: set new ones in the configuration of your client, and restart the proxy. With --profile the proxy refreshes them itself.';
     case 'static':
-      return `Put new ones where they stand, in the shared AWS files; ${atOnce}`;
+      return `Write new ones into the shared AWS files; ${atOnce}`;
     case 'process':
-      return `Run the profile's credential_process in a terminal to see why it gives old ones; once it gives others, ${atOnce}`;
+      return `Run the profile's credential_process in a terminal to see why it returns old ones; once it returns others, ${atOnce}`;
     case 'sso':
       return `Run aws sso login${flag}; ${atOnce}`;
     case 'login':
@@ -199,57 +195,57 @@ function clockText(skewMs: number | undefined): string {
   const seconds = Math.round(Math.abs(skewMs) / 1_000);
   if (isCorrectable(skewMs)) return `this machine's clock is off by ${seconds} s. Correct the clock.`;
   const hours = MAX_CLOCK_CORRECTION_MS / 3_600_000;
-  return `its clock and this machine's differ by ${seconds} s, and no more than ${hours} hours are corrected. Check which of the two is wrong.`;
+  return `its clock and this machine's differ by ${seconds} s, and at most ${hours} hours are corrected. Check which of the two is wrong.`;
 }
 
-/** The sentence that a person reads: what happened, and what to do about it. */
+/** The error message: what happened, and what to do. */
 export function explainRefusal(refusal: AwsRefusal, context: RefusalContext): string {
   const { status, host, profile, scope } = context;
-  const said = refusal.said ? ` The server said: ${refusal.said}` : '';
+  const message = refusal.message ? ` The server said: ${refusal.message}` : '';
   switch (refusal.kind) {
     case 'expired':
-      return `The AWS credentials of ${named(profile)} have expired (HTTP ${status}). ${renewalOf(context)}${said}`;
+      return `The AWS credentials of ${named(profile)} have expired (HTTP ${status}). ${renewalOf(context)}${message}`;
     case 'invalid-token':
-      return `AWS does not know the access key or session token of ${named(profile)} (HTTP ${status}). Check them with: aws sts get-caller-identity${profile === '' ? '' : ` --profile ${profile}`}.${said}`;
+      return `AWS does not know the access key or session token of ${named(profile)} (HTTP ${status}). Check them with: aws sts get-caller-identity${profile === '' ? '' : ` --profile ${profile}`}.${message}`;
     case 'clock':
-      return `The server refused the signature's time (HTTP ${status}): ${clockText(context.skewMs)}${said}`;
+      return `The server refused the signature's time (HTTP ${status}): ${clockText(context.skewMs)}${message}`;
     case 'signature':
-      return `The server refused the signature (HTTP ${status}). It was made for service '${scope.service}' in region '${scope.region}'${expectedText(refusal, context)}.${said}`;
+      return `The server refused the signature (HTTP ${status}). It was made for service '${scope.service}' in region '${scope.region}'${expectedText(refusal, context)}.${message}`;
     case 'denied':
-      return `Access was denied with the credentials of ${named(profile)} (HTTP ${status}). ${denialOf(refusal, context)}${said}`;
+      return `Access was denied with the credentials of ${named(profile)} (HTTP ${status}). ${denialOf(refusal, context)}${message}`;
     case 'oauth':
-      return `The server wants an OAuth access token, not an AWS signature (HTTP ${status}). Set its inbound authorization to IAM, or reach it with a client that does OAuth.${said}`;
+      return `The server requires an OAuth access token, not an AWS signature (HTTP ${status}). Set its inbound authorization to IAM, or use a client that supports OAuth.${message}`;
     case 'other-method':
-      return `The server wants another way of authorization than AWS signatures, OAuth most likely (HTTP ${status}): set it to IAM, or reach it with a client that does OAuth.${said}`;
+      return `The server requires another authorization than AWS signatures, probably OAuth (HTTP ${status}): set it to IAM, or use a client that supports OAuth.${message}`;
     case 'unsigned':
       return context.signed
-        ? `The server found no signature that it knows (HTTP ${status}): check the path of the endpoint URL, since API Gateway answers so for unknown paths.${said}`
-        : `The server wants signed requests (HTTP ${status}), and this one was sent unsigned because there were no AWS credentials and --skip-auth was given. Set AWS_PROFILE or pass --profile.${said}`;
+        ? `The server found no valid signature header (HTTP ${status}): check the path of the endpoint URL, because API Gateway gives this answer for unknown paths.${message}`
+        : `The server requires signed requests (HTTP ${status}), and this one was sent unsigned, because no AWS credentials are configured and --skip-auth is set. Set AWS_PROFILE or pass --profile.${message}`;
     case 'foreign-page':
-      return `HTTP ${status} with an HTML page: it comes from a firewall (WAF) or a corporate proxy in front of ${host}, not from the MCP server. Ask whoever runs it to let this traffic through, or set --user-agent if it judges by that.${said}`;
+      return `HTTP ${status} with an HTML page: it comes from a firewall (WAF) or a corporate proxy in front of ${host}, not from the MCP server. Ask its operators to allow this traffic, or set --user-agent if it filters by that.${message}`;
     case 'turned-away':
     case 'other':
-      return `The server at ${host} refused the request (HTTP ${status}).${said}`;
+      return `The server at ${host} refused the request (HTTP ${status}).${message}`;
   }
 }
 
-/** Why access was denied, as far as the answer says, and what grants it. */
-function denialOf({ said }: AwsRefusal, { host }: RefusalContext): string {
+/** The reason for the denial as far as the answer shows it, and the remedy. */
+function denialOf({ message }: AwsRefusal, { host }: RefusalContext): string {
   // https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
-  if (/explicit deny/i.test(said))
-    return 'The credentials are valid, but a policy denies this explicitly, whatever others allow: change that policy, or use another role.';
+  if (/explicit deny/i.test(message))
+    return 'The credentials are valid, but a policy denies this explicitly, which no other policy can override: change that policy, or use another role.';
   // https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html
   if (scopeOfHost(host).service === 'lambda')
     return 'A Lambda function URL needs two permissions since October 2025: lambda:InvokeFunctionUrl and lambda:InvokeFunction, in the policies of the caller or of the function.';
-  if (/not authorized to perform|no \S+ policy allows/i.test(said))
-    return 'The credentials are valid, but no IAM policy allows them this.';
+  if (/not authorized to perform|no \S+ policy allows/i.test(message))
+    return 'The credentials are valid, but no IAM policy allows this.';
   return 'The answer gives no reason. It may be a missing permission, a resource policy, a firewall (WAF), or a path that the server does not have.';
 }
 
 function expectedText(refusal: AwsRefusal, { scope, host }: RefusalContext): string {
-  const told = scopeOfHost(host);
-  const service = refusal.expected?.service ?? told.service;
-  const region = refusal.expected?.region ?? told.region;
+  const hostScope = scopeOfHost(host);
+  const service = refusal.expected?.service ?? hostScope.service;
+  const region = refusal.expected?.region ?? hostScope.region;
   const source = refusal.expected ? 'the server expects' : 'its host name suggests';
   const parts = [
     ...(service && service !== scope.service ? [`service '${service}' (--service ${service})`] : []),

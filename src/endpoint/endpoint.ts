@@ -2,12 +2,12 @@ import { isRegionName } from '../auth/region-name.ts';
 import type { SigningScope } from '../auth/signing.ts';
 import { isLoopback } from '../core/http/loopback.ts';
 
-/** The AWS MCP Server, which most people mean: where requests go unless an endpoint is given. */
+/** The AWS MCP Server: the endpoint if none is given. */
 export const DEFAULT_ENDPOINT = 'https://aws-mcp.us-east-1.api.aws/mcp';
 
 /**
- * Suffixes under which AWS names its hosts `<...>.<service>.<region>.<suffix>`, all partitions;
- * longest match first.
+ * The suffixes of AWS host names `<...>.<service>.<region>.<suffix>` in all partitions, longest
+ * first.
  */
 const AWS_SUFFIXES = [
   'vpce.amazonaws.com.cn',
@@ -37,8 +37,8 @@ const AWS_SUFFIXES = [
 ] as const;
 
 /**
- * Host label -> signing name, where the two differ. A map: the label is any word of a URL,
- * `constructor` too.
+ * Host labels whose signing name differs. A Map, because a label may be any word, `constructor`
+ * included.
  */
 const SIGNING_NAMES: ReadonlyMap<string, string> = new Map([
   ['lambda-url', 'lambda'],
@@ -49,10 +49,7 @@ const SIGNING_NAMES: ReadonlyMap<string, string> = new Map([
   ['bedrock-agent-runtime', 'bedrock'],
 ]);
 
-/**
- * Under these labels AWS names load balancers and machines of its customers, who check no
- * signature.
- */
+/** Labels of load balancers and machines of AWS customers, which check no signature. */
 const CUSTOMER_HOSTS: ReadonlySet<string> = new Set(['elb', 'compute', 'compute-1']);
 
 const PARTITION_SUFFIXES: Readonly<Record<string, string>> = {
@@ -66,7 +63,7 @@ const PARTITION_SUFFIXES: Readonly<Record<string, string>> = {
   'aws-iso-f': 'csp.hci.ic.gov',
 };
 
-/** How the regions of each partition but the first begin. */
+/** The prefixes of the regions of all partitions but the first. */
 const PARTITION_REGIONS: readonly (readonly [prefix: string, partition: string])[] = [
   ['cn-', 'aws-cn'],
   ['us-gov-', 'aws-us-gov'],
@@ -78,32 +75,32 @@ const PARTITION_REGIONS: readonly (readonly [prefix: string, partition: string])
   ['eu-isof-', 'aws-iso-f'],
 ];
 
-/** Where a service of AWS itself stands in a region: `sts.eu-west-1.amazonaws.com`. */
+/** The host of an AWS service in a region: `sts.eu-west-1.amazonaws.com`. */
 export function hostOfService(service: string, region: string): string {
   return `${service}.${region}.${PARTITION_SUFFIXES[partitionOf(region)]}`;
 }
 
-/** The partition of a region; `aws` where no prefix says otherwise. */
+/** The partition of a region; `aws` without a known prefix. */
 const partitionOf = (region: string): string =>
   PARTITION_REGIONS.find(([prefix]) => region.startsWith(prefix))?.[1] ?? 'aws';
 
 /**
- * What a host name tells about how to sign for it. Suffixes match on dot boundaries, so that
- * `api.aws.example.com` is no AWS host. Nothing is guessed: an unknown host tells nothing.
+ * The service and region in a host name. Suffixes match at dots: `api.aws.example.com` is not an
+ * AWS host. Nothing is guessed: an unknown host has neither.
  */
 export function scopeOfHost(hostname: string): Partial<SigningScope> {
   const host = hostname.toLowerCase().replace(/\.$/, '');
   const suffix = AWS_SUFFIXES.find((candidate) => host.endsWith(`.${candidate}`));
   if (!suffix) return {};
-  // `dualstack` and `fips` say how a host is reached, and nothing of the service.
+  // `dualstack` and `fips` concern the network, not the service.
   const labels = host
     .slice(0, -suffix.length - 1)
     .split('.')
     .filter((label) => label !== 'dualstack' && label !== 'fips');
   const last = labels.at(-1) ?? '';
   const before = labels.at(-2) ?? '';
-  // `<service>.global.api.aws` has no region of its own to sign for;
-  // `<domain>.<region>.es.amazonaws.com` has it in front.
+  // `<service>.global.api.aws` has no region; `<domain>.<region>.es.amazonaws.com` has it before
+  // the service.
   const region = [last, before].find(isRegionName);
   const label = region === last || last === 'global' ? before : last;
   const name = label.replace(/^fips-|-fips$/g, '');
@@ -114,29 +111,17 @@ export function scopeOfHost(hostname: string): Partial<SigningScope> {
 
 const AGENT_CORE = 'bedrock-agentcore';
 
-/**
- * True where Amazon Bedrock AgentCore serves, by the host's name or by the service that requests
- * are signed for.
- */
+/** True for Amazon Bedrock AgentCore, by the host or by the service of the signature. */
 export const isAgentCore = (endpoint: URL, service: string | undefined): boolean =>
   service === AGENT_CORE || scopeOfHost(endpoint.hostname).service === AGENT_CORE;
 
 const GATEWAY_HOST = /^[^.]+\.gateway\./;
-/**
- * A gateway's session ends so long after `initialize`, whatever its activity, unless the gateway is
- * configured otherwise.
- */
+/** AgentCore gateways end a session this long after `initialize`, unless configured otherwise. */
 const GATEWAY_SESSION_S = 3_600;
-/**
- * The gateway's clock starts before its answer arrives here, and the last call in the session takes
- * its time.
- */
+/** The clock of the gateway starts before its answer arrives, and the last call takes time. */
 const GATEWAY_MARGIN_S = 60;
 
-/**
- * Seconds after which a session at this endpoint must have been replaced; undefined where the
- * server names no limit. Pure.
- */
+/** Seconds after which a session must be replaced; undefined if the server has no limit. Pure. */
 export function sessionLifetimeAt({ hostname }: URL): number | undefined {
   const isGateway = GATEWAY_HOST.test(hostname) && scopeOfHost(hostname).service === AGENT_CORE;
   return isGateway ? GATEWAY_SESSION_S - GATEWAY_MARGIN_S : undefined;
@@ -147,23 +132,19 @@ const RUNTIME = /^([^/]+)(?:\/runtime-endpoint\/([^/]+))?$/;
 /** The id of a gateway, `name-0123456789`, is the first label of its host name. */
 const GATEWAY_ID = /^(?=.{3,63}$)[a-z0-9][a-z0-9-]*-[a-z0-9]+$/i;
 
-/**
- * Where requests go; or what an endpoint must be, as a phrase that begins with "must", and what was
- * probably meant.
- */
+/** The URL for requests; or a problem that begins with "must", and a suggestion. */
 export type ReadEndpoint = { readonly url: URL } | { readonly problem: string; readonly meant?: string };
 
 /**
- * Reads the endpoint: an https URL, http for loopback only, or the ARN of an AgentCore runtime or
- * gateway. The scheme is judged before anything else and whatever other options say, because a
- * signed request over http hands its session token to the network.
+ * Reads an https URL (http for loopback only), or the ARN of an AgentCore runtime or gateway. The
+ * scheme is checked whatever other options say: http would reveal the session token.
  */
 export function readEndpoint(text: string): ReadEndpoint {
   if (text.startsWith('arn:')) return readArn(text);
   // To a URL parser, `localhost:3000` has the scheme "localhost:".
   const [, bareHost] = /^([\w.-]+)(?::\d+)?(?:[/?]|$)/.exec(text) ?? [];
   if (bareHost !== undefined || !URL.canParse(text)) {
-    // A word without a dot is no host that somebody forgot the scheme of.
+    // A word without a dot is not a host without its scheme.
     const isHost = bareHost !== undefined && (bareHost.includes('.') || isLoopback(bareHost));
     const problem = 'must be an https URL or the ARN of an AgentCore runtime or gateway';
     return isHost ? { problem, meant: `${isLoopback(bareHost) ? 'http' : 'https'}://${text}` } : { problem };
@@ -172,14 +153,14 @@ export function readEndpoint(text: string): ReadEndpoint {
   if (url.protocol === 'http:' && !isLoopback(url.hostname)) {
     return {
       problem:
-        'must use https: http would send signed requests in the clear, and is for loopback addresses only',
+        'must use https: http sends signed requests unencrypted, and is allowed for loopback addresses only',
     };
   }
   if (url.protocol !== 'https:' && url.protocol !== 'http:') {
     return { problem: 'must start with https://' };
   }
   if (url.username || url.password) {
-    return { problem: 'must not hold a user name or password: requests are signed with AWS credentials' };
+    return { problem: 'must not contain a user name or password: requests are signed with AWS credentials' };
   }
   url.hash = '';
   return { url };

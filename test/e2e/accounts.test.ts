@@ -1,4 +1,4 @@
-// biome-ignore-all lint/suspicious/noTemplateCurlyInString: what a client did not expand looks like this
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: placeholders that clients do not expand
 
 import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -25,7 +25,7 @@ const PARTS = `[profile my]\n${keys('MY')}[profile dev]\n${keys('DEV')}[profile 
 interface Signed {
   /** The access key that signed the first request. */
   readonly key: string;
-  /** What `aws_profile` offers; undefined where there is one profile. */
+  /** The values of `aws_profile`; undefined with one profile. */
   readonly offered: unknown;
 }
 
@@ -70,7 +70,7 @@ describe('a profile name with blanks', () => {
     },
   );
 
-  it('is never taken apart in AWS_PROFILE: where it does not exist, nothing is signed', async () => {
+  it('is never split in AWS_PROFILE: without such a profile nothing is signed', async () => {
     const server = await serverOf();
     const bin = BinDriver.start({
       args: [server.url, ...signingArgs],
@@ -88,7 +88,7 @@ describe('a profile name with blanks', () => {
     ['MCP_PROXY_PROFILE', { env: { MCP_PROXY_PROFILE: 'my dev' } }],
     ['AWS_MCP_PROXY_PROFILES', { env: { AWS_MCP_PROXY_PROFILES: 'my dev' } }],
     ['--profile with quotes in the value', { args: ['--profile', '"my dev"'] }],
-  ])('that exists wins over its parts in %s', async (_where, given) => {
+  ])('that exists precedes its parts in %s', async (_where, given) => {
     const signed = await signedBy(`${PARTS}[profile "my dev"]\n${keys('MYDEV')}`, given);
     expect(signed).toEqual({ key: 'AKIDMYDEV', offered: undefined });
   });
@@ -99,12 +99,12 @@ describe('a profile name with blanks', () => {
     ['a list with commas', { env: { MCP_PROXY_PROFILE: 'my dev,prod' } }],
     ['a list with blanks', { env: { AWS_MCP_PROXY_PROFILES: 'my dev prod' } }],
     ['a list with lines', { env: { MCP_PROXY_PROFILE: 'my dev\nprod' } }],
-  ])('stands beside others in %s', async (_where, given) => {
+  ])('may be one of several in %s', async (_where, given) => {
     const signed = await signedBy(`${PARTS}[profile "my dev"]\n${keys('MYDEV')}`, given);
     expect(signed).toEqual({ key: 'AKIDMYDEV', offered: ['my dev', 'prod'] });
   });
 
-  it('that does not exist is its parts in a list', async () => {
+  it('that does not exist is split in a list', async () => {
     const signed = await signedBy(PARTS, { env: { MCP_PROXY_PROFILE: 'my dev' } });
     expect(signed).toEqual({ key: 'AKIDMY', offered: ['my', 'dev'] });
   });
@@ -117,7 +117,7 @@ describe('a profile name with blanks', () => {
     expect(signed.key).toBe('AKIDMYDEV');
   });
 
-  it('works with every source that the AWS SDK resolves: a login, and a role over another such profile', async () => {
+  it('works with a login, and with a role whose source profile has blanks too', async () => {
     const sso =
       '[profile "my dev"]\nsso_session = corp\nsso_account_id = 123456789012\nsso_role_name = Admin\n' +
       '[sso-session corp]\nsso_region = eu-north-1\nsso_start_url = https://corp.awsapps.com/start\n';
@@ -144,7 +144,7 @@ describe('a profile name with blanks', () => {
   });
 });
 
-describe('a value that the client did not expand', () => {
+describe('a placeholder that the client did not expand', () => {
   const ENDPOINT = 'https://mcp.example.com/mcp';
   const SCOPE = ['--service', 'execute-api', '--region', 'eu-west-1'];
   const complaintOf = async (args: string[], env: Record<string, string> = {}): Promise<string> => {
@@ -202,7 +202,7 @@ describe('a value that the client did not expand', () => {
   });
 });
 
-describe('a region that is no region name', () => {
+describe('a region that is not a region name', () => {
   it.each<[string, string[], Record<string, string>]>([
     ['--region', ['--region', 'us-east'], {}],
     ['--region', ['--region', 'US-EAST-1'], {}],
@@ -218,7 +218,7 @@ describe('a region that is no region name', () => {
     expect(bin.stderr).toContain(`  ${name} must be a region name such as us-east-1, not "`);
   });
 
-  it('in the AWS files ends the start where it is to be signed for', async () => {
+  it('in the AWS files ends the start if requests are signed for it', async () => {
     const bin = BinDriver.start({
       args: ['https://mcp.example.com/mcp', '--service', 'execute-api', '--profile', 'dev'],
       files: { '.aws/config': '[profile dev]\nregion = ${AWS_REGION}\n' },
@@ -229,7 +229,7 @@ describe('a region that is no region name', () => {
     );
   });
 
-  it('in the AWS files refuses the request elsewhere, until the file is corrected', async () => {
+  it('in the AWS files rejects requests until the file is corrected, if they are signed for another', async () => {
     const server = await serverOf();
     const bin = BinDriver.start({
       args: [server.url, ...signingArgs, '--profile', 'dev'],
@@ -256,7 +256,7 @@ describe('half of a key pair', () => {
     return error.message;
   };
 
-  it('in the environment is an error that names the missing variable, whatever the files hold', async () => {
+  it('in the environment is an error that names the missing variable, whatever the files contain', async () => {
     const files = { '.aws/credentials': `[default]\n${keys('DEV')}` };
     expect(await refusalOf({ AWS_ACCESS_KEY_ID: 'AKIDX' }, files)).toBe(
       'No AWS credentials (default chain): AWS_ACCESS_KEY_ID is set in the environment, and AWS_SECRET_ACCESS_KEY is missing. Set AWS_SECRET_ACCESS_KEY as well, or remove AWS_ACCESS_KEY_ID',
@@ -313,7 +313,7 @@ describe('the block that config prints', () => {
 });
 
 describe('--env-file', () => {
-  it('sets what the proxy reads, and nothing else of what a credential_process inherits', async () => {
+  it('sets variables of the proxy, and no other variables of a credential_process', async () => {
     const home = await makeTempHome();
     const command = await home.script(
       'keys.mjs',
@@ -342,7 +342,7 @@ describe('--env-file', () => {
   });
 });
 
-describe('the scope that is signed for', () => {
+describe('the scope of signatures', () => {
   const GATEWAY = 'my-gw-abcdef1234.gateway.bedrock-agentcore';
 
   it.each([
@@ -364,7 +364,7 @@ describe('the scope that is signed for', () => {
     ['https://constructor.us-east-1.api.aws/mcp', 'https://constructor.us-east-1.api.aws/mcp', 'constructor'],
   ])('comes from the endpoint %s', async (endpoint, url, service) => {
     const bin = BinDriver.start({
-      // Nothing listens there: the endpoint is never reached.
+      // No server listens there: the endpoint is never reached.
       args: ['doctor', endpoint, '--proxy', 'http://127.0.0.1:9'],
       env: {
         AWS_ACCESS_KEY_ID: 'AKIDX',
@@ -379,7 +379,7 @@ describe('the scope that is signed for', () => {
     expect(said).toContain(`for service ${service} (from the host) in region us-east-1 (from the host)`);
   });
 
-  it('is not guessed for a load balancer, whose host name is an AWS name all the same', async () => {
+  it('is not guessed for a load balancer, although its host name is an AWS name', async () => {
     const bin = BinDriver.start({
       args: ['https://my-alb-1.us-east-1.elb.amazonaws.com/mcp', '--region', 'us-east-1'],
     });

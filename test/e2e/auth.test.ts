@@ -21,7 +21,7 @@ interface Refusal {
 const xml = (code: string, message: string): string =>
   `<?xml version="1.0"?>\n<ErrorResponse><Error><Code>${code}</Code><Message>${message}</Message></Error></ErrorResponse>`;
 
-/** The error of a call that the server refuses with this. */
+/** The error of a call that the server refuses with this answer. */
 async function refusedWith({
   status = 403,
   type = 'application/json',
@@ -46,9 +46,9 @@ async function refusedWith({
 }
 
 const RENEWAL =
-  'They stand in the environment, where nobody can renew them for a process that runs: set new ones where your client starts the proxy, and start it again. With --profile it gets fresh ones by itself. The server said: ';
+  'They come from environment variables, which a running process cannot refresh: set new ones in the configuration of your client, and restart the proxy. With --profile the proxy refreshes them itself. The server said: ';
 
-describe('a refusal', () => {
+describe('a refusal by the server', () => {
   it.each<[string, Refusal, string, string]>([
     [
       'expired, in JSON',
@@ -81,15 +81,15 @@ describe('a refusal', () => {
         body: '{"Message":"User: arn:aws:iam::123456789012:user/me is not authorized to perform: execute-api:Invoke"}',
       },
       'denied',
-      'Access was denied with the credentials of the default chain (HTTP 403). The credentials are valid, but no IAM policy allows them this. The server said: AccessDeniedException: User: arn:aws:iam::123456789012:user/me is not authorized to perform: execute-api:Invoke',
+      'Access was denied with the credentials of the default chain (HTTP 403). The credentials are valid, but no IAM policy allows this. The server said: AccessDeniedException: User: arn:aws:iam::123456789012:user/me is not authorized to perform: execute-api:Invoke',
     ],
     [
       'no signature that it knows',
       { status: 401, body: '{"message":"Missing Authentication Token"}' },
       'unsigned',
-      'The server found no signature that it knows (HTTP 401): check the path of the endpoint URL, since API Gateway answers so for unknown paths. The server said: Missing Authentication Token',
+      'The server found no valid signature header (HTTP 401): check the path of the endpoint URL, because API Gateway gives this answer for unknown paths. The server said: Missing Authentication Token',
     ],
-  ])('is told apart: %s', async (_what, refusal, verdict, message) => {
+  ])('is classified: %s', async (_what, refusal, verdict, message) => {
     expect(await refusedWith(refusal)).toMatchObject({
       id: 0,
       error: {
@@ -106,7 +106,7 @@ describe('a refusal', () => {
     });
   });
 
-  it('by a firewall names the firewall', async () => {
+  it('that comes from a firewall names the firewall', async () => {
     const body = '<html><head><title>403 Forbidden</title></head><body>Request blocked</body></html>';
     const { error } = await refusedWith({ type: 'text/html', body });
     expect(error).toMatchObject({
@@ -117,7 +117,7 @@ describe('a refusal', () => {
     });
   });
 
-  it('with a JSON-RPC error in it stays the server’s own error', async () => {
+  it('that contains a JSON-RPC error is relayed', async () => {
     const body = '{"jsonrpc":"2.0","id":null,"error":{"code":-32003,"message":"Not for you"}}';
     expect(await refusedWith({ body })).toEqual({
       jsonrpc: '2.0',
@@ -126,7 +126,7 @@ describe('a refusal', () => {
     });
   });
 
-  it('of initialize is an answer to it, and the client may try again', async () => {
+  it('of initialize is its answer, and the client may try again', async () => {
     const { bin } = await startRelayed({ args: ['--service', 'another'] });
     for (const id of [0, '']) {
       expect(await bin.initialize({}, id)).toMatchObject({
@@ -144,8 +144,8 @@ describe('a refusal', () => {
   });
 });
 
-describe('a refusal that can be mended', () => {
-  it('by the right time is mended once, for all that follows', async () => {
+describe('a request that the server refused', () => {
+  it('because of the clock is sent again once, and the correction serves all later requests', async () => {
     const ahead = 20 * 60_000;
     const { server, bin } = await startInitialized({
       verify: { ...signingVerify, now: () => new Date(Date.now() + ahead) },
@@ -165,7 +165,7 @@ describe('a refusal that can be mended', () => {
     expect(bin.stderr).toBe('');
   });
 
-  it('by newer credentials on disk is sent again once, a tool call too', async () => {
+  it('because of expired credentials is sent again once with newer ones from the files, tool calls included', async () => {
     const keys: Record<string, VerifyOptions['keys'][string]> = { 'AKID-OLD': keyOf('AKID-OLD') };
     const { server, bin } = await startInitialized({
       credentials: false,
@@ -176,7 +176,7 @@ describe('a refusal that can be mended', () => {
         'tools/call': (request, response, { result }) => {
           if (request.verification?.ok && request.verification.accessKeyId === 'AKID-NEW')
             return result({ n: 1 });
-          // Written while the call is on its way, so that no look at the file before it can have seen it.
+          // Written while the call is in flight, so that no earlier check of the file can have found it.
           writeFileSync(join(bin.home, CREDENTIALS), profileOf('AKID-NEW'));
           keys['AKID-NEW'] = keyOf('AKID-NEW');
           response.writeHead(403, { 'x-amzn-errortype': 'ExpiredTokenException' });
@@ -196,7 +196,7 @@ describe('a refusal that can be mended', () => {
     expect(bin.stderr).toBe('');
   });
 
-  it('is not mended a second time: newer credentials that have expired too are an error', async () => {
+  it('is not sent a third time: newer credentials that have expired too are an error', async () => {
     const keys = { 'AKID-A': keyOf('AKID-A'), 'AKID-B': keyOf('AKID-B') };
     const { server, bin } = await startInitialized({
       credentials: false,
@@ -215,7 +215,7 @@ describe('a refusal that can be mended', () => {
       error: {
         code: -31007,
         message:
-          "The AWS credentials of profile 'work' have expired (HTTP 403). Put new ones where they stand, in the shared AWS files; the next call uses the new ones, no restart is needed. The server said: ExpiredTokenException: The security token included in the request is expired",
+          "The AWS credentials of profile 'work' have expired (HTTP 403). Write new ones into the shared AWS files; the next call uses the new ones, no restart is needed. The server said: ExpiredTokenException: The security token included in the request is expired",
         data: { verdict: 'expired', mayHaveRun: false },
       },
     });

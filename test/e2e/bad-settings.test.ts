@@ -111,7 +111,7 @@ describe('a command line that cannot be obeyed', () => {
     const env = { MCP_PROXY_TIMEOUT: 'soon' };
     expect(await complaintOf({ args, env })).toBe(
       complaint(
-        'the endpoint must use https: http would send signed requests in the clear, and is for loopback addresses only, not "http://mcp.example.com/mcp"',
+        'the endpoint must use https: http sends signed requests unencrypted, and is allowed for loopback addresses only, not "http://mcp.example.com/mcp"',
         '--nonsense is no option',
         '--max-connections must be an integer >= 1, not "0"',
         'MCP_PROXY_TIMEOUT must be a number of seconds >= 0, not "soon"',
@@ -181,7 +181,7 @@ describe('an environment that cannot be obeyed', () => {
 
 describe('an endpoint that cannot be used', () => {
   const insecure =
-    'must use https: http would send signed requests in the clear, and is for loopback addresses only';
+    'must use https: http sends signed requests unencrypted, and is allowed for loopback addresses only';
 
   it.each([
     ['http://example.com/mcp', insecure],

@@ -46,7 +46,7 @@ describe('config', () => {
       ['kiro', 'cursor', 'http://example.com'],
       [
         'config takes no "cursor": an endpoint is a URL or an ARN',
-        'the endpoint must use https: http would send signed requests in the clear, and is for loopback addresses only, not "http://example.com"',
+        'the endpoint must use https: http sends signed requests unencrypted, and is allowed for loopback addresses only, not "http://example.com"',
       ],
     ],
   ])('reports all problems at once: %j', async (args, problems) => {

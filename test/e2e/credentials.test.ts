@@ -20,7 +20,7 @@ const SSO =
 const LOGIN = 'arn:aws:iam::123456789012:user/me';
 const inAnHour = (): string => new Date(Date.now() + 3_600_000).toISOString();
 
-/** What the stand-ins issue, and what the tests put into files. */
+/** The access keys of the AWS stand-ins and of the files. */
 const known = Object.fromEntries([
   ...['STS', 'SSO', 'IMDS', 'CONTAINER', 'LOGIN'].flatMap((name) =>
     [1, 2, 3].map((number) => [
@@ -130,7 +130,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
   'an EC2 instance': { env: ({ aws }) => aws.imdsEnv, signer: 'IMDS-1' },
 };
 
-describe('the proxy signs with the credentials of', () => {
+describe('the proxy signs with credentials from', () => {
   it.each(Object.entries(KINDS))('%s', async (_kind, { profile, env, prepare, signer }) => {
     const rig = await makeRig();
     await prepare?.(rig);
@@ -142,11 +142,11 @@ describe('the proxy signs with the credentials of', () => {
   });
 });
 
-describe('a role over the profile', () => {
+describe('--role-arn', () => {
   const ARN = 'arn:aws:iam::123456789012:role/over';
   const ECHO = { name: 'echo', arguments: { text: 'x' } };
 
-  it('signs, under the chosen session name and with the external id', async () => {
+  it('signs as the role, with the chosen session name and external id', async () => {
     const rig = await makeRig();
     await rig.home.config(`[profile work]\n${KEYS('A')}`);
     const role = ['--role-arn', ARN, '--role-session-name', 'me@corp', '--external-id', 'ext:1'];
@@ -189,7 +189,7 @@ describe('a role over the profile', () => {
     },
   );
 
-  it('that may not be assumed is named with what to check, and works once it may', async () => {
+  it('with a role that STS denies is an error with the remedy, and works once it is allowed', async () => {
     const rig = await makeRig();
     await rig.home.config(`[profile work]\n${KEYS('A')}`);
     rig.aws.fail('sts', {
@@ -216,7 +216,7 @@ describe('a role over the profile', () => {
     expect(rig.signers()).toEqual(['STS-1']);
   });
 
-  it('goes through the HTTP proxy, as every call for credentials does', async () => {
+  it('calls STS through the HTTP proxy', async () => {
     const rig = await makeRig();
     await rig.home.config(`[profile work]\n${KEYS('A')}`);
     const gate = await ConnectProxy.start();
@@ -236,7 +236,7 @@ describe('a role over the profile', () => {
   });
 });
 
-describe('credentials that change under a running proxy', () => {
+describe('credentials that change while the proxy runs', () => {
   it('count on the next request', async () => {
     const rig = await makeRig();
     await rig.home.credentials(`[work]\n${KEYS('A')}`);
@@ -248,7 +248,7 @@ describe('credentials that change under a running proxy', () => {
     expect(rig.signers()).toEqual(['AKIDEXAMPLEA', 'AKIDEXAMPLEB']);
   });
 
-  it('heal a login that was missing, without a restart', async () => {
+  it('replace a missing login without a restart', async () => {
     const rig = await makeRig();
     await rig.home.config(SSO);
     const proxy = rig.start({}, '--profile', 'work');
@@ -268,8 +268,8 @@ describe('credentials that change under a running proxy', () => {
   });
 });
 
-describe('credentials that cannot be had', () => {
-  it('are resolved by nobody before the first message', async () => {
+describe('credentials that cannot be resolved', () => {
+  it('are not resolved before the first message', async () => {
     const rig = await makeRig();
     await rig.home.config(SSO);
     await rig.home.ssoToken('corp', { accessToken: 'sso-token', expiresAt: inAnHour() });
@@ -280,7 +280,7 @@ describe('credentials that cannot be had', () => {
     expect(rig.server.requests).toEqual([]);
   });
 
-  it('name the profile, where it was looked for, and those that are there', async () => {
+  it('are an error with the profile, the file and the known profiles', async () => {
     const rig = await makeRig();
     await rig.home.config(`[profile dev]\n${KEYS('A')}[profile prod]\n${KEYS('B')}`);
     const proxy = rig.start({}, '--profile', 'typo');
@@ -296,10 +296,10 @@ describe('credentials that cannot be had', () => {
     expect(rig.server.requests).toEqual([]);
   });
 
-  it('end many calls with one run of a credential_process', async () => {
+  it('change for many calls after one run of a credential_process', async () => {
     const rig = await makeRig();
     const runs = join(rig.home.home, 'runs');
-    // The first run gives the keys of A, all later ones those of B.
+    // The first run returns the keys of A, all later ones those of B.
     const command = await rig.home.script(
       'helper.mjs',
       `import { appendFileSync, readFileSync } from 'node:fs';
@@ -310,9 +310,9 @@ describe('credentials that cannot be had', () => {
     await rig.home.config(`[profile work]\ncredential_process = ${command}\n`);
     const proxy = rig.start({}, '--profile', 'work', '--max-connections', '16');
     await proxy.initialize();
-    // What belongs to the handshake would meet the edit alone.
+    // The notification of the handshake would otherwise be the only request that finds the edit.
     await rig.server.until((requests) => requests.some(({ method }) => method === 'GET'));
-    // All of them find the file changed, and none has keys until the process has run again.
+    // All find the file changed, and none has credentials until the process has run again.
     await rig.home.config(`[profile work]\ncredential_process = ${command}\nregion = eu-west-1\n`);
     const calls = Array.from({ length: 16 }, (_, at) =>
       proxy.request('tools/call', { name: 'echo', arguments: { text: String(at) } }),

@@ -22,7 +22,7 @@ const names = (answer: Rpc): unknown[] => {
   return tools.map(({ name }) => name);
 };
 
-/** A server that binds no session to an identity, and shows each its own tools. */
+/** A server that binds no session to an identity, and shows other tools to each identity. */
 async function start(args: readonly string[] = [], options: RelayedOptions = {}) {
   const relayed = await startInitialized({
     args,
@@ -50,8 +50,8 @@ async function start(args: readonly string[] = [], options: RelayedOptions = {})
   };
 }
 
-describe('what one identity began', () => {
-  it('is no list for the next, that asks while it is on its way', async () => {
+describe('after a change of identity', () => {
+  it('a tool list that was requested before is not shown to the new identity', async () => {
     const gate = makeGate();
     let asked = 0;
     const { bin, server, write } = await start([], {
@@ -72,7 +72,7 @@ describe('what one identity began', () => {
     expect(names(await bin.answer(''))).toEqual(['of-AKIDTHEOTHER']);
   });
 
-  it('is no region for the next', async () => {
+  it('calls work in the region of the new identity', async () => {
     const { bin, server, write } = await start([], {
       files: { '.aws/credentials': keys('AKIDONE'), '.aws/config': region('eu-west-1') },
     });
@@ -86,7 +86,7 @@ describe('what one identity began', () => {
     ]);
   });
 
-  it('is no session for the next', async () => {
+  it('a session of the old identity is not used', async () => {
     const { bin, server, write, by } = await start();
     await bin.request('tools/call', { name: 'echo', arguments: {} }, 0);
     write('.aws/credentials', keys('AKIDTHEOTHER'));
@@ -102,7 +102,7 @@ describe('what one identity began', () => {
     expect(bin.stderr).toBe('');
   });
 
-  it('goes on to its end, questions to the client included, beside the session of the next', async () => {
+  it('calls of the old identity finish in its session, server requests included', async () => {
     const { bin, by, server, write } = await start();
     bin.send({
       jsonrpc: '2.0',
@@ -120,7 +120,7 @@ describe('what one identity began', () => {
     expect(by('DELETE')).toEqual(['AKIDTHEOTHER 1']);
   });
 
-  it('is no session for the next where there are several', async () => {
+  it('none of several sessions of the old identity is used', async () => {
     const gate = makeGate();
     let calls = 0;
     const { bin, by, write } = await start(['--max-sessions', '3'], {
@@ -146,7 +146,7 @@ describe('what one identity began', () => {
     expect(after.filter((session) => before.includes(session))).toEqual([]);
   });
 
-  it('goes on to its end in every one of several sessions', async () => {
+  it('calls of the old identity finish in each of several sessions', async () => {
     const gate = makeGate();
     const { bin, by, server, write } = await start(['--max-sessions', '3'], {
       on: {
@@ -172,7 +172,7 @@ describe('what one identity began', () => {
     expect(by('tools/call').slice(0, 3)).not.toContain(last?.replace('AKIDTHEOTHER', 'AKIDONE'));
   });
 
-  it('is found out by the stream that comes back, too', async () => {
+  it('a standalone stream that reconnects finds the change too', async () => {
     const streams: (() => void)[] = [];
     const { server, by, write } = await start([], {
       on: {
@@ -190,7 +190,7 @@ describe('what one identity began', () => {
   });
 });
 
-it('a session of an HTTP client is over for the next identity, and its client hears so', async () => {
+it('after a change of identity the session of an HTTP client ends, and the client receives 404', async () => {
   const { bin, server, ask } = await startListening({
     env: NO_KEYS,
     files: { '.aws/credentials': keys('AKIDONE') },
@@ -209,7 +209,7 @@ it('a session of an HTTP client is over for the next identity, and its client he
   expect(server.of('tools/call').map(keyOf)).toEqual(['AKIDONE', 'AKIDTHEOTHER']);
 });
 
-it('a subscription of one identity ends with the first request of the next, and is opened anew by that', async () => {
+it('after a change of identity a subscription ends with the first request, and that opens it again', async () => {
   const { bin, server } = await startDual(
     (request, response) => {
       const { id, method, params } = request.rpc;
@@ -237,7 +237,7 @@ it('a subscription of one identity ends with the first request of the next, and 
   expect(server.of('subscriptions/listen').map(keyOf)).toEqual(['AKIDONE']);
   writeFileSync(join(bin.home, '.aws/credentials'), keys('AKIDTHEOTHER'));
   await call(-1);
-  // The client may have missed what changed for it.
+  // The client may have missed changes.
   await bin.next(({ method }) => method === 'notifications/tools/list_changed');
   expect(server.of('subscriptions/listen').map(keyOf)).toEqual(['AKIDONE', 'AKIDTHEOTHER']);
   await call(1);

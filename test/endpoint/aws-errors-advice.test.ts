@@ -9,94 +9,94 @@ const context: RefusalContext = {
   signed: true,
 };
 
-describe('the sentence tells what to do', () => {
+describe('the message for a refusal', () => {
   it.each<[refusal: AwsRefusal, changes: Partial<RefusalContext>, sentence: string]>([
     [
-      { kind: 'expired', said: 'old' },
+      { kind: 'expired', message: 'old' },
       {},
       "The AWS credentials of profile 'dev' have expired (HTTP 403). Run aws sso login --profile dev (or aws login --profile dev); the next call uses the new ones, no restart is needed. The server said: old",
     ],
     [
-      { kind: 'expired', said: '' },
+      { kind: 'expired', message: '' },
       { profile: '', status: 401 },
       'The AWS credentials of the default chain have expired (HTTP 401). Run aws sso login (or aws login); the next call uses the new ones, no restart is needed.',
     ],
     [
-      { kind: 'expired', said: '' },
+      { kind: 'expired', message: '' },
       { providerName: 'sso' },
       "The AWS credentials of profile 'dev' have expired (HTTP 403). Run aws sso login --profile dev; the next call uses the new ones, no restart is needed.",
     ],
     [
-      { kind: 'expired', said: '' },
+      { kind: 'expired', message: '' },
       { providerName: 'login', profile: '' },
       'The AWS credentials of the default chain have expired (HTTP 403). Run aws login; the next call uses the new ones, no restart is needed.',
     ],
     [
-      { kind: 'expired', said: '' },
+      { kind: 'expired', message: '' },
       { providerName: 'process' },
-      "The AWS credentials of profile 'dev' have expired (HTTP 403). Run the profile's credential_process in a terminal to see why it gives old ones; once it gives others, the next call uses the new ones, no restart is needed.",
+      "The AWS credentials of profile 'dev' have expired (HTTP 403). Run the profile's credential_process in a terminal to see why it returns old ones; once it returns others, the next call uses the new ones, no restart is needed.",
     ],
     [
-      { kind: 'invalid-token', said: '' },
+      { kind: 'invalid-token', message: '' },
       {},
       "AWS does not know the access key or session token of profile 'dev' (HTTP 403). Check them with: aws sts get-caller-identity --profile dev.",
     ],
     [
-      { kind: 'clock', said: '' },
+      { kind: 'clock', message: '' },
       { skewMs: -600_400 },
       "The server refused the signature's time (HTTP 403): this machine's clock is off by 600 s. Correct the clock.",
     ],
     [
-      { kind: 'clock', said: '' },
+      { kind: 'clock', message: '' },
       {},
       "The server refused the signature's time (HTTP 403): this machine's clock is off. Correct the clock.",
     ],
     [
-      { kind: 'signature', said: '', expected: { service: 'lambda', region: 'us-east-1' } },
+      { kind: 'signature', message: '', expected: { service: 'lambda', region: 'us-east-1' } },
       {},
       "The server refused the signature (HTTP 403). It was made for service 'execute-api' in region 'eu-west-1'; the server expects service 'lambda' (--service lambda) and region 'us-east-1' (--region us-east-1).",
     ],
     [
-      { kind: 'signature', said: '' },
+      { kind: 'signature', message: '' },
       { scope: { service: 'x', region: 'eu-west-1' } },
       "The server refused the signature (HTTP 403). It was made for service 'x' in region 'eu-west-1'; its host name suggests service 'execute-api' (--service execute-api).",
     ],
     [
-      { kind: 'signature', said: '' },
+      { kind: 'signature', message: '' },
       {},
       "The server refused the signature (HTTP 403). It was made for service 'execute-api' in region 'eu-west-1'; if both are right, check the secret access key.",
     ],
     [
-      { kind: 'denied', said: 'no' },
+      { kind: 'denied', message: 'no' },
       { profile: '' },
       'Access was denied with the credentials of the default chain (HTTP 403). The answer gives no reason. It may be a missing permission, a resource policy, a firewall (WAF), or a path that the server does not have. The server said: no',
     ],
     [
-      { kind: 'unsigned', said: '' },
+      { kind: 'unsigned', message: '' },
       {},
-      'The server found no signature that it knows (HTTP 403): check the path of the endpoint URL, since API Gateway answers so for unknown paths.',
+      'The server found no valid signature header (HTTP 403): check the path of the endpoint URL, because API Gateway gives this answer for unknown paths.',
     ],
     [
-      { kind: 'unsigned', said: '' },
+      { kind: 'unsigned', message: '' },
       { signed: false, status: 401 },
-      'The server wants signed requests (HTTP 401), and this one was sent unsigned because there were no AWS credentials and --skip-auth was given. Set AWS_PROFILE or pass --profile.',
+      'The server requires signed requests (HTTP 401), and this one was sent unsigned, because no AWS credentials are configured and --skip-auth is set. Set AWS_PROFILE or pass --profile.',
     ],
     [
-      { kind: 'other-method', said: '' },
+      { kind: 'other-method', message: '' },
       {},
-      'The server wants another way of authorization than AWS signatures, OAuth most likely (HTTP 403): set it to IAM, or reach it with a client that does OAuth.',
+      'The server requires another authorization than AWS signatures, probably OAuth (HTTP 403): set it to IAM, or use a client that supports OAuth.',
     ],
     [
-      { kind: 'foreign-page', said: 'Blocked' },
+      { kind: 'foreign-page', message: 'Blocked' },
       {},
-      'HTTP 403 with an HTML page: it comes from a firewall (WAF) or a corporate proxy in front of a1.execute-api.eu-west-1.amazonaws.com, not from the MCP server. Ask whoever runs it to let this traffic through, or set --user-agent if it judges by that. The server said: Blocked',
+      'HTTP 403 with an HTML page: it comes from a firewall (WAF) or a corporate proxy in front of a1.execute-api.eu-west-1.amazonaws.com, not from the MCP server. Ask its operators to allow this traffic, or set --user-agent if it filters by that. The server said: Blocked',
     ],
     [
-      { kind: 'other', said: 'Unauthorized' },
+      { kind: 'other', message: 'Unauthorized' },
       { status: 401 },
       'The server at a1.execute-api.eu-west-1.amazonaws.com refused the request (HTTP 401). The server said: Unauthorized',
     ],
-  ])('%o with %o', (refusal, changes, sentence) => {
+  ])('of %o with %o names the remedy', (refusal, changes, sentence) => {
     expect(explainRefusal(refusal, { ...context, ...changes })).toBe(sentence);
   });
 });

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import {
   judgeRefusal,
+  messageIn,
   type RefusalKind,
   type RefusedAnswer,
   withoutEchoes,
-  wordsOf,
 } from '../../src/endpoint/aws-errors.ts';
 
 const json = (body: unknown, errorType = '', status = 403): RefusedAnswer => ({
@@ -20,7 +20,7 @@ const page = (body: string, contentType = 'text/html'): RefusedAnswer => ({
   body,
 });
 
-/** What services send, as they send it. */
+/** Bodies that AWS services send. */
 const BODIES: readonly (readonly [what: string, answer: RefusedAnswer, kind: RefusalKind])[] = [
   [
     'API Gateway, expired token',
@@ -246,8 +246,8 @@ const BODIES: readonly (readonly [what: string, answer: RefusedAnswer, kind: Ref
   ['nothing', { status: 401, errorType: '', contentType: '', body: '' }, 'other'],
 ];
 
-describe('a refusal is told by its body', () => {
-  it.each(BODIES)('%s', (_what, answer, kind) => {
+describe('the kind of a refusal', () => {
+  it.each(BODIES)('is found in the body of %s', (_what, answer, kind) => {
     expect(judgeRefusal(answer).kind).toBe(kind);
   });
 
@@ -265,12 +265,12 @@ describe('a refusal is told by its body', () => {
     ],
     ["Credential should be scoped to a valid region, not 'us-east-1'. ", undefined],
     ['The request signature we calculated does not match', undefined],
-  ])('with the scope that it wants: %s', (message, expected) => {
+  ])('includes the scope that the server expects: %s', (message, expected) => {
     expect(judgeRefusal(json({ message })).expected).toEqual(expected);
   });
 });
 
-describe('the words of an answer are', () => {
+describe('the message of an answer', () => {
   it.each([
     ['{"message":"a\\n  b"}', '', 'a b'],
     ['{"Message":"a"}', '', 'a'],
@@ -288,15 +288,15 @@ describe('the words of an answer are', () => {
     ['<p>plain</p> <b>text</b>', '', 'plain text'],
     ['"text"', '', '"text"'],
     ['', '', ''],
-  ])('%s', (body, errorType, words) => {
-    expect(wordsOf({ body, errorType })).toBe(words);
+  ])('is read from %s', (body, errorType, words) => {
+    expect(messageIn({ body, errorType })).toBe(words);
   });
 
-  it('cut where they are long', () => {
-    expect(wordsOf({ body: 'x'.repeat(1000), errorType: '' })).toBe(`${'x'.repeat(400)}...`);
+  it('is cut if it is long', () => {
+    expect(messageIn({ body: 'x'.repeat(1000), errorType: '' })).toBe(`${'x'.repeat(400)}...`);
   });
 
-  it('never the session token or signature that a service repeats', () => {
+  it('never contains the session token or signature that a service repeats', () => {
     const mismatch =
       'The request signature we calculated does not match the signature you provided.\n\n' +
       "The Canonical String for this request should have been\n'POST\n/mcp\n\nhost:example.com\n" +
@@ -308,7 +308,7 @@ describe('the words of an answer are', () => {
     const xml =
       '<Error><Code>SignatureDoesNotMatch</Code><Message>does not match</Message><SignatureProvided>5ec2e7abcdef</SignatureProvided>' +
       '<CanonicalRequest>POST\nx-amz-security-token:SECRET/TOKEN+1==\n</CanonicalRequest></Error>';
-    expect(wordsOf({ body: JSON.stringify({ message: mismatch }), errorType: '' })).toBe(
+    expect(messageIn({ body: JSON.stringify({ message: mismatch }), errorType: '' })).toBe(
       'The request signature we calculated does not match the signature you provided.',
     );
     for (const text of [mismatch, JSON.stringify({ message: mismatch }), incomplete, xml]) {

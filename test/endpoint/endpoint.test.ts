@@ -11,7 +11,7 @@ import {
 const scope = (service: string, region?: string) =>
   region === undefined ? { service } : { service, region };
 
-describe('the host tells what to sign for', () => {
+describe('the scope of a host', () => {
   it.each([
     ['aws-mcp.us-east-1.api.aws', scope('aws-mcp', 'us-east-1')],
     ['aws-mcp.eu-central-1.api.aws', scope('aws-mcp', 'eu-central-1')],
@@ -56,7 +56,7 @@ describe('the host tells what to sign for', () => {
     ['bedrock-runtime-fips.us-east-1.amazonaws.com', scope('bedrock', 'us-east-1')],
     ['constructor.us-east-1.api.aws', scope('constructor', 'us-east-1')],
     ['__proto__.us-east-1.api.aws', scope('__proto__', 'us-east-1')],
-  ])('however it is reached, and wherever the region stands: %s', (host, expected) => {
+  ])('is found with dualstack, fips, and the region before or after the service: %s', (host, expected) => {
     expect(scopeOfHost(host)).toEqual(expected);
   });
 
@@ -76,7 +76,7 @@ describe('the host tells what to sign for', () => {
     ['a1.execute-api.us-isob-east-1.sc2s.sgov.gov', scope('execute-api', 'us-isob-east-1')],
     ['a1.execute-api.eu-isoe-west-1.cloud.adc-e.uk', scope('execute-api', 'eu-isoe-west-1')],
     ['a1.execute-api.us-isof-south-1.csp.hci.ic.gov', scope('execute-api', 'us-isof-south-1')],
-  ])('in every partition: %s', (host, expected) => {
+  ])('is found in every partition: %s', (host, expected) => {
     expect(scopeOfHost(host)).toEqual(expected);
   });
 
@@ -85,7 +85,7 @@ describe('the host tells what to sign for', () => {
     ['sts.amazonaws.com', scope('sts')],
     ['AWS-MCP.US-East-1.API.AWS', scope('aws-mcp', 'us-east-1')],
     ['aws-mcp.us-east-1.api.aws.', scope('aws-mcp', 'us-east-1')],
-  ])('without a region, in capitals or with the root dot: %s', (host, expected) => {
+  ])('is found without a region, in capitals, or with a final dot: %s', (host, expected) => {
     expect(scopeOfHost(host)).toEqual(expected);
   });
 
@@ -109,7 +109,7 @@ describe('the host tells what to sign for', () => {
     ['127.0.0.1'],
     ['[::1]'],
     [''],
-  ])('and %s tells nothing', (host) => {
+  ])('is not guessed for %s', (host) => {
     expect(scopeOfHost(host)).toEqual({});
   });
 });
@@ -119,7 +119,7 @@ const hrefOf = (text: string): string => {
   return 'url' in read ? read.url.href : `problem: ${read.problem}`;
 };
 
-describe('an endpoint is', () => {
+describe('a valid endpoint', () => {
   it.each([
     [DEFAULT_ENDPOINT, 'https://aws-mcp.us-east-1.api.aws/mcp'],
     ['https://example.com', 'https://example.com/'],
@@ -129,7 +129,7 @@ describe('an endpoint is', () => {
     ['http://127.0.0.1:3000/mcp', 'http://127.0.0.1:3000/mcp'],
     ['http://127.8.9.10/', 'http://127.8.9.10/'],
     ['http://[::1]:3000/mcp', 'http://[::1]:3000/mcp'],
-  ])('a URL: %s', (text, href) => {
+  ])('may be the URL %s', (text, href) => {
     expect(hrefOf(text)).toBe(href);
   });
 
@@ -148,7 +148,7 @@ describe('an endpoint is', () => {
     ['aws-iso-b', 'us-isob-east-1', 'sc2s.sgov.gov'],
     ['aws-iso-e', 'eu-isoe-west-1', 'cloud.adc-e.uk'],
     ['aws-iso-f', 'us-isof-south-1', 'csp.hci.ic.gov'],
-  ])('the ARN of an AgentCore runtime in %s', (partition, region, suffix) => {
+  ])('may be the ARN of an AgentCore runtime in %s', (partition, region, suffix) => {
     expect(hrefOf(runtime(partition, region))).toBe(invocations(partition, region, suffix, 'DEFAULT'));
     expect(hrefOf(`${runtime(partition, region)}/runtime-endpoint/prod`)).toBe(
       invocations(partition, region, suffix, 'prod'),
@@ -159,7 +159,7 @@ describe('an endpoint is', () => {
     ['aws', 'us-east-1', 'amazonaws.com'],
     ['aws-us-gov', 'us-gov-west-1', 'amazonaws.com'],
     ['aws-cn', 'cn-north-1', 'amazonaws.com.cn'],
-  ])('the ARN of an AgentCore gateway in %s', (partition, region, suffix) => {
+  ])('may be the ARN of an AgentCore gateway in %s', (partition, region, suffix) => {
     const arn = `arn:${partition}:bedrock-agentcore:${region}:123456789012:gateway/my-gw-abcdef1234`;
     expect(hrefOf(arn)).toBe(`https://my-gw-abcdef1234.gateway.bedrock-agentcore.${region}.${suffix}/mcp`);
     const read = readEndpoint(arn);
@@ -173,11 +173,11 @@ describe('an endpoint is', () => {
     'arn:aws:bedrock-agentcore:cn-north-1:123456789012:gateway/gw-1',
     'arn:aws-cn:bedrock-agentcore:us-east-1:123456789012:runtime/x',
     'arn:aws:bedrock-agentcore:nowhere:123456789012:runtime/x',
-  ])('no ARN that would lead elsewhere: %s', (arn) => {
+  ])('is not an ARN that leads to another host: %s', (arn) => {
     expect(hrefOf(arn)).toMatch(/^problem: must be the ARN of an AgentCore runtime or gateway/);
   });
 
-  it('whose ARN gives a host that tells service and region', () => {
+  it('given as an ARN has a host with service and region', () => {
     const read = readEndpoint(runtime('aws', 'us-east-1'));
     expect('url' in read && scopeOfHost(read.url.hostname)).toEqual({
       service: 'bedrock-agentcore',
@@ -186,7 +186,7 @@ describe('an endpoint is', () => {
   });
 
   it.each([
-    ['http://example.com/mcp', /must use https: http would send signed requests in the clear/],
+    ['http://example.com/mcp', /must use https: http sends signed requests unencrypted/],
     ['http://aws-mcp.us-east-1.api.aws/mcp', /must use https/],
     ['http://localhost.example.com/', /must use https/],
     ['http://127.0.0.1.nip.io/', /must use https/],
@@ -195,7 +195,7 @@ describe('an endpoint is', () => {
     ['ftp://example.com/', /must start with https:\/\/$/],
     ['file:///etc/passwd', /must start with https:\/\/$/],
     ['javascript:alert(1)', /must start with https:\/\//],
-    ['https://user:secret@example.com/', /must not hold a user name or password/],
+    ['https://user:secret@example.com/', /must not contain a user name or password/],
     ['https://', /must be an https URL or the ARN/],
     ['', /must be an https URL or the ARN/],
     ['nonsense with blanks', /must be an https URL or the ARN/],
@@ -211,7 +211,7 @@ describe('an endpoint is', () => {
     ['arn:aws:bedrock-agentcore:us-east-1:123:runtime/x', /must be the ARN of an AgentCore runtime/],
     ['arn:aws:bedrock-agentcore:us-east-1:123456789012:runtime/', /must be the ARN of an AgentCore runtime/],
     ['arn:aws:bedrock-agentcore:us-east-1:123456789012:gateway/x', /must be the ARN of an AgentCore runtime/],
-  ])('never %s', (text, problem) => {
+  ])('is never %s', (text, problem) => {
     const read = readEndpoint(text);
     expect('problem' in read ? read.problem : read.url.href).toMatch(problem);
   });
@@ -225,7 +225,7 @@ describe('an endpoint without its scheme', () => {
     ['127.0.0.1:3000', 'http://127.0.0.1:3000'],
     ['nonsense', undefined],
     ['https', undefined],
-  ])('%s was probably meant as %s', (text, meant) => {
+  ])('%s leads to the suggestion %s', (text, meant) => {
     expect(readEndpoint(text)).toEqual({
       problem: 'must be an https URL or the ARN of an AgentCore runtime or gateway',
       ...(meant && { meant }),
@@ -233,7 +233,7 @@ describe('an endpoint without its scheme', () => {
   });
 });
 
-describe('the host of a service of AWS itself', () => {
+describe('the host of an AWS service', () => {
   it.each([
     ['eu-west-1', 'sts.eu-west-1.amazonaws.com'],
     ['us-gov-west-1', 'sts.us-gov-west-1.amazonaws.com'],
@@ -243,12 +243,12 @@ describe('the host of a service of AWS itself', () => {
     ['us-isob-east-1', 'sts.us-isob-east-1.sc2s.sgov.gov'],
     ['eu-isoe-west-1', 'sts.eu-isoe-west-1.cloud.adc-e.uk'],
     ['us-isof-south-1', 'sts.us-isof-south-1.csp.hci.ic.gov'],
-  ])('stands in the partition of %s', (region, host) => {
+  ])('has the suffix of the partition of %s', (region, host) => {
     expect(hostOfService('sts', region)).toBe(host);
   });
 });
 
-describe('Amazon Bedrock AgentCore serves', () => {
+describe('isAgentCore recognizes', () => {
   const arn = readEndpoint('arn:aws:bedrock-agentcore:eu-west-1:123456789012:runtime/name-AbCdEf1234');
   const urlOf = (text: string): URL => new URL(text);
   it.each<[what: string, endpoint: URL, service: string | undefined, serves: boolean]>([
@@ -273,14 +273,14 @@ describe('Amazon Bedrock AgentCore serves', () => {
   });
 });
 
-describe('a session must be replaced after', () => {
+describe('the session lifetime at an endpoint', () => {
   it.each([
     ['https://g-1.gateway.bedrock-agentcore.us-east-1.amazonaws.com/mcp', 3_540],
     ['https://g-1.gateway.bedrock-agentcore.cn-north-1.amazonaws.com.cn/mcp', 3_540],
     ['https://bedrock-agentcore.us-east-1.amazonaws.com/runtimes/x/invocations', undefined],
     ['https://gateway.example.com/mcp', undefined],
     ['https://g-1.gateway.bedrock-agentcore.example.com/mcp', undefined],
-  ])('%s: %s seconds', (endpoint, seconds) => {
+  ])('of %s is %s seconds', (endpoint, seconds) => {
     expect(sessionLifetimeAt(new URL(endpoint))).toBe(seconds);
   });
 });

@@ -36,7 +36,7 @@ describe('the operating region', () => {
     expect(await regions.of(profile)).toBe(region);
   });
 
-  it('is the new one with the first call behind an edit of the files', async () => {
+  it('changes with the first call after an edit of the files', async () => {
     const home = await makeTempHome();
     await home.config(BOTH);
     const regions = new OperatingRegions({ endpoint: OWN, env: home.env, several: true });

@@ -6,34 +6,28 @@ import type { Clock } from '../../core/time/clock.ts';
 import type { Credentials } from './credentials.ts';
 
 /**
- * Long enough for a helper that opens a browser, short of the minute after which clients give up on
- * a request.
+ * Enough for a helper that opens a browser, and less than the minute after which clients give up.
  */
 export const MAX_PROCESS_MS = 60_000;
-/** A set of credentials has a few kilobytes; whatever prints more is no credential_process. */
+/** Credentials have a few kilobytes. */
 export const MAX_STDOUT_BYTES = 1024 * 1024;
-/** The last line says what went wrong; the rest is banner. */
+/** The last line holds the error; the lines before it are a banner. */
 const MAX_STDERR_BYTES = 4096;
 const MAX_STDERR_CHARACTERS = 300;
-/**
- * A daemon left behind by the helper holds its stdout open; what was printed by then is what there
- * is.
- */
+/** A daemon that the helper leaves behind keeps its stdout open. The output so far counts. */
 const MAX_OUTPUT_WAIT_MS = 1000;
 
 export interface ProcessDeps {
   readonly env: NodeJS.ProcessEnv;
   readonly clock: Clock;
-  /** Kills the helper and everything that it started. */
+  /** Kills the helper and its children. */
   readonly signal: AbortSignal;
 }
 
 /**
- * Runs a `credential_process` in the shell, as the SDK does, but without our stdin (it carries the
- * protocol, and a helper that reads it would hang or eat messages), with a time limit and a cap on
- * its output.
- * @throws an Error whose message holds neither the helper's arguments nor anything it printed to
- * stdout.
+ * Runs a `credential_process` in the shell, without stdin: the SDK gives it a pipe that never
+ * closes, so that a helper that reads stdin waits for ever.
+ * @throws an Error whose message contains neither arguments nor stdout of the helper.
  */
 export async function runCredentialProcess(command: string, deps: ProcessDeps): Promise<Credentials> {
   const { stdout, failure } = await run(command, deps);
@@ -83,14 +77,14 @@ function run(command: string, { env, clock, signal }: ProcessDeps): Promise<Proc
         return;
       }
       const how = code === null ? `was ended by ${killedBy}` : `exited with code ${code}`;
-      const said = lastLine(err.toString('utf8'), command);
-      finish(said === '' ? how : `${how}: ${said}`);
+      const message = lastLine(err.toString('utf8'), command);
+      finish(message === '' ? how : `${how}: ${message}`);
     };
 
     let grace: { cancel(): void } | undefined;
     const limit = clock.schedule(MAX_PROCESS_MS, () =>
       stop(
-        `did not finish within ${MAX_PROCESS_MS / 1000} s and was stopped; if it waits for input, it gets none here`,
+        `did not finish within ${MAX_PROCESS_MS / 1000} s and was stopped; if it waits for input, run it in a terminal: here it receives none`,
       ),
     );
     signal.addEventListener('abort', onAbort, { once: true });
@@ -119,11 +113,11 @@ function start(command: string, env: NodeJS.ProcessEnv) {
       stdio: ['ignore', 'pipe', 'pipe'],
       env,
       windowsHide: true,
-      // A group of its own, so that the shell's children can be killed with it.
+      // A separate process group, so that the children of the shell are killed too.
       detached: process.platform !== 'win32',
     });
   } catch {
-    // Node refuses some command lines outright, and quotes them in full.
+    // Node rejects some command lines, and quotes them in its error.
     return undefined;
   }
 }
@@ -140,13 +134,12 @@ function killTree(child: ChildProcess): void {
   try {
     process.kill(-child.pid, 'SIGKILL');
   } catch {
-    // The group is gone already.
+    // The group has already ended.
   }
 }
 
 /**
- * The last line says what went wrong; people put secrets into arguments, and helpers repeat them
- * and print others.
+ * The last line of stderr, without secrets: arguments may contain some, and helpers print others.
  */
 function lastLine(stderr: string, command: string): string {
   const printable = stripVTControlCharacters(stderr).replace(/[^\P{C}\n]/gu, ' ');
@@ -156,8 +149,7 @@ function lastLine(stderr: string, command: string): string {
 }
 
 /**
- * The longest first. Plain words and flags are parts of any sentence, unless a flag that sounds
- * secret stands before them.
+ * Longest first. Plain words and flags are kept, unless a flag that names a secret precedes them.
  */
 function secretArguments(command: string): string[] {
   const words = command
@@ -178,7 +170,7 @@ function secretArguments(command: string): string[] {
 
 const isPlain = (word: string): boolean => /^[A-Za-z]+[.,;:!?]?$/.test(word);
 
-/** `token: x`, `password=x`, and what is too long and too mixed for a word or a path. */
+/** Hides `token: x`, `password=x`, and words too long and too mixed for a word or a path. */
 const withoutSecretValues = (text: string): string =>
   text
     .replace(
@@ -187,7 +179,7 @@ const withoutSecretValues = (text: string): string =>
     )
     .replace(/(?=[\w+=/-]*\d)(?=[\w+=/-]*[A-Za-z])(?<![\w+=/.-])[\w+=-][\w+=/-]{31,}/g, '***');
 
-/** Checks what the helper printed against the format that AWS defines for it. */
+/** Checks the output against the format that AWS defines. */
 function readOutput(stdout: string, clock: Clock): Credentials {
   let data: unknown;
   try {
@@ -215,7 +207,7 @@ function readOutput(stdout: string, clock: Clock): Credentials {
   if (Expiration === undefined || Expiration === null || Expiration === '') return keys;
   const expiration = new Date(typeof Expiration === 'string' ? Expiration : Number.NaN);
   if (Number.isNaN(expiration.getTime()))
-    throw new Error('credential_process printed an Expiration that is no date');
+    throw new Error('credential_process printed an Expiration that is not a date');
   if (expiration.getTime() <= clock.now()) {
     throw new Error(`credential_process printed credentials that expired at ${expiration.toISOString()}`);
   }

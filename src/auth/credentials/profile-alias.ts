@@ -1,32 +1,29 @@
 /**
- * The AWS SDK's parser passes over a profile whose name holds anything but these characters, where
- * the AWS CLI takes every name: https://github.com/awslabs/aws-sdk-rust/issues/1097. Such a profile
- * goes to the SDK under a name that it can read.
+ * The characters of a profile name that the SDK's parser reads. The AWS CLI accepts any name, so
+ * other names are given to the SDK as aliases: https://github.com/awslabs/aws-sdk-rust/issues/1097.
  */
 const READABLE = /^[\w\-@+.%:/]+$/;
 /**
- * A name that every object has, such as `constructor`, would be taken for a profile that was read
- * before.
+ * The SDK would take the name of an object property, such as `constructor`, for a known profile.
  */
 const isReadable = (name: string): boolean => READABLE.test(name) && !(name in Object.prototype);
 const PREFIX = 'mcp-sigv4-proxy:';
 
-/** The name under which the SDK knows a profile. */
+/** The name of a profile in the SDK. */
 export const aliasOf = (profile: string): string =>
   isReadable(profile) ? profile : `${PREFIX}${Buffer.from(profile).toString('hex')}`;
 
-/** The profile of an alias; any other name as it is. */
+/** The profile of an alias. Other names are returned as they are. */
 export const profileOfAlias = (name: string): string =>
   name.startsWith(PREFIX) ? Buffer.from(name.slice(PREFIX.length), 'hex').toString('utf8') : name;
 
-/** A text of the SDK with the profiles' own names in place of their aliases. */
+/** Replaces aliases in a message of the SDK by the names of the profiles. */
 export const withProfileNames = (text: string): string =>
   text.replace(new RegExp(`${PREFIX}[0-9a-f]+`, 'g'), profileOfAlias);
 
 /**
- * The text of an AWS file with aliases in place of the names that the SDK cannot read; the same
- * text where it can read all.
- * @param file - only in `config` do sections carry the word `profile`, and names quotes.
+ * Replaces the names that the SDK cannot read by aliases.
+ * @param file - only `config` has the word `profile` in section names, and quoted names.
  */
 export function withAliases(text: string, file: 'config' | 'credentials'): string {
   if (!/^[ \t]*(?:\[|source_profile)/m.test(text)) return text;

@@ -5,9 +5,9 @@ import { readProfileFacts } from './shared-files.ts';
 const SEPARATOR = /[\s,]/;
 
 /**
- * The profiles that an option or variable names. The AWS files are read only where a name with
- * blanks or commas may be meant.
- * @param words - what the value comes to where no such name is meant.
+ * The profiles that an option or variable names. Reads the AWS files only if a name may contain
+ * blanks or commas.
+ * @param words - the value, split at blanks and commas.
  */
 export async function profilesIn(
   raw: Raw | undefined,
@@ -21,18 +21,13 @@ export async function profilesIn(
   return profileNames(values, known);
 }
 
-/**
- * True where a value may name several profiles, so that the AWS files have to say which names there
- * are.
- */
+/** True if a value may name several profiles. Only the AWS files decide. */
 export const mayNameSeveral = (value: string): boolean => SEPARATOR.test(value.trim());
 
 /**
- * The profiles that the values of a list name, in order. A value that is a profile as a whole names
- * that one. In any other value the longest run of words that is a profile wins over its parts:
- * `my dev` must never become `my`. Quotes make one name of what is between them, also where no such
- * profile exists yet.
- * @param known - every profile in the AWS files.
+ * Splits the values of a list into profile names. The longest run of words that is a profile wins:
+ * `my dev` never becomes `my`. Quotes make one name, whether the profile exists or not.
+ * @param known - all profiles in the AWS files.
  */
 export function profileNames(values: readonly string[], known: readonly string[]): string[] {
   const spaced = known.filter((name) => SEPARATOR.test(name)).sort((one, other) => other.length - one.length);
@@ -63,7 +58,7 @@ function split(value: string, spaced: readonly string[]): string[] {
 
 const endsAt = (value: string, at: number): boolean => at >= value.length || SEPARATOR.test(value.charAt(at));
 
-/** The text between the quotes that begin here and end a word; undefined where none do. */
+/** The text between quotes that begin here and end a word; undefined without such quotes. */
 function quotedAt(value: string, at: number): string | undefined {
   const quote = value.charAt(at);
   if (quote !== '"' && quote !== "'") return undefined;
@@ -73,7 +68,7 @@ function quotedAt(value: string, at: number): string | undefined {
   return undefined;
 }
 
-/** The name as a list's value that means this profile and no other. */
+/** The list value that means this profile only. */
 export function asListValue(name: string, known: readonly string[]): string {
   if (known.includes(name) || !(mayNameSeveral(name) || /^["']/.test(name))) return name;
   return name.includes('"') ? `'${name}'` : `"${name}"`;

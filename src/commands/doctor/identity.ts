@@ -42,7 +42,7 @@ export async function checkIdentity(check: IdentityCheck): Promise<Finding> {
     case 'refused': {
       const { host, status, refusal, scope, skewMs } = found;
       if (!CREDENTIAL_REJECTIONS.has(refusal.kind)) {
-        return skipped(CHECK, `STS at ${host} returned no identity (HTTP ${status}: ${refusal.said})`);
+        return skipped(CHECK, `STS at ${host} returned no identity (HTTP ${status}: ${refusal.message})`);
       }
       const remedy = explainRefusal(refusal, {
         status,

@@ -24,7 +24,7 @@ import {
   judgeRefusal,
   type RefusalContext,
   withoutEchoes,
-  wordsOf,
+  messageIn,
 } from '../../endpoint/aws-errors.ts';
 import { type HttpHeaders, headerOf, mediaTypeOf } from '../http/incoming.ts';
 
@@ -149,7 +149,7 @@ export function unusableAnswer(
  * instead.
  */
 export function invalidAnswer(what: string, status: number, headers: HttpHeaders, body: string): ProxyError {
-  const words = wordsOf({ body, errorType: '' });
+  const words = messageIn({ body, errorType: '' });
   return unusableAnswer(`HTTP ${status} with ${what}${words ? `: ${words}` : ''}`, status, headers, body);
 }
 
@@ -161,7 +161,7 @@ export function missingAnswer(status: number, headers: HttpHeaders, bytes: Buffe
   const type = mediaTypeOf(headers) || 'no content type';
   const what =
     bytes.length === 0 ? `HTTP ${status} with an empty body (${type})` : `HTTP ${status} with ${type}`;
-  const words = wordsOf({ body: decodeBody(bytes) ?? '', errorType: '' });
+  const words = messageIn({ body: decodeBody(bytes) ?? '', errorType: '' });
   const shown = words === '' || type.includes('json') ? what : `${what}: ${words}`;
   const advice = bytes.length === 0 ? undefined : WRONG_PLACE;
   return unusableAnswer(shown, status, headers, decodeBody(bytes) ?? '', advice);
@@ -193,7 +193,7 @@ export function toStatusError(
   const errorType = headerOf(headers, 'x-amzn-errortype');
   const meaning = meaningOf(errorTypeOf(headers, body));
   const unread = meaning === 'throttled' || meaning === 'conflict';
-  const words = wordsOf({ body, errorType });
+  const words = messageIn({ body, errorType });
   const said = words ? `: ${words}` : '';
   const { host } = context;
   if (status >= 300 && status < 400) return redirected(status, headers, host, details);

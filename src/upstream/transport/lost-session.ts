@@ -1,7 +1,7 @@
 import { ProxyError } from '../../core/errors/errors.ts';
 import { isObject, type JsonObject, type Response } from '../../core/jsonrpc/message.ts';
 import { errorTypeOf, isRejectedUnread } from '../../core/pipeline/error-type.ts';
-import { wordsOf } from '../../endpoint/aws-errors.ts';
+import { messageIn } from '../../endpoint/aws-errors.ts';
 import { type HttpHeaders, headerOf } from '../http/incoming.ts';
 import { decodeBody, jsonRpcErrorOf, sessionLost, textsOf } from './answer.ts';
 import { isAboutLostSession } from './session-words.ts';
@@ -73,7 +73,7 @@ export function judgeLostSession({
   const raw = error?.json.error;
   const { code } = isObject(raw) ? raw : {};
   const text = body === undefined ? '' : (decodeBody(body) ?? '');
-  const shown = errorTexts(raw).at(0) ?? wordsOf({ body: text, errorType: '' });
+  const shown = errorTexts(raw).at(0) ?? messageIn({ body: text, errorType: '' });
   const said = raw === undefined ? bodyTexts(text) : errorTexts(raw);
   const failed: FailedAnswer = {
     status,
@@ -133,7 +133,7 @@ const bodyTexts = (body: string): string[] =>
     } catch {
       // Then it is text, or a page.
     }
-    return [wordsOf({ body: text, errorType: '' })];
+    return [messageIn({ body: text, errorType: '' })];
   });
 
 /** The same for an HTTP answer whose body was read whole. */

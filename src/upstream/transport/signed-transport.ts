@@ -475,7 +475,7 @@ export class SignedTransport {
     });
     if (!isRefusal(response.status, refusal)) return undefined;
     const report = (again: boolean): void =>
-      events.emit({ type: 'auth.rejected', profile, verdict: refusal.kind, message: refusal.said, again });
+      events.emit({ type: 'auth.rejected', profile, verdict: refusal.kind, message: refusal.message, again });
     const correction = correctionAfter({ kind: refusal.kind, skewMs, usedMs: used.offsetMs });
     if (correction) this.#correct(correction.offsetMs, used.offsetMs);
     if (correction?.retry && remedies.clock) {

@@ -33,14 +33,14 @@ async function countingProcess(rig: Rig): Promise<() => Promise<number>> {
 }
 
 describe('resolving', () => {
-  test('does nothing before the first need', async () => {
+  test('does nothing before the first call of current', async () => {
     const rig = await roleRig();
     rig.provider('work');
     expect(rig.aws.requests).toHaveLength(0);
     expect(rig.clock.timers).toBe(0);
   });
 
-  test('sixteen callers at once run the process once and get one set', async () => {
+  test('runs the process once for sixteen concurrent callers', async () => {
     const rig = await makeRig();
     const runs = await countingProcess(rig);
     const provider = rig.provider('work');
@@ -51,7 +51,7 @@ describe('resolving', () => {
     expect(rig.clock.timers).toBe(0);
   });
 
-  test('a caller that leaves does not take the others with it', async () => {
+  test('continues for the other callers when one aborts', async () => {
     const rig = await roleRig();
     const release = rig.aws.hold('sts');
     const provider = rig.provider('work');
@@ -66,7 +66,7 @@ describe('resolving', () => {
     expect(rig.aws.of('sts')).toHaveLength(1);
   });
 
-  test('a failure is not remembered: the next call tries again', async () => {
+  test('does not cache a failure: the next call tries again', async () => {
     const rig = await makeRig();
     const provider = rig.provider('work');
     expect((await failureOf(provider.current(patient()))).text).toContain("profile 'work' is not in");
@@ -74,7 +74,7 @@ describe('resolving', () => {
     expect(await provider.current(patient())).toMatchObject({ accessKeyId: 'AKIDNEW' });
   });
 
-  test('a login made while the proxy runs heals the next call', async () => {
+  test('uses a login that was made while the proxy runs', async () => {
     const rig = await makeRig();
     await rig.home.config(
       '[profile work]\nsso_session = corp\nsso_account_id = 123456789012\nsso_role_name = Admin\n' +
@@ -92,7 +92,7 @@ describe('resolving', () => {
     expect(rig.aws.of('sso')[1]?.headers['x-amz-sso_bearer_token']).toBe('another-token');
   });
 
-  test('a provider that never answers is given up, and the next call begins anew', async () => {
+  test('ends a provider that hangs, and the next call starts again', async () => {
     const rig = await roleRig();
     const release = rig.aws.hold('sts');
     const provider = rig.provider('work');
@@ -108,7 +108,7 @@ describe('resolving', () => {
   });
 });
 
-describe('edited files', () => {
+describe('edits of the AWS files', () => {
   test('count on the next call, without a restart', async () => {
     const rig = await makeRig();
     await rig.home.credentials(`[work]\n${keys('AKIDONE')}`);
@@ -118,7 +118,7 @@ describe('edited files', () => {
     expect(await provider.current(patient())).toMatchObject({ accessKeyId: 'AKIDTWO' });
   });
 
-  test('count also where the second edit comes within one tick of the file system after the first', async () => {
+  test('count also if the second edit follows within one tick of the file system', async () => {
     const rig = await makeRig();
     const path = join(rig.home.home, '.aws/credentials');
     const tick = new Date();
@@ -137,7 +137,7 @@ describe('edited files', () => {
     }
   });
 
-  test('put in doubt whose the set is, and are told of once they have brought another', async () => {
+  test('make the identity uncertain, and report a change once the new credentials are resolved', async () => {
     const rig = await makeRig();
     await rig.home.credentials(`[work]\n${keys('AKIDONE')}`);
     let changes = 0;
@@ -149,7 +149,7 @@ describe('edited files', () => {
     expect([provider.identityMayChange, changes]).toEqual([true, 0]);
     await provider.current(patient());
     expect([provider.identityMayChange, changes]).toEqual([false, 1]);
-    // The same keys again, in a file that was written anew.
+    // The same keys in a file that was written again.
     await rig.home.credentials(`# written anew\n[work]\n${keys('AKIDTWO')}`);
     await provider.current(patient());
     expect([provider.identityMayChange, changes]).toEqual([false, 1]);
@@ -161,7 +161,7 @@ describe('edited files', () => {
     expect([provider.identityMayChange, changes]).toEqual([false, 2]);
   });
 
-  test('have no part in a set that is only renewed', async () => {
+  test('are not assumed when credentials are only refreshed', async () => {
     const rig = await roleRig();
     let changes = 0;
     const provider = rig.provider('work', { onIdentityChange: () => void changes++ });
@@ -186,7 +186,7 @@ describe('edited files', () => {
     expect(await provider.current(patient())).toMatchObject({ accessKeyId: 'AKIDTWO' });
   });
 
-  test('leave it in doubt whose the set is while what they brought is made out', async () => {
+  test('leave the identity uncertain while the new credentials are being resolved', async () => {
     const rig = await roleRig();
     const provider = rig.provider('work');
     await provider.current(patient());
@@ -200,7 +200,7 @@ describe('edited files', () => {
     expect(provider.identityMayChange).toBe(false);
   });
 
-  test('are waited for by whoever asks while what they brought is made out', async () => {
+  test('delay calls that arrive while the new credentials are being resolved', async () => {
     const rig = await roleRig();
     const provider = rig.provider('work');
     await provider.current(patient());
@@ -215,7 +215,7 @@ describe('edited files', () => {
     expect(rig.aws.of('sts')).toHaveLength(2);
   });
 
-  test('count also for who asks while what was there before is still made out', async () => {
+  test('count also for calls that join a resolution from before the edit', async () => {
     const rig = await roleRig();
     const provider = rig.provider('work');
     const release = rig.aws.hold('sts');
@@ -230,7 +230,7 @@ describe('edited files', () => {
     expect(provider.identityMayChange).toBe(false);
   });
 
-  test('that take the static keys away end their use', async () => {
+  test('that remove static keys end their use', async () => {
     const rig = await makeRig();
     await rig.home.credentials(`[work]\n${keys('AKIDONE')}`);
     const provider = rig.provider('work');
@@ -246,7 +246,7 @@ describe('edited files', () => {
     });
   });
 
-  test('that lead nowhere leave temporary credentials serving, and are tried again at leisure', async () => {
+  test('without a usable result leave temporary credentials in use, and are retried in the background', async () => {
     const rig = await roleRig();
     const provider = rig.provider('work');
     const set = await provider.current(patient());
@@ -264,8 +264,8 @@ describe('edited files', () => {
   });
 });
 
-describe('refreshing', () => {
-  test('happens in the background while the old set serves, before it expires, and once', async () => {
+describe('refresh', () => {
+  test('happens once, in the background, before the credentials expire', async () => {
     const rig = await roleRig();
     const provider = rig.provider('work');
     const first = await provider.current(patient());
@@ -285,7 +285,7 @@ describe('refreshing', () => {
     expect(rig.aws.of('sts')).toHaveLength(2);
   });
 
-  test('keeps one role session name', async () => {
+  test('keeps the role session name', async () => {
     const rig = await roleRig();
     const provider = rig.provider('work');
     await provider.current(patient());
@@ -299,7 +299,7 @@ describe('refreshing', () => {
     expect(names[0]).toMatch(/^mcp-sigv4-proxy-[\w-]+$/);
   });
 
-  test('that fails is reported and repeated every half minute, until the set has really expired', async () => {
+  test('that fails is reported and repeated every 30 s until the credentials expire', async () => {
     const rig = await roleRig();
     const provider = rig.provider('work');
     const set = await provider.current(patient());
@@ -334,7 +334,7 @@ describe('refreshing', () => {
     expect(rig.clock.timers).toBe(0);
   });
 
-  test('does not repeat itself on every call when a set arrives expired, as with a wrong clock', async () => {
+  test('is not repeated on every call when credentials arrive expired, as with a wrong clock', async () => {
     const rig = await roleRig();
     rig.aws.lifetimeMs = -HOUR;
     const provider = rig.provider('work');
@@ -345,8 +345,8 @@ describe('refreshing', () => {
   });
 });
 
-describe('renewed', () => {
-  test('finds what a file says by now, without waiting for the next look at it', async () => {
+describe('refresh after a rejection by the server', () => {
+  test('reads the current content of the files', async () => {
     const rig = await makeRig();
     await rig.home.credentials(`[work]\n${keys('AKIDONE')}`);
     const provider = rig.provider('work');
@@ -356,7 +356,7 @@ describe('renewed', () => {
     expect(await provider.current(patient())).toMatchObject({ accessKeyId: 'AKIDTWO' });
   });
 
-  test('assumes the role again, once for all who ask', async () => {
+  test('assumes the role again, once for all callers', async () => {
     const rig = await roleRig();
     const provider = rig.provider('work');
     const used = await provider.current(patient());
@@ -366,7 +366,7 @@ describe('renewed', () => {
     expect(rig.aws.of('sts')).toHaveLength(2);
   });
 
-  test('is undefined when there is nothing newer, having looked once for all who ask', async () => {
+  test('returns undefined if the credentials are the same, after one resolution for all callers', async () => {
     const rig = await makeRig();
     const runs = await rig.home.write('runs', '');
     const command = await rig.home.script(
@@ -383,7 +383,7 @@ describe('renewed', () => {
     expect(await readFile(runs, 'utf8')).toBe('..');
   });
 
-  test('is undefined when looking fails, and then the next call hears why', async () => {
+  test('returns undefined if the resolution fails, and the next call receives its error', async () => {
     const rig = await roleRig();
     const provider = rig.provider('work');
     const used = await provider.current(patient());
@@ -398,7 +398,7 @@ describe('renewed', () => {
     expect(await provider.current(patient())).toMatchObject({ accessKeyId: 'STS-2' });
   });
 
-  test('a resolution that began before the server spoke is not the last word', async () => {
+  test('resolves again if it joined a resolution from before the rejection', async () => {
     const rig = await roleRig();
     rig.aws.lifetimeMs = HOUR;
     const provider = rig.provider('work');
@@ -413,7 +413,7 @@ describe('renewed', () => {
     expect(rig.aws.of('sts')).toHaveLength(2);
   });
 
-  test('a caller may leave it', async () => {
+  test('ends for a caller that aborts', async () => {
     const rig = await roleRig();
     const provider = rig.provider('work');
     const used = await provider.current(patient());
@@ -429,7 +429,7 @@ describe('renewed', () => {
 });
 
 describe('close', () => {
-  test('ends those who wait, and refuses who comes after', async () => {
+  test('ends waiting calls, and rejects later ones', async () => {
     const rig = await roleRig();
     rig.aws.hold('sts');
     const provider = rig.provider('work');
@@ -441,7 +441,7 @@ describe('close', () => {
     expect(rig.reported).toEqual([]);
   });
 
-  test('kills a credential_process that runs', async () => {
+  test('kills a running credential_process', async () => {
     const rig = await makeRig();
     const life = await lifeLine();
     await rig.home.config(

@@ -19,8 +19,8 @@ async function run(source: string, { args = '', signal = new AbortController().s
 const printing = (value: unknown): string => `console.log(${JSON.stringify(JSON.stringify(value))})`;
 const good = { Version: 1, AccessKeyId: 'AKID', SecretAccessKey: 'secret' };
 
-describe('a good helper', () => {
-  test('gives what it prints', async () => {
+describe('a credential_process', () => {
+  test('returns the credentials that it prints', async () => {
     const expiration = new Date(Date.now() + 3_600_000);
     const { outcome, clock } = await run(
       printing({ ...good, SessionToken: 'token', Expiration: expiration.toISOString() }),
@@ -34,7 +34,7 @@ describe('a good helper', () => {
     expect(clock.timers).toBe(0);
   });
 
-  test('that reads its stdin reads nothing and goes on, for stdin is the protocol', async () => {
+  test('that reads stdin gets an empty one, because stdin carries the protocol', async () => {
     const { outcome } = await run(
       `let read = 0;
        process.stdin.on('data', (chunk) => { read += chunk.length; });
@@ -43,7 +43,7 @@ describe('a good helper', () => {
     expect(await outcome).toMatchObject({ sessionToken: 'read 0' });
   });
 
-  test('may be a shell command with its own environment', async () => {
+  test('may be a shell command that uses its environment', async () => {
     const home = await makeTempHome();
     const env = { ...home.env, KEY: 'AKIDENV' };
     const command = `printf '{"Version":1,"AccessKeyId":"%s","SecretAccessKey":"s"}' "$KEY"`;
@@ -54,7 +54,7 @@ describe('a good helper', () => {
     });
   });
 
-  test('that leaves a daemon holding its stdout is not waited for longer than a second', async () => {
+  test('that leaves a daemon with its stdout open is waited for at most a second', async () => {
     const life = await lifeLine();
     const { outcome, clock } = await run(
       `import { spawn } from 'node:child_process';
@@ -66,7 +66,7 @@ describe('a good helper', () => {
     const ended = outcome.finally(() => {
       settled = true;
     });
-    // The daemon lives on by intent; telling it to go is the test's own business.
+    // The daemon keeps running by design, so that the test has to end it.
     afterThisTest(() => socket.destroySoon());
     while (!settled) await clock.advance(100);
     expect(await ended).toMatchObject({ accessKeyId: 'AKID' });
@@ -74,7 +74,7 @@ describe('a good helper', () => {
   });
 });
 
-describe('a bad helper', () => {
+describe('a credential_process with a defect', () => {
   test.each([
     ['prints garbage', 'console.log("hush: AKIDHUSH")', 'did not print JSON'],
     ['prints nothing', '', 'did not print JSON'],
@@ -90,7 +90,7 @@ describe('a bad helper', () => {
       printing({ ...good, AccessKeyId: '' }),
       'did not print AccessKeyId and SecretAccessKey',
     ],
-    ['prints no date', printing({ ...good, Expiration: 'soon' }), 'printed an Expiration that is no date'],
+    ['prints no date', printing({ ...good, Expiration: 'soon' }), 'printed an Expiration that is not a date'],
     [
       'prints expired credentials',
       printing({ ...good, Expiration: '2020-01-01T00:00:00Z' }),
@@ -108,7 +108,7 @@ describe('a bad helper', () => {
       'setInterval(() => process.stdout.write("x".repeat(65536)), 0)',
       `printed more than ${MAX_STDOUT_BYTES} bytes and was stopped`,
     ],
-  ])('that %s is told as such', async (_, source, message) => {
+  ])('that %s is reported', async (_, source, message) => {
     const { outcome, clock } = await run(source);
     const { text } = await failureOf(outcome);
     if (typeof message === 'string') expect(text).toBe(`credential_process ${message}`);
@@ -116,7 +116,7 @@ describe('a bad helper', () => {
     expect(clock.timers).toBe(0);
   });
 
-  test('that repeats its arguments or its output in a complaint does not get them into the error', async () => {
+  test('cannot put its arguments or its output into the error', async () => {
     const { outcome } = await run(
       'console.log("stdout-secret"); console.error("bad password " + process.argv[3]); process.exit(1)',
       { args: ' --password "argument-secret"' },
@@ -124,14 +124,14 @@ describe('a bad helper', () => {
     expect((await failureOf(outcome)).text).toBe('credential_process exited with code 1: bad password ***');
   });
 
-  test('that does not exist is told without its command line', async () => {
+  test('that does not exist is reported without its command line', async () => {
     const deps = { env: {}, clock: new FakeClock(), signal: new AbortController().signal };
     const { text } = await failureOf(runCredentialProcess('no-such-helper --token argument-secret', deps));
     expect(text).toMatch(/^credential_process exited with code 127: .*no-such-helper.*not found$/);
     expect(text).not.toContain('argument-secret');
   });
 
-  test('that hangs is killed with its children when its time is up', async () => {
+  test('that hangs is killed with its children at the time limit', async () => {
     const life = await lifeLine();
     const { outcome, clock } = await run(life.hang, { args: '; true' });
     const failing = failureOf(outcome);
@@ -139,13 +139,13 @@ describe('a bad helper', () => {
     await clock.advance(MAX_PROCESS_MS - 1);
     await clock.advance(1);
     expect((await failing).text).toBe(
-      'credential_process did not finish within 60 s and was stopped; if it waits for input, it gets none here',
+      'credential_process did not finish within 60 s and was stopped; if it waits for input, run it in a terminal: here it receives none',
     );
     await life.dead;
     expect(clock.timers).toBe(0);
   });
 
-  test('is killed with us', async () => {
+  test('is killed when the proxy closes', async () => {
     const life = await lifeLine();
     const closing = new AbortController();
     const { outcome } = await run(life.hang, { args: '; true', signal: closing.signal });
@@ -156,7 +156,7 @@ describe('a bad helper', () => {
     await life.dead;
   });
 
-  test('is not started at all when we are gone already', async () => {
+  test('is not started after the proxy has closed', async () => {
     const { outcome } = await run('', { signal: AbortSignal.abort() });
     expect((await failureOf(outcome)).text).toBe('credential_process was stopped');
   });

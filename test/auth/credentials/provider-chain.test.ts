@@ -22,8 +22,8 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-describe('the default chain', () => {
-  test('takes the environment first', async () => {
+describe('the default chain of credential providers', () => {
+  test('uses the environment first', async () => {
     const rig = await makeRig();
     await rig.home.credentials(`[default]\n${KEYS}`);
     rig.setEnv({
@@ -50,7 +50,7 @@ describe('the default chain', () => {
     ]);
   });
 
-  test('takes [default] of the shared files next', async () => {
+  test('uses [default] of the shared files next', async () => {
     const rig = await makeRig();
     await rig.home.credentials(`[default]\n${KEYS}`);
     expect(await rig.provider().current(patient())).toEqual({
@@ -76,7 +76,7 @@ describe('the default chain', () => {
     expect(form?.get('RoleSessionName')).toMatch(/^mcp-sigv4-proxy-/);
   });
 
-  test('asks the container endpoint', async () => {
+  test('uses the container endpoint', async () => {
     const rig = await makeRig();
     rig.setEnv({ ...rig.aws.containerEnv, AWS_CONTAINER_AUTHORIZATION_TOKEN: 'pod-token' });
     expect(await rig.provider().current(patient())).toMatchObject({ accessKeyId: 'CONTAINER-1' });
@@ -84,7 +84,7 @@ describe('the default chain', () => {
     expect(rig.reported.at(-1)).toMatchObject({ providerName: 'container' });
   });
 
-  test('a container endpoint that refuses is a failure, not the absence of credentials', async () => {
+  test('reports a container endpoint that refuses as a failure, not as missing credentials', async () => {
     const rig = await makeRig();
     rig.setEnv({ ...rig.aws.containerEnv, ...rig.aws.imdsEnv });
     rig.aws.fail('container', { status: 403, body: '{}' });
@@ -94,7 +94,7 @@ describe('the default chain', () => {
     expect(rig.aws.of('imds')).toHaveLength(0);
   });
 
-  test('asks the instance last, with a version 2 token', async () => {
+  test('uses the instance last, with a version 2 token', async () => {
     const rig = await makeRig();
     await rig.home.config('[default]\nregion = eu-west-1\n');
     rig.setEnv(rig.aws.imdsEnv);
@@ -111,7 +111,7 @@ describe('the default chain', () => {
       'not there',
       { AWS_EC2_METADATA_DISABLED: 'false', AWS_EC2_METADATA_SERVICE_ENDPOINT: 'http://127.0.0.1:1' },
     ],
-  ])('with the instance %s there are no credentials to be had', async (_, env) => {
+  ])('with the instance %s reports that no credentials are configured', async (_, env) => {
     const rig = await makeRig();
     rig.setEnv(env);
     expect(await failureOf(rig.provider().current(patient()))).toEqual({
@@ -124,7 +124,7 @@ describe('the default chain', () => {
     });
   });
 
-  test('an instance without a role has no credentials, one whose service is broken has failed', async () => {
+  test('distinguishes an instance without a role from one whose metadata service is broken', async () => {
     const rig = await makeRig();
     rig.setEnv(rig.aws.imdsEnv);
     rig.aws.fail('imds', { status: 404, body: '' });
@@ -134,9 +134,9 @@ describe('the default chain', () => {
   });
 });
 
-describe('a profile', () => {
+describe('credentials of a profile', () => {
   test.each(['option', 'variable'])(
-    'given by the %s beats keys in the environment, without a warning',
+    'given by the %s precede keys in the environment, without a warning',
     async (how) => {
       const rig = await makeRig();
       await rig.home.credentials(`[work]\n${KEYS}`);
@@ -148,7 +148,7 @@ describe('a profile', () => {
     },
   );
 
-  test('is found in the files that AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE name', async () => {
+  test('are found in the files that AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE name', async () => {
     const rig = await makeRig();
     rig.setEnv({
       AWS_CONFIG_FILE: await rig.home.write('elsewhere/config', '[profile work]\nregion = eu-west-1\n'),
@@ -157,14 +157,14 @@ describe('a profile', () => {
     expect(await rig.provider('work').current(patient())).toMatchObject({ accessKeyId: 'AKIDFILE' });
   });
 
-  test('without credentials of its own leaves container and instance their turn', async () => {
+  test('with only a region come from container or instance', async () => {
     const rig = await makeRig();
     await rig.home.config('[profile work]\nregion = eu-west-1\n');
     rig.setEnv(rig.aws.imdsEnv);
     expect(await rig.provider('work').current(patient())).toMatchObject({ accessKeyId: 'IMDS-1' });
   });
 
-  test('with SSO trades the cached token for role credentials', async () => {
+  test('with SSO are exchanged for the cached token', async () => {
     const rig = await makeRig();
     await rig.home.config(`[profile work]\n${SSO_PROFILE}`);
     await rig.home.ssoToken('corp', { accessToken: 'sso-token', expiresAt: inAnHour() });
@@ -174,7 +174,7 @@ describe('a profile', () => {
     expect(request?.url.searchParams.get('role_name')).toBe('Admin');
   });
 
-  test('with SSO of the older kind works as well', async () => {
+  test('with SSO but without an sso-session are exchanged for the cached token', async () => {
     const rig = await makeRig();
     const start = 'https://corp.awsapps.com/start';
     await rig.home.config(
@@ -184,7 +184,7 @@ describe('a profile', () => {
     expect(await rig.provider('work').current(patient())).toMatchObject({ accessKeyId: 'SSO-1' });
   });
 
-  test('with an SSO token about to expire refreshes it first', async () => {
+  test('with an SSO token about to expire are requested after a refresh of the token', async () => {
     const rig = await makeRig();
     await rig.home.config(`[profile work]\n${SSO_PROFILE}`);
     await rig.home.ssoToken('corp', {
@@ -199,7 +199,7 @@ describe('a profile', () => {
     expect(rig.aws.of('sso')[0]?.headers['x-amz-sso_bearer_token']).toBe('token-OIDC-1');
   });
 
-  test('with SSO but no login says how to log in', async () => {
+  test('with SSO but no login fail with the command to log in', async () => {
     const rig = await makeRig();
     await rig.home.config(`[profile work]\n${SSO_PROFILE}`);
     expect((await failureOf(rig.provider('work').current(patient()))).text).toBe(
@@ -208,7 +208,7 @@ describe('a profile', () => {
     );
   });
 
-  test('whose sso-session does not exist says so', async () => {
+  test('with a missing sso-session fail with its name', async () => {
     const rig = await makeRig();
     await rig.home.config(`[profile work]\nsso_session = corp\nsso_account_id = 1\nsso_role_name = Admin\n`);
     expect((await failureOf(rig.provider('work').current(patient()))).text).toBe(
@@ -217,7 +217,7 @@ describe('a profile', () => {
     );
   });
 
-  test('with a web identity token file assumes its role', async () => {
+  test('with a web identity token file are those of its role', async () => {
     const rig = await makeRig();
     const token = await rig.home.write('token', 'the-web-identity');
     await rig.home.config(
@@ -227,7 +227,7 @@ describe('a profile', () => {
     expect(rig.aws.of('sts')[0]?.form.get('RoleSessionName')).toBe('chosen');
   });
 
-  test('with a login session serves what aws login left', async () => {
+  test('with a login session are those of aws login', async () => {
     const rig = await makeRig();
     await rig.home.config('[profile work]\nlogin_session = arn:aws:iam::123456789012:user/me\n');
     await rig.home.loginToken('arn:aws:iam::123456789012:user/me', loginToken('AKIDLOGIN', inAnHour()));
@@ -235,7 +235,7 @@ describe('a profile', () => {
     expect(rig.aws.of('signin')).toHaveLength(0);
   });
 
-  test('with a login session at its end and no region anywhere renews it through the fallback region', async () => {
+  test('with an expiring login session and no region are refreshed through the fallback region', async () => {
     const rig = await makeRig();
     await rig.home.config('[profile work]\nlogin_session = arn:aws:iam::123456789012:user/me\n');
     await rig.home.loginToken('arn:aws:iam::123456789012:user/me', expiringLogin());
@@ -246,7 +246,7 @@ describe('a profile', () => {
     });
   });
 
-  test('with a login session that was never begun says how to begin it, and quotes no token', async () => {
+  test('with a login session that was never started fail with the command to log in, and without a token', async () => {
     const rig = await makeRig();
     await rig.home.config('[profile work]\nlogin_session = arn:aws:iam::123456789012:user/me\n');
     const path = await rig.home.write('.aws/login/cache/x', '');
@@ -258,7 +258,7 @@ describe('a profile', () => {
     expect(path).toContain('login');
   });
 
-  test('with a credential_process runs it', async () => {
+  test('with a credential_process are those that it prints', async () => {
     const rig = await makeRig();
     const command = await rig.home.script(
       'helper.mjs',
@@ -275,7 +275,7 @@ describe('a profile', () => {
     expect(rig.reported.at(-1)).toMatchObject({ providerName: 'process' });
   });
 
-  test('whose credential_process fails does not fall through to the instance', async () => {
+  test('with a credential_process that fails are not taken from the instance', async () => {
     const rig = await makeRig();
     const command = await rig.home.script('helper.mjs', 'console.error("vault is locked"); process.exit(3)');
     await rig.home.config(`[default]\ncredential_process = ${command}\n`);
@@ -292,7 +292,7 @@ describe('a profile', () => {
 });
 
 describe('an assumed role', () => {
-  test('is taken with the keys of its source profile, in the region of its own', async () => {
+  test('is assumed with the keys of its source profile, in its own region', async () => {
     const rig = await makeRig();
     await rig.home.config(
       `[profile work]\n${ROLE}source_profile = base\nregion = ap-south-1\nexternal_id = ext\nduration_seconds = 900\n`,
@@ -314,7 +314,7 @@ describe('an assumed role', () => {
     ['the signing region', {}, 'eu-west-3', 'eu-west-3'],
     ['AWS_REGION before that', { AWS_REGION: 'ca-central-1' }, 'eu-west-3', 'ca-central-1'],
     ['us-east-1 when nothing names one', {}, undefined, 'us-east-1'],
-  ])('without a region of its own uses %s', async (_, env, fallbackRegion, region) => {
+  ])('without a region is assumed in %s', async (_, env, fallbackRegion, region) => {
     const rig = await makeRig();
     await rig.home.config(`[profile work]\n${ROLE}source_profile = base\n[profile base]\n${KEYS}`);
     rig.setEnv(env);
@@ -322,7 +322,7 @@ describe('an assumed role', () => {
     expect(rig.aws.of('sts')[0]?.region).toBe(region);
   });
 
-  test('on top of SSO keeps the region of SSO apart', async () => {
+  test('with SSO credentials is assumed in its own region, not in that of SSO', async () => {
     const rig = await makeRig();
     await rig.home.config(
       `[profile work]\n${ROLE}source_profile = base\nregion = ap-south-1\n[profile base]\n${SSO_PROFILE}`,
@@ -347,7 +347,7 @@ describe('an assumed role', () => {
     expect(hosts).toEqual(['127.0.0.1', 'sts.example']);
   });
 
-  test('on top of a credential_process, two roles up, runs our process and then each role', async () => {
+  test('two roles above a credential_process is assumed after the process and the first role', async () => {
     const rig = await makeRig();
     const command = await rig.home.script(
       'helper.mjs',
@@ -370,20 +370,23 @@ describe('an assumed role', () => {
     ['Environment', 'AKIDENV'],
     ['EcsContainer', 'CONTAINER-1'],
     ['Ec2InstanceMetadata', 'IMDS-1'],
-  ])('takes credential_source %s', async (credentialSource, key) => {
-    const rig = await makeRig();
-    await rig.home.config(`[profile work]\n${ROLE}credential_source = ${credentialSource}\n`);
-    rig.setEnv({
-      ...rig.aws.imdsEnv,
-      ...rig.aws.containerEnv,
-      AWS_ACCESS_KEY_ID: 'AKIDENV',
-      AWS_SECRET_ACCESS_KEY: 'env-secret',
-    });
-    await rig.provider('work').current(patient());
-    expect(rig.aws.of('sts')[0]?.accessKeyId).toBe(key);
-  });
+  ])(
+    'with credential_source %s is assumed with the credentials of that source',
+    async (credentialSource, key) => {
+      const rig = await makeRig();
+      await rig.home.config(`[profile work]\n${ROLE}credential_source = ${credentialSource}\n`);
+      rig.setEnv({
+        ...rig.aws.imdsEnv,
+        ...rig.aws.containerEnv,
+        AWS_ACCESS_KEY_ID: 'AKIDENV',
+        AWS_SECRET_ACCESS_KEY: 'env-secret',
+      });
+      await rig.provider('work').current(patient());
+      expect(rig.aws.of('sts')[0]?.accessKeyId).toBe(key);
+    },
+  );
 
-  test('that STS refuses is told in the words of STS', async () => {
+  test('that STS denies fails with the message of STS', async () => {
     const rig = await makeRig();
     await rig.home.config(`[profile work]\n${ROLE}source_profile = base\n[profile base]\n${KEYS}`);
     rig.aws.fail('sts', {
@@ -395,7 +398,7 @@ describe('an assumed role', () => {
     expect(failure.details).toEqual({ kind: 'failed', profile: 'work' });
   });
 
-  test('that asks for MFA is refused before anything is called', async () => {
+  test('that requires MFA fails before any request', async () => {
     const rig = await makeRig();
     await rig.home.config(
       `[profile work]\n${ROLE}source_profile = base\nmfa_serial = arn:aws:iam::123456789012:mfa/me\n[profile base]\n${SSO_PROFILE}`,
@@ -409,8 +412,8 @@ describe('an assumed role', () => {
   });
 });
 
-describe('bad profiles', () => {
-  test('an unknown profile is named together with those there are', async () => {
+describe('a defect of a profile', () => {
+  test('(missing profile) is reported with the known profiles', async () => {
     const rig = await makeRig();
     await rig.home.config('[profile b]\nregion = eu-west-1\n[sso-session corp]\nsso_region = eu-west-1\n');
     await rig.home.credentials(`[a]\n${KEYS}`);
@@ -421,7 +424,7 @@ describe('bad profiles', () => {
     });
   });
 
-  test('a source_profile that does not exist is named with the profile that names it', async () => {
+  test('(missing source_profile) is reported with the profile that names it', async () => {
     const rig = await makeRig();
     await rig.home.config(`[profile work]\n${ROLE}source_profile = gone\n`);
     expect((await failureOf(rig.provider('work').current(patient()))).text).toBe(
@@ -430,7 +433,7 @@ describe('bad profiles', () => {
     );
   });
 
-  test('a circle of source profiles is told as one', async () => {
+  test('(circle of source profiles) is reported with its members', async () => {
     const rig = await makeRig();
     await rig.home.config(`[profile a]\n${ROLE}source_profile = b\n[profile b]\n${ROLE}source_profile = a\n`);
     expect((await failureOf(rig.provider('a').current(patient()))).text).toBe(
@@ -439,7 +442,7 @@ describe('bad profiles', () => {
     );
   });
 
-  test('a broken config file is named with its line, and nothing of what stands there', async () => {
+  test('(broken config file) is reported with the line number, without its text', async () => {
     const rig = await makeRig();
     await rig.home.config('[profile a]\nregion = eu-west-1\n[profile work\naws_secret_access_key = hush\n');
     const { text } = await failureOf(rig.provider('work').current(patient()));
@@ -449,7 +452,7 @@ describe('bad profiles', () => {
     );
   });
 
-  test('a config file that is a folder is told, not passed over', async () => {
+  test('(folder in the place of the config file) is reported', async () => {
     const rig = await makeRig();
     await rig.home.write('.aws/config/inside', '');
     expect((await failureOf(rig.provider('work').current(patient()))).text).toBe(
@@ -458,7 +461,7 @@ describe('bad profiles', () => {
     );
   });
 
-  test('a profile with half of a key pair is a failure that says so', async () => {
+  test('(half of a key pair) is reported with the missing setting', async () => {
     const rig = await makeRig();
     await rig.home.credentials('[work]\naws_access_key_id = AKIDFILE\n');
     const failure = await failureOf(rig.provider('work').current(patient()));

@@ -8,8 +8,8 @@ const DENIED = {
   body: '<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>User: me is not authorized to perform: sts:AssumeRole</Message></Error></ErrorResponse>',
 };
 
-describe('a role that is asked for', () => {
-  test('is assumed over the profile, under one name for the life of the process', async () => {
+describe('the role of the options (--role-arn)', () => {
+  test('is assumed with the credentials of the profile, under one session name for the life of the process', async () => {
     const rig = await makeRig();
     await rig.home.config(`[profile work]\n${KEYS}region = eu-north-1\n`);
     const provider = rig.provider('work', { role });
@@ -33,7 +33,7 @@ describe('a role that is asked for', () => {
     );
   });
 
-  test('has the session name and the external id that were chosen', async () => {
+  test('has the session name and the external id of the options', async () => {
     const rig = await makeRig();
     rig.setEnv({ AWS_ROLE_SESSION_NAME: 'another' });
     await rig.home.config(`[profile work]\n${KEYS}`);
@@ -44,7 +44,7 @@ describe('a role that is asked for', () => {
     expect([form?.get('RoleSessionName'), form?.get('ExternalId')]).toEqual(['me@corp', 'x:1/2']);
   });
 
-  test('stands over the environment, and over the roles of a profile', async () => {
+  test('is assumed after the roles of a profile, and with keys of the environment', async () => {
     const rig = await makeRig();
     rig.setEnv({ AWS_ACCESS_KEY_ID: 'AKIDENV', AWS_SECRET_ACCESS_KEY: 'x', AWS_REGION: 'eu-south-2' });
     await rig.home.config(
@@ -61,7 +61,7 @@ describe('a role that is asked for', () => {
     ]);
   });
 
-  test('is assumed once for all who wait, and ahead of its end', async () => {
+  test('is assumed once for all callers, and again before it expires', async () => {
     const rig = await makeRig();
     await rig.home.config(`[profile work]\n${KEYS}`);
     const provider = rig.provider('work', { role });
@@ -74,7 +74,7 @@ describe('a role that is asked for', () => {
     expect((await provider.current(patient())).accessKeyId).toBe('STS-2');
   });
 
-  test('is assumed anew after a login or an edit of the profile', async () => {
+  test('is assumed again after an edit of the profile', async () => {
     const rig = await makeRig();
     await rig.home.config(`[profile work]\n${KEYS}`);
     const provider = rig.provider('work', { role });
@@ -85,7 +85,7 @@ describe('a role that is asked for', () => {
     expect(rig.aws.of('sts')[1]?.accessKeyId).toBe('AKIDOTHER');
   });
 
-  test('that may not be had is named, with what to check', async () => {
+  test('that STS denies is reported with the remedy', async () => {
     const rig = await makeRig();
     await rig.home.config(`[profile work]\n${KEYS}`);
     rig.aws.fail('sts', DENIED);
@@ -102,7 +102,7 @@ describe('a role that is asked for', () => {
     expect((await provider.current(patient())).accessKeyId).toBe('STS-1');
   });
 
-  test('is no reason to hide that the profile itself has no credentials', async () => {
+  test('does not hide that the profile has no credentials', async () => {
     const rig = await makeRig();
     await rig.home.config(`[profile work]\nregion = eu-west-1\n`);
     const failure = await failureOf(rig.provider('work', { role }).current(patient()));
