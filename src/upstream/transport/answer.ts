@@ -22,9 +22,9 @@ import {
   explainRefusal,
   isRefusal,
   judgeRefusal,
+  messageIn,
   type RefusalContext,
   withoutEchoes,
-  messageIn,
 } from '../../endpoint/aws-errors.ts';
 import { type HttpHeaders, headerOf, mediaTypeOf } from '../http/incoming.ts';
 
