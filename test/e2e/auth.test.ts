@@ -111,7 +111,7 @@ describe('a refusal by the server', () => {
     const { error } = await refusedWith({ type: 'text/html', body });
     expect(error).toMatchObject({
       message: expect.stringMatching(
-        /^HTTP 403 with an HTML page: it comes from a firewall \(WAF\) or a corporate proxy in front of 127\.0\.0\.1:\d+, not from the MCP server\. Ask whoever runs it to let this traffic through, or set --user-agent if it judges by that\. The server said: 403 Forbidden$/,
+        /^HTTP 403 with an HTML page: it comes from a firewall \(WAF\) or a corporate proxy in front of 127\.0\.0\.1:\d+, not from the MCP server\. Ask its operators to allow this traffic, or set --user-agent if it filters by that\. The server said: 403 Forbidden$/,
       ),
       data: { verdict: 'foreign-page', body },
     });

@@ -49,7 +49,7 @@ describe('without credentials', () => {
       error: {
         code: -31007,
         message: expect.stringMatching(
-          /^The server requires signed requests \(HTTP 403\), and this one was sent unsigned because there were no AWS credentials and --skip-auth was given\. Set AWS_PROFILE or pass --profile\./,
+          /^The server requires signed requests \(HTTP 403\), and this one was sent unsigned, because no AWS credentials are configured and --skip-auth is set\. Set AWS_PROFILE or pass --profile\./,
         ),
         data: { verdict: 'unsigned', mayHaveRun: false },
       },
