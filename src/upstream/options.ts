@@ -7,27 +7,27 @@ import { readConnectAddress } from './http/connect.ts';
 import { bundleProblem } from './http/trust.ts';
 
 /**
- * What the proxy itself decides per request; a second opinion would break the signature or the
+ * Headers that the proxy sets per request; a second value would break the signature or the
  * protocol.
  */
 const PROXY_HEADERS =
   /^(host|content-type|content-length|content-encoding|transfer-encoding|accept|connection|keep-alive|upgrade|te|trailer|expect|user-agent|last-event-id|x-amz-.*|mcp-(?!session-id$).*|proxy-.*)$/i;
 
-/** `${env:NAME}` as well: clients that spell it so, and do not expand it, hand it on. */
+/** Also `${env:NAME}`: some clients pass it on unexpanded. */
 const VARIABLE = /\$\{(?:env:)?([A-Za-z_][A-Za-z0-9_]*)\}/;
 const EVERY_VARIABLE = new RegExp(VARIABLE, 'g');
 
 function headerProblem(entry: string): string | undefined {
   const [, name = ''] = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):/.exec(entry) ?? [];
-  // Its first word only: what follows may be the secret.
+  // Only the first word: the rest may be secret.
   if (!name) return `must be "name: value", not "${entry.trim().split(/[\s:=]/, 1)[0]}..."`;
   if (PROXY_HEADERS.test(name)) return `must not set ${name}: the proxy owns that header`;
   return undefined;
 }
 
 /**
- * AgentCore Runtime routes by the session's id, and lets its client choose it; anywhere else it is
- * the server's to choose.
+ * AgentCore Runtime routes by the session id and lets the client choose it; elsewhere the server
+ * chooses it.
  */
 export function sessionHeaderProblems(
   headers: Readonly<Record<string, string>>,
@@ -41,10 +41,7 @@ export function sessionHeaderProblems(
   ];
 }
 
-/**
- * The whole value, unless it names environment variables: then what stands beside them is no
- * secret.
- */
+/** The whole value, unless it names environment variables: the rest of it is not secret then. */
 function headerSecrets(entry: string): Secret[] {
   const [, head = '', value = ''] = /^([^:]*:\s*)([\s\S]*)$/.exec(entry) ?? [];
   if (value === '' || VARIABLE.test(value)) return [];
@@ -143,12 +140,12 @@ export const upstreamOptions = {
 } as const;
 
 /**
- * What --connect-to may not do.
+ * Returns the problems of --connect-to with this endpoint.
  * @param from - the flag or variable that the value came from.
  */
 export function connectToProblems(connectTo: string | undefined, endpoint: URL, from: string): string[] {
   const host = connectTo === undefined ? undefined : readConnectAddress(connectTo)?.host;
-  // http is for loopback only, where nobody else reads the signed requests.
+  // http is allowed on loopback only, where no one else can read the requests.
   if (host === undefined || endpoint.protocol === 'https:' || isLoopback(host)) return [];
   return [
     `${from} must name a loopback host where the endpoint is an http:// URL, not ${JSON.stringify(connectTo)}: use an https:// endpoint`,

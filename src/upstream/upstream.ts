@@ -10,36 +10,29 @@ import { Stateless, type StatelessDeps, StatelessOrigin } from './stateless/stat
 import type { SignedTransport } from './transport/signed-transport.ts';
 
 export interface UpstreamDeps extends StatelessDeps {
-  /** The one that clients open sessions with; those of others are opened as they opened theirs. */
+  /** The profile that clients open sessions with; those of others are opened the same way. */
   readonly defaultProfile: string;
-  /** The road of a profile, made on first use and kept. */
+  /** The transport of a profile, created on first use. */
   readonly transportOf: (profile: string) => SignedTransport;
-  /** The layers around opening a session of the profile. */
+  /** The layers around `initialize`. */
   readonly openingLayersOf: (profile: string) => readonly Layer[];
-  /**
-   * What a call waits for that is sent once more, on another session: its turn, because every
-   * attempt counts.
-   */
+  /** Awaited before a call is re-sent on another session: the rate limit counts every attempt. */
   readonly beforeResend?: (call: Call) => Promise<void>;
-  /** A client has another session with this profile than before, and was not told. */
+  /** Called when a session was replaced without the client's knowledge. */
   readonly onReplaced?: (profile: string) => void;
-  /**
-   * A stream has opened on which a server tells this client of changed tools; returns what to call
-   * when it has ended.
-   */
+  /** Called when a stream that announces changed tools opens; returns what to call at its end. */
   readonly onToolStream?: (client: string, profile: string) => () => void;
-  /** Undefined: one session per conversation. */
+  /** Undefined: one session per client and profile. */
   readonly limits?: PoolLimits | undefined;
   /** Longest wait of a call for a session that is being opened. */
   readonly openLimit?: OpenLimit | undefined;
-  /** How many sessions all conversations may have together. */
+  /** The limit on all sessions. */
   readonly quota: SessionQuota;
 }
 
 /**
- * The bottom of every stack: hands each message to those who speak its revision, by what it says of
- * itself and nothing else, so that both eras run side by side on one pipe; and those with sessions
- * to the conversation that it belongs to.
+ * The innermost handler. Routes each message by the version it states, so that both eras work on
+ * one connection, and session-era messages to the sessions of their client and profile.
  */
 export class Upstream {
   readonly #deps: UpstreamDeps;
@@ -62,7 +55,7 @@ export class Upstream {
     const claim = statedVersion(message);
     if (claim === undefined || message.kind === 'response') return undefined;
     if (message.kind === 'request') return this.#stateless.request(call, message, claim);
-    // It has the era of the request that it names, and without a session nothing is posted for it.
+    // A cancellation has the era of its request; in the stateless era nothing is posted.
     if (message.method === 'notifications/cancelled') return undefined;
     return this.#stateless.notify(call, message, claim);
   }
@@ -71,8 +64,8 @@ export class Upstream {
     const { message, signal } = call;
     const sessions = this.#sessionsOf(call.client, call.profile, call.emit);
     if (message.kind === 'response') {
-      // Only the session that asked can know the id; every other would refuse the answer or, worse,
-      // take it.
+      // Only the session that sent the request knows the id; others would reject the response or
+      // mistake it.
       const session = call.origin instanceof Session ? call.origin : sessions.session;
       return this.#batches.sendMember(call, session) ?? session.notify(message.text, signal);
     }
@@ -98,7 +91,7 @@ export class Upstream {
       return sessions.sendCall(call, (session) => session.initialized(message.text, signal));
     }
     if (call.origin instanceof Session && !call.origin.lost) {
-      // Progress of what a server asked is for the session that asked.
+      // Progress of a server request belongs to the session that sent it.
       const session = call.origin;
       return this.#batches.sendMember(call, session) ?? session.notify(message.text, signal);
     }
@@ -108,7 +101,7 @@ export class Upstream {
     );
   }
 
-  /** A cancellation says which request, and not with which profile that went. */
+  /** A cancellation names the request but not its profile. */
   #findByRequest(client: Client, id: Id): ClientSessions | undefined {
     return [...this.#profiles]
       .map((profile) => this.#clientSessions.get(keyOf(client, profile)))
@@ -156,7 +149,7 @@ export class Upstream {
     return sessions;
   }
 
-  /** The client has left: calls that wait for a session are refused; those under way go on. */
+  /** The client has left: calls that wait for a session are refused, others go on. */
   refuseWaiting(): void {
     for (const sessions of this.#clientSessions.values()) sessions.refuseWaiting();
   }
@@ -166,7 +159,7 @@ export class Upstream {
     for (const sessions of this.#clientSessions.values()) sessions.drain();
   }
 
-  /** Deletes every session, in parallel and bounded. Never throws. */
+  /** Deletes all sessions in parallel, with a bounded wait. Never throws. */
   async close(): Promise<void> {
     const all = [...this.#clientSessions.values()];
     this.#clientSessions.clear();
@@ -174,7 +167,7 @@ export class Upstream {
   }
 }
 
-/** No id of a client holds a blank. */
+/** Client ids contain no blank. */
 const keyOf = (client: Client, profile: string): string => `${client.id} ${profile}`;
 
 const first = (replies: readonly Promise<Reply>[]): Promise<Reply> =>

@@ -3,7 +3,7 @@ import { headerOf, type Incoming } from '../http/incoming.ts';
 import { unusableAnswer } from '../transport/answer.ts';
 import { connectionLost } from '../transport/signed-transport.ts';
 
-/** Body failures come from undici and zlib as they are; callers read one kind of error. Pure. */
+/** Turns body errors of undici and zlib into a ProxyError. Pure. */
 export function toBodyError(error: unknown, { status, headers }: Incoming, host: string): ProxyError {
   const encoding = headerOf(headers, 'content-encoding');
   if (encoding && isDecodingFault(error)) {
@@ -13,8 +13,8 @@ export function toBodyError(error: unknown, { status, headers }: Incoming, host:
 }
 
 /**
- * By code: Brotli says no more than "Decompression failed", and of a body that breaks off zlib says
- * "unexpected end of file".
+ * Compares codes: messages such as "Decompression failed" and "unexpected end of file" are
+ * ambiguous.
  */
 const isDecodingFault = (error: unknown): boolean =>
   error instanceof Error &&

@@ -39,24 +39,21 @@ import { toBodyError } from './broken-body.ts';
 import { PendingResponses } from './pending-responses.ts';
 
 /**
- * How long the stream that has given its answer may take to end before its place goes to the next
- * request. Servers close it with the answer; one that forgets must not occupy a connection of
- * --max-connections.
+ * How long a stream may stay open after its answer before its connection serves the next request.
+ * Servers should close it with the answer.
  */
 const CONNECTION_AFTER_ANSWER_MS = 1_000;
-/** How long such a stream is still read for late messages before it is cut. */
+/** How long such a stream is read for late messages. */
 const STREAM_AFTER_ANSWER_MS = 60_000;
 /**
- * How long a control message has its connection for itself. A server may sit on one for as long as
- * it likes, and what comes after it may be the very answer that the server waits for.
+ * How long a control message keeps its connection exclusively. A server may hold it open while it
+ * waits for the next control message.
  */
 export const CONTROL_CONNECTION_MS = 1_000;
-/**
- * How long a cancelled call's exchange stays open for the server to take the cancellation first.
- */
+/** Time for the server to receive the cancellation before its exchange is closed. */
 export const CANCEL_GRACE_MS = 1_000;
 
-/** Servers answer 406 to a request that names only one of them. */
+/** Servers answer 406 where one of the two is missing. */
 export const ACCEPT = 'application/json, text/event-stream';
 
 export interface ExchangeDeps {
@@ -64,50 +61,43 @@ export interface ExchangeDeps {
   readonly clock: Clock;
   readonly origin: Origin;
   readonly affinity: Affinity | undefined;
-  /** The head of the answer has come, and nothing of its body was read yet. */
+  /** Called with the head of the response, before its body is read. */
   readonly onResponse?: ((response: Incoming) => void) | undefined;
-  /** How a stream that ended before its answer goes on; undefined: not at all. */
+  /** How to resume a stream that ended before its answer; undefined where it cannot be resumed. */
   readonly resumption: Pick<ResumptionDeps, 'headersAfter' | 'onResumed'> | undefined;
   /** Milliseconds of silence on the response stream that end it; 0 = no limit. */
   readonly readTimeoutMs: number;
-  /**
-   * An answer to a request of another exchange came by on this one; false where nobody waits for
-   * it.
-   */
+  /** Delivers a response for another exchange; false where no request waits for it. */
   readonly deliverElsewhere: (response: Response) => boolean;
   readonly onDropped: (reason: string) => void;
   /**
-   * The read timeout gives this request up: the server has to be told. Undefined: the end of the
-   * exchange tells it.
+   * Called when the read timeout abandons a request, so that the server is notified. Undefined
+   * where closing the exchange notifies it.
    */
   readonly onReadTimeout: ((request: Request) => void) | undefined;
 }
 
-/**
- * One POST and the answers it owes: one for a request, several for a batch, none for notifications.
- */
+/** One POST and its answers: one for a request, several for a batch, none for notifications. */
 export class Exchange {
   readonly #deps: ExchangeDeps;
   readonly #emit: Emit;
   readonly #pending = new PendingResponses();
   readonly #controller = new CallController();
   #lease: Lease | undefined;
-  /** What the request waits for, until its first byte leaves. */
+  /** What the request waits for before its first byte is sent. */
   #waitReason: string | undefined;
   #opened: OpenedExchange | undefined;
   #timers: Timer[] = [];
   /**
-   * The server has sent something about its requests: it knows the session, and has begun with
-   * them.
+   * The server has sent a message about the requests: it knows the session and has started them.
    */
   #begun = false;
   #over = false;
   /**
-   * Requests that were posted. Of one alone, the only response that comes is the answer, whatever
-   * its id.
+   * Number of posted requests. A single request is answered by the only response, whatever its id.
    */
   #posted = 0;
-  /** Responses under ids that nobody waits for: the only one may turn out to be the answer. */
+  /** Responses with unknown ids: a single one may turn out to be the answer. */
   #strays: Response[] = [];
   #resumed = false;
 
@@ -117,13 +107,14 @@ export class Exchange {
   }
 
   /**
-   * True once bytes may have left the process: before that, cancelling needs no word to the server.
+   * True once bytes may have been sent: before that, the server need not be notified of a
+   * cancellation.
    */
   get sent(): boolean {
     return this.#lease !== undefined;
   }
 
-  /** Why the request is given up, with how far it has got by now. */
+  /** The abort reason, with how far the request got. */
   abortReason(reason: unknown): unknown {
     const progress = {
       waitReason: this.#waitReason,
@@ -133,7 +124,7 @@ export class Exchange {
     return abortReasonAt(progress, reason, this.#deps.transport.host);
   }
 
-  /** Who has signed it; undefined where nobody has, or it has no answer. */
+  /** The principal that signed it; undefined where unsigned or unanswered. */
   get principal(): string | undefined {
     return this.#opened?.principal;
   }
@@ -142,22 +133,19 @@ export class Exchange {
     return this.#opened?.response;
   }
 
-  /**
-   * Registers a request whose answer this exchange owes. The promise settles once, whatever
-   * happens.
-   */
+  /** Registers a request that this exchange answers. The promise always settles, once. */
   expect(request: Request): Promise<Reply> {
     this.#posted++;
     return this.#pending.expect(request);
   }
 
-  /** Posts and reads until everything owed is settled and the answer has ended. Never throws. */
+  /** Posts and reads until all requests are settled and the response has ended. Never throws. */
   async run(request: Omit<TransportRequest, 'signal' | 'onAttempt'>): Promise<void> {
     try {
       const { method, lane, headers, body, idempotent, hedgeAfterMs, opensSession, admits, onStart } =
         request;
-      // Not spread: a key added behind a spread costs V8 a hidden class for every object, 2 µs and
-      // 200 bytes until a full collection.
+      // No spread: a key after a spread costs V8 a hidden class per object (2 µs, 200 bytes until a
+      // full collection).
       this.#opened = await this.#deps.transport.open({
         method,
         lane,
@@ -190,14 +178,14 @@ export class Exchange {
   }
 
   /**
-   * Nobody waits for this request's answer any more. When that holds for all of them, the place
-   * goes to the next caller at once; the exchange itself stays until the server has taken the
-   * cancellation, or a moment longer, unless its end is that.
+   * Abandons a request. When all are abandoned, the connection goes to the next caller at once, and
+   * the exchange stays open briefly for the server to receive the cancellation, unless closing it
+   * is the cancellation.
    */
   abandon(request: Request, reason: unknown): void {
     this.#pending.abandon(request.id, this.abortReason(reason));
     if (this.#pending.size > 0 || this.#over) return;
-    // Without a place, or between two attempts, nothing more may go out for it.
+    // Without a connection, or between two attempts, nothing more may be sent.
     if (!this.#deps.onReadTimeout || !this.#lease || this.#lease.over) {
       this.cut(reason);
       return;
@@ -206,19 +194,21 @@ export class Exchange {
     this.#after(CANCEL_GRACE_MS, () => this.cut(reason));
   }
 
-  /** Ends it now, unless another request of the same batch still waits here for its answer. */
+  /** Ends the exchange unless another member of the batch still waits. */
   endIfIdle(reason: unknown): void {
     if (this.#pending.size === 0) this.cut(reason);
   }
 
-  /** Ends it now, whatever is still under way. */
+  /** Ends the exchange at once. */
   cut(reason: unknown): void {
     this.#pending.failAll(reason);
     this.#controller.abort(reason);
     this.#lease?.cancel(reason instanceof Error ? reason : new Error(String(reason)));
   }
 
-  /** Takes an answer that came by on another stream. */
+  /**
+   * Accepts an answer that arrived on another stream. @returns false where it does not belong here.
+   */
   deliver(response: Response): boolean {
     if (response.id === undefined || !this.#pending.has(response.id)) return false;
     this.#settle(response.id, response);
@@ -226,14 +216,14 @@ export class Exchange {
   }
 
   #after(ms: number, act: () => void): void {
-    // Unref'd: a forgotten stream must not keep the process alive after its client has left.
+    // Does not keep the process alive for a forgotten stream.
     if (!this.#over) this.#timers.push(this.#deps.clock.schedule(ms, act, { keepAlive: false }));
   }
 
   async #read(response: Incoming): Promise<void> {
     const { status } = response;
     const type = mediaTypeOf(response.headers);
-    // AWS front ends name the error in a header, and not all of them set a status that fits.
+    // AWS front ends name the error in a header, sometimes with an unsuitable status.
     const named = response.headers['x-amzn-errortype'] !== undefined;
     if (status < 200 || status >= 300 || (named && isRejectedUnread(errorTypeOf(response.headers)))) {
       await this.#readFailure(response);
@@ -266,14 +256,14 @@ export class Exchange {
     throw this.#invalidAnswer(what, decodeBody(bytes) ?? '');
   }
 
-  /** The error in place of an answer that no client could take. */
+  /** The error for an answer that no client could accept. */
   #invalidAnswer(what: string, text: string): ProxyError {
     const response = this.#opened?.response;
     const lost = response && this.#findLostSession(response, Buffer.from(text));
     return lost ?? invalidAnswer(what, response?.status ?? 200, response?.headers ?? {}, text);
   }
 
-  /** Reads the stream to its answer; where it ends before that, it may be resumed. */
+  /** Reads the stream to its answer and resumes it where possible. */
   async #readStream(first: Incoming): Promise<void> {
     const { transport, clock, resumption: resumable } = this.#deps;
     const { signal } = this.#controller;
@@ -311,8 +301,8 @@ export class Exchange {
   }
 
   /**
-   * Delivers what the stream brings until it ends; `cause` is what cut it, or undefined where it
-   * ended cleanly.
+   * Handles the messages of a stream until it ends; `cause` is what cut it, undefined for a clean
+   * end.
    */
   async #readMessages(response: Incoming, position: StreamPosition): Promise<StreamSegment> {
     let messages = 0;
@@ -373,7 +363,7 @@ export class Exchange {
     if (lost) throw lost;
     const error = jsonRpcErrorOf(bytes);
     if (error && this.#pending.size > 0 && !wantsOAuth(response.status, response.headers, bytes)) {
-      // Whatever id stands in an error body, it answers what was posted.
+      // An error body answers the posted request, whatever its id.
       for (const request of this.#pending.requests) this.#settle(request.id, error);
       return;
     }
@@ -385,7 +375,7 @@ export class Exchange {
     return toStatusError(status, headers, bytes, transport.answerContext(this.#opened), clock.now());
   }
 
-  /** The loss of the session, where this answer, which is no result, says so. */
+  /** The session-lost error, where this failed response reports the loss. */
   #findLostSession(response: Incoming, bytes: Buffer): ProxyError | undefined {
     const sessionId = this.#opened?.sessionId;
     return sessionId === undefined || this.#begun ? undefined : readLostSession(response, bytes, sessionId);
@@ -403,7 +393,7 @@ export class Exchange {
     }
     if (this.deliver(message)) return;
     if (message.id !== undefined && this.#pending.wasAbandoned(message.id)) {
-      // Its id may be in use again, for another request.
+      // Its id may be in use for another request.
       this.#deps.onDropped('a late answer to a request that was cancelled');
       return;
     }
@@ -418,7 +408,7 @@ export class Exchange {
     else this.#deps.onDropped(STRAY_REASON);
   }
 
-  /** Takes the response for the answer to the only request, under whatever id it came. */
+  /** Accepts the response as the answer to the only request, whatever its id. */
   #acceptAsAnswer(response: Response): void {
     const request = this.#pending.only;
     if (!request) return;
@@ -428,7 +418,7 @@ export class Exchange {
     this.#settle(request.id, response);
   }
 
-  /** An answer that no client could take fails the request that it must be for. */
+  /** An unusable answer fails the request that it belongs to. */
   #rejectUnusable({ id, what, text, error: known }: Unusable): void {
     const error = known ?? this.#invalidAnswer(what, text);
     const isOnly = this.#posted === 1 && !this.#resumed;
@@ -437,10 +427,7 @@ export class Exchange {
     else this.#deps.onDropped(what);
   }
 
-  /**
-   * The stream has ended. @param whole - it ended in order, and nothing more of it can be asked
-   * for.
-   */
+  /** Settles stray responses at the end of the stream. @param whole */
   #closeStrays(whole: boolean): void {
     const strays = this.#strays.splice(0);
     const [only] = whole && strays.length === 1 && this.#pending.size === 1 ? strays : [];
@@ -468,10 +455,10 @@ export class Exchange {
   }
 }
 
-/** More than one is as good as none: which is the answer cannot be known. */
+/** With several strays, the answer cannot be identified. */
 export const MAX_STRAYS = 2;
 const STRAY_REASON = 'an answer to no request that is waiting';
 
-/** Servers write 1 as "1", and "1" as 1, or forget the id. */
+/** Some servers return 1 as "1", "1" as 1, or no id. */
 export const isSameIdLoosely = (given: Id | undefined, asked: Id): boolean =>
   given === undefined || String(given) === String(asked);

@@ -16,12 +16,12 @@ interface PendingResponse {
 }
 
 /**
- * The answers that one POST owes: one for a request, several for a batch, none for notifications.
- * Each is given once.
+ * The pending answers of one POST: one for a request, several for a batch, none for notifications.
+ * Each settles once.
  */
 export class PendingResponses {
   readonly #pending = new Map<string, PendingResponse>();
-  /** No more than were posted. */
+  /** Ids of abandoned requests; bounded by the posted ones. */
   readonly #abandoned = new Set<string>();
 
   get size(): number {
@@ -38,7 +38,7 @@ export class PendingResponses {
     return [...this.#pending.values()].map(({ request }) => request);
   }
 
-  /** The promise settles once, whatever happens. */
+  /** The promise always settles, once. */
   expect(request: Request): Promise<Reply> {
     return new Promise((resolve, reject) => {
       this.#pending.set(idKey(request.id), { request, resolve, reject });
@@ -49,10 +49,7 @@ export class PendingResponses {
     return this.#pending.has(idKey(id));
   }
 
-  /**
-   * Answers a request under its own id: as its client wrote it, where the server's spelling
-   * differs.
-   */
+  /** Settles a request, with the id as its client spelled it. */
   answer(id: Id, response: Response, http: HttpFacts | undefined): void {
     const pending = this.#take(id);
     if (!pending) return;
@@ -73,7 +70,7 @@ export class PendingResponses {
     this.#pending.clear();
   }
 
-  /** Nobody waits for this answer any more; should it still come, it is known. */
+  /** Abandons a request; its late answer is still recognized. */
   abandon(id: Id, reason: unknown): void {
     this.fail(id, reason);
     this.#abandoned.add(idKey(id));
@@ -91,5 +88,5 @@ export class PendingResponses {
   }
 }
 
-/** A double keeps an integer up to 2^53; beyond that, only the text tells two ids apart. */
+/** Integers beyond 2^53 are equal only if their texts are. */
 const isExactId = (id: number, text: string): boolean => Number.isSafeInteger(id) && String(id) === text;

@@ -7,9 +7,7 @@ import { readLostSession } from '../transport/lost-session.ts';
 import type { SignedTransport } from '../transport/signed-transport.ts';
 import { CONTROL_CONNECTION_MS } from './exchange.ts';
 
-/**
- * A server that keeps the answer to a notification open would hold a control connection for ever.
- */
+/** Bound for a response to a notification that never ends. */
 const NOTIFICATION_BODY_MS = 5_000;
 
 export interface NotificationPost {
@@ -18,15 +16,14 @@ export interface NotificationPost {
   readonly affinity: Affinity | undefined;
   readonly signal: AbortSignal;
   /**
-   * The client's next requests wait for it: it takes an open connection, and leaves it open for
-   * them.
+   * True where the client's next requests wait for it: it uses an open connection and waits for its
+   * end, so that they can reuse it.
    */
   readonly priority?: boolean;
 }
 
 /**
- * Posts what needs no answer: a notification, a response, or a batch of them. Resolves when the
- * server has accepted it.
+ * Posts a notification, a response, or a batch of them. Resolves when the server has accepted it.
  * @throws ProxyError as for a request.
  */
 export async function postNotification(
@@ -72,7 +69,7 @@ export async function postNotification(
         sharing?.cancel();
       });
   }
-  // Before its body has ended, the connection is busy, and the next request would open another.
+  // The connection is reusable only after the body has ended.
   if (priority && !response.ended)
     await settleWithin(
       clock,

@@ -9,16 +9,11 @@ export interface ConnectSettings {
   readonly proxy: ProxySettings;
   /** Certificates to trust in place of Node's default set. */
   readonly ca: readonly string[] | undefined;
-  /** Milliseconds for the whole way to a usable socket: HTTP proxy, TCP and TLS. 0 = no limit. */
+  /** Milliseconds to a usable socket: HTTP proxy, TCP and TLS. 0 = no limit. */
   readonly timeoutMs: number;
-  /**
-   * Stops before TLS, on the way that a connection with TLS takes: for whoever wants to look at the
-   * certificates first.
-   */
+  /** Stops before TLS, so that the caller can inspect the certificates. */
   readonly tcpOnly?: boolean;
-  /**
-   * Where connections to one origin really go; everything else about them stays as the origin says.
-   */
+  /** Another address for the connections to one origin; all else stays as the origin says. */
   readonly redirect?: ConnectRedirect | undefined;
 }
 
@@ -39,15 +34,14 @@ interface Destroyable {
 }
 
 /**
- * Opens sockets the one way that endpoint and credential calls share: proxy, certificates, time
+ * Creates the connector shared by endpoint and credential requests: proxy, certificates, time
  * limit.
  */
 export function createConnector(settings: ConnectSettings): Connector {
   const { redirect } = settings;
   const connect = connectorOf(settings, {});
   if (!redirect) return connect;
-  // Each endpoint has one name, so that the certificate is compared with one, whatever address it
-  // is reached at.
+  // The certificate is checked against the endpoint's name, whatever the address.
   const name = hostOf(redirect.of);
   const elsewhere = connectorOf(settings, {
     checkServerIdentity: (_host, certificate) => tls.checkServerIdentity(name, certificate),
@@ -55,7 +49,7 @@ export function createConnector(settings: ConnectSettings): Connector {
   const { host: hostname, port } = redirect.to;
   return (options, callback) => {
     if (authorityOf(options) !== redirect.of) connect(options, callback);
-    // A server name is a name: for an endpoint that is an address there is none to send.
+    // SNI carries names only, not addresses.
     else elsewhere({ ...options, hostname, port, servername: isIP(name) ? '' : name }, callback);
   };
 }
@@ -69,11 +63,10 @@ function connectorOf(
   { proxy: settings, ca, timeoutMs, tcpOnly }: ConnectSettings,
   identity: ConnectTrust,
 ): Connector {
-  // Made once: reading Node's hundred and more root certificates for each connection takes
-  // milliseconds.
+  // Created once: loading Node's root certificates takes milliseconds.
   const trust: ConnectTrust = ca ? { secureContext: tls.createSecureContext({ ca: [...ca] }) } : {};
   const direct = buildConnector({ ...trust, ...identity, timeout: timeoutMs, keepAlive: true });
-  // Through a proxy one limit covers the tunnel and what goes on inside it.
+  // Through a proxy, one limit covers the tunnel and TLS.
   const inside = buildConnector({ ...trust, ...identity, timeout: 0, keepAlive: true });
   return (options, callback) => {
     const authority = authorityOf(options);
@@ -137,7 +130,7 @@ function authorityOf({
   return `${host}:${port || (protocol === 'https:' ? '443' : '80')}`;
 }
 
-/** Destroys what is being watched when the time is over. */
+/** Destroys the watched target when the time is over. */
 function createTimeout(ms: number, what: string): { watch(target: Destroyable): void; cancel(): void } {
   let watched: Destroyable | undefined;
   let over = false;
@@ -156,10 +149,7 @@ function createTimeout(ms: number, what: string): { watch(target: Destroyable): 
   };
 }
 
-/**
- * Asks an HTTP proxy for a tunnel. The proxy's address and answer stand in the error: it is the
- * first suspect.
- */
+/** Opens a tunnel through an HTTP proxy. Errors name the proxy and its answer. */
 function openTunnel(
   proxy: URL,
   authority: string,
@@ -209,7 +199,7 @@ function openTunnel(
   return request;
 }
 
-/** A password with a bare "%" is meant as it stands. */
+/** A password with an unencoded "%" is used as it is. */
 function decodeCredential(text: string): string {
   try {
     return decodeURIComponent(text);

@@ -6,26 +6,23 @@ import type { Incoming } from './incoming.ts';
 import { type IdleTime, isExpired, mayReuse, type ReuseLimits } from './reuse.ts';
 
 export interface ConnectionPoolOptions extends Omit<ConnectionOptions, 'onOpen' | 'onClose'> {
-  /** Connections that may carry something at once; more callers wait in order. */
+  /** Connections in use at once; further callers wait in order. */
   readonly max: number;
-  /** Idle connections kept open, exactly; 0 closes each after its answer. */
+  /** Idle connections kept open; 0 closes each after its response. */
   readonly maxIdle: number;
   /**
-   * Milliseconds after which a connection that comes back is closed, so that the name is resolved
-   * again; 0 = no end.
+   * Milliseconds after which a returned connection is closed, so that DNS is resolved again; 0 = no
+   * limit.
    */
   readonly lifetimeMs: number;
   readonly clock: Clock;
   readonly onOpen: () => void;
   readonly onClose: () => void;
-  /** Runs each time that a caller begins to wait for a connection. */
+  /** Called whenever a caller begins to wait. */
   readonly onWait?: () => void;
 }
 
-/**
- * Answers that slow clients read beside --max-connections. Each costs a connection and some
- * buffers; without a bound, clients that read a byte now and then would collect both.
- */
+/** Responses to slow clients beyond --max-connections. Each costs a connection and buffers. */
 const MAX_SLOW_ANSWERS = 32;
 
 interface IdleConnection extends IdleTime {
@@ -38,9 +35,8 @@ interface ConnectionWaiter {
 }
 
 /**
- * A bounded set of connections with a first-come queue of its own. The decision is a count and a
- * list, taken in one step: inside undici's Pool a waiting request could not be cancelled, and idle
- * connections could not be counted.
+ * A bounded connection pool with a queue. Decisions are synchronous: in undici's Pool a waiting
+ * request could not be cancelled, and idle connections not be counted.
  */
 export class ConnectionPool {
   readonly #options: ConnectionPoolOptions;
@@ -51,20 +47,17 @@ export class ConnectionPool {
   readonly #idle: IdleConnection[] = [];
   readonly #limits: ReuseLimits;
   readonly #busy = new Set<Connection>();
-  /** Opened ahead of the request that will need it; at most one, and not counted as idle. */
+  /** A connection opened ahead of its request; at most one, not counted as idle. */
   #dialled: IdleConnection | undefined;
   #dialledUntil: NodeJS.Timeout | undefined;
-  /** Connections that gave their place back while something still runs on them. */
+  /** Connections outside the limit on which a request still runs. */
   readonly #detached = new Set<Connection>();
-  /** Answers that their clients read slowly, and that gave their place to another caller. */
+  /** Connections outside the limit whose clients read slowly. */
   readonly #detachedSlow = new Set<Connection>();
-  /**
-   * Leases of such answers that still have their place, because nobody has needed it so far; the
-   * longest first.
-   */
+  /** Leases of slow clients that still count, because no caller has needed them; longest first. */
   readonly #slow = new Set<Lease>();
   readonly #waiting = new FairQueue<ConnectionWaiter>();
-  /** What every lease does with its place. */
+  /** What leases call on their pool. */
   readonly #leaseOwner: LeaseOwner = {
     giveBack: (connection, reusable) => {
       const left = this.#detached.delete(connection) || this.#detachedSlow.delete(connection);
@@ -89,7 +82,7 @@ export class ConnectionPool {
       return this.#closed ? undefined : this.#grant(this.#open());
     },
   };
-  /** Those that give their place up as soon as a request needs it, longest held first. */
+  /** Leases that yield as soon as a request needs them, oldest first. */
   readonly #yieldingLeases = new Set<Lease>();
   #closed = false;
 
@@ -111,19 +104,18 @@ export class ConnectionPool {
     return this.#busy.size;
   }
 
-  /**
-   * Takes a place if there is one now, as `lease` would: most calls need not wait, and so need no
-   * promise.
-   */
+  /** Takes a lease if one is free. Most calls need not wait, and so need no promise. */
   tryLease({ fresh = false }: { fresh?: boolean } = {}): Lease | undefined {
     if (this.#closed) return undefined;
     if (this.#busy.size >= this.#options.max) this.#makeRoom();
-    // A caller that has waited longer may have taken that place.
+    // A caller that waited longer may have taken it.
     if (this.#busy.size >= this.#options.max) return undefined;
     return this.#grant(this.#pick(this.#takeIdle(), fresh));
   }
 
-  /** Takes an idle connection for what no request may wait for; undefined where there is none. */
+  /**
+   * Takes an idle connection for work that yields to any request; undefined where there is none.
+   */
   tryYieldingLease(): Lease | undefined {
     if (this.#idle.length === 0 || this.#busy.size >= this.#options.max) return undefined;
     const lease = this.tryOpenLease();
@@ -133,8 +125,7 @@ export class ConnectionPool {
   }
 
   /**
-   * Frees the place of a lease that yields. What runs there goes on, and its connection closes
-   * afterwards.
+   * Frees the slot of a yielding lease. Its request goes on, and its connection closes afterwards.
    */
   #makeRoom(): void {
     for (const lease of this.#yieldingLeases) {
@@ -142,16 +133,13 @@ export class ConnectionPool {
     }
   }
 
-  /** Takes a place on a connection that is open already; undefined where there is none. */
+  /** Takes a lease on an open connection; undefined where there is none. */
   tryOpenLease(): Lease | undefined {
     const kept = this.#idle.length > 0 || this.#dialled !== undefined;
     return kept ? this.tryLease() : undefined;
   }
 
-  /**
-   * Opens one connection ahead of the request that will need it. Nothing happens where one is
-   * ready.
-   */
+  /** Opens one connection ahead of its request, unless one is ready. */
   dial(): void {
     if (this.#closed || this.#dialled || this.#idle.length > 0) return;
     if (this.#busy.size >= this.#options.max) return;
@@ -161,7 +149,7 @@ export class ConnectionPool {
       connection.destroy();
     };
     this.#dialled = this.#toIdle(connection, this.#options.clock.monotonic());
-    // Unused for as long as an idle connection may be kept, it would only occupy the server.
+    // An unused one is closed like any idle connection.
     this.#dialledUntil = setTimeout(drop, this.#options.keepAliveTimeoutMs).unref();
     connection.dial(drop);
   }
@@ -174,7 +162,7 @@ export class ConnectionPool {
   }
 
   /**
-   * Takes a place, waiting in turn for one. Rejects with the signal's reason the moment it aborts.
+   * Takes a lease, waiting in turn. Rejects with the signal's reason as soon as it aborts.
    * @param options.fresh - a connection that has carried nothing yet, for what a kept one has just
    * failed.
    * @param options.share - whose turn is waited for; callers without one have a share together.
@@ -236,7 +224,7 @@ export class ConnectionPool {
     return connection;
   }
 
-  /** The idle connection that was used last, of those that may still be used. */
+  /** The most recently used idle connection that is still usable. */
   #takeIdle(): Connection | undefined {
     for (let idle = this.#idle.pop(); idle; idle = this.#idle.pop()) {
       const usable = this.#usable(idle);
@@ -259,8 +247,8 @@ export class ConnectionPool {
   }
 
   /**
-   * Closes the connections that have carried nothing since then (monotonic): one like them has
-   * turned out to be dead.
+   * Closes connections that have been idle since then (monotonic), after one of them turned out to
+   * be dead.
    */
   closeIdle(since = Number.POSITIVE_INFINITY): void {
     if (this.#dialled && this.#dialled.idleSince <= since) this.#takeDialled()?.destroy();
@@ -277,8 +265,7 @@ export class ConnectionPool {
   }
 
   /**
-   * Takes the place of the answer that its client has read slowly for longest; false where there is
-   * none.
+   * Detaches the response that its client has read slowly for longest; false where there is none.
    */
   #displaceSlow(): boolean {
     const [slow] = this.#slow;
@@ -288,8 +275,7 @@ export class ConnectionPool {
 
   #detach(connection: Connection, leaving: Set<Connection>, max: number): void {
     leaving.add(connection);
-    // A server that never ends its streams, or clients that never read, would otherwise collect
-    // sockets without end.
+    // Bounds the sockets of servers that never end streams and of clients that never read.
     if (leaving.size > max) {
       const [longest] = leaving;
       longest?.destroy(new Error('cut, because too many like it are still open'));
@@ -319,8 +305,7 @@ export class ConnectionPool {
       return;
     }
     if (!free) return;
-    // A place that was given back unused has opened nothing: kept, it would take the room of a
-    // connection that is open.
+    // A lease returned unused may have opened no socket; keeping it would displace an open one.
     if (!free.open) {
       free.destroy();
       return;
@@ -329,7 +314,7 @@ export class ConnectionPool {
     while (this.#idle.length > this.#options.maxIdle) this.#idle.shift()?.connection.destroy();
   }
 
-  /** Cuts everything, refuses who waits, and leases nothing afterwards. */
+  /** Closes all connections and refuses waiting callers, now and later. */
   close(): void {
     this.#closed = true;
     for (const { refuse } of this.#waiting.values()) refuse(shuttingDown());
@@ -352,8 +337,8 @@ interface LeaseOwner {
 }
 
 /**
- * One place in a lane, for one request. Given back once, by itself when the answer is complete, or
- * by `cancel`.
+ * One slot of a pool, for one request. Returned once: when the response is complete, or by
+ * `cancel`.
  */
 export class Lease {
   readonly #connection: Connection;
@@ -379,12 +364,11 @@ export class Lease {
     return this.#connection.open;
   }
 
-  /** Opens the socket ahead of the request. */
   dial(): void {
     if (this.#state === 'held') this.#connection.dial();
   }
 
-  /** True once the place is given back: nothing runs here any more. */
+  /** True once the slot is returned. */
   get over(): boolean {
     return this.#state === 'over';
   }
@@ -398,7 +382,7 @@ export class Lease {
     return this.#connection.send(request, (reusable) => this.#finish(reusable));
   }
 
-  /** Cancels when the signal aborts, for as long as something runs here. */
+  /** Cancels the request when the signal aborts. */
   cancelOn(signal: AbortSignal): void {
     const cut = (): void =>
       this.cancel(signal.reason instanceof Error ? signal.reason : new Error('aborted'));
@@ -416,16 +400,16 @@ export class Lease {
   }
 
   /**
-   * To be called when a client reads the answer so slowly that the place would carry nothing for
-   * long: the next caller that has to wait takes it, while the answer goes on beside.
+   * Call this when a client reads the response slowly: the next waiting caller takes the slot while
+   * the response goes on.
    */
   markSlow(): void {
     if (this.#state === 'sending') this.#owner.slow(this);
   }
 
   /**
-   * Gives the place to the next caller now, while what runs here goes on; its connection closes
-   * when it is through.
+   * Gives the slot to the next caller now; the request goes on, and its connection closes
+   * afterwards.
    */
   detach({ slow = false }: { slow?: boolean } = {}): void {
     if (this.#state === 'held') this.#finish(true);
@@ -436,23 +420,21 @@ export class Lease {
     }
   }
 
-  /**
-   * As `leave`, where something runs here: false where nothing has been sent yet, or all is over.
-   */
+  /** As `detach`; false where nothing was sent yet, or all is over. */
   yield(): boolean {
     if (this.#state !== 'sending') return false;
     this.detach();
     return true;
   }
 
-  /** A place on a new connection of the same lane, if there is one now. */
+  /** A lease on a new connection of the same pool, if one is free. */
   leaseAnother(): Lease | undefined {
     return this.#owner.another();
   }
 
   /**
-   * Cuts what runs here, and takes its place with a new connection; undefined where the place was
-   * given back already.
+   * Cuts the request and takes its slot with a new connection; undefined where the slot was
+   * returned.
    */
   replaceConnection(reason: Error): Lease | undefined {
     if (this.#state !== 'sending') return undefined;
@@ -463,9 +445,7 @@ export class Lease {
     return this.#owner.renew(this.#connection);
   }
 
-  /**
-   * Cuts what runs here, and gives the place back if that was not done. Harmless when all is over.
-   */
+  /** Cuts the request and returns the slot. Harmless when all is over. */
   cancel(reason: Error): void {
     if (this.#state === 'held') this.#finish(true);
     else if (this.#state !== 'over') {

@@ -15,19 +15,16 @@ export interface OutgoingRequest {
   readonly path: string;
   readonly headers: Record<string, string>;
   readonly body?: Buffer | undefined;
-  /** Runs when the connection is open and the request's first byte is about to leave. */
+  /** Called when the connection is open and the first byte is about to be sent. */
   readonly onStart?: (() => void) | undefined;
 }
 
-/**
- * What AWS, its load balancers and identity-aware proxies add fits; undici takes 16 KiB unless told
- * otherwise.
- */
+/** Enough for AWS, its load balancers and identity-aware proxies; undici's default is 16 KiB. */
 export const MAX_RESPONSE_HEADER_BYTES = 64 * 1024;
 
 /**
- * What broke before an answer's headers came: how far the request got, and whether the socket had
- * carried others before.
+ * A failure before the response headers: how far the request got, and whether the socket was
+ * reused.
  */
 export class TransportFailure extends Error {
   override readonly name = 'TransportFailure';
@@ -40,7 +37,7 @@ export class TransportFailure extends Error {
     this.reused = reused;
   }
 
-  /** The server is there, and its answer has begun: another attempt would end the same. */
+  /** The server has answered, so another attempt would fail the same way. */
   get headersTooLong(): boolean {
     return (this.cause as { code?: unknown }).code === 'UND_ERR_HEADERS_OVERFLOW';
   }
@@ -54,10 +51,7 @@ export interface ConnectionOptions {
   readonly onClose: () => void;
 }
 
-/**
- * Takes one answer from undici. A class, because its methods are there once, and closures would be
- * made for every request.
- */
+/** Receives one response from undici. A class, because closures would be created per request. */
 class ResponseHandler implements DispatchHandler {
   readonly #reused: boolean;
   readonly #resolve: (incoming: Incoming) => void;
@@ -87,7 +81,7 @@ class ResponseHandler implements DispatchHandler {
   }
 
   onResponseStart(controller: DispatchController, status: number, headers: IncomingHttpHeaders): void {
-    // 1xx answers announce, they do not answer.
+    // 1xx responses are informational.
     if (status < 200) return;
     this.#incoming = new Incoming(status, headers as HttpHeaders, controller);
     this.#resolve(this.#incoming);
@@ -111,7 +105,7 @@ class ResponseHandler implements DispatchHandler {
 
 let thisTurn: object | undefined;
 
-/** Stands for the turn of the loop that runs: one immediate for all who answer in it. */
+/** Identifies the current turn of the event loop; one setImmediate for all users of a turn. */
 function currentTurn(): object {
   if (thisTurn) return thisTurn;
   thisTurn = {};
@@ -121,15 +115,12 @@ function currentTurn(): object {
   return thisTurn;
 }
 
-/**
- * One socket at a time, one request at a time. It opens with its first request, and again after a
- * close.
- */
+/** One socket and one request at a time. Opens with its first request, and again after a close. */
 export class Connection {
   readonly #client: HttpClient;
   readonly #origin: string;
   readonly #early: EarlyDial;
-  /** Monotonic; set by whoever lends it. */
+  /** Monotonic; set by the pool. */
   openedAt = 0;
   #open = false;
   #served = 0;
@@ -144,11 +135,11 @@ export class Connection {
       pipelining: 1,
       // undici refuses at the limit itself.
       maxHeaderSize: MAX_RESPONSE_HEADER_BYTES + 1,
-      // The proxy's own deadlines rule: undici would cut a quiet tool call or stream after 300 s.
+      // The proxy has its own deadlines; undici would cut quiet calls and streams after 300 s.
       headersTimeout: 0,
       bodyTimeout: 0,
       keepAliveTimeout: options.keepAliveTimeoutMs,
-      // A server's longer hint would otherwise override --keepalive-timeout.
+      // Otherwise a server's longer hint would override --keepalive-timeout.
       keepAliveMaxTimeout: options.keepAliveTimeoutMs,
     });
     this.#client.on('connect', () => {
@@ -163,17 +154,14 @@ export class Connection {
     });
   }
 
-  /**
-   * True where the socket is open and has carried a request before: the server may be closing it at
-   * this moment.
-   */
+  /** True where the socket is open and was used before: the server may be closing it now. */
   get warm(): boolean {
     return this.#open && this.#served > 0;
   }
 
   /**
-   * True in the turn of the loop in which an answer has ended here: that the server closes behind
-   * it cannot be known yet.
+   * True in the turn of the event loop in which a response ended here: a close right behind it is
+   * not visible yet.
    */
   get justAnswered(): boolean {
     return this.#answeredIn !== undefined && this.#answeredIn === thisTurn;
@@ -184,7 +172,7 @@ export class Connection {
   }
 
   /**
-   * Opens the socket ahead of the first request. `onGone` runs if it closes before a request takes
+   * Opens the socket ahead of the first request. Calls `onGone` if it closes before a request uses
    * it.
    */
   dial(onGone?: () => void): void {
@@ -204,18 +192,16 @@ export class Connection {
           this.#served++;
           this.#answeredIn = currentTurn();
         }
-        // undici is still inside its parser when it reports an end: closing or reusing its client
-        // there would upset it.
+        // undici is still inside its parser here: closing or reusing its client would corrupt it.
         queueMicrotask(() => over(reusable && !this.#dead));
       };
-      // The server may have closed a socket that was dialled early, as it may have closed a kept
-      // one.
+      // The server may have closed a socket that was dialled early, like a reused one.
       const answer = new ResponseHandler(this.warm || this.#early.ready, resolve, reject, ended, onStart);
       this.#client.dispatch({ method: method as HttpMethod, path, headers, body }, answer);
     });
   }
 
-  /** Cuts what is under way and closes the socket now. */
+  /** Aborts the request and closes the socket now. */
   destroy(reason?: Error): void {
     if (this.#dead) return;
     this.#dead = true;

@@ -13,9 +13,8 @@ export interface Share {
 type Members<V extends object> = TransientMap<string, TransientMap<number, V>>;
 
 /**
- * A queue in which groups take turns, and in each group its members: a caller with a thousand
- * waiting requests delays the first request of another caller by one turn. Requests of one member
- * keep their order. Each operation takes one step.
+ * A queue in which groups take turns, and the members within each group: a caller with a thousand
+ * requests delays another by one turn. FIFO within a member; every operation takes one step.
  */
 export class FairQueue<V extends object> {
   readonly #groups = new TransientMap<string, Members<V>>();

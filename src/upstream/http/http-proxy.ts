@@ -1,16 +1,13 @@
 import { isLoopback } from '../../core/http/loopback.ts';
 
-/**
- * Where requests leave the network: the variables as curl and undici read them, each overruled by
- * --proxy.
- */
+/** The HTTP proxy settings: environment variables as curl reads them, overridden by --proxy. */
 export interface ProxySettings {
   /** --proxy, for every host but those of NO_PROXY and loopback. */
   readonly url: string | undefined;
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** What was decided for a URL, and which setting decided it. */
+/** The proxy chosen for a URL, and the setting that decided it. */
 export type ProxyChoice =
   | { readonly kind: 'loopback' | 'none' }
   | { readonly kind: 'exempt'; readonly from: string }

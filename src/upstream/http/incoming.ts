@@ -23,7 +23,7 @@ export type HttpHeaders = HttpFacts['headers'];
 export const mediaTypeOf = (headers: HttpHeaders): string =>
   headerOf(headers, 'content-type').split(';', 1)[0]?.trim().toLowerCase() ?? '';
 
-/** True where the bytes as they pass say nothing to who does not decompress them. */
+/** True where the body is compressed. */
 export function isEncoded(headers: HttpHeaders): boolean {
   const encoding = headerOf(headers, 'content-encoding');
   return encoding !== '' && encoding !== 'identity';
@@ -34,15 +34,15 @@ export function headerOf(headers: HttpHeaders, name: string): string {
   return Array.isArray(value) ? (value[0] ?? '') : (value ?? '');
 }
 
-/** What an error has to say fits into a fraction of this. */
+/** Error bodies are far shorter. */
 export const MAX_ERROR_BODY_BYTES = 1024 * 1024;
 export const ERROR_BODY: BodyLimit = { bytes: MAX_ERROR_BODY_BYTES };
 
 const DONE = Promise.resolve();
 
 /**
- * One HTTP answer while it arrives. A stream that nobody reads pauses its socket; a body that is
- * read whole is bounded.
+ * One HTTP response while it arrives. An unread stream pauses its socket; a body that is read whole
+ * is bounded.
  */
 export class Incoming implements HttpFacts {
   readonly status: number;
@@ -50,9 +50,9 @@ export class Incoming implements HttpFacts {
   readonly #flow: Flow;
   readonly #unread = new ByteList();
   #paused = false;
-  /** Undefined: read as it comes. */
+  /** Undefined while the body is read as it arrives. */
   #maxBytes: BodyLimit | undefined;
-  /** Told of every chunk: a living server shows by any byte. */
+  /** Called for every chunk: any byte shows that the server is alive. */
   onChunk: (() => void) | undefined;
   #state: 'open' | 'ended' | { readonly error: Error } = 'open';
   #wake: (() => void) | undefined;
@@ -65,8 +65,8 @@ export class Incoming implements HttpFacts {
   }
 
   /**
-   * Its reader has taken all that has come, and waits for more: whoever is slow, it is not the
-   * reader.
+   * True where the reader has taken all bytes and waits for more, so that the server is the slow
+   * side.
    */
   get starved(): boolean {
     return this.#wake !== undefined;
@@ -121,7 +121,7 @@ export class Incoming implements HttpFacts {
     return taken;
   }
 
-  /** The raw chunks as they come; throws what cut the answer. */
+  /** The raw chunks as they arrive; throws what cut the response. */
   async *#raw(): AsyncGenerator<Buffer> {
     for (;;) {
       for (const chunk of this.#take()) yield chunk;
@@ -132,14 +132,14 @@ export class Incoming implements HttpFacts {
     }
   }
 
-  /** True once the last byte has come, taken or not. */
+  /** True once the last byte has arrived, read or not. */
   get ended(): boolean {
     return this.#state === 'ended';
   }
 
   /**
-   * Hands over the body's bytes as they come, in the encoding that they came in; throws what cut
-   * the answer. A generator would cost several promises for each chunk.
+   * Passes the encoded body to `take` as it arrives; throws what cut the response. A generator
+   * would cost several promises per chunk.
    */
   async pipeTo(take: (chunk: Buffer) => Promise<void>): Promise<void> {
     for (;;) {
@@ -151,7 +151,7 @@ export class Incoming implements HttpFacts {
     }
   }
 
-  /** What has come and was not taken, which this leaves as it is. */
+  /** The unread bytes; does not consume them. */
   get unread(): Buffer {
     return this.#unread.peek();
   }
@@ -161,7 +161,7 @@ export class Incoming implements HttpFacts {
     return this.#unread.length;
   }
 
-  /** Waits for more bytes; false where the answer has ended, or was cut. */
+  /** Waits for more bytes; false where the response has ended or was cut. */
   async waitForMore(): Promise<boolean> {
     if (this.#state === 'open') await this.#more();
     return this.#state === 'open';
@@ -173,7 +173,7 @@ export class Incoming implements HttpFacts {
     });
   }
 
-  /** The body's bytes as they come, decompressed. */
+  /** The decompressed body as it arrives. */
   chunks(): AsyncIterable<Buffer> {
     const encoding = this.#encoding();
     return encoding === 'identity' ? this.#raw() : decompressed(this.#raw(), encoding);
@@ -210,7 +210,7 @@ export class Incoming implements HttpFacts {
     });
   }
 
-  /** Reads on and forgets, so that the connection can carry the next request. */
+  /** Discards the body, so that the connection can be reused. */
   drain(): Promise<void> {
     return this.pipeTo(() => DONE);
   }
@@ -265,8 +265,7 @@ const DECODERS = {
 
 async function* decompressed(source: AsyncIterable<Buffer>, encoding: Encoding): AsyncGenerator<Buffer> {
   const decoder = DECODERS[encoding].stream();
-  // Whoever stops reading early destroys the decoder, and with it the source; failures come out
-  // where it is read.
+  // A reader that stops early destroys the decoder and its source; errors surface at the reader.
   pipeline(Readable.from(source), decoder, () => undefined);
   yield* decoder as AsyncIterable<Buffer>;
 }

@@ -1,10 +1,10 @@
-/** When a connection was opened, and since when it has carried nothing. */
+/** When a connection was opened and became idle. */
 export interface IdleTime {
   /** Monotonic. */
   readonly openedAt: number;
   /** Monotonic. */
   readonly idleSince: number;
-  /** On the wall clock, which goes on while the machine sleeps. */
+  /** On the wall clock, which continues while the machine sleeps. */
   readonly idleSinceWall: number;
 }
 
@@ -14,10 +14,7 @@ export interface ReuseLimits {
   readonly keepAliveTimeoutMs: number;
 }
 
-/**
- * The two clocks drift by less than this while a connection rests. More is a sleep of the machine
- * or a clock that was set.
- */
+/** A larger difference means that the machine slept or its clock was set. */
 const CLOCK_JUMP_MS = 3_000;
 
 /** True where a connection is older than `--connection-lifetime` allows. Pure. */
@@ -25,8 +22,8 @@ export const isExpired = (openedAt: number, monotonic: number, { lifetimeMs }: R
   lifetimeMs > 0 && monotonic - openedAt >= lifetimeMs;
 
 /**
- * Whether an idle connection may carry another request. After a sleep the peer, a NAT or a VPN has
- * forgotten it without a word, and the timer that would have closed it has not fired yet. Pure.
+ * Whether an idle connection may be reused. After a sleep, peers, NATs and VPNs have forgotten it,
+ * and its timeout has not fired yet. Pure.
  */
 export function mayReuse(
   rest: IdleTime,

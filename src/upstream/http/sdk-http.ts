@@ -6,8 +6,8 @@ import { ERROR_BODY } from './incoming.ts';
 import type { Connector } from './undici.ts';
 
 /**
- * STS, SSO and sign-in answer in well under a second; a call that hangs must not hang every request
- * that waits for it.
+ * STS, SSO and sign-in answer in well under a second; a hanging call must not block requests for
+ * ever.
  */
 const SDK_CALL_MS = 20_000;
 

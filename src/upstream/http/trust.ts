@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import tls from 'node:tls';
 
-/** Where the certificates that a TLS-inspecting network needs are named, first one wins. */
+/** The places that name a CA bundle; the first one wins. */
 export interface TrustSettings {
   readonly caBundle: string | undefined;
   readonly profileCaBundle: string | undefined;
@@ -10,7 +10,7 @@ export interface TrustSettings {
 
 export interface CaBundle {
   readonly path: string;
-  /** Which option, variable or setting named it: for the error text. */
+  /** The option, variable or setting that named it, for errors. */
   readonly from: string;
 }
 
@@ -62,7 +62,7 @@ function readable(path: string): string[] {
   }
 }
 
-/** With the system's, where Node was told to use them; Node 20 knows its own only. */
+/** Includes the system's certificates where Node is configured so; Node 20 knows only its own. */
 function defaultCertificates(): readonly string[] {
   const { getCACertificates } = tls as { getCACertificates?: (kind: 'default') => string[] };
   return getCACertificates?.('default') ?? tls.rootCertificates;

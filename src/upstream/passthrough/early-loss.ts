@@ -3,17 +3,17 @@ import { type Clock, settleWithin } from '../../core/time/clock.ts';
 import { headerOf, type Incoming, isEncoded, mediaTypeOf } from '../http/incoming.ts';
 import { readLostSession } from '../transport/lost-session.ts';
 
-/** A complaint about a session is short: an answer that is longer passes unread. */
+/** Longer responses cannot be a session error and pass unread. */
 const MAX_COMPLAINT_BYTES = 8 * 1024;
 /**
- * How long the head of an event stream is held back for its first event: a server that does not
- * know the session says so at once.
+ * How long the head of an event stream waits for its first event: a server that does not know the
+ * session reports it at once.
  */
 const FIRST_EVENT_MS = 100;
 
 /**
- * The loss of the session that an answer with status 2xx begins with: as a status, an HTTP client
- * has to see it before the answer passes. Takes nothing from the answer.
+ * Finds a session-lost error at the beginning of a 2xx response: an HTTP client needs it as a
+ * status, before the response passes. Consumes nothing.
  */
 export function readEarlyLoss(
   response: Incoming,
@@ -45,7 +45,7 @@ const hasEvent = (bytes: Buffer): boolean => bytes.includes('\n\n') || bytes.inc
 function findLoss(response: Incoming, sessionId: string): Promise<ProxyError | undefined> {
   if (response.unreadBytes > MAX_COMPLAINT_BYTES) return NO_LOSS;
   const { unread } = response;
-  // Looked for before anything is parsed: nearly every answer is a result.
+  // Checked before parsing: nearly every response is a result.
   if (!isComplaint(unread)) return NO_LOSS;
   return Promise.resolve(readLostSession(response, unread, sessionId));
 }

@@ -1,12 +1,11 @@
 import { ACCEPT } from '../exchange/exchange.ts';
 
-/** Enough for what any client says of itself. */
+/** More than any client's product name. */
 const MAX_NAME = 256;
 
 /**
- * The headers of an HTTP client's request as they go up. What the proxy sends with every request
- * stands above what the client sends, and the proxy names itself first. Accept is the proxy's own:
- * it converts the answer to what the client accepts. Pure.
+ * The forwarded headers of an HTTP client's request. Headers of the proxy win, its product comes
+ * first in the user agent, and Accept is its own, because it converts responses. Pure.
  * @param own - of --header; they are added to every request further down.
  * @param userAgent - the proxy's own; `andClient` false keeps the client's name from the server.
  */

@@ -6,27 +6,24 @@ import { type SseEvent, SseParser, textOfData } from '../stream/sse.ts';
 import { decodeBody } from '../transport/answer.ts';
 
 /**
- * For copies of lists that pass by, of all clients together: their clients decide how long each
- * takes. One that does not fit passes all the same, and teaches nothing.
+ * Limit for copies of passing lists, whose duration clients decide. A list beyond it passes but is
+ * not recorded.
  */
 const MAX_COPIED_BYTES = 32 * 1024 * 1024;
 
 type Answered = Pick<Incoming, 'headers'>;
 
-/** What is kept of one answer while it passes. */
+/** The copy of one passing response. */
 export interface ListCopy {
   add(chunk: Buffer): void;
   /**
-   * To be called once, at its end however that comes: the answer with this id, where all of it has
-   * passed and can be understood.
+   * Call this once at the end, however it comes. @returns the answer with this id, if it passed
+   * completely and is readable.
    */
   end(id: Id): Response | undefined;
 }
 
-/**
- * Copies lists of tools that go to HTTP clients byte for byte, so that what they say of the tools
- * is known here too.
- */
+/** Copies tool lists that are passed to HTTP clients, so that the tool catalog learns them. */
 export class ListCopies {
   #bytes = 0;
 
@@ -74,7 +71,7 @@ function findAnswer(texts: readonly string[], id: Id): Response | undefined {
       );
       if (found) return found;
     } catch {
-      // What is no JSON is the client's to complain of.
+      // The client reports invalid JSON.
     }
   }
   return undefined;

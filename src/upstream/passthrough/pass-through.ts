@@ -64,18 +64,16 @@ import { readEarlyLoss } from './early-loss.ts';
 import { ListCopies } from './list-copies.ts';
 import { tapEvents } from './stream-tap.ts';
 
-/** How long a stream that has given its answer may take to end before its connection is closed. */
+/** How long a stream may stay open after its answer. */
 const STREAM_AFTER_ANSWER_MS = 1_000;
 
 /**
- * How long the beginning of an event waits for its end: a server that says what is unusable says it
- * in one piece.
+ * How long the beginning of an event is held for its end: servers send an unusable event in one
+ * piece.
  */
 const EVENT_HELD_MS = 100;
 
-/**
- * Sessions of HTTP clients whose owner is remembered: more than clients of one listener have open.
- */
+/** Sessions whose owner is remembered: more than one listener's clients have open. */
 const MAX_OWNERS = 10_000;
 
 export interface PassThroughDeps {
@@ -98,32 +96,31 @@ export interface BareRequest {
   readonly edit?: EditResponse | undefined;
 }
 
-/** One exchange, as far as handing its answer on goes. */
+/** One forwarded exchange, with what is needed to return its response. */
 interface ForwardedExchange {
   readonly transport: SignedTransport;
-  /** Whose answer it is; undefined for GET and DELETE. */
+  /** The message that it answers; undefined for GET and DELETE. */
   readonly message: Message | undefined;
   readonly pass: ((head: HttpFacts) => BodySink | undefined) | undefined;
   readonly onAnswer: HttpContext['onAnswer'];
   readonly httpContext: HttpContext | undefined;
   readonly emit: Emit;
   readonly origin: Origin;
-  /** Of the session that it is sent in; undefined where there is none. */
+  /** The id of its session, if any. */
   readonly sessionId: string | undefined;
   readonly silenceMs: number;
   readonly onSend: HttpContext['onSend'];
   readonly edit?: EditResponse | undefined;
   /**
-   * Where a disconnection is no cancellation, the server gets a moment to take the cancellation
-   * that follows first.
+   * True where disconnecting is not the cancellation, so the server gets a moment to receive it.
    */
   readonly grace: boolean;
 }
 
-/** What reading one answer as messages needs. */
+/** The callbacks for reading a response as messages. */
 interface AnswerReader {
   readonly answerOf: (message: Message | Unusable) => Promise<Reply | undefined>;
-  /** The only response, under another id, of an answer that has ended. */
+  /** The only response of a complete answer, under another id. */
   readonly onlyStray: () => Reply | undefined;
   readonly onResume: () => void;
 }
@@ -131,19 +128,16 @@ interface AnswerReader {
 type ForwardedRequest = TransportRequest & { readonly affinity: Affinity };
 
 /**
- * The bottom handler for calls of HTTP clients, who keep session, revision and streams themselves:
- * their requests are signed and sent with their own headers, and what comes back goes to them as it
- * is. No session, no recovery, no resuming.
+ * The innermost handler for HTTP clients, which keep session, revision and streams themselves.
+ * Requests are signed and sent with the client's headers, and responses are returned unchanged. No
+ * recovery, no resuming.
  */
 export class PassThrough {
   readonly #deps: PassThroughDeps;
   readonly #lists = new ListCopies();
-  /** Who was the first to send something in a session, by the session's id. */
+  /** The principal that first used a session, by session id. */
   readonly #owners = new Map<string, string | undefined>();
-  /**
-   * What reaches the backend of a session, by the session's id; only of sessions whose server gave
-   * something to return.
-   */
+  /** Affinity by session id, for sessions whose server set one. */
   readonly #affinities = new Map<string, Affinity>();
 
   constructor(deps: PassThroughDeps) {
@@ -163,7 +157,7 @@ export class PassThrough {
       httpContext,
       emit,
       origin: new PermanentOrigin(profile),
-      // In the revision without sessions, the header only routes.
+      // In the stateless era the header only routes.
       sessionId: statedVersion(message) === undefined ? httpContext.headers['mcp-session-id'] : undefined,
       silenceMs: request && lane !== 'stream' ? this.#deps.readTimeoutMs : 0,
       onSend: httpContext.onSend,
@@ -181,7 +175,7 @@ export class PassThrough {
     });
   };
 
-  /** Sends what carries no message, and hands on the answer as it is. */
+  /** Forwards a request without a message and returns its response unchanged. */
   forward({ method, headers, profile, signal, pass, emit, edit }: BareRequest): Promise<Reply> {
     const exchange: ForwardedExchange = {
       transport: this.#deps.transportOf(profile),
@@ -234,8 +228,7 @@ export class PassThrough {
       lease?.cancel(reason instanceof Error ? reason : new Error(String(reason)));
     };
     const id = headers['mcp-session-id'];
-    // What is under way runs to its end: answers, cancellations and the end of the session go
-    // whoever signs them.
+    // Responses, cancellations and the end of a session are sent whichever principal signs them.
     const admits =
       lane === 'control' || lane === 'own' || lane === 'deletion'
         ? undefined
@@ -244,7 +237,7 @@ export class PassThrough {
     return new Promise((resolve, reject) => {
       const leave = (): void => {
         const { reason } = signal;
-        // Nobody waits any more: its place goes to the next caller now.
+        // No one waits: the connection goes to the next caller now.
         if (exchange.grace && reason instanceof ProxyError && lease && !lease.over) {
           lease.detach();
           after(CANCEL_GRACE_MS, () => cut(reason));
@@ -279,8 +272,8 @@ export class PassThrough {
         affinity:
           (id === undefined ? undefined : this.#affinities.get(id)) ?? exchange.transport.newAffinity(),
         signal: cutter.signal,
-        // Most clients open the standalone stream next. Not before the bytes have left, which the
-        // handshakes would delay.
+        // Most clients open the standalone stream next. Not before the bytes are sent: the
+        // handshakes would delay them.
         onStart:
           exchange.message?.kind === 'request' && exchange.message.method === 'initialize'
             ? () => setImmediate(() => exchange.transport.dialAhead())
@@ -294,7 +287,7 @@ export class PassThrough {
           if (lane === 'control' || lane === 'own') after(CONTROL_CONNECTION_MS, () => taken.detach());
         },
       };
-      // What waits for the answer is kept small: there can be hundreds.
+      // The closure is kept small: there can be hundreds.
       exchange.transport.open(request).then((opened) => {
         responding = true;
         this.#handleResponse(exchange, request, opened).then(done, failed);
@@ -364,7 +357,7 @@ export class PassThrough {
     if (this.#owners.size > MAX_OWNERS && oldest !== undefined) this.#owners.delete(oldest);
   }
 
-  /** Hands the answer on byte for byte; a client that reads slowly slows the server. */
+  /** Passes the response through unchanged; a slow client slows the server. */
   async #streamBody(
     exchange: ForwardedExchange,
     { response, lease }: OpenedExchange,
@@ -372,12 +365,12 @@ export class PassThrough {
   ): Promise<Reply> {
     const { emit, origin, message, onAnswer, httpContext, transport } = exchange;
     const http = toHttpFacts(response);
-    // Its place would otherwise be lost to all clients for as long as this one likes.
+    // A slow client would occupy the connection for as long as it likes.
     sink.onSlow?.(() => lease.markSlow());
     const { clock } = this.#deps;
     const tap = tapEvents(response, onAnswer);
     const request = message?.kind === 'request' ? message : undefined;
-    // Of a notification, nothing is an answer.
+    // A notification has no answer.
     const checked =
       tap && message?.kind !== 'notification'
         ? new CheckedEvents(this.#createCheck(exchange, request, response))
@@ -438,7 +431,7 @@ export class PassThrough {
   }
 
   /**
-   * Looks at a short JSON body before its head goes to the client. Takes nothing from the answer.
+   * Checks a short JSON body before its head is sent to the client. Consumes nothing.
    * @returns the text to send in its place; undefined where it passes as it is.
    * @throws ProxyError where no client could take it for the answer.
    */
@@ -452,7 +445,7 @@ export class PassThrough {
     while (response.unreadBytes <= MAX_CHECKED_BYTES && (await response.waitForMore()));
     if (response.unreadBytes > MAX_CHECKED_BYTES) return undefined;
     const { unread } = response;
-    // It was cut: this throws by what.
+    // Throws what cut the response.
     if (!response.ended) await response.drain();
     if (unread.length === 0) throw missingAnswer(status, headers, unread);
     if (isThrottledBody(unread)) throw this.#statusError(exchange, opened, unread);
@@ -497,15 +490,14 @@ export class PassThrough {
   }
 
   /**
-   * Gives the answer up where the server falls silent in the middle of it, for longer than
-   * --read-timeout.
+   * Aborts where the server is silent in the middle of a response for longer than --read-timeout.
    */
   #withSilenceLimit<T>(
     { silenceMs }: ForwardedExchange,
     response: Incoming,
     read: () => Promise<T>,
   ): Promise<T> {
-    // A short answer comes in one piece with its head.
+    // A short response arrives together with its head.
     if (silenceMs === 0 || response.ended) return read();
     const silent = (error: ProxyError): void => response.fail(error);
     return withSilenceLimit(
@@ -516,9 +508,9 @@ export class PassThrough {
   }
 
   /**
-   * What is no success. A JSON-RPC error is the server's own word, and goes up as a message for the
-   * layers to judge; what only says that it failed, or that AWS refused the proxy's signature,
-   * becomes an error of the proxy's; every other answer is final.
+   * Handles a non-2xx response. A JSON-RPC error is returned as a message for the layers to judge.
+   * A bare failure status, or a refusal of the proxy's signature, becomes an error of the proxy.
+   * All else passes through.
    */
   async #handleFailure(exchange: ForwardedExchange, opened: OpenedExchange): Promise<Reply> {
     const { response } = opened;
@@ -531,7 +523,7 @@ export class PassThrough {
     if (lost && sessionId !== undefined) this.#affinities.delete(sessionId);
     if (written && (lost || !wantsOAuth(status, headers, bytes)))
       return { kind: 'answer', message: written, http: lost ? { ...http, status: 404 } : http };
-    // Answered so by the server itself, it needs no other words.
+    // The server's own 404 passes through.
     if (lost && !(pass && status === 404)) throw lost;
     const final =
       pass && !(message && isTransient(status, headers, bytes)) && !isProxyFault(status, headers, bytes);
@@ -547,8 +539,8 @@ export class PassThrough {
   }
 
   /**
-   * Reads the answer as a message, for who wants to read or edit it; what comes before it goes down
-   * as it comes.
+   * Reads the response as a message, for layers that need it; earlier messages are emitted as they
+   * arrive.
    */
   async #readAnswer(
     exchange: ForwardedExchange,
@@ -603,7 +595,7 @@ export class PassThrough {
         exchange,
         opened,
         statedVersion(asked) === undefined ? request : undefined,
-        // What a server resumes, it has begun with.
+        // A resumed request has been started by the server.
         { answerOf, onlyStray, onResume: () => (begun = true) },
       );
     }
@@ -622,8 +614,8 @@ export class PassThrough {
   }
 
   /**
-   * Reads a stream to its answer. One that ends before that is resumed: its client does not see the
-   * stream, and cannot.
+   * Reads a stream to its answer and resumes it where it ends early: the client does not see this
+   * stream.
    * @param resumable - undefined where the revision has no resuming.
    */
   async #readAnswerStream(
@@ -651,14 +643,14 @@ export class PassThrough {
           return undefined;
         });
       } catch (error) {
-        // The server's own word, or a limit's, is no break of the stream.
+        // An error of the server or a limit is not a broken stream.
         if (!resumable || resumable.signal.aborted || error instanceof ProxyError) throw error;
         cause = error;
       }
-      // Of a stream that can be resumed, more can come.
+      // A resumable stream may still bring the answer.
       if (cause === undefined && position.lastEventId === undefined) reply ??= onlyStray();
       if (reply) {
-        // Servers close it with the answer; one that forgets must not keep the connection.
+        // Servers should close the stream with the answer.
         const late = clock.schedule(
           STREAM_AFTER_ANSWER_MS,
           () => lease.cancel(new Error('the stream outlived its answer')),
@@ -685,7 +677,7 @@ export class PassThrough {
       transport,
       clock,
       affinity,
-      // Header values are bytes: an id beyond ASCII goes out as the UTF-8 that it came in.
+      // Header values are bytes: a non-ASCII id is returned as the UTF-8 that it arrived in.
       headersAfter: (lastEventId) => ({
         ...headers,
         accept: 'text/event-stream',
@@ -708,35 +700,30 @@ export class PassThrough {
 
 const startPosition = () => ({ lastEventId: undefined, retryMs: undefined });
 
-/**
- * Its client waits for an answer elsewhere, or for as long as it likes: neither may stand behind
- * requests.
- */
+/** Streams and control messages never wait behind requests. */
 function laneFor(message: Message): TransportRequest['lane'] {
-  // The client's first requests follow it: on the connection of its initialize it costs no
-  // handshake.
+  // Sent on the connection of `initialize`, `initialized` costs no handshake.
   if (message.kind === 'notification' && message.method === 'notifications/initialized') return 'own';
   if (message.kind !== 'request' || message.method === 'ping') return 'control';
   return message.method === 'subscriptions/listen' ? 'stream' : 'request';
 }
 
-/** By token, or else by address; in it by session. */
+/** Grouped by token, or by address; within it by session. */
 function shareOf({ id, address = '', token, inSession }: Client): Share {
   return { group: token === undefined ? address : `token ${token}`, member: inSession ? id : '' };
 }
 
-/** Only what it says: the connection behind it stays here. */
+/** Status and headers only; the connection stays here. */
 const toHttpFacts = ({ status, headers }: Incoming): HttpFacts => ({ status, headers });
 
-/** For a body that was read whole: decompressed, and perhaps edited. */
+/** For a body that was read, decompressed and perhaps edited. */
 function unencoded({ status, headers }: HttpFacts): HttpFacts {
   const { 'content-encoding': _encoding, 'content-length': _length, ...rest } = headers;
   return { status, headers: rest };
 }
 
 /**
- * Another attempt can end better, or the proxy has more to explain than the body does: the layer
- * that repeats decides.
+ * True where a retry may help or the proxy can explain more than the body: the retry layer decides.
  */
 function isTransient(status: number, headers: HttpFacts['headers'], bytes: Buffer): boolean {
   if (status === 408 || status === 429 || status === 500 || (status >= 502 && status <= 504)) return true;
@@ -745,8 +732,8 @@ function isTransient(status: number, headers: HttpFacts['headers'], bytes: Buffe
 }
 
 /**
- * Nothing that its client could act on: a redirection that is not followed, or a refusal of the
- * proxy's own credentials.
+ * True for responses that the client cannot act on: redirections, and refusals of the proxy's
+ * credentials.
  */
 function isProxyFault(status: number, headers: HttpFacts['headers'], bytes: Buffer): boolean {
   if (status < 400) return true;

@@ -4,15 +4,13 @@ import { type Incoming, isEncoded, mediaTypeOf } from '../http/incoming.ts';
 import { SseParser, textOfData } from '../stream/sse.ts';
 
 /**
- * What the proxy wants to hear of is short: progress, questions, word of a changed list. Answers
- * may be as long as they like.
+ * The observed messages are short: progress, server requests, list changes. Answers may be longer.
  */
 const MAX_EVENT_CHARACTERS = 64 * 1024;
 
 /**
- * Listens to an event stream that passes by as bytes: the notifications and requests in it decide
- * about time limits, and about what is known of the server. Keeps no more of it than one short
- * event.
+ * Observes notifications and requests in an event stream that passes as bytes. They affect time
+ * limits and the tool catalog. Buffers at most one short event.
  * @param onAnswer - called for what may be an answer: an event that is none of those, or is too
  * long to be read.
  * @returns takes the next bytes and gives the messages that they complete; undefined where there is
@@ -44,7 +42,7 @@ export function tapEvents(
   };
 }
 
-/** What is no JSON is the client's to complain of. */
+/** The client reports invalid JSON. */
 function readTapped(data: string): Message[] {
   try {
     return readMessages(data).filter(({ kind }) => kind !== 'response');

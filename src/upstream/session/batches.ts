@@ -6,14 +6,11 @@ interface OpenBatch {
   readonly members: { readonly call: Call; readonly settle: (reply: Promise<Reply>) => void }[];
 }
 
-/**
- * Gathers the members of a batch, all sent down in one turn, and posts them as the array that they
- * came in.
- */
+/** Gathers the members of a batch, which arrive in one turn, and posts them as one array. */
 export class Batches {
   readonly #open = new Map<Batch, readonly OpenBatch[]>();
 
-  /** Sends the call as a member of its batch; undefined where it goes by itself. */
+  /** Sends the call within its batch; undefined where it is sent alone. */
   sendMember(call: Call, session: Session): Promise<Reply> | undefined {
     const { batch } = call;
     if (!batch || session.version !== BATCH_REVISION) return undefined;
@@ -38,7 +35,7 @@ export class Batches {
 }
 
 function post({ session, members: gathered }: OpenBatch): void {
-  // What was cancelled in the same turn is not sent.
+  // Members cancelled in the same turn are not sent.
   const members = gathered.filter(({ call: { signal }, settle }) => {
     if (signal.aborted) settle(Promise.reject(signal.reason));
     return !signal.aborted;

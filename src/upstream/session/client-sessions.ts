@@ -25,45 +25,41 @@ import { SessionManager } from './session-manager.ts';
 export interface ClientSessionsDeps {
   readonly profile: string;
   readonly createSession: (emit: Emit, isDuplicate: IsDuplicate | undefined) => Session;
-  /** What a call waits for before it is sent once more. */
+  /** Awaited before a call is re-sent. */
   readonly beforeResend?: ((call: Call) => Promise<void>) | undefined;
-  /** Another session has taken the place of the one before. */
+  /** Called when the session was replaced. */
   readonly onReplaced: () => void;
-  /** Stand around every initialize, the client's and our own: repeats, and the breaker. */
+  /** The layers around every `initialize`, the client's and the proxy's: retry and breaker. */
   readonly openingLayers: readonly Layer[];
   readonly clock: Clock;
   readonly events: Events;
   /** Undefined: one session carries everything. */
   readonly limits: PoolLimits | undefined;
-  /** Of all conversations. */
+  /** Shared by all clients. */
   readonly quota: SessionQuota;
   /** Longest wait of a call for a session that is being opened. */
   readonly openLimit?: OpenLimit | undefined;
-  /**
-   * What the same client has with the profile whose session it opens itself; undefined where this
-   * is that.
-   */
+  /** The same client's sessions with the default profile; undefined for that profile. */
   readonly primary?: ClientSessions | undefined;
 }
 
 /**
- * What one client has with one profile's server, across the sessions that carry it: a session that
- * the server has lost is opened anew without the client noticing, once for all calls that failed
- * with it, and they are sent once more. Of a profile that the client did not open itself, the first
- * session is opened the same way, when a call needs it, as the client opened its own.
+ * The sessions of one client with one profile. A lost session is replaced without the client
+ * noticing, once for all calls that failed with it, and these are re-sent. For other profiles than
+ * the default, the first session is opened when a call needs it, as the client opened its own.
  */
 export class ClientSessions {
   readonly #deps: ClientSessionsDeps;
   readonly #clientState = new ClientState();
   readonly #opener: Opener;
   readonly #sessions: SessionManager;
-  /** The client's own initialize, while it is under way. */
+  /** Running `initialize` calls of the client. */
   readonly #initializing = new Set<Promise<Reply>>();
-  /** What the client believes that its session was opened with, until it is. */
+  /** A deferred `initialize`: the client was answered from a snapshot. */
   #deferred: SessionOpening | undefined;
-  /** How the client had opened its own session, when the one here was opened. */
+  /** The client's own opening that this session was opened with. */
   #followed: SessionOpening | undefined;
-  /** What the client has with its other profiles. */
+  /** The client's sessions with its other profiles. */
   readonly #followers: ClientSessions[] = [];
 
   constructor(deps: ClientSessionsDeps, emit: Emit) {
@@ -107,22 +103,21 @@ export class ClientSessions {
     );
   }
 
-  /** The session of this moment. */
+  /** The current session. */
   get session(): Session {
     return this.#sessions.session;
   }
 
   /**
-   * The session that a request is under way on: the one of this moment, or one that was lost while
-   * it answered.
+   * The session that carries a request: the current one, or one that was lost while it answered.
    */
   sessionFor(id: Id): Session {
     return this.#sessions.sessionFor(id);
   }
 
   /**
-   * The client's own initialize, answered from an earlier session: its own is opened later, those
-   * of other profiles need not wait.
+   * Records a client's `initialize` that was answered from a snapshot. Its session is opened later;
+   * those of other profiles need not wait.
    */
   deferInitialize({ client, emit }: Call, request: Request, version: string): void {
     const { clock, limits } = this.#deps;
@@ -136,7 +131,7 @@ export class ClientSessions {
   }
 
   /**
-   * The client's own initialize: opens the session, and leaves the former one if there was one.
+   * Handles the client's `initialize`: opens a session and closes the previous one.
    * @throws ProxyError no-session, where it would be one more than all conversations may have.
    */
   async initialize(call: Call, request: Request): Promise<Reply> {
@@ -151,7 +146,7 @@ export class ClientSessions {
 
   async #initialize(call: Call, request: Request): Promise<Reply> {
     const { clock, limits, quota } = this.#deps;
-    // Who opens a session again leaves one, which is closed as soon as the new one stands.
+    // A repeated `initialize` replaces a session, which is closed as soon as the new one is open.
     const more = this.#sessions.opening === undefined;
     if (more && !quota.tryAcquire()) throw quotaExceeded(quota.max, quota.used);
     const deferred =
@@ -167,7 +162,7 @@ export class ClientSessions {
       this.#sessions.abandonOpening();
       this.#clientState.clear();
       const { version } = session;
-      // As foretold, it is no new beginning: what other profiles have opened meanwhile stays.
+      // After a deferred `initialize`, sessions of other profiles stay valid.
       const opening =
         deferred && deferred.version === version ? deferred : { client, request, emit, isDuplicate, version };
       this.#deferred = undefined;
@@ -178,20 +173,14 @@ export class ClientSessions {
     }
   }
 
-  /**
-   * How the client has opened its own session since the one here was opened, or where there is none
-   * here yet.
-   */
+  /** The client's own opening, if newer than the one that this session was opened with. */
   #newerOpening(): SessionOpening | undefined {
     const { primary } = this.#deps;
     const opening = primary && (primary.#deferred ?? primary.#sessions.opening);
     return opening === this.#followed ? undefined : opening;
   }
 
-  /**
-   * Opens the session of another profile than the client's own: one attempt for all who need it
-   * while it runs.
-   */
+  /** Opens the session of a follower profile; concurrent callers share one attempt. */
   async #followPrimary(signal: AbortSignal): Promise<void> {
     for (let newer = this.#newerOpening(); newer; newer = this.#newerOpening()) {
       const own = newer;
@@ -208,7 +197,7 @@ export class ClientSessions {
     const { clock, limits, quota, profile } = this.#deps;
     const more = this.#sessions.opening === undefined;
     if (more && !quota.tryAcquire()) throw quotaExceeded(quota.max, quota.used);
-    // The sessions of one profile tell the same things; those of another tell others.
+    // Duplicates occur only among sessions of one profile.
     const opening = { ...own, isDuplicate: limits && createDuplicateDetector(clock) };
     try {
       const session = await this.#opener.open(opening, until);
@@ -227,8 +216,8 @@ export class ClientSessions {
   }
 
   /**
-   * Runs `send` on the session of this moment, and on a new one where the server has lost that, as
-   * long as time remains.
+   * Runs `send` on the current session, and on a new one where the server has lost it, while time
+   * remains.
    */
   sendCall(call: Call, send: (session: Session) => Promise<Reply>): Promise<Reply> {
     const { beforeResend } = this.#deps;
@@ -249,8 +238,7 @@ export class ClientSessions {
       try {
         return await pool.sendCall(call, sendOn);
       } catch (error) {
-        // It waited for one of the sessions that were left when the client began anew: there are
-        // others now.
+        // The pool was closed because the client initialized again: use the new one.
         const left = this.#sessions.pool !== pool && !this.#sessions.closing && !call.signal.aborted;
         if (left && isShuttingDown(error)) return this.#sendCall(call, sendOn);
         throw error;
@@ -258,8 +246,7 @@ export class ClientSessions {
     }
     const send = pool ? (on: Session) => pool.withHold(on, () => sendOn(on)) : sendOn;
     let { session } = this.#sessions;
-    // Also where the last try to open a new one failed: the next call may find a server that has
-    // come back.
+    // Also after a failed attempt: the server may be back.
     if (this.#sessions.isBroken) session = await this.#sessions.waitForReplacement(session, call.signal);
     let reply: Reply | undefined;
     for (let resends: Resends | undefined; !reply; ) {
@@ -267,8 +254,8 @@ export class ClientSessions {
         reply = await send(session);
       } catch (error) {
         if (!isSessionLost(error)) throw error;
-        // A client that never initializes has no session, but the platform may have routed it to a
-        // backend that is gone.
+        // Without `initialize` there is no session, but the platform may have routed to a backend
+        // that is gone.
         const { opening } = this.#sessions;
         if (!opening && !session.dropAffinity()) throw error;
         resends ??= new Resends(this.#deps.clock, call);
@@ -277,7 +264,7 @@ export class ClientSessions {
         session = await this.#sessions.waitForReplacement(session, call.signal).catch((failure: unknown) => {
           throw withLossMessage(error, failure);
         });
-        // A new session has been told that it is initialized.
+        // A new session has already received `initialized`.
         if (message.kind === 'notification' && message.method === 'notifications/initialized') {
           return { kind: 'accepted' };
         }
@@ -291,7 +278,7 @@ export class ClientSessions {
     return reply;
   }
 
-  /** What the client has said to the session that it opened itself. */
+  /** Repeats a message of the client's own session here. */
   #repeatFromPrimary(message: Message): void {
     const { opening, session } = this.#sessions;
     if (!opening || session.lost || !isProfileWide(message)) return;
@@ -299,7 +286,7 @@ export class ClientSessions {
     this.#repeatToOthers(message);
   }
 
-  /** What concerns every session goes to those beside the first, too. */
+  /** Repeats session-wide messages to the other sessions of the pool. */
   #repeatToOthers(message: Message): void {
     const { pool, opening } = this.#sessions;
     if (!pool || !opening || !isSessionWide(message)) return;
@@ -308,9 +295,9 @@ export class ClientSessions {
     }
   }
 
-  /** Deletes the sessions; one that is being opened is given up. Never throws. */
+  /** Deletes the sessions and aborts openings. Never throws. */
   close(): Promise<void> {
-    // Nobody would know of the session that a server opens a moment later.
+    // A session that the server opens a moment later would be orphaned.
     const pending =
       this.#initializing.size > 0
         ? settleWithin(this.#deps.clock, LATE_ANSWER_MS, Promise.allSettled(this.#initializing))
@@ -318,28 +305,25 @@ export class ClientSessions {
     return this.#sessions.close(pending);
   }
 
-  /** The client has left: calls that wait for a session are refused; those under way go on. */
+  /** The client has left: calls that wait for a session are refused, others go on. */
   refuseWaiting(): void {
     this.#sessions.refuseWaiting();
   }
 
-  /**
-   * Replaces every session with a new one; each that is in use is left when the last call on it has
-   * ended.
-   */
+  /** Replaces every session; one in use is closed after its last call. */
   drain(): void {
     this.#sessions.drain();
   }
 }
 
-/** Not one that starts a task: what is asked about that later goes to the first session. */
+/** Calls that start a task stay on the primary session, where later task requests go. */
 const isPooledCall = (request: Request): boolean =>
   request.method === 'tools/call' && !isObject(paramsOf(request).task);
 
-/** A pool that is closed refuses who waits, whyever it is closed. */
+/** A closed pool refuses waiting calls, whatever the reason. */
 const isShuttingDown = (error: unknown): boolean =>
   error instanceof ProxyError && error.reason === 'shutting-down';
 
-/** Under another id, which the client's own initialize has when it is sent later. */
+/** Ids differ, because the client's `initialize` is sent later under its own. */
 const hasSameParams = (one: Request, other: Request): boolean =>
   valueTextAt(one.text, ['params']) === valueTextAt(other.text, ['params']);

@@ -1,6 +1,6 @@
 import { type Message, type Notification, paramsOf, type Request } from '../../core/jsonrpc/message.ts';
 
-/** What every session is told that the client tells one. */
+/** Methods that apply to all sessions of the client. */
 const SESSION_WIDE_METHODS: ReadonlySet<string> = new Set([
   'logging/setLevel',
   'resources/subscribe',
@@ -8,35 +8,31 @@ const SESSION_WIDE_METHODS: ReadonlySet<string> = new Set([
   'notifications/roots/list_changed',
 ]);
 
-/** True for what concerns every session that the client has, though it knows of one. */
+/** True for messages that apply to all sessions of the client. */
 export const isSessionWide = (message: Message): message is Request | Notification =>
   message.kind !== 'response' && SESSION_WIDE_METHODS.has(message.method);
 
-/**
- * What is said to no profile's server in particular. Subscriptions are to the default one's
- * resources.
- */
+/** Methods that apply to all profiles. Subscriptions name resources of the default profile. */
 const PROFILE_WIDE_METHODS: ReadonlySet<string> = new Set([
   'logging/setLevel',
   'notifications/roots/list_changed',
 ]);
 
-/** True for what concerns the sessions of every profile. */
+/** True for messages that apply to the sessions of all profiles. */
 export const isProfileWide = (message: Message): message is Request | Notification =>
   message.kind !== 'response' && PROFILE_WIDE_METHODS.has(message.method);
 
 /**
- * Each is a request of its own while calls wait for the new session. Of a client that makes more,
- * the oldest are not made again.
+ * Each is replayed while calls wait for the new session. Beyond the bound, the oldest are dropped.
  */
 const MAX_SUBSCRIPTIONS = 1_024;
 
-/** What a new session has to be told again, because the client believes it said. */
+/** The client's state that a new session needs: log level and subscriptions. */
 export class ClientState {
   #logLevel: Request | undefined;
   readonly #subscriptions = new Map<string, Request>();
 
-  /** For what the server has answered with a result. */
+  /** Call this for requests that succeeded. */
   remember(message: Message): void {
     if (message.kind !== 'request') return;
     const { uri } = paramsOf(message);
@@ -52,7 +48,7 @@ export class ClientState {
     }
   }
 
-  /** The client has begun anew. */
+  /** The client has initialized again. */
   clear(): void {
     this.#logLevel = undefined;
     this.#subscriptions.clear();
@@ -62,7 +58,7 @@ export class ClientState {
     return [...this.profileWide, ...this.#subscriptions.values()];
   }
 
-  /** Of these, what a new session of another profile has to be told. */
+  /** The requests that apply to other profiles too. */
   get profileWide(): readonly Request[] {
     return this.#logLevel ? [this.#logLevel] : [];
   }

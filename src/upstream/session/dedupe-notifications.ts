@@ -2,28 +2,21 @@ import type { Message } from '../../core/jsonrpc/message.ts';
 import type { Origin } from '../../core/pipeline/call.ts';
 import type { Clock } from '../../core/time/clock.ts';
 
-/**
- * Sessions of one server tell of one change within moments of each other; later, it is another
- * change.
- */
+/** Sessions of one server announce a change within moments; a later one is another change. */
 const SAME_CHANGE_MS = 1_000;
 
 /**
- * Of resources, a server may tell any number within that time. What is forgotten too early comes
- * once per session: no harm.
+ * A server may announce any number of resources. An early eviction only lets duplicates through.
  */
 const MAX_CHANGES = 1_024;
 
 const CHANGE = /^notifications\/((tools|prompts|resources)\/list_changed|resources\/updated)$/;
 
-/**
- * What a server tells every session that it has, and so once per session; it belongs to no call,
- * whichever stream it comes on.
- */
+/** True for notifications that a server sends once per session; they belong to no call. */
 export const isChangeNotification = (message: Message): boolean =>
   message.kind === 'notification' && CHANGE.test(message.method);
 
-/** True where another session has told of the same change a moment ago. */
+/** True where another session has just announced the same change. */
 export type IsDuplicate = (message: Message, origin: Origin) => boolean;
 
 interface ChangeRecord {
@@ -33,9 +26,9 @@ interface ChangeRecord {
 }
 
 /**
- * Finds what several sessions tell, so that the client hears it once. The n-th time that one
- * session says something stands for the n-th change, so that a change soon after another is never
- * taken for it. It holds what was told within the last second, oldest first.
+ * Detects notifications that several sessions repeat. The n-th announcement of one session counts
+ * as the n-th change, so that a second change is never dropped. Holds the last second, oldest
+ * first.
  */
 export function createDuplicateDetector(clock: Clock): IsDuplicate {
   const records = new Map<string, ChangeRecord>();

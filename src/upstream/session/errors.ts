@@ -1,9 +1,6 @@
 import { causeText, type ErrorReason, factsOf, ProxyError } from '../../core/errors/errors.ts';
 
-/**
- * These say by themselves what is to be done; what else befell the opening of a session is only its
- * cause.
- */
+/** Errors whose own text says what to do. */
 const ACTIONABLE: ReadonlySet<ErrorReason> = new Set<ErrorReason>([
   'no-credentials',
   'auth-rejected',
@@ -13,7 +10,7 @@ const ACTIONABLE: ReadonlySet<ErrorReason> = new Set<ErrorReason>([
 ]);
 
 /**
- * The server forgets every session that it has opened a moment ago.
+ * The server has lost the new sessions too.
  * @param losses - how many sessions refused the call.
  */
 export function lostAgain(error: unknown, losses: number): ProxyError {
@@ -32,7 +29,7 @@ const withServerMessage = (message: string, serverMessage: unknown): string =>
     ? `${message} The server said: ${serverMessage}`
     : message;
 
-/** Why no new session could be opened, with what the server said when it refused the lost one. */
+/** Adds the server's message about the lost session to the failure of opening another. */
 export function withLossMessage(loss: unknown, failure: unknown): unknown {
   const serverMessage = loss instanceof ProxyError ? loss.details.serverMessage : undefined;
   if (!(failure instanceof ProxyError) || failure.reason === 'timeout' || serverMessage === undefined)
@@ -46,7 +43,7 @@ export function withLossMessage(loss: unknown, failure: unknown): unknown {
   });
 }
 
-/** @param profile - where the client did not open the session itself, whose it is. */
+/** @param profile - set for a session that the client did not open itself. */
 export const notReopened = (error: unknown, profile: string | undefined): ProxyError =>
   new ProxyError(
     actionableReason(error) ?? 'session-lost',
@@ -54,7 +51,7 @@ export const notReopened = (error: unknown, profile: string | undefined): ProxyE
     { sent: 'no', cause: error, ...factsOf(error) },
   );
 
-/** The client did not open this session itself, so that only this tells it whose it is. */
+/** Names the profile, because the client did not open this session itself. */
 export function notOpened(profile: string, error: unknown): ProxyError {
   const { details, ...facts } = factsOf(error);
   return new ProxyError(
@@ -67,5 +64,5 @@ export function notOpened(profile: string, error: unknown): ProxyError {
 const actionableReason = (error: unknown): ErrorReason | undefined =>
   error instanceof ProxyError && ACTIONABLE.has(error.reason) ? error.reason : undefined;
 
-/** Without the last dot: a sentence goes on behind it. */
+/** Without the final dot, because the sentence continues. */
 const causeOf = (error: unknown): string => causeText(error).replace(/[.\s]+$/, '');

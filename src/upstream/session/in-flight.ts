@@ -4,10 +4,7 @@ import type { Clock } from '../../core/time/clock.ts';
 import { TransientMap } from '../../core/time/transient-map.ts';
 import { CANCEL_GRACE_MS, type Exchange } from '../exchange/exchange.ts';
 
-/**
- * The requests under way on one session, each with the exchange that carries it: alone, or with the
- * others of its batch.
- */
+/** The requests in flight on one session, each with its exchange. */
 export class SessionCalls {
   readonly #clock: Clock;
   readonly #exchanges = new TransientMap<string, Exchange>();
@@ -21,19 +18,19 @@ export class SessionCalls {
     return this.#exchanges.size === 0;
   }
 
-  /** Resolves when there is none. */
+  /** Resolves when no request is in flight. */
   whenIdle(): Promise<void> {
     return this.idle ? Promise.resolve() : new Promise((resolve) => this.#idleWaiters.push(resolve));
   }
 
-  /** Of a request that is under way, or may still be cancelled. */
+  /** The exchange of a request in flight, or one that may still be cancelled. */
   findExchange(id: Id): Exchange | undefined {
     return this.#exchanges.get(idKey(id));
   }
 
   /**
-   * Has the exchange answer the call. @returns with `watch`, from which on the exchange hears that
-   * the call is cancelled.
+   * Registers the call with the exchange. @returns with `watch`, which makes the exchange observe
+   * the call's cancellation.
    */
   expect(exchange: Exchange, call: Call): { reply: Promise<Reply>; watch: () => void } {
     const { message, signal } = call;
@@ -44,8 +41,7 @@ export class SessionCalls {
     const leave = (): void => exchange.abandon(message, signal.reason);
     const settled = (): void => {
       signal.removeEventListener('abort', leave);
-      // A cancelled call stays findable for as long as its cancellation may still be on its way
-      // here.
+      // A cancelled call stays registered while its cancellation may still arrive.
       const forget = (): void => {
         if (this.#exchanges.get(key) === exchange) this.#exchanges.delete(key);
         if (this.idle) for (const notify of this.#idleWaiters.splice(0)) notify();

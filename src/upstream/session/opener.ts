@@ -22,33 +22,27 @@ import { isSessionLost } from '../transport/lost-session.ts';
 import type { IsDuplicate } from './dedupe-notifications.ts';
 import type { Session } from './session.ts';
 
-/** Longest time for opening a session anew, and for the wait of a call for that. */
+/** The time limit for opening a session, and for a call's wait for it. */
 export interface OpenLimit {
   readonly ms: number;
-  /** The option that says so; undefined where it is the proxy's own. */
+  /** The option that sets it, if any. */
   readonly option: string | undefined;
 }
 
-/**
- * Where no option limits it: callers have their own deadlines, but a server that never answers must
- * not hold up those that come later.
- */
+/** Default limit: a server that never answers must not block later callers. */
 export const OPEN_LIMIT: OpenLimit = { ms: 30_000, option: undefined };
 
 const withinText = ({ ms, option }: OpenLimit): string =>
   `within ${ms / 1_000} s${option === undefined ? '' : ` (${option})`}`;
 
-/** An error of the table: to the breaker a server that is silent is down. */
+/** A ProxyError, so that the breaker counts a silent server as down. */
 export const initializeTimeout = (limit: OpenLimit): ProxyError =>
   new ProxyError('timeout', `no answer to initialize ${withinText(limit)}`, {
     sent: 'maybe',
     ifUnsent: `initialize could not be sent ${withinText(limit)}`,
   });
 
-/**
- * For a call that waited so long for the session, whether or not its own attempt was the one that
- * hung.
- */
+/** For a call whose wait is over, whether or not it started the attempt. */
 export function openTimeout(limit: OpenLimit): ProxyError {
   const text = `no answer to initialize ${withinText(limit)}`;
   return new ProxyError('timeout', text, { sent: 'maybe', ifUnsent: text });
@@ -56,15 +50,14 @@ export function openTimeout(limit: OpenLimit): ProxyError {
 
 const MAX_OPEN_ATTEMPTS = 3;
 /**
- * How long the answer to an initialize is awaited once nobody wants the session any more: cut off,
- * it would stay at a server that opens it a moment later, and nobody would know its id. Clients
- * kill a process that takes 2 s to end.
+ * How long an unwanted `initialize` may still be answered: cut off, its session would stay open at
+ * the server under an unknown id. Clients kill a process after 2 s.
  */
 export const LATE_ANSWER_MS = 500;
 
 const INITIALIZED = '{"jsonrpc":"2.0","method":"notifications/initialized"}';
 
-/** How the client opened its session: what a new one is opened with. */
+/** How the client opened its session; new ones are opened the same way. */
 export interface SessionOpening {
   readonly client: Client;
   readonly request: Request;
@@ -76,17 +69,17 @@ export interface SessionOpening {
 export interface OpenerDeps {
   readonly profile: string;
   readonly createSession: (emit: Emit, isDuplicate: IsDuplicate | undefined) => Session;
-  /** Stand around every initialize, the client's and our own: repeats, and the breaker. */
+  /** The layers around every `initialize`, the client's and the proxy's: retry and breaker. */
   readonly layers: readonly Layer[];
   readonly clock: Clock;
   readonly limit?: OpenLimit | undefined;
-  /** What a new session has to be told again. */
+  /** The requests to replay on a new session. */
   readonly requestsToReplay: () => readonly Request[];
 }
 
 /**
- * Opens sessions as the client opened its own, and says to them, under ids of the proxy's own, what
- * nobody waits for but the proxy.
+ * Opens sessions as the client opened its own, and sends them requests of the proxy, under ids of
+ * the proxy.
  */
 export class Opener {
   readonly #deps: OpenerDeps;
@@ -96,10 +89,7 @@ export class Opener {
     this.#deps = deps;
   }
 
-  /**
-   * Sends an initialize, the client's or one of the proxy's own, through the layers that stand
-   * around every one.
-   */
+  /** Sends an `initialize`, the client's or the proxy's, through the opening layers. */
   initialize(session: Session, call: Call, request: Request, { priority = false } = {}): Promise<Reply> {
     const bottom = (attempt: Call): Promise<Reply> =>
       session.initialize(attempt, attempt.message.kind === 'request' ? attempt.message : request, {
@@ -109,8 +99,8 @@ export class Opener {
   }
 
   /**
-   * Opens a session as the client opened its own, and tells it what that was told.
-   * @param onCreated - told of it before it is told anything.
+   * Opens a session as the client opened its own, and replays the client's state.
+   * @param onCreated - receives the session before the replay.
    */
   async open(
     opening: SessionOpening,
@@ -121,8 +111,8 @@ export class Opener {
       try {
         return await this.#openOnce(opening, until, onCreated);
       } catch (error) {
-        // A server that restarts may forget a session while it is being opened; one that always
-        // does is not worth more.
+        // A restarting server may lose a session while it is being opened; retried a bounded number
+        // of times.
         if (!isSessionLost(error) || tries === MAX_OPEN_ATTEMPTS || until.aborted) throw error;
       }
     }
@@ -135,8 +125,7 @@ export class Opener {
   ): Promise<Session> {
     const { clock, createSession, requestsToReplay, limit = OPEN_LIMIT } = this.#deps;
     until.throwIfAborted();
-    // What a new session is told listens to it, request by request: the platform's own warns of
-    // more than ten listeners.
+    // Every replayed request adds a listener; Node's own signals warn from the eleventh on.
     const controller = new CallController();
     let answered = false;
     let late: Timer | undefined;
@@ -163,7 +152,7 @@ export class Opener {
       return session;
     } catch (error) {
       const closed = session.close();
-      // Nobody else knows of it, and the process may be about to end.
+      // No one else closes it, and the process may be ending.
       if (onCreated || until.aborted) await closed;
       throw error;
     } finally {
@@ -180,7 +169,7 @@ export class Opener {
     resultOf(reply, 'initialize');
   }
 
-  /** Asks a session for nothing but an answer. */
+  /** Sends a request of the proxy and returns the whole answer. */
   async request(
     session: Session,
     opening: SessionOpening,
@@ -199,19 +188,19 @@ export class Opener {
   }
 
   /**
-   * Says to a session what the client said to another, within the time that opening one may take.
-   * Never throws.
+   * Repeats a client's message on another session, within the time limit of an opening. Never
+   * throws.
    */
   async repeat(session: Session, opening: SessionOpening, message: Request | Notification): Promise<void> {
     await withTimeout(this.#deps.clock, OPEN_LIMIT.ms, async (signal) => {
       if (message.kind === 'notification') await session.notify(message.text, signal);
       else await this.#replay(session, opening, [message], signal);
     }).catch(() => {
-      // It is said in addition: what the client said itself has been accepted.
+      // A failure is ignored: the client's own session has accepted the message.
     });
   }
 
-  /** Sends requests of the client's to a session that they did not go to. */
+  /** Replays requests of the client on a session. */
   async #replay(
     session: Session,
     opening: SessionOpening,
@@ -222,7 +211,7 @@ export class Opener {
       const request = this.#withProxyId(original);
       return session.request([this.#createCall(opening, request, signal)], request.text, { priority: true });
     });
-    // A server that refuses one of them loses the client that and nothing else.
+    // A refused replay affects nothing else.
     await Promise.allSettled(replies);
   }
 
@@ -238,8 +227,8 @@ export class Opener {
   }
 
   /**
-   * The same request under an id of the proxy's own, so that its answer can never be taken for one
-   * of the client's.
+   * The request under an id of the proxy, so that its answer is never taken for one of the
+   * client's.
    */
   #withProxyId(request: Request): Request {
     return withIdText(request, JSON.stringify(`mcp-sigv4-proxy:${++this.#lastId}`));

@@ -5,19 +5,13 @@ import { type Clock, sleep } from '../../core/time/clock.ts';
 import { namesSession } from '../transport/lost-session.ts';
 import { lostAgain } from './errors.ts';
 
-/**
- * Waits before a call is sent on another new session: servers behind a load balancer may each know
- * other sessions.
- */
+/** Waits between re-sends: servers behind a load balancer may know different sessions. */
 const BASE_MS = 100;
 const MAX_MS = 2_000;
-/** For a message without a time limit: clients give a call up after as long. */
+/** For messages without a time limit; clients give up after as long. */
 const MAX_UNLIMITED_MS = 60_000;
 
-/**
- * How often one call was turned away by a session that its server had lost, and when it may be sent
- * again.
- */
+/** Counts how often one call met a lost session, and decides when it is re-sent. */
 export class Resends {
   readonly #clock: Clock;
   readonly #call: Call;
@@ -31,8 +25,8 @@ export class Resends {
   }
 
   /**
-   * Resolves when the call, which provably did not run, may be sent on a new session: the first
-   * time at once.
+   * Resolves when the call, which did not run, may be re-sent on a new session; the first time at
+   * once.
    * @throws ProxyError session-lost, where no time remains for it, or where only a status says that
    * the new session is lost, too.
    */

@@ -15,45 +15,38 @@ import { SharedOpening } from './shared-opening.ts';
 
 export interface SessionManagerDeps {
   readonly profile: string;
-  /**
-   * The client has opened the session of another profile, and this one follows it: only an error's
-   * text tells the client of it.
-   */
+  /** True for a follower profile: its errors name the profile. */
   readonly follows: boolean;
   readonly opener: Opener;
-  /** Another session has taken the place of the one before. */
+  /** Called when the session was replaced. */
   readonly onReplaced: () => void;
   readonly clock: Clock;
   readonly events: Events;
   /** Undefined: one session carries everything. */
   readonly limits: PoolLimits | undefined;
-  /** Of all conversations. */
+  /** Shared by all clients. */
   readonly quota: SessionQuota;
   /** Longest wait of a call for a session that is being opened. */
   readonly openLimit?: OpenLimit | undefined;
 }
 
-/** Waits before the next try to replace a session that works, where the last one failed. */
+/** Waits between attempts to replace a working session. */
 const RENEW_BASE_MS = 1_000;
 const RENEW_MAX_MS = 30_000;
 
 /**
- * The sessions that carry one conversation, one after the other, and beside the one of the moment
- * those over which tool calls are spread: one that is lost is opened anew, as it was opened, once
- * for all who need it.
+ * The current session of one client and profile, its replacements, and the pool beside it. A lost
+ * session is replaced once for all callers, opened as the client opened its own.
  */
 export class SessionManager {
   readonly #deps: SessionManagerDeps;
   readonly #closing = new CallController();
   readonly #sharedOpening = new SharedOpening<Session>(this.#closing.signal);
-  /** Before `initialize`, one that has no id. */
+  /** The current session; without an id before `initialize`. */
   #session: Session;
   #opening: SessionOpening | undefined;
   #pool: SessionPool | undefined;
-  /**
-   * Sessions that the server has lost, or that were replaced, for as long as something on them
-   * still runs to its end.
-   */
+  /** Former sessions on which requests are still in flight. */
   readonly #former = new Set<Session>();
   #renewing = false;
 
@@ -62,24 +55,20 @@ export class SessionManager {
     this.#session = unopened;
   }
 
-  /** The session of this moment. */
+  /** The current session. */
   get session(): Session {
     return this.#session;
   }
 
   /**
-   * The session that a request is under way on: the one of this moment, or one that was lost while
-   * it answered.
+   * The session that carries a request: the current one, or one that was lost while it answered.
    */
   sessionFor(id: Id): Session {
     const lost = [...this.#former].find((session) => session.carries(id));
     return lost ?? this.#pool?.findByRequest(id) ?? this.#session;
   }
 
-  /**
-   * How the session of this moment was opened; undefined before there was one, and when all is
-   * over.
-   */
+  /** How the current session was opened; undefined before the first one and after `close`. */
   get opening(): SessionOpening | undefined {
     return this.#opening;
   }
@@ -89,35 +78,29 @@ export class SessionManager {
     return this.#pool;
   }
 
-  /** Nothing more is sent or opened. */
+  /** True once nothing more may be sent or opened. */
   get closing(): boolean {
     return this.#closing.signal.aborted;
   }
 
-  /** True where the session of this moment carries nothing, or soon will not. */
+  /** True where the current session cannot carry requests, or is being replaced. */
   get isBroken(): boolean {
     return this.#sharedOpening.running !== undefined || this.#session.lost || (this.#pool?.vacant ?? false);
   }
 
-  /**
-   * Waits for an opening that all callers share while it runs, as long as the caller and the option
-   * allow.
-   */
+  /** Waits for a shared opening, within the limits of caller and option. */
   waitForOpening(open: (until: AbortSignal) => Promise<Session>, signal: AbortSignal): Promise<Session> {
     return this.#wait(() => this.#sharedOpening.join(open), signal);
   }
 
-  /**
-   * What is being opened is not wanted any more: it would overwrite what the client has opened
-   * itself.
-   */
+  /** Aborts a running opening: it would replace the session that the client has opened itself. */
   abandonOpening(): void {
     this.#sharedOpening.abandon(new Error('the client has opened a session itself'));
   }
 
   /**
-   * From now on this session carries the conversation, and the former one is left.
-   * @param hasQuota - whether a place was taken for it.
+   * Makes this session current and closes the previous one.
+   * @param hasQuota - whether quota was acquired for it.
    */
   begin(session: Session, opening: SessionOpening, hasQuota: boolean): void {
     const { limits, quota } = this.#deps;
@@ -126,21 +109,20 @@ export class SessionManager {
     this.#setSession(session);
     this.#opening = opening;
     if (again) this.#deps.onReplaced();
-    // A client that initializes again has left its former session: nobody else would ever delete
-    // it.
+    // Nothing else would delete the previous session.
     void former.close();
     void this.#pool?.close();
     if (!limits) {
-      // One place is enough: the former session's is this one's now.
+      // The previous session's quota is released; the new one keeps its own.
       if (hasQuota && again) quota.release();
       return;
     }
-    // A pool gives back the places of its sessions itself, the first one's included.
+    // The pool releases the quota of its sessions, the first included.
     if (!hasQuota) quota.forceAcquire();
     this.#pool = this.#createPool(limits, opening, session);
   }
 
-  /** Sessions beside the first, opened as the client opened that. */
+  /** Creates the pool of sessions beside the first. */
   #createPool(limits: PoolLimits, opening: SessionOpening, first: Session): SessionPool {
     const { clock, quota } = this.#deps;
     return new SessionPool(
@@ -168,7 +150,10 @@ export class SessionManager {
     };
   }
 
-  /** In the place of the former one, behind which another server may have stood. */
+  /**
+   * Replaces the current session. The new server may differ, so the client is notified of changed
+   * lists.
+   */
   #replaceSession(session: Session, { emit, isDuplicate }: SessionOpening): void {
     const { initializeResult } = this.#session;
     this.#setSession(session);
@@ -179,7 +164,7 @@ export class SessionManager {
   }
 
   /**
-   * Waits for a new session as long as the caller and the option allow.
+   * Waits for a replacement, within the limits of caller and option.
    * @throws ProxyError session-lost, where none could be opened; the reason of the signal, for a
    * call that was not sent.
    */
@@ -204,7 +189,7 @@ export class SessionManager {
     });
   }
 
-  /** One attempt for all who ask while it runs. */
+  /** Concurrent callers share one attempt. */
   #reopen(lost: Session): Promise<Session> {
     const { running } = this.#sharedOpening;
     if (running) return running;
@@ -220,15 +205,14 @@ export class SessionManager {
       this.#sharedOpening.abandonUnwaited(new Error('no call waits for it any more'));
     const replacement = this.#pool?.beginReplacement(lost, abandon);
     if (this.#pool && !replacement) {
-      // It was given up before, and another stands in for it, or soon will.
+      // The pool has given it up already, and has another session or will have one.
       const session = await this.#pool.nextPrimary(until);
       if (session !== this.#session) this.#replaceSession(session, opening);
       return session;
     }
     events.emit({ type: 'session.lost', profile });
     const { foreign } = lost;
-    // What the old session's streams still bring runs to its end; only what one that is lost has
-    // asked of the client is over.
+    // Requests in flight on the old session go on; only its open server requests end.
     if (!foreign) lost.markLost();
     for (const session of this.#former) if (session.idle) this.#former.delete(session);
     this.#former.add(lost);
@@ -251,12 +235,12 @@ export class SessionManager {
   }
 
   /**
-   * Deletes the sessions; one that is being opened is given up. Never throws.
-   * @param pending - an opening of the client's own, which may still bring a session.
+   * Deletes the sessions and aborts openings. Never throws.
+   * @param pending - a running `initialize` of the client, which may still open a session.
    */
   async close(pending: Promise<unknown> | undefined): Promise<void> {
     this.#closing.abort(new Error('the proxy is ending'));
-    // One that is being opened at this moment closes what it has opened.
+    // A running opening closes the session it opens.
     const reopening = this.#sharedOpening.running?.catch(() => undefined);
     if (pending) await pending;
     const sessions = [this.#session, ...this.#former];
@@ -265,24 +249,18 @@ export class SessionManager {
     this.#opening = undefined;
   }
 
-  /** The client has left: calls that wait for a session are refused; those under way go on. */
+  /** The client has left: calls that wait for a session are refused, others go on. */
   refuseWaiting(): void {
     this.#pool?.refuseWaiting();
   }
 
-  /**
-   * Replaces every session with a new one; each that is in use is left when the last call on it has
-   * ended.
-   */
+  /** Replaces every session; one in use is closed after its last call. */
   drain(): void {
     if (this.#pool) this.#pool.drain();
     else void this.#renew();
   }
 
-  /**
-   * Opens a successor, again and again until that works, while the session of this moment serves
-   * on. Never throws.
-   */
+  /** Opens a successor, with retries, while the current session serves on. Never throws. */
   async #renew(): Promise<void> {
     const former = this.#session;
     if (this.#renewing || !this.#opening) return;
@@ -326,14 +304,13 @@ export class SessionManager {
       quota.release();
       throw error;
     }
-    // The place of the former session, until its last call has ended. A drain that comes meanwhile
-    // is for its successor.
+    // The former session keeps quota until its last call has ended.
     void this.#closeWhenIdle(former).finally(() => quota.release());
   }
 
   /**
-   * Where there may be no session more: the former one goes first, when nobody uses it, and who
-   * comes meanwhile waits for the new one.
+   * Without quota for a successor, the session is closed first when idle; callers wait for the new
+   * one.
    */
   async #renewInPlace(former: Session, opening: SessionOpening): Promise<void> {
     await former.whenIdle();
@@ -353,7 +330,7 @@ export class SessionManager {
     await former.close();
   }
 
-  /** The log hears of it; those who need the session hear of it themselves. */
+  /** Reports the failure; waiting callers get it as their error. */
   openFailed(error: unknown): void {
     const { events, profile } = this.#deps;
     events.emit({ type: 'session.open-failed', profile, message: causeText(error) });

@@ -13,20 +13,20 @@ import type { Session } from './session.ts';
 
 export interface SessionPoolDeps {
   readonly limits: PoolLimits;
-  /** Of all conversations; the first session has one. */
+  /** Shared by all clients; the first session has acquired its part. */
   readonly quota: SessionQuota;
   readonly clock: Clock;
   /**
-   * Opens a session as the client opened its own, and tells it what that was told. `met` before
-   * anything is told.
+   * Opens a session as the client opened its own, and replays the client's state. Calls its
+   * callback before the replay.
    */
   readonly open: (signal: AbortSignal, created: (session: Session) => void) => Promise<Session>;
-  /** Asks a session, and gives the whole answer. */
+  /** Sends a request of the proxy and returns the whole answer. */
   readonly request: (session: Session, method: string, signal: AbortSignal) => Promise<JsonObject>;
   readonly primary: () => Session;
-  /** The first session is no more, and this one takes over what only one session does. */
+  /** Called when another session becomes the primary. */
   readonly onPrimaryReplaced: (session: Session) => void;
-  /** The server has lost the first session. */
+  /** Called when the server has lost the primary session. */
   readonly onPrimaryLost: () => void;
   readonly openFailed: (error: unknown) => void;
 }
@@ -36,20 +36,17 @@ const METHOD_NOT_FOUND = -32601;
 const isTransportFailure = (error: unknown): boolean =>
   error instanceof ProxyError && (error.reason === 'connection-lost' || error.reason === 'connect-failed');
 
-/**
- * One more session than --max-sessions, and only for the moment in which one takes the place of
- * another.
- */
+/** One session beyond --max-sessions, only while one replaces another. */
 const MAX_REPLACEMENT_OVERLAP = 1;
 
 /**
- * The sessions of one conversation, where tool calls are spread over several: the client's first,
- * and those beside it.
+ * The sessions of one client and profile where tool calls are spread over several: the primary and
+ * the others.
  */
 export class SessionPool {
   readonly #deps: SessionPoolDeps;
   readonly #pool: Pool<Session>;
-  /** All that are open, the first included. */
+  /** All open sessions, the primary included. */
   readonly #open = new Set<Session>();
   #vacant = false;
 
@@ -70,12 +67,12 @@ export class SessionPool {
     this.#pool.adopt(first);
   }
 
-  /** True while no session is the first: it has been closed, and its successor is not there yet. */
+  /** True while there is no primary session. */
   get vacant(): boolean {
     return this.#vacant;
   }
 
-  /** The session that a request is under way on. */
+  /** The session that carries a request. */
   findByRequest(id: Id): Session | undefined {
     return [...this.#open].find((session) => session.carries(id));
   }
@@ -85,10 +82,7 @@ export class SessionPool {
     return [...this.#open].filter((session) => session !== first && !session.lost);
   }
 
-  /**
-   * Runs a tool call on a session with room. One that is turned away by a session that is gone goes
-   * to the next.
-   */
+  /** Runs a tool call on a session with room; where that session is lost, on the next. */
   async sendCall(call: Call, send: (session: Session) => Promise<Reply>): Promise<Reply> {
     const { clock } = this.#deps;
     let since = clock.monotonic();
@@ -103,20 +97,20 @@ export class SessionPool {
         loss = error;
         const first = session === this.#deps.primary();
         if (!isSessionLost(error)) {
-          // The first has more to it than calls: whether it is gone, the server has to say.
+          // The primary carries more than calls, so only the server's word counts it as lost.
           if (!first && isTransportFailure(error)) ended = 'broken';
           throw error;
         }
         if (first) this.#deps.onPrimaryLost();
         else {
-          // Another identity's is left when what is under way there has ended.
+          // A foreign session is closed after its last call.
           if (!session.foreign) session.markLost();
           ended = 'broken';
         }
       } finally {
         lease.release(ended);
       }
-      // Any number of old sessions may be gone at once; new ones that are lost cost a wait.
+      // Any number of old sessions may be lost at once; only lost new ones cost a wait.
       if (lease.openedAt >= since) {
         resends ??= new Resends(clock, call);
         await resends.waitAfter(loss);
@@ -125,7 +119,7 @@ export class SessionPool {
     }
   }
 
-  /** For what is no tool call: its session is not closed under it. */
+  /** Keeps the session open during work other than tool calls. */
   async withHold<R>(session: Session, work: () => Promise<R>): Promise<R> {
     const release = this.#pool.hold(session);
     try {
@@ -136,7 +130,7 @@ export class SessionPool {
   }
 
   /**
-   * The first session is lost, and is being opened anew. Undefined where it was given up before.
+   * Reserves the slot of the lost primary session. Undefined where the pool has given it up.
    * @param abandon - called when no tool call waits for the new one any more.
    */
   beginReplacement(dead: Session, abandon: () => void): Replacement<Session> | undefined {
@@ -159,7 +153,7 @@ export class SessionPool {
     };
   }
 
-  /** A session to be the first from now on: one that is open, or the next that is. */
+  /** Returns the next primary: an open session, or the next that opens. */
   async nextPrimary(signal: AbortSignal): Promise<Session> {
     const [session] = this.#pool.items;
     if (session) {
@@ -192,7 +186,7 @@ export class SessionPool {
         this.#open.add(opened);
       });
       session.onLost = () => {
-        // The next call finds out, and leaves it.
+        // The next call notices it.
         if (session.foreign) return;
         session.markLost();
         this.#pool.discard(session);

@@ -27,28 +27,25 @@ import { type IsDuplicate, isChangeNotification } from './dedupe-notifications.t
 import { SessionCalls } from './in-flight.ts';
 
 /**
- * Longest wait for the standalone stream's request to leave, and for its headers: a server may
- * never send any.
+ * Longest wait for the standalone stream's request to be sent, and for its headers, which may never
+ * arrive.
  */
 const STREAM_WAIT_MS = 1_000;
 /**
- * During these a server may send requests to the client, and SDK servers drop them while the
+ * During these requests a server may send server requests, which SDK servers drop while the
  * standalone stream is not open.
  */
 const MAY_ASK_CLIENT: ReadonlySet<string> = new Set(['tools/call', 'prompts/get', 'completion/complete']);
-/** A client that declares none of these receives no such requests. */
+/** Client capabilities that let a server send requests. */
 const CLIENT_ANSWERS = ['elicitation', 'sampling', 'roots'] as const;
-/**
- * How long the process may wait for the server to take the DELETE when it ends. Clients kill it
- * after 2 s.
- */
+/** Longest wait for the DELETE at shutdown. Clients kill the process after 2 s. */
 const DELETE_WAIT_MS = 1_000;
-/** Without `initialized`, many servers refuse all that follows: worth more than one try. */
+/** Without `initialized` many servers refuse everything, so it is retried. */
 const MAX_INITIALIZED_ATTEMPTS = 3;
 const INITIALIZED_BASE_MS = 250;
 const SENDABLE = /^[\x21-\x7e]+$/;
 
-/** A fault that may be over in a moment: the same notification twice does no harm. */
+/** A temporary fault; the notification may safely be sent twice. */
 function isTransient(error: unknown): boolean {
   if (!(error instanceof ProxyError)) return false;
   const status = Number(error.details.httpStatus ?? 0);
@@ -62,31 +59,29 @@ export interface SessionDeps {
   readonly clock: Clock;
   readonly events: Events;
   readonly readTimeoutMs: number;
-  /** Undefined where this is the only session. */
+  /** Undefined for a single session. */
   readonly isDuplicate?: IsDuplicate | undefined;
   /**
-   * The standalone stream has opened, and its server has said that it tells of changed tools;
-   * returns what to call at its end.
+   * Called when the standalone stream opens on a server that announces changed tools; returns what
+   * to call at its end.
    */
   readonly onToolStream?: () => (() => void) | undefined;
 }
 
-/**
- * One MCP session with the server: its id, its negotiated revision, its standalone stream, the
- * exchanges under way.
- */
+/** One MCP session: its id, protocol version, standalone stream, and requests in flight. */
 export class Session implements Origin {
   readonly profile: string;
   readonly gone: Promise<void>;
   /**
-   * The server has lost this session, and nobody's call showed it: its standalone stream did, or a
-   * message that has no answer.
+   * Called when something other than a call shows that the session is lost: its standalone stream,
+   * or a notification.
    */
   onLost: () => void = () => undefined;
   #resolveGone: () => void = () => undefined;
   readonly #deps: SessionDeps;
   /**
-   * That of the initialize call: it lives as long as the session and carries the standalone stream.
+   * The `emit` of `initialize`, which lives as long as the session and carries the standalone
+   * stream.
    */
   readonly #emit: Emit;
   readonly #calls: SessionCalls;
@@ -95,11 +90,11 @@ export class Session implements Origin {
   #id: string | undefined;
   #version: string | undefined;
   #initializeResult: JsonObject = {};
-  /** The client that opened it answers requests of the server. */
+  /** True where the client can answer server requests. */
   #clientAnswersServer = false;
   /** Pending until the standalone stream has its headers. */
   #streamOpening: Promise<void> | undefined;
-  /** Who has opened it. */
+  /** The principal that opened the session. */
   #owner: { readonly principal: string | undefined } | undefined;
   #foreign = false;
   #lost = false;
@@ -115,20 +110,17 @@ export class Session implements Origin {
     });
   }
 
-  /** True while a request is under way here, or may still be cancelled here. */
+  /** True while a request is in flight here, or may still be cancelled. */
   carries(id: Id): boolean {
     return this.#calls.findExchange(id) !== undefined;
   }
 
-  /** The server does not know it any more. */
+  /** True once the server has lost the session. */
   get lost(): boolean {
     return this.#lost;
   }
 
-  /**
-   * Whoever signs now is not the one who has opened it: what is under way here runs to its end, and
-   * nothing new may begin.
-   */
+  /** True where another principal signs now: requests in flight go on, new ones may not start. */
   get foreign(): boolean {
     return this.#foreign;
   }
@@ -137,7 +129,7 @@ export class Session implements Origin {
     return this.#calls.idle;
   }
 
-  /** Resolves when no request is under way here. */
+  /** Resolves when no request is in flight here. */
   whenIdle(): Promise<void> {
     return this.#calls.whenIdle();
   }
@@ -146,28 +138,26 @@ export class Session implements Origin {
     return this.#version;
   }
 
-  /** The result of its initialize: what the server can do, and how it wants to be used. */
+  /** The result of `initialize`. */
   get initializeResult(): JsonObject {
     return this.#initializeResult;
   }
 
   /**
-   * Posts a request, or the members of a batch as one array, and gives each call its answer.
-   * @param own - it is the proxy's own, which calls of the client wait for: it does not stand
-   * behind those that hold every connection.
+   * Posts a request, or a batch as one array, and returns a reply per call.
+   * @param priority - true for a request of the proxy that calls wait for: it does not queue behind
+   * them.
    */
   request(calls: readonly Call[], text: string, { priority = false } = {}): Promise<Reply>[] {
     const requests = calls.flatMap((call) => (call.message.kind === 'request' ? [call.message] : []));
     const [first] = calls;
     if (!first) return [];
-    // The first of a batch may be cancelled, and what comes down for the others must not be held
-    // back with it.
+    // The first member of a batch may be cancelled; the others still need their messages.
     const emit: Emit = (message, origin) =>
       (calls.find(({ signal }) => !signal.aborted) ?? first).emit(message, origin);
     const exchange = this.#createExchange(emit);
     const expected = calls.map((call) => this.#calls.expect(exchange, call));
-    // Only now: one that is cancelled already must not end an exchange that does not know of the
-    // others yet.
+    // Only after all are registered: a member that is already cancelled must not end the exchange.
     for (const { watch } of expected) watch();
     const lane = requests.every(({ method }) => method === 'ping') ? 'control' : priority ? 'own' : 'request';
     const send = (): void =>
@@ -189,9 +179,9 @@ export class Session implements Origin {
   #createExchange(emit: Emit, onResponse?: (response: Incoming) => void): Exchange {
     const { transport, clock, readTimeoutMs } = this.#deps;
     const filteredEmit: Emit = async (message, origin) => {
-      // Its answer could not be delivered, and the client would ask a person for nothing.
+      // The answer could not be delivered.
       if (this.#lost && message.kind === 'request') this.#dropped('a request of a session that is gone');
-      // Whoever's stream it comes on: a call that was cancelled would take it along.
+      // Emitted through the session, because the call may be cancelled.
       else if (isChangeNotification(message)) await this.#emitUnlessDuplicate(message);
       else await emit(message, origin);
     };
@@ -216,14 +206,14 @@ export class Session implements Origin {
   }
 
   /**
-   * Opens the session: the one request that carries no session id, and whose answer brings one.
-   * @param own - as for `request`.
+   * Sends `initialize`, the only request without a session id.
+   * @param priority - as for `request`.
    */
   async initialize(call: Call, request: Request, { priority = false } = {}): Promise<Reply> {
     const { transport } = this.#deps;
     const { capabilities } = paramsOf(request);
     this.#clientAnswersServer = isObject(capabilities) && CLIENT_ANSWERS.some((name) => name in capabilities);
-    // The server may ask the client on this very stream, and needs the id with the response.
+    // Server requests may arrive on this stream, so the id is read with the head.
     const exchange = this.#createExchange(call.emit, (response) => this.#readId(response));
     const leave = (): void => {
       const { reason } = call.signal;
@@ -238,7 +228,7 @@ export class Session implements Origin {
       body: Buffer.from(request.text),
       idempotent: true,
       opensSession: true,
-      // Not before its bytes have left: the handshakes would delay them.
+      // Not before its bytes are sent: the handshakes would delay them.
       onStart: () => setImmediate(() => transport.dialAhead()),
     });
     const answer = await reply.finally(() => call.signal.removeEventListener('abort', leave));
@@ -247,10 +237,7 @@ export class Session implements Origin {
     return answer;
   }
 
-  /**
-   * Both ids and revisions go into headers: what is not printable ASCII is none that the protocol
-   * knows.
-   */
+  /** Ids and versions become headers, so only printable ASCII is accepted. */
   #readId({ status, headers }: Incoming): void {
     const id = headerOf(headers, 'mcp-session-id');
     if (status >= 200 && status < 300 && SENDABLE.test(id)) this.#id = id;
@@ -274,8 +261,7 @@ export class Session implements Origin {
    * @throws ProxyError as for a request.
    */
   async notify(text: string, signal: AbortSignal, { priority = false } = {}): Promise<Reply> {
-    // Without the id of the session that it was meant for, it would be taken as said to none, or to
-    // another.
+    // Without its session's id it would be attributed to no session, or another.
     if (this.#lost) return { kind: 'accepted' };
     const id = this.#id;
     try {
@@ -287,17 +273,16 @@ export class Session implements Origin {
         priority,
       });
     } catch (error) {
-      // It is not said again by itself: an answer means nothing to another session. But who comes
-      // next need not find out.
+      // Not re-sent: a response means nothing to another session. But the next call need not find
+      // out.
       if (error instanceof ProxyError && error.reason === 'session-lost' && this.#id === id) this.onLost();
       throw error;
     }
   }
 
   /**
-   * `notifications/initialized`: accepted first, then the standalone stream's GET, before any later
-   * request. Only a call during which the server may send a request to the client waits for the
-   * stream's headers.
+   * Sends `initialized`, then opens the standalone stream, before any later request. Only calls
+   * during which the server may send requests wait for the stream's headers.
    */
   async initialized(text: string, signal: AbortSignal): Promise<Reply> {
     const { clock } = this.#deps;
@@ -316,12 +301,12 @@ export class Session implements Origin {
     throw refused;
   }
 
-  /** Passes a cancellation on if the server may know the request, then ends the exchange. */
+  /** Forwards a cancellation if the request was sent, then ends its exchange. */
   async cancel(id: Id, text: string, signal: AbortSignal): Promise<Reply> {
     const exchange = this.#calls.findExchange(id);
     if (!exchange?.sent) return { kind: 'accepted' };
     if (this.#ended.signal.aborted) {
-      // The server has lost the session, and with it what it would cancel.
+      // The lost session has nothing to cancel.
       exchange.endIfIdle(new Error('cancelled'));
       return { kind: 'accepted' };
     }
@@ -358,17 +343,14 @@ export class Session implements Origin {
     };
   }
 
-  /**
-   * Taken now: what a stream resumes with is the session that it belongs to, also after that was
-   * lost.
-   */
+  /** Captured now: a stream is resumed in the session that it belongs to, also after its loss. */
   #resumeHeaders(): (lastEventId: string) => Record<string, string> {
     const headers = this.#headers('text/event-stream');
-    // Header values are bytes: an id beyond ASCII goes out as the UTF-8 that it came in.
+    // Header values are bytes: a non-ASCII id is returned as the UTF-8 that it arrived in.
     return (lastEventId) => ({ ...headers, 'last-event-id': Buffer.from(lastEventId).toString('latin1') });
   }
 
-  /** Resolves when the stream's request has left. */
+  /** Resolves when the stream's request has been sent. */
   #startStream(): Promise<unknown> {
     const { clock } = this.#deps;
     let opened: () => void = () => undefined;
@@ -417,7 +399,7 @@ export class Session implements Origin {
     else if (!this.#deliverElsewhere(message)) this.#dropped('an answer to no request that is waiting');
   }
 
-  /** The server has lost it: nothing new goes through it, and there is nothing left to delete. */
+  /** Marks the session as lost: no new requests, and no DELETE. */
   markLost(): void {
     this.#lost = true;
     this.#ended.abort(new Error('session lost'));
@@ -426,20 +408,14 @@ export class Session implements Origin {
     this.#resolveGone();
   }
 
-  /**
-   * Where the server keeps no session but the platform routes: leaves the backend that is gone.
-   * @returns whether there was one.
-   */
+  /** Drops the affinity to a backend that is gone. @returns whether there was one. */
   dropAffinity(): boolean {
     const { holds } = this.#affinity;
     this.#affinity.drop();
     return holds;
   }
 
-  /**
-   * Ends the standalone stream at once and deletes the session, waiting a bounded moment for the
-   * server. Never throws.
-   */
+  /** Closes the standalone stream and deletes the session, with a bounded wait. Never throws. */
   async close(): Promise<void> {
     const { transport, clock, events } = this.#deps;
     this.#ended.abort(new Error('session closed'));

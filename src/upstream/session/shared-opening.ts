@@ -3,7 +3,7 @@ import { abortableUnsent } from '../../core/time/before-sending.ts';
 import { CallController } from '../../core/time/call-signal.ts';
 import type { Clock } from '../../core/time/clock.ts';
 
-/** A caller with less time left does not begin another attempt, which it would cut at once. */
+/** A caller with less time left does not start another attempt. */
 const MIN_ATTEMPT_MS = 250;
 
 interface RunningAttempt<T> {
@@ -12,19 +12,19 @@ interface RunningAttempt<T> {
   waiters: number;
 }
 
-/** How long one caller waits, and for what. */
+/** How one caller waits. */
 export interface WaitOptions {
   readonly clock: Clock;
   readonly ms: number;
-  /** Whether a caller with time left joins another attempt after one that hung. */
+  /** Whether a caller with time left joins another attempt after a timeout. */
   readonly retriesTimeout: boolean;
-  /** What a caller is refused with that has waited so long. */
+  /** Creates the error for a caller whose time is over. */
   readonly refusal: () => Error;
 }
 
 /**
- * An attempt to open something anew that all callers share while it runs, and that ends with its
- * last waiter.
+ * A single flight for opening: all callers share the running attempt, and it ends with its last
+ * waiter.
  */
 export class SharedOpening<T> {
   readonly #closing: AbortSignal;
@@ -39,10 +39,7 @@ export class SharedOpening<T> {
     return this.#running?.attempt;
   }
 
-  /**
-   * The attempt that runs, or a new one. For a caller that does not wait: `wait` counts its
-   * callers.
-   */
+  /** Returns the running attempt, or starts one. Does not count as waiting: `wait` does. */
   join(open: (until: AbortSignal) => Promise<T>): Promise<T> {
     if (this.#running) return this.#running.attempt;
     const closing = this.#closing;
@@ -60,8 +57,8 @@ export class SharedOpening<T> {
   }
 
   /**
-   * Waits for what `begin` returns: the attempt that runs, one that it joins, or something that is
-   * there already. The last waiter that leaves ends the attempt, so that the next caller gets a new
+   * Waits for the promise of `begin`: a running attempt, a new one, or something that exists
+   * already. The last waiter that leaves ends the attempt, so that the next caller starts a new
    * one.
    * @throws the reason of `signal`, for a request that was not sent; the refusal; the error of the
    * attempt.
@@ -96,7 +93,7 @@ export class SharedOpening<T> {
     const running = this.#running?.attempt === work ? this.#running : undefined;
     if (!running) return abortableUnsent(work, signal);
     running.waiters++;
-    // At once: a client may cancel a call and send the next one in the same turn.
+    // Synchronously: a client may cancel a call and send the next one in the same turn.
     const leave = (): void => {
       running.waiters--;
       if (running.waiters === 0 && this.#running === running) this.abandon(signal.reason);
@@ -111,12 +108,12 @@ export class SharedOpening<T> {
     }
   }
 
-  /** Ends the attempt that runs, unless a caller waits for it. */
+  /** Ends the running attempt unless a caller waits for it. */
   abandonUnwaited(reason: unknown): void {
     if (this.#running?.waiters === 0) this.abandon(reason);
   }
 
-  /** What is being opened is not wanted any more: the next caller starts another attempt. */
+  /** Ends the running attempt; the next caller starts another. */
   abandon(reason: unknown): void {
     this.#running?.stop.abort(reason);
     this.#running = undefined;

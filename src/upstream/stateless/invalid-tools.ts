@@ -3,19 +3,15 @@ import type { Events } from '../../core/pipeline/events.ts';
 import { editTools } from '../../core/tools/list-edit.ts';
 import { ANNOTATION, paramHeadersOf } from '../../core/tools/param-headers.ts';
 
-/** More faults than a person will read: a server that makes up names must not fill memory. */
+/** Bound for servers that invent names. */
 const MAX_REPORTED = 1_000;
 
-/**
- * Most lists have no annotation, and need no walk through their schemas to see that. Escaped, any
- * key may be one.
- */
+/** Most lists have no annotation and need no schema walk. An escape may hide the key. */
 const mayAnnotate = (text: string): boolean => text.includes(ANNOTATION) || text.includes('\\u');
 
 /**
- * Takes tools out of a list whose `x-mcp-header` annotations no client may follow: who speaks HTTP
- * to such a server has to, so that one bad definition does not cost the good ones (MCP 2026-07-28,
- * Streamable HTTP, custom headers from tool parameters).
+ * Removes tools whose `x-mcp-header` annotations are invalid, as MCP 2026-07-28 requires of HTTP
+ * clients (Streamable HTTP, custom headers from tool parameters).
  */
 export class InvalidTools {
   readonly #events: Events;
@@ -36,7 +32,7 @@ export class InvalidTools {
     return message === reply.message ? reply : { ...reply, message };
   }
 
-  /** Once for each: lists are read again and again. */
+  /** Reported once per fault, because lists are read repeatedly. */
   #report(profile: string, name: string, reason: string): void {
     const key = JSON.stringify([profile, name, reason]);
     if (this.#reported.has(key) || this.#reported.size >= MAX_REPORTED) return;

@@ -14,13 +14,10 @@ import { connectionLost, type Lane, type SignedTransport } from '../transport/si
 import { InvalidTools } from './invalid-tools.ts';
 import { subscribe } from './subscription.ts';
 
-/**
- * MCP 2026-07-28, Streamable HTTP, Server Validation: a header that the server wants is missing, or
- * says something else.
- */
+/** MCP 2026-07-28, Server Validation: a required header is missing or wrong. */
 const HEADER_MISMATCH = -32_020;
 
-/** Clients of one process; one on stdio, and any number that a library's user connects. */
+/** One on stdio, any number in the library. */
 const MAX_AFFINITIES = 1_000;
 
 export interface StatelessDeps {
@@ -28,16 +25,13 @@ export interface StatelessDeps {
   readonly clock: Clock;
   readonly events: Events;
   readonly readTimeoutMs: number;
-  /** What is known of the profile's tools: which of their arguments go into headers. */
+  /** The profile's known tools, which define parameter headers. */
   readonly toolsOf: (profile: string) => Pick<ToolCatalog, 'definitionOf'>;
-  /** Reads the server's whole list of tools anew, in the era of the call. */
+  /** Reads the server's complete tool list again, in the era of the call. */
   readonly refreshTools: (call: Call) => Promise<void>;
 }
 
-/**
- * Where a server's own request came from, in revisions that have none; its answer goes back as it
- * claims, and once.
- */
+/** The origin of a server's request in the stateless era; its answer states the same version. */
 export class StatelessOrigin implements Origin {
   readonly profile: string;
   readonly version: string;
@@ -54,17 +48,13 @@ export class StatelessOrigin implements Origin {
 }
 
 /**
- * The handler for messages that claim a revision without sessions (2026-07-28 and later). Each is a
- * POST of its own whose headers repeat what stands in it; nothing is kept between two, nothing
- * resumed, and to close a stream is to cancel its request.
+ * Handles messages of the stateless era (2026-07-28 and later). Each is one POST with headers
+ * derived from the message; nothing is kept or resumed, and closing the stream cancels the request.
  */
 export class Stateless {
   readonly #deps: StatelessDeps;
   readonly #invalid: InvalidTools;
-  /**
-   * Of each client and profile: without sessions, only they tell AgentCore Runtime which microVM
-   * knows the client.
-   */
+  /** By client and profile: AgentCore Runtime routes by it to the microVM that knows the client. */
   readonly #affinities = new Map<string, Affinity>();
 
   constructor(deps: StatelessDeps) {
@@ -72,7 +62,7 @@ export class Stateless {
     this.#invalid = new InvalidTools(deps.events);
   }
 
-  /** @throws ProxyError also where the message cannot be said in headers. */
+  /** @throws ProxyError also where a value cannot be sent as a header. */
   async request(call: Call, request: Request, version: string): Promise<Reply> {
     const { profile } = call;
     const headers = this.#headersOf(call, request, version);
@@ -99,9 +89,8 @@ export class Stateless {
   }
 
   /**
-   * A server that misses a header has not run the call, and shows that what is known of the tool is
-   * not what it goes by, or nothing: the list is read anew, past every cache, and where it asks for
-   * other headers the call goes out once more.
+   * A server that rejects the headers has not run the call, and its tool definition differs from
+   * the known one: the list is read again, and the call re-sent if its headers change.
    */
   async #callTool(
     call: Call,
@@ -120,13 +109,13 @@ export class Stateless {
       const now = this.#headersOf(call, request, version);
       return sameHeaders(now, headers) ? undefined : now;
     };
-    // Another call may have learned of it while this one was on its way.
+    // Another call may have refreshed the list meanwhile.
     let better = otherHeaders();
     if (!better) {
       try {
         await this.#deps.refreshTools(call);
       } catch (error) {
-        // Who cannot be asked for its tools has still answered the call.
+        // Without a list, the server's answer to the call stands.
         if (call.signal.aborted) throw error;
         return reply;
       }
@@ -146,7 +135,7 @@ export class Stateless {
     return affinity;
   }
 
-  /** Once more where the backend that the platform routed it to is gone: then it did not run. */
+  /** Re-sent once where its backend is gone, so that it did not run. */
   async #post(
     call: Call,
     request: Request,
@@ -175,8 +164,7 @@ export class Stateless {
     const transport = transportOf(profile);
     const origin = new StatelessOrigin(profile, version);
     const lane = laneFor(request);
-    // What was read before the end came is not for a client that was told, or knows, that nothing
-    // follows.
+    // After the end, the client expects no further messages.
     const filteredEmit: Emit = async (message, from) => {
       if (!signal.aborted) await call.emit(message, from);
     };
@@ -208,8 +196,7 @@ export class Stateless {
     });
     void run.then(origin.end);
     if (lane === 'stream') {
-      // It tells the one who asked for it what that one may see. Asked for again, it is the next
-      // one's.
+      // A subscription belongs to one identity; a new request serves the next.
       const unwatch = transport.onSigner((principal) => {
         if (exchange.response && exchange.principal !== principal) {
           exchange.cut(connectionLost(transport.host, 'another AWS identity signs from now on'));
@@ -233,8 +220,8 @@ export class Stateless {
   }
 
   /**
-   * What answers, or belongs to, a request of the server's: no such thing is known in these
-   * revisions, but where one asks it waits.
+   * Sends a response or progress for a server request. The stateless era has none, but some servers
+   * may send them.
    */
   answer({ client, profile, signal, message }: Call, { version }: StatelessOrigin): Promise<Reply> {
     const { transportOf, clock } = this.#deps;
@@ -246,10 +233,7 @@ export class Stateless {
   }
 }
 
-/**
- * Streams stand outside the connections of requests: any number of them may be open for as long as
- * they like.
- */
+/** Streams have connections of their own, without a limit. */
 function laneFor({ method }: Request): Lane {
   if (method === 'subscriptions/listen') return 'stream';
   return method === 'ping' ? 'control' : 'request';

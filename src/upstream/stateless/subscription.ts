@@ -16,19 +16,16 @@ import { reconnectDelay } from '../../core/time/backoff.ts';
 import { type Clock, sleep } from '../../core/time/clock.ts';
 
 /**
- * Waits between two tries. Clients read their lists anew after each stream that comes back, so that
- * short ones must be rare.
+ * Waits between attempts. Clients read their lists again after each reopened stream, so reopening
+ * must be rare.
  */
 const REOPEN_BASE_MS = 1_000;
 const REOPEN_MAX_MS = 30_000;
-/**
- * Tries in a row that brought no stream, within two minutes: then the client is told, who can ask
- * again.
- */
+/** Failed attempts in a row, about two minutes; then the client gets an error. */
 const MAX_REOPEN_ATTEMPTS = 8;
 /** Before the first word of the server the client waits for that, and gives up after a minute. */
 const MAX_FIRST_ATTEMPTS = 3;
-/** A stream that lived so long is no failure, whatever it brought. */
+/** A stream that lived this long does not count as a failure. */
 const MIN_LIFETIME_MS = 10_000;
 
 export interface SubscriptionDeps {
@@ -40,15 +37,15 @@ export interface SubscriptionDeps {
 }
 
 /**
- * Keeps the stream of `subscriptions/listen`: where it breaks it is asked for again, under the same
- * id and without a word to the client, but for the changes that it may have missed. Where that is
- * in vain the client gets an error: silence would pass for "nothing has changed".
+ * Keeps a `subscriptions/listen` stream open: reopens it under the same id after a break, and emits
+ * the changes that may have been missed. Where that fails, the client gets an error, because
+ * silence would mean "no change".
  */
 export function subscribe(request: Request, deps: SubscriptionDeps): Promise<Reply> {
   return new Subscription(request, deps).run();
 }
 
-/** What one stream has brought. */
+/** What one stream has received. */
 interface StreamProgress {
   acknowledged: boolean;
   brought: boolean;
@@ -59,7 +56,7 @@ type SubscriptionOutcome = { readonly reply: Reply } | { readonly error: unknown
 class Subscription {
   readonly #request: Request;
   readonly #deps: SubscriptionDeps;
-  /** What the client has been told that the server will tell it of; undefined until then. */
+  /** The notifications that the server has acknowledged; undefined before. */
   #acknowledged: JsonObject | undefined;
 
   constructor(request: Request, deps: SubscriptionDeps) {
@@ -104,7 +101,7 @@ class Subscription {
     }
   }
 
-  /** Where nothing was opened yet, the layer that repeats requests has its own say about most. */
+  /** Before the acknowledgement, the retry layer handles most failures. */
   #isTransient({ how, status = 0, errorType }: Failure): boolean {
     if (!this.#acknowledged) return how === 'connection-lost' || (how === 'http-status' && status > 500);
     if (how === 'connection-lost' || how === 'connect-failed') return true;
@@ -112,10 +109,7 @@ class Subscription {
     return answered && (status >= 500 || status === 429 || status === 408 || isRejectedUnread(errorType));
   }
 
-  /**
-   * Before the first word of the server it is a request like any other; and what the server answers
-   * is its answer.
-   */
+  /** Before the acknowledgement errors pass unchanged; a reply of the server is final. */
   #settle(outcome: SubscriptionOutcome, failures: number): Reply {
     if ('reply' in outcome) return outcome.reply;
     const { error } = outcome;
@@ -155,7 +149,7 @@ const subscriptionLost = (why: string, cause: unknown): ProxyError =>
     { sent: 'maybe', ...(cause === undefined ? {} : { cause }) },
   );
 
-/** True where all that was promised before is promised again. */
+/** True where everything acknowledged before is acknowledged again. */
 const covers = (now: JsonObject, before: JsonObject): boolean =>
   Object.entries(before).every(([key, promised]) => {
     const again = now[key];
@@ -163,14 +157,14 @@ const covers = (now: JsonObject, before: JsonObject): boolean =>
     return Array.isArray(again) && promised.every((one) => again.includes(one));
   });
 
-/** What tells a list, and the method that tells of its change. */
+/** Filter names and their notification methods. */
 const CHANGES: readonly (readonly [filter: string, method: string])[] = [
   ['toolsListChanged', 'notifications/tools/list_changed'],
   ['promptsListChanged', 'notifications/prompts/list_changed'],
   ['resourcesListChanged', 'notifications/resources/list_changed'],
 ];
 
-/** Word of everything that may have changed unseen, for the subscription of that id. */
+/** Creates notifications for everything that may have changed. */
 function missedChanges(honoured: JsonObject, id: string): Notification[] {
   const meta = `"_meta":{"io.modelcontextprotocol/subscriptionId":${id}}`;
   const change = (method: string, params: string): Notification => {

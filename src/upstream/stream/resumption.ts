@@ -8,28 +8,22 @@ import type { Affinity } from '../transport/affinity.ts';
 import { connectionLost, type OpenedExchange, type SignedTransport } from '../transport/signed-transport.ts';
 import type { StreamPosition } from './stream.ts';
 
-/** Waits between two tries to resume a stream whose server named no time. */
+/** Waits between attempts to resume, where the server names none. */
 const RESUME_BASE_MS = 500;
 const RESUME_MAX_MS = 15_000;
-/**
- * Tries in a row that did not even open a stream, before the call that waits is told; its own
- * deadline may come sooner.
- */
+/** Failed attempts in a row before the waiting call fails; its deadline may come sooner. */
 const MAX_RESUME_ATTEMPTS = 8;
 
-/**
- * Who asks for a longer pause is asked again all the same: the call may have its answer by then,
- * and its own time limit ends it.
- */
+/** Upper bound for Retry-After: the call may be answered by then, and its own limit ends it. */
 const MAX_RETRY_AFTER_MS = 20_000;
 
-/** The server is throttled or in trouble, which says nothing of the stream. */
+/** A temporary status, which says nothing about the stream. */
 const isTransient = (status: number): boolean => status >= 500 || status === 429 || status === 408;
 
 export interface ResumptionDeps {
   readonly transport: SignedTransport;
   readonly clock: Clock;
-  /** Of a GET that asks for what follows an event. */
+  /** Headers of the GET that requests events after an id. */
   readonly headersAfter: (lastEventId: string) => Readonly<Record<string, string>>;
   readonly onResumed: () => void;
   readonly affinity: Affinity | undefined;
@@ -38,8 +32,8 @@ export interface ResumptionDeps {
 }
 
 /**
- * One connection's share of a stream: what cut it, or undefined where it ended cleanly, and how
- * much it brought.
+ * The part of a stream that one connection carried: what cut it (undefined for a clean end), and
+ * its number of messages.
  */
 export interface StreamSegment {
   readonly cause: unknown;
@@ -47,18 +41,18 @@ export interface StreamSegment {
 }
 
 /**
- * Where one stream of a call stands, and how it goes on where it ended before the answer: servers
- * that number their events let it.
+ * The position in a call's stream, and its resumption where it ends before the answer. The server
+ * must number its events.
  */
 export class Resumption {
-  /** Of the reader, who moves it on. */
+  /** Updated by the reader. */
   readonly position: StreamPosition = { lastEventId: undefined, retryMs: undefined };
   readonly #deps: ResumptionDeps;
-  /** After which event the last piece began. */
+  /** The event id before the last segment. */
   #previousEventId: string | undefined;
-  /** Pieces in a row that brought no message. */
+  /** Segments in a row without a message. */
   #empty = 0;
-  /** Pieces in a row that brought the stream no further. */
+  /** Segments in a row without progress. */
   #stuck = 0;
 
   constructor(deps: ResumptionDeps) {
@@ -66,15 +60,14 @@ export class Resumption {
   }
 
   /**
-   * Waits as long as the server wants, and asks for the next piece.
+   * Waits as the server requests, then requests the next segment.
    * @throws ProxyError connection-lost, or what cut the stream, where it cannot be resumed or that
    * has been in vain too often; the signal's reason.
    */
   async next({ cause, messages }: StreamSegment): Promise<OpenedExchange> {
     const { lastEventId, retryMs } = this.position;
     this.#empty = messages > 0 ? 0 : this.#empty + 1;
-    // Who closes in order and says when to come again makes its client poll, for as long as the
-    // call takes.
+    // A clean end with a `retry` time means polling, which may take as long as the call.
     const polled = cause === undefined && retryMs !== undefined;
     this.#stuck = polled || lastEventId !== this.#previousEventId ? 0 : this.#stuck + 1;
     if (lastEventId === undefined || this.#stuck > MAX_RESUME_ATTEMPTS) {
@@ -84,7 +77,7 @@ export class Resumption {
     return this.#requestNext(lastEventId);
   }
 
-  /** A resumed stream stands beside the connections of requests. */
+  /** A resumed stream uses the stream lane. */
   async #requestNext(lastEventId: string): Promise<OpenedExchange> {
     const { transport, clock, headersAfter, onResumed, affinity, signal, onAttempt } = this.#deps;
     let retryAfterMs = 0;

@@ -6,12 +6,12 @@ export interface SilenceWatch {
   readonly clock: Clock;
   /** --read-timeout, where it is not 0. */
   readonly limitMs: number;
-  /** False once nobody waits for anything: then a stream may be as silent as it likes. */
+  /** False once no request waits: the stream may then be silent. */
   readonly isAwaited: () => boolean;
   readonly onSilence: (error: ProxyError) => void;
 }
 
-/** Reads, and tells where the server falls silent in the middle of an answer. */
+/** Runs `read`, and calls `onSilence` where the server is silent for too long. */
 export async function withSilenceLimit<T>(
   { clock, limitMs, isAwaited, onSilence }: SilenceWatch,
   response: Incoming,
@@ -23,7 +23,7 @@ export async function withSilenceLimit<T>(
     if (!isAwaited()) return;
     watch = clock.schedule(limitMs, () => {
       if (response.starved) onSilence(silenceError(limitMs));
-      // What has come is still on its way to the client: it is that who is silent.
+      // Unread bytes remain: the client is slow, not the server.
       else rearm();
     });
   };

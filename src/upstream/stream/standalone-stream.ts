@@ -11,13 +11,10 @@ import { readLostSession } from '../transport/lost-session.ts';
 import type { OpenedExchange, SignedTransport } from '../transport/signed-transport.ts';
 import { readEventMessages, type StreamPosition } from './stream.ts';
 
-/** Waits before the stream is opened again, where its server named no time. */
+/** Waits before reopening, where the server names none. */
 const REOPEN_BASE_MS = 1_000;
 const REOPEN_MAX_MS = 30_000;
-/**
- * How long the reason of a refusal is awaited: one that never ends must not keep the stream from
- * being asked for again.
- */
+/** Longest wait for the body of a refusal. */
 const REFUSAL_BODY_MS = 5_000;
 /** Only the body of these can name an error that passes: the others say all by their status. */
 const SPEAKING: ReadonlySet<number> = new Set([200, 400, 409]);
@@ -26,38 +23,31 @@ export interface StandaloneStreamDeps {
   readonly transport: SignedTransport;
   readonly clock: Clock;
   readonly events: Events;
-  /** Of a GET that opens the stream, or that resumes it after an event. */
+  /** Headers of the GET that opens or resumes the stream. */
   readonly headersAfter: (lastEventId: string | undefined) => Readonly<Record<string, string>>;
   readonly affinity: Affinity | undefined;
   readonly deliver: (message: Message) => Promise<void>;
   readonly onDropped: (reason: string) => void;
   /** As of a request. */
   readonly admits: (principal: string | undefined) => boolean;
-  /**
-   * The stream was there, and now the server knows nothing of its session; or that is another's.
-   */
+  /** Called where a working stream's session is lost, or belongs to another identity. */
   readonly onSessionGone: () => void;
-  /** It is open; returns what to call when it has ended. */
+  /** Called when the stream opens; returns what to call at its end. */
   readonly onOpened?: () => (() => void) | undefined;
   /** The session has ended. */
   readonly ended: AbortSignal;
 }
 
-/**
- * How one try ended: with messages, without any, without a stream for now, or without one for ever.
- */
+/** The outcome of one attempt: messages, none, no stream for now, or never a stream. */
 type StreamOutcome = 'read' | 'empty' | 'failed' | 'unavailable';
 
-/**
- * The GET stream of a session, on which the server sends what belongs to no call: opened again
- * after every end.
- */
+/** The standalone stream of a session, reopened after every end. */
 export class StandaloneStream {
   readonly #deps: StandaloneStreamDeps;
   readonly #position: StreamPosition = { lastEventId: undefined, retryMs: undefined };
-  /** It has been open: a 404 later means that the session is gone, not that there is no stream. */
+  /** True once open: a later 404 means that the session is lost. */
   #wasOpen = false;
-  /** How long the server wants to be left alone, by the Retry-After of its last refusal. */
+  /** Retry-After of the last refusal. */
   #retryAfterMs = 0;
 
   constructor(deps: StandaloneStreamDeps) {
@@ -65,9 +55,9 @@ export class StandaloneStream {
   }
 
   /**
-   * Keeps the stream for as long as the session lives. Never throws.
-   * @param first - told of the first try: `sent` when its first byte leaves, `opened` when it has
-   * its headers, whatever they say.
+   * Keeps the stream open while the session lives. Never throws.
+   * @param first - callbacks for the first attempt: `sent` at its first byte, `opened` at its
+   * headers, whatever they are.
    */
   async keep(first: { readonly sent: () => void; readonly opened: () => void }): Promise<void> {
     const { clock, ended } = this.#deps;
@@ -133,7 +123,7 @@ export class StandaloneStream {
       onSessionGone();
       return 'unavailable';
     }
-    // 401 and 403 heal with the next login, as those of a call do.
+    // 401 and 403 may be resolved by the next login.
     const passing = (status >= 500 && status !== 501) || [401, 403, 408, 429].includes(status);
     return passing || turnedAway ? 'failed' : 'unavailable';
   }
@@ -148,7 +138,7 @@ export class StandaloneStream {
     return (await settleWithin(this.#deps.clock, REFUSAL_BODY_MS, reading)) ?? unread;
   }
 
-  /** True where the stream brought a message: then the next wait starts from the shortest. */
+  /** @returns true where a message arrived, so that the next wait starts from the shortest. */
   async #read({ response, lease }: OpenedExchange): Promise<boolean> {
     const { transport, events, deliver, onDropped, ended } = this.#deps;
     const { profile } = transport;

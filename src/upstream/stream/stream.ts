@@ -11,7 +11,7 @@ export interface StreamObserver {
   readonly onDropped: (reason: string) => void;
 }
 
-/** How far a stream was read, and when its server wants to see its reader again. */
+/** The position in a stream, and the server's retry time. */
 export interface StreamPosition {
   /**
    * The id of the last event that had one, with data or without; undefined = the stream cannot be
@@ -22,10 +22,7 @@ export interface StreamPosition {
   retryMs: number | undefined;
 }
 
-/**
- * What no header value may hold: an id with it cannot be sent back, and counts no more than one
- * with NUL.
- */
+/** Bytes that no header value may contain: such an id cannot be sent back and is ignored. */
 const UNSENDABLE = /[^\P{Cc}\t]/u;
 
 /** Of a message that is too long to be read: enough for its method and its id. */
@@ -37,9 +34,8 @@ const BRACKET = 91;
 const isBlank = (byte: number): boolean => byte === 32 || (byte >= 9 && byte <= 13);
 
 /**
- * The messages of an event stream, in order, as they come, and answers that are unusable. Some
- * servers label one raw JSON object as an event stream; no field name starts with a brace, so that
- * the first byte tells.
+ * Yields the messages of an event stream in order, and unusable answers. Some servers label raw
+ * JSON as an event stream; a leading brace identifies it.
  */
 export async function* readEventMessages(
   response: Incoming,
@@ -84,15 +80,15 @@ export async function* readEventMessages(
       }
       const { data, id } = event;
       if (data !== undefined) yield* readEvent(data, observer.onDropped, limit);
-      // After the event was taken: a reader that breaks off in it wants it again. An empty id takes
-      // the mark back.
+      // After the event was handled: a reader that stops in it needs it again. An empty id clears
+      // the position.
       if (id !== undefined && !UNSENDABLE.test(id)) position.lastEventId = id === '' ? undefined : id;
     }
   }
   if (raw) yield* readEvent(raw.take(), observer.onDropped, limit);
 }
 
-/** One bad event costs itself, not the stream. */
+/** A bad event is dropped; the stream goes on. */
 function readEvent(
   data: Buffer,
   onDropped: (reason: string) => void,

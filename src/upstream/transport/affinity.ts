@@ -5,8 +5,8 @@ import { Cookies } from './cookies.ts';
 type Headers = Readonly<Record<string, string>>;
 
 /**
- * AgentCore Runtime sends requests with the same id to the same microVM: a client has to return
- * what a response brought.
+ * AgentCore Runtime routes requests with the same id to the same microVM, so the client must return
+ * the id of a response.
  */
 const ROUTING_HEADERS = ['mcp-session-id', 'x-amzn-bedrock-agentcore-runtime-session-id'] as const;
 
@@ -17,14 +17,13 @@ const MAX_ID_CHARS = 1_024;
 export interface AffinityOptions {
   /** Where requests go. */
   readonly url: string;
-  /** The platform routes by the ids that it puts on responses. */
+  /** True where the platform routes by ids that it sets on responses. */
   readonly routes: boolean;
 }
 
 /**
- * What the requests of one client, or of one of its sessions, carry so that they reach the backend
- * that knows it: the id by which AgentCore Runtime routes, and the cookies of a load balancer. It
- * belongs to one AWS identity, and ends with the session.
+ * What routes the requests of one client or session to the same backend: AgentCore's routing ids
+ * and load balancer cookies. It belongs to one AWS identity and ends with the session.
  */
 export class Affinity {
   readonly #options: AffinityOptions;
@@ -36,13 +35,13 @@ export class Affinity {
     this.#options = options;
   }
 
-  /** True where a response has brought something to return. */
+  /** True where there is something to return. */
   get holds(): boolean {
     return this.#ids !== undefined || this.#cookies !== undefined;
   }
 
   /**
-   * What a request carries in addition.
+   * Returns the headers to add to a request.
    * @param principal - the identity that signs it: what another was given is dropped.
    * @param configured - of --header, which wins over an id that was kept.
    * @param requestHeaders - the request's own headers, which win, too.
@@ -69,8 +68,8 @@ export class Affinity {
   }
 
   /**
-   * Takes what a response brings. Resolves when the next request can carry it; undefined where it
-   * can at once.
+   * Records routing ids and cookies of a response. Resolves when the next request can use them;
+   * undefined where it can at once.
    * @param requestHeaders - the request's own headers.
    * @param added - what `headersFor` added to them.
    */
@@ -102,12 +101,12 @@ export class Affinity {
       this.#assignTo(principal);
       this.#ids ??= new Map();
       const held = this.#ids.get(name);
-      // Of requests that left together without an id, the first answer decides for all that follow.
+      // Among concurrent requests without an id, the first response decides.
       if (held === undefined || held === added?.[name]) this.#ids.set(name, id);
     }
   }
 
-  /** What follows belongs to this identity. */
+  /** Assigns the affinity to this identity. */
   #assignTo(principal: string | undefined): void {
     if (this.holds && principal !== this.#principal) this.drop();
     this.#principal = principal;
@@ -120,5 +119,5 @@ export class Affinity {
   }
 }
 
-/** Whoever refuses a request has not routed it. */
+/** A refused request was not routed. */
 const REFUSED: ReadonlySet<number> = new Set([401, 403, 404]);

@@ -8,7 +8,7 @@ import { hostOfService } from '../../endpoint/endpoint.ts';
 import { createSdkHttpHandler } from '../http/sdk-http.ts';
 import type { Connector } from '../http/undici.ts';
 
-/** STS answers in well under a second, or a network does not let it be reached at all. */
+/** STS answers in well under a second, unless the network blocks it. */
 const STS_LIMIT_MS = 5_000;
 const BODY = 'Action=GetCallerIdentity&Version=2011-06-15';
 const CONTENT_TYPE = 'application/x-www-form-urlencoded';
@@ -23,7 +23,7 @@ export interface CallerIdentityRequest {
   readonly clock: Clock;
 }
 
-/** The answer of STS, or why there is none. */
+/** The result of GetCallerIdentity. */
 export type CallerIdentity =
   | { readonly kind: 'known'; readonly arn: string; readonly account: string }
   | { readonly kind: 'no-endpoint' }
@@ -34,7 +34,7 @@ export type CallerIdentity =
       readonly scope: SigningScope;
       readonly status: number;
       readonly refusal: AwsRefusal;
-      /** How far this machine's clock is behind that of STS. */
+      /** How far the clock of STS is ahead of this machine's. */
       readonly skewMs: number | undefined;
     };
 

@@ -1,9 +1,7 @@
 import { isCorrectable } from '../../auth/clock-skew.ts';
 import type { RefusalKind } from '../../endpoint/aws-errors.ts';
 
-/**
- * A smaller difference is the way and the work between two honest clocks, not an error of either.
- */
+/** Smaller differences are latency, not clock error. */
 const SKEW_WORTH_CORRECTING_MS = 60_000;
 
 export interface RefusedTime {
@@ -15,14 +13,14 @@ export interface RefusedTime {
 
 export interface Correction {
   readonly offsetMs: number;
-  /** Whether the request, which did not run, is worth another signature. */
+  /** Whether to re-sign and re-send the request, which did not run. */
   readonly retry: boolean;
 }
 
-/** Refusals that a wrong time may be behind, though they do not name it. */
+/** Refusals that a wrong time can cause without naming it. */
 const MAY_BE_TIME: ReadonlySet<RefusalKind> = new Set(['signature', 'other']);
 
-/** What the correction is from now on, after a refusal; undefined where it stays. Pure. */
+/** Returns the new correction after a refusal; undefined where it stays. Pure. */
 export function correctionAfter({ kind, skewMs, usedMs }: RefusedTime): Correction | undefined {
   if (kind === 'clock') {
     const differs = skewMs !== undefined && Math.abs(skewMs - usedMs) >= SKEW_WORTH_CORRECTING_MS;

@@ -23,7 +23,7 @@ export class Cookies {
     this.#url = url;
   }
 
-  /** Keeps what `Set-Cookie` headers say. What cannot be understood is left out. */
+  /** Stores cookies of `Set-Cookie` headers; invalid ones are ignored. */
   async keep(lines: readonly string[]): Promise<void> {
     const { Cookie, CookieJar } = await import('tough-cookie');
     // Whatever domain a cookie names, it returns to this endpoint only, so that no list of public

@@ -18,7 +18,7 @@ export interface IdentitiesOptions {
   readonly profileTransport: (profile: string) => ProfileTransport;
 }
 
-/** What is reported of a profile. */
+/** The reported identity of a profile. */
 export interface ProfileIdentity {
   readonly profile: string | null;
   readonly account: string | null;
@@ -34,13 +34,13 @@ interface KnownIdentity {
 }
 
 /**
- * The identity of each profile, by STS. An access key speaks for one identity for ever: STS is
- * asked once for each key.
+ * Caches the identity of each profile, requested from STS once per access key, which never changes
+ * its identity.
  */
 export class Identities {
   readonly #options: IdentitiesOptions;
   readonly #known = new Map<string, KnownIdentity>();
-  /** Ends what is under way with the process; one caller that leaves does not end it for others. */
+  /** Aborts running requests at shutdown; one caller that leaves does not. */
   readonly #closing = new AbortController();
 
   constructor(options: IdentitiesOptions) {
@@ -108,7 +108,7 @@ export class Identities {
     return answer;
   }
 
-  /** Only a good answer is kept: the next call asks again. */
+  /** Failures are not cached. */
   #forget(profile: string, accessKeyId: string): void {
     if (this.#known.get(profile)?.accessKeyId === accessKeyId) this.#known.delete(profile);
   }

@@ -6,12 +6,12 @@ import { type HttpHeaders, headerOf } from '../http/incoming.ts';
 import { decodeBody, jsonRpcErrorOf, sessionLost, textsOf } from './answer.ts';
 import { isAboutLostSession } from './session-words.ts';
 
-/** What a failed answer of a server shows, as far as it can say that the session is gone. */
+/** The parts of a failed response that can report a lost session. */
 export interface FailedAnswer {
   readonly status: number;
   /** `x-amzn-errortype`; "" where it is absent. */
   readonly errorType?: string;
-  /** Of the JSON-RPC error, where there is one. */
+  /** The code of the JSON-RPC error, if any. */
   readonly code: number | undefined;
   /** The error's message and what its data says, or the body's words. */
   readonly message: string;
@@ -19,50 +19,40 @@ export interface FailedAnswer {
   readonly sessionId?: string | undefined;
 }
 
-/**
- * AWS's own code for a session that it does not know (any more), or that belongs to another
- * identity.
- */
+/** AWS's code for an unknown session, or one of another identity. */
 const AWS_SESSION_NOT_FOUND = -30001;
-/** The server has read the request, and knows its session: it does not know the method. */
+/** The server knows the session but not the method. */
 const METHOD_NOT_FOUND = -32601;
 
-/**
- * The runtime, the gateway or the qualifier that the URL names does not exist: a new session would
- * not help.
- */
+/** The runtime, gateway or qualifier does not exist: a new session would not help. */
 const NO_RESOURCE = /ResourceNotFoundException/;
 
 /**
- * True where an error says that the session is gone, and so that the request did not run. Servers
- * say it with every status and in many words, so that only the text tells. To be asked only of
- * requests that carried a session id, and never of a result. Pure.
+ * True where an error says that the session is lost, so that the request did not run. Servers use
+ * any status and wording, so the text decides. Only for requests with a session id, never for
+ * results. Pure.
  */
 export function saysSessionLost({ status, errorType = '', code, message, sessionId }: FailedAnswer): boolean {
   if (code === AWS_SESSION_NOT_FOUND) return true;
   const text = `${errorType}. ${message}`;
-  // With a 2xx, the error may be a tool's about a session of its own: then the id that it names
-  // tells them apart.
+  // With a 2xx, the error may concern a tool's own session: the id tells them apart.
   if (isAboutLostSession(text, status < 300 ? sessionId : undefined)) return true;
-  // The specification's way, whatever the words.
+  // MCP: 404 means a lost session, whatever the text.
   return status === 404 && code !== METHOD_NOT_FOUND && !NO_RESOURCE.test(text);
 }
 
-/** One answer that may say that the session is gone. */
+/** One response that may report a lost session. */
 export interface JudgedAnswer {
   readonly status: number;
   readonly errorType?: string;
   /** The JSON-RPC error that came, where one did. */
   readonly error?: Response | undefined;
-  /** What it came in, or what came instead. */
+  /** The body that carried the error, or came instead. */
   readonly body?: Buffer | undefined;
   readonly sessionId?: string | undefined;
 }
 
-/**
- * The error of a request whose session the server does not know; undefined where the answer does
- * not say that. Pure.
- */
+/** Returns the session-lost error; undefined where the response does not report it. Pure. */
 export function judgeLostSession({
   status,
   errorType = '',
@@ -83,14 +73,11 @@ export function judgeLostSession({
     sessionId,
   };
   if (!saysSessionLost(failed)) return undefined;
-  // The id opens the session to whoever reads it, and errors are logged.
+  // The id gives access to the session, and errors are logged.
   return sessionLost(sessionId ? shown.replaceAll(sessionId, '...') : shown, { httpStatus: status });
 }
 
-/**
- * The members in which servers put words: JSON-RPC, AWS, OAuth, problem details (RFC 9457) and what
- * frameworks make up.
- */
+/** The members in which servers put error texts: JSON-RPC, AWS, OAuth, RFC 9457, frameworks. */
 const TEXT_KEYS = [
   'message',
   'Message',
@@ -103,10 +90,7 @@ const TEXT_KEYS = [
   'reason',
 ];
 
-/**
- * What the error of a JSON-RPC response says, its data included; some servers put a bare string
- * there.
- */
+/** The texts of a JSON-RPC error and its data; some servers use a bare string. */
 function errorTexts(error: unknown): string[] {
   if (typeof error === 'string') return [error];
   return isObject(error) ? [...textMembers(error), ...dataTexts(error)] : [];
@@ -124,7 +108,7 @@ function dataTexts({ data }: JsonObject): string[] {
 const isMessage = ({ result, method }: JsonObject): boolean =>
   (result !== undefined && result !== null) || method !== undefined;
 
-/** What a body that is no JSON-RPC says. */
+/** The texts of a body that is not JSON-RPC. */
 const bodyTexts = (body: string): string[] =>
   textsOf(body).flatMap((text) => {
     try {
@@ -136,24 +120,22 @@ const bodyTexts = (body: string): string[] =>
     return [messageIn({ body: text, errorType: '' })];
   });
 
-/** The same for an HTTP answer whose body was read whole. */
+/** The same for an HTTP response whose body was read. */
 export function readLostSession(
   { status, headers }: { readonly status: number; readonly headers: HttpHeaders },
   body: Buffer,
   sessionId: string | undefined,
 ): ProxyError | undefined {
-  // The request was rejected for something else than its session.
+  // The request was rejected for another reason than its session.
   if (isRejectedUnread(errorTypeOf(headers, decodeBody(body)))) return undefined;
   const errorType = headerOf(headers, 'x-amzn-errortype');
   return judgeLostSession({ status, errorType, error: jsonRpcErrorOf(body), body, sessionId });
 }
 
-/**
- * True where the server itself has spoken of its session: a bare 404 may be about something else.
- */
+/** True where the server's text names the session: a bare 404 may mean something else. */
 export const namesSession = (error: unknown): boolean =>
   error instanceof ProxyError && isAboutLostSession(String(error.details.serverMessage ?? ''));
 
-/** The session is gone, and what was sent did not run. */
+/** True where the session is lost and the request did not run. */
 export const isSessionLost = (error: unknown): boolean =>
   error instanceof ProxyError && error.reason === 'session-lost' && error.sent === 'refused';

@@ -11,8 +11,8 @@ export interface RequestProgress {
 }
 
 /**
- * Why a request was given up, with how far it has got: the cause is there, and not in the time
- * limit. Pure.
+ * Returns the abort reason with how far the request got, because the cause lies there and not in
+ * the time limit. Pure.
  */
 export function abortReasonAt(
   { waitReason, lease, responding }: RequestProgress,

@@ -20,8 +20,8 @@ import { type HedgedAttempt, type HedgeResult, hedge } from './hedge.ts';
 import { readLostSession } from './lost-session.ts';
 
 /**
- * Which connections carry a message: streams and control messages never wait behind requests, so
- * that an answer cannot deadlock.
+ * The connection pool of a message. Streams and control messages never wait behind requests, so
+ * that a response cannot deadlock.
  */
 export type Lane = 'request' | 'control' | 'stream';
 
@@ -50,9 +50,9 @@ export interface SignedTransportOptions {
 export interface TransportRequest {
   readonly method: 'POST' | 'GET' | 'DELETE';
   /**
-   * `own`: what the proxy asks for itself, and calls wait for. It takes a connection of requests
-   * that is free, and waits for none. `deletion`: the end of a session. It takes an idle connection
-   * of requests, or one of its own, and nothing waits for it.
+   * `own`: a request of the proxy that calls wait for; it takes a free connection and never queues.
+   * `deletion`: the end of a session; it takes an idle connection or a new one, and yields to
+   * requests.
    */
   readonly lane: Lane | 'own' | 'deletion';
   /** The request's own headers: accept, session, version. */
@@ -65,40 +65,38 @@ export interface TransportRequest {
   readonly signal: AbortSignal;
   /** Whose turn it takes where requests wait for a connection. */
   readonly share?: Share | undefined;
-  /** It opens a session: a second delivery would open another one, which nobody would delete. */
+  /** True for `initialize`: a second delivery would open an orphaned session. */
   readonly opensSession?: boolean | undefined;
   /**
-   * Asked before anything is sent: false where what the request belongs to is another principal's.
-   * Absent: whoever signs may send it.
+   * Checked before sending: false where the request belongs to another principal. Absent: any
+   * principal may send it.
    */
   readonly admits?: ((principal: string | undefined) => boolean) | undefined;
-  /**
-   * What the client or its session carries to reach its backend, and what learns from the answer.
-   */
+  /** Routes the request to its backend, and learns from the response. */
   readonly affinity?: Affinity | undefined;
-  /** Told of each place taken for an attempt, before its first byte leaves. */
+  /** Called with the lease of each attempt, before its first byte is sent. */
   readonly onAttempt: (lease: Lease) => void;
-  /** Receives what the request waits for before its first byte leaves, as a clause for a person. */
+  /** Receives what the request waits for before its first byte, as a clause. */
   readonly onWait?: ((waitReason: string) => void) | undefined;
-  /** Runs when an attempt's first byte is about to leave on an open connection. */
+  /** Called when an attempt's first byte is about to be sent. */
   readonly onStart?: (() => void) | undefined;
 }
 
 export interface OpenedExchange {
   readonly response: Incoming;
   readonly lease: Lease;
-  /** False where it went out unsigned because there were no credentials. */
+  /** False where it was sent unsigned, without credentials. */
   readonly signed: boolean;
   readonly principal: string | undefined;
   /** Where the credentials came from. */
   readonly providerName: string | undefined;
   /** How far the server's clock is ahead, where its answer showed one that matters. */
   readonly skewMs: number | undefined;
-  /** The id of the session that it was sent in. */
+  /** The session id of the request. */
   readonly sessionId: string | undefined;
 }
 
-/** What one attempt is made with. */
+/** The inputs of one attempt. */
 interface AttemptContext {
   readonly credentials: Credentials | undefined;
   readonly offsetMs: number;
@@ -107,15 +105,15 @@ interface AttemptContext {
 }
 
 /**
- * How long a refused time makes the profile count as unready: then a request may find a clock that
- * was corrected.
+ * How long a refused signature time makes the profile unready; then a request may find a corrected
+ * clock.
  */
 const TIME_REFUSED_MS = 30_000;
 
 /** Characters of a server's id in an event: it may be of any length. */
 const MAX_SHOWN_ID = 100;
 
-/** What a refused attempt may be mended with; each remedy is tried once per request. */
+/** Remedies for a refused attempt; each is tried once per request. */
 interface AvailableRemedies {
   fresh: boolean;
   clock: boolean;
@@ -123,24 +121,18 @@ interface AvailableRemedies {
 }
 
 /**
- * One profile's road to the endpoint: takes a connection, signs over the exact bytes, sends, and
- * sends again where that is provably safe and mends something: newer credentials, a corrected
- * clock, a kept connection that the server had closed.
+ * The signed HTTP transport of one profile. Takes a connection, signs the exact bytes and sends
+ * them. Re-sends where that is provably safe and a cause was removed: new credentials, a corrected
+ * clock, a connection that the server had closed.
  */
 export class SignedTransport {
   readonly #options: SignedTransportOptions;
-  /**
-   * Added to this machine's clock for signatures; learned from the server when it complains, never
-   * guessed, and within bounds.
-   */
+  /** Offset for signature times, learned from the server's refusals, within bounds. */
   #clockOffsetMs = 0;
   readonly #awaitingCredentials: string;
   /** How much of one message of the server is read. */
   readonly readLimit: ReadLimit;
-  /**
-   * When a refusal of a signature's time could not be mended; undefined since a signature was
-   * accepted.
-   */
+  /** When a time refusal could not be resolved; undefined since an accepted signature. */
   #timeRefusedAt: number | undefined;
   readonly #watchers = new Set<(principal: string | undefined) => void>();
   #otherIdReported = false;
@@ -165,16 +157,13 @@ export class SignedTransport {
     return this.#options.signing?.scope ?? { service: '', region: '' };
   }
 
-  /**
-   * True for a while after the server has refused the time of a signature, and no correction has
-   * helped.
-   */
+  /** True for a while after an unresolved time refusal. */
   get timeRefused(): boolean {
     const at = this.#timeRefusedAt;
     return at !== undefined && this.#options.clock.monotonic() - at < TIME_REFUSED_MS;
   }
 
-  /** What an error about an answer has to say of the way that it came. */
+  /** The context for errors about a response. */
   answerContext(
     opened: Pick<OpenedExchange, 'signed' | 'providerName' | 'skewMs'> | undefined,
   ): AnswerContext {
@@ -186,7 +175,7 @@ export class SignedTransport {
     return { host, path, profile, scope, signed, providerName, ...(skewMs === undefined ? {} : { skewMs }) };
   }
 
-  /** For the requests of one client, or of one of its sessions. */
+  /** Creates the affinity of one client or session. */
   newAffinity(): Affinity {
     return new Affinity(this.#options.affinity);
   }
@@ -202,17 +191,14 @@ export class SignedTransport {
     events.emit({ type: 'upstream.other-id', profile, method, id: id.slice(0, MAX_SHOWN_ID) });
   }
 
-  /**
-   * @returns what to call when it is enough. `watcher` hears who signs, before each request is
-   * sent.
-   */
+  /** Calls `watcher` with the signing principal before each request. @returns stops that. */
   onSigner(watcher: (principal: string | undefined) => void): () => void {
     this.#watchers.add(watcher);
     return () => this.#watchers.delete(watcher);
   }
 
   /**
-   * Sends a request and resolves when the headers of the answer to keep have come.
+   * Sends a request. Resolves with the headers of the final response.
    * @throws ProxyError no-credentials, connect-failed or connection-lost; session-lost, where the
    * request does not admit who would sign it; the signal's reason.
    */
@@ -229,7 +215,7 @@ export class SignedTransport {
       let lease = spare ?? lane.tryLease(wanted) ?? (await this.#waitForConnection(lane, request, wanted));
       let credentials: Credentials | undefined;
       let response: Incoming;
-      // Kept for this attempt: another call may learn a new one while this is on its way.
+      // Captured for this attempt: another call may learn a new one meanwhile.
       let offsetMs = 0;
       let added: Readonly<Record<string, string>> | undefined;
       try {
@@ -250,7 +236,7 @@ export class SignedTransport {
           response = won.response;
         } else response = await this.#send(request, lease, context, attempt);
         const learning = affinity?.learn(credentials?.principal, response, request.headers, added);
-        // What follows this answer has to carry its cookies.
+        // The next request must carry the cookies.
         if (learning) await learning.catch(() => undefined);
       } catch (error) {
         lease.cancel(error instanceof Error ? error : new Error(String(error)));
@@ -279,8 +265,7 @@ export class SignedTransport {
   }
 
   /**
-   * Sends on a connection that may have died in silence, and on a new one too where no answer
-   * begins in time.
+   * Sends on a connection that may be dead, and also on a new one if no response begins in time.
    */
   async #hedged(
     request: TransportRequest,
@@ -298,7 +283,7 @@ export class SignedTransport {
       send: (other) => this.#send(request, other, context, attempt + 1),
     });
     if (won.lease !== lease) {
-      // Others that have rested as long may have died with it.
+      // Connections that were idle as long may be dead too.
       for (const each of Object.values(lanes)) each.closeIdle(sentAt);
       events.emit({ type: 'connection.silent', profile, lane: request.lane });
     } else if (won.contested) request.onAttempt(lease);
@@ -315,9 +300,8 @@ export class SignedTransport {
   }
 
   /**
-   * Opens the connections that follow an `initialize`, while its answer is on the way: the
-   * standalone stream's, and the one that carries the client's responses and cancellations. Each
-   * would otherwise cost the first call a handshake.
+   * Opens the connections needed after `initialize` while it runs: for the standalone stream and
+   * for control messages. Saves a handshake each.
    */
   dialAhead(): void {
     const { control, stream } = this.#options.lanes;
@@ -327,14 +311,11 @@ export class SignedTransport {
 
   #findSpare({ lane }: TransportRequest, wanted: { readonly fresh: boolean }): Lease | undefined {
     if (lane === 'own') return this.#findOpenConnection(wanted);
-    // An idle connection of requests, which a request that needs its place gets at once.
+    // An idle request connection, which yields to any request.
     return lane === 'deletion' && !wanted.fresh ? this.#options.lanes.request.tryYieldingLease() : undefined;
   }
 
-  /**
-   * A connection that is open costs no handshake, whichever lane it is of; a new one is a
-   * request's.
-   */
+  /** An open connection of either lane saves the handshake; a new one is a request connection. */
   #findOpenConnection(wanted: { readonly fresh: boolean }): Lease | undefined {
     const { request, control } = this.#options.lanes;
     return (
@@ -373,10 +354,9 @@ export class SignedTransport {
     attempt: number,
   ): Promise<Incoming> {
     const now = (): Promise<Incoming> => this.#sendSigned(request, lease, context, attempt);
-    // A server that closes a connection says so by a FIN: one that has arrived is to be seen before
-    // a request that must not be sent twice goes into a dead socket. undici gives the loop a turn
-    // on a kept connection, which is enough for one that has rested; behind an answer of this very
-    // turn, the system has to be asked once more.
+    // A FIN that has arrived must be seen before a request that must not be sent twice. undici
+    // yields one turn on an idle connection, which suffices; right after a response, one more turn
+    // is needed.
     return lease.justAnswered && !request.idempotent ? nextTurn().then(now) : now();
   }
 
@@ -435,7 +415,7 @@ export class SignedTransport {
     return signer({ method, target, contentType, body }, credentials, signing.scope, date);
   }
 
-  /** Only failures are judged by it: reading a date for every answer would be work for nothing. */
+  /** Only failures need the date. */
   #skewOf(response: Incoming): number | undefined {
     if (response.status < 400) return undefined;
     return skewOf(headerOf(response.headers, 'date'), this.#options.clock.now());
@@ -452,8 +432,7 @@ export class SignedTransport {
   }
 
   /**
-   * Decides whether a refusal can be mended, and mends it. The refused request did not run, so
-   * sending it again is safe.
+   * Applies a remedy for a refusal, if any. The refused request did not run, so re-sending is safe.
    */
   async #remedy(
     { response, skewMs, sessionId }: OpenedExchange,
@@ -464,7 +443,7 @@ export class SignedTransport {
     const { events, profile, signing } = this.#options;
     const body = await response.readAll(ERROR_BODY).catch(() => undefined);
     if (!body || !signing) return undefined;
-    // Some servers answer 401 to a session that they do not know, whoever asks.
+    // Some servers answer 401 for an unknown session.
     if (sessionId !== undefined && readLostSession(response, body, sessionId)) return undefined;
     const refusal = judgeRefusal({
       status: response.status,
@@ -515,22 +494,18 @@ export class SignedTransport {
   }
 }
 
-/**
- * A server may do in a session what the one who opened it may do, and with what it keeps of that
- * one.
- */
+/** A session has the rights and data of the principal that opened it. */
 const foreignSession = (profile: string): ProxyError =>
   new ProxyError(
     'session-lost',
     `The MCP session belongs to the AWS identity that ${profile === '' ? 'the credentials' : `the profile '${profile}'`} spoke for until now, and this call was not sent in it. Open a new session.`,
-    // As where a server refuses it: a new session may take it.
+    // As for a server's refusal: a new session may accept it.
     { sent: 'refused' },
   );
 
 /**
- * Deletions of sessions have idle connections, and each that finds none has one of its own: as many
- * as there are sessions that end, and each has had one for its standalone stream. So they are
- * parallel, and no control message waits behind them.
+ * DELETE requests use idle connections or new ones, at most one per ended session, so they run in
+ * parallel and block no control message.
  */
 const POOL_OF_LANE: Readonly<Record<TransportRequest['lane'], Lane>> = {
   request: 'request',
@@ -540,22 +515,16 @@ const POOL_OF_LANE: Readonly<Record<TransportRequest['lane'], Lane>> = {
   deletion: 'stream',
 };
 
-/**
- * Only where a second delivery does no harm, and on a connection that has carried others: a new one
- * cannot have died yet.
- */
+/** Hedged only if idempotent and on a reused connection: a new one cannot be dead yet. */
 const isHedged = ({ idempotent, opensSession, lane }: TransportRequest, { warm }: Lease): boolean =>
   idempotent && warm && lane !== 'stream' && lane !== 'deletion' && opensSession !== true;
 
-/** AWS answers 400 for some credential errors; what stands in it decides. */
+/** AWS answers 400 for some credential errors; the body decides. */
 const couldBeRefusal = (status: number): boolean => status === 401 || status === 403 || status === 400;
 
 const RENEWABLE: ReadonlySet<RefusalKind> = new Set(['expired', 'invalid-token']);
 
-/**
- * Opens the socket while credentials are resolved, where that takes longer than a turn: the two
- * waits then overlap.
- */
+/** Opens the socket while credentials are resolved, so that both waits overlap. */
 function dialDuring(resolving: Promise<unknown>, lease: Lease): void {
   const turn = setImmediate(() => lease.dial());
   const cancel = (): void => clearImmediate(turn);

@@ -14,23 +14,19 @@ import type { Connector } from '../http/undici.ts';
 import { type Lane, SignedTransport } from './signed-transport.ts';
 
 /**
- * A second control connection opens only while the first is busy, so that an answer never waits for
- * a cancellation.
+ * The second opens only while the first is busy, so that a response never waits for a cancellation.
  */
 const MAX_CONTROL_CONNECTIONS = 2;
-/**
- * The same for the many clients of a listener: one that says much, to a server that is slow to
- * listen, must not keep others waiting.
- */
+/** The same for the clients of a listener: one chatty client must not delay others. */
 const MAX_CONTROL_CONNECTIONS_OF_LISTENER = 32;
-/** One is kept between control messages, beside the count of --max-keepalive-connections. */
+/** Kept open beyond --max-keepalive-connections. */
 const MAX_IDLE_CONTROL_CONNECTIONS = 1;
 
 export interface TransportsOptions {
   readonly endpoint: URL;
   readonly target: SigningTarget;
   readonly scope: SigningScope | undefined;
-  /** No credentials to be had: send unsigned. */
+  /** True: send unsigned without credentials. */
   readonly credentialsOptional: boolean;
   /**
    * `requestHandler` goes to every AWS SDK client, so that its calls take the same HTTP proxy and
@@ -46,7 +42,7 @@ export interface TransportsOptions {
   readonly keepAliveTimeoutMs: number;
   /** 0 = no end. */
   readonly lifetimeMs: number;
-  /** Where connections to the endpoint go in place of its own host. */
+  /** The address that connections to the endpoint use instead of its host. */
   readonly connectTo: ConnectAddress | undefined;
   readonly manyClients?: boolean;
   readonly connectTimeoutMs: number;
@@ -57,27 +53,24 @@ export interface TransportsOptions {
   readonly events: Events;
 }
 
-/** One profile's way to the endpoint, with the parts that it is made of. */
+/** The transport of one profile with its parts. */
 export interface ProfileTransport {
   readonly transport: SignedTransport;
-  /** Opens sockets the way that requests go, credential calls included. */
+  /** Opens sockets as requests do; credential calls use it too. */
   readonly connect: Connector;
   /** Undefined: never sign. */
   readonly credentials: CredentialProvider | undefined;
 }
 
 export interface Transports {
-  /** Made on first use: nothing is opened, read or resolved before a message needs it. */
+  /** Created on first use; nothing is opened, read or resolved earlier. */
   profileTransport(profile: string): ProfileTransport;
   transportOf(profile: string): SignedTransport;
-  /** Cuts every connection, and whatever is asked for keys. */
+  /** Closes all connections and credential providers. */
   close(): void;
 }
 
-/**
- * One set of connections and keys per profile, because AWS ties sessions and limits to the
- * identity.
- */
+/** One transport per profile, because AWS ties sessions and limits to the identity. */
 export function createTransports(options: TransportsOptions): Transports {
   const transports = new PerProfile((profile) => openTransport(profile, options));
   return {
@@ -131,7 +124,7 @@ function openTransport(profile: string, options: TransportsOptions): ProfileTran
         options.manyClients ? MAX_CONTROL_CONNECTIONS_OF_LISTENER : MAX_CONTROL_CONNECTIONS,
         MAX_IDLE_CONTROL_CONNECTIONS,
       ),
-      // One per session, never reused: it lives as long as the session does.
+      // One per session, which lives as long as the session.
       stream: lane('stream', Number.POSITIVE_INFINITY, 0),
     },
     affinity: { url: endpoint.href, routes: isAgentCore(endpoint, scope?.service) },
@@ -143,10 +136,7 @@ function openTransport(profile: string, options: TransportsOptions): ProfileTran
   return { transport, connect, credentials };
 }
 
-/**
- * Where the certificates come from is known only when the profile's file has been read, and that
- * only when one is needed.
- */
+/** The CA bundle may be named in the profile's file, which is read only when needed. */
 async function profileConnector(profile: string, options: TransportsOptions): Promise<Connector> {
   const { caBundle, env, proxy, connectTimeoutMs, connectTo } = options;
   const named = caBundleOf({ caBundle, profileCaBundle: undefined, env });
@@ -158,7 +148,7 @@ async function profileConnector(profile: string, options: TransportsOptions): Pr
       proxy,
       ca: trustedCertificates(trust),
       timeoutMs: connectTimeoutMs,
-      // Of the endpoint alone: credential calls go where they always go.
+      // For the endpoint only, not for credential calls.
       redirect: connectTo && { of: authorityOfUrl(options.endpoint), to: connectTo },
     });
   } catch (error) {
@@ -171,7 +161,7 @@ function lazyConnector(make: () => Promise<Connector>): Connector {
   let made: Promise<Connector> | undefined;
   return (options, callback) => {
     made ??= make().catch((error: unknown) => {
-      // A file that was missing may be there at the next try.
+      // A missing file may exist at the next attempt.
       made = undefined;
       throw error;
     });
