@@ -230,7 +230,7 @@ describe('a bad value', () => {
       MCP_PROXY_PROXY: 'nowhere',
     });
     expect(problems).toEqual([
-      '--bogus is no option',
+      '--bogus is not an option',
       'MCP_PROXY_PROXY must be an http:// or https:// URL, not "nowhere"',
       '--max-connections must be an integer >= 1, not "0"',
       'MCP_PROXY_TIMEOUT must be a number of seconds >= 0, not "-1"',

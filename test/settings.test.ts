@@ -84,7 +84,7 @@ describe('the endpoint', () => {
     expect(first).toBe(
       'the endpoint must not contain a user name or password: requests are signed with AWS credentials, not "https://...@h.example/mcp"',
     );
-    expect(second).toBe('--bogus is no option');
+    expect(second).toBe('--bogus is not an option');
   });
 });
 

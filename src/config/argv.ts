@@ -81,7 +81,7 @@ export function readArguments(
     else if (name === '--version') version = true;
     else if (!found) {
       problems.push(
-        (command) => `${name} is no option${suggestion(name, flagsFor(command, table, commands))}`,
+        (command) => `${name} is not an option${suggestion(name, flagsFor(command, table, commands))}`,
       );
       afterUnknown = equals < 0;
     } else {
@@ -127,13 +127,13 @@ export function readArguments(
   }
   const misspelled = command === undefined ? commandLike(words[0] ?? '', commands) : undefined;
   if (misspelled)
-    problems.push(`${JSON.stringify(words.shift())} is no command; did you mean ${misspelled}?`);
+    problems.push(`${JSON.stringify(words.shift())} is not a command; did you mean ${misspelled}?`);
   const names = Object.keys(commands).join(', ');
   const [endpoint, ...surplus] = words.filter((word) => {
     if (!isBareWord(word) || names === '') return true;
     problems.push(
       command === undefined
-        ? `${JSON.stringify(word)} is no command, and an endpoint is a URL or an ARN. The commands are ${names}`
+        ? `${JSON.stringify(word)} is not a command, and an endpoint is a URL or an ARN. The commands are ${names}`
         : `${command} takes no ${JSON.stringify(word)}: an endpoint is a URL or an ARN${command === 'tools' ? `, and a tool is called by: mcp-sigv4-proxy call ${word}` : ''}`,
     );
     return false;

@@ -24,7 +24,7 @@ const COMMANDS = {
 const read = (...argv: string[]) => readArguments(argv, TABLE, COMMANDS);
 
 describe('the command line', () => {
-  it('is empty without complaint', () => {
+  it('may be empty', () => {
     expect(read()).toEqual({
       command: undefined,
       words: [],
@@ -37,7 +37,7 @@ describe('the command line', () => {
     });
   });
 
-  it('sorts command, endpoint and options, repeats included', () => {
+  it('is sorted into command, endpoint and options, repeated options included', () => {
     expect(read('demo', '--region', 'eu-west-1', '--region=us-east-1', '--skip-auth', URL_1)).toMatchObject({
       command: 'demo',
       endpoint: URL_1,
@@ -46,20 +46,20 @@ describe('the command line', () => {
     });
   });
 
-  it.each([['-h'], ['--help']])('knows %s', (flag) => {
+  it.each([['-h'], ['--help']])('shows help for %s', (flag) => {
     expect(read(flag)).toMatchObject({ help: true, version: false, problems: [] });
   });
 
-  it('knows --help-all', () => {
+  it('shows all options for --help-all', () => {
     expect(read('--help-all')).toMatchObject({ help: true, helpAll: true, problems: [] });
     expect(read('--help').helpAll).toBe(false);
   });
 
-  it('knows --version', () => {
+  it('shows the version for --version', () => {
     expect(read('--version')).toMatchObject({ version: true, help: false, problems: [] });
   });
 
-  it('takes a switch with a value in the same word only', () => {
+  it('a switch accepts a value only after an equals sign', () => {
     expect(read('--skip-auth=false').options).toEqual({ skipAuth: ['false'] });
     expect(read('--skip-auth=1').options).toEqual({ skipAuth: ['1'] });
     expect(read('--skip-auth', 'false')).toMatchObject({
@@ -68,7 +68,7 @@ describe('the command line', () => {
     });
   });
 
-  it('takes values that begin with a single dash', () => {
+  it('accepts values that begin with a single dash', () => {
     expect(read('--max-connections', '-1').options).toEqual({ maxConnections: ['-1'] });
     expect(read('--header', '-x: y').options).toEqual({ header: ['-x: y'] });
   });
@@ -80,7 +80,7 @@ describe('a list', () => {
     [['--profile', 'a', 'b,c', URL_1]],
     [['--profile', 'a', 'b,c', '--', URL_1]],
     [['--profile=a', 'b,c', URL_1, '--skip-auth']],
-  ])('lets the endpoint stand before or after it: %j', (argv) => {
+  ])('of profiles allows the endpoint before or after it: %j', (argv) => {
     expect(read(...argv)).toMatchObject({
       endpoint: URL_1,
       options: { profile: ['a', 'b,c'] },
@@ -88,12 +88,12 @@ describe('a list', () => {
     });
   });
 
-  it('lets an ARN follow it', () => {
+  it('of profiles ends at an ARN', () => {
     const arn = 'arn:aws:bedrock-agentcore:us-east-1:123456789012:runtime/x';
     expect(read('--profile', 'a', arn)).toMatchObject({ endpoint: arn, options: { profile: ['a'] } });
   });
 
-  it('ends at the next flag and goes on when it is repeated', () => {
+  it('ends at the next flag and continues when its flag is repeated', () => {
     expect(read('--profile', 'a', '--skip-auth', '--profile', 'b').options).toEqual({
       profile: ['a', 'b'],
       skipAuth: ['true'],
@@ -101,37 +101,37 @@ describe('a list', () => {
   });
 });
 
-describe('what is no option', () => {
+describe('what is not an option', () => {
   it.each([
-    ['--frobnicate', '--frobnicate is no option'],
-    ['--max-conn', '--max-conn is no option; did you mean --max-connections?'],
-    ['--max', '--max is no option; did you mean --max-connections or --max-keepalive-connections?'],
-    ['--regions', '--regions is no option; did you mean --region?'],
-    ['--no-skip-auth', '--no-skip-auth is no option'],
-    ['--maxConnections', '--maxConnections is no option; did you mean --max-connections?'],
-    ['--colour', '--colour is no option'],
-    ['--max-conections', '--max-conections is no option; did you mean --max-connections?'],
-    ['-p', '-p is no option; did you mean --profile?'],
-    ['-max-connections', '-max-connections is no option; did you mean --max-connections?'],
-    ['-hx', '-hx is no option'],
-    ['--__proto__', '--__proto__ is no option'],
-    ['--constructor', '--constructor is no option'],
-    ['--toString', '--toString is no option'],
-  ])('%s is refused, and what was meant is guessed', (flag, problem) => {
+    ['--frobnicate', '--frobnicate is not an option'],
+    ['--max-conn', '--max-conn is not an option; did you mean --max-connections?'],
+    ['--max', '--max is not an option; did you mean --max-connections or --max-keepalive-connections?'],
+    ['--regions', '--regions is not an option; did you mean --region?'],
+    ['--no-skip-auth', '--no-skip-auth is not an option'],
+    ['--maxConnections', '--maxConnections is not an option; did you mean --max-connections?'],
+    ['--colour', '--colour is not an option'],
+    ['--max-conections', '--max-conections is not an option; did you mean --max-connections?'],
+    ['-p', '-p is not an option; did you mean --profile?'],
+    ['-max-connections', '-max-connections is not an option; did you mean --max-connections?'],
+    ['-hx', '-hx is not an option'],
+    ['--__proto__', '--__proto__ is not an option'],
+    ['--constructor', '--constructor is not an option'],
+    ['--toString', '--toString is not an option'],
+  ])('%s is refused, with suggestions', (flag, problem) => {
     expect(read(flag).problems).toEqual([problem]);
     expect(read(flag, 'value').problems).toEqual([problem]);
     expect(read(`${flag}=value`).problems).toEqual([problem]);
   });
 
-  it('does not swallow an endpoint', () => {
-    expect(read('--bogus', URL_1)).toMatchObject({ endpoint: URL_1, problems: ['--bogus is no option'] });
+  it('does not take the following endpoint as its value', () => {
+    expect(read('--bogus', URL_1)).toMatchObject({ endpoint: URL_1, problems: ['--bogus is not an option'] });
   });
 
-  it('does not swallow a second word', () => {
+  it('takes at most one following word as its value', () => {
     expect(read('--bogus', 'x', 'a.example')).toMatchObject({ endpoint: 'a.example' });
   });
 
-  it('may be a second endpoint', () => {
+  it('is not confused with a second endpoint, which is refused', () => {
     expect(read(URL_1, 'https://b.example')).toMatchObject({
       endpoint: URL_1,
       problems: ['unexpected argument "https://b.example": there is one endpoint'],
@@ -139,22 +139,22 @@ describe('what is no option', () => {
   });
 });
 
-describe('a value that was forgotten', () => {
+describe('a forgotten value', () => {
   it.each([
     [['--region']],
     [['--region', '--skip-auth']],
     [['--region', '--max-connections', '4']],
     [['--region=']],
     [['--region', '']],
-  ])('is one complaint: %j', (argv) => {
+  ])('is reported once: %j', (argv) => {
     expect(read(...argv)).toMatchObject({ problems: ['--region needs a value'], endpoint: undefined });
   });
 
-  it.each([[['--profile', '']], [['--profile=']]])('counts in a list too: %j', (argv) => {
+  it.each([[['--profile', '']], [['--profile=']]])('of a list is reported: %j', (argv) => {
     expect(read(...argv).problems).toEqual(['--profile needs a value']);
   });
 
-  it('leaves the endpoint that follows', () => {
+  it('does not consume the endpoint that follows', () => {
     expect(read('--region', '--skip-auth', URL_1)).toMatchObject({ endpoint: URL_1 });
     expect(read('--region', '', 'a.example')).toMatchObject({ endpoint: 'a.example' });
   });
@@ -162,16 +162,16 @@ describe('a value that was forgotten', () => {
 
 it('reports all problems at once, in their order', () => {
   expect(read('--bogus', '--region', '--skip', 'a', URL_1, 'https://b.example', '-x').problems).toEqual([
-    '--bogus is no option',
+    '--bogus is not an option',
     '--region needs a value',
-    '--skip is no option; did you mean --skip-auth?',
-    '-x is no option',
+    '--skip is not an option; did you mean --skip-auth?',
+    '-x is not an option',
     'unexpected argument "https://b.example": there is one endpoint',
   ]);
 });
 
 describe('a command', () => {
-  it('has words of its own, which stand before the endpoint or behind it', () => {
+  it('has words before or after the endpoint', () => {
     const found = { command: 'call', words: ['echo'], endpoint: URL_1, problems: [] };
     expect(read('call', 'echo', URL_1)).toMatchObject(found);
     expect(read('call', URL_1, 'echo')).toMatchObject(found);
@@ -179,7 +179,7 @@ describe('a command', () => {
     expect(read('call', '--', '-strange-', URL_1)).toMatchObject({ words: ['-strange-'], problems: [] });
   });
 
-  it('has options of its own, beside those of the proxy', () => {
+  it('has its own options and the options of the proxy', () => {
     expect(read('call', 'echo', '--json', '--args', '-', '--region=eu-west-1')).toMatchObject({
       options: { json: ['true'], args: ['-'], region: ['eu-west-1'] },
       problems: [],
@@ -187,7 +187,7 @@ describe('a command', () => {
     expect(read('call', 'echo', '--args', '{"n":-1}').options).toEqual({ args: ['{"n":-1}'] });
   });
 
-  it('may stand behind an option, but not behind a list, which takes it in', () => {
+  it('may follow an option, but not a list, which takes it as a value', () => {
     expect(read('--region', 'x', 'tools')).toMatchObject({ command: 'tools', problems: [] });
     expect(read('call', '--profile', 'dev', 'echo').problems).toEqual([
       'call needs a <tool> before its options',
@@ -200,8 +200,8 @@ describe('a command', () => {
     [['tools', '--args', '{}'], '--args is for call only'],
     [['--json'], '--json is for tools, call only'],
     [['demo', '--json'], '--json is for tools, call only'],
-    [['call', 'echo', '--arg', '{}'], '--arg is no option; did you mean --args?'],
-    [['--arg', '{}'], '--arg is no option'],
+    [['call', 'echo', '--arg', '{}'], '--arg is not an option; did you mean --args?'],
+    [['--arg', '{}'], '--arg is not an option'],
     [['tools', 'a.example', 'b.example'], 'unexpected argument "b.example": there is one endpoint'],
     [
       ['tools', 'a'],
@@ -209,24 +209,24 @@ describe('a command', () => {
     ],
     [
       ['login'],
-      '"login" is no command, and an endpoint is a URL or an ARN. The commands are demo, tools, call',
+      '"login" is not a command, and an endpoint is a URL or an ARN. The commands are demo, tools, call',
     ],
-    [['tolls'], '"tolls" is no command; did you mean tools?'],
-    [['Call', URL_1], '"Call" is no command; did you mean call?'],
-    [['-v'], '-v is no option; did you mean --version?'],
-    [['version'], '"version" is no command; did you mean --version?'],
-  ])('is complained about once: %j', (argv, problem) => {
+    [['tolls'], '"tolls" is not a command; did you mean tools?'],
+    [['Call', URL_1], '"Call" is not a command; did you mean call?'],
+    [['-v'], '-v is not an option; did you mean --version?'],
+    [['version'], '"version" is not a command; did you mean --version?'],
+  ])('with a mistake is reported once: %j', (argv, problem) => {
     expect(read(...argv).problems).toEqual([problem]);
   });
 
-  it('is helped with by the word as by the flag', () => {
+  it('shows help for the word help as for the flag', () => {
     expect(read('help')).toMatchObject({ help: true, command: undefined, endpoint: undefined, problems: [] });
     expect(read('help', 'tools')).toMatchObject({ help: true, command: 'tools', problems: [] });
     expect(read('tools', 'help')).toMatchObject({ help: false, command: 'tools', endpoint: undefined });
     expect(readArguments(['help'], TABLE)).toMatchObject({ help: false, endpoint: 'help' });
   });
 
-  it('is not seen in what looks like an endpoint', () => {
+  it('is not recognized within a host name', () => {
     expect(read('tools.example.com')).toMatchObject({ endpoint: 'tools.example.com', problems: [] });
   });
 });

@@ -12,7 +12,7 @@ const FLAGS_WITH_P = Object.keys(OPTIONS)
   .filter((flag) => flag.startsWith('--p'));
 const SCOPE = ['--service', 'execute-api', '--region', 'eu-west-1'];
 
-/** What the command says on stderr where it refuses to start; it reads no stdin and writes no stdout. */
+/** The errors on stderr of a command that refuses to start, and that writes nothing to stdout. */
 async function complaintOf(options: BinOptions): Promise<string> {
   const bin = BinDriver.start(options);
   expect(await bin.exit()).toEqual({ code: 2, signal: null });
@@ -24,11 +24,15 @@ const complaint = (...problems: string[]): string =>
   `mcp-sigv4-proxy: ${problems.length === 1 ? 'a problem' : `${problems.length} problems`} with the settings:\n` +
   `${problems.map((problem) => `  ${problem}\n`).join('')}Run mcp-sigv4-proxy --help-all for all options.\n`;
 
-describe('a command line that cannot be obeyed', () => {
+describe('an invalid command line', () => {
   it.each<[string, readonly string[], string]>([
-    ['an unknown flag', ['--frobnicate'], '--frobnicate is no option'],
-    ['an abbreviated flag', ['--max-conn', '3'], '--max-conn is no option; did you mean --max-connections?'],
-    ['a short flag', ['-p', 'work'], `-p is no option; did you mean ${FLAGS_WITH_P.join(' or ')}?`],
+    ['an unknown flag', ['--frobnicate'], '--frobnicate is not an option'],
+    [
+      'an abbreviated flag',
+      ['--max-conn', '3'],
+      '--max-conn is not an option; did you mean --max-connections?',
+    ],
+    ['a short flag', ['-p', 'work'], `-p is not an option; did you mean ${FLAGS_WITH_P.join(' or ')}?`],
     ['a flag without its value', ['--region', '--skip-auth'], '--region needs a value'],
     ['a second endpoint', [ENDPOINT], `unexpected argument "${ENDPOINT}": there is one endpoint`],
     [
@@ -47,7 +51,7 @@ describe('a command line that cannot be obeyed', () => {
       '--max-connections must be an integer >= 1, not "ten"',
     ],
     [
-      'fewer connections than none to keep',
+      'a negative number of connections to keep',
       ['--max-keepalive-connections', '-1'],
       '--max-keepalive-connections must be an integer >= 0, not "-1"',
     ],
@@ -61,7 +65,7 @@ describe('a command line that cannot be obeyed', () => {
       ['--drain-timeout', '0'],
       '--drain-timeout must be a number of seconds > 0, not "0"',
     ],
-    ['a time before now', ['--timeout', '-1'], '--timeout must be a number of seconds >= 0, not "-1"'],
+    ['a negative time limit', ['--timeout', '-1'], '--timeout must be a number of seconds >= 0, not "-1"'],
     [
       'a time with a unit',
       ['--tool-timeout', '5m'],
@@ -73,17 +77,17 @@ describe('a command line that cannot be obeyed', () => {
       '--max-line must be 0 (no limit) or an integer >= 65536, not "100"',
     ],
     [
-      'a level that there is not',
+      'an unknown log level',
       ['--log-level', 'loud'],
       '--log-level must be one of trace, debug, info, warn, error, silent, not "loud"',
     ],
     [
-      'an authentication that there is not',
+      'an unknown kind of authentication',
       ['--auth', 'magic'],
       '--auth must be one of sigv4, none, not "magic"',
     ],
     [
-      'a proxy that is no URL',
+      'a proxy that is not a URL',
       ['--proxy', 'localhost'],
       '--proxy must be an http:// or https:// URL, not "localhost"',
     ],
@@ -106,20 +110,20 @@ describe('a command line that cannot be obeyed', () => {
     expect(await complaintOf({ args: [ENDPOINT, ...SCOPE, ...args] })).toBe(complaint(problem));
   });
 
-  it('is complained about whole, at once, the endpoint first', async () => {
+  it('reports all problems at once, the endpoint first', async () => {
     const args = ['--max-connections', '0', '--nonsense', 'http://mcp.example.com/mcp', ...SCOPE];
     const env = { MCP_PROXY_TIMEOUT: 'soon' };
     expect(await complaintOf({ args, env })).toBe(
       complaint(
         'the endpoint must use https: http sends signed requests unencrypted, and is allowed for loopback addresses only, not "http://mcp.example.com/mcp"',
-        '--nonsense is no option',
+        '--nonsense is not an option',
         '--max-connections must be an integer >= 1, not "0"',
         'MCP_PROXY_TIMEOUT must be a number of seconds >= 0, not "soon"',
       ),
     );
   });
 
-  it('is complained about whole also where limits, repeats and sessions are bad alone and together', async () => {
+  it('reports invalid limits, retries and sessions, and invalid combinations, at once', async () => {
     const args = [
       ...['--max-concurrent', '0', '--queue-timeout', '0', '--retries', '11', '--breaker-threshold', '0'],
       ...['--retry-base-delay', '3', '--retry-max-delay', '2', '--breaker-reset', '0'],
@@ -146,7 +150,7 @@ describe('a command line that cannot be obeyed', () => {
   });
 });
 
-describe('an environment that cannot be obeyed', () => {
+describe('an invalid environment', () => {
   it.each<[string, string, string]>([
     ['MCP_PROXY_MAX_CONNECTIONS', '0', 'MCP_PROXY_MAX_CONNECTIONS must be an integer >= 1, not "0"'],
     [
@@ -168,7 +172,7 @@ describe('an environment that cannot be obeyed', () => {
     );
   });
 
-  it('names the file of variables that is not there', async () => {
+  it('names the missing file of --env-file', async () => {
     // By its variable: Node itself takes --env-file, wherever it stands, and ends with 9 before the first line runs.
     const env = { MCP_PROXY_ENV_FILE: '/nowhere/.env' };
     expect(await complaintOf({ args: [ENDPOINT, ...SCOPE], env })).toBe(
@@ -202,7 +206,7 @@ describe('an endpoint that cannot be used', () => {
     }
   });
 
-  it('whose host does not determine what to sign for says how to tell it', async () => {
+  it('whose host determines neither service nor region is refused with the remedy', async () => {
     expect(await complaintOf({ args: [ENDPOINT] })).toBe(
       complaint(
         '--service <name> and --region <region> must be given: the host mcp.example.com does not determine what to sign for (--auth none sends requests unsigned)',
@@ -211,10 +215,10 @@ describe('an endpoint that cannot be used', () => {
   });
 });
 
-describe('a profile that is not there', () => {
+describe('a missing profile', () => {
   const CONFIG = '[default]\nregion = eu-west-1\n[profile work]\nregion = eu-west-1\n';
 
-  it('is an answer to the first request, which names it, those that are there and the remedy', async () => {
+  it('is reported in the response to the first request, with the known profiles and the remedy', async () => {
     const { server, bin } = await startRelayed({
       credentials: false,
       args: ['--profile', 'wrok'],
@@ -267,21 +271,21 @@ describe('broken configuration files', () => {
     expect(bin.stderr).toBe('');
   });
 
-  it('do not matter where the environment has credentials', async () => {
+  it('do not matter if the environment has credentials', async () => {
     const { bin } = await startRelayed({ files: { '.aws/config': '[[[', '.aws/credentials': '\0' } });
     expect(await bin.initialize({}, 0)).toMatchObject({ result: {} });
     expect(bin.stderr).toBe('');
   });
 });
 
-describe('what is asked for by a person', () => {
+describe('help and version', () => {
   it.each([
     [['--version'], /^\d+\.\d+\.\d+$/],
     [['--help'], /^Usage: mcp-sigv4-proxy \[endpoint\] \[options\]$/],
     [['-h', '--nonsense'], /^Usage: mcp-sigv4-proxy/],
     [['--help-all'], /^Usage: mcp-sigv4-proxy \[endpoint\] \[options\]$/],
     [['help', 'doctor'], /^Usage: mcp-sigv4-proxy doctor \[endpoint\] \[options\]$/],
-  ])('%j is answered on stdout, with exit code 0 and nothing sent', async (args, first) => {
+  ])('%j prints to stdout and exits with 0, and sends no request', async (args, first) => {
     const server = await ScriptedServer.start((_request, response) => void response.end());
     const bin = BinDriver.start({ args: [...args, server.url], anyStdout: true });
     expect(await bin.exit()).toEqual({ code: 0, signal: null });

@@ -15,10 +15,10 @@ describe('an argument that is not an endpoint', () => {
   it.each([
     [
       ['login'],
-      /"login" is no command, and an endpoint is a URL or an ARN\. The commands are doctor, tools, call/,
+      /"login" is not a command, and an endpoint is a URL or an ARN\. The commands are doctor, tools, call/,
     ],
-    [['list'], /"list" is no command, and an endpoint is a URL or an ARN/],
-    [['list', 'https://example.com/mcp'], /"list" is no command/],
+    [['list'], /"list" is not a command, and an endpoint is a URL or an ARN/],
+    [['list', 'https://example.com/mcp'], /"list" is not a command/],
     [
       ['tools', 'echo'],
       /tools takes no "echo": an endpoint is a URL or an ARN, and a tool is called by: mcp-sigv4-proxy call echo/,
