@@ -8,15 +8,17 @@ import {
   valueStartOf,
 } from '../core/jsonrpc/json-spans.ts';
 import {
+  cancellationOf,
   idText,
   isObject,
   type JsonObject,
   paramsOf,
   type Request,
   type Response,
+  statedVersion,
   withIdText,
 } from '../core/jsonrpc/message.ts';
-import type { Call, Handler, Layer, Reply } from '../core/pipeline/call.ts';
+import { type Call, type Handler, type Layer, NO_DEADLINE, type Reply } from '../core/pipeline/call.ts';
 import type { Events } from '../core/pipeline/events.ts';
 import { deriveHttpContext } from '../core/pipeline/http-context.ts';
 import type { Clock } from '../core/time/clock.ts';
@@ -120,8 +122,15 @@ async function mergePages(
   let failed: Reply | undefined;
   let rest: string | undefined;
   const end = await readPages<Page>({
-    fetch: async (cursor) =>
-      readPage(await next(cursor === undefined ? call : createPageCall(call, request, cursor)), key),
+    fetch: async (cursor) => {
+      const page = cursor === undefined ? call : createPageCall(call, request, cursor);
+      try {
+        return readPage(await next(page), key);
+      } catch (error) {
+        if (page !== call && call.signal.aborted) cancelPage(next, page);
+        throw error;
+      }
+    },
     nextCursorOf: ({ list }) => list?.result.nextCursor,
     take: ({ reply, list }, cursor) => {
       if (!list) {
@@ -192,6 +201,19 @@ function createPageCall(call: Call, request: Request, cursor: string): Call {
     message,
     ...(httpContext ? { httpContext: deriveHttpContext(httpContext, request.method) } : {}),
   };
+}
+
+/**
+ * Notifies the server that a page is not wanted any more: the client's own cancellation names an id
+ * that the server knows from the first page only.
+ */
+function cancelPage(next: Handler, page: Call): void {
+  const { message } = page;
+  // The stateless revision cancels by closing the stream.
+  if (message.kind !== 'request' || statedVersion(message) !== undefined) return;
+  const cancellation = cancellationOf(message, 'the list was cancelled');
+  const signal = new AbortController().signal;
+  void next({ ...page, message: cancellation, signal, deadline: NO_DEADLINE }).catch(() => undefined);
 }
 
 /**

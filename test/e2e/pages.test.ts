@@ -102,6 +102,48 @@ describe('a list in pages', () => {
     });
   });
 
+  it.each([0, '', -1])('that is cancelled during a later page cancels that page: %j', async (id) => {
+    const { bin, server } = await startInitialized({
+      on: {
+        'tools/list': (_request, _response, { params, result }) => {
+          if (params.cursor === undefined) result({ tools: [], nextCursor: 'x' });
+        },
+      },
+    });
+    bin.send({ jsonrpc: '2.0', id, method: 'tools/list' });
+    await server.until(() => server.of('tools/list').length === 2);
+    bin.notify('notifications/cancelled', { requestId: id });
+    const page = server.of('tools/list')[1]?.rpc.id;
+    expect(page).not.toBe(id);
+    await server.until(() =>
+      server.of('notifications/cancelled').some(({ rpc }) => rpc.params?.requestId === page),
+    );
+    expect(bin.messages.filter((message) => message.id === id)).toEqual([]);
+  });
+
+  it('is merged for each profile by itself', async () => {
+    const { bin, server } = await startInitialized({
+      args: ['--profile', 'one', '--profile', 'two'],
+      env: { AWS_ACCESS_KEY_ID: '', AWS_SECRET_ACCESS_KEY: '' },
+      verify: false,
+      files: {
+        '.aws/credentials': ['one', 'two']
+          .map(
+            (name) => `[${name}]\naws_access_key_id = AKID${name.toUpperCase()}\naws_secret_access_key = s\n`,
+          )
+          .join(''),
+      },
+      on: paged('tools/list', 'tools'),
+    });
+    const { result } = (await bin.request('tools/list', {}, 0)) as { result: { tools: { name: string }[] } };
+    expect(result.tools.map(({ name }) => name)).toEqual(['a', 'b', 'c']);
+    expect(result).not.toHaveProperty('nextCursor');
+    const signers = server
+      .of('tools/list')
+      .map(({ headers }) => /Credential=(\w+)/.exec(String(headers.authorization))?.[1]);
+    expect(signers).toEqual(['AKIDONE', 'AKIDONE', 'AKIDONE']);
+  });
+
   it('that outgrows the line of a client is cut at a page, with the cursor of the next one', async () => {
     const long = 'x'.repeat(20_000);
     const { bin } = await startInitialized({
