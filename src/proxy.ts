@@ -35,9 +35,9 @@ import { Upstream } from './upstream/upstream.ts';
 import { SECOND_MS, Wiring } from './wiring.ts';
 
 export interface ProxyDeps {
-  /** The system's, unless given. */
+  /** Default: the system clock. */
   readonly clock?: Clock;
-  /** Where to observe what happens; the proxy itself logs nothing. */
+  /** Receives events; the proxy itself logs nothing. */
   readonly events?: Events;
 }
 
@@ -47,8 +47,8 @@ const isInitialize = ({ message }: Call): boolean =>
   message.kind === 'request' && message.method === 'initialize';
 
 /**
- * The proxy without its front ends: give it a way to send, get a connection to feed. What fails is
- * told to the client as a JSON-RPC error; nothing here throws.
+ * The proxy without a client transport. Errors are returned to the client as JSON-RPC errors;
+ * nothing here throws.
  */
 export class McpProxy {
   readonly #settings: Settings;
@@ -58,10 +58,7 @@ export class McpProxy {
   readonly #upstream: Upstream;
   readonly #passThrough: PassThrough;
   readonly #handler: Handler;
-  /**
-   * Past every layer that keeps lists; what it brings is learned, and compared with what the client
-   * was shown.
-   */
+  /** Bypasses the layers that cache lists, and records what it reads. */
   readonly #learning: Handler;
   /** The same with repeats, also for HTTP clients. */
   readonly #learningAgain: Handler;
@@ -87,11 +84,10 @@ export class McpProxy {
       limits: poolLimits(settings, sessionLifetimeAt(settings.endpoint)),
       openLimit: openLimitOf(settings),
       quota: new SessionQuota(settings.maxTotalSessions),
-      // The first time counted where it passed the rate.
+      // The first attempt was counted by the rate limit layer.
       beforeResend: async ({ profile, signal, deadline: { remainingMs: leftMs } }) =>
         wiring.buckets?.of(profile).take(signal, { ahead: true, remainingMs: leftMs }),
-      // What a session's server said of its tools ends with it, and nobody has told the client so
-      // far.
+      // Tools belong to the session's server, and the client does not know of the change.
       onReplaced: (profile) => wiring.tools.of(profile).invalidate(),
       onToolStream: (client, profile) => wiring.changeStreams.add({ client, profile, stateless: false }),
     });
@@ -112,44 +108,40 @@ export class McpProxy {
     const openLimitMs = openLimitOf(this.#settings)?.ms;
     const lazily = store && lazy({ store, defaultProfile, host, clock, events, openLimitMs });
     return [
-      // Outermost: no error gets to a client past it, whichever layer or server made it.
+      // Outermost: every error passes it, whichever layer or server made it.
       redaction(this.#wiring.redactor),
-      // Above the lazy start and the filters: it needs no server, and is asked for before anything
-      // else works.
+      // Outside the lazy start and the filters: needs no server.
       ...this.#whoami(),
-      // Above the rest, because it only reads: whatever a later layer refuses, the user agent of
-      // the refusal's retry knows its client. HTTP clients name themselves with each request.
+      // Reads only. HTTP clients name themselves with each request.
       when(
         isOfStdio,
         clientName((client) => this.#wiring.setClientInfo(client)),
       ),
-      // Above all that edits: what is kept is what the client is shown. HTTP clients need the
-      // session's id, which no snapshot has.
+      // Outside all edits: the snapshot is what the client sees. HTTP clients need a real session
+      // id.
       ...(lazily ? [when(isOfStdio, lazily.start)] : []),
-      // Above all that goes by the profile of a call: here it is chosen.
+      // Outside everything that depends on the profile, which is chosen here.
       ...(profiles.length > 1 ? [this.#profileLayer()] : []),
-      // Below, because a call of another profile need not wait for the session of the default one.
+      // Inside the profile layer: calls of other profiles need not wait for the default session.
       ...(lazily ? [when(isOfStdio, lazily.need)] : []),
-      // Before all that costs: a call that is not let through takes no place and no connection.
+      // Before all limits: a refused call takes no slot and no connection.
       ...this.#filter(),
-      // Before any limit: what waits is what will be sent. What opens a session gets it with every
-      // opening, of each profile its own.
+      // Before any limit, so the queued text is final. `initialize` gets its metadata in the
+      // opening stack, per profile.
       when((call) => !isInitialize(call), this.#withMetadata),
-      // Below what edits the request, on which the answer depends; above every limit: what is known
-      // takes no place.
+      // Inside request edits, which the answer depends on; outside every limit.
       toolCache({ ...this.#wiring.toolDeps(), ttlMs: toolCacheTtl && toolCacheTtl * SECOND_MS }),
-      // Below the cache, which keeps the whole list; above the repeats, because each page is a
-      // request of its own.
+      // Inside the cache, which keeps the complete list; outside retries, because each page is a
+      // request.
       pages({ how: this.#settings.pages, maxLineBytes: this.#settings.maxLine, clock, events }),
-      // Outside the rate, whose waiting is part of a call's work: a place is for a whole call,
-      // repeats included.
+      // Outside the rate limit: a slot covers a whole call with its retries.
       ...(limiters ? [backpressure(limiters)] : []),
-      // Inside the place, outside the rate: a repeat waits for its turn like everything else.
-      // Opening a session has its own.
+      // Inside the slot, outside the rate limit: a retry waits for its turn. Openings have their
+      // own retry.
       retry({ ...this.#wiring.retryDeps(), refreshTools: (call) => this.#refreshHints(call) }),
-      // Innermost: every attempt that goes to the server counts.
+      // Every attempt counts.
       ...(buckets ? [when((call) => !isInitialize(call), rateLimit(buckets))] : []),
-      // Below all that edits or keeps lists: it reads what the server itself says.
+      // Innermost: sees the server's own lists.
       toolKnowledge({
         ...this.#wiring.toolDeps(),
         knownTo: (profile) => this.#wiring.toolsKnownTo(profile),
@@ -157,7 +149,7 @@ export class McpProxy {
     ];
   }
 
-  /** No layer sees it, and its errors go to a client all the same. */
+  /** Forwards a request that passes no layer; its errors are redacted all the same. */
   async #forward(request: BareRequest): Promise<Reply> {
     const { redactor } = this.#wiring;
     const { pass, flush } = guarded(request.pass, redactor, () => {
@@ -177,9 +169,7 @@ export class McpProxy {
     return isUnfiltered(this.#settings) ? undefined : (response) => visibleTools(response, this.#settings);
   }
 
-  /**
-   * An HTTP client opens its session itself, and a server that is down is left alone all the same.
-   */
+  /** HTTP clients open sessions themselves; the breaker applies to them too. */
   readonly #handleHttp: Handler = (call) => {
     if (!isInitialize(call)) return this.#passThrough.handle(call);
     return compose(this.#openingLayers.of(call.profile), this.#passThrough.handle)(call);
@@ -211,17 +201,14 @@ export class McpProxy {
       : [toolFilter({ ...this.#wiring.toolDeps(), rules: this.#settings })];
   }
 
-  /**
-   * Around each initialize, the client's and those that mend a lost session: again, unless the
-   * server is known to be down.
-   */
+  /** The layers around each `initialize`: metadata, retry, breaker, rate limit. */
   #createOpeningLayers(): readonly Layer[] {
     const { breakerThreshold: threshold, breakerReset } = this.#settings;
     const { clock, buckets } = this.#wiring;
     const circuit = new Breaker({ threshold, resetMs: breakerReset * SECOND_MS, clock });
     const repeated = retry({ ...this.#wiring.retryDeps(), opening: true });
-    // Who stands in line for the rate may need the session that this opens. HTTP clients open
-    // theirs themselves, each for itself.
+    // Callers in the queue may depend on this session, so `initialize` goes first. HTTP clients
+    // open theirs independently.
     const rate = buckets ? [when(isInitialize, rateLimit(buckets, isOfStdio))] : [];
     return [this.#withMetadata, repeated, breaker(circuit), ...rate];
   }
@@ -238,8 +225,7 @@ export class McpProxy {
   }
 
   /**
-   * The way that a profile's requests take, to be looked at part by part: what is opened or
-   * resolved here is what they use.
+   * The transport of a profile, for checks of its parts: they are the ones that requests use.
    * @internal
    */
   profileTransport(profile: string): ProfileTransport {
@@ -247,8 +233,8 @@ export class McpProxy {
   }
 
   /**
-   * Connects one client, who has sessions of its own. Nothing is sent, opened or resolved before
-   * its first message.
+   * Connects one client with sessions of its own. Nothing is sent, opened or resolved before its
+   * first message.
    * @param send - writes one line to it, without the newline, and resolves when it has room for
    * more: who never resolves holds up the server's answers to this client, and nobody else's. It
    * must not reject: a client that is gone is for `abandon` of what this returns.
@@ -282,7 +268,7 @@ export class McpProxy {
   }
 
   /**
-   * Connects the clients of a listener, of which each keeps its own sessions.
+   * Connects the clients of a listener, which keep their own sessions.
    * @internal
    */
   connectHttp(maxStreams: number): HttpHandler {
@@ -316,10 +302,7 @@ export class McpProxy {
     });
   }
 
-  /**
-   * The client has left: calls that still wait in a queue, or for a session, are refused; those
-   * under way go on.
-   */
+  /** The client has left: calls that wait in a queue or for a session are refused, others go on. */
   refuseQueued(): void {
     const refused = (line: string): ProxyError =>
       new ProxyError('shutting-down', `The proxy is ending: this call waited ${line} and was not sent.`, {
@@ -348,7 +331,7 @@ export class McpProxy {
     this.stop();
   }
 
-  /** Cuts every connection and kills a running credential_process, without a word to anybody. */
+  /** Closes every connection and kills a running credential_process. */
   stop(): void {
     this.#wiring.identities.close();
     this.#wiring.transports.close();

@@ -31,10 +31,7 @@ export const SECOND_MS = 1_000;
 
 type Headers = Readonly<Record<string, string>>;
 
-/**
- * What the layers and the upstream share, as the settings want it: one for the whole process, or
- * one for each profile.
- */
+/** Builds what layers and upstream share, once per process or once per profile. */
 export class Wiring {
   readonly clock: Clock;
   readonly events: Events;
@@ -42,15 +39,15 @@ export class Wiring {
   readonly identities: Identities;
   readonly tools = new PerProfile(() => new ToolCatalog());
   readonly changeStreams = new ChangeStreams();
-  /** Knows every secret of the settings and of the credentials so far. */
+  /** Knows all secrets of the settings and credentials. */
   readonly redactor = new Redactor();
-  /** Undefined: calls are not counted. */
+  /** Undefined without --max-concurrent. */
   readonly limiters: PerProfile<Limiter> | undefined;
-  /** Undefined: there is no rate. */
+  /** Undefined without --rate-limit. */
   readonly buckets: PerProfile<TokenBucket> | undefined;
   /** Undefined: --retry-mode standard, or no repeats. */
   readonly rates: PerProfile<AdaptiveRate> | undefined;
-  /** Undefined: nothing is kept for the next start. */
+  /** Undefined without --lazy. */
   readonly snapshots: SnapshotFiles | undefined;
   readonly #settings: Settings;
   #headers: Headers;
@@ -99,8 +96,8 @@ export class Wiring {
   }
 
   /**
-   * One endpoint, one server: what it says of a tool to the default profile holds until it says
-   * otherwise to another.
+   * All profiles reach the same server, so the default profile's tools hold until another list says
+   * otherwise.
    */
   toolsKnownTo(profile: string): Pick<ToolCatalog, 'annotationsOf' | 'definitionOf' | 'listedAt'> {
     const own = this.tools.of(profile);
@@ -112,7 +109,7 @@ export class Wiring {
     };
   }
 
-  /** What the layers that know tools have in common. */
+  /** The dependencies of the tool layers. */
   toolDeps(): Omit<ToolCacheDeps, 'ttlMs'> {
     return {
       toolsOf: (profile) => this.tools.of(profile),
@@ -124,7 +121,7 @@ export class Wiring {
     };
   }
 
-  /** The client has said who it is. */
+  /** Sets the client's product for the user agent. */
   setClientInfo(client: string): void {
     if (!this.#settings.disableTelemetry) this.#headers = this.headersFor(client);
   }
@@ -136,7 +133,7 @@ export class Wiring {
     return { ...headers, 'user-agent': products.filter(Boolean).join(' ') };
   }
 
-  /** What goes with every request of a profile; what --metadata names wins. */
+  /** The metadata of a profile's requests; --metadata wins. */
   metadata(): Layer {
     const { endpoint, env, profiles } = this.#settings;
     const named = readMetadata(this.#settings.metadata);
@@ -220,8 +217,8 @@ export class Wiring {
     const { readOnly, allowTool, denyTool } = this.#settings;
     return new SnapshotFiles({
       folder: cacheFolder(env),
-      // What is kept is what the client was shown, so that it depends on what hides tools from it,
-      // and what adds to them.
+      // The snapshot is what the client sees, so its key includes the options that hide or add
+      // tools.
       identity: [endpoint.href, scope, profiles, profileTools, roleArn, auth, readOnly, allowTool, denyTool],
       principal: {
         foreseen: async () =>

@@ -51,10 +51,7 @@ interface LimiterSnapshot {
   readonly queueTimeoutMs: number;
 }
 
-/**
- * A call found no place. Its wire form is older than this project and read by programs: text and
- * keys are fixed.
- */
+/** A call was refused for overload. Text and keys are fixed, because programs read them. */
 export class OverloadedError extends ProxyError {
   readonly overload: OverloadReason;
   readonly #code: number;
@@ -106,9 +103,9 @@ export interface LimiterCounts {
   readonly rejectedQueueTimeout: number;
 }
 
-/** A place among the running calls. Gives itself back when its call is cancelled. */
+/** A slot among the running calls. Released automatically when its call is cancelled. */
 export interface Slot {
-  /** Harmless when the place is given back already. */
+  /** Harmless when already released. */
   release(): void;
 }
 
@@ -118,14 +115,13 @@ interface QueuedCall {
 }
 
 /**
- * So many calls at once, so many waiting in line. Every decision is an integer and a list, taken in
- * one step: with a semaphore to await, a cancellation between asking and getting would lose a place
- * for good.
+ * Limits running and queued calls. Decisions are synchronous: with an awaited semaphore, a
+ * cancellation between request and grant would lose a slot.
  */
 export class Limiter {
   readonly #options: LimiterOptions;
   #active = 0;
-  /** A Set keeps order and forgets a cancelled waiter in one step, however many wait. */
+  /** A Set keeps order and removes a cancelled waiter in one step. */
   readonly #waiting = new Set<QueuedCall>();
   readonly #rejected: Record<OverloadReason, number> = {
     concurrency_limit: 0,
@@ -145,10 +141,7 @@ export class Limiter {
     return this.#waiting.size;
   }
 
-  /**
-   * Successes, failures and cancellations are not counted: only what was refused for want of a
-   * place.
-   */
+  /** Only refused calls are counted, not successes, failures or cancellations. */
   get counts(): LimiterCounts {
     const { concurrency_limit, queue_full, queue_timeout } = this.#rejected;
     return {
@@ -162,8 +155,8 @@ export class Limiter {
   }
 
   /**
-   * A place now, or a promise of one in line. The promise rejects with the signal's reason the
-   * moment that aborts.
+   * Returns a slot, or a promise of one in the queue, which rejects with the signal's reason as
+   * soon as it aborts.
    * @throws OverloadedError
    */
   enter(signal: AbortSignal): Slot | Promise<Slot> {
@@ -195,7 +188,7 @@ export class Limiter {
         },
       };
       const timer = clock.schedule(queueTimeoutMs, () => {
-        // Out of the queue first: what the refusal reports is the queue without it.
+        // Removed first, so that the error reports the queue without it.
         leave();
         reject(this.#overloaded('queue_timeout'));
       });
@@ -215,7 +208,7 @@ export class Limiter {
       oldest?.grant();
     };
     this.#active++;
-    // A cancelled call's place is free at once, however long its handler takes to notice.
+    // The slot of a cancelled call is free at once, whenever its handler ends.
     signal.addEventListener('abort', release, { once: true });
     return { release };
   }
@@ -231,19 +224,15 @@ export class Limiter {
     );
   }
 
-  /**
-   * Sends home everybody in line, with this error: at the end of the process nobody should wait out
-   * a timer.
-   */
+  /** Refuses all queued calls with this error, at shutdown. */
   refuseQueued(error: ProxyError): void {
     for (const waiter of [...this.#waiting]) waiter.refuse(error);
   }
 }
 
 /**
- * Admits tools/call only. Everything else is cheap for the server, or must get through so that the
- * calls under way can end: a ping, a cancellation, the answer to an elicitation behind a full queue
- * would be a deadlock.
+ * Limits tools/call only. Other messages are cheap, or calls in flight depend on them: a response
+ * behind a full queue would be a deadlock.
  * @param limiters - one per profile: calls that hang with one must never stand in the way of
  * another, whose server may be well.
  */
@@ -256,8 +245,7 @@ export function backpressure(limiters: Pick<PerProfile<Limiter>, 'of'>): Layer {
       const slot =
         entered instanceof Promise ? await withHeldDeadline(entered, call.deadline.hold()) : entered;
       try {
-        // Between the grant and this line the call can have been cancelled; its handler must not
-        // start then.
+        // The call may have been cancelled since the grant; its handler must not start then.
         if (signal.aborted) throw unsentReason(signal.reason);
         return await next(call);
       } finally {
@@ -266,7 +254,7 @@ export function backpressure(limiters: Pick<PerProfile<Limiter>, 'of'>): Layer {
     };
 }
 
-/** The call's own time limit is for its work: it stands still while the call stands in line. */
+/** The call's deadline is held while it is queued. */
 async function withHeldDeadline(waiting: Promise<Slot>, release: () => void): Promise<Slot> {
   try {
     return await waiting;

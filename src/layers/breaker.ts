@@ -25,7 +25,7 @@ export interface BreakerLimits {
   readonly resetMs: number;
 }
 
-/** Stands for one attempt, so that a late one is not taken for the probe. */
+/** Identifies one attempt, so that a late one is not taken for the probe. */
 export type BreakerAttempt = Readonly<Record<never, never>>;
 
 export type BreakerState =
@@ -35,9 +35,9 @@ export type BreakerState =
       readonly is: 'half-open';
       readonly failures: number;
       readonly cause: string;
-      /** The one attempt that is let through. */
+      /** The only attempt that is allowed. */
       readonly probe: BreakerAttempt;
-      /** When another may take its place: a probe that hangs must not shut the door for ever. */
+      /** When another attempt may be the probe, in case this one hangs. */
       readonly until: number;
     };
 
@@ -45,10 +45,10 @@ export type BreakerInput =
   | { readonly is: 'asks'; readonly attempt: BreakerAttempt; readonly now: number }
   | { readonly is: 'succeeded' }
   | { readonly is: 'failed'; readonly attempt: BreakerAttempt; readonly now: number; readonly cause: string }
-  /** Cancelled, or refused in a way that says nothing about the server's health. */
+  /** Cancelled, or refused for a reason that says nothing about the server. */
   | { readonly is: 'abandoned'; readonly attempt: BreakerAttempt; readonly now: number };
 
-/** What the breaker is after this. Pure. */
+/** Returns the next state. Pure. */
 function nextState(state: BreakerState, input: BreakerInput, limits: BreakerLimits): BreakerState {
   switch (input.is) {
     case 'asks':
@@ -61,7 +61,7 @@ function nextState(state: BreakerState, input: BreakerInput, limits: BreakerLimi
         until: input.now + limits.resetMs,
       };
     case 'succeeded':
-      // Also by an attempt from before it opened: the server has just been seen to work.
+      // Also a late success shows that the server works.
       return { is: 'closed', failures: 0 };
     case 'failed': {
       const late = state.is === 'open' || (state.is === 'half-open' && state.probe !== input.attempt);
@@ -72,13 +72,13 @@ function nextState(state: BreakerState, input: BreakerInput, limits: BreakerLimi
     }
     case 'abandoned': {
       if (state.is !== 'half-open' || state.probe !== input.attempt) return state;
-      // Its time is up already, so that the next caller probes.
+      // Expired at once, so that the next caller probes.
       return { is: 'open', failures: state.failures, cause: state.cause, until: input.now };
     }
   }
 }
 
-/** Whether this attempt may go, after it has asked. Pure. */
+/** Whether this attempt is allowed. Pure. */
 const admits = (state: BreakerState, attempt: BreakerAttempt): boolean =>
   state.is === 'closed' || (state.is === 'half-open' && state.probe === attempt);
 
@@ -86,15 +86,12 @@ export interface BreakerOptions extends BreakerLimits {
   readonly clock: Clock;
 }
 
-/** While a probe is under way, nobody knows when it ends; most end soon. */
+/** An estimate while a probe runs; most end soon. */
 const RETRY_AFTER_MS = 1_000;
-/** Long error texts are told once, by the attempt that met them. */
+/** Long texts were reported in full by the failed attempt. */
 const MAX_CAUSE_CHARACTERS = 300;
 
-/**
- * Remembers how opening sessions went for one profile, and spares the server and the callers
- * attempts that would fail.
- */
+/** Tracks failures to open sessions of one profile, and refuses attempts that would fail. */
 export class Breaker {
   readonly clock: Clock;
   readonly #limits: BreakerLimits;
@@ -159,9 +156,8 @@ export class Breaker {
 const seconds = (ms: number): number => Math.round(ms / 100) / 10;
 
 /**
- * Which failures say that the server cannot be reached or used. Refused credentials do not: the
- * next caller may hold better ones, and everybody should see the real refusal. What was not even
- * tried says nothing.
+ * The failures that count against the server. Refused credentials do not: the next caller may have
+ * better ones and should see the refusal. Unsent requests do not either.
  */
 const COUNTS_AS_FAILURE: Readonly<Record<ErrorReason | 'answered', boolean | 'by status'>> = {
   'connect-failed': true,
@@ -198,28 +194,21 @@ const COUNTS_AS_FAILURE: Readonly<Record<ErrorReason | 'answered', boolean | 'by
   overloaded: false,
 };
 
-/** Whether this failure to open a session counts against the server. Pure. */
+/** Whether this failure counts against the server. Pure. */
 export function countsAsFailure(failure: Failure): boolean {
   const verdict = COUNTS_AS_FAILURE[failure.how];
   if (verdict !== 'by status') return verdict;
   const { status = 0 } = failure;
-  // A server that throttles is well; an open breaker would cut short the patience that rides it
-  // out.
+  // A throttling server works; an open breaker would cut the retries short.
   if (isTurnedAway(failure) || status === 401 || status === 403) return false;
   return failure.how === 'http-status' || status >= 500;
 }
 
-/**
- * Its time was over while it still waited here, for a connection or its turn: the server has heard
- * nothing of it.
- */
+/** True for a timeout before anything was sent. */
 const isUnsent = (error: unknown): boolean =>
   error instanceof ProxyError && error.reason === 'timeout' && error.sent === 'no';
 
-/**
- * For the stack that opens sessions: asks the breaker before, and tells it afterwards. Sessions
- * that are open serve on.
- */
+/** Guards the opening of sessions. Open sessions are not affected. */
 export function breaker(circuit: Breaker): Layer {
   return (next) =>
     async function breaker(call) {

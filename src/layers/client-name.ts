@@ -9,10 +9,7 @@ export const clientNameOptions = {
   }),
 } as const;
 
-/**
- * A product token as user agents are made of: whatever a client calls itself, no header can be
- * broken with it.
- */
+/** A valid product token for the user agent, whatever the client's name. */
 const toProductToken = (value: unknown): string =>
   typeof value === 'string'
     ? value
@@ -22,7 +19,7 @@ const toProductToken = (value: unknown): string =>
         .slice(0, 64)
     : '';
 
-/** In `initialize`, or in every message of a revision without it. */
+/** From `initialize`, or from each stateless message. */
 function clientInfoOf(message: Message): unknown {
   if (message.kind !== 'request') return undefined;
   const { clientInfo, _meta } = paramsOf(message);
@@ -30,13 +27,13 @@ function clientInfoOf(message: Message): unknown {
   return isObject(_meta) ? _meta['io.modelcontextprotocol/clientInfo'] : undefined;
 }
 
-/** Reads who the client is, for the user agent of this request and all that follow. */
+/** Reads the client's name for the user agent of this and later requests. */
 export function clientName(onProduct: (product: string) => void): Layer {
   let last: JsonObject = {};
   return (next) =>
     function clientName(call) {
       const info = clientInfoOf(call.message);
-      // Where every message says it, most say nothing new.
+      // Most stateless messages repeat the same name.
       if (isObject(info) && (info.name !== last.name || info.version !== last.version)) {
         last = info;
         const name = toProductToken(info.name);

@@ -29,9 +29,8 @@ export const readMetadata = (entries: readonly string[]): Record<string, string>
   );
 
 /**
- * Methods whose params are known to take `_meta`. Where a request has params already, `_meta` is
- * added whatever the method; params themselves are created for these only, because a method that
- * takes none may be refused with some.
+ * Methods that accept `params._meta`. Where a request has params, `_meta` is added for any method;
+ * params are created for these only, because others may be refused with params.
  */
 const TAKES_PARAMS: ReadonlySet<string> = new Set([
   'initialize',
@@ -50,8 +49,8 @@ const TAKES_PARAMS: ReadonlySet<string> = new Set([
 type Additions = Readonly<Record<string, string>>;
 
 /**
- * Adds AWS_REGION and --metadata to the `_meta` of requests, per profile: AWS's servers take their
- * operating region from it.
+ * Adds AWS_REGION and --metadata to `_meta`, per profile: AWS's servers read their operating region
+ * there.
  */
 export function metadata(additionsOf: (profile: string) => Additions | Promise<Additions>): Layer {
   return (next) =>
@@ -59,8 +58,7 @@ export function metadata(additionsOf: (profile: string) => Additions | Promise<A
       const { message, profile } = call;
       const takes =
         message.kind === 'request' && ('params' in message.json || TAKES_PARAMS.has(message.method));
-      // The members of a batch go down in one turn, so that one array is posted: what needs nothing
-      // waits like the rest.
+      // Members of a batch must pass in one turn, so all of them wait alike.
       if (!takes && !call.batch) return next(call);
       const add = (additions: Additions): Promise<Reply> =>
         takes && Object.keys(additions).length > 0

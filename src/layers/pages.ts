@@ -36,13 +36,13 @@ export const pagesOptions = {
   }),
 } as const;
 
-/** No further page is asked for after this: clients give up on their lists after 30 s. */
+/** No further page is requested after this time: clients give up on lists after 30 s. */
 const MAX_MERGE_MS = 20_000;
-/** Characters of one merged list; more than any client hands to a model. */
+/** Characters of a merged list; more than clients pass to a model. */
 const MAX_MERGED_CHARACTERS = 4 * 1024 * 1024;
 
 export interface PagesDeps {
-  /** `merge` or `pass`; undefined: by the way that the client came. */
+  /** `merge` or `pass`; undefined: depends on the client's transport. */
   readonly how: string | undefined;
   /** Bytes of one line to the client, 0 = no limit. */
   readonly maxLineBytes: number;
@@ -51,8 +51,8 @@ export interface PagesDeps {
 }
 
 /**
- * Reads the pages behind the first one of a list, and returns them as one: Claude Code, Codex and
- * opencode read no other page.
+ * Reads all pages of a list and returns them as one: Claude Code, Codex and opencode read only the
+ * first.
  */
 export function pages(deps: PagesDeps): Layer {
   const { how } = deps;
@@ -70,7 +70,7 @@ export function pages(deps: PagesDeps): Layer {
 
 interface Page {
   readonly reply: Reply;
-  /** Undefined where the reply brings no list. */
+  /** Undefined where the reply has no list. */
   readonly list:
     | {
         readonly result: JsonObject;
@@ -92,16 +92,13 @@ function readPage(reply: Reply, key: string): Page {
   };
 }
 
-/** What stands between the brackets of the list. */
+/** The text between the brackets of the list. */
 function listItemsText({ text }: Response, key: string): string {
   const span = memberAt(text, ['result', key])?.valueSpan;
   return span ? text.slice(span.start + 1, span.end - 1).trim() : '';
 }
 
-/**
- * One deadline for all pages: that of the call, whose signal each carries. A page that fails fails
- * the list.
- */
+/** All pages share the call's deadline. A failed page fails the list. */
 async function mergePages(
   deps: PagesDeps,
   next: Handler,
@@ -110,7 +107,7 @@ async function mergePages(
   key: string,
 ): Promise<Reply> {
   const { maxLineBytes, clock, events } = deps;
-  // What later layers add to each tool must fit, too.
+  // Leaves room for what outer layers add to each tool.
   const limit = Math.min(
     MAX_MERGED_CHARACTERS,
     maxLineBytes === 0 ? MAX_MERGED_CHARACTERS : maxLineBytes / 2,
@@ -138,7 +135,7 @@ async function mergePages(
         return false;
       }
       const { nextCursor } = list.result;
-      // A list of one page is not looked at.
+      // A list of one page is returned unchanged.
       if (taken.length === 0 && typeof nextCursor !== 'string') {
         taken.push(list);
         return false;
@@ -162,7 +159,7 @@ async function mergePages(
       ? { ...failed, message: withIdText(failed.message, idText(request)) }
       : (failed ?? next(call));
   if (inners.length === 0) return first.reply;
-  // A server whose cursor does not move on repeats its last page.
+  // A server with a stuck cursor repeats its last page.
   if (end === 'circle' && inners.indexOf(inners.at(-1) ?? '') < inners.length - 1) {
     inners.pop();
     taken.pop();
@@ -216,10 +213,7 @@ function cancelPage(next: Handler, page: Call): void {
   void next({ ...page, message: cancellation, signal, deadline: NO_DEADLINE }).catch(() => undefined);
 }
 
-/**
- * The first page with the items of all: what else it says of the list stays, but for how long and
- * for whom it may be kept.
- */
+/** The first page with the items of all, and the strictest ttl and cache scope. */
 function joinPages(
   taken: readonly NonNullable<Page['list']>[],
   inners: readonly string[],

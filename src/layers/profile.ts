@@ -30,29 +30,22 @@ export const profileOptions = {
 const ARGUMENT = 'aws_profile';
 
 /**
- * The client's lists are those of the default profile. Word that another profile's list has changed
- * would only make it fetch the same list again; what the proxy itself keeps of that profile is
- * dropped further down.
+ * Clients see the lists of the default profile, so list changes of other profiles are not passed
+ * on.
  */
 const ABOUT_LISTS = /^notifications\/(tools|prompts|resources)\/list_changed$/;
 
-/**
- * Tasks whose profile is remembered. Servers keep one for minutes to hours; a client that has more
- * than this has left the oldest.
- */
+/** Remembered tasks; servers keep a task for minutes to hours. */
 const MAX_TASKS = 1_000;
-/** Tools of which is remembered what the client was shown: more than any server offers. */
+/** Tools whose shown definition is remembered. */
 const MAX_SHOWN = 10_000;
-/**
- * Tools of which it was said that they keep their argument: a server that invents names must not
- * fill memory.
- */
+/** Tools reported once; bounds servers that invent names. */
 const MAX_REPORTED = 1_000;
 
 export interface ProfileDeps {
   /** Two or more; the first is the default. */
   readonly profiles: readonly string[];
-  /** Of the tools that take the argument; none: all. */
+  /** Globs of the tools that take the argument; empty: all. */
   readonly globs: readonly string[];
   readonly toolsOf: (profile: string) => ToolCatalog;
   readonly clock: Clock;
@@ -60,8 +53,8 @@ export interface ProfileDeps {
 }
 
 /**
- * Whose `aws_profile` it is: ours to add and to take away, the tool's own, or nobody's, for want of
- * an object to add it to.
+ * The owner of the argument `aws_profile`: the proxy, the tool, or none where the schema is no
+ * object.
  */
 type Owner = 'proxy' | 'tool' | 'nobody';
 
@@ -73,8 +66,8 @@ function ownerOf({ inputSchema: schema }: JsonObject): Owner {
 }
 
 /**
- * Of each tool in the answer. Two of one name cannot be told apart in a call: the argument is ours
- * only where it is in both.
+ * The owner for each tool of the list. For duplicate names, the proxy owns it only if it does in
+ * both.
  */
 function ownersIn({ json }: Response): Map<string, Owner> {
   const owners = new Map<string, Owner>();
@@ -87,10 +80,7 @@ function ownersIn({ json }: Response): Map<string, Owner> {
   return owners;
 }
 
-/**
- * The definition with the argument declared. That is enough under `additionalProperties: false`,
- * too.
- */
+/** Declares the argument in the definition; valid under `additionalProperties: false` too. */
 function withArgument(text: string, declaration: string): string {
   const schema = valueStartOf(text, 'inputSchema');
   if (schema === undefined) return text;
@@ -101,9 +91,8 @@ function withArgument(text: string, declaration: string): string {
 }
 
 /**
- * Lets a call name the profile that signs it: shows the argument in tools/list, takes it out of
- * tools/call and sends that by the profile's own road. Everything else goes with the default
- * profile.
+ * Lets a call choose its profile: adds the argument to tools/list, and removes it from tools/call.
+ * Everything else uses the default profile.
  */
 export function profile(deps: ProfileDeps): Layer {
   const { profiles, toolsOf, clock, events } = deps;
@@ -138,7 +127,7 @@ export function profile(deps: ProfileDeps): Layer {
     return message === reply.message ? reply : { ...reply, message };
   };
 
-  /** Whose the argument is in each tool of a list that the client is about to see. */
+  /** Records the owners in a list that the client will see. */
   const recordOwners = (list: Response): ReadonlyMap<string, Owner> => {
     const owners = ownersIn(list);
     for (const [name, owner] of owners) if (shown.size < MAX_SHOWN || shown.has(name)) shown.set(name, owner);
@@ -146,8 +135,8 @@ export function profile(deps: ProfileDeps): Layer {
   };
 
   /**
-   * The call without the argument, for the profile that it names; the call itself where the
-   * argument is none of ours.
+   * Returns the call for the chosen profile without the argument; unchanged where the argument is
+   * not the proxy's.
    */
   const selectProfile = async (call: Call, request: Request, next: Handler): Promise<Call> => {
     const { name, arguments: given } = paramsOf(request);
@@ -166,10 +155,8 @@ export function profile(deps: ProfileDeps): Layer {
   };
 
   /**
-   * What the client was shown counts, also after the server has changed its list. A client that
-   * never listed is told apart by the server, asked with the profile that the call names: another
-   * one may be slow or broken. Guessing would hand a tool's own argument to us, or send a call
-   * under an identity that nobody meant.
+   * The definition that the client was shown decides. Without one, the server is asked with the
+   * named profile. Guessing could take a tool's own argument, or use the wrong identity.
    */
   const findOwner = async (name: string, call: Call, next: Handler): Promise<Owner> => {
     return shown.get(name) ?? ownerOf(await findDefinition(name, call, next));
@@ -203,16 +190,13 @@ export function profile(deps: ProfileDeps): Layer {
         if (going.profile !== defaultProfile) tasks.note(call.client, reply, going.profile);
         return reply;
       }
-      // A task belongs to the account that its call began in.
+      // A task belongs to the account that it was started in.
       const owner = method.startsWith('tasks/') ? tasks.profileOf(call.client, message) : undefined;
       return next(owner === undefined ? call : { ...call, profile: owner });
     };
 }
 
-/**
- * What kept the list from being asked for would keep the call itself from going: its own words are
- * the clearer ones.
- */
+/** The cause would fail the call as well, and its text is clearer. */
 function rethrown(error: unknown): never {
   const { cause } = error instanceof ProxyError ? error : { cause: undefined };
   throw cause instanceof ProxyError && cause.sent !== 'maybe' ? cause : error;
@@ -232,10 +216,7 @@ const listChangedMeanwhile = (): ProxyError =>
     { sent: 'no' },
   );
 
-/**
- * A call sent as a notification: some servers run the tool all the same, and this one would run
- * under another identity.
- */
+/** A tools/call notification: some servers run it, and it would run under another identity. */
 const namesProfile = (message: Notification): boolean => {
   const { arguments: given } = paramsOf(message);
   if (message.method !== 'tools/call' || !isObject(given)) return false;
@@ -244,10 +225,7 @@ const namesProfile = (message: Notification): boolean => {
 
 const FOLDED_ARGUMENT = foldCase(ARGUMENT);
 
-/**
- * An argument whose name equals ours but for its case: its author meant another identity than the
- * one that would sign.
- */
+/** An argument that differs from `aws_profile` in case only: its author meant another identity. */
 const misspelledIn = (given: JsonObject): string | undefined =>
   Object.keys(given).find((key) => key !== ARGUMENT && foldCase(key) === FOLDED_ARGUMENT);
 
@@ -269,7 +247,7 @@ const unanswerable = (): ProxyError =>
 const LOOKS_LIKE_A_NAME = /^[\w@+.%:/-]{1,100}$/;
 
 function unknownProfile(given: unknown, profiles: readonly string[]): ProxyError {
-  // Anything else may be more than a misspelled name, and the text goes to the log as well.
+  // Other values may be sensitive, and the text is logged.
   const named = typeof given === 'string' && LOOKS_LIKE_A_NAME.test(given);
   const what = named ? `${ARGUMENT} ${JSON.stringify(given)} is not allowed` : `${ARGUMENT} is not valid`;
   return new ProxyError(
@@ -279,10 +257,7 @@ function unknownProfile(given: unknown, profiles: readonly string[]): ProxyError
   );
 }
 
-/**
- * Which tasks were begun with another profile than the default, so that what asks for them later
- * goes the same way.
- */
+/** Tasks of other profiles than the default, so that later task requests use the same profile. */
 class Tasks {
   readonly #profiles = new Map<string, string>();
 

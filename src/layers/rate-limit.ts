@@ -27,21 +27,15 @@ export const rateLimitOptions = {
   }),
 } as const;
 
-/** The burst where none is asked for: one second's worth. */
+/** The default burst: one second's worth. */
 export const burstOf = (rate: number, burst: number | undefined): number =>
   burst ?? Math.max(1, Math.floor(rate));
 
-/**
- * Nobody waits longer in this line: clients give a request up after 60 s, and should hear before
- * that why.
- */
+/** Longest wait: clients give up after 60 s and should see the reason first. */
 const MAX_WAIT_MS = 30_000;
-/**
- * A server that asks for a longer pause, or for one until next year by mistake, must not silence
- * the proxy for so long.
- */
+/** Upper bound for a pause that a server requests. */
 const MAX_PAUSE_MS = 300_000;
-/** Tokens are fractions; what rounding leaves missing is no reason to wait a turn more. */
+/** Tolerance for rounding of fractional tokens. */
 const ROUNDING = 1e-9;
 
 export interface TokenBucketOptions {
@@ -51,12 +45,9 @@ export interface TokenBucketOptions {
 }
 
 export interface RateTurn {
-  /** Before all who wait: for what they wait for, too, once their turn has come. */
+  /** Served before other callers, because they may depend on it. */
   readonly ahead?: boolean;
-  /**
-   * What the caller's own time limit leaves: who would hear nothing but that it is over need not
-   * wait for it.
-   */
+  /** The caller's remaining time; a longer wait is refused at once. */
   readonly remainingMs?: number;
 }
 
@@ -68,21 +59,21 @@ interface RateWaiter {
 }
 
 /**
- * Starts full, fills at a steady rate, gives out first come, first served, and stands still while
- * the server asks for it.
+ * A token bucket: starts full, refills at a steady rate, serves in order, and pauses on request of
+ * the server.
  */
 export class TokenBucket {
   readonly clock: Clock;
   readonly #options: TokenBucketOptions;
-  /** A Set keeps order and forgets a cancelled waiter in one step, however many wait. */
+  /** A Set keeps order and removes a cancelled waiter in one step. */
   readonly #waiting = new Set<RateWaiter>();
-  /** Served before those: what they wait for themselves. */
+  /** Served before `#waiting`. */
   readonly #ahead = new Set<RateWaiter>();
   #tokens: number;
-  /** When `#tokens` was true; in the future while the bucket is paused. */
+  /** The time of `#tokens`; in the future during a pause. */
   #asOf: number;
   #timer: Timer | undefined;
-  /** Why nobody may wait any more. */
+  /** Set at shutdown: the error for new callers. */
   #leaving: ProxyError | undefined;
 
   constructor(options: TokenBucketOptions) {
@@ -97,8 +88,8 @@ export class TokenBucket {
   }
 
   /**
-   * A token now (undefined), or a promise of one, which rejects with the signal's reason the moment
-   * that aborts.
+   * Takes a token (undefined), or returns a promise of one, which rejects with the signal's reason
+   * as soon as it aborts.
    * @throws ProxyError rate-limited, where the wait would be too long; what `refuseWaiting` was
    * given.
    */
@@ -144,10 +135,7 @@ export class TokenBucket {
     });
   }
 
-  /**
-   * The server asked for quiet: nothing goes out for so long, and after that the line moves at the
-   * steady rate.
-   */
+  /** Pauses on request of the server; the queue then moves at the steady rate. */
   pause(ms: number): void {
     const now = this.#refill();
     const until = now + Math.min(ms, MAX_PAUSE_MS);
@@ -166,10 +154,7 @@ export class TokenBucket {
     this.#schedule(now);
   }
 
-  /**
-   * Sends home everybody in line, with this error, and whoever would have to wait from now on: the
-   * process is ending.
-   */
+  /** Refuses all waiting callers, now and later, at shutdown. */
   refuseWaiting(error: ProxyError): void {
     this.#leaving = error;
     for (const waiter of this.#inOrder()) waiter.refuse(error);
@@ -185,8 +170,8 @@ export class TokenBucket {
     const { ratePerSecond, burst } = this.#options;
     const now = this.clock.monotonic();
     if (now > this.#asOf) {
-      // What is over when somebody waits is the next one's: cut off, a timer's rounding up would
-      // slow the line for good.
+      // Keeps the surplus fraction while callers wait; dropping it would make timer rounding slow
+      // the queue.
       const room = this.waiting > 0 ? burst + 1 : burst;
       this.#tokens = Math.min(room, this.#tokens + ((now - this.#asOf) / 1_000) * ratePerSecond);
       this.#asOf = now;
@@ -194,7 +179,7 @@ export class TokenBucket {
     return now;
   }
 
-  /** Milliseconds until the bucket has given out `position` tokens more. */
+  /** Milliseconds until `position` more tokens are available. */
   #waitMs(position: number, now: number): number {
     const missing = position - this.#tokens;
     const filling = missing > ROUNDING ? (missing / this.#options.ratePerSecond) * 1_000 : 0;
@@ -242,9 +227,7 @@ export class TokenBucket {
 const seconds = (ms: number): number => Math.round(ms / 100) / 10;
 
 /**
- * Spends a token on every request, each attempt of a repeated one included. Notifications and
- * responses never wait, because calls under way depend on them, nor do pings, by which clients tell
- * whether anybody is there.
+ * Takes a token for every attempt of a request. Notifications, responses and pings never wait.
  * @param buckets - one per profile: each is another account to the server, and a pause that it asks
  * of one is none of the others' business.
  * @param isAwaited - whether those in line wait for this, too, so that it goes before them.
@@ -286,7 +269,7 @@ function pauseOfReply({ http }: Reply, clock: Clock): number | undefined {
   return asks ? retryAfterOf(http.headers, clock.now()) : undefined;
 }
 
-/** Only what the server said: a limit of our own that names a time is no word from it. */
+/** Only a pause of the server counts, not a limit of the proxy. */
 function pauseOfError(error: unknown): number | undefined {
   if (!(error instanceof ProxyError) || error.reason !== 'http-status') return undefined;
   const { httpStatus, errorType } = error.details;

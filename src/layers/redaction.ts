@@ -5,9 +5,8 @@ import { isObject, type Response, valueTextAt, withValueAt } from '../core/jsonr
 import type { BodySink, HttpFacts, Layer, Reply } from '../core/pipeline/call.ts';
 
 /**
- * Takes secrets out of the errors that a client gets, the server's and the proxy's own: a server
- * that repeats the request in its error would hand the session token to the model. Successful
- * results, and errors without a secret, keep their text.
+ * Removes secrets from errors of server and proxy: a server that echoes the request would pass the
+ * session token to the model. Successful results are unchanged.
  */
 export function redaction(redactor: Redactor): Layer {
   return (next) =>
@@ -26,7 +25,7 @@ export function redaction(redactor: Redactor): Layer {
     };
 }
 
-/** The error without secrets; the same error where it has none. */
+/** The error without secrets; the same object where it has none. */
 export function redactError(error: unknown, redactor: Redactor): unknown {
   if (!(error instanceof ProxyError)) return error;
   const { message, fact, details, reason, sent, retryAfterMs, cause } = error;
@@ -42,7 +41,7 @@ export function redactError(error: unknown, redactor: Redactor): unknown {
   });
 }
 
-/** The value with every text in it cleaned; the same value where nothing changes. */
+/** Redacts every text in the value; returns the same value where nothing changes. */
 function redactValue(value: unknown, redactor: Redactor): unknown {
   if (typeof value === 'string') return redactor.clean(value);
   if (Array.isArray(value)) {
@@ -65,8 +64,8 @@ function redactReply(reply: Reply, redactor: Redactor): Reply {
 function redactResponse(message: Response, redactor: Redactor): Response {
   const { outcome, json } = message;
   if (outcome === 'error') return redactAt(message, 'error', (text) => redactor.clean(text));
-  // A tool that failed tells the model as much as an error does; what only looks like a secret may
-  // be its subject.
+  // A failed tool's text is redacted like an error, but only of known secrets: look-alikes may be
+  // its subject.
   const failed = isObject(json.result) && json.result.isError === true;
   return failed ? redactAt(message, 'result', (text) => redactor.withoutKnown(text)) : message;
 }

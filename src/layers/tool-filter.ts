@@ -34,12 +34,11 @@ export const toolFilterOptions = {
 
 export type ToolRules = OptionValues<typeof toolFilterOptions>;
 
-/** Whether a tool may be seen and called, and if not, which option is in the way. */
+/** The verdict on a tool, and the option that hides it. */
 export type ToolVerdict = 'passes' | 'denied' | 'not-allowed' | 'not-read-only';
 
 /**
- * With --read-only, --allow-tool adds to the tools that only read: were it a limit there too,
- * --read-only beside it would change nothing, as what it names passes anyway.
+ * With --read-only, --allow-tool adds tools; as a restriction it would have no effect there.
  * @returns undefined where it depends on whether the tool only reads.
  */
 function judgeName({ readOnly, allowTool, denyTool }: ToolRules, name: string): ToolVerdict | undefined {
@@ -52,7 +51,7 @@ function judgeName({ readOnly, allowTool, denyTool }: ToolRules, name: string): 
 export const judgeTool = (rules: ToolRules, name: string, onlyReads: boolean): ToolVerdict =>
   judgeName(rules, name) ?? (onlyReads ? 'passes' : 'not-read-only');
 
-/** True where the options ask for nothing. */
+/** True without any filter option. */
 export const isUnfiltered = ({ readOnly, allowTool, denyTool }: ToolRules): boolean =>
   !readOnly && allowTool.length === 0 && denyTool.length === 0;
 
@@ -114,22 +113,14 @@ export interface ToolFilterDeps {
   readonly events: Events;
 }
 
-/**
- * How old a list may be by which a tool counts as one that only reads: a server may change a tool
- * without a word. Longer would let a tool that has begun to write be called for longer; shorter
- * would cost lists while calls are frequent.
- */
+/** Maximum age of a list that --read-only relies on: a server may change a tool unannounced. */
 const MAX_LIST_AGE_MS = 60_000;
 /**
- * Between two looks for a tool that is not in a whole list. Servers add tools without a word, so
- * that one look is due; an agent that makes up names must not turn each into a list of the server.
+ * Minimum time between listings for unknown tools: an agent that invents names must not cause a
+ * listing each time.
  */
 const MIN_REFRESH_INTERVAL_MS = 5_000;
-/**
- * A look that failed sooner is not remembered: who was told to try again, and does, shall find the
- * server that is back. One that took its time, as repeats do, is not made again by each who comes
- * next.
- */
+/** Faster failures are not remembered, so that a retry finds a recovered server. */
 const SLOW_MS = 1_000;
 /** Names in one line of the log. */
 const MAX_NAMED = 50;
@@ -143,7 +134,7 @@ export function toolFilter(deps: ToolFilterDeps): Layer {
     const profiles = new Map<string, ProfileFilter>();
     return function toolFilter(call) {
       const { message, profile } = call;
-      // A call sent as a notification gets no answer, and some servers run the tool all the same.
+      // Some servers run a tools/call that is sent as a notification.
       if (message.kind === 'response') return next(call);
       const { method } = message;
       if (method !== 'tools/list' && method !== 'tools/call') {
@@ -157,7 +148,7 @@ export function toolFilter(deps: ToolFilterDeps): Layer {
   };
 }
 
-/** How the last look for an unknown tool ended. */
+/** The last listing for an unknown tool. */
 interface LastRefresh {
   readonly at: number;
   readonly generation: number;
@@ -189,10 +180,7 @@ class ProfileFilter {
     return message === reply.message ? reply : { ...reply, message };
   }
 
-  /**
-   * Judges the whole list with the first tool that it is asked of: a list that has been edited
-   * before is not judged again.
-   */
+  /** Judges the complete list once, on its first tool. */
   #createEditor(response: Response): (tool: JsonObject, text: string) => string | undefined {
     let verdicts: ReadonlyMap<string, ToolVerdict> | undefined;
     return ({ name }, text) => {
@@ -239,10 +227,9 @@ class ProfileFilter {
   async #check(call: Call, name: string): Promise<void> {
     const { rules } = this.#deps;
     const byName = judgeName(rules, name);
-    // Refused by its name alone, it need not cost a list.
+    // A refusal by name needs no list.
     if (byName !== undefined && byName !== 'passes') throw toolRefused(byName, name);
-    // A server may read a name more loosely than the rules do, such as without its case: only names
-    // that it lists are sent.
+    // A server may match names more loosely, such as without case: only listed names are sent.
     const verdict = judgeTool(rules, name, await this.#onlyReads(call, name));
     if (verdict !== 'passes') throw toolRefused(verdict, name);
   }
@@ -252,8 +239,7 @@ class ProfileFilter {
    * had now.
    */
   async #onlyReads(call: Call, name: string): Promise<boolean> {
-    // What a tool may do was said to one identity: the next hears it from the server, before a call
-    // is signed by it.
+    // Annotations belong to one identity: the next needs a new list first.
     if (this.#deps.isIdentityInDoubt(this.#profile)) this.#tools.invalidate({ identityChanged: true });
     const known = this.#currentAnnotations(name);
     if (known) return known.readOnly;
@@ -265,7 +251,7 @@ class ProfileFilter {
     throw gone ? unknownTool(name) : listChangedMeanwhile(name);
   }
 
-  /** What a list says of the tool that is not too old for --read-only to rely on. */
+  /** The annotations from a list that is recent enough for --read-only. */
   #currentAnnotations(name: string): ToolAnnotations | undefined {
     const at = this.#tools.listedAt(name);
     const old = at === undefined || this.#deps.clock.monotonic() - at > MAX_LIST_AGE_MS;
@@ -289,7 +275,7 @@ class ProfileFilter {
       error = failure;
       throw failure;
     } finally {
-      // Who leaves, or whose session is gone, has learned nothing that would concern the others.
+      // Cancellations and lost sessions say nothing about other calls.
       const concernsOthers = !call.signal.aborted && !isFixedByUser(error) && !concernsOneClient(error);
       const at = clock.monotonic();
       const lasts = error === undefined || at - started >= SLOW_MS;
@@ -297,7 +283,7 @@ class ProfileFilter {
     }
   }
 
-  /** What a whole list shows of the options: said once, because nobody reads it a second time. */
+  /** Reports unmatched globs and hidden tools, once. */
   #reportOnce(): void {
     const { rules, events } = this.#deps;
     const tools = this.#tools;

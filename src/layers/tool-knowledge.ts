@@ -31,16 +31,14 @@ export interface ToolKnowledgeDeps {
 }
 
 /**
- * Between two times that the client is told of a change which only the proxy has seen. A client
- * that hears of one asks for the list: of a server whose list is never twice the same, it would ask
- * for ever.
+ * Minimum time between notifications of changes that only the proxy has seen: a client requests the
+ * list on each, and the server's list may differ every time.
  */
 const MIN_NOTIFY_INTERVAL_MS = 60_000;
 
 /**
- * Reads what passes anyway: every tools/list answer teaches what a tool says of itself, and word
- * that the list has changed, or a session that begins, ends what was known. No request of its own.
- * What the server does not say of a change, it says in its place.
+ * Records tools from passing tools/list answers, and invalidates them on list_changed or a new
+ * session. Makes no requests. Notifies the client of changes that the server does not announce.
  */
 export function toolKnowledge(deps: ToolKnowledgeDeps): Layer {
   return (next) => {
@@ -67,10 +65,7 @@ export function toolKnowledge(deps: ToolKnowledgeDeps): Layer {
 class ToolObserver {
   readonly #deps: ToolKnowledgeDeps;
   readonly #next: Handler;
-  /**
-   * Profiles whose server has said that it tells of changes. A client that was not promised such
-   * word does not expect it.
-   */
+  /** Profiles whose server declares list_changed; other clients do not expect it. */
   readonly #promised = new Set<string>();
   readonly #notifiedAt = new Map<string, number>();
 
@@ -79,10 +74,7 @@ class ToolObserver {
     this.#next = next;
   }
 
-  /**
-   * The call, with ears for what comes down. What the proxy says itself goes past them, by the call
-   * as it arrived.
-   */
+  /** The call with an `emit` that observes list changes of the server, not those of the proxy. */
   tapChanges(call: Call): Call {
     const emit: Emit = (below, origin) => {
       if (below.kind === 'notification' && isToolsChanged(below.method)) {
@@ -105,8 +97,7 @@ class ToolObserver {
 
   async initialize(call: Call): Promise<Reply> {
     const { profile, httpContext } = call;
-    // One of many HTTP clients begins a session of its own: what the others go by must not end with
-    // it, or it would never last.
+    // A new session of one HTTP client must not invalidate the tools for all.
     if (httpContext) return this.#next(this.tapChanges(call));
     this.#deps.toolsOf(profile).invalidate({ clientKnows: true });
     const reply = await this.#next(this.tapChanges(call));
@@ -123,7 +114,7 @@ class ToolObserver {
     const { generation } = tools;
     const askedAt = clock.monotonic();
     const reply = await this.#next(this.tapChanges(call));
-    // Word that the list has changed may have overtaken the list: then it is one of yesterday.
+    // A change notification may have overtaken the list, which is outdated then.
     const answer = responseOf(reply);
     if (!answer || generation !== tools.generation) return reply;
     const change = tools.learn(answer.json, paramsOf(request).cursor, listCacheKey(call), askedAt);
@@ -157,7 +148,7 @@ class ToolObserver {
 
   #notifyClient({ client, profile, httpContext, emit }: Call, request: Request): void {
     const { changeStreams, clock } = this.#deps;
-    // A client of the HTTP listener keeps its streams itself.
+    // HTTP clients keep their streams themselves.
     if (httpContext) return;
     const now = clock.monotonic();
     const key = JSON.stringify([client.id, profile]);
@@ -175,10 +166,7 @@ function responseOf(reply: Reply): Response | undefined {
   return reply.kind === 'passed' ? reply.answer : undefined;
 }
 
-/**
- * True for word that a listen stream will tell of changed tools: servers honour what they can of
- * what was asked.
- */
+/** True for the acknowledgement that a subscription announces tool changes. */
 function acknowledgesTools(message: Message): boolean {
   if (message.kind !== 'notification' || message.method !== 'notifications/subscriptions/acknowledged') {
     return false;

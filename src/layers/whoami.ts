@@ -14,10 +14,7 @@ export const whoamiOptions = {
 } as const;
 
 const NAME = 'whoami';
-/**
- * Where the server has a tool of that name: its own keeps the name, and calls of it go to the
- * server.
- */
+/** Used where the server has a tool named whoami, which keeps its name. */
 const OTHER_NAME = 'proxy_whoami';
 const ARGUMENT = 'aws_profile';
 
@@ -25,7 +22,7 @@ const ARGUMENT = 'aws_profile';
 export interface Identity {
   /** Null: the default chain. */
   readonly profile: string | null;
-  /** Null where requests are not signed, or nobody can tell. */
+  /** Null where requests are unsigned or the account is unknown. */
   readonly account: string | null;
   readonly arn: string | null;
   readonly region: string | null;
@@ -35,9 +32,9 @@ export interface Identity {
 }
 
 export interface WhoamiDeps {
-  /** Those that a call may name; none or one: the tool takes no argument. */
+  /** The profiles that a call may name; without several, the tool takes no argument. */
   readonly profiles: readonly string[];
-  /** Of --deny-tool: what it names is neither listed nor answered. */
+  /** Globs of --deny-tool; a matching tool is neither listed nor answered. */
   readonly denied: readonly string[];
   /** Whether the server is known to list a tool of this name. */
   readonly isListed: (name: string, profile: string) => boolean;

@@ -29,49 +29,42 @@ import { outdated, toOpenError } from './errors.ts';
 import { revisionOf, SnapshotRecorder } from './snapshot-recorder.ts';
 import { placeholder, unavailability } from './unavailable.ts';
 
-/**
- * Longest time for opening the session where no option limits it, and for reading its lists: a
- * silent server must not hold later calls.
- */
+/** Default time limit for opening the session, and for reading its lists. */
 const MAX_OPEN_MS = 60_000;
 
 /**
- * How long the answer to initialize is awaited once no call wants the session: cut off, a session
- * that the server opens a moment later would stay there, and nobody would know its id.
+ * How long an unwanted `initialize` may still be answered: cut off, its session would stay open at
+ * the server under an unknown id.
  */
 const LATE_ANSWER_MS = 500;
 
 /**
- * How soon a session is tried again that could not be opened at the start: a person who has logged
- * in waits for the tools.
+ * Retry times for a session that failed at the start: after logging in, a person waits for the
+ * tools.
  */
 const MIN_RETRY_MS = 1_000;
 const MAX_FAST_RETRY_MS = 15_000;
-/** Ten minutes of those; a person who has not logged in by then is not about to. */
+/** Ten minutes of fast retries. */
 const MAX_FAST_RETRIES = 40;
 const SLOW_RETRY_MS = 60_000;
-/** About a day: a client that has left without a word must not be retried for ever. */
+/** About a day, in case the client is gone without notice. */
 const MAX_RETRIES = 1_500;
 
 export interface LazyDeps {
   readonly store: SnapshotStore;
-  /** For the client that has to be told that it cannot be reached. */
+  /** Host of the endpoint, for the text about a failed connection. */
   readonly host: string;
   readonly events: Events;
   /**
-   * The one whose session the client's own initialize opens; those of others are opened without it,
-   * when a call names them.
+   * The profile of the client's own `initialize`; sessions of others open when a call names them.
    */
   readonly defaultProfile: string;
   readonly clock: Clock;
-  /** Longest wait of a call for the session that is being opened; a minute unless given. */
+  /** Longest wait of a call for the session; default one minute. */
   readonly openLimitMs?: number | undefined;
 }
 
-/**
- * What opens a session needs none; and what may be cancelled where there is none, went with another
- * profile.
- */
+/** These need no session, and a cancellation without one belongs to another profile. */
 const NEEDS_NO_SESSION: ReadonlySet<string> = new Set([
   'initialize',
   'notifications/initialized',
@@ -80,12 +73,12 @@ const NEEDS_NO_SESSION: ReadonlySet<string> = new Set([
 
 interface WaitingState {
   readonly kind: 'waiting';
-  /** The client's own initialize, and its handshake's end: what the session is opened with. */
+  /** The client's `initialize`, which the session is opened with. */
   readonly initialize: Call & { readonly message: Request };
   readonly snapshot: Snapshot;
   /**
-   * The server could not be reached at the start: what the client was told is made up, and any
-   * revision of the server will do.
+   * True where the start failed: the answer was made up, so any protocol version of the server will
+   * do.
    */
   readonly isPlaceholder: boolean;
   initialized: Notification | undefined;
@@ -93,12 +86,12 @@ interface WaitingState {
 }
 
 type LazyState =
-  /** Nothing stands between client and server. */
+  /** Messages pass to the server. */
   | { readonly kind: 'connected'; readonly seen: SnapshotRecorder | undefined }
   | WaitingState
   | { readonly kind: 'outdated'; readonly error: ProxyError };
 
-/** One client's start, and what is known of its server from then on. */
+/** The lazy start of one client. */
 export class LazyClient {
   readonly #deps: LazyDeps;
   readonly #next: Handler;
@@ -124,8 +117,8 @@ export class LazyClient {
   }
 
   /**
-   * Resolves when what the call needs is there; the sessions of other profiles are opened by who
-   * finds them missing.
+   * Resolves when the session that the call needs is open. Sessions of other profiles are opened
+   * further inside.
    */
   async ensureOpen(call: Call): Promise<void> {
     const { message, profile, signal } = call;
@@ -159,7 +152,7 @@ export class LazyClient {
     return outcome.reply;
   }
 
-  /** Answers without the server, which is asked when something needs it. */
+  /** Answers without the server, which is contacted on first need. */
   async #answerFromSnapshot(
     call: Call,
     request: Request,
@@ -167,7 +160,7 @@ export class LazyClient {
     isPlaceholder: boolean,
   ): Promise<Reply> {
     const assumed: JsonObject = JSON.parse(snapshot.opening);
-    // Not under the signal of a call whose time may be over.
+    // With its own signal, because the call may end first.
     const signal = new CallController().signal;
     await this.#next({
       ...call,
@@ -188,7 +181,7 @@ export class LazyClient {
     return resultReply(request, snapshot.opening);
   }
 
-  /** Without tools no call of the client would try again. */
+  /** Retries by timer, because a client without tools makes no call. */
   #retryLater(waiting: WaitingState, retries: number): void {
     if (retries >= MAX_RETRIES) return;
     const soon = Math.min(MIN_RETRY_MS * 2 ** Math.min(retries, 10), MAX_FAST_RETRY_MS);
@@ -204,19 +197,19 @@ export class LazyClient {
     this.#deps.clock.schedule(ms, retry, { keepAlive: false });
   }
 
-  /** What needs no server. */
+  /** Answers what needs no server. */
   #answerLocally(message: Message, waiting: WaitingState): Reply | undefined {
     if (message.kind === 'notification') {
       if (message.method === 'notifications/initialized') {
         waiting.initialized = message;
         return { kind: 'accepted' };
       }
-      // Nobody has asked for the roots yet; a server whose session is being opened may have.
+      // Without a session no server has requested the roots.
       const empty = message.method === 'notifications/roots/list_changed' && !waiting.opening;
       return empty ? { kind: 'accepted' } : undefined;
     }
     if (message.kind !== 'request') return undefined;
-    // Asked whether it is alive, the proxy is.
+    // A ping asks about the proxy.
     if (message.method === 'ping') return resultReply(message, '{}');
     if (message.method !== 'tools/list') return undefined;
     const page = waiting.snapshot.pages[pageKey(paramsOf(message).cursor)];
@@ -224,8 +217,8 @@ export class LazyClient {
   }
 
   /**
-   * One attempt for all calls that need the session while it runs. It ends with its last caller,
-   * and the next call tries again.
+   * One shared attempt for all calls that need the session. It ends with its last caller; the next
+   * call tries again.
    */
   #waitForOpening(waiting: WaitingState, call: Call): Promise<void> {
     const running = waiting.opening;
@@ -251,14 +244,14 @@ export class LazyClient {
     }).catch((error: unknown) => {
       throw toOpenError(error);
     });
-    // A client that has begun anew meanwhile has left what this would speak of.
+    // The client has initialized again meanwhile.
     if (this.#state !== waiting) return;
     this.#state = { kind: 'connected', seen };
-    // The calls that have waited go first.
+    // The calls that waited for the session are sent first.
     setImmediate(() => void this.#notifyChanges(waiting, seen, opened));
   }
 
-  /** The handshake that the client believes done. */
+  /** Performs the handshake that the client has already completed with the proxy. */
   async #connect(
     waiting: WaitingState,
     signal: AbortSignal,
@@ -280,7 +273,7 @@ export class LazyClient {
     return { seen, opened };
   }
 
-  /** The client goes by the snapshot until it is told otherwise. */
+  /** Notifies the client of differences between the snapshot and the server. */
   async #notifyChanges(waiting: WaitingState, seen: SnapshotRecorder, opened: JsonObject): Promise<void> {
     const { initialize, snapshot } = waiting;
     const assumed: JsonObject = JSON.parse(snapshot.opening);
@@ -318,7 +311,7 @@ export class LazyClient {
   }
 }
 
-/** What pages hold, whatever order their servers write the keys in. */
+/** The content of pages, independent of the order of keys. */
 const canonicalPages = (pages: Readonly<Record<string, string>>): string =>
   canonicalText(Object.values(pages).map((text): unknown => (text === '' ? undefined : JSON.parse(text))));
 

@@ -1,8 +1,6 @@
 import { causeText, type ErrorReason, factsOf, ProxyError } from '../../core/errors/errors.ts';
 
-/**
- * These say what is to be done, whatever they befell; others speak of the call, which has not run.
- */
+/** Errors whose own text says what to do; others get a text about the call. */
 const ACTIONABLE: ReadonlySet<ErrorReason> = new Set<ErrorReason>([
   'no-credentials',
   'auth-rejected',
@@ -12,7 +10,7 @@ const ACTIONABLE: ReadonlySet<ErrorReason> = new Set<ErrorReason>([
   'shutting-down',
 ]);
 
-/** The session is of another revision than the client was told. */
+/** The server's protocol version differs from the one in the snapshot. */
 export const outdated = (told: unknown, now: unknown): ProxyError =>
   new ProxyError(
     'restart-needed',
@@ -20,7 +18,7 @@ export const outdated = (told: unknown, now: unknown): ProxyError =>
     { sent: 'no', details: { told, now } },
   );
 
-/** The session could not be opened, which the call that waited for it has to be told. */
+/** The error for a call that waited for a session that could not be opened. */
 export function toOpenError(error: unknown): ProxyError {
   if (error instanceof ProxyError && error.reason === 'restart-needed') return error;
   const actionable = error instanceof ProxyError && ACTIONABLE.has(error.reason);

@@ -11,10 +11,7 @@ export const lazyOptions = {
   }),
 } as const;
 
-/**
- * The two places where a lazy start stands in the way: above everything that edits, and where a
- * call's profile is known.
- */
+/** The two layers of a lazy start: one outside all edits, one where the profile is known. */
 export interface Lazy {
   /** Answers the client's start from the last snapshot. */
   readonly start: Layer;
@@ -23,9 +20,8 @@ export interface Lazy {
 }
 
 /**
- * Answers a client's start from the last snapshot, so that it works before there are credentials or
- * a network, and opens the session when something needs it. Session revisions only: a message that
- * claims a later one needs no session.
+ * Answers a client's start from the last snapshot, so that it works without credentials or network,
+ * and opens the session on first need. Session era only.
  */
 export function lazy(deps: LazyDeps): Lazy {
   const clients = new Map<string, LazyClient>();
@@ -47,6 +43,6 @@ export function lazy(deps: LazyDeps): Lazy {
   };
 }
 
-/** An answer goes to the session that asked, which is open. */
+/** True for messages that need no new session: responses, and stateless messages. */
 const isSessionless = (message: Message): boolean =>
   message.kind === 'response' || statedVersion(message) !== undefined;

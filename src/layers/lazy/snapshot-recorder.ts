@@ -5,13 +5,13 @@ import { pageKey, type SnapshotStore } from '../../core/tools/snapshot.ts';
 
 type Pages = Readonly<Record<string, string>>;
 
-/** The revision that an initialize asks for: what is kept for one is no answer to another. */
+/** The protocol version that `initialize` requests; snapshots are kept per version. */
 export function revisionOf(initialize: Request): string {
   const { protocolVersion } = paramsOf(initialize);
   return typeof protocolVersion === 'string' ? protocolVersion : '';
 }
 
-/** What is known of the server by this run, kept to be the next run's snapshot. */
+/** Records the server's answers for the next run's snapshot. */
 export class SnapshotRecorder {
   readonly #store: SnapshotStore;
   readonly #revision: string;
@@ -29,19 +29,18 @@ export class SnapshotRecorder {
     return Object.keys(this.#pages).length > 0;
   }
 
-  /** Takes note of an answer to tools/list. */
+  /** Records a tools/list answer. */
   recordPage(request: Request, reply: Reply): void {
     const text = resultText(reply);
     if (text === undefined) return;
     const { cursor } = paramsOf(request);
     const key = pageKey(cursor);
-    // One that comes from the cache is kept already: an agent that lists at every turn must not
-    // have a file written each time.
+    // A cached answer is already recorded: repeated listings must not write a file each time.
     if (this.#pages[key] === text) return;
     this.setPages({ ...(cursor === undefined ? {} : this.#pages), [key]: text });
   }
 
-  /** Keeps these pages, and no others. */
+  /** Replaces all pages. */
   setPages(pages: Pages): void {
     this.#pages = pages;
     void this.save();

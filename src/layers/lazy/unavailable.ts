@@ -6,17 +6,11 @@ import { plainText } from '../../core/system/plain-text.ts';
 import { pageKey, type Snapshot } from '../../core/tools/snapshot.ts';
 import { VERSION } from '../../version.ts';
 
-/**
- * Revisions that have a handshake; a client that asks for another is told the newest of them, as
- * the protocol says.
- */
+/** Versions with a handshake; for others the newest is returned, as the protocol requires. */
 const REVISIONS: ReadonlySet<unknown> = new Set(['2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25']);
 const NEWEST = '2025-11-25';
 
-/**
- * These are not about the server or the way to it: no later attempt would end otherwise, or none
- * will be made.
- */
+/** Failures that a later attempt would not resolve. */
 const FINAL: ReadonlySet<ErrorReason> = new Set<ErrorReason>([
   'shutting-down',
   'internal',
@@ -26,8 +20,8 @@ const FINAL: ReadonlySet<ErrorReason> = new Set<ErrorReason>([
 ]);
 
 /**
- * Why the session cannot be opened now, as a sentence for a person; undefined where the failure is
- * the client's to see. Pure.
+ * Why the session cannot be opened now, as a sentence; undefined where the client should see the
+ * failure itself. Pure.
  */
 export function unavailability(outcome: { reply: Reply } | { error: unknown }): string | undefined {
   if ('error' in outcome) {
@@ -40,12 +34,12 @@ export function unavailability(outcome: { reply: Reply } | { error: unknown }): 
   return failure && passes ? `The server answered with HTTP ${status}: ${message}` : undefined;
 }
 
-/** What a client is told of a server that cannot be reached yet: no tools, and what to do. Pure. */
+/** The made-up snapshot for an unreachable server: no tools, and what to do. Pure. */
 export function placeholder(request: Request, host: string, why: string): Snapshot {
   const { protocolVersion } = paramsOf(request);
   const opening = {
     protocolVersion: REVISIONS.has(protocolVersion) ? protocolVersion : NEWEST,
-    // The one list that every client reads again when it hears of a change.
+    // Every client reads its tools again on this notification.
     capabilities: { tools: { listChanged: true } },
     serverInfo: { name: 'mcp-sigv4-proxy', version: VERSION },
     instructions: plainText(

@@ -3,26 +3,15 @@ import type { Events } from '../../core/pipeline/events.ts';
 import type { Clock, Timer } from '../../core/time/clock.ts';
 import { AcceptedRate, cubicRate, MIN_RATE, throttledRate } from './rate-curve.ts';
 
-/**
- * The wish for a longer pause is passed up to the caller: nobody else is kept waiting for so long.
- */
+/** A longer requested pause is returned to the caller; others are not delayed by it. */
 const MAX_PAUSE_MS = 20_000;
-/**
- * A caller whose time is over in this moment reads that the server throttles, rather than that its
- * time is over.
- */
+/** Refused shortly before the deadline, so that the error names the throttling. */
 const REFUSE_BEFORE_DEADLINE_MS = 50;
-/**
- * Turns that are withheld at most, after many rejections at once or many notifications, which wait
- * for none.
- */
+/** Bound for withheld turns, after many rejections or notifications at once. */
 const MAX_DEBT = -1;
-/**
- * Requests per second that are assumed where the first ones of a process are throttled: no
- * published quota of MCP on AWS is lower.
- */
+/** Assumed rate where the first requests are throttled: no published MCP quota on AWS is lower. */
 const FIRST_RATE = 3;
-/** Tokens are fractions; rounding must not cost a turn. */
+/** Tolerance for rounding of fractional tokens. */
 const ROUNDING = 1e-9;
 
 export interface AdaptiveRateDeps {
@@ -32,9 +21,9 @@ export interface AdaptiveRateDeps {
 }
 
 export interface AdaptiveTurn {
-  /** Before the others: a request that was throttled, or one that opens a session. */
+  /** Served first: throttled requests, and those that open a session. */
   readonly ahead: boolean;
-  /** What the caller's own time limit leaves, in milliseconds. */
+  /** The caller's remaining time in milliseconds. */
   readonly remainingMs: number;
 }
 
@@ -44,23 +33,23 @@ interface AdaptiveWaiter {
 }
 
 /**
- * The rate of requests that the server accepts from one profile, learned as in the adaptive retry
- * mode of the AWS SDKs: a token bucket that does not exist before the first throttling, whose rate
- * is cut then and grows along a cubic curve while requests are accepted.
+ * The rate that the server accepts from one profile, learned as in the AWS SDKs' adaptive retry
+ * mode: a token bucket that exists after the first throttling; its rate is cut then, and grows
+ * along a cubic curve.
  */
 export class AdaptiveRate {
   readonly #deps: AdaptiveRateDeps;
   readonly #accepted: AcceptedRate;
-  /** In order of arrival. A Set forgets a cancelled waiter in one step, however many wait. */
+  /** In order. A Set removes a cancelled waiter in one step. */
   readonly #waiting = new Set<AdaptiveWaiter>();
   readonly #ahead = new Set<AdaptiveWaiter>();
-  /** Requests per second; undefined while the server has never throttled, when nothing waits. */
+  /** Requests per second; undefined before the first throttling. */
   #rate: number | undefined;
   /** The rate at which the server throttled last. */
   #lastMaxRate = 0;
   #throttledAt = 0;
   #tokens = 0;
-  /** When `#tokens` was true; in the future during a pause that the server asked for. */
+  /** The time of `#tokens`; in the future during a pause. */
   #asOf = 0;
   #timer: Timer | undefined;
   #leaving: ProxyError | undefined;
@@ -80,9 +69,8 @@ export class AdaptiveRate {
   }
 
   /**
-   * A turn now (undefined), or a promise of one. The promise rejects with the signal's reason, with
-   * what `refuseWaiting` was given, or with ProxyError rate-limited shortly before the caller's
-   * time is over.
+   * Takes a turn (undefined), or returns a promise of one. It rejects with the signal's reason, at
+   * shutdown, or shortly before the caller's deadline.
    */
   take(signal: AbortSignal, { ahead, remainingMs }: AdaptiveTurn): Promise<void> | undefined {
     if (this.#rate === undefined) return undefined;
@@ -125,7 +113,7 @@ export class AdaptiveRate {
     });
   }
 
-  /** Something that waits for no turn is sent: it counts at the server all the same. */
+  /** Counts a message that does not wait for a turn. */
   spend(): void {
     if (this.#rate === undefined) return;
     this.#refill();
@@ -140,12 +128,12 @@ export class AdaptiveRate {
     this.#refill();
     const acceptedRate = this.#accepted.at(now);
     if (sentAt < this.#throttledAt) {
-      // Sent together with what was throttled: it shows how many of those the server took.
+      // Sent together with throttled requests: shows how many of them the server accepted.
       this.#lastMaxRate = Math.max(this.#lastMaxRate, acceptedRate);
       this.#setRate(Math.max(this.#rate, throttledRate(this.#lastMaxRate)));
       return;
     }
-    // A rate that nobody uses up has not been shown to be accepted.
+    // An unused rate has not been shown to be accepted.
     if (this.#tokens >= 1) return;
     const sinceS = (now - this.#throttledAt) / 1_000;
     this.#setRate(Math.max(this.#rate, cubicRate(sinceS, this.#lastMaxRate, acceptedRate)));
@@ -161,7 +149,7 @@ export class AdaptiveRate {
     if (retryAfterMs && retryAfterMs <= MAX_PAUSE_MS) this.#asOf = Math.max(this.#asOf, now + retryAfterMs);
     // Requests that went out together are throttled together: the rate is cut once for all of them.
     if (!first && sentAt < this.#throttledAt) {
-      // So many at once fill what the server counts within a second: that has to pass first.
+      // A burst fills the server's window, which has to pass first.
       this.#tokens = Math.max(MAX_DEBT, this.#tokens - 1);
       this.#reschedule();
       return;
@@ -178,9 +166,7 @@ export class AdaptiveRate {
     events.emit({ type: 'rate.learned', profile, ratePerSecond: this.#rate ?? 0, waiting: this.waiting });
   }
 
-  /**
-   * Rejects everybody who waits, and whoever would have to wait from now on: the process is ending.
-   */
+  /** Refuses all waiting callers, now and later, at shutdown. */
   refuseWaiting(error: ProxyError): void {
     this.#leaving = error;
     for (const waiter of [...this.#ahead, ...this.#waiting]) waiter.refuse(error);
@@ -191,7 +177,7 @@ export class AdaptiveRate {
     this.#reschedule();
   }
 
-  /** As many turns as a second has may be saved up, and one at least. */
+  /** Saves up at most one second of turns, and at least one. */
   #refill(): void {
     const now = this.#deps.clock.monotonic();
     if (now <= this.#asOf) return;

@@ -16,48 +16,40 @@ export interface RetryLimits {
   readonly adaptive: boolean;
 }
 
-/** Longer than this, a caller is better told than kept waiting: clients give up after 60 s. */
+/** A longer wait is refused: clients give up after 60 s. */
 const MAX_RETRY_AFTER_MS = 20_000;
 /**
- * Several proxies that start together throttle each other, and a client that gets no tools at its
- * start stays without them: these go on for so long, whatever --retries says.
+ * Requests at the start are retried this long, whatever --retries says: proxies that start together
+ * throttle each other, and a client that gets no tools stays without them.
  */
 const START_BUDGET_MS = 20_000;
 const START_METHODS: ReadonlySet<string> = new Set(['initialize', 'server/discover', 'tools/list']);
 /**
- * Asks which revisions the server speaks. A client takes any error for "an old server", and never
- * asks again: what may pass in a moment is waited out. Not a fault of the server itself (500): that
- * is how some old servers meet a method that they do not know, and their clients would wait for it
- * at every start.
+ * The version probe. A client takes any error for "an old server", so temporary ones are retried,
+ * except a 500: some old servers answer unknown methods so.
  */
 const PROBE = 'server/discover';
-/**
- * The least wait between those attempts, so that a small --retry-base-delay does not become a
- * flood.
- */
+/** Minimum wait between start attempts, whatever --retry-base-delay says. */
 const MIN_START_DELAY_MS = 250;
 
-/**
- * Where a request has no time limit, throttling is ridden out for so long: as long as the default
- * of --tool-timeout.
- */
+/** Limit for retrying throttled requests without a time limit; as the default of --tool-timeout. */
 const MAX_THROTTLED_MS = 300_000;
-/** Clients give up on these after 30 s, and should read the reason before that. */
+/** Clients give up on these after 30 s and should see the reason first. */
 const HANDSHAKE: ReadonlySet<string> = new Set(['initialize', 'server/discover']);
 
-/** What a failure says about the request, as far as sending it again goes. */
+/** What a failure means for a retry. */
 export type FailureKind =
-  /** Not a byte left. */
+  /** No byte was sent. */
   | 'not-sent'
-  /** The server, or something before it, turned it away unread: there were too many. */
+  /** Rejected unread, because there were too many. */
   | 'turned-away'
-  /** Something between here and the server had no good answer from it, or not in time. */
+  /** A gateway got no good answer from the server in time. */
   | 'unavailable'
-  /** It left, and no answer came. */
+  /** Sent, but no answer arrived. */
   | 'interrupted'
-  /** The server met a fault of its own. */
+  /** The server failed. */
   | 'broken'
-  /** Another attempt would end the same, or mending it is another's work. */
+  /** A retry would fail the same way, or another component handles it. */
   | 'final';
 
 const KINDS: Readonly<Record<ErrorReason | 'answered', FailureKind | 'by status'>> = {
@@ -65,7 +57,7 @@ const KINDS: Readonly<Record<ErrorReason | 'answered', FailureKind | 'by status'
   'connection-lost': 'interrupted',
   'http-status': 'by status',
   answered: 'by status',
-  // Mended, where that is possible, by those who know the session, the keys and the clock.
+  // Handled, where possible, by the session, credential and clock code.
   'session-lost': 'final',
   'subscription-lost': 'final',
   'auth-rejected': 'final',
@@ -74,7 +66,7 @@ const KINDS: Readonly<Record<ErrorReason | 'answered', FailureKind | 'by status'
   'unusable-answer': 'final',
   redirected: 'final',
   timeout: 'final',
-  // Limits of our own: another attempt would only press on them.
+  // Limits of the proxy: a retry would only add load.
   'no-session': 'final',
   'tools-unknown': 'final',
   'tool-refused': 'final',
@@ -103,8 +95,7 @@ export function classifyFailure(failure: Failure): FailureKind {
   if (isTurnedAway(failure)) return 'turned-away';
   if (isColdStart(failure.status, failure.message)) return 'unavailable';
   switch (failure.status) {
-    // By the letter the request did not arrive in time; but some gateways say so of a server that
-    // is slow to answer.
+    // 408 should mean a slow request, but some gateways use it for slow servers.
     case 408:
     case 502:
     case 503:
@@ -119,21 +110,21 @@ export function classifyFailure(failure: Failure): FailureKind {
 
 export interface FailedAttempt {
   readonly method: string;
-  /** Of the tool, for tools/call; undefined where nothing is known. */
+  /** The tool's annotations; undefined where unknown. */
   readonly annotations: Pick<ToolAnnotations, 'readOnly' | 'idempotent'> | undefined;
   /**
-   * It claims a revision without sessions, where a request whose stream broke is the client's to
-   * send, under another id.
+   * True in the stateless era, where the client re-sends a request whose stream broke, under
+   * another id.
    */
   readonly stateless: boolean;
   /** 1 when the first attempt has failed. */
   readonly attempt: number;
   readonly elapsedMs: number;
-  /** The attempt has already brought the client something: progress, a log line, a question. */
+  /** True where the client has already received a message of this attempt. */
   readonly responded: boolean;
   readonly failure: Failure;
   readonly limits: RetryLimits;
-  /** What the caller's own time limit leaves, in milliseconds. */
+  /** The caller's remaining time in milliseconds. */
   readonly remainingMs: number;
   /** Uniform in [0, 1). */
   readonly random: number;
@@ -143,7 +134,7 @@ export type RetryDecision =
   | { readonly afterMs: number }
   | { readonly giveUp: 'final' | 'may-have-run' | 'asked-to-wait-longer' | 'attempts-spent' | 'out-of-time' };
 
-/** Whether a failed request is sent again, and when. Pure. */
+/** Decides whether and when a failed request is retried. Pure. */
 export function decideRetry(failed: FailedAttempt): RetryDecision {
   const { failure, limits, attempt } = failed;
   const kind = classifyFailure(failure);
@@ -152,15 +143,15 @@ export function decideRetry(failed: FailedAttempt): RetryDecision {
   const asked = failure.retryAfterMs ?? 0;
   if (asked > MAX_RETRY_AFTER_MS) return { giveUp: 'asked-to-wait-longer' };
   const { baseDelayMs, maxDelayMs } = limits;
-  // On top of what the server asked for: others were told the same time.
+  // Added to the server's time, because other clients got the same.
   const jitter = fullJitter({ random: () => failed.random }, attempt, baseDelayMs, maxDelayMs);
   const afterMs = Math.round(asked + jitter);
-  // Why it failed, and when to come again, is worth more to its caller than that the time is over.
+  // The failure is more useful to the caller than an expired deadline.
   if (afterMs >= failed.remainingMs) return { giveUp: 'out-of-time' };
   if (isPaced(failure) && limits.adaptive && limits.retries > 0) {
     const budgetMs = HANDSHAKE.has(failed.method) ? START_BUDGET_MS : MAX_THROTTLED_MS;
     if (failed.elapsedMs + afterMs > budgetMs) return { giveUp: 'attempts-spent' };
-    // The learned rate spaces the attempts, so that the wait before the turn stays short.
+    // The learned rate spaces the attempts, so this wait stays short.
     return {
       afterMs: Math.round(asked + fullJitter({ random: () => failed.random }, 1, baseDelayMs, maxDelayMs)),
     };
@@ -168,7 +159,7 @@ export function decideRetry(failed: FailedAttempt): RetryDecision {
   if (attempt <= limits.retries) return { afterMs };
   const patient =
     limits.retries > 0 &&
-    // Who else uses the resource is done with it in a moment.
+    // The conflicting request is done in a moment.
     (meaningOf(failure.errorType) === 'conflict' || START_METHODS.has(failed.method)) &&
     (kind === 'turned-away' || kind === 'unavailable' || (failed.method === PROBE && kind !== 'broken'));
   const later = Math.max(afterMs, MIN_START_DELAY_MS);
@@ -177,13 +168,12 @@ export function decideRetry(failed: FailedAttempt): RetryDecision {
 }
 
 /**
- * Rejected for the rate of requests. LimitExceededException may also be a limit on resources, which
- * no waiting lifts.
+ * True for rate limits. LimitExceededException may also be a resource limit, which does not pass.
  */
 const isPaced = (failure: Failure): boolean =>
   isThrottled(failure) && failure.errorType !== 'LimitExceededException';
 
-/** Whether a throttled notification or response is sent again, and when. Pure. */
+/** Decides whether and when a throttled notification or response is retried. Pure. */
 export function decideNotificationRetry({
   failure,
   attempt,
@@ -199,10 +189,10 @@ export function decideNotificationRetry({
   return elapsedMs + afterMs > START_BUDGET_MS ? { giveUp: 'attempts-spent' } : { afterMs };
 }
 
-/** True where sending it again cannot run anything twice, or where that does no harm. */
+/** True where a retry cannot run anything twice, or does no harm. */
 function isSafe(kind: FailureKind, { method, annotations, stateless, responded }: FailedAttempt): boolean {
   if (kind === 'not-sent') return true;
-  // Who has sent something about a request has begun with it.
+  // A server that sent a message has started the request.
   if (responded) return false;
   const harmless =
     isIdempotentMethod(method) ||
@@ -215,8 +205,7 @@ function isSafe(kind: FailureKind, { method, annotations, stateless, responded }
     case 'interrupted':
       return harmless && (!stateless || method === PROBE);
     default:
-      // A tool that failed on the server may have done half of its work, whatever it says of
-      // itself.
+      // A failed tool may have done half of its work, whatever its annotations.
       return isIdempotentMethod(method);
   }
 }

@@ -4,15 +4,9 @@
  */
 const BETA = 0.7;
 const SCALE = 0.4;
-/**
- * Requests per second, however often the server throttles: a server that is well again has to be
- * noticed.
- */
+/** Minimum rate: a recovered server must be noticed. */
 export const MIN_RATE = 0.5;
-/**
- * The rate grows to this multiple at most of what the server has been seen to accept within a
- * second.
- */
+/** Upper bound of the rate, as a multiple of the accepted rate. */
 const MAX_GROWTH = 2;
 
 /** The rate after the server has throttled at `maxRate` requests per second. Pure. */
@@ -30,10 +24,7 @@ export function cubicRate(sinceS: number, lastMaxRate: number, acceptedRate: num
 
 const WINDOW_MS = 1_000;
 
-/**
- * How many requests the server has accepted within the last second, counted in two windows: two
- * numbers, however many there are.
- */
+/** Counts accepted requests of the last second in two windows, in constant memory. */
 export class AcceptedRate {
   #since: number;
   #count = 0;

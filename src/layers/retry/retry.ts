@@ -39,7 +39,7 @@ export const retryOptions = {
 } as const;
 
 /**
- * What no option can say alone.
+ * Returns the problems of the retry options taken together.
  * @param from - the flag or variable that each value came from; absent where the default stands.
  */
 export function retryProblems(
@@ -52,7 +52,7 @@ export function retryProblems(
   if (retryMaxDelay >= retryBaseDelay) return [];
   const base = from.retryBaseDelay ?? flagOf('retryBaseDelay');
   const max = from.retryMaxDelay ?? flagOf('retryMaxDelay');
-  // Named first is what was given: nobody is told to mend a default.
+  // Names the given option first, not a default.
   return from.retryMaxDelay === undefined
     ? [`${base} must be a number <= ${max} (${retryMaxDelay}), not "${retryBaseDelay}"`]
     : [`${max} must be a number >= ${base} (${retryBaseDelay}), not "${retryMaxDelay}"`];
@@ -61,20 +61,17 @@ export function retryProblems(
 export interface RetryDeps extends HintDeps {
   readonly options: RetryLimits;
   readonly events: Events;
-  /**
-   * True in the stack that opens sessions; elsewhere `initialize` passes, because that stack
-   * repeats it.
-   */
+  /** True in the stack that opens sessions; elsewhere `initialize` passes unretried. */
   readonly opening?: boolean;
-  /** The rate that the server accepts, by profile; undefined in standard mode. */
+  /** The learned rate by profile; undefined in standard mode. */
   readonly rates?: Pick<PerProfile<AdaptiveRate>, 'of'> | undefined;
 }
 
 type AttemptOutcome = { readonly reply: Reply } | { readonly error: unknown };
 
 /**
- * Sends a request again where that is safe and can help, and a notification or a response that was
- * throttled: without it the server waits, or takes the session for one that is not initialized.
+ * Retries requests where that is safe and can help, and throttled notifications and responses,
+ * which the server depends on.
  */
 export function retry(deps: RetryDeps): Layer {
   const { options, clock, events, opening = false, rates } = deps;
@@ -89,7 +86,7 @@ export function retry(deps: RetryDeps): Layer {
       let previous: AttemptOutcome | undefined;
       let throttled = 0;
       let sentAt = started;
-      // By pings a client finds out whether anybody is there: they wait for nothing.
+      // Pings never wait: clients use them as a health check.
       const paced = message.method === 'ping' ? undefined : rate;
       for (let attempt = 1; ; attempt++) {
         const turn = paced?.take(signal, {
@@ -118,7 +115,7 @@ export function retry(deps: RetryDeps): Layer {
         const failure =
           'reply' in outcome ? failureOfReply(outcome.reply, clock.now()) : failureOfError(outcome.error);
         if (paced) reportToRate(paced, outcome, failure, sentAt);
-        // Of a request that an earlier attempt may have run, nobody may say that it was not sent.
+        // A request that an earlier attempt may have run must not be reported as unsent.
         if (signal.aborted && 'error' in outcome) {
           const { error } = outcome;
           const hidesRun = mayHaveRun && !(error instanceof ProxyError && error.sent === 'maybe');
@@ -126,7 +123,7 @@ export function retry(deps: RetryDeps): Layer {
         }
         if (signal.aborted && mayHaveRun) throw signal.reason;
         if (!failure || signal.aborted) return unwrap(outcome);
-        // The breaker has had enough of what came before: that is what the caller wants to hear.
+        // The earlier failure is more useful than the open breaker.
         if (failure.how === 'circuit-open' && previous) return unwrap(previous);
         const kind = classifyFailure(failure);
         const decision = decideRetry({
@@ -163,7 +160,7 @@ export function retry(deps: RetryDeps): Layer {
     };
 }
 
-/** The rate learns from each attempt: it was throttled, or answered and so accepted. */
+/** Reports each attempt to the learned rate. */
 function reportToRate(
   rate: AdaptiveRate,
   outcome: AttemptOutcome,
@@ -175,8 +172,8 @@ function reportToRate(
 }
 
 /**
- * Sends what has no answer, and again where it was throttled. It waits for no turn: calls under way
- * depend on it.
+ * Sends a notification or response, and retries it where throttled. It waits for no turn: calls in
+ * flight depend on it.
  */
 async function sendNotification(
   { options, clock }: RetryDeps,
@@ -211,7 +208,7 @@ async function sendNotification(
   }
 }
 
-/** The same call, with word of the first that its client gets to see of an answer. */
+/** The call with a callback for the first message or byte that its client receives. */
 function tapFirstMessage(markResponded: () => void, call: Call): Call {
   const emit: Emit = (below, origin) => {
     markResponded();
@@ -228,9 +225,7 @@ function tapFirstMessage(markResponded: () => void, call: Call): Call {
   return { ...call, emit, httpContext: { ...httpContext, pass: responded } };
 }
 
-/**
- * The time was over: what the attempt before it met is more likely to be the cause than the limit.
- */
+/** Adds the earlier failure to an expired deadline: it is the likelier cause. */
 function afterFailure(reason: unknown, previous: AttemptOutcome | undefined): unknown {
   const failure =
     previous && ('reply' in previous ? failureOfReply(previous.reply, 0) : failureOfError(previous.error));
@@ -244,10 +239,7 @@ function unwrap(outcome: AttemptOutcome): Reply {
   return outcome.reply;
 }
 
-/**
- * The last failure, as the caller shall see it: with how often it was tried, and the truth about
- * all attempts.
- */
+/** The final failure with the number of attempts and whether any may have run. */
 function describeLast(
   outcome: AttemptOutcome,
   { retryAfterMs }: Failure,
@@ -256,13 +248,13 @@ function describeLast(
   if ('reply' in outcome) {
     const { reply } = outcome;
     if (retryAfterMs === undefined || reply.kind !== 'answer') return outcome;
-    // The header that said so ends here; the one who has to wait reads the error.
+    // The client sees no header, so the error data contains it.
     return { reply: { ...reply, message: withErrorData(reply.message, { retryAfterMs }) } };
   }
   const { error } = outcome;
   if (attempts === 1 || !(error instanceof ProxyError)) return outcome;
   const earlier = mayHaveRun && error.sent !== 'maybe';
-  // More than --retries allows: whoever has set it must not take it for a fault.
+  // Explains attempts beyond --retries.
   const why = beyond ? ' (the requests of a start are repeated for 20 s, beyond --retries)' : '';
   const tried = `It was tried ${attempts} times${why}`;
   return {

@@ -4,16 +4,16 @@ import type { Call, Reply } from '../../core/pipeline/call.ts';
 import type { SingleFlight } from '../../core/pipeline/single-flight.ts';
 import { listCacheKey } from '../../core/tools/list-edit.ts';
 
-/** Lists that are kept: one per client, profile, revision and the like. */
+/** Cached lists: one per client, profile, protocol version and the like. */
 const MAX_LISTS = 100;
-/** Pages of one list. A server whose cursors never come twice must not fill memory. */
+/** Pages of one list; bounds servers whose cursors never repeat. */
 const MAX_PAGES = 1_000;
-/** Characters of all that is kept; some lists of thousands of tools with long schemas. */
+/** Characters of all cached lists: several lists of thousands of tools. */
 const MAX_CHARACTERS = 64 * 1024 * 1024;
 
-/** What a fetch was begun with. */
+/** What made a list current when its request was sent. */
 export interface ListVersion {
-  /** What an earlier one brings late replaces nothing. */
+  /** A late answer to an earlier request replaces nothing. */
   readonly order: number;
   readonly generation: number;
   readonly identity: number;
@@ -25,17 +25,17 @@ export interface CachedAnswer extends ListVersion {
   readonly answer: SharedResponse;
   readonly characters: number;
   readonly at: number;
-  /** The server's own; undefined where it named none. */
+  /** The server's ttl; undefined where it states none. */
   readonly ttlMs: number | undefined;
 }
 
-/** How a fetch ended. */
+/** The outcome of a fetch. */
 export interface ListOutcome {
-  /** The reply for one of those who waited. @throws what was thrown. */
+  /** Returns the reply for one waiting call. */
   readonly replyFor: (call: Call, request: Request) => Reply | Promise<Reply>;
   /**
-   * Why an earlier list may stand in; absent where this is the answer. `lasts`: asking again at
-   * once would be to no avail.
+   * Why an earlier list may be served; absent for an answer. `lasts`: an immediate retry would fail
+   * too.
    */
   readonly failure?: { readonly why: string; readonly lasts: boolean };
 }
@@ -51,22 +51,17 @@ export interface CachedPage {
   flight: PageFlight | undefined;
 }
 
-/**
- * A list as one kind of request sees it, with those of its pages that were asked for, by cursor.
- */
+/** A list under one cache key, with the requested pages by cursor. */
 export interface CachedList {
   readonly cacheKey: string;
   readonly pages: Map<string, CachedPage>;
-  /**
-   * Counts how often its first page has come: what belonged to an earlier one is no page of this
-   * list.
-   */
+  /** Number of first pages received; pages of earlier listings are outdated. */
   listing: number;
-  /** Of the whole list when a page last came. */
+  /** Fingerprint of the complete list at the last page. */
   fingerprint: string | undefined;
 }
 
-/** The lists that were asked for, with what is kept of them, within bounds. */
+/** The cached lists, within bounds. */
 export class CachedLists {
   readonly #lists = new Map<string, CachedList>();
 
@@ -74,7 +69,7 @@ export class CachedLists {
     return this.#lists.size;
   }
 
-  /** The list that the call sees. */
+  /** Finds or creates the list for a call. */
   of(call: Call): CachedList {
     const view = listCacheKey(call);
     const key = JSON.stringify([call.profile, view]);
@@ -84,16 +79,13 @@ export class CachedLists {
       listing: 0,
       fingerprint: undefined,
     };
-    // The last one used is the last one to go.
+    // Moved to the end: least recently used lists go first.
     this.#lists.delete(key);
     this.#lists.set(key, list);
     return list;
   }
 
-  /**
-   * Keeps what is kept within its bounds: pages of lists that are over go first, then the lists
-   * that nobody asked for the longest.
-   */
+  /** Enforces the bounds: outdated pages go first, then least recently used lists. */
   trim(list: CachedList): void {
     for (const [cursor, { cached, flight }] of list.pages) {
       const over = cached !== undefined && cached.listing < list.listing - 1;

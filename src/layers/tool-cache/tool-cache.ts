@@ -42,23 +42,19 @@ export interface ToolCacheDeps {
   readonly events: Events;
 }
 
-/**
- * Where the server promises to tell of changes: long enough for most agents' work, short enough for
- * a promise that is not kept.
- */
+/** ttl while the server announces changes on an open stream. */
 const WATCHED_TTL_MS = 300_000;
 /**
- * How long the last list stands in for one that could not be had, without another try: to ask may
- * take 20 s of repeats, for which nobody who lists at every turn shall wait often.
+ * How long the last good list is served after a failure without a new attempt, which may take 20 s
+ * of retries.
  */
 const LAST_GOOD_MS = 10_000;
 /**
- * What fails sooner is tried again for the next who asks, and so is whatever no list can stand in
- * for: who was told of a failure and has mended its reason would be told of it again, however
- * quickly the server would answer by now.
+ * Faster failures are retried for the next call, so that a caller who has removed the cause is not
+ * told of it again.
  */
 const SLOW_MS = 1_000;
-/** Errors of the proxy's own that an earlier answer is no better than. */
+/** Errors for which a stale list must not be served. */
 const FINAL: ReadonlySet<ErrorReason> = new Set<ErrorReason>([
   'invalid-request',
   'parse-error',
@@ -67,9 +63,8 @@ const FINAL: ReadonlySet<ErrorReason> = new Set<ErrorReason>([
 ]);
 
 /**
- * Answers tools/list from what the server said a moment ago, page by page as asked. Callers that
- * come together share one request, and where the server cannot be asked, the last list stands in:
- * never an empty one.
+ * Caches tools/list by page. Concurrent calls share one request, and where the server fails, the
+ * last good list is served, never an empty one.
  */
 export function toolCache(deps: ToolCacheDeps): Layer {
   return (next) => {
@@ -80,8 +75,7 @@ export function toolCache(deps: ToolCacheDeps): Layer {
         return cache.isShared(call) ? Promise.resolve({ kind: 'accepted' }) : next(call);
       }
       if (message.kind !== 'request' || message.method !== 'tools/list') return next(call);
-      // The members of a batch are posted together. An HTTP client has asked this server now,
-      // unless somebody has said that an answer of a moment ago will do.
+      // Batches are posted together, and HTTP clients get a current answer unless a ttl is set.
       if (batch || (httpContext && !deps.ttlMs) || isOneOff(message)) return next(call);
       return cache.answer(call, message);
     };
@@ -92,7 +86,7 @@ class ToolCache {
   readonly #deps: ToolCacheDeps;
   readonly #next: Handler;
   readonly #lists = new CachedLists();
-  /** Fetches that run. */
+  /** Running fetches. */
   readonly #flights = new Set<SingleFlight<ListOutcome>>();
   #order = 0;
 
@@ -101,9 +95,7 @@ class ToolCache {
     this.#next = next;
   }
 
-  /**
-   * True for word that a request is cancelled which others have joined: to the server it goes on.
-   */
+  /** True for the cancellation of a request that other calls have joined. */
   isShared({ message, client }: Call): boolean {
     const { requestId } = paramsOf(message);
     if (!isId(requestId)) return false;
@@ -127,8 +119,7 @@ class ToolCache {
       return this.#reply(call, request, page, failed.outcome);
     }
     let { flight } = page;
-    // What was asked for before the list changed says nothing to who asks after it; nor what
-    // somebody else has asked for, perhaps.
+    // A fetch from before a change, or perhaps for another identity, cannot be joined.
     const joins =
       flight?.generation === generation && !flight.work.abandoned && !isIdentityInDoubt(call.profile);
     if (!flight || !joins) {
@@ -163,8 +154,7 @@ class ToolCache {
     const { toolsOf, changeStreams, clock } = this.#deps;
     const tools = toolsOf(call.profile);
     const { generation, identity } = tools;
-    // Here, too: a server that fails for every cursor, or is left by every caller, brings nothing
-    // to keep.
+    // Trimmed here too, because failed fetches add pages.
     this.#lists.trim(list);
     const version = {
       order: ++this.#order,
@@ -181,7 +171,7 @@ class ToolCache {
       list.fingerprint = tools.fingerprintOf(list.cacheKey);
       outcome = toOutcome(reply, leader, this.#next);
     } catch (error) {
-      // Nobody waits any more: that says nothing of the server.
+      // An abort says nothing about the server.
       if (call.signal.aborted) throw error;
       outcome = toErrorOutcome(error, leader);
     }
@@ -217,7 +207,7 @@ class ToolCache {
       : outcome.replyFor(call, request);
   }
 
-  /** The last list, for who may have it where the server cannot be asked. */
+  /** The last good list, where the call may receive it. */
   #lastGood(call: Call, { cached }: CachedPage): CachedAnswer | undefined {
     const { identity } = this.#deps.toolsOf(call.profile);
     return cached?.identity === identity && !call.fresh ? cached : undefined;
@@ -237,13 +227,13 @@ class ToolCache {
     const { ttlMs, toolsOf, isIdentityInDoubt, changeStreams, clock } = this.#deps;
     const tools = toolsOf(call.profile);
     if (kept.generation !== tools.generation || kept.listing !== list.listing) return false;
-    // A request that went past this may have met with a changed list.
+    // Requests that bypass the cache may have seen a changed list.
     if (list.fingerprint !== tools.fingerprintOf(list.cacheKey)) return false;
     const watched = (): boolean =>
       kept.continuityToken !== undefined &&
       kept.continuityToken === changeStreams.continuityToken(toListener(call));
     const ttl = ttlMs ?? kept.ttlMs ?? (watched() ? WATCHED_TTL_MS : 0);
-    // Last, because it may look at files.
+    // Last, because it may read files.
     return clock.monotonic() - kept.at < ttl && !isIdentityInDoubt(call.profile);
   }
 
@@ -266,7 +256,7 @@ function toOutcome(reply: Reply, leader: Call, next: Handler): ListOutcome {
   const answer = new SharedResponse(reply.message);
   const give = (call: Call, request: Request): Reply =>
     call === leader ? reply : { ...reply, message: answer.for(request) };
-  // The session of an HTTP client is gone: it opens a new one on this, and on nothing else.
+  // An HTTP client must see the 404 to open a new session.
   if (leader.httpContext && reply.http?.status === 404) return { replyFor: give };
   const why = transientErrorOf(reply);
   return why === undefined ? { replyFor: give } : { replyFor: give, failure: { why, lasts: true } };
