@@ -142,3 +142,26 @@ it('a client that leaves meanwhile is not kept waiting', async () => {
   bin.closeStdin();
   expect(await bin.exit()).toEqual({ code: 0, signal: null });
 });
+
+it('a first start with several profiles serves each of them after the login', async () => {
+  const { bin } = await start(
+    {},
+    {
+      env: NO_KEYS,
+      more: ['--profile', 'one', '--profile', 'two'],
+      files: { '.aws/config': '[profile one]\nregion = eu-west-1\n[profile two]\nregion = eu-west-1\n' },
+    },
+  );
+  const callOf = (profile: string) => ({ name: 'echo', arguments: { text: profile, aws_profile: profile } });
+  expect(instructionsOf(await bin.initialize({}, 0))).toContain("profile 'one'");
+  expect((await bin.request('tools/list', {}, '')).result).toEqual({ tools: [] });
+  const { error } = await bin.request('tools/call', callOf('two'), -1);
+  expect(error).toMatchObject({ data: { reason: 'no-credentials', mayHaveRun: false } });
+  mkdirSync(join(bin.home, '.aws'), { recursive: true });
+  writeFileSync(join(bin.home, '.aws', 'credentials'), `[one]\n${KEYS}[two]\n${KEYS}`);
+  await announced(bin);
+  const { result } = await bin.request('tools/list', {}, 1);
+  expect(JSON.stringify(result)).toContain('"enum":["one","two"]');
+  for (const profile of ['one', 'two'])
+    expect(await bin.request('tools/call', callOf(profile), profile)).toHaveProperty('result.content');
+});
