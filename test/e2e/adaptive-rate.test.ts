@@ -7,7 +7,7 @@ import type { Behaviour } from '../support/scripted-server.ts';
 /** The quota of the AWS MCP Server: requests per second and account. */
 const QUOTA = 3;
 
-/** A server that takes so many requests in each second, of any method, and counts what it rejected and which call it ran. */
+/** A server that accepts so many requests a second, of any method; counts rejected requests and calls run. */
 function limited(perSecond = QUOTA) {
   const runs = new Map<unknown, number>();
   const rejected: unknown[] = [];
@@ -34,8 +34,8 @@ function limited(perSecond = QUOTA) {
 const PARALLEL = 16;
 const IDS = [0, '', -1, ...Array.from({ length: PARALLEL - 3 }, (_, at) => `call-${at}`)];
 
-describe('a server that accepts three requests per second', () => {
-  it('answers sixteen parallel calls, runs each once, and throttles few of them more than once', async () => {
+describe('--retry-mode adaptive at a server that accepts three requests per second', () => {
+  it('sixteen parallel calls at a limit of three per second are answered, run once, and rarely throttled twice', async () => {
     const server = limited();
     const { bin } = await startRelayed({ args: ['--max-connections', '16'], before: server.before });
     await bin.initialize({}, 'handshake');
@@ -45,7 +45,7 @@ describe('a server that accepts three requests per second', () => {
     for (const answer of answers) expect(answer).toHaveProperty('result');
     expect(new Set(server.runs.keys())).toEqual(new Set(IDS));
     expect(new Set(server.runs.values())).toEqual(new Set([1]));
-    // At most those of the first burst, and half as many again while the rate is learned.
+    // At most those of the first burst, plus half as many while the proxy learns the rate.
     expect(server.rejected.length).toBeLessThanOrEqual(1.5 * PARALLEL);
   }, 60_000);
 });
@@ -59,7 +59,7 @@ describe('--retry-mode', () => {
     };
   const QUICK = ['--retry-base-delay', '0.01', '--retry-max-delay', '0.01'];
 
-  it('standard sends a throttled call again --retries times', async () => {
+  it('--retry-mode standard retries a throttled call --retries times', async () => {
     const { bin, server } = await startRelayed({
       args: [...QUICK, '--retry-mode', 'standard', '--retries', '1'],
       before: always,
@@ -71,7 +71,7 @@ describe('--retry-mode', () => {
     expect(server.of('tools/call')).toHaveLength(2);
   });
 
-  it('adaptive gives up before the time limit of the call is over, with the reason', async () => {
+  it('--retry-mode adaptive gives up before the time limit of the call ends and states the reason', async () => {
     const { bin, server } = await startRelayed({
       args: [...QUICK, '--retries', '1', '--tool-timeout', '6'],
       before: always,
@@ -83,21 +83,21 @@ describe('--retry-mode', () => {
     expect(server.of('tools/call').length).toBeGreaterThan(2);
   });
 
-  it('adaptive sends nothing again with --retries 0', async () => {
+  it('--retry-mode adaptive with --retries 0 retries nothing', async () => {
     const { bin, server } = await startRelayed({ args: ['--retries', '0'], before: always });
     await bin.initialize({}, 'handshake');
     expect(await bin.request('tools/call', { name: 'echo' }, -1)).toHaveProperty('error.code', -31003);
     expect(server.of('tools/call')).toHaveLength(1);
   });
 
-  it('rejects any other mode', async () => {
+  it('--retry-mode rejects other values', async () => {
     const { bin } = await startRelayed({ args: ['--retry-mode', 'legacy'] });
     expect(await bin.exit()).toMatchObject({ code: 2 });
     expect(bin.stderr).toContain('--retry-mode must be one of adaptive, standard');
   });
 });
 
-it('a throttled notification is sent again, before the request that follows it', async () => {
+it('a throttled notification is retried before the request that follows it is sent', async () => {
   let left = 2;
   const { bin, server } = await startRelayed({
     before: (next) => (request, response) => {

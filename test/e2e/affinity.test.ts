@@ -14,7 +14,7 @@ const AGENT_CORE = {
   verify: { ...signingVerify, service: 'bedrock-agentcore' },
 };
 
-/** A platform that starts a microVM for each request without an id, and names it on the response. */
+/** A platform that starts a microVM for each request without an id, and returns the id in the response. */
 function platform() {
   const gone = new Set<unknown>();
   const runs: unknown[] = [];
@@ -33,8 +33,8 @@ function platform() {
 
 const idsOf = (requests: readonly RecordedRequest[]): unknown[] => requests.map(({ headers }) => headers[ID]);
 
-describe('the id that AgentCore Runtime puts on a response', () => {
-  it('returns with every later request of a client of 2026-07-28', async () => {
+describe('the session id that AgentCore Runtime returns', () => {
+  it('the runtime session id is sent with every later request of a client of revision 2026-07-28', async () => {
     const { behaviour, runs } = platform();
     const { server, bin } = await startRelayed({ ...AGENT_CORE, before: () => behaviour });
     for (const id of [0, '', -1]) {
@@ -47,7 +47,7 @@ describe('the id that AgentCore Runtime puts on a response', () => {
     expect(runs).toEqual([0, '', -1]);
   });
 
-  it('returns with every later request of a session-era client that never initializes', async () => {
+  it('the runtime session id is sent with every later request of a session-era client that never initializes', async () => {
     const { behaviour } = platform();
     const { server, bin } = await startRelayed({ ...AGENT_CORE, before: () => behaviour });
     await bin.request('tools/call', { name: 'x' }, 0);
@@ -56,7 +56,7 @@ describe('the id that AgentCore Runtime puts on a response', () => {
   });
 
   it.each(['claims 2026-07-28', 'never initializes'])(
-    'is dropped when it is lost, and the call of a client that %s runs once on another',
+    'a lost runtime session id is dropped, and the call of a client that %s runs once on another microVM',
     async (client) => {
       const { behaviour, gone, runs } = platform();
       const { server, bin } = await startRelayed({ ...AGENT_CORE, before: () => behaviour });
@@ -74,7 +74,7 @@ describe('the id that AgentCore Runtime puts on a response', () => {
     },
   );
 
-  it('follows the profile of a call, and never reaches that of another', async () => {
+  it('a runtime session id belongs to the profile of its call and is never sent for another profile', async () => {
     const key = (name: string): string =>
       `[${name}]\naws_access_key_id = AKIDEXAMPLE\naws_secret_access_key = wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY\naws_session_token = EXAMPLE-SESSION-TOKEN\n`;
     const { behaviour } = platform();
@@ -93,7 +93,7 @@ describe('the id that AgentCore Runtime puts on a response', () => {
     expect(idsOf(server.of('tools/call'))).toEqual(['vm-1', undefined, 'vm-1', 'vm-2']);
   });
 
-  it('gives way to --header', async () => {
+  it('--header replaces the runtime session id', async () => {
     const { behaviour } = platform();
     const { server, bin } = await startRelayed({
       ...AGENT_CORE,
@@ -107,7 +107,7 @@ describe('the id that AgentCore Runtime puts on a response', () => {
     expect(idsOf(server.requests)).toEqual(['mine', 'mine']);
   });
 
-  it('is not kept for other services', async () => {
+  it('a runtime session id is not kept for other services', async () => {
     const { behaviour } = platform();
     const { server, bin } = await startRelayed({ before: () => behaviour });
     for (const id of [0, 1]) {
@@ -117,7 +117,7 @@ describe('the id that AgentCore Runtime puts on a response', () => {
     expect(idsOf(server.requests)).toEqual([undefined, undefined]);
   });
 
-  it('stays with the session of a client of the listener', async () => {
+  it('a runtime session id belongs to the session of its listener client', async () => {
     const { ask, server } = await startListening({
       ...AGENT_CORE,
       session: {
@@ -139,7 +139,7 @@ describe('the id that AgentCore Runtime puts on a response', () => {
   });
 });
 
-/** Sets the cookies of a load balancer, and remembers which it has got back. */
+/** Sets the cookies of a load balancer, and records which ones return. */
 const balanced =
   (next: Behaviour): Behaviour =>
   (request, response) => {
@@ -159,8 +159,8 @@ const balanced =
 const cookiesOf = (requests: readonly RecordedRequest[]): unknown[] =>
   requests.map(({ method, rpc, headers }) => [rpc.method ?? method, headers.cookie]);
 
-describe('the cookies that the endpoint sets', () => {
-  it('return on every POST, on GET and on DELETE of the session, to nobody else, and are in no log', async () => {
+describe('cookies that the endpoint sets', () => {
+  it('cookies are sent with each POST, GET and DELETE of their session only, and are not logged', async () => {
     const { server, bin } = await startInitialized({ before: balanced, args: ['--log-level', 'trace'] });
     await bin.request('ping', {}, 0);
     bin.closeStdin();
@@ -177,7 +177,7 @@ describe('the cookies that the endpoint sets', () => {
     expect(bin.stderr).not.toContain('secure-one');
   });
 
-  it('change when the server changes them, and expire', async () => {
+  it('cookies change when the server changes them, and expire', async () => {
     let at = 0;
     const { server, bin } = await startInitialized({
       on: {
@@ -197,7 +197,7 @@ describe('the cookies that the endpoint sets', () => {
     ]);
   });
 
-  it('end with a lost session: the new one is opened without them', async () => {
+  it('cookies end with a lost session: the new session is opened without them', async () => {
     const { server, mcp, bin } = await startInitialized({ before: balanced });
     mcp.forgetSessions();
     expect(await bin.request('tools/call', { name: 'echo', arguments: { text: 'x' } }, 0)).toHaveProperty(
@@ -208,7 +208,7 @@ describe('the cookies that the endpoint sets', () => {
     expect(server.of('tools/call').at(-1)?.headers.cookie).toContain('AWSALB=node-of-mcp-sigv4-proxy');
   });
 
-  it('come beside those of --header', async () => {
+  it('cookies are sent beside those of --header', async () => {
     const { server, bin } = await startInitialized({
       before: balanced,
       args: ['--header', 'Cookie: mine=1'],
@@ -219,7 +219,7 @@ describe('the cookies that the endpoint sets', () => {
     );
   });
 
-  it('stay with each client session of the listener, and never reach a client', async () => {
+  it('cookies belong to one client session of the listener and never reach a client', async () => {
     const { ask, server } = await startListening();
     const plain = server.behaviour;
     server.behaviour = balanced(plain);
@@ -245,8 +245,8 @@ describe('the cookies that the endpoint sets', () => {
   });
 });
 
-describe('a request of the server on the stream of initialize', () => {
-  it('is answered in the session that its response names', async () => {
+describe('a server request on the stream of initialize', () => {
+  it('a server request on the stream of initialize is answered in the session that the response names', async () => {
     const { server, bin } = await startRelayed({
       on: {
         initialize: (_request, response, context) => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { RelayedOptions } from '../support/relayed.ts';
 import { makeGate, startInitialized } from '../support/relayed.ts';
 
-/** A server whose tool calls wait until the test opens the gate, and that counts how many run at once. */
+/** A server whose tool calls wait until the test opens the gate; counts how many run at once. */
 async function held(args: readonly string[], options: RelayedOptions = {}) {
   const gate = makeGate();
   const seen: string[] = [];
@@ -42,7 +42,7 @@ const overloaded = (reason: string, facts: Record<string, number>) => ({
 });
 
 describe('--max-concurrent', () => {
-  it('refuses at once what finds no place, with the seven keys and nothing more', async () => {
+  it('--max-concurrent refuses a call over the limit at once, with an error of exactly seven keys', async () => {
     const { gate, call, arrived } = await held(['--max-concurrent', '1']);
     const running = call('');
     await arrived(1);
@@ -54,7 +54,7 @@ describe('--max-concurrent', () => {
     expect(await running).toHaveProperty('result');
   });
 
-  it('lets --queue-size wait in order and refuses the rest', async () => {
+  it('--max-concurrent queues --queue-size calls in order and refuses further calls', async () => {
     const { gate, call, arrived, seen, peak } = await held(['--max-concurrent', '2', '--queue-size', '2']);
     const first = [call(0), call('0')];
     await arrived(2);
@@ -65,13 +65,13 @@ describe('--max-concurrent', () => {
     );
     gate.open();
     for (const answer of await Promise.all([...first, ...queued])) expect(answer).toHaveProperty('result');
-    // Which of two that run at once arrives first is open; the queue's order is not.
+    // The arrival order of two calls that run at once is open; the order of the queue is fixed.
     expect(seen.slice(0, 2).sort()).toEqual(['"0"', '0']);
     expect(seen.slice(2)).toEqual(['"a"', '"b"']);
     expect(peak()).toBe(2);
   });
 
-  it('counts tools/call only: everything else passes', async () => {
+  it('--max-concurrent limits tools/call only', async () => {
     const { bin, gate, call, arrived } = await held(['--max-concurrent', '1']);
     const running = call('');
     await arrived(1);
@@ -81,7 +81,7 @@ describe('--max-concurrent', () => {
     await running;
   });
 
-  it('frees the place of a cancelled call at once, and that of a queued one', async () => {
+  it('--max-concurrent frees the place of a cancelled call at once, running or queued', async () => {
     const { bin, gate, call, arrived, seen } = await held(['--max-concurrent', '1', '--queue-size', '1']);
     void call('running').catch(() => undefined);
     await arrived(1);
@@ -95,7 +95,7 @@ describe('--max-concurrent', () => {
     expect(seen).toEqual(['"running"', '"next"']);
   });
 
-  it('refuses with the code that --overload-error-code names', async () => {
+  it('--max-concurrent refuses calls with the code of --overload-error-code', async () => {
     const { gate, call, arrived } = await held(['--max-concurrent', '1', '--overload-error-code', '-31999']);
     const running = call(1);
     await arrived(1);
@@ -104,7 +104,7 @@ describe('--max-concurrent', () => {
     await running;
   });
 
-  it('says so when the wait in the queue was too long, and never sends the call', async () => {
+  it('--max-concurrent refuses a call that waited too long in the queue, and never sends it', async () => {
     const { gate, call, arrived, seen } = await held([
       ...['--max-concurrent', '1', '--queue-size', '1', '--queue-timeout', '0.2'],
     ]);
@@ -118,7 +118,7 @@ describe('--max-concurrent', () => {
     expect(seen).toEqual(['1']);
   });
 
-  it('refuses what waits when the client leaves, while what runs may finish', async () => {
+  it('--max-concurrent refuses queued calls when the client leaves, while running calls can finish', async () => {
     const { bin, gate, call, arrived, seen } = await held(['--max-concurrent', '1', '--queue-size', '4']);
     const running = call('runs');
     await arrived(1);
@@ -135,10 +135,10 @@ describe('--max-concurrent', () => {
 });
 
 describe('--rate-limit', () => {
-  it('lets the burst go and refuses at once what would wait longer than half a minute', async () => {
+  it('--rate-limit lets a burst pass and refuses at once a request that would wait more than 30 s', async () => {
     const { bin, gate, seen, call, arrived } = await held(['--rate-limit', '0.01', '--rate-burst', '4']);
     gate.open();
-    // One of the four went to initialize; pings are not counted.
+    // initialize used one of the four; pings are not counted.
     expect(await bin.request('ping')).toHaveProperty('result');
     const answers = [call('a'), call('b'), call('c')];
     await arrived(3);
@@ -149,7 +149,7 @@ describe('--rate-limit', () => {
     expect(seen).toHaveLength(3);
   });
 
-  it('does not hold up the session that those in line wait for', async () => {
+  it('--rate-limit does not delay the session that queued requests wait for', async () => {
     const { bin, mcp, server } = await startInitialized({ args: ['--rate-limit', '2', '--rate-burst', '2'] });
     const IN_LINE = 40;
     mcp.forgetSessions();
@@ -165,17 +165,20 @@ describe('--rate-limit', () => {
   it.each([
     [3, { error: { data: { reason: 'rate-limited', mayHaveRun: false } } }],
     [4, { result: {} }],
-  ])('with %i requests to spend counts what is sent again after a lost session', async (burst, answer) => {
-    const { bin, mcp, server } = await startInitialized({
-      args: ['--rate-limit', '0.01', '--rate-burst', String(burst)],
-    });
-    mcp.forgetSessions();
-    expect(await bin.request('tools/call', { name: 'echo', arguments: {} }, '')).toMatchObject(answer);
-    expect(server.of('initialize')).toHaveLength(2);
-    expect(server.of('tools/call')).toHaveLength(burst - 2);
-  });
+  ])(
+    '--rate-limit with a burst of %i counts a call that is sent again after a session loss',
+    async (burst, answer) => {
+      const { bin, mcp, server } = await startInitialized({
+        args: ['--rate-limit', '0.01', '--rate-burst', String(burst)],
+      });
+      mcp.forgetSessions();
+      expect(await bin.request('tools/call', { name: 'echo', arguments: {} }, '')).toMatchObject(answer);
+      expect(server.of('initialize')).toHaveLength(2);
+      expect(server.of('tools/call')).toHaveLength(burst - 2);
+    },
+  );
 
-  it('refuses what waits for its turn when the client leaves', async () => {
+  it('--rate-limit refuses queued requests when the client leaves', async () => {
     const { bin, server, call } = await held(['--rate-limit', '0.1', '--rate-burst', '1']);
     const waiting = call(-1);
     await bin.request('ping', {}, 'read');

@@ -11,7 +11,7 @@ interface Answer {
   readonly body?: Body;
 }
 
-/** A session in which tools/call is answered with exactly this. */
+/** A session in which tools/call gets exactly this answer. */
 const answering = (
   { status = 200, headers = {}, body = '' }: Answer,
   args: readonly string[] = [],
@@ -31,7 +31,7 @@ const call = ({ bin }: Relayed, id: unknown = 0): Promise<Rpc> =>
 const json = { 'content-type': 'application/json' };
 const host = ({ server }: Relayed): string => `127.0.0.1:${server.port}`;
 
-/** Exactly this error, and a session that goes on as if nothing had been. */
+/** Returns exactly this error; the session remains usable. */
 async function expectError(relayed: Relayed, error: Record<string, unknown>): Promise<void> {
   expect(await call(relayed)).toEqual({ jsonrpc: '2.0', id: 0, error });
   expect(await relayed.bin.request('ping', {}, 'after')).toMatchObject({ result: {} });
@@ -39,7 +39,7 @@ async function expectError(relayed: Relayed, error: Record<string, unknown>): Pr
   expect(relayed.bin.stderr).toBe('');
 }
 
-describe('a 200 that answers nothing', () => {
+describe('a 200 without a usable response', () => {
   const page = '<!DOCTYPE html><html><head><title>Sign in</title></head><body>Please</body></html>';
   const atPlace = 'Check that the endpoint URL is that of an MCP server, and what stands in front of it.';
   const inLog = "The server's log may tell why.";
@@ -116,7 +116,7 @@ describe('a 200 that answers nothing', () => {
       },
       inLog,
     ],
-  ])('%s', async (_what, answer, what, details, advice) => {
+  ])('a 200 %s returns an error that states what came', async (_what, answer, what, details, advice) => {
     await expectError(await answering(answer), {
       code: -31004,
       message: `The server's answer cannot be used: ${what}. The call may have run. ${advice}`,
@@ -130,7 +130,7 @@ describe('a 200 that answers nothing', () => {
     });
   });
 
-  it('but 202, as if the request were a notification', async () => {
+  it('a 202 to a request returns an error', async () => {
     await expectError(await answering({ status: 202 }), {
       code: -31004,
       message:
@@ -140,12 +140,12 @@ describe('a 200 that answers nothing', () => {
   });
 });
 
-describe('a status that is no success', () => {
+describe('an error status', () => {
   it.each([
     ['of the request', '0'],
     ['null', 'null'],
     ['of something else', '"server-error"'],
-  ])('with a JSON-RPC error whose id is %s: the error passes', async (_what, id) => {
+  ])('an error status with a JSON-RPC error whose id is %s passes the error on', async (_what, id) => {
     const error = '{"code":-32602,"message":"Bad arguments","data":{"big":9007199254740993}}';
     const relayed = await answering({
       status: 400,
@@ -196,22 +196,25 @@ describe('a status that is no success', () => {
         `HTTP 502 from ${at}: Bad Gateway. The server failed, or what stands in front of it; the call may have run, so check before you repeat it`,
       { mayHaveRun: true, contentType: 'text/html', body: '<html><title>Bad Gateway</title></html>' },
     ],
-  ])('%i without one: an error that says what and where', async (status, answer, message, data) => {
-    const relayed = await answering({ ...answer, status });
-    const got = await call(relayed);
-    expect(got).toMatchObject({
-      id: 0,
-      error: {
-        code: -31003,
-        data: { source: 'mcp-sigv4-proxy', reason: 'http-status', httpStatus: status, ...data },
-      },
-    });
-    expect((got.error as { message: string }).message).toBe(message(host(relayed)));
-    expect(await relayed.bin.request('ping', {}, 'after')).toMatchObject({ result: {} });
-    expect(relayed.server.of('tools/call')).toHaveLength(1);
-  });
+  ])(
+    'status %i without a JSON-RPC error returns an error that names the status and the host',
+    async (status, answer, message, data) => {
+      const relayed = await answering({ ...answer, status });
+      const got = await call(relayed);
+      expect(got).toMatchObject({
+        id: 0,
+        error: {
+          code: -31003,
+          data: { source: 'mcp-sigv4-proxy', reason: 'http-status', httpStatus: status, ...data },
+        },
+      });
+      expect((got.error as { message: string }).message).toBe(message(host(relayed)));
+      expect(await relayed.bin.request('ping', {}, 'after')).toMatchObject({ result: {} });
+      expect(relayed.server.of('tools/call')).toHaveLength(1);
+    },
+  );
 
-  it('404 in a session, and again in the one that was opened for it: the session is gone', async () => {
+  it('a 404 in a session and again in its replacement returns an error that states the session loss', async () => {
     const relayed = await startInitialized({
       on: { 'tools/call': (_request, response) => void response.writeHead(404).end() },
     });
@@ -227,7 +230,7 @@ describe('a status that is no success', () => {
     expect(relayed.server.of('initialize')).toHaveLength(2);
   });
 
-  it('404 without a session: the path is the suspect', async () => {
+  it('a 404 without a session returns an error that names the path', async () => {
     const relayed = await startInitialized({
       sessionId: false,
       on: { 'tools/call': (_request, response) => void response.writeHead(404).end('Not Found') },
@@ -241,28 +244,31 @@ describe('a status that is no success', () => {
     });
   });
 
-  it.each([301, 302, 307, 308])('%i is not followed: the other server sees nothing', async (status) => {
-    const elsewhere = await ScriptedServer.start((_request, response) => void response.end());
-    const relayed = await answering({ status, headers: { location: elsewhere.url } });
-    await expectError(relayed, {
-      code: -31011,
-      message: `HTTP ${status}: ${host(relayed)} redirects to 127.0.0.1:${elsewhere.port}, which is not followed, because signed requests go to the configured endpoint only. Check the endpoint URL.`,
-      data: {
-        source: 'mcp-sigv4-proxy',
-        reason: 'redirected',
-        mayHaveRun: false,
-        httpStatus: status,
-        redirectsTo: `127.0.0.1:${elsewhere.port}`,
-      },
-    });
-    expect(elsewhere.connections.opened).toBe(0);
-  });
+  it.each([301, 302, 307, 308])(
+    'redirect %i is not followed, and the other server receives no request',
+    async (status) => {
+      const elsewhere = await ScriptedServer.start((_request, response) => void response.end());
+      const relayed = await answering({ status, headers: { location: elsewhere.url } });
+      await expectError(relayed, {
+        code: -31011,
+        message: `HTTP ${status}: ${host(relayed)} redirects to 127.0.0.1:${elsewhere.port}, which is not followed, because signed requests go to the configured endpoint only. Check the endpoint URL.`,
+        data: {
+          source: 'mcp-sigv4-proxy',
+          reason: 'redirected',
+          mayHaveRun: false,
+          httpStatus: status,
+          redirectsTo: `127.0.0.1:${elsewhere.port}`,
+        },
+      });
+      expect(elsewhere.connections.opened).toBe(0);
+    },
+  );
 });
 
-describe('an answer that is too long for its client', () => {
+describe('a response longer than --max-line', () => {
   const big = JSON.stringify({ jsonrpc: '2.0', id: 0, result: { text: 'ä'.repeat(6_000_000) } });
 
-  it('becomes an error that names its size, the limit and the way out', async () => {
+  it('a response longer than --max-line becomes an error that names its size, the limit and the remedy', async () => {
     const size = Buffer.byteLength(big);
     const headers = { ...json, 'content-length': String(size) };
     await expectError(await answering({ headers, body: big }), {
@@ -278,7 +284,7 @@ describe('an answer that is too long for its client', () => {
     });
   });
 
-  it('passes whole with --max-line 0, as JSON and as an event, compressed or not', async () => {
+  it('--max-line 0 passes a long response whole, as JSON and as an event, compressed or not', async () => {
     const events = { 'content-type': 'text/event-stream' };
     const zipped = { 'content-encoding': 'gzip' };
     for (const answer of [

@@ -14,7 +14,7 @@ const invalid = (what: string, id?: unknown): Rpc => ({
   },
 });
 
-/** What came back for the line; the ping behind it shows that nothing more comes, and that the process lives on. */
+/** The answer to the line; the ping after it shows that nothing more comes and that the process lives. */
 async function answersTo(bin: BinDriver, line: string): Promise<readonly Rpc[]> {
   const before = bin.messages.length;
   bin.send(line);
@@ -22,7 +22,7 @@ async function answersTo(bin: BinDriver, line: string): Promise<readonly Rpc[]> 
   return bin.messages.slice(before, -1);
 }
 
-describe('a line that is no message', () => {
+describe('a line that is not a JSON-RPC message', () => {
   it.each([
     ['an empty batch', '[]', invalid('an empty batch')],
     ['a number', '1', invalid('a JSON-RPC message is an object')],
@@ -169,7 +169,7 @@ describe('a line that is no message', () => {
         id,
       ),
     ]),
-  ])('is answered and not sent: %s', async (_what, line, answer) => {
+  ])('invalid input is answered with an error and not sent: %s', async (_what, line, answer) => {
     const { server, bin } = await startInitialized();
     const sent = server.requests.length;
     expect(await answersTo(bin, line)).toEqual([answer]);
@@ -177,7 +177,7 @@ describe('a line that is no message', () => {
     expect(bin.stderr).toBe('');
   });
 
-  it('is answered in a batch as well, and its neighbours are sent', async () => {
+  it('an invalid message in a batch is answered with an error, and the others are sent', async () => {
     const { server, bin } = await startInitialized({ protocolVersion: '2025-03-26' });
     const line = `[{"jsonrpc":"2.0","id":0,"method":"ping"},{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","Name":"sleep"}}]`;
     bin.send(line);
@@ -187,7 +187,7 @@ describe('a line that is no message', () => {
     expect(server.requests.filter(({ text }) => text.includes('sleep'))).toEqual([]);
   });
 
-  it("is not what a tool's own arguments, or params of other methods, are called", async () => {
+  it('keys that resemble deciding keys are accepted in tool arguments and in params of other methods', async () => {
     const { server, bin } = await startInitialized();
     const args = '{"Name":"a","ID":1,"Method":"b","Arguments":{"Params":1},"AWS_PROFILE":"own","_Meta":{}}';
     bin.send(`{"jsonrpc":"2.0","id":0,"method":"tools/call","params":{"name":"echo","arguments":${args}}}`);
@@ -198,7 +198,7 @@ describe('a line that is no message', () => {
   });
 
   it.each(['{"jsonrpc":"2.0","id":0,', 'hello', '{"jsonrpc":"2.0","id":0,"method":"ping"} x', "{'id':0}"])(
-    'is answered as unreadable, without an id: %s',
+    'a line that is not JSON is answered with a parse error without an id: %s',
     async (line) => {
       const { server, bin } = await startInitialized();
       const sent = server.requests.length;
@@ -218,7 +218,7 @@ describe('a line that is no message', () => {
     },
   );
 
-  it('says so where it is a header of the language server protocol', async () => {
+  it('a Content-Length header of the language server protocol is answered with the framing of MCP', async () => {
     const { bin } = await startInitialized();
     const [answer] = await answersTo(bin, 'Content-Length: 52\r');
     expect(answer).toMatchObject({
@@ -226,7 +226,7 @@ describe('a line that is no message', () => {
     });
   });
 
-  it('is answered where it is no UTF-8', async () => {
+  it('a line that is not UTF-8 is answered with an error', async () => {
     const { bin } = await startInitialized();
     const head = Buffer.from('{"jsonrpc":"2.0","id":0,"method":"ping","params":{"a":"');
     bin.write(Buffer.concat([head, Buffer.from([0xc3, 0x28, 0xff]), Buffer.from('"}}\n')]));
@@ -243,7 +243,7 @@ describe('a line that is no message', () => {
     ]);
   });
 
-  it('is nothing where it is blank', async () => {
+  it('a blank line is ignored', async () => {
     const { bin } = await startInitialized();
     bin.write('\n\r\n  \t\n');
     await bin.request('ping', {}, 'after');
@@ -251,8 +251,8 @@ describe('a line that is no message', () => {
   });
 });
 
-describe('a line that comes oddly', () => {
-  it('survives a cut in the middle of a character', async () => {
+describe('a line in unusual pieces', () => {
+  it('a line that is cut within a character is read whole', async () => {
     const { bin } = await startInitialized();
     const line = Buffer.from(
       '{"jsonrpc":"2.0","id":0,"method":"tools/call","params":{"name":"echo","arguments":{"text":"aé😀"}}}\r\n',
@@ -260,13 +260,13 @@ describe('a line that comes oddly', () => {
     const cut = line.indexOf(Buffer.from('😀')) + 1;
     const ping = Buffer.from('{"jsonrpc":"2.0","id":"ping","method":"ping"}\n');
     bin.write(Buffer.concat([ping, line.subarray(0, cut)]));
-    // The answer shows that what was written with it has been read, without the rest of the character.
+    // The answer shows that the first part was read, without the rest of the character.
     await bin.answer('ping');
     bin.write(line.subarray(cut));
     expect(await bin.answer(0)).toMatchObject({ result: { content: [{ text: '{"text":"aé😀"}' }] } });
   });
 
-  it('of 20 MB arrives whole', async () => {
+  it('a line of 20 MB arrives whole', async () => {
     const { server, bin } = await startInitialized({
       on: { 'tools/call': (_request, _response, { result }) => result({ taken: true }) },
     });
@@ -279,7 +279,7 @@ describe('a line that comes oddly', () => {
     expect(got?.text === line).toBe(true);
   });
 
-  it('is taken without its line end when stdin closes', async () => {
+  it('the last line is read without its line end when stdin closes', async () => {
     const { server, bin } = await startInitialized();
     bin.write('{"jsonrpc":"2.0","id":-1,"method":"tools/list"}');
     bin.closeStdin();
@@ -288,47 +288,50 @@ describe('a line that comes oddly', () => {
     expect(server.of('tools/list')).toHaveLength(1);
   });
 
-  it('may begin with a byte order mark, once', async () => {
+  it('a byte order mark at the start of a later line is answered with a parse error', async () => {
     const { bin } = await startInitialized();
-    // The mark stands at the start of a stream; the handshake has already passed.
+    // The mark belongs at the start of a stream; the handshake has already passed.
     const [answer] = await answersTo(bin, '\uFEFF{"jsonrpc":"2.0","id":0,"method":"ping"}');
     expect(answer).toMatchObject({ error: { code: -32700 } });
   });
 });
 
-describe('an id that is in flight already', () => {
-  it.each([0, '', -1])('is refused without an id, and the first %j keeps its answer', async (id) => {
-    const gate = makeGate();
-    const { server, bin } = await startInitialized({
-      on: {
-        'tools/call': async (_request, _response, { fallback }) => {
-          await gate.opened;
-          await fallback();
+describe('a request with an id that is in flight', () => {
+  it.each([0, '', -1])(
+    'a request with the id %j of a call in flight is refused without an id, and the first keeps its response',
+    async (id) => {
+      const gate = makeGate();
+      const { server, bin } = await startInitialized({
+        on: {
+          'tools/call': async (_request, _response, { fallback }) => {
+            await gate.opened;
+            await fallback();
+          },
         },
-      },
-    });
-    const first = bin.request('tools/call', { name: 'echo', arguments: { n: 1 } }, id);
-    await server.until((requests) => requests.some(({ rpc }) => rpc.method === 'tools/call'));
-    bin.send({ jsonrpc: '2.0', id, method: 'tools/call', params: { name: 'echo', arguments: { n: 2 } } });
-    const refusal = await bin.next(({ error }) => error !== undefined);
-    expect(refusal).toEqual({
-      jsonrpc: '2.0',
-      error: {
-        code: -32600,
-        message: `Invalid request: the id ${JSON.stringify(id)} is already in flight; the first request keeps its answer.`,
-        data: { ...own, reason: 'invalid-request', id },
-      },
-    });
-    gate.open();
-    expect(await first).toMatchObject({ id, result: { content: [{ text: '{"n":1}' }] } });
-    expect(server.of('tools/call')).toHaveLength(1);
-    // Answered, it is free again.
-    await bin.request('ping', {}, 'between');
-    bin.send({ jsonrpc: '2.0', id, method: 'ping' });
-    await server.until((requests) => requests.filter(({ rpc }) => rpc.method === 'ping').length === 2);
-  });
+      });
+      const first = bin.request('tools/call', { name: 'echo', arguments: { n: 1 } }, id);
+      await server.until((requests) => requests.some(({ rpc }) => rpc.method === 'tools/call'));
+      bin.send({ jsonrpc: '2.0', id, method: 'tools/call', params: { name: 'echo', arguments: { n: 2 } } });
+      const refusal = await bin.next(({ error }) => error !== undefined);
+      expect(refusal).toEqual({
+        jsonrpc: '2.0',
+        error: {
+          code: -32600,
+          message: `Invalid request: the id ${JSON.stringify(id)} is already in flight; the first request keeps its answer.`,
+          data: { ...own, reason: 'invalid-request', id },
+        },
+      });
+      gate.open();
+      expect(await first).toMatchObject({ id, result: { content: [{ text: '{"n":1}' }] } });
+      expect(server.of('tools/call')).toHaveLength(1);
+      // After its response, the id is free again.
+      await bin.request('ping', {}, 'between');
+      bin.send({ jsonrpc: '2.0', id, method: 'ping' });
+      await server.until((requests) => requests.filter(({ rpc }) => rpc.method === 'ping').length === 2);
+    },
+  );
 
-  it('is not answered by what is wrong with another line that names it', async () => {
+  it('an error for an invalid line does not answer the call in flight whose id the line names', async () => {
     const gate = makeGate();
     const { bin, server } = await startInitialized({
       on: {

@@ -12,7 +12,7 @@ const FLAGS_WITH_P = Object.keys(OPTIONS)
   .filter((flag) => flag.startsWith('--p'));
 const SCOPE = ['--service', 'execute-api', '--region', 'eu-west-1'];
 
-/** The errors on stderr of a command that refuses to start, and that writes nothing to stdout. */
+/** The text on stderr when the command refuses to start; it reads no stdin and writes no stdout. */
 async function complaintOf(options: BinOptions): Promise<string> {
   const bin = BinDriver.start(options);
   expect(await bin.exit()).toEqual({ code: 2, signal: null });
@@ -106,11 +106,11 @@ describe('an invalid command line', () => {
       ['--header', `X-Team: \${TEAM}`],
       '--header names the environment variable TEAM, which is not set',
     ],
-  ])('%s', async (_what, args, problem) => {
+  ])('an invalid command line is refused: %s', async (_what, args, problem) => {
     expect(await complaintOf({ args: [ENDPOINT, ...SCOPE, ...args] })).toBe(complaint(problem));
   });
 
-  it('reports all problems at once, the endpoint first', async () => {
+  it('all faults of a command line are listed at once, the endpoint first', async () => {
     const args = ['--max-connections', '0', '--nonsense', 'http://mcp.example.com/mcp', ...SCOPE];
     const env = { MCP_PROXY_TIMEOUT: 'soon' };
     expect(await complaintOf({ args, env })).toBe(
@@ -123,7 +123,7 @@ describe('an invalid command line', () => {
     );
   });
 
-  it('reports invalid limits, retries and sessions, and invalid combinations, at once', async () => {
+  it('all faults of a command line are listed, also for limits, repeated options and their combinations', async () => {
     const args = [
       ...['--max-concurrent', '0', '--queue-timeout', '0', '--retries', '11', '--breaker-threshold', '0'],
       ...['--retry-base-delay', '3', '--retry-max-delay', '2', '--breaker-reset', '0'],
@@ -150,7 +150,7 @@ describe('an invalid command line', () => {
   });
 });
 
-describe('an invalid environment', () => {
+describe('an invalid environment variable', () => {
   it.each<[string, string, string]>([
     ['MCP_PROXY_MAX_CONNECTIONS', '0', 'MCP_PROXY_MAX_CONNECTIONS must be an integer >= 1, not "0"'],
     [
@@ -166,14 +166,14 @@ describe('an invalid environment', () => {
       'LOUD',
       'MCP_PROXY_LOG_LEVEL must be one of trace, debug, info, warn, error, silent, not "LOUD"',
     ],
-  ])('%s=%s', async (name, value, problem) => {
+  ])('an invalid environment variable is refused: %s=%s', async (name, value, problem) => {
     expect(await complaintOf({ args: [ENDPOINT, ...SCOPE], env: { [name]: value } })).toBe(
       complaint(problem),
     );
   });
 
-  it('names the missing file of --env-file', async () => {
-    // By its variable: Node itself takes --env-file, wherever it stands, and ends with 9 before the first line runs.
+  it('a missing --env-file is named in the error', async () => {
+    // Given by its variable: Node itself takes --env-file anywhere and exits with 9 before any code runs.
     const env = { MCP_PROXY_ENV_FILE: '/nowhere/.env' };
     expect(await complaintOf({ args: [ENDPOINT, ...SCOPE], env })).toBe(
       complaint(
@@ -183,7 +183,7 @@ describe('an invalid environment', () => {
   });
 });
 
-describe('an endpoint that cannot be used', () => {
+describe('an unusable endpoint', () => {
   const insecure =
     'must use https: http sends signed requests unencrypted, and is allowed for loopback addresses only';
 
@@ -194,7 +194,7 @@ describe('an endpoint that cannot be used', () => {
     ['ws://127.0.0.1/mcp', 'must start with https://'],
     ['file:///etc/passwd', 'must start with https://'],
     ['arn:aws:s3:::bucket', 'must be the ARN of an AgentCore runtime or gateway, such as'],
-  ])('%s, with service and region given too', async (endpoint, problem) => {
+  ])('the unusable endpoint %s is refused, even with service and region given', async (endpoint, problem) => {
     for (const options of [
       { args: [endpoint, ...SCOPE, '--skip-auth'] },
       { args: SCOPE, env: { MCP_PROXY_ENDPOINT: endpoint, MCP_PROXY_AUTH: 'none' } },
@@ -206,7 +206,7 @@ describe('an endpoint that cannot be used', () => {
     }
   });
 
-  it('whose host determines neither service nor region is refused with the remedy', async () => {
+  it('an endpoint whose host does not imply service and region is refused, and the error names the options', async () => {
     expect(await complaintOf({ args: [ENDPOINT] })).toBe(
       complaint(
         '--service <name> and --region <region> must be given: the host mcp.example.com does not determine what to sign for (--auth none sends requests unsigned)',
@@ -215,10 +215,10 @@ describe('an endpoint that cannot be used', () => {
   });
 });
 
-describe('a missing profile', () => {
+describe('a profile that does not exist', () => {
   const CONFIG = '[default]\nregion = eu-west-1\n[profile work]\nregion = eu-west-1\n';
 
-  it('is reported in the response to the first request, with the known profiles and the remedy', async () => {
+  it('an unknown profile is an error of the first request with its name, the existing ones and the remedy', async () => {
     const { server, bin } = await startRelayed({
       credentials: false,
       args: ['--profile', 'wrok'],
@@ -246,32 +246,35 @@ describe('a missing profile', () => {
   });
 });
 
-describe('broken configuration files', () => {
+describe('broken AWS configuration files', () => {
   it.each([
     ['binary noise', Buffer.from([0, 1, 2, 3, 255, 0]).toString('latin1'), 'is not UTF-8 text'],
     ['an open bracket', '[profile work\nregion = eu-west-1\n', 'is broken in line 1'],
     ['a line that says nothing', '[profile work]\nsecret-that-stands-alone\n', 'is broken in line 2'],
-  ])('with %s are named in the answer, without what stands in them', async (_what, text, fault) => {
-    const { server, bin } = await startRelayed({
-      credentials: false,
-      args: ['--profile', 'work'],
-      files: { '.aws/config': text },
-    });
-    const answer = await bin.initialize({}, 0);
-    expect(answer).toMatchObject({
-      id: 0,
-      error: {
-        code: -31006,
-        message: expect.stringContaining(`${join(bin.home, '.aws/config')} ${fault}`),
-        data: { mayHaveRun: false, profile: 'work' },
-      },
-    });
-    expect(JSON.stringify(answer)).not.toContain('secret-that');
-    expect(server.requests).toEqual([]);
-    expect(bin.stderr).toBe('');
-  });
+  ])(
+    'configuration files with %s are named in the error without their contents',
+    async (_what, text, fault) => {
+      const { server, bin } = await startRelayed({
+        credentials: false,
+        args: ['--profile', 'work'],
+        files: { '.aws/config': text },
+      });
+      const answer = await bin.initialize({}, 0);
+      expect(answer).toMatchObject({
+        id: 0,
+        error: {
+          code: -31006,
+          message: expect.stringContaining(`${join(bin.home, '.aws/config')} ${fault}`),
+          data: { mayHaveRun: false, profile: 'work' },
+        },
+      });
+      expect(JSON.stringify(answer)).not.toContain('secret-that');
+      expect(server.requests).toEqual([]);
+      expect(bin.stderr).toBe('');
+    },
+  );
 
-  it('do not matter if the environment has credentials', async () => {
+  it('broken configuration files are ignored if the environment has credentials', async () => {
     const { bin } = await startRelayed({ files: { '.aws/config': '[[[', '.aws/credentials': '\0' } });
     expect(await bin.initialize({}, 0)).toMatchObject({ result: {} });
     expect(bin.stderr).toBe('');
@@ -285,7 +288,7 @@ describe('help and version', () => {
     [['-h', '--nonsense'], /^Usage: mcp-sigv4-proxy/],
     [['--help-all'], /^Usage: mcp-sigv4-proxy \[endpoint\] \[options\]$/],
     [['help', 'doctor'], /^Usage: mcp-sigv4-proxy doctor \[endpoint\] \[options\]$/],
-  ])('%j prints to stdout and exits with 0, and sends no request', async (args, first) => {
+  ])('%j prints to stdout, exits with 0 and sends nothing', async (args, first) => {
     const server = await ScriptedServer.start((_request, response) => void response.end());
     const bin = BinDriver.start({ args: [...args, server.url], anyStdout: true });
     expect(await bin.exit()).toEqual({ code: 0, signal: null });

@@ -51,9 +51,9 @@ const dying: readonly (readonly [string, (response: ServerResponse) => void, str
   ['with what is no HTTP', (response) => void response.socket?.end('hello\r\n\r\n'), '.*HTTP.*'],
 ];
 
-describe('a server that dies', () => {
+describe('a server that closes connections', () => {
   it.each(dying)(
-    '%s has the call answered, not sent again, and the next one served',
+    'a connection that breaks %s returns an error, the call is not sent again, and the next call works',
     async (_when, die, cause) => {
       const { server, bin } = await startInitialized({
         on: { 'tools/call': (_request, response) => die(response) },
@@ -71,7 +71,7 @@ describe('a server that dies', () => {
     },
   );
 
-  it('after its answer has passed is nobody’s trouble', async () => {
+  it('a connection that breaks after the response has passed has no effect', async () => {
     const { bin } = await startInitialized({
       on: {
         'tools/call': (request, response) => {
@@ -87,7 +87,7 @@ describe('a server that dies', () => {
     expect(bin.stderr).toBe('');
   });
 
-  it('for good has every request answered at once with where to look', async () => {
+  it('a server that stays down returns an error for each request at once, with advice', async () => {
     const { server, bin } = await startInitialized({ args: ['--retries', '0'] });
     await server.close();
     for (const id of [0, '']) {
@@ -107,43 +107,46 @@ describe('a server that dies', () => {
   });
 });
 
-describe('a server that is silent', () => {
+describe('a silent server', () => {
   const never: Record<string, Handler> = { 'tools/call': () => undefined, 'tools/list': () => undefined };
 
   it.each([
     ['tools/call', '--tool-timeout', '--timeout'],
     ['tools/list', '--timeout', '--tool-timeout'],
-  ])('is given up for %s after %s, and told so', async (method, flag, other) => {
-    const { server, bin } = await startInitialized({ args: [flag, '1', other, '0'], on: never });
-    expect(await bin.request(method, { name: 'x' }, 0)).toEqual({
-      jsonrpc: '2.0',
-      id: 0,
-      error: {
-        code: -31008,
-        message: expect.stringMatching(
-          new RegExp(
-            `^No answer to ${method} within 1 s \\(${flag}\\)\\. The server was told that nobody waits any more; the request may have run\\. .*raise ${flag}; 0 = no limit\\. 127\\.0\\.0\\.1:\\d+ took the request and sent no response\\.$`,
+  ])(
+    'a silent server is given up for %s after %s, and receives the cancellation',
+    async (method, flag, other) => {
+      const { server, bin } = await startInitialized({ args: [flag, '1', other, '0'], on: never });
+      expect(await bin.request(method, { name: 'x' }, 0)).toEqual({
+        jsonrpc: '2.0',
+        id: 0,
+        error: {
+          code: -31008,
+          message: expect.stringMatching(
+            new RegExp(
+              `^No answer to ${method} within 1 s \\(${flag}\\)\\. The server was told that nobody waits any more; the request may have run\\. .*raise ${flag}; 0 = no limit\\. 127\\.0\\.0\\.1:\\d+ took the request and sent no response\\.$`,
+            ),
           ),
-        ),
-        data: {
-          source: 'mcp-sigv4-proxy',
-          reason: 'timeout',
-          mayHaveRun: true,
-          limit: flag.slice(2),
-          seconds: 1,
+          data: {
+            source: 'mcp-sigv4-proxy',
+            reason: 'timeout',
+            mayHaveRun: true,
+            limit: flag.slice(2),
+            seconds: 1,
+          },
         },
-      },
-    });
-    await server.until((requests) => requests.some(({ rpc }) => rpc.method === 'notifications/cancelled'));
-    expect(server.of('notifications/cancelled')[0]?.rpc.params).toEqual({
-      requestId: 0,
-      reason: 'timed out after 1 s',
-    });
-    expect(await bin.request('ping', {}, 'after')).toMatchObject({ result: {} });
-    expect(bin.stderr).toBe('');
-  });
+      });
+      await server.until((requests) => requests.some(({ rpc }) => rpc.method === 'notifications/cancelled'));
+      expect(server.of('notifications/cancelled')[0]?.rpc.params).toEqual({
+        requestId: 0,
+        reason: 'timed out after 1 s',
+      });
+      expect(await bin.request('ping', {}, 'after')).toMatchObject({ result: {} });
+      expect(bin.stderr).toBe('');
+    },
+  );
 
-  it('from the start has initialize answered, and nothing is cancelled', async () => {
+  it('a server that is silent from the start returns an error for initialize, and nothing is cancelled', async () => {
     const { server, bin } = await startInitialized({
       args: ['--timeout', '1'],
       on: {
@@ -158,14 +161,14 @@ describe('a server that is silent', () => {
     expect(server.of('notifications/cancelled')).toEqual([]);
   });
 
-  it('in the middle of a stream is given up after --read-timeout, and told so; comments count as words', async () => {
+  it('a silent event stream is given up after --read-timeout and cancelled; comments count as activity', async () => {
     const gate = makeGate();
     const { server, bin } = await startInitialized({
       args: ['--read-timeout', '1'],
       on: {
         'tools/call': (_request, response) => {
           const events = new EventWriter(response);
-          // Together longer than the limit, each silence much shorter.
+          // Together longer than the limit; each silence is much shorter.
           let comments = 0;
           const timer = setInterval(() => {
             events.raw(': still here\n\n');
@@ -191,7 +194,7 @@ describe('a server that is silent', () => {
     expect(server.of('notifications/cancelled')[0]?.rpc.params).toMatchObject({ requestId: 0 });
   });
 
-  it('in the middle of many streams is told of each, without a word on stderr', async () => {
+  it('many silent event streams are each cancelled at the server, and stderr stays empty', async () => {
     const { server, bin } = await startInitialized({
       args: ['--read-timeout', '0.2', '--max-connections', '16'],
       on: { 'tools/call': (_request, response) => new EventWriter(response).raw(': begun\n\n') },
@@ -204,8 +207,8 @@ describe('a server that is silent', () => {
     expect(bin.stderr).toBe('');
   });
 
-  it('when it is connected to is given up after --connect-timeout', async () => {
-    // A socket whose backlog is full takes no more connections; a TLS handshake that never comes does the same to us.
+  it('a silent connection attempt is given up after --connect-timeout', async () => {
+    // A full backlog accepts no more connections; a TLS handshake that stalls has the same effect.
     const mute = createServer();
     const connections = new Connections(mute);
     const port = await listenOnLoopback(mute);
@@ -227,12 +230,12 @@ describe('a server that is silent', () => {
   });
 });
 
-describe('a compressed answer', () => {
+describe('a compressed response', () => {
   const text = '{"jsonrpc":"2.0","id":0,"result":{"text":"ä"}}';
   const packers = { gzip: gzipSync, 'x-gzip': gzipSync, deflate: deflateSync, br: brotliCompressSync };
 
   it.each(Object.keys(packers) as (keyof typeof packers)[])(
-    'in %s is read, as JSON and as a stream',
+    'a response compressed with %s is decoded, as JSON and as an event stream',
     async (encoding) => {
       let streaming = false;
       const { bin } = await startInitialized({
@@ -259,7 +262,7 @@ describe('a compressed answer', () => {
     ['in an encoding that nobody knows', 'zstd', Buffer.from(text), /compressed with "zstd"/],
     ['that is broken', 'gzip', Buffer.from(text), /HTTP 200 with a broken gzip body/],
     ['that breaks off', 'gzip', gzipSync(text).subarray(0, 20), /HTTP 200 with a broken gzip body/],
-  ])('%s is an error', async (_what, encoding, body, message) => {
+  ])('a compressed response %s returns an error', async (_what, encoding, body, message) => {
     const { bin } = await startInitialized({
       on: {
         'tools/call': (_request, response) => {

@@ -7,7 +7,7 @@ import { VerifyingProxy } from '../support/verifying-proxy.ts';
 
 const CLIENTS = { v1: startClientV1, v2: startClientV2 } as const;
 
-/** The process is a child of ours until it has been waited for, which its client does. */
+/** The process is a child of this process until its client has waited for it. */
 function isRunning(pid: number): boolean {
   try {
     return process.kill(pid, 0);
@@ -33,7 +33,7 @@ describe.each(['v1', 'v2'] as const)('a client of SDK %s', (clientVersion) => {
       return { server, proxy, client: await start(proxy.url, args) };
     }
 
-    it('list, call, read, and leave with the session deleted', async () => {
+    it('an SDK client lists, calls, reads and leaves, and its session is deleted', async () => {
       const { client, server, proxy } = await connect();
       expect(await client.toolNames()).toEqual(['add', 'steps', 'ask', 'sample', 'log', 'hang', 'announce']);
       expect(await client.call('add', { a: 1, b: 2 })).toBe('3');
@@ -44,7 +44,7 @@ describe.each(['v1', 'v2'] as const)('a client of SDK %s', (clientVersion) => {
       expect(server.deleted).toEqual(server.opened);
     });
 
-    it('hear of each other in the middle of a call: progress, logs, questions and their answers', async () => {
+    it('an SDK client gets progress, logs and server requests during a call, and answers them', async () => {
       const { client, proxy } = await connect(['--max-connections', '1']);
       const steps: number[] = [];
       expect(await client.call('steps', {}, { onProgress: (step) => steps.push(step) })).toBe('stepped');
@@ -62,7 +62,7 @@ describe.each(['v1', 'v2'] as const)('a client of SDK %s', (clientVersion) => {
       expect(proxy.refused).toEqual([]);
     });
 
-    it('hear of each other on the session’s own stream', async () => {
+    it('an SDK client gets messages on the standalone stream', async () => {
       const { client } = await connect();
       await client.subscribe('a:b');
       await client.call('announce', { uri: 'a:b' });
@@ -71,7 +71,7 @@ describe.each(['v1', 'v2'] as const)('a client of SDK %s', (clientVersion) => {
       expect(client.heard).toEqual(['tools changed', 'updated a:b']);
     });
 
-    it('cancel a call, whose cancellation reaches the server, and go on', async () => {
+    it('an SDK client cancels a call, the cancellation reaches the server, and the client goes on', async () => {
       const { client, server } = await connect(['--max-connections', '1']);
       const controller = new AbortController();
       const hanging = client.call('hang', { label: 'one' }, { signal: controller.signal });
@@ -83,17 +83,17 @@ describe.each(['v1', 'v2'] as const)('a client of SDK %s', (clientVersion) => {
       expect(await client.call('add', { a: 2, b: 2 })).toBe('4');
     });
 
-    it('make many calls at once over few connections', async () => {
+    it('an SDK client makes many parallel calls over few connections', async () => {
       const { client, proxy } = await connect(['--max-connections', '4']);
       const sums = await Promise.all(Array.from({ length: 40 }, (_, a) => client.call('add', { a, b: 1 })));
       expect(sums).toEqual(Array.from({ length: 40 }, (_, a) => String(a + 1)));
-      // Four for requests, and beside them the stream and control messages.
+      // Four for requests, and others for the standalone stream and control messages.
       expect(proxy.connections.peak).toBeLessThanOrEqual(7);
       await leaves(client, proxy);
     });
   });
 
-  it('works with the reference server: tools, progress, elicitation, sampling, logs, subscriptions', async () => {
+  it('an SDK client works with the reference server: tools, progress, elicitation, sampling, logs, subscriptions', async () => {
     const server = await startEverythingServer();
     const proxy = await VerifyingProxy.start(server.url, signingVerify);
     const client = await start(proxy.url);
@@ -103,7 +103,7 @@ describe.each(['v1', 'v2'] as const)('a client of SDK %s', (clientVersion) => {
     const steps: number[] = [];
     const onProgress = (step: number): void => void steps.push(step);
     await client.call('trigger-long-running-operation', { duration: 0.1, steps: 5 }, { onProgress });
-    // The SDK's clients drop progress that they read together with the result, as the last steps here may be.
+    // The SDK's clients drop progress that they read together with the result, such as the last steps here.
     expect(steps).toEqual([1, 2, 3, 4, 5].slice(0, steps.length));
     expect(await client.call('trigger-elicitation-request')).toMatch(/provided|accept/i);
     expect(await client.call('trigger-sampling-request', { prompt: 'p' })).toMatch(/sampled/);

@@ -29,13 +29,13 @@ describe('--connect-to', () => {
         '--ca-bundle',
         authority.caFile(),
       ],
-      // Never used: the address that is connected to is loopback.
+      // Never used: the connection goes to loopback.
       env: { ...signingEnv, HTTPS_PROXY: 'http://proxy.invalid:1' },
     });
     return { server, bin };
   };
 
-  it('connects there, and keeps the Host header, the TLS server name and the signature of the endpoint', async () => {
+  it('--connect-to keeps the Host header, the TLS server name and the signature of the endpoint', async () => {
     const { server, bin } = await started('mcp.test', ['mcp.test']);
     await bin.initialize({}, 0);
     expect(await bin.request('tools/call', ECHO, '')).toHaveProperty('result');
@@ -45,7 +45,7 @@ describe('--connect-to', () => {
     }
   });
 
-  it('refuses a certificate that is valid for the address connected to, but not for the endpoint', async () => {
+  it('--connect-to rejects a certificate that is valid for the address but not for the endpoint', async () => {
     const { bin } = await started('elsewhere.test', ['mcp.test']);
     const { error } = await bin.request('initialize', { protocolVersion: '2025-11-25' }, -1);
     expect(error).toMatchObject({ code: -31001, message: expect.stringContaining('elsewhere.test') });
@@ -57,7 +57,7 @@ describe('--connect-to', () => {
     ['localhost:65536', 'must be host:port'],
     ['::1:443', 'must be host:port'],
     ['https://localhost:443', 'must be host:port'],
-  ])('%s is refused at the start', async (value, problem) => {
+  ])('--connect-to %s is rejected at the start', async (value, problem) => {
     const bin = BinDriver.start({
       args: ['https://mcp.test/mcp', ...signingArgs, '--connect-to', value],
       env: signingEnv,
@@ -66,7 +66,7 @@ describe('--connect-to', () => {
     expect(bin.stderr).toContain(`--connect-to ${problem}`);
   });
 
-  it('refuses to carry an http:// endpoint to a host that is not loopback', async () => {
+  it('--connect-to rejects an http:// endpoint with an address that is not loopback', async () => {
     const bin = BinDriver.start({
       args: ['http://127.0.0.1:1/mcp', ...signingArgs, '--connect-to', 'mcp.test:80'],
       env: signingEnv,
@@ -77,7 +77,7 @@ describe('--connect-to', () => {
 });
 
 describe('--connection-lifetime', () => {
-  it('closes an older connection when its answer is complete, and never in the middle of one', async () => {
+  it('--connection-lifetime closes an old connection after its response is complete, never during a response', async () => {
     const gate = makeGate();
     const { server, bin } = await startInitialized({
       args: ['--connection-lifetime', '0.001'],
@@ -96,14 +96,14 @@ describe('--connection-lifetime', () => {
     expect(server.connectionsThat(isCall)).toBe(4);
   });
 
-  it('is without end by default', async () => {
+  it('--connection-lifetime is unlimited by default', async () => {
     const { server, bin } = await startInitialized();
     for (const id of [0, '', -1]) await bin.request('tools/call', ECHO, id);
     expect(server.connectionsThat(isCall)).toBe(1);
   });
 });
 
-/** A machine that wakes up: on SIGUSR2 the wall clock is a minute later. */
+/** Simulates a wake-up: on SIGUSR2 the wall clock is a minute later. */
 const SLEEPER = `
 const now = Date.now;
 let slept = 0;
@@ -112,7 +112,7 @@ process.on('SIGUSR2', () => { slept += 60_000; process.stderr.write('awake'); })
 `;
 
 describe('after the machine slept', () => {
-  it('no connection from before is used again', async () => {
+  it('connections from before a sleep of the machine are not used again', async () => {
     const { server, bin } = await startInitialized({
       env: { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(SLEEPER)}` },
       args: ['--max-connections', '3'],
@@ -143,14 +143,14 @@ describe('response headers', () => {
       },
     });
 
-  it.each([20_000, 60_000])('of %i bytes are accepted', async (bytes) => {
+  it.each([20_000, 60_000])('response headers of %i bytes are accepted', async (bytes) => {
     const { bin } = await answering(bytes);
     for (const id of [0, '', -1]) {
       expect(await bin.request('tools/call', ECHO, id)).toMatchObject({ id, result: {} });
     }
   });
 
-  it('above the limit are refused with an error that names the limit, and the call is not sent again', async () => {
+  it('response headers over the limit return an error with the limit, and the call is not sent again', async () => {
     const { bin, server } = await answering(70_000);
     for (const id of [0, '', -1]) {
       expect(await bin.request('tools/call', ECHO, id)).toMatchObject({
@@ -167,13 +167,13 @@ describe('response headers', () => {
   });
 });
 
-describe('a kept connection that died in silence', () => {
-  it('costs a request that only reads a few seconds, and no later request anything', async () => {
+describe('a kept connection that died silently', () => {
+  it('a kept connection that died silently delays one read-only request by seconds, and no later request', async () => {
     let dead: number | undefined;
     const { server, bin } = await startInitialized({
       args: ['--max-connections', '2'],
       before: (next) => (request, response) => {
-        // From now on it takes everything and answers nothing, as behind a NAT that has forgotten it.
+        // From now on it accepts everything and answers nothing, like a NAT that has lost its entry.
         if (request.rpc.id === 'dies') dead ??= request.connection;
         return request.connection === dead ? undefined : next(request, response);
       },

@@ -3,7 +3,7 @@ import type { Context } from '../support/mcp-behaviours.ts';
 import { makeGate, type Relayed, type RelayedOptions, startInitialized } from '../support/relayed.ts';
 import type { RecordedRequest, ScriptedServer } from '../support/scripted-server.ts';
 
-/** What --max-connections counts: everything but pings, notifications, answers, the standalone stream and its end. */
+/** What --max-connections counts: all but control messages, the standalone stream and its DELETE. */
 const carriesRequest = ({ method, rpc }: RecordedRequest): boolean =>
   method === 'POST' && rpc.id !== undefined && rpc.method !== undefined && rpc.method !== 'ping';
 
@@ -12,7 +12,7 @@ const isCall = ({ rpc }: RecordedRequest): boolean => rpc.method === 'tools/call
 const start = (args: readonly string[], options: RelayedOptions = {}): Promise<Relayed> =>
   startInitialized({ keepAliveTimeoutMs: 0, args, ...options });
 
-/** Request connections that are open at this moment, as the server has it. */
+/** Request connections that are open at this moment, as the server sees it. */
 const openRequestConnections = (server: ScriptedServer): number =>
   new Set(server.requests.filter(carriesRequest).flatMap(({ socket }) => (socket.destroyed ? [] : [socket])))
     .size;
@@ -24,7 +24,7 @@ const call = (id: unknown, name = 'echo', args: object = {}) => ({
   params: { name, arguments: args },
 });
 
-/** A server whose tool calls wait for the gate, with the number of those that run. */
+/** A server whose tool calls wait for the gate, with the number of running calls. */
 function gated() {
   const gate = makeGate();
   const running = { now: 0, most: 0 };
@@ -46,26 +46,29 @@ describe('parallel calls', () => {
     [['--max-connections', '3', '--max-keepalive-connections', '0'], 6, 3, 0],
     [['--max-keepalive-connections', '0'], 6, 5, 0],
     [[], 12, 5, 1],
-  ])('with %j: %i calls run on %i connections and leave %i', async (args, calls, most, left) => {
-    const { gate, running, on } = gated();
-    const { bin, server } = await start(args, { on });
-    for (let id = 0; id < calls; id++) bin.send(call(id));
-    await server.until((requests) => requests.filter(isCall).length === most);
-    // What was written before the ping has been read before it: nothing more is on its way.
-    await bin.request('ping', undefined, 'after the calls');
-    expect([running.now, openRequestConnections(server)]).toEqual([most, most]);
-    gate.open();
-    for (let id = 0; id < calls; id++)
-      expect(await bin.answer(id)).toEqual({ jsonrpc: '2.0', id, result: { content: [] } });
-    await server.until(() => openRequestConnections(server) === left);
-    expect(running.most).toBe(most);
-    expect(server.requests.filter(isCall)).toHaveLength(calls);
-    // Beside them: the standalone stream, and one connection for control messages.
-    await server.until(() => server.connections.open === left + 2);
-    if (left > 0) expect(server.connectionsThat(carriesRequest)).toBeLessThanOrEqual(most);
-  });
+  ])(
+    'with options %j, %i parallel calls run on %i connections and leave %i open',
+    async (args, calls, most, left) => {
+      const { gate, running, on } = gated();
+      const { bin, server } = await start(args, { on });
+      for (let id = 0; id < calls; id++) bin.send(call(id));
+      await server.until((requests) => requests.filter(isCall).length === most);
+      // The server has read all requests before the ping, so none is still on its way.
+      await bin.request('ping', undefined, 'after the calls');
+      expect([running.now, openRequestConnections(server)]).toEqual([most, most]);
+      gate.open();
+      for (let id = 0; id < calls; id++)
+        expect(await bin.answer(id)).toEqual({ jsonrpc: '2.0', id, result: { content: [] } });
+      await server.until(() => openRequestConnections(server) === left);
+      expect(running.most).toBe(most);
+      expect(server.requests.filter(isCall)).toHaveLength(calls);
+      // Further connections: the standalone stream, and one for control messages.
+      await server.until(() => server.connections.open === left + 2);
+      if (left > 0) expect(server.connectionsThat(carriesRequest)).toBeLessThanOrEqual(most);
+    },
+  );
 
-  it('leave connections that the next calls use again', async () => {
+  it('parallel calls leave connections that the next calls reuse', async () => {
     const { bin, server } = await start(['--max-connections', '4']);
     for (let round = 0; round < 3; round++) {
       const ids = [0, 1, 2, 3].map((at) => `${round}-${at}`);
@@ -75,7 +78,7 @@ describe('parallel calls', () => {
     expect(server.connectionsThat(carriesRequest)).toBeLessThanOrEqual(4);
   });
 
-  it('go in the order in which they came, where they must wait', async () => {
+  it('queued calls are sent in the order of their arrival', async () => {
     const { gate, on } = gated();
     const { bin, server } = await start(['--max-connections', '1'], { on });
     const ids = [0, '', -1, '0', 7, 'x'];
@@ -89,7 +92,7 @@ describe('parallel calls', () => {
 });
 
 describe('an idle connection', () => {
-  it('is closed when the time of --keepalive-timeout is over', async () => {
+  it('an idle connection is closed after --keepalive-timeout', async () => {
     const { bin, server } = await start(['--max-connections', '2', '--keepalive-timeout', '0.2']);
     await bin.request('tools/call', { name: 'echo' }, 0);
     await server.until(() => openRequestConnections(server) === 0);
@@ -99,7 +102,7 @@ describe('an idle connection', () => {
 });
 
 describe('with --max-connections 1', () => {
-  it('a call that elicits in the middle finishes while four more wait', async () => {
+  it('with --max-connections 1 a call that elicits finishes while four more wait', async () => {
     const { bin, server } = await start(['--max-connections', '1']);
     bin.send(call(0, 'elicit', { message: 'Who?' }));
     const question = await bin.next(({ method }) => method === 'elicitation/create');
@@ -113,7 +116,7 @@ describe('with --max-connections 1', () => {
     expect(server.requests.filter(isCall).map(({ rpc }) => rpc.id)).toEqual([0, '', -1, 1, 2]);
   });
 
-  it('pings, notifications and the cancellation of the call that runs do not wait for it', async () => {
+  it('with --max-connections 1 pings, notifications and cancellations do not wait for the running call', async () => {
     const { on } = gated();
     const { bin, server } = await start(['--max-connections', '1'], { on });
     bin.send(call(0));
@@ -130,7 +133,7 @@ describe('with --max-connections 1', () => {
     expect(bin.messages.filter(({ id }) => id === 0)).toEqual([]);
   });
 
-  it('a call that is cancelled while it waits is dropped at once: the server never hears of it', async () => {
+  it('with --max-connections 1 a call that is cancelled while it waits is dropped at once and never sent', async () => {
     const { gate, on } = gated();
     const { bin, server } = await start(['--max-connections', '1'], { on });
     for (const id of [0, 1, 2]) bin.send(call(id));
@@ -145,7 +148,7 @@ describe('with --max-connections 1', () => {
     expect(bin.messages.filter(({ id }) => id === 1)).toEqual([]);
   });
 
-  it('a call that times out while it waits is answered at once, and never sent', async () => {
+  it('with --max-connections 1 a call that times out while it waits returns an error at once and is never sent', async () => {
     const gate = makeGate();
     const read = async (_request: unknown, _response: unknown, context: Context): Promise<void> => {
       await gate.opened;
@@ -176,7 +179,7 @@ it.each([
   ['5', 5, false],
   ['2', 2, true],
 ])(
-  '--max-connections %s with five calls at once: a wait is logged once, at info',
+  '--max-connections %s with five parallel calls logs a wait once, at info',
   async (max, together, waits) => {
     const gate = makeGate();
     const { bin, server } = await start(['--max-connections', max, '--log-level', 'info'], {

@@ -27,7 +27,7 @@ const scripts: Record<string, string> = JSON.parse(readFileSync(join(ROOT, 'pack
 
 const KEY_LINES = `aws_access_key_id = ${TEST_KEY.accessKeyId}\naws_secret_access_key = ${TEST_KEY.secretAccessKey}\naws_session_token = ${TEST_KEY.sessionToken}\n`;
 
-/** The AWS config file that a page shows, with a login; without one, the profiles that pages name, with keys. */
+/** The AWS config file that a page shows, with a login; otherwise the profiles that pages name, with keys. */
 function homeOf(page: string): Record<string, string> {
   const config = blocksIn(page, 'ini').join('\n');
   if (config === '') {
@@ -40,7 +40,7 @@ function homeOf(page: string): Record<string, string> {
   return { '.aws/config': config, [cached]: JSON.stringify(token) };
 }
 
-/** How AWS documents the scope of each host name that a page shows. */
+/** The scope of each host name on a page, as AWS documents it. */
 const SCOPES: readonly (readonly [host: RegExp, service: string])[] = [
   [/^[\w-]+\.lambda-url\.([\w-]+)\.on\.aws$/, 'lambda'],
   [/^[\w-]+\.execute-api\.([\w-]+)\.amazonaws\.com$/, 'execute-api'],
@@ -49,7 +49,7 @@ const SCOPES: readonly (readonly [host: RegExp, service: string])[] = [
   [/^aws-mcp\.([\w-]+)\.api\.aws$/, 'aws-mcp'],
 ];
 
-/** The scope that a command's host demands; by its flags for a host of somebody's own. */
+/** The scope for a command's host, or that of its flags for a custom host. */
 function scopeFor(host: string, { args }: ShownCommand): { service: string; region: string } {
   for (const [pattern, service] of SCOPES) {
     const [, region] = pattern.exec(host) ?? [];
@@ -80,7 +80,7 @@ beforeAll(async () => {
 
 afterAll(() => aws.close());
 
-/** Starts the proxy as shown, with its endpoint played by a TLS server that verifies signatures; resolves with what that server saw. */
+/** Starts the proxy as shown, before a TLS server that verifies signatures; returns its requests. */
 async function tryServing(page: string, command: ShownCommand) {
   const { args, env } = command;
   const unsigned = args.includes('none');
@@ -102,7 +102,7 @@ async function tryServing(page: string, command: ShownCommand) {
     },
     args.some((word) => word.startsWith('http://127.')) ? {} : { tls: authority },
   );
-  // The page's own values of these flags name machines that are not there.
+  // The page's values of these flags name machines that do not exist.
   const replaced = { '--connect-to': `127.0.0.1:${server.port}`, '--ca-bundle': caFile };
   const { home } = await makeTempHome();
   const shown = args.map((word, at) =>
@@ -130,7 +130,7 @@ const isServing = ({ args }: ShownCommand): boolean =>
   !Object.hasOwn(COMMANDS, args[0] ?? '') && !args.includes('--listen');
 
 describe('the README', () => {
-  it('starts with two commands that package.json knows', () => {
+  it('the README starts with two commands that package.json declares', () => {
     const [first = '', second = ''] = blocksIn('README.md', 'sh');
     expect(first.trim()).toBe('npm ci && npm run demo');
     expect(scripts.demo).toBe('node bin/mcp-sigv4-proxy.js demo');
@@ -140,12 +140,12 @@ describe('the README', () => {
 
   const configs = blocksIn('README.md', 'json').map((block) => JSON.parse(block) as unknown);
 
-  it('has a block for Claude Code and one for opencode', () => {
+  it('the README has a block for Claude Code and one for opencode', () => {
     expect(configs.map((config) => Object.keys(config as object).at(-1))).toEqual(['mcpServers', 'mcp']);
   });
 
   it.each(['claude-code', 'opencode'])(
-    'shows the block that the config command prints for %s',
+    'the README shows the block that the config command prints for %s',
     async (client) => {
       const shown = commandsIn('README.md').find(({ args }) => args[0] === 'config');
       const args = parseArguments(['config', client, ...(shown?.args.slice(2) ?? [])], COMMANDS);
@@ -158,7 +158,7 @@ describe('the README', () => {
 
 const shown = DOC_PAGES.map((page) => [page, commandsIn(page)] as const);
 
-it('pages show starts of the proxy for these tests to try', () => {
+it('the docs show command lines of the proxy for these tests to run', () => {
   expect(shown.flatMap(([, commands]) => commands).filter(isServing).length).toBeGreaterThan(20);
 });
 
@@ -167,9 +167,9 @@ const serving = shown.flatMap(([page, commands]) =>
 );
 
 it.each(serving)(
-  '%s: `%s` serves tools, and signs for what its host demands',
+  '%s: `%s` serves tools and signs for the scope of its host',
   async (page, _line, command) => {
-    // An HTTP proxy that is not there: that the option is accepted is all that can be seen.
+    // The HTTP proxy does not exist: the test can only see that the option is accepted.
     if (command.args.includes(HTTP_PROXY)) {
       expect(await readSettings(parseArguments([...command.args], COMMANDS), {})).toHaveProperty('settings');
       return;
@@ -191,7 +191,7 @@ const others = shown.flatMap(([page, commands]) =>
     .map((command) => [page, command.args.join(' '), command] as const),
 );
 
-it.each(others)('%s: `%s` is accepted without a complaint', async (_page, _line, { args, env }) => {
+it.each(others)('%s: `%s` is accepted without an error', async (_page, _line, { args, env }) => {
   const { write } = await makeTempHome();
   const tokens = await write('tokens', TOKENS);
   const words = args.map((word, at) => (args[at - 1] === '--listen-token-file' ? tokens : word));
@@ -203,7 +203,7 @@ const blocks = DOC_PAGES.flatMap((page) =>
   blocksIn(page, 'json').map((block) => [page, clientArgs(JSON.parse(block)) ?? [], block] as const),
 );
 
-it.each(blocks)('%s: a client configuration with %j brings up a working server', async (page, args) => {
+it.each(blocks)('%s: a client configuration with %j starts a working server', async (page, args) => {
   const { answer, list, verdicts } = await tryServing(page, { args, env: {} });
   expect(answer).toHaveProperty('result');
   expect(list).toHaveProperty('result.tools');
@@ -304,7 +304,7 @@ it('docs/troubleshooting.md: shows what doctor prints behind TLS inspection, exc
       .replace(/^(ok +defaults +).*--max-connections 5,.*/, '$1')
       .replace(/valid until [^;,]+/, 'valid until T')
       .replace(/\d+ ok/, 'N ok');
-  // The address of this test's STS is no part of the example.
+  // The address of this test's STS is not part of the example.
   const printed = bin.lines.filter((each) => !each.includes('AWS_ENDPOINT_URL_STS'));
   expect(printed.map(leveled)).toEqual(lines.map(leveled));
 });

@@ -18,7 +18,7 @@ const STATELESS = '2026-07-28';
 
 const PINNED = { pin: STATELESS } as const;
 
-/** The SDK's clients, each told which era it is of, by the front end that they come through. */
+/** The SDK's clients, each set to one era, by the front end that they use. */
 const FRONTS = {
   stdio: {
     session: (endpoint: string) => startClientV1(endpoint),
@@ -41,9 +41,9 @@ const NAMES: Readonly<Record<Eras, string>> = {
 interface Cell {
   readonly client: Eras;
   readonly server: Eras;
-  /** The revision that they speak in the end, or what the client's user is told. */
+  /** The revision that is negotiated, or the error that the client's user gets. */
   readonly speaks: typeof SESSION | typeof STATELESS | RegExp;
-  /** As the document says it. */
+  /** The outcome in the words of the document. */
   readonly happens: string;
 }
 
@@ -74,9 +74,9 @@ const CELLS: readonly Cell[] = [
   { client: 'both', server: 'both', speaks: STATELESS, happens: 'works, without a session' },
 ];
 
-describe.each(['stdio', 'listener'] as const)('through the %s', (front) => {
+describe.each(['stdio', 'listener'] as const)('an SDK client through the %s', (front) => {
   it.each(CELLS.map((cell) => [NAMES[cell.client], NAMES[cell.server], cell.happens, cell] as const))(
-    'a client of %s with a server of %s: %s',
+    'an SDK client of %s with a server of %s: %s',
     async (_client, _server, _happens, cell) => {
       const server = await startSuiteServer(cell.server);
       const gate = await VerifyingProxy.start(server.url, signingVerify);
@@ -91,14 +91,14 @@ describe.each(['stdio', 'listener'] as const)('through the %s', (front) => {
         await client.close();
       }
       expect(gate.refused).toEqual([]);
-      // The clients of the listener own their sessions, and the SDK's delete none unless told to.
+      // The listener's clients own their sessions, and the SDK's clients delete none by default.
       const deleted = gate.requests.filter(({ method }) => method === 'DELETE');
       expect(deleted).toHaveLength(front === 'stdio' && cell.speaks === SESSION ? 1 : 0);
     },
   );
 });
 
-it('both eras at once through one listener', async () => {
+it('clients of both eras work through one listener at the same time', async () => {
   const server = await startSuiteServer('both');
   const gate = await VerifyingProxy.start(server.url, signingVerify);
   const { url } = await startListener(gate.url);
@@ -117,7 +117,7 @@ it('both eras at once through one listener', async () => {
   expect(regions).toEqual(['r0', 'r1', 'r2', 'r3']);
 });
 
-it('is what the documents say', () => {
+it('the tables in docs/eras.md match the tested outcomes', () => {
   const document = readFileSync(join(import.meta.dirname, '../../docs/eras.md'), 'utf8');
   for (const { client, server, happens } of CELLS)
     expect(document).toContain(`| ${NAMES[client]} | ${NAMES[server]} | ${happens} |`);

@@ -18,7 +18,7 @@ const failed = (response: Answer, status: number, type: string, where: 'header' 
   });
 };
 
-/** Each says that the request did not run, whatever the status. */
+/** Each states that the request did not run, whatever the status. */
 const UNREAD: readonly (readonly [type: string, status: number, where: 'header' | 'body'])[] = [
   ['ThrottlingException', 400, 'header'],
   ['ThrottlingException', 403, 'body'],
@@ -31,7 +31,7 @@ const UNREAD: readonly (readonly [type: string, status: number, where: 'header' 
   ['RetryableConflictException', 500, 'body'],
 ];
 
-describe.each(UNREAD)('%s with status %i in the %s', (type, status, where) => {
+describe.each(UNREAD)('AWS error type %s with status %i in the %s', (type, status, where) => {
   const once = (): ((response: Answer) => boolean) => {
     let left = 1;
     return (response) => {
@@ -41,7 +41,7 @@ describe.each(UNREAD)('%s with status %i in the %s', (type, status, where) => {
     };
   };
 
-  it('did not run: a call in a session is sent again, and runs once', async () => {
+  it('a session call whose AWS error type states that it did not run is sent again and runs once', async () => {
     const fails = once();
     const { bin, server, mcp } = await startInitialized({
       args: QUICK,
@@ -51,12 +51,12 @@ describe.each(UNREAD)('%s with status %i in the %s', (type, status, where) => {
     });
     expect(await bin.request('tools/call', ECHO, '')).toHaveProperty('result');
     expect(server.of('tools/call')).toHaveLength(2);
-    // It is about the request, not about the session.
+    // The error is about the request, not about the session.
     expect(server.of('initialize')).toHaveLength(1);
     expect(mcp.sessions.size).toBe(1);
   });
 
-  it('did not run: a call of revision 2026-07-28 is sent again', async () => {
+  it('a call of revision 2026-07-28 whose AWS error type states that it did not run is sent again', async () => {
     const fails = once();
     const { server, bin } = await startDual(
       (request, response) => {
@@ -70,7 +70,7 @@ describe.each(UNREAD)('%s with status %i in the %s', (type, status, where) => {
   });
 
   it.each([undefined, 'a-session'])(
-    'did not run: a call through the listener is sent again (session %s)',
+    'a listener call whose AWS error type states that it did not run is sent again (session %s)',
     async (session) => {
       const fails = once();
       const { ask, server } = await startListening({
@@ -88,7 +88,7 @@ describe.each(UNREAD)('%s with status %i in the %s', (type, status, where) => {
     },
   );
 
-  it('is not the end of the standalone stream, which is opened again', async () => {
+  it('the standalone stream is reopened after an AWS error type that states that the GET did not run', async () => {
     let opened = 0;
     const { bin, server } = await startRelayed({
       args: QUICK,
@@ -103,7 +103,7 @@ describe.each(UNREAD)('%s with status %i in the %s', (type, status, where) => {
     expect(server.of('initialize')).toHaveLength(1);
   });
 
-  it('does not keep a session from being opened', async () => {
+  it('a session is opened after an AWS error type that states that initialize did not run', async () => {
     const fails = once();
     const { bin, server } = await startRelayed({
       args: QUICK,
@@ -125,7 +125,7 @@ describe('a runtime that did not start in time (424)', () => {
     (_request, response, context) =>
       times-- > 0 ? cold(response) : context.fallback();
 
-  it('is tried again for opening a session and for a request that only reads', async () => {
+  it('HTTP 424 is retried for the opening of a session and for a read-only request', async () => {
     const { bin, server } = await startRelayed({
       args: QUICK,
       on: { initialize: coldTimes(1), 'tools/list': coldTimes(2) },
@@ -135,7 +135,7 @@ describe('a runtime that did not start in time (424)', () => {
     expect([server.of('initialize').length, server.of('tools/list').length]).toEqual([2, 3]);
   });
 
-  it('is not tried again for a call that may have run, and the error names the cold start', async () => {
+  it('HTTP 424 is not retried for a call that may have run, and the error names the cold start', async () => {
     const { bin, server } = await startInitialized({ args: QUICK, on: { 'tools/call': coldTimes(9) } });
     expect(await bin.request('tools/call', ECHO, -1)).toMatchObject({
       error: {
@@ -147,7 +147,7 @@ describe('a runtime that did not start in time (424)', () => {
     expect(server.of('tools/call')).toHaveLength(1);
   });
 
-  it('is named and tried again through the listener, too', async () => {
+  it('HTTP 424 is named and retried through the listener too', async () => {
     const { ask, server } = await startListening({
       behaviour: (_request, response) => cold(response),
       args: [...QUICK, '--retries', '1'],
@@ -159,14 +159,14 @@ describe('a runtime that did not start in time (424)', () => {
   });
 });
 
-describe('a service quota that is used up (402)', () => {
+describe('an exhausted service quota (402)', () => {
   const QUOTA = 'You have exceeded the quota for active session workloads per account (maxVms)';
   const spent = (response: Answer): void => {
     response.setHeader('x-amzn-errortype', 'ServiceQuotaExceededException');
     sendJson(response, 402, { message: QUOTA });
   };
 
-  it('is named to the client, and nothing is sent again', async () => {
+  it('HTTP 402 returns an error that names the service quota, and nothing is retried', async () => {
     const { bin, server } = await startInitialized({
       on: { 'tools/call': (_request, response) => spent(response) },
     });
@@ -180,7 +180,7 @@ describe('a service quota that is used up (402)', () => {
     expect(server.of('tools/call')).toHaveLength(1);
   });
 
-  it('is named to a client of the listener', async () => {
+  it('HTTP 402 at the listener returns an error that names the service quota', async () => {
     const { ask, server } = await startListening({ behaviour: (_request, response) => spent(response) });
     const answer = await ask({ body: { jsonrpc: '2.0', id: -1, method: 'tools/call', params: ECHO } });
     expect(answer.status).toBe(402);

@@ -3,7 +3,7 @@ import { FaultServer } from '../support/fault-server.ts';
 import { type Fault, LOST_FORMS } from '../support/faults.ts';
 import { startClientV1, startClientV2 } from '../support/sdk-clients.ts';
 
-/** What no caller should ever notice. */
+/** What no caller may notice. */
 const HEALED: readonly Fault[] = [
   { kind: 'none' },
   ...LOST_FORMS.map((form) => ({ kind: 'lost', form }) as const),
@@ -20,7 +20,7 @@ describe.each([
   ['v1', startClientV1],
   ['v2', startClientV2],
 ])('an SDK client of generation %s', (_generation, start) => {
-  it('notices nothing of faults that heal, one after the other, and no tool runs twice', async () => {
+  it('an SDK client notices none of several faults that the proxy recovers from, and no tool runs twice', async () => {
     const server = await FaultServer.start();
     const client = await start(server.url);
     for (const [at, fault] of HEALED.entries()) {
@@ -31,7 +31,7 @@ describe.each([
     expect(server.liveSessions).toHaveLength(1);
   });
 
-  it('gets all its 32 answers where the session is dropped under them', async () => {
+  it('an SDK client gets all 32 responses when the server drops the session of the calls', async () => {
     const server = await FaultServer.start();
     const client = await start(server.url, ['--max-connections', '16']);
     server.inject('tools/call', ...Array<Fault>(9).fill({ kind: 'none' }), { kind: 'forget', which: 'all' });
@@ -41,7 +41,7 @@ describe.each([
     expect(server.initializes).toBe(2);
   });
 
-  it('is told what a call met that may have run, and goes on', async () => {
+  it('an SDK client gets an error for a call that may have run, and goes on', async () => {
     const server = await FaultServer.start();
     const client = await start(server.url);
     server.inject('tools/call', { kind: 'reset', at: 'in-body', by: 'rst' });

@@ -23,9 +23,9 @@ const BROKEN_ANSWERS: readonly ResetAt[] = [
 ];
 const CUTS: readonly CutBy[] = ['fin', 'rst'];
 
-describe('a call that is cut off', () => {
+describe('a call whose connection is cut', () => {
   it.each(BROKEN_ANSWERS.flatMap((at) => CUTS.map((by) => [at, by] as const)))(
-    'by the server %s (%s) ran once, and is told that it may have',
+    'a call cut by the server %s (%s) ran once and returns an error that it may have run',
     async (at, by) => {
       const { server, call } = await startFaulty();
       server.inject('tools/call', { kind: 'reset', at, by });
@@ -39,7 +39,7 @@ describe('a call that is cut off', () => {
     },
   );
 
-  // A RST at the connect would make it a connection that never was.
+  // A reset during connect would count as a connection that was never open.
   const unread: readonly (readonly [UnreadCut, CutBy])[] = [
     ['connect', 'fin'],
     ['head', 'fin'],
@@ -49,12 +49,12 @@ describe('a call that is cut off', () => {
   ];
 
   it.each(unread)(
-    'before the server has read it (at its %s, %s) is not sent a second time',
+    'a call cut before the server has read it (at its %s, %s) is not sent a second time',
     async (at, by) => {
       const { server, call } = await startFaulty('--max-keepalive-connections', '0');
       server.cutUnread(at, by);
       const { error } = await call('a', -1, { padding: 'x'.repeat(at === 'body' ? 2_000_000 : 10) });
-      // Nobody on this side can know that the bytes were never read.
+      // The proxy cannot know that the server never read the bytes.
       expect(error).toEqual(connectionLost(/(other side closed|(read|write) (ECONNRESET|EPIPE))/));
       expect(await call('b', 0)).toEqual(marked('b', 0));
       expect([...server.executions]).toEqual([['b', 1]]);
@@ -62,7 +62,7 @@ describe('a call that is cut off', () => {
     },
   );
 
-  it('while nothing listens runs once, when the server is back', async () => {
+  it('a call to a server that is down runs once when the server is back', async () => {
     const { server, bin, call } = await startFaulty('--retries', '10', '--log-level', 'debug');
     await server.goDown();
     const answer = call('a', '');
@@ -72,7 +72,7 @@ describe('a call that is cut off', () => {
     expect(server.executions.get('a')).toBe(1);
   });
 
-  it('on a kept connection after a silence ran once', async () => {
+  it('a call on a kept connection after a pause ran once', async () => {
     const { server, call } = await startFaulty();
     await call('warm');
     server.inject('tools/call', { kind: 'hang', ms: 300 });
@@ -81,7 +81,7 @@ describe('a call that is cut off', () => {
     expect(server.executions.get('a')).toBe(1);
   });
 
-  it('is sent again where its tool says that it only looks', async () => {
+  it('a call that is cut is sent again if its tool is declared read-only', async () => {
     const { server, bin, call } = await startFaulty();
     await bin.request('tools/list', {}, 'tools');
     server.inject('tools/call', { kind: 'reset', at: 'in-body', by: 'rst' });
@@ -90,9 +90,9 @@ describe('a call that is cut off', () => {
   });
 });
 
-describe('an answer that is no answer', () => {
+describe('an HTTP error for a call', () => {
   it.each([500, 502, 503, 504])(
-    'HTTP %i to a call is passed up, and the call is not repeated',
+    'HTTP %i to a call is returned as an error, and the call is not sent again',
     async (status) => {
       const { server, call } = await startFaulty();
       server.inject('tools/call', { kind: 'status', status });
@@ -112,7 +112,7 @@ describe('an answer that is no answer', () => {
   );
 
   it.each([undefined, '0', '1', new Date(0).toUTCString()])(
-    'HTTP 429 with Retry-After %j is ridden out, and the call runs once',
+    'HTTP 429 with Retry-After %j is retried, and the call runs once',
     async (retryAfter) => {
       const { server, call } = await startFaulty();
       const fault: Fault = { kind: 'status', status: 429, ...(retryAfter ? { retryAfter } : {}) };
@@ -125,7 +125,7 @@ describe('an answer that is no answer', () => {
     },
   );
 
-  it('HTTP 429 with a Retry-After that is too long to wait for is passed up at once, with the time', async () => {
+  it('HTTP 429 with a Retry-After over the limit is returned at once, with the time', async () => {
     const { server, call } = await startFaulty();
     server.inject('tools/call', { kind: 'status', status: 429, retryAfter: '21' });
     expect((await call('a', 0)).error).toMatchObject({
@@ -136,14 +136,14 @@ describe('an answer that is no answer', () => {
     expect(server.executions.size).toBe(0);
   });
 
-  it('slow headers are waited for', async () => {
+  it('slow response headers do not fail a call', async () => {
     const { server, call } = await startFaulty();
     server.inject('tools/call', { kind: 'slow-headers', ms: 200 });
     expect(await call('a', '')).toEqual(marked('a', ''));
     expect(server.executions.get('a')).toBe(1);
   });
 
-  it('a connection that closes after every answer, unannounced, costs no call', async () => {
+  it('a server that closes the connection after each response, without notice, fails no call', async () => {
     const { server, call } = await startFaulty();
     server.plan = () => ({ kind: 'close-after' });
     for (let id = -1; id < 12; id++) expect(await call(`t${id}`, id)).toEqual(marked(`t${id}`, id));
@@ -152,17 +152,20 @@ describe('an answer that is no answer', () => {
   });
 });
 
-describe('a stream that ends without the answer', () => {
-  it.each(CUTS)('has events without ids: the call ran once and is told so (%s)', async (by) => {
-    const { server, call } = await startFaulty();
-    server.inject('tools/call', { kind: 'stream', ids: false, pieces: 1, by });
-    const cause = by === 'fin' ? /(the stream ended without the answer|other side closed)/ : GONE;
-    expect((await call('a', 0)).error).toEqual(connectionLost(cause));
-    expect(server.executions.get('a')).toBe(1);
-    expect(await call('b', -1)).toEqual(marked('b', -1));
-  });
+describe('an event stream that ends without the response', () => {
+  it.each(CUTS)(
+    'an event stream without ids that ends early (%s) returns an error; the call ran once',
+    async (by) => {
+      const { server, call } = await startFaulty();
+      server.inject('tools/call', { kind: 'stream', ids: false, pieces: 1, by });
+      const cause = by === 'fin' ? /(the stream ended without the answer|other side closed)/ : GONE;
+      expect((await call('a', 0)).error).toEqual(connectionLost(cause));
+      expect(server.executions.get('a')).toBe(1);
+      expect(await call('b', -1)).toEqual(marked('b', -1));
+    },
+  );
 
-  it.each(CUTS)('has events with ids: it is resumed piece by piece (%s)', async (by) => {
+  it.each(CUTS)('an event stream with ids that ends early (%s) is resumed piece by piece', async (by) => {
     const { server, bin, call } = await startFaulty();
     server.inject('tools/call', { kind: 'stream', ids: true, pieces: 3, by, retryMs: 10 });
     expect(await call('a', '')).toEqual(marked('a', ''));

@@ -48,12 +48,12 @@ const initializing = (capabilities: object): string =>
     .map((message) => `${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`)
     .join('');
 
-describe('the first answer over TLS', () => {
+describe('the first response over TLS', () => {
   it.each([
     ['JSON', 'json'],
     ['an event stream', 'sse'],
   ] as const)(
-    'needs one handshake and three round trips where initialize is answered by %s',
+    'the first response needs one handshake and three round trips if initialize is answered by %s',
     async (_name, answerWith) => {
       const { server, url, caFile } = await startHandshakeServer({ answerWith });
       const bin = BinDriver.start({
@@ -76,7 +76,7 @@ describe('the first answer over TLS', () => {
     },
   );
 
-  it('of a burst of calls after initialize needs their handshakes at the same time', async () => {
+  it('a burst of calls after initialize makes its TLS handshakes at the same time', async () => {
     const calls = 8;
     const gate = makeGate();
     let arrived = 0;
@@ -97,7 +97,7 @@ describe('the first answer over TLS', () => {
     expect(server.connections.opened).toBe(SESSION_CONNECTIONS + calls - 1);
   });
 
-  it('at the listener takes the connection that initialize opened', async () => {
+  it('the first response at the listener uses the connection that initialize opened', async () => {
     const { server, url, caFile } = await startHandshakeServer();
     const { ask } = await startListener(url, { args: ['--ca-bundle', caFile] });
     const headers = await openSession(ask);
@@ -110,7 +110,7 @@ describe('the first answer over TLS', () => {
     expect(server.connections.opened).toBe(SESSION_CONNECTIONS);
   });
 
-  it('of a 2026-07-28 client needs one connection', async () => {
+  it('the first response to a client of revision 2026-07-28 needs one connection', async () => {
     const authority = await makeTlsAuthority();
     const server = await ScriptedServer.start(
       (request, response) => {
@@ -132,7 +132,7 @@ describe('the first answer over TLS', () => {
 });
 
 describe('a session that replaces a lost one', () => {
-  it('is opened on connections that are open already', async () => {
+  it('a replacement session is opened on connections that are already open', async () => {
     const { server, mcp, bin } = await startRelayed({ args: ['--max-connections', '1'] });
     await bin.initialize({ capabilities: {} }, 'handshake');
     await bin.request('tools/list', {}, 0);
@@ -152,7 +152,7 @@ describe('a session that replaces a lost one', () => {
 });
 
 describe('the session of a second profile', () => {
-  it('sends initialize, initialized and the call on one connection', async () => {
+  it('the session of a second profile sends initialize, initialized and the call on one connection', async () => {
     const accounts = await startAccounts({ profiles: ['prod', 'dev'] });
     await accounts.bin.initialize({ capabilities: {} }, 'handshake');
     await accounts.bin.request('tools/list', {}, 'list');
@@ -166,7 +166,7 @@ describe('the session of a second profile', () => {
 });
 
 describe('the first connection', () => {
-  it('is opened while credentials are still being resolved', async () => {
+  it('the first connection is dialled while credentials are still being resolved', async () => {
     const mcp = new SessionServer();
     const server = await ScriptedServer.start(mcp.behaviour, { verify: signingVerify });
     const keys = JSON.stringify({
@@ -194,7 +194,7 @@ describe('the first connection', () => {
   });
 });
 
-describe('the standalone stream that has no headers yet', () => {
+describe('a standalone stream whose headers have not arrived', () => {
   const startHolding = async (capabilities: object) => {
     const streaming = makeGate();
     const relayed = await startRelayed({
@@ -212,7 +212,7 @@ describe('the standalone stream that has no headers yet', () => {
   };
 
   it.each([[{ elicitation: {} }], [{ sampling: {} }], [{ roots: {} }]])(
-    'holds a call of a client that answers requests of the server: %j',
+    "a call waits for the standalone stream's headers if the client can answer server requests: %j",
     async (capabilities) => {
       const { server, bin, streaming } = await startHolding(capabilities);
       await bin.request('tools/list', {}, 'unheld');
@@ -222,13 +222,13 @@ describe('the standalone stream that has no headers yet', () => {
     },
   );
 
-  it('holds no call of a client that declares nothing to answer', async () => {
+  it("a call does not wait for the standalone stream's headers if the client declares no such capability", async () => {
     const { bin, streaming } = await startHolding({ vendor: {} });
     await bin.answer(0);
     streaming.open();
   });
 
-  it('forgets a held call that its client cancels', async () => {
+  it("a call that waits for the standalone stream's headers is dropped when its client cancels it", async () => {
     const { server, bin, streaming } = await startHolding({ roots: {} });
     bin.notify('notifications/cancelled', { requestId: 0 });
     await bin.request('tools/list', {}, 'after');
@@ -239,7 +239,7 @@ describe('the standalone stream that has no headers yet', () => {
     expect(server.of('notifications/cancelled')).toHaveLength(0);
   });
 
-  it('brings the request that its server sends during the first call', async () => {
+  it('a server request during the first call arrives on the standalone stream', async () => {
     const { bin } = await startRelayed({
       on: {
         'tools/call': (_request, response, { server, id }) => {

@@ -54,7 +54,7 @@ async function startGateway(options: SessionServerOptions = {}, ...args: string[
 }
 
 describe('a session at an AgentCore gateway, which ends 3,600 s after initialize', () => {
-  it('is replaced before that although calls keep it busy, and no call notices', async () => {
+  it('a gateway session is replaced before its end while calls keep it busy, and no call fails', async () => {
     const { server, mcp, echo, pass, received } = await startGateway();
     for (let at = 0; at < 6; at++) {
       expect(await echo(at)).toHaveProperty('result');
@@ -74,7 +74,7 @@ describe('a session at an AgentCore gateway, which ends 3,600 s after initialize
     expect(server.of('tools/call')).toHaveLength(7);
   });
 
-  it('is not deleted under a call that runs over its end, and calls after that go to the next', async () => {
+  it('a gateway session is not deleted under a call that outlasts it, and later calls go to the next session', async () => {
     const gate = makeGate();
     const { server, mcp, echo, pass } = await startGateway(
       {
@@ -90,7 +90,7 @@ describe('a session at an AgentCore gateway, which ends 3,600 s after initialize
     await pass(3_200);
     const long = echo('long');
     await server.until(() => server.of('tools/call').length === 1);
-    // In the window it is in use, and stays; at the end of its life another is opened beside it.
+    // In the window it is in use and stays; at the end of its life another session is opened.
     await pass(339);
     expect(server.of('initialize')).toHaveLength(1);
     await pass(1);
@@ -106,7 +106,7 @@ describe('a session at an AgentCore gateway, which ends 3,600 s after initialize
     expect(server.of('tools/call')).toHaveLength(2);
   });
 
-  it('has no end of the proxy with --session-lifetime 0', async () => {
+  it('--session-lifetime 0 never replaces a gateway session', async () => {
     const { server, echo, pass } = await startGateway({}, '--session-lifetime', '0');
     await pass(4_000);
     expect(await echo(0)).toHaveProperty('result');

@@ -22,7 +22,7 @@ const discover = {
   params: { _meta: { 'io.modelcontextprotocol/protocolVersion': '2026-07-28' } },
 };
 
-/** Takes connections and never says a word: a TLS handshake with it does not end. */
+/** Accepts connections and sends nothing: a TLS handshake with it does not end. */
 async function silentPort(): Promise<string> {
   const sockets: Socket[] = [];
   const server = createServer((socket) => void sockets.push(socket.on('error', () => undefined)));
@@ -89,40 +89,43 @@ const DELAYS: Readonly<Record<string, Delay>> = {
   },
 };
 
-describe.each(Object.entries(DELAYS))('%s', (_name, { endpoint, args = [], bin: options, says }) => {
-  const start = async (more: readonly string[] = []): Promise<BinDriver> =>
-    BinDriver.start({
-      args: [await endpoint(), ...signingArgs, ...LIMIT, ...args, ...more],
-      env: signingEnv,
-      ...options,
+describe.each(Object.entries(DELAYS))(
+  'initialize with %s',
+  (_name, { endpoint, args = [], bin: options, says }) => {
+    const start = async (more: readonly string[] = []): Promise<BinDriver> =>
+      BinDriver.start({
+        args: [await endpoint(), ...signingArgs, ...LIMIT, ...args, ...more],
+        env: signingEnv,
+        ...options,
+      });
+    const messageOf = (answer: unknown): string => (answer as { error: { message: string } }).error.message;
+
+    it.each([
+      ['initialize', initialize],
+      ['server/discover', discover],
+    ])(
+      'a stdio client does not wait beyond the limit for %s, and the error names the cause',
+      async (_method, message) => {
+        const bin = await start();
+        bin.send(message);
+        const answer = await bin.answer(0);
+        expect(messageOf(answer)).toMatch(says);
+      },
+    );
+
+    it('a listener client does not wait beyond --initialize-timeout', async () => {
+      const bin = await start(['--listen', '127.0.0.1:0', '--stdio', '--log-level', 'info']);
+      await bin.stderrMatching(/listener\.opened/);
+      const [url = ''] = /http:\/\/127\.0\.0\.1:\d+\/mcp/.exec(bin.stderr) ?? [];
+      const answer = await send(url, { body: initialize });
+      const [event] = eventsOf(answer.text);
+      expect(messageOf(event ?? answer.json)).toMatch(says);
+      expect(event ?? answer.json).toHaveProperty('id', 0);
     });
-  const messageOf = (answer: unknown): string => (answer as { error: { message: string } }).error.message;
+  },
+);
 
-  it.each([
-    ['initialize', initialize],
-    ['server/discover', discover],
-  ])(
-    'does not keep a client on stdio waiting for %s: the error names the reason',
-    async (_method, message) => {
-      const bin = await start();
-      bin.send(message);
-      const answer = await bin.answer(0);
-      expect(messageOf(answer)).toMatch(says);
-    },
-  );
-
-  it('does not keep a client of the listener waiting for initialize', async () => {
-    const bin = await start(['--listen', '127.0.0.1:0', '--stdio', '--log-level', 'info']);
-    await bin.stderrMatching(/listener\.opened/);
-    const [url = ''] = /http:\/\/127\.0\.0\.1:\d+\/mcp/.exec(bin.stderr) ?? [];
-    const answer = await send(url, { body: initialize });
-    const [event] = eventsOf(answer.text);
-    expect(messageOf(event ?? answer.json)).toMatch(says);
-    expect(event ?? answer.json).toHaveProperty('id', 0);
-  });
-});
-
-it('initialize has 25 s by default, and an error that names the option, the remedy and the number', async () => {
+it('--initialize-timeout is 25 s by default, and its error names the option, the remedy and the number', async () => {
   const bin = BinDriver.start({ args: ['--initialize-timeout', '-1'] });
   expect(await bin.exit()).toEqual({ code: 2, signal: null });
   expect(bin.stderr).toContain('--initialize-timeout must be a number of seconds >= 0, not "-1"');

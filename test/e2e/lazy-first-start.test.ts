@@ -46,7 +46,7 @@ const instructionsOf = ({ result }: Rpc): string => String((result as Rpc).instr
 const announced = (bin: BinDriver): Promise<Rpc> =>
   bin.next(({ method }) => method === 'notifications/tools/list_changed');
 
-it('a first start without credentials says what to do, has no tools, and has them after the login without a restart', async () => {
+it('--lazy without credentials starts with advice and no tools, and has tools after the login without a restart', async () => {
   const { bin, run } = await start({}, { env: NO_KEYS });
   const opening = await bin.initialize({}, 0);
   expect(opening.result).toMatchObject({
@@ -68,14 +68,14 @@ it('a first start without credentials says what to do, has no tools, and has the
   expect(bin.stderr).toBe('');
   bin.closeStdin();
   expect(await bin.exited).toMatchObject({ code: 0 });
-  // What was made up is not kept: the next start has the server's own words.
+  // The substitute is not kept: the next start has the server's own result.
   const later = run();
   const next = await later.initialize({}, 0);
   expect(next.result).not.toHaveProperty('instructions');
   expect((await later.request('tools/list', {}, '')).result).toEqual({ tools: TOOL_DEFINITIONS });
 });
 
-it('a first start with an expired login names the command of its profile', async () => {
+it('--lazy with an expired login names the login command of the profile', async () => {
   const files = {
     '.aws/config':
       '[profile dev]\nsso_session = corp\nsso_account_id = 123456789012\nsso_role_name = reader\n[sso-session corp]\nsso_start_url = https://example.awsapps.com/start\nsso_region = eu-west-1\nsso_registration_scopes = sso:account:access\n',
@@ -106,7 +106,7 @@ it.each<[what: string, first: Handler, more: string[], says: RegExp]>([
   ['never answers', () => undefined, ['--initialize-timeout', '0.4'], /sent no response/],
   ['breaks the connection', (_request, response) => void response.destroy(), ['--retries', '0'], /broke/],
 ])(
-  'a first start at a server that %s is answered with the reason, and mended later',
+  '--lazy at a server that %s starts with the reason, and has tools once the server works',
   async (_what, first, more, says) => {
     let mended = false;
     const initialize: Handler = (request, response, context) =>
@@ -120,7 +120,7 @@ it.each<[what: string, first: Handler, more: string[], says: RegExp]>([
   },
 );
 
-it('a server that speaks an older revision than the client was told is used all the same', async () => {
+it('--lazy uses a server that speaks an older revision than the client was given', async () => {
   const { bin, server } = await start({ protocolVersion: '2025-03-26' }, { env: NO_KEYS });
   expect((await bin.initialize({}, 0)).result).toMatchObject({ protocolVersion: '2025-11-25' });
   logIn(bin);
@@ -129,14 +129,14 @@ it('a server that speaks an older revision than the client was told is used all 
   expect(server.of('tools/call')[0]?.headers['mcp-protocol-version']).toBe('2025-03-26');
 });
 
-it('an error of the server itself is passed on: it is about the request', async () => {
+it('--lazy passes on an error of the server that is about the initialize request', async () => {
   const initialize: Handler = (_request, response, { id }) =>
     sendJson(response, 400, errorOf(id, -32602, 'Unsupported protocol version'));
   const { bin } = await start({ on: { initialize } });
   expect((await bin.initialize({}, 0)).error).toMatchObject({ code: -32602 });
 });
 
-it('a client that leaves meanwhile is not kept waiting', async () => {
+it('--lazy ends at once if the client leaves during the first start', async () => {
   const { bin } = await start({}, { env: NO_KEYS });
   await bin.initialize({}, 0);
   bin.closeStdin();

@@ -12,7 +12,7 @@ import { makeGate } from '../support/relayed.ts';
 import { type RecordedRequest, ScriptedServer } from '../support/scripted-server.ts';
 import { signingArgs, signingEnv, signingVerify, TEST_KEY } from '../support/signing.ts';
 
-/** One server and one cache folder, for several runs of the bin one after the other. */
+/** One server and one cache folder for several successive runs of the bin. */
 async function start(first: SessionServerOptions = {}, verify = signingVerify) {
   let mcp = new SessionServer(first);
   const server = await ScriptedServer.start((request, response) => mcp.behaviour(request, response), {
@@ -30,7 +30,7 @@ async function start(first: SessionServerOptions = {}, verify = signingVerify) {
     cache,
     folder: join(cache, 'mcp-sigv4-proxy'),
     run,
-    /** What the server offers from now on; it has forgotten every session. */
+    /** What the server offers from now on; all earlier sessions are lost. */
     becomes: (options: SessionServerOptions) => {
       mcp = new SessionServer(options);
     },
@@ -67,7 +67,7 @@ const echo = { name: 'echo', arguments: { text: 'hello' } };
 const LISTING = { tools: { listChanged: true } };
 
 describe('--lazy with a snapshot of the last run', () => {
-  it('answers initialize, tools/list and ping without a request, without credentials, under the ids of this run', async () => {
+  it('--lazy answers initialize, tools/list and ping from the snapshot, without a request or credentials', async () => {
     const stage = await start();
     const { opening, list } = await learn(stage);
     const asked = stage.server.requests.length;
@@ -79,7 +79,7 @@ describe('--lazy with a snapshot of the last run', () => {
     expect(bin.stderr).toBe('');
   });
 
-  it('opens one session when calls need it, however many at once, and deletes it in the end', async () => {
+  it('--lazy opens one session when parallel calls need it, and deletes it at the end', async () => {
     const stage = await start();
     await learn(stage);
     const bin = stage.run();
@@ -94,7 +94,7 @@ describe('--lazy with a snapshot of the last run', () => {
     expect(stage.server.requests.filter(({ method }) => method === 'DELETE')).toHaveLength(2);
   });
 
-  it('deletes the session also where the call that needed it was cancelled and the client has left meanwhile', async () => {
+  it('--lazy deletes the session even if its call was cancelled and the client has left', async () => {
     const stage = await start();
     await learn(stage);
     const { opened, open } = makeGate();
@@ -118,7 +118,7 @@ describe('--lazy with a snapshot of the last run', () => {
     expect(stage.server.requests.filter(({ method }) => method === 'DELETE')).toHaveLength(2);
   });
 
-  it('says what is missing to the call that needs it, and goes on once credentials are there', async () => {
+  it('--lazy names the missing credentials to the call that needs them, and works once they exist', async () => {
     const stage = await start();
     await learn(stage);
     const bin = stage.run({ env: {} });
@@ -133,7 +133,7 @@ describe('--lazy with a snapshot of the last run', () => {
     expect(await bin.request('tools/call', echo, '')).toHaveProperty('result.content');
   });
 
-  it('tells the client what has changed since, and shows it the new list', async () => {
+  it('--lazy notifies the client of changes since the snapshot, and returns the new list', async () => {
     const stage = await start({ capabilities: LISTING });
     await learn(stage);
     stage.becomes({ capabilities: LISTING, tools: TOOL_DEFINITIONS.slice(0, 1) });
@@ -151,7 +151,7 @@ describe('--lazy with a snapshot of the last run', () => {
     expect((await later.request('tools/list', undefined, 'later')).result).toEqual(list.result);
   });
 
-  it('asks for a restart where the server now speaks another revision, and the next run knows it', async () => {
+  it('--lazy asks for a restart if the server speaks another revision, and the next run uses it', async () => {
     const stage = await start();
     await learn(stage);
     stage.becomes({ protocolVersion: '2025-06-18' });
@@ -172,7 +172,7 @@ describe('--lazy with a snapshot of the last run', () => {
     expect(await later.request('tools/call', echo, 'call')).toHaveProperty('result.content');
   });
 
-  it('tries again with the next call where the server refused the session', async () => {
+  it('--lazy retries with the next call if the server refused the session', async () => {
     const stage = await start();
     await learn(stage);
     const initialize = {
@@ -204,7 +204,7 @@ describe('--lazy without a usable snapshot', () => {
       }),
     ],
     ['whose opening is no text', '{"format":1,"opening":{},"pages":{}}'],
-  ])('behaves as usual: one %s', async (_what, text) => {
+  ])('--lazy connects at the start if the snapshot is one %s', async (_what, text) => {
     const stage = await start();
     await learn(stage);
     for (const file of files(stage.folder)) writeFileSync(join(stage.folder, file), text);
@@ -215,7 +215,7 @@ describe('--lazy without a usable snapshot', () => {
     expect(bin.stderr).toBe('');
   });
 
-  it('behaves as usual where the folder cannot be written', async () => {
+  it('--lazy connects at the start if the folder is not writable', async () => {
     const stage = await start();
     writeFileSync(stage.folder, 'a file stands in the way');
     const bin = stage.run();
@@ -229,7 +229,7 @@ describe('--lazy without a usable snapshot', () => {
   it.each([
     ['another revision', {}, { protocolVersion: '2025-06-18' }],
     ['another region', { args: ['--region', 'eu-central-1', '--auth', 'none'] }, {}],
-  ])('never takes one of %s', async (_what, run, params) => {
+  ])('--lazy never uses a snapshot of %s', async (_what, run, params) => {
     const stage = await start();
     await learn(stage);
     const bin = stage.run(run);
@@ -249,8 +249,8 @@ describe('--lazy without a usable snapshot', () => {
   });
 });
 
-it('shows nobody the list of another: who speaks for another account than the last time connects as usual', async () => {
-  // Both of one account, and one of another.
+it('--lazy never shows the snapshot of another account: a run for another account connects at the start', async () => {
+  // Two runs for one account, and one for another.
   const [one, again, other] = [
     'ASIAQNZGKIQY56JQ7WML',
     'ASIAQNZGKIQYZZZZZZZZ',
@@ -274,7 +274,7 @@ it('shows nobody the list of another: who speaks for another account than the la
   expect(await initialized(other)).toBe(0);
 });
 
-it('keeps snapshots for their owner only, and no secret in them', async () => {
+it('--lazy keeps snapshots readable by their owner only, without secrets', async () => {
   const stage = await start();
   await learn(stage);
   const [file = ''] = files(stage.folder);

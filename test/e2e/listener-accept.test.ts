@@ -18,9 +18,9 @@ const call = (name: string, id: unknown = 0, meta = {}) => ({
 });
 const answer = { jsonrpc: '2.0', id: 0, result: { big: 1 } };
 
-describe('the server is sent both media types in Accept', () => {
+describe('Accept of requests that the listener sends upstream', () => {
   it.each([undefined, '*/*', 'application/json', 'text/event-stream', BOTH, 'text/event-stream, */*'])(
-    'where the client of the listener sends Accept %s',
+    'the server receives both media types in Accept if the listener client sends Accept %s',
     async (accept) => {
       const { url, server } = await startListening({
         behaviour: (request, response) => {
@@ -36,7 +36,7 @@ describe('the server is sent both media types in Accept', () => {
     },
   );
 
-  it('but a GET is sent text/event-stream alone, and so is what resumes', async () => {
+  it('the server receives Accept: text/event-stream alone for GET and for resumptions', async () => {
     const { url, server } = await startListening({
       behaviour: (_request, response) => new EventWriter(response).end(),
     });
@@ -47,27 +47,30 @@ describe('the server is sent both media types in Accept', () => {
   });
 });
 
-describe('a client of the listener that accepts JSON only', () => {
-  it.each([0, '', -1])('gets the single message of an event stream as JSON: id %j', async (id) => {
-    const text = `{ "jsonrpc":"2.0","id":${JSON.stringify(id)}, "result":{"n":12345678901234567890,"f":1.0} }`;
-    const { ask } = await startListening({
-      behaviour: (_request, response) => {
-        response.setHeader('mcp-session-id', 'of the server');
-        const events = new EventWriter(response);
-        events.prime('1');
-        events.send(text, '2');
-        events.end();
-      },
-    });
-    const got = await ask({ headers: JSON_ONLY, body: call('any', id) });
-    expect([got.status, got.text]).toEqual([200, text]);
-    expect(got.headers).toMatchObject({
-      'content-type': 'application/json',
-      'mcp-session-id': 'of the server',
-    });
-  });
+describe('a listener client that accepts JSON only', () => {
+  it.each([0, '', -1])(
+    'a JSON-only listener client gets the single message of an event stream as JSON: id %j',
+    async (id) => {
+      const text = `{ "jsonrpc":"2.0","id":${JSON.stringify(id)}, "result":{"n":12345678901234567890,"f":1.0} }`;
+      const { ask } = await startListening({
+        behaviour: (_request, response) => {
+          response.setHeader('mcp-session-id', 'of the server');
+          const events = new EventWriter(response);
+          events.prime('1');
+          events.send(text, '2');
+          events.end();
+        },
+      });
+      const got = await ask({ headers: JSON_ONLY, body: call('any', id) });
+      expect([got.status, got.text]).toEqual([200, text]);
+      expect(got.headers).toMatchObject({
+        'content-type': 'application/json',
+        'mcp-session-id': 'of the server',
+      });
+    },
+  );
 
-  it('opens a session with a strict server and works in it', async () => {
+  it('a JSON-only listener client opens a session with a strict server and works in it', async () => {
     for (const generation of ['v1', 'v2'] as const) {
       const target = await startSdkServer(generation);
       const proxy = await VerifyingProxy.start(target.url, signingVerify);
@@ -86,7 +89,7 @@ describe('a client of the listener that accepts JSON only', () => {
     }
   });
 
-  it('works with a strict server of 2026-07-28', async () => {
+  it('a JSON-only listener client works with a strict server of revision 2026-07-28', async () => {
     const target = await startSuiteServer('stateless');
     const proxy = await VerifyingProxy.start(target.url, signingVerify);
     const { ask } = await startListener(proxy.url);
@@ -106,7 +109,7 @@ describe('a client of the listener that accepts JSON only', () => {
     expect(got.json).toMatchObject({ id: 0, result: { content: [{ type: 'text' }] } });
   });
 
-  it('gets the answer without the notifications before it', async () => {
+  it('a JSON-only listener client gets the response without the notifications before it', async () => {
     const { ask } = await startListening({
       behaviour: (_request, response) => {
         const events = new EventWriter(response);
@@ -128,7 +131,7 @@ describe('a client of the listener that accepts JSON only', () => {
     expect([got.headers['content-type'], got.json]).toEqual(['application/json', answer]);
   });
 
-  it('cannot be asked anything: the server learns so at once, and answers', async () => {
+  it('a server request to a JSON-only client is refused at once, and the server can still answer the call', async () => {
     const asked = [
       { jsonrpc: '2.0', id: 0, method: 'elicitation/create', params: { message: 'Who?' } },
       { jsonrpc: '2.0', id: '', method: 'ping' },
@@ -168,7 +171,7 @@ describe('a client of the listener that accepts JSON only', () => {
     expect(server.requests.every(({ headers: sent }) => sent['mcp-session-id'] === 's')).toBe(true);
   });
 
-  it('gets the answer of a stream that its server ended and continues on a GET', async () => {
+  it('a JSON-only listener client gets the response of a stream that its server ended and resumes on a GET', async () => {
     const { ask, server } = await startListening({
       behaviour: (request, response) => {
         const events = new EventWriter(response);
@@ -187,7 +190,7 @@ describe('a client of the listener that accepts JSON only', () => {
     expect(server.of('tools/call').length).toBe(1);
   });
 
-  it('gets a batch as JSON, whatever the server sends', async () => {
+  it('a JSON-only listener client gets a batch as JSON, whatever the server sends', async () => {
     const { ask } = await startListening({ session: { answerWith: 'sse' } });
     const headers = { ...(await openSession(ask)), 'mcp-protocol-version': '2025-03-26', ...JSON_ONLY };
     const body = [
@@ -201,7 +204,7 @@ describe('a client of the listener that accepts JSON only', () => {
     ]);
   });
 
-  it('is refused a subscription with a 406 that names what is missing, and nothing is sent', async () => {
+  it('a subscription of a JSON-only listener client is refused with 406 and the missing type, and not sent', async () => {
     const { ask, server } = await startListening();
     const params = { _meta: { 'io.modelcontextprotocol/protocolVersion': '2026-07-28' }, notifications: {} };
     const got = await ask({
@@ -217,20 +220,23 @@ describe('a client of the listener that accepts JSON only', () => {
   });
 });
 
-describe('a client of the listener that accepts event streams only', () => {
-  it.each([0, '', -1])('gets a JSON answer as an event: id %j', async (id) => {
-    const { ask } = await startListening({
-      behaviour: (_request, response) =>
-        sendJson(response, 200, `{"jsonrpc":"2.0",\n"id":${JSON.stringify(id)},"result":{"f":1.0}}`),
-    });
-    const got = await ask({ headers: EVENTS_ONLY, body: call('any', id) });
-    expect([got.status, got.headers['content-type']]).toEqual([200, 'text/event-stream']);
-    expect(got.text).toBe(
-      `event: message\ndata: {"jsonrpc":"2.0", "id":${JSON.stringify(id)},"result":{"f":1.0}}\n\n`,
-    );
-  });
+describe('a listener client that accepts event streams only', () => {
+  it.each([0, '', -1])(
+    'a stream-only listener client gets a JSON response as an event: id %j',
+    async (id) => {
+      const { ask } = await startListening({
+        behaviour: (_request, response) =>
+          sendJson(response, 200, `{"jsonrpc":"2.0",\n"id":${JSON.stringify(id)},"result":{"f":1.0}}`),
+      });
+      const got = await ask({ headers: EVENTS_ONLY, body: call('any', id) });
+      expect([got.status, got.headers['content-type']]).toEqual([200, 'text/event-stream']);
+      expect(got.text).toBe(
+        `event: message\ndata: {"jsonrpc":"2.0", "id":${JSON.stringify(id)},"result":{"f":1.0}}\n\n`,
+      );
+    },
+  );
 
-  it('gets an event stream as it is, with its ids', async () => {
+  it('a stream-only listener client gets an event stream unchanged, with its ids', async () => {
     const { url } = await startListening({
       behaviour: (_request, response) => {
         const events = new EventWriter(response);
@@ -243,7 +249,7 @@ describe('a client of the listener that accepts event streams only', () => {
     expect(got.text).toContain('id: 1\nretry: 500\ndata:\n\nid: 2\nevent: message\n');
   });
 
-  it('gets a batch as events, and errors as every client does', async () => {
+  it('a stream-only listener client gets a batch as events, and errors as every client does', async () => {
     const { ask } = await startListening();
     const headers = { ...(await openSession(ask)), 'mcp-protocol-version': '2025-03-26', ...EVENTS_ONLY };
     const ping = (id: unknown) => ({ jsonrpc: '2.0', id, method: 'ping' });
@@ -255,7 +261,7 @@ describe('a client of the listener that accepts event streams only', () => {
 });
 
 it.each(['text/html', 'application/json;q=0', 'image/*, application/xml'])(
-  'Accept %s of a client of the listener is answered 406 with what is missing, and nothing is sent',
+  'Accept %s of a listener client is refused with 406 and the missing types, and nothing is sent',
   async (accept) => {
     const { ask, server } = await startListening();
     const got = await ask({ headers: { accept }, body: call('any') });
@@ -283,7 +289,7 @@ describe('the path of the listener', () => {
       ['/', '/?x'],
       ['/mcp', '//'],
     ],
-  ])('with %j is %j', async (args, served, not) => {
+  ])('the listener with the options %j serves the paths %j and no other', async (args, served, not) => {
     const { url, server } = await startListening({
       behaviour: (request, response) =>
         sendJson(response, 200, { jsonrpc: '2.0', id: request.rpc.id, result: {} }),
@@ -300,7 +306,7 @@ describe('the path of the listener', () => {
     expect((await send(new URL('/healthz', url).href, { method: 'GET' })).status).toBe(200);
   });
 
-  it('with a slash at its end serves streams and the end of a session too', async () => {
+  it('a listener path with a trailing slash serves GET streams and DELETE too', async () => {
     const { url, ask, mcp } = await startListening();
     const headers = await openSession(ask);
     const slashed = `${url}/`;

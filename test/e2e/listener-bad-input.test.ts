@@ -21,7 +21,7 @@ const claiming = (message: { params: object }) => ({
 });
 const call = (id: unknown = 0) => ({ jsonrpc: '2.0', id, method: 'tools/call', params: { name: 'any' } });
 
-/** Bytes on a connection of their own, and all that comes back until the proxy or the test closes it. */
+/** Sends bytes on a connection of its own; returns all that comes back until either side closes it. */
 function raw(url: string, bytes: string | Buffer, { end = false } = {}): Promise<string> {
   const { hostname, port } = new URL(url);
   const socket = connect(Number(port), hostname);
@@ -40,26 +40,29 @@ function raw(url: string, bytes: string | Buffer, { end = false } = {}): Promise
 const errorIn = (text: string): { code: number; message: string } =>
   (JSON.parse(text.slice(text.indexOf('{'))) as { error: { code: number; message: string } }).error;
 
-describe('who is not let in', () => {
+describe('requests that the listener rejects', () => {
   it.each([
     ['a foreign Host', { host: 'evil.example' }, '--allowed-host'],
     ['a foreign Host that looks like a local one', { host: 'localhost.evil.example' }, '--allowed-host'],
     ['a foreign page', { origin: 'https://evil.example' }, '--allowed-origin'],
     ['a page of nowhere', { origin: 'null' }, '--allowed-origin'],
-  ])('by %s: 403, an error without id, and the server never hears of it', async (_what, headers, option) => {
-    const { url, server } = await startListening();
-    for (const method of ['POST', 'GET', 'DELETE', 'OPTIONS']) {
-      const refused = await send(url, { method, headers, ...(method === 'POST' ? { body: ping } : {}) });
-      expect(refused.status).toBe(403);
-      expect(refused.json).toMatchObject({ jsonrpc: '2.0', error: { code: -31022 } });
-      expect(refused.json).not.toHaveProperty('id');
-      expect(refused.text).toContain(option);
-      expect(refused.headers).not.toHaveProperty('access-control-allow-origin');
-    }
-    expect(server.requests).toEqual([]);
-  });
+  ])(
+    'a request with %s gets a 403 error without id and is not sent to the server',
+    async (_what, headers, option) => {
+      const { url, server } = await startListening();
+      for (const method of ['POST', 'GET', 'DELETE', 'OPTIONS']) {
+        const refused = await send(url, { method, headers, ...(method === 'POST' ? { body: ping } : {}) });
+        expect(refused.status).toBe(403);
+        expect(refused.json).toMatchObject({ jsonrpc: '2.0', error: { code: -31022 } });
+        expect(refused.json).not.toHaveProperty('id');
+        expect(refused.text).toContain(option);
+        expect(refused.headers).not.toHaveProperty('access-control-allow-origin');
+      }
+      expect(server.requests).toEqual([]);
+    },
+  );
 
-  it('by no token, or a wrong one: 401, which says what is wanted', async () => {
+  it('a request with no token or a wrong one gets 401 with the required scheme', async () => {
     const { ask, url, server, bin } = await startListening({ env: { MCP_PROXY_LISTEN_TOKEN: TOKEN } });
     for (const headers of [{}, { authorization: `Bearer ${TOKEN}x` }, { authorization: `Basic ${TOKEN}` }]) {
       const refused = await ask({ headers, body: ping });
@@ -68,14 +71,14 @@ describe('who is not let in', () => {
     }
     expect(server.requests).toEqual([]);
     const allowed = await ask({ headers: { authorization: `Bearer ${TOKEN}` }, body: ping });
-    // The server's own answer: there is no session.
+    // The server's own response that there is no session.
     expect(allowed.status).toBe(400);
     expect(server.requests[0]?.headers.authorization).toMatch(/^AWS4/);
     expect((await send(new URL('/healthz', url).href, { method: 'GET' })).status).toBe(200);
     expect(bin.stderr).not.toContain(TOKEN);
   });
 
-  it('may be let in by name', async () => {
+  it('--allowed-host and --allowed-origin admit the hosts and origins that they name', async () => {
     const names = ['--allowed-host', 'mcp.example.com', '--allowed-origin', 'https://app.example.com'];
     const { ask, url } = await startListening({ args: names });
     const page = { host: 'mcp.example.com', origin: 'https://app.example.com' };
@@ -90,7 +93,7 @@ describe('who is not let in', () => {
   });
 });
 
-describe('what is no request', () => {
+describe('an invalid request to the listener', () => {
   it.each([
     ['no JSON', '{', -32700],
     ['nothing', '', -32700],
@@ -111,7 +114,7 @@ describe('what is no request', () => {
       '{"jsonrpc":"2.0","id":0,"result":{},"Method":"x"}',
       -32600,
     ],
-  ])('%s is 400, and never sent', async (_what, body, code) => {
+  ])('the body %s gets 400 and is not sent', async (_what, body, code) => {
     const { ask, server } = await startListening();
     const refused = await ask({ body });
     expect([refused.status, refused.json.error]).toMatchObject([400, { code }]);
@@ -126,16 +129,19 @@ describe('what is no request', () => {
     ['a POST that takes no answer', 'POST', '/mcp', { accept: 'image/png' }, 406],
     ['a body of another type', 'POST', '/mcp', { 'content-type': 'text/plain' }, 415],
     ['a compressed body', 'POST', '/mcp', { 'content-encoding': 'gzip' }, 415],
-  ])('%s', async (_what, method, path, headers, status) => {
-    const { url, server } = await startListening();
-    const body = method === 'POST' ? { body: ping } : {};
-    const refused = await send(new URL(path, url).href, { method, headers, ...body });
-    expect([refused.status, refused.json.error]).toMatchObject([status, { code: -32600 }]);
-    if (status === 405) expect(refused.headers.allow).toBe('GET, POST, DELETE');
-    expect(server.requests).toEqual([]);
-  });
+  ])(
+    'an invalid HTTP request to the listener gets its 4xx status: %s',
+    async (_what, method, path, headers, status) => {
+      const { url, server } = await startListening();
+      const body = method === 'POST' ? { body: ping } : {};
+      const refused = await send(new URL(path, url).href, { method, headers, ...body });
+      expect([refused.status, refused.json.error]).toMatchObject([status, { code: -32600 }]);
+      if (status === 405) expect(refused.headers.allow).toBe('GET, POST, DELETE');
+      expect(server.requests).toEqual([]);
+    },
+  );
 
-  it('garbage is told so, and harms nobody', async () => {
+  it('bytes that are not HTTP get 400, and other clients are unaffected', async () => {
     const { url, ask } = await startListening();
     expect(await raw(url, 'HELO there\r\n\r\n')).toMatch(/^HTTP\/1\.1 400 /);
     expect(await raw(url, Buffer.from([0x16, 0x03, 0x01, 0x00, 0xa5]), { end: true })).toMatch(/400|^$/);
@@ -144,8 +150,8 @@ describe('what is no request', () => {
   });
 });
 
-describe('what is too much', () => {
-  it('a body over the limit is 413, however it comes', async () => {
+describe('the size limits of the listener', () => {
+  it('a body over the limit gets 413, with and without a Content-Length', async () => {
     const { ask, url, server } = await startListening({ args: ['--max-body', '2048'] });
     const long = JSON.stringify({ ...call(), filler: 'x'.repeat(4_096) });
     const told = await ask({ body: long });
@@ -155,14 +161,14 @@ describe('what is too much', () => {
     const fits = await ask({ body: { ...call(), filler: 'x'.repeat(1_024) } });
     expect(fits.status).toBe(400);
     expect(server.requests.length).toBe(1);
-    // Who asks first is told before it has sent anything.
+    // With Expect: 100-continue, the client gets the error before it has sent the body.
     const head = `POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9999999\r\nExpect: 100-continue\r\n\r\n`;
     const text = await raw(url, head);
     expect(text).toMatch(/^HTTP\/1\.1 413 /);
     expect(errorIn(text).code).toBe(-31023);
   });
 
-  it('leave to send a body is given where it fits', async () => {
+  it('Expect: 100-continue gets 100 if the body is within the limit', async () => {
     const { url } = await startListening();
     const body = JSON.stringify(ping);
     const request = http.request(url, {
@@ -179,7 +185,7 @@ describe('what is too much', () => {
     expect(await answered).toBe(400);
   });
 
-  it('a head over the limit is 431', async () => {
+  it('a request head over the limit gets 431', async () => {
     const { url } = await startListening({ args: ['--max-headers', '4096'] });
     const text = await raw(
       url,
@@ -189,7 +195,7 @@ describe('what is too much', () => {
     expect(errorIn(text).message).toContain('--max-headers');
   });
 
-  it('more clients than allowed are 503, and health can still be asked for', async () => {
+  it('clients over the limit get 503, and health checks are still answered', async () => {
     const gate = makeGate();
     const { ask, url, server } = await startListening({
       args: ['--max-clients', '2'],
@@ -212,7 +218,7 @@ describe('what is too much', () => {
     expect((await ask({ body: call() })).status).toBe(200);
   });
 
-  it('requests that are sent ahead on one connection count one by one', async () => {
+  it('pipelined requests on one connection count one by one', async () => {
     const { url, server } = await startListening({
       args: ['--max-clients', '3'],
       behaviour: () => undefined,
@@ -221,14 +227,14 @@ describe('what is too much', () => {
     const one = `POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
     void raw(url, one.repeat(10));
     await server.until((requests) => requests.length === 1);
-    // A second connection finds the house full; and those that were sent ahead are carried in their turn only.
+    // A second connection finds all places taken; pipelined requests are relayed in turn.
     expect((await send(url, { body: call() })).status).toBe(503);
     expect(server.requests.length).toBe(1);
   });
 });
 
-describe('a session', () => {
-  it('that the server does not know, or not any more, is the server’s to refuse', async () => {
+describe('a session of a listener client', () => {
+  it('an unknown or deleted session is refused by the server, not by the listener', async () => {
     const { ask, mcp } = await startListening();
     const headers = await openSession(ask);
     const foreign = await ask({ headers: { ...headers, 'mcp-session-id': 'of-another' }, body: ping });
@@ -236,12 +242,12 @@ describe('a session', () => {
     expect((await ask({ headers, body: ping })).status).toBe(200);
     mcp.forgetSessions();
     expect((await ask({ headers, body: ping })).status).toBe(404);
-    // By the book: the client opens a new one.
+    // As MCP requires, the client opens a new session.
     const again = await openSession(ask);
     expect((await ask({ headers: again, body: ping })).status).toBe(200);
   });
 
-  it('is asked for by the server where GET and DELETE name none', async () => {
+  it('GET and DELETE without a session id are refused by the server', async () => {
     const { url } = await startListening();
     for (const method of ['GET', 'DELETE']) {
       const answer = await send(url, { method, headers: { accept: 'text/event-stream' } });
@@ -262,7 +268,7 @@ it.each([
   ['Mcp-Method', { 'mcp-method': 'ping' }, { jsonrpc: '2.0', method: 'notifications/initialized' }],
   ['Mcp-Method', { 'mcp-method': 'ping' }, [ping, call(1)]],
 ])(
-  'a header %s that says something else than the body is 400 and -32020, and never sent: %j',
+  'a header %s that differs from the body gets 400 and -32020, and is not sent: %j',
   async (header, headers, body) => {
     const { ask, server } = await startListening();
     const answer = await ask({ headers, body });
@@ -297,7 +303,7 @@ it('a header Mcp-Param that repeats nothing of the body is 400, also of a tool a
   }
 });
 
-it('a header Mcp-Param of a known tool that says something else than the argument is 400, and never sent', async () => {
+it('a header Mcp-Param of a known tool that differs from the argument gets 400 and is not sent', async () => {
   const region = { type: 'string', 'x-mcp-header': 'Region' };
   const tool = { name: 'any', inputSchema: { type: 'object', properties: { region } } };
   const { ask, server } = await startListening({
@@ -319,7 +325,7 @@ it.each([
   ['anything', 'DELETE', 403],
   ['none', 'POST', 400],
   ['same-origin', 'POST', 400],
-])('Sec-Fetch-Site: %s without an Origin, with %s, is answered %i', async (site, method, status) => {
+])('Sec-Fetch-Site: %s without an Origin, with %s, gets %i', async (site, method, status) => {
   const { url, server } = await startListening();
   const body = method === 'POST' ? { body: ping } : {};
   const headers = { 'sec-fetch-site': site, accept: 'application/json, text/event-stream' };
@@ -337,7 +343,7 @@ it('a page of another site whose Origin is allowed may use the listener', async 
   }
 });
 
-it('a client that leaves takes its call along, wherever that is', async () => {
+it('a listener client that disconnects ends its call, whether the call is queued or in flight', async () => {
   const gone = makeGate();
   const { url, ask, server } = await startListening({
     args: ['--max-connections', '1'],
@@ -355,7 +361,7 @@ it('a client that leaves takes its call along, wherever that is', async () => {
   });
   waiting.on('error', () => undefined).end(JSON.stringify(call('never sent')));
   const third = ask({ body: call('third') });
-  // Another connection has been served since: both of the others are in line.
+  // Another connection has been served since: both of the others are in the queue.
   await ask({ body: { jsonrpc: '2.0', id: 'p', method: 'ping' } });
   waiting.destroy();
   await ask({ body: { jsonrpc: '2.0', id: 'p', method: 'ping' } });

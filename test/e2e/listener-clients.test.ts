@@ -12,7 +12,7 @@ const CLIENTS = {
   v2: (url: string) => connectClientV2(url, 'legacy'),
 } as const;
 
-/** The listener before a server, every request to which must be signed. */
+/** The listener in front of a server that requires every request to be signed. */
 async function listenerTo(target: string, args: readonly string[] = []) {
   const proxy = await VerifyingProxy.start(target, signingVerify);
   return { proxy, ...(await startListener(proxy.url, { args })) };
@@ -28,7 +28,7 @@ describe.each(['v1', 'v2'] as const)('a client of SDK %s at the listener', (clie
       return { server, proxy, client: await connect(url) };
     }
 
-    it('list, call and read', async () => {
+    it('an SDK client at the listener lists, calls and reads', async () => {
       const { client, server, proxy } = await start();
       expect(await client.toolNames()).toEqual(['add', 'steps', 'ask', 'sample', 'log', 'hang', 'announce']);
       expect(await client.call('add', { a: 1, b: 2 })).toBe('3');
@@ -37,7 +37,7 @@ describe.each(['v1', 'v2'] as const)('a client of SDK %s at the listener', (clie
       expect([server.opened.length, proxy.refused]).toEqual([1, []]);
     });
 
-    it('hear of each other in the middle of a call: progress, logs, questions and their answers', async () => {
+    it('an SDK client at the listener gets progress, logs and server requests during a call, and answers them', async () => {
       const { client } = await start(['--max-connections', '1']);
       const steps: number[] = [];
       expect(await client.call('steps', {}, { onProgress: (step) => steps.push(step) })).toBe('stepped');
@@ -48,9 +48,9 @@ describe.each(['v1', 'v2'] as const)('a client of SDK %s at the listener', (clie
       expect(JSON.parse(await client.call('sample'))).toMatchObject({ content: { text: 'sampled' } });
     });
 
-    it('hear of each other on the session’s own stream', async () => {
+    it('an SDK client at the listener gets messages on the standalone stream', async () => {
       const { client, proxy } = await start();
-      // The SDK's clients ask for the stream and do not wait for it; what a server says before it is there is lost.
+      // The SDK's clients do not wait for the stream to open; what a server sends before that is lost.
       await expect.poll(() => proxy.requests.some(({ method }) => method === 'GET')).toBe(true);
       await client.subscribe('a:b');
       await client.call('announce', { uri: 'a:b' });
@@ -58,7 +58,7 @@ describe.each(['v1', 'v2'] as const)('a client of SDK %s at the listener', (clie
       await client.hears('updated a:b');
     });
 
-    it('cancel a call, and its connection is free for the next', async () => {
+    it('an SDK client at the listener cancels a call, and the connection is free for the next call', async () => {
       const { client, server } = await start(['--max-connections', '1']);
       const controller = new AbortController();
       const hanging = client.call('hang', { label: 'one' }, { signal: controller.signal });
@@ -71,7 +71,7 @@ describe.each(['v1', 'v2'] as const)('a client of SDK %s at the listener', (clie
     });
   });
 
-  it('works with the reference server, as does a second client beside it', async () => {
+  it('two SDK clients at the listener work side by side with the reference server', async () => {
     const server = await startEverythingServer();
     const { url, proxy } = await listenerTo(server.url);
     const clients = await Promise.all([connect(url), connect(url), connect(url)]);
@@ -90,7 +90,7 @@ describe.each(['v1', 'v2'] as const)('a client of SDK %s at the listener', (clie
 
 const NEW = '2026-07-28';
 
-describe('a client of both eras', () => {
+describe('an SDK client of both eras at the listener', () => {
   it.each<[mode: 'auto' | 'legacy' | 'pinned', eras: Eras]>([
     ['legacy', 'session'],
     ['legacy', 'both'],
@@ -99,23 +99,26 @@ describe('a client of both eras', () => {
     ['auto', 'both'],
     ['pinned', 'stateless'],
     ['pinned', 'both'],
-  ])('%s, at a server of %s revisions, works through the listener', async (mode, eras) => {
-    const server = await startSuiteServer(eras);
-    const { url, proxy } = await listenerTo(server.url);
-    const client = await connectClientV2(url, mode === 'pinned' ? { pin: NEW } : mode);
-    expect(await client.toolNames()).toContain('test_simple_text');
-    expect(await client.call('test_simple_text')).toMatch(/\w/);
-    expect(proxy.refused).toEqual([]);
-  });
+  ])(
+    'an SDK client in mode %s works through the listener at a server of %s revisions',
+    async (mode, eras) => {
+      const server = await startSuiteServer(eras);
+      const { url, proxy } = await listenerTo(server.url);
+      const client = await connectClientV2(url, mode === 'pinned' ? { pin: NEW } : mode);
+      expect(await client.toolNames()).toContain('test_simple_text');
+      expect(await client.call('test_simple_text')).toMatch(/\w/);
+      expect(proxy.refused).toEqual([]);
+    },
+  );
 
-  it('of one era at a server of the other is told by the server', async () => {
+  it("a client of one era at a server of the other gets the server's error through the listener", async () => {
     const old = await listenerTo((await startSuiteServer('session')).url);
     await expect(connectClientV2(old.url, { pin: NEW })).rejects.toThrow();
     const young = await listenerTo((await startSuiteServer('stateless')).url);
     await expect(connectClientV2(young.url, 'legacy')).rejects.toThrow();
   });
 
-  it('finds both eras through one listener at the same time', async () => {
+  it('session-era and stateless clients work through one listener at the same time', async () => {
     const { url, proxy } = await listenerTo((await startSuiteServer('both')).url);
     const [old, young] = await Promise.all([connectClientV1(url), connectClientV2(url, { pin: NEW })]);
     const texts = await Promise.all(

@@ -23,9 +23,9 @@ function unfinished(url: string, bytes: number): Promise<void> {
   });
 }
 
-describe('clients of one listener', () => {
+describe('fairness between clients of one listener', () => {
   it.each(['application/json', 'text/event-stream'])(
-    'do not wait for those that read %s slowly: their answers give up their place',
+    'clients do not wait for others that read %s slowly: a slow response gives up its connection',
     async (type) => {
       const { url, ask, server } = await startListening({
         args: ['--max-connections', '2'],
@@ -47,7 +47,7 @@ describe('clients of one listener', () => {
       await server.until((requests) => requests.length === 2);
       expect((await ask({ headers: session('three'), body: call(-1) })).status).toBe(200);
       expect((await ask({ body: call(0) })).status).toBe(200);
-      // Nothing is lost to the slow ones: they are still served.
+      // The slow clients lose nothing: they are still served.
       for (const response of slow) {
         let bytes = 0;
         for await (const chunk of response) bytes += (chunk as Buffer).length;
@@ -56,7 +56,7 @@ describe('clients of one listener', () => {
     },
   );
 
-  it('take turns where all connections are busy, by session', async () => {
+  it('sessions take turns when all connections are busy', async () => {
     const gate = makeGate();
     const { ask, server, bin } = await startListening({
       args: ['--max-connections', '1', '--log-level', 'trace'],
@@ -81,7 +81,7 @@ describe('clients of one listener', () => {
     expect(order.indexOf('other')).toBeLessThanOrEqual(2);
   });
 
-  it('can post while others leave as many long bodies unfinished as memory has room for', async () => {
+  it('a client can post while others leave as many long bodies unfinished as memory has room for', async () => {
     const { url, ask } = await startListening({
       behaviour: (request, response) =>
         sendJson(response, 200, { jsonrpc: '2.0', id: request.rpc.id, result: {} }),
@@ -89,7 +89,7 @@ describe('clients of one listener', () => {
     const before = [];
     for (let count = 0; count < 16; count++) before.push(unfinished(url, 16 * MIB - 1));
     await Promise.all(before);
-    // What the system still held of the bodies has been read after as many turns.
+    // After as many turns, what the system still held of the bodies has been read.
     for (let turn = 0; turn < 200; turn++) await send(new URL('/healthz', url).href, { method: 'GET' });
     expect((await ask({ body: call(0) })).status).toBe(200);
     const long = { ...call(1), filler: 'x'.repeat(MIB) };

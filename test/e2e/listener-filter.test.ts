@@ -6,10 +6,10 @@ import type { Behaviour } from '../support/scripted-server.ts';
 
 const READS = { name: 'read_file', inputSchema: { type: 'object' }, annotations: { readOnlyHint: true } };
 const WRITES = { name: 'delete_file', inputSchema: { type: 'object' } };
-/** Longer than the bytes of an event that are checked where no filter is on. */
+/** Longer than the part of an event that is checked when no filter is on. */
 const LONG = { ...WRITES, description: 'x'.repeat(200_000) };
 
-/** Answers like lenient servers: to notifications as well, and to GET with the events it is asked for. */
+/** Answers like lenient servers: notifications too, and GET with the requested events. */
 const lenient =
   (replayed: (write: (text: string) => void) => void): Behaviour =>
   (request, response) => {
@@ -54,7 +54,7 @@ const METHODS = [
 ];
 
 describe.each([['--read-only'], ['--deny-tool', 'delete_*']])('%s at the listener', (...args) => {
-  it('does not send a call whose name the list does not contain exactly', async () => {
+  it('a filter at the listener does not send a call unless the list contains exactly its name', async () => {
     const { ask, server } = await startListening({ args, behaviour: lenient(() => undefined) });
     for (const name of NAMES) {
       const params = { name, arguments: {} };
@@ -64,7 +64,7 @@ describe.each([['--read-only'], ['--deny-tool', 'delete_*']])('%s at the listene
     expect(server.of('tools/call')).toEqual([]);
   });
 
-  it('hides tools from a notification that names tools/list, and refuses methods that resemble one', async () => {
+  it('a filter at the listener answers a tools/list notification with 202 and refuses methods that resemble it', async () => {
     const { ask, server } = await startListening({ args, behaviour: lenient(() => undefined) });
     const { status, text } = await ask({ body: { jsonrpc: '2.0', method: 'tools/list' } });
     expect([status, text]).toEqual([202, '']);
@@ -76,7 +76,7 @@ describe.each([['--read-only'], ['--deny-tool', 'delete_*']])('%s at the listene
     expect(server.requests).toHaveLength(1);
   });
 
-  it('hides tools from a resumed stream that repeats the list', async () => {
+  it('a filter at the listener hides tools from a resumed stream that repeats the list', async () => {
     const { url, server } = await startListening({ args });
     for (const [how, pieces] of Object.entries(REPLAYS)) {
       server.behaviour = lenient((write) => pieces.forEach(write));
@@ -92,7 +92,7 @@ describe.each([['--read-only'], ['--deny-tool', 'delete_*']])('%s at the listene
   });
 });
 
-it('without a filter, a method that only resembles tools/call passes', async () => {
+it('without a filter, a method that only resembles tools/call passes the listener', async () => {
   const { ask, server } = await startListening({ behaviour: lenient(() => undefined) });
   await ask({ body: { jsonrpc: '2.0', id: 0, method: 'Tools/Call', params: { name: 'delete_file' } } });
   expect(server.of('Tools/Call')).toHaveLength(1);

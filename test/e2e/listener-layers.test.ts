@@ -15,18 +15,21 @@ const namesIn = ({ result }: Record<string, unknown> = {}): unknown[] =>
   (result as { tools: { name: unknown }[] }).tools.map(({ name }) => name);
 
 describe('--read-only at the listener', () => {
-  it.each(['json', 'sse'] as const)('shows and runs what only reads (%s)', async (answerWith) => {
-    const { ask, server } = await startListening({ args: ['--read-only'], session: { answerWith } });
-    const headers = await openSession(ask);
-    const listed = await ask({ headers, body: rpc('tools/list') });
-    expect(namesIn(answerWith === 'sse' ? eventsOf(listed.text)[0] : listed.json)).toEqual(['echo']);
-    expect((await ask({ headers, body: call('echo', '') })).status).toBe(200);
-    const refused = await ask({ headers, body: call('sleep', -1) });
-    expect([refused.status, refused.json]).toMatchObject([200, { id: -1, error: { code: -31_017 } }]);
-    expect(server.of('tools/call').map(({ rpc: { id } }) => id)).toEqual(['']);
-  });
+  it.each(['json', 'sse'] as const)(
+    '--read-only at the listener shows and runs only read-only tools (%s)',
+    async (answerWith) => {
+      const { ask, server } = await startListening({ args: ['--read-only'], session: { answerWith } });
+      const headers = await openSession(ask);
+      const listed = await ask({ headers, body: rpc('tools/list') });
+      expect(namesIn(answerWith === 'sse' ? eventsOf(listed.text)[0] : listed.json)).toEqual(['echo']);
+      expect((await ask({ headers, body: call('echo', '') })).status).toBe(200);
+      const refused = await ask({ headers, body: call('sleep', -1) });
+      expect([refused.status, refused.json]).toMatchObject([200, { id: -1, error: { code: -31_017 } }]);
+      expect(server.of('tools/call').map(({ rpc: { id } }) => id)).toEqual(['']);
+    },
+  );
 
-  it('reads the list by itself where a client calls first, in the session of the call', async () => {
+  it('--read-only at the listener reads the list itself, in the session of the call, if a client calls first', async () => {
     const { ask, server } = await startListening({ args: ['--read-only'] });
     const headers = await openSession(ask);
     const refused = await ask({ headers: { ...headers, 'mcp-name': 'sleep' }, body: call('sleep') });
@@ -37,7 +40,7 @@ describe('--read-only at the listener', () => {
     expect(refused.text).not.toContain('mcp-sigv4-proxy:tools');
   });
 
-  it('tells a client whose session is gone so, and nobody else', async () => {
+  it('--read-only at the listener returns 404 to the client whose session is lost, and to no other client', async () => {
     const { ask } = await startListening({ args: ['--read-only'] });
     const headers = await openSession(ask);
     const stale = { ...headers, 'mcp-session-id': 'gone' };
@@ -51,7 +54,7 @@ describe('--read-only at the listener', () => {
     expect([ran.status, ran.json]).toMatchObject([200, { id: '', result: {} }]);
   });
 
-  it('and in the revision of the call, where that has no session', async () => {
+  it('--read-only at the listener reads the list in the revision of a call without a session', async () => {
     const tools = [{ name: 'look', inputSchema: { type: 'object' }, annotations: { readOnlyHint: true } }];
     const { ask, server } = await startListening({
       args: ['--read-only'],
@@ -78,7 +81,7 @@ describe('--read-only at the listener', () => {
     expect(own?.rpc.params).toMatchObject({ _meta });
   });
 
-  it('lets nothing past in a batch', async () => {
+  it('--read-only at the listener applies to each call of a batch', async () => {
     const { ask, server } = await startListening({ args: ['--read-only'] });
     const headers = { ...(await openSession(ask)), 'mcp-protocol-version': '2025-03-26' };
     const { text } = await ask({
@@ -91,7 +94,7 @@ describe('--read-only at the listener', () => {
     expect(server.of('tools/call').map(({ rpc: { id } }) => id)).toEqual([1]);
   });
 
-  it('knows the tools of all who come and go, and asks anew when the server says that they changed', async () => {
+  it('--read-only at the listener keeps a tool list while others come and go, and rereads it after list_changed', async () => {
     const { ask, url, server, mcp } = await startListening({ args: ['--read-only'] });
     const headers = await openSession(ask);
     await ask({ headers, body: rpc('tools/list') });
@@ -110,7 +113,7 @@ describe('--read-only at the listener', () => {
 });
 
 it.each(['json', 'sse'] as const)(
-  'a call that broke off is repeated where a list that passed (%s) has said that its tool only reads',
+  'a call that broke off is retried if a relayed list (%s) has declared its tool read-only',
   async (answerWith) => {
     let broken = 0;
     const { ask, server } = await startListening({
@@ -133,7 +136,7 @@ it.each(['json', 'sse'] as const)(
   },
 );
 
-it('a list whose stream tells something first comes as a stream where a layer reads it', async () => {
+it('a list whose stream begins with another message is relayed as a stream when a layer reads it', async () => {
   const { ask } = await startListening({
     args: ['--read-only'],
     behaviour: (request, response) => {
@@ -151,7 +154,7 @@ it('a list whose stream tells something first comes as a stream where a layer re
   ]);
 });
 
-it('a server that cannot open sessions is left alone, and clients are told for how long', async () => {
+it('a server that cannot open sessions gets no further attempts for a time, and clients get a Retry-After', async () => {
   const { ask, server } = await startListening({
     args: ['--breaker-threshold', '2', '--retries', '0'],
     behaviour: (_request, response) => sendJson(response, 500, 'out of order'),
@@ -166,7 +169,7 @@ it('a server that cannot open sessions is left alone, and clients are told for h
   expect(server.of('initialize').length).toBe(2);
 });
 
-it('a call that waits in the queue is taken back by its client, and never sent', async () => {
+it('a queued call whose listener client disconnects is never sent', async () => {
   const gate = makeGate();
   const { ask, bin, server } = await startListening({
     args: ['--max-concurrent', '1', '--queue-size', '5', '--log-level', 'trace'],

@@ -12,8 +12,8 @@ import { signingArgs } from '../support/signing.ts';
 const call = (id: unknown = 0) => ({ jsonrpc: '2.0', id, method: 'tools/call', params: { name: 'slow' } });
 const health = (url: string, path: string) => send(new URL(path, url).href, { method: 'GET' });
 
-describe('a SIGTERM', () => {
-  it('lets calls in flight finish, refuses new ones, cuts streams, and ends the process', async () => {
+describe('SIGTERM to the listener', () => {
+  it('SIGTERM lets calls in flight finish, refuses new ones, ends streams, and ends the process', async () => {
     const gate = makeGate();
     const { url, ask, bin, server } = await startListening({
       behaviour: async (request, response) => {
@@ -45,7 +45,7 @@ describe('a SIGTERM', () => {
     expect(server.requests.length).toBe(2);
   });
 
-  it('gives a call whose stream has begun its reason as an event', async () => {
+  it('SIGTERM ends a call whose stream has begun with an error event that states the reason', async () => {
     const { url, bin, server } = await startListening({
       args: ['--drain-timeout', '0.2'],
       behaviour: (_request, response) =>
@@ -61,7 +61,7 @@ describe('a SIGTERM', () => {
     ]);
   });
 
-  it('gives them --drain-timeout', async () => {
+  it('SIGTERM gives calls in flight --drain-timeout', async () => {
     const { ask, bin, server } = await startListening({
       args: ['--drain-timeout', '0.2'],
       behaviour: () => undefined,
@@ -78,7 +78,7 @@ describe('a SIGTERM', () => {
     expect(await bin.exit()).toEqual({ code: 0, signal: null });
   });
 
-  it('where nothing is in flight ends it at once, and so does a second one', async () => {
+  it('SIGTERM ends an idle listener at once, and a second SIGTERM ends a busy one at once', async () => {
     const idle = await startListening();
     idle.bin.kill('SIGTERM');
     expect(await idle.bin.exit()).toEqual({ code: 0, signal: null });
@@ -94,8 +94,8 @@ describe('a SIGTERM', () => {
   });
 });
 
-describe.skipIf(process.platform === 'win32')('a SIGHUP', () => {
-  it('says that there is nothing to replace, and harms nobody', async () => {
+describe.skipIf(process.platform === 'win32')('SIGHUP to the listener', () => {
+  it('SIGHUP to the listener logs that clients own their sessions, and has no other effect', async () => {
     const { ask, bin } = await startListening();
     const headers = await openSession(ask);
     bin.kill('SIGHUP');
@@ -104,8 +104,8 @@ describe.skipIf(process.platform === 'win32')('a SIGHUP', () => {
   });
 });
 
-describe('an address that is taken', () => {
-  it('is said in a line, and the process ends with 1', async () => {
+describe('a listener address that is in use', () => {
+  it('a listener address that is in use prints one line and ends the process with 1', async () => {
     const other = createServer();
     const port = await listenOnLoopback(other);
     afterThisTest(() => void other.close());
@@ -119,7 +119,7 @@ describe('an address that is taken', () => {
   });
 });
 
-it('settings that make no sense together end it with 2, and stdout stays empty', async () => {
+it('conflicting listener settings end the process with 2, and stdout stays empty', async () => {
   const bin = BinDriver.start({
     args: ['http://127.0.0.1:9/mcp', ...signingArgs, '--listen', '0.0.0.0:0', '--max-sessions', '2'],
   });

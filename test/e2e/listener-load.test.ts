@@ -21,16 +21,16 @@ function memoryOf(pid: number | undefined): number {
   return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1_024;
 }
 
-/** Keeps its connections, as every HTTP client does. */
+/** Keeps its connections alive, as every HTTP client does. */
 function agentOf(): http.Agent {
   const agent = new http.Agent({ keepAlive: true });
   afterThisTest(() => agent.destroy());
   return agent;
 }
 
-describe('a client that reads nothing', () => {
+describe('a listener client that does not read its response', () => {
   it.each(['application/json', 'text/event-stream'])(
-    'of 60 MB (%s) stops the server, takes no memory, and keeps nobody waiting',
+    'an unread response of 60 MB (%s) pauses the server, takes no memory, and delays no other client',
     async (type) => {
       let taken = 0;
       const { url, ask, bin } = await startListening({
@@ -54,11 +54,11 @@ describe('a client that reads nothing', () => {
       const before = memoryOf(bin.child.pid);
       const { response } = await open(url, { body: call('any', 'huge') });
       response.pause();
-      // Time for all that can flow to have flowed; each of these is served meanwhile.
+      // Time for all bytes that can flow; each of these requests is served meanwhile.
       for (let count = 0; count < 100; count++) expect((await ask({ body: call('any') })).status).toBe(200);
       expect(taken).toBeLessThan(30);
       expect(memoryOf(bin.child.pid) - before).toBeLessThan(60);
-      // Who reads on after all gets everything.
+      // A client that reads on gets everything.
       let read = 0;
       for await (const chunk of response) read += (chunk as Buffer).length;
       const comment = type === 'text/event-stream' ? ': keepalive\n\n'.length : 0;
@@ -68,8 +68,8 @@ describe('a client that reads nothing', () => {
   );
 });
 
-describe('many streams', () => {
-  it('of one client: as many as allowed are open, the others are 503, and memory stays', async () => {
+describe('many streams at the listener', () => {
+  it('one client can open as many streams as allowed, further ones get 503, and memory stays bounded', async () => {
     const { url, bin, server } = await startListening({
       args: ['--max-streams', '200'],
       behaviour: (request, response) => {
@@ -98,9 +98,9 @@ describe('many streams', () => {
       [200, 200],
       [503, 300],
     ]);
-    // About 100 KB for each, on both sides.
+    // About 100 KB for each stream, on both sides.
     expect(memoryOf(bin.child.pid) - before).toBeLessThan(100);
-    // Others are served, and places come back with those who leave.
+    // Other clients are served, and closed streams free their places.
     expect((await send(url, { body: call('any') })).status).toBe(200);
     for (const request of opened) request.destroy();
     await server.until(() => server.connections.open < 10);
@@ -109,7 +109,7 @@ describe('many streams', () => {
   });
 });
 
-it('nothing of one client reaches another: many at once on a server that counts for each session', async () => {
+it('many parallel listener clients receive only messages of their own sessions', async () => {
   const counters = new Map<string, number>();
   const on: SessionServerOptions['on'] = {
     'tools/call': ({ rpc }, response, { session }) => {

@@ -23,7 +23,7 @@ describe('a rollout of two listeners behind a load balancer', () => {
   it.each([
     ['that checks health', true],
     ['that only notices refused connections', false],
-  ])('%s fails no call and runs none twice', async (_what, checksHealth) => {
+  ])('a rollout behind a load balancer %s fails no call and runs none twice', async (_what, checksHealth) => {
     const ran = new Map<unknown, number>();
     const server = await ScriptedServer.start(
       (request, response) => {
@@ -68,7 +68,7 @@ describe('a rollout of two listeners behind a load balancer', () => {
 });
 
 describe('--drain-delay', () => {
-  it('serves requests after SIGTERM while /readyz says 503, then drains; each answer closes its connection', async () => {
+  it('--drain-delay serves requests after SIGTERM while /readyz returns 503, then drains and closes connections', async () => {
     const gate = makeGate();
     const { url, ask, bin, server } = await startListening({
       args: ['--drain-delay', '2.5'],
@@ -105,7 +105,7 @@ describe('--drain-delay', () => {
     expect(await bin.exit()).toEqual({ code: 0, signal: null });
   });
 
-  it('is not waited for by a second signal', async () => {
+  it('a second signal skips --drain-delay', async () => {
     const { bin } = await startListening({ args: ['--drain-delay', '3600'] });
     bin.kill('SIGTERM');
     await bin.stderrMatching(/listener\.leaving/);
@@ -125,24 +125,27 @@ describe('/readyz', () => {
     return { bin, url: await listenerUrl(bin) };
   }
 
-  it('says 503 with the reason where there are no credentials, and the log has the cause; /healthz says 200', async () => {
+  it('/readyz returns 503 with a reason without credentials, the log has the cause, and /healthz returns 200', async () => {
     const { bin, url } = await startWithout(['--profile', 'nobody']);
     const ready = await health(url, '/readyz');
     expect(ready.status).toBe(503);
     expect(ready.text).toMatch(/^no-credentials: /);
-    // Health is told to everybody.
+    // Health checks need no token.
     expect(ready.text).not.toContain('nobody');
     await bin.stderrMatching(/listener\.not-ready.*nobody|nobody.*listener\.not-ready/);
     expect((await health(url, '/healthz')).status).toBe(200);
     expect((await send(new URL('/readyz', url).href, { method: 'HEAD' })).status).toBe(503);
   });
 
-  it.each([['--skip-auth'], ['--auth', 'none']])('needs no credentials with %s %s', async (...args) => {
-    const { url } = await startWithout(args);
-    expect((await health(url, '/readyz')).text).toBe('ok\n');
-  });
+  it.each([['--skip-auth'], ['--auth', 'none']])(
+    '/readyz needs no credentials with %s %s',
+    async (...args) => {
+      const { url } = await startWithout(args);
+      expect((await health(url, '/readyz')).text).toBe('ok\n');
+    },
+  );
 
-  it('says nothing of an endpoint that is down, unless --ready-check endpoint asks', async () => {
+  it('/readyz does not depend on the endpoint unless --ready-check endpoint is set', async () => {
     const taken = createServer();
     const port = await listenOnLoopback(taken);
     await new Promise((resolve) => taken.close(resolve));
@@ -155,13 +158,13 @@ describe('/readyz', () => {
     await checked.bin.stderrMatching(/listener\.not-ready.*ECONNREFUSED|ECONNREFUSED.*listener\.not-ready/);
   });
 
-  it('with --ready-check endpoint says 200 of one that is up, and sends it nothing', async () => {
+  it('/readyz with --ready-check endpoint returns 200 for a reachable endpoint and sends it no request', async () => {
     const { url, server } = await startListening({ args: ['--ready-check', 'endpoint'] });
     expect((await health(url, '/readyz')).text).toBe('ok\n');
     expect(server.requests).toEqual([]);
   });
 
-  it('says 503 where the server refuses the time of signatures, and an absurd Date breaks no later call', async () => {
+  it('/readyz returns 503 after the server rejects the clock, and an absurd Date breaks no later call', async () => {
     let refuses = true;
     const { url, ask, server } = await startListening({
       behaviour: (request, response) => {

@@ -29,7 +29,7 @@ async function reading(url: string, question: Parameters<typeof open>[1]) {
 const count = (text: string): number => text.split(COMMENT).length - 1;
 
 describe('--sse-keepalive', () => {
-  it('sends a comment right after the head of the answer to a POST, and in its silence', async () => {
+  it("--sse-keepalive sends a comment right after the head of a POST's response, and while the server is silent", async () => {
     const gate = makeGate();
     const { url } = await startListening({
       args: ['--sse-keepalive', '0.05'],
@@ -50,7 +50,7 @@ describe('--sse-keepalive', () => {
     );
   });
 
-  it('sends comments on the stream of a session, which is never silent then', async () => {
+  it('--sse-keepalive sends comments on the standalone stream of a session', async () => {
     const { url, ask, mcp } = await startListening({ args: ['--sse-keepalive', '0.05'] });
     const headers = await openSession(ask);
     const stream = await reading(url, { method: 'GET', headers: { ...headers, ...EVENTS } });
@@ -59,14 +59,14 @@ describe('--sse-keepalive', () => {
     await expect.poll(() => stream.text).toContain('id: 4\n');
   });
 
-  it('never cuts an event of the server in two', async () => {
+  it('--sse-keepalive never splits an event of the server', async () => {
     const [half, rest] = [makeGate(), makeGate()];
     const { url } = await startListening({
       args: ['--sse-keepalive', '0.05'],
       behaviour: async (request, response) => {
         const events = new EventWriter(response);
         if (request.method === 'GET') {
-          // The time that this stream takes for its comments is silence on the other one.
+          // While this stream sends its comments, the other one is silent.
           return;
         }
         events.raw('id: 1\r\n');
@@ -94,7 +94,7 @@ describe('--sse-keepalive', () => {
     expect(stream.text).toContain('id: 1\r\ndata: {"jsonrpc":"2.0","id":0,\r\ndata: "result":{}}\r\n\r\n');
   });
 
-  it('0 adds nothing', async () => {
+  it('--sse-keepalive 0 adds nothing', async () => {
     const sent = '\uFEFFdata: {"jsonrpc":"2.0","id":0,"result":{}}\n\n';
     const { ask } = await startListening({
       args: ['--sse-keepalive', '0'],
@@ -122,9 +122,9 @@ describe('--progress-heartbeat at the listener', () => {
   const increases = (values: readonly number[]): boolean =>
     values.every((value, at) => at === 0 || value > (values[at - 1] ?? Number.NaN));
 
-  describe.each(Object.entries(ERAS))('and a request %s', (_era, meta) => {
+  describe.each(Object.entries(ERAS))('--progress-heartbeat and a request %s', (_era, meta) => {
     it.each([0, '', -1])(
-      'notifies progress of token %j while the server sends nothing at all',
+      '--progress-heartbeat notifies progress of token %j while the server sends nothing at all',
       async (token) => {
         const gate = makeGate();
         const { url } = await startListening({
@@ -145,7 +145,7 @@ describe('--progress-heartbeat at the listener', () => {
       },
     );
 
-    it('notifies it on the stream of a server that is silent there, until the first progress of its own', async () => {
+    it("--progress-heartbeat notifies on a silent server's stream until the first progress of the server", async () => {
       const [first, end, beside] = [makeGate(), makeGate(), makeGate()];
       const { url } = await startListening({
         args: ARGS,
@@ -185,7 +185,7 @@ describe('--progress-heartbeat at the listener', () => {
       expect(stream.text).toContain('id: 2\nevent: message\n');
     });
 
-    it('notifies nothing after the answer, also where the server leaves the stream open', async () => {
+    it('--progress-heartbeat notifies nothing after the response, even if the server leaves the stream open', async () => {
       const gate = makeGate();
       const { url } = await startListening({
         args: ARGS,
@@ -210,7 +210,7 @@ describe('--progress-heartbeat at the listener', () => {
     });
   });
 
-  it('adds nothing to a call without a token, nor to a client that accepts JSON only', async () => {
+  it('--progress-heartbeat adds nothing to a call without a progress token, nor for a JSON-only client', async () => {
     const gate = makeGate();
     const { url, ask } = await startListening({
       args: ARGS,
@@ -232,7 +232,7 @@ describe('--progress-heartbeat at the listener', () => {
     }
   });
 
-  it('leaves an error after its progress an event: the status has gone', async () => {
+  it('--progress-heartbeat makes a later error an event, since the status has already been sent', async () => {
     const gate = makeGate();
     const { url } = await startListening({
       args: [...ARGS, '--retries', '0'],

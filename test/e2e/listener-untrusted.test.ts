@@ -14,7 +14,7 @@ const OTHER = 'another-token-of-enough-characters';
 const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
 const ping = { jsonrpc: '2.0', id: 0, method: 'ping' };
 
-/** A connection whose answers are kept as text. */
+/** A connection whose responses are kept as text. */
 async function rawSocket(url: string): Promise<{ socket: Socket; closed: Promise<string> }> {
   const { hostname, port } = new URL(url);
   const socket = connect(Number(port), hostname);
@@ -38,11 +38,11 @@ const health = async (url: string) =>
     ),
   );
 
-/** Its own answer, that there is no session: the request has reached the server. */
+/** The server's response that there is no session: the request has reached the server. */
 const REACHED = 400;
 
 describe('connections that never become clients', () => {
-  it('make room for token holders and health checks, the oldest first', async () => {
+  it('idle unauthenticated connections give way to token holders and health checks, the oldest first', async () => {
     const { ask, url } = await startListening({
       args: ['--max-clients', '20'],
       env: { MCP_PROXY_LISTEN_TOKEN: TOKEN },
@@ -55,7 +55,7 @@ describe('connections that never become clients', () => {
     expect(silent.at(-1)?.socket.destroyed).toBe(false);
   });
 
-  it('make room when they are refused and leave their body unfinished, and are closed', async () => {
+  it('refused connections with an unfinished body give way to others and are closed', async () => {
     const { ask, url } = await startListening({
       args: ['--max-clients', '4'],
       env: { MCP_PROXY_LISTEN_TOKEN: TOKEN },
@@ -75,7 +75,7 @@ describe('connections that never become clients', () => {
     expect(last).toContain('--listen-token');
   });
 
-  it('do not count as clients because a page asked whether it may ask', async () => {
+  it('CORS preflight requests do not count as clients', async () => {
     const { ask, url } = await startListening({
       args: ['--max-clients', '1'],
       env: { MCP_PROXY_LISTEN_TOKEN: TOKEN },
@@ -87,19 +87,19 @@ describe('connections that never become clients', () => {
     expect((await ask({ headers: bearer(TOKEN), body: ping })).status).toBe(REACHED);
   });
 
-  it('get a few seconds for the head of a request', async () => {
+  it('a connection has a few seconds to send the head of a request', async () => {
     const { url } = await startListening();
     const started = performance.now();
     const [silent, half] = await Promise.all([rawSocket(url), rawSocket(url)]);
     half.socket.write('POST /mcp HTTP/1.1\r\nHost: local');
     const answers = await Promise.all([silent.closed, half.closed]);
     for (const answer of answers) expect(answer).toMatch(/^HTTP\/1\.1 408 /);
-    // Half of what it took before; no machine makes a timer fire early.
+    // Half of the time that it took before; no machine fires a timer early.
     expect(performance.now() - started).toBeLessThan(17_000);
   });
 });
 
-describe('a refused request', () => {
+describe('a request that the listener refuses', () => {
   it.each([
     ['a foreign Host', 'POST /mcp HTTP/1.1\r\nHost: evil.example\r\n', 403],
     ['no Host', 'POST /mcp HTTP/1.1\r\nContent-Length: 0\r\n', 403],
@@ -111,7 +111,7 @@ describe('a refused request', () => {
     ],
     ['another path', 'GET / HTTP/1.1\r\nHost: localhost\r\n', 404],
     ['another type', 'POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n', 415],
-  ])('by %s is the last one on its connection', async (_what, head, status) => {
+  ])('a request refused because of %s is the last one on its connection', async (_what, head, status) => {
     const { url, server } = await startListening();
     const { socket, closed } = await rawSocket(url);
     const body = JSON.stringify(ping);
@@ -122,13 +122,13 @@ describe('a refused request', () => {
     expect(server.requests).toEqual([]);
   });
 
-  it('is answered before its long body is there, and the answer can be read', async () => {
+  it('a refused request is answered before its long body arrives, and the client can read the response', async () => {
     const { url } = await startListening({ env: { MCP_PROXY_LISTEN_TOKEN: TOKEN } });
     const refused = await send(url, { body: Buffer.alloc(8 * 1024 * 1024, 0x20) });
     expect(refused.status).toBe(401);
   });
 
-  it('is an event with the address, without secrets', async () => {
+  it('a refused request emits an event with the address and without secrets', async () => {
     const { ask, bin } = await startListening({ env: { MCP_PROXY_LISTEN_TOKEN: TOKEN } });
     await ask({ headers: bearer(OTHER), body: ping });
     await ask({ headers: { ...bearer(TOKEN), host: 'evil.example' }, body: ping });
@@ -149,7 +149,7 @@ describe('a refused request', () => {
 });
 
 describe('--max-clients-per-address', () => {
-  it('limits the clients of one address, of which an idle one makes room', async () => {
+  it('--max-clients-per-address limits the clients of one address, and an idle one gives way', async () => {
     const { url, ask, server } = await startListening({
       args: ['--max-clients-per-address', '1'],
       session: {},
@@ -157,12 +157,12 @@ describe('--max-clients-per-address', () => {
     const agent = new http.Agent({ keepAlive: true });
     afterThisTest(() => agent.destroy());
     expect((await send(url, { body: ping }, agent)).status).toBe(REACHED);
-    // The connection of the first is kept, and idle.
+    // The connection of the first client is kept alive and idle.
     expect((await ask({ body: ping })).status).toBe(REACHED);
     expect(server.requests.length).toBe(2);
   });
 
-  it('answers 503 where all of them are busy, and health all the same', async () => {
+  it('--max-clients-per-address returns 503 if all clients are busy, and health checks are still answered', async () => {
     const { url, ask, server } = await startListening({
       args: ['--max-clients-per-address', '1'],
       behaviour: () => undefined,
@@ -190,7 +190,7 @@ it('a flood of refused requests writes few lines, and how many were left out', a
 });
 
 describe('--listen-token-file', () => {
-  it('is read again when it changes, and an unusable one changes nothing', async () => {
+  it('--listen-token-file is read again when it changes, and an unusable file changes nothing', async () => {
     const { home } = await makeTempHome();
     const file = join(home, 'tokens');
     await writeFile(file, `# who may call\nci = ${TOKEN}\n`);
@@ -225,12 +225,12 @@ describe('--listen-token-file', () => {
     await writeFile(file, `alice@example.com=${OTHER}\n`);
     await bin.stderrMatching(/"names":\["alice@example.com"\]/);
     expect(await statuses()).toEqual([401, 200]);
-    // The stream ends with the token that opened it.
+    // The stream ends when the token that opened it does.
     await cut;
     for (const secret of [TOKEN, OTHER]) expect(bin.stderr).not.toContain(secret);
   });
 
-  it('names its callers in what is reported of them', async () => {
+  it("--listen-token-file gives the caller's name in events", async () => {
     const { home } = await makeTempHome();
     const file = join(home, 'tokens');
     await writeFile(file, `ci=${TOKEN}\n`);

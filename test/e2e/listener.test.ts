@@ -14,7 +14,7 @@ const call = (name: string, args: object = {}, id: unknown = 0) => ({
 });
 
 describe('a client of the listener', () => {
-  it('has a session with the server, every request of which is signed', async () => {
+  it('a listener client has a session with the server, and each of its requests is signed', async () => {
     const { ask, server, mcp } = await startListening();
     const headers = await openSession(ask);
     expect(mcp.sessions.size).toBe(1);
@@ -29,7 +29,7 @@ describe('a client of the listener', () => {
     expect(server.requests.every(({ verification }) => verification?.ok)).toBe(true);
   });
 
-  it('gets the bytes of the server, and its end-to-end headers', async () => {
+  it("a listener client gets the server's bytes and end-to-end headers", async () => {
     const body =
       '{ "jsonrpc":"2.0",\n\t"id":0, "result":{"n":12345678901234567890,"f":1.0,"é":"\\u00e9"} }\n';
     const { ask } = await startListening({
@@ -73,7 +73,7 @@ describe('a client of the listener', () => {
       expect(headers).not.toHaveProperty(name);
   });
 
-  it('is heard with its own headers, but for those that speak of its way to the proxy', async () => {
+  it("a listener client's headers are forwarded, except hop-by-hop ones", async () => {
     const { ask, server } = await startListening({ args: ['--forward-header', 'X-Tenant'] });
     const headers = {
       'mcp-protocol-version': '2026-07-28',
@@ -125,7 +125,7 @@ describe('a client of the listener', () => {
     }
   });
 
-  it('gets events as they come', async () => {
+  it('a listener client gets events as they arrive', async () => {
     const gate = makeGate();
     const { url } = await startListening({
       behaviour: async (_request, response) => {
@@ -149,7 +149,7 @@ describe('a client of the listener', () => {
     expect(text).toBe('id: e2\nevent: message\ndata: {"jsonrpc":"2.0","id":0,"result":{}}\n\n');
   });
 
-  it('may use an id that another request of it, or of others, is under way with', async () => {
+  it('a listener client can use an id that is in flight in another request of its own or of others', async () => {
     const gate = makeGate();
     const { ask, server } = await startListening({
       behaviour: async (request, response) => {
@@ -164,14 +164,14 @@ describe('a client of the listener', () => {
     expect(names).toEqual(['a', 'b', 'c']);
   });
 
-  it('reads the region of the server in the metadata of its requests, as on stdio', async () => {
+  it("the operating region is added to the metadata of a listener client's requests, as on stdio", async () => {
     const { ask, server } = await startListening({ args: ['--metadata', 'AWS_REGION=eu-west-1'] });
     await ask({ body: '{"jsonrpc":"2.0","id":0,"method":"tools/call","params":{"name":"n","big":1e400}}' });
     expect(server.requests[0]?.text).toContain('"big":1e400');
     expect(server.requests[0]?.json).toMatchObject({ params: { _meta: { AWS_REGION: 'eu-west-1' } } });
   });
 
-  it('opens the stream for the server’s own messages, and resumes others', async () => {
+  it('a listener client can open the standalone stream and resume others', async () => {
     const { ask, url, server, mcp } = await startListening();
     const headers = await openSession(ask);
     const accept = { accept: 'text/event-stream' };
@@ -187,7 +187,7 @@ describe('a client of the listener', () => {
     });
     await expect.poll(() => stream).toContain('id: 4\n');
     expect(server.of('GET')[0]?.headers['last-event-id']).toBe('3');
-    // One stream a session: the server's answer, not the proxy's.
+    // One stream for each session: this is the server's response, not the proxy's.
     const second = await send(url, { method: 'GET', headers: { ...headers, ...accept } });
     expect(second.status).toBe(409);
   });
@@ -198,7 +198,7 @@ describe('a client of the listener', () => {
       ': hi\n\nid: 1\ndata:\n\ndata: {"jsonrpc":"2.0","id":"","result":{"tools":[ ]}}\n\n',
     ],
     ['application/json', '{ "jsonrpc": "2.0", "id": "",\n "result": {"tools": [ ]} }'],
-  ])('gets a list as its server sends it, byte for byte: %s', async (type, sent) => {
+  ])('a listener client gets a list as its server sends it, byte for byte: %s', async (type, sent) => {
     const { ask } = await startListening({
       behaviour: (_request, response) => void response.writeHead(200, { 'content-type': type }).end(sent),
       args: ['--sse-keepalive', '0'],
@@ -207,7 +207,7 @@ describe('a client of the listener', () => {
     expect([listed.headers['content-type'], listed.text]).toEqual([type, sent]);
   });
 
-  it('comes back for a list whose server has closed the stream to be asked again', async () => {
+  it('a listener client resumes a list whose server closed the stream with a retry time', async () => {
     const { ask, url } = await startListening({
       behaviour: (request, response) => {
         const events = new EventWriter(response);
@@ -223,7 +223,7 @@ describe('a client of the listener', () => {
     expect(eventsOf(resumed.text)).toEqual([{ jsonrpc: '2.0', id: 0, result: { tools: [] } }]);
   });
 
-  it('in a revision with batches may send one', async () => {
+  it('a listener client can send a batch in a revision with batches', async () => {
     const { ask, server } = await startListening();
     const headers = { ...(await openSession(ask)), 'mcp-protocol-version': '2025-03-26' };
     const answer = await ask({
@@ -252,7 +252,7 @@ describe('a client of the listener', () => {
   });
 });
 
-describe('what fails on the way', () => {
+describe("failures of a listener client's request", () => {
   it.each([
     [404, '{"jsonrpc":"2.0","error":{"code":-32001,"message":"Session not found"},"id":null}'],
     [404, '{"jsonrpc":"2.0","error":{"code":-32601,"message":"Method not found"},"id":0}'],
@@ -263,7 +263,7 @@ describe('what fails on the way', () => {
     ],
     [404, ''],
     [405, 'no'],
-  ])('at the server is handed on: %i %s', async (status, body) => {
+  ])('an error of the server is relayed to the listener client: %i %s', async (status, body) => {
     const { ask } = await startListening({
       behaviour: (_request, response) => sendJson(response, status, body),
       args: ['--retries', '0'],
@@ -272,7 +272,7 @@ describe('what fails on the way', () => {
     expect([answer.status, answer.text]).toEqual([status, body]);
   });
 
-  it('at the server because it is busy is tried again, and then said with its time', async () => {
+  it('an overload error of the server is retried, then relayed to the listener client with its Retry-After', async () => {
     let left = 1;
     const { ask, server } = await startListening({
       behaviour: (request, response) => {
@@ -289,7 +289,7 @@ describe('what fails on the way', () => {
     expect(busy.json).toMatchObject({ id: '', error: { code: -31003, data: { httpStatus: 429 } } });
   });
 
-  it('because of the credentials of the proxy is no invitation to log in to it', async () => {
+  it('a credential failure of the proxy does not ask the listener client to log in', async () => {
     const env = { AWS_SECRET_ACCESS_KEY: 'not-the-right-one', AWS_SESSION_TOKEN: '' };
     const { ask } = await startListening({ env });
     const answer = await ask({ body: call('any', {}, -7) });
@@ -298,7 +298,7 @@ describe('what fails on the way', () => {
     expect(answer.json).toMatchObject({ id: -7, error: { data: { reason: 'auth-rejected' } } });
   });
 
-  it('before the server is a 502 with the reason, and a call that broke off ends with it', async () => {
+  it('a failed connection to the server is a 502 with the reason, and a call that broke off ends with it', async () => {
     const { ask, url, server } = await startListening({
       behaviour: (_request, response) => {
         response.writeHead(200, { 'content-type': 'text/event-stream' });
@@ -322,7 +322,7 @@ describe('what fails on the way', () => {
     });
   });
 
-  it('in time is a 504, and the server is told', async () => {
+  it('a call over its time limit is a 504, and the server receives the cancellation', async () => {
     const { ask, server } = await startListening({
       behaviour: (request, response) => {
         if (request.rpc.id === undefined) response.writeHead(202).end();
@@ -339,7 +339,7 @@ describe('what fails on the way', () => {
     expect(cancelled?.headers['mcp-session-id']).toBe('s');
   });
 
-  it('for want of a place is the overload error of stdio, as a 503', async () => {
+  it('a call over the queue limit is the overload error of stdio with status 503', async () => {
     const gate = makeGate();
     const { ask, server } = await startListening({
       behaviour: async (request, response) => {
@@ -359,7 +359,7 @@ describe('what fails on the way', () => {
   });
 });
 
-it('two front ends are served at once, and the end of stdin ends both', async () => {
+it('stdio and the listener are served together, and the end of stdin ends both', async () => {
   const { bin, ask, mcp } = await startListening({ args: ['--stdio'] });
   const [headers] = await Promise.all([openSession(ask), bin.initialize({}, 0)]);
   expect(mcp.sessions.size).toBe(2);
@@ -370,11 +370,11 @@ it('two front ends are served at once, and the end of stdin ends both', async ()
   expect([stdio.result, http.json.result]).toEqual([{}, {}]);
   bin.closeStdin();
   expect(await bin.exit()).toEqual({ code: 0, signal: null });
-  // The session of stdio was the proxy's to delete; the other is its client's.
+  // The proxy had to delete the session of stdio; the client of the listener has to delete the other.
   expect(mcp.sessions.size).toBe(1);
 });
 
-it('stdin is nobody’s where the listener stands alone', async () => {
+it('the end of stdin does not end a listener without stdio', async () => {
   const { bin, ask } = await startListening();
   bin.send({ jsonrpc: '2.0', id: 0, method: 'ping' });
   bin.closeStdin();
@@ -383,7 +383,7 @@ it('stdin is nobody’s where the listener stands alone', async () => {
   expect(bin.lines).toEqual([]);
 });
 
-it('a healthy run writes nothing', async () => {
+it('a healthy run of the listener writes nothing', async () => {
   const server = await ScriptedServer.start((_request, response) => sendJson(response, 200, {}), {
     verify: signingVerify,
   });

@@ -8,7 +8,7 @@ const SESSION = 'session-5f1c9d7e-whole-and-secret';
 const HEADER_SECRET = 'header-secret-0123456789';
 const ARGUMENT = 'the-argument-of-a-tool';
 
-/** A session with all that can go right and wrong in it, on a server that repeats what it was sent, as AWS does. */
+/** A session with successes and failures, on a server that repeats what it received, as AWS does. */
 async function eventfulRun(args: readonly string[]): Promise<Relayed> {
   const relayed = await startInitialized({
     args: [...args, '--header', `X-Api-Key: \${API_KEY}`],
@@ -74,7 +74,7 @@ const linesOf = (text: string): Line[] =>
     .map((line) => JSON.parse(line) as Line);
 
 describe('the log', () => {
-  it('at trace tells all on stderr, in JSON lines, and no secret; stdout stays clean', async () => {
+  it('the log at trace has all events on stderr as JSON lines without secrets, and stdout stays clean', async () => {
     const relayed = await eventfulRun(['--log-level', 'trace']);
     const { bin } = relayed;
     const secrets = secretsOf(relayed);
@@ -102,7 +102,7 @@ describe('the log', () => {
     expect(bin.stderr).toContain(ARGUMENT);
   });
 
-  it('at trace has no key in it that stands in a message, and the message keeps it', async () => {
+  it('the log at trace redacts a key in a message, and the message keeps it', async () => {
     const { bin } = await startInitialized({ args: ['--log-level', 'trace'] });
     const { secretAccessKey, sessionToken } = TEST_KEY;
     const keys = `aws_session_token=${sessionToken} ${JSON.stringify({ secretAccessKey })}`;
@@ -114,15 +114,15 @@ describe('the log', () => {
     expect(held(bin.stderr, [secretAccessKey, sessionToken])).toEqual([]);
   });
 
-  it('below trace holds no argument of a tool', async () => {
+  it('the log below trace has no tool arguments', async () => {
     const relayed = await eventfulRun(['--log-level', 'debug']);
     expect(relayed.bin.stderr).not.toContain(ARGUMENT);
     expect(held(relayed.bin.stderr, secretsOf(relayed))).toEqual([]);
     expect(linesOf(relayed.bin.stderr).length).toBeGreaterThan(10);
   });
 
-  it('goes to a file that only its owner reads, and is added to', async () => {
-    // A home of another process: it lives as long as the test.
+  it('--log-file appends to a file that only its owner can read', async () => {
+    // A home of another process: it exists as long as the test.
     const place = join((await startRelayed()).bin.home, 'proxy.log');
     const first = await eventfulRun(['--log-level', 'trace', '--log-file', place]);
     expect(statSync(place).mode & 0o777).toBe(0o600);
@@ -132,23 +132,23 @@ describe('the log', () => {
     await eventfulRun(['--log-level', 'info', '--log-file', place]);
     const after = readFileSync(place, 'utf8');
     expect(after.startsWith(before)).toBe(true);
-    // The last thing that happens is in it, too.
+    // The last event is in the file, too.
     expect(linesOf(after).at(-1)?.msg).toBe('session.closed');
     expect(new Set(linesOf(after).map(({ pid }) => pid)).size).toBe(2);
   });
 
-  it('says nothing by default, whatever its callers were told in their answers', async () => {
+  it('the log is empty by default, even if calls returned errors', async () => {
     expect((await eventfulRun([])).bin.stderr).toBe('');
   });
 
-  it('says nothing when silent, and is readable when pretty', async () => {
+  it('the log is empty at silent and readable with pretty', async () => {
     expect((await eventfulRun(['--log-level', 'silent'])).bin.stderr).toBe('');
     const pretty = await eventfulRun(['--log-level', 'trace', '--log-format', 'pretty']);
     expect(held(pretty.bin.stderr, secretsOf(pretty))).toEqual([]);
     expect(pretty.bin.stderr).toMatch(/WARN.*call\.failed/);
   });
 
-  it('does not stop the run when nobody reads stderr, nor keep it from ending', async () => {
+  it('a stderr that nobody reads neither blocks the run nor prevents its end', async () => {
     const { bin, server } = await startInitialized({ args: ['--log-level', 'trace'] });
     bin.child.stderr.pause();
     const text = 'x'.repeat(200_000);
@@ -162,7 +162,7 @@ describe('the log', () => {
     bin.child.stderr.resume();
   });
 
-  it('does not end the run when stderr is closed', async () => {
+  it('a closed stderr does not end the run', async () => {
     const { bin } = await startInitialized({ args: ['--log-level', 'trace'] });
     bin.child.stderr.destroy();
     for (const id of [0, '', -1]) expect(await bin.request('ping', {}, id)).toMatchObject({ result: {} });

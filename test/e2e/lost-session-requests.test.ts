@@ -14,7 +14,7 @@ const elicitation = (id: unknown, message: string): Rpc => ({
 
 const answered = ({ rpc }: RecordedRequest): boolean => 'result' in rpc || 'error' in rpc;
 
-/** `asking` asks the client under an id of the test's, then answers when the gate opens; every other tool echoes. */
+/** `asking` sends the client a request with the test's id, then answers when the gate opens; others echo. */
 async function startAsking(...ids: readonly (number | string)[]) {
   return startAskingWith({}, ...ids);
 }
@@ -42,7 +42,7 @@ async function startAskingWith(options: RelayedOptions, ...ids: readonly (number
     },
   });
   const { bin, mcp, server } = relayed;
-  /** The server forgets, and a call shows it. */
+  /** The server drops the session, and a call reveals the loss. */
   const lose = async (): Promise<void> => {
     mcp.forgetSessions();
     expect(await bin.request('tools/call', { name: 'echo', arguments: {} }, 'finder')).toHaveProperty(
@@ -53,9 +53,9 @@ async function startAskingWith(options: RelayedOptions, ...ids: readonly (number
   return { ...relayed, gates, streams, lose, answers };
 }
 
-describe("a lost session's own requests", () => {
+describe('server requests of a lost session', () => {
   it.each([0, '', -1])(
-    'are taken back from the client under their id %j, once; the call goes on',
+    'server requests of a lost session are cancelled at the client under id %j, once; the call goes on',
     async (id) => {
       const { bin, lose, gates } = await startAsking(id);
       const call = bin.request('tools/call', { name: 'asking' }, 'call');
@@ -72,7 +72,7 @@ describe("a lost session's own requests", () => {
     },
   );
 
-  it('are taken back also where they came on the standalone stream', async () => {
+  it('server requests of a lost session that came on the standalone stream are cancelled at the client', async () => {
     const { bin, mcp, lose } = await startAsking();
     mcp.broadcast(elicitation(0, 'standing alone'));
     await bin.next(asks);
@@ -80,8 +80,8 @@ describe("a lost session's own requests", () => {
     expect((await bin.next(cancels)).params).toMatchObject({ requestId: 0 });
   });
 
-  it('show by their answer that the session is lost: the next call finds a new one, and nothing is said twice', async () => {
-    // Without a stream of its own, nothing else shows the loss.
+  it('a response to a server request reveals the session loss: the next call uses a new session, without repeats', async () => {
+    // Without a standalone stream, nothing else reveals the loss.
     const { bin, mcp, server, gates } = await startAskingWith({ getStream: false }, -1);
     const call = bin.request('tools/call', { name: 'asking' }, 'call');
     await bin.next(asks);
@@ -93,11 +93,11 @@ describe("a lost session's own requests", () => {
     expect(await bin.request('tools/call', { name: 'echo', arguments: {} }, 0)).toHaveProperty('result');
     expect(server.requests.filter(answered)).toHaveLength(1);
     expect(server.of('initialize')).toHaveLength(2);
-    // The call that came after never met the lost session.
+    // The later call was never sent on the lost session.
     expect(server.of('tools/call')).toHaveLength(2);
   });
 
-  it('get no late answer, and the new session none that is not its own', async () => {
+  it("server requests of a lost session get no late response, and the new session gets none of another's", async () => {
     const { bin, server, mcp, lose, gates, answers } = await startAsking(0, 0);
     const first = bin.request('tools/call', { name: 'asking' }, 'first');
     await bin.next(asks);
@@ -117,7 +117,7 @@ describe("a lost session's own requests", () => {
     expect(answers()[0]?.headers['mcp-session-id']).toBe([...mcp.sessions.keys()][0]);
   });
 
-  it('are not shown to the client where they come after the loss: nobody could take the answer', async () => {
+  it('server requests that arrive after the session loss are not emitted to the client', async () => {
     const { bin, lose, gates, streams } = await startAsking(0);
     const call = bin.request('tools/call', { name: 'asking' }, 'call');
     await bin.next(asks);

@@ -28,14 +28,14 @@ interface Run {
 }
 
 const startAt = (url: string, { args = [], env = {}, files = {} }: Run = {}): BinDriver =>
-  // What is under test is how the network fails, not how often.
+  // This tests how the network fails, not how often.
   BinDriver.start({
     args: [url, ...signingArgs, '--retries', '0', ...args],
     env: { ...signingEnv, ...env },
     files,
   });
 
-/** A session and one call through the bin: what a person wants of a network. */
+/** A session and one call through the bin: the minimum that a network has to carry. */
 async function works(bin: BinDriver): Promise<void> {
   expect(await bin.initialize({}, 0)).toMatchObject({ id: 0, result: { serverInfo: { name: 'scripted' } } });
   const params = { name: 'echo', arguments: { text: 'hi' } };
@@ -45,7 +45,7 @@ async function works(bin: BinDriver): Promise<void> {
   });
 }
 
-/** The message of the error that `initialize` is answered with where no connection can be had. */
+/** The message of the error for `initialize` when no connection can be opened. */
 async function cannotConnect(bin: BinDriver): Promise<string> {
   const { error } = await bin.request('initialize', { protocolVersion: '2025-11-25', capabilities: {} }, -1);
   expect(error).toMatchObject({
@@ -55,7 +55,7 @@ async function cannotConnect(bin: BinDriver): Promise<string> {
   return (error as { message: string }).message;
 }
 
-/** Accepts connections and says nothing. */
+/** Accepts connections and sends nothing. */
 async function silentPort(): Promise<number> {
   const server = createServer();
   const connections = new Connections(server);
@@ -64,7 +64,7 @@ async function silentPort(): Promise<number> {
   return port;
 }
 
-describe('a server whose certificate a private authority has signed', () => {
+describe('a server with a certificate of a private authority', () => {
   it.each<[how: string, run: (ca: string) => Run]>([
     ['--ca-bundle', (ca) => ({ args: ['--ca-bundle', ca] })],
     ['MCP_PROXY_CA_BUNDLE', (ca) => ({ env: { MCP_PROXY_CA_BUNDLE: ca } })],
@@ -72,20 +72,20 @@ describe('a server whose certificate a private authority has signed', () => {
     ['SSL_CERT_FILE', (ca) => ({ env: { SSL_CERT_FILE: ca } })],
     ['NODE_EXTRA_CA_CERTS', (ca) => ({ env: { NODE_EXTRA_CA_CERTS: ca } })],
     ["the profile's ca_bundle", (ca) => ({ files: { '.aws/config': `[default]\nca_bundle = ${ca}\n` } })],
-  ])('is trusted through %s', async (_how, run) => {
+  ])('a private certificate authority is trusted through %s', async (_how, run) => {
     const server = await tlsServer();
     await works(startAt(server.url, run(authority.caFile())));
     expect(server.requests.every(({ verification }) => verification?.ok)).toBe(true);
   });
 
-  it('is trusted through the variable in an --env-file, which Node has not read at its start', async () => {
+  it('a private certificate authority is trusted through a variable in --env-file, which Node reads too late', async () => {
     const server = await tlsServer();
     const { write } = await makeTempHome();
     const file = await write('proxy.env', `NODE_EXTRA_CA_CERTS=${authority.caFile()}\n`);
     await works(startAt(server.url, { args: ['--env-file', file] }));
   });
 
-  it('is refused without, and the error names the remedy', async () => {
+  it('a private certificate authority is rejected by default, and the error names the remedy', async () => {
     const server = await tlsServer();
     expect(await cannotConnect(startAt(server.url))).toMatch(
       /^Cannot connect to 127\.0\.0\.1:\d+: .*\. The server's certificate is not trusted: behind a TLS-inspecting network, name its CA file with --ca-bundle or AWS_CA_BUNDLE\.$/,
@@ -102,7 +102,7 @@ describe('an HTTP proxy', () => {
     ['HTTPS_PROXY', (url) => ({ env: { HTTPS_PROXY: url } })],
     ['https_proxy', (url) => ({ env: { https_proxy: url } })],
     ['HTTP_PROXY', (url) => ({ env: { HTTP_PROXY: url } })],
-  ])('of %s is gone through, to a host that only it can resolve', async (_how, run) => {
+  ])('an HTTP proxy set by %s carries connections to a host that only it can resolve', async (_how, run) => {
     const [server, proxy] = [await tlsServer(), await proxyTo()];
     const { args = [], env = {} } = run(proxy.url);
     await works(startAt(named(server), { args, env: { ...ca(), ...env } }));
@@ -112,14 +112,14 @@ describe('an HTTP proxy', () => {
     expect(server.requests.every(({ verification }) => verification?.ok)).toBe(true);
   });
 
-  it('gets the user name and password of its URL', async () => {
+  it('an HTTP proxy receives the user name and password of its URL', async () => {
     const credentials = { user: 'me@corp', password: 'p%:/' };
     const [server, proxy] = [await tlsServer(), await proxyTo({ credentials })];
     const url = proxy.url.replace('//', '//me%40corp:p%25%3A%2F@');
     await works(startAt(named(server), { env: { ...ca(), HTTPS_PROXY: url } }));
   });
 
-  it('carries the credential calls as well, with the same certificates', async () => {
+  it('an HTTP proxy carries the credential requests too, with the same certificates', async () => {
     const assumed = {
       accessKeyId: 'ASIAASSUMED',
       secretAccessKey: 'assumed-secret',
@@ -157,7 +157,7 @@ describe('an HTTP proxy', () => {
     expect(sts.requests).toHaveLength(1);
   });
 
-  it('is left out for the hosts of NO_PROXY', async () => {
+  it('an HTTP proxy is not used for the hosts of NO_PROXY', async () => {
     const proxy = await proxyTo({ hosts: { [NO_SUCH_HOST]: '127.0.0.1' } });
     const env = { HTTPS_PROXY: proxy.url, NO_PROXY: 'other.test, .invalid' };
     expect(await cannotConnect(startAt(`https://${NO_SUCH_HOST}/mcp`, { env }))).toMatch(
@@ -166,7 +166,7 @@ describe('an HTTP proxy', () => {
     expect(proxy.tunnels).toEqual([]);
   });
 
-  it('is left out for loopback, always', async () => {
+  it('an HTTP proxy is never used for loopback', async () => {
     const [server, proxy] = [await tlsServer(), await proxyTo()];
     await works(
       startAt(server.url, { env: { ...ca(), HTTPS_PROXY: proxy.url }, args: ['--proxy', proxy.url] }),
@@ -185,7 +185,7 @@ describe('an HTTP proxy', () => {
       { credentials: { user: 'u', password: 'p' } },
       /refused a tunnel to mcp\.test:443 with status 407: it wants a user name and password in its URL\. Check --proxy/,
     ],
-  ])('that %s is named in the error', async (_what, options, message) => {
+  ])('an HTTP proxy that %s is named in the error', async (_what, options, message) => {
     const proxy = await proxyTo(options);
     expect(await cannotConnect(startAt('https://mcp.test/mcp', { env: { HTTPS_PROXY: proxy.url } }))).toMatch(
       message,
@@ -202,7 +202,7 @@ describe('an HTTP proxy', () => {
       /: the HTTP proxy setting for https:\/\/ is a socks5:\/\/ address, and only http:\/\/ and https:\/\/ are supported\. Check --proxy/,
     ],
     ['http://u:secret@:x', /: the HTTP proxy setting for https:\/\/ is no URL\. Check --proxy/],
-  ])('that cannot be one is named, its password is not: %s', async (url, message) => {
+  ])('an invalid HTTP proxy setting is named in the error without its password: %s', async (url, message) => {
     const bin = startAt('https://mcp.test/mcp', { env: { HTTPS_PROXY: url } });
     const said = await cannotConnect(bin);
     expect(said).toMatch(message);
@@ -210,26 +210,26 @@ describe('an HTTP proxy', () => {
   });
 });
 
-describe('a server that is not there', () => {
-  it('because nothing listens', async () => {
+describe('a server that cannot be reached', () => {
+  it('a connection refused because nothing listens returns an error that states so', async () => {
     expect(await cannotConnect(startAt('http://127.0.0.1:1/mcp'))).toBe(
       'Cannot connect to 127.0.0.1:1: connect ECONNREFUSED 127.0.0.1:1. Nothing listens there: check the host and port of the endpoint URL.',
     );
   });
 
-  it('on IPv6 loopback, either', async () => {
+  it('a connection refused on IPv6 loopback returns the same error', async () => {
     expect(await cannotConnect(startAt('http://[::1]:1/mcp'))).toMatch(
       /^Cannot connect to \[::1\]:1: connect E/,
     );
   });
 
-  it('because its name does not resolve', async () => {
+  it('a host name that does not resolve returns an error that states so', async () => {
     expect(await cannotConnect(startAt(`https://${NO_SUCH_HOST}/mcp`))).toMatch(
       /^Cannot connect to n+\.invalid: getaddrinfo \w+ n+\.invalid\. The name does not resolve: check the endpoint URL, DNS and the network\.$/,
     );
   });
 
-  it('within --connect-timeout, directly and behind a proxy', async () => {
+  it('a connection attempt returns an error within --connect-timeout, directly and behind an HTTP proxy', async () => {
     const port = await silentPort();
     const timeout = ['--connect-timeout', '0.2'];
     const proxy = await proxyTo();
@@ -243,7 +243,7 @@ describe('a server that is not there', () => {
     );
   });
 
-  it('at first: the next message tries anew', async () => {
+  it('a server that was unreachable is tried again with the next message', async () => {
     const gone = await ScriptedServer.start(new SessionServer().behaviour);
     await gone.close();
     const bin = startAt(gone.url);

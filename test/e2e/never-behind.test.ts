@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { startInitialized } from '../support/relayed.ts';
 
-describe('an answer to the server', () => {
+describe('a response of the client to the server', () => {
   it.each([
     ['notifications', 'notifications/vendor'],
     ['pings', 'ping'],
-  ])('gets through though the server sits on %s', async (_what, method) => {
+  ])('a response of the client reaches the server while the server delays %s', async (_what, method) => {
     const { server, bin } = await startInitialized({ on: { [method]: () => undefined } });
     for (const id of [1, 2, 3, 4]) {
       bin.send({ jsonrpc: '2.0', ...(method === 'ping' ? { id } : {}), method });
@@ -21,8 +21,8 @@ describe('an answer to the server', () => {
   });
 });
 
-describe('many at once', () => {
-  it('are all answered, and nothing is said on stderr', async () => {
+describe('many parallel calls', () => {
+  it('250 parallel calls are all answered, and stderr stays empty', async () => {
     const { bin } = await startInitialized({ args: ['--max-connections', '8'] });
     const ids = Array.from({ length: 250 }, (_, n) => n);
     const answers = await Promise.all(
@@ -34,7 +34,7 @@ describe('many at once', () => {
     expect(bin.stderr).toBe('');
   });
 
-  it('may all ask at once, and all be cancelled at once', async () => {
+  it('many parallel calls can all send server requests, and all be cancelled at once', async () => {
     const { server, bin } = await startInitialized({ args: ['--max-connections', '50'] });
     const ids = Array.from({ length: 50 }, (_, n) => `call-${n}`);
     for (const id of ids) {

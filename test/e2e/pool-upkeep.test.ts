@@ -4,7 +4,7 @@ import { OneAtATime, startPooled } from '../support/one-at-a-time.ts';
 import { makeGate } from '../support/relayed.ts';
 
 describe('--min-sessions 2', () => {
-  it('is kept from initialize on, and nothing is opened before', async () => {
+  it('--min-sessions 2 keeps two sessions open from initialize on and opens none before', async () => {
     const { proxy, server, sessions } = await startPooled({}, '--min-sessions', '2', '--max-sessions', '4');
     await proxy.stderrMatching(/^/);
     expect(server.requests).toEqual([]);
@@ -13,33 +13,40 @@ describe('--min-sessions 2', () => {
     await server.until(() => [...sessions.sessions.values()].every(({ initialized }) => initialized));
   });
 
-  it.skipIf(process.platform === 'win32')('are replaced at SIGHUP, and no call is cut', async () => {
-    const tool = new OneAtATime();
-    const args = ['--min-sessions', '2', '--max-sessions', '3'];
-    const { proxy, server, sessions, echo } = await startPooled({ on: { 'tools/call': tool.call } }, ...args);
-    await proxy.initialize({}, 'init');
-    const both = () => [...sessions.sessions.values()].filter(({ initialized }) => initialized).length === 2;
-    await server.until(both);
-    const call = echo('a', '');
-    await proxy.guard(tool.runs(1), 'the call');
-    const busy = tool.running[0]?.session;
-    proxy.kill('SIGHUP');
-    const [idle] = ['s-0', 's-1'].filter((id) => id !== busy);
-    await server.until(() => sessions.deleted.includes(idle ?? ''));
-    expect(sessions.deleted).not.toContain(busy);
-    tool.finish('a');
-    expect(await call).toHaveProperty('result');
-    await server.until(() => sessions.deleted.includes(busy ?? ''));
-    await server.until(both);
-    expect(await proxy.request('tools/list')).toHaveProperty('result');
-    proxy.closeStdin();
-    expect(await proxy.exit()).toEqual({ code: 0, signal: null });
-    expect(sessions.sessions.size).toBe(0);
-  });
+  it.skipIf(process.platform === 'win32')(
+    'SIGHUP replaces both sessions of --min-sessions 2 and cuts no call',
+    async () => {
+      const tool = new OneAtATime();
+      const args = ['--min-sessions', '2', '--max-sessions', '3'];
+      const { proxy, server, sessions, echo } = await startPooled(
+        { on: { 'tools/call': tool.call } },
+        ...args,
+      );
+      await proxy.initialize({}, 'init');
+      const both = () =>
+        [...sessions.sessions.values()].filter(({ initialized }) => initialized).length === 2;
+      await server.until(both);
+      const call = echo('a', '');
+      await proxy.guard(tool.runs(1), 'the call');
+      const busy = tool.running[0]?.session;
+      proxy.kill('SIGHUP');
+      const [idle] = ['s-0', 's-1'].filter((id) => id !== busy);
+      await server.until(() => sessions.deleted.includes(idle ?? ''));
+      expect(sessions.deleted).not.toContain(busy);
+      tool.finish('a');
+      expect(await call).toHaveProperty('result');
+      await server.until(() => sessions.deleted.includes(busy ?? ''));
+      await server.until(both);
+      expect(await proxy.request('tools/list')).toHaveProperty('result');
+      proxy.closeStdin();
+      expect(await proxy.exit()).toEqual({ code: 0, signal: null });
+      expect(sessions.sessions.size).toBe(0);
+    },
+  );
 });
 
-describe('the only session', () => {
-  it.skipIf(process.platform === 'win32')('is replaced at SIGHUP, and no call is cut', async () => {
+describe('a pool of one session', () => {
+  it.skipIf(process.platform === 'win32')('SIGHUP replaces the only session and cuts no call', async () => {
     const tool = new OneAtATime();
     const { proxy, server, sessions, echo } = await startPooled({ on: { 'tools/call': tool.call } });
     await proxy.initialize({}, 'init');
@@ -47,7 +54,7 @@ describe('the only session', () => {
     await proxy.guard(tool.runs(1), 'the call');
     proxy.kill('SIGHUP');
     await server.until(() => sessions.sessions.get('s-1')?.initialized === true);
-    // What comes now goes to the new one.
+    // New calls go to the new session.
     await server.until(() => [...(sessions.sessions.get('s-1')?.streams ?? [])].length === 1);
     const next = echo('b', 0);
     await proxy.guard(tool.runs(2), 'another call');
@@ -65,7 +72,7 @@ describe('the only session', () => {
   });
 
   it.skipIf(process.platform === 'win32')(
-    'of a pool serves on at SIGHUP while a call runs on it, and is replaced when that has ended',
+    'the only session of a pool serves on at SIGHUP while a call runs on it, and is replaced when the call has ended',
     async () => {
       const gate = makeGate();
       const { proxy, server, sessions, echo } = await startPooled(
@@ -98,12 +105,12 @@ describe('the only session', () => {
     },
   );
 
-  it('is recycled and probed where asked, and serves on', async () => {
+  it('the only session is recycled and health-checked as configured, and goes on serving', async () => {
     const pings: unknown[] = [];
     const on: Record<string, Handler> = {
       ping: (_request, _response, context) => {
         pings.push(context.session?.id);
-        // Well at first, then not.
+        // Healthy at first, then not.
         return pings.length < 2 ? context.result({}) : context.error(-32603, 'sick');
       },
     };
@@ -118,8 +125,8 @@ describe('the only session', () => {
   });
 });
 
-describe('a session beside the first', () => {
-  it('is discarded where a call on it broke in transport, and kept where its tool failed', async () => {
+describe('a second session of the pool', () => {
+  it('a second session is discarded after a transport error of a call, and kept after a tool error', async () => {
     const tool = new OneAtATime();
     const call: Handler = (request, response, context) => {
       const { text } = context.params.arguments as { text?: unknown };
@@ -149,7 +156,7 @@ describe('a session beside the first', () => {
     await Promise.all([held, next]);
   });
 
-  it('is cancelled where its call runs, and is free again at once', async () => {
+  it('a call on a second session is cancelled on that session, which is free again at once', async () => {
     const tool = new OneAtATime();
     const { proxy, server, echo } = await startPooled(
       { on: { 'tools/call': tool.call } },
@@ -180,7 +187,7 @@ describe('a session beside the first', () => {
 });
 
 describe('the sessions of a pool', () => {
-  it('have an end to their life: each is replaced before that, one after the other, and calls go on', async () => {
+  it('--session-lifetime replaces the sessions of a pool one after the other before their end, and calls go on', async () => {
     const args = ['--min-sessions', '2', '--max-sessions', '3', '--session-lifetime', '2'];
     const { proxy, server, sessions, opened } = await startPooled(
       {},
@@ -196,7 +203,7 @@ describe('the sessions of a pool', () => {
     expect(await proxy.request('tools/call', { name: 'echo', arguments: {} }, '')).toHaveProperty('result');
   });
 
-  it('are asked how they are all at once, without a word on stderr', async () => {
+  it('health checks of all sessions run at the same time, and stderr stays empty', async () => {
     const asked = new Set<unknown>();
     const gate = makeGate();
     const on: Record<string, Handler> = {
@@ -220,7 +227,7 @@ describe('the sessions of a pool', () => {
     expect(proxy.stderr).toBe('');
   });
 
-  it('are closed where nobody used them for long, down to the first', async () => {
+  it('idle sessions of a pool are closed, except the first', async () => {
     const tool = new OneAtATime();
     const { proxy, server, sessions, echo } = await startPooled(
       { on: { 'tools/call': tool.call } },
@@ -236,7 +243,7 @@ describe('the sessions of a pool', () => {
     expect(await proxy.request('tools/list', {}, 'list')).toHaveProperty('result');
   });
 
-  it('serve where the minimum cannot be opened yet, which is made up for in the background', async () => {
+  it('the pool serves while the minimum of sessions cannot be opened, and opens the rest in the background', async () => {
     let initialized = 0;
     const args = ['--min-sessions', '3', '--max-sessions', '3', '--retries', '0'];
     const { proxy, server, sessions } = await startPooled(
@@ -256,7 +263,7 @@ describe('the sessions of a pool', () => {
     expect(proxy.stderr).toBe('');
   });
 
-  it('serve while the breaker keeps others from being opened', async () => {
+  it('the pool serves while the circuit breaker prevents further sessions', async () => {
     const tool = new OneAtATime();
     let initialized = 0;
     const args = [
@@ -291,7 +298,7 @@ describe('the sessions of a pool', () => {
     expect(posted('initialize')).toBe(2);
   });
 
-  it('are no more than --max-total-sessions, whatever each client may have', async () => {
+  it('the pools of all clients together open no more sessions than --max-total-sessions', async () => {
     const tool = new OneAtATime();
     const args = ['--max-sessions', '4', '--max-total-sessions', '2', '--session-wait', '0.05'];
     const { proxy, echo, opened } = await startPooled({ on: { 'tools/call': tool.call } }, ...args);

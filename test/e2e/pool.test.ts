@@ -4,7 +4,7 @@ import { OneAtATime, startPooled } from '../support/one-at-a-time.ts';
 import { makeGate } from '../support/relayed.ts';
 
 describe('--max-sessions 4', () => {
-  it('carries 4 calls at once to a server that serves one per session, and 8 more in order', async () => {
+  it('--max-sessions 4 carries 4 parallel calls to a server that serves one per session, and 8 more in order', async () => {
     const tool = new OneAtATime();
     const { proxy, echo, opened } = await startPooled(
       { on: { 'tools/call': tool.call } },
@@ -26,7 +26,7 @@ describe('--max-sessions 4', () => {
     expect(opened).toHaveLength(4);
   });
 
-  it('keeps everything but tool calls on the first session', async () => {
+  it('--max-sessions 4 keeps all requests except tool calls on the first session', async () => {
     const tool = new OneAtATime();
     const { proxy, server, echo } = await startPooled(
       { on: { 'tools/call': tool.call } },
@@ -46,7 +46,7 @@ describe('--max-sessions 4', () => {
     await Promise.all(calls);
   });
 
-  it('keeps a call that starts a task on the first session, where the client will ask for it', async () => {
+  it('--max-sessions 4 keeps a call that starts a task on the first session, where the client will poll the task', async () => {
     const tool = new OneAtATime();
     const { proxy, server } = await startPooled(
       {
@@ -74,7 +74,7 @@ describe('--max-sessions 4', () => {
     await plain;
   });
 
-  it('tells new sessions and old ones the log level and the subscriptions', async () => {
+  it('--max-sessions 4 sends the log level and the subscriptions to new and old sessions', async () => {
     const ok: Handler = (_request, _response, context) => context.result({});
     const tool = new OneAtATime();
     const on = { 'tools/call': tool.call, 'logging/setLevel': ok, 'resources/subscribe': ok };
@@ -96,11 +96,11 @@ describe('--max-sessions 4', () => {
     }
     tool.finishAll();
     await Promise.all(calls);
-    // Nothing of the proxy's own reached the client.
+    // The client received nothing about the proxy's own requests.
     expect(proxy.messages.filter(({ id }) => String(id).startsWith('mcp-sigv4-proxy'))).toEqual([]);
   });
 
-  it('deletes every session at the end', async () => {
+  it('--max-sessions 4 deletes every session at the end', async () => {
     const tool = new OneAtATime();
     const { proxy, echo, sessions } = await startPooled(
       { on: { 'tools/call': tool.call } },
@@ -118,7 +118,7 @@ describe('--max-sessions 4', () => {
     expect(proxy.stderr).toBe('');
   });
 
-  it('refuses a call that waits too long for a session, and says what was full', async () => {
+  it('--max-sessions 4 refuses a call that waits too long for a session, and the error names the full limit', async () => {
     const tool = new OneAtATime();
     const args = ['--max-sessions', '2', '--session-wait', '0.05'];
     const { proxy, echo } = await startPooled({ on: { 'tools/call': tool.call } }, ...args);
@@ -147,7 +147,7 @@ describe('--max-sessions 4', () => {
     await Promise.all(calls);
   });
 
-  it('refuses calls that wait for a session when the client leaves, and ends those that run', async () => {
+  it('when the client leaves, calls that wait for a session are refused and running calls are ended', async () => {
     const tool = new OneAtATime();
     const { proxy, echo } = await startPooled(
       { on: { 'tools/call': tool.call } },
@@ -167,7 +167,7 @@ describe('--max-sessions 4', () => {
     expect(tool.begun).toEqual(['a']);
   });
 
-  it('discards a session that the server has lost, and its call goes to another', async () => {
+  it('a session of the pool that the server has lost is discarded, and its call goes to another one', async () => {
     const tool = new OneAtATime();
     const { proxy, echo, sessions, posted } = await startPooled(
       {
@@ -194,7 +194,7 @@ describe('--max-sessions 4', () => {
     expect(await proxy.request('tools/list')).toHaveProperty('result');
   });
 
-  it('tells the client once what every session is told', async () => {
+  it('a notification that the server sends on every session is emitted to the client once', async () => {
     const tool = new OneAtATime();
     const { proxy, echo, sessions, server } = await startPooled(
       { on: { 'tools/call': tool.call } },
@@ -221,7 +221,7 @@ describe('--max-sessions 4', () => {
     await Promise.all(calls);
   });
 
-  it('tells the client once also where the change is told on the streams of calls', async () => {
+  it('a notification that the server repeats on the streams of calls is emitted to the client once', async () => {
     let running = 0;
     const both = makeGate();
     const { proxy, echo } = await startPooled(
@@ -247,7 +247,7 @@ describe('--max-sessions 4', () => {
     );
   });
 
-  it('tells the client where another server stands behind the session that takes over from the first', async () => {
+  it('the client is notified if another server is behind the session that takes over from the first', async () => {
     let version = 0;
     const { proxy, server, sessions } = await startPooled(
       {

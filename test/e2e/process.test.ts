@@ -28,10 +28,10 @@ const shuttingDown = {
   data: { source: 'mcp-sigv4-proxy', reason: 'shutting-down', mayHaveRun: true },
 };
 
-describe('before the first message', () => {
-  it('nothing is sent and nothing is opened', async () => {
+describe('the process before the first message', () => {
+  it('the process sends nothing and opens no connection before the first message', async () => {
     const { server, bin } = await startRelayed();
-    // Its answer shows that the process is up and reads.
+    // Its answer shows that the process has started and reads stdin.
     bin.send('not JSON');
     await bin.next(({ error }) => error !== undefined);
     bin.closeStdin();
@@ -41,8 +41,8 @@ describe('before the first message', () => {
   });
 });
 
-describe('the end', () => {
-  it("comes with stdin's: the session is deleted once, and nothing is said on stderr", async () => {
+describe('the end of the process', () => {
+  it('the end of stdin ends the process: the session is deleted once, and stderr stays empty', async () => {
     const { server, mcp, bin } = await startInitialized();
     await bin.request('tools/list');
     bin.closeStdin();
@@ -53,7 +53,7 @@ describe('the end', () => {
     expect(bin.stderr).toBe('');
   });
 
-  it.each(['SIGTERM', 'SIGINT'] as const)('comes with %s in the same way', async (signal) => {
+  it.each(['SIGTERM', 'SIGINT'] as const)('%s ends the process as the end of stdin does', async (signal) => {
     const { server, bin } = await startInitialized();
     await bin.request('tools/list');
     bin.kill(signal);
@@ -62,7 +62,7 @@ describe('the end', () => {
     expect(bin.stderr).toBe('');
   });
 
-  it('comes once, though stdin ends and a signal comes with it, as SDK clients do', async () => {
+  it('the end of stdin together with a signal, as SDK clients send them, ends the process once', async () => {
     const { server, bin } = await startInitialized();
     bin.closeStdin();
     bin.kill('SIGTERM');
@@ -71,7 +71,7 @@ describe('the end', () => {
     expect(bin.stderr).toBe('');
   });
 
-  it('comes when nobody reads stdout any more, without a word and without waiting for calls', async () => {
+  it('a closed stdout ends the process silently, without waiting for calls', async () => {
     const { server, mcp, bin } = await startInitialized({
       args: ['--drain-timeout', '600'],
       on: { 'tools/call': () => undefined },
@@ -85,7 +85,7 @@ describe('the end', () => {
     expect(bin.stderr).toBe('');
   });
 
-  it('comes though the server never takes the DELETE', async () => {
+  it('the process ends even if the server never accepts the DELETE', async () => {
     const { server, bin } = await startInitialized({ on: { DELETE: () => undefined } });
     bin.closeStdin();
     expect(await bin.exit()).toEqual(CALM);
@@ -93,17 +93,20 @@ describe('the end', () => {
     expect(bin.stderr).toBe('');
   });
 
-  it.each([405, 404, 500])('comes though the server answers the DELETE with %i', async (status) => {
-    const { server, bin } = await startInitialized({
-      on: { DELETE: (_request, response) => void response.writeHead(status).end('no') },
-    });
-    bin.closeStdin();
-    expect(await bin.exit()).toEqual(CALM);
-    expect(server.of('DELETE')).toHaveLength(1);
-    expect(bin.stderr).toBe('');
-  });
+  it.each([405, 404, 500])(
+    'the process ends even if the server answers the DELETE with %i',
+    async (status) => {
+      const { server, bin } = await startInitialized({
+        on: { DELETE: (_request, response) => void response.writeHead(status).end('no') },
+      });
+      bin.closeStdin();
+      expect(await bin.exit()).toEqual(CALM);
+      expect(server.of('DELETE')).toHaveLength(1);
+      expect(bin.stderr).toBe('');
+    },
+  );
 
-  it('comes though the server has gone', async () => {
+  it('the process ends even if the server is gone', async () => {
     const { server, bin } = await startInitialized();
     await server.close();
     bin.closeStdin();
@@ -111,7 +114,7 @@ describe('the end', () => {
     expect(bin.stderr).toBe('');
   });
 
-  it('comes at once with a second signal', async () => {
+  it('a second signal ends the process at once', async () => {
     const { server, bin } = await startInitialized({
       args: ['--drain-timeout', '600'],
       on: { 'tools/call': () => undefined },
@@ -119,18 +122,18 @@ describe('the end', () => {
     bin.send(callOf(0));
     await server.until((requests) => requests.some(({ rpc }) => rpc.method === 'tools/call'));
     bin.kill('SIGTERM');
-    // Two of one kind that come together are one to the system.
+    // The system merges two pending signals of one kind.
     bin.kill('SIGINT');
     expect(await bin.exit()).toEqual({ code: 1, signal: null });
     expect(bin.stderr).toBe('');
   });
 });
 
-/** Where the drain time is not what is looked at: the usual one and a half seconds are short for a machine that does other work. */
+/** For tests that do not measure the drain time: the default of 1.5 s is too short on a loaded machine. */
 const PATIENT = ['--drain-timeout', '20'];
 
-describe('what is under way at the end', () => {
-  it('gets its answers where all was written into a pipe that closed at once', async () => {
+describe('calls in flight at the end of the process', () => {
+  it('requests in a pipe that closed at once still get their responses', async () => {
     const { server, bin } = await startRelayed({ args: PATIENT });
     for (const message of [INITIALIZE, INITIALIZED, callOf('', { a: 1 }), callOf(-1)]) bin.send(message);
     bin.closeStdin();
@@ -146,7 +149,7 @@ describe('what is under way at the end', () => {
     expect(bin.stderr).toBe('');
   });
 
-  it('loses nothing of a long last line, though its reader is slow', async () => {
+  it('a long last line reaches a slow reader whole', async () => {
     const { server, bin } = await startInitialized({ args: PATIENT });
     bin.child.stdout.pause();
     bin.send({
@@ -163,7 +166,7 @@ describe('what is under way at the end', () => {
     expect(bin.messages.at(-1)).toMatchObject({ id: 1, result: {} });
   });
 
-  it('may finish within the drain time', async () => {
+  it('a call in flight can finish within --drain-timeout', async () => {
     const gate = makeGate();
     const { server, bin } = await startInitialized({
       args: ['--drain-timeout', '600'],
@@ -184,7 +187,7 @@ describe('what is under way at the end', () => {
     expect(server.of('DELETE')).toHaveLength(1);
   });
 
-  it('is answered with an error when the drain time is over', async () => {
+  it('a call in flight returns an error when --drain-timeout is over', async () => {
     const { server, bin } = await startInitialized({
       args: ['--drain-timeout', '0.3'],
       on: { 'tools/call': () => undefined },
@@ -204,7 +207,7 @@ describe('what is under way at the end', () => {
     expect(bin.stderr).toBe('');
   });
 
-  it('is answered where it is an initialize that the server sits on, and what waits behind it', async () => {
+  it('a pending initialize and the requests behind it return errors when the process ends', async () => {
     const { server, bin } = await startRelayed({
       args: ['--drain-timeout', '0.3'],
       on: { initialize: () => undefined },
@@ -219,7 +222,7 @@ describe('what is under way at the end', () => {
     expect(bin.stderr).toBe('');
   });
 
-  it('ends with the session deleted where initialize is answered in the last moment', async () => {
+  it('a session whose initialize is answered at the last moment is deleted', async () => {
     const gate = makeGate();
     const { server, mcp, bin } = await startRelayed({
       args: PATIENT,
@@ -240,7 +243,7 @@ describe('what is under way at the end', () => {
   });
 });
 
-/** Spawns the bin and waits; what it is killed with, the bin does not hear of. */
+/** Spawns the bin and waits; the signal that kills this parent does not reach the bin. */
 const PARENT = `
 import { spawn } from 'node:child_process';
 const [how, ...command] = process.argv.slice(2);
@@ -249,7 +252,7 @@ if (how === 'pipe') process.stdin.pipe(child.stdin);
 child.on('exit', (code) => process.exit(code));
 `;
 
-describe('a parent that is killed', () => {
+describe('the process whose parent is killed', () => {
   let directory = '';
   beforeAll(() => {
     directory = mkdtempSync(join(tmpdir(), 'mcp-parent-'));
@@ -257,20 +260,23 @@ describe('a parent that is killed', () => {
   });
   afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
-  it.each(['inherit', 'pipe'])('takes the process with it, the session too (stdin: %s)', async (how) => {
-    const server = await ScriptedServer.start(new SessionServer().behaviour, { verify: signingVerify });
-    const bin = BinDriver.start({
-      args: [how, BIN_PATH, server.url, ...signingArgs],
-      env: { ...signingEnv },
-      binPath: join(directory, 'parent.mjs'),
-    });
-    await bin.initialize();
-    await bin.request('ping');
-    bin.kill('SIGKILL');
-    await server.until((requests) => requests.some(({ method }) => method === 'DELETE'));
-    // Its stdout, which the parent shared, closes when the last holder has gone.
-    expect(await bin.exit()).toEqual({ code: null, signal: 'SIGKILL' });
-    expect(server.of('DELETE')).toHaveLength(1);
-    expect(bin.stderr).toBe('');
-  });
+  it.each(['inherit', 'pipe'])(
+    'the process ends and deletes its session when its parent is killed (stdin: %s)',
+    async (how) => {
+      const server = await ScriptedServer.start(new SessionServer().behaviour, { verify: signingVerify });
+      const bin = BinDriver.start({
+        args: [how, BIN_PATH, server.url, ...signingArgs],
+        env: { ...signingEnv },
+        binPath: join(directory, 'parent.mjs'),
+      });
+      await bin.initialize();
+      await bin.request('ping');
+      bin.kill('SIGKILL');
+      await server.until((requests) => requests.some(({ method }) => method === 'DELETE'));
+      // Its stdout, which it shares with the parent, closes when the last holder has ended.
+      expect(await bin.exit()).toEqual({ code: null, signal: 'SIGKILL' });
+      expect(server.of('DELETE')).toHaveLength(1);
+      expect(bin.stderr).toBe('');
+    },
+  );
 });

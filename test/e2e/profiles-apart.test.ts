@@ -28,11 +28,11 @@ const EXPIRED = status(
 type Method = 'initialize' | 'tools/call' | 'tools/list' | 'notifications/initialized';
 
 interface Break {
-  /** What dev's server does instead, by method. */
+  /** What the server of profile dev does instead, by method. */
   readonly faults?: Partial<Record<Method, Behaviour>>;
   readonly files?: Readonly<Record<string, string>>;
   readonly args?: readonly string[];
-  /** What each of dev's calls is answered with; undefined: nothing within the test. */
+  /** The answer to each call of profile dev; undefined: none within the test. */
   readonly error: { readonly reason: string; readonly says: readonly string[] } | undefined;
 }
 
@@ -65,44 +65,47 @@ const BREAKS: Readonly<Record<string, Break>> = {
   },
 };
 
-describe('of three profiles with eight calls each in flight, two do not notice that the third', () => {
-  it.each(Object.entries(BREAKS))('%s', async (_what, { faults = {}, files, args = [], error }) => {
-    const accounts = await startAccounts({
-      profiles: PROFILES,
-      args: ['--max-connections', '8', '--retries', '0', ...args],
-      ...(files ? { files } : {}),
-      before: ({ key, method }) => (key === keyOf('dev') ? faults[method as Method] : undefined),
-    });
-    const { bin, call, of, seen } = accounts;
-    await bin.initialize({}, 'handshake');
-    await bin.request('tools/list', {}, 'list');
-    const numbers = Array.from({ length: IN_FLIGHT }, (_, at) => at);
-    const broken = numbers.map((at) => call('sleep', { ms: 50, aws_profile: 'dev' }, `dev-${at}`));
-    // Those that are never answered end with the test.
-    for (const answer of broken) answer.catch(() => undefined);
-    const sound = numbers.flatMap((at) =>
-      ['prod', 'staging'].map((name) => call('sleep', { ms: 50, aws_profile: name }, `${name}-${at}`)),
-    );
-    for (const answer of await Promise.all(sound)) expect(answer).toHaveProperty('result');
-    if (error) {
-      for (const answer of await Promise.all(broken)) {
-        expect(answer).toMatchObject({ error: { data: { reason: error.reason } } });
-        for (const word of error.says) {
-          expect(answer).toHaveProperty('error.message', expect.stringContaining(word));
+describe('three profiles with eight calls in flight each: one fails, the other two are unaffected', () => {
+  it.each(Object.entries(BREAKS))(
+    'two profiles are unaffected when the third %s',
+    async (_what, { faults = {}, files, args = [], error }) => {
+      const accounts = await startAccounts({
+        profiles: PROFILES,
+        args: ['--max-connections', '8', '--retries', '0', ...args],
+        ...(files ? { files } : {}),
+        before: ({ key, method }) => (key === keyOf('dev') ? faults[method as Method] : undefined),
+      });
+      const { bin, call, of, seen } = accounts;
+      await bin.initialize({}, 'handshake');
+      await bin.request('tools/list', {}, 'list');
+      const numbers = Array.from({ length: IN_FLIGHT }, (_, at) => at);
+      const broken = numbers.map((at) => call('sleep', { ms: 50, aws_profile: 'dev' }, `dev-${at}`));
+      // Calls without an answer end with the test.
+      for (const answer of broken) answer.catch(() => undefined);
+      const sound = numbers.flatMap((at) =>
+        ['prod', 'staging'].map((name) => call('sleep', { ms: 50, aws_profile: name }, `${name}-${at}`)),
+      );
+      for (const answer of await Promise.all(sound)) expect(answer).toHaveProperty('result');
+      if (error) {
+        for (const answer of await Promise.all(broken)) {
+          expect(answer).toMatchObject({ error: { data: { reason: error.reason } } });
+          for (const word of error.says) {
+            expect(answer).toHaveProperty('error.message', expect.stringContaining(word));
+          }
         }
       }
-    }
-    // And again, after the failures.
-    for (const name of ['prod', 'staging']) {
-      expect(await call('echo', { aws_profile: name }, `${name}-again`)).toHaveProperty('result');
-      expect(of(name, 'initialize')).toHaveLength(1);
-      expect(of(name, 'tools/call')).toHaveLength(IN_FLIGHT + 1);
-    }
-    expect(seen.filter(({ key }) => key === 'refused')).toEqual([]);
-    expect(bin.stderr).toBe('');
-  });
+      // The same again, after the failures.
+      for (const name of ['prod', 'staging']) {
+        expect(await call('echo', { aws_profile: name }, `${name}-again`)).toHaveProperty('result');
+        expect(of(name, 'initialize')).toHaveLength(1);
+        expect(of(name, 'tools/call')).toHaveLength(IN_FLIGHT + 1);
+      }
+      expect(seen.filter(({ key }) => key === 'refused')).toEqual([]);
+      expect(bin.stderr).toBe('');
+    },
+  );
 
-  it('is the default one, once that breaks', async () => {
+  it('other profiles are unaffected when the default profile fails', async () => {
     let broken = false;
     const { bin, call } = await startAccounts({
       profiles: PROFILES,
@@ -111,14 +114,14 @@ describe('of three profiles with eight calls each in flight, two do not notice t
     await bin.initialize({}, 'handshake');
     broken = true;
     expect(await call('echo', {})).toMatchObject({ error: { data: { reason: 'auth-rejected' } } });
-    // Neither a list nor a session of the default profile is needed.
+    // This needs neither a list nor a session of the default profile.
     expect(await call('echo', { aws_profile: 'dev' })).toHaveProperty('result');
     expect(await call('echo', { aws_profile: 'staging' })).toHaveProperty('result');
   });
 });
 
 describe('a limit that one profile has reached', () => {
-  it('leaves the places of another free: calls that hang with one take none of them', async () => {
+  it('calls that hang with one profile take no place of another profile', async () => {
     const { bin, call, until, of } = await startAccounts({
       profiles: ['prod', 'dev'],
       args: ['--max-concurrent', '2', '--queue-size', '1'],
@@ -136,7 +139,7 @@ describe('a limit that one profile has reached', () => {
     expect(of('dev', 'tools/call')).toHaveLength(2);
   });
 
-  it('leaves the rate of another alone: a pause that the server asks of one is kept with that one', async () => {
+  it("a server's Retry-After for one profile does not delay another profile", async () => {
     const { bin, call } = await startAccounts({
       profiles: ['prod', 'dev'],
       args: ['--rate-limit', '1000', '--retries', '0'],
@@ -156,7 +159,7 @@ describe('a limit that one profile has reached', () => {
   });
 });
 
-describe('the breaker of one profile', () => {
+describe('the circuit breaker of one profile', () => {
   const startBroken = async (reset: string) => {
     const dev = { down: true };
     const accounts = await startAccounts({
@@ -170,7 +173,7 @@ describe('the breaker of one profile', () => {
     return { ...accounts, dev };
   };
 
-  it('opens for that profile alone', async () => {
+  it('the circuit breaker opens for the failing profile only', async () => {
     const { call, of } = await startBroken('600');
     const reasons: unknown[] = [];
     for (let at = 0; at < 4; at++) {
@@ -184,7 +187,7 @@ describe('the breaker of one profile', () => {
     expect(of('dev', 'initialize')).toHaveLength(2);
   });
 
-  it('closes by itself', async () => {
+  it('the circuit breaker of a profile closes by itself', async () => {
     const { call, dev } = await startBroken('0.3');
     for (let at = 0; at < 2; at++) {
       expect(await call('echo', { aws_profile: 'dev' })).toHaveProperty('error');
@@ -194,7 +197,7 @@ describe('the breaker of one profile', () => {
   });
 });
 
-describe('a profile whose login has ended', () => {
+describe('a profile whose login has expired', () => {
   const start = async (signedIn: string | undefined): Promise<Accounts> => {
     const aws = await startAwsStandIns();
     const accounts = await startAccounts({
@@ -212,30 +215,33 @@ describe('a profile whose login has ended', () => {
   it.each([
     ['never began', undefined],
     ['is over', token(-60_000)],
-  ])('works again after the next, without a restart, where it %s', async (_what, signedIn) => {
-    const { bin, call, seen, write } = await start(signedIn);
-    const refused = await call('echo', { aws_profile: 'dev' }, 0);
-    expect(refused).toMatchObject({
-      id: 0,
-      error: {
-        code: -31006,
-        message: expect.stringContaining("Run 'aws sso login --profile dev'"),
-        data: { reason: 'no-credentials', mayHaveRun: false, profile: 'dev' },
-      },
-    });
-    expect(await call('echo', {})).toHaveProperty('result');
-    write(TOKEN_FILE, token(3_600_000));
-    expect(await call('echo', { aws_profile: 'dev' })).toHaveProperty('result');
-    expect(seen.filter(({ method }) => method === 'tools/call').map(({ key }) => key)).toEqual([
-      keyOf('prod'),
-      'SSO-1',
-    ]);
-    expect(bin.stderr).toBe('');
-  });
+  ])(
+    'a profile whose login %s works again after the next login, without a restart',
+    async (_what, signedIn) => {
+      const { bin, call, seen, write } = await start(signedIn);
+      const refused = await call('echo', { aws_profile: 'dev' }, 0);
+      expect(refused).toMatchObject({
+        id: 0,
+        error: {
+          code: -31006,
+          message: expect.stringContaining("Run 'aws sso login --profile dev'"),
+          data: { reason: 'no-credentials', mayHaveRun: false, profile: 'dev' },
+        },
+      });
+      expect(await call('echo', {})).toHaveProperty('result');
+      write(TOKEN_FILE, token(3_600_000));
+      expect(await call('echo', { aws_profile: 'dev' })).toHaveProperty('result');
+      expect(seen.filter(({ method }) => method === 'tools/call').map(({ key }) => key)).toEqual([
+        keyOf('prod'),
+        'SSO-1',
+      ]);
+      expect(bin.stderr).toBe('');
+    },
+  );
 });
 
-describe('a profile whose credentials and session expire in the middle', () => {
-  it('goes on with newer ones, in a new session, and no other profile notices', async () => {
+describe('a profile whose credentials and session expire during the run', () => {
+  it('a profile with expired credentials and session goes on with new ones, and no other profile is affected', async () => {
     let expired = false;
     const { bin, call, seen, by, write } = await startAccounts({
       profiles: ['prod', 'dev'],
@@ -258,7 +264,7 @@ describe('a profile whose credentials and session expire in the middle', () => {
   });
 });
 
-describe('a second profile signs with', () => {
+describe('the credentials of a second profile', () => {
   const LOGIN = 'arn:aws:iam::123456789012:user/me';
   const loginFile = `.aws/login/cache/${createHash('sha256').update(LOGIN).digest('hex')}.json`;
   const ROLE = 'role_arn = arn:aws:iam::123456789012:role/the-role\n';
@@ -285,7 +291,7 @@ describe('a second profile signs with', () => {
       {},
       keyOf('dev'),
     ],
-  ])('%s', async (_what, lines, files, key) => {
+  ])('a second profile signs with %s', async (_what, lines, files, key) => {
     const aws = await startAwsStandIns();
     const { bin, call, seen } = await startAccounts({
       profiles: ['prod', 'dev'],
@@ -300,7 +306,7 @@ describe('a second profile signs with', () => {
     expect(bin.stderr).toBe('');
   });
 
-  it('a role over each, where --role-arn names one', async () => {
+  it('each profile assumes --role-arn with its own credentials', async () => {
     const arn = 'arn:aws:iam::123456789012:role/over';
     const aws = await startAwsStandIns();
     const { bin, call, seen } = await startAccounts({
@@ -326,7 +332,7 @@ describe('a second profile signs with', () => {
 });
 
 describe('several profiles at the start', () => {
-  it('must all be there: the process ends, and says which are', async () => {
+  it('an unknown profile ends the process at the start, and the error lists the existing profiles', async () => {
     const { bin, server } = await startAccounts({
       profiles: ['prod', 'dev', 'prod', 'typo', 'tpyo'],
       files: { '.aws/config': profileLines('prod') + profileLines('dev') },
@@ -342,7 +348,7 @@ describe('several profiles at the start', () => {
   it.each([
     ['MCP_PROXY_PROFILE', { MCP_PROXY_PROFILE: 'dev,prod dev', AWS_PROFILE: 'staging' }],
     ['AWS_MCP_PROXY_PROFILES', { AWS_MCP_PROXY_PROFILES: 'dev prod dev', AWS_PROFILE: 'staging' }],
-  ])('may come from %s', async (_name, env) => {
+  ])('several profiles can be set by %s', async (_name, env) => {
     const { bin, by, call } = await startAccounts({
       profiles: ['prod', 'dev', 'staging'],
       flag: false,
@@ -355,7 +361,7 @@ describe('several profiles at the start', () => {
     expect(by('tools/call')).toEqual(['AKIDDEV 1', 'AKIDPROD 2']);
   });
 
-  it('are not asked for anything before the first message', async () => {
+  it('several profiles send no request before the first message', async () => {
     const aws = await startAwsStandIns();
     const { bin, server } = await startAccounts({
       profiles: ['prod', 'dev'],

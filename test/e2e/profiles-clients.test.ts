@@ -34,7 +34,7 @@ describe.each([
   ['v2', startClientV2],
 ] as const)('an SDK client of generation %s', (_client, startClient) => {
   it.each(['v1', 'v2'] as const)(
-    'has all of a server of generation %s by a second profile',
+    'a second profile has all features of a server of SDK generation %s',
     async (generation) => {
       const { client, server, front } = await start(startClient, generation);
       await client.toolNames();
@@ -46,7 +46,7 @@ describe.each([
       const steps: number[] = [];
       expect(await client.call('steps', dev, { onProgress: (step) => steps.push(step) })).toBe('stepped');
       expect(steps).toEqual([1, 2, 3]);
-      // Both at once: the questions of the two servers have the same ids.
+      // Both run together: the server requests of the two servers have the same ids.
       const asked = await Promise.all([
         client.call('ask', dev),
         client.call('ask'),
@@ -79,10 +79,10 @@ describe.each([
   );
 });
 
-describe('a message of a revision without sessions', () => {
+describe('a request of the stateless era with profiles', () => {
   const claim = { 'io.modelcontextprotocol/protocolVersion': '2026-07-28' };
 
-  it('names its profile like any other, and needs no session of it', async () => {
+  it('a stateless request names its profile like any other and needs no session of it', async () => {
     const { bin, by, of } = await startAccounts({
       profiles: PROFILES,
       files: {
@@ -117,7 +117,7 @@ describe('a message of a revision without sessions', () => {
   });
 });
 
-/** Two runs: the second has the snapshot of the first, and `before` is for it alone. */
+/** Two runs: the second has the snapshot of the first, and `before` applies to the second only. */
 async function startAgain(before: (seen: Seen) => Behaviour | undefined = () => undefined) {
   const { home } = await makeTempHome();
   const env = { XDG_CACHE_HOME: home };
@@ -145,15 +145,15 @@ async function startAgain(before: (seen: Seen) => Behaviour | undefined = () => 
   return { again, list, by, until, call };
 }
 
-describe('a start from the snapshot of the last run', () => {
-  it('shows the argument, and opens the session of the profile that the first call names', async () => {
+describe('--lazy with profiles', () => {
+  it('a start from a snapshot shows the argument aws_profile and opens the session that the first call names', async () => {
     const { again, list, by, call } = await startAgain();
     expect(await again.request('tools/list', {}, 'list')).toMatchObject({ result: list });
     expect(by('initialize')).toEqual(['AKIDPROD']);
     expect(await call({ aws_profile: 'dev' }, 0)).toHaveProperty('result');
     expect(by('initialize')).toEqual(['AKIDPROD', 'AKIDDEV']);
     expect(by('tools/call')).toEqual(['AKIDDEV 2']);
-    // The default one's own, when a call needs it; the other profile's stays as it is.
+    // The default profile's session opens when a call needs it; the other one stays as it is.
     expect(await call({}, '')).toHaveProperty('result');
     expect(await call({ aws_profile: 'dev' }, -1)).toHaveProperty('result');
     expect(by('initialize')).toEqual(['AKIDPROD', 'AKIDDEV', 'AKIDPROD']);
@@ -167,23 +167,26 @@ describe('a start from the snapshot of the last run', () => {
   it.each([
     ['refuses', ((_request, response) => void response.writeHead(400).end()) satisfies Behaviour],
     ['never opens', (() => undefined) satisfies Behaviour],
-  ])('needs nothing of a default profile whose server %s its session', async (_what, broken) => {
-    const { call, by, until, again } = await startAgain(({ key, method }) =>
-      key === keyOf('prod') && method === 'initialize' ? broken : undefined,
-    );
-    const own = call({}, 'own');
-    own.catch(() => undefined);
-    await until('prod', 'initialize', 2);
-    expect(await call({ aws_profile: 'dev' }, 0)).toHaveProperty('result');
-    again.send({
-      jsonrpc: '2.0',
-      id: -1,
-      method: 'tools/call',
-      params: { name: 'sleep', arguments: { ms: 10_000, aws_profile: 'dev' } },
-    });
-    await until('dev', 'tools/call', 2);
-    again.notify('notifications/cancelled', { requestId: -1 });
-    await until('dev', 'notifications/cancelled');
-    expect(by('tools/call').every((one) => one.startsWith(keyOf('dev')))).toBe(true);
-  });
+  ])(
+    "a call with another profile works from a snapshot although the default profile's server %s its session",
+    async (_what, broken) => {
+      const { call, by, until, again } = await startAgain(({ key, method }) =>
+        key === keyOf('prod') && method === 'initialize' ? broken : undefined,
+      );
+      const own = call({}, 'own');
+      own.catch(() => undefined);
+      await until('prod', 'initialize', 2);
+      expect(await call({ aws_profile: 'dev' }, 0)).toHaveProperty('result');
+      again.send({
+        jsonrpc: '2.0',
+        id: -1,
+        method: 'tools/call',
+        params: { name: 'sleep', arguments: { ms: 10_000, aws_profile: 'dev' } },
+      });
+      await until('dev', 'tools/call', 2);
+      again.notify('notifications/cancelled', { requestId: -1 });
+      await until('dev', 'notifications/cancelled');
+      expect(by('tools/call').every((one) => one.startsWith(keyOf('dev')))).toBe(true);
+    },
+  );
 });

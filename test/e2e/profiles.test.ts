@@ -21,7 +21,7 @@ const textIn = (answer: Record<string, unknown>): unknown =>
   JSON.parse((answer as { result: { content: { text: string }[] } }).result.content[0]?.text ?? '');
 
 describe('several profiles', () => {
-  it('are offered as an argument of every tool', async () => {
+  it('several profiles are offered as an argument of every tool', async () => {
     const { bin } = await ready();
     const { result } = (await bin.request('tools/list', {}, 'list')) as {
       result: { tools: { inputSchema: { properties: Record<string, unknown> } }[] };
@@ -36,7 +36,7 @@ describe('several profiles', () => {
     }
   });
 
-  it('may be named before the endpoint and after it, in one list, in several or with commas', async () => {
+  it('several profiles can be given before and after the endpoint, as one list, repeated, or with commas', async () => {
     const { server } = await ready();
     const files = { '.aws/config': PROFILES.map((name) => profileLines(name)).join('') };
     for (const args of [
@@ -52,7 +52,7 @@ describe('several profiles', () => {
     }
   });
 
-  it('are not chosen by an argument in another case, which is refused unless the tool declares it', async () => {
+  it('an argument that differs from aws_profile by case is refused unless the tool declares it', async () => {
     const tools = [
       { name: 'echo', inputSchema: { type: 'object', properties: {} } },
       { name: 'env', inputSchema: { type: 'object', properties: { AWS_PROFILE: { type: 'string' } } } },
@@ -68,7 +68,7 @@ describe('several profiles', () => {
     expect(server.of('tools/call').map(({ text }) => text.includes('its own'))).toEqual([true]);
   });
 
-  it('sign the calls that name them, each in a session of its own, and the server never sees the argument', async () => {
+  it('a call with aws_profile is signed for that profile in its own session, and the server never gets the argument', async () => {
     const { bin, by, call, of } = await ready();
     await bin.request('tools/list', {}, 'list');
     expect(textIn(await call('echo', { text: 'a' }, 0))).toEqual({ text: 'a' });
@@ -84,7 +84,7 @@ describe('several profiles', () => {
     expect(bin.stderr).toBe('');
   });
 
-  it('open their sessions as the client opened its own, once for all calls that come first', async () => {
+  it('the session of a profile is opened as the client opened its own, once for all first calls', async () => {
     const { bin, by, call, of, until } = await ready();
     await bin.request('tools/list', {}, 'list');
     await bin.request('logging/setLevel', { level: 'debug' }, 'level');
@@ -111,7 +111,7 @@ describe('several profiles', () => {
     expect(story.indexOf('logging/setLevel')).toBeLessThan(story.indexOf('tools/call'));
   });
 
-  it('that are open hear what the client says to every session', async () => {
+  it('open sessions of all profiles receive the client state', async () => {
     const { bin, call, of, until } = await ready();
     await call('echo', { aws_profile: 'dev' });
     await bin.request('logging/setLevel', { level: 'error' }, 'level');
@@ -122,7 +122,7 @@ describe('several profiles', () => {
     expect(of('staging')).toEqual([]);
   });
 
-  it('get the region of their own, and --metadata, all of it', async () => {
+  it('each profile gets its own region, and all profiles get --metadata', async () => {
     const { call, of } = await ready({
       args: ['--metadata', 'a=1', '--metadata', 'b=2', '--metadata', 'a=3'],
       files: {
@@ -142,7 +142,7 @@ describe('several profiles', () => {
     expect(of('dev', 'initialize')[0]?.params._meta).toMatchObject({ AWS_REGION: 'eu-north-1' });
   });
 
-  it('keep what the client itself put into _meta, and the region that --metadata names', async () => {
+  it("the client's own _meta and a region in --metadata win over the region of the profile", async () => {
     const { bin, call, of } = await ready({
       args: ['--metadata', 'AWS_REGION=ap-south-1'],
       env: { AWS_REGION: 'us-east-1' },
@@ -156,7 +156,7 @@ describe('several profiles', () => {
     ]);
   });
 
-  it('each have --max-connections of their own', async () => {
+  it('each profile has --max-connections connections of its own', async () => {
     let held: (() => void)[] = [];
     const { bin, call, of, until } = await ready({
       args: ['--max-connections', '1'],
@@ -179,7 +179,7 @@ describe('several profiles', () => {
     expect(of('dev', 'tools/call')).toHaveLength(1);
   });
 
-  it('are all left when the client goes', async () => {
+  it('the sessions of all profiles are deleted when the client leaves', async () => {
     const { bin, by, call, server } = await ready();
     for (const name of PROFILES) await call('echo', { aws_profile: name });
     bin.closeStdin();
@@ -189,7 +189,7 @@ describe('several profiles', () => {
     expect(bin.stderr).toBe('');
   });
 
-  it('count together for --max-total-sessions', async () => {
+  it('all profiles count together for --max-total-sessions', async () => {
     const { bin, by, call } = await ready({ args: ['--max-total-sessions', '2'] });
     await bin.request('tools/list', {}, 'list');
     expect(await call('echo', { aws_profile: 'dev' })).toHaveProperty('result');
@@ -204,7 +204,7 @@ describe('several profiles', () => {
     expect(by('initialize')).toEqual(['AKIDPROD', 'AKIDDEV']);
   });
 
-  it('may have more than one session each', async () => {
+  it('each profile can have several sessions', async () => {
     const { opened, open } = makeGate();
     const { bin, by, call, until } = await ready({
       args: ['--max-sessions', '2'],
@@ -224,7 +224,7 @@ describe('several profiles', () => {
     expect(new Set(by('tools/call')).size).toBe(4);
   });
 
-  it('are all replaced on SIGHUP', async () => {
+  it('SIGHUP replaces the sessions of all profiles', async () => {
     const { bin, by, call, until } = await ready();
     await call('echo', { aws_profile: 'dev' });
     bin.kill('SIGHUP');
@@ -234,7 +234,7 @@ describe('several profiles', () => {
     expect(by('initialize').sort()).toEqual(['AKIDDEV', 'AKIDDEV', 'AKIDPROD', 'AKIDPROD']);
   });
 
-  it('are left and opened anew on need where the client begins anew', async () => {
+  it('the sessions of all profiles are deleted when the client initializes again, and reopened when needed', async () => {
     const { bin, by, call, of, until } = await ready();
     await call('echo', { aws_profile: 'dev' });
     await call('echo', { aws_profile: 'staging' });
@@ -249,7 +249,7 @@ describe('several profiles', () => {
 });
 
 describe('a call with another profile', () => {
-  it('brings its progress', async () => {
+  it('a call with another profile emits its progress', async () => {
     const { bin } = await ready();
     bin.send({
       jsonrpc: '2.0',
@@ -264,7 +264,7 @@ describe('a call with another profile', () => {
     );
   });
 
-  it('asks the client in its middle, and two profiles’ questions of one id are told apart', async () => {
+  it('a call with another profile can elicit, and equal ids of two profiles are told apart', async () => {
     const { bin, by, call } = await ready();
     const asked = ['dev', 'prod'].map((name) =>
       call('elicit', { message: name, aws_profile: name }, `asks-${name}`),
@@ -285,7 +285,7 @@ describe('a call with another profile', () => {
   });
 
   it.each([0, '', -1])(
-    'is cancelled in its own session, and nothing more is written for its id: %j',
+    'a call with another profile is cancelled in its own session, and nothing more is emitted for its id: %j',
     async (id) => {
       const { bin, by, call, of, until } = await ready();
       await bin.request('tools/list', {}, 'list');
@@ -305,16 +305,16 @@ describe('a call with another profile', () => {
     },
   );
 
-  it('has its time limit, and its server is told', async () => {
+  it('a call with another profile times out by itself, and its server receives the cancellation', async () => {
     const { call, until } = await ready({ args: ['--tool-timeout', '1'] });
-    // Opens the session and has the list read: what is cut before it was sent needs no word to the server.
+    // Opens the session and has the list read: the proxy cancels only what it has sent.
     await expect.poll(() => call('echo', { aws_profile: 'dev' })).toHaveProperty('result');
     const answer = await call('sleep', { ms: 10_000, aws_profile: 'dev' }, 0);
     expect(answer).toMatchObject({ id: 0, error: { data: { reason: 'timeout' } } });
     await until('dev', 'notifications/cancelled');
   });
 
-  it('is repeated where it did not run', async () => {
+  it('a call with another profile is sent again if it did not run', async () => {
     let turnedAway = 0;
     const { call, of } = await ready({
       before: ({ method, key }) =>
@@ -327,7 +327,7 @@ describe('a call with another profile', () => {
     expect(of('prod', 'tools/call')).toHaveLength(0);
   });
 
-  it('is repeated where the tool only reads, as its server told the default profile', async () => {
+  it("a call with another profile is retried if the default profile's server declares its tool read-only", async () => {
     let cut = false;
     const { bin, call, of } = await ready({
       before: ({ method, key }) => {
@@ -341,7 +341,7 @@ describe('a call with another profile', () => {
     expect(of('dev', 'tools/call')).toHaveLength(2);
   });
 
-  it('may stand in a batch beside others, and goes with those of its profile', async () => {
+  it('a batch can mix profiles: each call is sent with those of its profile', async () => {
     const { bin, seen } = await ready({
       protocolVersion: '2025-03-26',
       before: ({ request: { json } }) =>
@@ -364,7 +364,7 @@ describe('a call with another profile', () => {
           params: { name: 'echo', arguments: at % 2 ? { aws_profile: 'dev' } : {} },
         })),
       );
-    // With the second one, both profiles have their sessions.
+    // After the second call, both profiles have their sessions.
     for (const ids of [
       [0, '', -1, 'x'],
       [1, 2, 3, 4],
@@ -383,7 +383,7 @@ describe('a call with another profile', () => {
     ]);
   });
 
-  it('finds a session that the server has lost opened anew, with the log level of the client', async () => {
+  it('a lost session of another profile is replaced, with the log level of the client', async () => {
     const { bin, by, call, forgetSessionsOf, of } = await ready();
     await bin.request('logging/setLevel', { level: 'warning' }, 'level');
     await call('echo', { aws_profile: 'dev' });
@@ -396,7 +396,7 @@ describe('a call with another profile', () => {
     expect(by('tools/call').at(-1)).toBe('AKIDPROD 1');
   });
 
-  it('still has its session where that of the default profile was lost', async () => {
+  it('the session of another profile remains when that of the default profile is lost', async () => {
     const { by, call, forgetSessionsOf } = await ready();
     await call('echo', { aws_profile: 'dev' });
     forgetSessionsOf('prod');
@@ -406,7 +406,7 @@ describe('a call with another profile', () => {
     expect(by('initialize')).toEqual(['AKIDPROD', 'AKIDDEV', 'AKIDPROD', 'AKIDSTAGING']);
   });
 
-  it('is refused a session where --max-total-sessions is reached, and hears so; the others go on', async () => {
+  it('a profile over --max-total-sessions gets an error with the cause; the other profiles go on', async () => {
     const { bin, by, call } = await ready({ args: ['--max-total-sessions', '2'] });
     expect(await call('echo', { aws_profile: 'dev' })).toHaveProperty('result');
     const { error } = (await call('echo', { aws_profile: 'staging' }, -1)) as { error: { message: string } };
@@ -426,7 +426,7 @@ describe('a call with another profile', () => {
       7,
       'aws_profile is not valid: it must be one of prod, dev, staging, or left out for prod. The call was not sent.',
     ],
-  ])('that is none of them is refused, and nothing is sent: %j', async (given, message) => {
+  ])('a call with an unknown profile is refused and not sent: %j', async (given, message) => {
     const { bin, by, call } = await ready();
     await bin.request('tools/list', {}, 'list');
     expect(await call('echo', { aws_profile: given }, '')).toEqual({
@@ -443,8 +443,8 @@ describe('a call with another profile', () => {
   });
 });
 
-describe('a tool with an argument aws_profile of its own', () => {
-  it('keeps it, and the log says so once', async () => {
+describe('a tool with its own argument aws_profile', () => {
+  it('a tool with its own argument aws_profile keeps it, and the log states so once', async () => {
     const own = {
       name: 'own',
       inputSchema: { type: 'object', properties: { aws_profile: { type: 'string' } } },
@@ -471,7 +471,7 @@ describe('a tool with an argument aws_profile of its own', () => {
   it.each([
     ['is not matched by --profile-tools', ['--profile-tools', 'other_*'], { type: 'object' }],
     ['takes no object', [], { type: 'string' }],
-  ])('is like a tool that %s: both go as they came', async (_what, args, inputSchema) => {
+  ])('aws_profile passes unchanged if the tool %s', async (_what, args, inputSchema) => {
     const { bin, by, call, of } = await ready({
       tools: [{ name: 'tool', inputSchema }],
       args,
@@ -486,8 +486,8 @@ describe('a tool with an argument aws_profile of its own', () => {
   });
 });
 
-describe('what another profile’s server tells on its own', () => {
-  it('reaches the client, but that its lists changed', async () => {
+describe("notifications of another profile's server", () => {
+  it("notifications of another profile's server reach the client, except list_changed", async () => {
     const { bin, call, of, until } = await ready({
       on: {
         GET: async (_request, _response, { fallback, session }) => {
@@ -514,8 +514,8 @@ describe('what another profile’s server tells on its own', () => {
   });
 });
 
-describe('a question on the stream of one profile’s session', () => {
-  it('stops the time of the calls in that session, and of no other', async () => {
+describe('a server request on the standalone stream of one profile', () => {
+  it("a server request on a profile's standalone stream pauses the time limit of calls in that session only", async () => {
     let ask: () => void = () => undefined;
     const { opened, open } = makeGate();
     const { bin, call, until } = await ready({
@@ -541,7 +541,7 @@ describe('a question on the stream of one profile’s session', () => {
     await Promise.all([until('dev', 'tools/call', 2), until('prod', 'tools/call')]);
     ask();
     await bin.next(({ method }) => method === 'elicitation/create');
-    // Nobody answers: prod's call has its limit, and dev's, begun before it, goes on beyond its own.
+    // The client does not answer: prod's call times out; dev's call, begun earlier, outlives its limit.
     expect(await other).toMatchObject({ error: { data: { reason: 'timeout' } } });
     open();
     expect(await held).toHaveProperty('result');
@@ -549,7 +549,7 @@ describe('a question on the stream of one profile’s session', () => {
 });
 
 describe('one profile', () => {
-  it('adds no argument, and takes none away', async () => {
+  it('a single profile adds no argument to tools and removes none from calls', async () => {
     const { bin, call, by } = await ready({ profiles: ['prod'], args: ['prod'] });
     const { result } = await bin.request('tools/list', {}, 'list');
     expect(JSON.stringify(result)).not.toContain('aws_profile');

@@ -23,7 +23,7 @@ const progressOf = (messages: readonly Rpc[], token: unknown): number[] =>
 const increases = (values: readonly number[]): boolean =>
   values.every((value, at) => at === 0 || value > (values[at - 1] ?? Number.NaN));
 
-/** Tools that say nothing, then one progress of 0, then nothing, then their answer. */
+/** Tools that send nothing, then one progress of 0, then nothing, then their response. */
 async function startSilent(args: readonly string[] = ARGS) {
   const [first, end] = [makeGate(), makeGate()];
   const answer = async (request: { rpc: Rpc }, events: EventWriter): Promise<void> => {
@@ -52,7 +52,7 @@ describe('--progress-heartbeat on stdio', () => {
     ['with a session', {}, ''],
     ['of 2026-07-28', STATELESS, -1],
   ])(
-    'notifies progress of a silent call %s until the server does, and never after: %j, token %j',
+    '--progress-heartbeat notifies progress of a silent call %s until the server does: %j, token %j',
     async (_era, meta, token) => {
       const { bin, first, end } = await startSilent();
       const params = { name: 'any', _meta: { ...meta, progressToken: token } };
@@ -75,7 +75,7 @@ describe('--progress-heartbeat on stdio', () => {
     },
   );
 
-  it('notifies nothing once the client has cancelled, and none of a call without a token', async () => {
+  it('--progress-heartbeat notifies nothing after a cancellation, nor for a call without a progress token', async () => {
     const { bin } = await startSilent();
     bin.send({
       jsonrpc: '2.0',
@@ -103,14 +103,14 @@ describe('--progress-heartbeat on stdio', () => {
     ).toBe(true);
   });
 
-  it('gives a call no more than its own time: --tool-timeout still ends it', async () => {
+  it('--progress-heartbeat does not extend the time limit of a call: --tool-timeout still ends it', async () => {
     const { bin } = await startSilent([...ARGS, '--tool-timeout', '0.4']);
     const late = await bin.request('tools/call', { name: 'any', _meta: { progressToken: 0 } }, -1);
     expect(late).toMatchObject({ id: -1, error: { data: { reason: 'timeout' } } });
     expect(progressOf(bin.messages, 0).length).toBeGreaterThan(0);
   });
 
-  it('is off unless given', async () => {
+  it('--progress-heartbeat is off by default', async () => {
     const { bin, first, end } = await startSilent([]);
     const answered = bin.request('tools/call', { name: 'any', _meta: { progressToken: 0 } }, 0);
     first.open();
@@ -120,7 +120,7 @@ describe('--progress-heartbeat on stdio', () => {
   });
 });
 
-it('--progress-heartbeat keeps a client of the SDK waiting for a silent call, far beyond its time limit', async () => {
+it("--progress-heartbeat keeps an SDK client waiting for a silent call far beyond the client's time limit", async () => {
   const gate = makeGate();
   const { url } = await startListening({
     args: ARGS,

@@ -18,7 +18,7 @@ it.each([
   ['with sessions', {}],
   ['2026-07-28', { _meta: ENVELOPE }],
 ])(
-  'a tool that has begun to write without a word is refused after a minute, revision %s',
+  '--read-only refuses a tool whose hint changed without a notification after a minute, revision %s',
   async (_era, extra) => {
     let readOnlyHint = true;
     const server = await ScriptedServer.start((request, response) => {

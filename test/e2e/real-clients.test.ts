@@ -29,7 +29,7 @@ interface CallOptions {
   readonly signal?: AbortSignal;
 }
 
-/** What both generations of the SDK can do, under one name each. */
+/** What both generations of the SDK can do, with the same method names. */
 interface RealClient {
   readonly stderr: () => string;
   toolNames(): Promise<string[]>;
@@ -121,7 +121,7 @@ describe.each([
     return { client, gate, errors };
   }
 
-  it('lists, calls, is asked in mid-call, and leaves no session behind', async () => {
+  it('an SDK client lists, calls, answers an elicitation during a call, and leaves no session', async () => {
     const { client, gate, errors } = await connect();
     expect(await client.toolNames()).toContain('echo');
     expect(await client.call('echo', { message: 'hällo 😀' })).toContain('hällo 😀');
@@ -136,7 +136,7 @@ describe.each([
     expect(client.stderr()).toBe('');
   });
 
-  it('sees progress, and may change its mind', async () => {
+  it('an SDK client gets progress and can cancel a call', async () => {
     const { client } = await connect();
     const steps: number[] = [];
     await client.call(
@@ -144,7 +144,7 @@ describe.each([
       { duration: 0.2, steps: 4 },
       { onprogress: ({ progress }) => steps.push(progress) },
     );
-    // The SDK forgets the listener when it sees the answer, so that progress in the same chunk of stdout comes too late for it.
+    // The SDK drops its progress callback with the response, so progress in the same chunk comes too late.
     expect(steps).toEqual([1, 2, 3, 4].slice(0, steps.length));
     const controller = new AbortController();
     const long = client.call(
@@ -157,14 +157,14 @@ describe.each([
     expect(client.stderr()).toBe('');
   });
 
-  it('has 16 calls at once over 4 connections', async () => {
+  it('an SDK client makes 16 parallel calls over 4 request connections', async () => {
     const { client, gate } = await connect('--max-connections', '4');
     const calls = Array.from({ length: 16 }, (_, a) => client.call('get-sum', { a, b: 1 }));
     const sums = await Promise.all(calls);
     sums.forEach((sum, a) => {
       expect(sum).toContain(` ${a + 1}`);
     });
-    // Four for requests, the stream, and two for what must not wait.
+    // Four for requests, one for the standalone stream, and two for control messages.
     expect(gate.connections.peak).toBeLessThanOrEqual(7);
   });
 });

@@ -23,7 +23,7 @@ async function start(options: SessionServerOptions = {}, ...args: string[]) {
 }
 
 describe('a session that the server has lost', () => {
-  it('is opened anew once for 16 calls that fail together, and all get their answers', async () => {
+  it('a lost session is replaced once for 16 calls that fail together, and every call is answered', async () => {
     const { sessions, proxy, posted, echo } = await start({}, '--max-connections', '16');
     await proxy.initialize();
     sessions.forgetSessions();
@@ -34,7 +34,7 @@ describe('a session that the server has lost', () => {
     expect(sessions.sessions.size).toBe(1);
   });
 
-  it('is opened with what its client said at first, and without the id of the lost one', async () => {
+  it("a lost session is replaced with the params of the client's initialize, without the lost session id", async () => {
     const { sessions, server, proxy, echo } = await start();
     await proxy.initialize();
     sessions.forgetSessions();
@@ -62,7 +62,7 @@ describe('a session that the server has lost', () => {
         response.end(`data: ${JSON.stringify(errorOf(request.rpc.id ?? null, -30001, 'expired'))}\n\n`);
       },
     ],
-  ])('is known by %s', async (_what, refuse) => {
+  ])('a session loss is recognized by %s', async (_what, refuse) => {
     let refused = false;
     const { proxy, posted, echo } = await start({
       on: {
@@ -79,7 +79,7 @@ describe('a session that the server has lost', () => {
     expect(posted('tools/call')).toBe(2);
   });
 
-  it('is not suspected where a credential has expired', async () => {
+  it('an expired credential does not count as a session loss', async () => {
     const { proxy, posted, echo } = await start({
       on: {
         'tools/call': (request, response) =>
@@ -95,7 +95,7 @@ describe('a session that the server has lost', () => {
     expect(posted('initialize')).toBe(1);
   });
 
-  it('is told the log level and the subscriptions again', async () => {
+  it('a replacement session receives the log level and the subscriptions again', async () => {
     const ok: Handler = (_request, _response, context) => context.result({});
     const on = { 'logging/setLevel': ok, 'resources/subscribe': ok, 'resources/unsubscribe': ok };
     const { sessions, server, proxy, echo } = await start({ on });
@@ -113,7 +113,7 @@ describe('a session that the server has lost', () => {
     expect(again).not.toContainEqual(['resources/subscribe', { uri: 'a://left' }]);
   });
 
-  it('is told of any number of subscriptions, without a word on stderr', async () => {
+  it('a replacement session receives any number of subscriptions, and stderr stays empty', async () => {
     const ok: Handler = (_request, _response, context) => context.result({});
     const { sessions, server, proxy, echo } = await start({ on: { 'resources/subscribe': ok } });
     await proxy.initialize();
@@ -122,14 +122,14 @@ describe('a session that the server has lost', () => {
     sessions.forgetSessions();
     expect(await echo('x', '')).toHaveProperty('result');
     const told = server.of('resources/subscribe').slice(uris.length);
-    // Over several connections, in no order.
+    // They use several connections, so their order is open.
     expect(told.map(({ rpc }) => rpc.params?.uri).sort()).toEqual([...uris].sort());
     proxy.closeStdin();
     await proxy.exit();
     expect(proxy.stderr).toBe('');
   });
 
-  it('leads to list_changed where the server now declares something else', async () => {
+  it('a replacement session that declares other capabilities makes the proxy emit list_changed', async () => {
     let version = 1;
     const { sessions, proxy, echo } = await start({
       on: {
@@ -174,24 +174,27 @@ describe('a session that the server has lost', () => {
         }),
       /now speaks revision 2024-11-05, not 2025-11-25/,
     ],
-  ])('gives every waiting call one clear error where initialize brings %s', async (_what, refuse, words) => {
-    let initialized = 0;
-    const { sessions, proxy, echo } = await start({
-      on: {
-        initialize: (request, response, context) =>
-          initialized++ === 0 ? context.fallback() : refuse(request, response, context),
-      },
-    });
-    await proxy.initialize();
-    sessions.forgetSessions();
-    for (const { error } of await Promise.all([echo('a', ''), echo('b', -1)])) {
-      expect(error).toMatchObject({ code: -31005, data: { reason: 'session-lost', mayHaveRun: false } });
-      expect(error).toHaveProperty('message', expect.stringMatching(words));
-    }
-    expect(proxy.messages.filter(({ id }) => id === '' || id === -1)).toHaveLength(2);
-  });
+  ])(
+    'every waiting call gets one clear error if initialize of the replacement session returns %s',
+    async (_what, refuse, words) => {
+      let initialized = 0;
+      const { sessions, proxy, echo } = await start({
+        on: {
+          initialize: (request, response, context) =>
+            initialized++ === 0 ? context.fallback() : refuse(request, response, context),
+        },
+      });
+      await proxy.initialize();
+      sessions.forgetSessions();
+      for (const { error } of await Promise.all([echo('a', ''), echo('b', -1)])) {
+        expect(error).toMatchObject({ code: -31005, data: { reason: 'session-lost', mayHaveRun: false } });
+        expect(error).toHaveProperty('message', expect.stringMatching(words));
+      }
+      expect(proxy.messages.filter(({ id }) => id === '' || id === -1)).toHaveLength(2);
+    },
+  );
 
-  it('is opened anew while a call holds the only connection, and is told the log level', async () => {
+  it('a lost session is replaced while a call holds the only connection, and the new one receives the log level', async () => {
     const gate = makeGate();
     const ok: Handler = (_request, _response, context) => context.result({});
     const { sessions, server, proxy, echo } = await start(
@@ -210,7 +213,7 @@ describe('a session that the server has lost', () => {
     await proxy.request('logging/setLevel', { level: 'debug' });
     const long = echo('long', '');
     await server.until(() => server.of('tools/call').length === 1);
-    // The standalone stream comes back and finds that out.
+    // The standalone stream reconnects and discovers the loss.
     sessions.forgetSessions();
     await server.until(() => server.of('logging/setLevel').length === 2);
     expect(server.of('initialize')).toHaveLength(2);
@@ -242,7 +245,7 @@ describe('a session that the server has lost', () => {
       /no attempt is made for another [\d.]+ s .* The last failure: HTTP 503 from 127\.0\.0\.1:\d+\. This call did not run\./,
     ],
   ])(
-    'whose server %s is told of with when to try again, and nothing that is not so',
+    'if the server of a lost session %s, the error states the retry time and no wrong cause',
     async (_what, args, refuse, error, words) => {
       let initialized = 0;
       const { sessions, proxy, echo } = await start(
@@ -265,7 +268,7 @@ describe('a session that the server has lost', () => {
     },
   );
 
-  it('never opened again by a server that is silent holds no call longer than its own time limit', async () => {
+  it('a call waits no longer than its own time limit for a replacement session if the server stays silent', async () => {
     let initialized = 0;
     const { sessions, server, proxy, posted, echo } = await start(
       {
@@ -288,7 +291,7 @@ describe('a session that the server has lost', () => {
   });
 });
 
-describe('a session that is being opened in place of a lost one', () => {
+describe('a replacement session that is being opened', () => {
   /** A server whose second initialize waits for the test. */
   async function reopening() {
     let initialized = 0;
@@ -312,7 +315,7 @@ describe('a session that is being opened in place of a lost one', () => {
     return { ...started, go, lost };
   }
 
-  it('gives way to one that the client opens itself', async () => {
+  it('a replacement session that is being opened gives way to one that the client initializes itself', async () => {
     const { sessions, server, proxy, echo, go, lost } = await reopening();
     await proxy.initialize({}, 'again');
     const own = [...sessions.sessions.keys()][0];
@@ -323,7 +326,7 @@ describe('a session that is being opened in place of a lost one', () => {
     expect(last?.headers['mcp-session-id']).toBe(own);
   });
 
-  it('is deleted where the client leaves meanwhile', async () => {
+  it('a replacement session that is being opened is deleted if the client leaves meanwhile', async () => {
     const { sessions, proxy, go } = await reopening();
     proxy.closeStdin();
     go();
@@ -332,12 +335,12 @@ describe('a session that is being opened in place of a lost one', () => {
   });
 });
 
-describe('a stream that breaks off before its answer', () => {
+describe('a response stream that breaks before its response', () => {
   const polled = (last: string[]): SessionServerOptions => ({
     on: {
       'tools/call': (request, response) => {
         response.writeHead(200, { 'content-type': 'text/event-stream' });
-        // An event that carries only an id, a wish when to be asked again, and a clean end.
+        // An event with an id and a retry time only, then a clean end.
         response.end(`id: e-1\nretry: 10\ndata:\n\n`);
         last.push(`call ${JSON.stringify(request.rpc.id)}`);
       },
@@ -353,7 +356,7 @@ describe('a stream that breaks off before its answer', () => {
     },
   });
 
-  it('is resumed after its last event until the answer is there, and the call is not posted again', async () => {
+  it('a broken response stream is resumed by Last-Event-ID until the response comes; the call is not posted again', async () => {
     const log: string[] = [];
     const { proxy, echo } = await start(polled(log));
     await proxy.initialize();

@@ -10,7 +10,7 @@ const note = (text: string): Rpc => ({
 });
 const result = (id: unknown, value: unknown = {}): Rpc => ({ jsonrpc: '2.0', id, result: value });
 
-/** Answers tools/call by whatever the script writes. */
+/** Answers tools/call with what the script writes. */
 const scripted = (
   script: (events: EventWriter, id: unknown) => void | Promise<void>,
 ): Record<string, Handler> => ({
@@ -19,9 +19,9 @@ const scripted = (
 
 const call = { name: 'x', _meta: { progressToken: 0 } };
 
-describe('an answer', () => {
+describe('the response to a request', () => {
   it.each(['json', 'sse'] as const)(
-    'comes through as %s, for every request of a session',
+    'a response passes as %s, for every request of a session',
     async (answerWith) => {
       const { bin } = await startInitialized({ answerWith });
       expect(await bin.request('ping')).toMatchObject({ result: {} });
@@ -34,7 +34,7 @@ describe('an answer', () => {
     },
   );
 
-  it('stays behind the notifications that came before it, whatever the order of the bytes on the wire', async () => {
+  it('a response is emitted after the notifications that preceded it, in whatever order the bytes arrive', async () => {
     const { bin } = await startInitialized({
       on: scripted((events, id) => {
         const whole = [note('one'), note('two'), result(id), note('three')]
@@ -50,7 +50,7 @@ describe('an answer', () => {
     expect(bin.messages.slice(1)).toEqual([note('one'), note('two'), result('call'), note('three')]);
   });
 
-  it('does not hold back what comes before it', async () => {
+  it('a response does not hold back the notifications before it', async () => {
     const gate = makeGate();
     const { bin } = await startInitialized({
       on: scripted(async (events, id) => {
@@ -66,7 +66,7 @@ describe('an answer', () => {
     expect(await answer).toEqual(result(0));
   });
 
-  it('brings progress under the token of its client, 0 and "" too', async () => {
+  it('progress is emitted with the progress token of the client, also 0 and ""', async () => {
     const { bin } = await startInitialized();
     for (const token of [0, '', 'abc']) {
       const before = bin.messages.length;
@@ -86,7 +86,7 @@ describe('an answer', () => {
     }
   });
 
-  it('is found on the stream of another request, which gets its own too', async () => {
+  it('a response on the stream of another request is matched to its own request', async () => {
     const arrived = makeGate();
     let held: EventWriter | undefined;
     const { bin } = await startInitialized({
@@ -111,7 +111,7 @@ describe('an answer', () => {
     expect(bin.messages.filter(({ id }) => id === 'first')).toHaveLength(1);
   });
 
-  it('is found on the standalone stream', async () => {
+  it('a response on the standalone stream is matched to its request', async () => {
     const { bin } = await startInitialized({
       on: {
         'tools/call': (request, response, { server }) => {
@@ -124,7 +124,7 @@ describe('an answer', () => {
     expect(await bin.request('tools/call', call, -1)).toEqual(result(-1, { from: 'GET' }));
   });
 
-  it('passes once, however often the server sends it', async () => {
+  it('a response that the server sends several times is emitted once', async () => {
     const { bin } = await startInitialized({
       on: scripted((events, id) => {
         events.send(result(id, 1));
@@ -137,7 +137,7 @@ describe('an answer', () => {
     expect(bin.messages.filter(({ id }) => id === '')).toEqual([result('', 1)]);
   });
 
-  it('is read from a body that is JSON, though it is called an event stream', async () => {
+  it('a JSON body that is labelled text/event-stream is read as JSON', async () => {
     const { bin } = await startInitialized({
       on: scripted((events, id) => {
         events.raw(`\n ${JSON.stringify(result(id, 'raw'), undefined, 2)}`);
@@ -147,7 +147,7 @@ describe('an answer', () => {
     expect(await bin.request('tools/call', call, 0)).toEqual(result(0, 'raw'));
   });
 
-  it('survives events that hold no message, events of other types, and every kind of line end', async () => {
+  it('an event stream with empty events, other event types and any kind of line end is read', async () => {
     const { bin } = await startInitialized({
       on: scripted((events, id) => {
         events.raw('\uFEFF: hello\r\n\r\n');
@@ -167,7 +167,7 @@ describe('an answer', () => {
     expect(bin.messages).toHaveLength(4);
   });
 
-  it('may be on a stream that its server never ends', async () => {
+  it('a response is emitted even if the server never ends its stream', async () => {
     const { bin } = await startInitialized({
       args: ['--max-connections', '1'],
       on: scripted((events, id) => events.send(result(id))),
@@ -177,7 +177,7 @@ describe('an answer', () => {
     expect(await bin.exit()).toEqual({ code: 0, signal: null });
   });
 
-  it('does not wait for calls that were sent before it', async () => {
+  it('a response is emitted without waiting for calls that were sent earlier', async () => {
     const gate = makeGate();
     const { bin } = await startInitialized({
       on: scripted(async (events, id) => {
@@ -194,8 +194,8 @@ describe('an answer', () => {
   });
 });
 
-describe('the standalone stream', () => {
-  it('brings what the server says between calls', async () => {
+describe('the standalone stream of a session', () => {
+  it('the standalone stream emits what the server sends between calls', async () => {
     const { mcp, bin } = await startInitialized();
     const changed = { jsonrpc: '2.0', method: 'notifications/tools/list_changed' };
     mcp.broadcast(changed);
@@ -204,7 +204,7 @@ describe('the standalone stream', () => {
     expect(bin.messages.slice(1)).toEqual([changed, note('hello')]);
   });
 
-  it('may end without ending the session', async () => {
+  it('the end of the standalone stream does not end the session', async () => {
     const { server, mcp, bin } = await startInitialized();
     for (const session of mcp.sessions.values()) for (const stream of session.streams) stream.end();
     expect(await bin.request('tools/list')).toMatchObject({ result: {} });

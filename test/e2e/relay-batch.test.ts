@@ -6,7 +6,7 @@ import type { Behaviour } from '../support/scripted-server.ts';
 const requestOf = (id: unknown): Rpc => ({ jsonrpc: '2.0', id, method: 'tools/call', params: { name: 'x' } });
 const resultOf = (id: unknown): Rpc => ({ jsonrpc: '2.0', id, result: { of: id } });
 
-/** Answers arrays, as servers of revision 2025-03-26 do, in the given way. */
+/** Answers arrays in the given form, as servers of revision 2025-03-26 do. */
 const batching =
   (how: 'json' | 'sse' | 'events' | 'accept'): ((next: Behaviour) => Behaviour) =>
   (next) =>
@@ -36,14 +36,14 @@ const old = (how: Parameters<typeof batching>[0]): RelayedOptions => ({
 
 describe('a batch of revision 2025-03-26', () => {
   it.each(['json', 'sse', 'events'] as const)(
-    'goes out as one array, and each answer (%s) becomes a line',
+    'a batch is sent as one array, and each of its responses (%s) becomes a line',
     async (how) => {
       const { server, bin } = await startInitialized(old(how));
       const note = { jsonrpc: '2.0', method: 'notifications/vendor' };
       const line = `[${[requestOf(0), note, requestOf(''), requestOf(-1)].map((part) => JSON.stringify(part)).join(', ')}]`;
       bin.send(line);
       await Promise.all([0, '', -1].map((id) => bin.answer(id)));
-      // JSON-RPC gives the order within a batch no meaning.
+      // JSON-RPC does not define an order within a batch.
       expect(sorted(server.requests.at(-1)?.json)).toEqual(sorted(JSON.parse(line)));
       expect(server.requests).toHaveLength(4);
       const lines = bin.lines.slice(1).sort();
@@ -51,7 +51,7 @@ describe('a batch of revision 2025-03-26', () => {
     },
   );
 
-  it('keeps the text of each of its messages', async () => {
+  it('a batch keeps the text of each of its messages', async () => {
     const { server, bin } = await startInitialized(old('json'));
     const part = '{"jsonrpc":"2.0","id":0,"method":"tools/call","params":{"b":1.0,"a":9007199254740993}}';
     bin.send(`[ ${part} ]`);
@@ -59,7 +59,7 @@ describe('a batch of revision 2025-03-26', () => {
     expect(server.requests.at(-1)?.text).toBe(`[${part}]`);
   });
 
-  it('of notifications alone is accepted, and nothing is answered', async () => {
+  it('a batch of notifications is accepted and gets no response', async () => {
     const { server, bin } = await startInitialized(old('accept'));
     bin.send([1, 2].map((n) => ({ jsonrpc: '2.0', method: 'notifications/vendor', params: { n } })));
     await server.until((requests) => requests.some(({ json }) => Array.isArray(json)));
@@ -67,7 +67,7 @@ describe('a batch of revision 2025-03-26', () => {
     expect(bin.messages).toHaveLength(2);
   });
 
-  it('that holds what is no message has that refused, and the rest answered', async () => {
+  it('an invalid message in a batch is refused, and the others are answered', async () => {
     const { bin } = await startInitialized(old('json'));
     bin.send(JSON.stringify([1, requestOf(0), { jsonrpc: '2.0', id: '', method: 5 }]));
     await bin.answer(0);
@@ -81,7 +81,7 @@ describe('a batch of revision 2025-03-26', () => {
     expect(bin.messages).toHaveLength(4);
   });
 
-  it('whose answer leaves one out has that one answered with an error', async () => {
+  it('a request of a batch that the server leaves out of its array gets an error', async () => {
     const { bin } = await startInitialized({
       protocolVersion: '2025-03-26',
       before: (next) => (request, response) =>
@@ -94,7 +94,7 @@ describe('a batch of revision 2025-03-26', () => {
     });
   });
 
-  it('may be refused whole: every request of it gets the error', async () => {
+  it('each request of a batch that the server refuses gets the error', async () => {
     const { bin } = await startInitialized({
       protocolVersion: '2025-03-26',
       before: (next) => (request, response) =>
@@ -109,8 +109,8 @@ describe('a batch of revision 2025-03-26', () => {
   });
 });
 
-describe('cancelling one of a batch', () => {
-  it('leaves the others their answers', async () => {
+describe('cancellation of one request of a batch', () => {
+  it('a cancelled request of a batch leaves the responses of the others', async () => {
     const cancelled = makeGate();
     const { server, bin } = await startInitialized({
       protocolVersion: '2025-03-26',
@@ -119,7 +119,7 @@ describe('cancelling one of a batch', () => {
         if (!Array.isArray(request.json)) return next(request, response);
         const events = new EventWriter(response);
         await cancelled.opened;
-        // Later than the cancellation's own answer, after which an exchange that nobody waits for is ended.
+        // Later than the response to the cancellation, after which an abandoned exchange is closed.
         await server.until((requests) => requests.some(({ rpc }) => rpc.method === 'prompts/list'));
         events.send({ jsonrpc: '2.0', method: 'notifications/progress' });
         for (const id of [0, '']) events.send(resultOf(id));
@@ -138,7 +138,7 @@ describe('cancelling one of a batch', () => {
     expect(bin.messages.some(({ id }) => id === 0)).toBe(false);
   });
 
-  it('ends the exchange when the last of them is cancelled', async () => {
+  it('the exchange of a batch is closed when the last of its requests is cancelled', async () => {
     const closed = makeGate();
     const { server, bin } = await startInitialized({
       protocolVersion: '2025-03-26',
@@ -157,8 +157,8 @@ describe('cancelling one of a batch', () => {
   });
 });
 
-describe('a batch in any other revision', () => {
-  it('is sent one by one, because servers refuse arrays', async () => {
+describe('a batch in a revision without batches', () => {
+  it('a batch in another revision is sent one by one, because servers refuse arrays', async () => {
     const { server, bin } = await startInitialized();
     const calls = [0, '', -1].map((id) => ({ ...requestOf(id), method: 'ping', params: {} }));
     bin.send([...calls, { jsonrpc: '2.0', method: 'notifications/vendor' }]);
@@ -168,7 +168,7 @@ describe('a batch in any other revision', () => {
     expect(server.of('ping')).toHaveLength(3);
   });
 
-  it('may hold the whole handshake, which keeps its order', async () => {
+  it('a batch can hold the whole handshake, whose order is kept', async () => {
     const { server, bin } = await startInitialized();
     const params = {
       protocolVersion: '2025-11-25',
@@ -188,7 +188,7 @@ describe('a batch in any other revision', () => {
     expect(second).toEqual(['initialize', 'notifications/initialized', 'GET', 'tools/list']);
   });
 
-  it('of which the first is cancelled before it goes out loses that one only', async () => {
+  it('a batch whose first request is cancelled before it is sent loses only that request', async () => {
     const { server, bin } = await startInitialized(old('json'));
     bin.write(
       `${JSON.stringify([requestOf(0), requestOf('')])}\n${JSON.stringify({
@@ -203,7 +203,7 @@ describe('a batch in any other revision', () => {
     expect(bin.messages.filter(({ id }) => id === 0)).toEqual([]);
   });
 
-  it('that the server answers with an array becomes lines', async () => {
+  it('an array that the server returns to one request becomes lines', async () => {
     const { bin } = await startInitialized({
       on: {
         'tools/call': (request, response) =>

@@ -10,7 +10,7 @@ const cancelOf = (requestId: unknown) => ({
   params: { requestId, reason: 'changed my mind' },
 });
 
-/** Never answers tools/call; tells when the client side has closed each exchange. */
+/** Never answers tools/call; reports when the client side has closed each exchange. */
 function makeHolder(): { held: Record<string, Handler>; open: ServerResponse[]; closed: Promise<void> } {
   const open: ServerResponse[] = [];
   const gate = makeGate();
@@ -26,9 +26,9 @@ function makeHolder(): { held: Record<string, Handler>; open: ServerResponse[]; 
 const underWay = ({ server }: Relayed): Promise<void> =>
   server.until((requests) => requests.some(({ rpc }) => rpc.method === 'tools/call'));
 
-describe('cancelling', () => {
+describe('cancellation of a call', () => {
   it.each([0, '', -1, '1'])(
-    'of %j is posted as the client wrote it, and then the exchange ends',
+    'the cancellation of the call with id %j is posted as the client wrote it, and then the exchange is closed',
     async (id) => {
       const { held, closed } = makeHolder();
       const relayed = await startInitialized({ on: held });
@@ -46,7 +46,7 @@ describe('cancelling', () => {
     },
   );
 
-  it('lets nothing more through for that id, though the server goes on', async () => {
+  it('a cancelled call emits nothing more for its id, even if the server goes on sending', async () => {
     const cancelled = makeGate();
     const progress = (step: number) => ({
       jsonrpc: '2.0',
@@ -82,7 +82,7 @@ describe('cancelling', () => {
     ]);
   });
 
-  it('ends the exchange where the server never accepts the cancellation', async () => {
+  it('a cancelled call closes its exchange even if the server never accepts the cancellation', async () => {
     const { held, closed } = makeHolder();
     const relayed = await startInitialized({
       on: { ...held, 'notifications/cancelled': () => undefined },
@@ -94,7 +94,7 @@ describe('cancelling', () => {
     await bin.guard(closed, 'the exchange to end');
   });
 
-  it('frees the place at once: the next call takes the only connection there may be', async () => {
+  it('a cancelled call frees its place at once: the next call takes the only connection', async () => {
     const { held } = makeHolder();
     const relayed = await startInitialized({
       args: ['--max-connections', '1'],
@@ -113,7 +113,7 @@ describe('cancelling', () => {
     expect(server.of('tools/call')).toHaveLength(2);
   });
 
-  it('of a call that still waits for its place means that it is never sent, and nobody is told', async () => {
+  it('a call that is cancelled while it waits for a connection is never sent, and neither is its cancellation', async () => {
     const { held, open } = makeHolder();
     const relayed = await startInitialized({ args: ['--max-connections', '1'], on: held });
     const { server, bin } = relayed;
@@ -131,7 +131,7 @@ describe('cancelling', () => {
     expect(bin.messages.some(({ id }) => id === 0)).toBe(false);
   });
 
-  it('leaves its id free to be used again', async () => {
+  it('the id of a cancelled call can be used again', async () => {
     const { held } = makeHolder();
     const relayed = await startInitialized({
       on: {
@@ -147,7 +147,7 @@ describe('cancelling', () => {
     expect(again).toMatchObject({ result: { content: [{ text: '{"again":true}' }] } });
   });
 
-  it('of what nobody knows, or of another type of id, changes nothing', async () => {
+  it('a cancellation of an unknown id, or of an id of another type, changes nothing', async () => {
     const gate = makeGate();
     const relayed = await startInitialized({
       on: {
@@ -168,7 +168,7 @@ describe('cancelling', () => {
     expect(server.of('notifications/cancelled')).toEqual([]);
   });
 
-  it('never reaches initialize', async () => {
+  it('a cancellation of initialize is not sent to the server', async () => {
     const gate = makeGate();
     const relayed = await startInitialized({
       on: {

@@ -9,7 +9,7 @@ const INITIALIZED = '{"method":"notifications/initialized","jsonrpc":"2.0"}';
 const CALL = '{"method":"tools/call","params":{"name":"echo","arguments":{}},"jsonrpc":"2.0","id":1}';
 const LIST = '{"method":"tools/list","jsonrpc":"2.0","id":1}';
 
-/** What claims its own revision waits for nothing, so that its answer proves that what could go has gone. */
+/** A stateless request waits for nothing: its response shows that all that can be sent has been sent. */
 async function roundTrip(bin: BinDriver, id: string): Promise<void> {
   const claim = { 'io.modelcontextprotocol/protocolVersion': '2026-07-28' };
   await bin.request('prompts/list', { _meta: claim }, id);
@@ -21,7 +21,7 @@ const told = (requests: readonly RecordedRequest[]): (string | undefined)[] =>
     .map(({ method, rpc }) => (method === 'POST' ? rpc.method : method));
 
 describe('the handshake', () => {
-  it('sends nothing before initialize is answered, though the client writes on without waiting', async () => {
+  it('the handshake sends nothing before the response to initialize, although the client goes on writing', async () => {
     const gate = makeGate();
     const { server, bin } = await startRelayed({
       on: {
@@ -40,7 +40,7 @@ describe('the handshake', () => {
     expect(told(server.requests)).toEqual(['initialize', 'notifications/initialized', 'GET', 'tools/list']);
   });
 
-  it('sends nothing after initialized before the server has accepted it, and the GET of the stream next', async () => {
+  it('the handshake sends nothing before the server has accepted initialized, and then opens the standalone stream', async () => {
     const accepted = makeGate();
     const streaming = makeGate();
     const { server, bin } = await startRelayed({
@@ -60,13 +60,13 @@ describe('the handshake', () => {
     await roundTrip(bin, 'first');
     expect(told(server.requests)).toEqual(['initialize', 'notifications/initialized']);
     accepted.open();
-    // The answer comes while the stream has no headers.
+    // The response comes before the headers of the stream.
     await bin.answer(1);
     expect(told(server.requests)).toEqual(['initialize', 'notifications/initialized', 'GET', 'tools/list']);
     streaming.open();
   });
 
-  it('sends a call of a client that answers requests after a second where the stream never gets its headers', async () => {
+  it('a client that can answer server requests has its call sent after 1 s without headers of the standalone stream', async () => {
     const { bin } = await startRelayed({ on: { GET: () => undefined } });
     bin.write(`${INITIALIZE.replace('"vendor"', '"roots"')}\n${INITIALIZED}\n${CALL}\n`);
     expect(await bin.answer(1)).toMatchObject({ id: 1, result: {} });
@@ -75,7 +75,7 @@ describe('the handshake', () => {
     expect(bin.stderr).toBe('');
   });
 
-  it('goes on where the server refuses initialized', async () => {
+  it('the handshake goes on if the server refuses initialized', async () => {
     const { bin } = await startRelayed({
       on: { 'notifications/initialized': (_request, response) => sendJson(response, 500, 'broken') },
     });
@@ -83,14 +83,14 @@ describe('the handshake', () => {
     expect(await bin.answer(1)).toMatchObject({ id: 1, result: {} });
   });
 
-  it('passes initialize on byte for byte where no region is known', async () => {
+  it('initialize passes byte for byte if no operating region is known', async () => {
     const { server, bin } = await startRelayed();
     bin.send(INITIALIZE);
     await bin.answer(0);
     expect(server.requests[0]?.text).toBe(INITIALIZE);
   });
 
-  it('adds the operating region, and nothing else, where one is known', async () => {
+  it('initialize gets the operating region, and nothing else, if it is known', async () => {
     const { server, bin } = await startRelayed({ env: { AWS_REGION: 'ap-south-1' } });
     bin.send(INITIALIZE);
     await bin.answer(0);
@@ -102,7 +102,7 @@ describe('the handshake', () => {
 });
 
 describe('the headers of a session', () => {
-  it('are absent from initialize and stand on every later POST, GET and DELETE, with the negotiated revision', async () => {
+  it('session headers are absent from initialize and present on each later POST, GET and DELETE', async () => {
     const { server, bin } = await startInitialized({
       protocolVersion: '2025-06-18',
       sessionId: () => 'session~1!',
@@ -132,7 +132,7 @@ describe('the headers of a session', () => {
     );
   });
 
-  it('name no session where the server gives none, and nothing is deleted', async () => {
+  it('session headers are absent if the server returns no session id, and nothing is deleted', async () => {
     const { server, bin } = await startInitialized({ sessionId: false });
     await bin.request('tools/list');
     bin.closeStdin();
@@ -142,7 +142,7 @@ describe('the headers of a session', () => {
     expect(server.of('tools/list')[0]?.headers['mcp-protocol-version']).toBe('2025-11-25');
   });
 
-  it('come from the answer to initialize only, whatever later answers carry', async () => {
+  it('session headers come from the response to initialize only, not from later responses', async () => {
     const { server, bin } = await startInitialized({
       sessionId: () => 'the-first',
       on: {
@@ -158,7 +158,7 @@ describe('the headers of a session', () => {
   });
 
   it.each([405, 409, 404, 400, 501])(
-    'live without a standalone stream that is refused with %i',
+    'a session works without its standalone stream if the GET is refused with %i',
     async (status) => {
       const { server, bin } = await startInitialized({
         on: { GET: (_request, response) => sendJson(response, status, '{}') },
@@ -175,7 +175,7 @@ describe('the headers of a session', () => {
     },
   );
 
-  it('end with the session: a client that initializes again leaves no session behind', async () => {
+  it('a client that initializes again leaves no session behind', async () => {
     const { server, mcp, bin } = await startInitialized();
     const [former] = mcp.sessions.keys();
     await bin.initialize();
@@ -190,7 +190,7 @@ describe('the headers of a session', () => {
     expect(server.of('DELETE')).toHaveLength(2);
   });
 
-  it('delete a session whose client left before it said initialized', async () => {
+  it('a session whose client left before initialized is deleted', async () => {
     const { server, mcp, bin } = await startRelayed();
     bin.send(INITIALIZE);
     await bin.answer(0);

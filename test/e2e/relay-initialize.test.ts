@@ -9,8 +9,8 @@ const json = (text: string, status = 200, headers: Record<string, string> = {}):
   },
 });
 
-describe('the answer to initialize', () => {
-  it('passes verbatim, with all that nobody knows', async () => {
+describe('the result of initialize', () => {
+  it('the result of initialize passes verbatim, including unknown members', async () => {
     const text =
       '{"jsonrpc":"2.0","id":0,"result":{"instructions":"Sei nett","capabilities":{"x":{"n":1.0}},"_meta":{"big":9007199254740993},"serverInfo":{},"protocolVersion":"2025-06-18"}}';
     const { bin } = await startRelayed({ on: json(text) });
@@ -18,7 +18,7 @@ describe('the answer to initialize', () => {
     expect(bin.lines).toEqual([text]);
   });
 
-  it('may be an error: no session is opened, and the client may try another revision', async () => {
+  it('an error of initialize opens no session, and the client can initialize with another revision', async () => {
     const error = {
       code: -32022,
       message: 'Unsupported protocol version',
@@ -43,7 +43,7 @@ describe('the answer to initialize', () => {
     expect(bin.stderr).toBe('');
   });
 
-  it('may come as a stream with more in it, and the session id from its headers', async () => {
+  it('the result of initialize can come in an event stream with other messages, with the session id in its headers', async () => {
     const { server, bin } = await startRelayed({
       on: {
         initialize: (request, response, { server: mcp }) => {
@@ -83,22 +83,25 @@ describe('the answer to initialize', () => {
     ['a revision that is no text', { 'mcp-session-id': 'good' }, '7', 'good', undefined],
     ['a revision that no header can hold', { 'mcp-session-id': 'good' }, '"a\\r\\nb: c"', 'good', undefined],
     ['an empty session id', { 'mcp-session-id': '' }, '"2025-11-25"', undefined, '2025-11-25'],
-  ])('may hold %s, which is not sent back', async (_what, headers, version, id, revision) => {
-    const text = `{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":${version},"capabilities":{},"serverInfo":{}}}`;
-    const { server, bin } = await startRelayed({
-      on: {
-        ...json(text, 200, headers),
-        ping: (_request, _response, { result }) => result({}),
-      },
-    });
-    await bin.request('initialize', {}, 0);
-    await bin.request('ping', {}, 'after');
-    const sent = server.of('ping')[0]?.headers;
-    expect(sent?.['mcp-session-id']).toBe(id);
-    expect(sent?.['mcp-protocol-version']).toBe(revision);
-  });
+  ])(
+    'an initialize result with %s works, and the unusable value is not sent back',
+    async (_what, headers, version, id, revision) => {
+      const text = `{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":${version},"capabilities":{},"serverInfo":{}}}`;
+      const { server, bin } = await startRelayed({
+        on: {
+          ...json(text, 200, headers),
+          ping: (_request, _response, { result }) => result({}),
+        },
+      });
+      await bin.request('initialize', {}, 0);
+      await bin.request('ping', {}, 'after');
+      const sent = server.of('ping')[0]?.headers;
+      expect(sent?.['mcp-session-id']).toBe(id);
+      expect(sent?.['mcp-protocol-version']).toBe(revision);
+    },
+  );
 
-  it('may never come well: every way of failing is told once, and initialize may be sent again', async () => {
+  it('every failure of initialize returns one error, and the client can send initialize again', async () => {
     const ways: Handler[] = [
       (_request, response) => void response.destroy(),
       (_request, response) => void response.writeHead(200, { 'content-type': 'application/json' }).end(),
@@ -120,8 +123,8 @@ describe('the answer to initialize', () => {
   });
 });
 
-describe('without initialize', () => {
-  it('a request goes up bare, and the server’s error comes back under its id', async () => {
+describe('a request without initialize', () => {
+  it("a request without initialize is sent without session headers, and the server's error returns under its id", async () => {
     const { server, bin } = await startRelayed();
     expect(await bin.request('tools/list', {}, 0)).toEqual({
       jsonrpc: '2.0',
@@ -135,9 +138,9 @@ describe('without initialize', () => {
   });
 });
 
-describe('the media type of an answer', () => {
+describe('the media type of a response', () => {
   it.each(['application/json; charset=utf-8', 'Application/JSON', 'application/json ;x=y'])(
-    'is JSON as "%s"',
+    'a response of type "%s" is read as JSON',
     async (type) => {
       const { bin } = await startInitialized({
         on: {
@@ -150,38 +153,46 @@ describe('the media type of an answer', () => {
     },
   );
 
-  it.each(['text/event-stream; charset=utf-8', 'TEXT/Event-Stream'])('is a stream as "%s"', async (type) => {
-    const { bin } = await startInitialized({
-      on: {
-        'tools/call': (_request, response) => {
-          response.writeHead(200, { 'content-type': type });
-          response.end('data: {"jsonrpc":"2.0","id":0,"result":{}}\n\n');
+  it.each(['text/event-stream; charset=utf-8', 'TEXT/Event-Stream'])(
+    'a response of type "%s" is read as an event stream',
+    async (type) => {
+      const { bin } = await startInitialized({
+        on: {
+          'tools/call': (_request, response) => {
+            response.writeHead(200, { 'content-type': type });
+            response.end('data: {"jsonrpc":"2.0","id":0,"result":{}}\n\n');
+          },
         },
-      },
-    });
-    expect(await bin.request('tools/call', {}, 0)).toEqual({ jsonrpc: '2.0', id: 0, result: {} });
-  });
+      });
+      expect(await bin.request('tools/call', {}, 0)).toEqual({ jsonrpc: '2.0', id: 0, result: {} });
+    },
+  );
 });
 
-describe('a notification', () => {
-  it.each([200, 202, 204, 307, 400, 404, 500])('answered with %i is answered to nobody', async (status) => {
-    const { bin } = await startInitialized({
-      on: {
-        'notifications/vendor': (_request, response) => {
-          response.writeHead(status, { 'content-type': 'application/json' });
-          response.end(status === 204 ? '' : '{"jsonrpc":"2.0","id":null,"error":{"code":1,"message":"no"}}');
+describe('a notification from the client', () => {
+  it.each([200, 202, 204, 307, 400, 404, 500])(
+    'a notification that the server answers with HTTP %i produces no message to the client',
+    async (status) => {
+      const { bin } = await startInitialized({
+        on: {
+          'notifications/vendor': (_request, response) => {
+            response.writeHead(status, { 'content-type': 'application/json' });
+            response.end(
+              status === 204 ? '' : '{"jsonrpc":"2.0","id":null,"error":{"code":1,"message":"no"}}',
+            );
+          },
         },
-      },
-    });
-    bin.notify('notifications/vendor');
-    expect(await bin.request('ping', {}, 'after')).toMatchObject({ result: {} });
-    bin.closeStdin();
-    expect(await bin.exit()).toEqual({ code: 0, signal: null });
-    expect(bin.messages.map(({ id }) => id)).toEqual(['handshake', 'after']);
-    expect(bin.stderr).toBe('');
-  });
+      });
+      bin.notify('notifications/vendor');
+      expect(await bin.request('ping', {}, 'after')).toMatchObject({ result: {} });
+      bin.closeStdin();
+      expect(await bin.exit()).toEqual({ code: 0, signal: null });
+      expect(bin.messages.map(({ id }) => id)).toEqual(['handshake', 'after']);
+      expect(bin.stderr).toBe('');
+    },
+  );
 
-  it('follows the one before it, in the order of the pipe', async () => {
+  it('notifications are sent in the order in which the client wrote them', async () => {
     const { server, bin } = await startInitialized();
     for (let n = 0; n < 20; n++) bin.notify('notifications/vendor', { n });
     await server.until(

@@ -4,12 +4,12 @@ import { startInitialized } from '../support/relayed.ts';
 
 const isElicitation = ({ method }: Rpc): boolean => method === 'elicitation/create';
 
-describe("a server's own request", () => {
-  it('reaches the client in the middle of a call, and the answer is posted to the same session', async () => {
+describe('a request of the server', () => {
+  it('a server request during a call reaches the client, and its response is posted to the same session', async () => {
     const { server, mcp, bin } = await startInitialized();
     const call = bin.request('tools/call', { name: 'elicit', arguments: { message: 'Who?' } }, 'call');
     const asked = await bin.next(isElicitation);
-    // Servers count from 0, and clients too: the two directions have nothing to do with each other.
+    // Servers count from 0, as clients do: the ids of the two directions are independent.
     expect(asked).toMatchObject({ id: 0, params: { message: 'Who?' } });
     const answer = '{"result":{"action":"accept","content":{"n":1.0}},"jsonrpc":"2.0","id":0}';
     bin.send(answer);
@@ -26,16 +26,19 @@ describe("a server's own request", () => {
     });
   });
 
-  it.each([0, '', -1])('keeps the id %j on the standalone stream, out and back', async (id) => {
-    const { server, mcp, bin } = await startInitialized();
-    mcp.broadcast({ jsonrpc: '2.0', id, method: 'roots/list' });
-    await bin.next(({ method }) => method === 'roots/list');
-    bin.send({ jsonrpc: '2.0', id, result: { roots: [] } });
-    await server.until((requests) => requests.some(({ rpc }) => 'result' in rpc));
-    expect(server.requests.at(-1)?.rpc.id).toBe(id);
-  });
+  it.each([0, '', -1])(
+    'a server request with id %j on the standalone stream keeps its id in both directions',
+    async (id) => {
+      const { server, mcp, bin } = await startInitialized();
+      mcp.broadcast({ jsonrpc: '2.0', id, method: 'roots/list' });
+      await bin.next(({ method }) => method === 'roots/list');
+      bin.send({ jsonrpc: '2.0', id, result: { roots: [] } });
+      await server.until((requests) => requests.some(({ rpc }) => 'result' in rpc));
+      expect(server.requests.at(-1)?.rpc.id).toBe(id);
+    },
+  );
 
-  it('passes whatever its method, and an error answer goes back as it is', async () => {
+  it('a server request of an unknown method reaches the client, and an error response is posted unchanged', async () => {
     const { server, mcp, bin } = await startInitialized();
     mcp.broadcast({ jsonrpc: '2.0', id: 'x', method: 'vendor/ask', params: { a: 1 } });
     expect(await bin.next(({ method }) => method === 'vendor/ask')).toEqual({
@@ -50,7 +53,7 @@ describe("a server's own request", () => {
     expect(server.requests.at(-1)?.text).toBe(answer);
   });
 
-  it('is answered though the call that asked holds the only connection, and more calls wait', async () => {
+  it('a server request is answered while its call holds the only connection and more calls wait', async () => {
     const { bin, server } = await startInitialized({ args: ['--max-connections', '1'] });
     const call = bin.request('tools/call', { name: 'elicit', arguments: {} }, 'elicits');
     await bin.next(isElicitation);
@@ -63,7 +66,7 @@ describe("a server's own request", () => {
     expect(server.connectionsThat(({ rpc }) => rpc.method === 'tools/call')).toBe(1);
   });
 
-  it('that is withdrawn is withdrawn from the client, and a late answer goes nowhere', async () => {
+  it('a server request that the server cancels is cancelled at the client, and a late response is dropped', async () => {
     const { server, mcp, bin } = await startInitialized();
     mcp.broadcast({ jsonrpc: '2.0', id: 7, method: 'sampling/createMessage', params: {} });
     const withdrawal = { jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: 7 } };
@@ -74,7 +77,7 @@ describe("a server's own request", () => {
     expect(server.requests.filter(({ rpc }) => 'result' in rpc)).toEqual([]);
   });
 
-  it('may be reported on: progress of the client goes to the server', async () => {
+  it('progress of the client for a server request is sent to the server', async () => {
     const { server, mcp, bin } = await startInitialized();
     mcp.broadcast({
       jsonrpc: '2.0',
@@ -88,7 +91,7 @@ describe("a server's own request", () => {
     expect(server.of('notifications/progress')[0]?.rpc.params).toEqual({ progressToken: 0, progress: 1 });
   });
 
-  it('longer than the client can take is refused to the server, not shown to the client', async () => {
+  it('a server request longer than --max-line is refused to the server and not emitted to the client', async () => {
     const { server, mcp, bin } = await startInitialized({ args: ['--max-line', '65536'] });
     mcp.broadcast({ jsonrpc: '2.0', id: 0, method: 'vendor/ask', params: { text: 'x'.repeat(70_000) } });
     await server.until((requests) => requests.some(({ rpc }) => 'error' in rpc));
@@ -100,12 +103,12 @@ describe("a server's own request", () => {
     expect(bin.messages.some(({ method }) => method === 'vendor/ask')).toBe(false);
   });
 
-  it('of a session that was replaced is answered to that session, under an id that cannot collide', async () => {
+  it('a server request of a replaced session is answered in that session, under an id that cannot collide', async () => {
     const { server, mcp, bin } = await startInitialized();
     const [first] = mcp.sessions.keys();
     mcp.broadcast({ jsonrpc: '2.0', id: 0, method: 'roots/list' });
     const old = await bin.next(({ method }) => method === 'roots/list');
-    // The former session is deleted when the new one stands; a server that is slow to do so still speaks.
+    // The old session is deleted once the new one is open; until the server has done so, it can still send.
     await bin.initialize({}, 'again');
     await server.until((requests) => requests.filter(({ method }) => method === 'GET').length === 2);
     mcp.broadcast({ jsonrpc: '2.0', id: 0, method: 'roots/list' });
@@ -121,8 +124,8 @@ describe("a server's own request", () => {
   });
 });
 
-describe('a response', () => {
-  it('to nothing that was asked goes nowhere, and nothing comes of it', async () => {
+describe('a response of the client', () => {
+  it('a response of the client that matches no server request is dropped without effect', async () => {
     const { server, bin } = await startInitialized();
     for (const id of [0, '', -1]) bin.send({ jsonrpc: '2.0', id, result: {} });
     bin.send('{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"what?"}}');
@@ -136,7 +139,7 @@ describe('a response', () => {
     expect(bin.messages.map(({ id }) => id)).toEqual(['handshake', 'after']);
   });
 
-  it('to a question asked in a call that has ended still finds its session', async () => {
+  it('a response to a server request of a call that has ended is still posted to its session', async () => {
     const { server, bin } = await startInitialized({
       on: {
         'tools/call': (request, response) => {

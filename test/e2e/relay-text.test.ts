@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { EventWriter, sendJson } from '../support/mcp-answers.ts';
 import { startInitialized } from '../support/relayed.ts';
 
-/** Legal JSON that JSON.parse and JSON.stringify would change: numbers, key order, escapes, a repeated key nobody decides on. */
+/** Legal JSON that JSON.parse and JSON.stringify would change: numbers, key order, escapes, a repeated key. */
 const DELICATE =
   '{"z":1.0,"2":9007199254740993,"1":12345678901234567890,"e":1e400,"m":-0,"t":1E5,"k":1,"k":2,"u":"\\u00e9é\\ud83d\\ude00😀\\/","s":" a  b "}';
 
@@ -26,14 +26,14 @@ describe('the text of a message', () => {
     `{ "params" : {"name":"echo", "arguments":${DELICATE}},  "vendor": [1, 2] ,"id":-1,"method":"tools/call","jsonrpc":"2.0"}`,
     `{"jsonrpc":"2.0","id":-1,"method":"vendor/unheard.of","params":${DELICATE}}`,
     '{"jsonrpc":"2.0","id":-1,"method":"vendor/without-params"}',
-  ])('reaches the server as its client wrote it: %s', async (line) => {
+  ])('the text of a request reaches the server as its client wrote it: %s', async (line) => {
     const { server, bin } = await startInitialized();
     bin.send(line);
     await bin.answer(-1);
     expect(server.requests.at(-1)?.text).toBe(line);
   });
 
-  it('reaches the server unchanged in a notification that nobody has heard of', async () => {
+  it('the text of an unknown notification reaches the server unchanged', async () => {
     const line = `{"jsonrpc":"2.0","method":"notifications/vendor","params":${DELICATE}}`;
     const { server, bin } = await startInitialized();
     bin.send(line);
@@ -41,15 +41,18 @@ describe('the text of a message', () => {
     expect(server.requests.at(-1)?.text).toBe(line);
   });
 
-  it.each(['json', 'sse'] as const)('reaches the client as the server wrote it, in %s', async (kind) => {
-    const text = `{"result":${DELICATE},"vendor":{"b":1,"a":1.0},"jsonrpc":"2.0","id":"call"}`;
-    const { bin } = await startInitialized({ on: answering(kind, text) });
-    await bin.request('tools/call', { name: 'x' }, 'call');
-    expect(bin.lines.at(-1)).toBe(text);
-  });
+  it.each(['json', 'sse'] as const)(
+    'the text of a response reaches the client as the server wrote it, in %s',
+    async (kind) => {
+      const text = `{"result":${DELICATE},"vendor":{"b":1,"a":1.0},"jsonrpc":"2.0","id":"call"}`;
+      const { bin } = await startInitialized({ on: answering(kind, text) });
+      await bin.request('tools/call', { name: 'x' }, 'call');
+      expect(bin.lines.at(-1)).toBe(text);
+    },
+  );
 
   it.each(['json', 'sse'] as const)(
-    'becomes one line where the server spreads it over several, in %s',
+    'a response that the server spreads over several lines becomes one line, in %s',
     async (kind) => {
       const text = '{\n  "jsonrpc": "2.0",\n  "id": "",\n  "result": {\n    "text": "a\\nb"\n  }\n}';
       const { bin } = await startInitialized({ on: answering(kind, text) });
@@ -58,14 +61,14 @@ describe('the text of a message', () => {
     },
   );
 
-  it('becomes one line where the server ends its lines as Windows does', async () => {
+  it('a response with CRLF line ends becomes one line', async () => {
     const text = '{\r\n"jsonrpc":"2.0",\r\n"id":0.5,"result":{}}';
     const { bin } = await startInitialized({ on: answering('json', text) });
     await bin.request('tools/call', { name: 'x' }, 0.5);
     expect(bin.lines.at(-1)).toBe('{ "jsonrpc":"2.0", "id":0.5,"result":{}}');
   });
 
-  it('keeps an error of the server: code, message, data and the space between', async () => {
+  it('an error of the server keeps its code, message, data and white space', async () => {
     const text =
       '{"jsonrpc":"2.0", "id":"call", "error":{"data":{"big":9007199254740993}, "code":-32042,"message":"Ja – nein"}}';
     const { bin } = await startInitialized({ on: answering('json', text) });
@@ -80,20 +83,20 @@ describe('the text of a message', () => {
     ['without a byte order mark', `\uFEFF${long('"id":1')}`, long('"id":1')],
     ['under the id that the client knows', long('"id":1e0'), long('"id":1e0')],
     ['without what clients refuse', long('"id":1,"error":null'), long('"id":1')],
-  ])('of hundreds of kilobytes reaches the client %s', async (_how, sent, shown) => {
+  ])('a response of hundreds of kilobytes reaches the client %s', async (_how, sent, shown) => {
     const { bin } = await startInitialized({ on: answering('json', sent) });
     await bin.request('tools/call', { name: 'x' }, 1);
     expect(bin.lines.at(-1)).toBe(shown);
   });
 
-  it('loses `"result": null` beside an error, which clients would refuse', async () => {
+  it('`"result": null` beside an error, which clients would reject, is removed', async () => {
     const text = '{"jsonrpc":"2.0","id":-1,"result":null,"error":{"code":-32000,"message":"no"}}';
     const { bin } = await startInitialized({ on: answering('json', text) });
     await bin.request('tools/call', { name: 'x' }, -1);
     expect(bin.lines.at(-1)).toBe('{"jsonrpc":"2.0","id":-1,"error":{"code":-32000,"message":"no"}}');
   });
 
-  it('keeps a byte order mark out of the line', async () => {
+  it('a byte order mark of the server is removed from the line', async () => {
     const { bin } = await startInitialized({
       on: answering('json', '\uFEFF{"jsonrpc":"2.0","id":1,"result":{}}'),
     });
@@ -103,7 +106,7 @@ describe('the text of a message', () => {
 });
 
 describe('ids', () => {
-  it('keep value and type, all of them in flight together', async () => {
+  it('ids of parallel requests keep their value and type', async () => {
     const { server, bin } = await startInitialized();
     const ids = ['1', 1, 0, '', -1, '0', 'é"\\'];
     const answers = await Promise.all(
@@ -119,7 +122,7 @@ describe('ids', () => {
     expect(new Set(server.of('tools/call').map(({ rpc }) => rpc.id))).toEqual(new Set(ids));
   });
 
-  it('keep their spelling beyond what a double can hold', async () => {
+  it('ids beyond the precision of a double keep their spelling', async () => {
     const { server, bin } = await startInitialized({
       on: {
         'tools/call': (_request, response) =>
@@ -134,12 +137,12 @@ describe('ids', () => {
   });
 
   it.each(['1.0', '1e2', '-0', '1E-1', '"\\u0031"'])(
-    'keep their spelling where the server has its own: %s',
+    "ids keep the client's spelling if the server returns another one: %s",
     async (spelled) => {
       const { server, bin } = await startInitialized();
       const line = `{"jsonrpc":"2.0","id":${spelled},"method":"ping"}`;
       bin.send(line);
-      // The server reads a number and writes it as it likes.
+      // The server reads a number and can write it in any form.
       await bin.next(({ id }) => id === JSON.parse(spelled));
       expect(server.requests.at(-1)?.text).toBe(line);
       expect(bin.lines.at(-1)).toMatch(/^\{"jsonrpc":"2.0","id":/);
@@ -152,7 +155,7 @@ describe('ids', () => {
   it.each([
     ['absent', '{"jsonrpc":"2.0","error":{"code":-32600,"message":"what?"}}'],
     ['null', '{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"what?"}}'],
-  ])('are put into an error whose id is %s', async (_what, text) => {
+  ])('an error whose id is %s gets the id of the only request', async (_what, text) => {
     for (const kind of ['json', 'sse'] as const) {
       const { bin } = await startInitialized({ on: answering(kind, text) });
       for (const id of [0, '', -1]) {
@@ -166,7 +169,7 @@ describe('ids', () => {
   });
 
   it.each(['json', 'sse'] as const)(
-    'of another type are restored in the only answer to the only request: %s',
+    'an id of another type in the only response to the only request is restored: %s',
     async (kind) => {
       const { bin } = await startInitialized({
         on: answering(kind, '{"jsonrpc":"2.0","id":"1","result":{}}'),

@@ -3,7 +3,7 @@ import { sendJson } from '../support/mcp-answers.ts';
 import { errorOf, type Handler } from '../support/mcp-behaviours.ts';
 import { startInitialized, startRelayed } from '../support/relayed.ts';
 
-/** Fails as told as often as told, and works from then on. */
+/** Fails as the test sets it, as often as set, and works from then on. */
 function failing(times: number, fail: Handler): Handler {
   let left = times;
   return (request, response, context) => (left-- > 0 ? fail(request, response, context) : context.fallback());
@@ -33,14 +33,14 @@ describe('a request that did not run', () => {
     ['429', status(429)],
     ["429 with AWS's JSON-RPC error", throttled],
     ['429 with Retry-After', status(429, { 'retry-after': '0' })],
-  ])('because of %s is sent again, whatever its method', async (_what, fail) => {
+  ])('a request that did not run because of %s is retried, whatever its method', async (_what, fail) => {
     const { bin, server } = await startInitialized({ args: QUICK, on: { 'tools/call': failing(2, fail) } });
     const params = { name: 'echo', arguments: { text: 'x' } };
     expect(await bin.request('tools/call', params, '')).toHaveProperty('result');
     expect(server.of('tools/call')).toHaveLength(3);
   });
 
-  it('is told about, after as many tries as --retries allows, with what the server asked for', async () => {
+  it("a request that did not run returns an error after --retries attempts, with the server's Retry-After", async () => {
     const { bin, server } = await startInitialized({
       args: [...QUICK, '--retry-mode', 'standard', '--retries', '1'],
       on: { 'tools/call': failing(9, status(429, { 'retry-after': '0' })) },
@@ -51,7 +51,7 @@ describe('a request that did not run', () => {
     expect(server.of('tools/call')).toHaveLength(2);
   });
 
-  it('is not kept waiting where the server asks for more than 20 s: the wish is passed up', async () => {
+  it('a Retry-After of more than 20 s is not waited for: the error passes it on', async () => {
     const { bin, server } = await startInitialized({
       on: { 'tools/call': failing(9, status(429, { 'retry-after': '60' })) },
     });
@@ -61,7 +61,7 @@ describe('a request that did not run', () => {
     expect(server.of('tools/call')).toHaveLength(1);
   });
 
-  it('is not kept waiting where its own time would be over first: it hears why, and when to come again', async () => {
+  it("a Retry-After beyond the request's own time limit is not waited for: the error states the cause and the time", async () => {
     const { bin, server } = await startInitialized({
       args: ['--tool-timeout', '9'],
       on: { 'tools/call': status(429, { 'retry-after': '10' }) },
@@ -74,7 +74,7 @@ describe('a request that did not run', () => {
 });
 
 describe('a request that may have run', () => {
-  it('is sent again where it only reads', async () => {
+  it('a request that may have run is retried if it only reads', async () => {
     const { bin, server } = await startInitialized({
       args: QUICK,
       on: { 'prompts/get': failing(1, status(503)) },
@@ -83,7 +83,7 @@ describe('a request that may have run', () => {
     expect(server.of('prompts/get')).toHaveLength(2);
   });
 
-  it('is not where it is a call of a tool that promises nothing', async () => {
+  it('a call that may have run is not retried if its tool has no hints', async () => {
     const { bin, server } = await startInitialized({
       args: QUICK,
       tools: TOOLS,
@@ -96,7 +96,7 @@ describe('a request that may have run', () => {
     expect(server.of('tools/call')).toHaveLength(1);
   });
 
-  it('is where the tool says that it only reads', async () => {
+  it('a call that may have run is retried if its tool is declared read-only', async () => {
     const { bin, server } = await startInitialized({
       args: QUICK,
       tools: TOOLS,
@@ -107,7 +107,7 @@ describe('a request that may have run', () => {
     expect(server.of('tools/call')).toHaveLength(2);
   });
 
-  it('is nobody’s to repeat with --retries 0', async () => {
+  it('a request that may have run is not retried with --retries 0', async () => {
     const { bin, server } = await startInitialized({
       args: ['--retries', '0'],
       on: { 'tools/list': failing(1, status(503)) },
@@ -117,8 +117,8 @@ describe('a request that may have run', () => {
   });
 });
 
-describe('at the start', () => {
-  it('initialize and tools/list ride out throttling, so that no client is left without tools', async () => {
+describe('retries at the start', () => {
+  it('initialize and tools/list are retried through throttling, so that no client is left without tools', async () => {
     const { bin, server } = await startRelayed({
       args: QUICK,
       on: { initialize: failing(3, throttled), 'tools/list': failing(3, throttled) },
@@ -129,7 +129,7 @@ describe('at the start', () => {
     expect(server.of('tools/list')).toHaveLength(4);
   });
 
-  it('a server that fails to open sessions is left in peace once that is clear', async () => {
+  it('a server that keeps failing to open sessions gets no further attempts for a time', async () => {
     const { bin, server } = await startRelayed({
       args: ['--retries', '0', '--breaker-threshold', '2', '--breaker-reset', '60'],
       on: { initialize: status(500) },
@@ -143,7 +143,7 @@ describe('at the start', () => {
     expect(server.of('initialize')).toHaveLength(2);
   });
 
-  it('401 and 403 do not count towards that', async () => {
+  it('401 and 403 do not count as failures of the circuit breaker', async () => {
     const { bin, server } = await startRelayed({
       args: ['--retries', '0', '--breaker-threshold', '1'],
       on: { initialize: failing(2, status(403)) },

@@ -8,7 +8,7 @@ import { ScriptedServer } from '../support/scripted-server.ts';
 import { settingsIn } from '../support/settings.ts';
 import { signingArgs, signingEnv } from '../support/signing.ts';
 
-/** A server whose tool fails with 503 after it ran, the first time, and promises what `hints` says now. */
+/** A server whose tool runs and then fails with 503 once; its list declares the current `hints`. */
 async function start(hints: object) {
   const now = { hints };
   const server = await ScriptedServer.start((request, response) => {
@@ -44,7 +44,7 @@ async function start(hints: object) {
 }
 
 it.each([{ readOnlyHint: true }, { idempotentHint: true }])(
-  'a call is not repeated because of the hint %j that the tool has lost without a notification',
+  'a call is not retried if its tool has lost the hint %j without a notification',
   async (hints) => {
     const { now, server, clock, call } = await start(hints);
     now.hints = {};
@@ -57,7 +57,7 @@ it.each([{ readOnlyHint: true }, { idempotentHint: true }])(
   },
 );
 
-it('a call is repeated where a hint of an old list still holds, and without a list where it is recent', async () => {
+it('a call is retried if a reread list confirms its hint, and without a reread if the list is recent', async () => {
   for (const [age, lists] of [
     [60_001, 2],
     [59_000, 1],
@@ -70,7 +70,7 @@ it('a call is repeated where a hint of an old list still holds, and without a li
   }
 });
 
-/** Lets waits of no length end, however many there are. */
+/** Ends waits of any length at once, however many there are. */
 async function settledUnder(clock: FakeClock, answer: Promise<Rpc>): Promise<Rpc> {
   let settled: Rpc | undefined;
   void answer.then((value) => {

@@ -18,7 +18,7 @@ const HEADER = 'team-password-42';
 const QUERY = 'qwerty/secret 77';
 const SECRETS = [TOKEN, SECRET, HEADER, QUERY, encodeURIComponent(QUERY)];
 
-/** A server that repeats the headers and URL of the request in what it answers to tools/call, as `how` says. */
+/** A server that repeats the headers and URL of the request in its answer to tools/call, as `how` sets. */
 const echoing = (how: string): Promise<ScriptedServer> =>
   ScriptedServer.start(
     new SessionServer({
@@ -72,7 +72,7 @@ const argsFor = (server: ScriptedServer): string[] => [
 ];
 
 describe('a server that repeats the request in its answer', () => {
-  it.each(HOWS)('gives no secret to the client on stdio: %s', async (how) => {
+  it.each(HOWS)('a repeated request gives no secret to a client on stdio: %s', async (how) => {
     const server = await echoing(how);
     const bin = BinDriver.start({ args: [...argsFor(server), '--log-level', 'trace'], env: ENV });
     await bin.initialize({}, 0);
@@ -89,7 +89,7 @@ describe('a server that repeats the request in its answer', () => {
     }
   });
 
-  it.each(HOWS)('gives no secret to a client of the listener: %s', async (how) => {
+  it.each(HOWS)('a repeated request gives no secret to a client of the listener: %s', async (how) => {
     const server = await echoing(how);
     const [endpoint = '', ...args] = argsFor(server);
     const { ask } = await startListener(endpoint, { args, env: ENV });
@@ -197,7 +197,7 @@ describe('a server that repeats the request in its answer', () => {
     }
   });
 
-  it('may answer with any error that holds no secret, and its text stays as it is', async () => {
+  it('an error of the server without secrets passes with its text unchanged', async () => {
     const error =
       '{ "code":-32000.0, "message":"authorization: requests are signed; Basic authentication is off \\u00e9", "data":{"n":12345678901234567890} }';
     const server = await ScriptedServer.start(
@@ -216,7 +216,7 @@ describe('a server that repeats the request in its answer', () => {
     expect(bin.lines.at(-1)).toBe(`{"jsonrpc":"2.0","id":"","error":${error}}`);
   });
 
-  it('may answer with a result that repeats anything: what the client asked for stays as it is', async () => {
+  it('a result of the server passes unchanged, whatever it repeats', async () => {
     const server = await ScriptedServer.start(new SessionServer().behaviour);
     const bin = BinDriver.start({ args: argsFor(server), env: ENV });
     await bin.initialize({}, 0);
@@ -232,7 +232,7 @@ describe('a usage error', () => {
     ['of an endpoint without its scheme', ['h.example/mcp?access_token=s3cr3t-k3y'], {}],
     ['of a second endpoint', ['https://h.example/mcp', 'https://i.example/mcp?sig=s3cr3t-k3y'], {}],
     ['of --proxy', ['--proxy', 'ftp://u:s3cr3t-k3y@h'], {}],
-  ])('%s shows no secret', async (_what, args, env) => {
+  ])('a usage error does not print a secret: %s', async (_what, args, env) => {
     const bin = BinDriver.start({ args, env });
     expect(await bin.exit()).toEqual({ code: 2, signal: null });
     expect(bin.stderr).toMatch(/settings:/);
@@ -260,13 +260,13 @@ describe('the last line of a credential_process', () => {
     ['JSON', JSON.stringify({ SecretAccessKey: SECRET }), SECRET],
     ['a password', 'login with password: hunter2-hunter2 failed', 'hunter2-hunter2'],
     ['a bare token', 'refused 0123456789abcdef0123456789abcdef0123', '0123456789abcdef0123456789abcdef0123'],
-  ])('is shown without %s', async (_what, line, secret) => {
+  ])('the last line of a credential_process is shown without %s', async (_what, line, secret) => {
     const message = await saidWith(line);
     expect(message).toContain('credential_process exited with code 1: ');
     expect(message).not.toContain(secret);
   });
 
-  it('keeps a sentence whose words stand in the command as well', async () => {
+  it('the last line of a credential_process keeps a sentence whose words are also in the command', async () => {
     expect(await saidWith('the login of production has expired', ' login production has expired')).toContain(
       'credential_process exited with code 1: the login of production has expired',
     );

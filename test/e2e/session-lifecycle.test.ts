@@ -10,7 +10,7 @@ import { OneAtATime, startPooled } from '../support/one-at-a-time.ts';
 import { ScriptedServer } from '../support/scripted-server.ts';
 import { signingArgs, signingEnv, signingVerify } from '../support/signing.ts';
 
-/** Never answers the initialize with this number, and every other one as usual. */
+/** Never answers the initialize with this number; answers all others. */
 function hangingAt(number: number): Handler {
   let count = 0;
   return (_request, _response, context) => (++count === number ? undefined : context.fallback());
@@ -19,7 +19,7 @@ function hangingAt(number: number): Handler {
 const NEVER_SENT = { source: 'mcp-sigv4-proxy', mayHaveRun: false };
 
 describe('an initialize that is never answered', () => {
-  it('costs a call no more than --session-wait, and the next call gets a session of its own', async () => {
+  it('an unanswered initialize delays a call by --session-wait at most, and the next call opens a session', async () => {
     const { proxy, server, sessions, echo } = await startPooled(
       { getStream: false, on: { initialize: hangingAt(2) } },
       ...['--session-wait', '1.5'],
@@ -34,11 +34,11 @@ describe('an initialize that is never answered', () => {
     });
     expect(await echo('b', '')).toHaveProperty('result');
     expect(server.of('initialize')).toHaveLength(3);
-    // The one that hung has ended at the server, too.
+    // The request that hung has ended at the server, too.
     await server.until(() => server.of('initialize')[1]?.socket.destroyed === true);
   });
 
-  it('ends with the last call that waits for it, so that the next call does not wait for it', async () => {
+  it('an unanswered initialize ends with the last call that waits for it, and the next call opens a session', async () => {
     const { proxy, server, sessions, echo } = await startPooled(
       { getStream: false, on: { initialize: hangingAt(2) } },
       ...['--session-wait', '600'],
@@ -57,7 +57,7 @@ describe('an initialize that is never answered', () => {
     await server.until(() => server.of('initialize')[1]?.socket.destroyed === true);
   });
 
-  it('costs one call of a pool no more than --session-wait, and another call opens another session', async () => {
+  it('an unanswered initialize of a pool delays one call by --session-wait, and another call opens a session', async () => {
     const tool = new OneAtATime();
     const { proxy, server, echo } = await startPooled(
       { on: { 'tools/call': tool.call, initialize: hangingAt(2) } },
@@ -79,7 +79,7 @@ describe('an initialize that is never answered', () => {
     expect(server.of('initialize')).toHaveLength(3);
   });
 
-  it('of a pool ends after its last call was cancelled, and the next call opens another session', async () => {
+  it('an unanswered initialize of a pool ends when its last call is cancelled, and the next call opens a session', async () => {
     const tool = new OneAtATime();
     const { proxy, server, echo } = await startPooled(
       { on: { 'tools/call': tool.call, initialize: hangingAt(2) } },
@@ -97,7 +97,7 @@ describe('an initialize that is never answered', () => {
     await Promise.all([held, next]);
   });
 
-  it('of a lazy start costs the first call no more than --session-wait, and the next call connects', async () => {
+  it('an unanswered initialize of --lazy delays the first call by --session-wait, and the next call connects', async () => {
     let hangs = false;
     const mcp = new SessionServer({
       on: {
@@ -140,7 +140,7 @@ describe.skipIf(process.platform === 'win32')('SIGHUP while the server refuses t
     ['the only session of a pool', ['--min-sessions', '1', '--session-lifetime', '3600']],
     ['a full pool', ['--min-sessions', '3', '--max-sessions', '3']],
     ['a pool with room', ['--min-sessions', '2', '--max-sessions', '4']],
-  ])('keeps %s until a successor works', async (_what, args) => {
+  ])('SIGHUP while the server refuses sessions keeps %s until a successor works', async (_what, args) => {
     let refuses = false;
     let refused = 0;
     const { proxy, server, sessions, echo } = await startPooled(
@@ -200,8 +200,8 @@ describe('--session-lifetime', () => {
   });
 });
 
-describe('deletions that the server is slow to answer', () => {
-  it('all reach it at the end, none behind another', async () => {
+describe('DELETE requests that the server answers late', () => {
+  it('all DELETE requests are sent at the end, none after another', async () => {
     const { proxy, server, sessions } = await startPooled(
       { on: { DELETE: () => undefined } },
       ...['--min-sessions', '32', '--max-sessions', '32'],
@@ -216,7 +216,7 @@ describe('deletions that the server is slow to answer', () => {
   });
 
   it.skipIf(process.platform === 'win32')(
-    'keep neither pings, notifications nor calls waiting, also with one connection for requests',
+    'pending DELETE requests delay no ping, notification or call, even with --max-connections 1',
     async () => {
       const held: (() => void)[] = [];
       const { proxy, server, sessions, echo } = await startPooled(

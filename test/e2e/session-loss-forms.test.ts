@@ -55,7 +55,7 @@ const FORMS: Readonly<Record<string, Refuse>> = {
   '200 as text': text(200, 'Session not found'),
 };
 
-/** Refuses the first call of each text in the form that it names, and runs every other. */
+/** Refuses the first call of each text in the form that it names, and runs all others. */
 function forgetful(forms: Readonly<Record<string, Refuse>> = FORMS) {
   const refused = new Set<string>();
   const runs: string[] = [];
@@ -64,7 +64,7 @@ function forgetful(forms: Readonly<Record<string, Refuse>> = FORMS) {
     const refuse = forms[form];
     if (refuse && !refused.has(form)) {
       refused.add(form);
-      // Its session is gone, with whatever else it has.
+      // The session is gone, with all its state.
       if (context.session) context.server.sessions.delete(context.session.id);
       refuse(response, context.id);
       return undefined;
@@ -77,8 +77,8 @@ function forgetful(forms: Readonly<Record<string, Refuse>> = FORMS) {
 
 const echo = (form: string) => ({ name: 'echo', arguments: { text: form } });
 
-describe('a session loss in whatever form the server puts it', () => {
-  it('is healed on stdio: each call is answered, and runs once', async () => {
+describe('a session loss in the forms of deployed servers', () => {
+  it('a session loss in any form is recovered on stdio: each call is answered and runs once', async () => {
     const { runs, on } = forgetful();
     const { server, bin } = await startInitialized({ on });
     for (const form of Object.keys(FORMS)) {
@@ -91,7 +91,7 @@ describe('a session loss in whatever form the server puts it', () => {
     expect(bin.stderr).toBe('');
   });
 
-  it('is a 404 at the listener, and the call did not run', async () => {
+  it('a session loss in any form is a 404 at the listener, and the call did not run', async () => {
     const { runs, on } = forgetful();
     const { ask } = await startListening({ session: { on } });
     for (const form of Object.keys(FORMS)) {
@@ -108,18 +108,22 @@ describe('a session loss in whatever form the server puts it', () => {
 });
 
 describe('a session loss at the listener', () => {
-  it.each(['DELETE', 'GET', 'notifications/roots/list_changed'])('is a 404 for %s, too', async (what) => {
-    const refuse: Handler = (_request, response) => text(401, 'Unauthorized: Session not found')(response, 0);
-    const { ask } = await startListening({ session: { on: { [what]: refuse } } });
-    const headers = await openSession(ask);
-    const accept = { ...headers, accept: 'text/event-stream' };
-    const got = await (/^[A-Z]+$/.test(what)
-      ? ask({ method: what, headers: accept })
-      : ask({ headers, body: { jsonrpc: '2.0', method: what } }));
-    expect([got.status, got.json]).toMatchObject([404, { error: { data: { reason: 'session-lost' } } }]);
-  });
+  it.each(['DELETE', 'GET', 'notifications/roots/list_changed'])(
+    'a session loss at the listener is a 404 for %s',
+    async (what) => {
+      const refuse: Handler = (_request, response) =>
+        text(401, 'Unauthorized: Session not found')(response, 0);
+      const { ask } = await startListening({ session: { on: { [what]: refuse } } });
+      const headers = await openSession(ask);
+      const accept = { ...headers, accept: 'text/event-stream' };
+      const got = await (/^[A-Z]+$/.test(what)
+        ? ask({ method: what, headers: accept })
+        : ask({ headers, body: { jsonrpc: '2.0', method: what } }));
+      expect([got.status, got.json]).toMatchObject([404, { error: { data: { reason: 'session-lost' } } }]);
+    },
+  );
 
-  it('is a 404 for a list that a layer reads, whatever the status of the server', async () => {
+  it('a session loss at the listener is a 404 for a list that a layer reads, whatever status the server sent', async () => {
     const { ask } = await startListening({
       args: ['--read-only'],
       session: { on: { 'tools/list': (_request, response) => json(200, 'Session not found')(response, 0) } },
@@ -133,8 +137,8 @@ describe('a session loss at the listener', () => {
   });
 });
 
-describe('an error that is not about the session', () => {
-  /** None of these may be sent again: the call may have run. */
+describe('an error that is not a session loss', () => {
+  /** None of these can be sent again: the call may have run. */
   const OTHERS: Readonly<Record<string, Refuse>> = {
     'a session of a tool': json(200, 'Browser session not found'),
     'another id': json(200, 'Session b-7 not found'),
@@ -143,21 +147,21 @@ describe('an error that is not about the session', () => {
     'a method': json(404, 'Method not found', -32601),
   };
 
-  it('reaches the client with its own words, and opens nothing', async () => {
+  it('an error that is not a session loss reaches the client unchanged, and no session is opened', async () => {
     const { on } = forgetful(OTHERS);
     const { server, bin } = await startInitialized({ on });
     for (const form of Object.keys(OTHERS)) {
       const answer = await bin.request('tools/call', echo(form), form);
       expect(answer.error, form).toMatchObject({ code: expect.any(Number) });
       expect(answer.error, form).not.toHaveProperty('data.reason');
-      // The rig has thrown the session away; that is healed by the next call.
+      // The rig has dropped the session; the next call recovers from that.
       await bin.initialize({}, `after ${form}`);
     }
     expect(server.of('tools/call')).toHaveLength(Object.keys(OTHERS).length);
     expect(server.of('initialize')).toHaveLength(1 + Object.keys(OTHERS).length);
   });
 
-  it('after progress of the call is the answer of a call that ran, whatever it says', async () => {
+  it('an error after progress is the response of a call that ran, whatever it states', async () => {
     const { server, bin } = await startInitialized({
       on: {
         'tools/call': (_request, _response, context) => {
@@ -183,7 +187,7 @@ describe('a 404 with ResourceNotFoundException', () => {
     sendJson(response, 404, { message: "No endpoint or agent found with qualifier 'OLD'" });
   };
 
-  it('reaches a client on stdio with the words of AWS, and opens no session', async () => {
+  it('a 404 with ResourceNotFoundException reaches a stdio client with the text of AWS and opens no session', async () => {
     const { server, bin } = await startInitialized({ on: { 'tools/call': gone } });
     const { error } = await bin.request('tools/call', echo('x'), -1);
     expect(error).toMatchObject({ data: { reason: 'http-status', mayHaveRun: false, httpStatus: 404 } });
@@ -195,7 +199,7 @@ describe('a 404 with ResourceNotFoundException', () => {
     expect(server.of('tools/call')).toHaveLength(1);
   });
 
-  it('passes the listener as it is', async () => {
+  it('a 404 with ResourceNotFoundException passes through the listener unchanged', async () => {
     const { ask } = await startListening({ session: { on: { 'tools/call': gone } } });
     const headers = await openSession(ask);
     const body = { jsonrpc: '2.0', id: 0, method: 'tools/call', params: echo('x') };
@@ -207,8 +211,8 @@ describe('a 404 with ResourceNotFoundException', () => {
   });
 });
 
-describe('a session that cannot be opened again', () => {
-  it('has both texts of the server in the error: of the loss, and of the refusal', async () => {
+describe('a lost session that cannot be replaced', () => {
+  it("the error of a session that cannot be replaced has the server's texts for the loss and for the refusal", async () => {
     let initialized = 0;
     const { bin } = await startInitialized({
       on: {
@@ -227,10 +231,10 @@ describe('a session that cannot be opened again', () => {
   });
 });
 
-describe('a call whose new session is lost, too', () => {
+describe('a call whose replacement session is lost too', () => {
   const refuse = json(404, 'Session not found', -32001);
 
-  it('is sent again until a session stays, and runs once', async () => {
+  it('a call whose replacement session is lost too is sent again until a session lasts, and runs once', async () => {
     let losses = 0;
     const runs: unknown[] = [];
     const { server, bin } = await startInitialized({
@@ -248,7 +252,7 @@ describe('a call whose new session is lost, too', () => {
     expect(server.of('initialize')).toHaveLength(5);
   });
 
-  it('ends within its own time limit where no session stays, with what to look at', async () => {
+  it('a call ends within its time limit, with advice, if every replacement session is lost', async () => {
     const { bin, server } = await startInitialized({
       args: ['--tool-timeout', '1'],
       on: { 'tools/call': (_request, response, context) => refuse(response, context.id) },

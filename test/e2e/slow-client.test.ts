@@ -8,7 +8,7 @@ import type { ScriptedServer } from '../support/scripted-server.ts';
 const MEGABYTE = 1_000_000;
 const MESSAGES = 70;
 
-/** Messages that reach the server one after the other: time for anything that still moves to move. */
+/** Messages that reach the server one after the other, so that pending data has time to move. */
 async function roundTrips(server: ScriptedServer, bin: BinDriver, count: number): Promise<void> {
   for (let n = 0; n < count; n++) {
     const before = server.of('notifications/vendor').length;
@@ -18,7 +18,7 @@ async function roundTrips(server: ScriptedServer, bin: BinDriver, count: number)
 }
 
 describe('a client that does not read', () => {
-  it('slows the server down instead of filling memory, and misses nothing when it reads on', async () => {
+  it('an unread stdout pauses the server instead of filling memory, and no message is lost', async () => {
     let written = 0;
     const { server, bin } = await startInitialized({
       on: {
@@ -44,7 +44,7 @@ describe('a client that does not read', () => {
       seen = written;
       await roundTrips(server, bin, 20);
     }
-    // What the sockets, the pipe and their buffers hold, and no more.
+    // No more than the sockets, the pipe and their buffers hold.
     expect(written).toBeLessThan(50);
     bin.child.stdout.resume();
     await bin.answer(0);
@@ -54,7 +54,7 @@ describe('a client that does not read', () => {
     expect(numbers).toEqual(Array.from({ length: MESSAGES }, (_, n) => n));
   });
 
-  it('is answered all the same: what it asks goes up while it does not read', async () => {
+  it('an unread stdout does not prevent further requests from being sent', async () => {
     const { server, bin } = await startInitialized();
     bin.child.stdout.pause();
     for (const id of [0, '', -1]) {
@@ -71,8 +71,8 @@ describe('a client that does not read', () => {
   });
 });
 
-describe('a notification longer than a client can take', () => {
-  it('is left out, and what follows comes through', async () => {
+describe('a notification longer than --max-line', () => {
+  it('a notification longer than --max-line is left out, and the next messages pass', async () => {
     const { mcp, bin } = await startInitialized({ args: ['--max-line', '65536'] });
     const note = (text: string) => ({ jsonrpc: '2.0', method: 'notifications/vendor', params: { text } });
     mcp.broadcast(note('x'.repeat(70_000)));

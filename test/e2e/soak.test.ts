@@ -9,12 +9,12 @@ it.each([
   { what: 'the plain settings', seconds: 8, ways: '' },
   { what: 'everything at once', seconds: 5, ways: 'sessions,limits,profiles,signals,questions' },
 ])(
-  '$seconds s of random faults at 16 in flight, with $what: all answered once, none run twice, nothing left behind',
+  'soak: $seconds s of random faults with $what: all calls are answered once, none run twice, nothing is left',
   async ({ seconds, ways }) => {
     const { stdout, stderr } = await promisify(execFile)(
       process.execPath,
       [SCRIPT, '--seconds', String(seconds), '--seed', '3', '--with', ways],
-      // Without a failing exit code the rows would be hidden behind "command failed".
+      // Without a failing exit code, "command failed" would replace the rows.
       { env: { PATH: process.env.PATH }, timeout: 60_000 },
     ).catch((error: { stdout: string; stderr: string }) => error);
     expect(stdout).not.toContain('BAD');

@@ -6,7 +6,7 @@ import { startInitialized } from '../support/relayed.ts';
 
 type Turn = (response: ServerResponse) => void;
 
-/** The standalone stream as a script, one turn for each GET; afterwards it stays open and silent. */
+/** The standalone stream as a script, one step for each GET; after the last step it stays open. */
 async function startStreaming(...turns: readonly Turn[]) {
   let at = 0;
   const relayed = await startInitialized({
@@ -40,7 +40,7 @@ const status =
     void response.writeHead(code).end();
 
 describe('the standalone stream', () => {
-  it('comes back after what the server named by retry, from the last event, closed in order or broken', async () => {
+  it("the standalone stream is reopened after the server's retry time with Last-Event-ID, after a clean end or a cut", async () => {
     let ended = 0;
     let cameBack = 0;
     const { server, bin, gets, lastIds } = await startStreaming(
@@ -70,7 +70,7 @@ describe('the standalone stream', () => {
     expect(bin.stderr).toBe('');
   });
 
-  it('comes back after errors of a server in trouble and after resets', async () => {
+  it('the standalone stream is reopened after 5xx responses and connection resets', async () => {
     const { bin, gets, lastIds } = await startStreaming(
       closing('a', 1),
       status(503),
@@ -82,7 +82,7 @@ describe('the standalone stream', () => {
     expect(lastIds()).toEqual([undefined, 'a', 'a', 'a']);
   });
 
-  it('is not asked for at the pace of a retry while the server fails', async () => {
+  it("the standalone stream is reopened with growing waits, not at the server's retry time, while GET fails", async () => {
     const { server, bin, gets } = await startStreaming(
       closing('a', 0),
       ...Array.from({ length: 100 }, () => status(503)),
@@ -93,7 +93,7 @@ describe('the standalone stream', () => {
     expect(server.of('GET').length).toBeLessThan(20);
   });
 
-  it('is not asked for before the server wants it where that is throttled', async () => {
+  it('the standalone stream is reopened no sooner than the Retry-After of a throttled GET', async () => {
     const asked: number[] = [];
     const { gets } = await startStreaming(
       (response) => {
@@ -107,7 +107,7 @@ describe('the standalone stream', () => {
     expect(again - refused).toBeGreaterThanOrEqual(1_990);
   });
 
-  it.each([405, 400, 501])('is not asked for again after %i', async (code) => {
+  it.each([405, 400, 501])('the standalone stream is not reopened after HTTP %i', async (code) => {
     const { server, bin, gets } = await startStreaming(closing('a', 1), status(code));
     await gets(2);
     await bin.request('tools/call', { name: 'sleep', arguments: { ms: 100 } }, 0);
@@ -122,7 +122,7 @@ describe('the standalone stream', () => {
     '-30001 with 403',
     '-30001 with 200',
   ])(
-    'that comes back to %s shows that the session is lost: a new one has its own stream, and no call pays',
+    'a reopened standalone stream that gets %s replaces the lost session, and no call fails',
     async (form) => {
       const { server, mcp, bin, gets } = await startStreaming(closing('a', 1), (response) => {
         mcp.forgetSessions();
@@ -139,7 +139,7 @@ describe('the standalone stream', () => {
     },
   );
 
-  it('that was never offered does not show a lost session by its 404', async () => {
+  it('a 404 for a standalone stream that the server never offered does not count as a session loss', async () => {
     const { server, bin } = await startStreaming(status(404));
     expect(await bin.request('tools/call', { name: 'echo', arguments: {} }, -1)).toHaveProperty('result');
     expect(server.of('initialize')).toHaveLength(1);

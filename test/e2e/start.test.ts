@@ -23,7 +23,7 @@ vm.Script = class extends Script {
 };`;
 
 describe('the code cache of the command', () => {
-  it('is written while the first client is served, and used by the next start', async () => {
+  it('the code cache is written while the first client is served, and used by the next start', async () => {
     const folder = makeFolder();
     const watcher = join(folder, 'watcher.cjs');
     writeFileSync(watcher, WATCHER);
@@ -44,7 +44,7 @@ describe('the code cache of the command', () => {
     ['is turned off', { NODE_DISABLE_COMPILE_CACHE: '1' }],
     ['has a folder that cannot be made', { NODE_COMPILE_CACHE: '/dev/null/nowhere' }],
     ['has no home', { NODE_COMPILE_CACHE: '', HOME: '/dev/null' }],
-  ])('changes nothing where it %s', async (_name, env) => {
+  ])('the command works without a code cache if the cache %s', async (_name, env) => {
     const { bin } = await startRelayed({ env });
     expect(await bin.initialize({}, -1)).toMatchObject({ id: -1, result: {} });
     expect(bin.stderr).toBe('');

@@ -10,7 +10,7 @@ const resultFor: Script = ({ rpc }, response) =>
   sendJson(response, 200, { jsonrpc: '2.0', id: rpc.id, result: {} });
 const QUICK = ['--retry-base-delay', '0.01', '--retry-max-delay', '0.01'];
 
-describe('the question for the revisions', () => {
+describe('server/discover with faults', () => {
   it.each<[string, Script]>([
     ['503', (_request, response) => void response.writeHead(503).end()],
     ['429', (_request, response) => void response.writeHead(429).end()],
@@ -26,7 +26,7 @@ describe('the question for the revisions', () => {
         }),
     ],
   ])(
-    'rides out more of %s than other requests do: an error would make a client go back to old revisions',
+    'server/discover gets more retries than others after %s, so that no client falls back to old revisions',
     async (_what, fails) => {
       const { server, bin } = await startDual(
         (request, response) => (server.requests.length < 5 ? fails : resultFor)(request, response),
@@ -39,18 +39,18 @@ describe('the question for the revisions', () => {
     },
   );
 
-  it('waits for a server that is only just starting', async () => {
+  it('server/discover waits for a server that is starting', async () => {
     const port = await freePort();
     const url = `http://127.0.0.1:${port}/mcp`;
     const bin = BinDriver.start({ args: [url, ...signingArgs, '--log-level', 'debug'], env: signingEnv });
     bin.send(claiming('server/discover', {}, 0));
-    // Five attempts are more than --retries allows others.
+    // Five attempts are more than --retries allows other requests.
     await bin.stderrMatching(/"attempt":5,/);
     await ScriptedServer.start(resultFor, { port, verify: signingVerify });
     expect(await bin.answer(0)).toMatchObject({ result: {} });
   });
 
-  it('is answered, and the failure told loudly, where it cannot be had', async () => {
+  it('server/discover that keeps failing returns an error, and stderr states the failure', async () => {
     const url = `http://127.0.0.1:${await freePort()}/mcp`;
     const bin = BinDriver.start({ args: [url, ...signingArgs, '--retries', '0'], env: signingEnv });
     bin.send(claiming('server/discover', {}, ''));
@@ -61,7 +61,7 @@ describe('the question for the revisions', () => {
     expect(JSON.parse(bin.stderr)).toMatchObject({ level: 50, reason: 'connect-failed' });
   });
 
-  it('is given up as soon as other requests are where the server itself fails at it, as some old ones do', async () => {
+  it('server/discover fails as fast as other requests if the server returns an error of its own, as some old ones do', async () => {
     const { server, bin } = await startDual((_request, response) => void response.writeHead(500).end(), {
       args: QUICK,
     });
@@ -72,7 +72,7 @@ describe('the question for the revisions', () => {
     expect(server.requests).toHaveLength(3);
   });
 
-  it('gets the error of a server of the session revisions at once, and silently', async () => {
+  it("server/discover at a server of the session era returns the server's error at once and silently", async () => {
     const { server, bin } = await startDual((_request, response) => {
       sendJson(response, 400, {
         jsonrpc: '2.0',
@@ -92,26 +92,32 @@ describe('a call without a session', () => {
     ['broken connections', (_request, response) => void response.destroy(), 1],
     ['a server that fails', (_request, response) => void response.writeHead(503).end(), 1],
     ['a server that throttles', (_request, response) => void response.writeHead(429).end(), 3],
-  ])('is sent again after %s only where it provably did not run', async (_what, fails, times) => {
-    const { server, bin } = await startDual(fails, { args: [...QUICK, '--retry-mode', 'standard'] });
-    bin.send(claiming('tools/call', { name: 'tool' }, 0));
-    expect(await bin.answer(0)).toMatchObject({ error: { data: { source: 'mcp-sigv4-proxy' } } });
-    expect(server.requests).toHaveLength(times);
-  });
+  ])(
+    'a stateless call that met %s is sent again only if it certainly did not run',
+    async (_what, fails, times) => {
+      const { server, bin } = await startDual(fails, { args: [...QUICK, '--retry-mode', 'standard'] });
+      bin.send(claiming('tools/call', { name: 'tool' }, 0));
+      expect(await bin.answer(0)).toMatchObject({ error: { data: { source: 'mcp-sigv4-proxy' } } });
+      expect(server.requests).toHaveLength(times);
+    },
+  );
 
-  it.each([401, 403])('that is refused with %s says why, for whom and what to do', async (status) => {
-    const { bin } = await startDual((_request, response) => {
-      response.writeHead(status, { 'content-type': 'application/json' });
-      response.end('{"message":"User is not authorized to perform: execute-api:Invoke"}');
-    });
-    bin.send(claiming('tools/call', { name: 'tool' }, 0));
-    expect(await bin.answer(0)).toMatchObject({
-      error: { data: { reason: 'auth-rejected', httpStatus: status } },
-    });
-  });
+  it.each([401, 403])(
+    'a stateless call refused with %s returns the cause, the identity and the remedy',
+    async (status) => {
+      const { bin } = await startDual((_request, response) => {
+        response.writeHead(status, { 'content-type': 'application/json' });
+        response.end('{"message":"User is not authorized to perform: execute-api:Invoke"}');
+      });
+      bin.send(claiming('tools/call', { name: 'tool' }, 0));
+      expect(await bin.answer(0)).toMatchObject({
+        error: { data: { reason: 'auth-rejected', httpStatus: status } },
+      });
+    },
+  );
 });
 
-describe('a subscription', () => {
+describe('a subscription (subscriptions/listen)', () => {
   const FILTER = { toolsListChanged: true, resourceSubscriptions: ['file:///a'] };
   const META = 'io.modelcontextprotocol/subscriptionId';
   const tagged = (method: string, id: unknown, params: object = {}) => ({
@@ -124,7 +130,7 @@ describe('a subscription', () => {
   const listen = (id: number | string) => claiming('subscriptions/listen', { notifications: FILTER }, id);
 
   it.each([0, '', 'listen:0'])(
-    '%j outlives its stream, and tells what may have changed meanwhile',
+    'the subscription %j is reopened after its stream ends, and list_changed is emitted for the gap',
     async (id) => {
       const streams: EventWriter[] = [];
       const { bin, server } = await startDual(({ rpc }, response) => {
@@ -153,7 +159,7 @@ describe('a subscription', () => {
     },
   );
 
-  it('ends with an error where the server has no more of it', async () => {
+  it('a subscription returns an error if the server cannot reopen it', async () => {
     const { bin, server } = await startDual(({ rpc }, response) => {
       if (server.requests.length > 1) return void response.writeHead(404).end();
       const events = new EventWriter(response);
@@ -167,7 +173,7 @@ describe('a subscription', () => {
     expect(server.requests).toHaveLength(2);
   });
 
-  it('that its server cancels is over with that, and is not asked for again', async () => {
+  it('a subscription that its server cancels has ended and is not reopened', async () => {
     const { bin, server } = await startDual((request, response) => {
       if (request.rpc.method !== 'subscriptions/listen') return resultFor(request, response);
       const events = new EventWriter(response);
@@ -187,7 +193,7 @@ describe('a subscription', () => {
     expect(bin.messages).toHaveLength(3);
   });
 
-  it('takes no connection from requests, however many there are', async () => {
+  it('subscriptions take no connection from requests, whatever their number', async () => {
     const { bin, server } = await startDual(
       (request, response) => {
         if (request.rpc.method !== 'subscriptions/listen') return resultFor(request, response);

@@ -8,9 +8,9 @@ const resultFor: Script = ({ rpc }, response) =>
   sendJson(response, 200, { jsonrpc: '2.0', id: rpc.id, result: {} });
 const cancel = (requestId: unknown) => claiming('notifications/cancelled', { requestId });
 
-describe('a request that claims revision 2026-07-28', () => {
+describe('a request of revision 2026-07-28', () => {
   it.each([0, '', -1, '0', 'server-discover-probe-1'])(
-    'needs nothing before it, and leaves nothing behind: %j',
+    'a request of revision 2026-07-28 needs no earlier request and leaves nothing behind: id %j',
     async (id) => {
       const { server, bin } = await startDual(resultFor);
       bin.send(claiming('server/discover', {}, id));
@@ -23,7 +23,7 @@ describe('a request that claims revision 2026-07-28', () => {
     },
   );
 
-  it('keeps its text to the server, and gets that of the answer', async () => {
+  it('a request of revision 2026-07-28 and its response pass with their text unchanged', async () => {
     const { server, bin } = await startDual(({ rpc }, response) => {
       const text = '"result":{"n":12345678901234567890,"x":1.0,"b":{"z":1,"a":1e400}}';
       sendJson(response, 200, `{\n "id":"${rpc.id}" , "jsonrpc":"2.0",\r\n ${text}}`);
@@ -37,7 +37,7 @@ describe('a request that claims revision 2026-07-28', () => {
     ]);
   });
 
-  it('carries the rounds of a question untouched', async () => {
+  it('the rounds of a multi-round request pass unchanged', async () => {
     const asked =
       '"result":{"resultType":"input_required","inputRequests":{"q":{"method":"elicitation/create","params":{"x":1.0}}},"requestState":"\\u00fc+/=\\\\ 1"}';
     const { server, bin } = await startDual(({ rpc }, response) => {
@@ -71,7 +71,7 @@ describe('a request that claims revision 2026-07-28', () => {
     });
   });
 
-  it('names the revision that it claims, so that the server can refuse it', async () => {
+  it('a request of revision 2026-07-28 is sent with the revision that it claims, so that the server can refuse it', async () => {
     const error =
       '{"code":-32022,"message":"Unsupported","data":{"supported":["2026-07-28"],"requested":"v999.0.0"}}';
     const { server, bin } = await startDual(({ rpc }, response) =>
@@ -82,14 +82,14 @@ describe('a request that claims revision 2026-07-28', () => {
     expect(server.requests[0]?.headers['mcp-protocol-version']).toBe('v999.0.0');
   });
 
-  it('has no answer but an error where no header can say its method', async () => {
+  it('a request of revision 2026-07-28 whose method cannot be a header value returns an error', async () => {
     const { server, bin } = await startDual(resultFor);
     bin.send(claiming('größe\r\nx-evil: 1', {}, ''));
     expect(await bin.answer('')).toMatchObject({ error: { code: -32600, data: { mayHaveRun: false } } });
     expect(server.requests).toEqual([]);
   });
 
-  it('has the metadata of --metadata added to its own', async () => {
+  it('--metadata is added to the _meta of a request of revision 2026-07-28', async () => {
     const { server, bin } = await startDual(resultFor, { args: ['--metadata', 'team=blue'] });
     bin.send(claiming('tools/list', {}, 0));
     await bin.answer(0);
@@ -97,7 +97,7 @@ describe('a request that claims revision 2026-07-28', () => {
     expect(server.requests[0]?.headers['user-agent']).toMatch(/client\/1/);
   });
 
-  it('has its progress and its log lines before its answer', async () => {
+  it('progress and log messages of a stateless request are emitted before its response', async () => {
     const { bin } = await startDual(({ rpc }, response) => {
       const events = new EventWriter(response);
       for (const progress of [1, 2]) {
@@ -121,7 +121,7 @@ describe('a request that claims revision 2026-07-28', () => {
     ]);
   });
 
-  it('has one error at once where its stream ends without the answer', async () => {
+  it('a stateless request whose stream ends without a response returns one error at once', async () => {
     const { server, bin } = await startDual((_request, response) => {
       const events = new EventWriter(response);
       events.prime('event-1', 0);
@@ -140,7 +140,7 @@ describe('a request that claims revision 2026-07-28', () => {
   });
 });
 
-describe('tools with arguments in headers', () => {
+describe('tools with arguments in headers (x-mcp-header)', () => {
   const good = { name: 'good', inputSchema: { properties: { a: { type: 'string', 'x-mcp-header': 'A' } } } };
   const bad = { name: 'bad', inputSchema: { properties: { a: { type: 'number', 'x-mcp-header': 'A' } } } };
   const listOf =
@@ -153,7 +153,7 @@ describe('tools with arguments in headers', () => {
       );
   const LIST = `[ ${JSON.stringify(good)}, {"name":"other","n":12345678901234567890} ,${JSON.stringify(bad)}]`;
 
-  it('whose definition no client may follow are left out of the list, and the log says why, once', async () => {
+  it('tools with an invalid x-mcp-header are left out of the list, and the log states why once', async () => {
     const { bin } = await startDual(listOf(LIST), { args: ['--pages', 'pass', '--log-level', 'warn'] });
     for (const id of [0, 1]) {
       bin.send(claiming('tools/list', {}, id));
@@ -172,13 +172,13 @@ describe('tools with arguments in headers', () => {
     ]);
   });
 
-  it('stay in the lists of sessions, where nobody reads the annotation', async () => {
+  it('tools with an invalid x-mcp-header stay in the lists of sessions, which do not use the annotation', async () => {
     const { bin } = await startDual(resultFor, { tools: [good, bad] });
     await bin.initialize({}, 'handshake');
     expect(await bin.request('tools/list')).toMatchObject({ result: { tools: [good, bad] } });
   });
 
-  it('leave a list without any as it came, byte for byte', async () => {
+  it('a list without tools with an invalid x-mcp-header passes byte for byte', async () => {
     const { bin } = await startDual(listOf(' [ {"name":"other","n":1.0} ] '), { args: ['--pages', 'pass'] });
     bin.send(claiming('tools/list', {}, ''));
     await bin.answer('');
@@ -187,7 +187,7 @@ describe('tools with arguments in headers', () => {
     ]);
   });
 
-  it('are called with them, also where no list has named them and over several pages', async () => {
+  it('tools with x-mcp-header are called with their headers, even before the client has listed them', async () => {
     const { server, bin } = await startDual(({ rpc, headers }, response) => {
       const { cursor, arguments: args } = rpc.params as { cursor?: string; arguments?: { a: string } };
       const answer = (status: number, outcome: object) =>
@@ -205,11 +205,11 @@ describe('tools with arguments in headers', () => {
     expect(await bin.answer(0)).toMatchObject({ result: {} });
     const ways = server.requests.map(({ rpc }) => rpc.method);
     expect(ways).toEqual(['tools/call', 'tools/list', 'tools/list', 'tools/call']);
-    // Nothing of the proxy's own reading shows.
+    // The proxy's own reading of the list is not visible.
     expect(bin.messages).toHaveLength(1);
   });
 
-  it('whose headers the server refuses whatever they are have that answer, untouched', async () => {
+  it("a tool whose headers the server refuses each time returns the server's error unchanged", async () => {
     const error = '{"code":-32020,"message":"Header mismatch","data":{"x":1.0}}';
     const { bin } = await startDual((request, response) => {
       const { method, id } = request.rpc;
@@ -223,9 +223,9 @@ describe('tools with arguments in headers', () => {
   });
 });
 
-describe('cancelling without a session', () => {
+describe('cancellation in the stateless era', () => {
   it.each([0, '', -1, '1'])(
-    'of %j closes its stream; nothing is posted, and nothing more written',
+    'the cancellation of the request with id %j closes its stream; nothing is posted or emitted',
     async (id) => {
       const closed = makeGate();
       const { server, bin } = await startDual((request, response) => {
@@ -242,7 +242,7 @@ describe('cancelling without a session', () => {
       await bin.next(({ method }) => method === 'notifications/progress');
       bin.send(cancel(id));
       await bin.guard(closed.opened, 'the stream to be closed');
-      // The same id is free again.
+      // The same id can be used again.
       bin.send(claiming('prompts/list', {}, id));
       expect(await bin.answer(id)).toMatchObject({ result: {} });
       expect(server.requests.map(({ rpc }) => rpc.method)).toEqual(['tools/call', 'prompts/list']);
@@ -251,7 +251,7 @@ describe('cancelling without a session', () => {
     },
   );
 
-  it('is type-exact, and of no consequence where nothing has that id', async () => {
+  it('a stateless cancellation compares ids with their type and has no effect if no request has that id', async () => {
     const go = makeGate();
     const { bin, server } = await startDual(async (request, response) => {
       await go.opened;
@@ -267,7 +267,7 @@ describe('cancelling without a session', () => {
     expect(server.requests).toHaveLength(2);
   });
 
-  it('of a call that waits for a connection means that it is never sent', async () => {
+  it('a stateless call that is cancelled while it waits for a connection is never sent', async () => {
     const held = makeGate();
     const { bin, server } = await startDual(
       async (request, response) => {
@@ -287,7 +287,7 @@ describe('cancelling without a session', () => {
     expect(bin.messages.map(({ id }) => id)).toEqual(['first', 'last']);
   });
 
-  it('happens the same way where --tool-timeout is over', async () => {
+  it('a stateless call is cancelled in the same way when --tool-timeout is over', async () => {
     const closed = makeGate();
     const { bin, server } = await startDual(
       (_request, response) => {
@@ -302,8 +302,8 @@ describe('cancelling without a session', () => {
     expect(server.requests).toHaveLength(1);
   });
 
-  it('is what the end of the client means, for every stream that is open', async () => {
-    // With a time to drain that the test would not outlive.
+  it('the end of the client cancels every open stateless stream', async () => {
+    // With a drain time longer than the test.
     const { bin, server } = await startDual((_request, response) => void new EventWriter(response), {
       args: ['--drain-timeout', '60'],
     });
@@ -316,8 +316,8 @@ describe('cancelling without a session', () => {
   });
 });
 
-describe('both eras on one pipe', () => {
-  it('go side by side, each by its own rules', async () => {
+describe('both eras on one stdio pipe', () => {
+  it('session-era and stateless requests work side by side on stdio, each by its own rules', async () => {
     const { server, bin, mcp } = await startDual(resultFor);
     bin.send(claiming('server/discover', {}, 'probe'));
     await bin.answer('probe');
@@ -343,7 +343,7 @@ describe('both eras on one pipe', () => {
     expect(mcp.deleted).toHaveLength(1);
   });
 
-  it('a session that is lost, and a message that has none, do not touch each other', async () => {
+  it('a session loss does not affect a stateless request, and the reverse', async () => {
     const { server, bin, mcp } = await startDual((_request, response) => {
       sendJson(response, 404, {
         jsonrpc: '2.0',
@@ -366,7 +366,7 @@ describe('both eras on one pipe', () => {
     expect(server.of('initialize')).toHaveLength(2);
   });
 
-  it('in a line of several: those that claim are posted alone', async () => {
+  it('a batch with both eras is split: its stateless requests are posted one by one', async () => {
     const { server, bin } = await startDual(resultFor, { protocolVersion: '2025-03-26' });
     await bin.initialize({ protocolVersion: '2025-03-26' }, 'handshake');
     const list = { jsonrpc: '2.0', id: 2, method: 'tools/list' };

@@ -16,11 +16,11 @@ interface Resumption {
   readonly response: ServerResponse;
   /** The Last-Event-ID. */
   readonly last: string;
-  /** From 1. */
+  /** Starts at 1. */
   readonly at: number;
 }
 
-/** A call's own stream as `begin` writes it, and what each GET with Last-Event-ID then brings. */
+/** A call's stream as `begin` writes it, and what each GET with Last-Event-ID then returns. */
 async function startResumed(
   begin: (events: EventWriter, id: unknown) => void,
   resume: (asked: Resumption) => void,
@@ -42,24 +42,24 @@ async function startResumed(
   return { ...relayed, lasts };
 }
 
-/** Ends a stream with the one message. */
+/** Ends a stream with this message. */
 function finish(response: ServerResponse, message: Rpc, eventId?: string): void {
   const events = new EventWriter(response);
   events.send(message, eventId);
   events.end();
 }
 
-/** An event that carries only an id and a wish when to be asked again, and a clean end. */
+/** An event with an id and a retry time only, then a clean end. */
 function poll(events: EventWriter, eventId: string, retryMs?: number): void {
   events.prime(eventId, retryMs);
   events.end();
 }
 
-describe('a stream of a call that ends before its answer', () => {
+describe("a call's stream that ends before its response", () => {
   it.each<[string, (events: EventWriter) => void]>([
     ['is closed in order', (events) => events.end()],
     ['breaks', (events) => events.destroy()],
-  ])('%s, and is resumed after what the server named by retry, not sooner', async (_how, end) => {
+  ])("a call's stream that %s is resumed after the server's retry time, not sooner", async (_how, end) => {
     let ended = 0;
     let resumed = 0;
     const { server, bin, lasts } = await startResumed(
@@ -86,7 +86,7 @@ describe('a stream of a call that ends before its answer', () => {
     expect(resume?.verification?.ok).toBe(true);
   });
 
-  it('is resumed after the last id that was seen, also of an event without data, as often as it takes', async () => {
+  it("a call's stream is resumed from the last id, also that of an event without data, as often as necessary", async () => {
     const { server, bin, lasts } = await startResumed(
       (events) => {
         events.raw('retry: 1\n\n');
@@ -104,7 +104,7 @@ describe('a stream of a call that ends before its answer', () => {
     expect(bin.messages.filter(({ method }) => method === 'notifications/message')).toEqual([passing('one')]);
   });
 
-  it('is polled for as long as its server closes in order and says when to come again', async () => {
+  it("a call's stream is resumed for as long as the server ends it cleanly with a retry time", async () => {
     const { bin, lasts } = await startResumed(
       (events) => poll(events, 'a', 1),
       ({ response, at }) => {
@@ -116,7 +116,7 @@ describe('a stream of a call that ends before its answer', () => {
     expect(lasts).toEqual(Array(15).fill('a'));
   });
 
-  it('is given up where one resumption after the other breaks without a word', async () => {
+  it("a call's stream is given up when repeated resumptions break without an event", async () => {
     const { bin, lasts } = await startResumed(
       (events) => poll(events, 'a', 1),
       ({ response }) => {
@@ -131,11 +131,11 @@ describe('a stream of a call that ends before its answer', () => {
     expect(lasts).toEqual(Array(9).fill('a'));
   });
 
-  it('is resumed after an id in any script, which goes out as UTF-8', async () => {
+  it("a call's stream is resumed from an id in any script, sent as UTF-8", async () => {
     const { bin, lasts } = await startResumed(
       (events) => {
         events.prime('é€ 1', 1);
-        // A control character cannot stand in a header: this one is as good as none.
+        // A control character cannot be in a header: this id counts as missing.
         poll(events, 'after\u0001it');
       },
       ({ response }) => finish(response, answerTo(0)),
@@ -144,7 +144,7 @@ describe('a stream of a call that ends before its answer', () => {
     expect(lasts.map((last) => Buffer.from(last, 'latin1').toString())).toEqual(['é€ 1']);
   });
 
-  it('is not asked for twice what came twice: the client gets the answer once', async () => {
+  it('a response that a resumed stream repeats is emitted once', async () => {
     const { bin } = await startResumed(
       (events) => poll(events, 'a', 1),
       ({ response }) => {
@@ -158,7 +158,7 @@ describe('a stream of a call that ends before its answer', () => {
   });
 
   it.each([405, 404, 409, 400])(
-    'and whose resumption is refused by %i is an error at once',
+    "a call's stream whose resumption is refused with %i returns an error at once",
     async (status) => {
       const { server, bin, lasts } = await startResumed(
         (events) => poll(events, 'a', 1),
@@ -175,7 +175,7 @@ describe('a stream of a call that ends before its answer', () => {
     },
   );
 
-  it('and whose resumption meets a server in trouble (500, then 503) is tried again', async () => {
+  it("a call's stream whose resumption gets 500 and 503 is resumed again", async () => {
     const { bin, lasts } = await startResumed(
       (events) => poll(events, 'a', 5),
       ({ response, at }) => {
@@ -187,7 +187,7 @@ describe('a stream of a call that ends before its answer', () => {
     expect(lasts).toEqual(['a', 'a', 'a']);
   });
 
-  it('is not resumed where the call is cancelled while it waits, and the client hears nothing more of it', async () => {
+  it('a call that is cancelled while its stream waits is not resumed, and the client gets nothing more', async () => {
     const { server, bin, lasts } = await startResumed(
       (events, id) => {
         events.send(passing('soon over'), `of-${id}`);
@@ -199,13 +199,13 @@ describe('a stream of a call that ends before its answer', () => {
     await bin.next(({ method }) => method === 'notifications/message');
     bin.notify('notifications/cancelled', { requestId: 0 });
     await server.until(() => server.of('notifications/cancelled').length === 1);
-    // This one began to wait later, so that the first would have come back before it.
+    // This call began to wait later, so the first one would have resumed before it.
     expect(await bin.request('tools/call', { name: 'x' }, '')).toEqual(answerTo(''));
     expect(lasts).toEqual(['of-']);
     expect(bin.messages.filter(({ id }) => id === 0)).toEqual([]);
   });
 
-  it('without any id is an error at once, and nobody asks for the rest', async () => {
+  it("a call's stream without any event id returns an error at once and is not resumed", async () => {
     const { bin, lasts } = await startResumed(
       (events) => finish(events.response, passing('one')),
       () => undefined,

@@ -6,12 +6,12 @@ import { makeGate } from '../support/relayed.ts';
 import { ScriptedServer } from '../support/scripted-server.ts';
 import { signingArgs, signingEnv, signingVerify } from '../support/signing.ts';
 
-/** As an account's limit: so many requests of all clients together in each stretch of time. */
+/** A limit of an account: so many requests of all clients together in each window. */
 const ALLOWED = 2;
 const STRETCH_MS = 100;
 const PROXIES = 9;
 
-it('nine proxies that an editor starts at once share a limit that lets two through: each has its tools in the end', async () => {
+it('nine proxies that start at once at a limit of two requests at a time all get their tools', async () => {
   const mcp = new SessionServer();
   let since = 0;
   let used = 0;

@@ -20,7 +20,7 @@ const names = (answer: Rpc): unknown[] => {
   return tools.map(({ name }) => name);
 };
 
-/** A server whose tools the test sets, and which counts who asks for them. */
+/** A server whose tools the test sets; counts its tools/list requests. */
 async function start(args: readonly string[] = [], options: RelayedOptions = {}) {
   const tools = { names: ['a'], error: undefined as string | undefined, ready: Promise.resolve() };
   const relayed = await startInitialized({
@@ -41,8 +41,8 @@ async function start(args: readonly string[] = [], options: RelayedOptions = {})
   return { ...relayed, tools, list, lists: () => server.of('tools/list').length };
 }
 
-describe('tools/list', () => {
-  it('is answered without the server while that tells of changes, and anew once it has', async () => {
+describe('tools/list in the cache', () => {
+  it('tools/list is answered from the cache while the server announces changes, and reread after list_changed', async () => {
     const { bin, mcp, tools, list, lists } = await start();
     expect(await list(0)).toEqual(['a']);
     bin.send('{"jsonrpc":"2.0","method":"tools/list","id":"\\u0061"}');
@@ -62,7 +62,7 @@ describe('tools/list', () => {
   it.each<[string, RelayedOptions]>([
     ['has no stream to tell on', { getStream: false }],
     ['does not say that it tells', { capabilities: { tools: {} } }],
-  ])('is asked for each time of a server that %s', async (_what, options) => {
+  ])('tools/list is sent each time to a server that %s', async (_what, options) => {
     const { tools, list, lists } = await start([], options);
     expect(await list()).toEqual(['a']);
     tools.names = ['b'];
@@ -70,7 +70,7 @@ describe('tools/list', () => {
     expect(lists()).toBe(2);
   });
 
-  it('is asked for again when the stream has ended on which the server would have told of changes', async () => {
+  it('tools/list is reread after the end of the stream on which the server would have announced changes', async () => {
     const gate = makeGate();
     let opened = 0;
     const { server, tools, list } = await start([], {
@@ -91,7 +91,7 @@ describe('tools/list', () => {
     expect(await list()).toEqual(['b']);
   });
 
-  it('is kept as long as asked for, or not at all', async () => {
+  it('tools/list is cached for --tool-cache-ttl, and not at all with 0', async () => {
     const kept = await start(['--tool-cache-ttl', '60'], { getStream: false });
     await kept.list();
     kept.tools.names = ['b'];
@@ -103,7 +103,7 @@ describe('tools/list', () => {
     expect([kept.lists(), never.lists()]).toEqual([1, 2]);
   });
 
-  it('is asked for once for all who ask at once, also where the first of them leaves', async () => {
+  it('tools/list is sent once for parallel requests, even if the first of them is cancelled', async () => {
     const gate = makeGate();
     const { bin, server, lists } = await start([], {
       on: {
@@ -126,7 +126,7 @@ describe('tools/list', () => {
     expect(bin.messages.filter(({ id }) => id === 'leaves')).toEqual([]);
   });
 
-  it('is cancelled at the server where nobody else waits for it', async () => {
+  it('tools/list is cancelled at the server if no other request waits for it', async () => {
     const { bin, server } = await start([], { on: { 'tools/list': () => undefined } });
     bin.send({ jsonrpc: '2.0', id: 0, method: 'tools/list' });
     await server.until(() => server.of('tools/list').length === 1);
@@ -135,7 +135,7 @@ describe('tools/list', () => {
     expect(server.of('notifications/cancelled')[0]?.rpc.params).toMatchObject({ requestId: 0 });
   });
 
-  it('is the last one where the server fails, with a warning in the log; the error where there is none', async () => {
+  it('tools/list returns the last list with a warning in the log if the server fails; an error if there is none', async () => {
     const { bin, tools, list, lists } = await start(['--tool-cache-ttl', '0', '--log-level', 'warn']);
     tools.error = 'The catalogue is closed';
     const bothHaveAsked = makeGate();
@@ -158,7 +158,7 @@ describe('tools/list', () => {
     expect(bin.stderr).toContain('"message":"The catalogue is closed"');
   });
 
-  it('is asked for anew in a session that was opened behind the client, which hears of what is different', async () => {
+  it('tools/list is reread in a replacement session, and the client is notified of a difference', async () => {
     const { bin, mcp, server, tools, list } = await start(['--log-level', 'info']);
     expect(await list()).toEqual(['a']);
     mcp.forgetSessions();
@@ -170,7 +170,7 @@ describe('tools/list', () => {
     await bin.stderrMatching(/tools\.changed/);
   });
 
-  it('tells of a change that the server has not told of, once', async () => {
+  it('a change that the server has not announced makes the proxy emit list_changed once', async () => {
     const { bin, tools, list } = await start(['--tool-cache-ttl', '0', '--log-level', 'info']);
     await list();
     await list();
@@ -185,7 +185,7 @@ describe('tools/list', () => {
     expect(changes.map((line) => JSON.parse(line))).toMatchObject([{ announced: false }]);
   });
 
-  it('has not changed where its server writes the same keys in another order, also in a new session', async () => {
+  it('a list with its keys in another order is not a change, also in a new session', async () => {
     let turn = 0;
     const tool = { name: 'a', inputSchema: { type: 'object', properties: { x: {} } } };
     const turned = { inputSchema: { properties: { x: {} }, type: 'object' }, name: 'a' };
@@ -225,7 +225,7 @@ describe('tools/list', () => {
     expect(bin.stderr).not.toContain('tools.changed');
   });
 
-  it('is never shown to another identity, not even where the server fails', async () => {
+  it('tools/list is never returned to another identity, not even if the server fails', async () => {
     const keysOf = (id: string) => `[default]\naws_access_key_id = ${id}\naws_secret_access_key = secret\n`;
     const { bin, server, tools, list, lists } = await start(
       ['--tool-cache-ttl', '60', '--log-level', 'silent'],
@@ -246,21 +246,21 @@ describe('tools/list', () => {
     expect(await list()).toEqual(['a']);
   });
 
-  it('is filtered anew for nobody: what --read-only leaves is the same from the server and from the cache', async () => {
+  it('--read-only filters tools/list in the same way from the server and from the cache', async () => {
     const { bin, server } = await startInitialized({ args: ['--read-only', '--tool-cache-ttl', '60'] });
     const first = await bin.request('tools/list', undefined, 0);
     const second = await bin.request('tools/list', undefined, '');
     expect(names(first)).toEqual(['echo']);
     expect(second.result).toEqual(first.result);
     expect(server.of('tools/list')).toHaveLength(1);
-    // An unknown tool is looked for at the server, and what that says is kept.
+    // An unknown tool makes the proxy read the list, which is then cached.
     await bin.request('tools/call', { name: 'nothing' }, 1);
     await bin.request('tools/list', undefined, -1);
     expect(server.of('tools/list')).toHaveLength(2);
   });
 });
 
-/** A server of the revision without sessions: the test sets its tools, and says what it likes on the listen stream. */
+/** A server of the stateless era: the test sets its tools and what the listen stream sends. */
 async function startListening(args: readonly string[] = []) {
   const tools = { names: ['a'], more: {} as Rpc };
   const streams: EventWriter[] = [];
@@ -301,12 +301,12 @@ async function startListening(args: readonly string[] = []) {
 
 const SUBSCRIPTION = 'io.modelcontextprotocol/subscriptionId';
 
-describe('tools/list of the revision without sessions', () => {
+describe('tools/list of the stateless era', () => {
   it.each([
     [60_000, 1],
     [0, 2],
     [-1, 2],
-  ])('is kept as long as its server says: %i ms', async (ttlMs, asked) => {
+  ])('a stateless tools/list is cached for the ttl of the server: %i ms', async (ttlMs, asked) => {
     const { tools, list, lists } = await startListening();
     tools.more = { ttlMs, cacheScope: 'public' };
     expect(await list(0)).toEqual(['a']);
@@ -314,7 +314,7 @@ describe('tools/list of the revision without sessions', () => {
     expect(lists()).toBe(asked);
   });
 
-  it('is kept while a subscription brings word of changes, and is over with the first', async () => {
+  it('a stateless tools/list is cached while a subscription announces changes, until the first one', async () => {
     const { bin, tools, listen, list, change, lists } = await startListening();
     await listen('l', { toolsListChanged: true });
     expect(await list(0)).toEqual(['a']);
@@ -330,7 +330,7 @@ describe('tools/list of the revision without sessions', () => {
     expect(await list('after')).toEqual(['c']);
   });
 
-  it('is asked for each time where a subscription is about something else', async () => {
+  it('a stateless tools/list is sent each time if the subscription is about something else', async () => {
     const { listen, list, lists } = await startListening();
     await listen(0, { promptsListChanged: true });
     await list(1);
@@ -338,12 +338,12 @@ describe('tools/list of the revision without sessions', () => {
     expect(lists()).toBe(2);
   });
 
-  it('tells of a change that nobody told of on the subscription, under its id', async () => {
+  it('a change that the server has not announced is emitted on the stateless subscription, under its id', async () => {
     const { bin, tools, listen, list } = await startListening(['--read-only']);
     await listen(0, { toolsListChanged: true });
     await list(1);
     tools.names = ['a', 'b'];
-    // What no list has named is looked for past the cache.
+    // A name that no list contains is looked up past the cache.
     bin.send(claiming('tools/call', { name: 'b' }, 'call'));
     expect(await bin.answer('call')).toHaveProperty('result');
     const told = await bin.next(isChange);
@@ -352,27 +352,30 @@ describe('tools/list of the revision without sessions', () => {
   });
 });
 
-describe('tools/list of an HTTP client', () => {
+describe('tools/list of a listener client', () => {
   it.each([
     [[], 3],
     [['--tool-cache-ttl', '60'], 2],
-  ])('is asked for in each session, and each time unless a time was asked for: %j', async (args, asked) => {
-    const { ask, server } = await startHttp({ args });
-    const sessions = [await openSession(ask), await openSession(ask)];
-    const bodies = [0, '', -1].map((id) => ({ jsonrpc: '2.0', id, method: 'tools/list' }));
-    for (const [at, body] of bodies.entries()) {
-      const { json, status } = await ask({ headers: sessions[at === 1 ? 1 : 0] ?? {}, body });
-      expect([status, json?.id]).toEqual([200, body.id]);
-    }
-    expect(server.of('tools/list')).toHaveLength(asked);
-  });
+  ])(
+    'tools/list of a listener client is sent per session, and each time unless a time is set: %j',
+    async (args, asked) => {
+      const { ask, server } = await startHttp({ args });
+      const sessions = [await openSession(ask), await openSession(ask)];
+      const bodies = [0, '', -1].map((id) => ({ jsonrpc: '2.0', id, method: 'tools/list' }));
+      for (const [at, body] of bodies.entries()) {
+        const { json, status } = await ask({ headers: sessions[at === 1 ? 1 : 0] ?? {}, body });
+        expect([status, json?.id]).toEqual([200, body.id]);
+      }
+      expect(server.of('tools/list')).toHaveLength(asked);
+    },
+  );
 });
 
 describe.each([
   ['v1', startClientV1],
   ['v2', startClientV2],
-] as const)('a client of SDK %s', (_version, connect) => {
-  it('lists page by page from the cache, and is told when that is over', async () => {
+] as const)('a client of SDK %s and the tool cache', (_version, connect) => {
+  it('an SDK client lists page by page from the cache, and is notified when the list is no longer current', async () => {
     const tools = { second: 'b' };
     const mcp = new SessionServer({
       on: {
@@ -391,7 +394,7 @@ describe.each([
       await all();
       return server.of('tools/list').length - before;
     };
-    // A list is kept once the stream is open on which its server announces changes.
+    // A list is cached once the stream is open on which its server announces changes.
     await expect.poll(asked).toBe(0);
     tools.second = 'c';
     mcp.broadcast(CHANGED);

@@ -16,7 +16,7 @@ const start = (args: readonly string[], options: RelayedOptions = {}) =>
   startInitialized({ ...options, args });
 
 describe('--read-only', () => {
-  it('shows and runs what says that it only reads, and sends nothing else', async () => {
+  it('--read-only shows and runs read-only tools only, and sends no other call', async () => {
     const { bin, server } = await start(['--read-only']);
     expect(names(await bin.request('tools/list', undefined, 0))).toEqual(['echo']);
     expect(await bin.request('tools/call', calling('echo'), '')).toHaveProperty('result.content');
@@ -31,12 +31,12 @@ describe('--read-only', () => {
       error: { code: -31_019, data: { reason: 'unknown-tool', mayHaveRun: false } },
     });
     expect(server.of('tools/call').map(({ rpc }) => rpc.id)).toEqual(['']);
-    // One that the client asked for, one look for what no list had named.
+    // One list for the client, one to look up an unknown name.
     expect(server.of('tools/list')).toHaveLength(2);
     expect(bin.stderr).toBe('');
   });
 
-  it('reads the list by itself where the client calls first, every page of it', async () => {
+  it('--read-only reads all pages of the list itself if the client calls first', async () => {
     const pages: Record<string, unknown> = {
       first: { tools: [{ name: 'sleep' }], nextCursor: '' },
       '': { tools: [{ name: 'echo', annotations: { readOnlyHint: true } }] },
@@ -57,7 +57,7 @@ describe('--read-only', () => {
     expect(bin.lines.join('\n')).not.toContain('mcp-sigv4-proxy:tools');
   });
 
-  it('says that it cannot tell now where the list cannot be had, and goes on with what it knows', async () => {
+  it('--read-only returns an error if the list is not available, and uses the tools that it knows', async () => {
     let down = true;
     const { bin, server } = await start(['--read-only', '--retries', '0'], {
       on: {
@@ -81,7 +81,7 @@ describe('--read-only', () => {
     expect(server.of('tools/call')).toHaveLength(1);
   });
 
-  it('leaves an empty list of a server without annotations, and one line that says what to do', async () => {
+  it('--read-only shows an empty list for a server without annotations, and logs one line with the remedy', async () => {
     const tools = [{ name: 'aws___call_aws', inputSchema: 'not even an object' }, { name: 'aws___suggest' }];
     const { bin } = await start(['--read-only'], { tools });
     expect(names(await bin.request('tools/list'))).toEqual([]);
@@ -96,7 +96,7 @@ describe('--read-only', () => {
     });
   });
 
-  it('lets --allow-tool add to what only reads, and --deny-tool take from both', async () => {
+  it('--read-only can be extended by --allow-tool, and --deny-tool removes from both', async () => {
     const { bin, server } = await start([
       ...['--read-only', '--allow-tool', 's*,big', '--deny-tool', 'bi?', '--log-level', 'silent'],
     ]);
@@ -108,7 +108,7 @@ describe('--read-only', () => {
     expect(server.of('tools/call')).toHaveLength(1);
   });
 
-  it('holds in a batch, and for a call that is sent as a notification', async () => {
+  it('--read-only applies to a batch, and to a call that is sent as a notification', async () => {
     const { bin, server } = await start(['--read-only'], { protocolVersion: '2025-03-26' });
     await bin.request('tools/list');
     bin.notify('tools/call', calling('sleep'));
@@ -123,7 +123,7 @@ describe('--read-only', () => {
 });
 
 describe('--allow-tool and --deny-tool', () => {
-  it('hold on the list and on the call, and a name that they deny costs no list', async () => {
+  it('--allow-tool and --deny-tool apply to lists and calls, and a denied name needs no list', async () => {
     const { bin, server } = await start(['--allow-tool', 'e* sleep', '--deny-tool', 'elicit']);
     expect(await bin.request('tools/call', calling('elicit'), 0)).toMatchObject({
       error: { message: expect.stringContaining('--deny-tool') },
@@ -155,7 +155,7 @@ describe('--allow-tool and --deny-tool', () => {
     ['a session', false],
     ['revision 2026-07-28', true],
   ])(
-    'send no name that the server does not list, however a server might read it: %s',
+    '--allow-tool and --deny-tool send no name that the server does not list, in any spelling: %s',
     async (_era, stateless) => {
       const pages: Record<string, unknown> = {
         first: { tools: [{ name: 'echo' }], nextCursor: '2' },
@@ -184,7 +184,7 @@ describe('--allow-tool and --deny-tool', () => {
   it.each([
     ['--deny-tool', 'sleep'],
     ['--allow-tool', 'e*'],
-  ])('send nothing while the list cannot be had: %s', async (...args) => {
+  ])('--allow-tool and --deny-tool send nothing while the list is not available: %s', async (...args) => {
     let down = true;
     const { bin, server } = await start([...args, '--retries', '0'], {
       on: {
@@ -204,7 +204,7 @@ describe('--allow-tool and --deny-tool', () => {
     expect(await bin.request('tools/call', calling('echo'), '')).toHaveProperty('result');
   });
 
-  it('come from the environment as well, and a glob that matches nothing is named in the log', async () => {
+  it('--allow-tool and --deny-tool can be set by variables, and a glob that matches nothing is logged', async () => {
     const { bin } = await start(['--log-level', 'warn'], {
       env: { MCP_PROXY_DENY_TOOL: 'sleep, slepe', MCP_PROXY_ALLOW_TOOL: '*' },
     });
@@ -218,7 +218,7 @@ describe('--allow-tool and --deny-tool', () => {
     ).toMatchObject([{ msg: 'tools.glob-unmatched', option: '--deny-tool', glob: 'slepe' }]);
   });
 
-  it('keep every byte of what they show', async () => {
+  it('--allow-tool and --deny-tool keep each byte of the tools that they show', async () => {
     const shown =
       '{ "name":"b","inputSchema":{"maximum":12345678901234567890,"x":1.0, "description":"\\u2028"}}';
     const { bin } = await start(['--deny-tool', 'a'], {

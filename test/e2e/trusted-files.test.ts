@@ -38,7 +38,7 @@ async function serve() {
 }
 
 describe('a snapshot that another user may have written is not used', () => {
-  /** One run writes the snapshot; then something happens to the file; the next run must open a session at the start. */
+  /** One run writes the snapshot, then the file is changed; the next run must open a session at the start. */
   async function afterwards(tamper: (path: string, folder: string) => void, env = signingEnv) {
     const { server, initialized } = await serve();
     const cache = newFolder();
@@ -61,7 +61,7 @@ describe('a snapshot that another user may have written is not used', () => {
     return { asked: initialized() - 1, stderr: () => second.stderr, second };
   }
 
-  it('is used where nothing has happened to it', async () => {
+  it('an unchanged snapshot is used', async () => {
     expect((await afterwards(() => undefined)).asked).toBe(0);
   });
 
@@ -108,19 +108,19 @@ describe('a snapshot that another user may have written is not used', () => {
       },
       /^$/,
     ],
-  ])('%s', async (_how, tamper, complaint) => {
+  ])('a snapshot is not used if it is %s', async (_how, tamper, complaint) => {
     const { asked, second } = await afterwards(tamper);
     expect(asked).toBe(1);
     if (complaint.source !== '^$') await second.stderrMatching(complaint);
   });
 
-  it.runIf(isRoot)('owned by another user', async () => {
+  it.runIf(isRoot)('a snapshot is not used if it is owned by another user', async () => {
     const { asked, second } = await afterwards((path) => chownSync(path, STRANGER, STRANGER));
     expect(asked).toBe(1);
     await second.stderrMatching(/belongs to another user/);
   });
 
-  it('is not kept in a folder that a relative XDG_CACHE_HOME names', async () => {
+  it('a snapshot is not written to a folder that a relative XDG_CACHE_HOME names', async () => {
     const { server } = await serve();
     const bin = BinDriver.start({
       args: [server.url, ...signingArgs, '--lazy'],
@@ -152,7 +152,7 @@ describe('--log-file', () => {
     return bin.stderr;
   };
 
-  it.each(['/dev/stderr', '/dev/fd/2', '/proc/self/fd/2'])('%s is stderr', async (path) => {
+  it.each(['/dev/stderr', '/dev/fd/2', '/proc/self/fd/2'])('--log-file %s is stderr', async (path) => {
     const { server } = await serve();
     const bin = BinDriver.start({
       args: [server.url, ...signingArgs, '--log-level', 'debug', '--log-file', path],
@@ -163,20 +163,20 @@ describe('--log-file', () => {
     for (const line of bin.lines) expect(JSON.parse(line)).toHaveProperty('jsonrpc');
   });
 
-  it('refuses stdout, which carries messages, and names stderr', async () => {
+  it('--log-file refuses stdout, which carries messages, and the error names stderr', async () => {
     const bin = BinDriver.start({ args: ['--log-file', '/dev/stdout'] });
     expect(await bin.exit()).toEqual({ code: 2, signal: null });
     expect(bin.stderr).toContain('leave it out to log to stderr');
   });
 
-  it('refuses a file in a shared folder', async () => {
+  it('--log-file refuses a file in a shared folder', async () => {
     const shared = newFolder();
     chmodSync(shared, 0o1777);
     expect(await refused(join(shared, 'mcp.log'))).toContain('other users can write to the folder');
     expect(readdirSync(shared)).toEqual([]);
   });
 
-  it('refuses a FIFO without waiting for a reader, a device, a folder, and a file that others can write to', async () => {
+  it('--log-file refuses a FIFO (without waiting for a reader), a device, a folder, and a file others can write to', async () => {
     const folder = newFolder();
     execFileSync('mkfifo', [join(folder, 'fifo')]);
     expect(await refused(join(folder, 'fifo'))).toContain('not a regular file');
@@ -189,21 +189,24 @@ describe('--log-file', () => {
     expect(await refused(join(folder, 'missing', 'mcp.log'))).toContain('ENOENT');
   });
 
-  it.runIf(isRoot)('refuses a file of another user, and a link that another user has made', async () => {
-    const folder = newFolder();
-    writeFileSync(join(folder, 'theirs'), '');
-    chownSync(join(folder, 'theirs'), STRANGER, STRANGER);
-    expect(await refused(join(folder, 'theirs'))).toContain('belongs to another user');
-    chownSync(folder, STRANGER, STRANGER);
-    expect(await refused(join(folder, 'mine'))).toContain('belongs to another user');
-  });
+  it.runIf(isRoot)(
+    '--log-file refuses a file of another user, and a link that another user has made',
+    async () => {
+      const folder = newFolder();
+      writeFileSync(join(folder, 'theirs'), '');
+      chownSync(join(folder, 'theirs'), STRANGER, STRANGER);
+      expect(await refused(join(folder, 'theirs'))).toContain('belongs to another user');
+      chownSync(folder, STRANGER, STRANGER);
+      expect(await refused(join(folder, 'mine'))).toContain('belongs to another user');
+    },
+  );
 
   it.each([
     ['stdio', [], 'json'],
     ['stdio', [], 'pretty'],
     ['the listener', ['--listen', '127.0.0.1:0', '--stdio'], 'json'],
   ])(
-    'SIGHUP opens the file again after a rotation, and no line is lost: %s %j %s',
+    'SIGHUP reopens --log-file after a rotation, and no line is lost: %s %j %s',
     async (_front, more, format) => {
       const { server } = await serve();
       const file = join(newFolder(), 'mcp.log');
@@ -234,7 +237,7 @@ describe('--log-file', () => {
     },
   );
 
-  it('goes on with the former file where the new one cannot be trusted', async () => {
+  it('--log-file keeps the former file if the new one cannot be trusted', async () => {
     const { server } = await serve();
     const folder = newFolder();
     const file = join(folder, 'mcp.log');

@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { startInitialized, startRelayed } from '../support/relayed.ts';
 import { signingArgs, signingVerify, TEST_KEY } from '../support/signing.ts';
 
-describe('without credentials', () => {
-  it('the first request is answered with what to do, each of them, and nothing is sent', async () => {
+describe('requests without credentials', () => {
+  it('each request without credentials returns an error with the remedy, and nothing is sent', async () => {
     const { server, bin } = await startRelayed({ credentials: false });
     for (const id of [0, '', -1]) {
       expect(await bin.request('initialize', {}, id)).toEqual({
@@ -30,7 +30,7 @@ describe('without credentials', () => {
     expect(bin.stderr).toBe('');
   });
 
-  it('--skip-auth sends unsigned', async () => {
+  it('--skip-auth sends unsigned requests without credentials', async () => {
     const { server, bin } = await startInitialized({
       credentials: false,
       verify: false,
@@ -43,7 +43,7 @@ describe('without credentials', () => {
     expect(amz).toEqual([]);
   });
 
-  it('--skip-auth says what is missing where the server wants a signature', async () => {
+  it('--skip-auth returns an error that names the missing credentials if the server requires a signature', async () => {
     const { bin } = await startRelayed({ credentials: false, args: ['--skip-auth'] });
     expect(await bin.request('initialize', {}, 0)).toMatchObject({
       error: {
@@ -56,7 +56,7 @@ describe('without credentials', () => {
     });
   });
 
-  it('--skip-auth signs all the same where there are credentials, and does not hide a profile that is broken', async () => {
+  it('--skip-auth signs if there are credentials, and does not hide a broken profile', async () => {
     const { server, bin } = await startInitialized({ args: ['--skip-auth'] });
     await bin.request('ping');
     expect(server.requests.every(({ verification }) => verification?.ok)).toBe(true);
@@ -80,8 +80,8 @@ describe('without credentials', () => {
   });
 });
 
-describe('what goes beside the signature', () => {
-  it('--header goes with every request, expanded, and is not signed', async () => {
+describe('what is sent beside the signature', () => {
+  it('--header is sent with each request, expanded and unsigned', async () => {
     const { server, bin } = await startInitialized({
       args: ['--header', `X-Team: \${TEAM}-a`, '--header', 'X-Colon: a:b, c'],
       env: { TEAM: 'blue' },
@@ -95,7 +95,7 @@ describe('what goes beside the signature', () => {
     }
   });
 
-  it('--metadata goes into the _meta of requests; what the client sent wins', async () => {
+  it('--metadata is added to the _meta of requests, and the values of the client win', async () => {
     const { server, bin } = await startInitialized({
       args: ['--metadata', 'team=blue', '--metadata', 'AWS_REGION=eu-north-1'],
     });
@@ -115,7 +115,7 @@ describe('what goes beside the signature', () => {
     ['AWS_REGION', { AWS_REGION: 'eu-north-1', AWS_DEFAULT_REGION: 'eu-south-1' }, 'eu-north-1'],
     ['AWS_DEFAULT_REGION', { AWS_DEFAULT_REGION: 'eu-south-1' }, 'eu-south-1'],
     ['the profile', {}, 'eu-central-2'],
-  ])('the operating region is that of %s, whatever the signing region', async (_what, env, region) => {
+  ])('the operating region comes from %s, whatever the signing region is', async (_what, env, region) => {
     const files = { '.aws/config': '[default]\nregion = eu-central-2\n' };
     const { server, bin } = await startRelayed({ env, files });
     await bin.initialize({}, 0);
@@ -139,7 +139,7 @@ describe('what goes beside the signature', () => {
     for (const { headers } of server.requests) expect(headers['user-agent']).toMatch(expected);
   });
 
-  it('VPC Lattice gets a payload that is not signed', async () => {
+  it('a request to VPC Lattice is sent with an unsigned payload', async () => {
     const { server, bin } = await startInitialized({
       args: ['--service', 'vpc-lattice-svcs'],
       verify: { ...signingVerify, service: 'vpc-lattice-svcs' },
@@ -151,7 +151,7 @@ describe('what goes beside the signature', () => {
     );
   });
 
-  it('temporary credentials bring their token, signed', async () => {
+  it('temporary credentials are sent with their session token, which is signed', async () => {
     const { server } = await startInitialized();
     const [first] = server.requests;
     expect(first?.headers['x-amz-security-token']).toBe(TEST_KEY.sessionToken);
