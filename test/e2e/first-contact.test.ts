@@ -73,7 +73,7 @@ describe('the error of a rejected request names its cause', () => {
       refusing(403, {
         Message: `${IAM} because no identity-based policy allows the execute-api:Invoke action`,
       }),
-      /valid, but no IAM policy allows them this/,
+      /valid, but no IAM policy allows this/,
       /explicitly/,
     ],
     [
@@ -91,8 +91,8 @@ describe('the error of a rejected request names its cause', () => {
     [
       'a 401 with resource_metadata (RFC 9728)',
       refusing(401, { error: 'invalid_token' }, { 'www-authenticate': METADATA }),
-      /wants an OAuth access token, not an AWS signature \(HTTP 401\)/,
-      /IAM policy|found no signature/,
+      /requires an OAuth access token, not an AWS signature \(HTTP 401\)/,
+      /IAM policy|found no valid signature/,
     ],
     [
       'a 401 with resource_metadata and a JSON-RPC error',
@@ -101,13 +101,13 @@ describe('the error of a rejected request names its cause', () => {
         { jsonrpc: '2.0', id: 0, error: { code: -32001, message: 'Missing Bearer token' } },
         { 'www-authenticate': METADATA },
       ),
-      /wants an OAuth access token, not an AWS signature \(HTTP 401\).* The server said: Missing Bearer token/,
-      /IAM policy|found no signature/,
+      /requires an OAuth access token, not an AWS signature \(HTTP 401\).* The server said: Missing Bearer token/,
+      /IAM policy|found no valid signature/,
     ],
     [
       'a 401 with a bearer challenge and no body',
       refusing(401, '', { 'www-authenticate': 'Bearer realm="mcp"' }),
-      /wants an OAuth access token/,
+      /requires an OAuth access token/,
       /IAM policy/,
     ],
     [

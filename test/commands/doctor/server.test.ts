@@ -75,7 +75,7 @@ describe('checkInitialize', () => {
       {},
       '{"message":"The security token included in the request is expired"}',
       'HTTP 403, auth-rejected (expired)',
-      /set new ones where your client starts the proxy/,
+      /set new ones in the configuration of your client/,
     ],
     [
       'the policy forbids it',
@@ -83,7 +83,7 @@ describe('checkInitialize', () => {
       { 'x-amzn-errortype': 'AccessDeniedException' },
       '{"message":"User is not authorized to perform: x"}',
       'HTTP 403, auth-rejected (denied)',
-      /no IAM policy allows them this/,
+      /no IAM policy allows this/,
     ],
     [
       'a firewall answers',
