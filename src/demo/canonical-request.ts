@@ -1,7 +1,7 @@
 /**
  * The canonical request of AWS Signature Version 4, from the public algorithm ("Create a signed AWS
- * API request", IAM User Guide). It works on what stood on the wire, never on a parsed URL: a
- * parser would quietly repair what the signer got wrong.
+ * API request", IAM User Guide). It reads the bytes of the wire, never a parsed URL: a parser would
+ * repair the signer's mistakes.
  */
 
 /** Header values by lower-case name, in the order they came. */
@@ -41,8 +41,8 @@ function encodeByte(byte: number): string {
 const encode = (text: string): string => Array.from(Buffer.from(text, 'utf8'), encodeByte).join('');
 
 /**
- * The one spelling of text that may already hold percent triplets: as if decoded and encoded again,
- * byte by byte.
+ * Normalizes text that may contain percent triplets, as if it were decoded and encoded again byte
+ * by byte.
  */
 const respell = (text: string): string =>
   text.replace(/%([0-9a-fA-F]{2})|[^%]+|%/g, (piece, hex: string | undefined) =>
@@ -88,7 +88,7 @@ function canonicalQuery(rawQuery: string): string {
   return pairs.map(([name, value]) => `${name}=${value}`).join('&');
 }
 
-/** What the signature covers, as the text that is hashed. */
+/** The canonical request: the text that the signature covers. */
 export function canonicalRequest(request: {
   readonly method: string;
   readonly rawUrl: string;

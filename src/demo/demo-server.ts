@@ -1,4 +1,4 @@
-/** The MCP half of the demo endpoint: what a message is answered with. It knows nothing of HTTP. */
+/** The MCP half of the demo endpoint: answers messages, without HTTP. */
 import { type Clock, sleep } from '../core/time/clock.ts';
 
 const PROTOCOL_VERSIONS = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05'] as const;

@@ -16,7 +16,7 @@ import {
 } from './demo-server.ts';
 import { type KnownKey, type Verification, verifySignature } from './sigv4-verifier.ts';
 
-/** Nobody sends the demo more than a tool call; what is larger is a mistake. */
+/** Larger than any tool call of the demo. */
 const LARGEST_BODY_BYTES = 1024 * 1024;
 const SERVICE = 'mcp-demo';
 const REGION = 'us-east-1';
@@ -30,7 +30,7 @@ export interface DemoCredentials {
 
 export interface DemoCounts {
   /**
-   * TCP connections that carried a tools/call; the GET stream and control connections stand beside.
+   * TCP connections that carried a tools/call; the GET stream and control connections do not count.
    */
   readonly connectionsOpened: number;
   readonly signaturesVerified: number;
@@ -60,7 +60,7 @@ function makeCredentials(): DemoCredentials {
 class Endpoint {
   readonly credentials = makeCredentials();
   readonly server = createServer((request, response) => {
-    // What fails here is a connection that broke; there is nobody left to tell.
+    // Only a broken connection fails here, and it cannot carry an error.
     this.#serve(request, response).catch(() => response.destroy());
   });
   readonly #clock: Clock;
@@ -122,7 +122,7 @@ class Endpoint {
   }
 
   /**
-   * The request's session id, or undefined once the request has been answered that there is none.
+   * The request's session id; undefined after a request without a valid one was answered.
    */
   #session(request: IncomingMessage, response: ServerResponse): string | undefined {
     const id = request.headers['mcp-session-id'];
@@ -155,7 +155,7 @@ class Endpoint {
       this.#tally.calls += 1;
       this.#callSockets.add(request.socket);
     }
-    // A client that hangs up has given up on the call.
+    // A closed connection cancels the call.
     const gone = new AbortController();
     response.on('close', () => gone.abort());
     const { accessKeyId, scope } = caller;
@@ -195,7 +195,7 @@ function answer(response: ServerResponse, status: number, body: unknown): void {
   response.end(JSON.stringify(body));
 }
 
-/** The whole body, or undefined where it is over the limit. */
+/** The whole body, or undefined above the limit. */
 async function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
   const chunks: Buffer[] = [];
   let size = 0;

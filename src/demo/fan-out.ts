@@ -20,7 +20,9 @@ export interface FanOutReport {
   readonly signaturesVerified: number;
 }
 
-/** The user's own AWS settings and proxy options would decide the demo; it brings its own. */
+/**
+ * The demo uses none of the user's AWS settings and proxy options: they would change its result.
+ */
 function demoEnvironment({ env, endpoint }: FanOutPlan): NodeJS.ProcessEnv {
   const foreign = /^(AWS_|MCP_PROXY_)/i;
   const { accessKeyId, secretAccessKey, sessionToken } = endpoint.credentials;
@@ -43,7 +45,7 @@ export async function runFanOut(plan: FanOutPlan): Promise<FanOutReport> {
   let elapsedMs: number;
   try {
     await session.initialize();
-    // One list first, as every client does: the fan-out then measures calls and nothing else.
+    // List the tools first, as clients do: the fan-out then measures calls only.
     await session.request('tools/list', {});
     const startedAt = clock.monotonic();
     const call = { name: 'wait', arguments: { ms: callMs } };

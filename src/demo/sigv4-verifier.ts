@@ -1,7 +1,7 @@
 /**
  * The receiving side of AWS Signature Version 4, written from the public algorithm and sharing no
- * code with any signer: a mistake made on both sides would cancel out. Codes and messages follow
- * what AWS services answer.
+ * code with any signer: a mistake on both sides would cancel out. Codes and messages follow those
+ * of AWS services.
  */
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import {

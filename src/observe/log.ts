@@ -10,9 +10,8 @@ import { RepeatLimit } from './repeat-limit.ts';
 type Written = Exclude<LogLevel, 'silent'>;
 
 /**
- * At which level each event is worth a line. Clients show every line of stderr as an error, so what
- * a caller is told in its answer anyway is a warning here, and only what nobody else would see is
- * an error.
+ * The log level of each event. Clients show every line of stderr as an error: a fault that also
+ * reaches the caller as an answer is a warning, and a fault that only the log shows is an error.
  */
 const LEVEL_OF: Readonly<Record<ProxyEvent['type'], Written | 'never'>> = {
   'secret.known': 'never',
@@ -49,7 +48,7 @@ const LEVEL_OF: Readonly<Record<ProxyEvent['type'], Written | 'never'>> = {
   'listener.leaving': 'info',
   'client.refused': 'warn',
   'tool.call-refused': 'warn',
-  // No answer shows it: callers with new tokens are refused, those with old ones let in.
+  // No answer shows it: new tokens are refused while old ones stay valid.
   'listener.tokens-unusable': 'error',
   'client.line-invalid': 'warn',
   'client.response-unexpected': 'warn',
@@ -64,7 +63,7 @@ const LEVEL_OF: Readonly<Record<ProxyEvent['type'], Written | 'never'>> = {
   'clock.corrected': 'warn',
   'credentials.missing': 'debug',
   'credentials.refresh-failed': 'warn',
-  // The client goes on with an older revision, and no answer of its shows why.
+  // The client continues with an older revision, and no answer shows the reason.
   'probe.failed': 'error',
   'list.cut': 'warn',
   'tools.listed': 'debug',
@@ -80,7 +79,7 @@ const LEVEL_OF: Readonly<Record<ProxyEvent['type'], Written | 'never'>> = {
   'internal.fault': 'error',
 };
 
-/** What waits for a client that does not read its server's stderr; later lines are lost. */
+/** Bytes held for a client that does not read stderr; later lines are dropped. */
 const MAX_UNREAD_CHARACTERS = 4 * 1024 * 1024;
 
 const rank = (level: LogLevel): number => LOG_LEVELS.indexOf(level);
@@ -94,7 +93,7 @@ export interface LogOptions {
 export interface Log {
   /**
    * Resolves when every line so far is written: the logger is loaded late, and a process may end
-   * before it is there. Never, where nobody reads stderr.
+   * earlier. It never resolves while stderr is not read.
    */
   flush(): Promise<void>;
   /** Opens the log file again by its name, after a rotation has renamed it. No line is lost. */
@@ -102,8 +101,8 @@ export interface Log {
 }
 
 /**
- * Writes events as log lines to stderr or a file. The logger itself is loaded with the first line:
- * most runs have none.
+ * Writes events as log lines to stderr or a file. The first line loads the logger: most runs write
+ * none.
  */
 export function logEvents(events: Events, given: LogOptions, clock: Clock = systemClock): Log {
   const options = { ...given, file: logFileOf(given.file) };
@@ -146,7 +145,7 @@ export function logEvents(events: Events, given: LogOptions, clock: Clock = syst
         target?.reopen?.();
         events.emit({ type: 'log.reopened', file: options.file });
       } catch (error) {
-        // Lines go on to the former file.
+        // The log continues in the previous file.
         events.emit({ type: 'log.reopen-failed', message: causeText(error) });
       }
     },
@@ -155,7 +154,7 @@ export function logEvents(events: Events, given: LogOptions, clock: Clock = syst
 
 interface Target {
   write(text: string): void;
-  /** Absent where there is nothing to open. */
+  /** Absent for stderr. */
   reopen?(): void;
 }
 
@@ -208,8 +207,8 @@ async function openLogger(
       : undefined;
   const destination = {
     write(line: string): void {
-      // The finished line is cleaned, so that no field, however nested or new, can carry a secret
-      // past. What a server wrote is in it, and a person reads it in a terminal.
+      // Redaction works on the finished line, so that no nested or new field can leak a secret. A
+      // person reads the server's text in a terminal: control characters are removed as well.
       const clean = plainJson(redactor.clean(line));
       target.write(pretty ? plainText(pretty(clean)) : clean);
     },

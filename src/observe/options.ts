@@ -6,22 +6,21 @@ import { openTrusted } from '../core/system/trusted-file.ts';
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** Only the owner reads it: at trace level it holds what tools were asked. */
+/** Readable by the owner only: at trace level the log contains tool arguments. */
 const LOG_FILE_MODE = 0o600;
 
 /**
  * Opens the log file to append to it.
- * @throws Error that says what is wrong: what is logged must not go to a file that another user has
- * put there.
+ * @throws Error if another user can write or replace the file.
  */
 export const openLogFile = (path: string): number =>
   openTrusted(path, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT, LOG_FILE_MODE);
 
-/** The names of stderr: it is open already, and no file that could be opened by name. */
+/** Names of stderr, which is open already and cannot be checked as a file. */
 const STDERR_PATHS: ReadonlySet<string> = new Set(['/dev/stderr', '/dev/fd/2', '/proc/self/fd/2']);
 const STDOUT_PATHS: ReadonlySet<string> = new Set(['/dev/stdout', '/dev/fd/1', '/proc/self/fd/1']);
 
-/** The file of `--log-file`; undefined where it names stderr, or is absent. Pure. */
+/** The file of `--log-file`; undefined if the option is absent or names stderr. */
 export const logFileOf = (path: string | undefined): string | undefined =>
   path !== undefined && STDERR_PATHS.has(path) ? undefined : path;
 

@@ -2,8 +2,8 @@ import type { ProxyEvent } from '../core/pipeline/events.ts';
 import type { Clock } from '../core/time/clock.ts';
 
 /**
- * Events that a stranger, a client or a server can cause as often as it likes: without a limit it
- * chooses how fast the log fills the disk.
+ * Events that a stranger, a client or a server can cause without end: their lines would fill the
+ * disk.
  */
 const LIMITED: ReadonlySet<ProxyEvent['type']> = new Set([
   'client.refused',
@@ -24,12 +24,12 @@ const LIMITED: ReadonlySet<ProxyEvent['type']> = new Set([
   'stream.ended',
 ] as const);
 
-/** Lines of one event and one address in a window: enough to see what happens. */
+/** Lines per event and address in one window. */
 const MAX_LINES = 20;
 const WINDOW_MS = 10_000;
-/** Addresses counted apart in a window; all others count together. */
+/** Addresses with a count of their own in one window; all other addresses share one. */
 const MAX_KEYS = 64;
-/** Of a text in such a line: its sender chooses the method, the id and the name. */
+/** Characters of one text in such a line: the sender chooses method, id and name. */
 const MAX_TEXT = 1_000;
 
 interface Count {
@@ -38,7 +38,7 @@ interface Count {
   lines: number;
 }
 
-/** Limits how many lines others can cause, and reports how many were left out. */
+/** Limits the log lines of repeated events, and reports the number of omitted lines. */
 export class RepeatLimit {
   readonly #clock: Clock;
   readonly #write: (event: ProxyEvent) => void;
@@ -74,7 +74,7 @@ export class RepeatLimit {
     return count;
   }
 
-  /** Reports what was left out, and begins to count anew. */
+  /** Reports the omitted lines and starts a new window. */
   end(): void {
     const counts = this.#counts;
     this.#counts = new Map();

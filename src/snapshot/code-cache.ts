@@ -17,17 +17,14 @@ import { openTrusted } from '../core/system/trusted-file.ts';
 /** Builds whose caches are kept: a person may have several versions and versions of Node in use. */
 const MAX_BUILDS = 4;
 
-/**
- * Compiled code of scripts from an earlier run: a folder of the user's own with one file for each
- * build and V8.
- */
+/** Compiled code of scripts from an earlier run, in one file per build and version of V8. */
 export class CodeCache {
   readonly #folder: string;
   readonly #file: string;
   readonly #known: ReadonlyMap<string, Buffer>;
   readonly #scripts = new Map<string, vm.Script>();
 
-  /** @param key - of the build and of V8: code of another would be wrong. */
+  /** @param key - identifies the build and V8: code of another build would be wrong. */
   constructor(folder: string, key: string) {
     this.#folder = folder;
     this.#file = join(folder, `${key}.bin`);
@@ -42,14 +39,14 @@ export class CodeCache {
     this.#scripts.set(name, script);
   }
 
-  /** True where a script was compiled that the cache lacks, or whose cached code V8 has refused. */
+  /** True if the cache lacks a loaded script, or V8 rejected its cached code. */
   get outdated(): boolean {
     return [...this.#scripts].some(
       ([name, script]) => !this.#known.has(name) || script.cachedDataRejected === true,
     );
   }
 
-  /** Never throws: without a cache the start is slower, and nothing else. */
+  /** Never throws: a missing cache only makes the start slower. */
   write(): void {
     if (!this.outdated) return;
     const code = new Map(this.#known);
