@@ -7,7 +7,7 @@ import type { Behaviour } from '../support/scripted-server.ts';
 /** The quota of the AWS MCP Server: requests per second and account. */
 const QUOTA = 3;
 
-/** A server that accepts so many requests a second, of any method; counts rejected requests and calls run. */
+/** A server with a limit of requests per second; counts rejected requests and calls run. */
 function limited(perSecond = QUOTA) {
   const runs = new Map<unknown, number>();
   const rejected: unknown[] = [];

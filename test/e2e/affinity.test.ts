@@ -14,7 +14,7 @@ const AGENT_CORE = {
   verify: { ...signingVerify, service: 'bedrock-agentcore' },
 };
 
-/** A platform that starts a microVM for each request without an id, and returns the id in the response. */
+/** A platform that starts a microVM for each request without an id, and returns the new id. */
 function platform() {
   const gone = new Set<unknown>();
   const runs: unknown[] = [];

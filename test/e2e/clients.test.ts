@@ -103,7 +103,7 @@ describe.each(['v1', 'v2'] as const)('a client of SDK %s', (clientVersion) => {
     const steps: number[] = [];
     const onProgress = (step: number): void => void steps.push(step);
     await client.call('trigger-long-running-operation', { duration: 0.1, steps: 5 }, { onProgress });
-    // The SDK's clients drop progress that they read together with the result, such as the last steps here.
+    // The SDK's clients drop progress that they read together with the result.
     expect(steps).toEqual([1, 2, 3, 4, 5].slice(0, steps.length));
     expect(await client.call('trigger-elicitation-request')).toMatch(/provided|accept/i);
     expect(await client.call('trigger-sampling-request', { prompt: 'p' })).toMatch(/sampled/);

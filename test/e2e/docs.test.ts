@@ -27,7 +27,7 @@ const scripts: Record<string, string> = JSON.parse(readFileSync(join(ROOT, 'pack
 
 const KEY_LINES = `aws_access_key_id = ${TEST_KEY.accessKeyId}\naws_secret_access_key = ${TEST_KEY.secretAccessKey}\naws_session_token = ${TEST_KEY.sessionToken}\n`;
 
-/** The AWS config file that a page shows, with a login; otherwise the profiles that pages name, with keys. */
+/** The AWS config file of a page, with a login; otherwise the profiles that pages name, with keys. */
 function homeOf(page: string): Record<string, string> {
   const config = blocksIn(page, 'ini').join('\n');
   if (config === '') {

@@ -13,7 +13,7 @@ import { makeTlsAuthority } from '../support/tls-authority.ts';
 
 const HOST = 'g-abc.gateway.bedrock-agentcore.us-east-1.amazonaws.com';
 
-/** The proxy in front of a gateway of that name, with real sockets and TLS, and a clock that the test moves. */
+/** The proxy in front of a gateway of that name, with real sockets and TLS, and a FakeClock. */
 async function startGateway(options: SessionServerOptions = {}, ...args: string[]) {
   const tls = await makeTlsAuthority([HOST]);
   const mcp = new SessionServer(options);

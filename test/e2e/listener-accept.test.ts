@@ -29,7 +29,7 @@ describe('Accept of requests that the listener sends upstream', () => {
         },
       });
       const headers = { 'content-type': 'application/json', ...(accept ? { accept } : {}) };
-      // `open` adds what MCP asks of a POST to what it is given; PUT in lower case would not reach the server.
+      // `open` adds headers that MCP requires; this request must go without them.
       const answered = await fetch(url, { method: 'POST', headers, body: JSON.stringify(call('any')) });
       expect(answered.status).toBe(200);
       expect(server.requests[0]?.headers.accept).toBe(BOTH);

@@ -12,7 +12,7 @@ const progress = {
   params: { progressToken: 1, progress: 1 },
 };
 
-/** One answer of the server to one call, as the client of the listener gets it. */
+/** One response of the server to one call, as the listener's client receives it. */
 async function answered(id: unknown, answer: (response: ServerResponse, rpc: Rpc) => void) {
   const { url, server } = await startListening({
     behaviour: ({ rpc }, response) => answer(response, rpc),
@@ -33,8 +33,8 @@ const written = (response: ServerResponse, ...messages: Rpc[]): void => {
   events.end();
 };
 
-describe('a compressed answer, which the listener has not asked for', () => {
-  it('is checked like any other: JSON', async () => {
+describe('a compressed response that the listener did not request', () => {
+  it('a compressed JSON response at the listener is checked like an uncompressed one', async () => {
     const { status, headers, json } = await answered('', (response) =>
       compressed(response, 'application/json', '{"error":"Session store is down"}'),
     );
@@ -42,7 +42,7 @@ describe('a compressed answer, which the listener has not asked for', () => {
     expect(json).toMatchObject({ id: '', error: { message: expect.stringContaining('store is down') } });
   });
 
-  it('is checked like any other: an event stream', async () => {
+  it('a compressed event stream at the listener is checked like an uncompressed one', async () => {
     const { headers, events } = await answered(-1, (response, { id }) =>
       compressed(
         response,
@@ -57,15 +57,15 @@ describe('a compressed answer, which the listener has not asked for', () => {
   });
 });
 
-describe('the stream of a call at the listener', () => {
-  it('gives the only response to the request, whatever its id is', async () => {
+describe('the event stream of a call at the listener', () => {
+  it("the only response in a call's stream at the listener answers the request, whatever its id is", async () => {
     const { events } = await answered(0, (response) =>
       written(response, progress, { jsonrpc: '2.0', id: 'other', result: { n: 1 } }),
     );
     expect(events).toEqual([progress, { jsonrpc: '2.0', id: 0, result: { n: 1 } }]);
   });
 
-  it('gives none of several under other ids, but an error', async () => {
+  it("several responses under other ids in a call's stream at the listener become an error", async () => {
     const { events } = await answered(0, (response) =>
       written(response, { jsonrpc: '2.0', id: 'a', result: {} }, { jsonrpc: '2.0', id: 'b', result: {} }),
     );
@@ -74,12 +74,15 @@ describe('the stream of a call at the listener', () => {
     ]);
   });
 
-  it.each([0, '', -1])('that ends without the answer ends with an error under its id %j', async (id) => {
-    const { events } = await answered(id, (response) => written(response, progress));
-    expect(events).toMatchObject([progress, { id, error: { data: { reason: 'connection-lost' } } }]);
-  });
+  it.each([0, '', -1])(
+    "a call's stream at the listener that ends without the response ends with an error under its id %j",
+    async (id) => {
+      const { events } = await answered(id, (response) => written(response, progress));
+      expect(events).toMatchObject([progress, { id, error: { data: { reason: 'connection-lost' } } }]);
+    },
+  );
 
-  it('that breaks off ends with an error', async () => {
+  it("a call's stream at the listener that breaks off ends with an error", async () => {
     const { events } = await answered(0, (response) => {
       new EventWriter(response).send(progress);
       setImmediate(() => response.destroy());
@@ -87,7 +90,7 @@ describe('the stream of a call at the listener', () => {
     expect(events).toMatchObject([progress, { id: 0, error: { data: { reason: 'connection-lost' } } }]);
   });
 
-  it('that breaks off after an event with an id breaks off for its client, which can resume it', async () => {
+  it("a call's stream at the listener that breaks after an event with an id breaks for its client too", async () => {
     const { url } = await startListening({
       behaviour: (_request, response) => {
         new EventWriter(response).send(progress, 'event-1');
@@ -98,12 +101,12 @@ describe('the stream of a call at the listener', () => {
     await expect(textOf(response)).rejects.toThrow('aborted');
   });
 
-  it('that ends after the answer gets nothing more', async () => {
+  it("a call's stream at the listener emits nothing after its response", async () => {
     const answer = { jsonrpc: '2.0', id: 0, result: {} };
     expect((await answered(0, (response) => written(response, answer))).events).toEqual([answer]);
   });
 
-  it('is refused where a JSON body has several responses, none of them to the request', async () => {
+  it('a JSON body at the listener with several responses, all for other requests, is refused', async () => {
     const { status, json } = await answered(0, (response) =>
       sendJson(response, 200, [
         { jsonrpc: '2.0', id: 8, result: {} },

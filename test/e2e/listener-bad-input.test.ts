@@ -282,7 +282,7 @@ it.each([
   },
 );
 
-it('a header Mcp-Param that repeats nothing of the body is 400, also of a tool and a method that are unknown', async () => {
+it('a header Mcp-Param without a counterpart in the body gets 400, also for an unknown tool or method', async () => {
   const { ask, server } = await startListening();
   const given = { ...call(0), params: { name: 'any', arguments: { deep: [{ region: 'eu-west-1' }], n: 0 } } };
   const read = { jsonrpc: '2.0', id: -1, method: 'resources/read', params: { uri: 'file:///a' } };

@@ -176,7 +176,7 @@ describe('--max-clients-per-address', () => {
   });
 });
 
-it('a flood of refused requests writes few lines, and how many were left out', async () => {
+it('many refused requests write few log lines, which count the omitted ones', async () => {
   const { ask, bin } = await startListening({ env: { MCP_PROXY_LISTEN_TOKEN: TOKEN } });
   const statuses = await Promise.all(
     Array.from({ length: 60 }, async () => (await ask({ body: ping })).status),

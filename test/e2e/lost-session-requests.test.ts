@@ -14,7 +14,7 @@ const elicitation = (id: unknown, message: string): Rpc => ({
 
 const answered = ({ rpc }: RecordedRequest): boolean => 'result' in rpc || 'error' in rpc;
 
-/** `asking` sends the client a request with the test's id, then answers when the gate opens; others echo. */
+/** `asking` sends a request with the test's id, then answers when the gate opens; others echo. */
 async function startAsking(...ids: readonly (number | string)[]) {
   return startAskingWith({}, ...ids);
 }

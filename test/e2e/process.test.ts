@@ -129,7 +129,7 @@ describe('the end of the process', () => {
   });
 });
 
-/** For tests that do not measure the drain time: the default of 1.5 s is too short on a loaded machine. */
+/** For tests that do not measure the drain time: 1.5 s is too short on a loaded machine. */
 const PATIENT = ['--drain-timeout', '20'];
 
 describe('calls in flight at the end of the process', () => {

@@ -33,7 +33,7 @@ describe.each(CASES)('an SDK v2 client %s, through %s', (_title, front, mode) =>
     expect(await client.call('test_mirrored_argument', { region: 'süd 1' })).toBe('süd 1');
     const steps: number[] = [];
     await client.call('test_tool_with_progress', {}, { onProgress: (step) => steps.push(step) });
-    // The SDK's clients drop progress that they read together with the result, such as the last steps here.
+    // The SDK's clients drop progress that they read together with the result.
     expect(steps).toEqual([0, 50, 100].slice(0, steps.length));
     await client.close();
     expect(gate.refused).toEqual([]);

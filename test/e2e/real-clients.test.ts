@@ -103,7 +103,7 @@ const startV2: Start = async (args) => {
 describe.each([
   ['the SDK of 2025 (v1)', startV1],
   ['the SDK of 2026 (v2)', startV2],
-] as const)('%s, through the proxy to the reference server', (_name, start) => {
+] as const)('%s at the reference server, through the proxy', (_name, start) => {
   let everything: EverythingServer;
   beforeAll(async () => {
     everything = await startEverythingServer();
@@ -144,7 +144,7 @@ describe.each([
       { duration: 0.2, steps: 4 },
       { onprogress: ({ progress }) => steps.push(progress) },
     );
-    // The SDK drops its progress callback with the response, so progress in the same chunk comes too late.
+    // The SDK drops its progress callback with the response: progress in the same chunk is too late.
     expect(steps).toEqual([1, 2, 3, 4].slice(0, steps.length));
     const controller = new AbortController();
     const long = client.call(

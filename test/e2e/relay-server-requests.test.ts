@@ -108,7 +108,7 @@ describe('a request of the server', () => {
     const [first] = mcp.sessions.keys();
     mcp.broadcast({ jsonrpc: '2.0', id: 0, method: 'roots/list' });
     const old = await bin.next(({ method }) => method === 'roots/list');
-    // The old session is deleted once the new one is open; until the server has done so, it can still send.
+    // The old session is deleted after the new one has opened; until then it can still send.
     await bin.initialize({}, 'again');
     await server.until((requests) => requests.filter(({ method }) => method === 'GET').length === 2);
     mcp.broadcast({ jsonrpc: '2.0', id: 0, method: 'roots/list' });

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { EventWriter, sendJson } from '../support/mcp-answers.ts';
 import { startInitialized } from '../support/relayed.ts';
 
-/** Legal JSON that JSON.parse and JSON.stringify would change: numbers, key order, escapes, a repeated key. */
+/** JSON that JSON.parse and JSON.stringify would change: numbers, key order, escapes, a repeated key. */
 const DELICATE =
   '{"z":1.0,"2":9007199254740993,"1":12345678901234567890,"e":1e400,"m":-0,"t":1E5,"k":1,"k":2,"u":"\\u00e9é\\ud83d\\ude00😀\\/","s":" a  b "}';
 

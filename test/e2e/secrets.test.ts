@@ -18,7 +18,7 @@ const HEADER = 'team-password-42';
 const QUERY = 'qwerty/secret 77';
 const SECRETS = [TOKEN, SECRET, HEADER, QUERY, encodeURIComponent(QUERY)];
 
-/** A server that repeats the headers and URL of the request in its answer to tools/call, as `how` sets. */
+/** A server that repeats the request's headers and URL in its answer to tools/call, as `how` sets. */
 const echoing = (how: string): Promise<ScriptedServer> =>
   ScriptedServer.start(
     new SessionServer({
@@ -154,7 +154,7 @@ describe('a server that repeats the request in its answer', () => {
           .writeHead(200, { ...json, 'mcp-echo': String(request.headers['x-amz-security-token']) })
           .end(JSON.stringify({ jsonrpc: '2.0', id: request.rpc.id, result: { padding: 'x' } })),
     ],
-  ])('gives no secret to a client of the listener, whose answer passes: %s', async (_how, behaviour) => {
+  ])('a passing response of the listener gives no secret to its client: %s', async (_how, behaviour) => {
     const server = await ScriptedServer.start(behaviour);
     const [endpoint = '', ...args] = argsFor(server);
     const { ask } = await startListener(endpoint, { args, env: ENV });
@@ -168,7 +168,7 @@ describe('a server that repeats the request in its answer', () => {
     expect(given).not.toMatch(/Signature=[0-9a-f]/);
   });
 
-  it('gives no listen token to a client or the log, also one of a file', async () => {
+  it('a listen token, also one of a file, reaches neither the client nor the log', async () => {
     const inFile = 'a-token-that-a-file-holds';
     const given = 'a-token-that-the-environment-holds';
     const server = await ScriptedServer.start((request, response) =>

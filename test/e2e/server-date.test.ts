@@ -7,7 +7,7 @@ import { signingArgs, signingEnv } from '../support/signing.ts';
 
 const HOUR_MS = 3_600_000;
 
-/** Refuses every tools/call as signed at a wrong time, and gives `date` as its own time. */
+/** Rejects every tools/call because of its signing time, and returns `date` as its own time. */
 const refusing = (date: string): Promise<ScriptedServer> =>
   ScriptedServer.start(
     new SessionServer({
@@ -24,7 +24,7 @@ const refusing = (date: string): Promise<ScriptedServer> =>
     }).behaviour,
   );
 
-/** How far the signature's time is from ours, in hours. */
+/** How far the signature's time is from this machine's, in hours. */
 function hoursAhead(request: { headers: Record<string, unknown> } | undefined): number {
   const date = String(request?.headers['x-amz-date']);
   const iso = date.replace(/^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/, '$1-$2-$3T$4:$5:$6Z');
@@ -38,7 +38,7 @@ it.each([
   ['Tue, 01 Jan 275760 00:00:00 GMT'],
   ['Thu, 01 Jan 1970 00:00:00 GMT'],
   ['2036'],
-])('a server whose Date is %s does not move the time of any signature', async (date) => {
+])('a server whose Date is %s does not change the time of any signature', async (date) => {
   const server = await refusing(date);
   const bin = BinDriver.start({ args: [server.url, ...signingArgs, '--retries', '0'], env: signingEnv });
   await bin.initialize({}, 0);
@@ -50,7 +50,7 @@ it.each([
   for (const request of server.requests) expect(Math.abs(hoursAhead(request))).toBe(0);
 });
 
-it('a Date some hours away moves the time of one signature, and is dropped when that fails', async () => {
+it('a server Date some hours away changes the time of one signature, and is dropped if that signature fails', async () => {
   const server = await refusing(new Date(Date.now() + 3 * HOUR_MS).toUTCString());
   const bin = BinDriver.start({ args: [server.url, ...signingArgs, '--retries', '0'], env: signingEnv });
   await bin.initialize({}, 0);

@@ -177,7 +177,7 @@ describe.skipIf(process.platform === 'win32')('SIGHUP while the server refuses t
 });
 
 describe('--session-lifetime', () => {
-  it('ends each of several idle sessions before any successor', async () => {
+  it('--session-lifetime ends each of several idle sessions before any successor', async () => {
     const { proxy, server, sessions, echo } = await startPooled(
       {},
       ...[
@@ -194,7 +194,7 @@ describe('--session-lifetime', () => {
     await proxy.initialize({}, 'init');
     const first = ['s-0', 's-1', 's-2', 's-3', 's-4', 's-5'];
     await server.until(() => first.every((id) => sessions.deleted.includes(id)));
-    // One session in each sweep would let the successors' time run out, too.
+    // With one session in each sweep, the lifetime of the successors would end too.
     expect(new Set(sessions.deleted.slice(0, 6))).toEqual(new Set(first));
     expect(await echo('a', 0)).toHaveProperty('result');
   });

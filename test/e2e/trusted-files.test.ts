@@ -38,7 +38,7 @@ async function serve() {
 }
 
 describe('a snapshot that another user may have written is not used', () => {
-  /** One run writes the snapshot, then the file is changed; the next run must open a session at the start. */
+  /** One run writes the snapshot, and the file is changed; the next run must then open a session. */
   async function afterwards(tamper: (path: string, folder: string) => void, env = signingEnv) {
     const { server, initialized } = await serve();
     const cache = newFolder();
