@@ -1,4 +1,4 @@
-import { type BareRequest, HttpHandler } from './client/http/handler.ts';
+import { HttpHandler } from './client/http/handler.ts';
 import type { Send } from './client/stdio/client-writer.ts';
 import { Relay } from './client/stdio/relay.ts';
 import type { TimeLimits } from './client/time-limit.ts';
@@ -6,6 +6,7 @@ import { ProxyError } from './core/errors/errors.ts';
 import type { Response } from './core/jsonrpc/message.ts';
 import { type Call, compose, type Handler, type Layer, type Reply, when } from './core/pipeline/call.ts';
 import { Events } from './core/pipeline/events.ts';
+import type { BareRequest } from './core/pipeline/http-context.ts';
 import { PerProfile } from './core/pipeline/per-profile.ts';
 import { type Clock, systemClock } from './core/time/clock.ts';
 import { isToolsChanged } from './core/tools/list-changes.ts';

@@ -6,7 +6,7 @@ import { invalidRegion, isRegionName } from './auth/region-name.ts';
 import { signingTarget } from './auth/signing.ts';
 import { configuredSecrets } from './config/configured-secrets.ts';
 import { Redactor } from './core/errors/redact.ts';
-import type { Layer } from './core/pipeline/call.ts';
+import type { Layer, RequestHeaders } from './core/pipeline/call.ts';
 import type { Events } from './core/pipeline/events.ts';
 import { PerProfile } from './core/pipeline/per-profile.ts';
 import type { Clock } from './core/time/clock.ts';
@@ -29,8 +29,6 @@ import { VERSION } from './version.ts';
 
 export const SECOND_MS = 1_000;
 
-type Headers = Readonly<Record<string, string>>;
-
 /** Builds what layers and upstream share, once per process or once per profile. */
 export class Wiring {
   readonly clock: Clock;
@@ -50,7 +48,7 @@ export class Wiring {
   /** Undefined without --lazy. */
   readonly snapshots: SnapshotFiles | undefined;
   readonly #settings: Settings;
-  #headers: Headers;
+  #headers: RequestHeaders;
 
   constructor(settings: Settings, clock: Clock, events: Events) {
     this.#settings = settings;
@@ -127,7 +125,7 @@ export class Wiring {
   }
 
   /** --header, and the user agent: the proxy, then the client that it speaks for. */
-  headersFor(clientProduct: string): Headers {
+  headersFor(clientProduct: string): RequestHeaders {
     const { headers, userAgent } = this.#settings;
     const products = [`mcp-sigv4-proxy/${VERSION}`, clientProduct, userAgent ?? ''];
     return { ...headers, 'user-agent': products.filter(Boolean).join(' ') };

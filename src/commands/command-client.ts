@@ -1,6 +1,12 @@
 import type { Client, RequestOptions, VersionNegotiationMode } from '@modelcontextprotocol/client';
 import { ERROR_SOURCE } from '../core/errors/errors.ts';
-import { isObject, type JsonObject, oneLine, type Response } from '../core/jsonrpc/message.ts';
+import {
+  isObject,
+  type JsonObject,
+  METHOD_NOT_FOUND,
+  oneLine,
+  type Response,
+} from '../core/jsonrpc/message.ts';
 import { Events } from '../core/pipeline/events.ts';
 import { abortable, type Clock, systemClock } from '../core/time/clock.ts';
 import { logEvents } from '../observe/log.ts';
@@ -11,7 +17,6 @@ import { VERSION } from '../version.ts';
 import { ProxyTransport, STATELESS_REVISION } from './proxy-transport.ts';
 
 const CLIENT_INFO = { name: 'mcp-sigv4-proxy-cli', version: VERSION };
-const METHOD_NOT_FOUND = -32601;
 /**
  * HeaderMismatch and UnsupportedProtocolVersion of the revision without sessions, and an unknown
  * method.

@@ -2,7 +2,7 @@ import { integer, timeLimit } from '../config/option.ts';
 import { causeText, type ErrorReason, ProxyError } from '../core/errors/errors.ts';
 import type { Layer } from '../core/pipeline/call.ts';
 import { type Failure, failureOfError, failureOfReply, isTurnedAway } from '../core/pipeline/failure.ts';
-import type { Clock } from '../core/time/clock.ts';
+import { type Clock, toSeconds } from '../core/time/clock.ts';
 
 export const breakerOptions = {
   breakerThreshold: integer({
@@ -143,7 +143,7 @@ export class Breaker {
     const leftMs = state.is === 'open' ? Math.ceil(state.until - this.clock.monotonic()) : RETRY_AFTER_MS;
     const when =
       state.is === 'open'
-        ? `no attempt is made for another ${seconds(leftMs)} s (--breaker-reset ${seconds(resetMs)})`
+        ? `no attempt is made for another ${toSeconds(leftMs)} s (--breaker-reset ${toSeconds(resetMs)})`
         : 'one attempt decides now whether more are made';
     return new ProxyError(
       'circuit-open',
@@ -152,8 +152,6 @@ export class Breaker {
     );
   }
 }
-
-const seconds = (ms: number): number => Math.round(ms / 100) / 10;
 
 /**
  * The failures that count against the server. Refused credentials do not: the next caller may have

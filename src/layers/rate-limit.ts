@@ -4,7 +4,7 @@ import type { Call, Layer, Reply } from '../core/pipeline/call.ts';
 import { errorTypeOf, isRejectedUnread } from '../core/pipeline/error-type.ts';
 import type { PerProfile } from '../core/pipeline/per-profile.ts';
 import { retryAfterOf } from '../core/pipeline/retry-after.ts';
-import type { Clock, Timer } from '../core/time/clock.ts';
+import { type Clock, type Timer, toSeconds } from '../core/time/clock.ts';
 
 export const rateLimitOptions = {
   rateLimit: decimal({
@@ -214,17 +214,15 @@ export class TokenBucket {
     const paused = Math.ceil(this.#asOf - this.clock.monotonic());
     const why =
       paused > 0
-        ? `the server asked for a pause, which ends in ${seconds(paused)} s, and ${waiting} are waiting`
+        ? `the server asked for a pause, which ends in ${toSeconds(paused)} s, and ${waiting} are waiting`
         : `${waiting} are waiting`;
     return new ProxyError(
       'rate-limited',
-      `Too many requests for --rate-limit ${ratePerSecond} (--rate-burst ${burst}): ${why}. This one would go out in ${seconds(retryAfterMs)} s, and at most ${seconds(longestMs)} s are waited${longestMs < MAX_WAIT_MS ? ', which is what its own time limit leaves' : ''}, so it was not sent. Send fewer requests, raise --rate-limit, or try again then.`,
+      `Too many requests for --rate-limit ${ratePerSecond} (--rate-burst ${burst}): ${why}. This one would go out in ${toSeconds(retryAfterMs)} s, and at most ${toSeconds(longestMs)} s are waited${longestMs < MAX_WAIT_MS ? ', which is what its own time limit leaves' : ''}, so it was not sent. Send fewer requests, raise --rate-limit, or try again then.`,
       { sent: 'no', retryAfterMs, details: { limit: ratePerSecond, burst, waiting } },
     );
   }
 }
-
-const seconds = (ms: number): number => Math.round(ms / 100) / 10;
 
 /**
  * Takes a token for every attempt of a request. Notifications, responses and pings never wait.

@@ -78,6 +78,3 @@ export function notOpened(maxSessions: number, cause: unknown): ProxyError {
     },
   );
 }
-
-export const shuttingDown = (): ProxyError =>
-  new ProxyError('shutting-down', 'The proxy is ending. This call was not sent.', { sent: 'no' });

@@ -1,8 +1,8 @@
-import { isTimeout } from '../core/errors/errors.ts';
+import { isTimeout, shuttingDown } from '../core/errors/errors.ts';
 import { fullJitter } from '../core/time/backoff.ts';
 import { CallController } from '../core/time/call-signal.ts';
 import type { Clock, Timer } from '../core/time/clock.ts';
-import { noCapacity, notOpened, shuttingDown } from './errors.ts';
+import { noCapacity, notOpened } from './errors.ts';
 import { isHealthy, type ProbeResult } from './health.ts';
 import { isExpired, type PoolLimits, planSweep, sweepDelay } from './maintenance.ts';
 import { type PoolMember, PoolMembers, type Replacement, type SessionLease } from './members.ts';

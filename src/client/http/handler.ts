@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { causeText, type ErrorReason, ProxyError } from '../../core/errors/errors.ts';
+import { causeText, type ErrorReason, ProxyError, shuttingDown } from '../../core/errors/errors.ts';
 import { acceptedForms } from '../../core/http/accept.ts';
 import { headerMismatch } from '../../core/http/header-agreement.ts';
 import {
@@ -18,16 +18,15 @@ import {
 } from '../../core/jsonrpc/message.ts';
 import { type InvalidMessage, readLine } from '../../core/jsonrpc/parse.ts';
 import {
-  type BodySink,
   type Call,
-  type Emit,
   type Handler,
   type HttpFacts,
   NO_DEADLINE,
   type Reply,
+  type RequestHeaders,
 } from '../../core/pipeline/call.ts';
 import type { Events } from '../../core/pipeline/events.ts';
-import { deriveHttpContext, type HttpExchange } from '../../core/pipeline/http-context.ts';
+import { type BareRequest, deriveHttpContext, type HttpExchange } from '../../core/pipeline/http-context.ts';
 import { type Clock, settleWithin } from '../../core/time/clock.ts';
 import { listKeyOf } from '../../core/tools/list-pages.ts';
 import { startHeartbeat } from '../heartbeat.ts';
@@ -41,18 +40,6 @@ import { HttpResponse } from './response.ts';
 const CANCEL_GRACE_MS = 1_000;
 /** Time at shutdown for complete responses to be distinguished from incomplete ones. */
 const SETTLE_MS = 1_000;
-
-type Headers = Readonly<Record<string, string>>;
-
-/** GET for a stream, or DELETE for the end of a session. */
-export interface BareRequest {
-  readonly method: 'GET' | 'DELETE';
-  readonly headers: Headers;
-  readonly profile: string;
-  readonly signal: AbortSignal;
-  readonly pass: (head: HttpFacts) => BodySink | undefined;
-  readonly emit: Emit;
-}
 
 export interface HttpHandlerDeps {
   readonly handler: Handler;
@@ -75,7 +62,7 @@ export interface HttpHandlerDeps {
   /** True where the proxy reads all pages and returns one list. */
   readonly mergesPages?: boolean;
   /** Selects the client's headers that are forwarded. */
-  readonly toUpstreamHeaders: (headers: Headers) => Headers;
+  readonly toUpstreamHeaders: (headers: RequestHeaders) => RequestHeaders;
   /** Returns a tool's known definition, which lists the arguments that are repeated in headers. */
   readonly findTool: (name: string) => JsonObject | undefined;
   /** Receives every notification of a GET stream, which no layer sees. */
@@ -86,7 +73,7 @@ export interface HttpHandlerDeps {
 interface PendingMessage {
   readonly message: Message;
   readonly client: string;
-  readonly headers: Headers;
+  readonly headers: RequestHeaders;
   readonly answer: HttpResponse;
 }
 
@@ -130,7 +117,7 @@ export class HttpHandler {
   }
 
   /** A session id identifies the client; without one, each request counts as a new client. */
-  #clientId(headers: Headers): string {
+  #clientId(headers: RequestHeaders): string {
     const session = headers['mcp-session-id'];
     // An empty id identifies no one, so such clients must not share an identity.
     if (!session) return `http-request-${++this.#requests}`;
@@ -182,7 +169,7 @@ export class HttpHandler {
 
   #firstHeaderMismatch(
     elements: readonly (Message | InvalidMessage)[],
-    headers: Headers,
+    headers: RequestHeaders,
   ): ProxyError | undefined {
     for (const element of elements) {
       const found = element.kind === 'invalid' ? undefined : this.#headerMismatch(element, headers);
@@ -191,7 +178,7 @@ export class HttpHandler {
     return undefined;
   }
 
-  #headerMismatch(message: Message, headers: Headers): ProxyError | undefined {
+  #headerMismatch(message: Message, headers: RequestHeaders): ProxyError | undefined {
     const { name } = message.kind === 'request' ? paramsOf(message) : {};
     return headerMismatch(headers, message, typeof name === 'string' ? this.#deps.findTool(name) : undefined);
   }
@@ -307,7 +294,7 @@ export class HttpHandler {
     };
   }
 
-  #expire(entry: HttpCall, headers: Headers): void {
+  #expire(entry: HttpCall, headers: RequestHeaders): void {
     const { message, sent } = entry;
     const { limits, events } = this.#deps;
     if (message?.kind !== 'request') {
@@ -332,7 +319,7 @@ export class HttpHandler {
   }
 
   /** Sends a message of the proxy on the client's session. Failures are only logged. */
-  #sendToServer(message: Notification | Response, headers: Headers, client: string): void {
+  #sendToServer(message: Notification | Response, headers: RequestHeaders, client: string): void {
     const discarding: HttpExchange = {
       headers: message.kind === 'response' ? headers : deriveHttpContext({ headers }, message.method).headers,
       onGone: () => undefined,
@@ -499,9 +486,6 @@ export class HttpHandler {
     await settleWithin(clock, SETTLE_MS, idle);
   }
 }
-
-const shuttingDown = (): ProxyError =>
-  new ProxyError('shutting-down', 'The proxy is ending: this request was not sent.', { sent: 'no' });
 
 /**
  * A client that has the beginning of a stream gets these as its last event: of a stream that only

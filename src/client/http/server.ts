@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { Server as NetServer, type Socket } from 'node:net';
+import { BYTE_ORDER_MARK } from '../../core/jsonrpc/message.ts';
 import { parseError } from '../../core/jsonrpc/parse.ts';
 import type { HttpExchange } from '../../core/pipeline/http-context.ts';
 import { type Clock, settleWithin } from '../../core/time/clock.ts';
@@ -85,8 +86,6 @@ interface ActiveRequest {
   /** Ends it. Needed because Node emits no event for a queued response whose connection breaks. */
   readonly end: () => void;
 }
-
-const BYTE_ORDER_MARK = '\uFEFF';
 
 /** Serves Streamable HTTP: admits or rejects requests and passes them to the handlers. */
 export class HttpListener {

@@ -1,4 +1,4 @@
-import { causeText, ProxyError } from '../../core/errors/errors.ts';
+import { causeText, ProxyError, shuttingDown } from '../../core/errors/errors.ts';
 import {
   cancellationOf,
   describeMessage,
@@ -202,7 +202,7 @@ export class Relay {
   #refusalFor(request: Request): ProxyError | undefined {
     const refusal = this.#inFlight.refusalFor(request);
     if (refusal || !this.#leaving) return refusal;
-    return new ProxyError('shutting-down', 'The proxy is ending: this request was not sent.', { sent: 'no' });
+    return shuttingDown();
   }
 
   #finish(entry: InFlight, reply: Reply): void {

@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { Readable } from 'node:stream';
 import { ProxyError } from '../../core/errors/errors.ts';
+import { BYTE_ORDER_MARK } from '../../core/jsonrpc/message.ts';
 import { type InvalidMessage, parseError } from '../../core/jsonrpc/parse.ts';
 import { LineSplitter, MAX_LINE_BYTES } from './lines.ts';
 
@@ -16,8 +17,6 @@ export interface StdioServer {
   /** Called when stdin ends or breaks, with the reason. */
   readonly onEnd: (how: string) => void;
 }
-
-const BYTE_ORDER_MARK = '\uFEFF';
 
 /** Reads the client's lines as text. */
 export function readStdin({ stdin, connection, onEnd }: StdioServer): void {

@@ -173,6 +173,10 @@ export function isFixedByUser(error: unknown): boolean {
   return false;
 }
 
+/** The error for a request that arrives, or still waits, when the proxy is ending. */
+export const shuttingDown = (): ProxyError =>
+  new ProxyError('shutting-down', 'The proxy is ending: this request was not sent.', { sent: 'no' });
+
 /** The messages of an error and its causes, outermost first: the actual cause is often deeper. */
 export function causeText(error: unknown): string {
   const seen = new Set<unknown>();

@@ -1,8 +1,7 @@
 import { ProxyError } from '../errors/errors.ts';
 import { isObject, type JsonObject, type Message, paramsOf, statedVersion } from '../jsonrpc/message.ts';
+import type { RequestHeaders } from '../pipeline/call.ts';
 import { NAMED_BY, paramHeadersOf } from '../tools/param-headers.ts';
-
-type Headers = Readonly<Record<string, string>>;
 
 /** Parameters that name what a method acts on, for methods that no table here knows. */
 const NAMING = ['name', 'uri', 'taskId'];
@@ -15,7 +14,7 @@ const NAMING = ['name', 'uri', 'taskId'];
  * and body agree.
  */
 export function headerMismatch(
-  headers: Headers,
+  headers: RequestHeaders,
   message: Message,
   tool: JsonObject | undefined,
 ): ProxyError | undefined {
@@ -35,7 +34,7 @@ export function headerMismatch(
 
 type Named = Exclude<Message, { kind: 'response' }>;
 
-function nameMismatch(headers: Headers, message: Named): ProxyError | undefined {
+function nameMismatch(headers: RequestHeaders, message: Named): ProxyError | undefined {
   const { 'mcp-name': given } = headers;
   if (given === undefined) return undefined;
   const params = paramsOf(message);
@@ -51,7 +50,7 @@ const PARAM = 'mcp-param-';
 const MAX_DEPTH = 32;
 
 function paramMismatch(
-  headers: Headers,
+  headers: RequestHeaders,
   message: Named,
   tool: JsonObject | undefined,
 ): ProxyError | undefined {

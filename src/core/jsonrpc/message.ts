@@ -39,6 +39,12 @@ export interface Response extends Base {
 
 export type Message = Request | Notification | Response;
 
+/** JSON-RPC 2.0: the receiver does not know the method. */
+export const METHOD_NOT_FOUND = -32_601;
+
+/** Some programs put it before UTF-8 text. */
+export const BYTE_ORDER_MARK = '\uFEFF';
+
 export const isId = (value: unknown): value is Id => typeof value === 'string' || typeof value === 'number';
 
 /** A map key that keeps "1" and 1 apart. */
@@ -50,7 +56,7 @@ export const isObject = (value: unknown): value is JsonObject =>
 export const paramsOf = (message: Message): JsonObject =>
   isObject(message.json.params) ? message.json.params : {};
 
-const has = (json: JsonObject, key: string): boolean => Object.hasOwn(json, key);
+export const has = (json: JsonObject, key: string): boolean => Object.hasOwn(json, key);
 
 /**
  * Classifies parsed JSON as one of the three kinds, or returns a phrase that says why it is none.
@@ -240,3 +246,11 @@ export function describeMessage(message: Message): {
     text: message.text,
   };
 }
+
+/** Ends the handshake of a session. */
+export const INITIALIZED: Notification = {
+  kind: 'notification',
+  method: 'notifications/initialized',
+  json: { jsonrpc: '2.0', method: 'notifications/initialized' },
+  text: '{"jsonrpc":"2.0","method":"notifications/initialized"}',
+};

@@ -3,6 +3,7 @@ import { findAmbiguousKey } from './deciding-keys.ts';
 import { elementsOf, insertMember, memberAt, membersOf, removeMember, spliceText } from './json-spans.ts';
 import {
   classify,
+  has,
   type Id,
   idKey,
   isId,
@@ -12,8 +13,6 @@ import {
   type Message,
   valueTextAt,
 } from './message.ts';
-
-const has = (json: JsonObject, key: string): boolean => Object.hasOwn(json, key);
 
 /**
  * The content of a client's line: one message, or the members of a batch, each valid or invalid.

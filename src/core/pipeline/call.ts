@@ -103,6 +103,9 @@ export interface Call {
   readonly httpContext?: HttpContext;
 }
 
+/** Headers of a request, names in lower case. */
+export type RequestHeaders = Readonly<Record<string, string>>;
+
 export interface HttpFacts {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;

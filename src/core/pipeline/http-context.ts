@@ -1,4 +1,4 @@
-import type { BodySink, HttpContext, HttpFacts } from './call.ts';
+import type { BodySink, Emit, HttpContext, HttpFacts, RequestHeaders } from './call.ts';
 
 /** Headers that repeat values of the body, and so belong to one message. */
 const MESSAGE_HEADERS = /^mcp-(name|param-.*)$/;
@@ -28,4 +28,14 @@ export interface HttpExchange {
   end(): void;
   /** Cuts the response off so that no client takes it for complete. */
   breakOff(): void;
+}
+
+/** A request without a message: GET opens the standalone stream, DELETE ends the session. */
+export interface BareRequest {
+  readonly method: 'GET' | 'DELETE';
+  readonly headers: RequestHeaders;
+  readonly profile: string;
+  readonly signal: AbortSignal;
+  readonly pass: (head: HttpFacts) => BodySink | undefined;
+  readonly emit: Emit;
 }

@@ -23,6 +23,9 @@ export interface Timer {
 /** Node runs a longer timer at once, which would turn "no hurry" into "now". */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
+/** Milliseconds as seconds with one decimal, for texts. */
+export const toSeconds = (ms: number): number => Math.round(ms / 100) / 10;
+
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),

@@ -1,6 +1,7 @@
 import { ProxyError } from '../../core/errors/errors.ts';
 import { canonicalText } from '../../core/jsonrpc/canonical-json.ts';
 import {
+  INITIALIZED,
   type JsonObject,
   type Message,
   type Notification,
@@ -314,10 +315,3 @@ export class LazyClient {
 /** The content of pages, independent of the order of keys. */
 const canonicalPages = (pages: Readonly<Record<string, string>>): string =>
   canonicalText(Object.values(pages).map((text): unknown => (text === '' ? undefined : JSON.parse(text))));
-
-const INITIALIZED: Notification = {
-  kind: 'notification',
-  method: 'notifications/initialized',
-  json: { jsonrpc: '2.0', method: 'notifications/initialized' },
-  text: '{"jsonrpc":"2.0","method":"notifications/initialized"}',
-};

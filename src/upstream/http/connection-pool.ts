@@ -1,4 +1,4 @@
-import { ProxyError } from '../../core/errors/errors.ts';
+import { shuttingDown } from '../../core/errors/errors.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { Connection, type ConnectionOptions, type OutgoingRequest, TransportFailure } from './connection.ts';
 import { FairQueue, type Share } from './fair-queue.ts';
@@ -323,9 +323,6 @@ export class ConnectionPool {
     this.closeIdle();
   }
 }
-
-const shuttingDown = (): ProxyError =>
-  new ProxyError('shutting-down', 'The proxy is shutting down; the call was not sent.', { sent: 'no' });
 
 interface LeaseOwner {
   giveBack(connection: Connection, reusable: boolean): void;

@@ -22,6 +22,7 @@ import {
 } from '../../core/pipeline/call.ts';
 import { errorTypeOf, isColdStart, isRejectedUnread, meaningOf } from '../../core/pipeline/error-type.ts';
 import type { Events } from '../../core/pipeline/events.ts';
+import type { BareRequest } from '../../core/pipeline/http-context.ts';
 import { isIdempotentCall } from '../../core/pipeline/idempotent.ts';
 import { CallController } from '../../core/time/call-signal.ts';
 import type { Clock, Timer } from '../../core/time/clock.ts';
@@ -84,14 +85,7 @@ export interface PassThroughDeps {
   readonly readTimeoutMs: number;
 }
 
-/** A request without a message: GET for a stream, DELETE for the end of a session. */
-export interface BareRequest {
-  readonly method: 'GET' | 'DELETE';
-  readonly headers: Readonly<Record<string, string>>;
-  readonly profile: string;
-  readonly signal: AbortSignal;
-  readonly pass: (head: HttpFacts) => BodySink | undefined;
-  readonly emit: Emit;
+export interface PassThroughRequest extends BareRequest {
   /** Removes what the client may not see from the responses that a resumed stream repeats. */
   readonly edit?: EditResponse | undefined;
 }
@@ -176,7 +170,7 @@ export class PassThrough {
   };
 
   /** Forwards a request without a message and returns its response unchanged. */
-  forward({ method, headers, profile, signal, pass, emit, edit }: BareRequest): Promise<Reply> {
+  forward({ method, headers, profile, signal, pass, emit, edit }: PassThroughRequest): Promise<Reply> {
     const exchange: ForwardedExchange = {
       transport: this.#deps.transportOf(profile),
       message: undefined,

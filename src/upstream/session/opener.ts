@@ -1,6 +1,7 @@
 import { ProxyError } from '../../core/errors/errors.ts';
 import {
   classify,
+  INITIALIZED,
   type JsonObject,
   type Notification,
   type Request,
@@ -54,8 +55,6 @@ const MAX_OPEN_ATTEMPTS = 3;
  * the server under an unknown id. Clients kill a process after 2 s.
  */
 export const LATE_ANSWER_MS = 500;
-
-const INITIALIZED = '{"jsonrpc":"2.0","method":"notifications/initialized"}';
 
 /** How the client opened its session; new ones are opened the same way. */
 export interface SessionOpening {
@@ -147,7 +146,7 @@ export class Opener {
         );
       }
       onCreated?.(session);
-      await session.initialized(INITIALIZED, controller.signal);
+      await session.initialized(INITIALIZED.text, controller.signal);
       await this.#replay(session, opening, requestsToReplay(), controller.signal);
       return session;
     } catch (error) {

@@ -1,5 +1,5 @@
 import { ProxyError } from '../../core/errors/errors.ts';
-import { type Id, isObject, type JsonObject } from '../../core/jsonrpc/message.ts';
+import { type Id, isObject, type JsonObject, METHOD_NOT_FOUND } from '../../core/jsonrpc/message.ts';
 import type { Call, Reply } from '../../core/pipeline/call.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import type { ProbeResult } from '../../pool/health.ts';
@@ -30,8 +30,6 @@ export interface SessionPoolDeps {
   readonly onPrimaryLost: () => void;
   readonly openFailed: (error: unknown) => void;
 }
-
-const METHOD_NOT_FOUND = -32601;
 
 const isTransportFailure = (error: unknown): boolean =>
   error instanceof ProxyError && (error.reason === 'connection-lost' || error.reason === 'connect-failed');

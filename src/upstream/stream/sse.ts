@@ -1,5 +1,6 @@
 import { isAscii } from 'node:buffer';
 import { MAX_READ_BYTES } from '../../core/errors/too-long.ts';
+import { BYTE_ORDER_MARK } from '../../core/jsonrpc/message.ts';
 import { ByteList } from '../../core/system/byte-list.ts';
 
 /**
@@ -34,7 +35,7 @@ const COLON = 58;
 const SPACE = 32;
 const DATA = Buffer.from('data');
 const LINE_FEED = Buffer.of(LF);
-const BYTE_ORDER_MARK = Buffer.from('\uFEFF');
+const MARK_BYTES = Buffer.from(BYTE_ORDER_MARK);
 const OTHER_FIELDS = ['event', 'id', 'retry'] as const;
 
 /** The text of an event's data. What is no UTF-8 in it becomes U+FFFD, as the grammar says. */
@@ -116,7 +117,7 @@ export class SseParser {
     const { length } = this.#partial;
     if (length <= MAX_FIELD_BYTES) return;
     const line = this.#partial.head(MAX_HEAD_BYTES);
-    const start = this.#first && line.subarray(0, 3).equals(BYTE_ORDER_MARK) ? 3 : 0;
+    const start = this.#first && line.subarray(0, 3).equals(MARK_BYTES) ? 3 : 0;
     const isData = isField(line, start, line.length, DATA);
     if (isData && !this.#skipping && (this.#data?.length ?? 0) + length <= this.#longest) return;
     if (isData) this.#skip(line.subarray(valueStart(line, start, line.length, DATA)));
@@ -149,7 +150,7 @@ export class SseParser {
     let start = from;
     if (this.#first) {
       this.#first = false;
-      if (bytes.subarray(start, Math.min(end, start + 3)).equals(BYTE_ORDER_MARK)) start += 3;
+      if (bytes.subarray(start, Math.min(end, start + 3)).equals(MARK_BYTES)) start += 3;
     }
     if (start === end) {
       this.#dispatch();

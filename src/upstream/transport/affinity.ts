@@ -1,8 +1,6 @@
-import type { HttpFacts } from '../../core/pipeline/call.ts';
+import type { HttpFacts, RequestHeaders } from '../../core/pipeline/call.ts';
 import { type HttpHeaders, headerOf } from '../http/incoming.ts';
 import { Cookies } from './cookies.ts';
-
-type Headers = Readonly<Record<string, string>>;
 
 /**
  * AgentCore Runtime routes requests with the same id to the same microVM, so the client must return
@@ -48,9 +46,9 @@ export class Affinity {
    */
   headersFor(
     principal: string | undefined,
-    configured: Headers,
-    requestHeaders: Headers,
-  ): Headers | undefined {
+    configured: RequestHeaders,
+    requestHeaders: RequestHeaders,
+  ): RequestHeaders | undefined {
     if (!this.holds) return undefined;
     if (principal !== this.#principal) {
       this.drop();
@@ -76,8 +74,8 @@ export class Affinity {
   learn(
     principal: string | undefined,
     { status, headers }: HttpFacts,
-    requestHeaders: Headers,
-    added: Headers | undefined,
+    requestHeaders: RequestHeaders,
+    added: RequestHeaders | undefined,
   ): Promise<void> | undefined {
     if (this.#options.routes && !REFUSED.has(status))
       this.#learnRoutingIds(principal, headers, requestHeaders, added);
@@ -91,8 +89,8 @@ export class Affinity {
   #learnRoutingIds(
     principal: string | undefined,
     headers: HttpHeaders,
-    requestHeaders: Headers,
-    added: Headers | undefined,
+    requestHeaders: RequestHeaders,
+    added: RequestHeaders | undefined,
   ): void {
     for (const name of ROUTING_HEADERS) {
       const id = headerOf(headers, name);

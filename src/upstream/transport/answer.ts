@@ -2,7 +2,13 @@ import { isAscii, isUtf8 } from 'node:buffer';
 import { ProxyError, type Sent } from '../../core/errors/errors.ts';
 import type { ReadLimit } from '../../core/errors/too-long.ts';
 import { hasMoreContainers } from '../../core/jsonrpc/containers.ts';
-import { classify, type Message, oneLine, type Response } from '../../core/jsonrpc/message.ts';
+import {
+  BYTE_ORDER_MARK,
+  classify,
+  type Message,
+  oneLine,
+  type Response,
+} from '../../core/jsonrpc/message.ts';
 import {
   bytesOf,
   isErrorObject,
@@ -46,10 +52,10 @@ export function decodeBody(bytes: Buffer): string | undefined {
   return isUtf8(bytes) ? withoutByteOrderMark(bytes).toString('utf8') : undefined;
 }
 
-const BYTE_ORDER_MARK = Buffer.from('\uFEFF');
+const MARK_BYTES = Buffer.from(BYTE_ORDER_MARK);
 
 const withoutByteOrderMark = (bytes: Buffer): Buffer =>
-  bytes.subarray(0, 3).equals(BYTE_ORDER_MARK) ? bytes.subarray(3) : bytes;
+  bytes.subarray(0, 3).equals(MARK_BYTES) ? bytes.subarray(3) : bytes;
 
 /**
  * The messages of a JSON body, each on one line, and what is none.

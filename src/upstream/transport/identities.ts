@@ -2,7 +2,7 @@ import type { Credentials } from '../../auth/credentials/credentials.ts';
 import { accountOf } from '../../auth/credentials/principal.ts';
 import type { SigningScope } from '../../auth/signing.ts';
 import { urlWithoutSecrets } from '../../config/secrets.ts';
-import { ProxyError } from '../../core/errors/errors.ts';
+import { ProxyError, shuttingDown } from '../../core/errors/errors.ts';
 import { abortable, type Clock } from '../../core/time/clock.ts';
 import { explainRefusal } from '../../endpoint/aws-errors.ts';
 import { callerIdentity } from './caller-identity.ts';
@@ -114,6 +114,6 @@ export class Identities {
   }
 
   close(): void {
-    this.#closing.abort(new ProxyError('shutting-down', 'the proxy is shutting down', { sent: 'no' }));
+    this.#closing.abort(shuttingDown());
   }
 }

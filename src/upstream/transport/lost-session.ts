@@ -1,5 +1,5 @@
 import { ProxyError } from '../../core/errors/errors.ts';
-import { isObject, type JsonObject, type Response } from '../../core/jsonrpc/message.ts';
+import { isObject, type JsonObject, METHOD_NOT_FOUND, type Response } from '../../core/jsonrpc/message.ts';
 import { errorTypeOf, isRejectedUnread } from '../../core/pipeline/error-type.ts';
 import { messageIn } from '../../endpoint/aws-errors.ts';
 import { type HttpHeaders, headerOf } from '../http/incoming.ts';
@@ -21,8 +21,6 @@ export interface FailedAnswer {
 
 /** AWS's code for an unknown session, or one of another identity. */
 const AWS_SESSION_NOT_FOUND = -30001;
-/** The server knows the session but not the method. */
-const METHOD_NOT_FOUND = -32601;
 
 /** The runtime, gateway or qualifier does not exist: a new session would not help. */
 const NO_RESOURCE = /ResourceNotFoundException/;

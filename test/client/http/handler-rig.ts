@@ -1,8 +1,8 @@
-import { type BareRequest, HttpHandler } from '../../../src/client/http/handler.ts';
+import { HttpHandler } from '../../../src/client/http/handler.ts';
 import type { Message } from '../../../src/core/jsonrpc/message.ts';
 import type { BodySink, Call, Handler, HttpFacts, Reply } from '../../../src/core/pipeline/call.ts';
 import { Events, type ProxyEvent } from '../../../src/core/pipeline/events.ts';
-import type { HttpExchange } from '../../../src/core/pipeline/http-context.ts';
+import type { BareRequest, HttpExchange } from '../../../src/core/pipeline/http-context.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 
 /** One HTTP request of a client, and all that it gets to see of the answer. */
