@@ -13,6 +13,7 @@ import {
   type Layer,
   PermanentOrigin,
   type Reply,
+  tapEmit,
 } from '../core/pipeline/call.ts';
 import type { Events } from '../core/pipeline/events.ts';
 import type { Clock } from '../core/time/clock.ts';
@@ -76,13 +77,11 @@ class ToolObserver {
 
   /** The call with an `emit` that observes list changes of the server, not those of the proxy. */
   tapChanges(call: Call): Call {
-    const emit: Emit = (below, origin) => {
-      if (below.kind === 'notification' && isToolsChanged(below.method)) {
-        this.#deps.toolsOf(origin.profile).invalidate({ clientKnows: true });
+    return tapEmit(call, (message, { profile }) => {
+      if (message.kind === 'notification' && isToolsChanged(message.method)) {
+        this.#deps.toolsOf(profile).invalidate({ clientKnows: true });
       }
-      return call.emit(below, origin);
-    };
-    return { ...call, emit };
+    });
   }
 
   /** The same for a tools/call, with what its tool says about a second delivery. */

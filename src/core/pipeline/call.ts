@@ -172,3 +172,12 @@ export const when =
 export function compose(layers: readonly Layer[], bottom: Handler): Handler {
   return layers.reduceRight((next, layer) => layer(next), bottom);
 }
+
+/** The call with an `emit` that first shows each message to `onMessage`. */
+export const tapEmit = (call: Call, onMessage: (message: Message, origin: Origin) => void): Call => ({
+  ...call,
+  emit: (message, origin) => {
+    onMessage(message, origin);
+    return call.emit(message, origin);
+  },
+});

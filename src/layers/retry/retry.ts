@@ -1,7 +1,15 @@
 import { flagOf, integer, type OptionValues, text, timeLimit } from '../../config/option.ts';
 import { isDeadlineError, ProxyError, unsentReason } from '../../core/errors/errors.ts';
 import { statedVersion, withErrorData } from '../../core/jsonrpc/message.ts';
-import type { BodySink, Call, Emit, Handler, HttpFacts, Layer, Reply } from '../../core/pipeline/call.ts';
+import {
+  type BodySink,
+  type Call,
+  type Handler,
+  type HttpFacts,
+  type Layer,
+  type Reply,
+  tapEmit,
+} from '../../core/pipeline/call.ts';
 import type { Events } from '../../core/pipeline/events.ts';
 import { type Failure, failureOfError, failureOfReply, isThrottled } from '../../core/pipeline/failure.ts';
 import type { PerProfile } from '../../core/pipeline/per-profile.ts';
@@ -210,19 +218,16 @@ async function sendNotification(
 
 /** The call with a callback for the first message or byte that its client receives. */
 function tapFirstMessage(markResponded: () => void, call: Call): Call {
-  const emit: Emit = (below, origin) => {
-    markResponded();
-    return call.emit(below, origin);
-  };
+  const tapped = tapEmit(call, markResponded);
   const { httpContext } = call;
   const pass = httpContext?.pass;
-  if (!pass) return { ...call, emit };
+  if (!pass) return tapped;
   const responded = (head: HttpFacts): BodySink | undefined => {
     const sink = pass(head);
     if (sink) markResponded();
     return sink;
   };
-  return { ...call, emit, httpContext: { ...httpContext, pass: responded } };
+  return { ...tapped, httpContext: { ...httpContext, pass: responded } };
 }
 
 /** Adds the earlier failure to an expired deadline: it is the likelier cause. */

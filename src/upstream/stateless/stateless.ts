@@ -1,5 +1,12 @@
 import { isObject, type Notification, paramsOf, type Request } from '../../core/jsonrpc/message.ts';
-import type { Call, Client, Emit, Origin, Reply } from '../../core/pipeline/call.ts';
+import {
+  type Call,
+  type Client,
+  type Emit,
+  type Origin,
+  type Reply,
+  tapEmit,
+} from '../../core/pipeline/call.ts';
 import type { Events } from '../../core/pipeline/events.ts';
 import { isIdempotentCall } from '../../core/pipeline/idempotent.ts';
 import type { Clock } from '../../core/time/clock.ts';
@@ -99,11 +106,10 @@ export class Stateless {
     headers: Record<string, string>,
   ): Promise<Reply> {
     let begun = false;
-    const emit: Emit = (message, origin) => {
+    const tapped = tapEmit(call, () => {
       begun = true;
-      return call.emit(message, origin);
-    };
-    const reply = await this.#post({ ...call, emit }, request, version, headers);
+    });
+    const reply = await this.#post(tapped, request, version, headers);
     if (begun || !isHeaderMismatch(reply)) return reply;
     const otherHeaders = (): Record<string, string> | undefined => {
       const now = this.#headersOf(call, request, version);
