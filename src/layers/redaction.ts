@@ -12,8 +12,7 @@ export function redaction(redactor: Redactor): Layer {
   return (next) =>
     async function redaction(call) {
       const { httpContext } = call;
-      // Without a body that passes, a compressed answer is read, and comes as a message.
-      const guard = httpContext?.pass && guarded(httpContext.pass, redactor, () => undefined);
+      const guard = httpContext?.pass && guarded(httpContext.pass, redactor);
       const watched = guard ? { ...call, httpContext: { ...httpContext, pass: guard.pass } } : call;
       try {
         const reply = await next(watched);
@@ -85,13 +84,13 @@ export interface GuardedPass {
   flush(): Promise<void>;
 }
 
-/** @param encoded - decides about a compressed answer, in which no secret can be found. */
-export function guarded(pass: Pass, redactor: Redactor, encoded: () => undefined): GuardedPass {
+/** @param refuse - throws for a compressed answer, in which no secret can be found. */
+export function guarded(pass: Pass, redactor: Redactor, refuse?: () => never): GuardedPass {
   let body: RedactedBody | undefined;
   return {
     pass: (head) => {
       const encoding = head.headers['content-encoding'];
-      if (encoding !== undefined && encoding !== 'identity') return encoded();
+      if (encoding !== undefined && encoding !== 'identity') refuse?.();
       const sink = pass(redactedHead(head, redactor));
       body = sink && new RedactedBody(sink, head, redactor);
       return body;

@@ -67,11 +67,18 @@ const event = fc
     data,
     end,
     id: fc.constantFrom('', 'id: 1'),
-    type: fc.constantFrom('', 'event: message', ': comment'),
+    type: fc.constantFrom('', 'event: message', ': comment', 'data:'),
+    indent: fc.constantFrom(undefined, 1),
   })
   .map(
-    ({ data: value, end: eol, id, type }) =>
-      [type, id, `data: ${JSON.stringify(value)}`]
+    ({ data: value, end: eol, id, type, indent }) =>
+      [
+        type,
+        id,
+        ...JSON.stringify(value, null, indent)
+          .split('\n')
+          .map((line) => `data: ${line}`),
+      ]
         .filter(Boolean)
         .map((line) => line + eol)
         .join('') + eol,

@@ -3,6 +3,7 @@ import {
   errorResponse,
   idText,
   type Message,
+  oneLine,
   type Request,
   type Response,
   valueTextAt,
@@ -272,7 +273,7 @@ export class CheckedEvents {
       return event;
     }
     // What cannot be JSON is not worth an exception for each event.
-    if (start !== '' && !/^[[{]/.test(start) && !event.includes('\nid')) return event;
+    if (CANNOT_BE_JSON.test(start) && !event.includes('\nid')) return event;
     let data: string | undefined;
     let id: string | undefined;
     new SseParser({
@@ -290,7 +291,7 @@ export class CheckedEvents {
     // The mark of the event stays: the client may resume after it.
     // An event without a mark leaves nothing behind: some clients read its empty data as a message.
     if (shown === undefined) return mark === '' ? EMPTY : Buffer.from(`${mark}data:\n\n`);
-    return Buffer.from(`event: message\n${mark}data: ${shown}\n\n`);
+    return Buffer.from(`event: message\n${mark}data: ${oneLine(shown)}\n\n`);
   }
 
   /** The data as the client is to read it; undefined: not at all. */
@@ -336,6 +337,9 @@ export class CheckedEvents {
   }
 }
 
+/** The data of an event whose first line is text. An empty first line says nothing of the next. */
+const CANNOT_BE_JSON = /^[^\s[{"\-\dtfn]/;
+
 /**
  * The first characters of the event's data, where it begins with its data or with its type, as
  * those of most servers do.
@@ -343,7 +347,7 @@ export class CheckedEvents {
 function dataStart(event: Buffer): string {
   const head = event.toString('latin1', 0, 256);
   return /^(?:event: ?message\r?\n)?data: ?/.test(head)
-    ? head.slice(head.indexOf('data:') + 5).trimStart()
+    ? head.slice(head.indexOf('data:') + 5).replace(/^[ \t]+/, '')
     : '';
 }
 
