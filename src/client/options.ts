@@ -38,7 +38,7 @@ export const relayOptions = {
     fallback: MAX_LINE_OF_SDK_CLIENTS,
     check: (bytes) =>
       bytes > 0 && bytes < 65_536 ? 'must be 0 (no limit) or an integer >= 65536' : undefined,
-    help: 'longest line written to the client, and longest answer that is read for it, decompressed; at least 65536; 0 = 268435456 are read',
+    help: 'longest line written to the client, and longest answer that is read for it, decompressed; at least 65536; 0 = no limit for the line, and 268435456 for what is read',
   }),
   drainTimeout: decimal({
     group: 'Sessions',

@@ -65,11 +65,13 @@ export const isRefusal = (status: number, { kind }: AwsRefusal): boolean =>
   (status === 401 || status === 403 || (status === 400 && KINDS_WITH_400.has(kind)));
 
 const MAX_MESSAGE = 400;
+/** AWS states the reason of a refusal at the beginning of the body. */
+const MAX_JUDGED_CHARACTERS = 8_192;
 
 /** Classifies a 401 or 403 by its content. Pure. */
 export function judgeRefusal(answer: RefusedAnswer): AwsRefusal {
   const message = messageIn(answer);
-  const evidence = `${answer.errorType} ${answer.body.slice(0, 8192)}`;
+  const evidence = `${answer.errorType} ${answer.body.slice(0, MAX_JUDGED_CHARACTERS)}`;
   if (isRejectedUnread(errorTypeOf({ 'x-amzn-errortype': answer.errorType }, answer.body))) {
     return { kind: 'turned-away', message };
   }
@@ -78,7 +80,7 @@ export function judgeRefusal(answer: RefusedAnswer): AwsRefusal {
   const match = PATTERNS.find(([pattern]) => pattern.test(evidence))?.[1];
   const kind = requiresToken(answer, match) ? 'oauth' : (match ?? 'other');
   if (kind !== 'signature') return { kind, message };
-  const expected = expectedScope(answer.body);
+  const expected = expectedScope(answer.body.slice(0, MAX_JUDGED_CHARACTERS));
   return expected ? { kind, message, expected } : { kind, message };
 }
 
@@ -107,18 +109,18 @@ function expectedScope(body: string): Partial<SigningScope> | undefined {
  * characters.
  */
 export function messageIn(answer: Pick<RefusedAnswer, 'body' | 'errorType'>): string {
-  const body = answer.body.slice(0, 8192);
+  const body = answer.body.slice(0, MAX_JUDGED_CHARACTERS);
   const words =
     jsonMessage(body) ??
     /<Message>([^<]*)<\/Message>/i.exec(body)?.[1] ??
-    /<title[^>]*>([^<]*)<\/title>/i.exec(body)?.[1] ??
+    /<title[^<>]*>([^<]*)<\/title>/i.exec(body)?.[1] ??
     body;
   const flat = words
-    .replace(/<[^>]*>/g, ' ')
+    .replace(/<[^<>]*>/g, ' ')
     .replace(/\s+/g, ' ')
     .trim();
   const type = answer.errorType.split(':', 1)[0] ?? '';
-  const shown = withoutEchoes(flat);
+  const shown = withoutEchoes(flat).trimEnd();
   const full = type && !shown.includes(type) ? `${type}: ${shown}` : shown;
   return full.length > MAX_MESSAGE ? `${full.slice(0, MAX_MESSAGE)}...` : full;
 }
@@ -129,8 +131,8 @@ export function messageIn(answer: Pick<RefusedAnswer, 'body' | 'errorType'>): st
  */
 export function withoutEchoes(text: string): string {
   return text
-    .replace(/\s*The Canonical String for this request should have been[\s\S]*?(?="\s*}|<\/|$)/i, '')
-    .replace(/\s*<(CanonicalRequest|StringToSign)(Bytes)?>[^<]*(<\/\1(Bytes)?>)?/gi, '')
+    .replace(/The Canonical String for this request should have been[\s\S]*?(?="\s*}|<\/|$)/i, '')
+    .replace(/<(CanonicalRequest|StringToSign)(Bytes)?>[^<]*(<\/\1(Bytes)?>)?/gi, '')
     .replace(/(x-amz-security-token\s*[:=]\s*)[^\s"'<>&\\,;]+/gi, '$1...')
     .replace(/(Signature=)[0-9a-z]+/gi, '$1...')
     .replace(/(<SignatureProvided>)[^<]*/gi, '$1...');

@@ -37,12 +37,15 @@ export type ToolRules = OptionValues<typeof toolFilterOptions>;
 /** The verdict on a tool, and the option that hides it. */
 export type ToolVerdict = 'passes' | 'denied' | 'not-allowed' | 'not-read-only';
 
+/** MCP allows 128. A longer name is no tool's: to match it against many globs takes long. */
+const MAX_NAME_CHARACTERS = 1_024;
+
 /**
  * With --read-only, --allow-tool adds tools; as a restriction it would have no effect there.
  * @returns undefined where it depends on whether the tool only reads.
  */
 function judgeName({ readOnly, allowTool, denyTool }: ToolRules, name: string): ToolVerdict | undefined {
-  if (matchesAny(denyTool, name)) return 'denied';
+  if (name.length > MAX_NAME_CHARACTERS || matchesAny(denyTool, name)) return 'denied';
   if (matchesAny(allowTool, name)) return 'passes';
   if (readOnly) return undefined;
   return allowTool.length === 0 ? 'passes' : 'not-allowed';

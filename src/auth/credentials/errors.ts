@@ -1,3 +1,4 @@
+import { withoutLastDots } from '../../core/errors/errors.ts';
 import type { BaseProvider } from './credentials.ts';
 import { withProfileNames } from './profile-alias.ts';
 import { profileNamesText } from './shared-files.ts';
@@ -101,18 +102,18 @@ function explain(profile: string | undefined, failure: CredentialFailure): strin
     case 'cycle':
       return `the source_profile settings form a circle (${failure.profiles.join(' -> ')}). Edit the profiles so that one holds credentials`;
     case 'source-failed':
-      return `${withoutEnd(withoutAdvice(failure.cause))}.${remedy(failure)}`;
+      return `${withoutLastDots(withoutAdvice(failure.cause))}.${remedy(failure)}`;
     case 'role-failed': {
       const { roleArn, externalId, cause } = failure;
       if (NETWORK.test(cause))
-        return `the role ${roleArn} cannot be assumed: ${withoutEnd(cause)}.${NETWORK_ADVICE}`;
+        return `the role ${roleArn} cannot be assumed: ${withoutLastDots(cause)}.${NETWORK_ADVICE}`;
       const check = /expired/i.test(cause)
         ? ' The credentials for the role have expired: log in again'
         : ` Check that --role-arn is right, that these credentials may call sts:AssumeRole on it, and that its trust policy lets them${externalId ? ' with this --external-id' : ' (it may ask for an --external-id)'}`;
-      return `the role ${roleArn} cannot be assumed: ${withoutEnd(cause)}.${check}`;
+      return `the role ${roleArn} cannot be assumed: ${withoutLastDots(cause)}.${check}`;
     }
     case 'unexpected':
-      return `${withoutEnd(failure.cause)}.${NETWORK_ADVICE}`;
+      return `${withoutLastDots(failure.cause)}.${NETWORK_ADVICE}`;
   }
 }
 
@@ -156,14 +157,15 @@ const withoutAdvice = (cause: string): string =>
     .replace(/To refresh this SSO session run '?aws sso login'? with the corresponding profile\.?/, '')
     .replace(/[,.] please re-?authenticate using `?aws login`?/i, '');
 
-const withoutEnd = (text: string): string => text.replace(/[\s.]+$/, '');
+/** Of a cause: more is no sentence. */
+const MAX_CAUSE_CHARACTERS = 4_096;
 
 /**
  * The SDK's message in one line. A JSON parser quotes its input, here credentials: the quotation is
  * removed.
  */
 export function causeWithoutSecrets(text: string): string {
-  return withProfileNames(text)
+  return withProfileNames(text.slice(0, MAX_CAUSE_CHARACTERS))
     .replace(
       /Unexpected [\s\S]*?(is not valid JSON|in JSON at position \d+( \(line \d+ column \d+\))?)/g,
       'not valid JSON',

@@ -177,7 +177,7 @@ const withoutSecretValues = (text: string): string =>
       /([\w-]*(?:key|token|secret|passw\w*|credential|signature)["']?\s*[:=]\s*["']?)([^\s"',;]+)/gi,
       (whole, name: string, value: string) => (isPlain(value) ? whole : `${name}***`),
     )
-    .replace(/(?=[\w+=/-]*\d)(?=[\w+=/-]*[A-Za-z])(?<![\w+=/.-])[\w+=-][\w+=/-]{31,}/g, '***');
+    .replace(/(?<![\w+=/.-])(?=[\w+=/-]*\d)(?=[\w+=/-]*[A-Za-z])[\w+=-][\w+=/-]{31,}/g, '***');
 
 /** Checks the output against the format that AWS defines. */
 function readOutput(stdout: string, clock: Clock): Credentials {

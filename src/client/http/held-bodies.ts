@@ -1,8 +1,10 @@
+import { heapShare } from '../../core/system/heap-share.ts';
+
 /**
  * Limit for all request bodies in memory: what one stdio client may have in flight, and one body of
  * the largest --max-body.
  */
-const MAX_HELD_BYTES = 256 * 1024 * 1024;
+const MAX_HELD_BYTES = heapShare(256 * 1024 * 1024);
 /**
  * Each body's first bytes are exempt from that limit, so that ordinary requests always fit.
  * --max-clients bounds their number, the second constant their total.

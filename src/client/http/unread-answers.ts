@@ -1,8 +1,10 @@
+import { heapShare } from '../../core/system/heap-share.ts';
+
 /**
  * Limit for buffered responses (tool lists that a layer edits) that clients have not read: a few of
  * the longest lists, within the memory of a small machine.
  */
-const MAX_UNREAD_BYTES = 128 * 1024 * 1024;
+const MAX_UNREAD_BYTES = heapShare(128 * 1024 * 1024);
 
 interface HeldAnswer {
   readonly bytes: number;

@@ -23,9 +23,18 @@ export interface ClientWriterDeps {
   readonly send: Send;
 }
 
+/**
+ * Above this, no further answer is read from the server. What is being read already comes on top:
+ * an answer for each connection.
+ */
+const MAX_UNREAD_CHARACTERS = 1024 * 1024;
+
 /** Writes messages to the client. No line exceeds --max-line. */
 export class ClientWriter {
   readonly #deps: ClientWriterDeps;
+  #unread = 0;
+  /** Of the last write: resolves when the client has room. */
+  #written: Promise<void> = Promise.resolve();
 
   constructor(deps: ClientWriterDeps) {
     this.#deps = deps;
@@ -48,7 +57,24 @@ export class ClientWriter {
       line = errorResponse(error.toJsonRpc(), message.id === undefined ? undefined : idText(message));
     }
     if (events.detailed) events.emit({ type: 'message.sent', ...describeMessage(message) });
-    return send(line.text, bytesOf(line));
+    const { length } = line.text;
+    this.#unread += length;
+    const written = send(line.text, bytesOf(line));
+    this.#written = written;
+    void written.then(() => {
+      this.#unread -= length;
+    });
+    return written;
+  }
+
+  /** Characters that were written and that the client had no room for so far. */
+  get unread(): number {
+    return this.#unread;
+  }
+
+  /** Resolves when the client has room for an answer; undefined where it has room now. */
+  room(): Promise<void> | undefined {
+    return this.#unread > MAX_UNREAD_CHARACTERS ? this.#written : undefined;
   }
 
   /**

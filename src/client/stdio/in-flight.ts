@@ -1,5 +1,6 @@
 import { ProxyError } from '../../core/errors/errors.ts';
 import { type Id, idKey, type Request, statedVersion } from '../../core/jsonrpc/message.ts';
+import { heapShare } from '../../core/system/heap-share.ts';
 import type { CallController } from '../../core/time/call-signal.ts';
 import { TransientMap } from '../../core/time/transient-map.ts';
 import type { Countdown } from '../deadline.ts';
@@ -10,7 +11,7 @@ import type { Heartbeat } from '../heartbeat.ts';
  * not left unread, so that cancellations and responses are still read.
  */
 const MAX_IN_FLIGHT = 65_536;
-const MAX_IN_FLIGHT_CHARACTERS = 256 * 1024 * 1024;
+const MAX_IN_FLIGHT_CHARACTERS = heapShare(256 * 1024 * 1024);
 /** An estimate: the next answer may come at any time. */
 const RETRY_AFTER_MS = 1_000;
 

@@ -1,5 +1,7 @@
+import { heapShare } from '../../core/system/heap-share.ts';
+
 /** Longer than any useful message, and half of the longest JavaScript string. */
-export const MAX_LINE_BYTES = 256 * 1024 * 1024;
+export const MAX_LINE_BYTES = heapShare(256 * 1024 * 1024);
 
 const LF = 10;
 const CR = 13;

@@ -1,4 +1,5 @@
 import type { Notification, Response } from '../../core/jsonrpc/message.ts';
+import { heapShare } from '../../core/system/heap-share.ts';
 import type { CallController } from '../../core/time/call-signal.ts';
 import { TransientMap } from '../../core/time/transient-map.ts';
 
@@ -7,7 +8,7 @@ import { TransientMap } from '../../core/time/transient-map.ts';
  * responses and cancellations would be stuck. So further ones are dropped and logged.
  */
 const MAX_PENDING = 65_536;
-const MAX_PENDING_CHARACTERS = 256 * 1024 * 1024;
+const MAX_PENDING_CHARACTERS = heapShare(256 * 1024 * 1024);
 
 interface PendingNotification {
   readonly controller: CallController;

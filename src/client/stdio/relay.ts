@@ -24,6 +24,7 @@ import {
   type Reply,
 } from '../../core/pipeline/call.ts';
 import type { Events } from '../../core/pipeline/events.ts';
+import { heapShare } from '../../core/system/heap-share.ts';
 import { CallController } from '../../core/time/call-signal.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { Countdown } from '../deadline.ts';
@@ -55,6 +56,14 @@ export interface RelayDeps {
   readonly send: Send;
 }
 
+/** Characters that are written ahead of the client; further answers wait until it has read them. */
+const MAX_WRITTEN_CHARACTERS = heapShare(32 * 1024 * 1024);
+/**
+ * Characters of answers that the client has not read: one of the longest. More than a few can only
+ * come from answers that the proxy gives itself, such as lists that it has kept.
+ */
+const MAX_UNREAD_CHARACTERS = heapShare(256 * 1024 * 1024);
+
 /**
  * The connection of one client. Gives every message its signal, deadline and turn, and every
  * request exactly one answer.
@@ -68,6 +77,9 @@ export class Relay {
   readonly #serverMessages: ServerMessages;
   /** Notifications and responses in flight. They need no answer, but `drain` waits for them. */
   readonly #pendingNotifications = new PendingNotifications();
+  /** Answers that wait until the client has read earlier ones, in order. */
+  #held = 0;
+  #writing: Promise<unknown> = Promise.resolve();
   #leaving = false;
   #gone = false;
   #whenIdle: (() => void) | undefined;
@@ -161,6 +173,7 @@ export class Relay {
       signal: entry.controller.signal,
       emit: this.#serverMessages.createEmit(entry),
       deadline: entry.deadline,
+      room: () => this.#roomFor(entry),
       ...(batch ? { batch } : {}),
     };
     const { signal } = entry.controller;
@@ -183,6 +196,13 @@ export class Relay {
     );
   }
 
+  /** While the client reads nothing, its calls do not run out of time. */
+  #roomFor({ deadline }: InFlight): Promise<void> | undefined {
+    const room = this.#writer.room();
+    if (!room) return undefined;
+    return room.finally(deadline.hold());
+  }
+
   #startHeartbeat(entry: InFlight): Heartbeat | undefined {
     let clientReady = true;
     return startHeartbeat(entry.request, {
@@ -200,15 +220,49 @@ export class Relay {
   }
 
   #refusalFor(request: Request): ProxyError | undefined {
-    const refusal = this.#inFlight.refusalFor(request);
+    const refusal = this.#inFlight.refusalFor(request) ?? this.#unreadRefusal();
     if (refusal || !this.#leaving) return refusal;
     return shuttingDown();
   }
 
+  #unreadRefusal(): ProxyError | undefined {
+    const { unread } = this.#writer;
+    if (unread <= MAX_UNREAD_CHARACTERS) return undefined;
+    return new ProxyError(
+      'too-many-waiting',
+      `The client has not read ${unread} characters of earlier answers, more than the ${MAX_UNREAD_CHARACTERS} that are kept for it: this request was not sent. Read the answers, then send it again.`,
+      { sent: 'no', retryAfterMs: 1_000, details: { unread, limit: MAX_UNREAD_CHARACTERS } },
+    );
+  }
+
+  /**
+   * Present while the client has read so little that not even refusals are kept for it: resolves
+   * when it has room. Until then, nothing more is to be read from it.
+   */
+  get overfull(): Promise<void> | undefined {
+    return this.#writer.unread > 2 * MAX_UNREAD_CHARACTERS ? this.#writer.room() : undefined;
+  }
+
   #finish(entry: InFlight, reply: Reply): void {
     if (!this.#settle(entry)) return;
-    if (reply.kind === 'answer') this.#writer.write(reply.message);
+    if (reply.kind === 'answer') this.#write(reply.message);
     else this.#rescue(entry, new TypeError('a request was accepted without an answer'));
+  }
+
+  /** A kept list shares its text with the cache until it is written: it waits as that. */
+  #write(answer: Response): void {
+    if (this.#held === 0 && this.#writer.unread <= MAX_WRITTEN_CHARACTERS) {
+      this.#writer.write(answer);
+      return;
+    }
+    this.#held++;
+    this.#writing = this.#writing
+      .then(() => (this.#writer.unread > MAX_WRITTEN_CHARACTERS ? this.#writer.room() : undefined))
+      .then(() => {
+        this.#held--;
+        if (!this.#gone) this.#writer.write(answer);
+        this.#checkIdle();
+      });
   }
 
   #fail(entry: InFlight, error: unknown): void {
@@ -325,8 +379,12 @@ export class Relay {
       });
   }
 
+  get #idle(): boolean {
+    return this.#inFlight.size === 0 && this.#pendingNotifications.size === 0 && this.#held === 0;
+  }
+
   #checkIdle(): void {
-    if (this.#inFlight.size === 0 && this.#pendingNotifications.size === 0) this.#whenIdle?.();
+    if (this.#idle) this.#whenIdle?.();
   }
 
   /**
@@ -349,7 +407,7 @@ export class Relay {
     // Subscriptions never end by themselves.
     for (const { request, controller } of this.#inFlight.all())
       if (request.method === 'subscriptions/listen') controller.abort(ending);
-    if (this.#inFlight.size === 0 && this.#pendingNotifications.size === 0) return;
+    if (this.#idle) return;
     events.emit({ type: 'proxy.draining', inFlight: this.#inFlight.size });
     await new Promise<void>((resolve) => {
       const timer = clock.schedule(ms, () => {

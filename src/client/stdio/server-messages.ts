@@ -17,6 +17,8 @@ import type { ServerRequests } from './server-requests.ts';
 
 /** A server in a loop must not fill memory; a person or a model answers these one by one. */
 const MAX_SERVER_REQUESTS = 4_096;
+/** Of their ids and progress tokens, which a server may make as long as it likes. */
+const MAX_SERVER_REQUEST_CHARACTERS = 1024 * 1024;
 
 export interface ServerMessagesDeps {
   readonly inFlight: InFlightRequests;
@@ -85,8 +87,9 @@ export class ServerMessages {
   }
 
   async #forwardRequest(request: Request, origin: Origin, entry: InFlight | undefined): Promise<void> {
-    if (this.#serverRequests.size >= MAX_SERVER_REQUESTS) {
-      const full = `The client has not answered ${MAX_SERVER_REQUESTS} earlier requests yet: this one was not passed on.`;
+    const open = this.#serverRequests;
+    if (open.size >= MAX_SERVER_REQUESTS || open.characters >= MAX_SERVER_REQUEST_CHARACTERS) {
+      const full = `The client has not answered ${open.size} earlier requests yet (at most ${MAX_SERVER_REQUESTS}, with ids of at most ${MAX_SERVER_REQUEST_CHARACTERS} characters together): this one was not passed on.`;
       const refusal = new ProxyError('too-many-waiting', full, { sent: 'no' });
       this.#deps.sendToServer(errorResponse(refusal.toJsonRpc(), idText(request)), origin);
       return;

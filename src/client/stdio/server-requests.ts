@@ -1,5 +1,5 @@
 import {
-  cancellationOf,
+  cancellationOfId,
   idKey,
   idText,
   isId,
@@ -19,8 +19,9 @@ interface OpenServerRequest {
   /** The server's id, as text and as key. */
   readonly idText: string;
   readonly idKey: string;
-  /** The request as sent to the client. */
-  readonly shown: Request;
+  /** The id as sent to the client. The request itself may be megabytes long, and is not kept. */
+  readonly shownId: string;
+  readonly characters: number;
   readonly release: () => void;
   readonly tokenKey: string | undefined;
 }
@@ -41,10 +42,16 @@ export class ServerRequests {
   readonly #tokens = new Map<string, ReplacedToken>();
   #firstOrigin: Origin | undefined;
   #hasSeveralOrigins = false;
+  #characters = 0;
   #next = 0;
 
   get size(): number {
     return this.#open.size;
+  }
+
+  /** Characters of the ids and tokens that are kept. */
+  get characters(): number {
+    return this.#characters;
   }
 
   /**
@@ -59,14 +66,20 @@ export class ServerRequests {
     // A reused id means that the server has dropped the first request.
     this.#forget(key);
     const token = progressTokenOf(shown);
-    this.#open.set(key, {
+    const shownId = idText(shown);
+    const theirs = idText(request);
+    const opened = {
       origin,
-      idText: idText(request),
+      idText: theirs,
       idKey: idKey(request.id),
-      shown,
+      shownId,
+      // Each is also a key of a map.
+      characters: 2 * (theirs.length + shownId.length + (token === undefined ? 0 : String(token).length)),
       release,
       tokenKey: token === undefined ? undefined : idKey(token),
-    });
+    };
+    this.#open.set(key, opened);
+    this.#characters += opened.characters;
     return shown;
   }
 
@@ -86,6 +99,7 @@ export class ServerRequests {
     const open = this.#open.get(key);
     if (!open) return undefined;
     this.#open.delete(key);
+    this.#characters -= open.characters;
     if (open.tokenKey !== undefined) this.#tokens.delete(open.tokenKey);
     open.release();
     return open;
@@ -110,7 +124,7 @@ export class ServerRequests {
       this.#forget(key);
       // The id was not replaced.
       if (key === open.idKey) return notification;
-      return withValueAt(notification, ['params', 'requestId'], JSON.stringify(open.shown.id));
+      return withValueAt(notification, ['params', 'requestId'], open.shownId);
     }
     // Unknown ids pass while no id is replaced: clients ignore them.
     return this.#hasSeveralOrigins ? undefined : notification;
@@ -121,7 +135,7 @@ export class ServerRequests {
     return [...this.#open].flatMap(([key, open]) => {
       if (open.origin !== origin) return [];
       this.#forget(key);
-      return [cancellationOf(open.shown, 'the session that asked is gone')];
+      return [cancellationOfId(open.shownId, 'the session that asked is gone')];
     });
   }
 

@@ -9,6 +9,8 @@ import { LineSplitter, MAX_LINE_BYTES } from './lines.ts';
 export interface ClientConnection {
   receive(text: string): void;
   refuse(invalid: InvalidMessage, bytes: number): void;
+  /** Present while nothing more is to be read from the client: resolves when it has room again. */
+  readonly overfull?: Promise<void> | undefined;
 }
 
 export interface StdioServer {
@@ -63,7 +65,12 @@ export function readStdin({ stdin, connection, onEnd }: StdioServer): void {
     onEnd(how);
   };
   stdin.on('data', (chunk: Buffer) => {
-    if (!ended) splitter.push(chunk);
+    if (ended) return;
+    splitter.push(chunk);
+    const room = connection.overfull;
+    if (!room) return;
+    stdin.pause();
+    void room.then(() => stdin.resume());
   });
   stdin.on('end', () => end('stdin ended'));
   stdin.on('close', () => end('stdin was closed'));

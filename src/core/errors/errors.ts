@@ -200,3 +200,10 @@ export function causeText(error: unknown): string {
   }
   return parts.join(': ') || 'unknown cause';
 }
+
+/** Without the dots and blanks at its end: a sentence goes on behind it. */
+export function withoutLastDots(text: string): string {
+  let end = text.length;
+  while (end > 0 && /[.\s]/.test(text.charAt(end - 1))) end--;
+  return text.slice(0, end);
+}

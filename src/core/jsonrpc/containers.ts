@@ -6,20 +6,28 @@ const OPEN_BRACKET = 91;
 /** Longer strings are searched for their end by native code. */
 const SHORT_STRING = 32;
 
-/**
- * True where the JSON has more than `most` objects and arrays. Reads no further than that; the text
- * need not be valid.
- */
-export function hasMoreContainers(json: Uint8Array, most: number): boolean {
-  if (json.length <= most) return false;
+/** True where the JSON has more than `most` objects and arrays. The text need not be valid. */
+export const hasMoreContainers = (json: Uint8Array, most: number): boolean =>
+  json.length > most && countContainers(json, most) > most;
+
+/** Counts objects and arrays, and reads no further than it needs to find one more than `most`. */
+function countContainers(json: Uint8Array, most: number): number {
   let count = 0;
-  for (let at = 0; at < json.length; at++) {
+  for (let at = 0; at < json.length && count <= most; at++) {
     const byte = json[at];
-    if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
-      if (++count > most) return true;
-    } else if (byte === QUOTE) at = stringEnd(json, at + 1);
+    if (byte === OPEN_BRACE || byte === OPEN_BRACKET) count++;
+    else if (byte === QUOTE) at = stringEnd(json, at + 1);
   }
-  return false;
+  return count;
+}
+
+/** An empty object with its place in an array. */
+const CONTAINER_BYTES = 64;
+
+/** About how many bytes of heap a JSON text and what is parsed of it take together. */
+export function heapBytesOf(json: string): number {
+  const bytes = Buffer.from(json);
+  return 2 * bytes.length + CONTAINER_BYTES * countContainers(bytes, bytes.length);
 }
 
 /** Where the closing quote is of the string that begins at `from`. */
@@ -39,4 +47,9 @@ function stringEnd(json: Uint8Array, from: number): number {
     if (backslashes % 2 === 0) return quote;
     at = quote + 1;
   }
+}
+
+/** The same for a text. */
+export function hasMoreContainersInText(json: string, most: number): boolean {
+  return json.length > most && hasMoreContainers(Buffer.from(json), most);
 }

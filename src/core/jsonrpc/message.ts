@@ -80,6 +80,33 @@ export function classify(text: string, json: unknown): Message | string {
   return 'a JSON-RPC message has a method, a result or an error';
 }
 
+/** A shorter text costs less parsed than a second parse would. */
+const LONG_TEXT_CHARACTERS = 4 * 1024;
+
+/**
+ * The request, parsed again on demand where it is long: while thousands wait, each holds its text
+ * only, and what was parsed of it goes with the next garbage collection.
+ */
+export function parsedOnDemand(request: Request): Request {
+  const { kind, text, id, method, json } = request;
+  if (text.length < LONG_TEXT_CHARACTERS) return request;
+  let parsed = new WeakRef(json);
+  return {
+    kind,
+    text,
+    id,
+    method,
+    get json(): JsonObject {
+      let json = parsed.deref();
+      if (!json) {
+        json = JSON.parse(text) as JsonObject;
+        parsed = new WeakRef(json);
+      }
+      return json;
+    },
+  };
+}
+
 function reparse<M extends Message>(message: M, text: string): M {
   return { ...message, text, json: JSON.parse(text) };
 }
@@ -139,11 +166,8 @@ export function withoutArgument(request: Request, name: string): Request {
 export function withMeta(request: Request, additions: Readonly<Record<string, string>>): Request {
   const { text, json } = request;
   const { params } = json;
-  const edited = (newText: string, newParams: JsonObject): Request => ({
-    ...request,
-    text: newText,
-    json: { ...json, params: newParams },
-  });
+  const edited = (newText: string, newParams: JsonObject): Request =>
+    parsedOnDemand({ ...request, text: newText, json: { ...json, params: newParams } });
   const start = valueStartOf(text, 'params');
   if (start === undefined) {
     // After the last member, so that the line still starts the way its client writes it.
@@ -201,8 +225,12 @@ export const oneLine = (text: string): string => (isOneLine(text) ? text : text.
 export const isOneLine = (text: string | Buffer): boolean => !text.includes('\n') && !text.includes('\r');
 
 /** Creates the cancellation of a request, with the id as its client spelled it. */
-export function cancellationOf(request: Request, reason: string): Notification {
-  const text = `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":${idText(request)},"reason":${JSON.stringify(reason)}}}`;
+export const cancellationOf = (request: Request, reason: string): Notification =>
+  cancellationOfId(idText(request), reason);
+
+/** @param id - as it is spelled on the wire. */
+export function cancellationOfId(id: string, reason: string): Notification {
+  const text = `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":${id},"reason":${JSON.stringify(reason)}}}`;
   return { kind: 'notification', text, json: JSON.parse(text), method: 'notifications/cancelled' };
 }
 

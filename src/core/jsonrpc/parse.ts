@@ -1,4 +1,6 @@
 import { ProxyError } from '../errors/errors.ts';
+import { heapShare } from '../system/heap-share.ts';
+import { hasMoreContainersInText } from './containers.ts';
 import { findAmbiguousKey } from './deciding-keys.ts';
 import { elementsOf, insertMember, memberAt, membersOf, removeMember, spliceText } from './json-spans.ts';
 import {
@@ -11,6 +13,7 @@ import {
   isOneLine,
   type JsonObject,
   type Message,
+  parsedOnDemand,
   valueTextAt,
 } from './message.ts';
 
@@ -47,7 +50,7 @@ function readElement(text: string, json: unknown): Message | InvalidMessage {
   if (typeof message === 'string') return invalid(answerableId(text, json), message);
   if (message.json.jsonrpc !== '2.0') return invalid(answerableId(text, json), 'jsonrpc must be "2.0"');
   const doubtful = findAmbiguousKey(text, message.json.method);
-  if (doubtful === undefined) return message;
+  if (doubtful === undefined) return message.kind === 'request' ? parsedOnDemand(message) : message;
   // With two ids, the right one cannot be known.
   const id = doubtful.key === 'id' ? undefined : answerableId(text, json);
   return invalid(id, doubtful.why);
@@ -59,9 +62,18 @@ function readElement(text: string, json: unknown): Message | InvalidMessage {
  */
 const MAX_MEMBERS = 1_000;
 
+/** In one line of the client: an empty object of three bytes takes 64 of heap. */
+const MAX_LINE_CONTAINERS = Math.floor(heapShare(256 * 1024 * 1024) / 256);
+
 /** Reads one line of the client. Never throws. */
 export function readLine(text: string): Line {
   let json: unknown;
+  if (hasMoreContainersInText(text, MAX_LINE_CONTAINERS)) {
+    return invalid(
+      undefined,
+      `a message of more than ${MAX_LINE_CONTAINERS} JSON objects and arrays, which is the limit`,
+    );
+  }
   try {
     json = JSON.parse(text);
   } catch (error) {

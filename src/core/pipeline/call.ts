@@ -85,6 +85,11 @@ export interface Call {
    */
   readonly emit: Emit;
   readonly deadline: Deadline;
+  /**
+   * Present where the client may read slowly: resolves when it has room for the answer. Whoever
+   * reads an answer waits for it first; undefined where there is room now.
+   */
+  readonly room?: () => Promise<void> | undefined;
   /** For a response of the client: where the request that it answers came from. */
   readonly origin?: Origin;
   readonly batch?: Batch;

@@ -1,6 +1,9 @@
 import { createHash } from 'node:crypto';
-import { canonicalText } from '../jsonrpc/canonical-json.ts';
+import { canonicalText, jsonText } from '../jsonrpc/canonical-json.ts';
+import { heapBytesOf } from '../jsonrpc/containers.ts';
 import { isObject, type JsonObject } from '../jsonrpc/message.ts';
+import { shortKey } from '../jsonrpc/short-key.ts';
+import { heapShare } from '../system/heap-share.ts';
 
 /** A tool's annotations with the protocol's defaults. They are hints, not promises. */
 export interface ToolAnnotations {
@@ -11,6 +14,8 @@ export interface ToolAnnotations {
 
 /** More than any server offers; a server that never stops listing must not fill memory. */
 const MAX_TOOLS = 10_000;
+/** Of the tools that are known, and as much again of the listings in progress. */
+const MAX_KNOWN_BYTES = heapShare(32 * 1024 * 1024);
 /** Listings in progress. A client that never requests the next page leaves one behind. */
 const MAX_LISTINGS = 16;
 /** Cache keys whose last list is remembered; clients choose how many there are. */
@@ -23,15 +28,51 @@ interface KnownTool {
   readonly annotations: ToolAnnotations;
   /** When its list was asked for, on the monotonic clock. */
   readonly at: number;
+  /** Its text and what is parsed of it. */
+  readonly heapBytes: number;
 }
 
-type Definitions = Map<string, KnownTool>;
+/** Tools by name, within bounds. */
+class Definitions {
+  readonly #tools = new Map<string, KnownTool>();
+  #heapBytes = 0;
+
+  get size(): number {
+    return this.#tools.size;
+  }
+
+  get heapBytes(): number {
+    return this.#heapBytes;
+  }
+
+  get names(): Iterable<string> {
+    return this.#tools.keys();
+  }
+
+  get(name: string): KnownTool | undefined {
+    return this.#tools.get(name);
+  }
+
+  /** One that there is no room for is not known: nothing is taken for granted then. */
+  note(name: string, definition: JsonObject, { at, heapBytes }: Pick<KnownTool, 'at' | 'heapBytes'>): void {
+    const before = this.#tools.get(name);
+    if (before) {
+      this.#tools.delete(name);
+      this.#heapBytes -= before.heapBytes;
+    }
+    if (this.#tools.size >= MAX_TOOLS || this.#heapBytes + heapBytes > MAX_KNOWN_BYTES) return;
+    const annotations = mergeAnnotations(annotationsOf(definition), before?.annotations);
+    this.#tools.set(name, { definition, annotations, at, heapBytes });
+    this.#heapBytes += heapBytes;
+  }
+}
 
 /** A listing in progress. */
 interface Listing {
   readonly definitions: Definitions;
   /** All tools, duplicate names included. */
-  readonly tools: unknown[];
+  readonly tools: { readonly tool: unknown; readonly text: string }[];
+  heapBytes: number;
 }
 
 /** The last complete list under a cache key. */
@@ -53,7 +94,7 @@ export interface ToolsChange {
 
 /** The known tools of one profile, from the tool lists that passed. */
 export class ToolCatalog {
-  #definitions: Definitions = new Map();
+  #definitions = new Definitions();
   /** Listings in progress, by the page that comes next. */
   readonly #listings = new Map<string, Listing>();
   /** By cache key. */
@@ -102,15 +143,21 @@ export class ToolCatalog {
     if (!Array.isArray(tools)) return undefined;
     const listing = this.#takeListing(cursor, cacheKey);
     for (const tool of tools) {
+      const text = jsonText(tool);
+      const heapBytes = heapBytesOf(text);
+      if (listing && listing.tools.length < MAX_TOOLS && listing.heapBytes + heapBytes <= MAX_KNOWN_BYTES) {
+        listing.tools.push({ tool, text });
+        listing.heapBytes += heapBytes;
+      }
       if (!isObject(tool) || typeof tool.name !== 'string') continue;
-      if (listing) this.#note(listing.definitions, tool.name, tool, at);
+      const facts = { at, heapBytes };
+      listing?.definitions.note(tool.name, tool, facts);
       // Until the listing is complete, earlier entries may still be valid.
-      this.#note(this.#definitions, tool.name, tool, at);
+      this.#definitions.note(tool.name, tool, facts);
     }
     if (!listing) return undefined;
-    if (listing.tools.length < MAX_TOOLS) for (const tool of tools) listing.tools.push(tool);
     if (typeof nextCursor === 'string') {
-      setBounded(this.#listings, pageKey(nextCursor, cacheKey), listing, MAX_LISTINGS);
+      this.#keepListing(pageKey(nextCursor, cacheKey), listing);
       return undefined;
     }
     this.#definitions = listing.definitions;
@@ -118,8 +165,19 @@ export class ToolCatalog {
     return this.#compare(listing, cacheKey);
   }
 
+  #keepListing(key: string, listing: Listing): void {
+    setBounded(this.#listings, key, listing, MAX_LISTINGS);
+    let heapBytes = 0;
+    for (const each of this.#listings.values()) heapBytes += each.heapBytes;
+    for (const [oldest, each] of this.#listings) {
+      if (heapBytes <= MAX_KNOWN_BYTES) return;
+      this.#listings.delete(oldest);
+      heapBytes -= each.heapBytes;
+    }
+  }
+
   #takeListing(cursor: unknown, cacheKey: string): Listing | undefined {
-    if (cursor === undefined) return { definitions: new Map(), tools: [] };
+    if (cursor === undefined) return { definitions: new Definitions(), tools: [], heapBytes: 0 };
     const key = pageKey(cursor, cacheKey);
     const listing = this.#listings.get(key);
     this.#listings.delete(key);
@@ -128,9 +186,11 @@ export class ToolCatalog {
 
   #compare({ tools }: Listing, cacheKey: string): ToolsChange | undefined {
     const before = this.#last.get(cacheKey);
-    const asWritten = hashOf(tools.map((tool) => JSON.stringify(tool)));
+    const asWritten = hashOf(tools.map(({ text }) => text));
     const fingerprint =
-      before?.asWritten === asWritten ? before.fingerprint : hashOf(tools.map(canonicalText));
+      before?.asWritten === asWritten
+        ? before.fingerprint
+        : hashOf(tools.map(({ tool }) => canonicalText(tool)));
     setBounded(
       this.#last,
       cacheKey,
@@ -148,18 +208,8 @@ export class ToolCatalog {
     return this.#last.get(cacheKey)?.fingerprint;
   }
 
-  #note(into: Definitions, name: string, definition: JsonObject, at: number): void {
-    const before = into.get(name);
-    if (!before && into.size >= MAX_TOOLS) return;
-    into.set(name, {
-      definition,
-      annotations: mergeAnnotations(annotationsOf(definition), before?.annotations),
-      at,
-    });
-  }
-
   get names(): Iterable<string> {
-    return this.#definitions.keys();
+    return this.#definitions.names;
   }
 
   /** The server's definition of the tool; undefined where no list has named it. */
@@ -197,7 +247,7 @@ export class ToolCatalog {
   invalidate({ clientKnows = false, identityChanged = false } = {}): void {
     if (clientKnows) this.#announcements++;
     if (identityChanged) this.#identity++;
-    this.#definitions = new Map();
+    this.#definitions = new Definitions();
     this.#listings.clear();
     this.#complete = false;
     this.#generation++;
@@ -232,7 +282,7 @@ function mergeAnnotations(one: ToolAnnotations, other = one): ToolAnnotations {
   };
 }
 
-const pageKey = (cursor: unknown, cacheKey: string): string => JSON.stringify([cacheKey, cursor]);
+const pageKey = (cursor: unknown, cacheKey: string): string => shortKey(jsonText([cacheKey, cursor]));
 
 function setBounded<V>(map: Map<string, V>, key: string, value: V, most: number): void {
   map.delete(key);

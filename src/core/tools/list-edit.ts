@@ -1,4 +1,5 @@
 import { causeText, factsOf, ProxyError } from '../errors/errors.ts';
+import { jsonText } from '../jsonrpc/canonical-json.ts';
 import { arrayAt } from '../jsonrpc/json-spans.ts';
 import {
   isObject,
@@ -10,6 +11,7 @@ import {
   statedVersion,
 } from '../jsonrpc/message.ts';
 import { SharedResponse } from '../jsonrpc/shared-response.ts';
+import { shortKey } from '../jsonrpc/short-key.ts';
 import { type Call, type Handler, NO_DEADLINE } from '../pipeline/call.ts';
 import { deriveHttpContext } from '../pipeline/http-context.ts';
 import { abortableUnsent } from '../time/before-sending.ts';
@@ -141,7 +143,7 @@ const PASSING_META: ReadonlySet<string> = new Set(['progressToken', 'traceparent
 export function listCacheKey({ client, httpContext, message }: Call): string {
   const { cursor: _cursor, _meta, ...rest } = paramsOf(message);
   const meta = Object.entries(isObject(_meta) ? _meta : {}).filter(([key]) => !PASSING_META.has(key));
-  return JSON.stringify([client.id, httpContext?.headers['mcp-session-id'] ?? null, rest, meta]);
+  return shortKey(jsonText([client.id, httpContext?.headers['mcp-session-id'] ?? null, rest, meta]));
 }
 
 let lastId = 0;

@@ -1,3 +1,5 @@
+import { shortKey } from '../jsonrpc/short-key.ts';
+
 /** The result key of each paged list (MCP, Pagination). */
 const LISTS: ReadonlyMap<string, string> = new Map([
   ['tools/list', 'tools'],
@@ -35,8 +37,9 @@ export async function readPages<P>({ fetch, nextCursorOf, take }: PageReader<P>)
     if (!take(page, cursor)) return 'stopped';
     const next = nextCursorOf(page);
     if (typeof next !== 'string') return 'complete';
-    if (seen.has(next)) return 'circle';
-    seen.add(next);
+    const key = shortKey(next);
+    if (seen.has(key)) return 'circle';
+    seen.add(key);
     cursor = next;
   }
   return 'too-many';

@@ -1,15 +1,18 @@
+import { jsonText } from '../../core/jsonrpc/canonical-json.ts';
 import { paramsOf, type Request } from '../../core/jsonrpc/message.ts';
 import type { SharedResponse } from '../../core/jsonrpc/shared-response.ts';
+import { shortKey } from '../../core/jsonrpc/short-key.ts';
 import type { Call, Reply } from '../../core/pipeline/call.ts';
 import type { SingleFlight } from '../../core/pipeline/single-flight.ts';
+import { heapShare } from '../../core/system/heap-share.ts';
 import { listCacheKey } from '../../core/tools/list-edit.ts';
 
 /** Cached lists: one per client, profile, protocol version and the like. */
 const MAX_LISTS = 100;
 /** Pages of one list; bounds servers whose cursors never repeat. */
 const MAX_PAGES = 1_000;
-/** Characters of all cached lists: several lists of thousands of tools. */
-const MAX_CHARACTERS = 64 * 1024 * 1024;
+/** Heap bytes of all cached lists and failures: several lists of thousands of tools. */
+const MAX_HEAP_BYTES = heapShare(64 * 1024 * 1024);
 
 /** What made a list current when its request was sent. */
 export interface ListVersion {
@@ -23,7 +26,7 @@ export interface ListVersion {
 
 export interface CachedAnswer extends ListVersion {
   readonly answer: SharedResponse;
-  readonly characters: number;
+  readonly heapBytes: number;
   readonly at: number;
   /** The server's ttl; undefined where it states none. */
   readonly ttlMs: number | undefined;
@@ -37,7 +40,7 @@ export interface ListOutcome {
    * Why an earlier list may be served; absent for an answer. `lasts`: an immediate retry would fail
    * too.
    */
-  readonly failure?: { readonly why: string; readonly lasts: boolean };
+  readonly failure?: { readonly why: string; readonly lasts: boolean; readonly heapBytes: number };
 }
 
 export interface PageFlight {
@@ -72,7 +75,7 @@ export class CachedLists {
   /** Finds or creates the list for a call. */
   of(call: Call): CachedList {
     const view = listCacheKey(call);
-    const key = JSON.stringify([call.profile, view]);
+    const key = shortKey(JSON.stringify([call.profile, view]));
     const list = this.#lists.get(key) ?? {
       cacheKey: view,
       pages: new Map(),
@@ -91,20 +94,23 @@ export class CachedLists {
       const over = cached !== undefined && cached.listing < list.listing - 1;
       if (!flight && (over || list.pages.size > MAX_PAGES)) list.pages.delete(cursor);
     }
-    let characters = 0;
+    let heapBytes = 0;
     for (const { pages } of this.#lists.values()) {
-      for (const { cached } of pages.values()) characters += cached?.characters ?? 0;
+      for (const page of pages.values()) heapBytes += heapBytesIn(page);
     }
     for (const [key, { pages }] of this.#lists) {
-      if (characters <= MAX_CHARACTERS && this.#lists.size <= MAX_LISTS) return;
-      for (const { cached } of pages.values()) characters -= cached?.characters ?? 0;
+      if (heapBytes <= MAX_HEAP_BYTES && this.#lists.size <= MAX_LISTS) return;
+      for (const page of pages.values()) heapBytes -= heapBytesIn(page);
       this.#lists.delete(key);
     }
   }
 }
 
+const heapBytesIn = ({ cached, failed }: CachedPage): number =>
+  (cached?.heapBytes ?? 0) + (failed?.outcome.failure?.heapBytes ?? 0);
+
 export function findPage({ pages }: CachedList, request: Request): CachedPage {
-  const cursor = JSON.stringify(paramsOf(request).cursor ?? null);
+  const cursor = shortKey(jsonText(paramsOf(request).cursor ?? null));
   const page = pages.get(cursor) ?? { cached: undefined, failed: undefined, flight: undefined };
   pages.set(cursor, page);
   return page;

@@ -1,5 +1,6 @@
 import { decimal } from '../../config/option.ts';
 import { causeText, type ErrorReason, isFixedByUser, ProxyError } from '../../core/errors/errors.ts';
+import { heapBytesOf } from '../../core/jsonrpc/containers.ts';
 import { idKey, isId, paramsOf, type Request, statedVersion } from '../../core/jsonrpc/message.ts';
 import { SharedResponse } from '../../core/jsonrpc/shared-response.ts';
 import type { Call, Handler, Layer, Reply } from '../../core/pipeline/call.ts';
@@ -193,7 +194,7 @@ class ToolCache {
       ...version,
       listing: first ? list.listing : version.listing,
       answer: new SharedResponse(reply.message),
-      characters: reply.message.text.length,
+      heapBytes: heapBytesOf(reply.message.text),
       at: this.#deps.clock.monotonic(),
       ttlMs: serverTtlMs(result),
     };
@@ -259,7 +260,9 @@ function toOutcome(reply: Reply, leader: Call, next: Handler): ListOutcome {
   // An HTTP client must see the 404 to open a new session.
   if (leader.httpContext && reply.http?.status === 404) return { replyFor: give };
   const why = transientErrorOf(reply);
-  return why === undefined ? { replyFor: give } : { replyFor: give, failure: { why, lasts: true } };
+  return why === undefined
+    ? { replyFor: give }
+    : { replyFor: give, failure: { why, lasts: true, heapBytes: heapBytesOf(reply.message.text) } };
 }
 
 function toErrorOutcome(error: unknown, leader: Call): ListOutcome {
@@ -268,5 +271,5 @@ function toErrorOutcome(error: unknown, leader: Call): ListOutcome {
   };
   if (!(error instanceof ProxyError) || FINAL.has(error.reason)) return { replyFor: give };
   if (leader.httpContext && error.reason === 'session-lost') return { replyFor: give };
-  return { replyFor: give, failure: { why: causeText(error), lasts: !isFixedByUser(error) } };
+  return { replyFor: give, failure: { why: causeText(error), lasts: !isFixedByUser(error), heapBytes: 0 } };
 }

@@ -7,7 +7,7 @@ import {
   valueTextAt,
 } from '../../core/jsonrpc/message.ts';
 import type { Unusable } from '../../core/jsonrpc/parse.ts';
-import type { Emit, Origin, Reply } from '../../core/pipeline/call.ts';
+import type { Call, Emit, Origin, Reply } from '../../core/pipeline/call.ts';
 import { errorTypeOf, isRejectedUnread } from '../../core/pipeline/error-type.ts';
 import { CallController } from '../../core/time/call-signal.ts';
 import type { Clock, Timer } from '../../core/time/clock.ts';
@@ -60,6 +60,8 @@ export interface ExchangeDeps {
   readonly transport: SignedTransport;
   readonly clock: Clock;
   readonly origin: Origin;
+  /** Resolves when the client has room for an answer; undefined where it has room now. */
+  readonly room?: Call['room'];
   readonly affinity: Affinity | undefined;
   /** Called with the head of the response, before its body is read. */
   readonly onResponse?: ((response: Incoming) => void) | undefined;
@@ -167,6 +169,9 @@ export class Exchange {
         },
       });
       this.#deps.onResponse?.(this.#opened.response);
+      // Else the answers would wait in memory for a client that reads slowly.
+      const room = this.#pending.size > 0 ? this.#deps.room?.() : undefined;
+      if (room) await room;
       await this.#read(this.#opened.response);
     } catch (error) {
       this.#pending.failAll(this.#toReadableError(error));

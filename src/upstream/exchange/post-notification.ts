@@ -35,7 +35,7 @@ export async function postNotification(
     method: 'POST',
     lane: priority ? 'own' : 'control',
     headers,
-    body: Buffer.from(text),
+    body: text,
     idempotent: true,
     affinity,
     signal,

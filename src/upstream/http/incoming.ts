@@ -2,7 +2,7 @@ import { pipeline, Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import zlib from 'node:zlib';
 import { ProxyError } from '../../core/errors/errors.ts';
-import { MAX_READ_BYTES, type ReadLimit } from '../../core/errors/too-long.ts';
+import { MAX_READ_BYTES, type ReadLimit } from '../../core/jsonrpc/read-limit.ts';
 import type { HttpFacts } from '../../core/pipeline/call.ts';
 import { ByteList } from '../../core/system/byte-list.ts';
 

@@ -161,7 +161,7 @@ export class PassThrough {
       lane,
       method: 'POST',
       headers: httpContext.headers,
-      body: Buffer.from(message.text),
+      body: message.text,
       idempotent: isIdempotentCall(call),
       hedgeAfterMs: request && hedgeAfterMsOf([request]),
       opensSession: request?.method === 'initialize',

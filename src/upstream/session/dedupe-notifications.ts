@@ -1,4 +1,5 @@
 import type { Message } from '../../core/jsonrpc/message.ts';
+import { shortKey } from '../../core/jsonrpc/short-key.ts';
 import type { Origin } from '../../core/pipeline/call.ts';
 import type { Clock } from '../../core/time/clock.ts';
 
@@ -39,8 +40,9 @@ export function createDuplicateDetector(clock: Clock): IsDuplicate {
       if (now - since < SAME_CHANGE_MS && records.size < MAX_CHANGES) break;
       records.delete(text);
     }
-    const record = records.get(message.text) ?? { since: now, timesBySession: new Map(), timesPassed: 0 };
-    records.set(message.text, record);
+    const key = shortKey(message.text);
+    const record = records.get(key) ?? { since: now, timesBySession: new Map(), timesPassed: 0 };
+    records.set(key, record);
     const times = (record.timesBySession.get(origin) ?? 0) + 1;
     record.timesBySession.set(origin, times);
     if (times <= record.timesPassed) return true;

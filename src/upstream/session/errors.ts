@@ -1,4 +1,10 @@
-import { causeText, type ErrorReason, factsOf, ProxyError } from '../../core/errors/errors.ts';
+import {
+  causeText,
+  type ErrorReason,
+  factsOf,
+  ProxyError,
+  withoutLastDots,
+} from '../../core/errors/errors.ts';
 
 /** Errors whose own text says what to do. */
 const ACTIONABLE: ReadonlySet<ErrorReason> = new Set<ErrorReason>([
@@ -65,4 +71,4 @@ const actionableReason = (error: unknown): ErrorReason | undefined =>
   error instanceof ProxyError && ACTIONABLE.has(error.reason) ? error.reason : undefined;
 
 /** Without the final dot, because the sentence continues. */
-const causeOf = (error: unknown): string => causeText(error).replace(/[.\s]+$/, '');
+const causeOf = (error: unknown): string => withoutLastDots(causeText(error));

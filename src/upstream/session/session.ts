@@ -16,7 +16,7 @@ import { fullJitter } from '../../core/time/backoff.ts';
 import { CallController } from '../../core/time/call-signal.ts';
 import { type Clock, settleWithin, sleep } from '../../core/time/clock.ts';
 import { declaresChangesOf } from '../../core/tools/list-changes.ts';
-import { ACCEPT, Exchange } from '../exchange/exchange.ts';
+import { ACCEPT, Exchange, type ExchangeDeps } from '../exchange/exchange.ts';
 import { postNotification } from '../exchange/post-notification.ts';
 import { headerOf, type Incoming } from '../http/incoming.ts';
 import { StandaloneStream } from '../stream/standalone-stream.ts';
@@ -155,7 +155,7 @@ export class Session implements Origin {
     // The first member of a batch may be cancelled; the others still need their messages.
     const emit: Emit = (message, origin) =>
       (calls.find(({ signal }) => !signal.aborted) ?? first).emit(message, origin);
-    const exchange = this.#createExchange(emit);
+    const exchange = this.#createExchange(emit, { room: first.room });
     const expected = calls.map((call) => this.#calls.expect(exchange, call));
     // Only after all are registered: a member that is already cancelled must not end the exchange.
     for (const { watch } of expected) watch();
@@ -166,7 +166,7 @@ export class Session implements Origin {
         lane,
         headers: this.#headers(),
         admits: this.#admits,
-        body: Buffer.from(text),
+        body: text,
         idempotent: calls.every(isIdempotentCall),
         hedgeAfterMs: hedgeAfterMsOf(requests),
       });
@@ -176,7 +176,7 @@ export class Session implements Origin {
     return expected.map(({ reply }) => reply);
   }
 
-  #createExchange(emit: Emit, onResponse?: (response: Incoming) => void): Exchange {
+  #createExchange(emit: Emit, { onResponse, room }: Pick<ExchangeDeps, 'onResponse' | 'room'>): Exchange {
     const { transport, clock, readTimeoutMs } = this.#deps;
     const filteredEmit: Emit = async (message, origin) => {
       // The answer could not be delivered.
@@ -192,6 +192,7 @@ export class Session implements Origin {
         origin: this,
         affinity: this.#affinity,
         onResponse,
+        room,
         resumption: {
           headersAfter: this.#resumeHeaders(),
           onResumed: () => this.#deps.events.emit({ type: 'stream.resumed', profile: this.profile }),
@@ -214,7 +215,7 @@ export class Session implements Origin {
     const { capabilities } = paramsOf(request);
     this.#clientAnswersServer = isObject(capabilities) && CLIENT_ANSWERS.some((name) => name in capabilities);
     // Server requests may arrive on this stream, so the id is read with the head.
-    const exchange = this.#createExchange(call.emit, (response) => this.#readId(response));
+    const exchange = this.#createExchange(call.emit, { onResponse: (response) => this.#readId(response) });
     const leave = (): void => {
       const { reason } = call.signal;
       exchange.cut(exchange.abortReason(reason));
@@ -225,7 +226,7 @@ export class Session implements Origin {
       method: 'POST',
       lane: priority ? 'own' : 'request',
       headers: { accept: ACCEPT },
-      body: Buffer.from(request.text),
+      body: request.text,
       idempotent: true,
       opensSession: true,
       // Not before its bytes are sent: the handshakes would delay them.

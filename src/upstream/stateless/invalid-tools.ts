@@ -1,3 +1,4 @@
+import { shortKey } from '../../core/jsonrpc/short-key.ts';
 import type { Reply } from '../../core/pipeline/call.ts';
 import type { Events } from '../../core/pipeline/events.ts';
 import { editTools } from '../../core/tools/list-edit.ts';
@@ -34,7 +35,7 @@ export class InvalidTools {
 
   /** Reported once per fault, because lists are read repeatedly. */
   #report(profile: string, name: string, reason: string): void {
-    const key = JSON.stringify([profile, name, reason]);
+    const key = shortKey(JSON.stringify([profile, name, reason]));
     if (this.#reported.has(key) || this.#reported.size >= MAX_REPORTED) return;
     this.#reported.add(key);
     this.#events.emit({ type: 'tool.invalid', profile, name: name.slice(0, 200), reason });

@@ -179,6 +179,7 @@ export class Stateless {
         transport,
         clock,
         origin,
+        room: lane === 'stream' ? undefined : call.room,
         affinity,
         resumption: undefined,
         readTimeoutMs: lane === 'stream' ? 0 : readTimeoutMs,
@@ -196,7 +197,7 @@ export class Stateless {
       method: 'POST',
       lane,
       headers,
-      body: Buffer.from(request.text),
+      body: request.text,
       idempotent: isIdempotentCall(call),
       hedgeAfterMs: hedgeAfterMsOf([request]),
     });

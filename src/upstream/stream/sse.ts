@@ -1,6 +1,6 @@
 import { isAscii } from 'node:buffer';
-import { MAX_READ_BYTES } from '../../core/errors/too-long.ts';
 import { BYTE_ORDER_MARK } from '../../core/jsonrpc/message.ts';
+import { MAX_READ_BYTES } from '../../core/jsonrpc/read-limit.ts';
 import { ByteList } from '../../core/system/byte-list.ts';
 
 /**
@@ -34,6 +34,7 @@ const CR = 13;
 const COLON = 58;
 const SPACE = 32;
 const DATA = Buffer.from('data');
+const DATA_LINE_BYTES = 'data:\n'.length;
 const LINE_FEED = Buffer.of(LF);
 const MARK_BYTES = Buffer.from(BYTE_ORDER_MARK);
 const OTHER_FIELDS = ['event', 'id', 'retry'] as const;
@@ -71,6 +72,8 @@ export class SseParser {
   #ignoring = false;
   /** This event's data so far; undefined where it has none. */
   #data: ByteList | undefined;
+  /** Bytes of this event's data lines beside their text, without the first one's. */
+  #overhead = 0;
   #skipping = false;
   #id: string | undefined;
   #type = '';
@@ -169,8 +172,9 @@ export class SseParser {
   #addData(value: Buffer): void {
     this.#touched = true;
     const before = this.#data;
-    // A line without text counts too: it adds a line end.
-    if ((before?.length ?? 0) + value.length + (before ? 1 : 0) > this.#longest) this.#skip(value);
+    // A line without text counts too, as it came: it adds a line end, and takes time.
+    if (before) this.#overhead += DATA_LINE_BYTES;
+    if ((before?.length ?? 0) + value.length + this.#overhead > this.#longest) this.#skip(value);
     if (this.#skipping) return;
     before?.append(LINE_FEED);
     this.#data ??= new ByteList();
@@ -204,5 +208,6 @@ export class SseParser {
     this.#type = '';
     this.#touched = false;
     this.#skipping = false;
+    this.#overhead = 0;
   }
 }

@@ -1,7 +1,7 @@
-import type { ReadLimit } from '../../core/errors/too-long.ts';
 import { hasMoreContainers } from '../../core/jsonrpc/containers.ts';
 import type { Message } from '../../core/jsonrpc/message.ts';
 import { readHead, readMessagesAndFaults, type Unusable } from '../../core/jsonrpc/parse.ts';
+import type { ReadLimit } from '../../core/jsonrpc/read-limit.ts';
 import { ByteList } from '../../core/system/byte-list.ts';
 import type { Incoming } from '../http/incoming.ts';
 import { toOneLine } from '../transport/answer.ts';

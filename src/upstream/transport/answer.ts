@@ -1,6 +1,5 @@
 import { isAscii, isUtf8 } from 'node:buffer';
 import { ProxyError, type Sent } from '../../core/errors/errors.ts';
-import type { ReadLimit } from '../../core/errors/too-long.ts';
 import { hasMoreContainers } from '../../core/jsonrpc/containers.ts';
 import {
   BYTE_ORDER_MARK,
@@ -16,6 +15,7 @@ import {
   readMessagesAndFaults,
   type Unusable,
 } from '../../core/jsonrpc/parse.ts';
+import type { ReadLimit } from '../../core/jsonrpc/read-limit.ts';
 import {
   type ErrorMeaning,
   errorTypeOf,

@@ -78,7 +78,9 @@ function normalized(text: string, sessionId: string | undefined): string {
   return (
     (sessionId ? marked.replaceAll(sessionId, REQUEST_ID) : marked)
       // SessionNotFound, sessionId, ExpiredTokenException
-      .replace(/\w*(?:session|exception|error)\w*/gi, (word) => word.replace(/([a-z])([A-Z])/g, '$1 $2'))
+      .replace(/\w+/g, (word) =>
+        /session|exception|error/i.test(word) ? word.replace(/([a-z])([A-Z])/g, '$1 $2') : word,
+      )
       .toLowerCase()
       // Only between words: a hyphen inside an id stays.
       .replace(/_|(?<=\b(?:mcp|session|not|id|non|re))-(?=[a-z])/g, ' ')

@@ -4,7 +4,7 @@ import type { Credentials } from '../../auth/credentials/credentials.ts';
 import { signer } from '../../auth/signer.ts';
 import type { SignedHeaders, SigningScope, SigningTarget } from '../../auth/signing.ts';
 import { causeText, ProxyError } from '../../core/errors/errors.ts';
-import { type ReadLimit, readLimit } from '../../core/errors/too-long.ts';
+import { type ReadLimit, readLimit } from '../../core/jsonrpc/read-limit.ts';
 import type { Events } from '../../core/pipeline/events.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { isRefusal, judgeRefusal, type RefusalKind } from '../../endpoint/aws-errors.ts';
@@ -57,7 +57,8 @@ export interface TransportRequest {
   readonly lane: Lane | 'own' | 'deletion';
   /** The request's own headers: accept, session, version. */
   readonly headers: Readonly<Record<string, string>>;
-  readonly body?: Buffer | undefined;
+  /** Text becomes bytes when it is sent: a request may wait long for a connection. */
+  readonly body?: string | undefined;
   /** False where a second delivery could run something twice. */
   readonly idempotent: boolean;
   /** Of a repeatable request; absent: HEDGE_AFTER_MS. */
@@ -366,10 +367,11 @@ export class SignedTransport {
     context: AttemptContext,
     attempt: number,
   ): Promise<Incoming> {
-    const signed = this.#sign(request, context);
+    const body = request.body === undefined ? undefined : Buffer.from(request.body);
+    const signed = this.#sign(request, body, context);
     return signed instanceof Promise
-      ? signed.then((headers) => this.#dispatch(request, lease, context, headers, attempt))
-      : this.#dispatch(request, lease, context, signed, attempt);
+      ? signed.then((headers) => this.#dispatch(request, lease, context, headers, body, attempt))
+      : this.#dispatch(request, lease, context, signed, body, attempt);
   }
 
   #dispatch(
@@ -377,6 +379,7 @@ export class SignedTransport {
     lease: Lease,
     { added }: AttemptContext,
     signed: SignedHeaders,
+    body: Buffer | undefined,
     attempt: number,
   ): Promise<Incoming> {
     const { target, clock, events, profile } = this.#options;
@@ -384,7 +387,7 @@ export class SignedTransport {
     const headers = Object.assign({}, this.#options.headers(), request.headers, added, signed);
     if (request.signal.aborted) throw request.signal.reason;
     request.onAttempt(lease);
-    const { method, body, onStart } = request;
+    const { method, onStart } = request;
     const outgoing = { method, path: target.path, headers, body, onStart };
     if (!events.detailed) return lease.send(outgoing);
     const bytes = body?.length ?? 0;
@@ -404,7 +407,8 @@ export class SignedTransport {
   }
 
   #sign(
-    { method, body }: TransportRequest,
+    { method }: TransportRequest,
+    body: Buffer | undefined,
     { credentials, offsetMs }: AttemptContext,
   ): SignedHeaders | Promise<SignedHeaders> {
     const { target, signing, clock } = this.#options;

@@ -60,7 +60,7 @@ async function exchanging(
       accept: 'application/json, text/event-stream',
       ...(inSession ? { 'mcp-session-id': 's-1' } : {}),
     },
-    body: Buffer.from(`[${requests.map(({ text }) => text).join(',')}]`),
+    body: `[${requests.map(({ text }) => text).join(',')}]`,
     idempotent: false,
   });
   const texts = async (): Promise<string[]> =>

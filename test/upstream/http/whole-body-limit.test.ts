@@ -1,6 +1,6 @@
 import zlib from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { readLimit } from '../../../src/core/errors/too-long.ts';
+import { readLimit } from '../../../src/core/jsonrpc/read-limit.ts';
 import { Incoming } from '../../../src/upstream/http/incoming.ts';
 
 const LIMIT = readLimit(65_536);

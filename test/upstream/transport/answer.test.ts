@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { readLimit } from '../../../src/core/errors/too-long.ts';
+import { readLimit } from '../../../src/core/jsonrpc/read-limit.ts';
 import {
   type AnswerContext,
   decodeBody,

@@ -59,7 +59,7 @@ const post = async (uplink: SignedTransport, lane: Lane, body: string) => {
     method: 'POST',
     lane,
     headers: {},
-    body: Buffer.from(body),
+    body: body,
     idempotent: true,
     signal: never,
     onAttempt: () => undefined,

@@ -84,7 +84,7 @@ export function uplinkTo(
       method: 'POST',
       lane: 'request',
       headers: { accept: 'application/json' },
-      body: Buffer.from(body),
+      body: body,
       idempotent: false,
       // Of its own: many that wait on one signal look like a leak.
       signal: new AbortController().signal,

@@ -1,10 +1,11 @@
-import { ProxyError } from './errors.ts';
+import { ProxyError } from '../errors/errors.ts';
+import { heapShare } from '../system/heap-share.ts';
 
 /**
  * Bytes of one upstream message that are read where --max-line is 0: half of what a JavaScript
  * string can hold. A larger --max-line reads no more either.
  */
-export const MAX_READ_BYTES = 256 * 1024 * 1024;
+export const MAX_READ_BYTES = heapShare(256 * 1024 * 1024);
 /**
  * Read beyond --max-line, so that the error of a message that is a little too long names its exact
  * size.
@@ -15,6 +16,11 @@ const MAX_EXCESS_BYTES = 64 * 1024;
  * message of 10 MB could take 280 MB. Rows of real tables are longer than this on average.
  */
 const MIN_BYTES_PER_CONTAINER = 20;
+/**
+ * The most that one object takes, its key included: together no more than an eighth of the heap.
+ */
+const CONTAINER_BYTES = 256;
+const MAX_CONTAINERS = Math.floor(heapShare(4 * 1024 * 1024 * 1024) / CONTAINER_BYTES);
 
 /** How much of one message from the server is read, in decoded bytes. */
 export interface ReadLimit {
@@ -32,7 +38,7 @@ export function readLimit(maxLineBytes: number): ReadLimit {
   const unlimited = maxLineBytes === 0 || maxLineBytes > MAX_READ_BYTES;
   const bytes = unlimited ? MAX_READ_BYTES : maxLineBytes + MAX_EXCESS_BYTES;
   const named = unlimited ? MAX_READ_BYTES : maxLineBytes;
-  const containers = Math.floor(bytes / MIN_BYTES_PER_CONTAINER);
+  const containers = Math.min(MAX_CONTAINERS, Math.floor(bytes / MIN_BYTES_PER_CONTAINER));
   const why = unlimited
     ? `${named} bytes that are read of one message where --max-line is ${maxLineBytes}`
     : `${named} bytes that MCP clients take in one message (--max-line)`;
