@@ -4,7 +4,7 @@ import { Redactor } from '../../src/core/errors/redact.ts';
 import { canonicalText, jsonText } from '../../src/core/jsonrpc/canonical-json.ts';
 import { firstLine, plainText } from '../../src/core/system/plain-text.ts';
 import { matchesGlob } from '../../src/core/tools/glob.ts';
-import { judgeRefusal, withoutEchoes, messageIn } from '../../src/endpoint/aws-errors.ts';
+import { judgeRefusal, messageIn, withoutEchoes } from '../../src/endpoint/aws-errors.ts';
 
 const refusal = (body: string): unknown =>
   judgeRefusal({ status: 403, errorType: 'InvalidSignatureException', contentType: '', body });
