@@ -33,9 +33,7 @@ describe('with a heap of 256 MB, a stdio client', () => {
         const call = { name: 'x', arguments: {} };
         if (era === 'sessions') bin.send({ jsonrpc: '2.0', id: at, method: 'tools/call', params: call });
         else bin.send(claiming('tools/call', call, at));
-        const T = Date.now();
         got.push(`${what}: ${messageOf(await bin.answer(at))}`);
-        console.log(era, what, Date.now() - T);
       }
       expect(got).toEqual(
         ANSWERS.map(([what, , error]) => expect.stringMatching(new RegExp(`^${what}: .*${error.source}`))),
