@@ -161,7 +161,7 @@ export class TokenBucket {
     this.#cancelTimer();
   }
 
-  /** As they are now. */
+  /** A copy, because waiters leave while it is iterated. */
   #inOrder(): RateWaiter[] {
     return [...this.#ahead, ...this.#waiting];
   }

@@ -24,7 +24,7 @@ import { listCacheKey } from '../core/tools/list-edit.ts';
 
 export interface ToolKnowledgeDeps {
   readonly toolsOf: (profile: string) => ToolCatalog;
-  /** What is known of tools without a request, also from another profile. */
+  /** Returns the known tools without a request, also those of another profile. */
   readonly knownTo?: (profile: string) => Pick<ToolCatalog, 'annotationsOf'>;
   readonly changeStreams: ChangeStreams;
   readonly clock: Clock;

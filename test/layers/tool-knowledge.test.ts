@@ -128,7 +128,7 @@ describe('a change that only the proxy has seen', () => {
     expect(toolsOf('').complete).toBe(true);
   });
 
-  it('is told once a minute at most, so that a list which is never twice the same is not asked for in a circle', async () => {
+  it('notifies of an unannounced change once a minute at most', async () => {
     const { ask, server, said, seen, clock } = changing({ listChanged: true });
     await ask('initialize');
     for (let times = 0; times < 10; times++) {
@@ -153,7 +153,7 @@ describe('a change that only the proxy has seen', () => {
     expect(said).toEqual([]);
   });
 
-  it('is none that the server has told of itself, or that a new session brings', async () => {
+  it('emits no change that the server announced or that a new session brings', async () => {
     const { ask, server, said, seen, toolsOf } = changing({ listChanged: true });
     await ask('initialize');
     await ask('tools/list');
@@ -175,7 +175,7 @@ describe('a change that only the proxy has seen', () => {
     expect(said).toHaveLength(2);
   });
 
-  it('is told on the listen stream that asked for it, under its id as it was spelled', async () => {
+  it('emits an unannounced change on the subscription, with its id as spelled', async () => {
     const { handler, feeds, said, server } = listening();
     await handler(makeCall(requestOf('tools/list', { _meta: CLAIM })).call);
     server.names = ['b'];

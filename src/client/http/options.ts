@@ -169,7 +169,7 @@ export type FrontValues = OptionValues<typeof frontOptions>;
 /** How the listener listens. */
 export interface ListenerSettings {
   readonly address: ListenAddress;
-  /** Of --listen-token. */
+  /** The tokens of --listen-token. */
   readonly tokens: readonly ListenToken[];
   readonly tokenFile: string | undefined;
   /** Beside the loopback names. */
@@ -224,7 +224,7 @@ export interface FrontChoices {
   readonly forStdio: readonly string[];
 }
 
-/** What is wrong with the options taken together, each phrase with the name that was used. Pure. */
+/** Returns the problems of the options taken together, with the names that were used. Pure. */
 export function frontProblems(values: FrontValues, { from, profiles, forStdio }: FrontChoices): string[] {
   const nameOf = (key: string): string => from[key] ?? flagOf(key);
   if (values.listen === undefined) {

@@ -32,7 +32,7 @@ export interface ResponseOptions {
   readonly clock: Clock;
   /** Milliseconds of silence on an event stream after which a comment is sent; 0 = never. */
   readonly keepaliveMs: number;
-  /** What the client accepts. */
+  /** The media types that the client accepts. */
   readonly forms?: AcceptedForms;
   /**
    * True for the answer to a message: compressed, which the proxy has not asked for, it could not
@@ -188,7 +188,7 @@ export class HttpResponse {
     this.send([text], { status, headers: retryHeaders(status, error) });
   }
 
-  /** What may be the answer has passed: no other may follow. */
+  /** True once a possible answer has passed, so that no other may follow. */
   markAnswered(): void {
     this.#answered = true;
   }

@@ -35,7 +35,7 @@ const MAX_KNOWN = 64;
 /** Shorter values would hit words that are no secrets. */
 const MIN_SECRET = 8;
 
-/** Of a secret that a person configured: shorter ones are words, or no secrets. */
+/** Minimum length of a configured secret: shorter values are common words. */
 const MIN_LASTING = 6;
 /** More than any settings hold; a token file may have many lines, and is re-read. */
 const MAX_LASTING = 1_000;

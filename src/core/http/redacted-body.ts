@@ -41,7 +41,7 @@ export class RedactedBody implements BodySink {
   readonly #isJson: boolean;
   readonly #isEvents: boolean;
   #first = true;
-  /** What passes now belongs to an error. */
+  /** True while the passing bytes belong to an error. */
   #failing = false;
   /** The error so far; each byte is one character. */
   #held: string[] = [];

@@ -122,7 +122,7 @@ export interface Unusable {
   readonly text: string;
   /** The id that it names; undefined where it names none. */
   readonly id: Id | undefined;
-  /** What is wrong with it, as a noun phrase of an error message. */
+  /** The fault, as a noun phrase of an error message. */
   readonly what: string;
   /** True where it has a result or an error, so that no other answer will come. */
   readonly isAnswer: boolean;
@@ -174,7 +174,7 @@ function scalarsIn(head: string): JsonObject {
   const found: Record<string, unknown> = {};
   try {
     for (const { key, valueSpan } of membersOf(head)) {
-      // What breaks off has no end that could be trusted.
+      // Truncated text has no reliable end.
       if (valueSpan.end >= head.length) break;
       if (!/^[[{]/.test(head.slice(valueSpan.start, valueSpan.start + 1)))
         found[key] = JSON.parse(head.slice(valueSpan.start, valueSpan.end));

@@ -177,9 +177,7 @@ function schemaAt(root: unknown, pointer: string): unknown {
 const own = (value: unknown, key: string): unknown =>
   isObject(value) && Object.hasOwn(value, key) ? value[key] : undefined;
 
-/**
- * What can stand in a header as it is; a tab could too, but what reads headers differs about it.
- */
+/** Values that are valid in a header unencoded. A tab is valid too, but parsers differ about it. */
 const PLAIN = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
 const MARKED = /^=\?base64\?.*\?=$/s;
 

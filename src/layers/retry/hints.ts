@@ -14,7 +14,7 @@ export type KnownTools = Pick<ToolCatalog, 'annotationsOf' | 'listedAt'>;
 
 export interface HintDeps {
   readonly clock: Clock;
-  /** What is known of the tools that this call may name; read only when it matters. */
+  /** Returns the known tools that this call may name; called only when needed. */
   readonly toolsOf: (call: Call) => KnownTools | Promise<KnownTools>;
   /** Reads the server's list again. Absent where no repeat depends on hints. */
   readonly refreshTools?: (call: Call) => Promise<void>;
@@ -27,7 +27,7 @@ function toolNameOf(kind: FailureKind, request: Request): string | undefined {
   return typeof name === 'string' ? name : undefined;
 }
 
-/** What the tool promises, as far as its call may be repeated because of that. Never throws. */
+/** Returns the tool's hints that allow a retry. Never throws. */
 export async function hintsOf(
   kind: FailureKind,
   request: Request,

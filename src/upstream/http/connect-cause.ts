@@ -1,4 +1,4 @@
-/** What OpenSSL reports where the other side does not speak TLS at all. */
+/** OpenSSL's errors where the other side does not speak TLS. */
 const NOT_TLS =
   /wrong version number|packet length too long|http request|unknown protocol|record type|record length/i;
 

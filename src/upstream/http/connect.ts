@@ -91,7 +91,7 @@ function connectorOf(
     const request = openTunnel(proxy, authority, trust, (error, socket) => {
       if (error || !socket) settle(error ?? new Error(`HTTP proxy ${name} gave no socket`), null);
       else if (tcpOnly || options.protocol !== 'https:') settle(null, socket);
-      // What buildConnector returns is the socket, though its type does not say so.
+      // buildConnector returns the socket, though its type does not say so.
       else limit.watch(inside({ ...options, httpSocket: socket }, settle) as unknown as Destroyable);
     });
     limit.watch(request);

@@ -26,7 +26,7 @@ export function caBundleOf(settings: TrustSettings): CaBundle | undefined {
   return undefined;
 }
 
-/** What is wrong with a bundle file, as a phrase, or undefined. */
+/** Returns the problem of a bundle file, as a phrase, or undefined. */
 export function bundleProblem(path: string): string | undefined {
   try {
     if (readFileSync(path, 'utf8').includes('-----BEGIN')) return undefined;

@@ -31,7 +31,7 @@ export type EditResponse = (response: Response) => Response;
 export interface CheckDeps {
   /** Where it is given, no event passes unread. */
   readonly edit?: EditResponse | undefined;
-  /** What the answer is for; undefined for a stream that a GET opened. */
+  /** The request that is answered; undefined for a stream that GET opened. */
   readonly request: Request | undefined;
   /** The error in place of what no client could take. @param text - as the server wrote it. */
   readonly toError: (what: string, text: string) => ProxyError;
@@ -139,11 +139,11 @@ export class CheckedEvents {
   #held: Buffer = EMPTY;
   /** Has room behind the held bytes, once an event has come in several pieces. */
   #room: Buffer | undefined;
-  /** Of the held bytes, those that have gone to the client. */
+  /** Held bytes that were already sent to the client. */
   #sent = 0;
   /** In the middle of an event that is too long, or came too slowly, to be held. */
   #passing = false;
-  /** What comes later for the request would be a second answer. */
+  /** True once the request is answered; a later answer would be a second one. */
   #answered = false;
   /** An event has passed unread. */
   #unread = false;
@@ -272,7 +272,7 @@ export class CheckedEvents {
       if (event.includes('\nid:')) this.#resumable = true;
       return event;
     }
-    // What cannot be JSON is not worth an exception for each event.
+    // Avoids an exception for events that cannot be JSON.
     if (CANNOT_BE_JSON.test(start) && !event.includes('\nid')) return event;
     let data: string | undefined;
     let id: string | undefined;

@@ -25,7 +25,7 @@ export interface StreamPosition {
 /** Bytes that no header value may contain: such an id cannot be sent back and is ignored. */
 const UNSENDABLE = /[^\P{Cc}\t]/u;
 
-/** Of a message that is too long to be read: enough for its method and its id. */
+/** Bytes of an oversized message that are read, for its method and id. */
 const HEAD_BYTES = 4 * 1024;
 
 const BRACE = 123;

@@ -38,7 +38,7 @@ import { type HttpHeaders, headerOf, mediaTypeOf } from '../http/incoming.ts';
 const MAX_BODY_SHOWN = 2048;
 
 export interface AnswerContext extends Omit<RefusalContext, 'status'> {
-  /** Of the endpoint, with its query. */
+  /** Path of the endpoint with its query. */
   readonly path: string;
 }
 

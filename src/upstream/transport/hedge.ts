@@ -112,7 +112,7 @@ export function hedge(
   });
 }
 
-/** Of a request that one attempt has sent, nobody may say that it was not sent. */
+/** A request that one attempt has sent must not be reported as unsent. */
 const asSent = (error: unknown): unknown =>
   error instanceof TransportFailure && error.sent === 'no' && error.cause instanceof Error
     ? new TransportFailure(error.cause, 'maybe', error.reused)

@@ -3,7 +3,7 @@ import type { Lease } from '../http/connection-pool.ts';
 
 /** How far a request has got. */
 export interface RequestProgress {
-  /** What it waits for; read only before it has a lease. */
+  /** What the request waits for; used only before it has a lease. */
   readonly waitReason: string | undefined;
   readonly lease: Lease | undefined;
   /** The head of the response is there. */

@@ -41,7 +41,7 @@ export interface SignedTransportOptions {
   readonly affinity: AffinityOptions;
   /** Sent, not signed, with every request. */
   readonly headers: () => Readonly<Record<string, string>>;
-  /** Of --max-line, 0 = no limit. */
+  /** Bytes of --max-line; 0 = no limit. */
   readonly maxLineBytes: number;
   readonly clock: Clock;
   readonly events: Events;
@@ -61,10 +61,10 @@ export interface TransportRequest {
   readonly body?: string | undefined;
   /** False where a second delivery could run something twice. */
   readonly idempotent: boolean;
-  /** Of a repeatable request; absent: HEDGE_AFTER_MS. */
+  /** Wait before an idempotent request is hedged; absent: HEDGE_AFTER_MS. */
   readonly hedgeAfterMs?: number | undefined;
   readonly signal: AbortSignal;
-  /** Whose turn it takes where requests wait for a connection. */
+  /** The group whose turn it takes in the queue for connections. */
   readonly share?: Share | undefined;
   /** True for `initialize`: a second delivery would open an orphaned session. */
   readonly opensSession?: boolean | undefined;

@@ -47,7 +47,7 @@ export interface TransportsOptions {
   readonly manyClients?: boolean;
   readonly connectTimeoutMs: number;
   readonly headers: () => Readonly<Record<string, string>>;
-  /** Of --max-line, 0 = no limit. */
+  /** Bytes of --max-line; 0 = no limit. */
   readonly maxLineBytes: number;
   readonly clock: Clock;
   readonly events: Events;

@@ -121,7 +121,7 @@ describe('after a good request', () => {
     expect(heard().match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 202', 'HTTP/1.1 400']);
   });
 
-  it('is told so where it stands in the body of the request itself', async () => {
+  it('rejects unparsable bytes within the body of a request', async () => {
     const { exchanges, handlers } = held('nothing');
     const { url } = await frontFor(handlers);
     const { socket, heard, ended } = talk(url);

@@ -141,7 +141,7 @@ describe('a name of --forward-header', () => {
 });
 
 describe('a page', () => {
-  it('is told that it may read the answer, by its own name', () => {
+  it('allows the page to read the response, by its origin', () => {
     expect(corsHeaders('http://localhost:1')).toMatchObject({
       'access-control-allow-origin': 'http://localhost:1',
       vary: 'Origin',

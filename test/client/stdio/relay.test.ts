@@ -220,7 +220,7 @@ describe('a client that reads slowly', () => {
   });
 });
 
-describe('what is told in detail', () => {
+describe('detailed events', () => {
   it('is every message in both directions, with its id as it is', async () => {
     const rig = new RelayRig({ detailed: true });
     await (await rig.request('0')).answer();

@@ -129,7 +129,7 @@ describe('work in limited time', () => {
     expect(clock.timers).toBe(0);
   });
 
-  it('is told by its signal when the time is over, and decides itself what that means', async () => {
+  it('aborts the signal of the work when the time is over', async () => {
     const clock = new FakeClock();
     const work = withTimeout(clock, 1_500, (signal) => abortable(never, signal));
     const ended = expect(work).rejects.toThrow('no answer within 1.5 s');

@@ -18,7 +18,7 @@ async function twoProfiles(options: ConversationOptions = {}, common: Conversati
 }
 
 describe('a call that waits for a session with room', () => {
-  it('goes on in the sessions that there are when the client begins anew', async () => {
+  it('continues a waiting call on the new sessions when the client initializes again', async () => {
     const { opened, open } = makeGate();
     let first = true;
     const own = await conversationWith({
@@ -47,7 +47,7 @@ describe.each([1, 3])(
   (maxSessions) => {
     const common = { maxSessions };
 
-    it('has its session opened by the first call, once for all that come meanwhile', async () => {
+    it('opens the session of another profile with its first call, once for concurrent calls', async () => {
       const { own, other } = await twoProfiles({}, common);
       await own.begin();
       expect(other.server.requests).toHaveLength(0);
@@ -61,13 +61,13 @@ describe.each([1, 3])(
       expect(other.mcp.sessions.size).toBe(0);
     });
 
-    it('is called without a session where its client has opened none', async () => {
+    it('sends calls of another profile without a session where the client has opened none', async () => {
       const { other } = await twoProfiles({ sessionId: false, on: { 'tools/call': ok } }, common);
       expect(textOf(await other.echo(0).reply)).toContain('"result"');
       expect(other.server.of('initialize')).toHaveLength(0);
     });
 
-    it('is told the log level, when it is opened and afterwards, and of changed roots; subscriptions are not its own', async () => {
+    it('repeats log level and changed roots to another profile, but no subscriptions', async () => {
       const on = { 'logging/setLevel': ok, 'resources/subscribe': ok };
       const { own, other } = await twoProfiles({}, { ...common, on });
       await own.begin();
@@ -83,7 +83,7 @@ describe.each([1, 3])(
       expect(other.server.of('resources/subscribe')).toHaveLength(0);
     });
 
-    it('has its session left and opened anew, as the client has begun anew', async () => {
+    it('replaces the session of another profile after the client initialized again', async () => {
       const { own, other } = await twoProfiles({}, common);
       await own.begin();
       await other.echo(0).reply;
@@ -95,7 +95,7 @@ describe.each([1, 3])(
       expect(other.places.used).toBe(1);
     });
 
-    it('is opened again where the client begins anew while it is being opened', async () => {
+    it('opens the session of another profile again where the client initializes meanwhile', async () => {
       const gate = makeGate();
       const initialize: Handler = async (_request, _response, context) => {
         await gate.opened;
@@ -112,7 +112,7 @@ describe.each([1, 3])(
       expect(other.sessionsThat('tools/call')).toEqual(['s-1']);
     });
 
-    it('is opened for the others where one of those who wait for it leaves', async () => {
+    it('continues an opening for the other calls when one of them leaves', async () => {
       const gate = makeGate();
       const initialize: Handler = async (_request, _response, context) => {
         await gate.opened;
@@ -134,7 +134,7 @@ describe.each([1, 3])(
       expect(other.server.of('tools/call').map(({ rpc }) => rpc.id)).toEqual(['']);
     });
 
-    it('counts among all sessions, is refused where that would be one too many, and gives its place back', async () => {
+    it('counts the session of another profile in --max-total-sessions, and releases its quota', async () => {
       const places = new SessionQuota(1);
       const { own, other } = await twoProfiles({}, { ...common, places });
       await own.begin();
@@ -148,7 +148,7 @@ describe.each([1, 3])(
       expect(places.used).toBe(0);
     });
 
-    it('gives its place back where it cannot be opened, and when it is closed', async () => {
+    it('releases the quota of a session that failed to open or was closed', async () => {
       const places = new SessionQuota(2);
       const initialize: Handler = (_request, response, context) =>
         other.server.of('initialize').length === 1 ? sendJson(response, 500, {}) : context.fallback();
@@ -162,7 +162,7 @@ describe.each([1, 3])(
       expect(places.used).toBe(1);
     });
 
-    it('gives up what it is opening when the proxy ends, and leaves no session behind', async () => {
+    it('aborts the opening for another profile when the proxy ends, and leaves no session behind', async () => {
       const gate = makeGate();
       const on: ConversationOptions['on'] = {
         'notifications/initialized': async (_request, _response, context) => {
@@ -246,7 +246,7 @@ describe('a session of another profile that cannot be opened', () => {
     expect(textOf(await own.echo(1).reply)).toContain('"result"');
   });
 
-  it('is named, too, where it was lost and cannot be opened anew', async () => {
+  it('names the profile whose lost session cannot be replaced', async () => {
     let down = false;
     const initialize: Handler = (_request, response, context) =>
       down ? sendJson(response, 500, {}) : context.fallback();
@@ -264,7 +264,7 @@ describe('a session of another profile that cannot be opened', () => {
     expect(textOf(await other.echo(2).reply)).toContain('"result"');
   });
 
-  it('because the server never answers is given up after 30 s, and tried again by the next call', async () => {
+  it('gives up a silent opening after 30 s, and the next call tries again', async () => {
     const { own, other } = await twoProfiles({
       on: {
         initialize: (request, response, context) =>

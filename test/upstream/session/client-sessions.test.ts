@@ -12,7 +12,7 @@ const answers = async (replies: readonly { reply: Promise<unknown> }[]) =>
   Promise.allSettled(replies.map(({ reply }) => reply));
 
 describe('a session that the server has lost', () => {
-  it('is opened anew once, however many calls fail with it or come meanwhile, and each is answered', async () => {
+  it('replaces a lost session once for all calls that fail with it, and answers each of them', async () => {
     const { mcp, server, begin, echo } = await conversationWith();
     await begin();
     mcp.forgetSessions();
@@ -22,7 +22,7 @@ describe('a session that the server has lost', () => {
     expect(server.of('notifications/initialized')).toHaveLength(2);
   });
 
-  it('is told of as another one, whatever its server declares, and so is one that the client opens again', async () => {
+  it('reports a new session after a loss and after a second initialize, whatever the server declares', async () => {
     const { mcp, replaced, begin, echo } = await conversationWith();
     await begin();
     expect(replaced.times).toBe(0);
@@ -33,7 +33,7 @@ describe('a session that the server has lost', () => {
     expect(replaced.times).toBe(2);
   });
 
-  it('is opened under an id that is no id of the client, and with what the client said', async () => {
+  it('opens the new session under an id of the proxy, with the params of the client', async () => {
     const { mcp, server, begin, echo } = await conversationWith();
     await begin();
     mcp.forgetSessions();
@@ -43,7 +43,7 @@ describe('a session that the server has lost', () => {
     expect(second?.rpc.id).toBe('mcp-sigv4-proxy:1');
   });
 
-  it('is told the log level and the subscriptions again', async () => {
+  it('replays log level and subscriptions on the new session', async () => {
     const on = { 'logging/setLevel': ok, 'resources/subscribe': ok };
     const { mcp, server, begin, ask, echo } = await conversationWith({ on });
     await begin();
@@ -58,7 +58,7 @@ describe('a session that the server has lost', () => {
     }
   });
 
-  it('costs the call that it fails twice, with what to look at, and no third try', async () => {
+  it('fails a call that two sessions lost, with a remedy and without a third attempt', async () => {
     const lost: Handler = (_request, response) => sendJson(response, 404, errorOf(null, -32001, 'gone'));
     const { server, begin, echo } = await conversationWith({ on: { 'tools/call': lost } });
     await begin();
@@ -68,7 +68,7 @@ describe('a session that the server has lost', () => {
 });
 
 describe('a lost session whose server', () => {
-  it('never answers the initialize has every waiting call answered after 30 s, with one clear error', async () => {
+  it('fails every waiting call after 30 s where the server never answers initialize', async () => {
     const { mcp, server, clock, begin, echo } = await conversationWith({
       on: { initialize: afterwards(1, silence) },
     });
@@ -96,7 +96,7 @@ describe('a lost session whose server', () => {
     expect(server.of('tools/call')).toHaveLength(3);
   });
 
-  it('did not answer, and then comes back, serves the next call', async () => {
+  it('serves the next call when a server that did not answer is back', async () => {
     let silent = true;
     const { mcp, server, clock, begin, echo } = await conversationWith({
       on: { initialize: afterwards(1, (_q, _r, context) => (silent ? undefined : context.fallback())) },
@@ -111,7 +111,7 @@ describe('a lost session whose server', () => {
     expect(textOf(await echo('').reply)).toContain('"result"');
   });
 
-  it('does not answer holds no call longer than its own time, which then knows that it did not run', async () => {
+  it('ends a waiting call at its own deadline, as not sent', async () => {
     const { mcp, server, begin, echo } = await conversationWith({
       on: { initialize: afterwards(1, silence) },
     });
@@ -167,7 +167,7 @@ describe('a lost session whose server', () => {
     },
   );
 
-  it('loses what it has just opened is asked three times, and no more', async () => {
+  it('tries three times to open a session that the server loses at once', async () => {
     const { mcp, server, begin, echo } = await conversationWith({
       on: {
         'notifications/initialized': afterwards(1, (_q, response) => void response.writeHead(404).end()),
@@ -208,7 +208,7 @@ describe('a message without an answer that meets a lost session', () => {
     },
   );
 
-  it('is said once more where it is a notification', async () => {
+  it('re-sends a notification after a lost session', async () => {
     const lost: Handler = (_q, response) =>
       sendJson(response, 400, errorOf(null, -32000, 'Session not found'));
     let first = true;
@@ -227,7 +227,7 @@ describe('a message without an answer that meets a lost session', () => {
     expect(sessionsThat('notifications/progress')).toEqual(['s-0', 's-1']);
   });
 
-  it('does not take another refusal for it', async () => {
+  it('does not take another refusal for a lost session', async () => {
     const { conversation, server, begin } = await conversationWith({
       on: { response: (_q, response) => sendJson(response, 400, errorOf(null, -32602, 'no such request')) },
     });
@@ -240,7 +240,7 @@ describe('a message without an answer that meets a lost session', () => {
   });
 });
 
-describe('what the client hears of changed lists', () => {
+describe('list changes after a new session', () => {
   /** A server that declares another version with every session. */
   const changing = (): { readonly on: Record<string, Handler>; version: number } => {
     const state = {
@@ -267,7 +267,7 @@ describe('what the client hears of changed lists', () => {
   };
   const TOOLS = 'notifications/tools/list_changed';
 
-  it('is nothing where the same server stands behind the new session', async () => {
+  it('emits no list change where the same server is behind the new session', async () => {
     const { mcp, begin, echo, changes } = await conversationWith();
     await begin();
     mcp.forgetSessions();
@@ -275,7 +275,7 @@ describe('what the client hears of changed lists', () => {
     expect(changes()).toEqual([]);
   });
 
-  it('is one change where the lost session is replaced, and none for the next of the same server', async () => {
+  it('emits one list change after a replaced session, and none for the next of the same server', async () => {
     const { on } = changing();
     const { mcp, begin, echo, changes } = await conversationWith({ on });
     await begin();
@@ -298,7 +298,7 @@ describe('what the client hears of changed lists', () => {
     },
   );
 
-  it('is one change where several sessions tell of it, each on its own stream or on that of a call', async () => {
+  it('emits a change once that several sessions announce, on their streams or on those of calls', async () => {
     const change = { jsonrpc: '2.0', method: TOOLS };
     const { begin, echo, changes, clock } = await conversationWith({
       maxSessions: 2,
@@ -322,7 +322,7 @@ describe('what the client hears of changed lists', () => {
     expect(changes()).toEqual([TOOLS, TOOLS]);
   });
 
-  it('does not depend on the call on whose stream it comes', async () => {
+  it('emits a list change though the call whose stream carries it is cancelled', async () => {
     const heard: unknown[] = [];
     const { begin, echo, changes } = await conversationWith({
       on: {
@@ -342,8 +342,8 @@ describe('what the client hears of changed lists', () => {
   });
 });
 
-describe('the end of a conversation', () => {
-  it('waits a moment for the answer to the client’s own initialize, and leaves no session behind', async () => {
+describe('closing the sessions of a client', () => {
+  it('waits a moment for a running initialize of the client, and leaves no session behind', async () => {
     const { opened, open } = makeGate();
     const { conversation, initialize, mcp, server, places } = await conversationWith({
       on: {
@@ -362,7 +362,7 @@ describe('the end of a conversation', () => {
     expect(places.used).toBe(0);
   });
 
-  it('does not wait for one that never comes', async () => {
+  it('does not wait for an initialize that is never answered', async () => {
     const { conversation, initialize, server, clock } = await conversationWith({
       on: { initialize: () => undefined },
     });
@@ -373,7 +373,7 @@ describe('the end of a conversation', () => {
     await closed;
   });
 
-  it('gives up what is being opened, and leaves no session behind', async () => {
+  it('aborts a running opening, and leaves no session behind', async () => {
     const { conversation, mcp, server, clock, begin, echo } = await conversationWith({
       on: { initialize: afterwards(1, silence) },
     });

@@ -11,7 +11,7 @@ function toldOf(...messages: Parameters<ClientState['remember']>[0][]): unknown[
   return told.requests.map(({ method, json }) => [method, json.params]);
 }
 
-describe('what a new session is told', () => {
+describe('the state that is replayed on a new session', () => {
   it('is the last log level, and each subscription that stands, in the order they were made', () => {
     expect(
       toldOf(

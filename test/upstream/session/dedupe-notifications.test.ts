@@ -32,7 +32,7 @@ it('passes once what several sessions tell within a moment', async () => {
   expect(shown).toEqual([TOOLS, 'notifications/prompts/list_changed']);
 });
 
-it('passes a second change soon after the first, once, whoever tells of it first', async () => {
+it('passes a second change soon after the first once, whichever session announces it first', async () => {
   const { clock, shown, tell } = rig();
   tell(a, TOOLS);
   tell(b, TOOLS);
@@ -42,7 +42,7 @@ it('passes a second change soon after the first, once, whoever tells of it first
   expect(shown).toEqual([TOOLS, TOOLS]);
 });
 
-it('passes a later change, though a session that told of the first is silent now', async () => {
+it('passes a later change that only one session announces', async () => {
   const { clock, shown, tell } = rig();
   tell(a, TOOLS);
   tell(a, TOOLS);

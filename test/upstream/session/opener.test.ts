@@ -46,7 +46,7 @@ async function rig(options: SessionServerOptions = {}, layers: readonly Layer[] 
   return { mcp, server, clock, told, opener, opening };
 }
 
-describe('opening a session as the client opened its own', () => {
+describe('opening a session with the params of the client', () => {
   it('says initialize under ids of the proxy, initialized, and what the client has said since', async () => {
     const { server, opener, opening, told } = await rig();
     told.remember(requestOf('logging/setLevel', { level: 'info' }));

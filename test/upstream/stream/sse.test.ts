@@ -199,7 +199,7 @@ describe('a parser that passes over long events', () => {
     expect(heard(text.match(/[\s\S]{1,1000}/g) ?? [])).toEqual([event('a\nb')]);
   });
 
-  it('hears one that is as long as allowed', () => {
+  it('reads an event of the maximum length', () => {
     expect(heard(['data: 0123456789abcdef\n\n'])).toEqual([event('0123456789abcdef')]);
   });
 

@@ -126,7 +126,7 @@ describe('the error of a lost session', () => {
     expect(lost?.message).not.toContain('s-1');
   });
 
-  it('is told from one that could not be mended', () => {
+  it('distinguishes a lost session from an error that a new session cannot resolve', () => {
     expect(isSessionLost(new ProxyError('session-lost', 'no new one', { sent: 'no' }))).toBe(false);
     expect(isSessionLost(new Error('session-lost'))).toBe(false);
   });
