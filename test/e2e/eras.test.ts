@@ -53,7 +53,7 @@ const CELLS: readonly Cell[] = [
     client: 'session',
     server: 'stateless',
     speaks: /Unsupported protocol version/,
-    happens: "fails at once: the server's error to `initialize` (-32022), with the revisions that it knows",
+    happens: "fails at once: the server's error to `initialize` (-32022) lists its revisions",
   },
   { client: 'session', server: 'both', speaks: SESSION, happens: 'works, in a session' },
   {
@@ -68,7 +68,7 @@ const CELLS: readonly Cell[] = [
     client: 'both',
     server: 'session',
     speaks: SESSION,
-    happens: "works, in a session, which the client opens on the server's error to `server/discover`",
+    happens: "works, in a session; the client opens it after the server's error to `server/discover`",
   },
   { client: 'both', server: 'stateless', speaks: STATELESS, happens: 'works, without a session' },
   { client: 'both', server: 'both', speaks: STATELESS, happens: 'works, without a session' },
