@@ -1,6 +1,6 @@
 // Random faults at 16 requests in flight, against a server that writes down what it ran.
 //   node scripts/soak.mjs [--seconds 600] [--seed <n>]
-//                         [--with sessions,limits,profiles,signals,questions]
+//                         [--with sessions,limits,profiles,signals,questions,adaptive]
 // Exit code 0 where every request was answered exactly once, none ran twice, and nothing grew.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

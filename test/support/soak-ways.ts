@@ -9,6 +9,8 @@ export interface SoakWay {
   readonly asks?: boolean;
   /** How often the process gets a SIGHUP. */
   readonly signalMs?: number;
+  /** Retries adapt to the rate that the server accepts. */
+  readonly adaptive?: boolean;
 }
 
 export const SOAK_WAYS = {
@@ -31,18 +33,21 @@ export const SOAK_WAYS = {
   profiles: { args: ['--breaker-reset', '1'], profiles: ['one', 'two', 'three'] },
   signals: { args: [], signalMs: 1_500 },
   questions: { args: [], asks: true },
+  // The 429s of the fault server follow no rate: to learn one from them leaves a few calls a second.
+  adaptive: { args: [], adaptive: true },
 } as const satisfies Readonly<Record<string, SoakWay>>;
 
 export type SoakWayName = keyof typeof SOAK_WAYS;
 
 /** All of these together. */
-export function combined(names: readonly SoakWayName[]): Required<Omit<SoakWay, 'signalMs'>> & {
+export function combined(names: readonly SoakWayName[]): Required<Omit<SoakWay, 'signalMs' | 'adaptive'>> & {
   readonly signalMs: number | undefined;
 } {
   const ways: readonly SoakWay[] = names.map((name) => SOAK_WAYS[name]);
   const profiles = ways.flatMap((way) => way.profiles ?? []);
+  const adaptive = ways.some((way) => way.adaptive ?? false);
   return {
-    args: ways.flatMap(({ args }) => args),
+    args: ['--retry-mode', adaptive ? 'adaptive' : 'standard', ...ways.flatMap(({ args }) => args)],
     profiles,
     sessions: Math.max(1, ...ways.map(({ sessions = 1 }) => sessions)),
     asks: ways.some(({ asks = false }) => asks),
