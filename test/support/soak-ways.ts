@@ -33,7 +33,8 @@ export const SOAK_WAYS = {
   profiles: { args: ['--breaker-reset', '1'], profiles: ['one', 'two', 'three'] },
   signals: { args: [], signalMs: 1_500 },
   questions: { args: [], asks: true },
-  // The 429s of the fault server follow no rate: to learn one from them leaves a few calls a second.
+  // The 429s of the fault server follow no rate: to learn one from them leaves a few calls a
+  // second.
   adaptive: { args: [], adaptive: true },
 } as const satisfies Readonly<Record<string, SoakWay>>;
 

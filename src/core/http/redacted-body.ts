@@ -6,19 +6,22 @@ const SESSION_ID = 'mcp-session-id';
 
 /** The head without known secrets; the same head where it has none. */
 export function redactedHead(head: HttpFacts, redactor: Redactor): HttpFacts {
-  const cleaned: Record<string, string | string[] | undefined> = {};
-  let changed = false;
-  for (const [name, value] of Object.entries(head.headers)) {
-    const shown = name === SESSION_ID ? value : cleanedValue(value, redactor);
+  let cleaned: Record<string, HeaderValue> | undefined;
+  // No entries and no copy where nothing changes: this runs for every answer.
+  for (const name in head.headers) {
+    if (name === SESSION_ID) continue;
+    const value = head.headers[name];
+    const shown = redactedValue(value, redactor);
+    if (shown === value) continue;
+    cleaned ??= { ...head.headers };
     cleaned[name] = shown;
-    changed ||= shown !== value;
   }
-  return changed ? { ...head, headers: cleaned } : head;
+  return cleaned ? { ...head, headers: cleaned } : head;
 }
 
 type HeaderValue = HttpFacts['headers'][string];
 
-function cleanedValue(value: HeaderValue, redactor: Redactor): HeaderValue {
+function redactedValue(value: HeaderValue, redactor: Redactor): HeaderValue {
   if (typeof value === 'string') return redactor.withoutKnown(value);
   if (!value) return value;
   const cleaned = value.map((item) => redactor.withoutKnown(item));

@@ -14,15 +14,16 @@ const FIRST_EVENT_MS = 100;
 /**
  * Finds a session-lost error at the beginning of a 2xx response: an HTTP client needs it as a
  * status, before the response passes. Consumes nothing.
+ * @returns undefined where the response is known to be none, as nearly every response is.
  */
 export function readEarlyLoss(
   response: Incoming,
   sessionId: string,
   clock: Clock,
-): Promise<ProxyError | undefined> {
+): Promise<ProxyError | undefined> | undefined {
   const { headers } = response;
   const length = Number(headerOf(headers, 'content-length'));
-  if (isEncoded(headers) || length > MAX_COMPLAINT_BYTES) return NO_LOSS;
+  if (isEncoded(headers) || length > MAX_COMPLAINT_BYTES) return undefined;
   const isStream = mediaTypeOf(headers) === 'text/event-stream';
   const complete = isStream ? hasEvent : () => false;
   if (response.ended || complete(response.unread)) return findLoss(response, sessionId);
@@ -32,8 +33,6 @@ export function readEarlyLoss(
   );
 }
 
-const NO_LOSS = Promise.resolve(undefined);
-
 async function waitForBeginning(response: Incoming, complete: (bytes: Buffer) => boolean): Promise<void> {
   while (await response.waitForMore()) {
     if (response.unreadBytes > MAX_COMPLAINT_BYTES || complete(response.unread)) return;
@@ -42,11 +41,11 @@ async function waitForBeginning(response: Incoming, complete: (bytes: Buffer) =>
 
 const hasEvent = (bytes: Buffer): boolean => bytes.includes('\n\n') || bytes.includes('\r\n\r\n');
 
-function findLoss(response: Incoming, sessionId: string): Promise<ProxyError | undefined> {
-  if (response.unreadBytes > MAX_COMPLAINT_BYTES) return NO_LOSS;
+function findLoss(response: Incoming, sessionId: string): Promise<ProxyError | undefined> | undefined {
+  if (response.unreadBytes > MAX_COMPLAINT_BYTES) return undefined;
   const { unread } = response;
   // Checked before parsing: nearly every response is a result.
-  if (!isComplaint(unread)) return NO_LOSS;
+  if (!isComplaint(unread)) return undefined;
   return Promise.resolve(readLostSession(response, unread, sessionId));
 }
 

@@ -315,13 +315,14 @@ export class PassThrough {
       if (exchange.pass) {
         const { message, sessionId } = exchange;
         if (sessionId !== undefined && message?.kind === 'request') {
-          const findLoss = () => readEarlyLoss(response, sessionId, this.#deps.clock);
-          const lost = await this.#withSilenceLimit(exchange, response, findLoss);
+          const early = readEarlyLoss(response, sessionId, this.#deps.clock);
+          const lost = early && (await this.#withSilenceLimit(exchange, response, () => early));
           if (lost) throw lost;
         }
-        const checked = await this.#withSilenceLimit(exchange, response, () =>
-          this.#checkedBody(exchange, opened),
-        );
+        // A short answer arrives whole with its head: no wait, and no promise.
+        const checked = response.ended
+          ? this.#checkWhole(exchange, opened)
+          : await this.#withSilenceLimit(exchange, response, () => this.#checkedBody(exchange, opened));
         const http = checked === undefined ? toHttpFacts(response) : unencoded(toHttpFacts(response));
         const sink = exchange.pass(http);
         if (sink && checked !== undefined) return await this.#sendText(exchange, response, sink, checked);
@@ -364,6 +365,10 @@ export class PassThrough {
     const { clock } = this.#deps;
     const tap = tapEvents(response, onAnswer);
     const request = message?.kind === 'request' ? message : undefined;
+    if (!tap && request?.method !== 'tools/list') {
+      await this.#withSilenceLimit(exchange, response, () => response.pipeTo((chunk) => sink.write(chunk)));
+      return { kind: 'passed', http };
+    }
     // A notification has no answer.
     const checked =
       tap && message?.kind !== 'notification'
@@ -431,16 +436,28 @@ export class PassThrough {
    */
   async #checkedBody(exchange: ForwardedExchange, opened: OpenedExchange): Promise<string | undefined> {
     const { response } = opened;
-    const { headers, status } = response;
-    const { message: request } = exchange;
-    const type = mediaTypeOf(headers);
-    if (request?.kind !== 'request' || isEncoded(headers)) return undefined;
-    if (type !== 'application/json' && type !== '') return undefined;
+    if (!this.#isChecked(exchange, response)) return undefined;
     while (response.unreadBytes <= MAX_CHECKED_BYTES && (await response.waitForMore()));
     if (response.unreadBytes > MAX_CHECKED_BYTES) return undefined;
-    const { unread } = response;
     // Throws what cut the response.
     if (!response.ended) await response.drain();
+    return this.#checkWhole(exchange, opened);
+  }
+
+  #isChecked({ message }: ForwardedExchange, { headers }: Incoming): boolean {
+    if (message?.kind !== 'request' || isEncoded(headers)) return false;
+    const type = mediaTypeOf(headers);
+    return type === 'application/json' || type === '';
+  }
+
+  /** Checks a body that has arrived to its end. */
+  #checkWhole(exchange: ForwardedExchange, opened: OpenedExchange): string | undefined {
+    const { response } = opened;
+    const { message: request } = exchange;
+    if (request?.kind !== 'request' || !this.#isChecked(exchange, response)) return undefined;
+    if (response.unreadBytes > MAX_CHECKED_BYTES) return undefined;
+    const { headers, status, unread } = response;
+    const type = mediaTypeOf(headers);
     if (unread.length === 0) throw missingAnswer(status, headers, unread);
     if (isThrottledBody(unread)) throw this.#statusError(exchange, opened, unread);
     return type === ''
