@@ -326,6 +326,8 @@ export class PassThrough {
         const http = checked === undefined ? toHttpFacts(response) : unencoded(toHttpFacts(response));
         const sink = exchange.pass(http);
         if (sink && checked !== undefined) return await this.#sendText(exchange, response, sink, checked);
+        if (sink && this.#passesUnread(exchange, response))
+          return await this.#passBody(exchange, opened, sink);
         if (sink) return await this.#streamBody(exchange, opened, sink);
       }
       return await this.#readAnswer(exchange, opened, request);
@@ -352,6 +354,24 @@ export class PassThrough {
     if (this.#owners.size > MAX_OWNERS && oldest !== undefined) this.#owners.delete(oldest);
   }
 
+  /** Neither an event stream, which is observed, nor a tool list, which is copied. */
+  #passesUnread({ message }: ForwardedExchange, { headers }: Incoming): boolean {
+    const isList = message?.kind === 'request' && message.method === 'tools/list';
+    return !isList && mediaTypeOf(headers) !== 'text/event-stream';
+  }
+
+  /** Apart from `#streamBody`, whose closures would be made for every call. */
+  async #passBody(
+    exchange: ForwardedExchange,
+    { response, lease }: OpenedExchange,
+    sink: BodySink,
+  ): Promise<Reply> {
+    sink.onSlow?.(() => lease.markSlow());
+    const write = (chunk: Buffer): Promise<void> => sink.write(chunk);
+    await this.#withSilenceLimit(exchange, response, () => response.pipeTo(write));
+    return { kind: 'passed', http: toHttpFacts(response) };
+  }
+
   /** Passes the response through unchanged; a slow client slows the server. */
   async #streamBody(
     exchange: ForwardedExchange,
@@ -365,10 +385,6 @@ export class PassThrough {
     const { clock } = this.#deps;
     const tap = tapEvents(response, onAnswer);
     const request = message?.kind === 'request' ? message : undefined;
-    if (!tap && request?.method !== 'tools/list') {
-      await this.#withSilenceLimit(exchange, response, () => response.pipeTo((chunk) => sink.write(chunk)));
-      return { kind: 'passed', http };
-    }
     // A notification has no answer.
     const checked =
       tap && message?.kind !== 'notification'
