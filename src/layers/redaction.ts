@@ -17,7 +17,7 @@ export function redaction(redactor: Redactor): Layer {
       try {
         const reply = await next(watched);
         if (reply.kind === 'passed') await guard?.flush();
-        return redactReply(reply, redactor);
+        return redactReply(reply, redactor, httpContext !== undefined);
       } catch (error) {
         throw redactError(error, redactor);
       }
@@ -52,10 +52,11 @@ function redactValue(value: unknown, redactor: Redactor): unknown {
   return entries.some(([key, item]) => item !== value[key]) ? Object.fromEntries(entries) : value;
 }
 
-function redactReply(reply: Reply, redactor: Redactor): Reply {
+/** @param showsHead - the client is an HTTP client, which also gets the response's headers. */
+function redactReply(reply: Reply, redactor: Redactor, showsHead: boolean): Reply {
   if (reply.kind !== 'answer') return reply;
   const message = redactResponse(reply.message, redactor);
-  const http = reply.http && redactedHead(reply.http, redactor);
+  const http = showsHead && reply.http ? redactedHead(reply.http, redactor) : reply.http;
   if (message === reply.message && http === reply.http) return reply;
   return http ? { ...reply, message, http } : { ...reply, message };
 }

@@ -541,6 +541,12 @@ function settleOrAbort(handled: Promise<Reply>, signal: AbortSignal): Promise<Re
     const leave = (): void => void setImmediate(() => reject(signal.reason));
     if (signal.aborted) leave();
     else signal.addEventListener('abort', leave, { once: true });
-    handled.then(resolve, reject).finally(() => signal.removeEventListener('abort', leave));
+    const settle =
+      <T>(act: (outcome: T) => void) =>
+      (outcome: T): void => {
+        signal.removeEventListener('abort', leave);
+        act(outcome);
+      };
+    handled.then(settle(resolve), settle(reject));
   });
 }

@@ -71,8 +71,17 @@ export class Redactor {
     let cleaned = text;
     for (const secrets of [this.#lasting, this.#known])
       for (const spellings of secrets.values())
-        for (const spelling of spellings) cleaned = cleaned.replaceAll(spelling, () => shown(spelling));
+        for (const spelling of spellings)
+          if (cleaned.includes(spelling)) cleaned = cleaned.replaceAll(spelling, () => shown(spelling));
     return cleaned;
+  }
+
+  /** True where the text contains a known secret. Cheaper than `withoutKnown`: it makes no text. */
+  hasKnown(text: string): boolean {
+    for (const secrets of [this.#lasting, this.#known])
+      for (const spellings of secrets.values())
+        for (const spelling of spellings) if (text.includes(spelling)) return true;
+    return false;
   }
 
   /** The text without known secrets and without what looks like one. */

@@ -6,8 +6,11 @@ const SESSION_ID = 'mcp-session-id';
 
 /** The head without known secrets; the same head where it has none. */
 export function redactedHead(head: HttpFacts, redactor: Redactor): HttpFacts {
+  // One search over all values: this runs for every answer, and nearly none holds a secret.
+  let all = '';
+  for (const name in head.headers) all += `${head.headers[name]}\n`;
+  if (!redactor.hasKnown(all)) return head;
   let cleaned: Record<string, HeaderValue> | undefined;
-  // No entries and no copy where nothing changes: this runs for every answer.
   for (const name in head.headers) {
     if (name === SESSION_ID) continue;
     const value = head.headers[name];
@@ -83,7 +86,7 @@ export class RedactedBody implements BodySink {
   #judge(bytes: Buffer): void {
     const isStart = this.#first || (this.#isEvents && ENDS_EVENT.test(this.#tail));
     this.#first = false;
-    this.#tail = (this.#tail + bytes.toString('latin1', bytes.length - 2)).slice(-2);
+    if (this.#isEvents) this.#tail = (this.#tail + bytes.toString('latin1', bytes.length - 2)).slice(-2);
     if (isStart) this.#failing = isError(bytes) || !(this.#isJson || this.#isEvents);
   }
 
