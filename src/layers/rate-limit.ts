@@ -226,8 +226,8 @@ export class TokenBucket {
 
 /**
  * Takes a token for every attempt of a request. Notifications, responses and pings never wait.
- * @param buckets - one per profile: each is another account to the server, and a pause that it asks
- * of one is none of the others' business.
+ * @param buckets - one per profile: the server limits each account separately, and a pause that it
+ * requests of one profile does not delay the others.
  * @param isAwaited - whether those in line wait for this, too, so that it goes before them.
  */
 export function rateLimit(

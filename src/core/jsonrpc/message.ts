@@ -59,7 +59,7 @@ export const paramsOf = (message: Message): JsonObject =>
 export const has = (json: JsonObject, key: string): boolean => Object.hasOwn(json, key);
 
 /**
- * Classifies parsed JSON as one of the three kinds, or returns a phrase that says why it is none.
+ * Classifies parsed JSON as one of the three kinds, or returns the reason why it is invalid.
  */
 export function classify(text: string, json: unknown): Message | string {
   if (!isObject(json)) return 'a JSON-RPC message is an object';
@@ -236,7 +236,7 @@ export function cancellationOfId(id: string, reason: string): Notification {
 
 /**
  * Creates the error response for a failure of the proxy.
- * @param id - the request's id as its client spelled it; undefined where there is none to name.
+ * @param id - the request's id as its client spelled it; undefined if it is unknown.
  */
 export function errorResponse(error: JsonObject, id: string | undefined): Response {
   const text = `{"jsonrpc":"2.0",${id === undefined ? '' : `"id":${id},`}"error":${JSON.stringify(error)}}`;

@@ -49,7 +49,7 @@ export function isRejectedUnread(errorType: string | undefined): boolean {
 
 /**
  * The bare name of an AWS error, from the header `x-amzn-errortype` or from `__type` or `code` of
- * the body; "" where there is none. Namespaces before "#" and addresses after ":" are removed, as
+ * the body; "" if neither has one. Namespaces before "#" and addresses after ":" are removed, as
  * the AWS SDKs do. Pure.
  */
 export function errorTypeOf(headers: HttpFacts['headers'], body?: string): string {

@@ -35,7 +35,7 @@ function endOf(piece: string, text: string, from: number): number {
   return at;
 }
 
-/** Where the first such piece ends from here on; -1 where there is none. */
+/** The end of the first match of the piece from here on; -1 without a match. */
 function find(piece: string, text: string, from: number): number {
   if (!piece.includes('?')) {
     let at = text.indexOf(piece, from);
@@ -64,6 +64,6 @@ const widthAt = (text: string, at: number): number => ((text.codePointAt(at) ?? 
 /** True in the middle of a character of two units. */
 const splitsCharacter = (text: string, at: number): boolean => at > 0 && widthAt(text, at - 1) === 2;
 
-/** True where any of the patterns matches; never, where there is none. */
+/** True if any of the patterns matches; false for an empty list. */
 export const matchesAny = (patterns: readonly string[], text: string): boolean =>
   patterns.some((pattern) => matchesGlob(pattern, text));

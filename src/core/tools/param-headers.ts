@@ -181,7 +181,7 @@ const own = (value: unknown, key: string): unknown =>
 const PLAIN = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
 const MARKED = /^=\?base64\?.*\?=$/s;
 
-/** The value of a derived header, encoded where needed; undefined where there is none. */
+/** The value of a derived header, encoded where needed; undefined if the call lacks it. */
 export function headerValueOf(value: unknown): string | undefined {
   switch (typeof value) {
     case 'string':

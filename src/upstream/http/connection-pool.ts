@@ -114,7 +114,7 @@ export class ConnectionPool {
   }
 
   /**
-   * Takes an idle connection for work that yields to any request; undefined where there is none.
+   * Takes an idle connection for work that yields to any request; undefined if all are in use.
    */
   tryYieldingLease(): Lease | undefined {
     if (this.#idle.length === 0 || this.#busy.size >= this.#options.max) return undefined;
@@ -133,7 +133,7 @@ export class ConnectionPool {
     }
   }
 
-  /** Takes a lease on an open connection; undefined where there is none. */
+  /** Takes a lease on an open connection; undefined if none is open and idle. */
   tryOpenLease(): Lease | undefined {
     const kept = this.#idle.length > 0 || this.#dialled !== undefined;
     return kept ? this.tryLease() : undefined;
@@ -265,7 +265,7 @@ export class ConnectionPool {
   }
 
   /**
-   * Detaches the response that its client has read slowly for longest; false where there is none.
+   * Detaches the response that its client has read slowly for longest; false without a slow one.
    */
   #displaceSlow(): boolean {
     const [slow] = this.#slow;
