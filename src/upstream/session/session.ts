@@ -120,6 +120,11 @@ export class Session implements Origin {
     return this.#lost;
   }
 
+  /** True once the session is lost or closed: its id is gone, also while its DELETE is under way. */
+  get #isOver(): boolean {
+    return this.#ended.signal.aborted;
+  }
+
   /** True where another principal signs now: requests in flight go on, new ones may not start. */
   get foreign(): boolean {
     return this.#foreign;
@@ -180,7 +185,7 @@ export class Session implements Origin {
     const { transport, clock, readTimeoutMs } = this.#deps;
     const filteredEmit: Emit = async (message, origin) => {
       // The answer could not be delivered.
-      if (this.#lost && message.kind === 'request') this.#dropped('a request of a session that is gone');
+      if (this.#isOver && message.kind === 'request') this.#dropped('a request of a session that is gone');
       // Emitted through the session, because the call may be cancelled.
       else if (isChangeNotification(message)) await this.#emitUnlessDuplicate(message);
       else await emit(message, origin);
@@ -263,7 +268,7 @@ export class Session implements Origin {
    */
   async notify(text: string, signal: AbortSignal, { priority = false } = {}): Promise<Reply> {
     // Without its session's id it would be attributed to no session, or another.
-    if (this.#lost) return { kind: 'accepted' };
+    if (this.#isOver) return { kind: 'accepted' };
     const id = this.#id;
     try {
       return await postNotification(this.#deps, {

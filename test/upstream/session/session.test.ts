@@ -192,6 +192,18 @@ describe('closing a session', () => {
     ).toEqual([['the-session', '2025-11-25']]);
   });
 
+  it('a closed session posts no response and no progress without its session id', async () => {
+    const { server, session } = await openSession((_request, response) => void response.writeHead(204).end());
+    const closing = session.close();
+    for (const late of [
+      '{"jsonrpc":"2.0","id":0,"result":{"action":"accept"}}',
+      '{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"","progress":1}}',
+    ])
+      expect(await session.notify(late, new AbortController().signal)).toEqual({ kind: 'accepted' });
+    await closing;
+    expect(server.requests.map(({ method, rpc }) => rpc.method ?? method)).toEqual(['initialize', 'DELETE']);
+  });
+
   it('waits at most a second for the answer to DELETE', async () => {
     const { server, session, clock, lanes } = await openSession(() => undefined);
     const closing = session.close();
