@@ -3,7 +3,7 @@ import type { Arguments } from '../config/argv.ts';
 import { readFlags } from '../config/option.ts';
 import { isObject, type Response, valueTextAt } from '../core/jsonrpc/message.ts';
 import { firstLine } from '../core/system/plain-text.ts';
-import { abortable } from '../core/time/clock.ts';
+import { abortable } from '../core/time/waits.ts';
 import { type CommandContext, EXIT_USAGE, printError } from './command.ts';
 import { CommandClient } from './command-client.ts';
 import { ProgressLine } from './progress-line.ts';

@@ -8,7 +8,8 @@ import {
   type Response,
 } from '../core/jsonrpc/message.ts';
 import { Events } from '../core/pipeline/events.ts';
-import { abortable, type Clock, systemClock } from '../core/time/clock.ts';
+import { type Clock, systemClock } from '../core/time/clock.ts';
+import { abortable } from '../core/time/waits.ts';
 import { logEvents } from '../observe/log.ts';
 import type { LogLevel } from '../observe/options.ts';
 import { McpProxy } from '../proxy.ts';

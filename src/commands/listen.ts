@@ -1,6 +1,7 @@
 import { causeText } from '../core/errors/errors.ts';
 import type { Events } from '../core/pipeline/events.ts';
-import { sleep, systemClock } from '../core/time/clock.ts';
+import { systemClock } from '../core/time/clock.ts';
+import { sleep } from '../core/time/waits.ts';
 import type { McpProxy } from '../proxy.ts';
 import type { Settings } from '../settings.ts';
 

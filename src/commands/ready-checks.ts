@@ -1,6 +1,6 @@
 import type { ReadyCheck } from '../client/http/readiness.ts';
 import { ProxyError } from '../core/errors/errors.ts';
-import { abortable } from '../core/time/clock.ts';
+import { abortable } from '../core/time/waits.ts';
 import type { McpProxy } from '../proxy.ts';
 import type { Settings } from '../settings.ts';
 

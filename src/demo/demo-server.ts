@@ -1,5 +1,6 @@
 /** The MCP half of the demo endpoint: answers messages, without HTTP. */
-import { type Clock, sleep } from '../core/time/clock.ts';
+import type { Clock } from '../core/time/clock.ts';
+import { sleep } from '../core/time/waits.ts';
 
 const PROTOCOL_VERSIONS = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05'] as const;
 const MAX_WAIT_MS = 60_000;

@@ -4,7 +4,8 @@
  */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
-import { type Clock, settleWithin } from '../core/time/clock.ts';
+import type { Clock } from '../core/time/clock.ts';
+import { settleWithin } from '../core/time/waits.ts';
 import { isObject } from './demo-server.ts';
 
 /** Far beyond what a demo on loopback takes, so that reaching it means a hang. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { sleep } from '../../src/core/time/clock.ts';
+import { sleep } from '../../src/core/time/waits.ts';
 import { FakeClock } from './fake-clock.ts';
 import { SessionServer, type SessionServerOptions } from './mcp-behaviours.ts';
 import { ScriptedServer } from './scripted-server.ts';

@@ -1,6 +1,7 @@
 import { causeText, ProxyError } from '../../core/errors/errors.ts';
 import type { Events } from '../../core/pipeline/events.ts';
-import { abortable, type Clock, withTimeout } from '../../core/time/clock.ts';
+import type { Clock } from '../../core/time/clock.ts';
+import { abortable, withTimeout } from '../../core/time/waits.ts';
 import {
   type Credentials,
   hasExpired,

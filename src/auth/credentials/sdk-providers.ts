@@ -6,7 +6,8 @@ import {
   fromTemporaryCredentials,
   fromTokenFile,
 } from '@aws-sdk/credential-providers';
-import { abortable, type Clock, withTimeout } from '../../core/time/clock.ts';
+import type { Clock } from '../../core/time/clock.ts';
+import { abortable, withTimeout } from '../../core/time/waits.ts';
 import type { BaseProvider, SdkCredentials } from './credentials.ts';
 import type { CredentialPlan } from './plan.ts';
 import { aliasOf } from './profile-alias.ts';

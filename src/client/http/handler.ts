@@ -27,7 +27,8 @@ import {
 } from '../../core/pipeline/call.ts';
 import type { Events } from '../../core/pipeline/events.ts';
 import { type BareRequest, deriveHttpContext, type HttpExchange } from '../../core/pipeline/http-context.ts';
-import { type Clock, settleWithin } from '../../core/time/clock.ts';
+import type { Clock } from '../../core/time/clock.ts';
+import { settleWithin } from '../../core/time/waits.ts';
 import { listKeyOf } from '../../core/tools/list-pages.ts';
 import { startHeartbeat } from '../heartbeat.ts';
 import { Abandoned, rescue } from '../rescue.ts';

@@ -1,5 +1,6 @@
 import { causeText } from '../../core/errors/errors.ts';
-import { type Clock, settleWithin, withTimeout } from '../../core/time/clock.ts';
+import type { Clock } from '../../core/time/clock.ts';
+import { settleWithin, withTimeout } from '../../core/time/waits.ts';
 
 /** Load balancers and kubelets probe every few seconds; a result is reused for this long. */
 const RESULT_TTL_MS = 5_000;

@@ -4,7 +4,8 @@ import { Server as NetServer, type Socket } from 'node:net';
 import { BYTE_ORDER_MARK } from '../../core/jsonrpc/message.ts';
 import { parseError } from '../../core/jsonrpc/parse.ts';
 import type { HttpExchange } from '../../core/pipeline/http-context.ts';
-import { type Clock, settleWithin } from '../../core/time/clock.ts';
+import type { Clock } from '../../core/time/clock.ts';
+import { settleWithin } from '../../core/time/waits.ts';
 import {
   admissionRefusal,
   bodyTooLarge,

@@ -1,5 +1,6 @@
 import { type Message, statedVersion } from '../../core/jsonrpc/message.ts';
-import { type Clock, settleWithin } from '../../core/time/clock.ts';
+import type { Clock } from '../../core/time/clock.ts';
+import { settleWithin } from '../../core/time/waits.ts';
 
 /** A server that is slow to accept one notification must not hold up all that follow. */
 const NOTIFICATION_WAIT_MS = 1_000;

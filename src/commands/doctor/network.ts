@@ -1,7 +1,8 @@
 import { lookup } from 'node:dns/promises';
 import { isIP, type Socket } from 'node:net';
 import { causeText } from '../../core/errors/errors.ts';
-import { type Clock, settleWithin, systemClock } from '../../core/time/clock.ts';
+import { type Clock, systemClock } from '../../core/time/clock.ts';
+import { settleWithin } from '../../core/time/waits.ts';
 import type { Settings } from '../../settings.ts';
 import { connectUrl, createConnector } from '../../upstream/http/connect.ts';
 import { connectAdvice, plainCause } from '../../upstream/http/connect-cause.ts';

@@ -14,8 +14,8 @@ import { SharedResponse } from '../jsonrpc/shared-response.ts';
 import { shortKey } from '../jsonrpc/short-key.ts';
 import { type Call, type Handler, NO_DEADLINE } from '../pipeline/call.ts';
 import { deriveHttpContext } from '../pipeline/http-context.ts';
-import { abortableUnsent } from '../time/before-sending.ts';
-import { type Clock, withTimeout } from '../time/clock.ts';
+import type { Clock } from '../time/clock.ts';
+import { abortableUnsent, withTimeout } from '../time/waits.ts';
 import type { ToolCatalog } from './catalog.ts';
 import { MAX_PAGES, readPages } from './list-pages.ts';
 

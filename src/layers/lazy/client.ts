@@ -19,9 +19,9 @@ import {
 import type { Events } from '../../core/pipeline/events.ts';
 import { resultOf, resultReply, resultText } from '../../core/pipeline/result.ts';
 import { SingleFlight } from '../../core/pipeline/single-flight.ts';
-import { abortableUnsent } from '../../core/time/before-sending.ts';
 import { CallController } from '../../core/time/call-signal.ts';
-import { type Clock, withTimeout } from '../../core/time/clock.ts';
+import type { Clock } from '../../core/time/clock.ts';
+import { abortableUnsent, withTimeout } from '../../core/time/waits.ts';
 import { type ListName, listChanges } from '../../core/tools/list-changes.ts';
 import { listRequest } from '../../core/tools/list-edit.ts';
 import { readPages } from '../../core/tools/list-pages.ts';

@@ -13,7 +13,7 @@ import {
 import type { Events } from '../../core/pipeline/events.ts';
 import { type Failure, failureOfError, failureOfReply, isThrottled } from '../../core/pipeline/failure.ts';
 import type { PerProfile } from '../../core/pipeline/per-profile.ts';
-import { sleep } from '../../core/time/clock.ts';
+import { sleep } from '../../core/time/waits.ts';
 import type { AdaptiveRate } from './adaptive-rate.ts';
 import { classifyFailure, decideNotificationRetry, decideRetry, type RetryLimits } from './decision.ts';
 import { type HintDeps, hintsHold, hintsOf } from './hints.ts';

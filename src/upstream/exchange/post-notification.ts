@@ -1,5 +1,6 @@
 import type { Reply } from '../../core/pipeline/call.ts';
-import { type Clock, settleWithin, type Timer } from '../../core/time/clock.ts';
+import type { Clock, Timer } from '../../core/time/clock.ts';
+import { settleWithin } from '../../core/time/waits.ts';
 import { ERROR_BODY } from '../http/incoming.ts';
 import type { Affinity } from '../transport/affinity.ts';
 import { toStatusError } from '../transport/answer.ts';

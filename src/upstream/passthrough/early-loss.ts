@@ -1,5 +1,6 @@
 import type { ProxyError } from '../../core/errors/errors.ts';
-import { type Clock, settleWithin } from '../../core/time/clock.ts';
+import type { Clock } from '../../core/time/clock.ts';
+import { settleWithin } from '../../core/time/waits.ts';
 import { headerOf, type Incoming, isEncoded, mediaTypeOf } from '../http/incoming.ts';
 import { readLostSession } from '../transport/lost-session.ts';
 

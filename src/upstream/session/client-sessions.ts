@@ -9,7 +9,8 @@ import {
 } from '../../core/jsonrpc/message.ts';
 import type { Call, Emit, Layer, Reply } from '../../core/pipeline/call.ts';
 import type { Events } from '../../core/pipeline/events.ts';
-import { type Clock, settleWithin } from '../../core/time/clock.ts';
+import type { Clock } from '../../core/time/clock.ts';
+import { settleWithin } from '../../core/time/waits.ts';
 import { quotaExceeded } from '../../pool/errors.ts';
 import type { PoolLimits } from '../../pool/maintenance.ts';
 import type { SessionQuota } from '../../pool/session-quota.ts';

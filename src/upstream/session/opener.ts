@@ -18,7 +18,8 @@ import {
 } from '../../core/pipeline/call.ts';
 import { resultOf } from '../../core/pipeline/result.ts';
 import { CallController } from '../../core/time/call-signal.ts';
-import { type Clock, type Timer, withTimeout } from '../../core/time/clock.ts';
+import type { Clock, Timer } from '../../core/time/clock.ts';
+import { withTimeout } from '../../core/time/waits.ts';
 import { isSessionLost } from '../transport/lost-session.ts';
 import type { IsDuplicate } from './dedupe-notifications.ts';
 import type { Session } from './session.ts';

@@ -1,7 +1,7 @@
 import type { Call } from '../../core/pipeline/call.ts';
 import { fullJitter } from '../../core/time/backoff.ts';
-import { abortableUnsent } from '../../core/time/before-sending.ts';
-import { type Clock, sleep } from '../../core/time/clock.ts';
+import type { Clock } from '../../core/time/clock.ts';
+import { abortableUnsent, sleep } from '../../core/time/waits.ts';
 import { namesSession } from '../transport/lost-session.ts';
 import { lostAgain } from './errors.ts';
 

@@ -1,7 +1,7 @@
 import { isTimeout } from '../../core/errors/errors.ts';
-import { abortableUnsent } from '../../core/time/before-sending.ts';
 import { CallController } from '../../core/time/call-signal.ts';
 import type { Clock } from '../../core/time/clock.ts';
+import { abortableUnsent } from '../../core/time/waits.ts';
 
 /** A caller with less time left does not start another attempt. */
 const MIN_ATTEMPT_MS = 250;

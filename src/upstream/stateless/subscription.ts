@@ -13,7 +13,8 @@ import { isRejectedUnread } from '../../core/pipeline/error-type.ts';
 import type { Events } from '../../core/pipeline/events.ts';
 import { type Failure, failureOfError, failureOfReply } from '../../core/pipeline/failure.ts';
 import { reconnectDelay } from '../../core/time/backoff.ts';
-import { type Clock, sleep } from '../../core/time/clock.ts';
+import type { Clock } from '../../core/time/clock.ts';
+import { sleep } from '../../core/time/waits.ts';
 
 /**
  * Waits between attempts. Clients read their lists again after each reopened stream, so reopening

@@ -1,7 +1,8 @@
 import { ProxyError } from '../../core/errors/errors.ts';
 import { retryAfterOf } from '../../core/pipeline/retry-after.ts';
 import { reconnectDelay } from '../../core/time/backoff.ts';
-import { type Clock, sleep } from '../../core/time/clock.ts';
+import type { Clock } from '../../core/time/clock.ts';
+import { sleep } from '../../core/time/waits.ts';
 import type { Lease } from '../http/connection-pool.ts';
 import { mediaTypeOf } from '../http/incoming.ts';
 import type { Affinity } from '../transport/affinity.ts';

@@ -4,7 +4,8 @@ import { errorTypeOf, isRejectedUnread } from '../../core/pipeline/error-type.ts
 import type { Events } from '../../core/pipeline/events.ts';
 import { retryAfterOf } from '../../core/pipeline/retry-after.ts';
 import { reconnectDelay } from '../../core/time/backoff.ts';
-import { type Clock, settleWithin, sleep } from '../../core/time/clock.ts';
+import type { Clock } from '../../core/time/clock.ts';
+import { settleWithin, sleep } from '../../core/time/waits.ts';
 import { ERROR_BODY, type Incoming, mediaTypeOf } from '../http/incoming.ts';
 import type { Affinity } from '../transport/affinity.ts';
 import { readLostSession } from '../transport/lost-session.ts';
