@@ -121,7 +121,7 @@ export class Session implements Origin {
     return this.#lost;
   }
 
-  /** True once the session is lost or closed: its id is gone, also while its DELETE is under way. */
+  /** True once the session is lost or closed: its id is gone, even while the DELETE is pending. */
   get #isOver(): boolean {
     return this.#ended.signal.aborted;
   }
