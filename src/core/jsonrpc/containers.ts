@@ -7,8 +7,22 @@ const OPEN_BRACKET = 91;
 const SHORT_STRING = 32;
 
 /** True where the JSON has more than `most` objects and arrays. The text need not be valid. */
-export const hasMoreContainers = (json: Uint8Array, most: number): boolean =>
-  json.length > most && countContainers(json, most) > most;
+export const hasMoreContainers = (json: Buffer, most: number): boolean =>
+  json.length > most &&
+  hasMoreOpenings((byte, from) => json.indexOf(byte, from), most) &&
+  countContainers(json, most) > most;
+
+/**
+ * The same where brackets inside strings count too: an 8 MB log with 300,000 escaped quotes takes
+ * 3 ms, and 32 ms with its strings read.
+ */
+function hasMoreOpenings(indexOf: (byte: number, from: number) => number, most: number): boolean {
+  let count = 0;
+  for (const opening of [OPEN_BRACE, OPEN_BRACKET])
+    for (let at = indexOf(opening, 0); at >= 0; at = indexOf(opening, at + 1))
+      if (++count > most) return true;
+  return false;
+}
 
 /** Counts objects and arrays, and reads no further than it needs to find one more than `most`. */
 function countContainers(json: Uint8Array, most: number): number {
@@ -51,5 +65,8 @@ function stringEnd(json: Uint8Array, from: number): number {
 
 /** The same for a text. */
 export function hasMoreContainersInText(json: string, most: number): boolean {
-  return json.length > most && hasMoreContainers(Buffer.from(json), most);
+  const indexOf = (byte: number, from: number) => json.indexOf(String.fromCharCode(byte), from);
+  return (
+    json.length > most && hasMoreOpenings(indexOf, most) && countContainers(Buffer.from(json), most) > most
+  );
 }
