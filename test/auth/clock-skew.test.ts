@@ -11,7 +11,7 @@ describe('the clock skew of a server', () => {
     ['Thu, 01 Jan 1970 01:00:00', undefined],
     ['1970-01-01T01:00:00Z', undefined],
     ['Sat, 13 Sep 275760 00:00:01 GMT', undefined],
-  ])('with the Date header %j is %s', (header, skew) => {
+  ])('the clock skew of a server with the Date header %j is %s', (header, skew) => {
     expect(skewOf(header, 0)).toBe(skew);
   });
 });

@@ -86,7 +86,7 @@ describe.each(SIGNERS)('%s', (_name, signer) => {
   const sign = (signing: Signing) => signWith(signer, signing);
 
   describe('a signature', () => {
-    it('of an AgentCore invocation equals that of botocore and of plain HMACs', async () => {
+    it('a signature of an AgentCore invocation equals that of botocore and of plain HMACs', async () => {
       const body = '{"jsonrpc":"2.0","id":1,"method":"ping"}';
       const { target, headers } = await sign({
         url: 'https://bedrock-agentcore.us-east-1.amazonaws.com/runtimes/arn%3Aaws%3Abedrock-agentcore%3Aus-east-1%3A123456789012%3Aruntime%2Fmy_mcp-AbCdEf1234/invocations?qualifier=DEFAULT',
@@ -113,14 +113,14 @@ describe.each(SIGNERS)('%s', (_name, signer) => {
       ['a GET', { method: 'GET' }, WITHOUT_BODY],
       ['a DELETE', { method: 'DELETE' }, WITHOUT_BODY],
     ])(
-      'of %s covers host, content-type where there is a body, and x-amz-*',
+      'a signature of %s covers host, content-type where there is a body, and x-amz-*',
       async (_name, request, signed) => {
         const { verification } = await sign({ url: 'https://example.com/mcp', ...request });
         expect(verification).toEqual(accepted(signed));
       },
     );
 
-    it('without a session token has no x-amz-security-token', async () => {
+    it('a signature without a session token has no x-amz-security-token', async () => {
       const { accessKeyId, secretAccessKey } = KEYS;
       const keys = { accessKeyId, secretAccessKey };
       const { headers, verification } = await sign({ url: 'https://example.com/', body: '{}', keys });
@@ -128,14 +128,14 @@ describe.each(SIGNERS)('%s', (_name, signer) => {
       expect(verification).toEqual(accepted(WITH_BODY.slice(0, -1)));
     });
 
-    it('covers the port unless it is the default of the scheme', async () => {
+    it('a signature covers the port unless it is the default of the scheme', async () => {
       const odd = await sign({ url: 'https://example.com:8443/mcp', body: '{}' });
       const usual = await sign({ url: 'https://example.com:443/mcp', body: '{}' });
       expect([odd.headers.host, usual.headers.host]).toEqual(['example.com:8443', 'example.com']);
       expect([odd.verification.ok, usual.verification.ok]).toEqual([true, true]);
     });
 
-    it('for VPC Lattice leaves the payload unsigned, with and without a body', async () => {
+    it('a signature for VPC Lattice leaves the payload unsigned, with and without a body', async () => {
       const scope = { service: 'vpc-lattice-svcs', region: 'us-west-2' };
       const url = 'https://svc-0f.7d67.vpc-lattice-svcs.us-west-2.on.aws/mcp';
       const post = await sign({ url, body: '{}', scope });
@@ -146,7 +146,7 @@ describe.each(SIGNERS)('%s', (_name, signer) => {
       expect(get.verification).toEqual(accepted(WITHOUT_BODY, scope));
     });
 
-    it('stays valid after a hop rewrites headers that it does not cover', async () => {
+    it('a signature stays valid after a hop rewrites headers that it does not cover', async () => {
       const added = {
         accept: '*/*',
         'accept-encoding': 'gzip, br',
@@ -162,7 +162,7 @@ describe.each(SIGNERS)('%s', (_name, signer) => {
       expect(verification).toEqual(accepted(WITH_BODY));
     });
 
-    it('changes neither credentials nor target', async () => {
+    it('a signature changes neither credentials nor target', async () => {
       const target = signingTarget(new URL('https://example.com/mcp?b=2&a=1&b=1'));
       const before = structuredClone(target);
       const keys = Object.freeze({ ...KEYS });
@@ -186,15 +186,15 @@ describe.each(SIGNERS)('%s', (_name, signer) => {
       ['?a=/?:@', '?a=%2F%3F%3A%40'],
       ['?', ''],
       ['', ''],
-    ])('%s -> %s', async (query, sent) => {
+    ])('the canonical query of %s is %s', async (query, sent) => {
       const { target, verification } = await sign({ url: `https://example.com/mcp${query}`, body: '{}' });
       expect(target.path).toBe(`/mcp${sent}`);
       expect(verification).toEqual(accepted(WITH_BODY));
     });
   });
 
-  describe('the independent verifier accepts', () => {
-    it('random paths, queries and bodies', async () => {
+  describe('the independent verifier', () => {
+    it('the independent verifier accepts random paths, queries and bodies', async () => {
       await fc.assert(
         fc.asyncProperty(path, query, body, async (pathname, search, bytes) => {
           const url = `https://host.example.com${pathname}${search}`;
@@ -205,7 +205,7 @@ describe.each(SIGNERS)('%s', (_name, signer) => {
       );
     });
 
-    it('requests as a server reads them from a socket', async () => {
+    it('the independent verifier accepts requests as a server reads them from a socket', async () => {
       const server = await ScriptedServer.start((_request, response) => void response.end('{}'), {
         verify: { ...SCOPE, keys: { [KEYS.accessKeyId]: KEYS }, now: () => DATE },
       });
@@ -231,7 +231,7 @@ describe.each(SIGNERS)('%s', (_name, signer) => {
     });
   });
 
-  describe('the headers equal those of @smithy/signature-v4', () => {
+  describe('headers of @smithy/signature-v4', () => {
     const signers = fc.record({
       service: fc.constantFrom('execute-api', 'bedrock-agentcore', 'lambda', 'vpc-lattice-svcs', 'a b/ü'),
       region: fc.constantFrom('us-east-1', 'eu-west-1', 'cn-north-1', ''),
@@ -251,7 +251,7 @@ describe.each(SIGNERS)('%s', (_name, signer) => {
       nil: undefined,
     });
 
-    it('for random paths, queries, bodies, dates and credentials', async () => {
+    it('the headers equal those of @smithy/signature-v4 for random requests, dates and credentials', async () => {
       await fc.assert(
         fc.asyncProperty(path, query, body, date, method, type, signers, async (...parts) => {
           const [pathname, search, bytes, now, verb, contentType, { service, region, ...credentials }] =
@@ -294,7 +294,7 @@ describe.each(SIGNERS)('%s', (_name, signer) => {
       );
     });
 
-    it('when the same credentials sign on two days and for two scopes', async () => {
+    it('the headers equal those of @smithy/signature-v4 when credentials sign on two days and for two scopes', async () => {
       const target = signingTarget(new URL('https://example.com/'));
       const days = [DATE, new Date('2026-01-03T00:00:00Z'), DATE];
       const scopes = [SCOPE, { service: 'lambda', region: 'us-east-1' }];

@@ -10,13 +10,13 @@ function countdown(ms: number) {
 }
 
 describe('a countdown', () => {
-  it('ends once, when its time is up', async () => {
+  it('a countdown ends once, when its time is over', async () => {
     const { clock, expired } = countdown(100);
     await clock.advance(1_000);
     expect(expired).toEqual([100]);
   });
 
-  it('of 0 never ends, whatever is done to it', async () => {
+  it('a countdown of 0 never ends, whatever is done to it', async () => {
     const { clock, expired, deadline } = countdown(0);
     deadline.hold()();
     deadline.restart();
@@ -25,7 +25,7 @@ describe('a countdown', () => {
     expect(clock.timers).toBe(0);
   });
 
-  it('stands still while held and goes on with what was left', async () => {
+  it('a countdown stops while held and continues with the rest', async () => {
     const { clock, expired, deadline } = countdown(100);
     await clock.advance(60);
     const release = deadline.hold();
@@ -36,7 +36,7 @@ describe('a countdown', () => {
     expect(expired).toEqual([10_100]);
   });
 
-  it('stands still until every hold is released, each of which counts once', async () => {
+  it('a countdown stops until every hold is released, and each counts once', async () => {
     const { clock, expired, deadline } = countdown(100);
     const [first, second] = [deadline.hold(), deadline.hold()];
     first();
@@ -48,7 +48,7 @@ describe('a countdown', () => {
     expect(expired).toEqual([1_100]);
   });
 
-  it('begins anew when restarted, also while held', async () => {
+  it('a countdown starts again when restarted, also while held', async () => {
     const { clock, expired, deadline } = countdown(100);
     await clock.advance(99);
     deadline.restart();
@@ -63,7 +63,7 @@ describe('a countdown', () => {
     expect(expired).toEqual([798]);
   });
 
-  it('that was stopped never ends, and no release or restart wakes it', async () => {
+  it('a stopped countdown never ends, also after a release or restart', async () => {
     const { clock, expired, deadline } = countdown(100);
     const release = deadline.hold();
     deadline.stop();
@@ -74,7 +74,7 @@ describe('a countdown', () => {
     expect(clock.timers).toBe(0);
   });
 
-  it('that has ended does not end again', async () => {
+  it('a countdown that has ended does not end again', async () => {
     const { clock, expired, deadline } = countdown(100);
     await clock.advance(100);
     deadline.restart();
@@ -85,7 +85,7 @@ describe('a countdown', () => {
   });
 });
 
-it('tells how much is left: less while it runs, as much while it is held, all of it after progress', async () => {
+it('a countdown returns its remaining time: less while it runs, equal while held, all after progress', async () => {
   const clock = new FakeClock();
   const deadline = new Countdown(clock, 1_000, () => undefined);
   await clock.advance(300);

@@ -15,7 +15,7 @@ describe('how long a request may take', () => {
     ['server/discover', 25_000, '--initialize-timeout'],
     ['vendor/anything', 180_000, '--timeout'],
     ['subscriptions/listen', 0, ''],
-  ])('%s: %i ms (%s)', (method, ms, option) => {
+  ])('the time limit of %s: %i ms (%s)', (method, ms, option) => {
     expect(timeLimitFor(request(method), LIMITS)).toEqual({ ms, option });
   });
 });
@@ -32,7 +32,7 @@ it.each([
 describe('a request whose time is over', () => {
   const limit = timeLimitFor(request('tools/call'), LIMITS);
 
-  it('says what, how long, by which option, and what became of it', () => {
+  it('a timeout names the method, the time, the option, and whether the call may have run', () => {
     const error = timeoutError(request('tools/call'), limit, { how: 'It may have run.', sent: 'maybe' });
     expect(error.message).toBe(
       'No answer to tools/call within 300 s (--tool-timeout). It may have run. If the tool needs longer, raise --tool-timeout; 0 = no limit.',
@@ -43,7 +43,7 @@ describe('a request whose time is over', () => {
     expect(error.unsent.sent).toBe('no');
   });
 
-  it('of which nothing was sent says so, whoever asks', () => {
+  it('a timeout of an unsent call says so', () => {
     const error = timeoutError(request('tools/call'), limit, { how: 'It was not sent.', sent: 'no' });
     expect(error.unsent).toBe(error);
   });

@@ -24,7 +24,7 @@ const COMMANDS = {
 const read = (...argv: string[]) => readArguments(argv, TABLE, COMMANDS);
 
 describe('the command line', () => {
-  it('may be empty', () => {
+  it('an empty command line has no problems', () => {
     expect(read()).toEqual({
       command: undefined,
       words: [],
@@ -37,7 +37,7 @@ describe('the command line', () => {
     });
   });
 
-  it('is sorted into command, endpoint and options, repeated options included', () => {
+  it('a command line is sorted into command, endpoint and options, repeated options included', () => {
     expect(read('demo', '--region', 'eu-west-1', '--region=us-east-1', '--skip-auth', URL_1)).toMatchObject({
       command: 'demo',
       endpoint: URL_1,
@@ -46,16 +46,16 @@ describe('the command line', () => {
     });
   });
 
-  it.each([['-h'], ['--help']])('shows help for %s', (flag) => {
+  it.each([['-h'], ['--help']])('the command line shows help for %s', (flag) => {
     expect(read(flag)).toMatchObject({ help: true, version: false, problems: [] });
   });
 
-  it('shows all options for --help-all', () => {
+  it('the command line shows all options for --help-all', () => {
     expect(read('--help-all')).toMatchObject({ help: true, helpAll: true, problems: [] });
     expect(read('--help').helpAll).toBe(false);
   });
 
-  it('shows the version for --version', () => {
+  it('the command line shows the version for --version', () => {
     expect(read('--version')).toMatchObject({ version: true, help: false, problems: [] });
   });
 
@@ -68,7 +68,7 @@ describe('the command line', () => {
     });
   });
 
-  it('accepts values that begin with a single dash', () => {
+  it('an option accepts a value that begins with a single dash', () => {
     expect(read('--max-connections', '-1').options).toEqual({ maxConnections: ['-1'] });
     expect(read('--header', '-x: y').options).toEqual({ header: ['-x: y'] });
   });
@@ -80,7 +80,7 @@ describe('a list', () => {
     [['--profile', 'a', 'b,c', URL_1]],
     [['--profile', 'a', 'b,c', '--', URL_1]],
     [['--profile=a', 'b,c', URL_1, '--skip-auth']],
-  ])('of profiles allows the endpoint before or after it: %j', (argv) => {
+  ])('a list of profiles allows the endpoint before or after it: %j', (argv) => {
     expect(read(...argv)).toMatchObject({
       endpoint: URL_1,
       options: { profile: ['a', 'b,c'] },
@@ -88,12 +88,12 @@ describe('a list', () => {
     });
   });
 
-  it('of profiles ends at an ARN', () => {
+  it('a list of profiles ends at an ARN', () => {
     const arn = 'arn:aws:bedrock-agentcore:us-east-1:123456789012:runtime/x';
     expect(read('--profile', 'a', arn)).toMatchObject({ endpoint: arn, options: { profile: ['a'] } });
   });
 
-  it('ends at the next flag and continues when its flag is repeated', () => {
+  it('a list ends at the next flag and continues when its flag is repeated', () => {
     expect(read('--profile', 'a', '--skip-auth', '--profile', 'b').options).toEqual({
       profile: ['a', 'b'],
       skipAuth: ['true'],
@@ -101,7 +101,7 @@ describe('a list', () => {
   });
 });
 
-describe('what is not an option', () => {
+describe('an unknown flag', () => {
   it.each([
     ['--frobnicate', '--frobnicate is not an option'],
     ['--max-conn', '--max-conn is not an option; did you mean --max-connections?'],
@@ -117,21 +117,21 @@ describe('what is not an option', () => {
     ['--__proto__', '--__proto__ is not an option'],
     ['--constructor', '--constructor is not an option'],
     ['--toString', '--toString is not an option'],
-  ])('%s is refused, with suggestions', (flag, problem) => {
+  ])('the unknown flag %s is refused, with suggestions', (flag, problem) => {
     expect(read(flag).problems).toEqual([problem]);
     expect(read(flag, 'value').problems).toEqual([problem]);
     expect(read(`${flag}=value`).problems).toEqual([problem]);
   });
 
-  it('does not take the following endpoint as its value', () => {
+  it('an unknown flag does not take the following endpoint as its value', () => {
     expect(read('--bogus', URL_1)).toMatchObject({ endpoint: URL_1, problems: ['--bogus is not an option'] });
   });
 
-  it('takes at most one following word as its value', () => {
+  it('an unknown flag takes at most one following word as its value', () => {
     expect(read('--bogus', 'x', 'a.example')).toMatchObject({ endpoint: 'a.example' });
   });
 
-  it('is not confused with a second endpoint, which is refused', () => {
+  it('an unknown flag is not confused with a second endpoint, which is refused', () => {
     expect(read(URL_1, 'https://b.example')).toMatchObject({
       endpoint: URL_1,
       problems: ['unexpected argument "https://b.example": there is one endpoint'],
@@ -139,28 +139,28 @@ describe('what is not an option', () => {
   });
 });
 
-describe('a forgotten value', () => {
+describe('a missing value', () => {
   it.each([
     [['--region']],
     [['--region', '--skip-auth']],
     [['--region', '--max-connections', '4']],
     [['--region=']],
     [['--region', '']],
-  ])('is reported once: %j', (argv) => {
+  ])('a missing value is reported once: %j', (argv) => {
     expect(read(...argv)).toMatchObject({ problems: ['--region needs a value'], endpoint: undefined });
   });
 
-  it.each([[['--profile', '']], [['--profile=']]])('of a list is reported: %j', (argv) => {
+  it.each([[['--profile', '']], [['--profile=']]])('a missing value of a list is reported: %j', (argv) => {
     expect(read(...argv).problems).toEqual(['--profile needs a value']);
   });
 
-  it('does not consume the endpoint that follows', () => {
+  it('an option without its value does not consume the endpoint that follows', () => {
     expect(read('--region', '--skip-auth', URL_1)).toMatchObject({ endpoint: URL_1 });
     expect(read('--region', '', 'a.example')).toMatchObject({ endpoint: 'a.example' });
   });
 });
 
-it('reports all problems at once, in their order', () => {
+it('the command line reports all problems at once, in their order', () => {
   expect(read('--bogus', '--region', '--skip', 'a', URL_1, 'https://b.example', '-x').problems).toEqual([
     '--bogus is not an option',
     '--region needs a value',
@@ -171,7 +171,7 @@ it('reports all problems at once, in their order', () => {
 });
 
 describe('a command', () => {
-  it('has words before or after the endpoint', () => {
+  it('a command has words before or after the endpoint', () => {
     const found = { command: 'call', words: ['echo'], endpoint: URL_1, problems: [] };
     expect(read('call', 'echo', URL_1)).toMatchObject(found);
     expect(read('call', URL_1, 'echo')).toMatchObject(found);
@@ -179,7 +179,7 @@ describe('a command', () => {
     expect(read('call', '--', '-strange-', URL_1)).toMatchObject({ words: ['-strange-'], problems: [] });
   });
 
-  it('has its own options and the options of the proxy', () => {
+  it('a command has its own options and the options of the proxy', () => {
     expect(read('call', 'echo', '--json', '--args', '-', '--region=eu-west-1')).toMatchObject({
       options: { json: ['true'], args: ['-'], region: ['eu-west-1'] },
       problems: [],
@@ -187,7 +187,7 @@ describe('a command', () => {
     expect(read('call', 'echo', '--args', '{"n":-1}').options).toEqual({ args: ['{"n":-1}'] });
   });
 
-  it('may follow an option, but not a list, which takes it as a value', () => {
+  it('a command may follow an option, but not a list, which takes it as a value', () => {
     expect(read('--region', 'x', 'tools')).toMatchObject({ command: 'tools', problems: [] });
     expect(read('call', '--profile', 'dev', 'echo').problems).toEqual([
       'call needs a <tool> before its options',
@@ -215,18 +215,18 @@ describe('a command', () => {
     [['Call', URL_1], '"Call" is not a command; did you mean call?'],
     [['-v'], '-v is not an option; did you mean --version?'],
     [['version'], '"version" is not a command; did you mean --version?'],
-  ])('with a mistake is reported once: %j', (argv, problem) => {
+  ])('a command with a mistake is reported once: %j', (argv, problem) => {
     expect(read(...argv).problems).toEqual([problem]);
   });
 
-  it('shows help for the word help as for the flag', () => {
+  it('the word help shows help as the flag does', () => {
     expect(read('help')).toMatchObject({ help: true, command: undefined, endpoint: undefined, problems: [] });
     expect(read('help', 'tools')).toMatchObject({ help: true, command: 'tools', problems: [] });
     expect(read('tools', 'help')).toMatchObject({ help: false, command: 'tools', endpoint: undefined });
     expect(readArguments(['help'], TABLE)).toMatchObject({ help: false, endpoint: 'help' });
   });
 
-  it('is not recognized within a host name', () => {
+  it('a command is not recognized within a host name', () => {
     expect(read('tools.example.com')).toMatchObject({ endpoint: 'tools.example.com', problems: [] });
   });
 });

@@ -52,7 +52,7 @@ describe('a number', () => {
     [positive, '0.001', 0.001],
     [anyNumber, '-32001', -32001],
     [bounded, '10', 10],
-  ])('takes what its bounds allow', (option, raw, value) => {
+  ])('a number accepts values within its bounds', (option, raw, value) => {
     expect(read(option, raw)).toEqual({ value });
   });
 
@@ -72,11 +72,11 @@ describe('a number', () => {
     [positive, '0', 'must be a number of seconds > 0'],
     [bounded, '11', 'must be an integer from 0 to 10'],
     [anyNumber, 'x', 'must be an integer'],
-  ])('says its range where the value does not fit', (option, raw, problem) => {
+  ])('a number outside its bounds is refused with the allowed range', (option, raw, problem) => {
     expect(read(option, raw)).toEqual({ problem });
   });
 
-  it('takes the last where a flag was repeated', () => {
+  it('a repeated number takes its last value', () => {
     expect(read(whole, '3', '4')).toEqual({ value: 4 });
   });
 });
@@ -87,34 +87,37 @@ describe('a switch', () => {
     ['1', true],
     ['false', false],
     ['0', false],
-  ])('takes %s', (raw, value) => {
+  ])('a switch accepts %s', (raw, value) => {
     expect(read(flag, raw)).toEqual({ value });
   });
 
-  it.each(['yes', 'TRUE', 'on', '', '2'])('refuses "%s"', (raw) => {
+  it.each(['yes', 'TRUE', 'on', '', '2'])('a switch refuses "%s"', (raw) => {
     expect(read(flag, raw)).toEqual({ problem: 'must be true, false, 1 or 0' });
   });
 });
 
 describe('a text', () => {
-  it('is one of its choices, spelled exactly', () => {
+  it('a text is one of its choices, spelled exactly', () => {
     expect(read(choice, 'b')).toEqual({ value: 'b' });
     expect(read(choice, 'B')).toEqual({ problem: 'must be one of a, b' });
   });
 
-  it('passes its check, or comes back with what the check says', () => {
+  it('a text passes its check or is refused with the message of the check', () => {
     expect(read(checked, 'good')).toEqual({ value: 'good' });
     expect(read(checked, 'bad')).toEqual({ problem: 'must be good' });
   });
 });
 
 describe('a list', () => {
-  it.each(['flag', 'variable'] as const)('of words splits a %s at commas and blanks', (from) => {
-    expect(readOption(words, ['a,b  c', ', d\t,,e\n'], from)).toEqual({ value: ['a', 'b', 'c', 'd', 'e'] });
-    expect(readOption(words, ['', 'a'], from)).toEqual({ value: ['a'] });
-  });
+  it.each(['flag', 'variable'] as const)(
+    'a list of words is split at commas and blanks when given by %s',
+    (from) => {
+      expect(readOption(words, ['a,b  c', ', d\t,,e\n'], from)).toEqual({ value: ['a', 'b', 'c', 'd', 'e'] });
+      expect(readOption(words, ['', 'a'], from)).toEqual({ value: ['a'] });
+    },
+  );
 
-  it('that is given, and in which nothing stands, is not taken for one that is not given', () => {
+  it('a list that is given without entries differs from a list that is not given', () => {
     const problem = 'must be a list, separated by commas or blanks, and names nothing';
     expect(readOption(words, [' , '], 'flag')).toEqual({ problem });
     expect(readOption(words, [' '], 'flag')).toEqual({ problem });
@@ -123,12 +126,12 @@ describe('a list', () => {
     expect(readOption(entries, ['\t'], 'flag')).toHaveProperty('problem');
   });
 
-  it('of entries keeps commas and blanks; in a variable, one stands on each line', () => {
+  it('a list of entries keeps commas and blanks, and a variable holds one entry a line', () => {
     expect(readOption(entries, ['a=1, 2', 'b=3\n4'], 'flag')).toEqual({ value: ['a=1, 2', 'b=3\n4'] });
     expect(readOption(entries, ['a=1, 2\r\n\n  \nb=3'], 'variable')).toEqual({ value: ['a=1, 2', 'b=3'] });
   });
 
-  it('names every bad entry at once', () => {
+  it('a list reports all its invalid entries at once', () => {
     expect(readOption(entries, ['a', 'b=1', 'c'], 'flag')).toEqual({
       problem: 'must be k=v, not "a"; must be k=v, not "c"',
     });
@@ -136,7 +139,7 @@ describe('a list', () => {
 });
 
 describe('names and bounds', () => {
-  it('come from the key', () => {
+  it('flag and variable names come from the key', () => {
     expect(flagOf('maxKeepaliveConnections')).toBe('--max-keepalive-connections');
     expect(variableOf('maxKeepaliveConnections')).toBe('MCP_PROXY_MAX_KEEPALIVE_CONNECTIONS');
     expect(flagOf('proxy')).toBe('--proxy');
@@ -147,7 +150,7 @@ describe('names and bounds', () => {
     [entries, 'one entry per flag, or one per line in the variable'],
     [checked, 'text'],
     [anyNumber, 'an integer'],
-  ])('are phrases', (option, phrase) => {
+  ])('the bounds of an option are described in a phrase', (option, phrase) => {
     expect(boundsOf(option)).toBe(phrase);
   });
 });

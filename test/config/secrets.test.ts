@@ -19,11 +19,11 @@ describe('a URL without its secrets', () => {
       'https://a.example/mcp?api_key=...&q=1&X-Amz-Signature=...#x',
     ],
     ['https://a.example/@me:x', 'https://a.example/@me:x'],
-  ])('%s', (url, shown) => {
+  ])('the secrets of a URL are masked: %s', (url, shown) => {
     expect(masked(url)).toBe(shown);
   });
 
-  it('can say what goes where a secret was', () => {
+  it('the replacement of a secret in a URL can be chosen', () => {
     const url = 'http://me:pass@proxy/?token=abc';
     const shown = withoutSecrets(url, secretsOfUrl(url, 'PASSWORD'), ({ variable }) => `\${${variable}}`);
     // biome-ignore lint/suspicious/noTemplateCurlyInString: that is what stands there
@@ -33,15 +33,15 @@ describe('a URL without its secrets', () => {
 
 describe('names', () => {
   it.each(['api_key', 'X-Api-Key', 'authToken', 'password', 'passwd', 'sig', 'CREDENTIALS'])(
-    '%s sounds secret',
+    'the name %s marks a secret',
     (name) => expect(soundsSecret(name)).toBe(true),
   );
 
-  it.each(['qualifier', 'region', 'design', 'INSTALL_SOURCE'])('%s does not', (name) =>
+  it.each(['qualifier', 'region', 'design', 'INSTALL_SOURCE'])('the name %s does not mark a secret', (name) =>
     expect(soundsSecret(name)).toBe(false),
   );
 
-  it('become those of variables', () => {
+  it('the name of a header or field becomes the name of a variable', () => {
     expect(variableName('x-api-key: ')).toBe('X_API_KEY');
     expect(variableName('a.b')).toBe('A_B');
   });

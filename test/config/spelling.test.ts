@@ -11,7 +11,7 @@ it.each([
   ['', 'abc', false],
   ['call', 'demo', false],
   ['tools', 'sloot', false],
-])('%j and %j: %j, in either order', (one, other, nearly) => {
+])('the words %j and %j are similar in either order: %j', (one, other, nearly) => {
   expect(isNearly(one, other)).toBe(nearly);
   expect(isNearly(other, one)).toBe(nearly);
 });

@@ -9,32 +9,32 @@ const edited = (text: string): string | undefined => {
 
 it.each([
   [
-    'an error without data gets some',
+    'data is added to an error without data',
     '{"jsonrpc":"2.0","id":1.0,"error":{"code":-32004,"message":"Too many"}}',
     '{"jsonrpc":"2.0","id":1.0,"error":{"data":{"retryAfterMs":30000},"code":-32004,"message":"Too many"}}',
   ],
   [
-    'what the server put there stays, in its own spelling',
+    'data of the server keeps its spelling',
     '{"jsonrpc":"2.0","id":0,"error":{"code":-32004,"message":"x","data":{"big":12345678901234567890}}}',
     '{"jsonrpc":"2.0","id":0,"error":{"code":-32004,"message":"x","data":{"retryAfterMs":30000,"big":12345678901234567890}}}',
   ],
   [
-    'empty data is filled',
+    'empty data is extended',
     '{"jsonrpc":"2.0","id":"","error":{"code":1,"message":"x","data":{}}}',
     '{"jsonrpc":"2.0","id":"","error":{"code":1,"message":"x","data":{"retryAfterMs":30000}}}',
   ],
-])('%s', (_what, before, after) => {
+])('withErrorData: %s', (_what, before, after) => {
   expect(edited(before)).toBe(after);
 });
 
 it.each([
   [
-    'data that says so already',
+    'data with the same key',
     '{"jsonrpc":"2.0","id":0,"error":{"code":1,"message":"x","data":{"retryAfterMs":1}}}',
   ],
   ['data that is a text', '{"jsonrpc":"2.0","id":0,"error":{"code":1,"message":"x","data":"later"}}'],
   ['data that is null', '{"jsonrpc":"2.0","id":0,"error":{"code":1,"message":"x","data":null}}'],
   ['a result', '{"jsonrpc":"2.0","id":0,"result":{"error":{}}}'],
-])('%s stays untouched', (_what, text) => {
+])('withErrorData leaves %s untouched', (_what, text) => {
   expect(edited(text)).toBe(text);
 });

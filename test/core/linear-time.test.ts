@@ -59,8 +59,8 @@ function costOf(work: Work, text: string): number {
   return Math.min(...costs);
 }
 
-describe('what is done with the text of a stranger takes linear time:', () => {
-  it.each(WORK)('%s', (_what, work) => {
+describe('linear time', () => {
+  it.each(WORK)('linear time is enough for foreign text: %s', (_what, work) => {
     const slow = PIECES.filter((piece) => {
       // A quadratic pattern takes seconds for the second text.
       const text = `${piece.repeat(Math.ceil(64_000 / piece.length))}!`;
@@ -69,7 +69,7 @@ describe('what is done with the text of a stranger takes linear time:', () => {
     expect(slow).toEqual([]);
   });
 
-  it('globs against long names', () => {
+  it('linear time is enough to match globs against long names', () => {
     const name = 'a'.repeat(1_000_000);
     for (const glob of ['*a*a*a*a*b', `*${'a'.repeat(200)}b*`, '*b?a*', `a*${'a'.repeat(100)}*b`]) {
       expect(costOf(() => matchesGlob(glob, name), '')).toBeLessThan(1_000);

@@ -19,7 +19,7 @@ async function start(options: Parameters<typeof startDemoEndpoint>[0] = {}) {
 const json = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
 
 describe('the demo endpoint', () => {
-  it('serves the clients of both SDK generations, and tells them who they are', async () => {
+  it('the demo endpoint serves clients of both SDK generations, and returns their identity', async () => {
     const { endpoint, signed } = await start();
     const url = new URL(endpoint.url);
     const transport = new StreamableHTTPClientTransport(url, { fetch: signed });
@@ -47,7 +47,7 @@ describe('the demo endpoint', () => {
     });
   });
 
-  it('refuses what is unsigned, signed by another key, or signed for another service', async () => {
+  it('the demo endpoint refuses requests that are unsigned or signed by another key or for another service', async () => {
     const { endpoint } = await start();
     const request = { method: 'POST', headers: json, body: '{"jsonrpc":"2.0","id":0,"method":"ping"}' };
     const { credentials, service, region } = endpoint;
@@ -64,7 +64,7 @@ describe('the demo endpoint', () => {
     expect(endpoint.counts()).toMatchObject({ signaturesRefused: 3, signaturesVerified: 0 });
   });
 
-  it('counts only connections that carried a tool call, and waits as long as its clock says', async () => {
+  it('the demo endpoint counts only connections with a tool call, and waits by its clock', async () => {
     const clock = new FakeClock({ now: Date.now() });
     const { endpoint, signed } = await start({ clock });
     const post = (message: object, session: Record<string, string> = {}) =>
@@ -98,7 +98,7 @@ describe('the demo endpoint', () => {
     expect(await stream.text()).toBe(': open\n\n');
   });
 
-  it('gives up a wait when the caller hangs up', async () => {
+  it('the demo endpoint ends a wait when the caller disconnects', async () => {
     const clock = new FakeClock({ now: Date.now() });
     const { endpoint, signed } = await start({ clock });
     const post = (method: string, params: object, headers: object, signal?: AbortSignal) =>

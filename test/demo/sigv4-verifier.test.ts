@@ -96,7 +96,7 @@ const authorizationWith = (from: string | RegExp, to: string): Changes => ({
   headers: { authorization: (goldenHeaders().authorization ?? '').replace(from, to) },
 });
 
-describe('the verifier accepts', () => {
+describe('requests that the verifier accepts', () => {
   it.each([
     [
       'get-vanilla',
@@ -165,12 +165,12 @@ describe('the verifier accepts', () => {
         'host;my-header1;x-amz-date',
       ),
     ],
-  ])('%s of the AWS test suite', (_name, request) => {
+  ])('the verifier accepts %s of the AWS test suite', (_name, request) => {
     expect(verifySignature(request, suite)).toMatchObject({ ok: true, accessKeyId: 'AKIDEXAMPLE' });
   });
 
   it.each(['/./', '/foo/..', '//', '/foo/bar/../..', ''])(
-    '%j as another spelling of the root path',
+    'the verifier accepts %j as another spelling of the root path',
     (rawUrl) => {
       const request = suiteRequest(
         'GET',
@@ -181,7 +181,7 @@ describe('the verifier accepts', () => {
     },
   );
 
-  it('a runtime ARN in the path, encoded twice in the signature', () => {
+  it('the verifier accepts a runtime ARN in the path, encoded twice in the signature', () => {
     expect(verifyGolden()).toEqual({
       ok: true,
       accessKeyId: 'AKIDEXAMPLE',
@@ -191,13 +191,13 @@ describe('the verifier accepts', () => {
   });
 
   it.each(['2026-01-02T02:59:05Z', '2026-01-02T03:09:05Z'])(
-    'a clock exactly five minutes apart (%s)',
+    'the verifier accepts a clock exactly five minutes apart (%s)',
     (now) => {
       expect(verifyGolden({ settings: { now: new Date(now) } })).toMatchObject({ ok: true });
     },
   );
 
-  it('headers that the signature does not cover, in any case and order', () => {
+  it('the verifier accepts headers outside the signature, in any case and order', () => {
     expect(
       verifyGolden({ headers: { 'User-Agent': 'x', 'Mcp-Session-Id': '0', accept: '*/*' } }),
     ).toMatchObject({ ok: true });
@@ -207,7 +207,7 @@ describe('the verifier accepts', () => {
     ['/mcp', {}],
     ['/a b/%2F/%C3%A9/', { b: '2', a: ['z', 'a'], 'sp ace': '~*', plus: '+', '': 'empty', none: '' }],
     ['/a//b/../c/.', { Z: '%41', a: 'ü' }],
-  ])('what another implementation signs for %s', async (path, query) => {
+  ])('the verifier accepts what another implementation signs for %s', async (path, query) => {
     const signer = new SignatureV4({
       credentials: { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: SECRET },
       service: 'service',
@@ -249,7 +249,7 @@ describe('the verifier accepts', () => {
   it.each([
     ['an unsigned payload for VPC Lattice', 'vpc-lattice-svcs', '/a%3Ab', 'UNSIGNED-PAYLOAD'],
     ['a path encoded once for S3', 's3', '/a%3Ab//c', createHash('sha256').update('x').digest('hex')],
-  ])('%s', async (_what, service, path, payload) => {
+  ])('the verifier accepts %s', async (_what, service, path, payload) => {
     const signer = new SignatureV4({
       credentials: { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: SECRET },
       service,
@@ -266,7 +266,7 @@ describe('the verifier accepts', () => {
   });
 });
 
-describe('the verifier refuses', () => {
+describe('requests that the verifier refuses', () => {
   it.each<[string, string, Changes]>([
     ['no Authorization header', 'MissingAuthenticationToken', { headers: { authorization: undefined } }],
     ['a bearer token', 'IncompleteSignature', { headers: { authorization: 'Bearer x' } }],
@@ -373,23 +373,23 @@ describe('the verifier refuses', () => {
       'InvalidSignatureException',
       authorizationWith('/bedrock-agentcore/', '/execute-api/'),
     ],
-  ])('%s', (_what, code, changes) => {
+  ])('the verifier refuses %s', (_what, code, changes) => {
     expect(verifyGolden(changes)).toMatchObject({ ok: false, code, status: 403 });
   });
 
-  it('a second header of a signed name', () => {
+  it('the verifier refuses a second header of a signed name', () => {
     const rawHeaders = [...Object.entries(goldenHeaders()).flat(), 'Content-Type', 'application/json'];
     const request = { method: 'POST', rawUrl: golden.rawUrl, rawHeaders, body: bytes(golden.body) };
     expect(verifySignature(request, golden.settings)).toMatchObject({ code: 'SignatureDoesNotMatch' });
   });
 
-  it('a second Authorization header', () => {
+  it('the verifier refuses a second Authorization header', () => {
     const rawHeaders = [...Object.entries(goldenHeaders()).flat(), 'authorization', 'x'];
     const request = { method: 'POST', rawUrl: golden.rawUrl, rawHeaders, body: bytes(golden.body) };
     expect(verifySignature(request, golden.settings)).toMatchObject({ code: 'IncompleteSignature' });
   });
 
-  it('a signed payload for VPC Lattice, which takes unsigned ones only', () => {
+  it('the verifier refuses a signed payload for VPC Lattice, which takes unsigned ones only', () => {
     const changes = authorizationWith('/bedrock-agentcore/', '/vpc-lattice-svcs/');
     const settings = { service: 'vpc-lattice-svcs' };
     expect(verifyGolden({ ...changes, settings })).toMatchObject({
@@ -399,7 +399,7 @@ describe('the verifier refuses', () => {
     expect(verifyGolden({ headers: unsigned, settings })).toMatchObject({ code: 'SignatureDoesNotMatch' });
   });
 
-  it('a wrong scope with the right one in the message', () => {
+  it('the verifier refuses a wrong scope, and names the right one', () => {
     expect(verifyGolden(authorizationWith('/bedrock-agentcore/', '/execute-api/'))).toMatchObject({
       message: "Credential should be scoped to correct service: 'bedrock-agentcore'.",
     });

@@ -96,7 +96,7 @@ describe('the message for a refusal', () => {
       { status: 401 },
       'The server at a1.execute-api.eu-west-1.amazonaws.com refused the request (HTTP 401). The server said: Unauthorized',
     ],
-  ])('of %o with %o names the remedy', (refusal, changes, sentence) => {
+  ])('the error for the refusal %o with %o names the remedy', (refusal, changes, sentence) => {
     expect(explainRefusal(refusal, { ...context, ...changes })).toBe(sentence);
   });
 });

@@ -246,8 +246,8 @@ const BODIES: readonly (readonly [what: string, answer: RefusedAnswer, kind: Ref
   ['nothing', { status: 401, errorType: '', contentType: '', body: '' }, 'other'],
 ];
 
-describe('the kind of a refusal', () => {
-  it.each(BODIES)('is found in the body of %s', (_what, answer, kind) => {
+describe('the verdict of a refusal', () => {
+  it.each(BODIES)('the verdict of a refusal is found in the body of %s', (_what, answer, kind) => {
     expect(judgeRefusal(answer).kind).toBe(kind);
   });
 
@@ -265,7 +265,7 @@ describe('the kind of a refusal', () => {
     ],
     ["Credential should be scoped to a valid region, not 'us-east-1'. ", undefined],
     ['The request signature we calculated does not match', undefined],
-  ])('includes the scope that the server expects: %s', (message, expected) => {
+  ])('the verdict of a refusal includes the scope that the server expects: %s', (message, expected) => {
     expect(judgeRefusal(json({ message })).expected).toEqual(expected);
   });
 });
@@ -288,15 +288,15 @@ describe('the message of an answer', () => {
     ['<p>plain</p> <b>text</b>', '', 'plain text'],
     ['"text"', '', '"text"'],
     ['', '', ''],
-  ])('is read from %s', (body, errorType, words) => {
+  ])("the server's message is read from %s", (body, errorType, words) => {
     expect(messageIn({ body, errorType })).toBe(words);
   });
 
-  it('is cut if it is long', () => {
+  it("a long server's message is cut", () => {
     expect(messageIn({ body: 'x'.repeat(1000), errorType: '' })).toBe(`${'x'.repeat(400)}...`);
   });
 
-  it('never contains the session token or signature that a service repeats', () => {
+  it("the server's message never contains the session token or signature that a service repeats", () => {
     const mismatch =
       'The request signature we calculated does not match the signature you provided.\n\n' +
       "The Canonical String for this request should have been\n'POST\n/mcp\n\nhost:example.com\n" +

@@ -25,7 +25,7 @@ describe('the scope of a host', () => {
     ['a1b2c3.execute-api.us-east-1.amazonaws.com', scope('execute-api', 'us-east-1')],
     ['a1-vpce-0f.execute-api.us-east-1.amazonaws.com', scope('execute-api', 'us-east-1')],
     ['svc-0f.7d67.vpc-lattice-svcs.us-west-2.on.aws', scope('vpc-lattice-svcs', 'us-west-2')],
-  ])('%s', (host, expected) => {
+  ])('the scope of the host %s is known', (host, expected) => {
     expect(scopeOfHost(host)).toEqual(expected);
   });
 
@@ -56,9 +56,12 @@ describe('the scope of a host', () => {
     ['bedrock-runtime-fips.us-east-1.amazonaws.com', scope('bedrock', 'us-east-1')],
     ['constructor.us-east-1.api.aws', scope('constructor', 'us-east-1')],
     ['__proto__.us-east-1.api.aws', scope('__proto__', 'us-east-1')],
-  ])('is found with dualstack, fips, and the region before or after the service: %s', (host, expected) => {
-    expect(scopeOfHost(host)).toEqual(expected);
-  });
+  ])(
+    'the scope of a host is found with dualstack, fips, and the region before or after the service: %s',
+    (host, expected) => {
+      expect(scopeOfHost(host)).toEqual(expected);
+    },
+  );
 
   it.each([
     ['bedrock-agentcore.us-gov-west-1.amazonaws.com', scope('bedrock-agentcore', 'us-gov-west-1')],
@@ -76,7 +79,7 @@ describe('the scope of a host', () => {
     ['a1.execute-api.us-isob-east-1.sc2s.sgov.gov', scope('execute-api', 'us-isob-east-1')],
     ['a1.execute-api.eu-isoe-west-1.cloud.adc-e.uk', scope('execute-api', 'eu-isoe-west-1')],
     ['a1.execute-api.us-isof-south-1.csp.hci.ic.gov', scope('execute-api', 'us-isof-south-1')],
-  ])('is found in every partition: %s', (host, expected) => {
+  ])('the scope of a host is found in every partition: %s', (host, expected) => {
     expect(scopeOfHost(host)).toEqual(expected);
   });
 
@@ -85,9 +88,12 @@ describe('the scope of a host', () => {
     ['sts.amazonaws.com', scope('sts')],
     ['AWS-MCP.US-East-1.API.AWS', scope('aws-mcp', 'us-east-1')],
     ['aws-mcp.us-east-1.api.aws.', scope('aws-mcp', 'us-east-1')],
-  ])('is found without a region, in capitals, or with a final dot: %s', (host, expected) => {
-    expect(scopeOfHost(host)).toEqual(expected);
-  });
+  ])(
+    'the scope of a host is found without a region, in capitals, or with a final dot: %s',
+    (host, expected) => {
+      expect(scopeOfHost(host)).toEqual(expected);
+    },
+  );
 
   it.each([
     ['evilapi.aws'],
@@ -109,7 +115,7 @@ describe('the scope of a host', () => {
     ['127.0.0.1'],
     ['[::1]'],
     [''],
-  ])('is not guessed for %s', (host) => {
+  ])('the scope of a host is not guessed for %s', (host) => {
     expect(scopeOfHost(host)).toEqual({});
   });
 });
@@ -129,7 +135,7 @@ describe('a valid endpoint', () => {
     ['http://127.0.0.1:3000/mcp', 'http://127.0.0.1:3000/mcp'],
     ['http://127.8.9.10/', 'http://127.8.9.10/'],
     ['http://[::1]:3000/mcp', 'http://[::1]:3000/mcp'],
-  ])('may be the URL %s', (text, href) => {
+  ])('the URL %s is a valid endpoint', (text, href) => {
     expect(hrefOf(text)).toBe(href);
   });
 
@@ -148,7 +154,7 @@ describe('a valid endpoint', () => {
     ['aws-iso-b', 'us-isob-east-1', 'sc2s.sgov.gov'],
     ['aws-iso-e', 'eu-isoe-west-1', 'cloud.adc-e.uk'],
     ['aws-iso-f', 'us-isof-south-1', 'csp.hci.ic.gov'],
-  ])('may be the ARN of an AgentCore runtime in %s', (partition, region, suffix) => {
+  ])('the ARN of an AgentCore runtime in %s is a valid endpoint', (partition, region, suffix) => {
     expect(hrefOf(runtime(partition, region))).toBe(invocations(partition, region, suffix, 'DEFAULT'));
     expect(hrefOf(`${runtime(partition, region)}/runtime-endpoint/prod`)).toBe(
       invocations(partition, region, suffix, 'prod'),
@@ -159,7 +165,7 @@ describe('a valid endpoint', () => {
     ['aws', 'us-east-1', 'amazonaws.com'],
     ['aws-us-gov', 'us-gov-west-1', 'amazonaws.com'],
     ['aws-cn', 'cn-north-1', 'amazonaws.com.cn'],
-  ])('may be the ARN of an AgentCore gateway in %s', (partition, region, suffix) => {
+  ])('the ARN of an AgentCore gateway in %s is a valid endpoint', (partition, region, suffix) => {
     const arn = `arn:${partition}:bedrock-agentcore:${region}:123456789012:gateway/my-gw-abcdef1234`;
     expect(hrefOf(arn)).toBe(`https://my-gw-abcdef1234.gateway.bedrock-agentcore.${region}.${suffix}/mcp`);
     const read = readEndpoint(arn);
@@ -173,11 +179,11 @@ describe('a valid endpoint', () => {
     'arn:aws:bedrock-agentcore:cn-north-1:123456789012:gateway/gw-1',
     'arn:aws-cn:bedrock-agentcore:us-east-1:123456789012:runtime/x',
     'arn:aws:bedrock-agentcore:nowhere:123456789012:runtime/x',
-  ])('is not an ARN that leads to another host: %s', (arn) => {
+  ])('the ARN %s is not a valid endpoint, because it leads to another host', (arn) => {
     expect(hrefOf(arn)).toMatch(/^problem: must be the ARN of an AgentCore runtime or gateway/);
   });
 
-  it('given as an ARN has a host with service and region', () => {
+  it('an endpoint given as an ARN has a host with service and region', () => {
     const read = readEndpoint(runtime('aws', 'us-east-1'));
     expect('url' in read && scopeOfHost(read.url.hostname)).toEqual({
       service: 'bedrock-agentcore',
@@ -211,7 +217,7 @@ describe('a valid endpoint', () => {
     ['arn:aws:bedrock-agentcore:us-east-1:123:runtime/x', /must be the ARN of an AgentCore runtime/],
     ['arn:aws:bedrock-agentcore:us-east-1:123456789012:runtime/', /must be the ARN of an AgentCore runtime/],
     ['arn:aws:bedrock-agentcore:us-east-1:123456789012:gateway/x', /must be the ARN of an AgentCore runtime/],
-  ])('is never %s', (text, problem) => {
+  ])('the text %s is never a valid endpoint', (text, problem) => {
     const read = readEndpoint(text);
     expect('problem' in read ? read.problem : read.url.href).toMatch(problem);
   });
@@ -225,7 +231,7 @@ describe('an endpoint without its scheme', () => {
     ['127.0.0.1:3000', 'http://127.0.0.1:3000'],
     ['nonsense', undefined],
     ['https', undefined],
-  ])('%s leads to the suggestion %s', (text, meant) => {
+  ])('the endpoint %s without a scheme gets the suggestion %s', (text, meant) => {
     expect(readEndpoint(text)).toEqual({
       problem: 'must be an https URL or the ARN of an AgentCore runtime or gateway',
       ...(meant && { meant }),
@@ -243,12 +249,12 @@ describe('the host of an AWS service', () => {
     ['us-isob-east-1', 'sts.us-isob-east-1.sc2s.sgov.gov'],
     ['eu-isoe-west-1', 'sts.eu-isoe-west-1.cloud.adc-e.uk'],
     ['us-isof-south-1', 'sts.us-isof-south-1.csp.hci.ic.gov'],
-  ])('has the suffix of the partition of %s', (region, host) => {
+  ])('the host of an AWS service has the suffix of the partition of %s', (region, host) => {
     expect(hostOfService('sts', region)).toBe(host);
   });
 });
 
-describe('isAgentCore recognizes', () => {
+describe('isAgentCore', () => {
   const arn = readEndpoint('arn:aws:bedrock-agentcore:eu-west-1:123456789012:runtime/name-AbCdEf1234');
   const urlOf = (text: string): URL => new URL(text);
   it.each<[what: string, endpoint: URL, service: string | undefined, serves: boolean]>([
@@ -266,9 +272,9 @@ describe('isAgentCore recognizes', () => {
       true,
     ],
     ['any host, by the service', urlOf('http://127.0.0.1:3000/mcp'), 'bedrock-agentcore', true],
-    ['no other AWS service', urlOf('https://id.lambda-url.us-east-1.on.aws/'), 'lambda', false],
-    ['no host that only looks like it', urlOf('https://bedrock-agentcore.example.com/'), undefined, false],
-  ])('%s', (_what, endpoint, service, serves) => {
+    ['another AWS service', urlOf('https://id.lambda-url.us-east-1.on.aws/'), 'lambda', false],
+    ['a similar host', urlOf('https://bedrock-agentcore.example.com/'), undefined, false],
+  ])('isAgentCore decides for %s', (_what, endpoint, service, serves) => {
     expect(isAgentCore(endpoint, service)).toBe(serves);
   });
 });
@@ -280,7 +286,7 @@ describe('the session lifetime at an endpoint', () => {
     ['https://bedrock-agentcore.us-east-1.amazonaws.com/runtimes/x/invocations', undefined],
     ['https://gateway.example.com/mcp', undefined],
     ['https://g-1.gateway.bedrock-agentcore.example.com/mcp', undefined],
-  ])('of %s is %s seconds', (endpoint, seconds) => {
+  ])('the session lifetime at %s is %s seconds', (endpoint, seconds) => {
     expect(sessionLifetimeAt(new URL(endpoint))).toBe(seconds);
   });
 });

@@ -10,33 +10,32 @@ describe('the operating region', () => {
   it.each<
     [string, { endpoint?: URL; env?: Record<string, string>; several?: boolean; profile: string }, unknown]
   >([
+    ['AWS_REGION first', { env: { AWS_REGION: 'a', AWS_DEFAULT_REGION: 'b' }, profile: 'one' }, 'a'],
+    ['AWS_DEFAULT_REGION second', { env: { AWS_REGION: '', AWS_DEFAULT_REGION: 'b' }, profile: 'one' }, 'b'],
+    ['the profile third', { profile: 'one' }, 'eu-west-1'],
+    ['the endpoint last', { profile: 'none' }, 'us-east-1'],
+    ['none of them if no source names one', { endpoint: NAMELESS, profile: 'none' }, undefined],
     [
-      'is the one of the process first',
-      { env: { AWS_REGION: 'a', AWS_DEFAULT_REGION: 'b' }, profile: 'one' },
-      'a',
-    ],
-    ['is its other variable then', { env: { AWS_REGION: '', AWS_DEFAULT_REGION: 'b' }, profile: 'one' }, 'b'],
-    ['is the one of the profile then', { profile: 'one' }, 'eu-west-1'],
-    ['is the one of the endpoint then', { profile: 'none' }, 'us-east-1'],
-    ['is none where nothing names one', { endpoint: NAMELESS, profile: 'none' }, undefined],
-    [
-      'of one of several profiles is its own first',
+      'the own one of one of several profiles first',
       { env: { AWS_REGION: 'a' }, several: true, profile: 'two' },
       'eu-west-2',
     ],
     [
-      'of one of several profiles without one is that of the process',
+      'the process for one of several profiles without its own',
       { env: { AWS_REGION: 'a' }, several: true, profile: 'none' },
       'a',
     ],
-  ])('%s', async (_what, { endpoint = OWN, env = {}, several = false, profile }, region) => {
-    const home = await makeTempHome();
-    await home.config(BOTH);
-    const regions = new OperatingRegions({ endpoint, env: { ...home.env, ...env }, several });
-    expect(await regions.of(profile)).toBe(region);
-  });
+  ])(
+    'the operating region is that of %s',
+    async (_what, { endpoint = OWN, env = {}, several = false, profile }, region) => {
+      const home = await makeTempHome();
+      await home.config(BOTH);
+      const regions = new OperatingRegions({ endpoint, env: { ...home.env, ...env }, several });
+      expect(await regions.of(profile)).toBe(region);
+    },
+  );
 
-  it('changes with the first call after an edit of the files', async () => {
+  it('the operating region changes with the first call after an edit of the files', async () => {
     const home = await makeTempHome();
     await home.config(BOTH);
     const regions = new OperatingRegions({ endpoint: OWN, env: home.env, several: true });

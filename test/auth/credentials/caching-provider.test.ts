@@ -33,14 +33,14 @@ async function countingProcess(rig: Rig): Promise<() => Promise<number>> {
 }
 
 describe('resolving', () => {
-  test('does nothing before the first call of current', async () => {
+  test('resolving does nothing before the first call of current', async () => {
     const rig = await roleRig();
     rig.provider('work');
     expect(rig.aws.requests).toHaveLength(0);
     expect(rig.clock.timers).toBe(0);
   });
 
-  test('runs the process once for sixteen concurrent callers', async () => {
+  test('resolving runs the process once for sixteen concurrent callers', async () => {
     const rig = await makeRig();
     const runs = await countingProcess(rig);
     const provider = rig.provider('work');
@@ -51,7 +51,7 @@ describe('resolving', () => {
     expect(rig.clock.timers).toBe(0);
   });
 
-  test('continues for the other callers when one aborts', async () => {
+  test('resolving continues for the other callers when one aborts', async () => {
     const rig = await roleRig();
     const release = rig.aws.hold('sts');
     const provider = rig.provider('work');
@@ -66,7 +66,7 @@ describe('resolving', () => {
     expect(rig.aws.of('sts')).toHaveLength(1);
   });
 
-  test('does not cache a failure: the next call tries again', async () => {
+  test('resolving does not cache a failure: the next call tries again', async () => {
     const rig = await makeRig();
     const provider = rig.provider('work');
     expect((await failureOf(provider.current(patient()))).text).toContain("profile 'work' is not in");
@@ -74,7 +74,7 @@ describe('resolving', () => {
     expect(await provider.current(patient())).toMatchObject({ accessKeyId: 'AKIDNEW' });
   });
 
-  test('uses a login that was made while the proxy runs', async () => {
+  test('resolving uses a login that was made while the proxy runs', async () => {
     const rig = await makeRig();
     await rig.home.config(
       '[profile work]\nsso_session = corp\nsso_account_id = 123456789012\nsso_role_name = Admin\n' +
@@ -92,7 +92,7 @@ describe('resolving', () => {
     expect(rig.aws.of('sso')[1]?.headers['x-amz-sso_bearer_token']).toBe('another-token');
   });
 
-  test('ends a provider that hangs, and the next call starts again', async () => {
+  test('resolving ends a provider that hangs, and the next call starts again', async () => {
     const rig = await roleRig();
     const release = rig.aws.hold('sts');
     const provider = rig.provider('work');
@@ -109,7 +109,7 @@ describe('resolving', () => {
 });
 
 describe('edits of the AWS files', () => {
-  test('count on the next call, without a restart', async () => {
+  test('edits of the AWS files count on the next call, without a restart', async () => {
     const rig = await makeRig();
     await rig.home.credentials(`[work]\n${keys('AKIDONE')}`);
     const provider = rig.provider('work');
@@ -118,7 +118,7 @@ describe('edits of the AWS files', () => {
     expect(await provider.current(patient())).toMatchObject({ accessKeyId: 'AKIDTWO' });
   });
 
-  test('count also if the second edit follows within one tick of the file system', async () => {
+  test('edits of the AWS files count also within one tick of the file system', async () => {
     const rig = await makeRig();
     const path = join(rig.home.home, '.aws/credentials');
     const tick = new Date();
@@ -137,7 +137,7 @@ describe('edits of the AWS files', () => {
     }
   });
 
-  test('make the identity uncertain, and report a change once the new credentials are resolved', async () => {
+  test('edits of the AWS files make the identity uncertain until the new credentials are resolved', async () => {
     const rig = await makeRig();
     await rig.home.credentials(`[work]\n${keys('AKIDONE')}`);
     let changes = 0;
@@ -161,7 +161,7 @@ describe('edits of the AWS files', () => {
     expect([provider.identityMayChange, changes]).toEqual([false, 2]);
   });
 
-  test('are not assumed when credentials are only refreshed', async () => {
+  test('edits of the AWS files are not assumed when credentials are only refreshed', async () => {
     const rig = await roleRig();
     let changes = 0;
     const provider = rig.provider('work', { onIdentityChange: () => void changes++ });
@@ -171,7 +171,7 @@ describe('edits of the AWS files', () => {
     expect([provider.identityMayChange, changes]).toEqual([false, 0]);
   });
 
-  test('are checked once for the calls of one turn of the event loop, and again in the next turn', async () => {
+  test('edits of the AWS files are looked for once in each turn of the event loop', async () => {
     const rig = await makeRig();
     await rig.home.credentials(`[work]\n${keys('AKIDONE')}`);
     const provider = rig.provider('work');
@@ -186,7 +186,7 @@ describe('edits of the AWS files', () => {
     expect(await provider.current(patient())).toMatchObject({ accessKeyId: 'AKIDTWO' });
   });
 
-  test('leave the identity uncertain while the new credentials are being resolved', async () => {
+  test('edits of the AWS files leave the identity uncertain while the new credentials are resolved', async () => {
     const rig = await roleRig();
     const provider = rig.provider('work');
     await provider.current(patient());
@@ -200,7 +200,7 @@ describe('edits of the AWS files', () => {
     expect(provider.identityMayChange).toBe(false);
   });
 
-  test('delay calls that arrive while the new credentials are being resolved', async () => {
+  test('edits of the AWS files delay calls while the new credentials are resolved', async () => {
     const rig = await roleRig();
     const provider = rig.provider('work');
     await provider.current(patient());
@@ -215,7 +215,7 @@ describe('edits of the AWS files', () => {
     expect(rig.aws.of('sts')).toHaveLength(2);
   });
 
-  test('count also for calls that join a resolution from before the edit', async () => {
+  test('edits of the AWS files count also for calls that join an earlier resolution', async () => {
     const rig = await roleRig();
     const provider = rig.provider('work');
     const release = rig.aws.hold('sts');
@@ -230,7 +230,7 @@ describe('edits of the AWS files', () => {
     expect(provider.identityMayChange).toBe(false);
   });
 
-  test('that remove static keys end their use', async () => {
+  test('edits of the AWS files that remove static keys end their use', async () => {
     const rig = await makeRig();
     await rig.home.credentials(`[work]\n${keys('AKIDONE')}`);
     const provider = rig.provider('work');
@@ -246,7 +246,7 @@ describe('edits of the AWS files', () => {
     });
   });
 
-  test('without a usable result leave temporary credentials in use, and are retried in the background', async () => {
+  test('edits of the AWS files without a usable result leave temporary credentials in use', async () => {
     const rig = await roleRig();
     const provider = rig.provider('work');
     const set = await provider.current(patient());
@@ -265,7 +265,7 @@ describe('edits of the AWS files', () => {
 });
 
 describe('refresh', () => {
-  test('happens once, in the background, before the credentials expire', async () => {
+  test('a refresh happens once, in the background, before the credentials expire', async () => {
     const rig = await roleRig();
     const provider = rig.provider('work');
     const first = await provider.current(patient());
@@ -285,7 +285,7 @@ describe('refresh', () => {
     expect(rig.aws.of('sts')).toHaveLength(2);
   });
 
-  test('keeps the role session name', async () => {
+  test('a refresh keeps the role session name', async () => {
     const rig = await roleRig();
     const provider = rig.provider('work');
     await provider.current(patient());
@@ -299,7 +299,7 @@ describe('refresh', () => {
     expect(names[0]).toMatch(/^mcp-sigv4-proxy-[\w-]+$/);
   });
 
-  test('that fails is reported and repeated every 30 s until the credentials expire', async () => {
+  test('a refresh that fails is reported and repeated every 30 s until the credentials expire', async () => {
     const rig = await roleRig();
     const provider = rig.provider('work');
     const set = await provider.current(patient());
@@ -326,7 +326,7 @@ describe('refresh', () => {
     expect(await provider.current(patient())).toMatchObject({ accessKeyId: 'STS-2' });
   });
 
-  test('never happens in an idle process', async () => {
+  test('a refresh never happens in an idle process', async () => {
     const rig = await roleRig();
     await rig.provider('work').current(patient());
     await rig.clock.advance(24 * HOUR);
@@ -334,7 +334,7 @@ describe('refresh', () => {
     expect(rig.clock.timers).toBe(0);
   });
 
-  test('is not repeated on every call when credentials arrive expired, as with a wrong clock', async () => {
+  test('a refresh is not repeated on every call when credentials arrive expired, as with a wrong clock', async () => {
     const rig = await roleRig();
     rig.aws.lifetimeMs = -HOUR;
     const provider = rig.provider('work');
@@ -346,7 +346,7 @@ describe('refresh', () => {
 });
 
 describe('refresh after a rejection by the server', () => {
-  test('reads the current content of the files', async () => {
+  test('a refresh after a rejection reads the current content of the files', async () => {
     const rig = await makeRig();
     await rig.home.credentials(`[work]\n${keys('AKIDONE')}`);
     const provider = rig.provider('work');
@@ -356,7 +356,7 @@ describe('refresh after a rejection by the server', () => {
     expect(await provider.current(patient())).toMatchObject({ accessKeyId: 'AKIDTWO' });
   });
 
-  test('assumes the role again, once for all callers', async () => {
+  test('a refresh after a rejection assumes the role again, once for all callers', async () => {
     const rig = await roleRig();
     const provider = rig.provider('work');
     const used = await provider.current(patient());
@@ -366,7 +366,7 @@ describe('refresh after a rejection by the server', () => {
     expect(rig.aws.of('sts')).toHaveLength(2);
   });
 
-  test('returns undefined if the credentials are the same, after one resolution for all callers', async () => {
+  test('a refresh after a rejection returns undefined if the credentials are the same', async () => {
     const rig = await makeRig();
     const runs = await rig.home.write('runs', '');
     const command = await rig.home.script(
@@ -383,7 +383,7 @@ describe('refresh after a rejection by the server', () => {
     expect(await readFile(runs, 'utf8')).toBe('..');
   });
 
-  test('returns undefined if the resolution fails, and the next call receives its error', async () => {
+  test('a refresh after a rejection returns undefined if it fails, and the next call receives its error', async () => {
     const rig = await roleRig();
     const provider = rig.provider('work');
     const used = await provider.current(patient());
@@ -398,7 +398,7 @@ describe('refresh after a rejection by the server', () => {
     expect(await provider.current(patient())).toMatchObject({ accessKeyId: 'STS-2' });
   });
 
-  test('resolves again if it joined a resolution from before the rejection', async () => {
+  test('a refresh after a rejection resolves again if it joined an earlier resolution', async () => {
     const rig = await roleRig();
     rig.aws.lifetimeMs = HOUR;
     const provider = rig.provider('work');
@@ -413,7 +413,7 @@ describe('refresh after a rejection by the server', () => {
     expect(rig.aws.of('sts')).toHaveLength(2);
   });
 
-  test('ends for a caller that aborts', async () => {
+  test('a refresh after a rejection ends for a caller that aborts', async () => {
     const rig = await roleRig();
     const provider = rig.provider('work');
     const used = await provider.current(patient());
@@ -429,7 +429,7 @@ describe('refresh after a rejection by the server', () => {
 });
 
 describe('close', () => {
-  test('ends waiting calls, and rejects later ones', async () => {
+  test('close ends waiting calls, and rejects later ones', async () => {
     const rig = await roleRig();
     rig.aws.hold('sts');
     const provider = rig.provider('work');
@@ -441,7 +441,7 @@ describe('close', () => {
     expect(rig.reported).toEqual([]);
   });
 
-  test('kills a running credential_process', async () => {
+  test('close kills a running credential_process', async () => {
     const rig = await makeRig();
     const life = await lifeLine();
     await rig.home.config(

@@ -135,7 +135,7 @@ test.each<[string, CredentialFailure, string]>([
 });
 
 describe('credentials error without a profile', () => {
-  test('names the default chain, and how to set a profile in a stripped environment', () => {
+  test('credentials error without a profile names the default chain, and how to set a profile', () => {
     const text = credentialsMessage(undefined, { what: 'none', defects: [] });
     expect(text).toMatch(/^No AWS credentials \(default chain\): nothing found in the environment/);
     expect(text).toContain('Set AWS_PROFILE or pass --profile');
@@ -153,7 +153,10 @@ describe('the cause of a credentials error', () => {
       'Unexpected non-whitespace character after JSON at position 4',
     ],
     ['two\n  lines', 'two lines'],
-  ])('%j is shown as %j, without the quotation of a JSON parser', (cause, shown) => {
-    expect(causeWithoutSecrets(cause)).toBe(shown);
-  });
+  ])(
+    'the cause %j of a credentials error is shown as %j, without the quotation of a JSON parser',
+    (cause, shown) => {
+      expect(causeWithoutSecrets(cause)).toBe(shown);
+    },
+  );
 });

@@ -24,7 +24,7 @@ describe('the account in an access key id', () => {
     ['ASIAQNZGKIQY56JQ7WM1', undefined],
     ['ASIA7777777777777777', undefined],
     ['', undefined],
-  ])('%s contains the account %s', (id, account) => {
+  ])('the access key id %s contains the account %s', (id, account) => {
     expect(accountOf(id)).toBe(account);
   });
 });
@@ -63,7 +63,7 @@ describe('the principal of credentials', () => {
       of({ p: { credential_process: 'x' } }, keysWith('A2')),
     ],
     ['the instance', of({ p: REGION }, keysWith('A1')), of({ p: REGION }, keysWith('A2'))],
-  ])('is the same for %s', (_what, before, after) => {
+  ])('the principal of credentials is the same for %s', (_what, before, after) => {
     expect(after).toBe(before);
   });
 
@@ -95,7 +95,7 @@ describe('the principal of credentials', () => {
       of({ p: { credential_process: 'x' } }, keysWith(OTHER)),
     ],
     ['a login instead of keys', of({ p: staticKeys }), of({ p: sso })],
-  ])('differs for %s', (_what, before, after) => {
+  ])('the principal of credentials differs for %s', (_what, before, after) => {
     expect(after).not.toBe(before);
   });
 });
@@ -114,18 +114,21 @@ describe('the principal that files and environment name', () => {
     ],
     ['sso', SSO],
     ['default', `[default]\n${KEYS}`],
-  ])('equals that of the resolved credentials: %s', async (profile, config) => {
-    const rig = await makeRig();
-    await rig.home.config(config);
-    const expiresAt = new Date(Date.now() + 3_600_000).toISOString();
-    await rig.home.ssoToken('corp', { accessToken: 'token', expiresAt });
-    const asked = profile === 'default' ? undefined : profile;
-    const named = await staticPrincipal(asked, rig.home.env);
-    expect(named).toBeDefined();
-    expect((await rig.provider(asked).current(patient())).principal).toBe(named);
-  });
+  ])(
+    'the principal of files and environment equals that of the resolved credentials: %s',
+    async (profile, config) => {
+      const rig = await makeRig();
+      await rig.home.config(config);
+      const expiresAt = new Date(Date.now() + 3_600_000).toISOString();
+      await rig.home.ssoToken('corp', { accessToken: 'token', expiresAt });
+      const asked = profile === 'default' ? undefined : profile;
+      const named = await staticPrincipal(asked, rig.home.env);
+      expect(named).toBeDefined();
+      expect((await rig.provider(asked).current(patient())).principal).toBe(named);
+    },
+  );
 
-  it('comes from the environment, or from --role-arn', async () => {
+  it('the principal of files and environment comes from the environment, or from --role-arn', async () => {
     const rig = await makeRig();
     rig.setEnv({
       AWS_ACCESS_KEY_ID: 'ASIAQNZGKIQY56JQ7WML',
@@ -149,7 +152,7 @@ describe('the principal that files and environment name', () => {
       'p',
     ],
     ['of a profile that is not there', '[profile p]\nrole_arn = arn:1\nsource_profile = gone\n', 'p'],
-  ])('is undefined if only a provider can name it: %s', async (_what, config, profile) => {
+  ])('the principal is undefined if only a provider can name it: %s', async (_what, config, profile) => {
     const rig = await makeRig();
     await rig.home.config(config);
     expect(await staticPrincipal(profile, rig.home.env)).toBeUndefined();

@@ -20,7 +20,7 @@ const printing = (value: unknown): string => `console.log(${JSON.stringify(JSON.
 const good = { Version: 1, AccessKeyId: 'AKID', SecretAccessKey: 'secret' };
 
 describe('a credential_process', () => {
-  test('returns the credentials that it prints', async () => {
+  test('a credential_process returns the credentials that it prints', async () => {
     const expiration = new Date(Date.now() + 3_600_000);
     const { outcome, clock } = await run(
       printing({ ...good, SessionToken: 'token', Expiration: expiration.toISOString() }),
@@ -34,7 +34,7 @@ describe('a credential_process', () => {
     expect(clock.timers).toBe(0);
   });
 
-  test('that reads stdin gets an empty one, because stdin carries the protocol', async () => {
+  test('a credential_process that reads stdin gets an empty one, because stdin carries the protocol', async () => {
     const { outcome } = await run(
       `let read = 0;
        process.stdin.on('data', (chunk) => { read += chunk.length; });
@@ -43,7 +43,7 @@ describe('a credential_process', () => {
     expect(await outcome).toMatchObject({ sessionToken: 'read 0' });
   });
 
-  test('may be a shell command that uses its environment', async () => {
+  test('a credential_process may be a shell command that uses its environment', async () => {
     const home = await makeTempHome();
     const env = { ...home.env, KEY: 'AKIDENV' };
     const command = `printf '{"Version":1,"AccessKeyId":"%s","SecretAccessKey":"s"}' "$KEY"`;
@@ -54,7 +54,7 @@ describe('a credential_process', () => {
     });
   });
 
-  test('that leaves a daemon with its stdout open is waited for at most a second', async () => {
+  test('a credential_process that leaves a daemon with its stdout open is waited for at most a second', async () => {
     const life = await lifeLine();
     const { outcome, clock } = await run(
       `import { spawn } from 'node:child_process';
@@ -113,7 +113,7 @@ describe('a credential_process with a defect', () => {
       'setInterval(() => process.stdout.write("x".repeat(65536)), 0)',
       `printed more than ${MAX_STDOUT_BYTES} bytes and was stopped`,
     ],
-  ])('that %s is reported', async (_, source, message) => {
+  ])('a credential_process that %s is reported', async (_, source, message) => {
     const { outcome, clock } = await run(source);
     const { text } = await failureOf(outcome);
     if (typeof message === 'string') expect(text).toBe(`credential_process ${message}`);
@@ -121,7 +121,7 @@ describe('a credential_process with a defect', () => {
     expect(clock.timers).toBe(0);
   });
 
-  test('cannot put its arguments or its output into the error', async () => {
+  test('a credential_process cannot put its arguments or its output into the error', async () => {
     const { outcome } = await run(
       'console.log("stdout-secret"); console.error("bad password " + process.argv[3]); process.exit(1)',
       { args: ' --password "argument-secret"' },
@@ -129,14 +129,14 @@ describe('a credential_process with a defect', () => {
     expect((await failureOf(outcome)).text).toBe('credential_process exited with code 1: bad password ***');
   });
 
-  test('that does not exist is reported without its command line', async () => {
+  test('a credential_process that does not exist is reported without its command line', async () => {
     const deps = { env: {}, clock: new FakeClock(), signal: new AbortController().signal };
     const { text } = await failureOf(runCredentialProcess('no-such-helper --token argument-secret', deps));
     expect(text).toMatch(/^credential_process exited with code 127: .*no-such-helper.*not found$/);
     expect(text).not.toContain('argument-secret');
   });
 
-  test('that hangs is killed with its children at the time limit', async () => {
+  test('a credential_process that hangs is killed with its children at the time limit', async () => {
     const life = await lifeLine();
     const { outcome, clock } = await run(life.hang, { args: '; true' });
     const failing = failureOf(outcome);
@@ -150,7 +150,7 @@ describe('a credential_process with a defect', () => {
     expect(clock.timers).toBe(0);
   });
 
-  test('is killed when the proxy closes', async () => {
+  test('a credential_process is killed when the proxy closes', async () => {
     const life = await lifeLine();
     const closing = new AbortController();
     const { outcome } = await run(life.hang, { args: '; true', signal: closing.signal });
@@ -161,7 +161,7 @@ describe('a credential_process with a defect', () => {
     await life.dead;
   });
 
-  test('is not started after the proxy has closed', async () => {
+  test('a credential_process is not started after the proxy has closed', async () => {
     const { outcome } = await run('', { signal: AbortSignal.abort() });
     expect((await failureOf(outcome)).text).toBe('credential_process was stopped');
   });

@@ -23,7 +23,7 @@ afterEach(() => {
 });
 
 describe('the default chain of credential providers', () => {
-  test('uses the environment first', async () => {
+  test('the default chain uses the environment first', async () => {
     const rig = await makeRig();
     await rig.home.credentials(`[default]\n${KEYS}`);
     rig.setEnv({
@@ -50,7 +50,7 @@ describe('the default chain of credential providers', () => {
     ]);
   });
 
-  test('uses [default] of the shared files next', async () => {
+  test('the default chain uses [default] of the shared files next', async () => {
     const rig = await makeRig();
     await rig.home.credentials(`[default]\n${KEYS}`);
     expect(await rig.provider().current(patient())).toEqual({
@@ -62,7 +62,7 @@ describe('the default chain of credential providers', () => {
     expect(rig.reported.at(-1)).toMatchObject({ providerName: 'static' });
   });
 
-  test('exchanges a web identity token from the environment', async () => {
+  test('the default chain exchanges a web identity token from the environment', async () => {
     const rig = await makeRig();
     const token = await rig.home.write('token', 'the-web-identity');
     rig.setEnv({ AWS_WEB_IDENTITY_TOKEN_FILE: token, AWS_ROLE_ARN: 'arn:aws:iam::123456789012:role/pod' });
@@ -76,7 +76,7 @@ describe('the default chain of credential providers', () => {
     expect(form?.get('RoleSessionName')).toMatch(/^mcp-sigv4-proxy-/);
   });
 
-  test('uses the container endpoint', async () => {
+  test('the default chain uses the container endpoint', async () => {
     const rig = await makeRig();
     rig.setEnv({ ...rig.aws.containerEnv, AWS_CONTAINER_AUTHORIZATION_TOKEN: 'pod-token' });
     expect(await rig.provider().current(patient())).toMatchObject({ accessKeyId: 'CONTAINER-1' });
@@ -84,7 +84,7 @@ describe('the default chain of credential providers', () => {
     expect(rig.reported.at(-1)).toMatchObject({ providerName: 'container' });
   });
 
-  test('reports a container endpoint that refuses as a failure, not as missing credentials', async () => {
+  test('the default chain reports a container endpoint that refuses as a failure, not as missing credentials', async () => {
     const rig = await makeRig();
     rig.setEnv({ ...rig.aws.containerEnv, ...rig.aws.imdsEnv });
     rig.aws.fail('container', { status: 403, body: '{}' });
@@ -94,7 +94,7 @@ describe('the default chain of credential providers', () => {
     expect(rig.aws.of('imds')).toHaveLength(0);
   });
 
-  test('uses the instance last, with a version 2 token', async () => {
+  test('the default chain uses the instance last, with a version 2 token', async () => {
     const rig = await makeRig();
     await rig.home.config('[default]\nregion = eu-west-1\n');
     rig.setEnv(rig.aws.imdsEnv);
@@ -111,7 +111,7 @@ describe('the default chain of credential providers', () => {
       'not there',
       { AWS_EC2_METADATA_DISABLED: 'false', AWS_EC2_METADATA_SERVICE_ENDPOINT: 'http://127.0.0.1:1' },
     ],
-  ])('with the instance %s reports that no credentials are configured', async (_, env) => {
+  ])('the default chain with the instance %s reports that no credentials are configured', async (_, env) => {
     const rig = await makeRig();
     rig.setEnv(env);
     expect(await failureOf(rig.provider().current(patient()))).toEqual({
@@ -124,7 +124,7 @@ describe('the default chain of credential providers', () => {
     });
   });
 
-  test('distinguishes an instance without a role from one whose metadata service is broken', async () => {
+  test('the default chain distinguishes an instance without a role from a broken metadata service', async () => {
     const rig = await makeRig();
     rig.setEnv(rig.aws.imdsEnv);
     rig.aws.fail('imds', { status: 404, body: '' });
@@ -136,7 +136,7 @@ describe('the default chain of credential providers', () => {
 
 describe('credentials of a profile', () => {
   test.each(['option', 'variable'])(
-    'given by the %s precede keys in the environment, without a warning',
+    'credentials of a profile given by the %s precede keys in the environment, without a warning',
     async (how) => {
       const rig = await makeRig();
       await rig.home.credentials(`[work]\n${KEYS}`);
@@ -148,7 +148,7 @@ describe('credentials of a profile', () => {
     },
   );
 
-  test('are found in the files that AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE name', async () => {
+  test('credentials of a profile are found in AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE', async () => {
     const rig = await makeRig();
     rig.setEnv({
       AWS_CONFIG_FILE: await rig.home.write('elsewhere/config', '[profile work]\nregion = eu-west-1\n'),
@@ -157,14 +157,14 @@ describe('credentials of a profile', () => {
     expect(await rig.provider('work').current(patient())).toMatchObject({ accessKeyId: 'AKIDFILE' });
   });
 
-  test('with only a region come from container or instance', async () => {
+  test('credentials of a profile with only a region come from container or instance', async () => {
     const rig = await makeRig();
     await rig.home.config('[profile work]\nregion = eu-west-1\n');
     rig.setEnv(rig.aws.imdsEnv);
     expect(await rig.provider('work').current(patient())).toMatchObject({ accessKeyId: 'IMDS-1' });
   });
 
-  test('with SSO are exchanged for the cached token', async () => {
+  test('credentials of a profile with SSO are exchanged for the cached token', async () => {
     const rig = await makeRig();
     await rig.home.config(`[profile work]\n${SSO_PROFILE}`);
     await rig.home.ssoToken('corp', { accessToken: 'sso-token', expiresAt: inAnHour() });
@@ -174,7 +174,7 @@ describe('credentials of a profile', () => {
     expect(request?.url.searchParams.get('role_name')).toBe('Admin');
   });
 
-  test('with SSO but without an sso-session are exchanged for the cached token', async () => {
+  test('credentials of a profile with SSO but without an sso-session are exchanged for the cached token', async () => {
     const rig = await makeRig();
     const start = 'https://corp.awsapps.com/start';
     await rig.home.config(
@@ -184,7 +184,7 @@ describe('credentials of a profile', () => {
     expect(await rig.provider('work').current(patient())).toMatchObject({ accessKeyId: 'SSO-1' });
   });
 
-  test('with an SSO token about to expire are requested after a refresh of the token', async () => {
+  test('credentials of a profile with an SSO token about to expire are requested after a token refresh', async () => {
     const rig = await makeRig();
     await rig.home.config(`[profile work]\n${SSO_PROFILE}`);
     await rig.home.ssoToken('corp', {
@@ -199,7 +199,7 @@ describe('credentials of a profile', () => {
     expect(rig.aws.of('sso')[0]?.headers['x-amz-sso_bearer_token']).toBe('token-OIDC-1');
   });
 
-  test('with SSO but no login fail with the command to log in', async () => {
+  test('credentials of a profile with SSO but no login fail with the command to log in', async () => {
     const rig = await makeRig();
     await rig.home.config(`[profile work]\n${SSO_PROFILE}`);
     expect((await failureOf(rig.provider('work').current(patient()))).text).toBe(
@@ -208,7 +208,7 @@ describe('credentials of a profile', () => {
     );
   });
 
-  test('with a missing sso-session fail with its name', async () => {
+  test('credentials of a profile with a missing sso-session fail with its name', async () => {
     const rig = await makeRig();
     await rig.home.config(`[profile work]\nsso_session = corp\nsso_account_id = 1\nsso_role_name = Admin\n`);
     expect((await failureOf(rig.provider('work').current(patient()))).text).toBe(
@@ -217,7 +217,7 @@ describe('credentials of a profile', () => {
     );
   });
 
-  test('with a web identity token file are those of its role', async () => {
+  test('credentials of a profile with a web identity token file are those of its role', async () => {
     const rig = await makeRig();
     const token = await rig.home.write('token', 'the-web-identity');
     await rig.home.config(
@@ -227,7 +227,7 @@ describe('credentials of a profile', () => {
     expect(rig.aws.of('sts')[0]?.form.get('RoleSessionName')).toBe('chosen');
   });
 
-  test('with a login session are those of aws login', async () => {
+  test('credentials of a profile with a login session are those of aws login', async () => {
     const rig = await makeRig();
     await rig.home.config('[profile work]\nlogin_session = arn:aws:iam::123456789012:user/me\n');
     await rig.home.loginToken('arn:aws:iam::123456789012:user/me', loginToken('AKIDLOGIN', inAnHour()));
@@ -235,7 +235,7 @@ describe('credentials of a profile', () => {
     expect(rig.aws.of('signin')).toHaveLength(0);
   });
 
-  test('with an expiring login session and no region are refreshed through the fallback region', async () => {
+  test('credentials of an expiring login session without a region are refreshed through the fallback region', async () => {
     const rig = await makeRig();
     await rig.home.config('[profile work]\nlogin_session = arn:aws:iam::123456789012:user/me\n');
     await rig.home.loginToken('arn:aws:iam::123456789012:user/me', expiringLogin());
@@ -246,7 +246,7 @@ describe('credentials of a profile', () => {
     });
   });
 
-  test('with a login session that was never started fail with the command to log in, and without a token', async () => {
+  test('credentials of a login session that was never started fail with the command to log in', async () => {
     const rig = await makeRig();
     await rig.home.config('[profile work]\nlogin_session = arn:aws:iam::123456789012:user/me\n');
     const path = await rig.home.write('.aws/login/cache/x', '');
@@ -258,7 +258,7 @@ describe('credentials of a profile', () => {
     expect(path).toContain('login');
   });
 
-  test('with a credential_process are those that it prints', async () => {
+  test('credentials of a profile with a credential_process are those that it prints', async () => {
     const rig = await makeRig();
     const command = await rig.home.script(
       'helper.mjs',
@@ -275,7 +275,7 @@ describe('credentials of a profile', () => {
     expect(rig.reported.at(-1)).toMatchObject({ providerName: 'process' });
   });
 
-  test('with a credential_process that fails are not taken from the instance', async () => {
+  test('credentials of a failing credential_process are not taken from the instance', async () => {
     const rig = await makeRig();
     const command = await rig.home.script('helper.mjs', 'console.error("vault is locked"); process.exit(3)');
     await rig.home.config(`[default]\ncredential_process = ${command}\n`);
@@ -292,7 +292,7 @@ describe('credentials of a profile', () => {
 });
 
 describe('an assumed role', () => {
-  test('is assumed with the keys of its source profile, in its own region', async () => {
+  test('an assumed role is assumed with the keys of its source profile, in its own region', async () => {
     const rig = await makeRig();
     await rig.home.config(
       `[profile work]\n${ROLE}source_profile = base\nregion = ap-south-1\nexternal_id = ext\nduration_seconds = 900\n`,
@@ -314,7 +314,7 @@ describe('an assumed role', () => {
     ['the signing region', {}, 'eu-west-3', 'eu-west-3'],
     ['AWS_REGION before that', { AWS_REGION: 'ca-central-1' }, 'eu-west-3', 'ca-central-1'],
     ['us-east-1 when nothing names one', {}, undefined, 'us-east-1'],
-  ])('without a region is assumed in %s', async (_, env, fallbackRegion, region) => {
+  ])('an assumed role without a region is assumed in %s', async (_, env, fallbackRegion, region) => {
     const rig = await makeRig();
     await rig.home.config(`[profile work]\n${ROLE}source_profile = base\n[profile base]\n${KEYS}`);
     rig.setEnv(env);
@@ -322,7 +322,7 @@ describe('an assumed role', () => {
     expect(rig.aws.of('sts')[0]?.region).toBe(region);
   });
 
-  test('with SSO credentials is assumed in its own region, not in that of SSO', async () => {
+  test('an assumed role with SSO credentials is assumed in its own region, not in that of SSO', async () => {
     const rig = await makeRig();
     await rig.home.config(
       `[profile work]\n${ROLE}source_profile = base\nregion = ap-south-1\n[profile base]\n${SSO_PROFILE}`,
@@ -347,7 +347,7 @@ describe('an assumed role', () => {
     expect(hosts).toEqual(['127.0.0.1', 'sts.example']);
   });
 
-  test('two roles above a credential_process is assumed after the process and the first role', async () => {
+  test('an assumed role two roles above a credential_process is assumed last', async () => {
     const rig = await makeRig();
     const command = await rig.home.script(
       'helper.mjs',
@@ -371,7 +371,7 @@ describe('an assumed role', () => {
     ['EcsContainer', 'CONTAINER-1'],
     ['Ec2InstanceMetadata', 'IMDS-1'],
   ])(
-    'with credential_source %s is assumed with the credentials of that source',
+    'an assumed role with credential_source %s is assumed with the credentials of that source',
     async (credentialSource, key) => {
       const rig = await makeRig();
       await rig.home.config(`[profile work]\n${ROLE}credential_source = ${credentialSource}\n`);
@@ -386,7 +386,7 @@ describe('an assumed role', () => {
     },
   );
 
-  test('that STS denies fails with the message of STS', async () => {
+  test('an assumed role that STS denies fails with the message of STS', async () => {
     const rig = await makeRig();
     await rig.home.config(`[profile work]\n${ROLE}source_profile = base\n[profile base]\n${KEYS}`);
     rig.aws.fail('sts', {
@@ -398,7 +398,7 @@ describe('an assumed role', () => {
     expect(failure.details).toEqual({ kind: 'failed', profile: 'work' });
   });
 
-  test('that requires MFA fails before any request', async () => {
+  test('an assumed role that requires MFA fails before any request', async () => {
     const rig = await makeRig();
     await rig.home.config(
       `[profile work]\n${ROLE}source_profile = base\nmfa_serial = arn:aws:iam::123456789012:mfa/me\n[profile base]\n${SSO_PROFILE}`,
@@ -413,7 +413,7 @@ describe('an assumed role', () => {
 });
 
 describe('a defect of a profile', () => {
-  test('(missing profile) is reported with the known profiles', async () => {
+  test('a missing profile is reported with the known profiles', async () => {
     const rig = await makeRig();
     await rig.home.config('[profile b]\nregion = eu-west-1\n[sso-session corp]\nsso_region = eu-west-1\n');
     await rig.home.credentials(`[a]\n${KEYS}`);
@@ -424,7 +424,7 @@ describe('a defect of a profile', () => {
     });
   });
 
-  test('(missing source_profile) is reported with the profile that names it', async () => {
+  test('a missing source_profile is reported with the profile that names it', async () => {
     const rig = await makeRig();
     await rig.home.config(`[profile work]\n${ROLE}source_profile = gone\n`);
     expect((await failureOf(rig.provider('work').current(patient()))).text).toBe(
@@ -433,7 +433,7 @@ describe('a defect of a profile', () => {
     );
   });
 
-  test('(circle of source profiles) is reported with its members', async () => {
+  test('a circle of source profiles is reported with its members', async () => {
     const rig = await makeRig();
     await rig.home.config(`[profile a]\n${ROLE}source_profile = b\n[profile b]\n${ROLE}source_profile = a\n`);
     expect((await failureOf(rig.provider('a').current(patient()))).text).toBe(
@@ -442,7 +442,7 @@ describe('a defect of a profile', () => {
     );
   });
 
-  test('(broken config file) is reported with the line number, without its text', async () => {
+  test('a broken config file is reported with the line number, without its text', async () => {
     const rig = await makeRig();
     await rig.home.config('[profile a]\nregion = eu-west-1\n[profile work\naws_secret_access_key = hush\n');
     const { text } = await failureOf(rig.provider('work').current(patient()));
@@ -452,7 +452,7 @@ describe('a defect of a profile', () => {
     );
   });
 
-  test('(folder in the place of the config file) is reported', async () => {
+  test('a folder in the place of the config file is reported', async () => {
     const rig = await makeRig();
     await rig.home.write('.aws/config/inside', '');
     expect((await failureOf(rig.provider('work').current(patient()))).text).toBe(
@@ -461,7 +461,7 @@ describe('a defect of a profile', () => {
     );
   });
 
-  test('(half of a key pair) is reported with the missing setting', async () => {
+  test('a half of a key pair is reported with the missing setting', async () => {
     const rig = await makeRig();
     await rig.home.credentials('[work]\naws_access_key_id = AKIDFILE\n');
     const failure = await failureOf(rig.provider('work').current(patient()));

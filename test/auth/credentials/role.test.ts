@@ -9,7 +9,7 @@ const DENIED = {
 };
 
 describe('the role of the options (--role-arn)', () => {
-  test('is assumed with the credentials of the profile, under one session name for the life of the process', async () => {
+  test("the role of --role-arn is assumed with the profile's credentials, under one session name", async () => {
     const rig = await makeRig();
     await rig.home.config(`[profile work]\n${KEYS}region = eu-north-1\n`);
     const provider = rig.provider('work', { role });
@@ -33,7 +33,7 @@ describe('the role of the options (--role-arn)', () => {
     );
   });
 
-  test('has the session name and the external id of the options', async () => {
+  test('the role of --role-arn has the session name and the external id of the options', async () => {
     const rig = await makeRig();
     rig.setEnv({ AWS_ROLE_SESSION_NAME: 'another' });
     await rig.home.config(`[profile work]\n${KEYS}`);
@@ -44,7 +44,7 @@ describe('the role of the options (--role-arn)', () => {
     expect([form?.get('RoleSessionName'), form?.get('ExternalId')]).toEqual(['me@corp', 'x:1/2']);
   });
 
-  test('is assumed after the roles of a profile, and with keys of the environment', async () => {
+  test('the role of --role-arn is assumed after the roles of a profile, and with keys of the environment', async () => {
     const rig = await makeRig();
     rig.setEnv({ AWS_ACCESS_KEY_ID: 'AKIDENV', AWS_SECRET_ACCESS_KEY: 'x', AWS_REGION: 'eu-south-2' });
     await rig.home.config(
@@ -61,7 +61,7 @@ describe('the role of the options (--role-arn)', () => {
     ]);
   });
 
-  test('is assumed once for all callers, and again before it expires', async () => {
+  test('the role of --role-arn is assumed once for all callers, and again before it expires', async () => {
     const rig = await makeRig();
     await rig.home.config(`[profile work]\n${KEYS}`);
     const provider = rig.provider('work', { role });
@@ -74,7 +74,7 @@ describe('the role of the options (--role-arn)', () => {
     expect((await provider.current(patient())).accessKeyId).toBe('STS-2');
   });
 
-  test('is assumed again after an edit of the profile', async () => {
+  test('the role of --role-arn is assumed again after an edit of the profile', async () => {
     const rig = await makeRig();
     await rig.home.config(`[profile work]\n${KEYS}`);
     const provider = rig.provider('work', { role });
@@ -85,7 +85,7 @@ describe('the role of the options (--role-arn)', () => {
     expect(rig.aws.of('sts')[1]?.accessKeyId).toBe('AKIDOTHER');
   });
 
-  test('that STS denies is reported with the remedy', async () => {
+  test('the role of --role-arn that STS denies is reported with the remedy', async () => {
     const rig = await makeRig();
     await rig.home.config(`[profile work]\n${KEYS}`);
     rig.aws.fail('sts', DENIED);
@@ -102,7 +102,7 @@ describe('the role of the options (--role-arn)', () => {
     expect((await provider.current(patient())).accessKeyId).toBe('STS-1');
   });
 
-  test('does not hide that the profile has no credentials', async () => {
+  test('the role of --role-arn does not hide that the profile has no credentials', async () => {
     const rig = await makeRig();
     await rig.home.config(`[profile work]\nregion = eu-west-1\n`);
     const failure = await failureOf(rig.provider('work', { role }).current(patient()));

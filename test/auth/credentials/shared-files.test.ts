@@ -9,7 +9,7 @@ import {
 import { makeTempHome } from '../../support/temp-home.ts';
 
 describe('profile facts', () => {
-  test('come from both files, and the credentials file wins', async () => {
+  test('profile facts come from both files, and the credentials file wins', async () => {
     const home = await makeTempHome();
     await home.config(
       '[profile work]\nregion = eu-west-1\nca_bundle = /etc/ca.pem\n[sso-session corp]\nsso_region = x\n',
@@ -23,7 +23,7 @@ describe('profile facts', () => {
     });
   });
 
-  test('are read again on every call', async () => {
+  test('profile facts are read again on every call', async () => {
     const home = await makeTempHome();
     expect(await readProfileFacts('work', home.env)).toEqual({ exists: false, known: [] });
     await home.config('[profile work]\nregion = eu-west-1\n');
@@ -36,7 +36,7 @@ describe('profile facts', () => {
     expect(await readProfileFacts('work', home.env)).toMatchObject({ region: 'eu-west-2' });
   });
 
-  test('without a profile are those of AWS_PROFILE, or of default', async () => {
+  test('profile facts without a profile are those of AWS_PROFILE, or of default', async () => {
     const home = await makeTempHome();
     await home.config('[default]\nregion = eu-west-1\n[profile work]\nregion = eu-west-2\n');
     expect(await readProfileFacts(undefined, home.env)).toMatchObject({ region: 'eu-west-1' });
@@ -48,14 +48,14 @@ describe('profile facts', () => {
   test.each([
     ['a folder in its place', '.aws/config/inside', ''],
     ['an unfinished section', '.aws/config', '[profile work\nregion = eu-west-1\n'],
-  ])('of a broken file (%s) report a profile that does not exist', async (_, path, text) => {
+  ])('profile facts of a broken file (%s) report a profile that does not exist', async (_, path, text) => {
     const home = await makeTempHome();
     await home.write(path, text);
     expect(await readProfileFacts('work', home.env)).toEqual({ exists: false, known: [] });
   });
 
   test.each(['__proto__', 'constructor', 'toString'])(
-    'include a profile called %s, and hide no other profile',
+    'profile facts include a profile called %s, and hide no other profile',
     async (name) => {
       const home = await makeTempHome();
       await home.config(`[profile ${name}]\nregion = eu-west-1\n[profile work]\nregion = eu-west-2\n`);
@@ -66,7 +66,7 @@ describe('profile facts', () => {
     },
   );
 
-  test('do not find a missing profile with the name of an object property', async () => {
+  test('profile facts do not include a missing profile with the name of an object property', async () => {
     const home = await makeTempHome();
     expect(await readProfileFacts('constructor', home.env)).toEqual({ exists: false, known: [] });
   });
@@ -93,11 +93,11 @@ describe('defects of an AWS file', () => {
     ['[default]\n[work\n', 'is broken in line 2'],
     ['[default]\n= x\n', 'is broken in line 2'],
     ['\uFFFD\uFFFD[\0d\0', 'is not UTF-8 text'],
-  ])('the text %j: %s', (text, defect) => {
+  ])('the defects of an AWS file with the text %j: %s', (text, defect) => {
     expect(defectOf(text)).toBe(defect);
   });
 
-  test('a missing file is no defect', async () => {
+  test('a missing AWS file is no defect', async () => {
     const home = await makeTempHome();
     expect(await defectsOf(sharedPaths(home.env))).toEqual([]);
   });

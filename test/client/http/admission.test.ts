@@ -43,7 +43,7 @@ describe('a Host', () => {
     [undefined, false],
     ['localhost/x', false],
     ['::1', false],
-  ])('%s is a loopback name: %s', (host, allowed) => {
+  ])('the Host %s is a loopback name: %s', (host, allowed) => {
     expect(isHostAllowed(host, [])).toBe(allowed);
   });
 
@@ -57,7 +57,7 @@ describe('a Host', () => {
     ['anything', ['*'], true],
     ['', ['*'], false],
     ['[fd00::1]:80', ['[fd00::1]'], true],
-  ])('%s by the rule %j: %s', (host, rules, allowed) => {
+  ])('the Host %s is admitted by the rule %j: %s', (host, rules, allowed) => {
     expect(isHostAllowed(host, rules)).toBe(allowed);
   });
 });
@@ -80,7 +80,7 @@ describe('an Origin', () => {
     ['http://app.example.com', ['https://app.example.com'], false],
     ['https://app.example.com:8443', ['https://app.example.com'], false],
     ['null', ['*'], true],
-  ])('%s by %j: %s', (origin, rules, allowed) => {
+  ])('the Origin %s is admitted by %j: %s', (origin, rules, allowed) => {
     expect(isOriginAllowed(origin, rules)).toBe(allowed);
   });
 });
@@ -99,15 +99,18 @@ describe('Accept', () => {
     ['text/*;q=0, text/event-stream', true],
     ['*/*;q=0', false],
     ['', false],
-  ])('%s takes event streams: %s', (header, taken) => {
+  ])('the Accept header %s accepts event streams: %s', (header, taken) => {
     expect(accepts(header, 'text/event-stream')).toBe(taken);
   });
 });
 
-describe('what is let in', () => {
+describe('admitted requests', () => {
   it.each([
     ['a POST', head()],
-    ['a POST of what says more of its type', head({}, { 'content-type': 'Application/JSON; charset=utf-8' })],
+    [
+      'a POST with parameters in its content type',
+      head({}, { 'content-type': 'Application/JSON; charset=utf-8' }),
+    ],
     ['a POST with the Accept of curl', head({}, { accept: '*/*' })],
     ['a GET of a stream', head({ method: 'GET' }, { 'content-type': undefined })],
     ['a POST that takes JSON only', head({}, { accept: 'application/json' })],
@@ -118,11 +121,11 @@ describe('what is let in', () => {
     ['a page on loopback', head({}, { origin: 'http://localhost:6274' })],
     ['its question whether it may ask', head({ method: 'OPTIONS' }, { origin: 'http://localhost:1' })],
     ['a body as long as allowed', head({}, { 'content-length': '1000' })],
-  ])('%s', (_what, request) => {
+  ])('the listener admits %s', (_what, request) => {
     expect(admissionRefusal(request, RULES)).toBeUndefined();
   });
 
-  it('with a token: who has it, and the question of a page, which browsers ask without it', () => {
+  it('the listener with a token admits its owners, and preflight requests, which browsers send without it', () => {
     const stranger = { authorized: false };
     const question = head({ ...stranger, method: 'OPTIONS' }, { origin: 'http://localhost' });
     expect(admissionRefusal(question, RULES)).toBeUndefined();
@@ -133,13 +136,17 @@ describe('what is let in', () => {
   });
 });
 
-describe('what is not', () => {
+describe('refused requests', () => {
   it.each([
     [403, 'a foreign Host', head({}, { host: 'evil.example' })],
     [403, 'two Hosts', head({ hostCount: 2 })],
     [403, 'no Host', head({ hostCount: 0 }, { host: undefined })],
     [403, 'a foreign page', head({}, { origin: 'https://evil.example' })],
-    [403, 'a question of a foreign page', head({ method: 'OPTIONS' }, { origin: 'https://evil.example' })],
+    [
+      403,
+      'a preflight request of a foreign page',
+      head({ method: 'OPTIONS' }, { origin: 'https://evil.example' }),
+    ],
     [404, 'another path', head({ path: '/' })],
     [404, 'a path below', head({ path: '/mcp/x' })],
     [404, 'two slashes at the end', head({ path: '/mcp//' })],
@@ -152,20 +159,20 @@ describe('what is not', () => {
     [415, 'no type', head({}, { 'content-type': undefined })],
     [415, 'a compressed body', head({}, { 'content-encoding': 'gzip' })],
     [413, 'a body that says how much too long it is', head({}, { 'content-length': '1001' })],
-  ])('%i: %s', (status, _what, request) => {
+  ])('the listener answers %i to %s', (status, _what, request) => {
     const refusal = admissionRefusal(request, RULES);
     expect(refusal?.status).toBe(status);
     expect(refusal?.error.sent).toBe('no');
   });
 
-  it('is judged by where it comes from before what it wants, so that strangers learn nothing', () => {
+  it('the listener checks the source of a request before its target, so that strangers learn nothing', () => {
     const stranger = { host: 'evil.example' };
     for (const changes of [{ path: '/x' }, { method: 'PUT' }, { method: 'GET' }]) {
       expect(admissionRefusal(head({ ...changes, authorized: false }, stranger), RULES)?.status).toBe(403);
     }
   });
 
-  it('says what would help', () => {
+  it("the listener's refusal names the remedy", () => {
     expect(admissionRefusal(head({}, { host: 'evil.example' }), RULES)?.error.message).toContain(
       '--allowed-host',
     );

@@ -35,13 +35,13 @@ function talk(url: string): {
   return { socket, heard: () => text, ended: () => ended };
 }
 
-describe('what is no request', () => {
+describe('bytes that are not HTTP', () => {
   it.each([
     ['HPE_HEADER_OVERFLOW', 431, '--max-headers'],
     ['ERR_HTTP_REQUEST_TIMEOUT', 408, 'too long'],
     ['HPE_INVALID_METHOD', 400, 'no HTTP'],
     [undefined, 400, 'no HTTP'],
-  ])('is said so as HTTP and as JSON-RPC: %s', (code, status, word) => {
+  ])('an invalid request is answered in HTTP and in JSON-RPC: %s', (code, status, word) => {
     const text = responseText(unreadableRefusal(code, 4_096));
     const [head = '', body = ''] = text.split('\r\n\r\n');
     expect(head).toMatch(new RegExp(`^HTTP/1\\.1 ${status} \\w.*\r\n`));
@@ -53,7 +53,7 @@ describe('what is no request', () => {
     expect(body).toContain(word);
   });
 
-  it('is answered, takes no place of a client, and is closed even where it does not let go', async () => {
+  it("an invalid request is answered, takes no client's place, and its connection is closed", async () => {
     const answered: Partial<HttpHandlers> = {
       forward: async (_method, exchange) => {
         exchange.begin({ status: 204, headers: {} });
@@ -92,7 +92,7 @@ describe('after a good request', () => {
   };
 
   it.each(['nothing', 'a part'] as const)(
-    'of whose answer %s has left it cuts the connection, and is never taken for the answer',
+    'invalid bytes after a request of whose answer %s has left cut the connection',
     async (upTo) => {
       const { exchanges, gone, handlers } = held(upTo);
       const { url } = await frontFor(handlers);
@@ -106,7 +106,7 @@ describe('after a good request', () => {
     },
   );
 
-  it('that was answered is told so on the same connection', async () => {
+  it('invalid bytes after an answered request get a 400 on the same connection', async () => {
     const { url } = await frontFor({
       post: async (_text, exchange) => {
         exchange.begin({ status: 202, headers: { 'content-length': '0' } });
@@ -121,7 +121,7 @@ describe('after a good request', () => {
     expect(heard().match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 202', 'HTTP/1.1 400']);
   });
 
-  it('rejects unparsable bytes within the body of a request', async () => {
+  it('invalid bytes within the body of a request are refused', async () => {
     const { exchanges, handlers } = held('nothing');
     const { url } = await frontFor(handlers);
     const { socket, heard, ended } = talk(url);

@@ -31,7 +31,7 @@ function rig(maxClients: number, maxClientsPerAddress?: number) {
 }
 
 describe('connections without an admitted request', () => {
-  it('are closed where room is short, the oldest first, and never the last few', () => {
+  it('connections without an admitted request are closed at the limit, the oldest first, never the last few', () => {
     const { add, admit, closed, busy } = rig(2);
     for (const name of ['client-1', 'client-2']) {
       add(name);
@@ -42,7 +42,7 @@ describe('connections without an admitted request', () => {
     expect(closed).toEqual(['stranger-1', 'stranger-2']);
   });
 
-  it('may use all the room that clients leave', () => {
+  it('connections without an admitted request may use all room that clients leave', () => {
     const { add, closed } = rig(200);
     for (let count = 0; count < 200; count++) add(`early-${count}`);
     expect(closed).toEqual([]);
@@ -50,7 +50,7 @@ describe('connections without an admitted request', () => {
     expect(closed).toEqual(['early-0']);
   });
 
-  it('of an address that has all it may have are closed before those of others', () => {
+  it('connections of an address at its limit are closed before those of others', () => {
     const { add, closed } = rig(100, 10);
     add('other', '10.0.0.1');
     for (let count = 1; count <= 12; count++) add(`many-${count}`, '10.0.0.2');
@@ -58,8 +58,8 @@ describe('connections without an admitted request', () => {
   });
 });
 
-describe('a client more than there may be', () => {
-  it('takes the place of the oldest idle one, and is refused where none is idle', () => {
+describe('a client beyond the limit', () => {
+  it('a client beyond the limit replaces the oldest idle one, or is refused', () => {
     const { add, admit, closed, busy } = rig(2);
     for (const name of ['a', 'b', 'c', 'd']) add(name);
     expect([admit('a'), admit('b')]).toEqual([undefined, undefined]);
@@ -71,7 +71,7 @@ describe('a client more than there may be', () => {
     expect(admit('a')).toBeUndefined();
   });
 
-  it('of one address is told so, and takes no place of another address', () => {
+  it('a client beyond the limit of its address is refused, and takes no place of another address', () => {
     const { add, admit, closed, busy, remove } = rig(10, 1);
     add('a', '10.0.0.1');
     add('b', '10.0.0.2');
@@ -93,9 +93,12 @@ describe('an address', () => {
     ['10.0.0.1', 3, 3],
     ['127.0.0.1', 3, 3],
     ['10.0.0.1', 1_000, Number.POSITIVE_INFINITY],
-  ])('%s with the option at %s may have %s of 100 connections', (address, maxClientsPerAddress, limit) => {
-    expect(addressLimit(address, { maxClients: 100, maxClientsPerAddress })).toBe(limit);
-  });
+  ])(
+    'the address %s with the option at %s may have %s of 100 connections',
+    (address, maxClientsPerAddress, limit) => {
+      expect(addressLimit(address, { maxClients: 100, maxClientsPerAddress })).toBe(limit);
+    },
+  );
 
   it.each([
     ['10.0.0.1', '10.0.0.1'],
@@ -104,7 +107,7 @@ describe('an address', () => {
     ['2001:db8::9', '2001:db8:0:0::/64'],
     ['fe80::1%eth0', 'fe80:0:0:0::/64'],
     ['::1', '0:0:0:0::/64'],
-  ])('%s counts as %s', (address, key) => {
+  ])('the address %s counts as %s', (address, key) => {
     expect(groupKey(address)).toBe(key);
   });
 });

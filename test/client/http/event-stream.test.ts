@@ -52,7 +52,7 @@ describe('an event stream is between two events', () => {
     [['data: x\n\nid: 2\n'], false],
     [['data: x\r', '\n'], false],
     [['data: x\n\n', 'd'], false],
-  ])('after %j: %s', (chunks, between) => {
+  ])('an event stream is between two events after %j: %s', (chunks, between) => {
     const { stream, write } = rig(0);
     for (const chunk of chunks) void write(chunk);
     expect(stream.betweenEvents).toBe(between);
@@ -61,7 +61,7 @@ describe('an event stream is between two events', () => {
 });
 
 describe('a comment that keeps an event stream alive', () => {
-  it('is sent at once, and after each time of silence', async () => {
+  it('a keep-alive comment is written at once, and after each silence', async () => {
     const { clock, written, write, stream } = rig();
     expect(written).toEqual([COMMENT]);
     await clock.advance(24_000);
@@ -77,7 +77,7 @@ describe('a comment that keeps an event stream alive', () => {
     expect(clock.timers).toBe(0);
   });
 
-  it('never stands in the middle of an event', async () => {
+  it('a keep-alive comment is never written within an event', async () => {
     const { clock, written, write, stream } = rig();
     void write('data: {"half');
     await clock.advance(100_000);
@@ -87,7 +87,7 @@ describe('a comment that keeps an event stream alive', () => {
     stream.stop();
   });
 
-  it('waits for a client that has not read the last one', async () => {
+  it('a keep-alive comment waits for a client that has not read the last one', async () => {
     const { clock, written, slowDown, takeAll, stream } = rig();
     await clock.advance(0);
     slowDown();
@@ -99,7 +99,7 @@ describe('a comment that keeps an event stream alive', () => {
     stream.stop();
   });
 
-  it('takes the place of a byte order mark, which counts at the beginning only', () => {
+  it('a keep-alive comment replaces a byte order mark, which counts at the beginning only', () => {
     const { written, write, stream } = rig();
     void write('\uFEFFdata: 1\n\n');
     void write('\uFEFF');
@@ -107,7 +107,7 @@ describe('a comment that keeps an event stream alive', () => {
     stream.stop();
   });
 
-  it('does not exist for 0, and then every byte is the server’s', async () => {
+  it("keep-alive comments are off for 0, and then every byte is the server's", async () => {
     const { clock, written, write } = rig(0);
     void write('\uFEFFdata: 1\n\n');
     await clock.advance(1_000_000);

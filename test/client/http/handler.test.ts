@@ -12,25 +12,28 @@ const call = (id: unknown, params: object = {}) => ({
 });
 
 describe('a request', () => {
-  it.each([0, '', -1, '1'])('with id %j brings its text, its headers and a way to answer it', async (id) => {
-    const { post, last } = httpRig();
-    const text = `{"jsonrpc":"2.0", "id":${JSON.stringify(id)},"method":"tools/call","params":{"name":"n","x":1.0}}`;
-    const { exchange, done } = await post(text, SESSION);
-    const { call: arrived, settle } = last();
-    expect(arrived.message.text).toBe(text);
-    expect(arrived.profile).toBe('dev');
-    expect(arrived.httpContext?.headers).toEqual({ ...SESSION, 'user-agent': 'rig' });
-    await arrived.httpContext?.pass?.({ status: 201, headers: { a: 'b' } })?.write(Buffer.from('bytes'));
-    settle(PASSED);
-    await done;
-    expect([exchange.head, exchange.text, exchange.how]).toEqual([
-      { status: 201, headers: { a: 'b' } },
-      'bytes',
-      'ended',
-    ]);
-  });
+  it.each([0, '', -1, '1'])(
+    'an HTTP request with id %j becomes a call with its text, its headers and an exchange',
+    async (id) => {
+      const { post, last } = httpRig();
+      const text = `{"jsonrpc":"2.0", "id":${JSON.stringify(id)},"method":"tools/call","params":{"name":"n","x":1.0}}`;
+      const { exchange, done } = await post(text, SESSION);
+      const { call: arrived, settle } = last();
+      expect(arrived.message.text).toBe(text);
+      expect(arrived.profile).toBe('dev');
+      expect(arrived.httpContext?.headers).toEqual({ ...SESSION, 'user-agent': 'rig' });
+      await arrived.httpContext?.pass?.({ status: 201, headers: { a: 'b' } })?.write(Buffer.from('bytes'));
+      settle(PASSED);
+      await done;
+      expect([exchange.head, exchange.text, exchange.how]).toEqual([
+        { status: 201, headers: { a: 'b' } },
+        'bytes',
+        'ended',
+      ]);
+    },
+  );
 
-  it('is its client’s alone: one session is one client, and without one each request is another', async () => {
+  it('an HTTP request belongs to the client of its session, or without one to a client of its own', async () => {
     const { post, arrived } = httpRig();
     const empty = { 'mcp-session-id': '' };
     for (const headers of [SESSION, SESSION, { 'mcp-session-id': 'two' }, {}, {}, empty, empty])
@@ -41,7 +44,7 @@ describe('a request', () => {
     expect(ids.join()).not.toContain('one');
   });
 
-  it('for a list is answered with a message, which layers may have edited', async () => {
+  it('an HTTP request for a list is answered with a message, which layers may have edited', async () => {
     const { post, last } = httpRig();
     const { exchange, done } = await post({ id: -1, method: 'tools/list' });
     expect(last().call.httpContext).not.toHaveProperty('pass');
@@ -52,13 +55,13 @@ describe('a request', () => {
     expect(exchange.json).toEqual({ jsonrpc: '2.0', id: -1, result: { tools: [] } });
   });
 
-  it('for a list passes as everything else does, where no layer reads it', async () => {
+  it('an HTTP request for a list passes unread if no layer reads it', async () => {
     const { post, last } = httpRig({ readsLists: false });
     await post({ id: -1, method: 'tools/list' });
     expect(last().call.httpContext).toHaveProperty('pass');
   });
 
-  it('that fails is answered with an error and its status, and both say what happened', async () => {
+  it('an HTTP request that fails is answered with a matching error and status', async () => {
     const { post, last, seen } = httpRig();
     const { exchange, done } = await post(call(''));
     last().fail(new ProxyError('rate-limited', 'slower', { sent: 'no', retryAfterMs: 2_500 }));
@@ -68,7 +71,7 @@ describe('a request', () => {
     expect(seen).toContainEqual(expect.objectContaining({ type: 'call.failed', reason: 'rate-limited' }));
   });
 
-  it('that meets a fault of the proxy is answered, and the fault is named in the log only', async () => {
+  it('an HTTP request that meets a fault of the proxy is answered, and only the log names the fault', async () => {
     const { post, last, seen } = httpRig();
     const { exchange, done } = await post(call(0));
     last().fail(new TypeError('secret detail'));
@@ -82,7 +85,7 @@ describe('a request', () => {
   it.each([
     ['accepted' as const, { kind: 'accepted' as const }],
     ['passed to somebody else' as const, PASSED],
-  ])('that is %s is a fault', async (_what, reply) => {
+  ])('a reply that is %s is a fault', async (_what, reply) => {
     const { post, last } = httpRig();
     const { exchange, done } = await post(call(0));
     last().settle(reply);
@@ -90,7 +93,7 @@ describe('a request', () => {
     expect(exchange.status).toBe(500);
   });
 
-  it('whose answer has begun is broken off where that cannot be completed', async () => {
+  it('a begun response that cannot be completed is broken off', async () => {
     const { post, last } = httpRig();
     const { exchange, done } = await post(call(0));
     last().call.httpContext?.pass?.({ status: 200, headers: {} });
@@ -99,7 +102,7 @@ describe('a request', () => {
     expect([exchange.begun, exchange.text, exchange.how]).toEqual([1, '', 'broken']);
   });
 
-  it('never shows a 401 of the server: whose credentials it wants are the proxy’s', async () => {
+  it("a 401 of the server never reaches the client, because the credentials are the proxy's", async () => {
     const { post, last } = httpRig();
     const { exchange, done } = await post(call(0));
     last().settle(answerOf({ error: { code: -1, message: 'who?' } }, { status: 401 }));
@@ -112,7 +115,7 @@ describe('notifications and responses', () => {
   it.each([
     ['a notification', { method: 'notifications/progress', params: { progressToken: 0 } }],
     ['a response', { id: 0, result: {} }],
-  ])('%s is 202 where a layer took it', async (_what, message) => {
+  ])("an HTTP client's %s that a layer handled is answered with 202", async (_what, message) => {
     const { post, last } = httpRig();
     const { exchange, done } = await post(message);
     last().settle({ kind: 'accepted' });
@@ -120,7 +123,7 @@ describe('notifications and responses', () => {
     expect([exchange.status, exchange.text, exchange.how]).toEqual([202, '', 'ended']);
   });
 
-  it('that fail are told without an id', async () => {
+  it("an HTTP client's notification that fails is answered without an id", async () => {
     const { post, last } = httpRig();
     const { exchange, done } = await post({ method: 'notifications/initialized' });
     last().fail(new ProxyError('connect-failed', 'nobody', { sent: 'no' }));
@@ -130,8 +133,8 @@ describe('notifications and responses', () => {
   });
 });
 
-describe('time', () => {
-  it('is over for a tool after its limit: 504, and the server is told by the session of the call', async () => {
+describe('the time limit of an HTTP request', () => {
+  it('a tool call over HTTP gets 504 after its limit, and its session receives the cancellation', async () => {
     const { post, last, clock, arrived } = httpRig();
     const { exchange, done } = await post(call(0), { ...SESSION, 'mcp-name': 'n' });
     const late = last();
@@ -150,7 +153,7 @@ describe('time', () => {
     expect(clock.timers).toBe(0);
   });
 
-  it('tells nobody of what was never sent, nor of initialize, nor where closing the stream tells it', async () => {
+  it('a timeout over HTTP sends no cancellation for unsent calls, initialize or the stateless era', async () => {
     const { post, arrived, clock } = httpRig();
     const _meta = { 'io.modelcontextprotocol/protocolVersion': '2026-07-28' };
     const unsent = await post(call(0));
@@ -166,7 +169,7 @@ describe('time', () => {
     expect(unsent.exchange.json).toMatchObject({ error: { data: { mayHaveRun: false } } });
   });
 
-  it('stands still in a queue, starts anew with progress, and never ends for a subscription', async () => {
+  it('the time limit over HTTP pauses in a queue, restarts with progress, and is off for a subscription', async () => {
     const { post, arrived, clock } = httpRig();
     const queued = await post(call(0));
     const release = arrived[0]?.call.deadline.hold();
@@ -184,7 +187,7 @@ describe('time', () => {
     expect([queued.exchange.status, listening.exchange.status]).toEqual([504, undefined]);
   });
 
-  it('stands still while the client owes the server an answer, until that comes by or the stream goes on', async () => {
+  it('the time limit over HTTP pauses until the client has answered the server, or the stream goes on', async () => {
     const { post, last, arrived, clock } = httpRig();
     const { exchange } = await post(call(0), SESSION);
     const asked = last();
@@ -209,14 +212,14 @@ describe('time', () => {
     expect(arrived.length).toBeGreaterThan(3);
   });
 
-  it('ends for what the server does not accept, too', async () => {
+  it('the time limit over HTTP ends a notification that the server does not accept', async () => {
     const { post, clock } = httpRig();
     const { exchange } = await post({ method: 'notifications/initialized' });
     await clock.advance(1_000);
     expect(exchange.status).toBe(504);
   });
 
-  it('of silence is the server told as well', async () => {
+  it('a read timeout over HTTP sends a cancellation too', async () => {
     const { post, last, arrived, clock } = httpRig();
     const { exchange } = await post(call(0), SESSION);
     last().fail(new ProxyError('timeout', 'silent', { sent: 'maybe', details: { limit: 'read-timeout' } }));
@@ -227,7 +230,7 @@ describe('time', () => {
 });
 
 describe('a client that leaves', () => {
-  it('takes its call along, and hears nothing more', async () => {
+  it('an HTTP client that disconnects ends its call, and receives nothing more', async () => {
     const { post, last, clock } = httpRig();
     const { exchange, done } = await post(call(0));
     exchange.leave();
@@ -236,7 +239,7 @@ describe('a client that leaves', () => {
     expect(clock.timers).toBe(0);
   });
 
-  it('leaves the calls of others alone', async () => {
+  it('an HTTP client that disconnects leaves the calls of other clients alone', async () => {
     const { post, arrived } = httpRig();
     const first = await post(call(0), SESSION);
     await post(call(0), SESSION);
@@ -248,7 +251,7 @@ describe('a client that leaves', () => {
 describe('a cancellation', () => {
   const cancel = (requestId: unknown) => ({ method: 'notifications/cancelled', params: { requestId } });
 
-  it('of what was not sent yet ends here', async () => {
+  it('a cancellation over HTTP of an unsent call ends in the proxy', async () => {
     const { post, arrived } = httpRig();
     const waiting = await post(call(0), SESSION);
     const told = await post(cancel(0), SESSION);
@@ -264,7 +267,7 @@ describe('a cancellation', () => {
     ]);
   });
 
-  it('of what was sent goes to the server first, and then its exchange ends', async () => {
+  it('a cancellation over HTTP of a sent call reaches the server first, and then ends its exchange', async () => {
     const { post, arrived, clock } = httpRig();
     const flying = await post(call(0), SESSION);
     arrived[0]?.call.httpContext?.onSend?.();
@@ -282,7 +285,7 @@ describe('a cancellation', () => {
     ['another type of id', cancel('0'), SESSION],
     ['another client', cancel(0), { 'mcp-session-id': 'two' }],
     ['nothing', cancel(undefined), SESSION],
-  ])('by %s is the server’s to judge', async (_what, message, headers) => {
+  ])('a cancellation over HTTP by %s is passed to the server', async (_what, message, headers) => {
     const { post, arrived, clock } = httpRig();
     await post(call(0), SESSION);
     await post(message, headers);
@@ -303,7 +306,7 @@ describe('streams', () => {
     return { exchange, done };
   };
 
-  it('are bounded, GET and subscriptions together, and give their place back', async () => {
+  it('GET and subscription streams are bounded together, and return their places', async () => {
     const rig = httpRig({ maxStreams: 2 });
     const first = await get(rig);
     const listen = await rig.post({ id: 0, method: 'subscriptions/listen', params: {} });
@@ -325,7 +328,7 @@ describe('streams', () => {
     expect(listen.exchange.how).toBe('open');
   });
 
-  it('of a session give its calls time: progress, and questions', async () => {
+  it("a session's stream extends the time of its calls: progress and server requests", async () => {
     const rig = httpRig();
     await get(rig);
     const called = await rig.post(call(0, { _meta: { progressToken: '' } }), SESSION);
@@ -342,7 +345,7 @@ describe('streams', () => {
     expect(rig.overheard).toEqual(['notifications/progress']);
   });
 
-  it('that the server refuses, or that fail, say so', async () => {
+  it('a stream that the server refuses, or that fails, returns an error', async () => {
     const rig = httpRig();
     const refused = await get(rig);
     rig.bare[0]?.pass({ status: 405, headers: { allow: 'POST' } });
@@ -360,7 +363,7 @@ describe('streams', () => {
     expect(cut.exchange.how).toBe('broken');
   });
 
-  it('a DELETE has its time', async () => {
+  it('a DELETE over HTTP has a time limit', async () => {
     const rig = httpRig();
     const exchange = new ClientExchange(SESSION);
     const done = rig.relay.forward('DELETE', exchange);
@@ -370,8 +373,8 @@ describe('streams', () => {
   });
 });
 
-describe('the end', () => {
-  it('cuts streams at once, lets calls finish, and refuses new ones', async () => {
+describe('drain', () => {
+  it('a drain cuts streams at once, lets calls finish, and refuses new ones', async () => {
     const rig = httpRig();
     const stream = new ClientExchange(SESSION);
     void rig.relay.forward('GET', stream);
@@ -391,7 +394,7 @@ describe('the end', () => {
     expect(rig.clock.timers).toBe(0);
   });
 
-  it('lets through what calls in flight need to finish: answers, cancellations, the end of a session', async () => {
+  it('a drain accepts what calls in flight need: responses, cancellations, DELETE', async () => {
     const rig = httpRig();
     await rig.post(call(0), SESSION);
     rig.arrived[0]?.call.httpContext?.onSend?.();
@@ -408,7 +411,7 @@ describe('the end', () => {
     expect(rig.bare.map(({ method }) => method)).toEqual(['DELETE']);
   });
 
-  it('comes for what does not finish in time, with the truth about it', async () => {
+  it('a drain ends unfinished calls at its limit, and states whether they may have run', async () => {
     const rig = httpRig({ toolTimeoutMs: 0 });
     const sent = await rig.post(call(0));
     rig.arrived[0]?.call.httpContext?.onSend?.();
@@ -427,7 +430,7 @@ describe('a batch', () => {
   const batch = (...messages: object[]) =>
     JSON.stringify(messages.map((message) => ({ jsonrpc: '2.0', ...message })));
 
-  it('is carried one by one and answered together, errors in their place', async () => {
+  it('a batch over HTTP is carried one by one and answered together, errors in their place', async () => {
     const { post, arrived } = httpRig();
     const { exchange, done } = await post(batch(call(0), { method: 'x' }, call(''), { id: 5, method: 6 }));
     expect(arrived.map(({ call: { batch: mark, httpContext } }) => [mark, httpContext?.pass])).toEqual([
@@ -447,7 +450,7 @@ describe('a batch', () => {
     ]);
   });
 
-  it('becomes a stream where something is said before the answers', async () => {
+  it('a batch over HTTP becomes a stream if a message precedes the answers', async () => {
     const { post, arrived } = httpRig();
     const { exchange, done } = await post(batch(call(0), call(1)));
     await arrived[0]?.call.emit(messageOf({ method: 'notifications/message', params: {} }), ORIGIN);
@@ -457,7 +460,7 @@ describe('a batch', () => {
     expect(exchange.text.match(/^data: /gm)?.length).toBe(3);
   });
 
-  it('has no answer for the members that its client takes back', async () => {
+  it('a batch over HTTP has no answer for cancelled members', async () => {
     const { post, arrived, seen } = httpRig();
     const cancel = (requestId: unknown) => ({ method: 'notifications/cancelled', params: { requestId } });
     const some = await post(batch(call(0), call('')), SESSION);
@@ -476,7 +479,7 @@ describe('a batch', () => {
     expect(seen.filter(({ type }) => /fault|failed/.test(type))).toEqual([]);
   });
 
-  it('of notifications is 202, or what became of the first that failed', async () => {
+  it('a batch over HTTP of notifications gets 202, or the status of the first that failed', async () => {
     const { post, arrived } = httpRig();
     const told = await post(batch({ method: 'a' }, { method: 'b' }));
     for (const { settle } of arrived) settle({ kind: 'accepted' });
@@ -498,7 +501,7 @@ describe('a batch', () => {
     ],
     ['of too many', batch(...Array.from({ length: 101 }, (_, id) => call(id))), {}],
     ['of none', '[]', {}],
-  ])('%s is refused whole', async (_what, text, headers) => {
+  ])('a batch over HTTP %s is refused as a whole', async (_what, text, headers) => {
     const { post, arrived } = httpRig();
     const { exchange } = await post(text, headers);
     expect([exchange.status, arrived.length]).toEqual([400, 0]);

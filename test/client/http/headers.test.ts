@@ -7,8 +7,8 @@ import {
   preflightHeaders,
 } from '../../../src/client/http/headers.ts';
 
-describe('headers on the way up', () => {
-  it('are those of MCP, of tracing, and the name of the client', () => {
+describe('request headers to the server', () => {
+  it('request headers to the server are those of MCP, of tracing, and the name of the client', () => {
     const headers = {
       accept: 'application/json, text/event-stream',
       'mcp-session-id': 's',
@@ -55,18 +55,18 @@ describe('headers on the way up', () => {
     'mcp-session_id',
     'trace_parent',
     'x-anything',
-  ])('do not hold %s', (name) => {
+  ])('request headers to the server do not include %s', (name) => {
     expect(pickRequestHeaders({ [name]: 'x' })).toEqual({});
   });
 
-  it('hold what --forward-header names, in both directions', () => {
+  it('the headers of --forward-header pass in both directions', () => {
     const more = new Set(['x-tenant']);
     expect(pickRequestHeaders({ 'x-tenant': '1', 'x-other': '2' }, more)).toEqual({ 'x-tenant': '1' });
     const answer = { status: 200, headers: { 'x-tenant': '1', 'x-other': '2' } };
     expect(pickResponseHeaders(answer, more)).toEqual({ 'x-tenant': '1' });
   });
 
-  it('leave out what Connection names', () => {
+  it('request headers that Connection names do not pass', () => {
     const more = new Set(['x-mine', 'x-other']);
     expect(pickRequestHeaders({ connection: 'close, X-Mine', 'x-mine': '1', 'x-other': '2' }, more)).toEqual({
       'x-other': '2',
@@ -74,10 +74,10 @@ describe('headers on the way up', () => {
   });
 });
 
-describe('headers on the way down', () => {
+describe('response headers to the client', () => {
   const down = (headers: Record<string, string | string[]>) => pickResponseHeaders({ status: 200, headers });
 
-  it('keep several of one name', () => {
+  it('response headers of one name all pass', () => {
     expect(down({ 'cache-control': ['a', 'b'], 'mcp-session-id': 's' })).toEqual({
       'cache-control': ['a', 'b'],
       'mcp-session-id': 's',
@@ -99,11 +99,11 @@ describe('headers on the way down', () => {
     'authorization',
     'server',
     'x-anything',
-  ])('do not hold %s', (name) => {
+  ])('response headers to the client do not include %s', (name) => {
     expect(down({ [name]: 'x' })).toEqual({});
   });
 
-  it('leave out what Connection names, and what cannot be sent', () => {
+  it('response headers that Connection names, or that cannot be sent, do not pass', () => {
     const headers = { connection: 'mcp-mine', 'mcp-mine': '1', 'mcp-odd': 'a\u2028b', 'mcp-ok': 'é' };
     expect(down(headers)).toEqual({ 'mcp-ok': 'é' });
   });
@@ -111,7 +111,7 @@ describe('headers on the way down', () => {
 
 describe('a name of --forward-header', () => {
   it.each(['x-request-id', 'X-Tenant', 'x-amzn-bedrock-agentcore-runtime-session-id'])(
-    'may be %s',
+    'the name %s is allowed in --forward-header',
     (name) => {
       expect(forwardProblem(name)).toBeUndefined();
     },
@@ -135,13 +135,13 @@ describe('a name of --forward-header', () => {
     'x_tenant',
     'x-tenant:',
     'é',
-  ])('must not be %s', (name) => {
+  ])('the name %s is refused in --forward-header', (name) => {
     expect(forwardProblem(name)).toMatch(/^must/);
   });
 });
 
-describe('a page', () => {
-  it('allows the page to read the response, by its origin', () => {
+describe('CORS', () => {
+  it('CORS headers allow the page of an admitted origin to read the response', () => {
     expect(corsHeaders('http://localhost:1')).toMatchObject({
       'access-control-allow-origin': 'http://localhost:1',
       vary: 'Origin',
@@ -149,7 +149,7 @@ describe('a page', () => {
     expect(corsHeaders(undefined)).toEqual({});
   });
 
-  it('may send the headers that it asks for', () => {
+  it('CORS headers allow the request headers that a page asks for', () => {
     const asked = {
       origin: 'http://localhost:1',
       'access-control-request-headers': 'mcp-session-id, mcp-param-x',

@@ -12,7 +12,7 @@ function rig(maxClients = 1_024) {
 }
 
 describe('the memory for bodies', () => {
-  it('is one for all, and has an end: complete bodies keep what they have', () => {
+  it('the memory for bodies is shared and bounded, and complete bodies keep theirs', () => {
     const { open, dropped } = rig();
     const bodies = [open('first'), open('second'), open('third')];
     expect(bodies[0]?.reserve(128 * MIB)).toBe(true);
@@ -25,7 +25,7 @@ describe('the memory for bodies', () => {
     expect(dropped).toEqual([]);
   });
 
-  it('always has room for an ordinary request', () => {
+  it('the memory for bodies always has room for an ordinary request', () => {
     const { open, held } = rig();
     const first = open('first');
     expect(first.reserve(256 * MIB)).toBe(true);
@@ -35,7 +35,7 @@ describe('the memory for bodies', () => {
     expect(rig(65_536).held.exemptBytes).toBe(1024);
   });
 
-  it('is taken from the oldest incomplete body of the caller and session with most, not from others', () => {
+  it('the memory for bodies is taken from the oldest incomplete body of the largest user', () => {
     const { open, dropped } = rig();
     const victim = open('victim', 'b');
     expect(victim.reserve(16 * MIB)).toBe(true);
@@ -49,7 +49,7 @@ describe('the memory for bodies', () => {
     expect(dropped).toEqual(['many-0', 'many-1']);
   });
 
-  it('is refused to a body that itself is the largest', () => {
+  it('the memory for bodies is refused to a body that itself is the largest', () => {
     const { open, dropped } = rig();
     const small = open('small', 'b');
     expect(small.reserve(MIB)).toBe(true);

@@ -26,14 +26,14 @@ const problemsOf = (
 };
 const TOKEN = 'a-token-of-enough-characters';
 
-describe('the address', () => {
+describe('--listen', () => {
   it.each([
     ['127.0.0.1:8080', '127.0.0.1', 8080],
     ['LocalHost:0', 'localhost', 0],
     ['[::1]:8080', '::1', 8080],
     ['0.0.0.0:65535', '0.0.0.0', 65535],
     ['mcp.example.com:443', 'mcp.example.com', 443],
-  ])('%s is host %s, port %i', (text, host, port) => {
+  ])('the address %s is host %s, port %i', (text, host, port) => {
     expect(readAddress(text)).toEqual({ host, port });
   });
 
@@ -47,20 +47,20 @@ describe('the address', () => {
     'http://localhost:80',
     'a:65536',
     'u@a:1',
-  ])('%s is none', (text) => {
+  ])('the address %s is refused', (text) => {
     expect(readAddress(text)).toBeUndefined();
   });
 });
 
-describe('the token', () => {
+describe('--listen-token', () => {
   const read = (value: string) => readOption(frontOptions.listenToken, [value], 'flag');
 
-  it('is long and plain', () => {
+  it('a listener token is long and plain', () => {
     expect(read(TOKEN)).toEqual({ value: [TOKEN] });
   });
 
   it.each(['short', 'with blanks in it, though long', 'mit-Umlauten-äöü-lang-genug'])(
-    '%s is refused, and never shown',
+    'the listener token %s is refused, and never shown',
     (value) => {
       const outcome = read(value);
       expect(outcome).toHaveProperty('problem');
@@ -86,13 +86,13 @@ describe('hosts and origins', () => {
     ['allowedOrigin', 'app.example.com', false],
     ['allowedOrigin', 'https://app.example.com/', false],
     ['allowedOrigin', 'https://app.example.com/path', false],
-  ] as const)('%s %s: %s', (key, value, fits) => {
+  ] as const)('the value of %s %s: %s', (key, value, fits) => {
     expect('value' in readOption(frontOptions[key], [value], 'flag')).toBe(fits);
   });
 });
 
 describe('the options together', () => {
-  it('ask nothing of who serves stdio', () => {
+  it('the listener options have no effect on stdio alone', () => {
     expect(problemsOf({})).toEqual([]);
     expect(problemsOf({ stdio: true })).toEqual([]);
     expect(listenerOf(valuesOf({}))).toBeUndefined();
@@ -106,18 +106,21 @@ describe('the options together', () => {
     'maxClients',
     'maxHeaders',
     'allowedOrigin',
-  ])('refuse --%s without a listener', (key) => {
+  ])('the option --%s is refused without a listener', (key) => {
     expect(problemsOf({}, { from: { [key]: `--${key}` } })).toEqual([
       `--${key} has a meaning with --listen only`,
     ]);
   });
 
-  it.each(['127.0.0.1:80', '127.9.9.9:80', 'localhost:80', '[::1]:80'])('let %s be open to all', (listen) => {
-    expect(problemsOf({ listen })).toEqual([]);
-  });
+  it.each(['127.0.0.1:80', '127.9.9.9:80', 'localhost:80', '[::1]:80'])(
+    'the loopback address %s may be open to all',
+    (listen) => {
+      expect(problemsOf({ listen })).toEqual([]);
+    },
+  );
 
   it.each(['0.0.0.0:80', '[::]:80', '10.0.0.5:80', 'mcp.example.com:80'])(
-    'refuse %s without a token',
+    'the address %s is refused without a token',
     (listen) => {
       const [problem, ...others] = problemsOf({ listen });
       expect(others).toEqual([]);
@@ -127,7 +130,7 @@ describe('the options together', () => {
     },
   );
 
-  it('refuse several profiles, for now', () => {
+  it('the listener refuses several profiles', () => {
     const [problem] = problemsOf(
       { listen: '127.0.0.1:0' },
       { profiles: 3, from: { profile: 'AWS_PROFILE' } },
@@ -137,7 +140,7 @@ describe('the options together', () => {
     );
   });
 
-  it('refuse what a client on stdio alone can feel, where there is none', () => {
+  it('the listener refuses options that only a stdio client needs', () => {
     const from = { lazy: '--lazy', maxLine: 'MCP_PROXY_MAX_LINE' };
     const problems = problemsOf({ listen: '127.0.0.1:0' }, { from });
     expect(problems.map((problem) => problem.split(' ', 1)[0])).toEqual(['--lazy', 'MCP_PROXY_MAX_LINE']);
@@ -151,7 +154,7 @@ it.each([
   ['[fd00::1]:80', ['[fd00::1]']],
   ['0.0.0.0:80', []],
   ['[::]:80', []],
-])('a listener on %s answers to %j and to what is allowed', (listen, own) => {
+])('a listener on %s answers to the hosts %j and to allowed ones', (listen, own) => {
   const allowedHost = ['MCP.example.com'];
   expect(listenerOf(valuesOf({ listen, allowedHost }))?.allowedHosts).toEqual([...own, 'mcp.example.com']);
 });

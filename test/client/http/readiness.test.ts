@@ -29,7 +29,7 @@ function rig(...reasons: string[]) {
 }
 
 describe('readiness', () => {
-  it('checks nothing before it is asked, and once for all who ask together', async () => {
+  it('readiness checks nothing before the first probe, and once for concurrent probes', async () => {
     const { readiness, runs, clock } = rig('a');
     expect(runs.length).toBe(0);
     const asked = [readiness.reason(), readiness.reason(), readiness.reason()];
@@ -39,7 +39,7 @@ describe('readiness', () => {
     expect(await Promise.all(asked)).toEqual([undefined, undefined, undefined]);
   });
 
-  it('keeps what a check has found for five seconds, good or bad', async () => {
+  it('readiness keeps the result of a check for five seconds', async () => {
     const { readiness, runs, clock, changes } = rig('a');
     const first = readiness.reason();
     await clock.advance(0);
@@ -56,7 +56,7 @@ describe('readiness', () => {
     expect(changes).toEqual(['a: no login', undefined]);
   });
 
-  it('names the first check that fails, and reports each change once', async () => {
+  it('readiness names the first check that fails, and reports each change once', async () => {
     const { readiness, runs, clock, changes } = rig('a', 'b');
     for (const round of [0, 1]) {
       const asked = readiness.reason();
@@ -70,7 +70,7 @@ describe('readiness', () => {
     expect(changes).toEqual(['b: refused']);
   });
 
-  it('answers a probe in time where the check is slow: by what was known, or not ready', async () => {
+  it('readiness answers a probe in time if the check is slow: with the earlier result, or not ready', async () => {
     const { readiness, runs, clock } = rig('a');
     const first = readiness.reason();
     await clock.advance(800);
@@ -87,7 +87,7 @@ describe('readiness', () => {
     expect(await readiness.reason()).toBe('a');
   });
 
-  it('gives up a check that hangs, and checks again', async () => {
+  it('readiness aborts a check that hangs, and checks again', async () => {
     const { readiness, runs, clock } = rig('a');
     const first = readiness.reason();
     await clock.advance(30_000);

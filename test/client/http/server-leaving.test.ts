@@ -45,7 +45,7 @@ function rawConnection(url: string) {
 const requestText = (body: string): string =>
   `POST /mcp HTTP/1.1\r\nhost: localhost\r\naccept: */*\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
 
-it('an answer that was under way when the listener began to leave carries Connection: close', async () => {
+it('an answer in flight when the listener starts to drain has Connection: close', async () => {
   const { front, url, held, answer } = await heldFront();
   const agent = new http.Agent({ keepAlive: true });
   afterThisTest(() => agent.destroy());
@@ -57,7 +57,7 @@ it('an answer that was under way when the listener began to leave carries Connec
   expect(await textOf((await waiting).response)).toBe('one');
 });
 
-it('after the announcement requests are served, on new connections and on kept ones, once each', async () => {
+it('a draining listener serves requests on new and kept connections, once each', async () => {
   const { front, url, held, answer } = await heldFront();
   const kept = rawConnection(url);
   kept.socket.write(requestText('1'));
@@ -80,7 +80,7 @@ it('after the announcement requests are served, on new connections and on kept o
   expect((await send(new URL('/healthz', url).href, { method: 'GET' })).status).toBe(200);
 });
 
-it('a connection that was opened before the listener stopped is served; an idle one is closed, a new one refused', async () => {
+it('a stopped listener serves open connections, closes idle ones and refuses new ones', async () => {
   const { front, clock, url, held, answer } = await heldFront();
   const idle = rawConnection(url);
   idle.socket.write(requestText('1'));
@@ -106,7 +106,7 @@ it('a connection that was opened before the listener stopped is served; an idle 
   expect(clock.timers).toBe(0);
 });
 
-it('a client that reads slowly gets the whole of an answer that was given before the end', async () => {
+it('a slow client receives the whole of an answer that was given before the end', async () => {
   const { front, clock, url, held } = await heldFront();
   const waiting = open(url, { body: ping });
   await expect.poll(() => held.length).toBe(1);

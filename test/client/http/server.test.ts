@@ -17,18 +17,18 @@ const answer = (exchange: HttpExchange, text: string): void => {
   exchange.end();
 };
 
-it('hands on the text of a body, without the mark that some editors put before it', async () => {
+it('the listener passes on the text of a body without a byte order mark', async () => {
   const { url } = await frontFor({ post: async (text, exchange) => answer(exchange, `got ${text}`) });
   expect((await send(url, { body: '\uFEFF {"é":1}\n' })).text).toBe('got  {"é":1}\n');
 });
 
-it('tells GET from DELETE', async () => {
+it('the listener distinguishes GET from DELETE', async () => {
   const { url } = await frontFor({ forward: async (method, exchange) => answer(exchange, method) });
   for (const method of ['GET', 'DELETE']) expect((await send(url, { method })).text).toBe(method);
 });
 
-describe('a client that reads nothing', () => {
-  it('is waited for, and cut after a minute', async () => {
+describe('a client that does not read', () => {
+  it('a client that does not read is waited for, and cut after a minute', async () => {
     let written = 0;
     let over = false;
     const { url, clock } = await frontFor({
@@ -52,7 +52,7 @@ describe('a client that reads nothing', () => {
     await expect(textOf(response)).rejects.toThrow('aborted');
   });
 
-  it('for a while only gets everything', async () => {
+  it('a client that does not read for a while receives everything', async () => {
     const { url, clock } = await frontFor({
       post: async (_text, exchange) => {
         const sink = exchange.begin({ status: 200, headers: {} });
@@ -69,7 +69,7 @@ describe('a client that reads nothing', () => {
   });
 });
 
-describe('an answer that was read whole before it is written', () => {
+describe('an answer that is read as a whole before it is written', () => {
   const whole =
     (bytes: number): HttpHandlers['post'] =>
     async (_text, exchange) => {
@@ -79,12 +79,12 @@ describe('an answer that was read whole before it is written', () => {
       exchange.end();
     };
 
-  it('comes whole, in order', async () => {
+  it('a long answer arrives whole and in order', async () => {
     const { url } = await frontFor({ post: whole(MIB) });
     expect((await send(url, { body: ping })).text).toBe(`${'x'.repeat(MIB)}.`);
   });
 
-  it('comes to who reads slowly, however long that takes', async () => {
+  it('a long answer reaches a slow client, however long it takes', async () => {
     const { url, clock } = await frontFor({ post: whole(64 * MIB) });
     const { response } = await open(url, { body: ping });
     let read = 0;
@@ -100,7 +100,7 @@ describe('an answer that was read whole before it is written', () => {
     expect(clock.timers).toBe(0);
   });
 
-  it('is cut for who reads nothing of it for a minute', async () => {
+  it('a long answer is cut for a client that does not read for a minute', async () => {
     const { url, clock } = await frontFor({ post: whole(64 * MIB) });
     const { response } = await open(url, { body: ping });
     response.pause();
@@ -109,7 +109,7 @@ describe('an answer that was read whole before it is written', () => {
     await expect(textOf(response)).rejects.toThrow('aborted');
   });
 
-  it('is cut for those who have had it the longest, where all together hold too much', async () => {
+  it('the oldest long answer is cut if all together exceed the memory', async () => {
     const { url, clock } = await frontFor({ post: whole(48 * MIB) });
     const opened: http.IncomingMessage[] = [];
     for (const waiting of [1, 2, 2]) {
@@ -128,7 +128,7 @@ describe('an answer that breaks off', () => {
     ['HTTP/1.1', {}, 'ended'],
     ['HTTP/1.0', { 'content-type': 'text/event-stream' }, 'ECONNRESET'],
     ['HTTP/1.0', { 'content-length': '400' }, 'ECONNRESET'],
-  ])('is taken for a whole one by nobody: %s %j', async (version, headers, how) => {
+  ])('an answer that breaks off is not taken for a whole one: %s %j', async (version, headers, how) => {
     let held: HttpExchange | undefined;
     const { url } = await frontFor({
       post: async (_text, exchange) => {
@@ -161,12 +161,12 @@ describe('an answer that breaks off', () => {
   });
 });
 
-describe('leave to send a body', () => {
+describe('100 Continue', () => {
   it.each([
     ['HTTP/1.1', ['100', '202']],
     // It would take the leave for the answer.
     ['HTTP/1.0', ['202']],
-  ])('is given to a client of %s that can understand it', async (version, statuses) => {
+  ])('100 Continue is sent to a client of %s that understands it', async (version, statuses) => {
     const { url } = await frontFor({
       post: async (_text, exchange) => {
         exchange.begin({ status: 202, headers: { 'content-length': '0' } });
@@ -187,7 +187,7 @@ describe('leave to send a body', () => {
   });
 });
 
-it('a quiet client is asked by its host whether it is still there', async ({ skip }) => {
+it('the host of an idle client is probed by TCP keep-alive', async ({ skip }) => {
   const { url } = await frontFor({
     forward: async (_method, exchange) => void exchange.begin({ status: 200, headers: {} }),
   });
@@ -205,7 +205,7 @@ it('a quiet client is asked by its host whether it is still there', async ({ ski
   await comesTrue(() => isAsked(2), 'the timer of the listener');
 });
 
-describe('what is told of a client that has gone', () => {
+describe('onGone', () => {
   /** Bytes on a connection of their own. */
   const talk = (url: string, bytes: string): Socket => {
     const client = connect(Number(new URL(url).port), '127.0.0.1', () => client.write(bytes));
@@ -216,7 +216,7 @@ describe('what is told of a client that has gone', () => {
   const post = (body: string): string =>
     `POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
 
-  it('comes for every request that it has sent ahead, of which none was carried before its turn', async () => {
+  it('onGone is called for a request of a client that disconnects, and pipelined requests do not start', async () => {
     const taken: string[] = [];
     const gone: string[] = [];
     let first: HttpExchange | undefined;
@@ -245,17 +245,17 @@ describe('what is told of a client that has gone', () => {
   });
 
   it.each([
-    ['refusals that nobody can read yet', GET + 'PUT /mcp HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(14)],
+    ['refusals that wait for their turn', GET + 'PUT /mcp HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(14)],
     ['requests that wait for their turn', GET + post('x'.repeat(1_000)).repeat(14)],
     [
-      'a body that nobody asked for',
+      'a body that was not asked for',
       GET.replace('\r\n\r\n', `\r\nContent-Length: ${MIB}\r\n\r\n`) + 'x'.repeat(MIB),
     ],
     [
       'bodies behind it',
       GET + GET.replace('\r\n\r\n', `\r\nContent-Length: ${MIB}\r\n\r\n`) + 'x'.repeat(MIB),
     ],
-  ])('comes for a stream, whatever stands behind it: %s', async (_what, bytes) => {
+  ])('onGone is called for a stream with more bytes behind it: %s', async (_what, bytes) => {
     let open = 0;
     const { url } = await frontFor({
       forward: async (_method, exchange) => {
@@ -270,7 +270,7 @@ describe('what is told of a client that has gone', () => {
     await comesTrue(() => open === 0, 'its end');
   });
 
-  it('comes for a stream behind which too much stands', async () => {
+  it('onGone is called for a stream with too much behind it', async () => {
     let gone = 0;
     const { url } = await frontFor({ forward: async (_method, exchange) => exchange.onGone(() => gone++) });
     const client = talk(url, GET.repeat(17));
@@ -278,7 +278,7 @@ describe('what is told of a client that has gone', () => {
     await comesTrue(() => gone === 1, 'word of it');
   });
 
-  it('comes once, also to who asks late, and never after a whole answer', async () => {
+  it('onGone is called once, also for a late listener, and never after a whole answer', async () => {
     const told: string[] = [];
     let held: HttpExchange | undefined;
     const { url } = await frontFor({
@@ -307,8 +307,8 @@ describe('what is told of a client that has gone', () => {
   });
 });
 
-describe('at the end', () => {
-  it('it is alive and not ready, and its last answers leave', async () => {
+describe('drain of the listener', () => {
+  it('a draining listener is alive and not ready, and its last answers are sent', async () => {
     let finish = (): void => undefined;
     const { url, front, clock } = await frontFor({
       post: async (_text, exchange) => {
@@ -334,7 +334,7 @@ describe('at the end', () => {
   });
 });
 
-it('refuses are reported with their status', async () => {
+it('refused requests are reported with their status', async () => {
   const { url, refused } = await frontFor({});
   await send(url, { method: 'PUT' });
   await send(url, { body: 'x'.repeat(2_000) });

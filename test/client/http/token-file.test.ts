@@ -23,7 +23,7 @@ const tokensOf = (fixed: readonly { name: string; secret: string }[], file?: str
 };
 
 describe('the text of a token file', () => {
-  it('has a name=secret on each line, and may have comments, blank lines and CRLF', () => {
+  it('a token file has a name=secret on each line, and may have comments, blank lines and CRLF', () => {
     const text = `\uFEFF# tokens\r\n\r\nci = ${FIRST}\r\nbob@example.com=${SECOND}==\nci=${SECOND}\n`;
     expect(readTokens(text)).toEqual({
       tokens: [
@@ -47,13 +47,13 @@ describe('the text of a token file', () => {
       Array.from({ length: 257 }, (_none, index) => `n=${index}-${FIRST}`).join('\n'),
       'more than 256',
     ],
-  ])('of %s cannot be used, for a reason without secrets', (_what, text, problem) => {
+  ])('a token file of %s is refused, for a reason without secrets', (_what, text, problem) => {
     const read = readTokens(text);
     expect(read).toHaveProperty('problem', expect.stringContaining(problem));
     expect(JSON.stringify(read)).not.toContain(FIRST);
   });
 
-  it('is read from regular files of some length only', async () => {
+  it('a token file is read only if it is a regular file of bounded length', async () => {
     const home = await makeTempHome();
     expect(loadTokens(join(home.home, 'missing'))).toHaveProperty(
       'problem',
@@ -81,7 +81,7 @@ describe('a token that a caller presents', () => {
     ['Bearer ', undefined],
     ['Basic dTpw', undefined],
     [undefined, undefined],
-  ])('as %s is known as %s', (authorization, name) => {
+  ])('the Authorization header %s belongs to the token named %s', (authorization, name) => {
     const { tokens } = tokensOf([
       { name: 'one', secret: FIRST },
       { name: 'two', secret: SECOND },
@@ -90,7 +90,7 @@ describe('a token that a caller presents', () => {
     expect(tokens.nameOf(authorization)).toBe(name);
   });
 
-  it('is not required where none is configured, and then none is known', () => {
+  it('a token is not required if none is configured', () => {
     const { tokens } = tokensOf([]);
     expect([tokens.required, tokens.nameOf('Bearer '), tokens.nameOf(`Bearer ${FIRST}`)]).toEqual([
       false,
@@ -101,7 +101,7 @@ describe('a token that a caller presents', () => {
 });
 
 describe('a token file that changes', () => {
-  it('is read within a second; of one that cannot be used each reason is reported once', async () => {
+  it('a changed token file is read within a second, and each defect is reported once', async () => {
     const home = await makeTempHome();
     const path = await home.write('tokens', `ci=${FIRST}`);
     const { tokens, clock, unusable } = tokensOf([], path);
@@ -127,14 +127,14 @@ describe('a token file that changes', () => {
     tokens.close();
   });
 
-  it('must be usable at the start', async () => {
+  it('a token file must be usable at the start', async () => {
     const home = await makeTempHome();
     const { tokens } = tokensOf([], join(home.home, 'missing'));
     await expect(tokens.open()).rejects.toThrow('--listen-token-file');
   });
 });
 
-it.skipIf(process.platform === 'win32')('a file that every user can write to is refused', async () => {
+it.skipIf(process.platform === 'win32')('a token file that every user can write to is refused', async () => {
   const { home } = await makeTempHome();
   const path = join(home, 'shared-tokens');
   await writeFile(path, 'ci=sixteen-characters\n');

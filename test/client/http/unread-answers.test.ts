@@ -9,7 +9,7 @@ function holder() {
   return { cut, hold: (name: string, mib: number) => unread.hold(mib * MIB, () => cut.push(name)) };
 }
 
-it('what waits for its clients has a bound, and those who have had theirs the longest are cut for it', () => {
+it('unread answers have a bound in bytes, and the oldest are cut for it', () => {
   const { cut, hold } = holder();
   hold('first', 64);
   hold('second', 64);
@@ -20,7 +20,7 @@ it('what waits for its clients has a bound, and those who have had theirs the lo
   expect(cut).toEqual(['first', 'second', 'third']);
 });
 
-it('what was taken counts no more, and is given back once', () => {
+it('a read answer no longer counts, and its bytes are returned once', () => {
   const { cut, hold } = holder();
   const release = hold('first', 100);
   release();
@@ -32,7 +32,7 @@ it('what was taken counts no more, and is given back once', () => {
   expect(cut).toEqual(['second']);
 });
 
-it('one alone may be as long as it likes', () => {
+it('a single unread answer may have any length', () => {
   const { cut, hold } = holder();
   hold('long', 500);
   expect(cut).toEqual([]);

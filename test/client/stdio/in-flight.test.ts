@@ -21,20 +21,23 @@ function entryOf(id: Id, token?: Id): InFlight {
 }
 
 describe('the requests in flight', () => {
-  it.each([[0], [''], [-1], ['0']])('are found by the progress token %j and by no other', (token) => {
-    const requests = new InFlightRequests();
-    const entry = entryOf(1, token);
-    requests.add(entry);
-    requests.add(entryOf(2, 'another'));
-    requests.add(entryOf(3));
-    expect(requests.byToken(idKey(token))).toEqual([entry]);
-    const other = typeof token === 'string' ? 7 : String(token);
-    expect(requests.byToken(idKey(other))).toEqual([]);
-    requests.remove(entry);
-    expect(requests.byToken(idKey(token))).toEqual([]);
-  });
+  it.each([[0], [''], [-1], ['0']])(
+    'a request in flight is found by the progress token %j and by no other',
+    (token) => {
+      const requests = new InFlightRequests();
+      const entry = entryOf(1, token);
+      requests.add(entry);
+      requests.add(entryOf(2, 'another'));
+      requests.add(entryOf(3));
+      expect(requests.byToken(idKey(token))).toEqual([entry]);
+      const other = typeof token === 'string' ? 7 : String(token);
+      expect(requests.byToken(idKey(other))).toEqual([]);
+      requests.remove(entry);
+      expect(requests.byToken(idKey(token))).toEqual([]);
+    },
+  );
 
-  it('that share a progress token are all found until each has ended', () => {
+  it('requests in flight that share a progress token are all found until each has ended', () => {
     const requests = new InFlightRequests();
     const [first, second] = [entryOf(1, 0), entryOf(2, 0)];
     requests.add(first);

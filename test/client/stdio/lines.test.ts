@@ -25,7 +25,7 @@ const text = fc
   .map((parts) => parts.join(''));
 
 describe('lines', () => {
-  it('are the same wherever the chunks are cut, inside characters and line ends too', () => {
+  it('lines are the same wherever chunks are cut, inside characters and line ends too', () => {
     fc.assert(
       fc.property(text, fc.array(fc.nat(), { maxLength: 8 }), (whole, places) => {
         const expected = whole
@@ -38,7 +38,7 @@ describe('lines', () => {
     );
   });
 
-  it('come byte by byte as they come whole', () => {
+  it('lines are the same byte by byte', () => {
     const whole = Buffer.from('{"t":"é€😀"}\r\n\r\n  \n{"last":true}');
     expect(split([...whole].map((byte) => Buffer.from([byte]))).lines).toEqual([
       '{"t":"é€😀"}',
@@ -46,18 +46,18 @@ describe('lines', () => {
     ]);
   });
 
-  it('end at LF and CR LF, not at a lone CR or at what only Unicode calls a line end', () => {
+  it('lines end at LF and CR LF, not at a lone CR or at line separators of Unicode', () => {
     expect(split([Buffer.from('a\rb\r\nc\u2028d\u0085e\n')]).lines).toEqual(['a\rb', 'c\u2028d\u0085e']);
   });
 
-  it('may lack an end at the end of the stream', () => {
+  it('the last line may lack an end', () => {
     expect(split([Buffer.from('a\nb')]).lines).toEqual(['a', 'b']);
     expect(split([Buffer.from('a\nb\r')]).lines).toEqual(['a', 'b']);
     expect(split([Buffer.from('a\n')]).lines).toEqual(['a']);
     expect(split([]).lines).toEqual([]);
   });
 
-  it('of 20 MB are put together once, however many chunks they come in', () => {
+  it('a line of 20 MB is joined once, however many chunks it has', () => {
     const chunk = Buffer.alloc(65_536, 'x');
     const chunks = Array.from({ length: 320 }, () => chunk);
     const concat = vi.spyOn(Buffer, 'concat');
@@ -70,7 +70,7 @@ describe('lines', () => {
     }
   });
 
-  it('in one chunk are not copied at all', () => {
+  it('a line in one chunk is not copied', () => {
     const concat = vi.spyOn(Buffer, 'concat');
     try {
       expect(split([Buffer.from('a\nb\nc\n')]).lines).toEqual(['a', 'b', 'c']);
@@ -82,14 +82,14 @@ describe('lines', () => {
 });
 
 describe('a line that is too long', () => {
-  it('is counted and let go, and the next line is read as ever', () => {
+  it('a line that is too long is counted and dropped, and the next line is read', () => {
     const chunks = ['12345', '67890', '123\nshort\n', '123456789', '0', '\n'].map((part) =>
       Buffer.from(part),
     );
     expect(split(chunks, 10)).toEqual({ lines: ['short', '1234567890'], tooLong: [13] });
   });
 
-  it('is never put together', () => {
+  it('a line that is too long is never joined', () => {
     const concat = vi.spyOn(Buffer, 'concat');
     try {
       const chunks = Array.from({ length: 1_000 }, () => Buffer.alloc(1_000, 'x'));
@@ -100,7 +100,7 @@ describe('a line that is too long', () => {
     }
   });
 
-  it('may be the last, without an end', () => {
+  it('a line that is too long may be the last, without an end', () => {
     expect(split([Buffer.from('a\n12345678901')], 10)).toEqual({ lines: ['a'], tooLong: [11] });
   });
 });

@@ -4,7 +4,7 @@ import { RelayRig } from './rig.ts';
 const CLAIM = { _meta: { 'io.modelcontextprotocol/protocolVersion': '2026-07-28' } };
 
 describe('the handshake', () => {
-  it('holds back what follows initialize until it is answered', async () => {
+  it('the handshake holds back what follows initialize until its answer', async () => {
     const rig = new RelayRig();
     const initialize = await rig.request(0, 'initialize');
     await rig.receive({ method: 'notifications/initialized' });
@@ -20,7 +20,7 @@ describe('the handshake', () => {
   it.each([
     ['answered with an error', '{"jsonrpc":"2.0","id":0,"error":{"code":1,"message":"no"}}'],
     ['failed', undefined],
-  ])('lets go when initialize has been %s', async (_what, text) => {
+  ])('the handshake ends when initialize has been %s', async (_what, text) => {
     const rig = new RelayRig();
     const initialize = await rig.request(0, 'initialize');
     await rig.receive({ id: 1, method: 'ping' });
@@ -30,7 +30,7 @@ describe('the handshake', () => {
     expect(rig.take()).toMatchObject([{ id: 0, error: {} }]);
   });
 
-  it('lets go when initialized is refused: the server will say what it thinks of the rest', async () => {
+  it('the handshake ends when initialized is refused, because the server judges what follows', async () => {
     const rig = new RelayRig();
     await (await rig.request(0, 'initialize')).answer();
     await rig.receive({ method: 'notifications/initialized' });
@@ -39,7 +39,7 @@ describe('the handshake', () => {
     expect(rig.methods).toEqual(['initialize', 'notifications/initialized', 'ping']);
   });
 
-  it('lets go after ten seconds where the server accepts initialized never', async () => {
+  it('the handshake ends after ten seconds if the server never accepts initialized', async () => {
     const rig = new RelayRig({ timeoutMs: 60_000 });
     await (await rig.request(0, 'initialize')).answer();
     await rig.receive({ method: 'notifications/initialized' });
@@ -50,7 +50,7 @@ describe('the handshake', () => {
     expect(rig.methods).toEqual(['initialize', 'notifications/initialized', 'tools/list']);
   });
 
-  it('may be begun anew: a second initialize waits for the first, and what follows for the second', async () => {
+  it('a second initialize waits for the first, and later messages wait for the second', async () => {
     const rig = new RelayRig();
     const first = await rig.request(0, 'initialize');
     await rig.receive({ id: 1, method: 'initialize' });
@@ -61,14 +61,14 @@ describe('the handshake', () => {
     expect(rig.methods).toEqual(['initialize', 'initialize', 'ping']);
   });
 
-  it('does not hold what came before it', async () => {
+  it('the handshake does not hold back earlier messages', async () => {
     const rig = new RelayRig();
     await rig.request(0, 'ping');
     await rig.request(1, 'initialize');
     expect(rig.methods).toEqual(['ping', 'initialize']);
   });
 
-  it('does not hold messages that claim their revision themselves', async () => {
+  it('the handshake does not hold back stateless messages', async () => {
     const rig = new RelayRig();
     await rig.request(0, 'initialize');
     await rig.receive({ id: 1, method: 'server/discover', params: CLAIM });
@@ -76,7 +76,7 @@ describe('the handshake', () => {
     expect(rig.methods).toEqual(['initialize', 'server/discover', 'notifications/x']);
   });
 
-  it('does not hold answers to the server and cancellations', async () => {
+  it('the handshake does not hold back responses and cancellations', async () => {
     const rig = new RelayRig();
     const call = await rig.request(7);
     const initialize = await rig.request(0, 'initialize');
@@ -89,7 +89,7 @@ describe('the handshake', () => {
 });
 
 describe('after the handshake', () => {
-  it('requests run at once and together', async () => {
+  it('requests run at once and concurrently after the handshake', async () => {
     const rig = new RelayRig();
     for (const id of [0, '', -1, '0']) await rig.request(id);
     expect(rig.handed).toHaveLength(4);
@@ -107,7 +107,7 @@ describe('after the handshake', () => {
     expect(rig.methods).toEqual(['notifications/a', 'notifications/b', 'notifications/c']);
   });
 
-  it('a notification that nobody accepts holds up the next for a second and no longer', async () => {
+  it('a notification that is not accepted delays the next by a second at most', async () => {
     const rig = new RelayRig();
     await rig.receive({ method: 'notifications/a' });
     await rig.receive({ method: 'notifications/b' });
@@ -117,7 +117,7 @@ describe('after the handshake', () => {
     expect(rig.methods).toEqual(['notifications/a', 'notifications/b']);
   });
 
-  it('requests do not wait for notifications, nor notifications for requests', async () => {
+  it('requests do not wait for notifications, and notifications do not wait for requests', async () => {
     const rig = new RelayRig();
     await rig.request(0);
     await rig.receive({ method: 'notifications/a' });
@@ -125,7 +125,7 @@ describe('after the handshake', () => {
     expect(rig.methods).toEqual(['tools/call', 'notifications/a', 'ping']);
   });
 
-  it('leaves no timer behind', async () => {
+  it('the order of messages leaves no timer behind', async () => {
     const rig = new RelayRig();
     for (const name of ['a', 'b', 'c']) await rig.receive({ method: `notifications/${name}` });
     for (const name of ['a', 'b', 'c']) await rig.last(`notifications/${name}`).accept();

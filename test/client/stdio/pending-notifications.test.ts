@@ -11,7 +11,7 @@ const sized = (characters: number): Notification | Response => {
   return { ...message, text: ' '.repeat(characters) };
 };
 
-it('takes as many characters as there is room for, whatever their number of messages', () => {
+it('pending notifications are bounded in characters', () => {
   const telling = new PendingNotifications();
   const quarters = Array.from({ length: 4 }, () => telling.add(new CallController(), sized(64 * MIB)));
   expect(quarters).not.toContain(undefined);
@@ -22,7 +22,7 @@ it('takes as many characters as there is room for, whatever their number of mess
   expect(telling.size).toBe(4);
 });
 
-it('takes so many messages, and has room again for each that has arrived, counted once', () => {
+it('pending notifications are bounded in number, and each delivery frees one place', () => {
   const telling = new PendingNotifications();
   const empty = sized(0);
   const all = Array.from({ length: 65_536 }, () => telling.add(new CallController(), empty));

@@ -8,7 +8,7 @@ const cancel = (requestId: unknown, reason = 'enough') => ({
 
 describe('a cancellation by the client', () => {
   it.each([0, '', -1, '0'])(
-    'of %j reaches the handler as it was sent, and no answer is written',
+    'a cancellation of %j reaches the handler as it was sent, and no answer is written',
     async (id) => {
       const rig = new RelayRig();
       const call = await rig.request(id);
@@ -24,7 +24,7 @@ describe('a cancellation by the client', () => {
     },
   );
 
-  it('sends the word before the exchange ends, so that the handler can tell the server first', async () => {
+  it('a cancellation is sent before the exchange ends, so that the handler can notify the server first', async () => {
     const seen: string[] = [];
     const rig = new RelayRig({
       handler: (call) => {
@@ -38,7 +38,7 @@ describe('a cancellation by the client', () => {
     expect(seen).toEqual(['told', 'aborted']);
   });
 
-  it('in front of its turn never lets the request go, and tells the server nothing', async () => {
+  it('a cancellation of a request that waits for its turn ends it, and sends the server nothing', async () => {
     const rig = new RelayRig();
     const initialize = await rig.request(0, 'initialize');
     await rig.receive({ id: 1, method: 'tools/call' });
@@ -53,7 +53,7 @@ describe('a cancellation by the client', () => {
     ['after the answer', async (rig: RelayRig) => (await rig.request(0)).answer()],
     ['of a request that never was', async () => undefined],
     ['of the same id in another type', async (rig: RelayRig) => void (await rig.request('0'))],
-  ])('%s goes nowhere', async (_what, before) => {
+  ])('a cancellation %s is dropped', async (_what, before) => {
     const rig = new RelayRig();
     await before(rig);
     const count = rig.handed.length;
@@ -62,14 +62,14 @@ describe('a cancellation by the client', () => {
     expect(rig.eventsOf('client.cancel-unknown')).toEqual([{ type: 'client.cancel-unknown', id: '0' }]);
   });
 
-  it.each([[null], [undefined], [{}], [true]])('that names %j goes nowhere', async (id) => {
+  it.each([[null], [undefined], [{}], [true]])('a cancellation that names %j is dropped', async (id) => {
     const rig = new RelayRig();
     await rig.request(0);
     await rig.receive(cancel(id));
     expect(rig.methods).toEqual(['tools/call']);
   });
 
-  it('of initialize is ignored: the protocol forbids it', async () => {
+  it('a cancellation of initialize is ignored, because the protocol forbids it', async () => {
     const rig = new RelayRig();
     const initialize = await rig.request(0, 'initialize');
     await rig.receive(cancel(0));
@@ -79,7 +79,7 @@ describe('a cancellation by the client', () => {
     expect(rig.take()).toMatchObject([{ id: 0, result: {} }]);
   });
 
-  it('twice is told once', async () => {
+  it('a repeated cancellation is sent once', async () => {
     const rig = new RelayRig();
     await rig.request(0);
     await rig.receive(cancel(0));
@@ -87,7 +87,7 @@ describe('a cancellation by the client', () => {
     expect(rig.methods).toEqual(['tools/call', 'notifications/cancelled']);
   });
 
-  it('frees the id at once for a request that is answered on its own', async () => {
+  it('a cancellation frees the id at once for a request with its own answer', async () => {
     const rig = new RelayRig();
     const first = await rig.request(0);
     await rig.receive(cancel(0));
@@ -98,7 +98,7 @@ describe('a cancellation by the client', () => {
     expect(rig.take()).toEqual([{ jsonrpc: '2.0', id: 0, result: 'good' }]);
   });
 
-  it('silences what still comes down for the call, not what other calls bring', async () => {
+  it('a cancellation drops later messages of the call, and no messages of other calls', async () => {
     const rig = new RelayRig();
     const [cancelled, other] = [await rig.request(0), await rig.request(1)];
     await rig.receive(cancel(0));
@@ -107,7 +107,7 @@ describe('a cancellation by the client', () => {
     expect(rig.take()).toMatchObject([{ method: 'notifications/message' }]);
   });
 
-  it('is written off when the handler answers all the same', async () => {
+  it('a cancellation drops an answer that the handler returns all the same', async () => {
     let answer: () => void = () => undefined;
     const rig = new RelayRig({
       handler: ({ message }) =>
@@ -131,21 +131,24 @@ describe('a cancellation by the client', () => {
 const CLAIM = { _meta: { 'io.modelcontextprotocol/protocolVersion': '2026-07-28' } };
 
 describe('a cancellation of a request without a session', () => {
-  it.each([0, '', -1, '0'])('that is %j ends its call, and nothing is posted for it', async (id) => {
-    const rig = new RelayRig();
-    const call = await rig.request(id, 'tools/call', CLAIM);
-    await rig.receive(cancel(id === '0' ? 0 : id === 0 ? '0' : 7));
-    expect(call.call.signal.aborted).toBe(false);
-    await rig.receive(cancel(id));
-    expect(call.call.signal.aborted).toBe(true);
-    await call.emit({ jsonrpc: '2.0', method: 'notifications/progress', params: { progressToken: id } });
-    expect(rig.methods).toEqual(['tools/call']);
-    expect(rig.take()).toEqual([]);
-    expect(rig.clock.timers).toBe(0);
-    expect(await rig.idle()).toBe(true);
-  });
+  it.each([0, '', -1, '0'])(
+    'a cancellation of the stateless request %j ends its call, and posts nothing',
+    async (id) => {
+      const rig = new RelayRig();
+      const call = await rig.request(id, 'tools/call', CLAIM);
+      await rig.receive(cancel(id === '0' ? 0 : id === 0 ? '0' : 7));
+      expect(call.call.signal.aborted).toBe(false);
+      await rig.receive(cancel(id));
+      expect(call.call.signal.aborted).toBe(true);
+      await call.emit({ jsonrpc: '2.0', method: 'notifications/progress', params: { progressToken: id } });
+      expect(rig.methods).toEqual(['tools/call']);
+      expect(rig.take()).toEqual([]);
+      expect(rig.clock.timers).toBe(0);
+      expect(await rig.idle()).toBe(true);
+    },
+  );
 
-  it('has the era of the request that it names, whatever it claims itself', async () => {
+  it('a cancellation has the era of the request that it names, whatever it claims itself', async () => {
     const rig = new RelayRig();
     await rig.request(0);
     const claiming = cancel(0);
@@ -157,7 +160,7 @@ describe('a cancellation of a request without a session', () => {
     expect(rig.methods).toEqual(['tools/call', 'notifications/cancelled', 'tools/call']);
   });
 
-  it('is not needed where its time is over: the end of the call says it all', async () => {
+  it('a stateless request whose time is over is not cancelled, because the end of its stream suffices', async () => {
     const rig = new RelayRig();
     const call = await rig.request(0, 'tools/call', CLAIM);
     await rig.clock.advance(60_000);
@@ -175,7 +178,7 @@ describe('a subscription', () => {
   });
 
   it.each([0, '', -1, 'listen:0'])(
-    '%j that the server cancels is over with that word, and has no answer besides',
+    'the subscription %j that the server cancels ends with that notification, without an answer',
     async (id) => {
       const rig = new RelayRig();
       // Ids of two servers, so that those of servers are exchanged: the client's own are not.
@@ -194,7 +197,7 @@ describe('a subscription', () => {
     },
   );
 
-  it('has no limit on its time', async () => {
+  it('a subscription has no time limit', async () => {
     const rig = new RelayRig();
     const listen = await rig.request(0, 'subscriptions/listen', CLAIM);
     await rig.clock.advance(365 * 24 * 3_600_000);
@@ -202,8 +205,8 @@ describe('a subscription', () => {
   });
 });
 
-describe('a question of the server on the stream of a call without a session', () => {
-  it('does not stop the clock of that call: a client that drops it would leave the call to hang', async () => {
+describe('a server request on the stream of a stateless call', () => {
+  it('a server request on the stream of a stateless call does not pause its time limit', async () => {
     const rig = new RelayRig();
     const call = await rig.request(0, 'tools/call', CLAIM);
     await call.emit({ jsonrpc: '2.0', id: 0, method: 'elicitation/create' });

@@ -20,23 +20,28 @@ describe('a request that is not answered in time', () => {
     ['tools/list', 10, 'timeout'],
     ['ping', 10, 'timeout'],
     ['vendor/unknown', 10, 'timeout'],
-  ])('%s is answered after %i s by --%s, and the server is told', async (method, seconds, limit) => {
-    const rig = new RelayRig();
-    const call = await rig.request('', method);
-    await rig.clock.advance(seconds * 1_000 - 1);
-    expect(rig.take()).toEqual([]);
-    await rig.clock.advance(1);
-    expect(rig.take()).toEqual([{ jsonrpc: '2.0', id: '', error: timeoutOf(method, seconds, limit, TOLD) }]);
-    expect(call.call.signal.aborted).toBe(true);
-    expect(rig.last('notifications/cancelled').text).toBe(
-      `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"","reason":"timed out after ${seconds} s"}}`,
-    );
-    await rig.last('notifications/cancelled').accept();
-    expect(rig.clock.timers).toBe(0);
-    expect(rig.eventsOf('call.cancelled')).toMatchObject([{ by: 'deadline' }]);
-  });
+  ])(
+    'a request of %s gets a timeout after %i s by --%s, and the server receives a cancellation',
+    async (method, seconds, limit) => {
+      const rig = new RelayRig();
+      const call = await rig.request('', method);
+      await rig.clock.advance(seconds * 1_000 - 1);
+      expect(rig.take()).toEqual([]);
+      await rig.clock.advance(1);
+      expect(rig.take()).toEqual([
+        { jsonrpc: '2.0', id: '', error: timeoutOf(method, seconds, limit, TOLD) },
+      ]);
+      expect(call.call.signal.aborted).toBe(true);
+      expect(rig.last('notifications/cancelled').text).toBe(
+        `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"","reason":"timed out after ${seconds} s"}}`,
+      );
+      await rig.last('notifications/cancelled').accept();
+      expect(rig.clock.timers).toBe(0);
+      expect(rig.eventsOf('call.cancelled')).toMatchObject([{ by: 'deadline' }]);
+    },
+  );
 
-  it('is cancelled under the id that its client spelled', async () => {
+  it('a request that times out is cancelled under the id as its client spelled it', async () => {
     const rig = new RelayRig();
     await rig.receive('{"jsonrpc":"2.0","id":9007199254740993,"method":"ping"}');
     await rig.clock.advance(10_000);
@@ -44,7 +49,7 @@ describe('a request that is not answered in time', () => {
     expect(rig.last('notifications/cancelled').text).toContain('"requestId":9007199254740993,');
   });
 
-  it('is not cancelled where it is initialize, which the protocol forbids', async () => {
+  it('a timeout of initialize sends no cancellation, because the protocol forbids it', async () => {
     const rig = new RelayRig();
     await rig.request(0, 'initialize');
     await rig.clock.advance(10_000);
@@ -53,7 +58,7 @@ describe('a request that is not answered in time', () => {
     expect(rig.methods).toEqual(['initialize']);
   });
 
-  it('was not sent where its turn never came, and the server is told nothing', async () => {
+  it('a request that times out before its turn was not sent, and the server receives nothing', async () => {
     const rig = new RelayRig({ timeoutMs: 0 });
     const initialize = await rig.request(0, 'initialize');
     await rig.receive({ id: -1, method: 'tools/call' });
@@ -66,7 +71,7 @@ describe('a request that is not answered in time', () => {
     expect(rig.methods).toEqual(['initialize']);
   });
 
-  it('gets no second answer when the late one comes', async () => {
+  it('a request that timed out gets no second answer', async () => {
     const rig = new RelayRig();
     const call = await rig.request(0, 'ping');
     await rig.clock.advance(10_000);
@@ -76,7 +81,7 @@ describe('a request that is not answered in time', () => {
 });
 
 describe('no limit', () => {
-  it('is 0, for each option alone', async () => {
+  it('a time limit of 0 is no limit, for each option alone', async () => {
     const rig = new RelayRig({ timeoutMs: 0 });
     await rig.request(0, 'ping');
     await rig.request(1, 'tools/call');
@@ -89,7 +94,7 @@ describe('no limit', () => {
     expect(other.take()).toMatchObject([{ id: 0, error: { code: -31008 } }]);
   });
 
-  it('is what subscriptions/listen has: it lasts as long as its client', async () => {
+  it('subscriptions/listen has no time limit', async () => {
     const rig = new RelayRig();
     await rig.request(0, 'subscriptions/listen');
     await rig.clock.advance(100_000_000);
@@ -103,22 +108,25 @@ describe('progress', () => {
     method: 'notifications/progress',
     params: { progressToken, progress: 1 },
   });
-  it.each([0, '', 'token', -1])('with the token %j starts the time anew and is passed on', async (token) => {
-    const rig = new RelayRig();
-    const call = await rig.request(0, 'tools/call', { _meta: { progressToken: token } });
-    await rig.clock.advance(59_999);
-    await call.emit(progress(token));
-    await rig.clock.advance(59_999);
-    expect(rig.take()).toEqual([progress(token)]);
-    await rig.clock.advance(1);
-    expect(rig.take()).toMatchObject([{ id: 0, error: { code: -31008 } }]);
-  });
+  it.each([0, '', 'token', -1])(
+    'progress with the token %j restarts the time limit and is passed on',
+    async (token) => {
+      const rig = new RelayRig();
+      const call = await rig.request(0, 'tools/call', { _meta: { progressToken: token } });
+      await rig.clock.advance(59_999);
+      await call.emit(progress(token));
+      await rig.clock.advance(59_999);
+      expect(rig.take()).toEqual([progress(token)]);
+      await rig.clock.advance(1);
+      expect(rig.take()).toMatchObject([{ id: 0, error: { code: -31008 } }]);
+    },
+  );
 
   it.each([
     ['another type of token', '0'],
     ['a token of nobody', 7],
     ['no token', null],
-  ])('with %s starts nothing anew', async (_what, token) => {
+  ])('progress with %s does not restart the time limit', async (_what, token) => {
     const rig = new RelayRig();
     const call = await rig.request(0, 'tools/call', { _meta: { progressToken: 0 } });
     await rig.clock.advance(30_000);
@@ -127,7 +135,7 @@ describe('progress', () => {
     expect(rig.take()).toMatchObject([progress(token), { error: { code: -31008 } }]);
   });
 
-  it('may come on another stream', async () => {
+  it('progress may arrive on another stream', async () => {
     const rig = new RelayRig();
     const initialize = await rig.request(0, 'initialize');
     await initialize.answer();
@@ -139,10 +147,10 @@ describe('progress', () => {
   });
 });
 
-describe('while the client owes the server an answer', () => {
+describe('the time limit while the client owes the server an answer', () => {
   const ask = (id: unknown) => ({ jsonrpc: '2.0', id, method: 'elicitation/create', params: {} });
 
-  it('the call that asked stands still, and only that one', async () => {
+  it('a server request pauses the time limit of its call only', async () => {
     const rig = new RelayRig();
     const [asking, other] = [await rig.request(0), await rig.request(1)];
     await asking.emit(ask(0));
@@ -156,7 +164,7 @@ describe('while the client owes the server an answer', () => {
     expect(rig.take()).toMatchObject([{ id: 0, error: { code: -31008 } }]);
   });
 
-  it('on the session’s own stream, every call stands still: nothing says which one asked', async () => {
+  it('a server request on the standalone stream pauses every call, because it names none', async () => {
     const rig = new RelayRig();
     const initialize = await rig.request('i', 'initialize');
     await initialize.answer();
@@ -177,7 +185,7 @@ describe('while the client owes the server an answer', () => {
     expect(rig.clock.timers).toBe(0);
   });
 
-  it('on the stream of one of several sessions, the calls of the others do not stand still', async () => {
+  it('a server request on the stream of one session does not pause the calls of other sessions', async () => {
     const rig = new RelayRig();
     const initialize = await rig.request('i', 'initialize');
     await initialize.answer();
@@ -199,7 +207,7 @@ describe('while the client owes the server an answer', () => {
     ]);
   });
 
-  it('an answer with an error and a withdrawal by the server let the time go on, too', async () => {
+  it('an error response or a withdrawn server request ends the pause of the time limit', async () => {
     const rig = new RelayRig();
     const call = await rig.request(0);
     await call.emit(ask(-1));
@@ -212,7 +220,7 @@ describe('while the client owes the server an answer', () => {
     expect(rig.take()).toMatchObject([ask(-1), ask(1), cancelled, { id: 0, error: { code: -31008 } }]);
   });
 
-  it('a question that comes again under its id counts once', async () => {
+  it('a server request that is repeated under its id counts once', async () => {
     const rig = new RelayRig();
     const call = await rig.request(0);
     await call.emit(ask(5));

@@ -16,14 +16,14 @@ const SHUTTING_DOWN = {
 };
 
 describe('draining', () => {
-  it('is over at once where nothing is under way', async () => {
+  it('a drain ends at once if nothing is in flight', async () => {
     const rig = new RelayRig();
     await rig.relay.drain(1_500);
     expect(rig.clock.timers).toBe(0);
     expect(rig.eventsOf('proxy.draining')).toEqual([]);
   });
 
-  it('lets calls finish and is over with the last of them', async () => {
+  it('a drain lets calls finish and ends with the last of them', async () => {
     const rig = new RelayRig();
     const calls = [await rig.request(0), await rig.request('')];
     const drain = drained(rig);
@@ -40,7 +40,7 @@ describe('draining', () => {
     expect(rig.eventsOf('proxy.draining')).toEqual([{ type: 'proxy.draining', inFlight: 2 }]);
   });
 
-  it('waits for notifications and answers of the client, too', async () => {
+  it('a drain waits for notifications and responses of the client too', async () => {
     const rig = new RelayRig();
     await rig.receive({ method: 'notifications/x' });
     const drain = drained(rig);
@@ -50,7 +50,7 @@ describe('draining', () => {
     await drain.promise;
   });
 
-  it('lets a whole conversation through that was written before the pipe closed', async () => {
+  it('a drain lets a whole exchange through that was written before the pipe closed', async () => {
     const rig = new RelayRig();
     await rig.receive({ id: 0, method: 'initialize' });
     await rig.receive({ method: 'notifications/initialized' });
@@ -66,7 +66,7 @@ describe('draining', () => {
     ]);
   });
 
-  it('answers what is not done in time with an error, and ends', async () => {
+  it('a drain answers unfinished calls at its limit with an error, and ends', async () => {
     const rig = new RelayRig();
     const call = await rig.request(0);
     await rig.receive({ method: 'notifications/x' });
@@ -80,7 +80,7 @@ describe('draining', () => {
     expect(rig.clock.timers).toBe(0);
   });
 
-  it('lets a call finish that waits for its client’s answer', async () => {
+  it("a drain lets a call finish that waits for its client's answer", async () => {
     const rig = new RelayRig();
     const call = await rig.request(0);
     await call.emit({ jsonrpc: '2.0', id: 7, method: 'elicitation/create' });
@@ -92,7 +92,7 @@ describe('draining', () => {
     expect(rig.take()).toMatchObject([{ id: 7 }, { id: 0, result: {} }]);
   });
 
-  it('takes cancellations, and no new requests', async () => {
+  it('a drain accepts cancellations, and refuses new requests', async () => {
     const rig = new RelayRig();
     await rig.request(0);
     const drain = drained(rig);
@@ -115,7 +115,7 @@ describe('draining', () => {
     expect(rig.take()).toEqual([]);
   });
 
-  it('ends listening at once: it would never end by itself', async () => {
+  it('a drain ends subscriptions at once, because they never end by themselves', async () => {
     const rig = new RelayRig();
     await rig.request(0, 'subscriptions/listen');
     const call = await rig.request(1);
@@ -127,8 +127,8 @@ describe('draining', () => {
   });
 });
 
-describe('a client that has gone', () => {
-  it('is written to no more, and every call and timer ends', async () => {
+describe('a client that has disconnected', () => {
+  it('a client that has disconnected receives nothing, and every call and timer ends', async () => {
     const rig = new RelayRig();
     const call = await rig.request(0);
     await rig.request(1, 'initialize');

@@ -8,14 +8,14 @@ const resultOf = (bytes: number, id = '0'): string => {
 };
 
 describe('an answer longer than a line that clients take', () => {
-  it('is written while it fits', async () => {
+  it('an answer within the limit of a line is written', async () => {
     const rig = new RelayRig({ maxLineBytes: LIMIT });
     await (await rig.request(0)).reply(resultOf(LIMIT));
     expect(rig.sent[0]).toHaveLength(LIMIT);
   });
 
   it.each(['0', '""', '-1', '9007199254740993'])(
-    'becomes an error under the id %s that names its size and what to do',
+    'an answer over the limit of a line becomes an error under the id %s with its size and a remedy',
     async (id) => {
       const rig = new RelayRig({ maxLineBytes: LIMIT });
       await rig.receive(`{"jsonrpc":"2.0","id":${id},"method":"tools/call"}`);
@@ -29,7 +29,7 @@ describe('an answer longer than a line that clients take', () => {
     },
   );
 
-  it('is counted in bytes, not in characters', async () => {
+  it('the limit of a line counts bytes, not characters', async () => {
     const rig = new RelayRig({ maxLineBytes: LIMIT });
     const text = renamed(`{"jsonrpc":"2.0","id":0,"result":"${'é'.repeat(40_000)}"}`, '0');
     expect(text.length).toBeLessThan(LIMIT);
@@ -37,13 +37,13 @@ describe('an answer longer than a line that clients take', () => {
     expect(rig.take()).toMatchObject([{ error: { data: { bytes: Buffer.byteLength(text) } } }]);
   });
 
-  it('passes at any length where the limit is 0', async () => {
+  it('an answer of any length is written if the limit is 0', async () => {
     const rig = new RelayRig({ maxLineBytes: 0 });
     await (await rig.request(0)).reply(resultOf(12_000_000));
     expect(rig.sent[0]).toHaveLength(12_000_000);
   });
 
-  it('is dropped with a word in the log where it is a notification', async () => {
+  it('a notification over the limit of a line is dropped and logged', async () => {
     const rig = new RelayRig({ maxLineBytes: LIMIT });
     const call = await rig.request(0);
     await call.emit({ jsonrpc: '2.0', method: 'notifications/message', params: { data: 'x'.repeat(LIMIT) } });
@@ -53,7 +53,7 @@ describe('an answer longer than a line that clients take', () => {
 });
 
 describe('too many requests at once', () => {
-  it('are refused, not queued without end, and taken again when some are answered', async () => {
+  it('requests over the limit are refused, and accepted again when some are answered', async () => {
     let reached = 0;
     const rig = new RelayRig({
       timeoutMs: 0,
@@ -84,8 +84,8 @@ describe('too many requests at once', () => {
   });
 });
 
-describe('too many notifications and answers under way', () => {
-  it('are dropped, with a word in the log, and taken again when some have arrived', async () => {
+describe('too many notifications and responses in flight', () => {
+  it('notifications over the limit are dropped and logged, and accepted again when some have arrived', async () => {
     const rig = new RelayRig({ timeoutMs: 0 });
     const call = await rig.request('');
     const change = { method: 'notifications/roots/list_changed' };

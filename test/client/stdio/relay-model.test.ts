@@ -226,7 +226,7 @@ function numberOf({ call }: Handed): number | undefined {
   return typeof params === 'object' && params !== null && 'n' in params ? Number(params.n) : undefined;
 }
 
-it('every request is answered once or cancelled, and nothing stays behind', async () => {
+it('the relay answers or cancels every request once, and leaves nothing behind', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
       const conversation = new Conversation();

@@ -10,7 +10,7 @@ const INTERNAL = {
 
 describe('a request', () => {
   it.each(['0', '""', '-1', '"1"', '1.0', '9007199254740993'])(
-    'with the id %s is handed on and answered in the texts that were sent',
+    'a request with the id %s is passed on and answered in the original texts',
     async (id) => {
       const rig = new RelayRig();
       const text = `{"jsonrpc":"2.0", "id":${id},"method":"x","params":{"n":1e400,"dup":1,"dup":2}}`;
@@ -21,7 +21,7 @@ describe('a request', () => {
     },
   );
 
-  it('is answered when it is done, in whatever order', async () => {
+  it('requests are answered in the order of their answers', async () => {
     const rig = new RelayRig();
     const calls = [];
     for (const id of [0, '', -1, '0']) calls.push(await rig.request(id));
@@ -31,14 +31,14 @@ describe('a request', () => {
     expect(rig.clock.timers).toBe(0);
   });
 
-  it('goes with the profile, the client and a signal of its own', async () => {
+  it('a request has the profile, the client and a signal of its own', async () => {
     const rig = new RelayRig();
     const [one, two] = [await rig.request(0), await rig.request(1)];
     expect(one.call).toMatchObject({ profile: 'default', client: { id: 'client-1' } });
     expect(one.call.signal).not.toBe(two.call.signal);
   });
 
-  it('whose id is in flight is refused without an id, and the first keeps its answer', async () => {
+  it('a request whose id is in flight is refused without an id, and the first keeps its answer', async () => {
     const rig = new RelayRig();
     const first = await rig.request(0);
     await rig.receive({ id: 0, method: 'ping' });
@@ -57,7 +57,7 @@ describe('a request', () => {
     expect(rig.take()).toEqual([{ jsonrpc: '2.0', id: 0, result: {} }]);
   });
 
-  it('may take the id of one that has been answered, and of one with another type', async () => {
+  it('a request may reuse the id of an answered one, and that of one in flight in another type', async () => {
     const rig = new RelayRig();
     await (await rig.request(1)).answer();
     await rig.request(1);
@@ -77,7 +77,7 @@ describe('what a handler throws', () => {
     ['http-status', { httpStatus: 404 }, false],
     ['unusable-answer', { httpStatus: 200 }, false],
   ] as const)(
-    'for server/discover is reported loudly where it says nothing of the server: %s %o',
+    'an error for server/discover that says nothing of the server is logged: %s %o',
     async (reason, details, loud) => {
       const rig = new RelayRig();
       const error = new ProxyError(reason, 'Why.', { sent: 'no', details });
@@ -88,7 +88,7 @@ describe('what a handler throws', () => {
     },
   );
 
-  it('on purpose is the answer as it stands', async () => {
+  it('a ProxyError of a handler becomes the answer', async () => {
     const rig = new RelayRig();
     const call = await rig.request('');
     await call.fail(new ProxyError('connect-failed', 'No route.', { sent: 'no', retryAfterMs: 5 }));
@@ -113,7 +113,7 @@ describe('what a handler throws', () => {
     ['an error', new TypeError('x is undefined: secret')],
     ['a text', 'secret'],
     ['nothing', undefined],
-  ])('without meaning to (%s) is named, not shown, and goes to the log', async (_what, error) => {
+  ])('an unexpected error of a handler (%s) is named, not shown, and is logged', async (_what, error) => {
     const rig = new RelayRig();
     await (await rig.request(0)).fail(error);
     expect(rig.take()).toEqual([{ jsonrpc: '2.0', id: 0, error: INTERNAL }]);
@@ -122,7 +122,7 @@ describe('what a handler throws', () => {
     if (error !== undefined) expect(fault?.message).toContain('secret');
   });
 
-  it('at once, before there is a promise, is an answer too', async () => {
+  it('an error that a handler throws synchronously becomes an answer', async () => {
     const rig = new RelayRig({
       handler: () => {
         throw new Error('not async');
@@ -134,13 +134,13 @@ describe('what a handler throws', () => {
     expect(rig.eventsOf('notification.failed')).toMatchObject([{ message: 'not async' }]);
   });
 
-  it('is an answer where the handler forgot to answer', async () => {
+  it('a handler that forgets to answer causes an error response', async () => {
     const rig = new RelayRig();
     await (await rig.request(0)).accept();
     expect(rig.take()).toEqual([{ jsonrpc: '2.0', id: 0, error: INTERNAL }]);
   });
 
-  it('for a notification goes to the log alone', async () => {
+  it('an error of a handler for a notification is only logged', async () => {
     const rig = new RelayRig();
     await rig.receive({ method: 'notifications/x' });
     await rig.last('notifications/x').fail(new Error('HTTP 500'));
@@ -159,18 +159,21 @@ describe('a line that is no message', () => {
     ['{"jsonrpc":"2.0","id":"","method":"a","method":"b"}', '', -32600],
     ['{"jsonrpc":"2.0","id":1,"id":1,"method":"a"}', undefined, -32600],
     ['[]', undefined, -32600],
-  ])('%s is answered under the id it names, and the connection goes on', async (line, id, code) => {
-    const rig = new RelayRig();
-    await rig.receive(line);
-    const [answer] = rig.take();
-    expect(answer).toMatchObject({ jsonrpc: '2.0', error: { code } });
-    expect(Object.hasOwn(answer as object, 'id') ? (answer as { id: unknown }).id : undefined).toBe(id);
-    await (await rig.request(0)).answer();
-    expect(rig.take()).toMatchObject([{ id: 0, result: {} }]);
-    expect(rig.eventsOf('client.line-invalid')).toMatchObject([{ bytes: line.length }]);
-  });
+  ])(
+    'the invalid line %s is answered under the id it names, and the connection goes on',
+    async (line, id, code) => {
+      const rig = new RelayRig();
+      await rig.receive(line);
+      const [answer] = rig.take();
+      expect(answer).toMatchObject({ jsonrpc: '2.0', error: { code } });
+      expect(Object.hasOwn(answer as object, 'id') ? (answer as { id: unknown }).id : undefined).toBe(id);
+      await (await rig.request(0)).answer();
+      expect(rig.take()).toMatchObject([{ id: 0, result: {} }]);
+      expect(rig.eventsOf('client.line-invalid')).toMatchObject([{ bytes: line.length }]);
+    },
+  );
 
-  it('carries no id that is in flight: the error would pass for the answer', async () => {
+  it('an invalid line with an id in flight is answered without an id, to spare the first request', async () => {
     const rig = new RelayRig();
     const call = await rig.request(0);
     await rig.receive('{"jsonrpc":"1.0","id":0,"method":"x"}');
@@ -181,7 +184,7 @@ describe('a line that is no message', () => {
 });
 
 describe('a batch', () => {
-  it('is handed on member by member, marked as one, and answered line by line', async () => {
+  it('a batch is passed on member by member, marked as one, and answered line by line', async () => {
     const rig = new RelayRig();
     await rig.receive(
       '[{"jsonrpc":"2.0","id":0,"method":"a"},{"jsonrpc":"2.0","method":"n"}, 5 ,{"jsonrpc":"2.0","id":"","method":"b"}]',
@@ -200,7 +203,7 @@ describe('a batch', () => {
 });
 
 describe('a client that reads slowly', () => {
-  it('is waited for by whoever sends it more', async () => {
+  it('a client that reads slowly slows the senders', async () => {
     const rig = new RelayRig();
     const call = await rig.request(0);
     let free: () => void = () => undefined;
@@ -221,7 +224,7 @@ describe('a client that reads slowly', () => {
 });
 
 describe('detailed events', () => {
-  it('is every message in both directions, with its id as it is', async () => {
+  it('detailed events report every message in both directions, with its original id', async () => {
     const rig = new RelayRig({ detailed: true });
     await (await rig.request('0')).answer();
     await rig.receive({ method: 'notifications/x' });

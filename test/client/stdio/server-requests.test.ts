@@ -25,7 +25,7 @@ const answers = (rig: RelayRig) =>
 
 describe('a request of the server', () => {
   it.each(['0', '""', '-1', '"1"', '1.0', '9007199254740993'])(
-    'with the id %s goes to the client as it is, and the answer goes where it came from',
+    'a server request with the id %s reaches the client unchanged, and its answer goes back',
     async (id) => {
       const { rig, call } = await rigWithCall();
       const question = `{"jsonrpc":"2.0","id":${id},"method":"roots/list","params":{"n":1.0}}`;
@@ -37,7 +37,7 @@ describe('a request of the server', () => {
     },
   );
 
-  it('is answered once: a second answer goes nowhere', async () => {
+  it('a server request is answered once, and a second answer is dropped', async () => {
     const { rig, call } = await rigWithCall();
     await call.emit({ jsonrpc: '2.0', id: 0, method: 'ping' });
     await rig.receive({ id: 0, error: { code: -32601, message: 'no' } });
@@ -48,7 +48,7 @@ describe('a request of the server', () => {
     ]);
   });
 
-  it.each(['0', '"call"', 'null'])('that nobody sent is not answered: %s', async (id) => {
+  it.each(['0', '"call"', 'null'])('an answer to no server request is dropped: %s', async (id) => {
     const { rig, call } = await rigWithCall();
     await call.emit({ jsonrpc: '2.0', id: '0', method: 'ping' });
     await rig.receive(`{"jsonrpc":"2.0","id":${id},"result":{}}`);
@@ -60,7 +60,7 @@ describe('a request of the server', () => {
     ]);
   });
 
-  it('has ids of its own: one equal to that of a call in flight is no matter', async () => {
+  it('a server request may have the id of a call in flight', async () => {
     const { rig, call } = await rigWithCall();
     await call.emit({ jsonrpc: '2.0', id: 'call', method: 'ping' });
     await rig.receive({ id: 'call', result: {} });
@@ -69,7 +69,7 @@ describe('a request of the server', () => {
     expect(answers(rig)).toHaveLength(1);
   });
 
-  it('that uses an id again takes the place of the first, and holds its call no longer than that', async () => {
+  it('a server request that repeats an id replaces the first, and pauses its call no longer', async () => {
     const { rig, call } = await rigWithCall();
     await call.emit({ jsonrpc: '2.0', id: '', method: 'roots/list' });
     await call.emit({ jsonrpc: '2.0', id: '', method: 'ping' });
@@ -82,7 +82,7 @@ describe('a request of the server', () => {
     expect(rig.take()).toMatchObject([{ id: 'call', error: { code: -31008 } }]);
   });
 
-  it('may be taken back: the word reaches the client, and a late answer goes nowhere', async () => {
+  it('a server request may be cancelled: the client is notified, and a late answer is dropped', async () => {
     const { rig, call } = await rigWithCall();
     await call.emit('{"jsonrpc":"2.0","id":9007199254740993,"method":"ping"}');
     const word =
@@ -93,7 +93,7 @@ describe('a request of the server', () => {
     expect(answers(rig)).toEqual([]);
   });
 
-  it('of an answer to nobody, as a stream may bring it, reaches nobody', async () => {
+  it('an answer on the stream to no request reaches nobody', async () => {
     const { rig, call } = await rigWithCall();
     await call.emit({ jsonrpc: '2.0', id: 77, result: {} });
     expect(rig.take()).toEqual([]);
@@ -101,7 +101,7 @@ describe('a request of the server', () => {
 });
 
 describe('requests of two sessions', () => {
-  it('with the same id are told apart, and each answer gets its own id and way back', async () => {
+  it('server requests of two sessions with one id are told apart, and each answer goes to its session', async () => {
     const { rig } = await rigWithTwoSessions();
     expect(rig.sent).toEqual([
       '{"jsonrpc":"2.0","id":0,"method":"first/asks"}',
@@ -116,7 +116,7 @@ describe('requests of two sessions', () => {
   });
 
   it.each(['0', '""', '-1', '"a"', '9007199254740993', '1.0'])(
-    'get back the id %s in its own spelling and type',
+    'server requests of two sessions get back the id %s in its own spelling and type',
     async (id) => {
       const { rig, call } = await rigWithTwoSessions();
       for (const origin of [ORIGIN, OTHER]) {
@@ -131,7 +131,7 @@ describe('requests of two sessions', () => {
     },
   );
 
-  it('taken back are named to the client as it knows them', async () => {
+  it('server requests of two sessions are cancelled under the ids that the client knows', async () => {
     const { rig, call } = await rigWithTwoSessions();
     const word = { jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: 0 } };
     await call.emit(word, OTHER);
@@ -144,7 +144,7 @@ describe('requests of two sessions', () => {
   });
 
   it.each(['0', '""', '"t"', '9007199254740993'])(
-    'with the progress token %s have it exchanged, and restored in the client’s progress',
+    'server requests of two sessions with the progress token %s get distinct tokens, restored in progress',
     async (token) => {
       const { rig, call } = await rigWithTwoSessions();
       const params = `"params":{"_meta":{"progressToken":${token}}}`;
@@ -163,7 +163,7 @@ describe('requests of two sessions', () => {
     },
   );
 
-  it('never share an id with one that a session chose itself', async () => {
+  it('server requests of two sessions never get an id that a session chose itself', async () => {
     const { rig, call } = await rigWithCall();
     await call.emit({ jsonrpc: '2.0', id: 'proxy-0', method: 'ping' }, ORIGIN);
     await call.emit({ jsonrpc: '2.0', id: 0, method: 'ping' }, OTHER);
@@ -175,7 +175,7 @@ describe('requests of two sessions', () => {
     expect(answers(rig).map(([, origin]) => origin)).toEqual([ORIGIN, OTHER]);
   });
 
-  it('take their token with them when they are answered', async () => {
+  it('server requests of two sessions drop their tokens when they are answered', async () => {
     const { rig, call } = await rigWithTwoSessions();
     const params = { _meta: { progressToken: 't' } };
     await call.emit({ jsonrpc: '2.0', id: 5, method: 'x', params }, OTHER);
@@ -186,8 +186,8 @@ describe('requests of two sessions', () => {
   });
 });
 
-describe('too much of the server', () => {
-  it('a request longer than the client takes is refused to the server, and the call goes on', async () => {
+describe('limits of server requests', () => {
+  it('a server request over the limit of a line is refused to the server, and the call goes on', async () => {
     const rig = new RelayRig({ maxLineBytes: 100_000 });
     const call = await rig.request(0);
     await call.emit({ jsonrpc: '2.0', id: '', method: 'x', params: { text: 'y'.repeat(100_000) } });
@@ -214,7 +214,7 @@ describe('too much of the server', () => {
     expect(rig.take()).toMatchObject([{ id: 0, error: { code: -31008 } }]);
   });
 
-  it('more open requests than any client answers are refused to the server', async () => {
+  it('a server request over the limit of open requests is refused to the server', async () => {
     const { rig, call } = await rigWithCall();
     for (let id = 0; id < 4_096; id++) void call.emit({ jsonrpc: '2.0', id, method: 'ping' });
     await call.emit({ jsonrpc: '2.0', id: 'one more', method: 'ping' });

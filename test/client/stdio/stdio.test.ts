@@ -25,7 +25,7 @@ function front() {
 }
 
 describe('stdin', () => {
-  it('hands on each line as text, a character cut between two chunks whole', async () => {
+  it('stdin emits each line as text, and keeps a character whole that two chunks share', async () => {
     const { received, write } = front();
     const bytes = Buffer.from('{"t":"😀"}\n');
     await write(bytes.subarray(0, 8));
@@ -34,19 +34,19 @@ describe('stdin', () => {
     expect(received).toEqual(['{"t":"😀"}']);
   });
 
-  it('may begin with a byte order mark, as shells on Windows put it', async () => {
+  it('stdin may begin with a byte order mark, as shells on Windows write it', async () => {
     const { received, write } = front();
     await write('\uFEFF{"a":1}\n\uFEFF{"b":2}\n');
     expect(received).toEqual(['{"a":1}', '\uFEFF{"b":2}']);
   });
 
-  it('may have the byte order mark on a line of its own', async () => {
+  it('stdin may have the byte order mark on a line of its own', async () => {
     const { received, refused, write } = front();
     await write('\uFEFF\r\n{"a":1}\n');
     expect({ received, refused }).toEqual({ received: ['{"a":1}'], refused: [] });
   });
 
-  it('refuses a line that is not UTF-8, and goes on', async () => {
+  it('stdin refuses a line that is not UTF-8, and goes on', async () => {
     const { received, refused, write } = front();
     await write(Buffer.from([0x7b, 0xff, 0xfe, 0x7d, 0x0a]));
     await write(Buffer.from('{"a":"é"}\n', 'latin1'));
@@ -58,7 +58,7 @@ describe('stdin', () => {
     ]);
   });
 
-  it('names the mistake where a client frames messages as language servers do', async () => {
+  it('stdin names the mistake of a client that frames messages as language servers do', async () => {
     const { received, refused, write } = front();
     await write('Content-Length: 46\r\n\r\n{"jsonrpc":"2.0","id":0,"method":"initialize"}\n');
     expect(refused.map(({ error }) => [error.code, error.message])).toEqual([
@@ -70,7 +70,7 @@ describe('stdin', () => {
     expect(received).toEqual(['{"jsonrpc":"2.0","id":0,"method":"initialize"}']);
   });
 
-  it('hands on the last line without an end before it says that all is over', async () => {
+  it('stdin emits a last line without an end before it ends', async () => {
     const { stdin, received, ends, write } = front();
     await write('{"a":1}\n{"b":2}');
     expect(received).toEqual(['{"a":1}']);
@@ -84,7 +84,7 @@ describe('stdin', () => {
   it.each([
     ['broken', new Error('EIO'), 'stdin broke: EIO'],
     ['closed', undefined, 'stdin was closed'],
-  ])('that is %s is over, once', async (_what, error, how) => {
+  ])('stdin that is %s ends once', async (_what, error, how) => {
     const { stdin, ends, write } = front();
     await write('{"a":1}\n');
     stdin.destroy(error);
@@ -92,7 +92,7 @@ describe('stdin', () => {
     expect(ends).toEqual([how]);
   });
 
-  it('says in the refusal of a line how long it was and how long it may be', async () => {
+  it('stdin refuses a long line with its length and the limit', async () => {
     const { stdin, refused } = front();
     // The same megabyte again and again: only the count grows.
     const chunk = Buffer.alloc(1024 * 1024, 'x');

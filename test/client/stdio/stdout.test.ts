@@ -33,7 +33,7 @@ const isSettled = async (promise: Promise<void>): Promise<boolean> => {
 };
 
 describe('stdout', () => {
-  it('writes whole lines in order, those of one turn in one call', async () => {
+  it('stdout receives whole lines in order, those of one turn in one write', async () => {
     const { stream, taken, take } = slowStream(1_000);
     const stdout = new StdoutWriter(() => undefined, stream);
     for (const line of ['a', 'b', 'é']) void stdout.line(line);
@@ -45,7 +45,7 @@ describe('stdout', () => {
     expect(taken).toEqual(['a\nb\né\n', 'c\n']);
   });
 
-  it('writes the bytes of a line where they are at hand, between the others', async () => {
+  it('stdout receives the bytes of a line if they are known, between the others', async () => {
     const { stream, taken } = slowStream(1_000);
     const stdout = new StdoutWriter(() => undefined, stream);
     void stdout.line('a');
@@ -55,12 +55,12 @@ describe('stdout', () => {
     expect(taken).toEqual(['a\né\nb\n']);
   });
 
-  it('resolves at once while there is room', async () => {
+  it('stdout writes resolve at once while there is room', async () => {
     const stdout = new StdoutWriter(() => undefined, slowStream(1_000).stream);
     expect(await isSettled(stdout.line('a'))).toBe(true);
   });
 
-  it('resolves when the reader has room again, for everybody who waits', async () => {
+  it('stdout writes resolve for all waiting callers when the reader has room again', async () => {
     const { stream, take } = slowStream();
     const stdout = new StdoutWriter(() => undefined, stream);
     const waits = [stdout.line('x'.repeat(20)), stdout.line('y')];
@@ -71,7 +71,7 @@ describe('stdout', () => {
     expect(stream.listenerCount('drain')).toBe(0);
   });
 
-  it('keeps its listeners few, however many lines wait', async () => {
+  it('stdout has few listeners, however many lines wait', async () => {
     const { stream } = slowStream();
     const stdout = new StdoutWriter(() => undefined, stream);
     for (let at = 0; at < 1_000; at++) void stdout.line('x'.repeat(20));
@@ -82,7 +82,7 @@ describe('stdout', () => {
   it.each([
     ['breaks', new Error('write EPIPE'), ['write EPIPE']],
     ['is closed', undefined, ['stdout was closed']],
-  ])('that %s says so once, and lets go of everybody who waits', async (_what, error, said) => {
+  ])('stdout that %s reports it once, and releases all waiting callers', async (_what, error, said) => {
     const { stream } = slowStream();
     const broken: string[] = [];
     const stdout = new StdoutWriter(({ message }) => broken.push(message), stream);
@@ -96,7 +96,7 @@ describe('stdout', () => {
     expect(broken).toEqual(said);
   });
 
-  it('says once that it broke where the system refuses every write', async () => {
+  it('stdout reports once that it broke if the system refuses every write', async () => {
     const broken: string[] = [];
     const stream = new Writable({ write: (_chunk, _encoding, done) => done(new Error('write EPIPE')) });
     const stdout = new StdoutWriter(({ message }) => broken.push(message), stream);
@@ -106,7 +106,7 @@ describe('stdout', () => {
     expect(broken).toEqual(['write EPIPE']);
   });
 
-  it('is flushed when everything has been taken, lines of this very turn included', async () => {
+  it('stdout is flushed when everything has been written, lines of the same turn included', async () => {
     const { stream, taken, take } = slowStream();
     const stdout = new StdoutWriter(() => undefined, stream);
     void stdout.line('a');
@@ -118,7 +118,7 @@ describe('stdout', () => {
     expect(taken.join('')).toBe('a\n');
   });
 
-  it('writes text for people as it is', async () => {
+  it('stdout receives text for people unchanged', async () => {
     const stream = new PassThrough();
     const stdout = new StdoutWriter(() => undefined, stream);
     stdout.text('no end');

@@ -4,11 +4,11 @@ import { causeText, ERROR_CODES, ProxyError } from '../../../src/core/errors/err
 describe('the table of codes', () => {
   const codes = Object.entries(ERROR_CODES);
 
-  it('gives every reason a code of its own', () => {
+  it('every error reason has a code of its own', () => {
     expect(new Set(Object.values(ERROR_CODES)).size).toBe(codes.length);
   });
 
-  it('keeps released numbers: scripts match them', () => {
+  it('error codes keep their released numbers, because scripts match them', () => {
     expect(ERROR_CODES).toMatchObject({
       'parse-error': -32700,
       'invalid-request': -32600,
@@ -40,7 +40,7 @@ describe('the table of codes', () => {
     });
   });
 
-  it('stays out of the range that JSON-RPC and MCP reserve, but for what JSON-RPC and MCP define and for overload', () => {
+  it('error codes avoid the reserved range, except codes of JSON-RPC, of MCP and of overload', () => {
     // The code of overload is that of the system whose behaviour is ported, and can be set.
     const standard = new Set([-32700, -32600, -32603, -32020, -32001]);
     const ours = codes.filter(([, code]) => !standard.has(code));
@@ -49,7 +49,7 @@ describe('the table of codes', () => {
 });
 
 describe('a proxy error', () => {
-  it('says in JSON-RPC whose it is, why, and whether the call may have run', () => {
+  it('a proxy error states source, reason and mayHaveRun in JSON-RPC', () => {
     const error = new ProxyError('timeout', 'No answer.', { sent: 'maybe', details: { seconds: 3 } });
     expect(error.toJsonRpc()).toEqual({
       code: -31008,
@@ -62,11 +62,11 @@ describe('a proxy error', () => {
     ['no', false],
     ['refused', false],
     ['maybe', true],
-  ] as const)('that was sent: %s has mayHaveRun %s', (sent, mayHaveRun) => {
+  ] as const)('a proxy error with sent: %s has mayHaveRun %s', (sent, mayHaveRun) => {
     expect(new ProxyError('http-status', '', { sent }).toJsonRpc().data).toMatchObject({ mayHaveRun });
   });
 
-  it('says when another try can help, 0 included, and nothing where nobody knows', () => {
+  it('a proxy error states retryAfterMs if it is known, 0 included', () => {
     const waiting = (retryAfterMs?: number) =>
       new ProxyError('http-status', '', {
         sent: 'no',
@@ -76,7 +76,7 @@ describe('a proxy error', () => {
     expect(waiting().toJsonRpc().data).not.toHaveProperty('retryAfterMs');
   });
 
-  it('keeps its cause for the log and shows it to nobody', () => {
+  it('a proxy error keeps its cause for the log and hides it from the client', () => {
     const error = new ProxyError('internal', 'Sorry.', { sent: 'no', cause: new Error('inner') });
     expect(error.cause).toEqual(new Error('inner'));
     expect(JSON.stringify(error.toJsonRpc())).not.toContain('inner');
@@ -107,12 +107,12 @@ describe('the text of a cause', () => {
     ['a cause of 0', new Error('outer', { cause: 0 }), 'outer: 0'],
     ['nothing', undefined, 'unknown cause'],
     ['null', null, 'unknown cause'],
-    ['an error that says nothing', new Error(''), 'unknown cause'],
-  ])('of %s', (_what, error, text) => {
+    ['an error without a message', new Error(''), 'unknown cause'],
+  ])('the text of a cause is read from %s', (_what, error, text) => {
     expect(causeText(error)).toBe(text);
   });
 
-  it('ends in an aggregate that holds itself', () => {
+  it('the text of a cause ends for an aggregate that contains itself', () => {
     const errors: Error[] = [];
     const aggregate = new AggregateError(errors, 'loop');
     aggregate.errors.push(aggregate);

@@ -28,11 +28,11 @@ describe('the HTTP status beside an error of the proxy', () => {
     ['session-lost', 404],
     ['internal', 500],
     ['tool-refused', 200],
-  ])('%s goes with %i', (reason, status) => {
+  ])('the error %s has the HTTP status %i', (reason, status) => {
     expect(statusOf(errorOf(reason))).toBe(status);
   });
 
-  it('is 403 where the credentials are good and may not do this, else 502: they are not the client’s', () => {
+  it('auth-rejected has the status 403 if a permission is missing, and 502 for other verdicts', () => {
     expect(statusOf(errorOf('auth-rejected', { verdict: 'denied', httpStatus: 403 }))).toBe(403);
     for (const verdict of ['expired', 'clock', 'signature', 'unsigned', 'foreign-page', 'other']) {
       expect(statusOf(errorOf('auth-rejected', { verdict, httpStatus: 403 }))).toBe(502);
@@ -48,11 +48,11 @@ describe('the HTTP status beside an error of the proxy', () => {
     [302, 502],
     [undefined, 502],
     ['404', 502],
-  ])('repeats a failure of the server (%s -> %i)', (httpStatus, status) => {
+  ])('an http-status error repeats the status of the server (%s -> %i)', (httpStatus, status) => {
     expect(statusOf(errorOf('http-status', { httpStatus }))).toBe(status);
   });
 
-  it('is never 401, whatever happened: clients would log in to the proxy', () => {
+  it('no error has the status 401, because clients would log in to the proxy', () => {
     for (const reason of Object.keys(ERROR_CODES) as ErrorReason[]) {
       const status = statusOf(errorOf(reason, { httpStatus: 401 }));
       expect(status === 200 || (status >= 400 && status < 600 && status !== 401), reason).toBe(true);
@@ -68,11 +68,11 @@ describe('Retry-After', () => {
     [429, 1_001, '2'],
     [503, 30_000, '30'],
     [500, 2_000, '2'],
-  ])('goes with %i and a wait of %s ms as %s seconds', (status, ms, seconds) => {
+  ])('Retry-After beside status %i and a wait of %s ms is %s seconds', (status, ms, seconds) => {
     expect(retryHeaders(status, errorOf('overloaded', {}, ms))).toEqual({ 'retry-after': seconds });
   });
 
-  it('is left out where nothing says that trying again helps', () => {
+  it('Retry-After is absent if a retry is not known to help', () => {
     expect(retryHeaders(502, errorOf('connect-failed'))).toEqual({});
   });
 });

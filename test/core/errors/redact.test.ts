@@ -8,7 +8,7 @@ const clean = (text: string, ...known: string[]): string => {
   return redactor.clean(text);
 };
 
-describe('a secret that is known', () => {
+describe('a known secret', () => {
   // As hostile as they come: quotes, backslashes, signs that mean something to regular expressions and to replacements.
   const SECRET = 'wJalr$&XUtn/FE+MI=K7"MD\\ENG';
 
@@ -18,14 +18,14 @@ describe('a secret that is known', () => {
     ['in JSON that is text in JSON', JSON.stringify({ text: JSON.stringify({ a: SECRET }) })],
     ['in a query', `https://h.example/?a=${encodeURIComponent(SECRET)}&b=1`],
     ['twice', `${SECRET} ${SECRET}`],
-  ])('goes %s', (_what, text) => {
+  ])('a known secret is removed %s', (_what, text) => {
     const cleaned = clean(text, SECRET);
     expect(cleaned).not.toContain('wJalr');
     expect(cleaned).not.toContain('ENG');
     expect(cleaned).toContain('[redacted]');
   });
 
-  it('goes wherever it stands in a line of JSON, which stays JSON', () => {
+  it('a known secret is removed everywhere in a line of JSON, which stays JSON', () => {
     fc.assert(
       fc.property(fc.string({ minLength: 12 }), fc.string(), fc.string(), (secret, before, after) => {
         fc.pre(!/^\s|"|\\|redacted/.test(secret) && !`${before}${after}`.includes(secret));
@@ -37,11 +37,11 @@ describe('a secret that is known', () => {
     );
   });
 
-  it('is not looked for where it is so short that words would go with it', () => {
+  it('a known secret is not removed if it is as short as a word', () => {
     expect(clean('a token is short', 'token')).toBe('a token is short');
   });
 
-  it('is remembered among many, the newest surest', () => {
+  it('the 64 newest of many known secrets are remembered', () => {
     const secrets = Array.from({ length: 200 }, (_, at) => `secret-number-${at}"end`);
     const redactor = new Redactor();
     for (const secret of secrets) redactor.learn(secret);
@@ -49,7 +49,7 @@ describe('a secret that is known', () => {
     expect(gone).toEqual(secrets.slice(-64));
   });
 
-  it('stays remembered when it is learned again', () => {
+  it('a known secret stays remembered when it is learned again', () => {
     const redactor = new Redactor();
     redactor.learn('the-first-secret');
     for (let at = 0; at < 63; at++) redactor.learn(`other-secret-${at}`);
@@ -59,7 +59,7 @@ describe('a secret that is known', () => {
   });
 });
 
-describe('what looks like a secret', () => {
+describe('a likely secret', () => {
   const TOKEN = `IQoJb3JpZ2luX2VjE${'Ab1/+='.repeat(20)}`;
   const AUTHORIZATION =
     'AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE12345678/20260102/us-east-1/lambda/aws4_request, SignedHeaders=host, Signature=0123456789abcdef0123456789abcdef';
@@ -101,14 +101,14 @@ describe('what looks like a secret', () => {
     ],
     ['a bearer token of letters', 'authorization: Bearer abcdefghijkl', ['abcdefghijkl']],
     ['a header line', 'x-amz-security-token: t0ken\r\nhost: h', ['t0ken']],
-  ])('in %s goes, wherever it stands', (_what, text, secrets) => {
+  ])('a likely secret in %s is removed in every spelling', (_what, text, secrets) => {
     for (const spelling of [text, JSON.stringify(text), JSON.stringify({ text: JSON.stringify({ text }) })]) {
       const cleaned = clean(spelling);
       for (const secret of secrets) expect(cleaned).not.toContain(secret);
     }
   });
 
-  it('goes from JSON in JSON, and what stands beside it stays', () => {
+  it('a likely secret is removed from JSON within JSON, and its neighbours stay', () => {
     const inner = JSON.stringify({ SessionToken: 's3cret "quoted" x', Version: 1 });
     const middle = JSON.stringify({ content: inner, after: 'kept' });
     for (const text of [inner, middle, JSON.stringify({ text: middle, last: 'kept' })]) {
@@ -133,11 +133,11 @@ describe('what looks like a secret', () => {
     'x-amz-security-token: the header is missing',
     'the cookie: none of them was accepted',
     'set another way of authorization: OAuth most likely (HTTP 403)',
-  ])('is not in %s', (text) => {
+  ])('a text without secrets stays unchanged: %s', (text) => {
     expect(clean(text)).toBe(text);
   });
 
-  it('is found in time that grows with the text alone', () => {
+  it('the search for likely secrets takes time linear in the length of the text', () => {
     // Patterns that look back over such runs again and again would take minutes for these.
     for (const run of ['\\', '"', '://a:', 'Bearer ', 'authorization ', 'IQoJ', ' ', '"cookie\\']) {
       expect(clean(run.repeat(200_000)).length).toBeGreaterThan(0);

@@ -16,6 +16,6 @@ it.each([
   ['text/html', false, false],
   ['application/jsonl', false, false],
   ['', false, false],
-])('Accept %j takes JSON: %s, events: %s', (header, json, events) => {
+])('the header Accept %j accepts JSON: %s, events: %s', (header, json, events) => {
   expect(acceptedForms(header)).toEqual({ json, events });
 });

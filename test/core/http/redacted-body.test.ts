@@ -26,7 +26,7 @@ const error = (message: string) => JSON.stringify({ jsonrpc: '2.0', id: '', erro
 // The word "error" is in the first piece: an error is known by its beginning.
 const laterCuts = fc.array(fc.integer({ min: 80, max: 400 }), { maxLength: 40 });
 
-it('an error that passes loses its secrets and keeps its length, wherever it is split', async () => {
+it('an error body loses its secrets and keeps its length, wherever it is split', async () => {
   const message = `é refused ${SECRET} and ${JSON.stringify({ 'x-amz-security-token': SECRET })} Signature=${'0a'.repeat(32)}`;
   for (const [text, headers] of [
     [error(message), JSON_TYPE],
@@ -47,14 +47,14 @@ it('an error that passes loses its secrets and keeps its length, wherever it is 
   }
 });
 
-it('a long error loses known secrets, also where pieces split them', async () => {
+it('a long error body loses known secrets, also if they are split', async () => {
   const text = error(`${'x'.repeat(70_000)}${SECRET}${'y'.repeat(70_000)}${SECRET}`);
   const given = await passed(text, [65_600, 70_060, 70_070, 140_100, 140_125], JSON_TYPE);
   expect(given).not.toMatch(/wJalr|MDENG/);
   expect(given).toHaveLength(text.length);
 });
 
-it('a result keeps its bytes, wherever it is split', async () => {
+it('a result body keeps its bytes, wherever it is split', async () => {
   const text = JSON.stringify({
     jsonrpc: '2.0',
     id: 0,

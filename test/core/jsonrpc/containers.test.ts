@@ -11,7 +11,7 @@ describe('objects and arrays of a JSON text', () => {
     [`["${'x'.repeat(31)}\\\\",[]]`, 2],
     ['["the string has no end [[[', 1],
     ['', 0],
-  ])('are counted outside strings: %s', (text, count) => {
+  ])('objects and arrays of a JSON text are counted outside strings: %s', (text, count) => {
     const bytes = Buffer.from(text);
     expect(hasMoreContainers(bytes, count)).toBe(false);
     if (count > 0) expect(hasMoreContainers(bytes, count - 1)).toBe(true);

@@ -17,7 +17,7 @@ const withoutSpan = (text: string, start: number, end: number): string =>
   text.slice(0, start) + text.slice(end);
 
 describe('the members of an object', () => {
-  it('are found as JSON.parse finds them, whatever the spelling', () => {
+  it('members of an object are found as JSON.parse finds them, whatever the spelling', () => {
     fc.assert(
       fc.property(objectText, (text) => {
         const members = membersOf(text);
@@ -33,30 +33,33 @@ describe('the members of an object', () => {
     );
   });
 
-  it('are found in order, duplicates included', () => {
+  it('members of an object are found in order, duplicates included', () => {
     const text = '{"a":1,"\\u0061":2,"b":{"a":3},"a":4}';
     expect(membersOf(text).map(({ key }) => key)).toEqual(['a', 'a', 'b', 'a']);
     expect(memberAt(text, ['a'])?.valueSpan).toEqual({ start: 34, end: 35 });
   });
 
-  it.each(['[]', '"{}"', '12', 'null', ' [{"a":1}]'])('are none in %s, which is no object', (text) => {
-    expect(membersOf(text)).toEqual([]);
-  });
+  it.each(['[]', '"{}"', '12', 'null', ' [{"a":1}]'])(
+    'the value %s has no members, because it is no object',
+    (text) => {
+      expect(membersOf(text)).toEqual([]);
+    },
+  );
 
-  it('include __proto__, which is a key like any other', () => {
+  it('members of an object include __proto__', () => {
     const text = '{"__proto__":{"id":1},"constructor":2}';
     expect(membersOf(text).map(({ key }) => key)).toEqual(['__proto__', 'constructor']);
     expect(memberAt(text, ['__proto__', 'id'])).toBeDefined();
     expect(memberAt(text, ['id'])).toBeUndefined();
   });
 
-  it('are found in nesting deeper than any stack', () => {
+  it('members of an object are found in nesting deeper than any stack', () => {
     const deep = `${'['.repeat(200_000)}${']'.repeat(200_000)}`;
     const [only] = membersOf(`{"deep":${deep}}`);
     expect(only?.valueSpan).toEqual({ start: 8, end: 8 + deep.length });
   });
 
-  it('end where their string ends, for backslash runs of every length', () => {
+  it('a member ends where its string ends, for backslash runs of every length', () => {
     for (let run = 0; run < 9; run++) {
       const string = JSON.stringify(`${'\\'.repeat(run)}","id":2,"x":"`);
       const text = `{"first":${string},"id":1}`;
@@ -67,7 +70,7 @@ describe('the members of an object', () => {
   });
 });
 
-describe('keys that must not stand there twice', () => {
+describe('repeated deciding keys', () => {
   const single = { keys: ['a', 'b'], inside: { b: { keys: ['a', 'c'], inside: { c: { keys: ['a'] } } } } };
 
   it.each([
@@ -78,11 +81,11 @@ describe('keys that must not stand there twice', () => {
     ['{"b":{"a":"\\"","a":[{}]},"a":0,"a":0}', ['b.a', 'a']],
     ['{"b":{"c":{"a":1, "a" : 2}},"b":1}', ['b.c.a', 'b']],
     ['[]', []],
-  ])('are found in %s', (text, repeated) => {
+  ])('repeated deciding keys are found in %s', (text, repeated) => {
     expect(findAmbiguousMembers(text, single)).toEqual(repeated.map((key) => ({ key })));
   });
 
-  it('are found whatever else stands there', () => {
+  it('repeated deciding keys are found among any other members', () => {
     fc.assert(
       fc.property(objectText, (text) => {
         const keys = membersOf(text).map(({ key }) => key);
@@ -105,7 +108,7 @@ describe('a key that equals a deciding key only after case folding', () => {
     .tuple(...[...KEY].map((letter) => fc.constantFrom(...spellings(letter))))
     .map((all) => all.join(''));
 
-  it('is found in every spelling that Go folds to it, and under no other path', () => {
+  it('a key that equals a deciding key after case folding is found in every spelling that Go folds to it', () => {
     fc.assert(
       fc.property(spelled, (written) => {
         const expected = written === KEY ? [] : [{ key: KEY, written }];
@@ -128,18 +131,24 @@ describe('a key that equals a deciding key only after case folding', () => {
     ['A\u{fb00}ix', 'affix'],
     ['id\0', 'id'],
     ['id\0\0\0\0\0\0', 'id'],
-  ])('is found where it is spelled %s', (written, key) => {
-    expect(findAmbiguousMembers(JSON.stringify({ [written]: 1 }), { keys: [key] })).toEqual([
-      { key, written },
-    ]);
-  });
+  ])(
+    'a key that equals a deciding key after case folding is found where it is spelled %s',
+    (written, key) => {
+      expect(findAmbiguousMembers(JSON.stringify({ [written]: 1 }), { keys: [key] })).toEqual([
+        { key, written },
+      ]);
+    },
+  );
 
-  it.each(['ident', 'i d', 'id ', 'i\u200bd', '', 'd'])('is not %j for id', (written) => {
-    expect(findAmbiguousMembers(JSON.stringify({ [written]: 1 }), { keys: ['id'] })).toEqual([]);
-  });
+  it.each(['ident', 'i d', 'id ', 'i\u200bd', '', 'd'])(
+    'the key %j does not equal id after case folding',
+    (written) => {
+      expect(findAmbiguousMembers(JSON.stringify({ [written]: 1 }), { keys: ['id'] })).toEqual([]);
+    },
+  );
 });
 
-it('the first member of a name is found without reading on', () => {
+it('the first member of a name is found without reading further', () => {
   fc.assert(
     fc.property(objectText, (text) => {
       for (const { key } of membersOf(text)) {
@@ -153,7 +162,7 @@ it('the first member of a name is found without reading on', () => {
 });
 
 describe('the elements of an array', () => {
-  it('are found as JSON.parse finds them', () => {
+  it('elements of an array are found as JSON.parse finds them', () => {
     fc.assert(
       fc.property(arrayText, (text) => {
         expect(elementsOf(text).map((element) => JSON.parse(element))).toEqual(JSON.parse(text));
@@ -162,13 +171,13 @@ describe('the elements of an array', () => {
     );
   });
 
-  it.each(['{}', '"[]"', '0'])('are none in %s, which is no array', (text) => {
+  it.each(['{}', '"[]"', '0'])('the value %s has no elements, because it is no array', (text) => {
     expect(elementsOf(text)).toEqual([]);
   });
 });
 
 describe('a path', () => {
-  it('leads to the last member of that name, which is the one that JSON.parse keeps', () => {
+  it('a path leads to the last member of its name, as in JSON.parse', () => {
     const text = '{"a":{"b":0},"a":{"b":1, "b": 2}}';
     const member = memberAt(text, ['a', 'b']);
     expect(member && text.slice(member.valueSpan.start, member.valueSpan.end)).toBe('2');
@@ -178,13 +187,13 @@ describe('a path', () => {
     ['a name that is not there', '{"a":{}}', ['a', 'b']],
     ['a value that is no object', '{"a":"{\\"b\\":1}"}', ['a', 'b']],
     ['an array', '{"a":[{"b":1}]}', ['a', 'b']],
-  ])('leads nowhere through %s', (_what, text, path) => {
+  ])('a path leads nowhere through %s', (_what, text, path) => {
     expect(memberAt(text, path)).toBeUndefined();
   });
 });
 
 describe('an edit', () => {
-  it('replaces a value and leaves every other byte', () => {
+  it('an edit replaces a value and leaves every other byte', () => {
     fc.assert(
       fc.property(objectText, valueText, fc.nat(), (text, value, pick) => {
         const members = membersOf(text);
@@ -202,7 +211,7 @@ describe('an edit', () => {
     );
   });
 
-  it('inserts a member and leaves every other byte', () => {
+  it('an edit inserts a member and leaves every other byte', () => {
     fc.assert(
       fc.property(objectText, valueText, (text, value) => {
         const before = membersOf(text);
@@ -215,7 +224,7 @@ describe('an edit', () => {
     );
   });
 
-  it('removes every member of a name and keeps the others, in their order and spelling', () => {
+  it('an edit removes every member of a name and keeps the others, in their order and spelling', () => {
     fc.assert(
       fc.property(objectText, fc.nat(), (text, pick) => {
         const before = membersOf(text);
@@ -239,13 +248,13 @@ describe('an edit', () => {
     ['{ "result":null }', '{  }'],
     ['{"result":1,"result":2}', '{}'],
     ['{"r\\u0065sult":1}', '{}'],
-  ])('removes result from %s', (text, expected) => {
+  ])('an edit removes result from %s', (text, expected) => {
     expect(removeMember(text, 'result')).toBe(expected);
   });
 });
 
 describe('the array at a path', () => {
-  it('is found with its elements as JSON.parse finds them, whatever the spelling', () => {
+  it('an array at a path is found with its elements as JSON.parse finds them', () => {
     fc.assert(
       fc.property(arrayText, objectText, (array, other) => {
         const text = `{"a":${other},"list":[0],"a":{"b":${other},"list":${array}},"z":${other}}`;
@@ -258,7 +267,7 @@ describe('the array at a path', () => {
     );
   });
 
-  it('is the last of several, and none where the last is something else', () => {
+  it('the last of several arrays at a path is found, or none if the last value is no array', () => {
     const twice = '{"a":[1],"a":[2,3]}';
     expect(arrayAt(twice, ['a'])?.elements).toEqual([
       { start: 14, end: 15 },

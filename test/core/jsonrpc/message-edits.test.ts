@@ -55,22 +55,22 @@ describe('metadata', () => {
     ['params a list', ',"params":[1]', ',"params":[1]'],
     ['params null', ',"params":null', ',"params":null'],
     ['params text', ',"params":"{}"', ',"params":"{}"'],
-  ])('is merged into a request with %s', (_what, before, after) => {
+  ])('metadata is merged into a request with %s', (_what, before, after) => {
     expect(withMeta(request(before), { K: 'v' }).text).toBe(request(after).text);
   });
 
-  it('adds what is missing and leaves what the client sent', () => {
+  it('metadata adds missing keys and leaves those of the client', () => {
     const merged = withMeta(request(`,"params":{"_meta":{"B":"theirs"}}`), { A: '1', B: '2', C: '"' });
     expect(merged.json.params).toEqual({ _meta: { A: '1', B: 'theirs', C: '"' } });
   });
 
-  it('keeps every other byte', () => {
+  it('metadata keeps every other byte of a request', () => {
     const text = `{"jsonrpc":"2.0", "id":9007199254740993,"method":"x","params":{"arguments":${FRAGILE}}, "more":${FRAGILE}}`;
     const merged = withMeta(requestOf(text), { K: 'v' }).text;
     expect(merged.replace('"_meta":{"K":"v"},', '')).toBe(text);
   });
 
-  it('reads back as parse, assign and stringify would have it', () => {
+  it('metadata gives the same message as parse, assign and stringify', () => {
     fc.assert(
       fc.property(objectText, fc.dictionary(fc.string(), fc.string()), (params, additions) => {
         const before = request(`,"params":${params}`);
@@ -87,7 +87,7 @@ describe('metadata', () => {
 
 describe('an id', () => {
   it.each(['0', '-1', '""', '"1"', '1.0', '9007199254740993', '"\\u0031"', '1e400'])(
-    'is named as %s in a cancellation and in an error answer',
+    'the id %s keeps its spelling in a cancellation and in an error response',
     (id) => {
       const request = requestOf(`{"jsonrpc":"2.0","id": ${id} ,"method":"x"}`);
       expect(cancellationOf(request, 'timed out').text).toBe(
@@ -100,18 +100,18 @@ describe('an id', () => {
     },
   );
 
-  it('that a server repeats is the one that JSON.parse keeps', () => {
+  it('a repeated id of a server is read as JSON.parse reads it', () => {
     expect(idText(responseOf('{"jsonrpc":"2.0","id":1,"result":{},"id":2.0}'))).toBe('2.0');
     expect(idText(responseOf('{"jsonrpc":"2.0","id":{"id":2},"result":{},"id":2}'))).toBe('2');
   });
 
-  it('is absent, not null, in an answer to what named none', () => {
+  it('the error response to a message without an id has no id, and not null', () => {
     const answer = errorResponse({ code: -32700, message: 'no' }, undefined);
     expect(answer.text).toBe('{"jsonrpc":"2.0","error":{"code":-32700,"message":"no"}}');
     expect(answer.id).toBeUndefined();
   });
 
-  it('is exchanged in place, or added where it was missing', () => {
+  it('the id of a message is replaced in place, or added if it is missing', () => {
     const edited = withIdText(responseOf(`{"jsonrpc":"2.0","result":${FRAGILE},"id":"proxy-0"}`), '0');
     expect(edited).toMatchObject({ text: `{"jsonrpc":"2.0","result":${FRAGILE},"id":0}`, id: 0 });
     const added = withIdText(responseOf('{"jsonrpc":"2.0","error":{"code":1,"message":"x"}}'), '""');
@@ -131,7 +131,7 @@ describe('an id', () => {
 });
 
 describe('a value at a path', () => {
-  it('is replaced where it stands, and nowhere else', () => {
+  it('a value at a path is replaced in place, and nothing else changes', () => {
     const notification = messageOf(
       `{"jsonrpc":"2.0","method":"n","params":{"progressToken":"p","x":${FRAGILE}}}`,
     );
@@ -143,7 +143,7 @@ describe('a value at a path', () => {
 });
 
 describe('one line', () => {
-  it('holds no line end, and means the same', () => {
+  it('oneLine removes line ends and keeps the meaning', () => {
     fc.assert(
       fc.property(valueText, (text) => {
         const pretty = JSON.stringify(JSON.parse(text), null, '\r\n');
@@ -153,13 +153,13 @@ describe('one line', () => {
     );
   });
 
-  it('leaves what is one line already', () => {
+  it('oneLine leaves a text that is one line already', () => {
     expect(oneLine(FRAGILE)).toBe(FRAGILE);
     expect(oneLine('"\u2028\u0085"')).toBe('"\u2028\u0085"');
   });
 });
 
-describe('an argument that is taken out', () => {
+describe('an argument that is removed', () => {
   const without = (text: string): string => {
     const line = readLine(text);
     if (line.kind !== 'message' || line.message.kind !== 'request') throw new Error(line.kind);
@@ -177,13 +177,13 @@ describe('an argument that is taken out', () => {
     ['{"a":9007199254740993 ,"cut":1}', '{"a":9007199254740993}'],
     ['{"a":1,"\\u0063ut":null,"b":{"cut":2}}', '{"a":1,"b":{"cut":2}}'],
     ['{"__proto__":{"x":1},"cut":1}', '{"__proto__":{"x":1}}'],
-  ])('of %s leaves %s', (args, rest) => {
+  ])('an argument is removed: %s leaves %s', (args, rest) => {
     expect(without(call(args))).toBe(call(rest));
     expect(without(call(args, '"name":"cut", '))).toBe(call(rest, '"name":"cut", '));
   });
 
   it.each([call('{}'), call('{"a":{"cut":1}}'), call('["cut"]'), call('"cut"'), call('null')])(
-    'is not there in %s',
+    'no argument is found in %s',
     (text) => {
       expect(without(text)).toBe(text);
     },

@@ -13,7 +13,7 @@ describe('classify', () => {
     ['{"id":1,"error":null,"result":{}}', { kind: 'response', id: 1, outcome: 'result' }],
     ['{"id":1,"method":"x","result":{}}', { kind: 'request', id: 1, method: 'x' }],
     ['{"__proto__":{"method":"x"},"id":1}', 'a JSON-RPC message has a method, a result or an error'],
-  ])('reads %s', (text, expected) => {
+  ])('classify reads %s', (text, expected) => {
     const message = classify(text, JSON.parse(text));
     if (typeof expected === 'string') expect(message).toBe(expected);
     else expect(message).toMatchObject(expected);
@@ -29,7 +29,7 @@ describe('a revision claim', () => {
     [`{"_meta":["${key}"]}`, undefined],
     [`{"${key}":"2026-07-28"}`, undefined],
     ['[]', undefined],
-  ])('in %s is %j', (params, claim) => {
+  ])('the revision that a message claims in %s is %j', (params, claim) => {
     const line = readLine(`{"jsonrpc":"2.0","id":0,"method":"x","params":${params}}`);
     expect(line.kind === 'message' && statedVersion(line.message)).toBe(claim);
   });

@@ -17,27 +17,30 @@ describe('a line of the client', () => {
     ['"1"', '{"jsonrpc":"2.0","id":"1","method":"ping"}', '1'],
     ['1', '{"jsonrpc":"2.0","id":1,"method":"ping"}', 1],
     ['an escaped key', '{"jsonrpc":"2.0","\\u0069d":0,"method":"ping"}', 0],
-  ])('is a request where its id is %s', (_what, text, id) => {
+  ])("a client's line is a request if its id is %s", (_what, text, id) => {
     const line = readLine(text);
     expect(line).toMatchObject({ kind: 'message', message: { kind: 'request', id, method: 'ping', text } });
   });
 
-  it('keeps ids of different types apart', () => {
+  it("a client's line keeps ids of different types apart", () => {
     expect(new Set([1, '1', 0, '', '0', -1, '-1'].map(idKey)).size).toBe(7);
   });
 
-  it('is a notification only where no id stands there at all', () => {
+  it("a client's line is a notification only if it has no id at all", () => {
     const text = '{"jsonrpc":"2.0","method":"notifications/initialized"}';
     expect(readLine(text)).toMatchObject({ kind: 'message', message: { kind: 'notification', text } });
   });
 
-  it.each(['null', 'true', 'false', '{}', '[1]'])('is refused without an id where the id is %s', (id) => {
-    expect(refusal(readLine(`{"jsonrpc":"2.0","id":${id},"method":"ping"}`))).toEqual({
-      id: undefined,
-      code: -32600,
-      message: 'Invalid request: id must be a string or a number.',
-    });
-  });
+  it.each(['null', 'true', 'false', '{}', '[1]'])(
+    "a client's line is refused without an id if the id is %s",
+    (id) => {
+      expect(refusal(readLine(`{"jsonrpc":"2.0","id":${id},"method":"ping"}`))).toEqual({
+        id: undefined,
+        code: -32600,
+        message: 'Invalid request: id must be a string or a number.',
+      });
+    },
+  );
 
   it.each([
     ['42', undefined, 'a JSON-RPC message is an object'],
@@ -50,7 +53,7 @@ describe('a line of the client', () => {
     ['{"jsonrpc":"1.0","id":9007199254740993,"method":"x"}', '9007199254740993', 'jsonrpc must be "2.0"'],
     ['{"jsonrpc":2.0,"id":1e400,"method":"x"}', '1e400', 'jsonrpc must be "2.0"'],
     ['[]', undefined, 'an empty batch'],
-  ])('%s is refused under the id that it names', (text, id, why) => {
+  ])('an invalid request %s is refused under its own id', (text, id, why) => {
     expect(refusal(readLine(text))).toEqual({ id, code: -32600, message: `Invalid request: ${why}.` });
   });
 
@@ -58,11 +61,11 @@ describe('a line of the client', () => {
     '{"id":3,"result":{}}',
     '{"jsonrpc":"2.0","id":3,"result":{},"result":{}}',
     '{"jsonrpc":"2.0","id":3,"error":null}',
-  ])('%s is refused without an id, because the id of a response is the other side’s', (text) => {
+  ])('an invalid response %s is refused without an id, because its id belongs to the server', (text) => {
     expect(refusal(readLine(text))).toMatchObject({ id: undefined, code: -32600 });
   });
 
-  it('that is not JSON is a parse error that does not repeat the line', () => {
+  it("a client's line that is not JSON is a parse error that does not repeat the line", () => {
     for (const text of [
       'secret-token',
       '{"token":secret-token}',
@@ -78,7 +81,7 @@ describe('a line of the client', () => {
     }
   });
 
-  it('never throws, whatever stands there', () => {
+  it("a client's line of any content never throws", () => {
     fc.assert(
       fc.property(fc.oneof(fc.string(), valueText, objectText), (text) => {
         expect(['message', 'batch', 'invalid']).toContain(readLine(text).kind);
@@ -87,7 +90,7 @@ describe('a line of the client', () => {
     );
   });
 
-  it('takes batches up to a size that can be answered', () => {
+  it("a client's batch is accepted up to a size that can be answered", () => {
     const batch = (members: number): string => `[${Array(members).fill('0').join()}]`;
     expect(readLine(batch(1_000))).toMatchObject({ kind: 'batch' });
     expect(readLine(batch(1_001))).toMatchObject({
@@ -97,7 +100,7 @@ describe('a line of the client', () => {
     });
   });
 
-  it('of a batch holds each element in its own spelling, the broken ones beside the good', () => {
+  it('a batch holds each element in its own spelling, invalid elements included', () => {
     const line = readLine('[ {"jsonrpc":"2.0","id":1.0,"method":"a"} ,3, {"jsonrpc":"2.0","method":"b"}]');
     if (line.kind !== 'batch') throw new Error(line.kind);
     expect(line.elements.map(({ kind }) => kind)).toEqual(['request', 'invalid', 'notification']);
@@ -105,7 +108,7 @@ describe('a line of the client', () => {
   });
 });
 
-describe('a key that decides and stands there twice', () => {
+describe('a repeated deciding key', () => {
   const request = (rest: string) => `{"jsonrpc":"2.0",${rest}}`;
   it.each([
     [request('"id":1,"id":2,"method":"x"'), undefined, 'id'],
@@ -132,7 +135,7 @@ describe('a key that decides and stands there twice', () => {
       undefined,
       'params.progressToken',
     ],
-  ])('%s is refused', (text, id, key) => {
+  ])('the repeated deciding key in %s is refused', (text, id, key) => {
     expect(refusal(readLine(text))).toEqual({
       id,
       code: -32600,
@@ -140,7 +143,7 @@ describe('a key that decides and stands there twice', () => {
     });
   });
 
-  it('is refused wherever the two stand among other members', () => {
+  it('a repeated deciding key is refused among any other members', () => {
     fc.assert(
       fc.property(objectText, objectText, (first, second) => {
         const text = `{"jsonrpc":"2.0","a":${first},"id":7,"b":${second},"method":"x","c":${first},"id":7}`;
@@ -155,7 +158,7 @@ describe('a key that decides and stands there twice', () => {
     '{"jsonrpc":"2.0","id":1,"method":"x","params":{"cursor":"a","cursor":"b"}}',
     '{"jsonrpc":"2.0","id":1,"method":"x","params":{"arguments":{"id":1,"id":2,"name":1,"name":2}}}',
     '{"jsonrpc":"2.0","id":1,"method":"x","params":{"text":"\\"id\\":1,\\"id\\":2"}}',
-  ])('does not decide in %s', (text) => {
+  ])('a repeated key is allowed in %s, where it decides nothing', (text) => {
     expect(readLine(text)).toMatchObject({ kind: 'message', message: { text } });
   });
 });
@@ -164,7 +167,7 @@ describe('the bytes of an answer', () => {
   const LONG = 'é'.repeat(40_000);
   const bytesAfter = (text: string) => readMessages(text, Buffer.from(text)).map(bytesOf);
 
-  it('are kept where it is long and unchanged', () => {
+  it('the bytes of a long, unchanged response are kept', () => {
     const text = `{"jsonrpc":"2.0","id":0,"result":"${LONG}"}`;
     const bytes = Buffer.from(text);
     expect(readMessages(text, bytes).map(bytesOf)).toEqual([bytes]);
@@ -177,11 +180,11 @@ describe('the bytes of an answer', () => {
     ['is one of several', `[{"jsonrpc":"2.0","id":0,"result":"${LONG}"}]`],
     ['stands on two lines', `{"jsonrpc":"2.0","id":0,\n"result":"${LONG}"}`],
     ['stands on two lines of another kind', `{"jsonrpc":"2.0","id":0,\r"result":"${LONG}"}`],
-  ])('are not those of one that %s', (_what, text) => {
+  ])('the bytes are not kept of a response that %s', (_what, text) => {
     expect(bytesAfter(text)).toEqual([undefined]);
   });
 
-  it('are not those of a message made of it', () => {
+  it('a message that is made from a response does not have the bytes of the response', () => {
     const [message] = readMessages(`{"jsonrpc":"2.0","id":0,"result":"${LONG}"}`, Buffer.alloc(99_999));
     expect(message && bytesOf({ ...message, text: 'edited' })).toBeUndefined();
   });
@@ -193,7 +196,7 @@ function only(text: string): Message {
   return message;
 }
 
-describe('what comes from the server', () => {
+describe('messages of the server', () => {
   it.each([
     [
       '{"jsonrpc":"2.0","id":0,"error":{"code":1,"message":"x"},"result":null}',
@@ -210,7 +213,7 @@ describe('what comes from the server', () => {
     ],
     ['{"jsonrpc":"1.0","id":0,"result":1.0}', '{"jsonrpc":"2.0","id":0,"result":1.0}'],
     ['{"jsonrpc":2.0,"method":"n"}', '{"jsonrpc":"2.0","method":"n"}'],
-  ])('is mended where clients would drop it: %s', (text, mended) => {
+  ])("a server's message that clients would drop is repaired: %s", (text, mended) => {
     expect(only(text).text).toBe(mended);
     expect(only(text).json).toEqual(JSON.parse(mended));
   });
@@ -219,11 +222,11 @@ describe('what comes from the server', () => {
     '{"jsonrpc":"2.0","id":0,"result":null}',
     `{"result":${FRAGILE}, "extra":1,"jsonrpc":"2.0","id":1.0}`,
     '{"jsonrpc":"2.0","id":"","error":{"code":-32099,"message":"","data":{"result":null}}}',
-  ])('passes untouched where nothing is wrong: %s', (text) => {
+  ])("a valid server's message passes unchanged: %s", (text) => {
     expect(only(text).text).toBe(text);
   });
 
-  it('may be an array, of which what is no message is left out', () => {
+  it("a server's array of messages is read, and other elements are left out", () => {
     const messages = readMessages(
       ' [{"jsonrpc":"2.0","id":0,"result":1.0}, 5, [], {"x":1},{"jsonrpc":"2.0","method":"n"}]',
     );
@@ -235,7 +238,7 @@ describe('what comes from the server', () => {
     expect(readMessages('"text"')).toEqual([]);
   });
 
-  it('throws a SyntaxError where it is no JSON', () => {
+  it("a server's text that is not JSON throws a SyntaxError", () => {
     expect(() => readMessages('<html>')).toThrow(SyntaxError);
   });
 });

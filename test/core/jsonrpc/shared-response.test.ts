@@ -16,7 +16,7 @@ function requestOf(text: string): Request {
 
 describe('an answer for several requests', () => {
   it.each(['0', '""', '-1', '"\\u0061"', '1.0', '12345678901234567890'])(
-    'carries the id of each as it was spelled: %s',
+    'a shared response has the id of each request as it was spelled: %s',
     (id) => {
       const shared = new SharedResponse(responseOf('{"jsonrpc":"2.0","result":{"n":1.0},"id":7}'));
       const answer = shared.for(requestOf(`{"jsonrpc":"2.0","id":${id},"method":"tools/list"}`));
@@ -30,14 +30,14 @@ describe('an answer for several requests', () => {
     '  {"id":0,"result":{},"jsonrpc":"2.0"}',
     '{ "jsonrpc" : "2.0" ,\t"id" : "x" , "result":{"id":5} }',
     '{"id":1,"id":2,"result":{}}',
-  ])('loses nothing of the first but its id, wherever that stood: %s', (text) => {
+  ])('a shared response loses nothing of the first response but its id, wherever the id was: %s', (text) => {
     const answer = new SharedResponse(responseOf(text)).for(
       requestOf('{"jsonrpc":"2.0","id":9,"method":"m"}'),
     );
     expect(JSON.parse(answer.text)).toEqual({ ...JSON.parse(text), id: 9 });
   });
 
-  it('has the same result object in all of them', () => {
+  it('a shared response has the same result object for all requests', () => {
     const first = responseOf('{"id":1,"result":{}}');
     const shared = new SharedResponse(first);
     const request = requestOf('{"jsonrpc":"2.0","id":"1","method":"m"}');

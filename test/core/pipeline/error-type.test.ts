@@ -23,7 +23,7 @@ describe('the name of an AWS error', () => {
     [undefined, '{"__type":', ''],
     [undefined, 'ThrottlingException', ''],
     [undefined, undefined, ''],
-  ])('is read from the header %j and the body %s as %j', (header, body, name) => {
+  ])('the AWS error type of the header %j and the body %s is %j', (header, body, name) => {
     expect(errorTypeOf({ 'x-amzn-errortype': header }, body)).toBe(name);
   });
 
@@ -40,7 +40,7 @@ describe('the name of an AWS error', () => {
     ['ValidationException', undefined, false],
     ['', undefined, false],
     [undefined, undefined, false],
-  ])('%s means %s', (name, meaning, unread) => {
+  ])('the AWS error type %s means %s', (name, meaning, unread) => {
     expect([meaningOf(name), isRejectedUnread(name)]).toEqual([meaning, unread]);
   });
 });
@@ -49,6 +49,6 @@ it.each([
   [424, 'Runtime initialization time exceeded. Please make sure that initialization completes in 30s.', true],
   [424, 'Failed Dependency', false],
   [500, 'Runtime initialization time exceeded', false],
-])('HTTP %i with "%s" is a cold start: %s', (status, words, expected) => {
+])('the status %i with "%s" is a cold start: %s', (status, words, expected) => {
   expect(isColdStart(status, words)).toBe(expected);
 });

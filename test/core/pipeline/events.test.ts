@@ -4,7 +4,7 @@ import { Events, type ProxyEvent } from '../../../src/core/pipeline/events.ts';
 const event: ProxyEvent = { type: 'proxy.draining', inFlight: 0 };
 
 describe('events', () => {
-  it('reach every observer in the order of subscription', () => {
+  it('events reach every observer in the order of subscription', () => {
     const events = new Events();
     const seen: string[] = [];
     events.subscribe(() => seen.push('first'));
@@ -13,7 +13,7 @@ describe('events', () => {
     expect(seen).toEqual(['first', 'proxy.draining']);
   });
 
-  it('survive an observer that throws: a broken log costs nobody an answer', () => {
+  it('events reach the other observers if one throws', () => {
     const events = new Events();
     const seen: string[] = [];
     events.subscribe(() => {
@@ -24,7 +24,7 @@ describe('events', () => {
     expect(seen).toEqual(['proxy.draining']);
   });
 
-  it('are built in detail only where somebody reads the details', () => {
+  it('event details are built only if an observer reads them', () => {
     const events = new Events();
     expect(events.detailed).toBe(false);
     events.subscribe(() => undefined, { detailed: false });
@@ -34,7 +34,7 @@ describe('events', () => {
     expect(events.detailed).toBe(true);
   });
 
-  it('that are secrets come to those only who ask for them', () => {
+  it('events with secrets reach only the observers that request them', () => {
     const events = new Events();
     const seen: string[] = [];
     events.subscribe(({ type }) => seen.push(`all: ${type}`));

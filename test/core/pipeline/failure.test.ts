@@ -4,7 +4,7 @@ import { failureOfError, failureOfReply, isThrottled } from '../../../src/core/p
 import { answerOf, RESULT } from '../../support/make-call.ts';
 
 describe('a failure', () => {
-  it('is what a server answered as an error, with what came by HTTP', () => {
+  it('a failure is read from an error response with its HTTP status', () => {
     const reply = answerOf(
       { error: { code: -32004, message: 'Too many requests' } },
       { status: 429, headers: { 'retry-after': '2' } },
@@ -18,7 +18,7 @@ describe('a failure', () => {
     });
   });
 
-  it('has nothing to say where the error does not', () => {
+  it('a failure has no details if the error has none', () => {
     expect(failureOfReply(answerOf({ error: { code: 0, message: '' } }), 0)).toEqual({
       how: 'answered',
       status: undefined,
@@ -32,11 +32,11 @@ describe('a failure', () => {
     ['a result', RESULT],
     ['a tool that says it failed: it ran', answerOf({ result: { isError: true } }, { status: 200 })],
     ['a notification that was accepted', { kind: 'accepted', http: { status: 202, headers: {} } } as const],
-  ])('is not %s', (_what, reply) => {
+  ])('a reply is no failure: %s', (_what, reply) => {
     expect(failureOfReply(reply, 0)).toBeUndefined();
   });
 
-  it('is what was thrown on purpose, and nothing else', () => {
+  it('a failure is read from a thrown ProxyError, and from nothing else', () => {
     const error = new ProxyError('http-status', 'HTTP 503 from example.com', {
       sent: 'maybe',
       retryAfterMs: 1_000,
@@ -61,8 +61,8 @@ describe('throttling', () => {
   it.each([
     ['429 with any error', answered(429, -32603, 'Internal error'), true],
     ['the code of AWS with its words, at 429', answered(429, -32004, 'Too many requests. Wait.'), true],
-    ['the same with 200', answered(200, -32004, 'Too many requests'), true],
-    ['the same with 503', answered(503, -32004, 'Request was throttled'), true],
+    ['the code and words of AWS with 200', answered(200, -32004, 'Too many requests'), true],
+    ['the code and words of AWS with 503', answered(503, -32004, 'Request was throttled'), true],
     ['the code with other words', answered(200, -32004, 'Resource not found'), false],
     [
       'the words with another code: a tool may speak of its own limits',
@@ -70,11 +70,11 @@ describe('throttling', () => {
       false,
     ],
     ['503', answered(503, -32603, 'unavailable'), false],
-  ])('%s', (_what, failure, expected) => {
+  ])('throttling is recognized or not: %s', (_what, failure, expected) => {
     expect(failure && isThrottled(failure)).toBe(expected);
   });
 
-  it('is HTTP 429 without an answer, but no limit of our own that passes on the number', () => {
+  it('throttling is HTTP 429 without a JSON-RPC answer, but not a limit of the proxy', () => {
     const of = (reason: 'http-status' | 'circuit-open') =>
       failureOfError(new ProxyError(reason, '', { sent: 'refused', details: { httpStatus: 429 } }));
     const [server, own] = [of('http-status'), of('circuit-open')];

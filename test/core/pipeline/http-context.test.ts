@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { deriveHttpContext } from '../../../src/core/pipeline/http-context.ts';
 
-it('a request that a layer makes for itself has the session and revision of its call, and its own method', () => {
+it('a request of a layer has the session and revision of its call, and its own method', () => {
   const headers = {
     'mcp-session-id': 'one',
     'mcp-protocol-version': '2026-07-28',
@@ -21,7 +21,7 @@ it('a request that a layer makes for itself has the session and revision of its 
   });
 });
 
-it('no method is claimed in a revision that has no such header', () => {
+it('a request of a layer has no method header in a revision that lacks it', () => {
   expect(deriveHttpContext({ headers: { 'mcp-session-id': 'one' } }, 'tools/list')).toEqual({
     headers: { 'mcp-session-id': 'one' },
   });

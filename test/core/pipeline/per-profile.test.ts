@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { PerProfile } from '../../../src/core/pipeline/per-profile.ts';
 
-it('each profile has one of its own, made when it is first needed; "" is a profile, too', () => {
+it('each profile has a value of its own, made on first use, and "" is a profile too', () => {
   const named: string[] = [];
   const ones = new PerProfile((profile) => {
     named.push(profile);

@@ -8,7 +8,7 @@ const asked = (id: string | number): Request => requestOf('tools/list', {}, id) 
 
 describe('an answer of the proxy itself', () => {
   it.each([0, '', -1, '1', 1])(
-    'has the id %j of the request, and the text of the result as it was kept',
+    'a response of the proxy has the id %j of the request and the stored text of the result',
     (id) => {
       const reply = resultReply(asked(id), '{"n":1.0}');
       expect(reply.kind === 'answer' && reply.message).toMatchObject({
@@ -25,7 +25,7 @@ describe('an answer of the proxy itself', () => {
 });
 
 describe('the result of a reply', () => {
-  it('is that of the server', () => {
+  it('the result of a reply is the result of the server', () => {
     const reply = answerOf({ result: { tools: [] } });
     expect(resultOf(reply, 'tools/list')).toEqual({ tools: [] });
     expect(resultText(reply)).toBe('{"tools":[]}');
@@ -36,7 +36,7 @@ describe('the result of a reply', () => {
     ['a result that is no object', answerOf({ result: 7 }), 'ping'],
     ['no answer', { kind: 'accepted' }, 'ping'],
     ['nothing', undefined, 'ping'],
-  ])('is missing in %s, and what the server said is told', (_what, reply, words) => {
+  ])("a missing result in %s throws with the server's message", (_what, reply, words) => {
     expect(() => resultOf(reply, 'ping')).toThrow(new Error(`the server refused ${words}`));
     expect(reply && resultText(reply)).toBeUndefined();
   });

@@ -19,19 +19,19 @@ describe('Retry-After', () => {
     ['words', 'soon', undefined],
     ['words that start like a date', 'Fri, whenever', undefined],
     ['an ISO date, which HTTP does not know', '2026-08-14T12:00:30Z', undefined],
-  ])('reads %s', (_what, value, ms) => {
+  ])('Retry-After is read from %s', (_what, value, ms) => {
     expect(retryAfterOf({ 'retry-after': value }, NOW)).toBe(ms);
   });
 
-  it('is absent where the header is', () => {
+  it('Retry-After is undefined if the header is absent', () => {
     expect(retryAfterOf({}, NOW)).toBeUndefined();
   });
 
-  it('takes the first of several', () => {
+  it('Retry-After is the first of several', () => {
     expect(retryAfterOf({ 'retry-after': ['3', '9'] }, NOW)).toBe(3_000);
   });
 
-  it("counts a date from the server's own clock", () => {
+  it("Retry-After with a date is counted from the server's own clock", () => {
     const headers = { 'retry-after': 'Fri, 14 Aug 2026 15:00:30 GMT', date: 'Fri, 14 Aug 2026 15:00:00 GMT' };
     expect(retryAfterOf(headers, NOW)).toBe(30_000);
   });

@@ -20,8 +20,8 @@ function flying(leader = makeCall(requestOf('tools/list', {}, 0))) {
   return { flight, leader, end: (value: string) => end(value), carried };
 }
 
-describe('work that several calls wait for', () => {
-  it('runs once, and brings everybody the same', async () => {
+describe('single flight', () => {
+  it('single flight runs once and returns the same to all callers', async () => {
     const { flight, leader, end } = flying();
     const both = [flight.join(leader.call), flight.join(makeCall(requestOf('tools/list', {}, '')).call)];
     expect(flight.shared).toBe(true);
@@ -31,7 +31,7 @@ describe('work that several calls wait for', () => {
     expect(flight.shared).toBe(false);
   });
 
-  it('goes on for the others when one of them leaves, the first as well', async () => {
+  it('single flight goes on when one caller aborts, the first included', async () => {
     const { flight, leader, end } = flying();
     const other = makeCall(requestOf('tools/list', {}, -1));
     const left = flight.join(leader.call);
@@ -43,7 +43,7 @@ describe('work that several calls wait for', () => {
     expect(await stayed).toBe('done');
   });
 
-  it('ends with the last that leaves, who hears how far it got', async () => {
+  it('single flight ends with its last caller, which receives how far it got', async () => {
     const { flight, leader } = flying();
     const other = makeCall(requestOf('tools/list', {}, 1));
     const waits = [flight.join(leader.call), flight.join(other.call)];
@@ -56,7 +56,7 @@ describe('work that several calls wait for', () => {
     await flight.over;
   });
 
-  it('is not joined by who has left already', async () => {
+  it('an aborted caller does not join a single flight', async () => {
     const { flight, leader, end } = flying();
     const late = makeCall(requestOf('tools/list'));
     late.cancel();
@@ -67,7 +67,7 @@ describe('work that several calls wait for', () => {
     expect(await waits).toBe('done');
   });
 
-  it('says what comes down to one who still listens', async () => {
+  it('single flight emits messages to a caller that still waits', async () => {
     const heard: string[] = [];
     const ear =
       (name: string): Emit =>
@@ -89,7 +89,7 @@ describe('work that several calls wait for', () => {
     expect(heard).toEqual(['leader', 'leader', 'other']);
   });
 
-  it('fails for everybody alike, and for nobody in particular', async () => {
+  it('single flight rejects for all callers alike when it fails', async () => {
     const { call } = makeCall(requestOf('tools/list'));
     const flight = new SingleFlight<string>(call, () => Promise.reject(new Error('down')));
     await flight.over;

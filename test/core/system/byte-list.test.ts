@@ -3,7 +3,7 @@ import { ByteList } from '../../../src/core/system/byte-list.ts';
 import { fc } from '../../support/property.ts';
 
 describe('a list of bytes', () => {
-  it('gives back what was appended, in pieces of any size', () => {
+  it('a byte list returns what was appended, in pieces of any size', () => {
     const piece = fc.oneof(fc.nat(40), fc.nat(6_000), fc.constant(0), fc.constant(70_000));
     fc.assert(
       fc.property(fc.array(piece, { maxLength: 30 }), fc.boolean(), (lengths, inPieces) => {
@@ -25,7 +25,7 @@ describe('a list of bytes', () => {
     );
   });
 
-  it('keeps small pieces together, and a large one as it is', () => {
+  it('a byte list joins small pieces and keeps a large one as it is', () => {
     const list = new ByteList();
     for (let n = 0; n < 10_000; n++) list.append(Buffer.of(1));
     const large = Buffer.alloc(100_000, 2);

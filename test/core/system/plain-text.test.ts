@@ -3,7 +3,7 @@ import { cutTo, firstLine, plainJson, plainText } from '../../../src/core/system
 import { UNSAFE_CHARACTERS } from '../../support/unsafe-characters.ts';
 
 describe('plainText', () => {
-  it('removes every control, zero-width, bidirectional and tag character', () => {
+  it('plainText removes every control, zero-width, bidirectional and tag character', () => {
     for (const character of UNSAFE_CHARACTERS) {
       const shown = plainText(`a${character}b`);
       expect(shown.replace('\n', ''), JSON.stringify(character)).toMatch(/^a?b?$/);
@@ -17,11 +17,11 @@ describe('plainText', () => {
     ['an 8-bit sequence', '\u009b31mred', 'red'],
     ['line ends of every kind', 'a\r\nb\rc\u2028d\u2029e\tf', 'a\nb\nc\nd\ne\tf'],
     ['text of every script', 'Größe 大 שלום 👍', 'Größe 大 שלום 👍'],
-  ])('%s', (_what, text, shown) => {
+  ])('plainText cleans or keeps: %s', (_what, text, shown) => {
     expect(plainText(text)).toBe(shown);
   });
 
-  it('takes time in proportion to the length of the text', () => {
+  it('plainText takes time linear in the length of the text', () => {
     for (const part of ['\u001b[', '\u001b[0;', '\u001b];a', '\u009b1', ';', '\u001b[;']) {
       const started = performance.now();
       plainText(part.repeat(200_000));
@@ -41,7 +41,7 @@ it('plainJson escapes what plainText removes, and keeps the value', () => {
   expect(shown).toContain('é');
 });
 
-it('firstLine shows the first line that is not blank, cutTo no more than fits', () => {
+it('firstLine returns the first line that is not blank, and cutTo at most what fits', () => {
   expect(firstLine('\n \u001b[2J\n  one   two \nthree')).toBe('one two');
   expect(firstLine(' \n\u200b')).toBe('');
   expect(cutTo('abcdef', 5)).toBe('ab...');

@@ -15,17 +15,23 @@ it.each([
   expect(fullJitter(half, attempt, 1_000, 30_000)).toBe(delay);
 });
 
-describe('a stream is asked for again', () => {
+describe('reconnectDelay', () => {
   it.each<[what: string, wishMs: number | undefined, empty: number, failed: boolean, delay: number]>([
-    ['when its server wants', 2_500, 0, false, 2_500],
-    ['when its server wants, however often it brought nothing: that is polling', 2_500, 9, false, 2_500],
-    ['after a moment, where its server names no time', undefined, 0, false, 500],
-    ['later and later, where it brings nothing', undefined, 4, false, 4_000],
-    ['no sooner than 100 ms, where its server wants it at once', 0, 0, false, 100],
-    ['later and later, where it cannot be opened, and no sooner than its server wants', 5, 3, true, 2_000],
-    ['when its server wants, where that is later than the backoff', 9_000, 2, true, 9_000],
-    ['after five minutes at the most', 86_400_000, 0, false, 300_000],
-  ])('%s', (_what, wishMs, empty, failed, delay) => {
+    ['at the time that its server names', 2_500, 0, false, 2_500],
+    [
+      'at the time that its server names, however often it was empty, because that is polling',
+      2_500,
+      9,
+      false,
+      2_500,
+    ],
+    ['after a moment if its server names no time', undefined, 0, false, 500],
+    ['later each time it was empty', undefined, 4, false, 4_000],
+    ['not before 100 ms if its server names 0', 0, 0, false, 100],
+    ['later each time it cannot be opened, and not before the time that its server names', 5, 3, true, 2_000],
+    ['at the time that its server names if that is later than the backoff', 9_000, 2, true, 9_000],
+    ['after five minutes at most', 86_400_000, 0, false, 300_000],
+  ])('a stream reconnects %s', (_what, wishMs, empty, failed, delay) => {
     expect(reconnectDelay(half, { wishMs, empty, failed, ...limits })).toBe(delay);
   });
 });

@@ -5,7 +5,7 @@ describe.each([
   ['Node’s own', () => new AbortController()],
   ['a call’s', () => new CallController()],
 ])('%s signal', (_whose, make) => {
-  it('says that it is aborted and why, from then on, and keeps the first reason', () => {
+  it('an aborted signal reports its state and keeps the first reason', () => {
     const { signal, ...controller } = controllerOf(make);
     expect([signal.aborted, signal.reason]).toEqual([false, undefined]);
     signal.throwIfAborted();
@@ -15,7 +15,7 @@ describe.each([
     expect(() => signal.throwIfAborted()).toThrow('first');
   });
 
-  it('tells its listeners once, in order, when it is aborted already', () => {
+  it('an aborted signal calls its listeners once, in order, and after its state has changed', () => {
     const { signal, abort } = controllerOf(make);
     const heard: unknown[] = [];
     signal.addEventListener('abort', () => heard.push(['a', signal.aborted, signal.reason]));
@@ -26,7 +26,7 @@ describe.each([
     expect(heard).toEqual([['a', true, 0], 'abort']);
   });
 
-  it('counts a listener once, however often it is added, and forgets one that is removed', () => {
+  it('a signal calls a listener once, however often it was added, and not after its removal', () => {
     const { signal, abort } = controllerOf(make);
     const heard: string[] = [];
     const twice = (): void => void heard.push('twice');
@@ -37,7 +37,7 @@ describe.each([
     expect(heard).toEqual(['twice']);
   });
 
-  it('does not tell one that an earlier one removes, nor one that comes too late', () => {
+  it('a signal does not call a listener that an earlier one removed, or that was added too late', () => {
     const { signal, abort } = controllerOf(make);
     const heard: string[] = [];
     const later = (): void => void heard.push('later');
@@ -51,7 +51,7 @@ describe.each([
     expect(heard).toEqual([]);
   });
 
-  it('tells the others, too, when one throws, and the process hears of that', async () => {
+  it('a signal calls the other listeners if one throws, and the error reaches the process', async () => {
     const { signal, abort } = controllerOf(make);
     const others = process.listeners('uncaughtException');
     process.removeAllListeners('uncaughtException');

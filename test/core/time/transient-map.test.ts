@@ -7,7 +7,7 @@ const entries = (...names: readonly string[]): { map: TransientMap<string | numb
   return { map };
 };
 
-it('finds what was put in, under keys of any kind', () => {
+it('a transient map finds values under keys of any type', () => {
   const { map } = entries();
   map.set(0, { name: 'zero' });
   map.set('', { name: 'empty' });
@@ -21,13 +21,13 @@ it('finds what was put in, under keys of any kind', () => {
   expect([map.has(0), map.has('0'), map.size]).toEqual([true, false, 3]);
 });
 
-it('keeps the place of an entry whose value is exchanged', () => {
+it('a transient map keeps the place of an entry whose value is replaced', () => {
   const { map } = entries('first', 'second');
   map.set('first', { name: 'other' });
   expect(map.values()).toEqual([{ name: 'other' }, { name: 'second' }]);
 });
 
-it('takes out what has been in longest, in order, however many left from the middle', () => {
+it('a transient map shifts the oldest entry first, however many were deleted between', () => {
   const { map } = entries('a', 'b', 'c', 'd');
   expect([map.delete('b'), map.delete('b')]).toEqual([true, false]);
   expect([map.shift(), map.shift(), map.shift(), map.shift()]).toEqual([
@@ -39,14 +39,14 @@ it('takes out what has been in longest, in order, however many left from the mid
   expect(map.size).toBe(0);
 });
 
-it('puts an entry that left and came back at the end', () => {
+it('a transient map puts an entry that was deleted and set again at the end', () => {
   const { map } = entries('a', 'b');
   map.delete('a');
   map.set('a', { name: 'again' });
   expect(map.values()).toEqual([{ name: 'b' }, { name: 'again' }]);
 });
 
-it('walks the entries of the moment while they leave', () => {
+it('a transient map iterates over the entries of the moment while they are deleted', () => {
   const { map } = entries('a', 'b', 'c');
   const seen: string[] = [];
   for (const { name } of map.values()) {

@@ -14,7 +14,7 @@ const listeners = (signal: AbortSignal): number => getEventListeners(signal, 'ab
 const never = new Promise<never>(() => undefined);
 
 describe('sleep', () => {
-  it('ends when its time has come, and not before', async () => {
+  it('sleep ends at its time, and not before', async () => {
     const clock = new FakeClock();
     let over = false;
     void sleep(clock, 100).then(() => {
@@ -26,7 +26,7 @@ describe('sleep', () => {
     expect(over).toBe(true);
   });
 
-  it('rejects with the reason of its signal, and leaves neither timer nor listener', async () => {
+  it('sleep rejects with the reason of its signal, and leaves neither timer nor listener', async () => {
     const clock = new FakeClock();
     const controller = new AbortController();
     const sleeping = sleep(clock, 100, controller.signal);
@@ -37,13 +37,13 @@ describe('sleep', () => {
     expect(listeners(controller.signal)).toBe(0);
   });
 
-  it('rejects at once where the signal has aborted before', async () => {
+  it('sleep rejects at once if its signal was aborted before', async () => {
     const clock = new FakeClock();
     await expect(sleep(clock, 0, AbortSignal.abort('gone'))).rejects.toBe('gone');
     expect(clock.timers).toBe(0);
   });
 
-  it('takes its listener off a signal that outlives it', async () => {
+  it('sleep removes its listener from a signal that lives longer', async () => {
     const clock = new FakeClock();
     const { signal } = new AbortController();
     const sleeping = sleep(clock, 1, signal);
@@ -55,7 +55,7 @@ describe('sleep', () => {
 });
 
 describe('abortable', () => {
-  it('settles as the work does and takes its listener away', async () => {
+  it('abortable settles as the work does and removes its listener', async () => {
     const { signal } = new AbortController();
     await expect(abortable(Promise.resolve(0), signal)).resolves.toBe(0);
     const failure = new Error('work failed');
@@ -64,7 +64,7 @@ describe('abortable', () => {
     expect(listeners(signal)).toBe(0);
   });
 
-  it('leaves shared work to the others when its own signal aborts', async () => {
+  it('abortable leaves shared work running when its own signal aborts', async () => {
     const work = new Promise<string>((resolve) => setImmediate(resolve, 'done'));
     const leaving = new AbortController();
     const left = abortable(work, leaving.signal);
@@ -74,26 +74,26 @@ describe('abortable', () => {
     await expect(stayed).resolves.toBe('done');
   });
 
-  it('rejects at once after an abort, and swallows what the work fails with', async () => {
+  it('abortable rejects at once after an abort, and ignores a later failure of the work', async () => {
     await expect(abortable(Promise.reject(new Error('late')), AbortSignal.abort('bye'))).rejects.toBe('bye');
   });
 });
 
 describe('settleWithin', () => {
-  it('brings the value of work that is in time, and no timer stays', async () => {
+  it('settleWithin returns the value of work that is in time, and leaves no timer', async () => {
     const clock = new FakeClock();
     await expect(settleWithin(clock, 100, Promise.resolve('value'))).resolves.toBe('value');
     expect(clock.timers).toBe(0);
   });
 
-  it('brings undefined when the time is up', async () => {
+  it('settleWithin returns undefined when the time is over', async () => {
     const clock = new FakeClock();
     const waited = settleWithin(clock, 100, never);
     await clock.advance(100);
     await expect(waited).resolves.toBeUndefined();
   });
 
-  it('brings undefined for work that fails', async () => {
+  it('settleWithin returns undefined for work that fails', async () => {
     const clock = new FakeClock();
     await expect(settleWithin(clock, 100, Promise.reject(new Error('no')))).resolves.toBeUndefined();
     expect(clock.timers).toBe(0);
@@ -101,14 +101,14 @@ describe('settleWithin', () => {
 });
 
 describe('withTimeout', () => {
-  it('comes to what it comes to, and leaves no timer', async () => {
+  it('withTimeout settles as the work does, and leaves no timer', async () => {
     const clock = new FakeClock();
     expect(await withTimeout(clock, 100, async (signal) => signal.aborted)).toBe(false);
     await expect(withTimeout(clock, 100, () => Promise.reject(new Error('no')))).rejects.toThrow('no');
     expect(clock.timers).toBe(0);
   });
 
-  it('aborts the signal of the work when the time is over', async () => {
+  it('withTimeout aborts the signal of the work when the time is over', async () => {
     const clock = new FakeClock();
     const work = withTimeout(clock, 1_500, (signal) => abortable(never, signal));
     const ended = expect(work).rejects.toThrow('no answer within 1.5 s');
@@ -118,7 +118,7 @@ describe('withTimeout', () => {
 });
 
 describe('abortableUnsent', () => {
-  it('settles as the work does', async () => {
+  it('abortableUnsent settles as the work does', async () => {
     const { signal } = new AbortController();
     expect(await abortableUnsent(Promise.resolve(0), signal)).toBe(0);
     const failure = new ProxyError('timeout', 'It may have run.', {
@@ -131,19 +131,22 @@ describe('abortableUnsent', () => {
   it.each([
     ['while it waits', false],
     ['before it has waited', true],
-  ])('rejects with the unsent form of the reason when the signal aborts %s', async (_when, before) => {
-    const controller = new AbortController();
-    const reason = new ProxyError('timeout', 'It may have run.', {
-      sent: 'maybe',
-      ifUnsent: 'It did not run.',
-    });
-    if (before) controller.abort(reason);
-    const waiting = abortableUnsent(never, controller.signal);
-    controller.abort(reason);
-    await expect(waiting).rejects.toMatchObject({
-      reason: 'timeout',
-      sent: 'no',
-      message: 'It did not run.',
-    });
-  });
+  ])(
+    'abortableUnsent rejects with the unsent form of the reason when the signal aborts %s',
+    async (_when, before) => {
+      const controller = new AbortController();
+      const reason = new ProxyError('timeout', 'It may have run.', {
+        sent: 'maybe',
+        ifUnsent: 'It did not run.',
+      });
+      if (before) controller.abort(reason);
+      const waiting = abortableUnsent(never, controller.signal);
+      controller.abort(reason);
+      await expect(waiting).rejects.toMatchObject({
+        reason: 'timeout',
+        sent: 'no',
+        message: 'It did not run.',
+      });
+    },
+  );
 });

@@ -3,7 +3,7 @@ import type { Request } from '../../../src/core/jsonrpc/message.ts';
 import { isOneOff, serverTtlMs, toolListOf, transientErrorOf } from '../../../src/core/tools/cacheable.ts';
 import { answerOf, requestOf } from '../../support/make-call.ts';
 
-describe('a list that may be given again', () => {
+describe('a cacheable list', () => {
   it.each<[unknown, boolean]>([
     [{ tools: [] }, true],
     [{ tools: [], resultType: 'complete' }, true],
@@ -12,11 +12,11 @@ describe('a list that may be given again', () => {
     [{ tools: {} }, false],
     [{ resultType: 'complete' }, false],
     [[], false],
-  ])('%j is one: %s', (result, is) => {
+  ])('the result %j is a cacheable list: %s', (result, is) => {
     expect(toolListOf(answerOf({ result }))).toEqual(is ? result : undefined);
   });
 
-  it('is no error, nor word that something was accepted', () => {
+  it('an error or a 202 is not a cacheable list', () => {
     expect(toolListOf(answerOf({ error: { code: 0, message: '' } }))).toBeUndefined();
     expect(toolListOf({ kind: 'accepted' })).toBeUndefined();
   });
@@ -28,7 +28,7 @@ describe('a list that may be given again', () => {
     [{ inputResponses: {} }, true],
     [{ inputResponses: null }, true],
     [{ requestState: '' }, true],
-  ])('is not asked for with %j: %s', (params, oneOff) => {
+  ])('a request with %j is for a cacheable list: %s', (params, oneOff) => {
     expect(isOneOff(requestOf('tools/list', params) as Request)).toBe(oneOff);
   });
 });
@@ -41,7 +41,7 @@ it.each<[unknown, number | undefined]>([
   [null, 0],
   ['1', 0],
   [1e300, 86_400_000],
-])('a server that says ttlMs %j allows %s ms', (ttlMs, ms) => {
+])('the ttlMs %j of a server allows %s ms', (ttlMs, ms) => {
   expect(serverTtlMs(ttlMs === undefined ? {} : { ttlMs })).toBe(ms);
 });
 
@@ -52,6 +52,6 @@ it.each<[Record<string, unknown>, string | undefined]>([
   [{ error: { code: -32_602, message: 'Invalid cursor' } }, undefined],
   [{ error: { code: -32_022, message: 'Unsupported' } }, undefined],
   [{ result: {} }, undefined],
-])('%j says that the server could not answer now: %s', (answer, why) => {
+])('the response %j reports a server that cannot answer now: %s', (answer, why) => {
   expect(transientErrorOf(answerOf(answer))).toBe(why);
 });

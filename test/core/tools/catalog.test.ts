@@ -9,41 +9,41 @@ const page = (names: readonly string[], nextCursor?: string) => ({
   result: { tools: names.map((name) => ({ name })), ...(nextCursor === undefined ? {} : { nextCursor }) },
 });
 
-describe('the known tools', () => {
+describe('the tool catalog', () => {
   it.each([
     ['nothing', { name: 't', inputSchema: {} }, { readOnly: false, idempotent: false, destructive: true }],
     [
-      'that it only reads',
+      'readOnlyHint',
       { name: 't', annotations: { readOnlyHint: true } },
       { readOnly: true, idempotent: false, destructive: false },
     ],
     [
-      'that it only reads, and destroys: the first wins',
+      'readOnlyHint and destructiveHint, of which the first wins',
       { name: 't', annotations: { readOnlyHint: true, destructiveHint: true } },
       { readOnly: true, idempotent: false, destructive: false },
     ],
     [
-      'that it may be repeated and destroys nothing',
+      'idempotentHint and no destructiveHint',
       { name: 't', annotations: { idempotentHint: true, destructiveHint: false } },
       { readOnly: false, idempotent: true, destructive: false },
     ],
     [
-      'hints that are no booleans',
+      'hints that are not booleans',
       { name: 't', annotations: { readOnlyHint: 'true', idempotentHint: 1, destructiveHint: 'no' } },
       { readOnly: false, idempotent: false, destructive: true },
     ],
     [
-      'annotations that are no object',
+      'annotations that are not an object',
       { name: 't', annotations: ['readOnlyHint'] },
       { readOnly: false, idempotent: false, destructive: true },
     ],
-  ])('say of a tool that says %s', (_what, tool, expected) => {
+  ])('the tool catalog reads the annotations of a tool that declares %s', (_what, tool, expected) => {
     const tools = new ToolCatalog();
     tools.learn(listed(tool));
     expect(tools.annotationsOf('t')).toEqual(expected);
   });
 
-  it('add up over the pages of a list, and follow a later list', () => {
+  it('the tool catalog collects the pages of a list, and follows a later list', () => {
     const tools = new ToolCatalog();
     tools.learn(page(['a'], 'next'));
     expect(tools.complete).toBe(false);
@@ -55,7 +55,7 @@ describe('the known tools', () => {
     expect(tools.annotationsOf('a')?.readOnly).toBe(true);
   });
 
-  it('end where a whole list does not name them any more', () => {
+  it('the tool catalog drops tools that a later complete list does not name', () => {
     const tools = new ToolCatalog();
     tools.learn(page(['a', 'b'], ''));
     tools.learn(page(['c']), '');
@@ -65,7 +65,7 @@ describe('the known tools', () => {
     expect(['a', 'b', 'c', 'd'].filter((name) => tools.definitionOf(name))).toEqual(['a', 'd']);
   });
 
-  it('believe the worst of two tools of one name, on one page or on two', () => {
+  it('the tool catalog assumes the worst of two tools of one name, on one page or on two', () => {
     const reads = { name: 't', annotations: { readOnlyHint: true, idempotentHint: true } };
     const writes = { name: 't', annotations: { destructiveHint: false } };
     const onOne = new ToolCatalog();
@@ -81,7 +81,7 @@ describe('the known tools', () => {
     expect(onTwo.annotationsOf('t')?.readOnly).toBe(true);
   });
 
-  it('keep what they know where a page comes whose list they have lost sight of', () => {
+  it('the tool catalog keeps its tools when a page of an unknown list comes', () => {
     const tools = new ToolCatalog();
     tools.learn(page(['a']));
     tools.learn(page(['b'], 'more'), 'of another time');
@@ -89,7 +89,7 @@ describe('the known tools', () => {
     expect(tools.complete).toBe(true);
   });
 
-  it('read one list for all who ask at the same time, and another one once the first was forgotten', async () => {
+  it('the tool catalog reads one list for concurrent callers, and another after an invalidation', async () => {
     const tools = new ToolCatalog();
     let ended: () => void = () => undefined;
     let asked = 0;
@@ -116,7 +116,7 @@ describe('the known tools', () => {
     expect(asked).toBe(3);
   });
 
-  it('tell a list that differs from the whole list before it, once, whatever the order', () => {
+  it('the tool catalog reports a list that differs from the complete list before it, once, in any order', () => {
     const tools = new ToolCatalog();
     expect(tools.fingerprintOf()).toBeUndefined();
     expect(tools.learn(listed({ name: 'a' }, { name: 'b' }))).toBeUndefined();
@@ -128,7 +128,7 @@ describe('the known tools', () => {
     expect(tools.learn(listed({ name: 'b' }, { name: 'a', outputSchema: {} }))).toBeUndefined();
   });
 
-  it('compare lists over all their pages, however they are cut', () => {
+  it('the tool catalog compares lists over all their pages, however they are cut', () => {
     const tools = new ToolCatalog();
     tools.learn(page(['a', 'b'], 'p2'));
     expect(tools.fingerprintOf()).toBeUndefined();
@@ -138,7 +138,7 @@ describe('the known tools', () => {
     expect(tools.learn(page(['b']), 'p2')).toEqual({ announced: false });
   });
 
-  it('remember the list through a forgetting, and who was told of its change', () => {
+  it('the tool catalog keeps its fingerprint through an invalidation, and whether the client knows', () => {
     const tools = new ToolCatalog();
     tools.learn(page(['a']));
     tools.invalidate({ clientKnows: true });
@@ -149,7 +149,7 @@ describe('the known tools', () => {
     expect(tools.learn(page(['c']))).toBeUndefined();
   });
 
-  it('keep the lists of different views apart', () => {
+  it('the tool catalog keeps lists under different keys apart', () => {
     const tools = new ToolCatalog();
     tools.learn(page(['a'], 'next'));
     tools.learn(page(['x'], 'next'), undefined, 'other');
@@ -161,7 +161,7 @@ describe('the known tools', () => {
     expect(tools.fingerprintOf()).toBeUndefined();
   });
 
-  it('know nothing of a tool that no list has named, nor after they were told to forget', () => {
+  it('the tool catalog has no annotations of an unlisted tool, or after an invalidation', () => {
     const tools = new ToolCatalog();
     expect(tools.annotationsOf('toString')).toBeUndefined();
     tools.learn(listed({ name: 'a', annotations: { readOnlyHint: true } }));
@@ -171,17 +171,17 @@ describe('the known tools', () => {
 
   it.each([
     ['an error', { error: { code: -32601, message: 'no tools' } }],
-    ['a result that is none', { result: null }],
+    ['a result of null', { result: null }],
     ['another result', { result: { prompts: [] } }],
-    ['tools that are no list', { result: { tools: { a: 1 } } }],
-    ['tools that are none', listed(null, 'a', 1, {}, { name: 7 }, [{ name: 'x' }])],
-  ])('learn nothing from %s', (_what, response) => {
+    ['tools that are not a list', { result: { tools: { a: 1 } } }],
+    ['tools that are not valid', listed(null, 'a', 1, {}, { name: 7 }, [{ name: 'x' }])],
+  ])('the tool catalog learns nothing from %s', (_what, response) => {
     const tools = new ToolCatalog();
     tools.learn(response);
     expect(tools.size).toBe(0);
   });
 
-  it('are 10,000 at most; those that are known can still change', () => {
+  it('the tool catalog holds at most 10,000 tools, and known ones can still change', () => {
     const tools = new ToolCatalog();
     const names = Array.from({ length: 10_001 }, (_, at) => `t${at}`);
     tools.learn(page(names, 'next'));

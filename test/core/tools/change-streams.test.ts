@@ -7,8 +7,8 @@ import { requestOf } from '../../support/make-call.ts';
 const LISTENER = { client: 'c', profile: '', stateless: false };
 const ORIGIN = { profile: '', gone: new Promise<void>(() => undefined) };
 
-describe('the streams on which a server tells of changes', () => {
-  it('are without a gap for as long as one of them is open', () => {
+describe('change streams', () => {
+  it('change streams are continuous as long as one of them is open', () => {
     const feeds = new ChangeStreams();
     expect(feeds.continuityToken(LISTENER)).toBeUndefined();
     const endFirst = feeds.add(LISTENER);
@@ -25,7 +25,7 @@ describe('the streams on which a server tells of changes', () => {
     expect(feeds.continuityToken(LISTENER)).not.toBe(since);
   });
 
-  it('say nothing to another identity, until it has opened one itself', () => {
+  it('change streams do not count for another identity until it opens its own', () => {
     const feeds = new ChangeStreams();
     const end = feeds.add(LISTENER);
     const other = { ...LISTENER, profile: 'other' };
@@ -43,13 +43,16 @@ describe('the streams on which a server tells of changes', () => {
     expect(feeds.continuityToken(LISTENER)).toBeUndefined();
   });
 
-  it.each([{ client: 'd' }, { profile: 'dev' }, { stateless: true }])('are not those of %j', (other) => {
-    const feeds = new ChangeStreams();
-    feeds.add(LISTENER);
-    expect(feeds.continuityToken({ ...LISTENER, ...other })).toBeUndefined();
-  });
+  it.each([{ client: 'd' }, { profile: 'dev' }, { stateless: true }])(
+    'change streams of one client do not count for %j',
+    (other) => {
+      const feeds = new ChangeStreams();
+      feeds.add(LISTENER);
+      expect(feeds.continuityToken({ ...LISTENER, ...other })).toBeUndefined();
+    },
+  );
 
-  it('carry word of a change to every subscription, in its name, and one that fails keeps it from none', async () => {
+  it('change streams pass a change to every subscription under its id, even if one of them fails', async () => {
     const feeds = new ChangeStreams();
     const heard: Message[] = [];
     const emit: Emit = async (message) => void heard.push(message);

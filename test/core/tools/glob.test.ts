@@ -20,7 +20,7 @@ describe('a glob', () => {
     ['a.b', 'a.b'],
     ['[x]', '[x]'],
     ['a\\b', 'a\\b'],
-  ])('%j matches %j', (pattern, text) => {
+  ])('the glob %j matches %j', (pattern, text) => {
     expect(matchesGlob(pattern, text)).toBe(true);
   });
 
@@ -39,11 +39,11 @@ describe('a glob', () => {
     ['[x]', 'x'],
     ['*a*b', 'aabac'],
     ['aws*call*aws', 'awscall'],
-  ])('%j does not match %j', (pattern, text) => {
+  ])('the glob %j does not match %j', (pattern, text) => {
     expect(matchesGlob(pattern, text)).toBe(false);
   });
 
-  test('agrees with the regular expression that it stands for, for every short pattern and name', () => {
+  test('a glob agrees with its regular expression for every short pattern and name', () => {
     const texts = (letters: string, upTo: number): string[] =>
       upTo === 0
         ? ['']
@@ -57,18 +57,18 @@ describe('a glob', () => {
     }
   });
 
-  test('takes no exponential time over a pattern made to cost it', () => {
+  test('a glob takes no exponential time for a hostile pattern', () => {
     expect(matchesGlob(`${'a*'.repeat(40)}b`, 'a'.repeat(2_000))).toBe(false);
   });
 });
 
 describe('a list of globs', () => {
-  test('matches what any of them matches', () => {
+  test('a list of globs matches what any of them matches', () => {
     expect(matchesAny(['x', 'get_*'], 'get_a')).toBe(true);
     expect(matchesAny(['x', 'get_*'], 'put_a')).toBe(false);
   });
 
-  test('matches nothing where it is empty', () => {
+  test('an empty list of globs matches nothing', () => {
     expect(matchesAny([], '')).toBe(false);
   });
 });

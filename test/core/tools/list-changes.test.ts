@@ -17,8 +17,8 @@ const changes = (was: JsonObject, is: JsonObject): string[] => listChanges(was, 
 
 const said = (list: string): string => `{"jsonrpc":"2.0","method":"notifications/${list}/list_changed"}`;
 
-describe('after another session took over, the client hears', () => {
-  it('nothing where the server declares the same, whatever else it says', () => {
+describe('list changes of a new session', () => {
+  it('a new session with equal declarations emits no list change, whatever else differs', () => {
     expect(changes(before, { ...before })).toEqual([]);
     expect(changes(before, { ...before, _meta: { host: 'b' } })).toEqual([]);
     expect(changes({}, {})).toEqual([]);
@@ -28,11 +28,11 @@ describe('after another session took over, the client hears', () => {
     ['another version', { ...before, serverInfo: { version: '2' } }],
     ['other instructions', { ...before, instructions: 'be brief' }],
     ['a new capability', { ...before, capabilities: { ...ALL, logging: {} } }],
-  ])('that every list changed where it declares %s', (_what, after) => {
+  ])('a new session emits that every list changed if it declares %s', (_what, after) => {
     expect(changes(before, after)).toEqual(['tools', 'prompts', 'resources'].map(said));
   });
 
-  it('only of lists of whose changes it was promised word, by the server of before or that of now', () => {
+  it('a new session emits changes only of lists that its server or the previous one declared', () => {
     const some = { tools: { listChanged: true }, prompts: { listChanged: false }, resources: {} };
     const none = { tools: true, prompts: null };
     const having = (capabilities: unknown): JsonObject => ({ ...before, capabilities });
@@ -41,19 +41,19 @@ describe('after another session took over, the client hears', () => {
     expect(changes(having(none), having('none'))).toEqual([]);
   });
 
-  it('of a list that is known to have changed, though the server declares the same', () => {
+  it('a new session emits a list that is known to have changed, even with equal declarations', () => {
     expect(listChanges(before, before, ['tools']).map(({ text }) => text)).toEqual([said('tools')]);
     expect(listChanges({}, {}, ['tools'])).toEqual([]);
   });
 
-  it('as messages that the layers can read', () => {
+  it('a new session emits list changes as messages that the layers can read', () => {
     const [change] = listChanges(before, { ...before, serverInfo: {} });
     expect(change).toMatchObject({ kind: 'notification', method: 'notifications/tools/list_changed' });
     expect(JSON.parse(change?.text ?? '')).toEqual(change?.json);
   });
 });
 
-it('word of a change is the notification of the protocol', () => {
+it('a list change is the notification of the protocol', () => {
   const { text, json, method } = listChanged('tools');
   expect(json).toEqual({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' });
   expect(JSON.parse(text)).toEqual(json);
@@ -67,6 +67,6 @@ it.each([
   [{ capabilities: { tools: true } }, false],
   [{ capabilities: [] }, false],
   [{}, false],
-])('%j promises word of changed tools: %s', (result, promised) => {
+])('the initialize result %j declares changes of tools: %s', (result, promised) => {
   expect(declaresChangesOf('tools', result)).toBe(promised);
 });

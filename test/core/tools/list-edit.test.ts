@@ -17,13 +17,13 @@ const LIST = listOf(
 );
 
 describe('the edited list of tools', () => {
-  it('is the list itself where nothing was edited, and what is no list', () => {
+  it('the edited list is the list itself if no tool was edited, or if it is no list', () => {
     expect(editTools(LIST, (_tool, text) => text)).toBe(LIST);
     const error = listOf('{"id":0,"error":{"code":1,"message":"no"}}');
     expect(editTools(error, () => undefined)).toBe(error);
   });
 
-  it('keeps the bytes of everything but the tools that were edited', () => {
+  it('the edited list keeps the bytes of everything but the edited tools', () => {
     const edited = editTools(LIST, ({ name }, text) => (name === 'b' ? '{"name":"b","more":0}' : text));
     expect(edited.text).toBe(
       '{"id":-1, "result":{"x":1.0,"tools": [{"name":"a","n":12345678901234567890},{"name":"b","more":0},7],"nextCursor":"n"},"jsonrpc":"2.0"}',
@@ -32,14 +32,14 @@ describe('the edited list of tools', () => {
     expect(edited.id).toBe(-1);
   });
 
-  it('leaves tools out, down to an empty list', () => {
+  it('the edited list leaves tools out, down to an empty list', () => {
     const edited = editTools(listOf('{"id":"","result":{"tools":[{"name":"a"}]}}'), () => undefined);
     expect(edited.text).toBe('{"id":"","result":{"tools":[]}}');
     expect(edited.json).toEqual({ id: '', result: { tools: [] } });
   });
 });
 
-describe('the lists that one layer edits', () => {
+describe('lists that one layer edits', () => {
   const again = (response: Response, id: string): Response => ({
     ...response,
     text: response.text.replace('-1', () => id),
@@ -47,7 +47,7 @@ describe('the lists that one layer edits', () => {
     id: JSON.parse(id),
   });
 
-  it('are edited once, whoever they are for', () => {
+  it('a list is edited once for all clients', () => {
     const edits = new ListEdits();
     let asked = 0;
     const edit = ({ name }: { readonly name?: unknown }, text: string) => {
@@ -64,14 +64,14 @@ describe('the lists that one layer edits', () => {
     expect(second.json.result).toBe(first.json.result);
   });
 
-  it('are given on as they came where nothing is edited', () => {
+  it('a list passes as it came if no tool was edited', () => {
     const edits = new ListEdits();
     expect(edits.of(LIST, (_tool, text) => text)).toBe(LIST);
     const later = again(LIST, '0');
     expect(edits.of(later, () => undefined)).toBe(later);
   });
 
-  it('of two layers do not know of each other', () => {
+  it('the edited lists of two layers are independent', () => {
     const [one, two] = [new ListEdits(), new ListEdits()];
     const drop = (dropped: string) => (tool: { readonly name?: unknown }, text: string) =>
       tool.name === dropped ? undefined : text;
@@ -83,13 +83,13 @@ describe('the lists that one layer edits', () => {
 });
 
 describe("the proxy's own request for the list", () => {
-  it('is of the session era for a message of that, and carries a cursor where it asks for more', () => {
+  it('the list request for a session-era message carries a cursor if it continues', () => {
     const { id, json } = listRequest(requestOf('tools/call', { name: 't', _meta: { progressToken: 0 } }), '');
     expect(json).toEqual({ jsonrpc: '2.0', id, method: 'tools/list', params: { cursor: '' } });
     expect(listRequest(requestOf('tools/call', { name: 't' }), undefined).json).not.toHaveProperty('params');
   });
 
-  it('carries the envelope of a message that claims a revision, and no progress token of it', () => {
+  it('the list request carries the envelope of a stateless message, and not its progress token', () => {
     const envelope = {
       'io.modelcontextprotocol/protocolVersion': '2026-07-28',
       'io.modelcontextprotocol/clientInfo': { name: 'c', version: '1' },
@@ -101,7 +101,7 @@ describe("the proxy's own request for the list", () => {
     expect(listRequest(request, undefined).json.params).toEqual({ _meta: envelope });
   });
 
-  it('never has the same id twice', () => {
+  it('the list request never has the same id twice', () => {
     const { id } = listRequest(requestOf('tools/call'), undefined);
     expect(listRequest(requestOf('tools/call'), undefined).id).not.toBe(id);
   });
@@ -113,7 +113,7 @@ describe('reading the whole list', () => {
     p2: { tools: [{ name: 'b' }] },
   };
 
-  it('asks page by page, once for all who want it, each call in its own name', async () => {
+  it('the list is read page by page, once for all callers, each under its own profile', async () => {
     const tools = new ToolCatalog();
     const cursors: unknown[] = [];
     const next: Handler = async ({ message, profile }) => {
@@ -136,7 +136,7 @@ describe('reading the whole list', () => {
     ['an error', { error: { code: -32004, message: 'Too many requests' } }, 'Too many requests'],
     ['no list', { result: 5 }, 'did not answer tools/list with a list'],
   ])(
-    'ends in one coded error for who depends on it where the server answers with %s',
+    'reading the list throws one coded error to its callers if the server answers with %s',
     async (_what, answer, words) => {
       const filled = fillTools(
         new ToolCatalog(),
@@ -152,7 +152,7 @@ describe('reading the whole list', () => {
     },
   );
 
-  it('is asked for once more where what it says was overtaken, and no third time', async () => {
+  it('reading the list starts once more if it was invalidated meanwhile, and not a third time', async () => {
     const tools = new ToolCatalog();
     let asked = 0;
     const overtaking =
@@ -169,7 +169,7 @@ describe('reading the whole list', () => {
     expect([asked, tools.complete]).toEqual([2, false]);
   });
 
-  it('fails for the one HTTP client whose session is gone, and goes on for those who waited with it', async () => {
+  it('reading the list fails for the HTTP client whose session is gone, and goes on for the others', async () => {
     const tools = new ToolCatalog();
     const next: Handler = async ({ httpContext }) =>
       httpContext?.headers['mcp-session-id'] === 'gone'
@@ -188,7 +188,7 @@ describe('reading the whole list', () => {
     await waits;
   });
 
-  it('that the server refuses to one HTTP client is asked for again by those who waited with it', async () => {
+  it('reading the list starts again for the other HTTP clients if the server refuses the first', async () => {
     let asked = 0;
     const next: Handler = async ({ httpContext }) => {
       asked++;
@@ -205,14 +205,14 @@ describe('reading the whole list', () => {
     expect(asked).toBe(2);
   });
 
-  it('ends where cursors go round for ever', async () => {
+  it('reading the list ends if cursors repeat for ever', async () => {
     const next: Handler = async () => answerOf({ result: { tools: [], nextCursor: 'again' } });
     await expect(fillTools(new ToolCatalog(), next, makeToolCall().call, new FakeClock())).rejects.toThrow(
       'goes round in a circle of pages',
     );
   });
 
-  it('is waited for before anything is sent: a call whose time is over then did not run', async () => {
+  it('reading the list precedes the call, which did not run if its time is over', async () => {
     const late = new ProxyError('timeout', 'may have run', { sent: 'maybe', ifUnsent: 'did not run' });
     const { call, cancel } = makeToolCall('');
     const waits = fillTools(new ToolCatalog(), () => new Promise(() => undefined), call, new FakeClock());
@@ -220,7 +220,7 @@ describe('reading the whole list', () => {
     await expect(waits).rejects.toMatchObject({ reason: 'timeout', sent: 'no', message: 'did not run' });
   });
 
-  it('goes on for the others when one of those who wait leaves, and ends at its own limit', async () => {
+  it('reading the list goes on when one caller aborts, and ends at its own limit', async () => {
     const clock = new FakeClock();
     const tools = new ToolCatalog();
     const next: Handler = ({ signal }) =>

@@ -38,7 +38,7 @@ describe('the value of a derived header', () => {
     ['a\tb', '=?base64?YQli?='],
     ['\u007f', '=?base64?fw==?='],
     ['a\r\nset-cookie: b', '=?base64?YQ0Kc2V0LWNvb2tpZTogYg==?='],
-  ])('of the string %j is %j', (value, header) => {
+  ])('the header value of the string %j is %j', (value, header) => {
     expect(headerValueOf(value)).toBe(header);
   });
 
@@ -51,7 +51,7 @@ describe('the value of a derived header', () => {
     [9007199254740991, '9007199254740991'],
     [true, 'true'],
     [false, 'false'],
-  ])('of %j is %j', (value, header) => {
+  ])('the header value of %j is %j', (value, header) => {
     expect(headerValueOf(value)).toBe(header);
   });
 
@@ -65,11 +65,11 @@ describe('the value of a derived header', () => {
     [-9007199254740992],
     [1e21],
     [Number.POSITIVE_INFINITY],
-  ])('of %j is none', (value) => {
+  ])('the value %j gives no header', (value) => {
     expect(headerValueOf(value)).toBeUndefined();
   });
 
-  it('of any string can be sent as it is, and read back as it was', () => {
+  it('the header value of any string can be sent, and is decoded to the same string', () => {
     fc.assert(
       fc.property(fc.oneof(fc.string({ unit: 'binary' }), fc.string()), (text) => {
         const value = headerValueOf(text) ?? '';
@@ -81,7 +81,7 @@ describe('the value of a derived header', () => {
 });
 
 describe('the annotations of a tool', () => {
-  it('are read from properties at any depth, in the order of the schema', () => {
+  it('annotations of a tool are read at any depth, in the order of the schema', () => {
     const tool = toolWithProperties({
       region: headed('Region'),
       where: {
@@ -112,7 +112,7 @@ describe('the annotations of a tool', () => {
     ['the key in examples', toolWithProperties({ a: { examples: [headed('')] } })],
     ['the key beside the schema', { ...toolWith({}), 'x-mcp-header': '' }],
     ['a property named like a keyword', toolWithProperties({ items: { type: 'string' } })],
-  ])('are none with %s', (_what, tool) => {
+  ])('annotations of a tool are absent with %s', (_what, tool) => {
     expect(paramHeadersOf(tool)).toEqual({ headers: [] });
   });
 
@@ -146,7 +146,7 @@ describe('the annotations of a tool', () => {
       toolWithProperties({ a: { ...headed('A', 'object'), properties: {} } }),
       /on the type "object"/,
     ],
-  ])('are at fault with %s', (_what, tool, fault) => {
+  ])('annotations of a tool are invalid with %s', (_what, tool, fault) => {
     expect(paramHeadersOf(tool)).toEqual({ fault: expect.stringMatching(fault) });
   });
 
@@ -160,7 +160,7 @@ describe('the annotations of a tool', () => {
     { items: { properties: { a: headed('A') } } },
   ];
 
-  it.each(unreachable)('are at fault where one stands in %j', (schema) => {
+  it.each(unreachable)('annotations of a tool are invalid in %j', (schema) => {
     const fault = { fault: expect.stringMatching(/no path of properties leads/) };
     expect(paramHeadersOf(toolWithProperties({ list: schema }))).toEqual(fault);
     expect(paramHeadersOf(toolWith({ properties: { fine: headed('B') }, ...schema }))).toEqual(fault);
@@ -169,11 +169,11 @@ describe('the annotations of a tool', () => {
   it.each([
     { $ref: '#/shared/a~1b', shared: { 'a/b': headed('A') } },
     { $ref: '#/one', one: { $ref: '#/two/1' }, two: [{}, headed('A')] },
-  ])('are at fault where only a $ref leads to one, as in %j', (schema) => {
+  ])('annotations of a tool are invalid if only a $ref leads to one, as in %j', (schema) => {
     expect(paramHeadersOf(toolWith(schema))).toHaveProperty('fault');
   });
 
-  it('that properties reach are good, whatever else names them', () => {
+  it('annotations of a tool are valid if properties reach them, whatever else names them', () => {
     const tool = toolWithProperties({ b: { $ref: '#/properties/a' }, a: headed('A'), c: { $ref: '#' } });
     expect(paramHeadersOf(tool)).toEqual({ headers: [{ path: ['a'], name: 'A', type: 'string' }] });
     const nowhere = toolWithProperties({
@@ -183,7 +183,7 @@ describe('the annotations of a tool', () => {
     expect(paramHeadersOf(nowhere)).toEqual({ headers: [] });
   });
 
-  it('are found in schemas of any depth and width', () => {
+  it('annotations of a tool are found in schemas of any depth and width', () => {
     const depth = 20_000;
     const deep = JSON.parse(
       `${'{"properties":{"a":'.repeat(depth)}{"type":"string","x-mcp-header":"A"}${'}}'.repeat(depth)}`,
@@ -197,7 +197,7 @@ describe('the annotations of a tool', () => {
 });
 
 describe('the headers of a message', () => {
-  it('name the revision that it claims, and its method', () => {
+  it('the headers of a message name its revision and its method', () => {
     expect(derived(requestOf('server/discover'), undefined, 'v999.0.0')).toEqual({
       'mcp-protocol-version': 'v999.0.0',
       'mcp-method': 'server/discover',
@@ -221,17 +221,20 @@ describe('the headers of a message', () => {
     ['tools/call', undefined, undefined],
     ['resources/subscribe', { uri: 'file:///a' }, undefined],
     ['unknown/method', { name: 'a' }, undefined],
-  ])('of %s with %j have the name %j', (method, params, name) => {
+  ])('the headers of %s with %j have the name %j', (method, params, name) => {
     expect(derived(requestOf(method, params))['mcp-name']).toBe(name);
   });
 
-  it.each([['a\r\nb'], ['größe'], [' a'], [''], ['\t']])('cannot be made of the method %j', (method) => {
-    const refused = expect.objectContaining({ reason: 'invalid-request', code: -32600, sent: 'no' });
-    expect(() => derived(requestOf(method))).toThrow(refused);
-    expect(() => derived(requestOf('ping'), undefined, method)).toThrow(refused);
-  });
+  it.each([['a\r\nb'], ['größe'], [' a'], [''], ['\t']])(
+    'the method %j cannot be sent as a header',
+    (method) => {
+      const refused = expect.objectContaining({ reason: 'invalid-request', code: -32600, sent: 'no' });
+      expect(() => derived(requestOf(method))).toThrow(refused);
+      expect(() => derived(requestOf('ping'), undefined, method)).toThrow(refused);
+    },
+  );
 
-  it('hold the annotated arguments that are there', () => {
+  it('the headers of a message contain the annotated arguments that it has', () => {
     const tool = toolWithProperties({
       a: headed('A'),
       b: { type: 'object', properties: { c: headed('B-C', 'integer'), d: headed('D', 'boolean') } },
@@ -247,7 +250,7 @@ describe('the headers of a message', () => {
     expect(derivedOfCall([], tool)).toEqual({});
   });
 
-  it('hold none of a tool whose definition is at fault, and none for another method', () => {
+  it('the headers of a message contain no argument of an invalid tool or of another method', () => {
     const faulty = toolWithProperties({ a: headed('A'), b: headed('B', 'number') });
     expect(derivedOfCall({ a: 'x', b: 1 }, faulty)).toEqual({});
     const good = toolWithProperties({ a: headed('A') });
@@ -256,7 +259,7 @@ describe('the headers of a message', () => {
     );
   });
 
-  it('read no more of the arguments than the message holds', () => {
+  it('the headers of a message are read only from arguments that it contains', () => {
     const inherited = {
       toString: { type: 'object', properties: { name: headed('N') } },
       constructor: headed('C'),
@@ -267,7 +270,7 @@ describe('the headers of a message', () => {
     expect(derivedOfCall(own, tool)).toMatchObject({ 'mcp-param-n': 'n', 'mcp-param-c': 'c' });
   });
 
-  it('say of any annotated argument what the body says', () => {
+  it('the header of an annotated argument equals the body', () => {
     const leaf = fc.oneof(fc.string({ unit: 'binary' }), fc.maxSafeInteger(), fc.boolean());
     const args = fc.dictionary(fc.string(), fc.oneof(leaf, fc.dictionary(fc.string(), leaf)));
     fc.assert(
