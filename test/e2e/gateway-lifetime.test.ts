@@ -1,61 +1,36 @@
 import { describe, expect, it } from 'vitest';
-import { McpProxy } from '../../src/proxy.ts';
-import { parseArguments, readSettings } from '../../src/settings.ts';
-import { afterThisTest } from '../support/cleanup.ts';
-import { FakeClock } from '../support/fake-clock.ts';
-import type { Rpc } from '../support/mcp-answers.ts';
+import { BinDriver } from '../support/bin-driver.ts';
 import { SessionServer, type SessionServerOptions } from '../support/mcp-behaviours.ts';
 import { makeGate } from '../support/relayed.ts';
 import { ScriptedServer } from '../support/scripted-server.ts';
-import { settingsIn } from '../support/settings.ts';
 import { signingEnv } from '../support/signing.ts';
 import { makeTlsAuthority } from '../support/tls-authority.ts';
 
 const HOST = 'g-abc.gateway.bedrock-agentcore.us-east-1.amazonaws.com';
 
-/** The proxy in front of a gateway of that name, with real sockets and TLS, and a FakeClock. */
+/** The spawned bin in front of a gateway of that name, with a clock that the test moves. */
 async function startGateway(options: SessionServerOptions = {}, ...args: string[]) {
   const tls = await makeTlsAuthority([HOST]);
   const mcp = new SessionServer(options);
   const server = await ScriptedServer.start(mcp.behaviour, { tls, keepAliveTimeoutMs: 0 });
-  const argv = [
-    `https://${HOST}/mcp`,
-    ...['--connect-to', `127.0.0.1:${server.port}`, '--ca-bundle', tls.caFile(), ...args],
-  ];
-  const clock = new FakeClock({ now: Date.now() });
-  const settings = settingsIn(await readSettings(parseArguments(argv), { ...signingEnv }));
-  const proxy = new McpProxy(settings, { clock });
-  afterThisTest(() => proxy.stop());
-  const received: Rpc[] = [];
-  const wakers = new Set<() => void>();
-  const relay = proxy.connect(async (line) => {
-    received.push(JSON.parse(String(line)) as Rpc);
-    for (const wake of wakers) wake();
+  const bin = BinDriver.start({
+    args: [
+      `https://${HOST}/mcp`,
+      ...['--connect-to', `127.0.0.1:${server.port}`, '--ca-bundle', tls.caFile(), ...args],
+    ],
+    env: signingEnv,
+    movableClock: true,
   });
-  const answer = async (id: unknown): Promise<Rpc> => {
-    for (;;) {
-      const found = received.find((message) => message.id === id && message.method === undefined);
-      if (found) return found;
-      await new Promise<void>((resolve) => wakers.add(resolve));
-    }
-  };
-  const send = (message: object): void => void relay.receive(JSON.stringify({ jsonrpc: '2.0', ...message }));
-  const request = (method: string, params: object, id: unknown): Promise<Rpc> => {
-    send({ id, method, params });
-    return answer(id);
-  };
-  const clientInfo = { name: 'client', version: '1' };
-  await request('initialize', { protocolVersion: '2025-11-25', capabilities: {}, clientInfo }, 'handshake');
-  send({ method: 'notifications/initialized' });
+  await bin.initialize({}, 'handshake');
   await server.until(() => server.of('GET').length === 1);
-  const echo = (id: unknown) => request('tools/call', { name: 'echo', arguments: { text: 'x' } }, id);
-  const pass = (seconds: number): Promise<void> => clock.advance(seconds * 1_000);
-  return { server, mcp, echo, pass, received, proxy };
+  const echo = (id: unknown) => bin.request('tools/call', { name: 'echo', arguments: { text: 'x' } }, id);
+  const pass = (seconds: number): Promise<void> => bin.advance(seconds * 1_000);
+  return { server, mcp, bin, echo, pass };
 }
 
 describe('a session at an AgentCore gateway, which ends 3,600 s after initialize', () => {
   it('a gateway session is replaced before its end while calls keep it busy, and no call fails', async () => {
-    const { server, mcp, echo, pass, received } = await startGateway();
+    const { server, mcp, bin, echo, pass } = await startGateway();
     for (let at = 0; at < 6; at++) {
       expect(await echo(at)).toHaveProperty('result');
       await pass(530);
@@ -70,7 +45,7 @@ describe('a session at an AgentCore gateway, which ends 3,600 s after initialize
     const [first, second] = server.of('GET').map(({ headers }) => headers['mcp-session-id']);
     expect(server.of('tools/call').at(-1)?.headers['mcp-session-id']).toBe(second);
     expect(first).not.toBe(second);
-    expect(received.filter(({ error }) => error !== undefined)).toEqual([]);
+    expect(bin.messages.filter(({ error }) => error !== undefined)).toEqual([]);
     expect(server.of('tools/call')).toHaveLength(7);
   });
 

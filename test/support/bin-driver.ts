@@ -15,6 +15,9 @@ export const BIN_PATH = fileURLToPath(new URL('../../bin/mcp-sigv4-proxy.js', im
  */
 const CODE_CACHE = join(tmpdir(), 'mcp-sigv4-proxy-test-code');
 
+/** Lets a test move the clock of a spawned process. */
+const MOVABLE_CLOCK = fileURLToPath(new URL('./movable-clock.cjs', import.meta.url));
+
 const GUARD_MS = 20_000;
 /** Of a line in a complaint: some tests send megabytes. */
 const SHOWN_CHARACTERS = 1_000;
@@ -29,6 +32,8 @@ export interface BinOptions {
   readonly binPath?: string;
   /** Set for commands whose stdout is meant for people. */
   readonly anyStdout?: boolean;
+  /** Set where the test moves the process's clock by `advance`. */
+  readonly movableClock?: boolean;
 }
 
 export interface Exit {
@@ -46,7 +51,7 @@ export class BinDriver {
   #stderr = '';
   #nextId = 0;
 
-  private constructor({ args, env = {}, files = {}, binPath = BIN_PATH }: BinOptions) {
+  private constructor({ args, env = {}, files = {}, binPath = BIN_PATH, movableClock }: BinOptions) {
     this.home = mkdtempSync(join(tmpdir(), 'mcp-home-'));
     for (const [path, content] of Object.entries(files)) {
       mkdirSync(dirname(join(this.home, path)), { recursive: true });
@@ -60,7 +65,12 @@ export class BinDriver {
       NODE_COMPILE_CACHE: CODE_CACHE,
       ...env,
     };
-    this.child = spawn(process.execPath, [binPath, ...args], { env: clean, stdio: 'pipe' });
+    this.child = movableClock
+      ? (spawn(process.execPath, ['--require', MOVABLE_CLOCK, binPath, ...args], {
+          env: clean,
+          stdio: ['pipe', 'pipe', 'pipe', 'ipc'],
+        }) as ChildProcessWithoutNullStreams)
+      : spawn(process.execPath, [binPath, ...args], { env: clean, stdio: 'pipe' });
     this.child.stdin.on('error', () => undefined);
     this.child.stderr.setEncoding('utf8').on('data', (text: string) => {
       this.#stderr += text;
@@ -143,6 +153,13 @@ export class BinDriver {
     const answer = await this.request('initialize', { ...defaults, ...params }, id);
     this.notify('notifications/initialized');
     return answer;
+  }
+
+  /** Moves the process's clock on and fires its timers in their order. Needs `movableClock`. */
+  async advance(ms: number): Promise<void> {
+    const advanced = new Promise<void>((resolve) => this.child.once('message', () => resolve()));
+    this.child.send({ advanceMs: ms });
+    await this.guard(advanced, 'the clock to move');
   }
 
   closeStdin(): void {

@@ -5,7 +5,11 @@ import type { RelayedOptions } from './relayed.ts';
 import { type Behaviour, ScriptedServer } from './scripted-server.ts';
 import { signingArgs, signingEnv, signingVerify } from './signing.ts';
 
-export interface ListeningOptions extends Pick<RelayedOptions, 'args' | 'env' | 'files' | 'verify'> {
+export interface ListeningOptions
+  extends Pick<
+    RelayedOptions,
+    'args' | 'env' | 'files' | 'verify' | 'movableClock' | 'keepAliveTimeoutMs' | 'before'
+  > {
   /** The server behind; a session server where none is given. */
   readonly behaviour?: Behaviour;
   /** How the session server behaves. */
@@ -32,12 +36,13 @@ export async function listenerUrl(bin: BinDriver): Promise<string> {
 /** The spawned bin with --listen on a free port, in front of an address. */
 export async function startListener(
   endpoint: string,
-  { args = [], env = {}, files = {}, listen = '127.0.0.1:0' }: ListeningOptions = {},
+  { args = [], env = {}, files = {}, listen = '127.0.0.1:0', movableClock = false }: ListeningOptions = {},
 ): Promise<Listening> {
   const bin = BinDriver.start({
     args: [endpoint, ...signingArgs, '--listen', listen, '--log-level', 'info', ...args],
     env: { ...signingEnv, ...env },
     files,
+    movableClock,
   });
   const url = await listenerUrl(bin);
   return { bin, url, ask: (question) => send(url, question) };
@@ -50,9 +55,13 @@ export interface ListeningBefore extends Listening {
 
 /** The same in front of a scripted server that verifies every signature. */
 export async function startListening(options: ListeningOptions = {}): Promise<ListeningBefore> {
-  const { behaviour, verify = signingVerify } = options;
+  const { verify = signingVerify, keepAliveTimeoutMs, before } = options;
   const mcp = new SessionServer(options.session);
-  const server = await ScriptedServer.start(behaviour ?? mcp.behaviour, verify === false ? {} : { verify });
+  const behaviour = options.behaviour ?? mcp.behaviour;
+  const server = await ScriptedServer.start(before ? before(behaviour) : behaviour, {
+    ...(verify === false ? {} : { verify }),
+    ...(keepAliveTimeoutMs === undefined ? {} : { keepAliveTimeoutMs }),
+  });
   return { ...(await startListener(server.url, options)), server, mcp };
 }
 

@@ -13,6 +13,8 @@ export interface RelayedOptions extends SessionServerOptions {
   readonly verify?: VerifyOptions | false;
   /** false = no credentials anywhere. */
   readonly credentials?: false;
+  /** Set where the test moves the clock of the bin. */
+  readonly movableClock?: boolean;
   /** The server's own limit on idle connections, which it announces; 0 = none. */
   readonly keepAliveTimeoutMs?: number;
 }
@@ -33,6 +35,7 @@ export async function startRelayed(options: RelayedOptions = {}): Promise<Relaye
     verify = signingVerify,
     credentials,
     keepAliveTimeoutMs,
+    movableClock = false,
     ...session
   } = options;
   const mcp = new SessionServer(session);
@@ -46,6 +49,7 @@ export async function startRelayed(options: RelayedOptions = {}): Promise<Relaye
     args: [server.url, ...signingArgs, ...args],
     env: { ...keys, ...env },
     files,
+    movableClock,
   });
   return { server, mcp, bin };
 }

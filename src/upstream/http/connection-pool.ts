@@ -29,7 +29,16 @@ interface IdleConnection extends IdleTime {
   readonly connection: Connection;
 }
 
+/** Which connection a request accepts. */
+export interface Wanted {
+  /** A connection that has carried nothing yet, for what a kept one has just failed. */
+  readonly fresh?: boolean | undefined;
+  /** An open connection that has been idle for longer is replaced by a new one. */
+  readonly maxIdleMs?: number | undefined;
+}
+
 interface ConnectionWaiter {
+  readonly maxIdleMs: number | undefined;
   readonly grant: (connection: Connection) => void;
   readonly refuse: (error: Error) => void;
 }
@@ -105,12 +114,12 @@ export class ConnectionPool {
   }
 
   /** Takes a lease if one is free. Most calls need not wait, and so need no promise. */
-  tryLease({ fresh = false }: { fresh?: boolean } = {}): Lease | undefined {
+  tryLease({ fresh = false, maxIdleMs }: Wanted = {}): Lease | undefined {
     if (this.#closed) return undefined;
     if (this.#busy.size >= this.#options.max) this.#makeRoom();
     // A caller that waited longer may have taken it.
     if (this.#busy.size >= this.#options.max) return undefined;
-    return this.#grant(this.#pick(this.#takeIdle(), fresh));
+    return this.#grant(this.#pick(this.#takeIdle(maxIdleMs), fresh, maxIdleMs));
   }
 
   /**
@@ -134,9 +143,9 @@ export class ConnectionPool {
   }
 
   /** Takes a lease on an open connection; undefined if none is open and idle. */
-  tryOpenLease(): Lease | undefined {
+  tryOpenLease(wanted?: Wanted): Lease | undefined {
     const kept = this.#idle.length > 0 || this.#dialled !== undefined;
-    return kept ? this.tryLease() : undefined;
+    return kept ? this.tryLease(wanted) : undefined;
   }
 
   /** Opens one connection ahead of its request, unless one is ready. */
@@ -154,29 +163,28 @@ export class ConnectionPool {
     connection.dial(drop);
   }
 
-  #takeDialled(): Connection | undefined {
+  #takeDialled(maxIdleMs?: number): Connection | undefined {
     const dialled = this.#dialled;
     this.#dialled = undefined;
     clearTimeout(this.#dialledUntil);
-    return dialled && this.#usable(dialled);
+    return dialled && this.#usable(dialled, maxIdleMs);
   }
 
   /**
    * Takes a lease, waiting in turn. Rejects with the signal's reason as soon as it aborts.
-   * @param options.fresh - a connection that has carried nothing yet, for what a kept one has just
-   * failed.
    * @param options.share - whose turn is waited for; callers without one have a share together.
    */
   lease(
     signal: AbortSignal,
-    { fresh = false, share }: { fresh?: boolean; share?: Share | undefined } = {},
+    { fresh = false, maxIdleMs, share }: Wanted & { share?: Share | undefined } = {},
   ): Promise<Lease> {
     return new Promise((resolve, reject) => {
       if (signal.aborted || this.#closed) {
         reject(signal.aborted ? signal.reason : shuttingDown());
         return;
       }
-      const free = this.tryLease({ fresh }) ?? (this.#displaceSlow() ? this.tryLease({ fresh }) : undefined);
+      const wanted = { fresh, maxIdleMs };
+      const free = this.tryLease(wanted) ?? (this.#displaceSlow() ? this.tryLease(wanted) : undefined);
       if (free) {
         resolve(free);
         return;
@@ -186,9 +194,10 @@ export class ConnectionPool {
         reject(signal.reason);
       };
       const waiter: ConnectionWaiter = {
+        maxIdleMs,
         grant: (connection) => {
           signal.removeEventListener('abort', leave);
-          resolve(this.#grant(this.#pick(connection, fresh)));
+          resolve(this.#grant(this.#pick(connection, fresh, maxIdleMs)));
         },
         refuse: (error) => {
           signal.removeEventListener('abort', leave);
@@ -201,10 +210,10 @@ export class ConnectionPool {
     });
   }
 
-  #pick(kept: Connection | undefined, fresh: boolean): Connection {
+  #pick(kept: Connection | undefined, fresh: boolean, maxIdleMs: number | undefined): Connection {
     if (kept && !fresh) return kept;
     kept?.destroy();
-    return (fresh ? undefined : this.#takeDialled()) ?? this.#open();
+    return (fresh ? undefined : this.#takeDialled(maxIdleMs)) ?? this.#open();
   }
 
   #open(): Connection {
@@ -225,9 +234,9 @@ export class ConnectionPool {
   }
 
   /** The most recently used idle connection that is still usable. */
-  #takeIdle(): Connection | undefined {
+  #takeIdle(maxIdleMs: number | undefined): Connection | undefined {
     for (let idle = this.#idle.pop(); idle; idle = this.#idle.pop()) {
-      const usable = this.#usable(idle);
+      const usable = this.#usable(idle, maxIdleMs);
       if (usable) return usable;
     }
     return undefined;
@@ -238,10 +247,10 @@ export class ConnectionPool {
     return { connection, openedAt, idleSince: clock.monotonic(), idleSinceWall: clock.now() };
   }
 
-  #usable(idle: IdleConnection): Connection | undefined {
+  #usable(idle: IdleConnection, maxIdleMs: number | undefined): Connection | undefined {
     const { clock } = this.#options;
     const now = { monotonic: clock.monotonic(), wall: clock.now() };
-    if (mayReuse(idle, now, this.#limits)) return idle.connection;
+    if (mayReuse(idle, now, this.#limits, maxIdleMs)) return idle.connection;
     idle.connection.destroy();
     return undefined;
   }
@@ -301,7 +310,8 @@ export class ConnectionPool {
   #serveNext(free: Connection | undefined): void {
     const oldest = this.#closed ? undefined : this.#waiting.shift();
     if (oldest) {
-      oldest.grant(free ?? this.#takeIdle() ?? this.#takeDialled() ?? this.#open());
+      const { maxIdleMs } = oldest;
+      oldest.grant(free ?? this.#takeIdle(maxIdleMs) ?? this.#takeDialled(maxIdleMs) ?? this.#open());
       return;
     }
     if (!free) return;

@@ -24,15 +24,17 @@ export const isExpired = (openedAt: number, monotonic: number, { lifetimeMs }: R
 /**
  * Whether an idle connection may be reused. After a sleep, peers, NATs and VPNs have forgotten it,
  * and its timeout has not fired yet. Pure.
+ * @param maxIdleMs - of the request that needs it; undefined = no limit of its own.
  */
 export function mayReuse(
   rest: IdleTime,
   now: { readonly monotonic: number; readonly wall: number },
   limits: ReuseLimits,
+  maxIdleMs = limits.keepAliveTimeoutMs,
 ): boolean {
   if (isExpired(rest.openedAt, now.monotonic, limits)) return false;
   const idleMs = now.monotonic - rest.idleSince;
   const idleWallMs = now.wall - rest.idleSinceWall;
   if (Math.abs(idleWallMs - idleMs) > CLOCK_JUMP_MS) return false;
-  return idleMs <= limits.keepAliveTimeoutMs;
+  return idleMs <= Math.min(limits.keepAliveTimeoutMs, maxIdleMs);
 }

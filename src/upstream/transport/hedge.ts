@@ -16,6 +16,26 @@ export const HEDGE_AFTER_MS = 5_000;
  */
 export const HEDGE_TOOL_AFTER_MS = 15_000;
 
+/**
+ * `initialize` never uses a connection that was idle for longer: it cannot be hedged, and is rare,
+ * so that the handshake of a new connection costs less than the risk.
+ */
+export const MAX_IDLE_OPENING_MS = 2_000;
+/**
+ * The same for a call that must not run twice. A pause of this length comes between two turns of a
+ * model, where a handshake is not noticed; calls in a row keep their connection.
+ */
+export const MAX_IDLE_UNREPEATABLE_MS = 10_000;
+
+/** How long the connection of a request may have been idle; undefined = a hedge covers it. Pure. */
+export function maxIdleMsOf(request: {
+  readonly idempotent: boolean;
+  readonly opensSession?: boolean | undefined;
+}): number | undefined {
+  if (request.opensSession === true) return MAX_IDLE_OPENING_MS;
+  return request.idempotent ? undefined : MAX_IDLE_UNREPEATABLE_MS;
+}
+
 /** The wait for what is posted together. Pure. */
 export const hedgeAfterMsOf = (requests: readonly Pick<Request, 'method'>[]): number =>
   requests.some(({ method }) => method === 'tools/call') ? HEDGE_TOOL_AFTER_MS : HEDGE_AFTER_MS;

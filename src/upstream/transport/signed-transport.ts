@@ -10,13 +10,13 @@ import type { Clock } from '../../core/time/clock.ts';
 import { isRefusal, judgeRefusal, type RefusalKind } from '../../endpoint/aws-errors.ts';
 import { connectAdvice, plainCause } from '../http/connect-cause.ts';
 import { MAX_RESPONSE_HEADER_BYTES, TransportFailure } from '../http/connection.ts';
-import type { ConnectionPool, Lease } from '../http/connection-pool.ts';
+import type { ConnectionPool, Lease, Wanted } from '../http/connection-pool.ts';
 import type { Share } from '../http/fair-queue.ts';
 import { ERROR_BODY, headerOf, type Incoming } from '../http/incoming.ts';
 import { Affinity, type AffinityOptions } from './affinity.ts';
 import { type AnswerContext, decodeBody } from './answer.ts';
 import { correctionAfter } from './clock-correction.ts';
-import { type HedgedAttempt, type HedgeResult, hedge } from './hedge.ts';
+import { type HedgedAttempt, type HedgeResult, hedge, maxIdleMsOf } from './hedge.ts';
 import { readLostSession } from './lost-session.ts';
 
 /**
@@ -210,7 +210,7 @@ export class SignedTransport {
     const lane = lanes[POOL_OF_LANE[request.lane]];
     let refreshed: Credentials | undefined;
     for (let attempt = 1; ; attempt++) {
-      const wanted = { fresh: !remedies.connection };
+      const wanted: Wanted = { fresh: !remedies.connection, maxIdleMs: maxIdleMsOf(request) };
       request.signal.throwIfAborted();
       const spare = this.#findSpare(request, wanted);
       let lease = spare ?? lane.tryLease(wanted) ?? (await this.#waitForConnection(lane, request, wanted));
@@ -291,13 +291,9 @@ export class SignedTransport {
     return won;
   }
 
-  #waitForConnection(
-    lane: ConnectionPool,
-    request: TransportRequest,
-    wanted: { readonly fresh: boolean },
-  ): Promise<Lease> {
+  #waitForConnection(lane: ConnectionPool, request: TransportRequest, wanted: Wanted): Promise<Lease> {
     request.onWait?.(lane.busyText);
-    return lane.lease(request.signal, { fresh: wanted.fresh, share: request.share });
+    return lane.lease(request.signal, { ...wanted, share: request.share });
   }
 
   /**
@@ -310,17 +306,17 @@ export class SignedTransport {
     control.dial();
   }
 
-  #findSpare({ lane }: TransportRequest, wanted: { readonly fresh: boolean }): Lease | undefined {
+  #findSpare({ lane }: TransportRequest, wanted: Wanted): Lease | undefined {
     if (lane === 'own') return this.#findOpenConnection(wanted);
     // An idle request connection, which yields to any request.
     return lane === 'deletion' && !wanted.fresh ? this.#options.lanes.request.tryYieldingLease() : undefined;
   }
 
   /** An open connection of either lane saves the handshake; a new one is a request connection. */
-  #findOpenConnection(wanted: { readonly fresh: boolean }): Lease | undefined {
+  #findOpenConnection(wanted: Wanted): Lease | undefined {
     const { request, control } = this.#options.lanes;
     return (
-      (wanted.fresh ? undefined : (request.tryOpenLease() ?? control.tryOpenLease())) ??
+      (wanted.fresh ? undefined : (request.tryOpenLease(wanted) ?? control.tryOpenLease(wanted))) ??
       request.tryLease(wanted)
     );
   }

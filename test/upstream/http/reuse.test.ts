@@ -19,6 +19,15 @@ describe('an idle connection', () => {
     expect(mayReuse(rest, now, { ...limits, ...changes })).toBe(expected);
   });
 
+  it.each([
+    [2_000, 2_000, true],
+    [2_001, 2_000, false],
+    [30_001, 60_000, false],
+    [0, 0, true],
+  ])('of %i ms serves a request that allows %i ms: %s', (idleMs, maxIdleMs, expected) => {
+    expect(mayReuse(rest, later(idleMs), limits, maxIdleMs)).toBe(expected);
+  });
+
   it('has no end where the lifetime is 0', () => {
     expect(isExpired(0, Number.MAX_SAFE_INTEGER, limits)).toBe(false);
   });
