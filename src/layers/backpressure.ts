@@ -3,6 +3,7 @@ import { ERROR_CODES, ProxyError, unsentReason } from '../core/errors/errors.ts'
 import type { Layer } from '../core/pipeline/call.ts';
 import type { PerProfile } from '../core/pipeline/per-profile.ts';
 import type { Clock } from '../core/time/clock.ts';
+import { WaitQueue } from '../core/time/wait-queue.ts';
 
 export const backpressureOptions = {
   maxConcurrent: integer({
@@ -109,20 +110,11 @@ export interface Slot {
   release(): void;
 }
 
-interface QueuedCall {
-  grant(): void;
-  refuse(error: unknown): void;
-}
-
-/**
- * Limits running and queued calls. Decisions are synchronous: with an awaited semaphore, a
- * cancellation between request and grant would lose a slot.
- */
+/** Limits running and queued calls. Decisions are synchronous, so that no slot is lost. */
 export class Limiter {
   readonly #options: LimiterOptions;
   #active = 0;
-  /** A Set keeps order and removes a cancelled waiter in one step. */
-  readonly #waiting = new Set<QueuedCall>();
+  readonly #waiting = new WaitQueue<Slot, AbortSignal>();
   readonly #rejected: Record<OverloadReason, number> = {
     concurrency_limit: 0,
     queue_full: 0,
@@ -169,31 +161,11 @@ export class Limiter {
   }
 
   #wait(signal: AbortSignal): Promise<Slot> {
-    const { clock, queueTimeoutMs } = this.#options;
-    return new Promise((resolve, reject) => {
-      const leave = (): void => {
-        timer.cancel();
-        signal.removeEventListener('abort', cancel);
-        this.#waiting.delete(waiter);
-      };
-      const cancel = (): void => waiter.refuse(unsentReason(signal.reason));
-      const waiter: QueuedCall = {
-        grant: () => {
-          leave();
-          resolve(this.#grant(signal));
-        },
-        refuse: (error) => {
-          leave();
-          reject(error);
-        },
-      };
-      const timer = clock.schedule(queueTimeoutMs, () => {
-        // Removed first, so that the error reports the queue without it.
-        leave();
-        reject(this.#overloaded('queue_timeout'));
-      });
-      this.#waiting.add(waiter);
-      signal.addEventListener('abort', cancel, { once: true });
+    const { clock, queueTimeoutMs: ms } = this.#options;
+    return this.#waiting.wait(signal, signal, {
+      clock,
+      ms,
+      refusal: () => this.#overloaded('queue_timeout'),
     });
   }
 
@@ -204,8 +176,7 @@ export class Limiter {
       held = false;
       signal.removeEventListener('abort', release);
       this.#active--;
-      const [oldest] = this.#waiting;
-      oldest?.grant();
+      this.#waiting.serve((next) => this.#grant(next));
     };
     this.#active++;
     // The slot of a cancelled call is free at once, whenever its handler ends.
@@ -226,7 +197,7 @@ export class Limiter {
 
   /** Refuses all queued calls with this error, at shutdown. */
   refuseQueued(error: ProxyError): void {
-    for (const waiter of [...this.#waiting]) waiter.refuse(error);
+    this.#waiting.refuse(() => error);
   }
 }
 

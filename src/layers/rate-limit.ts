@@ -5,6 +5,7 @@ import { errorTypeOf, isRejectedUnread } from '../core/pipeline/error-type.ts';
 import type { PerProfile } from '../core/pipeline/per-profile.ts';
 import { retryAfterOf } from '../core/pipeline/retry-after.ts';
 import { type Clock, type Timer, toSeconds } from '../core/time/clock.ts';
+import { FifoOrder, type Waiter, WaitQueue } from '../core/time/wait-queue.ts';
 
 export const rateLimitOptions = {
   rateLimit: decimal({
@@ -51,11 +52,10 @@ export interface RateTurn {
   readonly remainingMs?: number;
 }
 
-interface RateWaiter {
+interface RatePlace {
+  readonly ahead: boolean;
   readonly since: number;
   readonly longestMs: number;
-  readonly grant: () => void;
-  readonly refuse: (error: unknown) => void;
 }
 
 /**
@@ -65,10 +65,13 @@ interface RateWaiter {
 export class TokenBucket {
   readonly clock: Clock;
   readonly #options: TokenBucketOptions;
-  /** A Set keeps order and removes a cancelled waiter in one step. */
-  readonly #waiting = new Set<RateWaiter>();
-  /** Served before `#waiting`. */
-  readonly #ahead = new Set<RateWaiter>();
+  readonly #order = new FifoOrder<Waiter<void, RatePlace>, RatePlace>(({ ahead }) => ahead);
+  readonly #queue = new WaitQueue<void, RatePlace>({
+    order: this.#order,
+    onLeave: () => {
+      if (this.waiting === 0) this.#cancelTimer();
+    },
+  });
   #tokens: number;
   /** The time of `#tokens`; in the future during a pause. */
   #asOf: number;
@@ -84,7 +87,7 @@ export class TokenBucket {
   }
 
   get waiting(): number {
-    return this.#ahead.size + this.#waiting.size;
+    return this.#queue.size;
   }
 
   /**
@@ -99,8 +102,7 @@ export class TokenBucket {
   ): Promise<void> | undefined {
     signal.throwIfAborted();
     const now = this.#refill();
-    const queue = ahead ? this.#ahead : this.#waiting;
-    const wait = this.#waitMs(this.#ahead.size + (ahead ? 0 : this.#waiting.size) + 1, now);
+    const wait = this.#waitMs((ahead ? this.#order.ahead : this.waiting) + 1, now);
     if (wait === 0) {
       this.#tokens--;
       return undefined;
@@ -108,31 +110,9 @@ export class TokenBucket {
     if (this.#leaving) throw this.#leaving;
     const longestMs = Math.min(MAX_WAIT_MS, remainingMs);
     if (wait > longestMs) throw this.#tooLong(wait, longestMs);
-    return new Promise((resolve, reject) => {
-      const leave = (): void => {
-        signal.removeEventListener('abort', cancel);
-        queue.delete(waiter);
-      };
-      const waiter: RateWaiter = {
-        since: now,
-        longestMs,
-        grant: () => {
-          leave();
-          resolve();
-        },
-        refuse: (error) => {
-          leave();
-          reject(error);
-        },
-      };
-      const cancel = (): void => {
-        waiter.refuse(unsentReason(signal.reason));
-        if (this.waiting === 0) this.#cancelTimer();
-      };
-      queue.add(waiter);
-      signal.addEventListener('abort', cancel, { once: true });
-      this.#schedule(now);
-    });
+    const turn = this.#queue.wait(signal, { ahead, since: now, longestMs });
+    this.#schedule(now);
+    return turn;
   }
 
   /** Pauses on request of the server; the queue then moves at the steady rate. */
@@ -143,13 +123,10 @@ export class TokenBucket {
     this.#asOf = until;
     // A burst right after the pause would be throttled again.
     this.#tokens = Math.min(this.#tokens, 1);
-    let before = 0;
-    for (const waiter of this.#inOrder()) {
-      const wait = this.#waitMs(before + 1, now);
-      const { since, longestMs } = waiter;
-      if (now - since + wait > longestMs) waiter.refuse(this.#tooLong(wait, longestMs));
-      else before++;
-    }
+    this.#queue.refuse(({ since, longestMs }, position) => {
+      const wait = this.#waitMs(position + 1, now);
+      return now - since + wait > longestMs ? this.#tooLong(wait, longestMs) : undefined;
+    });
     this.#cancelTimer();
     this.#schedule(now);
   }
@@ -157,13 +134,8 @@ export class TokenBucket {
   /** Refuses all waiting callers, now and later, at shutdown. */
   refuseWaiting(error: ProxyError): void {
     this.#leaving = error;
-    for (const waiter of this.#inOrder()) waiter.refuse(error);
+    this.#queue.refuse(() => error);
     this.#cancelTimer();
-  }
-
-  /** A copy, because waiters leave while it is iterated. */
-  #inOrder(): RateWaiter[] {
-    return [...this.#ahead, ...this.#waiting];
   }
 
   #refill(): number {
@@ -200,9 +172,8 @@ export class TokenBucket {
     this.#cancelTimer();
     const now = this.#refill();
     while (this.waiting > 0 && this.#waitMs(1, now) === 0) {
-      const [oldest] = this.#ahead.size > 0 ? this.#ahead : this.#waiting;
       this.#tokens--;
-      oldest?.grant();
+      this.#queue.serve(() => undefined);
     }
     this.#schedule(now);
   }

@@ -1,6 +1,7 @@
-import { ProxyError, unsentReason } from '../../core/errors/errors.ts';
+import { ProxyError } from '../../core/errors/errors.ts';
 import type { Events } from '../../core/pipeline/events.ts';
 import type { Clock, Timer } from '../../core/time/clock.ts';
+import { FifoOrder, type Waiter, WaitQueue } from '../../core/time/wait-queue.ts';
 import { AcceptedRate, cubicRate, MIN_RATE, throttledRate } from './rate-curve.ts';
 
 /** A longer requested pause is returned to the caller; others are not delayed by it. */
@@ -27,11 +28,6 @@ export interface AdaptiveTurn {
   readonly remainingMs: number;
 }
 
-interface AdaptiveWaiter {
-  readonly grant: () => void;
-  readonly refuse: (error: unknown) => void;
-}
-
 /**
  * The rate that the server accepts from one profile, learned as in the AWS SDKs' adaptive retry
  * mode: a token bucket that exists after the first throttling; its rate is cut then, and grows
@@ -40,9 +36,14 @@ interface AdaptiveWaiter {
 export class AdaptiveRate {
   readonly #deps: AdaptiveRateDeps;
   readonly #accepted: AcceptedRate;
-  /** In order. A Set removes a cancelled waiter in one step. */
-  readonly #waiting = new Set<AdaptiveWaiter>();
-  readonly #ahead = new Set<AdaptiveWaiter>();
+  /** By whether the caller is ahead. */
+  readonly #order = new FifoOrder<Waiter<void, boolean>, boolean>((ahead) => ahead);
+  readonly #queue = new WaitQueue<void, boolean>({
+    order: this.#order,
+    onLeave: () => {
+      if (this.waiting === 0) this.#cancelTimer();
+    },
+  });
   /** Requests per second; undefined before the first throttling. */
   #rate: number | undefined;
   /** The rate at which the server throttled last. */
@@ -65,7 +66,7 @@ export class AdaptiveRate {
   }
 
   get waiting(): number {
-    return this.#ahead.size + this.#waiting.size;
+    return this.#queue.size;
   }
 
   /**
@@ -75,42 +76,18 @@ export class AdaptiveRate {
   take(signal: AbortSignal, { ahead, remainingMs }: AdaptiveTurn): Promise<void> | undefined {
     if (this.#rate === undefined) return undefined;
     this.#refill();
-    const behind = this.#ahead.size > 0 || (!ahead && this.#waiting.size > 0);
+    const behind = (ahead ? this.#order.ahead : this.waiting) > 0;
     if (!behind && this.#waitMs() === 0) {
       this.#tokens--;
       return undefined;
     }
     if (this.#leaving) return Promise.reject(this.#leaving);
-    if (signal.aborted) return Promise.reject(unsentReason(signal.reason));
-    return new Promise((resolve, reject) => {
-      const queue = ahead ? this.#ahead : this.#waiting;
-      const { clock } = this.#deps;
-      const limit = Number.isFinite(remainingMs)
-        ? clock.schedule(Math.max(0, remainingMs - REFUSE_BEFORE_DEADLINE_MS), () =>
-            waiter.refuse(this.#tooLong()),
-          )
-        : undefined;
-      const leave = (): void => {
-        limit?.cancel();
-        signal.removeEventListener('abort', cancel);
-        queue.delete(waiter);
-        if (this.waiting === 0) this.#cancelTimer();
-      };
-      const waiter: AdaptiveWaiter = {
-        grant: () => {
-          leave();
-          resolve();
-        },
-        refuse: (error) => {
-          leave();
-          reject(error);
-        },
-      };
-      const cancel = (): void => waiter.refuse(unsentReason(signal.reason));
-      queue.add(waiter);
-      signal.addEventListener('abort', cancel, { once: true });
-      this.#schedule();
-    });
+    const { clock } = this.#deps;
+    const ms = Math.max(0, remainingMs - REFUSE_BEFORE_DEADLINE_MS);
+    const limit = Number.isFinite(ms) ? { clock, ms, refusal: () => this.#tooLong() } : undefined;
+    const turn = this.#queue.wait(signal, ahead, limit);
+    this.#schedule();
+    return turn;
   }
 
   /** Counts a message that does not wait for a turn. */
@@ -169,7 +146,8 @@ export class AdaptiveRate {
   /** Refuses all waiting callers, now and later, at shutdown. */
   refuseWaiting(error: ProxyError): void {
     this.#leaving = error;
-    for (const waiter of [...this.#ahead, ...this.#waiting]) waiter.refuse(error);
+    this.#queue.refuse(() => error);
+    this.#cancelTimer();
   }
 
   #setRate(rate: number): void {
@@ -212,16 +190,16 @@ export class AdaptiveRate {
     this.#cancelTimer();
     this.#refill();
     while (this.waiting > 0 && this.#waitMs() === 0) {
-      const [oldest] = this.#ahead.size > 0 ? this.#ahead : this.#waiting;
       this.#tokens--;
-      oldest?.grant();
+      this.#queue.serve(() => undefined);
     }
     this.#schedule();
   }
 
   #tooLong(): ProxyError {
     const retryAfterMs = Math.ceil(this.#waitMs());
-    const { waiting } = this;
+    // The refused caller has left the queue already.
+    const waiting = this.waiting + 1;
     const rate = Math.round((this.#rate ?? MIN_RATE) * 10) / 10;
     return new ProxyError(
       'rate-limited',

@@ -1,9 +1,10 @@
 import { shuttingDown } from '../../core/errors/errors.ts';
 import type { Clock } from '../../core/time/clock.ts';
-import { Connection, type ConnectionOptions, type OutgoingRequest, TransportFailure } from './connection.ts';
+import { WaitQueue } from '../../core/time/wait-queue.ts';
+import { Connection, type ConnectionOptions } from './connection.ts';
 import { FairQueue, type Share } from './fair-queue.ts';
-import type { Incoming } from './incoming.ts';
-import { type IdleTime, isExpired, mayReuse, type ReuseLimits } from './reuse.ts';
+import { IdleConnections } from './idle-connections.ts';
+import { Lease, type LeaseOwner } from './lease.ts';
 
 export interface ConnectionPoolOptions extends Omit<ConnectionOptions, 'onOpen' | 'onClose'> {
   /** Connections in use at once; further callers wait in order. */
@@ -25,10 +26,6 @@ export interface ConnectionPoolOptions extends Omit<ConnectionOptions, 'onOpen' 
 /** Responses to slow clients beyond --max-connections. Each costs a connection and buffers. */
 const MAX_SLOW_ANSWERS = 32;
 
-interface IdleConnection extends IdleTime {
-  readonly connection: Connection;
-}
-
 /** Which connection a request accepts. */
 export interface Wanted {
   /** A connection that has carried nothing yet, for what a kept one has just failed. */
@@ -37,10 +34,10 @@ export interface Wanted {
   readonly maxIdleMs?: number | undefined;
 }
 
-interface ConnectionWaiter {
-  readonly maxIdleMs: number | undefined;
-  readonly grant: (connection: Connection) => void;
-  readonly refuse: (error: Error) => void;
+/** What a caller asks for. */
+interface ConnectionPlace extends Wanted {
+  /** Whose turn it waits for; callers without one have a share together. */
+  readonly share?: Share | undefined;
 }
 
 /**
@@ -49,23 +46,19 @@ interface ConnectionWaiter {
  */
 export class ConnectionPool {
   readonly #options: ConnectionPoolOptions;
-  /**
-   * Last in, first out: the surplus of a burst stays unused and falls to the keep-alive limit or
-   * its timeout.
-   */
-  readonly #idle: IdleConnection[] = [];
-  readonly #limits: ReuseLimits;
+  readonly #idle: IdleConnections;
   readonly #busy = new Set<Connection>();
-  /** A connection opened ahead of its request; at most one, not counted as idle. */
-  #dialled: IdleConnection | undefined;
-  #dialledUntil: NodeJS.Timeout | undefined;
   /** Connections outside the limit on which a request still runs. */
   readonly #detached = new Set<Connection>();
   /** Connections outside the limit whose clients read slowly. */
   readonly #detachedSlow = new Set<Connection>();
   /** Leases of slow clients that still count, because no caller has needed them; longest first. */
   readonly #slow = new Set<Lease>();
-  readonly #waiting = new FairQueue<ConnectionWaiter>();
+  readonly #waiting = new WaitQueue<Lease, ConnectionPlace>({
+    order: new FairQueue(({ share }) => share),
+    // The caller knows what it has waited for, and whether anything was sent.
+    toError: (reason) => reason,
+  });
   /** What leases call on their pool. */
   readonly #leaseOwner: LeaseOwner = {
     giveBack: (connection, reusable) => {
@@ -101,8 +94,7 @@ export class ConnectionPool {
   constructor(options: ConnectionPoolOptions) {
     this.#options = options;
     this.busyText = `every connection was busy (--max-connections ${options.max})`;
-    const { lifetimeMs, keepAliveTimeoutMs } = options;
-    this.#limits = { lifetimeMs, keepAliveTimeoutMs };
+    this.#idle = new IdleConnections(options);
   }
 
   get waiting(): number {
@@ -114,19 +106,19 @@ export class ConnectionPool {
   }
 
   /** Takes a lease if one is free. Most calls need not wait, and so need no promise. */
-  tryLease({ fresh = false, maxIdleMs }: Wanted = {}): Lease | undefined {
+  tryLease(wanted: Wanted = {}): Lease | undefined {
     if (this.#closed) return undefined;
     if (this.#busy.size >= this.#options.max) this.#makeRoom();
     // A caller that waited longer may have taken it.
     if (this.#busy.size >= this.#options.max) return undefined;
-    return this.#grant(this.#pick(this.#takeIdle(maxIdleMs), fresh, maxIdleMs));
+    return this.#grant(this.#pick(this.#idle.take(wanted.maxIdleMs), wanted));
   }
 
   /**
    * Takes an idle connection for work that yields to any request; undefined if all are in use.
    */
   tryYieldingLease(): Lease | undefined {
-    if (this.#idle.length === 0 || this.#busy.size >= this.#options.max) return undefined;
+    if (this.#idle.size === 0 || this.#busy.size >= this.#options.max) return undefined;
     const lease = this.tryOpenLease();
     if (!lease) return undefined;
     this.#yieldingLeases.add(lease);
@@ -144,76 +136,30 @@ export class ConnectionPool {
 
   /** Takes a lease on an open connection; undefined if none is open and idle. */
   tryOpenLease(wanted?: Wanted): Lease | undefined {
-    const kept = this.#idle.length > 0 || this.#dialled !== undefined;
-    return kept ? this.tryLease(wanted) : undefined;
+    return this.#idle.hasAny ? this.tryLease(wanted) : undefined;
   }
 
   /** Opens one connection ahead of its request, unless one is ready. */
   dial(): void {
-    if (this.#closed || this.#dialled || this.#idle.length > 0) return;
-    if (this.#busy.size >= this.#options.max) return;
-    const connection = this.#open();
-    const drop = (): void => {
-      if (this.#dialled?.connection === connection) this.#takeDialled();
-      connection.destroy();
-    };
-    this.#dialled = this.#toIdle(connection, this.#options.clock.monotonic());
-    // An unused one is closed like any idle connection.
-    this.#dialledUntil = setTimeout(drop, this.#options.keepAliveTimeoutMs).unref();
-    connection.dial(drop);
+    if (this.#closed || this.#idle.hasAny) return;
+    if (this.#busy.size < this.#options.max) this.#idle.dial(this.#open());
   }
 
-  #takeDialled(maxIdleMs?: number): Connection | undefined {
-    const dialled = this.#dialled;
-    this.#dialled = undefined;
-    clearTimeout(this.#dialledUntil);
-    return dialled && this.#usable(dialled, maxIdleMs);
+  /** Takes a lease, waiting in turn. Rejects with the signal's reason as soon as it aborts. */
+  lease(signal: AbortSignal, place: ConnectionPlace = {}): Promise<Lease> {
+    if (signal.aborted) return Promise.reject(signal.reason);
+    if (this.#closed) return Promise.reject(shuttingDown());
+    const free = this.tryLease(place) ?? (this.#displaceSlow() ? this.tryLease(place) : undefined);
+    if (free) return Promise.resolve(free);
+    const turn = this.#waiting.wait(signal, place);
+    this.#options.onWait?.();
+    return turn;
   }
 
-  /**
-   * Takes a lease, waiting in turn. Rejects with the signal's reason as soon as it aborts.
-   * @param options.share - whose turn is waited for; callers without one have a share together.
-   */
-  lease(
-    signal: AbortSignal,
-    { fresh = false, maxIdleMs, share }: Wanted & { share?: Share | undefined } = {},
-  ): Promise<Lease> {
-    return new Promise((resolve, reject) => {
-      if (signal.aborted || this.#closed) {
-        reject(signal.aborted ? signal.reason : shuttingDown());
-        return;
-      }
-      const wanted = { fresh, maxIdleMs };
-      const free = this.tryLease(wanted) ?? (this.#displaceSlow() ? this.tryLease(wanted) : undefined);
-      if (free) {
-        resolve(free);
-        return;
-      }
-      const leave = (): void => {
-        forget();
-        reject(signal.reason);
-      };
-      const waiter: ConnectionWaiter = {
-        maxIdleMs,
-        grant: (connection) => {
-          signal.removeEventListener('abort', leave);
-          resolve(this.#grant(this.#pick(connection, fresh, maxIdleMs)));
-        },
-        refuse: (error) => {
-          signal.removeEventListener('abort', leave);
-          reject(error);
-        },
-      };
-      const forget = this.#waiting.add(waiter, share);
-      this.#options.onWait?.();
-      signal.addEventListener('abort', leave, { once: true });
-    });
-  }
-
-  #pick(kept: Connection | undefined, fresh: boolean, maxIdleMs: number | undefined): Connection {
+  #pick(kept: Connection | undefined, { fresh = false, maxIdleMs }: Wanted): Connection {
     if (kept && !fresh) return kept;
     kept?.destroy();
-    return (fresh ? undefined : this.#takeDialled(maxIdleMs)) ?? this.#open();
+    return (fresh ? undefined : this.#idle.takeDialled(maxIdleMs)) ?? this.#open();
   }
 
   #open(): Connection {
@@ -225,34 +171,11 @@ export class ConnectionPool {
         onOpen();
       },
       onClose: () => {
-        const at = this.#idle.findIndex((idle) => idle.connection === connection);
-        if (at >= 0) this.#idle.splice(at, 1);
+        this.#idle.remove(connection);
         onClose();
       },
     });
     return connection;
-  }
-
-  /** The most recently used idle connection that is still usable. */
-  #takeIdle(maxIdleMs: number | undefined): Connection | undefined {
-    for (let idle = this.#idle.pop(); idle; idle = this.#idle.pop()) {
-      const usable = this.#usable(idle, maxIdleMs);
-      if (usable) return usable;
-    }
-    return undefined;
-  }
-
-  #toIdle(connection: Connection, openedAt: number): IdleConnection {
-    const { clock } = this.#options;
-    return { connection, openedAt, idleSince: clock.monotonic(), idleSinceWall: clock.now() };
-  }
-
-  #usable(idle: IdleConnection, maxIdleMs: number | undefined): Connection | undefined {
-    const { clock } = this.#options;
-    const now = { monotonic: clock.monotonic(), wall: clock.now() };
-    if (mayReuse(idle, now, this.#limits, maxIdleMs)) return idle.connection;
-    idle.connection.destroy();
-    return undefined;
   }
 
   /**
@@ -260,12 +183,7 @@ export class ConnectionPool {
    * be dead.
    */
   closeIdle(since = Number.POSITIVE_INFINITY): void {
-    if (this.#dialled && this.#dialled.idleSince <= since) this.#takeDialled()?.destroy();
-    const resting = this.#idle.filter(({ idleSince }) => idleSince <= since);
-    for (const idle of resting) {
-      this.#idle.splice(this.#idle.indexOf(idle), 1);
-      idle.connection.destroy();
-    }
+    this.#idle.close(since);
   }
 
   #grant(connection: Connection): Lease {
@@ -295,7 +213,7 @@ export class ConnectionPool {
 
   #giveBack(connection: Connection, reusable: boolean): void {
     this.#busy.delete(connection);
-    if (!reusable || this.#closed || this.#isExpired(connection)) {
+    if (!reusable || this.#closed || this.#idle.isExpired(connection)) {
       connection.destroy();
       this.#serveNext(undefined);
       return;
@@ -303,161 +221,28 @@ export class ConnectionPool {
     this.#serveNext(connection);
   }
 
-  #isExpired({ open, openedAt }: Connection): boolean {
-    return open && isExpired(openedAt, this.#options.clock.monotonic(), this.#limits);
-  }
-
   #serveNext(free: Connection | undefined): void {
-    const oldest = this.#closed ? undefined : this.#waiting.shift();
-    if (oldest) {
-      const { maxIdleMs } = oldest;
-      oldest.grant(free ?? this.#takeIdle(maxIdleMs) ?? this.#takeDialled(maxIdleMs) ?? this.#open());
-      return;
-    }
+    const served =
+      !this.#closed &&
+      this.#waiting.serve((wanted) => {
+        const connection = free ?? this.#idle.take(wanted.maxIdleMs);
+        return this.#grant(this.#pick(connection, wanted));
+      });
+    if (served) return;
     if (!free) return;
     // A lease returned unused may have opened no socket; keeping it would displace an open one.
     if (!free.open) {
       free.destroy();
       return;
     }
-    this.#idle.push(this.#toIdle(free, free.openedAt));
-    while (this.#idle.length > this.#options.maxIdle) this.#idle.shift()?.connection.destroy();
+    this.#idle.keep(free);
   }
 
   /** Closes all connections and refuses waiting callers, now and later. */
   close(): void {
     this.#closed = true;
-    for (const { refuse } of this.#waiting.values()) refuse(shuttingDown());
-    this.#waiting.clear();
+    this.#waiting.refuse(shuttingDown);
     for (const connection of [...this.#busy, ...this.#detached, ...this.#detachedSlow]) connection.destroy();
     this.closeIdle();
-  }
-}
-
-interface LeaseOwner {
-  giveBack(connection: Connection, reusable: boolean): void;
-  leave(connection: Connection, slow: boolean): void;
-  slow(lease: Lease): void;
-  over(lease: Lease): void;
-  another(): Lease | undefined;
-  renew(connection: Connection): Lease | undefined;
-}
-
-/**
- * One slot of a pool, for one request. Returned once: when the response is complete, or by
- * `cancel`.
- */
-export class Lease {
-  readonly #connection: Connection;
-  readonly #owner: LeaseOwner;
-  #state: 'held' | 'sending' | 'left' | 'over' = 'held';
-  #unlink: (() => void) | undefined;
-
-  constructor(connection: Connection, places: LeaseOwner) {
-    this.#connection = connection;
-    this.#owner = places;
-  }
-
-  get warm(): boolean {
-    return this.#connection.warm;
-  }
-
-  get justAnswered(): boolean {
-    return this.#connection.justAnswered;
-  }
-
-  /** True where the connection's socket is open. */
-  get open(): boolean {
-    return this.#connection.open;
-  }
-
-  dial(): void {
-    if (this.#state === 'held') this.#connection.dial();
-  }
-
-  /** True once the slot is returned. */
-  get over(): boolean {
-    return this.#state === 'over';
-  }
-
-  /** @throws TransportFailure */
-  send(request: OutgoingRequest): Promise<Incoming> {
-    if (this.#state !== 'held') {
-      return Promise.reject(new TransportFailure(new Error('the place was given back'), 'no', false));
-    }
-    this.#state = 'sending';
-    return this.#connection.send(request, (reusable) => this.#finish(reusable));
-  }
-
-  /** Cancels the request when the signal aborts. */
-  cancelOn(signal: AbortSignal): void {
-    const cut = (): void =>
-      this.cancel(signal.reason instanceof Error ? signal.reason : new Error('aborted'));
-    this.#unlink?.();
-    this.#unlink = () => signal.removeEventListener('abort', cut);
-    signal.addEventListener('abort', cut, { once: true });
-  }
-
-  #finish(reusable: boolean): void {
-    if (this.#state === 'over') return;
-    this.#state = 'over';
-    this.#unlink?.();
-    this.#owner.over(this);
-    this.#owner.giveBack(this.#connection, reusable);
-  }
-
-  /**
-   * Call this when a client reads the response slowly: the next waiting caller takes the slot while
-   * the response goes on.
-   */
-  markSlow(): void {
-    if (this.#state === 'sending') this.#owner.slow(this);
-  }
-
-  /**
-   * Gives the slot to the next caller now; the request goes on, and its connection closes
-   * afterwards.
-   */
-  detach({ slow = false }: { slow?: boolean } = {}): void {
-    if (this.#state === 'held') this.#finish(true);
-    else if (this.#state === 'sending') {
-      this.#state = 'left';
-      this.#owner.over(this);
-      this.#owner.leave(this.#connection, slow);
-    }
-  }
-
-  /** As `detach`; false where nothing was sent yet, or all is over. */
-  yield(): boolean {
-    if (this.#state !== 'sending') return false;
-    this.detach();
-    return true;
-  }
-
-  /** A lease on a new connection of the same pool, if one is free. */
-  leaseAnother(): Lease | undefined {
-    return this.#owner.another();
-  }
-
-  /**
-   * Cuts the request and takes its slot with a new connection; undefined where the slot was
-   * returned.
-   */
-  replaceConnection(reason: Error): Lease | undefined {
-    if (this.#state !== 'sending') return undefined;
-    this.#state = 'over';
-    this.#unlink?.();
-    this.#owner.over(this);
-    this.#connection.destroy(reason);
-    return this.#owner.renew(this.#connection);
-  }
-
-  /** Cuts the request and returns the slot. Harmless when all is over. */
-  cancel(reason: Error): void {
-    if (this.#state === 'held') this.#finish(true);
-    else if (this.#state !== 'over') {
-      this.#connection.destroy(reason);
-      this.#finish(false);
-    }
   }
 }

@@ -1,4 +1,5 @@
 import { TransientMap } from '../../core/time/transient-map.ts';
+import type { ServingOrder } from '../../core/time/wait-queue.ts';
 
 /** The turn that a waiter takes: one of its group, and in the group one of its member. */
 export interface Share {
@@ -16,7 +17,8 @@ type Members<V extends object> = TransientMap<string, TransientMap<number, V>>;
  * A queue in which groups take turns, and the members within each group: a caller with a thousand
  * requests delays another by one turn. FIFO within a member; every operation takes one step.
  */
-export class FairQueue<V extends object> {
+export class FairQueue<V extends object, P> implements ServingOrder<V, P> {
+  readonly #shareOf: (place: P) => Share | undefined;
   readonly #groups = new TransientMap<string, Members<V>>();
   /**
    * Values without a share take turns with the groups. A stdio client has no others: one table for
@@ -27,12 +29,17 @@ export class FairQueue<V extends object> {
   #shared = 0;
   #ticket = 0;
 
+  constructor(shareOf: (place: P) => Share | undefined) {
+    this.#shareOf = shareOf;
+  }
+
   get size(): number {
     return this.#shared + this.#shareless.size;
   }
 
   /** @returns removes the value, unless it has had its turn. */
-  add(value: V, share?: Share): () => void {
+  add(value: V, place: P): () => void {
+    const share = this.#shareOf(place);
     const ticket = this.#ticket++;
     if (!share) {
       this.#shareless.set(ticket, value);
@@ -79,11 +86,5 @@ export class FairQueue<V extends object> {
       .values()
       .flatMap((members) => members.values().flatMap((waiting) => waiting.values()));
     return [...this.#shareless.values(), ...shared];
-  }
-
-  clear(): void {
-    this.#groups.clear();
-    this.#shareless.clear();
-    this.#shared = 0;
   }
 }

@@ -1,8 +1,8 @@
 import type { Request } from '../../core/jsonrpc/message.ts';
 import type { Clock, Timer } from '../../core/time/clock.ts';
 import { TransportFailure } from '../http/connection.ts';
-import type { Lease } from '../http/connection-pool.ts';
 import type { Incoming } from '../http/incoming.ts';
+import type { Lease } from '../http/lease.ts';
 
 /**
  * How long a kept connection may be silent before the request is sent on a new one as well. A

@@ -1,5 +1,5 @@
 import { isDeadlineError, unsentReason } from '../../core/errors/errors.ts';
-import type { Lease } from '../http/connection-pool.ts';
+import type { Lease } from '../http/lease.ts';
 
 /** How far a request has got. */
 export interface RequestProgress {

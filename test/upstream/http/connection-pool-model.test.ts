@@ -1,7 +1,8 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import type { ConnectionPool, Lease } from '../../../src/upstream/http/connection-pool.ts';
+import type { ConnectionPool } from '../../../src/upstream/http/connection-pool.ts';
 import type { Incoming } from '../../../src/upstream/http/incoming.ts';
+import type { Lease } from '../../../src/upstream/http/lease.ts';
 import { fc } from '../../support/property.ts';
 import { comesTrue, holdingServer, laneTo, sendOn } from './lane-rig.ts';
 

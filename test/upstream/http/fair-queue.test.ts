@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { FairQueue } from '../../../src/upstream/http/fair-queue.ts';
+import { FairQueue, type Share } from '../../../src/upstream/http/fair-queue.ts';
 import { fc } from '../../support/property.ts';
 
 interface Item {
@@ -7,7 +7,7 @@ interface Item {
 }
 
 function filled(entries: readonly (readonly [group: string, member: string, name: string])[]) {
-  const queue = new FairQueue<Item>();
+  const queue = new FairQueue<Item, Share | undefined>((share) => share);
   const removers = new Map<string, () => void>();
   for (const [group, member, name] of entries) removers.set(name, queue.add({ name }, { group, member }));
   const rest = (): string[] => {
@@ -20,8 +20,8 @@ function filled(entries: readonly (readonly [group: string, member: string, name
 
 describe('a fair queue', () => {
   it('without shares is first come, first served', () => {
-    const queue = new FairQueue<Item>();
-    for (const name of ['0', '', '-1']) queue.add({ name });
+    const queue = new FairQueue<Item, Share | undefined>((share) => share);
+    for (const name of ['0', '', '-1']) queue.add({ name }, undefined);
     expect([queue.shift(), queue.shift(), queue.shift(), queue.shift()]).toEqual([
       { name: '0' },
       { name: '' },
@@ -71,7 +71,7 @@ describe('a fair queue', () => {
     );
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-        const queue = new FairQueue<{ key: string; at: number }>();
+        const queue = new FairQueue<{ key: string; at: number }, Share | undefined>((share) => share);
         const model: { key: string; at: number; remove: () => void }[] = [];
         let at = 0;
         for (const each of steps) {

@@ -2,12 +2,9 @@ import type { ServerResponse } from 'node:http';
 import { setImmediate as turn } from 'node:timers/promises';
 import { systemClock } from '../../../src/core/time/clock.ts';
 import { createConnector } from '../../../src/upstream/http/connect.ts';
-import {
-  ConnectionPool,
-  type ConnectionPoolOptions,
-  type Lease,
-} from '../../../src/upstream/http/connection-pool.ts';
+import { ConnectionPool, type ConnectionPoolOptions } from '../../../src/upstream/http/connection-pool.ts';
 import type { Incoming } from '../../../src/upstream/http/incoming.ts';
+import type { Lease } from '../../../src/upstream/http/lease.ts';
 import { afterThisTest } from '../../support/cleanup.ts';
 import {
   type RecordedRequest,

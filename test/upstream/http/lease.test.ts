@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Lease } from '../../../src/upstream/http/connection-pool.ts';
+import type { Lease } from '../../../src/upstream/http/lease.ts';
 import { comesTrue, fetchOn, holdingServer, laneTo, never, sendOn, settled } from './lane-rig.ts';
 
 describe('a place is given back once', () => {
