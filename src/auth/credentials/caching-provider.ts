@@ -1,6 +1,7 @@
 import { causeText, ProxyError } from '../../core/errors/errors.ts';
 import type { Events } from '../../core/pipeline/events.ts';
 import type { Clock } from '../../core/time/clock.ts';
+import { SingleFlight } from '../../core/time/single-flight.ts';
 import { abortable, withTimeout } from '../../core/time/waits.ts';
 import {
   type Credentials,
@@ -92,8 +93,8 @@ class CachingProvider implements CredentialProvider {
   readonly #label: string;
   readonly #closing = new AbortController();
   #cached: CacheEntry | undefined;
-  #resolving: Promise<CacheEntry> | undefined;
-  #refreshing: Promise<void> | undefined;
+  readonly #resolving = new SingleFlight<CacheEntry>();
+  readonly #refreshing = new SingleFlight<void>();
   /** An edit of the files that `#cached` does not include. */
   #edited = false;
   /** The last entry, kept after `#cached` is dropped. */
@@ -125,10 +126,8 @@ class CachingProvider implements CredentialProvider {
   async refresh(rejected: Credentials, signal: AbortSignal): Promise<Credentials | undefined> {
     signal.throwIfAborted();
     if (this.#otherThan(rejected) === undefined) {
-      this.#refreshing ??= this.#refresh(rejected).finally(() => {
-        this.#refreshing = undefined;
-      });
-      await abortable(this.#refreshing, signal);
+      const { outcome } = this.#refreshing.run(() => this.#refresh(rejected));
+      await abortable(outcome, signal);
     }
     return this.#otherThan(rejected);
   }
@@ -155,7 +154,7 @@ class CachingProvider implements CredentialProvider {
 
   /** Never rejects: without other credentials the caller returns the server's answer. */
   async #refresh(rejected: Credentials): Promise<void> {
-    const joined = this.#resolving !== undefined;
+    const joined = this.#resolving.current !== undefined;
     try {
       await this.#resolve();
       // A resolution that began before the server's answer may have read the old files.
@@ -168,7 +167,7 @@ class CachingProvider implements CredentialProvider {
   }
 
   async #resolved(signal: AbortSignal): Promise<Credentials> {
-    const joined = this.#resolving !== undefined;
+    const joined = this.#resolving.current !== undefined;
     const entry = await abortable(this.#resolve(), signal);
     // A resolution that began before this call may have read the files before an edit.
     if (!joined || !this.#isEdited(entry)) return entry.credentials;
@@ -207,11 +206,11 @@ class CachingProvider implements CredentialProvider {
 
   /** One resolution for all callers. A failure is not cached. */
   #resolve(): Promise<CacheEntry> {
-    this.#resolving ??= this.#resolveNow().finally(() => {
-      this.#resolving = undefined;
-      this.#edited = false;
-    });
-    return this.#resolving;
+    return this.#resolving.run(() =>
+      this.#resolveNow().finally(() => {
+        this.#edited = false;
+      }),
+    ).outcome;
   }
 
   async #resolveNow(): Promise<CacheEntry> {

@@ -4,6 +4,7 @@ import { heapBytesOf } from '../jsonrpc/containers.ts';
 import { isObject, type JsonObject } from '../jsonrpc/message.ts';
 import { shortKey } from '../jsonrpc/short-key.ts';
 import { heapShare } from '../system/heap-share.ts';
+import { SingleFlight } from '../time/single-flight.ts';
 
 /** A tool's annotations with the protocol's defaults. They are hints, not promises. */
 export interface ToolAnnotations {
@@ -103,7 +104,7 @@ export class ToolCatalog {
   #identity = 0;
   #complete = false;
   #generation = 0;
-  #filling: Promise<void> | undefined;
+  readonly #filling = new SingleFlight<void>();
 
   get size(): number {
     return this.#definitions.size;
@@ -231,12 +232,7 @@ export class ToolCatalog {
 
   /** Reads the complete list by `fill`; concurrent callers share one run. */
   fillOnce(fill: () => Promise<void>): Promise<void> {
-    if (this.#filling) return this.#filling;
-    const filling = fill().finally(() => {
-      if (this.#filling === filling) this.#filling = undefined;
-    });
-    this.#filling = filling;
-    return filling;
+    return this.#filling.run(fill).outcome;
   }
 
   /**
@@ -252,7 +248,7 @@ export class ToolCatalog {
     this.#complete = false;
     this.#generation++;
     // Later callers need a list of after this point.
-    this.#filling = undefined;
+    this.#filling.detach();
   }
 }
 

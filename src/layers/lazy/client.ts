@@ -18,10 +18,10 @@ import {
 } from '../../core/pipeline/call.ts';
 import type { Events } from '../../core/pipeline/events.ts';
 import { resultOf, resultReply, resultText } from '../../core/pipeline/result.ts';
-import { SingleFlight } from '../../core/pipeline/single-flight.ts';
 import { CallController } from '../../core/time/call-signal.ts';
 import type { Clock } from '../../core/time/clock.ts';
-import { abortableUnsent, withTimeout } from '../../core/time/waits.ts';
+import { SingleFlight } from '../../core/time/single-flight.ts';
+import { withTimeout } from '../../core/time/waits.ts';
 import { type ListName, listChanges } from '../../core/tools/list-changes.ts';
 import { listRequest } from '../../core/tools/list-edit.ts';
 import { readPages } from '../../core/tools/list-pages.ts';
@@ -83,7 +83,7 @@ interface WaitingState {
    */
   readonly isPlaceholder: boolean;
   initialized: Notification | undefined;
-  opening: SingleFlight<void> | undefined;
+  readonly opening: SingleFlight<void>;
 }
 
 type LazyState =
@@ -126,7 +126,7 @@ export class LazyClient {
     const state = this.#state;
     if (state.kind !== 'waiting' || profile !== this.#deps.defaultProfile) return;
     if (message.kind !== 'response' && NEEDS_NO_SESSION.has(message.method)) return;
-    await abortableUnsent(this.#waitForOpening(state, call), signal);
+    await this.#waitForOpening(state, signal);
   }
 
   async #start(call: Call, request: Request): Promise<Reply> {
@@ -175,7 +175,7 @@ export class LazyClient {
       snapshot,
       isPlaceholder,
       initialized: undefined,
-      opening: undefined,
+      opening: new SingleFlight(),
     };
     this.#state = waiting;
     if (isPlaceholder) this.#retryLater(waiting, 0);
@@ -189,8 +189,7 @@ export class LazyClient {
     const ms = retries < MAX_FAST_RETRIES ? soon : SLOW_RETRY_MS;
     const retry = (): void => {
       if (this.#state !== waiting) return;
-      const call = { ...waiting.initialize, signal: new CallController().signal };
-      this.#waitForOpening(waiting, call).catch((error: unknown) => {
+      this.#waitForOpening(waiting, new CallController().signal).catch((error: unknown) => {
         const isOver = error instanceof ProxyError && error.reason === 'shutting-down';
         if (!isOver) this.#retryLater(waiting, retries + 1);
       });
@@ -206,7 +205,7 @@ export class LazyClient {
         return { kind: 'accepted' };
       }
       // Without a session no server has requested the roots.
-      const empty = message.method === 'notifications/roots/list_changed' && !waiting.opening;
+      const empty = message.method === 'notifications/roots/list_changed' && !waiting.opening.current;
       return empty ? { kind: 'accepted' } : undefined;
     }
     if (message.kind !== 'request') return undefined;
@@ -221,15 +220,8 @@ export class LazyClient {
    * One shared attempt for all calls that need the session. It ends with its last caller; the next
    * call tries again.
    */
-  #waitForOpening(waiting: WaitingState, call: Call): Promise<void> {
-    const running = waiting.opening;
-    if (running && !running.abandoned) return running.join(call);
-    const opening = new SingleFlight(call, ({ signal }) => this.#open(waiting, signal));
-    waiting.opening = opening;
-    void opening.over.then(() => {
-      if (waiting.opening === opening) waiting.opening = undefined;
-    });
-    return opening.join(call);
+  #waitForOpening(waiting: WaitingState, signal: AbortSignal): Promise<void> {
+    return waiting.opening.run((shared) => this.#open(waiting, shared)).join(signal);
   }
 
   async #open(waiting: WaitingState, shared: AbortSignal): Promise<void> {

@@ -3,7 +3,7 @@ import { paramsOf, type Request } from '../../core/jsonrpc/message.ts';
 import type { SharedResponse } from '../../core/jsonrpc/shared-response.ts';
 import { shortKey } from '../../core/jsonrpc/short-key.ts';
 import type { Call, Reply } from '../../core/pipeline/call.ts';
-import type { SingleFlight } from '../../core/pipeline/single-flight.ts';
+import type { SharedCall } from '../../core/pipeline/shared-call.ts';
 import { heapShare } from '../../core/system/heap-share.ts';
 import { listCacheKey } from '../../core/tools/list-edit.ts';
 
@@ -45,7 +45,7 @@ export interface ListOutcome {
 
 export interface PageFlight {
   readonly generation: number;
-  readonly work: SingleFlight<ListOutcome>;
+  readonly work: SharedCall<ListOutcome>;
 }
 
 export interface CachedPage {

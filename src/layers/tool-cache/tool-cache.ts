@@ -5,7 +5,7 @@ import { idKey, isId, paramsOf, type Request, statedVersion } from '../../core/j
 import { SharedResponse } from '../../core/jsonrpc/shared-response.ts';
 import type { Call, Handler, Layer, Reply } from '../../core/pipeline/call.ts';
 import type { Events } from '../../core/pipeline/events.ts';
-import { SingleFlight } from '../../core/pipeline/single-flight.ts';
+import { SharedCall } from '../../core/pipeline/shared-call.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { isOneOff, serverTtlMs, toolListOf, transientErrorOf } from '../../core/tools/cacheable.ts';
 import type { ToolCatalog } from '../../core/tools/catalog.ts';
@@ -88,7 +88,7 @@ class ToolCache {
   readonly #next: Handler;
   readonly #lists = new CachedLists();
   /** Running fetches. */
-  readonly #flights = new Set<SingleFlight<ListOutcome>>();
+  readonly #flights = new Set<SharedCall<ListOutcome>>();
   #order = 0;
 
   constructor(deps: ToolCacheDeps, next: Handler) {
@@ -124,7 +124,7 @@ class ToolCache {
     const joins =
       flight?.generation === generation && !flight.work.abandoned && !isIdentityInDoubt(call.profile);
     if (!flight || !joins) {
-      const work = new SingleFlight<ListOutcome>(call, (shared) =>
+      const work = new SharedCall<ListOutcome>(call, (shared) =>
         this.#fetch(shared, request, list, page, call),
       );
       flight = { generation, work };
@@ -138,7 +138,7 @@ class ToolCache {
     const { work } = flight;
     page.flight = flight;
     this.#flights.add(work);
-    void work.over.then(() => {
+    void work.ended.then(() => {
       this.#flights.delete(work);
       if (page.flight === flight) page.flight = undefined;
     });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Message } from '../../../src/core/jsonrpc/message.ts';
 import type { Call, Emit } from '../../../src/core/pipeline/call.ts';
-import { SingleFlight } from '../../../src/core/pipeline/single-flight.ts';
+import { SharedCall } from '../../../src/core/pipeline/shared-call.ts';
 import { CANCELLED, makeCall, messageOf, requestOf, settle } from '../../support/make-call.ts';
 
 const ORIGIN = { profile: '', gone: new Promise<void>(() => undefined) };
@@ -10,7 +10,7 @@ const ORIGIN = { profile: '', gone: new Promise<void>(() => undefined) };
 function flying(leader = makeCall(requestOf('tools/list', {}, 0))) {
   let end: (value: string) => void = () => undefined;
   let carried: Call = leader.call;
-  const flight = new SingleFlight<string>(leader.call, (call) => {
+  const flight = new SharedCall<string>(leader.call, (call) => {
     carried = call;
     return new Promise((resolve, reject) => {
       end = resolve;
@@ -53,7 +53,7 @@ describe('single flight', () => {
     leader.cancel();
     await expect(waits[0]).rejects.toMatchObject({ message: 'cut', cause: CANCELLED });
     expect(flight.abandoned).toBe(true);
-    await flight.over;
+    await flight.ended;
   });
 
   it('an aborted caller does not join a single flight', async () => {
@@ -91,8 +91,8 @@ describe('single flight', () => {
 
   it('single flight rejects for all callers alike when it fails', async () => {
     const { call } = makeCall(requestOf('tools/list'));
-    const flight = new SingleFlight<string>(call, () => Promise.reject(new Error('down')));
-    await flight.over;
+    const flight = new SharedCall<string>(call, () => Promise.reject(new Error('down')));
+    await flight.ended;
     await settle();
     await expect(flight.join(call)).rejects.toThrow('down');
   });
