@@ -1,4 +1,5 @@
 import { causeText, ProxyError } from '../core/errors/errors.ts';
+import { isTemporary } from '../core/errors/status-class.ts';
 import type { Message } from '../core/jsonrpc/message.ts';
 import type { Events } from '../core/pipeline/events.ts';
 
@@ -40,9 +41,8 @@ export function rescue(events: Events, message: Message, error: unknown): ProxyE
 }
 
 /** A client takes any error for "an old server" and uses the session era from then on. */
-function suggestsOldServer({ reason, details }: ProxyError): boolean {
+function suggestsOldServer({ reason, fault, details }: ProxyError): boolean {
   const { httpStatus } = details;
-  if (reason === 'http-status')
-    return typeof httpStatus === 'number' && (httpStatus === 429 || httpStatus >= 500);
-  return ['connect-failed', 'connection-lost', 'timeout', 'no-credentials', 'auth-rejected'].includes(reason);
+  if (reason === 'http-status') return typeof httpStatus === 'number' && isTemporary(httpStatus);
+  return fault === 'network' || fault === 'credentials' || reason === 'timeout';
 }

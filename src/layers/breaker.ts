@@ -1,5 +1,7 @@
 import { integer, timeLimit } from '../config/option.ts';
-import { causeText, type ErrorReason, ProxyError } from '../core/errors/errors.ts';
+import { type ErrorReason, errorRow, type Fault } from '../core/errors/error-table.ts';
+import { causeText, ProxyError } from '../core/errors/errors.ts';
+import { isTemporary } from '../core/errors/status-class.ts';
 import type { Layer } from '../core/pipeline/call.ts';
 import { type Failure, failureOfError, failureOfReply, isTurnedAway } from '../core/pipeline/failure.ts';
 import { type Clock, toSeconds } from '../core/time/clock.ts';
@@ -154,52 +156,23 @@ export class Breaker {
 }
 
 /**
- * The failures that count against the server. Refused credentials do not: the next caller may have
+ * The faults that count against the server. Refused credentials do not: the next caller may have
  * better ones and should see the refusal. Unsent requests do not either.
  */
-const COUNTS_AS_FAILURE: Readonly<Record<ErrorReason | 'answered', boolean | 'by status'>> = {
-  'connect-failed': true,
-  'connection-lost': true,
-  'unusable-answer': true,
-  'session-lost': true,
-  redirected: true,
-  timeout: true,
-  internal: true,
-  'http-status': 'by status',
-  answered: 'by status',
-  'auth-rejected': false,
-  'no-credentials': false,
-  'invalid-region': false,
-  'parse-error': false,
-  'invalid-request': false,
-  'shutting-down': false,
-  'line-too-long': false,
-  'too-many-waiting': false,
-  'rate-limited': false,
-  'circuit-open': false,
-  'no-session': false,
-  'tools-unknown': false,
-  'tool-refused': false,
-  'unknown-profile': false,
-  'unknown-tool': false,
-  'restart-needed': false,
-  'not-opened': false,
-  'client-refused': false,
-  'header-mismatch': false,
-  'message-too-large': false,
-  'listener-full': false,
-  'subscription-lost': false,
-  overloaded: false,
-};
+const COUNTED: ReadonlySet<Fault> = new Set<Fault>(['network', 'server', 'bug']);
+
+/** Faults of a server that works. */
+const NOT_COUNTED: ReadonlySet<ErrorReason> = new Set<ErrorReason>(['line-too-long', 'subscription-lost']);
 
 /** Whether this failure counts against the server. Pure. */
 export function countsAsFailure(failure: Failure): boolean {
-  const verdict = COUNTS_AS_FAILURE[failure.how];
-  if (verdict !== 'by status') return verdict;
-  const { status = 0 } = failure;
+  const { how, status = 0 } = failure;
+  if (how !== 'answered' && how !== 'http-status') {
+    return COUNTED.has(errorRow(how).fault) && !NOT_COUNTED.has(how);
+  }
   // A throttling server works; an open breaker would cut the retries short.
   if (isTurnedAway(failure) || status === 401 || status === 403) return false;
-  return failure.how === 'http-status' || status >= 500;
+  return how === 'http-status' || isTemporary(status);
 }
 
 /** True for a timeout before anything was sent. */

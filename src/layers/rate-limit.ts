@@ -1,5 +1,6 @@
 import { decimal, integer } from '../config/option.ts';
 import { ProxyError, unsentReason } from '../core/errors/errors.ts';
+import { asksForPause } from '../core/errors/status-class.ts';
 import type { Call, Layer, Reply } from '../core/pipeline/call.ts';
 import { errorTypeOf, isRejectedUnread } from '../core/pipeline/error-type.ts';
 import type { PerProfile } from '../core/pipeline/per-profile.ts';
@@ -230,11 +231,9 @@ function applyPause(bucket: TokenBucket, ms: number | undefined): void {
   if (ms !== undefined && ms > 0) bucket.pause(ms);
 }
 
-const ASKS_FOR_QUIET: ReadonlySet<unknown> = new Set([429, 503]);
-
 function pauseOfReply({ http }: Reply, clock: Clock): number | undefined {
   if (!http) return undefined;
-  const asks = ASKS_FOR_QUIET.has(http.status) || isRejectedUnread(errorTypeOf(http.headers));
+  const asks = asksForPause(http.status) || isRejectedUnread(errorTypeOf(http.headers));
   return asks ? retryAfterOf(http.headers, clock.now()) : undefined;
 }
 
@@ -242,6 +241,6 @@ function pauseOfReply({ http }: Reply, clock: Clock): number | undefined {
 function pauseOfError(error: unknown): number | undefined {
   if (!(error instanceof ProxyError) || error.reason !== 'http-status') return undefined;
   const { httpStatus, errorType } = error.details;
-  const asks = ASKS_FOR_QUIET.has(httpStatus) || isRejectedUnread(String(errorType ?? ''));
+  const asks = asksForPause(Number(httpStatus)) || isRejectedUnread(String(errorType ?? ''));
   return asks ? error.retryAfterMs : undefined;
 }

@@ -47,12 +47,13 @@ it('the page of the code names nothing that is not there', () => {
   const code = [
     'config/option.ts',
     'core/pipeline/call.ts',
+    'core/errors/error-table.ts',
     'core/errors/errors.ts',
     'core/pipeline/events.ts',
     'settings.ts',
   ].map(sourceText);
   const identifiers = [
-    'ERROR_CODES',
+    'ERRORS',
     'ProxyEvent',
     'OPTIONS',
     'ProxyError',

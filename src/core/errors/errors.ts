@@ -1,51 +1,9 @@
+import { ERROR_CODES, type ErrorReason, errorRow, type Fault } from './error-table.ts';
+
+export { ERROR_CODES, type ErrorReason } from './error-table.ts';
+
 /** Marks an error of the proxy, so that it is not taken for one of the server. */
 export const ERROR_SOURCE = 'mcp-sigv4-proxy';
-
-/**
- * Every error the proxy itself can answer with. -32700, -32600 and -32603 mean what JSON-RPC says;
- * the proxy's own start at -31001, because MCP reserves -32768..-32000 for JSON-RPC, for the
- * specification and for what SDKs use locally. A number, once released, keeps its meaning for ever:
- * scripts match it.
- */
-export const ERROR_CODES = {
-  'parse-error': -32700,
-  'invalid-request': -32600,
-  internal: -32603,
-  'connect-failed': -31001,
-  'connection-lost': -31002,
-  'http-status': -31003,
-  'unusable-answer': -31004,
-  'session-lost': -31005,
-  'no-credentials': -31006,
-  'auth-rejected': -31007,
-  timeout: -31008,
-  'shutting-down': -31009,
-  'line-too-long': -31010,
-  redirected: -31011,
-  'too-many-waiting': -31012,
-  'rate-limited': -31013,
-  'circuit-open': -31014,
-  'no-session': -31015,
-  'tools-unknown': -31016,
-  'tool-refused': -31017,
-  'unknown-profile': -31018,
-  'unknown-tool': -31019,
-  'restart-needed': -31020,
-  'not-opened': -31021,
-  'client-refused': -31022,
-  'message-too-large': -31023,
-  'listener-full': -31024,
-  'subscription-lost': -31025,
-  // MCP's own number: clients of 2026-07-28 know what to do about it, whoever compares headers and
-  // body.
-  'header-mismatch': -32020,
-  'invalid-region': -31026,
-  // The one exception: programs that know this overload error match its number; an option sets
-  // another.
-  overloaded: -32001,
-} as const;
-
-export type ErrorReason = keyof typeof ERROR_CODES;
 
 /**
  * How far the request got. `no`: no byte left the process. `refused`: the server rejected it before
@@ -118,6 +76,16 @@ export class ProxyError extends Error {
     return ERROR_CODES[this.reason];
   }
 
+  /** Where the cause is. */
+  get fault(): Fault {
+    return errorRow(this.reason).fault;
+  }
+
+  /** True where the text says what to do, also to a caller that waited for something else. */
+  get actionable(): boolean {
+    return errorRow(this.reason).actionable === true;
+  }
+
   /** The JSON-RPC error object that the client reads. */
   toJsonRpc(): { code: number; message: string; data: Record<string, unknown> } {
     return {
@@ -167,8 +135,7 @@ export function isFixedByUser(error: unknown): boolean {
   const seen = new Set<unknown>();
   for (let current = error; current instanceof Error && !seen.has(current); current = current.cause) {
     seen.add(current);
-    const reason = current instanceof ProxyError ? current.reason : undefined;
-    if (reason === 'no-credentials' || reason === 'auth-rejected' || reason === 'invalid-region') return true;
+    if (current instanceof ProxyError && current.fault === 'credentials') return true;
   }
   return false;
 }

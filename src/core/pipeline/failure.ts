@@ -1,4 +1,5 @@
 import { type ErrorReason, ProxyError } from '../errors/errors.ts';
+import { statusClassOf } from '../errors/status-class.ts';
 import { isObject } from '../jsonrpc/message.ts';
 import type { Reply } from './call.ts';
 import { errorTypeOf, isRejectedUnread, meaningOf } from './error-type.ts';
@@ -60,7 +61,8 @@ const THROTTLED_WORDS = /too many requests|throttl|rate.?limit|rate exceeded/i;
 export function isThrottled({ how, status, code, message, errorType }: Failure): boolean {
   if (how !== 'answered' && how !== 'http-status') return false;
   if (meaningOf(errorType) === 'throttled') return true;
-  return status === 429 || (code === THROTTLED_CODE && THROTTLED_WORDS.test(message));
+  const byStatus = status !== undefined && statusClassOf(status) === 'throttled';
+  return byStatus || (code === THROTTLED_CODE && THROTTLED_WORDS.test(message));
 }
 
 /** True where a working server rejected the request before it ran, for a temporary reason. */

@@ -1,14 +1,4 @@
-import { causeText, type ErrorReason, factsOf, ProxyError } from '../../core/errors/errors.ts';
-
-/** Errors whose own text says what to do; others get a text about the call. */
-const ACTIONABLE: ReadonlySet<ErrorReason> = new Set<ErrorReason>([
-  'no-credentials',
-  'auth-rejected',
-  'connect-failed',
-  'circuit-open',
-  'rate-limited',
-  'shutting-down',
-]);
+import { causeText, factsOf, ProxyError } from '../../core/errors/errors.ts';
 
 /** The server's protocol version differs from the one in the snapshot. */
 export const outdated = (told: unknown, now: unknown): ProxyError =>
@@ -21,7 +11,8 @@ export const outdated = (told: unknown, now: unknown): ProxyError =>
 /** The error for a call that waited for a session that could not be opened. */
 export function toOpenError(error: unknown): ProxyError {
   if (error instanceof ProxyError && error.reason === 'restart-needed') return error;
-  const actionable = error instanceof ProxyError && ACTIONABLE.has(error.reason);
+  // Others get a text about the call. Here a failed connection is the whole story.
+  const actionable = error instanceof ProxyError && (error.actionable || error.reason === 'connect-failed');
   const text = actionable
     ? error.message
     : `The MCP session could not be opened, and this call is the first to need it (--lazy): ${causeText(error)}. The call did not run; try again.`;

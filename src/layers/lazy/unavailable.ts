@@ -1,4 +1,5 @@
 import { type ErrorReason, ProxyError } from '../../core/errors/errors.ts';
+import { isTemporary } from '../../core/errors/status-class.ts';
 import { paramsOf, type Request } from '../../core/jsonrpc/message.ts';
 import type { Reply } from '../../core/pipeline/call.ts';
 import { failureOfReply } from '../../core/pipeline/failure.ts';
@@ -10,11 +11,9 @@ import { VERSION } from '../../version.ts';
 const REVISIONS: ReadonlySet<unknown> = new Set(['2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25']);
 const NEWEST = '2025-11-25';
 
-/** Failures that a later attempt would not resolve. */
+/** Failures that a later attempt would not resolve, beside bugs and faults of the request. */
 const FINAL: ReadonlySet<ErrorReason> = new Set<ErrorReason>([
   'shutting-down',
-  'internal',
-  'invalid-request',
   'restart-needed',
   'no-session',
 ]);
@@ -26,11 +25,13 @@ const FINAL: ReadonlySet<ErrorReason> = new Set<ErrorReason>([
 export function unavailability(outcome: { reply: Reply } | { error: unknown }): string | undefined {
   if ('error' in outcome) {
     const { error } = outcome;
-    return error instanceof ProxyError && !FINAL.has(error.reason) ? error.message : undefined;
+    if (!(error instanceof ProxyError) || FINAL.has(error.reason)) return undefined;
+    return error.fault === 'request' || error.fault === 'bug' ? undefined : error.message;
   }
   const failure = failureOfReply(outcome.reply, 0);
   const { status = 200, message = '' } = failure ?? {};
-  const passes = status === 401 || status === 403 || status === 408 || status === 429 || status >= 500;
+  // 401 and 403 may be resolved by the next login.
+  const passes = status === 401 || status === 403 || isTemporary(status);
   return failure && passes ? `The server answered with HTTP ${status}: ${message}` : undefined;
 }
 

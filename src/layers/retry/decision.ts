@@ -1,4 +1,5 @@
 import type { ErrorReason } from '../../core/errors/errors.ts';
+import { statusClassOf } from '../../core/errors/status-class.ts';
 import { isColdStart, meaningOf } from '../../core/pipeline/error-type.ts';
 import { type Failure, isThrottled, isTurnedAway } from '../../core/pipeline/failure.ts';
 import { isIdempotentMethod } from '../../core/pipeline/idempotent.ts';
@@ -52,60 +53,25 @@ export type FailureKind =
   /** A retry would fail the same way, or another component handles it. */
   | 'final';
 
-const KINDS: Readonly<Record<ErrorReason | 'answered', FailureKind | 'by status'>> = {
+/**
+ * The reasons that are worth another attempt. All others are final: session, credential and clock
+ * code has handled them where possible, and a retry of the proxy's own limits would only add load.
+ */
+const KINDS: Partial<Record<ErrorReason | 'answered', FailureKind | 'by status'>> = {
   'connect-failed': 'not-sent',
   'connection-lost': 'interrupted',
   'http-status': 'by status',
   answered: 'by status',
-  // Handled, where possible, by the session, credential and clock code.
-  'session-lost': 'final',
-  'subscription-lost': 'final',
-  'auth-rejected': 'final',
-  'no-credentials': 'final',
-  'invalid-region': 'final',
-  'unusable-answer': 'final',
-  redirected: 'final',
-  timeout: 'final',
-  // Limits of the proxy: a retry would only add load.
-  'no-session': 'final',
-  'tools-unknown': 'final',
-  'tool-refused': 'final',
-  'unknown-profile': 'final',
-  'unknown-tool': 'final',
-  'restart-needed': 'final',
-  'not-opened': 'final',
-  'client-refused': 'final',
-  'header-mismatch': 'final',
-  'message-too-large': 'final',
-  'listener-full': 'final',
-  'rate-limited': 'final',
-  'circuit-open': 'final',
-  overloaded: 'final',
-  'too-many-waiting': 'final',
-  'shutting-down': 'final',
-  'parse-error': 'final',
-  'invalid-request': 'final',
-  'line-too-long': 'final',
-  internal: 'final',
 };
 
 export function classifyFailure(failure: Failure): FailureKind {
-  const kind = KINDS[failure.how];
+  const kind = KINDS[failure.how] ?? 'final';
   if (kind !== 'by status') return kind;
   if (isTurnedAway(failure)) return 'turned-away';
   if (isColdStart(failure.status, failure.message)) return 'unavailable';
-  switch (failure.status) {
-    // 408 should mean a slow request, but some gateways use it for slow servers.
-    case 408:
-    case 502:
-    case 503:
-    case 504:
-      return 'unavailable';
-    case 500:
-      return 'broken';
-    default:
-      return 'final';
-  }
+  const status = statusClassOf(failure.status ?? 0);
+  // Throttling was judged above; an unspecified 5xx is shown to the client at once.
+  return status === 'unavailable' || status === 'broken' ? status : 'final';
 }
 
 export interface FailedAttempt {

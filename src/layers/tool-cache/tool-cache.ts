@@ -55,13 +55,8 @@ const LAST_GOOD_MS = 10_000;
  * told of it again.
  */
 const SLOW_MS = 1_000;
-/** Errors for which a stale list must not be served. */
-const FINAL: ReadonlySet<ErrorReason> = new Set<ErrorReason>([
-  'invalid-request',
-  'parse-error',
-  'shutting-down',
-  'restart-needed',
-]);
+/** Errors for which a stale list must not be served, beside those about the request. */
+const FINAL: ReadonlySet<ErrorReason> = new Set<ErrorReason>(['shutting-down', 'restart-needed']);
 
 /**
  * Caches tools/list by page. Concurrent calls share one request, and where the server fails, the
@@ -269,7 +264,8 @@ function toErrorOutcome(error: unknown, leader: Call): ListOutcome {
   const give = (): never => {
     throw error;
   };
-  if (!(error instanceof ProxyError) || FINAL.has(error.reason)) return { replyFor: give };
+  if (!(error instanceof ProxyError)) return { replyFor: give };
+  if (error.fault === 'request' || FINAL.has(error.reason)) return { replyFor: give };
   if (leader.httpContext && error.reason === 'session-lost') return { replyFor: give };
   return { replyFor: give, failure: { why: causeText(error), lasts: !isFixedByUser(error), heapBytes: 0 } };
 }

@@ -1,4 +1,5 @@
 import { causeText, ProxyError } from '../../core/errors/errors.ts';
+import { isTemporary, statusClassOf } from '../../core/errors/status-class.ts';
 import {
   idText,
   type Message,
@@ -753,7 +754,8 @@ function unencoded({ status, headers }: HttpFacts): HttpFacts {
  * True where a retry may help or the proxy can explain more than the body: the retry layer decides.
  */
 function isTransient(status: number, headers: HttpFacts['headers'], bytes: Buffer): boolean {
-  if (status === 408 || status === 429 || status === 500 || (status >= 502 && status <= 504)) return true;
+  // An unspecified 5xx passes as it is: the retry layer does not retry it.
+  if (isTemporary(status) && statusClassOf(status) !== 'unspecified') return true;
   const body = decodeBody(bytes) ?? '';
   return status === 402 || isColdStart(status, body) || meaningOf(errorTypeOf(headers, body)) !== undefined;
 }

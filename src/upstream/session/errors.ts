@@ -6,15 +6,6 @@ import {
   withoutLastDots,
 } from '../../core/errors/errors.ts';
 
-/** Errors whose own text says what to do. */
-const ACTIONABLE: ReadonlySet<ErrorReason> = new Set<ErrorReason>([
-  'no-credentials',
-  'auth-rejected',
-  'circuit-open',
-  'rate-limited',
-  'shutting-down',
-]);
-
 /**
  * The server has lost the new sessions too.
  * @param losses - how many sessions refused the call.
@@ -68,7 +59,7 @@ export function notOpened(profile: string, error: unknown): ProxyError {
 }
 
 const actionableReason = (error: unknown): ErrorReason | undefined =>
-  error instanceof ProxyError && ACTIONABLE.has(error.reason) ? error.reason : undefined;
+  error instanceof ProxyError && error.actionable ? error.reason : undefined;
 
 /** Without the final dot, because the sentence continues. */
 const causeOf = (error: unknown): string => withoutLastDots(causeText(error));

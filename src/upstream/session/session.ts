@@ -1,4 +1,5 @@
 import { causeText, ProxyError } from '../../core/errors/errors.ts';
+import { isTemporary } from '../../core/errors/status-class.ts';
 import {
   cancellationOf,
   type Id,
@@ -49,10 +50,7 @@ const SENDABLE = /^[\x21-\x7e]+$/;
 /** A temporary fault; the notification may safely be sent twice. */
 function isTransient(error: unknown): boolean {
   if (!(error instanceof ProxyError)) return false;
-  const status = Number(error.details.httpStatus ?? 0);
-  return (
-    error.reason === 'connection-lost' || error.reason === 'connect-failed' || status >= 500 || status === 429
-  );
+  return error.fault === 'network' || isTemporary(Number(error.details.httpStatus ?? 0));
 }
 
 export interface SessionDeps {

@@ -1,4 +1,5 @@
 import { causeText, ProxyError } from '../../core/errors/errors.ts';
+import { isTemporary } from '../../core/errors/status-class.ts';
 import {
   idText,
   isObject,
@@ -107,7 +108,7 @@ class Subscription {
     if (!this.#acknowledged) return how === 'connection-lost' || (how === 'http-status' && status > 500);
     if (how === 'connection-lost' || how === 'connect-failed') return true;
     const answered = how === 'answered' || how === 'http-status';
-    return answered && (status >= 500 || status === 429 || status === 408 || isRejectedUnread(errorType));
+    return answered && (isTemporary(status) || isRejectedUnread(errorType));
   }
 
   /** Before the acknowledgement errors pass unchanged; a reply of the server is final. */

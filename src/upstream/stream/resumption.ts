@@ -1,4 +1,5 @@
 import { ProxyError } from '../../core/errors/errors.ts';
+import { isTemporary } from '../../core/errors/status-class.ts';
 import { retryAfterOf } from '../../core/pipeline/retry-after.ts';
 import { reconnectDelay } from '../../core/time/backoff.ts';
 import type { Clock } from '../../core/time/clock.ts';
@@ -17,9 +18,6 @@ const MAX_RESUME_ATTEMPTS = 8;
 
 /** Upper bound for Retry-After: the call may be answered by then, and its own limit ends it. */
 const MAX_RETRY_AFTER_MS = 20_000;
-
-/** A temporary status, which says nothing about the stream. */
-const isTransient = (status: number): boolean => status >= 500 || status === 429 || status === 408;
 
 export interface ResumptionDeps {
   readonly transport: SignedTransport;
@@ -113,7 +111,7 @@ export class Resumption {
         return opened;
       }
       lease.cancel(new Error('not resumed'));
-      if (isTransient(response.status) && ++failures <= MAX_RESUME_ATTEMPTS) {
+      if (isTemporary(response.status) && ++failures <= MAX_RESUME_ATTEMPTS) {
         retryAfterMs = Math.min(retryAfterOf(response.headers, clock.now()) ?? 0, MAX_RETRY_AFTER_MS);
         continue;
       }

@@ -1,4 +1,5 @@
 import { causeText, ProxyError } from '../../core/errors/errors.ts';
+import { isTemporary } from '../../core/errors/status-class.ts';
 import type { Message } from '../../core/jsonrpc/message.ts';
 import { errorTypeOf, isRejectedUnread } from '../../core/pipeline/error-type.ts';
 import type { Events } from '../../core/pipeline/events.ts';
@@ -124,8 +125,8 @@ export class StandaloneStream {
       onSessionGone();
       return 'unavailable';
     }
-    // 401 and 403 may be resolved by the next login.
-    const passing = (status >= 500 && status !== 501) || [401, 403, 408, 429].includes(status);
+    // A server without such a stream may answer 501; 401 and 403 may be resolved by the next login.
+    const passing = (isTemporary(status) && status !== 501) || status === 401 || status === 403;
     return passing || turnedAway ? 'failed' : 'unavailable';
   }
 

@@ -1,5 +1,6 @@
 import { isAscii, isUtf8 } from 'node:buffer';
 import { ProxyError, type Sent } from '../../core/errors/errors.ts';
+import { mayHaveRunWith } from '../../core/errors/status-class.ts';
 import { hasMoreContainers } from '../../core/jsonrpc/containers.ts';
 import {
   BYTE_ORDER_MARK,
@@ -221,7 +222,7 @@ export function toStatusError(
   // run, and behind a 408 too, which some gateways answer when it is the server that takes too
   // long.
   const coldStart = isColdStart(status, words);
-  const inDoubt = status >= 500 || status < 300 || status === 408 || coldStart;
+  const inDoubt = mayHaveRunWith(status) || status < 300 || coldStart;
   const sent: Sent = inDoubt && !unread ? 'maybe' : 'refused';
   const fact = `HTTP ${status} from ${host}${said}`;
   const advice = meaning
