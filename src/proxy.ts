@@ -14,6 +14,7 @@ import { fillTools } from './core/tools/list-edit.ts';
 import { sessionLifetimeAt } from './endpoint/endpoint.ts';
 import { backpressure } from './layers/backpressure.ts';
 import { Breaker, breaker } from './layers/breaker.ts';
+import { recordAttempts, recordUpstream } from './layers/call-record.ts';
 import { clientName } from './layers/client-name.ts';
 import { lazy } from './layers/lazy/lazy.ts';
 import { pages } from './layers/pages.ts';
@@ -55,7 +56,7 @@ export class McpProxy {
   readonly #settings: Settings;
   readonly #wiring: Wiring;
   readonly #withMetadata: Layer;
-  readonly #openingLayers = new PerProfile(() => this.#createOpeningLayers());
+  readonly #openingLayers = new PerProfile((profile) => this.#createOpeningLayers(profile));
   readonly #upstream: Upstream;
   readonly #passThrough: PassThrough;
   readonly #handler: Handler;
@@ -136,17 +137,21 @@ export class McpProxy {
       // request.
       pages({ how: this.#settings.pages, maxLineBytes: this.#settings.maxLine, clock, events }),
       // Outside the rate limit: a slot covers a whole call with its retries.
-      ...(limiters ? [backpressure(limiters)] : []),
+      ...(limiters ? [backpressure(limiters, events)] : []),
+      // Inside the slot: the queue is no part of the call to the server; its retries are.
+      recordUpstream(clock),
       // Inside the slot, outside the rate limit: a retry waits for its turn. Openings have their
       // own retry.
       retry({ ...this.#wiring.retryDeps(), refreshTools: (call) => this.#refreshHints(call) }),
       // Every attempt counts.
-      ...(buckets ? [when((call) => !isInitialize(call), rateLimit(buckets))] : []),
+      ...(buckets ? [when((call) => !isInitialize(call), rateLimit(buckets, events))] : []),
       // Innermost: sees the server's own lists.
       toolKnowledge({
         ...this.#wiring.toolDeps(),
         knownTo: (profile) => this.#wiring.toolsKnownTo(profile),
       }),
+      // One attempt and nothing else.
+      recordAttempts(clock),
     ];
   }
 
@@ -203,14 +208,15 @@ export class McpProxy {
   }
 
   /** The layers around each `initialize`: metadata, retry, breaker, rate limit. */
-  #createOpeningLayers(): readonly Layer[] {
+  #createOpeningLayers(profile: string): readonly Layer[] {
     const { breakerThreshold: threshold, breakerReset } = this.#settings;
-    const { clock, buckets } = this.#wiring;
-    const circuit = new Breaker({ threshold, resetMs: breakerReset * SECOND_MS, clock });
+    const { clock, events, buckets } = this.#wiring;
+    const resetMs = breakerReset * SECOND_MS;
+    const circuit = new Breaker({ profile, threshold, resetMs, clock, events });
     const repeated = retry({ ...this.#wiring.retryDeps(), opening: true });
     // Callers in the queue may depend on this session, so `initialize` goes first. HTTP clients
     // open theirs independently.
-    const rate = buckets ? [when(isInitialize, rateLimit(buckets, isOfStdio))] : [];
+    const rate = buckets ? [when(isInitialize, rateLimit(buckets, events, isOfStdio))] : [];
     return [this.#withMetadata, repeated, breaker(circuit), ...rate];
   }
 

@@ -3,11 +3,6 @@ import { isTemporary } from '../core/errors/status-class.ts';
 import type { Message } from '../core/jsonrpc/message.ts';
 import type { Events } from '../core/pipeline/events.ts';
 
-/** Abort reason of a call that needs no answer, because its client cancelled it or has gone. */
-export class Abandoned extends Error {
-  override readonly name = 'Abandoned';
-}
-
 /**
  * The only place that turns a thrown error into the error that a client receives. Unexpected errors
  * are logged and replaced by a generic one.

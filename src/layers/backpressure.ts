@@ -1,6 +1,8 @@
 import { integer, timeLimit } from '../config/option.ts';
 import { ERROR_CODES, ProxyError, unsentReason } from '../core/errors/errors.ts';
-import type { Layer } from '../core/pipeline/call.ts';
+import type { Call, Layer } from '../core/pipeline/call.ts';
+import { addWait, targetOf } from '../core/pipeline/call-record.ts';
+import type { Events } from '../core/pipeline/events.ts';
 import type { PerProfile } from '../core/pipeline/per-profile.ts';
 import type { Clock } from '../core/time/clock.ts';
 import { WaitQueue } from '../core/time/wait-queue.ts';
@@ -65,6 +67,11 @@ export class OverloadedError extends ProxyError {
     this.#at = at;
   }
 
+  /** The limiter when it refused. */
+  get at(): LimiterSnapshot {
+    return this.#at;
+  }
+
   override get code(): number {
     return this.#code;
   }
@@ -123,6 +130,10 @@ export class Limiter {
 
   constructor(options: LimiterOptions) {
     this.#options = options;
+  }
+
+  get clock(): Clock {
+    return this.#options.clock;
   }
 
   get active(): number {
@@ -207,14 +218,23 @@ export class Limiter {
  * @param limiters - one per profile: calls that hang with one must never stand in the way of
  * another, whose server may be well.
  */
-export function backpressure(limiters: Pick<PerProfile<Limiter>, 'of'>): Layer {
+export function backpressure(limiters: Pick<PerProfile<Limiter>, 'of'>, events: Events): Layer {
   return (next) =>
     async function backpressure(call) {
-      const { message, signal } = call;
+      const { message, signal, record } = call;
       if (message.kind !== 'request' || message.method !== 'tools/call') return next(call);
-      const entered = limiters.of(call.profile).enter(signal);
-      const slot =
-        entered instanceof Promise ? await withHeldDeadline(entered, call.deadline.hold()) : entered;
+      const limiter = limiters.of(call.profile);
+      let slot: Slot;
+      try {
+        const entered = limiter.enter(signal);
+        slot =
+          entered instanceof Promise
+            ? await addWait(record, 'queueMs', limiter.clock, withHeldDeadline(entered, call.deadline.hold()))
+            : entered;
+      } catch (error) {
+        if (error instanceof OverloadedError) reportOverload(events, call, error);
+        throw error;
+      }
       try {
         // The call may have been cancelled since the grant; its handler must not start then.
         if (signal.aborted) throw unsentReason(signal.reason);
@@ -223,6 +243,16 @@ export function backpressure(limiters: Pick<PerProfile<Limiter>, 'of'>): Layer {
         slot.release();
       }
     };
+}
+
+function reportOverload(events: Events, { profile, message }: Call, { overload, at }: OverloadedError): void {
+  events.emit({
+    type: 'call.overloaded',
+    profile,
+    tool: targetOf(message) ?? '',
+    reason: overload,
+    ...at,
+  });
 }
 
 /** The call's deadline is held while it is queued. */

@@ -3,6 +3,7 @@ import { type ErrorReason, errorRow, type Fault } from '../core/errors/error-tab
 import { causeText, ProxyError } from '../core/errors/errors.ts';
 import { isTemporary } from '../core/errors/status-class.ts';
 import type { Layer } from '../core/pipeline/call.ts';
+import type { Events } from '../core/pipeline/events.ts';
 import { type Failure, failureOfError, failureOfReply, isTurnedAway } from '../core/pipeline/failure.ts';
 import { type Clock, toSeconds } from '../core/time/clock.ts';
 
@@ -85,7 +86,9 @@ const admits = (state: BreakerState, attempt: BreakerAttempt): boolean =>
   state.is === 'closed' || (state.is === 'half-open' && state.probe === attempt);
 
 export interface BreakerOptions extends BreakerLimits {
+  readonly profile: string;
   readonly clock: Clock;
+  readonly events: Events;
 }
 
 /** An estimate while a probe runs; most end soon. */
@@ -97,10 +100,14 @@ const MAX_CAUSE_CHARACTERS = 300;
 export class Breaker {
   readonly clock: Clock;
   readonly #limits: BreakerLimits;
+  readonly #profile: string;
+  readonly #events: Events;
   #state: BreakerState = { is: 'closed', failures: 0 };
 
-  constructor({ clock, ...limits }: BreakerOptions) {
+  constructor({ clock, events, profile, ...limits }: BreakerOptions) {
     this.clock = clock;
+    this.#events = events;
+    this.#profile = profile;
     this.#limits = limits;
   }
 
@@ -112,7 +119,12 @@ export class Breaker {
   enter(): BreakerAttempt {
     const attempt: BreakerAttempt = {};
     this.#apply({ is: 'asks', attempt, now: this.clock.monotonic() });
-    if (!admits(this.#state, attempt)) throw this.#refusal();
+    if (!admits(this.#state, attempt)) {
+      const refusal = this.#refusal();
+      const { retryAfterMs = 0 } = refusal;
+      this.#events.emit({ type: 'breaker.refused', profile: this.#profile, retryAfterMs });
+      throw refusal;
+    }
     return attempt;
   }
 
@@ -134,7 +146,22 @@ export class Breaker {
   }
 
   #apply(input: BreakerInput): void {
-    this.#state = nextState(this.#state, input, this.#limits);
+    const before = this.#state;
+    this.#state = nextState(before, input, this.#limits);
+    this.#report(before, this.#state);
+  }
+
+  #report(before: BreakerState, after: BreakerState): void {
+    if (before === after) return;
+    const [profile, from] = [this.#profile, before.is];
+    if (after.is === 'open' && from !== 'open') {
+      const { failures, cause } = after;
+      this.#events.emit({ type: 'breaker.opened', profile, from, failures, cause });
+    } else if (after.is === 'half-open' && from !== 'closed') {
+      this.#events.emit({ type: 'breaker.half-opened', profile, from });
+    } else if (after.is === 'closed' && from !== 'closed') {
+      this.#events.emit({ type: 'breaker.closed', profile, from });
+    }
   }
 
   #refusal(): ProxyError {

@@ -3,7 +3,9 @@ import { ProxyError, unsentReason } from '../core/errors/errors.ts';
 import { asksForPause } from '../core/errors/status-class.ts';
 import type { Call, Layer, Reply } from '../core/pipeline/call.ts';
 import { errorTypeOf, isRejectedUnread } from '../core/pipeline/error-type.ts';
+import type { Events } from '../core/pipeline/events.ts';
 import type { PerProfile } from '../core/pipeline/per-profile.ts';
+import { awaitTurn } from '../core/pipeline/rate-turn.ts';
 import { retryAfterOf } from '../core/pipeline/retry-after.ts';
 import { type Clock, type Timer, toSeconds } from '../core/time/clock.ts';
 import { FifoOrder, type Waiter, WaitQueue } from '../core/time/wait-queue.ts';
@@ -204,16 +206,28 @@ export class TokenBucket {
  */
 export function rateLimit(
   buckets: Pick<PerProfile<TokenBucket>, 'of'>,
+  events: Events,
   isAwaited: (call: Call) => boolean = () => false,
 ): Layer {
   return (next) =>
     async function rateLimit(call) {
-      const { message, signal } = call;
+      const { message, signal, profile } = call;
       if (message.kind !== 'request' || message.method === 'ping') return next(call);
-      const bucket = buckets.of(call.profile);
-      const turn = bucket.take(signal, { ahead: isAwaited(call), remainingMs: call.deadline.remainingMs });
+      const bucket = buckets.of(profile);
+      const { clock } = bucket;
+      const waiting = (): number => bucket.waiting;
+      let turn: Promise<void> | undefined;
+      try {
+        turn = bucket.take(signal, { ahead: isAwaited(call), remainingMs: call.deadline.remainingMs });
+      } catch (error) {
+        if (!signal.aborted) {
+          const refused = { by: 'option', outcome: 'refused', ms: 0, waiting: waiting() } as const;
+          events.emit({ type: 'rate.limited', profile, ...refused });
+        }
+        throw error;
+      }
       if (turn) {
-        await turn;
+        await awaitTurn(turn, call, { events, clock, by: 'option', waiting });
         if (signal.aborted) throw unsentReason(signal.reason);
       }
       try {

@@ -30,7 +30,7 @@ export interface Maintained {
   /** Its replacement is being opened. */
   readonly due: boolean;
   /** It is to be replaced. */
-  readonly outdated?: boolean;
+  readonly outdated?: false | 'recycled' | 'drain';
 }
 
 export interface MaintenancePlan<M> {

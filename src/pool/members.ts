@@ -1,8 +1,9 @@
+import type { SessionCloseReason } from '../core/pipeline/events.ts';
 import type { Clock } from '../core/time/clock.ts';
 import type { Maintained } from './maintenance.ts';
 
-/** How a lease ended: `broken` where the item is not to be used again. */
-export type LeaseOutcome = 'ok' | 'broken';
+/** How a lease ended; other than `ok`, the item is not to be used again. */
+export type LeaseOutcome = 'ok' | 'broken' | 'unhealthy';
 
 export interface SessionLease<T> {
   readonly item: T;
@@ -27,8 +28,15 @@ export interface PoolMember<T> extends Maintained {
   usedAt: number;
   healthyAt: number;
   due: boolean;
-  /** To be replaced. It serves until its successor is open, or the pool can close it. */
-  outdated: boolean;
+  /**
+   * Why it is to be replaced, or false. It serves until its successor is open, or the pool can
+   * close it.
+   */
+  outdated: false | 'recycled' | 'drain';
+  /** Why it is leaving. */
+  closeReason: SessionCloseReason;
+  /** Leases of callers so far. */
+  borrowed: number;
   /** `leaving`: not leased any more, closed with its last lease. `gone`: closed. */
   state: 'serving' | 'leaving' | 'gone';
 }
@@ -38,7 +46,7 @@ export interface PoolMembersDeps<T> {
   readonly callsPerItem: number;
   /** True past the lifetime: such an item is not leased. */
   readonly isExpired: (member: PoolMember<T>) => boolean;
-  readonly close: (item: T) => Promise<void>;
+  readonly close: (item: T, reason: SessionCloseReason) => Promise<void>;
   /** An item has been closed. */
   readonly onClosed: () => void;
   /** Something came back or went away. */
@@ -117,6 +125,8 @@ export class PoolMembers<T> {
       healthyAt: now,
       due: false,
       outdated: false,
+      closeReason: 'closed',
+      borrowed: 0,
       state: 'serving',
     });
   }
@@ -130,7 +140,10 @@ export class PoolMembers<T> {
   /** @param touch - false where it does not count as use, and the item grows old all the same. */
   lease(member: PoolMember<T>, touch = true): SessionLease<T> {
     member.leases++;
-    if (touch) this.#touch(member);
+    if (touch) {
+      member.borrowed++;
+      this.#touch(member);
+    }
     const unuse = this.hold(member);
     let held = true;
     return {
@@ -141,7 +154,7 @@ export class PoolMembers<T> {
         held = false;
         member.leases--;
         if (touch) this.#touch(member);
-        if (how === 'broken') this.retire(member);
+        if (how !== 'ok') this.retire(member, how);
         else member.healthyAt = this.#deps.clock.monotonic();
         unuse();
       },
@@ -162,8 +175,9 @@ export class PoolMembers<T> {
   }
 
   /** Stops leasing the item and closes it after its last lease. */
-  retire(member: PoolMember<T>): void {
+  retire(member: PoolMember<T>, reason: SessionCloseReason): void {
     if (member.state !== 'serving') return;
+    member.closeReason = reason;
     this.#remove(member);
     member.state = 'leaving';
     this.#leaving.add(member);
@@ -175,7 +189,7 @@ export class PoolMembers<T> {
     if (member.state === 'gone') return;
     this.detach(member);
     this.#leaving.add(member);
-    this.closeLate(member.item, () => this.#leaving.delete(member));
+    this.closeLate(member.item, () => this.#leaving.delete(member), member.closeReason);
   }
 
   closeAll(): void {
@@ -183,9 +197,9 @@ export class PoolMembers<T> {
   }
 
   /** Closes an item that is no longer needed. */
-  closeLate(item: T, over: () => void = () => undefined): void {
+  closeLate(item: T, over: () => void = () => undefined, reason: SessionCloseReason = 'closed'): void {
     const closing = this.#deps
-      .close(item)
+      .close(item, reason)
       .catch(() => undefined)
       .then(() => {
         over();

@@ -1,4 +1,5 @@
 import { isTimeout, shuttingDown } from '../core/errors/errors.ts';
+import type { SessionCloseReason, SessionOpenReason } from '../core/pipeline/events.ts';
 import { fullJitter } from '../core/time/backoff.ts';
 import { CallController } from '../core/time/call-signal.ts';
 import type { Clock, Timer } from '../core/time/clock.ts';
@@ -22,11 +23,33 @@ export interface PoolDeps<T> {
    * Opens an item under the pool's signal, because it serves all callers. Bounded in time; settles
    * soon after an abort.
    */
-  readonly open: (signal: AbortSignal) => Promise<T>;
+  readonly open: (signal: AbortSignal, reason: SessionOpenReason) => Promise<T>;
   /** Called once per item, bounded in time. The item counts until this is done. */
-  readonly close: (item: T) => Promise<void>;
+  readonly close: (item: T, reason: SessionCloseReason) => Promise<void>;
   readonly probe: (item: T, method: string, signal: AbortSignal) => Promise<ProbeResult>;
   readonly openFailed?: (error: unknown) => void;
+  /** Called after each health check. */
+  readonly checked?: (item: T, healthy: boolean, error: unknown) => void;
+}
+
+/** The items that serve, and the callers that wait for one. */
+export interface PoolCounts {
+  /** Items with at least one lease. */
+  readonly active: number;
+  readonly idle: number;
+  readonly opening: number;
+  readonly waiting: number;
+}
+
+/** What is known of one item that serves. */
+export interface PoolItem<T> {
+  readonly item: T;
+  readonly leases: number;
+  /** Leases so far. */
+  readonly borrowed: number;
+  /** Monotonic. */
+  readonly openedAt: number;
+  readonly usedAt: number;
 }
 
 /** Waits before the next try to open an item, where the last one failed. */
@@ -71,6 +94,8 @@ export class Pool<T> {
   readonly #ending = new CallController();
   readonly #reserved = new Set<ReservedSlot>();
   #adopted = false;
+  /** Items that failed their health check and have no successor yet. */
+  #unhealthy = 0;
   #failures = 0;
   #lastFailure: unknown;
   /** While it runs, no item is opened ahead of need. */
@@ -104,6 +129,29 @@ export class Pool<T> {
 
   get waiting(): number {
     return this.#waiting.length;
+  }
+
+  get counts(): PoolCounts {
+    const { serving } = this.#members;
+    let active = 0;
+    for (const { leases } of serving) if (leases > 0) active++;
+    return {
+      active,
+      idle: serving.length - active,
+      opening: this.#pendingCount,
+      waiting: this.waiting,
+    };
+  }
+
+  /** Describes the serving items, least recently used first. */
+  describe(): readonly PoolItem<T>[] {
+    return this.#members.serving.map(({ item, leases, borrowed, openedAt, usedAt }) => ({
+      item,
+      leases,
+      borrowed,
+      openedAt,
+      usedAt,
+    }));
   }
 
   /** Items that accept calls, most recently used last. */
@@ -171,7 +219,7 @@ export class Pool<T> {
   discard(item: T): void {
     const member = this.#members.find(item);
     if (!member) return;
-    this.#members.retire(member);
+    this.#members.retire(member, 'broken');
     this.#advance();
   }
 
@@ -182,7 +230,7 @@ export class Pool<T> {
   drain(): void {
     if (this.#ending.signal.aborted) return;
     for (const opening of this.#openings) opening.stale = true;
-    for (const member of this.#members.serving) member.outdated = true;
+    for (const member of this.#members.serving) member.outdated = 'drain';
     this.#advance();
   }
 
@@ -213,7 +261,7 @@ export class Pool<T> {
    */
   readonly #advance = (): void => {
     if (this.#ending.signal.aborted) return;
-    for (const member of this.#members.expired) this.#members.retire(member);
+    for (const member of this.#members.expired) this.#members.retire(member, 'expired');
     this.#replaceOutdated();
     while (this.#waiting.length > 0) {
       const member = this.#members.withRoom;
@@ -273,7 +321,7 @@ export class Pool<T> {
       const unused = member.uses === 0;
       if (fresh >= this.#floor) {
         // Surplus items need no successor.
-        if (unused || !this.#isFull) this.#members.retire(member);
+        if (unused || !this.#isFull) this.#members.retire(member, member.outdated || 'drain');
         continue;
       }
       if (this.#backoff || this.#pendingCount > 0) return;
@@ -283,7 +331,7 @@ export class Pool<T> {
         return;
       }
       if (unused && serving.length >= this.#floor && this.#members.size <= this.#deps.limits.max) {
-        this.#members.retire(member);
+        this.#members.retire(member, member.outdated || 'drain');
         return;
       }
     }
@@ -313,17 +361,18 @@ export class Pool<T> {
 
   #open(insteadOf?: PoolMember<T>): void {
     const controller = new CallController();
+    const reason = insteadOf?.outdated || this.#reasonToOpen();
     // One microtask later, so that `open` cannot call back into a running decision.
     const done = Promise.resolve()
-      .then(() => this.#deps.open(controller.signal))
+      .then(() => this.#deps.open(controller.signal, reason))
       .then(
         (item) => {
           this.#forget(opening);
           this.#itemOpened(item);
           // Last, so that closing the former one finds the new one.
-          if (insteadOf) this.#members.retire(insteadOf);
+          if (insteadOf) this.#members.retire(insteadOf, insteadOf.outdated || 'drain');
           const member = opening.stale ? this.#members.find(item) : undefined;
-          if (member) member.outdated = true;
+          if (member) member.outdated = 'drain';
           this.#advance();
         },
         (error: unknown) => {
@@ -343,6 +392,13 @@ export class Pool<T> {
       unwanted: undefined,
     };
     this.#openings.add(opening);
+  }
+
+  #reasonToOpen(): SessionOpenReason {
+    if (this.waiting > 0) return 'demand';
+    if (this.#unhealthy === 0) return 'minimum';
+    this.#unhealthy--;
+    return 'unhealthy';
   }
 
   #forget(opening: PendingOpening): void {
@@ -411,23 +467,32 @@ export class Pool<T> {
   #sweep(): void {
     const { limits, clock } = this.#deps;
     const { recycle, evict, probe } = planSweep(this.#members.serving, limits, clock.monotonic());
-    for (const member of evict) this.#members.retire(member);
-    if (recycle) recycle.outdated = true;
+    for (const member of evict) this.#members.retire(member, 'idle');
+    if (recycle) recycle.outdated = 'recycled';
     for (const member of probe) void this.#check(member);
     this.#advance();
   }
 
   /** Probes under a lease, so that the item is neither assigned nor closed meanwhile. */
   async #check(member: PoolMember<T>): Promise<void> {
-    const { limits, clock, probe } = this.#deps;
+    const { limits, clock, probe, checked } = this.#deps;
     const { item, release } = this.#members.lease(member, false);
+    let failure: unknown;
     const check = { methods: limits.healthMethods, timeoutMs: limits.healthTimeoutMs, clock };
     const healthy = await isHealthy(
       check,
-      (method, signal) => probe(item, method, signal),
+      (method, signal) =>
+        probe(item, method, signal).catch((error: unknown) => {
+          failure = error;
+          throw error;
+        }),
       this.#ending.signal,
     );
-    release(healthy ? 'ok' : 'broken');
+    if (!this.#ending.signal.aborted) {
+      checked?.(item, healthy, healthy ? undefined : failure);
+      if (!healthy) this.#unhealthy++;
+    }
+    release(healthy ? 'ok' : 'unhealthy');
   }
 
   #capacityError(waitedMs: number): Error {

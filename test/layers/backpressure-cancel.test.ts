@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { Events } from '../../src/core/pipeline/events.ts';
 import { backpressure } from '../../src/layers/backpressure.ts';
 import { occupied, limited as setUp } from '../support/limited.ts';
 import { CANCELLED, makeToolCall, RESULT, settle } from '../support/make-call.ts';
@@ -25,7 +26,10 @@ describe('a cancelled call', () => {
   it('gives its place to the oldest in line at once, though its handler has not noticed yet', async () => {
     const { limiter } = setUp({ queueSize: 2 });
     const begun: unknown[] = [];
-    const deaf = backpressure({ of: () => limiter })(({ message }) => {
+    const deaf = backpressure(
+      { of: () => limiter },
+      new Events(),
+    )(({ message }) => {
       begun.push(message.json.id);
       return new Promise(() => undefined);
     });

@@ -79,7 +79,10 @@ describe('a call that finds a place', () => {
 
   it('gives its place back where the handler throws before it returns a promise', async () => {
     const { limiter } = setUp();
-    const broken = backpressure({ of: () => limiter })(() => {
+    const broken = backpressure(
+      { of: () => limiter },
+      new Events(),
+    )(() => {
       throw new TypeError('no promise');
     });
     await expect(broken(makeToolCall().call)).rejects.toThrow('no promise');
@@ -255,7 +258,7 @@ describe('the places', () => {
     const limits = { maxConcurrent: 1, queueSize: 1, queueTimeoutMs: 5_000, errorCode: -32001, clock };
     const limiters = new PerProfile(() => new Limiter(limits));
     const server = new HeldHandler();
-    const handler = backpressure(limiters)(server.handle);
+    const handler = backpressure(limiters, new Events())(server.handle);
     const send = (profile: string, id: number | string) =>
       handler({ ...makeToolCall(id).call, profile }).catch((error: unknown) => error);
     void send('hangs', 0);
@@ -280,9 +283,10 @@ describe('the reference load', () => {
       errorCode: -32001,
       clock,
     });
-    const second = backpressure({ of: () => limiter })(
-      () => new Promise((resolve) => clock.schedule(1_000, () => resolve(RESULT))),
-    );
+    const second = backpressure(
+      { of: () => limiter },
+      new Events(),
+    )(() => new Promise((resolve) => clock.schedule(1_000, () => resolve(RESULT))));
     const ends: string[] = [];
     const calls = Array.from({ length: 30 }, (_, at) =>
       second(makeToolCall(at).call).then(

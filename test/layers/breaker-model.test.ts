@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { ProxyError } from '../../src/core/errors/errors.ts';
+import { Events } from '../../src/core/pipeline/events.ts';
 import { Breaker, breaker } from '../../src/layers/breaker.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { HeldHandler } from '../support/held-handler.ts';
@@ -69,7 +70,13 @@ it('lets through exactly who may go, and is never wedged, whatever ends when', a
       fc.array(step, { maxLength: 60 }),
       async (threshold, steps) => {
         const clock = new FakeClock();
-        const circuit = new Breaker({ threshold, resetMs: RESET_MS, clock });
+        const circuit = new Breaker({
+          threshold,
+          resetMs: RESET_MS,
+          clock,
+          profile: '',
+          events: new Events(),
+        });
         const server = new HeldHandler();
         const handler = breaker(circuit)(server.handle);
         const model = new Model(threshold);

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { readOption } from '../../src/config/option.ts';
 import { type ErrorReason, ProxyError } from '../../src/core/errors/errors.ts';
 import type { Reply } from '../../src/core/pipeline/call.ts';
+import { Events } from '../../src/core/pipeline/events.ts';
 import { failureOfError, failureOfReply } from '../../src/core/pipeline/failure.ts';
 import { Breaker, breaker, breakerOptions, countsAsFailure } from '../../src/layers/breaker.ts';
 import { FakeClock } from '../support/fake-clock.ts';
@@ -10,7 +11,7 @@ import { answerOf, CANCELLED, makeCall, messageOf, RESULT, requestOf } from '../
 
 function setUp({ threshold = 2, resetMs = 30_000 } = {}) {
   const clock = new FakeClock();
-  const circuit = new Breaker({ threshold, resetMs, clock });
+  const circuit = new Breaker({ threshold, resetMs, clock, profile: '', events: new Events() });
   const server = new HeldHandler();
   const handler = breaker(circuit)(server.handle);
   const open = (made = makeCall(requestOf('initialize', {}))) =>

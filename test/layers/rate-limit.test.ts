@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { readOption } from '../../src/config/option.ts';
 import { ProxyError } from '../../src/core/errors/errors.ts';
+import { Events } from '../../src/core/pipeline/events.ts';
 import { PerProfile } from '../../src/core/pipeline/per-profile.ts';
 import { burstOf, rateLimit, rateLimitOptions, TokenBucket } from '../../src/layers/rate-limit.ts';
 import { FakeClock } from '../support/fake-clock.ts';
@@ -21,7 +22,7 @@ function setUp({ rate = 10, burst = 1 } = {}) {
   const clock = new FakeClock();
   const bucket = new TokenBucket({ ratePerSecond: rate, burst, clock });
   const server = new HeldHandler();
-  const handler = rateLimit({ of: () => bucket })(server.handle);
+  const handler = rateLimit({ of: () => bucket }, new Events())(server.handle);
   const send = (made: MadeCall = makeToolCall()) => handler(made.call).catch((error: unknown) => error);
   const many = (count: number) => Array.from({ length: count }, (_, at) => send(makeToolCall(at - 1)));
   return { clock, bucket, server, send, many };
@@ -150,7 +151,7 @@ describe('a waiting request', () => {
 describe('what those in line wait for themselves', () => {
   it('goes before them all, by itself in order, and takes a token all the same', async () => {
     const { clock, bucket, server, many } = setUp({ rate: 10 });
-    const ahead = rateLimit({ of: () => bucket }, () => true)(server.handle);
+    const ahead = rateLimit({ of: () => bucket }, new Events(), () => true)(server.handle);
     void many(3);
     const awaited = [makeToolCall('awaited 1'), makeToolCall('awaited 2')];
     for (const { call } of awaited) void ahead(call);
@@ -168,7 +169,7 @@ describe('what those in line wait for themselves', () => {
     void many(31);
     expect(await send()).toMatchObject({ reason: 'rate-limited' });
     const made = makeToolCall('awaited');
-    void rateLimit({ of: () => bucket }, () => true)(server.handle)(made.call);
+    void rateLimit({ of: () => bucket }, new Events(), () => true)(server.handle)(made.call);
     await clock.advance(1_000);
     expect(server.begun.at(-1)?.message.json.id).toBe('awaited');
   });
@@ -211,7 +212,7 @@ it('the buckets of two profiles know nothing of each other', async () => {
   const clock = new FakeClock();
   const buckets = new PerProfile(() => new TokenBucket({ ratePerSecond: 10, burst: 1, clock }));
   const server = new HeldHandler();
-  const handler = rateLimit(buckets)(server.handle);
+  const handler = rateLimit(buckets, new Events())(server.handle);
   const send = (profile: string) => handler({ ...makeToolCall('').call, profile });
   const throttledOne = send('throttled');
   server.running[0]?.finish(throttled('20'));

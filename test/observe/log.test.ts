@@ -25,7 +25,15 @@ async function logged(level: LogLevel, emitted: readonly ProxyEvent[], format = 
 const ONE_OF_EACH: readonly ProxyEvent[] = [
   { type: 'message.received', kind: 'request', method: 'ping', id: '0', text: '{}' },
   { type: 'connection.opened', profile: '', lane: 'request' },
-  { type: 'session.opened', profile: '', protocolVersion: '2025-11-25', hasId: true },
+  {
+    type: 'session.opened',
+    profile: '',
+    session: 'h',
+    reason: 'client',
+    protocolVersion: '2025-11-25',
+    hasId: true,
+    ms: 5,
+  },
   { type: 'call.failed', method: 'ping', id: '', reason: 'timeout', message: 'late' },
   { type: 'internal.fault', where: 'ping', message: 'x is undefined' },
 ];
@@ -53,10 +61,10 @@ describe('the level', () => {
   it('error has nothing to say of a run that works, and opens no file', async () => {
     await logged('error', [
       ...ONE_OF_EACH.slice(0, 3),
-      { type: 'credentials.resolved', profile: '', providerName: 'env', expiresAt: undefined },
+      { type: 'credentials.resolved', profile: '', providerName: 'env', expiresAt: undefined, ms: 1 },
       { type: 'client.gone', how: 'stdin ended' },
       { type: 'proxy.draining', inFlight: 0 },
-      { type: 'session.closed', profile: '', how: 'deleted' },
+      { type: 'session.closed', profile: '', session: 'h', reason: 'closed', how: 'deleted', ageMs: 1 },
     ]);
     await expect(stat(file)).rejects.toThrow('ENOENT');
   });

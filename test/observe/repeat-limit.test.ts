@@ -6,6 +6,7 @@ import { FakeClock } from '../support/fake-clock.ts';
 const refused = (address: string, message = 'no'): ProxyEvent => ({
   type: 'client.refused',
   status: 401,
+  reason: 'client-refused',
   message,
   address,
   token: undefined,

@@ -1,3 +1,4 @@
+import { Events } from '../../src/core/pipeline/events.ts';
 import { backpressure, Limiter, type LimiterOptions } from '../../src/layers/backpressure.ts';
 import { FakeClock } from './fake-clock.ts';
 import { HeldHandler } from './held-handler.ts';
@@ -17,7 +18,7 @@ export function limited(options: Partial<LimiterOptions> = {}) {
     ...options,
   });
   const server = new HeldHandler();
-  const handler = backpressure({ of: () => limiter })(server.handle);
+  const handler = backpressure({ of: () => limiter }, new Events())(server.handle);
   const send = (made: MadeCall = makeToolCall()) => handler(made.call).catch((error: unknown) => error);
   return { clock, limiter, server, handler, send };
 }

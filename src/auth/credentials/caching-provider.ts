@@ -214,11 +214,12 @@ class CachingProvider implements CredentialProvider {
   }
 
   async #resolveNow(): Promise<CacheEntry> {
-    const { clock } = this.#options;
+    const { clock, events } = this.#options;
     const closing = this.#closing.signal;
     closing.throwIfAborted();
     this.#retryAt =
       clock.monotonic() + REFRESH_RETRY_MS * (1 + REFRESH_RETRY_JITTER * (2 * clock.random() - 1));
+    const since = clock.monotonic();
     const stop = new AbortController();
     const onClose = (): void => stop.abort(closing.reason);
     closing.addEventListener('abort', onClose, { once: true });
@@ -226,17 +227,21 @@ class CachingProvider implements CredentialProvider {
       const resolving = withTimeout(clock, MAX_RESOLVE_MS, (late) =>
         abortable(resolveCredentials({ ...this.#options, signal: stop.signal }), late),
       );
-      return this.#store(await abortable(resolving, closing));
+      return this.#store(await abortable(resolving, closing), since);
     } catch (error) {
       closing.throwIfAborted();
-      throw this.#toProxyError(error);
+      const failure = this.#toProxyError(error);
+      const ms = clock.monotonic() - since;
+      events.emit({ type: 'credentials.failed', profile: this.#label, message: failure.message, ms });
+      throw failure;
     } finally {
       closing.removeEventListener('abort', onClose);
       stop.abort();
     }
   }
 
-  #store({ credentials, stamps }: Resolved): CacheEntry {
+  /** @param since - when its resolution began (monotonic). */
+  #store({ credentials, stamps }: Resolved, since: number): CacheEntry {
     const now = this.#options.clock.now();
     const entry: CacheEntry = {
       credentials,
@@ -250,11 +255,11 @@ class CachingProvider implements CredentialProvider {
     this.#cached = entry;
     this.#last = entry;
     if (before === undefined || !sameCredentials(before.credentials, credentials))
-      this.#report(entry, before);
+      this.#report(entry, before, this.#options.clock.monotonic() - since);
     return entry;
   }
 
-  #report({ credentials, madeFrom }: CacheEntry, before: CacheEntry | undefined): void {
+  #report({ credentials, madeFrom }: CacheEntry, before: CacheEntry | undefined, ms: number): void {
     const { events, onIdentityChange } = this.#options;
     const { principal, secretAccessKey, sessionToken, expiration, providerName = '' } = credentials;
     // A refresh keeps files and identity. Other files may mean another identity with the same
@@ -264,7 +269,7 @@ class CachingProvider implements CredentialProvider {
     events.emit({ type: 'secret.known', value: secretAccessKey });
     if (sessionToken !== undefined) events.emit({ type: 'secret.known', value: sessionToken });
     const expiresAt = expiration?.toISOString();
-    events.emit({ type: 'credentials.resolved', profile: this.#label, providerName, expiresAt });
+    events.emit({ type: 'credentials.resolved', profile: this.#label, providerName, expiresAt, ms });
   }
 
   #toProxyError(error: unknown): ProxyError {

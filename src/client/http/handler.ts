@@ -17,6 +17,7 @@ import {
   statedVersion,
 } from '../../core/jsonrpc/message.ts';
 import { type InvalidMessage, readLine } from '../../core/jsonrpc/parse.ts';
+import { Abandoned } from '../../core/pipeline/abandoned.ts';
 import {
   type Call,
   type Handler,
@@ -25,14 +26,17 @@ import {
   type Reply,
   type RequestHeaders,
 } from '../../core/pipeline/call.ts';
+import type { CallRecord } from '../../core/pipeline/call-record.ts';
 import type { Events } from '../../core/pipeline/events.ts';
 import { type BareRequest, deriveHttpContext, type HttpExchange } from '../../core/pipeline/http-context.ts';
+import { beginRecord, endRecord, endRecordWith } from '../../core/pipeline/record-call.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { settleWithin } from '../../core/time/waits.ts';
 import { listKeyOf } from '../../core/tools/list-pages.ts';
 import { startHeartbeat } from '../heartbeat.ts';
-import { Abandoned, rescue } from '../rescue.ts';
+import { rescue } from '../rescue.ts';
 import { type TimeLimits, timeLimitFor, timeoutError } from '../time-limit.ts';
+import { sampleAnswer } from './answer-sample.ts';
 import { batchRefusal } from './batch.ts';
 import { type HttpCall, HttpCalls } from './in-flight.ts';
 import { HttpResponse } from './response.ts';
@@ -137,13 +141,16 @@ export class HttpHandler {
     client: string,
     answer: HttpResponse,
   ): Promise<void> {
+    const record = this.#beginRecord(message, exchange, client);
     const refusal = this.#refusalFor([message]) ?? this.#headerMismatch(message, exchange.headers);
     if (refusal) {
+      this.#endRecord(record, { error: refusal });
       answer.fail(refusal, message.kind === 'request' ? idText(message) : undefined);
       return DONE;
     }
     if (isStream(message) && !answer.acceptsEvents) {
       const error = new ProxyError('invalid-request', NEEDS_EVENTS, { sent: 'no' });
+      this.#endRecord(record, { error });
       answer.fail(error, message.kind === 'request' ? idText(message) : undefined, NOT_ACCEPTABLE);
       return DONE;
     }
@@ -156,7 +163,7 @@ export class HttpHandler {
     }
     // Some servers answer a notification that names a request's method.
     const read = message.kind !== 'response' && this.#needsMessage(message.method);
-    const done = this.#runLayers(message, exchange, client, answer, !read);
+    const done = this.#runLayers(message, exchange, client, answer, { passes: !read, record });
     // A server may keep the stream of a cancelled request open, which would occupy its connection.
     if (cancelled) {
       void settleWithin(this.#deps.clock, CANCEL_GRACE_MS, done).then(() =>
@@ -166,6 +173,25 @@ export class HttpHandler {
     return done.then((outcome) =>
       this.#finish({ message, answer, client, headers: exchange.headers }, outcome),
     );
+  }
+
+  #beginRecord(message: Message, { headers, caller }: HttpExchange, id: string): CallRecord | undefined {
+    const { events, profile, clock } = this.#deps;
+    if (!events.observesCalls || message.kind !== 'request') return undefined;
+    const client = { id, inSession: Boolean(headers['mcp-session-id']), ...caller };
+    const userAgent = headers['user-agent'];
+    return beginRecord(events, { transport: 'http', request: message, client, userAgent, profile, clock });
+  }
+
+  #endRecord(record: CallRecord | undefined, outcome: CallOutcome): void {
+    if (!record) return;
+    const { events, clock } = this.#deps;
+    if ('error' in outcome) {
+      endRecordWith(events, clock, record, outcome.error);
+      return;
+    }
+    if (outcome.reply.kind === 'answer') record.answered(outcome.reply.message);
+    endRecord(events, clock, record);
   }
 
   #firstHeaderMismatch(
@@ -218,7 +244,7 @@ export class HttpHandler {
     exchange: HttpExchange,
     client: string,
     answer: HttpResponse,
-    passes: boolean,
+    { passes, record }: { readonly passes: boolean; readonly record?: CallRecord | undefined },
   ): Promise<CallOutcome> {
     const { events, limits, handler, clock, heartbeatMs: everyMs } = this.#deps;
     if (!passes) answer.expectMessages();
@@ -236,16 +262,20 @@ export class HttpHandler {
     }
     const { signal } = entry.controller;
     exchange.onGone(() => entry.controller.abort(new Abandoned('the client has gone')));
+    let outcome: CallOutcome | undefined;
     try {
-      return {
+      outcome = {
         reply: await settleOrAbort(
-          handler(this.#createCall(message, entry, exchange, answer, passes)),
+          handler(this.#createCall(message, entry, exchange, answer, { passes, record })),
           signal,
         ),
       };
+      return outcome;
     } catch (error) {
-      return { error };
+      outcome = { error };
+      return outcome;
     } finally {
+      if (record && outcome) this.#endRecord(record, outcome);
       entry.heartbeat?.stop();
       entry.tap?.close();
       this.#calls.remove(entry);
@@ -257,7 +287,7 @@ export class HttpHandler {
     entry: HttpCall,
     exchange: HttpExchange,
     answer: HttpResponse,
-    passes: boolean,
+    { passes, record }: { readonly passes: boolean; readonly record?: CallRecord | undefined },
   ): Call {
     const headers = this.#deps.toUpstreamHeaders(exchange.headers);
     const leaving = (): void => {
@@ -282,11 +312,14 @@ export class HttpHandler {
         await answer.sendEvent(below.text);
       },
       deadline: message.kind === 'request' ? entry.deadline : NO_DEADLINE,
+      ...(record ? { record } : {}),
       httpContext: passes
         ? {
             headers,
             onSend: leaving,
-            pass: (head) => answer.pass(hideUnauthorized(head)),
+            pass: record
+              ? (head) => sampleAnswer(record, head, answer.pass(hideUnauthorized(head)))
+              : (head) => answer.pass(hideUnauthorized(head)),
             onAnswer: () => entry.heartbeat?.stop(),
             onAnswered: () => answer.markAnswered(),
             onResumable: () => answer.markResumable(),
@@ -329,7 +362,7 @@ export class HttpHandler {
       breakOff: () => undefined,
     };
     const discarded = new HttpResponse(discarding, { clock: this.#deps.clock, keepaliveMs: 0 });
-    void this.#runLayers(message, discarding, client, discarded, true).then((outcome) => {
+    void this.#runLayers(message, discarding, client, discarded, { passes: true }).then((outcome) => {
       if ('error' in outcome) rescue(this.#deps.events, message, outcome.error);
     });
   }
@@ -398,7 +431,8 @@ export class HttpHandler {
       elements.map(async (element) => {
         if (element.kind === 'invalid')
           return errorResponse(element.error.toJsonRpc(), element.id?.text).text;
-        const outcome = await this.#runLayers(element, exchange, client, answer, false);
+        const record = this.#beginRecord(element, exchange, client);
+        const outcome = await this.#runLayers(element, exchange, client, answer, { passes: false, record });
         if ('reply' in outcome)
           return outcome.reply.kind === 'answer' ? outcome.reply.message.text : undefined;
         failure ??= outcome.error;

@@ -60,6 +60,7 @@ export interface HttpHandlers {
 /** A rejected request, or bytes that are not a request. */
 export interface RefusedRequest {
   readonly status: number;
+  readonly reason: string;
   readonly message: string;
   readonly address: string;
   /** The name of the token that it presented. */
@@ -378,7 +379,7 @@ export class HttpListener {
     { status, headers, error }: HttpRefusal,
     caller: Caller,
   ): void {
-    this.#options.onRefused({ status, message: error.message, ...caller });
+    this.#options.onRefused({ status, reason: error.reason, message: error.message, ...caller });
     const body = errorBody(error);
     const { origin } = request.headers;
     const readable = status === 403 ? {} : corsHeaders(origin);
@@ -397,6 +398,7 @@ export class HttpListener {
     const address = this.#connections.addressOf(socket);
     this.#options.onRefused({
       status: refusal.status,
+      reason: refusal.error.reason,
       message: refusal.error.message,
       address,
       token: undefined,

@@ -1,5 +1,6 @@
 import { ProxyError } from '../../core/errors/errors.ts';
 import { type Id, idKey, type Request, statedVersion } from '../../core/jsonrpc/message.ts';
+import type { CallRecord } from '../../core/pipeline/call-record.ts';
 import { heapShare } from '../../core/system/heap-share.ts';
 import type { CallController } from '../../core/time/call-signal.ts';
 import { TransientMap } from '../../core/time/transient-map.ts';
@@ -27,6 +28,7 @@ export interface InFlight {
   /** True once it was passed to the layers; the server may know it. */
   started: boolean;
   settled: boolean;
+  readonly record?: CallRecord | undefined;
 }
 
 /** The requests in flight, each id once, within the memory bounds. */

@@ -14,6 +14,7 @@ import {
   type Response,
 } from '../../core/jsonrpc/message.ts';
 import { type InvalidMessage, readLine } from '../../core/jsonrpc/parse.ts';
+import { Abandoned } from '../../core/pipeline/abandoned.ts';
 import {
   type Batch,
   type Call,
@@ -24,12 +25,13 @@ import {
   type Reply,
 } from '../../core/pipeline/call.ts';
 import type { Events } from '../../core/pipeline/events.ts';
+import { beginRecord, endRecord, endRecordWith } from '../../core/pipeline/record-call.ts';
 import { heapShare } from '../../core/system/heap-share.ts';
 import { CallController } from '../../core/time/call-signal.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { Countdown } from '../deadline.ts';
 import { type Heartbeat, startHeartbeat } from '../heartbeat.ts';
-import { Abandoned, rescue } from '../rescue.ts';
+import { rescue } from '../rescue.ts';
 import { type TimeLimits, timeLimitFor, timeoutError } from '../time-limit.ts';
 import { ClientWriter, type Send } from './client-writer.ts';
 import { type InFlight, InFlightRequests, isStateless } from './in-flight.ts';
@@ -63,6 +65,8 @@ const MAX_WRITTEN_CHARACTERS = heapShare(32 * 1024 * 1024);
  * come from answers that the proxy gives itself, such as lists that it has kept.
  */
 const MAX_UNREAD_CHARACTERS = heapShare(256 * 1024 * 1024);
+
+const CANCELLED = new Abandoned('cancelled by the client');
 
 /**
  * The connection of one client. Gives every message its signal, deadline and turn, and every
@@ -141,8 +145,11 @@ export class Relay {
   }
 
   #handleRequest(request: Request, batch: Batch | undefined): void {
+    const { events, client, profile, clock } = this.#deps;
+    const record = beginRecord(events, { transport: 'stdio', request, client, profile, clock });
     const refused = this.#refusalFor(request);
     if (refused) {
+      endRecordWith(events, clock, record, refused);
       this.#writer.write(
         errorResponse(
           refused.toJsonRpc(),
@@ -163,6 +170,7 @@ export class Relay {
       silent: false,
       started: false,
       settled: false,
+      record,
     };
     this.#inFlight.add(entry);
     if (token !== undefined) entry.heartbeat = this.#startHeartbeat(entry);
@@ -175,6 +183,7 @@ export class Relay {
       deadline: entry.deadline,
       room: () => this.#roomFor(entry),
       ...(batch ? { batch } : {}),
+      ...(record ? { record } : {}),
     };
     const { signal } = entry.controller;
     // An abort settles the call wherever it waits. With a client to answer, one turn later: the
@@ -244,6 +253,7 @@ export class Relay {
   }
 
   #finish(entry: InFlight, reply: Reply): void {
+    if (reply.kind === 'answer' && !entry.silent && !entry.settled) entry.record?.answered(reply.message);
     if (!this.#settle(entry)) return;
     if (reply.kind === 'answer') this.#write(reply.message);
     else this.#rescue(entry, new TypeError('a request was accepted without an answer'));
@@ -266,19 +276,27 @@ export class Relay {
   }
 
   #fail(entry: InFlight, error: unknown): void {
-    if (!this.#settle(entry)) return;
+    if (!this.#settle(entry, error)) return;
     this.#rescue(entry, error);
   }
 
   /** Removes the call, once. @returns false where no answer is to be written. */
-  #settle(entry: InFlight): boolean {
+  #settle(entry: InFlight, error?: unknown): boolean {
     if (entry.settled) return false;
     entry.settled = true;
+    this.#endRecord(entry, error);
     entry.deadline.stop();
     entry.heartbeat?.stop();
     this.#inFlight.remove(entry);
     this.#checkIdle();
     return !entry.silent && !this.#gone;
+  }
+
+  #endRecord({ record, silent }: InFlight, error: unknown): void {
+    const { events, clock } = this.#deps;
+    if (silent) endRecordWith(events, clock, record, CANCELLED);
+    else if (error === undefined) endRecord(events, clock, record);
+    else endRecordWith(events, clock, record, error);
   }
 
   #rescue({ request }: InFlight, error: unknown): void {

@@ -9,8 +9,8 @@ import {
   type Request,
   type Response,
 } from '../../core/jsonrpc/message.ts';
+import { Abandoned } from '../../core/pipeline/abandoned.ts';
 import type { Emit, Origin } from '../../core/pipeline/call.ts';
-import { Abandoned } from '../rescue.ts';
 import type { ClientWriter } from './client-writer.ts';
 import { type InFlight, type InFlightRequests, isStateless } from './in-flight.ts';
 import type { ServerRequests } from './server-requests.ts';

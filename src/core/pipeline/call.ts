@@ -1,4 +1,7 @@
 import type { Id, Message, Response } from '../jsonrpc/message.ts';
+import type { CallRecord, Client } from './call-record.ts';
+
+export type { Client };
 
 /**
  * The upstream session or exchange that a server's message came from, so that the answer finds its
@@ -52,17 +55,6 @@ export interface Deadline {
 /** For messages without a time limit: notifications, and requests of the proxy. */
 export const NO_DEADLINE: Deadline = { remainingMs: Number.POSITIVE_INFINITY, hold: () => () => undefined };
 
-/** The connection that a call came from: one stdio client, or one of many HTTP clients. */
-export interface Client {
-  readonly id: string;
-  /** The network address of an HTTP client; absent on stdio. */
-  readonly address?: string;
-  /** The name of the token that an HTTP client presented. */
-  readonly token?: string | undefined;
-  /** True where `id` identifies a session that the client named, not one request. */
-  readonly inSession?: boolean;
-}
-
 /** Identifies one batch line (revision 2025-03-26), whose members are posted together. */
 export type Batch = Readonly<Record<never, never>>;
 
@@ -102,6 +94,8 @@ export interface Call {
   readonly fresh?: boolean;
   /** True for a tools/call whose tool is known to read only, or to be idempotent. */
   readonly idempotent?: boolean;
+  /** Present where an observer measures calls: what waits for the call adds its time here. */
+  readonly record?: CallRecord | undefined;
   /**
    * The HTTP exchange of the call; absent on stdio. A layer's own call gets `deriveHttpContext`.
    */

@@ -1,8 +1,39 @@
+import type { CallRecord } from './call-record.ts';
+
+/** Why a session was opened. `recovery`: the server had lost its predecessor. */
+export type SessionOpenReason =
+  | 'client'
+  | 'profile'
+  | 'recovery'
+  | 'demand'
+  | 'minimum'
+  | 'unhealthy'
+  | 'recycled'
+  | 'drain';
+
+/**
+ * Why a session ended. `closed`: its client or the proxy left, or it was replaced by its client.
+ */
+export type SessionCloseReason =
+  | 'closed'
+  | 'lost'
+  | 'expired'
+  | 'idle'
+  | 'recycled'
+  | 'drain'
+  | 'unhealthy'
+  | 'broken';
+
 /**
  * What components report. Observers (log, metrics) subscribe; no behaviour depends on them. Times
- * are in milliseconds, sizes in bytes.
+ * are in milliseconds, sizes in bytes. `call` is the number of a call's `CallRecord`, `session` a
+ * hash of its id, `exchange` a number that the events of one HTTP request share.
  */
 export type ProxyEvent =
+  /** With `observesCalls` only, as are all events with one of the three. */
+  | { type: 'call.begun'; record: CallRecord }
+  /** Once for each `call.begun`. The record is complete. */
+  | { type: 'call.ended'; record: CallRecord }
   | { type: 'client.line-invalid'; reason: string; bytes: number }
   | { type: 'client.response-unexpected'; id: string }
   | { type: 'client.cancel-unknown'; id: string }
@@ -11,6 +42,7 @@ export type ProxyEvent =
   | {
       type: 'client.refused';
       status: number;
+      reason: string;
       message: string;
       address: string;
       /** The name of the token that it presented. */
@@ -42,13 +74,83 @@ export type ProxyEvent =
   | { type: 'message.sent'; kind: string; method: string | undefined; id: string | undefined; text: string }
   | { type: 'call.failed'; method: string; id: string; reason: string; message: string }
   | { type: 'call.cancelled'; method: string; id: string; by: 'client' | 'deadline' }
-  | { type: 'call.retried'; method: string; id: string; attempt: number; afterMs: number; reason: string }
+  | {
+      type: 'call.retried';
+      profile: string;
+      call: number | undefined;
+      method: string;
+      id: string;
+      attempt: number;
+      afterMs: number;
+      reason: string;
+    }
+  | {
+      type: 'call.overloaded';
+      profile: string;
+      tool: string;
+      reason: 'concurrency_limit' | 'queue_full' | 'queue_timeout';
+      active: number;
+      queued: number;
+      maxConcurrent: number;
+      queueSize: number;
+      queueTimeoutMs: number;
+    }
+  | { type: 'server.throttled'; profile: string; method: string; retryAfterMs: number | undefined }
+  /** A request waited for its turn, or was refused. `server`: the rate that the server accepts. */
+  | {
+      type: 'rate.limited';
+      profile: string;
+      by: 'option' | 'server';
+      outcome: 'waited' | 'refused' | 'cancelled';
+      ms: number;
+      waiting: number;
+    }
+  | { type: 'breaker.opened'; profile: string; from: 'closed' | 'half-open'; failures: number; cause: string }
+  | { type: 'breaker.half-opened'; profile: string; from: 'open' | 'half-open' }
+  | { type: 'breaker.closed'; profile: string; from: 'open' | 'half-open' }
+  | { type: 'breaker.refused'; profile: string; retryAfterMs: number }
   | { type: 'rate.learned'; profile: string; ratePerSecond: number; waiting: number }
   | { type: 'probe.failed'; reason: string; message: string }
   | { type: 'notification.failed'; method: string; message: string }
   | { type: 'tool.invalid'; profile: string; name: string; reason: string }
-  | { type: 'session.opened'; profile: string; protocolVersion: string; hasId: boolean }
-  | { type: 'session.closed'; profile: string; how: string }
+  | {
+      type: 'session.opened';
+      profile: string;
+      session: string;
+      reason: SessionOpenReason;
+      protocolVersion: string;
+      hasId: boolean;
+      ms: number;
+    }
+  /** Once for each `session.opened`. */
+  | {
+      type: 'session.closed';
+      profile: string;
+      session: string;
+      reason: SessionCloseReason;
+      how: string;
+      ageMs: number;
+    }
+  /** A tool call has a session of a pool. `active` and `idle` count sessions. */
+  | {
+      type: 'session.borrowed';
+      profile: string;
+      session: string;
+      call: number | undefined;
+      waitMs: number;
+      active: number;
+      idle: number;
+    }
+  | {
+      type: 'session.returned';
+      profile: string;
+      session: string;
+      call: number | undefined;
+      broken: boolean;
+      active: number;
+      idle: number;
+    }
+  | { type: 'session.checked'; profile: string; session: string; healthy: boolean; error: string | undefined }
   | { type: 'session.lost'; profile: string }
   | { type: 'session.not-ours'; message: string }
   | { type: 'session.open-failed'; profile: string; message: string }
@@ -59,16 +161,56 @@ export type ProxyEvent =
   | { type: 'stream.ended'; profile: string; how: string }
   | { type: 'upstream.message-dropped'; profile: string; reason: string }
   | { type: 'upstream.other-id'; profile: string; method: string; id: string }
-  | { type: 'http.request'; profile: string; method: string; lane: string; bytes: number; attempt: number }
-  | { type: 'http.response'; profile: string; status: number; ms: number; contentType: string; date: string }
+  | {
+      type: 'http.request';
+      profile: string;
+      exchange: number;
+      call: number | undefined;
+      method: string;
+      lane: string;
+      bytes: number;
+      attempt: number;
+      signed: boolean;
+    }
+  | {
+      type: 'http.response';
+      profile: string;
+      exchange: number;
+      call: number | undefined;
+      status: number;
+      ms: number;
+      contentType: string;
+      date: string;
+    }
+  /** Once for each `http.request`: its body has arrived, or it failed. `bytes` as received. */
+  | {
+      type: 'http.ended';
+      profile: string;
+      exchange: number;
+      call: number | undefined;
+      status: number | undefined;
+      bytes: number;
+      ms: number;
+      error: string | undefined;
+    }
   | { type: 'http.failed'; profile: string; message: string }
   | { type: 'connection.awaited'; profile: string; message: string }
+  /** A request has waited for a connection, or left while it waited. */
+  | { type: 'connection.waited'; profile: string; call: number | undefined; lane: string; ms: number }
   | { type: 'connection.opened'; profile: string; lane: string }
   | { type: 'connection.closed'; profile: string; lane: string }
   | { type: 'connection.silent'; profile: string; lane: string }
   | { type: 'auth.rejected'; profile: string; verdict: string; message: string; again: boolean }
   | { type: 'clock.corrected'; offsetMs: number }
-  | { type: 'credentials.resolved'; profile: string; providerName: string; expiresAt: string | undefined }
+  | {
+      type: 'credentials.resolved';
+      profile: string;
+      providerName: string;
+      expiresAt: string | undefined;
+      ms: number;
+    }
+  /** Once for each resolution without a result, also where the previous credentials stay in use. */
+  | { type: 'credentials.failed'; profile: string; message: string; ms: number }
   | { type: 'credentials.refresh-failed'; profile: string; message: string }
   | { type: 'credentials.missing'; profile: string; message: string }
   | { type: 'secret.known'; value: string; lasting?: boolean }
@@ -93,6 +235,8 @@ export type Observer = (event: ProxyEvent) => void;
 export interface ObserverOptions {
   /** Events of every message, with its text. True by default. */
   readonly detailed?: boolean;
+  /** Events of every call and HTTP request, without their texts. By default as `detailed`. */
+  readonly calls?: boolean;
   /**
    * `secret.known`, which contains the secret. False by default, so that no observer prints keys by
    * accident.
@@ -105,17 +249,27 @@ export class Events {
   readonly #observers: Observer[] = [];
   readonly #secretObservers: Observer[] = [];
   #detailed = false;
+  #calls = false;
 
   /** True where an observer wants per-message events; otherwise building them is wasted work. */
   get detailed(): boolean {
     return this.#detailed;
   }
 
+  /** True where an observer wants per-call events; otherwise nothing of a call is measured. */
+  get observesCalls(): boolean {
+    return this.#calls;
+  }
+
   /** Calls `observer` synchronously with every event from now on; its exceptions are ignored. */
-  subscribe(observer: Observer, { detailed = true, secrets = false }: ObserverOptions = {}): void {
+  subscribe(
+    observer: Observer,
+    { detailed = true, calls = detailed, secrets = false }: ObserverOptions = {},
+  ): void {
     this.#observers.push(observer);
     if (secrets) this.#secretObservers.push(observer);
     this.#detailed ||= detailed;
+    this.#calls ||= calls;
   }
 
   emit(event: ProxyEvent): void {

@@ -10,9 +10,11 @@ import {
   type Reply,
   tapEmit,
 } from '../../core/pipeline/call.ts';
+import { addWait } from '../../core/pipeline/call-record.ts';
 import type { Events } from '../../core/pipeline/events.ts';
 import { type Failure, failureOfError, failureOfReply, isThrottled } from '../../core/pipeline/failure.ts';
 import type { PerProfile } from '../../core/pipeline/per-profile.ts';
+import { awaitTurn } from '../../core/pipeline/rate-turn.ts';
 import { sleep } from '../../core/time/waits.ts';
 import type { AdaptiveRate } from './adaptive-rate.ts';
 import { classifyFailure, decideNotificationRetry, decideRetry, type RetryLimits } from './decision.ts';
@@ -102,7 +104,8 @@ export function retry(deps: RetryDeps): Layer {
           ahead: opening || attempt > 1,
         });
         if (turn) {
-          const refusal = await turn.then(
+          const waiting = (): number => paced?.waiting ?? 0;
+          const refusal = await awaitTurn(turn, call, { events, clock, by: 'server', waiting }).then(
             () => undefined,
             (error: unknown) => ({ error }),
           );
@@ -123,6 +126,11 @@ export function retry(deps: RetryDeps): Layer {
         const failure =
           'reply' in outcome ? failureOfReply(outcome.reply, clock.now()) : failureOfError(outcome.error);
         if (paced) reportToRate(paced, outcome, failure, sentAt);
+        if (failure && isThrottled(failure)) {
+          const { method } = message;
+          const { retryAfterMs } = failure;
+          events.emit({ type: 'server.throttled', profile: call.profile, method, retryAfterMs });
+        }
         // A request that an earlier attempt may have run must not be reported as unsent.
         if (signal.aborted && 'error' in outcome) {
           const { error } = outcome;
@@ -157,8 +165,18 @@ export function retry(deps: RetryDeps): Layer {
         mayHaveRun ||= kind !== 'not-sent' && kind !== 'turned-away';
         const { afterMs } = decision;
         const { method, id } = message;
-        events.emit({ type: 'call.retried', method, id: String(id), attempt, afterMs, reason: kind });
-        await sleep(clock, afterMs, signal).catch((reason: unknown) => {
+        events.emit({
+          type: 'call.retried',
+          profile: call.profile,
+          call: call.record?.number,
+          method,
+          id: String(id),
+          attempt,
+          afterMs,
+          reason: kind,
+        });
+        const slept = sleep(clock, afterMs, signal);
+        await addWait(call.record, 'backoffMs', clock, slept).catch((reason: unknown) => {
           throw afterFailure(mayHaveRun ? reason : unsentReason(reason, 'it waited to be sent again'), last);
         });
         const holds = await hintsHold(kind, message, call, deps);

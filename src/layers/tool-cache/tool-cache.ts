@@ -235,7 +235,7 @@ class ToolCache {
 
   #report({ profile }: Call, from: 'server' | 'another-call' | 'cache' | 'last-good'): void {
     const { events } = this.#deps;
-    if (events.detailed) events.emit({ type: 'tools.listed', profile, from });
+    if (events.observesCalls) events.emit({ type: 'tools.listed', profile, from });
   }
 }
 

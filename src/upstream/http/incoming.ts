@@ -54,6 +54,10 @@ export class Incoming implements HttpFacts {
   #maxBytes: BodyLimit | undefined;
   /** Called for every chunk: any byte shows that the server is alive. */
   onChunk: (() => void) | undefined;
+  /** Called once, when the last byte has arrived, or with what cut the response. */
+  onOver: ((error: Error | undefined) => void) | undefined;
+  /** Bytes that have arrived, as encoded. */
+  receivedBytes = 0;
   #state: 'open' | 'ended' | { readonly error: Error } = 'open';
   #wake: (() => void) | undefined;
   #whole: Promise<Buffer> | undefined;
@@ -75,6 +79,7 @@ export class Incoming implements HttpFacts {
   push(chunk: Buffer): void {
     if (this.#state !== 'open') return;
     this.onChunk?.();
+    this.receivedBytes += chunk.length;
     this.#unread.append(chunk);
     const limit = this.#maxBytes;
     if (limit !== undefined) {
@@ -97,12 +102,18 @@ export class Incoming implements HttpFacts {
   }
 
   end(): void {
-    if (this.#state === 'open') this.#state = 'ended';
+    if (this.#state === 'open') {
+      this.#state = 'ended';
+      this.onOver?.(undefined);
+    }
     this.#signal();
   }
 
   fail(error: Error): void {
-    if (this.#state === 'open') this.#state = { error };
+    if (this.#state === 'open') {
+      this.#state = { error };
+      this.onOver?.(error);
+    }
     this.#signal();
   }
 

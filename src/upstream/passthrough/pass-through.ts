@@ -167,6 +167,7 @@ export class PassThrough {
       hedgeAfterMs: request && hedgeAfterMsOf([request]),
       opensSession: request?.method === 'initialize',
       share: shareOf(client),
+      record: call.record,
     });
   };
 
@@ -206,6 +207,7 @@ export class PassThrough {
       hedgeAfterMs,
       opensSession,
       share,
+      record,
     }: Omit<TransportRequest, 'signal' | 'onAttempt'>,
   ): Promise<Reply> {
     const { clock } = this.#deps;
@@ -263,6 +265,7 @@ export class PassThrough {
         hedgeAfterMs,
         opensSession,
         share,
+        record,
         admits,
         affinity:
           (id === undefined ? undefined : this.#affinities.get(id)) ?? exchange.transport.newAffinity(),

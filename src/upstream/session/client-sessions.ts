@@ -8,6 +8,7 @@ import {
   valueTextAt,
 } from '../../core/jsonrpc/message.ts';
 import type { Call, Emit, Layer, Reply } from '../../core/pipeline/call.ts';
+import { addWait } from '../../core/pipeline/call-record.ts';
 import type { Events } from '../../core/pipeline/events.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { settleWithin } from '../../core/time/waits.ts';
@@ -201,7 +202,7 @@ export class ClientSessions {
     // Duplicates occur only among sessions of one profile.
     const opening = { ...own, isDuplicate: limits && createDuplicateDetector(clock) };
     try {
-      const session = await this.#opener.open(opening, until);
+      const session = await this.#opener.open(opening, until, undefined, 'profile');
       if (until.aborted) {
         await session.close();
         throw until.reason;
@@ -232,7 +233,8 @@ export class ClientSessions {
   }
 
   async #sendCall(call: Call, sendOn: (session: Session) => Promise<Reply>): Promise<Reply> {
-    if (this.#newerOpening()) await this.#followPrimary(call.signal);
+    if (this.#newerOpening())
+      await addWait(call.record, 'sessionMs', this.#deps.clock, this.#followPrimary(call.signal));
     const { pool } = this.#sessions;
     const { message } = call;
     if (pool && message.kind === 'request' && isPooledCall(message)) {
@@ -248,7 +250,7 @@ export class ClientSessions {
     const send = pool ? (on: Session) => pool.withHold(on, () => sendOn(on)) : sendOn;
     let { session } = this.#sessions;
     // Also after a failed attempt: the server may be back.
-    if (this.#sessions.isBroken) session = await this.#sessions.waitForReplacement(session, call.signal);
+    if (this.#sessions.isBroken) session = await this.#waitForReplacement(session, call);
     let reply: Reply | undefined;
     for (let resends: Resends | undefined; !reply; ) {
       try {
@@ -262,7 +264,7 @@ export class ClientSessions {
         resends ??= new Resends(this.#deps.clock, call);
         await resends.waitAfter(error);
         if (!opening) continue;
-        session = await this.#sessions.waitForReplacement(session, call.signal).catch((failure: unknown) => {
+        session = await this.#waitForReplacement(session, call).catch((failure: unknown) => {
           throw withLossMessage(error, failure);
         });
         // A new session has already received `initialized`.
@@ -277,6 +279,11 @@ export class ClientSessions {
       for (const follower of this.#followers) follower.#repeatFromPrimary(message);
     }
     return reply;
+  }
+
+  #waitForReplacement(lost: Session, { record, signal }: Call): Promise<Session> {
+    const replaced = this.#sessions.waitForReplacement(lost, signal);
+    return addWait(record, 'sessionMs', this.#deps.clock, replaced);
   }
 
   /** Repeats a message of the client's own session here. */

@@ -16,6 +16,7 @@ import {
   NO_DEADLINE,
   type Reply,
 } from '../../core/pipeline/call.ts';
+import type { SessionOpenReason } from '../../core/pipeline/events.ts';
 import { resultOf } from '../../core/pipeline/result.ts';
 import { CallController } from '../../core/time/call-signal.ts';
 import type { Clock, Timer } from '../../core/time/clock.ts';
@@ -106,10 +107,11 @@ export class Opener {
     opening: SessionOpening,
     until: AbortSignal,
     onCreated?: (session: Session) => void,
+    reason: SessionOpenReason = 'recovery',
   ): Promise<Session> {
     for (let tries = 1; ; tries++) {
       try {
-        return await this.#openOnce(opening, until, onCreated);
+        return await this.#openOnce(opening, until, onCreated, reason);
       } catch (error) {
         // A restarting server may lose a session while it is being opened; retried a bounded number
         // of times.
@@ -122,6 +124,7 @@ export class Opener {
     opening: SessionOpening,
     until: AbortSignal,
     onCreated?: (session: Session) => void,
+    reason: SessionOpenReason = 'recovery',
   ): Promise<Session> {
     const { clock, createSession, requestsToReplay, limit = OPEN_LIMIT } = this.#deps;
     until.throwIfAborted();
@@ -137,6 +140,7 @@ export class Opener {
     until.addEventListener('abort', onClose, { once: true });
     const timer = clock.schedule(limit.ms, () => controller.abort(initializeTimeout(limit)));
     const session = createSession(opening.emit, opening.isDuplicate);
+    session.openReason = reason;
     try {
       await this.#initializeSession(session, opening, controller.signal);
       answered = true;

@@ -1,6 +1,6 @@
 import { causeText, ProxyError } from '../../core/errors/errors.ts';
 import type { Id } from '../../core/jsonrpc/message.ts';
-import type { Events } from '../../core/pipeline/events.ts';
+import type { Events, SessionCloseReason } from '../../core/pipeline/events.ts';
 import { fullJitter } from '../../core/time/backoff.ts';
 import { CallController } from '../../core/time/call-signal.ts';
 import type { Clock } from '../../core/time/clock.ts';
@@ -131,7 +131,9 @@ export class SessionManager {
         limits,
         quota,
         clock,
-        open: (signal, met) => this.#deps.opener.open(opening, signal, met),
+        events: this.#deps.events,
+        profile: this.#deps.profile,
+        open: (signal, reason, met) => this.#deps.opener.open(opening, signal, met, reason),
         request: (session, method, signal) => this.#deps.opener.request(session, opening, method, signal),
         primary: () => this.#session,
         onPrimaryReplaced: (session) => this.#replaceSession(session, opening),
@@ -294,7 +296,7 @@ export class SessionManager {
       return;
     }
     try {
-      const session = await opener.open(opening, this.#closing.signal, () => undefined);
+      const session = await opener.open(opening, this.#closing.signal, () => undefined, 'drain');
       if (this.#session !== former || this.closing) {
         await session.close();
         return;
@@ -306,7 +308,7 @@ export class SessionManager {
       throw error;
     }
     // The former session keeps quota until its last call has ended.
-    void this.#closeWhenIdle(former).finally(() => quota.release());
+    void this.#closeWhenIdle(former, 'drain').finally(() => quota.release());
   }
 
   /**
@@ -317,18 +319,18 @@ export class SessionManager {
     await former.whenIdle();
     if (this.#session !== former || this.closing || this.#sharedOpening.running || former.lost) return;
     await this.#sharedOpening.join(async (until) => {
-      await former.close();
+      await former.close('drain');
       former.markLost();
-      const session = await this.#deps.opener.open(opening, until);
+      const session = await this.#deps.opener.open(opening, until, undefined, 'drain');
       this.#replaceSession(session, opening);
       return session;
     });
   }
 
-  async #closeWhenIdle(former: Session): Promise<void> {
+  async #closeWhenIdle(former: Session, reason?: SessionCloseReason): Promise<void> {
     await former.whenIdle();
     this.#former.delete(former);
-    await former.close();
+    await former.close(reason);
   }
 
   /** Reports the failure; waiting callers get it as their error. */

@@ -1,11 +1,13 @@
-import { ProxyError } from '../../core/errors/errors.ts';
+import { causeText, ProxyError } from '../../core/errors/errors.ts';
 import { type Id, isObject, type JsonObject, METHOD_NOT_FOUND } from '../../core/jsonrpc/message.ts';
 import type { Call, Reply } from '../../core/pipeline/call.ts';
+import { addWait } from '../../core/pipeline/call-record.ts';
+import type { Events, SessionCloseReason, SessionOpenReason } from '../../core/pipeline/events.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import type { ProbeResult } from '../../pool/health.ts';
 import type { PoolLimits } from '../../pool/maintenance.ts';
 import type { LeaseOutcome, Replacement } from '../../pool/members.ts';
-import { Pool } from '../../pool/pool.ts';
+import { Pool, type PoolCounts, type PoolItem } from '../../pool/pool.ts';
 import type { SessionQuota } from '../../pool/session-quota.ts';
 import { isSessionLost } from '../transport/lost-session.ts';
 import { Resends } from './resends.ts';
@@ -16,11 +18,17 @@ export interface SessionPoolDeps {
   /** Shared by all clients; the first session has acquired its part. */
   readonly quota: SessionQuota;
   readonly clock: Clock;
+  readonly events: Events;
+  readonly profile: string;
   /**
    * Opens a session as the client opened its own, and replays the client's state. Calls its
    * callback before the replay.
    */
-  readonly open: (signal: AbortSignal, created: (session: Session) => void) => Promise<Session>;
+  readonly open: (
+    signal: AbortSignal,
+    reason: SessionOpenReason,
+    created: (session: Session) => void,
+  ) => Promise<Session>;
   /** Sends a request of the proxy and returns the whole answer. */
   readonly request: (session: Session, method: string, signal: AbortSignal) => Promise<JsonObject>;
   readonly primary: () => Session;
@@ -57,8 +65,9 @@ export class SessionPool {
       clock,
       overlap: MAX_REPLACEMENT_OVERLAP,
       openFailed,
-      open: (signal) => this.#openSession(signal),
-      close: (session) => this.#close(session),
+      open: (signal, reason) => this.#openSession(signal, reason),
+      close: (session, reason) => this.#close(session, reason),
+      checked: (session, healthy, error) => this.#reportCheck(session, healthy, error),
       probe: (session, method, signal) => this.#probe(session, method, signal),
     });
     this.#open.add(first);
@@ -82,11 +91,13 @@ export class SessionPool {
 
   /** Runs a tool call on a session with room; where that session is lost, on the next. */
   async sendCall(call: Call, send: (session: Session) => Promise<Reply>): Promise<Reply> {
-    const { clock } = this.#deps;
+    const { clock, events } = this.#deps;
     let since = clock.monotonic();
     for (let resends: Resends | undefined; ; ) {
-      const lease = await this.#pool.lease(call.signal);
+      const asked = clock.monotonic();
+      const lease = await addWait(call.record, 'sessionMs', clock, this.#pool.lease(call.signal));
       const session = lease.item;
+      if (events.observesCalls) this.#reportBorrow(call, session, clock.monotonic() - asked);
       let ended: LeaseOutcome = 'ok';
       let loss: unknown;
       try {
@@ -107,6 +118,7 @@ export class SessionPool {
         }
       } finally {
         lease.release(ended);
+        if (events.observesCalls) this.#reportReturn(call, session, ended);
       }
       // Any number of old sessions may be lost at once; only lost new ones cost a wait.
       if (lease.openedAt >= since) {
@@ -115,6 +127,48 @@ export class SessionPool {
       }
       since = clock.monotonic();
     }
+  }
+
+  #reportBorrow({ profile, record }: Call, { label }: Session, waitMs: number): void {
+    const { active, idle } = this.#pool.counts;
+    const call = record?.number;
+    this.#deps.events.emit({
+      type: 'session.borrowed',
+      profile,
+      session: label,
+      call,
+      waitMs,
+      active,
+      idle,
+    });
+  }
+
+  #reportReturn({ profile, record }: Call, { label }: Session, ended: LeaseOutcome): void {
+    const { active, idle } = this.#pool.counts;
+    this.#deps.events.emit({
+      type: 'session.returned',
+      profile,
+      session: label,
+      call: record?.number,
+      broken: ended === 'broken',
+      active,
+      idle,
+    });
+  }
+
+  #reportCheck({ label, profile }: Session, healthy: boolean, failure: unknown): void {
+    const error = failure === undefined ? undefined : causeText(failure);
+    this.#deps.events.emit({ type: 'session.checked', profile, session: label, healthy, error });
+  }
+
+  /** The pool, for what it counts. */
+  get counts(): PoolCounts {
+    return this.#pool.counts;
+  }
+
+  /** What is known of each session. */
+  describe(): readonly PoolItem<Session>[] {
+    return this.#pool.describe();
   }
 
   /** Keeps the session open during work other than tool calls. */
@@ -176,10 +230,10 @@ export class SessionPool {
     return this.#pool.close();
   }
 
-  async #openSession(signal: AbortSignal): Promise<Session> {
+  async #openSession(signal: AbortSignal, reason: SessionOpenReason): Promise<Session> {
     let created: Session | undefined;
     try {
-      const session = await this.#deps.open(signal, (opened) => {
+      const session = await this.#deps.open(signal, reason, (opened) => {
         created = opened;
         this.#open.add(opened);
       });
@@ -202,14 +256,14 @@ export class SessionPool {
     this.#deps.onPrimaryReplaced(session);
   }
 
-  async #close(session: Session): Promise<void> {
+  async #close(session: Session, reason: SessionCloseReason): Promise<void> {
     if (session === this.#deps.primary()) {
       const [next] = this.#pool.items;
       if (next) this.#replacePrimary(next);
       else this.#vacant = true;
     }
     try {
-      await session.close();
+      await session.close(reason);
     } finally {
       this.#open.delete(session);
     }

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { causeText, ProxyError } from '../../core/errors/errors.ts';
 import { isTemporary } from '../../core/errors/status-class.ts';
 import {
@@ -11,7 +12,7 @@ import {
   type Response,
 } from '../../core/jsonrpc/message.ts';
 import type { Call, Emit, Origin, Reply } from '../../core/pipeline/call.ts';
-import type { Events } from '../../core/pipeline/events.ts';
+import type { Events, SessionCloseReason, SessionOpenReason } from '../../core/pipeline/events.ts';
 import { isIdempotentCall } from '../../core/pipeline/idempotent.ts';
 import { fullJitter } from '../../core/time/backoff.ts';
 import { CallController } from '../../core/time/call-signal.ts';
@@ -67,6 +68,13 @@ export interface SessionDeps {
   readonly onToolStream?: () => (() => void) | undefined;
 }
 
+/** Numbers sessions of servers that give them no id. */
+let unnamed = 0;
+
+const LABEL_CHARACTERS = 16;
+
+const labelOf = (id: string): string => hash('sha256', id, 'base64url').slice(0, LABEL_CHARACTERS);
+
 /** One MCP session: its id, protocol version, standalone stream, and requests in flight. */
 export class Session implements Origin {
   readonly profile: string;
@@ -83,6 +91,11 @@ export class Session implements Origin {
    * stream.
    */
   readonly #emit: Emit;
+  /** Why it is opened; set before `initialize`. */
+  openReason: SessionOpenReason = 'client';
+  #label = '';
+  #openedAt: number | undefined;
+  #initializingSince = 0;
   readonly #calls: SessionCalls;
   readonly #ended = new CallController();
   readonly #affinity: Affinity;
@@ -173,6 +186,7 @@ export class Session implements Origin {
         body: text,
         idempotent: calls.every(isIdempotentCall),
         hedgeAfterMs: hedgeAfterMsOf(requests),
+        record: first.record,
       });
     const opening = this.#streamOpening;
     if (opening && requests.some(({ method }) => MAY_ASK_CLIENT.has(method))) void opening.then(send);
@@ -215,7 +229,8 @@ export class Session implements Origin {
    * @param priority - as for `request`.
    */
   async initialize(call: Call, request: Request, { priority = false } = {}): Promise<Reply> {
-    const { transport } = this.#deps;
+    const { transport, clock } = this.#deps;
+    this.#initializingSince = clock.monotonic();
     const { capabilities } = paramsOf(request);
     this.#clientAnswersServer = isObject(capabilities) && CLIENT_ANSWERS.some((name) => name in capabilities);
     // Server requests may arrive on this stream, so the id is read with the head.
@@ -233,6 +248,7 @@ export class Session implements Origin {
       body: request.text,
       idempotent: true,
       opensSession: true,
+      record: call.record,
       // Not before its bytes are sent: the handshakes would delay them.
       onStart: () => setImmediate(() => transport.dialAhead()),
     });
@@ -253,11 +269,45 @@ export class Session implements Origin {
     this.#initializeResult = isObject(json.result) ? json.result : {};
     const version = this.#initializeResult.protocolVersion;
     if (typeof version === 'string' && SENDABLE.test(version)) this.#version = version;
-    this.#deps.events.emit({
+    const { clock, events } = this.#deps;
+    this.#openedAt = clock.monotonic();
+    this.#label = this.#id === undefined ? `#${++unnamed}` : labelOf(this.#id);
+    events.emit({
       type: 'session.opened',
       profile: this.profile,
+      session: this.#label,
+      reason: this.openReason,
       protocolVersion: this.#version ?? 'none',
       hasId: this.#id !== undefined,
+      ms: this.#openedAt - this.#initializingSince,
+    });
+  }
+
+  /**
+   * Identifies the session in events: a hash of its id, which is a secret. Empty before it opens.
+   */
+  get label(): string {
+    return this.#label;
+  }
+
+  /** When it opened (monotonic); undefined before that and after its end. */
+  get openedAt(): number | undefined {
+    return this.#openedAt;
+  }
+
+  /** Reports the end, once for each opening. */
+  #reportEnd(reason: SessionCloseReason, how: string): void {
+    const openedAt = this.#openedAt;
+    if (openedAt === undefined) return;
+    this.#openedAt = undefined;
+    const { clock, events } = this.#deps;
+    events.emit({
+      type: 'session.closed',
+      profile: this.profile,
+      session: this.#label,
+      reason,
+      how,
+      ageMs: clock.monotonic() - openedAt,
     });
   }
 
@@ -407,6 +457,7 @@ export class Session implements Origin {
   /** Marks the session as lost: no new requests, and no DELETE. */
   markLost(): void {
     this.#lost = true;
+    this.#reportEnd('lost', 'the server does not know it any more');
     this.#ended.abort(new Error('session lost'));
     this.#id = undefined;
     this.#affinity.drop();
@@ -421,11 +472,14 @@ export class Session implements Origin {
   }
 
   /** Closes the standalone stream and deletes the session, with a bounded wait. Never throws. */
-  async close(): Promise<void> {
-    const { transport, clock, events } = this.#deps;
+  async close(reason: SessionCloseReason = 'closed'): Promise<void> {
+    const { transport, clock } = this.#deps;
     this.#ended.abort(new Error('session closed'));
     this.#resolveGone();
-    if (this.#id === undefined) return;
+    if (this.#id === undefined) {
+      this.#reportEnd(reason, 'it has no id to DELETE');
+      return;
+    }
     const headers = this.#headers();
     this.#id = undefined;
     const late = new AbortController();
@@ -443,6 +497,6 @@ export class Session implements Origin {
     const how = await settleWithin(clock, DELETE_WAIT_MS, deletion);
     late.abort(new Error('no answer to DELETE in time'));
     this.#affinity.drop();
-    events.emit({ type: 'session.closed', profile: this.profile, how: how ?? 'no answer to DELETE in time' });
+    this.#reportEnd(reason, how ?? 'no answer to DELETE in time');
   }
 }

@@ -200,6 +200,7 @@ export class Stateless {
       body: request.text,
       idempotent: isIdempotentCall(call),
       hedgeAfterMs: hedgeAfterMsOf([request]),
+      record: call.record,
     });
     void run.then(origin.end);
     if (lane === 'stream') {

@@ -5,6 +5,7 @@ import { signer } from '../../auth/signer.ts';
 import type { SignedHeaders, SigningScope, SigningTarget } from '../../auth/signing.ts';
 import { causeText, ProxyError } from '../../core/errors/errors.ts';
 import { type ReadLimit, readLimit } from '../../core/jsonrpc/read-limit.ts';
+import { addWait, type CallRecord } from '../../core/pipeline/call-record.ts';
 import type { Events } from '../../core/pipeline/events.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { isRefusal, judgeRefusal, type RefusalKind } from '../../endpoint/aws-errors.ts';
@@ -17,6 +18,7 @@ import type { Lease } from '../http/lease.ts';
 import { Affinity, type AffinityOptions } from './affinity.ts';
 import { type AnswerContext, decodeBody } from './answer.ts';
 import { correctionAfter } from './clock-correction.ts';
+import { observeExchange } from './exchange-events.ts';
 import { type HedgedAttempt, type HedgeResult, hedge, maxIdleMsOf } from './hedge.ts';
 import { readLostSession } from './lost-session.ts';
 
@@ -76,6 +78,8 @@ export interface TransportRequest {
   readonly admits?: ((principal: string | undefined) => boolean) | undefined;
   /** Routes the request to its backend, and learns from the response. */
   readonly affinity?: Affinity | undefined;
+  /** The record of the call that it belongs to, which gets the waits. */
+  readonly record?: CallRecord | undefined;
   /** Called with the lease of each attempt, before its first byte is sent. */
   readonly onAttempt: (lease: Lease) => void;
   /** Receives what the request waits for before its first byte, as a clause. */
@@ -226,7 +230,7 @@ export class SignedTransport {
           request.onWait?.(this.#awaitingCredentials);
           if (!lease.open) dialDuring(resolving, lease);
         }
-        credentials = await resolving;
+        credentials = await (request.record ? this.#awaitCredentials(request.record, resolving) : resolving);
         for (const watcher of this.#watchers) watcher(credentials?.principal);
         if (request.admits?.(credentials?.principal) === false) throw foreignSession(this.profile);
         offsetMs = this.#clockOffsetMs;
@@ -294,7 +298,26 @@ export class SignedTransport {
 
   #waitForConnection(lane: ConnectionPool, request: TransportRequest, wanted: Wanted): Promise<Lease> {
     request.onWait?.(lane.busyText);
-    return lane.lease(request.signal, { ...wanted, share: request.share });
+    const leased = lane.lease(request.signal, { ...wanted, share: request.share });
+    return this.#options.events.observesCalls ? this.#reportWait(request, leased) : leased;
+  }
+
+  async #reportWait({ record, lane }: TransportRequest, leased: Promise<Lease>): Promise<Lease> {
+    const { clock, events, profile } = this.#options;
+    const since = clock.monotonic();
+    try {
+      return await leased;
+    } finally {
+      const ms = clock.monotonic() - since;
+      if (record) record.connectionMs += ms;
+      events.emit({ type: 'connection.waited', profile, call: record?.number, lane, ms });
+    }
+  }
+
+  async #awaitCredentials<T>(record: CallRecord, resolving: Promise<T> | T): Promise<T> {
+    return resolving instanceof Promise
+      ? addWait(record, 'credentialsMs', this.#options.clock, resolving)
+      : resolving;
   }
 
   /**
@@ -379,28 +402,24 @@ export class SignedTransport {
     body: Buffer | undefined,
     attempt: number,
   ): Promise<Incoming> {
-    const { target, clock, events, profile } = this.#options;
+    const { target, events } = this.#options;
     // Not spread: three objects in one literal cost 20 times as much.
     const headers = Object.assign({}, this.#options.headers(), request.headers, added, signed);
     if (request.signal.aborted) throw request.signal.reason;
     request.onAttempt(lease);
     const { method, onStart } = request;
     const outgoing = { method, path: target.path, headers, body, onStart };
-    if (!events.detailed) return lease.send(outgoing);
-    const bytes = body?.length ?? 0;
-    events.emit({ type: 'http.request', profile, method, lane: request.lane, bytes, attempt });
-    const started = clock.monotonic();
-    return lease.send(outgoing).then((response) => {
-      events.emit({
-        type: 'http.response',
-        profile,
-        status: response.status,
-        ms: clock.monotonic() - started,
-        contentType: headerOf(response.headers, 'content-type'),
-        date: headerOf(response.headers, 'date'),
-      });
-      return response;
+    if (!events.observesCalls) return lease.send(outgoing);
+    const { clock, profile } = this.#options;
+    const observed = observeExchange({ events, clock, profile, call: request.record?.number });
+    observed.begin({
+      method,
+      lane: request.lane,
+      bytes: body?.length ?? 0,
+      attempt,
+      signed: 'authorization' in signed,
     });
+    return lease.send(outgoing).then(observed.responded, observed.failed);
   }
 
   #sign(

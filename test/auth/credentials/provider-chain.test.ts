@@ -46,6 +46,7 @@ describe('the default chain of credential providers', () => {
         profile: 'default chain',
         providerName: 'environment',
         expiresAt: undefined,
+        ms: 0,
       },
     ]);
   });

@@ -51,9 +51,21 @@ describe('a request that fails on the way', () => {
     expect(log.map(({ at }) => at)).toEqual([0, 50, 150]);
     expect(log.map(({ call }) => call.message)).toEqual(Array(3).fill(made.call.message));
     expect(seen).toEqual([
-      { type: 'call.retried', method: 'tools/list', id: '-1', attempt: 1, afterMs: 50, reason: 'not-sent' },
       {
         type: 'call.retried',
+        profile: '',
+        call: undefined,
+        method: 'tools/list',
+        id: '-1',
+        attempt: 1,
+        afterMs: 50,
+        reason: 'not-sent',
+      },
+      { type: 'server.throttled', profile: '', method: 'tools/list', retryAfterMs: undefined },
+      {
+        type: 'call.retried',
+        profile: '',
+        call: undefined,
         method: 'tools/list',
         id: '-1',
         attempt: 2,

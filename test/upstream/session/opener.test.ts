@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Request } from '../../../src/core/jsonrpc/message.ts';
 import type { Emit, Layer } from '../../../src/core/pipeline/call.ts';
+import { Events } from '../../../src/core/pipeline/events.ts';
 import { Breaker, breaker } from '../../../src/layers/breaker.ts';
 import { ClientState } from '../../../src/upstream/session/client-state.ts';
 import { Opener, type SessionOpening } from '../../../src/upstream/session/opener.ts';
@@ -76,7 +77,7 @@ describe('opening a session with the params of the client', () => {
 
   it('counts a server that never answers against it: to the breaker silence is a failure', async () => {
     const clock = new FakeClock({ now: Date.now() });
-    const circuit = new Breaker({ threshold: 1, resetMs: 30_000, clock });
+    const circuit = new Breaker({ threshold: 1, resetMs: 30_000, clock, profile: '', events: new Events() });
     const {
       server,
       clock: time,

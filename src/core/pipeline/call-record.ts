@@ -1,0 +1,153 @@
+import { isObject, type Message, paramsOf, type Request, type Response } from '../jsonrpc/message.ts';
+import type { Clock } from '../time/clock.ts';
+
+/** The connection that a call came from: one stdio client, or one of many HTTP clients. */
+export interface Client {
+  readonly id: string;
+  /** The network address of an HTTP client; absent on stdio. */
+  readonly address?: string;
+  /** The name of the token that an HTTP client presented. */
+  readonly token?: string | undefined;
+  /** True where `id` identifies a session that the client named, not one request. */
+  readonly inSession?: boolean;
+}
+
+/** `tool_error`: a result that says `isError`. `error`: an error of the server or the proxy. */
+export type CallOutcome = 'ok' | 'tool_error' | 'error' | 'cancelled';
+
+/** The waits of a call that are measured apart, in milliseconds. */
+export type CallWait = 'queueMs' | 'rateMs' | 'sessionMs' | 'connectionMs' | 'credentialsMs' | 'backoffMs';
+
+/**
+ * What is measured of one request of a client. It exists only where an observer wants calls; the
+ * units that the call passes add to it. Times are in milliseconds.
+ */
+export class CallRecord {
+  /** Identifies the call in events of this process. */
+  readonly number: number;
+  readonly transport: 'stdio' | 'http';
+  readonly method: string;
+  /** As text. */
+  readonly id: string;
+  /** The name of the tool or prompt, as the client wrote it: of any length and content. */
+  readonly target: string | undefined;
+  readonly client: Client;
+  /** The client's own User-Agent; absent on stdio. */
+  readonly userAgent: string | undefined;
+  /** Wall clock. */
+  readonly startedAt: number;
+  readonly requestBytes: number;
+  /** The profile that signs it; the default one until a layer has chosen. */
+  profile: string;
+  /** Requests to the server, retries included; 0 where nothing was to be sent. */
+  attempts = 0;
+  /** In the queue of --max-concurrent. */
+  queueMs = 0;
+  /** For its turn under a rate limit. */
+  rateMs = 0;
+  /** For a session. */
+  sessionMs = 0;
+  /** For a connection. */
+  connectionMs = 0;
+  credentialsMs = 0;
+  /** Between attempts. */
+  backoffMs = 0;
+  /** From the first attempt to the end of the last. */
+  upstreamMs = 0;
+  /** The part of `upstreamMs` in which the server worked and the network carried. */
+  serverMs = 0;
+  /** The whole call, as its client sees it. */
+  ms = 0;
+  responseBytes = 0;
+  outcome: CallOutcome = 'ok';
+  /** The JSON-RPC error code. */
+  code: number | undefined;
+  /** The reason of an error of the proxy. */
+  reason: string | undefined;
+  /** Set by tracing. */
+  traceId: string | undefined;
+  spanId: string | undefined;
+  readonly #since: number;
+
+  constructor({ number, transport, request, client, userAgent, profile, clock }: CallRecordOptions) {
+    this.number = number;
+    this.transport = transport;
+    this.method = request.method;
+    this.id = String(request.id);
+    this.target = targetOf(request);
+    this.client = client;
+    this.userAgent = userAgent;
+    this.profile = profile;
+    this.requestBytes = Buffer.byteLength(request.text);
+    this.startedAt = clock.now();
+    this.#since = clock.monotonic();
+  }
+
+  /** All waits so far. */
+  get waitedMs(): number {
+    return (
+      this.queueMs + this.rateMs + this.sessionMs + this.connectionMs + this.credentialsMs + this.backoffMs
+    );
+  }
+
+  /** Completes the record. */
+  end(clock: Clock): void {
+    this.ms = clock.monotonic() - this.#since;
+  }
+
+  /** Records the answer of the server. */
+  answered({ text, json, outcome }: Response): void {
+    this.responseBytes = Buffer.byteLength(text);
+    this.judge(json, outcome);
+  }
+
+  /** Records what an answer states. */
+  judge({ result, error }: Response['json'], outcome: Response['outcome']): void {
+    if (outcome === 'error') {
+      const code = isObject(error) ? error.code : undefined;
+      this.failed('answered', typeof code === 'number' ? code : undefined);
+    } else if (this.method === 'tools/call' && isObject(result) && result.isError === true) {
+      this.outcome = 'tool_error';
+    }
+  }
+
+  failed(reason: string, code: number | undefined): void {
+    this.outcome = 'error';
+    this.reason = reason;
+    this.code = code;
+  }
+}
+
+export interface CallRecordOptions {
+  readonly number: number;
+  readonly transport: 'stdio' | 'http';
+  readonly request: Request;
+  readonly client: Client;
+  readonly userAgent?: string | undefined;
+  readonly profile: string;
+  readonly clock: Clock;
+}
+
+/** The name that a request gives to a tool or prompt. */
+export function targetOf(message: Message): string | undefined {
+  if (message.kind !== 'request') return undefined;
+  if (message.method !== 'tools/call' && message.method !== 'prompts/get') return undefined;
+  const { name } = paramsOf(message);
+  return typeof name === 'string' ? name : undefined;
+}
+
+/** Adds the time that `work` takes to a wait of the call. */
+export async function addWait<T>(
+  record: CallRecord | undefined,
+  wait: CallWait,
+  clock: Clock,
+  work: Promise<T>,
+): Promise<T> {
+  if (!record) return work;
+  const since = clock.monotonic();
+  try {
+    return await work;
+  } finally {
+    record[wait] += clock.monotonic() - since;
+  }
+}
