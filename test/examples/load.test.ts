@@ -5,7 +5,7 @@ import { expect, it } from 'vitest';
 
 const EXAMPLE = join(import.meta.dirname, '../../examples/load.mjs');
 
-it('the load example has 15 of 30 calls refused at once, and the others done five at a time', async () => {
+it('the load example has 15 of 30 calls refused at once, and the others run five at a time', async () => {
   const { stdout, stderr } = await promisify(execFile)(process.execPath, [EXAMPLE], {
     env: { PATH: process.env.PATH },
     timeout: 20_000,

@@ -101,7 +101,7 @@ const readable = (sections: Sections): Sections =>
   );
 
 it(
-  'AWS files that a person wrote read as what was meant, and as the parser of the SDK reads them',
+  'AWS files that a person wrote are read as intended, and as the parser of the SDK reads them',
   async () => {
     const read = await rig();
     await fuzz(
@@ -150,7 +150,7 @@ const scrap = fc.constantFrom(
 );
 
 it(
-  'AWS files with anything in them are read without a failure, and no profile differs from the one of the SDK',
+  'AWS files of any content are read without a failure, and as the SDK reads their profiles',
   async () => {
     const read = await rig();
     const text = fc

@@ -85,7 +85,7 @@ const event = fc
   );
 
 it(
-  'an event stream that passes keeps its messages, and loses hidden tools alone, wherever it is split',
+  'an event stream that passes keeps its messages, and loses only hidden tools, wherever it is split',
   async () => {
     await fuzz(
       fc.property(

@@ -46,7 +46,7 @@ function tokensIn(text: string): { name: string; secret: string }[] | undefined 
 }
 
 it(
-  'a token file reads as another reader reads it, and no complaint repeats any of its secrets',
+  'a token file is read as another reader reads it, and no error repeats any of its secrets',
   async () => {
     await fuzz(
       fc.property(tokenFile, (text) => {

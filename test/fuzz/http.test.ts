@@ -158,7 +158,7 @@ const request = fc
 const requests = fc.array(request, { minLength: 1, maxLength: 3 });
 
 it(
-  'of raw bytes only requests that are one to a strict reader are carried, with the body that it reads',
+  'raw bytes are passed on only as requests that a strict reader accepts, with the body that it reads',
   async () => {
     const carried: string[] = [];
     let total = 0;

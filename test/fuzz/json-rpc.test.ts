@@ -238,7 +238,7 @@ function seenBy(reader: Reader, json: Strict): string {
 
 describe('a JSON-RPC line', () => {
   it(
-    'is a parse error where JSON.parse says so, and nowhere else, and no text is changed',
+    'a JSON-RPC line is a parse error exactly if JSON.parse throws, and no text is changed',
     async () => {
       await fuzz(
         fc.property(line, (text) => {
@@ -254,7 +254,7 @@ describe('a JSON-RPC line', () => {
   );
 
   it(
-    'that is taken means the same to every reader: strict or case-insensitive, first or last of two keys',
+    'a JSON-RPC line that is accepted means the same to every reader: case-insensitive, first or last key',
     async () => {
       let taken = 0;
       await fuzz(
@@ -278,7 +278,7 @@ describe('a JSON-RPC line', () => {
   );
 
   it(
-    'that is refused although it is a message in shape has a key that readers may disagree about',
+    'a JSON-RPC line of valid shape is refused only for a key that readers may disagree about',
     async () => {
       await fuzz(
         fc.property(fc.tuple(methods, params), ([method, given]) => {

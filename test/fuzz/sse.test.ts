@@ -73,7 +73,7 @@ const stream = fc
   .map((lines) => Buffer.from(lines.flat().join('')));
 
 it(
-  'an event stream reads as another parser reads it, wherever its bytes are split',
+  'an event stream is read as another parser reads it, wherever its bytes are split',
   async () => {
     await fuzz(
       fc.property(stream, fc.array(fc.nat(400), { maxLength: 8 }), (bytes, cuts) => {

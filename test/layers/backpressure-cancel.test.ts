@@ -5,7 +5,7 @@ import { occupied, limited as setUp } from '../support/limited.ts';
 import { CANCELLED, makeToolCall, RESULT, settle } from '../support/make-call.ts';
 
 describe('a cancelled call', () => {
-  it('leaves the line at once; its place in it is free, its handler is never called', async () => {
+  it('a cancelled call in the queue leaves it at once, and its handler is never called', async () => {
     const { clock, limiter, server, send } = occupied({ queueSize: 1 });
     const made = makeToolCall(-1);
     const cancelled = send(made);
@@ -23,7 +23,7 @@ describe('a cancelled call', () => {
     expect(clock.timers).toBe(0);
   });
 
-  it('gives its place to the oldest in line at once, though its handler has not noticed yet', async () => {
+  it('a cancelled call gives its place to the oldest in the queue at once', async () => {
     const { limiter } = setUp({ queueSize: 2 });
     const begun: unknown[] = [];
     const deaf = backpressure(
@@ -42,7 +42,7 @@ describe('a cancelled call', () => {
     expect(begun).toEqual([0, -1]);
   });
 
-  it('releases once, though cancelling and ending come together', async () => {
+  it('a call that is cancelled as it ends releases its place once', async () => {
     const { limiter, server, send } = occupied({ maxConcurrent: 2, queueSize: 3 });
     const made = makeToolCall('both');
     server.finishOldest();
@@ -57,7 +57,7 @@ describe('a cancelled call', () => {
   it.each([
     ['before it is admitted', 0],
     ['between its promotion and its start', 1],
-  ])('never reaches the handler and never costs a place: %s', async (_when, when) => {
+  ])('a cancelled call never reaches the handler and never keeps a place: %s', async (_when, when) => {
     const { limiter, server, send, first } = occupied({ queueSize: 1 });
     const made = makeToolCall(-1);
     if (when === 0) made.cancel();
@@ -74,7 +74,7 @@ describe('a cancelled call', () => {
     expect(limiter.active).toBe(0);
   });
 
-  it('ten of them at once leave every place for those who come after', async () => {
+  it('ten calls cancelled at once leave every place for later calls', async () => {
     const { limiter, server, send } = occupied({ maxConcurrent: 3, queueSize: 10 });
     const gone = Array.from({ length: 10 }, () => makeToolCall());
     const answers = gone.map((made) => send(made));
@@ -89,7 +89,7 @@ describe('a cancelled call', () => {
     expect(limiter.counts).toMatchObject({ active: 0, queued: 0, totalRejected: 0 });
   });
 
-  it('every second one of the line, in one turn, leaves the others waiting in order', async () => {
+  it('every second queued call cancelled in one turn leaves the others in order', async () => {
     const { limiter, server, send } = occupied({ maxConcurrent: 2, queueSize: 8 });
     const waiting = Array.from({ length: 8 }, (_, at) => makeToolCall(`w${at}`));
     const answers = waiting.map((made) => send(made));
@@ -104,7 +104,7 @@ describe('a cancelled call', () => {
     expect(limiter.counts).toMatchObject({ active: 0, queued: 0 });
   });
 
-  it('a running one after three of five in line: 5, 2, then 1 waits', async () => {
+  it('a running call cancelled after three of five in the queue: 5, 2, then 1 waits', async () => {
     const { limiter, send, first } = occupied({ maxConcurrent: 2, queueSize: 5 });
     const waiting = Array.from({ length: 5 }, (_, at) => makeToolCall(at));
     for (const made of waiting) void send(made);

@@ -74,7 +74,7 @@ const nameOf = (end: unknown): string => {
   return end instanceof OverloadedError ? end.overload : String(end);
 };
 
-it('keeps its bounds and its order, and settles every call, whatever happens when', async () => {
+it('backpressure keeps its bounds and its order, and settles every call in any order of events', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.integer({ min: 1, max: 4 }),

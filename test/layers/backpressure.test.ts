@@ -29,20 +29,20 @@ describe('the options of backpressure', () => {
     ['overloadErrorCode', '-32099', { value: -32099 }],
     ['overloadErrorCode', '0', { value: 0 }],
     ['overloadErrorCode', '1.5', { problem: 'must be an integer' }],
-  ] as const)('%s takes %s as %o', (key, raw, read) => {
+  ] as const)('the backpressure option %s=%s becomes %o', (key, raw, read) => {
     expect(readOption(backpressureOptions[key], [raw], 'flag')).toEqual(read);
     expect(readOption(backpressureOptions[key], [raw], 'variable')).toEqual(read);
     expect(boundsOf(backpressureOptions[key])).not.toBe('');
   });
 
-  it('default to no limit, no queue, 30 s and -32001', () => {
+  it('backpressure defaults to no limit, no queue, 30 s and -32001', () => {
     const fallbacks = Object.values(backpressureOptions).map(({ fallback }) => fallback);
     expect(fallbacks).toEqual([undefined, 0, 30, -32001]);
   });
 });
 
 describe('a call that finds a place', () => {
-  it('runs in the same turn, is never counted as queued and holds no deadline', async () => {
+  it('an admitted call runs in the same turn, is never counted as queued and holds no deadline', async () => {
     const { limiter, server, send, clock } = setUp({ maxConcurrent: 2, queueSize: 2 });
     const made = makeToolCall();
     const answer = send(made);
@@ -55,7 +55,7 @@ describe('a call that finds a place', () => {
     expect(limiter.counts).toMatchObject({ active: 0, queued: 0, totalRejected: 0 });
   });
 
-  it('gets the very reply of the handler, also one that is an error, and the very error that it throws', async () => {
+  it('an admitted call returns the reply or the error of its handler unchanged', async () => {
     const { limiter, server, send } = setUp();
     const timeout = Object.assign(new Error('the tool timed out'), { name: 'TimeoutError' });
     const failed = send();
@@ -67,7 +67,7 @@ describe('a call that finds a place', () => {
     expect(await next).toBe(RESULT);
   });
 
-  it('runs for any length of time', async () => {
+  it('an admitted call runs for any length of time', async () => {
     const { clock, server, send } = setUp({ queueSize: 1, queueTimeoutMs: 10 });
     const [first, second] = [send(makeToolCall(0)), send(makeToolCall(-1))];
     server.finishOldest();
@@ -77,7 +77,7 @@ describe('a call that finds a place', () => {
     expect(await second).toBe(RESULT);
   });
 
-  it('gives its place back where the handler throws before it returns a promise', async () => {
+  it('an admitted call returns its place if the handler throws synchronously', async () => {
     const { limiter } = setUp();
     const broken = backpressure(
       { of: () => limiter },
@@ -90,7 +90,7 @@ describe('a call that finds a place', () => {
   });
 });
 
-describe('what is no tools/call', () => {
+describe('methods other than tools/call', () => {
   it.each([
     ['initialize', requestOf('initialize', {}, 0)],
     ['ping', requestOf('ping', undefined, -1)],
@@ -99,7 +99,7 @@ describe('what is no tools/call', () => {
     ['a cancellation', messageOf({ method: 'notifications/cancelled', params: { requestId: 0 } })],
     ['a notification that is called like it', messageOf({ method: 'tools/call' })],
     ['an answer to the server', messageOf({ id: 0, result: {} })],
-  ])('passes while every place is taken: %s', async (_what, message) => {
+  ])('a method other than tools/call passes while every place is taken: %s', async (_what, message) => {
     const { limiter, server, send } = occupied({ queueSize: 1 });
     void send(makeToolCall(-1));
     const made = makeCall(message);
@@ -112,7 +112,7 @@ describe('what is no tools/call', () => {
 });
 
 describe('a refusal', () => {
-  it('comes at once as concurrency_limit where there is no queue', async () => {
+  it('a refusal by backpressure comes at once as concurrency_limit without a queue', async () => {
     const { limiter, server, send } = occupied({ maxConcurrent: 2 });
     const error = await send();
     expect(error).toBeInstanceOf(OverloadedError);
@@ -134,7 +134,7 @@ describe('a refusal', () => {
     expect(limiter.counts).toMatchObject({ totalRejected: 1, rejectedConcurrencyLimit: 1 });
   });
 
-  it('comes at once as queue_full where the queue is full', async () => {
+  it('a refusal by backpressure comes at once as queue_full if the queue is full', async () => {
     const { send, clock } = occupied({ maxConcurrent: 2, queueSize: 1, errorCode: -1 });
     void send(makeToolCall(''));
     const error = (await send()) as OverloadedError;
@@ -155,7 +155,7 @@ describe('a refusal', () => {
     expect(clock.monotonic()).toBe(0);
   });
 
-  it('comes as queue_timeout after its own time in line, and reports the queue without itself', async () => {
+  it('a refusal by backpressure comes as queue_timeout after its time, and counts the queue without itself', async () => {
     const { clock, limiter, server, send } = occupied({ queueSize: 2, queueTimeoutMs: 400.9 });
     const made = makeToolCall(-1);
     const alone = send(made);
@@ -180,7 +180,7 @@ describe('a refusal', () => {
     expect(limiter.counts).toMatchObject({ active: 1, queued: 0, rejectedQueueTimeout: 2 });
   });
 
-  it('survives JSON, with exactly seven keys in data', async () => {
+  it('a refusal by backpressure has exactly seven keys in data', async () => {
     const { send } = occupied({});
     const sent = JSON.parse(JSON.stringify(((await send()) as OverloadedError).toJsonRpc()));
     expect(Object.keys(sent.data)).toEqual([
@@ -195,7 +195,7 @@ describe('a refusal', () => {
     expect(Object.keys(sent)).toEqual(['code', 'message', 'data']);
   });
 
-  it('is counted by reason, before the error is built and for ever', async () => {
+  it('a refusal by backpressure is counted by reason before its error is built', async () => {
     const { limiter, send } = occupied({ maxConcurrent: 2, queueSize: 1 });
     void send();
     await Promise.all([send(), send()]);
@@ -206,7 +206,7 @@ describe('a refusal', () => {
 });
 
 describe('the line', () => {
-  it('moves up in order, one place at a time, with the deadline held until then', async () => {
+  it('queued calls move up in order, one place at a time, with the deadline held until then', async () => {
     const { limiter, server, send, clock } = occupied({ maxConcurrent: 2, queueSize: 3 });
     const waiting = [makeToolCall(-1), makeToolCall(''), makeToolCall('1')];
     for (const made of waiting) void send(made);
@@ -222,7 +222,7 @@ describe('the line', () => {
     expect(clock.timers).toBe(0);
   });
 
-  it('is not overtaken by a newcomer that comes when a place is given back', async () => {
+  it('a newcomer does not overtake queued calls when a place becomes free', async () => {
     const { limiter, server, send } = occupied({ queueSize: 1 });
     const [old, young] = [makeToolCall(-1), makeToolCall('')];
     void send(old);
@@ -237,7 +237,7 @@ describe('the line', () => {
     expect(await answer).toBe(RESULT);
   });
 
-  it('is sent home at once when the proxy leaves, which counts as no rejection', async () => {
+  it('queued calls are refused at once when the proxy drains, and count as no rejection', async () => {
     const { clock, limiter, server, send } = occupied({ queueSize: 2 });
     const answers = [send(makeToolCall(-1)), send(makeToolCall(''))];
     const leaving = new ProxyError('shutting-down', 'The proxy is ending.', { sent: 'no' });
@@ -253,7 +253,7 @@ describe('the line', () => {
 });
 
 describe('the places', () => {
-  it('are counted for each profile apart: calls that hang with one take none of another', async () => {
+  it('places are counted for each profile: hanging calls of one take none of another', async () => {
     const clock = new FakeClock();
     const limits = { maxConcurrent: 1, queueSize: 1, queueTimeoutMs: 5_000, errorCode: -32001, clock };
     const limiters = new PerProfile(() => new Limiter(limits));
@@ -274,7 +274,7 @@ describe('the places', () => {
 });
 
 describe('the reference load', () => {
-  it('30 calls of 1 s, 5 places, 10 in line: 15 refused at once, 5 done at 1 s, 5 at 2 s, 5 at 3 s', async () => {
+  it('the reference load: 30 calls of 1 s, 5 places, queue of 10: 15 refused, 5 done at 1, 2 and 3 s each', async () => {
     const clock = new FakeClock();
     const limiter = new Limiter({
       maxConcurrent: 5,
@@ -307,7 +307,7 @@ describe('the reference load', () => {
 });
 
 describe('on the wire', () => {
-  it("a refusal is the seeds' line to the letter, under the id as its client spelled it", async () => {
+  it('a refusal by backpressure equals the reference line, under the id as its client spelled it', async () => {
     const { handler } = occupied({ maxConcurrent: 1, queueTimeoutMs: 2_500 });
     const lines: string[] = [];
     const relay = new Relay({

@@ -63,7 +63,7 @@ class Model {
   }
 }
 
-it('lets through exactly who may go, and is never wedged, whatever ends when', async () => {
+it('the circuit breaker lets exactly the right calls through, and never blocks for ever', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.integer({ min: 1, max: 4 }),

@@ -44,17 +44,17 @@ describe('the options of the breaker', () => {
     ['breakerReset', '0.5', { value: 0.5 }],
     ['breakerReset', '0', { problem: 'must be a number of seconds > 0' }],
     ['breakerReset', '-30', { problem: 'must be a number of seconds > 0' }],
-  ] as const)('%s takes %s as %o', (key, raw, read) => {
+  ] as const)('the breaker option %s=%s becomes %o', (key, raw, read) => {
     expect(readOption(breakerOptions[key], [raw], 'flag')).toEqual(read);
   });
 
-  it('default to 5 failures and 30 s', () => {
+  it('the breaker defaults to 5 failures and 30 s', () => {
     expect([breakerOptions.breakerThreshold.fallback, breakerOptions.breakerReset.fallback]).toEqual([5, 30]);
   });
 });
 
 describe('a closed breaker', () => {
-  it('lets everything through, and opens at the threshold of failures in a row', async () => {
+  it('a closed breaker lets everything through, and opens at the threshold of failures in a row', async () => {
     const { circuit, fails, open, server } = setUp({ threshold: 3 });
     await fails();
     await fails();
@@ -67,7 +67,7 @@ describe('a closed breaker', () => {
     expect(circuit.state).toMatchObject({ is: 'open', failures: 3, until: 30_000 });
   });
 
-  it('opens once for many that fail together, with one timer', async () => {
+  it('a closed breaker opens once for many concurrent failures, with one timer', async () => {
     const { clock, circuit, server, open } = setUp({ threshold: 2 });
     const answers = Array.from({ length: 20 }, () => open());
     for (const [at, running] of [...server.running].entries()) {
@@ -79,7 +79,7 @@ describe('a closed breaker', () => {
     expect(circuit.state).toMatchObject({ is: 'open', failures: 2, until: 30_000 });
   });
 
-  it('leaves notifications alone, also when it is open', async () => {
+  it('a breaker lets notifications through, also when it is open', async () => {
     const { open, server } = await opened();
     const before = server.begun.length;
     void open(makeCall(messageOf({ method: 'notifications/initialized' })));
@@ -88,7 +88,7 @@ describe('a closed breaker', () => {
 });
 
 describe('an open breaker', () => {
-  it('fails at once, with how often, why, and for how long', async () => {
+  it('an open breaker fails calls at once, with the number of failures, the cause and the wait', async () => {
     const { clock, open, server } = await opened();
     await clock.advance(17_750);
     const error = (await open()) as ProxyError;
@@ -109,7 +109,7 @@ describe('an open breaker', () => {
     expect(server.begun).toHaveLength(2);
   });
 
-  it('closes when an attempt from before succeeds after all', async () => {
+  it('an open breaker closes when an earlier attempt succeeds after all', async () => {
     const { circuit, fails, open, server } = setUp();
     const slow = open();
     await fails();
@@ -120,7 +120,7 @@ describe('an open breaker', () => {
     expect(circuit.state).toEqual({ is: 'closed', failures: 0 });
   });
 
-  it('shows the beginning of a long cause only', async () => {
+  it('an open breaker shows only the beginning of a long cause', async () => {
     const { fails, open } = setUp({ threshold: 1 });
     await fails(new Error('x'.repeat(5_000)));
     expect(((await open()) as ProxyError).details.cause).toBe('x'.repeat(300));
@@ -128,7 +128,7 @@ describe('an open breaker', () => {
 });
 
 describe('a half-open breaker', () => {
-  it('lets one through; the others fail at once', async () => {
+  it('a half-open breaker lets one probe through, and the others fail at once', async () => {
     const { clock, circuit, open, server } = await opened();
     await clock.advance(30_000);
     const probe = open();
@@ -147,7 +147,7 @@ describe('a half-open breaker', () => {
     expect(server.begun).toHaveLength(5);
   });
 
-  it('opens again at once when the probe fails, with a fresh timer and the new cause', async () => {
+  it('a half-open breaker opens again when the probe fails, with a new timer and the new cause', async () => {
     const { clock, circuit, fails } = await opened();
     await clock.advance(45_000);
     await fails(new ProxyError('connection-lost', 'broke', { sent: 'maybe' }));
@@ -160,7 +160,7 @@ describe('a half-open breaker', () => {
     ['finds no credentials', new ProxyError('no-credentials', 'none', { sent: 'no' })],
     ['has no time left before it is sent', new ProxyError('timeout', 'waited', { sent: 'no' })],
     ['is refused by a limit of our own', new ProxyError('rate-limited', 'too many', { sent: 'no' })],
-  ])('lets the next one probe when the probe %s', async (_how, why) => {
+  ])('a half-open breaker lets the next call probe when the probe %s', async (_how, why) => {
     const { clock, circuit, open, server } = await opened();
     await clock.advance(30_000);
     const made = makeCall(requestOf('initialize', {}, -1));
@@ -176,7 +176,7 @@ describe('a half-open breaker', () => {
     expect(circuit.state.is).toBe('closed');
   });
 
-  it('gives another a try when the probe hangs, whose late failure then counts for nothing', async () => {
+  it('a half-open breaker starts another probe when one hangs, whose late failure does not count', async () => {
     const { clock, circuit, open, server } = await opened();
     await clock.advance(30_000);
     const hung = open();
@@ -194,7 +194,7 @@ describe('a half-open breaker', () => {
   });
 });
 
-describe('what counts against the server', () => {
+describe('failures that the breaker counts', () => {
   const thrown = (reason: ErrorReason, httpStatus?: number) =>
     new ProxyError(reason, 'words', { sent: 'maybe', details: { httpStatus } });
   const answered = (status: number, code = -32603, message = 'words') =>
@@ -204,7 +204,7 @@ describe('what counts against the server', () => {
     ['no connection', thrown('connect-failed'), true],
     ['a broken connection', thrown('connection-lost'), true],
     ['a time limit', thrown('timeout'), true],
-    ['an answer that is none', thrown('unusable-answer', 200), true],
+    ['an unusable answer', thrown('unusable-answer', 200), true],
     ['a redirect', thrown('redirected', 307), true],
     ['HTTP 500', thrown('http-status', 500), true],
     ['HTTP 503', thrown('http-status', 503), true],
@@ -216,20 +216,20 @@ describe('what counts against the server', () => {
     ['no credentials', thrown('no-credentials'), false],
     ['the end of the proxy', thrown('shutting-down'), false],
     ['an error that a live server answers', answered(200), false],
-    ['an error that it answers with 400', answered(400), false],
+    ['an error with 400', answered(400), false],
     ['an error with 401', answered(401), false],
     ['an error with 403', answered(403), false],
     ['an error with 429', answered(429), false],
     ['an error with 500', answered(500), true],
     ['an error with 502', answered(502), true],
     ['throttling with 503', answered(503, -32004, 'Too many requests'), false],
-    ['an error of whose transport nothing is known', answerOf({ error: { code: 0, message: '' } }), false],
-  ])('%s', (_what, outcome, expected) => {
+    ['an error without HTTP facts', answerOf({ error: { code: 0, message: '' } }), false],
+  ])('the breaker on %s', (_what, outcome, expected) => {
     const failure = outcome instanceof Error ? failureOfError(outcome) : failureOfReply(outcome, 0);
     expect(failure && countsAsFailure(failure)).toBe(expected);
   });
 
-  it('is also what nobody planned, but no cancellation', async () => {
+  it('the breaker counts unexpected errors, and no cancellations', async () => {
     const { circuit, fails, open } = setUp();
     await fails(new TypeError('a fault'));
     expect(circuit.state).toEqual({ is: 'closed', failures: 1 });

@@ -32,7 +32,7 @@ describe('the client’s name', () => {
     [{ name: 'opencode', version: '' }, 'opencode'],
     [{ name: 'a\r\nX-Evil: 1', version: '1 (beta)\n' }, 'a-x-evil-1/1-beta'],
     [{ name: 'x'.repeat(500), version: 'y'.repeat(500) }, `${'x'.repeat(64)}/${'y'.repeat(64)}`],
-  ])('of %j is a product token that no header breaks on', async (info, product) => {
+  ])('the client name of %j becomes a product token that fits in a header', async (info, product) => {
     expect(await learnedFrom(initialize(info))).toEqual([product]);
   });
 
@@ -45,16 +45,16 @@ describe('the client’s name', () => {
     [{ name: '' }],
     [{ name: 7, version: '1' }],
     [{ name: '日本' }],
-  ])('is not learned from %j', async (info) => {
+  ])('the client name is not read from %j', async (info) => {
     expect(await learnedFrom(initialize(info))).toEqual([]);
   });
 
-  it('is learned from every message of a revision that has no initialize', async () => {
+  it('the client name is read from every stateless message', async () => {
     const _meta = { 'io.modelcontextprotocol/clientInfo': { name: 'Claude Code', version: '3' } };
     expect(await learnedFrom({ id: '', method: 'tools/call', params: { _meta } })).toEqual(['claude-code/3']);
   });
 
-  it('is learned once, until another is named', async () => {
+  it('the client name stays until another one is stated', async () => {
     const learned: string[] = [];
     const handler = clientName((product) => learned.push(product))(async () => ACCEPTED);
     for (const name of ['a', 'a', 'b', 'b', 'a']) {
@@ -64,7 +64,7 @@ describe('the client’s name', () => {
     expect(learned).toEqual(['a/1', 'b/1', 'a/1']);
   });
 
-  it('is learned from initialize alone in those that have one', async () => {
+  it('the client name of the session era is read from initialize only', async () => {
     const params = { clientInfo: { name: 'x', version: '1' } };
     expect(await learnedFrom({ id: 0, method: 'tools/call', params })).toEqual([]);
     expect(await learnedFrom({ method: 'initialize', params })).toEqual([]);

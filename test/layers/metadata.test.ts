@@ -28,18 +28,18 @@ async function passed(text: string, additions: Record<string, string> = { AWS_RE
   return { text: seen[0]?.text, asked };
 }
 
-describe('entries of --metadata', () => {
-  it('are split at their first =, and a later one of the same key wins', () => {
+describe('--metadata', () => {
+  it('an entry of --metadata is split at its first =, and a later one of the same key wins', () => {
     expect(readMetadata(['a=1', 'b=x=y', 'c=', 'a=2'])).toEqual({ a: '2', b: 'x=y', c: '' });
   });
 
-  it('may have a key that means something to JavaScript', () => {
+  it('an entry of --metadata may have a key that means something to JavaScript', () => {
     expect(JSON.stringify(readMetadata(['__proto__=x']))).toBe('{"__proto__":"x"}');
   });
 });
 
 describe('metadata', () => {
-  it('of the call’s profile is merged into its _meta, every other byte as it was', async () => {
+  it("metadata of the call's profile is merged into its _meta, and every other byte stays", async () => {
     const { text, asked } = await passed(
       '{"jsonrpc":"2.0","id":0,"method":"tools/call","params":{"arguments":{"n":1.0,"big":9007199254740993}}}',
     );
@@ -49,7 +49,7 @@ describe('metadata', () => {
     expect(asked).toEqual(['dev']);
   });
 
-  it('leaves the client’s own key', async () => {
+  it("metadata leaves the client's own key", async () => {
     const text = '{"jsonrpc":"2.0","id":0,"method":"x","params":{"_meta":{"AWS_REGION":"us-east-1"}}}';
     expect((await passed(text)).text).toBe(text);
   });
@@ -61,7 +61,7 @@ describe('metadata', () => {
     'resources/read',
     'prompts/list',
     'completion/complete',
-  ])('gives %s params where it has none', async (method) => {
+  ])('metadata adds params to %s without any', async (method) => {
     const { text = '' } = await passed(`{"jsonrpc":"2.0","id":0,"method":"${method}"}`);
     expect(JSON.parse(text).params).toEqual({ _meta: { AWS_REGION: 'eu-west-1' } });
   });
@@ -71,11 +71,11 @@ describe('metadata', () => {
     ['an unknown method without params', '{"jsonrpc":"2.0","id":0,"method":"vendor/x"}'],
     ['a notification', '{"jsonrpc":"2.0","method":"notifications/x","params":{}}'],
     ['a response', '{"jsonrpc":"2.0","id":0,"result":{}}'],
-  ])('is not asked for by %s, which passes as it is', async (_what, text) => {
+  ])('metadata is not added to %s', async (_what, text) => {
     expect(await passed(text)).toEqual({ text, asked: [] });
   });
 
-  it('adds nothing where there is nothing to add', async () => {
+  it('metadata adds nothing if it is empty', async () => {
     const text = '{"jsonrpc":"2.0","id":0,"method":"tools/list"}';
     expect((await passed(text, {})).text).toBe(text);
   });

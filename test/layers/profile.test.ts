@@ -96,21 +96,21 @@ describe('a list of tools', () => {
 
   it.each([
     [
-      'with arguments gets another, every other byte as it was',
+      'added to other arguments, every other byte as it was',
       '{ "name":"a", "inputSchema" : {"type":"object","properties":{ "n":{"maximum":1.0,"x":9007199254740993} },"required":["n"]},"z":1e3 }',
       `{ "name":"a", "inputSchema" : {"type":"object","properties":{${DECLARED}, "n":{"maximum":1.0,"x":9007199254740993} },"required":["n"]},"z":1e3 }`,
     ],
     [
-      'without arguments gets its first',
+      'added to a tool without arguments',
       '{"name":"a","inputSchema":{"type":"object","properties":{}}}',
       `{"name":"a","inputSchema":{"type":"object","properties":{${DECLARED}}}}`,
     ],
     [
-      'that forbids further arguments declares it like the others',
+      'declared in a tool that forbids further arguments',
       '{"name":"a","inputSchema":{"additionalProperties":false,"type":"object"}}',
       `{"name":"a","inputSchema":{"properties":{${DECLARED}},"additionalProperties":false,"type":"object"}}`,
     ],
-  ])('one %s', async (_what, tool, expected) => {
+  ])('aws_profile in a tool list: %s', async (_what, tool, expected) => {
     expect(await edited(tool)).toBe(expected);
   });
 
@@ -125,11 +125,11 @@ describe('a list of tools', () => {
     ['has properties that are none', '{"name":"a","inputSchema":{"type":"object","properties":[]}}'],
     ['has no name', '{"inputSchema":{"type":"object"}}'],
     ['is no tool', '7'],
-  ])('a tool that %s stays as it is', async (_what, tool) => {
+  ])('aws_profile is not added to a tool that %s', async (_what, tool) => {
     expect(await edited(tool)).toBe(tool);
   });
 
-  it('gains the argument for tools that --profile-tools matches only', async () => {
+  it('aws_profile is added only to tools that --profile-tools matches', async () => {
     const rig = makeRig({ globs: ['get_*', 'nothing'] });
     const shown = toolsIn(await rig.send(requestOf('tools/list')));
     expect(
@@ -137,13 +137,13 @@ describe('a list of tools', () => {
     ).toEqual(['get_a', 'own']);
   });
 
-  it('is what the proxy itself knows without the argument', async () => {
+  it('the tool catalog of the proxy has no aws_profile', async () => {
     const rig = makeRig();
     await rig.send(requestOf('tools/list'));
     expect(rig.toolsOf('prod').definitionOf('plain')).toEqual(TOOLS[0]);
   });
 
-  it('that is an error passes', async () => {
+  it('a tool list that is an error passes', async () => {
     const [message] = readMessages('{"jsonrpc":"2.0","id":0,"error":{"code":1,"message":"no"}}');
     if (message?.kind !== 'response') throw new Error('no answer');
     const refusal: Reply = { kind: 'answer', message };
@@ -152,7 +152,7 @@ describe('a list of tools', () => {
 });
 
 describe('a call that names a profile', () => {
-  it('goes with that profile, without the argument, every other byte as it was', async () => {
+  it('a call with aws_profile uses that profile, without the argument, every other byte as it was', async () => {
     const rig = makeRig();
     const line = readLine(
       '{"jsonrpc":"2.0","id":-1,"method":"tools/call","params":{"name":"get_a","arguments":{"n":1.0, "aws_profile":"dev","big":9007199254740993}}}',
@@ -168,13 +168,13 @@ describe('a call that names a profile', () => {
     expect(rig.sent.at(-1)?.message.json).toEqual(JSON.parse(rig.sent.at(-1)?.message.text ?? ''));
   });
 
-  it.each([0, '', -1, 'x'])('has the id that its client gave it: %j', async (id) => {
+  it.each([0, '', -1, 'x'])('a call with aws_profile has the id that its client gave it: %j', async (id) => {
     const rig = makeRig();
     await rig.call('plain', { aws_profile: 'dev' }, id);
     expect(rig.sent.at(-1)?.message).toMatchObject({ id, json: { id } });
   });
 
-  it('may name the default one', async () => {
+  it('a call with aws_profile may name the default profile', async () => {
     const rig = makeRig();
     await rig.call('plain', { aws_profile: 'prod' });
     expect(rig.calls()).toEqual([['prod', expect.stringContaining('"arguments":{}')]]);
@@ -209,7 +209,7 @@ describe('a call that names a profile', () => {
       '__proto__',
       'aws_profile "__proto__" is not allowed: it must be one of prod, dev, or left out for prod. The call was not sent.',
     ],
-  ])('that is none of them, %j, is refused and not sent', async (given, message) => {
+  ])('a call with the unknown aws_profile %j is refused and not sent', async (given, message) => {
     const rig = makeRig();
     await expect(rig.call('plain', { aws_profile: given })).rejects.toMatchObject({
       reason: 'unknown-profile',
@@ -221,15 +221,15 @@ describe('a call that names a profile', () => {
   });
 
   it.each([
-    ['keeps the argument where the tool has one of that name', 'own', { aws_profile: 7 }],
-    ['keeps it where the tool takes no object', 'shapeless', { aws_profile: 'dev' }],
-  ])('%s', async (_what, name, args) => {
+    ['keeps the argument if the tool has one of that name', 'own', { aws_profile: 7 }],
+    ['keeps the argument if the tool takes no object', 'shapeless', { aws_profile: 'dev' }],
+  ])('a call with aws_profile %s', async (_what, name, args) => {
     const rig = makeRig();
     await rig.call(name, args);
     expect(rig.calls()).toEqual([['prod', expect.stringContaining('aws_profile')]]);
   });
 
-  it('keeps the argument where --profile-tools does not match the tool, and no list is asked for', async () => {
+  it('a call keeps aws_profile if --profile-tools does not match the tool, and no list is requested', async () => {
     const rig = makeRig({ globs: ['other'] });
     await rig.call('plain', { aws_profile: 'dev' });
     expect(rig.calls()).toEqual([['prod', expect.stringContaining('aws_profile')]]);
@@ -237,7 +237,7 @@ describe('a call that names a profile', () => {
   });
 
   it.each([[undefined], [null], ['aws_profile'], [['aws_profile']], [{}], [{ other: 1 }]])(
-    'is none with arguments %j, and goes as it came',
+    'a call with arguments %j names no profile, and passes unchanged',
     async (args) => {
       const rig = makeRig();
       await rig.call('plain', args);
@@ -247,7 +247,7 @@ describe('a call that names a profile', () => {
   );
 });
 
-describe('whose argument it is', () => {
+describe('the owner of aws_profile', () => {
   const listings = (rig: ReturnType<typeof makeRig>): string[] =>
     rig.sent.flatMap(({ message, profile: name }) =>
       message.kind === 'request' && message.method === 'tools/list' ? [name] : [],
@@ -256,7 +256,7 @@ describe('whose argument it is', () => {
   const OURS = '{"name":"a","inputSchema":{"type":"object"}}';
   const THEIRS = '{"name":"a","inputSchema":{"type":"object","properties":{"aws_profile":{}}}}';
 
-  it('is what the client was shown, whatever the server lists by now', async () => {
+  it('the owner of aws_profile is decided by the list that the client was shown', async () => {
     const rig = makeRig({ lists: [list(OURS), list(THEIRS)] });
     await rig.send(requestOf('tools/list'));
     rig.toolsOf('prod').invalidate();
@@ -267,7 +267,7 @@ describe('whose argument it is', () => {
     expect(listings(rig)).toEqual(['prod', 'prod']);
   });
 
-  it('is asked of the server once where the client never listed, with the profile that is named', async () => {
+  it('the owner of aws_profile is decided by one list of that profile if the client never listed', async () => {
     const rig = makeRig();
     await Promise.all([1, 2, 3].map((id) => rig.call('plain', { aws_profile: 'dev' }, id)));
     await rig.call('get_a', { aws_profile: 'dev' }, 4);
@@ -279,7 +279,7 @@ describe('whose argument it is', () => {
     expect(listings(rig)).toEqual(['dev', 'prod']);
   });
 
-  it('is asked again after word that the list has changed', async () => {
+  it('the owner of aws_profile is decided again after a list_changed', async () => {
     const rig = makeRig({ lists: [list(THEIRS), list(OURS)] });
     await rig.call('a', { aws_profile: 'dev' });
     rig.toolsOf('dev').invalidate();
@@ -287,7 +287,7 @@ describe('whose argument it is', () => {
     expect(rig.calls().map(([name]) => name)).toEqual(['prod', 'dev']);
   });
 
-  it('is the tool’s where one of two of its name has it', async () => {
+  it('the owner of aws_profile is the tool if one of two tools of its name has it', async () => {
     const rig = makeRig({ lists: [list(OURS, THEIRS, OURS)] });
     expect(textOf(await rig.send(requestOf('tools/list')))).toContain(`[${OURS},${THEIRS},${OURS}]`);
     await rig.call('a', { aws_profile: 'dev' });
@@ -296,7 +296,7 @@ describe('whose argument it is', () => {
     expect(textOf(await twice.send(requestOf('tools/list'))).split('"enum"')).toHaveLength(3);
   });
 
-  it('is told by the second reading of a list that changed in the first, and of one that always does by none', async () => {
+  it('the owner of aws_profile is decided by a second list if the first changed meanwhile, and not by a third', async () => {
     const once = makeRig();
     const asking = once.call('plain', { aws_profile: 'dev' });
     once.toolsOf('dev').invalidate();
@@ -310,7 +310,7 @@ describe('whose argument it is', () => {
     expect(rig.calls()).toEqual([]);
   });
 
-  it('cannot be told where the server does not say, and the call is not sent under a guess', async () => {
+  it('the owner of aws_profile stays unknown if the list fails, and the call is not sent', async () => {
     const [message] = readMessages('{"jsonrpc":"2.0","id":0,"error":{"code":1,"message":"down"}}');
     if (message?.kind !== 'response') throw new Error('no answer');
     const rig = makeRig({ lists: [{ kind: 'answer', message }, listOf(JSON.stringify(TOOLS))] });
@@ -324,7 +324,7 @@ describe('whose argument it is', () => {
     expect(rig.calls()).toHaveLength(1);
   });
 
-  it('is not worth more words than why the list, and so the call, cannot be sent', async () => {
+  it("a list that fails for the call's own reason returns that reason for the call", async () => {
     const why = new ProxyError('no-credentials', 'Run aws sso login.', { sent: 'no' });
     const rig = makeRig({ lists: [why] });
     await expect(rig.call('plain', { aws_profile: 'dev' })).rejects.toBe(why);
@@ -335,7 +335,7 @@ describe('whose argument it is', () => {
     });
   });
 
-  it('cannot be told of a tool that the server does not list', async () => {
+  it('a call with aws_profile to an unlisted tool is an error', async () => {
     const rig = makeRig();
     await expect(rig.call('absent', { aws_profile: 'dev' })).rejects.toMatchObject({
       reason: 'unknown-tool',
@@ -344,7 +344,7 @@ describe('whose argument it is', () => {
     expect(rig.calls()).toEqual([]);
   });
 
-  it('is said once in the log where it is the tool’s', async () => {
+  it('a tool that owns aws_profile is logged once', async () => {
     const rig = makeRig();
     await rig.send(requestOf('tools/list'));
     await rig.send(requestOf('tools/list'));
@@ -354,7 +354,7 @@ describe('whose argument it is', () => {
 });
 
 describe('a call without an id', () => {
-  it('that names a profile is not sent, because a server could run it under another', async () => {
+  it('a notification with aws_profile is not sent, because a server could run it under another profile', async () => {
     const rig = makeRig();
     const call = (args: unknown) =>
       messageOf({ method: 'tools/call', params: { name: 'plain', arguments: args } });
@@ -365,9 +365,9 @@ describe('a call without an id', () => {
   });
 });
 
-describe('everything else', () => {
+describe('other messages', () => {
   it.each(['initialize', 'resources/read', 'prompts/get', 'ping', 'completion/complete'])(
-    'goes with the default profile, as it came: %s',
+    'a message without aws_profile uses the default profile, unchanged: %s',
     async (method) => {
       const rig = makeRig();
       const message = requestOf(method, { aws_profile: 'dev', arguments: { aws_profile: 'dev' } });
@@ -376,7 +376,7 @@ describe('everything else', () => {
     },
   );
 
-  it('keeps the profile of the session that it answers', async () => {
+  it('a response of the client uses the profile of the session that it answers', async () => {
     const rig = makeRig();
     const answer = messageOf({ id: 0, result: {} });
     await rig.send(answer, { profile: 'dev' });
@@ -386,7 +386,7 @@ describe('everything else', () => {
   it.each([
     ['2025-11-25', { task: { taskId: 't-1', status: 'working' } }],
     ['2026-07-28', { resultType: 'task', taskId: 't-1' }],
-  ])('about a task goes with the profile that it began with, revision %s', async (_revision, result) => {
+  ])('a task request uses the profile that the task began with, revision %s', async (_revision, result) => {
     const rig = makeRig();
     const [message] = readMessages(JSON.stringify({ jsonrpc: '2.0', id: 0, result }));
     if (message?.kind !== 'response') throw new Error('no answer');
@@ -405,7 +405,7 @@ describe('everything else', () => {
   });
 });
 
-describe('what another profile’s server tells', () => {
+describe("notifications of another profile's server", () => {
   const origin = (name: string): Origin => ({ profile: name, gone: new Promise(() => undefined) });
   const heardBy = async (from: string, message: Message): Promise<Message[]> => {
     const heard: Message[] = [];
@@ -420,7 +420,7 @@ describe('what another profile’s server tells', () => {
   };
 
   it.each(['tools', 'prompts', 'resources'])(
-    'about its %s lists is not for the client, whose lists are others',
+    'a list_changed for %s of another profile does not reach the client, whose lists differ',
     async (what) => {
       const changed = messageOf({ method: `notifications/${what}/list_changed` });
       expect(await heardBy('prod', changed)).toEqual([changed]);
@@ -432,7 +432,7 @@ describe('what another profile’s server tells', () => {
     messageOf({ method: 'notifications/progress', params: { progressToken: 0, progress: 1 } }),
     messageOf({ method: 'notifications/message', params: { level: 'info', data: 'x' } }),
     messageOf({ id: 0, method: 'elicitation/create', params: {} }),
-  ])('passes otherwise: $method', async (message) => {
+  ])('a notification of another profile passes: $method', async (message) => {
     expect(await heardBy('dev', message)).toEqual([message]);
   });
 });

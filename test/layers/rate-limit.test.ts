@@ -42,7 +42,7 @@ describe('the options of the rate limit', () => {
     ['rateBurst', '1', { value: 1 }],
     ['rateBurst', '0', { problem: 'must be an integer >= 1' }],
     ['rateBurst', '2.5', { problem: 'must be an integer >= 1' }],
-  ] as const)('%s takes %s as %o', (key, raw, read) => {
+  ] as const)('the rate option %s=%s becomes %o', (key, raw, read) => {
     expect(readOption(rateLimitOptions[key], [raw], 'flag')).toEqual(read);
   });
 
@@ -51,13 +51,13 @@ describe('the options of the rate limit', () => {
     [2.9, undefined, 2],
     [0.2, undefined, 1],
     [10, 3, 3],
-  ])('at %s per second with burst %s, %s go out at once', (rate, burst, expected) => {
+  ])('the rate %s per second with burst %s sends %s at once', (rate, burst, expected) => {
     expect(burstOf(rate, burst)).toBe(expected);
   });
 });
 
 describe('the bucket', () => {
-  it('starts full, then lets one request go per interval, in order', async () => {
+  it('the token bucket starts full, then lets one request go per interval, in order', async () => {
     const { clock, bucket, server, many } = setUp({ rate: 10, burst: 3 });
     void many(6);
     expect(server.begun).toHaveLength(3);
@@ -71,7 +71,7 @@ describe('the bucket', () => {
     expect(clock.timers).toBe(0);
   });
 
-  it('fills to the burst and no further', async () => {
+  it('the token bucket fills to the burst and no further', async () => {
     const { clock, server, many } = setUp({ rate: 10, burst: 2 });
     void many(2);
     await clock.advance(3_600_000);
@@ -79,7 +79,7 @@ describe('the bucket', () => {
     expect(server.begun).toHaveLength(4);
   });
 
-  it('lets no newcomer overtake those who wait, though its token has just dropped', async () => {
+  it('the token bucket lets no newcomer overtake queued requests', async () => {
     const { clock, server, send, many } = setUp({ rate: 1 });
     void many(2);
     await clock.advance(999);
@@ -90,7 +90,7 @@ describe('the bucket', () => {
     expect(server.begun.map(({ message }) => message.json.id)).toEqual([-1, 0, 'new']);
   });
 
-  it('keeps the rate over any stretch of time, whatever fractions add up', async () => {
+  it('the token bucket keeps the rate over any time, whatever fractions add up', async () => {
     const { clock, server, many } = setUp({ rate: 7, burst: 1 });
     void many(200);
     await clock.advance(10_001);
@@ -101,7 +101,7 @@ describe('the bucket', () => {
 });
 
 describe('a waiting request', () => {
-  it('leaves at once when it is cancelled, and those behind it move up', async () => {
+  it('a queued request leaves at once when it is cancelled, and later ones move up', async () => {
     const { clock, bucket, server, send } = setUp({ rate: 1 });
     void send(makeToolCall('first'));
     const [gone, stays] = [makeToolCall(0), makeToolCall('')];
@@ -113,7 +113,7 @@ describe('a waiting request', () => {
     expect(server.begun.map(({ message }) => message.json.id)).toEqual(['first', '']);
   });
 
-  it('leaves no timer behind when it was the last', () => {
+  it('a queued request that was the last leaves no timer behind', () => {
     const { clock, send } = setUp();
     void send();
     const made = makeToolCall();
@@ -123,7 +123,7 @@ describe('a waiting request', () => {
     expect(clock.timers).toBe(0);
   });
 
-  it('is not sent when it is cancelled as its turn comes', async () => {
+  it('a queued request is not sent if it is cancelled as its turn comes', async () => {
     const { clock, server, send } = setUp();
     const made = makeToolCall();
     const schedule = clock.schedule.bind(clock);
@@ -139,7 +139,7 @@ describe('a waiting request', () => {
     expect(server.begun).toHaveLength(1);
   });
 
-  it('counts against its own time limit: the deadline is not held', async () => {
+  it('a queued request uses its own time limit: the deadline is not held', async () => {
     const { send } = setUp();
     void send();
     const made = makeToolCall();
@@ -148,8 +148,8 @@ describe('a waiting request', () => {
   });
 });
 
-describe('what those in line wait for themselves', () => {
-  it('goes before them all, by itself in order, and takes a token all the same', async () => {
+describe('requests that queued requests wait for', () => {
+  it('a priority request precedes queued requests, in order, and takes a token all the same', async () => {
     const { clock, bucket, server, many } = setUp({ rate: 10 });
     const ahead = rateLimit({ of: () => bucket }, new Events(), () => true)(server.handle);
     void many(3);
@@ -164,7 +164,7 @@ describe('what those in line wait for themselves', () => {
     expect(clock.timers).toBe(0);
   });
 
-  it('is not refused because of those behind it', async () => {
+  it('a priority request is not refused because of queued requests', async () => {
     const { clock, bucket, server, send, many } = setUp({ rate: 1 });
     void many(31);
     expect(await send()).toMatchObject({ reason: 'rate-limited' });
@@ -174,7 +174,7 @@ describe('what those in line wait for themselves', () => {
     expect(server.begun.at(-1)?.message.json.id).toBe('awaited');
   });
 
-  it('is sent home by a pause that is too long, like everybody, and leaves when it is cancelled', async () => {
+  it('a priority request is refused for a pause that is too long, and leaves when it is cancelled', async () => {
     const { clock, bucket, send } = setUp({ rate: 1 });
     void send();
     const signal = new AbortController();
@@ -194,7 +194,7 @@ describe('what those in line wait for themselves', () => {
 describe('a proxy that is ending', () => {
   const leaving = new ProxyError('shutting-down', 'The proxy is ending.', { sent: 'no' });
 
-  it('sends home all who wait, and who would have to wait, but nobody whose turn it is', async () => {
+  it('the rate limit refuses all who wait when the proxy ends, but no request whose turn it is', async () => {
     const { clock, bucket, server, send } = setUp({ rate: 1 });
     void send();
     const waiting = [send(makeToolCall('')), send(makeToolCall(-1))];
@@ -208,7 +208,7 @@ describe('a proxy that is ending', () => {
   });
 });
 
-it('the buckets of two profiles know nothing of each other', async () => {
+it('the token buckets of two profiles are independent', async () => {
   const clock = new FakeClock();
   const buckets = new PerProfile(() => new TokenBucket({ ratePerSecond: 10, burst: 1, clock }));
   const server = new HeldHandler();
@@ -233,7 +233,7 @@ describe('a request whose own time would be over before its turn', () => {
     return made;
   };
 
-  it('is refused at once, with the time when it would have gone out', async () => {
+  it('a request whose time would be over before its turn is refused at once, with the time of its turn', async () => {
     const { bucket, many, send } = setUp({ rate: 1 });
     void many(3);
     expect(await send(inTime(2_999))).toMatchObject({
@@ -247,7 +247,7 @@ describe('a request whose own time would be over before its turn', () => {
     expect(bucket.waiting).toBe(3);
   });
 
-  it('because of a pause is sent home then, and nobody else', async () => {
+  it('a request whose time would be over because of a pause is refused alone', async () => {
     const { bucket, send, many } = setUp({ rate: 1 });
     void many(2);
     const hurried = send(inTime(4_000));
@@ -258,7 +258,7 @@ describe('a request whose own time would be over before its turn', () => {
 });
 
 describe('a request whose turn is more than 30 s away', () => {
-  it('is refused at once, with the numbers and the time', async () => {
+  it('a request whose turn is more than 30 s away is refused at once, with the numbers and the time', async () => {
     const { bucket, server, many, send } = setUp({ rate: 0.5, burst: 2 });
     void many(17);
     expect(bucket.waiting).toBe(15);
@@ -283,7 +283,7 @@ describe('a request whose turn is more than 30 s away', () => {
   });
 });
 
-describe('a server that asks for quiet', () => {
+describe('a server that requests a pause', () => {
   it.each([
     ['an answer with 429', throttled('2')],
     ['an answer with 503', throttled('2', 503)],
@@ -296,7 +296,7 @@ describe('a server that asks for quiet', () => {
         details: { httpStatus: 429 },
       }),
     ],
-  ])('gets it by %s, and the steady rate afterwards', async (_what, said) => {
+  ])('a server that requests a pause gets it by %s, and the steady rate afterwards', async (_what, said) => {
     const { clock, server, send, many } = setUp({ rate: 10, burst: 5 });
     const answer = send();
     if (said instanceof Error) server.running[0]?.fail(said);
@@ -317,7 +317,7 @@ describe('a server that asks for quiet', () => {
     ['a result', RESULT],
     ['a limit of our own', new ProxyError('circuit-open', 'open', { sent: 'no', retryAfterMs: 2_000 })],
     ['a failure of no kind', new TypeError('broken')],
-  ])('is nobody who sends %s', async (_what, said) => {
+  ])('a server requests no pause by %s', async (_what, said) => {
     const { server, send, many } = setUp({ burst: 5 });
     const answer = send();
     if (said instanceof Error) server.running[0]?.fail(said);
@@ -327,7 +327,7 @@ describe('a server that asks for quiet', () => {
     expect(server.begun).toHaveLength(5);
   });
 
-  it('sends home those who would wait too long by that, and says why', async () => {
+  it('a pause refuses queued requests that would wait too long, and states why', async () => {
     const { clock, bucket, server, send } = setUp({ rate: 1, burst: 2 });
     const first = send();
     void send();
@@ -348,7 +348,7 @@ describe('a server that asks for quiet', () => {
     expect(clock.timers).toBe(0);
   });
 
-  it('for an hour gets five minutes', async () => {
+  it('a pause of an hour becomes five minutes', async () => {
     const { clock, server, send } = setUp({ burst: 5 });
     void send();
     server.running[0]?.finish(throttled('3600'));
@@ -359,7 +359,7 @@ describe('a server that asks for quiet', () => {
     expect(server.begun).toHaveLength(2);
   });
 
-  it('twice gets the longer of both', async () => {
+  it('the longer of two pauses applies', async () => {
     const { clock, server, many, send } = setUp({ burst: 5 });
     void many(2);
     server.running[0]?.finish(throttled('5'));
@@ -377,7 +377,7 @@ it.each([
   ['ping', requestOf('ping', undefined, '')],
   ['a notification', messageOf({ method: 'notifications/cancelled', params: { requestId: 0 } })],
   ['an answer', messageOf({ id: 0, result: {} })],
-])('%s neither waits nor takes a token', async (_what, message) => {
+])('the rate limit neither delays %s nor takes a token for it', async (_what, message) => {
   const { bucket, server, send } = setUp({ rate: 1, burst: 1 });
   for (let sent = 0; sent < 3; sent++) void send(makeCall(message));
   expect(server.begun).toHaveLength(3);

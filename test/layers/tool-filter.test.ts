@@ -88,11 +88,11 @@ describe('the verdict on a tool', () => {
     ['cut_one', { readOnly: true, allowTool: ['put_*'] }, false, 'not-read-only'],
     ['put_one', { readOnly: true, allowTool: ['put_*'], denyTool: ['put_one'] }, true, 'denied'],
     ['', { readOnly: true }, false, 'not-read-only'],
-  ])('%j under %j, which reads only: %s, is: %s', (name, rules, onlyReads, verdict) => {
+  ])('the filter decides on %j under %j, read-only: %s, is: %s', (name, rules, onlyReads, verdict) => {
     expect(judgeTool({ ...NOTHING, ...rules }, name, onlyReads)).toBe(verdict);
   });
 
-  it('never lets through what is denied, nor what writes where nothing allows it', () => {
+  it('the filter never allows denied tools, nor writing tools that are not allowed', () => {
     const glob = fc.constantFrom('*', 'a*', '*b', 'ab', '?', '??');
     const rules = fc.record({
       readOnly: fc.boolean(),
@@ -117,7 +117,7 @@ describe('the verdict on a tool', () => {
 });
 
 describe('the list of tools', () => {
-  it('has only those that say they only read, on every page', async () => {
+  it('a filtered list has only tools that declare to be read-only, on every page', async () => {
     const { server, list } = filtered(READ_ONLY);
     server.pages = [
       [reads('a'), writes('b'), { name: 'c', annotations: { readOnlyHint: 'true' } }],
@@ -127,7 +127,7 @@ describe('the list of tools', () => {
     expect(await list('1')).toEqual(['e']);
   });
 
-  it('is the very same where everything passes', async () => {
+  it('a filtered list is the same object if everything passes', async () => {
     const { handler } = filtered({ ...NOTHING, denyTool: ['x'] });
     const { call } = makeCall(requestOf('tools/list'));
     const reply = await handler(call);
@@ -136,7 +136,7 @@ describe('the list of tools', () => {
     );
   });
 
-  it('shows of two tools of one name none, unless both only read', async () => {
+  it('a filtered list shows two tools of one name only if both are read-only', async () => {
     const { server, list, call } = filtered(READ_ONLY, [
       reads('twice'),
       writes('twice'),
@@ -152,13 +152,13 @@ describe('the list of tools', () => {
     expect(await call('far')).toBe('tool-refused');
   });
 
-  it('leaves out what has no name, and leaves alone what is no tool and schemas of any kind', async () => {
+  it('a filtered list leaves out nameless tools, and keeps schemas and non-tools', async () => {
     const odd = { ...reads('odd'), inputSchema: 'none' };
     const { list } = filtered(READ_ONLY, [odd, { annotations: { readOnlyHint: true } }, 7 as never]);
     expect(await list()).toEqual(['odd', 7]);
   });
 
-  it('passes errors on as they are', async () => {
+  it('a filtered list passes errors unchanged', async () => {
     const { server, handler } = filtered(READ_ONLY);
     server.list = async () => answerOf({ error: { code: -32004, message: 'Too many requests' } });
     const reply = await handler(makeCall(requestOf('tools/list')).call);
@@ -167,14 +167,14 @@ describe('the list of tools', () => {
 });
 
 describe('a call', () => {
-  it('of a tool that only reads goes, and asks for nothing once a list has passed', async () => {
+  it('a filtered call of a read-only tool passes, and needs no request once a list has passed', async () => {
     const { server, list, call } = filtered(READ_ONLY);
     await list();
     for (const id of [0, '', -1]) expect(await call('get', id)).toBe('ran');
     expect(server.listed).toBe(1);
   });
 
-  it('of any other is refused with the option that is in the way, and never sent', async () => {
+  it('a filtered call of another tool is refused with the name of the option, and never sent', async () => {
     const { server, handler, list } = filtered({ readOnly: true, allowTool: [], denyTool: ['g*'] });
     await list();
     await expect(handler(makeToolCall('', 'put').call)).rejects.toMatchObject({
@@ -196,7 +196,7 @@ describe('a call', () => {
     expect(only.server.listed).toBe(0);
   });
 
-  it('that asks for a task, and one that is sent as a notification, are calls like any other', async () => {
+  it('a filtered call with a task, or sent as a notification, is a call like any other', async () => {
     const { server, handler, list } = filtered(READ_ONLY);
     await list();
     const task = requestOf('tools/call', { name: 'put', arguments: {}, task: { ttl: 1 } }, '');
@@ -206,7 +206,7 @@ describe('a call', () => {
     expect(server.called).toEqual([]);
   });
 
-  it('without a name is no valid one', async () => {
+  it('a filtered call without a name is invalid', async () => {
     const { handler, server } = filtered(READ_ONLY);
     for (const params of [undefined, {}, { name: 7 }, { name: ['put'] }]) {
       await expect(handler(makeCall(requestOf('tools/call', params)).call)).rejects.toMatchObject({
@@ -216,7 +216,7 @@ describe('a call', () => {
     expect(server.called).toEqual([]);
   });
 
-  it('of what is allowed by name goes where the list names it, whatever it says of itself', async () => {
+  it('a filtered call of a tool allowed by name passes if the list names it, whatever its hints', async () => {
     const { server, call } = filtered({ readOnly: true, allowTool: ['p*'], denyTool: [] });
     expect(await call('put')).toBe('ran');
     expect(await call('Put')).not.toBe('ran');
@@ -224,7 +224,7 @@ describe('a call', () => {
     expect(server.listed).toBe(1);
   });
 
-  it('before any list has the whole list read once, for all who wait', async () => {
+  it('a filtered call before any list reads the whole list once, for all callers', async () => {
     const { server, call } = filtered(READ_ONLY);
     server.pages = [[writes('a')], [reads('b')]];
     expect(await Promise.all([call('b', 0), call('a', ''), call('b', -1)])).toEqual([
@@ -235,7 +235,7 @@ describe('a call', () => {
     expect(server.listed).toBe(2);
   });
 
-  it('relies on a list of the last minute only: a tool that has begun to write without a word is refused', async () => {
+  it('a filtered call uses a list of the last minute only: a tool that writes by now is refused', async () => {
     const { server, call, clock } = filtered(READ_ONLY);
     expect(await call('get')).toBe('ran');
     server.pages = [[writes('get')]];
@@ -248,7 +248,7 @@ describe('a call', () => {
     expect([server.listed, server.called.length]).toEqual([2, 2]);
   });
 
-  it('is not sent where the list is too old and cannot be had, and goes again when it can', async () => {
+  it('a filtered call is not sent if the list is too old and fails, and passes again later', async () => {
     const { server, call, clock } = filtered(READ_ONLY);
     expect(await call('get')).toBe('ran');
     await clock.advance(60_001);
@@ -259,7 +259,7 @@ describe('a call', () => {
     expect(server.called).toHaveLength(2);
   });
 
-  it('of an unknown tool is told apart from one that is refused, and from a list that cannot be had', async () => {
+  it('a filtered call of an unknown tool is distinct from a refused one and from a failed list', async () => {
     const { server, call, clock } = filtered(READ_ONLY);
     expect(await call('none')).toBe('unknown-tool');
     server.list = async () => answerOf({ error: { code: -32004, message: 'Too many requests' } });
@@ -270,7 +270,7 @@ describe('a call', () => {
     expect(await call('put')).toBe('tool-refused');
   });
 
-  it('of an unknown tool looks once for one that was added without a word, and then not for some seconds', async () => {
+  it('a filtered call of an unknown tool refreshes the list once, and then not for some seconds', async () => {
     const { server, list, call, clock } = filtered(READ_ONLY);
     await list();
     server.pages = [[reads('get'), reads('new')]];
@@ -284,7 +284,7 @@ describe('a call', () => {
     expect(server.listed).toBe(3);
   });
 
-  it('has a list that failed at once asked for again at once', async () => {
+  it('a filtered call requests a list that failed at once again at once', async () => {
     const { server, call } = filtered(READ_ONLY);
     server.list = async () => answerOf({ error: { code: 1, message: 'down' } });
     expect(await call('get', 0)).toBe('tools-unknown');
@@ -292,7 +292,7 @@ describe('a call', () => {
     expect(await call('get', '')).toBe('ran');
   });
 
-  it('does not have a list that took its time to fail asked for again by each who comes after', async () => {
+  it('a filtered call does not request a list that failed slowly for each caller', async () => {
     const { server, call, clock } = filtered(READ_ONLY);
     server.list = async () => {
       await clock.advance(1_000);
@@ -306,7 +306,7 @@ describe('a call', () => {
     expect(await call('get', -1)).toBe('ran');
   });
 
-  it('has it asked for again at once where a person has mended what was in the way', async () => {
+  it('a filtered call requests the list again at once after a person has repaired the failure', async () => {
     const { server, call } = filtered(READ_ONLY);
     server.list = async () => {
       throw new ProxyError('no-credentials', 'log in', { sent: 'no' });
@@ -316,7 +316,7 @@ describe('a call', () => {
     expect(await call('get', '')).toBe('ran');
   });
 
-  it('asks again at once where the server says that its list has changed', async () => {
+  it('a filtered call requests the list again at once after a list_changed', async () => {
     const { server, list, call, toolsOf } = filtered(READ_ONLY);
     await list();
     expect(await call('new')).toBe('unknown-tool');
@@ -325,7 +325,7 @@ describe('a call', () => {
     expect(await call('new')).toBe('ran');
   });
 
-  it('is judged by what the server says to the one who signs it, where that may be somebody else', async () => {
+  it('a filtered call requests the list again if the identity may have changed', async () => {
     const { server, identity, call, list } = filtered(READ_ONLY);
     await list();
     expect(await call('get', 0)).toBe('ran');
@@ -338,7 +338,7 @@ describe('a call', () => {
     expect(server.listed).toBe(2);
   });
 
-  it('is to try again where the list changed while it was read', async () => {
+  it('a filtered call is to be retried if the list changed while it was read', async () => {
     const { server, call, toolsOf } = filtered(READ_ONLY);
     server.list = async () => {
       toolsOf('').invalidate();
@@ -348,7 +348,7 @@ describe('a call', () => {
     expect(server.called).toEqual([]);
   });
 
-  it('that is cancelled while it waits for the list leaves the list to the others', async () => {
+  it('a filtered call that is cancelled while it waits for the list leaves the list to the others', async () => {
     const { server, handler, call } = filtered(READ_ONLY);
     let answer: (reply: Reply) => void = () => undefined;
     server.list = () =>
@@ -365,7 +365,7 @@ describe('a call', () => {
     expect(server.called).toEqual(['get']);
   });
 
-  it('with another profile is judged by what is known of that', async () => {
+  it('a filtered call with another profile is judged by the list of that profile', async () => {
     const { handler, toolsOf, server } = filtered(READ_ONLY);
     toolsOf('').learn({ result: { tools: [reads('t')] } });
     toolsOf('dev').learn({ result: { tools: [writes('t')] } });
@@ -375,7 +375,7 @@ describe('a call', () => {
     expect(server.listed).toBe(0);
   });
 
-  it('may have any name, and the error quotes no more than is readable', async () => {
+  it('a filtered call may have any name, and the error quotes only what is readable', async () => {
     const { handler, list } = filtered(READ_ONLY);
     await list();
     const name = `line\n"${'x'.repeat(10_000)}`;
@@ -385,11 +385,11 @@ describe('a call', () => {
   });
 });
 
-describe('what is told once', () => {
+describe('events of the filter', () => {
   const of = (seen: readonly ProxyEvent[], type: ProxyEvent['type']) =>
     seen.filter((event) => event.type === type);
 
-  it('that a server whose tools say nothing of themselves shows none of them, and what to do', async () => {
+  it('the filter logs once that a server without hints has no visible tools, and the remedy', async () => {
     const { list, seen } = filtered(READ_ONLY, [writes('get_it'), writes('put_it')]);
     expect(await list()).toEqual([]);
     expect(await list()).toEqual([]);
@@ -403,7 +403,7 @@ describe('what is told once', () => {
     ]);
   });
 
-  it('nothing of the kind where one page has no tools to show and another has, or where there are none', async () => {
+  it('the filter does not log that all tools are hidden if one page has a visible tool, or if there are none', async () => {
     const { server, list, seen } = filtered(READ_ONLY);
     server.pages = [[writes('a')], [reads('b')]];
     expect(await list()).toEqual([]);
@@ -417,13 +417,13 @@ describe('what is told once', () => {
   it.each<[Partial<ToolRules>, RegExp]>([
     [{ allowTool: ['x*'] }, /--allow-tool and --deny-tool leave none/],
     [{ denyTool: ['*'] }, /--deny-tool hides all 2/],
-  ])('that %j leaves nothing', async (rules, text) => {
+  ])('the filter logs that %j leaves no tools', async (rules, text) => {
     const { list, seen } = filtered({ ...NOTHING, ...rules });
     await list();
     expect(of(seen, 'tools.all-hidden')).toMatchObject([{ message: expect.stringMatching(text) }]);
   });
 
-  it('which globs match no tool of a whole list', async () => {
+  it('the filter logs which globs match no tool of a complete list', async () => {
     const { server, list, seen } = filtered({
       readOnly: true,
       allowTool: ['b', 'nothing*'],
@@ -440,7 +440,7 @@ describe('what is told once', () => {
     ]);
   });
 
-  it('which tools were hidden, and why', async () => {
+  it('the filter logs which tools were hidden, and why', async () => {
     const { list, seen } = filtered({ readOnly: true, allowTool: [], denyTool: ['d*'] }, [
       reads('a'),
       writes('b'),
@@ -453,7 +453,7 @@ describe('what is told once', () => {
   });
 });
 
-it('leaves everything else alone', async () => {
+it('the filter passes everything else', async () => {
   const { handler, server } = filtered({ readOnly: true, allowTool: [], denyTool: ['*'] });
   for (const method of [
     'prompts/get',
@@ -469,7 +469,7 @@ it('leaves everything else alone', async () => {
   expect(server.called).toHaveLength(7);
 });
 
-it('filters a thousand tools over ten pages, page by page and from one look', async () => {
+it('the filter handles a thousand tools over ten pages, page by page and in one pass', async () => {
   const tools = Array.from({ length: 1_000 }, (_, at) => (at % 3 === 0 ? reads(`t${at}`) : writes(`t${at}`)));
   const { server, list, call } = filtered(READ_ONLY);
   server.pages = Array.from({ length: 10 }, (_, page) => tools.slice(page * 100, page * 100 + 100));

@@ -32,7 +32,7 @@ function make(next: Handler) {
 const ORIGIN = { profile: 'other', gone: new Promise<void>(() => undefined) };
 
 describe('what a tool says of itself', () => {
-  it('is learned from every list that passes, for the profile that it was asked with', async () => {
+  it('tool hints are read from every list that passes, for the profile that requested it', async () => {
     const { handler, toolsOf } = make(async () => answerOf({ result: LIST }));
     const reply = await handler({ ...makeCall(requestOf('tools/list')).call, profile: 'dev' });
     expect(reply).toMatchObject({ message: { json: { result: LIST } } });
@@ -40,7 +40,7 @@ describe('what a tool says of itself', () => {
     expect(toolsOf('').annotationsOf('reader')).toBeUndefined();
   });
 
-  it('is not learned from answers to anything else, nor from errors', async () => {
+  it('tool hints are not read from other answers or errors', async () => {
     for (const [method, answer] of [
       ['prompts/list', { result: LIST }],
       ['tools/list', { error: { code: -1, message: 'no' } }],
@@ -51,21 +51,21 @@ describe('what a tool says of itself', () => {
     }
   });
 
-  it('is forgotten when a session begins', async () => {
+  it('tool hints are dropped when a session begins', async () => {
     const { handler, toolsOf } = make(async () => answerOf({ result: {} }));
     toolsOf('').learn({ result: LIST });
     await handler(makeCall(requestOf('initialize')).call);
     expect(toolsOf('').size).toBe(0);
   });
 
-  it('is kept when one of many HTTP clients begins its session', async () => {
+  it('tool hints are kept when one of many HTTP clients begins its session', async () => {
     const { handler, toolsOf } = make(async () => answerOf({ result: {} }));
     toolsOf('').learn({ result: LIST });
     await handler({ ...makeCall(requestOf('initialize')).call, httpContext: { headers: {} } });
     expect(toolsOf('').size).toBe(1);
   });
 
-  it('is forgotten when the server says that the list has changed, and the client hears it all the same', async () => {
+  it('tool hints are dropped on list_changed, which reaches the client all the same', async () => {
     const changed = messageOf({ method: 'notifications/tools/list_changed' });
     const heard: unknown[] = [];
     const emit: Emit = async (message) => void heard.push(message);
@@ -112,7 +112,7 @@ const ORIGIN_OWN: Origin = { profile: '', gone: new Promise<void>(() => undefine
 const changesIn = (seen: readonly ProxyEvent[]) => seen.filter(({ type }) => type === 'tools.changed');
 
 describe('a change that only the proxy has seen', () => {
-  it('is reported once, and told to a client that was promised such word', async () => {
+  it('an unannounced change is reported once, and emitted to a client that was promised list_changed', async () => {
     const { ask, server, said, seen, toolsOf } = changing({ listChanged: true });
     await ask('initialize');
     await ask('tools/list');
@@ -128,7 +128,7 @@ describe('a change that only the proxy has seen', () => {
     expect(toolsOf('').complete).toBe(true);
   });
 
-  it('notifies of an unannounced change once a minute at most', async () => {
+  it('an unannounced change is emitted once a minute at most', async () => {
     const { ask, server, said, seen, clock } = changing({ listChanged: true });
     await ask('initialize');
     for (let times = 0; times < 10; times++) {
@@ -143,7 +143,7 @@ describe('a change that only the proxy has seen', () => {
     expect(said).toHaveLength(2);
   });
 
-  it('is reported only, where the server never promised to tell', async () => {
+  it('an unannounced change is only reported if the server never promised list_changed', async () => {
     const { ask, server, said, seen } = changing({ listChanged: false });
     await ask('initialize');
     await ask('tools/list');
@@ -153,7 +153,7 @@ describe('a change that only the proxy has seen', () => {
     expect(said).toEqual([]);
   });
 
-  it('emits no change that the server announced or that a new session brings', async () => {
+  it('a change that the server announced or that a new session brings is not emitted again', async () => {
     const { ask, server, said, seen, toolsOf } = changing({ listChanged: true });
     await ask('initialize');
     await ask('tools/list');
@@ -175,7 +175,7 @@ describe('a change that only the proxy has seen', () => {
     expect(said).toHaveLength(2);
   });
 
-  it('emits an unannounced change on the subscription, with its id as spelled', async () => {
+  it('an unannounced change is emitted on the subscription, with its id as spelled', async () => {
     const { handler, feeds, said, server } = listening();
     await handler(makeCall(requestOf('tools/list', { _meta: CLAIM })).call);
     server.names = ['b'];
@@ -189,7 +189,7 @@ describe('a change that only the proxy has seen', () => {
     expect(feeds.continuityToken(LISTENER)).toBeUndefined();
   });
 
-  it('is not told on one that was not granted it', async () => {
+  it('an unannounced change is not emitted on a subscription without that grant', async () => {
     const { handler, feeds, said, server } = listening({ promptsListChanged: true });
     await handler(makeCall(requestOf('tools/list', { _meta: CLAIM })).call);
     server.names = ['b'];
@@ -227,7 +227,7 @@ function listening(honoured: Record<string, boolean> = { toolsListChanged: true 
   return { ...rig, server, said };
 }
 
-it('leaves notifications and responses as they are', async () => {
+it('tool-knowledge leaves notifications and responses unchanged', async () => {
   const { handler } = make(async () => ({ kind: 'accepted' }));
   const { call } = makeCall(messageOf({ method: 'notifications/initialized' }));
   expect(await handler(call)).toEqual({ kind: 'accepted' });

@@ -52,13 +52,13 @@ describe('the level', () => {
     ['warn', 2],
     ['error', 1],
     ['silent', 0],
-  ] as const)('%s lets %i of five through', async (level, count) => {
+  ] as const)('the log level %s writes %i of five events', async (level, count) => {
     expect(messages(await logged(level, ONE_OF_EACH))).toEqual(
       ONE_OF_EACH.map(({ type }) => type).slice(5 - count),
     );
   });
 
-  it('error has nothing to say of a run that works, and opens no file', async () => {
+  it('the log level error writes nothing in a healthy run, and opens no file', async () => {
     await logged('error', [
       ...ONE_OF_EACH.slice(0, 3),
       { type: 'credentials.resolved', profile: '', providerName: 'env', expiresAt: undefined, ms: 1 },
@@ -74,7 +74,7 @@ describe('the level', () => {
     ['debug', true],
     ['info', false],
     ['error', false],
-  ] as const)('%s asks for the details of every message: %s', (level, detailed) => {
+  ] as const)('the log level %s needs the details of every message: %s', (level, detailed) => {
     const events = new Events();
     logEvents(events, { level, file, format: 'json' });
     expect(events.detailed).toBe(detailed);
@@ -82,7 +82,7 @@ describe('the level', () => {
 });
 
 describe('a line', () => {
-  it('holds the event’s name, its fields, the time and the process', async () => {
+  it("a log line holds the event's name, its fields, the time and the process", async () => {
     const line = JSON.parse(await logged('warn', ONE_OF_EACH.slice(3, 4)));
     expect(line).toMatchObject({
       level: 40,
@@ -97,12 +97,12 @@ describe('a line', () => {
     expect(Math.abs(line.time - Date.now())).toBeLessThan(60_000);
   });
 
-  it('is written before the process ends, also when it is the first and last', async () => {
+  it('a log line is written before the process ends, also if it is the first and last', async () => {
     const fault: ProxyEvent = { type: 'internal.fault', where: 'the end', message: 'x' };
     expect(messages(await logged('error', [fault]))).toEqual(['internal.fault']);
   });
 
-  it('keeps its place among the others, however many there are before the logger is loaded', async () => {
+  it('log lines keep their order, however many precede the loading of the logger', async () => {
     const many = Array.from(
       { length: 100 },
       (_, at): ProxyEvent => ({ type: 'proxy.draining', inFlight: at }),
@@ -115,14 +115,14 @@ describe('a line', () => {
     expect(seen).toEqual(many.map((_event, at) => at));
   });
 
-  it('is readable where that is asked for', async () => {
+  it('a log line is readable if the pretty format is chosen', async () => {
     const text = await logged('warn', ONE_OF_EACH.slice(3, 4), 'pretty');
     expect(text).toMatch(/WARN.*call\.failed/);
     expect(text).toContain('reason: "timeout"');
     expect(text).not.toContain('\u001b[');
   });
 
-  it.each(['json', 'pretty'])('in %s holds no secret, in whatever field one stands', async (format) => {
+  it.each(['json', 'pretty'])('a log line in %s holds no secret, in any field', async (format) => {
     const secret = 'a-secret-that-was-told/+=';
     const text = await logged(
       'trace',
@@ -147,13 +147,13 @@ describe('a line', () => {
 });
 
 describe('the file', () => {
-  it('is its owner’s alone, and added to', async () => {
+  it('the log file belongs to its owner only, and is appended to', async () => {
     await logged('error', ONE_OF_EACH);
     expect((await stat(file)).mode & 0o777).toBe(0o600);
     expect(messages(await logged('error', ONE_OF_EACH))).toEqual(['internal.fault', 'internal.fault']);
   });
 
-  it('that cannot be opened costs nobody anything', async () => {
+  it('a log file that cannot be opened has no effect on calls', async () => {
     await writeFile(file, '');
     file = join(file, 'below-a-file');
     expect(await logged('trace', ONE_OF_EACH)).toBe('');

@@ -18,7 +18,7 @@ function rig() {
   return { clock, written, limit: new RepeatLimit(clock, (event) => void written.push(event)) };
 }
 
-it('writes 20 lines of one event and address in 10 s, and how many it left out', async () => {
+it('the log writes 20 lines of one event and address in 10 s, and how many it left out', async () => {
   const { clock, written, limit } = rig();
   for (let count = 0; count < 1_000; count++) limit.take(refused('192.0.2.1'));
   limit.take(refused('192.0.2.2'));
@@ -31,7 +31,7 @@ it('writes 20 lines of one event and address in 10 s, and how many it left out',
   expect(written).toHaveLength(23);
 });
 
-it('has a bound also where each event has another address', async () => {
+it('the log has a bound also if each event has another address', async () => {
   const { clock, written, limit } = rig();
   for (let count = 0; count < 10_000; count++) limit.take(refused(`192.0.2.${count}`));
   expect(written.length).toBeLessThanOrEqual(64 + 20);
@@ -45,7 +45,7 @@ it('has a bound also where each event has another address', async () => {
   expect(clock.timers).toBe(0);
 });
 
-it('shortens texts that others choose, and leaves other events alone', () => {
+it('the log shortens texts that others choose, and leaves other events unchanged', () => {
   const { written, limit } = rig();
   limit.take(refused('192.0.2.1', 'x'.repeat(100_000)));
   expect(JSON.stringify(written[0]).length).toBeLessThan(1_200);

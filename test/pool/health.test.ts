@@ -51,11 +51,11 @@ it.each<[string, string[], Record<string, Does>, boolean, string[]]>([
     false,
     ['ping', 'tools/list'],
   ],
-])('%s', async (_what, methods, does, well, asked) => {
+])('the health check: %s', async (_what, methods, does, well, asked) => {
   expect(await check(methods, does)).toEqual({ well, asked });
 });
 
-it('ends with the signal of its pool, and leaves no timer', async () => {
+it('a health check ends with the signal of its pool, and leaves no timer', async () => {
   const clock = new FakeClock();
   const ending = new AbortController();
   const verdict = isHealthy(

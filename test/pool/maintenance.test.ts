@@ -23,18 +23,21 @@ function plan(members: readonly ReturnType<typeof aged>[], limits: Partial<PoolL
   };
 }
 
-describe('a sweep recycles', () => {
+describe('sweeps recycle', () => {
   const life = { lifetimeMs: 60_000, recycleWindowMs: 10_000 };
 
   it.each([
     [49_999, undefined],
     [50_000, 'a'],
     [90_000, 'a'],
-  ])('what is %d ms old of a life of 60 s with a window of 10 s: %s', (age, recycle) => {
-    expect(plan([aged('a', { age }), aged('b')], life).recycle).toBe(recycle);
-  });
+  ])(
+    'a sweep with a lifetime of 60 s and a window of 10 s at an age of %d ms recycles: %s',
+    (age, recycle) => {
+      expect(plan([aged('a', { age }), aged('b')], life).recycle).toBe(recycle);
+    },
+  );
 
-  it('one at a time, the oldest first, in use or not', () => {
+  it('a sweep recycles one at a time, the oldest first, in use or not', () => {
     const members = [
       aged('a', { age: 60_000 }),
       aged('b', { age: 70_000, uses: 1 }),
@@ -44,7 +47,7 @@ describe('a sweep recycles', () => {
     expect(plan([...members, aged('d', { age: 80_000, due: true })], life).recycle).toBeUndefined();
   });
 
-  it('never the only one unless asked, and nothing where there is no end of life', () => {
+  it('a sweep recycles the only one if configured, and none without a lifetime', () => {
     const old = aged('a', { age: 90_000 });
     expect(plan([old], life).recycle).toBeUndefined();
     expect(plan([old], { ...life, recyclesOnly: true }).recycle).toBe('a');
@@ -52,11 +55,11 @@ describe('a sweep recycles', () => {
   });
 });
 
-describe('a sweep evicts', () => {
+describe('sweeps evict', () => {
   const idleMs = 1_000;
   const members = [aged('a', { idle: 1_000 }), aged('b', { idle: 3_000 }), aged('c', { idle: 2_000 })];
 
-  it('what was idle longest, down to the minimum and never the only one', () => {
+  it('a sweep evicts what was idle longest, down to the minimum and never the only one', () => {
     expect(plan(members, { idleMs }).evict).toEqual(['b', 'c']);
     expect(plan(members, { idleMs, min: 2 }).evict).toEqual(['b']);
     expect(plan(members, { idleMs, min: 3 }).evict).toEqual([]);
@@ -64,7 +67,7 @@ describe('a sweep evicts', () => {
     expect(plan(members, {}).evict).toEqual([]);
   });
 
-  it('nothing that is in use, recent or being replaced', () => {
+  it('a sweep evicts nothing that is in use, recent or being replaced', () => {
     const kept = [
       aged('a', { idle: 9_000, uses: 1 }),
       aged('b', { idle: 999 }),
@@ -74,23 +77,23 @@ describe('a sweep evicts', () => {
   });
 });
 
-describe('a sweep probes', () => {
+describe('sweeps probe', () => {
   const healthIntervalMs = 1_000;
 
-  it('all that are idle and were not seen well for so long', () => {
+  it('a sweep probes all that are idle and were not probed for the interval', () => {
     const members = [aged('a', { well: 1_000 }), aged('b', { well: 999 }), aged('c', { well: 9_000 })];
     expect(plan(members, { healthIntervalMs }).probe).toEqual(['a', 'c']);
     expect(plan([aged('a', { well: 9_000, uses: 1 }), aged('b')], { healthIntervalMs }).probe).toEqual([]);
     expect(plan(members, {}).probe).toEqual([]);
   });
 
-  it('never the only one unless asked', () => {
+  it('a sweep never probes the only one unless configured', () => {
     const only = [aged('a', { well: 9_000 })];
     expect(plan(only, { healthIntervalMs }).probe).toEqual([]);
     expect(plan(only, { healthIntervalMs, probesOnly: true }).probe).toEqual(['a']);
   });
 
-  it('nothing that it recycles or evicts', () => {
+  it('a sweep probes nothing that it recycles or evicts', () => {
     const members = [
       aged('a', { age: 90_000, well: 9_000, idle: 9_000 }),
       aged('b', { well: 9_000, idle: 9_000 }),
@@ -108,6 +111,6 @@ it.each<[Partial<PoolLimits>, number | undefined]>([
   [{ idleMs: 600_000, healthIntervalMs: 60_000, lifetimeMs: 3_600_000, recycleWindowMs: 30_000 }, 15_000],
   [{ healthIntervalMs: 500 }, 1_000],
   [{ lifetimeMs: 20_000 }, 10_000],
-])('with %j it sweeps every %s ms', (limits, every) => {
+])('a pool with %j sweeps every %s ms', (limits, every) => {
   expect(sweepInterval({ ...LIMITS, ...limits })).toBe(every);
 });

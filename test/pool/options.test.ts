@@ -7,7 +7,7 @@ const DEFAULTS = Object.fromEntries(
 
 const withValues = (values: Partial<PoolValues>): PoolValues => ({ ...DEFAULTS, ...values });
 
-describe('what is wrong with the session options together', () => {
+describe('the session options together', () => {
   it.each<[Partial<PoolValues>, Record<string, string>, string[]]>([
     [{}, {}, []],
     [{ minSessions: 3, maxSessions: 3 }, {}, []],
@@ -46,7 +46,7 @@ describe('what is wrong with the session options together', () => {
         '--session-recycle-window must be < --session-lifetime (1), not 2',
       ],
     ],
-  ])('%j, given %j', (values, given, problems) => {
+  ])('the session options report %j, given %j', (values, given, problems) => {
     expect(poolProblems(withValues(values), given)).toEqual(problems);
   });
 });
@@ -57,11 +57,11 @@ describe('the limits of a pool', () => {
     { sessionIdle: 1 },
     { sessionLifetime: 0, healthInterval: 0 },
     { sessionWait: 0 },
-  ])('are none where nothing asks for one: %j', (values) => {
+  ])('a pool has no limits without options: %j', (values) => {
     expect(poolLimits(withValues(values))).toBeUndefined();
   });
 
-  it('with several sessions are one call each, an hour of life and a look every minute, but not at the only one', () => {
+  it('a pool of several sessions has one call each, an hour of life and a sweep every minute', () => {
     expect(poolLimits(withValues({ maxSessions: 4 }))).toEqual({
       min: 0,
       max: 4,
@@ -95,7 +95,7 @@ describe('the limits of a pool', () => {
     ],
     [{ maxSessions: 2, healthCheck: ['skip'] }, { healthMethods: ['skip'] }],
     [{ maxSessions: 2, callsPerSession: 5 }, { callsPerItem: 5 }],
-  ])('follow %j', (values, limits) => {
+  ])('the limits of a pool follow %j', (values, limits) => {
     expect(poolLimits(withValues(values))).toMatchObject(limits);
   });
 
@@ -106,13 +106,13 @@ describe('the limits of a pool', () => {
     [{ sessionLifetime: 900 }, { lifetimeMs: 900_000, recycleWindowMs: 300_000 }],
     [{ sessionRecycleWindow: 10 }, { recycleWindowMs: 10_000 }],
     [{ sessionLifetime: 0 }, undefined],
-  ])('follow the lifetime that the server gives a session, and %j', (values, limits) => {
+  ])('the limits of a pool follow the lifetime that the server gives a session, and %j', (values, limits) => {
     const got = poolLimits(withValues(values), 3_540);
     if (limits === undefined) expect(got).toBeUndefined();
     else expect(got).toMatchObject(limits);
   });
 
-  it('have a window that is shorter than the lifetime that the server gives a session', () => {
+  it('the recycle window of a pool is shorter than the lifetime that the server gives a session', () => {
     const values = withValues({ sessionRecycleWindow: 3_540 });
     expect(poolProblems(values, {}, 3_540)).toEqual([
       '--session-recycle-window must be < --session-lifetime (3540), not 3540',

@@ -155,7 +155,7 @@ class Run {
   }
 }
 
-it('never opens too many, never lends one to too many, serves in order and leaves nothing, whatever happens when', async () => {
+it('the pool never opens too many, never overbooks, serves in order and leaks nothing', async () => {
   await fc.assert(
     fc.asyncProperty(
       limits,

@@ -11,7 +11,7 @@ const failure = (promise: Promise<unknown>): Promise<unknown> =>
   );
 
 describe('a lease', () => {
-  it('is of the item used last, so that what is too much grows old', async () => {
+  it('a lease is of the item used last, so that the surplus becomes idle', async () => {
     const rig = new PoolRig({ max: 3 });
     rig.adopt();
     const leases = [await rig.lease(), await rig.lease(), await rig.lease()];
@@ -22,7 +22,7 @@ describe('a lease', () => {
     expect((await rig.lease()).item).toBe(2);
   });
 
-  it('goes to whoever waited longest, and is not lost where that one has left', async () => {
+  it('a lease goes to the longest waiter, and is not lost if that one has left', async () => {
     const rig = new PoolRig({ max: 1 });
     rig.adopt();
     const held = await rig.lease();
@@ -36,7 +36,7 @@ describe('a lease', () => {
     expect(rig.clock.timers).toBe(0);
   });
 
-  it('is given to another where its caller leaves while an item is opened for it', async () => {
+  it('a lease goes to another caller if its caller leaves while an item is opened for it', async () => {
     const rig = new PoolRig({ max: 2 });
     rig.adopt();
     await rig.lease();
@@ -51,7 +51,7 @@ describe('a lease', () => {
     expect(rig.pool.size).toBe(2);
   });
 
-  it('is refused after its wait with the numbers that were full', async () => {
+  it('a lease is refused after its wait with the numbers that were full', async () => {
     const rig = new PoolRig({ max: 1, waitMs: 2_000 });
     rig.adopt();
     await rig.lease();
@@ -71,7 +71,7 @@ describe('a lease', () => {
     expect(rig.clock.timers).toBe(0);
   });
 
-  it('is refused at once with --session-wait 0, but not while an item is opened for it', async () => {
+  it('a lease is refused at once with --session-wait 0, but not while an item is opened for it', async () => {
     const rig = new PoolRig({ max: 2, waitMs: 0 });
     rig.adopt();
     await rig.lease();
@@ -86,7 +86,7 @@ describe('a lease', () => {
     expect((await opening).item).toBe(1);
   });
 
-  it('does not wait for a slow opening where another item comes back', async () => {
+  it('a lease does not wait for a slow opening if another item is returned', async () => {
     const rig = new PoolRig({ max: 2 });
     rig.adopt();
     const held = await rig.lease();
@@ -97,7 +97,7 @@ describe('a lease', () => {
     expect((await waiting).item).toBe(0);
   });
 
-  it("says of a caller's deadline that nothing was sent", async () => {
+  it("a lease that the caller's deadline ends reports that nothing was sent", async () => {
     const rig = new PoolRig({ max: 1 });
     rig.adopt();
     await rig.lease();
@@ -110,7 +110,7 @@ describe('a lease', () => {
 });
 
 describe('an item that cannot be opened', () => {
-  it('is what its callers hear of where nothing serves', async () => {
+  it('an opening failure reaches its callers if nothing serves', async () => {
     const rig = new PoolRig();
     const refused = failure(rig.pool.lease(new AbortController().signal));
     await settle();
@@ -125,7 +125,7 @@ describe('an item that cannot be opened', () => {
     expect((await rig.lease()).item).toBe(0);
   });
 
-  it('is tried again later for those who wait for the others', async () => {
+  it('an opening failure is retried later for callers that wait for other items', async () => {
     const rig = new PoolRig({ max: 2 });
     rig.adopt();
     await rig.lease();
@@ -139,7 +139,7 @@ describe('an item that cannot be opened', () => {
     expect((await waiting).item).toBe(1);
   });
 
-  it('is tried again in the background until the minimum is there, ever less often', async () => {
+  it('an opening failure is retried in the background until the minimum is reached, ever less often', async () => {
     const rig = new PoolRig({ min: 2, max: 2 });
     rig.adopt();
     await settle();
@@ -157,7 +157,7 @@ describe('an item that cannot be opened', () => {
 });
 
 describe('the minimum', () => {
-  it('is opened after the first item, not before, and kept', async () => {
+  it('the minimum of a pool is opened after the first item, not before, and kept', async () => {
     const rig = new PoolRig({ min: 3, max: 4 });
     await settle();
     expect(rig.opening).toEqual([]);
@@ -172,8 +172,8 @@ describe('the minimum', () => {
   });
 });
 
-describe('upkeep', () => {
-  it('replaces an old item before it closes it where there is a place', async () => {
+describe('maintenance', () => {
+  it('maintenance opens the successor of an old item before it closes the item, if there is room', async () => {
     const rig = new PoolRig({ min: 2, max: 3, lifetimeMs: 10_000, recycleWindowMs: 2_000 });
     rig.adopt();
     await rig.openAll();
@@ -188,7 +188,7 @@ describe('upkeep', () => {
     expect(rig.pool.items).toEqual([2, 3]);
   });
 
-  it('replaces it afterwards where there is none, and when it comes back where it is in use', async () => {
+  it('maintenance closes an old item first if there is no room, and a leased one on its return', async () => {
     const rig = new PoolRig({ min: 1, max: 1, lifetimeMs: 10_000, recyclesOnly: true });
     rig.adopt();
     const held = await rig.lease();
@@ -202,7 +202,7 @@ describe('upkeep', () => {
     expect((await waiting).item).toBe(1);
   });
 
-  it('closes what nobody used for so long, down to one', async () => {
+  it('maintenance closes what was idle for the limit, down to one', async () => {
     const rig = new PoolRig({ max: 3, idleMs: 10_000 });
     rig.adopt();
     const leases = [await rig.lease(), await rig.lease(), await rig.lease()];
@@ -212,7 +212,7 @@ describe('upkeep', () => {
     expect(rig.pool.items).toEqual([2]);
   });
 
-  it('discards an item that is not well, and opens another for the minimum', async () => {
+  it('maintenance discards an unhealthy item, and opens another for the minimum', async () => {
     const rig = new PoolRig({ min: 2, max: 2, healthIntervalMs: 10_000 });
     rig.probe = async (item) => {
       if (item === 0) throw new Error('sick');
@@ -227,7 +227,7 @@ describe('upkeep', () => {
     expect(rig.pool.items).toEqual([1, 2]);
   });
 
-  it('lends nobody an item that is being probed, and probes none that is lent', async () => {
+  it('maintenance does not lend an item that is probed, nor probe one that is lent', async () => {
     const rig = new PoolRig({ min: 2, max: 2, healthIntervalMs: 10_000 });
     const answers: (() => void)[] = [];
     rig.probe = () => new Promise((resolve) => answers.push(() => resolve('answered')));
@@ -245,7 +245,7 @@ describe('upkeep', () => {
 });
 
 describe('a drain', () => {
-  it('replaces what is idle now and what is in use when it comes back', async () => {
+  it('a pool drain replaces what is idle now and what is in use on its return', async () => {
     const rig = new PoolRig({ min: 2, max: 2 });
     rig.adopt();
     await rig.openAll();
@@ -261,7 +261,7 @@ describe('a drain', () => {
 });
 
 describe('a drain while an item is being opened', () => {
-  it('replaces that, too, once it is there', async () => {
+  it('a pool drain replaces an item that is being opened once it is there', async () => {
     const rig = new PoolRig({ min: 2, max: 3 });
     const first = rig.adopt();
     await settle();
@@ -272,8 +272,8 @@ describe('a drain while an item is being opened', () => {
   });
 });
 
-describe('a drain of items in use, with no place for their successors,', () => {
-  it('lets the only one serve on, and replaces it when nobody uses it', async () => {
+describe('a pool drain without room for successors', () => {
+  it('a pool drain without room lets the only item serve on, and replaces it when it is idle', async () => {
     const rig = new PoolRig({ min: 1, max: 1, callsPerItem: Number.POSITIVE_INFINITY });
     const item = rig.adopt();
     const long = await rig.lease();
@@ -291,7 +291,7 @@ describe('a drain of items in use, with no place for their successors,', () => {
     expect(rig.alive.size).toBe(1);
   });
 
-  it('gives each its successor as soon as another has left, and prefers those that are new', async () => {
+  it('a pool drain without room gives each a successor as another leaves, and prefers new items', async () => {
     const rig = new PoolRig({ min: 2, max: 2, callsPerItem: 2 });
     rig.adopt();
     await rig.openAll();
@@ -316,7 +316,7 @@ describe('a drain of items in use, with no place for their successors,', () => {
 });
 
 describe('the limit over all pools', () => {
-  it('is never passed, and a place that comes free goes to the pool that waits', async () => {
+  it('the limit over all pools is never exceeded, and a free place goes to the pool that waits', async () => {
     const places = new SessionQuota(3);
     const one = new PoolRig({ max: 3 }, { places });
     const other = new PoolRig({ max: 3 }, { places });
@@ -334,7 +334,7 @@ describe('the limit over all pools', () => {
     expect(places.used).toBe(3);
   });
 
-  it('stands in the refusal where it is what is full', async () => {
+  it('the limit over all pools is in the refusal if it is what is full', async () => {
     const rig = new PoolRig({ max: 3, waitMs: 10 }, { places: new SessionQuota(1) });
     rig.adopt();
     await rig.lease();
@@ -347,8 +347,8 @@ describe('the limit over all pools', () => {
   });
 });
 
-describe('the end', () => {
-  it('begins with a refusal for who waits, while who holds an item keeps it', async () => {
+describe('the end of a pool', () => {
+  it('a closing pool refuses waiting callers, and leased items stay with their callers', async () => {
     const rig = new PoolRig({ max: 1 });
     rig.adopt();
     const held = await rig.lease();
@@ -360,7 +360,7 @@ describe('the end', () => {
     expect(rig.clock.timers).toBe(0);
   });
 
-  it('refuses who waits, closes everything at the same time and what comes late', async () => {
+  it('a closing pool refuses waiters, and closes everything, late items included, at the same time', async () => {
     const rig = new PoolRig({ max: 3 });
     rig.deaf = true;
     rig.adopt();
@@ -388,7 +388,7 @@ describe('the end', () => {
 describe('an opening that hangs', () => {
   const SILENT = new ProxyError('timeout', 'no answer to initialize within 2 s', { sent: 'maybe' });
 
-  it('holds no caller longer than the wait, whose refusal says so', async () => {
+  it('a hanging opening holds no caller longer than the wait, and the refusal says so', async () => {
     const rig = new PoolRig({ max: 2, waitMs: 2_000 });
     rig.adopt();
     await rig.lease();
@@ -404,7 +404,7 @@ describe('an opening that hangs', () => {
     });
   });
 
-  it('has a second where the wait is shorter, and the refusal names the real wait', async () => {
+  it('a hanging opening has a second if the wait is shorter, and the refusal names the real wait', async () => {
     const rig = new PoolRig({ max: 2, waitMs: 50 });
     rig.adopt();
     await rig.lease();
@@ -415,7 +415,7 @@ describe('an opening that hangs', () => {
     expect(await refused).toMatchObject({ message: expect.stringContaining('within 1 s (--session-wait)') });
   });
 
-  it('ends a second after its last caller has left, so that the next caller gets another', async () => {
+  it('a hanging opening ends a second after its last caller has left, so that the next caller gets another', async () => {
     const rig = new PoolRig({ max: 2, waitMs: 60_000 });
     rig.adopt();
     await rig.lease();
@@ -434,7 +434,7 @@ describe('an opening that hangs', () => {
     expect(rig.clock.timers).toBe(0);
   });
 
-  it('does not cost those who have time left their answer: another is opened for them', async () => {
+  it('a hanging opening does not block callers with time left: another item is opened for them', async () => {
     const rig = new PoolRig({ waitMs: 2_000 });
     const late = rig.pool.lease(new AbortController().signal);
     await settle();
@@ -443,7 +443,7 @@ describe('an opening that hangs', () => {
     expect((await late).item).toBe(0);
   });
 
-  it('for an item that somebody else replaces is abandoned with the last caller, too', async () => {
+  it('a hanging opening of an item that another one replaces ends with its last caller too', async () => {
     const rig = new PoolRig({ max: 1, waitMs: 60_000 });
     const dead = rig.adopt();
     let abandoned = false;
@@ -468,7 +468,7 @@ describe('an opening that hangs', () => {
 describe('the lifetime', () => {
   const life = { lifetimeMs: 4_000, recycleWindowMs: 2_000 };
 
-  it('is the end of each of six idle items of the same age, whose replacement is spread over the window', async () => {
+  it('the lifetime of six idle items of one age ends spread over the window', async () => {
     const rig = new PoolRig({ min: 6, max: 6, ...life });
     const ends: number[] = [];
     rig.closing = async () => void ends.push(rig.clock.monotonic());
@@ -485,7 +485,7 @@ describe('the lifetime', () => {
     expect([...rig.closed].slice(0, 6).sort()).toEqual([0, 1, 2, 3, 4, 5]);
   });
 
-  it('ends an item in time whose successor cannot be opened', async () => {
+  it('the lifetime ends an item in time even if its successor cannot be opened', async () => {
     const rig = new PoolRig({ min: 2, max: 3, ...life });
     rig.adopt();
     await rig.openAll();
@@ -497,7 +497,7 @@ describe('the lifetime', () => {
     expect([...rig.closed].sort()).toEqual([0, 1]);
   });
 
-  it('is never passed by a lease, and a call that runs then is not cut', async () => {
+  it('the lifetime is never exceeded by a lease, and a running call is not cut', async () => {
     const rig = new PoolRig({ max: 1, callsPerItem: 4, recyclesOnly: true, ...life });
     rig.adopt();
     const held = await rig.lease();
@@ -516,7 +516,7 @@ describe('the lifetime', () => {
 });
 
 describe('a drain of idle items', () => {
-  it('replaces one after the other, and keeps each until its successor is there', async () => {
+  it('a drain of idle items replaces one after the other, and keeps each until its successor exists', async () => {
     const rig = new PoolRig({ min: 3, max: 3 }, { overlap: 1 });
     rig.adopt();
     await rig.openAll();
@@ -533,7 +533,7 @@ describe('a drain of idle items', () => {
     expect(rig.pool.items).toHaveLength(3);
   });
 
-  it('keeps them all while none can be opened, and goes on when that works again', async () => {
+  it('a drain of idle items keeps them while none can be opened, and continues later', async () => {
     const rig = new PoolRig({ min: 2, max: 2, waitMs: 0 }, { overlap: 1 });
     rig.adopt();
     await rig.openAll();
@@ -552,7 +552,7 @@ describe('a drain of idle items', () => {
     expect(rig.pool.items).toHaveLength(2);
   });
 
-  it('closes one of them first where there may be no item more, and the others only after a successor has come', async () => {
+  it('a drain of idle items at the limit closes one first, and the others after a successor exists', async () => {
     const rig = new PoolRig({ min: 2, max: 2 });
     rig.adopt();
     await rig.openAll();

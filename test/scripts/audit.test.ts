@@ -52,7 +52,7 @@ async function audit(registry: string): Promise<{ readonly code: number; readonl
 }
 
 describe('npm run audit', () => {
-  it('fails where a bundled package has an advisory of severity high', async () => {
+  it('npm run audit fails if a bundled package has an advisory of severity high', async () => {
     const registry = await startRegistry({
       undici: { severity: 'high', title: 'request smuggling' },
       pino: { severity: 'moderate', title: 'slow' },
@@ -65,7 +65,7 @@ describe('npm run audit', () => {
     expect(code).toBe(1);
   });
 
-  it('passes where serious advisories concern packages that are not bundled', async () => {
+  it('npm run audit passes if serious advisories concern packages that are not bundled', async () => {
     const registry = await startRegistry({
       esbuild: { severity: 'critical', title: 'of the build only' },
       zod: { severity: 'low', title: 'slow' },
@@ -75,7 +75,7 @@ describe('npm run audit', () => {
     expect(code).toBe(0);
   });
 
-  it('passes, and reports that nothing was audited, where the registry has no audit endpoint', async () => {
+  it('npm run audit passes with a note that nothing was audited if the registry has no audit endpoint', async () => {
     const { code, stdout } = await audit(await startRegistry(undefined));
     expect(stdout).toMatch(/^not audited, because the registry did not answer the audit request: 405/);
     expect(code).toBe(0);

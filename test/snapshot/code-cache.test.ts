@@ -40,7 +40,7 @@ function fill(folder: string): void {
 }
 
 describe('the code cache', () => {
-  it('gives the next start the compiled code, in a file and a folder of the user alone', () => {
+  it('the code cache gives the next start the compiled code, in a file and a folder of the user only', () => {
     const folder = makeFolder();
     fill(folder);
     const cache = new CodeCache(folder, 'build-1');
@@ -52,13 +52,13 @@ describe('the code cache', () => {
     expect(statSync(join(folder, 'build-1.bin')).mode & 0o777).toBe(0o600);
   });
 
-  it('of another build is not used', () => {
+  it('the code cache of another build is not used', () => {
     const folder = makeFolder();
     fill(folder);
     expect(new CodeCache(folder, 'build-2').get(NAME)).toBeUndefined();
   });
 
-  it('that V8 refuses is written anew', () => {
+  it('a code cache that V8 refuses is written again', () => {
     const folder = makeFolder();
     fill(folder);
     const cache = new CodeCache(folder, 'build-1');
@@ -68,7 +68,7 @@ describe('the code cache', () => {
     expect(startOnce(new CodeCache(folder, 'build-1'), `${SOURCE} // longer`).cachedDataRejected).toBe(false);
   });
 
-  it('keeps the code of scripts that this run did not load', () => {
+  it('the code cache keeps the code of scripts that this run did not load', () => {
     const folder = makeFolder();
     fill(folder);
     const cache = new CodeCache(folder, 'build-1');
@@ -79,7 +79,7 @@ describe('the code cache', () => {
     expect(later.get('other.cjs')).toBeDefined();
   });
 
-  it('keeps the caches of four builds', () => {
+  it('the code cache keeps the caches of four builds', () => {
     const folder = makeFolder();
     for (let build = 1; build <= 6; build++) {
       const cache = new CodeCache(folder, `build-${build}`);
@@ -92,36 +92,42 @@ describe('the code cache', () => {
   it.each([
     ['rubbish', Buffer.from('rubbish')],
     ['nothing', Buffer.alloc(0)],
-  ])('whose file holds %s is empty', (_name, content) => {
+  ])('a code cache whose file holds %s is empty', (_name, content) => {
     const folder = makeFolder();
     fill(folder);
     writeFileSync(join(folder, 'build-1.bin'), content);
     expect(new CodeCache(folder, 'build-1').get(NAME)).toBeUndefined();
   });
 
-  it.skipIf(process.platform === 'win32')('that other users could have written is not used', () => {
-    const folder = makeFolder();
-    fill(folder);
-    chmodSync(join(folder, 'build-1.bin'), 0o666);
-    expect(new CodeCache(folder, 'build-1').get(NAME)).toBeUndefined();
-    chmodSync(join(folder, 'build-1.bin'), 0o600);
-    chmodSync(folder, 0o777);
-    expect(new CodeCache(folder, 'build-1').get(NAME)).toBeUndefined();
-  });
+  it.skipIf(process.platform === 'win32')(
+    'a code cache that other users could have written is not used',
+    () => {
+      const folder = makeFolder();
+      fill(folder);
+      chmodSync(join(folder, 'build-1.bin'), 0o666);
+      expect(new CodeCache(folder, 'build-1').get(NAME)).toBeUndefined();
+      chmodSync(join(folder, 'build-1.bin'), 0o600);
+      chmodSync(folder, 0o777);
+      expect(new CodeCache(folder, 'build-1').get(NAME)).toBeUndefined();
+    },
+  );
 
-  it('writes nothing, and throws nothing, where its folder cannot be made', () => {
+  it('the code cache writes nothing, and throws nothing, if its folder cannot be made', () => {
     const folder = makeFolder();
     writeFileSync(folder, 'a file in its place');
     fill(folder);
     expect(new CodeCache(folder, 'build-1').get(NAME)).toBeUndefined();
   });
 
-  it.skipIf(process.platform === 'win32')('writes through no link that waits in its folder', () => {
-    const folder = makeFolder();
-    mkdirSync(folder, { mode: 0o700 });
-    const target = join(folder, '..', 'target');
-    symlinkSync(target, join(folder, `build-1.bin.${process.pid}`));
-    fill(folder);
-    expect(statSync(target, { throwIfNoEntry: false })).toBeUndefined();
-  });
+  it.skipIf(process.platform === 'win32')(
+    'the code cache does not write through a link in its folder',
+    () => {
+      const folder = makeFolder();
+      mkdirSync(folder, { mode: 0o700 });
+      const target = join(folder, '..', 'target');
+      symlinkSync(target, join(folder, `build-1.bin.${process.pid}`));
+      fill(folder);
+      expect(statSync(target, { throwIfNoEntry: false })).toBeUndefined();
+    },
+  );
 });

@@ -29,7 +29,7 @@ function make(identity: unknown = 'one') {
 }
 
 describe('a snapshot file', () => {
-  it('gives back what was saved, text for text, to the same identity and revision only', async () => {
+  it('a snapshot file returns what was saved, text for text, to the same identity and revision only', async () => {
     const { files, filesFor, told } = make(['https://example.com/mcp', 'eu-west-1']);
     await files.save('2025-11-25', SNAPSHOT);
     expect(await files.load('2025-11-25')).toEqual(SNAPSHOT);
@@ -38,7 +38,7 @@ describe('a snapshot file', () => {
     expect(told).toEqual([]);
   });
 
-  it('holds the last of several that were saved at once, and leaves no draft behind', async () => {
+  it('a snapshot file holds the last of several concurrent saves, and leaves no draft behind', async () => {
     const { files, folder } = make();
     for (let at = 0; at < 10; at++) {
       void files.save('', { ...SNAPSHOT, opening: `{"protocolVersion":"${at}","capabilities":{}}` });
@@ -48,7 +48,7 @@ describe('a snapshot file', () => {
     expect(readdirSync(folder)).toHaveLength(1);
   });
 
-  it('is used only where it names the principal that asks, as far as that is known', async () => {
+  it('a snapshot file is used only if it names the principal that reads it, as far as that is known', async () => {
     const { folder, told } = make();
     const events = new Events();
     events.subscribe((event) => told.push(event));
@@ -71,7 +71,7 @@ describe('a snapshot file', () => {
     expect(told).toEqual([]);
   });
 
-  it('takes away what processes that were killed have left, and what was not used for the longest', async () => {
+  it('snapshot files of killed processes and unused ones are removed', async () => {
     const { files, folder } = make();
     mkdirSync(folder, { recursive: true });
     const write = (name: string, minutesAgo: number): void => {
@@ -99,13 +99,16 @@ describe('a snapshot file', () => {
   });
 
   it.each([
-    ['no JSON', '{'],
+    ['without JSON', '{'],
     ['of another version', JSON.stringify({ ...SNAPSHOT, format: 0 })],
-    ['with an opening that is none', JSON.stringify({ ...SNAPSHOT, format: 1, opening: '{}' })],
+    ['with an invalid opening', JSON.stringify({ ...SNAPSHOT, format: 1, opening: '{}' })],
     ['without pages', JSON.stringify({ format: 1, opening: OPENING })],
-    ['with a page that is no list', JSON.stringify({ format: 1, opening: OPENING, pages: { null: '{}' } })],
-    ['with a page that is no text', JSON.stringify({ format: 1, opening: OPENING, pages: { null: {} } })],
-  ])('that is %s is as good as none, and is named', async (_what, text) => {
+    [
+      'with a page that is not a list',
+      JSON.stringify({ format: 1, opening: OPENING, pages: { null: '{}' } }),
+    ],
+    ['with a page that is not text', JSON.stringify({ format: 1, opening: OPENING, pages: { null: {} } })],
+  ])('a snapshot file %s is ignored, and named', async (_what, text) => {
     const { files, folder, told } = make();
     await files.save('', SNAPSHOT);
     const [file = ''] = readdirSync(folder);
@@ -114,7 +117,7 @@ describe('a snapshot file', () => {
     expect(told).toEqual([{ type: 'snapshot.unusable', message: expect.stringContaining(file) }]);
   });
 
-  it('that cannot be written is named, and costs nobody anything', async () => {
+  it('a snapshot file that cannot be written is named, and has no effect on calls', async () => {
     const { files, folder, told } = make();
     writeFileSync(join(folder, '..', '..', 'deep'), 'a file stands in the way');
     await files.save('', SNAPSHOT);

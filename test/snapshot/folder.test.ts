@@ -10,6 +10,6 @@ it.each([
   [{ HOME: '/Users/u' }, 'darwin', '/Users/u/Library/Caches/mcp-sigv4-proxy'],
   [{ USERPROFILE: '/u', LOCALAPPDATA: '/u/Local' }, 'win32', '/u/Local/mcp-sigv4-proxy'],
   [{ USERPROFILE: '/u' }, 'win32', '/u/AppData/Local/mcp-sigv4-proxy'],
-] as const)('with %j on %s, caches are kept in %s', (env, platform, folder) => {
+] as const)('the cache folder with %j on %s is %s', (env, platform, folder) => {
   expect(cacheFolder(env, platform)).toBe(folder);
 });

@@ -24,7 +24,7 @@ describe('the bin driver', () => {
   });
   afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
-  it('gives the process PATH, HOME, a code cache and the variables that the test names', async () => {
+  it('the bin driver gives the process PATH, HOME, a code cache and the variables that the test names', async () => {
     const bin = BinDriver.start({ args: [], binPath: binPath(), env: { AWS_REGION: 'eu-west-1' } });
     const { result } = await bin.initialize();
     expect(Object.keys(result as object).sort()).toEqual([
@@ -36,7 +36,7 @@ describe('the bin driver', () => {
     expect(result).toMatchObject({ HOME: bin.home });
   });
 
-  it('matches answers by id and type, and hands a message out once', async () => {
+  it('the bin driver matches answers by id and type, and returns a message once', async () => {
     const bin = BinDriver.start({ args: [], binPath: binPath() });
     await Promise.all([0, '0', '', -1].map((id) => bin.request('ping', {}, id)));
     bin.notify('a');
@@ -46,7 +46,7 @@ describe('the bin driver', () => {
     expect(bin.messages.slice(0, 4).map((message) => message.id)).toEqual([0, '0', '', -1]);
   });
 
-  it('tells how the process ended, and fails waiting callers then', async () => {
+  it('the bin driver reports how the process ended, and then rejects waiting callers', async () => {
     const bin = BinDriver.start({ args: [], binPath: binPath() });
     const never = expect(bin.answer(1)).rejects.toThrow('the process ended first');
     bin.closeStdin();
@@ -54,7 +54,7 @@ describe('the bin driver', () => {
     await never;
   });
 
-  it('sees what is no message', async () => {
+  it('the bin driver reports lines that are not messages', async () => {
     const bin = BinDriver.start({ args: [], binPath: binPath(), anyStdout: true });
     bin.send('noise');
     await bin.request('ping');

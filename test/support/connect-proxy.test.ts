@@ -5,7 +5,7 @@ import { ScriptedServer } from './scripted-server.ts';
 import { makeTlsAuthority } from './tls-authority.ts';
 
 describe('the CONNECT proxy', () => {
-  it('leads a made-up host name to a server with a certificate of a private authority', async () => {
+  it('the CONNECT proxy leads a made-up host name to a server with a certificate of a private authority', async () => {
     const { ca, key, cert } = await makeTlsAuthority(['mcp.example']);
     const server = await ScriptedServer.start((_request, response) => void response.end('hello'), {
       tls: { key, cert },
@@ -29,7 +29,7 @@ describe('the CONNECT proxy', () => {
     [407, { credentials: { user: 'u', password: 'p' } }, 'localhost:1'],
     [503, { refuseWith: 503 }, 'localhost:1'],
     [403, {}, 'mcp.example:1'],
-  ])('refuses with %s', async (status, options, authority) => {
+  ])('the CONNECT proxy refuses with %s', async (status, options, authority) => {
     const proxy = await ConnectProxy.start(options);
     const dispatcher = new EnvHttpProxyAgent({ httpsProxy: proxy.url, noProxy: '' });
     await expect(request(`https://${authority}/`, { dispatcher })).rejects.toThrow();

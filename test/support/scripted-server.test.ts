@@ -29,7 +29,7 @@ async function openSession(options: SessionServerOptions = {}) {
 }
 
 describe('the session server', () => {
-  it('answers initialize, notifications, calls, pings and the end of the session', async () => {
+  it('the session server answers initialize, notifications, calls, pings and DELETE', async () => {
     const { mcp, server, headers, post, call } = await openSession();
     expect((await post({ jsonrpc: '2.0', method: 'notifications/initialized' })).status).toBe(202);
     expect([...mcp.sessions.values()].map((session) => session.initialized)).toEqual([true]);
@@ -44,7 +44,7 @@ describe('the session server', () => {
     expect(server.requests.map((request) => request.rpc.id)).toEqual([0, undefined, '', -1, 1, undefined, 2]);
   });
 
-  it('asks the client in mid-call and waits for the posted answer', async () => {
+  it('the session server sends a server request in mid-call and waits for the posted response', async () => {
     const { server, post, call } = await openSession();
     const answer = call(7, 'elicit', { message: 'Name?' });
     await server.until((requests) => requests.length === 2);
@@ -52,14 +52,14 @@ describe('the session server', () => {
     expect(await answer).toMatch(/"method":"elicitation\/create"[\s\S]*"id":7,"result":.*decline/);
   });
 
-  it('reports progress for a token of 0', async () => {
+  it('the session server reports progress for a token of 0', async () => {
     const { call } = await openSession();
     expect(
       (await call(7, 'progress', { steps: 2 }, { progressToken: 0 })).match(/"progressToken":0/g),
     ).toHaveLength(2);
   });
 
-  it('holds one GET stream, down which it can broadcast', async () => {
+  it('the session server holds one GET stream, on which it can broadcast', async () => {
     const { mcp, server, headers } = await openSession();
     const stream = await fetch(server.url, { headers });
     expect((await fetch(server.url, { headers })).status).toBe(409);
@@ -71,7 +71,7 @@ describe('the session server', () => {
     await reader?.cancel();
   });
 
-  it('lets a script override one method and fall back', async () => {
+  it('the session server lets a script override one method', async () => {
     const seen: unknown[] = [];
     const { call } = await openSession({
       answerWith: 'sse',
@@ -89,7 +89,7 @@ describe('the session server', () => {
 });
 
 describe('the scripted server', () => {
-  it('refuses a request whose signature is wrong, and remembers why', async () => {
+  it('the scripted server refuses a request whose signature is wrong, and records why', async () => {
     const server = await ScriptedServer.start((_request, response) => void response.end('never'), {
       verify: { service: 's', region: 'r', keys: {} },
     });
@@ -99,7 +99,7 @@ describe('the scripted server', () => {
     expect(server.requests[0]?.verification).toMatchObject({ ok: false });
   });
 
-  it('knows which connection carried a request', async () => {
+  it('the scripted server knows which connection carried a request', async () => {
     let release = (): void => undefined;
     const both = new Promise<void>((resolve) => {
       release = resolve;
@@ -116,7 +116,7 @@ describe('the scripted server', () => {
     expect(server.connectionsThat((request) => request.url === '/a')).toBe(1);
   });
 
-  it('fails the test when the script throws', async () => {
+  it('the scripted server fails the test when the script throws', async () => {
     const server = await ScriptedServer.start(() => {
       throw new Error('a broken script');
     });
@@ -126,7 +126,7 @@ describe('the scripted server', () => {
 });
 
 describe('the fake clock', () => {
-  it('fires in the order of time and lets what follows run in between', async () => {
+  it('the fake clock fires in the order of time and lets callbacks run in between', async () => {
     const clock = new FakeClock({ now: 0 });
     const log: string[] = [];
     clock.schedule(20, () => log.push(`20 at ${clock.monotonic()}`));

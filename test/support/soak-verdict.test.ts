@@ -47,7 +47,7 @@ const later = (change: Partial<Sample>): Partial<Evidence> => ({
 });
 
 describe('the verdict on a soak run', () => {
-  it('finds nothing where nothing is wrong', () => {
+  it('the soak verdict finds nothing if nothing is wrong', () => {
     expect(bad(evidence())).toEqual([]);
     expect(table(judge(evidence()))).not.toContain('BAD');
   });
@@ -56,12 +56,12 @@ describe('the verdict on a soak run', () => {
     ['requests answered or cancelled', tally({ requests: 4 })],
     ['results', tally({ results: 1, requests: 3 })],
     ['errors', tally({ refused: { internal: 1 } })],
-    ['answered twice, or never asked', { strays: 1 }],
+    ['answered twice, or never requested', { strays: 1 }],
     ['never answered', tally({ hangs: 1 })],
     ["answered with another's result", tally({ mixedUp: ['a'] })],
     ['signatures refused', { refusedSignatures: 1 }],
-    ['questions answered', { questions: { answered: 0, misrouted: 0 } }],
-    ['answers to what was not asked there', { questions: { answered: 1, misrouted: 1 } }],
+    ['server requests answered', { questions: { answered: 0, misrouted: 0 } }],
+    ['answers to requests of another session', { questions: { answered: 1, misrouted: 1 } }],
     ['sessions opened', { initializes: 1 }],
     ['memory, second to last fifth (MB)', later({ rssMb: 151 })],
     ['descriptors, second to last fifth', later({ descriptors: 35 })],
@@ -72,11 +72,11 @@ describe('the verdict on a soak run', () => {
     ['usable when the faults are over', { usable: false }],
     ['exit code', { exitCode: 'none' }],
     ['stderr', { stderr: 'MaxListenersExceededWarning' }],
-  ])('tells of: %s', (what, change) => {
+  ])('the soak verdict reports: %s', (what, change) => {
     expect(bad(evidence(change))).toEqual([what]);
   });
 
-  it('tells of calls that ran otherwise than their clients were told', () => {
+  it('the soak verdict reports calls that ran otherwise than their clients were told', () => {
     expect(bad(evidence({ executions: new Map([['a', 2]]) }))).toEqual([
       'calls that ran twice',
       'answered, and did not run once',
@@ -89,7 +89,7 @@ describe('the verdict on a soak run', () => {
     expect(bad(evidence({ executions: lied }))).toEqual(['said not to have run, and ran']);
   });
 
-  it('takes the middle, or what lies between the two in the middle', () => {
+  it('the soak verdict uses the median, or the mean of the two in the middle', () => {
     expect(median([3, 1, 2])).toBe(2);
     expect(median([4, 1, 2, 3])).toBe(2.5);
     expect(median([])).toBe(0);

@@ -111,7 +111,7 @@ export function judge(seen: Evidence): Row[] {
     row('requests answered or cancelled', answered, tally.requests),
     row('results', tally.results, '> half', tally.results > tally.requests / 2),
     row('errors', reasons.join(', ') || 'none', 'none internal', tally.refused.internal === undefined),
-    row('answered twice, or never asked', seen.strays, 0),
+    row('answered twice, or never requested', seen.strays, 0),
     row('never answered', tally.hangs, 0),
     row("answered with another's result", tally.mixedUp.length, 0),
     row('calls that ran twice', twice, 0),
@@ -120,8 +120,8 @@ export function judge(seen: Evidence): Row[] {
     row('signatures refused', seen.refusedSignatures, 0),
     ...(seen.questions
       ? [
-          row('questions answered', seen.questions.answered, '> 0', seen.questions.answered > 0),
-          row('answers to what was not asked there', seen.questions.misrouted, 0),
+          row('server requests answered', seen.questions.answered, '> 0', seen.questions.answered > 0),
+          row('answers to requests of another session', seen.questions.misrouted, 0),
         ]
       : []),
     row('sessions opened', seen.initializes, '> 1', seen.initializes > 1),

@@ -6,7 +6,7 @@ import { signedFetch } from './signed-fetch.ts';
 import { signingVerify, TEST_KEY } from './signing.ts';
 import { VerifyingProxy } from './verifying-proxy.ts';
 
-it('lets a signing client through to the reference server, streams included, and nobody else', async () => {
+it('the verifying proxy lets only a signing client through to the reference server, streams included', async () => {
   const everything = await startEverythingServer();
   const proxy = await VerifyingProxy.start(everything.url, signingVerify);
   expect((await fetch(proxy.url, { method: 'POST', body: '{}' })).status).toBe(403);

@@ -119,7 +119,10 @@ describe('admitted requests', () => {
     ['the path with a slash at its end', head({ path: '/mcp/' })],
     ['a DELETE', head({ method: 'DELETE' }, { accept: undefined })],
     ['a page on loopback', head({}, { origin: 'http://localhost:6274' })],
-    ['its question whether it may ask', head({ method: 'OPTIONS' }, { origin: 'http://localhost:1' })],
+    [
+      'a preflight request of a page on loopback',
+      head({ method: 'OPTIONS' }, { origin: 'http://localhost:1' }),
+    ],
     ['a body as long as allowed', head({}, { 'content-length': '1000' })],
   ])('the listener admits %s', (_what, request) => {
     expect(admissionRefusal(request, RULES)).toBeUndefined();

@@ -115,7 +115,7 @@ describe('notifications and responses', () => {
   it.each([
     ['a notification', { method: 'notifications/progress', params: { progressToken: 0 } }],
     ['a response', { id: 0, result: {} }],
-  ])("an HTTP client's %s that a layer handled is answered with 202", async (_what, message) => {
+  ])('an HTTP client gets 202 for %s that a layer handled', async (_what, message) => {
     const { post, last } = httpRig();
     const { exchange, done } = await post(message);
     last().settle({ kind: 'accepted' });
@@ -285,14 +285,17 @@ describe('a cancellation', () => {
     ['another type of id', cancel('0'), SESSION],
     ['another client', cancel(0), { 'mcp-session-id': 'two' }],
     ['nothing', cancel(undefined), SESSION],
-  ])('a cancellation over HTTP by %s is passed to the server', async (_what, message, headers) => {
-    const { post, arrived, clock } = httpRig();
-    await post(call(0), SESSION);
-    await post(message, headers);
-    arrived[1]?.settle(PASSED);
-    await clock.advance(900);
-    expect(arrived.map(({ call: { signal } }) => signal.aborted)).toEqual([false, false]);
-  });
+  ])(
+    'a cancellation over HTTP that matches no call is passed to the server: %s',
+    async (_what, message, headers) => {
+      const { post, arrived, clock } = httpRig();
+      await post(call(0), SESSION);
+      await post(message, headers);
+      arrived[1]?.settle(PASSED);
+      await clock.advance(900);
+      expect(arrived.map(({ call: { signal } }) => signal.aborted)).toEqual([false, false]);
+    },
+  );
 });
 
 describe('streams', () => {

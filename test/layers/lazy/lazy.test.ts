@@ -54,7 +54,7 @@ const willing: Handler = async ({ message }) => {
 const textOf = (reply: Reply): string => (reply.kind === 'answer' ? reply.message.text : '');
 
 describe('a lazy start', () => {
-  it('answers with the kept texts under the ids of the callers, and sends nothing', async () => {
+  it('--lazy answers with the stored texts under the ids of the callers, and sends nothing', async () => {
     const { handler, sent } = make(willing);
     expect(textOf(await handler(initialize(-1)))).toBe(
       `{"jsonrpc":"2.0","id":-1,"result":${SNAPSHOT.opening}}`,
@@ -74,7 +74,7 @@ describe('a lazy start', () => {
     expect(sent).toEqual([]);
   });
 
-  it('opens the session with what the client said, then says that it is initialized, then sends the call', async () => {
+  it("--lazy opens the session with the client's initialize, sends initialized, then the call", async () => {
     const { handler, methods, sent } = make(willing);
     const first = initialize();
     await handler(first);
@@ -90,7 +90,7 @@ describe('a lazy start', () => {
     expect(sent[0]?.message.json.id).toBe('mcp-sigv4-proxy:initialize');
   });
 
-  it('has word of other roots wait for a session that is being opened, whose server may have asked for them', async () => {
+  it('--lazy delays roots/list_changed while a session is opened, whose server may have requested roots', async () => {
     let open = (): void => undefined;
     const opened = new Promise<void>((resolve) => {
       open = resolve;
@@ -119,14 +119,14 @@ describe('a lazy start', () => {
     ]);
   });
 
-  it('connects for a page that it does not have', async () => {
+  it('--lazy connects for a page that is not stored', async () => {
     const { handler, methods } = make(willing);
     await handler(initialize());
     await handler(makeCall(requestOf('tools/list', { cursor: 'unheard of' })).call);
     expect(methods()[0]).toBe('initialize');
   });
 
-  it('lets one caller leave while the session is opened, and opens it for the others', async () => {
+  it('--lazy lets one caller abort while the session is opened, and opens it for the others', async () => {
     let open: (reply: Reply) => void = () => undefined;
     const opening = new Promise<Reply>((resolve) => {
       open = resolve;
@@ -144,7 +144,7 @@ describe('a lazy start', () => {
     expect(await stays).toMatchObject({ kind: 'answer' });
   });
 
-  it('says of a call whose time is over while the session is opened that it did not run', async () => {
+  it('--lazy states that a call did not run if its time is over while the session is opened', async () => {
     const late = new ProxyError('timeout', 'may have run', { sent: 'maybe', ifUnsent: 'did not run' });
     const { handler, sent } = make(() => new Promise(() => undefined));
     await handler(initialize());
@@ -156,7 +156,7 @@ describe('a lazy start', () => {
     expect(sent).toHaveLength(1);
   });
 
-  it('gives a silent server up after a minute, and asks it again for the next call', async () => {
+  it('--lazy gives a silent server up after a minute, and tries again with the next call', async () => {
     let silent = true;
     const { handler, clock } = make((call) =>
       silent
@@ -178,7 +178,7 @@ describe('a lazy start', () => {
     expect(await handler(makeToolCall(-1).call)).toMatchObject({ kind: 'answer' });
   });
 
-  it('lets messages of a later revision pass, and those of a client that it never met', async () => {
+  it('--lazy passes stateless messages and those of a client without initialize', async () => {
     const { handler, methods } = make(willing);
     const claim = { 'io.modelcontextprotocol/protocolVersion': '2026-07-28' };
     await handler(makeCall(requestOf('tools/list', { _meta: claim })).call);
@@ -186,7 +186,7 @@ describe('a lazy start', () => {
     expect(methods()).toEqual(['tools/list', 'tools/list']);
   });
 
-  it('takes the server as it is where the client initializes again over a living session', async () => {
+  it("--lazy accepts the server's new answer when the client repeats initialize", async () => {
     const { handler, methods } = make(willing);
     await handler(initialize());
     await handler(makeToolCall().call);
@@ -195,7 +195,7 @@ describe('a lazy start', () => {
     expect(methods().filter((method) => method === 'initialize')).toHaveLength(2);
   });
 
-  it('asks a client to restart where the server speaks another revision now, and not one that begins anew meanwhile', async () => {
+  it("--lazy asks a client to restart if the server's revision has changed, but not one that initializes again", async () => {
     const other = answerOf({ result: { ...OPENING, protocolVersion: '2025-06-18' } });
     let refuse: (reply: Reply) => void = () => undefined;
     let first = true;
@@ -223,7 +223,7 @@ describe('a lazy start', () => {
     });
   });
 
-  it('keeps what a run without a snapshot has shown, page by page', async () => {
+  it('--lazy stores what a run without a snapshot has shown, page by page', async () => {
     const { handler, saved } = make(willing, null);
     await handler(initialize());
     await handler(makeCall(requestOf('tools/list')).call);

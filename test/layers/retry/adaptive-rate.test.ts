@@ -31,7 +31,7 @@ function setUp() {
 }
 
 describe('a server that never throttles', () => {
-  it('is never waited for, whatever the load', () => {
+  it('a server that never throttles causes no wait, whatever the load', () => {
     const { clock, rate } = setUp();
     for (let call = 0; call < 10_000; call++) {
       expect(rate.take(never, ANY_TIME)).toBeUndefined();
@@ -43,7 +43,7 @@ describe('a server that never throttles', () => {
 });
 
 describe('the first throttling', () => {
-  it('cuts the rate below what the server accepted within the last second', () => {
+  it('a first throttling cuts the rate below what the server accepted within the last second', () => {
     const { clock, rate, seen } = setUp();
     for (let call = 0; call < 10; call++) rate.accepted(clock.monotonic());
     rate.throttled(clock.monotonic(), undefined);
@@ -51,7 +51,7 @@ describe('the first throttling', () => {
     expect(seen).toMatchObject([{ type: 'rate.learned', ratePerSecond: rate.ratePerSecond }]);
   });
 
-  it('cuts once for all requests that were sent together', async () => {
+  it('a first throttling cuts once for all requests that were sent together', async () => {
     const { clock, rate } = setUp();
     const sentAt = clock.monotonic();
     await clock.advance(10);
@@ -60,7 +60,7 @@ describe('the first throttling', () => {
     expect(rate.ratePerSecond).toBeCloseTo(7);
   });
 
-  it('learns from answers that come after it to requests that were sent before it', async () => {
+  it('a first throttling also counts later answers to earlier requests', async () => {
     const { clock, rate } = setUp();
     const sentAt = clock.monotonic();
     await clock.advance(10);
@@ -71,7 +71,7 @@ describe('the first throttling', () => {
 });
 
 describe('after a throttling', () => {
-  it('requests go in order at the learned rate, and those ahead before the others', async () => {
+  it('requests after a throttling go in order at the learned rate, and priority requests first', async () => {
     const { clock, rate, granted, take } = setUp();
     rate.throttled(clock.monotonic(), undefined);
     for (const name of [0, '', -1]) void take(name);
@@ -82,7 +82,7 @@ describe('after a throttling', () => {
     expect(clock.timers).toBe(0);
   });
 
-  it('no request is sent before the time that the server asked for', async () => {
+  it('requests after a throttling wait for the time that the server requested', async () => {
     const { clock, rate, granted, take } = setUp();
     rate.throttled(clock.monotonic(), 5_000);
     void take(0);
@@ -92,7 +92,7 @@ describe('after a throttling', () => {
     expect(granted).toEqual([0]);
   });
 
-  it('a caller whose time is over first reads that the server throttles', async () => {
+  it('a request whose time is over after a throttling names the throttling', async () => {
     const { clock, rate, take } = setUp();
     rate.throttled(clock.monotonic(), 10_000);
     const taken = take(0, { remainingMs: 1_000 });
@@ -103,7 +103,7 @@ describe('after a throttling', () => {
     expect([rate.waiting, clock.timers]).toEqual([0, 0]);
   });
 
-  it('a cancelled caller leaves the line, and the next one moves up', async () => {
+  it('a request cancelled after a throttling leaves the queue, and the next one moves up', async () => {
     const { clock, rate, granted, take } = setUp();
     rate.throttled(clock.monotonic(), undefined);
     const leaving = new AbortController();
@@ -116,7 +116,7 @@ describe('after a throttling', () => {
     expect(clock.timers).toBe(0);
   });
 
-  it('everybody in line is refused when the process ends', async () => {
+  it('requests queued after a throttling are refused when the process ends', async () => {
     const { clock, rate, take } = setUp();
     rate.throttled(clock.monotonic(), undefined);
     const ending = new ProxyError('shutting-down', 'ending', { sent: 'no' });
@@ -126,7 +126,7 @@ describe('after a throttling', () => {
     expect([rate.waiting, clock.timers]).toEqual([0, 0]);
   });
 
-  it('the rate grows while it is used up, and not while nobody needs it', async () => {
+  it('the learned rate grows while it is used up, and not while it is unused', async () => {
     const { clock, rate, take } = setUp();
     for (let call = 0; call < 10; call++) rate.accepted(clock.monotonic());
     rate.throttled(clock.monotonic(), undefined);
@@ -145,23 +145,23 @@ describe('after a throttling', () => {
   });
 });
 
-describe('the curve', () => {
+describe('the rate curve', () => {
   it.each([
     [10, 7],
     [1, 0.7],
     [0, MIN_RATE],
-  ])('cuts %f requests per second to %f', (rate, cut) => {
+  ])('the rate curve cuts %f requests per second to %f', (rate, cut) => {
     expect(throttledRate(rate)).toBeCloseTo(cut);
   });
 
-  it('starts at the cut rate, returns to the old one, and grows to twice of what is accepted at most', () => {
+  it('the rate curve starts at the cut rate, returns to the old one, and grows to twice the accepted rate', () => {
     expect(cubicRate(0, 10, 10)).toBeCloseTo(7);
     expect(cubicRate(Math.cbrt(7.5), 10, 10)).toBeCloseTo(10);
     expect(cubicRate(100, 10, 12)).toBe(24);
     expect(cubicRate(100, 10, 0)).toBe(1);
   });
 
-  it('counts what was accepted within the last second', () => {
+  it('the rate meter counts what was accepted within the last second', () => {
     const accepted = new AcceptedRate(0);
     for (let at = 0; at < 1_000; at += 100) accepted.count(at);
     expect(accepted.at(999)).toBe(10);

@@ -77,11 +77,11 @@ describe('the kind of a failure', () => {
     [answered(400, -32602, 'Invalid params'), 'final'],
     [answered(404, -32601, 'Method not found'), 'final'],
     [answered(undefined, -32000, 'server error'), 'final'],
-  ])('%o is %s', (failure, kind) => {
+  ])('the failure %o is of the kind %s', (failure, kind) => {
     expect(classifyFailure(failure)).toBe(kind);
   });
 
-  it('is final for every reason of our own that is not about the way to the server', () => {
+  it('a failure of our own reasons is final unless it concerns the way to the server', () => {
     const others = (Object.keys(ERROR_CODES) as ErrorReason[]).filter(
       (reason) => !['connect-failed', 'connection-lost', 'http-status'].includes(reason),
     );
@@ -94,7 +94,7 @@ describe('the kind of a failure', () => {
   });
 });
 
-describe('what is sent again', () => {
+describe('what is retried', () => {
   const AGAIN = { afterMs: 50 };
   const NO = { giveUp: 'may-have-run' };
   const readOnly = { readOnly: true, idempotent: false };
@@ -108,12 +108,12 @@ describe('what is sent again', () => {
       { 'not-sent': AGAIN, 'turned-away': AGAIN, unavailable: AGAIN, interrupted: AGAIN, broken: AGAIN },
     ],
     [
-      'tools/call of which nothing is known',
+      'tools/call of an unknown tool',
       { method: 'tools/call' },
       { 'not-sent': AGAIN, 'turned-away': AGAIN, unavailable: NO, interrupted: NO, broken: NO },
     ],
     [
-      'tools/call of a tool that promises nothing',
+      'tools/call of a tool without hints',
       { method: 'tools/call', annotations: neither },
       { 'not-sent': AGAIN, 'turned-away': AGAIN, unavailable: NO, interrupted: NO, broken: NO },
     ],
@@ -143,16 +143,16 @@ describe('what is sent again', () => {
       { 'not-sent': AGAIN, 'turned-away': AGAIN, unavailable: AGAIN, interrupted: NO, broken: NO },
     ],
     [
-      'the question for the revisions, where any error makes a client take the server for an old one',
+      'server/discover, where any error makes a client assume an old server',
       { method: 'server/discover', stateless: true },
       { 'not-sent': AGAIN, 'turned-away': AGAIN, unavailable: AGAIN, interrupted: AGAIN, broken: AGAIN },
     ],
     [
-      'what has brought its client something already',
+      'a call that has already emitted something',
       { method: 'tools/list', responded: true },
       { 'not-sent': AGAIN, 'turned-away': NO, unavailable: NO, interrupted: NO, broken: NO },
     ],
-  ])('%s', (_what, facts, expected) => {
+  ])('the retry decision for %s', (_what, facts, expected) => {
     const decisions = Object.entries(KINDS).map(([kind, failure]) => [kind, decide({ ...facts, failure })]);
     expect(Object.fromEntries(decisions)).toEqual(expected);
   });
@@ -161,19 +161,19 @@ describe('what is sent again', () => {
     ...['initialize', 'server/discover', 'ping', 'tools/list', 'resources/list', 'resources/templates/list'],
     ...['resources/read', 'prompts/list', 'prompts/get', 'completion/complete', 'tasks/get', 'tasks/list'],
     ...['logging/setLevel', 'resources/subscribe', 'resources/unsubscribe'],
-  ])('%s after a broken connection', (method) => {
+  ])('a broken connection is retried for %s', (method) => {
     expect(decide({ method, failure: KINDS.interrupted })).toEqual(AGAIN);
   });
 
   it.each(['tools/call', 'tasks/result', 'tasks/cancel', 'subscriptions/listen', 'elicitation/create', ''])(
-    'never %s after a broken connection',
+    'a broken connection is never retried for %s',
     (method) => {
       expect(decide({ method, failure: KINDS.interrupted })).toEqual(NO);
     },
   );
 });
 
-describe('when it is sent again', () => {
+describe('when it is retried', () => {
   it.each([
     [1, 0, 0],
     [1, 0.5, 50],
@@ -183,7 +183,7 @@ describe('when it is sent again', () => {
     [6, 0.5, 1_000],
     [10, 0.999, 1_998],
   ])(
-    'after failure %s, with chance %s, in %s ms: any part of a limit that doubles up to --retry-max-delay',
+    'a retry after failure %s, with chance %s, waits %s ms: up to a limit that doubles',
     (attempt, random, afterMs) => {
       const limits = { retries: 10, baseDelayMs: 100, maxDelayMs: 2_000, adaptive: false };
       expect(decide({ attempt, random, limits })).toEqual({ afterMs });
@@ -196,11 +196,14 @@ describe('when it is sent again', () => {
     [20_000, { afterMs: 20_050 }],
     [20_001, { giveUp: 'asked-to-wait-longer' }],
     [3_600_000, { giveUp: 'asked-to-wait-longer' }],
-  ])('not before the %s ms that the server asks for, and not at all above 20 s', (retryAfterMs, decision) => {
-    for (const status of [429, 503, 408]) {
-      expect(decide({ failure: thrown('http-status', status, retryAfterMs) })).toEqual(decision);
-    }
-  });
+  ])(
+    'a retry waits the %s ms that the server requests, and is not made above 20 s',
+    (retryAfterMs, decision) => {
+      for (const status of [429, 503, 408]) {
+        expect(decide({ failure: thrown('http-status', status, retryAfterMs) })).toEqual(decision);
+      }
+    },
+  );
 
   it.each([
     [0, 1, { giveUp: 'attempts-spent' }],
@@ -208,7 +211,7 @@ describe('when it is sent again', () => {
     [1, 2, { giveUp: 'attempts-spent' }],
     [2, 2, { afterMs: 100 }],
     [2, 3, { giveUp: 'attempts-spent' }],
-  ])('with --retries %s, after failure %s: %o', (retries, attempt, decision) => {
+  ])('a retry with --retries %s, after failure %s: %o', (retries, attempt, decision) => {
     const limits = { retries, baseDelayMs: 100, maxDelayMs: 2_000, adaptive: false };
     for (const failure of [KINDS['turned-away'], KINDS['not-sent']]) {
       expect(decide({ method: 'prompts/list', attempt, limits, failure })).toEqual(decision);
@@ -220,7 +223,7 @@ describe('when it is sent again', () => {
     [5_050, { giveUp: 'out-of-time' }],
     [0, { giveUp: 'out-of-time' }],
   ])(
-    'is never, where the caller has only %i ms left and the server asks for 5 s',
+    'a retry is not made if the caller has only %i ms left and the server requests 5 s',
     (remainingMs, decision) => {
       expect(decide({ failure: thrown('http-status', 429, 5_000), remainingMs })).toEqual(decision);
     },
@@ -230,15 +233,20 @@ describe('when it is sent again', () => {
 describe('what a client needs at its start', () => {
   const spent = { attempt: 9, elapsedMs: 5_000 };
 
-  it.each(['initialize', 'server/discover', 'tools/list'])('is tried for 20 s: %s', (method) => {
-    for (const failure of [KINDS['turned-away'], KINDS.unavailable]) {
-      expect(decide({ method, failure, ...spent })).toEqual({ afterMs: 1_000 });
-      expect(decide({ method, failure, ...spent, elapsedMs: 19_000 })).toEqual({ afterMs: 1_000 });
-      expect(decide({ method, failure, ...spent, elapsedMs: 19_001 })).toEqual({ giveUp: 'attempts-spent' });
-    }
-  });
+  it.each(['initialize', 'server/discover', 'tools/list'])(
+    'a startup request is retried for 20 s: %s',
+    (method) => {
+      for (const failure of [KINDS['turned-away'], KINDS.unavailable]) {
+        expect(decide({ method, failure, ...spent })).toEqual({ afterMs: 1_000 });
+        expect(decide({ method, failure, ...spent, elapsedMs: 19_000 })).toEqual({ afterMs: 1_000 });
+        expect(decide({ method, failure, ...spent, elapsedMs: 19_001 })).toEqual({
+          giveUp: 'attempts-spent',
+        });
+      }
+    },
+  );
 
-  it('is tried for 20 s whatever may pass, where an error makes its client take the server for an old one', () => {
+  it('a startup request is retried for 20 s if its error would make the client assume an old server', () => {
     const { broken, ...passing } = KINDS;
     for (const failure of Object.values(passing)) {
       const facts = { method: 'server/discover', claims: true, failure, ...spent };
@@ -251,7 +259,7 @@ describe('what a client needs at its start', () => {
     expect(decide({ ...asked, ...spent })).toEqual({ giveUp: 'attempts-spent' });
   });
 
-  it('is tried with a pause of 250 ms at least, whatever chance and --retry-base-delay say', () => {
+  it('a startup request is retried with a pause of at least 250 ms, whatever --retry-base-delay is', () => {
     const limits = { retries: 2, baseDelayMs: 0, maxDelayMs: 0, adaptive: false };
     expect(decide({ ...spent, failure: KINDS['turned-away'], random: 0 })).toEqual({ afterMs: 250 });
     expect(decide({ ...spent, failure: KINDS['turned-away'], limits })).toEqual({ afterMs: 250 });
@@ -265,11 +273,11 @@ describe('what a client needs at its start', () => {
     ['for another method', { method: 'prompts/list', failure: KINDS['turned-away'] }],
     ['for tools/call', { method: 'tools/call', failure: KINDS['turned-away'] }],
     ['with --retries 0', { failure: KINDS['turned-away'], limits: { ...FIRST.limits, retries: 0 } }],
-  ])('is not tried so long %s', (_what, facts) => {
+  ])('a startup request is not retried for 20 s %s', (_what, facts) => {
     expect(decide({ ...spent, ...facts })).toEqual({ giveUp: 'attempts-spent' });
   });
 
-  it('gets its --retries also when the first attempt took all the time', () => {
+  it('a startup request gets its --retries also if the first attempt took all the time', () => {
     expect(decide({ elapsedMs: 60_000, failure: KINDS.unavailable })).toEqual({ afterMs: 50 });
   });
 });

@@ -64,7 +64,7 @@ async function play(acts: readonly Fate[], retries: number, annotations: object)
   };
 }
 
-it('a tool that promises nothing runs once at most, however its attempts end', async () => {
+it('a tool without hints runs at most once, however its attempts end', async () => {
   await fc.assert(
     fc.asyncProperty(fates, fc.integer({ min: 0, max: 10 }), async (acts, retries) => {
       const { end, attempts, runs, timers } = await play(acts, retries, { destructiveHint: false });
@@ -78,7 +78,7 @@ it('a tool that promises nothing runs once at most, however its attempts end', a
   );
 });
 
-it('a tool that only reads is tried until it answers; if it never does, the error tells that it may have run', async () => {
+it('a read-only tool is retried until it answers, and its last error states that it may have run', async () => {
   await fc.assert(
     fc.asyncProperty(fates, async (acts) => {
       const { end, attempts, runs } = await play(acts, 10, { readOnlyHint: true });

@@ -11,7 +11,7 @@ describe('the options of retrying', () => {
     ['retryBaseDelay', '0', { value: 0 }],
     ['retryBaseDelay', '-0.1', { problem: 'must be a number of seconds >= 0' }],
     ['retryMaxDelay', '-1', { problem: 'must be a number of seconds >= 0' }],
-  ] as const)('%s takes %s as %o', (key, raw, read) => {
+  ] as const)('the retry option %s=%s becomes %o', (key, raw, read) => {
     expect(readOption(retryOptions[key], [raw], 'flag')).toEqual(read);
   });
 
@@ -37,7 +37,10 @@ describe('the options of retrying', () => {
       { retryBaseDelay: 'MCP_PROXY_RETRY_BASE_DELAY', retryMaxDelay: '--retry-max-delay' },
       ['--retry-max-delay must be a number >= MCP_PROXY_RETRY_BASE_DELAY (3), not "1"'],
     ],
-  ])('base %s and max %s go together, or not', (retryBaseDelay, retryMaxDelay, from, problems) => {
-    expect(retryProblems({ retryBaseDelay, retryMaxDelay }, from)).toEqual(problems);
-  });
+  ])(
+    'the delays base %s and max %s are checked together',
+    (retryBaseDelay, retryMaxDelay, from, problems) => {
+      expect(retryProblems({ retryBaseDelay, retryMaxDelay }, from)).toEqual(problems);
+    },
+  );
 });

@@ -14,7 +14,7 @@ const layer = retry({
   toolsOf: () => ({ annotationsOf: () => undefined, listedAt: () => undefined }),
 });
 
-it('an answer that has begun to go to an HTTP client is not asked for again', async () => {
+it('a pass-through answer that has begun is not requested again', async () => {
   const heads: number[] = [];
   let attempts = 0;
   const handler: Handler = async ({ httpContext }) => {
@@ -31,7 +31,7 @@ it('an answer that has begun to go to an HTTP client is not asked for again', as
   expect([attempts, heads]).toEqual([1, [200]]);
 });
 
-it('before its first byte it is, and the client sees one head only', async () => {
+it('a pass-through request is retried before its first byte, and the client sees one head only', async () => {
   const clock = new FakeClock();
   const heads: number[] = [];
   let attempts = 0;

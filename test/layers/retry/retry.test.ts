@@ -42,7 +42,7 @@ const tell = (call: Call) =>
   );
 
 describe('a request that fails on the way', () => {
-  it('is sent again until it is answered, with waits in between that an observer hears of', async () => {
+  it('a failed request is retried until it is answered, with waits that an observer sees', async () => {
     const { clock, log, seen, send } = retried([refused, busy(), good]);
     const made = makeCall(requestOf('tools/list', {}, -1));
     const answer = send(made);
@@ -76,7 +76,7 @@ describe('a request that fails on the way', () => {
     expect(clock.timers).toBe(0);
   });
 
-  it('fails with the last error when its attempts are spent, which says how often it was tried', async () => {
+  it('a failed request ends with the last error and the number of attempts', async () => {
     const { clock, log, send } = retried([refused]);
     const answer = send();
     await clock.advance(150);
@@ -90,7 +90,7 @@ describe('a request that fails on the way', () => {
     expect(log).toHaveLength(3);
   });
 
-  it('says that it may have run where an earlier attempt may have, though the last one was not even sent', async () => {
+  it('a failed request states that it may have run if an earlier attempt may have run', async () => {
     const { clock, tools, send } = retried([lost, refused]);
     tools.learn({ result: { tools: [{ name: 'tool', annotations: { idempotentHint: true } }] } });
     const answer = send(makeToolCall());
@@ -102,7 +102,7 @@ describe('a request that fails on the way', () => {
     expect(error.toJsonRpc().data).toMatchObject({ reason: 'connect-failed', mayHaveRun: true, attempts: 3 });
   });
 
-  it('ends its last sentence before it says how often it was tried', async () => {
+  it("a failed request's message ends its last sentence before the number of attempts", async () => {
     const { clock, send } = retried([lost]);
     const answer = send();
     await clock.advance(150);
@@ -111,7 +111,7 @@ describe('a request that fails on the way', () => {
     );
   });
 
-  it('is passed on as it was thrown where nothing was repeated', async () => {
+  it('a failed request passes its error unchanged if nothing was retried', async () => {
     const gone = new ProxyError('session-lost', 'gone', { sent: 'refused' });
     const fault = new TypeError('a fault');
     for (const error of [gone, fault, LOST]) {
@@ -121,7 +121,7 @@ describe('a request that fails on the way', () => {
     }
   });
 
-  it('is sent again also where the handler throws before it returns a promise', async () => {
+  it('a failed request is retried also if the handler throws synchronously', async () => {
     const { clock, send } = retried([refused, good]);
     const answer = send();
     await clock.advance(50);
@@ -133,8 +133,8 @@ describe('a tool', () => {
   it.each([
     ['that only reads', { readOnlyHint: true }, 2],
     ['that may be repeated', { idempotentHint: true }, 2],
-    ['that promises nothing', {}, 1],
-  ])('%s, when the connection breaks: %j, calls %i', async (_what, annotations, times) => {
+    ['without hints', {}, 1],
+  ])('a broken connection of a tool %s: %j, calls %i', async (_what, annotations, times) => {
     const { clock, tools, log, send } = retried([lost, good]);
     tools.learn({ result: { tools: [{ name: 'tool', annotations }] } });
     const answer = send(makeToolCall(''));
@@ -143,7 +143,7 @@ describe('a tool', () => {
     expect(log).toHaveLength(times);
   });
 
-  it('is looked up only when it matters, and late or failing knowledge hides no error', async () => {
+  it('a tool is looked up only if it matters, and slow or failing lookups hide no error', async () => {
     let asked = 0;
     const toolsOf = async () => {
       asked++;
@@ -156,7 +156,7 @@ describe('a tool', () => {
     expect([asked, log.length]).toEqual([1, 2]);
   });
 
-  it('is not called again once it has told its client something, whatever it promises', async () => {
+  it('a tool is not retried once it has emitted something, whatever its hints', async () => {
     const heard: unknown[] = [];
     const { tools, log, send } = retried([
       async (call) => {
@@ -174,7 +174,7 @@ describe('a tool', () => {
 });
 
 describe('the wait', () => {
-  it('is what the server asks for, and ends at once when the call is cancelled', async () => {
+  it('a retry wait is what the server requests, and ends at once when the call is cancelled', async () => {
     const { clock, log, send } = retried([busy('20')]);
     const made = makeToolCall('');
     const answer = send(made);
@@ -190,7 +190,7 @@ describe('the wait', () => {
     expect(log).toHaveLength(2);
   });
 
-  it('does not begin for a call that was cancelled while it failed', async () => {
+  it('a retry wait does not begin for a call that was cancelled while it failed', async () => {
     const made = makeToolCall();
     const { clock, seen, log, send } = retried([
       () => {
@@ -205,21 +205,24 @@ describe('the wait', () => {
   it.each([
     ['30', 30_000],
     ['Fri, 02 Jan 2026 03:05:05 GMT', 60_000],
-  ])('is not made above 20 s (Retry-After: %s): the answer says when', async (retryAfter, retryAfterMs) => {
-    const { clock, log, send } = retried([busy(retryAfter)]);
-    const reply = await send(makeCall(requestOf('initialize', {})));
-    expect(reply).toMatchObject({ kind: 'answer', http: { status: 429 } });
-    const again = await send(makeToolCall());
-    expect(again).toMatchObject({
-      kind: 'answer',
-      message: {
-        text: `{"jsonrpc":"2.0","id":0,"error":{"data":{"retryAfterMs":${retryAfterMs}},"code":-32004,"message":"Too many requests"}}`,
-      },
-    });
-    expect([clock.timers, log.length]).toEqual([0, 2]);
-  });
+  ])(
+    'a retry wait above 20 s is not made (Retry-After: %s), and the answer states the time',
+    async (retryAfter, retryAfterMs) => {
+      const { clock, log, send } = retried([busy(retryAfter)]);
+      const reply = await send(makeCall(requestOf('initialize', {})));
+      expect(reply).toMatchObject({ kind: 'answer', http: { status: 429 } });
+      const again = await send(makeToolCall());
+      expect(again).toMatchObject({
+        kind: 'answer',
+        message: {
+          text: `{"jsonrpc":"2.0","id":0,"error":{"data":{"retryAfterMs":${retryAfterMs}},"code":-32004,"message":"Too many requests"}}`,
+        },
+      });
+      expect([clock.timers, log.length]).toEqual([0, 2]);
+    },
+  );
 
-  it('is not made above 20 s: the error says when', async () => {
+  it('a retry wait above 20 s is not made, and the error states the time', async () => {
     const error = new ProxyError('http-status', 'HTTP 429', {
       sent: 'refused',
       retryAfterMs: 30_000,
@@ -230,7 +233,7 @@ describe('the wait', () => {
     expect(error.toJsonRpc().data).toMatchObject({ retryAfterMs: 30_000, mayHaveRun: false });
   });
 
-  it("is not made where the caller's time would be over first: the answer says when", async () => {
+  it("a retry wait beyond the caller's time is not made, and the answer states the time", async () => {
     const { clock, log, send } = retried([busy('5')]);
     const made = makeToolCall(-1);
     made.call.deadline.remainingMs = 3_000;
@@ -241,7 +244,7 @@ describe('the wait', () => {
     expect([clock.timers, log.length]).toEqual([0, 1]);
   });
 
-  it('that is cut by the time limit says that the call did not run, unless an attempt may have', async () => {
+  it('a retry wait that the time limit ends states that the call did not run, unless an attempt may have', async () => {
     const late = new ProxyError('timeout', 'may have run', { sent: 'maybe', ifUnsent: 'did not run' });
     const waiting = async (...script: Attempted[]) => {
       const { clock, send } = retried(script);
@@ -258,7 +261,7 @@ describe('the wait', () => {
 });
 
 describe('what is needed at the start', () => {
-  it('rides out 19 s of throttling, and then is answered', async () => {
+  it('a startup request survives 19 s of throttling', async () => {
     let at = (): number => 0;
     const { clock, log, send } = retried([(call) => (at() < 19_000 ? busy()(call) : good(call))]);
     at = () => clock.monotonic();
@@ -268,7 +271,7 @@ describe('what is needed at the start', () => {
     expect(log.length).toBeLessThan(30);
   });
 
-  it("gives up within 20 s, with the server's own words", async () => {
+  it("a startup request gives up within 20 s, with the server's own words", async () => {
     const { clock, log, send } = retried([busy()]);
     const answer = send();
     await clock.advance(20_000);
@@ -281,8 +284,8 @@ describe('what passes untouched', () => {
   it.each([
     ['a notification', messageOf({ method: 'notifications/initialized' })],
     ['an answer to the server', messageOf({ id: 0, result: {} })],
-    ['initialize, which the stack that opens sessions repeats', requestOf('initialize', {}, '')],
-  ])('%s', async (_what, message) => {
+    ['initialize, which the opening stack repeats', requestOf('initialize', {}, '')],
+  ])('the retry layer never repeats %s', async (_what, message) => {
     const { clock, log, send } = retried([refused]);
     const made = makeCall(message);
     expect(await send(made)).toBe(REFUSED);
@@ -290,7 +293,7 @@ describe('what passes untouched', () => {
     expect(clock.timers).toBe(0);
   });
 
-  it('not initialize in that stack', async () => {
+  it('the retry layer leaves initialize to the opening stack', async () => {
     const { clock, log, send } = retried([refused, good], { opening: true });
     const answer = send(makeCall(requestOf('initialize', {}, '')));
     await clock.advance(50);
@@ -298,7 +301,7 @@ describe('what passes untouched', () => {
     expect(log).toHaveLength(2);
   });
 
-  it('a tool that says it failed: it ran', async () => {
+  it('a tool result with isError is never retried, because the tool ran', async () => {
     const failed = answerOf({ result: { isError: true, content: [] } }, { status: 200 });
     const { log, send } = retried([() => failed]);
     expect(await send(makeToolCall())).toBe(failed);

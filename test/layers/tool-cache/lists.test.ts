@@ -6,7 +6,7 @@ import { makeCall, requestOf } from '../../support/make-call.ts';
 const asking = (params: object): Request => requestOf('tools/list', params, '') as Request;
 const callOf = (params: object) => makeCall(asking(params)).call;
 
-it('pages of a list are found by their cursor, of which none is not an empty one', () => {
+it('pages of a list are found by their cursor, and no cursor differs from an empty one', () => {
   const list = new CachedLists().of(callOf({}));
   const first = findPage(list, asking({}));
   expect(findPage(list, asking({ cursor: '' }))).not.toBe(first);
@@ -14,7 +14,7 @@ it('pages of a list are found by their cursor, of which none is not an empty one
   expect(list.pages.size).toBe(2);
 });
 
-it('pages of which nothing could be kept take no more room than others', () => {
+it('pages that are not kept take no more room than others', () => {
   const lists = new CachedLists();
   const list = lists.of(callOf({}));
   for (let at = 0; at < 1_500; at++) {
@@ -25,7 +25,7 @@ it('pages of which nothing could be kept take no more room than others', () => {
   expect(list.pages.has('1499')).toBe(true);
 });
 
-it('the lists that nobody asked for the longest go first, also where nothing of them is kept', () => {
+it('lists that were not requested for the longest time are dropped first', () => {
   const lists = new CachedLists();
   const first = lists.of(callOf({ n: 0 }));
   for (let n = 1; n < 150; n++) {

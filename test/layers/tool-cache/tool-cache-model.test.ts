@@ -46,7 +46,7 @@ interface Fetch {
   readonly waiting: Set<Asked>;
 }
 
-it('never shows what a change has ended but where asking has failed, and never asks twice for the same', async () => {
+it('the tool cache never shows an outdated list unless a fetch failed, and never fetches twice for one need', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 60, size: 'max' }), async (steps) => {
       const { clock, server, handler, toolsOf, asked } = cached(TTL_MS);

@@ -21,7 +21,7 @@ import { CLAIM, cached, listOf, namesOrError, newest, OWN_STREAM } from '../tool
 const DOWN = new ProxyError('connection-lost', 'the server is down', { sent: 'maybe' });
 
 describe('the time that an answer is kept', () => {
-  it.each([0, 10_000])('is what was asked for: %i ms', async (ttlMs) => {
+  it.each([0, 10_000])('a cached list is kept for the configured time: %i ms', async (ttlMs) => {
     const { answered, asked, clock } = cached(ttlMs);
     expect(await answered(['a'])).toEqual(['a']);
     await clock.advance(ttlMs - 1);
@@ -38,15 +38,18 @@ describe('the time that an answer is kept', () => {
     [-5, 0],
     ['5000', 0],
     [Number.MAX_SAFE_INTEGER, 24 * 3_600_000],
-  ])('is what the server says where nothing was asked for: %j is %i ms', async (said, ttlMs) => {
-    const { answered, clock } = cached();
-    await answered(['a'], { ttlMs: said });
-    expect(await answered(['b'], { ttlMs: 0 })).toEqual([ttlMs > 0 ? 'a' : 'b']);
-    await clock.advance(ttlMs);
-    expect(await answered(['c'], { ttlMs: 0 })).toEqual(['c']);
-  });
+  ])(
+    "a cached list without a configured time is kept for the server's time: %j is %i ms",
+    async (said, ttlMs) => {
+      const { answered, clock } = cached();
+      await answered(['a'], { ttlMs: said });
+      expect(await answered(['b'], { ttlMs: 0 })).toEqual([ttlMs > 0 ? 'a' : 'b']);
+      await clock.advance(ttlMs);
+      expect(await answered(['c'], { ttlMs: 0 })).toEqual(['c']);
+    },
+  );
 
-  it('is five minutes while the server tells of changes, and nothing where it does not', async () => {
+  it('a cached list is kept for five minutes while the server announces changes, and else not at all', async () => {
     const { answered, feeds, clock } = cached();
     await answered(['a']);
     expect(await answered(['b'])).toEqual(['b']);
@@ -59,7 +62,7 @@ describe('the time that an answer is kept', () => {
     expect(await answered(['d'])).toEqual(['d']);
   });
 
-  it('ends with the stream, and a new stream does not bring it back', async () => {
+  it('a cached list ends with the announcing stream, and a new stream does not restore it', async () => {
     const { answered, feeds } = cached();
     const close = feeds.add(OWN_STREAM);
     await answered(['a']);
@@ -69,7 +72,7 @@ describe('the time that an answer is kept', () => {
     expect(await answered(['b'])).toEqual(['b']);
   });
 
-  it('of a request that claims a revision goes by the listen stream, not by that of a session', async () => {
+  it('a cached list of a stateless request depends on the listen stream, not on that of a session', async () => {
     const { answered, feeds } = cached();
     feeds.add(OWN_STREAM);
     await answered(['a'], {}, { _meta: CLAIM });
@@ -79,7 +82,7 @@ describe('the time that an answer is kept', () => {
     expect(await answered(['d'], {}, { _meta: CLAIM })).toEqual(['c']);
   });
 
-  it('goes before what the server says, where it was asked for', async () => {
+  it("a cached list obeys the configured time rather than the server's", async () => {
     const { answered } = cached(1_000);
     await answered(['a'], { ttlMs: 0 });
     expect(await answered(['b'])).toEqual(['a']);
@@ -87,7 +90,7 @@ describe('the time that an answer is kept', () => {
 });
 
 describe('an answer that is kept', () => {
-  it('goes to each under its own id, as it was spelled', async () => {
+  it('a cached list is returned to each caller under its own id, as it was spelled', async () => {
     const { answered, handler } = cached(1_000);
     await answered(['a']);
     for (const id of ['""', '-1', '"\\u0030"', '7.0']) {
@@ -105,7 +108,7 @@ describe('an answer that is kept', () => {
     ['another revision', { _meta: CLAIM }],
     ['another region', { _meta: { AWS_REGION: 'eu-west-1' } }],
     ['another filter of the server', { category: 'x' }],
-  ])('is not given for %s', async (_what, params) => {
+  ])('a cached list is not used for %s', async (_what, params) => {
     const { answered } = cached(1_000);
     await answered(['a']);
     expect(await answered(['b'], {}, params)).toEqual(['b']);
@@ -113,14 +116,14 @@ describe('an answer that is kept', () => {
     expect(await answered(['c'], {}, params)).toEqual(['b']);
   });
 
-  it('is given whatever progress token or trace the request has', async () => {
+  it('a cached list is used whatever progress token or trace the request has', async () => {
     const { answered } = cached(1_000);
     await answered(['a'], {}, { _meta: { progressToken: 0, traceparent: '00-1' } });
     expect(await answered(['b'], {}, { _meta: { progressToken: '', baggage: 'x' } })).toEqual(['a']);
     expect(await answered(['b'])).toEqual(['a']);
   });
 
-  it('is never given to another client, nor to a call with another profile', async () => {
+  it('a cached list is never used for another client or another profile', async () => {
     const { answered, handler, server } = cached(1_000);
     await answered(['a']);
     for (const other of [{ client: { id: 'client-2' } }, { profile: 'dev' }]) {
@@ -132,7 +135,7 @@ describe('an answer that is kept', () => {
     expect(await answered(['b'])).toEqual(['a']);
   });
 
-  it('is not given where another identity may be asking, nor after one has, not even where the server fails', async () => {
+  it('a cached list is not used if the identity may have changed, even if the server fails', async () => {
     const { answered, identity, toolsOf, ask, server } = cached(60_000);
     await answered(['a']);
     identity.inDoubt = true;
@@ -148,7 +151,7 @@ describe('an answer that is kept', () => {
     expect(await answered(['theirs'])).toEqual(['theirs']);
   });
 
-  it('is not what somebody else may have asked for, and waits for', async () => {
+  it('a running list request of another identity is not joined', async () => {
     const { ask, identity, server, asked } = cached(60_000);
     const theirs = ask(0);
     await settle();
@@ -161,7 +164,7 @@ describe('an answer that is kept', () => {
     expect(asked()).toBe(3);
   });
 
-  it('is not what answers a question of the server, nor what is such a question', async () => {
+  it("a cached list is used neither for a client's response nor for a server request", async () => {
     const { answered, ask, server, asked } = cached(1_000);
     await answered(['a'], {}, { _meta: CLAIM });
     expect(await answered(['b'], {}, { _meta: CLAIM, inputResponses: {} })).toEqual(['b']);
@@ -177,7 +180,7 @@ describe('an answer that is kept', () => {
     expect(await Promise.all(both)).toMatchObject([{ requestState: 'x' }, { requestState: 'y' }]);
   });
 
-  it('belongs to the list that its first page began', async () => {
+  it('a cached page belongs to the list that its first page began', async () => {
     const { answered, cursors, clock } = cached(1_000);
     await answered(['a'], { nextCursor: 'p2' });
     await clock.advance(500);
@@ -190,7 +193,7 @@ describe('an answer that is kept', () => {
     expect(cursors()).toEqual([undefined, 'p2', undefined, 'p2']);
   });
 
-  it('is over where the list has changed, the session is another, or another request has met with another list', async () => {
+  it('a cached list ends if the list changed, the session is new, or another request saw another list', async () => {
     const { answered, toolsOf, server, below } = cached(10_000);
     await answered(['a']);
     toolsOf('').invalidate({ clientKnows: true });
@@ -206,7 +209,7 @@ describe('an answer that is kept', () => {
     expect(await answered(['e'])).toEqual(['c', 'd']);
   });
 
-  it('is not given to who must know what the server says now, and what it says then is kept', async () => {
+  it('a cached list is not used for a forced refresh, whose answer is cached', async () => {
     const { answered, handler, server, asked } = cached(10_000);
     await answered(['a']);
     const fresh = namesOrError(handler({ ...makeCall(requestOf('tools/list')).call, fresh: true }));
@@ -219,7 +222,7 @@ describe('an answer that is kept', () => {
 });
 
 describe('callers that come together', () => {
-  it('share one request, and each has its own id', async () => {
+  it('concurrent list callers share one request, and each has its own id', async () => {
     const { handler, server, asked } = cached();
     const ids = [0, '', -1, '0'];
     const replies = ids.map((id) => handler(makeCall(requestOf('tools/list', undefined, id)).call));
@@ -233,7 +236,7 @@ describe('callers that come together', () => {
     );
   });
 
-  it('share its failure, which is not asked for again by each of them; who comes after is not told of it', async () => {
+  it('concurrent list callers share a failure, which later callers do not receive', async () => {
     const { ask, server, asked } = cached();
     const replies = ['x', 'y', 'z'].map((id) => ask(id));
     await settle();
@@ -246,7 +249,7 @@ describe('callers that come together', () => {
     expect(await later).toEqual(['a']);
   });
 
-  it("share the server's error, each under its own id", async () => {
+  it("concurrent list callers share the server's error, each under its own id", async () => {
     const { handler, server } = cached();
     const replies = [0, ''].map((id) => handler(makeCall(requestOf('tools/list', undefined, id)).call));
     await settle();
@@ -258,7 +261,7 @@ describe('callers that come together', () => {
     ]);
   });
 
-  it('are not ended by one that leaves, and the server hears of its leaving only where nobody else waits', async () => {
+  it('concurrent list callers survive one that aborts, and the server is notified after the last', async () => {
     const { ask, handler, server } = cached();
     const first = makeCall(requestOf('tools/list', undefined, 0));
     const second = makeCall(requestOf('tools/list', undefined, '0'));
@@ -283,7 +286,7 @@ describe('callers that come together', () => {
     expect(await next).toEqual(['a']);
   });
 
-  it('do not share what was asked before the list changed', async () => {
+  it('concurrent list callers do not share a request from before a change', async () => {
     const { ask, server, toolsOf } = cached(10_000);
     const before = ask(0);
     await settle();
@@ -298,7 +301,7 @@ describe('callers that come together', () => {
     expect(await ask(2)).toEqual(['new']);
   });
 
-  it('in one batch are posted together: they are let through', async () => {
+  it('concurrent list callers in one batch are posted together', async () => {
     const { handler, asked } = cached(10_000);
     const batch = {};
     for (const id of [0, 1]) {
@@ -311,8 +314,8 @@ describe('callers that come together', () => {
   });
 });
 
-describe('where the list cannot be had', () => {
-  it('the last one stands in, and a server that failed at once is asked again at once', async () => {
+describe('the stale list', () => {
+  it('a stale list is returned on a failure, and a server that failed at once is tried again at once', async () => {
     const { answered, ask, server } = cached();
     await answered(['a']);
     const failing = ask('x');
@@ -322,7 +325,7 @@ describe('where the list cannot be had', () => {
     expect(await answered(['b'])).toEqual(['b']);
   });
 
-  it('the last one stands in, with a warning, and a server that took its time to fail is not asked by each who comes next', async () => {
+  it('a stale list is returned with a warning, and a server that failed slowly is not tried by each caller', async () => {
     const { answered, ask, server, seen, asked, clock } = cached();
     await answered(['a']);
     const both = [ask('x'), ask('y')];
@@ -342,7 +345,7 @@ describe('where the list cannot be had', () => {
     expect(await answered(['b'])).toEqual(['b']);
   });
 
-  it('a failure that a person mends is not remembered: after a login the next request counts', async () => {
+  it('a failure that a person repairs is not remembered: after a login the next request counts', async () => {
     const { ask, server, asked } = cached();
     for (const reason of ['no-credentials', 'auth-rejected'] as const) {
       const loggedOut = new ProxyError(reason, 'log in', { sent: 'no' });
@@ -357,7 +360,7 @@ describe('where the list cannot be had', () => {
     expect(asked()).toBe(4);
   });
 
-  it('the last one stands in also where it is known to have changed: it is better than none', async () => {
+  it('a stale list is returned also if it is known to have changed, because it is better than none', async () => {
     const { answered, ask, server, toolsOf } = cached(10_000);
     await answered(['a']);
     toolsOf('').invalidate({ clientKnows: true });
@@ -370,7 +373,7 @@ describe('where the list cannot be had', () => {
   });
 
   it.each([-32_601, -32_602, -32_020, -32_022])(
-    'but what the server says of the request itself is its answer: %i',
+    "a stale list does not hide the server's error about the request itself: %i",
     async (code) => {
       const { answered, ask, server } = cached();
       await answered(['a']);
@@ -381,7 +384,7 @@ describe('where the list cannot be had', () => {
     },
   );
 
-  it('it does not stand in for who must know what the server says now, nor at the end', async () => {
+  it('a stale list is not returned for a forced refresh, nor at the end', async () => {
     const { answered, ask, handler, server, clock } = cached();
     await answered(['a']);
     const fresh = namesOrError(handler({ ...makeCall(requestOf('tools/list')).call, fresh: true }));
@@ -396,7 +399,7 @@ describe('where the list cannot be had', () => {
     expect(await last).toBe(ending);
   });
 
-  it('a page stands in for itself only', async () => {
+  it('a stale page is returned for itself only', async () => {
     const { answered, ask, server } = cached();
     await answered(['a'], { nextCursor: 'p2' });
     const page = ask(0, { cursor: 'p2' });
@@ -411,7 +414,7 @@ describe('a call of an HTTP client', () => {
     headers: session === undefined ? {} : { 'mcp-session-id': session },
   });
 
-  it('is never answered from what is kept, nor joined with others', async () => {
+  it('a list request of an HTTP client is never answered from the cache, nor joined with others', async () => {
     const { handler, feeds, asked } = cached();
     feeds.add(OWN_STREAM);
     for (const id of [0, 1]) {
@@ -422,7 +425,7 @@ describe('a call of an HTTP client', () => {
     expect(asked()).toBe(2);
   });
 
-  it('is so within its own session where a time was asked for', async () => {
+  it('a list request of an HTTP client uses the cache of its session if a time is configured', async () => {
     const { handler, server } = cached(10_000);
     const list = async (session: string | undefined, names: readonly string[]) => {
       const reply = namesOrError(
@@ -449,27 +452,30 @@ describe('a call of an HTTP client', () => {
       'as a bare status',
       (server) => newest(server)?.fail(new ProxyError('session-lost', 'gone', { sent: 'refused' })),
     ],
-  ])('hears that its session is gone, %s, and gets no list of that in its place', async (_how, gone) => {
-    const { handler, server, clock } = cached(1_000);
-    const list = () =>
-      handler({ ...makeCall(requestOf('tools/list')).call, httpContext: passage('one') }).then(
-        (reply) => (reply.kind === 'answer' ? (reply.http?.status ?? 200) : reply.kind),
-        (error: unknown) => (error instanceof ProxyError ? error.reason : error),
-      );
-    const first = list();
-    await settle();
-    newest(server)?.finish(listOf(['a']));
-    expect(await first).toBe(200);
-    await clock.advance(1_000);
-    const [asks, joins] = [list(), list()];
-    await settle();
-    gone(server);
-    expect([404, 'session-lost']).toContain(await asks);
-    expect(await joins).toBe(await asks);
-  });
+  ])(
+    'a list request of an HTTP client reports that its session is lost, %s, and returns no stale list',
+    async (_how, gone) => {
+      const { handler, server, clock } = cached(1_000);
+      const list = () =>
+        handler({ ...makeCall(requestOf('tools/list')).call, httpContext: passage('one') }).then(
+          (reply) => (reply.kind === 'answer' ? (reply.http?.status ?? 200) : reply.kind),
+          (error: unknown) => (error instanceof ProxyError ? error.reason : error),
+        );
+      const first = list();
+      await settle();
+      newest(server)?.finish(listOf(['a']));
+      expect(await first).toBe(200);
+      await clock.advance(1_000);
+      const [asks, joins] = [list(), list()];
+      await settle();
+      gone(server);
+      expect([404, 'session-lost']).toContain(await asks);
+      expect(await joins).toBe(await asks);
+    },
+  );
 });
 
-it('keeps within its bounds, whatever cursors a server makes up', async () => {
+it('the tool cache stays within its bounds, whatever cursors a server invents', async () => {
   const { answered, asked } = cached(10_000);
   for (let at = 0; at <= 1_000; at++) await answered(['a'], {}, { cursor: `c${at}` });
   expect(asked()).toBe(1_001);
@@ -477,14 +483,14 @@ it('keeps within its bounds, whatever cursors a server makes up', async () => {
   expect(await answered(['new'], {}, { cursor: 'c0' })).toEqual(['new']);
 });
 
-it('keeps the lists of a hundred, the last ones that asked', async () => {
+it('the tool cache keeps the lists of the last hundred clients', async () => {
   const { answered } = cached(10_000);
   for (let at = 0; at <= 100; at++) await answered([`t${at}`], {}, { list: at });
   expect(await answered(['new'], {}, { list: 100 })).toEqual(['t100']);
   expect(await answered(['new'], {}, { list: 0 })).toEqual(['new']);
 });
 
-it('leaves everything else alone', async () => {
+it('the tool cache passes everything else', async () => {
   const { handler, server, asked } = cached(10_000);
   const messages = [
     ...[requestOf('tools/call', { name: 'x' }), requestOf('prompts/list'), requestOf('resources/list')],
