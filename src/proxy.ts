@@ -1,4 +1,4 @@
-import { HttpHandler } from './client/http/handler.ts';
+import { HttpHandler, type HttpHandlerDeps } from './client/http/handler.ts';
 import type { Send } from './client/stdio/client-writer.ts';
 import { Relay } from './client/stdio/relay.ts';
 import type { TimeLimits } from './client/time-limit.ts';
@@ -278,7 +278,7 @@ export class McpProxy {
    * Connects the clients of a listener, which keep their own sessions.
    * @internal
    */
-  connectHttp(maxStreams: number): HttpHandler {
+  connectHttp({ maxStreams, soleCaller }: Pick<HttpHandlerDeps, 'maxStreams' | 'soleCaller'>): HttpHandler {
     const {
       defaultProfile,
       toolCacheTtl,
@@ -296,6 +296,7 @@ export class McpProxy {
       events: this.#wiring.events,
       limits: this.#timeLimits(),
       maxStreams,
+      soleCaller,
       keepaliveMs: sseKeepalive * SECOND_MS,
       heartbeatMs: progressHeartbeat * SECOND_MS,
       mergesPages: this.#settings.pages === 'merge',

@@ -59,7 +59,7 @@ export async function listen(
       }),
   });
   await tokens.open();
-  const relay = proxy.connectHttp(maxStreams);
+  const relay = proxy.connectHttp({ maxStreams, soleCaller: () => !tokens.several });
   const readiness = new Readiness({
     checks: readyChecks(proxy, settings),
     clock: systemClock,

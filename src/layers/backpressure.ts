@@ -3,9 +3,10 @@ import { ERROR_CODES, ProxyError, unsentReason } from '../core/errors/errors.ts'
 import type { Call, Layer } from '../core/pipeline/call.ts';
 import { addWait, targetOf } from '../core/pipeline/call-record.ts';
 import type { Events } from '../core/pipeline/events.ts';
+import { FairQueue, type Share, shareOf } from '../core/pipeline/fair-queue.ts';
 import type { PerProfile } from '../core/pipeline/per-profile.ts';
 import type { Clock } from '../core/time/clock.ts';
-import { WaitQueue } from '../core/time/wait-queue.ts';
+import { type Waiter, WaitQueue } from '../core/time/wait-queue.ts';
 
 export const backpressureOptions = {
   maxConcurrent: integer({
@@ -117,11 +118,17 @@ export interface Slot {
   release(): void;
 }
 
+interface QueuedCall {
+  readonly signal: AbortSignal;
+  readonly share: Share | undefined;
+}
+
 /** Limits running and queued calls. Decisions are synchronous, so that no slot is lost. */
 export class Limiter {
   readonly #options: LimiterOptions;
   #active = 0;
-  readonly #waiting = new WaitQueue<Slot, AbortSignal>();
+  readonly #order = new FairQueue<Waiter<Slot, QueuedCall>, QueuedCall>(({ share }) => share);
+  readonly #waiting = new WaitQueue<Slot, QueuedCall>({ order: this.#order });
   readonly #rejected: Record<OverloadReason, number> = {
     concurrency_limit: 0,
     queue_full: 0,
@@ -159,21 +166,29 @@ export class Limiter {
 
   /**
    * Returns a slot, or a promise of one in the queue, which rejects with the signal's reason as
-   * soon as it aborts.
+   * soon as it aborts. A full queue refuses the newest call of the client that has most in it.
+   * @param share - whose turn is waited for; the one client on stdio has none.
    * @throws OverloadedError
    */
-  enter(signal: AbortSignal): Slot | Promise<Slot> {
+  enter(signal: AbortSignal, share?: Share): Slot | Promise<Slot> {
     signal.throwIfAborted();
     const { maxConcurrent, queueSize } = this.#options;
     if (this.#active < maxConcurrent) return this.#grant(signal);
     if (queueSize === 0) throw this.#overloaded('concurrency_limit');
-    if (this.#waiting.size >= queueSize) throw this.#overloaded('queue_full');
-    return this.#wait(signal);
+    const place = { signal, share };
+    if (this.#waiting.size >= queueSize) {
+      // Made first, so that it reports the full queue.
+      const error = this.#overloaded('queue_full');
+      const displaced = this.#order.displaceFor(place);
+      if (!displaced) throw error;
+      displaced.reject(error);
+    }
+    return this.#wait(place);
   }
 
-  #wait(signal: AbortSignal): Promise<Slot> {
+  #wait(place: QueuedCall): Promise<Slot> {
     const { clock, queueTimeoutMs: ms } = this.#options;
-    return this.#waiting.wait(signal, signal, {
+    return this.#waiting.wait(place.signal, place, {
       clock,
       ms,
       refusal: () => this.#overloaded('queue_timeout'),
@@ -187,7 +202,7 @@ export class Limiter {
       held = false;
       signal.removeEventListener('abort', release);
       this.#active--;
-      this.#waiting.serve((next) => this.#grant(next));
+      this.#waiting.serve(({ signal: next }) => this.#grant(next));
     };
     this.#active++;
     // The slot of a cancelled call is free at once, whenever its handler ends.
@@ -226,7 +241,7 @@ export function backpressure(limiters: Pick<PerProfile<Limiter>, 'of'>, events: 
       const limiter = limiters.of(call.profile);
       let slot: Slot;
       try {
-        const entered = limiter.enter(signal);
+        const entered = limiter.enter(signal, shareOf(call.client));
         slot =
           entered instanceof Promise
             ? await addWait(record, 'queueMs', limiter.clock, withHeldDeadline(entered, call.deadline.hold()))

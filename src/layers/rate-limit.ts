@@ -4,11 +4,12 @@ import { asksForPause } from '../core/errors/status-class.ts';
 import type { Call, Layer, Reply } from '../core/pipeline/call.ts';
 import { errorTypeOf, isRejectedUnread } from '../core/pipeline/error-type.ts';
 import type { Events } from '../core/pipeline/events.ts';
+import { AheadQueue, type Share, shareOf } from '../core/pipeline/fair-queue.ts';
 import type { PerProfile } from '../core/pipeline/per-profile.ts';
 import { awaitTurn } from '../core/pipeline/rate-turn.ts';
 import { retryAfterOf } from '../core/pipeline/retry-after.ts';
 import { type Clock, type Timer, toSeconds } from '../core/time/clock.ts';
-import { FifoOrder, type Waiter, WaitQueue } from '../core/time/wait-queue.ts';
+import { type Waiter, type WaitLimit, WaitQueue } from '../core/time/wait-queue.ts';
 
 export const rateLimitOptions = {
   rateLimit: decimal({
@@ -37,6 +38,8 @@ export const burstOf = (rate: number, burst: number | undefined): number =>
 
 /** Longest wait: clients give up after 60 s and should see the reason first. */
 const MAX_WAIT_MS = 30_000;
+/** A turn that comes so much later than was foreseen is refused: others have come between. */
+const LATE_MS = 1_000;
 /** Upper bound for a pause that a server requests. */
 const MAX_PAUSE_MS = 300_000;
 /** Tolerance for rounding of fractional tokens. */
@@ -53,10 +56,13 @@ export interface RateTurn {
   readonly ahead?: boolean;
   /** The caller's remaining time; a longer wait is refused at once. */
   readonly remainingMs?: number;
+  /** Whose turn is waited for; the one client on stdio has none. */
+  readonly share?: Share | undefined;
 }
 
 interface RatePlace {
   readonly ahead: boolean;
+  readonly share: Share | undefined;
   readonly since: number;
   readonly longestMs: number;
 }
@@ -68,7 +74,10 @@ interface RatePlace {
 export class TokenBucket {
   readonly clock: Clock;
   readonly #options: TokenBucketOptions;
-  readonly #order = new FifoOrder<Waiter<void, RatePlace>, RatePlace>(({ ahead }) => ahead);
+  readonly #order = new AheadQueue<Waiter<void, RatePlace>, RatePlace>(
+    ({ ahead }) => ahead,
+    ({ share }) => share,
+  );
   readonly #queue = new WaitQueue<void, RatePlace>({
     order: this.#order,
     onLeave: () => {
@@ -101,21 +110,28 @@ export class TokenBucket {
    */
   take(
     signal: AbortSignal,
-    { ahead = false, remainingMs = Number.POSITIVE_INFINITY }: RateTurn = {},
+    { ahead = false, remainingMs = Number.POSITIVE_INFINITY, share }: RateTurn = {},
   ): Promise<void> | undefined {
     signal.throwIfAborted();
     const now = this.#refill();
-    const wait = this.#waitMs((ahead ? this.#order.ahead : this.waiting) + 1, now);
+    const longestMs = Math.min(MAX_WAIT_MS, remainingMs);
+    const place = { ahead, share, since: now, longestMs };
+    const wait = this.#waitMs(this.#order.turnsBefore(place) + 1, now);
     if (wait === 0) {
       this.#tokens--;
       return undefined;
     }
     if (this.#leaving) throw this.#leaving;
-    const longestMs = Math.min(MAX_WAIT_MS, remainingMs);
     if (wait > longestMs) throw this.#tooLong(wait, longestMs);
-    const turn = this.#queue.wait(signal, { ahead, since: now, longestMs });
+    const turn = this.#queue.wait(signal, place, share && this.#lateLimit(longestMs));
     this.#schedule(now);
     return turn;
+  }
+
+  /** For clients that take turns: others may come between. */
+  #lateLimit(longestMs: number): WaitLimit {
+    const ms = longestMs + LATE_MS;
+    return { clock: this.clock, ms, refusal: () => this.#tooLong(ms, longestMs) };
   }
 
   /** Pauses on request of the server; the queue then moves at the steady rate. */
@@ -218,7 +234,11 @@ export function rateLimit(
       const waiting = (): number => bucket.waiting;
       let turn: Promise<void> | undefined;
       try {
-        turn = bucket.take(signal, { ahead: isAwaited(call), remainingMs: call.deadline.remainingMs });
+        turn = bucket.take(signal, {
+          ahead: isAwaited(call),
+          remainingMs: call.deadline.remainingMs,
+          share: shareOf(call.client),
+        });
       } catch (error) {
         if (!signal.aborted) {
           const refused = { by: 'option', outcome: 'refused', ms: 0, waiting: waiting() } as const;

@@ -1,13 +1,15 @@
 import { connect } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { afterThisTest } from '../support/cleanup.ts';
-import { open, send } from '../support/http-client.ts';
+import { open, send, textOf } from '../support/http-client.ts';
 import { startListening } from '../support/listening.ts';
 import { sendJson } from '../support/mcp-answers.ts';
 import { makeGate } from '../support/relayed.ts';
 
 const MIB = 1024 * 1024;
 const call = (id: unknown = 0) => ({ jsonrpc: '2.0', id, method: 'tools/call', params: { name: 'any' } });
+const BIG = 'the-token-of-a-big-client';
+const SMALL = 'the-token-of-a-small-client';
 const session = (id: string) => ({ 'mcp-session-id': id });
 
 /** Sends the head of a POST and a part of its body, and never the rest. */
@@ -80,6 +82,98 @@ describe('fairness between clients of one listener', () => {
     const order = server.requests.map(({ rpc }) => rpc.id);
     expect(order.indexOf('other')).toBeLessThanOrEqual(2);
   });
+
+  it('sessions take turns in the queue of --max-concurrent, and a full one refuses the one that has most', async () => {
+    const gate = makeGate();
+    const { ask, server } = await startListening({
+      args: ['--max-concurrent', '1', '--queue-size', '4', '--log-level', 'trace'],
+      behaviour: async (request, response) => {
+        if (request.rpc.id === 'first') await gate.opened;
+        sendJson(response, 200, { jsonrpc: '2.0', id: request.rpc.id, result: {} });
+      },
+    });
+    const first = ask({ headers: session('busy'), body: call('first') });
+    await server.until((requests) => requests.length === 1);
+    const refused: unknown[] = [];
+    const post = async (id: string, from: string): Promise<void> => {
+      const { json } = await ask({ headers: session(from), body: call(id) });
+      if (json.error !== undefined) refused.push([id, (json.error as { data: object }).data]);
+    };
+    // One more than the queue holds: when one is refused, the others are in it.
+    const busy = [1, 2, 3, 4, 5].map((n) => post(`busy-${n}`, 'busy'));
+    await expect.poll(() => refused.length).toBe(1);
+    const others = [post('other-1', 'other'), post('other-2', 'other')];
+    await expect.poll(() => refused.length).toBe(3);
+    gate.open();
+    await Promise.all([first, ...busy, ...others]);
+    const order = server.requests.map(({ rpc }) => String(rpc.id).replace(/-.*/, ''));
+    expect(order).toEqual(['first', 'busy', 'other', 'busy', 'other']);
+    expect(refused.map((each) => String(each).split('-')[0])).toEqual(['busy', 'busy', 'busy']);
+    for (const [, data] of refused as [string, object][])
+      expect(data).toMatchObject({ reason: 'queue_full', queued: 4, active: 1 });
+  });
+
+  it('clients take turns where the server throttles', async () => {
+    const gate = makeGate();
+    let throttling = true;
+    const { ask, server, bin } = await startListening({
+      movableClock: true,
+      verify: false,
+      args: ['--log-level', 'trace', '--max-connections', '64', '--tool-timeout', '120'],
+      behaviour: async (request, response) => {
+        const { id } = request.rpc;
+        if (throttling) {
+          throttling = false;
+          response.writeHead(429).end();
+        } else sendJson(response, 200, { jsonrpc: '2.0', id, result: {} });
+        if (id === 'never') await gate.opened;
+      },
+    });
+    const all = [ask({ headers: session('busy'), body: call('busy-0') })];
+    await bin.stderrMatching(/rate\.learned/);
+    const names = Array.from({ length: 20 }, (_none, index) => `busy-${index + 1}`);
+    for (const name of names) all.push(ask({ headers: session('busy'), body: call(name) }));
+    await bin.stderrMatching(new RegExp(names.map((name) => `(?=[^]*${name}\\b)`).join('')));
+    all.push(ask({ headers: session('other'), body: call('other') }));
+    await bin.stderrMatching(/other/);
+    let left = true;
+    void Promise.all(all).then(() => {
+      left = false;
+    });
+    while (left) await bin.advance(1_000);
+    const order = server.requests.map(({ rpc }) => rpc.id);
+    expect(order.indexOf('other')).toBeLessThanOrEqual(6);
+    expect(order).toHaveLength(23);
+  });
+
+  it.each(['--max-clients', '--max-streams'])(
+    'one token cannot take all places of %s, and is told so',
+    async (option) => {
+      const { url, server } = await startListening({
+        args: [option, '8', '--max-connections', '16', '--listen-token', BIG, '--listen-token', SMALL],
+        behaviour: (request, response) => {
+          if (request.method === 'POST' && request.headers['mcp-session-id'] !== 'hang')
+            return sendJson(response, 200, { jsonrpc: '2.0', id: request.rpc.id, result: {} });
+          if (request.method === 'GET')
+            response.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders();
+        },
+      });
+      const as = (token: string, id: string) => ({ authorization: `Bearer ${token}`, ...session(id) });
+      const hang = (n: number) =>
+        option === '--max-streams'
+          ? open(url, { method: 'GET', headers: { accept: 'text/event-stream', ...as(BIG, `s${n}`) } })
+          : open(url, { headers: as(BIG, 'hang'), body: call(n) });
+      for (let n = 0; n < 6; n++) void hang(n).catch(() => undefined);
+      await server.until((requests) => requests.length === 6);
+      const { response } = await hang(7);
+      expect(response.statusCode).toBe(503);
+      expect(await textOf(response)).toContain(`of ${option} belong to your token`);
+      const small = as(SMALL, 'other');
+      expect((await send(url, { headers: small, body: call(0) })).status).toBe(200);
+      const stream = await open(url, { method: 'GET', headers: { accept: 'text/event-stream', ...small } });
+      expect(stream.response.statusCode).toBe(200);
+    },
+  );
 
   it('a client can post while others leave as many long bodies unfinished as memory has room for', async () => {
     const { url, ask } = await startListening({

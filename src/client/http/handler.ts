@@ -28,6 +28,7 @@ import {
 } from '../../core/pipeline/call.ts';
 import type { CallRecord } from '../../core/pipeline/call-record.ts';
 import type { Events } from '../../core/pipeline/events.ts';
+import { type Share, shareOf } from '../../core/pipeline/fair-queue.ts';
 import { type BareRequest, deriveHttpContext, type HttpExchange } from '../../core/pipeline/http-context.ts';
 import { beginRecord, endRecord, endRecordWith } from '../../core/pipeline/record-call.ts';
 import type { Clock } from '../../core/time/clock.ts';
@@ -38,6 +39,7 @@ import { rescue } from '../rescue.ts';
 import { type TimeLimits, timeLimitFor, timeoutError } from '../time-limit.ts';
 import { sampleAnswer } from './answer-sample.ts';
 import { batchRefusal } from './batch.ts';
+import { Capacity, shortageText } from './capacity.ts';
 import { type HttpCall, HttpCalls } from './in-flight.ts';
 import { HttpResponse } from './response.ts';
 
@@ -55,6 +57,10 @@ export interface HttpHandlerDeps {
   readonly limits: TimeLimits;
   /** GET streams and subscriptions that may be open at once. */
   readonly maxStreams: number;
+  /**
+   * True while all clients present the same token, or none: they need not leave room for others.
+   */
+  readonly soleCaller: () => boolean;
   /** Milliseconds of silence on an event stream after which a comment is sent; 0 = never. */
   readonly keepaliveMs: number;
   /** Milliseconds of silence of a call after which the proxy notifies progress; 0 = never. */
@@ -91,12 +97,15 @@ type CallOutcome = { readonly reply: Reply } | { readonly error: unknown };
 export class HttpHandler {
   readonly #deps: HttpHandlerDeps;
   readonly #calls: HttpCalls;
+  /** The open streams. */
+  readonly #streams: Capacity;
   #requests = 0;
   #leaving = false;
 
   constructor(deps: HttpHandlerDeps) {
     this.#deps = deps;
     this.#calls = new HttpCalls(deps.clock);
+    this.#streams = new Capacity(deps.maxStreams);
   }
 
   /** Handles the body of a POST. Never throws; resolves when the response is complete. */
@@ -142,7 +151,8 @@ export class HttpHandler {
     answer: HttpResponse,
   ): Promise<void> {
     const record = this.#beginRecord(message, exchange, client);
-    const refusal = this.#refusalFor([message]) ?? this.#headerMismatch(message, exchange.headers);
+    const refusal =
+      this.#refusalFor([message], exchange, client) ?? this.#headerMismatch(message, exchange.headers);
     if (refusal) {
       this.#endRecord(record, { error: refusal });
       answer.fail(refusal, message.kind === 'request' ? idText(message) : undefined);
@@ -213,19 +223,27 @@ export class HttpHandler {
   /**
    * While draining, responses and cancellations are still accepted: calls in flight depend on them.
    */
-  #refusalFor(messages: readonly (Message | InvalidMessage)[]): ProxyError | undefined {
+  #refusalFor(
+    messages: readonly (Message | InvalidMessage)[],
+    exchange: HttpExchange,
+    client: string,
+  ): ProxyError | undefined {
     if (this.#leaving && messages.some(({ kind }) => kind === 'request')) return shuttingDown();
-    return this.#streamRefusal(messages.filter((each) => each.kind !== 'invalid' && isStream(each)).length);
+    const wanted = messages.filter((each) => each.kind !== 'invalid' && isStream(each)).length;
+    return wanted === 0 ? undefined : this.#streamRefusal(wanted, this.#shareOf(exchange, client));
   }
 
-  #streamRefusal(wanted: number): ProxyError | undefined {
-    const { maxStreams } = this.#deps;
-    if (wanted === 0 || this.#calls.streams + wanted <= maxStreams) return undefined;
-    return new ProxyError(
-      'listener-full',
-      `${maxStreams} streams are open, as many as the proxy takes (--max-streams). This one was not opened.`,
-      { sent: 'no' },
-    );
+  #streamRefusal(wanted: number, share: Share): ProxyError | undefined {
+    const { maxStreams: max, soleCaller } = this.#deps;
+    const shortage = this.#streams.shortage(share, { wanted, soleGroup: soleCaller() });
+    if (shortage === undefined) return undefined;
+    const why = shortageText(shortage, { max, things: 'streams', option: '--max-streams' });
+    return new ProxyError('listener-full', `${why} This one was not opened.`, { sent: 'no' });
+  }
+
+  #shareOf({ caller, headers }: HttpExchange, client: string): Share {
+    const inSession = Boolean(headers['mcp-session-id']);
+    return shareOf({ id: client, inSession, ...caller }) ?? NO_SHARE;
   }
 
   /**
@@ -250,9 +268,11 @@ export class HttpHandler {
     if (!passes) answer.expectMessages();
     if (events.detailed) events.emit({ type: 'message.received', ...describeMessage(message) });
     const ms = message.kind === 'request' ? timeLimitFor(message, limits).ms : limits.timeoutMs;
-    const entry = this.#calls.add({ client, message, stream: isStream(message) }, ms, () =>
+    const stream = isStream(message);
+    const entry = this.#calls.add({ client, message, stream }, ms, () =>
       this.#expire(entry, exchange.headers),
     );
+    const endStream = stream ? this.#streams.take(this.#shareOf(exchange, client)) : undefined;
     if (everyMs > 0 && message.kind === 'request') {
       entry.heartbeat = startHeartbeat(message, {
         clock,
@@ -278,6 +298,7 @@ export class HttpHandler {
       if (record && outcome) this.#endRecord(record, outcome);
       entry.heartbeat?.stop();
       entry.tap?.close();
+      endStream?.();
       this.#calls.remove(entry);
     }
   }
@@ -419,7 +440,7 @@ export class HttpHandler {
     answer: HttpResponse,
   ): Promise<void> {
     const refusal =
-      this.#refusalFor(elements) ??
+      this.#refusalFor(elements, exchange, client) ??
       batchRefusal(elements, exchange.headers['mcp-protocol-version']) ??
       this.#firstHeaderMismatch(elements, exchange.headers);
     if (refusal) {
@@ -458,16 +479,18 @@ export class HttpHandler {
     const { clock, keepaliveMs } = this.#deps;
     const answer = new HttpResponse(exchange, { clock, keepaliveMs });
     const stream = method === 'GET';
-    const refusal = stream ? (this.#leaving ? shuttingDown() : this.#streamRefusal(1)) : undefined;
+    const client = this.#clientId(exchange.headers);
+    const share = this.#shareOf(exchange, client);
+    const refusal = stream ? (this.#leaving ? shuttingDown() : this.#streamRefusal(1, share)) : undefined;
     if (refusal) {
       answer.fail(refusal, undefined);
       return;
     }
-    const client = this.#clientId(exchange.headers);
     const ms = stream ? 0 : limits.timeoutMs;
     const entry = this.#calls.add({ client, message: undefined, stream }, ms, () =>
       this.#expire(entry, exchange.headers),
     );
+    const endStream = stream ? this.#streams.take(share) : undefined;
     entry.sent = true;
     exchange.onGone(() => entry.controller.abort(new Abandoned('the client has gone')));
     const tap = this.#calls.tapSession(client);
@@ -497,6 +520,7 @@ export class HttpHandler {
       }
     } finally {
       tap.close();
+      endStream?.();
       this.#calls.remove(entry);
     }
   }
@@ -529,6 +553,9 @@ export class HttpHandler {
 const LAST_EVENTS: ReadonlySet<ErrorReason> = new Set(['timeout', 'shutting-down', 'connection-lost']);
 
 const DONE = Promise.resolve();
+
+/** Of requests that the proxy makes for a client. */
+const NO_SHARE: Share = { group: '', member: '' };
 
 const NOT_ACCEPTABLE = 406;
 const NEEDS_EVENTS =

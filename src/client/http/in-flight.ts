@@ -53,12 +53,6 @@ export class HttpCalls {
     return this.#calls.length;
   }
 
-  get streams(): number {
-    let count = 0;
-    for (const { stream } of this.#calls) if (stream) count++;
-    return count;
-  }
-
   /** @param limit - milliseconds, 0 = none; `expire` runs when they are over. */
   add(
     entry: Pick<HttpCall, 'client' | 'message' | 'stream'>,

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { Server as NetServer, type Socket } from 'node:net';
 import { BYTE_ORDER_MARK } from '../../core/jsonrpc/message.ts';
 import { parseError } from '../../core/jsonrpc/parse.ts';
+import { groupOf, type Share } from '../../core/pipeline/fair-queue.ts';
 import type { HttpExchange } from '../../core/pipeline/http-context.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { settleWithin } from '../../core/time/waits.ts';
@@ -16,6 +17,7 @@ import {
 } from './admission.ts';
 import { responseText, unreadableRefusal } from './bad-request.ts';
 import { discard, type ReadBody, readBody } from './body.ts';
+import { Capacity, shortageText } from './capacity.ts';
 import { Connections, MAX_UNADMITTED } from './connections.ts';
 import { type Caller, ServerExchange, type ServerExchangeDeps } from './exchange.ts';
 import { corsHeaders, preflightHeaders } from './headers.ts';
@@ -101,7 +103,8 @@ export class HttpListener {
    */
   readonly #ending = new WeakSet<Socket>();
   readonly #connections: Connections;
-  #requests = 0;
+  /** The requests in flight. */
+  readonly #capacity: Capacity;
   #leaving = false;
   /** `bytesRead` after the last response. While unchanged, the connection is idle. */
   readonly #bytesWhenIdle = new WeakMap<Socket, number>();
@@ -111,6 +114,7 @@ export class HttpListener {
   private constructor(options: HttpListenerOptions) {
     this.#options = options;
     this.#held = new HeldBodies(options.maxClients);
+    this.#capacity = new Capacity(options.maxClients);
     this.#exchangeDeps = {
       clock: options.clock,
       unread: new UnreadAnswers(),
@@ -217,9 +221,10 @@ export class HttpListener {
       return;
     }
     const caller = { address: this.#connections.addressOf(request.socket), token };
-    const refused = refusal ?? this.#checkCapacity(request.socket);
+    const share = shareOfCaller(caller, headers['mcp-session-id']);
+    const refused = refusal ?? this.#checkCapacity(request.socket, share);
     if (refused) this.#refuse(request, response, refused, caller);
-    else void this.#handle(request, response, this.#beginExchange(request, response, caller));
+    else void this.#handle(request, response, this.#beginExchange(request, response, caller, share));
   }
 
   /** Records that the connection is idle: further bytes belong to the next request. */
@@ -227,11 +232,16 @@ export class HttpListener {
     this.#bytesWhenIdle.set(socket, socket.bytesRead);
   }
 
-  #beginExchange(request: IncomingMessage, response: ServerResponse, caller: Caller): ServerExchange {
+  #beginExchange(
+    request: IncomingMessage,
+    response: ServerResponse,
+    caller: Caller,
+    share: Share,
+  ): ServerExchange {
     const exchange = new ServerExchange(request, response, caller, this.#exchangeDeps);
-    this.#requests++;
+    const giveBack = this.#capacity.take(share);
     this.#track(request, response, caller.token, () => {
-      this.#requests--;
+      giveBack();
       exchange.settle();
     });
     return exchange;
@@ -299,15 +309,21 @@ export class HttpListener {
     discard(request, MAX_DISCARDED_BYTES);
   }
 
-  #checkCapacity(socket: Socket): HttpRefusal | undefined {
-    const { maxClients } = this.#options;
-    const full = this.#requests < maxClients ? this.#connections.admit(socket) : 'clients';
-    if (full === undefined) return undefined;
-    return listenerFull(
-      full === 'clients'
-        ? `${maxClients} clients are served, as many as the proxy takes (--max-clients).`
-        : 'Your address has as many connections as one may have (--max-clients-per-address).',
-    );
+  #checkCapacity(socket: Socket, share: Share): HttpRefusal | undefined {
+    const { maxClients: max, tokens } = this.#options;
+    const shortage = this.#capacity.shortage(share, { soleGroup: !tokens.several });
+    const kinds = { max, things: 'requests in flight', option: '--max-clients' };
+    if (shortage !== undefined) return listenerFull(shortageText(shortage, kinds));
+    switch (this.#connections.admit(socket)) {
+      case undefined:
+        return undefined;
+      case 'clients':
+        return listenerFull(`${max} clients are served, as many as the proxy takes (--max-clients).`);
+      default:
+        return listenerFull(
+          'Your address has as many connections as one may have (--max-clients-per-address).',
+        );
+    }
   }
 
   /** A stream ends when its token is revoked. */
@@ -343,11 +359,8 @@ export class HttpListener {
       // HTTP/1.0 clients would read 100 as the final response (RFC 9110, 15.2).
       if (request.headers.expect !== undefined && request.httpVersion !== '1.0') response.writeContinue();
       const { maxBodyBytes } = this.#options;
-      const { address, token } = exchange.caller;
-      const owner = {
-        caller: token === undefined ? address : `token ${token}`,
-        session: exchange.headers['mcp-session-id'] ?? '',
-      };
+      const share = shareOfCaller(exchange.caller, exchange.headers['mcp-session-id']);
+      const owner = { caller: share.group, session: share.member };
       const memory = { held: this.#held, owner };
       const read = await readBody(request, maxBodyBytes, memory, (opened) => {
         body = opened;
@@ -496,6 +509,12 @@ async function waitForQuietTurn(clock: Clock): Promise<void> {
     before = now;
   }
 }
+
+/** The session is the client's own word, so that it counts within its token or address only. */
+const shareOfCaller = ({ address, token }: Caller, session: string | string[] = ''): Share => ({
+  group: groupOf(address, token),
+  member: String(session),
+});
 
 const pathOf = (url = ''): string => url.split('?', 1)[0] ?? '';
 

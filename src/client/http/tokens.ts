@@ -48,6 +48,11 @@ export class Tokens {
     return this.#known.length > 0 || this.#file !== undefined;
   }
 
+  /** True where clients present different tokens. */
+  get several(): boolean {
+    return new Set(this.#known.map(({ name }) => name)).size > 1;
+  }
+
   /**
    * Reads the file, and again whenever it changes.
    * @throws Error where it cannot be used.

@@ -48,6 +48,18 @@ export class TransientMap<K, V extends object> {
     return undefined;
   }
 
+  /** The entry that came in last. Looks through all of them. */
+  last(): readonly [K, V] | undefined {
+    let last: readonly [K, V] | undefined;
+    for (const entry of this.entries()) last = entry;
+    return last;
+  }
+
+  /** Oldest first. */
+  *entries(): IterableIterator<readonly [K, V]> {
+    for (const [key, { value }] of this.#boxes) if (value !== undefined) yield [key, value];
+  }
+
   /** A copy, oldest first, so that entries may be removed while it is iterated. */
   values(): V[] {
     return [...this.#boxes.values()].flatMap(({ value }) => (value === undefined ? [] : [value]));

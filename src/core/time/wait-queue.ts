@@ -13,39 +13,27 @@ export interface ServingOrder<V extends object, P> {
   values(): V[];
 }
 
-/** First in, first out; values whose place is ahead come before all others. */
+/** First in, first out. */
 export class FifoOrder<V extends object, P> implements ServingOrder<V, P> {
-  readonly #isAhead: (place: P) => boolean;
-  readonly #ahead = new TransientMap<number, V>();
-  readonly #others = new TransientMap<number, V>();
+  readonly #values = new TransientMap<number, V>();
   #ticket = 0;
 
-  constructor(isAhead: (place: P) => boolean = () => false) {
-    this.#isAhead = isAhead;
-  }
-
   get size(): number {
-    return this.#ahead.size + this.#others.size;
+    return this.#values.size;
   }
 
-  /** How many values come before all others. */
-  get ahead(): number {
-    return this.#ahead.size;
-  }
-
-  add(value: V, place: P): () => void {
+  add(value: V, _place: P): () => void {
     const ticket = this.#ticket++;
-    const queue = this.#isAhead(place) ? this.#ahead : this.#others;
-    queue.set(ticket, value);
-    return () => void queue.delete(ticket);
+    this.#values.set(ticket, value);
+    return () => void this.#values.delete(ticket);
   }
 
   shift(): V | undefined {
-    return this.#ahead.shift() ?? this.#others.shift();
+    return this.#values.shift();
   }
 
   values(): V[] {
-    return [...this.#ahead.values(), ...this.#others.values()];
+    return this.#values.values();
   }
 }
 

@@ -1,7 +1,9 @@
 import { ProxyError } from '../../core/errors/errors.ts';
+import type { Client } from '../../core/pipeline/call.ts';
 import type { Events } from '../../core/pipeline/events.ts';
+import { AheadQueue, type Share, shareOf } from '../../core/pipeline/fair-queue.ts';
 import type { Clock, Timer } from '../../core/time/clock.ts';
-import { FifoOrder, type Waiter, WaitQueue } from '../../core/time/wait-queue.ts';
+import { type Waiter, WaitQueue } from '../../core/time/wait-queue.ts';
 import { AcceptedRate, cubicRate, MIN_RATE, throttledRate } from './rate-curve.ts';
 
 /** A longer requested pause is returned to the caller; others are not delayed by it. */
@@ -26,6 +28,13 @@ export interface AdaptiveTurn {
   readonly ahead: boolean;
   /** The caller's remaining time in milliseconds. */
   readonly remainingMs: number;
+  /** Clients take turns. */
+  readonly client?: Client | undefined;
+}
+
+interface AdaptivePlace {
+  readonly ahead: boolean;
+  readonly share: Share | undefined;
 }
 
 /**
@@ -36,9 +45,11 @@ export interface AdaptiveTurn {
 export class AdaptiveRate {
   readonly #deps: AdaptiveRateDeps;
   readonly #accepted: AcceptedRate;
-  /** By whether the caller is ahead. */
-  readonly #order = new FifoOrder<Waiter<void, boolean>, boolean>((ahead) => ahead);
-  readonly #queue = new WaitQueue<void, boolean>({
+  readonly #order = new AheadQueue<Waiter<void, AdaptivePlace>, AdaptivePlace>(
+    ({ ahead }) => ahead,
+    ({ share }) => share,
+  );
+  readonly #queue = new WaitQueue<void, AdaptivePlace>({
     order: this.#order,
     onLeave: () => {
       if (this.waiting === 0) this.#cancelTimer();
@@ -73,10 +84,11 @@ export class AdaptiveRate {
    * Takes a turn (undefined), or returns a promise of one. It rejects with the signal's reason, at
    * shutdown, or shortly before the caller's deadline.
    */
-  take(signal: AbortSignal, { ahead, remainingMs }: AdaptiveTurn): Promise<void> | undefined {
+  take(signal: AbortSignal, { ahead, remainingMs, client }: AdaptiveTurn): Promise<void> | undefined {
     if (this.#rate === undefined) return undefined;
     this.#refill();
-    const behind = (ahead ? this.#order.ahead : this.waiting) > 0;
+    const place = { ahead, share: client && shareOf(client) };
+    const behind = this.#order.turnsBefore(place) > 0;
     if (!behind && this.#waitMs() === 0) {
       this.#tokens--;
       return undefined;
@@ -85,7 +97,7 @@ export class AdaptiveRate {
     const { clock } = this.#deps;
     const ms = Math.max(0, remainingMs - REFUSE_BEFORE_DEADLINE_MS);
     const limit = Number.isFinite(ms) ? { clock, ms, refusal: () => this.#tooLong() } : undefined;
-    const turn = this.#queue.wait(signal, ahead, limit);
+    const turn = this.#queue.wait(signal, place, limit);
     this.#schedule();
     return turn;
   }

@@ -102,6 +102,7 @@ export function retry(deps: RetryDeps): Layer {
         const turn = paced?.take(signal, {
           remainingMs: call.deadline.remainingMs,
           ahead: opening || attempt > 1,
+          client: call.client,
         });
         if (turn) {
           const waiting = (): number => paced?.waiting ?? 0;

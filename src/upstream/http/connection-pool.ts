@@ -1,8 +1,8 @@
 import { shuttingDown } from '../../core/errors/errors.ts';
+import { FairQueue, type Share } from '../../core/pipeline/fair-queue.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { WaitQueue } from '../../core/time/wait-queue.ts';
 import { Connection, type ConnectionOptions } from './connection.ts';
-import { FairQueue, type Share } from './fair-queue.ts';
 import { IdleConnections } from './idle-connections.ts';
 import { Lease, type LeaseOwner } from './lease.ts';
 

@@ -12,7 +12,6 @@ import {
 import { cutSizeOf, type Unusable } from '../../core/jsonrpc/parse.ts';
 import {
   type BodySink,
-  type Client,
   type Emit,
   type Handler,
   type HttpContext,
@@ -23,13 +22,13 @@ import {
 } from '../../core/pipeline/call.ts';
 import { errorTypeOf, isColdStart, isRejectedUnread, meaningOf } from '../../core/pipeline/error-type.ts';
 import type { Events } from '../../core/pipeline/events.ts';
+import { shareOf } from '../../core/pipeline/fair-queue.ts';
 import type { BareRequest } from '../../core/pipeline/http-context.ts';
 import { isIdempotentCall } from '../../core/pipeline/idempotent.ts';
 import { CallController } from '../../core/time/call-signal.ts';
 import type { Clock, Timer } from '../../core/time/clock.ts';
 import { isRefusal, judgeRefusal } from '../../endpoint/aws-errors.ts';
 import { CANCEL_GRACE_MS, CONTROL_CONNECTION_MS, isSameIdLoosely, MAX_STRAYS } from '../exchange/exchange.ts';
-import type { Share } from '../http/fair-queue.ts';
 import { ERROR_BODY, headerOf, type Incoming, isEncoded, mediaTypeOf } from '../http/incoming.ts';
 import type { Lease } from '../http/lease.ts';
 import { Resumption } from '../stream/resumption.ts';
@@ -737,11 +736,6 @@ function laneFor(message: Message): TransportRequest['lane'] {
   if (message.kind === 'notification' && message.method === 'notifications/initialized') return 'own';
   if (message.kind !== 'request' || message.method === 'ping') return 'control';
   return message.method === 'subscriptions/listen' ? 'stream' : 'request';
-}
-
-/** Grouped by token, or by address; within it by session. */
-function shareOf({ id, address = '', token, inSession }: Client): Share {
-  return { group: token === undefined ? address : `token ${token}`, member: inSession ? id : '' };
 }
 
 /** Status and headers only; the connection stays here. */

@@ -92,6 +92,7 @@ export function httpRig({
     events,
     limits: { timeoutMs, toolTimeoutMs, initializeTimeoutMs: 0 },
     maxStreams,
+    soleCaller: () => true,
     keepaliveMs,
     heartbeatMs,
     readsLists,

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { ProxyError } from '../../../src/core/errors/errors.ts';
+import { AheadQueue } from '../../../src/core/pipeline/fair-queue.ts';
 import { CallController } from '../../../src/core/time/call-signal.ts';
-import { FifoOrder, type Waiter, WaitQueue } from '../../../src/core/time/wait-queue.ts';
+import { type Waiter, WaitQueue } from '../../../src/core/time/wait-queue.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { fc } from '../../support/property.ts';
 
@@ -9,7 +10,7 @@ const REASON = new ProxyError('timeout', 'It may have run.', { sent: 'maybe', if
 
 /** A queue whose callers are named by their place; `ends` records how each has left. */
 function queueOf({ isAhead = (_name: string): boolean => false, onLeave = (): void => undefined } = {}) {
-  const order = new FifoOrder<Waiter<number, string>, string>(isAhead);
+  const order = new AheadQueue<Waiter<number, string>, string>(isAhead, () => undefined);
   const queue = new WaitQueue<number, string>({ order, onLeave });
   const ends: string[] = [];
   const clock = new FakeClock();
@@ -48,7 +49,7 @@ describe('a wait queue', () => {
   it('serves callers that are ahead before all others', async () => {
     const { queue, order, ends, join } = queueOf({ isAhead: (name) => name.startsWith('!') });
     for (const name of ['a', '!b', 'c', '!d']) join(name);
-    expect([queue.size, order.ahead]).toEqual([4, 2]);
+    expect([queue.size, order.turnsBefore('!e'), order.turnsBefore('e')]).toEqual([4, 2, 4]);
     while (queue.serve(() => 0));
     await turn();
     expect(ends).toEqual(['!b: 0', '!d: 0', 'a: 0', 'c: 0']);

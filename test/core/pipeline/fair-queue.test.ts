@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { FairQueue, type Share } from '../../../src/upstream/http/fair-queue.ts';
+import { FairQueue, type Share } from '../../../src/core/pipeline/fair-queue.ts';
 import { fc } from '../../support/property.ts';
 
 interface Item {
@@ -61,6 +61,69 @@ describe('a fair queue', () => {
     expect(rest()).toEqual(['2', '3']);
     removers.get('2')?.();
     expect(queue.size).toBe(0);
+  });
+
+  it('names all values in the order of their turns', () => {
+    const { queue, rest } = filled([
+      ['a', 's', '1'],
+      ['a', 's', '2'],
+      ['a', 't', '3'],
+      ['b', '', '4'],
+      ['c', '', '5'],
+      ['c', '', '6'],
+    ]);
+    const names = queue.values().map(({ name }) => name);
+    expect(names).toEqual(['1', '4', '5', '3', '6', '2']);
+    expect(rest()).toEqual(names);
+  });
+
+  it.each([
+    ['a', 's', 3],
+    ['a', 't', 2],
+    ['b', '', 3],
+    ['new', '', 2],
+    ['b', 'new', 3],
+  ])('foresees the turns before the next value of %s/%s: %i', (group, member, expected) => {
+    const entries = [
+      ['a', 's', '1'],
+      ['a', 's', '2'],
+      ['b', '', '3'],
+    ] as const;
+    expect(filled(entries).queue.turnsBefore({ group, member })).toBe(expected);
+    const { queue, rest } = filled(entries);
+    queue.add({ name: 'next' }, { group, member });
+    // No more come before it than were foreseen.
+    expect(rest().indexOf('next')).toBeLessThanOrEqual(expected);
+  });
+
+  it.each([
+    ['a group with fewer takes the place of the newest of the largest one', 'b', '', 'a-t-3'],
+    ['a member with fewer takes the place of the largest in its group', 'a', 's', 'a-t-3'],
+    ['the largest displaces nothing', 'a', 't', undefined],
+    ['a new group takes a place', 'new', '', 'a-t-3'],
+  ])('when full: %s', (_what, group, member, expected) => {
+    const { queue } = filled([
+      ['a', 's', 'a-s-1'],
+      ['a', 't', 'a-t-1'],
+      ['a', 't', 'a-t-2'],
+      ['b', '', 'b-1'],
+      ['a', 't', 'a-t-3'],
+    ]);
+    const { name } = queue.displaceFor({ group, member }) ?? {};
+    expect(name).toBe(expected);
+    expect(queue.size).toBe(expected === undefined ? 5 : 4);
+  });
+
+  it('when full, displaces nothing among callers with as many, and counts those without a share', () => {
+    const { queue } = filled([
+      ['a', '', '1'],
+      ['b', '', '2'],
+    ]);
+    expect(queue.displaceFor({ group: 'a', member: '' })).toBeUndefined();
+    expect(queue.displaceFor({ group: 'c', member: '' })).toBeUndefined();
+    for (const name of ['x', 'y', 'z']) queue.add({ name }, undefined);
+    expect(queue.displaceFor({ group: 'a', member: '' })).toEqual({ name: 'z' });
+    expect(queue.displaceFor(undefined)).toBeUndefined();
   });
 
   it('loses nothing, repeats nothing, and keeps the order of each member, whatever happens', () => {
