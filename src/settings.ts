@@ -24,7 +24,7 @@ import { profileOptions } from './layers/profile.ts';
 import { rateLimitOptions } from './layers/rate-limit.ts';
 import { retryOptions, retryProblems } from './layers/retry/retry.ts';
 import { toolCacheOptions } from './layers/tool-cache/tool-cache.ts';
-import { toolFilterOptions } from './layers/tool-filter.ts';
+import { toolFilterOptions } from './layers/tool-filter/rules.ts';
 import { whoamiOptions } from './layers/whoami.ts';
 import { observeOptions } from './observe/options.ts';
 import { poolOptions, poolProblems } from './pool/options.ts';

@@ -1,7 +1,7 @@
 import { elementsOf } from '../core/jsonrpc/json-spans.ts';
 import { isObject, type Response, valueTextAt } from '../core/jsonrpc/message.ts';
 import { MAX_PAGES, readPages } from '../core/tools/list-pages.ts';
-import type { ToolRules } from '../layers/tool-filter.ts';
+import type { ToolRules } from '../layers/tool-filter/rules.ts';
 import type { Settings } from '../settings.ts';
 import type { CommandClient } from './command-client.ts';
 

@@ -15,7 +15,8 @@ import type { Events } from '../core/pipeline/events.ts';
 import type { Clock } from '../core/time/clock.ts';
 import type { ToolCatalog } from '../core/tools/catalog.ts';
 import { matchesAny } from '../core/tools/glob.ts';
-import { fillTools, ListEdits } from '../core/tools/list-edit.ts';
+import { ListEdits } from '../core/tools/list-edit.ts';
+import { fillTools } from '../core/tools/list-fetch.ts';
 
 export const profileOptions = {
   profileTools: list({

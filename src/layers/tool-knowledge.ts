@@ -20,7 +20,8 @@ import type { Clock } from '../core/time/clock.ts';
 import type { ToolCatalog } from '../core/tools/catalog.ts';
 import type { ChangeStreams } from '../core/tools/change-streams.ts';
 import { declaresChangesOf, isToolsChanged, listChanged } from '../core/tools/list-changes.ts';
-import { listCacheKey } from '../core/tools/list-edit.ts';
+import { listCacheKey } from '../core/tools/list-request.ts';
+import { isOutdated } from '../core/tools/list-version.ts';
 
 export interface ToolKnowledgeDeps {
   readonly toolsOf: (profile: string) => ToolCatalog;
@@ -110,12 +111,12 @@ class ToolObserver {
     const { toolsOf, events, clock } = this.#deps;
     const { profile } = call;
     const tools = toolsOf(profile);
-    const { generation } = tools;
+    const { version } = tools;
     const askedAt = clock.monotonic();
     const reply = await this.#next(this.tapChanges(call));
     // A change notification may have overtaken the list, which is outdated then.
     const answer = responseOf(reply);
-    if (!answer || generation !== tools.generation) return reply;
+    if (!answer || isOutdated(version, tools.version)) return reply;
     const change = tools.learn(answer.json, paramsOf(request).cursor, listCacheKey(call), askedAt);
     if (!change) return reply;
     events.emit({ type: 'tools.changed', profile, announced: change.announced });

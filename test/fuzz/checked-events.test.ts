@@ -2,7 +2,7 @@ import { createParser } from 'eventsource-parser';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { ProxyError } from '../../src/core/errors/errors.ts';
-import { visibleTools } from '../../src/layers/tool-filter.ts';
+import { visibleTools } from '../../src/layers/tool-filter/rules.ts';
 import { CheckedEvents } from '../../src/upstream/passthrough/checked-answer.ts';
 import { FUZZ_TIMEOUT, fuzz } from '../support/fuzz.ts';
 

@@ -183,10 +183,10 @@ describe('a change that only the proxy has seen', () => {
     expect(said.map((message) => message.text)).toEqual([
       '{"jsonrpc":"2.0","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":"\\u006c"}},"method":"notifications/tools/list_changed"}',
     ]);
-    expect(feeds.continuityToken(LISTENER)).toBeDefined();
+    expect(feeds.watchOf(LISTENER)).toBeDefined();
     server.close();
     await settle();
-    expect(feeds.continuityToken(LISTENER)).toBeUndefined();
+    expect(feeds.watchOf(LISTENER)).toBeUndefined();
   });
 
   it('an unannounced change is not emitted on a subscription without that grant', async () => {
@@ -195,7 +195,7 @@ describe('a change that only the proxy has seen', () => {
     server.names = ['b'];
     await handler(makeCall(requestOf('tools/list', { _meta: CLAIM })).call);
     expect(said).toEqual([]);
-    expect(feeds.continuityToken(LISTENER)).toBeUndefined();
+    expect(feeds.watchOf(LISTENER)).toBeUndefined();
   });
 });
 

@@ -2,7 +2,7 @@ import { ERROR_SOURCE } from '../../core/errors/errors.ts';
 import { isObject, type Response } from '../../core/jsonrpc/message.ts';
 import { type Clock, systemClock } from '../../core/time/clock.ts';
 import { settleWithin } from '../../core/time/waits.ts';
-import { isUnfiltered } from '../../layers/tool-filter.ts';
+import { isUnfiltered } from '../../layers/tool-filter/rules.ts';
 import type { Settings } from '../../settings.ts';
 import type { CommandClient } from '../command-client.ts';
 import { errorTextOf, type ServerFacts, serverFactsOf } from '../server-answer.ts';

@@ -5,6 +5,7 @@ import { isObject, type JsonObject } from '../jsonrpc/message.ts';
 import { shortKey } from '../jsonrpc/short-key.ts';
 import { heapShare } from '../system/heap-share.ts';
 import { SingleFlight } from '../time/single-flight.ts';
+import type { CatalogVersion } from './list-version.ts';
 
 /** A tool's annotations with the protocol's defaults. They are hints, not promises. */
 export interface ToolAnnotations {
@@ -118,14 +119,9 @@ export class ToolCatalog {
     return this.#complete;
   }
 
-  /** Number of invalidations. An answer requested under an earlier generation is outdated. */
-  get generation(): number {
-    return this.#generation;
-  }
-
-  /** Number of identity changes. A list shown to one identity is not shown to another. */
-  get identity(): number {
-    return this.#identity;
+  /** An answer that was requested under an earlier version is outdated. */
+  get version(): CatalogVersion {
+    return { generation: this.#generation, identity: this.#identity };
   }
 
   /**

@@ -22,11 +22,10 @@ interface Stream {
 interface ListenerStreams {
   readonly profile: string;
   readonly streams: Set<Stream>;
-  /**
-   * Streams opened by the current identity. The set object is the continuity token: it is replaced
-   * whenever it becomes empty.
-   */
+  /** Streams opened by the current identity. */
   trusted: Set<Stream>;
+  /** The number of the current period without a gap. */
+  watch: number;
 }
 
 const keyOf = ({ client, profile, stateless }: ChangeListener): string =>
@@ -39,6 +38,7 @@ const keyOf = ({ client, profile, stateless }: ChangeListener): string =>
 export class ChangeStreams {
   /** Entries are removed when empty. */
   readonly #byListener = new Map<string, ListenerStreams>();
+  #lastWatch = 0;
 
   /** @returns what to call when the stream has ended. */
   add(listener: ChangeListener, subscription?: ChangeSubscription): () => void {
@@ -47,6 +47,7 @@ export class ChangeStreams {
       profile: listener.profile,
       streams: new Set(),
       trusted: new Set(),
+      watch: ++this.#lastWatch,
     };
     this.#byListener.set(key, streamsOf);
     const { streams, trusted } = streamsOf;
@@ -56,24 +57,29 @@ export class ChangeStreams {
     return () => {
       streams.delete(stream);
       trusted.delete(stream);
-      if (trusted.size === 0 && streamsOf.trusted === trusted) streamsOf.trusted = new Set();
+      if (trusted.size === 0 && streamsOf.trusted === trusted) this.#beginWatch(streamsOf);
       if (streams.size === 0 && this.#byListener.get(key) === streamsOf) this.#byListener.delete(key);
     };
   }
 
+  #beginWatch(streamsOf: ListenerStreams): void {
+    streamsOf.trusted = new Set();
+    streamsOf.watch = ++this.#lastWatch;
+  }
+
   /**
-   * Returns a token for the time since when a stream has been open without a gap; undefined where
-   * none is open. While the token is the same object, no change was missed.
+   * Returns the number of the period in which a stream has been open without a gap; undefined where
+   * none is open. While the number is the same, no change was missed.
    */
-  continuityToken(listener: ChangeListener): object | undefined {
-    const trusted = this.#byListener.get(keyOf(listener))?.trusted;
-    return trusted && trusted.size > 0 ? trusted : undefined;
+  watchOf(listener: ChangeListener): number | undefined {
+    const streamsOf = this.#byListener.get(keyOf(listener));
+    return streamsOf && streamsOf.trusted.size > 0 ? streamsOf.watch : undefined;
   }
 
   /** The identity of the profile has changed: notifications on its old streams no longer count. */
   invalidate(profile: string): void {
     for (const streamsOf of this.#byListener.values())
-      if (streamsOf.profile === profile) streamsOf.trusted = new Set();
+      if (streamsOf.profile === profile) this.#beginWatch(streamsOf);
   }
 
   /** Emits list_changed on every subscription, with its id. */

@@ -2,13 +2,8 @@ import { paramsOf, type Request } from '../../core/jsonrpc/message.ts';
 import type { Call } from '../../core/pipeline/call.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import type { ToolAnnotations, ToolCatalog } from '../../core/tools/catalog.ts';
+import { hasRecentHints } from '../../core/tools/list-version.ts';
 import type { FailureKind } from './decision.ts';
-
-/**
- * How old the list may be whose hints allow a repeat. A server may change a tool without a
- * notification; while calls are frequent, a shorter time would cost many lists.
- */
-const MAX_HINT_AGE_MS = 60_000;
 
 export type KnownTools = Pick<ToolCatalog, 'annotationsOf' | 'listedAt'>;
 
@@ -57,8 +52,7 @@ export async function hintsHold(
   const name = toolNameOf(kind, request);
   if (name === undefined) return true;
   try {
-    const listedAt = (await toolsOf(call)).listedAt(name);
-    if (listedAt !== undefined && clock.monotonic() - listedAt <= MAX_HINT_AGE_MS) return true;
+    if (hasRecentHints((await toolsOf(call)).listedAt(name), clock.monotonic())) return true;
     if (!refreshTools) return false;
     await refreshTools(call);
     const now = (await toolsOf(call)).annotationsOf(name);

@@ -5,31 +5,25 @@ import { shortKey } from '../../core/jsonrpc/short-key.ts';
 import type { Call, Reply } from '../../core/pipeline/call.ts';
 import type { SharedCall } from '../../core/pipeline/shared-call.ts';
 import { heapShare } from '../../core/system/heap-share.ts';
-import { listCacheKey } from '../../core/tools/list-edit.ts';
+import { MAX_PAGES } from '../../core/tools/list-pages.ts';
+import { listCacheKey } from '../../core/tools/list-request.ts';
+import type { CatalogVersion, KeptList, ListVersion } from '../../core/tools/list-version.ts';
 
 /** Cached lists: one per client, profile, protocol version and the like. */
 const MAX_LISTS = 100;
-/** Pages of one list; bounds servers whose cursors never repeat. */
-const MAX_PAGES = 1_000;
 /** Heap bytes of all cached lists and failures: several lists of thousands of tools. */
 const MAX_HEAP_BYTES = heapShare(64 * 1024 * 1024);
 
-/** What made a list current when its request was sent. */
-export interface ListVersion {
+/** The version of a page. The fingerprint is that of its whole list. */
+export type PageVersion = Omit<ListVersion, 'fingerprint'>;
+
+export interface CachedAnswer extends Omit<KeptList, 'version'> {
+  /** As of its request. */
+  readonly version: PageVersion;
   /** A late answer to an earlier request replaces nothing. */
   readonly order: number;
-  readonly generation: number;
-  readonly identity: number;
-  readonly listing: number;
-  readonly continuityToken: object | undefined;
-}
-
-export interface CachedAnswer extends ListVersion {
   readonly answer: SharedResponse;
   readonly heapBytes: number;
-  readonly at: number;
-  /** The server's ttl; undefined where it states none. */
-  readonly ttlMs: number | undefined;
 }
 
 /** The outcome of a fetch. */
@@ -44,13 +38,15 @@ export interface ListOutcome {
 }
 
 export interface PageFlight {
-  readonly generation: number;
+  readonly version: CatalogVersion;
   readonly work: SharedCall<ListOutcome>;
 }
 
 export interface CachedPage {
   cached: CachedAnswer | undefined;
-  failed: { readonly at: number; readonly generation: number; readonly outcome: ListOutcome } | undefined;
+  failed:
+    | { readonly at: number; readonly version: CatalogVersion; readonly outcome: ListOutcome }
+    | undefined;
   flight: PageFlight | undefined;
 }
 
@@ -91,7 +87,7 @@ export class CachedLists {
   /** Enforces the bounds: outdated pages go first, then least recently used lists. */
   trim(list: CachedList): void {
     for (const [cursor, { cached, flight }] of list.pages) {
-      const over = cached !== undefined && cached.listing < list.listing - 1;
+      const over = cached !== undefined && cached.version.listing < list.listing - 1;
       if (!flight && (over || list.pages.size > MAX_PAGES)) list.pages.delete(cursor);
     }
     let heapBytes = 0;

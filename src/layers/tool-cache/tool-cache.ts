@@ -11,14 +11,22 @@ import { isOneOff, serverTtlMs, toolListOf, transientErrorOf } from '../../core/
 import type { ToolCatalog } from '../../core/tools/catalog.ts';
 import type { ChangeListener, ChangeStreams } from '../../core/tools/change-streams.ts';
 import {
+  isOutdated,
+  type KeptList,
+  type ListVersion,
+  mayStandIn,
+  type StaleReason,
+  staleReason,
+} from '../../core/tools/list-version.ts';
+import {
   type CachedAnswer,
   type CachedList,
   CachedLists,
   type CachedPage,
   findPage,
   type ListOutcome,
-  type ListVersion,
   type PageFlight,
+  type PageVersion,
 } from './lists.ts';
 
 export const toolCacheOptions = {
@@ -43,8 +51,6 @@ export interface ToolCacheDeps {
   readonly events: Events;
 }
 
-/** ttl while the server announces changes on an open stream. */
-const WATCHED_TTL_MS = 300_000;
 /**
  * How long the last good list is served after a failure without a new attempt, which may take 20 s
  * of retries.
@@ -106,23 +112,27 @@ class ToolCache {
     const list = this.#lists.of(call);
     const page = findPage(list, request);
     const { cached, failed } = page;
-    if (cached && !call.fresh && this.#isFresh(call, list, cached)) {
+    if (cached && !call.fresh && this.#staleReason(call, list, cached) === undefined) {
       return this.#replyFromCache(call, request, cached, 'cache');
     }
-    const { generation } = toolsOf(call.profile);
-    const lasts = failed?.generation === generation && clock.monotonic() - failed.at < LAST_GOOD_MS;
+    const { version } = toolsOf(call.profile);
+    const lasts =
+      failed && !isOutdated(failed.version, version) && clock.monotonic() - failed.at < LAST_GOOD_MS;
     if (lasts && this.#lastGood(call, page) && !isIdentityInDoubt(call.profile)) {
       return this.#reply(call, request, page, failed.outcome);
     }
     let { flight } = page;
     // A fetch from before a change, or perhaps for another identity, cannot be joined.
     const joins =
-      flight?.generation === generation && !flight.work.abandoned && !isIdentityInDoubt(call.profile);
+      flight &&
+      !isOutdated(flight.version, version) &&
+      !flight.work.abandoned &&
+      !isIdentityInDoubt(call.profile);
     if (!flight || !joins) {
       const work = new SharedCall<ListOutcome>(call, (shared) =>
         this.#fetch(shared, request, list, page, call),
       );
-      flight = { generation, work };
+      flight = { version, work };
       this.#trackFlight(page, flight);
     }
     this.#report(call, joins ? 'another-call' : 'server');
@@ -149,21 +159,19 @@ class ToolCache {
   ): Promise<ListOutcome> {
     const { toolsOf, changeStreams, clock } = this.#deps;
     const tools = toolsOf(call.profile);
-    const { generation, identity } = tools;
     // Trimmed here too, because failed fetches add pages.
     this.#lists.trim(list);
-    const version = {
-      order: ++this.#order,
-      generation,
-      identity,
+    const version: PageVersion = {
+      ...tools.version,
       listing: list.listing,
-      continuityToken: call.httpContext ? undefined : changeStreams.continuityToken(toListener(call)),
+      watch: call.httpContext ? undefined : changeStreams.watchOf(toListener(call)),
     };
+    const order = ++this.#order;
     const started = clock.monotonic();
     let outcome: ListOutcome;
     try {
       const reply = await this.#next(call);
-      this.#keep(request, reply, list, page, version);
+      this.#keep(request, reply, list, page, { version, order });
       list.fingerprint = tools.fingerprintOf(list.cacheKey);
       outcome = toOutcome(reply, leader, this.#next);
     } catch (error) {
@@ -173,21 +181,27 @@ class ToolCache {
     }
     const { failure } = outcome;
     const at = clock.monotonic();
-    page.failed = failure?.lasts && at - started >= SLOW_MS ? { at, generation, outcome } : undefined;
+    page.failed = failure?.lasts && at - started >= SLOW_MS ? { at, version, outcome } : undefined;
     if (failure && page.cached) {
       this.#deps.events.emit({ type: 'tools.refresh-failed', profile: call.profile, message: failure.why });
     }
     return outcome;
   }
 
-  #keep(request: Request, reply: Reply, list: CachedList, page: CachedPage, version: ListVersion): void {
+  #keep(
+    request: Request,
+    reply: Reply,
+    list: CachedList,
+    page: CachedPage,
+    { version, order }: Pick<CachedAnswer, 'version' | 'order'>,
+  ): void {
     const result = toolListOf(reply);
-    if (reply.kind !== 'answer' || !result || version.order < (page.cached?.order ?? 0)) return;
+    if (reply.kind !== 'answer' || !result || order < (page.cached?.order ?? 0)) return;
     const first = paramsOf(request).cursor === undefined;
     if (first) list.listing++;
     page.cached = {
-      ...version,
-      listing: first ? list.listing : version.listing,
+      version: first ? { ...version, listing: list.listing } : version,
+      order,
       answer: new SharedResponse(reply.message),
       heapBytes: heapBytesOf(reply.message.text),
       at: this.#deps.clock.monotonic(),
@@ -205,8 +219,8 @@ class ToolCache {
 
   /** The last good list, where the call may receive it. */
   #lastGood(call: Call, { cached }: CachedPage): CachedAnswer | undefined {
-    const { identity } = this.#deps.toolsOf(call.profile);
-    return cached?.identity === identity && !call.fresh ? cached : undefined;
+    const { version } = this.#deps.toolsOf(call.profile);
+    return cached && mayStandIn(cached.version, version) && !call.fresh ? cached : undefined;
   }
 
   #replyFromCache(
@@ -219,18 +233,22 @@ class ToolCache {
     return { kind: 'answer', message: answer.for(request) };
   }
 
-  #isFresh(call: Call, list: CachedList, kept: CachedAnswer): boolean {
+  #staleReason(call: Call, list: CachedList, cached: CachedAnswer): StaleReason | undefined {
     const { ttlMs, toolsOf, isIdentityInDoubt, changeStreams, clock } = this.#deps;
     const tools = toolsOf(call.profile);
-    if (kept.generation !== tools.generation || kept.listing !== list.listing) return false;
-    // Requests that bypass the cache may have seen a changed list.
-    if (list.fingerprint !== tools.fingerprintOf(list.cacheKey)) return false;
-    const watched = (): boolean =>
-      kept.continuityToken !== undefined &&
-      kept.continuityToken === changeStreams.continuityToken(toListener(call));
-    const ttl = ttlMs ?? kept.ttlMs ?? (watched() ? WATCHED_TTL_MS : 0);
-    // Last, because it may read files.
-    return clock.monotonic() - kept.at < ttl && !isIdentityInDoubt(call.profile);
+    const version: ListVersion = {
+      ...tools.version,
+      listing: list.listing,
+      fingerprint: tools.fingerprintOf(list.cacheKey),
+      watch: changeStreams.watchOf(toListener(call)),
+    };
+    const kept: KeptList = { ...cached, version: { ...cached.version, fingerprint: list.fingerprint } };
+    return staleReason(kept, {
+      version,
+      now: clock.monotonic(),
+      ttlMs,
+      isIdentityInDoubt: () => isIdentityInDoubt(call.profile),
+    });
   }
 
   #report({ profile }: Call, from: 'server' | 'another-call' | 'cache' | 'last-good'): void {

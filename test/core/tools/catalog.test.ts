@@ -103,7 +103,7 @@ describe('the tool catalog', () => {
     expect(asked).toBe(1);
     const endFirst = ended;
     tools.invalidate();
-    expect(tools.generation).toBe(1);
+    expect(tools.version).toEqual({ generation: 1, identity: 0 });
     const later = tools.fillOnce(fill);
     expect(asked).toBe(2);
     endFirst();

@@ -10,19 +10,19 @@ const ORIGIN = { profile: '', gone: new Promise<void>(() => undefined) };
 describe('change streams', () => {
   it('change streams are continuous as long as one of them is open', () => {
     const feeds = new ChangeStreams();
-    expect(feeds.continuityToken(LISTENER)).toBeUndefined();
+    expect(feeds.watchOf(LISTENER)).toBeUndefined();
     const endFirst = feeds.add(LISTENER);
-    const since = feeds.continuityToken(LISTENER);
+    const since = feeds.watchOf(LISTENER);
     const endSecond = feeds.add(LISTENER);
     endFirst();
     endFirst();
-    expect(feeds.continuityToken(LISTENER)).toBe(since);
+    expect(feeds.watchOf(LISTENER)).toBe(since);
     endSecond();
-    expect(feeds.continuityToken(LISTENER)).toBeUndefined();
+    expect(feeds.watchOf(LISTENER)).toBeUndefined();
     feeds.add(LISTENER);
     endSecond();
-    expect(feeds.continuityToken(LISTENER)).toBeDefined();
-    expect(feeds.continuityToken(LISTENER)).not.toBe(since);
+    expect(feeds.watchOf(LISTENER)).toBeDefined();
+    expect(feeds.watchOf(LISTENER)).not.toBe(since);
   });
 
   it('change streams do not count for another identity until it opens its own', () => {
@@ -30,17 +30,17 @@ describe('change streams', () => {
     const end = feeds.add(LISTENER);
     const other = { ...LISTENER, profile: 'other' };
     feeds.add(other);
-    const since = [feeds.continuityToken(LISTENER), feeds.continuityToken(other)];
+    const since = [feeds.watchOf(LISTENER), feeds.watchOf(other)];
     feeds.invalidate('');
-    expect([feeds.continuityToken(LISTENER), feeds.continuityToken(other)]).toEqual([undefined, since[1]]);
+    expect([feeds.watchOf(LISTENER), feeds.watchOf(other)]).toEqual([undefined, since[1]]);
     const endOwn = feeds.add(LISTENER);
-    const own = feeds.continuityToken(LISTENER);
+    const own = feeds.watchOf(LISTENER);
     expect(own).toBeDefined();
     expect(own).not.toBe(since[0]);
     end();
-    expect(feeds.continuityToken(LISTENER)).toBe(own);
+    expect(feeds.watchOf(LISTENER)).toBe(own);
     endOwn();
-    expect(feeds.continuityToken(LISTENER)).toBeUndefined();
+    expect(feeds.watchOf(LISTENER)).toBeUndefined();
   });
 
   it.each([{ client: 'd' }, { profile: 'dev' }, { stateless: true }])(
@@ -48,7 +48,7 @@ describe('change streams', () => {
     (other) => {
       const feeds = new ChangeStreams();
       feeds.add(LISTENER);
-      expect(feeds.continuityToken({ ...LISTENER, ...other })).toBeUndefined();
+      expect(feeds.watchOf({ ...LISTENER, ...other })).toBeUndefined();
     },
   );
 

@@ -3,7 +3,7 @@ import type { Id, Message } from '../../../src/core/jsonrpc/message.ts';
 import type { Reply } from '../../../src/core/pipeline/call.ts';
 import { ToolCatalog } from '../../../src/core/tools/catalog.ts';
 import { ChangeStreams } from '../../../src/core/tools/change-streams.ts';
-import { fillTools } from '../../../src/core/tools/list-edit.ts';
+import { fillTools } from '../../../src/core/tools/list-fetch.ts';
 import { toolKnowledge } from '../../../src/layers/tool-knowledge.ts';
 import { SessionQuota } from '../../../src/pool/session-quota.ts';
 import { Upstream } from '../../../src/upstream/upstream.ts';

@@ -1,15 +1,16 @@
 import { describe, expect, it } from 'vitest';
-import { ProxyError } from '../../src/core/errors/errors.ts';
-import type { Id, JsonObject } from '../../src/core/jsonrpc/message.ts';
-import { paramsOf } from '../../src/core/jsonrpc/message.ts';
-import type { Handler, Reply } from '../../src/core/pipeline/call.ts';
-import { Events, type ProxyEvent } from '../../src/core/pipeline/events.ts';
-import { PerProfile } from '../../src/core/pipeline/per-profile.ts';
-import { ToolCatalog } from '../../src/core/tools/catalog.ts';
-import { ChangeStreams } from '../../src/core/tools/change-streams.ts';
-import { judgeTool, type ToolRules, toolFilter } from '../../src/layers/tool-filter.ts';
-import { toolKnowledge } from '../../src/layers/tool-knowledge.ts';
-import { FakeClock } from '../support/fake-clock.ts';
+import { ProxyError } from '../../../src/core/errors/errors.ts';
+import type { Id, JsonObject } from '../../../src/core/jsonrpc/message.ts';
+import { paramsOf } from '../../../src/core/jsonrpc/message.ts';
+import type { Handler, Reply } from '../../../src/core/pipeline/call.ts';
+import { Events, type ProxyEvent } from '../../../src/core/pipeline/events.ts';
+import { PerProfile } from '../../../src/core/pipeline/per-profile.ts';
+import { ToolCatalog } from '../../../src/core/tools/catalog.ts';
+import { ChangeStreams } from '../../../src/core/tools/change-streams.ts';
+import { judgeTool, type ToolRules } from '../../../src/layers/tool-filter/rules.ts';
+import { toolFilter } from '../../../src/layers/tool-filter/tool-filter.ts';
+import { toolKnowledge } from '../../../src/layers/tool-knowledge.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
 import {
   answerOf,
   CANCELLED,
@@ -18,8 +19,8 @@ import {
   messageOf,
   RESULT,
   requestOf,
-} from '../support/make-call.ts';
-import { fc } from '../support/property.ts';
+} from '../../support/make-call.ts';
+import { fc } from '../../support/property.ts';
 
 const NOTHING: ToolRules = { readOnly: false, allowTool: [], denyTool: [] };
 const READ_ONLY: ToolRules = { ...NOTHING, readOnly: true };
