@@ -11,11 +11,11 @@ describe('--header', () => {
     [`x: \${TOKEN}`, { x: 'secret' }],
     [`x: Bearer \${TOKEN}/\${TOKEN}`, { x: 'Bearer secret/secret' }],
     ['x: $TOKEN ${', { x: '$TOKEN ${' }],
-  ])('%s', (entry, headers) => {
+  ])('the --header value is read: %s', (entry, headers) => {
     expect(readHeaders([entry], { TOKEN: 'secret' })).toEqual({ headers, problems: [] });
   });
 
-  it('names the variables that are not set, and values that no header can carry, never a value', () => {
+  it('the --header error names unset variables and invalid headers, never a value', () => {
     const { problems } = readHeaders([`x: \${NONE}`, `y: \${LINES}`], { LINES: 'sec\nret' });
     expect(problems).toEqual([
       'names the environment variable NONE, which is not set',
@@ -37,19 +37,19 @@ describe('--header', () => {
     'Last-Event-ID',
     'proxy-authorization',
     'transfer-encoding',
-  ])('must not set %s, which the proxy owns', (name) => {
+  ])('the --header option must not set %s, which the proxy owns', (name) => {
     expect(read(`${name}: x`)).toEqual({ problem: expect.stringContaining('the proxy owns that header') });
   });
 
   it.each(['no colon: in name'.replace(':', ''), ': value', 'na me: value', ''])(
-    'must be "name: value", not "%s"',
+    'the --header option must be "name: value", not "%s"',
     (entry) => {
       expect(read(entry)).not.toEqual({ value: [entry] });
     },
   );
 
   it.each(['x-tenant: a', 'Authorization: Bearer x', 'cookie: a=b', 'x-amzn-trace-id: a'])(
-    'may set %s',
+    'the --header option may set %s',
     (entry) => {
       expect(read(entry)).toEqual({ value: [entry] });
     },

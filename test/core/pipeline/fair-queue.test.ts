@@ -19,7 +19,7 @@ function filled(entries: readonly (readonly [group: string, member: string, name
 }
 
 describe('a fair queue', () => {
-  it('without shares is first come, first served', () => {
+  it('a fair queue without shares is first come, first served', () => {
     const queue = new FairQueue<Item, Share | undefined>((share) => share);
     for (const name of ['0', '', '-1']) queue.add({ name }, undefined);
     expect([queue.shift(), queue.shift(), queue.shift(), queue.shift()]).toEqual([
@@ -30,7 +30,7 @@ describe('a fair queue', () => {
     ]);
   });
 
-  it('lets groups take turns, and in each group its members', () => {
+  it('a fair queue lets groups take turns, and in each group its members', () => {
     const { rest } = filled([
       ['a', 's', 'a-s-1'],
       ['a', 's', 'a-s-2'],
@@ -42,13 +42,13 @@ describe('a fair queue', () => {
     expect(rest()).toEqual(['a-s-1', 'b-1', 'a-t-1', 'b-2', 'a-s-2', 'a-s-3']);
   });
 
-  it('gives a caller with many sessions no more turns than one with a single one', () => {
+  it('a fair queue gives a caller with many sessions no more turns than one with a single session', () => {
     const many = Array.from({ length: 100 }, (_none, index) => ['many', `s${index}`, `m${index}`] as const);
     const { rest } = filled([...many, ['one', '', 'x'], ['one', '', 'y']]);
     expect(rest().slice(0, 4)).toEqual(['m0', 'x', 'm1', 'y']);
   });
 
-  it('forgets who is taken out, once', () => {
+  it('a fair queue forgets a removed member, once', () => {
     const { queue, removers, rest } = filled([
       ['a', '', '1'],
       ['a', '', '2'],
@@ -63,7 +63,7 @@ describe('a fair queue', () => {
     expect(queue.size).toBe(0);
   });
 
-  it('names all values in the order of their turns', () => {
+  it('a fair queue names all values in the order of their turns', () => {
     const { queue, rest } = filled([
       ['a', 's', '1'],
       ['a', 's', '2'],
@@ -83,7 +83,7 @@ describe('a fair queue', () => {
     ['b', '', 3],
     ['new', '', 2],
     ['b', 'new', 3],
-  ])('foresees the turns before the next value of %s/%s: %i', (group, member, expected) => {
+  ])('a fair queue predicts the turns before the next value of %s/%s: %i', (group, member, expected) => {
     const entries = [
       ['a', 's', '1'],
       ['a', 's', '2'],
@@ -101,7 +101,7 @@ describe('a fair queue', () => {
     ['a member with fewer takes the place of the largest in its group', 'a', 's', 'a-t-3'],
     ['the largest displaces nothing', 'a', 't', undefined],
     ['a new group takes a place', 'new', '', 'a-t-3'],
-  ])('when full: %s', (_what, group, member, expected) => {
+  ])('a full fair queue: %s', (_what, group, member, expected) => {
     const { queue } = filled([
       ['a', 's', 'a-s-1'],
       ['a', 't', 'a-t-1'],
@@ -114,7 +114,7 @@ describe('a fair queue', () => {
     expect(queue.size).toBe(expected === undefined ? 5 : 4);
   });
 
-  it('when full, displaces nothing among callers with as many, and counts those without a share', () => {
+  it('a full fair queue displaces nothing among callers with as many, and counts those without a share', () => {
     const { queue } = filled([
       ['a', '', '1'],
       ['b', '', '2'],
@@ -126,7 +126,7 @@ describe('a fair queue', () => {
     expect(queue.displaceFor(undefined)).toBeUndefined();
   });
 
-  it('loses nothing, repeats nothing, and keeps the order of each member, whatever happens', () => {
+  it('a fair queue loses nothing, repeats nothing, and keeps the order of each member', () => {
     const step = fc.oneof(
       fc.record({ group: fc.constantFrom('a', 'b', 'c'), member: fc.constantFrom('', 's', 't') }),
       fc.constant('shift' as const),

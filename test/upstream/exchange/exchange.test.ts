@@ -75,7 +75,7 @@ const failureOf = (reply: Promise<Reply> | undefined): Promise<unknown> =>
   );
 
 describe('a body of JSON', () => {
-  it('answers every request of a batch, in any order, and what else it holds goes its way', async () => {
+  it('a JSON body answers every request of a batch, in any order, and its other messages are passed on', async () => {
     const ids = [0, '0', '', -1];
     const { texts, run, emitted, dropped, elsewhere } = await exchanging(
       (response) =>
@@ -93,7 +93,7 @@ describe('a body of JSON', () => {
     expect(dropped).toEqual(['an answer to no request that is waiting']);
   });
 
-  it('that answers some of a batch fails the others', async () => {
+  it('a JSON body that answers some requests of a batch fails the others', async () => {
     const { replies } = await exchanging((response) => sendJson(response, 200, resultOf('')), {
       ids: ['', 0],
     });
@@ -104,7 +104,7 @@ describe('a body of JSON', () => {
     });
   });
 
-  it('with an error that names nobody answers everybody', async () => {
+  it('a JSON body with an error without an id answers every request of a batch', async () => {
     const { texts } = await exchanging(
       (response) => sendJson(response, 200, '{"jsonrpc":"2.0","error":{"code":-32600,"message":"no"}}'),
       { ids: [0, ''] },
@@ -115,8 +115,8 @@ describe('a body of JSON', () => {
   });
 });
 
-describe('an answer that is no success', () => {
-  it('and holds a JSON-RPC error answers what was posted, whatever id it names', async () => {
+describe('a non-2xx answer', () => {
+  it('a JSON-RPC error in a non-2xx answer answers what was posted, whatever its id', async () => {
     const { texts } = await exchanging((response) => sendJson(response, 400, errorOf('x', -32602, 'bad')), {
       ids: [-1],
     });
@@ -126,14 +126,17 @@ describe('an answer that is no success', () => {
   it.each([
     [true, 'session-lost'],
     [false, 'http-status'],
-  ])('is a lost session only where it was sent in one: in a session %s -> %s', async (inSession, reason) => {
-    const { replies } = await exchanging((response) => void response.writeHead(404).end(), { inSession });
-    expect(await failureOf(replies[0])).toMatchObject({ reason, sent: 'refused' });
-  });
+  ])(
+    'a non-2xx answer is a lost session only if it was sent in one: in a session %s -> %s',
+    async (inSession, reason) => {
+      const { replies } = await exchanging((response) => void response.writeHead(404).end(), { inSession });
+      expect(await failureOf(replies[0])).toMatchObject({ reason, sent: 'refused' });
+    },
+  );
 });
 
 describe('an event stream', () => {
-  it('gives what it brings before the answer first, and late answers to nobody are dropped', async () => {
+  it('an event stream emits messages before its answer in order, and drops late answers to no request', async () => {
     const { texts, emitted, exchange, requests, replies, run, dropped } = await exchanging(
       (response) => {
         const events = new EventWriter(response);
@@ -152,7 +155,7 @@ describe('an event stream', () => {
     expect(dropped).toEqual(['a late answer to a request that was cancelled']);
   });
 
-  it('that breaks off without ids is an error that says the call may have run', async () => {
+  it('an event stream without ids that breaks off is an error that the call may have run', async () => {
     const { replies } = await exchanging((response) => {
       const events = new EventWriter(response);
       events.raw(': hello\n\n');
@@ -162,8 +165,8 @@ describe('an event stream', () => {
   });
 });
 
-describe('a request that is given up', () => {
-  it('does not end the exchange while another of the batch waits on it', async () => {
+describe('an abandoned request', () => {
+  it('an abandoned request does not end the exchange while another of its batch waits', async () => {
     let response: ServerResponse | undefined;
     const { server, exchange, requests, replies, lanes, clock } = await exchanging(
       (held) => {
@@ -180,7 +183,7 @@ describe('a request that is given up', () => {
     expect(await replies[1]).toMatchObject({ kind: 'answer' });
   });
 
-  it('before it has a connection knows that it did not run, and is never sent', async () => {
+  it('a request abandoned before it has a connection did not run, and is never sent', async () => {
     const { server, exchange, requests, replies, run } = await exchanging(() => undefined, {
       occupied: true,
     });
@@ -193,7 +196,7 @@ describe('a request that is given up', () => {
     expect(server.requests).toHaveLength(0);
   });
 
-  it('keeps its connection open for a second, for the cancellation to overtake the cut', async () => {
+  it('an abandoned request keeps its connection for a second, so that the cancellation arrives first', async () => {
     const { server, exchange, requests, lanes, clock, run } = await exchanging(() => undefined);
     await server.until(() => server.requests.length === 1);
     exchange.abandon(requests[0] as Request, new Error('cancelled'));

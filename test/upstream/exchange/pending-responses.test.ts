@@ -23,8 +23,8 @@ function owing(...ids: readonly Id[]) {
   return { owed, replies: ids.map((id) => owed.expect(ask(id))) };
 }
 
-describe('answers that are owed', () => {
-  it('find the request whose id they carry, in its type', async () => {
+describe('pending responses', () => {
+  it('a pending response is found by its id, in its type', async () => {
     const { owed, replies } = owing(...IDS);
     for (const id of [...IDS].reverse()) {
       const text = JSON.stringify(id);
@@ -36,7 +36,7 @@ describe('answers that are owed', () => {
     expect(owed.size).toBe(0);
   });
 
-  it('are given once: a second answer, and one to nobody, change nothing', async () => {
+  it('a pending response is delivered once, and other answers change nothing', async () => {
     const { owed, replies } = owing(0);
     owed.answer('0', answerTo('"0"'), undefined);
     owed.answer(0, answerTo('0'), undefined);
@@ -45,7 +45,7 @@ describe('answers that are owed', () => {
     expect(textOf((await replies[0]) as Reply)).toContain('"result":{}');
   });
 
-  it('carry the id as its client wrote it, where the server spells it otherwise', async () => {
+  it("a pending response has the id as its client wrote it, whatever the server's spelling", async () => {
     const line = readLine('{"jsonrpc":"2.0","id":12345678901234567890,"method":"ping"}');
     if (line.kind !== 'message' || line.message.kind !== 'request') throw new Error('no request');
     const owed = new PendingResponses();
@@ -54,7 +54,7 @@ describe('answers that are owed', () => {
     expect(textOf(await reply)).toBe('{"jsonrpc":"2.0","id":12345678901234567890,"result":{}}');
   });
 
-  it('carry the id of the request where an error answers all that was posted', async () => {
+  it('a pending response has the id of its request if one error answers all that was posted', async () => {
     const { owed, replies } = owing('', -1);
     const error = responseOf('{"jsonrpc":"2.0","id":"server-error","error":{"code":-32000,"message":"no"}}');
     for (const { id } of owed.requests) owed.answer(id, error, undefined);
@@ -64,7 +64,7 @@ describe('answers that are owed', () => {
     ]);
   });
 
-  it('stand on one line, with the HTTP facts that they came by', async () => {
+  it('a pending response is one line, with the HTTP facts of its answer', async () => {
     const { owed, replies } = owing(0);
     const http = { status: 200, headers: { 'x-request': 'a' } };
     owed.answer(0, responseOf('{"jsonrpc":"2.0",\r\n"id":0,\n"result":{}}'), http);
@@ -74,8 +74,8 @@ describe('answers that are owed', () => {
   });
 });
 
-describe('answers that do not come', () => {
-  it('fail one by one, or all that are left', async () => {
+describe('pending responses that fail', () => {
+  it('pending responses fail one by one, or all that are left', async () => {
     const { owed, replies } = owing(0, '', -1);
     const [one, rest] = [new Error('one'), new Error('rest')];
     owed.fail('', one);
@@ -85,7 +85,7 @@ describe('answers that do not come', () => {
     expect(owed.size).toBe(0);
   });
 
-  it('are known when they come late, where the caller had left, and no other', async () => {
+  it('a late answer is known as abandoned only if its caller had left', async () => {
     const { owed, replies } = owing(0, '0');
     const reason = new Error('cancelled');
     owed.abandon(0, reason);

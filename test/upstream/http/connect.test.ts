@@ -50,17 +50,17 @@ async function silentServer(): Promise<number> {
 }
 
 describe('directly', () => {
-  it('to a server whose certificate is trusted', async () => {
+  it('a direct connection reaches a server whose certificate is trusted', async () => {
     const server = await tlsServer();
     await expect(fetchWith({ ca: [authority.ca] }, server.origin)).resolves.toBe('secure');
   });
 
-  it('not to one whose certificate is not', async () => {
+  it('a direct connection refuses an untrusted certificate', async () => {
     const server = await tlsServer();
     await expect(fetchWith({}, server.origin)).rejects.toThrow(/unable to (verify|get)|self.signed/);
   });
 
-  it('not to one that has another name than its certificate', async () => {
+  it('a direct connection refuses a certificate for another name', async () => {
     const server = await tlsServer();
     const proxy = await ConnectProxy.start({ hosts: { 'other.test': '127.0.0.1' } });
     const origin = `https://other.test:${server.port}`;
@@ -69,7 +69,7 @@ describe('directly', () => {
     );
   });
 
-  it('and loopback never through a proxy', async () => {
+  it('a connection to loopback is always direct', async () => {
     const server = await plainServer();
     const proxy = await ConnectProxy.start();
     for (const host of ['127.0.0.1', 'localhost']) {
@@ -80,12 +80,12 @@ describe('directly', () => {
     expect([proxy.tunnels, proxy.plainRequests]).toEqual([[], []]);
   });
 
-  it('to an IPv6 address', async () => {
+  it('a direct connection reaches an IPv6 address', async () => {
     const connecting = fetchWith({}, 'http://[::1]:1/');
     await expect(connecting).rejects.toThrow(/ECONNREFUSED|EADDRNOTAVAIL|EAFNOSUPPORT|ENETUNREACH/);
   });
 
-  it('within the time limit', async () => {
+  it('a direct connection obeys the time limit', async () => {
     const port = await silentServer();
     await expect(fetchWith({ timeoutMs: 50 }, `https://127.0.0.1:${port}`)).rejects.toThrow(
       /Connect Timeout Error.*timeout: 50ms/,
@@ -94,7 +94,7 @@ describe('directly', () => {
 });
 
 describe('through a proxy', () => {
-  it('by its host’s name, which only the proxy resolves', async () => {
+  it('a connection through a proxy names the host, which only the proxy resolves', async () => {
     const server = await tlsServer();
     const proxy = await ConnectProxy.start({ hosts: { 'mcp.test': '127.0.0.1' } });
     const origin = `https://mcp.test:${server.port}`;
@@ -106,7 +106,7 @@ describe('through a proxy', () => {
     ]);
   });
 
-  it('to a server without TLS, for calls of the AWS SDK inside a network', async () => {
+  it('a connection through a proxy reaches a server without TLS, for calls of the AWS SDK', async () => {
     const server = await plainServer();
     const proxy = await ConnectProxy.start({ hosts: { 'sts.test': '127.0.0.1' } });
     const origin = `http://sts.test:${server.port}`;
@@ -114,7 +114,7 @@ describe('through a proxy', () => {
     expect(proxy.opened).toHaveLength(1);
   });
 
-  it('not where NO_PROXY names the host', async () => {
+  it('a connection is direct if NO_PROXY names the host', async () => {
     const proxy = await ConnectProxy.start({ hosts: { [NO_SUCH_HOST]: '127.0.0.1' } });
     const env = { HTTPS_PROXY: proxy.url, NO_PROXY: '.invalid' };
     await expect(fetchWith({ proxy: { url: undefined, env } }, `https://${NO_SUCH_HOST}`)).rejects.toThrow(
@@ -127,43 +127,49 @@ describe('through a proxy', () => {
     ['user', 'pass', 'user:pass'],
     ['us er@corp', 'p:a/s%s', 'us%20er%40corp:p%3Aa%2Fs%25s'],
     ['user', '100%', 'user:100%'],
-  ])('with the credentials of its URL: %s and %s', async (user, password, inUrl) => {
-    const server = await tlsServer();
-    const proxy = await ConnectProxy.start({
-      credentials: { user, password },
-      hosts: { 'mcp.test': '127.0.0.1' },
-    });
-    const url = proxy.url.replace('//', `//${inUrl}@`);
-    const settings = { ca: [authority.ca], proxy: through(url) };
-    await expect(fetchWith(settings, `https://mcp.test:${server.port}`)).resolves.toBe('secure');
-  });
+  ])(
+    'a connection through a proxy sends the credentials of its URL: %s and %s',
+    async (user, password, inUrl) => {
+      const server = await tlsServer();
+      const proxy = await ConnectProxy.start({
+        credentials: { user, password },
+        hosts: { 'mcp.test': '127.0.0.1' },
+      });
+      const url = proxy.url.replace('//', `//${inUrl}@`);
+      const settings = { ca: [authority.ca], proxy: through(url) };
+      await expect(fetchWith(settings, `https://mcp.test:${server.port}`)).resolves.toBe('secure');
+    },
+  );
 
   it.each([
     ['', ': it wants a user name and password in its URL'],
     ['user:wrong@', ': it does not take the user name and password in its URL'],
-  ])('that wants credentials, with "%s": says so', async (inUrl, hint) => {
-    const proxy = await ConnectProxy.start({ credentials: { user: 'user', password: 'right' } });
-    const url = proxy.url.replace('//', `//${inUrl}`);
-    await expect(fetchWith({ proxy: through(url) }, 'https://mcp.test')).rejects.toThrow(
-      new Error(`HTTP proxy ${proxy.url} refused a tunnel to mcp.test:443 with status 407${hint}`),
-    );
-  });
+  ])(
+    'a connection through a proxy that requires credentials, with "%s", fails with that reason',
+    async (inUrl, hint) => {
+      const proxy = await ConnectProxy.start({ credentials: { user: 'user', password: 'right' } });
+      const url = proxy.url.replace('//', `//${inUrl}`);
+      await expect(fetchWith({ proxy: through(url) }, 'https://mcp.test')).rejects.toThrow(
+        new Error(`HTTP proxy ${proxy.url} refused a tunnel to mcp.test:443 with status 407${hint}`),
+      );
+    },
+  );
 
-  it('that refuses', async () => {
+  it('a connection through a proxy that refuses fails with its status', async () => {
     const proxy = await ConnectProxy.start({ refuseWith: 403 });
     await expect(fetchWith({ proxy: through(proxy.url) }, 'https://mcp.test:8443')).rejects.toThrow(
       new Error(`HTTP proxy ${proxy.url} refused a tunnel to mcp.test:8443 with status 403`),
     );
   });
 
-  it('that cannot be reached', async () => {
+  it('a connection through an unreachable proxy fails', async () => {
     const settings = { proxy: through('http://127.0.0.1:1') };
     await expect(fetchWith(settings, 'https://mcp.test')).rejects.toThrow(
       /^HTTP proxy http:\/\/127\.0\.0\.1:1 could not be reached: connect ECONNREFUSED/,
     );
   });
 
-  it('that closes without an answer', async () => {
+  it('a connection through a proxy that closes without an answer fails', async () => {
     const server = createServer((socket) => socket.destroy());
     const port = await listenOnLoopback(server);
     afterThisTest(() => void server.close());
@@ -174,14 +180,14 @@ describe('through a proxy', () => {
     );
   });
 
-  it('that never answers, within the time limit', async () => {
+  it('a connection through a proxy that never answers obeys the time limit', async () => {
     const url = `http://127.0.0.1:${await silentServer()}`;
     await expect(fetchWith({ proxy: through(url), timeoutMs: 50 }, 'https://mcp.test')).rejects.toThrow(
       new Error(`HTTP proxy ${url} opened no connection to mcp.test:443: timeout after 0.05 s`),
     );
   });
 
-  it('to a server that never finishes TLS, within the same limit', async () => {
+  it('a connection through a proxy to a server that never finishes TLS obeys the same limit', async () => {
     const port = await silentServer();
     const proxy = await ConnectProxy.start({ hosts: { 'mcp.test': '127.0.0.1' } });
     const settings = { proxy: through(proxy.url), timeoutMs: 100 };
@@ -194,13 +200,13 @@ describe('through a proxy', () => {
   it.each([
     ['socks5://127.0.0.1:1080', /is a socks5:\/\/ address/],
     ['http://[', /is no URL/],
-  ])('that is none: %s', async (value, message) => {
+  ])('a connection through an unusable proxy URL fails: %s', async (value, message) => {
     const proxy = { url: undefined, env: { HTTPS_PROXY: value } };
     await expect(fetchWith({ proxy }, 'https://mcp.test')).rejects.toThrow(message);
   });
 });
 
-describe('without TLS, for a look at the certificates', () => {
+describe('a socket without TLS, for a look at the certificates', () => {
   const bareSocket = async (url: string, settings: Partial<ConnectSettings>): Promise<Socket> => {
     const connect = createConnector({
       proxy: noProxy,
@@ -217,7 +223,7 @@ describe('without TLS, for a look at the certificates', () => {
     return socket;
   };
 
-  it('opens a bare socket to a TLS port, whatever its certificate', async () => {
+  it('a bare socket to a TLS port opens, whatever its certificate', async () => {
     const server = await tlsServer();
     const socket = await bareSocket(server.origin, {});
     expect(socket).not.toHaveProperty('authorized');
@@ -226,7 +232,7 @@ describe('without TLS, for a look at the certificates', () => {
     expect(secured.authorized).toBe(true);
   });
 
-  it('goes through the HTTP proxy for https', async () => {
+  it('a bare socket for https goes through the HTTP proxy', async () => {
     const [server, proxy] = [
       await tlsServer(),
       await ConnectProxy.start({ hosts: { 'mcp.test': '127.0.0.1' } }),

@@ -136,7 +136,7 @@ async function act(
   model.grantNext();
 }
 
-it('a lane never exceeds its maximum, keeps order and gives every place back once, whatever happens', async () => {
+it('a connection pool never exceeds its maximum, keeps order and returns each place once', async () => {
   const rig = await holdingServer();
   let runs = 0;
   const actions = fc.array(

@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { comesTrue, fetchOn, holdingServer, laneTo, never, sendOn, settled } from './lane-rig.ts';
 
-describe('a lane', () => {
-  it('opens nothing until something is sent', async () => {
+describe('a connection pool', () => {
+  it('a connection pool opens nothing until something is sent', async () => {
     const { server } = await holdingServer();
     const { lane, seen } = laneTo(server);
     const lease = await lane.lease(never);
@@ -12,7 +12,7 @@ describe('a lane', () => {
     expect([lane.active, seen.opened, server.connections.opened]).toEqual([0, 0, 0]);
   });
 
-  it('grants at once up to its maximum, then in the order of asking', async () => {
+  it('a connection pool grants leases up to its maximum at once, then in order', async () => {
     const { server, answer } = await holdingServer();
     const { lane } = laneTo(server, { max: 2 });
     const order: number[] = [];
@@ -39,7 +39,7 @@ describe('a lane', () => {
     [2, 4, 2],
     [4, 4, 4],
     [5, 2, 2],
-  ])('keeps %i idle connections of %i that were used: %i', async (keep, used, left) => {
+  ])('a connection pool keeps %i idle connections of %i that were used: %i', async (keep, used, left) => {
     const { server, answer, arrived } = await holdingServer();
     const { lane, seen } = laneTo(server, { max: 4, maxIdle: keep });
     const paths = Array.from({ length: used }, (_, at) => `/${at}`);
@@ -53,7 +53,7 @@ describe('a lane', () => {
     expect([seen.opened, server.connections.peak]).toEqual([used, used]);
   });
 
-  it('uses the connection again that was idle for the shortest time', async () => {
+  it('a connection pool uses the connection that was idle for the shortest time', async () => {
     const { server, answer, arrived } = await holdingServer();
     const { lane } = laneTo(server, { max: 3, maxIdle: 3 });
     const first = ['/a', '/b', '/c'].map((path) => fetchOn(lane, path));
@@ -71,7 +71,7 @@ describe('a lane', () => {
     expect(server.connections.opened).toBe(3);
   });
 
-  it('closes only idle connections that have rested since before a given time', async () => {
+  it('a connection pool closes only idle connections that were last used before a given time', async () => {
     const { server, answer, arrived } = await holdingServer();
     const clock = new FakeClock();
     const { lane } = laneTo(server, { max: 2, maxIdle: 2, clock });
@@ -91,7 +91,7 @@ describe('a lane', () => {
     expect(server.connections.opened).toBe(2);
   });
 
-  it('keeps what is open before what a caller gave back unused', async () => {
+  it('a connection pool keeps open connections before those that were returned unused', async () => {
     const { server, answer } = await holdingServer();
     const { lane } = laneTo(server, { max: 2, maxIdle: 1 });
     const working = await lane.lease(never);
@@ -106,7 +106,7 @@ describe('a lane', () => {
     expect(server.connections.open).toBe(1);
   });
 
-  it('gives a fresh connection where a kept one has just failed', async () => {
+  it('a connection pool gives a new connection if a kept one has just failed', async () => {
     const { server, answer } = await holdingServer();
     const { lane } = laneTo(server, { max: 1, maxIdle: 1 });
     const first = fetchOn(lane, '/a');
@@ -121,7 +121,7 @@ describe('a lane', () => {
     await comesTrue(() => server.connections.open === 1, 'the former one closed');
   });
 
-  it('forgets a connection that the server closed while it was idle', async () => {
+  it('a connection pool drops a connection that the server closed while it was idle', async () => {
     const { server, answer } = await holdingServer();
     const { lane, seen } = laneTo(server, { max: 1, maxIdle: 1 });
     const first = fetchOn(lane, '/a');
@@ -135,8 +135,8 @@ describe('a lane', () => {
   });
 });
 
-describe('who waits in a lane', () => {
-  it('is rejected with the reason of its signal at once, and nobody else moves', async () => {
+describe('the queue of a connection pool', () => {
+  it('a queued lease rejects with the reason of its signal at once, and the others keep their order', async () => {
     const { server, answer } = await holdingServer();
     const { lane } = laneTo(server, { max: 1 });
     const first = fetchOn(lane, '/a');
@@ -153,7 +153,7 @@ describe('who waits in a lane', () => {
     expect([lane.active, lane.waiting]).toEqual([0, 0]);
   });
 
-  it('is not even asked where its signal has aborted before', async () => {
+  it('a lease is not queued if its signal was aborted before', async () => {
     const { server } = await holdingServer();
     const { lane } = laneTo(server);
     const reason = new Error('too late');
@@ -161,7 +161,7 @@ describe('who waits in a lane', () => {
     expect([lane.active, lane.waiting]).toEqual([0, 0]);
   });
 
-  it('does not mind its signal once it has a place', async () => {
+  it('a granted lease ignores its signal', async () => {
     const { server, answer } = await holdingServer();
     const { lane } = laneTo(server, { max: 1 });
     const held = await lane.lease(never);
@@ -176,7 +176,7 @@ describe('who waits in a lane', () => {
     expect((await incoming).status).toBe(200);
   });
 
-  it('is refused when the lane closes, and so is who comes later', async () => {
+  it('a queued lease is refused when the pool closes, and so is a later one', async () => {
     const { server } = await holdingServer();
     const { lane } = laneTo(server, { max: 1 });
     await lane.lease(never);
@@ -190,7 +190,7 @@ describe('who waits in a lane', () => {
 });
 
 describe('a lease that yields', () => {
-  it('takes an idle connection only, and gives its place to the first request that needs it', async () => {
+  it('a yielding lease takes an idle connection only, and gives it to the first request in need', async () => {
     const { server, answer, arrived } = await holdingServer();
     const { lane } = laneTo(server, { max: 1, maxIdle: 1 });
     expect(lane.tryYieldingLease()).toBeUndefined();
@@ -210,7 +210,7 @@ describe('a lease that yields', () => {
     expect([lane.active, server.connections.peak]).toEqual([0, 2]);
   });
 
-  it('keeps its connection for the next request where none has needed it meanwhile', async () => {
+  it('a yielding lease keeps its connection for the next request if none needed it meanwhile', async () => {
     const { server, answer } = await holdingServer();
     const { lane } = laneTo(server, { max: 1, maxIdle: 1 });
     for (const path of ['/first', '/deletion', '/call']) {

@@ -40,7 +40,7 @@ const scripted = (behaviour: Behaviour, keepAliveTimeoutMs = 0) =>
   ScriptedServer.start(behaviour, { keepAliveTimeoutMs });
 
 describe('a connection', () => {
-  it('opens with its first request and carries the next ones', async () => {
+  it('a connection opens with its first request and carries the next ones', async () => {
     const server = await scripted((request, response) => void response.end(request.url));
     const { connection, seen, outcomes, fetch } = connectionTo(server.origin);
     expect([connection.open, connection.warm, seen.opened]).toEqual([false, false, 0]);
@@ -50,7 +50,7 @@ describe('a connection', () => {
     expect([seen, outcomes, server.connections.opened]).toEqual([{ opened: 1, closed: 0 }, [true, true], 1]);
   });
 
-  it('opens again after the server closed it', async () => {
+  it('a connection opens again after the server closed it', async () => {
     const server = await scripted((_request, response) => {
       response.setHeader('connection', 'close');
       response.end('bye');
@@ -64,7 +64,7 @@ describe('a connection', () => {
     expect(seen.opened).toBe(2);
   });
 
-  it('passes over answers that only announce', async () => {
+  it('a connection skips informational responses', async () => {
     const server = await scripted(async (_request, response) => {
       response.writeProcessing();
       response.writeEarlyHints({ link: '</a>; rel=preload' });
@@ -79,7 +79,7 @@ describe('a connection', () => {
     ]);
   });
 
-  it('takes an answer that comes before the request is through', async () => {
+  it('a connection accepts an answer that arrives before the request is complete', async () => {
     const server = createServer((socket) => {
       socket.on('error', () => undefined);
       socket.write('HTTP/1.1 413 Payload Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig');
@@ -93,8 +93,8 @@ describe('a connection', () => {
   });
 });
 
-describe('an idle connection closes', () => {
-  it('when the time of --keepalive-timeout is over', async () => {
+describe('the end of an idle connection', () => {
+  it('an idle connection closes after --keepalive-timeout', async () => {
     const server = await scripted((_request, response) => void response.end());
     const { seen, fetch } = connectionTo(server.origin, { keepAliveTimeoutMs: 50 });
     await fetch();
@@ -102,7 +102,7 @@ describe('an idle connection closes', () => {
     await comesTrue(() => server.connections.open === 0, 'closed at the server');
   });
 
-  it('sooner where the server hints at less', async () => {
+  it('an idle connection closes earlier if the server hints at less', async () => {
     // undici closes one second or two ahead of the hint, so that no request meets the server's own close.
     const server = await scripted((_request, response) => {
       response.setHeader('keep-alive', 'timeout=1');
@@ -113,7 +113,7 @@ describe('an idle connection closes', () => {
     await comesTrue(() => seen.closed === 1, 'closed by the hint');
   });
 
-  it('no later where the server hints at more', async () => {
+  it('an idle connection closes no later if the server hints at more', async () => {
     const server = await scripted((_request, response) => {
       response.setHeader('keep-alive', 'timeout=600');
       response.end();
@@ -124,8 +124,8 @@ describe('an idle connection closes', () => {
   });
 });
 
-describe('a failure tells how far the request got', () => {
-  it('no byte, where nothing listens', async () => {
+describe('how far a failed request got', () => {
+  it('a failed request sent no byte if nothing listens', async () => {
     const probe = createServer();
     const port = await listenOnLoopback(probe);
     await new Promise((resolve) => probe.close(resolve));
@@ -139,7 +139,7 @@ describe('a failure tells how far the request got', () => {
     expect(outcomes).toEqual([false]);
   });
 
-  it('no byte, where the connection is destroyed', async () => {
+  it('a failed request sent no byte if the connection is destroyed', async () => {
     const { connection, send, outcomes } = connectionTo('http://127.0.0.1:1');
     connection.destroy();
     connection.destroy();
@@ -147,14 +147,14 @@ describe('a failure tells how far the request got', () => {
     expect(outcomes).toEqual([false]);
   });
 
-  it('maybe all, where the server cuts a fresh connection', async () => {
+  it('a failed request may be sent whole if the server cuts a new connection', async () => {
     const server = await scripted((_request, response) => void response.destroy());
     const { send, outcomes } = connectionTo(server.origin);
     await expect(send('/', '{}')).rejects.toMatchObject({ sent: 'maybe', reused: false });
     expect(outcomes).toEqual([false]);
   });
 
-  it('maybe all, and that the connection had served before', async () => {
+  it('a failed request may be sent whole on a connection that had served before', async () => {
     const server = await scripted((request, response) => {
       if (request.url === '/second') response.destroy();
       else response.end();
@@ -167,7 +167,7 @@ describe('a failure tells how far the request got', () => {
     expect(seen.opened).toBe(2);
   });
 
-  it('maybe all, where we cut it', async () => {
+  it('a failed request may be sent whole if we cut it', async () => {
     const server = await scripted(() => undefined);
     const { connection, send, outcomes } = connectionTo(server.origin);
     const sent = send('/', '{}');
@@ -177,7 +177,7 @@ describe('a failure tells how far the request got', () => {
     expect(outcomes).toEqual([false]);
   });
 
-  it('and a broken body fails where it is read', async () => {
+  it('a broken body rejects where it is read', async () => {
     const server = await scripted((_request, response) => {
       response.setHeader('content-length', '100');
       response.write('part');

@@ -4,8 +4,8 @@ import { comesTrue, fetchOn, laneTo, never, sendOn, settled } from './lane-rig.t
 
 const answering = () => ScriptedServer.start((_request, response) => void response.end('ok'));
 
-describe('a connection that a lane opens ahead of its request', () => {
-  it('carries the next request, and no second connection is opened', async () => {
+describe('an early dial', () => {
+  it('an early dial carries the next request, and no second connection is opened', async () => {
     const server = await answering();
     const { lane, seen } = laneTo(server);
     lane.dial();
@@ -16,7 +16,7 @@ describe('a connection that a lane opens ahead of its request', () => {
     expect(seen.opened).toBe(1);
   });
 
-  it('is taken while its handshake is still under way', async () => {
+  it('an early dial is used while its handshake is still running', async () => {
     const server = await answering();
     const { lane } = laneTo(server);
     lane.dial();
@@ -24,7 +24,7 @@ describe('a connection that a lane opens ahead of its request', () => {
     expect(server.connections.opened).toBe(1);
   });
 
-  it('is not used after the server has closed it', async () => {
+  it('an early dial is not used after the server has closed it', async () => {
     const server = await answering();
     const { lane } = laneTo(server);
     lane.dial();
@@ -37,7 +37,7 @@ describe('a connection that a lane opens ahead of its request', () => {
     expect(server.connections.opened).toBe(2);
   });
 
-  it('counts as one of the connections that the lane may have', async () => {
+  it('an early dial counts among the connections of its pool', async () => {
     const server = await answering();
     const { lane } = laneTo(server, { max: 1 });
     const lease = await lane.lease(never);
@@ -47,7 +47,7 @@ describe('a connection that a lane opens ahead of its request', () => {
     expect(server.connections.opened).toBe(1);
   });
 
-  it('is closed when no request takes it for as long as an idle connection is kept', async () => {
+  it('an early dial is closed if no request uses it within the keep-alive time', async () => {
     const server = await answering();
     const { lane } = laneTo(server, { keepAliveTimeoutMs: 1 });
     lane.dial();
@@ -55,7 +55,7 @@ describe('a connection that a lane opens ahead of its request', () => {
     expect(lane.tryOpenLease()).toBeUndefined();
   });
 
-  it('is closed with its lane', async () => {
+  it('an early dial is closed with its pool', async () => {
     const server = await answering();
     const { lane } = laneTo(server);
     lane.dial();
@@ -64,7 +64,7 @@ describe('a connection that a lane opens ahead of its request', () => {
     await comesTrue(() => server.connections.open === 0, 'the close');
   });
 
-  it('leaves no error behind where it cannot be opened', async () => {
+  it('an early dial that fails leaves no error behind', async () => {
     const server = await answering();
     const { lane } = laneTo(server);
     await server.close();

@@ -7,7 +7,7 @@ const proxyOf = (url: string, env: NodeJS.ProcessEnv, named?: string): string | 
 const P = 'http://proxy.corp:3128/';
 const Q = 'http://other.corp:8080/';
 
-describe('the HTTP proxy is', () => {
+describe('the HTTP proxy', () => {
   it.each<[what: string, env: NodeJS.ProcessEnv, named: string | undefined, proxy: string | undefined]>([
     ['none without settings', {}, undefined, undefined],
     ['that of HTTPS_PROXY', { HTTPS_PROXY: P }, undefined, P],
@@ -20,11 +20,11 @@ describe('the HTTP proxy is', () => {
     ['taken with https', { HTTPS_PROXY: 'https://proxy.corp' }, undefined, 'https://proxy.corp/'],
     ['none for the hosts of NO_PROXY', { HTTPS_PROXY: P, NO_PROXY: 'example.com' }, undefined, undefined],
     ['none for them with --proxy either', { NO_PROXY: 'example.com' }, P, undefined],
-  ])('%s', (_what, env, named, proxy) => {
+  ])('the HTTP proxy is %s', (_what, env, named, proxy) => {
     expect(proxyOf('https://mcp.example.com/mcp', env, named)).toBe(proxy);
   });
 
-  it('for http the one of HTTP_PROXY only', () => {
+  it('the HTTP proxy for http is that of HTTP_PROXY only', () => {
     expect(proxyOf('http://mcp.example.com/', { HTTPS_PROXY: Q, HTTP_PROXY: P })).toBe(P);
     expect(proxyOf('http://mcp.example.com/', { HTTPS_PROXY: Q })).toBeUndefined();
   });
@@ -35,7 +35,7 @@ describe('the HTTP proxy is', () => {
     'http://127.0.0.1/',
     'http://127.1.2.3:80/',
     'http://[::1]:9/',
-  ])('never used for %s', (url) => {
+  ])('the HTTP proxy is never used for %s', (url) => {
     expect(proxyOf(url, { HTTP_PROXY: P, HTTPS_PROXY: P }, P)).toBeUndefined();
   });
 
@@ -46,7 +46,7 @@ describe('the HTTP proxy is', () => {
     ],
     ['http://user:secret@:bad', 'the HTTP proxy setting for https:// is no URL'],
     ['not a url', 'the HTTP proxy setting for https:// is no URL'],
-  ])('refused without telling its password: %s', (value, message) => {
+  ])('an invalid HTTP proxy is refused without its password: %s', (value, message) => {
     expect(() => proxyOf('https://example.com/', { HTTPS_PROXY: value })).toThrow(new Error(message));
   });
 });
@@ -81,12 +81,12 @@ describe('NO_PROXY', () => {
     ['[fd00::1]:8443', 'https://[fd00::1]:8443/', true],
     ['[fd00::1]:8443', 'https://[fd00::1]/', false],
     ['fd00::2', 'https://[fd00::1]/', false],
-  ])('%s exempts %s: %s', (noProxy, url, exempt) => {
+  ])('NO_PROXY=%s exempts %s: %s', (noProxy, url, exempt) => {
     const proxy = proxyOf(url, { HTTPS_PROXY: P, HTTP_PROXY: P, NO_PROXY: noProxy });
     expect(proxy === undefined).toBe(exempt);
   });
 
-  it('yields to no_proxy', () => {
+  it('NO_PROXY yields to no_proxy', () => {
     const env = { HTTPS_PROXY: P, NO_PROXY: 'example.com', no_proxy: 'other.com' };
     expect(proxyOf('https://example.com/', env)).toBe(P);
   });
@@ -96,7 +96,7 @@ describe('the choice of an HTTP proxy', () => {
   const choice = (env: NodeJS.ProcessEnv, named?: string, url = 'https://mcp.example.com/mcp') =>
     proxyChoice(new URL(url), { url: named, env });
 
-  it('says which setting has made it', () => {
+  it('the choice of an HTTP proxy names its setting', () => {
     expect(choice({})).toEqual({ kind: 'none' });
     expect(choice({ HTTPS_PROXY: Q }, P)).toEqual({ kind: 'proxy', url: new URL(P), from: '--proxy' });
     expect(choice({ HTTPS_PROXY: P, https_proxy: '' })).toMatchObject({ from: 'HTTPS_PROXY' });

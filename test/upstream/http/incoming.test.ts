@@ -31,16 +31,19 @@ const encodings = Object.entries(ENCODERS);
 const text = 'data: {"jsonrpc":"2.0"}\n\n'.repeat(1000);
 
 describe('a body', () => {
-  it.each(encodings)('of content-encoding "%s" is decoded whole, however it is cut', async (name, encode) => {
-    const bytes = encode(Buffer.from(text));
-    const { answer } = incoming({ 'content-encoding': name });
-    for (const byte of bytes) answer.push(Buffer.of(byte));
-    answer.end();
-    expect((await answer.readAll()).toString()).toBe(text);
-    expect((await answer.readAll()).toString()).toBe(text);
-  });
+  it.each(encodings)(
+    'a body of content-encoding "%s" is decoded as a whole, however it is cut',
+    async (name, encode) => {
+      const bytes = encode(Buffer.from(text));
+      const { answer } = incoming({ 'content-encoding': name });
+      for (const byte of bytes) answer.push(Buffer.of(byte));
+      answer.end();
+      expect((await answer.readAll()).toString()).toBe(text);
+      expect((await answer.readAll()).toString()).toBe(text);
+    },
+  );
 
-  it.each(encodings)('of content-encoding "%s" is decoded as it comes', async (name, encode) => {
+  it.each(encodings)('a body of content-encoding "%s" is decoded as it arrives', async (name, encode) => {
     const bytes = encode(Buffer.from(text));
     const { answer } = incoming({ 'content-encoding': name });
     const read = textOf(answer.chunks());
@@ -49,7 +52,7 @@ describe('a body', () => {
     expect(await read).toBe(text);
   });
 
-  it('that is compressed in flushed pieces gives each piece before the next one comes', async () => {
+  it('a compressed body in flushed pieces yields each piece before the next one arrives', async () => {
     const { answer } = incoming({ 'content-encoding': 'gzip' });
     const gzip = zlib.createGzip();
     gzip.on('data', (chunk: Buffer) => answer.push(chunk));
@@ -65,7 +68,7 @@ describe('a body', () => {
   });
 
   it.each(['gzip', 'deflate', 'br'])(
-    'of encoding %s that is broken fails, whole and in pieces',
+    'a broken body of encoding %s fails, as a whole and in pieces',
     async (name) => {
       for (const read of [(a: Incoming) => a.readAll(), (a: Incoming) => textOf(a.chunks())]) {
         const { answer } = incoming({ 'content-encoding': name });
@@ -76,7 +79,7 @@ describe('a body', () => {
     },
   );
 
-  it('that ends too early fails, compressed or not', async () => {
+  it('a body that ends too early fails, compressed or not', async () => {
     for (const encoding of ['', 'gzip']) {
       const { answer } = incoming({ 'content-encoding': encoding });
       const read = textOf(answer.chunks());
@@ -86,7 +89,7 @@ describe('a body', () => {
     }
   });
 
-  it('in an encoding that nobody asked for says so', async () => {
+  it('a body in an encoding that was not requested fails with that reason', async () => {
     const { answer } = incoming({ 'content-encoding': 'zstd' });
     answer.push(Buffer.from('x'));
     answer.end();
@@ -100,7 +103,7 @@ describe('a body', () => {
     expect(() => answer.chunks()).toThrowError(expect.objectContaining(problem));
   });
 
-  it.each(['', 'gzip', 'br'])('of no bytes is empty in encoding "%s"', async (name) => {
+  it.each(['', 'gzip', 'br'])('a body of no bytes is empty in encoding "%s"', async (name) => {
     const { answer } = incoming({ 'content-encoding': name });
     answer.end();
     expect(await answer.readAll()).toEqual(Buffer.alloc(0));
@@ -110,7 +113,7 @@ describe('a body', () => {
 describe('the socket', () => {
   const block = Buffer.alloc(100_000);
 
-  it('is paused while nobody reads, and reads on when what came is taken', async () => {
+  it('the socket of an unread body is paused, and resumed when its bytes were read', async () => {
     const { answer, flow } = incoming();
     answer.push(block);
     answer.push(block);
@@ -123,7 +126,7 @@ describe('the socket', () => {
     expect(flow).toEqual(['pause', 'resume']);
   });
 
-  it('is never paused for a body that is wanted whole', async () => {
+  it('the socket of a body that is read as a whole is never paused', async () => {
     const { answer, flow } = incoming();
     for (let at = 0; at < 4; at++) answer.push(block);
     const whole = answer.readAll();
@@ -133,7 +136,7 @@ describe('the socket', () => {
     expect(flow).toEqual(['pause', 'resume']);
   });
 
-  it('is read to the end by drain, which fails where the answer does', async () => {
+  it('a drained body is read to its end, and drain fails if the answer does', async () => {
     const { answer } = incoming();
     const drained = answer.drain();
     answer.push(block);
@@ -152,11 +155,11 @@ describe('headers', () => {
     ['Application/JSON; charset=utf-8', 'application/json'],
     [' text/event-stream ;x', 'text/event-stream'],
     ['', ''],
-  ])('media type of "%s"', (value, type) => {
+  ])('the media type of "%s" is read', (value, type) => {
     expect(mediaTypeOf({ 'content-type': value })).toBe(type);
   });
 
-  it('give the first of several values, or nothing', () => {
+  it('a header yields the first of several values, or nothing', () => {
     expect(headerOf({ a: ['1', '2'] }, 'a')).toBe('1');
     expect(headerOf({}, 'a')).toBe('');
   });

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Lease } from '../../../src/upstream/http/lease.ts';
 import { comesTrue, fetchOn, holdingServer, laneTo, never, sendOn, settled } from './lane-rig.ts';
 
-describe('a place is given back once', () => {
+describe('the end of a lease', () => {
   /** Each way of ending, and whether the connection can be used again. */
   const endings: readonly (readonly [string, (lease: Lease, rig: Rig) => Promise<void>])[] = [
     [
@@ -91,7 +91,7 @@ describe('a place is given back once', () => {
     lease.cancel(new Error('cut again'));
   };
 
-  it.each(endings)('%s', async (_how, end) => {
+  it.each(endings)('a lease returns its place once: %s', async (_how, end) => {
     const rig = await holdingServer();
     const { lane } = laneTo(rig.server, { max: 1, maxIdle: 1 });
     const lease = await lane.lease(never);
@@ -106,7 +106,7 @@ describe('a place is given back once', () => {
     expect([lane.active, lane.waiting]).toEqual([0, 0]);
   });
 
-  it('and what is over sends nothing more', async () => {
+  it('a lease that has ended sends nothing more', async () => {
     const { server } = await holdingServer();
     const { lane } = laneTo(server);
     const lease = await lane.lease(never);
@@ -115,7 +115,7 @@ describe('a place is given back once', () => {
     expect(server.requests).toEqual([]);
   });
 
-  it('by its signal, for as long as something runs there', async () => {
+  it('a lease ends by its signal as long as its request runs', async () => {
     const { server, arrived } = await holdingServer();
     const { lane } = laneTo(server);
     const controller = new AbortController();
@@ -128,7 +128,7 @@ describe('a place is given back once', () => {
     expect([lease.over, lane.active]).toEqual([true, 0]);
   });
 
-  it('to the next caller on a connection of its own where the leaver’s work goes on', async () => {
+  it('a detached lease gives its place to the next caller, on a new connection if its request goes on', async () => {
     const { server, arrived, answer } = await holdingServer();
     const { lane } = laneTo(server, { max: 1, maxIdle: 1 });
     const leaver = await lane.lease(never);
@@ -144,7 +144,7 @@ describe('a place is given back once', () => {
     expect(server.connections.opened).toBe(2);
   });
 
-  it('and closing the lane cuts idle, busy and left connections alike', async () => {
+  it('closing the connection pool cuts idle, busy and detached connections alike', async () => {
     const { server, arrived, answer } = await holdingServer();
     const { lane } = laneTo(server, { max: 3, maxIdle: 3 });
     const [busy, left, idle] = await Promise.all([lane.lease(never), lane.lease(never), lane.lease(never)]);

@@ -21,7 +21,7 @@ const requestTo = (server: ScriptedServer, changes: object = {}) => ({
 });
 
 describe('an AWS SDK call', () => {
-  it('goes out as the SDK has it, and its answer comes back', async () => {
+  it('an AWS SDK call is sent as the SDK built it, and its answer returned', async () => {
     const server = await ScriptedServer.start((_request, response) => {
       response.setHeader('x-many', ['1', '2']);
       response.writeHead(403, { 'content-type': 'text/xml' }).end('<Error/>');
@@ -51,7 +51,7 @@ describe('an AWS SDK call', () => {
     ['a stream', () => Readable.from([Buffer.from('a'), Buffer.from('b')]), 'ab'],
     ['nothing', undefined, ''],
     ['the empty text', '', ''],
-  ])('sends a body that is %s', async (_kind, body, sent) => {
+  ])('an AWS SDK call sends a body that is %s', async (_kind, body, sent) => {
     const server = await ScriptedServer.start((_request, response) => void response.end());
     const handler = createSdkHttpHandler(directly, new FakeClock());
     const given: unknown = typeof body === 'function' ? body() : body;
@@ -59,7 +59,7 @@ describe('an AWS SDK call', () => {
     expect(server.requests.map(({ text }) => text)).toEqual([sent]);
   });
 
-  it('leaves neither a connection nor a timer', async () => {
+  it('an AWS SDK call leaves neither a connection nor a timer', async () => {
     const server = await ScriptedServer.start((_request, response) => void response.end());
     const clock = new FakeClock();
     await createSdkHttpHandler(directly, clock).handle(requestTo(server));
@@ -67,7 +67,7 @@ describe('an AWS SDK call', () => {
     await comesTrue(() => server.connections.open === 0, 'closed');
   });
 
-  it('that is not answered fails after 20 s, naming the host', async () => {
+  it('an AWS SDK call without an answer fails after 20 s with the host', async () => {
     const server = await ScriptedServer.start(() => undefined);
     const clock = new FakeClock();
     const call = createSdkHttpHandler(directly, clock).handle(requestTo(server));
@@ -77,7 +77,7 @@ describe('an AWS SDK call', () => {
     await failed;
   });
 
-  it('is cut by its signal, before and while it runs', async () => {
+  it('an AWS SDK call is cut by its signal, before and while it runs', async () => {
     const server = await ScriptedServer.start(() => undefined);
     const handler = createSdkHttpHandler(directly, new FakeClock());
     const controller = new AbortController();
@@ -91,7 +91,7 @@ describe('an AWS SDK call', () => {
   });
 });
 
-it('the SDK’s own STS client reaches STS through an HTTP proxy and a private certificate authority', async () => {
+it('an STS client of the SDK reaches STS through an HTTP proxy and a private certificate authority', async () => {
   const authority = await makeTlsAuthority(['sts.test']);
   const server = await ScriptedServer.start(
     (_request, response) => {

@@ -16,7 +16,7 @@ const settings = (changes: Partial<TrustSettings>): TrustSettings => ({
   ...changes,
 });
 
-describe('the CA bundle is named by the first of', () => {
+describe('the CA bundle', () => {
   const everything = {
     caBundle: '/flag',
     env: { AWS_CA_BUNDLE: '/aws', SSL_CERT_FILE: '/ssl', NODE_EXTRA_CA_CERTS: '/node' },
@@ -32,18 +32,18 @@ describe('the CA bundle is named by the first of', () => {
     ],
     [{ env: { NODE_EXTRA_CA_CERTS: '/node' }, profileCaBundle: '/profile' }, 'NODE_EXTRA_CA_CERTS', '/node'],
     [{ profileCaBundle: '/profile' }, "the profile's ca_bundle", '/profile'],
-  ])('%o: %s', (changes, from, path) => {
+  ])('the CA bundle of %o is named by %s', (changes, from, path) => {
     expect(caBundleOf(settings(changes))).toEqual({ from, path });
   });
 
-  it('nothing, where none is set', () => {
+  it('the CA bundle is undefined if no setting names it', () => {
     expect(caBundleOf(settings({}))).toBeUndefined();
     expect(trustedCertificates(settings({}))).toBeUndefined();
   });
 });
 
-describe('trusted are', () => {
-  it('Node’s own certificates and those of the bundle and of NODE_EXTRA_CA_CERTS', async () => {
+describe('trusted certificates', () => {
+  it("trusted certificates are Node's, those of the bundle and of NODE_EXTRA_CA_CERTS", async () => {
     const { write } = await makeTempHome();
     const [company, extra] = [await write('company.pem', 'COMPANY'), await write('extra.pem', 'EXTRA')];
     const trusted = trustedCertificates(settings({ caBundle: company, env: { NODE_EXTRA_CA_CERTS: extra } }));
@@ -51,24 +51,24 @@ describe('trusted are', () => {
     expect(trusted?.length).toBeGreaterThanOrEqual(tls.rootCertificates.length + 2);
   });
 
-  it('those of NODE_EXTRA_CA_CERTS alone, since Node read only what was set at its start', async () => {
+  it('trusted certificates include a NODE_EXTRA_CA_CERTS that Node did not read at its start', async () => {
     const { write } = await makeTempHome();
     const extra = await write('extra.pem', 'EXTRA');
     expect(trustedCertificates(settings({ env: { NODE_EXTRA_CA_CERTS: extra } }))?.at(-1)).toBe('EXTRA');
   });
 
-  it('Node’s default where the file of NODE_EXTRA_CA_CERTS is missing, as Node has it', () => {
+  it("trusted certificates are Node's if the file of NODE_EXTRA_CA_CERTS is missing, as in Node", () => {
     expect(trustedCertificates(settings({ env: { NODE_EXTRA_CA_CERTS: '/no/such.pem' } }))).toBeUndefined();
   });
 
-  it('never guessed where the bundle is missing', () => {
+  it('trusted certificates are an error if the bundle is missing', () => {
     expect(() => trustedCertificates(settings({ caBundle: '/no/such.pem' }))).toThrow(
       /ENOENT.*\/no\/such\.pem/,
     );
   });
 });
 
-it('a bundle must be a readable file with certificates', async () => {
+it('a CA bundle must be a readable file with certificates', async () => {
   const { write } = await makeTempHome();
   const { ca, cert } = await makeTlsAuthority();
   for (const text of [ca, `# the company's\n\n${ca}${cert}`, ca.replaceAll('\n', '\r\n')]) {

@@ -14,19 +14,22 @@ const UNKNOWN = {
     'The answer is longer than the 65536 bytes that MCP clients take in one message (--max-line). Ask for less at once; the call itself has run.',
 };
 
-describe('a body that is longer than the limit', () => {
+describe('the limit of a whole body', () => {
   it.each([
     ['gzip', zlib.gzipSync],
     ['deflate', zlib.deflateSync],
     ['br', zlib.brotliCompressSync],
-  ])('when it is decompressed from %s is refused by its decoded bytes', async (encoding, encode) => {
-    const answer = answerOf({ 'content-encoding': encoding });
-    answer.push(encode(Buffer.alloc(10_000_000, ' ')));
-    answer.end();
-    await expect(answer.readAll(LIMIT)).rejects.toMatchObject(UNKNOWN);
-  });
+  ])(
+    'a body over the limit that is decompressed from %s is refused by its decoded bytes',
+    async (encoding, encode) => {
+      const answer = answerOf({ 'content-encoding': encoding });
+      answer.push(encode(Buffer.alloc(10_000_000, ' ')));
+      answer.end();
+      await expect(answer.readAll(LIMIT)).rejects.toMatchObject(UNKNOWN);
+    },
+  );
 
-  it('is refused by its announced length before it has come, with its size', async () => {
+  it('a body over the limit is refused by its announced length before it arrives, with its size', async () => {
     const answer = answerOf({ 'content-length': '9000000' });
     await expect(answer.readAll(LIMIT)).rejects.toMatchObject({
       reason: 'line-too-long',
@@ -35,7 +38,7 @@ describe('a body that is longer than the limit', () => {
     });
   });
 
-  it('is refused while it comes, and keeps nothing of it', async () => {
+  it('a body over the limit is refused while it arrives, and none of it is kept', async () => {
     const answer = answerOf();
     const whole = answer.readAll(LIMIT);
     for (let n = 0; n < 4; n++) answer.push(Buffer.alloc(65_536));
@@ -43,7 +46,7 @@ describe('a body that is longer than the limit', () => {
     expect(answer.unreadBytes).toBe(0);
   });
 
-  it('where --max-line is 0 names the bound that holds then', () => {
+  it('a body over the limit names the bound that holds if --max-line is 0', () => {
     expect(readLimit(0).tooLong().message).toContain(
       'longer than the 268435456 bytes that are read of one message where --max-line is 0',
     );

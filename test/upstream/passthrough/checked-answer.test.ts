@@ -33,7 +33,7 @@ function through(stream: string, size: number): string {
 
 const notification = '{"jsonrpc":"2.0","method":"notifications/message","params":{"data":"x"}}';
 
-describe('events on their way to a client', () => {
+describe('checked events', () => {
   for (const end of ['\n', '\r\n', '\r']) {
     const name = JSON.stringify(end);
     const event = (data: string) => `event: message${end}data: ${data}${end}${end}`;
@@ -44,18 +44,21 @@ describe('events on their way to a client', () => {
       event('{"jsonrpc":"2.0","id":"0","result":{"n":1.0}}') +
       event('{"jsonrpc":"2.0","id":0,"result":{"second":true}}');
 
-    it.each([1, 2, 3, 5, 7, 64, 100_000])(`have the same meaning in chunks of %i bytes (${name})`, (size) => {
-      const lines = through(stream, size).split(/\r\n|\r|\n/);
-      const data = lines.filter((line) => line.startsWith('data:'));
-      expect(data).toEqual([
-        `data: ${notification}`,
-        `data: {"jsonrpc":"2.0","method":"long","params":{"long":"${'y'.repeat(300)}"}}`,
-        'data: {"jsonrpc":"2.0","id":0,"result":{"n":1.0}}',
-      ]);
-    });
+    it.each([1, 2, 3, 5, 7, 64, 100_000])(
+      `checked events have the same meaning in chunks of %i bytes (${name})`,
+      (size) => {
+        const lines = through(stream, size).split(/\r\n|\r|\n/);
+        const data = lines.filter((line) => line.startsWith('data:'));
+        expect(data).toEqual([
+          `data: ${notification}`,
+          `data: {"jsonrpc":"2.0","method":"long","params":{"long":"${'y'.repeat(300)}"}}`,
+          'data: {"jsonrpc":"2.0","id":0,"result":{"n":1.0}}',
+        ]);
+      },
+    );
 
     it.each([1_000, 65_536, 1_000_000])(
-      `longer than the bound pass unread, chunk size %i (${name})`,
+      `checked events longer than the bound pass unread, chunk size %i (${name})`,
       (size) => {
         const long = event(`{"jsonrpc":"2.0","method":"long","params":{"long":"${'y'.repeat(200_000)}"}}`);
         const shown = through(long + event('{"error":"broken"}') + event(notification), size);
@@ -75,7 +78,7 @@ describe('events on their way to a client', () => {
     ['one under another id before the answer', stray('x') + stray(0), 'id":0,"result":{"of":0}'],
     ['two under other ids', stray('x') + stray(7), ''],
     ['one under another id, after an event that can be resumed', `id: 1\ndata:\n\n${stray('x')}`, ''],
-  ])('bring the answer of %s', (_what, stream, answer) => {
+  ])('checked events contain the answer of %s', (_what, stream, answer) => {
     const { events } = checked();
     const shown = Buffer.concat([...events.check(Buffer.from(stream)), events.end() ?? Buffer.alloc(0)]);
     expect(shown.toString()).toContain(answer);
@@ -83,7 +86,7 @@ describe('events on their way to a client', () => {
     expect(events.answered).toBe(answer !== '');
   });
 
-  it('pass as one piece of their chunk where nothing is replaced', () => {
+  it('checked events pass as one piece of their chunk if nothing is replaced', () => {
     const { events } = checked();
     const chunk = Buffer.from(`data: ${notification}\n\n`.repeat(1_000));
     const cut = chunk.subarray(0, chunk.length - 5);

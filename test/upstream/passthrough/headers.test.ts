@@ -3,7 +3,7 @@ import { toUpstreamHeaders } from '../../../src/upstream/passthrough/headers.ts'
 
 const names = { userAgent: 'proxy/1', andClient: true };
 
-it('what --header sets stands above what a client sends', () => {
+it('a header of --header replaces that of a client', () => {
   const headers = { 'x-api-key': 'of the client', 'mcp-session-id': 's' };
   expect(toUpstreamHeaders(headers, { 'x-api-key': 'of the owner' }, names)).toEqual({
     accept: 'application/json, text/event-stream',
@@ -12,7 +12,7 @@ it('what --header sets stands above what a client sends', () => {
   });
 });
 
-it('the client is named after the proxy, shortly, unless nobody is to know', () => {
+it('the user agent names the proxy and, unless it is hidden, the client', () => {
   const headers = { 'user-agent': `client/2 ${'x'.repeat(1_000)}` };
   const agent = toUpstreamHeaders(headers, {}, names)['user-agent'];
   expect(agent).toMatch(/^proxy\/1 client\/2 x+$/);

@@ -13,27 +13,27 @@ function understood(headers: Record<string, string>, text: string, id: string | 
   return copy.end(id)?.text;
 }
 
-describe('a list that passes by', () => {
+describe('a copy of a list', () => {
   it.each([
     ['as JSON', JSON_TYPE, LIST],
     ['in a batch', JSON_TYPE, `[{"jsonrpc":"2.0","id":1,"result":{}},${LIST}]`],
     ['as an event', EVENT_TYPE, `id: 1\ndata:\n\ndata: {"jsonrpc":"2.0","method":"x"}\n\ndata: ${LIST}\n\n`],
     ['beside an event that is no JSON', EVENT_TYPE, `data: {\n\ndata: ${LIST}\n\n`],
-  ])('is understood %s', (_how, headers, text) => {
+  ])('a copy of a list is read %s', (_how, headers, text) => {
     expect(understood(headers, text)).toBe(LIST);
   });
 
   it.each([
-    ['is another\u2019s', JSON_TYPE, LIST, '0'],
-    ['is none', JSON_TYPE, '<p>', 0],
+    ['is for another request', JSON_TYPE, LIST, '0'],
+    ['is no list', JSON_TYPE, '<p>', 0],
     ['is compressed', { ...JSON_TYPE, 'content-encoding': 'gzip' }, LIST, 0],
-    ['has not come whole', EVENT_TYPE, `data: ${LIST}`, 0],
-    ['never came', JSON_TYPE, '', 0],
-  ])('teaches nothing where it %s', (_why, headers, text, id) => {
+    ['is incomplete', EVENT_TYPE, `data: ${LIST}`, 0],
+    ['is empty', JSON_TYPE, '', 0],
+  ])('a copy of a list is ignored if it %s', (_why, headers, text, id) => {
     expect(understood(headers, text, id)).toBeUndefined();
   });
 
-  it('is kept while there is room for all of them together', () => {
+  it('copies of lists are kept within one bound for all', () => {
     const copies = new ListCopies();
     const first = copies.start({ headers: JSON_TYPE });
     first.add(Buffer.alloc(31 * MIB, ' '));

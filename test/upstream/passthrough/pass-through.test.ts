@@ -81,7 +81,7 @@ const errorOf = (reply: Promise<Reply>): Promise<ProxyError> =>
     (error: unknown) => (error instanceof ProxyError ? error : Promise.reject(error)),
   );
 
-describe('an answer that is handed on', () => {
+describe('an answer that is passed through', () => {
   it.each([
     ['JSON', JSON_TYPE, '{ "jsonrpc": "2.0",\n "id": 0, "result": {"n": 12345678901234567890, "x": 1.0} }'],
     [
@@ -90,7 +90,7 @@ describe('an answer that is handed on', () => {
       ': hi\n\nid: 1\ndata:\n\ndata: {"jsonrpc":"2.0", "method":"n"}\n\n',
     ],
     ['no message at all', { 'content-type': 'text/html' }, '<p>hello'],
-  ])('keeps every byte of %s', async (_what, headers, body) => {
+  ])('a passed answer keeps every byte of %s', async (_what, headers, body) => {
     const { send } = await rigFor(say(200, { ...headers, 'x-of-the-server': 'yes' }, body));
     const { reply, received } = send(call);
     expect((await reply).kind).toBe('passed');
@@ -98,7 +98,7 @@ describe('an answer that is handed on', () => {
     expect(received.heads[0]?.headers).toMatchObject({ ...headers, 'x-of-the-server': 'yes' });
   });
 
-  it('keeps the bytes of a compressed body, and the header that says so', async () => {
+  it('a passed answer keeps the bytes of a compressed body, and its header', async () => {
     const packed = gzipSync('{"jsonrpc":"2.0","id":0,"result":{}}');
     const { send } = await rigFor(say(200, { ...JSON_TYPE, 'content-encoding': 'gzip' }, packed));
     const { reply, received } = send(call);
@@ -107,7 +107,7 @@ describe('an answer that is handed on', () => {
     expect(received.heads[0]?.headers['content-encoding']).toBe('gzip');
   });
 
-  it('comes as it comes: its head before its first byte, each piece before the next', async () => {
+  it('a passed answer streams: its head before its first byte, each piece before the next', async () => {
     const gate = makeGate();
     const { send } = await rigFor(async (_request, response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders();
@@ -122,7 +122,7 @@ describe('an answer that is handed on', () => {
     expect(received.text).toBe(`data: ${DONE}\n\n`);
   });
 
-  it('waits for a client that does not read, and the server waits with it', async () => {
+  it('a passed answer waits for a client that does not read, and slows the server', async () => {
     const piece = Buffer.alloc(64 * 1024, 'x');
     let taken = 0;
     const { send } = await rigFor(async (request, response) => {
@@ -146,7 +146,7 @@ describe('an answer that is handed on', () => {
     expect(Buffer.concat(received.chunks).length).toBe(1_600 * 64 * 1024);
   });
 
-  it('that breaks off is told from one that ended', async () => {
+  it('a passed answer that breaks off is distinct from one that ended', async () => {
     const { send } = await rigFor((_request, response) => {
       response.writeHead(200, { ...JSON_TYPE, 'content-length': '100' });
       response.write('{"jsonrpc"', () => response.destroy());
@@ -157,7 +157,7 @@ describe('an answer that is handed on', () => {
     expect(received.status).toBeUndefined();
   });
 
-  it('tells what is said on the way, in time, of event streams', async () => {
+  it('a passed event stream reports its messages in time', async () => {
     const said =
       '{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":0,"progress":1}}';
     const { send, emitted } = await rigFor(
@@ -167,24 +167,21 @@ describe('an answer that is handed on', () => {
     expect(emitted.map(({ text }) => text)).toEqual([said]);
   });
 
-  it.each([true, false])(
-    'is read by the way where it is a list of tools, if it comes whole: %s',
-    async (whole) => {
-      const text = '{"jsonrpc":"2.0","id":-1,"result":{"tools":[]}}';
-      const { send } = await rigFor((request, response) => {
-        if (request.rpc.method !== 'tools/list' || whole) return say(200, JSON_TYPE, text)(request, response);
-        response.writeHead(200, { ...JSON_TYPE, 'content-length': '100' });
-        response.write(text, () => response.destroy());
-      });
-      const { reply, received } = send(list);
-      if (whole) expect(await reply).toMatchObject({ kind: 'passed', answer: { text } });
-      else expect((await errorOf(reply)).reason).toBe('connection-lost');
-      expect(received.text).toBe(whole ? text : '');
-      expect(await send(call).reply).not.toHaveProperty('answer');
-    },
-  );
+  it.each([true, false])('a passed tool list is read if it is complete: %s', async (whole) => {
+    const text = '{"jsonrpc":"2.0","id":-1,"result":{"tools":[]}}';
+    const { send } = await rigFor((request, response) => {
+      if (request.rpc.method !== 'tools/list' || whole) return say(200, JSON_TYPE, text)(request, response);
+      response.writeHead(200, { ...JSON_TYPE, 'content-length': '100' });
+      response.write(text, () => response.destroy());
+    });
+    const { reply, received } = send(list);
+    if (whole) expect(await reply).toMatchObject({ kind: 'passed', answer: { text } });
+    else expect((await errorOf(reply)).reason).toBe('connection-lost');
+    expect(received.text).toBe(whole ? text : '');
+    expect(await send(call).reply).not.toHaveProperty('answer');
+  });
 
-  it('of a notification is handed on too', async () => {
+  it('a passed notification gets its answer too', async () => {
     const { send, server } = await rigFor(say(202, { 'x-of-the-server': 'yes' }, ''));
     const { reply, received } = send(messageOf({ method: 'notifications/initialized' }));
     expect((await reply).kind).toBe('passed');
@@ -195,8 +192,8 @@ describe('an answer that is handed on', () => {
   });
 });
 
-describe('what is sent', () => {
-  it('is the text of the message, signed, with the headers of its client and no others', async () => {
+describe('requests of a pass-through client', () => {
+  it("a pass-through request is the text of the message, signed, with its client's headers only", async () => {
     const { send, server } = await rigFor(say(200, JSON_TYPE, DONE));
     const headers = {
       'mcp-session-id': 'session of the client',
@@ -212,7 +209,7 @@ describe('what is sent', () => {
     expect(request?.headers.authorization).toMatch(/^AWS4-HMAC-SHA256 /);
   });
 
-  it('waits for a connection where it is a request, and for none where it is not', async () => {
+  it('a pass-through request waits for a connection, and other messages do not', async () => {
     const gate = makeGate();
     const { send, server } = await rigFor(async (request, response) => {
       if (request.rpc.method === 'tools/call') await gate.opened;
@@ -231,11 +228,11 @@ describe('what is sent', () => {
   });
 });
 
-describe('a failure', () => {
+describe('failures of pass-through', () => {
   const error = '{"jsonrpc":"2.0","id":"server-error","error":{"code":-32020,"message":"HeaderMismatch"}}';
 
   it.each([400, 401, 403, 404, 405, 429, 500, 503])(
-    'that speaks JSON-RPC is a message, whatever its id, to the letter (%i)',
+    'a passed JSON-RPC error is a message, whatever its id, byte for byte (%i)',
     async (status) => {
       const { send } = await rigFor(say(status, { ...JSON_TYPE, 'retry-after': '3' }, ` ${error}\n`));
       const { reply, received } = send(call);
@@ -246,7 +243,7 @@ describe('a failure', () => {
   );
 
   it.each([404, 405, 406, 409, 410, 413, 415, 501])(
-    'that is final is handed on as it is (%i)',
+    'a final failure passes unchanged (%i)',
     async (status) => {
       const { send } = await rigFor(say(status, { 'content-type': 'text/plain' }, 'no such thing'));
       const { reply, received } = send(call);
@@ -256,7 +253,7 @@ describe('a failure', () => {
   );
 
   it.each([408, 429, 500, 502, 503, 504])(
-    'that another attempt may mend is not, so that there can be one (%i)',
+    'a retryable failure does not pass, so that it can be retried (%i)',
     async (status) => {
       const { send } = await rigFor(
         say(status, { 'content-type': 'text/plain', 'retry-after': '3' }, 'busy'),
@@ -269,7 +266,7 @@ describe('a failure', () => {
     },
   );
 
-  it('of the signature is explained, and never asks the client to log in', async () => {
+  it('a refused signature is explained, and never asks the client to log in', async () => {
     const challenge = { 'www-authenticate': 'Bearer resource_metadata="https://x"' };
     for (const status of [401, 403]) {
       const { send } = await rigFor(say(status, { ...JSON_TYPE, ...challenge }, '{"message":"Forbidden"}'));
@@ -279,7 +276,7 @@ describe('a failure', () => {
     }
   });
 
-  it('that wants OAuth is explained, also where it is a JSON-RPC error', async () => {
+  it('a request for OAuth is explained, also in a JSON-RPC error', async () => {
     const challenge = { 'www-authenticate': 'Bearer resource_metadata="https://x"' };
     const body = '{"jsonrpc":"2.0","id":0,"error":{"code":-32001,"message":"Missing Bearer token"}}';
     const { send } = await rigFor(say(401, { ...JSON_TYPE, ...challenge }, body));
@@ -287,12 +284,12 @@ describe('a failure', () => {
     expect(message).toMatch(/OAuth access token.* The server said: Missing Bearer token/);
   });
 
-  it('that leads elsewhere is not followed, and not repeated to the client', async () => {
+  it('a redirect is not followed, and not repeated to the client', async () => {
     const { send } = await rigFor(say(307, { location: 'https://elsewhere.example' }, ''));
     expect((await errorOf(send(call).reply)).reason).toBe('redirected');
   });
 
-  it('to connect says that nothing was sent', async () => {
+  it('a failed connection of pass-through states that nothing was sent', async () => {
     const { send, server } = await rigFor(say(200, JSON_TYPE, DONE));
     await server.close();
     expect(await errorOf(send(call).reply)).toMatchObject({ reason: 'connect-failed', sent: 'no' });
@@ -307,7 +304,7 @@ describe('an answer that a layer wants to read', () => {
     ['JSON', JSON_TYPE, result],
     ['compressed JSON', { ...JSON_TYPE, 'content-encoding': 'gzip' }, gzipSync(result)],
     ['an event stream', { 'content-type': 'text/event-stream' }, `data: ${log}\n\ndata: ${result}\n\n`],
-  ])('comes as a message out of %s', async (_what, headers, body) => {
+  ])('a pass-through answer that a layer reads is a message out of %s', async (_what, headers, body) => {
     const { send, emitted } = await rigFor(say(200, { ...headers, 'mcp-session-id': 'mine' }, body));
     const reply = await send(list, {}, true).reply;
     expect(reply).toMatchObject({ kind: 'answer', message: { text: result }, http: { status: 200 } });
@@ -318,7 +315,7 @@ describe('an answer that a layer wants to read', () => {
     expect(emitted.length).toBe(headers['content-type'] === 'text/event-stream' ? 1 : 0);
   });
 
-  it('is had before its stream has ended, and a stream that never ends is cut', async () => {
+  it('a pass-through answer that a layer reads is available before its stream ends, and the stream is cut', async () => {
     const ended = makeGate();
     const { send, clock } = await rigFor((_request, response) => {
       response.on('close', ended.open);
@@ -340,13 +337,13 @@ describe('an answer that a layer wants to read', () => {
       '[{"jsonrpc":"2.0","id":"a","result":{}},{"jsonrpc":"2.0","id":"b","result":{}}]',
       'unusable-answer',
     ],
-  ])('is missed in %s', async (_what, headers, body, reason) => {
+  ])('a pass-through answer that a layer reads is missing in %s', async (_what, headers, body, reason) => {
     const { send } = await rigFor(say(200, headers, body));
     expect((await errorOf(send(list, {}, true).reply)).reason).toBe(reason);
   });
 });
 
-describe('a client that leaves', () => {
+describe('a pass-through client that disconnects', () => {
   const hanging = (): { behaviour: Behaviour; closed: Promise<void> } => {
     const gate = makeGate();
     const behaviour: Behaviour = (_request, response) => {
@@ -356,7 +353,7 @@ describe('a client that leaves', () => {
     return { behaviour, closed: gate.opened };
   };
 
-  it('takes its exchange along, and its place is free', async () => {
+  it('a pass-through client that disconnects ends its exchange and frees its place', async () => {
     const { behaviour, closed } = hanging();
     const { send, lanes } = await rigFor(behaviour);
     const { reply, received, cancel } = send(call);
@@ -367,7 +364,7 @@ describe('a client that leaves', () => {
     await comesTrue(() => lanes.request.active === 0, 'a free place');
   });
 
-  it('before its turn sends nothing', async () => {
+  it('a pass-through client that disconnects before its turn sends nothing', async () => {
     const gate = makeGate();
     const { send, server } = await rigFor(async (_request, response) => {
       await gate.opened;
@@ -383,7 +380,7 @@ describe('a client that leaves', () => {
     expect([server.requests.length, second.attempts()]).toEqual([1, 0]);
   });
 
-  it('whose time is over leaves the server a second to take the cancellation, and its place to others', async () => {
+  it('a pass-through call that times out frees its place, and is cut a second later', async () => {
     const { behaviour, closed } = hanging();
     const { send, lanes, clock, server } = await rigFor(behaviour);
     const { reply, received, cancel } = send(call);
@@ -397,7 +394,7 @@ describe('a client that leaves', () => {
     await closed;
   });
 
-  it('with a call of 2026-07-28 is gone at once: closing the stream is the cancellation', async () => {
+  it('a stateless pass-through call that is abandoned is cut at once, which is its cancellation', async () => {
     const { behaviour, closed } = hanging();
     const { send } = await rigFor(behaviour);
     const _meta = { 'io.modelcontextprotocol/protocolVersion': '2026-07-28' };
@@ -409,8 +406,8 @@ describe('a client that leaves', () => {
   });
 });
 
-describe('a server that falls silent in the middle of an answer', () => {
-  it('is given up after --read-timeout', async () => {
+describe('silence within a passed answer', () => {
+  it('a server that is silent within a passed answer is given up after --read-timeout', async () => {
     const { send, clock } = await rigFor(
       (_request, response) =>
         void response.writeHead(200, { 'content-type': 'text/event-stream' }).write(': hi\n\n'),
@@ -422,7 +419,7 @@ describe('a server that falls silent in the middle of an answer', () => {
     expect(await errorOf(reply)).toMatchObject({ reason: 'timeout', sent: 'maybe' });
   });
 
-  it('may be silent for as long as it likes on a subscription', async () => {
+  it('a server may be silent for ever on a passed subscription', async () => {
     const { send, clock } = await rigFor(
       (_request, response) =>
         void response.writeHead(200, { 'content-type': 'text/event-stream' }).write(': hi\n\n'),
@@ -452,7 +449,7 @@ describe('GET and DELETE', () => {
     return { reply, received, leave: () => controller.abort(CANCELLED) };
   };
 
-  it('go through signed, without a body, with the headers of their client', async () => {
+  it("a GET or DELETE of pass-through is signed, without a body, with its client's headers", async () => {
     const { passages, server } = await rigFor(say(405, { allow: 'POST' }, 'no'));
     for (const method of ['GET', 'DELETE'] as const) {
       const { reply, received } = bare(passages, method);
@@ -470,7 +467,7 @@ describe('GET and DELETE', () => {
     }
   });
 
-  it('a stream lasts until its client leaves, and beside the connections of requests', async () => {
+  it('a passed GET stream lasts until its client leaves, beside the connections of requests', async () => {
     const closed = makeGate();
     const { passages, send, server } = await rigFor((request, response) => {
       if (request.method === 'POST') return void response.writeHead(200, JSON_TYPE).end(DONE);

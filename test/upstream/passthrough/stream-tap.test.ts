@@ -15,19 +15,19 @@ const methodsIn = (stream: string, at = stream.length): string[] => {
     .map((message) => (message.kind === 'response' ? 'response' : message.method));
 };
 
-describe('a stream that passes by', () => {
+describe('a stream tap', () => {
   const progress = 'data: {"jsonrpc":"2.0","method":"notifications/progress","params":{}}\n\n';
   const question = 'id: 4\ndata: {"jsonrpc":"2.0","id":0,"method":"elicitation/create","params":{}}\n\n';
   const answer = 'data: {"jsonrpc":"2.0","id":0,"result":{"text":"a \\"method\\" of its own"}}\n\n';
 
-  it('is heard for notifications and requests, wherever it is cut', () => {
+  it('a stream tap reports notifications and requests, wherever the stream is cut', () => {
     const stream = `: hello\n\n${progress}${question}${answer}`;
     for (let at = 0; at <= Buffer.byteLength(stream); at++) {
       expect(methodsIn(stream, at)).toEqual(['notifications/progress', 'elicitation/create']);
     }
   });
 
-  it('may hold what is no JSON, and long answers', () => {
+  it('a stream tap ignores what is not JSON, and long answers', () => {
     const huge = `data: {"method":"${'x'.repeat(100_000)}"}\n\n`;
     expect(methodsIn(`data: a "method" of speaking\n\n${huge}${progress}`)).toEqual([
       'notifications/progress',
@@ -37,8 +37,8 @@ describe('a stream that passes by', () => {
 
 it.each([
   ['JSON', { 'content-type': 'application/json' }],
-  ['nothing that says what it is', {}],
+  ['a stream without a content type', {}],
   ['a compressed stream', { ...EVENTS, 'content-encoding': 'gzip' }],
-])('%s is not listened to', (_what, headers) => {
+])('a stream tap ignores %s', (_what, headers) => {
   expect(tapEvents(responseOf(headers))).toBeUndefined();
 });

@@ -17,8 +17,8 @@ async function twoProfiles(options: ConversationOptions = {}, common: Conversati
   return { own, other };
 }
 
-describe('a call that waits for a session with room', () => {
-  it('continues a waiting call on the new sessions when the client initializes again', async () => {
+describe('a call that waits for a session', () => {
+  it('a waiting call continues on the new sessions when the client initializes again', async () => {
     const { opened, open } = makeGate();
     let first = true;
     const own = await conversationWith({
@@ -42,148 +42,145 @@ describe('a call that waits for a session with room', () => {
   });
 });
 
-describe.each([1, 3])(
-  'another profile than the one that its client opened, with at most %s sessions',
-  (maxSessions) => {
-    const common = { maxSessions };
+describe.each([1, 3])('another profile than that of initialize, with at most %s sessions', (maxSessions) => {
+  const common = { maxSessions };
 
-    it('opens the session of another profile with its first call, once for concurrent calls', async () => {
-      const { own, other } = await twoProfiles({}, common);
-      await own.begin();
-      expect(other.server.requests).toHaveLength(0);
-      const calls = [0, '', -1, 'a'].map((id) => other.echo(id));
-      for (const { reply } of calls) expect(textOf(await reply)).toContain('"result"');
-      const [theirs] = other.server.of('initialize');
-      expect(theirs?.rpc.params).toEqual(own.server.of('initialize')[0]?.rpc.params);
-      expect(theirs?.rpc.id).toBe('mcp-sigv4-proxy:1');
-      expect(other.server.of('notifications/initialized').length).toBe(other.server.of('initialize').length);
-      await other.conversation.close();
-      expect(other.mcp.sessions.size).toBe(0);
+  it('a session of another profile is opened with its first call, once for concurrent calls', async () => {
+    const { own, other } = await twoProfiles({}, common);
+    await own.begin();
+    expect(other.server.requests).toHaveLength(0);
+    const calls = [0, '', -1, 'a'].map((id) => other.echo(id));
+    for (const { reply } of calls) expect(textOf(await reply)).toContain('"result"');
+    const [theirs] = other.server.of('initialize');
+    expect(theirs?.rpc.params).toEqual(own.server.of('initialize')[0]?.rpc.params);
+    expect(theirs?.rpc.id).toBe('mcp-sigv4-proxy:1');
+    expect(other.server.of('notifications/initialized').length).toBe(other.server.of('initialize').length);
+    await other.conversation.close();
+    expect(other.mcp.sessions.size).toBe(0);
+  });
+
+  it('a call of another profile is sent without a session if the client has opened none', async () => {
+    const { other } = await twoProfiles({ sessionId: false, on: { 'tools/call': ok } }, common);
+    expect(textOf(await other.echo(0).reply)).toContain('"result"');
+    expect(other.server.of('initialize')).toHaveLength(0);
+  });
+
+  it('a session of another profile receives log level and changed roots, but no subscriptions', async () => {
+    const on = { 'logging/setLevel': ok, 'resources/subscribe': ok };
+    const { own, other } = await twoProfiles({}, { ...common, on });
+    await own.begin();
+    await own.ask('logging/setLevel', { level: 'debug' }, 0).reply;
+    await own.ask('resources/subscribe', { uri: 'a://1' }, 1).reply;
+    await other.echo(2).reply;
+    await own.ask('logging/setLevel', { level: 'error' }, 3).reply;
+    await own.say({ method: 'notifications/roots/list_changed' });
+    await other.server.until(() => other.server.of('notifications/roots/list_changed').length > 0);
+    await other.server.until(() => other.server.of('logging/setLevel').length > 1);
+    const levels = other.server.of('logging/setLevel').map(({ rpc }) => rpc.params?.level);
+    expect(new Set(levels)).toEqual(new Set(['debug', 'error']));
+    expect(other.server.of('resources/subscribe')).toHaveLength(0);
+  });
+
+  it('a session of another profile is replaced after the client initialized again', async () => {
+    const { own, other } = await twoProfiles({}, common);
+    await own.begin();
+    await other.echo(0).reply;
+    await own.initialize('again');
+    expect(other.server.of('initialize')).toHaveLength(1);
+    await other.echo(1).reply;
+    expect(other.server.of('initialize')).toHaveLength(2);
+    await comesTrue(() => other.mcp.deleted.includes('s-0'), 'the former session was left');
+    expect(other.places.used).toBe(1);
+  });
+
+  it('a session of another profile is opened again if the client initializes meanwhile', async () => {
+    const gate = makeGate();
+    const initialize: Handler = async (_request, _response, context) => {
+      await gate.opened;
+      await context.fallback();
+    };
+    const { own, other } = await twoProfiles({ on: { initialize } }, common);
+    await own.begin();
+    const { reply } = other.echo(0);
+    await other.server.until(() => other.server.of('initialize').length === 1);
+    await own.initialize('again');
+    gate.open();
+    expect(textOf(await reply)).toContain('"result"');
+    expect(other.server.of('initialize')).toHaveLength(2);
+    expect(other.sessionsThat('tools/call')).toEqual(['s-1']);
+  });
+
+  it('a session of another profile is opened for the other calls when one of them leaves', async () => {
+    const gate = makeGate();
+    const initialize: Handler = async (_request, _response, context) => {
+      await gate.opened;
+      await context.fallback();
+    };
+    const { own, other } = await twoProfiles({ on: { initialize } }, common);
+    await own.begin();
+    const leaving = other.echo(0);
+    const staying = other.echo('');
+    await other.server.until(() => other.server.of('initialize').length === 1);
+    const late = new ProxyError('timeout', 'Too late.', {
+      sent: 'maybe',
+      ifUnsent: 'Too late, and not sent.',
     });
+    leaving.cancel(late);
+    await expect(leaving.reply).rejects.toMatchObject({ sent: 'no', message: 'Too late, and not sent.' });
+    gate.open();
+    expect(textOf(await staying.reply)).toContain('"result"');
+    expect(other.server.of('tools/call').map(({ rpc }) => rpc.id)).toEqual(['']);
+  });
 
-    it('sends calls of another profile without a session where the client has opened none', async () => {
-      const { other } = await twoProfiles({ sessionId: false, on: { 'tools/call': ok } }, common);
-      expect(textOf(await other.echo(0).reply)).toContain('"result"');
-      expect(other.server.of('initialize')).toHaveLength(0);
+  it('a session of another profile counts in --max-total-sessions, and releases its quota', async () => {
+    const places = new SessionQuota(1);
+    const { own, other } = await twoProfiles({}, { ...common, places });
+    await own.begin();
+    await expect(other.echo(0).reply).rejects.toMatchObject({
+      reason: 'no-session',
+      sent: 'no',
+      details: { sessions: 1, maxTotalSessions: 1 },
     });
+    expect(other.server.requests).toHaveLength(0);
+    await own.conversation.close();
+    expect(places.used).toBe(0);
+  });
 
-    it('repeats log level and changed roots to another profile, but no subscriptions', async () => {
-      const on = { 'logging/setLevel': ok, 'resources/subscribe': ok };
-      const { own, other } = await twoProfiles({}, { ...common, on });
-      await own.begin();
-      await own.ask('logging/setLevel', { level: 'debug' }, 0).reply;
-      await own.ask('resources/subscribe', { uri: 'a://1' }, 1).reply;
-      await other.echo(2).reply;
-      await own.ask('logging/setLevel', { level: 'error' }, 3).reply;
-      await own.say({ method: 'notifications/roots/list_changed' });
-      await other.server.until(() => other.server.of('notifications/roots/list_changed').length > 0);
-      await other.server.until(() => other.server.of('logging/setLevel').length > 1);
-      const levels = other.server.of('logging/setLevel').map(({ rpc }) => rpc.params?.level);
-      expect(new Set(levels)).toEqual(new Set(['debug', 'error']));
-      expect(other.server.of('resources/subscribe')).toHaveLength(0);
-    });
+  it('a session of another profile that failed to open or was closed releases its quota', async () => {
+    const places = new SessionQuota(2);
+    const initialize: Handler = (_request, response, context) =>
+      other.server.of('initialize').length === 1 ? sendJson(response, 500, {}) : context.fallback();
+    const { own, other } = await twoProfiles({ on: { initialize } }, { ...common, places });
+    await own.begin();
+    await expect(other.echo(0).reply).rejects.toMatchObject({ reason: 'no-session' });
+    expect(places.used).toBe(1);
+    await other.echo(1).reply;
+    expect(places.used).toBe(2);
+    await other.conversation.close();
+    expect(places.used).toBe(1);
+  });
 
-    it('replaces the session of another profile after the client initialized again', async () => {
-      const { own, other } = await twoProfiles({}, common);
-      await own.begin();
-      await other.echo(0).reply;
-      await own.initialize('again');
-      expect(other.server.of('initialize')).toHaveLength(1);
-      await other.echo(1).reply;
-      expect(other.server.of('initialize')).toHaveLength(2);
-      await comesTrue(() => other.mcp.deleted.includes('s-0'), 'the former session was left');
-      expect(other.places.used).toBe(1);
-    });
-
-    it('opens the session of another profile again where the client initializes meanwhile', async () => {
-      const gate = makeGate();
-      const initialize: Handler = async (_request, _response, context) => {
+  it('a session of another profile that is being opened is aborted when the proxy ends', async () => {
+    const gate = makeGate();
+    const on: ConversationOptions['on'] = {
+      'notifications/initialized': async (_request, _response, context) => {
         await gate.opened;
         await context.fallback();
-      };
-      const { own, other } = await twoProfiles({ on: { initialize } }, common);
-      await own.begin();
-      const { reply } = other.echo(0);
-      await other.server.until(() => other.server.of('initialize').length === 1);
-      await own.initialize('again');
-      gate.open();
-      expect(textOf(await reply)).toContain('"result"');
-      expect(other.server.of('initialize')).toHaveLength(2);
-      expect(other.sessionsThat('tools/call')).toEqual(['s-1']);
-    });
-
-    it('continues an opening for the other calls when one of them leaves', async () => {
-      const gate = makeGate();
-      const initialize: Handler = async (_request, _response, context) => {
-        await gate.opened;
-        await context.fallback();
-      };
-      const { own, other } = await twoProfiles({ on: { initialize } }, common);
-      await own.begin();
-      const leaving = other.echo(0);
-      const staying = other.echo('');
-      await other.server.until(() => other.server.of('initialize').length === 1);
-      const late = new ProxyError('timeout', 'Too late.', {
-        sent: 'maybe',
-        ifUnsent: 'Too late, and not sent.',
-      });
-      leaving.cancel(late);
-      await expect(leaving.reply).rejects.toMatchObject({ sent: 'no', message: 'Too late, and not sent.' });
-      gate.open();
-      expect(textOf(await staying.reply)).toContain('"result"');
-      expect(other.server.of('tools/call').map(({ rpc }) => rpc.id)).toEqual(['']);
-    });
-
-    it('counts the session of another profile in --max-total-sessions, and releases its quota', async () => {
-      const places = new SessionQuota(1);
-      const { own, other } = await twoProfiles({}, { ...common, places });
-      await own.begin();
-      await expect(other.echo(0).reply).rejects.toMatchObject({
-        reason: 'no-session',
-        sent: 'no',
-        details: { sessions: 1, maxTotalSessions: 1 },
-      });
-      expect(other.server.requests).toHaveLength(0);
-      await own.conversation.close();
-      expect(places.used).toBe(0);
-    });
-
-    it('releases the quota of a session that failed to open or was closed', async () => {
-      const places = new SessionQuota(2);
-      const initialize: Handler = (_request, response, context) =>
-        other.server.of('initialize').length === 1 ? sendJson(response, 500, {}) : context.fallback();
-      const { own, other } = await twoProfiles({ on: { initialize } }, { ...common, places });
-      await own.begin();
-      await expect(other.echo(0).reply).rejects.toMatchObject({ reason: 'no-session' });
-      expect(places.used).toBe(1);
-      await other.echo(1).reply;
-      expect(places.used).toBe(2);
-      await other.conversation.close();
-      expect(places.used).toBe(1);
-    });
-
-    it('aborts the opening for another profile when the proxy ends, and leaves no session behind', async () => {
-      const gate = makeGate();
-      const on: ConversationOptions['on'] = {
-        'notifications/initialized': async (_request, _response, context) => {
-          await gate.opened;
-          await context.fallback();
-        },
-      };
-      const places = new SessionQuota(2);
-      const { own, other } = await twoProfiles({ on }, { ...common, places });
-      await own.begin();
-      const { reply } = other.echo(0);
-      await other.server.until(() => other.server.of('notifications/initialized').length === 1);
-      const closed = other.conversation.close();
-      await expect(reply).rejects.toMatchObject({ sent: 'no' });
-      gate.open();
-      await closed;
-      expect(other.mcp.sessions.size).toBe(0);
-      expect(places.used).toBe(1);
-    });
-  },
-);
+      },
+    };
+    const places = new SessionQuota(2);
+    const { own, other } = await twoProfiles({ on }, { ...common, places });
+    await own.begin();
+    const { reply } = other.echo(0);
+    await other.server.until(() => other.server.of('notifications/initialized').length === 1);
+    const closed = other.conversation.close();
+    await expect(reply).rejects.toMatchObject({ sent: 'no' });
+    gate.open();
+    await closed;
+    expect(other.mcp.sessions.size).toBe(0);
+    expect(places.used).toBe(1);
+  });
+});
 
 describe('a session of another profile that cannot be opened', () => {
   it.each<[string, ConversationOptions, Record<string, unknown>, string]>([
@@ -194,7 +191,7 @@ describe('a session of another profile that cannot be opened', () => {
       '500',
     ],
     [
-      'because the server says no',
+      'because the server refuses',
       { on: { initialize: (_request, _response, context) => context.error(-32603, 'not today') } },
       { reason: 'no-session' },
       'the server refused initialize: not today',
@@ -232,21 +229,24 @@ describe('a session of another profile that cannot be opened', () => {
       { reason: 'no-credentials', details: { kind: 'failed', profile: 'dev' } },
       "Run 'aws sso login' and try again. This call was not sent",
     ],
-  ])('%s is one error that names the profile and why', async (_why, options, error, words) => {
-    const { own, other } = await twoProfiles(options);
-    await own.begin();
-    const failed = await other.echo(0).reply.catch((failure: unknown) => failure);
-    expect(failed).toBeInstanceOf(ProxyError);
-    expect(failed).toMatchObject({ sent: 'no', details: { profile: 'dev' }, ...error });
-    expect(failed).toHaveProperty(
-      'message',
-      expect.stringContaining("No session could be opened for the AWS profile 'dev': "),
-    );
-    expect(failed).toHaveProperty('message', expect.stringContaining(words));
-    expect(textOf(await own.echo(1).reply)).toContain('"result"');
-  });
+  ])(
+    'a session of another profile that cannot be opened %s is one error with profile and reason',
+    async (_why, options, error, words) => {
+      const { own, other } = await twoProfiles(options);
+      await own.begin();
+      const failed = await other.echo(0).reply.catch((failure: unknown) => failure);
+      expect(failed).toBeInstanceOf(ProxyError);
+      expect(failed).toMatchObject({ sent: 'no', details: { profile: 'dev' }, ...error });
+      expect(failed).toHaveProperty(
+        'message',
+        expect.stringContaining("No session could be opened for the AWS profile 'dev': "),
+      );
+      expect(failed).toHaveProperty('message', expect.stringContaining(words));
+      expect(textOf(await own.echo(1).reply)).toContain('"result"');
+    },
+  );
 
-  it('names the profile whose lost session cannot be replaced', async () => {
+  it('a lost session of another profile that cannot be replaced is an error with the profile', async () => {
     let down = false;
     const initialize: Handler = (_request, response, context) =>
       down ? sendJson(response, 500, {}) : context.fallback();
@@ -264,7 +264,7 @@ describe('a session of another profile that cannot be opened', () => {
     expect(textOf(await other.echo(2).reply)).toContain('"result"');
   });
 
-  it('gives up a silent opening after 30 s, and the next call tries again', async () => {
+  it('a session of another profile whose opening is silent fails after 30 s, and the next call tries again', async () => {
     const { own, other } = await twoProfiles({
       on: {
         initialize: (request, response, context) =>

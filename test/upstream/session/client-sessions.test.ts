@@ -11,8 +11,8 @@ const silence: Handler = () => undefined;
 const answers = async (replies: readonly { reply: Promise<unknown> }[]) =>
   Promise.allSettled(replies.map(({ reply }) => reply));
 
-describe('a session that the server has lost', () => {
-  it('replaces a lost session once for all calls that fail with it, and answers each of them', async () => {
+describe('a lost session', () => {
+  it('a lost session is replaced once for all calls that fail with it, and each is answered', async () => {
     const { mcp, server, begin, echo } = await conversationWith();
     await begin();
     mcp.forgetSessions();
@@ -22,7 +22,7 @@ describe('a session that the server has lost', () => {
     expect(server.of('notifications/initialized')).toHaveLength(2);
   });
 
-  it('reports a new session after a loss and after a second initialize, whatever the server declares', async () => {
+  it('a new session is reported after a loss and after a second initialize, whatever the server declares', async () => {
     const { mcp, replaced, begin, echo } = await conversationWith();
     await begin();
     expect(replaced.times).toBe(0);
@@ -33,7 +33,7 @@ describe('a session that the server has lost', () => {
     expect(replaced.times).toBe(2);
   });
 
-  it('opens the new session under an id of the proxy, with the params of the client', async () => {
+  it('a new session is opened under an id of the proxy, with the params of the client', async () => {
     const { mcp, server, begin, echo } = await conversationWith();
     await begin();
     mcp.forgetSessions();
@@ -43,7 +43,7 @@ describe('a session that the server has lost', () => {
     expect(second?.rpc.id).toBe('mcp-sigv4-proxy:1');
   });
 
-  it('replays log level and subscriptions on the new session', async () => {
+  it('a new session receives log level and subscriptions again', async () => {
     const on = { 'logging/setLevel': ok, 'resources/subscribe': ok };
     const { mcp, server, begin, ask, echo } = await conversationWith({ on });
     await begin();
@@ -58,7 +58,7 @@ describe('a session that the server has lost', () => {
     }
   });
 
-  it('fails a call that two sessions lost, with a remedy and without a third attempt', async () => {
+  it('a call that two sessions lost fails with a remedy and without a third attempt', async () => {
     const lost: Handler = (_request, response) => sendJson(response, 404, errorOf(null, -32001, 'gone'));
     const { server, begin, echo } = await conversationWith({ on: { 'tools/call': lost } });
     await begin();
@@ -67,8 +67,8 @@ describe('a session that the server has lost', () => {
   });
 });
 
-describe('a lost session whose server', () => {
-  it('fails every waiting call after 30 s where the server never answers initialize', async () => {
+describe('a lost session that cannot be replaced', () => {
+  it('a lost session whose server never answers initialize fails every waiting call after 30 s', async () => {
     const { mcp, server, clock, begin, echo } = await conversationWith({
       on: { initialize: afterwards(1, silence) },
     });
@@ -96,7 +96,7 @@ describe('a lost session whose server', () => {
     expect(server.of('tools/call')).toHaveLength(3);
   });
 
-  it('serves the next call when a server that did not answer is back', async () => {
+  it('a lost session is replaced with the next call when its server is back', async () => {
     let silent = true;
     const { mcp, server, clock, begin, echo } = await conversationWith({
       on: { initialize: afterwards(1, (_q, _r, context) => (silent ? undefined : context.fallback())) },
@@ -111,7 +111,7 @@ describe('a lost session whose server', () => {
     expect(textOf(await echo('').reply)).toContain('"result"');
   });
 
-  it('ends a waiting call at its own deadline, as not sent', async () => {
+  it('a call that waits for a replacement ends at its own deadline, as not sent', async () => {
     const { mcp, server, begin, echo } = await conversationWith({
       on: { initialize: afterwards(1, silence) },
     });
@@ -141,9 +141,9 @@ describe('a lost session whose server', () => {
       (_q, _r, context) => context.result({}),
       'now speaks revision none, not 2025-11-25',
     ],
-    ['what is no answer', (_q, response) => void response.writeHead(200).end('hello'), 'cannot be used'],
+    ['an unusable answer', (_q, response) => void response.writeHead(200).end('hello'), 'cannot be used'],
   ])(
-    'answers the initialize with %s has every call told so, and the next one tries again',
+    'a lost session whose initialize gets %s fails every call with the reason, and the next call tries again',
     async (_what, then, said) => {
       // Held until every call has been told that the session is gone: one that fails later begins anew.
       const held: Handler = async (...exchange) => {
@@ -167,7 +167,7 @@ describe('a lost session whose server', () => {
     },
   );
 
-  it('tries three times to open a session that the server loses at once', async () => {
+  it('a session that the server loses at once is opened three times', async () => {
     const { mcp, server, begin, echo } = await conversationWith({
       on: {
         'notifications/initialized': afterwards(1, (_q, response) => void response.writeHead(404).end()),
@@ -180,7 +180,7 @@ describe('a lost session whose server', () => {
   });
 });
 
-describe('a message without an answer that meets a lost session', () => {
+describe('a notification or response that meets a lost session', () => {
   it.each<[string, Handler]>([
     ['404', (_q, response) => void response.writeHead(404).end()],
     ['-30001 with 403', (_q, response) => sendJson(response, 403, errorOf(null, -30001, 'expired'))],
@@ -189,7 +189,7 @@ describe('a message without an answer that meets a lost session', () => {
       (_q, response) => sendJson(response, 400, errorOf(null, -32000, 'No valid session')),
     ],
   ])(
-    'shows it by %s: a response is not said again, and a new session is there for what follows',
+    'a response that meets a lost session by %s is not re-sent, and a new session serves later messages',
     async (_what, refuse) => {
       const { conversation, server, begin, echo, seen } = await conversationWith({
         on: { response: refuse },
@@ -208,7 +208,7 @@ describe('a message without an answer that meets a lost session', () => {
     },
   );
 
-  it('re-sends a notification after a lost session', async () => {
+  it('a notification that meets a lost session is re-sent', async () => {
     const lost: Handler = (_q, response) =>
       sendJson(response, 400, errorOf(null, -32000, 'Session not found'));
     let first = true;
@@ -227,7 +227,7 @@ describe('a message without an answer that meets a lost session', () => {
     expect(sessionsThat('notifications/progress')).toEqual(['s-0', 's-1']);
   });
 
-  it('does not take another refusal for a lost session', async () => {
+  it('a response that is refused otherwise does not count as a lost session', async () => {
     const { conversation, server, begin } = await conversationWith({
       on: { response: (_q, response) => sendJson(response, 400, errorOf(null, -32602, 'no such request')) },
     });
@@ -267,7 +267,7 @@ describe('list changes after a new session', () => {
   };
   const TOOLS = 'notifications/tools/list_changed';
 
-  it('emits no list change where the same server is behind the new session', async () => {
+  it('a new session of the same server emits no list change', async () => {
     const { mcp, begin, echo, changes } = await conversationWith();
     await begin();
     mcp.forgetSessions();
@@ -275,7 +275,7 @@ describe('list changes after a new session', () => {
     expect(changes()).toEqual([]);
   });
 
-  it('emits one list change after a replaced session, and none for the next of the same server', async () => {
+  it('a replaced session emits one list change, and the next of the same server none', async () => {
     const { on } = changing();
     const { mcp, begin, echo, changes } = await conversationWith({ on });
     await begin();
@@ -285,7 +285,7 @@ describe('list changes after a new session', () => {
   });
 
   it.each([1, 2])(
-    'is one change where SIGHUP replaces the first of at most %s sessions',
+    'a first session of at most %s that SIGHUP replaces emits one list change',
     async (maxSessions) => {
       const { on } = changing();
       const { conversation, mcp, begin, changes } = await conversationWith({ on, maxSessions });
@@ -298,7 +298,7 @@ describe('list changes after a new session', () => {
     },
   );
 
-  it('emits a change once that several sessions announce, on their streams or on those of calls', async () => {
+  it('a change that several sessions announce is emitted once', async () => {
     const change = { jsonrpc: '2.0', method: TOOLS };
     const { begin, echo, changes, clock } = await conversationWith({
       maxSessions: 2,
@@ -322,7 +322,7 @@ describe('list changes after a new session', () => {
     expect(changes()).toEqual([TOOLS, TOOLS]);
   });
 
-  it('emits a list change though the call whose stream carries it is cancelled', async () => {
+  it('a list change is emitted although the call whose stream carries it is cancelled', async () => {
     const heard: unknown[] = [];
     const { begin, echo, changes } = await conversationWith({
       on: {
@@ -342,8 +342,8 @@ describe('list changes after a new session', () => {
   });
 });
 
-describe('closing the sessions of a client', () => {
-  it('waits a moment for a running initialize of the client, and leaves no session behind', async () => {
+describe("the end of a client's sessions", () => {
+  it('closing sessions waits a moment for a running initialize, and leaves no session behind', async () => {
     const { opened, open } = makeGate();
     const { conversation, initialize, mcp, server, places } = await conversationWith({
       on: {
@@ -362,7 +362,7 @@ describe('closing the sessions of a client', () => {
     expect(places.used).toBe(0);
   });
 
-  it('does not wait for an initialize that is never answered', async () => {
+  it('closing sessions does not wait for an initialize that is never answered', async () => {
     const { conversation, initialize, server, clock } = await conversationWith({
       on: { initialize: () => undefined },
     });
@@ -373,7 +373,7 @@ describe('closing the sessions of a client', () => {
     await closed;
   });
 
-  it('aborts a running opening, and leaves no session behind', async () => {
+  it('closing sessions aborts a running opening, and leaves no session behind', async () => {
     const { conversation, mcp, server, clock, begin, echo } = await conversationWith({
       on: { initialize: afterwards(1, silence) },
     });

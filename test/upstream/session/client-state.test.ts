@@ -11,8 +11,8 @@ function toldOf(...messages: Parameters<ClientState['remember']>[0][]): unknown[
   return told.requests.map(({ method, json }) => [method, json.params]);
 }
 
-describe('the state that is replayed on a new session', () => {
-  it('is the last log level, and each subscription that stands, in the order they were made', () => {
+describe('client state that is replayed on a new session', () => {
+  it('client state is the last log level and the open subscriptions in their order', () => {
     expect(
       toldOf(
         subscribe('a://1'),
@@ -29,19 +29,19 @@ describe('the state that is replayed on a new session', () => {
     ]);
   });
 
-  it('is one subscription where the client subscribed twice, and none where it never did', () => {
+  it('client state has one subscription if the client subscribed twice, and none if it never did', () => {
     expect(toldOf(subscribe('a://1'), subscribe('a://1'))).toHaveLength(1);
     expect(toldOf(unsubscribe('a://1'), unsubscribe('a://1'))).toEqual([]);
   });
 
-  it('is no more than 1,024 subscriptions, the newest', () => {
+  it('client state keeps at most the newest 1,024 subscriptions', () => {
     const told = toldOf(...Array.from({ length: 2_000 }, (_, at) => subscribe(`a://${at}`)));
     expect(told).toHaveLength(1_024);
     expect(told.at(-1)).toEqual(['resources/subscribe', { uri: 'a://1999' }]);
     expect(told[0]).toEqual(['resources/subscribe', { uri: 'a://976' }]);
   });
 
-  it('is nothing else that the client said: calls, pings, notifications, responses', () => {
+  it('client state ignores calls, pings, notifications and responses', () => {
     expect(
       toldOf(
         requestOf('tools/call', { name: 'x' }),
@@ -54,7 +54,7 @@ describe('the state that is replayed on a new session', () => {
     ).toEqual([]);
   });
 
-  it('is nothing after the client has begun anew', () => {
+  it('client state is empty after a second initialize', () => {
     const told = new ClientState();
     told.remember(subscribe('a://1'));
     told.remember(requestOf('logging/setLevel', { level: 'info' }));
@@ -63,7 +63,7 @@ describe('the state that is replayed on a new session', () => {
   });
 });
 
-describe('what concerns every session', () => {
+describe('messages for every session', () => {
   it.each([
     ['logging/setLevel', true],
     ['resources/subscribe', true],
@@ -71,11 +71,11 @@ describe('what concerns every session', () => {
     ['tools/call', false],
     ['ping', false],
     ['tools/list', false],
-  ])('%s: %s', (method, every) => {
+  ])('the message %s is for every session: %s', (method, every) => {
     expect(isSessionWide(requestOf(method))).toBe(every);
   });
 
-  it('is that the roots have changed, and no other notification or response', () => {
+  it('the message roots/list_changed is for every session, and no other notification or response', () => {
     expect(isSessionWide(messageOf({ method: 'notifications/roots/list_changed' }))).toBe(true);
     expect(isSessionWide(messageOf({ method: 'notifications/progress' }))).toBe(false);
     expect(isSessionWide(messageOf({ id: 0, result: {} }))).toBe(false);

@@ -25,14 +25,14 @@ function rig() {
 const TOOLS = 'notifications/tools/list_changed';
 const [a, b, c] = [session(), session(), session()];
 
-it('passes once what several sessions tell within a moment', async () => {
+it('a notification of several sessions within a moment passes once', async () => {
   const { shown, tell } = rig();
   for (const origin of [a, b, c]) tell(origin, TOOLS);
   tell(b, 'notifications/prompts/list_changed');
   expect(shown).toEqual([TOOLS, 'notifications/prompts/list_changed']);
 });
 
-it('passes a second change soon after the first once, whichever session announces it first', async () => {
+it('a second change soon after the first passes once, whichever session announces it first', async () => {
   const { clock, shown, tell } = rig();
   tell(a, TOOLS);
   tell(b, TOOLS);
@@ -42,7 +42,7 @@ it('passes a second change soon after the first once, whichever session announce
   expect(shown).toEqual([TOOLS, TOOLS]);
 });
 
-it('passes a later change that only one session announces', async () => {
+it('a later change that only one session announces passes', async () => {
   const { clock, shown, tell } = rig();
   tell(a, TOOLS);
   tell(a, TOOLS);
@@ -51,7 +51,7 @@ it('passes a later change that only one session announces', async () => {
   expect(shown).toHaveLength(3);
 });
 
-it('tells resources apart', async () => {
+it('updates of different resources are different changes', async () => {
   const { shown, tell } = rig();
   for (const uri of ['a://1', 'a://2']) {
     for (const origin of [a, b]) tell(origin, 'notifications/resources/updated', { uri });
@@ -59,7 +59,7 @@ it('tells resources apart', async () => {
   expect(shown).toHaveLength(2);
 });
 
-it('holds so many changes and no more: a storm of updates costs no more than it has to', () => {
+it('remembered changes are bounded: a storm of updates passes', () => {
   const { shown, tell } = rig();
   for (let at = 0; at < 50_000; at++) tell(a, 'notifications/resources/updated', { uri: `a://${at}` });
   tell(b, 'notifications/resources/updated', { uri: 'a://49999' });
@@ -69,7 +69,7 @@ it('holds so many changes and no more: a storm of updates costs no more than it 
   expect(shown).toHaveLength(50_001);
 });
 
-it("passes everything else as often as it comes: logs, progress, the server's requests", async () => {
+it('logs, progress and server requests pass as often as they arrive', async () => {
   const { shown, emit, tell } = rig();
   for (const origin of [a, b]) {
     tell(origin, 'notifications/message', { level: 'info', data: 'x' });
@@ -87,7 +87,7 @@ it.each([
   ['notifications/roots/list_changed', false],
   ['notifications/progress', false],
   ['notifications/x/notifications/tools/list_changed', false],
-])('takes %s for a change: %s', (method, change) => {
+])('the notification %s is a change: %s', (method, change) => {
   expect(isChangeNotification(messageOf({ method }))).toBe(change);
   expect(isChangeNotification(messageOf({ method, id: '' }))).toBe(false);
 });

@@ -17,9 +17,9 @@ function held() {
   return { exchange: exchange as Exchange, answers, abandoned };
 }
 
-describe('the requests under way on a session', () => {
+describe('requests in flight on a session', () => {
   it.each([0, '', -1, '1'])(
-    'are found by their id, %j, and by no other, until they are answered',
+    'a request in flight is found by its id, %j, and by no other, until it is answered',
     async (id) => {
       const underWay = new SessionCalls(new FakeClock());
       const { exchange, answers } = held();
@@ -34,7 +34,7 @@ describe('the requests under way on a session', () => {
     },
   );
 
-  it('can be waited for: all of them, also one that comes later', async () => {
+  it('requests in flight can be awaited: all of them, also a later one', async () => {
     const underWay = new SessionCalls(new FakeClock());
     const { exchange, answers } = held();
     await underWay.whenIdle();
@@ -51,7 +51,7 @@ describe('the requests under way on a session', () => {
     await rest;
   });
 
-  it('tell their exchange that they are cancelled, and stay for as long as word of it may still come', async () => {
+  it('a request in flight tells its exchange of its cancellation, and stays until a notice can no longer come', async () => {
     const clock = new FakeClock();
     const underWay = new SessionCalls(clock);
     const { exchange, answers, abandoned } = held();

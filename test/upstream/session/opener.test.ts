@@ -47,8 +47,8 @@ async function rig(options: SessionServerOptions = {}, layers: readonly Layer[] 
   return { mcp, server, clock, told, opener, opening };
 }
 
-describe('opening a session with the params of the client', () => {
-  it('says initialize under ids of the proxy, initialized, and what the client has said since', async () => {
+describe("opening a session with the client's params", () => {
+  it("the opener sends initialize under ids of the proxy, initialized, and the client's state", async () => {
     const { server, opener, opening, told } = await rig();
     told.remember(requestOf('logging/setLevel', { level: 'info' }));
     const session = await opener.open(opening, never);
@@ -64,7 +64,7 @@ describe('opening a session with the params of the client', () => {
     ]);
   });
 
-  it('goes through the layers around every initialize', async () => {
+  it('the opener passes every initialize through its layers', async () => {
     const seen: string[] = [];
     const layer: Layer = (next) => (call) => {
       seen.push(`${call.profile} ${call.message.kind === 'request' ? call.message.method : ''}`);
@@ -75,7 +75,7 @@ describe('opening a session with the params of the client', () => {
     expect(seen).toEqual(['dev initialize']);
   });
 
-  it('counts a server that never answers against it: to the breaker silence is a failure', async () => {
+  it('the opener reports a silent server as a failure, which the breaker counts', async () => {
     const clock = new FakeClock({ now: Date.now() });
     const circuit = new Breaker({ threshold: 1, resetMs: 30_000, clock, profile: '', events: new Events() });
     const {
@@ -92,7 +92,7 @@ describe('opening a session with the params of the client', () => {
     expect(circuit.state).toMatchObject({ is: 'open', cause: 'no answer to initialize within 30 s' });
   });
 
-  it('shows the session before it is told anything, so that nothing on it is missed', async () => {
+  it('the opener publishes the session before it sends anything on it, so that no message is missed', async () => {
     const { server, opener, opening } = await rig();
     let before = -1;
     await opener.open(opening, never, () => {
@@ -101,7 +101,7 @@ describe('opening a session with the params of the client', () => {
     expect(before).toBe(0);
   });
 
-  it('ends after 30 s where the server never answers, also in the middle, and deletes what it opened', async () => {
+  it('the opener ends after 30 s if the server stays silent, also in the middle, and deletes what it opened', async () => {
     const { mcp, server, clock, opener, opening } = await rig({
       on: { 'notifications/initialized': silence },
     });
@@ -116,7 +116,7 @@ describe('opening a session with the params of the client', () => {
     await comesTrue(() => clock.timers === 0, 'no timer is left');
   });
 
-  it('ends half a second after it is not wanted any more, for an answer that names what to delete', async () => {
+  it('the opener waits half a second after its abort for an answer that names a session to delete', async () => {
     const { server, clock, opener, opening } = await rig({ on: { initialize: silence } });
     const controller = new AbortController();
     const opened = opener.open(opening, controller.signal);
@@ -131,7 +131,7 @@ describe('opening a session with the params of the client', () => {
     expect(clock.timers).toBe(0);
   });
 
-  it('deletes a session that is opened when nobody wants it any more, and tells it nothing', async () => {
+  it('the opener deletes a session that is no longer needed when it opens, and sends it nothing', async () => {
     const gate = makeGate();
     const { mcp, server, clock, opener, opening } = await rig({
       on: {
@@ -154,7 +154,7 @@ describe('opening a session with the params of the client', () => {
     expect(clock.timers).toBe(0);
   });
 
-  it('loses what was told to it and refused, and nothing else', async () => {
+  it('the opener drops client state that the server refuses, and nothing else', async () => {
     const refuse: Handler = (_request, _response, context) => context.error(-32602, 'no such resource');
     const { server, opener, opening, told } = await rig({ on: { 'resources/subscribe': refuse } });
     told.remember(requestOf('resources/subscribe', { uri: 'a://gone' }));
@@ -163,8 +163,8 @@ describe('opening a session with the params of the client', () => {
   });
 });
 
-describe('what is said to a session beside the first', () => {
-  it('is repeated under an id of the proxy, and a notification as it is', async () => {
+describe('messages repeated on another session', () => {
+  it('a repeated message has an id of the proxy, and a notification is unchanged', async () => {
     const { server, opener, opening } = await rig();
     const session = await opener.open(opening, never);
     await opener.repeat(session, opening, requestOf('logging/setLevel', { level: 'info' }, 0) as Request);
@@ -174,7 +174,7 @@ describe('what is said to a session beside the first', () => {
     expect(server.of('notifications/roots/list_changed')).toHaveLength(1);
   });
 
-  it('holds nothing for longer than 30 s, and no failure of it reaches anybody', async () => {
+  it('a repeated message holds nothing for longer than 30 s, and its failure reaches nobody', async () => {
     const { server, clock, opener, opening } = await rig({ on: { 'logging/setLevel': silence } });
     const session = await opener.open(opening, never);
     const request = requestOf('logging/setLevel', { level: 'info' }, -1) as Request;
@@ -187,8 +187,8 @@ describe('what is said to a session beside the first', () => {
   });
 });
 
-describe('a question of the proxy', () => {
-  it('gives the whole answer, be it an error', async () => {
+describe('a request of the proxy', () => {
+  it('a request of the proxy returns the whole answer, also an error', async () => {
     const { server, opener, opening } = await rig();
     const session = await opener.open(opening, never);
     expect(await opener.request(session, opening, 'ping', never)).toMatchObject({ result: {} });

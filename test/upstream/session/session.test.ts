@@ -51,7 +51,7 @@ const beginStream = (response: ServerResponse): void =>
   response.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders();
 
 describe('a request that its caller gives up', () => {
-  it('does not re-send a request that is cancelled between two attempts', async () => {
+  it('a cancelled request is not re-sent after its first attempt', async () => {
     const keys = new ScriptedKeys();
     const [asked, renew] = [makeGate(), makeGate()];
     keys.refresh = async () => {
@@ -79,7 +79,7 @@ describe('a request that its caller gives up', () => {
     expect(server.of('tools/call').map(({ rpc }) => rpc.id)).toEqual(['', 'next']);
   });
 
-  it('rejects a request that is cancelled before it has a connection as not sent', async () => {
+  it('a request that is cancelled before it has a connection rejects as not sent', async () => {
     const { server, ask } = await openSession(() => undefined);
     ask(0);
     const { reply, cancel } = ask(-1);
@@ -88,7 +88,7 @@ describe('a request that its caller gives up', () => {
     await expect(reply).rejects.toMatchObject({ reason: 'timeout', message: 'was not sent', sent: 'no' });
   });
 
-  it('frees the connection of a cancelled request at once, and cuts it a second later', async () => {
+  it('a cancelled request frees its connection at once, and is cut a second later', async () => {
     const { server, ask, lanes, clock } = await openSession(() => undefined);
     const { reply, cancel } = ask(0);
     await server.until(() => server.of('tools/call').length === 1);
@@ -103,7 +103,7 @@ describe('a request that its caller gives up', () => {
     await comesTrue(() => socket?.destroyed === true, 'cut');
   });
 
-  it('cuts a cancelled request as soon as the server has accepted the cancellation', async () => {
+  it('a cancelled request is cut as soon as the server has accepted the cancellation', async () => {
     const { server, ask, session } = await openSession((request, response) => {
       if (request.rpc.method === 'notifications/cancelled') response.writeHead(202).end();
     });
@@ -119,8 +119,8 @@ describe('a request that its caller gives up', () => {
   });
 });
 
-describe('a stream that has given its answer', () => {
-  it('frees the connection of an answered stream after a second, and cuts the stream after a minute', async () => {
+describe('an answered stream', () => {
+  it('an answered stream frees its connection after a second, and is cut after a minute', async () => {
     let stream: ServerResponse | undefined;
     const { server, ask, lanes, clock, dropped } = await openSession((request, response) => {
       beginStream(response);
@@ -139,7 +139,7 @@ describe('a stream that has given its answer', () => {
     await comesTrue(() => socket?.destroyed === true, 'cut');
   });
 
-  it('delivers the answer of another call from an answered stream', async () => {
+  it('an answered stream delivers the answer of another call', async () => {
     const streams = new Map<unknown, ServerResponse>();
     const { ask, server } = await openSession(
       (request, response) => {
@@ -156,7 +156,7 @@ describe('a stream that has given its answer', () => {
 });
 
 describe('silence on a stream', () => {
-  it('fails a stream that is silent longer than --read-timeout, and notifies the server', async () => {
+  it('a stream that is silent longer than --read-timeout fails, and the server is notified', async () => {
     const { server, ask, clock } = await openSession(
       (request, response) => {
         if (request.rpc.method === 'tools/call') {
@@ -183,7 +183,7 @@ describe('silence on a stream', () => {
 });
 
 describe('closing a session', () => {
-  it('deletes the session once, with its id and protocol version', async () => {
+  it('a closed session is deleted once, with its id and protocol version', async () => {
     const { server, session } = await openSession((_request, response) => void response.writeHead(204).end());
     await session.close();
     await session.close();
@@ -204,7 +204,7 @@ describe('closing a session', () => {
     expect(server.requests.map(({ method, rpc }) => rpc.method ?? method)).toEqual(['initialize', 'DELETE']);
   });
 
-  it('waits at most a second for the answer to DELETE', async () => {
+  it('a closed session waits at most a second for the answer to DELETE', async () => {
     const { server, session, clock, lanes } = await openSession(() => undefined);
     const closing = session.close();
     await server.until(() => server.of('DELETE').length === 1);
@@ -217,7 +217,7 @@ describe('closing a session', () => {
 });
 
 describe('a session that is lost', () => {
-  it('posts nothing more in a lost session', async () => {
+  it('a lost session posts nothing more', async () => {
     const { server, session } = await openSession((_request, response) => void response.writeHead(202).end());
     session.markLost();
     const late = '{"jsonrpc":"2.0","id":0,"result":{}}';

@@ -16,8 +16,8 @@ function rig() {
   return { closing, reopening, attempts, join, listeners };
 }
 
-describe('an attempt', () => {
-  it('is shared by all who ask while it runs, and the next one begins when it is over', async () => {
+describe('a shared opening', () => {
+  it('a shared opening serves all callers while it runs, and the next one starts after it', async () => {
     const { attempts, join, reopening } = rig();
     const waiting = [join(), join(), join()];
     expect(attempts).toHaveLength(1);
@@ -28,7 +28,7 @@ describe('an attempt', () => {
     expect(attempts).toHaveLength(2);
   });
 
-  it('that fails, fails for all, and is not held against the next', async () => {
+  it('a shared opening that fails rejects for all callers, and has no effect on the next', async () => {
     const { attempts, join } = rig();
     const waiting = [join(), join()];
     const error = new Error('refused');
@@ -41,7 +41,7 @@ describe('an attempt', () => {
     expect(await again).toBe(1);
   });
 
-  it('that is abandoned is told so, and its end does not take the place of the one that follows', async () => {
+  it('a shared opening that is abandoned is aborted, and its end does not affect the next', async () => {
     const { attempts, join, reopening } = rig();
     const first = join();
     const reason = new Error('the client has opened one itself');
@@ -55,7 +55,7 @@ describe('an attempt', () => {
     expect(await second).toBe(2);
   });
 
-  it('ends with what it belongs to, also where that has ended before', async () => {
+  it('a shared opening ends with its owner, also if that has ended before', async () => {
     const { closing, attempts, join } = rig();
     void join();
     closing.abort(new Error('the proxy is ending'));
@@ -66,7 +66,7 @@ describe('an attempt', () => {
     expect(attempts[1]?.until.aborted).toBe(true);
   });
 
-  it('leaves no listener behind, however many there were', async () => {
+  it('a shared opening leaves no listener behind, however many there were', async () => {
     const { attempts, join, listeners } = rig();
     for (let n = 0; n < 50; n++) {
       const work = join();
@@ -78,7 +78,7 @@ describe('an attempt', () => {
   });
 });
 
-describe('a caller that waits for an attempt', () => {
+describe('a caller of a shared opening', () => {
   const refusal = () => new ProxyError('timeout', 'no session within 2 s', { sent: 'maybe' });
   const failure = (work: Promise<unknown>) => work.catch((error: unknown) => error);
 
@@ -90,7 +90,7 @@ describe('a caller that waits for an attempt', () => {
     return { ...made, clock, wait };
   }
 
-  it('ends it when it is the last to leave, so that the next caller of the same turn gets another', async () => {
+  it('a shared opening ends with its last caller, and the next caller of the same turn gets another', async () => {
     const { attempts, wait, clock } = waiting();
     const [one, two] = [new AbortController(), new AbortController()];
     const left = [failure(wait(one.signal)), failure(wait(two.signal))];
@@ -107,7 +107,7 @@ describe('a caller that waits for an attempt', () => {
     expect(clock.timers).toBe(0);
   });
 
-  it('is refused after its time, to the millisecond, and leaves the attempt to those that came later', async () => {
+  it('a caller of a shared opening is refused after its time, and later callers keep the opening', async () => {
     const { attempts, wait, clock } = waiting();
     const first = failure(wait());
     await clock.advance(1_500);
@@ -123,13 +123,16 @@ describe('a caller that waits for an attempt', () => {
   it.each([
     [true, 2],
     [false, 1],
-  ])('begins another attempt after one that hung where it may (%s): %s attempts', async (again, count) => {
-    const { attempts, wait } = waiting(again);
-    const work = failure(wait());
-    attempts[0]?.reject(refusal());
-    await new Promise(setImmediate);
-    expect(attempts).toHaveLength(count);
-    attempts[1]?.resolve(1);
-    expect(await work).toEqual(again ? 1 : refusal());
-  });
+  ])(
+    'a caller of a shared opening starts another after one that hung, if it may (%s): %s attempts',
+    async (again, count) => {
+      const { attempts, wait } = waiting(again);
+      const work = failure(wait());
+      attempts[0]?.reject(refusal());
+      await new Promise(setImmediate);
+      expect(attempts).toHaveLength(count);
+      attempts[1]?.resolve(1);
+      expect(await work).toEqual(again ? 1 : refusal());
+    },
+  );
 });

@@ -24,8 +24,8 @@ const BAD = '"x-mcp-header":""';
 const listOf = (...tools: string[]): string =>
   `{"jsonrpc":"2.0","id":-1,"result":{"n":1.0,"tools":[${tools.join(',')}],"nextCursor":""}}`;
 
-describe('tools with annotations that no client may follow', () => {
-  it('are left out, and nothing else is touched', () => {
+describe('tools with invalid annotations', () => {
+  it('tools with invalid annotations are left out, and nothing else changes', () => {
     const { invalid, seen } = makeInvalidTools();
     const good = tool('good', '"x-mcp-header":"A"');
     const reply = invalid.removeFrom(
@@ -44,14 +44,14 @@ describe('tools with annotations that no client may follow', () => {
     ]);
   });
 
-  it('are found however the annotation is spelled', () => {
+  it('tools with invalid annotations are found however the annotation is spelled', () => {
     const { invalid } = makeInvalidTools();
     expect(textOf(invalid.removeFrom(answer(listOf(tool('bad', '"x-mcp-h\\u0065ader":""'))), ''))).toBe(
       listOf(),
     );
   });
 
-  it('are told of once for each profile, name and fault', () => {
+  it('tools with invalid annotations are logged once for each profile, name and defect', () => {
     const { invalid, seen } = makeInvalidTools();
     for (const profile of ['one', 'two', 'one']) {
       invalid.removeFrom(answer(listOf(tool('bad', BAD), tool('bad', '"x-mcp-header":7'))), profile);
@@ -59,7 +59,7 @@ describe('tools with annotations that no client may follow', () => {
     expect(seen).toHaveLength(4);
   });
 
-  it('are told of no more than a person can read', () => {
+  it('tools with invalid annotations are logged only up to a readable number', () => {
     const { invalid, seen } = makeInvalidTools();
     const many = Array.from({ length: 1_200 }, (_, at) => tool(`bad${at}`, BAD));
     expect(textOf(invalid.removeFrom(answer(listOf(...many)), ''))).toBe(listOf());
@@ -71,7 +71,7 @@ describe('tools with annotations that no client may follow', () => {
     ['a list without annotations', listOf('{"name":"a"}')],
     ['an error', '{"jsonrpc":"2.0","id":0,"error":{"code":-32603,"message":"x-mcp-header"}}'],
     ['a result that is no list', '{"jsonrpc":"2.0","id":"","result":{"tools":{"x-mcp-header":""}}}'],
-  ])('are none in %s, which stays what it is', (_what, text) => {
+  ])('no tool with invalid annotations is found in %s, which stays unchanged', (_what, text) => {
     const { invalid } = makeInvalidTools();
     const reply = answer(text);
     expect(invalid.removeFrom(reply, '')).toBe(reply);

@@ -16,26 +16,29 @@ const REGION_TOOL = {
   inputSchema: { type: 'object', properties: { region: { type: 'string', 'x-mcp-header': 'Region' } } },
 };
 const MISMATCH = { code: -32020, message: 'Mcp-Param-Region is missing', data: { x: 1.0 } };
-describe('a message that claims a revision without sessions', () => {
-  it.each([0, '', -1, '1'])('is posted as it is, with headers from nothing but itself: %j', async (id) => {
-    const { server, ask } = await startStateless(answerEmpty);
-    const { reply, call } = ask('resources/read', { uri: 'file:///größe', n: 1 }, id);
-    expect(textOf(await reply)).toBe(`{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":{}}`);
-    const [posted] = server.requests;
-    expect(server.requests).toHaveLength(1);
-    expect(posted?.text).toBe(call.message.text);
-    expect(posted?.headers).toMatchObject({
-      accept: 'application/json, text/event-stream',
-      'content-type': 'application/json',
-    });
-    expect(derivedHeaders(posted?.headers ?? {})).toEqual({
-      'mcp-protocol-version': REVISION,
-      'mcp-method': 'resources/read',
-      'mcp-name': '=?base64?ZmlsZTovLy9ncsO2w59l?=',
-    });
-  });
+describe('a stateless message', () => {
+  it.each([0, '', -1, '1'])(
+    'a stateless message is posted unchanged, with headers only from itself: %j',
+    async (id) => {
+      const { server, ask } = await startStateless(answerEmpty);
+      const { reply, call } = ask('resources/read', { uri: 'file:///größe', n: 1 }, id);
+      expect(textOf(await reply)).toBe(`{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":{}}`);
+      const [posted] = server.requests;
+      expect(server.requests).toHaveLength(1);
+      expect(posted?.text).toBe(call.message.text);
+      expect(posted?.headers).toMatchObject({
+        accept: 'application/json, text/event-stream',
+        'content-type': 'application/json',
+      });
+      expect(derivedHeaders(posted?.headers ?? {})).toEqual({
+        'mcp-protocol-version': REVISION,
+        'mcp-method': 'resources/read',
+        'mcp-name': '=?base64?ZmlsZTovLy9ncsO2w59l?=',
+      });
+    },
+  );
 
-  it('stores and sends no session id, and resumes nothing, whatever the server offers', async () => {
+  it('a stateless message stores and sends no session id, and is never resumed', async () => {
     const { server, ask } = await startStateless((request, response) => {
       response.setHeader('mcp-session-id', 'unasked');
       if (request.rpc.method === 'tools/list') return answerEmpty(request, response);
@@ -54,7 +57,7 @@ describe('a message that claims a revision without sessions', () => {
     ]);
   });
 
-  it('has its notifications brought in order, and what else comes on its stream', async () => {
+  it('a stateless message emits the notifications and other messages of its stream in order', async () => {
     const { ask, emitted, dropped } = await startStateless(({ rpc }, response) => {
       const events = new EventWriter(response);
       events.send('{"jsonrpc":"2.0","method":"notifications/progress","params":{"progress":1.0}}');
@@ -76,7 +79,7 @@ describe('a message that claims a revision without sessions', () => {
   it.each([
     ['a stream that ends', (events: EventWriter) => events.end()],
     ['a stream that breaks', (events: EventWriter) => events.destroy()],
-  ])('is never sent again after %s without the answer', async (_what, end) => {
+  ])('a stateless message is never re-sent after %s without the answer', async (_what, end) => {
     const { server, ask, clock } = await startStateless((_request, response) => {
       const events = new EventWriter(response);
       events.send('{"jsonrpc":"2.0","method":"notifications/message"}', 'event-1');
@@ -97,17 +100,20 @@ describe('a message that claims a revision without sessions', () => {
     [404, -32601, '{}'],
     [500, -32603, '{}'],
     [200, -32603, '{}'],
-  ])('gets the JSON-RPC error of any status, byte for byte: %s with %s', async (status, code, data) => {
-    const error = `{"code":${code},"message":"Größe 1.0","data":${data}}`;
-    const { ask } = await startStateless(({ rpc }, response) => {
-      sendJson(response, status, `{"error":${error},"id":${JSON.stringify(rpc.id)},"jsonrpc":"2.0"}`);
-    });
-    const reply = await ask('prompts/list', {}, '').reply;
-    expect(textOf(reply)).toBe(`{"error":${error},"id":"","jsonrpc":"2.0"}`);
-    expect(reply).toMatchObject({ http: { status } });
-  });
+  ])(
+    'a stateless message gets the JSON-RPC error of any status, byte for byte: %s with %s',
+    async (status, code, data) => {
+      const error = `{"code":${code},"message":"Größe 1.0","data":${data}}`;
+      const { ask } = await startStateless(({ rpc }, response) => {
+        sendJson(response, status, `{"error":${error},"id":${JSON.stringify(rpc.id)},"jsonrpc":"2.0"}`);
+      });
+      const reply = await ask('prompts/list', {}, '').reply;
+      expect(textOf(reply)).toBe(`{"error":${error},"id":"","jsonrpc":"2.0"}`);
+      expect(reply).toMatchObject({ http: { status } });
+    },
+  );
 
-  it('gets its own id where an error names none', async () => {
+  it('a stateless message gets its own id if an error has none', async () => {
     const { ask } = await startStateless((_request, response) => {
       sendJson(
         response,
@@ -120,7 +126,7 @@ describe('a message that claims a revision without sessions', () => {
     );
   });
 
-  it('that meets a 404 without a word has not lost a session: there is none', async () => {
+  it('a stateless message that gets an empty 404 has not lost a session, because it has none', async () => {
     const { ask } = await startStateless((_request, response) => void response.writeHead(404).end());
     await expect(ask('tools/list').reply).rejects.toMatchObject({
       reason: 'http-status',
@@ -129,7 +135,7 @@ describe('a message that claims a revision without sessions', () => {
   });
 
   it.each(['a\r\nx-evil: 1', 'größe', ''])(
-    'is refused where its method is %j: no header can say it',
+    'a stateless message with the method %j is refused, because no header can hold it',
     async (method) => {
       const { server, ask, send } = await startStateless(answerEmpty);
       await expect(ask(method).reply).rejects.toMatchObject({ code: -32600, sent: 'no' });
@@ -138,7 +144,7 @@ describe('a message that claims a revision without sessions', () => {
     },
   );
 
-  it('is posted with the revision and method that it names where it is a notification', async () => {
+  it('a stateless notification is posted with its own revision and method', async () => {
     const { server, send } = await startStateless((_request, response) => void response.writeHead(202).end());
     const { reply, call } = send(claiming('notifications/anything'));
     expect(await reply).toMatchObject({ kind: 'accepted' });
@@ -149,7 +155,7 @@ describe('a message that claims a revision without sessions', () => {
     });
   });
 
-  it('may be asked something on its stream, though no revision knows that: the answer goes back as it claimed', async () => {
+  it('a server request on a stateless stream is passed on, and its answer goes back under that revision', async () => {
     const { server, upstream } = await startStateless(({ rpc }, response) => {
       if (rpc.method === undefined) return void response.writeHead(202).end();
       new EventWriter(response).send({ jsonrpc: '2.0', id: 0, method: 'elicitation/create' });
@@ -171,7 +177,7 @@ describe('a message that claims a revision without sessions', () => {
     await origin.gone;
   });
 
-  it('leaves no session, no exchange and no timer behind', async () => {
+  it('a stateless message leaves no session, no exchange and no timer behind', async () => {
     const { server, ask, clock, upstream } = await startStateless(answerEmpty);
     await Promise.all([0, 1, 2].map((id) => ask('tools/list', {}, id).reply));
     await upstream.close();
@@ -180,8 +186,8 @@ describe('a message that claims a revision without sessions', () => {
   });
 });
 
-describe('a request without a session that its caller gives up', () => {
-  it('while it runs has its stream closed at once, and nothing is posted', async () => {
+describe('an abandoned stateless request', () => {
+  it('a stateless request abandoned while it runs has its stream closed, and nothing is posted', async () => {
     const { server, ask, lanes, emitted } = await startStateless((_request, response) => {
       new EventWriter(response).send('{"jsonrpc":"2.0","method":"notifications/progress"}');
     });
@@ -195,7 +201,7 @@ describe('a request without a session that its caller gives up', () => {
     expect(server.requests).toHaveLength(1);
   });
 
-  it('brings nothing more of what was read already', async () => {
+  it('a stateless request that is abandoned emits nothing that was read already', async () => {
     const reads = makeGate();
     const { ask, emitted } = await startStateless(
       ({ rpc }, response) => {
@@ -214,7 +220,7 @@ describe('a request without a session that its caller gives up', () => {
     expect(emitted).toHaveLength(1);
   });
 
-  it('before it has a connection, or a signature, is never sent', async () => {
+  it('a stateless request abandoned before it has a connection or a signature is never sent', async () => {
     const keys = new ScriptedKeys();
     const [asked, hand] = [makeGate(), makeGate()];
     let times = 0;
@@ -245,7 +251,7 @@ describe('a request without a session that its caller gives up', () => {
     expect(server.requests.map(({ rpc }) => rpc.method)).toEqual(['prompts/list', 'tools/list']);
   });
 
-  it('to --read-timeout has its stream closed, which tells the server all', async () => {
+  it('a stateless request that --read-timeout ends has its stream closed, which notifies the server', async () => {
     const { server, ask, clock } = await startStateless(
       (_request, response) => void new EventWriter(response),
       { readTimeoutMs: 5_000 },
@@ -259,7 +265,7 @@ describe('a request without a session that its caller gives up', () => {
   });
 });
 
-describe('a call whose tool wants arguments in headers', () => {
+describe('a stateless call with arguments in headers', () => {
   /** Knows the tool, and refuses calls whose header does not say what the body says. */
   const demanding = (tools: readonly unknown[] = [REGION_TOOL]) =>
     startStateless(({ rpc, headers }, response) => {
@@ -275,7 +281,7 @@ describe('a call whose tool wants arguments in headers', () => {
   const methods = ({ requests }: { requests: readonly { rpc: { method?: unknown } }[] }) =>
     requests.map(({ rpc }) => rpc.method);
 
-  it('carries them once a list has named it', async () => {
+  it('a stateless call has parameter headers once a list has named them', async () => {
     const { server, ask } = await demanding();
     await ask('tools/list').reply;
     expect(textOf(await ask('tools/call', params, -1).reply)).toContain('"result"');
@@ -288,7 +294,7 @@ describe('a call whose tool wants arguments in headers', () => {
     expect(methods(server)).toEqual(['tools/list', 'tools/call']);
   });
 
-  it('goes out without them where none is known, and once more when the list was read for it', async () => {
+  it('a stateless call without known headers is sent once more after the list was read', async () => {
     const { server, ask, emitted } = await demanding();
     expect(textOf(await ask('tools/call', params, '').reply)).toContain('"id":"","result"');
     expect(methods(server)).toEqual(['tools/call', 'tools/list', 'tools/call']);
@@ -302,7 +308,7 @@ describe('a call whose tool wants arguments in headers', () => {
     expect(methods(server).slice(3)).toEqual(['tools/call']);
   });
 
-  it('goes out once more where what was known of it is of yesterday', async () => {
+  it('a stateless call with outdated headers is sent once more', async () => {
     const { server, ask, tools } = await demanding();
     const old = {
       ...REGION_TOOL,
@@ -316,7 +322,7 @@ describe('a call whose tool wants arguments in headers', () => {
     ]);
   });
 
-  it('gets the mismatch as it is where the list asks for no other headers', async () => {
+  it('a header mismatch is returned if the list asks for no other headers', async () => {
     const { server, ask } = await demanding([{ name: 'query', inputSchema: {} }]);
     expect(textOf(await ask('tools/call', params, 0).reply)).toBe(
       `{"jsonrpc":"2.0","id":0,"error":${JSON.stringify(MISMATCH)}}`,
@@ -324,7 +330,7 @@ describe('a call whose tool wants arguments in headers', () => {
     expect(methods(server)).toEqual(['tools/call', 'tools/list']);
   });
 
-  it('gets the mismatch as it is where the second attempt meets one, too', async () => {
+  it('a header mismatch is returned if the second attempt gets one too', async () => {
     const { server, ask } = await startStateless(({ rpc }, response) => {
       const outcome =
         rpc.method === 'tools/list' ? { result: { tools: [REGION_TOOL] } } : { error: MISMATCH };
@@ -337,7 +343,7 @@ describe('a call whose tool wants arguments in headers', () => {
   it.each([
     ['fails', 503],
     ['is refused', 404],
-  ])('gets the mismatch as it is where the list %s', async (_how, status) => {
+  ])('a header mismatch is returned if the list %s', async (_how, status) => {
     const { server, ask } = await startStateless(({ rpc }, response) => {
       if (rpc.method === 'tools/list') return void response.writeHead(status).end();
       sendJson(response, 400, { jsonrpc: '2.0', id: rpc.id, error: MISMATCH });
@@ -346,7 +352,7 @@ describe('a call whose tool wants arguments in headers', () => {
     expect(methods(server)).toEqual(['tools/call', 'tools/list']);
   });
 
-  it('reads the list once for all calls that miss it at one time', async () => {
+  it('a header mismatch of concurrent calls reads the list once', async () => {
     const { server, ask } = await demanding();
     const ids = Array.from({ length: 8 }, (_, at) => at);
     const replies = await Promise.all(ids.map((id) => ask('tools/call', params, id).reply));
@@ -355,7 +361,7 @@ describe('a call whose tool wants arguments in headers', () => {
     expect(server.of('tools/call').length).toBeLessThanOrEqual(16);
   });
 
-  it('that is cancelled while the list is read is not sent again', async () => {
+  it('a header mismatch of a call that is cancelled while the list is read is not re-sent', async () => {
     const { server, ask } = await startStateless(({ rpc }, response) => {
       if (rpc.method === 'tools/call')
         sendJson(response, 400, { jsonrpc: '2.0', id: rpc.id, error: MISMATCH });
@@ -367,7 +373,7 @@ describe('a call whose tool wants arguments in headers', () => {
     expect(server.of('tools/call')).toHaveLength(1);
   });
 
-  it('is not sent again after a mismatch for another method', async () => {
+  it('a header mismatch of another method is not re-sent', async () => {
     const { server, ask } = await startStateless(({ rpc }, response) => {
       sendJson(response, 400, { jsonrpc: '2.0', id: rpc.id, error: MISMATCH });
     });
@@ -377,7 +383,7 @@ describe('a call whose tool wants arguments in headers', () => {
 });
 
 describe('both eras on one pipe', () => {
-  it('go side by side: neither knows of the other', async () => {
+  it('the eras are independent on one pipe', async () => {
     const { server, ask, send } = await startStateless((request, response) => {
       const { rpc } = request;
       if (rpc.method === 'initialize') {
@@ -414,7 +420,7 @@ describe('both eras on one pipe', () => {
     expect(facts).toContainEqual(['notifications/roots/list_changed', undefined, session]);
   });
 
-  it('a 404 for one that has no session does not cost the other its own', async () => {
+  it('a 404 for a stateless message does not end the session on the same pipe', async () => {
     const { server, ask, send } = await startStateless((request, response) => {
       const { rpc, headers } = request;
       if (rpc.method === 'initialize') response.setHeader('mcp-session-id', 'the-session');

@@ -44,55 +44,61 @@ async function startSubscription(id: Id, opening: Opening | number[], options: S
   return { ...rig, streams, reply, cancel, texts, opened, openedAgain, heard };
 }
 
-describe('a subscription that is throttled when it is opened again', () => {
+describe('a throttled subscription', () => {
   it.each([
     [400, { 'x-amzn-errortype': 'ThrottlingException' }, '{"message":"slow down"}'],
     [409, { 'x-amzn-errortype': 'RetryableConflictException' }, '{"message":"busy"}'],
     [403, {}, '{"__type":"com.amazon#ThrottlingException","message":"slow down"}'],
     [200, { 'content-type': 'application/json' }, '{"__type":"ThrottlingException","message":"slow down"}'],
-  ])('is tried again, whatever the status: %i %j', async (status, headers, body) => {
-    const streams: EventWriter[] = [];
-    const rig = await startStateless((_request, response) => {
-      if (rig.server.requests.length === 2) return void response.writeHead(status, headers).end(body);
-      const events = new EventWriter(response);
-      events.send(ackOf(0));
-      streams.push(events);
-    });
-    const { cancel } = rig.ask('subscriptions/listen', { notifications: FILTER }, 0);
-    await comesTrue(() => rig.emitted.length === 1, 'it is acknowledged');
-    streams[0]?.end();
-    for (const deadline = Date.now() + 10_000; streams.length < 2; ) {
-      if (Date.now() > deadline) throw new Error(`${rig.server.requests.length} requests came`);
-      await rig.clock.advance(1_000);
-    }
-    expect(rig.server.requests).toHaveLength(3);
-    cancel(new Error('over'));
-  });
+  ])(
+    'a subscription that is throttled when it reopens is retried, whatever the status: %i %j',
+    async (status, headers, body) => {
+      const streams: EventWriter[] = [];
+      const rig = await startStateless((_request, response) => {
+        if (rig.server.requests.length === 2) return void response.writeHead(status, headers).end(body);
+        const events = new EventWriter(response);
+        events.send(ackOf(0));
+        streams.push(events);
+      });
+      const { cancel } = rig.ask('subscriptions/listen', { notifications: FILTER }, 0);
+      await comesTrue(() => rig.emitted.length === 1, 'it is acknowledged');
+      streams[0]?.end();
+      for (const deadline = Date.now() + 10_000; streams.length < 2; ) {
+        if (Date.now() > deadline) throw new Error(`${rig.server.requests.length} requests came`);
+        await rig.clock.advance(1_000);
+      }
+      expect(rig.server.requests).toHaveLength(3);
+      cancel(new Error('over'));
+    },
+  );
 });
 
 describe('a subscription', () => {
-  it.each([0, '', -1, 'listen:0'])('brings everything in order, under its id %j', async (id) => {
-    const { reply, texts, server, heard, streams } = await startSubscription(id, (events) => {
-      events.send(ackOf(id));
-      events.raw(': keep-alive\n\n');
-      events.send(tagged('notifications/tools/list_changed', id));
-    });
-    await heard(2);
-    streams[0]?.send(tagged('vendor/changed', id, { n: 1 }));
-    streams[0]?.send({ jsonrpc: '2.0', id, result: { resultType: 'complete' } });
-    streams[0]?.end();
-    expect(textOf(await reply)).toBe(
-      JSON.stringify({ jsonrpc: '2.0', id, result: { resultType: 'complete' } }),
-    );
-    expect(texts()).toEqual([
-      ackOf(id),
-      tagged('notifications/tools/list_changed', id),
-      tagged('vendor/changed', id, { n: 1 }),
-    ]);
-    expect(server.requests).toHaveLength(1);
-  });
+  it.each([0, '', -1, 'listen:0'])(
+    'a subscription emits everything in order, under its id %j',
+    async (id) => {
+      const { reply, texts, server, heard, streams } = await startSubscription(id, (events) => {
+        events.send(ackOf(id));
+        events.raw(': keep-alive\n\n');
+        events.send(tagged('notifications/tools/list_changed', id));
+      });
+      await heard(2);
+      streams[0]?.send(tagged('vendor/changed', id, { n: 1 }));
+      streams[0]?.send({ jsonrpc: '2.0', id, result: { resultType: 'complete' } });
+      streams[0]?.end();
+      expect(textOf(await reply)).toBe(
+        JSON.stringify({ jsonrpc: '2.0', id, result: { resultType: 'complete' } }),
+      );
+      expect(texts()).toEqual([
+        ackOf(id),
+        tagged('notifications/tools/list_changed', id),
+        tagged('vendor/changed', id, { n: 1 }),
+      ]);
+      expect(server.requests).toHaveLength(1);
+    },
+  );
 
-  it('stands outside --max-connections, as often as there are any', async () => {
+  it('a subscription needs no connection of --max-connections, whatever their number', async () => {
     const { ask, server, lanes } = await startStateless(
       ({ rpc }, response) => {
         if (rpc.method !== 'subscriptions/listen')
@@ -110,7 +116,7 @@ describe('a subscription', () => {
     for (const { cancel } of listening) cancel();
   });
 
-  it('has no limit on silence', async () => {
+  it('a subscription has no limit on silence', async () => {
     const { clock, reply, heard, server } = await startSubscription(0, (events) => events.send(ackOf(0)), {
       readTimeoutMs: 1_000,
     });
@@ -121,20 +127,23 @@ describe('a subscription', () => {
     expect(clock.timers).toBe(0);
   });
 
-  it.each([0, '', 'listen:0'])('%j that its client cancels is closed, and nothing is posted', async (id) => {
-    const { reply, cancel, heard, server, clock } = await startSubscription(id, (events) =>
-      events.send(ackOf(id)),
-    );
-    await heard(1);
-    cancel();
-    await expect(reply).rejects.toThrow('cancelled');
-    await comesTrue(() => server.requests[0]?.socket.destroyed === true, 'closed');
-    await clock.advance(600_000);
-    expect(server.requests).toHaveLength(1);
-    expect(clock.timers).toBe(0);
-  });
+  it.each([0, '', 'listen:0'])(
+    'the subscription %j that its client cancels is closed, and nothing is posted',
+    async (id) => {
+      const { reply, cancel, heard, server, clock } = await startSubscription(id, (events) =>
+        events.send(ackOf(id)),
+      );
+      await heard(1);
+      cancel();
+      await expect(reply).rejects.toThrow('cancelled');
+      await comesTrue(() => server.requests[0]?.socket.destroyed === true, 'closed');
+      await clock.advance(600_000);
+      expect(server.requests).toHaveLength(1);
+      expect(clock.timers).toBe(0);
+    },
+  );
 
-  it('slows its server down where its client does not read', async () => {
+  it('a subscription slows its server down if its client does not read', async () => {
     const reads = makeGate();
     const { streams, server, heard, reply } = await startSubscription(0, (events) => events.send(ackOf(0)), {
       taken: () => reads.opened,
@@ -157,34 +166,37 @@ describe('a subscription whose stream breaks', () => {
   it.each([
     ['ends', (events: EventWriter | undefined) => events?.end()],
     ['is cut', (events: EventWriter | undefined) => events?.destroy()],
-  ])('%s is asked for again, and tells once of what may have changed', async (_how, end) => {
-    const id = 7;
-    const { streams, texts, heard, openedAgain, server, opened, reply, seen } = await startSubscription(
-      id,
-      (events) => events.send(ackOf(id)),
-    );
-    await heard(1);
-    end(streams[0]);
-    await openedAgain(2);
-    await heard(4);
-    expect(texts().slice(1)).toEqual([
-      tagged('notifications/tools/list_changed', id),
-      tagged('notifications/resources/updated', id, { uri: 'file:///a' }),
-      tagged('notifications/resources/updated', id, { uri: 'file:///ü "b"' }),
-    ]);
-    // And goes on as before.
-    streams[1]?.send(tagged('notifications/tools/list_changed', id));
-    await heard(5);
-    streams[1]?.send({ jsonrpc: '2.0', id, result: {} });
-    streams[1]?.end();
-    expect(textOf(await reply)).toContain('"result":{}');
-    await opened(2);
-    expect(server.requests.map(({ text }) => text)[1]).toBe(server.requests[0]?.text);
-    expect(server.requests[1]?.headers).not.toHaveProperty('last-event-id');
-    expect(seen.filter(({ type }) => type === 'stream.resumed' || type === 'stream.ended')).toHaveLength(2);
-  });
+  ])(
+    'a subscription whose stream %s is reopened, and emits once what may have changed',
+    async (_how, end) => {
+      const id = 7;
+      const { streams, texts, heard, openedAgain, server, opened, reply, seen } = await startSubscription(
+        id,
+        (events) => events.send(ackOf(id)),
+      );
+      await heard(1);
+      end(streams[0]);
+      await openedAgain(2);
+      await heard(4);
+      expect(texts().slice(1)).toEqual([
+        tagged('notifications/tools/list_changed', id),
+        tagged('notifications/resources/updated', id, { uri: 'file:///a' }),
+        tagged('notifications/resources/updated', id, { uri: 'file:///ü "b"' }),
+      ]);
+      // And goes on as before.
+      streams[1]?.send(tagged('notifications/tools/list_changed', id));
+      await heard(5);
+      streams[1]?.send({ jsonrpc: '2.0', id, result: {} });
+      streams[1]?.end();
+      expect(textOf(await reply)).toContain('"result":{}');
+      await opened(2);
+      expect(server.requests.map(({ text }) => text)[1]).toBe(server.requests[0]?.text);
+      expect(server.requests[1]?.headers).not.toHaveProperty('last-event-id');
+      expect(seen.filter(({ type }) => type === 'stream.resumed' || type === 'stream.ended')).toHaveLength(2);
+    },
+  );
 
-  it('spells the id as its client did', async () => {
+  it('a subscription that is reopened spells the id as its client did', async () => {
     const { streams, heard, openedAgain, emitted, send } = await startSubscription('other', (events, at) =>
       at === 0 ? events.send(ackOf('other')) : undefined,
     );
@@ -199,7 +211,7 @@ describe('a subscription whose stream breaks', () => {
     );
   });
 
-  it('forgets what was known of the tools', async () => {
+  it('a subscription that breaks invalidates the tool catalog', async () => {
     const { streams, heard, openedAgain, tools } = await startSubscription(0, (events) =>
       events.send(ackOf(0)),
     );
@@ -211,7 +223,7 @@ describe('a subscription whose stream breaks', () => {
     expect(tools.definitionOf('tool')).toBeUndefined();
   });
 
-  it('rides out refusals that pass, and says how long it waits between two', async () => {
+  it('a subscription survives temporary refusals, and reports its waits', async () => {
     const { streams, heard, openedAgain, texts } = await startSubscription(0, [200, 503, 429, 500, 502, 200]);
     await heard(1);
     streams[0]?.destroy();
@@ -220,16 +232,19 @@ describe('a subscription whose stream breaks', () => {
     expect(texts()).toHaveLength(4);
   });
 
-  it.each([400, 401, 403, 404, 410])('is given up at once where it is refused with %s', async (status) => {
-    const { streams, heard, openedAgain, reply, server } = await startSubscription('', [200, status]);
-    await heard(1);
-    streams[0]?.destroy();
-    await openedAgain(2);
-    await expect(reply).rejects.toMatchObject({ reason: 'subscription-lost', code: -31025, sent: 'maybe' });
-    expect(server.requests).toHaveLength(2);
-  });
+  it.each([400, 401, 403, 404, 410])(
+    'a subscription ends at once if it is refused with %s',
+    async (status) => {
+      const { streams, heard, openedAgain, reply, server } = await startSubscription('', [200, status]);
+      await heard(1);
+      streams[0]?.destroy();
+      await openedAgain(2);
+      await expect(reply).rejects.toMatchObject({ reason: 'subscription-lost', code: -31025, sent: 'maybe' });
+      expect(server.requests).toHaveLength(2);
+    },
+  );
 
-  it('is given up after too many tries', async () => {
+  it('a subscription ends after too many tries', async () => {
     const { streams, heard, openedAgain, reply, clock, server } = await startSubscription(0, [
       200,
       ...Array.from({ length: 20 }, () => 503),
@@ -249,7 +264,7 @@ describe('a subscription whose stream breaks', () => {
     expect(clock.timers).toBe(0);
   });
 
-  it('gets the answer that the server gives to the second request', async () => {
+  it('a subscription returns the answer that the server gives to the second request', async () => {
     const { streams, heard, openedAgain, reply } = await startSubscription(0, (events, at) => {
       if (at === 0) events.send(ackOf(0));
       else
@@ -265,7 +280,7 @@ describe('a subscription whose stream breaks', () => {
     );
   });
 
-  it('is given up where the server would tell of less than before', async () => {
+  it('a subscription ends if the server would announce less than before', async () => {
     const { streams, heard, openedAgain, reply, texts } = await startSubscription(0, (events, at) =>
       events.send(ackOf(0, at === 0 ? FILTER : { ...FILTER, resourceSubscriptions: ['file:///a'] })),
     );
@@ -276,7 +291,7 @@ describe('a subscription whose stream breaks', () => {
     expect(texts()).toHaveLength(1);
   });
 
-  it('waits longer and longer where the streams are short, and never gives up on them', async () => {
+  it('a subscription waits longer each time if its streams are short, and never ends for that', async () => {
     const { server, clock, heard, reply } = await startSubscription(0, (events) => {
       events.send(ackOf(0));
       events.end();
@@ -293,7 +308,7 @@ describe('a subscription whose stream breaks', () => {
     expect(await settled(reply)).toBe(false);
   });
 
-  it('is left alone once its client has cancelled it', async () => {
+  it('a subscription is not reopened once its client has cancelled it', async () => {
     const { streams, heard, reply, cancel, clock, server } = await startSubscription(0, (events) =>
       events.send(ackOf(0)),
     );
@@ -308,7 +323,7 @@ describe('a subscription whose stream breaks', () => {
 });
 
 describe('a subscription that was never acknowledged', () => {
-  it('is asked for again where its stream breaks, and then acknowledged', async () => {
+  it('a subscription without an acknowledgement is reopened if its stream breaks', async () => {
     const { openedAgain, heard, texts } = await startSubscription(0, (events, at) => {
       if (at === 0) events.end();
       else events.send(ackOf(0));
@@ -318,16 +333,19 @@ describe('a subscription that was never acknowledged', () => {
     expect(texts()).toEqual([ackOf(0)]);
   });
 
-  it('gets an error after a few streams without a word', async () => {
+  it('a subscription without an acknowledgement ends after a few empty streams', async () => {
     const { openedAgain, reply, server } = await startSubscription(0, (events) => events.end());
     await openedAgain(3);
     await expect(reply).rejects.toMatchObject({ reason: 'connection-lost' });
     expect(server.requests).toHaveLength(3);
   });
 
-  it.each([400, 404, 429, 500])('gets the error of a request that is refused with %s', async (status) => {
-    const { reply, server } = await startSubscription(0, [status]);
-    await expect(reply).rejects.toMatchObject({ reason: 'http-status', details: { httpStatus: status } });
-    expect(server.requests).toHaveLength(1);
-  });
+  it.each([400, 404, 429, 500])(
+    'a subscription without an acknowledgement returns the error of a request refused with %s',
+    async (status) => {
+      const { reply, server } = await startSubscription(0, [status]);
+      await expect(reply).rejects.toMatchObject({ reason: 'http-status', details: { httpStatus: status } });
+      expect(server.requests).toHaveLength(1);
+    },
+  );
 });

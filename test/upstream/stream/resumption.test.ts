@@ -59,7 +59,7 @@ async function passing(clock: FakeClock, work: Promise<unknown>, mostMs = 600_00
 }
 
 describe('a stream that ended before its answer', () => {
-  it('is asked for from its last event on, when the server wants that, beside the connections of requests', async () => {
+  it('a stream that ended early is resumed after its last event, beside the connections of requests', async () => {
     const { server, clock, lanes, resumption, next, resumed } = await rig(stream);
     Object.assign(resumption.position, { lastEventId: '0', retryMs: 2_000 });
     const opened = next();
@@ -71,7 +71,7 @@ describe('a stream that ended before its answer', () => {
     expect([lanes.stream.active, lanes.request.active, resumed()]).toEqual([1, 0, 1]);
   });
 
-  it('without an event id is over: the error is what cut it, or says that it ended', async () => {
+  it('a stream that ended early without an event id is an error', async () => {
     const { server, next } = await rig(stream);
     const reset = new Error('reset');
     await expect(next({ cause: reset })).rejects.toBe(reset);
@@ -79,7 +79,7 @@ describe('a stream that ended before its answer', () => {
     expect(server.requests).toHaveLength(0);
   });
 
-  it('is asked for again through passing failures of the server, and not after a refusal', async () => {
+  it('a stream that ended early is resumed through temporary failures, and not after a refusal', async () => {
     const { server, clock, resumption, next } = await rig(status(503), status(500), status(404));
     resumption.position.lastEventId = 'e1';
     const opened = next();
@@ -96,7 +96,7 @@ describe('a stream that ended before its answer', () => {
     [503, '3', 3_000],
     [429, '3600', 20_000],
   ])(
-    'is asked for again after HTTP %i with Retry-After %s, not before %i ms',
+    'a stream that ended early is resumed after HTTP %i with Retry-After %s, not before %i ms',
     async (code, retryAfter, ms) => {
       const { server, clock, resumption, next } = await rig(
         (response) => void response.writeHead(code, { 'retry-after': retryAfter }).end(),
@@ -114,7 +114,7 @@ describe('a stream that ended before its answer', () => {
     },
   );
 
-  it('is given up where no try of nine opens it', async () => {
+  it('a stream that ended early is an error if nine tries do not open it', async () => {
     const { server, clock, resumption, next } = await rig(status(502));
     resumption.position.lastEventId = 'e1';
     const opened = next();
@@ -123,7 +123,7 @@ describe('a stream that ended before its answer', () => {
     expect(server.requests).toHaveLength(9);
   });
 
-  it('is given up where it comes back nine times and brings nothing new', async () => {
+  it('a stream that ended early is an error if nine resumptions bring nothing new', async () => {
     const { clock, resumption, next } = await rig(stream);
     resumption.position.lastEventId = 'e1';
     const cut = new Error('reset');
@@ -135,7 +135,7 @@ describe('a stream that ended before its answer', () => {
     await expect(next({ cause: cut })).rejects.toBe(cut);
   });
 
-  it('is polled as often as the server closes it in order and says when to come again', async () => {
+  it('a stream that the server closes with a retry time is polled without a limit', async () => {
     const { server, clock, resumption, next } = await rig(stream);
     Object.assign(resumption.position, { lastEventId: '', retryMs: 100 });
     for (let piece = 0; piece < 30; piece++) {
@@ -146,7 +146,7 @@ describe('a stream that ended before its answer', () => {
     expect(server.requests).toHaveLength(30);
   });
 
-  it('is not asked for after its caller has left', async () => {
+  it('a stream that ended early is not resumed after its caller has left', async () => {
     const { server, clock, controller, resumption, next } = await rig(stream);
     Object.assign(resumption.position, { lastEventId: 'e1', retryMs: 1_000 });
     const opened = next();

@@ -18,8 +18,8 @@ function rig({ awaited = true } = {}) {
   return { clock, response, silences, state, read };
 }
 
-describe('a watch over an answer', () => {
-  it('tells of silence as long as the limit, with the limit, and that the call may have run', async () => {
+describe('the silence watch', () => {
+  it('the silence watch reports silence as long as the limit, and that the call may have run', async () => {
     const { clock, response, silences } = rig();
     await clock.advance(4_999);
     response.push(Buffer.from(':'));
@@ -35,7 +35,7 @@ describe('a watch over an answer', () => {
     });
   });
 
-  it('ends with the answer, and leaves no timer and nobody listening', async () => {
+  it('the silence watch ends with the answer, and leaves neither timer nor listener', async () => {
     const { clock, response, silences, read } = rig();
     response.push(Buffer.from('x'));
     response.end();
@@ -46,14 +46,14 @@ describe('a watch over an answer', () => {
     expect(silences).toEqual([]);
   });
 
-  it('ends with an answer that breaks, too', async () => {
+  it('the silence watch ends with an answer that breaks off', async () => {
     const { clock, response, read } = rig();
     response.fail(new Error('reset'));
     await expect(read).rejects.toThrow('reset');
     expect(clock.timers).toBe(0);
   });
 
-  it('does not look at a stream on which nobody waits any more', async () => {
+  it('the silence watch ignores a stream without waiting callers', async () => {
     const { clock, response, silences, state } = rig();
     state.awaited = false;
     response.push(Buffer.from(':'));
@@ -61,7 +61,7 @@ describe('a watch over an answer', () => {
     expect(silences).toEqual([]);
   });
 
-  it('does not blame the server while the client has not taken what came', async () => {
+  it('the silence watch ignores the time in which the client does not accept what arrived', async () => {
     const clock = new FakeClock();
     const response = new Incoming(200, {}, { pause: () => undefined, resume: () => undefined });
     const silences: ProxyError[] = [];

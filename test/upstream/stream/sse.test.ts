@@ -51,7 +51,7 @@ const STREAMS: [what: string, text: string, events: ReadEvent[], retries?: numbe
     'id: 7\ndata: a\n\ndata: b\n\n',
     [event('a', '7'), event('b')],
   ],
-  ['an id with a NUL, which is none', 'id: a\0b\ndata: a\n\n', [event('a')]],
+  ['an id with a NUL, which is ignored', 'id: a\0b\ndata: a\n\n', [event('a')]],
   ['an id without data', 'id: 7\n\n', [event(undefined, '7')]],
   [
     'an id with empty data, as servers prime streams',
@@ -61,12 +61,12 @@ const STREAMS: [what: string, text: string, events: ReadEvent[], retries?: numbe
   ],
   ['empty data', 'data\n\n', [event(undefined)]],
   ['a retry time', 'retry: 0\n\nretry: 1500\n\n', [], [0, 1500]],
-  ['a retry time that is none', 'retry: 1s\nretry: -1\nretry:\nretry: 1.5\n\n', [], []],
-  ['fields that nobody knows', 'datax: a\nDATA: b\n data: c\ndata: d\n\n', [event('d')]],
+  ['an invalid retry time', 'retry: 1s\nretry: -1\nretry:\nretry: 1.5\n\n', [], []],
+  ['unknown fields', 'datax: a\nDATA: b\n data: c\ndata: d\n\n', [event('d')]],
   ['an event that the end cuts', 'data: a\n\ndata: b\n', [event('a')]],
   ['a byte order mark', '\uFEFFdata: a\n\n', [event('a')]],
   ['a byte order mark in the middle, which is data', 'data: \uFEFFa\n\n', [event('\uFEFFa')]],
-  ['signs of two, three and four bytes', 'data: é€😀\n\n', [event('é€😀')]],
+  ['characters of two, three and four bytes', 'data: é€😀\n\n', [event('é€😀')]],
   [
     'line separators that end no line',
     'data: a\u2028b\u2029c\u0085d\vf\n\n',
@@ -74,22 +74,25 @@ const STREAMS: [what: string, text: string, events: ReadEvent[], retries?: numbe
   ],
 ];
 
-describe('a stream with', () => {
-  it.each(STREAMS)('%s', (_what, text, events, retries = []) => {
+describe('the SSE parser', () => {
+  it.each(STREAMS)('the SSE parser reads %s', (_what, text, events, retries = []) => {
     expect(parse([Buffer.from(text)])).toEqual({ events, retries });
   });
 
-  it.each(STREAMS)('%s, cut anywhere in two', (_what, text, events, retries = []) => {
+  it.each(STREAMS)('the SSE parser reads %s, cut anywhere in two', (_what, text, events, retries = []) => {
     const bytes = Buffer.from(text);
     for (let at = 0; at <= bytes.length; at++) {
       expect(parse([bytes.subarray(0, at), bytes.subarray(at)])).toEqual({ events, retries });
     }
   });
 
-  it.each(STREAMS)('%s, byte by byte, with empty chunks between', (_what, text, events, retries = []) => {
-    const chunks = [...Buffer.from(text)].flatMap((byte) => [Buffer.of(byte), Buffer.alloc(0)]);
-    expect(parse(chunks)).toEqual({ events, retries });
-  });
+  it.each(STREAMS)(
+    'the SSE parser reads %s, byte by byte, with empty chunks between',
+    (_what, text, events, retries = []) => {
+      const chunks = [...Buffer.from(text)].flatMap((byte) => [Buffer.of(byte), Buffer.alloc(0)]);
+      expect(parse(chunks)).toEqual({ events, retries });
+    },
+  );
 });
 
 /** The grammar again, as plainly as it can be said, over the whole text at once. */
@@ -117,7 +120,7 @@ function plainly(text: string): ReadEvent[] {
   return events;
 }
 
-it('any text in any chunks says what the grammar says', () => {
+it('the SSE parser agrees with the grammar for any text in any chunks', () => {
   const piece = fc.constantFrom(
     'data',
     'id',
@@ -149,7 +152,7 @@ it('any text in any chunks says what the grammar says', () => {
   );
 });
 
-it('an event of many megabytes in many chunks takes linear time', () => {
+it('the SSE parser takes linear time for an event of many megabytes in many chunks', () => {
   const chunk = Buffer.alloc(16_384, 'x');
   const { events } = parse([
     Buffer.from('data: '),
@@ -159,7 +162,7 @@ it('an event of many megabytes in many chunks takes linear time', () => {
   expect(events.map(({ data }) => data?.length)).toEqual([16_777_216]);
 });
 
-describe('a parser that passes over long events', () => {
+describe('the SSE parser with a limit', () => {
   const heard = (chunks: readonly string[]): ReadEvent[] => {
     const events: ReadEvent[] = [];
     const parser = new SseParser({ event: (one) => events.push(readable(one)), retry: () => undefined }, 16);
@@ -172,7 +175,7 @@ describe('a parser that passes over long events', () => {
     ['in several lines', 'data: 0123456789\ndata: abcdefg\n\n'],
     ['with an id after it', 'data: 0123456789abcdefg\nid: 9\n\n'],
     ['with lines of other kinds in it', 'data: 0123456789\nevent: message\ndata: abcdefg\n: hm\ndata: x\n\n'],
-  ])('hears what comes before and after one %s', (_what, long) => {
+  ])('the SSE parser skips one %s and reads what surrounds it', (_what, long) => {
     const text = `data: a\nid: 1\n\n${long}data: b\n\n`;
     expect(heard([text])).toEqual([event('a', '1'), event('b')]);
     expect(heard([...text])).toEqual([event('a', '1'), event('b')]);
@@ -181,29 +184,32 @@ describe('a parser that passes over long events', () => {
   it.each([
     ['a long line', ['data: 0123456789', 'abcdefg'], '0123456789abcdefg'],
     ['lines without text', ['data: x\n', ...Array.from({ length: 20 }, () => 'data:\n')], 'x'],
-  ])('reports one of %s at once, with its beginning, before it ends', (_what, chunks, beginning) => {
-    const heads: string[] = [];
-    const parser = new SseParser(
-      { event: () => undefined, retry: () => undefined, skipped: (head) => heads.push(head.toString()) },
-      16,
-    );
-    for (const chunk of chunks) parser.push(Buffer.from(chunk));
-    parser.push(Buffer.from('\n'));
-    expect(heads).toEqual([expect.stringMatching(`^${beginning}`)]);
-  });
+  ])(
+    'the SSE parser reports one of %s at once, with its beginning, before it ends',
+    (_what, chunks, beginning) => {
+      const heads: string[] = [];
+      const parser = new SseParser(
+        { event: () => undefined, retry: () => undefined, skipped: (head) => heads.push(head.toString()) },
+        16,
+      );
+      for (const chunk of chunks) parser.push(Buffer.from(chunk));
+      parser.push(Buffer.from('\n'));
+      expect(heads).toEqual([expect.stringMatching(`^${beginning}`)]);
+    },
+  );
 
-  it('ignores a comment and a field of any length, and keeps the event around them', () => {
+  it('the SSE parser ignores a comment and a field of any length, and keeps the event around them', () => {
     const long = 'y'.repeat(20_000);
     const text = `data: a\n: ${long}\nid: ${long}\nevent: ${long}\ndata: b\n\n`;
     expect(heard([text])).toEqual([event('a\nb')]);
     expect(heard(text.match(/[\s\S]{1,1000}/g) ?? [])).toEqual([event('a\nb')]);
   });
 
-  it('reads an event of the maximum length', () => {
+  it('the SSE parser reads an event of the maximum length', () => {
     expect(heard(['data: 0123456789abcdef\n\n'])).toEqual([event('0123456789abcdef')]);
   });
 
-  it('keeps nothing of an event without end', () => {
+  it('the SSE parser keeps nothing of an event without end', () => {
     const events = heard([
       'data: ',
       ...Array.from({ length: 2_000 }, () => 'x'.repeat(1_000)),

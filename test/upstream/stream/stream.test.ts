@@ -28,7 +28,7 @@ async function read(chunks: readonly (string | Buffer)[], broken?: Error) {
   return { texts, dropped, heard, failure, position };
 }
 
-describe('an event stream gives', () => {
+describe('messages of an event stream', () => {
   it.each<[what: string, chunks: (string | Buffer)[], texts: string[], dropped: string[]]>([
     [
       'its messages in order, byte for byte',
@@ -84,15 +84,15 @@ describe('an event stream gives', () => {
     ['nothing of a raw object that is cut', [RESULT.slice(0, 30)], [], ['an event that holds no JSON']],
     ['nothing where nothing comes', [], [], []],
     ['nothing of blanks', ['\n \n\r\n'], [], []],
-  ])('%s', async (_what, chunks, texts, dropped) => {
+  ])('an event stream yields %s', async (_what, chunks, texts, dropped) => {
     expect(await read(chunks)).toMatchObject({ texts, dropped, failure: undefined });
   });
 
-  it('word of every chunk, comments included: they show a living server', async () => {
+  it('an event stream reports every chunk, comments included, because they prove a living server', async () => {
     expect((await read([': a\n\n', ': b\n\n', `data: ${RESULT}\n\n`])).heard).toBe(3);
   });
 
-  it('what came before it broke, and then the failure', async () => {
+  it('an event stream yields what arrived before it broke, and then the failure', async () => {
     const broken = new Error('other side closed');
     expect(await read([`data: ${PROGRESS}\n\n`, 'data: {"half'], broken)).toEqual({
       texts: [PROGRESS],
@@ -104,16 +104,16 @@ describe('an event stream gives', () => {
   });
 });
 
-describe('how far an event stream was read', () => {
+describe('the position in an event stream', () => {
   it.each<[what: string, text: string, lastEventId: string | undefined, retryMs: number | undefined]>([
     ['is unknown where no event has an id', `data: ${RESULT}\n\n`, undefined, undefined],
     ['is the id of the last event', `id: a\ndata: ${PROGRESS}\n\nid: b\ndata: ${RESULT}\n\n`, 'b', undefined],
     ['is kept through events without an id', `id: a\ndata:\n\ndata: ${PROGRESS}\n\n`, 'a', undefined],
     ['is also taken from an event without data', 'id: primer\nretry: 0\n\n', 'primer', 0],
-    ['is taken back by an empty id', `id: a\ndata:\n\nid:\ndata:\n\n`, undefined, undefined],
-    ['is not that of an event that the end cuts', `id: a\ndata:\n\nid: b\ndata: {`, 'a', undefined],
-    ['comes with the wish of the last retry field', 'retry: 10\nid: 0\ndata:\n\nretry: 2500\n\n', '0', 2500],
-  ])('%s', async (_what, text, lastEventId, retryMs) => {
+    ['is cleared by an empty id', `id: a\ndata:\n\nid:\ndata:\n\n`, undefined, undefined],
+    ['is not that of an incomplete event', `id: a\ndata:\n\nid: b\ndata: {`, 'a', undefined],
+    ['includes the last retry field', 'retry: 10\nid: 0\ndata:\n\nretry: 2500\n\n', '0', 2500],
+  ])('the position in an event stream %s', async (_what, text, lastEventId, retryMs) => {
     expect((await read([text])).position).toEqual({ lastEventId, retryMs });
   });
 });

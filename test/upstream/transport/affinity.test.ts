@@ -8,7 +8,7 @@ const at = (routes = true): Affinity => new Affinity({ url: URL, routes });
 const answer = (headers: Record<string, string | string[]>, status = 200) => ({ status, headers });
 
 describe('the routing id of an affinity', () => {
-  it('belongs to the identity that it was given to', () => {
+  it('a routing id belongs to the identity that received it', () => {
     const affinity = at();
     affinity.learn('role/a', answer({ [ID]: 'vm-1' }), {}, undefined);
     expect(affinity.headersFor('role/a', {}, {})).toEqual({ [ID]: 'vm-1' });
@@ -16,7 +16,7 @@ describe('the routing id of an affinity', () => {
     expect(affinity.headersFor('role/a', {}, {})).toBeUndefined();
   });
 
-  it('is that of the first of several answers to requests without one, and follows the platform', () => {
+  it('a routing id is that of the first of several answers, and follows the platform', () => {
     const affinity = at();
     affinity.learn('a', answer({ [ID]: 'vm-1' }), {}, undefined);
     affinity.learn('a', answer({ [ID]: 'vm-2' }), {}, undefined);
@@ -28,7 +28,7 @@ describe('the routing id of an affinity', () => {
   it.each<[what: string, configured: Record<string, string>, own: Record<string, string>]>([
     ['--header', { [ID]: 'mine' }, {}],
     ['the request itself', {}, { [ID]: 's-1' }],
-  ])('gives way to that of %s', (_what, configured, own) => {
+  ])('a routing id gives way to that of %s', (_what, configured, own) => {
     const affinity = at();
     affinity.learn('a', answer({ [ID]: 'vm-1' }), {}, undefined);
     expect(affinity.headersFor('a', configured, own)).toEqual({});
@@ -40,14 +40,14 @@ describe('the routing id of an affinity', () => {
     ['of an answer that does not know it', at(), 404, 'vm-1'],
     ['that no header can carry', at(), 200, 'vm 1'],
     ['that is longer than any id', at(), 200, 'v'.repeat(2_000)],
-  ])('is not kept %s', (_what, affinity, status, id) => {
+  ])('a routing id is not kept %s', (_what, affinity, status, id) => {
     affinity.learn('a', answer({ [ID]: id }, status), {}, undefined);
     expect(affinity.holds).toBe(false);
   });
 });
 
 describe('cookies of an endpoint', () => {
-  it('end with the identity, too', async () => {
+  it('cookies of an endpoint end with the identity', async () => {
     const affinity = at(false);
     await affinity.learn('a', answer({ 'set-cookie': 'n=1; Path=/' }), {}, undefined);
     expect(affinity.headersFor('a', {}, {})).toEqual({ cookie: 'n=1' });
@@ -55,7 +55,7 @@ describe('cookies of an endpoint', () => {
     expect(affinity.holds).toBe(false);
   });
 
-  it('are bounded in number and in length', async () => {
+  it('cookies of an endpoint are bounded in number and in length', async () => {
     const cookies = new Cookies(URL);
     await cookies.keep([`long=${'x'.repeat(5_000)}`, ...Array.from({ length: 60 }, (_, n) => `c${n}=1`)]);
     expect(cookies.header?.split('; ')).toHaveLength(50);
@@ -63,7 +63,7 @@ describe('cookies of an endpoint', () => {
     expect(cookies.header).toContain('c0=changed');
   });
 
-  it('are left out where all together would make a request fail', async () => {
+  it('cookies of an endpoint are omitted if all together would make a request fail', async () => {
     const cookies = new Cookies(URL);
     await cookies.keep(Array.from({ length: 3 }, (_, n) => `c${n}=${'x'.repeat(4_000)}`));
     expect(cookies.header).toBeUndefined();

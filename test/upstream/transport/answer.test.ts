@@ -34,8 +34,8 @@ const thrownBy = (work: () => unknown): unknown => {
   }
 };
 
-describe('a non-2xx answer becomes an error that says what to do', () => {
-  it('of a redirection to nowhere does not name the host itself', () => {
+describe('errors for non-2xx answers', () => {
+  it('a redirect without a location gives an error that does not name the host itself', () => {
     const { message } = errorOf(304, '', {});
     expect(message).toMatch(/^HTTP 304: mcp\.example\.com redirects, which is not followed/);
   });
@@ -98,16 +98,19 @@ describe('a non-2xx answer becomes an error that says what to do', () => {
       [502, '<html><title>Bad Gateway</title></html>', -31003, 'http-status', true, /: Bad Gateway/],
       [504, '', -31003, 'http-status', true, /^HTTP 504/],
     ],
-  )('%i %s', (status, body, code, reason, mayHaveRun, message) => {
-    const headers = { ...JSON_TYPE, location: 'https://other.example.com/login?token=secret' };
-    const error = errorOf(status, body, headers);
-    expect(error).toMatchObject({
-      code,
-      data: { source: 'mcp-sigv4-proxy', reason, mayHaveRun, httpStatus: status },
-    });
-    expect(error.message).toMatch(message);
-    expect(JSON.stringify(error)).not.toContain('token=secret');
-  });
+  )(
+    'a non-2xx answer becomes an error with a remedy: %i %s',
+    (status, body, code, reason, mayHaveRun, message) => {
+      const headers = { ...JSON_TYPE, location: 'https://other.example.com/login?token=secret' };
+      const error = errorOf(status, body, headers);
+      expect(error).toMatchObject({
+        code,
+        data: { source: 'mcp-sigv4-proxy', reason, mayHaveRun, httpStatus: status },
+      });
+      expect(error.message).toMatch(message);
+      expect(JSON.stringify(error)).not.toContain('token=secret');
+    },
+  );
 
   it('a 404 with ResourceNotFoundException names what the endpoint URL names', () => {
     const headers = {
@@ -128,12 +131,12 @@ describe('a non-2xx answer becomes an error that says what to do', () => {
     [new Date(NOW - 90_000).toUTCString(), 0],
     ['soon', undefined],
     ['', undefined],
-  ])('with Retry-After "%s"', (value, ms) => {
+  ])('a non-2xx answer with Retry-After "%s" becomes an error with that wait', (value, ms) => {
     const { data } = errorOf(503, '', { 'retry-after': value });
     expect(data.retryAfterMs).toBe(ms);
   });
 
-  it('with what AWS support asks for, and the first of the body', () => {
+  it('a non-2xx answer becomes an error with the request id for AWS support and the start of the body', () => {
     const { data } = errorOf(500, 'x'.repeat(5000), {
       'x-amzn-requestid': 'req-1',
       'www-authenticate': 'Bearer realm="x"',
@@ -147,7 +150,7 @@ describe('a non-2xx answer becomes an error that says what to do', () => {
     });
   });
 
-  it('and never with the session token that AWS repeats', () => {
+  it('a non-2xx answer becomes an error without the session token that AWS repeats', () => {
     const body = JSON.stringify({
       message:
         "does not match.\n\nThe Canonical String for this request should have been\n'POST\n/\n\nx-amz-security-token:SECRETTOKEN\n'",
@@ -156,13 +159,13 @@ describe('a non-2xx answer becomes an error that says what to do', () => {
   });
 });
 
-describe('a JSON-RPC error in a non-2xx body is found', () => {
+describe('JSON-RPC errors in non-2xx bodies', () => {
   it.each([
     ['{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"a"}}', -32000],
     ['{"jsonrpc":"2.0","id":"","error":{"code":-1,"message":"a"},"result":null}', -1],
     ['{"error":{"code":5,"message":"no jsonrpc member"}}', 5],
     [' [{"jsonrpc":"2.0","id":0,"error":{"code":1,"message":"a"}}]', 1],
-  ])('%s', (body, code) => {
+  ])('a JSON-RPC error in a non-2xx body is found: %s', (body, code) => {
     expect(jsonRpcErrorOf(Buffer.from(body))?.json.error).toMatchObject({ code });
   });
 
@@ -175,13 +178,13 @@ describe('a JSON-RPC error in a non-2xx body is found', () => {
     ['<html>'],
     ['{"jsonrpc":"2.0","id":1,"error":{"code":1'],
     ['"text"'],
-  ])('but not in %s', (body) => {
+  ])('a JSON-RPC error is not found in %s', (body) => {
     expect(jsonRpcErrorOf(Buffer.from(body))).toBeUndefined();
   });
 });
 
 describe('a 2xx body', () => {
-  it('gives its messages, each on one line', () => {
+  it('a 2xx body yields its messages, each on one line', () => {
     const body = Buffer.from(
       '\uFEFF[{"jsonrpc":"2.0",\r\n"id":-1,"result":{}},{"jsonrpc":"2.0","method":"a"}]',
     );
@@ -194,7 +197,7 @@ describe('a 2xx body', () => {
   it.each([
     [Buffer.from('{"jsonrpc":'), /HTTP 200 with broken JSON \(11 bytes\)/],
     [Buffer.from([0x7b, 0xff, 0x7d]), /HTTP 200 with bytes that are not UTF-8 \(3 bytes\)/],
-  ])('that cannot be read is an error: %s', (body, message) => {
+  ])('a 2xx body that cannot be read is an error: %s', (body, message) => {
     const error = thrownBy(() => parseBody(body, 200, JSON_TYPE, readLimit(0)));
     expect(error).toMatchObject({
       reason: 'unusable-answer',
@@ -209,7 +212,7 @@ describe('a 2xx body', () => {
     ['<html><title>Login</title></html>', 'text/html; charset=utf-8', /HTTP 202 with text\/html: Login/],
     ['hello', 'text/plain', /HTTP 202 with text\/plain: hello/],
     ['<p></p>', 'text/html', /HTTP 202 with text\/html\. /],
-  ])('that is no answer says what came: "%s" of type "%s"', (body, type, message) => {
+  ])('a 2xx body without an answer is an error that shows it: "%s" of type "%s"', (body, type, message) => {
     const headers = type === '' ? {} : { 'content-type': type };
     const error = missingAnswer(202, headers, Buffer.from(body));
     expect([error.reason, error.sent, error.code]).toEqual(['unusable-answer', 'maybe', -31004]);
@@ -217,7 +220,7 @@ describe('a 2xx body', () => {
     expect(error.message).toMatch(/may have run/);
   });
 
-  it('is decoded as UTF-8 or not at all', () => {
+  it('a 2xx body is decoded as UTF-8 or is an error', () => {
     expect(decodeBody(Buffer.from('é😀'))).toBe('é😀');
     expect(decodeBody(Buffer.from([0xe9]))).toBeUndefined();
     expect(decodeBody(Buffer.alloc(0))).toBe('');

@@ -22,7 +22,10 @@ describe('the correction of the signing clock', () => {
     ['signature', HOUR, 0, undefined],
     ['denied', HOUR, HOUR, undefined],
     ['expired', HOUR, HOUR, undefined],
-  ])('after a refusal %s with a skew of %s and a correction of %s', (kind, skewMs, usedMs, expected) => {
-    expect(correctionAfter({ kind, skewMs, usedMs })).toEqual(expected);
-  });
+  ])(
+    'the clock correction after a refusal %s with a skew of %s and a correction of %s',
+    (kind, skewMs, usedMs, expected) => {
+      expect(correctionAfter({ kind, skewMs, usedMs })).toEqual(expected);
+    },
+  );
 });

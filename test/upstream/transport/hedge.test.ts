@@ -26,8 +26,8 @@ async function setUp({ max = 2 } = {}) {
   return { ...rig, server, of, answerHeld: () => held() };
 }
 
-describe('a kept connection on which no answer begins', () => {
-  it('is given up for a new one by a request that may be sent twice, and never used again', async () => {
+describe('a hedge on a kept connection', () => {
+  it('a hedge replaces a silent kept connection for a request that may run twice', async () => {
     const { server, clock, of, post, seen } = await setUp();
     await clock.advance(10);
     const answer = post('held', { idempotent: true });
@@ -43,7 +43,7 @@ describe('a kept connection on which no answer begins', () => {
     expect(clock.timers).toBe(0);
   });
 
-  it('keeps its place where it answers first, and one answer is kept', async () => {
+  it('a hedge ends if the kept connection answers first, and one answer is returned', async () => {
     const { server, clock, of, post, answerHeld } = await setUp();
     const answer = post('held', { idempotent: true });
     await comesTrue(() => of('held').length === 1, 'the request arrived');
@@ -57,7 +57,7 @@ describe('a kept connection on which no answer begins', () => {
     expect(clock.timers).toBe(0);
   });
 
-  it('is replaced where every place is taken, so that no more are open than may be', async () => {
+  it('a hedge replaces the kept connection if every place is taken', async () => {
     const { server, clock, of, post } = await setUp({ max: 1 });
     const answer = post('held', { idempotent: true });
     const waiting = post('waiting');
@@ -72,7 +72,7 @@ describe('a kept connection on which no answer begins', () => {
   it.each([
     ['a call that may run twice nowhere', { idempotent: false }],
     ['a request that opens a session', { idempotent: true, opensSession: true }],
-  ])('is waited for by %s', async (_what, request) => {
+  ])('a silent kept connection is waited for by %s', async (_what, request) => {
     const { clock, of, post, answerHeld } = await setUp();
     const answer = post('held', request);
     await comesTrue(() => of('held').length === 1, 'the request arrived');
@@ -82,7 +82,7 @@ describe('a kept connection on which no answer begins', () => {
     expect(await answer).toMatchObject({ text: '1 ran held' });
   });
 
-  it('is cut with the second attempt when the caller leaves', async () => {
+  it('a hedge is cut with its first attempt when the caller leaves', async () => {
     const { server, clock, of, post } = await setUp();
     const leaving = new AbortController();
     const answer = post('held', { idempotent: true, signal: leaving.signal });
@@ -98,7 +98,7 @@ describe('a kept connection on which no answer begins', () => {
   });
 });
 
-describe('a tools/call on a kept connection that is silent', () => {
+describe('a hedge of tools/call', () => {
   const TOOLS = [
     { name: 'reads', annotations: { readOnlyHint: true } },
     { name: 'repeats', annotations: { idempotentHint: true } },
@@ -122,7 +122,7 @@ describe('a tools/call on a kept connection that is silent', () => {
   }
 
   it.each(['reads', 'repeats'])(
-    'is sent on a new connection too, where its tool allows it: %s',
+    'a tools/call on a silent kept connection is hedged if its tool allows it: %s',
     async (name) => {
       const { clock, reply } = await callHeld(name);
       await clock.advance(HEDGE_TOOL_AFTER_MS);
@@ -130,15 +130,18 @@ describe('a tools/call on a kept connection that is silent', () => {
     },
   );
 
-  it.each(['writes', 'unknown'])('is sent once where its tool does not: %s', async (name) => {
-    const { clock, server, reply, cancel } = await callHeld(name);
-    await clock.advance(HEDGE_TOOL_AFTER_MS * 4);
-    expect(server.requests).toHaveLength(2);
-    cancel(new Error('over'));
-    await expect(reply).rejects.toThrow();
-  });
+  it.each(['writes', 'unknown'])(
+    'a tools/call on a silent kept connection is sent once if its tool does not allow more: %s',
+    async (name) => {
+      const { clock, server, reply, cancel } = await callHeld(name);
+      await clock.advance(HEDGE_TOOL_AFTER_MS * 4);
+      expect(server.requests).toHaveLength(2);
+      cancel(new Error('over'));
+      await expect(reply).rejects.toThrow();
+    },
+  );
 
-  it('is left alone for as long as an ordinary tool works', async () => {
+  it('a tools/call on a silent kept connection is not hedged within the time of an ordinary tool', async () => {
     const { clock, server, cancel } = await callHeld('reads');
     await clock.advance(HEDGE_TOOL_AFTER_MS - 1);
     expect(server.requests).toHaveLength(2);

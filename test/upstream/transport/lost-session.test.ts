@@ -54,7 +54,7 @@ describe('an error answer to a request that carried a session id', () => {
       { status: 400, code: -32603, message: 'Session b-7 not found', sessionId: 's-1' },
       true,
     ],
-  ])('%s', (_what, answer, lost) => {
+  ])('a lost session is recognized or not in an answer of %s', (_what, answer, lost) => {
     expect(saysSessionLost(answer)).toBe(lost);
   });
 
@@ -98,15 +98,15 @@ describe('an error answer to a request that carried a session id', () => {
       true,
     ],
     ['a result', 200, JSON_TYPE, '{"id":1,"result":{},"message":"Session not found"}', false],
-    ['another complaint', 400, JSON_TYPE, '{"message":"Unknown tool"}', false],
+    ['another error', 400, JSON_TYPE, '{"message":"Unknown tool"}', false],
     ['no body', 400, JSON_TYPE, '', false],
-  ])('says it in %s', (_what, status, headers, body, lost) => {
+  ])('a lost session is recognized or not in %s', (_what, status, headers, body, lost) => {
     expect(readLostSession({ status, headers }, Buffer.from(body), 's-1') !== undefined).toBe(lost);
   });
 });
 
 describe('the error of a lost session', () => {
-  it('says that the request did not run, and what the server said', () => {
+  it("the error of a lost session states that the request did not run, and the server's message", () => {
     const body = '{"jsonrpc":"2.0","id":"","error":{"code":-30001,"message":"SessionId expired"}}';
     const lost = readLostSession({ status: 200, headers: {} }, Buffer.from(body), 's-1');
     expect(lost).toMatchObject({
@@ -119,19 +119,19 @@ describe('the error of a lost session', () => {
     expect(namesSession(lost)).toBe(true);
   });
 
-  it('does not repeat the id of the session', () => {
+  it('the error of a lost session does not repeat the session id', () => {
     const body = '{"jsonrpc":"2.0","error":{"code":-32000,"message":"Session s-1 not found"}}';
     const lost = readLostSession({ status: 400, headers: {} }, Buffer.from(body), 's-1');
     expect(lost?.details.serverMessage).toBe('Session ... not found');
     expect(lost?.message).not.toContain('s-1');
   });
 
-  it('distinguishes a lost session from an error that a new session cannot resolve', () => {
+  it('the error of a lost session differs from an error that a new session cannot resolve', () => {
     expect(isSessionLost(new ProxyError('session-lost', 'no new one', { sent: 'no' }))).toBe(false);
     expect(isSessionLost(new Error('session-lost'))).toBe(false);
   });
 
-  it('without words is not the word of the server', () => {
+  it('a bare 404 counts as a lost session, but does not name the session', () => {
     const bare = readLostSession({ status: 404, headers: {} }, Buffer.from('Not Found'), 's-1');
     expect(isSessionLost(bare)).toBe(true);
     expect(namesSession(bare)).toBe(false);

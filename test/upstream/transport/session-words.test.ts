@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { isAboutLostSession } from '../../../src/upstream/transport/session-words.ts';
 
-describe('the text of an error says that the server does not know the MCP session', () => {
+describe('texts that report a lost MCP session', () => {
   it.each([
     'Unauthorized: Session not found',
     'Unknown Mcp-Session-Id header',
@@ -39,12 +39,12 @@ describe('the text of an error says that the server does not know the MCP sessio
     'Session not initialized',
     'Received request before initialization was complete',
     'method "tools/call" is invalid during session initialization',
-  ])('%s', (text) => {
+  ])('the text "%s" reports a lost MCP session', (text) => {
     expect(isAboutLostSession(text)).toBe(true);
   });
 });
 
-describe('the text of an error is about something else than a lost MCP session', () => {
+describe('texts about something else', () => {
   it.each([
     'Your AWS session token has expired. Please refresh',
     'Session ID token expired',
@@ -69,12 +69,12 @@ describe('the text of an error is about something else than a lost MCP session',
     'Resource not found: sessions/1',
     'Internal error',
     '',
-  ])('%s', (text) => {
+  ])('the text "%s" does not report a lost MCP session', (text) => {
     expect(isAboutLostSession(text)).toBe(false);
   });
 });
 
-describe('the id that the text of an error names', () => {
+describe('the id in an error text', () => {
   it.each([
     ['Session s-1 not found', true],
     ['Session not found', true],
@@ -82,7 +82,7 @@ describe('the id that the text of an error names', () => {
     ['Session abc not found', false],
     ['Unknown session: s-7', false],
     ['Session "draft" has expired', false],
-  ])('decides where the request carried s-1: %s -> %s', (text, lost) => {
+  ])('the id in an error text decides if the request carried s-1: %s -> %s', (text, lost) => {
     expect(isAboutLostSession(text, 's-1')).toBe(lost);
   });
 });

@@ -19,7 +19,7 @@ const ofType = (seen: readonly { type: string }[], type: string) =>
 describe('credentials that the server calls expired', () => {
   const expired = { ...TEST_KEY, expiresAt: new Date(START) };
 
-  it('are renewed once, and the call is sent again', async () => {
+  it('expired credentials are renewed once, and the call is sent again', async () => {
     const verify = verifyWith(() => START, { AKIDEXAMPLE: expired, AKIDNEWER: NEWER });
     const server = await ScriptedServer.start(ok, { verify });
     const { post, keys, seen } = uplinkTo(server, { clock: new FakeClock({ now: START }) });
@@ -32,7 +32,7 @@ describe('credentials that the server calls expired', () => {
     ]);
   });
 
-  it('leave the refusal as it is where there are no newer ones', async () => {
+  it('expired credentials without newer ones return the refusal', async () => {
     const server = await ScriptedServer.start(ok, {
       verify: verifyWith(() => START, { AKIDEXAMPLE: expired }),
     });
@@ -42,7 +42,7 @@ describe('credentials that the server calls expired', () => {
     expect(ofType(seen, 'auth.rejected')).toEqual([expect.objectContaining({ again: false })]);
   });
 
-  it('are not renewed twice for one request', async () => {
+  it('expired credentials are not renewed twice for one request', async () => {
     const server = await ScriptedServer.start(ok, {
       verify: verifyWith(() => START, { AKIDEXAMPLE: TEST_KEY }),
     });
@@ -53,7 +53,7 @@ describe('credentials that the server calls expired', () => {
     expect([server.requests.length, keys.renewals.length]).toEqual([2, 1]);
   });
 
-  it('in an answer of status 400, too; any other 400 is the caller’s business', async () => {
+  it('expired credentials are recognized with status 400, and any other 400 is returned', async () => {
     const server = await ScriptedServer.start((request, response) => {
       response.writeHead(request.text === 'bad' ? 400 : 200, { 'content-type': 'application/json' });
       if (request.text === 'bad') response.end('{"message":"Bad Request: AccessDenied is no known field"}');
@@ -75,7 +75,7 @@ describe('credentials that the server calls expired', () => {
   });
 });
 
-describe('a clock that is off', () => {
+describe('a wrong clock', () => {
   const HOUR = 3_600_000;
   const serverAt = (now: () => number) =>
     ScriptedServer.start(ok, { verify: verifyWith(now), keepAliveTimeoutMs: 0 });
@@ -87,17 +87,20 @@ describe('a clock that is off', () => {
       response.end('{"message":"Signature expired: 20260102T030405Z is now earlier than 20260102T040405Z"}');
     });
 
-  it.each([HOUR, -HOUR])('by %i ms is corrected from the server’s Date, once for all calls', async (off) => {
-    const server = await serverAt(() => START);
-    const clock = new FakeClock({ now: START + off });
-    const { post, seen } = uplinkTo(server, { clock });
-    expect(await post('first')).toMatchObject({ status: 200, text: 'ran first' });
-    expect(await post('second')).toMatchObject({ status: 200, text: 'ran second' });
-    expect(verdictsOf(server)).toEqual(['RequestTimeTooSkewed', 'AKIDEXAMPLE', 'AKIDEXAMPLE']);
-    expect(ofType(seen, 'clock.corrected')).toHaveLength(1);
-  });
+  it.each([HOUR, -HOUR])(
+    "a clock that is off by %i ms is corrected from the server's Date, once for all calls",
+    async (off) => {
+      const server = await serverAt(() => START);
+      const clock = new FakeClock({ now: START + off });
+      const { post, seen } = uplinkTo(server, { clock });
+      expect(await post('first')).toMatchObject({ status: 200, text: 'ran first' });
+      expect(await post('second')).toMatchObject({ status: 200, text: 'ran second' });
+      expect(verdictsOf(server)).toEqual(['RequestTimeTooSkewed', 'AKIDEXAMPLE', 'AKIDEXAMPLE']);
+      expect(ofType(seen, 'clock.corrected')).toHaveLength(1);
+    },
+  );
 
-  it('is corrected for every call of a burst', async () => {
+  it('a wrong clock is corrected for every call of a burst', async () => {
     const server = await serverAt(() => START);
     const { post } = uplinkTo(server, { clock: new FakeClock({ now: START + HOUR }), max: 4 });
     const calls = await Promise.all(['a', 'b', 'c', 'd'].map((body) => post(body)));
@@ -105,7 +108,7 @@ describe('a clock that is off', () => {
     expect(server.requests).toHaveLength(8);
   });
 
-  it('is believed once only: a server that contradicts itself is answered to the caller', async () => {
+  it('a wrong clock is corrected once, and a server that contradicts itself causes an error', async () => {
     const server = await complaining(START);
     const { post, seen } = uplinkTo(server, { clock: new FakeClock({ now: START + HOUR }) });
     expect(await post('call')).toMatchObject({ status: 403 });
@@ -122,29 +125,32 @@ describe('a clock that is off', () => {
     ['far in the past', 'Thu, 01 Jan 1970 00:00:00 GMT'],
     ['no date', 'tomorrow'],
     ['in no time zone', 'Fri, 02 Jan 2026 06:04:05'],
-  ])('is not corrected by a Date %s, and the next calls are signed as before', async (_what, date) => {
-    let refuses = true;
-    const server = await ScriptedServer.start(
-      (request, response) => {
-        response.setHeader('date', date);
-        if (!refuses) return ok(request, response);
-        response.writeHead(403, { 'content-type': 'application/json' });
-        response.end(
-          '{"message":"Signature expired: 20260102T030405Z is now earlier than 20360102T040405Z"}',
-        );
-      },
-      { verify: { ...verifyWith(() => START), now: undefined } as never },
-    );
-    const { post, seen, uplink } = uplinkTo(server, { clock: new FakeClock({ now: Date.now() }) });
-    expect(await post('call')).toMatchObject({ status: 403 });
-    expect(uplink.timeRefused).toBe(true);
-    refuses = false;
-    expect(await post('again')).toMatchObject({ status: 200, text: 'ran again' });
-    expect([server.requests.length, ofType(seen, 'clock.corrected')]).toEqual([2, []]);
-    expect(uplink.timeRefused).toBe(false);
-  });
+  ])(
+    'a wrong clock is not corrected by a Date %s, and the next calls are signed as before',
+    async (_what, date) => {
+      let refuses = true;
+      const server = await ScriptedServer.start(
+        (request, response) => {
+          response.setHeader('date', date);
+          if (!refuses) return ok(request, response);
+          response.writeHead(403, { 'content-type': 'application/json' });
+          response.end(
+            '{"message":"Signature expired: 20260102T030405Z is now earlier than 20360102T040405Z"}',
+          );
+        },
+        { verify: { ...verifyWith(() => START), now: undefined } as never },
+      );
+      const { post, seen, uplink } = uplinkTo(server, { clock: new FakeClock({ now: Date.now() }) });
+      expect(await post('call')).toMatchObject({ status: 403 });
+      expect(uplink.timeRefused).toBe(true);
+      refuses = false;
+      expect(await post('again')).toMatchObject({ status: 200, text: 'ran again' });
+      expect([server.requests.length, ofType(seen, 'clock.corrected')]).toEqual([2, []]);
+      expect(uplink.timeRefused).toBe(false);
+    },
+  );
 
-  it('loses its correction with the first signature that fails by it', async () => {
+  it('a clock correction ends with the first signature that fails by it', async () => {
     let at = START;
     const server = await serverAt(() => at);
     const { post, seen } = uplinkTo(server, { clock: new FakeClock({ now: START + HOUR }) });
@@ -159,14 +165,14 @@ describe('a clock that is off', () => {
     ]);
   });
 
-  it('that agrees with the server’s Date is not touched', async () => {
+  it("a clock that agrees with the server's Date is not corrected", async () => {
     const server = await complaining(START);
     const { post, seen } = uplinkTo(server, { clock: new FakeClock({ now: START + 59_000 }) });
     expect(await post('call')).toMatchObject({ status: 403 });
     expect([server.requests.length, ofType(seen, 'clock.corrected')]).toEqual([1, []]);
   });
 
-  it('is not guessed at where the server gives no Date', async () => {
+  it('a clock is not corrected if the server sends no Date', async () => {
     const server = await ScriptedServer.start((_request, response) => {
       response.sendDate = false;
       response.writeHead(403, { 'content-type': 'application/json' });
@@ -179,7 +185,7 @@ describe('a clock that is off', () => {
 });
 
 describe('every attempt', () => {
-  it('is signed by the time at which it is sent', async () => {
+  it('an attempt is signed with the time at which it is sent', async () => {
     const clock = new FakeClock({ now: START });
     const keys = new ScriptedKeys();
     const server = await ScriptedServer.start((_request, response) => {
@@ -199,7 +205,7 @@ describe('every attempt', () => {
     ]);
   });
 
-  it('carries the headers of proxy and request, and signs none of them', async () => {
+  it('an attempt has the headers of proxy and request, and signs none of them', async () => {
     const server = await ScriptedServer.start(ok, { verify: verifyWith(() => START) });
     await uplinkTo(server, { clock: new FakeClock({ now: START }) }).post('{}');
     const [request] = server.requests;
@@ -214,7 +220,7 @@ describe('every attempt', () => {
     });
   });
 
-  it('goes out unsigned with --auth none', async () => {
+  it('an attempt is unsigned with --auth none', async () => {
     const server = await ScriptedServer.start(ok);
     const { post } = uplinkTo(server, { signed: false });
     expect(await post('{}')).toMatchObject({ status: 200, signed: false });
@@ -230,10 +236,10 @@ describe('without credentials', () => {
   const failed = new ProxyError('no-credentials', 'SSO failed', { sent: 'no', details: { kind: 'failed' } });
 
   it.each([
-    ['none, and --skip-auth: goes out unsigned', none, true, 200],
-    ['none: fails', none, false, none],
-    ['a provider that failed, and --skip-auth: fails', failed, true, failed],
-  ])('%s', async (_what, failure, optional, outcome) => {
+    ['with --skip-auth and no credentials, the request is unsigned', none, true, 200],
+    ['without credentials, the request fails', none, false, none],
+    ['with --skip-auth and a failed provider, the request fails', failed, true, failed],
+  ])('credentials: %s', async (_what, failure, optional, outcome) => {
     const server = await ScriptedServer.start(ok);
     const { post, keys, lanes } = uplinkTo(server, { optional });
     keys.failure = failure;

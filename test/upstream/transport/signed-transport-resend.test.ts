@@ -19,8 +19,8 @@ const cutting = (...bodies: string[]) => {
 
 const bodiesOf = (server: ScriptedServer): string[] => server.requests.map(({ text }) => text);
 
-describe('a kept connection that the server closes as the request comes', () => {
-  it('costs what may be repeated nothing: it is sent again on a fresh connection', async () => {
+describe('a kept connection that the server closes', () => {
+  it('a request that may run twice is re-sent on a new connection if the server closes a kept one', async () => {
     const server = await cutting('second');
     const { post, attempts } = uplinkTo(server);
     await post('first', { idempotent: true });
@@ -30,7 +30,7 @@ describe('a kept connection that the server closes as the request comes', () => 
     expect(attempts()).toBe(3);
   });
 
-  it('never has a tool call sent twice', async () => {
+  it('a tool call is never re-sent if the server closes a kept connection', async () => {
     const server = await cutting('call');
     const { post, seen } = uplinkTo(server);
     await post('first');
@@ -49,7 +49,7 @@ describe('a kept connection that the server closes as the request comes', () => 
     expect(await post('next')).toMatchObject({ text: 'ran next' });
   });
 
-  it('is forgiven once: a fresh connection that breaks as well is an error', async () => {
+  it('a closed kept connection is forgiven once: a new connection that breaks is an error', async () => {
     const server = await ScriptedServer.start((request, response) => {
       if (request.text === 'first') response.end();
       else response.destroy();
@@ -63,14 +63,14 @@ describe('a kept connection that the server closes as the request comes', () => 
     expect(bodiesOf(server)).toEqual(['first', 'second', 'second']);
   });
 
-  it('is no excuse for a fresh connection: that is not tried again', async () => {
+  it('a closed new connection is an error without another attempt', async () => {
     const server = await cutting('first');
     const { post } = uplinkTo(server);
     await expect(post('first', { idempotent: true })).rejects.toMatchObject({ reason: 'connection-lost' });
     expect(bodiesOf(server)).toEqual(['first']);
   });
 
-  it('does not spoil one call after the other where the server closes after each answer unannounced', async () => {
+  it('a server that closes after each answer unannounced does not fail one call after the other', async () => {
     const server = await ScriptedServer.start(
       (request, response) => {
         response.end(`ran ${request.text}`);
@@ -87,7 +87,7 @@ describe('a kept connection that the server closes as the request comes', () => 
     expect(server.requests).toHaveLength(30);
   });
 
-  it('does not spoil calls that wait for a connection where the server closes unannounced', async () => {
+  it('a server that closes unannounced does not fail calls that wait for a connection', async () => {
     const server = await ScriptedServer.start(
       (request, response) => {
         response.end(`ran ${request.text}`);
@@ -102,7 +102,7 @@ describe('a kept connection that the server closes as the request comes', () => 
     expect(server.requests).toHaveLength(30);
   });
 
-  it('is not used where its end was seen before', async () => {
+  it('a kept connection is not used if its end was seen before', async () => {
     const server = await cutting();
     const { post } = uplinkTo(server);
     await post('first');
@@ -114,8 +114,8 @@ describe('a kept connection that the server closes as the request comes', () => 
   });
 });
 
-describe('a request that its caller gives up', () => {
-  it('rejects with the reason, and gives its place to the next', async () => {
+describe('an abandoned signed request', () => {
+  it('an abandoned signed request rejects with the reason, and gives its place to the next', async () => {
     const server = await ScriptedServer.start((request, response) => {
       if (request.text !== 'slow') response.end('ok');
     });
@@ -134,7 +134,7 @@ describe('a request that its caller gives up', () => {
     expect([lanes.request.active, lanes.request.waiting]).toEqual([0, 0]);
   });
 
-  it('while its keys are fetched sends nothing', async () => {
+  it('a signed request that is abandoned while its credentials are fetched sends nothing', async () => {
     const server = await cutting();
     const { open, keys, lanes } = uplinkTo(server);
     const controller = new AbortController();
@@ -148,7 +148,7 @@ describe('a request that its caller gives up', () => {
   });
 });
 
-describe('where no connection can be had, the error says where to look', () => {
+describe('errors of connecting', () => {
   it.each([
     [
       'http://127.0.0.1:1',
@@ -158,7 +158,7 @@ describe('where no connection can be had, the error says where to look', () => {
       `http://${NO_SUCH_HOST}`,
       /^Cannot connect to n+\.invalid: getaddrinfo \w+ n+\.invalid\. The name does not resolve: check the endpoint URL, DNS and the network\.$/,
     ],
-  ])('%s', async (origin, message) => {
+  ])('a failed connection to %s names what to check', async (origin, message) => {
     const { post, lanes } = uplinkTo({ origin, url: `${origin}/mcp` });
     await expect(post('call')).rejects.toMatchObject({
       reason: 'connect-failed',
@@ -169,8 +169,8 @@ describe('where no connection can be had, the error says where to look', () => {
   });
 });
 
-describe('what the proxy asks for itself', () => {
-  it('takes a connection of requests that is free, and waits for none', async () => {
+describe('requests of the proxy', () => {
+  it('a request of the proxy uses an idle connection of the requests, and waits for none', async () => {
     const { post, lanes } = uplinkTo(await cutting(), { max: 1 });
     expect(await post('free', { lane: 'own' })).toMatchObject({ text: 'ran free' });
     const busy = await lanes.request.lease(never);

@@ -68,8 +68,8 @@ const post = async (uplink: SignedTransport, lane: Lane, body: string) => {
   return (await (await opening).response.readAll()).toString();
 };
 
-describe('the roads of the profiles', () => {
-  it('are one each, and open, read and resolve nothing before a message needs it', async () => {
+describe('the transports of the profiles', () => {
+  it('a transport per profile opens, reads and resolves nothing before a message needs it', async () => {
     const server = await ScriptedServer.start((_request, response) => void response.end('ok'));
     const { roads, asked } = roadsTo(server.url);
     const [first, second] = [roads.transportOf('a'), roads.transportOf('')];
@@ -89,7 +89,7 @@ describe('the roads of the profiles', () => {
     expect(server.requests.map(({ connection }) => connection)).toEqual([1, 2]);
   });
 
-  it('have one request connection here, two for control messages, and any number of streams', async () => {
+  it('a transport has one request connection here, two for control messages, and any number of streams', async () => {
     const { server } = await holdingServer();
     const { roads, seen } = roadsTo(server.origin);
     const uplink = roads.transportOf('');
@@ -115,7 +115,7 @@ describe('the roads of the profiles', () => {
     await comesTrue(() => server.connections.open === 0, 'all closed');
   });
 
-  it('report a possible change of identity, and close their credential providers', async () => {
+  it('a transport reports a possible change of identity, and closes its credential provider', async () => {
     const server = await ScriptedServer.start((_request, response) => void response.end('ok'));
     const provider = new ScriptedKeys();
     const { roads } = roadsTo(server.url, { createProvider: () => provider });
@@ -127,7 +127,7 @@ describe('the roads of the profiles', () => {
     expect(provider.closed).toBe(true);
   });
 
-  it('close for good', async () => {
+  it('a closed transport stays closed', async () => {
     const server = await ScriptedServer.start((_request, response) => void response.end('ok'));
     const { roads } = roadsTo(server.url);
     const uplink = roads.transportOf('');
@@ -138,8 +138,8 @@ describe('the roads of the profiles', () => {
   });
 });
 
-describe('the certificates of a road', () => {
-  it('are those of the profile’s file only where nothing else names some', async () => {
+describe('the certificates of a transport', () => {
+  it("a transport uses the certificates of the profile's file only if nothing else names some", async () => {
     const authority = await makeTlsAuthority();
     const server = await ScriptedServer.start((_request, response) => void response.end('ok'), {
       tls: authority,
@@ -158,7 +158,7 @@ describe('the certificates of a road', () => {
     expect(byVariable.asked).toEqual(['credentials of "corp"']);
   });
 
-  it('that cannot be read are named in the error, and looked for again at the next message', async () => {
+  it('a transport names unreadable certificates in the error, and reads them again with the next message', async () => {
     const authority = await makeTlsAuthority();
     const server = await ScriptedServer.start((_request, response) => void response.end('ok'), {
       tls: authority,
