@@ -1,12 +1,13 @@
 import { FALLBACK_COLUMNS, StdoutWriter } from './client/stdio/stdout.ts';
 import { COMMANDS, type CommandName } from './command-table.ts';
 import { Output } from './commands/output.ts';
-import { serve } from './commands/serve.ts';
+import { type Observers, serve } from './commands/serve.ts';
 import type { Arguments } from './config/argv.ts';
 import { flagOf, readFlags } from './config/option.ts';
 import { causeText } from './core/errors/errors.ts';
 import { systemClock } from './core/time/clock.ts';
-import { OPTIONS, parseArguments, readSettings } from './settings.ts';
+import { asksForTelemetry } from './observe/tracing/asks.ts';
+import { OPTIONS, parseArguments, readSettings, type Settings } from './settings.ts';
 
 /** Invalid settings, by convention; 1 means that a run failed. */
 const EXIT_USAGE = 2;
@@ -121,10 +122,17 @@ async function runCommandLine(args: Arguments): Promise<number> {
   return code;
 }
 
+async function loadObservers({ accessLog, env }: Settings): Promise<Observers> {
+  return {
+    ...(asksForTelemetry(env) ? await import('./observe/tracing/telemetry.ts') : {}),
+    ...(accessLog === undefined ? {} : await import('./observe/access-log.ts')),
+  };
+}
+
 async function serveUntilLeft(args: Arguments): Promise<number> {
   const outcome = await readSettings(args, process.env);
   if ('problems' in outcome) return usage(outcome.problems);
-  const serving = serve(outcome.settings);
+  const serving = serve(outcome.settings, await loadObservers(outcome.settings));
   let signals = 0;
   // SIGHUP renews sessions and connections. On Windows it means that the console closes.
   const hangsUp = process.platform === 'win32';

@@ -1,3 +1,4 @@
+import { identityIn } from './auth/credentials/principal.ts';
 import { HttpHandler, type HttpHandlerDeps } from './client/http/handler.ts';
 import type { Send } from './client/stdio/client-writer.ts';
 import { Relay } from './client/stdio/relay.ts';
@@ -16,6 +17,7 @@ import { backpressure } from './layers/backpressure.ts';
 import { Breaker, breaker } from './layers/breaker.ts';
 import { recordAttempts, recordUpstream } from './layers/call-record.ts';
 import { clientName } from './layers/client-name.ts';
+import { clientSpan } from './layers/client-span.ts';
 import { lazy } from './layers/lazy/lazy.ts';
 import { pages } from './layers/pages.ts';
 import { profile } from './layers/profile.ts';
@@ -141,6 +143,8 @@ export class McpProxy {
       ...(limiters ? [backpressure(limiters, events)] : []),
       // Inside the slot: the queue is no part of the call to the server; its retries are.
       recordUpstream(clock),
+      // The same work as a span: one for all attempts.
+      ...(this.#wiring.events.traces ? [clientSpan()] : []),
       // Inside the slot, outside the rate limit: a retry waits for its turn. Openings have their
       // own retry.
       retry({ ...this.#wiring.retryDeps(), refreshTools: (call) => this.#refreshHints(call) }),
@@ -238,6 +242,15 @@ export class McpProxy {
    */
   profileTransport(profile: string): ProfileTransport {
     return this.#wiring.transports.profileTransport(profile);
+  }
+
+  /**
+   * The identity that signs for a profile, as far as it is known without a request.
+   * @internal
+   */
+  signingIdentity(profile: string): { readonly account?: string; readonly role?: string } | undefined {
+    const principal = this.profileTransport(profile).credentials?.principal;
+    return principal === undefined ? undefined : identityIn(principal);
   }
 
   /**

@@ -26,7 +26,7 @@ import { retryOptions, retryProblems } from './layers/retry/retry.ts';
 import { toolCacheOptions } from './layers/tool-cache/tool-cache.ts';
 import { toolFilterOptions } from './layers/tool-filter/rules.ts';
 import { whoamiOptions } from './layers/whoami.ts';
-import { observeOptions } from './observe/options.ts';
+import { accessLogProblems, observeOptions } from './observe/options.ts';
 import { poolOptions, poolProblems } from './pool/options.ts';
 import { bundleProblem, caBundleOf } from './upstream/http/trust.ts';
 import {
@@ -88,6 +88,8 @@ export const OPTIONS = {
   logLevel: observeOptions.logLevel,
   logFile: observeOptions.logFile,
   logFormat: observeOptions.logFormat,
+  accessLog: observeOptions.accessLog,
+  accessLogArguments: observeOptions.accessLogArguments,
   envFile: text({
     group: 'Seeing it',
     placeholder: 'path',
@@ -204,6 +206,7 @@ export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Pro
   }
 
   problems.push(...retryProblems(values, from));
+  problems.push(...accessLogProblems(values, from));
   if ('url' in endpoint) {
     problems.push(...connectToProblems(values.connectTo, endpoint.url, from.connectTo ?? ''));
     problems.push(...sessionHeaderProblems(headers, endpoint.url, values.service, from.header ?? ''));

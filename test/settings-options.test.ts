@@ -30,6 +30,7 @@ const ROLE = 'arn:aws:iam::123456789012:role/the-role';
 const COMPANIONS: Readonly<Record<string, readonly string[]>> = {
   roleSessionName: ['--role-arn', ROLE],
   externalId: ['--role-arn', ROLE],
+  accessLogArguments: ['--access-log', 'stderr'],
   ...Object.fromEntries(
     [
       'listenToken',

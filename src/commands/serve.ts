@@ -5,14 +5,19 @@ import { Events } from '../core/pipeline/events.ts';
 import { plainText } from '../core/system/plain-text.ts';
 import { systemClock } from '../core/time/clock.ts';
 import { settleWithin } from '../core/time/waits.ts';
+import type { AccessLog, AccessLogOptions } from '../observe/access-log.ts';
 import { logEvents } from '../observe/log.ts';
 import type { LogLevel } from '../observe/options.ts';
+import type { Telemetry, TelemetryOptions } from '../observe/tracing/telemetry.ts';
 import { McpProxy } from '../proxy.ts';
 import type { Settings } from '../settings.ts';
+import { VERSION } from '../version.ts';
 import { listen, type RunningListener } from './listen.ts';
 
 /** A reader of the log that does not read must not keep the process alive. */
 const LOG_FLUSH_MS = 500;
+/** For telemetry, where calls in flight have used up --drain-timeout. */
+const MIN_FLUSH_MS = 250;
 /** Not EXIT_USAGE: the settings are valid, and the port may be free later. */
 const EXIT_CANNOT_LISTEN = 1;
 
@@ -40,6 +45,12 @@ export interface Serving {
   readonly over: Promise<number>;
 }
 
+/** Observers that few runs have: they are loaded only where the settings ask for them. */
+export interface Observers {
+  readonly startTelemetry?: (options: TelemetryOptions) => Telemetry | undefined;
+  readonly writeAccessLog?: (options: AccessLogOptions) => AccessLog;
+}
+
 /** The stdio side of serving. */
 interface Served {
   /** Lets calls in flight finish within the drain time. */
@@ -50,30 +61,44 @@ interface Served {
 /**
  * Serves the client on stdin and stdout until it disconnects, the clients of --listen until a
  * signal arrives, or both until either happens.
+ * @param observers - those that the settings ask for.
  */
-export function serve(settings: Settings): Serving {
+export function serve(settings: Settings, { startTelemetry, writeAccessLog }: Observers = {}): Serving {
   const events = new Events();
   const log = logEvents(events, {
     level: settings.logLevel as LogLevel,
     file: settings.logFile,
     format: settings.logFormat,
   });
+  const { accessLog: accessFile, accessLogArguments: withArguments } = settings;
+  const identityOf = (profile: string) => proxy.signingIdentity(profile);
+  const accessLog =
+    accessFile === undefined
+      ? undefined
+      : writeAccessLog?.({ file: accessFile, withArguments, events, clock: systemClock, identityOf });
+  const { env, endpoint, listener: listening } = settings;
+  const telemetry = startTelemetry?.({ env, endpoint, version: VERSION, events, clock: systemClock });
   const proxy = new McpProxy(settings, { clock: systemClock, events });
   let finish: (code: number) => void = () => undefined;
   const over = new Promise<number>((resolve) => {
     finish = resolve;
   });
 
+  const drainMs = (listening?.drainTimeout ?? settings.drainTimeout) * 1_000;
   let leaving = false;
   function leave(how: string, { code = 0, delayed = true } = {}): void {
     if (leaving) return;
     leaving = true;
     events.emit({ type: 'client.gone', how });
+    const since = systemClock.monotonic();
     void (async () => {
       if (!listener) proxy.refuseQueued();
       await Promise.all([stdio?.drain(), listener && leaveListener(await listener, delayed)]);
       await proxy.close();
-      await Promise.all([stdio?.flush(), settleWithin(systemClock, LOG_FLUSH_MS, log.flush())]);
+      const leftMs = drainMs - (systemClock.monotonic() - since);
+      await Promise.all([stdio?.flush(), telemetry?.flush(Math.max(MIN_FLUSH_MS, leftMs))]);
+      // Last: what was flushed before may have logged a failure.
+      await settleWithin(systemClock, LOG_FLUSH_MS, Promise.all([log.flush(), accessLog?.flush()]));
       finish(code);
     })();
   }
@@ -84,7 +109,6 @@ export function serve(settings: Settings): Serving {
     await drain();
   }
 
-  const { listener: listening } = settings;
   const stdio = settings.servesStdio ? serveStdio(proxy, settings, leave) : undefined;
   const listener =
     listening &&
@@ -103,6 +127,7 @@ export function serve(settings: Settings): Serving {
     leave: (how, atOnce = false) => leave(how, { delayed: !atOnce }),
     renew: () => {
       log.reopen();
+      accessLog?.reopen();
       proxy.drainSessions();
       if (stdio) return;
       const message = 'no session was replaced: clients of --listen own their sessions';

@@ -1,6 +1,7 @@
 import { list } from '../config/option.ts';
 import { soundsSecret, variableName } from '../config/secrets.ts';
 import { withMeta } from '../core/jsonrpc/message.ts';
+import { takesMeta } from '../core/jsonrpc/takes-meta.ts';
 import type { Layer, Reply } from '../core/pipeline/call.ts';
 
 export const metadataOptions = {
@@ -28,24 +29,6 @@ export const readMetadata = (entries: readonly string[]): Record<string, string>
     }),
   );
 
-/**
- * Methods that accept `params._meta`. Where a request has params, `_meta` is added for any method;
- * params are created for these only, because others may be refused with params.
- */
-const TAKES_PARAMS: ReadonlySet<string> = new Set([
-  'initialize',
-  'tools/list',
-  'tools/call',
-  'resources/list',
-  'resources/templates/list',
-  'resources/read',
-  'prompts/list',
-  'prompts/get',
-  'completion/complete',
-  'tasks/list',
-  'tasks/get',
-]);
-
 type Additions = Readonly<Record<string, string>>;
 
 /**
@@ -56,8 +39,7 @@ export function metadata(additionsOf: (profile: string) => Additions | Promise<A
   return (next) =>
     function metadata(call) {
       const { message, profile } = call;
-      const takes =
-        message.kind === 'request' && ('params' in message.json || TAKES_PARAMS.has(message.method));
+      const takes = takesMeta(message);
       // Members of a batch must pass in one turn, so all of them wait alike.
       if (!takes && !call.batch) return next(call);
       const add = (additions: Additions): Promise<Reply> =>

@@ -4,7 +4,8 @@ import { Redactor } from '../core/errors/redact.ts';
 import type { Events, ProxyEvent } from '../core/pipeline/events.ts';
 import { plainJson, plainText } from '../core/system/plain-text.ts';
 import { type Clock, systemClock } from '../core/time/clock.ts';
-import { LOG_LEVELS, type LogLevel, logFileOf, openLogFile } from './options.ts';
+import { fileTarget, type LineTarget, stderrTarget } from './line-target.ts';
+import { LOG_LEVELS, type LogLevel, logFileOf } from './options.ts';
 import { RepeatLimit } from './repeat-limit.ts';
 
 type Written = Exclude<LogLevel, 'silent'>;
@@ -90,14 +91,15 @@ const LEVEL_OF: Readonly<Record<ProxyEvent['type'], Written | 'never'>> = {
   'tools.glob-unmatched': 'warn',
   'tools.all-hidden': 'error',
   'tool.keeps-argument': 'warn',
+  // No answer shows them: calls work without telemetry.
+  'telemetry.unusable': 'error',
+  'telemetry.export-failed': 'error',
   'log.lines-omitted': 'warn',
+  'access-log.behind': 'error',
   'log.reopened': 'info',
   'log.reopen-failed': 'error',
   'internal.fault': 'error',
 };
-
-/** Bytes held for a client that does not read stderr; later lines are dropped. */
-const MAX_UNREAD_CHARACTERS = 4 * 1024 * 1024;
 
 const rank = (level: LogLevel): number => LOG_LEVELS.indexOf(level);
 
@@ -125,7 +127,7 @@ export function logEvents(events: Events, given: LogOptions, clock: Clock = syst
   const options = { ...given, file: logFileOf(given.file) };
   const redactor = new Redactor();
   const wanted = rank(options.level);
-  let target: Target | undefined;
+  let target: LineTarget | undefined;
   let logger: Promise<Logger> | undefined;
   let written: Promise<void> = Promise.resolve();
   const observe = (event: ProxyEvent): void => {
@@ -169,53 +171,14 @@ export function logEvents(events: Events, given: LogOptions, clock: Clock = syst
   };
 }
 
-interface Target {
-  write(text: string): void;
-  /** Absent for stderr. */
-  reopen?(): void;
-}
-
-function fileTarget({ destination }: typeof import('pino').default, file: string): Target {
-  const open = () => {
-    // Synchronous: lines written while the process ends must not be lost with it.
-    const opened = destination({ dest: openLogFile(file), sync: true });
-    opened.on('error', () => undefined);
-    return opened;
-  };
-  let sink = open();
-  return {
-    write: (text) => void sink.write(text),
-    reopen() {
-      const former = sink;
-      sink = open();
-      former.flushSync();
-      former.end();
-    },
-  };
-}
-
-/**
- * Node's own stream: a synchronous write to a pipe that its client does not read would stop the
- * whole process.
- */
-function stderrTarget(): Target {
-  const { stderr } = process;
-  // A dead stderr must not become an exception whose report goes to the dead stderr.
-  stderr.on('error', () => undefined);
-  return {
-    write(text) {
-      if (stderr.writableLength < MAX_UNREAD_CHARACTERS) stderr.write(text);
-    },
-  };
-}
-
 async function openLogger(
   { level, file, format }: LogOptions,
   redactor: Redactor,
-  opened: (target: Target) => void,
+  opened: (target: LineTarget) => void,
 ): Promise<Logger> {
   const { default: pino } = await import('pino');
-  const target = file === undefined ? stderrTarget() : fileTarget(pino, file);
+  // Synchronous: lines written while the process ends must not be lost with it.
+  const target = file === undefined ? stderrTarget() : fileTarget(pino, file, { sync: true });
   opened(target);
   // By its default export: bundled, a CommonJS module has no named ones in a dynamic import.
   const pretty =

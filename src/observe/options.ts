@@ -1,5 +1,6 @@
 import { closeSync, constants } from 'node:fs';
-import { text } from '../config/option.ts';
+import { resolve } from 'node:path';
+import { type OptionValues, text, toggle } from '../config/option.ts';
 import { causeText } from '../core/errors/errors.ts';
 import { openTrusted } from '../core/system/trusted-file.ts';
 
@@ -54,6 +55,17 @@ export const observeOptions = {
     check: fileProblem,
     help: 'file for the log in place of stderr (mode 0600; no other user may be able to write to the file or its folder); SIGHUP reopens the file',
   }),
+  accessLog: text({
+    group: 'Seeing it',
+    placeholder: 'path',
+    fallback: undefined,
+    check: (path) => (path === 'stderr' ? undefined : fileProblem(path)),
+    help: 'file, or stderr, for one JSON line per request of a client: time, client, tool, identity, outcome, durations (same rules as --log-file)',
+  }),
+  accessLogArguments: toggle({
+    group: 'Seeing it',
+    help: 'adds the arguments of tools and prompts, which may be confidential, to the access log',
+  }),
   logFormat: text({
     group: 'Seeing it',
     placeholder: 'format',
@@ -62,3 +74,20 @@ export const observeOptions = {
     help: 'format of log lines',
   }),
 } as const;
+
+/** Returns the problems of the access log's options taken together. */
+export function accessLogProblems(
+  {
+    accessLog,
+    accessLogArguments,
+    logFile,
+  }: Pick<OptionValues<typeof observeOptions>, 'accessLog' | 'accessLogArguments' | 'logFile'>,
+  from: Readonly<Record<string, string>>,
+): string[] {
+  const problems: string[] = [];
+  if (accessLogArguments && accessLog === undefined)
+    problems.push(`${from.accessLogArguments} needs --access-log, which names the file`);
+  if (accessLog !== undefined && logFile !== undefined && resolve(accessLog) === resolve(logFile))
+    problems.push(`${from.accessLog} must be another file than that of ${from.logFile}`);
+  return problems;
+}

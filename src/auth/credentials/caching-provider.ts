@@ -20,11 +20,12 @@ import { profileIn } from './shared-files.ts';
 export interface CredentialProvider {
   /**
    * The current credentials. The first call resolves them, once for all callers; `signal` ends only
-   * the wait of this caller.
+   * the wait of this caller. `onResolve` is called, before `current` returns, where the caller
+   * waits for a resolution.
    * @throws ProxyError `shutting-down`; or `no-credentials`, whose `details.kind` is `none`
    * (nothing is configured) or `failed`.
    */
-  current(signal: AbortSignal): Promise<Credentials>;
+  current(signal: AbortSignal, onResolve?: () => void): Promise<Credentials>;
   /**
    * Resolves credentials without any cache after the server rejected `rejected`, once for all
    * callers.
@@ -107,14 +108,23 @@ class CachingProvider implements CredentialProvider {
     this.#label = profileLabel(this.#profile);
   }
 
-  async current(signal: AbortSignal): Promise<Credentials> {
+  async current(signal: AbortSignal, onResolve?: () => void): Promise<Credentials> {
     const { clock } = this.#options;
     signal.throwIfAborted();
     this.#closing.signal.throwIfAborted();
     const cached = this.#cached;
-    if (cached === undefined || cached.rejected) return this.#resolved(signal);
-    if (hasExpired(cached.credentials, clock.now()) && !cached.arrivedExpired) return this.#resolved(signal);
-    if (this.#isEdited(cached)) return this.#afterEdit(cached, signal);
+    const isUnusable =
+      cached === undefined ||
+      cached.rejected ||
+      (hasExpired(cached.credentials, clock.now()) && !cached.arrivedExpired);
+    if (isUnusable) {
+      onResolve?.();
+      return this.#resolved(signal);
+    }
+    if (this.#isEdited(cached)) {
+      onResolve?.();
+      return this.#afterEdit(cached, signal);
+    }
 
     const isDue = cached.refreshAt !== undefined && clock.now() >= cached.refreshAt;
     if (isDue && clock.monotonic() >= this.#retryAt) {

@@ -28,6 +28,23 @@ export function principalOf({ base, roles }: CredentialPlan, credentials: SdkCre
   }
 }
 
+const ACCOUNT = /^\d{12}$/;
+const ROLE_ARN = /^arn:[^:]*:iam::(\d{12}):role\/(?:.*\/)?([^/]+)$/;
+
+/** The account and role in a principal, as far as it contains them. Pure. */
+export function identityIn(principal: Principal): { account?: string; role?: string } {
+  const [provider, first, second] = JSON.parse(principal) as (string | null)[];
+  if (provider === 'role') {
+    const [, account, role] = ROLE_ARN.exec(first ?? '') ?? [];
+    return account === undefined || role === undefined ? {} : { account, role };
+  }
+  if (provider === 'sso')
+    return { ...(first ? { account: first } : {}), ...(second ? { role: second } : {}) };
+  const last = (provider === 'process' ? second : first) ?? '';
+  const account = ACCOUNT.test(last) ? last : accountOf(last);
+  return account === undefined ? {} : { account };
+}
+
 /** Providers whose principal is known only after they have returned credentials. */
 const DYNAMIC_PROVIDERS: ReadonlySet<BaseProvider> = new Set(['process', 'container', 'instance']);
 

@@ -190,7 +190,8 @@ export class HttpHandler {
     if (!events.observesCalls || message.kind !== 'request') return undefined;
     const client = { id, inSession: Boolean(headers['mcp-session-id']), ...caller };
     const userAgent = headers['user-agent'];
-    return beginRecord(events, { transport: 'http', request: message, client, userAgent, profile, clock });
+    const options = { transport: 'http', request: message, client, userAgent, profile, clock } as const;
+    return beginRecord(events, options, headers);
   }
 
   #endRecord(record: CallRecord | undefined, outcome: CallOutcome): void {

@@ -162,8 +162,13 @@ export function withoutArgument(request: Request, name: string): Request {
  * Adds missing keys to `params._meta`, and creates both where needed; the client's keys win. It
  * reads no further than the edit and parses nothing again, because a client's request repeats no
  * deciding key.
+ * @param options.replaces - true: the additions win.
  */
-export function withMeta(request: Request, additions: Readonly<Record<string, string>>): Request {
+export function withMeta(
+  request: Request,
+  additions: Readonly<Record<string, string>>,
+  { replaces = false } = {},
+): Request {
   const { text, json } = request;
   const { params } = json;
   const edited = (newText: string, newParams: JsonObject): Request =>
@@ -191,9 +196,14 @@ export function withMeta(request: Request, additions: Readonly<Record<string, st
   }
   let newText = text;
   for (const [key, value] of Object.entries(additions)) {
-    if (!has(present, key)) newText = insertMember(newText, metaStart, key, JSON.stringify(value));
+    const isPresent = has(present, key);
+    if (isPresent && !replaces) continue;
+    // All of that name: the last of several would win.
+    if (isPresent) newText = removeMember(newText, key, metaStart);
+    newText = insertMember(newText, metaStart, key, JSON.stringify(value));
   }
-  return newText === text ? request : edited(newText, { ...params, _meta: { ...additions, ...present } });
+  const meta = replaces ? { ...present, ...additions } : { ...additions, ...present };
+  return newText === text ? request : edited(newText, { ...params, _meta: meta });
 }
 
 /** Adds missing keys to the `data` of an error; `data` that is not an object stays unchanged. */

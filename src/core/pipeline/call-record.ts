@@ -1,5 +1,6 @@
 import { isObject, type Message, paramsOf, type Request, type Response } from '../jsonrpc/message.ts';
 import type { Clock } from '../time/clock.ts';
+import type { Span } from './span.ts';
 
 /** The connection that a call came from: one stdio client, or one of many HTTP clients. */
 export interface Client {
@@ -64,9 +65,8 @@ export class CallRecord {
   code: number | undefined;
   /** The reason of an error of the proxy. */
   reason: string | undefined;
-  /** Set by tracing. */
-  traceId: string | undefined;
-  spanId: string | undefined;
+  /** Set by tracing: the span that the work at hand is a part of. */
+  span: Span | undefined;
   readonly #since: number;
 
   constructor({ number, transport, request, client, userAgent, profile, clock }: CallRecordOptions) {

@@ -1,3 +1,5 @@
+import type { Request } from '../jsonrpc/message.ts';
+import type { RequestHeaders } from './call.ts';
 import type { CallRecord } from './call-record.ts';
 
 /** Why a session was opened. `recovery`: the server had lost its predecessor. */
@@ -31,7 +33,7 @@ export type SessionCloseReason =
  */
 export type ProxyEvent =
   /** With `observesCalls` only, as are all events with one of the three. */
-  | { type: 'call.begun'; record: CallRecord }
+  | { type: 'call.begun'; record: CallRecord; request: Request; headers: RequestHeaders | undefined }
   /** Once for each `call.begun`. The record is complete. */
   | { type: 'call.ended'; record: CallRecord }
   | { type: 'client.line-invalid'; reason: string; bytes: number }
@@ -224,8 +226,13 @@ export type ProxyEvent =
   | { type: 'tool.keeps-argument'; tool: string; argument: string }
   /** Lines of one event that were left out because there were too many. */
   | { type: 'log.lines-omitted'; event: string; address: string | undefined; omitted: number }
+  | { type: 'access-log.behind'; message: string }
   | { type: 'log.reopened'; file: string }
   | { type: 'log.reopen-failed'; message: string }
+  /** Settings of OpenTelemetry that cannot be obeyed. */
+  | { type: 'telemetry.unusable'; message: string }
+  /** Once until it works again. */
+  | { type: 'telemetry.export-failed'; signal: 'traces' | 'metrics'; message: string }
   | { type: 'proxy.draining'; inFlight: number }
   | { type: 'internal.fault'; where: string; message: string };
 
@@ -237,6 +244,8 @@ export interface ObserverOptions {
   readonly detailed?: boolean;
   /** Events of every call and HTTP request, without their texts. By default as `detailed`. */
   readonly calls?: boolean;
+  /** The observer gives calls spans. False by default. */
+  readonly traces?: boolean;
   /**
    * `secret.known`, which contains the secret. False by default, so that no observer prints keys by
    * accident.
@@ -250,6 +259,7 @@ export class Events {
   readonly #secretObservers: Observer[] = [];
   #detailed = false;
   #calls = false;
+  #traces = false;
 
   /** True where an observer wants per-message events; otherwise building them is wasted work. */
   get detailed(): boolean {
@@ -261,15 +271,21 @@ export class Events {
     return this.#calls;
   }
 
+  /** True where calls have spans, whose context goes to the server. */
+  get traces(): boolean {
+    return this.#traces;
+  }
+
   /** Calls `observer` synchronously with every event from now on; its exceptions are ignored. */
   subscribe(
     observer: Observer,
-    { detailed = true, calls = detailed, secrets = false }: ObserverOptions = {},
+    { detailed = true, calls = detailed, traces = false, secrets = false }: ObserverOptions = {},
   ): void {
     this.#observers.push(observer);
     if (secrets) this.#secretObservers.push(observer);
     this.#detailed ||= detailed;
-    this.#calls ||= calls;
+    this.#calls ||= calls || traces;
+    this.#traces ||= traces;
   }
 
   emit(event: ProxyEvent): void {

@@ -1,6 +1,7 @@
 import { ERROR_CODES, ProxyError } from '../errors/errors.ts';
 import type { Clock } from '../time/clock.ts';
 import { Abandoned } from './abandoned.ts';
+import type { RequestHeaders } from './call.ts';
 import { CallRecord, type CallRecordOptions } from './call-record.ts';
 import type { Events } from './events.ts';
 
@@ -31,9 +32,10 @@ export function endRecord(events: Events, clock: Clock, record: CallRecord | und
 export function beginRecord(
   events: Events,
   options: Omit<CallRecordOptions, 'number'>,
+  headers?: RequestHeaders,
 ): CallRecord | undefined {
   if (!events.observesCalls) return undefined;
   const record = new CallRecord({ ...options, number: ++records });
-  events.emit({ type: 'call.begun', record });
+  events.emit({ type: 'call.begun', record, request: options.request, headers });
   return record;
 }

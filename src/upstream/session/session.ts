@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto';
 import { causeText, ProxyError } from '../../core/errors/errors.ts';
 import { isTemporary } from '../../core/errors/status-class.ts';
 import {
@@ -14,6 +13,7 @@ import {
 import type { Call, Emit, Origin, Reply } from '../../core/pipeline/call.ts';
 import type { Events, SessionCloseReason, SessionOpenReason } from '../../core/pipeline/events.ts';
 import { isIdempotentCall } from '../../core/pipeline/idempotent.ts';
+import { sessionLabel } from '../../core/pipeline/session-label.ts';
 import { fullJitter } from '../../core/time/backoff.ts';
 import { CallController } from '../../core/time/call-signal.ts';
 import type { Clock } from '../../core/time/clock.ts';
@@ -70,10 +70,6 @@ export interface SessionDeps {
 
 /** Numbers sessions of servers that give them no id. */
 let unnamed = 0;
-
-const LABEL_CHARACTERS = 16;
-
-const labelOf = (id: string): string => hash('sha256', id, 'base64url').slice(0, LABEL_CHARACTERS);
 
 /** One MCP session: its id, protocol version, standalone stream, and requests in flight. */
 export class Session implements Origin {
@@ -271,7 +267,7 @@ export class Session implements Origin {
     if (typeof version === 'string' && SENDABLE.test(version)) this.#version = version;
     const { clock, events } = this.#deps;
     this.#openedAt = clock.monotonic();
-    this.#label = this.#id === undefined ? `#${++unnamed}` : labelOf(this.#id);
+    this.#label = this.#id === undefined ? `#${++unnamed}` : sessionLabel(this.#id);
     events.emit({
       type: 'session.opened',
       profile: this.profile,

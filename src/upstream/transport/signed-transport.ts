@@ -8,6 +8,9 @@ import { type ReadLimit, readLimit } from '../../core/jsonrpc/read-limit.ts';
 import { addWait, type CallRecord } from '../../core/pipeline/call-record.ts';
 import type { Events } from '../../core/pipeline/events.ts';
 import type { Share } from '../../core/pipeline/fair-queue.ts';
+import { sessionLabel } from '../../core/pipeline/session-label.ts';
+import type { Span } from '../../core/pipeline/span.ts';
+import { outcomeOfError } from '../../core/pipeline/span-outcome.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { isRefusal, judgeRefusal, type RefusalKind } from '../../endpoint/aws-errors.ts';
 import { connectAdvice, plainCause } from '../http/connect-cause.ts';
@@ -225,7 +228,7 @@ export class SignedTransport {
       let offsetMs = 0;
       let added: Readonly<Record<string, string>> | undefined;
       try {
-        const resolving = refreshed ?? this.#credentials(request.signal);
+        const resolving = refreshed ?? this.#credentials(request);
         if (resolving instanceof Promise) {
           request.onWait?.(this.#awaitingCredentials);
           if (!lease.open) dialDuring(resolving, lease);
@@ -345,20 +348,47 @@ export class SignedTransport {
     );
   }
 
-  #credentials(signal: AbortSignal): Promise<Credentials | undefined> | undefined {
-    const { signing } = this.#options;
+  #credentials({ signal, record }: TransportRequest): Promise<Credentials | undefined> | undefined {
+    const { signing, profile } = this.#options;
     if (!signing) return undefined;
-    return signing.optional
-      ? this.#optionalCredentials(signing.credentials, signal)
-      : signing.credentials.current(signal);
+    const parent = record?.span;
+    if (!parent) return this.#currentCredentials(signing, signal);
+    let span: Span | undefined;
+    const current = this.#currentCredentials(signing, signal, () => {
+      span ??= parent.begin({ type: 'credentials', profile });
+    });
+    if (!span) return current;
+    const begun = span;
+    return current.then(
+      (credentials) => {
+        begun.end();
+        return credentials;
+      },
+      (error: unknown) => {
+        begun.end(outcomeOfError(error));
+        throw error;
+      },
+    );
+  }
+
+  /** @param onResolve - called at once where the caller waits for credentials to be resolved. */
+  #currentCredentials(
+    { optional, credentials }: NonNullable<SignedTransportOptions['signing']>,
+    signal: AbortSignal,
+    onResolve?: () => void,
+  ): Promise<Credentials | undefined> {
+    return optional
+      ? this.#optionalCredentials(credentials, signal, onResolve)
+      : credentials.current(signal, onResolve);
   }
 
   async #optionalCredentials(
     provider: Pick<CredentialProvider, 'current'>,
     signal: AbortSignal,
+    onResolve?: () => void,
   ): Promise<Credentials | undefined> {
     try {
-      return await provider.current(signal);
+      return await provider.current(signal, onResolve);
     } catch (error) {
       const none = error instanceof ProxyError && error.details.kind === 'none';
       if (!none) throw error;
@@ -406,6 +436,9 @@ export class SignedTransport {
     // Not spread: three objects in one literal cost 20 times as much.
     const headers = Object.assign({}, this.#options.headers(), request.headers, added, signed);
     if (request.signal.aborted) throw request.signal.reason;
+    const span = this.#beginSpan(request);
+    // The headers of an HTTP client carry the context of its own span.
+    if (span) Object.assign(headers, span.carrier);
     request.onAttempt(lease);
     const { method, onStart } = request;
     const outgoing = { method, path: target.path, headers, body, onStart };
@@ -419,7 +452,19 @@ export class SignedTransport {
       attempt,
       signed: 'authorization' in signed,
     });
-    return lease.send(outgoing).then(observed.responded, observed.failed);
+    const sent = span ? traced(lease.send(outgoing), span) : lease.send(outgoing);
+    return sent.then(observed.responded, observed.failed);
+  }
+
+  #beginSpan({ record, method, lane, headers }: TransportRequest): Span | undefined {
+    const session = headers['mcp-session-id'];
+    return record?.span?.begin({
+      type: 'http',
+      method,
+      lane,
+      session: session === undefined ? undefined : sessionLabel(session),
+      protocolVersion: headers['mcp-protocol-version'],
+    });
   }
 
   #sign(
@@ -511,6 +556,18 @@ export class SignedTransport {
 
   close(): void {
     for (const lane of Object.values(this.#options.lanes)) lane.close();
+  }
+}
+
+/** Ends the span with the head of the response: its body may last as long as the call. */
+async function traced(sent: Promise<Incoming>, span: Span): Promise<Incoming> {
+  try {
+    const response = await sent;
+    span.end({ status: response.status });
+    return response;
+  } catch (error) {
+    span.end({ errorType: 'connection-lost', message: causeText(error) });
+    throw error;
   }
 }
 

@@ -1,0 +1,42 @@
+import type { Request } from '../jsonrpc/message.ts';
+
+/** The fields that carry a trace context, in `params._meta` and in HTTP headers alike (SEP-414). */
+export type TraceCarrier = Readonly<Record<string, string>>;
+
+/** A piece of a call's work that has a span of its own. */
+export type SpanPart =
+  /** The client's request on its way to the server, retries included. */
+  | { readonly type: 'call'; readonly request: Request; readonly profile: string }
+  /** One HTTP request. `session` is a hash of the session id. */
+  | {
+      readonly type: 'http';
+      readonly method: string;
+      readonly lane: string;
+      readonly session: string | undefined;
+      readonly protocolVersion: string | undefined;
+    }
+  | { readonly type: 'session'; readonly profile: string; readonly reason: string }
+  | { readonly type: 'borrow'; readonly profile: string }
+  | { readonly type: 'credentials'; readonly profile: string };
+
+/** How a span ended; each field is absent where it does not apply. */
+export interface SpanOutcome {
+  /** The status of an HTTP response. */
+  readonly status?: number;
+  /** A short class of the error, as `error.type` of OpenTelemetry. */
+  readonly errorType?: string;
+  /** The JSON-RPC error code. */
+  readonly code?: number | undefined;
+  readonly message?: string;
+}
+
+/** A span of the trace that a call belongs to. Exists only where tracing is on. */
+export interface Span {
+  readonly traceId: string;
+  readonly spanId: string;
+  /** What the receiver of a message needs to continue the trace. */
+  readonly carrier: TraceCarrier;
+  begin(part: SpanPart): Span;
+  /** Ends the span; later calls have no effect. */
+  end(outcome?: SpanOutcome): void;
+}

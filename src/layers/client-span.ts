@@ -1,0 +1,36 @@
+import { withMeta } from '../core/jsonrpc/message.ts';
+import { takesMeta } from '../core/jsonrpc/takes-meta.ts';
+import type { Call, Handler, Layer, Reply } from '../core/pipeline/call.ts';
+import type { CallRecord } from '../core/pipeline/call-record.ts';
+import type { Span } from '../core/pipeline/span.ts';
+import { outcomeOfError, outcomeOfReply } from '../core/pipeline/span-outcome.ts';
+
+/**
+ * Begins the span of a call to the server, and passes its context on in `params._meta` (SEP-414).
+ * Calls of clients that are not traced pass unchanged.
+ */
+export function clientSpan(): Layer {
+  return (next) => (call) =>
+    call.record?.span ? traced(next, call, call.record, call.record.span) : next(call);
+}
+
+async function traced(next: Handler, call: Call, record: CallRecord, parent: Span): Promise<Reply> {
+  const { message, profile } = call;
+  if (message.kind !== 'request') return next(call);
+  const span = parent.begin({ type: 'call', request: message, profile });
+  const passed = takesMeta(message)
+    ? { ...call, message: withMeta(message, span.carrier, { replaces: true }) }
+    : call;
+  // The HTTP requests and waits of the call are parts of this span.
+  record.span = span;
+  try {
+    const reply = await next(passed);
+    span.end(outcomeOfReply(reply, record));
+    return reply;
+  } catch (error) {
+    span.end(outcomeOfError(error));
+    throw error;
+  } finally {
+    record.span = parent;
+  }
+}

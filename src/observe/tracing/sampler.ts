@@ -1,0 +1,33 @@
+/** Decides whether a trace is recorded. `parent` is the sender's decision, where it made one. */
+export type Sampler = (traceId: string, parent: boolean | undefined) => boolean;
+
+export const SAMPLERS = [
+  'always_on',
+  'always_off',
+  'traceidratio',
+  'parentbased_always_on',
+  'parentbased_always_off',
+  'parentbased_traceidratio',
+] as const;
+export type SamplerName = (typeof SAMPLERS)[number];
+
+/** The random bits of a trace id (W3C Trace Context Level 2): the last 56. */
+const RANDOM_DIGITS = 14;
+const RANDOM_RANGE = 2 ** 56;
+
+/**
+ * Creates the sampler of OTEL_TRACES_SAMPLER. A ratio depends on the trace id alone, so that all
+ * parts of a trace decide alike.
+ * @param ratio - OTEL_TRACES_SAMPLER_ARG, from 0 to 1.
+ */
+export function createSampler(name: SamplerName, ratio: number): Sampler {
+  const root = rootSampler(name, ratio);
+  return name.startsWith('parentbased_') ? (traceId, parent) => parent ?? root(traceId) : root;
+}
+
+function rootSampler(name: SamplerName, ratio: number): (traceId: string) => boolean {
+  if (name.endsWith('always_on')) return () => true;
+  if (name.endsWith('always_off')) return () => false;
+  const threshold = ratio * RANDOM_RANGE;
+  return (traceId) => Number.parseInt(traceId.slice(-RANDOM_DIGITS), 16) < threshold;
+}

@@ -1,0 +1,164 @@
+import { causeText } from '../../core/errors/errors.ts';
+import { Redactor } from '../../core/errors/redact.ts';
+import type { Events } from '../../core/pipeline/events.ts';
+import { LABEL_CHARACTERS } from '../../core/pipeline/session-label.ts';
+import { outcomeOfRecord } from '../../core/pipeline/span-outcome.ts';
+import type { Clock } from '../../core/time/clock.ts';
+import { settleWithin } from '../../core/time/waits.ts';
+import type { FinishedSpan } from './finished-span.ts';
+import { type OtelSettings, readOtelSettings } from './otel-settings.ts';
+import type { SpanDeps } from './recorded-span.ts';
+import { createSampler } from './sampler.ts';
+import type { SpanSink } from './sdk.ts';
+import { Tracer } from './tracer.ts';
+
+/** Spans that are kept until the SDK is loaded, as many as its own queue holds. */
+const MAX_PENDING_SPANS = 2_048;
+/** The SDK is loaded this long after the first call has ended: loading it takes the processor. */
+const LOAD_AFTER_MS = 250;
+
+export interface TelemetryOptions {
+  readonly env: NodeJS.ProcessEnv;
+  readonly endpoint: URL;
+  readonly version: string;
+  readonly events: Events;
+  readonly clock: Clock;
+}
+
+export interface Telemetry {
+  /** Sends what is left, within `ms` milliseconds. Never throws. */
+  flush(ms: number): Promise<void>;
+}
+
+/**
+ * Starts tracing where OTEL_* variables ask for it; undefined where they do not. Nothing of the SDK
+ * is loaded before the first call has ended.
+ */
+export function startTelemetry(options: TelemetryOptions): Telemetry | undefined {
+  const settings = readOtelSettings(options.env);
+  if (!settings) return undefined;
+  for (const message of settings.problems) options.events.emit({ type: 'telemetry.unusable', message });
+  return settings.traces || settings.metrics ? new RunningTelemetry(settings, options) : undefined;
+}
+
+class RunningTelemetry implements Telemetry {
+  readonly #options: TelemetryOptions;
+  readonly #settings: OtelSettings;
+  readonly #redactor = new Redactor();
+  #pending: FinishedSpan[] = [];
+  #sink: SpanSink | undefined;
+  #loading: Promise<void> | undefined;
+  /** Signals whose last export failed: a collector that is away costs one log line. */
+  readonly #failing = new Set<string>();
+
+  constructor(settings: OtelSettings, options: TelemetryOptions) {
+    this.#options = options;
+    this.#settings = settings;
+    const tracer = settings.traces && this.#createTracer();
+    options.events.subscribe(
+      (event) => {
+        switch (event.type) {
+          case 'secret.known':
+            this.#redactor.learn(event.value, event);
+            break;
+          case 'call.begun': {
+            const { record, request, headers } = event;
+            const { transport, client } = record;
+            record.span = tracer?.begin({
+              request,
+              headers,
+              transport,
+              address: client.address,
+              session: client.inSession ? labelOfClient(client.id) : undefined,
+            });
+            break;
+          }
+          case 'call.ended':
+            event.record.span?.end(outcomeOfRecord(event.record));
+            this.#loadSoon();
+            break;
+          default:
+        }
+      },
+      { detailed: false, calls: true, traces: tracer !== undefined, secrets: true },
+    );
+  }
+
+  #createTracer(): Tracer {
+    const { clock, endpoint } = this.#options;
+    const { propagators, sampler, ratio } = this.#settings;
+    // The wall clock may be set while the process runs, and spans must not end before they begin.
+    const offset = clock.now() - clock.monotonic();
+    return new Tracer(
+      {
+        server: serverOf(endpoint),
+        propagators,
+        now: () => offset + clock.monotonic(),
+        clean: (text) => this.#redactor.clean(text),
+        onEnd: (span) => this.#take(span),
+      },
+      createSampler(sampler, ratio),
+    );
+  }
+
+  #take(span: FinishedSpan): void {
+    if (this.#sink) this.#sink.take(span);
+    else if (this.#pending.length < MAX_PENDING_SPANS) this.#pending.push(span);
+  }
+
+  #loadSoon(): void {
+    if (this.#loading) return;
+    const { clock } = this.#options;
+    this.#loading = new Promise<void>((resolve) => {
+      clock.schedule(LOAD_AFTER_MS, () => resolve(), { keepAlive: false });
+    }).then(() => this.#load());
+  }
+
+  async #load(): Promise<void> {
+    const { env, version, events } = this.#options;
+    if (this.#sink) return;
+    try {
+      const { createSpanSink } = await import('./sdk.ts');
+      if (this.#sink) return;
+      const print = (line: string): void => void process.stderr.write(`${this.#redactor.clean(line)}\n`);
+      const { traces } = this.#settings;
+      if (traces) {
+        this.#sink = createSpanSink(traces, { env, version, print }, (failure) =>
+          this.#report('traces', failure),
+        );
+      }
+      for (const span of this.#pending.splice(0)) this.#sink?.take(span);
+    } catch (error) {
+      events.emit({
+        type: 'telemetry.unusable',
+        message: `OpenTelemetry cannot be loaded: ${causeText(error)}`,
+      });
+    }
+  }
+
+  #report(signal: 'traces' | 'metrics', failure: string | undefined): void {
+    if (failure === undefined) {
+      this.#failing.delete(signal);
+      return;
+    }
+    if (this.#failing.has(signal)) return;
+    this.#failing.add(signal);
+    const message = `The ${signal} cannot be sent to the collector, and are lost until it takes them: ${failure}. Check OTEL_EXPORTER_OTLP_ENDPOINT. This is logged once until it works again`;
+    this.#options.events.emit({ type: 'telemetry.export-failed', signal, message });
+  }
+
+  async flush(ms: number): Promise<void> {
+    if (!this.#loading && this.#pending.length === 0) return;
+    const flushed = this.#load().then(() => this.#sink?.shutdown());
+    await settleWithin(this.#options.clock, ms, flushed);
+  }
+}
+
+/** The id of an HTTP client in a session is the hash of its session id. */
+const labelOfClient = (id: string): string => id.replace(/^http-session-/, '').slice(0, LABEL_CHARACTERS);
+
+/** The endpoint as spans name it: without query and login. */
+function serverOf({ origin, pathname, protocol, hostname, port }: URL): SpanDeps['server'] {
+  const assumed = protocol === 'https:' ? 443 : 80;
+  return { url: `${origin}${pathname}`, address: hostname, port: port === '' ? assumed : Number(port) };
+}
