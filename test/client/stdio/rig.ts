@@ -1,5 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
-import { Relay, type RelayLimits } from '../../../src/client/stdio/relay.ts';
+import { Relay } from '../../../src/client/stdio/relay.ts';
+import type { RelayLimits } from '../../../src/client/stdio/relay-deps.ts';
 import { idText, type Message, withIdText } from '../../../src/core/jsonrpc/message.ts';
 import { readMessages } from '../../../src/core/jsonrpc/parse.ts';
 import type { Call, Origin, Reply } from '../../../src/core/pipeline/call.ts';
