@@ -1,2 +1,5 @@
 /** Equal to package.json's; a guard test compares the two. */
 export const VERSION = '0.1.0';
+
+/** The name on npm, equal to package.json's; the command keeps its own name. */
+export const PACKAGE_NAME = 'mcp-sigv4-proxy';

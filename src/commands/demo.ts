@@ -1,6 +1,7 @@
 import { systemClock } from '../core/time/clock.ts';
 import { startDemoEndpoint } from '../demo/endpoint.ts';
 import { type FanOutReport, runFanOut } from '../demo/fan-out.ts';
+import { PACKAGE_NAME } from '../version.ts';
 
 const CALLS = 8;
 const CALL_MS = 250;
@@ -59,7 +60,7 @@ export async function runDemo({ write, binPath, env }: DemoOptions): Promise<num
     }
     write(
       '\nNext, with your own AWS credentials, in Claude Code:\n' +
-        '  claude mcp add aws -- npx -y mcp-sigv4-proxy --lazy --max-connections 8 --profile <yours>\n',
+        `  claude mcp add aws -- npx -y ${PACKAGE_NAME} --lazy --max-connections 8 --profile <yours>\n`,
     );
     return 0;
   } catch (error) {

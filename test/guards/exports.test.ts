@@ -4,7 +4,7 @@ import { mkdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { VERSION } from '../../src/version.ts';
+import { PACKAGE_NAME, VERSION } from '../../src/version.ts';
 import { ROOT } from './source-tree.ts';
 
 interface Manifest extends Record<string, unknown> {
@@ -90,7 +90,7 @@ export const number: number = scopeOfHost('a.b').region;
 );
 
 it('the version is one', () => {
-  expect(VERSION).toBe(manifest.version);
+  expect([PACKAGE_NAME, VERSION]).toEqual([manifest.name, manifest.version]);
   expect(node([join(installed, 'bin/mcp-sigv4-proxy.js'), '--version']).trim()).toBe(VERSION);
 });
 

@@ -2,6 +2,7 @@ import { readProfileFacts } from '../../auth/credentials/shared-files.ts';
 import { CLIENTS } from '../../command-table.ts';
 import type { Arguments } from '../../config/argv.ts';
 import type { Settings } from '../../settings.ts';
+import { PACKAGE_NAME } from '../../version.ts';
 import { type CommandContext, EXIT_USAGE, printError } from '../command.ts';
 import { CLIENT_FORMATS, type ClientFormat } from './clients.ts';
 import { createLaunch, placeholderVariables, type Template } from './launch.ts';
@@ -62,7 +63,7 @@ export function configBlock(args: Arguments, settings: Settings, target: ConfigT
   const [command = '', ...first] = platform === 'win32' ? ['cmd', '/c', 'npx'] : ['npx'];
   const server = {
     command,
-    args: [...first, '-y', 'mcp-sigv4-proxy', ...launch.args],
+    args: [...first, '-y', PACKAGE_NAME, ...launch.args],
     env,
     maxAnswerMs: maxAnswerMs(settings),
   };
