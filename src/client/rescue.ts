@@ -1,13 +1,14 @@
 import { causeText, ProxyError } from '../core/errors/errors.ts';
 import { isTemporary } from '../core/errors/status-class.ts';
 import type { Message } from '../core/jsonrpc/message.ts';
+import type { CallRecord } from '../core/pipeline/call-record.ts';
 import type { Events } from '../core/pipeline/events.ts';
 
 /**
  * The only place that turns a thrown error into the error that a client receives. Unexpected errors
  * are logged and replaced by a generic one.
  */
-export function rescue(events: Events, message: Message, error: unknown): ProxyError {
+export function rescue(events: Events, message: Message, error: unknown, record?: CallRecord): ProxyError {
   const known =
     error instanceof ProxyError
       ? error
@@ -23,6 +24,7 @@ export function rescue(events: Events, message: Message, error: unknown): ProxyE
     const { id } = message;
     events.emit({
       type: 'call.failed',
+      ...(record ? { call: record.number } : {}),
       method,
       id: String(id),
       reason: known.reason,

@@ -6,6 +6,7 @@ import { plainJson, plainText } from '../core/system/plain-text.ts';
 import { type Clock, systemClock } from '../core/time/clock.ts';
 import { fileTarget, type LineTarget, stderrTarget } from './line-target.ts';
 import { LOG_LEVELS, type LogLevel, logFileOf } from './options.ts';
+import { RecentCalls } from './recent-calls.ts';
 import { RepeatLimit } from './repeat-limit.ts';
 
 type Written = Exclude<LogLevel, 'silent'>;
@@ -135,19 +136,22 @@ export function logEvents(events: Events, given: LogOptions, clock: Clock = syst
       redactor.learn(event.value, event);
       return;
     }
+    if (event.type === 'call.begun' && events.traces) calls.add(event.record);
     const level = LEVEL_OF[event.type];
     if (level !== 'never' && rank(level) >= wanted) limit.take(event);
   };
   const write = (event: ProxyEvent): void => {
     const level = LEVEL_OF[event.type];
     if (level === 'never') return;
-    const { type, ...fields } = event;
+    const { type } = event;
+    const fields = { ...fieldsOf(event), ...calls.idsOf(event) };
     logger ??= openLogger(options, redactor, (opened) => {
       target = opened;
     });
     // A log that cannot be opened must not end a run that works.
     written = logger.then((log) => log[level](fields, type)).catch(() => undefined);
   };
+  const calls = new RecentCalls();
   const limit = new RepeatLimit(clock, write);
   events.subscribe(observe, { detailed: wanted <= rank('debug'), secrets: true });
   return {
@@ -169,6 +173,12 @@ export function logEvents(events: Events, given: LogOptions, clock: Clock = syst
       }
     },
   };
+}
+
+/** Of a call, what was measured so far; its message is in `message.received`. */
+function fieldsOf(event: ProxyEvent): object {
+  const { type: _type, ...fields } = event;
+  return 'record' in fields ? { ...fields.record, span: undefined } : fields;
 }
 
 async function openLogger(

@@ -165,6 +165,38 @@ describe('a trace on stdio', () => {
     expect(call.attributes['mcp.protocol.version']).toBe('2026-07-28');
   });
 
+  it('a lost session is opened again as a part of the call that noticed it, and log lines carry the trace', async () => {
+    const receiver = await OtlpReceiver.start();
+    const { bin, mcp } = await startInitialized({ args: ['--log-level', 'debug'], env: receiver.env });
+    mcp.forgetSessions();
+    const _meta = { traceparent: TRACEPARENT };
+    await bin.request('tools/call', { name: 'echo', arguments: {}, _meta }, 0);
+    bin.closeStdin();
+    await bin.exit();
+    const call = named(receiver.ofTrace(TRACE), 'tools/call echo', CLIENT);
+    const [opening] = receiver.childrenOf(call).filter(({ name }) => name === 'session.create');
+    expect(opening?.attributes).toEqual({ 'session.open.reason': 'recovery' });
+    expect(receiver.childrenOf(call).map(({ name }) => name)).toEqual(['POST', 'session.create', 'POST']);
+    expect(receiver.childrenOf(opening ?? call).map(({ name }) => name)).toContain('POST');
+    const lines = bin.stderr
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, unknown>)
+      .filter(({ trace_id }) => trace_id === TRACE);
+    expect(lines.map(({ msg }) => msg)).toEqual(expect.arrayContaining(['http.request', 'http.response']));
+    expect(lines.every(({ span_id }) => /^[0-9a-f]{16}$/.test(String(span_id)))).toBe(true);
+  });
+
+  it('a pooled call has a span for its wait for a session', async () => {
+    const receiver = await OtlpReceiver.start();
+    const { bin } = await startInitialized({ args: ['--max-sessions', '2'], env: receiver.env });
+    await bin.request('tools/call', { name: 'echo', arguments: {} }, 0);
+    bin.closeStdin();
+    await bin.exit();
+    const call = named(receiver.spans, 'tools/call echo', CLIENT);
+    expect(receiver.childrenOf(call).map(({ name }) => name)).toEqual(['pool.borrow', 'POST']);
+  });
+
   it('OTEL_TRACES_SAMPLER=always_off records nothing, and passes on that it does not', async () => {
     const receiver = await OtlpReceiver.start();
     const { bin, server } = await startInitialized({

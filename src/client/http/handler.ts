@@ -86,6 +86,7 @@ interface PendingMessage {
   readonly client: string;
   readonly headers: RequestHeaders;
   readonly answer: HttpResponse;
+  readonly record: CallRecord | undefined;
 }
 
 type CallOutcome = { readonly reply: Reply } | { readonly error: unknown };
@@ -181,7 +182,7 @@ export class HttpHandler {
       );
     }
     return done.then((outcome) =>
-      this.#finish({ message, answer, client, headers: exchange.headers }, outcome),
+      this.#finish({ message, answer, client, headers: exchange.headers, record }, outcome),
     );
   }
 
@@ -411,12 +412,12 @@ export class HttpHandler {
     }
   }
 
-  #fail({ message, answer, client, headers }: PendingMessage, error: unknown): void {
+  #fail({ message, answer, client, headers, record }: PendingMessage, error: unknown): void {
     if (error instanceof Abandoned) {
       answer.endWithoutAnswer();
       return;
     }
-    const known = rescue(this.#deps.events, message, error);
+    const known = rescue(this.#deps.events, message, error, record);
     const id = message.kind === 'request' ? idText(message) : undefined;
     const closes = id !== undefined && !isStream(message) && LAST_EVENTS.has(known.reason);
     if (!closes || !answer.closeWith(known, id)) answer.fail(known, id);
@@ -459,8 +460,10 @@ export class HttpHandler {
           return outcome.reply.kind === 'answer' ? outcome.reply.message.text : undefined;
         failure ??= outcome.error;
         if (element.kind !== 'request' || outcome.error instanceof Abandoned) return undefined;
-        return errorResponse(rescue(this.#deps.events, element, outcome.error).toJsonRpc(), idText(element))
-          .text;
+        return errorResponse(
+          rescue(this.#deps.events, element, outcome.error, record).toJsonRpc(),
+          idText(element),
+        ).text;
       }),
     );
     const answers = texts.filter((text) => text !== undefined);

@@ -182,8 +182,8 @@ export class RequestHandler {
     else endRecordWith(events, clock, record, error);
   }
 
-  #rescue({ request }: InFlight, error: unknown): void {
-    const known = rescue(this.#deps.events, request, error);
+  #rescue({ request, record }: InFlight, error: unknown): void {
+    const known = rescue(this.#deps.events, request, error, record);
     this.#parts.writer.write(errorResponse(known.toJsonRpc(), idText(request)));
   }
 
@@ -199,6 +199,7 @@ export class RequestHandler {
     const error = timeoutError(request, limit, { how, sent: started ? 'maybe' : 'no' });
     this.#deps.events.emit({
       type: 'call.cancelled',
+      ...callOf(entry),
       method: request.method,
       id: String(request.id),
       by: 'deadline',
@@ -218,10 +219,19 @@ export class RequestHandler {
       return;
     }
     const { method, id } = entry.request;
-    this.#deps.events.emit({ type: 'call.cancelled', method, id: String(id), by: 'client' });
+    this.#deps.events.emit({
+      type: 'call.cancelled',
+      ...callOf(entry),
+      method,
+      id: String(id),
+      by: 'client',
+    });
     entry.silent = true;
     // The era of a cancellation is that of the request it names.
     if (entry.started && !isStateless(entry.request)) this.#parts.notifyServer(notification);
     entry.controller.abort(CANCELLED);
   }
 }
+
+/** The number of a call that is measured. */
+const callOf = ({ record }: InFlight): { call?: number } => (record ? { call: record.number } : {});

@@ -1,5 +1,6 @@
 import type { Id, Message, Response } from '../jsonrpc/message.ts';
 import type { CallRecord, Client } from './call-record.ts';
+import type { Span } from './span.ts';
 
 export type { Client };
 
@@ -96,6 +97,8 @@ export interface Call {
   readonly idempotent?: boolean;
   /** Present where an observer measures calls: what waits for the call adds its time here. */
   readonly record?: CallRecord | undefined;
+  /** For a request of the proxy: the span that it is a part of. */
+  readonly span?: Span | undefined;
   /**
    * The HTTP exchange of the call; absent on stdio. A layer's own call gets `deriveHttpContext`.
    */

@@ -74,8 +74,21 @@ export type ProxyEvent =
       text: string;
     }
   | { type: 'message.sent'; kind: string; method: string | undefined; id: string | undefined; text: string }
-  | { type: 'call.failed'; method: string; id: string; reason: string; message: string }
-  | { type: 'call.cancelled'; method: string; id: string; by: 'client' | 'deadline' }
+  | {
+      type: 'call.failed';
+      call?: number | undefined;
+      method: string;
+      id: string;
+      reason: string;
+      message: string;
+    }
+  | {
+      type: 'call.cancelled';
+      call?: number | undefined;
+      method: string;
+      id: string;
+      by: 'client' | 'deadline';
+    }
   | {
       type: 'call.retried';
       profile: string;

@@ -3,7 +3,7 @@ import { isObject } from '../jsonrpc/message.ts';
 import { Abandoned } from './abandoned.ts';
 import type { Reply } from './call.ts';
 import type { CallRecord } from './call-record.ts';
-import type { SpanOutcome } from './span.ts';
+import type { Span, SpanOutcome } from './span.ts';
 
 const SUCCESS: SpanOutcome = {};
 const TOOL_ERROR: SpanOutcome = { errorType: 'tool_error' };
@@ -48,4 +48,19 @@ export function outcomeOfError(error: unknown): SpanOutcome {
     return { errorType: reason, code, message };
   }
   return error instanceof Abandoned ? CANCELLED : { errorType: 'internal' };
+}
+
+/** Ends the span with the work; without one, returns the work itself. */
+export const endWith = <T>(span: Span | undefined, work: Promise<T>): Promise<T> =>
+  span ? ended(span, work) : work;
+
+async function ended<T>(span: Span, work: Promise<T>): Promise<T> {
+  try {
+    const result = await work;
+    span.end();
+    return result;
+  } catch (error) {
+    span.end(outcomeOfError(error));
+    throw error;
+  }
 }

@@ -146,7 +146,7 @@ export class Exchange {
     try {
       const { method, lane, headers, body, idempotent, hedgeAfterMs, opensSession, admits, onStart } =
         request;
-      const { record } = request;
+      const { record, span } = request;
       // No spread: a key after a spread costs V8 a hidden class per object (2 µs, 200 bytes until a
       // full collection).
       this.#opened = await this.#deps.transport.open({
@@ -160,6 +160,7 @@ export class Exchange {
         admits,
         affinity: this.#deps.affinity,
         record,
+        span,
         onStart,
         onWait: (waitReason) => {
           this.#waitReason = waitReason;

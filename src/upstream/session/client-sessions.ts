@@ -10,6 +10,7 @@ import {
 import type { Call, Emit, Layer, Reply } from '../../core/pipeline/call.ts';
 import { addWait } from '../../core/pipeline/call-record.ts';
 import type { Events } from '../../core/pipeline/events.ts';
+import type { Span } from '../../core/pipeline/span.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { settleWithin } from '../../core/time/waits.ts';
 import { quotaExceeded } from '../../pool/errors.ts';
@@ -183,11 +184,11 @@ export class ClientSessions {
   }
 
   /** Opens the session of a follower profile; concurrent callers share one attempt. */
-  async #followPrimary(signal: AbortSignal): Promise<void> {
+  async #followPrimary({ signal, record }: Call): Promise<void> {
     for (let newer = this.#newerOpening(); newer; newer = this.#newerOpening()) {
       const own = newer;
       await this.#sessions
-        .waitForOpening((until) => this.#openFollower(own, until), signal)
+        .waitForOpening((until) => this.#openFollower(own, until, record?.span), signal)
         .catch((error: unknown) => {
           const overdue = !signal.aborted && error instanceof ProxyError && error.reason === 'timeout';
           throw overdue ? notOpened(this.#deps.profile, error) : error;
@@ -195,14 +196,14 @@ export class ClientSessions {
     }
   }
 
-  async #openFollower(own: SessionOpening, until: AbortSignal): Promise<Session> {
+  async #openFollower(own: SessionOpening, until: AbortSignal, span?: Span): Promise<Session> {
     const { clock, limits, quota, profile } = this.#deps;
     const more = this.#sessions.opening === undefined;
     if (more && !quota.tryAcquire()) throw quotaExceeded(quota.max, quota.used);
     // Duplicates occur only among sessions of one profile.
     const opening = { ...own, isDuplicate: limits && createDuplicateDetector(clock) };
     try {
-      const session = await this.#opener.open(opening, until, undefined, 'profile');
+      const session = await this.#opener.open(opening, until, undefined, 'profile', span);
       if (until.aborted) {
         await session.close();
         throw until.reason;
@@ -234,7 +235,7 @@ export class ClientSessions {
 
   async #sendCall(call: Call, sendOn: (session: Session) => Promise<Reply>): Promise<Reply> {
     if (this.#newerOpening())
-      await addWait(call.record, 'sessionMs', this.#deps.clock, this.#followPrimary(call.signal));
+      await addWait(call.record, 'sessionMs', this.#deps.clock, this.#followPrimary(call));
     const { pool } = this.#sessions;
     const { message } = call;
     if (pool && message.kind === 'request' && isPooledCall(message)) {
@@ -282,7 +283,7 @@ export class ClientSessions {
   }
 
   #waitForReplacement(lost: Session, { record, signal }: Call): Promise<Session> {
-    const replaced = this.#sessions.waitForReplacement(lost, signal);
+    const replaced = this.#sessions.waitForReplacement(lost, signal, record?.span);
     return addWait(record, 'sessionMs', this.#deps.clock, replaced);
   }
 

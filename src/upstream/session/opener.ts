@@ -18,6 +18,8 @@ import {
 } from '../../core/pipeline/call.ts';
 import type { SessionOpenReason } from '../../core/pipeline/events.ts';
 import { resultOf } from '../../core/pipeline/result.ts';
+import type { Span } from '../../core/pipeline/span.ts';
+import { endWith } from '../../core/pipeline/span-outcome.ts';
 import { CallController } from '../../core/time/call-signal.ts';
 import type { Clock, Timer } from '../../core/time/clock.ts';
 import { withTimeout } from '../../core/time/waits.ts';
@@ -65,6 +67,8 @@ export interface SessionOpening {
   readonly emit: Emit;
   readonly isDuplicate: IsDuplicate | undefined;
   readonly version: string | undefined;
+  /** The span of this opening, where a traced call waits for it. */
+  readonly span?: Span | undefined;
 }
 
 export interface OpenerDeps {
@@ -102,16 +106,20 @@ export class Opener {
   /**
    * Opens a session as the client opened its own, and replays the client's state.
    * @param onCreated - receives the session before the replay.
+   * @param parent - the span of the call that waits for it.
    */
   async open(
     opening: SessionOpening,
     until: AbortSignal,
     onCreated?: (session: Session) => void,
     reason: SessionOpenReason = 'recovery',
+    parent?: Span,
   ): Promise<Session> {
+    const { profile } = this.#deps;
     for (let tries = 1; ; tries++) {
+      const span = parent?.begin({ type: 'session', profile, reason });
       try {
-        return await this.#openOnce(opening, until, onCreated, reason);
+        return await endWith(span, this.#openOnce({ ...opening, span }, until, onCreated, reason));
       } catch (error) {
         // A restarting server may lose a session while it is being opened; retried a bounded number
         // of times.
@@ -227,6 +235,7 @@ export class Opener {
       signal,
       emit: opening.emit,
       deadline: NO_DEADLINE,
+      ...(opening.span ? { span: opening.span } : {}),
     };
   }
 

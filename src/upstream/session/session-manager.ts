@@ -1,6 +1,7 @@
 import { causeText, ProxyError } from '../../core/errors/errors.ts';
 import type { Id } from '../../core/jsonrpc/message.ts';
 import type { Events, SessionCloseReason } from '../../core/pipeline/events.ts';
+import type { Span } from '../../core/pipeline/span.ts';
 import { fullJitter } from '../../core/time/backoff.ts';
 import { CallController } from '../../core/time/call-signal.ts';
 import type { Clock } from '../../core/time/clock.ts';
@@ -170,10 +171,11 @@ export class SessionManager {
    * Waits for a replacement, within the limits of caller and option.
    * @throws ProxyError session-lost, where none could be opened; the reason of the signal, for a
    * call that was not sent.
+   * @param span - of the call; an opening that it begins is a part of it.
    */
-  async waitForReplacement(lost: Session, signal: AbortSignal): Promise<Session> {
+  async waitForReplacement(lost: Session, signal: AbortSignal, span?: Span): Promise<Session> {
     try {
-      return await this.#wait(() => this.#reopen(lost), signal);
+      return await this.#wait(() => this.#reopen(lost, span), signal);
     } catch (error) {
       const overdue = !signal.aborted && error instanceof ProxyError && error.reason === 'timeout';
       const { follows, profile } = this.#deps;
@@ -193,14 +195,14 @@ export class SessionManager {
   }
 
   /** Concurrent callers share one attempt. */
-  #reopen(lost: Session): Promise<Session> {
+  #reopen(lost: Session, span?: Span): Promise<Session> {
     const { running } = this.#sharedOpening;
     if (running) return running;
     if (this.#session !== lost) return Promise.resolve(this.#session);
-    return this.#sharedOpening.join((until) => this.#openReplacement(lost, until));
+    return this.#sharedOpening.join((until) => this.#openReplacement(lost, until, span));
   }
 
-  async #openReplacement(lost: Session, until: AbortSignal): Promise<Session> {
+  async #openReplacement(lost: Session, until: AbortSignal, span?: Span): Promise<Session> {
     const { opener, events, profile, follows } = this.#deps;
     const opening = this.#opening;
     if (!opening) throw new TypeError('a session that was never opened cannot be lost');
@@ -220,7 +222,7 @@ export class SessionManager {
     for (const session of this.#former) if (session.idle) this.#former.delete(session);
     this.#former.add(lost);
     try {
-      const session = await opener.open(opening, until);
+      const session = await opener.open(opening, until, undefined, 'recovery', span);
       if (this.#session !== lost) {
         void session.close();
         return this.#session;

@@ -3,6 +3,7 @@ import { type Id, isObject, type JsonObject, METHOD_NOT_FOUND } from '../../core
 import type { Call, Reply } from '../../core/pipeline/call.ts';
 import { addWait } from '../../core/pipeline/call-record.ts';
 import type { Events, SessionCloseReason, SessionOpenReason } from '../../core/pipeline/events.ts';
+import { endWith } from '../../core/pipeline/span-outcome.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import type { ProbeResult } from '../../pool/health.ts';
 import type { PoolLimits } from '../../pool/maintenance.ts';
@@ -95,7 +96,9 @@ export class SessionPool {
     let since = clock.monotonic();
     for (let resends: Resends | undefined; ; ) {
       const asked = clock.monotonic();
-      const lease = await addWait(call.record, 'sessionMs', clock, this.#pool.lease(call.signal));
+      const span = call.record?.span?.begin({ type: 'borrow', profile: call.profile });
+      const leased = endWith(span, this.#pool.lease(call.signal));
+      const lease = await addWait(call.record, 'sessionMs', clock, leased);
       const session = lease.item;
       if (events.observesCalls) this.#reportBorrow(call, session, clock.monotonic() - asked);
       let ended: LeaseOutcome = 'ok';

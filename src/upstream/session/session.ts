@@ -183,6 +183,7 @@ export class Session implements Origin {
         idempotent: calls.every(isIdempotentCall),
         hedgeAfterMs: hedgeAfterMsOf(requests),
         record: first.record,
+        span: first.span,
       });
     const opening = this.#streamOpening;
     if (opening && requests.some(({ method }) => MAY_ASK_CLIENT.has(method))) void opening.then(send);
@@ -245,6 +246,7 @@ export class Session implements Origin {
       idempotent: true,
       opensSession: true,
       record: call.record,
+      span: call.span,
       // Not before its bytes are sent: the handshakes would delay them.
       onStart: () => setImmediate(() => transport.dialAhead()),
     });

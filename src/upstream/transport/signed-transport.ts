@@ -10,7 +10,7 @@ import type { Events } from '../../core/pipeline/events.ts';
 import type { Share } from '../../core/pipeline/fair-queue.ts';
 import { sessionLabel } from '../../core/pipeline/session-label.ts';
 import type { Span } from '../../core/pipeline/span.ts';
-import { outcomeOfError } from '../../core/pipeline/span-outcome.ts';
+import { endWith } from '../../core/pipeline/span-outcome.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { isRefusal, judgeRefusal, type RefusalKind } from '../../endpoint/aws-errors.ts';
 import { connectAdvice, plainCause } from '../http/connect-cause.ts';
@@ -83,6 +83,8 @@ export interface TransportRequest {
   readonly affinity?: Affinity | undefined;
   /** The record of the call that it belongs to, which gets the waits. */
   readonly record?: CallRecord | undefined;
+  /** For a request of the proxy: the span that it is a part of. */
+  readonly span?: Span | undefined;
   /** Called with the lease of each attempt, before its first byte is sent. */
   readonly onAttempt: (lease: Lease) => void;
   /** Receives what the request waits for before its first byte, as a clause. */
@@ -348,27 +350,20 @@ export class SignedTransport {
     );
   }
 
-  #credentials({ signal, record }: TransportRequest): Promise<Credentials | undefined> | undefined {
+  #credentials({
+    signal,
+    record,
+    span: own,
+  }: TransportRequest): Promise<Credentials | undefined> | undefined {
     const { signing, profile } = this.#options;
     if (!signing) return undefined;
-    const parent = record?.span;
+    const parent = own ?? record?.span;
     if (!parent) return this.#currentCredentials(signing, signal);
     let span: Span | undefined;
     const current = this.#currentCredentials(signing, signal, () => {
       span ??= parent.begin({ type: 'credentials', profile });
     });
-    if (!span) return current;
-    const begun = span;
-    return current.then(
-      (credentials) => {
-        begun.end();
-        return credentials;
-      },
-      (error: unknown) => {
-        begun.end(outcomeOfError(error));
-        throw error;
-      },
-    );
+    return endWith(span, current);
   }
 
   /** @param onResolve - called at once where the caller waits for credentials to be resolved. */
@@ -456,9 +451,11 @@ export class SignedTransport {
     return sent.then(observed.responded, observed.failed);
   }
 
-  #beginSpan({ record, method, lane, headers }: TransportRequest): Span | undefined {
+  #beginSpan({ record, span, method, lane, headers }: TransportRequest): Span | undefined {
+    const parent = span ?? record?.span;
+    if (!parent) return undefined;
     const session = headers['mcp-session-id'];
-    return record?.span?.begin({
+    return parent.begin({
       type: 'http',
       method,
       lane,
