@@ -6,7 +6,7 @@ import { OPTIONS } from '../src/settings.ts';
 const keys = Object.keys(OPTIONS);
 
 describe('the option table of docs/options.md', () => {
-  it('has a row for every option, with as many cells as its head', () => {
+  it('docs/options.md has a row for every option, with as many cells as its head', () => {
     const [head = '', ...rows] = optionsMarkdown().split('\n');
     const cells = (row: string) => row.replaceAll('\\|', '').split('|').length;
     for (const row of rows) expect(cells(row)).toBe(cells(head));
@@ -16,7 +16,7 @@ describe('the option table of docs/options.md', () => {
 });
 
 describe('.env.example', () => {
-  it('names every variable once, empty, with its range in the comment above', () => {
+  it('.env.example names every variable once, empty, with its range in the comment above', () => {
     const lines = envExample().split('\n');
     for (const key of keys) {
       const at = lines.indexOf(`${variableOf(key)}=`);

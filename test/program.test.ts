@@ -13,7 +13,7 @@ const flagsIn = (text: string): string[] =>
 const flowing = (text: string): string => text.replace(/\s+/g, ' ');
 
 describe('--help-all', () => {
-  it('explains every option once, in the order of the groups', () => {
+  it('--help-all explains every option once, in the order of the groups', () => {
     const inOrder = OPTION_GROUPS.flatMap((group) =>
       keys.filter((key) => (OPTIONS as OptionTable)[key]?.group === group),
     );
@@ -21,7 +21,7 @@ describe('--help-all', () => {
     expect(own).toEqual(inOrder.map(flagOf));
   });
 
-  it('has a heading for each group of options', () => {
+  it('--help-all has a heading for each group of options', () => {
     const used = OPTION_GROUPS.filter((group) =>
       Object.values(OPTIONS).some((option) => option.group === group),
     );
@@ -31,7 +31,7 @@ describe('--help-all', () => {
     expect(headings).toEqual(used.map((group) => `${group}:`));
   });
 
-  it('states the bounds and the default of an option', () => {
+  it('--help-all states the bounds and the default of an option', () => {
     const text = flowing(helpText());
     expect(text).toContain(
       '--max-connections <n> maximum number of connections for requests; further requests wait in order (an integer >= 1; default: 5)',
@@ -44,7 +44,7 @@ describe('--help-all', () => {
 });
 
 describe('-h', () => {
-  it('explains the dozen common options, and names --help-all for the others', () => {
+  it('-h explains the dozen common options, and names --help-all for the others', () => {
     const text = helpText(undefined, { all: false });
     expect(flagsIn(text)).toEqual([
       ...keys.filter((key) => (OPTIONS as OptionTable)[key]?.common).map(flagOf),
@@ -60,14 +60,14 @@ describe('-h', () => {
 describe.each([
   ['-h', false],
   ['--help-all', true],
-])('%s', (_flag, all) => {
-  it('ends with examples', () => {
+])('the help of %s', (_flag, all) => {
+  it('the help ends with examples', () => {
     const [, examples = ''] = helpText(undefined, { all }).split('\nExamples:\n');
     expect(examples.split('\n').length).toBe(3);
     for (const line of examples.split('\n')) expect(line).toMatch(/^ {2}mcp-sigv4-proxy /);
   });
 
-  it.each([40, 60, 80, 100, 200])('fits a terminal of %i columns', (columns) => {
+  it.each([40, 60, 80, 100, 200])('the help fits a terminal of %i columns', (columns) => {
     const unbreakable = /^ *(?:mcp-sigv4-proxy |Usage: |--|\S+$)/;
     const wide = helpText(undefined, { all, columns })
       .split('\n')
@@ -79,7 +79,7 @@ describe.each([
 describe('help for a command', () => {
   const names = Object.keys(COMMANDS) as CommandName[];
 
-  it.each(names)('says what %s takes and does, and shows it', (name) => {
+  it.each(names)('the help of a command explains what %s takes and does', (name) => {
     const lines = helpText(name).split('\n');
     expect(lines[0]).toMatch(new RegExp(`^Usage: mcp-sigv4-proxy ${name}`));
     expect(lines.at(-1)).toBe(`  ${COMMANDS[name].example}`);
@@ -89,7 +89,7 @@ describe('help for a command', () => {
   });
 
   it.each(names.filter((name) => COMMANDS[name].connects))(
-    'with --help-all shows all options of %s',
+    'the help of a command with --help-all shows all options of %s',
     (name) => {
       const flags = flagsIn(helpText(name));
       expect(flags).toEqual(expect.arrayContaining(keys.map(flagOf)));
@@ -97,12 +97,12 @@ describe('help for a command', () => {
     },
   );
 
-  it.each(names)('shows an example for %s that it takes', (name) => {
+  it.each(names)('the help of a command shows a valid example for %s', (name) => {
     const argv = COMMANDS[name].example.match(/'[^']*'|\S+/g)?.map((word) => word.replaceAll("'", '')) ?? [];
     expect(parseArguments(argv.slice(1), COMMANDS)).toMatchObject({ command: name, problems: [] });
   });
 
-  it('is announced in the general help by a line for each command', () => {
+  it('the general help has a line for each command', () => {
     for (const name of names) {
       expect(helpText(undefined, { all: false })).toMatch(new RegExp(`^  ${name}\\b`, 'm'));
       expect(flowing(helpText(undefined, { all: false }))).toContain(COMMANDS[name].help);

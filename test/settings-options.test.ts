@@ -100,37 +100,37 @@ async function sampleOf(key: string, option: Option): Promise<readonly [raw: str
   }
 }
 
-describe.each(options)('%s', (key, option) => {
+describe.each(options)('the option %s', (key, option) => {
   const setting = (settings: Settings) => settings[key as keyof Settings];
   const companions = COMPANIONS[key] ?? [];
 
-  it('has its default', async () => {
+  it(`the option ${key} has its default`, async () => {
     const settings = await settingsOf([]);
     expect(setting(settings)).toEqual(DEFAULTS[key] ?? option.fallback);
     expect(settings.from).not.toHaveProperty(key);
   });
 
-  it('is taken from its flag', async () => {
+  it(`the option ${key} is read from its flag`, async () => {
     const [raw, value] = await sampleOf(key, option);
     const settings = await settingsOf([...companions, `${flagOf(key)}=${raw}`]);
     expect(setting(settings)).toEqual(value);
     expect(settings.from[key]).toBe(flagOf(key));
   });
 
-  it('is taken from its variable', async () => {
+  it(`the option ${key} is read from its variable`, async () => {
     const [raw, value] = await sampleOf(key, option);
     const settings = await settingsOf(companions, { [variableOf(key)]: raw });
     expect(setting(settings)).toEqual(value);
     expect(settings.from[key]).toBe(variableOf(key));
   });
 
-  it('is unset by an empty variable', async () => {
+  it(`the option ${key} is unset by an empty variable`, async () => {
     const settings = await settingsOf([], { [variableOf(key)]: '' });
     expect(setting(settings)).toEqual(DEFAULTS[key] ?? option.fallback);
     expect(settings.from).not.toHaveProperty(key);
   });
 
-  it('takes its flag over its variable, even over a bad one', async () => {
+  it(`the flag of ${key} overrides its variable, even an invalid one`, async () => {
     const [raw, value] = await sampleOf(key, option);
     const settings = await settingsOf([...companions, `${flagOf(key)}=${raw}`], {
       [variableOf(key)]: '\u0000bad',
@@ -219,13 +219,16 @@ describe('a bad value', () => {
       'app.example.com',
       'must name origins such as https://app.example.com, or *, not "app.example.com"',
     ],
-  ])('of --%s, %s, is refused in the same words by flag and by variable', async (name, raw, problem) => {
-    const variable = `MCP_PROXY_${name.toUpperCase().replaceAll('-', '_')}`;
-    expect(await problemsOf([`--${name}=${raw}`])).toEqual([`--${name} ${problem}`]);
-    expect(await problemsOf([], { [variable]: raw })).toEqual([`${variable} ${problem}`]);
-  });
+  ])(
+    'an invalid value of --%s, %s, is refused in the same words by flag and by variable',
+    async (name, raw, problem) => {
+      const variable = `MCP_PROXY_${name.toUpperCase().replaceAll('-', '_')}`;
+      expect(await problemsOf([`--${name}=${raw}`])).toEqual([`--${name} ${problem}`]);
+      expect(await problemsOf([], { [variable]: raw })).toEqual([`${variable} ${problem}`]);
+    },
+  );
 
-  it('is one of all that are reported at once', async () => {
+  it('an invalid value is one of all problems that are reported at once', async () => {
     const problems = await problemsOf(['--bogus', '--max-connections', '0', '--log-level', 'x'], {
       MCP_PROXY_TIMEOUT: '-1',
       MCP_PROXY_PROXY: 'nowhere',
@@ -239,7 +242,7 @@ describe('a bad value', () => {
     ]);
   });
 
-  it('is shown short where it is long', async () => {
+  it('an invalid value that is long is shown cut', async () => {
     const [problem = ''] = await problemsOf(['--log-level', 'x'.repeat(5_000)]);
     expect(problem.length).toBeLessThan(200);
   });

@@ -25,7 +25,7 @@ const problemsOf = async (argv: readonly string[], env: NodeJS.ProcessEnv = {}) 
   problemsIn(await read(argv, env));
 
 describe('the endpoint', () => {
-  it('is the AWS MCP Server where none is given', async () => {
+  it('the endpoint defaults to the AWS MCP Server', async () => {
     for (const env of [{}, { MCP_PROXY_ENDPOINT: '' }]) {
       const { endpoint, scope } = await settingsOf([], env);
       expect(endpoint.href).toBe('https://aws-mcp.us-east-1.api.aws/mcp');
@@ -33,13 +33,13 @@ describe('the endpoint', () => {
     }
   });
 
-  it('comes from the command line before the variable', async () => {
+  it('the endpoint of the command line overrides the variable', async () => {
     expect((await settingsOf([], { MCP_PROXY_ENDPOINT: LAMBDA })).endpoint.href).toBe(LAMBDA);
     const { endpoint } = await settingsOf(['https://b.execute-api.us-west-2.amazonaws.com/x']);
     expect(endpoint.hostname).toBe('b.execute-api.us-west-2.amazonaws.com');
   });
 
-  it('is not exchanged for another one where an argument is empty', async () => {
+  it('an empty endpoint argument is not replaced by another endpoint', async () => {
     const [problem] = await problemsOf([''], { MCP_PROXY_ENDPOINT: LAMBDA });
     expect(problem).toBe(
       'the endpoint must be an https URL or the ARN of an AgentCore runtime or gateway, not ""',
@@ -51,7 +51,7 @@ describe('the endpoint', () => {
     [['--auth', 'none']],
     [['--skip-auth']],
     [['--auth', 'none', '--skip-auth', '--service', 'x', '--region', 'us-east-1']],
-  ])('must be https whatever else is given: %j', async (flags) => {
+  ])('the endpoint must be https whatever else is given: %j', async (flags) => {
     expect(await problemsOf(['http://tools.example.com/mcp', ...flags])).toEqual([
       'the endpoint must use https: http sends signed requests unencrypted, and is allowed for loopback addresses only, not "http://tools.example.com/mcp"',
     ]);
@@ -60,18 +60,18 @@ describe('the endpoint', () => {
   it.each([
     ['ftp://tools.example.com/', 'must start with https://, not "ftp://tools.example.com/"'],
     ['file:///etc/passwd', 'must start with https://, not "file:///etc/passwd"'],
-  ])('%s is refused for its scheme', async (url, problem) => {
+  ])('the endpoint %s is refused for its scheme', async (url, problem) => {
     expect(await problemsOf([url])).toEqual([`the endpoint ${problem}`]);
     expect(await problemsOf([], { MCP_PROXY_ENDPOINT: url })).toEqual([`MCP_PROXY_ENDPOINT ${problem}`]);
   });
 
-  it('without its scheme is refused with a guess', async () => {
+  it('an endpoint without its scheme is refused with a suggestion', async () => {
     expect(await problemsOf(['tools.example.com/mcp'])).toEqual([
       'the endpoint must be an https URL or the ARN of an AgentCore runtime or gateway, not "tools.example.com/mcp"; did you mean https://tools.example.com/mcp ?',
     ]);
   });
 
-  it('may be http on loopback', async () => {
+  it('the endpoint may be http on loopback', async () => {
     for (const host of ['127.0.0.1:8080', 'localhost', '[::1]:1']) {
       const { endpoint, scope } = await settingsOf([`http://${host}/mcp`, '--auth', 'none']);
       expect(endpoint.protocol).toBe('http:');
@@ -79,7 +79,7 @@ describe('the endpoint', () => {
     }
   });
 
-  it('is the first problem, and its password is not shown', async () => {
+  it('an endpoint error is the first problem, and does not show its password', async () => {
     const [first, second] = await problemsOf(['--bogus', 'https://me:s3cret@h.example/mcp']);
     expect(first).toBe(
       'the endpoint must not contain a user name or password: requests are signed with AWS credentials, not "https://...@h.example/mcp"',
@@ -88,8 +88,8 @@ describe('the endpoint', () => {
   });
 });
 
-describe('what requests are signed for', () => {
-  it('must be told where the host does not tell it, and the problem says how', async () => {
+describe('the scope of signatures', () => {
+  it('the scope of signatures must be given if the host does not imply it, and the problem says how', async () => {
     expect(await problemsOf([UNKNOWN])).toEqual([
       '--service <name> and --region <region> must be given: the host tools.example.com does not determine what to sign for (--auth none sends requests unsigned)',
     ]);
@@ -101,7 +101,7 @@ describe('what requests are signed for', () => {
     ]);
   });
 
-  it('takes its region from the flag, the host, AWS_REGION, AWS_DEFAULT_REGION and the profile, in this order', async () => {
+  it('the signing region comes from the flag, the host, AWS_REGION, AWS_DEFAULT_REGION or the profile, in this order', async () => {
     const regionOf = async (argv: readonly string[]) => (await settingsOf(argv)).scope?.region;
     const service = ['--service', 'execute-api'];
     await temp.config('[default]\nregion = eu-north-1\n[profile dev]\nregion = eu-south-1\n');
@@ -115,7 +115,7 @@ describe('what requests are signed for', () => {
     expect(await regionOf([LAMBDA, '--region', 'us-east-2'])).toBe('us-east-2');
   });
 
-  it('is nothing with --auth none', async () => {
+  it('the scope of signatures is undefined with --auth none', async () => {
     expect((await settingsOf([UNKNOWN, '--auth', 'none'])).scope).toBeUndefined();
   });
 });
@@ -125,21 +125,21 @@ describe('the profile', () => {
     [['--profile', 'flag'], 'flag'],
     [[], 'ours'],
   ])(
-    'with %j is %s, by flag, MCP_PROXY_PROFILE, AWS_MCP_PROXY_PROFILES and AWS_PROFILE',
+    'the profile with %j is %s, by flag, MCP_PROXY_PROFILE, AWS_MCP_PROXY_PROFILES and AWS_PROFILE',
     async (argv, name) => {
       const env = { MCP_PROXY_PROFILE: 'ours', AWS_MCP_PROXY_PROFILES: 'theirs', AWS_PROFILE: 'aws' };
       expect((await settingsOf([LAMBDA, ...argv], env)).defaultProfile).toBe(name);
     },
   );
 
-  it('falls through empty variables, to the default chain in the end', async () => {
+  it('the profile falls through empty variables, to the default chain in the end', async () => {
     const env = { MCP_PROXY_PROFILE: '', AWS_MCP_PROXY_PROFILES: 'theirs', AWS_PROFILE: 'aws' };
     expect((await settingsOf([LAMBDA], env)).defaultProfile).toBe('theirs');
     expect((await settingsOf([LAMBDA], { AWS_MCP_PROXY_PROFILES: '' })).defaultProfile).toBe('aws');
     expect((await settingsOf([LAMBDA], { AWS_PROFILE: '' })).defaultProfile).toBe('');
   });
 
-  it('is the first of several, each of which counts once', async () => {
+  it('the profile is the first of several, each of which counts once', async () => {
     await temp.config('[default]\nregion=x\n[profile b]\nregion=x\n[profile a]\nregion=x\n');
     await temp.credentials('[c]\naws_access_key_id=x\n');
     for (const [argv, env] of [
@@ -155,7 +155,7 @@ describe('the profile', () => {
     }
   });
 
-  it('may be missing where it is the only one: who signs in may create it', async () => {
+  it('a single profile may be missing, because a login may create it', async () => {
     const { profiles, defaultProfile } = await settingsOf([LAMBDA, '--profile', 'a', 'a']);
     expect({ profiles, defaultProfile }).toEqual({ profiles: ['a'], defaultProfile: 'a' });
     expect((await settingsOf([LAMBDA], { AWS_MCP_PROXY_PROFILES: '', AWS_PROFILE: '' })).profiles).toEqual(
@@ -163,7 +163,7 @@ describe('the profile', () => {
     );
   });
 
-  it('of several must be there, each of them', async () => {
+  it('several profiles must all exist', async () => {
     await temp.config(
       '[profile work]\nregion=x\n[profile dev]\nregion=x\n[sso-session corp]\nsso_region=x\n',
     );
@@ -183,7 +183,7 @@ describe('the profile', () => {
 describe('a role', () => {
   const ARN = 'arn:aws:iam::123456789012:role/path/the-role';
 
-  it('may have a session name and an external id, but they alone are no role', async () => {
+  it('a role may have a session name and an external id, but they alone are no role', async () => {
     const given = ['--role-session-name', 'me@corp', '--external-id', 'a:b/c'];
     expect(await settingsOf([LAMBDA, '--role-arn', ARN, ...given])).toMatchObject({
       roleArn: ARN,
@@ -207,25 +207,25 @@ describe('kept connections', () => {
     [['--max-keepalive-connections', '0'], 5, 0],
     [['--max-keepalive-connections', '9'], 5, 5],
     [['--max-connections', '1'], 1, 1],
-  ])('with %j: %i connections, %i kept', async (argv, connections, kept) => {
+  ])('the kept connections with %j: %i connections, %i kept', async (argv, connections, kept) => {
     const { maxConnections, keepConnections } = await settingsOf([LAMBDA, ...argv]);
     expect([maxConnections, keepConnections]).toEqual([connections, kept]);
   });
 });
 
 describe('headers', () => {
-  it('expand variables, and the last of a name wins', async () => {
+  it('--header expands variables, and the last header of a name wins', async () => {
     const argv = ['--header', `X-Key: a \${KEY}-\${KEY} $KEY`, '--header=x-b:1', '--header', 'X-B:  2 '];
     const { headers } = await settingsOf([LAMBDA, ...argv], { KEY: 'k' });
     expect(headers).toEqual({ 'x-key': 'a k-k $KEY', 'x-b': '2' });
   });
 
-  it('stand on lines of their own in the variable', async () => {
+  it('--header entries are on lines of their own in the variable', async () => {
     const { headers } = await settingsOf([LAMBDA], { MCP_PROXY_HEADER: 'a: 1, 2\n\nb: 3\r\n' });
     expect(headers).toEqual({ a: '1, 2', b: '3' });
   });
 
-  it('must name variables that are set, and hold what a header can hold', async () => {
+  it('--header must name variables that are set, and fit in a header', async () => {
     const env = { MCP_PROXY_HEADER: `a: \${NOT_SET}\nb: \${EMPTY}\nc: \${LINES}`, EMPTY: '', LINES: 'x\ny' };
     expect(await problemsOf([LAMBDA], env)).toEqual([
       'MCP_PROXY_HEADER names the environment variable NOT_SET, which is not set',
@@ -234,7 +234,7 @@ describe('headers', () => {
     ]);
   });
 
-  it('hold no authorization beside a signature', async () => {
+  it('--header cannot set authorization beside a signature', async () => {
     const argv = [LAMBDA, '--header', 'Authorization: Bearer x'];
     expect(await problemsOf(argv)).toEqual([
       '--header must not set authorization: requests are signed (--auth none sends them unsigned)',
@@ -244,7 +244,7 @@ describe('headers', () => {
 });
 
 describe('--env-file', () => {
-  it('fills what the environment does not have; an empty variable counts as not there', async () => {
+  it('--env-file sets what the environment lacks, and an empty variable counts as absent', async () => {
     const path = await temp.write(
       'proxy.env',
       '# comment\nMCP_PROXY_TIMEOUT=7\nMCP_PROXY_TOOL_TIMEOUT="8"\nAWS_PROFILE=from-file\nMCP_PROXY_ENDPOINT=https://a.example/x\n',
@@ -256,12 +256,12 @@ describe('--env-file', () => {
     expect(settings.env.AWS_PROFILE).toBe('from-file');
   });
 
-  it('may be named by its variable', async () => {
+  it('--env-file can be set by its variable', async () => {
     const path = await temp.write('proxy.env', 'MCP_PROXY_TIMEOUT=7\n');
     expect(await settingsOf([LAMBDA], { MCP_PROXY_ENV_FILE: path })).toMatchObject({ timeout: 7 });
   });
 
-  it('is not read unless named', async () => {
+  it('--env-file is not read unless it is named', async () => {
     await temp.write('.env', 'MCP_PROXY_TIMEOUT=7\n');
     const before = process.cwd();
     process.chdir(temp.home);
@@ -272,7 +272,7 @@ describe('--env-file', () => {
     }
   });
 
-  it('must be readable, under the name that named it', async () => {
+  it('--env-file must be readable, and the error names its setting', async () => {
     const path = join(temp.home, 'missing.env');
     expect(await problemsOf([LAMBDA, '--env-file', path])).toEqual([
       expect.stringContaining(`--env-file must be a readable file: ENOENT`),
@@ -282,7 +282,7 @@ describe('--env-file', () => {
     ]);
   });
 
-  it('is checked by the same rules, under the names of its variables', async () => {
+  it('--env-file variables are checked by the same rules, under their names', async () => {
     const path = await temp.write('proxy.env', 'MCP_PROXY_MAX_CONNECTIONS=0\n');
     expect(await problemsOf([LAMBDA, '--env-file', path])).toEqual([
       'MCP_PROXY_MAX_CONNECTIONS must be an integer >= 1, not "0"',
@@ -291,7 +291,7 @@ describe('--env-file', () => {
 });
 
 describe('files that are named', () => {
-  it.each(['AWS_CA_BUNDLE', 'SSL_CERT_FILE'])('%s must be a PEM file', async (name) => {
+  it.each(['AWS_CA_BUNDLE', 'SSL_CERT_FILE'])('the file of %s must be a PEM file', async (name) => {
     const empty = await temp.write('empty.pem', 'no certificate');
     expect(await problemsOf([LAMBDA], { [name]: empty })).toEqual([
       `${name} must be a PEM file with certificates; ${empty} holds none`,
@@ -301,7 +301,7 @@ describe('files that are named', () => {
     ]);
   });
 
-  it('--ca-bundle beats the variables, which are then not looked at', async () => {
+  it('--ca-bundle overrides the variables, whose files are then not read', async () => {
     const good = (await makeTlsAuthority()).caFile();
     const env = { AWS_CA_BUNDLE: join(temp.home, 'missing') };
     expect(await settingsOf([LAMBDA, '--ca-bundle', good], env)).toMatchObject({ caBundle: good });
@@ -310,7 +310,7 @@ describe('files that are named', () => {
     ]);
   });
 
-  it('the log file is created for its owner alone, and kept where it is there', async () => {
+  it('the log file is created for its owner only, and kept if it exists', async () => {
     const path = join(temp.home, 'proxy.log');
     await settingsOf([LAMBDA, '--log-file', path]);
     expect((await stat(path)).mode & 0o777).toBe(0o600);
@@ -319,7 +319,7 @@ describe('files that are named', () => {
     expect(await readFile(path, 'utf8')).toBe('a line\n');
   });
 
-  it('the log file must be one that can be written', async () => {
+  it('the log file must be writable', async () => {
     expect(await problemsOf([LAMBDA, '--log-file', join(temp.home, 'no', 'log')])).toEqual([
       expect.stringMatching(/^--log-file must be a regular file in a folder .*ENOENT/),
     ]);
@@ -327,7 +327,7 @@ describe('files that are named', () => {
 });
 
 describe('where settings come from', () => {
-  it('is told of options, of the endpoint and of the scope', async () => {
+  it('the origin of settings is known for options, endpoint and scope', async () => {
     const { from, scopeFrom } = await settingsOf([LAMBDA, '--retries', '0'], {
       MCP_PROXY_TIMEOUT: '5',
       AWS_PROFILE: 'dev',
@@ -341,7 +341,7 @@ describe('where settings come from', () => {
     expect(scopeFrom).toEqual({ service: 'the host', region: 'the host' });
   });
 
-  it('leaves out what stands at its default', async () => {
+  it('the origin of settings leaves out defaults', async () => {
     expect((await settingsOf([])).from).toEqual({});
     expect((await settingsOf([], { MCP_PROXY_ENDPOINT: LAMBDA })).from).toEqual({
       endpoint: 'MCP_PROXY_ENDPOINT',
@@ -354,14 +354,14 @@ describe('where settings come from', () => {
     [[], { AWS_REGION: 'eu-west-1', AWS_DEFAULT_REGION: 'x' }, 'AWS_REGION'],
     [[], { AWS_DEFAULT_REGION: 'eu-west-1' }, 'AWS_DEFAULT_REGION'],
     [['--profile', 'dev'], {}, 'the profile'],
-  ])('names the first that knows the region: %j, %j', async (argv, env, from) => {
+  ])('the origin of the region is the first that names it: %j, %j', async (argv, env, from) => {
     await temp.config('[profile dev]\nregion = eu-west-1\n');
     const { scope, scopeFrom } = await settingsOf([UNKNOWN, '--service', 'execute-api', ...argv], env);
     expect(scope).toEqual({ service: 'execute-api', region: 'eu-west-1' });
     expect(scopeFrom).toEqual({ service: '--service', region: from });
   });
 
-  it('knows what the file of --env-file has set, and what it has not', async () => {
+  it('the origin of settings distinguishes --env-file from the environment', async () => {
     const file = await temp.write('proxy.env', 'MCP_PROXY_RETRIES=0\nMCP_PROXY_TIMEOUT=1\nAWS_REGION=\n');
     const { fromFile, retries, timeout } = await settingsOf([LAMBDA, '--env-file', file], {
       MCP_PROXY_TIMEOUT: '5',

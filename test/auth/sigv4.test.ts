@@ -82,7 +82,7 @@ const query = fc
   .map((pairs) => (pairs.length > 0 ? `?${pairs.join('&')}` : ''));
 const body = fc.option(fc.uint8Array({ minLength: 1, maxLength: 64 }), { nil: undefined });
 
-describe.each(SIGNERS)('%s', (_name, signer) => {
+describe.each(SIGNERS)('the signer %s', (_name, signer) => {
   const sign = (signing: Signing) => signWith(signer, signing);
 
   describe('a signature', () => {

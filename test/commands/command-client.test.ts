@@ -31,7 +31,7 @@ const answering =
     sendJson(response, 200, { jsonrpc: '2.0', id, result });
 
 describe('CommandClient', () => {
-  it('opens a session with initialize, sends requests in it, and deletes it', async () => {
+  it('the command client opens a session with initialize, sends requests in it, and deletes it', async () => {
     const { mcp, server, client } = await start();
     expect(serverFactsOf(await client.open())).toEqual({
       name: 'scripted',
@@ -50,7 +50,7 @@ describe('CommandClient', () => {
     );
   });
 
-  it('returns results that the MCP SDK finds invalid as the server sent them', async () => {
+  it('the command client returns results that the MCP SDK finds invalid as the server sent them', async () => {
     const { client } = await start({
       on: { 'tools/list': answering({ tools: [{ name: 7 }] }), 'tools/call': answering(null) },
     });
@@ -65,16 +65,19 @@ describe('CommandClient', () => {
     ['an unknown revision', { protocolVersion: '1999-01-01', capabilities: {}, serverInfo: { name: 'a' } }],
     ['facts of the wrong type', { protocolVersion: 1, capabilities: { tools: true }, serverInfo: 7 }],
     ['no object', null],
-  ])('accepts an initialize result with %s, and sends notifications/initialized', async (_what, result) => {
-    const { server, client } = await start({ on: { initialize: answering(result) } });
-    const opened = await client.open();
-    expect(opened.json.result).toEqual(result);
-    await client.close();
-    expect(server.of('notifications/initialized')).toHaveLength(1);
-  });
+  ])(
+    'the command client accepts an initialize result with %s, and sends notifications/initialized',
+    async (_what, result) => {
+      const { server, client } = await start({ on: { initialize: answering(result) } });
+      const opened = await client.open();
+      expect(opened.json.result).toEqual(result);
+      await client.close();
+      expect(server.of('notifications/initialized')).toHaveLength(1);
+    },
+  );
 
   it.each([-32601, -32020, -32022])(
-    'sends server/discover where initialize is refused with %i, and returns the first error if that fails too',
+    'the command client sends server/discover if initialize is refused with %i, and returns the first error if both fail',
     async (code) => {
       const { server, client } = await start({
         behaviour: ({ rpc }, response) => sendJson(response, 200, errorOf(rpc.id, code, `no ${rpc.method}`)),
@@ -85,7 +88,7 @@ describe('CommandClient', () => {
     },
   );
 
-  it('returns the error of initialize at once where its code is not that of an unknown handshake', async () => {
+  it('the command client returns another error of initialize at once', async () => {
     const { server, client } = await start({
       behaviour: ({ rpc }, response) => sendJson(response, 200, errorOf(rpc.id, -32602, 'not today')),
     });
@@ -94,7 +97,7 @@ describe('CommandClient', () => {
     await client.close();
   });
 
-  it('does not cancel initialize when the user interrupts it, because the protocol forbids it', async () => {
+  it('the command client does not cancel initialize on an interrupt, because the protocol forbids it', async () => {
     const gate = makeGate();
     const { server, client, interrupt } = await start({
       on: { initialize: async (_request, _response, { fallback }) => gate.opened.then(fallback) },
@@ -110,7 +113,7 @@ describe('CommandClient', () => {
     expect(server.of('notifications/cancelled')).toEqual([]);
   });
 
-  it('stops waiting for server/discover when the user interrupts it', async () => {
+  it('the command client stops waiting for server/discover on an interrupt', async () => {
     const { server, client, interrupt } = await start({
       behaviour: ({ rpc }, response) => {
         if (rpc.method === 'initialize') sendJson(response, 200, errorOf(rpc.id, -32601, 'no'));

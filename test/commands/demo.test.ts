@@ -32,7 +32,7 @@ createInterface({ input: process.stdin }).on('line', (line) => {
 });`);
 
 describe('demo', () => {
-  it('sends the same signed calls over one connection and over many, and prints both times', async () => {
+  it('demo sends the same signed calls over one connection and over many, and prints both times', async () => {
     const { code, output } = await demo(BIN_PATH);
     expect(output).not.toContain('failed');
     expect(code).toBe(0);
@@ -48,13 +48,13 @@ describe('demo', () => {
     expect(output).toContain('claude mcp add');
   });
 
-  it('fails with the stderr text of the proxy that it started', async () => {
+  it('demo fails with the stderr text of the proxy that it started', async () => {
     const { code, output } = await demo(standIn(`console.error('no such option'); process.exitCode = 2;`));
     expect(code).toBe(1);
     expect(output).toMatch(/The demo failed: it ended with code 2\nno such option\n$/);
   });
 
-  it('fails with the error answer of the server', async () => {
+  it('demo fails with the error answer of the server', async () => {
     const error = `JSON.stringify({ jsonrpc: '2.0', id, error: { code: -31007, message: 'not today' } })`;
     expect(await demo(answering(error))).toMatchObject({
       code: 1,
@@ -62,19 +62,19 @@ describe('demo', () => {
     });
   });
 
-  it('fails if stdout of the proxy contains a line that is not a message', async () => {
+  it('demo fails if stdout of the proxy contains a line that is not a message', async () => {
     const { code, output } = await demo(answering(`'hello'`));
     expect(code).toBe(1);
     expect(output).toContain('no message: hello');
   });
 
-  it('fails if the proxy prints answers that the endpoint did not send', async () => {
+  it('demo fails if the proxy prints answers that the endpoint did not send', async () => {
     const { code, output } = await demo(answering(`JSON.stringify({ jsonrpc: '2.0', id, result: {} })`));
     expect(code).toBe(1);
     expect(output).toContain('the endpoint saw 0 calls where 8 were made');
   });
 
-  it("ignores the user's AWS and proxy settings and uses test credentials", async () => {
+  it("demo ignores the user's AWS and proxy settings and uses test credentials", async () => {
     const names = `Object.keys(process.env).filter((name) => /^(AWS|MCP)_/i.test(name)).sort().join()`;
     const bin = answering(`JSON.stringify({ jsonrpc: '2.0', id, error: { code: 0, message: ${names} } })`);
     const { output } = await demo(bin, { AWS_PROFILE: 'mine', AWS_REGION: 'x', MCP_PROXY_TIMEOUT: '0' });

@@ -14,11 +14,11 @@ describe('ProgressLine', () => {
     [{ progress: 0 }, '0'],
     [{ message: '\u001b[31mred' }, 'red'],
     [{ progress: 'half', total: 2, message: 4 }, ''],
-  ])('formats progress %j as %j', (params, text) => {
+  ])('the progress line formats progress %j as %j', (params, text) => {
     expect(progressText(params)).toBe(text);
   });
 
-  it('overwrites one line, cuts it to the terminal width, and clears it at the end', () => {
+  it('the progress line overwrites one line, cuts it to the terminal width, and clears it at the end', () => {
     const output = screen(true);
     const line = new ProgressLine(output);
     line.clear();
@@ -29,7 +29,7 @@ describe('ProgressLine', () => {
     expect(output.written.join('')).toBe(`\r\u001b[K1/2\r\u001b[K2/2 ${'x'.repeat(12)}...\r\u001b[K`);
   });
 
-  it('prints nothing if the output is not a terminal', () => {
+  it('the progress line prints nothing if the output is not a terminal', () => {
     const output = screen(false);
     const line = new ProgressLine(output);
     line.show({ progress: 1 });

@@ -9,7 +9,7 @@ describe('toolTable', () => {
     { name: 'odd', annotations: 'none' },
   ];
 
-  it('prints one line per tool: name, hint of the server, first line of the description', () => {
+  it('the tool table prints one line per tool: name, hint of the server, first line of the description', () => {
     expect(toolTable(tools, undefined)).toBe(
       [
         'NAME         HINT             DESCRIPTION',
@@ -22,7 +22,7 @@ describe('toolTable', () => {
     );
   });
 
-  it('cuts descriptions to the width of the terminal', () => {
+  it('the tool table cuts descriptions to the width of the terminal', () => {
     const long = [{ name: 'echo', description: 'x'.repeat(200) }];
     const lines = toolTable(long, 60).trimEnd().split('\n');
     expect(lines[1]).toBe(`echo  -     ${'x'.repeat(45)}...`);
@@ -31,7 +31,7 @@ describe('toolTable', () => {
     expect(toolTable(long, 5)).toContain(`${'x'.repeat(17)}...\n`);
   });
 
-  it('prints list entries that are not tools without failing', () => {
+  it('the tool table prints list entries that are not tools without failing', () => {
     const lines = toolTable([null, 7, {}, { name: 1, description: {} }], 80).split('\n');
     expect(lines.slice(1, 5)).toEqual([
       '?           not an object',
@@ -41,7 +41,7 @@ describe('toolTable', () => {
     ]);
   });
 
-  it('removes control characters of the server', () => {
+  it('the tool table removes control characters of the server', () => {
     const evil = [{ name: 'a\u001b[2Jb', description: '\u001b]0;title\u0007Hello\u0008\u009b31m' }];
     // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
     expect(toolTable(evil, 80)).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);

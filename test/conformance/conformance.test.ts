@@ -63,7 +63,7 @@ describe.each(REVISIONS)('a server of revision %s', (revision) => {
     direct = new Map([...all].filter(([scenario]) => !NOT_SERVED.test(scenario)));
   });
 
-  it('passes all that the suite requires of it', () => {
+  it('a server of the suite passes all that the suite requires of it', () => {
     const failed = [...direct].flatMap(([scenario, checks]) =>
       checks.filter(({ status }) => status === 'FAILURE').map(({ name }) => `${scenario}: ${name}`),
     );
@@ -71,7 +71,7 @@ describe.each(REVISIONS)('a server of revision %s', (revision) => {
     expect(direct.size).toBeGreaterThan(30);
   });
 
-  it.each(WAYS)('passes the same through the proxy, by %s', async (way) => {
+  it.each(WAYS)('a server of the suite passes the same through the proxy, by %s', async (way) => {
     const through = await found(way, revision);
     const lost: string[] = [];
     for (const [scenario, checks] of direct) {
@@ -98,7 +98,7 @@ const clients = REVISIONS.flatMap((revision) =>
 
 describe.concurrent("the SDK's client", () => {
   it.each(clients)(
-    '%s, revision %s, passes as much through the proxy: %s',
+    "the SDK's client in %s, revision %s, passes as much through the proxy: %s",
     async (generation, revision, scenario) => {
       const direct = await tryClient(generation, 'direct', revision, scenario);
       expect(direct.filter(({ status }) => status === 'FAILURE')).toEqual([]);
@@ -114,7 +114,7 @@ describe.concurrent("the SDK's client", () => {
   );
 });
 
-it('what the documents say of conformance is what was found (npm run conformance writes it)', async () => {
+it('the documents state the conformance that was found (npm run conformance writes it)', async () => {
   const manifest = await readFile(join(import.meta.dirname, 'package.json'), 'utf8');
   const version: string = JSON.parse(manifest).devDependencies['@modelcontextprotocol/conformance'];
   await expect(document([...rows.values()], version)).toMatchFileSnapshot('../../docs/conformance.md');

@@ -158,7 +158,7 @@ describe('--access-log', () => {
     ['--access-log', '/dev/stdout', /--access-log must not be stdout/],
     ['--access-log', '/nowhere/at/all', /--access-log must be a regular file/],
     ['--access-log-arguments', '', /--access-log-arguments needs --access-log/],
-  ])('%s %s is refused at the start', async (flag, value, complaint) => {
+  ])('the access log setting %s %s is refused at the start', async (flag, value, complaint) => {
     const bin = BinDriver.start({ args: ['http://127.0.0.1:9/mcp', flag, ...(value ? [value] : [])] });
     expect(await bin.exit()).toMatchObject({ code: 2 });
     expect(bin.stderr).toMatch(complaint);

@@ -63,14 +63,14 @@ describe('a profile name with blanks', () => {
     ['a section without quotes', `[profile my dev]\n${keys('MYDEV')}`, ''],
     ['the credentials file', "[profile 'my dev']\nregion = eu-west-1\n", `[my dev]\n${keys('MYDEV')}`],
   ])(
-    'is one profile in AWS_PROFILE, also beside profiles of its parts, from %s',
+    'a profile name with blanks is one profile in AWS_PROFILE, also beside profiles of its parts, from %s',
     async (_where, section, credentials) => {
       const signed = await signedBy(PARTS + section, { env: { AWS_PROFILE: 'my dev' }, credentials });
       expect(signed).toEqual({ key: 'AKIDMYDEV', offered: undefined });
     },
   );
 
-  it('is never split in AWS_PROFILE: without such a profile nothing is signed', async () => {
+  it('a profile name with blanks is never split in AWS_PROFILE: without such a profile nothing is signed', async () => {
     const server = await serverOf();
     const bin = BinDriver.start({
       args: [server.url, ...signingArgs],
@@ -88,7 +88,7 @@ describe('a profile name with blanks', () => {
     ['MCP_PROXY_PROFILE', { env: { MCP_PROXY_PROFILE: 'my dev' } }],
     ['AWS_MCP_PROXY_PROFILES', { env: { AWS_MCP_PROXY_PROFILES: 'my dev' } }],
     ['--profile with quotes in the value', { args: ['--profile', '"my dev"'] }],
-  ])('that exists precedes its parts in %s', async (_where, given) => {
+  ])('a profile name with blanks that exists precedes its parts in %s', async (_where, given) => {
     const signed = await signedBy(`${PARTS}[profile "my dev"]\n${keys('MYDEV')}`, given);
     expect(signed).toEqual({ key: 'AKIDMYDEV', offered: undefined });
   });
@@ -99,17 +99,17 @@ describe('a profile name with blanks', () => {
     ['a list with commas', { env: { MCP_PROXY_PROFILE: 'my dev,prod' } }],
     ['a list with blanks', { env: { AWS_MCP_PROXY_PROFILES: 'my dev prod' } }],
     ['a list with lines', { env: { MCP_PROXY_PROFILE: 'my dev\nprod' } }],
-  ])('may be one of several in %s', async (_where, given) => {
+  ])('a profile name with blanks may be one of several in %s', async (_where, given) => {
     const signed = await signedBy(`${PARTS}[profile "my dev"]\n${keys('MYDEV')}`, given);
     expect(signed).toEqual({ key: 'AKIDMYDEV', offered: ['my dev', 'prod'] });
   });
 
-  it('that does not exist is split in a list', async () => {
+  it('a profile name with blanks that does not exist is split in a list', async () => {
     const signed = await signedBy(PARTS, { env: { MCP_PROXY_PROFILE: 'my dev' } });
     expect(signed).toEqual({ key: 'AKIDMY', offered: ['my', 'dev'] });
   });
 
-  it('may hold commas, quotes and a hash, and start with a dash', async () => {
+  it('a profile name with blanks may hold commas, quotes and a hash, and start with a dash', async () => {
     const name = "-a, b's #1";
     const signed = await signedBy(`${PARTS}[profile "${name}"]\n${keys('MYDEV')}`.replace(' #1', '#1'), {
       args: [`--profile=${name.replace(' #1', '#1')}`],
@@ -117,7 +117,7 @@ describe('a profile name with blanks', () => {
     expect(signed.key).toBe('AKIDMYDEV');
   });
 
-  it('works with a login, and with a role whose source profile has blanks too', async () => {
+  it('a profile name with blanks works with a login, and with a role whose source profile has blanks', async () => {
     const sso =
       '[profile "my dev"]\nsso_session = corp\nsso_account_id = 123456789012\nsso_role_name = Admin\n' +
       '[sso-session corp]\nsso_region = eu-north-1\nsso_start_url = https://corp.awsapps.com/start\n';
@@ -177,7 +177,7 @@ describe('a placeholder that the client did not expand', () => {
     ['AWS_ENDPOINT_URL_STS', [ENDPOINT, ...SCOPE], { AWS_ENDPOINT_URL_STS: 'https://${STS}' }],
     ['HTTPS_PROXY', [ENDPOINT, ...SCOPE], { HTTPS_PROXY: '${HTTPS_PROXY}' }],
     ['NO_PROXY', [ENDPOINT, ...SCOPE], { NO_PROXY: '${NO_PROXY}' }],
-  ])('in %s ends the start: %j', async (name, args, env) => {
+  ])('a placeholder that the client did not expand in %s ends the start: %j', async (name, args, env) => {
     const said = await complaintOf(args, env);
     expect(said).toMatch(/(a problem|2 problems) with the settings/);
     expect(said).toContain(`  ${name} holds `);
@@ -185,7 +185,7 @@ describe('a placeholder that the client did not expand', () => {
     expect(said).not.toContain('s3cr3t');
   });
 
-  it('in --header is expanded by the proxy, in both spellings, unless its own variable was not expanded', async () => {
+  it('a placeholder in --header is expanded by the proxy, in both spellings, if its variable is set', async () => {
     const server = await ScriptedServer.start(new SessionServer().behaviour);
     const bin = BinDriver.start({
       args: [server.url, '--auth', 'none', '--header', 'x-a: ${TOKEN_A}', '--header', 'x-b: ${env:TOKEN_B}'],
@@ -209,7 +209,7 @@ describe('a region that is not a region name', () => {
     ['MCP_PROXY_REGION', [], { MCP_PROXY_REGION: 'us_east_1' }],
     ['AWS_REGION', [], { AWS_REGION: 'virginia' }],
     ['AWS_DEFAULT_REGION', [], { AWS_DEFAULT_REGION: 'us-east-1/x' }],
-  ])('in %s ends the start: %j %j', async (name, args, env) => {
+  ])('an invalid region name in %s ends the start: %j %j', async (name, args, env) => {
     const bin = BinDriver.start({
       args: ['https://mcp.example.com/mcp', '--service', 'execute-api', ...args],
       env,
@@ -218,7 +218,7 @@ describe('a region that is not a region name', () => {
     expect(bin.stderr).toContain(`  ${name} must be a region name such as us-east-1, not "`);
   });
 
-  it('in the AWS files ends the start if requests are signed for it', async () => {
+  it('an invalid region name in the AWS files ends the start if requests are signed for it', async () => {
     const bin = BinDriver.start({
       args: ['https://mcp.example.com/mcp', '--service', 'execute-api', '--profile', 'dev'],
       files: { '.aws/config': '[profile dev]\nregion = ${AWS_REGION}\n' },
@@ -229,7 +229,7 @@ describe('a region that is not a region name', () => {
     );
   });
 
-  it('in the AWS files rejects requests until the file is corrected, if they are signed for another', async () => {
+  it('an invalid region name in the AWS files rejects requests until it is corrected', async () => {
     const server = await serverOf();
     const bin = BinDriver.start({
       args: [server.url, ...signingArgs, '--profile', 'dev'],
@@ -256,7 +256,7 @@ describe('half of a key pair', () => {
     return error.message;
   };
 
-  it('in the environment is an error that names the missing variable, whatever the files contain', async () => {
+  it('half of a key pair in the environment is an error that names the missing variable', async () => {
     const files = { '.aws/credentials': `[default]\n${keys('DEV')}` };
     expect(await refusalOf({ AWS_ACCESS_KEY_ID: 'AKIDX' }, files)).toBe(
       'No AWS credentials (default chain): AWS_ACCESS_KEY_ID is set in the environment, and AWS_SECRET_ACCESS_KEY is missing. Set AWS_SECRET_ACCESS_KEY as well, or remove AWS_ACCESS_KEY_ID',
@@ -266,7 +266,7 @@ describe('half of a key pair', () => {
     );
   });
 
-  it('of a web identity names the missing role', async () => {
+  it('half of a web identity is an error that names the missing role', async () => {
     const message = await refusalOf({
       AWS_WEB_IDENTITY_TOKEN_FILE: '/token',
       AWS_EC2_METADATA_DISABLED: 'true',
@@ -276,7 +276,7 @@ describe('half of a key pair', () => {
     );
   });
 
-  it('in a profile names the missing setting', async () => {
+  it('half of a key pair in a profile is an error that names the missing setting', async () => {
     const files = { '.aws/credentials': '[default]\naws_secret_access_key = top-secret-value\n' };
     const message = await refusalOf({}, files);
     expect(message).toContain(
@@ -288,7 +288,7 @@ describe('half of a key pair', () => {
 
 describe('the block that config prints', () => {
   it.each(['claude-code', 'claude-desktop', 'opencode', 'cursor', 'vscode', 'kiro'])(
-    'for %s names profile and region in the arguments, and its process signs with them',
+    'the block of config for %s names profile and region, and its process signs with them',
     async (client) => {
       const server = await serverOf();
       const files = { '.aws/config': `${PARTS}[profile "my dev"]\n${keys('MYDEV')}` };
@@ -313,7 +313,7 @@ describe('the block that config prints', () => {
 });
 
 describe('--env-file', () => {
-  it('sets variables of the proxy, and no other variables of a credential_process', async () => {
+  it('--env-file sets variables of the proxy, and no other variables of a credential_process', async () => {
     const home = await makeTempHome();
     const command = await home.script(
       'keys.mjs',
@@ -362,7 +362,7 @@ describe('the scope of signatures', () => {
       'execute-api',
     ],
     ['https://constructor.us-east-1.api.aws/mcp', 'https://constructor.us-east-1.api.aws/mcp', 'constructor'],
-  ])('comes from the endpoint %s', async (endpoint, url, service) => {
+  ])('the scope of signatures comes from the endpoint %s', async (endpoint, url, service) => {
     const bin = BinDriver.start({
       // No server listens there: the endpoint is never reached.
       args: ['doctor', endpoint, '--proxy', 'http://127.0.0.1:9'],
@@ -379,7 +379,7 @@ describe('the scope of signatures', () => {
     expect(said).toContain(`for service ${service} (from the host) in region us-east-1 (from the host)`);
   });
 
-  it('is not guessed for a load balancer, although its host name is an AWS name', async () => {
+  it('the scope of signatures is not guessed for a load balancer, although its host name is an AWS name', async () => {
     const bin = BinDriver.start({
       args: ['https://my-alb-1.us-east-1.elb.amazonaws.com/mcp', '--region', 'us-east-1'],
     });

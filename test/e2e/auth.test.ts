@@ -89,7 +89,7 @@ describe('a refusal by the server', () => {
       'unsigned',
       'The server found no valid signature header (HTTP 401): check the path of the endpoint URL, because API Gateway gives this answer for unknown paths. The server said: Missing Authentication Token',
     ],
-  ])('is classified: %s', async (_what, refusal, verdict, message) => {
+  ])('a refusal of the server is classified: %s', async (_what, refusal, verdict, message) => {
     expect(await refusedWith(refusal)).toMatchObject({
       id: 0,
       error: {
@@ -106,7 +106,7 @@ describe('a refusal by the server', () => {
     });
   });
 
-  it('that comes from a firewall names the firewall', async () => {
+  it('a refusal that comes from a firewall names the firewall', async () => {
     const body = '<html><head><title>403 Forbidden</title></head><body>Request blocked</body></html>';
     const { error } = await refusedWith({ type: 'text/html', body });
     expect(error).toMatchObject({
@@ -117,7 +117,7 @@ describe('a refusal by the server', () => {
     });
   });
 
-  it('that contains a JSON-RPC error is relayed', async () => {
+  it('a refusal that contains a JSON-RPC error is relayed', async () => {
     const body = '{"jsonrpc":"2.0","id":null,"error":{"code":-32003,"message":"Not for you"}}';
     expect(await refusedWith({ body })).toEqual({
       jsonrpc: '2.0',
@@ -126,7 +126,7 @@ describe('a refusal by the server', () => {
     });
   });
 
-  it('of initialize is its answer, and the client may try again', async () => {
+  it('a refusal of initialize is its answer, and the client may try again', async () => {
     const { bin } = await startRelayed({ args: ['--service', 'another'] });
     for (const id of [0, '']) {
       expect(await bin.initialize({}, id)).toMatchObject({
@@ -145,7 +145,7 @@ describe('a refusal by the server', () => {
 });
 
 describe('a request that the server refused', () => {
-  it('because of the clock is sent again once, and the correction serves all later requests', async () => {
+  it('a request refused because of the clock is sent again once, and the correction serves later requests', async () => {
     const ahead = 20 * 60_000;
     const { server, bin } = await startInitialized({
       verify: { ...signingVerify, now: () => new Date(Date.now() + ahead) },
@@ -165,7 +165,7 @@ describe('a request that the server refused', () => {
     expect(bin.stderr).toBe('');
   });
 
-  it('because of expired credentials is sent again once with newer ones from the files, tool calls included', async () => {
+  it('a request refused because of expired credentials is sent again once with newer ones, tool calls included', async () => {
     const keys: Record<string, VerifyOptions['keys'][string]> = { 'AKID-OLD': keyOf('AKID-OLD') };
     const { server, bin } = await startInitialized({
       credentials: false,
@@ -196,7 +196,7 @@ describe('a request that the server refused', () => {
     expect(bin.stderr).toBe('');
   });
 
-  it('is not sent a third time: newer credentials that have expired too are an error', async () => {
+  it('a request refused twice is not sent a third time: newer credentials that have expired are an error', async () => {
     const keys = { 'AKID-A': keyOf('AKID-A'), 'AKID-B': keyOf('AKID-B') };
     const { server, bin } = await startInitialized({
       credentials: false,

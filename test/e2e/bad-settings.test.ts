@@ -288,7 +288,7 @@ describe('help and version', () => {
     [['-h', '--nonsense'], /^Usage: mcp-sigv4-proxy/],
     [['--help-all'], /^Usage: mcp-sigv4-proxy \[endpoint\] \[options\]$/],
     [['help', 'doctor'], /^Usage: mcp-sigv4-proxy doctor \[endpoint\] \[options\]$/],
-  ])('%j prints to stdout, exits with 0 and sends nothing', async (args, first) => {
+  ])('the command line %j prints to stdout, exits with 0 and sends nothing', async (args, first) => {
     const server = await ScriptedServer.start((_request, response) => void response.end());
     const bin = BinDriver.start({ args: [...args, server.url], anyStdout: true });
     expect(await bin.exit()).toEqual({ code: 0, signal: null });

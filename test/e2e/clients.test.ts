@@ -26,7 +26,7 @@ async function leaves(client: SpawningClient, proxy: VerifyingProxy): Promise<vo
 describe.each(['v1', 'v2'] as const)('a client of SDK %s', (clientVersion) => {
   const start = CLIENTS[clientVersion];
 
-  describe.each(['v1', 'v2'] as const)('and a server of SDK %s', (serverVersion) => {
+  describe.each(['v1', 'v2'] as const)('a server of SDK %s', (serverVersion) => {
     async function connect(args: readonly string[] = []) {
       const server = await startSdkServer(serverVersion);
       const proxy = await VerifyingProxy.start(server.url, signingVerify);

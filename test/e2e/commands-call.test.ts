@@ -27,7 +27,7 @@ const interrupted = async (server: ScriptedServer): Promise<void> => {
 };
 
 describe('call', () => {
-  it("prints the text of the tool's result and nothing else", async () => {
+  it("call prints the text of the tool's result and nothing else", async () => {
     const { server, mcp } = await serve();
     const bin = call(['echo', server.url, '--args', '{"text":"hello"}']);
     expect(await bin.exit()).toEqual({ code: 0, signal: null });
@@ -40,7 +40,7 @@ describe('call', () => {
     });
   });
 
-  it('uses settings from the environment, and sends {} without --args', async () => {
+  it('call uses settings from the environment, and sends {} without --args', async () => {
     const { server } = await serve();
     const bin = BinDriver.start({
       args: ['call', 'echo'],
@@ -56,14 +56,14 @@ describe('call', () => {
     expect(bin.lines).toEqual(['{}']);
   });
 
-  it('sends the arguments exactly as the user wrote them', async () => {
+  it('call sends the arguments exactly as the user wrote them', async () => {
     const { server } = await serve();
     const bin = call(['echo', server.url, '--args', '{"n" : 12345678901234567890,\n"f":1.0}']);
     await bin.exit();
     expect(server.of('tools/call')[0]?.text).toContain('"arguments":{"n" : 12345678901234567890, "f":1.0}');
   });
 
-  it('reads the arguments from stdin with --args -', async () => {
+  it('call reads the arguments from stdin with --args -', async () => {
     const { server } = await serve();
     const bin = call(['echo', server.url, '--args', '-']);
     bin.write('\uFEFF{"text":\n');
@@ -73,7 +73,7 @@ describe('call', () => {
     expect(bin.lines).toEqual(['{"text":"from a pipe"}']);
   });
 
-  it('refuses stdin that is not a JSON object before it sends anything', async () => {
+  it('call refuses stdin that is not a JSON object before it sends anything', async () => {
     const { server } = await serve();
     const bin = call(['echo', server.url, '--args', '-']);
     bin.write('["geheim"');
@@ -87,7 +87,7 @@ describe('call', () => {
   });
 
   it.each(['[]', '7', 'null', '{"a":', 'geheim', "{'a':1}"])(
-    'refuses --args %s and reports all other problems with it',
+    'call refuses --args %s and reports all other problems with it',
     async (args) => {
       const bin = call(['echo', 'http://example.com/', '--args', args]);
       expect(await bin.exit()).toEqual({ code: 2, signal: null });
@@ -100,7 +100,7 @@ describe('call', () => {
     },
   );
 
-  it('requires the name of a tool', async () => {
+  it('call requires the name of a tool', async () => {
     const bin = BinDriver.start({ args: ['call', '--args', '{}'] });
     expect(await bin.exit()).toEqual({ code: 2, signal: null });
     expect(bin.stderr).toContain('\n  call needs a <tool> before its options\n');
@@ -134,14 +134,14 @@ describe('call', () => {
     ],
     ['structured content alone', { content: [], structuredContent: { n: 1 } }, '{"n":1}\n'],
     ['no content', {}, ''],
-  ])('prints a result with %s', async (_what, result, printed) => {
+  ])('call prints a result with %s', async (_what, result, printed) => {
     const { server } = await serve({ on: { 'tools/call': answering(result) } });
     const bin = call(['any', server.url]);
     expect(await bin.exit()).toEqual({ code: 0, signal: null });
     expect(bin.lines.map((line) => `${line}\n`).join('')).toBe(printed);
   });
 
-  it('prints the whole result as the server sent it with --json', async () => {
+  it('call prints the whole result as the server sent it with --json', async () => {
     const text = '{"content" : [], "big":12345678901234567890, "isError":false}';
     const { server } = await serve({
       on: {
@@ -156,7 +156,7 @@ describe('call', () => {
     expect(bin.lines).toEqual([text]);
   });
 
-  it('prints a result that is longer than --max-line allows on stdio', async () => {
+  it('call prints a result that is longer than --max-line allows on stdio', async () => {
     const { server } = await serve();
     const bin = call(['big', server.url, '--args', '{"bytes":11000000}']);
     expect(await bin.exit()).toEqual({ code: 0, signal: null });
@@ -166,7 +166,7 @@ describe('call', () => {
 
 describe('call, failures', () => {
   it.each([[[]], [['--json']]])(
-    'returns 1 and prints an error result on stderr, with options %j',
+    'call returns 1 and prints an error result on stderr, with options %j',
     async (more) => {
       const result = { isError: true, content: [{ type: 'text', text: 'no such \u001b[31mfile' }] };
       const { server } = await serve({ on: { 'tools/call': answering(result) } });
@@ -177,7 +177,7 @@ describe('call, failures', () => {
     },
   );
 
-  it('returns 1 for a JSON-RPC error, and names the command that lists the tools', async () => {
+  it('call returns 1 for a JSON-RPC error, and names the command that lists the tools', async () => {
     const { server } = await serve();
     const bin = call(['nothing', server.url]);
     expect(await bin.exit()).toEqual({ code: 1, signal: null });
@@ -187,7 +187,7 @@ describe('call, failures', () => {
     );
   });
 
-  it('returns 1 and prints the remedy if nothing listens at the endpoint', async () => {
+  it('call returns 1 and prints the remedy if nothing listens at the endpoint', async () => {
     const { server } = await serve();
     await server.close();
     const bin = call(['echo', server.url, '--retries', '0']);
@@ -197,7 +197,7 @@ describe('call, failures', () => {
     );
   });
 
-  it('declines an elicitation of the server and reports it on stderr', async () => {
+  it('call declines an elicitation of the server and reports it on stderr', async () => {
     const { server } = await serve();
     const bin = call(['elicit', server.url, '--args', '{"message":"Go\\non?"}']);
     expect(await bin.exit()).toEqual({ code: 0, signal: null });
@@ -207,7 +207,7 @@ describe('call, failures', () => {
     );
   });
 
-  it('returns 1 if the result is input_required', async () => {
+  it('call returns 1 if the result is input_required', async () => {
     const result = { resultType: 'input_required', inputRequests: {} };
     const { server } = await serve({ on: { 'tools/call': answering(result) } });
     const bin = call(['any', server.url, '--json']);
@@ -218,7 +218,7 @@ describe('call, failures', () => {
     );
   });
 
-  it('answers a ping, and refuses a sampling request with a clear error', async () => {
+  it('call answers a ping, and refuses a sampling request with a clear error', async () => {
     const { server } = await serve({
       on: {
         'tools/call': async (_request, _response, { events, ask, id }) => {
@@ -256,7 +256,7 @@ describe('call, interrupted', () => {
     ['SIGINT', 130],
     ['SIGTERM', 143],
     ['SIGHUP', 129],
-  ] as const)('cancels the call at the server on %s, and returns %i', async (signal, code) => {
+  ] as const)('call cancels the call at the server on %s, and returns %i', async (signal, code) => {
     const { gate, on } = hanging();
     const { server, mcp } = await serve({ on });
     const bin = call(['echo', server.url]);
@@ -272,7 +272,7 @@ describe('call, interrupted', () => {
     expect(bin.stderr).toBe('');
   });
 
-  it('cancels the call on Ctrl-C in a terminal', async () => {
+  it('call cancels the call on Ctrl-C in a terminal', async () => {
     const { gate, on } = hanging();
     const { server } = await serve({ on });
     const terminal = await Terminal.start({
@@ -303,7 +303,7 @@ describe('call, progress', () => {
     stream.end();
   };
 
-  it('shows progress on a terminal and clears it before the result', async () => {
+  it('call shows progress on a terminal and clears it before the result', async () => {
     const { server } = await serve({ on: { 'tools/call': steps } });
     const terminal = await Terminal.start({
       args: ['call', 'any', server.url, ...signingArgs],
@@ -313,7 +313,7 @@ describe('call, progress', () => {
     expect(terminal.output).toBe('\r\u001b[K1/2 step 1\r\u001b[K2/2 step 2\r\u001b[Kdone\n');
   });
 
-  it('prints no progress to a pipe or file', async () => {
+  it('call prints no progress to a pipe or file', async () => {
     const { server } = await serve({ on: { 'tools/call': steps } });
     const bin = call(['any', server.url]);
     expect(await bin.exit()).toEqual({ code: 0, signal: null });

@@ -6,7 +6,7 @@ import { ScriptedServer } from '../support/scripted-server.ts';
 import { signingArgs, signingEnv, signingVerify } from '../support/signing.ts';
 
 describe('config', () => {
-  it('prints a block with which a client can start the proxy after it filled in the secrets', async () => {
+  it('config prints a block with which a client can start the proxy after it filled in the secrets', async () => {
     const server = await ScriptedServer.start(new SessionServer().behaviour, { verify: signingVerify });
     const asked = BinDriver.start({
       args: ['config', 'claude-code', server.url, ...signingArgs, '--header', 'x-api-key: ${KEY}'],
@@ -49,14 +49,14 @@ describe('config', () => {
         'the endpoint must use https: http sends signed requests unencrypted, and is allowed for loopback addresses only, not "http://example.com"',
       ],
     ],
-  ])('reports all problems at once: %j', async (args, problems) => {
+  ])('config reports all problems at once: %j', async (args, problems) => {
     const bin = BinDriver.start({ args: ['config', ...args] });
     expect(await bin.exit()).toEqual({ code: 2, signal: null });
     expect(bin.lines).toEqual([]);
     for (const problem of problems) expect(bin.stderr).toContain(`\n  ${problem}\n`);
   });
 
-  it('refuses --listen without --stdio, because clients start the proxy on stdio', async () => {
+  it('config refuses --listen without --stdio, because clients start the proxy on stdio', async () => {
     const bin = BinDriver.start({ args: ['config', 'kiro', '--listen', '127.0.0.1:8080'] });
     expect(await bin.exit()).toEqual({ code: 2, signal: null });
     expect(bin.stderr).toBe(
@@ -72,7 +72,7 @@ describe('config', () => {
     expect(both.lines.join('')).not.toContain('geheim');
   });
 
-  it('has its own --help', async () => {
+  it('config has its own --help', async () => {
     const bin = BinDriver.start({ args: ['config', '--help'], anyStdout: true });
     expect(await bin.exit()).toEqual({ code: 0, signal: null });
     expect(bin.lines[0]).toBe('Usage: mcp-sigv4-proxy config <client> [endpoint] [options]');

@@ -62,7 +62,7 @@ const keysFile = (profile: string): string =>
   `[${profile}]\naws_access_key_id = ${TEST_KEY.accessKeyId}\naws_secret_access_key = ${TEST_KEY.secretAccessKey}\naws_session_token = ${TEST_KEY.sessionToken}\n`;
 
 describe('doctor', () => {
-  it('reports no failure behind an HTTP proxy and a private authority, with a profile and STS', async () => {
+  it('doctor reports no failure behind an HTTP proxy and a private authority, with a profile and STS', async () => {
     const server = await serve({}, { tls: authority });
     const proxy = await ConnectProxy.start({
       hosts: { 'mcp.test': '127.0.0.1' },
@@ -96,7 +96,7 @@ describe('doctor', () => {
     expect(server.of('DELETE')).toHaveLength(1);
   });
 
-  it("reports the user's settings, not the shorter limits of its checks", async () => {
+  it("doctor reports the user's settings, not the shorter limits of its checks", async () => {
     const server = await serve();
     const made = ['--timeout 600', '--connect-timeout 60', '--min-sessions 2', '--max-sessions 4', '--lazy'];
     const bin = doctor([server.url, ...made.flatMap((text) => text.split(' '))]);
@@ -105,7 +105,7 @@ describe('doctor', () => {
     expect(server.of('initialize')).toHaveLength(1);
   });
 
-  it('checks the credentials of every profile', async () => {
+  it('doctor checks the credentials of every profile', async () => {
     const server = await serve();
     const aws = await startAwsStandIns();
     const bin = doctor([server.url, '--profile', 'dev', 'prod'], {
@@ -122,7 +122,7 @@ describe('doctor', () => {
     );
   });
 
-  it('warns if the options filter all tools', async () => {
+  it('doctor warns if the options filter all tools', async () => {
     const server = await serve({ tools: [{ name: 'a', inputSchema: { type: 'object' } }] });
     const bin = doctor([server.url, '--read-only', '--log-level', 'silent']);
     expect(await bin.exit()).toEqual({ code: 0, signal: null });
@@ -130,7 +130,7 @@ describe('doctor', () => {
     expect(remediesOf(bin)).toEqual([expect.stringContaining('--allow-tool')]);
   });
 
-  it('prints colours on a terminal only, and none with NO_COLOR', async () => {
+  it('doctor prints colours on a terminal only, and none with NO_COLOR', async () => {
     const server = await serve();
     const env = { ...signingEnv, AWS_ENDPOINT_URL_STS: 'http://127.0.0.1:9' };
     const args = ['doctor', server.url, ...signingArgs];
@@ -147,7 +147,7 @@ describe('doctor', () => {
     expect(plain.output).toContain('ok       version ');
   });
 
-  it('prints one JSON document with --json, also on a terminal', async () => {
+  it('doctor prints one JSON document with --json, also on a terminal', async () => {
     const server = await serve();
     const args = ['doctor', server.url, ...signingArgs, '--json'];
     const terminal = await Terminal.start({ args, env: signingEnv });
@@ -161,7 +161,7 @@ describe('doctor', () => {
     expect(Object.fromEntries(checks.map((each) => [each.check, each.verdict]))).toMatchObject(ALL_WELL);
   });
 
-  it('accepts every option of the proxy and reports all problems at once', async () => {
+  it('doctor accepts every option of the proxy and reports all problems at once', async () => {
     const bin = doctor(['http://example.com/mcp', '--args', '{}', '--retries', 'many']);
     expect(await bin.exit()).toEqual({ code: 2, signal: null });
     expect(bin.lines).toEqual([]);
@@ -170,7 +170,7 @@ describe('doctor', () => {
     );
   });
 
-  it('ends with the exit code of the signal when it is interrupted', async () => {
+  it('doctor ends with the exit code of the signal when it is interrupted', async () => {
     const server = await serve({ on: { initialize: () => undefined } });
     const terminal = await Terminal.start({ args: ['doctor', server.url, ...signingArgs], env: signingEnv });
     await server.until((requests) => requests.length === 1);
@@ -181,7 +181,7 @@ describe('doctor', () => {
 });
 
 describe('doctor, failures', () => {
-  it('prints a remedy for missing credentials and skips the dependent checks', async () => {
+  it('doctor prints a remedy for missing credentials and skips the dependent checks', async () => {
     const server = await serve();
     const bin = doctor([server.url, '--profile', 'dev'], { env: { AWS_EC2_METADATA_DISABLED: 'true' } });
     expect(await bin.exit()).toEqual({ code: 1, signal: null });
@@ -198,7 +198,7 @@ describe('doctor, failures', () => {
     expect(server.requests).toEqual([]);
   });
 
-  it('skips the dependent checks if the connection fails', async () => {
+  it('doctor skips the dependent checks if the connection fails', async () => {
     const server = await serve();
     await server.close();
     const bin = doctor([server.url]);
@@ -213,7 +213,7 @@ describe('doctor, failures', () => {
     expect(bin.lines).toContain('skipped  clock             needs connection');
   });
 
-  it('reports a failure of DNS or of the HTTP proxy setting before the connection', async () => {
+  it('doctor reports a failure of DNS or of the HTTP proxy setting before the connection', async () => {
     const dns = doctor([`https://${NO_SUCH_HOST}/mcp`]);
     expect(await dns.exit()).toMatchObject({ code: 1 });
     expect(findingsOf(dns)).toMatchObject({ DNS: 'failed', connection: 'skipped', initialize: 'skipped' });
@@ -230,7 +230,7 @@ describe('doctor, failures', () => {
     expect(remediesOf(proxy)).toEqual(['Check --proxy, or HTTPS_PROXY and NO_PROXY.']);
   });
 
-  it('names the untrusted authority, or the unreadable CA file', async () => {
+  it('doctor names the untrusted authority, or the unreadable CA file', async () => {
     const server = await serve({}, { tls: authority });
     const bin = doctor([server.url]);
     expect(await bin.exit()).toMatchObject({ code: 1 });
@@ -245,7 +245,7 @@ describe('doctor, failures', () => {
     ]);
   });
 
-  it('names the right region if the signature is rejected', async () => {
+  it('doctor names the right region if the signature is rejected', async () => {
     const server = await serve();
     const bin = BinDriver.start({
       args: ['doctor', server.url, '--service', 'execute-api', '--region', 'us-east-1'],
@@ -257,7 +257,7 @@ describe('doctor, failures', () => {
     expect(remediesOf(bin)).toEqual([expect.stringContaining('(--region eu-west-1)')]);
   });
 
-  it('fails after --timeout if the server does not answer', async () => {
+  it('doctor fails after --timeout if the server does not answer', async () => {
     const server = await serve({ on: { initialize: () => undefined } });
     const bin = doctor([server.url, '--timeout', '1']);
     expect(await bin.exit()).toMatchObject({ code: 1 });
@@ -267,7 +267,7 @@ describe('doctor, failures', () => {
     ]);
   });
 
-  it('prints no secret that the server echoes', async () => {
+  it('doctor prints no secret that the server echoes', async () => {
     const { accessKeyId, secretAccessKey, sessionToken } = TEST_KEY;
     const server = await ScriptedServer.start(({ headers }, response) => {
       const message = `no ${headers['x-key']} ${secretAccessKey} ${sessionToken} ${headers.authorization}`;

@@ -18,7 +18,7 @@ const run = (...args: string[]): BinDriver =>
   BinDriver.start({ args: [...args, ...signingArgs], env: signingEnv, anyStdout: true });
 
 describe('the commands with a server of the stateless era', () => {
-  it('tools lists the tools', async () => {
+  it('tools lists the tools of a stateless server', async () => {
     const server = await stateless();
     const bin = run('tools', server.url);
     expect(await bin.exit()).toEqual({ code: 0, signal: null });
@@ -28,7 +28,7 @@ describe('the commands with a server of the stateless era', () => {
     expect(server.refused).toEqual([]);
   });
 
-  it('call calls a tool with arguments in headers, and shows progress on a terminal', async () => {
+  it('call calls a tool of a stateless server with arguments in headers, and shows progress on a terminal', async () => {
     const server = await stateless();
     const bin = run('call', 'test_mirrored_argument', server.url, '--args', '{"region":"eu-west-1"}');
     expect(await bin.exit()).toEqual({ code: 0, signal: null });
@@ -41,7 +41,7 @@ describe('the commands with a server of the stateless era', () => {
     expect(terminal.output).toBe('\r\u001b[K0/100\r\u001b[K50/100\r\u001b[K100/100\r\u001b[Kdone\n');
   });
 
-  it('call returns 1 for a tool that needs input, because it declares no capability for it', async () => {
+  it('call returns 1 for a stateless tool that needs input, because it declares no capability for it', async () => {
     const server = await stateless();
     const bin = run('call', 'test_input_required_result_multi_round', server.url);
     expect(await bin.exit()).toEqual({ code: 1, signal: null });
@@ -51,7 +51,7 @@ describe('the commands with a server of the stateless era', () => {
     );
   });
 
-  it('doctor reports no failure and no session', async () => {
+  it('doctor reports no failure and no session at a stateless server', async () => {
     const server = await stateless();
     const bin = run('doctor', server.url);
     expect(await bin.exit()).toEqual({ code: 0, signal: null });

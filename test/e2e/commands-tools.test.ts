@@ -24,7 +24,7 @@ const paged: Handler = (_request, response, { id, params }) => {
 };
 
 describe('tools', () => {
-  it('lists the tools of the server and deletes its session', async () => {
+  it('tools lists the tools of the server and deletes its session', async () => {
     const { server, mcp } = await serve();
     const bin = run([server.url]);
     expect(await bin.exit()).toEqual({ code: 0, signal: null });
@@ -41,7 +41,7 @@ describe('tools', () => {
     expect(server.requests.every(({ verification }) => verification?.ok)).toBe(true);
   });
 
-  it('requests all pages, and prints the tools as the server sent them with --json', async () => {
+  it('tools requests all pages, and prints the tools as the server sent them with --json', async () => {
     const { server } = await serve({ on: { 'tools/list': paged } });
     const bin = run([server.url, '--json']);
     expect(await bin.exit()).toEqual({ code: 0, signal: null });
@@ -51,7 +51,7 @@ describe('tools', () => {
     expect(server.of('tools/list')).toHaveLength(3);
   });
 
-  it('uses settings from the environment', async () => {
+  it('tools uses settings from the environment', async () => {
     const { server } = await serve();
     const bin = BinDriver.start({
       args: ['tools'],
@@ -67,7 +67,7 @@ describe('tools', () => {
     expect(bin.lines).toHaveLength(TOOL_DEFINITIONS.length + 1);
   });
 
-  it('cuts descriptions to the width of a terminal', async () => {
+  it('tools cuts descriptions to the width of a terminal', async () => {
     const description = 'It does what it says on the tin, and a little more than that.';
     const { server } = await serve({ tools: [{ name: 'echo', description }] });
     const args = ['tools', server.url, ...signingArgs];
@@ -78,7 +78,7 @@ describe('tools', () => {
     );
   });
 
-  it('reports on stderr that the server has no tools', async () => {
+  it('tools reports on stderr that the server has no tools', async () => {
     const { server } = await serve({ tools: [] });
     const bin = run([server.url]);
     expect(await bin.exit()).toEqual({ code: 0, signal: null });
@@ -90,7 +90,7 @@ describe('tools', () => {
     expect(json.stderr).toBe('');
   });
 
-  it('names the option that filters all tools', async () => {
+  it('tools names the option that filters all tools', async () => {
     const { server } = await serve();
     const bin = run([server.url, '--deny-tool', '*', '--log-level', 'silent']);
     expect(await bin.exit()).toEqual({ code: 0, signal: null });
@@ -114,7 +114,7 @@ describe('tools', () => {
       (_request, _response, { result }) => result({ tools: [], nextCursor: '' }),
       "The server's answer cannot be used: tools/list returned the same cursor twice.",
     ],
-  ])('returns 1 if %s', async (_what, handler, said) => {
+  ])('tools returns 1 if %s', async (_what, handler, said) => {
     const { server } = await serve({ on: { 'tools/list': handler } });
     const bin = run([server.url, '--json']);
     expect(await bin.exit()).toEqual({ code: 1, signal: null });
@@ -122,7 +122,7 @@ describe('tools', () => {
     expect(bin.stderr).toBe(`mcp-sigv4-proxy: ${said}\n`);
   });
 
-  it('returns 1 and prints the remedy without credentials', async () => {
+  it('tools returns 1 and prints the remedy without credentials', async () => {
     const { server } = await serve();
     const bin = run([server.url, '--profile', 'dev'], { env: { AWS_EC2_METADATA_DISABLED: 'true' } });
     expect(await bin.exit()).toEqual({ code: 1, signal: null });
@@ -130,7 +130,7 @@ describe('tools', () => {
     expect(server.requests).toEqual([]);
   });
 
-  it('ends without an error if its pipe is closed', async () => {
+  it('tools ends without an error if its pipe is closed', async () => {
     const { server, mcp } = await serve();
     const args = ['tools', server.url, ...signingArgs];
     const terminal = await Terminal.start({ args, env: signingEnv, redirect: '| head -n 1' });
@@ -139,7 +139,7 @@ describe('tools', () => {
     await server.until(() => mcp.deleted.length === 1);
   });
 
-  it('accepts every option of the proxy and reports all problems at once', async () => {
+  it('tools accepts every option of the proxy and reports all problems at once', async () => {
     const { server } = await serve();
     const bin = run([server.url, '--args', '{}', '--timeout', '-1', '--json=perhaps']);
     expect(await bin.exit()).toEqual({ code: 2, signal: null });

@@ -130,23 +130,26 @@ const KINDS: Readonly<Record<string, Kind>> = {
   'an EC2 instance': { env: ({ aws }) => aws.imdsEnv, signer: 'IMDS-1' },
 };
 
-describe('the proxy signs with credentials from', () => {
-  it.each(Object.entries(KINDS))('%s', async (_kind, { profile, env, prepare, signer }) => {
-    const rig = await makeRig();
-    await prepare?.(rig);
-    const proxy = rig.start(env?.(rig), ...(profile ? ['--profile', profile] : []));
-    await proxy.initialize();
-    expect(await proxy.request('tools/list')).toHaveProperty('result.tools');
-    expect(rig.signers()).toEqual([signer]);
-    expect(proxy.stderr).toBe('');
-  });
+describe('the source of credentials', () => {
+  it.each(Object.entries(KINDS))(
+    'the proxy signs with credentials from %s',
+    async (_kind, { profile, env, prepare, signer }) => {
+      const rig = await makeRig();
+      await prepare?.(rig);
+      const proxy = rig.start(env?.(rig), ...(profile ? ['--profile', profile] : []));
+      await proxy.initialize();
+      expect(await proxy.request('tools/list')).toHaveProperty('result.tools');
+      expect(rig.signers()).toEqual([signer]);
+      expect(proxy.stderr).toBe('');
+    },
+  );
 });
 
 describe('--role-arn', () => {
   const ARN = 'arn:aws:iam::123456789012:role/over';
   const ECHO = { name: 'echo', arguments: { text: 'x' } };
 
-  it('signs as the role, with the chosen session name and external id', async () => {
+  it('--role-arn signs as the role, with the chosen session name and external id', async () => {
     const rig = await makeRig();
     await rig.home.config(`[profile work]\n${KEYS('A')}`);
     const role = ['--role-arn', ARN, '--role-session-name', 'me@corp', '--external-id', 'ext:1'];
@@ -170,7 +173,7 @@ describe('--role-arn', () => {
     ['--role-arn', `[profile work]\n${KEYS('A')}`, ['--role-arn', ARN]],
     ['the profile', `[profile base]\n${KEYS('A')}[profile work]\n${ROLE}source_profile = base\n`, []],
   ])(
-    'of %s is assumed anew under one session name, for sessions belong to that name',
+    '--role-arn of %s is assumed anew under one session name, because sessions belong to that name',
     async (_of, config, args) => {
       const rig = await makeRig();
       await rig.home.config(config);
@@ -189,7 +192,7 @@ describe('--role-arn', () => {
     },
   );
 
-  it('with a role that STS denies is an error with the remedy, and works once it is allowed', async () => {
+  it('--role-arn with a role that STS denies is an error with the remedy, and works once it is allowed', async () => {
     const rig = await makeRig();
     await rig.home.config(`[profile work]\n${KEYS('A')}`);
     rig.aws.fail('sts', {
@@ -216,7 +219,7 @@ describe('--role-arn', () => {
     expect(rig.signers()).toEqual(['STS-1']);
   });
 
-  it('calls STS through the HTTP proxy', async () => {
+  it('--role-arn calls STS through the HTTP proxy', async () => {
     const rig = await makeRig();
     await rig.home.config(`[profile work]\n${KEYS('A')}`);
     const gate = await ConnectProxy.start();
@@ -237,7 +240,7 @@ describe('--role-arn', () => {
 });
 
 describe('credentials that change while the proxy runs', () => {
-  it('count on the next request', async () => {
+  it('credentials that change while the proxy runs count on the next request', async () => {
     const rig = await makeRig();
     await rig.home.credentials(`[work]\n${KEYS('A')}`);
     const proxy = rig.start({}, '--profile', 'work');
@@ -248,7 +251,7 @@ describe('credentials that change while the proxy runs', () => {
     expect(rig.signers()).toEqual(['AKIDEXAMPLEA', 'AKIDEXAMPLEB']);
   });
 
-  it('replace a missing login without a restart', async () => {
+  it('credentials that appear while the proxy runs replace a missing login without a restart', async () => {
     const rig = await makeRig();
     await rig.home.config(SSO);
     const proxy = rig.start({}, '--profile', 'work');
@@ -269,7 +272,7 @@ describe('credentials that change while the proxy runs', () => {
 });
 
 describe('credentials that cannot be resolved', () => {
-  it('are not resolved before the first message', async () => {
+  it('credentials are not resolved before the first message', async () => {
     const rig = await makeRig();
     await rig.home.config(SSO);
     await rig.home.ssoToken('corp', { accessToken: 'sso-token', expiresAt: inAnHour() });
@@ -280,7 +283,7 @@ describe('credentials that cannot be resolved', () => {
     expect(rig.server.requests).toEqual([]);
   });
 
-  it('are an error with the profile, the file and the known profiles', async () => {
+  it('credentials that cannot be resolved are an error with the profile, the file and the known profiles', async () => {
     const rig = await makeRig();
     await rig.home.config(`[profile dev]\n${KEYS('A')}[profile prod]\n${KEYS('B')}`);
     const proxy = rig.start({}, '--profile', 'typo');
@@ -296,7 +299,7 @@ describe('credentials that cannot be resolved', () => {
     expect(rig.server.requests).toEqual([]);
   });
 
-  it('change for many calls after one run of a credential_process', async () => {
+  it('credentials change for many calls after one run of a credential_process', async () => {
     const rig = await makeRig();
     const runs = join(rig.home.home, 'runs');
     // The first run returns the keys of A, all later ones those of B.

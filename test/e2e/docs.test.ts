@@ -167,7 +167,7 @@ const serving = shown.flatMap(([page, commands]) =>
 );
 
 it.each(serving)(
-  '%s: `%s` serves tools and signs for the scope of its host',
+  'the command of %s: `%s` serves tools and signs for the scope of its host',
   async (page, _line, command) => {
     // The HTTP proxy does not exist: the test can only see that the option is accepted.
     if (command.args.includes(HTTP_PROXY)) {
@@ -191,19 +191,22 @@ const others = shown.flatMap(([page, commands]) =>
     .map((command) => [page, command.args.join(' '), command] as const),
 );
 
-it.each(others)('%s: `%s` is accepted without an error', async (_page, _line, { args, env }) => {
-  const { write } = await makeTempHome();
-  const tokens = await write('tokens', TOKENS);
-  const words = args.map((word, at) => (args[at - 1] === '--listen-token-file' ? tokens : word));
-  const outcome = await readSettings(parseArguments(words, COMMANDS), env);
-  if (args[0] !== 'demo') expect(outcome).toHaveProperty('settings');
-});
+it.each(others)(
+  'the command of %s: `%s` is accepted without an error',
+  async (_page, _line, { args, env }) => {
+    const { write } = await makeTempHome();
+    const tokens = await write('tokens', TOKENS);
+    const words = args.map((word, at) => (args[at - 1] === '--listen-token-file' ? tokens : word));
+    const outcome = await readSettings(parseArguments(words, COMMANDS), env);
+    if (args[0] !== 'demo') expect(outcome).toHaveProperty('settings');
+  },
+);
 
 const blocks = DOC_PAGES.flatMap((page) =>
   blocksIn(page, 'json').map((block) => [page, clientArgs(JSON.parse(block)) ?? [], block] as const),
 );
 
-it.each(blocks)('%s: a client configuration with %j starts a working server', async (page, args) => {
+it.each(blocks)('the docs %s: a client configuration with %j starts a working server', async (page, args) => {
   const { answer, list, verdicts } = await tryServing(page, { args, env: {} });
   expect(answer).toHaveProperty('result');
   expect(list).toHaveProperty('result.tools');

@@ -29,7 +29,7 @@ describe('an argument that is not an endpoint', () => {
       /--profile takes "doctor" as one of its values\. Put the command first: mcp-sigv4-proxy doctor --profile \.\.\. \(a value of this name: --profile=doctor\)/,
     ],
     [['--allow-tool', 'a', 'tools'], /--allow-tool takes "tools" as one of its values/],
-  ])('%j is refused with a suggestion', async (args, says) => {
+  ])('an argument %j that is no endpoint is refused with a suggestion', async (args, says) => {
     const bin = BinDriver.start({ args });
     expect(await bin.exit()).toEqual({ code: 2, signal: null });
     expect(bin.stderr).toMatch(says);
@@ -116,13 +116,16 @@ describe('the error of a rejected request names its cause', () => {
       /looks like a server of the HTTP\+SSE transport of 2024-11-05/,
       /check its path/i,
     ],
-  ])('for the answer: %s', async (_what, handler, says, never) => {
-    const { bin } = await startRelayed({ on: { initialize: handler } });
-    const { error } = await bin.initialize({}, 0);
-    const { message } = error as { message: string };
-    expect(message).toMatch(says);
-    expect(message).not.toMatch(never);
-  });
+  ])(
+    'the error of a rejected request names the cause for the answer: %s',
+    async (_what, handler, says, never) => {
+      const { bin } = await startRelayed({ on: { initialize: handler } });
+      const { error } = await bin.initialize({}, 0);
+      const { message } = error as { message: string };
+      expect(message).toMatch(says);
+      expect(message).not.toMatch(never);
+    },
+  );
 
   it('a URL that ends with /sse, with or without a slash, is reported as an HTTP+SSE server', async () => {
     const server = await ScriptedServer.start((_request, response) => {
@@ -204,7 +207,7 @@ describe('a server that does not use the expected protocol', () => {
   it.each([
     ['plain HTTP', undefined],
     ['SSH', 'SSH-2.0-OpenSSH_9.6\r\n'],
-  ])('is reported without OpenSSL messages if an https URL leads to %s', async (_what, first) => {
+  ])('an https URL that leads to %s is reported without OpenSSL messages', async (_what, first) => {
     const url = await tcp(first);
     const bin = BinDriver.start({ args: [url, ...signingArgs, '--retries', '0'], env: signingEnv });
     const { error } = await bin.initialize({}, 0);
@@ -223,7 +226,7 @@ describe('a server that does not use the expected protocol', () => {
     expect(`${message}${page}`).not.toMatch(/SSL routines|ERR_SSL|openssl/);
   });
 
-  it('is reported if an http URL leads to another protocol', async () => {
+  it('an http URL that leads to another protocol is reported', async () => {
     const url = (await tcp('SSH-2.0-OpenSSH_9.6\r\n')).replace('https:', 'http:');
     const bin = BinDriver.start({ args: [url, ...signingArgs, '--retries', '0'], env: signingEnv });
     const { error } = await bin.initialize({}, 0);
@@ -232,14 +235,14 @@ describe('a server that does not use the expected protocol', () => {
 });
 
 describe('the start in a terminal', () => {
-  it('without arguments explains MCP on stdin and lists the commands', async () => {
+  it('a start in a terminal without arguments explains MCP on stdin and lists the commands', async () => {
     const terminal = await Terminal.start({ args: [], env: signingEnv });
     await terminal.shows(/speaks MCP on stdin and stdout.*[\s\S]*mcp-sigv4-proxy doctor[\s\S]*--help/);
     terminal.type('\x03');
     await terminal.exit();
   });
 
-  it('with --listen prints the address', async () => {
+  it('a start in a terminal with --listen prints the address', async () => {
     const terminal = await Terminal.start({ args: ['--listen', '127.0.0.1:0', '--auth', 'none'] });
     await terminal.shows(/listening on http:\/\/127\.0\.0\.1:\d+\/mcp/);
     expect(terminal.output).not.toContain('speaks MCP on stdin');
@@ -247,7 +250,7 @@ describe('the start in a terminal', () => {
     await terminal.exit();
   });
 
-  it('prints nothing for a client on pipes', async () => {
+  it('a start by a client on pipes prints nothing', async () => {
     const { bin } = await startRelayed({ args: ['--listen', '127.0.0.1:0', '--stdio'] });
     await bin.initialize({}, 0);
     bin.closeStdin();

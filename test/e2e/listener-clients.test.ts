@@ -21,7 +21,7 @@ async function listenerTo(target: string, args: readonly string[] = []) {
 describe.each(['v1', 'v2'] as const)('a client of SDK %s at the listener', (clientVersion) => {
   const connect = CLIENTS[clientVersion];
 
-  describe.each(['v1', 'v2'] as const)('and a server of SDK %s', (serverVersion) => {
+  describe.each(['v1', 'v2'] as const)('a server of SDK %s', (serverVersion) => {
     async function start(args: readonly string[] = []) {
       const server = await startSdkServer(serverVersion);
       const { proxy, url } = await listenerTo(server.url, args);

@@ -83,7 +83,7 @@ describe('fairness between clients of one listener', () => {
     expect(order.indexOf('other')).toBeLessThanOrEqual(2);
   });
 
-  it('sessions take turns in the queue of --max-concurrent, and a full one refuses the one that has most', async () => {
+  it('queued sessions take turns under --max-concurrent, and a full queue refuses the largest user', async () => {
     const gate = makeGate();
     const { ask, server } = await startListening({
       args: ['--max-concurrent', '1', '--queue-size', '4', '--log-level', 'trace'],
@@ -113,7 +113,7 @@ describe('fairness between clients of one listener', () => {
       expect(data).toMatchObject({ reason: 'queue_full', queued: 4, active: 1 });
   });
 
-  it('clients take turns where the server throttles', async () => {
+  it('clients take turns if the server throttles', async () => {
     const gate = makeGate();
     let throttling = true;
     const { ask, server, bin } = await startListening({
@@ -147,7 +147,7 @@ describe('fairness between clients of one listener', () => {
   });
 
   it.each(['--max-clients', '--max-streams'])(
-    'one token cannot take all places of %s, and is told so',
+    'one token cannot take all places of %s, and its error says so',
     async (option) => {
       const { url, server } = await startListening({
         args: [option, '8', '--max-connections', '16', '--listen-token', BIG, '--listen-token', SMALL],

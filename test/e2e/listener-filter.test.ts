@@ -53,7 +53,7 @@ const METHODS = [
   'TOOLS/LIST',
 ];
 
-describe.each([['--read-only'], ['--deny-tool', 'delete_*']])('%s at the listener', (...args) => {
+describe.each([['--read-only'], ['--deny-tool', 'delete_*']])('a listener with %s', (...args) => {
   it('a filter at the listener does not send a call unless the list contains exactly its name', async () => {
     const { ask, server } = await startListening({ args, behaviour: lenient(() => undefined) });
     for (const name of NAMES) {

@@ -21,7 +21,7 @@ const messageOf = ({ error }: Rpc): string => (error as { message: string } | un
 
 describe('with a heap of 256 MB, a stdio client', () => {
   it.each(ERAS)(
-    'gets one clear error for each answer that would fill memory, in the era of %s',
+    'a stdio client at 256 MB of heap gets one clear error for each answer that would fill memory, era %s',
     async (era) => {
       let answering = ANSWERS[0]?.[1];
       const { bin, server } = await (era === 'sessions'
@@ -45,7 +45,7 @@ describe('with a heap of 256 MB, a stdio client', () => {
     },
   );
 
-  it('survives thousands of requests of its server that it does not answer', async () => {
+  it('a stdio client at 256 MB of heap survives thousands of server requests that it does not answer', async () => {
     const { bin } = await startInitialized({
       env: SMALL_HEAP,
       on: {
@@ -67,7 +67,7 @@ describe('with a heap of 256 MB, a stdio client', () => {
     expect(bin.messages.filter(({ method }) => method === 'elicitation/create')).toHaveLength(4_096);
   });
 
-  it('reads lists of tools that are kept, each heavy, and one that is nested too deeply for a stack', async () => {
+  it('a stdio client at 256 MB of heap reads cached heavy tool lists, and one that is nested deeply', async () => {
     const { bin } = await startInitialized({
       env: SMALL_HEAP,
       args: ['--deny-tool', 'heavy', '--tool-cache-ttl', '300'],
@@ -88,7 +88,7 @@ describe('with a heap of 256 MB, a stdio client', () => {
     expect(await bin.request('ping', {}, 'after')).toMatchObject({ result: {} });
   });
 
-  it('that does not read slows the socket, also for final answers', async () => {
+  it('a stdio client at 256 MB of heap that does not read slows the socket, also for final answers', async () => {
     let begun = 0;
     const big = 'x'.repeat(9_000_000);
     const { bin, server } = await startInitialized({
@@ -117,7 +117,7 @@ describe('with a heap of 256 MB, a stdio client', () => {
     for (let id = 0; id < 16; id++) await bin.answer(id);
   });
 
-  it('that asks for a kept list again and again, and reads nothing, is refused at a limit', async () => {
+  it('a stdio client at 256 MB of heap that requests a cached list for ever, and reads nothing, is refused', async () => {
     const { bin } = await startInitialized({
       env: SMALL_HEAP,
       args: ['--tool-cache-ttl', '300'],
@@ -142,7 +142,7 @@ describe('with a heap of 256 MB, a stdio client', () => {
     expect(await bin.request('ping', {}, 'after')).toMatchObject({ result: {} });
   });
 
-  it('that sends a message of very many objects gets an error, and its waiting calls stay small', async () => {
+  it('a stdio client at 256 MB of heap that sends very many objects gets an error, and waiting calls stay small', async () => {
     const { bin, server } = await startInitialized({
       env: SMALL_HEAP,
       on: { 'tools/call': () => undefined },
@@ -167,7 +167,7 @@ describe('with a heap of 256 MB, a stdio client', () => {
 });
 
 describe('with a heap of 256 MB, the listener', () => {
-  it('answers each list that would fill memory with one clear error', async () => {
+  it('a listener at 256 MB of heap answers each list that would fill memory with one clear error', async () => {
     let answering = ANSWERS[0]?.[1];
     const { ask } = await startListening({
       env: SMALL_HEAP,
@@ -191,7 +191,7 @@ describe('with a heap of 256 MB, the listener', () => {
     });
   });
 
-  it('passes on what it need not read, and survives clients whose calls wait with very many objects', async () => {
+  it('a listener at 256 MB of heap passes on what it need not read, and survives very many waiting objects', async () => {
     const long = 'x'.repeat(11_000_000);
     const { ask, server } = await startListening({
       env: SMALL_HEAP,

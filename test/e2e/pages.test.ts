@@ -29,7 +29,7 @@ const WHOLE = (key: string): string =>
 
 describe('a list in pages', () => {
   it.each(LISTS)(
-    'is returned whole on stdio, in both eras, and with a cursor page by page: %s',
+    'a list in pages is returned whole on stdio, in both eras, and with a cursor page by page: %s',
     async (method, key) => {
       const { bin, server } = await startInitialized({ on: paged(method, key) });
       for (const [id, params] of [
@@ -53,7 +53,7 @@ describe('a list in pages', () => {
     },
   );
 
-  it('passes page by page with --pages pass', async () => {
+  it('a list in pages passes page by page with --pages pass', async () => {
     const { bin, server } = await startInitialized({
       args: ['--pages', 'pass'],
       on: paged('tools/list', 'tools'),
@@ -62,7 +62,7 @@ describe('a list in pages', () => {
     expect(server.of('tools/list')).toHaveLength(1);
   });
 
-  it('passes page by page at the listener, and whole with --pages merge', async () => {
+  it('a list in pages passes page by page at the listener, and whole with --pages merge', async () => {
     for (const how of ['pass', 'merge']) {
       const args = how === 'merge' ? ['--pages', how] : [];
       const { ask } = await startListening({ args, session: { on: paged('prompts/list', 'prompts') } });
@@ -75,7 +75,7 @@ describe('a list in pages', () => {
     }
   });
 
-  it('whose cursor does not move on comes once', async () => {
+  it('a list in pages whose cursor repeats is returned once', async () => {
     const { bin, server } = await startInitialized({
       args: ['--log-level', 'warn'],
       on: {
@@ -89,7 +89,7 @@ describe('a list in pages', () => {
     await bin.stderrMatching(/list\.cut/);
   });
 
-  it('whose later page fails is an error under the id of the request, not a part of the list', async () => {
+  it('a list in pages whose later page fails is an error under the id of the request, not a partial list', async () => {
     const { bin } = await startInitialized({
       args: ['--retries', '0'],
       on: {
@@ -102,26 +102,29 @@ describe('a list in pages', () => {
     });
   });
 
-  it.each([0, '', -1])('that is cancelled during a later page cancels that page: %j', async (id) => {
-    const { bin, server } = await startInitialized({
-      on: {
-        'tools/list': (_request, _response, { params, result }) => {
-          if (params.cursor === undefined) result({ tools: [], nextCursor: 'x' });
+  it.each([0, '', -1])(
+    'a list in pages that is cancelled during a later page cancels that page: %j',
+    async (id) => {
+      const { bin, server } = await startInitialized({
+        on: {
+          'tools/list': (_request, _response, { params, result }) => {
+            if (params.cursor === undefined) result({ tools: [], nextCursor: 'x' });
+          },
         },
-      },
-    });
-    bin.send({ jsonrpc: '2.0', id, method: 'tools/list' });
-    await server.until(() => server.of('tools/list').length === 2);
-    bin.notify('notifications/cancelled', { requestId: id });
-    const page = server.of('tools/list')[1]?.rpc.id;
-    expect(page).not.toBe(id);
-    await server.until(() =>
-      server.of('notifications/cancelled').some(({ rpc }) => rpc.params?.requestId === page),
-    );
-    expect(bin.messages.filter((message) => message.id === id)).toEqual([]);
-  });
+      });
+      bin.send({ jsonrpc: '2.0', id, method: 'tools/list' });
+      await server.until(() => server.of('tools/list').length === 2);
+      bin.notify('notifications/cancelled', { requestId: id });
+      const page = server.of('tools/list')[1]?.rpc.id;
+      expect(page).not.toBe(id);
+      await server.until(() =>
+        server.of('notifications/cancelled').some(({ rpc }) => rpc.params?.requestId === page),
+      );
+      expect(bin.messages.filter((message) => message.id === id)).toEqual([]);
+    },
+  );
 
-  it('is merged for each profile by itself', async () => {
+  it('a list in pages is merged for each profile separately', async () => {
     const { bin, server } = await startInitialized({
       args: ['--profile', 'one', '--profile', 'two'],
       env: { AWS_ACCESS_KEY_ID: '', AWS_SECRET_ACCESS_KEY: '' },
@@ -144,7 +147,7 @@ describe('a list in pages', () => {
     expect(signers).toEqual(['AKIDONE', 'AKIDONE', 'AKIDONE']);
   });
 
-  it('that outgrows the line of a client is cut at a page, with the cursor of the next one', async () => {
+  it('a list in pages that exceeds the line of a client is cut at a page, with the next cursor', async () => {
     const long = 'x'.repeat(20_000);
     const { bin } = await startInitialized({
       args: ['--max-line', '65536'],
@@ -164,7 +167,7 @@ describe('a list in pages', () => {
     });
   });
 
-  it('is filtered whole, and comes from the cache whole', async () => {
+  it('a list in pages is filtered whole, and returned whole from the cache', async () => {
     const { bin, server } = await startInitialized({
       args: ['--deny-tool', 'b', '--tool-cache-ttl', '60'],
       on: paged('tools/list', 'tools'),

@@ -53,14 +53,17 @@ describe('the end of the process', () => {
     expect(bin.stderr).toBe('');
   });
 
-  it.each(['SIGTERM', 'SIGINT'] as const)('%s ends the process as the end of stdin does', async (signal) => {
-    const { server, bin } = await startInitialized();
-    await bin.request('tools/list');
-    bin.kill(signal);
-    expect(await bin.exit()).toEqual(CALM);
-    expect(server.of('DELETE')).toHaveLength(1);
-    expect(bin.stderr).toBe('');
-  });
+  it.each(['SIGTERM', 'SIGINT'] as const)(
+    'the signal %s ends the process as the end of stdin does',
+    async (signal) => {
+      const { server, bin } = await startInitialized();
+      await bin.request('tools/list');
+      bin.kill(signal);
+      expect(await bin.exit()).toEqual(CALM);
+      expect(server.of('DELETE')).toHaveLength(1);
+      expect(bin.stderr).toBe('');
+    },
+  );
 
   it('the end of stdin together with a signal, as SDK clients send them, ends the process once', async () => {
     const { server, bin } = await startInitialized();

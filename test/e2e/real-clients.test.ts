@@ -103,7 +103,7 @@ const startV2: Start = async (args) => {
 describe.each([
   ['the SDK of 2025 (v1)', startV1],
   ['the SDK of 2026 (v2)', startV2],
-] as const)('%s at the reference server, through the proxy', (_name, start) => {
+] as const)('a client on %s at the reference server, through the proxy', (_name, start) => {
   let everything: EverythingServer;
   beforeAll(async () => {
     everything = await startEverythingServer();

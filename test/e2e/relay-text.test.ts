@@ -89,7 +89,7 @@ describe('the text of a message', () => {
     expect(bin.lines.at(-1)).toBe(shown);
   });
 
-  it('`"result": null` beside an error, which clients would reject, is removed', async () => {
+  it('a `"result": null` beside an error, which clients would reject, is removed', async () => {
     const text = '{"jsonrpc":"2.0","id":-1,"result":null,"error":{"code":-32000,"message":"no"}}';
     const { bin } = await startInitialized({ on: answering('json', text) });
     await bin.request('tools/call', { name: 'x' }, -1);

@@ -144,7 +144,7 @@ describe('retries at the start', () => {
     expect(server.of('initialize')).toHaveLength(2);
   });
 
-  it('401 and 403 do not count as failures of the circuit breaker', async () => {
+  it('the statuses 401 and 403 do not count as failures of the circuit breaker', async () => {
     const { bin, server } = await startRelayed({
       args: ['--retries', '0', '--breaker-threshold', '1'],
       on: { initialize: failing(2, status(403)) },

@@ -46,7 +46,7 @@ const connectionsOf = (server: ScriptedServer, method: string): number[] =>
   server.of(method).map(({ connection }) => connection);
 
 describe('on a kept connection that has died silently', () => {
-  it('initialize is never sent after a rest of 2 s, and opens one session on a new connection', async () => {
+  it('initialize is never sent on a kept connection after a rest of 2 s, and opens one session on a new one', async () => {
     const { losing, silence } = silencer();
     const { bin, server } = await startInitialized(options({ before: losing }));
     await bin.request('tools/list', {}, 0);
@@ -59,7 +59,7 @@ describe('on a kept connection that has died silently', () => {
   });
 
   it.each(['writes', 'unlisted'])(
-    'a call that must not run twice is never sent after a rest of 10 s: %s',
+    'a call that must not run twice is never sent on a kept connection after a rest of 10 s: %s',
     async (name) => {
       const { losing, silence } = silencer();
       const { bin, server } = await startInitialized(options({ before: losing }));
@@ -71,7 +71,7 @@ describe('on a kept connection that has died silently', () => {
     },
   );
 
-  it('a call of the 2026-07-28 era that must not run twice is never sent after a rest of 10 s', async () => {
+  it('a stateless call that must not run twice is never sent on a kept connection after a rest of 10 s', async () => {
     const { losing, silence } = silencer();
     const { bin, server } = await startRelayed(
       options({
@@ -94,7 +94,7 @@ describe('on a kept connection that has died silently', () => {
     expect(server.of('tools/call')).toHaveLength(1);
   });
 
-  it('the listener sends neither initialize nor a call that must not run twice', async () => {
+  it('the listener sends on a long idle connection neither initialize nor a call that must not run twice', async () => {
     const { losing, silence } = silencer();
     const { bin, server, ask } = await startListening({
       movableClock: true,
@@ -135,7 +135,7 @@ describe('on a kept connection that has died silently', () => {
     },
   );
 
-  it('a call that must not run twice, sent before the rest was long, is sent once', async () => {
+  it('a call that must not run twice, sent on a kept connection before the rest was long, is sent once', async () => {
     const { losing, silence } = silencer();
     const { bin, server } = await startInitialized(
       options({ before: losing, args: ['--tool-timeout', '60'] }),
@@ -151,7 +151,7 @@ describe('on a kept connection that has died silently', () => {
 });
 
 describe('a kept connection that is well', () => {
-  it('serves calls that must not run twice one after the other, with pauses of less than 10 s', async () => {
+  it('a kept connection in use serves calls that must not run twice, with pauses of less than 10 s', async () => {
     const { bin, server } = await startInitialized(options());
     for (let id = 0; id < 3; id++) {
       expect(await bin.request('tools/call', { name: 'writes' }, id)).toHaveProperty('result');

@@ -95,13 +95,13 @@ describe('text of a server cannot control the terminal', () => {
       { on: refusal('tools/call') },
     ],
     ['a log of JSON lines', ['call', 'any', '--log-level', 'trace'], { on: refusal('tools/call') }],
-  ])('in %s', async (_field, args, options) => {
+  ])('the text of a server cannot control the terminal in %s', async (_field, args, options) => {
     const screen = await screenOf(args, options);
     expect(unsafeIn(screen)).toEqual([]);
     expect(screen).toMatch(/begin/);
   });
 
-  it('in a pipe stdout is unchanged, and stderr has no control characters', async () => {
+  it('the text of a server in a pipe is unchanged on stdout, and stderr has no control characters', async () => {
     const mcp = new SessionServer({
       on: { 'tools/call': result({ content: [{ type: 'text', text: hostile }] }) },
     });

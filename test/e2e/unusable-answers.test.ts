@@ -56,39 +56,45 @@ const UNUSABLE: readonly (readonly [what: string, text: string, words: string])[
 ];
 
 describe.each<Kind>(['json', 'events'])('an answer that no client could take, as %s', (kind) => {
-  it.each(UNUSABLE)('becomes an error that holds the text of the server: %s', async (_what, text, words) => {
-    const { bin, server } = await startInitialized({ on: saying(kind, text) });
-    for (const meta of [undefined, STATELESS]) {
-      for (const id of [0, '', -1]) {
-        bin.send(calling(id, meta));
-        expect(await bin.next((message) => message.id === id)).toMatchObject({
-          jsonrpc: '2.0',
-          error: {
-            code: -31004,
-            message: expect.stringContaining(words),
-            data: { reason: 'unusable-answer', mayHaveRun: true, httpStatus: 200 },
-          },
-        });
+  it.each(UNUSABLE)(
+    "an unusable answer becomes an error with the server's text: %s",
+    async (_what, text, words) => {
+      const { bin, server } = await startInitialized({ on: saying(kind, text) });
+      for (const meta of [undefined, STATELESS]) {
+        for (const id of [0, '', -1]) {
+          bin.send(calling(id, meta));
+          expect(await bin.next((message) => message.id === id)).toMatchObject({
+            jsonrpc: '2.0',
+            error: {
+              code: -31004,
+              message: expect.stringContaining(words),
+              data: { reason: 'unusable-answer', mayHaveRun: true, httpStatus: 200 },
+            },
+          });
+        }
       }
-    }
-    expect(server.of('tools/call')).toHaveLength(6);
-    expect(bin.stderr).toBe('');
-  });
+      expect(server.of('tools/call')).toHaveLength(6);
+      expect(bin.stderr).toBe('');
+    },
+  );
 
-  it.each(UNUSABLE)('is no message for a client of the listener either: %s', async (_what, text, words) => {
-    const { ask, server } = await startListening({ session: { on: saying(kind, text) } });
-    const headers = await openSession(ask, 'open');
-    const before = server.of('tools/call').length;
-    const { text: body, status } = await ask({ headers, body: calling(0) });
-    const data = kind === 'json' ? body : (/^data: (.*)$/m.exec(body)?.[1] ?? '');
-    expect(JSON.parse(data)).toMatchObject({
-      jsonrpc: '2.0',
-      id: 0,
-      error: { code: -31004, message: expect.stringContaining(words) },
-    });
-    expect(status).toBe(kind === 'json' ? 502 : 200);
-    expect(server.of('tools/call')).toHaveLength(before + 1);
-  });
+  it.each(UNUSABLE)(
+    'an unusable answer is an error for a listener client too: %s',
+    async (_what, text, words) => {
+      const { ask, server } = await startListening({ session: { on: saying(kind, text) } });
+      const headers = await openSession(ask, 'open');
+      const before = server.of('tools/call').length;
+      const { text: body, status } = await ask({ headers, body: calling(0) });
+      const data = kind === 'json' ? body : (/^data: (.*)$/m.exec(body)?.[1] ?? '');
+      expect(JSON.parse(data)).toMatchObject({
+        jsonrpc: '2.0',
+        id: 0,
+        error: { code: -31004, message: expect.stringContaining(words) },
+      });
+      expect(status).toBe(kind === 'json' ? 502 : 200);
+      expect(server.of('tools/call')).toHaveLength(before + 1);
+    },
+  );
 });
 
 it.each([
@@ -148,7 +154,7 @@ describe('the only response to the only request is its answer, whatever its id',
   ] as const;
 
   it.each(cases.flatMap((each) => (['json', 'events'] as const).map((kind) => [kind, ...each] as const)))(
-    '%s with %s',
+    'the only response to the only request is its answer: as %s with %s',
     async (kind, _what, id, given) => {
       const member = given === undefined ? '' : `"id":${given},`;
       const answer = `{"jsonrpc":"2.0",${member}"result":{"big":12345678901234567890}}`;
@@ -170,7 +176,7 @@ describe('the only response to the only request is its answer, whatever its id',
     },
   );
 
-  it('is not taken where several could be meant', async () => {
+  it('an answer under another id is not accepted if several requests are possible', async () => {
     const { bin } = await startInitialized({
       on: saying('json', '[{"jsonrpc":"2.0","id":"a","result":{}},{"jsonrpc":"2.0","id":"b","result":{}}]'),
     });
@@ -178,7 +184,7 @@ describe('the only response to the only request is its answer, whatever its id',
     expect(await bin.answer(0)).toHaveProperty('error.data.reason', 'unusable-answer');
   });
 
-  it('is not taken from a stream that can be resumed', async () => {
+  it('an answer under another id is not accepted from a stream that can be resumed', async () => {
     let resumed = 0;
     const { bin } = await startInitialized({
       on: {
@@ -206,7 +212,7 @@ describe('the only response to the only request is its answer, whatever its id',
   });
 });
 
-it('a long answer through the listener passes byte for byte, and so does an event that is longer than what is looked at', async () => {
+it('a long answer through the listener passes byte for byte, as does an event beyond the checked length', async () => {
   const long = `{"id":0,"jsonrpc":"2.0","result":{"text":"${'é'.repeat(100_000)}"}}`;
   for (const kind of ['json', 'events'] as const) {
     const { url, ask } = await startListening({ session: { on: saying(kind, long) } });

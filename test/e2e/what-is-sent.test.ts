@@ -80,7 +80,7 @@ describe('requests without credentials', () => {
   });
 });
 
-describe('what is sent beside the signature', () => {
+describe('headers and metadata beside the signature', () => {
   it('--header is sent with each request, expanded and unsigned', async () => {
     const { server, bin } = await startInitialized({
       args: ['--header', `X-Team: \${TEAM}-a`, '--header', 'X-Colon: a:b, c'],

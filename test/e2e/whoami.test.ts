@@ -59,7 +59,7 @@ const identity = (profile: string | null, key: string, endpoint: string) => ({
 });
 
 describe('--whoami-tool', () => {
-  it('adds a read-only tool that returns the identity of calls, with one request to STS', async () => {
+  it('--whoami-tool adds a read-only tool that returns the identity of calls, with one request to STS', async () => {
     const { aws, server, bin, list, whoami, sent } = await start();
     await bin.initialize({}, 'init');
     expect(await list()).toContain('whoami');
@@ -76,7 +76,7 @@ describe('--whoami-tool', () => {
     expect(sent()).toBe(0);
   });
 
-  it('answers in revision 2026-07-28 too, with the result type of that revision', async () => {
+  it('--whoami-tool answers in revision 2026-07-28 too, with the result type of that revision', async () => {
     const { whoami, sent } = await start();
     expect(await whoami({}, 0, CLAIM)).toMatchObject({
       resultType: 'complete',
@@ -85,7 +85,7 @@ describe('--whoami-tool', () => {
     expect(sent()).toBe(0);
   });
 
-  it('reports the profile that aws_profile names, with one request to STS for each', async () => {
+  it('--whoami-tool reports the profile that aws_profile names, with one request to STS for each', async () => {
     const { aws, server, bin, whoami } = await start(['--profile', 'prod', 'dev']);
     const endpoint = `${server.url}?api_key=...`;
     await bin.initialize({}, 0);
@@ -110,7 +110,7 @@ describe('--whoami-tool', () => {
     ['--deny-tool whoami', ['--deny-tool', 'whoami', 'proxy_*'], false],
     ['--tool-cache-ttl', ['--tool-cache-ttl', '60'], true],
     ['--lazy', ['--lazy'], true],
-  ])('together with %s is listed and answered: %j', async (_what, args, offered) => {
+  ])('--whoami-tool together with %s is listed and answered: %j', async (_what, args, offered) => {
     const { bin, list, whoami, sent } = await start(args);
     await bin.initialize({}, 0);
     for (let turn = 0; turn < 2; turn++) {
@@ -123,7 +123,7 @@ describe('--whoami-tool', () => {
     expect(sent()).toBe(0);
   });
 
-  it('is called proxy_whoami if the server has a tool of the same name', async () => {
+  it('--whoami-tool is called proxy_whoami if the server has a tool of the same name', async () => {
     const own = { name: 'whoami', inputSchema: { type: 'object' } };
     const { bin, list, whoami, sent } = await start([], {
       tools: [own],
@@ -138,7 +138,7 @@ describe('--whoami-tool', () => {
     expect(sent()).toBe(1);
   });
 
-  it('is on the first page only if the server lists in pages', async () => {
+  it('--whoami-tool is on the first page only if the server lists in pages', async () => {
     const page = (name: string) => ({ name, inputSchema: { type: 'object' } });
     const { bin, list } = await start(
       ['--listen-token', 'unused-token-of-length', '--log-level', 'silent'].slice(2),
@@ -157,7 +157,7 @@ describe('--whoami-tool', () => {
     expect(await list({ cursor: 'two' })).toEqual(['b']);
   });
 
-  it('reports missing credentials, and an STS that cannot be reached', async () => {
+  it('--whoami-tool reports missing credentials, and an STS that cannot be reached', async () => {
     const none = await start(
       [],
       {},
@@ -184,7 +184,7 @@ describe('--whoami-tool', () => {
     expect(await refused.whoami({}, 1)).toMatchObject({ structuredContent: { account: '123456789012' } });
   });
 
-  it('is offered to the clients of the listener', async () => {
+  it('--whoami-tool is offered to the clients of the listener', async () => {
     const aws = await startAwsStandIns();
     const server = await ScriptedServer.start(new SessionServer().behaviour);
     const { ask } = await startListener(server.url, {

@@ -20,20 +20,20 @@ function rowsUnder(heading: string): string[][] {
     .map((row) => named(row.split('|')[1] ?? ''));
 }
 
-it('the page of the code names the folders by rank, as the guard of the imports does', () => {
+it('docs/architecture.md names the folders by rank, as the guard of the imports does', () => {
   expect(rowsUnder('in `src`').reverse()).toEqual(RANKS);
   for (const [folder, ranks] of Object.entries(FOLDER_RANKS)) {
     expect(rowsUnder(`in \`src/${folder}\``).reverse(), folder).toEqual(ranks);
   }
 });
 
-it('the page of the code names every layer', () => {
+it('docs/architecture.md names every layer', () => {
   const layers = sourceFiles().filter((file) => /^layers\/(?:[^/]+|([^/]+)\/\1)\.ts$/.test(file));
   expect(layers.length).toBeGreaterThan(8);
   expect(named(page)).toEqual(expect.arrayContaining(layers.map((file) => `src/${file}`)));
 });
 
-it('the page of the code names nothing that is not there', () => {
+it('docs/architecture.md names no file that does not exist', () => {
   const paths = [...page.matchAll(/\b(?:src|test|scripts|docs)\/[\w./-]+/g)].map(([path]) =>
     path.replace(/\.$/, ''),
   );

@@ -30,7 +30,7 @@ function startOf(entry: string): Set<string> {
 describe('the chunks that serving loads at its start', () => {
   const start = [...startOf('cli.cjs')];
 
-  it('contain undici, which shows that this test reads the chunk graph', () => {
+  it('the chunks of the start contain undici, which shows that this test reads the chunk graph', () => {
     expect(start.length).toBeGreaterThan(1);
     expect(start.some((name) => textOf(name).includes('UND_ERR_CONNECT_TIMEOUT'))).toBe(true);
   });
@@ -39,13 +39,16 @@ describe('the chunks that serving loads at its start', () => {
     ['the MCP SDK', 'sdk-client-'],
     ['the commands that a person runs', 'run-'],
     ['the logger', 'pino-'],
-  ])('do not contain %s, which other chunks load when they need it', (_what, prefix) => {
-    const chunks = readdirSync(DIST).filter((name) => name.startsWith(prefix) && name.endsWith('.cjs'));
-    expect(chunks.length).toBeGreaterThan(0);
-    expect(start.filter((name) => chunks.includes(name))).toEqual([]);
-  });
+  ])(
+    'the chunks of the start do not contain %s, which other chunks load when they need it',
+    (_what, prefix) => {
+      const chunks = readdirSync(DIST).filter((name) => name.startsWith(prefix) && name.endsWith('.cjs'));
+      expect(chunks.length).toBeGreaterThan(0);
+      expect(start.filter((name) => chunks.includes(name))).toEqual([]);
+    },
+  );
 
-  it('do not contain code of the MCP SDK under any name', () => {
+  it('the chunks of the start do not contain code of the MCP SDK under any name', () => {
     const isSdk = (name: string): boolean => textOf(name).includes('Server sent invalid initialize result');
     expect(readdirSync(DIST).filter((name) => name.endsWith('.cjs') && isSdk(name))).toHaveLength(1);
     expect(start.filter(isSdk)).toEqual([]);

@@ -16,14 +16,14 @@ const examples = Object.fromEntries(
   readdirSync(join(ROOT, 'examples')).map((name) => [name, read(`examples/${name}`)]),
 );
 
-it('the option table and the examples in docs/ are those of the code (npm run docs writes them)', () => {
+it('the option table and the examples in docs/ equal the code (npm run docs writes them)', () => {
   expect(read('docs/options.md')).toContain(optionsMarkdown());
   for (const name of ['library.mjs', 'sign-request.mjs'])
     expect(read('docs/library.md')).toContain(read(`examples/${name}`));
   for (const page of DOC_PAGES) expect(pageText(page), page).toBe(pageWith(pageText(page), examples));
 });
 
-it('.env.example is that of the code (npm run docs writes it)', () => {
+it('.env.example equals the code (npm run docs writes it)', () => {
   expect(read('.env.example')).toBe(envExample());
 });
 
@@ -36,7 +36,7 @@ it('every option is in --help-all, docs/options.md and .env.example', () => {
   }
 });
 
-it('the changelog has a place for what is not yet released', () => {
+it('the changelog has a place for unreleased changes', () => {
   expect(read('CHANGELOG.md')).toContain('## [Unreleased]');
 });
 
@@ -85,7 +85,7 @@ it('the check of links detects a missing file and a missing anchor', () => {
   ]);
 });
 
-it.each(DOC_PAGES)('%s links to nothing in this repository that does not exist', (page) => {
+it.each(DOC_PAGES)('the links of %s lead to existing files and anchors', (page) => {
   expect(brokenLinks(page, pageText(page))).toEqual([]);
 });
 
@@ -135,18 +135,18 @@ it('the check of flags finds the flags in inline code', () => {
   ]);
 });
 
-it.each(DOC_PAGES)('%s names only flags that exist', (page) => {
+it.each(DOC_PAGES)('the flags in %s exist', (page) => {
   const unknown = flagsIn(pageText(page)).filter((flag) => !FLAGS.has(flag));
   expect(unknown.filter((flag) => !FOREIGN_FLAGS[page]?.includes(flag))).toEqual([]);
 });
 
-it.each(DOC_PAGES)('%s names only variables of the proxy that exist', (page) => {
+it.each(DOC_PAGES)('the variables of the proxy in %s exist', (page) => {
   const variables = new Set([ENDPOINT_VARIABLE, ...Object.keys(OPTIONS).map(variableOf)]);
   const named = pageText(page).match(/\bMCP_PROXY_[A-Z_]*[A-Z]\b/g) ?? [];
   expect(named.filter((name) => !variables.has(name))).toEqual([]);
 });
 
-it.each(DOC_PAGES)('%s suggests no file in a folder that other users can write to', (page) => {
+it.each(DOC_PAGES)('the document %s suggests no file in a folder that other users can write to', (page) => {
   expect(pageText(page).match(/(?:--[\w-]*file|--ca-bundle|>)[ =]\/(?:var\/)?tmp\/\S*/g) ?? []).toEqual([]);
 });
 

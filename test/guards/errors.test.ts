@@ -16,12 +16,12 @@ const rows = readFileSync(join(ROOT, 'docs/errors.md'), 'utf8')
     status,
   }));
 
-it('the page of the errors has each of them, with its number, in the order of the table', () => {
+it('docs/errors.md has each error with its number, in the order of the table', () => {
   expect(rows.map(({ reason, code }) => [reason, code])).toEqual(Object.entries(ERROR_CODES));
 });
 
 it.each(rows.filter(({ status }) => /^\d+$/.test(status)))(
-  'the page of the errors says that $reason comes with the status $status',
+  'docs/errors.md names for $reason the status $status',
   ({ reason, status }) => {
     const error = new ProxyError(reason as ErrorReason, '', { sent: 'no' });
     expect(String(statusOf(error))).toBe(status);

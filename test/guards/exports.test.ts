@@ -33,7 +33,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const node = (args: readonly string[]): string =>
   execFileSync(process.execPath, args, { cwd: folder, encoding: 'utf8', stdio: 'pipe' });
 
-it('the library exports exactly this; a change of the list is a change of the public API', () => {
+it('the library exports exactly these names: a change of the list changes the public API', () => {
   const source = "console.log(JSON.stringify(Object.keys(await import('mcp-sigv4-proxy')).sort()))";
   expect(JSON.parse(node(['--input-type=module', '-e', source]))).toEqual([
     'DEFAULT_ENDPOINT',
@@ -89,7 +89,7 @@ export const number: number = scopeOfHost('a.b').region;
   },
 );
 
-it('the version is one', () => {
+it('the version of the bin, of the library and of package.json is the same', () => {
   expect([PACKAGE_NAME, VERSION]).toEqual([manifest.name, manifest.version]);
   expect(node([join(installed, 'bin/mcp-sigv4-proxy.js'), '--version']).trim()).toBe(VERSION);
 });
@@ -102,7 +102,7 @@ it.each([
   ['20.19.0', true],
   ['21.0.0', true],
   ['24.1.0', true],
-])('on Node %s it starts, or says which it needs: %j', (version, starts) => {
+])('the bin on Node %s starts, or names the version that it needs: %j', (version, starts) => {
   expect(manifest.engines).toEqual({ node: '>=20.18.1' });
   const pretended = `Object.defineProperty(process,'versions',{value:{...process.versions,node:'${version}'}})`;
   const bin = join(installed, 'bin/mcp-sigv4-proxy.js');
@@ -114,12 +114,12 @@ it.each([
   expect(stderr).toMatch(starts ? /^$/ : /^mcp-sigv4-proxy: needs Node 20\.18\.1 or newer, .*\n$/);
 });
 
-it('the published package needs nothing but itself', () => {
+it('the published package has no dependencies', () => {
   expect(manifest.dependencies).toBeUndefined();
   expect(manifest.bin).toEqual({ 'mcp-sigv4-proxy': 'bin/mcp-sigv4-proxy.js' });
 });
 
-it('the published package holds the declarations of the library, and none of what stands behind it', () => {
+it('the published package contains the declarations of the library, and no internal ones', () => {
   const declarations = readdirSync(join(installed, 'dist/types'), { recursive: true }).map(String);
   expect(declarations).toContain(join('library', 'index.d.ts'));
   expect(declarations.filter((path) => /^(commands|demo|layers|pool)\b.*\.ts$/.test(path))).toEqual([]);

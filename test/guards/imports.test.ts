@@ -9,7 +9,7 @@ describe('the imports of src', () => {
   const files = sourceFiles();
   const arrows = files.flatMap((from) => importsOf(from).map((to) => ({ from, to })));
 
-  it('are seen by this walker: static, type-only, dynamic and re-exported ones', () => {
+  it('the walker of imports finds static, type-only, dynamic and re-exported ones', () => {
     expect(files.length).toBeGreaterThan(40);
     expect(arrows).toContainEqual({ from: 'proxy.ts', to: 'client/stdio/relay.ts' });
     expect(arrows).toContainEqual({ from: 'core/pipeline/call.ts', to: 'core/jsonrpc/message.ts' });
@@ -17,16 +17,16 @@ describe('the imports of src', () => {
     expect(arrows).toContainEqual({ from: 'library/index.ts', to: 'proxy.ts' });
   });
 
-  it('name only rooms that have a rank', () => {
+  it('imports lead only to folders that have a rank', () => {
     expect(files.filter((file) => rankOf(file) < 0)).toEqual([]);
   });
 
-  it('go down only', () => {
+  it('imports go down only', () => {
     const upward = arrows.filter(({ from, to }) => roomOf(from) !== roomOf(to) && rankOf(from) <= rankOf(to));
     expect(upward).toEqual([]);
   });
 
-  it('never lead from one layer to another', () => {
+  it('imports never lead from one layer to another', () => {
     const layerOf = (file: string): string | undefined => /^layers\/([^/.]+)/.exec(file)?.[1];
     expect(arrows).toContainEqual({ from: 'layers/retry/retry.ts', to: 'layers/retry/decision.ts' });
     const between = arrows.filter(({ from, to }) => {
@@ -37,7 +37,7 @@ describe('the imports of src', () => {
   });
 
   it.each(Object.keys(FOLDER_RANKS))(
-    'go down only within src/%s, and between equal folders never',
+    'imports go down only within src/%s, and never between equal folders',
     (folder) => {
       const ranks = FOLDER_RANKS[folder] ?? [];
       const prefix = `${folder}/`;
@@ -52,7 +52,7 @@ describe('the imports of src', () => {
     },
   );
 
-  it('form no circle, and a circle would be found', () => {
+  it('imports form no circle, and a circle would be found', () => {
     expect(circlesIn(arrows)).toEqual([]);
     const ring = [
       { from: 'a', to: 'b' },
@@ -63,8 +63,8 @@ describe('the imports of src', () => {
   });
 });
 
-describe('the rooms of src', () => {
-  it('are not called utils, helpers, common or types', () => {
+describe('the folders of src', () => {
+  it('the files of src are not called utils, helpers, common or types', () => {
     expect(
       sourceFiles().filter((file) => /(^|\/)(utils?|helpers?|common|types)(\/|\.ts$)/.test(file)),
     ).toEqual([]);

@@ -40,3 +40,10 @@ export function circlesIn(arrows: readonly Arrow[]): string[][] {
   for (const { from } of arrows) walk(from, []);
   return circles;
 }
+
+/** The first argument of `it`, `test` and `describe`, also after `.each(...)` and `.skipIf(...)`. */
+const TITLE = /(?:\b(?:it|test|describe)(?:\.(?:only|skip|fails))?|\))\(\s*(['"`])((?:\\.|(?!\1).)*)\1,/gs;
+
+/** The titles of the tests and blocks of a test file, as they are written between quotes. */
+export const titlesIn = (source: string): string[] =>
+  [...source.matchAll(TITLE)].map(([, , title = '']) => title.replaceAll("\\'", "'"));

@@ -8,7 +8,7 @@ it('stdout has one writer, because one stray byte breaks the protocol', () => {
   expect(mentioning(/process\s*\.\s*stdout|\bfd:\s*1\b/)).toEqual(['client/stdio/stdout.ts']);
 });
 
-it('nothing prints through the console', () => {
+it('the console is never used to print', () => {
   expect(mentioning(/\bconsole\s*\./)).toEqual([]);
 });
 

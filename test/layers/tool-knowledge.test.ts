@@ -31,7 +31,7 @@ function make(next: Handler) {
 
 const ORIGIN = { profile: 'other', gone: new Promise<void>(() => undefined) };
 
-describe('what a tool says of itself', () => {
+describe('tool hints', () => {
   it('tool hints are read from every list that passes, for the profile that requested it', async () => {
     const { handler, toolsOf } = make(async () => answerOf({ result: LIST }));
     const reply = await handler({ ...makeCall(requestOf('tools/list')).call, profile: 'dev' });
@@ -111,7 +111,7 @@ const CHANGED = messageOf({ method: 'notifications/tools/list_changed' });
 const ORIGIN_OWN: Origin = { profile: '', gone: new Promise<void>(() => undefined) };
 const changesIn = (seen: readonly ProxyEvent[]) => seen.filter(({ type }) => type === 'tools.changed');
 
-describe('a change that only the proxy has seen', () => {
+describe('an unannounced change', () => {
   it('an unannounced change is reported once, and emitted to a client that was promised list_changed', async () => {
     const { ask, server, said, seen, toolsOf } = changing({ listChanged: true });
     await ask('initialize');

@@ -52,12 +52,15 @@ const opencode = programOf('.', /^opencode-linux-x64-baseline$/, 'bin/opencode')
 describe('Claude Code', () => {
   const approved = JSON.stringify({ enabledMcpjsonServers: ['aws'] });
 
-  it.each(['npx', 'mcp-sigv4-proxy'])('connects to what the README adds with %s', async (command) => {
-    const add = lineWith(` -- ${command} `, 'README.md').split(' ').slice(1);
-    expect(await at(claude, (desk) => desk.run(...add), 'mcp', 'list')).toMatch(/^aws: .*Connected/m);
-  });
+  it.each(['npx', 'mcp-sigv4-proxy'])(
+    'Claude Code connects to the server that the README adds with %s',
+    async (command) => {
+      const add = lineWith(` -- ${command} `, 'README.md').split(' ').slice(1);
+      expect(await at(claude, (desk) => desk.run(...add), 'mcp', 'list')).toMatch(/^aws: .*Connected/m);
+    },
+  );
 
-  it('connects to what the block in the README names', async () => {
+  it('Claude Code connects to the server of the block in the README', async () => {
     const prepare = async (desk: Desk) => {
       await desk.write('project/.mcp.json', claudeBlock);
       await desk.write('.claude/settings.json', approved);
@@ -65,7 +68,7 @@ describe('Claude Code', () => {
     expect(await at(claude, prepare, 'mcp', 'list')).toMatch(/^aws: .*Connected/m);
   });
 
-  it('connects to a listener by the command in docs/listener.md', async () => {
+  it('Claude Code connects to a listener by the command in docs/listener.md', async () => {
     const { url } = await startListener(gate.url);
     const add = lineWith('--transport http', 'docs/listener.md')
       .replace(/http:.*/, url)
@@ -76,7 +79,7 @@ describe('Claude Code', () => {
 });
 
 describe.skipIf(opencode === undefined)('opencode', () => {
-  it('connects to what the block in the README names', async () => {
+  it('opencode connects to the server of the block in the README', async () => {
     const prepare = (desk: Desk) => desk.write('project/opencode.json', opencodeBlock);
     expect(await at(opencode ?? '', prepare, 'mcp', 'list')).toMatch(/aws\s+connected/);
   });

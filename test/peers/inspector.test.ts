@@ -59,22 +59,22 @@ describe.each([
       return JSON.parse(stdout.slice(stdout.indexOf('{')));
     };
 
-    it('lists the tools', async () => {
+    it('the Inspector lists the tools', async () => {
       const { tools } = await inspect('--method', 'tools/list');
       expect(tools).toEqual(expect.arrayContaining([expect.objectContaining({ name: 'echo' })]));
     });
 
-    it('calls a tool', async () => {
+    it('the Inspector calls a tool', async () => {
       const args = ['--method', 'tools/call', '--tool-name', 'echo', '--tool-arg', 'message=hello'];
       expect(await inspect(...args)).toEqual({ content: [{ type: 'text', text: 'Echo: hello' }] });
     });
 
-    it('lists resources and prompts', async () => {
+    it('the Inspector lists resources and prompts', async () => {
       expect(await inspect('--method', 'resources/list')).toHaveProperty('resources');
       expect(await inspect('--method', 'prompts/list')).toHaveProperty('prompts');
     });
 
-    it('had every one of its requests signed', () => {
+    it('the Inspector has every one of its requests signed', () => {
       expect(verifier.requests.length).toBeGreaterThan(8);
       expect(verifier.refused).toEqual([]);
     });

@@ -21,29 +21,29 @@ describe('the places of a listener', () => {
     [4, 3],
     [100, 75],
     [1_024, 768],
-  ])('of %i leave one session at most %i', (max, taken) => {
+  ])('the places of a listener of %i leave one session at most %i', (max, taken) => {
     expect(fill(new Capacity(max), 'a', undefined, { soleGroup: true })).toMatchObject({ taken });
   });
 
-  it('leave room for another token, whatever sessions the first one invents', () => {
+  it('the places of a listener leave room for another token, whatever sessions the first one invents', () => {
     const capacity = new Capacity(100);
     expect(fill(capacity, 'a', String)).toEqual({ taken: 75, shortage: 'group' });
     expect(fill(capacity, 'b')).toEqual({ taken: 19, shortage: 'group' });
     expect(capacity.shortage(from('c'))).toBeUndefined();
   });
 
-  it('leave room for another session of the same token', () => {
+  it('the places of a listener leave room for another session of the same token', () => {
     const capacity = new Capacity(100);
     expect(fill(capacity, 'a', () => 'x', { soleGroup: true })).toEqual({ taken: 75, shortage: 'member' });
     expect(capacity.shortage(from('a', 'y'), { soleGroup: true })).toBeUndefined();
   });
 
-  it('can all be taken where there is one group, by several sessions', () => {
+  it('the places of a listener can all be taken by one group of several sessions', () => {
     const capacity = new Capacity(100);
     expect(fill(capacity, 'a', String, { soleGroup: true })).toEqual({ taken: 100, shortage: 'everyone' });
   });
 
-  it('are free again once given back', () => {
+  it('the places of a listener are free again once returned', () => {
     const capacity = new Capacity(1);
     const giveBack = capacity.take(from('a'));
     expect(capacity.shortage(from('b'))).toBe('everyone');
@@ -51,7 +51,7 @@ describe('the places of a listener', () => {
     expect(capacity.shortage(from('a'))).toBeUndefined();
   });
 
-  it('are counted for several at once', () => {
+  it('the places of a listener are counted for several requests at once', () => {
     const capacity = new Capacity(4);
     expect(capacity.shortage(from('a'), { wanted: 4, soleGroup: true })).toBe('member');
     expect(capacity.shortage(from('a'), { wanted: 3, soleGroup: true })).toBeUndefined();

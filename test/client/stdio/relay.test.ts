@@ -67,7 +67,7 @@ describe('a request', () => {
   });
 });
 
-describe('what a handler throws', () => {
+describe('errors of a handler', () => {
   it.each([
     ['connect-failed', {}, true],
     ['connection-lost', {}, true],

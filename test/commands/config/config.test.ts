@@ -135,7 +135,7 @@ describe('configBlock', () => {
       },
     ],
   ])(
-    'for %s has the format of that client, and its placeholder syntax for secrets',
+    'the config block for %s has the format of that client, and its placeholder syntax for secrets',
     async (client, document) => {
       const { text, notes } = await blockFor([client, ...SECRET], { env: ENV });
       expect(JSON.parse(text)).toEqual(document);
@@ -146,7 +146,7 @@ describe('configBlock', () => {
     },
   );
 
-  it.each(CLIENTS)('for %s has no env if no variable is needed', async (client) => {
+  it.each(CLIENTS)('the config block for %s has no env if no variable is needed', async (client) => {
     const { text, notes } = await blockFor([client]);
     expect(text).not.toMatch(/"env|"inputs/);
     expect(notes).toEqual([expect.stringMatching(/^For /), expect.stringMatching(/^Recommended: --lazy/)]);
@@ -154,7 +154,7 @@ describe('configBlock', () => {
     expect(without).toHaveLength(1);
   });
 
-  it('starts npx through cmd on Windows', async () => {
+  it('the config block starts npx through cmd on Windows', async () => {
     const { text } = await blockFor(['claude-code'], { platform: 'win32' });
     expect(JSON.parse(text).mcpServers.aws).toEqual({
       command: 'cmd',
@@ -164,7 +164,7 @@ describe('configBlock', () => {
 });
 
 describe('configBlock with options', () => {
-  it('repeats the given options in their order, and adds none', async () => {
+  it('the config block repeats the given options in their order, and adds none', async () => {
     expect(
       await started([
         ENDPOINT,
@@ -197,12 +197,12 @@ describe('configBlock with options', () => {
     });
   });
 
-  it('copies an ARN endpoint unchanged', async () => {
+  it('the config block copies an ARN endpoint unchanged', async () => {
     const arn = 'arn:aws:bedrock-agentcore:us-east-1:123456789012:runtime/my_mcp-AbCdEf1234';
     expect((await started([arn])).args).toEqual([arn]);
   });
 
-  it('makes file paths absolute, because clients start in another folder', async () => {
+  it('the config block makes file paths absolute, because clients start in another folder', async () => {
     const ca = await temp.write('ca.pem', '-----BEGIN CERTIFICATE-----\n');
     const file = await temp.write('proxy.env', 'MCP_PROXY_RETRIES=0\n');
     expect((await started(['--ca-bundle', ca])).args).toEqual(['--ca-bundle', ca]);
@@ -214,7 +214,7 @@ describe('configBlock with options', () => {
     });
   });
 
-  it('does not copy variables that the --env-file sets', async () => {
+  it('the config block does not copy variables that the --env-file sets', async () => {
     const file = await temp.write(
       'proxy.env',
       `MCP_PROXY_RETRIES=0\nMCP_PROXY_ENDPOINT=${ENDPOINT}\nAWS_PROFILE=dev\nAWS_REGION=eu-west-2\n`,
@@ -222,7 +222,7 @@ describe('configBlock with options', () => {
     expect(await started(['--env-file', file])).toEqual({ args: ['--env-file', file] });
   });
 
-  it('keeps settings from MCP_PROXY_ variables as variables', async () => {
+  it('the config block keeps settings from MCP_PROXY_ variables as variables', async () => {
     const env = {
       MCP_PROXY_MAX_CONNECTIONS: '16',
       MCP_PROXY_METADATA: 'A=1\nB=2',
@@ -236,7 +236,7 @@ describe('configBlock with options', () => {
 });
 
 describe('configBlock with variables of the shell', () => {
-  it('copies AWS and network variables that are not secret', async () => {
+  it('the config block copies AWS and network variables that are not secret', async () => {
     const env = {
       AWS_PROFILE: 'dev',
       AWS_DEFAULT_REGION: 'eu-west-1',
@@ -288,17 +288,20 @@ describe('configBlock with variables of the shell', () => {
       { MCP_PROXY_ROLE_ARN: 'arn:aws:iam::123456789012:role/r' },
       ['--role-arn', 'arn:aws:iam::123456789012:role/r'],
     ],
-  ])('turns variables that choose account or region into flags: %s', async (_what, argv, env, args) => {
-    expect(await started(argv, { env })).toEqual({ args });
-  });
+  ])(
+    'the config block turns variables that choose account or region into flags: %s',
+    async (_what, argv, env, args) => {
+      expect(await started(argv, { env })).toEqual({ args });
+    },
+  );
 
-  it('omits AWS_PROFILE if --profile is given', async () => {
+  it('the config block omits AWS_PROFILE if --profile is given', async () => {
     expect(await started(['--profile', 'a'], { env: { AWS_PROFILE: 'b' } })).toEqual({
       args: ['--profile', 'a'],
     });
   });
 
-  it('has placeholders for credentials unless a profile is used', async () => {
+  it('the config block has placeholders for credentials unless a profile is used', async () => {
     const env = {
       AWS_ACCESS_KEY_ID: 'AKIAEXAMPLE',
       AWS_SECRET_ACCESS_KEY: 'geheim',

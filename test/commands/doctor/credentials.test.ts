@@ -30,7 +30,7 @@ async function found(...given: Parameters<typeof settingsFor>): Promise<Finding>
 }
 
 describe('checkCredentials', () => {
-  it('reports the masked access key id, the source and the expiry', async () => {
+  it('checkCredentials reports the masked access key id, the source and the expiry', async () => {
     expect(await found([LAMBDA], { env: KEYS })).toEqual({
       check: 'credentials',
       verdict: 'ok',
@@ -42,7 +42,7 @@ describe('checkCredentials', () => {
     );
   });
 
-  it('reports credentials of an assumed role as such', async () => {
+  it('checkCredentials reports credentials of an assumed role as such', async () => {
     const aws = await startAwsStandIns({ now: () => Date.UTC(2026, 0, 2, 3, 4, 5) });
     const config =
       '[profile base]\naws_access_key_id = AKIDBASE\naws_secret_access_key = geheim\n' +
@@ -52,7 +52,7 @@ describe('checkCredentials', () => {
     );
   });
 
-  it('warns about expired credentials, because the clock may be wrong', async () => {
+  it('checkCredentials warns about expired credentials, because the clock may be wrong', async () => {
     const env = { ...KEYS, AWS_CREDENTIAL_EXPIRATION: '2026-01-02T03:00:05Z' };
     expect(await found([LAMBDA], { env })).toMatchObject({
       verdict: 'warning',
@@ -62,7 +62,7 @@ describe('checkCredentials', () => {
     });
   });
 
-  it("fails without credentials, with the remedy of the proxy's error", async () => {
+  it("checkCredentials fails without credentials, with the remedy of the proxy's error", async () => {
     expect(
       await found([LAMBDA, '--profile', 'dev'], { env: OFF, config: '[profile prod]\nregion = x\n' }),
     ).toEqual({
@@ -78,7 +78,7 @@ describe('checkCredentials', () => {
     });
   });
 
-  it('warns with --skip-auth if credentials are missing, and fails if they are broken', async () => {
+  it('checkCredentials warns with --skip-auth if credentials are missing, and fails if they are broken', async () => {
     expect(await found([LAMBDA, '--skip-auth'], { env: OFF })).toMatchObject({
       verdict: 'warning',
       detail: 'none found; requests are sent unsigned (--skip-auth)',
@@ -89,7 +89,7 @@ describe('checkCredentials', () => {
     });
   });
 
-  it('is skipped with --auth none', async () => {
+  it('checkCredentials is skipped with --auth none', async () => {
     expect(await found([LAMBDA, '--auth', 'none'])).toMatchObject({
       verdict: 'skipped',
       detail: 'requests are not signed (--auth none)',
@@ -106,7 +106,7 @@ it.each([
 });
 
 describe('signingFinding', () => {
-  it('reports service and region with the settings that chose them', async () => {
+  it('signingFinding reports service and region with the settings that chose them', async () => {
     expect(signingFinding(await settingsFor([LAMBDA])).detail).toBe(
       'for service lambda (from the host) in region eu-west-1 (from the host)',
     );
@@ -118,7 +118,7 @@ describe('signingFinding', () => {
     );
   });
 
-  it('is skipped with --auth none', async () => {
+  it('signingFinding is skipped with --auth none', async () => {
     expect(signingFinding(await settingsFor([LAMBDA, '--auth', 'none'])).verdict).toBe('skipped');
   });
 });

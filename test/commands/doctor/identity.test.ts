@@ -43,7 +43,7 @@ const errorBody = (code: string, message: string): string =>
   `<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type><Code>${code}</Code><Message>${message}</Message></Error></ErrorResponse>`;
 
 describe('checkIdentity', () => {
-  it('reports the ARN that STS returns to a correctly signed request', async () => {
+  it('checkIdentity reports the ARN that STS returns to a correctly signed request', async () => {
     const sts = await ScriptedServer.start(
       (_request, response) =>
         void response.end(`<GetCallerIdentityResult><Arn>${ARN}</Arn></GetCallerIdentityResult>`),
@@ -63,7 +63,7 @@ describe('checkIdentity', () => {
     });
   });
 
-  it('sends the request through the configured HTTP proxy and trusts the configured certificates', async () => {
+  it('checkIdentity uses the configured HTTP proxy and certificates', async () => {
     const authority = await makeTlsAuthority(['sts.test']);
     const sts = await ScriptedServer.start((_request, response) => void response.end(`<Arn>${ARN}</Arn>`), {
       verify,
@@ -97,7 +97,7 @@ describe('checkIdentity', () => {
       'clock',
       /Correct the clock/,
     ],
-  ])('fails with a remedy for credentials %s', async (_what, code, message, kind, remedy) => {
+  ])('checkIdentity fails with a remedy for credentials %s', async (_what, code, message, kind, remedy) => {
     const sts = await answering(403, errorBody(code, message), { 'content-type': 'text/xml' });
     expect(await ask({ env: { AWS_ENDPOINT_URL_STS: sts.origin }, profile: 'dev' })).toEqual({
       check: 'identity',
@@ -107,7 +107,7 @@ describe('checkIdentity', () => {
     });
   });
 
-  it('fails for a wrong secret access key, because STS verifies the signature', async () => {
+  it('checkIdentity fails for a wrong secret access key, because STS verifies the signature', async () => {
     const sts = await ScriptedServer.start((_request, response) => void response.end(), { verify });
     const keys = { accessKeyId: TEST_KEY.accessKeyId, secretAccessKey: 'wrong' };
     expect(await ask({ env: { AWS_ENDPOINT_URL_STS: sts.origin }, keys })).toMatchObject({
@@ -132,13 +132,16 @@ describe('checkIdentity', () => {
       '<html><title>Welcome</title></html>',
       /returned no identity \(HTTP 200: Welcome\)$/,
     ],
-  ])('is skipped, because calls do not need STS, if STS %s', async (_what, status, body, detail) => {
-    const sts = await answering(status, body);
-    const finding = await ask({ env: { AWS_ENDPOINT_URL_STS: sts.origin } });
-    expect(finding).toMatchObject({ verdict: 'skipped', detail: expect.stringMatching(detail) });
-  });
+  ])(
+    'checkIdentity is skipped, because calls do not need STS, if STS %s',
+    async (_what, status, body, detail) => {
+      const sts = await answering(status, body);
+      const finding = await ask({ env: { AWS_ENDPOINT_URL_STS: sts.origin } });
+      expect(finding).toMatchObject({ verdict: 'skipped', detail: expect.stringMatching(detail) });
+    },
+  );
 
-  it('is skipped if STS is unreachable', async () => {
+  it('checkIdentity is skipped if STS is unreachable', async () => {
     const closed = await answering(200, '');
     await closed.close();
     expect(await ask({ env: { AWS_ENDPOINT_URL_STS: closed.origin } })).toMatchObject({
@@ -151,7 +154,7 @@ describe('checkIdentity', () => {
     });
   });
 
-  it('waits for STS for 5 seconds at most', async () => {
+  it('checkIdentity waits for STS for 5 seconds at most', async () => {
     const held = await ScriptedServer.start(() => undefined);
     const clock = new FakeClock();
     const asked = ask({ env: { AWS_ENDPOINT_URL_STS: held.origin }, clock });
@@ -164,7 +167,7 @@ describe('checkIdentity', () => {
     expect(clock.timers).toBe(0);
   });
 
-  it('stops waiting for STS when the command is interrupted', async () => {
+  it('checkIdentity stops waiting for STS when the command is interrupted', async () => {
     const held = await ScriptedServer.start(() => undefined);
     const interrupt = new AbortController();
     const asked = ask({ env: { AWS_ENDPOINT_URL_STS: held.origin }, signal: interrupt.signal });

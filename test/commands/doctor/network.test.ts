@@ -20,7 +20,7 @@ describe('proxyFinding', () => {
     [[LAMBDA], { HTTPS_PROXY: P, NO_PROXY: '.on.aws' }, 'none for this host (NO_PROXY)'],
     [[LAMBDA], { https_proxy: P }, 'http://proxy.corp:3128, from https_proxy'],
     [[LAMBDA, '--proxy', P], {}, 'http://proxy.corp:3128, from --proxy'],
-  ])('for arguments %j and variables %j reports: %s', async (argv, env, detail) => {
+  ])('proxyFinding for arguments %j and variables %j reports: %s', async (argv, env, detail) => {
     expect(proxyFinding(await settingsFor(argv, { env })).finding).toEqual({
       check: 'HTTP proxy',
       verdict: 'ok',
@@ -28,7 +28,7 @@ describe('proxyFinding', () => {
     });
   });
 
-  it('fails for an invalid proxy URL, and the remedy names the settings', async () => {
+  it('proxyFinding fails for an invalid proxy URL, and the remedy names the settings', async () => {
     const { finding, choice } = proxyFinding(
       await settingsFor([LAMBDA], { env: { HTTPS_PROXY: 'socks5://me:geheim@proxy.corp' } }),
     );
@@ -47,7 +47,7 @@ describe('checkDns', () => {
   const none = { kind: 'none' } as const;
   const proxyAt = (url: string) => ({ kind: 'proxy', url: new URL(url), from: '--proxy' }) as const;
 
-  it('accepts IP addresses and resolves host names', async () => {
+  it('checkDns accepts IP addresses and resolves host names', async () => {
     const limitMs = 5_000;
     expect((await checkDns({ endpoint: new URL('https://[::1]/'), choice: none, limitMs })).detail).toBe(
       '::1 is an IP address',
@@ -57,7 +57,7 @@ describe('checkDns', () => {
     ).toMatch(/^localhost is (127\.0\.0\.1|::1)/);
   });
 
-  it('fails if the host name does not resolve', async () => {
+  it('checkDns fails if the host name does not resolve', async () => {
     const endpoint = new URL(`https://${NO_SUCH_HOST}/mcp`);
     expect(await checkDns({ endpoint, choice: none, limitMs: 15_000 })).toEqual({
       check: 'DNS',
@@ -67,7 +67,7 @@ describe('checkDns', () => {
     });
   });
 
-  it('resolves only the name of the HTTP proxy if there is one', async () => {
+  it('checkDns resolves only the name of the HTTP proxy if there is one', async () => {
     const endpoint = new URL(`https://${NO_SUCH_HOST}/mcp`);
     const limitMs = 15_000;
     expect((await checkDns({ endpoint, choice: proxyAt('http://127.0.0.1:1'), limitMs })).detail).toBe(
@@ -91,7 +91,7 @@ describe('checkConnection', () => {
     return { finding, open: socket !== undefined };
   }
 
-  it('opens a connection as requests do, and sends nothing', async () => {
+  it('checkConnection opens a connection as requests do, and sends nothing', async () => {
     const server = await ScriptedServer.start((_request, response) => void response.end());
     expect(await connect([server.url])).toEqual({
       finding: {
@@ -108,7 +108,7 @@ describe('checkConnection', () => {
     expect(server.requests).toEqual([]);
   });
 
-  it('fails if nothing listens on the port', async () => {
+  it('checkConnection fails if nothing listens on the port', async () => {
     const server = await ScriptedServer.start((_request, response) => void response.end());
     await server.close();
     expect(await connect([server.url])).toEqual({
@@ -129,7 +129,7 @@ describe('checkConnection', () => {
       { credentials: { user: 'u', password: 'p' } },
       /status 407: it wants a user name and password in its URL$/,
     ],
-  ])('fails if the HTTP proxy %s', async (_what, options, detail) => {
+  ])('checkConnection fails if the HTTP proxy %s', async (_what, options, detail) => {
     const proxy = await ConnectProxy.start(options);
     const { finding } = await connect(['https://mcp.test/mcp', '--proxy', proxy.url]);
     expect(finding).toMatchObject({

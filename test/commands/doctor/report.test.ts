@@ -15,7 +15,7 @@ function report(options: Partial<ReportOptions> = {}) {
 }
 
 describe('Report', () => {
-  it('prints one line per finding at once, with the remedy below a warning or failure', () => {
+  it('the report prints one line per finding at once, with the remedy below a warning or failure', () => {
     const { report: made, text } = report();
     made.add(ok('version', '1'));
     made.add(warning('clock', '7 min behind', 'Set it.'));
@@ -28,7 +28,7 @@ describe('Report', () => {
     expect(text()).toMatch(/\n\nNo check failed \(1 ok, 1 warning\)\.\n$/);
   });
 
-  it('names the first failure and returns exit code 1', () => {
+  it('the report names the first failure and returns exit code 1', () => {
     const { report: made, text } = report();
     for (const finding of [ok('a', ''), failed('b', 'x', 'y'), failed('c', '', 'z'), skipped('d', 'needs b')])
       made.add(finding);
@@ -38,7 +38,7 @@ describe('Report', () => {
     );
   });
 
-  it('prints one JSON document with --json', () => {
+  it('the report prints one JSON document with --json', () => {
     const { report: made, text } = report({ json: true });
     made.add(ok('a', 'x'));
     made.add(failed('b', 'y', 'z'));
@@ -56,13 +56,13 @@ describe('Report', () => {
     });
   });
 
-  it('colours verdicts if colours are on', () => {
+  it('the report colours verdicts if colours are on', () => {
     const { report: made, text } = report({ colours: true });
     made.add(failed('a', 'x', 'y'));
     expect(text()).toContain('\u001b[31mfailed \u001b[0m  a ');
   });
 
-  it('prints server text on one line, without control characters and secrets', () => {
+  it('the report prints server text on one line, without control characters and secrets', () => {
     const { report: made, text } = report({ clean: (said) => said.replace('geheim', '***') });
     made.add(failed('a', 'one\n\u001b[2Jtwo geheim', 'three\r\nfour geheim'));
     expect(text()).toBe(`failed   a                 one two ***\n${' '.repeat(27)}remedy: three four ***\n`);

@@ -37,7 +37,7 @@ async function meet({
 }
 
 describe('checkInitialize', () => {
-  it('reports HTTP status, server, revision and session', async () => {
+  it('checkInitialize reports HTTP status, server, revision and session', async () => {
     expect((await meet()).opened).toEqual({
       check: 'initialize',
       verdict: 'ok',
@@ -48,7 +48,7 @@ describe('checkInitialize', () => {
     );
   });
 
-  it("fails with the remedy of the proxy's error if the signature is rejected", async () => {
+  it("checkInitialize fails with the remedy of the proxy's error if the signature is rejected", async () => {
     const { opened } = await meet({ argv: ['--region', 'us-east-1'] });
     expect(opened).toMatchObject({
       verdict: 'failed',
@@ -118,7 +118,7 @@ describe('checkInitialize', () => {
       'HTTP 200, unusable-answer',
       /Check that the endpoint URL is that of an MCP server/,
     ],
-  ])('fails with a remedy if %s', async (_what, status, headers, body, detail, remedy) => {
+  ])('checkInitialize fails with a remedy if %s', async (_what, status, headers, body, detail, remedy) => {
     const { opened } = await meet({
       behaviour: (_request, response) => void response.writeHead(status, headers).end(body),
       server: {},
@@ -126,7 +126,7 @@ describe('checkInitialize', () => {
     expect(opened).toMatchObject({ verdict: 'failed', detail, remedy: expect.stringMatching(remedy) });
   });
 
-  it("fails with the server's own error text if the server refuses initialize", async () => {
+  it("checkInitialize fails with the server's own error text if the server refuses initialize", async () => {
     const { opened } = await meet({
       behaviour: (request, response) => sendJson(response, 200, errorOf(request.rpc.id, -32602, 'not today')),
       server: {},
@@ -144,7 +144,7 @@ describe('clockFinding', () => {
     verify: { ...signingVerify, now: () => new Date(Date.now() + ms) },
   });
 
-  it.each([0, 30_000, -30_000])('is ok for a clock that differs by %i ms', async (ms) => {
+  it.each([0, 30_000, -30_000])('clockFinding is ok for a clock that differs by %i ms', async (ms) => {
     const { observations } = await meet({ server: at(ms) });
     expect(clockFinding(observations)).toEqual({
       check: 'clock',
@@ -157,7 +157,7 @@ describe('clockFinding', () => {
     [-20 * 60_000, /^20 min ahead of the server's$/],
     [2 * 3_600_000, /^2 h behind the server's$/],
   ])(
-    'warns about a clock that differs by %i ms, while the proxy corrects its signatures',
+    'clockFinding warns about a clock that differs by %i ms, while the proxy corrects its signatures',
     async (ms, detail) => {
       const { observations, opened } = await meet({ server: at(ms) });
       expect(clockFinding(observations)).toMatchObject({
@@ -169,7 +169,7 @@ describe('clockFinding', () => {
     },
   );
 
-  it('is skipped without an answer or without a Date header', async () => {
+  it('clockFinding is skipped without an answer or without a Date header', async () => {
     const { observations } = await meet({
       behaviour: (_request, response) => {
         response.sendDate = false;
@@ -187,7 +187,7 @@ describe('clockFinding', () => {
 });
 
 describe('checkTools', () => {
-  it('reports the number of tools and pages', async () => {
+  it('checkTools reports the number of tools and pages', async () => {
     const { facts, ...rest } = await meet();
     expect(await checkTools(rest, facts)).toEqual({
       check: 'tools/list',
@@ -205,7 +205,7 @@ describe('checkTools', () => {
 
   const remedy = "See the server's log. Clients show no tools until the server can list them.";
 
-  it('fails if the server answers tools/list with an error or without a list', async () => {
+  it('checkTools fails if the server answers tools/list with an error or without a list', async () => {
     const scene = await meet({
       on: { 'tools/list': (_request, _response, { error }) => error(-32000, 'database down') },
     });
@@ -222,7 +222,7 @@ describe('checkTools', () => {
     });
   });
 
-  it('fails if tools/list is not complete within its time limit', async () => {
+  it('checkTools fails if tools/list is not complete within its time limit', async () => {
     const scene = await meet({ on: { 'tools/list': () => undefined } });
     const clock = new FakeClock();
     const listing = checkTools({ ...scene, clock }, scene.facts);
@@ -231,7 +231,7 @@ describe('checkTools', () => {
     expect(await listing).toMatchObject({ verdict: 'failed', detail: 'not complete within 60 s', remedy });
   });
 
-  it('is skipped if the server declares no tools capability', async () => {
+  it('checkTools is skipped if the server declares no tools capability', async () => {
     const scene = await meet({ capabilities: { prompts: {} } });
     expect(await checkTools(scene, scene.facts)).toMatchObject({
       verdict: 'skipped',
@@ -241,13 +241,13 @@ describe('checkTools', () => {
 });
 
 describe('reuseFinding', () => {
-  it('is ok if the second request reuses the connection', async () => {
+  it('reuseFinding is ok if the second request reuses the connection', async () => {
     const scene = await meet();
     await checkTools(scene, scene.facts);
     expect(reuseFinding(scene.observations, scene.settings)).toMatchObject({ verdict: 'ok' });
   });
 
-  it('warns if the server closes the connection after each answer', async () => {
+  it('reuseFinding warns if the server closes the connection after each answer', async () => {
     const mcp = new SessionServer();
     const scene = await meet({
       behaviour: (request, response) => {
@@ -264,7 +264,7 @@ describe('reuseFinding', () => {
     });
   });
 
-  it('is skipped with --max-keepalive-connections 0', async () => {
+  it('reuseFinding is skipped with --max-keepalive-connections 0', async () => {
     const scene = await meet({ argv: ['--max-keepalive-connections', '0'] });
     expect(reuseFinding(scene.observations, scene.settings)).toMatchObject({
       verdict: 'skipped',
@@ -283,7 +283,7 @@ describe('sessionClosedFinding', () => {
     on: { DELETE: (_request, response) => void response.writeHead(status).end() },
   });
 
-  it("reports the server's answer to DELETE", async () => {
+  it("sessionClosedFinding reports the server's answer to DELETE", async () => {
     expect(await ended({})).toEqual({ check: 'session closed', verdict: 'ok', detail: 'HTTP 200 to DELETE' });
     expect(await ended(answering(405))).toMatchObject({
       verdict: 'ok',
@@ -292,7 +292,7 @@ describe('sessionClosedFinding', () => {
     expect(await ended({ sessionId: false })).toMatchObject({ verdict: 'skipped' });
   });
 
-  it('warns if the server answers DELETE with an error', async () => {
+  it('sessionClosedFinding warns if the server answers DELETE with an error', async () => {
     expect(await ended(answering(500))).toMatchObject({
       verdict: 'warning',
       detail: 'HTTP 500 to DELETE',

@@ -23,7 +23,7 @@ it('versionFinding reports the versions of the package and Node, and the platfor
 });
 
 describe('settingFindings', () => {
-  it('reports settings with their origin: command line, variable, --env-file', async () => {
+  it('settingFindings reports settings with their origin: command line, variable, --env-file', async () => {
     const file = await (await makeTempHome()).write(
       'proxy.env',
       'MCP_PROXY_RETRIES=0\nAWS_REGION=eu-west-1\n',
@@ -42,7 +42,7 @@ describe('settingFindings', () => {
     ]);
   });
 
-  it('warns about options that have no effect without another option', async () => {
+  it('settingFindings warns about options that have no effect without another option', async () => {
     const verdicts = async (...argv: string[]) =>
       settingFindings(await settingsFor([ENDPOINT, ...argv])).map((finding) =>
         finding.verdict === 'warning' ? [finding.detail, finding.remedy] : finding.verdict,
@@ -62,7 +62,7 @@ describe('settingFindings', () => {
     expect(needed.filter((key) => !keys.includes(key))).toEqual([]);
   });
 
-  it('warns about unknown MCP_PROXY_ variables without printing their value', async () => {
+  it('settingFindings warns about unknown MCP_PROXY_ variables without printing their value', async () => {
     const env = {
       MCP_PROXY_ENDPOINT: ENDPOINT,
       MCP_PROXY_MAX_CONECTIONS: '16',
@@ -97,7 +97,7 @@ describe('settingFindings', () => {
     expect(defaults.join()).not.toContain('undefined');
   });
 
-  it('prints no secrets', async () => {
+  it('settingFindings prints no secrets', async () => {
     const argv = [
       ENDPOINT,
       '--header',
@@ -135,15 +135,18 @@ describe('endpointFinding', () => {
       {},
       'https://bedrock-agentcore.us-east-1.amazonaws.com/runtimes/arn%3Aaws%3Abedrock-agentcore%3Aus-east-1%3A123456789012%3Aruntime%2Fx/invocations?qualifier=DEFAULT, from the command line',
     ],
-  ])('with arguments %j and variables %j reports the endpoint and its origin', async (argv, env, detail) => {
-    expect(endpointFinding(await settingsFor(argv, { env }))).toEqual({
-      check: 'endpoint',
-      verdict: 'ok',
-      detail,
-    });
-  });
+  ])(
+    'endpointFinding with arguments %j and variables %j reports the endpoint and its origin',
+    async (argv, env, detail) => {
+      expect(endpointFinding(await settingsFor(argv, { env }))).toEqual({
+        check: 'endpoint',
+        verdict: 'ok',
+        detail,
+      });
+    },
+  );
 
-  it('names the --env-file as the origin', async () => {
+  it('endpointFinding names the --env-file as the origin', async () => {
     const file = await (await makeTempHome()).write('proxy.env', `MCP_PROXY_ENDPOINT=${ENDPOINT}\n`);
     expect(endpointFinding(await settingsFor(['--env-file', file])).detail).toBe(
       `${ENDPOINT}, from MCP_PROXY_ENDPOINT in the file of --env-file`,

@@ -38,7 +38,7 @@ async function look(authority: TlsAuthority, trust: TlsTrust, endpoint = 'https:
 }
 
 describe('checkTls, the certificate', () => {
-  it('reports issuer, end of validity and trust source of a trusted certificate', async () => {
+  it('checkTls reports issuer, end of validity and trust source of a trusted certificate', async () => {
     expect(await look(lasting, trusting(lasting))).toEqual({
       check: 'TLS',
       verdict: 'ok',
@@ -48,7 +48,7 @@ describe('checkTls, the certificate', () => {
     });
   });
 
-  it('warns about a certificate that expires within two weeks', async () => {
+  it('checkTls warns about a certificate that expires within two weeks', async () => {
     expect(await look(ending, trusting(ending))).toMatchObject({
       verdict: 'warning',
       detail: expect.stringContaining(', which is in 24 h;'),
@@ -56,7 +56,7 @@ describe('checkTls, the certificate', () => {
     });
   });
 
-  it('fails for an unknown authority, and the remedy names it', async () => {
+  it('checkTls fails for an unknown authority, and the remedy names it', async () => {
     expect(await look(lasting, NOTHING)).toEqual({
       check: 'TLS',
       verdict: 'failed',
@@ -68,7 +68,7 @@ describe('checkTls, the certificate', () => {
     });
   });
 
-  it('fails for an expired certificate, and the remedy mentions the clock', async () => {
+  it('checkTls fails for an expired certificate, and the remedy mentions the clock', async () => {
     expect(await look(expired, trusting(expired))).toMatchObject({
       verdict: 'failed',
       detail: expect.stringMatching(/^not trusted \(CERT_HAS_EXPIRED\)/),
@@ -77,7 +77,7 @@ describe('checkTls, the certificate', () => {
     });
   });
 
-  it('fails for a certificate of another host name', async () => {
+  it('checkTls fails for a certificate of another host name', async () => {
     expect(await look(lasting, trusting(lasting), 'https://other.test/mcp')).toMatchObject({
       verdict: 'failed',
       detail: expect.stringMatching(/^not trusted \(ERR_TLS_CERT_ALTNAME_INVALID\)/),
@@ -91,7 +91,7 @@ describe('checkTls, the handshake', () => {
   const remedy =
     'Check that the port of the endpoint URL serves TLS, and which device in front of the server answers.';
 
-  it('fails if the server does not use TLS', async () => {
+  it('checkTls fails if the server does not use TLS', async () => {
     const server = await ScriptedServer.start((_request, response) => void response.end());
     const socket = await socketTo(server.port);
     const endpoint = new URL('https://127.0.0.1/mcp');
@@ -102,7 +102,7 @@ describe('checkTls, the handshake', () => {
     });
   });
 
-  it('fails if the server sends nothing within the time limit', async () => {
+  it('checkTls fails if the server sends nothing within the time limit', async () => {
     const server = createServer();
     const connections = new Connections(server);
     const port = await listenOnLoopback(server);
@@ -116,7 +116,7 @@ describe('checkTls, the handshake', () => {
     expect(clock.timers).toBe(0);
   });
 
-  it('is skipped for http on loopback', async () => {
+  it('checkTls is skipped for http on loopback', async () => {
     const server = await ScriptedServer.start((_request, response) => void response.end());
     const socket = await socketTo(server.port);
     const endpoint = new URL(server.url);

@@ -2,9 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { CallController } from '../../../src/core/time/call-signal.ts';
 
 describe.each([
-  ['Node’s own', () => new AbortController()],
-  ['a call’s', () => new CallController()],
-])('%s signal', (_whose, make) => {
+  ['AbortController', () => new AbortController()],
+  ['CallController', () => new CallController()],
+])('the signal of %s', (_whose, make) => {
   it('an aborted signal reports its state and keeps the first reason', () => {
     const { signal, ...controller } = controllerOf(make);
     expect([signal.aborted, signal.reason]).toEqual([false, undefined]);

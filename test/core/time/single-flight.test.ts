@@ -21,7 +21,7 @@ function rig() {
 }
 
 describe('a single flight', () => {
-  it('runs once for all callers, and again after its end', async () => {
+  it('a single flight runs once for all callers, and again after its end', async () => {
     const { flight, runs, run } = rig();
     const { signal } = new AbortController();
     const waits = [run().join(signal), run().join(signal)];
@@ -34,7 +34,7 @@ describe('a single flight', () => {
     expect(runs).toHaveLength(2);
   });
 
-  it('does not keep a failure: a caller that continues after it starts another run', async () => {
+  it('a single flight does not keep a failure: a caller that continues after it starts another run', async () => {
     const { runs, run } = rig();
     const { signal } = new AbortController();
     const retried = run()
@@ -47,7 +47,7 @@ describe('a single flight', () => {
     expect(await retried).toBe(-1);
   });
 
-  it('goes on when one of its callers leaves, who is rejected at once with the unsent reason', async () => {
+  it('a single flight goes on when one caller leaves, who is rejected at once with the unsent reason', async () => {
     const { runs, run } = rig();
     const leaving = new AbortController();
     const left = run().join(leaving.signal);
@@ -59,7 +59,7 @@ describe('a single flight', () => {
     expect(await stayed).toBe(1);
   });
 
-  it('aborts its work when the last caller leaves, and the next caller starts another run', async () => {
+  it('a single flight aborts its work when the last caller leaves, and the next caller starts another run', async () => {
     const { flight, runs, run } = rig();
     const leaving = new AbortController();
     const left = run().join(leaving.signal);
@@ -71,7 +71,7 @@ describe('a single flight', () => {
     await expect(left).rejects.toThrow('It did not run.');
   });
 
-  it('lets the last caller wait for the failure of the work, where it asks for that', async () => {
+  it('a single flight can let its last caller wait for the failure of the work', async () => {
     const { runs, run } = rig();
     const leaving = new AbortController();
     const left = run().join(leaving.signal, { lastAwaitsEnd: true });
@@ -80,14 +80,14 @@ describe('a single flight', () => {
     await expect(left).rejects.toThrow('it ran half');
   });
 
-  it('is not joined by a caller that has left before', async () => {
+  it('a single flight is not joined by a caller that has left before', async () => {
     const { flight, run } = rig();
     const flown = run();
     await expect(flown.join(AbortSignal.abort(REASON))).rejects.toMatchObject({ sent: 'no' });
     expect([flown.callers, flown.abandoned, flight.current]).toEqual([0, false, flown]);
   });
 
-  it('detaches a run: it goes on for its callers, and the next caller starts another', async () => {
+  it('a detached single flight goes on for its callers, and the next caller starts another', async () => {
     const { flight, runs, run } = rig();
     const first = run().join(new AbortController().signal);
     flight.detach();
@@ -100,7 +100,7 @@ describe('a single flight', () => {
     expect(await second).toBe(1);
   });
 
-  it('abandons a run whoever waits', async () => {
+  it('a single flight can be abandoned whoever waits', async () => {
     const { flight, runs, run } = rig();
     const flown = run();
     flight.abandon(REASON);

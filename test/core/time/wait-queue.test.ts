@@ -29,7 +29,7 @@ function queueOf({ isAhead = (_name: string): boolean => false, onLeave = (): vo
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 describe('a wait queue', () => {
-  it('serves callers in order, each once', async () => {
+  it('a wait queue serves callers in order, each once', async () => {
     const { queue, ends, join } = queueOf();
     for (const name of ['0', '', '-1']) join(name);
     let value = 0;
@@ -38,7 +38,7 @@ describe('a wait queue', () => {
     expect(ends).toEqual(['0: 0', ': -1', '-1: 1']);
   });
 
-  it('makes no value where nobody waits', () => {
+  it('a wait queue makes no value if nobody waits', () => {
     const { queue } = queueOf();
     const served = queue.serve(() => {
       throw new Error('made');
@@ -46,7 +46,7 @@ describe('a wait queue', () => {
     expect(served).toBe(false);
   });
 
-  it('serves callers that are ahead before all others', async () => {
+  it('a wait queue serves priority callers before all others', async () => {
     const { queue, order, ends, join } = queueOf({ isAhead: (name) => name.startsWith('!') });
     for (const name of ['a', '!b', 'c', '!d']) join(name);
     expect([queue.size, order.turnsBefore('!e'), order.turnsBefore('e')]).toEqual([4, 2, 4]);
@@ -55,7 +55,7 @@ describe('a wait queue', () => {
     expect(ends).toEqual(['!b: 0', '!d: 0', 'a: 0', 'c: 0']);
   });
 
-  it('rejects a cancelled caller at once with the unsent form of its reason, and the others wait on', async () => {
+  it('a wait queue rejects a cancelled caller at once with the unsent reason, and the others wait on', async () => {
     let left = 0;
     const { queue, ends, join } = queueOf({ onLeave: () => left++ });
     const controllers = ['a', 'b', 'c'].map((name) => join(name));
@@ -66,13 +66,13 @@ describe('a wait queue', () => {
     expect(ends).toEqual(['b: It did not run.', 'a: 0', 'c: 0']);
   });
 
-  it('rejects a caller that is cancelled before it joins', async () => {
+  it('a wait queue rejects a caller that is cancelled before it joins', async () => {
     const queue = new WaitQueue<number>();
     await expect(queue.wait(AbortSignal.abort(REASON), undefined)).rejects.toMatchObject({ sent: 'no' });
     expect(queue.size).toBe(0);
   });
 
-  it('refuses a caller when its limit is over, with an error made after it has left', async () => {
+  it('a wait queue refuses a caller when its limit is over, with an error made after it has left', async () => {
     const { ends, clock, join } = queueOf();
     join('a', 100);
     join('b', 101);
@@ -83,7 +83,7 @@ describe('a wait queue', () => {
     expect(ends).toEqual(['a: late, 2 left', 'b: late, 1 left']);
   });
 
-  it('leaves neither timer nor listener of a caller that was served, refused or cancelled', async () => {
+  it('a wait queue leaves neither timer nor listener of a caller that was served, refused or cancelled', async () => {
     const { queue, clock, join } = queueOf();
     const controllers = ['a', 'b', 'c'].map((name) => join(name, 100));
     queue.serve(() => 0);
@@ -94,7 +94,7 @@ describe('a wait queue', () => {
     await turn();
   });
 
-  it('refuses those whom the given function names, and counts positions of those that stay', async () => {
+  it('a wait queue refuses the callers that a function names, and counts positions of the others', async () => {
     const { queue, ends, join } = queueOf();
     for (const name of ['a', 'b', 'c', 'd']) join(name);
     const seen: [string, number][] = [];
@@ -113,7 +113,7 @@ describe('a wait queue', () => {
     expect(queue.size).toBe(3);
   });
 
-  it('lets each caller leave exactly once, whatever happens in which order', async () => {
+  it('a wait queue lets each caller leave exactly once, in any order of events', async () => {
     const step = fc.oneof(
       fc.constant({ does: 'join' as const }),
       fc.constant({ does: 'serve' as const }),

@@ -50,18 +50,18 @@ describe('a kept list', () => {
     ['of an earlier listing', { now: { listing: 2 }, optionTtlMs: 10 }, 'earlier-listing'],
     ['where another list was seen', { now: { fingerprint: '' }, optionTtlMs: 10 }, 'seen-to-differ'],
     ['where another identity may sign next', { inDoubt: true, optionTtlMs: 10 }, 'identity-in-doubt'],
-  ])('%s', (_what, which, reason) => {
+  ])('a kept list is current or not: %s', (_what, which, reason) => {
     expect(judge(which)).toBe(reason);
   });
 
-  it('is current whatever object holds its version: copies of it are equal', () => {
+  it('a kept list is current whatever object holds its version, because copies are equal', () => {
     const version = structuredClone(VERSION);
     const kept: KeptList = { version: { ...VERSION }, at: 0, ttlMs: 1 };
     const moment = { version, now: 0, ttlMs: undefined, isIdentityInDoubt: () => false };
     expect(staleReason(structuredClone(kept), moment)).toBeUndefined();
   });
 
-  it('asks for the identity only if nothing else speaks against the list', () => {
+  it('a kept list needs the identity only if nothing else speaks against it', () => {
     const fail = (): never => {
       throw new Error('files were read');
     };
@@ -70,7 +70,7 @@ describe('a kept list', () => {
     expect(staleReason(kept, moment)).toBe('expired');
   });
 
-  it('stands in for a failing server only for the identity that it was shown to', () => {
+  it("a kept list replaces a failing server's only for the identity that received it", () => {
     expect(mayStandIn(VERSION, { generation: 7, identity: 0 })).toBe(true);
     expect(mayStandIn(VERSION, { generation: 0, identity: 1 })).toBe(false);
   });

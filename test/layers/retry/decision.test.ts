@@ -94,7 +94,7 @@ describe('the kind of a failure', () => {
   });
 });
 
-describe('what is retried', () => {
+describe('the kinds of retry', () => {
   const AGAIN = { afterMs: 50 };
   const NO = { giveUp: 'may-have-run' };
   const readOnly = { readOnly: true, idempotent: false };
@@ -230,7 +230,7 @@ describe('when it is retried', () => {
   );
 });
 
-describe('what a client needs at its start', () => {
+describe('a startup request', () => {
   const spent = { attempt: 9, elapsedMs: 5_000 };
 
   it.each(['initialize', 'server/discover', 'tools/list'])(

@@ -260,7 +260,7 @@ describe('the wait', () => {
   });
 });
 
-describe('what is needed at the start', () => {
+describe('a startup request', () => {
   it('a startup request survives 19 s of throttling', async () => {
     let at = (): number => 0;
     const { clock, log, send } = retried([(call) => (at() < 19_000 ? busy()(call) : good(call))]);
@@ -280,7 +280,7 @@ describe('what is needed at the start', () => {
   });
 });
 
-describe('what passes untouched', () => {
+describe('messages that the retry layer passes', () => {
   it.each([
     ['a notification', messageOf({ method: 'notifications/initialized' })],
     ['an answer to the server', messageOf({ id: 0, result: {} })],
