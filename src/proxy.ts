@@ -2,15 +2,13 @@ import { identityIn } from './auth/credentials/principal.ts';
 import { HttpHandler, type HttpHandlerDeps } from './client/http/handler.ts';
 import type { Send } from './client/stdio/client-writer.ts';
 import { Relay } from './client/stdio/relay.ts';
-import type { TimeLimits } from './client/time-limit.ts';
-import { ProxyError } from './core/errors/errors.ts';
+import { httpHandlerDeps, relayDeps } from './client-wiring.ts';
 import type { Response } from './core/jsonrpc/message.ts';
 import { type Call, compose, type Handler, type Layer, type Reply, when } from './core/pipeline/call.ts';
 import { Events } from './core/pipeline/events.ts';
 import type { BareRequest } from './core/pipeline/http-context.ts';
 import { PerProfile } from './core/pipeline/per-profile.ts';
 import { type Clock, systemClock } from './core/time/clock.ts';
-import { isToolsChanged } from './core/tools/list-changes.ts';
 import { fillTools } from './core/tools/list-fetch.ts';
 import { sessionLifetimeAt } from './endpoint/endpoint.ts';
 import { backpressure } from './layers/backpressure.ts';
@@ -22,7 +20,7 @@ import { lazy } from './layers/lazy/lazy.ts';
 import { pages } from './layers/pages.ts';
 import { profile } from './layers/profile.ts';
 import { rateLimit } from './layers/rate-limit.ts';
-import { guarded, redactError, redaction } from './layers/redaction.ts';
+import { redactForwarded, redaction } from './layers/redaction.ts';
 import { retry } from './layers/retry/retry.ts';
 import { toolCache } from './layers/tool-cache/tool-cache.ts';
 import { isUnfiltered, visibleTools } from './layers/tool-filter/rules.ts';
@@ -32,7 +30,6 @@ import { whoami } from './layers/whoami.ts';
 import { openLimitOf, poolLimits } from './pool/options.ts';
 import { SessionQuota } from './pool/session-quota.ts';
 import type { Settings } from './settings.ts';
-import { toUpstreamHeaders } from './upstream/passthrough/headers.ts';
 import { PassThrough } from './upstream/passthrough/pass-through.ts';
 import type { SignedTransport } from './upstream/transport/signed-transport.ts';
 import type { ProfileTransport } from './upstream/transport/transports.ts';
@@ -65,7 +62,7 @@ export class McpProxy {
   readonly #handler: Handler;
   /** Bypasses the layers that cache lists, and records what it reads. */
   readonly #learning: Handler;
-  /** The same with repeats, also for HTTP clients. */
+  /** The same with retries, also for HTTP clients: the failure before it may last for a moment. */
   readonly #learningAgain: Handler;
   #clients = 0;
 
@@ -85,7 +82,7 @@ export class McpProxy {
       events,
       readTimeoutMs,
       toolsOf: (profile) => wiring.toolsKnownTo(profile),
-      refreshTools: (call) => this.#refreshTools(call),
+      refreshTools: (call) => this.#fillTools(call, this.#learning),
       limits: poolLimits(settings, sessionLifetimeAt(settings.endpoint)),
       openLimit: openLimitOf(settings),
       quota: new SessionQuota(settings.maxTotalSessions),
@@ -147,7 +144,10 @@ export class McpProxy {
       ...(this.#wiring.events.traces ? [clientSpan()] : []),
       // Inside the slot, outside the rate limit: a retry waits for its turn. Openings have their
       // own retry.
-      retry({ ...this.#wiring.retryDeps(), refreshTools: (call) => this.#refreshHints(call) }),
+      retry({
+        ...this.#wiring.retryDeps(),
+        refreshTools: (call) => this.#fillTools(call, this.#learningAgain),
+      }),
       // Every attempt counts.
       ...(buckets ? [when((call) => !isInitialize(call), rateLimit(buckets, events))] : []),
       // Innermost: sees the server's own lists.
@@ -161,18 +161,10 @@ export class McpProxy {
   }
 
   /** Forwards a request that passes no layer; its errors are redacted all the same. */
-  async #forward(request: BareRequest): Promise<Reply> {
-    const { redactor } = this.#wiring;
-    const { pass, flush } = guarded(request.pass, redactor, () => {
-      throw unreadable();
-    });
-    try {
-      const reply = await this.#passThrough.forward({ ...request, pass, edit: this.#editReplay });
-      await flush();
-      return reply;
-    } catch (error) {
-      throw redactError(error, redactor);
-    }
+  #forward(request: BareRequest): Promise<Reply> {
+    return redactForwarded(request.pass, this.#wiring.redactor, (pass) =>
+      this.#passThrough.forward({ ...request, pass, edit: this.#editReplay }),
+    );
   }
 
   /** A stream that a client resumes may repeat a list of tools, which no layer sees. */
@@ -225,15 +217,9 @@ export class McpProxy {
     return [this.#withMetadata, repeated, breaker(circuit), ...rate];
   }
 
-  #refreshTools(call: Call): Promise<void> {
+  #fillTools(call: Call, handler: Handler): Promise<void> {
     const { tools, clock } = this.#wiring;
-    return fillTools(tools.of(call.profile), this.#learning, call, clock);
-  }
-
-  /** Its own list has its own repeats: the failure that led here may last for a moment. */
-  #refreshHints(call: Call): Promise<void> {
-    const { tools, clock } = this.#wiring;
-    return fillTools(tools.of(call.profile), this.#learningAgain, call, clock);
+    return fillTools(tools.of(call.profile), handler, call, clock);
   }
 
   /**
@@ -263,78 +249,30 @@ export class McpProxy {
    * is gone.
    */
   connect(send: Send): Relay {
-    const { defaultProfile, maxLine, progressHeartbeat } = this.#settings;
     return new Relay({
+      ...relayDeps(this.#settings, this.#wiring),
       handler: this.#handler,
       client: { id: `client-${++this.#clients}` },
-      profile: defaultProfile,
-      clock: this.#wiring.clock,
-      events: this.#wiring.events,
-      limits: {
-        ...this.#timeLimits(),
-        maxLineBytes: maxLine,
-      },
-      heartbeatMs: progressHeartbeat * SECOND_MS,
       send,
     });
-  }
-
-  #timeLimits(): TimeLimits {
-    const { timeout, toolTimeout, initializeTimeout } = this.#settings;
-    return {
-      timeoutMs: timeout * SECOND_MS,
-      toolTimeoutMs: toolTimeout * SECOND_MS,
-      initializeTimeoutMs: initializeTimeout * SECOND_MS,
-    };
   }
 
   /**
    * Connects the clients of a listener, which keep their own sessions.
    * @internal
    */
-  connectHttp({ maxStreams, soleCaller }: Pick<HttpHandlerDeps, 'maxStreams' | 'soleCaller'>): HttpHandler {
-    const {
-      defaultProfile,
-      toolCacheTtl,
-      headers: own,
-      disableTelemetry,
-      sseKeepalive,
-      progressHeartbeat,
-    } = this.#settings;
-    const { 'user-agent': userAgent = '' } = this.#wiring.headersFor('');
+  connectHttp(limits: Pick<HttpHandlerDeps, 'maxStreams' | 'soleCaller'>): HttpHandler {
     return new HttpHandler({
+      ...httpHandlerDeps(this.#settings, this.#wiring),
+      ...limits,
       handler: this.#handler,
       forward: (request) => this.#forward(request),
-      profile: defaultProfile,
-      clock: this.#wiring.clock,
-      events: this.#wiring.events,
-      limits: this.#timeLimits(),
-      maxStreams,
-      soleCaller,
-      keepaliveMs: sseKeepalive * SECOND_MS,
-      heartbeatMs: progressHeartbeat * SECOND_MS,
-      mergesPages: this.#settings.pages === 'merge',
-      readsLists: this.#settings.whoamiTool || !isUnfiltered(this.#settings) || (toolCacheTtl ?? 0) > 0,
-      findTool: (name) => this.#wiring.tools.of(defaultProfile).definitionOf(name),
-      toUpstreamHeaders: (headers) =>
-        toUpstreamHeaders(headers, own, { userAgent, andClient: !disableTelemetry }),
-      onNotification: ({ method }) => {
-        if (isToolsChanged(method)) this.#wiring.tools.of(defaultProfile).invalidate({ clientKnows: true });
-      },
     });
   }
 
   /** The client has left: calls that wait in a queue or for a session are refused, others go on. */
   refuseQueued(): void {
-    const refused = (line: string): ProxyError =>
-      new ProxyError('shutting-down', `The proxy is ending: this call waited ${line} and was not sent.`, {
-        sent: 'no',
-      });
-    for (const limiter of this.#wiring.limiters?.all() ?? []) limiter.refuseQueued(refused('in the queue'));
-    const turn = refused('for its turn under --rate-limit');
-    for (const bucket of this.#wiring.buckets?.all() ?? []) bucket.refuseWaiting(turn);
-    const paced = refused('for its turn at the rate that the server accepts');
-    for (const rate of this.#wiring.rates?.all() ?? []) rate.refuseWaiting(paced);
+    this.#wiring.refuseWaiting();
     this.#upstream.refuseWaiting();
   }
 
@@ -359,11 +297,3 @@ export class McpProxy {
     this.#wiring.transports.close();
   }
 }
-
-/** No client accepts a compressed stream: the listener forwards no Accept-Encoding. */
-const unreadable = (): ProxyError =>
-  new ProxyError(
-    'unusable-answer',
-    "The server's answer cannot be used: it is compressed, which was not asked for. The server, or a proxy before it, must be told not to.",
-    { sent: 'maybe' },
-  );

@@ -5,6 +5,7 @@ import { readProfileFacts } from './auth/credentials/shared-files.ts';
 import { invalidRegion, isRegionName } from './auth/region-name.ts';
 import { signingTarget } from './auth/signing.ts';
 import { configuredSecrets } from './config/configured-secrets.ts';
+import { ProxyError } from './core/errors/errors.ts';
 import { Redactor } from './core/errors/redact.ts';
 import type { Layer, RequestHeaders } from './core/pipeline/call.ts';
 import type { Events } from './core/pipeline/events.ts';
@@ -105,6 +106,19 @@ export class Wiring {
       definitionOf: (name) => own.definitionOf(name) ?? first.definitionOf(name),
       listedAt: (name) => own.listedAt(name) ?? first.listedAt(name),
     };
+  }
+
+  /** Refuses the calls that wait for their turn, because the client has left. */
+  refuseWaiting(): void {
+    const refused = (line: string): ProxyError =>
+      new ProxyError('shutting-down', `The proxy is ending: this call waited ${line} and was not sent.`, {
+        sent: 'no',
+      });
+    for (const limiter of this.limiters?.all() ?? []) limiter.refuseQueued(refused('in the queue'));
+    const turn = refused('for its turn under --rate-limit');
+    for (const bucket of this.buckets?.all() ?? []) bucket.refuseWaiting(turn);
+    const paced = refused('for its turn at the rate that the server accepts');
+    for (const rate of this.rates?.all() ?? []) rate.refuseWaiting(paced);
   }
 
   /** The dependencies of the tool layers. */

@@ -25,7 +25,7 @@ export function redaction(redactor: Redactor): Layer {
 }
 
 /** The error without secrets; the same object where it has none. */
-export function redactError(error: unknown, redactor: Redactor): unknown {
+function redactError(error: unknown, redactor: Redactor): unknown {
   if (!(error instanceof ProxyError)) return error;
   const { message, fact, details, reason, sent, retryAfterMs, cause } = error;
   const cleaned = redactor.clean(message);
@@ -79,14 +79,14 @@ function redactAt(message: Response, key: 'error' | 'result', clean: (text: stri
 type Pass = (head: HttpFacts) => BodySink | undefined;
 
 /** A `pass` whose bodies lose the secrets in their errors, and the end of the last one. */
-export interface GuardedPass {
+interface GuardedPass {
   readonly pass: Pass;
   /** Writes what is held of a body that has passed. */
   flush(): Promise<void>;
 }
 
 /** @param refuse - throws for a compressed answer, in which no secret can be found. */
-export function guarded(pass: Pass, redactor: Redactor, refuse?: () => never): GuardedPass {
+function guarded(pass: Pass, redactor: Redactor, refuse?: () => never): GuardedPass {
   let body: RedactedBody | undefined;
   return {
     pass: (head) => {
@@ -99,3 +99,32 @@ export function guarded(pass: Pass, redactor: Redactor, refuse?: () => never): G
     flush: async () => body?.flush(),
   };
 }
+
+/**
+ * Does for a request that passes no layer what the layer does for others.
+ * @param forward - passes the response on by the given function.
+ */
+export async function redactForwarded(
+  pass: Pass,
+  redactor: Redactor,
+  forward: (pass: Pass) => Promise<Reply>,
+): Promise<Reply> {
+  const guard = guarded(pass, redactor, () => {
+    throw compressed();
+  });
+  try {
+    const reply = await forward(guard.pass);
+    await guard.flush();
+    return reply;
+  } catch (error) {
+    throw redactError(error, redactor);
+  }
+}
+
+/** No client accepts a compressed stream: the listener forwards no Accept-Encoding. */
+const compressed = (): ProxyError =>
+  new ProxyError(
+    'unusable-answer',
+    "The server's answer cannot be used: it is compressed, which was not asked for. The server, or a proxy before it, must be told not to.",
+    { sent: 'maybe' },
+  );

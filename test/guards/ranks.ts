@@ -8,6 +8,7 @@ export const RANKS: readonly (readonly string[])[] = [
   ['settings.ts', 'command-table.ts'],
   ['option-docs.ts', 'program.ts'],
   ['wiring.ts'],
+  ['client-wiring.ts'],
   ['proxy.ts'],
   ['library'],
   ['commands'],

@@ -11,7 +11,7 @@ import {
   refreshDueAt,
   sameCredentials,
 } from './credentials.ts';
-import { type CredentialFailure, causeWithoutSecrets, credentialsMessage, profileLabel } from './errors.ts';
+import { type CredentialFailure, causeWithoutSecrets, noCredentials, profileLabel } from './errors.ts';
 import { type FileStamps, sameStamps, stampFiles, unchanged } from './file-stamps.ts';
 import { ChainError, type Resolved, resolveCredentials } from './provider-chain.ts';
 import { profileIn } from './shared-files.ts';
@@ -287,10 +287,7 @@ class CachingProvider implements CredentialProvider {
       error instanceof ChainError
         ? error.failure
         : { what: 'unexpected', cause: causeWithoutSecrets(causeText(error)) };
-    return new ProxyError('no-credentials', credentialsMessage(this.#profile, failure), {
-      sent: 'no',
-      details: { kind: failure.what === 'none' ? 'none' : 'failed', profile: this.#label },
-    });
+    return noCredentials(this.#profile, failure);
   }
 
   #reportRefreshFailure(error: unknown): void {

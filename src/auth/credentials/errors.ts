@@ -1,4 +1,4 @@
-import { withoutLastDots } from '../../core/errors/errors.ts';
+import { ProxyError, withoutLastDots } from '../../core/errors/errors.ts';
 import type { BaseProvider } from './credentials.ts';
 import { withProfileNames } from './profile-alias.ts';
 import { profileNamesText } from './shared-files.ts';
@@ -173,3 +173,10 @@ export function causeWithoutSecrets(text: string): string {
     .replace(/\s+/g, ' ')
     .trim();
 }
+
+/** The error for calls of this profile. */
+export const noCredentials = (profile: string | undefined, failure: CredentialFailure): ProxyError =>
+  new ProxyError('no-credentials', credentialsMessage(profile, failure), {
+    sent: 'no',
+    details: { kind: failure.what === 'none' ? 'none' : 'failed', profile: profileLabel(profile) },
+  });

@@ -1,5 +1,4 @@
 import { ProxyError } from '../../core/errors/errors.ts';
-import { canonicalText } from '../../core/jsonrpc/canonical-json.ts';
 import {
   INITIALIZED,
   type JsonObject,
@@ -23,14 +22,13 @@ import type { Clock } from '../../core/time/clock.ts';
 import { SingleFlight } from '../../core/time/single-flight.ts';
 import { withTimeout } from '../../core/time/waits.ts';
 import { type ListName, listChanges } from '../../core/tools/list-changes.ts';
-import { readPages } from '../../core/tools/list-pages.ts';
-import { listRequest } from '../../core/tools/list-request.ts';
 import { pageKey, type Snapshot, type SnapshotStore } from '../../core/tools/snapshot.ts';
 import { outdated, toOpenError } from './errors.ts';
 import { revisionOf, SnapshotRecorder } from './snapshot-recorder.ts';
+import { canonicalPages, readToolPages } from './tool-pages.ts';
 import { placeholder, unavailability } from './unavailable.ts';
 
-/** Default time limit for opening the session, and for reading its lists. */
+/** Default time limit for opening the session. */
 const MAX_OPEN_MS = 60_000;
 
 /**
@@ -272,7 +270,7 @@ export class LazyClient {
     const assumed: JsonObject = JSON.parse(snapshot.opening);
     const changed: ListName[] = [];
     if (Object.keys(snapshot.pages).length > 0) {
-      const pages = await this.#readPages(initialize).catch(() => undefined);
+      const pages = await readToolPages(this.#next, initialize, this.#deps.clock).catch(() => undefined);
       if (pages) {
         if (canonicalPages(snapshot.pages) !== canonicalPages(pages)) changed.push('tools');
         if (!seen.hasPages) seen.setPages(pages);
@@ -283,27 +281,4 @@ export class LazyClient {
       await initialize.emit(change, origin).catch(() => undefined);
     }
   }
-
-  #readPages(initialize: Call): Promise<Record<string, string>> {
-    return withTimeout(this.#deps.clock, MAX_OPEN_MS, async (signal) => {
-      const pages: Record<string, string> = {};
-      await readPages<Reply>({
-        fetch: (cursor) => {
-          const message = listRequest(initialize.message, cursor);
-          return this.#next({ ...initialize, message, signal, deadline: NO_DEADLINE });
-        },
-        nextCursorOf: (reply) => resultOf(reply, 'tools/list').nextCursor,
-        take: (reply, cursor) => {
-          resultOf(reply, 'tools/list');
-          pages[pageKey(cursor)] = resultText(reply) ?? '';
-          return true;
-        },
-      });
-      return pages;
-    });
-  }
 }
-
-/** The content of pages, independent of the order of keys. */
-const canonicalPages = (pages: Readonly<Record<string, string>>): string =>
-  canonicalText(Object.values(pages).map((text): unknown => (text === '' ? undefined : JSON.parse(text))));

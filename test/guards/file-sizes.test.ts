@@ -1,0 +1,97 @@
+import { expect, it } from 'vitest';
+import { sourceFiles, sourceText } from './source-tree.ts';
+
+/** A longer file is split, or has a reason here. */
+const MAX_LINES = 300;
+
+/**
+ * Files over the limit, with the reason and the most lines that they may have: none of them grows
+ * without a decision.
+ */
+const REASONS: Readonly<Record<string, { readonly max: number; readonly reason: string }>> = {
+  'client/http/handler.ts': {
+    max: 650,
+    reason: 'one request of an HTTP client from body to response: its parts share the state of the call',
+  },
+  'client/http/server.ts': {
+    max: 550,
+    reason: 'the node:http server: its events, sockets and time limits refer to each other',
+  },
+  'pool/pool.ts': {
+    max: 550,
+    reason: 'every decision of the pool is synchronous and must see the same state',
+  },
+  'upstream/exchange/exchange.ts': {
+    max: 500,
+    reason: 'one POST and its answers: lease, timers and re-delivery end together',
+  },
+  'upstream/passthrough/checked-answer.ts': {
+    max: 400,
+    reason: 'the checks of an answer that passes: JSON and event streams share the limits',
+  },
+  'upstream/passthrough/pass-through.ts': {
+    max: 800,
+    reason: 'one request that passes through: lease, timers and the decision to pass end together',
+  },
+  'upstream/session/client-sessions.ts': {
+    max: 350,
+    reason: 'the opening of a session and of those that follow it for other profiles',
+  },
+  'upstream/session/session-manager.ts': {
+    max: 350,
+    reason: 'one owner decides which session is current, lost or replaced',
+  },
+  'upstream/session/session.ts': {
+    max: 520,
+    reason: 'one MCP session: its requests, its standalone stream and its end depend on each other',
+  },
+  'upstream/transport/answer.ts': {
+    max: 380,
+    reason: 'most lines are texts: what each failed response means, and what to do',
+  },
+  'upstream/transport/signed-transport.ts': {
+    max: 650,
+    reason: 'one attempt: connection, credentials, signature and the one re-send use each other',
+  },
+};
+
+interface LongFile {
+  readonly file: string;
+  readonly lines: number;
+}
+
+/** The files that are longer than their limit. */
+function tooLong(files: readonly LongFile[], reasons: typeof REASONS): LongFile[] {
+  return files.filter(({ file, lines }) => lines > (reasons[file]?.max ?? MAX_LINES));
+}
+
+/** Reasons that no file needs any more. */
+function needless(files: readonly LongFile[], reasons: typeof REASONS): string[] {
+  return Object.keys(reasons).filter(
+    (name) => !files.some(({ file, lines }) => file === name && lines > MAX_LINES),
+  );
+}
+
+const files = sourceFiles().map((file) => ({ file, lines: sourceText(file).trimEnd().split('\n').length }));
+
+it('the check of file sizes finds files over 300 lines, and reasons that no file needs', () => {
+  const reasons = { 'long.ts': { max: 400, reason: 'a table' }, 'gone.ts': { max: 400, reason: 'a table' } };
+  const seen = [
+    { file: 'short.ts', lines: 300 },
+    { file: 'new.ts', lines: 301 },
+    { file: 'long.ts', lines: 400 },
+  ];
+  expect(tooLong(seen, reasons)).toEqual([{ file: 'new.ts', lines: 301 }]);
+  expect(tooLong([{ file: 'long.ts', lines: 401 }], reasons)).toHaveLength(1);
+  expect(needless(seen, reasons)).toEqual(['gone.ts']);
+  expect(needless([{ file: 'long.ts', lines: 300 }], reasons)).toEqual(['long.ts', 'gone.ts']);
+});
+
+it('no file in src has more than 300 lines without a reason', () => {
+  expect(files.length).toBeGreaterThan(200);
+  expect(tooLong(files, REASONS)).toEqual([]);
+});
+
+it('no reason for a long file is left over', () => {
+  expect(needless(files, REASONS)).toEqual([]);
+});
