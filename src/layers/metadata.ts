@@ -2,7 +2,7 @@ import { list } from '../config/option.ts';
 import { soundsSecret, variableName } from '../config/secrets.ts';
 import { withMeta } from '../core/jsonrpc/message.ts';
 import { takesMeta } from '../core/jsonrpc/takes-meta.ts';
-import type { Layer, Reply } from '../core/pipeline/call.ts';
+import { type Layer, type Reply, withMessage } from '../core/pipeline/call.ts';
 
 export const metadataOptions = {
   metadata: list({
@@ -44,7 +44,7 @@ export function metadata(additionsOf: (profile: string) => Additions | Promise<A
       if (!takes && !call.batch) return next(call);
       const add = (additions: Additions): Promise<Reply> =>
         takes && Object.keys(additions).length > 0
-          ? next({ ...call, message: withMeta(message, additions) })
+          ? next(withMessage(call, withMeta(message, additions)))
           : next(call);
       const additions = additionsOf(profile);
       return additions instanceof Promise ? additions.then(add) : add(additions);

@@ -2,7 +2,7 @@ import { ProxyError } from '../core/errors/errors.ts';
 import type { Redactor } from '../core/errors/redact.ts';
 import { RedactedBody, redactedHead } from '../core/http/redacted-body.ts';
 import { isObject, type Response, valueTextAt, withValueAt } from '../core/jsonrpc/message.ts';
-import type { BodySink, HttpFacts, Layer, Reply } from '../core/pipeline/call.ts';
+import { type BodySink, type HttpFacts, type Layer, type Reply, withPass } from '../core/pipeline/call.ts';
 
 /**
  * Removes secrets from errors of server and proxy: a server that echoes the request would pass the
@@ -12,11 +12,12 @@ export function redaction(redactor: Redactor): Layer {
   return (next) =>
     async function redaction(call) {
       const { httpContext } = call;
-      const guard = httpContext?.pass && guarded(httpContext.pass, redactor);
-      const watched = guard ? { ...call, httpContext: { ...httpContext, pass: guard.pass } } : call;
+      const guard = httpContext?.pass && new GuardedPass(httpContext.pass, redactor);
+      const watched = guard ? withPass(call, guard.pass) : call;
       try {
         const reply = await next(watched);
-        if (reply.kind === 'passed') await guard?.flush();
+        const flushing = reply.kind === 'passed' ? guard?.flush() : undefined;
+        if (flushing) await flushing;
         return redactReply(reply, redactor, httpContext !== undefined);
       } catch (error) {
         throw redactError(error, redactor);
@@ -79,25 +80,25 @@ function redactAt(message: Response, key: 'error' | 'result', clean: (text: stri
 type Pass = (head: HttpFacts) => BodySink | undefined;
 
 /** A `pass` whose bodies lose the secrets in their errors, and the end of the last one. */
-interface GuardedPass {
+class GuardedPass {
   readonly pass: Pass;
-  /** Writes what is held of a body that has passed. */
-  flush(): Promise<void>;
-}
+  #body: RedactedBody | undefined;
 
-/** @param refuse - throws for a compressed answer, in which no secret can be found. */
-function guarded(pass: Pass, redactor: Redactor, refuse?: () => never): GuardedPass {
-  let body: RedactedBody | undefined;
-  return {
-    pass: (head) => {
+  /** @param refuse - throws for a compressed answer, in which no secret can be found. */
+  constructor(pass: Pass, redactor: Redactor, refuse?: () => never) {
+    this.pass = (head) => {
       const encoding = head.headers['content-encoding'];
       if (encoding !== undefined && encoding !== 'identity') refuse?.();
       const sink = pass(redactedHead(head, redactor));
-      body = sink && new RedactedBody(sink, head, redactor);
-      return body;
-    },
-    flush: async () => body?.flush(),
-  };
+      this.#body = sink && new RedactedBody(sink, head, redactor);
+      return this.#body;
+    };
+  }
+
+  /** Writes what is held of a body that has passed; undefined where nothing is. */
+  flush(): Promise<void> | undefined {
+    return this.#body?.flush();
+  }
 }
 
 /**
@@ -109,7 +110,7 @@ export async function redactForwarded(
   redactor: Redactor,
   forward: (pass: Pass) => Promise<Reply>,
 ): Promise<Reply> {
-  const guard = guarded(pass, redactor, () => {
+  const guard = new GuardedPass(pass, redactor, () => {
     throw compressed();
   });
   try {

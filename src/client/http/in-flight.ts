@@ -14,6 +14,9 @@ export interface HttpCall {
   heartbeat: Heartbeat | undefined;
   /** Index in the list of calls. */
   index: number;
+  /** Keys in the indexes of requests and progress tokens; undefined where it has none. */
+  readonly requestKey: string | undefined;
+  readonly tokenKey: string | undefined;
   readonly client: string;
   readonly controller: CallController;
   readonly deadline: Countdown;
@@ -39,7 +42,7 @@ export class HttpCalls {
    * often.
    */
   readonly #calls: HttpCall[] = [];
-  /** Requests by client and id, and by client and progress token. */
+  /** By client and id, and by client and progress token: a message may name one of thousands. */
   readonly #requests = new TransientMap<string, HttpCall>();
   readonly #tokens = new TransientMap<string, HttpCall>();
   readonly #serverRequests = new PendingServerRequests();
@@ -59,9 +62,14 @@ export class HttpCalls {
     limit: number,
     expire: (entry: HttpCall) => void,
   ): HttpCall {
+    const { message, client } = entry;
+    const request = message?.kind === 'request' ? message : undefined;
+    const token = request && progressTokenOf(request);
     const added: HttpCall = {
-      client: entry.client,
-      message: entry.message,
+      client,
+      message,
+      requestKey: request && keyOf(client, request.id),
+      tokenKey: token === undefined ? undefined : keyOf(client, token),
       stream: entry.stream,
       tap: undefined,
       heartbeat: undefined,
@@ -71,10 +79,8 @@ export class HttpCalls {
       sent: false,
     };
     this.#calls.push(added);
-    const { message, client } = entry;
-    this.#forEachKey(added, (index, key) => {
-      if (!index.has(key)) index.set(key, added);
-    });
+    if (added.requestKey !== undefined) this.#requests.add(added.requestKey, added);
+    if (added.tokenKey !== undefined) this.#tokens.add(added.tokenKey, added);
     if (message?.kind === 'response' && message.id !== undefined)
       this.#serverRequests.settle(client, message.id);
     return added;
@@ -87,21 +93,9 @@ export class HttpCalls {
       this.#calls[entry.index] = last;
       last.index = entry.index;
     }
-    this.#forEachKey(entry, (index, key) => {
-      if (index.get(key) === entry) index.delete(key);
-    });
+    if (entry.requestKey !== undefined) this.#requests.remove(entry.requestKey, entry);
+    if (entry.tokenKey !== undefined) this.#tokens.remove(entry.tokenKey, entry);
     if (this.#calls.length === 0) this.#whenIdle?.();
-  }
-
-  /** Indexes requests by id and token: a message may name one of thousands. */
-  #forEachKey(
-    { client, message }: HttpCall,
-    visit: (index: TransientMap<string, HttpCall>, key: string) => void,
-  ): void {
-    if (message?.kind !== 'request') return;
-    visit(this.#requests, keyOf(client, message.id));
-    const token = progressTokenOf(message);
-    if (token !== undefined) visit(this.#tokens, keyOf(client, token));
   }
 
   /** Finds a request of this client. */

@@ -68,14 +68,18 @@ export class RedactedBody implements BodySink {
     const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     // It was read whole, and its length is not announced.
     if (this.#refused) return this.#sink.write(Buffer.from(this.#redactor.clean(bytes.toString('utf8'))));
-    this.#judge(bytes);
+    const fails = bytes.includes(FAILURE_KEYS_END);
+    this.#judge(bytes, fails);
     if (this.#failing) return this.#hold(bytes);
-    return this.#sink.write(isFailure(bytes) ? this.#withoutKnown(bytes) : chunk);
+    return this.#sink.write(fails && isFailure(bytes) ? this.#withoutKnown(bytes) : chunk);
   }
 
-  /** Writes what is held. To be called at the end of a body that was not cut. */
-  async flush(): Promise<void> {
-    if (this.#heldBytes > 0) await this.#send(this.#redactor.masked(this.#take()));
+  /**
+   * Writes what is held; undefined where nothing is. To be called at the end of a body that was not
+   * cut.
+   */
+  flush(): Promise<void> | undefined {
+    return this.#heldBytes > 0 ? this.#send(this.#redactor.masked(this.#take())) : undefined;
   }
 
   onSlow(listener: () => void): void {
@@ -83,11 +87,11 @@ export class RedactedBody implements BodySink {
   }
 
   /** An error is known by its beginning: a later piece may be any part of it. */
-  #judge(bytes: Buffer): void {
+  #judge(bytes: Buffer, fails: boolean): void {
     const isStart = this.#first || (this.#isEvents && ENDS_EVENT.test(this.#tail));
     this.#first = false;
     if (this.#isEvents) this.#tail = (this.#tail + bytes.toString('latin1', bytes.length - 2)).slice(-2);
-    if (isStart) this.#failing = isError(bytes) || !(this.#isJson || this.#isEvents);
+    if (isStart) this.#failing = (fails && isError(bytes)) || !(this.#isJson || this.#isEvents);
   }
 
   /** Masks keep the length: the head may have announced it. */
@@ -95,7 +99,10 @@ export class RedactedBody implements BodySink {
     const piece = bytes.toString('latin1');
     this.#held.push(piece);
     this.#heldBytes += piece.length;
-    if (this.#isEvents && ENDS_EVENT.test(this.#tail)) return this.flush();
+    if (this.#isEvents && ENDS_EVENT.test(this.#tail)) {
+      await this.flush();
+      return;
+    }
     if (this.#heldBytes <= MAX_HELD_BYTES) return;
     const text = this.#redactor.withoutKnown(this.#take(), (secret) => '*'.repeat(secret.length));
     const end = this.#redactor.secretStart(text);
@@ -122,6 +129,9 @@ export class RedactedBody implements BodySink {
     return cleaned === text ? bytes : Buffer.from(cleaned, 'latin1');
   }
 }
+
+/** The end of `"error"` and `"isError"`: one search finds that a piece has neither. */
+const FAILURE_KEYS_END = 'rror"';
 
 const isError = (bytes: Buffer): boolean => bytes.includes('"error"') && !bytes.includes('"result"');
 

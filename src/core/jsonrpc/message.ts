@@ -123,7 +123,7 @@ export function idText({ text, id }: Request | Response): string {
   if (start !== undefined) {
     const first = text.slice(start, skipValue(text, start));
     // The first `id` has the parsed value, so the rest of a long message need not be read.
-    if (JSON.parse(first) === id) return first;
+    if ((typeof id === 'number' && first === String(id)) || JSON.parse(first) === id) return first;
   }
   return valueTextAt(text, ['id']) ?? JSON.stringify(id);
 }

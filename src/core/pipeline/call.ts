@@ -82,19 +82,19 @@ export interface Call {
    * Present where the client may read slowly: resolves when it has room for the answer. Whoever
    * reads an answer waits for it first; undefined where there is room now.
    */
-  readonly room?: () => Promise<void> | undefined;
+  readonly room?: (() => Promise<void> | undefined) | undefined;
   /** For a response of the client: where the request that it answers came from. */
-  readonly origin?: Origin;
-  readonly batch?: Batch;
+  readonly origin?: Origin | undefined;
+  readonly batch?: Batch | undefined;
   /**
    * For an `initialize` that was answered from a snapshot: the revision in that answer. Nothing is
    * sent to the server.
    */
-  readonly assumedVersion?: string;
+  readonly assumedVersion?: string | undefined;
   /** True where only a current answer of the server will do, not a cached one. */
-  readonly fresh?: boolean;
+  readonly fresh?: boolean | undefined;
   /** True for a tools/call whose tool is known to read only, or to be idempotent. */
-  readonly idempotent?: boolean;
+  readonly idempotent?: boolean | undefined;
   /** Present where an observer measures calls: what waits for the call adds its time here. */
   readonly record?: CallRecord | undefined;
   /** For a request of the proxy: the span that it is a part of. */
@@ -102,7 +102,7 @@ export interface Call {
   /**
    * The HTTP exchange of the call; absent on stdio. A layer's own call gets `deriveHttpContext`.
    */
-  readonly httpContext?: HttpContext;
+  readonly httpContext?: HttpContext | undefined;
 }
 
 /** Headers of a request, names in lower case. */
@@ -136,15 +136,15 @@ export interface HttpContext {
    * where a layer needs the answer as a message. Returns undefined where the client does not accept
    * its media type.
    */
-  readonly pass?: (head: HttpFacts) => BodySink | undefined;
+  readonly pass?: ((head: HttpFacts) => BodySink | undefined) | undefined;
   /** Called when an event that may be the answer is about to pass through. */
-  readonly onAnswer?: () => void;
+  readonly onAnswer?: (() => void) | undefined;
   /** Called when the answer is about to pass, or what may be it: no other may follow. */
-  readonly onAnswered?: () => void;
+  readonly onAnswered?: (() => void) | undefined;
   /** Called when the client can resume the stream that passes. */
-  readonly onResumable?: () => void;
+  readonly onResumable?: (() => void) | undefined;
   /** Called before the first byte of each attempt leaves. */
-  readonly onSend?: () => void;
+  readonly onSend?: (() => void) | undefined;
 }
 
 /**
@@ -175,11 +175,73 @@ export function compose(layers: readonly Layer[], bottom: Handler): Handler {
   return layers.reduceRight((next, layer) => layer(next), bottom);
 }
 
-/** The call with an `emit` that first shows each message to `onMessage`. */
-export const tapEmit = (call: Call, onMessage: (message: Message, origin: Origin) => void): Call => ({
-  ...call,
-  emit: (message, origin) => {
-    onMessage(message, origin);
-    return call.emit(message, origin);
-  },
+/** Requires every key, so that no copy lacks one. */
+type EveryPart<T> = { readonly [K in keyof Required<T>]: T[K] };
+
+/** What a layer replaces in a call. */
+type Replaced = Pick<Call, 'message' | 'emit' | 'httpContext'>;
+
+/**
+ * Not spread: several layers copy each call, and V8 then gives every copy a hidden class of its
+ * own.
+ */
+const copyOf = (call: Call, { message, emit, httpContext }: Replaced): EveryPart<Call> => ({
+  message,
+  client: call.client,
+  profile: call.profile,
+  signal: call.signal,
+  emit,
+  deadline: call.deadline,
+  room: call.room,
+  origin: call.origin,
+  batch: call.batch,
+  assumedVersion: call.assumedVersion,
+  fresh: call.fresh,
+  idempotent: call.idempotent,
+  record: call.record,
+  span: call.span,
+  httpContext,
 });
+
+/** The call with another message. */
+export const withMessage = (call: Call, message: Message): Call =>
+  copyOf(call, { message, emit: call.emit, httpContext: call.httpContext });
+
+/** The HTTP context with another `pass`. */
+const contextWithPass = (context: HttpContext, pass: HttpContext['pass']): EveryPart<HttpContext> => ({
+  headers: context.headers,
+  pass,
+  onAnswer: context.onAnswer,
+  onAnswered: context.onAnswered,
+  onResumable: context.onResumable,
+  onSend: context.onSend,
+});
+
+/** The call with another `pass`; the same call where it has none. */
+export function withPass(call: Call, pass: HttpContext['pass']): Call {
+  const { httpContext } = call;
+  if (!httpContext?.pass) return call;
+  return copyOf(call, {
+    message: call.message,
+    emit: call.emit,
+    httpContext: contextWithPass(httpContext, pass),
+  });
+}
+
+/**
+ * The call with an `emit` that first shows each message to `onMessage`.
+ * @param pass - replaces the `pass` of the HTTP context.
+ */
+export const tapEmit = (
+  call: Call,
+  onMessage: (message: Message, origin: Origin) => void,
+  pass?: HttpContext['pass'],
+): Call =>
+  copyOf(call, {
+    message: call.message,
+    emit: (message, origin) => {
+      onMessage(message, origin);
+      return call.emit(message, origin);
+    },
+    httpContext: pass && call.httpContext ? contextWithPass(call.httpContext, pass) : call.httpContext,
+  });

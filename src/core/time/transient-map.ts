@@ -26,6 +26,19 @@ export class TransientMap<K, V extends object> {
     else this.#boxes.set(key, { value });
   }
 
+  /** Sets the entry unless the key has one. */
+  add(key: K, value: V): void {
+    if (!this.#boxes.has(key)) this.#boxes.set(key, { value });
+  }
+
+  /** Deletes the entry of the key if it is this one. */
+  remove(key: K, value: V): void {
+    const box = this.#boxes.get(key);
+    if (box?.value !== value) return;
+    box.value = undefined;
+    this.#boxes.delete(key);
+  }
+
   delete(key: K): boolean {
     const box = this.#boxes.get(key);
     if (!box) return false;

@@ -237,16 +237,15 @@ async function sendNotification(
 
 /** The call with a callback for the first message or byte that its client receives. */
 function tapFirstMessage(markResponded: () => void, call: Call): Call {
-  const tapped = tapEmit(call, markResponded);
-  const { httpContext } = call;
-  const pass = httpContext?.pass;
-  if (!pass) return tapped;
-  const responded = (head: HttpFacts): BodySink | undefined => {
-    const sink = pass(head);
-    if (sink) markResponded();
-    return sink;
-  };
-  return { ...tapped, httpContext: { ...httpContext, pass: responded } };
+  const pass = call.httpContext?.pass;
+  const responded =
+    pass &&
+    ((head: HttpFacts): BodySink | undefined => {
+      const sink = pass(head);
+      if (sink) markResponded();
+      return sink;
+    });
+  return tapEmit(call, markResponded, responded);
 }
 
 /** Adds the earlier failure to an expired deadline: it is the likelier cause. */

@@ -20,8 +20,12 @@ interface Flow {
 export type HttpHeaders = HttpFacts['headers'];
 
 /** Media types are compared by essence, in any case, without parameters. */
-export const mediaTypeOf = (headers: HttpHeaders): string =>
-  headerOf(headers, 'content-type').split(';', 1)[0]?.trim().toLowerCase() ?? '';
+export function mediaTypeOf(headers: HttpHeaders): string {
+  const type = headerOf(headers, 'content-type');
+  // Nearly all are written so.
+  if (type === 'application/json' || type === 'text/event-stream') return type;
+  return type.split(';', 1)[0]?.trim().toLowerCase() ?? '';
+}
 
 /** True where the body is compressed. */
 export function isEncoded(headers: HttpHeaders): boolean {
@@ -125,11 +129,14 @@ export class Incoming implements HttpFacts {
 
   #take(): Buffer[] {
     const taken = this.#unread.takePieces();
-    if (this.#paused) {
-      this.#paused = false;
-      this.#flow.resume();
-    }
+    this.#resume();
     return taken;
+  }
+
+  #resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#flow.resume();
   }
 
   /** The raw chunks as they arrive; throws what cut the response. */
@@ -165,6 +172,13 @@ export class Incoming implements HttpFacts {
   /** The unread bytes; does not consume them. */
   get unread(): Buffer {
     return this.#unread.peek();
+  }
+
+  /** The unread bytes, which are read then. */
+  takeUnread(): Buffer {
+    const taken = this.#unread.take();
+    this.#resume();
+    return taken;
   }
 
   /** Bytes that have come and were not taken. */
@@ -206,10 +220,7 @@ export class Incoming implements HttpFacts {
     if (announced > limit.bytes) throw this.#refuse(limit, isEncoded(this.headers) ? undefined : announced);
     if (this.#unread.length > limit.bytes) throw this.#refuse(limit);
     if (this.#state === 'open') {
-      if (this.#paused) {
-        this.#paused = false;
-        this.#flow.resume();
-      }
+      this.#resume();
       await this.#more();
     }
     if (this.#state !== 'ended' && this.#state !== 'open') throw this.#state.error;

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { ProxyError } from '../../core/errors/errors.ts';
 import {
   errorResponse,
@@ -40,12 +41,35 @@ export interface CheckDeps {
   readonly onDropped: (reason: string) => void;
 }
 
+const BEFORE_ID = '{"jsonrpc":"2.0","id":';
+
 /**
  * True where the first bytes show a result under the request's id, so that nothing needs to be
  * parsed or held. Pure.
  */
-const isPlainResult = (text: string, request: Request): boolean =>
-  text.startsWith(`{"jsonrpc":"2.0","id":${idText(request)},"result":{`);
+function isPlainResult(text: string, request: Request): boolean {
+  if (!text.startsWith(BEFORE_ID)) return false;
+  const id = idText(request);
+  return (
+    text.startsWith(id, BEFORE_ID.length) && text.startsWith(',"result":{', BEFORE_ID.length + id.length)
+  );
+}
+
+/**
+ * What errors contain, also those of lost sessions (early-loss.ts) and of throttling AWS front
+ * ends.
+ */
+const SUSPECT_WORDS = /"error"|ession|nitiali|-30001|"__type"/;
+
+/**
+ * True for a short JSON body that is plainly the result of the request, without any word of an
+ * error: one search spares nearly every answer the checks for each kind of error. Pure.
+ */
+export function isPlainAnswer(bytes: Buffer, request: Request): boolean {
+  if (bytes.length > MAX_CHECKED_BYTES || !isUtf8(bytes)) return false;
+  const text = bytes.toString('latin1');
+  return isPlainResult(text, request) && !SUSPECT_WORDS.test(text);
+}
 
 function replaceId(response: Response, request: Request, otherId: CheckDeps['onOtherId']): Response {
   otherId(valueTextAt(response.text, ['id']) ?? 'no id');

@@ -59,6 +59,7 @@ import {
   CheckedEvents,
   checkBody,
   type EditResponse,
+  isPlainAnswer,
   MAX_CHECKED_BYTES,
 } from './checked-answer.ts';
 import { readEarlyLoss } from './early-loss.ts';
@@ -315,7 +316,14 @@ export class PassThrough {
       if (exchange.edit && mediaTypeOf(response.headers) !== 'text/event-stream') {
         throw invalidAnswer('no event stream', response.status, response.headers, '');
       }
-      if (exchange.pass) {
+      if (this.#isPlainAnswer(exchange, response)) {
+        const http = toHttpFacts(response);
+        const sink = exchange.pass?.(http);
+        if (sink) {
+          await sink.write(response.takeUnread());
+          return { kind: 'passed', http };
+        }
+      } else if (exchange.pass) {
         const { message, sessionId } = exchange;
         if (sessionId !== undefined && message?.kind === 'request') {
           const early = readEarlyLoss(response, sessionId, this.#deps.clock);
@@ -461,6 +469,18 @@ export class PassThrough {
     // Throws what cut the response.
     if (!response.ended) await response.drain();
     return this.#checkWhole(exchange, opened);
+  }
+
+  /** True for an answer that has arrived whole and needs no further check, as nearly all do. */
+  #isPlainAnswer({ pass, message }: ForwardedExchange, response: Incoming): boolean {
+    if (!pass || !response.ended || message?.kind !== 'request' || message.method === 'tools/list')
+      return false;
+    const { headers } = response;
+    return (
+      mediaTypeOf(headers) === 'application/json' &&
+      !isEncoded(headers) &&
+      isPlainAnswer(response.unread, message)
+    );
   }
 
   #isChecked({ message }: ForwardedExchange, { headers }: Incoming): boolean {
