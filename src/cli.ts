@@ -24,7 +24,12 @@ const errors = new Output({
   forPeople: true,
 });
 
-function usage(problems: readonly string[]): number {
+function usage(problems: readonly string[], asJson = false): number {
+  if (asJson) {
+    const message = problems.join('; ');
+    errors.json(`${JSON.stringify({ error: { code: null, reason: 'usage', message, problems } })}\n`);
+    return EXIT_USAGE;
+  }
   const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`;
   errors.write(
     `mcp-sigv4-proxy: ${count} with the settings:\n${problems.map((problem) => `  ${problem}\n`).join('')}Run mcp-sigv4-proxy --help-all for all options.\n`,
@@ -62,7 +67,10 @@ async function runCommand(name: Exclude<CommandName, 'demo'>, args: Arguments): 
     ...readFlags(COMMANDS[name].options, args.options).problems,
     ...(command.problems?.(args) ?? []),
   ];
-  if ('problems' in outcome || problems.length > 0) return usage(problems);
+  if ('problems' in outcome || problems.length > 0) {
+    const [json] = 'json' in COMMANDS[name].options ? (args.options.json?.slice(-1) ?? []) : [];
+    return usage(problems, json === 'true' || json === '1');
+  }
   const ended = new AbortController();
   let code: number | undefined;
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {

@@ -11,6 +11,15 @@ export interface Command extends CommandShape {
   readonly example: string;
 }
 
+const wholeResult = toggle({ group: 'Commands', help: 'print the whole result as the server sent it' });
+
+const outputOption = text({
+  group: 'Commands',
+  placeholder: 'file',
+  fallback: undefined,
+  help: 'file for images, audio and binary resources, or for the text where the result has nothing else; a number is added to the name for each further one',
+});
+
 /**
  * The commands, in the order of help. Their options are declared here because help must not load
  * the code of commands. They have no variables, because they concern one run.
@@ -25,26 +34,79 @@ export const COMMANDS = {
   },
   tools: {
     words: [],
-    options: { json: toggle({ group: 'Commands', help: 'print the array of tools as the server sent it' }) },
+    optionalWords: ['name'],
+    options: {
+      json: toggle({
+        group: 'Commands',
+        help: 'print the array of tools, or one tool, as the server sent it',
+      }),
+    },
     connects: true,
-    help: 'lists the tools of the server',
+    help: 'lists the tools of the server, or describes one tool with its arguments',
     example: 'mcp-sigv4-proxy tools --profile dev',
   },
   call: {
     words: ['tool'],
+    takesPairs: true,
     options: {
       args: text({
         group: 'Commands',
         placeholder: 'json',
         fallback: undefined,
         defaultText: '{}',
-        help: 'arguments of the call, a JSON object; - reads the object from stdin',
+        help: 'arguments of the call, a JSON object; @file reads the object from a file, - from stdin; a name=value word replaces the argument of its name',
       }),
-      json: toggle({ group: 'Commands', help: 'print the whole result as the server sent it' }),
+      output: outputOption,
+      json: wholeResult,
     },
     connects: true,
-    help: 'calls one tool and prints the result; exit code 0, or 1 for an error',
-    example: `mcp-sigv4-proxy call aws___list_regions --args '{}' --profile dev`,
+    help: 'calls one tool and prints the result; the arguments are name=value, with types from the schema of the tool; exit code 0, or 1 for an error',
+    example:
+      'mcp-sigv4-proxy call aws___search_documentation search_phrase="S3 lifecycle" limit=3 --profile dev',
+  },
+  resources: {
+    words: [],
+    options: {
+      json: toggle({
+        group: 'Commands',
+        help: 'print one JSON object with the resources and templates as the server sent each',
+      }),
+    },
+    connects: true,
+    help: 'lists the resources and resource templates of the server',
+    example: 'mcp-sigv4-proxy resources --profile dev',
+  },
+  read: {
+    words: ['uri'],
+    firstIsUri: true,
+    options: { output: outputOption, json: wholeResult },
+    connects: true,
+    help: 'reads one resource and prints its text',
+    example: 'mcp-sigv4-proxy read docs://guide --profile dev',
+  },
+  prompts: {
+    words: [],
+    options: {
+      json: toggle({ group: 'Commands', help: 'print the array of prompts as the server sent it' }),
+    },
+    connects: true,
+    help: 'lists the prompts of the server with their arguments',
+    example: 'mcp-sigv4-proxy prompts --profile dev',
+  },
+  prompt: {
+    words: ['name'],
+    takesPairs: true,
+    options: { json: wholeResult },
+    connects: true,
+    help: 'prints the messages of one prompt; the arguments are name=value',
+    example: 'mcp-sigv4-proxy prompt review language=go --profile dev',
+  },
+  ping: {
+    words: [],
+    options: { json: toggle({ group: 'Commands', help: 'print the times as one JSON object' }) },
+    connects: true,
+    help: 'opens a session, sends one ping and prints how long the answers took',
+    example: 'mcp-sigv4-proxy ping --profile dev',
   },
   config: {
     words: ['client'],

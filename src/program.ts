@@ -37,6 +37,14 @@ export interface ProgramDeps {
 const layoutFor = (columns: number): HelpConfiguration => ({
   helpWidth: columns,
   minWidthToWrap: 1,
+  // The help of the command shows its endpoint and options.
+  subcommandTerm: (command) =>
+    [
+      command.name(),
+      ...command.registeredArguments
+        .map((word) => (word.required ? `<${word.name()}>` : `[${word.name()}]`))
+        .filter((word) => word !== '[endpoint]'),
+    ].join(' '),
   formatItem(term: string, termWidth: number, description: string, helper: Help): string {
     if (columns >= MIN_COLUMNS_SIDE_BY_SIDE)
       return Help.prototype.formatItem.call(helper, term, termWidth, description, helper);
@@ -60,12 +68,19 @@ function addOptions(command: Command, table: OptionTable, all: boolean): void {
 const wrap = (text: string, columns: number): string => new Help().boxWrap(text, columns);
 
 /** The command line after the name of the program: `call <tool> [endpoint] [options]`. */
-const usageOfCommand = ({ words, connects }: CommandTexts): string =>
-  [...words.map((word) => `<${word}>`), ...(connects ? ['[endpoint]', '[options]'] : [])].join(' ');
+const usageOfCommand = (texts: CommandTexts): string =>
+  [...argumentsOf(texts), ...(texts.connects ? ['[options]'] : [])].join(' ');
+
+const argumentsOf = ({ words, optionalWords = [], takesPairs, connects }: CommandTexts): string[] => [
+  ...words.map((word) => `<${word}>`),
+  ...optionalWords.map((word) => `[${word}]`),
+  ...(takesPairs ? ['[name=value...]'] : []),
+  ...(connects ? ['[endpoint]'] : []),
+];
 
 function addCommand(program: Command, name: CommandName, { columns, all, run }: ProgramDeps): void {
   const texts: CommandTexts = COMMANDS[name];
-  const { words, connects, help, options, example } = texts;
+  const { connects, help, options, example } = texts;
   const command = program
     .command(name)
     .usage(usageOfCommand(texts))
@@ -74,8 +89,8 @@ function addCommand(program: Command, name: CommandName, { columns, all, run }: 
     // The command reports surplus arguments itself, together with all other problems.
     .allowExcessArguments()
     .action(() => run(name));
-  for (const word of words) command.argument(`<${word}>`);
-  if (connects) command.argument('[endpoint]');
+  // Commander allows a list of words at the end only, and is given all words in any case.
+  for (const word of argumentsOf(texts)) command.argument(word.replace('...', ''));
   for (const [key, option] of Object.entries(options))
     command.addOption(new Flag(usageOf(key, option), describeOption(option)));
   if (connects) {

@@ -1,18 +1,33 @@
+import { readFile } from 'node:fs/promises';
 import { COMMANDS } from '../command-table.ts';
 import type { Arguments } from '../config/argv.ts';
 import { readFlags } from '../config/option.ts';
-import { isObject, type Response, valueTextAt } from '../core/jsonrpc/message.ts';
+import { causeText } from '../core/errors/errors.ts';
+import {
+  BYTE_ORDER_MARK,
+  isObject,
+  type JsonObject,
+  type Response,
+  valueTextAt,
+} from '../core/jsonrpc/message.ts';
 import { firstLine } from '../core/system/plain-text.ts';
 import { abortable } from '../core/time/waits.ts';
+import { isJsonObject, pairOf, withPairs } from './call-arguments.ts';
 import { type CommandContext, EXIT_USAGE, printError } from './command.ts';
-import { CommandClient } from './command-client.ts';
+import type { CommandClient } from './command-client.ts';
+import { EXIT_FAILED, fail, failureOf, wantsJson } from './failure.ts';
+import { writeOutput } from './output-file.ts';
 import { ProgressLine } from './progress-line.ts';
-import { errorTextOf } from './server-answer.ts';
+import { type Binary, binaryOf, contentOf, resultText } from './result-text.ts';
+import { followTask, isTaskMissing, needsTask, taskOf } from './task.ts';
+import { failList, listTools, namedEntries } from './tool-list.ts';
+import { failUnknownTool, toolHint } from './tools.ts';
+import { withServer } from './with-server.ts';
 
 const FROM_STDIN = '-';
+const FROM_FILE = '@';
 /** Always sent: some servers read `arguments` without checking whether it exists. */
 const NO_ARGUMENTS = '{}';
-const EXIT_FAILED = 1;
 const INVALID_PARAMS = -32602;
 
 const commandOptions = (args: Arguments) => readFlags(COMMANDS.call.options, args.options).values;
@@ -20,127 +35,164 @@ const commandOptions = (args: Arguments) => readFlags(COMMANDS.call.options, arg
 /** Does not quote the text, because arguments may contain secrets. */
 const notAnObjectText = (name: string): string => `${name} must be a JSON object, such as '{"a":1}'`;
 
-function isJsonObject(text: string): boolean {
-  try {
-    return isObject(JSON.parse(text));
-  } catch {
-    return false;
-  }
-}
+const isElsewhere = (text: string): boolean => text === FROM_STDIN || text.startsWith(FROM_FILE);
 
 export function problems(args: Arguments): readonly string[] {
   const text = commandOptions(args).args;
-  if (text === undefined || text === FROM_STDIN || isJsonObject(text)) return [];
-  return [`${notAnObjectText('--args')}; - reads it from stdin`];
+  if (text === undefined || isElsewhere(text) || isJsonObject(text)) return [];
+  return [`${notAnObjectText('--args')}; @file reads it from a file, - from stdin`];
 }
 
 /** Calls one tool and prints its result. */
 export async function run(context: CommandContext): Promise<number> {
-  const { args, settings, stderr, signal, stdin } = context;
-  const given = commandOptions(args).args ?? NO_ARGUMENTS;
-  let argumentsText = given;
-  if (given === FROM_STDIN) {
-    const text = await readText(stdin, signal);
-    if (text === undefined) return EXIT_FAILED;
-    if (!isJsonObject(text)) {
-      printError(stderr, `${notAnObjectText('the text on stdin (--args -)')}.`);
-      return EXIT_USAGE;
-    }
-    argumentsText = text;
-  }
+  const { args, stderr, signal } = context;
+  const given = await givenArguments(context);
+  if (typeof given === 'number') return given;
   const progress = new ProgressLine(stderr);
-  const client = new CommandClient({
-    settings,
-    signal,
-    onProgress: (params) => progress.show(params),
-    onDeclined: (method, message) => {
-      progress.clear();
-      printError(
-        stderr,
-        `the server sent ${method}${message === '' ? '' : ` (${firstLine(message)})`}, which needs a person or a model: declined. Call this tool from an MCP client instead.`,
-      );
-    },
-  });
-  try {
-    const opened = await client.open();
-    if (opened.outcome === 'error') {
-      printError(stderr, errorTextOf(opened));
-      return EXIT_FAILED;
-    }
-    const answer = await client.callTool(args.words[0] ?? '', argumentsText);
+  const onDeclined = (method: string, message: string): void => {
     progress.clear();
-    return printResult(answer, context);
-  } catch (error) {
-    if (signal.aborted) return EXIT_FAILED;
-    throw error;
-  } finally {
-    progress.clear();
-    await client.close();
-  }
-}
-
-/** @returns undefined if the signal aborts. */
-async function readText(stdin: NodeJS.ReadableStream, signal: AbortSignal): Promise<string | undefined> {
-  const read = async (): Promise<string> => {
-    const chunks: Buffer[] = [];
-    for await (const chunk of stdin) chunks.push(Buffer.from(chunk));
-    return Buffer.concat(chunks)
-      .toString('utf8')
-      .replace(/^\uFEFF/, '');
-  };
-  return abortable(read(), signal).catch((error: unknown) => {
-    if (signal.aborted) return undefined;
-    throw error;
-  });
-}
-
-function printResult(answer: Response, { args, stdout, stderr }: CommandContext): number {
-  if (answer.outcome === 'error') {
-    const { error } = answer.json;
-    // Servers use this code for an unknown tool and for wrong arguments.
-    const isInvalidParams = isObject(error) && error.code === INVALID_PARAMS;
-    const hint = isInvalidParams
-      ? '. Run "mcp-sigv4-proxy tools --json" for the tools and their arguments.'
-      : '';
-    printError(stderr, `${errorTextOf(answer)}${hint}`);
-    return EXIT_FAILED;
-  }
-  const result = isObject(answer.json.result) ? answer.json.result : {};
-  const needsInput = result.resultType === 'input_required';
-  const failed = result.isError === true || needsInput;
-  // In the stateless era a server requests input by its result, and expects a second call.
-  if (needsInput)
     printError(
       stderr,
-      'the tool requires more input, which this command cannot provide. Call it from an MCP client instead.',
+      `the server sent ${method}${message === '' ? '' : ` (${firstLine(message)})`}, which needs a person or a model: declined. Call this tool from an MCP client instead.`,
     );
-  else if (failed) printError(stderr, `the tool reports an error: ${resultText(answer).trimEnd()}`);
-  if (commandOptions(args).json) stdout.json(`${valueTextAt(answer.text, ['result']) ?? ''}\n`);
-  else if (!failed) stdout.write(resultText(answer));
-  return failed ? EXIT_FAILED : 0;
+  };
+  const [name = '', ...words] = args.words;
+  return withServer(
+    context,
+    async (client) => {
+      try {
+        const prepared = words.length > 0 ? await prepare(context, client, { name, words, given }) : given;
+        if (typeof prepared === 'number') return prepared;
+        const { text, tool } = typeof prepared === 'string' ? { text: prepared, tool: undefined } : prepared;
+        const answer = await callTool(client, { name, text, tool });
+        const task = taskOf(answer);
+        const onStatus = ({ status, statusMessage }: JsonObject): void =>
+          progress.show({
+            message: typeof statusMessage === 'string' ? statusMessage : `task ${String(status)}`,
+          });
+        const last = task ? await followTask(client, task, { signal, onStatus }) : answer;
+        progress.clear();
+        return await report(context, client, last);
+      } finally {
+        progress.clear();
+      }
+    },
+    { onProgress: (params) => progress.show(params), onDeclined },
+  );
 }
 
-/** The content as text; without content, the structured content as the server sent it. */
-function resultText(answer: Response): string {
-  const { content, structuredContent } = isObject(answer.json.result) ? answer.json.result : {};
-  if (Array.isArray(content) && content.length > 0) return content.map(contentText).join('');
-  const structured = valueTextAt(answer.text, ['result', 'structuredContent']);
-  return structuredContent === undefined || structured === undefined ? '' : `${structured}\n`;
+/** The text of --args, from the command line, a file or stdin; a number is an exit code. */
+async function givenArguments(context: CommandContext): Promise<string | number> {
+  const { args, signal, stdin, stderr } = context;
+  const given = commandOptions(args).args ?? NO_ARGUMENTS;
+  if (!isElsewhere(given)) return given;
+  const path = given.slice(FROM_FILE.length);
+  const name = given === FROM_STDIN ? 'the text on stdin (--args -)' : `the file ${path} (--args)`;
+  const usage = (message: string): number => {
+    if (!wantsJson(args)) printError(stderr, message);
+    else fail(context, { code: null, reason: 'usage', message });
+    return EXIT_USAGE;
+  };
+  try {
+    const read = given === FROM_STDIN ? readText(stdin) : readFile(path, 'utf8');
+    const text = (await abortable(read, signal)).replace(BYTE_ORDER_MARK, '');
+    return isJsonObject(text) ? text : usage(`${notAnObjectText(name)}.`);
+  } catch (error) {
+    if (signal.aborted) return EXIT_FAILED;
+    return usage(`${name} cannot be read: ${causeText(error)}`);
+  }
 }
 
-const endWithNewline = (text: string): string => (text === '' || text.endsWith('\n') ? text : `${text}\n`);
+async function readText(stdin: NodeJS.ReadableStream): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of stdin) chunks.push(Buffer.from(chunk));
+  return Buffer.concat(chunks).toString('utf8');
+}
 
-function contentText(block: unknown): string {
-  if (!isObject(block)) return '';
-  const { type, text, uri, mimeType, data, resource } = block;
-  if (type === 'text' && typeof text === 'string') return endWithNewline(text);
-  if (type === 'resource' && isObject(resource) && typeof resource.text === 'string')
-    return endWithNewline(resource.text);
-  if (type === 'resource_link' && typeof uri === 'string') return `${uri}\n`;
-  const facts = [
-    typeof mimeType === 'string' ? mimeType : '',
-    typeof data === 'string' ? `${data.length} characters of base64` : '',
-    isObject(resource) && typeof resource.uri === 'string' ? resource.uri : '',
-  ].filter(Boolean);
-  return `[${[String(type), ...facts].join(', ')}: --json prints it]\n`;
+interface Prepared {
+  readonly text: string;
+  readonly tool: JsonObject;
+}
+
+/** Adds the `name=value` words by the schema of the tool; a number is an exit code. */
+async function prepare(
+  context: CommandContext,
+  client: CommandClient,
+  {
+    name,
+    words,
+    given,
+  }: { readonly name: string; readonly words: readonly string[]; readonly given: string },
+): Promise<Prepared | number> {
+  const list = await listTools(client);
+  if (list.kind !== 'tools') return failList(context, list);
+  const tools = namedEntries(list.texts);
+  const tool = tools.get(name)?.json;
+  if (!tool) return failUnknownTool(context, name, [...tools.keys()]);
+  const outcome = withPairs(given, words.map(pairOf), tool.inputSchema);
+  if ('text' in outcome) return { text: outcome.text, tool };
+  const message = `${outcome.problems.join('; ')}. Run "mcp-sigv4-proxy tools ${name}" for the arguments.`;
+  fail(context, { code: null, reason: 'usage', message });
+  return EXIT_USAGE;
+}
+
+/** Calls a tool, as a task where the tool requires one. */
+async function callTool(
+  client: CommandClient,
+  {
+    name,
+    text,
+    tool,
+  }: { readonly name: string; readonly text: string; readonly tool: JsonObject | undefined },
+): Promise<Response> {
+  if (needsTask(tool)) return client.callTool(name, text, { asTask: true });
+  const answer = await client.callTool(name, text);
+  if (!isTaskMissing(answer) || tool) return answer;
+  const list = await listTools(client);
+  const listed = list.kind === 'tools' ? namedEntries(list.texts).get(name)?.json : undefined;
+  return needsTask(listed) ? client.callTool(name, text, { asTask: true }) : answer;
+}
+
+async function report(context: CommandContext, client: CommandClient, answer: Response): Promise<number> {
+  const { args, stdout } = context;
+  if (answer.outcome === 'error') {
+    const failure = failureOf(answer);
+    // Servers use this code for an unknown tool and for wrong arguments.
+    const isInvalid = failure.code === INVALID_PARAMS && failure.reason === 'server-error';
+    const hint = isInvalid ? await hintFor(client, args.words[0] ?? '') : '';
+    return fail(context, { ...failure, message: `${failure.message}${hint}` });
+  }
+  const result = isObject(answer.json.result) ? answer.json.result : {};
+  const { json, output } = commandOptions(args);
+  // In the stateless era a server requests input by its result, and expects a second call.
+  const needsInput = result.resultType === 'input_required';
+  if (needsInput || result.isError === true) {
+    fail(context, {
+      code: null,
+      reason: needsInput ? 'input-required' : 'tool-error',
+      message: needsInput
+        ? 'the tool requires more input, which this command cannot provide. Call it from an MCP client instead.'
+        : `the tool reports an error: ${resultText(answer).trimEnd()}`,
+    });
+    if (json) stdout.json(`${valueTextAt(answer.text, ['result']) ?? ''}\n`);
+    return EXIT_FAILED;
+  }
+  if (json) stdout.json(`${valueTextAt(answer.text, ['result']) ?? ''}\n`);
+  if (output === undefined) {
+    if (!json) stdout.write(resultText(answer));
+    return 0;
+  }
+  const binaries = contentOf(answer).flatMap((block): readonly Binary[] | Binary => binaryOf(block) ?? []);
+  const text = resultText(answer, (block) => binaryOf(block) !== undefined);
+  return writeOutput(context, output, { binaries, text: json && binaries.length > 0 ? '' : text });
+}
+
+/** The next step after the server refused the tool or its arguments. */
+async function hintFor(client: CommandClient, name: string): Promise<string> {
+  const list = await listTools(client);
+  if (list.kind !== 'tools') return '';
+  const known = [...namedEntries(list.texts).keys()];
+  return known.includes(name)
+    ? `. Run "mcp-sigv4-proxy tools ${name}" for the arguments.`
+    : `. ${toolHint(name, known)}`;
 }

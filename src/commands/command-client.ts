@@ -47,8 +47,7 @@ export interface CommandClientDeps {
 }
 
 /**
- * The MCP client of `tools`, `call` and `doctor`: the SDK's client, through a proxy in this
- * process.
+ * The MCP client of the commands: the SDK's client, through a proxy in this process.
  */
 export class CommandClient {
   readonly proxy: McpProxy;
@@ -86,19 +85,30 @@ export class CommandClient {
     return discovered.outcome === 'result' && this.#client?.transport ? discovered : answer;
   }
 
-  /** Requests one page of the tool list. Only one request may be in flight. */
-  listTools(cursor: string | undefined): Promise<Response> {
-    return this.#request('tools/list', cursor === undefined ? {} : { cursor });
+  /** Sends one request. Only one may be in flight. */
+  request(method: string, params: JsonObject = {}): Promise<Response> {
+    const { signal } = this.#deps;
+    if (signal.aborted) return Promise.reject(signal.reason);
+    if (!this.#client || !this.#transport) throw new TypeError('a request before open()');
+    this.#transport.lastResponse = undefined;
+    return this.#responseAfter(this.#client.request({ method, params }, ANY_RESULT, this.#options()));
   }
 
   /**
    * Calls a tool. Only one request may be in flight.
    * @param argumentsText - a JSON object, which the server receives as it is written here.
+   * @param asTask - asks the server for a task, whose result is requested later.
    */
-  callTool(name: string, argumentsText: string): Promise<Response> {
+  callTool(name: string, argumentsText: string, { asTask = false } = {}): Promise<Response> {
     if (this.#transport) this.#transport.argumentsText = oneLine(argumentsText);
     const _meta = { progressToken: PROGRESS_TOKEN };
-    return this.#request('tools/call', { name, arguments: {}, _meta });
+    return this.request('tools/call', { name, arguments: {}, ...(asTask ? { task: {} } : {}), _meta });
+  }
+
+  /** Sends a request although the command was interrupted, within the drain time. Never throws. */
+  async requestAtEnd(method: string, params: JsonObject): Promise<void> {
+    const timeout = this.#settings.drainTimeout * 1_000;
+    await this.#client?.request({ method, params }, ANY_RESULT, { timeout }).catch(() => undefined);
   }
 
   /** Ends the session with the server, within the drain time. Never throws. */
@@ -130,14 +140,6 @@ export class CommandClient {
     this.#client = client;
     this.#transport = transport;
     return this.#responseAfter(client.connect(transport, this.#options()));
-  }
-
-  #request(method: string, params: JsonObject): Promise<Response> {
-    const { signal } = this.#deps;
-    if (signal.aborted) return Promise.reject(signal.reason);
-    if (!this.#client || !this.#transport) throw new TypeError('a request before open()');
-    this.#transport.lastResponse = undefined;
-    return this.#responseAfter(this.#client.request({ method, params }, ANY_RESULT, this.#options()));
   }
 
   /** Waits for the SDK; then returns what the server sent, also where the SDK finds it invalid. */

@@ -7,11 +7,21 @@ import * as call from './call.ts';
 import type { CommandModule } from './command.ts';
 import * as config from './config/config.ts';
 import * as doctor from './doctor/doctor.ts';
+import * as ping from './ping.ts';
+import * as prompt from './prompt.ts';
+import * as prompts from './prompts.ts';
+import * as read from './read.ts';
+import * as resources from './resources.ts';
 import * as tools from './tools.ts';
 
 export const COMMAND_MODULES: Readonly<Record<Exclude<CommandName, 'demo'>, CommandModule>> = {
   doctor,
   tools,
   call,
+  resources,
+  read,
+  prompts,
+  prompt,
+  ping,
   config,
 };

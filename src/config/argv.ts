@@ -1,11 +1,17 @@
 import { flagOf, type Option, type OptionTable } from './option.ts';
 import { urlWithoutSecrets } from './secrets.ts';
-import { isNearly } from './spelling.ts';
+import { didYouMean, isNearly } from './spelling.ts';
 
 /** The words and options of a command, in addition to the options of the proxy. */
 export interface CommandShape {
   /** Required words, by the names that help and errors use: `call <tool>`. */
   readonly words: readonly string[];
+  /** Words that follow the required ones and may be absent: `tools [name]`. */
+  readonly optionalWords?: readonly string[];
+  /** True if `name=value` words may follow the others. They also end a list of words. */
+  readonly takesPairs?: true;
+  /** True if the first word may look like an endpoint: `read <uri>`. */
+  readonly firstIsUri?: true;
   /** Options of this command; several commands may have the same one. */
   readonly options: OptionTable;
 }
@@ -15,7 +21,7 @@ export type CommandShapes = Readonly<Record<string, CommandShape>>;
 /** The parts of a command line. `readSettings` checks the values. */
 export interface Arguments {
   readonly command: string | undefined;
-  /** The words of the command, in the order of its declaration. */
+  /** The words of the command, in the order of its declaration, then its pairs. */
   readonly words: readonly string[];
   readonly endpoint: string | undefined;
   /** Raw texts per option key, one per occurrence; includes the options of the command. */
@@ -29,6 +35,9 @@ export interface Arguments {
 
 /** Ends a list: no profile, tool or header has such a name. */
 const looksLikeEndpoint = (word: string): boolean => word.includes('://') || word.startsWith('arn:');
+
+/** `name=value`; neither a URL nor a host with a query. */
+const isPair = (word: string): boolean => /^[^\s=:/?#]+=/.test(word);
 
 /**
  * Sorts a command line into command, words, endpoint and options. Unknown and abbreviated flags are
@@ -51,6 +60,9 @@ export function readArguments(
   let helpAll = false;
   let version = false;
   let list: string[] | undefined;
+  const takesPairs = argv.some((word) => Object.hasOwn(commands, word) && commands[word]?.takesPairs);
+  let pairsEndList = false;
+  const endsList = (word: string): boolean => looksLikeEndpoint(word) || (pairsEndList && isPair(word));
   /** Values of lists with their flag: one of them may have been meant as the command. */
   const taken: { readonly word: string; readonly flag: string }[] = [];
   let listFlag = '';
@@ -61,7 +73,7 @@ export function readArguments(
     if (onlyWords || !word.startsWith('-')) {
       // The next word is most likely the value of the unknown flag: one error is enough.
       if (afterUnknown && !looksLikeEndpoint(word)) afterUnknown = false;
-      else if (list && !looksLikeEndpoint(word)) {
+      else if (list && !endsList(word)) {
         list.push(word);
         taken.push({ word, flag: listFlag });
       } else words.push(word);
@@ -100,6 +112,7 @@ export function readArguments(
       if (option.kind === 'list') {
         list = options[key];
         listFlag = name;
+        pairsEndList = takesPairs && option.separator === 'words';
       }
     }
   }
@@ -118,13 +131,22 @@ export function readArguments(
       `${flag} takes ${JSON.stringify(word)} as one of its values. Put the command first: mcp-sigv4-proxy ${word} ${flag} ... (a value of this name: ${flag}=${word})`,
     );
   }
+  const shape = shapeOf(command, commands);
+  const pairs = shape?.takesPairs ? words.filter(isPair) : [];
+  if (pairs.length > 0) words.splice(0, words.length, ...words.filter((word) => !isPair(word)));
   const own: string[] = [];
-  for (const wanted of shapeOf(command, commands)?.words ?? []) {
+  for (const wanted of shape?.words ?? []) {
     // The endpoint has a recognizable form, so it may precede the word.
-    const at = words.findIndex((word) => !looksLikeEndpoint(word));
+    const at =
+      shape?.firstIsUri && words.length > 0 ? 0 : words.findIndex((word) => !looksLikeEndpoint(word));
     if (at < 0) problems.push(`${command} needs a <${wanted}> before its options`);
     else own.push(...words.splice(at, 1));
   }
+  for (const _optional of shape?.optionalWords ?? []) {
+    const at = words.findIndex((word) => !looksLikeEndpoint(word));
+    if (at >= 0) own.push(...words.splice(at, 1));
+  }
+  own.push(...pairs);
   const misspelled = command === undefined ? commandLike(words[0] ?? '', commands) : undefined;
   if (misspelled)
     problems.push(`${JSON.stringify(words.shift())} is not a command; did you mean ${misspelled}?`);
@@ -134,7 +156,7 @@ export function readArguments(
     problems.push(
       command === undefined
         ? `${JSON.stringify(word)} is not a command, and an endpoint is a URL or an ARN. The commands are ${names}`
-        : `${command} takes no ${JSON.stringify(word)}: an endpoint is a URL or an ARN${command === 'tools' ? `, and a tool is called by: mcp-sigv4-proxy call ${word}` : ''}`,
+        : `${command} takes no ${JSON.stringify(word)}: an endpoint is a URL or an ARN${shape?.takesPairs ? ', and an argument is name=value' : ''}`,
     );
     return false;
   });
@@ -184,9 +206,7 @@ function misplaced(
 function suggestion(given: string, flags: readonly string[]): string {
   const start = given.replace(/^-*/, '--');
   if (start === '--') return '';
-  const begun = flags.filter((flag) => flag.startsWith(start) || start.startsWith(flag));
-  const near = begun.length > 0 ? begun : flags.filter((flag) => isNearly(flag, start));
-  return near.length === 0 ? '' : `; did you mean ${near.join(' or ')}?`;
+  return didYouMean(start, flags);
 }
 
 /**

@@ -42,7 +42,7 @@ describe('CommandClient', () => {
     const answer = await client.callTool('echo', '{"text": 1.0}');
     expect(answer.json.result).toMatchObject({ content: [{ type: 'text' }] });
     expect(server.of('tools/call')[0]?.text).toContain('"arguments":{"text": 1.0}');
-    expect((await client.listTools(undefined)).json.result).toMatchObject({ tools: expect.any(Array) });
+    expect((await client.request('tools/list')).json.result).toMatchObject({ tools: expect.any(Array) });
     await client.close();
     expect(mcp.deleted).toHaveLength(1);
     expect(server.requests.map(({ rpc }) => rpc.method ?? 'DELETE')).toEqual(
@@ -55,7 +55,9 @@ describe('CommandClient', () => {
       on: { 'tools/list': answering({ tools: [{ name: 7 }] }), 'tools/call': answering(null) },
     });
     await client.open();
-    expect((await client.listTools('')).json.result).toEqual({ tools: [{ name: 7 }] });
+    expect((await client.request('tools/list', { cursor: '' })).json.result).toEqual({
+      tools: [{ name: 7 }],
+    });
     expect((await client.callTool('any', '{}')).json.result).toBeNull();
     await client.close();
   });
@@ -107,7 +109,7 @@ describe('CommandClient', () => {
     await server.until((requests) => requests.length === 1);
     interrupt.abort(reason);
     await expect(opening).rejects.toBe(reason);
-    await expect(client.listTools(undefined)).rejects.toBe(reason);
+    await expect(client.request('tools/list')).rejects.toBe(reason);
     gate.open();
     await client.close();
     expect(server.of('notifications/cancelled')).toEqual([]);

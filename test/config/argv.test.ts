@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { readArguments } from '../../src/config/argv.ts';
+import { type CommandShapes, readArguments } from '../../src/config/argv.ts';
 import { integer, list, text, toggle } from '../../src/config/option.ts';
 
 const base = { group: 'Connections', help: '' } as const;
@@ -13,8 +13,11 @@ const TABLE = {
 };
 
 const URL_1 = 'https://a.example/mcp';
-const COMMANDS = {
+const COMMANDS: CommandShapes = {
   demo: { words: [], options: {} },
+  show: { words: [], optionalWords: ['name'], options: {} },
+  read: { words: ['uri'], firstIsUri: true, options: {} },
+  prompt: { words: ['name'], takesPairs: true, options: {} },
   tools: { words: [], options: { json: toggle(base) } },
   call: {
     words: ['tool'],
@@ -203,13 +206,10 @@ describe('a command', () => {
     [['call', 'echo', '--arg', '{}'], '--arg is not an option; did you mean --args?'],
     [['--arg', '{}'], '--arg is not an option'],
     [['tools', 'a.example', 'b.example'], 'unexpected argument "b.example": there is one endpoint'],
-    [
-      ['tools', 'a'],
-      'tools takes no "a": an endpoint is a URL or an ARN, and a tool is called by: mcp-sigv4-proxy call a',
-    ],
+    [['tools', 'a'], 'tools takes no "a": an endpoint is a URL or an ARN'],
     [
       ['login'],
-      '"login" is not a command, and an endpoint is a URL or an ARN. The commands are demo, tools, call',
+      '"login" is not a command, and an endpoint is a URL or an ARN. The commands are demo, show, read, prompt, tools, call',
     ],
     [['tolls'], '"tolls" is not a command; did you mean tools?'],
     [['Call', URL_1], '"Call" is not a command; did you mean call?'],
@@ -217,6 +217,30 @@ describe('a command', () => {
     [['version'], '"version" is not a command; did you mean --version?'],
   ])('a command with a mistake is reported once: %j', (argv, problem) => {
     expect(read(...argv).problems).toEqual([problem]);
+  });
+
+  it.each<[argv: string[], words: string[], endpoint: string | undefined]>([
+    [['show'], [], undefined],
+    [['show', 'a'], ['a'], undefined],
+    [['show', URL_1], [], URL_1],
+    [['show', URL_1, 'a'], ['a'], URL_1],
+    [['read', 'file:///a'], ['file:///a'], undefined],
+    [['read', 'file:///a', URL_1], ['file:///a'], URL_1],
+    [['read', 'note', URL_1], ['note'], URL_1],
+    [['prompt', 'p', 'a=1', URL_1, 'b=https://x/?c=1'], ['p', 'a=1', 'b=https://x/?c=1'], URL_1],
+    [['prompt', 'a=1', 'p'], ['p', 'a=1'], undefined],
+    [['prompt', 'p', `${URL_1}?a=1`], ['p'], `${URL_1}?a=1`],
+    [['prompt', 'p', '--profile', 'dev', 'a=1'], ['p', 'a=1'], undefined],
+    [['prompt', 'p', '--header', 'x: y', 'a=1'], ['p'], undefined],
+  ])('the words of a command are sorted: %j', (argv, words, endpoint) => {
+    expect(read(...argv)).toMatchObject({ words, endpoint, problems: [] });
+  });
+
+  it('a word that is no argument of a command with arguments is refused with their form', () => {
+    expect(read('prompt', 'p', 'q').problems).toEqual([
+      'prompt takes no "q": an endpoint is a URL or an ARN, and an argument is name=value',
+    ]);
+    expect(read('show', 'a=1').problems).toEqual([]);
   });
 
   it('the word help shows help as the flag does', () => {

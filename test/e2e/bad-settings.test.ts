@@ -229,7 +229,7 @@ describe('a profile that does not exist', () => {
       id: '',
       error: {
         code: -31006,
-        message: `No AWS credentials for profile 'wrok': profile 'wrok' is not in ${join(bin.home, '.aws/config')}; known profiles: default, work. Choose another with --profile or AWS_PROFILE, or run 'aws configure --profile wrok'`,
+        message: `No AWS credentials for profile 'wrok': profile 'wrok' is not in ${join(bin.home, '.aws/config')}; known profiles: default, work. Did you mean 'work'? Choose another with --profile or AWS_PROFILE, or run 'aws configure --profile wrok'`,
         data: {
           source: 'mcp-sigv4-proxy',
           reason: 'no-credentials',

@@ -94,7 +94,7 @@ describe('call', () => {
       expect(bin.lines).toEqual([]);
       expect(bin.stderr).toContain('2 problems with the settings:\n  the endpoint must use https');
       expect(bin.stderr).toContain(
-        `\n  --args must be a JSON object, such as '{"a":1}'; - reads it from stdin\n`,
+        `\n  --args must be a JSON object, such as '{"a":1}'; @file reads it from a file, - from stdin\n`,
       );
       expect(bin.stderr).not.toContain('geheim');
     },
@@ -130,7 +130,7 @@ describe('call', () => {
           7,
         ],
       },
-      '[image, image/png, 4 characters of base64: --json prints it]\nfile:///a\nb\n[resource, file:///c: --json prints it]\n[hologram: --json prints it]\n',
+      '[image, image/png, 4 characters of base64: --output <file> writes it]\nfile:///a\nb\n[resource, 2 characters of base64, file:///c: --output <file> writes it]\n[hologram: --json prints it]\n',
     ],
     ['structured content alone', { content: [], structuredContent: { n: 1 } }, '{"n":1}\n'],
     ['no content', {}, ''],
@@ -172,7 +172,11 @@ describe('call, failures', () => {
       const { server } = await serve({ on: { 'tools/call': answering(result) } });
       const bin = call(['any', server.url, ...more]);
       expect(await bin.exit()).toEqual({ code: 1, signal: null });
-      expect(bin.stderr).toBe('mcp-sigv4-proxy: the tool reports an error: no such file\n');
+      const json =
+        '{"error":{"code":null,"reason":"tool-error","message":"the tool reports an error: no such file"}}\n';
+      expect(bin.stderr).toBe(
+        more.length > 0 ? json : 'mcp-sigv4-proxy: the tool reports an error: no such file\n',
+      );
       expect(bin.lines).toEqual(more.length > 0 ? [JSON.stringify(result)] : []);
     },
   );
@@ -183,7 +187,7 @@ describe('call, failures', () => {
     expect(await bin.exit()).toEqual({ code: 1, signal: null });
     expect(bin.lines).toEqual([]);
     expect(bin.stderr).toBe(
-      'mcp-sigv4-proxy: The server answered with error -32602: Unknown tool: nothing. Run "mcp-sigv4-proxy tools --json" for the tools and their arguments.\n',
+      'mcp-sigv4-proxy: The server answered with error -32602: Unknown tool: nothing. Run "mcp-sigv4-proxy tools" for the names of the tools.\n',
     );
   });
 
@@ -213,9 +217,12 @@ describe('call, failures', () => {
     const bin = call(['any', server.url, '--json']);
     expect(await bin.exit()).toEqual({ code: 1, signal: null });
     expect(bin.lines).toEqual([JSON.stringify(result)]);
-    expect(bin.stderr).toBe(
-      'mcp-sigv4-proxy: the tool requires more input, which this command cannot provide. Call it from an MCP client instead.\n',
-    );
+    expect(JSON.parse(bin.stderr).error).toEqual({
+      code: null,
+      reason: 'input-required',
+      message:
+        'the tool requires more input, which this command cannot provide. Call it from an MCP client instead.',
+    });
   });
 
   it('call answers a ping, and refuses a sampling request with a clear error', async () => {

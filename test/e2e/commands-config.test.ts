@@ -37,7 +37,7 @@ describe('config', () => {
     [
       ['emacs', '--max-connections', '0', '--json'],
       [
-        '--json is for doctor, tools, call only',
+        '--json is for doctor, tools, call, resources, read, prompts, prompt, ping only',
         '--max-connections must be an integer >= 1, not "0"',
         '<client> must be one of claude-code, claude-desktop, opencode, cursor, vscode, kiro, not "emacs"',
       ],

@@ -116,7 +116,7 @@ describe('tools', () => {
     ],
   ])('tools returns 1 if %s', async (_what, handler, said) => {
     const { server } = await serve({ on: { 'tools/list': handler } });
-    const bin = run([server.url, '--json']);
+    const bin = run([server.url]);
     expect(await bin.exit()).toEqual({ code: 1, signal: null });
     expect(bin.lines).toEqual([]);
     expect(bin.stderr).toBe(`mcp-sigv4-proxy: ${said}\n`);

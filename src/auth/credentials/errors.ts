@@ -1,3 +1,4 @@
+import { similarNames } from '../../config/spelling.ts';
 import { ProxyError, withoutLastDots } from '../../core/errors/errors.ts';
 import type { BaseProvider } from './credentials.ts';
 import { withProfileNames } from './profile-alias.ts';
@@ -78,7 +79,9 @@ function explain(profile: string | undefined, failure: CredentialFailure): strin
         namedBy === undefined
           ? `Choose another with --profile or AWS_PROFILE, or run 'aws configure --profile ${quoted(missing)}'`
           : 'Correct that line';
-      return `profile '${missing}'${by} is not in ${configFile}; ${choice}${defectNote(defects)}. ${remedy}`;
+      const [guess] = similarNames(missing, known);
+      const hint = guess === undefined ? '' : `Did you mean '${guess}'? `;
+      return `profile '${missing}'${by} is not in ${configFile}; ${choice}${defectNote(defects)}. ${hint}${remedy}`;
     }
     case 'none':
       return profile === undefined

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { didYouMean } from '../../config/spelling.ts';
 import { profileOfAlias, withAliases } from './profile-alias.ts';
 
 /** The settings of one profile, without a prototype of names such as `constructor`. */
@@ -125,7 +126,8 @@ export async function missingProfiles(
   const choice = known.length === 0 ? 'they have no profiles' : `there are: ${profileNamesText(known)}`;
   const defects = (await defectsOf(paths)).map((defect) => `; ${defect}`).join('');
   const names = missing.map((name) => JSON.stringify(name)).join(', ');
-  return `must name profiles that are in ${paths.config} or ${paths.credentials}, not ${names}; ${choice}${defects}`;
+  const guess = didYouMean(missing[0] ?? '', known);
+  return `must name profiles that are in ${paths.config} or ${paths.credentials}, not ${names}; ${choice}${defects}${guess}`;
 }
 
 /** Enough to recognize a typing mistake, and short enough for an error message. */

@@ -1,0 +1,26 @@
+import type { Response } from '../core/jsonrpc/message.ts';
+import type { CommandContext } from './command.ts';
+import { CommandClient, type CommandClientDeps } from './command-client.ts';
+import { EXIT_FAILED, fail, failureOf } from './failure.ts';
+
+/**
+ * Opens a client, runs `use`, and closes the client in every case. A refused session is reported.
+ * @returns the exit code.
+ */
+export async function withServer(
+  context: CommandContext,
+  use: (client: CommandClient, opened: Response) => Promise<number>,
+  deps: Pick<CommandClientDeps, 'onProgress' | 'onDeclined'> = {},
+): Promise<number> {
+  const { settings, signal } = context;
+  const client = new CommandClient({ settings, signal, ...deps });
+  try {
+    const opened = await client.open();
+    return opened.outcome === 'error' ? fail(context, failureOf(opened)) : await use(client, opened);
+  } catch (error) {
+    if (signal.aborted) return EXIT_FAILED;
+    throw error;
+  } finally {
+    await client.close();
+  }
+}
