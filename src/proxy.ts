@@ -36,6 +36,7 @@ import type { ProfileTransport } from './upstream/transport/transports.ts';
 import { Upstream } from './upstream/upstream.ts';
 import { SECOND_MS, Wiring } from './wiring.ts';
 
+/** The optional parts of a proxy. */
 export interface ProxyDeps {
   /** Default: the system clock. */
   readonly clock?: Clock;
@@ -66,6 +67,10 @@ export class McpProxy {
   readonly #learningAgain: Handler;
   #clients = 0;
 
+  /**
+   * Opens, reads and sends nothing.
+   * @param settings - from `readSettings`.
+   */
   constructor(settings: Settings, { clock = systemClock, events = new Events() }: ProxyDeps = {}) {
     this.#settings = settings;
     const wiring = new Wiring(settings, clock, events);
@@ -242,11 +247,10 @@ export class McpProxy {
   /**
    * Connects one client with sessions of its own. Nothing is sent, opened or resolved before its
    * first message.
-   * @param send - writes one line to it, without the newline, and resolves when it has room for
-   * more: who never resolves holds up the server's answers to this client, and nobody else's. It
-   * must not reject: a client that is gone is for `abandon` of what this returns.
-   * @returns where its lines go: `receive` takes one, `drain` is for its end, `abandon` for when it
-   * is gone.
+   * @param send - writes one line to the client, without the newline. Resolves when the client has
+   * room for more; until then, the server's answers to this client wait. Must not reject: call
+   * `abandon` of the returned relay when the client is gone.
+   * @returns the relay that receives the client's lines.
    */
   connect(send: Send): Relay {
     return new Relay({
@@ -282,9 +286,8 @@ export class McpProxy {
   }
 
   /**
-   * Deletes the sessions, for which a server that does not answer gets a second, and closes every
-   * connection. What is still under way is cut: `drain` of each connection comes first. Never
-   * throws.
+   * Deletes the sessions, waiting at most a second for a silent server, and closes every
+   * connection. Calls in flight are cut, so drain each relay first. Never throws.
    */
   async close(): Promise<void> {
     await Promise.all([this.#upstream.close(), this.#wiring.snapshots?.written()]);

@@ -107,6 +107,7 @@ export type Values = OptionValues<typeof OPTIONS>;
  * them. Times are in seconds, lengths in bytes.
  */
 export interface Settings extends Values {
+  /** The URL of the MCP server: https, or http on loopback. */
   readonly endpoint: URL;
   /** Undefined: never sign. */
   readonly scope: SigningScope | undefined;
@@ -122,7 +123,9 @@ export interface Settings extends Values {
   readonly from: Readonly<Record<string, string>>;
   /** Variables whose value comes from the file of --env-file. */
   readonly fromFile: ReadonlySet<string>;
+  /** The headers of --header, names in lower case, variables expanded. */
   readonly headers: Readonly<Record<string, string>>;
+  /** How many idle connections of each profile are kept; at most `maxConnections`. */
   readonly keepConnections: number;
   /** Seconds, for a client on stdio. */
   readonly drainTimeout: number;

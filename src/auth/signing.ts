@@ -1,15 +1,22 @@
 import type { Credentials } from './credentials/credentials.ts';
 
+/** The scope of a signature: AWS accepts it for this service in this region only. */
 export interface SigningScope {
+  /** The signing name of the service: `aws-mcp`, `bedrock-agentcore`, `lambda`. */
   readonly service: string;
+  /** The name of the region: `eu-west-1`. */
   readonly region: string;
 }
 
+/** The parts of a request that are signed. */
 export interface Signable {
+  /** The HTTP method in upper case. */
   readonly method: string;
+  /** The URL, from `signingTarget`. */
   readonly target: SigningTarget;
   /** Signed in addition to host and x-amz-*. Absent if there is no body. */
   readonly contentType?: string | undefined;
+  /** The exact bytes that are sent. Absent: an empty body. */
   readonly body?: Uint8Array | undefined;
 }
 
@@ -19,7 +26,9 @@ export interface SigningTarget {
   readonly host: string;
   /** Path and query of the request line. */
   readonly path: string;
+  /** The path as it is signed: each segment is encoded once more (RFC 3986), except for S3. */
   readonly canonicalPath: string;
+  /** The query as it is signed: encoded, and sorted by key and value. */
   readonly canonicalQuery: string;
 }
 

@@ -20,16 +20,21 @@ export type CommandShapes = Readonly<Record<string, CommandShape>>;
 
 /** The parts of a command line. `readSettings` checks the values. */
 export interface Arguments {
+  /** The name of the command; undefined for the default, which serves a client. */
   readonly command: string | undefined;
   /** The words of the command, in the order of its declaration, then its pairs. */
   readonly words: readonly string[];
+  /** The text of the endpoint, a URL or an ARN; undefined if none is given. */
   readonly endpoint: string | undefined;
   /** Raw texts per option key, one per occurrence; includes the options of the command. */
   readonly options: Readonly<Record<string, readonly string[]>>;
+  /** True for --help, -h or the word help. */
   readonly help: boolean;
   /** True if help should show all options; `help` is true as well. */
   readonly helpAll: boolean;
+  /** True for --version. */
   readonly version: boolean;
+  /** The mistakes in the command line, one sentence each, in their order. */
   readonly problems: readonly string[];
 }
 

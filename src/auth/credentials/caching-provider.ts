@@ -43,6 +43,7 @@ export interface CredentialProvider {
   close(): void;
 }
 
+/** What a credential provider needs. */
 export interface CredentialProviderOptions {
   /** Undefined: the SDK's default order, which begins with variables and AWS_PROFILE. */
   readonly profile: string | undefined;
@@ -50,7 +51,9 @@ export interface CredentialProviderOptions {
   readonly fallbackRegion: string | undefined;
   /** Must be that of the process: parts of the AWS SDK read `process.env`. */
   readonly env: NodeJS.ProcessEnv;
+  /** Decides when credentials are refreshed and when a slow provider is ended. */
   readonly clock: Clock;
+  /** Receives resolutions and refreshes, and the secrets that logs must redact. */
   readonly events: Events;
   /** Assumed with the credentials of the profile. */
   readonly role?: RoleOptions | undefined;

@@ -21,17 +21,23 @@ export type BaseProvider = Exclude<ProviderName, 'assume-role'>;
 
 /** A role to assume with the credentials of the profile. */
 export interface RoleOptions {
+  /** The ARN of an IAM role: `arn:aws:iam::123456789012:role/name`. */
   readonly arn: string;
   /** Undefined: a name that stays the same for the life of the process. */
   readonly sessionName: string | undefined;
+  /** The external id that the trust policy of the role requires, if any. */
   readonly externalId: string | undefined;
 }
 
 /** Credentials for one signature. Immutable, so that a refresh never mixes two sets of them. */
 export interface Credentials {
+  /** The id of the access key: 16 to 128 characters, not a secret. */
   readonly accessKeyId: string;
+  /** The secret that signatures are computed with. */
   readonly secretAccessKey: string;
+  /** Present for temporary credentials; sent and signed as `x-amz-security-token`. */
   readonly sessionToken?: string;
+  /** The end of temporary credentials; absent for credentials that do not expire. */
   readonly expiration?: Date;
   /** Absent if the principal is unknown. */
   readonly principal?: Principal;

@@ -12,7 +12,7 @@ import type { Events } from '../../core/pipeline/events.ts';
 /**
  * Writes one line to the client, in the order of the calls; resolves when the client has room for
  * more.
- * @param bytes - the UTF-8 of `text`, where already available.
+ * @param bytes - the UTF-8 of `text`, if it is already available.
  */
 export type Send = (text: string, bytes?: Buffer) => Promise<void>;
 

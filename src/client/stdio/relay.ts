@@ -35,6 +35,7 @@ export class Relay {
   #gone = false;
   #whenIdle: (() => void) | undefined;
 
+  /** `McpProxy.connect` creates it. */
   constructor(deps: RelayDeps) {
     this.#deps = deps;
     const { clock, events, send, limits } = deps;
@@ -65,7 +66,10 @@ export class Relay {
     });
   }
 
-  /** Accepts one line of the client. Never throws, never waits. */
+  /**
+   * Accepts one line of the client: a JSON-RPC message, or a batch. Never throws, never waits.
+   * @param text - the line without its newline.
+   */
   receive(text: string): void {
     if (this.#gone) return;
     const line = readLine(text);
@@ -84,7 +88,10 @@ export class Relay {
     }
   }
 
-  /** Answers an invalid line with an error; without an id where the line has none. */
+  /**
+   * Answers an invalid line with an error; without an id if the line has none.
+   * @param bytes - the length of the line.
+   */
   refuse({ id, error }: InvalidMessage, bytes: number): void {
     this.#deps.events.emit({ type: 'client.line-invalid', reason: error.message, bytes });
     // The client would take an error under the id of a request in flight for its answer.
@@ -109,8 +116,8 @@ export class Relay {
   }
 
   /**
-   * Present while the client has read so little that not even refusals are kept for it: resolves
-   * when it has room. Until then, nothing more is to be read from it.
+   * Present while the client has so many unread answers that not even refusals are stored for it.
+   * Resolves when it has room; read no further line from it before.
    */
   get overfull(): Promise<void> | undefined {
     return this.#answers.overfull;

@@ -76,12 +76,13 @@ export const ERRORS = {
   overloaded: { code: -32001, fault: 'proxy', httpStatus: 503 },
 } as const satisfies Readonly<Record<string, ErrorRow>>;
 
+/** The name of an error, as in `error.data.reason`. */
 export type ErrorReason = keyof typeof ERRORS;
 
 /** The row of a reason, with all its optional fields. */
 export const errorRow = (reason: ErrorReason): ErrorRow => ERRORS[reason];
 
-/** The number of each error. */
+/** The JSON-RPC error code of each reason. A released code keeps its meaning. */
 export const ERROR_CODES = Object.fromEntries(
   Object.entries(ERRORS).map(([reason, { code }]) => [reason, code]),
 ) as { readonly [R in ErrorReason]: (typeof ERRORS)[R]['code'] };

@@ -11,7 +11,9 @@ export const ERROR_SOURCE = 'mcp-sigv4-proxy';
  */
 export type Sent = 'no' | 'refused' | 'maybe';
 
+/** The facts of an error besides its reason and message. */
 export interface ErrorFacts {
+  /** How far the request got; `maybe` forbids to repeat a tool call. */
   readonly sent: Sent;
   /**
    * What went wrong, without the consequence for the request: for use as the cause of another
@@ -28,18 +30,24 @@ export interface ErrorFacts {
   readonly retryAfterMs?: number | undefined;
   /** More for `error.data`; never a secret. */
   readonly details?: Readonly<Record<string, unknown>> | undefined;
+  /** The error below, for the log; the client never receives it. */
   readonly cause?: unknown;
 }
 
 /** The only error class that layers throw on purpose. Match `reason`, not the text. */
 export class ProxyError extends Error {
   override readonly name = 'ProxyError';
+  /** Identifies the error; docs/errors.md explains each one. */
   readonly reason: ErrorReason;
+  /** How far the request got. */
   readonly sent: Sent;
+  /** Milliseconds after which another try can help; undefined if unknown. */
   readonly retryAfterMs: number | undefined;
+  /** Further members of `error.data`; never a secret. */
   readonly details: Readonly<Record<string, unknown>>;
   readonly #facts: ErrorFacts;
 
+  /** @param message - what happened and what to do, for the client. */
   constructor(reason: ErrorReason, message: string, facts: ErrorFacts) {
     super(message, facts.cause === undefined ? undefined : { cause: facts.cause });
     this.reason = reason;
@@ -72,6 +80,7 @@ export class ProxyError extends Error {
     return this.#facts.fact ?? this.message;
   }
 
+  /** The JSON-RPC error code of the reason. */
   get code(): number {
     return ERROR_CODES[this.reason];
   }

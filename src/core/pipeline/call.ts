@@ -62,8 +62,11 @@ export type Batch = Readonly<Record<never, never>>;
 /** Batches exist in this revision only; clients of it need not name it. */
 export const BATCH_REVISION = '2025-03-26';
 
+/** One message on its way through the proxy. Layers pass a copy to change it. */
 export interface Call {
+  /** The request, notification or response of the client. */
   readonly message: Message;
+  /** The client that sent it. */
   readonly client: Client;
   /** The AWS profile that signs this call; "" is the default chain. */
   readonly profile: string;
@@ -77,6 +80,7 @@ export interface Call {
    * layer sees all messages of the server by wrapping it.
    */
   readonly emit: Emit;
+  /** The end of the call's time limit. */
   readonly deadline: Deadline;
   /**
    * Present where the client may read slowly: resolves when it has room for the answer. Whoever
@@ -85,6 +89,7 @@ export interface Call {
   readonly room?: (() => Promise<void> | undefined) | undefined;
   /** For a response of the client: where the request that it answers came from. */
   readonly origin?: Origin | undefined;
+  /** Present for a member of a batch; the same object for all members. */
   readonly batch?: Batch | undefined;
   /**
    * For an `initialize` that was answered from a snapshot: the revision in that answer. Nothing is
@@ -157,10 +162,10 @@ export type Reply =
   | { readonly kind: 'accepted'; readonly http?: HttpFacts }
   | { readonly kind: 'passed'; readonly http: HttpFacts; readonly answer?: Response };
 
-/** Every unit of the proxy has this one shape. Failures throw a `ProxyError`. */
+/** Answers a call. @throws ProxyError for every failure. */
 export type Handler = (call: Call) => Promise<Reply>;
 
-/** First listed is outermost. */
+/** Wraps a handler. The first in a list of layers is the outermost. */
 export type Layer = (next: Handler) => Handler;
 
 /** Applies a layer to some calls only. */

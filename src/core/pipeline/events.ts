@@ -249,6 +249,7 @@ export type ProxyEvent =
   | { type: 'proxy.draining'; inFlight: number }
   | { type: 'internal.fault'; where: string; message: string };
 
+/** Receives events; must not wait. Its exceptions are ignored. */
 export type Observer = (event: ProxyEvent) => void;
 
 /** The events that an observer receives in addition. */
@@ -301,6 +302,7 @@ export class Events {
     this.#traces ||= traces;
   }
 
+  /** Passes an event to the observers, in the order of their subscription. Never throws. */
   emit(event: ProxyEvent): void {
     for (const observer of event.type === 'secret.known' ? this.#secretObservers : this.#observers) {
       try {

@@ -15,7 +15,9 @@ export interface Clock {
   random(): number;
 }
 
+/** A timer that has not fired yet. */
 export interface Timer {
+  /** Stops the timer; has no effect after it has fired. */
   cancel(): void;
 }
 
@@ -25,6 +27,7 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 /** Milliseconds as seconds with one decimal, for texts. */
 export const toSeconds = (ms: number): number => Math.round(ms / 100) / 10;
 
+/** The clock, the timers and the random numbers of Node. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
