@@ -10,6 +10,7 @@ import {
   type Response,
   withoutArgument,
 } from '../core/jsonrpc/message.ts';
+import { shortKey } from '../core/jsonrpc/short-key.ts';
 import type { Call, Client, Emit, Handler, Layer, Reply } from '../core/pipeline/call.ts';
 import type { Events } from '../core/pipeline/events.ts';
 import type { Clock } from '../core/time/clock.ts';
@@ -110,8 +111,8 @@ export function profile(deps: ProfileDeps): Layer {
   const reported = new Set<string>();
 
   const isOurs = (name: string, owner: Owner): boolean => {
-    if (owner === 'tool' && !reported.has(name) && reported.size < MAX_REPORTED) {
-      reported.add(name);
+    if (owner === 'tool' && !reported.has(shortKey(name)) && reported.size < MAX_REPORTED) {
+      reported.add(shortKey(name));
       events.emit({ type: 'tool.keeps-argument', tool: name, argument: ARGUMENT });
     }
     return owner === 'proxy';
@@ -131,7 +132,10 @@ export function profile(deps: ProfileDeps): Layer {
   /** Records the owners in a list that the client will see. */
   const recordOwners = (list: Response): ReadonlyMap<string, Owner> => {
     const owners = ownersIn(list);
-    for (const [name, owner] of owners) if (shown.size < MAX_SHOWN || shown.has(name)) shown.set(name, owner);
+    for (const [name, owner] of owners) {
+      const key = shortKey(name);
+      if (shown.size < MAX_SHOWN || shown.has(key)) shown.set(key, owner);
+    }
     return owners;
   };
 
@@ -160,7 +164,7 @@ export function profile(deps: ProfileDeps): Layer {
    * named profile. Guessing could take a tool's own argument, or use the wrong identity.
    */
   const findOwner = async (name: string, call: Call, next: Handler): Promise<Owner> => {
-    return shown.get(name) ?? ownerOf(await findDefinition(name, call, next));
+    return shown.get(shortKey(name)) ?? ownerOf(await findDefinition(name, call, next));
   };
 
   const findDefinition = async (name: string, call: Call, next: Handler): Promise<JsonObject> => {
@@ -278,4 +282,4 @@ class Tasks {
   }
 }
 
-const keyOf = (client: Client, taskId: string): string => JSON.stringify([client.id, taskId]);
+const keyOf = (client: Client, taskId: string): string => shortKey(JSON.stringify([client.id, taskId]));

@@ -10,6 +10,7 @@ import {
   withIdText,
 } from '../../core/jsonrpc/message.ts';
 import { cutSizeOf, type Unusable } from '../../core/jsonrpc/parse.ts';
+import { shortKey } from '../../core/jsonrpc/short-key.ts';
 import {
   type BodySink,
   type Emit,
@@ -25,6 +26,8 @@ import type { Events } from '../../core/pipeline/events.ts';
 import { shareOf } from '../../core/pipeline/fair-queue.ts';
 import type { BareRequest } from '../../core/pipeline/http-context.ts';
 import { isIdempotentCall } from '../../core/pipeline/idempotent.ts';
+import { heapShare } from '../../core/system/heap-share.ts';
+import { SizedMap } from '../../core/system/sized-map.ts';
 import { CallController } from '../../core/time/call-signal.ts';
 import type { Clock, Timer } from '../../core/time/clock.ts';
 import { isRefusal, judgeRefusal } from '../../endpoint/aws-errors.ts';
@@ -77,6 +80,8 @@ const EVENT_HELD_MS = 100;
 
 /** Sessions whose owner is remembered: more than one listener's clients have open. */
 const MAX_OWNERS = 10_000;
+/** Cookies and routing ids of all sessions: 10,000 with the cookies of two load balancers. */
+const MAX_AFFINITY_BYTES = heapShare(16 * 1024 * 1024);
 
 export interface PassThroughDeps {
   readonly transportOf: (profile: string) => SignedTransport;
@@ -133,7 +138,7 @@ export class PassThrough {
   /** The principal that first used a session, by session id. */
   readonly #owners = new Map<string, string | undefined>();
   /** Affinity by session id, for sessions whose server set one. */
-  readonly #affinities = new Map<string, Affinity>();
+  readonly #affinities = new SizedMap<Affinity>({ maxEntries: MAX_OWNERS, maxBytes: MAX_AFFINITY_BYTES });
 
   constructor(deps: PassThroughDeps) {
     this.#deps = deps;
@@ -225,12 +230,13 @@ export class PassThrough {
       lease?.cancel(reason instanceof Error ? reason : new Error(String(reason)));
     };
     const id = headers['mcp-session-id'];
+    const key = id === undefined ? undefined : shortKey(id);
     // Responses, cancellations and the end of a session are sent whichever principal signs them.
     const admits =
       lane === 'control' || lane === 'own' || lane === 'deletion'
         ? undefined
         : (principal: string | undefined): boolean =>
-            id === undefined || !this.#owners.has(id) || this.#owners.get(id) === principal;
+            key === undefined || !this.#owners.has(key) || this.#owners.get(key) === principal;
     return new Promise((resolve, reject) => {
       const leave = (): void => {
         const { reason } = signal;
@@ -268,7 +274,7 @@ export class PassThrough {
         record,
         admits,
         affinity:
-          (id === undefined ? undefined : this.#affinities.get(id)) ?? exchange.transport.newAffinity(),
+          (key === undefined ? undefined : this.#affinities.get(key)) ?? exchange.transport.newAffinity(),
         signal: cutter.signal,
         // Most clients open the standalone stream next. Not before the bytes are sent: the
         // handshakes would delay them.
@@ -300,7 +306,7 @@ export class PassThrough {
   ): Promise<Reply> {
     const id = request.headers['mcp-session-id'];
     const { response } = opened;
-    if (request.method === 'DELETE') this.#affinities.delete(id ?? '');
+    if (request.method === 'DELETE') this.#affinities.delete(shortKey(id ?? ''));
     else this.#keepAffinity(id ?? headerOf(response.headers, 'mcp-session-id'), request.affinity);
     try {
       const success =
@@ -343,7 +349,7 @@ export class PassThrough {
       }
       return await this.#readAnswer(exchange, opened, request);
     } catch (error) {
-      if (id !== undefined && isSessionLost(error)) this.#affinities.delete(id);
+      if (id !== undefined && isSessionLost(error)) this.#affinities.delete(shortKey(id));
       if (request.signal.aborted) throw request.signal.reason;
       throw error instanceof ProxyError
         ? error
@@ -352,15 +358,17 @@ export class PassThrough {
   }
 
   #keepAffinity(id: string, affinity: Affinity): void {
-    if (id === '' || !affinity.holds || this.#affinities.has(id)) return;
-    this.#affinities.set(id, affinity);
-    const [oldest] = this.#affinities.keys();
-    if (this.#affinities.size > MAX_OWNERS && oldest !== undefined) this.#affinities.delete(oldest);
+    if (id === '' || !affinity.holds) return;
+    const key = shortKey(id);
+    const held = this.#affinities.get(key);
+    // Set again where it is the same: it may have grown.
+    if (held === undefined || held === affinity) this.#affinities.set(key, affinity, affinity.bytes);
   }
 
   #recordOwner(id: string, principal: string | undefined): void {
-    if (id === '' || this.#owners.has(id)) return;
-    this.#owners.set(id, principal);
+    const key = shortKey(id);
+    if (id === '' || this.#owners.has(key)) return;
+    this.#owners.set(key, principal);
     const [oldest] = this.#owners.keys();
     if (this.#owners.size > MAX_OWNERS && oldest !== undefined) this.#owners.delete(oldest);
   }
@@ -570,7 +578,7 @@ export class PassThrough {
     const http = unencoded(toHttpFacts(response));
     const written = writtenError(bytes);
     const lost = sessionId === undefined ? undefined : readLostSession(response, bytes, sessionId);
-    if (lost && sessionId !== undefined) this.#affinities.delete(sessionId);
+    if (lost && sessionId !== undefined) this.#affinities.delete(shortKey(sessionId));
     if (written && (lost || !wantsOAuth(status, headers, bytes)))
       return { kind: 'answer', message: written, http: lost ? { ...http, status: 404 } : http };
     // The server's own 404 passes through.

@@ -1,4 +1,6 @@
 import { type Message, type Notification, paramsOf, type Request } from '../../core/jsonrpc/message.ts';
+import { shortKey } from '../../core/jsonrpc/short-key.ts';
+import { SizedMap } from '../../core/system/sized-map.ts';
 
 /** Methods that apply to all sessions of the client. */
 const SESSION_WIDE_METHODS: ReadonlySet<string> = new Set([
@@ -23,28 +25,32 @@ export const isProfileWide = (message: Message): message is Request | Notificati
   message.kind !== 'response' && PROFILE_WIDE_METHODS.has(message.method);
 
 /**
- * Each is replayed while calls wait for the new session. Beyond the bound, the oldest are dropped.
+ * Each is replayed while calls wait for the new session. Beyond the bounds, the oldest are dropped.
  */
 const MAX_SUBSCRIPTIONS = 1_024;
+/** Their requests: 4 KiB each, where a URI has some hundred characters. */
+const MAX_SUBSCRIPTION_CHARACTERS = 4 * 1024 * 1024;
+/** The request that sets the log level, which names one word. */
+const MAX_LOG_LEVEL_CHARACTERS = 64 * 1024;
 
 /** The client's state that a new session needs: log level and subscriptions. */
 export class ClientState {
   #logLevel: Request | undefined;
-  readonly #subscriptions = new Map<string, Request>();
+  readonly #subscriptions = new SizedMap<Request>({
+    maxEntries: MAX_SUBSCRIPTIONS,
+    maxBytes: MAX_SUBSCRIPTION_CHARACTERS,
+  });
 
-  /** Call this for requests that succeeded. */
+  /** Call this for requests that succeeded. What is too long to be kept is not replayed. */
   remember(message: Message): void {
     if (message.kind !== 'request') return;
     const { uri } = paramsOf(message);
-    if (message.method === 'logging/setLevel') this.#logLevel = message;
-    else if (message.method === 'resources/subscribe' && typeof uri === 'string') {
-      this.#subscriptions.set(uri, message);
-      for (const oldest of this.#subscriptions.keys()) {
-        if (this.#subscriptions.size <= MAX_SUBSCRIPTIONS) break;
-        this.#subscriptions.delete(oldest);
-      }
+    if (message.method === 'logging/setLevel') {
+      this.#logLevel = message.text.length <= MAX_LOG_LEVEL_CHARACTERS ? message : undefined;
+    } else if (message.method === 'resources/subscribe' && typeof uri === 'string') {
+      this.#subscriptions.set(shortKey(uri), message, message.text.length);
     } else if (message.method === 'resources/unsubscribe' && typeof uri === 'string') {
-      this.#subscriptions.delete(uri);
+      this.#subscriptions.delete(shortKey(uri));
     }
   }
 

@@ -38,6 +38,13 @@ export class Affinity {
     return this.#ids !== undefined || this.#cookies !== undefined;
   }
 
+  /** How much is held. */
+  get bytes(): number {
+    let bytes = this.#cookies?.bytes ?? 0;
+    for (const id of this.#ids?.values() ?? []) bytes += id.length;
+    return bytes;
+  }
+
   /**
    * Returns the headers to add to a request.
    * @param principal - the identity that signs it: what another was given is dropped.

@@ -54,6 +54,22 @@ describe('client state that is replayed on a new session', () => {
     ).toEqual([]);
   });
 
+  it('client state is the newest subscriptions, as many as 4 MiB hold, and no log level of a megabyte', () => {
+    const told = new ClientState();
+    const uri = (n: number): string => `a://${n}/${'x'.repeat(1024 * 1024)}`;
+    for (let n = 0; n < 8; n++) told.remember(subscribe(uri(n)));
+    told.remember(subscribe('b://short'));
+    told.remember(requestOf('logging/setLevel', { level: 'x'.repeat(1024 * 1024) }));
+    expect(told.requests.map(({ text }) => /[ab]:..\w+/.exec(text)?.[0])).toEqual([
+      'a://5',
+      'a://6',
+      'a://7',
+      'b://short',
+    ]);
+    told.remember(requestOf('resources/unsubscribe', { uri: uri(7) }));
+    expect(told.requests).toHaveLength(3);
+  });
+
   it('client state is empty after a second initialize', () => {
     const told = new ClientState();
     told.remember(subscribe('a://1'));

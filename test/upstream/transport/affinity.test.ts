@@ -57,10 +57,20 @@ describe('cookies of an endpoint', () => {
 
   it('cookies of an endpoint are bounded in number and in length', async () => {
     const cookies = new Cookies(URL);
-    await cookies.keep([`long=${'x'.repeat(5_000)}`, ...Array.from({ length: 60 }, (_, n) => `c${n}=1`)]);
+    await cookies.keep([`long=${'x'.repeat(17_000)}`, ...Array.from({ length: 60 }, (_, n) => `c${n}=1`)]);
     expect(cookies.header?.split('; ')).toHaveLength(50);
     await cookies.keep(['c0=changed']);
     expect(cookies.header).toContain('c0=changed');
+  });
+
+  it('cookies of an endpoint are bounded in bytes together: one that does not fit is not kept', async () => {
+    const cookies = new Cookies(URL);
+    const of = (bytes: number, n: number): string => `c${n}=1; Path=/; Comment=${'x'.repeat(bytes)}`;
+    await cookies.keep([of(10_000, 0), of(10_000, 1), of(5_000, 2)]);
+    expect(cookies.header).toBe('c0=1; c2=1');
+    expect(cookies.bytes).toBeLessThan(17_000);
+    await cookies.keep([of(100, 0), of(10_000, 1)]);
+    expect(cookies.header).toBe('c0=1; c2=1; c1=1');
   });
 
   it('cookies of an endpoint are omitted if all together would make a request fail', async () => {
