@@ -13,6 +13,8 @@ export interface RelayedOptions extends SessionServerOptions {
   readonly verify?: VerifyOptions | false;
   /** false = no credentials anywhere. */
   readonly credentials?: false;
+  /** Set where the bin is killed in the middle of a line. */
+  readonly anyStdout?: boolean;
   /** Set where the test moves the clock of the bin. */
   readonly movableClock?: boolean;
   /** The server's own limit on idle connections, which it announces; 0 = none. */
@@ -36,6 +38,7 @@ export async function startRelayed(options: RelayedOptions = {}): Promise<Relaye
     credentials,
     keepAliveTimeoutMs,
     movableClock = false,
+    anyStdout = false,
     ...session
   } = options;
   const mcp = new SessionServer(session);
@@ -50,6 +53,7 @@ export async function startRelayed(options: RelayedOptions = {}): Promise<Relaye
     env: { ...keys, ...env },
     files,
     movableClock,
+    anyStdout,
   });
   return { server, mcp, bin };
 }

@@ -69,6 +69,7 @@ export class AnswerQueue {
    * when it has room.
    */
   get overfull(): Promise<void> | undefined {
-    return this.#writer.unread > 2 * MAX_UNREAD_CHARACTERS ? this.#writer.room() : undefined;
+    const most = MAX_UNREAD_CHARACTERS + MAX_WRITTEN_CHARACTERS;
+    return this.#writer.unread > most ? this.#writer.room() : undefined;
   }
 }
