@@ -3,16 +3,18 @@ import { HttpHandler, type HttpHandlerDeps } from './client/http/handler.ts';
 import type { Send } from './client/stdio/client-writer.ts';
 import { Relay } from './client/stdio/relay.ts';
 import { httpHandlerDeps, relayDeps } from './client-wiring.ts';
+import { urlWithoutSecrets } from './config/secrets.ts';
 import type { Response } from './core/jsonrpc/message.ts';
 import { type Call, compose, type Handler, type Layer, type Reply, when } from './core/pipeline/call.ts';
 import { Events } from './core/pipeline/events.ts';
 import type { BareRequest } from './core/pipeline/http-context.ts';
 import { PerProfile } from './core/pipeline/per-profile.ts';
+import type { ProfileState, ProxyState } from './core/pipeline/proxy-state.ts';
 import { type Clock, systemClock } from './core/time/clock.ts';
 import { fillTools } from './core/tools/list-fetch.ts';
 import { sessionLifetimeAt } from './endpoint/endpoint.ts';
 import { backpressure } from './layers/backpressure.ts';
-import { Breaker, breaker } from './layers/breaker.ts';
+import { Breaker, type BreakerState, breaker } from './layers/breaker.ts';
 import { recordAttempts, recordUpstream } from './layers/call-record.ts';
 import { clientName } from './layers/client-name.ts';
 import { clientSpan } from './layers/client-span.ts';
@@ -31,6 +33,7 @@ import { openLimitOf, poolLimits } from './pool/options.ts';
 import { SessionQuota } from './pool/session-quota.ts';
 import type { Settings } from './settings.ts';
 import { PassThrough } from './upstream/passthrough/pass-through.ts';
+import type { ProfileIdentity } from './upstream/transport/identities.ts';
 import type { SignedTransport } from './upstream/transport/signed-transport.ts';
 import type { ProfileTransport } from './upstream/transport/transports.ts';
 import { Upstream } from './upstream/upstream.ts';
@@ -65,6 +68,7 @@ export class McpProxy {
   readonly #learning: Handler;
   /** The same with retries, also for HTTP clients: the failure before it may last for a moment. */
   readonly #learningAgain: Handler;
+  readonly #breakers = new Map<string, Breaker>();
   #clients = 0;
 
   /**
@@ -215,6 +219,7 @@ export class McpProxy {
     const { clock, events, buckets } = this.#wiring;
     const resetMs = breakerReset * SECOND_MS;
     const circuit = new Breaker({ profile, threshold, resetMs, clock, events });
+    this.#breakers.set(profile, circuit);
     const repeated = retry({ ...this.#wiring.retryDeps(), opening: true });
     // Callers in the queue may depend on this session, so `initialize` goes first. HTTP clients
     // open theirs independently.
@@ -274,6 +279,39 @@ export class McpProxy {
     });
   }
 
+  /** Describes connections, sessions and limits at this moment. Opens and resolves nothing. */
+  debugSnapshot(): ProxyState {
+    const { endpoint, scope, profiles, defaultProfile } = this.#settings;
+    const names = profiles.length === 0 ? [defaultProfile] : profiles;
+    const sessions = this.#upstream.describe();
+    return {
+      endpoint: urlWithoutSecrets(endpoint.href),
+      service: scope?.service ?? '',
+      region: scope?.region ?? '',
+      profiles: names.map((name) => ({
+        profile: name,
+        ...this.#wiring.describe(name),
+        sessions: sessions
+          .filter(({ profile }) => profile === name)
+          .map(({ profile: _, ...session }) => session),
+        breaker: describeBreaker(this.#breakers.get(name)?.state),
+      })),
+    };
+  }
+
+  /** Whether the server is known to have a tool of this name. */
+  isTool(name: string, profile: string): boolean {
+    return this.#wiring.toolsKnownTo(profile).definitionOf(name) !== undefined;
+  }
+
+  /**
+   * The AWS identity that signs for a profile, as STS names it.
+   * @throws ProxyError no-credentials or auth-rejected.
+   */
+  identityOf(profile: string, signal: AbortSignal): Promise<ProfileIdentity> {
+    return this.#wiring.identities.of(profile, signal);
+  }
+
   /** The client has left: calls that wait in a queue or for a session are refused, others go on. */
   refuseQueued(): void {
     this.#wiring.refuseWaiting();
@@ -300,3 +338,9 @@ export class McpProxy {
     this.#wiring.transports.close();
   }
 }
+
+const describeBreaker = (state: BreakerState | undefined): ProfileState['breaker'] => ({
+  state: state?.is ?? 'closed',
+  failures: state?.failures ?? 0,
+  cause: state === undefined || state.is === 'closed' ? undefined : state.cause,
+});

@@ -10,6 +10,7 @@ import { Redactor } from './core/errors/redact.ts';
 import type { Layer, RequestHeaders } from './core/pipeline/call.ts';
 import type { Events } from './core/pipeline/events.ts';
 import { PerProfile } from './core/pipeline/per-profile.ts';
+import type { ProfileState } from './core/pipeline/proxy-state.ts';
 import type { Clock } from './core/time/clock.ts';
 import { ToolCatalog } from './core/tools/catalog.ts';
 import { ChangeStreams } from './core/tools/change-streams.ts';
@@ -164,6 +165,21 @@ export class Wiring {
         ? withRegion(region)
         : checked(Promise.resolve(region), profile);
     });
+  }
+
+  /** Describes connections and limits of a profile; creates nothing. */
+  describe(
+    profile: string,
+  ): Pick<ProfileState, 'connections' | 'backpressure' | 'rateWaiting' | 'learnedRate'> {
+    const limiter = this.limiters?.peek(profile);
+    const rate = this.rates?.peek(profile);
+    const { active = 0, queued = 0, totalRejected = 0 } = limiter?.counts ?? {};
+    return {
+      connections: this.transports.peek(profile)?.connections ?? [],
+      backpressure: this.limiters && { active, queued, totalRejected },
+      rateWaiting: (this.buckets?.peek(profile)?.waiting ?? 0) + (rate?.waiting ?? 0),
+      learnedRate: rate?.ratePerSecond,
+    };
   }
 
   #createTransports(): Transports {

@@ -1,5 +1,6 @@
 import { type Id, isId, paramsOf, statedVersion } from '../core/jsonrpc/message.ts';
 import type { Call, Client, Emit, Handler, Layer, Reply } from '../core/pipeline/call.ts';
+import type { SessionState } from '../core/pipeline/proxy-state.ts';
 import type { PoolLimits } from '../pool/maintenance.ts';
 import type { SessionQuota } from '../pool/session-quota.ts';
 import { Batches } from './session/batches.ts';
@@ -149,6 +150,14 @@ export class Upstream {
     return sessions;
   }
 
+  /** Describes the open sessions of all clients, by profile. */
+  describe(): readonly (SessionState & { readonly profile: string })[] {
+    return [...this.#clientSessions].flatMap(([key, sessions]) => {
+      const [client = '', profile = ''] = splitKey(key);
+      return sessions.describe().map((session) => ({ ...session, client, profile }));
+    });
+  }
+
   /** The client has left: calls that wait for a session are refused, others go on. */
   refuseWaiting(): void {
     for (const sessions of this.#clientSessions.values()) sessions.refuseWaiting();
@@ -169,6 +178,11 @@ export class Upstream {
 
 /** Client ids contain no blank. */
 const keyOf = (client: Client, profile: string): string => `${client.id} ${profile}`;
+
+const splitKey = (key: string): [string, string] => {
+  const at = key.indexOf(' ');
+  return [key.slice(0, at), key.slice(at + 1)];
+};
 
 const first = (replies: readonly Promise<Reply>[]): Promise<Reply> =>
   replies[0] ?? Promise.reject(new TypeError('a request without a reply'));

@@ -109,6 +109,11 @@ export class HttpHandler {
     this.#streams = new Capacity(deps.maxStreams);
   }
 
+  /** Open GET streams and subscriptions. */
+  get streams(): number {
+    return this.#calls.streams;
+  }
+
   /** Handles the body of a POST. Never throws; resolves when the response is complete. */
   post(text: string, exchange: HttpExchange): Promise<void> {
     const answer = this.#createResponse(exchange);

@@ -168,6 +168,15 @@ export class HttpListener {
     return listener;
   }
 
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  /** Requests in flight. */
+  get requests(): number {
+    return this.#requests;
+  }
+
   /** The URL of the listener. */
   get url(): string {
     const address = this.#server.address();

@@ -13,6 +13,9 @@ export interface Client {
   readonly inSession?: boolean;
 }
 
+/** Of the message of a server's error. */
+const MAX_MESSAGE_CHARACTERS = 1_000;
+
 /** `tool_error`: a result that says `isError`. `error`: an error of the server or the proxy. */
 export type CallOutcome = 'ok' | 'tool_error' | 'error' | 'cancelled';
 
@@ -63,8 +66,10 @@ export class CallRecord {
   outcome: CallOutcome = 'ok';
   /** The JSON-RPC error code. */
   code: number | undefined;
-  /** The reason of an error of the proxy. */
+  /** The reason of an error of the proxy; `answered` for an error of the server. */
   reason: string | undefined;
+  /** The message of the error. */
+  message: string | undefined;
   /** Set by tracing: the span that the work at hand is a part of. */
   span: Span | undefined;
   readonly #since: number;
@@ -105,14 +110,20 @@ export class CallRecord {
   judge({ result, error }: Response['json'], outcome: Response['outcome']): void {
     if (outcome === 'error') {
       const code = isObject(error) ? error.code : undefined;
-      this.failed('answered', typeof code === 'number' ? code : undefined);
+      const message = isObject(error) ? error.message : undefined;
+      this.failed(
+        'answered',
+        typeof code === 'number' ? code : undefined,
+        typeof message === 'string' ? message.slice(0, MAX_MESSAGE_CHARACTERS) : undefined,
+      );
     } else if (this.method === 'tools/call' && isObject(result) && result.isError === true) {
       this.outcome = 'tool_error';
     }
   }
 
-  failed(reason: string, code: number | undefined): void {
+  failed(reason: string, code: number | undefined, message?: string): void {
     this.outcome = 'error';
+    this.message = message;
     this.reason = reason;
     this.code = code;
   }

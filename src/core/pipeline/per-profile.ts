@@ -15,6 +15,11 @@ export class PerProfile<T> {
     return fresh;
   }
 
+  /** The instance of a profile, if it was created. */
+  peek(profile: string): T | undefined {
+    return this.#made.get(profile);
+  }
+
   /** The instances created so far. */
   all(): Iterable<T> {
     return this.#made.values();

@@ -15,7 +15,7 @@ export function endRecordWith(
   error: unknown,
 ): void {
   if (!record) return;
-  if (error instanceof ProxyError) record.failed(error.reason, error.code);
+  if (error instanceof ProxyError) record.failed(error.reason, error.code, error.message);
   else if (error instanceof Abandoned) record.outcome = 'cancelled';
   else record.failed('internal', ERROR_CODES.internal);
   endRecord(events, clock, record);

@@ -105,6 +105,10 @@ export class ConnectionPool {
     return this.#busy.size;
   }
 
+  get idle(): number {
+    return this.#idle.size;
+  }
+
   /** Takes a lease if one is free. Most calls need not wait, and so need no promise. */
   tryLease(wanted: Wanted = {}): Lease | undefined {
     if (this.#closed) return undefined;

@@ -10,6 +10,7 @@ import {
 import type { Call, Emit, Layer, Reply } from '../../core/pipeline/call.ts';
 import { addWait } from '../../core/pipeline/call-record.ts';
 import type { Events } from '../../core/pipeline/events.ts';
+import type { SessionState } from '../../core/pipeline/proxy-state.ts';
 import type { Span } from '../../core/pipeline/span.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { settleWithin } from '../../core/time/waits.ts';
@@ -302,6 +303,11 @@ export class ClientSessions {
     for (const session of pool.others) {
       void pool.withHold(session, () => this.#opener.repeat(session, opening, message));
     }
+  }
+
+  /** Describes the open sessions. */
+  describe(): readonly Omit<SessionState, 'client'>[] {
+    return this.#sessions.describe();
   }
 
   /** Deletes the sessions and aborts openings. Never throws. */

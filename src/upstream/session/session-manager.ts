@@ -1,6 +1,7 @@
 import { causeText, ProxyError } from '../../core/errors/errors.ts';
 import type { Id } from '../../core/jsonrpc/message.ts';
 import type { Events, SessionCloseReason } from '../../core/pipeline/events.ts';
+import type { SessionState } from '../../core/pipeline/proxy-state.ts';
 import type { Span } from '../../core/pipeline/span.ts';
 import { fullJitter } from '../../core/time/backoff.ts';
 import { CallController } from '../../core/time/call-signal.ts';
@@ -333,6 +334,26 @@ export class SessionManager {
     await former.whenIdle();
     this.#former.delete(former);
     await former.close(reason);
+  }
+
+  /** Describes the open sessions: those of the pool, or the current one. */
+  describe(): readonly Omit<SessionState, 'client'>[] {
+    const now = this.#deps.clock.monotonic();
+    const seconds = (since: number): number => Math.round((now - since) / 10) / 100;
+    if (this.#pool) {
+      return this.#pool.describe().map(({ item, leases, borrowed, openedAt, usedAt }) => ({
+        session: item.label,
+        state: leases > 0 ? 'active' : 'idle',
+        ageS: seconds(openedAt),
+        idleS: leases > 0 ? 0 : seconds(usedAt),
+        borrowCount: borrowed,
+        primary: item === this.#session,
+      }));
+    }
+    const { label, openedAt, idle, lost } = this.#session;
+    if (openedAt === undefined || lost) return [];
+    const state = idle ? 'idle' : 'active';
+    return [{ session: label, state, ageS: seconds(openedAt), idleS: 0, borrowCount: 0, primary: true }];
   }
 
   /** Reports the failure; waiting callers get it as their error. */

@@ -8,6 +8,7 @@ import { type ReadLimit, readLimit } from '../../core/jsonrpc/read-limit.ts';
 import { addWait, type CallRecord } from '../../core/pipeline/call-record.ts';
 import type { Events } from '../../core/pipeline/events.ts';
 import type { Share } from '../../core/pipeline/fair-queue.ts';
+import type { ConnectionState } from '../../core/pipeline/proxy-state.ts';
 import { sessionLabel } from '../../core/pipeline/session-label.ts';
 import type { Span } from '../../core/pipeline/span.ts';
 import { endWith } from '../../core/pipeline/span-outcome.ts';
@@ -549,6 +550,16 @@ export class SignedTransport {
       });
     }
     return connectionLost(host, cause, failure);
+  }
+
+  /** The connections of each lane. */
+  get connections(): readonly ConnectionState[] {
+    return Object.entries(this.#options.lanes).map(([lane, { active, idle, waiting }]) => ({
+      lane,
+      used: active,
+      idle,
+      waiting,
+    }));
   }
 
   close(): void {

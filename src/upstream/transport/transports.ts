@@ -66,6 +66,8 @@ export interface Transports {
   /** Created on first use; nothing is opened, read or resolved earlier. */
   profileTransport(profile: string): ProfileTransport;
   transportOf(profile: string): SignedTransport;
+  /** The transport of a profile, if it was created. */
+  peek(profile: string): SignedTransport | undefined;
   /** Closes all connections and credential providers. */
   close(): void;
 }
@@ -76,6 +78,7 @@ export function createTransports(options: TransportsOptions): Transports {
   return {
     profileTransport: (profile) => transports.of(profile),
     transportOf: (profile) => transports.of(profile).transport,
+    peek: (profile) => transports.peek(profile)?.transport,
     close() {
       for (const { transport, credentials } of transports.all()) {
         credentials?.close();

@@ -1,0 +1,342 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { Redactor } from '../../core/errors/redact.ts';
+import type { CallRecord, CallWait } from '../../core/pipeline/call-record.ts';
+import type { ProxyEvent } from '../../core/pipeline/events.ts';
+import type { ListenerState, ProxyState } from '../../core/pipeline/proxy-state.ts';
+import type { Clock } from '../../core/time/clock.ts';
+import { createInitialSeries, createMetrics, familiesOf, type Metrics, WAITS } from './catalog.ts';
+import { type ExpositionFormat, exposition } from './exposition.ts';
+import { History } from './history.ts';
+import { codeLabel, methodLabel, profileLabel, ToolLabels } from './labels.ts';
+import { createSnapshot, type MetricsSnapshot } from './snapshot.ts';
+
+export interface ProxyMetricsDeps {
+  readonly clock: Clock;
+  readonly version: string;
+  /** The configured profiles; "" is the default chain. */
+  readonly profiles: readonly string[];
+  readonly state: () => ProxyState;
+  /** Undefined without a listener. */
+  readonly listener?: (() => ListenerState | undefined) | undefined;
+  /** Whether the server is known to have a tool of this name. */
+  readonly isTool: (name: string, profile: string) => boolean;
+}
+
+/** Sends the metrics somewhere; called by `publish`. Throws where it fails. */
+export type MetricsPublisher = (snapshot: MetricsSnapshot) => Promise<void>;
+
+/** An error of a recent call, with the advice in its message. */
+export interface RecentError {
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  readonly method: string;
+  readonly tool: string;
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** What events tell about the credentials of a profile. */
+export interface CredentialFacts {
+  providerName: string;
+  expiresAt: number | undefined;
+}
+
+/** Errors that are kept for the status page, for each profile. */
+const MAX_RECENT_ERRORS = 20;
+const LOOP_RESOLUTION_MS = 20;
+
+const FIELD_OF: Readonly<Record<(typeof WAITS)[number], CallWait>> = {
+  queue: 'queueMs',
+  rate: 'rateMs',
+  session: 'sessionMs',
+  connection: 'connectionMs',
+  credentials: 'credentialsMs',
+  backoff: 'backoffMs',
+};
+
+/** Counts what the events of one proxy report. Knows no layer, and no layer knows it. */
+export class ProxyMetrics {
+  readonly deps: ProxyMetricsDeps;
+  readonly metrics: Metrics = createMetrics();
+  readonly history: History;
+  readonly startedAt: number;
+  readonly credentials = new Map<string, CredentialFacts>();
+  readonly recentErrors = new Map<string, RecentError[]>();
+  readonly #tools = new ToolLabels();
+  readonly #publishers: MetricsPublisher[] = [];
+  readonly #redactor = new Redactor();
+  readonly #loop = monitorEventLoopDelay({ resolution: LOOP_RESOLUTION_MS });
+  #inFlight = 0;
+
+  constructor(deps: ProxyMetricsDeps) {
+    this.deps = deps;
+    this.startedAt = deps.clock.now();
+    this.history = new History(deps.clock);
+    createInitialSeries(this.metrics, deps.profiles.map(profileLabel));
+    this.metrics.buildInfo.of(deps.version).value = 1;
+    this.metrics.startTime.of().value = deps.clock.now() / 1_000 - process.uptime();
+    this.#loop.enable();
+  }
+
+  /** Stops measuring the event loop. */
+  close(): void {
+    this.#loop.disable();
+  }
+
+  /** Counts one event. */
+  readonly observe = (event: ProxyEvent): void => {
+    const { metrics } = this;
+    switch (event.type) {
+      case 'call.begun':
+        this.#inFlight++;
+        break;
+      case 'call.ended':
+        this.#inFlight--;
+        this.#countCall(event.record);
+        break;
+      case 'http.request': {
+        const profile = profileLabel(event.profile);
+        metrics.httpRequests.of(profile, event.method, event.lane).add();
+        metrics.httpBytes.of(profile, 'out').add(event.bytes);
+        if (event.signed) metrics.signatures.of(profile).add();
+        break;
+      }
+      case 'http.response':
+        metrics.httpResponses.of(profileLabel(event.profile), `${Math.trunc(event.status / 100)}xx`).add();
+        break;
+      case 'http.ended': {
+        const profile = profileLabel(event.profile);
+        metrics.httpBytes.of(profile, 'in').add(event.bytes);
+        if (event.error !== undefined) metrics.httpFailures.of(profile).add();
+        break;
+      }
+      default:
+        this.#countRare(event);
+    }
+  };
+
+  #countCall(record: CallRecord): void {
+    const { metrics } = this;
+    const { method, outcome } = record;
+    const profile = profileLabel(record.profile);
+    const named = methodLabel(method);
+    const tool =
+      method === 'tools/call'
+        ? this.#tools.of(
+            record.target,
+            () => outcome === 'ok' || this.deps.isTool(record.target ?? '', record.profile),
+          )
+        : '';
+    const error = errorTypeOf(record);
+    metrics.calls.of(profile, named, tool, outcome).add();
+    if (outcome === 'error') {
+      metrics.callErrors.of(profile, record.reason ?? 'internal').add();
+      this.#addError(record, profile, tool);
+    }
+    const transport = record.transport === 'stdio' ? 'pipe' : 'tcp';
+    const seconds = record.ms / 1_000;
+    metrics.serverOperation.of(profile, named, transport, error).observe(seconds);
+    if (record.attempts > 0) {
+      metrics.clientOperation.of(profile, named, tool, error).observe(record.upstreamMs / 1_000);
+      metrics.serverDuration.of(profile).observe(record.serverMs / 1_000);
+    }
+    metrics.clientBytes.of(profile, 'in').add(record.requestBytes);
+    metrics.clientBytes.of(profile, 'out').add(record.responseBytes);
+    if (record.waitedMs > 0) {
+      for (const wait of WAITS) {
+        const ms = record[FIELD_OF[wait]];
+        if (ms > 0) metrics.callWait.of(profile, wait).observe(ms / 1_000);
+      }
+    }
+    if (method !== 'subscriptions/listen')
+      this.history.add(seconds, outcome === 'error' || outcome === 'tool_error');
+  }
+
+  #addError({ method, reason, message }: CallRecord, profile: string, tool: string): void {
+    const errors = this.recentErrors.get(profile) ?? [];
+    this.recentErrors.set(profile, errors);
+    errors.push({
+      at: this.deps.clock.now(),
+      method: methodLabel(method),
+      tool,
+      reason: reason ?? 'internal',
+      message: message ?? '',
+    });
+    if (errors.length > MAX_RECENT_ERRORS) errors.shift();
+  }
+
+  #countRare(event: ProxyEvent): void {
+    const { metrics } = this;
+    const profile = 'profile' in event ? profileLabel(event.profile) : '';
+    switch (event.type) {
+      case 'secret.known':
+        this.#redactor.learn(event.value, event);
+        break;
+      case 'call.retried':
+        metrics.retries.of(profile, event.reason).add();
+        break;
+      case 'call.overloaded':
+        metrics.overloads.of(profile, event.reason).add();
+        break;
+      case 'server.throttled':
+        metrics.throttled.of(profile).add();
+        break;
+      case 'rate.limited':
+        metrics.rateLimited.of(profile, event.by, event.outcome).add();
+        break;
+      case 'breaker.opened':
+        metrics.breakerTransitions.of(profile, 'open').add();
+        break;
+      case 'breaker.half-opened':
+        metrics.breakerTransitions.of(profile, 'half-open').add();
+        break;
+      case 'breaker.closed':
+        metrics.breakerTransitions.of(profile, 'closed').add();
+        break;
+      case 'breaker.refused':
+        metrics.breakerRefusals.of(profile).add();
+        break;
+      case 'session.opened':
+        metrics.sessionsOpened.of(profile, event.reason).add();
+        break;
+      case 'session.closed':
+        metrics.sessionsClosed.of(profile, event.reason).add();
+        metrics.clientSession.of(profile).observe(event.ageMs / 1_000);
+        break;
+      case 'session.open-failed':
+        metrics.sessionOpenFailures.of(profile).add();
+        break;
+      case 'session.borrowed':
+        metrics.sessionBorrows.of(profile).add();
+        metrics.sessionBorrowWait.of(profile).observe(event.waitMs / 1_000);
+        break;
+      case 'session.returned':
+        metrics.sessionReturns.of(profile).add();
+        break;
+      case 'session.checked':
+        metrics.healthChecks.of(profile, event.healthy ? 'healthy' : 'unhealthy').add();
+        break;
+      case 'connection.opened':
+        metrics.connectionsOpened.of(profile, event.lane).add();
+        break;
+      case 'connection.closed':
+        metrics.connectionsClosed.of(profile, event.lane).add();
+        break;
+      case 'tools.listed':
+        metrics.toolLists.of(profile, event.from).add();
+        break;
+      case 'tools.refresh-failed':
+        metrics.toolRefreshFailures.of(profile).add();
+        break;
+      case 'auth.rejected':
+        metrics.authRejections.of(profile, event.verdict).add();
+        break;
+      case 'client.refused':
+        metrics.listenerRefusals.of(event.reason).add();
+        break;
+      case 'credentials.resolved': {
+        const { providerName, expiresAt } = event;
+        const own = this.#ownProfile(event.profile);
+        this.credentials.set(own, {
+          providerName,
+          expiresAt: expiresAt === undefined ? undefined : Date.parse(expiresAt),
+        });
+        metrics.credentialResolutions.of(own, 'resolved').add();
+        break;
+      }
+      case 'credentials.failed':
+        metrics.credentialResolutions.of(this.#ownProfile(event.profile), 'failed').add();
+        break;
+    }
+  }
+
+  /** The events of credentials name the default chain in words, or by AWS_PROFILE. */
+  #ownProfile(named: string): string {
+    const { profiles } = this.deps;
+    return profileLabel(profiles.includes(named) ? named : (profiles[0] ?? ''));
+  }
+
+  /** Reads the values that no event reports. */
+  #collect(): void {
+    const { metrics, deps } = this;
+    const { clock } = deps;
+    metrics.callsInFlight.of().value = this.#inFlight;
+    for (const state of deps.state().profiles) {
+      const profile = profileLabel(state.profile);
+      for (const { lane, used, idle, waiting } of state.connections) {
+        metrics.connections.of(profile, lane, 'used').value = used;
+        metrics.connections.of(profile, lane, 'idle').value = idle;
+        metrics.connectionsWaiting.of(profile, lane).value = waiting;
+      }
+      const active = state.sessions.filter((session) => session.state === 'active').length;
+      metrics.sessions.of(profile, 'active').value = active;
+      metrics.sessions.of(profile, 'idle').value = state.sessions.length - active;
+      for (const each of ['closed', 'open', 'half-open'])
+        metrics.breakerState.of(profile, each).value = state.breaker.state === each ? 1 : 0;
+      metrics.rateWaiting.of(profile).value = state.rateWaiting;
+      metrics.backpressureActive.of(profile).value = state.backpressure?.active ?? 0;
+      metrics.backpressureQueued.of(profile).value = state.backpressure?.queued ?? 0;
+    }
+    metrics.credentialsInfo.clear();
+    metrics.credentialsExpiry.clear();
+    for (const [profile, { providerName, expiresAt }] of this.credentials) {
+      metrics.credentialsInfo.of(profile, providerName).value = 1;
+      if (expiresAt !== undefined)
+        metrics.credentialsExpiry.of(profile).value = (expiresAt - clock.now()) / 1_000;
+    }
+    const listener = deps.listener?.();
+    metrics.listenerConnections.of().value = listener?.connections ?? 0;
+    metrics.listenerRequests.of().value = listener?.requests ?? 0;
+    metrics.listenerStreams.of().value = listener?.streams ?? 0;
+    this.#collectProcess();
+  }
+
+  #collectProcess(): void {
+    const { metrics } = this;
+    const { user, system } = process.cpuUsage();
+    metrics.cpu.of().value = (user + system) / 1_000_000;
+    metrics.memory.of().value = process.memoryUsage.rss();
+    metrics.heap.of().value = process.memoryUsage().heapUsed;
+    // The histogram includes the interval of its own timer.
+    const delay = (nanoseconds: number): number =>
+      Number.isFinite(nanoseconds) ? Math.max(0, nanoseconds / 1e9 - LOOP_RESOLUTION_MS / 1_000) : 0;
+    const measured = this.#loop.count > 0;
+    metrics.loopDelay.of('mean').value = measured ? delay(this.#loop.mean) : 0;
+    metrics.loopDelay.of('p99').value = measured ? delay(this.#loop.percentile(99)) : 0;
+    metrics.loopDelay.of('max').value = measured ? delay(this.#loop.max) : 0;
+    this.#loop.reset();
+  }
+
+  /** All metrics as text that Prometheus reads. */
+  toPrometheus(format: ExpositionFormat = 'prometheus'): string {
+    this.#collect();
+    return exposition(familiesOf(this.metrics), format);
+  }
+
+  /** A detached copy of everything that is measured. */
+  snapshot(): MetricsSnapshot {
+    this.#collect();
+    return createSnapshot(this, (text) => this.#redactor.clean(text));
+  }
+
+  /** Adds a publisher, which `publish` calls. */
+  addPublisher(publisher: MetricsPublisher): void {
+    this.#publishers.push(publisher);
+  }
+
+  /** Passes a snapshot to all publishers. @throws the first error, after all have run. */
+  async publish(): Promise<void> {
+    const snapshot = this.snapshot();
+    const results = await Promise.allSettled(this.#publishers.map((publisher) => publisher(snapshot)));
+    const failed = results.find((result) => result.status === 'rejected');
+    if (failed) throw failed.reason;
+  }
+}
+
+/** "" without an error. */
+function errorTypeOf({ outcome, reason, code }: CallRecord): string {
+  if (outcome === 'ok') return '';
+  if (outcome === 'tool_error') return 'tool_error';
+  if (outcome === 'cancelled') return 'cancelled';
+  return reason === 'answered' ? codeLabel(code) : (reason ?? 'internal');
+}
