@@ -299,13 +299,17 @@ export class McpProxy {
     };
   }
 
-  /** Whether the server is known to have a tool of this name. */
+  /**
+   * Whether the server is known to have a tool of this name.
+   * @internal
+   */
   isTool(name: string, profile: string): boolean {
     return this.#wiring.toolsKnownTo(profile).definitionOf(name) !== undefined;
   }
 
   /**
    * The AWS identity that signs for a profile, as STS names it.
+   * @internal
    * @throws ProxyError no-credentials or auth-rejected.
    */
   identityOf(profile: string, signal: AbortSignal): Promise<ProfileIdentity> {

@@ -27,6 +27,7 @@ import { toolCacheOptions } from './layers/tool-cache/tool-cache.ts';
 import { toolFilterOptions } from './layers/tool-filter/rules.ts';
 import { whoamiOptions } from './layers/whoami.ts';
 import { accessLogProblems, observeOptions } from './observe/options.ts';
+import { statusOptions, statusProblems } from './observe/status/options.ts';
 import { poolOptions, poolProblems } from './pool/options.ts';
 import { bundleProblem, caBundleOf } from './upstream/http/trust.ts';
 import {
@@ -85,6 +86,7 @@ export const OPTIONS = {
   drainTimeout: relayOptions.drainTimeout,
   lazy: lazyOptions.lazy,
   ...frontOptions,
+  ...statusOptions,
   logLevel: observeOptions.logLevel,
   logFile: observeOptions.logFile,
   logFormat: observeOptions.logFormat,
@@ -208,6 +210,7 @@ export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Pro
     if (problem) problems.push(`${bundle.from} ${problem}`);
   }
 
+  problems.push(...statusProblems(values, from));
   problems.push(...retryProblems(values, from));
   problems.push(...accessLogProblems(values, from));
   if ('url' in endpoint) {

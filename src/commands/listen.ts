@@ -1,5 +1,6 @@
 import { causeText } from '../core/errors/errors.ts';
 import type { Events } from '../core/pipeline/events.ts';
+import type { ListenerState } from '../core/pipeline/proxy-state.ts';
 import { systemClock } from '../core/time/clock.ts';
 import { sleep } from '../core/time/waits.ts';
 import type { McpProxy } from '../proxy.ts';
@@ -7,6 +8,7 @@ import type { Settings } from '../settings.ts';
 
 export interface RunningListener {
   readonly url: string;
+  readonly state: () => ListenerState;
   /**
    * Fails readiness checks and serves requests for --drain-delay. Resolves when no new connection
    * is accepted.
@@ -84,6 +86,12 @@ export async function listen(
   events.emit({ type: 'listener.opened', url: server.url });
   return {
     url: server.url,
+    state: () => ({
+      url: server.url,
+      connections: server.connections,
+      requests: server.requests,
+      streams: relay.streams,
+    }),
     async announce() {
       if (drainDelayMs === 0) return;
       events.emit({ type: 'listener.leaving', delayMs: drainDelayMs });

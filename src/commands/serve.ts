@@ -1,7 +1,8 @@
 import { readStdin } from '../client/stdio/stdio.ts';
 import { StdoutWriter } from '../client/stdio/stdout.ts';
 import { causeText } from '../core/errors/errors.ts';
-import { Events } from '../core/pipeline/events.ts';
+import { Events, type ProxyEvent } from '../core/pipeline/events.ts';
+import type { ListenerState } from '../core/pipeline/proxy-state.ts';
 import { plainText } from '../core/system/plain-text.ts';
 import { systemClock } from '../core/time/clock.ts';
 import { settleWithin } from '../core/time/waits.ts';
@@ -13,6 +14,7 @@ import { McpProxy } from '../proxy.ts';
 import type { Settings } from '../settings.ts';
 import { VERSION } from '../version.ts';
 import { listen, type RunningListener } from './listen.ts';
+import type { StatusDeps } from './status-server.ts';
 
 /** A reader of the log that does not read must not keep the process alive. */
 const LOG_FLUSH_MS = 500;
@@ -78,7 +80,21 @@ export function serve(settings: Settings, { startTelemetry, writeAccessLog }: Ob
       : writeAccessLog?.({ file: accessFile, withArguments, events, clock: systemClock, identityOf });
   const { env, endpoint, listener: listening } = settings;
   const telemetry = startTelemetry?.({ env, endpoint, version: VERSION, events, clock: systemClock });
+  // Before the proxy, which reports the secrets of the settings.
+  const attach = settings.status === undefined ? undefined : bufferEvents(events);
   const proxy = new McpProxy(settings, { clock: systemClock, events });
+  let state: () => ListenerState | undefined = () => undefined;
+  const status =
+    attach &&
+    import('./status-server.ts').then(({ serveStatus }) =>
+      serveStatus({ settings, proxy, events, attach, listener: () => state() }),
+    );
+  status?.then(
+    ({ url }) => {
+      if (process.stderr.isTTY) process.stderr.write(`mcp-sigv4-proxy: status at ${url}\n`);
+    },
+    (error: unknown) => cannotListen(error),
+  );
   let finish: (code: number) => void = () => undefined;
   const over = new Promise<number>((resolve) => {
     finish = resolve;
@@ -95,12 +111,18 @@ export function serve(settings: Settings, { startTelemetry, writeAccessLog }: Ob
       if (!listener) proxy.refuseQueued();
       await Promise.all([stdio?.drain(), listener && leaveListener(await listener, delayed)]);
       await proxy.close();
+      await status?.then(({ close }) => close()).catch(() => undefined);
       const leftMs = drainMs - (systemClock.monotonic() - since);
       await Promise.all([stdio?.flush(), telemetry?.flush(Math.max(MIN_FLUSH_MS, leftMs))]);
       // Last: what was flushed before may have logged a failure.
       await settleWithin(systemClock, LOG_FLUSH_MS, Promise.all([log.flush(), accessLog?.flush()]));
       finish(code);
     })();
+  }
+
+  function cannotListen(error: unknown): void {
+    process.stderr.write(plainText(`mcp-sigv4-proxy: ${causeText(error)}\n`));
+    setImmediate(() => leave('cannot listen', { code: EXIT_CANNOT_LISTEN }));
   }
 
   async function leaveListener({ announce, drain }: RunningListener, delayed: boolean): Promise<void> {
@@ -113,10 +135,17 @@ export function serve(settings: Settings, { startTelemetry, writeAccessLog }: Ob
   const listener =
     listening &&
     listen({ ...settings, listener: listening }, proxy, events).catch((error: unknown): RunningListener => {
-      process.stderr.write(plainText(`mcp-sigv4-proxy: ${causeText(error)}\n`));
-      setImmediate(() => leave('cannot listen', { code: EXIT_CANNOT_LISTEN }));
-      return { url: '', announce: async () => undefined, drain: async () => undefined };
+      cannotListen(error);
+      return {
+        url: '',
+        state: () => ({ url: '', connections: 0, requests: 0, streams: 0 }),
+        announce: async () => undefined,
+        drain: async () => undefined,
+      };
     });
+  listener?.then((running) => {
+    state = running.state;
+  });
   if (process.stderr.isTTY) {
     if (stdio && process.stdin.isTTY) process.stderr.write(TERMINAL_HINT);
     listener?.then(({ url }) => {
@@ -136,6 +165,17 @@ export function serve(settings: Settings, { startTelemetry, writeAccessLog }: Ob
     over,
     stop: () => proxy.stop(),
     fault: (where, error) => events.emit({ type: 'internal.fault', where, message: causeText(error) }),
+  };
+}
+
+/** Collects events until the code that counts them is loaded, which most runs do not need. */
+function bufferEvents(events: Events): StatusDeps['attach'] {
+  const early: ProxyEvent[] = [];
+  let observe = (event: ProxyEvent): void => void early.push(event);
+  events.subscribe((event) => observe(event), { detailed: false, calls: true, secrets: true });
+  return (counts) => {
+    for (const event of early.splice(0)) counts(event);
+    observe = counts;
   };
 }
 

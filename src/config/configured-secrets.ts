@@ -6,6 +6,7 @@ export interface SecretSettings {
   readonly endpoint: URL;
   readonly proxy: string | undefined;
   readonly listenToken: readonly string[];
+  readonly statusToken?: string | undefined;
   readonly env: NodeJS.ProcessEnv;
 }
 
@@ -19,7 +20,7 @@ const SCHEME = /^(?:Bearer|Basic|Token|ApiKey)\s+(\S.*)$/i;
  * proxies, listen tokens. Pure.
  */
 export function configuredSecrets(settings: SecretSettings): string[] {
-  const { headers, endpoint, proxy, listenToken, env } = settings;
+  const { headers, endpoint, proxy, listenToken, statusToken, env } = settings;
   const ofHeaders = Object.entries(headers).flatMap(([name, value]) => {
     if (WORD.test(value) && !soundsSecret(name)) return [];
     return [value, SCHEME.exec(value)?.[1] ?? ''];
@@ -27,7 +28,9 @@ export function configuredSecrets(settings: SecretSettings): string[] {
   const ofUrls = [endpoint.href, proxy ?? '', ...PROXY_VARIABLES.map((name) => env[name] ?? '')].flatMap(
     partsOf,
   );
-  return [...new Set([...ofHeaders, ...ofUrls, ...listenToken])].filter((secret) => secret !== '');
+  return [...new Set([...ofHeaders, ...ofUrls, ...listenToken, statusToken ?? ''])].filter(
+    (secret) => secret !== '',
+  );
 }
 
 /** Each secret of a URL, both encoded and decoded. */

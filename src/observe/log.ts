@@ -60,6 +60,7 @@ const LEVEL_OF: Readonly<Record<ProxyEvent['type'], Written | 'never'>> = {
   'client.disconnected': 'info',
   'listener.tokens-read': 'info',
   'listener.opened': 'info',
+  'status.opened': 'info',
   'listener.not-ready': 'warn',
   'listener.ready': 'info',
   'listener.leaving': 'info',

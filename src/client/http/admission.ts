@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { ProxyError } from '../../core/errors/errors.ts';
 import { acceptedForms, accepts } from '../../core/http/accept.ts';
-import { isLoopback } from '../../core/http/loopback.ts';
+import { isHostAllowed, isOriginAllowed, isSiteAllowed } from '../../core/http/allowed-site.ts';
 import { errorResponse } from '../../core/jsonrpc/message.ts';
 
 const METHODS = ['GET', 'POST', 'DELETE', 'OPTIONS'];
@@ -148,24 +148,4 @@ export function errorBody(error: ProxyError): { text: string; headers: Record<st
 /** Quotes client input in at most 100 characters on one line. */
 const quoteShort = (value: string | undefined): string => JSON.stringify((value ?? '').slice(0, 100));
 
-/** Compares the name, and the port where the rule has one. Exported for tests. */
-export function isHostAllowed(host: string | undefined, allowed: readonly string[]): boolean {
-  const [, name] = /^(\[[0-9a-f:.]+\]|[^\s:/?#@[\]]+)(:\d+)?$/i.exec(host ?? '') ?? [];
-  if (host === undefined || name === undefined) return false;
-  if (isLoopback(name)) return true;
-  return allowed.some((rule) => rule === '*' || rule === name.toLowerCase() || rule === host.toLowerCase());
-}
-
-export function isOriginAllowed(origin: string, allowed: readonly string[]): boolean {
-  if (allowed.includes('*') || allowed.includes(origin.toLowerCase())) return true;
-  // "null" and similar origins identify no site.
-  if (!/^https?:\/\//i.test(origin) || !URL.canParse(origin)) return false;
-  const url = new URL(origin);
-  return url.origin === origin.toLowerCase() && isLoopback(url.hostname);
-}
-
 const siteOf = (site: string | string[] | undefined): string | undefined => site?.toString();
-
-/** Only browsers set Sec-Fetch-Site, on every request. An unknown value is rejected. */
-const isSiteAllowed = (site: string | string[] | undefined, allowed: readonly string[]): boolean =>
-  site === undefined || site === 'none' || site === 'same-origin' || allowed.includes('*');

@@ -24,6 +24,11 @@ export class Capacity {
     this.#max = max;
   }
 
+  /** Places in use. */
+  get taken(): number {
+    return this.#taken;
+  }
+
   /**
    * Returns why another place cannot be taken; undefined where it can.
    * @param options.soleGroup - true where no other group can exist: it may take all places.

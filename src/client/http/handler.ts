@@ -111,7 +111,7 @@ export class HttpHandler {
 
   /** Open GET streams and subscriptions. */
   get streams(): number {
-    return this.#calls.streams;
+    return this.#streams.taken;
   }
 
   /** Handles the body of a POST. Never throws; resolves when the response is complete. */

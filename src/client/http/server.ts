@@ -174,7 +174,7 @@ export class HttpListener {
 
   /** Requests in flight. */
   get requests(): number {
-    return this.#requests;
+    return this.#capacity.taken;
   }
 
   /** The URL of the listener. */

@@ -63,6 +63,7 @@ export type ProxyEvent =
   | { type: 'listener.tokens-read'; names: readonly string[] }
   | { type: 'listener.tokens-unusable'; message: string }
   | { type: 'listener.opened'; url: string }
+  | { type: 'status.opened'; url: string }
   | { type: 'listener.not-ready'; reason: string; message: string }
   | { type: 'listener.ready' }
   | { type: 'listener.leaving'; delayMs: number }

@@ -46,7 +46,9 @@ export class Histogram {
     this.count += other.count;
   }
 
-  /** The value below which the share of all values lies, estimated within its bucket; 0 if empty. */
+  /**
+   * The value below which the share of all values lies, estimated within its bucket; 0 if empty.
+   */
   quantile(share: number): number {
     if (this.count === 0) return 0;
     const wanted = share * this.count;

@@ -2,44 +2,16 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Redactor } from '../../core/errors/redact.ts';
 import type { CallRecord, CallWait } from '../../core/pipeline/call-record.ts';
 import type { ProxyEvent } from '../../core/pipeline/events.ts';
-import type { ListenerState, ProxyState } from '../../core/pipeline/proxy-state.ts';
-import type { Clock } from '../../core/time/clock.ts';
+import { plainText } from '../../core/system/plain-text.ts';
 import { createInitialSeries, createMetrics, familiesOf, type Metrics, WAITS } from './catalog.ts';
 import { type ExpositionFormat, exposition } from './exposition.ts';
 import { History } from './history.ts';
 import { codeLabel, methodLabel, profileLabel, ToolLabels } from './labels.ts';
+import type { CredentialFacts, Measured, ProxyMetricsDeps, RecentError } from './measured.ts';
 import { createSnapshot, type MetricsSnapshot } from './snapshot.ts';
-
-export interface ProxyMetricsDeps {
-  readonly clock: Clock;
-  readonly version: string;
-  /** The configured profiles; "" is the default chain. */
-  readonly profiles: readonly string[];
-  readonly state: () => ProxyState;
-  /** Undefined without a listener. */
-  readonly listener?: (() => ListenerState | undefined) | undefined;
-  /** Whether the server is known to have a tool of this name. */
-  readonly isTool: (name: string, profile: string) => boolean;
-}
 
 /** Sends the metrics somewhere; called by `publish`. Throws where it fails. */
 export type MetricsPublisher = (snapshot: MetricsSnapshot) => Promise<void>;
-
-/** An error of a recent call, with the advice in its message. */
-export interface RecentError {
-  /** Milliseconds since 1970. */
-  readonly at: number;
-  readonly method: string;
-  readonly tool: string;
-  readonly reason: string;
-  readonly message: string;
-}
-
-/** What events tell about the credentials of a profile. */
-export interface CredentialFacts {
-  providerName: string;
-  expiresAt: number | undefined;
-}
 
 /** Errors that are kept for the status page, for each profile. */
 const MAX_RECENT_ERRORS = 20;
@@ -55,7 +27,7 @@ const FIELD_OF: Readonly<Record<(typeof WAITS)[number], CallWait>> = {
 };
 
 /** Counts what the events of one proxy report. Knows no layer, and no layer knows it. */
-export class ProxyMetrics {
+export class ProxyMetrics implements Measured {
   readonly deps: ProxyMetricsDeps;
   readonly metrics: Metrics = createMetrics();
   readonly history: History;
@@ -316,7 +288,7 @@ export class ProxyMetrics {
   /** A detached copy of everything that is measured. */
   snapshot(): MetricsSnapshot {
     this.#collect();
-    return createSnapshot(this, (text) => this.#redactor.clean(text));
+    return createSnapshot(this, (text) => plainText(this.#redactor.clean(text)));
   }
 
   /** Adds a publisher, which `publish` calls. */

@@ -3,7 +3,7 @@ import { WAITS } from './catalog.ts';
 import { type Counter, type Family, Histogram, OPERATION_BOUNDS } from './families.ts';
 import type { HistoryPoint } from './history.ts';
 import { profileLabel } from './labels.ts';
-import type { ProxyMetrics, RecentError } from './proxy-metrics.ts';
+import type { Measured, RecentError } from './measured.ts';
 
 /** What calls waited for. */
 export interface WaitSnapshot {
@@ -111,7 +111,7 @@ const ratio = (part: number, whole: number, digits: number): number =>
   whole === 0 ? 0 : rounded(part / whole, digits);
 
 /** Creates the snapshot. @param clean - removes secrets from the text of an error. */
-export function createSnapshot(own: ProxyMetrics, clean: (text: string) => string): MetricsSnapshot {
+export function createSnapshot(own: Measured, clean: (text: string) => string): MetricsSnapshot {
   const { metrics, deps, history, startedAt } = own;
   const { endpoint, service, region, profiles } = deps.state();
   const now = deps.clock.now();
@@ -142,7 +142,7 @@ export function createSnapshot(own: ProxyMetrics, clean: (text: string) => strin
 }
 
 function profileSnapshot(
-  { metrics, credentials, recentErrors, deps }: ProxyMetrics,
+  { metrics, credentials, recentErrors, deps }: Measured,
   state: ProfileState,
   clean: (text: string) => string,
 ): ProfileSnapshot {
@@ -216,7 +216,7 @@ function profileSnapshot(
   };
 }
 
-function toolSnapshots({ metrics }: ProxyMetrics): ToolSnapshot[] {
+function toolSnapshots({ metrics }: Measured): ToolSnapshot[] {
   const merged = new Map<string, { durations: Histogram; calls: number; errors: number }>();
   const of = (tool: string) => {
     let found = merged.get(tool);

@@ -1,11 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import {
-  admissionRefusal,
-  isHostAllowed,
-  isOriginAllowed,
-  type RequestHead,
-} from '../../../src/client/http/admission.ts';
+import { admissionRefusal, type RequestHead } from '../../../src/client/http/admission.ts';
 import { accepts } from '../../../src/core/http/accept.ts';
+import { isHostAllowed, isOriginAllowed } from '../../../src/core/http/allowed-site.ts';
 
 const RULES = { allowedHosts: [], allowedOrigins: [], maxBodyBytes: 1_000, path: '/mcp' };
 const HEADERS = {

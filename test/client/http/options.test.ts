@@ -4,9 +4,9 @@ import {
   frontOptions,
   frontProblems,
   listenerOf,
-  readAddress,
 } from '../../../src/client/http/options.ts';
 import { type OptionTable, type OptionValues, readOption } from '../../../src/config/option.ts';
+import { readAddress } from '../../../src/core/http/listen-address.ts';
 
 const DEFAULTS = Object.fromEntries(
   Object.entries(frontOptions as OptionTable).map(([key, { fallback }]) => [key, fallback]),
