@@ -8,8 +8,8 @@ export const isNearly = (one: string, other: string): boolean => distance(one, o
 const MAX_SUGGESTIONS = 5;
 
 /**
- * The names that a user may have meant: those that begin with the given text or are its beginning;
- * else those that contain it as a word; else those that differ by a typing error.
+ * The names that a user may have meant: those that begin with the given text; else those that
+ * differ by a typing error; else those that are its beginning, or contain it as a word.
  */
 export function similarNames(given: string, names: readonly string[]): string[] {
   const wanted = given.toLowerCase();
@@ -20,14 +20,15 @@ export function similarNames(given: string, names: readonly string[]): string[] 
     return length > 3 ? isNearly(name, wanted) : length > 1 && distance(name, wanted) === 1;
   };
   const rules: ((name: string) => boolean)[] = [
-    (name) => name.startsWith(wanted) || wanted.startsWith(name),
+    (name) => name.startsWith(wanted),
+    isTypo,
+    (name) => wanted.startsWith(name),
     (name) =>
       wanted.length > 2 &&
       name
         .split(/[^a-z0-9]+/)
         .join(' ')
         .includes(wanted.replace(/[^a-z0-9]+/g, ' ')),
-    isTypo,
     // Servers put a prefix before the names of their tools: aws___list_regions.
     (name) => name.split(/[^a-z0-9]{2,}|[./]/).some((part) => part.length > 3 && isNearly(part, wanted)),
   ];
