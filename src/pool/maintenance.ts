@@ -1,3 +1,6 @@
+/** A shorter wait could never succeed: opening takes several round trips, TLS included. */
+export const MIN_OPENING_WAIT_MS = 1_000;
+
 export interface PoolLimits {
   readonly min: number;
   readonly max: number;
@@ -17,6 +20,10 @@ export interface PoolLimits {
   readonly healthMethods: readonly string[];
   readonly healthTimeoutMs: number;
   readonly probesOnly: boolean;
+  /**
+   * Whether the minimum, one at least, is opened without a caller after an opening that failed.
+   */
+  readonly keepsOpen: boolean;
 }
 
 /** What a sweep needs to know of one item. */

@@ -1,6 +1,6 @@
 import type { SessionCloseReason } from '../core/pipeline/events.ts';
 import type { Clock } from '../core/time/clock.ts';
-import type { Maintained } from './maintenance.ts';
+import { isExpired, type Maintained, type PoolLimits } from './maintenance.ts';
 
 /** How a lease ended; other than `ok`, the item is not to be used again. */
 export type LeaseOutcome = 'ok' | 'broken' | 'unhealthy';
@@ -13,13 +13,11 @@ export interface SessionLease<T> {
   release(how: LeaseOutcome): void;
 }
 
-/** Replaces an item that the caller ends. */
-export interface Replacement<T> {
-  complete(fresh: T): void;
-  fail(error: unknown): void;
-  /** No one wanted it any more, which says nothing about the server. */
-  abandon(): void;
-}
+/**
+ * What a lease is for: a call that counts against the calls of an item, other use of the primary,
+ * or a probe, which takes room and does not count as use.
+ */
+export type LeaseUse = 'call' | 'primary' | 'probe';
 
 export interface PoolMember<T> extends Maintained {
   readonly item: T;
@@ -28,6 +26,8 @@ export interface PoolMember<T> extends Maintained {
   usedAt: number;
   healthyAt: number;
   due: boolean;
+  /** Leases for calls so far. */
+  borrowed: number;
   /**
    * Why it is to be replaced, or false. It serves until its successor is open, or the pool can
    * close it.
@@ -35,22 +35,18 @@ export interface PoolMember<T> extends Maintained {
   outdated: false | 'recycled' | 'drain';
   /** Why it is leaving. */
   closeReason: SessionCloseReason;
-  /** Leases of callers so far. */
-  borrowed: number;
-  /** `leaving`: not leased any more, closed with its last lease. `gone`: closed. */
+  /** `leaving`: not leased any more, closed with its last lease. `gone`: closed or lost. */
   state: 'serving' | 'leaving' | 'gone';
 }
 
 export interface PoolMembersDeps<T> {
   readonly clock: Clock;
-  readonly callsPerItem: number;
-  /** True past the lifetime: such an item is not leased. */
-  readonly isExpired: (member: PoolMember<T>) => boolean;
+  readonly limits: PoolLimits;
   readonly close: (item: T, reason: SessionCloseReason) => Promise<void>;
   /** An item has been closed. */
   readonly onClosed: () => void;
-  /** Something came back or went away. */
-  readonly onChange: () => void;
+  /** A lease of this item has ended. */
+  readonly onReleased: (member: PoolMember<T>) => void;
 }
 
 /** The items of a pool with their users. Each is closed exactly once, when unused. */
@@ -69,11 +65,6 @@ export class PoolMembers<T> {
     this.#deps = deps;
   }
 
-  /** An item counts until it is closed: it still exists at the server. */
-  get size(): number {
-    return this.#serving.length + this.#leaving.size;
-  }
-
   /** Least recently used first. */
   get serving(): readonly PoolMember<T>[] {
     return this.#serving;
@@ -85,11 +76,20 @@ export class PoolMembers<T> {
   }
 
   get withRoom(): PoolMember<T> | undefined {
-    const { callsPerItem, isExpired } = this.#deps;
-    const hasRoom = (member: PoolMember<T>): boolean => member.leases < callsPerItem && !isExpired(member);
+    const { callsPerItem } = this.#deps.limits;
+    return this.#choose(({ leases }) => leases < callsPerItem);
+  }
+
+  /** The item that becomes the primary when the primary is closed. */
+  get nextPrimary(): PoolMember<T> | undefined {
+    return this.#choose(() => true);
+  }
+
+  /** The item used last that may be leased; one that is not to be replaced, if there is one. */
+  #choose(fits: (member: PoolMember<T>) => boolean): PoolMember<T> | undefined {
+    const usable = (member: PoolMember<T>): boolean => fits(member) && !this.isExpired(member);
     return (
-      this.#serving.findLast((member) => !member.outdated && hasRoom(member)) ??
-      this.#serving.findLast(hasRoom)
+      this.#serving.findLast((member) => !member.outdated && usable(member)) ?? this.#serving.findLast(usable)
     );
   }
 
@@ -100,7 +100,13 @@ export class PoolMembers<T> {
   }
 
   get expired(): readonly PoolMember<T>[] {
-    return this.#serving.filter(this.#deps.isExpired);
+    return this.#serving.filter((member) => this.isExpired(member));
+  }
+
+  /** True past the lifetime: such an item is not leased. */
+  isExpired(member: PoolMember<T>): boolean {
+    const { limits, clock } = this.#deps;
+    return limits.lifetimeMs > 0 && isExpired(member, this.#serving.length, limits, clock.monotonic());
   }
 
   /** Items that are not being replaced. */
@@ -114,36 +120,38 @@ export class PoolMembers<T> {
     );
   }
 
-  add(item: T): void {
+  add(item: T): PoolMember<T> {
     const now = this.#deps.clock.monotonic();
-    this.#serving.push({
+    const times = { openedAt: now, usedAt: now, healthyAt: now };
+    const member: PoolMember<T> = {
       item,
+      ...times,
       leases: 0,
       uses: 0,
-      openedAt: now,
-      usedAt: now,
-      healthyAt: now,
       due: false,
+      borrowed: 0,
       outdated: false,
       closeReason: 'closed',
-      borrowed: 0,
       state: 'serving',
-    });
+    };
+    this.#serving.push(member);
+    return member;
   }
 
-  /** Removes an item that the caller closes. */
-  detach(member: PoolMember<T>): void {
-    this.#remove(member);
+  /** Removes an item without closing it. */
+  remove(member: PoolMember<T>): void {
+    const at = this.#serving.indexOf(member);
+    if (at >= 0) this.#serving.splice(at, 1);
+    this.#leaving.delete(member);
     member.state = 'gone';
   }
 
-  /** @param touch - false where it does not count as use, and the item grows old all the same. */
-  lease(member: PoolMember<T>, touch = true): SessionLease<T> {
-    member.leases++;
-    if (touch) {
-      member.borrowed++;
-      this.#touch(member);
-    }
+  lease(member: PoolMember<T>, use: LeaseUse): SessionLease<T> {
+    const room = use === 'primary' ? 0 : 1;
+    const touch = use !== 'probe';
+    member.leases += room;
+    if (use === 'call') member.borrowed++;
+    if (touch) this.#touch(member);
     const unuse = this.hold(member);
     let held = true;
     return {
@@ -152,7 +160,7 @@ export class PoolMembers<T> {
       release: (how) => {
         if (!held) return;
         held = false;
-        member.leases--;
+        member.leases -= room;
         if (touch) this.#touch(member);
         if (how !== 'ok') this.retire(member, how);
         else member.healthyAt = this.#deps.clock.monotonic();
@@ -161,16 +169,13 @@ export class PoolMembers<T> {
     };
   }
 
-  /** Keeps it from being closed until the returned function is called. */
+  /** Keeps it from being closed until the returned function is called, once. */
   hold(member: PoolMember<T>): () => void {
     member.uses++;
-    let held = true;
     return () => {
-      if (!held) return;
-      held = false;
       member.uses--;
       if (member.uses === 0 && member.state === 'leaving') this.close(member);
-      this.#deps.onChange();
+      this.#deps.onReleased(member);
     };
   }
 
@@ -178,7 +183,7 @@ export class PoolMembers<T> {
   retire(member: PoolMember<T>, reason: SessionCloseReason): void {
     if (member.state !== 'serving') return;
     member.closeReason = reason;
-    this.#remove(member);
+    this.remove(member);
     member.state = 'leaving';
     this.#leaving.add(member);
     if (member.uses === 0) this.close(member);
@@ -187,9 +192,8 @@ export class PoolMembers<T> {
   /** Closes the item now, also while in use. */
   close(member: PoolMember<T>): void {
     if (member.state === 'gone') return;
-    this.detach(member);
-    this.#leaving.add(member);
-    this.closeLate(member.item, () => this.#leaving.delete(member), member.closeReason);
+    this.remove(member);
+    this.closeLate(member.item, member.closeReason);
   }
 
   closeAll(): void {
@@ -197,15 +201,13 @@ export class PoolMembers<T> {
   }
 
   /** Closes an item that is no longer needed. */
-  closeLate(item: T, over: () => void = () => undefined, reason: SessionCloseReason = 'closed'): void {
+  closeLate(item: T, reason: SessionCloseReason = 'closed'): void {
     const closing = this.#deps
       .close(item, reason)
       .catch(() => undefined)
       .then(() => {
-        over();
         this.#closings.delete(closing);
         this.#deps.onClosed();
-        this.#deps.onChange();
       });
     this.#closings.add(closing);
   }
@@ -215,15 +217,9 @@ export class PoolMembers<T> {
     await Promise.all(this.#closings);
   }
 
-  #remove(member: PoolMember<T>): void {
-    const at = this.#serving.indexOf(member);
-    if (at >= 0) this.#serving.splice(at, 1);
-    this.#leaving.delete(member);
-  }
-
   #touch(member: PoolMember<T>): void {
     member.usedAt = this.#deps.clock.monotonic();
     const at = this.#serving.indexOf(member);
-    if (at >= 0) this.#serving.push(...this.#serving.splice(at, 1));
+    if (at >= 0 && at < this.#serving.length - 1) this.#serving.push(...this.#serving.splice(at, 1));
   }
 }

@@ -1,7 +1,6 @@
 import { decimal, flagOf, integer, list, type OptionValues, timeLimit } from '../config/option.ts';
 import { HEALTH_METHODS } from './health.ts';
-import type { PoolLimits } from './maintenance.ts';
-import { MIN_OPENING_WAIT_MS } from './wait-queue.ts';
+import { MIN_OPENING_WAIT_MS, type PoolLimits } from './maintenance.ts';
 
 export const poolOptions = {
   minSessions: integer({
@@ -135,17 +134,12 @@ function derived(
   };
 }
 
-/**
- * Returns the limits of each pool; undefined where one session suffices and no timer runs. Pure.
- */
-export function poolLimits(values: PoolValues, platformLifetime?: number): PoolLimits | undefined {
+/** Returns the limits of each pool. By default it has one session, and no timer runs. Pure. */
+export function poolLimits(values: PoolValues, platformLifetime?: number): PoolLimits {
   const { minSessions, maxSessions, callsPerSession, sessionLifetime, healthInterval } = values;
   // The server's limit applies to a single session too.
   const askedToRecycle = (sessionLifetime ?? platformLifetime ?? 0) > 0;
   const askedToProbe = (healthInterval ?? 0) > 0;
-  if (maxSessions === 1 && minSessions === 0 && !callsPerSession && !askedToRecycle && !askedToProbe) {
-    return undefined;
-  }
   const { lifetime, healthInterval: interval } = derived(values, platformLifetime);
   const window = platformLifetime === undefined ? RECYCLE_WINDOW : PLATFORM_RECYCLE_WINDOW;
   return {
@@ -161,6 +155,8 @@ export function poolLimits(values: PoolValues, platformLifetime?: number): PoolL
     healthMethods: values.healthCheck.length > 0 ? values.healthCheck : HEALTH_CHECK,
     healthTimeoutMs: values.healthTimeout * 1_000,
     probesOnly: askedToProbe,
+    keepsOpen:
+      maxSessions > 1 || minSessions > 0 || callsPerSession !== undefined || askedToRecycle || askedToProbe,
   };
 }
 

@@ -3,38 +3,46 @@ import type { SessionCloseReason, SessionOpenReason } from '../core/pipeline/eve
 import { fullJitter } from '../core/time/backoff.ts';
 import { CallController } from '../core/time/call-signal.ts';
 import type { Clock, Timer } from '../core/time/clock.ts';
-import { noCapacity, notOpened } from './errors.ts';
+import { WaitQueue } from '../core/time/wait-queue.ts';
+import { noCapacity, notOpened, quotaExceeded } from './errors.ts';
 import { isHealthy, type ProbeResult } from './health.ts';
-import { isExpired, type PoolLimits, planSweep, sweepDelay } from './maintenance.ts';
-import { type PoolMember, PoolMembers, type Replacement, type SessionLease } from './members.ts';
+import { MIN_OPENING_WAIT_MS, type PoolLimits, planSweep, sweepDelay } from './maintenance.ts';
+import { type PoolMember, PoolMembers, type SessionLease } from './members.ts';
+import { type OpeningResult, Openings } from './openings.ts';
 import type { SessionQuota } from './session-quota.ts';
-import { WaitQueue } from './wait-queue.ts';
 
 export interface PoolDeps<T> {
   readonly limits: PoolLimits;
   readonly clock: Clock;
   readonly quota: SessionQuota;
   /**
-   * Extra items while an unused one is replaced, so that it serves until its successor is open.
-   * Default 0.
+   * Extra items while one is replaced, so that it serves until its successor is open. Default 0.
+   * With Infinity, also one in use is replaced so.
    */
   readonly overlap?: number;
+  /** True where the first item takes the place of one that another pool closes. */
+  readonly replaces?: boolean;
   /**
    * Opens an item under the pool's signal, because it serves all callers. Bounded in time; settles
    * soon after an abort.
    */
   readonly open: (signal: AbortSignal, reason: SessionOpenReason) => Promise<T>;
-  /** Called once per item, bounded in time. The item counts until this is done. */
+  /** Called once per item that is not lost, bounded in time. The item counts until this is done. */
   readonly close: (item: T, reason: SessionCloseReason) => Promise<void>;
   readonly probe: (item: T, method: string, signal: AbortSignal) => Promise<ProbeResult>;
-  readonly openFailed?: (error: unknown) => void;
   /** Called after each health check. */
-  readonly checked?: (item: T, healthy: boolean, error: unknown) => void;
+  readonly onChecked?: (item: T, healthy: boolean, error: unknown) => void;
+  /** Called when an item becomes the primary. */
+  readonly onPrimary: (item: T) => void;
+  /** Called when an item could not be opened that is not only for callers, who get the error. */
+  readonly onOpenFailed: (error: unknown) => void;
+  /** The error for a caller of the primary; `failure` is undefined where its wait is over. */
+  readonly refusal: (failure: unknown) => Error;
 }
 
 /** The items that serve, and the callers that wait for one. */
 export interface PoolCounts {
-  /** Items with at least one lease. */
+  /** Items in use. */
   readonly active: number;
   readonly idle: number;
   readonly opening: number;
@@ -44,10 +52,11 @@ export interface PoolCounts {
 /** What is known of one item that serves. */
 export interface PoolItem<T> {
   readonly item: T;
-  readonly leases: number;
-  /** Leases so far. */
+  /** How many callers use it. */
+  readonly uses: number;
+  /** Leases for calls so far. */
   readonly borrowed: number;
-  /** Monotonic. */
+  /** On the monotonic clock. */
   readonly openedAt: number;
   readonly usedAt: number;
 }
@@ -56,98 +65,93 @@ export interface PoolItem<T> {
 const RETRY_BASE_MS = 1_000;
 const RETRY_MAX_MS = 30_000;
 
-/** An opening continues this long after the last caller has left, so that it is not wasted. */
-const UNWANTED_OPENING_MS = 1_000;
+/** A caller with less time left gets no other opening after one that timed out. */
+const MIN_ATTEMPT_MS = 250;
 
-/** A pending item. It is abandoned when no one waits for it. */
-interface PendingItem {
-  /** Timer that runs while no caller wants the item. */
-  unwanted: Timer | undefined;
+/** A caller that waits for an item. */
+interface Waiting {
+  /** On the monotonic clock. */
+  readonly since: number;
+  /** When its wait is over; undefined where only the opening is limited. */
+  readonly until: number | undefined;
+  /** It no longer waits for an item in use, only for one that is being opened. */
+  overdue: boolean;
 }
 
-interface PendingOpening extends PendingItem {
-  readonly controller: CallController;
-  readonly done: Promise<void>;
-  /** It replaces an item, so no caller waits for it. */
-  readonly renews: boolean;
-  /** A drain began after it did. */
-  stale: boolean;
-  /** It was aborted and no longer counts. */
-  ended: boolean;
-}
-
-/** The slot of an item that the caller is replacing. */
-interface ReservedSlot extends PendingItem {
-  readonly abandon: () => void;
-}
+type Leases<T> = WaitQueue<SessionLease<T>, Waiting>;
 
 /**
- * A pool of items: assigns them to callers, opens, recycles and closes them. It knows nothing of
+ * The owner of a set of items: it decides which one is the primary, opens, leases, recycles,
+ * replaces and closes them, and alone takes part in the quota over all pools. It knows nothing of
  * what an item is. Every decision is synchronous, so that nothing changes between a check and its
  * action.
  */
 export class Pool<T> {
   readonly #deps: PoolDeps<T>;
   readonly #members: PoolMembers<T>;
-  readonly #openings = new Set<PendingOpening>();
-  readonly #waiting: WaitQueue<SessionLease<T>>;
+  readonly #openings: Openings<T>;
+  /** Callers of any item with room. */
+  readonly #forRoom: Leases<T> = new WaitQueue({ onLeave: () => this.#onWaiterLeft() });
+  /** Callers of the primary. */
+  readonly #forPrimary: Leases<T> = new WaitQueue({ onLeave: () => this.#onWaiterLeft() });
   readonly #ending = new CallController();
-  readonly #reserved = new Set<ReservedSlot>();
+  /** Undefined before the first item, and from the loss of the primary until the next one opens. */
+  #primary: PoolMember<T> | undefined;
+  /** Parts of the quota in use: for each item and each opening. */
+  #slots = 0;
   #adopted = false;
-  /** Items that failed their health check and have no successor yet. */
-  #unhealthy = 0;
+  /** The first slot is acquired, and its item not open yet. */
+  #reserved = false;
   #failures = 0;
+  /** Why the last item left that had no successor yet. */
+  #vacated: SessionOpenReason = 'minimum';
+  /** The last opening left nothing: it failed, or ended because no one waited for it. */
+  #stopped = false;
   #lastFailure: unknown;
   /** While it runs, no item is opened ahead of need. */
   #backoff: Timer | undefined;
   #sweeping: Timer | undefined;
 
   constructor(deps: PoolDeps<T>) {
-    const { clock, limits, quota, close } = deps;
+    const { clock, limits, open, close } = deps;
     this.#deps = deps;
-    this.#waiting = new WaitQueue({
-      clock,
-      waitMs: limits.waitMs,
-      refusal: (waitedMs) => this.#capacityError(waitedMs),
-      onLeave: () => this.#onWaiterLeft(),
-      onChange: this.#advance,
-    });
+    this.#openings = new Openings(clock, open);
     this.#members = new PoolMembers({
       clock,
-      callsPerItem: limits.callsPerItem,
-      isExpired: (member) => isExpired(member, this.#members.serving.length, limits, clock.monotonic()),
+      limits,
       close,
-      onClosed: () => quota.release(),
-      onChange: this.#advance,
+      onClosed: () => {
+        this.#releaseSlot();
+        this.#advance();
+      },
+      onReleased: (member) => {
+        if (member.outdated || member.state !== 'serving' || this.waiting > 0) this.#advance();
+      },
     });
   }
 
   /** Open, opening and closing items: never more than the maximum plus the overlap. */
   get size(): number {
-    return this.#members.size + this.#openings.size + this.#reserved.size;
+    return this.#slots;
   }
 
   get waiting(): number {
-    return this.#waiting.length;
+    return this.#forRoom.size + this.#forPrimary.size;
   }
 
   get counts(): PoolCounts {
     const { serving } = this.#members;
     let active = 0;
-    for (const { leases } of serving) if (leases > 0) active++;
-    return {
-      active,
-      idle: serving.length - active,
-      opening: this.#pendingCount,
-      waiting: this.waiting,
-    };
+    for (const { uses } of serving) if (uses > 0) active++;
+    const opening = this.#openings.pending;
+    return { active, idle: serving.length - active, opening, waiting: this.waiting };
   }
 
   /** Describes the serving items, least recently used first. */
   describe(): readonly PoolItem<T>[] {
-    return this.#members.serving.map(({ item, leases, borrowed, openedAt, usedAt }) => ({
+    return this.#members.serving.map(({ item, uses, borrowed, openedAt, usedAt }) => ({
       item,
-      leases,
+      uses,
       borrowed,
       openedAt,
       usedAt,
@@ -156,24 +160,87 @@ export class Pool<T> {
 
   /** Items that accept calls, most recently used last. */
   get items(): readonly T[] {
-    const expired = this.#members.expired;
-    return this.#members.serving.filter((member) => !expired.includes(member)).map(({ item }) => item);
+    const { serving } = this.#members;
+    return serving.filter((member) => !this.#members.isExpired(member)).map(({ item }) => item);
   }
 
-  /** Adds an existing item whose quota is already acquired. From now on the minimum is kept. */
+  get primary(): T | undefined {
+    return this.#primary?.item;
+  }
+
+  /** True once the first item is open. */
+  get adopted(): boolean {
+    return this.#adopted;
+  }
+
+  /**
+   * Reserves the slot of the first item, which the caller opens: `adopt` or `releaseFirst` follows.
+   * @throws ProxyError no-session, where it would be one more than all pools may have.
+   */
+  reserveFirst(): void {
+    const { quota } = this.#deps;
+    if (!this.#acquireSlot(false)) throw quotaExceeded(quota.max, quota.used);
+    this.#reserved = true;
+  }
+
+  /** Adds the first item. */
   adopt(item: T): void {
-    this.#adopted = true;
+    this.#reserved = false;
     this.#itemOpened(item);
-    this.#sweepLater();
   }
 
-  /** @throws ProxyError no-session or shutting-down; the signal's reason. */
+  /** Releases the slot of the first item, if it has not been opened. */
+  releaseFirst(): void {
+    if (this.#reserved) this.#releaseSlot();
+    this.#reserved = false;
+  }
+
+  /**
+   * Leases any item with room. @throws ProxyError no-session or shutting-down; the signal's reason.
+   */
   async lease(signal: AbortSignal): Promise<SessionLease<T>> {
-    if (this.#ending.signal.aborted) throw shuttingDown();
+    this.#assertOpen();
     signal.throwIfAborted();
-    const member = this.#waiting.length === 0 ? this.#members.withRoom : undefined;
-    if (member) return this.#members.lease(member);
-    const leased = this.#waiting.join(signal);
+    const member = this.#forRoom.size === 0 ? this.#members.withRoom : undefined;
+    return member ? this.#members.lease(member, 'call') : this.#wait(this.#forRoom, signal);
+  }
+
+  /**
+   * Leases the primary, which carries any number of callers; undefined where it is being replaced.
+   * @throws ProxyError shutting-down.
+   */
+  leasePrimary(): SessionLease<T> | undefined {
+    this.#assertOpen();
+    if (this.#primary && this.#members.isExpired(this.#primary)) this.#advance();
+    return this.#primary && this.#members.lease(this.#primary, 'primary');
+  }
+
+  /** Waits for the next primary. @throws the refusal; as `lease`. */
+  async waitForPrimary(signal: AbortSignal): Promise<SessionLease<T>> {
+    this.#assertOpen();
+    return this.#wait(this.#forPrimary, signal);
+  }
+
+  #assertOpen(): void {
+    if (this.#ending.signal.aborted) throw shuttingDown();
+  }
+
+  #wait(queue: Leases<T>, signal: AbortSignal): Promise<SessionLease<T>> {
+    const { clock, limits } = this.#deps;
+    const { waitMs } = limits;
+    const since = clock.monotonic();
+    const ms = Math.max(waitMs, MIN_OPENING_WAIT_MS);
+    const isLimited = waitMs > 0;
+    const waiting: Waiting = { since, until: isLimited ? since + ms : undefined, overdue: !isLimited };
+    const refusal = (): Error => this.#overdueError(queue, waiting, this.waiting);
+    const leased = queue.wait(signal, waiting, isLimited ? { clock, ms, refusal } : undefined);
+    if (isLimited && waitMs < ms) {
+      const timer = clock.schedule(waitMs, () => {
+        waiting.overdue = true;
+        this.#advance();
+      });
+      leased.then(timer.cancel, timer.cancel);
+    }
     this.#advance();
     return leased;
   }
@@ -185,41 +252,17 @@ export class Pool<T> {
   }
 
   /**
-   * Reserves the slot of an item that the caller ends and replaces. Undefined where the pool does
-   * not have the item.
-   * @param abandon - called when no caller of the pool waits for the new one any more.
+   * The server has lost the item. It is not closed; where it was the primary, its slot passes to
+   * the next one, which is opened at once.
    */
-  beginReplacement(item: T, abandon: () => void = () => undefined): Replacement<T> | undefined {
+  lose(item: T): void {
     const member = this.#members.find(item);
-    if (!member || this.#ending.signal.aborted) return undefined;
-    this.#members.detach(member);
-    const reserved: ReservedSlot = { abandon, unwanted: undefined };
-    this.#reserved.add(reserved);
-    const free = (): void => {
-      reserved.unwanted?.cancel();
-      this.#reserved.delete(reserved);
-    };
-    return {
-      complete: (fresh) => {
-        free();
-        this.#itemOpened(fresh);
-      },
-      fail: (error) => {
-        free();
-        this.#openingFailed(error);
-      },
-      abandon: () => {
-        free();
-        this.#openingAbandoned();
-      },
-    };
-  }
-
-  /** The item is not to be used again. */
-  discard(item: T): void {
-    const member = this.#members.find(item);
-    if (!member) return;
-    this.#members.retire(member, 'broken');
+    if (!member || this.#ending.signal.aborted) return;
+    this.#members.remove(member);
+    const replaced = member === this.#primary && this.#openings.pending === 0;
+    if (member === this.#primary) this.#primary = undefined;
+    if (replaced) this.#open('recovery');
+    else this.#releaseSlot();
     this.#advance();
   }
 
@@ -229,14 +272,14 @@ export class Pool<T> {
    */
   drain(): void {
     if (this.#ending.signal.aborted) return;
-    for (const opening of this.#openings) opening.stale = true;
+    this.#openings.markStale();
     for (const member of this.#members.serving) member.outdated = 'drain';
     this.#advance();
   }
 
-  /** The client has left: waiting callers are refused, held items stay. */
+  /** The client has left: callers that wait for room are refused; leased items stay. */
   refuseWaiting(): void {
-    this.#waiting.refuseAll(shuttingDown);
+    if (this.#members.serving.length > 0) this.#forRoom.refuse(shuttingDown);
   }
 
   /** Refuses waiting callers and closes all items, also those being opened. Never throws. */
@@ -246,12 +289,11 @@ export class Pool<T> {
       this.#backoff?.cancel();
       this.#sweeping?.cancel();
       this.#deps.quota.removeWaiter(this.#advance);
-      this.#waiting.refuseAll(shuttingDown);
-      for (const pending of [...this.#openings, ...this.#reserved]) pending.unwanted?.cancel();
-      for (const { controller } of this.#openings) controller.abort(shuttingDown());
+      this.#refuseAll(shuttingDown);
+      this.#openings.abort(shuttingDown());
       this.#members.closeAll();
     }
-    await Promise.all([...this.#openings].map(({ done }) => done));
+    await this.#openings.whenSettled();
     await this.#members.whenClosed();
   }
 
@@ -261,39 +303,69 @@ export class Pool<T> {
    */
   readonly #advance = (): void => {
     if (this.#ending.signal.aborted) return;
+    const { limits, quota } = this.#deps;
     for (const member of this.#members.expired) this.#members.retire(member, 'expired');
     this.#replaceOutdated();
-    while (this.#waiting.length > 0) {
+    this.#choosePrimary();
+    for (let primary = this.#primary; primary; ) {
+      const leased = primary;
+      if (!this.#forPrimary.serve(() => this.#members.lease(leased, 'primary'))) break;
+    }
+    while (this.#forRoom.size > 0) {
       const member = this.#members.withRoom;
       if (!member) break;
-      this.#waiting.serve(this.#members.lease(member));
+      this.#forRoom.serve(() => this.#members.lease(member, 'call'));
     }
     // Without a serving or pending item, leaving ones may still be in use for an hour.
-    while (this.#missing > 0 && this.#acquireSlot(this.#members.serving.length + this.#pendingCount === 0))
-      this.#open();
-    const covered = this.#pendingCount === 0 ? 0 : this.#pendingCount * this.#deps.limits.callsPerItem;
-    this.#waiting.refuseOverdue(covered);
+    while (
+      this.#missing > 0 &&
+      this.#acquireSlot(this.#members.serving.length + this.#openings.pending === 0)
+    )
+      this.#open(this.#reasonToOpen());
+    const { pending } = this.#openings;
+    // A client's first session with a profile does not wait for those of others.
+    if (!this.#adopted && this.#slots === 0 && quota.used >= quota.max)
+      this.#refuseAll(() => quotaExceeded(quota.max, quota.used));
+    this.#refuseOverdue(this.#forRoom, pending === 0 ? 0 : pending * limits.callsPerItem);
+    this.#refuseOverdue(this.#forPrimary, pending === 0 ? 0 : Number.POSITIVE_INFINITY);
   };
 
-  get #pendingCount(): number {
-    let pending = this.#reserved.size;
-    for (const { ended } of this.#openings) if (!ended) pending++;
-    return pending;
+  /** @param covered - callers for whom an item is being opened. */
+  #refuseOverdue(queue: Leases<T>, covered: number): void {
+    queue.refuse((waiting, position) =>
+      waiting.overdue && position >= covered
+        ? this.#overdueError(queue, waiting, this.waiting - 1)
+        : undefined,
+    );
   }
 
-  /** One is always kept: the client believes to have this session. */
+  /** After a loss the next item that opens is the primary; after a closing, another open one. */
+  #choosePrimary(): void {
+    if (this.#primary?.state === 'serving' || (!this.#primary && this.#openings.pending > 0)) return;
+    this.#setPrimary(this.#members.nextPrimary);
+  }
+
+  #setPrimary(member: PoolMember<T> | undefined): void {
+    this.#primary = member;
+    if (member) this.#deps.onPrimary(member.item);
+  }
+
+  /** Items that stay when others are replaced: the client believes to have one session at least. */
   get #floor(): number {
     return this.#adopted ? Math.max(1, this.#deps.limits.min) : 0;
   }
 
   get #missing(): number {
-    const { callsPerItem } = this.#deps.limits;
-    const pending = this.#pendingCount;
-    const forMinimum = this.#backoff ? 0 : this.#floor - this.#members.staying - pending;
-    // Without a serving item each caller may try, and so learns the cause.
-    const may = !this.#backoff || (this.#members.serving.length === 0 && pending === 0);
-    const wanted = this.waiting === 0 ? 0 : Math.max(1, Math.ceil(this.waiting / callsPerItem));
-    return Math.max(forMinimum, may ? wanted - pending : 0);
+    const { callsPerItem, keepsOpen } = this.#deps.limits;
+    const { serving, staying } = this.#members;
+    const { pending } = this.#openings;
+    const ahead = !this.#backoff && (keepsOpen || !this.#stopped);
+    const forMinimum = ahead ? this.#floor - staying - pending : 0;
+    const forRoom = this.#forRoom.size === 0 ? 0 : Math.max(1, Math.ceil(this.#forRoom.size / callsPerItem));
+    const forPrimary = Math.min(1, this.#forPrimary.size);
+    // Where no item serves them, each caller may try, and so learns the cause.
+    const may = !this.#backoff || (pending === 0 && (serving.length === 0 || forPrimary > 0));
+    return Math.max(forMinimum, may ? Math.max(forRoom, forPrimary) - pending : 0);
   }
 
   get #isFull(): boolean {
@@ -304,10 +376,18 @@ export class Pool<T> {
    * @param overlapping - true where an item more than the maximum is allowed for the time of a
    * replacement.
    */
-  #acquireSlot(overlapping = false): boolean {
-    const { limits, overlap = 0, quota } = this.#deps;
-    const max = limits.max + (overlapping ? overlap : 0);
-    return this.size < max && quota.acquire(this.#advance);
+  #acquireSlot(overlapping: boolean): boolean {
+    const { limits, overlap = 0, quota, replaces = false } = this.#deps;
+    if (this.#slots >= limits.max + (overlapping ? overlap : 0)) return false;
+    if (replaces && !this.#adopted && this.#slots === 0) quota.forceAcquire();
+    else if (!quota.acquire(this.#advance)) return false;
+    this.#slots++;
+    return true;
+  }
+
+  #releaseSlot(): void {
+    this.#slots--;
+    this.#deps.quota.release();
   }
 
   /**
@@ -316,6 +396,7 @@ export class Pool<T> {
    * hour.
    */
   #replaceOutdated(): void {
+    const inUse = this.#deps.overlap === Number.POSITIVE_INFINITY;
     for (const member of this.#members.outdated) {
       const { fresh, serving } = this.#members;
       const unused = member.uses === 0;
@@ -324,128 +405,107 @@ export class Pool<T> {
         if (unused || !this.#isFull) this.#members.retire(member, member.outdated || 'drain');
         continue;
       }
-      if (this.#backoff || this.#pendingCount > 0) return;
-      if (this.#acquireSlot(unused)) {
+      if (this.#backoff || this.#openings.pending > 0) return;
+      if (this.#acquireSlot(unused || inUse)) {
         member.due = true;
-        this.#open(member);
+        this.#open(member.outdated || 'drain', member);
         return;
       }
-      if (unused && serving.length >= this.#floor && this.#members.size <= this.#deps.limits.max) {
-        this.#members.retire(member, member.outdated || 'drain');
+      if (unused && serving.length >= this.#floor && this.#slots <= this.#deps.limits.max) {
+        this.#vacated = member.outdated || 'drain';
+        this.#members.retire(member, this.#vacated);
         return;
       }
     }
-  }
-
-  /** A caller left without an item. After the last one, pending items are abandoned. */
-  #onWaiterLeft(): void {
-    if (this.#waiting.length === 0) {
-      for (const opening of this.#openings) {
-        if (!opening.renews && !opening.ended) this.#endLater(opening, () => this.#end(opening));
-      }
-      for (const reserved of this.#reserved) this.#endLater(reserved, reserved.abandon);
-    }
-    this.#advance();
-  }
-
-  #endLater(pending: PendingItem, end: () => void): void {
-    pending.unwanted ??= this.#deps.clock.schedule(UNWANTED_OPENING_MS, end, { keepAlive: false });
-  }
-
-  #end(opening: PendingOpening): void {
-    opening.unwanted?.cancel();
-    opening.ended = true;
-    opening.controller.abort(new Error('nobody waits for it any more'));
-    this.#advance();
-  }
-
-  #open(insteadOf?: PoolMember<T>): void {
-    const controller = new CallController();
-    const reason = insteadOf?.outdated || this.#reasonToOpen();
-    // One microtask later, so that `open` cannot call back into a running decision.
-    const done = Promise.resolve()
-      .then(() => this.#deps.open(controller.signal, reason))
-      .then(
-        (item) => {
-          this.#forget(opening);
-          this.#itemOpened(item);
-          // Last, so that closing the former one finds the new one.
-          if (insteadOf) this.#members.retire(insteadOf, insteadOf.outdated || 'drain');
-          const member = opening.stale ? this.#members.find(item) : undefined;
-          if (member) member.outdated = 'drain';
-          this.#advance();
-        },
-        (error: unknown) => {
-          this.#forget(opening);
-          if (insteadOf) insteadOf.due = false;
-          if (opening.ended) this.#openingAbandoned();
-          else this.#openingFailed(error);
-        },
-      );
-    const renews = insteadOf !== undefined;
-    const opening: PendingOpening = {
-      controller,
-      done,
-      renews,
-      stale: false,
-      ended: false,
-      unwanted: undefined,
-    };
-    this.#openings.add(opening);
   }
 
   #reasonToOpen(): SessionOpenReason {
-    if (this.waiting > 0) return 'demand';
-    if (this.#unhealthy === 0) return 'minimum';
-    this.#unhealthy--;
-    return 'unhealthy';
+    if (!this.#adopted) return 'profile';
+    if (this.waiting > 0) return this.#primary ? 'demand' : 'recovery';
+    const reason = this.#vacated;
+    this.#vacated = 'minimum';
+    return reason;
   }
 
-  #forget(opening: PendingOpening): void {
-    opening.unwanted?.cancel();
-    this.#openings.delete(opening);
-  }
-
-  /** An opening ended because no one waited, which says nothing about the server. */
-  #openingAbandoned(): void {
-    this.#deps.quota.release();
+  /** A caller left without an item. After the last one, openings are abandoned. */
+  #onWaiterLeft(): void {
+    if (this.waiting === 0) {
+      this.#openings.endUnwanted(this.#members.serving.length === 0, () => {
+        this.#stopped = true;
+        this.#advance();
+      });
+    }
     this.#advance();
   }
 
-  #itemOpened(item: T): void {
+  #open(reason: SessionOpenReason, insteadOf?: PoolMember<T>): void {
+    this.#openings.start(reason, insteadOf !== undefined, (result) => {
+      if ('item' in result) {
+        const member = this.#itemOpened(result.item);
+        // Last, so that a primary that is replaced finds the new one.
+        if (insteadOf) this.#members.retire(insteadOf, insteadOf.outdated || 'drain');
+        if (member && result.stale) member.outdated = 'drain';
+        this.#advance();
+        return;
+      }
+      if (insteadOf) insteadOf.due = false;
+      this.#openingFailed(result, insteadOf !== undefined);
+    });
+  }
+
+  #itemOpened(item: T): PoolMember<T> | undefined {
     if (this.#ending.signal.aborted) {
       this.#members.closeLate(item);
-      return;
+      return undefined;
     }
+    this.#adopted = true;
     this.#failures = 0;
+    this.#stopped = false;
     this.#backoff?.cancel();
     this.#backoff = undefined;
-    this.#members.add(item);
+    const member = this.#members.add(item);
+    if (!this.#primary) this.#setPrimary(member);
+    this.#advance();
+    this.#sweepLater();
+    return member;
+  }
+
+  /** An opening that ended because no one waited says nothing about the server. */
+  #openingFailed(
+    { error, abandoned }: Exclude<OpeningResult<T>, { readonly item: T }>,
+    renews: boolean,
+  ): void {
+    this.#releaseSlot();
+    if (this.#ending.signal.aborted) return;
+    if (!abandoned) {
+      const { clock, onOpenFailed, limits, refusal } = this.#deps;
+      if (renews || limits.keepsOpen || !this.#adopted) onOpenFailed(error);
+      this.#lastFailure = error;
+      this.#failures++;
+      this.#stopped = true;
+      this.#backoff ??= clock.schedule(
+        fullJitter(clock, this.#failures, RETRY_BASE_MS, RETRY_MAX_MS),
+        () => {
+          this.#backoff = undefined;
+          this.#advance();
+        },
+        { keepAlive: false },
+      );
+      // Nothing serves and nothing is pending, so waiting is useless. After a timeout, callers with
+      // time left get another attempt.
+      if (this.#members.serving.length + this.#openings.pending === 0) {
+        const latest = clock.monotonic() + MIN_ATTEMPT_MS;
+        const again = ({ until = 0 }: Waiting): boolean => isTimeout(error) && until >= latest;
+        this.#forRoom.refuse((waiting) => (again(waiting) ? undefined : notOpened(limits.max, error)));
+        this.#forPrimary.refuse((waiting) => (again(waiting) ? undefined : refusal(error)));
+      }
+    }
     this.#advance();
   }
 
-  #openingFailed(error: unknown): void {
-    this.#deps.quota.release();
-    if (this.#ending.signal.aborted) return;
-    const { clock, openFailed, limits } = this.#deps;
-    openFailed?.(error);
-    this.#lastFailure = error;
-    this.#failures++;
-    this.#backoff ??= clock.schedule(
-      fullJitter(clock, this.#failures, RETRY_BASE_MS, RETRY_MAX_MS),
-      () => {
-        this.#backoff = undefined;
-        this.#advance();
-      },
-      { keepAlive: false },
-    );
-    // Nothing serves and nothing is pending, so waiting is useless. After a timeout, callers with
-    // time left get another attempt.
-    const again = isTimeout(error) && limits.waitMs > 0;
-    if (!again && this.#members.serving.length + this.#pendingCount === 0) {
-      this.#waiting.refuseAll(() => notOpened(limits.max, error));
-    }
-    this.#advance();
+  #refuseAll(error: () => Error): void {
+    this.#forRoom.refuse(error);
+    this.#forPrimary.refuse(error);
   }
 
   #sweepLater(): void {
@@ -475,8 +535,8 @@ export class Pool<T> {
 
   /** Probes under a lease, so that the item is neither assigned nor closed meanwhile. */
   async #check(member: PoolMember<T>): Promise<void> {
-    const { limits, clock, probe, checked } = this.#deps;
-    const { item, release } = this.#members.lease(member, false);
+    const { limits, clock, probe, onChecked } = this.#deps;
+    const { item, release } = this.#members.lease(member, 'probe');
     let failure: unknown;
     const check = { methods: limits.healthMethods, timeoutMs: limits.healthTimeoutMs, clock };
     const healthy = await isHealthy(
@@ -489,23 +549,27 @@ export class Pool<T> {
       this.#ending.signal,
     );
     if (!this.#ending.signal.aborted) {
-      checked?.(item, healthy, healthy ? undefined : failure);
-      if (!healthy) this.#unhealthy++;
+      onChecked?.(item, healthy, healthy ? undefined : failure);
+      if (!healthy) this.#vacated = 'unhealthy';
     }
     release(healthy ? 'ok' : 'unhealthy');
   }
 
-  #capacityError(waitedMs: number): Error {
-    const { limits, quota } = this.#deps;
+  /** The error for a caller whose wait is over. @param others - callers that still wait. */
+  #overdueError(queue: Leases<T>, { since }: Waiting, others: number): Error {
+    const { limits, quota, clock, refusal } = this.#deps;
+    const noQuota = this.size < limits.max && quota.used >= quota.max;
+    if (queue === this.#forPrimary)
+      return noQuota ? quotaExceeded(quota.max, quota.used) : refusal(undefined);
     return noCapacity({
-      sessions: this.#members.size,
+      sessions: this.size - this.#openings.size,
       maxSessions: limits.max,
       callsPerSession: limits.callsPerItem,
-      waiting: this.waiting,
+      waiting: others,
       waitMs: limits.waitMs,
-      waitedMs,
-      opening: this.#pendingCount,
-      maxTotalSessions: this.size < limits.max && quota.used >= quota.max ? quota.max : undefined,
+      waitedMs: clock.monotonic() - since,
+      opening: this.#openings.pending,
+      maxTotalSessions: noQuota ? quota.max : undefined,
       failure: this.#backoff && this.#lastFailure,
     });
   }

@@ -31,13 +31,6 @@ export class SessionQuota {
     return true;
   }
 
-  /** Acquires one without waiting. */
-  tryAcquire(): boolean {
-    if (this.#used >= this.#max) return false;
-    this.#used++;
-    return true;
-  }
-
   /** Acquires one beyond the limit, for an item that already exists. */
   forceAcquire(): void {
     this.#used++;

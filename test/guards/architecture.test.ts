@@ -33,6 +33,16 @@ it('docs/architecture.md names every layer', () => {
   expect(named(page)).toEqual(expect.arrayContaining(layers.map((file) => `src/${file}`)));
 });
 
+it('docs/architecture.md names the one file that replaces sessions and uses their quota', () => {
+  const [, row = ''] = page.split('| Where is a lost session replaced? |');
+  expect(named(row.split('\n')[0] ?? '')).toEqual(['src/pool/pool.ts', 'lose']);
+  expect(sourceText('pool/pool.ts')).toMatch(/^ {2}lose\(/m);
+  const users = sourceFiles().filter((file) =>
+    /\bquota\.(acquire|forceAcquire|release|removeWaiter)\(/.test(sourceText(file)),
+  );
+  expect(users).toEqual(['pool/pool.ts']);
+});
+
 it('docs/architecture.md names no file that does not exist', () => {
   const paths = [...page.matchAll(/\b(?:src|test|scripts|docs)\/[\w./-]+/g)].map(([path]) =>
     path.replace(/\.$/, ''),

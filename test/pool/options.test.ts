@@ -57,8 +57,14 @@ describe('the limits of a pool', () => {
     { sessionIdle: 1 },
     { sessionLifetime: 0, healthInterval: 0 },
     { sessionWait: 0 },
-  ])('a pool has no limits without options: %j', (values) => {
-    expect(poolLimits(withValues(values))).toBeUndefined();
+  ])('the limits of a pool are one session and no timer by default: %j', (values) => {
+    expect(poolLimits(withValues(values))).toMatchObject({
+      max: 1,
+      callsPerItem: Number.POSITIVE_INFINITY,
+      lifetimeMs: 0,
+      healthIntervalMs: 0,
+      keepsOpen: false,
+    });
   });
 
   it('a pool of several sessions has one call each, an hour of life and a sweep every minute', () => {
@@ -75,6 +81,7 @@ describe('the limits of a pool', () => {
       healthMethods: ['ping', 'tools/list', 'skip'],
       healthTimeoutMs: 5_000,
       probesOnly: false,
+      keepsOpen: true,
     });
   });
 
@@ -99,17 +106,15 @@ describe('the limits of a pool', () => {
     expect(poolLimits(withValues(values))).toMatchObject(limits);
   });
 
-  it.each<[Partial<PoolValues>, object | undefined]>([
+  it.each<[Partial<PoolValues>, object]>([
     [{}, { max: 1, callsPerItem: Number.POSITIVE_INFINITY, lifetimeMs: 3_540_000, recyclesOnly: true }],
     [{}, { recycleWindowMs: 300_000, healthIntervalMs: 0 }],
     [{ maxSessions: 2 }, { lifetimeMs: 3_540_000, recyclesOnly: true }],
     [{ sessionLifetime: 900 }, { lifetimeMs: 900_000, recycleWindowMs: 300_000 }],
     [{ sessionRecycleWindow: 10 }, { recycleWindowMs: 10_000 }],
-    [{ sessionLifetime: 0 }, undefined],
+    [{ sessionLifetime: 0 }, { lifetimeMs: 0, keepsOpen: false }],
   ])('the limits of a pool follow the lifetime that the server gives a session, and %j', (values, limits) => {
-    const got = poolLimits(withValues(values), 3_540);
-    if (limits === undefined) expect(got).toBeUndefined();
-    else expect(got).toMatchObject(limits);
+    expect(poolLimits(withValues(values), 3_540)).toMatchObject(limits);
   });
 
   it('the recycle window of a pool is shorter than the lifetime that the server gives a session', () => {

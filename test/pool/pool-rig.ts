@@ -1,3 +1,4 @@
+import { notOpened } from '../../src/pool/errors.ts';
 import type { ProbeResult } from '../../src/pool/health.ts';
 import type { PoolLimits } from '../../src/pool/maintenance.ts';
 import { Pool } from '../../src/pool/pool.ts';
@@ -18,6 +19,7 @@ export const LIMITS: PoolLimits = {
   healthMethods: ['ping'],
   healthTimeoutMs: 5_000,
   probesOnly: false,
+  keepsOpen: true,
 };
 
 /** What the pool is asked to open and has not been given yet. */
@@ -29,11 +31,40 @@ export interface Held {
 
 export const DOWN = new Error('connect ECONNREFUSED');
 
+/** A pool whose items may be lost, and replaced by one that the test makes. */
+class RigPool extends Pool<number> {
+  /** The item that the next opening returns at once. */
+  successor: number | undefined;
+  /** Items that were made to be successors, where none was opened. */
+  readonly unused: (item: number) => void;
+
+  constructor(deps: ConstructorParameters<typeof Pool<number>>[0], unused: (item: number) => void) {
+    super(deps);
+    this.unused = unused;
+  }
+
+  beginReplacement(item: number): { complete(fresh: number): void } | undefined {
+    if (!this.items.includes(item)) return undefined;
+    const before = this.size;
+    this.lose(item);
+    // The slot of the primary passes to its successor; others are opened where they are needed.
+    const passed = this.size === before && this.primary === undefined;
+    return {
+      complete: (fresh) => {
+        if (passed) this.successor = fresh;
+        else this.unused(fresh);
+      },
+    };
+  }
+}
+
 /** A pool of numbers, whose openings wait for the test. Items count up from 0. */
 export class PoolRig {
   readonly clock: FakeClock;
   readonly places: SessionQuota;
-  readonly pool: Pool<number>;
+  readonly pool: RigPool;
+  /** Items that became the primary. */
+  readonly primaries: number[] = [];
   readonly opening: Held[] = [];
   readonly failures: unknown[] = [];
   readonly probed: string[] = [];
@@ -54,34 +85,41 @@ export class PoolRig {
       total = Number.POSITIVE_INFINITY,
       places = new SessionQuota(total),
       overlap = 0,
+      replaces = false,
     } = {},
   ) {
     this.clock = clock;
     this.places = places;
-    this.pool = new Pool<number>({
-      limits: { ...LIMITS, ...limits },
-      clock,
-      quota: places,
-      overlap,
-      open: (signal) => this.#open(signal),
-      close: async (item) => {
-        if (!this.alive.has(item) || this.closed.includes(item)) this.faults.push(`${item} closed twice`);
-        this.closed.push(item);
-        await this.closing(item);
-        this.alive.delete(item);
+    this.pool = new RigPool(
+      {
+        limits: { ...LIMITS, ...limits },
+        clock,
+        quota: places,
+        overlap,
+        replaces,
+        open: (signal) => this.#open(signal),
+        close: async (item) => {
+          if (!this.alive.has(item) || this.closed.includes(item)) this.faults.push(`${item} closed twice`);
+          this.closed.push(item);
+          await this.closing(item);
+          this.alive.delete(item);
+        },
+        probe: (item, method, signal) => {
+          this.probed.push(`${item} ${method}`);
+          return this.probe(item, method, signal);
+        },
+        onPrimary: (item) => void this.primaries.push(item),
+        onOpenFailed: (error) => void this.failures.push(error),
+        refusal: (failure) => notOpened(limits.max ?? LIMITS.max, failure),
       },
-      probe: (item, method, signal) => {
-        this.probed.push(`${item} ${method}`);
-        return this.probe(item, method, signal);
-      },
-      openFailed: (error) => this.failures.push(error),
-    });
+      (item) => void this.alive.delete(item),
+    );
   }
 
   /** The first item, as the client's own initialize opens it. */
   adopt(): number {
     const item = this.make();
-    this.places.forceAcquire();
+    this.pool.reserveFirst();
     this.pool.adopt(item);
     return item;
   }
@@ -105,6 +143,9 @@ export class PoolRig {
   }
 
   #open(signal: AbortSignal): Promise<number> {
+    const { successor } = this.pool;
+    this.pool.successor = undefined;
+    if (successor !== undefined) return Promise.resolve(successor);
     return new Promise((resolve, reject) => {
       const leave = (): void => {
         signal.removeEventListener('abort', abort);

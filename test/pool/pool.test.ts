@@ -442,27 +442,6 @@ describe('an opening that hangs', () => {
     await rig.openAll();
     expect((await late).item).toBe(0);
   });
-
-  it('a hanging opening of an item that another one replaces ends with its last caller too', async () => {
-    const rig = new PoolRig({ max: 1, waitMs: 60_000 });
-    const dead = rig.adopt();
-    let abandoned = false;
-    rig.alive.delete(dead);
-    const replacement = rig.pool.beginReplacement(dead, () => {
-      abandoned = true;
-    });
-    const leaving = new AbortController();
-    const left = failure(rig.pool.lease(leaving.signal));
-    leaving.abort(new Error('cancelled'));
-    await left;
-    await rig.clock.advance(1_000);
-    expect(abandoned).toBe(true);
-    const next = rig.pool.lease(new AbortController().signal);
-    replacement?.abandon();
-    await rig.openAll();
-    expect((await next).item).toBe(1);
-    expect(rig.places.used).toBe(1);
-  });
 });
 
 describe('the lifetime', () => {

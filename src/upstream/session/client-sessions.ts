@@ -1,34 +1,23 @@
 import { ProxyError } from '../../core/errors/errors.ts';
-import {
-  type Id,
-  isObject,
-  type Message,
-  paramsOf,
-  type Request,
-  valueTextAt,
-} from '../../core/jsonrpc/message.ts';
+import { type Id, type Request, valueTextAt } from '../../core/jsonrpc/message.ts';
 import type { Call, Emit, Layer, Reply } from '../../core/pipeline/call.ts';
-import { addWait } from '../../core/pipeline/call-record.ts';
 import type { Events } from '../../core/pipeline/events.ts';
 import type { SessionState } from '../../core/pipeline/proxy-state.ts';
-import type { Span } from '../../core/pipeline/span.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { settleWithin } from '../../core/time/waits.ts';
-import { quotaExceeded } from '../../pool/errors.ts';
 import type { PoolLimits } from '../../pool/maintenance.ts';
 import type { SessionQuota } from '../../pool/session-quota.ts';
 import { isSessionLost } from '../transport/lost-session.ts';
-import { ClientState, isProfileWide, isSessionWide } from './client-state.ts';
+import { ClientState, isProfileWide } from './client-state.ts';
 import { createDuplicateDetector, type IsDuplicate } from './dedupe-notifications.ts';
-import { notOpened, withLossMessage } from './errors.ts';
 import { LATE_ANSWER_MS, Opener, type OpenLimit, type SessionOpening } from './opener.ts';
 import { Resends } from './resends.ts';
 import type { Session } from './session.ts';
-import { SessionManager } from './session-manager.ts';
+import { SessionPool } from './session-pool.ts';
 
 export interface ClientSessionsDeps {
   readonly profile: string;
-  readonly createSession: (emit: Emit, isDuplicate: IsDuplicate | undefined) => Session;
+  readonly createSession: (emit: Emit, isDuplicate: IsDuplicate) => Session;
   /** Awaited before a call is re-sent. */
   readonly beforeResend?: ((call: Call) => Promise<void>) | undefined;
   /** Called when the session was replaced. */
@@ -37,8 +26,7 @@ export interface ClientSessionsDeps {
   readonly openingLayers: readonly Layer[];
   readonly clock: Clock;
   readonly events: Events;
-  /** Undefined: one session carries everything. */
-  readonly limits: PoolLimits | undefined;
+  readonly limits: PoolLimits;
   /** Shared by all clients. */
   readonly quota: SessionQuota;
   /** Longest wait of a call for a session that is being opened. */
@@ -56,67 +44,45 @@ export class ClientSessions {
   readonly #deps: ClientSessionsDeps;
   readonly #clientState = new ClientState();
   readonly #opener: Opener;
-  readonly #sessions: SessionManager;
+  /** Carries what is sent before any `initialize`, without a session id. */
+  readonly #unopened: Session;
+  #pool: SessionPool | undefined;
   /** Running `initialize` calls of the client. */
   readonly #initializing = new Set<Promise<Reply>>();
   /** A deferred `initialize`: the client was answered from a snapshot. */
   #deferred: SessionOpening | undefined;
-  /** The client's own opening that this session was opened with. */
-  #followed: SessionOpening | undefined;
   /** The client's sessions with its other profiles. */
   readonly #followers: ClientSessions[] = [];
+  #closed = false;
 
   constructor(deps: ClientSessionsDeps, emit: Emit) {
-    const {
-      profile,
-      createSession,
-      openingLayers,
-      onReplaced,
-      clock,
-      events,
-      limits,
-      quota,
-      openLimit,
-      primary,
-    } = deps;
+    const { profile, createSession, openingLayers, clock, openLimit, primary } = deps;
     this.#deps = deps;
-    const requestsToReplay = (): readonly Request[] =>
-      primary ? primary.#clientState.profileWide : this.#clientState.requests;
+    this.#unopened = createSession(emit, createDuplicateDetector(clock));
     this.#opener = new Opener({
       profile,
       createSession,
       layers: openingLayers,
       clock,
       limit: openLimit,
-      requestsToReplay,
+      requestsToReplay: () => (primary ? primary.#clientState.profileWide : this.#clientState.requests),
     });
-    if (primary) primary.#followers.push(this);
-    this.#sessions = new SessionManager(
-      {
-        profile,
-        follows: primary !== undefined,
-        opener: this.#opener,
-        onReplaced,
-        clock,
-        events,
-        limits,
-        quota,
-        openLimit,
-      },
-      createSession(emit, undefined),
-    );
+    if (!primary) return;
+    primary.#followers.push(this);
+    const opening = primary.#deferred ?? primary.#pool?.opening;
+    if (opening) this.#follow(opening);
   }
 
   /** The current session. */
   get session(): Session {
-    return this.#sessions.session;
+    return this.#pool?.session ?? this.#unopened;
   }
 
   /**
    * The session that carries a request: the current one, or one that was lost while it answered.
    */
   sessionFor(id: Id): Session {
-    return this.#sessions.sessionFor(id);
+    return this.#pool?.findByRequest(id) ?? this.session;
   }
 
   /**
@@ -124,14 +90,9 @@ export class ClientSessions {
    * those of other profiles need not wait.
    */
   deferInitialize({ client, emit }: Call, request: Request, version: string): void {
-    const { clock, limits } = this.#deps;
-    this.#deferred = {
-      client,
-      request,
-      emit,
-      isDuplicate: limits && createDuplicateDetector(clock),
-      version,
-    };
+    const isDuplicate = createDuplicateDetector(this.#deps.clock);
+    this.#deferred = { client, request, emit, isDuplicate, version };
+    for (const follower of this.#followers) follower.#follow(this.#deferred);
   }
 
   /**
@@ -149,74 +110,41 @@ export class ClientSessions {
   }
 
   async #initialize(call: Call, request: Request): Promise<Reply> {
-    const { clock, limits, quota } = this.#deps;
-    // A repeated `initialize` replaces a session, which is closed as soon as the new one is open.
-    const more = this.#sessions.opening === undefined;
-    if (more && !quota.tryAcquire()) throw quotaExceeded(quota.max, quota.used);
+    const { client, emit } = call;
     const deferred =
       this.#deferred && hasSameParams(this.#deferred.request, request) ? this.#deferred : undefined;
-    const isDuplicate = deferred ? deferred.isDuplicate : limits && createDuplicateDetector(clock);
-    const session = this.#deps.createSession(call.emit, isDuplicate);
-    let opened = false;
-    try {
-      const reply = await this.#opener.initialize(session, call, request);
-      opened = reply.kind === 'answer' && reply.message.outcome === 'result';
-      if (!opened) return reply;
-      const { client, emit } = call;
-      this.#sessions.abandonOpening();
-      this.#clientState.clear();
-      const { version } = session;
-      // After a deferred `initialize`, sessions of other profiles stay valid.
-      const opening =
-        deferred && deferred.version === version ? deferred : { client, request, emit, isDuplicate, version };
-      this.#deferred = undefined;
-      this.#sessions.begin(session, opening, more);
-      return reply;
-    } finally {
-      if (more && !opened) quota.release();
-    }
+    const isDuplicate = deferred?.isDuplicate ?? createDuplicateDetector(this.#deps.clock);
+    const session = this.#deps.createSession(emit, isDuplicate);
+    const pool = this.#createPool({ client, request, emit, isDuplicate, version: undefined });
+    const reply = await pool.openFirst(session, () => this.#opener.initialize(session, call, request));
+    if (!pool.session) return reply;
+    this.#clientState.clear();
+    this.#deferred = undefined;
+    this.#use(pool);
+    // After a deferred `initialize`, sessions of other profiles stay valid.
+    if (!deferred || deferred.version !== session.version)
+      for (const follower of this.#followers) follower.#follow(pool.opening);
+    return reply;
   }
 
-  /** The client's own opening, if newer than the one that this session was opened with. */
-  #newerOpening(): SessionOpening | undefined {
-    const { primary } = this.#deps;
-    const opening = primary && (primary.#deferred ?? primary.#sessions.opening);
-    return opening === this.#followed ? undefined : opening;
+  #createPool(opening: SessionOpening): SessionPool {
+    const { primary, ...deps } = this.#deps;
+    const follows = primary !== undefined;
+    return new SessionPool({ ...deps, follows, opener: this.#opener }, opening, this.#pool !== undefined);
   }
 
-  /** Opens the session of a follower profile; concurrent callers share one attempt. */
-  async #followPrimary({ signal, record }: Call): Promise<void> {
-    for (let newer = this.#newerOpening(); newer; newer = this.#newerOpening()) {
-      const own = newer;
-      await this.#sessions
-        .waitForOpening((until) => this.#openFollower(own, until, record?.span), signal)
-        .catch((error: unknown) => {
-          const overdue = !signal.aborted && error instanceof ProxyError && error.reason === 'timeout';
-          throw overdue ? notOpened(this.#deps.profile, error) : error;
-        });
-    }
+  #use(pool: SessionPool): void {
+    pool.replace(this.#pool);
+    this.#pool = pool;
+    void this.#unopened.close();
+    if (this.#closed) void pool.close();
   }
 
-  async #openFollower(own: SessionOpening, until: AbortSignal, span?: Span): Promise<Session> {
-    const { clock, limits, quota, profile } = this.#deps;
-    const more = this.#sessions.opening === undefined;
-    if (more && !quota.tryAcquire()) throw quotaExceeded(quota.max, quota.used);
+  /** The next call opens a session as the client has opened its own. */
+  #follow(opening: SessionOpening): void {
     // Duplicates occur only among sessions of one profile.
-    const opening = { ...own, isDuplicate: limits && createDuplicateDetector(clock) };
-    try {
-      const session = await this.#opener.open(opening, until, undefined, 'profile', span);
-      if (until.aborted) {
-        await session.close();
-        throw until.reason;
-      }
-      this.#followed = own;
-      this.#sessions.begin(session, opening, more);
-      return session;
-    } catch (error) {
-      if (more) quota.release();
-      this.#sessions.openFailed(error);
-      throw notOpened(profile, error);
-    }
+    const isDuplicate = createDuplicateDetector(this.#deps.clock);
+    this.#use(this.#createPool({ ...opening, isDuplicate }));
   }
 
   /**
@@ -235,105 +163,62 @@ export class ClientSessions {
   }
 
   async #sendCall(call: Call, sendOn: (session: Session) => Promise<Reply>): Promise<Reply> {
-    if (this.#newerOpening())
-      await addWait(call.record, 'sessionMs', this.#deps.clock, this.#followPrimary(call));
-    const { pool } = this.#sessions;
+    const pool = this.#pool;
+    if (!pool) return this.#sendUnopened(call, sendOn);
     const { message } = call;
-    if (pool && message.kind === 'request' && isPooledCall(message)) {
-      try {
-        return await pool.sendCall(call, sendOn);
-      } catch (error) {
-        // The pool was closed because the client initialized again: use the new one.
-        const left = this.#sessions.pool !== pool && !this.#sessions.closing && !call.signal.aborted;
-        if (left && isShuttingDown(error)) return this.#sendCall(call, sendOn);
-        throw error;
-      }
+    let reply: Reply;
+    try {
+      reply = await pool.sendCall(call, sendOn);
+    } catch (error) {
+      // The pool was closed because the client initialized again: use the new one.
+      const left = this.#pool !== pool && !this.#closed && !call.signal.aborted;
+      if (left && isShuttingDown(error)) return this.#sendCall(call, sendOn);
+      throw error;
     }
-    const send = pool ? (on: Session) => pool.withHold(on, () => sendOn(on)) : sendOn;
-    let { session } = this.#sessions;
-    // Also after a failed attempt: the server may be back.
-    if (this.#sessions.isBroken) session = await this.#waitForReplacement(session, call);
-    let reply: Reply | undefined;
-    for (let resends: Resends | undefined; !reply; ) {
-      try {
-        reply = await send(session);
-      } catch (error) {
-        if (!isSessionLost(error)) throw error;
-        // Without `initialize` there is no session, but the platform may have routed to a backend
-        // that is gone.
-        const { opening } = this.#sessions;
-        if (!opening && !session.dropAffinity()) throw error;
-        resends ??= new Resends(this.#deps.clock, call);
-        await resends.waitAfter(error);
-        if (!opening) continue;
-        session = await this.#waitForReplacement(session, call).catch((failure: unknown) => {
-          throw withLossMessage(error, failure);
-        });
-        // A new session has already received `initialized`.
-        if (message.kind === 'notification' && message.method === 'notifications/initialized') {
-          return { kind: 'accepted' };
-        }
-      }
-    }
-    if (reply.kind === 'answer' && reply.message.outcome === 'result') this.#clientState.remember(message);
-    if (reply.kind !== 'answer' || reply.message.outcome === 'result') {
-      this.#repeatToOthers(message);
-      for (const follower of this.#followers) follower.#repeatFromPrimary(message);
-    }
+    if (reply.kind === 'answer' && reply.message.outcome !== 'result') return reply;
+    if (reply.kind === 'answer') this.#clientState.remember(message);
+    if (isProfileWide(message)) for (const follower of this.#followers) follower.#pool?.repeat(message);
     return reply;
   }
 
-  #waitForReplacement(lost: Session, { record, signal }: Call): Promise<Session> {
-    const replaced = this.#sessions.waitForReplacement(lost, signal, record?.span);
-    return addWait(record, 'sessionMs', this.#deps.clock, replaced);
-  }
-
-  /** Repeats a message of the client's own session here. */
-  #repeatFromPrimary(message: Message): void {
-    const { opening, session } = this.#sessions;
-    if (!opening || session.lost || !isProfileWide(message)) return;
-    void this.#opener.repeat(session, opening, message);
-    this.#repeatToOthers(message);
-  }
-
-  /** Repeats session-wide messages to the other sessions of the pool. */
-  #repeatToOthers(message: Message): void {
-    const { pool, opening } = this.#sessions;
-    if (!pool || !opening || !isSessionWide(message)) return;
-    for (const session of pool.others) {
-      void pool.withHold(session, () => this.#opener.repeat(session, opening, message));
+  async #sendUnopened(call: Call, sendOn: (session: Session) => Promise<Reply>): Promise<Reply> {
+    const resends = new Resends(this.#deps.clock, call);
+    for (;;) {
+      try {
+        return await sendOn(this.#unopened);
+      } catch (error) {
+        // The platform may have routed to a backend that is gone.
+        if (!isSessionLost(error) || !this.#unopened.dropAffinity()) throw error;
+        await resends.waitAfter(error);
+      }
     }
   }
 
   /** Describes the open sessions. */
   describe(): readonly Omit<SessionState, 'client'>[] {
-    return this.#sessions.describe();
+    return this.#pool?.describe() ?? [];
   }
 
   /** Deletes the sessions and aborts openings. Never throws. */
-  close(): Promise<void> {
+  async close(): Promise<void> {
+    this.#closed = true;
+    const closing = [this.#unopened.close(), this.#pool?.close()];
     // A session that the server opens a moment later would be orphaned.
-    const pending =
-      this.#initializing.size > 0
-        ? settleWithin(this.#deps.clock, LATE_ANSWER_MS, Promise.allSettled(this.#initializing))
-        : undefined;
-    return this.#sessions.close(pending);
+    if (this.#initializing.size > 0)
+      await settleWithin(this.#deps.clock, LATE_ANSWER_MS, Promise.allSettled(this.#initializing));
+    await Promise.all([...closing, this.#pool?.close()]);
   }
 
-  /** The client has left: calls that wait for a session are refused, others go on. */
+  /** The client has left: calls that wait for room in a session are refused, others go on. */
   refuseWaiting(): void {
-    this.#sessions.refuseWaiting();
+    this.#pool?.refuseWaiting();
   }
 
   /** Replaces every session; one in use is closed after its last call. */
   drain(): void {
-    this.#sessions.drain();
+    this.#pool?.drain();
   }
 }
-
-/** Calls that start a task stay on the primary session, where later task requests go. */
-const isPooledCall = (request: Request): boolean =>
-  request.method === 'tools/call' && !isObject(paramsOf(request).task);
 
 /** A closed pool refuses waiting calls, whatever the reason. */
 const isShuttingDown = (error: unknown): boolean =>

@@ -65,7 +65,7 @@ export interface SessionOpening {
   readonly client: Client;
   readonly request: Request;
   readonly emit: Emit;
-  readonly isDuplicate: IsDuplicate | undefined;
+  readonly isDuplicate: IsDuplicate;
   readonly version: string | undefined;
   /** The span of this opening, where a traced call waits for it. */
   readonly span?: Span | undefined;
@@ -73,7 +73,7 @@ export interface SessionOpening {
 
 export interface OpenerDeps {
   readonly profile: string;
-  readonly createSession: (emit: Emit, isDuplicate: IsDuplicate | undefined) => Session;
+  readonly createSession: (emit: Emit, isDuplicate: IsDuplicate) => Session;
   /** The layers around every `initialize`, the client's and the proxy's: retry and breaker. */
   readonly layers: readonly Layer[];
   readonly clock: Clock;
@@ -111,8 +111,8 @@ export class Opener {
   async open(
     opening: SessionOpening,
     until: AbortSignal,
-    onCreated?: (session: Session) => void,
-    reason: SessionOpenReason = 'recovery',
+    onCreated: (session: Session) => void,
+    reason: SessionOpenReason,
     parent?: Span,
   ): Promise<Session> {
     const { profile } = this.#deps;
@@ -131,8 +131,8 @@ export class Opener {
   async #openOnce(
     opening: SessionOpening,
     until: AbortSignal,
-    onCreated?: (session: Session) => void,
-    reason: SessionOpenReason = 'recovery',
+    onCreated: (session: Session) => void,
+    reason: SessionOpenReason,
   ): Promise<Session> {
     const { clock, createSession, requestsToReplay, limit = OPEN_LIMIT } = this.#deps;
     until.throwIfAborted();
@@ -158,14 +158,13 @@ export class Opener {
           `the server now speaks revision ${session.version ?? 'none'}, not ${opening.version ?? 'none'} (restart the MCP server in your client)`,
         );
       }
-      onCreated?.(session);
+      onCreated(session);
       await session.initialized(INITIALIZED.text, controller.signal);
       await this.#replay(session, opening, requestsToReplay(), controller.signal);
       return session;
     } catch (error) {
-      const closed = session.close();
       // No one else closes it, and the process may be ending.
-      if (onCreated || until.aborted) await closed;
+      await session.close();
       throw error;
     } finally {
       timer.cancel();

@@ -1,130 +1,190 @@
 import { causeText, ProxyError } from '../../core/errors/errors.ts';
-import { type Id, isObject, type JsonObject, METHOD_NOT_FOUND } from '../../core/jsonrpc/message.ts';
+import { type Id, isObject, METHOD_NOT_FOUND, type Message, paramsOf } from '../../core/jsonrpc/message.ts';
 import type { Call, Reply } from '../../core/pipeline/call.ts';
 import { addWait } from '../../core/pipeline/call-record.ts';
 import type { Events, SessionCloseReason, SessionOpenReason } from '../../core/pipeline/events.ts';
+import type { SessionState } from '../../core/pipeline/proxy-state.ts';
+import type { Span } from '../../core/pipeline/span.ts';
 import { endWith } from '../../core/pipeline/span-outcome.ts';
 import type { Clock } from '../../core/time/clock.ts';
+import { listChanges } from '../../core/tools/list-changes.ts';
 import type { ProbeResult } from '../../pool/health.ts';
 import type { PoolLimits } from '../../pool/maintenance.ts';
-import type { LeaseOutcome, Replacement } from '../../pool/members.ts';
-import { Pool, type PoolCounts, type PoolItem } from '../../pool/pool.ts';
+import type { LeaseOutcome, SessionLease } from '../../pool/members.ts';
+import { Pool } from '../../pool/pool.ts';
 import type { SessionQuota } from '../../pool/session-quota.ts';
 import { isSessionLost } from '../transport/lost-session.ts';
+import { isSessionWide } from './client-state.ts';
+import { notOpened, notReopened, withLossMessage } from './errors.ts';
+import { OPEN_LIMIT, type Opener, type OpenLimit, openTimeout, type SessionOpening } from './opener.ts';
 import { Resends } from './resends.ts';
 import type { Session } from './session.ts';
 
 export interface SessionPoolDeps {
-  readonly limits: PoolLimits;
-  /** Shared by all clients; the first session has acquired its part. */
-  readonly quota: SessionQuota;
+  readonly profile: string;
+  /** True for a profile whose sessions the client did not open itself: errors name the profile. */
+  readonly follows: boolean;
+  readonly opener: Opener;
+  /** Called when the primary session was replaced. */
+  readonly onReplaced: () => void;
   readonly clock: Clock;
   readonly events: Events;
-  readonly profile: string;
-  /**
-   * Opens a session as the client opened its own, and replays the client's state. Calls its
-   * callback before the replay.
-   */
-  readonly open: (
-    signal: AbortSignal,
-    reason: SessionOpenReason,
-    created: (session: Session) => void,
-  ) => Promise<Session>;
-  /** Sends a request of the proxy and returns the whole answer. */
-  readonly request: (session: Session, method: string, signal: AbortSignal) => Promise<JsonObject>;
-  readonly primary: () => Session;
-  /** Called when another session becomes the primary. */
-  readonly onPrimaryReplaced: (session: Session) => void;
-  /** Called when the server has lost the primary session. */
-  readonly onPrimaryLost: () => void;
-  readonly openFailed: (error: unknown) => void;
+  readonly limits: PoolLimits;
+  /** Shared by all clients. */
+  readonly quota: SessionQuota;
+  /** Longest wait of a call for a session that is being opened. */
+  readonly openLimit?: OpenLimit | undefined;
 }
 
-const isTransportFailure = (error: unknown): boolean =>
-  error instanceof ProxyError && (error.reason === 'connection-lost' || error.reason === 'connect-failed');
+type LeaseEvent =
+  | { readonly type: 'session.borrowed'; readonly waitMs: number }
+  | { readonly type: 'session.returned'; readonly broken: boolean };
 
 /** One session beyond --max-sessions, only while one replaces another. */
 const MAX_REPLACEMENT_OVERLAP = 1;
 
 /**
- * The sessions of one client and profile where tool calls are spread over several: the primary and
- * the others.
+ * The sessions that one client opened with one `initialize` and profile: by default one. Tool calls
+ * are spread where a session carries a limited number; the primary session carries the rest. The
+ * pool of src/pool decides which session that is, and when one is opened, replaced or closed.
  */
 export class SessionPool {
   readonly #deps: SessionPoolDeps;
   readonly #pool: Pool<Session>;
-  /** All open sessions, the primary included. */
+  #opening: SessionOpening;
+  /** The primary, or the last one while there is none. */
+  #session: Session | undefined;
+  /** All sessions that have not been closed or lost, those that replay included. */
   readonly #open = new Set<Session>();
-  #vacant = false;
+  /** Lost sessions on which requests are still in flight. */
+  readonly #lost = new Set<Session>();
+  /** Its sessions are closed when the first of this pool is open. */
+  #former: SessionPool | undefined;
+  /** The span of the call for which the pool begins an opening. */
+  #openingSpan: Span | undefined;
+  #closing = false;
 
-  constructor(deps: SessionPoolDeps, first: Session) {
-    const { limits, quota, clock, openFailed } = deps;
+  /** @param replaces - true where this pool is to replace one that has sessions. */
+  constructor(deps: SessionPoolDeps, opening: SessionOpening, replaces: boolean) {
+    const { limits, quota, clock, events, profile, openLimit = OPEN_LIMIT, follows } = deps;
     this.#deps = deps;
+    this.#opening = opening;
     this.#pool = new Pool<Session>({
       limits,
       quota,
       clock,
-      overlap: MAX_REPLACEMENT_OVERLAP,
-      openFailed,
+      overlap: limits.keepsOpen ? MAX_REPLACEMENT_OVERLAP : Number.POSITIVE_INFINITY,
+      replaces,
       open: (signal, reason) => this.#openSession(signal, reason),
       close: (session, reason) => this.#close(session, reason),
-      checked: (session, healthy, error) => this.#reportCheck(session, healthy, error),
       probe: (session, method, signal) => this.#probe(session, method, signal),
+      onChecked: ({ label }, healthy, failure) => {
+        const error = failure === undefined ? undefined : causeText(failure);
+        events.emit({ type: 'session.checked', profile, session: label, healthy, error });
+      },
+      onPrimary: (session) => this.#setPrimary(session),
+      onOpenFailed: (error) =>
+        events.emit({ type: 'session.open-failed', profile, message: causeText(error) }),
+      refusal: (failure = openTimeout(openLimit)) =>
+        this.#pool.adopted
+          ? notReopened(failure, follows ? profile : undefined)
+          : notOpened(profile, failure),
     });
-    this.#open.add(first);
-    this.#pool.adopt(first);
   }
 
-  /** True while there is no primary session. */
-  get vacant(): boolean {
-    return this.#vacant;
+  /** How the client opened its session; new ones are opened the same way. */
+  get opening(): SessionOpening {
+    return this.#opening;
+  }
+
+  /** The primary session, or the last one; undefined before the first. */
+  get session(): Session | undefined {
+    return this.#session;
   }
 
   /** The session that carries a request. */
   findByRequest(id: Id): Session | undefined {
-    return [...this.#open].find((session) => session.carries(id));
+    const carries = (session: Session): boolean => session.carries(id);
+    return [...this.#lost].find(carries) ?? [...this.#open].find(carries) ?? this.#former?.findByRequest(id);
   }
 
-  get others(): readonly Session[] {
-    const first = this.#deps.primary();
-    return [...this.#open].filter((session) => session !== first && !session.lost);
+  /** Takes the place of another pool, whose sessions are closed when one of this pool is open. */
+  replace(former: SessionPool | undefined): void {
+    this.#former = former;
+    if (former && !former.#session) {
+      this.#former = former.#former;
+      former.#former = undefined;
+      void former.close();
+    }
+    if (this.#session) this.#closeFormer();
   }
 
-  /** Runs a tool call on a session with room; where that session is lost, on the next. */
+  #closeFormer(): void {
+    const former = this.#former;
+    if (!former) return;
+    this.#former = undefined;
+    this.#deps.onReplaced();
+    void former.close();
+  }
+
+  /**
+   * Opens the first session with the client's own `initialize`.
+   * @throws ProxyError no-session, where it would be one more than all clients may have.
+   */
+  async openFirst(session: Session, initialize: () => Promise<Reply>): Promise<Reply> {
+    this.#pool.reserveFirst();
+    try {
+      const reply = await initialize();
+      if (reply.kind === 'answer' && reply.message.outcome === 'result') {
+        this.#opening = { ...this.#opening, version: session.version };
+        this.#open.add(session);
+        session.onLost = () => this.#lose(session);
+        this.#pool.adopt(session);
+      }
+      return reply;
+    } finally {
+      this.#pool.releaseFirst();
+    }
+  }
+
+  /**
+   * Runs `send` on a session, and on another one where the server has lost it, while time remains.
+   */
   async sendCall(call: Call, send: (session: Session) => Promise<Reply>): Promise<Reply> {
-    const { clock, events } = this.#deps;
+    const { clock, events, limits } = this.#deps;
+    const { message } = call;
+    const isSpread = Number.isFinite(limits.callsPerItem) && isSpreadCall(call);
     let since = clock.monotonic();
+    let loss: unknown;
     for (let resends: Resends | undefined; ; ) {
       const asked = clock.monotonic();
-      const span = call.record?.span?.begin({ type: 'borrow', profile: call.profile });
-      const leased = endWith(span, this.#pool.lease(call.signal));
-      const lease = await addWait(call.record, 'sessionMs', clock, leased);
+      const lease =
+        (isSpread ? undefined : this.#pool.leasePrimary()) ?? (await this.#lease(call, isSpread, loss));
       const session = lease.item;
-      if (events.observesCalls) this.#reportBorrow(call, session, clock.monotonic() - asked);
+      const isReported = isSpread && events.observesCalls;
+      if (isReported)
+        this.#report(call, session, { type: 'session.borrowed', waitMs: clock.monotonic() - asked });
       let ended: LeaseOutcome = 'ok';
-      let loss: unknown;
       try {
-        return await send(session);
+        // A new session has already received `initialized`.
+        if (loss && isInitialized(call)) return { kind: 'accepted' };
+        const reply = await send(session);
+        if (reply.kind !== 'answer' || reply.message.outcome === 'result') this.repeat(message, session);
+        return reply;
       } catch (error) {
-        loss = error;
-        const first = session === this.#deps.primary();
         if (!isSessionLost(error)) {
           // The primary carries more than calls, so only the server's word counts it as lost.
-          if (!first && isTransportFailure(error)) ended = 'broken';
+          if (isSpread && session !== this.#pool.primary && isTransportFailure(error)) ended = 'broken';
           throw error;
         }
-        if (first) this.#deps.onPrimaryLost();
-        else {
-          // A foreign session is closed after its last call.
-          if (!session.foreign) session.markLost();
-          ended = 'broken';
-        }
+        loss = error;
+        this.#tracing(call, () => this.#lose(session));
       } finally {
         lease.release(ended);
-        if (events.observesCalls) this.#reportReturn(call, session, ended);
+        if (isReported) this.#report(call, session, { type: 'session.returned', broken: ended === 'broken' });
       }
-      // Any number of old sessions may be lost at once; only lost new ones cost a wait.
-      if (lease.openedAt >= since) {
+      // Of spread calls, any number may meet an old session; only lost new ones cost a wait.
+      if (!isSpread || lease.openedAt >= since) {
         resends ??= new Resends(clock, call);
         await resends.waitAfter(loss);
       }
@@ -132,93 +192,64 @@ export class SessionPool {
     }
   }
 
-  #reportBorrow({ profile, record }: Call, { label }: Session, waitMs: number): void {
-    const { active, idle } = this.#pool.counts;
-    const call = record?.number;
-    this.#deps.events.emit({
-      type: 'session.borrowed',
-      profile,
-      session: label,
-      call,
-      waitMs,
-      active,
-      idle,
-    });
-  }
-
-  #reportReturn({ profile, record }: Call, { label }: Session, ended: LeaseOutcome): void {
-    const { active, idle } = this.#pool.counts;
-    this.#deps.events.emit({
-      type: 'session.returned',
-      profile,
-      session: label,
-      call: record?.number,
-      broken: ended === 'broken',
-      active,
-      idle,
-    });
-  }
-
-  #reportCheck({ label, profile }: Session, healthy: boolean, failure: unknown): void {
-    const error = failure === undefined ? undefined : causeText(failure);
-    this.#deps.events.emit({ type: 'session.checked', profile, session: label, healthy, error });
-  }
-
-  /** The pool, for what it counts. */
-  get counts(): PoolCounts {
-    return this.#pool.counts;
-  }
-
-  /** What is known of each session. */
-  describe(): readonly PoolItem<Session>[] {
-    return this.#pool.describe();
-  }
-
-  /** Keeps the session open during work other than tool calls. */
-  async withHold<R>(session: Session, work: () => Promise<R>): Promise<R> {
-    const release = this.#pool.hold(session);
-    try {
-      return await work();
-    } finally {
-      release();
-    }
-  }
-
-  /**
-   * Reserves the slot of the lost primary session. Undefined where the pool has given it up.
-   * @param abandon - called when no tool call waits for the new one any more.
-   */
-  beginReplacement(dead: Session, abandon: () => void): Replacement<Session> | undefined {
-    const replacement = this.#pool.beginReplacement(dead, abandon);
-    if (!replacement) return undefined;
-    return {
-      complete: (fresh) => {
-        this.#open.delete(dead);
-        this.#open.add(fresh);
-        replacement.complete(fresh);
-      },
-      fail: (error) => {
-        this.#open.delete(dead);
-        replacement.fail(error);
-      },
-      abandon: () => {
-        this.#open.delete(dead);
-        replacement.abandon();
-      },
+  async #lease(call: Call, isSpread: boolean, loss: unknown): Promise<SessionLease<Session>> {
+    const { record, signal, profile } = call;
+    const primary = (): Promise<SessionLease<Session>> =>
+      this.#tracing(call, () => this.#pool.waitForPrimary(signal));
+    const leased = async (): Promise<SessionLease<Session>> => {
+      if (!isSpread) return primary();
+      if (!this.#pool.adopted) (await primary()).release('ok');
+      return endWith(record?.span?.begin({ type: 'borrow', profile }), this.#pool.lease(signal));
     };
+    try {
+      return await addWait(record, 'sessionMs', this.#deps.clock, leased());
+    } catch (error) {
+      throw withLossMessage(loss, error);
+    }
   }
 
-  /** Returns the next primary: an open session, or the next that opens. */
-  async nextPrimary(signal: AbortSignal): Promise<Session> {
-    const [session] = this.#pool.items;
-    if (session) {
-      this.#vacant = false;
-      return session;
+  /** Runs a decision of the pool; an opening that it begins is a part of the call's span. */
+  #tracing<R>({ record }: Call, decide: () => R): R {
+    const span = record?.span;
+    if (!span) return decide();
+    this.#openingSpan = span;
+    try {
+      return decide();
+    } finally {
+      // The pool has scheduled the opening for the next microtask.
+      queueMicrotask(() => {
+        this.#openingSpan = undefined;
+      });
     }
-    const { item, release } = await this.#pool.lease(signal);
-    release('ok');
-    this.#vacant = false;
-    return item;
+  }
+
+  #report({ profile, record }: Call, { label }: Session, event: LeaseEvent): void {
+    const { active, idle } = this.#pool.counts;
+    this.#deps.events.emit({ ...event, profile, session: label, call: record?.number, active, idle });
+  }
+
+  /** Describes the open sessions. */
+  describe(): readonly Omit<SessionState, 'client'>[] {
+    const now = this.#deps.clock.monotonic();
+    const seconds = (since: number): number => Math.round((now - since) / 10) / 100;
+    return this.#pool.describe().map(({ item, uses, borrowed, openedAt, usedAt }) => ({
+      session: item.label,
+      state: uses > 0 ? 'active' : 'idle',
+      ageS: seconds(openedAt),
+      idleS: uses > 0 ? 0 : seconds(usedAt),
+      borrowCount: borrowed,
+      primary: item === this.#pool.primary,
+    }));
+  }
+
+  /** Repeats a session-wide message on the sessions that have not carried it. */
+  repeat(message: Message, carrier?: Session): void {
+    if (!isSessionWide(message)) return;
+    for (const session of this.#open) {
+      if (session === carrier) continue;
+      const release = this.#pool.hold(session);
+      void this.#deps.opener.repeat(session, this.#opening, message).finally(release);
+    }
   }
 
   refuseWaiting(): void {
@@ -229,24 +260,24 @@ export class SessionPool {
     this.#pool.drain();
   }
 
-  close(): Promise<void> {
-    return this.#pool.close();
+  /** Deletes the sessions and aborts openings, which close what they open. Never throws. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    const lost = [...this.#lost].map((session) => session.close());
+    await Promise.all([this.#pool.close(), this.#former?.close(), ...lost]);
   }
 
   async #openSession(signal: AbortSignal, reason: SessionOpenReason): Promise<Session> {
     let created: Session | undefined;
     try {
-      const session = await this.#deps.open(signal, reason, (opened) => {
+      // What the client sends from the replay on is repeated on this session, too.
+      const onCreated = (opened: Session): void => {
         created = opened;
         this.#open.add(opened);
-      });
-      session.onLost = () => {
-        // The next call notices it.
-        if (session.foreign) return;
-        session.markLost();
-        this.#pool.discard(session);
       };
-      if (this.#vacant) this.#replacePrimary(session);
+      const span = this.#openingSpan;
+      const session = await this.#deps.opener.open(this.#opening, signal, onCreated, reason, span);
+      session.onLost = () => this.#lose(session);
       return session;
     } catch (error) {
       if (created) this.#open.delete(created);
@@ -254,36 +285,61 @@ export class SessionPool {
     }
   }
 
-  #replacePrimary(session: Session): void {
-    this.#vacant = false;
-    this.#deps.onPrimaryReplaced(session);
+  /** The new server may differ, so the client is notified of changed lists. */
+  #setPrimary(session: Session): void {
+    const last = this.#session;
+    this.#session = session;
+    if (!last) {
+      this.#closeFormer();
+      return;
+    }
+    this.#deps.onReplaced();
+    const { emit, isDuplicate } = this.#opening;
+    for (const change of listChanges(last.initializeResult, session.initializeResult))
+      if (!isDuplicate(change, session)) void emit(change, session).catch(() => undefined);
+  }
+
+  #lose(session: Session): void {
+    if (!this.#open.delete(session)) return;
+    const { events, profile } = this.#deps;
+    if (session === this.#pool.primary) events.emit({ type: 'session.lost', profile });
+    // Requests in flight on it go on; only its open server requests end.
+    if (!session.foreign) session.markLost();
+    this.#lost.add(session);
+    void session.whenIdle().then(() => {
+      this.#lost.delete(session);
+      // Another principal's session still exists at the server.
+      return session.close();
+    });
+    this.#pool.lose(session);
   }
 
   async #close(session: Session, reason: SessionCloseReason): Promise<void> {
-    if (session === this.#deps.primary()) {
-      const [next] = this.#pool.items;
-      if (next) this.#replacePrimary(next);
-      else this.#vacant = true;
-    }
-    try {
-      await session.close(reason);
-    } finally {
-      this.#open.delete(session);
-    }
+    // The cancellation of a request may still be on its way to it.
+    if (!this.#closing) await session.whenIdle();
+    await session.close(reason);
+    this.#open.delete(session);
   }
 
   async #probe(session: Session, method: string, signal: AbortSignal): Promise<ProbeResult> {
     try {
-      const { error } = await this.#deps.request(session, method, signal);
+      const { error } = await this.#deps.opener.request(session, this.#opening, method, signal);
       if (!isObject(error)) return 'answered';
       if (error.code === METHOD_NOT_FOUND) return 'unknown-method';
     } catch (error) {
-      if (isSessionLost(error)) {
-        if (session === this.#deps.primary()) this.#deps.onPrimaryLost();
-        else if (!session.foreign) session.markLost();
-      }
+      if (isSessionLost(error)) this.#lose(session);
       throw error;
     }
     throw new Error(`the server answered ${method} with an error`);
   }
 }
+
+/** Calls that start a task stay on the primary session, where later task requests go. */
+const isSpreadCall = ({ message }: Call): boolean =>
+  message.kind === 'request' && message.method === 'tools/call' && !isObject(paramsOf(message).task);
+
+const isInitialized = ({ message }: Call): boolean =>
+  message.kind === 'notification' && message.method === 'notifications/initialized';
+
+const isTransportFailure = (error: unknown): boolean =>
+  error instanceof ProxyError && (error.reason === 'connection-lost' || error.reason === 'connect-failed');

@@ -384,7 +384,7 @@ describe("the end of a client's sessions", () => {
     const closed = conversation.close();
     await clock.advance(500);
     await closed;
-    await expect(reply).rejects.toMatchObject({ reason: 'session-lost' });
+    await expect(reply).rejects.toMatchObject({ reason: 'shutting-down', sent: 'no' });
     expect(mcp.sessions.size).toBe(0);
   });
 });

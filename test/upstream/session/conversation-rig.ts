@@ -1,5 +1,6 @@
 import type { Id, Message, Request } from '../../../src/core/jsonrpc/message.ts';
 import type { Emit, Layer, Reply } from '../../../src/core/pipeline/call.ts';
+import type { PoolLimits } from '../../../src/pool/maintenance.ts';
 import { SessionQuota } from '../../../src/pool/session-quota.ts';
 import { ClientSessions } from '../../../src/upstream/session/client-sessions.ts';
 import { Session } from '../../../src/upstream/session/session.ts';
@@ -18,6 +19,15 @@ export interface ConversationOptions extends SessionServerOptions {
   /** What the client has with the profile that it opens sessions with, where this is another. */
   readonly lead?: ClientSessions;
 }
+
+/** The limits of a client and profile by default. */
+const SINGLE: PoolLimits = {
+  ...LIMITS,
+  max: 1,
+  callsPerItem: Number.POSITIVE_INFINITY,
+  waitMs: 0,
+  keepsOpen: false,
+};
 
 export const textOf = (reply: Reply): string => (reply.kind === 'answer' ? reply.message.text : reply.kind);
 
@@ -41,7 +51,7 @@ export async function conversationWith(options: ConversationOptions = {}) {
       openingLayers: opening,
       clock,
       events,
-      limits: maxSessions > 1 ? { ...LIMITS, max: maxSessions } : undefined,
+      limits: maxSessions > 1 ? { ...LIMITS, max: maxSessions } : SINGLE,
       quota: places,
       primary: lead,
     },

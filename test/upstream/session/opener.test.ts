@@ -15,6 +15,7 @@ import { comesTrue, never, settled } from '../http/lane-rig.ts';
 import { uplinkTo } from '../transport/uplink-rig.ts';
 
 const emit: Emit = async () => undefined;
+const noted = (): void => undefined;
 const silence: Handler = () => undefined;
 const INITIALIZE = {
   protocolVersion: '2025-11-25',
@@ -41,7 +42,7 @@ async function rig(options: SessionServerOptions = {}, layers: readonly Layer[] 
     client: { id: 'client-1' },
     request: requestOf('initialize', INITIALIZE, '') as Request,
     emit,
-    isDuplicate: undefined,
+    isDuplicate: () => false,
     version: '2025-11-25',
   };
   return { mcp, server, clock, told, opener, opening };
@@ -51,7 +52,7 @@ describe("opening a session with the client's params", () => {
   it("the opener sends initialize under ids of the proxy, initialized, and the client's state", async () => {
     const { server, opener, opening, told } = await rig();
     told.remember(requestOf('logging/setLevel', { level: 'info' }));
-    const session = await opener.open(opening, never);
+    const session = await opener.open(opening, never, noted, 'recovery');
     expect(session.version).toBe('2025-11-25');
     expect(session.initializeResult).toMatchObject({ serverInfo: { name: 'scripted' } });
     const said = server.requests
@@ -71,7 +72,7 @@ describe("opening a session with the client's params", () => {
       return next(call);
     };
     const { opener, opening } = await rig({}, [layer]);
-    await opener.open(opening, never);
+    await opener.open(opening, never, noted, 'recovery');
     expect(seen).toEqual(['dev initialize']);
   });
 
@@ -84,7 +85,7 @@ describe("opening a session with the client's params", () => {
       opener,
       opening,
     } = await rig({ on: { initialize: silence } }, [breaker(circuit)]);
-    const opened = opener.open(opening, never);
+    const opened = opener.open(opening, never, noted, 'recovery');
     opened.catch(() => undefined);
     await server.until(() => server.of('initialize').length === 1);
     await time.advance(30_000);
@@ -95,9 +96,14 @@ describe("opening a session with the client's params", () => {
   it('the opener publishes the session before it sends anything on it, so that no message is missed', async () => {
     const { server, opener, opening } = await rig();
     let before = -1;
-    await opener.open(opening, never, () => {
-      before = server.of('notifications/initialized').length;
-    });
+    await opener.open(
+      opening,
+      never,
+      () => {
+        before = server.of('notifications/initialized').length;
+      },
+      'recovery',
+    );
     expect(before).toBe(0);
   });
 
@@ -105,7 +111,7 @@ describe("opening a session with the client's params", () => {
     const { mcp, server, clock, opener, opening } = await rig({
       on: { 'notifications/initialized': silence },
     });
-    const opened = opener.open(opening, never);
+    const opened = opener.open(opening, never, noted, 'recovery');
     opened.catch(() => undefined);
     await server.until(() => server.of('notifications/initialized').length === 1);
     await clock.advance(29_999);
@@ -119,7 +125,7 @@ describe("opening a session with the client's params", () => {
   it('the opener waits half a second after its abort for an answer that names a session to delete', async () => {
     const { server, clock, opener, opening } = await rig({ on: { initialize: silence } });
     const controller = new AbortController();
-    const opened = opener.open(opening, controller.signal);
+    const opened = opener.open(opening, controller.signal, noted, 'recovery');
     opened.catch(() => undefined);
     await server.until(() => server.of('initialize').length === 1);
     const reason = new Error('the proxy is ending');
@@ -142,7 +148,7 @@ describe("opening a session with the client's params", () => {
       },
     });
     const controller = new AbortController();
-    const opened = opener.open(opening, controller.signal);
+    const opened = opener.open(opening, controller.signal, noted, 'recovery');
     opened.catch(() => undefined);
     await server.until(() => server.of('initialize').length === 1);
     const reason = new Error('the proxy is ending');
@@ -158,7 +164,7 @@ describe("opening a session with the client's params", () => {
     const refuse: Handler = (_request, _response, context) => context.error(-32602, 'no such resource');
     const { server, opener, opening, told } = await rig({ on: { 'resources/subscribe': refuse } });
     told.remember(requestOf('resources/subscribe', { uri: 'a://gone' }));
-    await opener.open(opening, never);
+    await opener.open(opening, never, noted, 'recovery');
     expect(server.of('resources/subscribe')).toHaveLength(1);
   });
 });
@@ -166,7 +172,7 @@ describe("opening a session with the client's params", () => {
 describe('messages repeated on another session', () => {
   it('a repeated message has an id of the proxy, and a notification is unchanged', async () => {
     const { server, opener, opening } = await rig();
-    const session = await opener.open(opening, never);
+    const session = await opener.open(opening, never, noted, 'recovery');
     await opener.repeat(session, opening, requestOf('logging/setLevel', { level: 'info' }, 0) as Request);
     const roots = messageOf({ method: 'notifications/roots/list_changed' });
     if (roots.kind === 'notification') await opener.repeat(session, opening, roots);
@@ -176,7 +182,7 @@ describe('messages repeated on another session', () => {
 
   it('a repeated message holds nothing for longer than 30 s, and its failure reaches nobody', async () => {
     const { server, clock, opener, opening } = await rig({ on: { 'logging/setLevel': silence } });
-    const session = await opener.open(opening, never);
+    const session = await opener.open(opening, never, noted, 'recovery');
     const request = requestOf('logging/setLevel', { level: 'info' }, -1) as Request;
     const repeated = opener.repeat(session, opening, request);
     await server.until(() => server.of('logging/setLevel').length === 1);
@@ -190,7 +196,7 @@ describe('messages repeated on another session', () => {
 describe('a request of the proxy', () => {
   it('a request of the proxy returns the whole answer, also an error', async () => {
     const { server, opener, opening } = await rig();
-    const session = await opener.open(opening, never);
+    const session = await opener.open(opening, never, noted, 'recovery');
     expect(await opener.request(session, opening, 'ping', never)).toMatchObject({ result: {} });
     expect(await opener.request(session, opening, 'prompts/list', never)).toMatchObject({
       error: { code: -32601 },

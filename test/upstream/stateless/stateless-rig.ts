@@ -7,6 +7,7 @@ import { fillTools } from '../../../src/core/tools/list-fetch.ts';
 import { toolKnowledge } from '../../../src/layers/tool-knowledge.ts';
 import { SessionQuota } from '../../../src/pool/session-quota.ts';
 import { Upstream } from '../../../src/upstream/upstream.ts';
+import { LIMITS } from '../../pool/pool-rig.ts';
 import { claiming } from '../../support/claims.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { makeCall, messageOf } from '../../support/make-call.ts';
@@ -45,6 +46,7 @@ export async function startStateless(
     clock,
     events: rig.events,
     readTimeoutMs,
+    limits: LIMITS,
     quota: new SessionQuota(undefined),
     toolsOf: () => tools,
     refreshTools: (call) => fillTools(tools, learning(upstream.handle), call, clock),

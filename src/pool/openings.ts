@@ -1,0 +1,108 @@
+import type { SessionOpenReason } from '../core/pipeline/events.ts';
+import { CallController } from '../core/time/call-signal.ts';
+import type { Clock, Timer } from '../core/time/clock.ts';
+
+/** An opening continues this long after the last caller has left, so that it is not wasted. */
+const UNWANTED_OPENING_MS = 1_000;
+
+/** What an opening came to; abandoned where it ended because no one waited for it. */
+export type OpeningResult<T> =
+  | { readonly item: T; readonly stale: boolean }
+  | { readonly error: unknown; readonly abandoned: boolean };
+
+interface Opening {
+  readonly controller: CallController;
+  readonly done: Promise<void>;
+  /** It replaces an item, so no caller waits for it. */
+  readonly renews: boolean;
+  /** Timer that runs while no caller wants the item. */
+  unwanted: Timer | undefined;
+  /** A drain began after it did. */
+  stale: boolean;
+  /** It was aborted, and no caller counts on it any more. */
+  ended: boolean;
+}
+
+/** The items of a pool that are being opened. */
+export class Openings<T> {
+  readonly #clock: Clock;
+  readonly #open: (signal: AbortSignal, reason: SessionOpenReason) => Promise<T>;
+  readonly #running = new Set<Opening>();
+
+  constructor(clock: Clock, open: (signal: AbortSignal, reason: SessionOpenReason) => Promise<T>) {
+    this.#clock = clock;
+    this.#open = open;
+  }
+
+  /** Those that callers may count on. */
+  get pending(): number {
+    let pending = 0;
+    for (const { ended } of this.#running) if (!ended) pending++;
+    return pending;
+  }
+
+  /** All that have not settled; an aborted one may still leave an item at the server. */
+  get size(): number {
+    return this.#running.size;
+  }
+
+  start(reason: SessionOpenReason, renews: boolean, onSettled: (result: OpeningResult<T>) => void): void {
+    const controller = new CallController();
+    const forget = (): void => {
+      opening.unwanted?.cancel();
+      this.#running.delete(opening);
+    };
+    // One microtask later, so that `open` cannot call back into a running decision.
+    const done = Promise.resolve()
+      .then(() => this.#open(controller.signal, reason))
+      .then(
+        (item) => {
+          forget();
+          onSettled({ item, stale: opening.stale });
+        },
+        (error: unknown) => {
+          forget();
+          onSettled({ error, abandoned: opening.ended });
+        },
+      );
+    const opening: Opening = { controller, done, renews, unwanted: undefined, stale: false, ended: false };
+    this.#running.add(opening);
+  }
+
+  /** What is being opened now is to be replaced, too. */
+  markStale(): void {
+    for (const opening of this.#running) opening.stale = true;
+  }
+
+  /**
+   * The last caller has left, so that what is being opened for callers ends.
+   * @param atOnce - true where nothing is open: the next caller must not join an attempt that
+   * hangs.
+   * @param onEnded - called for each that ends.
+   */
+  endUnwanted(atOnce: boolean, onEnded: () => void): void {
+    for (const opening of this.#running) {
+      if (opening.renews || opening.ended) continue;
+      const end = (): void => {
+        opening.unwanted?.cancel();
+        opening.ended = true;
+        opening.controller.abort(new Error('nobody waits for it any more'));
+        onEnded();
+      };
+      if (atOnce) end();
+      else opening.unwanted ??= this.#clock.schedule(UNWANTED_OPENING_MS, end, { keepAlive: false });
+    }
+  }
+
+  abort(reason: unknown): void {
+    for (const { controller, unwanted } of this.#running) {
+      unwanted?.cancel();
+      controller.abort(reason);
+    }
+  }
+
+  /** Resolves when all have settled. */
+  async whenSettled(): Promise<void> {
+    await Promise.all([...this.#running].map(({ done }) => done));
+  }
+}
