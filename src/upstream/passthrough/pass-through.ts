@@ -10,7 +10,6 @@ import {
   withIdText,
 } from '../../core/jsonrpc/message.ts';
 import { cutSizeOf, type Unusable } from '../../core/jsonrpc/parse.ts';
-import { shortKey } from '../../core/jsonrpc/short-key.ts';
 import {
   type BodySink,
   type Emit,
@@ -26,8 +25,6 @@ import type { Events } from '../../core/pipeline/events.ts';
 import { shareOf } from '../../core/pipeline/fair-queue.ts';
 import type { BareRequest } from '../../core/pipeline/http-context.ts';
 import { isIdempotentCall } from '../../core/pipeline/idempotent.ts';
-import { heapShare } from '../../core/system/heap-share.ts';
-import { SizedMap } from '../../core/system/sized-map.ts';
 import { CallController } from '../../core/time/call-signal.ts';
 import type { Clock, Timer } from '../../core/time/clock.ts';
 import { isRefusal, judgeRefusal } from '../../endpoint/aws-errors.ts';
@@ -67,6 +64,7 @@ import {
 } from './checked-answer.ts';
 import { readEarlyLoss } from './early-loss.ts';
 import { ListCopies } from './list-copies.ts';
+import { SessionRecords } from './session-records.ts';
 import { tapEvents } from './stream-tap.ts';
 
 /** How long a stream may stay open after its answer. */
@@ -77,11 +75,6 @@ const STREAM_AFTER_ANSWER_MS = 1_000;
  * piece.
  */
 const EVENT_HELD_MS = 100;
-
-/** Sessions whose owner is remembered: more than one listener's clients have open. */
-const MAX_OWNERS = 10_000;
-/** Cookies and routing ids of all sessions: 10,000 with the cookies of two load balancers. */
-const MAX_AFFINITY_BYTES = heapShare(16 * 1024 * 1024);
 
 export interface PassThroughDeps {
   readonly transportOf: (profile: string) => SignedTransport;
@@ -135,10 +128,7 @@ type ForwardedRequest = TransportRequest & { readonly affinity: Affinity };
 export class PassThrough {
   readonly #deps: PassThroughDeps;
   readonly #lists = new ListCopies();
-  /** The principal that first used a session, by session id. */
-  readonly #owners = new Map<string, string | undefined>();
-  /** Affinity by session id, for sessions whose server set one. */
-  readonly #affinities = new SizedMap<Affinity>({ maxEntries: MAX_OWNERS, maxBytes: MAX_AFFINITY_BYTES });
+  readonly #sessions = new SessionRecords();
 
   constructor(deps: PassThroughDeps) {
     this.#deps = deps;
@@ -230,13 +220,11 @@ export class PassThrough {
       lease?.cancel(reason instanceof Error ? reason : new Error(String(reason)));
     };
     const id = headers['mcp-session-id'];
-    const key = id === undefined ? undefined : shortKey(id);
     // Responses, cancellations and the end of a session are sent whichever principal signs them.
     const admits =
       lane === 'control' || lane === 'own' || lane === 'deletion'
         ? undefined
-        : (principal: string | undefined): boolean =>
-            key === undefined || !this.#owners.has(key) || this.#owners.get(key) === principal;
+        : (principal: string | undefined): boolean => this.#sessions.admits(id, principal);
     return new Promise((resolve, reject) => {
       const leave = (): void => {
         const { reason } = signal;
@@ -273,8 +261,7 @@ export class PassThrough {
         share,
         record,
         admits,
-        affinity:
-          (key === undefined ? undefined : this.#affinities.get(key)) ?? exchange.transport.newAffinity(),
+        affinity: this.#sessions.affinityOf(id) ?? exchange.transport.newAffinity(),
         signal: cutter.signal,
         // Most clients open the standalone stream next. Not before the bytes are sent: the
         // handshakes would delay them.
@@ -306,8 +293,8 @@ export class PassThrough {
   ): Promise<Reply> {
     const id = request.headers['mcp-session-id'];
     const { response } = opened;
-    if (request.method === 'DELETE') this.#affinities.delete(shortKey(id ?? ''));
-    else this.#keepAffinity(id ?? headerOf(response.headers, 'mcp-session-id'), request.affinity);
+    if (request.method === 'DELETE') this.#sessions.dropAffinity(id ?? '');
+    else this.#sessions.keepAffinity(id ?? headerOf(response.headers, 'mcp-session-id'), request.affinity);
     try {
       const success =
         response.status >= 200 &&
@@ -315,7 +302,7 @@ export class PassThrough {
         // AWS front ends name the error in a header, and not all of them set a status that fits.
         !isRejectedUnread(errorTypeOf(response.headers));
       if (success && request.admits) {
-        this.#recordOwner(id ?? headerOf(response.headers, 'mcp-session-id'), opened.principal);
+        this.#sessions.recordOwner(id ?? headerOf(response.headers, 'mcp-session-id'), opened.principal);
       }
       if (!success) return await this.#handleFailure(exchange, opened);
       // An answer to GET that is no event stream cannot be edited, and MCP has none.
@@ -349,28 +336,12 @@ export class PassThrough {
       }
       return await this.#readAnswer(exchange, opened, request);
     } catch (error) {
-      if (id !== undefined && isSessionLost(error)) this.#affinities.delete(shortKey(id));
+      if (id !== undefined && isSessionLost(error)) this.#sessions.dropAffinity(id);
       if (request.signal.aborted) throw request.signal.reason;
       throw error instanceof ProxyError
         ? error
         : connectionLost(exchange.transport.host, causeText(error), error);
     }
-  }
-
-  #keepAffinity(id: string, affinity: Affinity): void {
-    if (id === '' || !affinity.holds) return;
-    const key = shortKey(id);
-    const held = this.#affinities.get(key);
-    // Set again where it is the same: it may have grown.
-    if (held === undefined || held === affinity) this.#affinities.set(key, affinity, affinity.bytes);
-  }
-
-  #recordOwner(id: string, principal: string | undefined): void {
-    const key = shortKey(id);
-    if (id === '' || this.#owners.has(key)) return;
-    this.#owners.set(key, principal);
-    const [oldest] = this.#owners.keys();
-    if (this.#owners.size > MAX_OWNERS && oldest !== undefined) this.#owners.delete(oldest);
   }
 
   /** Neither an event stream, which is observed, nor a tool list, which is copied. */
@@ -578,7 +549,7 @@ export class PassThrough {
     const http = unencoded(toHttpFacts(response));
     const written = writtenError(bytes);
     const lost = sessionId === undefined ? undefined : readLostSession(response, bytes, sessionId);
-    if (lost && sessionId !== undefined) this.#affinities.delete(shortKey(sessionId));
+    if (lost && sessionId !== undefined) this.#sessions.dropAffinity(sessionId);
     if (written && (lost || !wantsOAuth(status, headers, bytes)))
       return { kind: 'answer', message: written, http: lost ? { ...http, status: 404 } : http };
     // The server's own 404 passes through.

@@ -1,0 +1,48 @@
+import { shortKey } from '../../core/jsonrpc/short-key.ts';
+import { heapShare } from '../../core/system/heap-share.ts';
+import { SizedMap } from '../../core/system/sized-map.ts';
+import type { Affinity } from '../transport/affinity.ts';
+
+/** Sessions that are remembered: more than one listener's clients have open. */
+const MAX_SESSIONS = 10_000;
+/** Cookies and routing ids of all of them, if each has the cookies of two load balancers. */
+const MAX_AFFINITY_BYTES = heapShare(16 * 1024 * 1024);
+
+/** What is remembered of the sessions that clients keep themselves, by session id. */
+export class SessionRecords {
+  /** The principal that first used a session. */
+  readonly #owners = new Map<string, string | undefined>();
+  /** Of sessions whose server set one. */
+  readonly #affinities = new SizedMap<Affinity>({ maxEntries: MAX_SESSIONS, maxBytes: MAX_AFFINITY_BYTES });
+
+  /** False where the session belongs to another principal. */
+  admits(id: string | undefined, principal: string | undefined): boolean {
+    if (id === undefined) return true;
+    const key = shortKey(id);
+    return !this.#owners.has(key) || this.#owners.get(key) === principal;
+  }
+
+  recordOwner(id: string, principal: string | undefined): void {
+    const key = shortKey(id);
+    if (id === '' || this.#owners.has(key)) return;
+    this.#owners.set(key, principal);
+    const [oldest] = this.#owners.keys();
+    if (this.#owners.size > MAX_SESSIONS && oldest !== undefined) this.#owners.delete(oldest);
+  }
+
+  affinityOf(id: string | undefined): Affinity | undefined {
+    return id === undefined ? undefined : this.#affinities.get(shortKey(id));
+  }
+
+  /** Keeps the first affinity of a session, and counts it again where it may have grown. */
+  keepAffinity(id: string, affinity: Affinity): void {
+    if (id === '' || !affinity.holds) return;
+    const key = shortKey(id);
+    if ((this.#affinities.get(key) ?? affinity) === affinity)
+      this.#affinities.set(key, affinity, affinity.bytes);
+  }
+
+  dropAffinity(id: string): void {
+    this.#affinities.delete(shortKey(id));
+  }
+}
