@@ -17,7 +17,7 @@ const outputOption = text({
   group: 'Commands',
   placeholder: 'file',
   fallback: undefined,
-  help: 'file for images, audio and binary resources, or for the text where the result has nothing else; a number is added to the name for each further one',
+  help: 'file for the images, audio and binary resources of the result, or for its text if it has none; further files get a number in their names',
 });
 
 /**

@@ -88,6 +88,7 @@ function addCommand(program: Command, name: CommandName, { columns, all, run }: 
     .description(`${help[0]?.toUpperCase()}${help.slice(1)}.`)
     // The command reports surplus arguments itself, together with all other problems.
     .allowExcessArguments()
+    .helpOption('-h, --help', 'show this help')
     .action(() => run(name));
   // Commander allows a list of words at the end only, and is given all words in any case.
   for (const word of argumentsOf(texts)) command.argument(word.replace('...', ''));

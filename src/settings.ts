@@ -93,7 +93,7 @@ export const OPTIONS = {
   accessLog: observeOptions.accessLog,
   accessLogArguments: observeOptions.accessLogArguments,
   envFile: text({
-    group: 'Seeing it',
+    group: 'Observability',
     placeholder: 'path',
     fallback: undefined,
     help: 'file of environment variables to read; the real environment wins, and no file is read unless named here',

@@ -44,7 +44,7 @@ describe('--help-all', () => {
 });
 
 describe('-h', () => {
-  it('-h explains the dozen common options, and names --help-all for the others', () => {
+  it('-h explains the common options, and names --help-all for the others', () => {
     const text = helpText(undefined, { all: false });
     expect(flagsIn(text)).toEqual([
       ...keys.filter((key) => (OPTIONS as OptionTable)[key]?.common).map(flagOf),
@@ -52,7 +52,7 @@ describe('-h', () => {
       '--version',
       '--help',
     ]);
-    expect(flagsIn(text)).toHaveLength(12 + 3);
+    expect(flagsIn(text)).toHaveLength(13 + 3);
     expect(text).toContain('mcp-sigv4-proxy --help-all shows all options.');
   });
 });

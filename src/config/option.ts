@@ -14,8 +14,8 @@ export const OPTION_GROUPS = [
   'Backpressure',
   'Resilience',
   'Sessions',
-  'Front ends',
-  'Seeing it',
+  'Listener',
+  'Observability',
   'Commands',
 ] as const;
 

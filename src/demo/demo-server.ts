@@ -27,7 +27,7 @@ export type DemoOutcome =
 const TOOLS = [
   {
     name: 'wait',
-    description: 'Waits, then says for how long.',
+    description: 'Waits, then returns how long it waited.',
     inputSchema: {
       type: 'object',
       properties: { ms: { type: 'integer', minimum: 0, maximum: MAX_WAIT_MS } },
@@ -37,7 +37,7 @@ const TOOLS = [
   },
   {
     name: 'whoami',
-    description: 'Tells which access key signed the request, and for which scope.',
+    description: 'Returns the access key that signed the request, and its scope.',
     inputSchema: { type: 'object', properties: {} },
     annotations: { readOnlyHint: true },
   },

@@ -40,7 +40,7 @@ function fileProblem(path: string): string | undefined {
 
 export const observeOptions = {
   logLevel: text({
-    group: 'Seeing it',
+    group: 'Observability',
     common: true,
     placeholder: 'level',
     choices: LOG_LEVELS,
@@ -48,7 +48,7 @@ export const observeOptions = {
     help: 'lowest severity that is logged; a healthy run logs nothing at error',
   }),
   logFile: text({
-    group: 'Seeing it',
+    group: 'Observability',
     placeholder: 'path',
     fallback: undefined,
     defaultText: 'stderr',
@@ -56,18 +56,18 @@ export const observeOptions = {
     help: 'file for the log in place of stderr (mode 0600; no other user may be able to write to the file or its folder); SIGHUP reopens the file',
   }),
   accessLog: text({
-    group: 'Seeing it',
+    group: 'Observability',
     placeholder: 'path',
     fallback: undefined,
     check: (path) => (path === 'stderr' ? undefined : fileProblem(path)),
     help: 'file, or stderr, for one JSON line per request of a client: time, client, tool, identity, outcome, durations (same rules as --log-file)',
   }),
   accessLogArguments: toggle({
-    group: 'Seeing it',
-    help: 'adds the arguments of tools and prompts, which may be confidential, to the access log',
+    group: 'Observability',
+    help: 'add the arguments of tools and prompts, which may be confidential, to the access log',
   }),
   logFormat: text({
-    group: 'Seeing it',
+    group: 'Observability',
     placeholder: 'format',
     choices: ['json', 'pretty'],
     fallback: 'json',

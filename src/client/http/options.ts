@@ -30,7 +30,7 @@ const pathProblem = (value: string): string | undefined =>
 
 export const frontOptions = {
   listen: text({
-    group: 'Front ends',
+    group: 'Listener',
     common: true,
     placeholder: 'host:port',
     fallback: undefined,
@@ -38,18 +38,18 @@ export const frontOptions = {
     help: 'serve many clients over Streamable HTTP at http://host:port/mcp in place of stdio; port 0 = any free port',
   }),
   listenPath: text({
-    group: 'Front ends',
+    group: 'Listener',
     placeholder: 'path',
     fallback: '/mcp',
     check: pathProblem,
     help: 'path at which --listen serves MCP, with and without a trailing slash',
   }),
   stdio: toggle({
-    group: 'Front ends',
+    group: 'Listener',
     help: 'serve stdio as well as --listen; the process ends when stdin ends',
   }),
   listenToken: list({
-    group: 'Front ends',
+    group: 'Listener',
     placeholder: 'secret',
     // By commas too a secret would be cut.
     separator: 'entries',
@@ -58,14 +58,14 @@ export const frontOptions = {
     help: 'bearer token that clients of --listen must send; required unless --listen is a loopback address. The variable keeps the token out of process lists, the flag does not',
   }),
   listenTokenFile: text({
-    group: 'Front ends',
+    group: 'Listener',
     placeholder: 'path',
     fallback: undefined,
     check: tokenFileProblem,
     help: 'file of further tokens for --listen, one name=secret per line, read again when the file changes; logs and limits use the names',
   }),
   allowedHost: list({
-    group: 'Front ends',
+    group: 'Listener',
     placeholder: 'host',
     separator: 'words',
     defaultText: 'loopback names and the host of --listen',
@@ -73,7 +73,7 @@ export const frontOptions = {
     help: 'Host header that --listen accepts in addition to the default, with or without port; * = any',
   }),
   allowedOrigin: list({
-    group: 'Front ends',
+    group: 'Listener',
     placeholder: 'origin',
     separator: 'words',
     defaultText: 'pages on loopback addresses',
@@ -81,7 +81,7 @@ export const frontOptions = {
     help: 'origin of web pages that may use --listen in addition to the default, such as https://app.example.com; * = any',
   }),
   forwardHeader: list({
-    group: 'Front ends',
+    group: 'Listener',
     placeholder: 'name',
     separator: 'words',
     defaultText: 'headers of MCP, traceparent, tracestate, baggage',
@@ -89,7 +89,7 @@ export const frontOptions = {
     help: 'header passed between clients of --listen and the server, in both directions and in addition to the default; never a header that the proxy owns',
   }),
   maxClients: integer({
-    group: 'Front ends',
+    group: 'Listener',
     placeholder: 'n',
     min: 1,
     max: 65_536,
@@ -97,7 +97,7 @@ export const frontOptions = {
     help: 'maximum number of client connections, and of requests in flight, at --listen; further ones are answered with 503',
   }),
   maxClientsPerAddress: integer({
-    group: 'Front ends',
+    group: 'Listener',
     placeholder: 'n',
     min: 1,
     max: 65_536,
@@ -106,7 +106,7 @@ export const frontOptions = {
     help: 'maximum number of connections to --listen from one address (IPv6: from one /64). Behind a load balancer all clients have one address: set the value of --max-clients',
   }),
   maxStreams: integer({
-    group: 'Front ends',
+    group: 'Listener',
     placeholder: 'n',
     min: 1,
     max: 65_536,
@@ -114,7 +114,7 @@ export const frontOptions = {
     help: 'maximum number of open GET streams and subscriptions at --listen; further ones are answered with 503',
   }),
   maxBody: integer({
-    group: 'Front ends',
+    group: 'Listener',
     placeholder: 'bytes',
     min: 1_024,
     max: 256 * MIB,
@@ -122,7 +122,7 @@ export const frontOptions = {
     help: 'longest request body that --listen accepts; a longer body is answered with 413',
   }),
   maxHeaders: integer({
-    group: 'Front ends',
+    group: 'Listener',
     placeholder: 'bytes',
     min: 4_096,
     max: MIB,
@@ -130,17 +130,17 @@ export const frontOptions = {
     help: 'longest request head that --listen accepts; a longer head is answered with 431',
   }),
   sseKeepalive: timeLimit({
-    group: 'Front ends',
+    group: 'Listener',
     fallback: 25,
     help: 'send a comment on an event stream of --listen after each silence of this length, so that load balancers keep the stream open; 0 = never',
   }),
   drainDelay: timeLimit({
-    group: 'Front ends',
+    group: 'Listener',
     fallback: 0,
     help: 'time after SIGTERM in which --listen answers /readyz with 503 and still serves requests, so that load balancers route requests elsewhere before the listener drains',
   }),
   readyCheck: text({
-    group: 'Front ends',
+    group: 'Listener',
     placeholder: 'what',
     choices: ['credentials', 'endpoint'],
     fallback: 'credentials',

@@ -35,7 +35,7 @@ export function defaultsFinding(settings: Settings): Finding {
     const isSet = settings.from[key] !== undefined;
     const { group, needs } = option;
     const isEffective = needs === undefined || settings.from[needs] !== undefined;
-    if (!isEffective || (group === 'Front ends' && settings.listener === undefined)) return [];
+    if (!isEffective || (group === 'Listener' && settings.listener === undefined)) return [];
     // An option that is off, or whose default depends on the server, has no value to show.
     const shown = typeof value === 'number' || typeof value === 'string';
     return isSet || !shown ? [] : [optionText(key, option, value)];

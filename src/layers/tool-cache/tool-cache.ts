@@ -36,7 +36,7 @@ export const toolCacheOptions = {
     min: 0,
     fallback: undefined,
     defaultText: "the server's ttl; otherwise 300 while an open stream announces changes of the list, else 0",
-    help: 'time for which tools/list is answered from the cache; 0 = always ask the server. If the server fails, the last list is returned',
+    help: 'time for which tools/list is answered from the cache; 0 = never. If the server fails, the last list is returned',
   }),
 } as const;
 

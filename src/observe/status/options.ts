@@ -6,7 +6,7 @@ const MIN_TOKEN = /^[\x21-\x7e]{16,}$/;
 
 export const statusOptions = {
   status: text({
-    group: 'Seeing it',
+    group: 'Observability',
     common: true,
     placeholder: 'host:port',
     fallback: undefined,
@@ -14,7 +14,7 @@ export const statusOptions = {
     help: 'serve a status page at http://host:port/, with /metrics for Prometheus and /status.json; port 0 = any free port',
   }),
   statusToken: text({
-    group: 'Seeing it',
+    group: 'Observability',
     needs: 'status',
     placeholder: 'secret',
     fallback: undefined,
