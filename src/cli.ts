@@ -163,7 +163,7 @@ async function serveUntilLeft(args: Arguments): Promise<number> {
     }, PARENT_CHECK_MS).unref();
   }
   let faulted = false;
-  process.on('unhandledRejection', (error) => serving.fault('a promise that nobody watched', error));
+  process.on('unhandledRejection', (error) => serving.fault('an unhandled rejection', error));
   process.on('uncaughtException', (error) => {
     // The state may be inconsistent: calls in flight get an answer, then the process ends.
     serving.fault('an uncaught exception', error);

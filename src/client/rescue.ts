@@ -12,7 +12,7 @@ export function rescue(events: Events, message: Message, error: unknown, record?
   const known =
     error instanceof ProxyError
       ? error
-      : new ProxyError('internal', 'Internal error of mcp-sigv4-proxy; its log tells more.', {
+      : new ProxyError('internal', 'Internal error of mcp-sigv4-proxy; its log has the details.', {
           sent: 'maybe',
           cause: error,
         });

@@ -210,14 +210,14 @@ function rethrown(error: unknown): never {
 const unlistedTool = (): ProxyError =>
   new ProxyError(
     'unknown-tool',
-    `The server lists no tool of this name, so that nobody can tell whose argument ${ARGUMENT} is. The call was not sent. Leave ${ARGUMENT} out, or list the tools again.`,
+    `The server lists no tool of this name, so the owner of the argument ${ARGUMENT} is unknown. The call was not sent. Leave ${ARGUMENT} out, or list the tools again.`,
     { sent: 'no' },
   );
 
 const listChangedMeanwhile = (): ProxyError =>
   new ProxyError(
     'tools-unknown',
-    `The server's list of tools changed while it was read, so that nobody can tell whose argument ${ARGUMENT} is. The call was not sent; try again.`,
+    `The server's list of tools changed while it was read, so the owner of the argument ${ARGUMENT} is unknown. The call was not sent; try again.`,
     { sent: 'no' },
   );
 

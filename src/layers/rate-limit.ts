@@ -208,7 +208,7 @@ export class TokenBucket {
         : `${waiting} are waiting`;
     return new ProxyError(
       'rate-limited',
-      `Too many requests for --rate-limit ${ratePerSecond} (--rate-burst ${burst}): ${why}. This one would go out in ${toSeconds(retryAfterMs)} s, and at most ${toSeconds(longestMs)} s are waited${longestMs < MAX_WAIT_MS ? ', which is what its own time limit leaves' : ''}, so it was not sent. Send fewer requests, raise --rate-limit, or try again then.`,
+      `Too many requests for --rate-limit ${ratePerSecond} (--rate-burst ${burst}): ${why}. This one would be sent in ${toSeconds(retryAfterMs)} s, and the longest wait is ${toSeconds(longestMs)} s${longestMs < MAX_WAIT_MS ? ', which is what its own time limit leaves' : ''}, so it was not sent. Send fewer requests, raise --rate-limit, or try again then.`,
       { sent: 'no', retryAfterMs, details: { limit: ratePerSecond, burst, waiting } },
     );
   }

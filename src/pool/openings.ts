@@ -86,7 +86,7 @@ export class Openings<T> {
       const end = (): void => {
         opening.unwanted?.cancel();
         opening.ended = true;
-        opening.controller.abort(new Error('nobody waits for it any more'));
+        opening.controller.abort(new Error('no caller waits for it any more'));
         onEnded();
       };
       if (atOnce) end();

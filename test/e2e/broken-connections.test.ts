@@ -124,7 +124,7 @@ describe('a silent server', () => {
           code: -31008,
           message: expect.stringMatching(
             new RegExp(
-              `^No answer to ${method} within 1 s \\(${flag}\\)\\. The server was told that nobody waits any more; the request may have run\\. .*raise ${flag}; 0 = no limit\\. 127\\.0\\.0\\.1:\\d+ took the request and sent no response\\.$`,
+              `^No answer to ${method} within 1 s \\(${flag}\\)\\. A cancellation was sent to the server; the request may have run\\. .*raise ${flag}; 0 = no limit\\. 127\\.0\\.0\\.1:\\d+ took the request and sent no response\\.$`,
             ),
           ),
           data: {

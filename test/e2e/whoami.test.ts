@@ -173,7 +173,7 @@ describe('--whoami-tool', () => {
     const dark = await start([], {}, { AWS_ENDPOINT_URL_STS: 'http://127.0.0.1:9' });
     expect((await dark.whoami()).structuredContent).toMatchObject({
       arn: null,
-      note: expect.stringContaining('STS could not be asked'),
+      note: expect.stringContaining('STS gave no identity'),
     });
     const refused = await start();
     const body =

@@ -240,7 +240,7 @@ describe('a request whose own time would be over before its turn', () => {
       reason: 'rate-limited',
       retryAfterMs: 3_000,
       message: expect.stringContaining(
-        'would go out in 3 s, and at most 3 s are waited, which is what its own time limit leaves, so it was not sent',
+        'would be sent in 3 s, and the longest wait is 3 s, which is what its own time limit leaves, so it was not sent',
       ),
     });
     void send(inTime(3_000));
@@ -267,7 +267,7 @@ describe('a request whose turn is more than 30 s away', () => {
     expect((error as ProxyError).toJsonRpc()).toEqual({
       code: -31013,
       message:
-        'Too many requests for --rate-limit 0.5 (--rate-burst 2): 15 are waiting. This one would go out in 32 s, and at most 30 s are waited, so it was not sent. Send fewer requests, raise --rate-limit, or try again then.',
+        'Too many requests for --rate-limit 0.5 (--rate-burst 2): 15 are waiting. This one would be sent in 32 s, and the longest wait is 30 s, so it was not sent. Send fewer requests, raise --rate-limit, or try again then.',
       data: {
         source: 'mcp-sigv4-proxy',
         reason: 'rate-limited',

@@ -367,7 +367,7 @@ export class HttpHandler {
     }
     const limit = timeLimitFor(message, limits);
     const notifiesServer = sent && isCancellable(message);
-    const how = `${notifiesServer ? 'The server was told that nobody waits any more; the' : 'The'} request may have run.`;
+    const how = `${notifiesServer ? 'A cancellation was sent to the server; the' : 'The'} request may have run.`;
     const error = timeoutError(message, limit, { how, sent: 'maybe' });
     const { method, id } = message;
     events.emit({ type: 'call.cancelled', method, id: String(id), by: 'deadline' });
@@ -405,7 +405,7 @@ export class HttpHandler {
     switch (reply.kind) {
       case 'passed':
         if (answer.begun) answer.end();
-        else this.#fail(pending, new TypeError('an answer was passed on to somebody else'));
+        else this.#fail(pending, new TypeError('the answer was passed to another exchange'));
         break;
       case 'answer':
         answer.send([reply.message.text], hideUnauthorized(reply.http ?? OK));

@@ -194,7 +194,7 @@ export class RequestHandler {
     // not sent.
     const notifiesServer = started && request.method !== 'initialize';
     const how = started
-      ? `${notifiesServer ? 'The server was told that nobody waits any more; the' : 'The'} request may have run.`
+      ? `${notifiesServer ? 'A cancellation was sent to the server; the' : 'The'} request may have run.`
       : 'It was not sent, because it waited for the answer to initialize all the time.';
     const error = timeoutError(request, limit, { how, sent: started ? 'maybe' : 'no' });
     this.#deps.events.emit({

@@ -4,7 +4,7 @@ import { causeText, factsOf, ProxyError } from '../../core/errors/errors.ts';
 export const outdated = (told: unknown, now: unknown): ProxyError =>
   new ProxyError(
     'restart-needed',
-    `The server now speaks revision ${String(now)} of MCP, and your client was told ${String(told)}, as the last time (--lazy). Restart the MCP server in your client: the next start says the right one. This call did not run.`,
+    `The server now speaks revision ${String(now)} of MCP, but your client received ${String(told)} from the snapshot of the last run (--lazy). Restart the MCP server in your client; the next start uses the new revision. This call did not run.`,
     { sent: 'no', details: { told, now } },
   );
 

@@ -17,7 +17,7 @@ const quoteName = (name: string): string =>
 export const ambiguousMethod = (method: string): ProxyError =>
   new ProxyError(
     'invalid-request',
-    `Invalid request: the method ${quoteName(method)} could be taken for tools/call or tools/list, which the settings of mcp-sigv4-proxy filter. Use the exact name of the method. The request was not sent.`,
+    `Invalid request: the method ${quoteName(method)} resembles tools/call or tools/list, which the settings of mcp-sigv4-proxy filter. Use the exact name of the method. The request was not sent.`,
     { sent: 'no' },
   );
 

@@ -244,7 +244,7 @@ export class Incoming implements HttpFacts {
     if (encoding === 'gzip' || encoding === 'deflate' || encoding === 'br') return encoding;
     throw new ProxyError(
       'unusable-answer',
-      `The server's answer cannot be used: it is compressed with "${named}", which was not asked for. The call may have run. The server, or a proxy before it, must be told not to.`,
+      `The server's answer cannot be used: it is compressed with "${named}", which was not requested. The call may have run. Turn that compression off in the server or in the proxy before it.`,
       {
         sent: 'maybe',
         details: { httpStatus: this.status },

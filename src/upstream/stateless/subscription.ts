@@ -147,7 +147,7 @@ class Subscription {
 const subscriptionLost = (why: string, cause: unknown): ProxyError =>
   new ProxyError(
     'subscription-lost',
-    `The stream of the subscription broke, and could not be opened again as it was: ${why} Changes may have been missed: read the lists anew, and subscribe again.`,
+    `The stream of the subscription broke, and could not be opened again as it was: ${why} Changes may have been missed: read the lists again, and subscribe again.`,
     { sent: 'maybe', ...(cause === undefined ? {} : { cause }) },
   );
 

@@ -100,8 +100,8 @@ export class Identities {
           details: { httpStatus: found.status, verdict: found.refusal.kind },
         });
       }
-      const why = found.kind === 'no-endpoint' ? 'AWS_ENDPOINT_URL_STS is no URL' : found.why;
-      const note = `STS could not be asked (${why}); the account is read from the access key, where it tells`;
+      const why = found.kind === 'no-endpoint' ? 'AWS_ENDPOINT_URL_STS is not a URL' : found.why;
+      const note = `STS gave no identity (${why}); the account is that of the access key, if known`;
       return { account: accountOf(accessKeyId) ?? null, arn: null, note };
     });
     answer.catch(() => this.#forget(profile, accessKeyId));

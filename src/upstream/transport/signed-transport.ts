@@ -583,7 +583,7 @@ async function traced(sent: Promise<Incoming>, span: Span): Promise<Incoming> {
 const foreignSession = (profile: string): ProxyError =>
   new ProxyError(
     'session-lost',
-    `The MCP session belongs to the AWS identity that ${profile === '' ? 'the credentials' : `the profile '${profile}'`} spoke for until now, and this call was not sent in it. Open a new session.`,
+    `The MCP session belongs to the AWS identity that ${profile === '' ? 'the credentials' : `the profile '${profile}'`} had before, so this call was not sent in it. Open a new session.`,
     // As for a server's refusal: a new session may accept it.
     { sent: 'refused' },
   );

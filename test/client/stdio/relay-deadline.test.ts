@@ -11,7 +11,7 @@ const timeoutOf = (method: string, seconds: number, limit: string, how: string, 
   message: `No answer to ${method} within ${seconds} s (--${limit}). ${how}${mayHaveRun ? ADVICE[limit] : ''}`,
   data: { source: 'mcp-sigv4-proxy', reason: 'timeout', mayHaveRun, limit, seconds },
 });
-const TOLD = 'The server was told that nobody waits any more; the request may have run.';
+const TOLD = 'A cancellation was sent to the server; the request may have run.';
 
 describe('a request that is not answered in time', () => {
   it.each([

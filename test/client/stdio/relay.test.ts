@@ -4,7 +4,7 @@ import { RelayRig, turn } from './rig.ts';
 
 const INTERNAL = {
   code: -32603,
-  message: 'Internal error of mcp-sigv4-proxy; its log tells more.',
+  message: 'Internal error of mcp-sigv4-proxy; its log has the details.',
   data: { source: 'mcp-sigv4-proxy', reason: 'internal', mayHaveRun: true },
 };
 

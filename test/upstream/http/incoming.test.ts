@@ -97,7 +97,7 @@ describe('a body', () => {
       reason: 'unusable-answer',
       sent: 'maybe',
       message:
-        'The server\'s answer cannot be used: it is compressed with "zstd", which was not asked for. The call may have run. The server, or a proxy before it, must be told not to.',
+        'The server\'s answer cannot be used: it is compressed with "zstd", which was not requested. The call may have run. Turn that compression off in the server or in the proxy before it.',
     };
     await expect(answer.readAll()).rejects.toMatchObject(problem);
     expect(() => answer.chunks()).toThrowError(expect.objectContaining(problem));
