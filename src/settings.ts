@@ -3,15 +3,20 @@ import { missingProfiles } from './auth/credentials/shared-files.ts';
 import { awsOptions, rolelessProblems } from './auth/options.ts';
 import type { SigningScope } from './auth/signing.ts';
 import { variableProblems } from './auth/variable-problems.ts';
-import { frontOptions, frontProblems, type ListenerSettings, listenerOf } from './client/http/options.ts';
+import {
+  type ListenerSettings,
+  listenerOf,
+  listenerOptions,
+  listenerProblems,
+} from './client/http/options.ts';
 import { DRAIN_OF_LISTENER_S, DRAIN_OF_STDIO_S, relayOptions } from './client/options.ts';
 import { type Arguments, type CommandShapes, readArguments } from './config/argv.ts';
 import { loadEnvFile } from './config/env-file.ts';
-import { type OptionTable, type OptionValues, rawOf, text, variableOf } from './config/option.ts';
-import { placeholderIn, unexpanded } from './config/placeholders.ts';
-import { readValues, shown } from './config/read-values.ts';
+import { givenTextsOf, type OptionTable, type OptionValues, text, variableOf } from './config/option.ts';
+import { placeholderIn, placeholderProblem } from './config/placeholders.ts';
+import { displayValue, readValues } from './config/read-values.ts';
 import { urlWithoutSecrets } from './config/secrets.ts';
-import { isRead } from './config/variables.ts';
+import { isReadVariable } from './config/variables.ts';
 import { DEFAULT_ENDPOINT, readEndpoint, sessionLifetimeAt } from './endpoint/endpoint.ts';
 import { findSigningScope } from './endpoint/signing-scope.ts';
 import { backpressureOptions } from './layers/backpressure.ts';
@@ -85,7 +90,7 @@ export const OPTIONS = {
   ...poolOptions,
   drainTimeout: relayOptions.drainTimeout,
   lazy: lazyOptions.lazy,
-  ...frontOptions,
+  ...listenerOptions,
   ...statusOptions,
   logLevel: observeOptions.logLevel,
   logFile: observeOptions.logFile,
@@ -159,7 +164,7 @@ export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Pro
   const endpointText = argv.endpoint ?? (env[ENDPOINT_VARIABLE] || DEFAULT_ENDPOINT);
   const placeholder = placeholderIn(endpointText);
   const endpoint =
-    placeholder === undefined ? readEndpoint(endpointText) : { problem: unexpanded(placeholder) };
+    placeholder === undefined ? readEndpoint(endpointText) : { problem: placeholderProblem(placeholder) };
   if (argv.endpoint !== undefined) from.endpoint = 'the argument';
   else if (env[ENDPOINT_VARIABLE]) from.endpoint = ENDPOINT_VARIABLE;
   if ('problem' in endpoint) {
@@ -168,19 +173,21 @@ export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Pro
     const { problem, meant } = endpoint;
     const hint = meant === undefined ? '' : `; did you mean ${urlWithoutSecrets(meant)} ?`;
     problems.unshift(
-      `${name} ${problem}${placeholder === undefined ? `, not ${shown(endpointText)}${hint}` : ''}`,
+      `${name} ${problem}${placeholder === undefined ? `, not ${displayValue(endpointText)}${hint}` : ''}`,
     );
   }
 
   problems.push(
     ...variableProblems(
       env,
-      (name) => isRead(name) && !OPTION_VARIABLES.has(name),
+      (name) => isReadVariable(name) && !OPTION_VARIABLES.has(name),
       values.region !== undefined,
     ),
   );
   const profiles = [
-    ...new Set(await profilesIn(rawOf('profile', OPTIONS.profile, argv.options, env), values.profile, env)),
+    ...new Set(
+      await profilesIn(givenTextsOf('profile', OPTIONS.profile, argv.options, env), values.profile, env),
+    ),
   ];
   const defaultProfile = profiles[0] ?? '';
   // The error of the first request reports a single missing profile, where the user sees it; the
@@ -201,7 +208,7 @@ export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Pro
 
   const platformLifetime = 'url' in endpoint ? sessionLifetimeAt(endpoint.url) : undefined;
   problems.push(...poolProblems(values, from, platformLifetime));
-  problems.push(...frontProblems(values, { from, profiles: profiles.length, forStdio: STDIO_OPTIONS }));
+  problems.push(...listenerProblems(values, { from, profiles: profiles.length, forStdio: STDIO_OPTIONS }));
 
   const bundle = caBundleOf({ caBundle: undefined, profileCaBundle: undefined, env });
   const named = argv.options.caBundle ?? env[variableOf('caBundle')];
@@ -275,7 +282,7 @@ const OPTION_VARIABLES = new Set(
  * what a credential_process runs and what the process loads.
  */
 const isForProxy = (name: string): boolean =>
-  name.startsWith('MCP_PROXY_') || OPTION_VARIABLES.has(name) || isRead(name);
+  name.startsWith('MCP_PROXY_') || OPTION_VARIABLES.has(name) || isReadVariable(name);
 
 /**
  * Reads a command line (without the name of the program) with the options of this project.

@@ -1,4 +1,4 @@
-import { placeholderIn, unexpanded } from '../config/placeholders.ts';
+import { placeholderIn, placeholderProblem } from '../config/placeholders.ts';
 import { regionProblem } from './region-name.ts';
 
 /**
@@ -7,14 +7,14 @@ import { regionProblem } from './region-name.ts';
  */
 export function variableProblems(
   env: NodeJS.ProcessEnv,
-  isRead: (name: string) => boolean,
+  isReadVariable: (name: string) => boolean,
   regionGiven: boolean,
 ): string[] {
   const region = env.AWS_REGION ? 'AWS_REGION' : 'AWS_DEFAULT_REGION';
   return Object.entries(env).flatMap(([name, value]) => {
-    if (!value || !isRead(name)) return [];
+    if (!value || !isReadVariable(name)) return [];
     const placeholder = placeholderIn(value);
-    if (placeholder !== undefined) return [`${name} ${unexpanded(placeholder)}`];
+    if (placeholder !== undefined) return [`${name} ${placeholderProblem(placeholder)}`];
     const problem = name === region && !regionGiven ? regionProblem(value) : undefined;
     return problem === undefined ? [] : [`${name} ${problem}`];
   });

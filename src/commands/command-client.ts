@@ -4,8 +4,8 @@ import {
   isObject,
   type JsonObject,
   METHOD_NOT_FOUND,
-  oneLine,
   type Response,
+  toOneLine,
 } from '../core/jsonrpc/message.ts';
 import { Events } from '../core/pipeline/events.ts';
 import { type Clock, systemClock } from '../core/time/clock.ts';
@@ -100,7 +100,7 @@ export class CommandClient {
    * @param asTask - asks the server for a task, whose result is requested later.
    */
   callTool(name: string, argumentsText: string, { asTask = false } = {}): Promise<Response> {
-    if (this.#transport) this.#transport.argumentsText = oneLine(argumentsText);
+    if (this.#transport) this.#transport.argumentsText = toOneLine(argumentsText);
     const _meta = { progressToken: PROGRESS_TOKEN };
     return this.request('tools/call', { name, arguments: {}, ...(asTask ? { task: {} } : {}), _meta });
   }

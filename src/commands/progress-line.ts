@@ -1,5 +1,5 @@
 import type { JsonObject } from '../core/jsonrpc/message.ts';
-import { cutTo, firstLine } from '../core/system/plain-text.ts';
+import { firstLine, truncate } from '../core/system/plain-text.ts';
 import type { Output } from './output.ts';
 
 const CLEAR = '\r\u001b[K';
@@ -18,7 +18,7 @@ export class ProgressLine {
     this.#shown = true;
     // One column stays free: some terminals wrap after a full line.
     this.#output.control(CLEAR);
-    this.#output.write(cutTo(progressText(params), this.#output.columns - 1));
+    this.#output.write(truncate(progressText(params), this.#output.columns - 1));
   }
 
   /** Clears the line. Call it before any other output. */

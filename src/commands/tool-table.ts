@@ -1,5 +1,5 @@
 import { isObject, type JsonObject } from '../core/jsonrpc/message.ts';
-import { cutTo, firstLine } from '../core/system/plain-text.ts';
+import { firstLine, truncate } from '../core/system/plain-text.ts';
 
 const GAP = '  ';
 /** A shorter description is useless; the terminal wraps it instead. */
@@ -21,7 +21,7 @@ export function table(rows: readonly Row[], columns: number | undefined): string
       : Math.max(MIN_DESCRIPTION, columns - first - second - 2 * GAP.length);
   return rows
     .map((row) =>
-      `${row[0].padEnd(first)}${GAP}${row[1].padEnd(second)}${GAP}${cutTo(row[2], room)}`.trimEnd(),
+      `${row[0].padEnd(first)}${GAP}${row[1].padEnd(second)}${GAP}${truncate(row[2], room)}`.trimEnd(),
     )
     .map((line) => `${line}\n`)
     .join('');

@@ -1,6 +1,6 @@
 import { flagOf, type Option, type OptionTable } from './option.ts';
 import { urlWithoutSecrets } from './secrets.ts';
-import { didYouMean, isNearly } from './spelling.ts';
+import { didYouMean, isMisspellingOf } from './spelling.ts';
 
 /** The words and options of a command, in addition to the options of the proxy. */
 export interface CommandShape {
@@ -221,5 +221,5 @@ function suggestion(given: string, flags: readonly string[]): string {
 function commandLike(word: string, commands: CommandShapes): string | undefined {
   const names = Object.keys(commands);
   if (word === 'version' && names.length > 0) return '--version';
-  return /^[a-z]+$/i.test(word) ? names.find((name) => isNearly(name, word)) : undefined;
+  return /^[a-z]+$/i.test(word) ? names.find((name) => isMisspellingOf(name, word)) : undefined;
 }

@@ -1,4 +1,4 @@
-import { secretsOfUrl, soundsSecret } from './secrets.ts';
+import { isSecretName, secretsOfUrl } from './secrets.ts';
 
 /** The settings that may hold a secret. */
 export interface SecretSettings {
@@ -22,7 +22,7 @@ const SCHEME = /^(?:Bearer|Basic|Token|ApiKey)\s+(\S.*)$/i;
 export function configuredSecrets(settings: SecretSettings): string[] {
   const { headers, endpoint, proxy, listenToken, statusToken, env } = settings;
   const ofHeaders = Object.entries(headers).flatMap(([name, value]) => {
-    if (WORD.test(value) && !soundsSecret(name)) return [];
+    if (WORD.test(value) && !isSecretName(name)) return [];
     return [value, SCHEME.exec(value)?.[1] ?? ''];
   });
   const ofUrls = [endpoint.href, proxy ?? '', ...PROXY_VARIABLES.map((name) => env[name] ?? '')].flatMap(

@@ -1,4 +1,4 @@
-import { placeholderIn, unexpanded } from './placeholders.ts';
+import { placeholderIn, placeholderProblem } from './placeholders.ts';
 import type { Secret } from './secrets.ts';
 
 /**
@@ -172,7 +172,7 @@ export function readOption(
   const last = raw.at(-1) ?? '';
   const expands = option.kind === 'list' && option.expands === true;
   const placeholder = expands ? undefined : placeholderIn(raw.join('\n'));
-  if (placeholder !== undefined) return { problem: unexpanded(placeholder) };
+  if (placeholder !== undefined) return { problem: placeholderProblem(placeholder) };
   switch (option.kind) {
     case 'switch':
       if (last === 'true' || last === '1') return { value: true };
@@ -215,18 +215,18 @@ export function readOption(
  * The given texts of an option, and the flag or variable that gave them; `single`: one of
  * `singleEnv`.
  */
-export interface Raw {
+export interface GivenTexts {
   readonly texts: readonly string[];
   readonly name: string;
   readonly how: 'flag' | 'variable' | 'single';
 }
 
-export function rawOf(
+export function givenTextsOf(
   key: string,
   option: Option,
   given: Readonly<Record<string, readonly string[]>>,
   env: NodeJS.ProcessEnv,
-): Raw | undefined {
+): GivenTexts | undefined {
   const flags = given[key];
   if (flags) return { texts: flags, name: flagOf(key), how: 'flag' };
   const single = option.kind === 'list' ? (option.singleEnv ?? []) : [];

@@ -8,5 +8,5 @@ const PLACEHOLDER = /\$\{[^{}]*\}|\{env:[^{}]*\}/;
 export const placeholderIn = (value: string): string | undefined => PLACEHOLDER.exec(value)?.[0];
 
 /** The problem of a value with a placeholder, as a phrase after the name of the option. */
-export const unexpanded = (placeholder: string): string =>
+export const placeholderProblem = (placeholder: string): string =>
   `holds ${placeholder}, which the client did not expand: write the value itself, or set the variable where the client starts`;

@@ -1,10 +1,10 @@
-import { type OptionTable, type OptionValues, rawOf, readOption } from './option.ts';
+import { givenTextsOf, type OptionTable, type OptionValues, readOption } from './option.ts';
 import { urlWithoutSecrets, withoutSecrets } from './secrets.ts';
 
 const MAX_SHOWN_CHARACTERS = 80;
 
 /** A given value for an error message: shortened, and without the secrets that a URL may hold. */
-export function shown(value: string): string {
+export function displayValue(value: string): string {
   const text = urlWithoutSecrets(value);
   return JSON.stringify(
     text.length > MAX_SHOWN_CHARACTERS ? `${text.slice(0, MAX_SHOWN_CHARACTERS)}...` : text,
@@ -31,14 +31,16 @@ export function readValues<T extends OptionTable>(
   const problems: string[] = [];
   for (const [key, option] of Object.entries(table)) {
     values[key] = option.fallback;
-    const raw = rawOf(key, option, given, env);
+    const raw = givenTextsOf(key, option, given, env);
     if (!raw) continue;
     const { texts, name, how } = raw;
     const checked = readOption(option, texts, how);
     if ('problem' in checked) {
       const last = texts.at(-1) ?? '';
       const value =
-        option.kind === 'list' ? '' : `, not ${shown(withoutSecrets(last, option.secrets?.(last) ?? []))}`;
+        option.kind === 'list'
+          ? ''
+          : `, not ${displayValue(withoutSecrets(last, option.secrets?.(last) ?? []))}`;
       const needsValue = checked.problem.startsWith('must be') && !checked.problem.includes(', not ');
       problems.push(`${name} ${checked.problem}${needsValue ? value : ''}`);
       continue;

@@ -9,9 +9,9 @@ export interface Secret {
 }
 
 /** Names of parameters and entries whose value is most likely a secret. */
-const SOUNDS_SECRET = /key|token|secret|passw|credential|signature|^sig$|^auth/i;
+const SECRET_NAME = /key|token|secret|passw|credential|signature|^sig$|^auth/i;
 
-export const soundsSecret = (name: string): boolean => SOUNDS_SECRET.test(name);
+export const isSecretName = (name: string): boolean => SECRET_NAME.test(name);
 
 /** Converts a name to that of an environment variable: `x-api-key` becomes `X_API_KEY`. */
 export const variableName = (name: string): string =>
@@ -46,7 +46,7 @@ export function secretsOfUrl(url: string, password: string): Secret[] {
     secrets.push({ start, end: start + (pass ?? user).length, variable: password });
   }
   for (const { 0: whole, 1: name = '', index } of url.matchAll(/[?&]([^=&#]+)=[^&#]*/g)) {
-    if (!soundsSecret(name)) continue;
+    if (!isSecretName(name)) continue;
     const start = index + whole.indexOf('=') + 1;
     secrets.push({ start, end: index + whole.length, variable: variableName(name) });
   }

@@ -2,7 +2,7 @@
 const MAX_SLIPS = 2;
 
 /** True if one word is probably a misspelling of the other. */
-export const isNearly = (one: string, other: string): boolean => distance(one, other) <= MAX_SLIPS;
+export const isMisspellingOf = (one: string, other: string): boolean => distance(one, other) <= MAX_SLIPS;
 
 /** A longer list of suggestions does not help. */
 const MAX_SUGGESTIONS = 5;
@@ -17,7 +17,7 @@ export function similarNames(given: string, names: readonly string[]): string[] 
   const isTypo = (name: string): boolean => {
     const length = Math.min(name.length, wanted.length);
     // Two slips turn any word of three letters into any other, one slip any letter.
-    return length > 3 ? isNearly(name, wanted) : length > 1 && distance(name, wanted) === 1;
+    return length > 3 ? isMisspellingOf(name, wanted) : length > 1 && distance(name, wanted) === 1;
   };
   const rules: ((name: string) => boolean)[] = [
     (name) => name.startsWith(wanted),
@@ -30,7 +30,8 @@ export function similarNames(given: string, names: readonly string[]): string[] 
         .join(' ')
         .includes(wanted.replace(/[^a-z0-9]+/g, ' ')),
     // Servers put a prefix before the names of their tools: aws___list_regions.
-    (name) => name.split(/[^a-z0-9]{2,}|[./]/).some((part) => part.length > 3 && isNearly(part, wanted)),
+    (name) =>
+      name.split(/[^a-z0-9]{2,}|[./]/).some((part) => part.length > 3 && isMisspellingOf(part, wanted)),
   ];
   for (const rule of rules) {
     const found = names.filter((name) => rule(name.toLowerCase()));

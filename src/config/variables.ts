@@ -24,9 +24,9 @@ const READ = new RegExp(`^(?:AWS_(?:${AWS_SETTINGS}|${AWS_SOURCES})|${NETWORK})$
 const PORTABLE = new RegExp(`^(?:AWS_(?:${AWS_SETTINGS})|${NETWORK})$`);
 
 /** True for variables that the proxy reads although no option declares them. */
-export const isRead = (variable: string): boolean => READ.test(variable);
+export const isReadVariable = (variable: string): boolean => READ.test(variable);
 
 /**
  * True for variables with the same meaning wherever the proxy starts; no credentials, no profile.
  */
-export const isPortable = (variable: string): boolean => PORTABLE.test(variable);
+export const isPortableVariable = (variable: string): boolean => PORTABLE.test(variable);

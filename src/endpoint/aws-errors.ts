@@ -120,7 +120,7 @@ export function messageIn(answer: Pick<RefusedAnswer, 'body' | 'errorType'>): st
     .replace(/\s+/g, ' ')
     .trim();
   const type = answer.errorType.split(':', 1)[0] ?? '';
-  const shown = withoutEchoes(flat).trimEnd();
+  const shown = withoutRequestEchoes(flat).trimEnd();
   const full = type && !shown.includes(type) ? `${type}: ${shown}` : shown;
   return full.length > MAX_MESSAGE ? `${full.slice(0, MAX_MESSAGE)}...` : full;
 }
@@ -129,7 +129,7 @@ export function messageIn(answer: Pick<RefusedAnswer, 'body' | 'errorType'>): st
  * Removes the parts of the request that AWS repeats in a signature error: the canonical request
  * contains the session token, and some services return the Authorization header.
  */
-export function withoutEchoes(text: string): string {
+export function withoutRequestEchoes(text: string): string {
   return text
     .replace(/The Canonical String for this request should have been[\s\S]*?(?="\s*}|<\/|$)/i, '')
     .replace(/<(CanonicalRequest|StringToSign)(Bytes)?>[^<]*(<\/\1(Bytes)?>)?/gi, '')

@@ -1,5 +1,5 @@
 import { list } from '../config/option.ts';
-import { soundsSecret, variableName } from '../config/secrets.ts';
+import { isSecretName, variableName } from '../config/secrets.ts';
 import { withMeta } from '../core/jsonrpc/message.ts';
 import { takesMeta } from '../core/jsonrpc/takes-meta.ts';
 import { type Layer, type Reply, withMessage } from '../core/pipeline/call.ts';
@@ -14,7 +14,7 @@ export const metadataOptions = {
     secrets: (entry) => {
       const at = entry.indexOf('=');
       const key = entry.slice(0, at);
-      return soundsSecret(key) ? [{ start: at + 1, end: entry.length, variable: variableName(key) }] : [];
+      return isSecretName(key) ? [{ start: at + 1, end: entry.length, variable: variableName(key) }] : [];
     },
     help: 'metadata merged into params._meta of every request; a key that the client sent wins',
   }),

@@ -22,7 +22,7 @@ import { type Call, type Handler, type Layer, NO_DEADLINE, type Reply } from '..
 import type { Events } from '../core/pipeline/events.ts';
 import { deriveHttpContext } from '../core/pipeline/http-context.ts';
 import type { Clock } from '../core/time/clock.ts';
-import { isOneOff } from '../core/tools/cacheable.ts';
+import { hasInputResponses } from '../core/tools/cacheable.ts';
 import { listKeyOf, readPages } from '../core/tools/list-pages.ts';
 
 export const pagesOptions = {
@@ -63,7 +63,7 @@ export function pages(deps: PagesDeps): Layer {
       if (message.kind !== 'request' || key === undefined) return next(call);
       const merges = how === 'merge' || (how === undefined && !httpContext);
       const { cursor = null } = paramsOf(message);
-      if (!merges || cursor !== null || isOneOff(message)) return next(call);
+      if (!merges || cursor !== null || hasInputResponses(message)) return next(call);
       return mergePages(deps, next, call, message, key);
     };
 }

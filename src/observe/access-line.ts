@@ -1,4 +1,4 @@
-import { idText, oneLine, type Request, valueTextAt } from '../core/jsonrpc/message.ts';
+import { idText, type Request, toOneLine, valueTextAt } from '../core/jsonrpc/message.ts';
 import type { CallOutcome, CallRecord } from '../core/pipeline/call-record.ts';
 
 /** Characters of a name, id or user agent: their sender may choose any length. */
@@ -94,11 +94,11 @@ export function refusalLine({ status, reason, message, address, token }: Refusal
 }
 
 /** The id of a request as its client spelled it, without line ends. */
-export const idTextOf = (request: Request): string => oneLine(idText(request));
+export const idTextOf = (request: Request): string => toOneLine(idText(request));
 
 /** The arguments of a tool or prompt as JSON text; a long one becomes a string that is cut. */
 export function argumentsTextOf(request: Request): string | undefined {
   const text = valueTextAt(request.text, ['params', 'arguments']);
   if (text === undefined) return undefined;
-  return text.length > MAX_ARGUMENTS ? JSON.stringify(`${text.slice(0, MAX_ARGUMENTS)}...`) : oneLine(text);
+  return text.length > MAX_ARGUMENTS ? JSON.stringify(`${text.slice(0, MAX_ARGUMENTS)}...`) : toOneLine(text);
 }

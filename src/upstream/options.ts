@@ -1,5 +1,5 @@
 import { decimal, integer, list, text, timeLimit } from '../config/option.ts';
-import { placeholderIn, unexpanded } from '../config/placeholders.ts';
+import { placeholderIn, placeholderProblem } from '../config/placeholders.ts';
 import { type Secret, secretsOfUrl, variableName } from '../config/secrets.ts';
 import { isLoopback } from '../core/http/loopback.ts';
 import { isAgentCore } from '../endpoint/endpoint.ts';
@@ -173,7 +173,9 @@ export function readHeaders(
         const placeholder = placeholderIn(found ?? '');
         if (!found) problems.push(`names the environment variable ${variable}, which is not set`);
         else if (placeholder !== undefined)
-          problems.push(`names the environment variable ${variable}, which ${unexpanded(placeholder)}`);
+          problems.push(
+            `names the environment variable ${variable}, which ${placeholderProblem(placeholder)}`,
+          );
         return found ?? '';
       });
     const other = placeholderIn(entry.replace(EVERY_VARIABLE, ''));

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { secretsOfUrl, soundsSecret, variableName, withoutSecrets } from '../../src/config/secrets.ts';
+import { isSecretName, secretsOfUrl, variableName, withoutSecrets } from '../../src/config/secrets.ts';
 
 const masked = (url: string): string => withoutSecrets(url, secretsOfUrl(url, 'PASSWORD'));
 
@@ -34,11 +34,11 @@ describe('a URL without its secrets', () => {
 describe('names', () => {
   it.each(['api_key', 'X-Api-Key', 'authToken', 'password', 'passwd', 'sig', 'CREDENTIALS'])(
     'the name %s marks a secret',
-    (name) => expect(soundsSecret(name)).toBe(true),
+    (name) => expect(isSecretName(name)).toBe(true),
   );
 
   it.each(['qualifier', 'region', 'design', 'INSTALL_SOURCE'])('the name %s does not mark a secret', (name) =>
-    expect(soundsSecret(name)).toBe(false),
+    expect(isSecretName(name)).toBe(false),
   );
 
   it('the name of a header or field becomes the name of a variable', () => {

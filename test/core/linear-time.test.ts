@@ -4,7 +4,7 @@ import { Redactor } from '../../src/core/errors/redact.ts';
 import { canonicalText, jsonText } from '../../src/core/jsonrpc/canonical-json.ts';
 import { firstLine, plainText } from '../../src/core/system/plain-text.ts';
 import { matchesGlob } from '../../src/core/tools/glob.ts';
-import { judgeRefusal, messageIn, withoutEchoes } from '../../src/endpoint/aws-errors.ts';
+import { judgeRefusal, messageIn, withoutRequestEchoes } from '../../src/endpoint/aws-errors.ts';
 
 const refusal = (body: string): unknown =>
   judgeRefusal({ status: 403, errorType: 'InvalidSignatureException', contentType: '', body });
@@ -40,7 +40,7 @@ type Work = (text: string) => unknown;
 
 const WORK: readonly (readonly [string, Work])[] = [
   ['the words of an error body', (text) => messageIn({ body: text, errorType: '' })],
-  ['echoes of a request', withoutEchoes],
+  ['echoes of a request', withoutRequestEchoes],
   ['a refusal', refusal],
   ['the end of a sentence', withoutLastDots],
   ['secrets', (text) => redactor.clean(text)],

@@ -4,7 +4,7 @@ import {
   messageIn,
   type RefusalKind,
   type RefusedAnswer,
-  withoutEchoes,
+  withoutRequestEchoes,
 } from '../../src/endpoint/aws-errors.ts';
 
 const json = (body: unknown, errorType = '', status = 403): RefusedAnswer => ({
@@ -312,11 +312,11 @@ describe('the message of an answer', () => {
       'The request signature we calculated does not match the signature you provided.',
     );
     for (const text of [mismatch, JSON.stringify({ message: mismatch }), incomplete, xml]) {
-      expect(withoutEchoes(text)).not.toMatch(/SECRET|5ec2e7/);
+      expect(withoutRequestEchoes(text)).not.toMatch(/SECRET|5ec2e7/);
     }
-    expect(JSON.parse(withoutEchoes(JSON.stringify({ message: mismatch })))).toMatchObject({
+    expect(JSON.parse(withoutRequestEchoes(JSON.stringify({ message: mismatch })))).toMatchObject({
       message: expect.stringMatching(/^The request signature we calculated does not match/),
     });
-    expect(withoutEchoes(xml)).toMatch(/<Message>does not match<\/Message>/);
+    expect(withoutRequestEchoes(xml)).toMatch(/<Message>does not match<\/Message>/);
   });
 });

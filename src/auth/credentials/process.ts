@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { stripVTControlCharacters } from 'node:util';
-import { soundsSecret } from '../../config/secrets.ts';
+import { isSecretName } from '../../config/secrets.ts';
 import { Redactor } from '../../core/errors/redact.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import type { Credentials } from './credentials.ts';
@@ -161,8 +161,8 @@ function secretArguments(command: string): string[] {
       if (/^--?[\w-]+$/.test(word)) return [];
       const [name = '', ...rest] = word.split('=');
       const value = rest.join('=');
-      if (value !== '') return soundsSecret(name) || !isPlain(value) ? [value] : [];
-      return soundsSecret(words[at - 1] ?? '') || !isPlain(word) ? [word] : [];
+      if (value !== '') return isSecretName(name) || !isPlain(value) ? [value] : [];
+      return isSecretName(words[at - 1] ?? '') || !isPlain(word) ? [word] : [];
     })
     .filter((word) => word.length > 3)
     .sort((one, other) => other.length - one.length);

@@ -1,4 +1,4 @@
-import type { Raw } from '../../config/option.ts';
+import type { GivenTexts } from '../../config/option.ts';
 import { readProfileFacts } from './shared-files.ts';
 
 /** Blanks, commas and line ends separate the names of a list. */
@@ -10,7 +10,7 @@ const SEPARATOR = /[\s,]/;
  * @param words - the value, split at blanks and commas.
  */
 export async function profilesIn(
-  raw: Raw | undefined,
+  raw: GivenTexts | undefined,
   words: readonly string[],
   env: NodeJS.ProcessEnv,
 ): Promise<readonly string[]> {
@@ -69,7 +69,7 @@ function quotedAt(value: string, at: number): string | undefined {
 }
 
 /** The list value that means this profile only. */
-export function asListValue(name: string, known: readonly string[]): string {
+export function toListValue(name: string, known: readonly string[]): string {
   if (known.includes(name) || !(mayNameSeveral(name) || /^["']/.test(name))) return name;
   return name.includes('"') ? `'${name}'` : `"${name}"`;
 }

@@ -28,7 +28,7 @@ const pathProblem = (value: string): string | undefined =>
     ? undefined
     : 'must be a path such as /mcp, without query, and not /healthz or /readyz';
 
-export const frontOptions = {
+export const listenerOptions = {
   listen: text({
     group: 'Listener',
     common: true,
@@ -148,7 +148,7 @@ export const frontOptions = {
   }),
 } as const;
 
-export type FrontValues = OptionValues<typeof frontOptions>;
+export type ListenerValues = OptionValues<typeof listenerOptions>;
 
 /** How the listener listens. */
 export interface ListenerSettings {
@@ -174,7 +174,7 @@ export interface ListenerSettings {
 }
 
 /** Undefined without --listen. Pure. */
-export function listenerOf(values: FrontValues): ListenerSettings | undefined {
+export function listenerOf(values: ListenerValues): ListenerSettings | undefined {
   const address = values.listen === undefined ? undefined : readAddress(values.listen);
   if (!address) return undefined;
   const { host } = address;
@@ -200,7 +200,7 @@ export function listenerOf(values: FrontValues): ListenerSettings | undefined {
   };
 }
 
-export interface FrontChoices {
+export interface ListenerChoices {
   /** The flag or variable that each option was given by; absent where the default stands. */
   readonly from: Readonly<Partial<Record<string, string>>>;
   readonly profiles: number;
@@ -209,10 +209,13 @@ export interface FrontChoices {
 }
 
 /** Returns the problems of the options taken together, with the names that were used. Pure. */
-export function frontProblems(values: FrontValues, { from, profiles, forStdio }: FrontChoices): string[] {
+export function listenerProblems(
+  values: ListenerValues,
+  { from, profiles, forStdio }: ListenerChoices,
+): string[] {
   const nameOf = (key: string): string => from[key] ?? flagOf(key);
   if (values.listen === undefined) {
-    const idle = Object.keys(frontOptions).filter((key) => key !== 'stdio' && from[key] !== undefined);
+    const idle = Object.keys(listenerOptions).filter((key) => key !== 'stdio' && from[key] !== undefined);
     return idle.map((key) => `${nameOf(key)} has a meaning with --listen only`);
   }
   const problems: string[] = [];

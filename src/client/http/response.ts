@@ -1,7 +1,7 @@
 import type { ProxyError } from '../../core/errors/errors.ts';
 import { retryHeaders, statusOf } from '../../core/errors/http-status.ts';
 import { type AcceptedForms, ANY_FORM } from '../../core/http/accept.ts';
-import { errorResponse, oneLine } from '../../core/jsonrpc/message.ts';
+import { errorResponse, toOneLine } from '../../core/jsonrpc/message.ts';
 import type { BodySink, HttpFacts } from '../../core/pipeline/call.ts';
 import type { HttpExchange } from '../../core/pipeline/http-context.ts';
 import type { Clock } from '../../core/time/clock.ts';
@@ -23,7 +23,7 @@ const isEncoded = ({ headers: { 'content-encoding': encoding } }: HttpFacts): bo
   encoding !== undefined && encoding !== 'identity';
 
 /** Line ends occur only between JSON tokens, and would end the `data` field. */
-const toEvent = (text: string): string => `event: message\ndata: ${oneLine(text)}\n\n`;
+const toEvent = (text: string): string => `event: message\ndata: ${toOneLine(text)}\n\n`;
 
 /** Stops reverse proxies such as nginx from buffering the response. */
 const UNBUFFERED = { 'x-accel-buffering': 'no' };

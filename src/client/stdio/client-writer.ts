@@ -6,7 +6,7 @@ import {
   type Message,
   type Request,
 } from '../../core/jsonrpc/message.ts';
-import { bytesOf, cutSizeOf } from '../../core/jsonrpc/parse.ts';
+import { bytesOf, truncatedSizeOf } from '../../core/jsonrpc/parse.ts';
 import type { Events } from '../../core/pipeline/events.ts';
 
 /**
@@ -89,7 +89,7 @@ export class ClientWriter {
   #excessBytes(message: Message): number | undefined {
     const { text } = message;
     const { maxLineBytes } = this.#deps;
-    const cut = cutSizeOf(message);
+    const cut = truncatedSizeOf(message);
     if (cut !== undefined) return cut;
     // A UTF-16 unit takes at most three bytes, so most lines need no count.
     if (maxLineBytes === 0 || text.length * 3 <= maxLineBytes) return undefined;

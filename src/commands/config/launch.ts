@@ -1,10 +1,10 @@
 import { resolve } from 'node:path';
-import { asListValue } from '../../auth/credentials/profile-list.ts';
+import { toListValue } from '../../auth/credentials/profile-list.ts';
 import type { Arguments } from '../../config/argv.ts';
 import { flagOf, type Option, type OptionTable, variableOf } from '../../config/option.ts';
 import { type Secret, secretsOfUrl } from '../../config/secrets.ts';
 import { ENDPOINT_VARIABLE, OPTIONS, type Settings } from '../../settings.ts';
-import { holdsPath, relevantVariables } from '../environment.ts';
+import { isPathVariable, relevantVariables } from '../environment.ts';
 
 /** Text with placeholders for secrets; each client has its own syntax for them. */
 export type Template = readonly (string | { readonly variable: string })[];
@@ -89,7 +89,7 @@ export function createLaunch(
   for (const [name, value] of relevantVariables(env)) {
     if (fromFile.has(name) || name in variables) continue;
     if (REGION_VARIABLES.includes(name) && regions.length > 0) continue;
-    const text = holdsPath(name) ? resolve(cwd, value) : value;
+    const text = isPathVariable(name) ? resolve(cwd, value) : value;
     variables[name] = toTemplate(text, secretsOfUrl(text, 'PROXY_PASSWORD'));
   }
   if (settings.defaultProfile === '' && settings.auth !== 'none' && env.AWS_SECRET_ACCESS_KEY) {
@@ -129,8 +129,8 @@ function profileArgs(profiles: readonly string[], known: readonly string[]): str
   const flag = flagOf('profile');
   const isPlain = (name: string): boolean => !/^-|:\/\/|^arn:/.test(name);
   const plain = profiles.every(isPlain);
-  if (plain) return [flag, ...profiles.map((name) => asListValue(name, known))];
-  return profiles.map((name) => `${flag}=${asListValue(name, known)}`);
+  if (plain) return [flag, ...profiles.map((name) => toListValue(name, known))];
+  return profiles.map((name) => `${flag}=${toListValue(name, known)}`);
 }
 
 /** The option's entries as texts. Paths are absolute, because clients start in another folder. */

@@ -33,7 +33,7 @@ export class Report {
 
   add(finding: Finding): Finding {
     const { output, json, clean } = this.#options;
-    const shown = cleaned(finding, (text) => clean(oneLine(text)));
+    const shown = cleaned(finding, (text) => clean(toOneLine(text)));
     this.#findings.push(shown);
     if (!json) this.#show(output, shown);
     return finding;
@@ -66,7 +66,7 @@ export class Report {
 }
 
 /** Servers and files supply much of the text, so it may contain control characters. */
-const oneLine = (text: string): string => plainText(text).replace(/\s+/g, ' ').trim();
+const toOneLine = (text: string): string => plainText(text).replace(/\s+/g, ' ').trim();
 
 /** The members in the order of the JSON document. */
 function cleaned(finding: Finding, clean: (text: string) => string): Finding {

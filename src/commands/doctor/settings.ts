@@ -1,6 +1,6 @@
 import { flagOf, type Option, type OptionTable, variableOf } from '../../config/option.ts';
 import { secretsOfUrl, withoutSecrets } from '../../config/secrets.ts';
-import { isNearly } from '../../config/spelling.ts';
+import { isMisspellingOf } from '../../config/spelling.ts';
 import { ENDPOINT_VARIABLE, OPTIONS, type Settings } from '../../settings.ts';
 import { VERSION } from '../../version.ts';
 import { relevantVariables } from '../environment.ts';
@@ -50,7 +50,7 @@ function unknownVariables(env: NodeJS.ProcessEnv): Finding[] {
   return given
     .filter((name) => !known.includes(name))
     .map((name) => {
-      const similar = known.filter((each) => isNearly(each, name));
+      const similar = known.filter((each) => isMisspellingOf(each, name));
       const guess = similar.length > 0 ? ` Did you mean ${similar.join(' or ')}?` : '';
       return warning('variable', `${name} is not a variable of the proxy`, `It has no effect.${guess}`);
     });

@@ -1,7 +1,7 @@
 import { ProxyError } from '../errors/errors.ts';
 import { isObject, type JsonObject, type Message, paramsOf, statedVersion } from '../jsonrpc/message.ts';
 import type { RequestHeaders } from '../pipeline/call.ts';
-import { NAMED_BY, paramHeadersOf } from '../tools/param-headers.ts';
+import { NAME_ARGUMENTS, paramHeadersOf } from '../tools/param-headers.ts';
 
 /** Parameters that name what a method acts on, for methods that no table here knows. */
 const NAMING = ['name', 'uri', 'taskId'];
@@ -38,7 +38,7 @@ function nameMismatch(headers: RequestHeaders, message: Named): ProxyError | und
   const { 'mcp-name': given } = headers;
   if (given === undefined) return undefined;
   const params = paramsOf(message);
-  const source = NAMED_BY.get(message.method);
+  const source = NAME_ARGUMENTS.get(message.method);
   const names = (source === undefined ? NAMING : [source]).map((key) => ownOf(params, key));
   const decoded = decodedValue(given);
   return names.includes(decoded) ? undefined : mismatch('Mcp-Name', given, names.find(isText));

@@ -5,7 +5,7 @@ import { findAmbiguousKey } from './deciding-keys.ts';
 import { elementsOf, insertMember, memberAt, membersOf, removeMember, spliceText } from './json-spans.ts';
 import {
   classify,
-  has,
+  hasMember,
   type Id,
   idKey,
   isId,
@@ -41,7 +41,7 @@ const invalid = (id: InvalidMessage['id'], what: string): InvalidMessage => ({
 /** The id for an error about this text. The id of a response names no call of the client. */
 function answerableId(text: string, json: unknown): InvalidMessage['id'] {
   if (!isObject(json) || !isId(json.id)) return undefined;
-  if (!has(json, 'method') && (has(json, 'result') || has(json, 'error'))) return undefined;
+  if (!hasMember(json, 'method') && (hasMember(json, 'result') || hasMember(json, 'error'))) return undefined;
   return { key: idKey(json.id), text: valueTextAt(text, ['id']) ?? '' };
 }
 
@@ -134,13 +134,13 @@ export interface Unusable {
  * Requests and notifications of which only the beginning was read, with the bytes that they have at
  * least.
  */
-const cutMessages = new WeakMap<Message, number>();
+const truncatedMessages = new WeakMap<Message, number>();
 
 /**
  * The bytes that a message has at least of which only the beginning was read; undefined where all
  * of it was read.
  */
-export const cutSizeOf = (message: Message): number | undefined => cutMessages.get(message);
+export const truncatedSizeOf = (message: Message): number | undefined => truncatedMessages.get(message);
 
 /**
  * Finds out what a message is that is too long to be read.
@@ -165,7 +165,7 @@ export function readHead(head: string, bytes: number, error: ProxyError): Messag
   const message: Message = isId(id)
     ? { kind: 'request', text, json, id, method }
     : { kind: 'notification', text, json, method };
-  cutMessages.set(message, bytes);
+  truncatedMessages.set(message, bytes);
   return message;
 }
 
@@ -218,7 +218,7 @@ function readMessageOrFault(text: string, json: unknown): Message | Unusable {
     text,
     id: isId(object.id) ? object.id : undefined,
     what: fault ?? '',
-    isAnswer: !has(object, 'method') && (has(object, 'result') || has(object, 'error')),
+    isAnswer: !hasMember(object, 'method') && (hasMember(object, 'result') || hasMember(object, 'error')),
   };
 }
 
@@ -250,7 +250,7 @@ function repairMessage(message: Message): Message {
   let text = message.text;
   if (message.kind === 'response') {
     const surplus = message.outcome === 'error' ? 'result' : 'error';
-    if (has(message.json, surplus)) text = removeMember(text, surplus);
+    if (hasMember(message.json, surplus)) text = removeMember(text, surplus);
   } else if (message.json.params === null) text = removeMember(text, 'params');
   if (message.json.jsonrpc !== '2.0') {
     const wrong = memberAt(text, ['jsonrpc']);

@@ -37,7 +37,7 @@ export const firstLine = (text: string): string =>
     .find((line) => line !== '') ?? '';
 
 /** At most so many characters; what is cut off shows as three dots. */
-export function cutTo(text: string, columns: number): string {
+export function truncate(text: string, columns: number): string {
   const characters = [...text];
   if (characters.length <= columns) return text;
   return `${characters.slice(0, Math.max(0, columns - 3)).join('')}...`;

@@ -19,7 +19,7 @@ const ABOUT_THE_REQUEST: ReadonlySet<unknown> = new Set([
 ]);
 
 /** True for a request that answers the server's question; its answer fits no other request. */
-export function isOneOff(request: Request): boolean {
+export function hasInputResponses(request: Request): boolean {
   const params = paramsOf(request);
   return params.inputResponses !== undefined || params.requestState !== undefined;
 }

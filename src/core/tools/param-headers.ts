@@ -204,7 +204,7 @@ export function headerValueOf(value: unknown): string | undefined {
  * The argument that names what a method acts on. `tasks/*` belong to the tasks extension
  * (SEP-2663).
  */
-export const NAMED_BY: ReadonlyMap<string, string> = new Map([
+export const NAME_ARGUMENTS: ReadonlyMap<string, string> = new Map([
   ['tools/call', 'name'],
   ['prompts/get', 'name'],
   ['resources/read', 'uri'],
@@ -231,7 +231,7 @@ export function derivedHeaders(
     'mcp-method': plain('method', method),
   };
   const params = paramsOf(message);
-  const source = NAMED_BY.get(method);
+  const source = NAME_ARGUMENTS.get(method);
   const name = source === undefined ? undefined : own(params, source);
   if (typeof name === 'string') headers['mcp-name'] = headerValueOf(name) ?? '';
   const wanted = tool && method === 'tools/call' ? paramHeadersOf(tool) : { headers: [] };

@@ -23,7 +23,7 @@ import { SingleFlight } from '../../core/time/single-flight.ts';
 import { withTimeout } from '../../core/time/waits.ts';
 import { type ListName, listChanges } from '../../core/tools/list-changes.ts';
 import { pageKey, type Snapshot, type SnapshotStore } from '../../core/tools/snapshot.ts';
-import { outdated, toOpenError } from './errors.ts';
+import { revisionChanged, toOpenError } from './errors.ts';
 import { revisionOf, SnapshotRecorder } from './snapshot-recorder.ts';
 import { canonicalPages, readToolPages } from './tool-pages.ts';
 import { placeholder, unavailability } from './unavailable.ts';
@@ -255,7 +255,7 @@ export class LazyClient {
     const seen = new SnapshotRecorder(this.#deps.store, initialize.message, resultText(reply) ?? '');
     const assumed: JsonObject = JSON.parse(snapshot.opening);
     if (opened.protocolVersion !== assumed.protocolVersion && !waiting.isPlaceholder) {
-      const error = outdated(assumed.protocolVersion, opened.protocolVersion);
+      const error = revisionChanged(assumed.protocolVersion, opened.protocolVersion);
       if (this.#state === waiting) this.#state = { kind: 'outdated', error };
       await seen.save();
       throw error;

@@ -1,7 +1,7 @@
 import { causeText, factsOf, ProxyError } from '../../core/errors/errors.ts';
 
 /** The server's protocol version differs from the one in the snapshot. */
-export const outdated = (told: unknown, now: unknown): ProxyError =>
+export const revisionChanged = (told: unknown, now: unknown): ProxyError =>
   new ProxyError(
     'restart-needed',
     `The server now speaks revision ${String(now)} of MCP, but your client received ${String(told)} from the snapshot of the last run (--lazy). Restart the MCP server in your client; the next start uses the new revision. This call did not run.`,

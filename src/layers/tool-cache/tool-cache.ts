@@ -7,7 +7,7 @@ import type { Call, Handler, Layer, Reply } from '../../core/pipeline/call.ts';
 import type { Events } from '../../core/pipeline/events.ts';
 import { SharedCall } from '../../core/pipeline/shared-call.ts';
 import type { Clock } from '../../core/time/clock.ts';
-import { isOneOff, serverTtlMs, toolListOf, transientErrorOf } from '../../core/tools/cacheable.ts';
+import { hasInputResponses, serverTtlMs, toolListOf, transientErrorOf } from '../../core/tools/cacheable.ts';
 import type { ToolCatalog } from '../../core/tools/catalog.ts';
 import type { ChangeListener, ChangeStreams } from '../../core/tools/change-streams.ts';
 import {
@@ -78,7 +78,7 @@ export function toolCache(deps: ToolCacheDeps): Layer {
       }
       if (message.kind !== 'request' || message.method !== 'tools/list') return next(call);
       // Batches are posted together, and HTTP clients get a current answer unless a ttl is set.
-      if (batch || (httpContext && !deps.ttlMs) || isOneOff(message)) return next(call);
+      if (batch || (httpContext && !deps.ttlMs) || hasInputResponses(message)) return next(call);
       return cache.answer(call, message);
     };
   };

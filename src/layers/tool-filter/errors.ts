@@ -21,7 +21,7 @@ export const ambiguousMethod = (method: string): ProxyError =>
     { sent: 'no' },
   );
 
-export const isRefusal = (error: unknown): error is ProxyError =>
+export const isFilterRefusal = (error: unknown): error is ProxyError =>
   error instanceof ProxyError && (error.reason === 'tool-refused' || error.reason === 'unknown-tool');
 
 export const toolRefused = (verdict: Exclude<ToolVerdict, 'passes'>, name: string): ProxyError =>

@@ -11,7 +11,7 @@ import { concernsOneClient, fillTools } from '../../core/tools/list-fetch.ts';
 import { type CatalogVersion, hasRecentHints, isOutdated } from '../../core/tools/list-version.ts';
 import {
   allHidden,
-  isRefusal,
+  isFilterRefusal,
   listChangedMeanwhile,
   MAX_NAME_SHOWN,
   toolRefused,
@@ -96,7 +96,7 @@ export class ProfileFilter {
     try {
       await this.#check(call, name);
     } catch (error) {
-      if (isRefusal(error)) this.#reportFiltered(call, name, error);
+      if (isFilterRefusal(error)) this.#reportFiltered(call, name, error);
       throw error;
     }
     return this.#next(call);

@@ -7,7 +7,7 @@ import {
   withIdText,
 } from '../../core/jsonrpc/message.ts';
 import type { HttpFacts, Reply } from '../../core/pipeline/call.ts';
-import { toOneLine } from '../transport/answer.ts';
+import { withOneLineText } from '../transport/answer.ts';
 
 interface PendingResponse {
   readonly request: Request;
@@ -57,7 +57,7 @@ export class PendingResponses {
     const same =
       response.id === pending.request.id &&
       (typeof response.id === 'string' || isExactId(response.id, wanted));
-    const message = toOneLine(same ? response : withIdText(response, wanted));
+    const message = withOneLineText(same ? response : withIdText(response, wanted));
     pending.resolve({ kind: 'answer', message, ...(http ? { http } : {}) });
   }
 

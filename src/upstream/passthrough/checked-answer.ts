@@ -4,9 +4,9 @@ import {
   errorResponse,
   idText,
   type Message,
-  oneLine,
   type Request,
   type Response,
+  toOneLine,
   valueTextAt,
   withIdText,
 } from '../../core/jsonrpc/message.ts';
@@ -315,7 +315,7 @@ export class CheckedEvents {
     // The mark of the event stays: the client may resume after it.
     // An event without a mark leaves nothing behind: some clients read its empty data as a message.
     if (shown === undefined) return mark === '' ? EMPTY : Buffer.from(`${mark}data:\n\n`);
-    return Buffer.from(`event: message\n${mark}data: ${oneLine(shown)}\n\n`);
+    return Buffer.from(`event: message\n${mark}data: ${toOneLine(shown)}\n\n`);
   }
 
   /** The data as the client is to read it; undefined: not at all. */

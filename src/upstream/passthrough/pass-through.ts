@@ -9,7 +9,7 @@ import {
   valueTextAt,
   withIdText,
 } from '../../core/jsonrpc/message.ts';
-import { cutSizeOf, type Unusable } from '../../core/jsonrpc/parse.ts';
+import { truncatedSizeOf, type Unusable } from '../../core/jsonrpc/parse.ts';
 import {
   type BodySink,
   type Emit,
@@ -615,7 +615,7 @@ export class PassThrough {
         return undefined;
       }
       begun = true;
-      if (cutSizeOf(message) === undefined) await emit(message, origin);
+      if (truncatedSizeOf(message) === undefined) await emit(message, origin);
       else checking.onDropped(`a message of more than ${readLimit.bytes} bytes`);
       return undefined;
     };

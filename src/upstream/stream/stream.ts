@@ -4,7 +4,7 @@ import { readHead, readMessagesAndFaults, type Unusable } from '../../core/jsonr
 import type { ReadLimit } from '../../core/jsonrpc/read-limit.ts';
 import { ByteList } from '../../core/system/byte-list.ts';
 import type { Incoming } from '../http/incoming.ts';
-import { toOneLine } from '../transport/answer.ts';
+import { withOneLineText } from '../transport/answer.ts';
 import { type SseEvent, SseParser, textOfData } from './sse.ts';
 
 export interface StreamObserver {
@@ -99,7 +99,7 @@ function readEvent(
   }
   try {
     return readMessagesAndFaults(textOfData(data), data).flatMap((found) => {
-      if (found.kind !== 'unusable') return toOneLine(found);
+      if (found.kind !== 'unusable') return withOneLineText(found);
       if (found.isAnswer) return found;
       onDropped('an event that holds no JSON-RPC message');
       return [];

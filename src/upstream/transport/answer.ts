@@ -6,8 +6,8 @@ import {
   BYTE_ORDER_MARK,
   classify,
   type Message,
-  oneLine,
   type Response,
+  toOneLine,
 } from '../../core/jsonrpc/message.ts';
 import {
   bytesOf,
@@ -31,7 +31,7 @@ import {
   judgeRefusal,
   messageIn,
   type RefusalContext,
-  withoutEchoes,
+  withoutRequestEchoes,
 } from '../../endpoint/aws-errors.ts';
 import { type HttpHeaders, headerOf, mediaTypeOf } from '../http/incoming.ts';
 
@@ -74,7 +74,7 @@ export function parseBody(
   try {
     if (text !== undefined) {
       const found = readMessagesAndFaults(text, withoutByteOrderMark(bytes));
-      return found.map((each) => (each.kind === 'unusable' ? each : toOneLine(each)));
+      return found.map((each) => (each.kind === 'unusable' ? each : withOneLineText(each)));
     }
   } catch {
     // Falls through: what is wrong is said below.
@@ -83,9 +83,9 @@ export function parseBody(
   throw unusableAnswer(`HTTP ${status} with ${what} (${bytes.length} bytes)`, status, headers, text ?? '');
 }
 
-export function toOneLine<M extends Message>(message: M): M {
+export function withOneLineText<M extends Message>(message: M): M {
   if (bytesOf(message)) return message;
-  const text = oneLine(message.text);
+  const text = toOneLine(message.text);
   return text === message.text ? message : { ...message, text };
 }
 
@@ -101,7 +101,7 @@ export function jsonRpcErrorOf(bytes: Buffer): Response | undefined {
 function errorIn(text: string): Response | undefined {
   try {
     return readMessages(text)
-      .map(toOneLine)
+      .map(withOneLineText)
       .find((message): message is Response => message.kind === 'response' && message.outcome === 'error');
   } catch {
     return undefined;
@@ -183,7 +183,7 @@ function detailsOf(status: number, headers: HttpHeaders, body: string): Record<s
     requestId: requestId || undefined,
     errorType: errorTypeOf(headers, body) || undefined,
     wwwAuthenticate: challenge || undefined,
-    body: body ? withoutEchoes(body.slice(0, 4 * MAX_BODY_SHOWN)).slice(0, MAX_BODY_SHOWN) : undefined,
+    body: body ? withoutRequestEchoes(body.slice(0, 4 * MAX_BODY_SHOWN)).slice(0, MAX_BODY_SHOWN) : undefined,
   };
 }
 

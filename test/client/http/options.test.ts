@@ -1,24 +1,24 @@
 import { describe, expect, it } from 'vitest';
 import {
-  type FrontValues,
-  frontOptions,
-  frontProblems,
+  type ListenerValues,
   listenerOf,
+  listenerOptions,
+  listenerProblems,
 } from '../../../src/client/http/options.ts';
 import { type OptionTable, type OptionValues, readOption } from '../../../src/config/option.ts';
 import { readAddress } from '../../../src/core/http/listen-address.ts';
 
 const DEFAULTS = Object.fromEntries(
-  Object.entries(frontOptions as OptionTable).map(([key, { fallback }]) => [key, fallback]),
-) as OptionValues<typeof frontOptions>;
+  Object.entries(listenerOptions as OptionTable).map(([key, { fallback }]) => [key, fallback]),
+) as OptionValues<typeof listenerOptions>;
 
-const valuesOf = (given: Partial<FrontValues>): FrontValues => ({ ...DEFAULTS, ...given });
+const valuesOf = (given: Partial<ListenerValues>): ListenerValues => ({ ...DEFAULTS, ...given });
 const problemsOf = (
-  given: Partial<FrontValues>,
+  given: Partial<ListenerValues>,
   { profiles = 1, from = {} }: { profiles?: number; from?: Record<string, string> } = {},
 ): string[] => {
   const named = Object.fromEntries(Object.keys(given).map((key) => [key, `--${key}`]));
-  return frontProblems(valuesOf(given), {
+  return listenerProblems(valuesOf(given), {
     from: { ...named, ...from },
     profiles,
     forStdio: ['lazy', 'maxLine'],
@@ -53,7 +53,7 @@ describe('--listen', () => {
 });
 
 describe('--listen-token', () => {
-  const read = (value: string) => readOption(frontOptions.listenToken, [value], 'flag');
+  const read = (value: string) => readOption(listenerOptions.listenToken, [value], 'flag');
 
   it('a listener token is long and plain', () => {
     expect(read(TOKEN)).toEqual({ value: [TOKEN] });
@@ -87,7 +87,7 @@ describe('hosts and origins', () => {
     ['allowedOrigin', 'https://app.example.com/', false],
     ['allowedOrigin', 'https://app.example.com/path', false],
   ] as const)('the value of %s %s: %s', (key, value, fits) => {
-    expect('value' in readOption(frontOptions[key], [value], 'flag')).toBe(fits);
+    expect('value' in readOption(listenerOptions[key], [value], 'flag')).toBe(fits);
   });
 });
 

@@ -4,9 +4,9 @@ import {
   errorResponse,
   idText,
   type Message,
-  oneLine,
   type Request,
   type Response,
+  toOneLine,
   withIdText,
   withMeta,
   withoutArgument,
@@ -147,15 +147,15 @@ describe('one line', () => {
     fc.assert(
       fc.property(valueText, (text) => {
         const pretty = JSON.stringify(JSON.parse(text), null, '\r\n');
-        expect(oneLine(pretty)).not.toMatch(/[\r\n]/);
-        expect(JSON.parse(oneLine(pretty))).toEqual(JSON.parse(pretty));
+        expect(toOneLine(pretty)).not.toMatch(/[\r\n]/);
+        expect(JSON.parse(toOneLine(pretty))).toEqual(JSON.parse(pretty));
       }),
     );
   });
 
   it('oneLine leaves a text that is one line already', () => {
-    expect(oneLine(FRAGILE)).toBe(FRAGILE);
-    expect(oneLine('"\u2028\u0085"')).toBe('"\u2028\u0085"');
+    expect(toOneLine(FRAGILE)).toBe(FRAGILE);
+    expect(toOneLine('"\u2028\u0085"')).toBe('"\u2028\u0085"');
   });
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { cutTo, firstLine, plainJson, plainText } from '../../../src/core/system/plain-text.ts';
+import { firstLine, plainJson, plainText, truncate } from '../../../src/core/system/plain-text.ts';
 import { UNSAFE_CHARACTERS } from '../../support/unsafe-characters.ts';
 
 describe('plainText', () => {
@@ -41,9 +41,9 @@ it('plainJson escapes what plainText removes, and keeps the value', () => {
   expect(shown).toContain('é');
 });
 
-it('firstLine returns the first line that is not blank, and cutTo at most what fits', () => {
+it('firstLine returns the first line that is not blank, and truncate at most what fits', () => {
   expect(firstLine('\n \u001b[2J\n  one   two \nthree')).toBe('one two');
   expect(firstLine(' \n\u200b')).toBe('');
-  expect(cutTo('abcdef', 5)).toBe('ab...');
-  expect(cutTo('abcde', 5)).toBe('abcde');
+  expect(truncate('abcdef', 5)).toBe('ab...');
+  expect(truncate('abcde', 5)).toBe('abcde');
 });

@@ -1,6 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import type { Request } from '../../../src/core/jsonrpc/message.ts';
-import { isOneOff, serverTtlMs, toolListOf, transientErrorOf } from '../../../src/core/tools/cacheable.ts';
+import {
+  hasInputResponses,
+  serverTtlMs,
+  toolListOf,
+  transientErrorOf,
+} from '../../../src/core/tools/cacheable.ts';
 import { answerOf, requestOf } from '../../support/make-call.ts';
 
 describe('a cacheable list', () => {
@@ -29,7 +34,7 @@ describe('a cacheable list', () => {
     [{ inputResponses: null }, true],
     [{ requestState: '' }, true],
   ])('a request with %j is for a cacheable list: %s', (params, oneOff) => {
-    expect(isOneOff(requestOf('tools/list', params) as Request)).toBe(oneOff);
+    expect(hasInputResponses(requestOf('tools/list', params) as Request)).toBe(oneOff);
   });
 });
 

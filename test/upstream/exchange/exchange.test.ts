@@ -10,7 +10,7 @@ import { EventWriter, sendJson } from '../../support/mcp-answers.ts';
 import { errorOf } from '../../support/mcp-behaviours.ts';
 import { type RecordedRequest, ScriptedServer } from '../../support/scripted-server.ts';
 import { comesTrue, settled } from '../http/lane-rig.ts';
-import { uplinkTo } from '../transport/uplink-rig.ts';
+import { transportTo } from '../transport/transport-rig.ts';
 
 type Script = (response: ServerResponse, request: RecordedRequest) => void;
 
@@ -27,7 +27,7 @@ async function exchanging(
     keepAliveTimeoutMs: 0,
   });
   const clock = new FakeClock({ now: Date.now() });
-  const { uplink, lanes } = uplinkTo(server, { clock });
+  const { transport, lanes } = transportTo(server, { clock });
   if (occupied) lanes.request.tryLease();
   const emitted: Message[] = [];
   const dropped: string[] = [];
@@ -35,7 +35,7 @@ async function exchanging(
   const emit: Emit = async (message) => void emitted.push(message);
   const exchange = new Exchange(
     {
-      transport: uplink,
+      transport,
       clock,
       origin: { profile: '', gone: new Promise(() => undefined) },
       affinity: undefined,

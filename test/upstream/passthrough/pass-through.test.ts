@@ -10,7 +10,7 @@ import { CANCELLED, makeCall, messageOf, requestOf } from '../../support/make-ca
 import { makeGate } from '../../support/relayed.ts';
 import { type Behaviour, type RecordedRequest, ScriptedServer } from '../../support/scripted-server.ts';
 import { comesTrue } from '../http/lane-rig.ts';
-import { uplinkTo } from '../transport/uplink-rig.ts';
+import { transportTo } from '../transport/transport-rig.ts';
 
 /** What a client would see, as far as the handler goes. */
 class Received {
@@ -41,9 +41,9 @@ class Received {
 async function rigFor(behaviour: Behaviour, { readTimeoutMs = 0, max = 1 } = {}) {
   const server = await ScriptedServer.start(behaviour, { keepAliveTimeoutMs: 0 });
   const clock = new FakeClock({ now: Date.now() });
-  const rig = uplinkTo(server, { clock, max });
+  const rig = transportTo(server, { clock, max });
   const passages = new PassThrough({
-    transportOf: () => rig.uplink,
+    transportOf: () => rig.transport,
     clock,
     events: rig.events,
     readTimeoutMs,

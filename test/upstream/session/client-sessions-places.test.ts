@@ -3,7 +3,7 @@ import { SessionQuota } from '../../../src/pool/session-quota.ts';
 import type { Handler } from '../../support/mcp-behaviours.ts';
 import { makeGate } from '../../support/relayed.ts';
 import { comesTrue } from '../http/lane-rig.ts';
-import { afterwards, conversationWith } from './conversation-rig.ts';
+import { afterwards, clientSessionsWith } from './client-sessions-rig.ts';
 
 const refuse: Handler = (_request, _response, context) => context.error(-32603, 'not today');
 
@@ -11,9 +11,9 @@ describe.each([1, 3])('the session quota, with at most %s sessions per client an
   it('the session quota refuses a first session over it before anything is sent, with the numbers', async () => {
     const places = new SessionQuota(2);
     const [one, two, three] = [
-      await conversationWith({ places, maxSessions }),
-      await conversationWith({ places, maxSessions }),
-      await conversationWith({ places, maxSessions }),
+      await clientSessionsWith({ places, maxSessions }),
+      await clientSessionsWith({ places, maxSessions }),
+      await clientSessionsWith({ places, maxSessions }),
     ];
     await one.initialize(0);
     await two.initialize('');
@@ -30,10 +30,10 @@ describe.each([1, 3])('the session quota, with at most %s sessions per client an
 
   it("the session quota has room again when a client's sessions have ended", async () => {
     const places = new SessionQuota(1);
-    const one = await conversationWith({ places, maxSessions });
-    const two = await conversationWith({ places, maxSessions });
+    const one = await clientSessionsWith({ places, maxSessions });
+    const two = await clientSessionsWith({ places, maxSessions });
     await one.begin();
-    await one.conversation.close();
+    await one.clientSessions.close();
     expect(places.used).toBe(0);
     await two.initialize();
     expect(places.used).toBe(1);
@@ -41,26 +41,29 @@ describe.each([1, 3])('the session quota, with at most %s sessions per client an
 
   it('the session quota does not count a session that the server refused to open', async () => {
     const places = new SessionQuota(1);
-    const one = await conversationWith({ places, maxSessions, on: { initialize: refuse } });
+    const one = await clientSessionsWith({ places, maxSessions, on: { initialize: refuse } });
     await one.initialize();
     expect(places.used).toBe(0);
     await one.server.close();
     await expect(one.initialize()).rejects.toMatchObject({ reason: 'connect-failed' });
     expect(places.used).toBe(0);
-    await one.conversation.close();
+    await one.clientSessions.close();
     expect(places.used).toBe(0);
   });
 
   it('the session quota does not block a client that initializes again, or replaces a lost session', async () => {
     const places = new SessionQuota(1);
-    const { mcp, begin, initialize, echo, conversation } = await conversationWith({ places, maxSessions });
+    const { mcp, begin, initialize, echo, clientSessions } = await clientSessionsWith({
+      places,
+      maxSessions,
+    });
     await begin();
     await initialize('again');
     await comesTrue(() => mcp.deleted.length === 1 && places.used === 1, 'the former session was left');
     mcp.forgetSessions();
     await echo(0).reply;
     expect(places.used).toBe(1);
-    await conversation.close();
+    await clientSessions.close();
     expect(places.used).toBe(0);
   });
 
@@ -68,7 +71,7 @@ describe.each([1, 3])('the session quota, with at most %s sessions per client an
     const places = new SessionQuota(1);
     const gate = makeGate();
     let most = 0;
-    const rig = await conversationWith({
+    const rig = await clientSessionsWith({
       places,
       maxSessions,
       on: {
@@ -82,11 +85,11 @@ describe.each([1, 3])('the session quota, with at most %s sessions per client an
         },
       },
     });
-    const { server, begin, echo, conversation, mcp, sessionsThat } = rig;
+    const { server, begin, echo, clientSessions, mcp, sessionsThat } = rig;
     await begin();
     const running = echo('');
     await server.until(() => server.of('tools/call').length === 1);
-    conversation.drain();
+    clientSessions.drain();
     const later = echo(0);
     await server.until(() => server.of('tools/call').length === (maxSessions === 1 ? 2 : 1));
     gate.open();
@@ -96,23 +99,23 @@ describe.each([1, 3])('the session quota, with at most %s sessions per client an
     expect(sessionsThat('tools/call').at(-1)).toBe('s-1');
     expect([most, mcp.deleted]).toEqual([1, ['s-0']]);
     expect(places.used).toBe(1);
-    await conversation.close();
+    await clientSessions.close();
     expect(places.used).toBe(0);
   });
 
   it('the session quota is released by the old session after its last call at SIGHUP', async () => {
     const places = new SessionQuota(2);
-    const { begin, conversation, mcp } = await conversationWith({ places, maxSessions });
+    const { begin, clientSessions, mcp } = await clientSessionsWith({ places, maxSessions });
     await begin();
-    conversation.drain();
+    clientSessions.drain();
     await comesTrue(() => mcp.deleted.length === 1 && places.used === 1, 'the old session was left');
-    await conversation.close();
+    await clientSessions.close();
     expect(places.used).toBe(0);
   });
 
   it('the session quota counts a failed reopening no more than the existing session', async () => {
     const places = new SessionQuota(1);
-    const { initialize, echo } = await conversationWith({
+    const { initialize, echo } = await clientSessionsWith({
       places,
       maxSessions,
       on: { initialize: afterwards(1, refuse) },

@@ -5,15 +5,15 @@ import { sendJson } from '../../support/mcp-answers.ts';
 import type { Handler } from '../../support/mcp-behaviours.ts';
 import { makeGate } from '../../support/relayed.ts';
 import { comesTrue } from '../http/lane-rig.ts';
-import { type ConversationOptions, conversationWith, textOf } from './conversation-rig.ts';
+import { type ClientSessionsOptions, clientSessionsWith, textOf } from './client-sessions-rig.ts';
 
 const ok: Handler = (_request, _response, context) => context.result({});
 const silence: Handler = () => undefined;
 
 /** What one client has with the profile that it opened, and with another; each profile has a server of its own. */
-async function twoProfiles(options: ConversationOptions = {}, common: ConversationOptions = {}) {
-  const own = await conversationWith(common);
-  const other = await conversationWith({ ...common, ...options, lead: own.conversation });
+async function twoProfiles(options: ClientSessionsOptions = {}, common: ClientSessionsOptions = {}) {
+  const own = await clientSessionsWith(common);
+  const other = await clientSessionsWith({ ...common, ...options, lead: own.clientSessions });
   return { own, other };
 }
 
@@ -21,7 +21,7 @@ describe('a call that waits for a session', () => {
   it('a waiting call continues on the new sessions when the client initializes again', async () => {
     const { opened, open } = makeGate();
     let first = true;
-    const own = await conversationWith({
+    const own = await clientSessionsWith({
       maxSessions: 2,
       on: {
         'tools/call': async (_request, _response, context) => {
@@ -55,7 +55,7 @@ describe.each([1, 3])('another profile than that of initialize, with at most %s 
     expect(theirs?.rpc.params).toEqual(own.server.of('initialize')[0]?.rpc.params);
     expect(theirs?.rpc.id).toBe('mcp-sigv4-proxy:1');
     expect(other.server.of('notifications/initialized').length).toBe(other.server.of('initialize').length);
-    await other.conversation.close();
+    await other.clientSessions.close();
     expect(other.mcp.sessions.size).toBe(0);
   });
 
@@ -142,7 +142,7 @@ describe.each([1, 3])('another profile than that of initialize, with at most %s 
       details: { sessions: 1, maxTotalSessions: 1 },
     });
     expect(other.server.requests).toHaveLength(0);
-    await own.conversation.close();
+    await own.clientSessions.close();
     expect(places.used).toBe(0);
   });
 
@@ -156,13 +156,13 @@ describe.each([1, 3])('another profile than that of initialize, with at most %s 
     expect(places.used).toBe(1);
     await other.echo(1).reply;
     expect(places.used).toBe(2);
-    await other.conversation.close();
+    await other.clientSessions.close();
     expect(places.used).toBe(1);
   });
 
   it('a session of another profile that is being opened is aborted when the proxy ends', async () => {
     const gate = makeGate();
-    const on: ConversationOptions['on'] = {
+    const on: ClientSessionsOptions['on'] = {
       'notifications/initialized': async (_request, _response, context) => {
         await gate.opened;
         await context.fallback();
@@ -173,7 +173,7 @@ describe.each([1, 3])('another profile than that of initialize, with at most %s 
     await own.begin();
     const { reply } = other.echo(0);
     await other.server.until(() => other.server.of('notifications/initialized').length === 1);
-    const closed = other.conversation.close();
+    const closed = other.clientSessions.close();
     await expect(reply).rejects.toMatchObject({ sent: 'no' });
     gate.open();
     await closed;
@@ -183,7 +183,7 @@ describe.each([1, 3])('another profile than that of initialize, with at most %s 
 });
 
 describe('a session of another profile that cannot be opened', () => {
-  it.each<[string, ConversationOptions, Record<string, unknown>, string]>([
+  it.each<[string, ClientSessionsOptions, Record<string, unknown>, string]>([
     [
       'because the server fails',
       { on: { initialize: (_request, response) => sendJson(response, 500, {}) } },

@@ -4,7 +4,7 @@ import { sendJson } from '../../support/mcp-answers.ts';
 import { errorOf, type Handler } from '../../support/mcp-behaviours.ts';
 import { makeGate } from '../../support/relayed.ts';
 import { comesTrue, settled } from '../http/lane-rig.ts';
-import { afterwards, conversationWith, textOf } from './conversation-rig.ts';
+import { afterwards, clientSessionsWith, textOf } from './client-sessions-rig.ts';
 
 const ok: Handler = (_request, _response, context) => context.result({});
 const silence: Handler = () => undefined;
@@ -13,7 +13,7 @@ const answers = async (replies: readonly { reply: Promise<unknown> }[]) =>
 
 describe('a lost session', () => {
   it('a lost session is replaced once for all calls that fail with it, and each is answered', async () => {
-    const { mcp, server, begin, echo } = await conversationWith();
+    const { mcp, server, begin, echo } = await clientSessionsWith();
     await begin();
     mcp.forgetSessions();
     const calls = [0, '', -1, 'a', '0', 1.5].map((id) => echo(id));
@@ -23,7 +23,7 @@ describe('a lost session', () => {
   });
 
   it('a new session is reported after a loss and after a second initialize, whatever the server declares', async () => {
-    const { mcp, replaced, begin, echo } = await conversationWith();
+    const { mcp, replaced, begin, echo } = await clientSessionsWith();
     await begin();
     expect(replaced.times).toBe(0);
     mcp.forgetSessions();
@@ -34,7 +34,7 @@ describe('a lost session', () => {
   });
 
   it('a new session is opened under an id of the proxy, with the params of the client', async () => {
-    const { mcp, server, begin, echo } = await conversationWith();
+    const { mcp, server, begin, echo } = await clientSessionsWith();
     await begin();
     mcp.forgetSessions();
     await echo(0).reply;
@@ -45,7 +45,7 @@ describe('a lost session', () => {
 
   it('a new session receives log level and subscriptions again', async () => {
     const on = { 'logging/setLevel': ok, 'resources/subscribe': ok };
-    const { mcp, server, begin, ask, echo } = await conversationWith({ on });
+    const { mcp, server, begin, ask, echo } = await clientSessionsWith({ on });
     await begin();
     await ask('logging/setLevel', { level: 'debug' }, 0).reply;
     await ask('resources/subscribe', { uri: 'a://1' }, '').reply;
@@ -60,7 +60,7 @@ describe('a lost session', () => {
 
   it('a call that two sessions lost fails with a remedy and without a third attempt', async () => {
     const lost: Handler = (_request, response) => sendJson(response, 404, errorOf(null, -32001, 'gone'));
-    const { server, begin, echo } = await conversationWith({ on: { 'tools/call': lost } });
+    const { server, begin, echo } = await clientSessionsWith({ on: { 'tools/call': lost } });
     await begin();
     await expect(echo(0).reply).rejects.toMatchObject({ reason: 'session-lost', sent: 'refused' });
     expect(server.of('tools/call')).toHaveLength(2);
@@ -69,7 +69,7 @@ describe('a lost session', () => {
 
 describe('a lost session that cannot be replaced', () => {
   it('a lost session whose server never answers initialize fails every waiting call after 30 s', async () => {
-    const { mcp, server, clock, begin, echo } = await conversationWith({
+    const { mcp, server, clock, begin, echo } = await clientSessionsWith({
       on: { initialize: afterwards(1, silence) },
     });
     await begin();
@@ -98,7 +98,7 @@ describe('a lost session that cannot be replaced', () => {
 
   it('a lost session is replaced with the next call when its server is back', async () => {
     let silent = true;
-    const { mcp, server, clock, begin, echo } = await conversationWith({
+    const { mcp, server, clock, begin, echo } = await clientSessionsWith({
       on: { initialize: afterwards(1, (_q, _r, context) => (silent ? undefined : context.fallback())) },
     });
     await begin();
@@ -112,7 +112,7 @@ describe('a lost session that cannot be replaced', () => {
   });
 
   it('a call that waits for a replacement ends at its own deadline, as not sent', async () => {
-    const { mcp, server, begin, echo } = await conversationWith({
+    const { mcp, server, begin, echo } = await clientSessionsWith({
       on: { initialize: afterwards(1, silence) },
     });
     await begin();
@@ -150,7 +150,7 @@ describe('a lost session that cannot be replaced', () => {
         await server.until(() => server.of('tools/call').length >= 3);
         await then(...exchange);
       };
-      const { mcp, server, begin, echo } = await conversationWith({
+      const { mcp, server, begin, echo } = await clientSessionsWith({
         on: { initialize: afterwards(1, held) },
       });
       await begin();
@@ -168,7 +168,7 @@ describe('a lost session that cannot be replaced', () => {
   );
 
   it('a session that the server loses at once is opened three times', async () => {
-    const { mcp, server, begin, echo } = await conversationWith({
+    const { mcp, server, begin, echo } = await clientSessionsWith({
       on: {
         'notifications/initialized': afterwards(1, (_q, response) => void response.writeHead(404).end()),
       },
@@ -191,15 +191,15 @@ describe('a notification or response that meets a lost session', () => {
   ])(
     'a response that meets a lost session by %s is not re-sent, and a new session serves later messages',
     async (_what, refuse) => {
-      const { conversation, server, begin, echo, seen } = await conversationWith({
+      const { clientSessions, server, begin, echo, seen } = await clientSessionsWith({
         on: { response: refuse },
       });
       await begin();
-      const asked = conversation.session;
+      const asked = clientSessions.session;
       const late = asked.notify('{"jsonrpc":"2.0","id":0,"result":{}}', new AbortController().signal);
       await expect(late).rejects.toMatchObject({ reason: 'session-lost' });
       await server.until(() => server.of('initialize').length === 2);
-      await comesTrue(() => conversation.session !== asked, 'the new session');
+      await comesTrue(() => clientSessions.session !== asked, 'the new session');
       expect(asked.lost).toBe(true);
       expect(seen.filter(({ type }) => type === 'session.lost')).toHaveLength(1);
       await echo(0).reply;
@@ -212,7 +212,7 @@ describe('a notification or response that meets a lost session', () => {
     const lost: Handler = (_q, response) =>
       sendJson(response, 400, errorOf(null, -32000, 'Session not found'));
     let first = true;
-    const { begin, say, sessionsThat } = await conversationWith({
+    const { begin, say, sessionsThat } = await clientSessionsWith({
       on: {
         'notifications/progress': (request, response, context) => {
           if (!first) return context.fallback();
@@ -228,11 +228,11 @@ describe('a notification or response that meets a lost session', () => {
   });
 
   it('a response that is refused otherwise does not count as a lost session', async () => {
-    const { conversation, server, begin } = await conversationWith({
+    const { clientSessions, server, begin } = await clientSessionsWith({
       on: { response: (_q, response) => sendJson(response, 400, errorOf(null, -32602, 'no such request')) },
     });
     await begin();
-    const { session } = conversation;
+    const { session } = clientSessions;
     const late = session.notify('{"jsonrpc":"2.0","id":-1,"result":{}}', new AbortController().signal);
     await expect(late).rejects.toMatchObject({ reason: 'http-status' });
     expect(session.lost).toBe(false);
@@ -268,7 +268,7 @@ describe('list changes after a new session', () => {
   const TOOLS = 'notifications/tools/list_changed';
 
   it('a new session of the same server emits no list change', async () => {
-    const { mcp, begin, echo, changes } = await conversationWith();
+    const { mcp, begin, echo, changes } = await clientSessionsWith();
     await begin();
     mcp.forgetSessions();
     await echo(0).reply;
@@ -277,7 +277,7 @@ describe('list changes after a new session', () => {
 
   it('a replaced session emits one list change, and the next of the same server none', async () => {
     const { on } = changing();
-    const { mcp, begin, echo, changes } = await conversationWith({ on });
+    const { mcp, begin, echo, changes } = await clientSessionsWith({ on });
     await begin();
     mcp.forgetSessions();
     await echo(0).reply;
@@ -288,19 +288,19 @@ describe('list changes after a new session', () => {
     'a first session of at most %s that SIGHUP replaces emits one list change',
     async (maxSessions) => {
       const { on } = changing();
-      const { conversation, mcp, begin, changes } = await conversationWith({ on, maxSessions });
+      const { clientSessions, mcp, begin, changes } = await clientSessionsWith({ on, maxSessions });
       await begin();
-      conversation.drain();
+      clientSessions.drain();
       await comesTrue(() => mcp.deleted.length === 1, 'the first session was left');
       await comesTrue(() => changes().length > 0, 'told');
-      expect(conversation.session.initializeResult).toMatchObject({ serverInfo: { version: '2' } });
+      expect(clientSessions.session.initializeResult).toMatchObject({ serverInfo: { version: '2' } });
       expect(changes()).toEqual([TOOLS]);
     },
   );
 
   it('a change that several sessions announce is emitted once', async () => {
     const change = { jsonrpc: '2.0', method: TOOLS };
-    const { begin, echo, changes, clock } = await conversationWith({
+    const { begin, echo, changes, clock } = await clientSessionsWith({
       maxSessions: 2,
       on: {
         'tools/call': (_q, _r, context) => {
@@ -324,7 +324,7 @@ describe('list changes after a new session', () => {
 
   it('a list change is emitted although the call whose stream carries it is cancelled', async () => {
     const heard: unknown[] = [];
-    const { begin, echo, changes } = await conversationWith({
+    const { begin, echo, changes } = await clientSessionsWith({
       on: {
         'tools/call': (_q, _r, context) => {
           const events = context.events();
@@ -345,7 +345,7 @@ describe('list changes after a new session', () => {
 describe("the end of a client's sessions", () => {
   it('closing sessions waits a moment for a running initialize, and leaves no session behind', async () => {
     const { opened, open } = makeGate();
-    const { conversation, initialize, mcp, server, places } = await conversationWith({
+    const { clientSessions, initialize, mcp, server, places } = await clientSessionsWith({
       on: {
         initialize: async (_request, _response, { fallback }) => {
           await opened;
@@ -355,7 +355,7 @@ describe("the end of a client's sessions", () => {
     });
     const opening = initialize(0);
     await server.until(() => server.of('initialize').length === 1);
-    const closed = conversation.close();
+    const closed = clientSessions.close();
     open();
     await Promise.all([opening, closed]);
     expect(mcp.sessions.size).toBe(0);
@@ -363,25 +363,25 @@ describe("the end of a client's sessions", () => {
   });
 
   it('closing sessions does not wait for an initialize that is never answered', async () => {
-    const { conversation, initialize, server, clock } = await conversationWith({
+    const { clientSessions, initialize, server, clock } = await clientSessionsWith({
       on: { initialize: () => undefined },
     });
     initialize('').catch(() => undefined);
     await server.until(() => server.of('initialize').length === 1);
-    const closed = conversation.close();
+    const closed = clientSessions.close();
     await clock.advance(500);
     await closed;
   });
 
   it('closing sessions aborts a running opening, and leaves no session behind', async () => {
-    const { conversation, mcp, server, clock, begin, echo } = await conversationWith({
+    const { clientSessions, mcp, server, clock, begin, echo } = await clientSessionsWith({
       on: { initialize: afterwards(1, silence) },
     });
     await begin();
     mcp.forgetSessions();
     const { reply } = echo(0);
     await server.until(() => server.of('initialize').length === 2);
-    const closed = conversation.close();
+    const closed = clientSessions.close();
     await clock.advance(500);
     await closed;
     await expect(reply).rejects.toMatchObject({ reason: 'shutting-down', sent: 'no' });

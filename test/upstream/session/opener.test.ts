@@ -12,7 +12,7 @@ import { type Handler, SessionServer, type SessionServerOptions } from '../../su
 import { makeGate } from '../../support/relayed.ts';
 import { ScriptedServer } from '../../support/scripted-server.ts';
 import { comesTrue, never, settled } from '../http/lane-rig.ts';
-import { uplinkTo } from '../transport/uplink-rig.ts';
+import { transportTo } from '../transport/transport-rig.ts';
 
 const emit: Emit = async () => undefined;
 const noted = (): void => undefined;
@@ -27,10 +27,9 @@ async function rig(options: SessionServerOptions = {}, layers: readonly Layer[] 
   const mcp = new SessionServer(options);
   const server = await ScriptedServer.start(mcp.behaviour, { keepAliveTimeoutMs: 0 });
   const clock = new FakeClock({ now: Date.now() });
-  const { uplink, events } = uplinkTo(server, { clock, max: 4 });
+  const { transport, events } = transportTo(server, { clock, max: 4 });
   const told = new ClientState();
-  const newSession = (emitOf: Emit) =>
-    new Session({ transport: uplink, clock, events, readTimeoutMs: 0 }, emitOf);
+  const newSession = (emitOf: Emit) => new Session({ transport, clock, events, readTimeoutMs: 0 }, emitOf);
   const opener = new Opener({
     profile: 'dev',
     createSession: newSession,

@@ -10,7 +10,7 @@ import { makeGate } from '../../support/relayed.ts';
 import { type RecordedRequest, ScriptedServer } from '../../support/scripted-server.ts';
 import { TEST_KEY } from '../../support/signing.ts';
 import { comesTrue, never, settled } from '../http/lane-rig.ts';
-import { ScriptedKeys, uplinkTo } from '../transport/uplink-rig.ts';
+import { ScriptedKeys, transportTo } from '../transport/transport-rig.ts';
 
 type Script = (request: RecordedRequest, response: ServerResponse) => void;
 
@@ -27,10 +27,10 @@ async function openSession(script: Script, { readTimeoutMs = 0, keys = new Scrip
     { keepAliveTimeoutMs: 0 },
   );
   const clock = new FakeClock({ now: Date.now() });
-  const rig = uplinkTo(server, { clock, keys, max });
+  const rig = transportTo(server, { clock, keys, max });
   const emitted: Message[] = [];
   const emit = async (message: Message): Promise<void> => void emitted.push(message);
-  const session = new Session({ transport: rig.uplink, clock, events: rig.events, readTimeoutMs }, emit);
+  const session = new Session({ transport: rig.transport, clock, events: rig.events, readTimeoutMs }, emit);
   const initialize = requestOf('initialize', { protocolVersion: '2025-11-25' });
   await session.initialize(makeCall(initialize, { emit }).call, initialize as Request);
   const ask = (id: Id) => {

@@ -12,7 +12,7 @@ import { claiming } from '../../support/claims.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { makeCall, messageOf } from '../../support/make-call.ts';
 import { type RecordedRequest, ScriptedServer } from '../../support/scripted-server.ts';
-import { type ScriptedKeys, uplinkTo } from '../transport/uplink-rig.ts';
+import { type ScriptedKeys, transportTo } from '../transport/transport-rig.ts';
 
 export type Script = (request: RecordedRequest, response: ServerResponse) => void;
 
@@ -31,7 +31,7 @@ export async function startStateless(
 ) {
   const server = await ScriptedServer.start(script, { keepAliveTimeoutMs: 0 });
   const clock = new FakeClock({ now: Date.now() });
-  const rig = uplinkTo(server, { clock, max, ...more });
+  const rig = transportTo(server, { clock, max, ...more });
   const tools = new ToolCatalog();
   const learning = toolKnowledge({
     toolsOf: () => tools,
@@ -41,7 +41,7 @@ export async function startStateless(
   });
   const upstream: Upstream = new Upstream({
     defaultProfile: '',
-    transportOf: () => rig.uplink,
+    transportOf: () => rig.transport,
     openingLayersOf: () => [],
     clock,
     events: rig.events,

@@ -8,7 +8,7 @@ import { EventWriter, sendJson } from '../../support/mcp-answers.ts';
 import { makeGate } from '../../support/relayed.ts';
 import { TEST_KEY } from '../../support/signing.ts';
 import { comesTrue, settled } from '../http/lane-rig.ts';
-import { ScriptedKeys } from '../transport/uplink-rig.ts';
+import { ScriptedKeys } from '../transport/transport-rig.ts';
 import { answerEmpty, startStateless, textOf } from './stateless-rig.ts';
 
 const REGION_TOOL = {

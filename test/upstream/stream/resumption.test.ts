@@ -4,7 +4,7 @@ import { Resumption } from '../../../src/upstream/stream/resumption.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { ScriptedServer } from '../../support/scripted-server.ts';
 import { comesTrue, settled } from '../http/lane-rig.ts';
-import { uplinkTo } from '../transport/uplink-rig.ts';
+import { transportTo } from '../transport/transport-rig.ts';
 
 type Answer = (response: ServerResponse) => void;
 
@@ -23,11 +23,11 @@ async function rig(...script: readonly Answer[]) {
     { keepAliveTimeoutMs: 0 },
   );
   const clock = new FakeClock({ now: Date.now() });
-  const { uplink, lanes } = uplinkTo(server, { clock });
+  const { transport, lanes } = transportTo(server, { clock });
   const controller = new AbortController();
   let resumed = 0;
   const resumption = new Resumption({
-    transport: uplink,
+    transport,
     clock,
     headersAfter: (id) => ({ accept: 'text/event-stream', 'last-event-id': id }),
     onResumed: () => void resumed++,

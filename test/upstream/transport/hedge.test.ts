@@ -4,7 +4,7 @@ import { FakeClock } from '../../support/fake-clock.ts';
 import { ScriptedServer } from '../../support/scripted-server.ts';
 import { comesTrue } from '../http/lane-rig.ts';
 import { startStateless, textOf } from '../stateless/stateless-rig.ts';
-import { uplinkTo } from './uplink-rig.ts';
+import { transportTo } from './transport-rig.ts';
 
 /** Holds the first request with this body, and answers all others. */
 async function setUp({ max = 2 } = {}) {
@@ -20,7 +20,7 @@ async function setUp({ max = 2 } = {}) {
     { keepAliveTimeoutMs: 0 },
   );
   const clock = new FakeClock({ now: Date.now() });
-  const rig = uplinkTo(server, { max, clock });
+  const rig = transportTo(server, { max, clock });
   await rig.post('first', { idempotent: true });
   const of = (text: string) => server.requests.filter((request) => request.text === text);
   return { ...rig, server, of, answerHeld: () => held() };

@@ -3,7 +3,7 @@ import { ProxyError } from '../../../src/core/errors/errors.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { type Behaviour, ScriptedServer } from '../../support/scripted-server.ts';
 import { TEST_KEY } from '../../support/signing.ts';
-import { ScriptedKeys, uplinkTo, verifyWith } from './uplink-rig.ts';
+import { ScriptedKeys, transportTo, verifyWith } from './transport-rig.ts';
 
 const START = Date.UTC(2026, 0, 2, 3, 4, 5);
 const NEWER = { accessKeyId: 'AKIDNEWER', secretAccessKey: 'newer-secret', sessionToken: 'NEWER' } as const;
@@ -22,7 +22,7 @@ describe('credentials that the server calls expired', () => {
   it('expired credentials are renewed once, and the call is sent again', async () => {
     const verify = verifyWith(() => START, { AKIDEXAMPLE: expired, AKIDNEWER: NEWER });
     const server = await ScriptedServer.start(ok, { verify });
-    const { post, keys, seen } = uplinkTo(server, { clock: new FakeClock({ now: START }) });
+    const { post, keys, seen } = transportTo(server, { clock: new FakeClock({ now: START }) });
     keys.newer = NEWER;
     expect(await post('call')).toMatchObject({ status: 200, text: 'ran call' });
     expect(verdictsOf(server)).toEqual(['ExpiredTokenException', 'AKIDNEWER']);
@@ -36,7 +36,7 @@ describe('credentials that the server calls expired', () => {
     const server = await ScriptedServer.start(ok, {
       verify: verifyWith(() => START, { AKIDEXAMPLE: expired }),
     });
-    const { post, keys, seen } = uplinkTo(server, { clock: new FakeClock({ now: START }) });
+    const { post, keys, seen } = transportTo(server, { clock: new FakeClock({ now: START }) });
     expect(await post('call')).toMatchObject({ status: 403, text: expect.stringContaining('expired') });
     expect([server.requests.length, keys.renewals.length]).toEqual([1, 1]);
     expect(ofType(seen, 'auth.rejected')).toEqual([expect.objectContaining({ again: false })]);
@@ -46,7 +46,7 @@ describe('credentials that the server calls expired', () => {
     const server = await ScriptedServer.start(ok, {
       verify: verifyWith(() => START, { AKIDEXAMPLE: TEST_KEY }),
     });
-    const { post, keys } = uplinkTo(server, { clock: new FakeClock({ now: START }) });
+    const { post, keys } = transportTo(server, { clock: new FakeClock({ now: START }) });
     keys.keys = { ...TEST_KEY, sessionToken: 'UNKNOWN' };
     keys.newer = NEWER;
     expect(await post('call')).toMatchObject({ status: 403 });
@@ -59,7 +59,7 @@ describe('credentials that the server calls expired', () => {
       if (request.text === 'bad') response.end('{"message":"Bad Request: AccessDenied is no known field"}');
       else response.end();
     });
-    const { post, keys, seen } = uplinkTo(server);
+    const { post, keys, seen } = transportTo(server);
     keys.newer = NEWER;
     expect(await post('bad')).toMatchObject({ status: 400 });
     expect([server.requests.length, keys.renewals, ofType(seen, 'auth.rejected')]).toEqual([1, [], []]);
@@ -92,7 +92,7 @@ describe('a wrong clock', () => {
     async (off) => {
       const server = await serverAt(() => START);
       const clock = new FakeClock({ now: START + off });
-      const { post, seen } = uplinkTo(server, { clock });
+      const { post, seen } = transportTo(server, { clock });
       expect(await post('first')).toMatchObject({ status: 200, text: 'ran first' });
       expect(await post('second')).toMatchObject({ status: 200, text: 'ran second' });
       expect(verdictsOf(server)).toEqual(['RequestTimeTooSkewed', 'AKIDEXAMPLE', 'AKIDEXAMPLE']);
@@ -102,7 +102,7 @@ describe('a wrong clock', () => {
 
   it('a wrong clock is corrected for every call of a burst', async () => {
     const server = await serverAt(() => START);
-    const { post } = uplinkTo(server, { clock: new FakeClock({ now: START + HOUR }), max: 4 });
+    const { post } = transportTo(server, { clock: new FakeClock({ now: START + HOUR }), max: 4 });
     const calls = await Promise.all(['a', 'b', 'c', 'd'].map((body) => post(body)));
     expect(calls.map(({ status }) => status)).toEqual([200, 200, 200, 200]);
     expect(server.requests).toHaveLength(8);
@@ -110,7 +110,7 @@ describe('a wrong clock', () => {
 
   it('a wrong clock is corrected once, and a server that contradicts itself causes an error', async () => {
     const server = await complaining(START);
-    const { post, seen } = uplinkTo(server, { clock: new FakeClock({ now: START + HOUR }) });
+    const { post, seen } = transportTo(server, { clock: new FakeClock({ now: START + HOUR }) });
     expect(await post('call')).toMatchObject({ status: 403 });
     expect(server.requests).toHaveLength(2);
     expect(ofType(seen, 'auth.rejected')).toEqual([
@@ -140,20 +140,20 @@ describe('a wrong clock', () => {
         },
         { verify: { ...verifyWith(() => START), now: undefined } as never },
       );
-      const { post, seen, uplink } = uplinkTo(server, { clock: new FakeClock({ now: Date.now() }) });
+      const { post, seen, transport } = transportTo(server, { clock: new FakeClock({ now: Date.now() }) });
       expect(await post('call')).toMatchObject({ status: 403 });
-      expect(uplink.timeRefused).toBe(true);
+      expect(transport.timeRefused).toBe(true);
       refuses = false;
       expect(await post('again')).toMatchObject({ status: 200, text: 'ran again' });
       expect([server.requests.length, ofType(seen, 'clock.corrected')]).toEqual([2, []]);
-      expect(uplink.timeRefused).toBe(false);
+      expect(transport.timeRefused).toBe(false);
     },
   );
 
   it('a clock correction ends with the first signature that fails by it', async () => {
     let at = START;
     const server = await serverAt(() => at);
-    const { post, seen } = uplinkTo(server, { clock: new FakeClock({ now: START + HOUR }) });
+    const { post, seen } = transportTo(server, { clock: new FakeClock({ now: START + HOUR }) });
     expect(await post('first')).toMatchObject({ status: 200 });
     // The server's own clock was wrong, and is right again.
     at = START + HOUR;
@@ -167,7 +167,7 @@ describe('a wrong clock', () => {
 
   it("a clock that agrees with the server's Date is not corrected", async () => {
     const server = await complaining(START);
-    const { post, seen } = uplinkTo(server, { clock: new FakeClock({ now: START + 59_000 }) });
+    const { post, seen } = transportTo(server, { clock: new FakeClock({ now: START + 59_000 }) });
     expect(await post('call')).toMatchObject({ status: 403 });
     expect([server.requests.length, ofType(seen, 'clock.corrected')]).toEqual([1, []]);
   });
@@ -178,7 +178,7 @@ describe('a wrong clock', () => {
       response.writeHead(403, { 'content-type': 'application/json' });
       response.end('{"message":"Signature expired: 20260102T030405Z is now earlier than 20260102T040405Z"}');
     });
-    const { post } = uplinkTo(server, { clock: new FakeClock({ now: START }) });
+    const { post } = transportTo(server, { clock: new FakeClock({ now: START }) });
     expect(await post('call')).toMatchObject({ status: 403, skewMs: undefined });
     expect(server.requests).toHaveLength(1);
   });
@@ -198,7 +198,7 @@ describe('every attempt', () => {
       response.end('{}');
     });
     keys.newer = TEST_KEY;
-    await uplinkTo(server, { clock, keys }).post('call');
+    await transportTo(server, { clock, keys }).post('call');
     expect(server.requests.map(({ headers }) => headers['x-amz-date'])).toEqual([
       '20260102T030405Z',
       '20260102T030535Z',
@@ -207,7 +207,7 @@ describe('every attempt', () => {
 
   it('an attempt has the headers of proxy and request, and signs none of them', async () => {
     const server = await ScriptedServer.start(ok, { verify: verifyWith(() => START) });
-    await uplinkTo(server, { clock: new FakeClock({ now: START }) }).post('{}');
+    await transportTo(server, { clock: new FakeClock({ now: START }) }).post('{}');
     const [request] = server.requests;
     expect(request?.headers).toMatchObject({
       'user-agent': 'test',
@@ -222,7 +222,7 @@ describe('every attempt', () => {
 
   it('an attempt is unsigned with --auth none', async () => {
     const server = await ScriptedServer.start(ok);
-    const { post } = uplinkTo(server, { signed: false });
+    const { post } = transportTo(server, { signed: false });
     expect(await post('{}')).toMatchObject({ status: 200, signed: false });
     expect(Object.keys(server.requests[0]?.headers ?? {})).not.toContain('authorization');
     expect(
@@ -241,7 +241,7 @@ describe('without credentials', () => {
     ['with --skip-auth and a failed provider, the request fails', failed, true, failed],
   ])('credentials: %s', async (_what, failure, optional, outcome) => {
     const server = await ScriptedServer.start(ok);
-    const { post, keys, lanes } = uplinkTo(server, { optional });
+    const { post, keys, lanes } = transportTo(server, { optional });
     keys.failure = failure;
     if (outcome === 200) expect(await post('{}')).toMatchObject({ status: 200, signed: false });
     else await expect(post('{}')).rejects.toBe(outcome);

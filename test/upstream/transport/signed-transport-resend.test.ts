@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { NO_SUCH_HOST } from '../../support/connections.ts';
 import { ScriptedServer } from '../../support/scripted-server.ts';
 import { comesTrue, never } from '../http/lane-rig.ts';
-import { uplinkTo } from './uplink-rig.ts';
+import { transportTo } from './transport-rig.ts';
 
 /** Cuts the connection, without an answer, for every request whose body the set holds, once. */
 const cutting = (...bodies: string[]) => {
@@ -22,7 +22,7 @@ const bodiesOf = (server: ScriptedServer): string[] => server.requests.map(({ te
 describe('a kept connection that the server closes', () => {
   it('a request that may run twice is re-sent on a new connection if the server closes a kept one', async () => {
     const server = await cutting('second');
-    const { post, attempts } = uplinkTo(server);
+    const { post, attempts } = transportTo(server);
     await post('first', { idempotent: true });
     expect(await post('second', { idempotent: true })).toMatchObject({ status: 200, text: 'ran second' });
     expect(bodiesOf(server)).toEqual(['first', 'second', 'second']);
@@ -32,7 +32,7 @@ describe('a kept connection that the server closes', () => {
 
   it('a tool call is never re-sent if the server closes a kept connection', async () => {
     const server = await cutting('call');
-    const { post, seen } = uplinkTo(server);
+    const { post, seen } = transportTo(server);
     await post('first');
     const { host } = new URL(server.url);
     await expect(post('call')).rejects.toMatchObject({
@@ -54,7 +54,7 @@ describe('a kept connection that the server closes', () => {
       if (request.text === 'first') response.end();
       else response.destroy();
     });
-    const { post } = uplinkTo(server);
+    const { post } = transportTo(server);
     await post('first');
     await expect(post('second', { idempotent: true })).rejects.toMatchObject({
       reason: 'connection-lost',
@@ -65,7 +65,7 @@ describe('a kept connection that the server closes', () => {
 
   it('a closed new connection is an error without another attempt', async () => {
     const server = await cutting('first');
-    const { post } = uplinkTo(server);
+    const { post } = transportTo(server);
     await expect(post('first', { idempotent: true })).rejects.toMatchObject({ reason: 'connection-lost' });
     expect(bodiesOf(server)).toEqual(['first']);
   });
@@ -78,7 +78,7 @@ describe('a kept connection that the server closes', () => {
       },
       { keepAliveTimeoutMs: 0 },
     );
-    const { post } = uplinkTo(server);
+    const { post } = transportTo(server);
     for (let call = 0; call < 30; call++) {
       expect(await post(`call ${call}`)).toMatchObject({ status: 200, text: `ran call ${call}` });
       // A client's next call comes over a pipe, after the answer has gone out over one.
@@ -95,7 +95,7 @@ describe('a kept connection that the server closes', () => {
       },
       { keepAliveTimeoutMs: 0 },
     );
-    const { post } = uplinkTo(server);
+    const { post } = transportTo(server);
     const texts = Array.from({ length: 30 }, (_, call) => `call ${call}`);
     const answers = await Promise.all(texts.map((text) => post(text)));
     expect(answers.map(({ text }) => text)).toEqual(texts.map((text) => `ran ${text}`));
@@ -104,7 +104,7 @@ describe('a kept connection that the server closes', () => {
 
   it('a kept connection is not used if its end was seen before', async () => {
     const server = await cutting();
-    const { post } = uplinkTo(server);
+    const { post } = transportTo(server);
     await post('first');
     server.connections.destroyAll();
     await comesTrue(() => server.connections.open === 0, 'closed');
@@ -119,7 +119,7 @@ describe('an abandoned signed request', () => {
     const server = await ScriptedServer.start((request, response) => {
       if (request.text !== 'slow') response.end('ok');
     });
-    const { open, post, lanes } = uplinkTo(server);
+    const { open, post, lanes } = transportTo(server);
     const controller = new AbortController();
     const slow = open('slow', {
       signal: controller.signal,
@@ -136,7 +136,7 @@ describe('an abandoned signed request', () => {
 
   it('a signed request that is abandoned while its credentials are fetched sends nothing', async () => {
     const server = await cutting();
-    const { open, keys, lanes } = uplinkTo(server);
+    const { open, keys, lanes } = transportTo(server);
     const controller = new AbortController();
     const reason = new Error('cancelled');
     keys.current = async () => {
@@ -159,7 +159,7 @@ describe('errors of connecting', () => {
       /^Cannot connect to n+\.invalid: getaddrinfo \w+ n+\.invalid\. The name does not resolve: check the endpoint URL, DNS and the network\.$/,
     ],
   ])('a failed connection to %s names what to check', async (origin, message) => {
-    const { post, lanes } = uplinkTo({ origin, url: `${origin}/mcp` });
+    const { post, lanes } = transportTo({ origin, url: `${origin}/mcp` });
     await expect(post('call')).rejects.toMatchObject({
       reason: 'connect-failed',
       sent: 'no',
@@ -171,7 +171,7 @@ describe('errors of connecting', () => {
 
 describe('requests of the proxy', () => {
   it('a request of the proxy uses an idle connection of the requests, and waits for none', async () => {
-    const { post, lanes } = uplinkTo(await cutting(), { max: 1 });
+    const { post, lanes } = transportTo(await cutting(), { max: 1 });
     expect(await post('free', { lane: 'own' })).toMatchObject({ text: 'ran free' });
     const busy = await lanes.request.lease(never);
     expect(await post('busy', { lane: 'own' })).toMatchObject({ text: 'ran busy' });

@@ -9,7 +9,7 @@ import { ScriptedServer } from '../../support/scripted-server.ts';
 import { makeTempHome } from '../../support/temp-home.ts';
 import { makeTlsAuthority } from '../../support/tls-authority.ts';
 import { comesTrue, holdingServer, never } from '../http/lane-rig.ts';
-import { SCOPE, ScriptedKeys } from './uplink-rig.ts';
+import { SCOPE, ScriptedKeys } from './transport-rig.ts';
 
 function roadsTo(endpoint: string, changes: Partial<TransportsOptions> = {}) {
   const asked: string[] = [];
@@ -54,8 +54,8 @@ function roadsTo(endpoint: string, changes: Partial<TransportsOptions> = {}) {
   return { roads, asked, seen };
 }
 
-const post = async (uplink: SignedTransport, lane: Lane, body: string) => {
-  const opening = uplink.open({
+const post = async (transport: SignedTransport, lane: Lane, body: string) => {
+  const opening = transport.open({
     method: 'POST',
     lane,
     headers: {},
@@ -92,7 +92,7 @@ describe('the transports of the profiles', () => {
   it('a transport has one request connection here, two for control messages, and any number of streams', async () => {
     const { server } = await holdingServer();
     const { roads, seen } = roadsTo(server.origin);
-    const uplink = roads.transportOf('');
+    const transport = roads.transportOf('');
     const bodies: Promise<string>[] = [];
     const lanes: Lane[] = [
       'request',
@@ -104,7 +104,7 @@ describe('the transports of the profiles', () => {
       'stream',
       'stream',
     ];
-    for (const lane of lanes) bodies.push(post(uplink, lane, lane));
+    for (const lane of lanes) bodies.push(post(transport, lane, lane));
     await server.until((requests) => requests.length === 6);
     const count = (lane: Lane): number => server.requests.filter(({ text }) => text === lane).length;
     expect([count('request'), count('control'), count('stream')]).toEqual([1, 2, 3]);
@@ -130,11 +130,14 @@ describe('the transports of the profiles', () => {
   it('a closed transport stays closed', async () => {
     const server = await ScriptedServer.start((_request, response) => void response.end('ok'));
     const { roads } = roadsTo(server.url);
-    const uplink = roads.transportOf('');
-    await post(uplink, 'request', '1');
+    const transport = roads.transportOf('');
+    await post(transport, 'request', '1');
     roads.close();
     await comesTrue(() => server.connections.open === 0, 'closed');
-    await expect(post(uplink, 'request', '2')).rejects.toMatchObject({ reason: 'shutting-down', sent: 'no' });
+    await expect(post(transport, 'request', '2')).rejects.toMatchObject({
+      reason: 'shutting-down',
+      sent: 'no',
+    });
   });
 });
 
@@ -165,8 +168,8 @@ describe('the certificates of a transport', () => {
     });
     const { write, home } = await makeTempHome();
     const { roads } = roadsTo(server.url, { readProfileCaBundle: async () => `${home}/late.pem` });
-    const uplink = roads.transportOf('');
-    await expect(post(uplink, 'request', '{}')).rejects.toMatchObject({
+    const transport = roads.transportOf('');
+    await expect(post(transport, 'request', '{}')).rejects.toMatchObject({
       reason: 'connect-failed',
       sent: 'no',
       message: expect.stringMatching(
@@ -174,6 +177,6 @@ describe('the certificates of a transport', () => {
       ),
     });
     await write('late.pem', authority.ca);
-    expect(await post(uplink, 'request', '{}')).toBe('ok');
+    expect(await post(transport, 'request', '{}')).toBe('ok');
   });
 });

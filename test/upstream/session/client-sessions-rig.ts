@@ -10,9 +10,9 @@ import { makeCall, messageOf, requestOf } from '../../support/make-call.ts';
 import { type Handler, SessionServer, type SessionServerOptions } from '../../support/mcp-behaviours.ts';
 import { ScriptedServer } from '../../support/scripted-server.ts';
 import { never } from '../http/lane-rig.ts';
-import { uplinkTo } from '../transport/uplink-rig.ts';
+import { transportTo } from '../transport/transport-rig.ts';
 
-export interface ConversationOptions extends SessionServerOptions {
+export interface ClientSessionsOptions extends SessionServerOptions {
   readonly maxSessions?: number;
   readonly places?: SessionQuota;
   readonly opening?: readonly Layer[];
@@ -31,22 +31,22 @@ const SINGLE: PoolLimits = {
 
 export const textOf = (reply: Reply): string => (reply.kind === 'answer' ? reply.message.text : reply.kind);
 
-/** A conversation with a session server whose sessions are called s-0, s-1, ..., on a clock that stands still. */
-export async function conversationWith(options: ConversationOptions = {}) {
+/** The sessions of a client with a session server whose sessions are called s-0, s-1, ..., on a clock that stands still. */
+export async function clientSessionsWith(options: ClientSessionsOptions = {}) {
   const { maxSessions = 1, places = new SessionQuota(), opening = [], lead, ...served } = options;
   let named = 0;
   const mcp = new SessionServer({ sessionId: () => `s-${named++}`, ...served });
   const server = await ScriptedServer.start(mcp.behaviour, { keepAliveTimeoutMs: 0 });
   const clock = new FakeClock({ now: Date.now() });
-  const { uplink, events, seen } = uplinkTo(server, { clock, max: 8 });
+  const { transport, events, seen } = transportTo(server, { clock, max: 8 });
   const shown: Message[] = [];
   const emit: Emit = async (message) => void shown.push(message);
   const replaced = { times: 0 };
-  const conversation = new ClientSessions(
+  const clientSessions = new ClientSessions(
     {
       profile: 'dev',
       createSession: (emitOf, isEcho) =>
-        new Session({ transport: uplink, clock, events, readTimeoutMs: 0, isDuplicate: isEcho }, emitOf),
+        new Session({ transport, clock, events, readTimeoutMs: 0, isDuplicate: isEcho }, emitOf),
       onReplaced: () => void replaced.times++,
       openingLayers: opening,
       clock,
@@ -60,7 +60,7 @@ export async function conversationWith(options: ConversationOptions = {}) {
   /** One request, as the bottom of the stack sends it, with the means to give it up. */
   const ask = (method: string, params: unknown, id: Id, callEmit: Emit = emit) => {
     const { call, cancel } = makeCall(requestOf(method, params, id), { emit: callEmit });
-    const reply = conversation.sendCall(
+    const reply = clientSessions.sendCall(
       call,
       (session) => session.request([call], call.message.text)[0] ?? Promise.reject(new Error('no reply')),
     );
@@ -74,19 +74,19 @@ export async function conversationWith(options: ConversationOptions = {}) {
       clientInfo: { name: 'c', version: '1' },
     };
     const request = requestOf('initialize', params, id);
-    return conversation.initialize(makeCall(request, { emit }).call, request as Request);
+    return clientSessions.initialize(makeCall(request, { emit }).call, request as Request);
   };
   const say = (json: Record<string, unknown>) => {
     const { call } = makeCall(messageOf(json), { emit });
-    return conversation.sendCall(call, (session) => session.notify(call.message.text, never));
+    return clientSessions.sendCall(call, (session) => session.notify(call.message.text, never));
   };
   const begin = async (): Promise<void> => {
     await initialize();
     const { call } = makeCall(messageOf({ method: 'notifications/initialized' }), { emit });
-    await conversation.sendCall(call, (session) => session.initialized(call.message.text, never));
+    await clientSessions.sendCall(call, (session) => session.initialized(call.message.text, never));
   };
   return {
-    conversation,
+    clientSessions,
     replaced,
     mcp,
     server,

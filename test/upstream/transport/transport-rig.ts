@@ -45,7 +45,7 @@ export class ScriptedKeys implements CredentialProvider {
   }
 }
 
-export function uplinkTo(
+export function transportTo(
   server: Pick<ScriptedServer, 'url' | 'origin'>,
   {
     keys = new ScriptedKeys(),
@@ -66,7 +66,7 @@ export function uplinkTo(
     control: laneOf(2, 1),
     stream: laneOf(Number.POSITIVE_INFINITY, 0),
   };
-  const uplink = new SignedTransport({
+  const transport = new SignedTransport({
     profile: 'dev',
     host: new URL(server.url).host,
     target: signingTarget(new URL(server.url)),
@@ -80,7 +80,7 @@ export function uplinkTo(
   });
   let attempts = 0;
   const open = (body: string, request: Partial<TransportRequest> = {}) =>
-    uplink.open({
+    transport.open({
       method: 'POST',
       lane: 'request',
       headers: { accept: 'application/json' },
@@ -99,5 +99,5 @@ export function uplinkTo(
     return { ...opened, status: opened.response.status, text: (await opened.response.readAll()).toString() };
   };
   const dropped = () => seen.filter(({ type }) => type === 'upstream.message-dropped');
-  return { uplink, lanes, keys, clock, events, seen, dropped, open, post, attempts: () => attempts };
+  return { transport, lanes, keys, clock, events, seen, dropped, open, post, attempts: () => attempts };
 }
