@@ -2,7 +2,25 @@ import type { CommandShape } from './config/argv.ts';
 import { text, toggle } from './config/option.ts';
 
 /** The clients that `config` supports. */
-export const CLIENTS = ['claude-code', 'claude-desktop', 'opencode', 'cursor', 'vscode', 'kiro'] as const;
+export const CLIENTS = [
+  'claude-code',
+  'claude-desktop',
+  'opencode',
+  'cursor',
+  'vscode',
+  'kiro',
+  'codex',
+  'gemini-cli',
+  'windsurf',
+  'zed',
+  'cline',
+  'amazon-q',
+  'jetbrains',
+  'goose',
+  'lm-studio',
+] as const;
+
+export type ClientName = (typeof CLIENTS)[number];
 
 export interface Command extends CommandShape {
   /** False if the command takes neither an endpoint nor the options of the proxy. */
@@ -12,6 +30,22 @@ export interface Command extends CommandShape {
 }
 
 const wholeResult = toggle({ group: 'Commands', help: 'print the whole result as the server sent it' });
+
+const serverName = text({
+  group: 'Commands',
+  placeholder: 'name',
+  fallback: 'aws',
+  check: (value) => (/^[\w-]{1,64}$/.test(value) ? undefined : 'must be 1 to 64 letters, digits, - or _'),
+  help: 'name of the server in the configuration of the client',
+});
+
+const clientFile = text({
+  group: 'Commands',
+  placeholder: 'path',
+  fallback: undefined,
+  defaultText: 'the file of the client',
+  help: 'file to write, such as the one of a project',
+});
 
 const outputOption = text({
   group: 'Commands',
@@ -108,11 +142,33 @@ export const COMMANDS = {
     help: 'opens a session, sends one ping and prints how long the answers took',
     example: 'mcp-sigv4-proxy ping --profile dev',
   },
+  init: {
+    words: [],
+    optionalWords: ['client'],
+    options: {
+      name: serverName,
+      file: clientFile,
+      yes: toggle({
+        group: 'Commands',
+        help: 'ask nothing: take the options, and write the file if all checks pass',
+      }),
+    },
+    connects: true,
+    help: 'asks for endpoint, profile and client, checks them, shows the change and writes the file of the client',
+    example: 'mcp-sigv4-proxy init claude-code --profile dev',
+  },
   config: {
     words: ['client'],
-    options: {},
+    options: {
+      write: toggle({
+        group: 'Commands',
+        help: 'write the block into the file of the client, after a backup of the file; comments and order stay',
+      }),
+      name: serverName,
+      file: clientFile,
+    },
     connects: true,
-    help: `prints the configuration of an MCP client for the given options; the clients are ${CLIENTS.join(', ')}`,
+    help: `prints the configuration of an MCP client for the given options, or writes it; with --listen, for a client that connects by URL. The clients are ${CLIENTS.join(', ')}`,
     example: 'mcp-sigv4-proxy config claude-code --profile dev --lazy --max-connections 8',
   },
   demo: {

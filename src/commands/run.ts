@@ -7,6 +7,7 @@ import * as call from './call.ts';
 import type { CommandModule } from './command.ts';
 import * as config from './config/config.ts';
 import * as doctor from './doctor/doctor.ts';
+import * as init from './init.ts';
 import * as ping from './ping.ts';
 import * as prompt from './prompt.ts';
 import * as prompts from './prompts.ts';
@@ -23,5 +24,6 @@ export const COMMAND_MODULES: Readonly<Record<Exclude<CommandName, 'demo'>, Comm
   prompts,
   prompt,
   ping,
+  init,
   config,
 };

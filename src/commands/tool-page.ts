@@ -1,6 +1,7 @@
 import { isObject, type JsonObject } from '../core/jsonrpc/message.ts';
 import { firstLine, plainText } from '../core/system/plain-text.ts';
 import { propertiesOf, resolveSchema, type SchemaProperty, typesOf } from './schema.ts';
+import { shellWord } from './shell-word.ts';
 import { hintsOf } from './tool-table.ts';
 
 /** Deeper arguments are rare, and schemas may contain themselves. */
@@ -89,9 +90,6 @@ function limitsOf(schema: JsonObject): string[] {
     ...(preset === undefined ? [] : [`default ${JSON.stringify(preset)}`]),
   ].map((limit) => firstLine(limit));
 }
-
-const isPlainWord = (word: string): boolean => /^[\w@%+=:,./-]+$/.test(word);
-const shellWord = (word: string): string => (isPlainWord(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`);
 
 /** A call with an example value for each required argument, ready for a POSIX shell. */
 function exampleCall(name: string, properties: readonly SchemaProperty[], root: unknown): string {

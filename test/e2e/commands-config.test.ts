@@ -1,5 +1,6 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: the placeholders of clients look like this
 import { describe, expect, it } from 'vitest';
+import { CLIENTS } from '../../src/command-table.ts';
 import { BinDriver } from '../support/bin-driver.ts';
 import { SessionServer } from '../support/mcp-behaviours.ts';
 import { ScriptedServer } from '../support/scripted-server.ts';
@@ -15,7 +16,7 @@ describe('config', () => {
     });
     expect(await asked.exit()).toEqual({ code: 0, signal: null });
     expect(asked.stderr).toMatch(
-      /^For Claude Code: \.mcp\.json .*\nNot copied, because they are secret: KEY, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN\. .*\n/,
+      /^For Claude Code: \.mcp\.json .*\nOr run: claude mcp add aws --env .* -- npx -y mcp-sigv4-proxy .*\nNot copied, because they are secret: KEY, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN\. .*\n/,
     );
     const { aws } = JSON.parse(asked.lines.join('\n')).mcpServers;
     expect(JSON.stringify(aws)).not.toContain(signingEnv.AWS_SECRET_ACCESS_KEY);
@@ -39,7 +40,7 @@ describe('config', () => {
       [
         '--json is for doctor, tools, call, resources, read, prompts, prompt, ping only',
         '--max-connections must be an integer >= 1, not "0"',
-        '<client> must be one of claude-code, claude-desktop, opencode, cursor, vscode, kiro, not "emacs"',
+        `<client> must be one of ${CLIENTS.join(', ')}, not "emacs"`,
       ],
     ],
     [
@@ -56,12 +57,26 @@ describe('config', () => {
     for (const problem of problems) expect(bin.stderr).toContain(`\n  ${problem}\n`);
   });
 
-  it('config refuses --listen without --stdio, because clients start the proxy on stdio', async () => {
-    const bin = BinDriver.start({ args: ['config', 'kiro', '--listen', '127.0.0.1:8080'] });
-    expect(await bin.exit()).toEqual({ code: 2, signal: null });
-    expect(bin.stderr).toBe(
-      'mcp-sigv4-proxy: --listen serves clients over HTTP, but a client that starts the proxy uses stdio: omit it, or add --stdio.\n',
+  it('config prints a block with the URL of the listener for --listen, and one for stdio with --stdio', async () => {
+    const listening = ['--listen', '0.0.0.0:8080', '--listen-path', '/x'];
+    const env = { MCP_PROXY_LISTEN_TOKEN: 'geheim-geheim-geheim' };
+    const http = BinDriver.start({ args: ['config', 'claude-code', ...listening], env, anyStdout: true });
+    expect(await http.exit()).toEqual({ code: 0, signal: null });
+    expect(JSON.parse(http.lines.join('')).mcpServers.aws).toEqual({
+      type: 'http',
+      url: 'http://localhost:8080/x',
+      headers: { Authorization: 'Bearer ${LISTEN_TOKEN}' },
+    });
+    expect(http.stderr).toContain(
+      "\nOr run: claude mcp add --transport http aws http://localhost:8080/x --header 'Authorization: Bearer ${LISTEN_TOKEN}'\n",
     );
+    const desktop = BinDriver.start({ args: ['config', 'claude-desktop', '--listen', '127.0.0.1:8080'] });
+    expect(await desktop.exit()).toEqual({ code: 2, signal: null });
+    expect(desktop.stderr).toBe(
+      'mcp-sigv4-proxy: Claude Desktop starts its servers on stdio, and connects to no URL of its file: omit --listen, or add --stdio.\n',
+    );
+    const anyPort = BinDriver.start({ args: ['config', 'kiro', '--listen', '127.0.0.1:0'] });
+    expect(await anyPort.exit()).toEqual({ code: 2, signal: null });
     const both = BinDriver.start({
       args: ['config', 'kiro', '--listen', '127.0.0.1:8080', '--stdio'],
       env: { MCP_PROXY_LISTEN_TOKEN: 'geheim-geheim-geheim' },

@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { COMMANDS } from '../../src/command-table.ts';
-import { configBlock } from '../../src/commands/config/config.ts';
+import { configBlock } from '../../src/commands/config/block.ts';
 import { startDemoEndpoint } from '../../src/demo/endpoint.ts';
 import { verifySignature } from '../../src/demo/sigv4-verifier.ts';
 import { parseArguments, readSettings } from '../../src/settings.ts';
@@ -144,13 +144,13 @@ describe('the README', () => {
     expect(configs.map((config) => Object.keys(config as object).at(-1))).toEqual(['mcpServers', 'mcp']);
   });
 
-  it.each(['claude-code', 'opencode'])(
+  it.each(['claude-code', 'opencode'] as const)(
     'the README shows the block that the config command prints for %s',
     async (client) => {
       const shown = commandsIn('README.md').find(({ args }) => args[0] === 'config');
       const args = parseArguments(['config', client, ...(shown?.args.slice(2) ?? [])], COMMANDS);
       const settings = settingsIn(await readSettings(args, {}));
-      const { text } = configBlock(args, settings, { platform: 'linux', cwd: ROOT });
+      const { text } = await configBlock(client, args, settings, { platform: 'linux', cwd: ROOT });
       expect(configs).toContainEqual(JSON.parse(text));
     },
   );

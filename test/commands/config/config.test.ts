@@ -1,8 +1,11 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: the placeholders of clients look like this
 
+import { parse as parseToml } from '@decimalturn/toml-patch';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { parse as parseYaml } from 'yaml';
 import { CLIENTS, COMMANDS } from '../../../src/command-table.ts';
-import { type ConfigBlock, configBlock, problems } from '../../../src/commands/config/config.ts';
+import { type ConfigBlock, configBlock } from '../../../src/commands/config/block.ts';
+import { problems } from '../../../src/commands/config/config.ts';
 import { parseArguments, readSettings } from '../../../src/settings.ts';
 import { settingsIn } from '../../support/settings.ts';
 import { makeTempHome, type TempHome } from '../../support/temp-home.ts';
@@ -24,7 +27,9 @@ async function blockFor(
 ): Promise<ConfigBlock> {
   const args = parseArguments(['config', ...argv], COMMANDS);
   const settings = settingsIn(await readSettings(args, { ...temp.env, ...env }));
-  return configBlock(args, settings, { platform, cwd: '/project' });
+  const client = CLIENTS.find((name) => name === argv[0]);
+  if (!client) throw new Error('no client');
+  return configBlock(client, args, settings, { platform, cwd: '/project' });
 }
 
 interface Started {
@@ -53,6 +58,9 @@ const RUN = [
   '--metadata',
   'AWS_REGION=eu-west-1',
 ];
+
+const parsed = (client: string, text: string): unknown =>
+  client === 'codex' ? parseToml(text) : client === 'goose' ? parseYaml(text) : JSON.parse(text);
 
 describe('configBlock', () => {
   it.each<[client: (typeof CLIENTS)[number], document: unknown]>([
@@ -134,24 +142,120 @@ describe('configBlock', () => {
         },
       },
     ],
+    [
+      'codex',
+      {
+        mcp_servers: {
+          aws: {
+            command: 'npx',
+            args: RUN,
+            env: { MCP_PROXY_HEADER: 'x-api-key: <X_API_KEY>' },
+            startup_timeout_sec: 30,
+            tool_timeout_sec: 305,
+          },
+        },
+      },
+    ],
+    [
+      'gemini-cli',
+      {
+        mcpServers: {
+          aws: {
+            command: 'npx',
+            args: RUN,
+            env: { MCP_PROXY_HEADER: 'x-api-key: ${X_API_KEY}' },
+            timeout: 305_000,
+          },
+        },
+      },
+    ],
+    [
+      'windsurf',
+      {
+        mcpServers: {
+          aws: { command: 'npx', args: RUN, env: { MCP_PROXY_HEADER: 'x-api-key: ${env:X_API_KEY}' } },
+        },
+      },
+    ],
+    [
+      'zed',
+      {
+        context_servers: {
+          aws: { command: 'npx', args: RUN, env: { MCP_PROXY_HEADER: 'x-api-key: <X_API_KEY>' } },
+        },
+      },
+    ],
+    [
+      'cline',
+      {
+        mcpServers: {
+          aws: {
+            command: 'npx',
+            args: RUN,
+            env: { MCP_PROXY_HEADER: 'x-api-key: <X_API_KEY>' },
+            disabled: false,
+            timeout: 305,
+          },
+        },
+      },
+    ],
+    [
+      'amazon-q',
+      {
+        mcpServers: {
+          aws: {
+            command: 'npx',
+            args: RUN,
+            env: { MCP_PROXY_HEADER: 'x-api-key: ${env:X_API_KEY}' },
+            timeout: 305_000,
+          },
+        },
+      },
+    ],
+    [
+      'goose',
+      {
+        extensions: {
+          aws: {
+            name: 'aws',
+            type: 'stdio',
+            enabled: true,
+            cmd: 'npx',
+            args: RUN,
+            envs: { MCP_PROXY_HEADER: 'x-api-key: <X_API_KEY>' },
+            timeout: 305,
+          },
+        },
+      },
+    ],
+    ...(['jetbrains', 'lm-studio'] as const).map((client): [typeof client, unknown] => [
+      client,
+      {
+        mcpServers: {
+          aws: { command: 'npx', args: RUN, env: { MCP_PROXY_HEADER: 'x-api-key: <X_API_KEY>' } },
+        },
+      },
+    ]),
   ])(
     'the config block for %s has the format of that client, and its placeholder syntax for secrets',
     async (client, document) => {
       const { text, notes } = await blockFor([client, ...SECRET], { env: ENV });
-      expect(JSON.parse(text)).toEqual(document);
+      expect(parsed(client, text)).toEqual(document);
       expect(text).not.toContain('s3cr3t');
       expect(notes.join('\n')).not.toContain('s3cr3t');
-      expect(notes[0]).toMatch(/^For .+: .+\.json/);
-      expect(notes[1]).toMatch(/^Not copied, because they are secret: X_API_KEY\. .+\.$/);
+      const [place, secrets] = notes.filter((note) => !note.startsWith('Or run: '));
+      expect(place).toMatch(/^For .+: .+/);
+      expect(secrets).toMatch(/^Not copied, because they are secret: X_API_KEY\. .+\.$/);
     },
   );
 
   it.each(CLIENTS)('the config block for %s has no env if no variable is needed', async (client) => {
     const { text, notes } = await blockFor([client]);
     expect(text).not.toMatch(/"env|"inputs/);
-    expect(notes).toEqual([expect.stringMatching(/^For /), expect.stringMatching(/^Recommended: --lazy/)]);
+    const others = notes.filter((note) => !note.startsWith('Or run: '));
+    expect(others).toEqual([expect.stringMatching(/^For /), expect.stringMatching(/^Recommended: --lazy/)]);
     const { notes: without } = await blockFor([client, '--lazy']);
-    expect(without).toHaveLength(1);
+    expect(without).toHaveLength(notes.length - 1);
   });
 
   it('the config block starts npx through cmd on Windows', async () => {
@@ -160,6 +264,36 @@ describe('configBlock', () => {
       command: 'cmd',
       args: ['/c', 'npx', '-y', 'mcp-sigv4-proxy'],
     });
+  });
+});
+
+describe('configBlock for a listener', () => {
+  const listening = ['--listen', '127.0.0.1:8080', '--listen-token', 'geheim-geheim-geheim'];
+  const http = CLIENTS.filter((client) => client !== 'claude-desktop');
+
+  it.each(http)('the config block for %s has the URL of the listener and no token', async (client) => {
+    const { text, notes } = await blockFor([client, ...listening]);
+    expect(JSON.stringify(parsed(client, text))).toContain('"http://127.0.0.1:8080/mcp"');
+    expect(text).not.toContain('geheim');
+    expect(notes.at(-1)).toMatch(/^The proxy has to run already/);
+    const open = await blockFor([client, '--listen', '127.0.0.1:8080']);
+    expect(open.text).not.toMatch(/Bearer|LISTEN_TOKEN/);
+  });
+
+  it('the config block for Codex and Goose lets the client pass on the credentials', async () => {
+    const env = { AWS_ACCESS_KEY_ID: 'AKIAEXAMPLE', AWS_SECRET_ACCESS_KEY: 'geheim' };
+    const names = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY'];
+    const codex = parsed('codex', (await blockFor(['codex'], { env })).text);
+    expect(codex).toMatchObject({ mcp_servers: { aws: { env_vars: names } } });
+    const goose = parsed('goose', (await blockFor(['goose'], { env })).text);
+    expect(goose).toMatchObject({ extensions: { aws: { env_keys: names } } });
+  });
+
+  it('the claude mcp add line quotes placeholders, so that the shell does not replace them', async () => {
+    const { notes } = await blockFor(['claude-code', ...SECRET]);
+    expect(notes[1]).toBe(
+      "Or run: claude mcp add aws --env 'MCP_PROXY_HEADER=x-api-key: ${X_API_KEY}' -- npx -y mcp-sigv4-proxy --profile dev",
+    );
   });
 });
 
@@ -378,7 +512,10 @@ describe('configBlock with secrets', () => {
 
 it('config reports an unknown client as a problem', () => {
   expect(problems(parseArguments(['config', 'emacs'], COMMANDS))).toEqual([
-    '<client> must be one of claude-code, claude-desktop, opencode, cursor, vscode, kiro, not "emacs"',
+    `<client> must be one of ${CLIENTS.join(', ')}, not "emacs"`,
+  ]);
+  expect(problems(parseArguments(['config', 'claude'], COMMANDS))).toEqual([
+    expect.stringContaining('; did you mean claude-code or claude-desktop?'),
   ]);
   for (const client of CLIENTS) expect(problems(parseArguments(['config', client], COMMANDS))).toEqual([]);
   // That it is missing has been said already.
