@@ -15,7 +15,7 @@ function timeLimits({ timeout, toolTimeout, initializeTimeout }: Settings): Time
   };
 }
 
-/** What the relay of a stdio client needs of the settings. */
+/** The settings for the relay of a stdio client. */
 export function relayDeps(
   settings: Settings,
   { clock, events }: Wiring,
@@ -29,7 +29,7 @@ export function relayDeps(
   };
 }
 
-/** What the handler of all HTTP clients needs of the settings. */
+/** The settings for the handler of all HTTP clients. */
 export function httpHandlerDeps(
   settings: Settings,
   wiring: Wiring,

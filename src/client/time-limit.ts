@@ -38,7 +38,7 @@ export function timeLimitFor(
 const UNKNOWN_WAIT =
   'it waited for a free connection (--max-connections), for credentials, for a session, for the list of tools, for its turn (--rate-limit), or to be sent again';
 
-/** What to do where the server is merely slow. */
+/** The remedy if the server is only slow. */
 const ADVICE: Readonly<Record<string, string>> = {
   '--initialize-timeout':
     'Find the cause with mcp-sigv4-proxy doctor. If the server needs longer to start, raise --initialize-timeout and the time limit of your client, or use --lazy.',

@@ -40,7 +40,7 @@ function rowOf(tool: unknown): Row {
   return [textOf(tool.name) || '?', hint, descriptionOf(tool)];
 }
 
-/** The first line of a text of the server; empty where it is none. */
+/** The first line of a server's text; empty if the value is no text. */
 export const textOf = (value: unknown): string => (typeof value === 'string' ? firstLine(value) : '');
 
 /** The first line of the description; the title where there is none. */

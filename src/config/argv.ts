@@ -215,7 +215,7 @@ function suggestion(given: string, flags: readonly string[]): string {
 }
 
 /**
- * A bare word in the endpoint's place that is nearly a command: to be told that it is no URL would
+ * The command that a bare word in the endpoint's place probably means: an error about URLs would
  * not help.
  */
 function commandLike(word: string, commands: CommandShapes): string | undefined {

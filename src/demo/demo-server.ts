@@ -8,7 +8,7 @@ const MAX_WAIT_MS = 60_000;
 export const knowsProtocolVersion = (version: string): boolean =>
   PROTOCOL_VERSIONS.some((known) => known === version);
 
-/** Who signed the request, as `whoami` reports it. */
+/** The identity that signed the request, as `whoami` reports it. */
 export interface DemoCaller {
   readonly accessKeyId: string;
   readonly scope: string;

@@ -17,7 +17,7 @@ import {
 import { type KnownKey, type Verification, verifySignature } from './sigv4-verifier.ts';
 
 /** Larger than any tool call of the demo. */
-const LARGEST_BODY_BYTES = 1024 * 1024;
+const MAX_BODY_BYTES = 1024 * 1024;
 const SERVICE = 'mcp-demo';
 const REGION = 'us-east-1';
 const PATH = '/mcp';
@@ -201,9 +201,9 @@ async function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
   let size = 0;
   for await (const chunk of request) {
     size += chunk.length;
-    if (size <= LARGEST_BODY_BYTES) chunks.push(chunk);
+    if (size <= MAX_BODY_BYTES) chunks.push(chunk);
   }
-  return size <= LARGEST_BODY_BYTES ? Buffer.concat(chunks) : undefined;
+  return size <= MAX_BODY_BYTES ? Buffer.concat(chunks) : undefined;
 }
 
 function parseMessage(body: Buffer): RpcMessage | undefined {

@@ -22,7 +22,7 @@ export interface ReceivedRequest {
   readonly body: Uint8Array;
 }
 
-/** What the verifying side knows about an access key id. */
+/** The verifier's record of an access key id. */
 export interface KnownKey {
   readonly secretAccessKey: string;
   /** Temporary credentials: the request must carry exactly this token. */

@@ -160,8 +160,8 @@ export function profile(deps: ProfileDeps): Layer {
   };
 
   /**
-   * The definition that the client was shown decides. Without one, the server is asked with the
-   * named profile. Guessing could take a tool's own argument, or use the wrong identity.
+   * The definition that the client received decides. Without one, the server's list for the named
+   * profile decides. Guessing could take a tool's own argument, or use the wrong identity.
    */
   const findOwner = async (name: string, call: Call, next: Handler): Promise<Owner> => {
     return shown.get(shortKey(name)) ?? ownerOf(await findDefinition(name, call, next));

@@ -56,7 +56,7 @@ export interface RateTurn {
   readonly ahead?: boolean;
   /** The caller's remaining time; a longer wait is refused at once. */
   readonly remainingMs?: number;
-  /** Whose turn is waited for; the one client on stdio has none. */
+  /** The share in the queue; absent for the one client on stdio. */
   readonly share?: Share | undefined;
 }
 

@@ -12,7 +12,7 @@ export interface SigningIdentity {
   readonly role?: string | undefined;
 }
 
-/** What a line states besides the record of the call. */
+/** The parts of a line besides the record of the call. */
 export interface AccessFacts {
   /** The request id as JSON text. */
   readonly id: string;

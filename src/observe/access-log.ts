@@ -27,7 +27,7 @@ export interface AccessLog {
   reopen(): void;
 }
 
-/** What has to be kept of a request until it ends. */
+/** The parts of a request that are kept until it ends. */
 interface Kept {
   readonly id: string;
   readonly traceId: string | undefined;

@@ -176,7 +176,7 @@ export function logEvents(events: Events, given: LogOptions, clock: Clock = syst
   };
 }
 
-/** Of a call, what was measured so far; its message is in `message.received`. */
+/** The measurements of a call so far; its message is in `message.received`. */
 function fieldsOf(event: ProxyEvent): object {
   const { type: _type, ...fields } = event;
   return 'record' in fields ? { ...fields.record, span: undefined } : fields;

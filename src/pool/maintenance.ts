@@ -26,7 +26,7 @@ export interface PoolLimits {
   readonly keepsOpen: boolean;
 }
 
-/** What a sweep needs to know of one item. */
+/** The facts of one item that a sweep needs. */
 export interface Maintained {
   /** Calls on it, and whatever else keeps it in use. */
   readonly uses: number;

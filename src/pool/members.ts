@@ -14,8 +14,8 @@ export interface SessionLease<T> {
 }
 
 /**
- * What a lease is for: a call that counts against the calls of an item, other use of the primary,
- * or a probe, which takes room and does not count as use.
+ * The purpose of a lease: a call that counts against the calls of an item, other use of the
+ * primary, or a probe, which takes room and does not count as use.
  */
 export type LeaseUse = 'call' | 'primary' | 'probe';
 

@@ -5,7 +5,7 @@ import type { Clock, Timer } from '../core/time/clock.ts';
 /** An opening continues this long after the last caller has left, so that it is not wasted. */
 const UNWANTED_OPENING_MS = 1_000;
 
-/** What an opening came to; abandoned where it ended because no one waited for it. */
+/** The outcome of an opening; `abandoned` if it ended because no one waited for it. */
 export type OpeningResult<T> =
   | { readonly item: T; readonly stale: boolean }
   | { readonly error: unknown; readonly abandoned: boolean };
@@ -69,7 +69,7 @@ export class Openings<T> {
     this.#running.add(opening);
   }
 
-  /** What is being opened now is to be replaced, too. */
+  /** Marks the items that are being opened for replacement. */
   markStale(): void {
     for (const opening of this.#running) opening.stale = true;
   }

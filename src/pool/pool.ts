@@ -49,7 +49,7 @@ export interface PoolCounts {
   readonly waiting: number;
 }
 
-/** What is known of one item that serves. */
+/** The state of one item that serves. */
 export interface PoolItem<T> {
   readonly item: T;
   /** How many callers use it. */

@@ -11,7 +11,7 @@ import type { Snapshot, SnapshotStore } from '../core/tools/snapshot.ts';
 /** Raised when the format changes; files of another format are ignored. */
 const FORMAT = 1;
 /** Enough for thousands of tools with long schemas; a longer file was not written by the proxy. */
-const LARGEST_FILE_BYTES = 32 * 1024 * 1024;
+const MAX_FILE_BYTES = 32 * 1024 * 1024;
 /** Readable by the owner only: the tool list of an account is private. */
 const FILE_MODE = 0o600;
 const FOLDER_MODE = 0o700;
@@ -133,7 +133,7 @@ export class SnapshotFiles implements SnapshotStore {
 function readTrusted(path: string): string {
   const fd = openTrusted(path, constants.O_RDONLY);
   try {
-    if (fstatSync(fd).size > LARGEST_FILE_BYTES) throw new Error('it is too large to be a snapshot');
+    if (fstatSync(fd).size > MAX_FILE_BYTES) throw new Error('it is too large to be a snapshot');
     return readFileSync(fd, 'utf8');
   } finally {
     closeSync(fd);

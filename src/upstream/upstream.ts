@@ -23,7 +23,7 @@ export interface UpstreamDeps extends StatelessDeps {
   readonly onReplaced?: (profile: string) => void;
   /** Called when a stream that announces changed tools opens; returns what to call at its end. */
   readonly onToolStream?: (client: string, profile: string) => () => void;
-  /** Of each client and profile. */
+  /** The limits for each client and profile. */
   readonly limits: PoolLimits;
   /** Longest wait of a call for a session that is being opened. */
   readonly openLimit?: OpenLimit | undefined;

@@ -43,7 +43,7 @@ export interface CredentialProvider {
   close(): void;
 }
 
-/** What a credential provider needs. */
+/** The parts that a credential provider needs. */
 export interface CredentialProviderOptions {
   /** Undefined: the SDK's default order, which begins with variables and AWS_PROFILE. */
   readonly profile: string | undefined;

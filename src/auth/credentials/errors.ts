@@ -160,7 +160,7 @@ const withoutAdvice = (cause: string): string =>
     .replace(/To refresh this SSO session run '?aws sso login'? with the corresponding profile\.?/, '')
     .replace(/[,.] please re-?authenticate using `?aws login`?/i, '');
 
-/** Of a cause: more is no sentence. */
+/** A longer cause is cut. */
 const MAX_CAUSE_CHARACTERS = 4_096;
 
 /**

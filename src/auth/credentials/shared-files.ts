@@ -28,7 +28,7 @@ export const NO_FILES: SharedFiles = {
   paths: { config: '', credentials: '' },
 };
 
-/** What other parts of the proxy need to know about a profile. */
+/** The facts of a profile that other parts of the proxy need. */
 export interface ProfileFacts {
   readonly exists: boolean;
   readonly region?: string;

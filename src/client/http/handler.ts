@@ -563,7 +563,7 @@ const LAST_EVENTS: ReadonlySet<ErrorReason> = new Set(['timeout', 'shutting-down
 
 const DONE = Promise.resolve();
 
-/** Of requests that the proxy makes for a client. */
+/** The share of requests that the proxy makes for a client. */
 const NO_SHARE: Share = { group: '', member: '' };
 
 const NOT_ACCEPTABLE = 406;

@@ -35,8 +35,8 @@ export interface ResponseOptions {
   /** The media types that the client accepts. */
   readonly forms?: AcceptedForms;
   /**
-   * True for the answer to a message: compressed, which the proxy has not asked for, it could not
-   * be checked, nor could progress be seen.
+   * True for the answer to a message, which is decompressed: compressed bytes cannot be checked or
+   * searched for progress.
    */
   readonly reads?: boolean;
 }

@@ -24,7 +24,7 @@ export interface ClientWriterDeps {
 }
 
 /**
- * Above this, no further answer is read from the server. What is being read already comes on top:
+ * Above this, no further answer is read from the server. Answers that are being read come on top:
  * an answer for each connection.
  */
 const MAX_UNREAD_CHARACTERS = 1024 * 1024;
@@ -33,7 +33,7 @@ const MAX_UNREAD_CHARACTERS = 1024 * 1024;
 export class ClientWriter {
   readonly #deps: ClientWriterDeps;
   #unread = 0;
-  /** Of the last write: resolves when the client has room. */
+  /** The last write; resolves when the client has room. */
   #written: Promise<void> = Promise.resolve();
 
   constructor(deps: ClientWriterDeps) {

@@ -17,7 +17,7 @@ import type { ServerRequests } from './server-requests.ts';
 
 /** A server in a loop must not fill memory; a person or a model answers these one by one. */
 const MAX_SERVER_REQUESTS = 4_096;
-/** Of their ids and progress tokens, which a server may make as long as it likes. */
+/** Bounds the ids and progress tokens of server requests, whose length the server chooses. */
 const MAX_SERVER_REQUEST_CHARACTERS = 1024 * 1024;
 
 export interface ServerMessagesDeps {

@@ -67,8 +67,7 @@ export const ERRORS = {
   'message-too-large': { code: -31023, fault: 'request', httpStatus: 413 },
   'listener-full': { code: -31024, fault: 'proxy', httpStatus: 503 },
   'subscription-lost': { code: -31025, fault: 'server', httpStatus: 502 },
-  // MCP's own number: clients of 2026-07-28 know what to do about it, whoever compares headers and
-  // body.
+  // MCP's own number: clients of 2026-07-28 handle it, whether the server or the proxy detects it.
   'header-mismatch': { code: -32020, fault: 'request', httpStatus: 400 },
   'invalid-region': { code: -31026, fault: 'credentials', httpStatus: 502, actionable: true },
   // The one exception: programs that know this overload error match its number; an option sets

@@ -16,8 +16,7 @@ export interface ErrorFacts {
   /** How far the request got; `maybe` forbids to repeat a tool call. */
   readonly sent: Sent;
   /**
-   * What went wrong, without the consequence for the request: for use as the cause of another
-   * error.
+   * The fault without its consequence for the request: for use as the cause of another error.
    */
   readonly fact?: string;
   /**
@@ -75,7 +74,7 @@ export class ProxyError extends Error {
     return new ProxyError(this.reason, `${this.message} ${sentence}`, this.#facts);
   }
 
-  /** What went wrong, without the consequence for the request. */
+  /** The fault without its consequence for the request. */
   get fact(): string {
     return this.#facts.fact ?? this.message;
   }

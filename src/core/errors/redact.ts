@@ -10,7 +10,7 @@ const PROSE =
   'is|are|was|were|be|must|may|can|not|no|the|an|of|to|by|for|in|on|with|has|have|header|most|please';
 const NOT_PROSE = `(?!(?:${WORD}[,;]? )?(?:${PROSE})\\b|${ABSENCE}\\b[.]?\\s*(?:$|["\\\\]))`;
 
-/** What a secret looks like wherever it stands, with the part to keep in front of it. */
+/** The patterns of secrets, each with the part in front of it to keep. */
 const SHAPES: readonly (readonly [pattern: RegExp, kept: string])[] = [
   [/(Signature=)[0-9a-f]{16,}/gi, '$1'],
   [/(Credential=)[^\s,"&]+/gi, '$1'],

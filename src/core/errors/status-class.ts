@@ -1,4 +1,4 @@
-/** What the HTTP status of a failed request says about a later attempt. */
+/** Classes of HTTP statuses of failed requests, by the prospects of a later attempt. */
 export type StatusClass =
   /** Refused unread, because there were too many requests. */
   | 'throttled'

@@ -31,7 +31,10 @@ function redactedValue(value: HeaderValue, redactor: Redactor): HeaderValue {
   return cleaned.some((item, at) => item !== value[at]) ? cleaned : value;
 }
 
-/** An error is short. Of a longer one, secrets are found as they pass, shapes perhaps in part. */
+/**
+ * Errors are short. In a longer one, known secrets are found in passing, and patterns perhaps in
+ * part.
+ */
 const MAX_HELD_BYTES = 64 * 1024;
 
 const ENDS_EVENT = /(?:\n\n|\r\r|\n\r)$/;

@@ -35,7 +35,7 @@ function entriesOf(value: object, sorted: boolean): [string, unknown][] {
   return sorted ? entries.sort(([one], [other]) => (one < other ? -1 : 1)) : entries;
 }
 
-/** What is still to be written, the next last: a piece of text, or a value. */
+/** The work that is left, the next part last: a piece of text, or a value. */
 type Pending = { readonly text: string } | { readonly value: unknown };
 
 /** Keeps its own stack, so that the depth of the value does not matter. */

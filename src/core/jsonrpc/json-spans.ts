@@ -33,7 +33,7 @@ function skipBlanks(text: string, from: number): number {
   return at;
 }
 
-/** `from` stands on the opening quote; returns the place after the closing one. */
+/** `from` is the index of the opening quote. Returns the index after the closing one. */
 function skipString(text: string, from: number): number {
   let at = from + 1;
   for (;;) {
@@ -46,7 +46,7 @@ function skipString(text: string, from: number): number {
   }
 }
 
-/** `from` stands on the first character of a value; returns the place after its last. */
+/** `from` is the index of the first character of a value. Returns the index after its last. */
 export function skipValue(text: string, from: number): number {
   const first = text.charCodeAt(from);
   if (first === QUOTE) return skipString(text, from);

@@ -17,7 +17,7 @@ const MAX_EXCESS_BYTES = 64 * 1024;
  */
 const MIN_BYTES_PER_CONTAINER = 20;
 /**
- * The most that one object takes, its key included: together no more than an eighth of the heap.
+ * The largest memory of one object with its key. All together take at most an eighth of the heap.
  */
 const CONTAINER_BYTES = 256;
 const MAX_CONTAINERS = Math.floor(heapShare(4 * 1024 * 1024 * 1024) / CONTAINER_BYTES);

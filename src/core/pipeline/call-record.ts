@@ -13,7 +13,7 @@ export interface Client {
   readonly inSession?: boolean;
 }
 
-/** Of the message of a server's error. */
+/** The longest text of a server's error that is kept. */
 const MAX_MESSAGE_CHARACTERS = 1_000;
 
 /** `tool_error`: a result that says `isError`. `error`: an error of the server or the proxy. */
@@ -23,8 +23,8 @@ export type CallOutcome = 'ok' | 'tool_error' | 'error' | 'cancelled';
 export type CallWait = 'queueMs' | 'rateMs' | 'sessionMs' | 'connectionMs' | 'credentialsMs' | 'backoffMs';
 
 /**
- * What is measured of one request of a client. It exists only where an observer wants calls; the
- * units that the call passes add to it. Times are in milliseconds.
+ * The measurements of one request of a client, to which the units on its way add. Created only if
+ * an observer wants calls. Times are in milliseconds.
  */
 export class CallRecord {
   /** Identifies the call in events of this process. */

@@ -153,9 +153,8 @@ export interface HttpContext {
 }
 
 /**
- * What a handler returns: the answer to a request; the acceptance of a notification; or that the
- * whole answer was passed through by `httpContext.pass`, with a copy of it where it is a readable
- * tool list.
+ * The return value of a handler. `answer`: to a request. `accepted`: a notification. `passed`: the
+ * whole answer went through `httpContext.pass`, with a copy if it is a readable tool list.
  */
 export type Reply =
   | { readonly kind: 'answer'; readonly message: Response; readonly http?: HttpFacts }
@@ -183,7 +182,7 @@ export function compose(layers: readonly Layer[], bottom: Handler): Handler {
 /** Requires every key, so that no copy lacks one. */
 type EveryPart<T> = { readonly [K in keyof Required<T>]: T[K] };
 
-/** What a layer replaces in a call. */
+/** The parts of a call that a layer replaces. */
 type Replaced = Pick<Call, 'message' | 'emit' | 'httpContext'>;
 
 /**

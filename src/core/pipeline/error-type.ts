@@ -1,6 +1,6 @@
 import type { HttpFacts } from './call.ts';
 
-/** What the name of an AWS error means for the request, whatever the HTTP status. */
+/** The meaning of an AWS error type for the request, whatever the HTTP status. */
 export type ErrorMeaning =
   /** There were too many requests: this one was rejected before it ran. */
   | 'throttled'
@@ -79,8 +79,7 @@ const bareName = (value: unknown): string =>
 const INITIALIZATION = /initiali[sz]ation/i;
 
 /**
- * True where the server's runtime had not started yet. Nobody can tell whether the request reached
- * it. Pure.
+ * True if the server's runtime had not started yet. The request may have reached it. Pure.
  */
 export const isColdStart = (status: number | undefined, words: string): boolean =>
   status === 424 && INITIALIZATION.test(words);

@@ -27,9 +27,9 @@ export type SessionCloseReason =
   | 'broken';
 
 /**
- * What components report. Observers (log, metrics) subscribe; no behaviour depends on them. Times
- * are in milliseconds, sizes in bytes. `call` is the number of a call's `CallRecord`, `session` a
- * hash of its id, `exchange` a number that the events of one HTTP request share.
+ * The events that components emit. Observers (log, metrics) subscribe; no behaviour depends on
+ * them. Times are in milliseconds, sizes in bytes. `call` is the number of a call's `CallRecord`,
+ * `session` a hash of its id, `exchange` a number that the events of one HTTP request share.
  */
 export type ProxyEvent =
   /** With `observesCalls` only, as are all events with one of the three. */

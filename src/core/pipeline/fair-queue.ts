@@ -126,7 +126,7 @@ export class FairQueue<V extends object, P> implements ServingOrder<V, P> {
     return most > own + 1 ? this.#takeNewest(group) : undefined;
   }
 
-  /** Of the largest member of the group; undefined names the values without a share. */
+  /** Takes from the largest member of the group; undefined names the values without a share. */
   #takeNewest(name: string | undefined): V | undefined {
     if (name === undefined) return takeLast(this.#shareless)?.value;
     const group = this.#groups.get(name);

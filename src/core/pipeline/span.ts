@@ -34,7 +34,7 @@ export interface SpanOutcome {
 export interface Span {
   readonly traceId: string;
   readonly spanId: string;
-  /** What the receiver of a message needs to continue the trace. */
+  /** The context with which the receiver of a message continues the trace. */
   readonly carrier: TraceCarrier;
   begin(part: SpanPart): Span;
   /** Ends the span; later calls have no effect. */

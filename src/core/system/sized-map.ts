@@ -1,4 +1,4 @@
-/** What a map and its value take beyond the texts in them. */
+/** The memory of a map entry beyond its texts. */
 const ENTRY_BYTES = 256;
 
 interface Entry<V> {

@@ -131,7 +131,7 @@ interface WaiterDeps<T, P> {
  * thousands of callers may wait.
  */
 export class Waiter<T, P> {
-  /** What the caller stated when it joined. */
+  /** The facts that the caller stated when it joined. */
   readonly place: P;
   readonly #deps: WaiterDeps<T, P>;
   timer: Timer | undefined;

@@ -2,8 +2,8 @@ import { isObject, type JsonObject, paramsOf, type Request } from '../jsonrpc/me
 import type { Reply } from '../pipeline/call.ts';
 
 /**
- * MCP 2026-07-28, Caching: which answers may be given again, and for how long. Earlier revisions
- * say nothing of it.
+ * MCP 2026-07-28, Caching: which answers may be cached, and for how long. Earlier revisions have no
+ * rule for it.
  */
 
 /** Upper bound for a server's ttl. */

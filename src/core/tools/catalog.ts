@@ -16,7 +16,7 @@ export interface ToolAnnotations {
 
 /** More than any server offers; a server that never stops listing must not fill memory. */
 const MAX_TOOLS = 10_000;
-/** Of the tools that are known, and as much again of the listings in progress. */
+/** Bounds the known tools, and separately the listings in progress. */
 const MAX_KNOWN_BYTES = heapShare(32 * 1024 * 1024);
 /** Listings in progress. A client that never requests the next page leaves one behind. */
 const MAX_LISTINGS = 16;
@@ -127,10 +127,9 @@ export class ToolCatalog {
   /**
    * Records one page of a tools/list answer. Later pages and lists replace what was known, and the
    * last page removes tools that the list did not name. Anything else is ignored.
-   * @param cursor - that of the request; undefined where it asked for the first page.
-   * @param cacheKey - what the list depends on beside that: what is shown to one session says
-   * nothing of what another is shown.
-   * @param at - when the list was asked for, on the monotonic clock.
+   * @param cursor - that of the request; undefined for the first page.
+   * @param cacheKey - what else the list depends on: two sessions may receive different lists.
+   * @param at - when the list was requested, on the monotonic clock.
    * @returns word of a change, where this completes a list that differs from the whole list that
    * this view had before.
    */

@@ -25,9 +25,9 @@ export const concernsOneClient = (error: unknown): boolean =>
 /**
  * Reads the complete tool list of the call's profile through `next`, which records it in `tools`.
  * Concurrent callers share one run; it continues when one of them leaves or is refused.
- * @throws ProxyError tools-unknown, where the server could not be asked or did not answer with a
- * list; session-lost, where an HTTP client has to hear that its session is gone, because nobody
- * else opens it a new one.
+ * @throws ProxyError tools-unknown, if the request failed or its answer is not a list;
+ * session-lost, if the session of an HTTP client is gone, because only that client can open a new
+ * one.
  */
 export async function fillTools(tools: ToolCatalog, next: Handler, call: Call, clock: Clock): Promise<void> {
   const { version } = tools;

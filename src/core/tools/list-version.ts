@@ -1,6 +1,6 @@
 /**
- * What every list of a profile depends on, at one moment. Compared by value; a list is not current
- * any more when one of these has moved on.
+ * The state that every list of a profile depends on. Compared by value; a list is current as long
+ * as no part has changed.
  */
 export interface CatalogVersion {
   /** Number of invalidations: the server announced a change, or a new session began. */

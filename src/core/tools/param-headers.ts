@@ -163,7 +163,7 @@ function placeOf(root: unknown, pointer: string | undefined): ParamPlace | undef
   return { schema: schemaAt(root, pointer), path: { key: pointer, above: undefined }, reachable: false };
 }
 
-/** What a pointer within the schema names; it is looked at, never fetched. */
+/** Returns what a pointer within the schema names. Nothing is fetched. */
 function schemaAt(root: unknown, pointer: string): unknown {
   let at = root;
   for (const escaped of pointer.split('/').slice(1)) {

@@ -38,7 +38,7 @@ const MAX_THROTTLED_MS = 300_000;
 /** Clients give up on these after 30 s and should see the reason first. */
 const HANDSHAKE: ReadonlySet<string> = new Set(['initialize', 'server/discover']);
 
-/** What a failure means for a retry. */
+/** The meaning of a failure for a retry. */
 export type FailureKind =
   /** No byte was sent. */
   | 'not-sent'

@@ -57,8 +57,7 @@ export interface ToolCacheDeps {
  */
 const LAST_GOOD_MS = 10_000;
 /**
- * Faster failures are retried for the next call, so that a caller who has removed the cause is not
- * told of it again.
+ * Faster failures are retried for the next call, so that a repaired cause is not reported again.
  */
 const SLOW_MS = 1_000;
 /** Errors for which a stale list must not be served, beside those about the request. */

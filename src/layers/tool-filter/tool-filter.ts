@@ -4,8 +4,8 @@ import { ProfileFilter, type ToolFilterDeps } from './profile-filter.ts';
 import { resemblesToolMethod } from './rules.ts';
 
 /**
- * Keeps tools that the options do not let through out of every list and every call. Where it cannot
- * tell, it does not let through.
+ * Removes tools that the options forbid from every list, and refuses their calls. A tool that
+ * cannot be judged is refused.
  */
 export function toolFilter(deps: ToolFilterDeps): Layer {
   return (next) => {

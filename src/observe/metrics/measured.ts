@@ -25,7 +25,7 @@ export interface RecentError {
   readonly message: string;
 }
 
-/** What events tell about the credentials of a profile. */
+/** The state of a profile's credentials, from events. */
 export interface CredentialFacts {
   providerName: string;
   expiresAt: number | undefined;

@@ -5,7 +5,7 @@ import type { HistoryPoint } from './history.ts';
 import { profileLabel } from './labels.ts';
 import type { Measured, RecentError } from './measured.ts';
 
-/** What calls waited for. */
+/** One kind of wait of calls. */
 export interface WaitSnapshot {
   readonly wait: string;
   /** Calls that waited. */

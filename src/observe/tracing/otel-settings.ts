@@ -4,7 +4,7 @@ import type { Propagator } from './trace-context.ts';
 export type OtelProtocol = 'http/protobuf' | 'http/json';
 export type OtelExporter = 'otlp' | 'console';
 
-/** What one signal sends, and how. */
+/** The export settings of one signal. */
 export interface SignalSettings {
   readonly exporters: readonly OtelExporter[];
   readonly protocol: OtelProtocol;

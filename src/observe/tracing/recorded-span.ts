@@ -7,7 +7,7 @@ import { carrierOf, type Propagator, type TraceContext } from './trace-context.t
 /** Characters of an error message in a span's status: the server chooses them. */
 const MAX_STATUS_MESSAGE = 500;
 
-/** What the spans of a process share. */
+/** The parts that all spans of a process share. */
 export interface SpanDeps {
   readonly server: { readonly url: string; readonly address: string; readonly port: number };
   readonly propagators: ReadonlySet<Propagator>;

@@ -21,7 +21,7 @@ const ZEROS = /^0+$/;
 const MAX_TRACESTATE = 512;
 /** W3C Baggage: the limit of all members together. */
 const MAX_BAGGAGE = 8_192;
-/** What a header may contain; `_meta` may contain anything. */
+/** The characters that a header may contain; `_meta` may contain any. */
 const SENDABLE = /^[\t\x20-\x7e]+$/;
 
 const textOf = (fields: Fields, name: string, max: number): string | undefined => {

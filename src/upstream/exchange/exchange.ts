@@ -86,7 +86,7 @@ export class Exchange {
   readonly #pending = new PendingResponses();
   readonly #controller = new CallController();
   #lease: Lease | undefined;
-  /** What the request waits for before its first byte is sent. */
+  /** The cause of the request's wait before its first byte is sent. */
   #waitReason: string | undefined;
   #opened: OpenedExchange | undefined;
   #timers: Timer[] = [];

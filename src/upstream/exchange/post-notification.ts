@@ -61,7 +61,7 @@ export async function postNotification(
       throw lost ?? toStatusError(status, answered, body, transport.answerContext(opened), clock.now());
     }
   } finally {
-    // What a server adds to its acceptance is not kept.
+    // The body of an acceptance is not kept.
     ended = isRefused ? response.readAll(ERROR_BODY) : response.drain();
     void ended
       .catch(() => undefined)

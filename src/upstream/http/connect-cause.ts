@@ -38,6 +38,6 @@ const ADVICE: readonly (readonly [pattern: RegExp, advice: string])[] = [
   [/timeout/i, ' Check the network, --proxy, and --connect-timeout.'],
 ];
 
-/** What to do about a connection that could not be opened; a blank first. */
+/** The remedy for a connection that could not be opened, with a blank before it. */
 export const connectAdvice = (cause: string): string =>
   ADVICE.find(([pattern]) => pattern.test(cause))?.[1] ?? ' Check the network and the endpoint URL.';

@@ -34,9 +34,9 @@ export interface Wanted {
   readonly maxIdleMs?: number | undefined;
 }
 
-/** What a caller asks for. */
+/** The place that a caller requests. */
 interface ConnectionPlace extends Wanted {
-  /** Whose turn it waits for; callers without one have a share together. */
+  /** The share in the queue; callers without one share one. */
   readonly share?: Share | undefined;
 }
 
@@ -59,7 +59,7 @@ export class ConnectionPool {
     // The caller knows what it has waited for, and whether anything was sent.
     toError: (reason) => reason,
   });
-  /** What leases call on their pool. */
+  /** The methods that leases call on their pool. */
   readonly #leaseOwner: LeaseOwner = {
     giveBack: (connection, reusable) => {
       const left = this.#detached.delete(connection) || this.#detachedSlow.delete(connection);

@@ -205,7 +205,7 @@ export class Incoming implements HttpFacts {
   }
 
   /**
-   * The whole body, decompressed; the same bytes however often it is asked for.
+   * Returns the whole body, decompressed; the same bytes for every caller.
    * @throws ProxyError where it is longer than the limit of the first caller, counted both as it
    * came and decompressed.
    */

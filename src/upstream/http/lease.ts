@@ -1,7 +1,7 @@
 import { type Connection, type OutgoingRequest, TransportFailure } from './connection.ts';
 import type { Incoming } from './incoming.ts';
 
-/** What a lease calls on its pool. */
+/** The methods that a lease calls on its pool. */
 export interface LeaseOwner {
   giveBack(connection: Connection, reusable: boolean): void;
   leave(connection: Connection, slow: boolean): void;

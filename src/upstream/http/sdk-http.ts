@@ -52,8 +52,7 @@ function pathOf({ path, query = {} }: SdkRequest): string {
 async function bytesOf(body: unknown): Promise<Buffer | undefined> {
   if (body === undefined || body === null || body === '') return undefined;
   if (typeof body === 'string') return Buffer.from(body);
-  // Over the same memory: the SDK's own byte arrays warn on stderr when Buffer.from() asks them for
-  // their value.
+  // Shares the memory: Buffer.from(body) makes the SDK's own byte arrays warn on stderr.
   if (body instanceof Uint8Array) return Buffer.from(body.buffer, body.byteOffset, body.byteLength);
   if (body instanceof Readable) return buffer(body);
   throw new TypeError('an AWS SDK call with a body of an unknown kind');

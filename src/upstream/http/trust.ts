@@ -48,7 +48,7 @@ export function trustedCertificates(settings: TrustSettings): string[] | undefin
   if (!bundle) return undefined;
   const extra = settings.env.NODE_EXTRA_CA_CERTS;
   const named = bundle.from === 'NODE_EXTRA_CA_CERTS' ? [] : [readFileSync(bundle.path, 'utf8')];
-  // Node has read it at its start, but not where it stands in the file of --env-file.
+  // Node reads this file at its start, but not one that --env-file names.
   const added = extra ? readable(extra) : [];
   if (named.length + added.length === 0) return undefined;
   return [...defaultCertificates(), ...named, ...added];

@@ -56,14 +56,13 @@ function isPlainResult(text: string, request: Request): boolean {
 }
 
 /**
- * What errors contain, also those of lost sessions (early-loss.ts) and of throttling AWS front
- * ends.
+ * Words of errors, also of lost sessions (early-loss.ts) and of throttling AWS front ends.
  */
 const SUSPECT_WORDS = /"error"|ession|nitiali|-30001|"__type"/;
 
 /**
- * True for a short JSON body that is plainly the result of the request, without any word of an
- * error: one search spares nearly every answer the checks for each kind of error. Pure.
+ * True for a short JSON body that is plainly the result of the request and contains no word of an
+ * error. One search replaces the checks for each kind of error. Pure.
  */
 export function isPlainAnswer(bytes: Buffer, request: Request): boolean {
   if (bytes.length > MAX_CHECKED_BYTES || !isUtf8(bytes)) return false;
@@ -361,7 +360,7 @@ export class CheckedEvents {
   }
 }
 
-/** The data of an event whose first line is text. An empty first line says nothing of the next. */
+/** The data of an event whose first line is text. An empty first line allows any next line. */
 const CANNOT_BE_JSON = /^[^\s[{"\-\dtfn]/;
 
 /**

@@ -8,11 +8,11 @@ const MAX_SESSIONS = 10_000;
 /** Cookies and routing ids of all of them, if each has the cookies of two load balancers. */
 const MAX_AFFINITY_BYTES = heapShare(16 * 1024 * 1024);
 
-/** What is remembered of the sessions that clients keep themselves, by session id. */
+/** Facts of the sessions that clients own, by session id. */
 export class SessionRecords {
   /** The principal that first used a session. */
   readonly #owners = new Map<string, string | undefined>();
-  /** Of sessions whose server set one. */
+  /** Present if the server set one. */
   readonly #affinities = new SizedMap<Affinity>({ maxEntries: MAX_SESSIONS, maxBytes: MAX_AFFINITY_BYTES });
 
   /** False where the session belongs to another principal. */

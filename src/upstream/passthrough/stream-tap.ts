@@ -11,10 +11,10 @@ const MAX_EVENT_CHARACTERS = 64 * 1024;
 /**
  * Observes notifications and requests in an event stream that passes as bytes. They affect time
  * limits and the tool catalog. Buffers at most one short event.
- * @param onAnswer - called for what may be an answer: an event that is none of those, or is too
- * long to be read.
- * @returns takes the next bytes and gives the messages that they complete; undefined where there is
- * nothing to understand.
+ * @param onAnswer - called for an event that may be an answer: it is neither notification nor
+ * request, or too long to be read.
+ * @returns a function that receives the next bytes and returns the messages that they complete;
+ * undefined if the body is not readable.
  */
 export function tapEvents(
   response: Incoming,

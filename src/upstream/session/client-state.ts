@@ -41,7 +41,7 @@ export class ClientState {
     maxBytes: MAX_SUBSCRIPTION_CHARACTERS,
   });
 
-  /** Call this for requests that succeeded. What is too long to be kept is not replayed. */
+  /** Call this for requests that succeeded. Longer ones are not kept and not replayed. */
   remember(message: Message): void {
     if (message.kind !== 'request') return;
     const { uri } = paramsOf(message);

@@ -183,7 +183,7 @@ export class SessionPool {
         lease.release(ended);
         if (isReported) this.#report(call, session, { type: 'session.returned', broken: ended === 'broken' });
       }
-      // Of spread calls, any number may meet an old session; only lost new ones cost a wait.
+      // Any number of spread calls may meet an old session; only lost new ones cost a wait.
       if (!isSpread || lease.openedAt >= since) {
         resends ??= new Resends(clock, call);
         await resends.waitAfter(loss);
@@ -270,7 +270,7 @@ export class SessionPool {
   async #openSession(signal: AbortSignal, reason: SessionOpenReason): Promise<Session> {
     let created: Session | undefined;
     try {
-      // What the client sends from the replay on is repeated on this session, too.
+      // From the replay on, this session receives the client's messages too.
       const onCreated = (opened: Session): void => {
         created = opened;
         this.#open.add(opened);

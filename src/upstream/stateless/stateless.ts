@@ -121,7 +121,7 @@ export class Stateless {
       try {
         await this.#deps.refreshTools(call);
       } catch (error) {
-        // Without a list, the server's answer to the call stands.
+        // Without a list, the caller receives the server's answer to the call.
         if (call.signal.aborted) throw error;
         return reply;
       }

@@ -25,7 +25,7 @@ const REOPEN_BASE_MS = 1_000;
 const REOPEN_MAX_MS = 30_000;
 /** Failed attempts in a row, about two minutes; then the client gets an error. */
 const MAX_REOPEN_ATTEMPTS = 8;
-/** Before the first word of the server the client waits for that, and gives up after a minute. */
+/** Fewer attempts before the acknowledgement: the client waits for it, for at most a minute. */
 const MAX_FIRST_ATTEMPTS = 3;
 /** A stream that lived this long does not count as a failure. */
 const MIN_LIFETIME_MS = 10_000;
@@ -47,7 +47,7 @@ export function subscribe(request: Request, deps: SubscriptionDeps): Promise<Rep
   return new Subscription(request, deps).run();
 }
 
-/** What one stream has received. */
+/** The state of one stream. */
 interface StreamProgress {
   acknowledged: boolean;
   brought: boolean;

@@ -39,7 +39,7 @@ const LINE_FEED = Buffer.of(LF);
 const MARK_BYTES = Buffer.from(BYTE_ORDER_MARK);
 const OTHER_FIELDS = ['event', 'id', 'retry'] as const;
 
-/** The text of an event's data. What is no UTF-8 in it becomes U+FFFD, as the grammar says. */
+/** The text of an event's data. Invalid UTF-8 becomes U+FFFD, as the grammar says. */
 export const textOfData = (data: Buffer): string => data.toString(isAscii(data) ? 'latin1' : 'utf8');
 
 /** True where `name` is the name of the field on the line from `start` to `end`. */
@@ -68,7 +68,7 @@ export class SseParser {
   readonly #longest: number;
   /** A line whose end has not come. */
   readonly #partial = new ByteList();
-  /** The line whose end has not come is neither data nor short: nothing of it is kept. */
+  /** True while an unfinished line is long and not data: none of it is kept. */
   #ignoring = false;
   /** This event's data so far; undefined where it has none. */
   #data: ByteList | undefined;

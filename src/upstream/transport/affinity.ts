@@ -20,8 +20,8 @@ export interface AffinityOptions {
 }
 
 /**
- * What routes the requests of one client or session to the same backend: AgentCore's routing ids
- * and load balancer cookies. It belongs to one AWS identity and ends with the session.
+ * Routes the requests of one client or session to the same backend, by AgentCore's routing ids and
+ * load balancer cookies. It belongs to one AWS identity and ends with the session.
  */
 export class Affinity {
   readonly #options: AffinityOptions;

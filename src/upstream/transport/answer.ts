@@ -59,7 +59,7 @@ const withoutByteOrderMark = (bytes: Buffer): Buffer =>
   bytes.subarray(0, 3).equals(MARK_BYTES) ? bytes.subarray(3) : bytes;
 
 /**
- * The messages of a JSON body, each on one line, and what is none.
+ * Reads the messages of a JSON body, each on one line, and its invalid elements.
  * @throws ProxyError unusable-answer, where it is no JSON; line-too-long, where it would take too
  * much memory.
  */
@@ -187,7 +187,7 @@ function detailsOf(status: number, headers: HttpHeaders, body: string): Record<s
   };
 }
 
-/** What a non-2xx answer without a JSON-RPC error means to the one who asked. Pure. */
+/** Creates the error for a non-2xx answer without a JSON-RPC error. Pure. */
 export function toStatusError(
   status: number,
   headers: HttpHeaders,

@@ -4,11 +4,11 @@ import type { CookieJar } from 'tough-cookie';
  * As many as browsers keep for one site at least (RFC 6265, 6.1); a load balancer sets one to four.
  */
 const MAX_COOKIES = 50;
-/** Of all cookies of one session, with their attributes. */
+/** Bounds all cookies of one session together, with their attributes. */
 const MAX_JAR_BYTES = 16 * 1024;
 /** Servers refuse headers of twice that; nothing is sent that would make a request fail. */
 const MAX_HEADER_BYTES = 8_192;
-/** What the jar keeps of a cookie beside its text. */
+/** The memory of a cookie in the jar beside its text. */
 const COOKIE_BYTES = 256;
 
 /**
@@ -33,7 +33,7 @@ export class Cookies {
   /** Stores cookies of `Set-Cookie` headers; invalid ones, and those without room, are ignored. */
   async keep(lines: readonly string[]): Promise<void> {
     const { Cookie, CookieJar } = await import('tough-cookie');
-    // Whatever domain a cookie names, it returns to this endpoint only, so that no list of public
+    // A cookie returns to this endpoint only, whatever domain it names, so that no list of public
     // suffixes is needed.
     this.#jar ??= new CookieJar(undefined, { rejectPublicSuffixes: false });
     for (const line of lines) {

@@ -3,7 +3,7 @@ import type { Lease } from '../http/lease.ts';
 
 /** How far a request has got. */
 export interface RequestProgress {
-  /** What the request waits for; used only before it has a lease. */
+  /** The cause of the request's wait; used only before it has a lease. */
   readonly waitReason: string | undefined;
   readonly lease: Lease | undefined;
   /** The head of the response is there. */

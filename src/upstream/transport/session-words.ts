@@ -35,7 +35,7 @@ const VERBS = String.raw`[\s,:]*(?:(?:provided|is|was|were|has|have|been|already
 const VERDICT = String.raw`(?:(?:not|never|no longer)(?: (?:be|been|a|yet|currently|longer))* (?:found|exist\w*|active|valid|available|initiali[sz]ed|recogni[sz]ed|registered|known|alive|established|open)\b|(?:unknown|invalid|unrecogni[sz]ed|expired|terminated|closed|ended|deleted|destroyed|gone|lost|inactive|timed out|evicted|removed|stale|dead|nonexistent)\b)`;
 const DENIED = new RegExp(`${NAME_REST}${VERBS}${VERDICT}`);
 const DENIED_BY_ID = new RegExp(`${NAME_REST}${ID}${VERBS}${VERDICT}`);
-/** An id that follows the denial: "unknown session: a-7". A plain word is none. */
+/** An id that follows the denial: "unknown session: a-7". A plain word is not an id. */
 const NAMED = new RegExp(
   String.raw`${NAME_REST}(?: provided)?[:=]? *["'\x60(<[{]?(?<id>[^\s"'\x60)>\]}]*[\d#][^\s"'\x60)>\]}]*)`,
 );
