@@ -130,11 +130,11 @@ async function runCommandLine(args: Arguments): Promise<number> {
   return code;
 }
 
-async function loadObservers({ accessLog, env }: Settings): Promise<Observers> {
-  return {
-    ...(asksForTelemetry(env) ? await import('./observe/tracing/telemetry.ts') : {}),
-    ...(accessLog === undefined ? {} : await import('./observe/access-log.ts')),
-  };
+async function loadObservers({ accessLog, status, env }: Settings): Promise<Observers> {
+  const asked = asksForTelemetry(env);
+  if (!asked && accessLog === undefined && status === undefined) return {};
+  const { startTelemetry, ...others } = await import('./commands/observers.ts');
+  return asked ? { startTelemetry, ...others } : others;
 }
 
 async function serveUntilLeft(args: Arguments): Promise<number> {

@@ -14,7 +14,7 @@ import { McpProxy } from '../proxy.ts';
 import type { Settings } from '../settings.ts';
 import { VERSION } from '../version.ts';
 import { listen, type RunningListener } from './listen.ts';
-import type { StatusDeps } from './status-server.ts';
+import type { RunningStatus, StatusDeps } from './status-server.ts';
 
 /** A reader of the log that does not read must not keep the process alive. */
 const LOG_FLUSH_MS = 500;
@@ -51,6 +51,7 @@ export interface Serving {
 export interface Observers {
   readonly startTelemetry?: (options: TelemetryOptions) => Telemetry | undefined;
   readonly writeAccessLog?: (options: AccessLogOptions) => AccessLog;
+  readonly serveStatus?: (deps: StatusDeps) => Promise<RunningStatus>;
 }
 
 /** The stdio side of serving. */
@@ -65,7 +66,10 @@ interface Served {
  * signal arrives, or both until either happens.
  * @param observers - those that the settings ask for.
  */
-export function serve(settings: Settings, { startTelemetry, writeAccessLog }: Observers = {}): Serving {
+export function serve(
+  settings: Settings,
+  { startTelemetry, writeAccessLog, serveStatus }: Observers = {},
+): Serving {
   const events = new Events();
   const log = logEvents(events, {
     level: settings.logLevel as LogLevel,
@@ -81,14 +85,10 @@ export function serve(settings: Settings, { startTelemetry, writeAccessLog }: Ob
   const { env, endpoint, listener: listening } = settings;
   const telemetry = startTelemetry?.({ env, endpoint, version: VERSION, events, clock: systemClock });
   // Before the proxy, which reports the secrets of the settings.
-  const attach = settings.status === undefined ? undefined : bufferEvents(events);
+  const attach = settings.status !== undefined && serveStatus ? bufferEvents(events) : undefined;
   const proxy = new McpProxy(settings, { clock: systemClock, events });
   let state: () => ListenerState | undefined = () => undefined;
-  const status =
-    attach &&
-    import('./status-server.ts').then(({ serveStatus }) =>
-      serveStatus({ settings, proxy, events, attach, listener: () => state() }),
-    );
+  const status = attach && serveStatus?.({ settings, proxy, events, attach, listener: () => state() });
   status?.then(
     ({ url }) => {
       if (process.stderr.isTTY) process.stderr.write(`mcp-sigv4-proxy: status at ${url}\n`);
@@ -168,7 +168,7 @@ export function serve(settings: Settings, { startTelemetry, writeAccessLog }: Ob
   };
 }
 
-/** Collects events until the code that counts them is loaded, which most runs do not need. */
+/** Collects events until what counts them is there: it needs the proxy, which has reported some. */
 function bufferEvents(events: Events): StatusDeps['attach'] {
   const early: ProxyEvent[] = [];
   let observe = (event: ProxyEvent): void => void early.push(event);

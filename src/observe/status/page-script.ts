@@ -19,6 +19,15 @@ const HELP = {
   credentials: 'credentials were being resolved: see their provider',
   backoff: 'attempts failed and were repeated: see the recent errors',
 };
+const REMEDY = {
+  overloaded: 'Raise --max-concurrent if the server can do more, or --queue-size so that calls wait.',
+  answered: 'The server answered with this error.',
+};
+function merged(errors) {
+  const found = new Map();
+  for (const e of errors) { const key = [e.profile, e.method, e.tool, e.reason, e.message].join('\\0'); const same = found.get(key); if (same) same.times++; else found.set(key, { ...e, times: 1 }); }
+  return [...found.values()];
+}
 let report;
 let sortKey = 'p95';
 let ascending = false;
@@ -99,9 +108,9 @@ function show() {
   chart(byId('latency'), 'Duration of calls', ['p50', 'p95'], [points.map((p) => p.p50), points.map((p) => p.p95)], seconds);
   tools();
   const waits = report.profiles.flatMap((p) => p.waits.filter((w) => w.calls > 0).map((w) => ({ profile: p.profile, ...w }))).sort((a, b) => b.seconds - a.seconds);
-  byId('waits').tBodies[0].replaceChildren(...(waits.length ? waits.map((w) => row([w.profile, w.wait, [String(w.calls), 'n'], [seconds(w.p95), 'n'], [seconds(w.seconds), 'n'], HELP[w.wait] || ''])) : [row(['–', 'no call has waited', ['0', 'n'], ['', 'n'], ['', 'n'], ''])]));
+  byId('waits').tBodies[0].replaceChildren(...(waits.length ? waits.map((w) => row([w.profile, w.wait, [String(w.calls), 'n'], [seconds(w.p95), 'n'], [seconds(w.seconds), 'n'], [HELP[w.wait] || '', 'help']])) : [row(['–', 'no call has waited', ['0', 'n'], ['', 'n'], ['', 'n'], ''])]));
   const errors = report.profiles.flatMap((p) => p.recentErrors.map((e) => ({ profile: p.profile, ...e }))).sort((a, b) => b.at - a.at).slice(0, 20);
-  byId('errors').replaceChildren(...(errors.length ? errors.map((e) => { const li = make('li'); li.append(make('div', new Date(e.at).toLocaleTimeString() + ' · ' + e.profile + ' · ' + e.method + (e.tool ? ' ' + e.tool : '') + ' · ' + e.reason, 'meta'), make('p', e.message)); return li; }) : [make('li', 'None.')]));
+  byId('errors').replaceChildren(...(errors.length ? merged(errors).map((e) => { const li = make('li'); li.append(make('div', new Date(e.at).toLocaleTimeString() + ' · ' + e.profile + ' · ' + e.method + (e.tool ? ' ' + e.tool : '') + ' · ' + e.reason + (e.times > 1 ? ' · ' + e.times + ' times' : ''), 'meta'), make('p', e.message)); if (REMEDY[e.reason]) li.append(make('p', REMEDY[e.reason])); return li; }) : [make('li', 'None.', 'none')]));
   const l = report.listener;
   facts(byId('clients'), [
     ...(l ? [['Listener', l.url], ['Connections', String(l.connections)], ['Requests', String(l.requests)], ['Streams', String(l.streams)], ['Refused', String(Object.values(l.refusals).reduce((a, b) => a + b, 0))]] : [['Clients', 'stdio']]),

@@ -48,6 +48,7 @@ th button{all:unset;cursor:pointer;font-weight:600;text-decoration:underline dot
 th button:focus-visible{outline:3px solid var(--blue);outline-offset:2px}
 th[aria-sort=descending] button::after{content:" \\2193"}
 th[aria-sort=ascending] button::after{content:" \\2191"}
+.help{min-width:15rem}
 .errors{padding:0;margin:0;list-style:none}
 .errors li{background:var(--card);border:1px solid var(--line);border-left:4px solid var(--red);border-radius:.3rem;padding:.5rem .8rem;margin:0 0 .5rem;overflow-wrap:anywhere}
 .errors .meta{color:var(--soft);font-size:.85rem}
