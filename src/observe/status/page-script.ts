@@ -132,6 +132,7 @@ for (const th of document.querySelectorAll('#tools th')) {
 const live = byId('live');
 function state(text, lost) { if (live.textContent !== text) live.textContent = text; live.className = lost ? 'lost' : ''; }
 const source = new EventSource('/events');
+window.statusSource = source;
 source.onmessage = ({ data }) => { report = JSON.parse(data); state('Live: the values are renewed every 2 seconds.', false); if (!document.hidden) show(); };
 source.onerror = () => state('The connection to the proxy is lost; these values are old.', true);
 document.addEventListener('visibilitychange', () => { if (!document.hidden && report) show(); });
