@@ -3,18 +3,18 @@ import { HttpHandler, type HttpHandlerDeps } from './client/http/handler.ts';
 import type { Send } from './client/stdio/client-writer.ts';
 import { Relay } from './client/stdio/relay.ts';
 import { httpHandlerDeps, relayDeps } from './client-wiring.ts';
-import { urlWithoutSecrets } from './config/secrets.ts';
 import type { Response } from './core/jsonrpc/message.ts';
 import { type Call, compose, type Handler, type Layer, type Reply, when } from './core/pipeline/call.ts';
 import { Events } from './core/pipeline/events.ts';
 import type { BareRequest } from './core/pipeline/http-context.ts';
 import { PerProfile } from './core/pipeline/per-profile.ts';
-import type { ProfileState, ProxyState } from './core/pipeline/proxy-state.ts';
+import type { ProxyState } from './core/pipeline/proxy-state.ts';
 import { type Clock, systemClock } from './core/time/clock.ts';
 import { fillTools } from './core/tools/list-fetch.ts';
+import { describeProxy } from './describe-proxy.ts';
 import { sessionLifetimeAt } from './endpoint/endpoint.ts';
 import { backpressure } from './layers/backpressure.ts';
-import { Breaker, type BreakerState, breaker } from './layers/breaker.ts';
+import { Breaker, breaker } from './layers/breaker.ts';
 import { recordAttempts, recordUpstream } from './layers/call-record.ts';
 import { clientName } from './layers/client-name.ts';
 import { clientSpan } from './layers/client-span.ts';
@@ -281,22 +281,10 @@ export class McpProxy {
 
   /** Describes connections, sessions and limits at this moment. Opens and resolves nothing. */
   debugSnapshot(): ProxyState {
-    const { endpoint, scope, profiles, defaultProfile } = this.#settings;
-    const names = profiles.length === 0 ? [defaultProfile] : profiles;
-    const sessions = this.#upstream.describe();
-    return {
-      endpoint: urlWithoutSecrets(endpoint.href),
-      service: scope?.service ?? '',
-      region: scope?.region ?? '',
-      profiles: names.map((name) => ({
-        profile: name,
-        ...this.#wiring.describe(name),
-        sessions: sessions
-          .filter(({ profile }) => profile === name)
-          .map(({ profile: _, ...session }) => session),
-        breaker: describeBreaker(this.#breakers.get(name)?.state),
-      })),
-    };
+    return describeProxy(this.#settings, this.#wiring, {
+      sessions: this.#upstream.describe(),
+      breakerOf: (profile) => this.#breakers.get(profile)?.state,
+    });
   }
 
   /**
@@ -342,9 +330,3 @@ export class McpProxy {
     this.#wiring.transports.close();
   }
 }
-
-const describeBreaker = (state: BreakerState | undefined): ProfileState['breaker'] => ({
-  state: state?.is ?? 'closed',
-  failures: state?.failures ?? 0,
-  cause: state === undefined || state.is === 'closed' ? undefined : state.cause,
-});

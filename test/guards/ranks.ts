@@ -8,7 +8,7 @@ export const RANKS: readonly (readonly string[])[] = [
   ['settings.ts', 'command-table.ts'],
   ['option-docs.ts', 'program.ts'],
   ['wiring.ts'],
-  ['client-wiring.ts'],
+  ['client-wiring.ts', 'describe-proxy.ts'],
   ['proxy.ts'],
   ['library'],
   ['commands'],

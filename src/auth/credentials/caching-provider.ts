@@ -11,9 +11,9 @@ import {
   refreshDueAt,
   sameCredentials,
 } from './credentials.ts';
-import { type CredentialFailure, causeWithoutSecrets, noCredentials, profileLabel } from './errors.ts';
+import { noCredentials, profileLabel } from './errors.ts';
 import { type FileStamps, sameStamps, stampFiles, unchanged } from './file-stamps.ts';
-import { ChainError, type Resolved, resolveCredentials } from './provider-chain.ts';
+import { chainFailureOf, type Resolved, resolveCredentials } from './provider-chain.ts';
 import { profileIn } from './shared-files.ts';
 
 /** Returns the credentials of one profile, and refreshes them. */
@@ -243,7 +243,7 @@ class CachingProvider implements CredentialProvider {
       return this.#store(await abortable(resolving, closing), since);
     } catch (error) {
       closing.throwIfAborted();
-      const failure = this.#toProxyError(error);
+      const failure = noCredentials(this.#profile, chainFailureOf(error));
       const ms = clock.monotonic() - since;
       events.emit({ type: 'credentials.failed', profile: this.#label, message: failure.message, ms });
       throw failure;
@@ -283,14 +283,6 @@ class CachingProvider implements CredentialProvider {
     if (sessionToken !== undefined) events.emit({ type: 'secret.known', value: sessionToken });
     const expiresAt = expiration?.toISOString();
     events.emit({ type: 'credentials.resolved', profile: this.#label, providerName, expiresAt, ms });
-  }
-
-  #toProxyError(error: unknown): ProxyError {
-    const failure: CredentialFailure =
-      error instanceof ChainError
-        ? error.failure
-        : { what: 'unexpected', cause: causeWithoutSecrets(causeText(error)) };
-    return noCredentials(this.#profile, failure);
   }
 
   #reportRefreshFailure(error: unknown): void {

@@ -37,6 +37,12 @@ export class ChainError extends Error {
   }
 }
 
+/** Why the chain ended without credentials. */
+export const chainFailureOf = (error: unknown): CredentialFailure =>
+  error instanceof ChainError
+    ? error.failure
+    : { what: 'unexpected', cause: causeWithoutSecrets(causeText(error)) };
+
 /**
  * Resolves credentials without any cache: plans, calls the provider, assumes the roles of the
  * profile, then the role of the options. A source that is configured and fails ends the chain.

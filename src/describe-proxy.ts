@@ -1,0 +1,40 @@
+import { urlWithoutSecrets } from './config/secrets.ts';
+import type { ProfileState, ProxyState } from './core/pipeline/proxy-state.ts';
+import type { BreakerState } from './layers/breaker.ts';
+import type { Settings } from './settings.ts';
+import type { Upstream } from './upstream/upstream.ts';
+import type { Wiring } from './wiring.ts';
+
+/** What only the proxy itself knows. */
+export interface ProxyParts {
+  readonly sessions: ReturnType<Upstream['describe']>;
+  readonly breakerOf: (profile: string) => BreakerState | undefined;
+}
+
+/** Describes connections, sessions and limits at this moment. Opens and resolves nothing. */
+export function describeProxy(
+  { endpoint, scope, profiles, defaultProfile }: Settings,
+  wiring: Wiring,
+  { sessions, breakerOf }: ProxyParts,
+): ProxyState {
+  const names = profiles.length === 0 ? [defaultProfile] : profiles;
+  return {
+    endpoint: urlWithoutSecrets(endpoint.href),
+    service: scope?.service ?? '',
+    region: scope?.region ?? '',
+    profiles: names.map((name) => ({
+      profile: name,
+      ...wiring.describe(name),
+      sessions: sessions
+        .filter(({ profile }) => profile === name)
+        .map(({ profile: _, ...session }) => session),
+      breaker: describeBreaker(breakerOf(name)),
+    })),
+  };
+}
+
+const describeBreaker = (state: BreakerState | undefined): ProfileState['breaker'] => ({
+  state: state?.is ?? 'closed',
+  failures: state?.failures ?? 0,
+  cause: state === undefined || state.is === 'closed' ? undefined : state.cause,
+});
