@@ -7,7 +7,7 @@ import { median } from './median.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
-/** What a change is likely to slow down, in under three minutes. Times and memory: less is better. */
+/** Measures that a change is likely to slow down, in under three minutes. Times and memory: less is better. */
 const ROWS = [
   { title: 'Spawn to the answer to `initialize`', of: ['start', 'ms'] },
   { title: 'First call after `initialize`', of: ['warm-cold', 'first'] },

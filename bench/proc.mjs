@@ -1,4 +1,4 @@
-// What the system says about another process.
+// The system's figures of another process.
 import { readdir, readFile } from 'node:fs/promises';
 
 const read = (path) =>

@@ -21,7 +21,7 @@ const mb1 = (value) => `${value.toFixed(1)} MB`;
 const count = (value) => value.toFixed(0);
 const yesNo = (value) => (value > 0 ? 'yes' : 'no');
 
-/** What the project promises. `against` makes it a ratio to that subject; `most` and `least` are the limits. */
+/** The promises of the project. `against` makes it a ratio to that subject; `most` and `least` are the limits. */
 const TARGETS = [
   {
     title: 'Spawn to the answer to `initialize`, against `node -e 0`',
@@ -70,7 +70,7 @@ const NUMBERS = [
   { title: 'Exit after stdin closes', of: ['leaving', 'ms'], show: ms },
 ];
 
-/** What it costs when something goes wrong, and what the layers that are there for it cost when nothing does. */
+/** The cost of faults, and the cost of the layers for them when there are none. */
 const TROUBLE = [
   { title: '32 calls at once, the session known', of: ['dropped-session', 'known'], show: ms },
   { title: '32 calls at once, the session just forgotten', of: ['dropped-session', 'forgotten'], show: ms },
@@ -127,7 +127,7 @@ const LISTENING = [
   })),
   { title: 'First byte of a stream', metric: 'FirstByte', show: ms },
 ];
-const MOST_OF_BARE = 1.5;
+const MAX_OF_BARE = 1.5;
 
 /** Over TLS, through a delayed network: round trips are what a person waits for. */
 const DISTANCE = [0, 20, 100].flatMap((roundTrip) => [
@@ -198,8 +198,8 @@ export function page({ facts, subjects, results, seconds }) {
     const verdict = ratio
       ? [
           ofOurs('listener', ratio, times),
-          `<= ${times(MOST_OF_BARE)}`,
-          value <= MOST_OF_BARE ? 'met' : 'missed',
+          `<= ${times(MAX_OF_BARE)}`,
+          value <= MAX_OF_BARE ? 'met' : 'missed',
         ]
       : ['', '', ''];
     const columns = ['listener', 'bare', 'direct'].map((who) => ofOurs('listener', `${who}${metric}`, show));

@@ -19,7 +19,7 @@ const SCENARIOS = [
   ...['dropped-session', 'layers-cost', 'second-profile', 'tool-list', 'warm-cold', 'cancelled-queue'],
   ...['listener', 'eras', 'distance'],
 ];
-/** Far above the slowest: a subject that hangs costs this much once, and is not asked again. */
+/** Far above the slowest: a subject that hangs costs this much once, and is not measured again. */
 const WORKER_LIMIT_MS = 45_000;
 /** The whole run: what has not begun by then is shown as not measured. */
 const RUN_LIMIT_MS = 15 * 60_000;

@@ -5,7 +5,7 @@ import { createServer } from 'node:http';
 
 const LOG_LINE = '2026-01-01T00:00:00.000Z INFO {"path":"/orders/1029","status":200,"ms":12}\n';
 
-/** What a tool that returns `bytes` bytes answers, kept: making it anew would be measured too. */
+/** The answers of a tool that returns `bytes` bytes, kept so that making them is not measured. */
 const bigTexts = new Map();
 function bigText(bytes) {
   const known = bigTexts.get(bytes);

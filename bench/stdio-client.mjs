@@ -63,7 +63,7 @@ export class StdioClient {
     else waiting.resolve(message.result);
   }
 
-  /** What one turn of the loop sends is one write, as it is for a client that has several calls to make. */
+  /** The calls of one turn of the loop are one write, as of a client with several calls. */
   #send(message) {
     if (!this.#corked) {
       this.#corked = true;

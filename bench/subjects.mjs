@@ -1,4 +1,4 @@
-// Who is measured, and how each is started.
+// The measured programs, and how each is started.
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';

@@ -1,5 +1,5 @@
-// What a client sees when it asks for more than a server can do: 30 calls of one second at once, through a proxy that runs five
-// and lets ten wait. Checks itself; exit code 1 where the numbers are others.
+// Shows an overload as a client sees it: 30 calls of one second at once, through a proxy that runs five
+// and queues ten. Checks itself: exit code 1 if the numbers differ.
 //   node examples/load.mjs
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -9,7 +9,7 @@ import { build, transform } from 'esbuild';
 
 const OUT = 'dist';
 
-/** undici loads Node's HTTP/2 for connections that nobody here asks for: 3 ms of every start. */
+/** undici loads Node's HTTP/2, which this program does not use: 3 ms of every start. */
 const withoutHttp2 = {
   name: 'without-http2',
   setup({ onLoad }) {
@@ -135,7 +135,7 @@ outputs.push(...start.outputFiles.map(({ text }) => ({ name: 'start.cjs', code: 
 await mkdir(OUT, { recursive: true });
 await Promise.all(outputs.map(({ name, code }) => writeFile(join(OUT, name), code)));
 
-// What an earlier build left must not be published; what this one wrote is never missing in
+// Files of an earlier build must not be published; files of this one are never missing in
 // between.
 const written = new Set(outputs.map(({ name }) => name));
 for (const name of await readdir(OUT)) {

@@ -1,6 +1,6 @@
 // Leaves of the declarations in dist/types those only that the library's own lead to: the others
-// are of no use to who installs the package, and some name packages that are bundled and that
-// nobody has who installs it.
+// are of no use to who installs the package, and some name bundled packages, which are not
+// installed.
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 

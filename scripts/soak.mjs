@@ -24,7 +24,7 @@ if (!(seconds > 0 && seed >= 0)) {
   process.exit(2);
 }
 
-/** The support files clean up after tests; here is none. */
+/** The support files clean up after a test; this script has none. */
 const noTests = {
   name: 'no-tests',
   setup({ onResolve, onLoad }) {

@@ -6,7 +6,7 @@ import { problemsIn, settingsIn } from './support/settings.ts';
 import { makeTempHome, type TempHome } from './support/temp-home.ts';
 import { makeTlsAuthority } from './support/tls-authority.ts';
 
-/** A host that tells service and region, so that the option in question is all that is judged. */
+/** A host with service and region, so that only the option in question is judged. */
 const ENDPOINT = 'https://id.lambda-url.eu-west-1.on.aws/mcp';
 
 let temp: TempHome;

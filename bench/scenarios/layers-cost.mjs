@@ -1,4 +1,4 @@
-// What the layers cost a call when nothing goes wrong: every limit on and never reached, against none. Two processes take turns,
+// The cost of the layers for a call without faults: every limit on and never reached, against none. Two processes take turns,
 // and several such pairs are compared: two processes that run the same code differ by up to a twentieth, each for its whole life.
 import { median } from '../median.mjs';
 import { cpuOf } from '../proc.mjs';

@@ -1,6 +1,6 @@
-// What the answers to tools/list cost: one from the cache against an error that the proxy answers itself, through the command; and a
+// The cost of answers to tools/list: one from the cache against an error that the proxy answers itself, through the command; and a
 // list of 1,000 tools that is filtered and gets an argument in each tool, against JSON.parse of it, in this process: over pipes, what
-// is written and read would be most of it. What is compared takes turns.
+// is written and read would be most of it. The compared subjects take turns.
 
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';

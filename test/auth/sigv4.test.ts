@@ -24,7 +24,7 @@ interface Signing {
   readonly body?: string | Uint8Array;
   readonly keys?: Credentials;
   readonly scope?: SigningScope;
-  /** What hops on the way add or rewrite. */
+  /** Headers that hops on the way add or rewrite. */
   readonly added?: Readonly<Record<string, string>>;
 }
 

@@ -26,7 +26,7 @@ describe('a URL without its secrets', () => {
   it('the replacement of a secret in a URL can be chosen', () => {
     const url = 'http://me:pass@proxy/?token=abc';
     const shown = withoutSecrets(url, secretsOfUrl(url, 'PASSWORD'), ({ variable }) => `\${${variable}}`);
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: that is what stands there
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: the text contains it
     expect(shown).toBe('http://me:${PASSWORD}@proxy/?token=${TOKEN}');
   });
 });

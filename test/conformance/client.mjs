@@ -21,7 +21,7 @@ const callAll = async (client, tools) => {
     await client.call({ name, arguments: argumentsFor(inputSchema) });
 };
 
-/** What to do once connected, by scenario; listing the tools is all that the others need. */
+/** The actions after connecting, by scenario; the others only list the tools. */
 const does = {
   tools_call: (client) => client.call({ name: 'add_numbers', arguments: { a: 5, b: 3 } }),
   'elicitation-sep1034-client-defaults': callAll,

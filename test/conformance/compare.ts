@@ -17,7 +17,7 @@ export function passing(checks: readonly Check[]): string[] {
   return [...new Set(passed)].filter((label) => !failed.has(label));
 }
 
-/** What passes directly must pass through the proxy; a check that is no longer made is lost too. */
+/** A check that passes directly must pass through the proxy; a missing check counts as lost. */
 export function compare(direct: readonly Check[], through: readonly Check[]): Verdict {
   const kept = new Set(passing(through));
   const passed = passing(direct);

@@ -10,7 +10,7 @@ import { open, WAYS, type Way } from './ways.ts';
 /** Extensions that the SDK's server does not have in this revision: nothing to compare but the shape of its errors. */
 const NOT_SERVED = /^tasks-/;
 
-/** What the suite does with a client; its `auth/` scenarios try OAuth, in whose place the proxy signs. */
+/** The suite's scenarios for a client; its `auth/` scenarios try OAuth, in whose place the proxy signs. */
 const CLIENT_SCENARIOS: Readonly<Record<Revision, readonly string[]>> = {
   '2025-11-25': [
     'initialize',

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 /** The last revision with sessions, and the stateless one. */
 export type Revision = '2025-11-25' | '2026-07-28';
 
-/** What the suite found out in one respect. */
+/** One finding of the suite. */
 export interface Check {
   readonly id: string;
   readonly name: string;
@@ -31,7 +31,7 @@ const scenarioOf = (folder: string, mode: string): string => {
   return mode === 'server' ? name.replace(/^server-/, '') : name;
 };
 
-/** Runs the suite's command line; what it says about failures stands in the files that it writes, not in its exit code. */
+/** Runs the suite's command line; its failures are in the files that it writes, not in its exit code. */
 async function run(mode: 'server' | 'client', args: readonly string[]): Promise<Findings> {
   const folder = await mkdtemp(join(tmpdir(), 'conformance-'));
   try {

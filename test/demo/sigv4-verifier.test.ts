@@ -44,7 +44,7 @@ function suiteRequest(
   };
 }
 
-/** A request to an AgentCore runtime, whose ARN stands percent-encoded in the path. */
+/** A request to an AgentCore runtime, whose ARN is percent-encoded in the path. */
 const golden = {
   settings: {
     secretOf: (id: string) =>

@@ -28,7 +28,7 @@ const doctor = (args: readonly string[], options: Partial<BinOptions> = {}): Bin
     ...options,
   });
 
-/** What was found, by check; of the settings, the last. */
+/** The findings by check; of the settings, the last. */
 function findingsOf(bin: BinDriver): Record<string, string> {
   const found = bin.lines.flatMap((line) => {
     const [, verdict, check] = /^(ok|warning|failed|skipped) +(\S+(?: \S+)*?) {2,}/.exec(line) ?? [];

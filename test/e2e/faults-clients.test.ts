@@ -3,7 +3,7 @@ import { FaultServer } from '../support/fault-server.ts';
 import { type Fault, LOST_FORMS } from '../support/faults.ts';
 import { startClientV1, startClientV2 } from '../support/sdk-clients.ts';
 
-/** What no caller may notice. */
+/** Faults that no caller may notice. */
 const HEALED: readonly Fault[] = [
   { kind: 'none' },
   ...LOST_FORMS.map((form) => ({ kind: 'lost', form }) as const),

@@ -30,7 +30,7 @@ async function start(first: SessionServerOptions = {}, verify = signingVerify) {
     cache,
     folder: join(cache, 'mcp-sigv4-proxy'),
     run,
-    /** What the server offers from now on; all earlier sessions are lost. */
+    /** The tools that the server offers from now on; all earlier sessions are lost. */
     becomes: (options: SessionServerOptions) => {
       mcp = new SessionServer(options);
     },

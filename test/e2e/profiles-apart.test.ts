@@ -28,7 +28,7 @@ const EXPIRED = status(
 type Method = 'initialize' | 'tools/call' | 'tools/list' | 'notifications/initialized';
 
 interface Break {
-  /** What the server of profile dev does instead, by method. */
+  /** The other behaviour of profile dev's server, by method. */
   readonly faults?: Partial<Record<Method, Behaviour>>;
   readonly files?: Readonly<Record<string, string>>;
   readonly args?: readonly string[];

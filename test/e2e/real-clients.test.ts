@@ -29,7 +29,7 @@ interface CallOptions {
   readonly signal?: AbortSignal;
 }
 
-/** What both generations of the SDK can do, with the same method names. */
+/** The methods of both generations of the SDK, under common names. */
 interface RealClient {
   readonly stderr: () => string;
   toolNames(): Promise<string[]>;

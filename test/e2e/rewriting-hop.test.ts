@@ -7,7 +7,7 @@ import { SessionServer } from '../support/mcp-behaviours.ts';
 import { ScriptedServer } from '../support/scripted-server.ts';
 import { signingArgs, signingEnv, signingVerify } from '../support/signing.ts';
 
-/** What egress proxies change: accept-encoding, accept, user agent; they use chunks and add Via. */
+/** The changes of egress proxies: accept-encoding, accept, user agent; they use chunks and add Via. */
 async function startHop(target: string): Promise<string> {
   const hop = createServer((incoming, outgoing) => {
     const { 'content-length': _length, ...headers } = incoming.headers;

@@ -29,7 +29,7 @@ const tokenFile = fc
   .array(fc.tuple(tokenLine, fc.constantFrom('\n', '\r\n', '\n\n')), { maxLength: 6 })
   .map((lines) => lines.flat().join(''));
 
-/** The tokens of a file, or undefined where any line is none: by regular expression over the lines. */
+/** The tokens of a file, or undefined if any line is invalid: by regular expression over the lines. */
 function tokensIn(text: string): { name: string; secret: string }[] | undefined {
   const lines = text
     .replace(/^\uFEFF/, '')

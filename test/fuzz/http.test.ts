@@ -5,8 +5,8 @@ import { frontFor } from '../client/http/http-rig.ts';
 import { FUZZ_TIMEOUT, fuzz } from '../support/fuzz.ts';
 
 /**
- * Reads requests as RFC 9112 has them and no other way, but for more than one blank before the version, which it allows. Whatever two readers could split differently ends the reading: nothing behind it
- * may be taken for a request.
+ * Reads requests strictly by RFC 9112, except that several blanks may precede the version. Reading ends
+ * at bytes that two readers could split differently, and nothing after them counts as a request.
  * @returns the bodies of the POSTs that are to be carried, and whether all of the text was understood.
  */
 function strictly(text: string): { bodies: string[]; all: boolean } {

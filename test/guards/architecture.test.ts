@@ -7,7 +7,7 @@ import { ROOT, sourceFiles, sourceText } from './source-tree.ts';
 const PAGE = 'docs/architecture.md';
 const page = readFileSync(join(ROOT, PAGE), 'utf8');
 
-/** What stands between backticks. */
+/** The texts between backticks. */
 const named = (text: string): string[] => [...text.matchAll(/`([^`\n]+)`/g)].map(([, name = '']) => name);
 
 /** The names in the first cells of the table under that heading, row by row. */

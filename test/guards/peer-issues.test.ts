@@ -5,7 +5,7 @@ import { ROOT, titlesIn } from './source-tree.ts';
 
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
 
-/** The rows of the page: the links to reports, and the test that stands for each. */
+/** The rows of the page: the links to reports, and the test for each. */
 const rows = read('docs/peer-issues.md')
   .split('\n')
   .filter((line) => line.startsWith('| ['))

@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { ROOT, titlesIn } from './source-tree.ts';
 
-/** What a title must not begin with: a failure line shows it without the titles of its blocks. */
+/** Beginnings that need the titles of the blocks, which a failure line may not show. */
 const CONTINUATIONS = [
-  // A placeholder: what it stands for is known only from the table.
+  // A placeholder, whose value is known only from the table.
   /^(?:%\w|\$)/,
   // Conjunctions, relative and personal pronouns, auxiliary verbs.
   /^(?:and|but|or|nor|of|that|which|who|whose|what|it|its|they|their|is|are|was|were|has|have|does|do|did)\b/,

@@ -30,7 +30,7 @@ const LEAVING = new ProxyError('shutting-down', 'leaving', { sent: 'no' });
 const FAILED = new Error('the tool failed');
 const QUEUE_TIMEOUT_MS = 100;
 
-/** What the limiter should do, said once more with nothing but lists. */
+/** A model of the limiter that uses lists only. */
 class Model {
   running: Placed[] = [];
   waiting: Placed[] = [];

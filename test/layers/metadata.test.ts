@@ -13,7 +13,7 @@ function callOf(text: string): Call {
   return { ...makeCall(line.message).call, profile: 'dev' };
 }
 
-/** What the next layer gets for this text. */
+/** The text that the next layer receives for this one. */
 async function passed(text: string, additions: Record<string, string> = { AWS_REGION: 'eu-west-1' }) {
   const seen: Message[] = [];
   const asked: string[] = [];

@@ -28,7 +28,7 @@ interface RigOptions {
   readonly profiles?: readonly string[];
   readonly globs?: readonly string[];
   readonly tools?: readonly unknown[];
-  /** What the server says to a tools/list, one after the other, the last for ever. */
+  /** The server's answers to tools/list in order; the last one repeats. */
   readonly lists?: readonly (Reply | ProxyError)[];
   /** Called with what is known of the profile, while its list is on its way. */
   readonly listing?: (tools: ToolCatalog) => void;
@@ -66,7 +66,7 @@ function makeRig({ profiles = ['prod', 'dev'], globs = [], tools = TOOLS, lists,
     answers: (with_: Reply) => (reply = with_),
     call: (name: unknown, args?: unknown, id: number | string = 0) =>
       send(requestOf('tools/call', { name, ...(args === undefined ? {} : { arguments: args }) }, id)),
-    /** What was sent for tools/call, and with which profile. */
+    /** The tools/call requests that were sent, with their profiles. */
     calls: () =>
       sent
         .filter(({ message }) => message.kind === 'request' && message.method === 'tools/call')

@@ -124,7 +124,7 @@ describe('an unannounced change', () => {
       '{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}',
     ]);
     expect(changesIn(seen)).toEqual([{ type: 'tools.changed', profile: '', announced: false }]);
-    // What it says itself ends nothing that it knows.
+    // A message of the client invalidates nothing.
     expect(toolsOf('').complete).toBe(true);
   });
 
@@ -159,7 +159,7 @@ describe('an unannounced change', () => {
     await ask('tools/list');
     server.names = ['b'];
     server.announces = true;
-    // What the word overtakes is not learned; the list after it is.
+    // A list that a list_changed overtakes is not learned; the next list is.
     await ask('tools/list');
     await ask('tools/list');
     expect(said).toEqual([CHANGED]);

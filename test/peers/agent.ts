@@ -60,7 +60,7 @@ export class Desk {
     await writeFile(file, text, { mode });
   }
 
-  /** What the agent prints when it is run in the project. */
+  /** Returns the output of the agent when it runs in the project. */
   async run(...args: string[]): Promise<string> {
     const { stdout } = await promisify(execFile)(this.#program, args, {
       cwd: join(this.#home, 'project'),

@@ -82,7 +82,7 @@ class Run {
     this.askers.push(asker);
     const leased = this.rig.pool.lease(asker.controller.signal).then(
       (lease) => {
-        // Longest waiting first: nobody who asked before is still waiting.
+        // Longest wait first: no earlier caller is still waiting.
         expect(this.askers.find(({ state }) => state === 'waiting')).toBe(asker);
         asker.state = 'holding';
         asker.lease = lease;
@@ -149,7 +149,7 @@ class Run {
     }
     for (const asker of this.in('holding')) {
       const { lease } = asker;
-      // In use means not closed, but for what somebody else has replaced.
+      // An item in use is not closed, unless another one has replaced it.
       if (lease && rig.closed.includes(lease.item)) throw new Error(`${lease.item} was closed in use`);
     }
   }
@@ -182,7 +182,7 @@ it('the pool never opens too many, never overbooks, serves in order and leaks no
         await settle();
         run.check();
         run.ended ??= rig.pool.close();
-        // Those that did not hear that nobody wants them any more.
+        // Openings that ignored their abort.
         await rig.openAll();
         await run.ended;
         for (const asker of run.in('holding')) run.end(asker, 'ok');

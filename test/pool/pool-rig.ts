@@ -22,7 +22,7 @@ export const LIMITS: PoolLimits = {
   keepsOpen: true,
 };
 
-/** What the pool is asked to open and has not been given yet. */
+/** Openings that the pool has requested and the test has not completed. */
 export interface Held {
   readonly signal: AbortSignal;
   succeed(): void;
@@ -72,7 +72,7 @@ export class PoolRig {
   readonly alive = new Set<number>();
   readonly closed: number[] = [];
   readonly faults: string[] = [];
-  /** What a probe comes to. */
+  /** The result of a probe. */
   probe: (item: number, method: string, signal: AbortSignal) => Promise<ProbeResult> = async () => 'answered';
   /** How long a close takes. */
   closing: (item: number) => Promise<void> = async () => undefined;
@@ -168,6 +168,6 @@ export class PoolRig {
     });
   }
 
-  /** Openings that do not hear that they are not wanted any more. */
+  /** Openings that ignore their abort. */
   deaf = false;
 }

@@ -305,7 +305,7 @@ describe('a pool drain without room for successors', () => {
     held[1]?.release('ok');
     await rig.openAll();
     expect(rig.closed).toEqual([full]);
-    // The place that came free has a new one, which is asked first.
+    // The free place has a new item, which is preferred.
     expect((await rig.lease()).item).toBe(2);
     fourth.release('ok');
     held[2]?.release('ok');

@@ -23,8 +23,8 @@ export interface AwsAnswer {
 }
 
 /**
- * The services that hand out credentials, on one loopback server. What each issues is numbered:
- * `STS-1`, `STS-2`, ...
+ * The services that hand out credentials, on one loopback server. The credentials of each are
+ * numbered: `STS-1`, `STS-2`, ...
  */
 export interface AwsStandIns {
   readonly url: string;
@@ -212,7 +212,7 @@ const metadataAnswer = ({ key, secret, token, expiration }: Issued): string =>
     Expiration: expiration.toISOString().replace('.000Z', 'Z'),
   });
 
-/** Tells by the user's name which key has asked. */
+/** The name of the user states which key sent the request. */
 const identityAnswer = (accessKeyId: string): string =>
   '<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>' +
   `<Arn>arn:aws:iam::123456789012:user/owner-of-${accessKeyId}</Arn><UserId>AIDA</UserId><Account>123456789012</Account>` +

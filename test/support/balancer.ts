@@ -49,7 +49,7 @@ export async function startBalancer({ checksHealth, targets }: BalancerOptions) 
       answer.on('error', () => response.destroy());
     });
     request.on('error', (error: Error & { code?: string }) => {
-      // What was sent on a connection may have run.
+      // A request that was sent on a connection may have run.
       if (error.code === 'ECONNREFUSED') forward(incoming, body, response, tried);
       else response.writeHead(502).end(String(error.code));
     });

@@ -19,7 +19,7 @@ const CODE_CACHE = join(tmpdir(), 'mcp-sigv4-proxy-test-code');
 const MOVABLE_CLOCK = fileURLToPath(new URL('./movable-clock.cjs', import.meta.url));
 
 const GUARD_MS = 20_000;
-/** Of a line in a complaint: some tests send megabytes. */
+/** The longest part of a line in an error: some tests send megabytes. */
 const SHOWN_CHARACTERS = 1_000;
 
 export interface BinOptions {

@@ -6,7 +6,7 @@ import type { RecordedRequest } from './scripted-server.ts';
 /** The first revision without sessions. */
 export const REVISION = '2026-07-28';
 
-/** What every message of that revision says of itself. */
+/** The `_meta` that every message of that revision has. */
 export const ENVELOPE = {
   'io.modelcontextprotocol/protocolVersion': REVISION,
   'io.modelcontextprotocol/clientInfo': { name: 'client', version: '1' },

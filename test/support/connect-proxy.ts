@@ -4,10 +4,10 @@ import { afterThisTest } from './cleanup.ts';
 import { Connections, listenOnLoopback, shut } from './connections.ts';
 
 export interface Tunnel {
-  /** `host:port` as the client asked for it. */
+  /** `host:port` as the client requested it. */
   readonly authority: string;
   readonly proxyAuthorization: string | undefined;
-  /** What the proxy answered. */
+  /** The status that the proxy answered. */
   readonly status: number;
 }
 

@@ -22,7 +22,7 @@ export const blocksIn = (page: string, language: string): string[] =>
 /** One start of the proxy, as a shell reads it from a page. */
 export interface ShownCommand {
   readonly args: readonly string[];
-  /** What the line itself sets. */
+  /** The variables that the line itself sets. */
   readonly env: Readonly<Record<string, string>>;
 }
 

@@ -7,7 +7,7 @@ interface Pending {
   readonly fire: () => void;
 }
 
-/** A clock that stands still until it is told to move. */
+/** A clock that moves only when the test advances it. */
 export class FakeClock implements Clock {
   #monotonic = 0;
   #wall: number;

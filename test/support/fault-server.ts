@@ -168,7 +168,7 @@ export class FaultServer {
     });
     this.#server.on('request', (incoming: http.IncomingMessage, response: http.ServerResponse) => {
       response.on('error', () => undefined);
-      // Who is cut in the middle of a request is not served.
+      // A client that is cut within its request is not served.
       this.#serve(incoming, response).catch(() => response.destroy());
     });
   }

@@ -21,7 +21,7 @@ export type CutBy = 'fin' | 'rst';
 export type ResetAt = 'before-headers' | 'in-headers' | 'in-body' | 'between-events' | 'in-event';
 
 /**
- * What goes wrong with one request. Wherever the tool could have run before the trouble, it has.
+ * The fault of one request. If the tool could have run before the fault, it has run.
  */
 export type Fault =
   | { readonly kind: 'none' }

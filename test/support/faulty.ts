@@ -3,7 +3,7 @@ import { FaultServer } from './fault-server.ts';
 import type { Rpc } from './mcp-answers.ts';
 import { signingArgs, signingEnv } from './signing.ts';
 
-/** The spawned bin in front of a server that fails as told, with the handshake done. */
+/** The spawned bin in front of a server with scripted faults, after the handshake. */
 export async function startFaulty(...args: readonly string[]) {
   const server = await FaultServer.start();
   const bin = BinDriver.start({ args: [server.url, ...signingArgs, ...args], env: signingEnv });
@@ -15,7 +15,7 @@ export async function startFaulty(...args: readonly string[]) {
   return { server, bin, call };
 }
 
-/** What the tool answers where it ran. */
+/** The tool's answer if it ran. */
 export const marked = (token: string, id: number | string = token): Rpc => ({
   jsonrpc: '2.0',
   id,

@@ -17,7 +17,7 @@ export interface HttpQuestion {
   readonly body?: object | string | Buffer;
 }
 
-/** What every MCP client sends with a POST. */
+/** The headers that every MCP client sends with a POST. */
 export const MCP_HEADERS = {
   accept: 'application/json, text/event-stream',
   'content-type': 'application/json',

@@ -45,7 +45,7 @@ export class LineLog {
     return this.#wait(() => this.messages.find(predicate));
   }
 
-  /** The first message that matches and that nobody took before. */
+  /** The first matching message that was not taken before. */
   take(predicate: (message: Rpc) => boolean): Promise<Rpc> {
     return this.#wait(() => {
       const found = this.messages.find((message) => !this.#taken.has(message) && predicate(message));

@@ -2,7 +2,7 @@ import type { Id, Message } from '../../src/core/jsonrpc/message.ts';
 import { readLine, readMessages } from '../../src/core/jsonrpc/parse.ts';
 import type { Call, Deadline, Emit, Reply } from '../../src/core/pipeline/call.ts';
 
-/** What a client wrote, as the relay would hand it to the first layer. */
+/** A client's message, as the relay would pass it to the first layer. */
 export function messageOf(json: Readonly<Record<string, unknown>>): Message {
   const line = readLine(JSON.stringify({ jsonrpc: '2.0', ...json }));
   if (line.kind !== 'message') throw new Error(`no message: ${JSON.stringify(json)}`);
@@ -12,7 +12,7 @@ export function messageOf(json: Readonly<Record<string, unknown>>): Message {
 export const requestOf = (method: string, params?: unknown, id: Id = 0): Message =>
   messageOf({ id, method, ...(params === undefined ? {} : { params }) });
 
-/** A deadline that only counts how often it stands still. */
+/** A deadline that only counts how often it is held. */
 export class HeldDeadline implements Deadline {
   remainingMs = Number.POSITIVE_INFINITY;
   holds = 0;
@@ -51,7 +51,7 @@ export function makeCall(message: Message, { emit = async () => undefined }: { e
   return { call, cancel: (reason = CANCELLED) => controller.abort(reason) };
 }
 
-/** A tools/call; ids 0, -1 and "" are as good as any. */
+/** A tools/call; the ids 0, -1 and "" are valid. */
 export const makeToolCall = (id: Id = 0, name = 'tool'): MadeCall =>
   makeCall(requestOf('tools/call', { name, arguments: {} }, id));
 

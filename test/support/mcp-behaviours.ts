@@ -13,12 +13,12 @@ export interface Session {
   readonly streams: Set<EventWriter>;
 }
 
-/** What a scripted handler of one message may use. */
+/** The means of a scripted handler of one message. */
 export interface Context extends ToolContext {
   readonly method: string;
   readonly session: Session | undefined;
   readonly server: SessionServer;
-  /** What the server would have done without the override. */
+  /** The behaviour of the server without the override. */
   fallback(): Promise<void>;
 }
 
@@ -32,7 +32,7 @@ export interface SessionServerOptions {
   readonly answerWith?: 'json' | 'sse';
   /** false = a server without sessions; a function names each new one. */
   readonly sessionId?: false | (() => string);
-  /** What is negotiated; the client's wish by default. */
+  /** The revision that is negotiated; by default the client's. */
   readonly protocolVersion?: string;
   /** false answers GET with 405. */
   readonly getStream?: boolean;

@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { EventWriter, Rpc } from './mcp-answers.ts';
 
-/** What a call needs to be answered. */
+/** The parts that the answer to a call needs. */
 export interface ToolContext {
   readonly id: unknown;
   readonly params: Record<string, unknown>;

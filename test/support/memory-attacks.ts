@@ -47,7 +47,7 @@ const brotli = zlib.brotliCompressSync(Buffer.alloc(60 * MEGABYTE, ' '), {
 const tooLong = /is longer than the 10420224 bytes .*--max-line/;
 const tooMany = /JSON objects and arrays .*--max-line/;
 
-/** What a server answers a call with, and the error that its client gets. */
+/** The server's answer to a call, and the error that its client receives. */
 export const ANSWERS: readonly (readonly [what: string, attack: Attack, error: RegExp])[] = [
   ['JSON in gzip', (_q, r) => send(r, gzippedSpaces, { encoding: 'gzip' }), tooLong],
   ['JSON in deflate', (_q, r) => send(r, deflated, { encoding: 'deflate' }), tooLong],

@@ -29,7 +29,7 @@ export interface ReceivedPoint {
   readonly unit: string;
   readonly kind: 'sum' | 'gauge' | 'histogram';
   readonly attributes: Attributes;
-  /** Of a histogram: its count. */
+  /** The count of a histogram. */
   readonly value: number;
   readonly bounds: readonly number[];
   readonly sum: number;

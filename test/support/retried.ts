@@ -5,7 +5,7 @@ import { type RetryDeps, retry } from '../../src/layers/retry/retry.ts';
 import { FakeClock } from './fake-clock.ts';
 import { type MadeCall, makeCall, requestOf } from './make-call.ts';
 
-/** What a server does with one attempt. */
+/** The server's reaction to one attempt. */
 export type Attempted = (call: Call) => Reply | Promise<Reply>;
 
 /** The layer over a server that plays one act per attempt, the last one for ever. */

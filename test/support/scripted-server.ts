@@ -24,7 +24,7 @@ export interface RecordedRequest {
   readonly text: string;
   /** The body parsed; undefined where it is not JSON. */
   readonly json: unknown;
-  /** The body as one JSON-RPC message; an empty object where it is none. */
+  /** The body as one JSON-RPC message; an empty object if it is not one. */
   readonly rpc: {
     readonly id?: unknown;
     readonly method?: string;
@@ -60,7 +60,7 @@ export function parseJson(text: string): unknown {
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** What a server keeps of a request. */
+/** The server's record of a request. */
 export function recorded(
   incoming: http.IncomingMessage,
   body: Buffer,
@@ -199,7 +199,7 @@ export class ScriptedServer {
           this.#arrivals.delete(wake);
           resolve();
         };
-        // What is not a request, as a connection that closes, wakes nobody.
+        // Other events, such as a connection that closes, wake no waiter.
         const timer = setTimeout(wake, 10);
         this.#arrivals.add(wake);
       });
@@ -222,7 +222,7 @@ export class ScriptedServer {
     verify?: VerifyOptions,
   ): Promise<void> {
     response.on('error', () => undefined);
-    // A server tells its own time.
+    // A server sends its own time.
     if (verify?.now) response.setHeader('date', verify.now().toUTCString());
     const body = await readBody(incoming);
     const verification = verify && verifyIncoming(incoming, body, verify);

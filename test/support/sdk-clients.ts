@@ -26,7 +26,7 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
 }
 
-/** What both generations of the SDK's client can do, under one name. */
+/** The methods of both generations of the SDK's client, under common names. */
 export interface RealClient {
   toolNames(): Promise<string[]>;
   /** The text of the result's first content. */
@@ -117,8 +117,7 @@ type TransportV1 = Parameters<ClientV1['connect']>[0];
 
 async function connectV1(given: TransportV1): Promise<RealClient> {
   let agreed: string | undefined;
-  // What a transport for HTTP needs for its headers is the only place where this generation says
-  // it.
+  // This generation states the version only to a transport that needs it for HTTP headers.
   const tell = given.setProtocolVersion?.bind(given);
   const transport = Object.assign(given, {
     setProtocolVersion: (revision: string) => {

@@ -18,7 +18,7 @@ import { Connections, listenOnLoopback, shut } from './connections.ts';
 
 type Json = Record<string, unknown>;
 
-/** What a tool may do, whichever generation of the SDK its server is of. */
+/** The means of a tool, in either generation of the SDK. */
 interface ToolHost {
   readonly signal: AbortSignal;
   readonly progressToken: string | number | undefined;

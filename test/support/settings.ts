@@ -8,6 +8,6 @@ export function settingsIn(outcome: Outcome): Settings {
   return outcome.settings;
 }
 
-/** What was wrong with them; nothing where they were fine. */
+/** The problems of the settings; empty if they are valid. */
 export const problemsIn = (outcome: Outcome): readonly string[] =>
   'problems' in outcome ? outcome.problems : [];

@@ -7,14 +7,14 @@ export const TEST_KEY = {
   sessionToken: 'EXAMPLE-SESSION-TOKEN',
 } as const;
 
-/** What the bin needs in its environment to sign as `TEST_KEY`. */
+/** The environment in which the bin signs as `TEST_KEY`. */
 export const signingEnv: Readonly<Record<string, string>> = {
   AWS_ACCESS_KEY_ID: TEST_KEY.accessKeyId,
   AWS_SECRET_ACCESS_KEY: TEST_KEY.secretAccessKey,
   AWS_SESSION_TOKEN: TEST_KEY.sessionToken,
 };
 
-/** What the bin needs on its command line: a loopback address names neither service nor region. */
+/** The flags that the bin needs, because a loopback address names neither service nor region. */
 export const signingArgs: readonly string[] = ['--service', 'execute-api', '--region', 'eu-west-1'];
 
 /** The `verify` option of the servers, matching `signingEnv` and `signingArgs`. */

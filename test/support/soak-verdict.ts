@@ -1,6 +1,6 @@
 /**
- * What was seen at one moment: of the process its memory and descriptors, of the server what is
- * open there.
+ * The state at one moment: memory and descriptors of the process, open sessions and sockets of the
+ * server.
  */
 export interface Sample {
   readonly rssMb: number;
@@ -18,7 +18,7 @@ export interface Tally {
   readonly refused: Record<string, number>;
   /** Answers that belong to another request. */
   readonly mixedUp: string[];
-  /** Calls of the tool that must not run twice, with what their client was told. */
+  /** Calls of the tool that must not run twice, with what their client received. */
   readonly marked: { readonly token: string; readonly ran: 'once' | 'maybe' | 'never' }[];
 }
 
@@ -30,7 +30,7 @@ export interface Evidence {
   readonly initializes: number;
   readonly strays: number;
   readonly refusedSignatures: number;
-  /** What tools asked the client in the middle of a call; undefined where they did not. */
+  /** The server requests of tools during calls; undefined if there were none. */
   readonly questions: { readonly answered: number; readonly misrouted: number } | undefined;
   /** With the faults over, everything is answered again. */
   readonly usable: boolean;
@@ -41,7 +41,7 @@ export interface Evidence {
   readonly exitCode: number | null | 'none';
   readonly stderr: string;
   readonly profiles: number;
-  /** Of one profile. */
+  /** The peak of one profile. */
   readonly mostSessions: number;
 }
 
@@ -61,8 +61,8 @@ const RSS_SLACK_SHARE = 0.1;
  */
 const RSS_AT_HOME_MB = 120;
 /**
- * Of one profile: 16 for requests, and outside them the streams of its sessions, a control
- * connection and its second.
+ * The sockets of one profile: 16 for requests, one stream for each session, and two control
+ * connections.
  */
 const socketsAtRest = (sessions: number): number => 18 + sessions;
 

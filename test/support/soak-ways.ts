@@ -3,7 +3,7 @@ export interface SoakWay {
   readonly args: readonly string[];
   /** AWS profiles that the calls are spread over, each with all that a session needs. */
   readonly profiles?: readonly string[];
-  /** Of each profile; more than one call may be on each. */
+  /** The sessions of each profile, each with one or more calls. */
   readonly sessions?: number;
   /** Tools ask the client in the middle of their calls. */
   readonly asks?: boolean;

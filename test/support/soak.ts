@@ -43,7 +43,7 @@ type Outcome = 'result' | 'hang' | { readonly reason: string; readonly mayHaveRu
 class SoakClient {
   readonly child;
   readonly exited: Promise<number | null>;
-  /** Answers to what nobody asked, or that was answered before. */
+  /** Answers to no request, or to one that was answered before. */
   strays = 0;
   stderr = '';
   readonly #waiting = new Map<number | string, (answer: Rpc) => void>();
@@ -104,7 +104,7 @@ class SoakClient {
     settle?.({});
     this.#cancelled.add(id);
     this.send({ method: 'notifications/cancelled', params: { requestId: id } });
-    // Whatever was on its way has come by then.
+    // All messages in flight have arrived by then.
     setTimeout(() => this.#cancelled.delete(id), HANG_MS).unref();
   }
 }
@@ -113,7 +113,7 @@ function outcomeOf(answer: Rpc | undefined): Outcome {
   if (!answer) return 'hang';
   if (answer.error === undefined) return 'result';
   const { code, data } = answer.error as { code: number; data?: { reason?: string; mayHaveRun?: boolean } };
-  // What found no place says so in the seven keys of an older contract, and did not run.
+  // A refused call has the seven keys of the older contract, and did not run.
   return { reason: data?.reason ?? String(code), mayHaveRun: data?.mayHaveRun ?? code !== OVERLOADED };
 }
 
@@ -279,7 +279,7 @@ async function isUsable(client: SoakClient, withinMs: number): Promise<boolean> 
     );
     const answers = await Promise.all(calls);
     if (answers.every((answer) => outcomeOf(answer) === 'result')) {
-      // What a call of a moment ago left behind, as a stream that drains, may go first.
+      // The remains of a recent call, such as a draining stream, may go first.
       await wait(1_500);
       return true;
     }

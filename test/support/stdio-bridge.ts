@@ -18,7 +18,7 @@ const refuse = (response: http.ServerResponse, status: number, message: string):
  */
 export class StdioBridge {
   readonly url: string;
-  /** What the processes that have ended wrote to stderr. */
+  /** The stderr text of the processes that have ended. */
   readonly stderr: string[] = [];
   readonly #server: http.Server;
   readonly #connections: Connections;

@@ -37,7 +37,7 @@ class Pending {
     this.#response = response;
   }
 
-  /** What comes before the answer makes a stream of it. */
+  /** A message before the answer makes it a stream. */
   tell(text: string): void {
     this.#events ??= new EventWriter(this.#response);
     this.#events.send(text);
@@ -70,7 +70,7 @@ export class StdioPeer {
   readonly #driver: BinDriver;
   readonly #pending = new Map<string, Pending>();
   #standalone: EventWriter | undefined;
-  /** What came while nobody listened. */
+  /** Messages that arrived without a listener. */
   #held: string[] = [];
 
   constructor(driver: BinDriver) {

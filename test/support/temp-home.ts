@@ -8,7 +8,7 @@ import { afterThisTest } from './cleanup.ts';
 export interface TempHome {
   readonly home: string;
   /**
-   * What an MCP client gives a server, and nothing of the machine that runs the tests: no AWS_*, no
+   * The environment that an MCP client gives a server, without that of this machine: no AWS_*, no
    * proxy, no CA.
    */
   readonly env: NodeJS.ProcessEnv;

@@ -9,7 +9,7 @@ export interface TerminalOptions {
   readonly args: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   readonly columns?: number;
-  /** What the shell does with the bin's line: `2>errors` and the like. */
+  /** The redirections after the bin's command line, such as `2>errors`. */
   readonly redirect?: string;
 }
 
@@ -62,7 +62,7 @@ export class Terminal {
     return this.#output.replaceAll('\r\n', '\n');
   }
 
-  /** What a person types; `\x03` is Ctrl-C. */
+  /** The keys that a person types; `\x03` is Ctrl-C. */
   type(text: string): void {
     this.child.stdin.write(text);
   }

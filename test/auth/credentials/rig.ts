@@ -81,7 +81,7 @@ export async function makeRig(): Promise<Rig> {
 /** A signal that never aborts. */
 export const patient = (): AbortSignal => new AbortController().signal;
 
-/** What went wrong, as the exact parts a caller sees. */
+/** The parts of an error that a caller sees. */
 export async function failureOf(
   work: Promise<unknown>,
 ): Promise<{ text: string; reason: unknown; details: unknown }> {

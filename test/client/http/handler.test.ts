@@ -195,7 +195,7 @@ describe('the time limit of an HTTP request', () => {
     await asked.call.emit(question, ORIGIN);
     await clock.advance(60_000);
     expect(exchange.how).toBe('open');
-    // An answer to another question, or of another client, is none to this.
+    // A response to another request, or of another client, does not answer this one.
     await post({ id: '0', result: {} }, SESSION);
     await post({ id: 0, result: {} }, { 'mcp-session-id': 'two' });
     await clock.advance(900);

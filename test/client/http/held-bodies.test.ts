@@ -44,7 +44,7 @@ describe('the memory for bodies', () => {
     }
     expect(victim.reserve(2 * MIB)).toBe(true);
     expect(dropped).toEqual(['many-0']);
-    // Whose own bodies are the most has to make room itself.
+    // The caller with the most bytes has to make room itself.
     expect(open('one more', 'a', 's').reserve(17 * MIB)).toBe(true);
     expect(dropped).toEqual(['many-0', 'many-1']);
   });

@@ -65,7 +65,7 @@ describe('--listen-token', () => {
       const outcome = read(value);
       expect(outcome).toHaveProperty('problem');
       expect(JSON.stringify(outcome)).not.toContain(value);
-      // What begins with "must be" is shown with what was given.
+      // A problem that begins with "must be" is shown with the given value.
       expect('problem' in outcome && outcome.problem.startsWith('must be')).toBe(false);
     },
   );

@@ -26,7 +26,7 @@ async function heldFront() {
   return { ...rig, held, answer };
 }
 
-/** What a raw connection has brought so far. */
+/** The bytes that a raw connection has received so far. */
 function rawConnection(url: string) {
   const { hostname, port } = new URL(url);
   const socket = connect(Number(port), hostname);

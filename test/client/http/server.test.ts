@@ -300,7 +300,7 @@ describe('onGone', () => {
     await comesTrue(() => told.length > 0, 'word of it');
     held?.onGone(() => told.push('late'));
     expect(told).toEqual(['1', 'late']);
-    // What is still written is lost, and waits for nobody.
+    // Later writes are lost, and do not wait.
     const sink = held?.begin({ status: 200, headers: {} });
     await sink?.write(Buffer.alloc(1_000_000));
     held?.end();

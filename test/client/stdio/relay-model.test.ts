@@ -6,8 +6,8 @@ import { fc } from '../../support/property.ts';
 import { type Handed, RelayRig } from './rig.ts';
 
 /**
- * Random conversations. Whatever happens in whatever order: every request is answered once, or not at all where its client
- * took it back before; every answer of the client finds its way; nothing is left under way, no timer and no promise.
+ * Random conversations. In any order of events, every request is answered once, or not at all if its
+ * client cancelled it before; every response of the client arrives; no message, timer or promise is left.
  */
 
 const ids = fc.constantFrom<Id>(0, '', -1, '0', 1);
@@ -69,7 +69,7 @@ interface Line {
   readonly error?: { readonly code: number };
 }
 
-/** What the client and the server remember of the conversation, kept apart from the relay. */
+/** The records of client and server, kept apart from the relay. */
 class Conversation {
   readonly rig = new RelayRig();
   #n = 0;
@@ -166,7 +166,7 @@ class Conversation {
   #read(): void {
     for (const line of this.rig.take() as Line[]) {
       if (line.method === 'ask' && line.id !== undefined && this.#asking) {
-        // Only the server that asked may ask again under an id that is open.
+        // Only the server of an open request may repeat its id.
         const open = this.#open.get(idKey(line.id));
         if (open) expect({ id: open.id, origin: open.origin }).toEqual(this.#asking);
         this.#open.set(idKey(line.id), { shown: line.id, ...this.#asking });

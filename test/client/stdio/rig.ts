@@ -21,11 +21,11 @@ export class Handed {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    // As every handler does: it ends when nobody waits any more.
+    // Ends when no caller waits any more, as every handler does.
     call.signal.addEventListener('abort', () => this.#reject(call.signal.reason), { once: true });
   }
 
-  /** True once it has had its reply, or nobody waits for one. */
+  /** True once it has its reply, or no caller waits for one. */
   get done(): boolean {
     return this.#replied || this.call.signal.aborted;
   }

@@ -17,7 +17,7 @@ async function rigWithTwoSessions(): Promise<{ rig: RelayRig; call: Handed }> {
   return made;
 }
 
-/** What was handed on as the client's answer, newest last. */
+/** The responses that were passed on for the client, newest last. */
 const answers = (rig: RelayRig) =>
   rig.handed
     .filter(({ call }) => call.message.kind === 'response')

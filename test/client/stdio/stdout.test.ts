@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { StdoutWriter } from '../../../src/client/stdio/stdout.ts';
 import { systemClock } from '../../../src/core/time/clock.ts';
 
-/** A stream that takes a write only when it is told to, and counts what the system would be called for. */
+/** A stream that accepts a write only when the test allows it, and counts the system calls. */
 function slowStream(highWaterMark = 16) {
   const taken: string[] = [];
   const waiting: (() => void)[] = [];

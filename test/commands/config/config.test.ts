@@ -37,7 +37,7 @@ interface Started {
   readonly env?: Record<string, string>;
 }
 
-/** What Claude Code would be told. */
+/** The values that Claude Code would set. */
 async function started(argv: readonly string[], asked?: Asked): Promise<Started> {
   const { text } = await blockFor(['claude-code', ...argv], asked);
   const { args, env } = JSON.parse(text).mcpServers.aws;

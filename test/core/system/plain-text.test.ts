@@ -32,7 +32,7 @@ describe('plainText', () => {
 });
 
 it('plainJson escapes what plainText removes, and keeps the value', () => {
-  // What JSON itself has to escape is escaped by whoever wrote it.
+  // The writer escapes the characters that JSON itself requires.
   const value = UNSAFE_CHARACTERS.filter((character) => !JSON.stringify(character).includes('\\')).join('');
   const json = `{"text":\r\n${JSON.stringify(`${value}é`)}}`;
   const shown = plainJson(json);

@@ -232,7 +232,7 @@ describe('a lazy start', () => {
       opening: SNAPSHOT.opening,
       pages: { null: expect.stringContaining('"a"'), '""': expect.stringContaining('"a"') },
     });
-    // What is listed again as it was is kept already, and so are the pages behind it.
+    // An unchanged page is stored already, and so are the later pages.
     const written = saved.length;
     await handler(makeCall(requestOf('tools/list', {}, '')).call);
     await handler(makeCall(requestOf('tools/list', { cursor: '' }, -1)).call);

@@ -71,7 +71,7 @@ it('a tool without hints runs at most once, however its attempts end', async () 
       expect(runs).toBeLessThanOrEqual(1);
       expect(attempts).toBeLessThanOrEqual(retries + 1);
       expect(timers).toBe(0);
-      // Who reads that it did not run may rely on it.
+      // An error that says "did not run" must be true.
       if (end instanceof ProxyError && runs > 0) expect(end.sent).toBe('maybe');
     }),
     { numRuns: 200 },

@@ -11,7 +11,7 @@ type Step =
   | { readonly does: 'wait'; readonly ms: number };
 
 const TTL_MS = 5_000;
-/** Where the last list stands in for one that failed slowly. */
+/** The time for which a stale list replaces one that failed slowly. */
 const STAND_IN_MS = 10_000;
 const SLOW_MS = 1_000;
 const DOWN = new ProxyError('connection-lost', 'down', { sent: 'maybe' });
@@ -31,14 +31,14 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 
 interface Asked {
   readonly made: MadeCall;
-  /** Of the server's list, when this was asked. */
+  /** The version of the server's list at the time of the request. */
   readonly version: number;
-  /** What of the server it waits for; undefined where it was answered at once. */
+  /** The request to the server that it waits for; undefined if it was answered at once. */
   fetch: Fetch | undefined;
   answer: unknown;
 }
 
-/** One request to the server, whose answer is the list of the moment that it was asked. */
+/** One request to the server, whose answer is the list at the time of the request. */
 interface Fetch {
   readonly running: Running;
   readonly version: number;

@@ -54,7 +54,7 @@ describe('the time that an answer is kept', () => {
     await answered(['a']);
     expect(await answered(['b'])).toEqual(['b']);
     feeds.add(OWN_STREAM);
-    // What came before the stream may have changed before it, too.
+    // A list from before the stream may have changed before it too.
     expect(await answered(['c'])).toEqual(['c']);
     await clock.advance(299_999);
     expect(await answered(['d'])).toEqual(['c']);
@@ -174,7 +174,7 @@ describe('an answer that is kept', () => {
     expect(asked()).toBe(4);
     newest(server)?.finish(answerOf({ result: { resultType: 'input_required', requestState: 'x' } }));
     await settle();
-    // Each is asked in its own name.
+    // Each request has its own profile.
     expect(asked()).toBe(5);
     newest(server)?.finish(answerOf({ result: { resultType: 'input_required', requestState: 'y' } }));
     expect(await Promise.all(both)).toMatchObject([{ requestState: 'x' }, { requestState: 'y' }]);
@@ -200,7 +200,7 @@ describe('an answer that is kept', () => {
     expect(await answered(['b'])).toEqual(['b']);
     toolsOf('').invalidate();
     expect(await answered(['c'])).toEqual(['c']);
-    // Past the cache, as who has been told that it goes by an old list.
+    // A forced refresh, as after a header mismatch.
     const past = namesOrError(below(makeCall(requestOf('tools/list')).call));
     await settle();
     newest(server)?.finish(listOf(['c', 'd']));
@@ -279,7 +279,7 @@ describe('callers that come together', () => {
     expect(await stays).toBe(CANCELLED);
     await settle();
     expect(server.begun.at(-1)?.message).toMatchObject({ method: 'notifications/cancelled' });
-    // What was given up says nothing of the server.
+    // An aborted request does not count as a failure of the server.
     const next = ask(1);
     await settle();
     newest(server)?.finish(listOf(['a']));

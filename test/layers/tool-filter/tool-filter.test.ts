@@ -266,7 +266,7 @@ describe('a call', () => {
     server.list = async () => answerOf({ error: { code: -32004, message: 'Too many requests' } });
     await clock.advance(5_000);
     expect(await call('other')).toBe('tools-unknown');
-    // What is known goes on working.
+    // Known tools still work.
     expect(await call('get')).toBe('ran');
     expect(await call('put')).toBe('tool-refused');
   });

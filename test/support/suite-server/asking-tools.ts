@@ -23,7 +23,7 @@ const sample = (text: string): InputRequest =>
     maxTokens: 100,
   });
 
-/** What the client says in each request that it can do. */
+/** The capabilities that the client states in each request. */
 function capabilitiesIn(envelope: Readonly<Record<string, unknown>>): Partial<Record<string, unknown>> {
   const declared = envelope[CLIENT_CAPABILITIES_META_KEY];
   return typeof declared === 'object' && declared !== null ? { ...declared } : {};

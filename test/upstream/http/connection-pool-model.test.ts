@@ -8,7 +8,7 @@ import { comesTrue, holdingServer, laneTo, sendOn } from './lane-rig.ts';
 
 type Phase = 'waiting' | 'held' | 'sending' | 'left' | 'over';
 
-/** What one caller should be going through, by a model that knows counts and order only. */
+/** The expected state of one caller, by a model that knows counts and order only. */
 class Caller {
   phase: Phase = 'waiting';
   readonly controller = new AbortController();

@@ -43,7 +43,7 @@ export function laneTo(server: ScriptedServer, options: Partial<ConnectionPoolOp
   return { lane, seen };
 }
 
-/** A server that keeps each answer back until it is told to give it, by the path of its request. */
+/** A server that holds each answer until the test releases it, by the path of its request. */
 export async function holdingServer(options: ScriptedServerOptions = {}) {
   const held = new Map<string, ServerResponse>();
   const behaviour = (request: RecordedRequest, response: ServerResponse): void => {
@@ -62,7 +62,7 @@ export async function holdingServer(options: ScriptedServerOptions = {}) {
   return { server, arrived, answer };
 }
 
-/** What fails after its test has ended, because everything is cut then, is no fault. */
+/** A failure after the end of its test is ignored, because everything is cut then. */
 const watched = <T>(work: Promise<T>): Promise<T> => {
   work.catch(() => undefined);
   return work;

@@ -6,7 +6,7 @@ const EVENT_TYPE = { 'content-type': 'text/event-stream' };
 const LIST = '{"jsonrpc":"2.0","id":0,"result":{"tools":[{"name":"é"}]}}';
 const MIB = 1_024 * 1_024;
 
-/** What is understood of these bytes, cut everywhere. */
+/** The list that is read from these bytes, cut everywhere. */
 function understood(headers: Record<string, string>, text: string, id: string | number = 0) {
   const copy = new ListCopies().start({ headers });
   for (const byte of Buffer.from(text)) copy.add(Buffer.of(byte));

@@ -12,11 +12,11 @@ import { type Behaviour, type RecordedRequest, ScriptedServer } from '../../supp
 import { comesTrue } from '../http/lane-rig.ts';
 import { transportTo } from '../transport/transport-rig.ts';
 
-/** What a client would see, as far as the handler goes. */
+/** The view of a client, as far as the handler shows it. */
 class Received {
   readonly heads: HttpFacts[] = [];
   readonly chunks: Buffer[] = [];
-  /** What a write waits for. */
+  /** The promise that a write waits for. */
   room: Promise<void> = Promise.resolve();
 
   readonly pass = (head: HttpFacts) => {
@@ -139,7 +139,7 @@ describe('an answer that is passed through', () => {
     await comesTrue(() => received.chunks.length === 1, 'the first piece');
     // Time enough, and more, for the server to send all that it can.
     for (let id = 1; id <= 50; id++) await send(requestOf('ping', undefined, id)).reply;
-    // What the buffers of two sockets and 256 KiB hold, of 100 MB.
+    // The buffers of two sockets and 256 KiB hold a part of the 100 MB.
     expect(taken).toBeLessThan(400);
     gate.open();
     await reply;

@@ -10,7 +10,7 @@ import { type ClientSessionsOptions, clientSessionsWith, textOf } from './client
 const ok: Handler = (_request, _response, context) => context.result({});
 const silence: Handler = () => undefined;
 
-/** What one client has with the profile that it opened, and with another; each profile has a server of its own. */
+/** The sessions of one client with its own profile and with another; each profile has its own server. */
 async function twoProfiles(options: ClientSessionsOptions = {}, common: ClientSessionsOptions = {}) {
   const own = await clientSessionsWith(common);
   const other = await clientSessionsWith({ ...common, ...options, lead: own.clientSessions });

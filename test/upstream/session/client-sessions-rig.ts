@@ -16,7 +16,7 @@ export interface ClientSessionsOptions extends SessionServerOptions {
   readonly maxSessions?: number;
   readonly places?: SessionQuota;
   readonly opening?: readonly Layer[];
-  /** What the client has with the profile that it opens sessions with, where this is another. */
+  /** The sessions with the profile of initialize, if these belong to another profile. */
   readonly lead?: ClientSessions;
 }
 
@@ -31,7 +31,7 @@ const SINGLE: PoolLimits = {
 
 export const textOf = (reply: Reply): string => (reply.kind === 'answer' ? reply.message.text : reply.kind);
 
-/** The sessions of a client with a session server whose sessions are called s-0, s-1, ..., on a clock that stands still. */
+/** The sessions of a client with a session server whose sessions are called s-0, s-1, ..., on a fake clock. */
 export async function clientSessionsWith(options: ClientSessionsOptions = {}) {
   const { maxSessions = 1, places = new SessionQuota(), opening = [], lead, ...served } = options;
   let named = 0;

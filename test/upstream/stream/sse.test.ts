@@ -98,7 +98,7 @@ describe('the SSE parser', () => {
 /** The grammar again, as plainly as it can be said, over the whole text at once. */
 function plainly(text: string): ReadEvent[] {
   const lines = text.replace(/^\uFEFF/, '').split(/\r\n|\r|\n/);
-  // What follows the last line end is no line.
+  // Text after the last line end is no line.
   lines.pop();
   const events: ReadEvent[] = [];
   let fields: [string, string][] = [];

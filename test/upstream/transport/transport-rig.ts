@@ -17,7 +17,7 @@ export const verifyWith = (now: () => number, keys: VerifyOptions['keys'] = { AK
   now: () => new Date(now()),
 });
 
-/** Keys as a test hands them out, with what was asked of them. */
+/** Credentials that a test provides, with the requests for them. */
 export class ScriptedKeys implements CredentialProvider {
   identityMayChange = false;
   readonly principal = undefined;
@@ -86,7 +86,7 @@ export function transportTo(
       headers: { accept: 'application/json' },
       body: body,
       idempotent: false,
-      // Of its own: many that wait on one signal look like a leak.
+      // A signal of its own, because many listeners on one signal look like a leak.
       signal: new AbortController().signal,
       onAttempt: () => {
         attempts++;
