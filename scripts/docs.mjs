@@ -1,6 +1,6 @@
-// Writes the option tables into docs/options.md and .env.example, and the examples into the pages
-// that quote them.
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+// Writes the option tables into docs/options.md, .env.example and the manual page, and the examples
+// into the pages that quote them.
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -21,7 +21,7 @@ try {
     },
     logLevel: 'warning',
   });
-  const { envExample, pageWith } = await import(pathToFileURL(outfile).href);
+  const { envExample, manPage, pageWith } = await import(pathToFileURL(outfile).href);
   const examples = {};
   for (const name of await readdir('examples'))
     examples[name] = await readFile(join('examples', name), 'utf8');
@@ -32,6 +32,8 @@ try {
     if (renewed !== page) await writeFile(path, renewed);
   }
   await writeFile('.env.example', envExample());
+  await mkdir('man', { recursive: true });
+  await writeFile('man/mcp-sigv4-proxy.1', manPage());
 } finally {
   await rm(folder, { recursive: true });
 }

@@ -37,14 +37,18 @@ function usage(problems: readonly string[], asJson = false): number {
   return EXIT_USAGE;
 }
 
+/** The options and the endpoint of the proxy, where a command takes neither. */
+const surplusOf = ({ options, endpoint }: Arguments, command: CommandName): string[] => [
+  ...Object.keys(options)
+    .filter((key) => key in OPTIONS)
+    .map((key) => `${flagOf(key)} is not for ${command}`),
+  ...(endpoint === undefined
+    ? []
+    : [`${command} takes no endpoint${command === 'demo' ? ': it brings its own' : ''}`]),
+];
+
 async function demo(args: Arguments): Promise<number> {
-  const surplus = [
-    ...args.problems,
-    ...Object.keys(args.options)
-      .filter((key) => key in OPTIONS)
-      .map((key) => `${flagOf(key)} is not for demo`),
-  ];
-  if (args.endpoint !== undefined) surplus.push('demo takes no endpoint: it brings its own');
+  const surplus = [...args.problems, ...surplusOf(args, 'demo')];
   if (surplus.length > 0) return usage(surplus);
   const { runDemo } = await import('./commands/demo.ts');
   const stdout = new StdoutWriter(() => undefined);
@@ -66,6 +70,7 @@ async function runCommand(name: Exclude<CommandName, 'demo'>, args: Arguments): 
     ...('problems' in outcome ? outcome.problems : []),
     ...readFlags(COMMANDS[name].options, args.options).problems,
     ...(command.problems?.(args) ?? []),
+    ...(COMMANDS[name].connects ? [] : surplusOf(args, name)),
   ];
   if ('problems' in outcome || problems.length > 0) {
     const [json] = 'json' in COMMANDS[name].options ? (args.options.json?.slice(-1) ?? []) : [];
@@ -107,7 +112,19 @@ async function runCommand(name: Exclude<CommandName, 'demo'>, args: Arguments): 
   return code ?? said;
 }
 
+/** The word with which the scripts of `completion` ask for candidates; no command of a person. */
+const COMPLETE = '__complete';
+
+async function complete(words: readonly string[]): Promise<number> {
+  const { complete: printCandidates } = await import('./commands/completion/complete.ts');
+  const stdout = new StdoutWriter(() => undefined);
+  await printCandidates(words, (text) => stdout.text(text));
+  await stdout.flush(systemClock);
+  return 0;
+}
+
 async function main(argv: readonly string[]): Promise<number> {
+  if (argv[0] === COMPLETE) return complete(argv.slice(1));
   const args = parseArguments(argv, COMMANDS);
   const serves = args.command === undefined && !args.help && !args.version;
   return serves ? serveUntilLeft(args) : runCommandLine(args);

@@ -20,6 +20,9 @@ export const CLIENTS = [
   'lm-studio',
 ] as const;
 
+/** The shells that `completion` supports. */
+export const SHELLS = ['bash', 'zsh', 'fish', 'powershell'] as const;
+
 export type ClientName = (typeof CLIENTS)[number];
 
 export interface Command extends CommandShape {
@@ -171,6 +174,21 @@ export const COMMANDS = {
     help: `prints the configuration of an MCP client for the given options, or writes it; with --listen, for a client that connects by URL. The clients are ${CLIENTS.join(', ')}`,
     example: 'mcp-sigv4-proxy config claude-code --profile dev --lazy --max-connections 8',
   },
+  login: {
+    words: [],
+    optionalWords: ['profile'],
+    options: {},
+    connects: true,
+    help: 'runs the login that the credentials of a profile need: aws sso login or aws login',
+    example: 'mcp-sigv4-proxy login dev',
+  },
+  completion: {
+    words: ['shell'],
+    options: {},
+    connects: false,
+    help: `prints a script that completes commands, options, profiles, clients and tools in a shell; the shells are ${SHELLS.join(', ')}`,
+    example: 'mcp-sigv4-proxy completion bash',
+  },
   demo: {
     words: [],
     options: {},
@@ -181,3 +199,11 @@ export const COMMANDS = {
 } as const satisfies Readonly<Record<string, Command>>;
 
 export type CommandName = keyof typeof COMMANDS;
+
+/** The words of a command as help shows them: `<tool> [name=value...] [endpoint]`. */
+export const wordsOf = ({ words, optionalWords = [], takesPairs, connects }: Command): string[] => [
+  ...words.map((word) => `<${word}>`),
+  ...optionalWords.map((word) => `[${word}]`),
+  ...(takesPairs ? ['[name=value...]'] : []),
+  ...(connects ? ['[endpoint]'] : []),
+];

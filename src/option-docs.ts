@@ -1,5 +1,6 @@
+import { COMMANDS, type Command, wordsOf } from './command-table.ts';
 import { boundsOf, OPTION_GROUPS, type Option, type OptionTable, variableOf } from './config/option.ts';
-import { defaultOf, usageOf } from './config/option-text.ts';
+import { defaultOf, describeOption, usageOf } from './config/option-text.ts';
 import { DEFAULT_ENDPOINT } from './endpoint/endpoint.ts';
 import { ENDPOINT_VARIABLE, OPTIONS } from './settings.ts';
 
@@ -51,6 +52,61 @@ export function envExample(): string {
       );
     }
   }
+  return `${lines.join('\n')}\n`;
+}
+
+/** Text for roff: a backslash, and a point or quote at the start of a line, would be commands. */
+const roff = (text: string): string =>
+  text
+    .replaceAll('\\', '\\e')
+    .replaceAll('-', '\\-')
+    .replace(/^([.'])/gm, '\\&$1');
+
+const manOption = (key: string, option: Option): string[] => [
+  '.TP',
+  `.B ${roff(usageOf(key, option))}`,
+  roff(describeOption(option)),
+];
+
+/** The manual page, section 1. */
+export function manPage(): string {
+  const lines = [
+    '.TH MCP-SIGV4-PROXY 1',
+    '.SH NAME',
+    'mcp\\-sigv4\\-proxy \\- relays an MCP client to an MCP server on AWS, signed with SigV4',
+    '.SH SYNOPSIS',
+    '.B mcp\\-sigv4\\-proxy',
+    roff('[endpoint] [options]'),
+    '.br',
+    '.B mcp\\-sigv4\\-proxy',
+    roff('<command> [options]'),
+    '.SH DESCRIPTION',
+    roff(
+      `Without a command, it serves an MCP client on stdin and stdout. The endpoint is a URL, or the ARN of an AgentCore runtime or gateway (variable ${ENDPOINT_VARIABLE}; default: ${DEFAULT_ENDPOINT}).`,
+    ),
+    '.SH COMMANDS',
+  ];
+  for (const [name, command] of Object.entries(COMMANDS as Readonly<Record<string, Command>>)) {
+    const words = wordsOf(command).join(' ');
+    lines.push('.TP', `.B ${roff(`${name} ${words}`.trim())}`, roff(command.help));
+    for (const [key, option] of Object.entries(command.options))
+      lines.push('.RS', ...manOption(key, option), '.RE');
+  }
+  lines.push('.SH OPTIONS');
+  for (const group of groups) {
+    lines.push(`.SS ${roff(group)}`);
+    for (const [key, option] of inGroup(group)) lines.push(...manOption(key, option));
+  }
+  lines.push(
+    '.SH ENVIRONMENT',
+    roff(
+      'Every option has a variable: MCP_PROXY_ and the name of the option in capitals, such as MCP_PROXY_MAX_CONNECTIONS. A flag wins over a variable; an empty variable counts as not set.',
+    ),
+    '.SH EXIT STATUS',
+    roff(
+      '0: success. 1: the run failed. 2: wrong settings or arguments. 128 and the number of the signal: interrupted.',
+    ),
+  );
   return `${lines.join('\n')}\n`;
 }
 

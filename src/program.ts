@@ -1,5 +1,5 @@
 import { Command, CommanderError, Option as Flag, Help, type HelpConfiguration } from 'commander';
-import { COMMANDS, type CommandName, type Command as CommandTexts } from './command-table.ts';
+import { COMMANDS, type CommandName, type Command as CommandTexts, wordsOf } from './command-table.ts';
 import type { Arguments } from './config/argv.ts';
 import { OPTION_GROUPS, type OptionTable } from './config/option.ts';
 import { describeOption, usageOf } from './config/option-text.ts';
@@ -69,14 +69,7 @@ const wrap = (text: string, columns: number): string => new Help().boxWrap(text,
 
 /** The command line after the name of the program: `call <tool> [endpoint] [options]`. */
 const usageOfCommand = (texts: CommandTexts): string =>
-  [...argumentsOf(texts), ...(texts.connects ? ['[options]'] : [])].join(' ');
-
-const argumentsOf = ({ words, optionalWords = [], takesPairs, connects }: CommandTexts): string[] => [
-  ...words.map((word) => `<${word}>`),
-  ...optionalWords.map((word) => `[${word}]`),
-  ...(takesPairs ? ['[name=value...]'] : []),
-  ...(connects ? ['[endpoint]'] : []),
-];
+  [...wordsOf(texts), ...(texts.connects ? ['[options]'] : [])].join(' ');
 
 function addCommand(program: Command, name: CommandName, { columns, all, run }: ProgramDeps): void {
   const texts: CommandTexts = COMMANDS[name];
@@ -91,7 +84,7 @@ function addCommand(program: Command, name: CommandName, { columns, all, run }: 
     .helpOption('-h, --help', 'show this help')
     .action(() => run(name));
   // Commander allows a list of words at the end only, and is given all words in any case.
-  for (const word of argumentsOf(texts)) command.argument(word.replace('...', ''));
+  for (const word of wordsOf(texts)) command.argument(word.replace('...', ''));
   for (const [key, option] of Object.entries(options))
     command.addOption(new Flag(usageOf(key, option), describeOption(option)));
   if (connects) {

@@ -5,9 +5,11 @@
 import type { CommandName } from '../command-table.ts';
 import * as call from './call.ts';
 import type { CommandModule } from './command.ts';
+import * as completion from './completion/completion.ts';
 import * as config from './config/config.ts';
 import * as doctor from './doctor/doctor.ts';
 import * as init from './init.ts';
+import * as login from './login.ts';
 import * as ping from './ping.ts';
 import * as prompt from './prompt.ts';
 import * as prompts from './prompts.ts';
@@ -26,4 +28,6 @@ export const COMMAND_MODULES: Readonly<Record<Exclude<CommandName, 'demo'>, Comm
   ping,
   init,
   config,
+  login,
+  completion,
 };

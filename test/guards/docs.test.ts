@@ -5,7 +5,7 @@ import { COMMANDS } from '../../src/command-table.ts';
 import { flagOf, type OptionTable, variableOf } from '../../src/config/option.ts';
 import { ERROR_CODES } from '../../src/core/errors/errors.ts';
 import * as library from '../../src/library/index.ts';
-import { envExample, optionsMarkdown, pageWith } from '../../src/option-docs.ts';
+import { envExample, manPage, optionsMarkdown, pageWith } from '../../src/option-docs.ts';
 import { helpText } from '../../src/program.ts';
 import { ENDPOINT_VARIABLE, OPTIONS } from '../../src/settings.ts';
 import { DOC_PAGES, pageText } from '../support/doc-pages.ts';
@@ -25,6 +25,10 @@ it('the option table and the examples in docs/ equal the code (npm run docs writ
 
 it('.env.example equals the code (npm run docs writes it)', () => {
   expect(read('.env.example')).toBe(envExample());
+});
+
+it('the manual page is that of the code (npm run docs writes it)', () => {
+  expect(read('man/mcp-sigv4-proxy.1')).toBe(manPage());
 });
 
 it('every option is in --help-all, docs/options.md and .env.example', () => {

@@ -1,0 +1,78 @@
+import { spawn } from 'node:child_process';
+import { credentialsMessage } from '../auth/credentials/errors.ts';
+import { type CredentialPlan, type PlanFailure, planCredentials } from '../auth/credentials/plan.ts';
+import { readSharedFiles } from '../auth/credentials/shared-files.ts';
+import { causeText } from '../core/errors/errors.ts';
+import { type CommandContext, printError } from './command.ts';
+import { profileText } from './doctor/credentials.ts';
+import { EXIT_FAILED, fail } from './failure.ts';
+import { shellWord } from './shell-word.ts';
+
+/** The exit code of shells for a command that does not exist. */
+const EXIT_NOT_FOUND = 127;
+
+/** Runs the login that the credentials of a profile need, and prints the command first. */
+export async function run(context: CommandContext): Promise<number> {
+  const { args, settings, stdout, stderr } = context;
+  const profile = args.words[0] ?? settings.defaultProfile;
+  const files = await readSharedFiles(settings.env);
+  const plan = planCredentials(profile === '' ? undefined : profile, settings.env, files);
+  if (isFailure(plan)) {
+    const { config: configFile } = files.paths;
+    const known = Object.keys(files.profiles).sort();
+    const failure = plan.what === 'missing-profile' ? { ...plan, configFile, known } : plan;
+    const message = credentialsMessage(profile === '' ? undefined : profile, failure);
+    return fail(context, { code: null, reason: 'no-credentials', message });
+  }
+  const command = loginCommand(plan, settings.env);
+  if (!command) {
+    stdout.write(
+      `${profileText(profile)} needs no login: its credentials come from ${SOURCES[plan.base.provider]}.\n`,
+    );
+    return 0;
+  }
+  stderr.write(`$ ${command.map(shellWord).join(' ')}\n`);
+  return runInTerminal(command, context);
+}
+
+const isFailure = (plan: CredentialPlan | PlanFailure): plan is PlanFailure => 'what' in plan;
+
+const SOURCES: Readonly<Record<CredentialPlan['base']['provider'], string>> = {
+  static: 'the AWS files',
+  process: 'its credential_process',
+  sso: 'SSO',
+  login: 'aws login',
+  'web-identity': 'a web identity',
+  environment: 'the environment',
+  container: 'the container',
+  instance: 'the instance',
+};
+
+/** The command that renews the credentials of a plan; undefined if there is none. Pure. */
+export function loginCommand({ base }: CredentialPlan, env: NodeJS.ProcessEnv): string[] | undefined {
+  const { provider, profile } = base;
+  const words = provider === 'sso' ? ['sso', 'login'] : provider === 'login' ? ['login'] : undefined;
+  if (!words) return undefined;
+  // Without the flag, AWS_PROFILE would choose another profile.
+  const isDefault = profile === undefined || (profile === 'default' && !env.AWS_PROFILE);
+  return ['aws', ...words, ...(isDefault ? [] : ['--profile', profile])];
+}
+
+/** Runs a command that may talk to the user. @returns its exit code. */
+function runInTerminal([file = '', ...words]: readonly string[], context: CommandContext): Promise<number> {
+  return new Promise((resolve) => {
+    const child = spawn(file, words, { stdio: 'inherit', env: context.settings.env });
+    context.signal.addEventListener('abort', () => child.kill(), { once: true });
+    child.once('error', (error) => {
+      const isMissing = 'code' in error && error.code === 'ENOENT';
+      printError(
+        context.stderr,
+        isMissing
+          ? 'the AWS CLI is not installed, or not in PATH (https://aws.amazon.com/cli/). Install version 2, then run the command again.'
+          : `${file} cannot be started: ${causeText(error)}`,
+      );
+      resolve(EXIT_NOT_FOUND);
+    });
+    child.once('close', (code) => resolve(code ?? EXIT_FAILED));
+  });
+}
