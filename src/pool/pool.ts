@@ -40,27 +40,6 @@ export interface PoolDeps<T> {
   readonly refusal: (failure: unknown) => Error;
 }
 
-/** The items that serve, and the callers that wait for one. */
-export interface PoolCounts {
-  /** Items in use. */
-  readonly active: number;
-  readonly idle: number;
-  readonly opening: number;
-  readonly waiting: number;
-}
-
-/** The state of one item that serves. */
-export interface PoolItem<T> {
-  readonly item: T;
-  /** How many callers use it. */
-  readonly uses: number;
-  /** Leases for calls so far. */
-  readonly borrowed: number;
-  /** On the monotonic clock. */
-  readonly openedAt: number;
-  readonly usedAt: number;
-}
-
 /** Waits before the next try to open an item, where the last one failed. */
 const RETRY_BASE_MS = 1_000;
 const RETRY_MAX_MS = 30_000;
@@ -139,29 +118,9 @@ export class Pool<T> {
     return this.#forRoom.size + this.#forPrimary.size;
   }
 
-  get counts(): PoolCounts {
-    const { serving } = this.#members;
-    let active = 0;
-    for (const { uses } of serving) if (uses > 0) active++;
-    const opening = this.#openings.pending;
-    return { active, idle: serving.length - active, opening, waiting: this.waiting };
-  }
-
-  /** Describes the serving items, least recently used first. */
-  describe(): readonly PoolItem<T>[] {
-    return this.#members.serving.map(({ item, uses, borrowed, openedAt, usedAt }) => ({
-      item,
-      uses,
-      borrowed,
-      openedAt,
-      usedAt,
-    }));
-  }
-
-  /** Items that accept calls, most recently used last. */
-  get items(): readonly T[] {
-    const { serving } = this.#members;
-    return serving.filter((member) => !this.#members.isExpired(member)).map(({ item }) => item);
+  /** The items that serve, least recently used first. */
+  get serving(): readonly Readonly<PoolMember<T>>[] {
+    return this.#members.serving;
   }
 
   get primary(): T | undefined {

@@ -43,6 +43,11 @@ class RigPool extends Pool<number> {
     this.unused = unused;
   }
 
+  /** Least recently used first. */
+  get items(): readonly number[] {
+    return this.serving.map(({ item }) => item);
+  }
+
   beginReplacement(item: number): { complete(fresh: number): void } | undefined {
     if (!this.items.includes(item)) return undefined;
     const before = this.size;

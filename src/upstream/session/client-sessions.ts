@@ -1,36 +1,22 @@
 import { ProxyError } from '../../core/errors/errors.ts';
 import { type Id, type Request, valueTextAt } from '../../core/jsonrpc/message.ts';
 import type { Call, Emit, Layer, Reply } from '../../core/pipeline/call.ts';
-import type { Events } from '../../core/pipeline/events.ts';
 import type { SessionState } from '../../core/pipeline/proxy-state.ts';
-import type { Clock } from '../../core/time/clock.ts';
 import { settleWithin } from '../../core/time/waits.ts';
-import type { PoolLimits } from '../../pool/maintenance.ts';
-import type { SessionQuota } from '../../pool/session-quota.ts';
 import { isSessionLost } from '../transport/lost-session.ts';
 import { ClientState, isProfileWide } from './client-state.ts';
 import { createDuplicateDetector, type IsDuplicate } from './dedupe-notifications.ts';
-import { LATE_ANSWER_MS, Opener, type OpenLimit, type SessionOpening } from './opener.ts';
+import { LATE_ANSWER_MS, Opener, type SessionOpening } from './opener.ts';
 import { Resends } from './resends.ts';
 import type { Session } from './session.ts';
-import { SessionPool } from './session-pool.ts';
+import { SessionPool, type SessionPoolDeps } from './session-pool.ts';
 
-export interface ClientSessionsDeps {
-  readonly profile: string;
+export interface ClientSessionsDeps extends SessionPoolDeps {
   readonly createSession: (emit: Emit, isDuplicate: IsDuplicate) => Session;
   /** Awaited before a call is re-sent. */
   readonly beforeResend?: ((call: Call) => Promise<void>) | undefined;
-  /** Called when the session was replaced. */
-  readonly onReplaced: () => void;
   /** The layers around every `initialize`, the client's and the proxy's: retry and breaker. */
   readonly openingLayers: readonly Layer[];
-  readonly clock: Clock;
-  readonly events: Events;
-  readonly limits: PoolLimits;
-  /** Shared by all clients. */
-  readonly quota: SessionQuota;
-  /** Longest wait of a call for a session that is being opened. */
-  readonly openLimit?: OpenLimit | undefined;
   /** The same client's sessions with the default profile; undefined for that profile. */
   readonly primary?: ClientSessions | undefined;
 }
@@ -128,9 +114,12 @@ export class ClientSessions {
   }
 
   #createPool(opening: SessionOpening): SessionPool {
-    const { primary, ...deps } = this.#deps;
-    const follows = primary !== undefined;
-    return new SessionPool({ ...deps, follows, opener: this.#opener }, opening, this.#pool !== undefined);
+    return new SessionPool(this.#deps, {
+      opener: this.#opener,
+      opening,
+      follows: this.#deps.primary !== undefined,
+      replaces: this.#pool?.hasSessions ?? false,
+    });
   }
 
   #use(pool: SessionPool): void {

@@ -20,11 +20,9 @@ import { OPEN_LIMIT, type Opener, type OpenLimit, openTimeout, type SessionOpeni
 import { Resends } from './resends.ts';
 import type { Session } from './session.ts';
 
+/** What all pools of one client and profile share. */
 export interface SessionPoolDeps {
   readonly profile: string;
-  /** True for a profile whose sessions the client did not open itself: errors name the profile. */
-  readonly follows: boolean;
-  readonly opener: Opener;
   /** Called when the primary session was replaced. */
   readonly onReplaced: () => void;
   readonly clock: Clock;
@@ -34,6 +32,15 @@ export interface SessionPoolDeps {
   readonly quota: SessionQuota;
   /** Longest wait of a call for a session that is being opened. */
   readonly openLimit?: OpenLimit | undefined;
+}
+
+export interface SessionPoolOptions {
+  readonly opener: Opener;
+  readonly opening: SessionOpening;
+  /** True for a profile whose sessions the client did not open itself: errors name the profile. */
+  readonly follows: boolean;
+  /** True where the pool is to replace one that has sessions. */
+  readonly replaces: boolean;
 }
 
 type LeaseEvent =
@@ -50,6 +57,7 @@ const MAX_REPLACEMENT_OVERLAP = 1;
  */
 export class SessionPool {
   readonly #deps: SessionPoolDeps;
+  readonly #opener: Opener;
   readonly #pool: Pool<Session>;
   #opening: SessionOpening;
   /** The primary, or the last one while there is none. */
@@ -64,10 +72,10 @@ export class SessionPool {
   #openingSpan: Span | undefined;
   #closing = false;
 
-  /** @param replaces - true where this pool is to replace one that has sessions. */
-  constructor(deps: SessionPoolDeps, opening: SessionOpening, replaces: boolean) {
-    const { limits, quota, clock, events, profile, openLimit = OPEN_LIMIT, follows } = deps;
+  constructor(deps: SessionPoolDeps, { opener, opening, follows, replaces }: SessionPoolOptions) {
+    const { limits, quota, clock, events, profile, openLimit = OPEN_LIMIT } = deps;
     this.#deps = deps;
+    this.#opener = opener;
     this.#opening = opening;
     this.#pool = new Pool<Session>({
       limits,
@@ -95,6 +103,11 @@ export class SessionPool {
   /** How the client opened its session; new ones are opened the same way. */
   get opening(): SessionOpening {
     return this.#opening;
+  }
+
+  /** True where it has a session to close, or will replace a pool that has. */
+  get hasSessions(): boolean {
+    return this.#session !== undefined || this.#former !== undefined;
   }
 
   /** The primary session, or the last one; undefined before the first. */
@@ -157,11 +170,11 @@ export class SessionPool {
     let since = clock.monotonic();
     let loss: unknown;
     for (let resends: Resends | undefined; ; ) {
-      const asked = clock.monotonic();
+      const isReported = isSpread && events.observesCalls;
+      const asked = isReported ? clock.monotonic() : 0;
       const lease =
         (isSpread ? undefined : this.#pool.leasePrimary()) ?? (await this.#lease(call, isSpread, loss));
       const session = lease.item;
-      const isReported = isSpread && events.observesCalls;
       if (isReported)
         this.#report(call, session, { type: 'session.borrowed', waitMs: clock.monotonic() - asked });
       let ended: LeaseOutcome = 'ok';
@@ -224,15 +237,17 @@ export class SessionPool {
   }
 
   #report({ profile, record }: Call, { label }: Session, event: LeaseEvent): void {
-    const { active, idle } = this.#pool.counts;
-    this.#deps.events.emit({ ...event, profile, session: label, call: record?.number, active, idle });
+    const { serving } = this.#pool;
+    const active = serving.filter(({ uses }) => uses > 0).length;
+    const counts = { active, idle: serving.length - active };
+    this.#deps.events.emit({ ...event, profile, session: label, call: record?.number, ...counts });
   }
 
   /** Describes the open sessions. */
   describe(): readonly Omit<SessionState, 'client'>[] {
     const now = this.#deps.clock.monotonic();
     const seconds = (since: number): number => Math.round((now - since) / 10) / 100;
-    return this.#pool.describe().map(({ item, uses, borrowed, openedAt, usedAt }) => ({
+    return this.#pool.serving.map(({ item, uses, borrowed, openedAt, usedAt }) => ({
       session: item.label,
       state: uses > 0 ? 'active' : 'idle',
       ageS: seconds(openedAt),
@@ -248,7 +263,7 @@ export class SessionPool {
     for (const session of this.#open) {
       if (session === carrier) continue;
       const release = this.#pool.hold(session);
-      void this.#deps.opener.repeat(session, this.#opening, message).finally(release);
+      void this.#opener.repeat(session, this.#opening, message).finally(release);
     }
   }
 
@@ -276,7 +291,7 @@ export class SessionPool {
         this.#open.add(opened);
       };
       const span = this.#openingSpan;
-      const session = await this.#deps.opener.open(this.#opening, signal, onCreated, reason, span);
+      const session = await this.#opener.open(this.#opening, signal, onCreated, reason, span);
       session.onLost = () => this.#lose(session);
       return session;
     } catch (error) {
@@ -323,7 +338,7 @@ export class SessionPool {
 
   async #probe(session: Session, method: string, signal: AbortSignal): Promise<ProbeResult> {
     try {
-      const { error } = await this.#deps.opener.request(session, this.#opening, method, signal);
+      const { error } = await this.#opener.request(session, this.#opening, method, signal);
       if (!isObject(error)) return 'answered';
       if (error.code === METHOD_NOT_FOUND) return 'unknown-method';
     } catch (error) {

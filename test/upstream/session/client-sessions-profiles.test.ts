@@ -146,6 +146,16 @@ describe.each([1, 3])('another profile than that of initialize, with at most %s 
     expect(places.used).toBe(0);
   });
 
+  it('a session of another profile counts in --max-total-sessions also after a second initialize', async () => {
+    const places = new SessionQuota(1);
+    const { own, other } = await twoProfiles({}, { ...common, places });
+    await own.begin();
+    await own.initialize('again');
+    await comesTrue(() => own.mcp.deleted.length === 1 && places.used === 1, 'the former session was closed');
+    await expect(other.echo(0).reply).rejects.toMatchObject({ reason: 'no-session', sent: 'no' });
+    expect(other.server.requests).toHaveLength(0);
+  });
+
   it('a session of another profile that failed to open or was closed releases its quota', async () => {
     const places = new SessionQuota(2);
     const initialize: Handler = (_request, response, context) =>
