@@ -5,7 +5,7 @@ import type { Settings } from './settings.ts';
 import type { Upstream } from './upstream/upstream.ts';
 import type { Wiring } from './wiring.ts';
 
-/** What only the proxy itself knows. */
+/** The facts that only the proxy itself has. */
 export interface ProxyParts {
   readonly sessions: ReturnType<Upstream['describe']>;
   readonly breakerOf: (profile: string) => BreakerState | undefined;

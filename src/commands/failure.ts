@@ -9,7 +9,7 @@ import { errorTextOf } from './server-answer.ts';
 export const EXIT_FAILED = 1;
 
 /** Why a command failed, for a person and for a script. */
-export interface Failure {
+export interface CommandFailure {
   /** The JSON-RPC code; null where no JSON-RPC error is the cause. */
   readonly code: number | null;
   /** A reason of docs/errors.md, or one of docs/commands.md. */
@@ -20,7 +20,7 @@ export interface Failure {
 }
 
 /** The failure that an error answer reports. */
-export function failureOf(answer: Response): Failure {
+export function failureOf(answer: Response): CommandFailure {
   const error = isObject(answer.json.error) ? answer.json.error : {};
   const { code, data } = error;
   const isOurs = isObject(data) && data.source === ERROR_SOURCE && typeof data.reason === 'string';
@@ -37,7 +37,10 @@ export const wantsJson = ({ options }: Arguments): boolean =>
   ['true', '1'].includes(options.json?.at(-1) ?? '');
 
 /** Prints a failure on stderr, as one JSON document with --json. @returns the exit code. */
-export function fail({ args, stderr }: Pick<CommandContext, 'args' | 'stderr'>, failure: Failure): number {
+export function fail(
+  { args, stderr }: Pick<CommandContext, 'args' | 'stderr'>,
+  failure: CommandFailure,
+): number {
   if (wantsJson(args))
     stderr.json(`${JSON.stringify({ error: { ...failure, message: plainText(failure.message) } })}\n`);
   else printError(stderr, failure.message);

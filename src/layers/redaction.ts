@@ -126,6 +126,6 @@ export async function redactForwarded(
 const compressed = (): ProxyError =>
   new ProxyError(
     'unusable-answer',
-    "The server's answer cannot be used: it is compressed, which was not asked for. The server, or a proxy before it, must be told not to.",
+    "The server's answer cannot be used: it is compressed, which was not requested. Turn that compression off in the server or in the proxy before it.",
     { sent: 'maybe' },
   );

@@ -47,3 +47,21 @@ it('comments have nouns as subjects, and bounds begin with MAX_ or MIN_', () => 
     });
   expect(found).toEqual([]);
 });
+
+/** The names that more than one file declares as a type. */
+function repeatedTypes(sources: Readonly<Record<string, string>>): string[] {
+  const files = new Map<string, string[]>();
+  for (const [file, source] of Object.entries(sources)) {
+    for (const [, name = ''] of source.matchAll(/^(?:export )?(?:interface|class|type|enum) (\w+)/gm))
+      files.set(name, [...(files.get(name) ?? []), file]);
+  }
+  return [...files].flatMap(([name, places]) => (places.length > 1 ? [`${name}: ${places.join(', ')}`] : []));
+}
+
+it('each type name is declared in one file of src, and a repeated name would be found', () => {
+  const repeated = { 'a.ts': 'export interface Lease {\n', 'b.ts': 'type Lease = 1;\nclass Other {' };
+  expect(repeatedTypes(repeated)).toEqual(['Lease: a.ts, b.ts']);
+  const sources = files.filter((file) => file.startsWith('src/'));
+  const texts = sources.map((file) => [file, readFileSync(join(ROOT, file), 'utf8')]);
+  expect(repeatedTypes(Object.fromEntries(texts))).toEqual([]);
+});

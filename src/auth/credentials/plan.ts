@@ -25,7 +25,7 @@ export type PlanFailure = Extract<
 >;
 
 type Env = Readonly<Record<string, string | undefined>>;
-type Pair = readonly [string, string];
+type SettingPair = readonly [string, string];
 
 const SSO_SETTINGS = ['sso_session', 'sso_start_url', 'sso_account_id', 'sso_role_name'];
 const KEY_SETTINGS = ['aws_access_key_id', 'aws_secret_access_key'] as const;
@@ -168,7 +168,7 @@ function providerOf(settings: ProfileData, isStatic: boolean): BaseProvider | un
  * One half of a pair is a mistake, also in botocore: the next source would sign as another
  * identity.
  */
-function halfOf([one, other]: Pair, settings: Env, place: string): PlanFailure | undefined {
+function halfOf([one, other]: SettingPair, settings: Env, place: string): PlanFailure | undefined {
   if (!settings[one] === !settings[other]) return undefined;
   const [given, missing] = settings[one] ? [one, other] : [other, one];
   return { what: 'incomplete', given, missing, place };

@@ -89,7 +89,7 @@ interface PendingMessage {
   readonly record: CallRecord | undefined;
 }
 
-type CallOutcome = { readonly reply: Reply } | { readonly error: unknown };
+type Settled = { readonly reply: Reply } | { readonly error: unknown };
 
 /**
  * Handles the requests of all HTTP clients. Each request has its own signal, deadline and response;
@@ -200,7 +200,7 @@ export class HttpHandler {
     return beginRecord(events, options, headers);
   }
 
-  #endRecord(record: CallRecord | undefined, outcome: CallOutcome): void {
+  #endRecord(record: CallRecord | undefined, outcome: Settled): void {
     if (!record) return;
     const { events, clock } = this.#deps;
     if ('error' in outcome) {
@@ -270,7 +270,7 @@ export class HttpHandler {
     client: string,
     answer: HttpResponse,
     { passes, record }: { readonly passes: boolean; readonly record?: CallRecord | undefined },
-  ): Promise<CallOutcome> {
+  ): Promise<Settled> {
     const { events, limits, handler, clock, heartbeatMs: everyMs } = this.#deps;
     if (!passes) answer.expectMessages();
     if (events.detailed) events.emit({ type: 'message.received', ...describeMessage(message) });
@@ -289,7 +289,7 @@ export class HttpHandler {
     }
     const { signal } = entry.controller;
     exchange.onGone(() => entry.controller.abort(new Abandoned('the client has gone')));
-    let outcome: CallOutcome | undefined;
+    let outcome: Settled | undefined;
     try {
       outcome = {
         reply: await settleOrAbort(
@@ -395,7 +395,7 @@ export class HttpHandler {
     });
   }
 
-  #finish(pending: PendingMessage, outcome: CallOutcome): void {
+  #finish(pending: PendingMessage, outcome: Settled): void {
     const { message, answer } = pending;
     if ('error' in outcome) {
       this.#fail(pending, outcome.error);

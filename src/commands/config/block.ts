@@ -7,7 +7,7 @@ import {
   type ClientFormat,
   type Edit,
   type HttpServer,
-  type StdioServer,
+  type ServerCommand,
 } from './clients.ts';
 import { newFile } from './edit-file.ts';
 import { createLaunch, placeholderVariables, type Template } from './launch.ts';
@@ -105,7 +105,7 @@ function stdioParts(format: ClientFormat, args: Arguments, settings: Settings, t
     variables.filter((entry) => !isForwarded(entry)).map(([key, template]) => [key, fillTemplate(template)]),
   );
   const [command = '', ...first] = platform === 'win32' ? ['cmd', '/c', 'npx'] : ['npx'];
-  const server: StdioServer = {
+  const server: ServerCommand = {
     command,
     args: [...first, '-y', PACKAGE_NAME, ...launch.args],
     env,

@@ -2,7 +2,7 @@ import type { ClientName } from '../../command-table.ts';
 import { appData, type Machine, vscodeUser } from './machine.ts';
 
 /** How a client has to start the server on stdio. */
-export interface StdioServer {
+export interface ServerCommand {
   readonly command: string;
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
@@ -44,7 +44,7 @@ export interface ClientFormat {
   readonly supply: string;
   /** The path of the entries: each server is a member of this object. */
   readonly root: readonly string[];
-  readonly stdio: (server: StdioServer, name: string) => unknown;
+  readonly stdio: (server: ServerCommand, name: string) => unknown;
   /** Undefined if the client connects to no URL. */
   readonly http?: (server: HttpServer, name: string) => unknown;
   readonly more?: (variables: readonly string[]) => readonly Edit[];
@@ -52,11 +52,11 @@ export interface ClientFormat {
   readonly file?: (machine: Machine) => string;
 }
 
-const envOf = ({ env }: StdioServer): { env?: StdioServer['env'] } =>
+const envOf = ({ env }: ServerCommand): { env?: ServerCommand['env'] } =>
   Object.keys(env).length > 0 ? { env } : {};
 const headersOf = ({ headers }: HttpServer): { headers?: HttpServer['headers'] } =>
   Object.keys(headers).length > 0 ? { headers } : {};
-const plainStdio = (server: StdioServer) => ({
+const plainStdio = (server: ServerCommand) => ({
   command: server.command,
   args: server.args,
   ...envOf(server),

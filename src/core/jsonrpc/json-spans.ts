@@ -5,7 +5,7 @@
  * milliseconds, where a full syntax tree takes half a second).
  */
 
-export interface Span {
+export interface TextSpan {
   readonly start: number;
   /** Exclusive. */
   readonly end: number;
@@ -13,8 +13,8 @@ export interface Span {
 
 export interface JsonMember {
   readonly key: string;
-  readonly keySpan: Span;
-  readonly valueSpan: Span;
+  readonly keySpan: TextSpan;
+  readonly valueSpan: TextSpan;
 }
 
 const QUOTE = 34;
@@ -198,8 +198,8 @@ export const elementsOf = (text: string, from = 0): string[] =>
   elementSpansOf(text, from).map(({ start, end }) => text.slice(start, end));
 
 /** Where the elements of the array stand that starts at or after `from`; none if it is no array. */
-function elementSpansOf(text: string, from = 0): Span[] {
-  const elements: Span[] = [];
+function elementSpansOf(text: string, from = 0): TextSpan[] {
+  const elements: TextSpan[] = [];
   walkElements(text, from, elements);
   return elements;
 }
@@ -208,7 +208,7 @@ function elementSpansOf(text: string, from = 0): Span[] {
  * Goes once through the array that starts at or after `from`; returns where it ends, as for any
  * other value.
  */
-function walkElements(text: string, from: number, elements: Span[]): number {
+function walkElements(text: string, from: number, elements: TextSpan[]): number {
   let at = skipBlanks(text, from);
   if (text.charCodeAt(at) !== OPEN_BRACKET) return skipValue(text, at);
   at = skipBlanks(text, at + 1);
@@ -228,8 +228,8 @@ function walkElements(text: string, from: number, elements: Span[]): number {
 export function arrayAt(
   text: string,
   path: readonly string[],
-): { readonly span: Span; readonly elements: readonly Span[] } | undefined {
-  let elements: Span[] = [];
+): { readonly span: TextSpan; readonly elements: readonly TextSpan[] } | undefined {
+  let elements: TextSpan[] = [];
   const member = memberAt(text, path, (start) => {
     elements = [];
     return walkElements(text, start, elements);
@@ -260,7 +260,7 @@ export function memberAt(
   return found;
 }
 
-export function spliceText(text: string, span: Span, replacement: string): string {
+export function spliceText(text: string, span: TextSpan, replacement: string): string {
   return text.slice(0, span.start) + replacement + text.slice(span.end);
 }
 

@@ -22,11 +22,11 @@ export function shareOf({ id, address, token, inSession }: Client): Share | unde
   return { group: groupOf(address, token), member: inSession ? id : '' };
 }
 
-type Waiting<V extends object> = TransientMap<number, V>;
+type MemberQueue<V extends object> = TransientMap<number, V>;
 
 interface Group<V extends object> {
   size: number;
-  readonly members: TransientMap<string, Waiting<V>>;
+  readonly members: TransientMap<string, MemberQueue<V>>;
 }
 
 /**
@@ -40,7 +40,7 @@ export class FairQueue<V extends object, P> implements ServingOrder<V, P> {
    * Values without a share take turns with the groups. A stdio client has no others: one table for
    * them costs half as much.
    */
-  readonly #shareless: Waiting<V> = new TransientMap();
+  readonly #shareless: MemberQueue<V> = new TransientMap();
   #sharelessNext = true;
   #shared = 0;
   #ticket = 0;
@@ -63,7 +63,7 @@ export class FairQueue<V extends object, P> implements ServingOrder<V, P> {
     }
     const { group: name, member } = share;
     const group: Group<V> = this.#groups.get(name) ?? { size: 0, members: new TransientMap() };
-    const waiting: Waiting<V> = group.members.get(member) ?? new TransientMap();
+    const waiting: MemberQueue<V> = group.members.get(member) ?? new TransientMap();
     waiting.set(ticket, value);
     group.members.set(member, waiting);
     this.#groups.set(name, group);
@@ -72,7 +72,7 @@ export class FairQueue<V extends object, P> implements ServingOrder<V, P> {
     return () => this.#remove(name, group, member, waiting, ticket);
   }
 
-  #remove(name: string, group: Group<V>, member: string, waiting: Waiting<V>, ticket: number): void {
+  #remove(name: string, group: Group<V>, member: string, waiting: MemberQueue<V>, ticket: number): void {
     if (!waiting.delete(ticket)) return;
     this.#shared--;
     group.size--;
@@ -130,7 +130,7 @@ export class FairQueue<V extends object, P> implements ServingOrder<V, P> {
   #takeNewest(name: string | undefined): V | undefined {
     if (name === undefined) return takeLast(this.#shareless)?.value;
     const group = this.#groups.get(name);
-    let largest: readonly [string, Waiting<V>] | undefined;
+    let largest: readonly [string, MemberQueue<V>] | undefined;
     for (const entry of group?.members.entries() ?? []) {
       if (!largest || entry[1].size > largest[1].size) largest = entry;
     }
@@ -210,7 +210,7 @@ export class AheadQueue<V extends object, P> implements ServingOrder<V, P> {
   }
 }
 
-function takeLast<V extends object>(waiting: Waiting<V>): { readonly value: V } | undefined {
+function takeLast<V extends object>(waiting: MemberQueue<V>): { readonly value: V } | undefined {
   const last = waiting.last();
   if (!last) return undefined;
   waiting.delete(last[0]);

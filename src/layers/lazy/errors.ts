@@ -1,11 +1,11 @@
 import { causeText, factsOf, ProxyError } from '../../core/errors/errors.ts';
 
 /** The server's protocol version differs from the one in the snapshot. */
-export const revisionChanged = (told: unknown, now: unknown): ProxyError =>
+export const revisionChanged = (snapshotRevision: unknown, serverRevision: unknown): ProxyError =>
   new ProxyError(
     'restart-needed',
-    `The server now speaks revision ${String(now)} of MCP, but your client received ${String(told)} from the snapshot of the last run (--lazy). Restart the MCP server in your client; the next start uses the new revision. This call did not run.`,
-    { sent: 'no', details: { told, now } },
+    `The server now speaks revision ${String(serverRevision)} of MCP, but your client received ${String(snapshotRevision)} from the snapshot of the last run (--lazy). Restart the MCP server in your client; the next start uses the new revision. This call did not run.`,
+    { sent: 'no', details: { snapshotRevision, serverRevision } },
   );
 
 /** The error for a call that waited for a session that could not be opened. */

@@ -23,7 +23,7 @@ export interface OtelSettings {
   readonly problems: readonly string[];
 }
 
-type Env = Readonly<Record<string, string | undefined>>;
+type OtelVariables = Readonly<Record<string, string | undefined>>;
 
 /** Variables of OpenTelemetry that can switch a signal on. Others alone are for other programs. */
 const EXPORTER_OF = { traces: 'OTEL_TRACES_EXPORTER', metrics: 'OTEL_METRICS_EXPORTER' } as const;
@@ -46,7 +46,7 @@ const shown = (value: string): string => JSON.stringify(value.slice(0, 100));
  * Reads the OTEL_* variables; undefined where none of them asks for traces or metrics. Pure. An
  * invalid value never stops the proxy, because the variables may be meant for other programs.
  */
-export function readOtelSettings(env: Env): OtelSettings | undefined {
+export function readOtelSettings(env: OtelVariables): OtelSettings | undefined {
   if (env.OTEL_SDK_DISABLED?.toLowerCase() === 'true') return undefined;
   const problems: string[] = [];
   const traces = readSignal('traces', env, problems);
@@ -61,7 +61,11 @@ export function readOtelSettings(env: Env): OtelSettings | undefined {
   };
 }
 
-function readSignal(signal: 'traces' | 'metrics', env: Env, problems: string[]): SignalSettings | undefined {
+function readSignal(
+  signal: 'traces' | 'metrics',
+  env: OtelVariables,
+  problems: string[],
+): SignalSettings | undefined {
   const variable = EXPORTER_OF[signal];
   const own = `OTEL_EXPORTER_OTLP_${signal.toUpperCase()}`;
   const isAsked = [variable, ENDPOINT, `${own}_ENDPOINT`].some((name) => env[name]);
@@ -85,7 +89,7 @@ function readSignal(signal: 'traces' | 'metrics', env: Env, problems: string[]):
   return exporters.length > 0 ? { exporters, protocol: protocol as OtelProtocol } : undefined;
 }
 
-function readSampler(env: Env, problems: string[]): Pick<OtelSettings, 'sampler' | 'ratio'> {
+function readSampler(env: OtelVariables, problems: string[]): Pick<OtelSettings, 'sampler' | 'ratio'> {
   const name = env.OTEL_TRACES_SAMPLER || 'parentbased_always_on';
   const known = SAMPLERS.find((sampler) => sampler === name);
   if (!known) {
@@ -104,7 +108,7 @@ function readSampler(env: Env, problems: string[]): Pick<OtelSettings, 'sampler'
   return { sampler: known ?? 'parentbased_always_on', ratio: isRatio ? ratio : 1 };
 }
 
-function readPropagators(env: Env, problems: string[]): ReadonlySet<Propagator> {
+function readPropagators(env: OtelVariables, problems: string[]): ReadonlySet<Propagator> {
   const named = wordsOf(env.OTEL_PROPAGATORS || 'tracecontext,baggage');
   for (const name of named) {
     if (PROPAGATORS.includes(name) || name === 'none') continue;
