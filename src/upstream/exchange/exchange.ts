@@ -9,10 +9,8 @@ import {
 import type { Unusable } from '../../core/jsonrpc/parse.ts';
 import type { Call, Emit, Origin, Reply } from '../../core/pipeline/call.ts';
 import { errorTypeOf, isRejectedUnread } from '../../core/pipeline/error-type.ts';
-import { CallController } from '../../core/time/call-signal.ts';
-import type { Clock, Timer } from '../../core/time/clock.ts';
+import type { Clock } from '../../core/time/clock.ts';
 import { ERROR_BODY, type Incoming, mediaTypeOf } from '../http/incoming.ts';
-import type { Lease } from '../http/lease.ts';
 import { Resumption, type ResumptionDeps, type StreamSegment } from '../stream/resumption.ts';
 import { withSilenceLimit } from '../stream/silence.ts';
 import { readEventMessages, type StreamPosition } from '../stream/stream.ts';
@@ -27,14 +25,9 @@ import {
   toStatusError,
   wantsOAuth,
 } from '../transport/answer.ts';
+import { type AttemptRequest, HttpAttempt } from '../transport/http-attempt.ts';
 import { judgeLostSession, readLostSession } from '../transport/lost-session.ts';
-import { abortReasonAt } from '../transport/progress.ts';
-import {
-  connectionLost,
-  type OpenedExchange,
-  type SignedTransport,
-  type TransportRequest,
-} from '../transport/signed-transport.ts';
+import { connectionLost, type SignedTransport } from '../transport/signed-transport.ts';
 import { toBodyError } from './broken-body.ts';
 import { PendingResponses } from './pending-responses.ts';
 
@@ -45,13 +38,6 @@ import { PendingResponses } from './pending-responses.ts';
 const CONNECTION_AFTER_ANSWER_MS = 1_000;
 /** How long such a stream is read for late messages. */
 const STREAM_AFTER_ANSWER_MS = 60_000;
-/**
- * How long a control message keeps its connection exclusively. A server may hold it open while it
- * waits for the next control message.
- */
-export const CONTROL_CONNECTION_MS = 1_000;
-/** Time for the server to receive the cancellation before its exchange is closed. */
-export const CANCEL_GRACE_MS = 1_000;
 
 /** Servers answer 406 where one of the two is missing. */
 export const ACCEPT = 'application/json, text/event-stream';
@@ -84,17 +70,11 @@ export class Exchange {
   readonly #deps: ExchangeDeps;
   readonly #emit: Emit;
   readonly #pending = new PendingResponses();
-  readonly #controller = new CallController();
-  #lease: Lease | undefined;
-  /** The cause of the request's wait before its first byte is sent. */
-  #waitReason: string | undefined;
-  #opened: OpenedExchange | undefined;
-  #timers: Timer[] = [];
+  readonly #attempt: HttpAttempt;
   /**
    * The server has sent a message about the requests: it knows the session and has started them.
    */
   #begun = false;
-  #over = false;
   /**
    * Number of posted requests. A single request is answered by the only response, whatever its id.
    */
@@ -106,6 +86,7 @@ export class Exchange {
   constructor(deps: ExchangeDeps, emit: Emit) {
     this.#deps = deps;
     this.#emit = emit;
+    this.#attempt = new HttpAttempt(deps.transport, deps.clock);
   }
 
   /**
@@ -113,26 +94,21 @@ export class Exchange {
    * cancellation.
    */
   get sent(): boolean {
-    return this.#lease !== undefined;
+    return this.#attempt.sent;
   }
 
   /** The abort reason, with how far the request got. */
   abortReason(reason: unknown): unknown {
-    const progress = {
-      waitReason: this.#waitReason,
-      lease: this.#lease,
-      responding: this.#opened !== undefined,
-    };
-    return abortReasonAt(progress, reason, this.#deps.transport.host);
+    return this.#attempt.abortReason(reason);
   }
 
   /** The principal that signed it; undefined where unsigned or unanswered. */
   get principal(): string | undefined {
-    return this.#opened?.principal;
+    return this.#attempt.opened?.principal;
   }
 
   get response(): Incoming | undefined {
-    return this.#opened?.response;
+    return this.#attempt.opened?.response;
   }
 
   /** Registers a request that this exchange answers. The promise always settles, once. */
@@ -142,46 +118,20 @@ export class Exchange {
   }
 
   /** Posts and reads until all requests are settled and the response has ended. Never throws. */
-  async run(request: Omit<TransportRequest, 'signal' | 'onAttempt'>): Promise<void> {
+  async run(request: AttemptRequest): Promise<void> {
+    const attempt = this.#attempt;
     try {
-      const { method, lane, headers, body, idempotent, hedgeAfterMs, opensSession, admits, onStart } =
-        request;
-      const { record, span } = request;
-      // No spread: a key after a spread costs V8 a hidden class per object (2 µs, 200 bytes until a
-      // full collection).
-      this.#opened = await this.#deps.transport.open({
-        method,
-        lane,
-        headers,
-        body,
-        idempotent,
-        hedgeAfterMs,
-        opensSession,
-        admits,
-        affinity: this.#deps.affinity,
-        record,
-        span,
-        onStart,
-        onWait: (waitReason) => {
-          this.#waitReason = waitReason;
-        },
-        signal: this.#controller.signal,
-        onAttempt: (lease) => {
-          this.#lease = lease;
-          if (lane === 'control' || lane === 'own') this.#after(CONTROL_CONNECTION_MS, () => lease.detach());
-        },
-      });
-      this.#deps.onResponse?.(this.#opened.response);
+      const { response } = await attempt.open(request, this.#deps.affinity);
+      this.#deps.onResponse?.(response);
       // Else the answers would wait in memory for a client that reads slowly.
       const room = this.#pending.size > 0 ? this.#deps.room?.() : undefined;
       if (room) await room;
-      await this.#read(this.#opened.response);
+      await this.#read(response);
     } catch (error) {
       this.#pending.failAll(this.#toReadableError(error));
-      this.#lease?.cancel(error instanceof Error ? error : new Error(String(error)));
+      attempt.closeConnection(error);
     } finally {
-      this.#over = true;
-      for (const timer of this.#timers) timer.cancel();
+      attempt.end();
     }
   }
 
@@ -192,14 +142,8 @@ export class Exchange {
    */
   abandon(request: Request, reason: unknown): void {
     this.#pending.abandon(request.id, this.abortReason(reason));
-    if (this.#pending.size > 0 || this.#over) return;
-    // Without a connection, or between two attempts, nothing more may be sent.
-    if (!this.#deps.onReadTimeout || !this.#lease || this.#lease.over) {
-      this.cut(reason);
-      return;
-    }
-    this.#lease.detach();
-    this.#after(CANCEL_GRACE_MS, () => this.cut(reason));
+    if (this.#pending.size > 0 || this.#attempt.over) return;
+    this.#attempt.leave(reason, { grace: this.#deps.onReadTimeout !== undefined });
   }
 
   /** Ends the exchange unless another member of the batch still waits. */
@@ -210,8 +154,7 @@ export class Exchange {
   /** Ends the exchange at once. */
   cut(reason: unknown): void {
     this.#pending.failAll(reason);
-    this.#controller.abort(reason);
-    this.#lease?.cancel(reason instanceof Error ? reason : new Error(String(reason)));
+    this.#attempt.cut(reason);
   }
 
   /**
@@ -221,11 +164,6 @@ export class Exchange {
     if (response.id === undefined || !this.#pending.has(response.id)) return false;
     this.#settle(response.id, response);
     return true;
-  }
-
-  #after(ms: number, act: () => void): void {
-    // Does not keep the process alive for a forgotten stream.
-    if (!this.#over) this.#timers.push(this.#deps.clock.schedule(ms, act, { keepAlive: false }));
   }
 
   async #read(response: Incoming): Promise<void> {
@@ -266,7 +204,7 @@ export class Exchange {
 
   /** The error for an answer that no client could accept. */
   #invalidAnswer(what: string, text: string): ProxyError {
-    const response = this.#opened?.response;
+    const { response } = this;
     const lost = response && this.#findLostSession(response, Buffer.from(text));
     return lost ?? invalidAnswer(what, response?.status ?? 200, response?.headers ?? {}, text);
   }
@@ -274,7 +212,7 @@ export class Exchange {
   /** Reads the stream to its answer and resumes it where possible. */
   async #readStream(first: Incoming): Promise<void> {
     const { transport, clock, resumption: resumable } = this.#deps;
-    const { signal } = this.#controller;
+    const { signal } = this.#attempt;
     if (!resumable) {
       const position: StreamPosition = { lastEventId: undefined, retryMs: undefined };
       const { cause } = await this.#readMessages(first, position);
@@ -292,9 +230,7 @@ export class Exchange {
       transport,
       clock,
       signal,
-      onAttempt: (lease) => {
-        this.#lease = lease;
-      },
+      onAttempt: this.#attempt.useLease,
     });
     for (let response = first; ; ) {
       const segment = await this.#readMessages(response, resumption.position);
@@ -303,8 +239,9 @@ export class Exchange {
       signal.throwIfAborted();
       this.#begun = true;
       this.#resumed = true;
-      this.#opened = await resumption.next(segment);
-      response = this.#opened.response;
+      const opened = await resumption.next(segment);
+      this.#attempt.resumed(opened);
+      response = opened.response;
     }
   }
 
@@ -329,15 +266,16 @@ export class Exchange {
           // The rest of a message that is too long could be endless.
           if (message.kind === 'unusable' && message.error && this.#pending.size === 0) throw message.error;
           if (before > 0 && this.#pending.size === 0) {
-            this.#after(CONNECTION_AFTER_ANSWER_MS, () => this.#lease?.detach());
-            this.#after(STREAM_AFTER_ANSWER_MS, () => this.cut(new Error('the stream outlived its answer')));
+            this.#attempt.after(CONNECTION_AFTER_ANSWER_MS, () => this.#attempt.detach());
+            this.#attempt.after(STREAM_AFTER_ANSWER_MS, () =>
+              this.cut(new Error('the stream outlived its answer')),
+            );
           }
         }
       });
       return { cause: undefined, messages };
     } catch (cause) {
-      if (this.#pending.size === 0)
-        this.#lease?.cancel(cause instanceof Error ? cause : new Error(String(cause)));
+      if (this.#pending.size === 0) this.#attempt.closeConnection(cause);
       return { cause, messages };
     }
   }
@@ -361,8 +299,7 @@ export class Exchange {
     }
     for (const request of this.#pending.requests) onReadTimeout(request);
     this.#pending.failAll(silence);
-    this.#lease?.detach();
-    this.#after(CANCEL_GRACE_MS, () => this.cut(new Error('silent')));
+    this.#attempt.leave(new Error('silent'), { grace: true });
   }
 
   async #readFailure(response: Incoming): Promise<void> {
@@ -380,12 +317,12 @@ export class Exchange {
 
   #statusError({ status, headers }: Incoming, bytes: Buffer): ProxyError {
     const { transport, clock } = this.#deps;
-    return toStatusError(status, headers, bytes, transport.answerContext(this.#opened), clock.now());
+    return toStatusError(status, headers, bytes, transport.answerContext(this.#attempt.opened), clock.now());
   }
 
   /** The session-lost error, where this failed response reports the loss. */
   #findLostSession(response: Incoming, bytes: Buffer): ProxyError | undefined {
-    const sessionId = this.#opened?.sessionId;
+    const sessionId = this.#attempt.opened?.sessionId;
     return sessionId === undefined || this.#begun ? undefined : readLostSession(response, bytes, sessionId);
   }
 
@@ -444,8 +381,8 @@ export class Exchange {
   }
 
   #settle(id: Id, response: Response): void {
-    const http = this.#opened?.response;
-    const sessionId = this.#opened?.sessionId;
+    const http = this.response;
+    const sessionId = this.#attempt.opened?.sessionId;
     const judged = sessionId !== undefined && !this.#begun && response.outcome === 'error';
     const lost = judged
       ? judgeLostSession({ status: http?.status ?? 200, error: response, sessionId })
@@ -456,10 +393,11 @@ export class Exchange {
   }
 
   #toReadableError(error: unknown): unknown {
-    const { signal } = this.#controller;
+    const { signal } = this.#attempt;
+    const { response } = this;
     if (signal.aborted) return signal.reason;
-    if (error instanceof ProxyError || !this.#opened) return error;
-    return toBodyError(error, this.#opened.response, this.#deps.transport.host);
+    if (error instanceof ProxyError || !response) return error;
+    return toBodyError(error, response, this.#deps.transport.host);
   }
 }
 

@@ -1,12 +1,12 @@
 import type { Reply } from '../../core/pipeline/call.ts';
-import type { Clock, Timer } from '../../core/time/clock.ts';
+import type { Clock } from '../../core/time/clock.ts';
 import { settleWithin } from '../../core/time/waits.ts';
 import { ERROR_BODY } from '../http/incoming.ts';
 import type { Affinity } from '../transport/affinity.ts';
 import { toStatusError } from '../transport/answer.ts';
+import { CONTROL_CONNECTION_MS, HttpAttempt } from '../transport/http-attempt.ts';
 import { readLostSession } from '../transport/lost-session.ts';
 import type { SignedTransport } from '../transport/signed-transport.ts';
-import { CONTROL_CONNECTION_MS } from './exchange.ts';
 
 /** Bound for a response to a notification that never ends. */
 const NOTIFICATION_BODY_MS = 5_000;
@@ -31,25 +31,23 @@ export async function postNotification(
   { transport, clock }: { readonly transport: SignedTransport; readonly clock: Clock },
   { text, headers, affinity, signal, priority = false }: NotificationPost,
 ): Promise<Reply> {
-  let sharing: Timer | undefined;
-  const opened = await transport.open({
-    method: 'POST',
-    lane: priority ? 'own' : 'control',
-    headers,
-    body: text,
-    idempotent: true,
-    affinity,
-    signal,
-    onAttempt: (lease) => {
-      lease.cancelOn(signal);
-      sharing?.cancel();
-      sharing = clock.schedule(CONTROL_CONNECTION_MS, () => lease.detach(), { keepAlive: false });
-    },
-  });
-  const { response, lease } = opened;
-  const overdue = clock.schedule(NOTIFICATION_BODY_MS, () => lease.cancel(new Error('unread')), {
-    keepAlive: false,
-  });
+  const attempt = new HttpAttempt(transport, clock);
+  const cut = (): void => attempt.cut(signal.reason);
+  signal.addEventListener('abort', cut, { once: true });
+  const end = (): void => {
+    signal.removeEventListener('abort', cut);
+    attempt.end();
+  };
+  if (signal.aborted) cut();
+  const lane = priority ? 'own' : 'control';
+  const opened = await attempt
+    .open({ method: 'POST', lane, headers, body: text, idempotent: true }, affinity)
+    .catch((error: unknown) => {
+      end();
+      throw error;
+    });
+  const { response } = opened;
+  attempt.after(NOTIFICATION_BODY_MS, () => attempt.closeConnection(new Error('unread')));
   const { status, headers: answered } = response;
   let ended: Promise<unknown>;
   const isRefused = status < 200 || status >= 300;
@@ -63,12 +61,7 @@ export async function postNotification(
   } finally {
     // The body of an acceptance is not kept.
     ended = isRefused ? response.readAll(ERROR_BODY) : response.drain();
-    void ended
-      .catch(() => undefined)
-      .then(() => {
-        overdue.cancel();
-        sharing?.cancel();
-      });
+    void ended.catch(() => undefined).then(end);
   }
   // The connection is reusable only after the body has ended.
   if (priority && !response.ended)

@@ -28,7 +28,7 @@ import { isIdempotentCall } from '../../core/pipeline/idempotent.ts';
 import { CallController } from '../../core/time/call-signal.ts';
 import type { Clock, Timer } from '../../core/time/clock.ts';
 import { isRefusal, judgeRefusal } from '../../endpoint/aws-errors.ts';
-import { CANCEL_GRACE_MS, CONTROL_CONNECTION_MS, isSameIdLoosely, MAX_STRAYS } from '../exchange/exchange.ts';
+import { isSameIdLoosely, MAX_STRAYS } from '../exchange/exchange.ts';
 import { ERROR_BODY, headerOf, type Incoming, isEncoded, mediaTypeOf } from '../http/incoming.ts';
 import type { Lease } from '../http/lease.ts';
 import { Resumption } from '../stream/resumption.ts';
@@ -46,6 +46,7 @@ import {
   writtenError,
 } from '../transport/answer.ts';
 import { hedgeAfterMsOf } from '../transport/hedge.ts';
+import { CANCEL_GRACE_MS, CONTROL_CONNECTION_MS } from '../transport/http-attempt.ts';
 import { isSessionLost, judgeLostSession, readLostSession } from '../transport/lost-session.ts';
 import { abortReasonAt } from '../transport/progress.ts';
 import {

@@ -2,7 +2,8 @@ import { type Id, idKey } from '../../core/jsonrpc/message.ts';
 import type { Call, Reply } from '../../core/pipeline/call.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { TransientMap } from '../../core/time/transient-map.ts';
-import { CANCEL_GRACE_MS, type Exchange } from '../exchange/exchange.ts';
+import type { Exchange } from '../exchange/exchange.ts';
+import { CANCEL_GRACE_MS } from '../transport/http-attempt.ts';
 
 /** The requests in flight on one session, each with its exchange. */
 export class SessionCalls {
