@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { ProxyError } from '../../src/core/errors/errors.ts';
 import { visibleTools } from '../../src/layers/tool-filter/rules.ts';
-import { CheckedEvents } from '../../src/upstream/passthrough/checked-answer.ts';
+import { CheckedEvents } from '../../src/upstream/passthrough/checked-events.ts';
 import { FUZZ_TIMEOUT, fuzz } from '../support/fuzz.ts';
 
 type Event = readonly [data: string, id: string | undefined];

@@ -38,16 +38,8 @@ const REASONS: Readonly<Record<string, { readonly max: number; readonly reason: 
     reason: 'the order of all layers with the reasons, and the class that the library exports',
   },
   'upstream/exchange/exchange.ts': {
-    max: 500,
-    reason: 'one POST and its answers: lease, timers and re-delivery end together',
-  },
-  'upstream/passthrough/checked-answer.ts': {
-    max: 400,
-    reason: 'the checks of an answer that passes: JSON and event streams share the limits',
-  },
-  'upstream/passthrough/pass-through.ts': {
-    max: 800,
-    reason: 'one request that passes through: lease, timers and the decision to pass end together',
+    max: 410,
+    reason: 'one POST and its answers: every message that comes may settle the requests that wait',
   },
   'upstream/session/session-pool.ts': {
     max: 380,

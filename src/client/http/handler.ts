@@ -20,6 +20,7 @@ import { type InvalidMessage, readLine } from '../../core/jsonrpc/parse.ts';
 import { Abandoned } from '../../core/pipeline/abandoned.ts';
 import {
   type Call,
+  type Client,
   type Handler,
   type HttpFacts,
   NO_DEADLINE,
@@ -191,10 +192,11 @@ export class HttpHandler {
     );
   }
 
-  #beginRecord(message: Message, { headers, caller }: HttpExchange, id: string): CallRecord | undefined {
+  #beginRecord(message: Message, exchange: HttpExchange, id: string): CallRecord | undefined {
     const { events, profile, clock } = this.#deps;
     if (!events.observesCalls || message.kind !== 'request') return undefined;
-    const client = { id, inSession: Boolean(headers['mcp-session-id']), ...caller };
+    const client = clientOf(exchange, id);
+    const { headers } = exchange;
     const userAgent = headers['user-agent'];
     const options = { transport: 'http', request: message, client, userAgent, profile, clock } as const;
     return beginRecord(events, options, headers);
@@ -248,9 +250,8 @@ export class HttpHandler {
     return new ProxyError('listener-full', `${why} This one was not opened.`, { sent: 'no' });
   }
 
-  #shareOf({ caller, headers }: HttpExchange, client: string): Share {
-    const inSession = Boolean(headers['mcp-session-id']);
-    return shareOf({ id: client, inSession, ...caller }) ?? NO_SHARE;
+  #shareOf(exchange: HttpExchange, client: string): Share {
+    return shareOf(clientOf(exchange, client)) ?? NO_SHARE;
   }
 
   /**
@@ -323,11 +324,7 @@ export class HttpHandler {
     };
     return {
       message,
-      client: {
-        id: entry.client,
-        inSession: Boolean(exchange.headers['mcp-session-id']),
-        ...exchange.caller,
-      },
+      client: clientOf(exchange, entry.client),
       profile: this.#deps.profile,
       signal: entry.controller.signal,
       emit: async (below) => {
@@ -340,7 +337,7 @@ export class HttpHandler {
         await answer.sendEvent(below.text);
       },
       deadline: message.kind === 'request' ? entry.deadline : NO_DEADLINE,
-      ...(record ? { record } : {}),
+      record,
       httpContext: passes
         ? {
             headers,
@@ -562,6 +559,13 @@ export class HttpHandler {
 const LAST_EVENTS: ReadonlySet<ErrorReason> = new Set(['timeout', 'shutting-down', 'connection-lost']);
 
 const DONE = Promise.resolve();
+
+const clientOf = ({ caller, headers }: HttpExchange, id: string): Client => ({
+  id,
+  address: caller?.address,
+  token: caller?.token,
+  inSession: Boolean(headers['mcp-session-id']),
+});
 
 /** The share of requests that the proxy makes for a client. */
 const NO_SHARE: Share = { group: '', member: '' };

@@ -5,10 +5,10 @@ export interface AcceptedForms {
 }
 
 /**
- * The header that MCP requires of clients, and that the SDKs send to the letter: it need not be
- * parsed.
+ * The header that MCP requires of clients; servers answer 406 where one of the two is missing. The
+ * SDKs send it to the letter, so it need not be parsed.
  */
-const USUAL_ACCEPT = 'application/json, text/event-stream';
+export const ACCEPT = 'application/json, text/event-stream';
 
 export const ANY_FORM: AcceptedForms = { json: true, events: true };
 
@@ -17,7 +17,7 @@ export const ANY_FORM: AcceptedForms = { json: true, events: true };
  * Pure.
  */
 export function acceptedForms(header: string | undefined): AcceptedForms {
-  if (header === undefined || header === USUAL_ACCEPT) return ANY_FORM;
+  if (header === undefined || header === ACCEPT) return ANY_FORM;
   return { json: accepts(header, 'application/json'), events: accepts(header, 'text/event-stream') };
 }
 

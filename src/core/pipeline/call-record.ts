@@ -6,7 +6,7 @@ import type { Span } from './span.ts';
 export interface Client {
   readonly id: string;
   /** The network address of an HTTP client; absent on stdio. */
-  readonly address?: string;
+  readonly address?: string | undefined;
   /** The name of the token that an HTTP client presented. */
   readonly token?: string | undefined;
   /** True where `id` identifies a session that the client named, not one request. */

@@ -30,6 +30,7 @@ import { judgeLostSession, readLostSession } from '../transport/lost-session.ts'
 import { connectionLost, type SignedTransport } from '../transport/signed-transport.ts';
 import { toBodyError } from './broken-body.ts';
 import { PendingResponses } from './pending-responses.ts';
+import { isSameIdLoosely, MAX_STRAYS } from './stray-answers.ts';
 
 /**
  * How long a stream may stay open after its answer before its connection serves the next request.
@@ -38,9 +39,6 @@ import { PendingResponses } from './pending-responses.ts';
 const CONNECTION_AFTER_ANSWER_MS = 1_000;
 /** How long such a stream is read for late messages. */
 const STREAM_AFTER_ANSWER_MS = 60_000;
-
-/** Servers answer 406 where one of the two is missing. */
-export const ACCEPT = 'application/json, text/event-stream';
 
 export interface ExchangeDeps {
   readonly transport: SignedTransport;
@@ -401,10 +399,4 @@ export class Exchange {
   }
 }
 
-/** With several strays, the answer cannot be identified. */
-export const MAX_STRAYS = 2;
 const STRAY_REASON = 'an answer to no request that is waiting';
-
-/** Some servers return 1 as "1", "1" as 1, or no id. */
-export const isSameIdLoosely = (given: Id | undefined, asked: Id): boolean =>
-  given === undefined || String(given) === String(asked);

@@ -1,4 +1,4 @@
-import { ACCEPT } from '../exchange/exchange.ts';
+import { ACCEPT } from '../../core/http/accept.ts';
 
 /** More than any client's product name. */
 const MAX_NAME = 256;

@@ -42,7 +42,7 @@ export class SessionRecords {
       this.#affinities.set(key, affinity, affinity.bytes);
   }
 
-  dropAffinity(id: string): void {
-    this.#affinities.delete(shortKey(id));
+  dropAffinity(id: string | undefined): void {
+    if (id !== undefined) this.#affinities.delete(shortKey(id));
   }
 }

@@ -1,5 +1,6 @@
 import { causeText, ProxyError } from '../../core/errors/errors.ts';
 import { isTemporary } from '../../core/errors/status-class.ts';
+import { ACCEPT } from '../../core/http/accept.ts';
 import {
   cancellationOf,
   type Id,
@@ -19,7 +20,7 @@ import { CallController } from '../../core/time/call-signal.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { settleWithin, sleep } from '../../core/time/waits.ts';
 import { declaresChangesOf } from '../../core/tools/list-changes.ts';
-import { ACCEPT, Exchange, type ExchangeDeps } from '../exchange/exchange.ts';
+import { Exchange, type ExchangeDeps } from '../exchange/exchange.ts';
 import { postNotification } from '../exchange/post-notification.ts';
 import { headerOf, type Incoming } from '../http/incoming.ts';
 import { StandaloneStream } from '../stream/standalone-stream.ts';

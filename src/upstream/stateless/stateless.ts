@@ -1,3 +1,4 @@
+import { ACCEPT } from '../../core/http/accept.ts';
 import { isObject, type Notification, paramsOf, type Request } from '../../core/jsonrpc/message.ts';
 import {
   type Call,
@@ -12,7 +13,7 @@ import { isIdempotentCall } from '../../core/pipeline/idempotent.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import type { ToolCatalog } from '../../core/tools/catalog.ts';
 import { derivedHeaders } from '../../core/tools/param-headers.ts';
-import { ACCEPT, Exchange } from '../exchange/exchange.ts';
+import { Exchange } from '../exchange/exchange.ts';
 import { postNotification } from '../exchange/post-notification.ts';
 import type { Affinity } from '../transport/affinity.ts';
 import { hedgeAfterMsOf } from '../transport/hedge.ts';

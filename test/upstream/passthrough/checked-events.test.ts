@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { ProxyError } from '../../../src/core/errors/errors.ts';
 import type { Request } from '../../../src/core/jsonrpc/message.ts';
 import { readLine } from '../../../src/core/jsonrpc/parse.ts';
-import { CheckedEvents } from '../../../src/upstream/passthrough/checked-answer.ts';
+import { CheckedEvents } from '../../../src/upstream/passthrough/checked-events.ts';
 
 function requestOf(text: string): Request {
   const line = readLine(text);
