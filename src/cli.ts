@@ -1,5 +1,6 @@
 import { FALLBACK_COLUMNS, StdoutWriter } from './client/stdio/stdout.ts';
 import { COMMANDS, type CommandName } from './command-table.ts';
+import { EXIT_FAILED, EXIT_USAGE } from './commands/exit-codes.ts';
 import { Output } from './commands/output.ts';
 import { type Observers, serve } from './commands/serve.ts';
 import type { Arguments } from './config/argv.ts';
@@ -9,9 +10,6 @@ import { systemClock } from './core/time/clock.ts';
 import { asksForTelemetry } from './observe/tracing/asks.ts';
 import { OPTIONS, parseArguments, readSettings, type Settings } from './settings.ts';
 
-/** Invalid settings, by convention; 1 means that a run failed. */
-const EXIT_USAGE = 2;
-const EXIT_FAILED = 1;
 /**
  * On some platforms a killed client does not close our stdin; a new parent process shows its end.
  */

@@ -4,18 +4,19 @@ import type { Arguments } from '../config/argv.ts';
 import { readFlags } from '../config/option.ts';
 import { causeText } from '../core/errors/errors.ts';
 import {
-  BYTE_ORDER_MARK,
   isObject,
   type JsonObject,
   type Response,
   valueTextAt,
+  withoutByteOrderMark,
 } from '../core/jsonrpc/message.ts';
 import { firstLine } from '../core/system/plain-text.ts';
 import { abortable } from '../core/time/waits.ts';
 import { isJsonObject, pairOf, withPairs } from './call-arguments.ts';
-import { type CommandContext, EXIT_USAGE, printError } from './command.ts';
+import { type CommandContext, printError } from './command.ts';
 import type { CommandClient } from './command-client.ts';
-import { EXIT_FAILED, fail, failureOf, wantsJson } from './failure.ts';
+import { EXIT_FAILED, EXIT_USAGE } from './exit-codes.ts';
+import { fail, failureOf, wantsJson } from './failure.ts';
 import { writeOutput } from './output-file.ts';
 import { ProgressLine } from './progress-line.ts';
 import { type Binary, binaryOf, contentOf, resultText } from './result-text.ts';
@@ -95,7 +96,7 @@ async function givenArguments(context: CommandContext): Promise<string | number>
   };
   try {
     const read = given === FROM_STDIN ? readText(stdin) : readFile(path, 'utf8');
-    const text = (await abortable(read, signal)).replace(BYTE_ORDER_MARK, '');
+    const text = withoutByteOrderMark(await abortable(read, signal));
     return isJsonObject(text) ? text : usage(`${notAnObjectText(name)}.`);
   } catch (error) {
     if (signal.aborted) return EXIT_FAILED;

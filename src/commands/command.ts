@@ -13,9 +13,6 @@ export interface CommandContext {
   readonly signal: AbortSignal;
 }
 
-/** The exit code for wrong settings or arguments. */
-export const EXIT_USAGE = 2;
-
 /** Prints an error with the name of the program, as logs of several programs need it. */
 export const printError = (stderr: Output, message: string): void =>
   stderr.write(`mcp-sigv4-proxy: ${message}\n`);

@@ -3,10 +3,8 @@ import { ERROR_SOURCE } from '../core/errors/errors.ts';
 import { isObject, type Response } from '../core/jsonrpc/message.ts';
 import { plainText } from '../core/system/plain-text.ts';
 import { type CommandContext, printError } from './command.ts';
+import { EXIT_FAILED } from './exit-codes.ts';
 import { errorTextOf } from './server-answer.ts';
-
-/** The exit code of a run that failed; wrong usage has another one. */
-export const EXIT_FAILED = 1;
 
 /** Why a command failed, for a person and for a script. */
 export interface CommandFailure {

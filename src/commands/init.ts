@@ -4,13 +4,13 @@ import type { Arguments } from '../config/argv.ts';
 import { readFlags } from '../config/option.ts';
 import { similarNames } from '../config/spelling.ts';
 import { readSettings } from '../settings.ts';
-import { type CommandContext, EXIT_USAGE, printError } from './command.ts';
+import { type CommandContext, printError } from './command.ts';
 import { applyBlock } from './config/apply.ts';
 import { CLIENT_FORMATS } from './config/clients.ts';
 import { blockHere, clientOf, clientProblem, mismatchOf } from './config/config.ts';
 import { thisMachine } from './config/machine.ts';
 import { run as runDoctor } from './doctor/doctor.ts';
-import { EXIT_FAILED } from './failure.ts';
+import { EXIT_FAILED, EXIT_USAGE } from './exit-codes.ts';
 import { Questions } from './questions.ts';
 
 export function problems(args: Arguments): readonly string[] {

@@ -5,7 +5,8 @@ import { readSharedFiles } from '../auth/credentials/shared-files.ts';
 import { causeText } from '../core/errors/errors.ts';
 import { type CommandContext, printError } from './command.ts';
 import { profileText } from './doctor/credentials.ts';
-import { EXIT_FAILED, fail } from './failure.ts';
+import { EXIT_FAILED } from './exit-codes.ts';
+import { fail } from './failure.ts';
 import { shellWord } from './shell-word.ts';
 
 /** The exit code of shells for a command that does not exist. */

@@ -1,6 +1,7 @@
 import { similarNames } from '../config/spelling.ts';
 import type { CommandContext } from './command.ts';
-import { EXIT_FAILED, fail, wantsJson } from './failure.ts';
+import { EXIT_FAILED } from './exit-codes.ts';
+import { fail, wantsJson } from './failure.ts';
 import { failList, listTools, namedEntries, noToolsText } from './tool-list.ts';
 import { toolPage } from './tool-page.ts';
 import { toolTable } from './tool-table.ts';

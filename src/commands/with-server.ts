@@ -1,7 +1,8 @@
 import type { Response } from '../core/jsonrpc/message.ts';
 import type { CommandContext } from './command.ts';
 import { CommandClient, type CommandClientDeps } from './command-client.ts';
-import { EXIT_FAILED, fail, failureOf } from './failure.ts';
+import { EXIT_FAILED } from './exit-codes.ts';
+import { fail, failureOf } from './failure.ts';
 
 /**
  * Opens a client, runs `use`, and closes the client in every case. A refused session is reported.

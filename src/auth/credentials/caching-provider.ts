@@ -1,4 +1,4 @@
-import { causeText, ProxyError } from '../../core/errors/errors.ts';
+import { causeText, ProxyError, shuttingDown } from '../../core/errors/errors.ts';
 import type { Events } from '../../core/pipeline/events.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { SingleFlight } from '../../core/time/single-flight.ts';
@@ -156,7 +156,7 @@ class CachingProvider implements CredentialProvider {
   }
 
   close(): void {
-    this.#closing.abort(new ProxyError('shutting-down', 'the proxy is shutting down', { sent: 'no' }));
+    this.#closing.abort(shuttingDown());
     this.#cached = undefined;
   }
 

@@ -1,5 +1,6 @@
 import { causeText } from '../../core/errors/errors.ts';
 import type { Clock } from '../../core/time/clock.ts';
+import { SingleFlight } from '../../core/time/single-flight.ts';
 import { settleWithin, withTimeout } from '../../core/time/waits.ts';
 
 /** Load balancers and kubelets probe every few seconds; a result is reused for this long. */
@@ -36,7 +37,7 @@ interface ReadinessResult {
 export class Readiness {
   readonly #options: ReadinessOptions;
   #last: ReadinessResult | undefined;
-  #checking: Promise<ReadinessResult> | undefined;
+  readonly #checking = new SingleFlight<ReadinessResult>();
 
   constructor(options: ReadinessOptions) {
     this.#options = options;
@@ -50,10 +51,8 @@ export class Readiness {
     const { clock } = this.#options;
     const last = this.#last;
     if (last && clock.monotonic() - last.at < RESULT_TTL_MS) return last.reason;
-    this.#checking ??= this.#check().finally(() => {
-      this.#checking = undefined;
-    });
-    const outcome = (await settleWithin(clock, MAX_PROBE_WAIT_MS, this.#checking)) ?? last;
+    const { outcome: checking } = this.#checking.run(() => this.#check());
+    const outcome = (await settleWithin(clock, MAX_PROBE_WAIT_MS, checking)) ?? last;
     return outcome ? outcome.reason : 'the first check is not over yet';
   }
 

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { Server as NetServer, type Socket } from 'node:net';
-import { BYTE_ORDER_MARK } from '../../core/jsonrpc/message.ts';
+import { withoutByteOrderMark } from '../../core/jsonrpc/message.ts';
 import { parseError } from '../../core/jsonrpc/parse.ts';
 import { groupOf, type Share } from '../../core/pipeline/fair-queue.ts';
 import type { HttpExchange } from '../../core/pipeline/http-context.ts';
@@ -392,7 +392,7 @@ export class HttpListener {
     if (body === 'no-room') return listenerFull('The bodies of requests fill the memory set aside for them.');
     if (!isUtf8(body.bytes)) return { status: 400, headers: {}, error: parseError('it is not UTF-8') };
     const text = body.bytes.toString('utf8');
-    return text.startsWith(BYTE_ORDER_MARK) ? text.slice(1) : text;
+    return withoutByteOrderMark(text);
   }
 
   #refuse(

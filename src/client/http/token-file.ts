@@ -1,5 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
+import { withoutByteOrderMark } from '../../core/jsonrpc/message.ts';
 
 /** A token of the listener and the name used in logs and limits. */
 export interface ListenToken {
@@ -27,10 +28,7 @@ export type TokensRead = { readonly tokens: readonly ListenToken[] } | { readonl
 export function readTokens(text: string): TokensRead {
   const tokens: ListenToken[] = [];
   const names = new Map<string, string>();
-  for (const [index, raw] of text
-    .replace(/^\uFEFF/, '')
-    .split('\n')
-    .entries()) {
+  for (const [index, raw] of withoutByteOrderMark(text).split('\n').entries()) {
     const line = raw.trim();
     if (line === '' || line.startsWith('#')) continue;
     const at = line.indexOf('=');

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { Readable } from 'node:stream';
 import { ProxyError } from '../../core/errors/errors.ts';
-import { BYTE_ORDER_MARK } from '../../core/jsonrpc/message.ts';
+import { withoutByteOrderMark } from '../../core/jsonrpc/message.ts';
 import { type InvalidMessage, parseError } from '../../core/jsonrpc/parse.ts';
 import { LineSplitter, MAX_LINE_BYTES } from './lines.ts';
 
@@ -33,7 +33,7 @@ export function readStdin({ stdin, connection, onEnd }: StdioServer): void {
       }
       let text = bytes.toString('utf8');
       // Windows shells put a byte order mark before piped text.
-      if (first && text.startsWith(BYTE_ORDER_MARK)) text = text.slice(1);
+      if (first) text = withoutByteOrderMark(text);
       first = false;
       if (text === '') return;
       if (/^content-length:/i.test(text)) {

@@ -2,7 +2,7 @@ import type { ClientName } from '../../command-table.ts';
 import { causeText } from '../../core/errors/errors.ts';
 import { systemClock } from '../../core/time/clock.ts';
 import { type CommandContext, printError } from '../command.ts';
-import { EXIT_FAILED } from '../failure.ts';
+import { EXIT_FAILED } from '../exit-codes.ts';
 import type { ConfigBlock } from './block.ts';
 import { CLIENT_FORMATS } from './clients.ts';
 import { editFile } from './edit-file.ts';

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { isObject } from '../../core/jsonrpc/message.ts';
+import { isObject, withoutByteOrderMark } from '../../core/jsonrpc/message.ts';
 import type { ClientFormat, Edit } from './clients.ts';
 
 /** The new text of a client's file, or why it cannot be changed. */
@@ -19,7 +19,7 @@ interface Parsed {
  */
 export async function editFile(text: string, syntax: Syntax, edits: readonly Edit[]): Promise<Edited> {
   const isNew = text.trim() === '';
-  const parsed = await PARSERS[syntax](isNew ? EMPTY[syntax] : text.replace(/^\uFEFF/, ''));
+  const parsed = await PARSERS[syntax](isNew ? EMPTY[syntax] : withoutByteOrderMark(text));
   if ('problem' in parsed) return parsed;
   const { value, set } = parsed;
   if (!isObject(value)) return { problem: 'does not contain an object' };

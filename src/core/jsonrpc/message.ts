@@ -45,6 +45,9 @@ export const METHOD_NOT_FOUND = -32_601;
 /** Some programs put it before UTF-8 text. */
 export const BYTE_ORDER_MARK = '\uFEFF';
 
+export const withoutByteOrderMark = (text: string): string =>
+  text.startsWith(BYTE_ORDER_MARK) ? text.slice(BYTE_ORDER_MARK.length) : text;
+
 export const isId = (value: unknown): value is Id => typeof value === 'string' || typeof value === 'number';
 
 /** A map key that keeps "1" and 1 apart. */
