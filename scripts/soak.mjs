@@ -1,6 +1,6 @@
 // Random faults at 16 requests in flight, against a server that writes down what it ran.
 //   node scripts/soak.mjs [--seconds 600] [--seed <n>]
-//                         [--with sessions,limits,profiles,signals,questions,adaptive]
+//                         [--with sessions,limits,profiles,signals,questions,adaptive] [--listener]
 // Exit code 0 where every request was answered exactly once, none ran twice, and nothing grew.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -14,6 +14,7 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '600' },
     seed: { type: 'string' },
     with: { type: 'string', default: '' },
+    listener: { type: 'boolean', default: false },
   },
 });
 const ways = values.with.split(',').filter(Boolean);
@@ -58,11 +59,14 @@ try {
     process.exitCode = 2;
     throw new Error(`unknown: ${ways}`);
   }
-  console.log(`${seconds} s of random faults, seed ${seed}${ways.map((way) => `, ${way}`).join('')}`);
+  console.log(
+    `${seconds} s of random faults${values.listener ? ' at the listener' : ''}, seed ${seed}${ways.map((way) => `, ${way}`).join('')}`,
+  );
   const rows = await soak({
     seconds,
     seed,
     ways,
+    listener: values.listener,
     binPath: join(root, 'bin/mcp-sigv4-proxy.js'),
     progress: (text) => console.log(text),
   });

@@ -43,6 +43,11 @@ export interface Evidence {
   readonly profiles: number;
   /** The peak of one profile. */
   readonly mostSessions: number;
+  /**
+   * True where the clients open sessions: one whose opening was cut stays open at the server, and
+   * the proxy neither counts nor deletes it.
+   */
+  readonly isListener?: boolean;
 }
 
 export interface Row {
@@ -140,12 +145,16 @@ export function judge(seen: Evidence): Row[] {
       ({ sockets }) => sockets,
       () => moving,
     ),
-    row(
-      'sessions at most, at rest, after the end',
-      [peak, left.sessions, seen.sessionsAfterExit].join(', '),
-      `<= ${most}, 1 to ${most}, 0`,
-      peak <= most && left.sessions >= 1 && left.sessions <= most && seen.sessionsAfterExit === 0,
-    ),
+    ...(seen.isListener
+      ? []
+      : [
+          row(
+            'sessions at most, at rest, after the end',
+            [peak, left.sessions, seen.sessionsAfterExit].join(', '),
+            `<= ${most}, 1 to ${most}, 0`,
+            peak <= most && left.sessions >= 1 && left.sessions <= most && seen.sessionsAfterExit === 0,
+          ),
+        ]),
     row('sockets at rest', left.sockets, `<= ${sockets}`, left.sockets <= sockets),
     row('usable when the faults are over', seen.usable, true),
     row('exit code', seen.exitCode, 0),

@@ -1,19 +1,16 @@
-import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
-import { createInterface } from 'node:readline';
 import { setTimeout as wait } from 'node:timers/promises';
 import { FaultServer } from './fault-server.ts';
 import { randomFaults, seededRandom } from './faults.ts';
 import type { Rpc } from './mcp-answers.ts';
-import { parseJson } from './scripted-server.ts';
 import { signingArgs, signingEnv, TEST_KEY } from './signing.ts';
+import { type SoakPeer, StdioSoakClient } from './soak-client.ts';
+import { HTTP_CLIENTS, HttpSoakClient } from './soak-http-client.ts';
 import { judge, type Row, type Sample, type Tally } from './soak-verdict.ts';
 import { combined, type SoakWayName } from './soak-ways.ts';
 import { makeTempHome } from './temp-home.ts';
 
 const IN_FLIGHT = 16;
-/** Longer than any deadline of the proxy's own: what is not answered by then never will be. */
-const HANG_MS = 40_000;
 /**
  * How long the proxy may take to come to rest when the faults are over: its longest wait before the
  * stream comes back.
@@ -29,85 +26,14 @@ export interface SoakOptions {
   readonly binPath: string;
   /** Beside the plain settings: see `SOAK_WAYS`. */
   readonly ways?: readonly SoakWayName[];
+  /** True: clients of the listener in place of one client on stdio. */
+  readonly listener?: boolean;
   readonly progress?: (text: string) => void;
 }
 
 const OVERLOADED = -32001;
 
 type Outcome = 'result' | 'hang' | { readonly reason: string; readonly mayHaveRun: boolean };
-
-/**
- * A client that keeps nothing but what it waits for, so that ten minutes of it weigh as much as
- * one.
- */
-class SoakClient {
-  readonly child;
-  readonly exited: Promise<number | null>;
-  /** Answers to no request, or to one that was answered before. */
-  strays = 0;
-  stderr = '';
-  readonly #waiting = new Map<number | string, (answer: Rpc) => void>();
-  /** Their answers may already have been on the way. */
-  readonly #cancelled = new Set<number | string>();
-  #made = -2;
-
-  constructor(binPath: string, args: readonly string[], keys: NodeJS.ProcessEnv) {
-    const env = { PATH: process.env.PATH ?? '', ...keys };
-    this.child = spawn(process.execPath, [binPath, ...args], { env, stdio: 'pipe' });
-    this.child.stdin.on('error', () => undefined);
-    this.child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      if (this.stderr.length < 10_000) this.stderr += text;
-    });
-    createInterface(this.child.stdout).on('line', (line) => this.#read(line));
-    this.exited = new Promise((resolve) => this.child.once('close', resolve));
-  }
-
-  #read(line: string): void {
-    const message = parseJson(line) as Rpc | undefined;
-    if (message?.method === 'elicitation/create') {
-      const { message: token } = message.params as { message: string };
-      this.send({ id: message.id, result: { action: 'accept', content: { token } } });
-    }
-    if (message?.method !== undefined) return;
-    const id = message?.id;
-    const known = typeof id === 'number' || typeof id === 'string';
-    const settle = known ? this.#waiting.get(id) : undefined;
-    if (message && known && settle) {
-      this.#waiting.delete(id);
-      settle(message);
-    } else if (!known || !this.#cancelled.delete(id)) this.strays++;
-  }
-
-  send(message: Rpc): void {
-    this.child.stdin.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`);
-  }
-
-  /** -1, 0, then numbers and strings in turn; the first string is empty. */
-  nextId(): number | string {
-    const made = ++this.#made;
-    if (made === 1) return '';
-    return made > 0 && made % 3 === 0 ? `s${made}` : made;
-  }
-
-  /** Resolves undefined where no answer comes. */
-  async ask(method: string, params: object, id = this.nextId()): Promise<Rpc | undefined> {
-    const answer = new Promise<Rpc>((resolve) => this.#waiting.set(id, resolve));
-    this.send({ id, method, params });
-    const late = new AbortController();
-    const hung = wait(HANG_MS, undefined, { signal: late.signal }).catch(() => undefined);
-    return Promise.race([answer, hung]).finally(() => late.abort());
-  }
-
-  cancel(id: number | string): void {
-    const settle = this.#waiting.get(id);
-    this.#waiting.delete(id);
-    settle?.({});
-    this.#cancelled.add(id);
-    this.send({ method: 'notifications/cancelled', params: { requestId: id } });
-    // All messages in flight have arrived by then.
-    setTimeout(() => this.#cancelled.delete(id), HANG_MS).unref();
-  }
-}
 
 function outcomeOf(answer: Rpc | undefined): Outcome {
   if (!answer) return 'hang';
@@ -118,7 +44,14 @@ function outcomeOf(answer: Rpc | undefined): Outcome {
 }
 
 /** Random faults at 16 in flight for so many seconds; then peace, and a look at what is left. */
-export async function soak({ seconds, seed, binPath, ways = [], progress }: SoakOptions): Promise<Row[]> {
+export async function soak({
+  seconds,
+  seed,
+  binPath,
+  ways = [],
+  listener = false,
+  progress,
+}: SoakOptions): Promise<Row[]> {
   const random = seededRandom(seed);
   const way = combined(ways);
   const server = await FaultServer.start();
@@ -139,7 +72,8 @@ export async function soak({ seconds, seed, binPath, ways = [], progress }: Soak
     ...way.args,
     ...(way.profiles.length > 0 ? ['--profile', ...way.profiles] : []),
   ];
-  const client = new SoakClient(binPath, args, {
+  const start = listener ? HttpSoakClient.start : StdioSoakClient.start;
+  const client: SoakPeer = await start(binPath, args, {
     HOME: home.home,
     ...(way.profiles.length > 0 ? {} : signingEnv),
   });
@@ -156,11 +90,11 @@ export async function soak({ seconds, seed, binPath, ways = [], progress }: Soak
   let sampling: NodeJS.Timeout | undefined;
   let signalling: NodeJS.Timeout | undefined;
   try {
-    await shakeHands(client);
+    await client.shakeHands();
     server.plan = randomFaults(random);
     sampling = setInterval(() => samples.push(sample(client, server)), SAMPLE_MS);
     if (way.signalMs !== undefined) {
-      signalling = setInterval(() => client.child.kill('SIGHUP'), way.signalMs);
+      signalling = setInterval(() => client.signal('SIGHUP'), way.signalMs);
     }
     const end = performance.now() + seconds * 1_000;
     let told = 0;
@@ -180,7 +114,7 @@ export async function soak({ seconds, seed, binPath, ways = [], progress }: Soak
     server.plan = () => ({ kind: 'none' });
     const usable = await isUsable(client, REST_MS);
     const left = sample(client, server);
-    client.child.stdin.end();
+    client.end();
     const code = await Promise.race([client.exited, wait(5_000, 'none' as const, { ref: false })]);
     return judge({
       tally,
@@ -198,30 +132,24 @@ export async function soak({ seconds, seed, binPath, ways = [], progress }: Soak
       profiles: Math.max(1, way.profiles.length),
       // Where nothing bounds them, a signal has each session and its successor stand side by side
       // while calls run.
-      mostSessions: way.signalMs !== undefined && way.sessions === 1 ? 2 + SIGNALS_AT_ONCE : way.sessions,
+      mostSessions: listener
+        ? HTTP_CLIENTS
+        : way.signalMs !== undefined && way.sessions === 1
+          ? 2 + SIGNALS_AT_ONCE
+          : way.sessions,
+      isListener: listener,
     });
   } finally {
     clearInterval(sampling);
     clearInterval(signalling);
-    client.child.kill('SIGKILL');
+    client.signal('SIGKILL');
     await server.close();
     await home.cleanup();
   }
 }
 
-async function shakeHands(client: SoakClient): Promise<void> {
-  const clientInfo = { name: 'soak', version: '0.0.0' };
-  await client.ask(
-    'initialize',
-    { protocolVersion: '2025-11-25', capabilities: { elicitation: {} }, clientInfo },
-    'handshake',
-  );
-  client.send({ method: 'notifications/initialized' });
-  await client.ask('tools/list', {}, 'tools');
-}
-
 async function oneRequest(
-  client: SoakClient,
+  client: SoakPeer,
   random: () => number,
   tally: Tally,
   { profiles, asks }: Pick<ReturnType<typeof combined>, 'profiles' | 'asks'>,
@@ -271,7 +199,7 @@ function count(tally: Tally, outcome: Outcome): void {
 }
 
 /** Full use, within a bounded time: the breaker may be open, the session under repair. */
-async function isUsable(client: SoakClient, withinMs: number): Promise<boolean> {
+async function isUsable(client: SoakPeer, withinMs: number): Promise<boolean> {
   const end = performance.now() + withinMs;
   for (let round = 0; performance.now() < end; round++) {
     const calls = Array.from({ length: IN_FLIGHT }, (_, at) =>
@@ -288,7 +216,7 @@ async function isUsable(client: SoakClient, withinMs: number): Promise<boolean> 
   return false;
 }
 
-function sample({ child: { pid } }: SoakClient, server: FaultServer): Sample {
+function sample({ pid }: SoakPeer, server: FaultServer): Sample {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
   return {
     rssMb: Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1_024,
