@@ -86,6 +86,18 @@ const TROUBLE = [
   { title: 'CPU per call, the pair with the least', of: ['layers-cost', 'least'], show: times },
   { title: 'CPU per call, the pair with the most', of: ['layers-cost', 'most'], show: times },
   { title: 'Time per call, on against none', of: ['layers-cost', 'time'], show: times },
+  {
+    title: 'CPU per call, every call traced against none',
+    of: ['tracing-cost', 'all'],
+    show: times,
+    most: 1.25,
+  },
+  {
+    title: 'CPU per call, one in a hundred traced against none',
+    of: ['tracing-cost', 'hundredth'],
+    show: times,
+    most: 1.05,
+  },
   { title: 'A call that names no profile, p50', of: ['second-profile', 'first'], show: ms },
   { title: 'A call that names another profile, p50', of: ['second-profile', 'second'], show: ms },
   { title: 'Another profile against none', of: ['second-profile', 'ratio'], show: times, most: 1.1 },

@@ -16,7 +16,8 @@ import { direct, listSubjects } from './subjects.mjs';
 
 const SCENARIOS = [
   ...['start', 'one-at-a-time', 'throughput', 'bursts', 'results', 'memory', 'leaving'],
-  ...['dropped-session', 'layers-cost', 'second-profile', 'tool-list', 'warm-cold', 'cancelled-queue'],
+  ...['dropped-session', 'layers-cost', 'tracing-cost', 'second-profile', 'tool-list', 'warm-cold'],
+  'cancelled-queue',
   ...['listener', 'eras', 'distance'],
 ];
 /** Far above the slowest: a subject that hangs costs this much once, and is not measured again. */

@@ -10,21 +10,28 @@ import { outcomeOfError, outcomeOfReply } from '../core/pipeline/span-outcome.ts
  * Calls of clients that are not traced pass unchanged.
  */
 export function clientSpan(): Layer {
-  return (next) => (call) =>
-    call.record?.span ? traced(next, call, call.record, call.record.span) : next(call);
+  return (next) => (call) => {
+    const { record } = call;
+    if (!record?.span) return next(call);
+    return record.span.isRecorded
+      ? traced(next, call, record, record.span)
+      : next(withContext(call, record.span));
+  };
 }
+
+const withContext = (call: Call, span: Span): Call =>
+  takesMeta(call.message)
+    ? { ...call, message: withMeta(call.message, span.carrier, { replaces: true }) }
+    : call;
 
 async function traced(next: Handler, call: Call, record: CallRecord, parent: Span): Promise<Reply> {
   const { message, profile } = call;
   if (message.kind !== 'request') return next(call);
   const span = parent.begin({ type: 'call', request: message, profile });
-  const passed = takesMeta(message)
-    ? { ...call, message: withMeta(message, span.carrier, { replaces: true }) }
-    : call;
   // The HTTP requests and waits of the call are parts of this span.
   record.span = span;
   try {
-    const reply = await next(passed);
+    const reply = await next(withContext(call, span));
     span.end(outcomeOfReply(reply, record));
     return reply;
   } catch (error) {

@@ -137,7 +137,7 @@ export function logEvents(events: Events, given: LogOptions, clock: Clock = syst
       redactor.learn(event.value, event);
       return;
     }
-    if (event.type === 'call.begun' && events.traces) calls.add(event.record);
+    if (event.type === 'call.begun' && wanted <= rank('warn') && events.traces) calls.add(event.record);
     const level = LEVEL_OF[event.type];
     if (level !== 'never' && rank(level) >= wanted) limit.take(event);
   };

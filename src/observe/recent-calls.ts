@@ -1,9 +1,7 @@
 import type { CallRecord } from '../core/pipeline/call-record.ts';
 import type { ProxyEvent } from '../core/pipeline/events.ts';
 
-/**
- * Calls whose trace is remembered: more are rarely in flight, and a few events come after the end.
- */
+/** Calls whose trace is remembered: more are rarely in flight, and few events come after the end. */
 const MAX_RECENT_CALLS = 4_096;
 
 /** The span of an event, under the names that OpenTelemetry gives them in logs. */
@@ -14,22 +12,21 @@ export interface SpanIds {
 
 /** Finds the span of the call that an event belongs to. */
 export class RecentCalls {
-  readonly #records = new Map<number, CallRecord>();
+  /** By number modulo the length: a Map would have to find its oldest key for each call. */
+  readonly #records: (CallRecord | undefined)[] = [];
 
   add(record: CallRecord): void {
-    this.#records.set(record.number, record);
-    const [oldest] = this.#records.keys();
-    if (this.#records.size > MAX_RECENT_CALLS && oldest !== undefined) this.#records.delete(oldest);
+    this.#records[record.number % MAX_RECENT_CALLS] = record;
   }
 
   /** The ids for a line about an event; empty where its call is not traced. */
   idsOf(event: ProxyEvent): SpanIds {
-    const span =
-      'record' in event
-        ? event.record.span
-        : 'call' in event && event.call !== undefined
-          ? this.#records.get(event.call)?.span
-          : undefined;
-    return span ? { trace_id: span.traceId, span_id: span.spanId } : {};
+    const record = 'record' in event ? event.record : 'call' in event ? this.#find(event.call) : undefined;
+    return record?.span ? { trace_id: record.span.traceId, span_id: record.span.spanId } : {};
+  }
+
+  #find(number: number | undefined): CallRecord | undefined {
+    const record = number === undefined ? undefined : this.#records[number % MAX_RECENT_CALLS];
+    return record?.number === number ? record : undefined;
   }
 }

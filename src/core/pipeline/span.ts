@@ -34,6 +34,8 @@ export interface SpanOutcome {
 export interface Span {
   readonly traceId: string;
   readonly spanId: string;
+  /** False where the trace is not recorded: only its context is passed on. */
+  readonly isRecorded: boolean;
   /** The context with which the receiver of a message continues the trace. */
   readonly carrier: TraceCarrier;
   begin(part: SpanPart): Span;

@@ -20,6 +20,7 @@ export interface SpanDeps {
 
 /** A span that is recorded, and sent when it has ended. */
 export class RecordedSpan implements Span {
+  readonly isRecorded = true;
   readonly traceId: string;
   readonly spanId = newSpanId();
   readonly attributes: Record<string, AttributeValue>;
@@ -119,6 +120,7 @@ export class RecordedSpan implements Span {
 
 /** The span of a trace that is not recorded: it only passes the context on. */
 export class UnrecordedSpan implements Span {
+  readonly isRecorded = false;
   readonly traceId: string;
   readonly spanId = newSpanId();
   readonly #tracestate: string | undefined;

@@ -359,7 +359,7 @@ export class SignedTransport {
     const { signing, profile } = this.#options;
     if (!signing) return undefined;
     const parent = own ?? record?.span;
-    if (!parent) return this.#currentCredentials(signing, signal);
+    if (!parent?.isRecorded) return this.#currentCredentials(signing, signal);
     let span: Span | undefined;
     const current = this.#currentCredentials(signing, signal, () => {
       span ??= parent.begin({ type: 'credentials', profile });
@@ -448,13 +448,14 @@ export class SignedTransport {
       attempt,
       signed: 'authorization' in signed,
     });
-    const sent = span ? traced(lease.send(outgoing), span) : lease.send(outgoing);
+    const sent = span?.isRecorded ? traced(lease.send(outgoing), span) : lease.send(outgoing);
     return sent.then(observed.responded, observed.failed);
   }
 
   #beginSpan({ record, span, method, lane, headers }: TransportRequest): Span | undefined {
     const parent = span ?? record?.span;
-    if (!parent) return undefined;
+    // One span id serves all parts of what is not recorded.
+    if (!parent?.isRecorded) return parent;
     const session = headers['mcp-session-id'];
     return parent.begin({
       type: 'http',
