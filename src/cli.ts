@@ -2,7 +2,7 @@ import { FALLBACK_COLUMNS, StdoutWriter } from './client/stdio/stdout.ts';
 import { COMMANDS, type CommandName } from './command-table.ts';
 import { EXIT_FAILED, EXIT_USAGE } from './commands/exit-codes.ts';
 import { Output } from './commands/output.ts';
-import { type Observers, serve } from './commands/serve.ts';
+import { measures, type Observers, serve } from './commands/serve.ts';
 import type { Arguments } from './config/argv.ts';
 import { flagOf, readFlags } from './config/option.ts';
 import { causeText } from './core/errors/errors.ts';
@@ -145,9 +145,9 @@ async function runCommandLine(args: Arguments): Promise<number> {
   return code;
 }
 
-async function loadObservers({ accessLog, status, env }: Settings): Promise<Observers> {
-  const asked = asksForTelemetry(env);
-  if (!asked && accessLog === undefined && status === undefined) return {};
+async function loadObservers(settings: Settings): Promise<Observers> {
+  const asked = asksForTelemetry(settings.env);
+  if (!asked && settings.accessLog === undefined && !measures(settings)) return {};
   const { startTelemetry, ...others } = await import('./commands/observers.ts');
   return asked ? { startTelemetry, ...others } : others;
 }

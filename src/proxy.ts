@@ -318,9 +318,11 @@ export class McpProxy {
   /**
    * Deletes the sessions, waiting at most a second for a silent server, and closes every
    * connection. Calls in flight are cut, so drain each relay first. Never throws.
+   * @param beforeStop - runs while credentials and connections still work; it must not throw.
    */
-  async close(): Promise<void> {
+  async close(beforeStop?: () => Promise<void> | undefined): Promise<void> {
     await Promise.all([this.#upstream.close(), this.#wiring.snapshots?.written()]);
+    await beforeStop?.();
     this.stop();
   }
 

@@ -31,6 +31,7 @@ import { retryOptions, retryProblems } from './layers/retry/retry.ts';
 import { toolCacheOptions } from './layers/tool-cache/tool-cache.ts';
 import { toolFilterOptions } from './layers/tool-filter/rules.ts';
 import { whoamiOptions } from './layers/whoami.ts';
+import { cloudWatchOptions, cloudWatchProblems } from './observe/cloudwatch/options.ts';
 import { accessLogProblems, observeOptions } from './observe/options.ts';
 import { statusOptions, statusProblems } from './observe/status/options.ts';
 import { poolOptions, poolProblems } from './pool/options.ts';
@@ -97,6 +98,7 @@ export const OPTIONS = {
   logFormat: observeOptions.logFormat,
   accessLog: observeOptions.accessLog,
   accessLogArguments: observeOptions.accessLogArguments,
+  ...cloudWatchOptions,
   envFile: text({
     group: 'Observability',
     placeholder: 'path',
@@ -220,6 +222,7 @@ export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Pro
   problems.push(...statusProblems(values, from));
   problems.push(...retryProblems(values, from));
   problems.push(...accessLogProblems(values, from));
+  problems.push(...cloudWatchProblems(values, from, values.auth !== 'none'));
   if ('url' in endpoint) {
     problems.push(...connectToProblems(values.connectTo, endpoint.url, from.connectTo ?? ''));
     problems.push(...sessionHeaderProblems(headers, endpoint.url, values.service, from.header ?? ''));

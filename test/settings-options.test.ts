@@ -31,6 +31,8 @@ const COMPANIONS: Readonly<Record<string, readonly string[]>> = {
   roleSessionName: ['--role-arn', ROLE],
   externalId: ['--role-arn', ROLE],
   accessLogArguments: ['--access-log', 'stderr'],
+  cloudwatchDimensions: ['--cloudwatch-namespace', 'Test'],
+  cloudwatchInterval: ['--cloudwatch-namespace', 'Test'],
   ...Object.fromEntries(
     [
       'listenToken',
@@ -75,6 +77,7 @@ async function sampleOf(key: string, option: Option): Promise<readonly [raw: str
         healthCheck: 'ping',
         allowedOrigin: 'https://app.example.com',
         listenToken: 'a-token-of-enough-characters',
+        cloudwatchDimensions: 'Stage=beta',
       };
       const entry = entries[key] ?? 'one';
       return [entry, [entry]];
@@ -93,6 +96,8 @@ async function sampleOf(key: string, option: Option): Promise<readonly [raw: str
         listen: '127.0.0.1:0',
         connectTo: 'vpce.example:8443',
         listenPath: '/tools',
+        status: '127.0.0.1:0',
+        statusToken: 'a-token-of-enough-characters',
       };
       const raw = option.choices?.at(-1) ?? (await files[key]?.()) ?? texts[key] ?? 'sample';
       return [raw, raw];
@@ -170,7 +175,7 @@ describe('a bad value', () => {
     ],
     ['auth', 'oauth', 'must be one of sigv4, none, not "oauth"'],
     ['log-level', 'loud', 'must be one of trace, debug, info, warn, error, silent, not "loud"'],
-    ['log-format', 'xml', 'must be one of json, pretty, not "xml"'],
+    ['log-format', 'xml', 'must be one of json, pretty, emf, not "xml"'],
     ['proxy', 'proxy:8080', 'must be an http:// or https:// URL, not "proxy:8080"'],
     ['proxy', 'socks5://me:secret@h:1', 'must be an http:// or https:// URL, not "socks5://...@h:1"'],
     ['region', 'us east', 'must be a region name such as us-east-1, not "us east"'],

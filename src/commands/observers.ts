@@ -4,4 +4,5 @@
  */
 export { writeAccessLog } from '../observe/access-log.ts';
 export { startTelemetry } from '../observe/tracing/telemetry.ts';
+export { measure, publish } from './measure.ts';
 export { serveStatus } from './status-server.ts';

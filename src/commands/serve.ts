@@ -7,13 +7,16 @@ import { plainText } from '../core/system/plain-text.ts';
 import { systemClock } from '../core/time/clock.ts';
 import { settleWithin } from '../core/time/waits.ts';
 import type { AccessLog, AccessLogOptions } from '../observe/access-log.ts';
+import type { MetricsPublisher } from '../observe/cloudwatch/publisher.ts';
 import { logEvents } from '../observe/log.ts';
+import type { ProxyMetrics } from '../observe/metrics/proxy-metrics.ts';
 import type { LogLevel } from '../observe/options.ts';
 import type { Telemetry, TelemetryOptions } from '../observe/tracing/telemetry.ts';
 import { McpProxy } from '../proxy.ts';
 import type { Settings } from '../settings.ts';
 import { VERSION } from '../version.ts';
 import { listen, type RunningListener } from './listen.ts';
+import type { MeasureDeps, PublishDeps } from './measure.ts';
 import type { RunningStatus, StatusDeps } from './status-server.ts';
 
 /** A reader of the log that does not read must not keep the process alive. */
@@ -51,8 +54,14 @@ export interface Serving {
 export interface Observers {
   readonly startTelemetry?: (options: TelemetryOptions) => Telemetry | undefined;
   readonly writeAccessLog?: (options: AccessLogOptions) => AccessLog;
+  readonly measure?: (deps: MeasureDeps) => ProxyMetrics;
+  readonly publish?: (deps: PublishDeps) => MetricsPublisher | undefined;
   readonly serveStatus?: (deps: StatusDeps) => Promise<RunningStatus>;
 }
+
+/** True where an option needs metrics. */
+export const measures = ({ status, cloudwatchNamespace, logFormat }: Settings): boolean =>
+  status !== undefined || cloudwatchNamespace !== undefined || logFormat === 'emf';
 
 /** The stdio side of serving. */
 interface Served {
@@ -68,7 +77,7 @@ interface Served {
  */
 export function serve(
   settings: Settings,
-  { startTelemetry, writeAccessLog, serveStatus }: Observers = {},
+  { startTelemetry, writeAccessLog, measure, publish, serveStatus }: Observers = {},
 ): Serving {
   const events = new Events();
   const log = logEvents(events, {
@@ -85,10 +94,17 @@ export function serve(
   const { env, endpoint, listener: listening } = settings;
   const telemetry = startTelemetry?.({ env, endpoint, version: VERSION, events, clock: systemClock });
   // Before the proxy, which reports the secrets of the settings.
-  const attach = settings.status !== undefined && serveStatus ? bufferEvents(events) : undefined;
+  const isMeasured = measures(settings) || telemetry?.sendsMetrics === true;
+  const attach = isMeasured ? bufferEvents(events) : undefined;
   const proxy = new McpProxy(settings, { clock: systemClock, events });
   let state: () => ListenerState | undefined = () => undefined;
-  const status = attach && serveStatus?.({ settings, proxy, events, attach, listener: () => state() });
+  const metrics = attach && measure?.({ settings, proxy, events, attach, listener: () => state() });
+  if (metrics) telemetry?.measure(() => metrics.read());
+  const publisher = metrics && publish?.({ settings, proxy, events, metrics, line: log.line });
+  const status =
+    metrics && settings.status !== undefined
+      ? serveStatus?.({ settings, proxy, events, metrics })
+      : undefined;
   status?.then(
     ({ url }) => {
       if (process.stderr.isTTY) process.stderr.write(`mcp-sigv4-proxy: status at ${url}\n`);
@@ -107,13 +123,14 @@ export function serve(
     leaving = true;
     events.emit({ type: 'client.gone', how });
     const since = systemClock.monotonic();
+    const leftMs = (): number => Math.max(MIN_FLUSH_MS, drainMs - (systemClock.monotonic() - since));
     void (async () => {
       if (!listener) proxy.refuseQueued();
       await Promise.all([stdio?.drain(), listener && leaveListener(await listener, delayed)]);
-      await proxy.close();
+      await proxy.close(() => publisher?.flush(leftMs()));
       await status?.then(({ close }) => close()).catch(() => undefined);
-      const leftMs = drainMs - (systemClock.monotonic() - since);
-      await Promise.all([stdio?.flush(), telemetry?.flush(Math.max(MIN_FLUSH_MS, leftMs))]);
+      await Promise.all([stdio?.flush(), telemetry?.flush(leftMs())]);
+      metrics?.close();
       // Last: what was flushed before may have logged a failure.
       await settleWithin(systemClock, LOG_FLUSH_MS, Promise.all([log.flush(), accessLog?.flush()]));
       finish(code);
@@ -169,7 +186,7 @@ export function serve(
 }
 
 /** Collects events until what counts them is there: it needs the proxy, which has reported some. */
-function bufferEvents(events: Events): StatusDeps['attach'] {
+function bufferEvents(events: Events): MeasureDeps['attach'] {
   const early: ProxyEvent[] = [];
   let observe = (event: ProxyEvent): void => void early.push(event);
   events.subscribe((event) => observe(event), { detailed: false, calls: true, secrets: true });

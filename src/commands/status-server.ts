@@ -1,24 +1,19 @@
 import { causeText } from '../core/errors/errors.ts';
 import { readAddress } from '../core/http/listen-address.ts';
-import type { Events, ProxyEvent } from '../core/pipeline/events.ts';
-import type { ListenerState } from '../core/pipeline/proxy-state.ts';
+import type { Events } from '../core/pipeline/events.ts';
 import { type Clock, systemClock } from '../core/time/clock.ts';
 import { profileLabel } from '../observe/metrics/labels.ts';
-import { ProxyMetrics } from '../observe/metrics/proxy-metrics.ts';
+import type { ProxyMetrics } from '../observe/metrics/proxy-metrics.ts';
 import { IdentityCache, type SignerIdentity, type StatusReport } from '../observe/status/report.ts';
 import { StatusServer } from '../observe/status/server.ts';
 import type { McpProxy } from '../proxy.ts';
 import type { Settings } from '../settings.ts';
-import { VERSION } from '../version.ts';
 
 export interface StatusDeps {
   readonly settings: Settings;
   readonly proxy: McpProxy;
   readonly events: Events;
-  /** Called at once with what counts the events. */
-  readonly attach: (observe: (event: ProxyEvent) => void) => void;
-  /** Undefined without a listener, or until it listens. */
-  readonly listener: () => ListenerState | undefined;
+  readonly metrics: ProxyMetrics;
   readonly clock?: Clock;
 }
 
@@ -32,20 +27,11 @@ export interface RunningStatus {
  * @throws Error with a message for the user if the address cannot be used.
  */
 export async function serveStatus(deps: StatusDeps): Promise<RunningStatus> {
-  const { settings, proxy, events, attach, listener, clock = systemClock } = deps;
+  const { settings, proxy, events, metrics, clock = systemClock } = deps;
   const { status = '', statusToken: token, profiles, defaultProfile } = settings;
   const address = readAddress(status);
   if (!address) throw new TypeError(`no address: ${status}`);
   const names = profiles.length === 0 ? [defaultProfile] : profiles;
-  const metrics = new ProxyMetrics({
-    clock,
-    version: VERSION,
-    profiles: names,
-    state: () => proxy.debugSnapshot(),
-    listener,
-    isTool: (name, profile) => proxy.isTool(name, profile),
-  });
-  attach(metrics.observe);
   const identities = new IdentityCache({
     clock,
     identityOf: (profile, signal) => proxy.identityOf(profile, signal),
@@ -59,7 +45,6 @@ export async function serveStatus(deps: StatusDeps): Promise<RunningStatus> {
     report: () => reportOf(metrics, identities, names),
     unreadyReason: async () => undefined,
   }).catch((error: unknown) => {
-    metrics.close();
     throw new Error(
       `cannot serve the status on ${address.host}:${address.port}: ${causeText(error)}. Name another address with --status.`,
     );
@@ -69,7 +54,6 @@ export async function serveStatus(deps: StatusDeps): Promise<RunningStatus> {
     url: server.url,
     async close() {
       identities.close();
-      metrics.close();
       await server.close();
     },
   };

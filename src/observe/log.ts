@@ -97,6 +97,7 @@ const LEVEL_OF: Readonly<Record<ProxyEvent['type'], Written | 'never'>> = {
   'telemetry.unusable': 'error',
   'telemetry.export-failed': 'error',
   'log.lines-omitted': 'warn',
+  'cloudwatch.failed': 'error',
   'access-log.behind': 'error',
   'log.reopened': 'info',
   'log.reopen-failed': 'error',
@@ -117,6 +118,8 @@ export interface Log {
    * earlier. It never resolves while stderr is not read.
    */
   flush(): Promise<void>;
+  /** Writes a line that is no event. */
+  line(text: string): void;
   /** Opens the log file again by its name, after a rotation has renamed it. No line is lost. */
   reopen(): void;
 }
@@ -162,6 +165,12 @@ export function logEvents(events: Events, given: LogOptions, clock: Clock = syst
       if (logger && options.file === undefined) {
         await new Promise<void>((resolve) => process.stderr.write('', () => resolve()));
       }
+    },
+    line: (text) => {
+      logger ??= openLogger(options, redactor, (opened) => {
+        target = opened;
+      });
+      written = logger.then(() => target?.write(redactor.clean(text))).catch(() => undefined);
     },
     reopen: () => {
       if (options.file === undefined) return;

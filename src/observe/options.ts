@@ -69,9 +69,9 @@ export const observeOptions = {
   logFormat: text({
     group: 'Observability',
     placeholder: 'format',
-    choices: ['json', 'pretty'],
+    choices: ['json', 'pretty', 'emf'],
     fallback: 'json',
-    help: 'format of log lines',
+    help: 'format of log lines; emf: JSON, and the metrics as lines in the Embedded Metric Format of CloudWatch, for Lambda and ECS',
   }),
 } as const;
 

@@ -1,7 +1,9 @@
 import type { CallRecord } from '../core/pipeline/call-record.ts';
 import type { ProxyEvent } from '../core/pipeline/events.ts';
 
-/** Calls whose trace is remembered: more are rarely in flight, and few events come after the end. */
+/**
+ * Calls whose trace is remembered: more are rarely in flight, and few events come after the end.
+ */
 const MAX_RECENT_CALLS = 4_096;
 
 /** The span of an event, under the names that OpenTelemetry gives them in logs. */

@@ -54,6 +54,8 @@ export class FaultServer {
    */
   questionsAnswered = 0;
   misrouted = 0;
+  /** Every request that was read: what it was, and the status of its response, if that began. */
+  readonly served: { readonly what: string; status: number | undefined }[] = [];
   /** Last-Event-ID of every GET that had one. */
   readonly resumes: string[] = [];
   /** The fault of every request that the queue of `inject` says nothing about. */
@@ -190,6 +192,11 @@ export class FaultServer {
     }
     const request = recorded(incoming, body, this.#connections, verification);
     const what = request.method === 'POST' ? (request.rpc.method ?? 'response') : request.method;
+    const entry: (typeof this.served)[number] = { what, status: undefined };
+    this.served.push(entry);
+    response.on('close', () => {
+      entry.status = response.headersSent ? response.statusCode : undefined;
+    });
     if (what === 'initialize') this.initializes++;
     if (what === 'DELETE') this.deletes++;
     if (what === 'response') this.#answered(request);

@@ -112,28 +112,26 @@ class CachingProvider implements CredentialProvider {
   }
 
   async current(signal: AbortSignal, onResolve?: () => void): Promise<Credentials> {
-    const { clock } = this.#options;
     signal.throwIfAborted();
     this.#closing.signal.throwIfAborted();
     const cached = this.#cached;
-    const isUnusable =
-      cached === undefined ||
-      cached.rejected ||
-      (hasExpired(cached.credentials, clock.now()) && !cached.arrivedExpired);
-    if (isUnusable) {
-      onResolve?.();
-      return this.#resolved(signal);
+    const now = this.#options.clock.now();
+    const isUsable =
+      cached && !cached.rejected && (cached.arrivedExpired || !hasExpired(cached.credentials, now));
+    if (isUsable && !this.#isEdited(cached)) {
+      this.#refreshIfDue(cached);
+      return cached.credentials;
     }
-    if (this.#isEdited(cached)) {
-      onResolve?.();
-      return this.#afterEdit(cached, signal);
-    }
+    onResolve?.();
+    return isUsable ? this.#afterEdit(cached, signal) : this.#resolved(signal);
+  }
 
-    const isDue = cached.refreshAt !== undefined && clock.now() >= cached.refreshAt;
+  #refreshIfDue({ refreshAt }: CacheEntry): void {
+    const { clock } = this.#options;
+    const isDue = refreshAt !== undefined && clock.now() >= refreshAt;
     if (isDue && clock.monotonic() >= this.#retryAt) {
       this.#resolve().catch((error: unknown) => this.#reportRefreshFailure(error));
     }
-    return cached.credentials;
   }
 
   async refresh(rejected: Credentials, signal: AbortSignal): Promise<Credentials | undefined> {

@@ -240,6 +240,8 @@ export type ProxyEvent =
   | { type: 'tool.keeps-argument'; tool: string; argument: string }
   /** Lines of one event that were left out because there were too many. */
   | { type: 'log.lines-omitted'; event: string; address: string | undefined; omitted: number }
+  /** Once until it works again. */
+  | { type: 'cloudwatch.failed'; namespace: string; message: string }
   | { type: 'access-log.behind'; message: string }
   | { type: 'log.reopened'; file: string }
   | { type: 'log.reopen-failed'; message: string }

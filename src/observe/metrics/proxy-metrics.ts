@@ -279,6 +279,12 @@ export class ProxyMetrics implements Measured {
     this.#loop.reset();
   }
 
+  /** All metrics with their current values. */
+  read(): Metrics {
+    this.#collect();
+    return this.metrics;
+  }
+
   /** All metrics as text that Prometheus reads. */
   toPrometheus(format: ExpositionFormat = 'prometheus'): string {
     this.#collect();

@@ -2,6 +2,8 @@
 // forwarded, and only where an OTEL_* variable asks for traces or metrics.
 import type { HrTime, SpanContext, TraceState } from '@opentelemetry/api';
 import { type ExportResult, ExportResultCode, hrTimeDuration } from '@opentelemetry/core';
+import { OTLPMetricExporter as JsonMetricExporter } from '@opentelemetry/exporter-metrics-otlp-http';
+import { OTLPMetricExporter as ProtobufMetricExporter } from '@opentelemetry/exporter-metrics-otlp-proto';
 import { OTLPTraceExporter as JsonTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import { OTLPTraceExporter as ProtobufTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
 import {
@@ -11,7 +13,9 @@ import {
   resourceFromAttributes,
 } from '@opentelemetry/resources';
 import { BatchSpanProcessor, type ReadableSpan, type SpanExporter } from '@opentelemetry/sdk-trace';
+import type { Metrics } from '../metrics/catalog.ts';
 import type { FinishedSpan } from './finished-span.ts';
+import { toResourceMetrics } from './metric-data.ts';
 import type { SignalSettings } from './otel-settings.ts';
 
 /** Reports the result of each export: undefined for a success. */
@@ -80,6 +84,43 @@ const batchLimits = (env: SdkOptions['env']) => ({
   scheduledDelayMillis: numberOf(env.OTEL_BSP_SCHEDULE_DELAY) ?? 5_000,
   exportTimeoutMillis: numberOf(env.OTEL_BSP_EXPORT_TIMEOUT) ?? 30_000,
 });
+
+export interface MetricSink {
+  /** Sends the metrics. Never throws. */
+  send(metrics: Metrics, now: number): Promise<void>;
+  shutdown(): Promise<void>;
+}
+
+/** Creates the exporters of metrics. @param since - when the counters began, wall clock. */
+export function createMetricSink(
+  { exporters, protocol }: SignalSettings,
+  options: SdkOptions,
+  since: number,
+  onExport: OnExport,
+): MetricSink {
+  const resource = createResource(options.version);
+  const scope = { name: SCOPE_NAME, version: options.version };
+  const startTime = toHrTime(since);
+  const otlp = exporters.includes('otlp')
+    ? protocol === 'http/json'
+      ? new JsonMetricExporter()
+      : new ProtobufMetricExporter()
+    : undefined;
+  return {
+    async send(metrics, now) {
+      const collected = toResourceMetrics({ metrics, resource, scope, startTime, endTime: toHrTime(now) });
+      if (exporters.includes('console')) options.print(JSON.stringify(collected.scopeMetrics));
+      if (!otlp) return;
+      await new Promise<void>((resolve) => {
+        otlp.export(collected, (result) => {
+          onExport(failureOf(result));
+          resolve();
+        });
+      });
+    },
+    shutdown: async () => otlp?.shutdown(),
+  };
+}
 
 const otlpExporter = (protocol: SignalSettings['protocol']): SpanExporter =>
   protocol === 'http/json' ? new JsonTraceExporter() : new ProtobufTraceExporter();

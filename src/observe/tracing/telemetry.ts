@@ -5,17 +5,20 @@ import { LABEL_CHARACTERS } from '../../core/pipeline/session-label.ts';
 import { outcomeOfRecord } from '../../core/pipeline/span-outcome.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { settleWithin } from '../../core/time/waits.ts';
+import type { Metrics } from '../metrics/catalog.ts';
 import type { FinishedSpan } from './finished-span.ts';
 import { type OtelSettings, readOtelSettings } from './otel-settings.ts';
 import type { SpanDeps } from './recorded-span.ts';
 import { createSampler } from './sampler.ts';
-import type { SpanSink } from './sdk.ts';
+import type { MetricSink, SpanSink } from './sdk.ts';
 import { Tracer } from './tracer.ts';
 
 /** Spans that are kept until the SDK is loaded, as many as its own queue holds. */
 const MAX_PENDING_SPANS = 2_048;
 /** The SDK is loaded this long after the first call has ended: loading it takes the processor. */
 const LOAD_AFTER_MS = 250;
+/** The default of OTEL_METRIC_EXPORT_INTERVAL in the specification. */
+const EXPORT_INTERVAL_MS = 60_000;
 
 export interface TelemetryOptions {
   readonly env: NodeJS.ProcessEnv;
@@ -26,6 +29,10 @@ export interface TelemetryOptions {
 }
 
 export interface Telemetry {
+  /** True where metrics are sent. */
+  readonly sendsMetrics: boolean;
+  /** Sends these metrics at an interval. Call it once, before the first call. */
+  measure(read: () => Metrics): void;
   /** Sends what is left, within `ms` milliseconds. Never throws. */
   flush(ms: number): Promise<void>;
 }
@@ -47,13 +54,19 @@ class RunningTelemetry implements Telemetry {
   readonly #redactor = new Redactor();
   #pending: FinishedSpan[] = [];
   #sink: SpanSink | undefined;
+  #isLoaded = false;
   #loading: Promise<void> | undefined;
+  #metrics: (() => Metrics) | undefined;
+  #metricSink: MetricSink | undefined;
+  #sending: Promise<void> | undefined;
+  readonly #since: number;
   /** Signals whose last export failed: a collector that is away costs one log line. */
   readonly #failing = new Set<string>();
 
   constructor(settings: OtelSettings, options: TelemetryOptions) {
     this.#options = options;
     this.#settings = settings;
+    this.#since = options.clock.now();
     const tracer = settings.traces && this.#createTracer();
     options.events.subscribe(
       (event) => {
@@ -82,6 +95,14 @@ class RunningTelemetry implements Telemetry {
       },
       { detailed: false, calls: true, traces: tracer !== undefined, secrets: true },
     );
+  }
+
+  get sendsMetrics(): boolean {
+    return this.#settings.metrics !== undefined;
+  }
+
+  measure(read: () => Metrics): void {
+    this.#metrics = read;
   }
 
   #createTracer(): Tracer {
@@ -116,24 +137,49 @@ class RunningTelemetry implements Telemetry {
 
   async #load(): Promise<void> {
     const { env, version, events } = this.#options;
-    if (this.#sink) return;
+    if (this.#isLoaded) return;
     try {
-      const { createSpanSink } = await import('./sdk.ts');
-      if (this.#sink) return;
+      const { createMetricSink, createSpanSink } = await import('./sdk.ts');
+      if (this.#isLoaded) return;
+      this.#isLoaded = true;
       const print = (line: string): void => void process.stderr.write(`${this.#redactor.clean(line)}\n`);
-      const { traces } = this.#settings;
+      const { traces, metrics } = this.#settings;
       if (traces) {
         this.#sink = createSpanSink(traces, { env, version, print }, (failure) =>
           this.#report('traces', failure),
         );
       }
       for (const span of this.#pending.splice(0)) this.#sink?.take(span);
+      if (metrics && this.#metrics) {
+        this.#metricSink = createMetricSink(metrics, { env, version, print }, this.#since, (failure) =>
+          this.#report('metrics', failure),
+        );
+        this.#sendLater();
+      }
     } catch (error) {
       events.emit({
         type: 'telemetry.unusable',
         message: `OpenTelemetry cannot be loaded: ${causeText(error)}`,
       });
     }
+  }
+
+  #sendLater(): void {
+    const { clock, env } = this.#options;
+    const given = Number(env.OTEL_METRIC_EXPORT_INTERVAL);
+    const ms = Number.isInteger(given) && given > 0 ? given : EXPORT_INTERVAL_MS;
+    clock.schedule(ms, () => void this.#send().then(() => this.#sendLater()), { keepAlive: false });
+  }
+
+  /** One export at a time. */
+  #send(): Promise<void> {
+    const { clock } = this.#options;
+    const metrics = this.#metrics;
+    if (!metrics) return Promise.resolve();
+    this.#sending ??= (this.#metricSink?.send(metrics(), clock.now()) ?? Promise.resolve()).finally(() => {
+      this.#sending = undefined;
+    });
+    return this.#sending;
   }
 
   #report(signal: 'traces' | 'metrics', failure: string | undefined): void {
@@ -148,9 +194,16 @@ class RunningTelemetry implements Telemetry {
   }
 
   async flush(ms: number): Promise<void> {
-    if (!this.#loading && this.#pending.length === 0) return;
-    const flushed = this.#load().then(() => this.#sink?.shutdown());
+    // Without a call there is nothing to send, and the SDK need not be loaded.
+    if (!this.#loading) return;
+    const flushed = this.#load().then(() => Promise.all([this.#sink?.shutdown(), this.#sendLast()]));
     await settleWithin(this.#options.clock, ms, flushed);
+  }
+
+  async #sendLast(): Promise<void> {
+    await this.#sending;
+    await this.#send();
+    await this.#metricSink?.shutdown();
   }
 }
 

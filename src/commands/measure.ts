@@ -1,0 +1,106 @@
+import type { Events, ProxyEvent } from '../core/pipeline/events.ts';
+import type { ListenerState } from '../core/pipeline/proxy-state.ts';
+import { type Clock, systemClock } from '../core/time/clock.ts';
+import { readMetadata } from '../layers/metadata.ts';
+import { DeltaReader } from '../observe/cloudwatch/deltas.ts';
+import { emfLines } from '../observe/cloudwatch/emf.ts';
+import { MetricsPublisher, type SendDeltas } from '../observe/cloudwatch/publisher.ts';
+import { ProxyMetrics } from '../observe/metrics/proxy-metrics.ts';
+import type { McpProxy } from '../proxy.ts';
+import type { Settings } from '../settings.ts';
+import { VERSION } from '../version.ts';
+
+export interface MeasureDeps {
+  readonly settings: Settings;
+  readonly proxy: McpProxy;
+  readonly events: Events;
+  /** Called at once with what counts the events. */
+  readonly attach: (observe: (event: ProxyEvent) => void) => void;
+  /** Undefined without a listener, or until it listens. */
+  readonly listener: () => ListenerState | undefined;
+  readonly clock?: Clock;
+}
+
+/** Starts to count what the events report. */
+export function measure({
+  settings,
+  proxy,
+  attach,
+  listener,
+  clock = systemClock,
+}: MeasureDeps): ProxyMetrics {
+  const { profiles, defaultProfile } = settings;
+  const metrics = new ProxyMetrics({
+    clock,
+    version: VERSION,
+    profiles: profiles.length === 0 ? [defaultProfile] : profiles,
+    state: () => proxy.debugSnapshot(),
+    listener,
+    isTool: (name, profile) => proxy.isTool(name, profile),
+  });
+  attach(metrics.observe);
+  return metrics;
+}
+
+/** The namespace of --log-format emf where none is given. */
+const EMF_NAMESPACE = 'mcp-sigv4-proxy';
+
+export interface PublishDeps extends Pick<MeasureDeps, 'settings' | 'proxy' | 'events' | 'clock'> {
+  readonly metrics: ProxyMetrics;
+  /** Writes a line to the log. */
+  readonly line: (text: string) => void;
+}
+
+/**
+ * Publishes metrics to CloudWatch, by requests or as lines of the log; undefined where not asked.
+ */
+export function publish({
+  settings,
+  proxy,
+  events,
+  metrics,
+  line,
+  clock = systemClock,
+}: PublishDeps): MetricsPublisher | undefined {
+  const { cloudwatchNamespace, cloudwatchInterval, logFormat } = settings;
+  const isEmf = logFormat === 'emf';
+  if (cloudwatchNamespace === undefined && !isEmf) return undefined;
+  const namespace = cloudwatchNamespace ?? EMF_NAMESPACE;
+  const dimensions = readMetadata(settings.cloudwatchDimensions);
+  const writeLines: SendDeltas = async (deltas, now) => {
+    for (const text of emfLines(deltas, { namespace, dimensions, now })) line(text);
+    for (const { commit } of deltas) commit();
+  };
+  return new MetricsPublisher({
+    deltas: new DeltaReader(() => metrics.read()),
+    sender: isEmf ? async () => writeLines : () => cloudWatchSender(settings, proxy, namespace, dimensions),
+    intervalMs: cloudwatchInterval * 1_000,
+    namespace,
+    clock,
+    events,
+  });
+}
+
+/** Signs with the credentials of the default profile, and takes the same way as requests. */
+async function cloudWatchSender(
+  { defaultProfile, scope, env }: Settings,
+  proxy: McpProxy,
+  namespace: string,
+  dimensions: Readonly<Record<string, string>>,
+): Promise<SendDeltas> {
+  // The SDK's warning about Node would appear in the log of the client.
+  process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
+  const [{ createSender }, { createSdkHttpHandler }] = await Promise.all([
+    import('../observe/cloudwatch/client.ts'),
+    import('../upstream/http/sdk-http.ts'),
+  ]);
+  const { credentials, connect } = proxy.profileTransport(defaultProfile);
+  if (!credentials) throw new Error('requests are not signed, so there are no credentials');
+  return createSender({
+    namespace,
+    dimensions,
+    region: scope?.region ?? env.AWS_REGION ?? '',
+    credentials: () => credentials.current(new AbortController().signal),
+    requestHandler: createSdkHttpHandler(connect, systemClock),
+  });
+}
