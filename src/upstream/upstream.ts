@@ -68,7 +68,7 @@ export class Upstream {
       // Only the session that sent the request knows the id; others would reject the response or
       // mistake it.
       const session = call.origin instanceof Session ? call.origin : sessions.session;
-      return this.#batches.sendMember(call, session) ?? session.notify(message.text, signal);
+      return this.#batches.send(session, call);
     }
     if (message.kind === 'request') {
       if (message.method === 'initialize') {
@@ -76,10 +76,7 @@ export class Upstream {
         sessions.deferInitialize(call, message, call.assumedVersion);
         return Promise.resolve({ kind: 'accepted' });
       }
-      return sessions.sendCall(
-        call,
-        (session) => this.#batches.sendMember(call, session) ?? first(session.request([call], message.text)),
-      );
+      return sessions.sendCall(call, this.#batches.send);
     }
     if (message.method === 'notifications/cancelled') {
       const { requestId } = paramsOf(message);
@@ -93,13 +90,9 @@ export class Upstream {
     }
     if (call.origin instanceof Session && !call.origin.lost) {
       // Progress of a server request belongs to the session that sent it.
-      const session = call.origin;
-      return this.#batches.sendMember(call, session) ?? session.notify(message.text, signal);
+      return this.#batches.send(call.origin, call);
     }
-    return sessions.sendCall(
-      call,
-      (session) => this.#batches.sendMember(call, session) ?? session.notify(message.text, signal),
-    );
+    return sessions.sendCall(call, this.#batches.send);
   }
 
   /** A cancellation names the request but not its profile. */
@@ -183,6 +176,3 @@ const splitKey = (key: string): [string, string] => {
   const at = key.indexOf(' ');
   return [key.slice(0, at), key.slice(at + 1)];
 };
-
-const first = (replies: readonly Promise<Reply>[]): Promise<Reply> =>
-  replies[0] ?? Promise.reject(new TypeError('a request without a reply'));

@@ -10,10 +10,16 @@ interface OpenBatch {
 export class Batches {
   readonly #open = new Map<Batch, readonly OpenBatch[]>();
 
-  /** Sends the call within its batch; undefined where it is sent alone. */
-  sendMember(call: Call, session: Session): Promise<Reply> | undefined {
-    const { batch } = call;
-    if (!batch || session.version !== BATCH_REVISION) return undefined;
+  /** Sends the call in this session: within its batch, if it has one, or alone. */
+  readonly send = (session: Session, call: Call): Promise<Reply> => {
+    const { batch, message, signal } = call;
+    if (batch && session.version === BATCH_REVISION) return this.#sendMember(session, call, batch);
+    if (message.kind !== 'request') return session.notify(message.text, signal);
+    const [reply] = session.request([call], message.text);
+    return reply ?? Promise.reject(new TypeError('a request without a reply'));
+  };
+
+  #sendMember(session: Session, call: Call, batch: Batch): Promise<Reply> {
     return new Promise((resolve) => {
       const openBatches = this.#open.get(batch) ?? [];
       const openBatch = openBatches.find((one) => one.session === session);

@@ -140,14 +140,14 @@ export class ClientSessions {
    * Runs `send` on the current session, and on a new one where the server has lost it, while time
    * remains.
    */
-  sendCall(call: Call, send: (session: Session) => Promise<Reply>): Promise<Reply> {
+  sendCall(call: Call, send: (session: Session, call: Call) => Promise<Reply>): Promise<Reply> {
     const { beforeResend } = this.#deps;
     let sent = false;
     return this.#sendCall(call, (session) => {
       if (sent && beforeResend && call.message.kind === 'request')
-        return beforeResend(call).then(() => send(session));
+        return beforeResend(call).then(() => send(session, call));
       sent = true;
-      return send(session);
+      return send(session, call);
     });
   }
 
