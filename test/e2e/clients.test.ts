@@ -68,7 +68,7 @@ describe.each(['v1', 'v2'] as const)('a client of SDK %s', (clientVersion) => {
       await client.call('announce', { uri: 'a:b' });
       await client.hears('tools changed');
       await client.hears('updated a:b');
-      expect(client.heard).toEqual(['tools changed', 'updated a:b']);
+      expect(client.received).toEqual(['tools changed', 'updated a:b']);
     });
 
     it('an SDK client cancels a call, the cancellation reaches the server, and the client goes on', async () => {

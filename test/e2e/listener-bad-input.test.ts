@@ -154,8 +154,11 @@ describe('the size limits of the listener', () => {
   it('a body over the limit gets 413, with and without a Content-Length', async () => {
     const { ask, url, server } = await startListening({ args: ['--max-body', '2048'] });
     const long = JSON.stringify({ ...call(), filler: 'x'.repeat(4_096) });
-    const told = await ask({ body: long });
-    expect([told.status, told.json.error]).toMatchObject([413, { code: -31023, data: { limit: 2_048 } }]);
+    const received = await ask({ body: long });
+    expect([received.status, received.json.error]).toMatchObject([
+      413,
+      { code: -31023, data: { limit: 2_048 } },
+    ]);
     const chunked = await ask({ headers: { 'transfer-encoding': 'chunked' }, body: long });
     expect(chunked.status).toBe(413);
     const fits = await ask({ body: { ...call(), filler: 'x'.repeat(1_024) } });

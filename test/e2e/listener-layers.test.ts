@@ -163,9 +163,9 @@ it('a server that cannot open sessions gets no further attempts for a time, and 
   const statuses = [];
   for (let count = 0; count < 4; count++) statuses.push((await ask({ body: initialize })).status);
   expect(statuses).toEqual([500, 500, 503, 503]);
-  const told = await ask({ body: initialize });
-  expect(Number(told.headers['retry-after'])).toBeGreaterThan(20);
-  expect(told.json).toMatchObject({ id: 0, error: { data: { reason: 'circuit-open' } } });
+  const received = await ask({ body: initialize });
+  expect(Number(received.headers['retry-after'])).toBeGreaterThan(20);
+  expect(received.json).toMatchObject({ id: 0, error: { data: { reason: 'circuit-open' } } });
   expect(server.of('initialize').length).toBe(2);
 });
 

@@ -138,9 +138,9 @@ describe('--progress-heartbeat at the listener', () => {
         await expect.poll(() => progresses(stream.text).length).toBeGreaterThan(2);
         gate.open();
         await expect.poll(() => stream.ended).toBe(true);
-        const told = progresses(stream.text);
-        expect(told.every(({ progressToken }) => progressToken === token)).toBe(true);
-        expect(increases(told.map(({ progress }) => progress))).toBe(true);
+        const received = progresses(stream.text);
+        expect(received.every(({ progressToken }) => progressToken === token)).toBe(true);
+        expect(increases(received.map(({ progress }) => progress))).toBe(true);
         expect(eventsOf(stream.text).at(-1)).toEqual({ jsonrpc: '2.0', id: '', result: { f: 1 } });
       },
     );

@@ -242,11 +242,11 @@ describe('a client of the listener', () => {
       { id: -1, error: { code: -32600 } },
     ]);
     expect(server.requests.filter(({ json }) => Array.isArray(json))).toEqual([]);
-    const told = await ask({
+    const received = await ask({
       headers,
       body: [{ jsonrpc: '2.0', method: 'notifications/roots/list_changed' }],
     });
-    expect([told.status, told.text]).toEqual([202, '']);
+    expect([received.status, received.text]).toEqual([202, '']);
     const later = await ask({ headers: { 'mcp-protocol-version': '2025-06-18' }, body: [call('a')] });
     expect([later.status, later.json.error]).toMatchObject([400, { code: -32600 }]);
   });

@@ -123,7 +123,7 @@ describe('server requests of a lost session', () => {
     await bin.next(asks);
     await lose();
     streams[0]?.send(elicitation(1, 'too late to ask'));
-    streams[0]?.send({ jsonrpc: '2.0', method: 'notifications/message', params: { data: 'still heard' } });
+    streams[0]?.send({ jsonrpc: '2.0', method: 'notifications/message', params: { data: 'still received' } });
     await bin.next(({ method }) => method === 'notifications/message');
     expect(bin.messages.filter(asks)).toHaveLength(1);
     gates[0]?.open();

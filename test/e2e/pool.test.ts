@@ -85,14 +85,14 @@ describe('--max-sessions 4', () => {
     await proxy.guard(tool.runs(2), '2 calls');
     await proxy.request('resources/subscribe', { uri: 'a://b' });
     proxy.notify('notifications/roots/list_changed');
-    const told = (method: string) =>
+    const received = (method: string) =>
       server.requests
         .filter(({ rpc }) => rpc.method === method)
         .map(({ headers }) => headers['mcp-session-id']);
-    const count = (method: string) => server.until(() => told(method).length === 2);
+    const count = (method: string) => server.until(() => received(method).length === 2);
     for (const method of ['logging/setLevel', 'resources/subscribe', 'notifications/roots/list_changed']) {
       await count(method);
-      expect(new Set(told(method))).toEqual(new Set(['s-0', 's-1']));
+      expect(new Set(received(method))).toEqual(new Set(['s-0', 's-1']));
     }
     tool.finishAll();
     await Promise.all(calls);

@@ -60,13 +60,13 @@ describe('--progress-heartbeat on stdio', () => {
       await expect.poll(() => progressOf(bin.messages, token).length).toBeGreaterThan(2);
       first.open();
       await expect.poll(() => progressOf(bin.messages, token).at(-1)).toBe(0);
-      const told = progressOf(bin.messages, token);
+      const received = progressOf(bin.messages, token);
       // Another call's heartbeats show that time has passed.
       const beside = { name: 'any', _meta: { ...meta, progressToken: 'beside' } };
       bin.send({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: beside });
       await expect.poll(() => progressOf(bin.messages, 'beside').length).toBeGreaterThan(3);
-      expect(progressOf(bin.messages, token)).toEqual(told);
-      expect(increases(told)).toBe(true);
+      expect(progressOf(bin.messages, token)).toEqual(received);
+      expect(increases(received)).toBe(true);
       end.open();
       expect((await bin.answer(0)).result).toEqual({ content: [] });
       const after = bin.messages.findIndex(({ id }) => id === 1);
@@ -93,9 +93,9 @@ describe('--progress-heartbeat on stdio', () => {
       params: { name: 'any', _meta: { progressToken: 'beside' } },
     });
     await expect.poll(() => progressOf(bin.messages, 'beside').length).toBeGreaterThan(0);
-    const told = progressOf(bin.messages, 0).length;
+    const received = progressOf(bin.messages, 0).length;
     await expect.poll(() => progressOf(bin.messages, 'beside').length).toBeGreaterThan(4);
-    expect(progressOf(bin.messages, 0).length).toBe(told);
+    expect(progressOf(bin.messages, 0).length).toBe(received);
     expect(
       bin.messages
         .filter(({ method }) => method === 'notifications/progress')
@@ -136,17 +136,17 @@ it("--progress-heartbeat keeps an SDK client waiting for a silent call far beyon
   const client = new Client({ name: 'sdk', version: '0' });
   afterThisTest(() => client.close());
   await client.connect(new StreamableHTTPClientTransport(new URL(url)) as Parameters<Client['connect']>[0]);
-  const told: number[] = [];
+  const received: number[] = [];
   const options = {
     timeout: 2_000,
     resetTimeoutOnProgress: true,
     onprogress: ({ progress }: { progress: number }) => {
-      told.push(progress);
+      received.push(progress);
       // More than the limit allows without progress.
-      if (told.length === 60) gate.open();
+      if (received.length === 60) gate.open();
     },
   };
   const { content } = await client.callTool({ name: 'echo', arguments: { text: 'hi' } }, undefined, options);
   expect(content).toMatchObject([{ text: '{"text":"hi"}' }]);
-  expect(increases(told)).toBe(true);
+  expect(increases(received)).toBe(true);
 });

@@ -121,9 +121,9 @@ describe('a session that the server has lost', () => {
     for (const uri of uris) await proxy.request('resources/subscribe', { uri });
     sessions.forgetSessions();
     expect(await echo('x', '')).toHaveProperty('result');
-    const told = server.of('resources/subscribe').slice(uris.length);
+    const received = server.of('resources/subscribe').slice(uris.length);
     // They use several connections, so their order is open.
-    expect(told.map(({ rpc }) => rpc.params?.uri).sort()).toEqual([...uris].sort());
+    expect(received.map(({ rpc }) => rpc.params?.uri).sort()).toEqual([...uris].sort());
     proxy.closeStdin();
     await proxy.exit();
     expect(proxy.stderr).toBe('');

@@ -346,8 +346,8 @@ describe('tools/list of the stateless era', () => {
     // A name that no list contains is looked up past the cache.
     bin.send(claiming('tools/call', { name: 'b' }, 'call'));
     expect(await bin.answer('call')).toHaveProperty('result');
-    const told = await bin.next(isChange);
-    expect(told.params).toEqual({ _meta: { [SUBSCRIPTION]: 0 } });
+    const received = await bin.next(isChange);
+    expect(received.params).toEqual({ _meta: { [SUBSCRIPTION]: 0 } });
     expect(await list('now')).toEqual(['a', 'b']);
   });
 });

@@ -408,15 +408,15 @@ describe('other messages', () => {
 describe("notifications of another profile's server", () => {
   const origin = (name: string): Origin => ({ profile: name, gone: new Promise(() => undefined) });
   const heardBy = async (from: string, message: Message): Promise<Message[]> => {
-    const heard: Message[] = [];
+    const received: Message[] = [];
     const rig = makeRig();
     await rig.send(requestOf('initialize'), {
       emit: async (below) => {
-        heard.push(below);
+        received.push(below);
       },
     });
     await rig.sent[0]?.emit(message, origin(from));
-    return heard;
+    return received;
   };
 
   it.each(['tools', 'prompts', 'resources'])(

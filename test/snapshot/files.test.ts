@@ -21,21 +21,21 @@ function make(identity: unknown = 'one') {
   const base = mkdtempSync(join(tmpdir(), 'mcp-snapshots-'));
   afterThisTest(() => rmSync(base, { recursive: true, force: true }));
   const folder = join(base, 'deep', 'down');
-  const told: ProxyEvent[] = [];
+  const emitted: ProxyEvent[] = [];
   const events = new Events();
-  events.subscribe((event) => told.push(event));
+  events.subscribe((event) => emitted.push(event));
   const filesFor = (who: unknown) => new SnapshotFiles({ folder, identity: who, events });
-  return { folder, told, files: filesFor(identity), filesFor };
+  return { folder, emitted, files: filesFor(identity), filesFor };
 }
 
 describe('a snapshot file', () => {
   it('a snapshot file returns what was saved, text for text, to the same identity and revision only', async () => {
-    const { files, filesFor, told } = make(['https://example.com/mcp', 'eu-west-1']);
+    const { files, filesFor, emitted } = make(['https://example.com/mcp', 'eu-west-1']);
     await files.save('2025-11-25', SNAPSHOT);
     expect(await files.load('2025-11-25')).toEqual(SNAPSHOT);
     expect(await files.load('')).toBeUndefined();
     expect(await filesFor(['https://example.com/mcp', 'eu-west-2']).load('2025-11-25')).toBeUndefined();
-    expect(told).toEqual([]);
+    expect(emitted).toEqual([]);
   });
 
   it('a snapshot file holds the last of several concurrent saves, and leaves no draft behind', async () => {
@@ -49,9 +49,9 @@ describe('a snapshot file', () => {
   });
 
   it('a snapshot file is used only if it names the principal that reads it, as far as that is known', async () => {
-    const { folder, told } = make();
+    const { folder, emitted } = make();
     const events = new Events();
-    events.subscribe((event) => told.push(event));
+    events.subscribe((event) => emitted.push(event));
     const filesOf = (foreseen: string | undefined, now = foreseen) =>
       new SnapshotFiles({
         folder,
@@ -68,7 +68,7 @@ describe('a snapshot file', () => {
     await filesOf(undefined).save('', SNAPSHOT);
     expect(await filesOf('you').load('')).toBeUndefined();
     expect(await filesOf(undefined).load('')).toEqual(SNAPSHOT);
-    expect(told).toEqual([]);
+    expect(emitted).toEqual([]);
   });
 
   it('snapshot files of killed processes and unused ones are removed', async () => {
@@ -109,19 +109,19 @@ describe('a snapshot file', () => {
     ],
     ['with a page that is not text', JSON.stringify({ format: 1, opening: OPENING, pages: { null: {} } })],
   ])('a snapshot file %s is ignored, and named', async (_what, text) => {
-    const { files, folder, told } = make();
+    const { files, folder, emitted } = make();
     await files.save('', SNAPSHOT);
     const [file = ''] = readdirSync(folder);
     writeFileSync(join(folder, file), text);
     expect(await files.load('')).toBeUndefined();
-    expect(told).toEqual([{ type: 'snapshot.unusable', message: expect.stringContaining(file) }]);
+    expect(emitted).toEqual([{ type: 'snapshot.unusable', message: expect.stringContaining(file) }]);
   });
 
   it('a snapshot file that cannot be written is named, and has no effect on calls', async () => {
-    const { files, folder, told } = make();
+    const { files, folder, emitted } = make();
     writeFileSync(join(folder, '..', '..', 'deep'), 'a file stands in the way');
     await files.save('', SNAPSHOT);
     expect(await files.load('')).toBeUndefined();
-    expect(told).toEqual([{ type: 'snapshot.unusable', message: expect.stringContaining('written') }]);
+    expect(emitted).toEqual([{ type: 'snapshot.unusable', message: expect.stringContaining('written') }]);
   });
 });

@@ -38,7 +38,7 @@ export interface RealClient {
   /**
    * Everything the server told without being asked: `log <data>`, `tools changed`, `updated <uri>`.
    */
-  readonly heard: readonly string[];
+  readonly received: readonly string[];
   hears(what: string | RegExp): Promise<void>;
   /** The revision that client and server agreed on. */
   revision(): string | undefined;
@@ -84,7 +84,7 @@ class Heard {
   async wait(what: string | RegExp): Promise<void> {
     const matches = (text: string) => (typeof what === 'string' ? text === what : what.test(text));
     await new Promise<void>((resolve, reject) => {
-      const late = setTimeout(() => reject(new Error(`never heard ${what}, but: ${this.all}`)), 20_000);
+      const late = setTimeout(() => reject(new Error(`never received ${what}, but: ${this.all}`)), 20_000);
       this.#look = () => {
         if (!this.all.some(matches)) return;
         clearTimeout(late);
@@ -126,15 +126,15 @@ async function connectV1(given: TransportV1): Promise<RealClient> {
     },
   });
   const client = new ClientV1(INFO, { capabilities: CAPABILITIES });
-  const heard = new Heard();
+  const received = new Heard();
   client.setRequestHandler(ElicitRequestSchema, () => ELICITED);
   client.setRequestHandler(CreateMessageRequestSchema, () => SAMPLED);
   client.setNotificationHandler(LoggingMessageNotificationSchema, ({ params }) =>
-    heard.add(`log ${JSON.stringify(params.data)}`),
+    received.add(`log ${JSON.stringify(params.data)}`),
   );
-  client.setNotificationHandler(ToolListChangedNotificationSchema, () => heard.add('tools changed'));
+  client.setNotificationHandler(ToolListChangedNotificationSchema, () => received.add('tools changed'));
   client.setNotificationHandler(ResourceUpdatedNotificationSchema, ({ params }) =>
-    heard.add(`updated ${params.uri}`),
+    received.add(`updated ${params.uri}`),
   );
   await client.connect(transport);
   afterThisTest(() => client.close());
@@ -152,8 +152,8 @@ async function connectV1(given: TransportV1): Promise<RealClient> {
     logLevel: (level) => client.setLoggingLevel(level),
     ping: () => client.ping(),
     revision: () => agreed,
-    heard: heard.all,
-    hears: (what) => heard.wait(what),
+    received: received.all,
+    hears: (what) => received.wait(what),
     close: () => client.close(),
   };
 }
@@ -180,8 +180,8 @@ async function connectV2(
   transport: Parameters<ClientV2['connect']>[0],
   mode: VersionNegotiationMode,
 ): Promise<RealClient> {
-  const heard = new Heard();
-  const onChanged = (): void => heard.add('tools changed');
+  const received = new Heard();
+  const onChanged = (): void => received.add('tools changed');
   const client = new ClientV2(INFO, {
     capabilities: CAPABILITIES,
     versionNegotiation: { mode },
@@ -193,11 +193,11 @@ async function connectV2(
   client.setRequestHandler('sampling/createMessage', () => SAMPLED);
   client.setRequestHandler('roots/list', () => ROOTED);
   client.setNotificationHandler('notifications/message', ({ params }) =>
-    heard.add(`log ${JSON.stringify(params.data)}`),
+    received.add(`log ${JSON.stringify(params.data)}`),
   );
   if (mode === 'legacy') client.setNotificationHandler('notifications/tools/list_changed', onChanged);
   client.setNotificationHandler('notifications/resources/updated', ({ params }) =>
-    heard.add(`updated ${params.uri}`),
+    received.add(`updated ${params.uri}`),
   );
   await client.connect(transport);
   afterThisTest(() => client.close());
@@ -218,8 +218,8 @@ async function connectV2(
     logLevel: (level) => client.setLoggingLevel(level),
     ping: () => client.ping(),
     revision: () => client.getNegotiatedProtocolVersion(),
-    heard: heard.all,
-    hears: (what) => heard.wait(what),
+    received: received.all,
+    hears: (what) => received.wait(what),
     close: () => client.close(),
   };
 }

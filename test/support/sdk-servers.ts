@@ -121,8 +121,8 @@ async function openV1(hooks: SessionHooks, log: Log): Promise<Transport> {
     const host: ToolHost = {
       signal: extra.signal,
       progressToken: params._meta?.progressToken,
-      tell: (method, told) =>
-        extra.sendNotification({ method, params: told } as Parameters<typeof extra.sendNotification>[0]),
+      tell: (method, notified) =>
+        extra.sendNotification({ method, params: notified } as Parameters<typeof extra.sendNotification>[0]),
       elicit: (message) =>
         extra.sendRequest({ method: 'elicitation/create', params: asked(message) }, ElicitResultSchema),
       sample: (text) =>
@@ -131,8 +131,8 @@ async function openV1(hooks: SessionHooks, log: Log): Promise<Transport> {
           CreateMessageResultSchema,
         ),
       ping: () => extra.sendRequest({ method: 'ping' }, EmptyResultSchema),
-      announce: (method, told) =>
-        server.notification({ method, params: told } as Parameters<typeof server.notification>[0]),
+      announce: (method, notified) =>
+        server.notification({ method, params: notified } as Parameters<typeof server.notification>[0]),
     };
     const text = await runTool(params.name, params.arguments ?? {}, host, log);
     return { content: [{ type: 'text', text }] };
@@ -153,12 +153,13 @@ async function openV2(hooks: SessionHooks, log: Log): Promise<Transport> {
     const host: ToolHost = {
       signal: mcpReq.signal,
       progressToken: mcpReq._meta?.progressToken,
-      tell: (method, told) => mcpReq.notify({ method, params: told } as Parameters<typeof mcpReq.notify>[0]),
+      tell: (method, notified) =>
+        mcpReq.notify({ method, params: notified } as Parameters<typeof mcpReq.notify>[0]),
       elicit: (message) => mcpReq.send({ method: 'elicitation/create', params: asked(message) }),
       sample: (text) => mcpReq.send({ method: 'sampling/createMessage', params: prompted(text) }),
       ping: () => mcpReq.send({ method: 'ping' }),
-      announce: (method, told) =>
-        server.notification({ method, params: told } as Parameters<typeof server.notification>[0]),
+      announce: (method, notified) =>
+        server.notification({ method, params: notified } as Parameters<typeof server.notification>[0]),
     };
     const text = await runTool(params.name, params.arguments ?? {}, host, log);
     return { content: [{ type: 'text', text }] };

@@ -97,13 +97,13 @@ export async function soak({
       signalling = setInterval(() => client.signal('SIGHUP'), way.signalMs);
     }
     const end = performance.now() + seconds * 1_000;
-    let told = 0;
+    let received = 0;
     const worker = async (): Promise<void> => {
       while (performance.now() < end) {
         await oneRequest(client, random, tally, way);
         const passed = Math.floor((seconds * 1_000 - (end - performance.now())) / 30_000);
-        if (passed > told) {
-          told = passed;
+        if (passed > received) {
+          received = passed;
           progress?.(`${passed * 30} s: ${tally.requests} requests, ${samples.at(-1)?.rssMb.toFixed(0)} MB`);
         }
       }

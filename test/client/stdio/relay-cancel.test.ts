@@ -28,14 +28,14 @@ describe('a cancellation by the client', () => {
     const seen: string[] = [];
     const rig = new RelayRig({
       handler: (call) => {
-        if (call.message.kind === 'notification') seen.push('told');
+        if (call.message.kind === 'notification') seen.push('notified');
         call.signal.addEventListener('abort', () => seen.push('aborted'));
         return new Promise(() => undefined);
       },
     });
     await rig.receive({ id: 0, method: 'tools/call' });
     await rig.receive(cancel(0));
-    expect(seen).toEqual(['told', 'aborted']);
+    expect(seen).toEqual(['notified', 'aborted']);
   });
 
   it('a cancellation of a request that waits for its turn ends it, and sends the server nothing', async () => {

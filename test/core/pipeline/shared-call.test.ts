@@ -68,11 +68,11 @@ describe('single flight', () => {
   });
 
   it('single flight emits messages to a caller that still waits', async () => {
-    const heard: string[] = [];
+    const received: string[] = [];
     const ear =
       (name: string): Emit =>
       async () =>
-        void heard.push(name);
+        void received.push(name);
     const leader = makeCall(requestOf('tools/list', {}, 0), { emit: ear('leader') });
     const other = makeCall(requestOf('tools/list', {}, 1), { emit: ear('other') });
     const { flight, carried, end } = flying(leader);
@@ -86,7 +86,7 @@ describe('single flight', () => {
     await carried.emit(said, ORIGIN);
     end('done');
     await stayed;
-    expect(heard).toEqual(['leader', 'leader', 'other']);
+    expect(received).toEqual(['leader', 'leader', 'other']);
   });
 
   it('single flight rejects for all callers alike when it fails', async () => {

@@ -17,38 +17,38 @@ describe.each([
 
   it('an aborted signal calls its listeners once, in order, and after its state has changed', () => {
     const { signal, abort } = controllerOf(make);
-    const heard: unknown[] = [];
-    signal.addEventListener('abort', () => heard.push(['a', signal.aborted, signal.reason]));
-    signal.addEventListener('abort', { handleEvent: ({ type }) => heard.push(type) }, { once: true });
-    signal.addEventListener('other', () => heard.push('other'));
+    const received: unknown[] = [];
+    signal.addEventListener('abort', () => received.push(['a', signal.aborted, signal.reason]));
+    signal.addEventListener('abort', { handleEvent: ({ type }) => received.push(type) }, { once: true });
+    signal.addEventListener('other', () => received.push('other'));
     abort(0);
     abort(1);
-    expect(heard).toEqual([['a', true, 0], 'abort']);
+    expect(received).toEqual([['a', true, 0], 'abort']);
   });
 
   it('a signal calls a listener once, however often it was added, and not after its removal', () => {
     const { signal, abort } = controllerOf(make);
-    const heard: string[] = [];
-    const twice = (): void => void heard.push('twice');
-    const removed = (): void => void heard.push('removed');
+    const received: string[] = [];
+    const twice = (): void => void received.push('twice');
+    const removed = (): void => void received.push('removed');
     for (const listener of [twice, removed, twice]) signal.addEventListener('abort', listener);
     signal.removeEventListener('abort', removed);
     abort('');
-    expect(heard).toEqual(['twice']);
+    expect(received).toEqual(['twice']);
   });
 
   it('a signal does not call a listener that an earlier one removed, or that was added too late', () => {
     const { signal, abort } = controllerOf(make);
-    const heard: string[] = [];
-    const later = (): void => void heard.push('later');
+    const received: string[] = [];
+    const later = (): void => void received.push('later');
     signal.addEventListener('abort', () => {
       signal.removeEventListener('abort', later);
-      signal.addEventListener('abort', () => heard.push('too late'));
+      signal.addEventListener('abort', () => received.push('too late'));
     });
     signal.addEventListener('abort', later);
     abort('');
     signal.addEventListener('abort', later);
-    expect(heard).toEqual([]);
+    expect(received).toEqual([]);
   });
 
   it('a signal calls the other listeners if one throws, and the error reaches the process', async () => {
@@ -57,13 +57,13 @@ describe.each([
     process.removeAllListeners('uncaughtException');
     const uncaught = new Promise((resolve) => process.once('uncaughtException', resolve));
     try {
-      const heard: string[] = [];
+      const received: string[] = [];
       signal.addEventListener('abort', () => {
         throw new Error('broken');
       });
-      signal.addEventListener('abort', () => heard.push('told'));
+      signal.addEventListener('abort', () => received.push('received'));
       abort('');
-      expect(heard).toEqual(['told']);
+      expect(received).toEqual(['received']);
       expect(await uncaught).toEqual(new Error('broken'));
     } finally {
       for (const other of others) process.on('uncaughtException', other);

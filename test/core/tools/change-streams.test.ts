@@ -9,67 +9,67 @@ const ORIGIN = { profile: '', gone: new Promise<void>(() => undefined) };
 
 describe('change streams', () => {
   it('change streams are continuous as long as one of them is open', () => {
-    const feeds = new ChangeStreams();
-    expect(feeds.watchOf(LISTENER)).toBeUndefined();
-    const endFirst = feeds.add(LISTENER);
-    const since = feeds.watchOf(LISTENER);
-    const endSecond = feeds.add(LISTENER);
+    const streams = new ChangeStreams();
+    expect(streams.watchOf(LISTENER)).toBeUndefined();
+    const endFirst = streams.add(LISTENER);
+    const since = streams.watchOf(LISTENER);
+    const endSecond = streams.add(LISTENER);
     endFirst();
     endFirst();
-    expect(feeds.watchOf(LISTENER)).toBe(since);
+    expect(streams.watchOf(LISTENER)).toBe(since);
     endSecond();
-    expect(feeds.watchOf(LISTENER)).toBeUndefined();
-    feeds.add(LISTENER);
+    expect(streams.watchOf(LISTENER)).toBeUndefined();
+    streams.add(LISTENER);
     endSecond();
-    expect(feeds.watchOf(LISTENER)).toBeDefined();
-    expect(feeds.watchOf(LISTENER)).not.toBe(since);
+    expect(streams.watchOf(LISTENER)).toBeDefined();
+    expect(streams.watchOf(LISTENER)).not.toBe(since);
   });
 
   it('change streams do not count for another identity until it opens its own', () => {
-    const feeds = new ChangeStreams();
-    const end = feeds.add(LISTENER);
+    const streams = new ChangeStreams();
+    const end = streams.add(LISTENER);
     const other = { ...LISTENER, profile: 'other' };
-    feeds.add(other);
-    const since = [feeds.watchOf(LISTENER), feeds.watchOf(other)];
-    feeds.invalidate('');
-    expect([feeds.watchOf(LISTENER), feeds.watchOf(other)]).toEqual([undefined, since[1]]);
-    const endOwn = feeds.add(LISTENER);
-    const own = feeds.watchOf(LISTENER);
+    streams.add(other);
+    const since = [streams.watchOf(LISTENER), streams.watchOf(other)];
+    streams.invalidate('');
+    expect([streams.watchOf(LISTENER), streams.watchOf(other)]).toEqual([undefined, since[1]]);
+    const endOwn = streams.add(LISTENER);
+    const own = streams.watchOf(LISTENER);
     expect(own).toBeDefined();
     expect(own).not.toBe(since[0]);
     end();
-    expect(feeds.watchOf(LISTENER)).toBe(own);
+    expect(streams.watchOf(LISTENER)).toBe(own);
     endOwn();
-    expect(feeds.watchOf(LISTENER)).toBeUndefined();
+    expect(streams.watchOf(LISTENER)).toBeUndefined();
   });
 
   it.each([{ client: 'd' }, { profile: 'dev' }, { stateless: true }])(
     'change streams of one client do not count for %j',
     (other) => {
-      const feeds = new ChangeStreams();
-      feeds.add(LISTENER);
-      expect(feeds.watchOf({ ...LISTENER, ...other })).toBeUndefined();
+      const streams = new ChangeStreams();
+      streams.add(LISTENER);
+      expect(streams.watchOf({ ...LISTENER, ...other })).toBeUndefined();
     },
   );
 
   it('change streams pass a change to every subscription under its id, even if one of them fails', async () => {
-    const feeds = new ChangeStreams();
-    const heard: Message[] = [];
-    const emit: Emit = async (message) => void heard.push(message);
+    const streams = new ChangeStreams();
+    const received: Message[] = [];
+    const emit: Emit = async (message) => void received.push(message);
     const request = (id: number | string) => requestOf('subscriptions/listen', {}, id) as Request;
-    feeds.add(LISTENER);
-    feeds.add(LISTENER, { request: request('gone'), emit: () => Promise.reject(new Error('gone')) });
-    const end = feeds.add(LISTENER, { request: request(0), emit });
-    feeds.add(LISTENER, { request: request(''), emit });
-    feeds.add({ ...LISTENER, client: 'd' }, { request: request(1), emit });
-    feeds.emitChange(LISTENER, ORIGIN);
-    const ids = () => heard.map(({ json }) => (json.params as { _meta: Record<string, unknown> })._meta);
+    streams.add(LISTENER);
+    streams.add(LISTENER, { request: request('gone'), emit: () => Promise.reject(new Error('gone')) });
+    const end = streams.add(LISTENER, { request: request(0), emit });
+    streams.add(LISTENER, { request: request(''), emit });
+    streams.add({ ...LISTENER, client: 'd' }, { request: request(1), emit });
+    streams.emitChange(LISTENER, ORIGIN);
+    const ids = () => received.map(({ json }) => (json.params as { _meta: Record<string, unknown> })._meta);
     expect(ids()).toEqual([
       { 'io.modelcontextprotocol/subscriptionId': 0 },
       { 'io.modelcontextprotocol/subscriptionId': '' },
     ]);
     end();
-    feeds.emitChange(LISTENER, ORIGIN);
-    expect(heard).toHaveLength(3);
+    streams.emitChange(LISTENER, ORIGIN);
+    expect(received).toHaveLength(3);
   });
 });

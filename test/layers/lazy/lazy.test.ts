@@ -107,10 +107,10 @@ describe('a lazy start', () => {
     expect(methods()).toEqual([]);
     const running = handler(makeToolCall(0, 'echo').call);
     await settle();
-    const told = otherRoots();
+    const received = otherRoots();
     await settle();
     open();
-    await Promise.all([running, told]);
+    await Promise.all([running, received]);
     expect(methods().slice(0, 4)).toEqual([
       'initialize',
       'notifications/initialized',

@@ -157,7 +157,7 @@ describe('a tool', () => {
   });
 
   it('a tool is not retried once it has emitted something, whatever its hints', async () => {
-    const heard: unknown[] = [];
+    const received: unknown[] = [];
     const { tools, log, send } = retried([
       async (call) => {
         await tell(call);
@@ -165,11 +165,11 @@ describe('a tool', () => {
       },
     ]);
     tools.learn({ result: { tools: [{ name: 'tool', annotations: { readOnlyHint: true } }] } });
-    const emit = async (...told: unknown[]) => void heard.push(told);
+    const emit = async (...emitted: unknown[]) => void received.push(emitted);
     const made = makeCall(requestOf('tools/call', { name: 'tool' }), { emit });
     expect(await send(made)).toBe(LOST);
     expect(log).toHaveLength(1);
-    expect(heard).toEqual([[expect.objectContaining({ method: 'notifications/progress' }), ORIGIN]]);
+    expect(received).toEqual([[expect.objectContaining({ method: 'notifications/progress' }), ORIGIN]]);
   });
 });
 

@@ -40,8 +40,8 @@ async function startSubscription(id: Id, opening: Opening | number[], options: S
       await rig.clock.advance(1_000);
     }
   };
-  const heard = (count: number) => comesTrue(() => rig.emitted.length >= count, `${count} messages`);
-  return { ...rig, streams, reply, cancel, texts, opened, openedAgain, heard };
+  const received = (count: number) => comesTrue(() => rig.emitted.length >= count, `${count} messages`);
+  return { ...rig, streams, reply, cancel, texts, opened, openedAgain, received };
 }
 
 describe('a throttled subscription', () => {
@@ -77,12 +77,12 @@ describe('a subscription', () => {
   it.each([0, '', -1, 'listen:0'])(
     'a subscription emits everything in order, under its id %j',
     async (id) => {
-      const { reply, texts, server, heard, streams } = await startSubscription(id, (events) => {
+      const { reply, texts, server, received, streams } = await startSubscription(id, (events) => {
         events.send(ackOf(id));
         events.raw(': keep-alive\n\n');
         events.send(tagged('notifications/tools/list_changed', id));
       });
-      await heard(2);
+      await received(2);
       streams[0]?.send(tagged('vendor/changed', id, { n: 1 }));
       streams[0]?.send({ jsonrpc: '2.0', id, result: { resultType: 'complete' } });
       streams[0]?.end();
@@ -117,10 +117,10 @@ describe('a subscription', () => {
   });
 
   it('a subscription has no limit on silence', async () => {
-    const { clock, reply, heard, server } = await startSubscription(0, (events) => events.send(ackOf(0)), {
+    const { clock, reply, received, server } = await startSubscription(0, (events) => events.send(ackOf(0)), {
       readTimeoutMs: 1_000,
     });
-    await heard(1);
+    await received(1);
     await clock.advance(7 * 24 * 3_600_000);
     expect(await settled(reply)).toBe(false);
     expect(server.requests).toHaveLength(1);
@@ -130,10 +130,10 @@ describe('a subscription', () => {
   it.each([0, '', 'listen:0'])(
     'the subscription %j that its client cancels is closed, and nothing is posted',
     async (id) => {
-      const { reply, cancel, heard, server, clock } = await startSubscription(id, (events) =>
+      const { reply, cancel, received, server, clock } = await startSubscription(id, (events) =>
         events.send(ackOf(id)),
       );
-      await heard(1);
+      await received(1);
       cancel();
       await expect(reply).rejects.toThrow('cancelled');
       await comesTrue(() => server.requests[0]?.socket.destroyed === true, 'closed');
@@ -145,10 +145,14 @@ describe('a subscription', () => {
 
   it('a subscription slows its server down if its client does not read', async () => {
     const reads = makeGate();
-    const { streams, server, heard, reply } = await startSubscription(0, (events) => events.send(ackOf(0)), {
-      taken: () => reads.opened,
-    });
-    await heard(1);
+    const { streams, server, received, reply } = await startSubscription(
+      0,
+      (events) => events.send(ackOf(0)),
+      {
+        taken: () => reads.opened,
+      },
+    );
+    await received(1);
     const line = `data: ${JSON.stringify(tagged('notifications/resources/updated', 0, { uri: 'x'.repeat(1_000) }))}\n\n`;
     for (let at = 0; at < 20_000; at++) streams[0]?.raw(line);
     await comesTrue(
@@ -158,7 +162,7 @@ describe('a subscription', () => {
     for (let turn = 0; turn < 50; turn++) await settled(reply);
     expect(server.requests[0]?.socket.writableLength).toBeGreaterThan(5_000_000);
     reads.open();
-    await heard(20_001);
+    await received(20_001);
   });
 });
 
@@ -170,14 +174,14 @@ describe('a subscription whose stream breaks', () => {
     'a subscription whose stream %s is reopened, and emits once what may have changed',
     async (_how, end) => {
       const id = 7;
-      const { streams, texts, heard, openedAgain, server, opened, reply, seen } = await startSubscription(
+      const { streams, texts, received, openedAgain, server, opened, reply, seen } = await startSubscription(
         id,
         (events) => events.send(ackOf(id)),
       );
-      await heard(1);
+      await received(1);
       end(streams[0]);
       await openedAgain(2);
-      await heard(4);
+      await received(4);
       expect(texts().slice(1)).toEqual([
         tagged('notifications/tools/list_changed', id),
         tagged('notifications/resources/updated', id, { uri: 'file:///a' }),
@@ -185,7 +189,7 @@ describe('a subscription whose stream breaks', () => {
       ]);
       // And goes on as before.
       streams[1]?.send(tagged('notifications/tools/list_changed', id));
-      await heard(5);
+      await received(5);
       streams[1]?.send({ jsonrpc: '2.0', id, result: {} });
       streams[1]?.end();
       expect(textOf(await reply)).toContain('"result":{}');
@@ -197,46 +201,50 @@ describe('a subscription whose stream breaks', () => {
   );
 
   it('a subscription that is reopened spells the id as its client did', async () => {
-    const { streams, heard, openedAgain, emitted, send } = await startSubscription('other', (events, at) =>
-      at === 0 ? events.send(ackOf('other')) : undefined,
+    const { streams, received, openedAgain, emitted, send } = await startSubscription(
+      'other',
+      (events, at) => (at === 0 ? events.send(ackOf('other')) : undefined),
     );
-    await heard(1);
+    await received(1);
     send({ id: 1, method: 'x' });
     streams[0]?.end();
     await openedAgain(2);
     streams.at(-1)?.send(ackOf('other'));
-    await heard(2);
+    await received(2);
     expect(emitted[1]?.text).toBe(
       `{"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{"_meta":{"${SUBSCRIPTION_ID}":"other"}}}`,
     );
   });
 
   it('a subscription that breaks invalidates the tool catalog', async () => {
-    const { streams, heard, openedAgain, tools } = await startSubscription(0, (events) =>
+    const { streams, received, openedAgain, tools } = await startSubscription(0, (events) =>
       events.send(ackOf(0)),
     );
-    await heard(1);
+    await received(1);
     tools.learn({ result: { tools: [{ name: 'tool' }] } });
     streams[0]?.end();
     await openedAgain(2);
-    await heard(2);
+    await received(2);
     expect(tools.definitionOf('tool')).toBeUndefined();
   });
 
   it('a subscription survives temporary refusals, and reports its waits', async () => {
-    const { streams, heard, openedAgain, texts } = await startSubscription(0, [200, 503, 429, 500, 502, 200]);
-    await heard(1);
+    const { streams, received, openedAgain, texts } = await startSubscription(
+      0,
+      [200, 503, 429, 500, 502, 200],
+    );
+    await received(1);
     streams[0]?.destroy();
     await openedAgain(6);
-    await heard(4);
+    await received(4);
     expect(texts()).toHaveLength(4);
   });
 
   it.each([400, 401, 403, 404, 410])(
     'a subscription ends at once if it is refused with %s',
     async (status) => {
-      const { streams, heard, openedAgain, reply, server } = await startSubscription('', [200, status]);
-      await heard(1);
+      const { streams, received, openedAgain, reply, server } = await startSubscription('', [200, status]);
+      await received(1);
       streams[0]?.destroy();
       await openedAgain(2);
       await expect(reply).rejects.toMatchObject({ reason: 'subscription-lost', code: -31025, sent: 'maybe' });
@@ -245,11 +253,11 @@ describe('a subscription whose stream breaks', () => {
   );
 
   it('a subscription ends after too many tries', async () => {
-    const { streams, heard, openedAgain, reply, clock, server } = await startSubscription(0, [
+    const { streams, received, openedAgain, reply, clock, server } = await startSubscription(0, [
       200,
       ...Array.from({ length: 20 }, () => 503),
     ]);
-    await heard(1);
+    await received(1);
     streams[0]?.destroy();
     await openedAgain(9);
     // Each of the tries goes over a real socket.
@@ -265,14 +273,14 @@ describe('a subscription whose stream breaks', () => {
   });
 
   it('a subscription returns the answer that the server gives to the second request', async () => {
-    const { streams, heard, openedAgain, reply } = await startSubscription(0, (events, at) => {
+    const { streams, received, openedAgain, reply } = await startSubscription(0, (events, at) => {
       if (at === 0) events.send(ackOf(0));
       else
         events.send(
           '{"jsonrpc":"2.0","id":0,"error":{"code":-32603,"message":"Subscription limit reached"}}',
         );
     });
-    await heard(1);
+    await received(1);
     streams[0]?.end();
     await openedAgain(2);
     expect(textOf(await reply)).toBe(
@@ -281,10 +289,10 @@ describe('a subscription whose stream breaks', () => {
   });
 
   it('a subscription ends if the server would announce less than before', async () => {
-    const { streams, heard, openedAgain, reply, texts } = await startSubscription(0, (events, at) =>
+    const { streams, received, openedAgain, reply, texts } = await startSubscription(0, (events, at) =>
       events.send(ackOf(0, at === 0 ? FILTER : { ...FILTER, resourceSubscriptions: ['file:///a'] })),
     );
-    await heard(1);
+    await received(1);
     streams[0]?.end();
     await openedAgain(2);
     await expect(reply).rejects.toMatchObject({ reason: 'subscription-lost' });
@@ -292,11 +300,11 @@ describe('a subscription whose stream breaks', () => {
   });
 
   it('a subscription waits longer each time if its streams are short, and never ends for that', async () => {
-    const { server, clock, heard, reply } = await startSubscription(0, (events) => {
+    const { server, clock, received, reply } = await startSubscription(0, (events) => {
       events.send(ackOf(0));
       events.end();
     });
-    await heard(1);
+    await received(1);
     // A minute of waits that no longer grow is worth two streams, not sixty.
     for (const late = Date.now() + 10_000; server.requests.length <= 5 && Date.now() < late; ) {
       await clock.advance(1_000);
@@ -309,10 +317,10 @@ describe('a subscription whose stream breaks', () => {
   });
 
   it('a subscription is not reopened once its client has cancelled it', async () => {
-    const { streams, heard, reply, cancel, clock, server } = await startSubscription(0, (events) =>
+    const { streams, received, reply, cancel, clock, server } = await startSubscription(0, (events) =>
       events.send(ackOf(0)),
     );
-    await heard(1);
+    await received(1);
     streams[0]?.end();
     await comesTrue(() => clock.timers === 1, 'the wait');
     cancel();
@@ -324,12 +332,12 @@ describe('a subscription whose stream breaks', () => {
 
 describe('a subscription that was never acknowledged', () => {
   it('a subscription without an acknowledgement is reopened if its stream breaks', async () => {
-    const { openedAgain, heard, texts } = await startSubscription(0, (events, at) => {
+    const { openedAgain, received, texts } = await startSubscription(0, (events, at) => {
       if (at === 0) events.end();
       else events.send(ackOf(0));
     });
     await openedAgain(2);
-    await heard(1);
+    await received(1);
     expect(texts()).toEqual([ackOf(0)]);
   });
 

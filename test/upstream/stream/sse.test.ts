@@ -163,7 +163,7 @@ it('the SSE parser takes linear time for an event of many megabytes in many chun
 });
 
 describe('the SSE parser with a limit', () => {
-  const heard = (chunks: readonly string[]): ReadEvent[] => {
+  const received = (chunks: readonly string[]): ReadEvent[] => {
     const events: ReadEvent[] = [];
     const parser = new SseParser({ event: (one) => events.push(readable(one)), retry: () => undefined }, 16);
     for (const chunk of chunks) parser.push(Buffer.from(chunk));
@@ -177,8 +177,8 @@ describe('the SSE parser with a limit', () => {
     ['with lines of other kinds in it', 'data: 0123456789\nevent: message\ndata: abcdefg\n: hm\ndata: x\n\n'],
   ])('the SSE parser skips one %s and reads what surrounds it', (_what, long) => {
     const text = `data: a\nid: 1\n\n${long}data: b\n\n`;
-    expect(heard([text])).toEqual([event('a', '1'), event('b')]);
-    expect(heard([...text])).toEqual([event('a', '1'), event('b')]);
+    expect(received([text])).toEqual([event('a', '1'), event('b')]);
+    expect(received([...text])).toEqual([event('a', '1'), event('b')]);
   });
 
   it.each([
@@ -201,16 +201,16 @@ describe('the SSE parser with a limit', () => {
   it('the SSE parser ignores a comment and a field of any length, and keeps the event around them', () => {
     const long = 'y'.repeat(20_000);
     const text = `data: a\n: ${long}\nid: ${long}\nevent: ${long}\ndata: b\n\n`;
-    expect(heard([text])).toEqual([event('a\nb')]);
-    expect(heard(text.match(/[\s\S]{1,1000}/g) ?? [])).toEqual([event('a\nb')]);
+    expect(received([text])).toEqual([event('a\nb')]);
+    expect(received(text.match(/[\s\S]{1,1000}/g) ?? [])).toEqual([event('a\nb')]);
   });
 
   it('the SSE parser reads an event of the maximum length', () => {
-    expect(heard(['data: 0123456789abcdef\n\n'])).toEqual([event('0123456789abcdef')]);
+    expect(received(['data: 0123456789abcdef\n\n'])).toEqual([event('0123456789abcdef')]);
   });
 
   it('the SSE parser keeps nothing of an event without end', () => {
-    const events = heard([
+    const events = received([
       'data: ',
       ...Array.from({ length: 2_000 }, () => 'x'.repeat(1_000)),
       '\n\ndata: b\n\n',

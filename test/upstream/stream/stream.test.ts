@@ -10,8 +10,8 @@ const PROGRESS = '{"jsonrpc":"2.0","method":"notifications/progress","params":{"
 async function read(chunks: readonly (string | Buffer)[], broken?: Error) {
   const response = new Incoming(200, {}, { pause: () => undefined, resume: () => undefined });
   const dropped: string[] = [];
-  let heard = 0;
-  response.onChunk = () => void heard++;
+  let received = 0;
+  response.onChunk = () => void received++;
   const observer = { onDropped: (reason: string) => void dropped.push(reason) };
   for (const chunk of chunks) response.push(Buffer.from(chunk));
   if (broken) response.fail(broken);
@@ -25,7 +25,7 @@ async function read(chunks: readonly (string | Buffer)[], broken?: Error) {
   } catch (error) {
     failure = error;
   }
-  return { texts, dropped, heard, failure, position };
+  return { texts, dropped, received, failure, position };
 }
 
 describe('messages of an event stream', () => {
@@ -89,7 +89,7 @@ describe('messages of an event stream', () => {
   });
 
   it('an event stream reports every chunk, comments included, because they prove a living server', async () => {
-    expect((await read([': a\n\n', ': b\n\n', `data: ${RESULT}\n\n`])).heard).toBe(3);
+    expect((await read([': a\n\n', ': b\n\n', `data: ${RESULT}\n\n`])).received).toBe(3);
   });
 
   it('an event stream yields what arrived before it broke, and then the failure', async () => {
@@ -97,7 +97,7 @@ describe('messages of an event stream', () => {
     expect(await read([`data: ${PROGRESS}\n\n`, 'data: {"half'], broken)).toEqual({
       texts: [PROGRESS],
       dropped: [],
-      heard: 2,
+      received: 2,
       failure: broken,
       position: { lastEventId: undefined, retryMs: undefined },
     });
