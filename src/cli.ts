@@ -1,5 +1,5 @@
 import { FALLBACK_COLUMNS, StdoutWriter } from './client/stdio/stdout.ts';
-import { COMMANDS, type CommandName } from './command-table.ts';
+import { COMMANDS, type CommandName, DEMO_FAULTS } from './command-table.ts';
 import { EXIT_FAILED, EXIT_USAGE } from './commands/exit-codes.ts';
 import { Output } from './commands/output.ts';
 import { measures, type Observers, serve } from './commands/serve.ts';
@@ -15,12 +15,13 @@ import { OPTIONS, parseArguments, readSettings, type Settings } from './settings
  */
 const PARENT_CHECK_MS = 2_000;
 
-const errors = new Output({
-  write: (text) => void process.stderr.write(text),
+const stderrOptions = {
+  write: (text: string) => void process.stderr.write(text),
   isTerminal: process.stderr.isTTY === true,
   columns: process.stderr.columns || FALLBACK_COLUMNS,
   forPeople: true,
-});
+};
+const errors = new Output(stderrOptions);
 
 function usage(problems: readonly string[], asJson = false): number {
   if (asJson) {
@@ -45,9 +46,30 @@ const surplusOf = ({ options, endpoint }: Arguments, command: CommandName): stri
     : [`${command} takes no endpoint${command === 'demo' ? ': it brings its own' : ''}`]),
 ];
 
+async function serveDemoEndpoint(port: number, fault: readonly string[]): Promise<number> {
+  const { serveDemo } = await import('./commands/demo-serve.ts');
+  const stdout = new StdoutWriter(() => undefined);
+  const ended = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => ended.abort());
+  const faults = DEMO_FAULTS.filter((each) => fault.includes(each));
+  const write = (text: string): void => stdout.text(text);
+  const served = serveDemo({ write, port, faults, signal: ended.signal }).catch((error: unknown) => {
+    errors.write(`mcp-sigv4-proxy: the endpoint cannot be started: ${causeText(error)}\n`);
+    return EXIT_FAILED;
+  });
+  const code = await served;
+  await stdout.flush(systemClock);
+  return code;
+}
+
 async function demo(args: Arguments): Promise<number> {
-  const surplus = [...args.problems, ...surplusOf(args, 'demo')];
+  const { values, problems } = readFlags(COMMANDS.demo.options, args.options);
+  const { serve: serves, port, fault } = values;
+  const surplus = [...args.problems, ...surplusOf(args, 'demo'), ...problems];
+  for (const key of ['port', 'fault'])
+    if (!serves && args.options[key]) surplus.push(`${flagOf(key)} has a meaning with --serve only`);
   if (surplus.length > 0) return usage(surplus);
+  if (serves) return serveDemoEndpoint(port, fault);
   const { runDemo } = await import('./commands/demo.ts');
   const stdout = new StdoutWriter(() => undefined);
   const [, binPath = ''] = process.argv;
@@ -85,6 +107,7 @@ async function runCommand(name: Exclude<CommandName, 'demo'>, args: Arguments): 
     });
   }
   const stdout = new StdoutWriter((error) => ended.abort(error));
+  const quietErrors = new Output({ ...stderrOptions, quiet: true });
   const running = command.run({
     args,
     settings: outcome.settings,
@@ -94,7 +117,7 @@ async function runCommand(name: Exclude<CommandName, 'demo'>, args: Arguments): 
       isTerminal: stdout.isTerminal,
       columns: stdout.columns,
     }),
-    stderr: errors,
+    stderr: args.quiet ? quietErrors : errors,
     signal: ended.signal,
   });
   const said = await running.catch((error: unknown) => {

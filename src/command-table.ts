@@ -1,5 +1,5 @@
 import type { CommandShape } from './config/argv.ts';
-import { text, toggle } from './config/option.ts';
+import { integer, list, text, toggle } from './config/option.ts';
 
 /** The clients that `config` supports. */
 export const CLIENTS = [
@@ -31,6 +31,9 @@ export interface Command extends CommandShape {
   readonly help: string;
   readonly example: string;
 }
+
+/** The faults that `demo --serve` can simulate. */
+export const DEMO_FAULTS = ['throttling', 'expired-sessions', 'slow-tools'] as const;
 
 const wholeResult = toggle({ group: 'Commands', help: 'print the whole result as the server sent it' });
 
@@ -191,10 +194,36 @@ export const COMMANDS = {
   },
   demo: {
     words: [],
-    options: {},
+    options: {
+      serve: toggle({
+        group: 'Commands',
+        help: 'keep the endpoint of the demo running, and print the variables with which any command connects to it',
+      }),
+      port: integer({
+        group: 'Commands',
+        placeholder: 'n',
+        min: 0,
+        max: 65_535,
+        fallback: 0,
+        needs: 'serve',
+        defaultText: '0, any free port',
+        help: 'port of the endpoint of demo --serve, on 127.0.0.1',
+      }),
+      fault: list({
+        group: 'Commands',
+        placeholder: 'fault',
+        separator: 'words',
+        needs: 'serve',
+        check: (value) =>
+          DEMO_FAULTS.some((fault) => fault === value)
+            ? undefined
+            : `must be one of ${DEMO_FAULTS.join(', ')}`,
+        help: `fault that demo --serve simulates: ${DEMO_FAULTS.join(', ')}. Every third call is throttled, every fifth call finds its session expired, every call takes 5 s longer`,
+      }),
+    },
     connects: false,
-    help: 'compares a fan-out over few and over many connections; needs no AWS account',
-    example: 'mcp-sigv4-proxy demo',
+    help: 'compares a fan-out over few and over many connections, or serves an endpoint to try the proxy with; needs no AWS account',
+    example: 'mcp-sigv4-proxy demo --serve --fault throttling',
   },
 } as const satisfies Readonly<Record<string, Command>>;
 

@@ -121,6 +121,7 @@ export function createProgram(deps: ProgramDeps): Command {
   for (const name of Object.keys(COMMANDS) as CommandName[]) addCommand(program, name, deps);
   const notes = [
     'Every option has an environment variable: MCP_PROXY_ and the name of the option in capitals, such as MCP_PROXY_MAX_CONNECTIONS. A flag wins over a variable; an empty variable counts as not set.',
+    'A time is a number of seconds, or 500ms, 30s, 5m, 1h. --no-<name> turns a switch off. -v, --debug and --quiet are short for --log-level info, debug and silent.',
     'mcp-sigv4-proxy <command> --help shows help for a command.',
     ...(all ? [] : ['mcp-sigv4-proxy --help-all shows all options.']),
   ];

@@ -10,7 +10,7 @@ import {
   listenerProblems,
 } from './client/http/options.ts';
 import { DRAIN_OF_LISTENER_S, DRAIN_OF_STDIO_S, relayOptions } from './client/options.ts';
-import { type Arguments, type CommandShapes, readArguments } from './config/argv.ts';
+import { type Arguments, type CommandShapes, readArguments, type Shorthands } from './config/argv.ts';
 import { loadEnvFile } from './config/env-file.ts';
 import { givenTextsOf, type OptionTable, type OptionValues, text, variableOf } from './config/option.ts';
 import { placeholderIn, placeholderProblem } from './config/placeholders.ts';
@@ -292,4 +292,11 @@ const isForProxy = (name: string): boolean =>
  * `readSettings` checks the values. Never throws: `problems` of the result lists the mistakes.
  */
 export const parseArguments = (argv: readonly string[], commands: CommandShapes = {}): Arguments =>
-  readArguments(argv, OPTIONS, commands);
+  readArguments(argv, OPTIONS, commands, SHORTHANDS);
+
+/** Short forms of --log-level. `--quiet` also hides the notes and the progress of commands. */
+export const SHORTHANDS = {
+  '-v': { key: 'logLevel', value: 'info' },
+  '--debug': { key: 'logLevel', value: 'debug' },
+  '--quiet': { key: 'logLevel', value: 'silent' },
+} as const satisfies Shorthands;

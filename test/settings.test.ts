@@ -171,7 +171,7 @@ describe('the profile', () => {
     expect(
       await problemsOf([LAMBDA, '--profile', 'work', 'wrok', 'constructor', 'sso-session.corp']),
     ).toEqual([
-      `--profile must name profiles that are in ${files}, not "wrok", "constructor", "sso-session.corp"; there are: dev, work`,
+      `--profile must name profiles that are in ${files}, not "wrok", "constructor", "sso-session.corp"; there are: dev, work; did you mean work?`,
     ]);
     await temp.config('[profile work\n');
     expect(await problemsOf([LAMBDA], { AWS_MCP_PROXY_PROFILES: 'work dev' })).toEqual([

@@ -78,7 +78,7 @@ export async function run(context: CommandContext): Promise<number> {
         progress.clear();
       }
     },
-    { onProgress: (params) => progress.show(params), onDeclined },
+    { progress, onProgress: (params) => progress.show(params), onDeclined },
   );
 }
 

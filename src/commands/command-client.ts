@@ -41,6 +41,8 @@ export interface CommandClientDeps {
   readonly signal: AbortSignal;
   readonly clock?: Clock;
   readonly events?: Events;
+  /** Watches a wait for the server, which the text describes. */
+  readonly watch?: <T>(awaited: string, work: Promise<T>) => Promise<T>;
   readonly onProgress?: (params: JsonObject) => void;
   /** Reports a request of the server that needs a person or a model, and was declined. */
   readonly onDeclined?: (method: string, message: string) => void;
@@ -91,7 +93,7 @@ export class CommandClient {
     if (signal.aborted) return Promise.reject(signal.reason);
     if (!this.#client || !this.#transport) throw new TypeError('a request before open()');
     this.#transport.lastResponse = undefined;
-    return this.#responseAfter(this.#client.request({ method, params }, ANY_RESULT, this.#options()));
+    return this.#responseAfter(method, this.#client.request({ method, params }, ANY_RESULT, this.#options()));
   }
 
   /**
@@ -139,14 +141,15 @@ export class CommandClient {
     const transport = new ProxyTransport(this.proxy, { drainMs: this.#settings.drainTimeout * 1_000 });
     this.#client = client;
     this.#transport = transport;
-    return this.#responseAfter(client.connect(transport, this.#options()));
+    return this.#responseAfter('the first request', client.connect(transport, this.#options()));
   }
 
   /** Waits for the SDK; then returns what the server sent, also where the SDK finds it invalid. */
-  async #responseAfter(work: Promise<unknown>): Promise<Response> {
-    const { signal } = this.#deps;
+  async #responseAfter(method: string, work: Promise<unknown>): Promise<Response> {
+    const { signal, watch = unwatched } = this.#deps;
     let failure: unknown;
-    await abortable(work, signal).catch((error: unknown) => {
+    const awaited = `${this.#settings.endpoint.host} to answer ${method}`;
+    await watch(awaited, abortable(work, signal)).catch((error: unknown) => {
       failure = error;
     });
     const response = this.#transport?.lastResponse;
@@ -158,6 +161,8 @@ export class CommandClient {
     return { signal: this.#interrupted.signal, timeout: MAX_TIMER_MS };
   }
 }
+
+const unwatched = <T>(_awaited: string, work: Promise<T>): Promise<T> => work;
 
 /**
  * True where an error answer to `initialize` shows a server that knows no revision with sessions.

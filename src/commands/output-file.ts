@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { parse, resolve } from 'node:path';
 import { causeText } from '../core/errors/errors.ts';
 import { plainText } from '../core/system/plain-text.ts';
-import { type CommandContext, printError } from './command.ts';
+import type { CommandContext } from './command.ts';
 import { fail } from './failure.ts';
 import type { Binary } from './result-text.ts';
 
@@ -33,7 +33,7 @@ export async function writeOutput(
     } catch (error) {
       return fail(context, { code: null, reason: 'output-file', message: `--output: ${causeText(error)}` });
     }
-    printError(stderr, `wrote ${bytes.length} bytes (${plainText(mimeType)}) to ${file}`);
+    stderr.note(`mcp-sigv4-proxy: wrote ${bytes.length} bytes (${plainText(mimeType)}) to ${file}\n`);
   }
   if (binaries.length > 0) stdout.write(text);
   return 0;

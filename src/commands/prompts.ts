@@ -12,7 +12,7 @@ export function run(context: CommandContext): Promise<number> {
     const list = await listAll(client, 'prompts/list');
     if (list.kind !== 'entries') return failList(context, list);
     if (wantsJson(args)) stdout.json(`[${list.texts.join(',')}]\n`);
-    else if (list.texts.length === 0) stderr.write('The server offers no prompts.\n');
+    else if (list.texts.length === 0) stderr.note('The server offers no prompts.\n');
     else {
       const rows = list.texts.map((text) => rowOf(JSON.parse(text)));
       stdout.write(

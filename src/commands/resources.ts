@@ -24,7 +24,7 @@ export function run(context: CommandContext): Promise<number> {
         `{"resources":[${resources.texts.join(',')}],"resourceTemplates":[${templates.join(',')}]}\n`,
       );
     } else if (resources.texts.length + templates.length === 0) {
-      stderr.write('The server offers no resources.\n');
+      stderr.note('The server offers no resources.\n');
     } else {
       const rows = [...resources.texts, ...templates].map((text) => rowOf(JSON.parse(text)));
       stdout.write(

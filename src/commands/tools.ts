@@ -16,7 +16,7 @@ export function run(context: CommandContext): Promise<number> {
     if (list.kind !== 'tools') return failList(context, list);
     if (name !== undefined) return showTool(context, name, list.texts);
     if (wantsJson(args)) stdout.json(`[${list.texts.join(',')}]\n`);
-    else if (list.texts.length === 0) stderr.write(`${noToolsText(settings)}.\n`);
+    else if (list.texts.length === 0) stderr.note(`${noToolsText(settings)}.\n`);
     else {
       const tools = list.texts.map((text): unknown => JSON.parse(text));
       stdout.write(toolTable(tools, stdout.isTerminal ? stdout.columns : undefined));

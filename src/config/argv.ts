@@ -16,6 +16,9 @@ export interface CommandShape {
   readonly options: OptionTable;
 }
 
+/** Flags that stand for a value of an option: `--debug` for `--log-level debug`. */
+export type Shorthands = Readonly<Record<string, { readonly key: string; readonly value: string }>>;
+
 export type CommandShapes = Readonly<Record<string, CommandShape>>;
 
 /** The parts of a command line. `readSettings` checks the values. */
@@ -34,12 +37,17 @@ export interface Arguments {
   readonly helpAll: boolean;
   /** True for --version. */
   readonly version: boolean;
+  /** True if a command should print neither notes nor progress. */
+  readonly quiet: boolean;
   /** The mistakes in the command line, one sentence each, in their order. */
   readonly problems: readonly string[];
 }
 
 /** Ends a list: no profile, tool or header has such a name. */
 const looksLikeEndpoint = (word: string): boolean => word.includes('://') || word.startsWith('arn:');
+
+/** The start of a flag that turns a switch off. */
+const NO = '--no-';
 
 /** `name=value`; neither a URL nor a host with a query. */
 const isPair = (word: string): boolean => /^[^\s=:/?#]+=/.test(word);
@@ -52,6 +60,7 @@ export function readArguments(
   argv: readonly string[],
   table: OptionTable,
   commands: CommandShapes = {},
+  shorthands: Shorthands = {},
 ): Arguments {
   const tables = [table, ...Object.values(commands).map((shape) => shape.options)];
   const known = new Map<string, { key: string; option: Option }>(
@@ -64,6 +73,7 @@ export function readArguments(
   let help = false;
   let helpAll = false;
   let version = false;
+  let quiet = false;
   let list: string[] | undefined;
   const takesPairs = argv.some((word) => Object.hasOwn(commands, word) && commands[word]?.takesPairs);
   let pairsEndList = false;
@@ -92,11 +102,16 @@ export function readArguments(
     }
     const equals = word.indexOf('=');
     const name = equals < 0 ? word : word.slice(0, equals);
-    const found = known.get(name);
+    const negated = equals < 0 && name.startsWith(NO) ? known.get(`--${name.slice(NO.length)}`) : undefined;
+    const found = negated?.option.kind === 'switch' ? negated : known.get(name);
+    const shorthand = equals < 0 && Object.hasOwn(shorthands, name) ? shorthands[name] : undefined;
     if (name === '-h' || name === '--help') help = true;
     else if (name === '--help-all') help = helpAll = true;
     else if (name === '--version') version = true;
-    else if (!found) {
+    else if (shorthand) {
+      options[shorthand.key] = [...(options[shorthand.key] ?? []), shorthand.value];
+      if (name === '--quiet') quiet = true;
+    } else if (!found) {
       problems.push(
         (command) => `${name} is not an option${suggestion(name, flagsFor(command, table, commands))}`,
       );
@@ -105,7 +120,7 @@ export function readArguments(
       const { key, option } = found;
       if (!Object.hasOwn(table, key)) problems.push((command) => misplaced(name, key, command, commands));
       let value = equals < 0 ? undefined : word.slice(equals + 1);
-      if (value === undefined && option.kind === 'switch') value = 'true';
+      if (value === undefined && option.kind === 'switch') value = found === negated ? 'false' : 'true';
       // A flag is not a value: the value was forgotten.
       else if (value === undefined && !argv[at + 1]?.startsWith('--')) value = argv[++at];
       if (!value) {
@@ -175,6 +190,7 @@ export function readArguments(
     help,
     helpAll,
     version,
+    quiet,
     problems: problems.flatMap((problem) =>
       typeof problem === 'string' ? problem : (problem(command) ?? []),
     ),

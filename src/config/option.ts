@@ -127,6 +127,25 @@ export const flagOf = (key: string): string =>
 export const variableOf = (key: string): string =>
   `MCP_PROXY_${flagOf(key).slice(2).toUpperCase().replaceAll('-', '_')}`;
 
+/** The placeholder of a time in seconds. */
+const SECONDS = 's';
+
+/** Number() alone would accept "", " 1", "0x10" and "1e3", which are mistakes here. */
+const numberOf = (text: string): number => (/^-?\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN);
+
+const SECONDS_PER_UNIT: ReadonlyMap<string, number> = new Map([
+  ['s', 1],
+  ['m', 60],
+  ['h', 3_600],
+]);
+
+/** Seconds, or a number with a unit: 500ms, 30s, 5m, 1h. */
+function secondsOf(text: string): number {
+  const [, number = '', unit = ''] = /^(.*?\d)(ms|s|m|h)?$/.exec(text) ?? [];
+  const value = numberOf(number);
+  return unit === 'ms' ? value / 1_000 : value * (SECONDS_PER_UNIT.get(unit || SECONDS) ?? Number.NaN);
+}
+
 /**
  * Units by placeholder: .env.example shows no placeholder, and an error about "5m" must name the
  * unit.
@@ -179,8 +198,7 @@ export function readOption(
       if (last === 'false' || last === '0') return { value: false };
       return { problem: `must be ${boundsOf(option)}` };
     case 'number': {
-      // Number() alone would accept "", " 1", "0x10" and "1e3", which are mistakes here.
-      const value = /^-?\d+(\.\d+)?$/.test(last) ? Number(last) : Number.NaN;
+      const value = option.placeholder === SECONDS ? secondsOf(last) : numberOf(last);
       const fits =
         Number.isFinite(value) &&
         (!option.integer || Number.isSafeInteger(value)) &&

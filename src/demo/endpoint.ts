@@ -7,6 +7,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { type Clock, systemClock } from '../core/time/clock.ts';
+import { sleep } from '../core/time/waits.ts';
 import {
   answerRequest,
   type DemoCaller,
@@ -14,6 +15,7 @@ import {
   knowsProtocolVersion,
   type RpcMessage,
 } from './demo-server.ts';
+import { type CallFate, type DemoFault, fateOf } from './fault-plan.ts';
 import { type KnownKey, type Verification, verifySignature } from './sigv4-verifier.ts';
 
 /** Larger than any tool call of the demo. */
@@ -64,13 +66,15 @@ class Endpoint {
     this.#serve(request, response).catch(() => response.destroy());
   });
   readonly #clock: Clock;
+  readonly #faults: ReadonlySet<DemoFault>;
   /** Each session's GET stream, once it is open. */
   readonly #sessions = new Map<string, ServerResponse | undefined>();
   #callSockets = new Set<Socket>();
   #tally = { signaturesVerified: 0, signaturesRefused: 0, calls: 0 };
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, faults: ReadonlySet<DemoFault>) {
     this.#clock = clock;
+    this.#faults = faults;
   }
 
   counts(): DemoCounts {
@@ -151,16 +155,35 @@ class Endpoint {
       response.writeHead(202).end();
       return;
     }
-    if (message.method === 'tools/call') {
-      this.#tally.calls += 1;
-      this.#callSockets.add(request.socket);
-    }
     // A closed connection cancels the call.
     const gone = new AbortController();
     response.on('close', () => gone.abort());
+    if (message.method === 'tools/call') {
+      this.#tally.calls += 1;
+      this.#callSockets.add(request.socket);
+      const { refusal, delayMs } = fateOf(this.#tally.calls, this.#faults);
+      if (refusal !== undefined) return this.#refuse(refusal, request, response);
+      if (delayMs > 0) await sleep(this.#clock, delayMs, gone.signal);
+    }
     const { accessKeyId, scope } = caller;
     const context = { caller: { accessKeyId, scope }, clock: this.#clock, signal: gone.signal };
     answer(response, 200, { jsonrpc: '2.0', id: message.id, ...(await answerRequest(message, context)) });
+  }
+
+  #refuse(
+    refusal: NonNullable<CallFate['refusal']>,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): void {
+    if (refusal === 'throttled') {
+      response.setHeader('x-amzn-errortype', 'ThrottlingException');
+      answer(response, 429, { message: 'Rate exceeded' });
+      return;
+    }
+    const session = String(request.headers['mcp-session-id']);
+    this.#sessions.get(session)?.end();
+    this.#sessions.delete(session);
+    answer(response, 404, rpcError(null, -32001, 'Session not found'));
   }
 
   #openStream(session: string, response: ServerResponse): void {
@@ -215,17 +238,27 @@ function parseMessage(body: Buffer): RpcMessage | undefined {
   }
 }
 
-/** Starts the endpoint on a free port of 127.0.0.1. */
+export interface DemoEndpointOptions {
+  readonly clock?: Clock;
+  /** 0 for any free port. */
+  readonly port?: number;
+  readonly faults?: ReadonlySet<DemoFault>;
+}
+
+/**
+ * Starts the endpoint on 127.0.0.1.
+ * @throws Error if the port is in use.
+ */
 export async function startDemoEndpoint({
   clock = systemClock,
-}: {
-  clock?: Clock;
-} = {}): Promise<DemoEndpoint> {
-  const endpoint = new Endpoint(clock);
+  port: wantedPort = 0,
+  faults = new Set(),
+}: DemoEndpointOptions = {}): Promise<DemoEndpoint> {
+  const endpoint = new Endpoint(clock, faults);
   const { server } = endpoint;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen(0, '127.0.0.1', resolve);
+    server.listen(wantedPort, '127.0.0.1', resolve);
   });
   const address = server.address();
   const port = typeof address === 'object' && address !== null ? address.port : 0;

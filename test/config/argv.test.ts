@@ -36,6 +36,7 @@ describe('the command line', () => {
       help: false,
       helpAll: false,
       version: false,
+      quiet: false,
       problems: [],
     });
   });
@@ -69,6 +70,23 @@ describe('the command line', () => {
       endpoint: undefined,
       options: { skipAuth: ['true'] },
     });
+  });
+
+  it('a switch is turned off by --no- and its name, which takes no value', () => {
+    expect(read('--no-skip-auth', URL_1)).toMatchObject({
+      options: { skipAuth: ['false'] },
+      endpoint: URL_1,
+    });
+    expect(read('--no-skip-auth=true').problems).toEqual(['--no-skip-auth is not an option']);
+    expect(read('--skip-auth', '--no-skip-auth').options).toEqual({ skipAuth: ['true', 'false'] });
+  });
+
+  it('a shorthand is a value of its option, and the last one wins', () => {
+    const short = { '-v': { key: 'region', value: 'x' }, '--quiet': { key: 'region', value: 'y' } };
+    const given = (...argv: string[]) => readArguments(argv, TABLE, COMMANDS, short);
+    expect(given('-v', '--region', 'z')).toMatchObject({ options: { region: ['x', 'z'] }, quiet: false });
+    expect(given('--quiet')).toMatchObject({ options: { region: ['y'] }, quiet: true, problems: [] });
+    expect(given('-v=1').problems).toEqual(['-v is not an option; did you mean --version?']);
   });
 
   it('an option accepts a value that begins with a single dash', () => {
@@ -110,7 +128,7 @@ describe('an unknown flag', () => {
     ['--max-conn', '--max-conn is not an option; did you mean --max-connections?'],
     ['--max', '--max is not an option; did you mean --max-connections or --max-keepalive-connections?'],
     ['--regions', '--regions is not an option; did you mean --region?'],
-    ['--no-skip-auth', '--no-skip-auth is not an option'],
+    ['--no-region', '--no-region is not an option'],
     ['--maxConnections', '--maxConnections is not an option; did you mean --max-connections?'],
     ['--colour', '--colour is not an option'],
     ['--max-conections', '--max-conections is not an option; did you mean --max-connections?'],

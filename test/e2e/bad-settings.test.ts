@@ -67,9 +67,9 @@ describe('an invalid command line', () => {
     ],
     ['a negative time limit', ['--timeout', '-1'], '--timeout must be a number of seconds >= 0, not "-1"'],
     [
-      'a time with a unit',
-      ['--tool-timeout', '5m'],
-      '--tool-timeout must be a number of seconds >= 0, not "5m"',
+      'a time with an unknown unit',
+      ['--tool-timeout', '5d'],
+      '--tool-timeout must be a number of seconds >= 0, not "5d"',
     ],
     [
       'lines too short for a message',

@@ -7,7 +7,7 @@ import { ERROR_CODES } from '../../src/core/errors/errors.ts';
 import * as library from '../../src/library/index.ts';
 import { envExample, manPage, optionsMarkdown, pageWith } from '../../src/option-docs.ts';
 import { helpText } from '../../src/program.ts';
-import { ENDPOINT_VARIABLE, OPTIONS } from '../../src/settings.ts';
+import { ENDPOINT_VARIABLE, OPTIONS, SHORTHANDS } from '../../src/settings.ts';
 import { DOC_PAGES, pageText } from '../support/doc-pages.ts';
 import { ROOT } from './source-tree.ts';
 
@@ -106,10 +106,13 @@ const FLAGS: ReadonlySet<string> = new Set([
   '--help',
   '--help-all',
   '--version',
+  ...Object.keys(SHORTHANDS),
 ]);
 
 /** Flags of other programs, which pages name beside ours. */
 const FOREIGN_FLAGS: Readonly<Record<string, readonly string[]>> = {
+  'docs/commands.md': ['--no-'],
+  'docs/options.md': ['--no-'],
   'docs/migrating.md': [
     '--allow-http',
     '--transport',

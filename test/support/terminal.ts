@@ -58,8 +58,14 @@ export class Terminal {
   }
 
   /** Everything that the terminal was sent, escape sequences included, with plain line ends. */
-  get output(): string {
+  get raw(): string {
     return this.#output.replaceAll('\r\n', '\n');
+  }
+
+  /** The same without waits of over a second, which a busy machine may show in any test. */
+  get output(): string {
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: the line of waits is cleared by one
+    return this.raw.replace(/(?:\r\u001b\[Kwaiting for [^\r\n]*)+\r\u001b\[K/g, '');
   }
 
   /** The keys that a person types; `\x03` is Ctrl-C. */
@@ -75,7 +81,7 @@ export class Terminal {
   async shows(pattern: RegExp): Promise<void> {
     const seen = new Promise<void>((resolve) => {
       const look = (): void => {
-        if (pattern.test(this.output)) resolve();
+        if (pattern.test(this.raw)) resolve();
       };
       this.child.stdout.on('data', look);
       look();

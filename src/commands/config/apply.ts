@@ -48,6 +48,6 @@ export async function applyBlock(
     return failed(`${path} cannot be changed: ${causeText(error)}`);
   }
   const [, ...notes] = block.notes.filter((note) => !note.startsWith('Or run: '));
-  stderr.write(notes.map((note) => `${note}\n`).join(''));
+  stderr.note(notes.map((note) => `${note}\n`).join(''));
   return 0;
 }

@@ -59,7 +59,7 @@ export async function run(context: CommandContext): Promise<number> {
   const block = await blockHere(client, { args, settings, name });
   if (!write && file === undefined) {
     stdout.write(block.text);
-    stderr.write(block.notes.map((note) => `${note}\n`).join(''));
+    stderr.note(block.notes.map((note) => `${note}\n`).join(''));
     return 0;
   }
   return applyBlock(context, { client, block, file, confirm: async () => true });

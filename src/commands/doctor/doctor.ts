@@ -10,7 +10,8 @@ import { connectUrl } from '../../upstream/http/connect.ts';
 import type { CommandContext } from '../command.ts';
 import { CommandClient } from '../command-client.ts';
 import { relevantVariables } from '../environment.ts';
-import { checkCredentials, signingFinding } from './credentials.ts';
+import { ProgressLine } from '../progress-line.ts';
+import { checkCredentials, profileText, signingFinding } from './credentials.ts';
 import { type Finding, failed, isUsable, skipped, skippedFor } from './finding.ts';
 import { checkIdentity } from './identity.ts';
 import { checkConnection, checkDns, proxyFinding } from './network.ts';
@@ -44,7 +45,13 @@ const doctorSettings = (settings: Settings): Settings => ({
 });
 
 /** Checks everything that a call needs, in the order in which a call needs it. */
-export async function run({ args, settings: given, stdout, signal }: CommandContext): Promise<number> {
+export async function run({
+  args,
+  settings: given,
+  stdout,
+  stderr,
+  signal,
+}: CommandContext): Promise<number> {
   const settings = doctorSettings(given);
   const { json } = readFlags(COMMANDS.doctor.options, args.options).values;
   const redactor = new Redactor();
@@ -57,9 +64,11 @@ export async function run({ args, settings: given, stdout, signal }: CommandCont
   });
   const events = new Events();
   const observations = new Observations(events, redactor, () => systemClock.now());
-  const client = new CommandClient({ settings, signal, events });
+  const progress = new ProgressLine(stderr);
+  const watch: Watch = (awaited, work) => (json ? work : progress.during(awaited, work));
+  const client = new CommandClient({ settings, signal, events, watch });
   try {
-    await runChecks({ given, settings, client, observations, report, signal });
+    await runChecks({ given, settings, client, observations, report, signal, watch });
     return report.conclude();
   } catch (error) {
     if (signal.aborted) return 1;
@@ -79,7 +88,11 @@ const configuredSecrets = ({ headers, proxy = '', env }: Settings): string[] => 
   ),
 ];
 
+type Watch = <T>(awaited: string, work: Promise<T>) => Promise<T>;
+
 interface Checks {
+  /** Shows a long wait on a terminal. */
+  readonly watch: Watch;
   /** The user's settings, which the report shows. */
   readonly given: Settings;
   /** The settings that the checks use. */
@@ -109,24 +122,21 @@ async function runCredentialChecks({
   observations,
   report,
   signal,
+  watch,
 }: Checks): Promise<Finding> {
   const findings: Finding[] = [];
   for (const profile of settings.profiles.length > 0 ? settings.profiles : ['']) {
     const road = client.proxy.profileTransport(profile);
     const now = (): number => systemClock.now();
-    const { finding, credentials } = await checkCredentials({
-      profile,
-      settings,
-      road,
-      observations,
-      now,
-      signal,
-    });
+    const checked = checkCredentials({ profile, settings, road, observations, now, signal });
+    const { finding, credentials } = await watch(`credentials of ${profileText(profile)}`, checked);
     findings.push(report.add(finding));
     const region = settings.scope?.region ?? '';
     const { env } = settings;
-    if (credentials) report.add(await checkIdentity({ profile, credentials, region, env, road, signal }));
-    else
+    if (credentials) {
+      const identity = checkIdentity({ profile, credentials, region, env, road, signal });
+      report.add(await watch('STS to name the identity', identity));
+    } else
       report.add(
         finding.verdict === 'failed' ? skippedFor('identity', finding) : skipped('identity', NO_CREDENTIALS),
       );

@@ -10,9 +10,15 @@ const INDENT = ' '.repeat(VERDICT_COLUMNS + CHECK_COLUMNS + 2 * GAP.length);
 
 const COLOURS: Readonly<Record<FindingVerdict, number>> = { ok: 32, warning: 33, failed: 31, skipped: 2 };
 
-/** Any value of NO_COLOR turns colours off (https://no-color.org). */
-export const wantsColours = (output: Pick<Output, 'isTerminal'>, env: NodeJS.ProcessEnv): boolean =>
-  output.isTerminal && !env.NO_COLOR && env.TERM !== 'dumb';
+/**
+ * Any value of NO_COLOR turns colours off (https://no-color.org). FORCE_COLOR turns them on, also
+ * in a pipe; 0 and false turn them off. It wins over NO_COLOR, as in Node.js.
+ */
+export function wantsColours(output: Pick<Output, 'isTerminal'>, env: NodeJS.ProcessEnv): boolean {
+  const { FORCE_COLOR: forced, NO_COLOR, TERM } = env;
+  if (forced) return forced !== '0' && forced !== 'false';
+  return output.isTerminal && !NO_COLOR && TERM !== 'dumb';
+}
 
 export interface ReportOptions {
   readonly output: Output;

@@ -77,3 +77,12 @@ it('wantsColours is true on a terminal unless NO_COLOR or TERM=dumb is set', () 
   expect(wantsColours(on, { NO_COLOR: '' })).toBe(true);
   expect(wantsColours(on, { TERM: 'dumb' })).toBe(false);
 });
+
+it.each<[env: NodeJS.ProcessEnv, colours: boolean]>([
+  [{ FORCE_COLOR: '1' }, true],
+  [{ FORCE_COLOR: 'true', NO_COLOR: '1', TERM: 'dumb' }, true],
+  [{ FORCE_COLOR: '0', TERM: 'xterm' }, false],
+  [{ FORCE_COLOR: '' }, false],
+])('wantsColours in a pipe with %j is %j', (env, colours) => {
+  expect(wantsColours({ isTerminal: false }, env)).toBe(colours);
+});
