@@ -16,7 +16,7 @@ import { givenTextsOf, type OptionTable, type OptionValues, text, variableOf } f
 import { placeholderIn, placeholderProblem } from './config/placeholders.ts';
 import { displayValue, readValues } from './config/read-values.ts';
 import { urlWithoutSecrets } from './config/secrets.ts';
-import { isReadVariable } from './config/variables.ts';
+import { isCheckedVariable, isReadVariable } from './config/variables.ts';
 import { DEFAULT_ENDPOINT, readEndpoint, sessionLifetimeAt } from './endpoint/endpoint.ts';
 import { findSigningScope } from './endpoint/signing-scope.ts';
 import { backpressureOptions } from './layers/backpressure.ts';
@@ -182,7 +182,7 @@ export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Pro
   problems.push(
     ...variableProblems(
       env,
-      (name) => isReadVariable(name) && !OPTION_VARIABLES.has(name),
+      (name) => isCheckedVariable(name) && !OPTION_VARIABLES.has(name),
       values.region !== undefined,
     ),
   );

@@ -7,12 +7,12 @@ import { regionProblem } from './region-name.ts';
  */
 export function variableProblems(
   env: NodeJS.ProcessEnv,
-  isReadVariable: (name: string) => boolean,
+  isCheckedVariable: (name: string) => boolean,
   regionGiven: boolean,
 ): string[] {
   const region = env.AWS_REGION ? 'AWS_REGION' : 'AWS_DEFAULT_REGION';
   return Object.entries(env).flatMap(([name, value]) => {
-    if (!value || !isReadVariable(name)) return [];
+    if (!value || !isCheckedVariable(name)) return [];
     const placeholder = placeholderIn(value);
     if (placeholder !== undefined) return [`${name} ${placeholderProblem(placeholder)}`];
     const problem = name === region && !regionGiven ? regionProblem(value) : undefined;

@@ -23,6 +23,13 @@ const AWS_SOURCES = [
 const READ = new RegExp(`^(?:AWS_(?:${AWS_SETTINGS}|${AWS_SOURCES})|${NETWORK})$`);
 const PORTABLE = new RegExp(`^(?:AWS_(?:${AWS_SETTINGS})|${NETWORK})$`);
 
+/** Read as well, but not from --env-file: for traces, and for the folder of snapshots. */
+const READ_FROM_ENVIRONMENT = /^(?:OTEL_[A-Z0-9_]+|XDG_CACHE_HOME)$/;
+
+/** True for variables whose values are checked although no option declares them. */
+export const isCheckedVariable = (variable: string): boolean =>
+  isReadVariable(variable) || READ_FROM_ENVIRONMENT.test(variable);
+
 /** True for variables that the proxy reads although no option declares them. */
 export const isReadVariable = (variable: string): boolean => READ.test(variable);
 

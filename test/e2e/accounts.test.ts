@@ -177,6 +177,8 @@ describe('a placeholder that the client did not expand', () => {
     ['AWS_ENDPOINT_URL_STS', [ENDPOINT, ...SCOPE], { AWS_ENDPOINT_URL_STS: 'https://${STS}' }],
     ['HTTPS_PROXY', [ENDPOINT, ...SCOPE], { HTTPS_PROXY: '${HTTPS_PROXY}' }],
     ['NO_PROXY', [ENDPOINT, ...SCOPE], { NO_PROXY: '${NO_PROXY}' }],
+    ['XDG_CACHE_HOME', [ENDPOINT, ...SCOPE], { XDG_CACHE_HOME: '/cache/${USER}' }],
+    ['OTEL_SERVICE_NAME', [ENDPOINT, ...SCOPE], { OTEL_SERVICE_NAME: '${NAME}' }],
   ])('a placeholder that the client did not expand in %s ends the start: %j', async (name, args, env) => {
     const said = await complaintOf(args, env);
     expect(said).toMatch(/(a problem|2 problems) with the settings/);
