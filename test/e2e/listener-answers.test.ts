@@ -117,3 +117,38 @@ describe('the event stream of a call at the listener', () => {
     expect(json).toMatchObject({ id: 0, error: { data: { reason: 'unusable-answer' } } });
   });
 });
+
+describe('what is not a JSON-RPC message at the listener', () => {
+  it.each(['text/html', 'text/plain', 'application/octet-stream'])(
+    'a response of type %s at the listener becomes an error that shows its text',
+    async (type) => {
+      const { status, json } = await answered(
+        0,
+        (response) =>
+          void response.writeHead(200, { 'content-type': type }).end('<title>Sign in here</title>'),
+      );
+      expect(status).toBe(502);
+      expect(json).toMatchObject({ id: 0, error: { data: { reason: 'unusable-answer', mayHaveRun: true } } });
+      expect((json.error as Rpc).message).toContain('Sign in here');
+    },
+  );
+
+  it.each(['data: hello\n\n', 'id: 7\ndata: hello\n\n', 'event: message\ndata: {"a":\n\n'])(
+    'an event that is not JSON does not reach a listener client: %j',
+    async (event) => {
+      const { text, events } = await answered('', (response, { id }) => {
+        response.writeHead(200, { 'content-type': 'text/event-stream' });
+        response.end(`${event}data: ${JSON.stringify({ jsonrpc: '2.0', id, result: {} })}\n\n`);
+      });
+      expect(text).not.toContain('hello');
+      expect(events).toEqual([{ jsonrpc: '2.0', id: '', result: {} }]);
+    },
+  );
+
+  it('a result of null at the listener becomes an empty result, which clients accept', async () => {
+    const { json } = await answered(-1, (response, { id }) =>
+      sendJson(response, 200, { jsonrpc: '2.0', id, result: null }),
+    );
+    expect(json).toEqual({ jsonrpc: '2.0', id: -1, result: {} });
+  });
+});

@@ -41,7 +41,7 @@ describe('a listener client that does not read its response', () => {
           response.writeHead(200, { 'content-type': type });
           const piece = Buffer.alloc(
             MB,
-            type === 'application/json' ? 'x' : `data: ${'x'.repeat(1_000)}\n\n`,
+            type === 'application/json' ? 'x' : `data: {"jsonrpc":"2.0","method":"${'x'.repeat(987)}"}\n\n`,
           );
           for (; taken < 60 && !response.destroyed; taken++) {
             if (!response.write(piece)) await new Promise<void>((resolve) => response.once('drain', resolve));

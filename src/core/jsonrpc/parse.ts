@@ -232,8 +232,9 @@ function faultOf(message: Message): string | undefined {
       (message.kind !== 'request' || isValidId(message.id));
     return fits ? undefined : `a ${message.kind} that is no JSON-RPC message`;
   }
-  if (message.outcome === 'result' || isErrorObject(json.error)) return undefined;
-  return 'an error that is not a JSON-RPC error object';
+  if (message.outcome === 'error')
+    return isErrorObject(json.error) ? undefined : 'an error that is not a JSON-RPC error object';
+  return undefined;
 }
 
 const isValidId = (id: Id): boolean => typeof id === 'string' || Number.isInteger(id);
@@ -244,13 +245,16 @@ export const isErrorObject = (value: unknown): boolean =>
 
 /**
  * Repairs envelopes that strict clients drop: `"result": null` beside `error` (AWS), `"error":
- * null` beside `result`, `"params": null`, and a missing `jsonrpc`.
+ * null` beside `result`, `"result": null` alone, which MCP writes `{}`, `"params": null`, and a
+ * missing `jsonrpc`.
  */
 function repairMessage(message: Message): Message {
   let text = message.text;
   if (message.kind === 'response') {
     const surplus = message.outcome === 'error' ? 'result' : 'error';
     if (hasMember(message.json, surplus)) text = removeMember(text, surplus);
+    const nothing = message.json.result === null ? memberAt(text, ['result']) : undefined;
+    if (nothing) text = spliceText(text, nothing.valueSpan, '{}');
   } else if (message.json.params === null) text = removeMember(text, 'params');
   if (message.json.jsonrpc !== '2.0') {
     const wrong = memberAt(text, ['jsonrpc']);

@@ -207,7 +207,10 @@ export class CheckedEvents {
       return event;
     }
     // Avoids an exception for events that cannot be JSON.
-    if (CANNOT_BE_JSON.test(start) && !event.includes('\nid')) return event;
+    if (CANNOT_BE_JSON.test(start) && !event.includes('\nid')) {
+      this.#deps.onDropped(NOT_JSON);
+      return EMPTY;
+    }
     let data: string | undefined;
     let id: string | undefined;
     new SseParser({
@@ -235,8 +238,8 @@ export class CheckedEvents {
     try {
       found = readMessagesAndFaults(data);
     } catch {
-      // No message at all: clients report it, and nobody waits for it.
-      return data;
+      onDropped(NOT_JSON);
+      return undefined;
     }
     const [only] = found;
     // Several in one event are for a client that can tell them apart.
@@ -270,6 +273,8 @@ export class CheckedEvents {
     return response.id === request.id ? response.text : replaceId(response, request, onOtherId).text;
   }
 }
+
+const NOT_JSON = 'an event that is not JSON';
 
 /** The data of an event whose first line is text. An empty first line allows any next line. */
 const CANNOT_BE_JSON = /^[^\s[{"\-\dtfn]/;

@@ -1,7 +1,7 @@
 import type { Request, Response } from '../../core/jsonrpc/message.ts';
 import type { BodySink, Reply } from '../../core/pipeline/call.ts';
 import type { Timer } from '../../core/time/clock.ts';
-import { type Incoming, isEncoded, mediaTypeOf } from '../http/incoming.ts';
+import { ERROR_BODY, type HttpHeaders, type Incoming, isEncoded, mediaTypeOf } from '../http/incoming.ts';
 import { isThrottledBody, missingAnswer } from '../transport/answer.ts';
 import { connectionLost, type OpenedExchange } from '../transport/signed-transport.ts';
 import { checkBody, isPlainAnswer, MAX_CHECKED_BYTES } from './checked-body.ts';
@@ -42,6 +42,10 @@ export async function passAnswer(
     const lost = early && (await exchange.withSilenceLimit(response, () => early));
     if (lost) throw lost;
   }
+  if (request && !mayHoldMessages(response.headers)) {
+    const page = await exchange.withSilenceLimit(response, () => response.readAll(ERROR_BODY));
+    throw missingAnswer(response.status, response.headers, page);
+  }
   // A short answer arrives whole with its head: no wait, and no promise.
   const text = response.ended
     ? checkWhole(exchange, opened)
@@ -53,6 +57,12 @@ export async function passAnswer(
   return exchange.isToolList || mediaTypeOf(response.headers) === 'text/event-stream'
     ? streamBody(exchange, opened, sink, lists)
     : passBody(exchange, opened, sink);
+}
+
+/** False for a page or a file. Without a type, the body may be JSON. */
+function mayHoldMessages(headers: HttpHeaders): boolean {
+  const type = mediaTypeOf(headers);
+  return type === '' || type === 'text/event-stream' || type.includes('json');
 }
 
 /** Apart from `streamBody`, whose closures would be made for every call. */

@@ -61,8 +61,8 @@ export function judgeLostSession({
   const raw = error?.json.error;
   const { code } = isObject(raw) ? raw : {};
   const text = body === undefined ? '' : (decodeBody(body) ?? '');
-  const shown = errorTexts(raw).at(0) ?? messageIn({ body: text, errorType: '' });
   const said = raw === undefined ? bodyTexts(text) : errorTexts(raw);
+  const shown = said.at(0) ?? messageIn({ body: text, errorType: '' });
   const failed: FailedAnswer = {
     status,
     errorType,

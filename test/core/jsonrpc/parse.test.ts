@@ -207,6 +207,8 @@ describe('messages of the server', () => {
       '{"jsonrpc":"2.0","id":0,"error":{"code":1,"message":"x"}}',
     ],
     ['{"jsonrpc":"2.0","id":0,"result":{},"error":null}', '{"jsonrpc":"2.0","id":0,"result":{}}'],
+    ['{"jsonrpc":"2.0","id":0,"result":null}', '{"jsonrpc":"2.0","id":0,"result":{}}'],
+    ['{"jsonrpc":"2.0","id":0,"result":null,"error":null}', '{"jsonrpc":"2.0","id":0,"result":{}}'],
     [
       '{"id":0,"error":{"code":1,"message":"x"}}',
       '{"jsonrpc":"2.0","id":0,"error":{"code":1,"message":"x"}}',
@@ -219,7 +221,6 @@ describe('messages of the server', () => {
   });
 
   it.each([
-    '{"jsonrpc":"2.0","id":0,"result":null}',
     `{"result":${FRAGILE}, "extra":1,"jsonrpc":"2.0","id":1.0}`,
     '{"jsonrpc":"2.0","id":"","error":{"code":-32099,"message":"","data":{"result":null}}}',
   ])("a valid server's message passes unchanged: %s", (text) => {
