@@ -118,7 +118,7 @@ describe('the event stream of a call at the listener', () => {
   });
 });
 
-describe('what is not a JSON-RPC message at the listener', () => {
+describe('an answer without a JSON-RPC message at the listener', () => {
   it.each(['text/html', 'text/plain', 'application/octet-stream'])(
     'a response of type %s at the listener becomes an error that shows its text',
     async (type) => {

@@ -208,7 +208,7 @@ export class CheckedEvents {
     }
     // Avoids an exception for events that cannot be JSON.
     if (CANNOT_BE_JSON.test(start) && !event.includes('\nid')) {
-      this.#deps.onDropped(NOT_JSON);
+      this.#deps.onDropped('an event that is not JSON');
       return EMPTY;
     }
     let data: string | undefined;
@@ -238,7 +238,7 @@ export class CheckedEvents {
     try {
       found = readMessagesAndFaults(data);
     } catch {
-      onDropped(NOT_JSON);
+      onDropped('an event that is not JSON');
       return undefined;
     }
     const [only] = found;
@@ -273,8 +273,6 @@ export class CheckedEvents {
     return response.id === request.id ? response.text : replaceId(response, request, onOtherId).text;
   }
 }
-
-const NOT_JSON = 'an event that is not JSON';
 
 /** The data of an event whose first line is text. An empty first line allows any next line. */
 const CANNOT_BE_JSON = /^[^\s[{"\-\dtfn]/;
