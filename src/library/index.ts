@@ -19,8 +19,24 @@ export { ERROR_CODES, type ErrorReason } from '../core/errors/error-table.ts';
 export { ERROR_SOURCE, type ErrorFacts, ProxyError, type Sent } from '../core/errors/errors.ts';
 export type { Call, Handler, Layer, Reply } from '../core/pipeline/call.ts';
 export { Events, type Observer, type ObserverOptions, type ProxyEvent } from '../core/pipeline/events.ts';
+export type {
+  ConnectionState,
+  ListenerState,
+  ProfileState,
+  ProxyState,
+  SessionState,
+} from '../core/pipeline/proxy-state.ts';
 export { type Clock, systemClock, type Timer } from '../core/time/clock.ts';
 export { DEFAULT_ENDPOINT, type ReadEndpoint, readEndpoint, scopeOfHost } from '../endpoint/endpoint.ts';
-export { McpProxy, type ProxyDeps } from '../proxy.ts';
+export type { ProxyHooks } from '../observe/hooks.ts';
+export type { ExpositionFormat } from '../observe/metrics/exposition.ts';
+export type { MetricsPublisher } from '../observe/metrics/proxy-metrics.ts';
+export type {
+  MetricsSnapshot,
+  ProfileSnapshot,
+  ToolSnapshot,
+  WaitSnapshot,
+} from '../observe/metrics/snapshot.ts';
 export { parseArguments, readSettings, type Settings, type SettingsOutcome } from '../settings.ts';
 export { VERSION } from '../version.ts';
+export { McpProxy, type Metrics, type ProxyDeps } from './observed-proxy.ts';

@@ -101,6 +101,7 @@ const LEVEL_OF: Readonly<Record<ProxyEvent['type'], Written | 'never'>> = {
   'access-log.behind': 'error',
   'log.reopened': 'info',
   'log.reopen-failed': 'error',
+  'hook.failed': 'warn',
   'internal.fault': 'error',
 };
 

@@ -64,12 +64,15 @@ it.each([
     const program = `import {
   type Arguments, type Call, type Clock, type CredentialProvider, type CredentialProviderOptions, type Credentials,
   type ErrorFacts, type ErrorReason, type Handler, type ObserverOptions, type Layer, McpProxy, type Observer, type ProxyDeps,
-  type ProxyEvent, type ReadEndpoint, type Relay, type Reply, type RoleOptions, type Send, type Sent, type Settings, type SettingsOutcome,
+  type ProxyEvent, type ReadEndpoint, type Relay, type Reply, type MetricsSnapshot, type ProxyHooks, type ProxyState, type RoleOptions, type Send, type Sent, type Settings, type SettingsOutcome,
   type Signable, type SigningScope, type SigningTarget, type Timer, parseArguments, readSettings, scopeOfHost,
 } from 'mcp-sigv4-proxy';
 export type { Arguments, Call, Clock, CredentialProvider, CredentialProviderOptions, Credentials, ErrorFacts, ErrorReason };
 export type { Handler, ObserverOptions, Layer, Observer, ProxyDeps, ProxyEvent, ReadEndpoint, Reply, RoleOptions, Sent, Settings };
 export type { Signable, SigningScope, SigningTarget, Timer };
+export const hooks: ProxyHooks = { onBorrow: async ({ waitMs, session }) => [waitMs.toFixed(), session.length] };
+export const read = (proxy: McpProxy): [MetricsSnapshot, string, ProxyState] =>
+  [proxy.metrics.snapshot(), proxy.metrics.toPrometheus('openmetrics'), proxy.debugSnapshot()];
 export const relay = async (send: Send, env: Settings['env']): Promise<Relay> => {
   const outcome: SettingsOutcome = await readSettings(parseArguments([]), env);
   if ('problems' in outcome) throw new Error(outcome.problems.join());

@@ -250,6 +250,7 @@ export type ProxyEvent =
   /** Once until it works again. */
   | { type: 'telemetry.export-failed'; signal: 'traces' | 'metrics'; message: string }
   | { type: 'proxy.draining'; inFlight: number }
+  | { type: 'hook.failed'; hook: string; message: string }
   | { type: 'internal.fault'; where: string; message: string };
 
 /** Receives events; must not wait. Its exceptions are ignored. */

@@ -2,10 +2,13 @@
 export interface SessionState {
   /** A hash of its id, as in events. */
   readonly session: string;
+  /** The client that the session belongs to. */
   readonly client: string;
   /** `active` while at least one call is in flight on it. */
   readonly state: 'active' | 'idle';
+  /** Since it was opened. */
   readonly ageS: number;
+  /** Since the end of its last call; 0 while it is active. */
   readonly idleS: number;
   /** Tool calls that the session pool gave it; 0 without a pool. */
   readonly borrowCount: number;
@@ -13,9 +16,13 @@ export interface SessionState {
   readonly primary: boolean;
 }
 
+/** The connections of one kind at this moment. */
 export interface ConnectionState {
+  /** `request`, `control` (messages that never wait behind requests) or `stream`. */
   readonly lane: string;
+  /** Connections that carry a request. */
   readonly used: number;
+  /** Connections that are kept for the next request. */
   readonly idle: number;
   /** Requests that wait for a connection. */
   readonly waiting: number;
@@ -25,8 +32,11 @@ export interface ConnectionState {
 export interface ProfileState {
   /** "" is the default chain. */
   readonly profile: string;
+  /** Connections by lane; empty before the first request. */
   readonly connections: readonly ConnectionState[];
+  /** The open sessions of all clients. */
   readonly sessions: readonly SessionState[];
+  /** The circuit breaker of opening sessions, with the last failure. */
   readonly breaker: {
     readonly state: 'closed' | 'open' | 'half-open';
     readonly failures: number;
@@ -44,16 +54,24 @@ export interface ProfileState {
 
 /** The state of the proxy at this moment. */
 export interface ProxyState {
+  /** The URL of the server, without secrets. */
   readonly endpoint: string;
+  /** The service of the signature; empty where nothing is signed. */
   readonly service: string;
+  /** The region of the signature; empty where nothing is signed. */
   readonly region: string;
+  /** One entry for each configured profile. */
   readonly profiles: readonly ProfileState[];
 }
 
 /** The state of the listener at this moment. */
 export interface ListenerState {
+  /** Its URL. */
   readonly url: string;
+  /** Open connections of clients. */
   readonly connections: number;
+  /** Requests that are being served. */
   readonly requests: number;
+  /** Open streams. */
   readonly streams: number;
 }

@@ -1,6 +1,7 @@
 import { type Counter, type Family, type Gauge, Histogram } from './families.ts';
 
 export type AnyFamily = Family<Counter> | Family<Gauge> | Family<Histogram>;
+/** The text format of version 0.0.4, or OpenMetrics 1.0.0. */
 export type ExpositionFormat = 'prometheus' | 'openmetrics';
 
 export const CONTENT_TYPES: Readonly<Record<ExpositionFormat, string>> = {

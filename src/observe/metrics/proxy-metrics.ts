@@ -1,13 +1,14 @@
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Redactor } from '../../core/errors/redact.ts';
 import type { CallRecord, CallWait } from '../../core/pipeline/call-record.ts';
 import type { ProxyEvent } from '../../core/pipeline/events.ts';
 import { plainText } from '../../core/system/plain-text.ts';
-import { createInitialSeries, createMetrics, familiesOf, type Metrics, WAITS } from './catalog.ts';
+import { createMetrics, familiesOf, type Metrics } from './catalog.ts';
 import { type ExpositionFormat, exposition } from './exposition.ts';
 import { History } from './history.ts';
+import { createInitialSeries, WAITS } from './initial-series.ts';
 import { codeLabel, methodLabel, profileLabel, ToolLabels } from './labels.ts';
 import type { CredentialFacts, Measured, ProxyMetricsDeps, RecentError } from './measured.ts';
+import { ProcessMetrics } from './process-metrics.ts';
 import { createSnapshot, type MetricsSnapshot } from './snapshot.ts';
 
 /** Sends the metrics somewhere; called by `publish`. Throws where it fails. */
@@ -15,7 +16,6 @@ export type MetricsPublisher = (snapshot: MetricsSnapshot) => Promise<void>;
 
 /** Errors that are kept for the status page, for each profile. */
 const MAX_RECENT_ERRORS = 20;
-const LOOP_RESOLUTION_MS = 20;
 
 const FIELD_OF: Readonly<Record<(typeof WAITS)[number], CallWait>> = {
   queue: 'queueMs',
@@ -37,7 +37,7 @@ export class ProxyMetrics implements Measured {
   readonly #tools = new ToolLabels();
   readonly #publishers: MetricsPublisher[] = [];
   readonly #redactor = new Redactor();
-  readonly #loop = monitorEventLoopDelay({ resolution: LOOP_RESOLUTION_MS });
+  readonly #process = new ProcessMetrics();
   #inFlight = 0;
 
   constructor(deps: ProxyMetricsDeps) {
@@ -47,12 +47,11 @@ export class ProxyMetrics implements Measured {
     createInitialSeries(this.metrics, deps.profiles.map(profileLabel));
     this.metrics.buildInfo.of(deps.version).value = 1;
     this.metrics.startTime.of().value = deps.clock.now() / 1_000 - process.uptime();
-    this.#loop.enable();
   }
 
   /** Stops measuring the event loop. */
   close(): void {
-    this.#loop.disable();
+    this.#process.close();
   }
 
   /** Counts one event. */
@@ -260,23 +259,7 @@ export class ProxyMetrics implements Measured {
     metrics.listenerConnections.of().value = listener?.connections ?? 0;
     metrics.listenerRequests.of().value = listener?.requests ?? 0;
     metrics.listenerStreams.of().value = listener?.streams ?? 0;
-    this.#collectProcess();
-  }
-
-  #collectProcess(): void {
-    const { metrics } = this;
-    const { user, system } = process.cpuUsage();
-    metrics.cpu.of().value = (user + system) / 1_000_000;
-    metrics.memory.of().value = process.memoryUsage.rss();
-    metrics.heap.of().value = process.memoryUsage().heapUsed;
-    // The histogram includes the interval of its own timer.
-    const delay = (nanoseconds: number): number =>
-      Number.isFinite(nanoseconds) ? Math.max(0, nanoseconds / 1e9 - LOOP_RESOLUTION_MS / 1_000) : 0;
-    const measured = this.#loop.count > 0;
-    metrics.loopDelay.of('mean').value = measured ? delay(this.#loop.mean) : 0;
-    metrics.loopDelay.of('p99').value = measured ? delay(this.#loop.percentile(99)) : 0;
-    metrics.loopDelay.of('max').value = measured ? delay(this.#loop.max) : 0;
-    this.#loop.reset();
+    this.#process.collect(metrics);
   }
 
   /** All metrics with their current values. */

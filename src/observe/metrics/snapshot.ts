@@ -1,51 +1,83 @@
 import type { ListenerState, ProfileState } from '../../core/pipeline/proxy-state.ts';
-import { WAITS } from './catalog.ts';
 import { type Counter, type Family, Histogram, OPERATION_BOUNDS } from './families.ts';
 import type { HistoryPoint } from './history.ts';
+import { WAITS } from './initial-series.ts';
 import { profileLabel } from './labels.ts';
 import type { Measured, RecentError } from './measured.ts';
 
 /** One kind of wait of calls. */
 export interface WaitSnapshot {
+  /** `queue`, `rate`, `session`, `connection`, `credentials` or `backoff`. */
   readonly wait: string;
   /** Calls that waited. */
   readonly calls: number;
+  /** The sum of all waits. */
   readonly seconds: number;
+  /** 95 % of the waits were shorter. */
   readonly p95: number;
 }
 
 /** The counts and the state of one profile. Times are in seconds; ratios are 0 without data. */
 export interface ProfileSnapshot {
+  /** Its name; `default` for the default chain. */
   readonly profile: string;
+  /** Sessions with a call. */
   readonly active: number;
+  /** Sessions without a call. */
   readonly idle: number;
+  /** All open sessions. */
   readonly total: number;
+  /** Calls that got a session of the pool. */
   readonly borrowCount: number;
+  /** Their mean wait for it, opening included. */
   readonly avgBorrowWaitS: number;
+  /** Calls that returned a session to the pool. */
   readonly returnCount: number;
+  /** Tool lists from the cache, or from another call's request. */
   readonly cacheHits: number;
+  /** Tool lists that the server was asked for. */
   readonly cacheMisses: number;
+  /** Requests for a tool list. */
   readonly cacheRefreshCount: number;
+  /** Tool lists from another call's request. */
   readonly cacheWaiters: number;
+  /** Hits divided by hits and misses. */
   readonly cacheHitRate: number;
+  /** Sessions that replaced a lost one. */
   readonly reconnectCount: number;
+  /** Retries of calls. */
   readonly retryAttempts: number;
+  /** Health checks of sessions. */
   readonly healthCheckCount: number;
+  /** Failed health checks. */
   readonly healthCheckFailures: number;
+  /** Sessions that were replaced because of their age. */
   readonly recycledCount: number;
+  /** Sessions that were opened. */
   readonly sessionsCreated: number;
+  /** Sessions that ended. */
   readonly sessionsDestroyed: number;
+  /** Failed and refused attempts to open a session. */
   readonly errors: number;
+  /** The state of the circuit breaker. */
   readonly circuitState: 'closed' | 'open' | 'half-open';
+  /** How often the circuit breaker opened. */
   readonly circuitTrips: number;
   /** True while the circuit breaker is not closed. */
   readonly degraded: boolean;
+  /** Requests that waited for their turn under a rate limit. */
   readonly rateLimitWaits: number;
+  /** Requests that a rate limit refused. */
   readonly rateLimitRejects: number;
+  /** Requests that the server throttled. */
   readonly throttled: number;
+  /** Requests of clients. */
   readonly calls: number;
+  /** Requests of clients that ended with an error. */
   readonly callErrors: number;
+  /** Tool calls whose result says `isError`. */
   readonly toolErrors: number;
+  /** Requests that their client cancelled. */
   readonly cancelled: number;
   /** Places of --max-concurrent in use, and calls that wait for one. */
   readonly backpressure: {
@@ -56,39 +88,59 @@ export interface ProfileSnapshot {
     readonly rejectedQueueFull: number;
     readonly rejectedQueueTimeout: number;
   };
+  /** What calls waited for. */
   readonly waits: readonly WaitSnapshot[];
+  /** Signed HTTP requests. */
   readonly signatures: number;
+  /** The provider of the credentials and their expiry; undefined before they were resolved. */
   readonly credentials: { readonly provider: string; readonly expiresInS: number | undefined } | undefined;
+  /** The state at this moment. */
   readonly state: ProfileState;
+  /** The latest errors, oldest first. */
   readonly recentErrors: readonly RecentError[];
 }
 
 /** The calls of one tool. Times are in seconds. */
 export interface ToolSnapshot {
+  /** Its name, or `other`. */
   readonly tool: string;
+  /** Calls so far. */
   readonly calls: number;
+  /** Errors, and results that say `isError`. */
   readonly errors: number;
+  /** Half of the calls were faster. */
   readonly p50: number;
+  /** 95 % of the calls were faster. */
   readonly p95: number;
 }
 
 /** A detached copy of everything that is measured. */
 export interface MetricsSnapshot {
+  /** The version of the proxy. */
   readonly version: string;
+  /** The URL of the server, without secrets. */
   readonly endpoint: string;
+  /** The service of the signature. */
   readonly service: string;
+  /** The region of the signature. */
   readonly region: string;
   /** Milliseconds since 1970. */
   readonly at: number;
+  /** When counting began, in milliseconds since 1970. */
   readonly startedAt: number;
+  /** Since counting began. */
   readonly uptimeS: number;
+  /** Requests of clients without an answer yet. */
   readonly callsInFlight: number;
+  /** One entry for each configured profile. */
   readonly profiles: readonly ProfileSnapshot[];
   /** Most calls first. */
   readonly tools: readonly ToolSnapshot[];
   /** The last quarter of an hour. */
   readonly history: readonly HistoryPoint[];
+  /** The listener; undefined without one. */
   readonly listener: (ListenerState & { readonly refusals: Readonly<Record<string, number>> }) | undefined;
+  /** CPU time, memory and the delay of the event loop. */
   readonly process: {
     readonly cpuSeconds: number;
     readonly memoryBytes: number;

@@ -1,0 +1,72 @@
+import { Events } from '../core/pipeline/events.ts';
+import { systemClock } from '../core/time/clock.ts';
+import { attachHooks, type ProxyHooks } from '../observe/hooks.ts';
+import type { ExpositionFormat } from '../observe/metrics/exposition.ts';
+import { type MetricsPublisher, ProxyMetrics } from '../observe/metrics/proxy-metrics.ts';
+import type { MetricsSnapshot } from '../observe/metrics/snapshot.ts';
+import { type ProxyDeps as CoreDeps, McpProxy as CoreProxy } from '../proxy.ts';
+import type { Settings } from '../settings.ts';
+import { VERSION } from '../version.ts';
+
+/** The optional parts of a proxy. */
+export interface ProxyDeps extends CoreDeps {
+  /** Functions to call when something happens. */
+  readonly hooks?: ProxyHooks;
+}
+
+/** The metrics of a proxy. */
+export interface Metrics {
+  /** Returns a detached copy of all counts, and of the state at this moment. */
+  snapshot(): MetricsSnapshot;
+  /**
+   * Returns all metrics as text for Prometheus. `format`: `prometheus` (default) or `openmetrics`.
+   */
+  toPrometheus(format?: ExpositionFormat): string;
+  /** Adds a function that sends the metrics somewhere. */
+  addPublisher(publisher: MetricsPublisher): void;
+  /** Passes a snapshot to every publisher. Rejects with the first error, after all have run. */
+  publish(): Promise<void>;
+}
+
+/**
+ * The proxy without a client transport. Errors are returned to the client as JSON-RPC errors;
+ * nothing here throws.
+ */
+export class McpProxy extends CoreProxy {
+  readonly #createMetrics: () => ProxyMetrics;
+  #metrics: ProxyMetrics | undefined;
+
+  /** Sends, opens and resolves nothing. */
+  constructor(settings: Settings, { hooks, ...deps }: ProxyDeps = {}) {
+    const { events = new Events(), clock = systemClock } = deps;
+    super(settings, { events, clock });
+    if (hooks) attachHooks(events, hooks);
+    const { profiles, defaultProfile } = settings;
+    this.#createMetrics = () => {
+      const metrics = new ProxyMetrics({
+        clock,
+        version: VERSION,
+        profiles: profiles.length === 0 ? [defaultProfile] : profiles,
+        state: () => this.debugSnapshot(),
+        isTool: (name, profile) => this.isTool(name, profile),
+      });
+      events.subscribe(metrics.observe, { detailed: false, calls: true, secrets: true });
+      return metrics;
+    };
+  }
+
+  /**
+   * The metrics. They count from the first access on: a proxy whose metrics nobody reads measures
+   * nothing. Read them once before the first message to count everything.
+   */
+  get metrics(): Metrics {
+    this.#metrics ??= this.#createMetrics();
+    return this.#metrics;
+  }
+
+  /** Closes every connection and kills a running credential_process. */
+  override stop(): void {
+    this.#metrics?.close();
+    super.stop();
+  }
+}

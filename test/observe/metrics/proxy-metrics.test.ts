@@ -1,0 +1,114 @@
+import { describe, expect, it } from 'vitest';
+import { CallRecord } from '../../../src/core/pipeline/call-record.ts';
+import { Histogram, OPERATION_BOUNDS } from '../../../src/observe/metrics/families.ts';
+import { HISTORY_STEP_MS, HISTORY_STEPS, History } from '../../../src/observe/metrics/history.ts';
+import { MAX_TOOLS } from '../../../src/observe/metrics/labels.ts';
+import { ProxyMetrics } from '../../../src/observe/metrics/proxy-metrics.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
+import { requestOf } from '../../support/make-call.ts';
+
+function startMetrics({ isTool = () => false }: { isTool?: (name: string) => boolean } = {}) {
+  const clock = new FakeClock();
+  const state = () => ({ endpoint: 'https://example.com/', service: '', region: '', profiles: [] });
+  const metrics = new ProxyMetrics({ clock, version: '1', profiles: [''], state, isTool });
+  let number = 0;
+  const count = (name: string, change: (record: CallRecord) => void = () => undefined): void => {
+    const request = requestOf('tools/call', { name });
+    if (request.kind !== 'request') throw new TypeError('no request');
+    const client = { id: 'client-1' };
+    const record = new CallRecord({
+      number: ++number,
+      transport: 'stdio',
+      request,
+      client,
+      profile: '',
+      clock,
+    });
+    metrics.observe({ type: 'call.begun', record, request, headers: undefined });
+    record.attempts = 1;
+    change(record);
+    record.end(clock);
+    metrics.observe({ type: 'call.ended', record });
+  };
+  return { clock, metrics, count };
+}
+
+describe('the labels of tools', () => {
+  it('a tool beyond the first 1,000 is counted as other', () => {
+    const { metrics, count } = startMetrics();
+    for (let at = 0; at < MAX_TOOLS + 5; at++) count(`tool-${at}`);
+    const text = metrics.toPrometheus();
+    expect(text).toContain('tool="tool-999",outcome="ok"} 1\n');
+    expect(text).toContain('tool="other",outcome="ok"} 5\n');
+    metrics.close();
+  });
+
+  it('a name that only failed has a label of its own if the server lists the tool', () => {
+    const { metrics, count } = startMetrics({ isTool: (name) => name === 'listed' });
+    for (const name of ['listed', 'invented'])
+      count(name, (record) => record.failed('answered', -32602, 'no'));
+    const text = metrics.toPrometheus();
+    expect(text).toContain('tool="listed",outcome="error"} 1\n');
+    expect(text).toContain('tool="other",outcome="error"} 1\n');
+    expect(text).not.toContain('invented');
+    metrics.close();
+  });
+
+  it('codes of a server are bounded: unknown ones share a label', () => {
+    const { metrics, count } = startMetrics({ isTool: () => true });
+    for (const code of [-32602, 1, 2, 3]) count('t', (record) => record.failed('answered', code));
+    const counts = metrics.toPrometheus().match(/^mcp_client_operation_duration_seconds_count.*$/gm) ?? [];
+    expect(counts.map((line) => /error_type="(.*)"} (\d)/.exec(line)?.slice(1))).toEqual([
+      ['-32602', '1'],
+      ['server_error', '3'],
+    ]);
+    metrics.close();
+  });
+});
+
+it('a wait is observed where a call has waited, and its series is 0 from the start', () => {
+  const { metrics, count } = startMetrics();
+  count('t', (record) => {
+    record.queueMs = 250;
+  });
+  const text = metrics.toPrometheus();
+  expect(text).toContain('mcp_sigv4_proxy_call_wait_seconds_sum{profile="default",wait="queue"} 0.25\n');
+  expect(text).toContain('mcp_sigv4_proxy_call_wait_seconds_count{profile="default",wait="rate"} 0\n');
+  metrics.close();
+});
+
+it('the size of what is kept does not grow with the number of calls and errors', async () => {
+  const { clock, metrics, count } = startMetrics();
+  for (let at = 0; at < 2_000; at++) {
+    count('t', (record) => record.failed('timeout', -31008, `late ${at}`));
+    await clock.advance(HISTORY_STEP_MS);
+  }
+  const { history } = metrics.snapshot();
+  expect(history).toHaveLength(HISTORY_STEPS - 1);
+  expect(metrics.recentErrors.get('default')).toHaveLength(20);
+  metrics.close();
+});
+
+describe('the quantile of a histogram', () => {
+  it.each([
+    [[], 0.5, 0],
+    [[0.015, 0.015], 0.5, 0.015],
+    [[0.001, 0.001, 0.001, 4], 0.95, 4.4],
+    [[1_000], 0.95, 300],
+  ])('of %j at %d is %d', (values, share, expected) => {
+    const histogram = new Histogram(OPERATION_BOUNDS);
+    for (const value of values) histogram.observe(value);
+    expect(histogram.quantile(share)).toBeCloseTo(expected, 6);
+  });
+});
+
+it('the history has a point for each step, also for those without a call', async () => {
+  const clock = new FakeClock();
+  const history = new History(clock);
+  history.add(0.2, false);
+  history.add(0.2, true);
+  await clock.advance(3 * HISTORY_STEP_MS);
+  const points = history.points();
+  expect(points.map(({ callsPerSecond }) => callsPerSecond)).toEqual([0.4, 0, 0]);
+  expect(points[0]).toMatchObject({ errorsPerSecond: 0.2 });
+});
