@@ -34,9 +34,9 @@ export type { MetricsPublisher } from '../observe/metrics/proxy-metrics.ts';
 export type {
   MetricsSnapshot,
   ProfileSnapshot,
-  ToolSnapshot,
   WaitSnapshot,
 } from '../observe/metrics/snapshot.ts';
+export type { ToolSnapshot } from '../observe/metrics/tool-snapshots.ts';
 export { parseArguments, readSettings, type Settings, type SettingsOutcome } from '../settings.ts';
 export { VERSION } from '../version.ts';
 export { McpProxy, type Metrics, type ProxyDeps } from './observed-proxy.ts';

@@ -21,14 +21,6 @@ const REASONS: Readonly<Record<string, { readonly max: number; readonly reason: 
     max: 350,
     reason: 'the union of all events: nothing else than their fields',
   },
-  'observe/metrics/catalog.ts': {
-    max: 400,
-    reason: 'the table of all metrics',
-  },
-  'observe/metrics/proxy-metrics.ts': {
-    max: 350,
-    reason: 'one handler for each event that changes a metric',
-  },
   'pool/pool.ts': {
     max: 600,
     reason: 'every decision of the pool is synchronous and must see the same state',

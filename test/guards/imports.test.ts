@@ -14,7 +14,7 @@ describe('the imports of src', () => {
     expect(arrows).toContainEqual({ from: 'proxy.ts', to: 'client/stdio/relay.ts' });
     expect(arrows).toContainEqual({ from: 'core/pipeline/call.ts', to: 'core/jsonrpc/message.ts' });
     expect(arrows).toContainEqual({ from: 'cli.ts', to: 'commands/demo.ts' });
-    expect(arrows).toContainEqual({ from: 'library/index.ts', to: 'proxy.ts' });
+    expect(arrows).toContainEqual({ from: 'library/observed-proxy.ts', to: 'proxy.ts' });
   });
 
   it('imports lead only to folders that have a rank', () => {

@@ -1,9 +1,10 @@
 import type { ListenerState, ProfileState } from '../../core/pipeline/proxy-state.ts';
-import { type Counter, type Family, Histogram, OPERATION_BOUNDS } from './families.ts';
+import type { Counter, Family } from './families.ts';
 import type { HistoryPoint } from './history.ts';
 import { WAITS } from './initial-series.ts';
 import { profileLabel } from './labels.ts';
 import type { Measured, RecentError } from './measured.ts';
+import { rounded, type ToolSnapshot, toolSnapshots } from './tool-snapshots.ts';
 
 /** One kind of wait of calls. */
 export interface WaitSnapshot {
@@ -88,7 +89,7 @@ export interface ProfileSnapshot {
     readonly rejectedQueueFull: number;
     readonly rejectedQueueTimeout: number;
   };
-  /** What calls waited for. */
+  /** The waits of calls, by their kind. */
   readonly waits: readonly WaitSnapshot[];
   /** Signed HTTP requests. */
   readonly signatures: number;
@@ -98,20 +99,6 @@ export interface ProfileSnapshot {
   readonly state: ProfileState;
   /** The latest errors, oldest first. */
   readonly recentErrors: readonly RecentError[];
-}
-
-/** The calls of one tool. Times are in seconds. */
-export interface ToolSnapshot {
-  /** Its name, or `other`. */
-  readonly tool: string;
-  /** Calls so far. */
-  readonly calls: number;
-  /** Errors, and results that say `isError`. */
-  readonly errors: number;
-  /** Half of the calls were faster. */
-  readonly p50: number;
-  /** 95 % of the calls were faster. */
-  readonly p95: number;
 }
 
 /** A detached copy of everything that is measured. */
@@ -158,7 +145,6 @@ function sum(family: Family<Counter>, ...wanted: readonly string[]): number {
   return total;
 }
 
-const rounded = (value: number, digits: number): number => Number(value.toFixed(digits));
 const ratio = (part: number, whole: number, digits: number): number =>
   whole === 0 ? 0 : rounded(part / whole, digits);
 
@@ -266,36 +252,4 @@ function profileSnapshot(
       message: clean(error.message),
     })),
   };
-}
-
-function toolSnapshots({ metrics }: Measured): ToolSnapshot[] {
-  const merged = new Map<string, { durations: Histogram; calls: number; errors: number }>();
-  const of = (tool: string) => {
-    let found = merged.get(tool);
-    if (!found) {
-      found = { durations: new Histogram(OPERATION_BOUNDS), calls: 0, errors: 0 };
-      merged.set(tool, found);
-    }
-    return found;
-  };
-  for (const { values, child } of metrics.clientOperation.series) {
-    const [, , tool = ''] = values;
-    if (tool !== '') of(tool).durations.addAll(child);
-  }
-  for (const { values, child } of metrics.calls.series) {
-    const [, , tool = '', outcome] = values;
-    if (tool === '') continue;
-    const found = of(tool);
-    found.calls += child.value;
-    if (outcome === 'error' || outcome === 'tool_error') found.errors += child.value;
-  }
-  return [...merged]
-    .map(([tool, { durations, calls, errors }]) => ({
-      tool,
-      calls,
-      errors,
-      p50: rounded(durations.quantile(0.5), 4),
-      p95: rounded(durations.quantile(0.95), 4),
-    }))
-    .sort((one, other) => other.calls - one.calls || (one.tool < other.tool ? -1 : 1));
 }

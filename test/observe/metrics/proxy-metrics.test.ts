@@ -89,17 +89,15 @@ it('the size of what is kept does not grow with the number of calls and errors',
   metrics.close();
 });
 
-describe('the quantile of a histogram', () => {
-  it.each([
-    [[], 0.5, 0],
-    [[0.015, 0.015], 0.5, 0.015],
-    [[0.001, 0.001, 0.001, 4], 0.95, 4.4],
-    [[1_000], 0.95, 300],
-  ])('of %j at %d is %d', (values, share, expected) => {
-    const histogram = new Histogram(OPERATION_BOUNDS);
-    for (const value of values) histogram.observe(value);
-    expect(histogram.quantile(share)).toBeCloseTo(expected, 6);
-  });
+it.each([
+  [[], 0.5, 0],
+  [[0.015, 0.015], 0.5, 0.015],
+  [[0.001, 0.001, 0.001, 4], 0.95, 4.4],
+  [[1_000], 0.95, 300],
+])('the quantile of a histogram of %j at %d is %d', (values, share, expected) => {
+  const histogram = new Histogram(OPERATION_BOUNDS);
+  for (const value of values) histogram.observe(value);
+  expect(histogram.quantile(share)).toBeCloseTo(expected, 6);
 });
 
 it('the history has a point for each step, also for those without a call', async () => {
