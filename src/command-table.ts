@@ -192,6 +192,18 @@ export const COMMANDS = {
     help: `prints a script that completes commands, options, profiles, clients and tools in a shell; the shells are ${SHELLS.join(', ')}`,
     example: 'mcp-sigv4-proxy completion bash',
   },
+  status: {
+    words: [],
+    optionalWords: ['url'],
+    firstIsUri: true,
+    options: {
+      watch: toggle({ group: 'Commands', help: 'print the status again every 2 seconds, until Ctrl-C' }),
+      json: toggle({ group: 'Commands', help: 'print the status as one JSON document' }),
+    },
+    connects: false,
+    help: 'prints what a proxy that was started with --status is doing; the default url is http://127.0.0.1:9464/',
+    example: 'mcp-sigv4-proxy status --watch',
+  },
   demo: {
     words: [],
     options: {

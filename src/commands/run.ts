@@ -15,6 +15,7 @@ import * as prompt from './prompt.ts';
 import * as prompts from './prompts.ts';
 import * as read from './read.ts';
 import * as resources from './resources.ts';
+import * as status from './status.ts';
 import * as tools from './tools.ts';
 
 export const COMMAND_MODULES: Readonly<Record<Exclude<CommandName, 'demo'>, CommandModule>> = {
@@ -30,4 +31,5 @@ export const COMMAND_MODULES: Readonly<Record<Exclude<CommandName, 'demo'>, Comm
   config,
   login,
   completion,
+  status,
 };

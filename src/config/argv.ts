@@ -163,7 +163,8 @@ export function readArguments(
     else own.push(...words.splice(at, 1));
   }
   for (const _optional of shape?.optionalWords ?? []) {
-    const at = words.findIndex((word) => !looksLikeEndpoint(word));
+    const at =
+      shape?.firstIsUri && words.length > 0 ? 0 : words.findIndex((word) => !looksLikeEndpoint(word));
     if (at >= 0) own.push(...words.splice(at, 1));
   }
   own.push(...pairs);

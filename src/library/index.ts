@@ -39,4 +39,8 @@ export type {
 export type { ToolSnapshot } from '../observe/metrics/tool-snapshots.ts';
 export { parseArguments, readSettings, type Settings, type SettingsOutcome } from '../settings.ts';
 export { VERSION } from '../version.ts';
-export { McpProxy, type Metrics, type ProxyDeps } from './observed-proxy.ts';
+export {
+  type MetricsReader,
+  ObservedProxy as McpProxy,
+  type ObservedProxyDeps as ProxyDeps,
+} from './observed-proxy.ts';

@@ -4,18 +4,18 @@ import { attachHooks, type ProxyHooks } from '../observe/hooks.ts';
 import type { ExpositionFormat } from '../observe/metrics/exposition.ts';
 import { type MetricsPublisher, ProxyMetrics } from '../observe/metrics/proxy-metrics.ts';
 import type { MetricsSnapshot } from '../observe/metrics/snapshot.ts';
-import { type ProxyDeps as CoreDeps, McpProxy as CoreProxy } from '../proxy.ts';
+import { McpProxy, type ProxyDeps } from '../proxy.ts';
 import type { Settings } from '../settings.ts';
 import { VERSION } from '../version.ts';
 
 /** The optional parts of a proxy. */
-export interface ProxyDeps extends CoreDeps {
+export interface ObservedProxyDeps extends ProxyDeps {
   /** Functions to call when something happens. */
   readonly hooks?: ProxyHooks;
 }
 
 /** The metrics of a proxy. */
-export interface Metrics {
+export interface MetricsReader {
   /** Returns a detached copy of all counts, and of the state at this moment. */
   snapshot(): MetricsSnapshot;
   /**
@@ -32,12 +32,12 @@ export interface Metrics {
  * The proxy without a client transport. Errors are returned to the client as JSON-RPC errors;
  * nothing here throws.
  */
-export class McpProxy extends CoreProxy {
+export class ObservedProxy extends McpProxy {
   readonly #createMetrics: () => ProxyMetrics;
   #metrics: ProxyMetrics | undefined;
 
   /** Sends, opens and resolves nothing. */
-  constructor(settings: Settings, { hooks, ...deps }: ProxyDeps = {}) {
+  constructor(settings: Settings, { hooks, ...deps }: ObservedProxyDeps = {}) {
     const { events = new Events(), clock = systemClock } = deps;
     super(settings, { events, clock });
     if (hooks) attachHooks(events, hooks);
@@ -59,7 +59,7 @@ export class McpProxy extends CoreProxy {
    * The metrics. They count from the first access on: a proxy whose metrics nobody reads measures
    * nothing. Read them once before the first message to count everything.
    */
-  get metrics(): Metrics {
+  get metrics(): MetricsReader {
     this.#metrics ??= this.#createMetrics();
     return this.#metrics;
   }

@@ -87,7 +87,7 @@ it('demo reports each unsupported option once', async () => {
   expect(await bin.exit()).toEqual({ code: 2, signal: null });
   expect(bin.stderr).toBe(
     'mcp-sigv4-proxy: 3 problems with the settings:\n' +
-      '  --json is for doctor, tools, call, resources, read, prompts, prompt, ping only\n' +
+      '  --json is for doctor, tools, call, resources, read, prompts, prompt, ping, status only\n' +
       '  --timeout is not for demo\n' +
       '  demo takes no endpoint: it brings its own\n' +
       'Run mcp-sigv4-proxy --help-all for all options.\n',

@@ -183,3 +183,39 @@ describe('--status', () => {
     expect(await proxy.exit()).toEqual({ code: 0, signal: null });
   });
 });
+
+describe('mcp-sigv4-proxy status', () => {
+  const runStatus = async (args: readonly string[], env: Record<string, string> = {}) => {
+    const command = BinDriver.start({ args: ['status', ...args], env, anyStdout: true });
+    const { code } = await command.exit();
+    return { code, stdout: command.lines.join('\n'), stderr: command.stderr };
+  };
+
+  it('mcp-sigv4-proxy status prints the calls, waits and errors of a running proxy', async () => {
+    const server = await echoServer();
+    const secret = 'a-secret-of-the-status-page';
+    const { proxy, status } = await startWithStatus(server.url, { env: { MCP_PROXY_STATUS_TOKEN: secret } });
+    await proxy.initialize({}, 'init');
+    await proxy.request('tools/call', { name: 'echo', arguments: { text: 'x' } }, 0);
+    await proxy.request('tools/call', { name: 'none\u001b[31m', arguments: {} }, -1);
+    const { code, stdout } = await runStatus([status], { MCP_PROXY_STATUS_TOKEN: secret });
+    expect(code).toBe(0);
+    expect(stdout).toContain('profile default');
+    expect(stdout).toMatch(/calls {8}3, 1 errors, 0 tool errors/);
+    expect(stdout).toMatch(/echo +1 +/);
+    expect(stdout).toContain('Unknown tool: none');
+    expect(stdout).not.toContain('\u001b');
+    const json = await runStatus([status, '--json'], { MCP_PROXY_STATUS_TOKEN: secret });
+    expect(JSON.parse(json.stdout)).toMatchObject({ profiles: [{ calls: 3 }] });
+    const refused = await runStatus([status]);
+    expect(refused).toMatchObject({ code: 1, stdout: '' });
+    expect(refused.stderr).toContain('MCP_PROXY_STATUS_TOKEN');
+  });
+
+  it('mcp-sigv4-proxy status names the remedy where nothing answers, or something else does', async () => {
+    const nothing = await runStatus(['http://127.0.0.1:9/']);
+    expect(nothing).toMatchObject({ code: 1, stdout: '' });
+    expect(nothing.stderr).toContain('Is the proxy running, with --status?');
+    expect(await runStatus(['ftp://127.0.0.1/'])).toMatchObject({ code: 2, stdout: '' });
+  });
+});
