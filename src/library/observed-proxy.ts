@@ -2,7 +2,7 @@ import { Events } from '../core/pipeline/events.ts';
 import { systemClock } from '../core/time/clock.ts';
 import { attachHooks, type ProxyHooks } from '../observe/hooks.ts';
 import type { ExpositionFormat } from '../observe/metrics/exposition.ts';
-import { type MetricsPublisher, ProxyMetrics } from '../observe/metrics/proxy-metrics.ts';
+import { ProxyMetrics, type SnapshotPublisher } from '../observe/metrics/proxy-metrics.ts';
 import type { MetricsSnapshot } from '../observe/metrics/snapshot.ts';
 import { McpProxy, type ProxyDeps } from '../proxy.ts';
 import type { Settings } from '../settings.ts';
@@ -23,7 +23,7 @@ export interface MetricsReader {
    */
   toPrometheus(format?: ExpositionFormat): string;
   /** Adds a function that sends the metrics somewhere. */
-  addPublisher(publisher: MetricsPublisher): void;
+  addPublisher(publisher: SnapshotPublisher): void;
   /** Passes a snapshot to every publisher. Rejects with the first error, after all have run. */
   publish(): Promise<void>;
 }

@@ -1,3 +1,5 @@
+import type { CallRecord } from '../../core/pipeline/call-record.ts';
+
 /** Names of tools that get series of their own; each takes 20 lines of a scrape. */
 export const MAX_TOOLS = 1_000;
 /** MCP limits the names of tools to this length. */
@@ -38,7 +40,7 @@ export const methodLabel = (method: string): string => (METHODS.has(method) ? me
 const CODES: ReadonlySet<number> = new Set([-32700, -32600, -32601, -32602, -32603, -32002, -32001, -32000]);
 
 /** The `error.type` of an error that the server answered with. Pure. */
-export const codeLabel = (code: number | undefined): string =>
+const codeLabel = (code: number | undefined): string =>
   code !== undefined && CODES.has(code) ? String(code) : 'server_error';
 
 /** "" is the default chain of credentials. */
@@ -60,4 +62,12 @@ export class ToolLabels {
     this.#known.add(name);
     return name;
   }
+}
+
+/** The `error_type` of a call: empty without an error. Pure. */
+export function errorTypeOf({ outcome, reason, code }: CallRecord): string {
+  if (outcome === 'ok') return '';
+  if (outcome === 'tool_error') return 'tool_error';
+  if (outcome === 'cancelled') return 'cancelled';
+  return reason === 'answered' ? codeLabel(code) : (reason ?? 'internal');
 }

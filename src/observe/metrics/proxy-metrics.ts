@@ -6,13 +6,13 @@ import { createMetrics, familiesOf, type Metrics } from './catalog.ts';
 import { type ExpositionFormat, exposition } from './exposition.ts';
 import { History } from './history.ts';
 import { createInitialSeries, WAITS } from './initial-series.ts';
-import { codeLabel, methodLabel, profileLabel, ToolLabels } from './labels.ts';
+import { errorTypeOf, methodLabel, profileLabel, ToolLabels } from './labels.ts';
 import type { CredentialFacts, Measured, ProxyMetricsDeps, RecentError } from './measured.ts';
 import { ProcessMetrics } from './process-metrics.ts';
 import { createSnapshot, type MetricsSnapshot } from './snapshot.ts';
 
 /** Sends the metrics somewhere; called by `publish`. Throws where it fails. */
-export type MetricsPublisher = (snapshot: MetricsSnapshot) => Promise<void>;
+export type SnapshotPublisher = (snapshot: MetricsSnapshot) => Promise<void>;
 
 /** Errors that are kept for the status page, for each profile. */
 const MAX_RECENT_ERRORS = 20;
@@ -35,7 +35,7 @@ export class ProxyMetrics implements Measured {
   readonly credentials = new Map<string, CredentialFacts>();
   readonly recentErrors = new Map<string, RecentError[]>();
   readonly #tools = new ToolLabels();
-  readonly #publishers: MetricsPublisher[] = [];
+  readonly #publishers: SnapshotPublisher[] = [];
   readonly #redactor = new Redactor();
   readonly #process = new ProcessMetrics();
   #inFlight = 0;
@@ -281,7 +281,7 @@ export class ProxyMetrics implements Measured {
   }
 
   /** Adds a publisher, which `publish` calls. */
-  addPublisher(publisher: MetricsPublisher): void {
+  addPublisher(publisher: SnapshotPublisher): void {
     this.#publishers.push(publisher);
   }
 
@@ -292,12 +292,4 @@ export class ProxyMetrics implements Measured {
     const failed = results.find((result) => result.status === 'rejected');
     if (failed) throw failed.reason;
   }
-}
-
-/** "" without an error. */
-function errorTypeOf({ outcome, reason, code }: CallRecord): string {
-  if (outcome === 'ok') return '';
-  if (outcome === 'tool_error') return 'tool_error';
-  if (outcome === 'cancelled') return 'cancelled';
-  return reason === 'answered' ? codeLabel(code) : (reason ?? 'internal');
 }
