@@ -1,4 +1,4 @@
-// What tracing costs a call, with every call recorded and with one in a hundred, against none. Two processes take turns, and
+// The cost of tracing for a call, with every call recorded and with one in a hundred, against none. Two processes take turns, and
 // several such pairs are compared, as in layers-cost.
 
 import { once } from 'node:events';

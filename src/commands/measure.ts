@@ -4,7 +4,7 @@ import { type Clock, systemClock } from '../core/time/clock.ts';
 import { readMetadata } from '../layers/metadata.ts';
 import { DeltaReader } from '../observe/cloudwatch/deltas.ts';
 import { emfLines } from '../observe/cloudwatch/emf.ts';
-import { MetricsPublisher, type SendDeltas } from '../observe/cloudwatch/publisher.ts';
+import { CloudWatchPublisher, type SendDeltas } from '../observe/cloudwatch/publisher.ts';
 import { ProxyMetrics } from '../observe/metrics/proxy-metrics.ts';
 import type { McpProxy } from '../proxy.ts';
 import type { Settings } from '../settings.ts';
@@ -61,7 +61,7 @@ export function publish({
   metrics,
   line,
   clock = systemClock,
-}: PublishDeps): MetricsPublisher | undefined {
+}: PublishDeps): CloudWatchPublisher | undefined {
   const { cloudwatchNamespace, cloudwatchInterval, logFormat } = settings;
   const isEmf = logFormat === 'emf';
   if (cloudwatchNamespace === undefined && !isEmf) return undefined;
@@ -71,7 +71,7 @@ export function publish({
     for (const text of emfLines(deltas, { namespace, dimensions, now })) line(text);
     for (const { commit } of deltas) commit();
   };
-  return new MetricsPublisher({
+  return new CloudWatchPublisher({
     deltas: new DeltaReader(() => metrics.read()),
     sender: isEmf ? async () => writeLines : () => cloudWatchSender(settings, proxy, namespace, dimensions),
     intervalMs: cloudwatchInterval * 1_000,

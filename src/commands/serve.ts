@@ -7,7 +7,7 @@ import { plainText } from '../core/system/plain-text.ts';
 import { systemClock } from '../core/time/clock.ts';
 import { settleWithin } from '../core/time/waits.ts';
 import type { AccessLog, AccessLogOptions } from '../observe/access-log.ts';
-import type { MetricsPublisher } from '../observe/cloudwatch/publisher.ts';
+import type { CloudWatchPublisher } from '../observe/cloudwatch/publisher.ts';
 import { logEvents } from '../observe/log.ts';
 import type { ProxyMetrics } from '../observe/metrics/proxy-metrics.ts';
 import type { LogLevel } from '../observe/options.ts';
@@ -55,7 +55,7 @@ export interface Observers {
   readonly startTelemetry?: (options: TelemetryOptions) => Telemetry | undefined;
   readonly writeAccessLog?: (options: AccessLogOptions) => AccessLog;
   readonly measure?: (deps: MeasureDeps) => ProxyMetrics;
-  readonly publish?: (deps: PublishDeps) => MetricsPublisher | undefined;
+  readonly publish?: (deps: PublishDeps) => CloudWatchPublisher | undefined;
   readonly serveStatus?: (deps: StatusDeps) => Promise<RunningStatus>;
 }
 

@@ -7,7 +7,7 @@ const EXPIRE_EVERY = 5;
 /** Long enough for progress, waits and time limits to be seen. */
 const SLOW_MS = 5_000;
 
-/** What happens to one tools/call. */
+/** The fate of one tools/call. */
 export interface CallFate {
   readonly refusal: 'throttled' | 'session-expired' | undefined;
   readonly delayMs: number;

@@ -4,7 +4,9 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { Rpc } from './mcp-answers.ts';
 import { parseJson } from './scripted-server.ts';
 
-/** Longer than any deadline of the proxy's own: a request without an answer by then never gets one. */
+/**
+ * Longer than any deadline of the proxy's own: a request without an answer by then never gets one.
+ */
 export const HANG_MS = 40_000;
 
 export type RpcId = number | string;
@@ -121,7 +123,7 @@ export class StdioSoakClient implements SoakPeer {
     settle?.({});
     this.#cancelled.add(id);
     this.send({ method: 'notifications/cancelled', params: { requestId: id } });
-    // Whatever was on its way has come by then.
+    // All messages in flight have arrived by then.
     setTimeout(() => this.#cancelled.delete(id), HANG_MS).unref();
   }
 

@@ -13,7 +13,7 @@ export interface Candidate {
   readonly description: string;
 }
 
-/** What only this machine or the server knows. Each returns nothing where it fails. */
+/** Values that only this machine or the server knows. Each returns nothing if it fails. */
 export interface Sources {
   readonly profiles: () => Promise<readonly string[]>;
   readonly tools: (args: Arguments) => Promise<readonly JsonObject[]>;
@@ -72,15 +72,15 @@ function flagsOf(table: OptionTable): Candidate[] {
   ];
 }
 
-type Named = { readonly key: string; readonly option: Option } | undefined;
+type KeyedOption = { readonly key: string; readonly option: Option } | undefined;
 
-function optionFor(flag: string, table: OptionTable): Named {
+function optionFor(flag: string, table: OptionTable): KeyedOption {
   const entry = Object.entries(table).find(([key]) => flagOf(key) === flag);
   return entry && { key: entry[0], option: entry[1] };
 }
 
 /** The option that takes the next word: the last flag, or a list that has not ended. */
-function awaitingOption(before: readonly string[], table: OptionTable): Named {
+function awaitingOption(before: readonly string[], table: OptionTable): KeyedOption {
   const at = before.findLastIndex((word) => word.startsWith('-'));
   const flag = before[at];
   if (flag === undefined || flag === '--' || flag.includes('=')) return undefined;
@@ -89,7 +89,7 @@ function awaitingOption(before: readonly string[], table: OptionTable): Named {
   return at === before.length - 1 || named.option.kind === 'list' ? named : undefined;
 }
 
-async function valuesOf(named: Named, args: Arguments, sources: Sources): Promise<Candidate[]> {
+async function valuesOf(named: KeyedOption, args: Arguments, sources: Sources): Promise<Candidate[]> {
   if (!named) return [];
   const { key, option } = named;
   if (key === 'profile') return plain(await sources.profiles());

@@ -32,9 +32,9 @@ export function headerMismatch(
   return nameMismatch(headers, message) ?? paramMismatch(headers, message, tool);
 }
 
-type Named = Exclude<Message, { kind: 'response' }>;
+type MethodMessage = Exclude<Message, { kind: 'response' }>;
 
-function nameMismatch(headers: RequestHeaders, message: Named): ProxyError | undefined {
+function nameMismatch(headers: RequestHeaders, message: MethodMessage): ProxyError | undefined {
   const { 'mcp-name': given } = headers;
   if (given === undefined) return undefined;
   const params = paramsOf(message);
@@ -51,7 +51,7 @@ const MAX_DEPTH = 32;
 
 function paramMismatch(
   headers: RequestHeaders,
-  message: Named,
+  message: MethodMessage,
   tool: JsonObject | undefined,
 ): ProxyError | undefined {
   const given = Object.keys(headers).filter((name) => name.startsWith(PARAM));

@@ -11,7 +11,7 @@ export interface Distribution {
   readonly count: number;
 }
 
-/** What one metric of CloudWatch has gained since its last publication that succeeded. */
+/** The increase of one CloudWatch metric since its last successful publication. */
 export interface Delta {
   readonly name: string;
   readonly unit: Unit;

@@ -35,14 +35,14 @@ export const cloudWatchOptions = {
   }),
 } as const;
 
-type Values = OptionValues<typeof cloudWatchOptions> & { readonly logFormat: string };
+type CloudWatchValues = OptionValues<typeof cloudWatchOptions> & { readonly logFormat: string };
 
 /**
  * Returns the problems of the options taken together. Pure.
  * @param signs - false where the proxy has no credentials.
  */
 export function cloudWatchProblems(
-  { cloudwatchNamespace, cloudwatchDimensions, logFormat }: Values,
+  { cloudwatchNamespace, cloudwatchDimensions, logFormat }: CloudWatchValues,
   from: Readonly<Partial<Record<string, string>>>,
   signs: boolean,
 ): string[] {

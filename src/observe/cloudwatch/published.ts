@@ -13,8 +13,8 @@ export interface PublishedMetric {
 const PROFILE = { profile: 'Profile' } as const;
 
 /**
- * What is published. Each combination of dimensions costs money by the month, so methods and tools
- * are left out: `--status` and OpenTelemetry have them.
+ * The published metrics. Each combination of dimensions costs money by the month, so methods and
+ * tools are left out: `--status` and OpenTelemetry have them.
  */
 export const PUBLISHED: { readonly [family in keyof Metrics]?: PublishedMetric } = {
   calls: { name: 'Calls', unit: 'Count', dimensions: { ...PROFILE, outcome: 'Outcome' } },

@@ -23,7 +23,7 @@ export interface PublisherOptions {
 /**
  * Publishes metrics at an interval. A failure costs one log line, and nothing of it reaches a call.
  */
-export class MetricsPublisher {
+export class CloudWatchPublisher {
   readonly #options: PublisherOptions;
   #timer: Timer | undefined;
   #sender: SendDeltas | undefined;
@@ -91,7 +91,7 @@ export class MetricsPublisher {
   }
 }
 
-/** What the operator can do about a failed publication. Pure. */
+/** The remedy for a failed publication. Pure. */
 function adviceFor(error: unknown): string {
   const name = error instanceof Error ? error.name : '';
   if (/AccessDenied|NotAuthorized|Unauthorized/i.test(name))

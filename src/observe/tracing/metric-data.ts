@@ -32,11 +32,11 @@ export function toResourceMetrics(collection: Collection): ResourceMetrics {
   };
 }
 
-type Named = Pick<AnyFamily, 'name' | 'help' | 'type' | 'labels' | 'series'>;
+type MetricFamily = Pick<AnyFamily, 'name' | 'help' | 'type' | 'labels' | 'series'>;
 
 /** The metrics of session pools under the names that other implementations of the pool use. */
-function poolFamilies({ sessions, sessionBorrowWait }: Metrics): Named[] {
-  const inState = (state: string): Named['series'] =>
+function poolFamilies({ sessions, sessionBorrowWait }: Metrics): MetricFamily[] {
+  const inState = (state: string): MetricFamily['series'] =>
     [...sessions.series].filter(({ values }) => values[1] === state);
   return [
     { ...named(sessions, 'pool.active_sessions'), series: inState('active') as never },
@@ -45,7 +45,7 @@ function poolFamilies({ sessions, sessionBorrowWait }: Metrics): Named[] {
   ];
 }
 
-const named = ({ help, type, labels }: AnyFamily, name: string): Omit<Named, 'series'> => ({
+const named = ({ help, type, labels }: AnyFamily, name: string): Omit<MetricFamily, 'series'> => ({
   name,
   help,
   type,
@@ -53,7 +53,7 @@ const named = ({ help, type, labels }: AnyFamily, name: string): Omit<Named, 'se
 });
 
 function toMetricData(
-  { name: prometheusName, help, type, labels, series }: Named,
+  { name: prometheusName, help, type, labels, series }: MetricFamily,
   { startTime, endTime }: Collection,
 ): MetricData {
   const isPool = prometheusName.startsWith('pool.');

@@ -19,7 +19,7 @@ import { readLostSession } from '../transport/lost-session.ts';
 import type { OpenedExchange, SignedTransport } from '../transport/signed-transport.ts';
 import type { CheckDeps, EditResponse } from './checked-body.ts';
 
-/** What is forwarded, and what returns its response. */
+/** The forwarded message, and the parts that return its response. */
 export interface ForwardedFacts {
   readonly transport: SignedTransport;
   /** The message that is answered; undefined for GET and DELETE. */
@@ -112,7 +112,7 @@ export class ForwardedExchange implements ForwardedFacts {
     return toStatusError(status, headers, bytes, this.transport.answerContext(opened), this.clock.now());
   }
 
-  /** What the checks of its answer need. */
+  /** The parts that the checks of its answer need. */
   checkOf(response: Incoming): CheckDeps {
     const { transport, request, edit } = this;
     const { status, headers } = response;

@@ -20,7 +20,7 @@ import { OPEN_LIMIT, type Opener, type OpenLimit, openTimeout, type SessionOpeni
 import { Resends } from './resends.ts';
 import type { Session } from './session.ts';
 
-/** What all pools of one client and profile share. */
+/** The parts that all pools of one client and profile share. */
 export interface SessionPoolDeps {
   readonly profile: string;
   /** Called when the primary session was replaced. */

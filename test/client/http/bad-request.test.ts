@@ -5,7 +5,7 @@ import type { HttpHandlers } from '../../../src/client/http/server.ts';
 import type { HttpExchange } from '../../../src/core/pipeline/http-context.ts';
 import { afterThisTest } from '../../support/cleanup.ts';
 import { send } from '../../support/http-client.ts';
-import { comesTrue } from '../../upstream/http/lane-rig.ts';
+import { comesTrue } from '../../upstream/http/connection-rig.ts';
 import { frontFor } from './http-rig.ts';
 
 const BODY = '{"jsonrpc":"2.0","id":0,"method":"ping"}';

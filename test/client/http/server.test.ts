@@ -6,7 +6,7 @@ import type { HttpHandlers } from '../../../src/client/http/server.ts';
 import type { HttpExchange } from '../../../src/core/pipeline/http-context.ts';
 import { afterThisTest } from '../../support/cleanup.ts';
 import { open, send, textOf } from '../../support/http-client.ts';
-import { comesTrue } from '../../upstream/http/lane-rig.ts';
+import { comesTrue } from '../../upstream/http/connection-rig.ts';
 import { frontFor } from './http-rig.ts';
 
 const MIB = 1_024 * 1_024;

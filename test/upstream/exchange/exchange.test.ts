@@ -9,7 +9,7 @@ import { requestOf } from '../../support/make-call.ts';
 import { EventWriter, sendJson } from '../../support/mcp-answers.ts';
 import { errorOf } from '../../support/mcp-behaviours.ts';
 import { type RecordedRequest, ScriptedServer } from '../../support/scripted-server.ts';
-import { comesTrue, settled } from '../http/lane-rig.ts';
+import { comesTrue, settled } from '../http/connection-rig.ts';
 import { transportTo } from '../transport/transport-rig.ts';
 
 type Script = (response: ServerResponse, request: RecordedRequest) => void;

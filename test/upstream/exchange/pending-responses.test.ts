@@ -4,7 +4,7 @@ import { readLine, readMessages } from '../../../src/core/jsonrpc/parse.ts';
 import type { Reply } from '../../../src/core/pipeline/call.ts';
 import { PendingResponses } from '../../../src/upstream/exchange/pending-responses.ts';
 import { requestOf } from '../../support/make-call.ts';
-import { settled } from '../http/lane-rig.ts';
+import { settled } from '../http/connection-rig.ts';
 
 const IDS: readonly Id[] = [0, '0', '', -1, 'a'];
 const ask = (id: Id): Request => requestOf('tools/call', { name: 'x' }, id) as Request;

@@ -4,7 +4,7 @@ import type { ConnectionPool } from '../../../src/upstream/http/connection-pool.
 import type { Incoming } from '../../../src/upstream/http/incoming.ts';
 import type { Lease } from '../../../src/upstream/http/lease.ts';
 import { fc } from '../../support/property.ts';
-import { comesTrue, holdingServer, laneTo, sendOn } from './lane-rig.ts';
+import { comesTrue, holdingServer, poolTo, sendOn } from './connection-rig.ts';
 
 type Phase = 'waiting' | 'held' | 'sending' | 'left' | 'over';
 
@@ -65,7 +65,7 @@ async function act(
   action: Action,
   pick: number,
   model: Model,
-  lane: ConnectionPool,
+  pool: ConnectionPool,
   rig: Rig,
   run: string,
 ): Promise<void> {
@@ -77,7 +77,7 @@ async function act(
     case 'ask': {
       const caller = new Caller(`/${run}/${model.callers.length}`);
       model.callers.push(caller);
-      lane.lease(caller.controller.signal).then(
+      pool.lease(caller.controller.signal).then(
         (lease) => {
           caller.lease = lease;
         },
@@ -162,12 +162,12 @@ it('a connection pool never exceeds its maximum, keeps order and returns each pl
     fc.asyncProperty(fc.integer({ min: 1, max: 3 }), fc.nat(3), actions, async (max, keep, steps) => {
       const run = String(runs++);
       const model = new Model(max);
-      const { lane, seen } = laneTo(rig.server, { max, maxIdle: keep });
+      const { pool, seen } = poolTo(rig.server, { max, maxIdle: keep });
       for (const [action, pick] of steps) {
-        await act(action, pick, model, lane, rig, run);
+        await act(action, pick, model, pool, rig, run);
         await turn();
-        expect(lane.active).toBe(model.in('held', 'sending').length);
-        expect(lane.waiting).toBe(model.in('waiting').length);
+        expect(pool.active).toBe(model.in('held', 'sending').length);
+        expect(pool.waiting).toBe(model.in('waiting').length);
         for (const caller of model.in('held', 'sending')) expect(caller.lease?.over).toBe(false);
         for (const caller of model.in('waiting')) expect(caller.lease).toBeUndefined();
         for (const caller of model.in('over')) expect(caller.lease?.over ?? true).toBe(true);
@@ -178,9 +178,9 @@ it('a connection pool never exceeds its maximum, keeps order and returns each pl
         caller.lease?.cancel(new Error('end'));
         await turn();
       }
-      expect([lane.active, lane.waiting]).toEqual([0, 0]);
+      expect([pool.active, pool.waiting]).toEqual([0, 0]);
       await comesTrue(() => seen.opened - seen.closed <= keep, `at most ${keep} idle connections`);
-      lane.close();
+      pool.close();
       await comesTrue(() => seen.opened === seen.closed, 'every connection closed');
       await comesTrue(() => rig.server.connections.open === 0, 'and gone at the server');
     }),

@@ -4,7 +4,7 @@ import { Connection, type ConnectionOptions } from '../../../src/upstream/http/c
 import { afterThisTest } from '../../support/cleanup.ts';
 import { Connections, listenOnLoopback, shut } from '../../support/connections.ts';
 import { type Behaviour, ScriptedServer } from '../../support/scripted-server.ts';
-import { comesTrue, directly } from './lane-rig.ts';
+import { comesTrue, directly } from './connection-rig.ts';
 
 function connectionTo(origin: string, options: Partial<ConnectionOptions> = {}) {
   const seen = { opened: 0, closed: 0 };

@@ -1,7 +1,7 @@
 import zlib from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { headerOf, Incoming, mediaTypeOf } from '../../../src/upstream/http/incoming.ts';
-import { settled } from './lane-rig.ts';
+import { settled } from './connection-rig.ts';
 
 function incoming(headers: Record<string, string> = {}) {
   const flow: string[] = [];

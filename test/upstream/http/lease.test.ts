@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Lease } from '../../../src/upstream/http/lease.ts';
-import { comesTrue, fetchOn, holdingServer, laneTo, never, sendOn, settled } from './lane-rig.ts';
+import { comesTrue, fetchOn, holdingServer, never, poolTo, sendOn, settled } from './connection-rig.ts';
 
 describe('the end of a lease', () => {
   /** Each way of ending, and whether the connection can be used again. */
@@ -93,23 +93,23 @@ describe('the end of a lease', () => {
 
   it.each(endings)('a lease returns its place once: %s', async (_how, end) => {
     const rig = await holdingServer();
-    const { lane } = laneTo(rig.server, { max: 1, maxIdle: 1 });
-    const lease = await lane.lease(never);
-    const [second, third] = [lane.lease(never), lane.lease(never)];
+    const { pool } = poolTo(rig.server, { max: 1, maxIdle: 1 });
+    const lease = await pool.lease(never);
+    const [second, third] = [pool.lease(never), pool.lease(never)];
     await end(lease, rig);
     const next = await second;
-    expect([lease.over, lane.active, lane.waiting, await settled(third)]).toEqual([true, 1, 1, false]);
+    expect([lease.over, pool.active, pool.waiting, await settled(third)]).toEqual([true, 1, 1, false]);
     const incoming = sendOn(next, '/next');
     await rig.answer('/next');
     expect((await (await incoming).readAll()).toString()).toBe('/next');
     (await third).cancel(new Error('done'));
-    expect([lane.active, lane.waiting]).toEqual([0, 0]);
+    expect([pool.active, pool.waiting]).toEqual([0, 0]);
   });
 
   it('a lease that has ended sends nothing more', async () => {
     const { server } = await holdingServer();
-    const { lane } = laneTo(server);
-    const lease = await lane.lease(never);
+    const { pool } = poolTo(server);
+    const lease = await pool.lease(never);
     lease.cancel(new Error('over'));
     await expect(sendOn(lease, '/a')).rejects.toMatchObject({ name: 'TransportFailure', sent: 'no' });
     expect(server.requests).toEqual([]);
@@ -117,25 +117,25 @@ describe('the end of a lease', () => {
 
   it('a lease ends by its signal as long as its request runs', async () => {
     const { server, arrived } = await holdingServer();
-    const { lane } = laneTo(server);
+    const { pool } = poolTo(server);
     const controller = new AbortController();
-    const lease = await lane.lease(never);
+    const lease = await pool.lease(never);
     const incoming = sendOn(lease, '/a');
     lease.cancelOn(controller.signal);
     await arrived('/a');
     controller.abort(new Error('session closed'));
     await expect(incoming).rejects.toThrow('session closed');
-    expect([lease.over, lane.active]).toEqual([true, 0]);
+    expect([lease.over, pool.active]).toEqual([true, 0]);
   });
 
   it('a detached lease gives its place to the next caller, on a new connection if its request goes on', async () => {
     const { server, arrived, answer } = await holdingServer();
-    const { lane } = laneTo(server, { max: 1, maxIdle: 1 });
-    const leaver = await lane.lease(never);
+    const { pool } = poolTo(server, { max: 1, maxIdle: 1 });
+    const leaver = await pool.lease(never);
     const slow = sendOn(leaver, '/slow');
     await arrived('/slow');
     leaver.detach();
-    const quick = fetchOn(lane, '/quick');
+    const quick = fetchOn(pool, '/quick');
     await answer('/quick');
     expect(await quick).toBe('/quick');
     await answer('/slow');
@@ -146,8 +146,8 @@ describe('the end of a lease', () => {
 
   it('closing the connection pool cuts idle, busy and detached connections alike', async () => {
     const { server, arrived, answer } = await holdingServer();
-    const { lane } = laneTo(server, { max: 3, maxIdle: 3 });
-    const [busy, left, idle] = await Promise.all([lane.lease(never), lane.lease(never), lane.lease(never)]);
+    const { pool } = poolTo(server, { max: 3, maxIdle: 3 });
+    const [busy, left, idle] = await Promise.all([pool.lease(never), pool.lease(never), pool.lease(never)]);
     const one = sendOn(busy, '/busy');
     const two = sendOn(left, '/left');
     const three = sendOn(idle, '/idle');
@@ -156,10 +156,10 @@ describe('the end of a lease', () => {
     await answer('/idle');
     await (await three).readAll();
     left.detach();
-    lane.close();
+    pool.close();
     await expect(one).rejects.toThrow();
     await expect(two).rejects.toThrow();
     await comesTrue(() => server.connections.open === 0, 'nothing open');
-    expect(lane.active).toBe(0);
+    expect(pool.active).toBe(0);
   });
 });

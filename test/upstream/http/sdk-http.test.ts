@@ -8,7 +8,7 @@ import { FakeClock } from '../../support/fake-clock.ts';
 import { ScriptedServer } from '../../support/scripted-server.ts';
 import { makeTempHome, useEnv } from '../../support/temp-home.ts';
 import { makeTlsAuthority } from '../../support/tls-authority.ts';
-import { comesTrue, directly } from './lane-rig.ts';
+import { comesTrue, directly } from './connection-rig.ts';
 
 const requestTo = (server: ScriptedServer, changes: object = {}) => ({
   protocol: 'http:',

@@ -9,7 +9,7 @@ import { FakeClock } from '../../support/fake-clock.ts';
 import { CANCELLED, makeCall, messageOf, requestOf } from '../../support/make-call.ts';
 import { makeGate } from '../../support/relayed.ts';
 import { type Behaviour, type RecordedRequest, ScriptedServer } from '../../support/scripted-server.ts';
-import { comesTrue } from '../http/lane-rig.ts';
+import { comesTrue } from '../http/connection-rig.ts';
 import { transportTo } from '../transport/transport-rig.ts';
 
 /** The view of a client, as far as the handler shows it. */

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { SessionQuota } from '../../../src/pool/session-quota.ts';
 import type { Handler } from '../../support/mcp-behaviours.ts';
 import { makeGate } from '../../support/relayed.ts';
-import { comesTrue } from '../http/lane-rig.ts';
+import { comesTrue } from '../http/connection-rig.ts';
 import { afterwards, clientSessionsWith } from './client-sessions-rig.ts';
 
 const refuse: Handler = (_request, _response, context) => context.error(-32603, 'not today');

@@ -4,7 +4,7 @@ import { SessionQuota } from '../../../src/pool/session-quota.ts';
 import { sendJson } from '../../support/mcp-answers.ts';
 import type { Handler } from '../../support/mcp-behaviours.ts';
 import { makeGate } from '../../support/relayed.ts';
-import { comesTrue } from '../http/lane-rig.ts';
+import { comesTrue } from '../http/connection-rig.ts';
 import { type ClientSessionsOptions, clientSessionsWith, textOf } from './client-sessions-rig.ts';
 
 const ok: Handler = (_request, _response, context) => context.result({});

@@ -9,7 +9,7 @@ import { FakeClock } from '../../support/fake-clock.ts';
 import { makeCall, messageOf, requestOf } from '../../support/make-call.ts';
 import { type Handler, SessionServer, type SessionServerOptions } from '../../support/mcp-behaviours.ts';
 import { ScriptedServer } from '../../support/scripted-server.ts';
-import { never } from '../http/lane-rig.ts';
+import { never } from '../http/connection-rig.ts';
 import { transportTo } from '../transport/transport-rig.ts';
 
 export interface ClientSessionsOptions extends SessionServerOptions {

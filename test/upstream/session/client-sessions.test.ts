@@ -3,7 +3,7 @@ import { ProxyError } from '../../../src/core/errors/errors.ts';
 import { sendJson } from '../../support/mcp-answers.ts';
 import { errorOf, type Handler } from '../../support/mcp-behaviours.ts';
 import { makeGate } from '../../support/relayed.ts';
-import { comesTrue, settled } from '../http/lane-rig.ts';
+import { comesTrue, settled } from '../http/connection-rig.ts';
 import { afterwards, clientSessionsWith, textOf } from './client-sessions-rig.ts';
 
 const ok: Handler = (_request, _response, context) => context.result({});

@@ -11,7 +11,7 @@ import { messageOf, requestOf } from '../../support/make-call.ts';
 import { type Handler, SessionServer, type SessionServerOptions } from '../../support/mcp-behaviours.ts';
 import { makeGate } from '../../support/relayed.ts';
 import { ScriptedServer } from '../../support/scripted-server.ts';
-import { comesTrue, never, settled } from '../http/lane-rig.ts';
+import { comesTrue, never, settled } from '../http/connection-rig.ts';
 import { transportTo } from '../transport/transport-rig.ts';
 
 const emit: Emit = async () => undefined;

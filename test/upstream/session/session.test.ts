@@ -9,7 +9,7 @@ import { makeCall, makeToolCall, messageOf, requestOf } from '../../support/make
 import { makeGate } from '../../support/relayed.ts';
 import { type RecordedRequest, ScriptedServer } from '../../support/scripted-server.ts';
 import { TEST_KEY } from '../../support/signing.ts';
-import { comesTrue, never, settled } from '../http/lane-rig.ts';
+import { comesTrue, never, settled } from '../http/connection-rig.ts';
 import { ScriptedKeys, transportTo } from '../transport/transport-rig.ts';
 
 type Script = (request: RecordedRequest, response: ServerResponse) => void;

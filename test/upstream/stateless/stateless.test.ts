@@ -7,7 +7,7 @@ import { makeCall, messageOf } from '../../support/make-call.ts';
 import { EventWriter, sendJson } from '../../support/mcp-answers.ts';
 import { makeGate } from '../../support/relayed.ts';
 import { TEST_KEY } from '../../support/signing.ts';
-import { comesTrue, settled } from '../http/lane-rig.ts';
+import { comesTrue, settled } from '../http/connection-rig.ts';
 import { ScriptedKeys } from '../transport/transport-rig.ts';
 import { answerEmpty, startStateless, textOf } from './stateless-rig.ts';
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Id } from '../../../src/core/jsonrpc/message.ts';
 import { EventWriter, sendJson } from '../../support/mcp-answers.ts';
 import { makeGate } from '../../support/relayed.ts';
-import { comesTrue, settled } from '../http/lane-rig.ts';
+import { comesTrue, settled } from '../http/connection-rig.ts';
 import { type StatelessRigOptions, startStateless, textOf } from './stateless-rig.ts';
 
 const SUBSCRIPTION_ID = 'io.modelcontextprotocol/subscriptionId';

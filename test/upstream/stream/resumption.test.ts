@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { Resumption } from '../../../src/upstream/stream/resumption.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { ScriptedServer } from '../../support/scripted-server.ts';
-import { comesTrue, settled } from '../http/lane-rig.ts';
+import { comesTrue, settled } from '../http/connection-rig.ts';
 import { transportTo } from '../transport/transport-rig.ts';
 
 type Answer = (response: ServerResponse) => void;

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { HEDGE_AFTER_MS, HEDGE_TOOL_AFTER_MS } from '../../../src/upstream/transport/hedge.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { ScriptedServer } from '../../support/scripted-server.ts';
-import { comesTrue } from '../http/lane-rig.ts';
+import { comesTrue } from '../http/connection-rig.ts';
 import { startStateless, textOf } from '../stateless/stateless-rig.ts';
 import { transportTo } from './transport-rig.ts';
 

@@ -2,7 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { NO_SUCH_HOST } from '../../support/connections.ts';
 import { ScriptedServer } from '../../support/scripted-server.ts';
-import { comesTrue, never } from '../http/lane-rig.ts';
+import { comesTrue, never } from '../http/connection-rig.ts';
 import { transportTo } from './transport-rig.ts';
 
 /** Cuts the connection, without an answer, for every request whose body the set holds, once. */

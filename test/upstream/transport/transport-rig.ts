@@ -6,7 +6,7 @@ import { SignedTransport, type TransportRequest } from '../../../src/upstream/tr
 import { FakeClock } from '../../support/fake-clock.ts';
 import type { ScriptedServer, VerifyOptions } from '../../support/scripted-server.ts';
 import { TEST_KEY } from '../../support/signing.ts';
-import { laneTo } from '../http/lane-rig.ts';
+import { poolTo } from '../http/connection-rig.ts';
 
 export const SCOPE = { service: 'execute-api', region: 'eu-west-1' };
 
@@ -60,7 +60,7 @@ export function transportTo(
   const seen: ProxyEvent[] = [];
   events.subscribe((event) => seen.push(event));
   const laneOf = (size: number, keep: number) =>
-    laneTo(server as ScriptedServer, { max: size, maxIdle: keep }).lane;
+    poolTo(server as ScriptedServer, { max: size, maxIdle: keep }).pool;
   const lanes = {
     request: laneOf(max, max),
     control: laneOf(2, 1),

@@ -8,7 +8,7 @@ import { FakeClock } from '../../support/fake-clock.ts';
 import { ScriptedServer } from '../../support/scripted-server.ts';
 import { makeTempHome } from '../../support/temp-home.ts';
 import { makeTlsAuthority } from '../../support/tls-authority.ts';
-import { comesTrue, holdingServer, never } from '../http/lane-rig.ts';
+import { comesTrue, holdingServer, never } from '../http/connection-rig.ts';
 import { SCOPE, ScriptedKeys } from './transport-rig.ts';
 
 function roadsTo(endpoint: string, changes: Partial<TransportsOptions> = {}) {

@@ -21,9 +21,9 @@ export const directly = createConnector({
 });
 
 /** A lane to `server` that ends with the test, with what it reported. */
-export function laneTo(server: ScriptedServer, options: Partial<ConnectionPoolOptions> = {}) {
+export function poolTo(server: ScriptedServer, options: Partial<ConnectionPoolOptions> = {}) {
   const seen = { opened: 0, closed: 0 };
-  const lane = new ConnectionPool({
+  const pool = new ConnectionPool({
     origin: server.origin,
     connect: directly,
     max: 2,
@@ -39,8 +39,8 @@ export function laneTo(server: ScriptedServer, options: Partial<ConnectionPoolOp
     },
     ...options,
   });
-  afterThisTest(() => lane.close());
-  return { lane, seen };
+  afterThisTest(() => pool.close());
+  return { pool, seen };
 }
 
 /** A server that holds each answer until the test releases it, by the path of its request. */
@@ -72,9 +72,9 @@ export const sendOn = (lease: Lease, path: string): Promise<Incoming> =>
   watched(lease.send({ method: 'GET', path, headers: { host: 'test' } }));
 
 /** Leases, sends, and reads the answer to its end. */
-export const fetchOn = (lane: ConnectionPool, path: string): Promise<string> =>
+export const fetchOn = (pool: ConnectionPool, path: string): Promise<string> =>
   watched(
-    lane
+    pool
       .lease(never)
       .then((lease) => sendOn(lease, path))
       .then((incoming) => incoming.readAll())
