@@ -155,7 +155,7 @@ describe('ping', () => {
 });
 
 describe('tools <name>', () => {
-  it('describes one tool, prints it as JSON, and suggests a name', async () => {
+  it('tools with a name describes one tool, prints it as JSON, and suggests a name', async () => {
     const server = await serve();
     expect((await run(['tools', 'sleep', server.url])).lines).toEqual([
       'sleep',

@@ -16,7 +16,7 @@ const CONTINUATIONS = [
   /^(?:opens|passes|prints|refuses|rejects|removes|replaces|resolves|runs|says|sends|shows|starts|stays)\b/,
   /^(?:abandons|aborts|asks|makes|serves|stands|stops|survives|takes|tells|throws|uses|warns|works)\b/,
   // A verb that could be a noun: an article or a pronoun follows, as it never follows a subject.
-  /^[a-z]+s (?:a|an|the|its|it|them|each|every|both|no|nothing|none|what|whose|twice|again|neither|any)\b/,
+  /^[a-z]+s (?:a|an|the|its|it|them|each|every|both|all|one|several|no|nothing|none|what|whose|twice|again|neither|any)\b/,
 ];
 
 const continues = (title: string): boolean => CONTINUATIONS.some((pattern) => pattern.test(title));
@@ -29,6 +29,7 @@ it.each([
   'is not sent again',
   'of a profile ends at an ARN',
   'keeps the order',
+  'describes one tool',
   'reports a failure once',
   'does not wait',
   '%s is refused',
