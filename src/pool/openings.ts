@@ -81,7 +81,8 @@ export class Openings<T> {
    * @param onEnded - called for each that ends.
    */
   endUnwanted(atOnce: boolean, onEnded: () => void): void {
-    for (const opening of this.#running) {
+    // A copy: `onEnded` may start another.
+    for (const opening of [...this.#running]) {
       if (opening.renews || opening.ended) continue;
       const end = (): void => {
         opening.unwanted?.cancel();

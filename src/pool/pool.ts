@@ -322,8 +322,8 @@ export class Pool<T> {
     const forMinimum = ahead ? this.#floor - staying - pending : 0;
     const forRoom = this.#forRoom.size === 0 ? 0 : Math.max(1, Math.ceil(this.#forRoom.size / callsPerItem));
     const forPrimary = Math.min(1, this.#forPrimary.size);
-    // Where no item serves them, each caller may try, and so learns the cause.
-    const may = !this.#backoff || (pending === 0 && (serving.length === 0 || forPrimary > 0));
+    // Without a serving item each caller may try, and so learns the cause.
+    const may = !this.#backoff || (serving.length === 0 && pending === 0);
     return Math.max(forMinimum, may ? Math.max(forRoom, forPrimary) - pending : 0);
   }
 

@@ -113,6 +113,25 @@ describe('an opening for the callers of a lost primary', () => {
     expect([rig.places.used, rig.clock.timers]).toEqual([1, 0]);
   });
 
+  it.each([
+    [true, 2, 1],
+    [false, 1, undefined],
+  ])(
+    'an opening that ends with its last caller is followed by one if an item is kept open: %s',
+    async (keepsOpen, openings, primary) => {
+      const rig = new PoolRig({ max: 4, waitMs: 60_000, keepsOpen });
+      rig.adopt();
+      lose(rig, 0);
+      const caller = callerOf(rig);
+      await settle();
+      caller.leave();
+      await settle();
+      expect(rig.opened).toBe(openings);
+      await rig.openAll();
+      expect(rig.pool.primary).toBe(primary);
+    },
+  );
+
   it('a failed opening is the error of its callers, and only a caller starts another', async () => {
     const rig = new PoolRig(SINGLE, UNLIMITED);
     rig.adopt();

@@ -68,6 +68,8 @@ export class PoolRig {
   readonly clock: FakeClock;
   readonly places: SessionQuota;
   readonly pool: RigPool;
+  /** Openings so far. */
+  opened = 0;
   /** Items that became the primary. */
   readonly primaries: number[] = [];
   readonly opening: Held[] = [];
@@ -148,6 +150,7 @@ export class PoolRig {
   }
 
   #open(signal: AbortSignal): Promise<number> {
+    this.opened++;
     const { successor } = this.pool;
     this.pool.successor = undefined;
     if (successor !== undefined) return Promise.resolve(successor);
