@@ -3,6 +3,7 @@ import type { Events } from '../core/pipeline/events.ts';
 import type { ListenerState } from '../core/pipeline/proxy-state.ts';
 import { systemClock } from '../core/time/clock.ts';
 import { sleep } from '../core/time/waits.ts';
+import { usesXray } from '../observe/tracing/asks.ts';
 import type { McpProxy } from '../proxy.ts';
 import type { Settings } from '../settings.ts';
 
@@ -72,6 +73,9 @@ export async function listen(
   });
   const server = await HttpListener.open({
     ...settings.listener,
+    forwardedHeaders: usesXray(settings.env)
+      ? new Set([...settings.listener.forwardedHeaders, 'x-amzn-trace-id'])
+      : settings.listener.forwardedHeaders,
     tokens,
     clock: systemClock,
     handlers: relay,

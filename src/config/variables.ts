@@ -20,11 +20,14 @@ const AWS_SOURCES = [
   'DEFAULTS_MODE|RETRY_MODE|MAX_ATTEMPTS|SDK_UA_APP_ID|STS_REGIONAL_ENDPOINTS',
 ].join('|');
 
-const READ = new RegExp(`^(?:AWS_(?:${AWS_SETTINGS}|${AWS_SOURCES})|${NETWORK})$`);
+/** Of OpenTelemetry: its exporters read most of them. Headers may hold a token. */
+const TELEMETRY = 'OTEL_[A-Z0-9_]+';
+
+const READ = new RegExp(`^(?:AWS_(?:${AWS_SETTINGS}|${AWS_SOURCES})|${NETWORK}|${TELEMETRY})$`);
 const PORTABLE = new RegExp(`^(?:AWS_(?:${AWS_SETTINGS})|${NETWORK})$`);
 
-/** Read as well, but not from --env-file: for traces, and for the folder of snapshots. */
-const READ_FROM_ENVIRONMENT = /^(?:OTEL_[A-Z0-9_]+|XDG_CACHE_HOME)$/;
+/** Read as well, but not from --env-file: the folder of snapshots. */
+const READ_FROM_ENVIRONMENT = /^XDG_CACHE_HOME$/;
 
 /** True for variables whose values are checked although no option declares them. */
 export const isCheckedVariable = (variable: string): boolean =>

@@ -280,6 +280,44 @@ describe('a trace at the listener', () => {
   });
 });
 
+describe('traces by X-Ray and behind a token', () => {
+  it('the listener continues the X-Ray header of a client with OTEL_PROPAGATORS=xray', async () => {
+    const receiver = await OtlpReceiver.start();
+    const { ask, bin, server } = await startListening({
+      env: { ...receiver.env, OTEL_PROPAGATORS: 'xray' },
+    });
+    const field = 'x-amzn-trace-id';
+    const headers = {
+      ...(await openSession(ask)),
+      [field]: 'Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1',
+    };
+    const params = { name: 'echo', arguments: {} };
+    await ask({ headers, body: { jsonrpc: '2.0', id: 0, method: 'tools/call', params } });
+    bin.kill('SIGTERM');
+    await bin.exit();
+    const own = receiver.ofTrace('5759e988bd862e3fe1be46a994272793');
+    expect(named(own, 'tools/call echo', SERVER).parentSpanId).toBe('53995c3f42cd8ad8');
+    expect(server.of('tools/call')[0]?.headers[field]).toContain(
+      `Parent=${named(own, 'POST', CLIENT).spanId}`,
+    );
+  });
+
+  it('the token of OTEL_EXPORTER_OTLP_HEADERS reaches the collector, and neither log nor spans', async () => {
+    const receiver = await OtlpReceiver.start();
+    const token = 'collector-token-0123456789';
+    const { bin } = await startInitialized({
+      args: ['--log-level', 'trace'],
+      env: { ...receiver.env, OTEL_EXPORTER_OTLP_HEADERS: `authorization=Bearer%20${token}` },
+    });
+    await bin.request('tools/call', { name: token, arguments: { token } }, 0);
+    bin.closeStdin();
+    await bin.exit();
+    expect(receiver.headers[0]?.authorization).toBe(`Bearer ${token}`);
+    expect(bin.stderr).toContain('[redacted]');
+    expect(bin.stderr).not.toContain(token);
+  });
+});
+
 describe('a collector that does not take the traces', () => {
   it.each([400, 500, 'unreachable'] as const)(
     'a collector that answers %s costs one log line and no call',

@@ -11,9 +11,12 @@ export const SAMPLERS = [
 ] as const;
 export type SamplerName = (typeof SAMPLERS)[number];
 
-/** The random bits of a trace id (W3C Trace Context Level 2): the last 56. */
-const RANDOM_DIGITS = 14;
-const RANDOM_RANGE = 2 ** 56;
+/**
+ * Of the random bits of a trace id (W3C Trace Context Level 2: the last 56), as many as a number
+ * holds exactly.
+ */
+const RANDOM_DIGITS = 13;
+const RANDOM_RANGE = 2 ** 52;
 
 /**
  * Creates the sampler of OTEL_TRACES_SAMPLER. A ratio depends on the trace id alone, so that all
