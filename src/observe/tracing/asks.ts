@@ -13,6 +13,8 @@ const SWITCHES = [
   'OTEL_EXPORTER_OTLP_METRICS_ENDPOINT',
 ] as const;
 
-/** True where traces are passed on in X-Ray's header, which the listener does not read otherwise. */
+/**
+ * True where traces are passed on in X-Ray's header, which the listener does not read otherwise.
+ */
 export const usesXray = (env: Readonly<Record<string, string | undefined>>): boolean =>
   asksForTelemetry(env) && (env.OTEL_PROPAGATORS ?? '').split(',').some((name) => name.trim() === 'xray');
