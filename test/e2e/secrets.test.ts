@@ -8,7 +8,7 @@ import { openSession, startListener } from '../support/listening.ts';
 import { sendJson } from '../support/mcp-answers.ts';
 import { SessionServer } from '../support/mcp-behaviours.ts';
 import { type Behaviour, type RecordedRequest, ScriptedServer } from '../support/scripted-server.ts';
-import { signingArgs } from '../support/signing.ts';
+import { signingArgs, signingEnv } from '../support/signing.ts';
 import { makeTempHome } from '../support/temp-home.ts';
 
 const TOKEN = `session-token-${'Ab1/+='.repeat(8)}`;
@@ -270,5 +270,59 @@ describe('the last line of a credential_process', () => {
     expect(await saidWith('the login of production has expired', ' login production has expired')).toContain(
       'credential_process exited with code 1: the login of production has expired',
     );
+  });
+});
+
+describe('cookies of the endpoint and session ids that a server echoes', () => {
+  const COOKIE = 'cookie-of-a-load-balancer-1234';
+  const FORMS: readonly (readonly [string, (request: RecordedRequest) => object])[] = [
+    ['a JSON-RPC error', (q) => ({ error: { code: -32000, message: 'no', data: q.rawHeaders } })],
+    [
+      'a result with isError',
+      (q) => ({ result: { isError: true, content: [{ type: 'text', text: JSON.stringify(q.rawHeaders) }] } }),
+    ],
+  ];
+  const behaving = (form: (request: RecordedRequest) => object): SessionServer =>
+    new SessionServer({
+      on: {
+        initialize: (_request, response, { fallback }) => {
+          response.setHeader('set-cookie', `AWSALB=${COOKIE}; Path=/`);
+          return fallback();
+        },
+        'tools/call': (q, response) => sendJson(response, 200, { jsonrpc: '2.0', id: q.rpc.id, ...form(q) }),
+      },
+    });
+
+  it.each(FORMS)(
+    'cookies and the session id reach neither the client nor the log: %s',
+    async (_how, form) => {
+      const server = await ScriptedServer.start(behaving(form).behaviour);
+      const bin = BinDriver.start({
+        args: [server.url, ...signingArgs, '--log-level', 'trace'],
+        env: signingEnv,
+      });
+      await bin.initialize({}, 'handshake');
+      const got = JSON.stringify(await bin.request('tools/call', { name: 'x' }, 0));
+      const { cookie, 'mcp-session-id': session } = server.of('tools/call')[0]?.headers ?? {};
+      expect(cookie).toContain(COOKIE);
+      expect(got).toContain('[redacted]');
+      for (const secret of [COOKIE, String(session)]) {
+        expect(got).not.toContain(secret);
+        expect(bin.stderr).not.toContain(secret);
+      }
+    },
+  );
+
+  it.each(FORMS)('cookies do not reach a client of the listener: %s', async (_how, form) => {
+    const server = await ScriptedServer.start(behaving(form).behaviour);
+    const { ask, bin } = await startListener(server.url, { args: ['--log-level', 'trace'] });
+    const headers = await openSession(ask);
+    const { text } = await ask({
+      headers,
+      body: { jsonrpc: '2.0', id: '', method: 'tools/call', params: { name: 'x' } },
+    });
+    expect(server.of('tools/call')[0]?.headers.cookie).toContain(COOKIE);
+    expect(text).toContain('AWSALB');
+    expect(text + bin.stderr).not.toContain(COOKIE);
   });
 });

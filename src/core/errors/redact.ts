@@ -40,19 +40,28 @@ const MIN_LASTING = 6;
 /** More than any settings hold; a token file may have many lines, and is re-read. */
 const MAX_LASTING = 1_000;
 
+/** Cookies and session ids change with each response of some servers; the latest count. */
+const MAX_BRIEF = 64;
+/** The server chooses them: a word of the log as a cookie must not be removed from the log. */
+const BRIEF_SECRET = /^(?=.*\d)[^\s"]{12,}$/;
+
 /** Removes known secrets, and whatever looks like one, from text. */
 export class Redactor {
   /** Each secret with its spellings in JSON and URLs. */
   readonly #known = new Map<string, readonly string[]>();
+  /** Cookies and session ids, which must not displace credentials. */
+  readonly #brief = new Map<string, readonly string[]>();
   /** Secrets of the settings, kept for the life of the process. */
   readonly #lasting = new Map<string, readonly string[]>();
+  readonly #all = [this.#lasting, this.#known, this.#brief];
 
   /**
    * @param lasting - true for a secret of the settings, which is never forgotten and may be
    * shorter.
+   * @param brief - true for one that the server has chosen, such as a cookie.
    */
-  learn(secret: string, { lasting = false } = {}): void {
-    if (secret.length < (lasting ? MIN_LASTING : MIN_SECRET)) return;
+  learn(secret: string, { lasting = false, brief = false } = {}): void {
+    if (brief ? !BRIEF_SECRET.test(secret) : secret.length < (lasting ? MIN_LASTING : MIN_SECRET)) return;
     const escaped = JSON.stringify(secret).slice(1, -1);
     // Plain, in JSON, in JSON within JSON, and URL-encoded.
     const spellings = [secret, escaped, JSON.stringify(escaped).slice(1, -1), encodeURIComponent(secret)];
@@ -60,16 +69,17 @@ export class Redactor {
       if (this.#lasting.size < MAX_LASTING) this.#lasting.set(secret, [...new Set(spellings)]);
       return;
     }
-    this.#known.delete(secret);
-    this.#known.set(secret, [...new Set(spellings)]);
-    const [oldest] = this.#known.keys();
-    if (this.#known.size > MAX_KNOWN && oldest !== undefined) this.#known.delete(oldest);
+    const known = brief ? this.#brief : this.#known;
+    known.delete(secret);
+    known.set(secret, [...new Set(spellings)]);
+    const [oldest] = known.keys();
+    if (known.size > (brief ? MAX_BRIEF : MAX_KNOWN) && oldest !== undefined) known.delete(oldest);
   }
 
   /** Removes known secrets only. */
   withoutKnown(text: string, shown: (spelling: string) => string = () => HIDDEN): string {
     let cleaned = text;
-    for (const secrets of [this.#lasting, this.#known])
+    for (const secrets of this.#all)
       for (const spellings of secrets.values())
         for (const spelling of spellings)
           if (cleaned.includes(spelling)) cleaned = cleaned.replaceAll(spelling, () => shown(spelling));
@@ -78,7 +88,7 @@ export class Redactor {
 
   /** True where the text contains a known secret. Cheaper than `withoutKnown`: it makes no text. */
   hasKnown(text: string): boolean {
-    for (const secrets of [this.#lasting, this.#known])
+    for (const secrets of this.#all)
       for (const spellings of secrets.values())
         for (const spelling of spellings) if (text.includes(spelling)) return true;
     return false;
@@ -106,7 +116,7 @@ export class Redactor {
   /** Where the text may end with the first part of a known secret; its length where it does not. */
   secretStart(text: string): number {
     let start = text.length;
-    for (const secrets of [this.#lasting, this.#known])
+    for (const secrets of this.#all)
       for (const spellings of secrets.values())
         for (const spelling of spellings) start = Math.min(start, partialStart(text, spelling));
     return start;

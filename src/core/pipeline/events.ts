@@ -229,7 +229,7 @@ export type ProxyEvent =
   | { type: 'credentials.failed'; profile: string; message: string; ms: number }
   | { type: 'credentials.refresh-failed'; profile: string; message: string }
   | { type: 'credentials.missing'; profile: string; message: string }
-  | { type: 'secret.known'; value: string; lasting?: boolean }
+  | { type: 'secret.known'; value: string; lasting?: boolean; brief?: boolean }
   | { type: 'list.cut'; profile: string; method: string; pages: number; reason: string }
   | { type: 'tools.listed'; profile: string; from: 'server' | 'another-call' | 'cache' | 'last-good' }
   | { type: 'tools.refresh-failed'; profile: string; message: string }

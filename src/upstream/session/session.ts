@@ -260,7 +260,9 @@ export class Session implements Origin {
   /** Ids and versions become headers, so only printable ASCII is accepted. */
   #readId({ status, headers }: Incoming): void {
     const id = headerOf(headers, 'mcp-session-id');
-    if (status >= 200 && status < 300 && SENDABLE.test(id)) this.#id = id;
+    if (status < 200 || status >= 300 || !SENDABLE.test(id)) return;
+    this.#id = id;
+    this.#deps.transport.hide(id);
   }
 
   #open(exchange: Exchange, { json }: Response): void {

@@ -17,6 +17,8 @@ export interface AffinityOptions {
   readonly url: string;
   /** True where the platform routes by ids that it sets on responses. */
   readonly routes: boolean;
+  /** Receives the value of each cookie, which must not be shown. */
+  readonly onSecret?: (value: string) => void;
 }
 
 /**
@@ -90,7 +92,10 @@ export class Affinity {
     if (lines === undefined) return undefined;
     this.#assignTo(principal);
     this.#cookies ??= new Cookies(this.#options.url);
-    return this.#cookies.keep(typeof lines === 'string' ? [lines] : lines);
+    const cookies = typeof lines === 'string' ? [lines] : lines;
+    for (const line of cookies)
+      this.#options.onSecret?.(/^[^=;]*=\s*"?([^;"]*)/.exec(line)?.[1]?.trim() ?? '');
+    return this.#cookies.keep(cookies);
   }
 
   #learnRoutingIds(

@@ -189,7 +189,12 @@ export class SignedTransport {
 
   /** Creates the affinity of one client or session. */
   newAffinity(): Affinity {
-    return new Affinity(this.#options.affinity);
+    return new Affinity({ ...this.#options.affinity, onSecret: (value) => this.hide(value) });
+  }
+
+  /** Keeps a session id or a cookie out of logs and errors. */
+  hide(value: string): void {
+    this.#options.events.emit({ type: 'secret.known', value, brief: true });
   }
 
   /**

@@ -37,6 +37,18 @@ describe('a known secret', () => {
     );
   });
 
+  it('a cookie is removed, displaces no credentials, and is no word of a log', () => {
+    const redactor = new Redactor();
+    redactor.learn(SECRET);
+    for (let n = 0; n < 1_000; n++) redactor.learn(`cookie-number-${n}`, { brief: true });
+    for (const word of ['initialize', 'session not found 1', 'short-1'])
+      redactor.learn(word, { brief: true });
+    expect(redactor.clean(`cookie-number-999 ${SECRET}`)).toBe('[redacted] [redacted]');
+    expect(redactor.clean('initialize: session not found 1, short-1')).toBe(
+      'initialize: session not found 1, short-1',
+    );
+  });
+
   it('a known secret is not removed if it is as short as a word', () => {
     expect(clean('a token is short', 'token')).toBe('a token is short');
   });
