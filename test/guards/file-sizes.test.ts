@@ -26,7 +26,7 @@ const REASONS: Readonly<Record<string, { readonly max: number; readonly reason: 
     reason: 'the union of all events: nothing else than their fields',
   },
   'pool/pool.ts': {
-    max: 600,
+    max: 550,
     reason: 'every decision of the pool is synchronous and must see the same state',
   },
   'proxy.ts': {

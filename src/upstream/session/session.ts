@@ -60,7 +60,7 @@ export interface SessionDeps {
   readonly clock: Clock;
   readonly events: Events;
   readonly readTimeoutMs: number;
-  /** Undefined for a single session. */
+  /** True for a change that another session of the client has just announced. */
   readonly isDuplicate?: IsDuplicate | undefined;
   /**
    * Called when the standalone stream opens on a server that announces changed tools; returns what
@@ -91,6 +91,7 @@ export class Session implements Origin {
   /** Why it is opened; set before `initialize`. */
   openReason: SessionOpenReason = 'client';
   #label = '';
+  /** On the monotonic clock; undefined before it opens and after its end. */
   #openedAt: number | undefined;
   #initializingSince = 0;
   readonly #calls: SessionCalls;
@@ -137,10 +138,6 @@ export class Session implements Origin {
   /** True where another principal signs now: requests in flight go on, new ones may not start. */
   get foreign(): boolean {
     return this.#foreign;
-  }
-
-  get idle(): boolean {
-    return this.#calls.idle;
   }
 
   /** Resolves when no request is in flight here. */
@@ -289,11 +286,6 @@ export class Session implements Origin {
    */
   get label(): string {
     return this.#label;
-  }
-
-  /** When it opened (monotonic); undefined before that and after its end. */
-  get openedAt(): number | undefined {
-    return this.#openedAt;
   }
 
   /** Reports the end, once for each opening. */
