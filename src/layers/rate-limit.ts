@@ -204,7 +204,7 @@ export class TokenBucket {
     const paused = Math.ceil(this.#asOf - this.clock.monotonic());
     const why =
       paused > 0
-        ? `the server asked for a pause, which ends in ${toSeconds(paused)} s, and ${waiting} are waiting`
+        ? `the server requested a pause, which ends in ${toSeconds(paused)} s, and ${waiting} are waiting`
         : `${waiting} are waiting`;
     return new ProxyError(
       'rate-limited',

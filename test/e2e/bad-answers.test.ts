@@ -41,7 +41,7 @@ async function expectError(relayed: Relayed, error: Record<string, unknown>): Pr
 
 describe('a 200 without a usable response', () => {
   const page = '<!DOCTYPE html><html><head><title>Sign in</title></head><body>Please</body></html>';
-  const atPlace = 'Check that the endpoint URL is that of an MCP server, and what stands in front of it.';
+  const atPlace = 'Check that the endpoint URL is that of an MCP server, and any gateway in front of it.';
   const inLog = "The server's log may tell why.";
   it.each<[string, Answer, string, Record<string, unknown>, string]>([
     [
@@ -186,14 +186,14 @@ describe('an error status', () => {
       500,
       { headers: { 'content-type': 'text/plain', 'x-amzn-requestid': 'r-1' }, body: 'Internal Server Error' },
       (at) =>
-        `HTTP 500 from ${at}: Internal Server Error. The server failed, or what stands in front of it; the call may have run, so check before you repeat it`,
+        `HTTP 500 from ${at}: Internal Server Error. The server failed, or any gateway in front of it; the call may have run, so check before you repeat it`,
       { mayHaveRun: true, contentType: 'text/plain', requestId: 'r-1', body: 'Internal Server Error' },
     ],
     [
       502,
       { headers: { 'content-type': 'text/html' }, body: '<html><title>Bad Gateway</title></html>' },
       (at) =>
-        `HTTP 502 from ${at}: Bad Gateway. The server failed, or what stands in front of it; the call may have run, so check before you repeat it`,
+        `HTTP 502 from ${at}: Bad Gateway. The server failed, or any gateway in front of it; the call may have run, so check before you repeat it`,
       { mayHaveRun: true, contentType: 'text/html', body: '<html><title>Bad Gateway</title></html>' },
     ],
   ])(

@@ -54,37 +54,37 @@ describe('a line that is not a JSON-RPC message', () => {
     [
       'two methods',
       '{"jsonrpc":"2.0","id":0,"method":"ping","method":"tools/call"}',
-      invalid('the key method stands there more than once', 0),
+      invalid('the key method occurs more than once', 0),
     ],
     [
       'two ids, neither of which can be answered',
       '{"jsonrpc":"2.0","id":0,"id":1,"method":"ping"}',
-      invalid('the key id stands there more than once'),
+      invalid('the key id occurs more than once'),
     ],
     [
       'two params',
       '{"jsonrpc":"2.0","id":0,"method":"ping","params":{},"params":{}}',
-      invalid('the key params stands there more than once', 0),
+      invalid('the key params occurs more than once', 0),
     ],
     [
       'a key spelled twice, once escaped',
       '{"jsonrpc":"2.0","id":0,"method":"tools/call","params":{"name":"safe","n\\u0061me":"other"}}',
-      invalid('the key params.name stands there more than once', 0),
+      invalid('the key params.name occurs more than once', 0),
     ],
     [
       'two arguments',
       '{"jsonrpc":"2.0","id":0,"method":"tools/call","params":{"arguments":{},"name":"x","arguments":{"a":1}}}',
-      invalid('the key params.arguments stands there more than once', 0),
+      invalid('the key params.arguments occurs more than once', 0),
     ],
     [
       'two profiles',
       '{"jsonrpc":"2.0","id":0,"method":"tools/call","params":{"name":"x","arguments":{"aws_profile":"a","aws_profile":"b"}}}',
-      invalid('the key params.arguments.aws_profile stands there more than once', 0),
+      invalid('the key params.arguments.aws_profile occurs more than once', 0),
     ],
     [
       'two _meta',
       '{"jsonrpc":"2.0","id":0,"method":"tools/call","params":{"name":"x","_meta":{},"_meta":{}}}',
-      invalid('the key params._meta stands there more than once', 0),
+      invalid('the key params._meta occurs more than once', 0),
     ],
     ...(
       [

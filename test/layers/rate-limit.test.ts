@@ -340,7 +340,7 @@ describe('a server that requests a pause', () => {
     const error = (await younger) as ProxyError;
     expect(error.reason).toBe('rate-limited');
     expect(error.retryAfterMs).toBe(31_000);
-    expect(error.message).toContain('the server asked for a pause, which ends in 29 s, and 2 are waiting.');
+    expect(error.message).toContain('the server requested a pause, which ends in 29 s, and 2 are waiting.');
     expect(bucket.waiting).toBe(1);
     await clock.advance(30_000);
     server.running[0]?.finish();

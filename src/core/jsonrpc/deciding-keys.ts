@@ -85,7 +85,7 @@ export function findAmbiguousKey(text: string, method: unknown): AmbiguousKey | 
     key,
     why:
       written === undefined
-        ? `the key ${key} stands there more than once`
+        ? `the key ${key} occurs more than once`
         : `the key ${ascii(written)} differs from ${key} only in case, and some servers would read it as that`,
   };
 }

@@ -161,7 +161,7 @@ export function invalidAnswer(what: string, status: number, headers: HttpHeaders
 }
 
 /** For what no MCP server says. */
-const WRONG_PLACE = 'Check that the endpoint URL is that of an MCP server, and what stands in front of it.';
+const WRONG_PLACE = 'Check that the endpoint URL is that of an MCP server, and any gateway in front of it.';
 
 /** A request was answered 2xx with something that carries no answer. */
 export function missingAnswer(status: number, headers: HttpHeaders, bytes: Buffer): ProxyError {
@@ -337,7 +337,7 @@ function adviceFor(status: number, response: FailedResponse): string {
       return `. The server is throttling; the call did not run, try again later`;
     default:
       return status >= 500
-        ? '. The server failed, or what stands in front of it; the call may have run, so check before you repeat it'
+        ? '. The server failed, or any gateway in front of it; the call may have run, so check before you repeat it'
         : '';
   }
 }

@@ -139,7 +139,7 @@ describe('a repeated deciding key', () => {
     expect(refusal(readLine(text))).toEqual({
       id,
       code: -32600,
-      message: `Invalid request: the key ${key} stands there more than once.`,
+      message: `Invalid request: the key ${key} occurs more than once.`,
     });
   });
 
