@@ -33,7 +33,8 @@ export interface HeldBody {
 
 class Body implements HeldBody {
   readonly owner: BodyOwner;
-  readonly drop: () => void;
+  /** Undefined once it cannot be dropped any more: the call outlives the reader of its body. */
+  drop: (() => void) | undefined;
   readonly #bodies: HeldBodies;
   /** Reserved bytes beyond the exempt ones. */
   bytes = 0;
@@ -85,7 +86,7 @@ export class HeldBodies {
       const dropped = this.#nextToDrop();
       if (!dropped || dropped === body || dropped.bytes === 0) return false;
       this.release(dropped);
-      dropped.drop();
+      dropped.drop?.();
     }
     this.#bytes += bytes;
     body.bytes += bytes;
@@ -95,6 +96,7 @@ export class HeldBodies {
   /** @internal */
   completed(body: Body): void {
     this.#incomplete.delete(body);
+    body.drop = undefined;
   }
 
   /** @internal */

@@ -355,34 +355,56 @@ export class HttpListener {
     else void this.#options.unreadyReason().then((reason) => respond(this.#leaving ? 'leaving' : reason));
   }
 
-  async #handle(request: IncomingMessage, response: ServerResponse, exchange: ServerExchange): Promise<void> {
+  #handle(request: IncomingMessage, response: ServerResponse, exchange: ServerExchange): Promise<void> {
+    return request.method === 'POST'
+      ? this.#handlePost(request, response, exchange)
+      : this.#handleBodiless(request, response, exchange);
+  }
+
+  async #handleBodiless(
+    request: IncomingMessage,
+    response: ServerResponse,
+    exchange: ServerExchange,
+  ): Promise<void> {
+    discard(request, MAX_DISCARDED_BYTES);
+    if (!(await waitForTurn(response, exchange))) return;
+    await this.#options.handlers.forward(request.method === 'GET' ? 'GET' : 'DELETE', exchange);
+  }
+
+  /** Not async: its variables would live as long as the call. */
+  #handlePost(request: IncomingMessage, response: ServerResponse, exchange: ServerExchange): Promise<void> {
+    const memory: { body: HeldBody | undefined } = { body: undefined };
     const { handlers } = this.#options;
-    if (request.method !== 'POST') {
-      discard(request, MAX_DISCARDED_BYTES);
-      if (!(await waitForTurn(response, exchange))) return;
-      await handlers.forward(request.method === 'GET' ? 'GET' : 'DELETE', exchange);
-      return;
+    return this.#receiveBody(request, response, exchange, memory)
+      .then((text) => (text === undefined ? undefined : handlers.post(text, exchange)))
+      .finally(() => memory.body?.release());
+  }
+
+  /**
+   * The body of a request whose turn it is; undefined where it was refused, or the client has gone.
+   */
+  async #receiveBody(
+    request: IncomingMessage,
+    response: ServerResponse,
+    exchange: ServerExchange,
+    memory: { body: HeldBody | undefined },
+  ): Promise<string | undefined> {
+    // HTTP/1.0 clients would read 100 as the final response (RFC 9110, 15.2).
+    if (request.headers.expect !== undefined && request.httpVersion !== '1.0') response.writeContinue();
+    const { maxBodyBytes } = this.#options;
+    const share = shareOfCaller(exchange.caller, exchange.headers['mcp-session-id']);
+    const owner = { caller: share.group, session: share.member };
+    const read = await readBody(request, maxBodyBytes, { held: this.#held, owner }, (opened) => {
+      memory.body = opened;
+    });
+    const text = this.#readText(read);
+    if (text === undefined) return undefined;
+    if (typeof text !== 'string') {
+      this.#refuse(request, response, text, exchange.caller);
+      return undefined;
     }
-    let body: HeldBody | undefined;
-    try {
-      // HTTP/1.0 clients would read 100 as the final response (RFC 9110, 15.2).
-      if (request.headers.expect !== undefined && request.httpVersion !== '1.0') response.writeContinue();
-      const { maxBodyBytes } = this.#options;
-      const share = shareOfCaller(exchange.caller, exchange.headers['mcp-session-id']);
-      const owner = { caller: share.group, session: share.member };
-      const memory = { held: this.#held, owner };
-      const read = await readBody(request, maxBodyBytes, memory, (opened) => {
-        body = opened;
-      });
-      const text = this.#readText(read);
-      if (text === undefined) return;
-      if (typeof text === 'string') {
-        // Checked here too, so that most requests need not await a promise.
-        if (response.socket || (await waitForTurn(response, exchange))) await handlers.post(text, exchange);
-      } else this.#refuse(request, response, text, exchange.caller);
-    } finally {
-      body?.release();
-    }
+    // Checked here too, so that most requests need not await a promise.
+    return response.socket || (await waitForTurn(response, exchange)) ? text : undefined;
   }
 
   /** Returns the body as text, the refusal, or undefined where the client has gone. */

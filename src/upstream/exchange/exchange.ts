@@ -228,7 +228,7 @@ export class Exchange {
       transport,
       clock,
       signal,
-      onAttempt: this.#attempt.useLease,
+      onAttempt: (lease) => this.#attempt.useLease(lease),
     });
     for (let response = first; ; ) {
       const segment = await this.#readMessages(response, resumption.position);

@@ -172,7 +172,7 @@ function createResumption({
     }),
     onResumed: () => events.emit({ type: 'stream.resumed', profile: transport.profile }),
     signal: attempt.signal,
-    onAttempt: attempt.useLease,
+    onAttempt: (lease) => attempt.useLease(lease),
   });
 }
 

@@ -116,6 +116,12 @@ interface AttemptContext {
   readonly added: Readonly<Record<string, string>> | undefined;
 }
 
+/** A response with what signed its request. */
+interface SentAttempt extends OpenedExchange {
+  readonly credentials: Credentials | undefined;
+  readonly offsetMs: number;
+}
+
 /**
  * How long a refused signature time makes the profile unready; then a request may find a corrected
  * clock.
@@ -219,66 +225,121 @@ export class SignedTransport {
    * @throws ProxyError no-credentials, connect-failed or connection-lost; session-lost, where the
    * request does not admit who would sign it; the signal's reason.
    */
-  async open(request: TransportRequest): Promise<OpenedExchange> {
+  open(request: TransportRequest): Promise<OpenedExchange> {
     const remedies: AvailableRemedies = { fresh: true, clock: true, connection: true };
-    const { lanes } = this.#options;
-    const { affinity } = request;
-    const lane = lanes[POOL_OF_LANE[request.lane]];
-    let refreshed: Credentials | undefined;
-    for (let attempt = 1; ; attempt++) {
-      const wanted: Wanted = { fresh: !remedies.connection, maxIdleMs: maxIdleMsOf(request) };
-      request.signal.throwIfAborted();
-      const spare = this.#findSpare(request, wanted);
-      let lease = spare ?? lane.tryLease(wanted) ?? (await this.#waitForConnection(lane, request, wanted));
-      let credentials: Credentials | undefined;
-      let response: Incoming;
-      // Captured for this attempt: another call may learn a new one meanwhile.
-      let offsetMs = 0;
-      let added: Readonly<Record<string, string>> | undefined;
-      try {
-        const resolving = refreshed ?? this.#credentials(request);
-        if (resolving instanceof Promise) {
-          request.onWait?.(this.#awaitingCredentials);
-          if (!lease.open) dialDuring(resolving, lease);
-        }
-        credentials = await (request.record ? this.#awaitCredentials(request.record, resolving) : resolving);
-        for (const watcher of this.#watchers) watcher(credentials?.principal);
-        if (request.admits?.(credentials?.principal) === false) throw foreignSession(this.profile);
-        offsetMs = this.#clockOffsetMs;
-        added = affinity?.headersFor(credentials?.principal, this.#options.headers(), request.headers);
-        const context: AttemptContext = { credentials, offsetMs, added };
-        if (isHedged(request, lease)) {
-          const won = await this.#hedged(request, lease, context, attempt);
-          lease = won.lease;
-          response = won.response;
-        } else response = await this.#send(request, lease, context, attempt);
-        const learning = affinity?.learn(credentials?.principal, response, request.headers, added);
-        // The next request must carry the cookies.
-        if (learning) await learning.catch(() => undefined);
-      } catch (error) {
-        lease.cancel(error instanceof Error ? error : new Error(String(error)));
-        if (request.signal.aborted) throw request.signal.reason;
-        if (!(error instanceof TransportFailure)) throw error;
-        const stale = error.reused && !error.headersTooLong && (error.sent === 'no' || request.idempotent);
-        if (!stale || !remedies.connection) throw this.#transportError(error);
-        remedies.connection = false;
-        continue;
-      }
-      const opened: OpenedExchange = {
-        response,
-        lease,
-        signed: credentials !== undefined,
-        principal: credentials?.principal,
-        providerName: credentials?.providerName,
-        skewMs: this.#skewOf(response),
-        sessionId: request.headers['mcp-session-id'] ?? added?.['mcp-session-id'],
-      };
+    return this.#tryUntilDone(request, remedies, undefined, 1);
+  }
+
+  /** Not async: each async function that waits for the response costs 500 bytes per request. */
+  #tryUntilDone(
+    request: TransportRequest,
+    remedies: AvailableRemedies,
+    refreshed: Credentials | undefined,
+    attempt: number,
+  ): Promise<OpenedExchange> {
+    return this.#tryOnce(request, remedies, refreshed, attempt).then((sent) => {
+      if (!sent) return this.#tryUntilDone(request, remedies, refreshed, attempt + 1);
+      const { response, credentials, offsetMs } = sent;
       if (credentials && response.status < 400) this.#timeRefusedAt = undefined;
-      if (!credentials || !couldBeRefusal(response.status)) return opened;
-      const next = await this.#remedy(opened, { credentials, offsetMs }, remedies, request.signal);
-      if (!next) return opened;
-      refreshed = next.credentials;
+      if (!credentials || !couldBeRefusal(response.status)) return sent;
+      return this.#remedy(sent, { credentials, offsetMs }, remedies, request.signal).then((next) =>
+        next ? this.#tryUntilDone(request, remedies, next.credentials, attempt + 1) : sent,
+      );
+    });
+  }
+
+  /** One attempt. @returns undefined where another one is needed, on a new connection. */
+  async #tryOnce(
+    request: TransportRequest,
+    remedies: AvailableRemedies,
+    refreshed: Credentials | undefined,
+    attempt: number,
+  ): Promise<SentAttempt | undefined> {
+    const wanted: Wanted = { fresh: !remedies.connection, maxIdleMs: maxIdleMsOf(request) };
+    request.signal.throwIfAborted();
+    let lease = this.#tryLease(request, wanted) ?? (await this.#waitForConnection(request, wanted));
+    try {
+      const resolving = refreshed ?? this.#credentials(request);
+      if (resolving instanceof Promise) {
+        request.onWait?.(this.#awaitingCredentials);
+        if (!lease.open) dialDuring(resolving, lease);
+      }
+      const context = this.#contextFor(
+        request,
+        await (request.record ? this.#awaitCredentials(request.record, resolving) : resolving),
+      );
+      let response: Incoming;
+      if (isHedged(request, lease)) {
+        const won = await this.#hedged(request, lease, context, attempt);
+        lease = won.lease;
+        response = won.response;
+      } else response = await this.#send(request, lease, context, attempt);
+      const learning = this.#learn(request, context, response);
+      // The next request must carry the cookies.
+      if (learning) await learning.catch(() => undefined);
+      return this.#sentAttempt(request, context, response, lease);
+    } catch (error) {
+      this.#judgeFailure(request, remedies, lease, error);
+      return undefined;
     }
+  }
+
+  #tryLease(request: TransportRequest, wanted: Wanted): Lease | undefined {
+    return this.#findSpare(request, wanted) ?? this.#laneOf(request).tryLease(wanted);
+  }
+
+  #laneOf({ lane }: TransportRequest): ConnectionPool {
+    return this.#options.lanes[POOL_OF_LANE[lane]];
+  }
+
+  /** @throws ProxyError session-lost, where the request does not admit who would sign it. */
+  #contextFor(
+    { admits, affinity, headers }: TransportRequest,
+    credentials: Credentials | undefined,
+  ): AttemptContext {
+    const principal = credentials?.principal;
+    for (const watcher of this.#watchers) watcher(principal);
+    if (admits?.(principal) === false) throw foreignSession(this.profile);
+    const added = affinity?.headersFor(principal, this.#options.headers(), headers);
+    // Captured for this attempt: another call may learn a new offset meanwhile.
+    return { credentials, offsetMs: this.#clockOffsetMs, added };
+  }
+
+  #learn(
+    { affinity, headers }: TransportRequest,
+    { credentials, added }: AttemptContext,
+    response: Incoming,
+  ): Promise<void> | undefined {
+    return affinity?.learn(credentials?.principal, response, headers, added);
+  }
+
+  #sentAttempt(
+    request: TransportRequest,
+    { credentials, offsetMs, added }: AttemptContext,
+    response: Incoming,
+    lease: Lease,
+  ): SentAttempt {
+    return {
+      response,
+      lease,
+      signed: credentials !== undefined,
+      principal: credentials?.principal,
+      providerName: credentials?.providerName,
+      skewMs: this.#skewOf(response),
+      sessionId: request.headers['mcp-session-id'] ?? added?.['mcp-session-id'],
+      credentials,
+      offsetMs,
+    };
+  }
+
+  /** Returns where the request is sent again on a new connection. @throws any other failure. */
+  #judgeFailure(request: TransportRequest, remedies: AvailableRemedies, lease: Lease, error: unknown): void {
+    lease.cancel(error instanceof Error ? error : new Error(String(error)));
+    if (request.signal.aborted) throw request.signal.reason;
+    if (!(error instanceof TransportFailure)) throw error;
+    const stale = error.reused && !error.headersTooLong && (error.sent === 'no' || request.idempotent);
+    if (!stale || !remedies.connection) throw this.#transportError(error);
+    remedies.connection = false;
   }
 
   /**
@@ -307,7 +368,8 @@ export class SignedTransport {
     return won;
   }
 
-  #waitForConnection(lane: ConnectionPool, request: TransportRequest, wanted: Wanted): Promise<Lease> {
+  #waitForConnection(request: TransportRequest, wanted: Wanted): Promise<Lease> {
+    const lane = this.#laneOf(request);
     request.onWait?.(lane.busyText);
     const leased = lane.lease(request.signal, { ...wanted, share: request.share });
     return this.#options.events.observesCalls ? this.#reportWait(request, leased) : leased;
