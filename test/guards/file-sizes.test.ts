@@ -54,7 +54,7 @@ const REASONS: Readonly<Record<string, { readonly max: number; readonly reason: 
     reason: 'most lines are texts: what each failed response means, and what to do',
   },
   'upstream/transport/signed-transport.ts': {
-    max: 650,
+    max: 670,
     reason: 'one attempt: connection, credentials, signature and the one re-send use each other',
   },
 };

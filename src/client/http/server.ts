@@ -24,6 +24,7 @@ import { corsHeaders, preflightHeaders } from './headers.ts';
 import { HeldBodies, type HeldBody } from './held-bodies.ts';
 import type { ListenerSettings } from './options.ts';
 import type { Tokens } from './tokens.ts';
+import { waitForQuietTurn, waitForTurn } from './turns.ts';
 import { UnreadAnswers } from './unread-answers.ts';
 
 /**
@@ -505,39 +506,6 @@ export class HttpListener {
     this.leave();
     await settleWithin(this.#options.clock, CLOSE_MS, this.#stop());
     this.#server.closeAllConnections();
-  }
-}
-
-/**
- * Resolves to true when earlier responses on the connection are complete, to false when the client
- * has gone. A pipelined request runs only then: Node stops reading a connection with queued
- * responses, so the disconnection of a client would go unnoticed.
- */
-async function waitForTurn(response: ServerResponse, exchange: ServerExchange): Promise<boolean> {
-  if (response.socket) return true;
-  await new Promise<void>((resolve) => {
-    response.once('socket', () => resolve());
-    exchange.onGone(resolve);
-  });
-  return response.socket !== null;
-}
-
-/** A shorter turn of the event loop did almost no work. */
-const QUIET_TURN_MS = 0.1;
-/** Bound for a busy process without such a turn. */
-const MAX_TURNS = 2_000;
-
-/**
- * Resolves after an idle turn of the event loop, when all waiting connections are accepted. The
- * operating system resets those that it accepts later, before the socket closes.
- */
-async function waitForQuietTurn(clock: Clock): Promise<void> {
-  let before = clock.monotonic();
-  for (let turns = 0; turns < MAX_TURNS; turns++) {
-    await new Promise((resolve) => setImmediate(resolve));
-    const now = clock.monotonic();
-    if (now - before < QUIET_TURN_MS) return;
-    before = now;
   }
 }
 

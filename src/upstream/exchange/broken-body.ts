@@ -1,7 +1,7 @@
 import { causeText, type ProxyError } from '../../core/errors/errors.ts';
 import { headerOf, type Incoming } from '../http/incoming.ts';
 import { unusableAnswer } from '../transport/answer.ts';
-import { connectionLost } from '../transport/signed-transport.ts';
+import { connectionLost } from '../transport/transport-errors.ts';
 
 /** Turns body errors of undici and zlib into a ProxyError. Pure. */
 export function toBodyError(error: unknown, { status, headers }: Incoming, host: string): ProxyError {

@@ -27,7 +27,8 @@ import {
 } from '../transport/answer.ts';
 import { type AttemptRequest, HttpAttempt } from '../transport/http-attempt.ts';
 import { judgeLostSession, readLostSession } from '../transport/lost-session.ts';
-import { connectionLost, type SignedTransport } from '../transport/signed-transport.ts';
+import type { SignedTransport } from '../transport/signed-transport.ts';
+import { connectionLost } from '../transport/transport-errors.ts';
 import { toBodyError } from './broken-body.ts';
 import { PendingResponses } from './pending-responses.ts';
 import { isSameIdLoosely, MAX_STRAYS } from './stray-answers.ts';

@@ -13,12 +13,8 @@ import { invalidAnswer } from '../transport/answer.ts';
 import { hedgeAfterMsOf } from '../transport/hedge.ts';
 import type { AttemptRequest } from '../transport/http-attempt.ts';
 import { isSessionLost } from '../transport/lost-session.ts';
-import {
-  connectionLost,
-  type OpenedExchange,
-  type SignedTransport,
-  type TransportRequest,
-} from '../transport/signed-transport.ts';
+import type { OpenedExchange, SignedTransport, TransportRequest } from '../transport/signed-transport.ts';
+import { connectionLost } from '../transport/transport-errors.ts';
 import type { EditResponse } from './checked-body.ts';
 import { handleFailure } from './failed-answer.ts';
 import { ForwardedExchange } from './forwarded-exchange.ts';

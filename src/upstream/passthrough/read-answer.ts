@@ -15,7 +15,8 @@ import { Resumption } from '../stream/resumption.ts';
 import { readEventMessages } from '../stream/stream.ts';
 import { isThrottledBody, missingAnswer, parseBody } from '../transport/answer.ts';
 import { judgeLostSession } from '../transport/lost-session.ts';
-import { connectionLost, type OpenedExchange } from '../transport/signed-transport.ts';
+import type { OpenedExchange } from '../transport/signed-transport.ts';
+import { connectionLost } from '../transport/transport-errors.ts';
 import { type ForwardedExchange, unencoded } from './forwarded-exchange.ts';
 
 /** How long a stream may stay open after its answer. */

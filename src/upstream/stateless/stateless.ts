@@ -18,7 +18,8 @@ import { postNotification } from '../exchange/post-notification.ts';
 import type { Affinity } from '../transport/affinity.ts';
 import { hedgeAfterMsOf } from '../transport/hedge.ts';
 import { isSessionLost } from '../transport/lost-session.ts';
-import { connectionLost, type Lane, type SignedTransport } from '../transport/signed-transport.ts';
+import type { Lane, SignedTransport } from '../transport/signed-transport.ts';
+import { connectionLost } from '../transport/transport-errors.ts';
 import { InvalidTools } from './invalid-tools.ts';
 import { subscribe } from './subscription.ts';
 

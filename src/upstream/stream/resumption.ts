@@ -7,7 +7,8 @@ import { sleep } from '../../core/time/waits.ts';
 import { mediaTypeOf } from '../http/incoming.ts';
 import type { Lease } from '../http/lease.ts';
 import type { Affinity } from '../transport/affinity.ts';
-import { connectionLost, type OpenedExchange, type SignedTransport } from '../transport/signed-transport.ts';
+import type { OpenedExchange, SignedTransport } from '../transport/signed-transport.ts';
+import { connectionLost } from '../transport/transport-errors.ts';
 import type { StreamPosition } from './stream.ts';
 
 /** Waits between attempts to resume, where the server names none. */

@@ -14,8 +14,8 @@ import type { Span } from '../../core/pipeline/span.ts';
 import { endWith } from '../../core/pipeline/span-outcome.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { isRefusal, judgeRefusal, type RefusalKind } from '../../endpoint/aws-errors.ts';
-import { connectAdvice, plainCause } from '../http/connect-cause.ts';
-import { MAX_RESPONSE_HEADER_BYTES, TransportFailure } from '../http/connection.ts';
+import { plainCause } from '../http/connect-cause.ts';
+import { TransportFailure } from '../http/connection.ts';
 import type { ConnectionPool, Wanted } from '../http/connection-pool.ts';
 import { ERROR_BODY, headerOf, type Incoming } from '../http/incoming.ts';
 import type { Lease } from '../http/lease.ts';
@@ -25,6 +25,7 @@ import { correctionAfter } from './clock-correction.ts';
 import { observeExchange } from './exchange-events.ts';
 import { type HedgedAttempt, type HedgeResult, hedge, maxIdleMsOf } from './hedge.ts';
 import { readLostSession } from './lost-session.ts';
+import { foreignSession, toTransportError } from './transport-errors.ts';
 
 /**
  * The connection pool of a message. Streams and control messages never wait behind requests, so
@@ -608,16 +609,8 @@ export class SignedTransport {
 
   #transportError(failure: TransportFailure): ProxyError {
     const { events, profile, host } = this.#options;
-    const cause = plainCause(causeText(failure.cause));
-    events.emit({ type: 'http.failed', profile, message: cause });
-    if (failure.headersTooLong) return headersTooLong(host, failure);
-    if (failure.sent === 'no') {
-      return new ProxyError('connect-failed', `Cannot connect to ${host}: ${cause}.${connectAdvice(cause)}`, {
-        sent: 'no',
-        cause: failure,
-      });
-    }
-    return connectionLost(host, cause, failure);
+    events.emit({ type: 'http.failed', profile, message: plainCause(causeText(failure.cause)) });
+    return toTransportError(host, failure);
   }
 
   /** The connections of each lane. */
@@ -646,15 +639,6 @@ async function traced(sent: Promise<Incoming>, span: Span): Promise<Incoming> {
     throw error;
   }
 }
-
-/** A session has the rights and data of the principal that opened it. */
-const foreignSession = (profile: string): ProxyError =>
-  new ProxyError(
-    'session-lost',
-    `The MCP session belongs to the AWS identity that ${profile === '' ? 'the credentials' : `the profile '${profile}'`} had before, so this call was not sent in it. Open a new session.`,
-    // As for a server's refusal: a new session may accept it.
-    { sent: 'refused' },
-  );
 
 /**
  * DELETE requests use idle connections or new ones, at most one per ended session, so they run in
@@ -685,21 +669,3 @@ function dialDuring(resolving: Promise<unknown>, lease: Lease): void {
 }
 
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-
-function headersTooLong(host: string, cause: Error): ProxyError {
-  const fact = `The answer of ${host} has headers of more than ${MAX_RESPONSE_HEADER_BYTES} bytes, which is the limit`;
-  return new ProxyError(
-    'unusable-answer',
-    `${fact}. The call may have run. Make the server, or the proxy in front of it, send fewer or smaller headers.`,
-    { sent: 'maybe', fact, details: { limit: MAX_RESPONSE_HEADER_BYTES }, cause },
-  );
-}
-
-export function connectionLost(host: string, cause: string, error?: unknown): ProxyError {
-  const fact = `The connection to ${host} broke before the answer was complete: ${cause}`;
-  return new ProxyError('connection-lost', `${fact}. The call may have run; check before you repeat it.`, {
-    sent: 'maybe',
-    fact,
-    ...(error === undefined ? {} : { cause: error }),
-  });
-}
