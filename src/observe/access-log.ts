@@ -97,7 +97,7 @@ export function writeAccessLog(options: AccessLogOptions): AccessLog {
       else if (event.type === 'client.refused') write(refusalLine(event, clock.now()));
       else if (event.type === 'secret.known') redactor.learn(event.value, event);
     },
-    { detailed: false, calls: true, secrets: true },
+    { detailed: false, records: true, secrets: true },
   );
   return {
     flush: async () => {

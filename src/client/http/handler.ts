@@ -194,7 +194,7 @@ export class HttpHandler {
 
   #beginRecord(message: Message, exchange: HttpExchange, id: string): CallRecord | undefined {
     const { events, profile, clock } = this.#deps;
-    if (!events.observesCalls || message.kind !== 'request') return undefined;
+    if (!events.recordsCalls || message.kind !== 'request') return undefined;
     const client = clientOf(exchange, id);
     const { headers } = exchange;
     const userAgent = headers['user-agent'];

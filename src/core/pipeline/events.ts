@@ -262,7 +262,9 @@ export interface ObserverOptions {
   readonly detailed?: boolean;
   /** Events of every call and HTTP request, without their texts. By default as `detailed`. */
   readonly calls?: boolean;
-  /** The observer gives calls spans. False by default. */
+  /** Of the events of a call, only its begin and end. By default as `calls`. */
+  readonly records?: boolean;
+  /** The observer gives calls spans: it gets their begin and end. False by default. */
   readonly traces?: boolean;
   /**
    * `secret.known`, which contains the secret. False by default, so that no observer prints keys by
@@ -277,6 +279,7 @@ export class Events {
   readonly #secretObservers: Observer[] = [];
   #detailed = false;
   #calls = false;
+  #records = false;
   #traces = false;
 
   /** True where an observer wants per-message events; otherwise building them is wasted work. */
@@ -289,6 +292,11 @@ export class Events {
     return this.#calls;
   }
 
+  /** True where an observer wants the record of each call, or gives it a span. */
+  get recordsCalls(): boolean {
+    return this.#records || this.#traces;
+  }
+
   /** True where calls have spans, whose context goes to the server. */
   get traces(): boolean {
     return this.#traces;
@@ -297,12 +305,19 @@ export class Events {
   /** Calls `observer` synchronously with every event from now on; its exceptions are ignored. */
   subscribe(
     observer: Observer,
-    { detailed = true, calls = detailed, traces = false, secrets = false }: ObserverOptions = {},
+    {
+      detailed = true,
+      calls = detailed,
+      records = calls,
+      traces = false,
+      secrets = false,
+    }: ObserverOptions = {},
   ): void {
     this.#observers.push(observer);
     if (secrets) this.#secretObservers.push(observer);
     this.#detailed ||= detailed;
-    this.#calls ||= calls || traces;
+    this.#calls ||= calls;
+    this.#records ||= records;
     this.#traces ||= traces;
   }
 

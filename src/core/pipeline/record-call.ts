@@ -34,7 +34,7 @@ export function beginRecord(
   options: Omit<CallRecordOptions, 'number'>,
   headers?: RequestHeaders,
 ): CallRecord | undefined {
-  if (!events.observesCalls) return undefined;
+  if (!events.recordsCalls) return undefined;
   const record = new CallRecord({ ...options, number: ++records });
   events.emit({ type: 'call.begun', record, request: options.request, headers });
   return record;

@@ -93,7 +93,7 @@ class RunningTelemetry implements Telemetry {
           default:
         }
       },
-      { detailed: false, calls: true, traces: tracer !== undefined, secrets: true },
+      { detailed: false, traces: tracer !== undefined, secrets: true },
     );
   }
 

@@ -373,7 +373,7 @@ export class SignedTransport {
     const lane = this.#laneOf(request);
     request.onWait?.(lane.busyText);
     const leased = lane.lease(request.signal, { ...wanted, share: request.share });
-    return this.#options.events.observesCalls ? this.#reportWait(request, leased) : leased;
+    return this.#options.events.recordsCalls ? this.#reportWait(request, leased) : leased;
   }
 
   async #reportWait({ record, lane }: TransportRequest, leased: Promise<Lease>): Promise<Lease> {
@@ -506,10 +506,11 @@ export class SignedTransport {
     request.onAttempt(lease);
     const { method, onStart } = request;
     const outgoing = { method, path: target.path, headers, body, onStart };
-    if (!events.observesCalls) return lease.send(outgoing);
     const { clock, profile } = this.#options;
-    const observed = observeExchange({ events, clock, profile, call: request.record?.number });
-    observed.begin({
+    const observed = events.observesCalls
+      ? observeExchange({ events, clock, profile, call: request.record?.number })
+      : undefined;
+    observed?.begin({
       method,
       lane: request.lane,
       bytes: body?.length ?? 0,
@@ -517,7 +518,7 @@ export class SignedTransport {
       signed: 'authorization' in signed,
     });
     const sent = span?.isRecorded ? traced(lease.send(outgoing), span) : lease.send(outgoing);
-    return sent.then(observed.responded, observed.failed);
+    return observed ? sent.then(observed.responded, observed.failed) : sent;
   }
 
   #beginSpan({ record, span, method, lane, headers }: TransportRequest): Span | undefined {
