@@ -21,7 +21,7 @@ try {
     },
     logLevel: 'warning',
   });
-  const { envExample, manPage, pageWith } = await import(pathToFileURL(outfile).href);
+  const { configSchemaText, envExample, manPage, pageWith } = await import(pathToFileURL(outfile).href);
   const examples = {};
   for (const name of await readdir('examples'))
     examples[name] = await readFile(join('examples', name), 'utf8');
@@ -32,6 +32,8 @@ try {
     if (renewed !== page) await writeFile(path, renewed);
   }
   await writeFile('.env.example', envExample());
+  await mkdir('schema', { recursive: true });
+  await writeFile('schema/config.schema.json', configSchemaText());
   await mkdir('man', { recursive: true });
   await writeFile('man/mcp-sigv4-proxy.1', manPage());
 } finally {

@@ -1,4 +1,5 @@
 import { COMMANDS, type Command, wordsOf } from './command-table.ts';
+import { configSchema } from './config/config-values.ts';
 import { boundsOf, OPTION_GROUPS, type Option, type OptionTable, variableOf } from './config/option.ts';
 import { defaultOf, describeOption, usageOf } from './config/option-text.ts';
 import { DEFAULT_ENDPOINT } from './endpoint/endpoint.ts';
@@ -54,6 +55,9 @@ export function envExample(): string {
   }
   return `${lines.join('\n')}\n`;
 }
+
+/** The JSON Schema of the configuration file. */
+export const configSchemaText = (): string => `${JSON.stringify(configSchema(OPTIONS), undefined, 2)}\n`;
 
 /** Text for roff: a backslash, and a point or quote at the start of a line, would be commands. */
 const roff = (text: string): string =>

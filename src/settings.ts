@@ -10,14 +10,16 @@ import {
   listenerProblems,
 } from './client/http/options.ts';
 import { DRAIN_OF_LISTENER_S, DRAIN_OF_STDIO_S, relayOptions } from './client/options.ts';
-import { type Arguments, type CommandShapes, readArguments, type Shorthands } from './config/argv.ts';
+import { type Arguments, type CommandShapes, readArguments } from './config/argv.ts';
 import { loadEnvFile } from './config/env-file.ts';
-import { givenTextsOf, type OptionTable, type OptionValues, text, variableOf } from './config/option.ts';
+import { givenTextsOf, type OptionTable, type OptionValues, variableOf } from './config/option.ts';
 import { placeholderIn, placeholderProblem } from './config/placeholders.ts';
 import { displayValue, readValues } from './config/read-values.ts';
 import { urlWithoutSecrets } from './config/secrets.ts';
+import { SHORTHANDS } from './config/shorthands.ts';
 import { isCheckedVariable, isReadVariable } from './config/variables.ts';
-import { DEFAULT_ENDPOINT, readEndpoint, sessionLifetimeAt } from './endpoint/endpoint.ts';
+import { chooseEndpoint, ENDPOINT_VARIABLE, fileOptions, loadConfigFile } from './config-file.ts';
+import { readEndpoint, sessionLifetimeAt } from './endpoint/endpoint.ts';
 import { findSigningScope } from './endpoint/signing-scope.ts';
 import { backpressureOptions } from './layers/backpressure.ts';
 import { breakerOptions } from './layers/breaker.ts';
@@ -99,15 +101,10 @@ export const OPTIONS = {
   accessLog: observeOptions.accessLog,
   accessLogArguments: observeOptions.accessLogArguments,
   ...cloudWatchOptions,
-  envFile: text({
-    group: 'Observability',
-    placeholder: 'path',
-    fallback: undefined,
-    help: 'file of environment variables to read; the real environment wins, and no file is read unless named here',
-  }),
+  ...fileOptions,
 } as const satisfies OptionTable;
 
-export const ENDPOINT_VARIABLE = 'MCP_PROXY_ENDPOINT';
+export { ENDPOINT_VARIABLE };
 
 export type Values = OptionValues<typeof OPTIONS>;
 
@@ -150,32 +147,32 @@ export interface Settings extends Values {
 export type SettingsOutcome = { readonly settings: Settings } | { readonly problems: readonly string[] };
 
 /**
- * Reads flags and environment into settings, or reports all problems at once. Never throws. Reads
- * only the files that options name, and the AWS files if a profile's name or region is needed.
+ * Reads flags, environment and the configuration file of the user into settings, or reports all
+ * problems at once. Never throws. Reads no other files than those that options name, and the AWS
+ * files if a profile's name or region is needed.
  * @param env - receives the variables of --env-file that it does not have yet.
  */
 export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Promise<SettingsOutcome> {
   const problems = [...argv.problems];
   const envFile = loadEnvFile(argv.options.envFile?.at(-1), env, isForProxy);
   const { taken: fromFile, all: inFile } = envFile;
-  const { values, from, problems: valueProblems } = readValues(OPTIONS, argv.options, env);
-  problems.push(...envFile.problems, ...valueProblems);
+  const config = await loadConfigFile(argv, env, OPTIONS);
+  const { values, from, problems: valueProblems } = readValues(OPTIONS, argv.options, env, config);
+  problems.push(...envFile.problems, ...config.problems, ...valueProblems);
 
   // An empty variable counts as not set. An empty argument is a mistake, and must not send requests
   // to the default endpoint.
-  const endpointText = argv.endpoint ?? (env[ENDPOINT_VARIABLE] || DEFAULT_ENDPOINT);
+  const { text: endpointText, from: endpointFrom, label } = chooseEndpoint(argv.endpoint, env, config);
   const placeholder = placeholderIn(endpointText);
   const endpoint =
     placeholder === undefined ? readEndpoint(endpointText) : { problem: placeholderProblem(placeholder) };
-  if (argv.endpoint !== undefined) from.endpoint = 'the argument';
-  else if (env[ENDPOINT_VARIABLE]) from.endpoint = ENDPOINT_VARIABLE;
+  if (endpointFrom !== undefined) from.endpoint = endpointFrom;
   if ('problem' in endpoint) {
-    const name = argv.endpoint === undefined ? ENDPOINT_VARIABLE : 'the endpoint';
     // Listed first: no other problem matters while the endpoint is wrong.
     const { problem, meant } = endpoint;
     const hint = meant === undefined ? '' : `; did you mean ${urlWithoutSecrets(meant)} ?`;
     problems.unshift(
-      `${name} ${problem}${placeholder === undefined ? `, not ${displayValue(endpointText)}${hint}` : ''}`,
+      `${label} ${problem}${placeholder === undefined ? `, not ${displayValue(endpointText)}${hint}` : ''}`,
     );
   }
 
@@ -188,7 +185,11 @@ export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Pro
   );
   const profiles = [
     ...new Set(
-      await profilesIn(givenTextsOf('profile', OPTIONS.profile, argv.options, env), values.profile, env),
+      await profilesIn(
+        givenTextsOf('profile', OPTIONS.profile, argv.options, env, config),
+        values.profile,
+        env,
+      ),
     ),
   ];
   const defaultProfile = profiles[0] ?? '';
@@ -198,7 +199,9 @@ export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Pro
     const missing = await missingProfiles(profiles, env);
     if (missing) problems.push(`${from.profile} ${missing}`);
   }
-  if (!argv.options.roleArn && !env[variableOf('roleArn')]) problems.push(...rolelessProblems(from));
+  const isGiven = (key: 'roleArn' | 'caBundle'): boolean =>
+    Boolean(argv.options[key] ?? (env[variableOf(key)] || config.texts[key]));
+  if (!isGiven('roleArn')) problems.push(...rolelessProblems(from));
 
   const { headers, problems: headerProblems } = readHeaders(values.header, { ...inFile, ...env });
   for (const problem of headerProblems) problems.push(`${from.header} ${problem}`);
@@ -213,8 +216,7 @@ export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Pro
   problems.push(...listenerProblems(values, { from, profiles: profiles.length, forStdio: STDIO_OPTIONS }));
 
   const bundle = caBundleOf({ caBundle: undefined, profileCaBundle: undefined, env });
-  const named = argv.options.caBundle ?? env[variableOf('caBundle')];
-  if (!named && bundle && bundle.from !== 'NODE_EXTRA_CA_CERTS') {
+  if (!isGiven('caBundle') && bundle && bundle.from !== 'NODE_EXTRA_CA_CERTS') {
     const problem = bundleProblem(bundle.path);
     if (problem) problems.push(`${bundle.from} ${problem}`);
   }
@@ -293,10 +295,3 @@ const isForProxy = (name: string): boolean =>
  */
 export const parseArguments = (argv: readonly string[], commands: CommandShapes = {}): Arguments =>
   readArguments(argv, OPTIONS, commands, SHORTHANDS);
-
-/** Short forms of --log-level. `--quiet` also hides the notes and the progress of commands. */
-export const SHORTHANDS = {
-  '-v': { key: 'logLevel', value: 'info' },
-  '--debug': { key: 'logLevel', value: 'debug' },
-  '--quiet': { key: 'logLevel', value: 'silent' },
-} as const satisfies Shorthands;

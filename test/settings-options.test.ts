@@ -88,6 +88,7 @@ async function sampleOf(key: string, option: Option): Promise<readonly [raw: str
         logFile: async () => join(temp.home, 'log.txt'),
         listenTokenFile: () => temp.write('tokens', 'ci=a-token-of-enough-characters'),
         envFile: () => temp.write('settings.env', ''),
+        config: () => temp.write('config.json', '{}'),
       };
       const texts: Record<string, string> = {
         proxy: 'http://proxy.example:8080',

@@ -44,7 +44,8 @@ export interface Arguments {
 }
 
 /** Ends a list: no profile, tool or header has such a name. */
-const looksLikeEndpoint = (word: string): boolean => word.includes('://') || word.startsWith('arn:');
+const looksLikeEndpoint = (word: string): boolean =>
+  word.includes('://') || word.startsWith('arn:') || /^@[\w.-]+$/.test(word);
 
 /** The start of a flag that turns a switch off. */
 const NO = '--no-';

@@ -239,14 +239,30 @@ export interface GivenTexts {
   readonly how: 'flag' | 'variable' | 'single';
 }
 
+/** Values of a configuration file. */
+export interface Configured {
+  readonly path: string;
+  /** Texts per option key, as flags give them. */
+  readonly texts: Readonly<Record<string, readonly string[]>>;
+}
+
+/**
+ * A flag wins over the variable of the proxy, that over the configuration file, and the file over
+ * variables of other programs: AWS_PROFILE of a shell must not choose another account.
+ */
+
 export function givenTextsOf(
   key: string,
   option: Option,
   given: Readonly<Record<string, readonly string[]>>,
   env: NodeJS.ProcessEnv,
+  configured?: Configured,
 ): GivenTexts | undefined {
   const flags = given[key];
   if (flags) return { texts: flags, name: flagOf(key), how: 'flag' };
+  const inFile = env[variableOf(key)] ? undefined : configured?.texts[key];
+  if (configured && inFile)
+    return { texts: inFile, name: `${flagOf(key).slice(2)} of ${configured.path}`, how: 'flag' };
   const single = option.kind === 'list' ? (option.singleEnv ?? []) : [];
   const name = [variableOf(key), ...(option.env ?? []), ...single].find((each) => env[each]);
   if (name === undefined) return undefined;

@@ -1,4 +1,4 @@
-import { givenTextsOf, type OptionTable, type OptionValues, readOption } from './option.ts';
+import { type Configured, givenTextsOf, type OptionTable, type OptionValues, readOption } from './option.ts';
 import { urlWithoutSecrets, withoutSecrets } from './secrets.ts';
 
 const MAX_SHOWN_CHARACTERS = 80;
@@ -20,18 +20,19 @@ export interface ReadValues<T extends OptionTable> {
   readonly problems: readonly string[];
 }
 
-/** Reads the values of all options, a flag before a variable. Never throws. */
+/** Reads the values of all options: a flag, a variable, or the configuration file. Never throws. */
 export function readValues<T extends OptionTable>(
   table: T,
   given: Readonly<Record<string, readonly string[]>>,
   env: NodeJS.ProcessEnv,
+  configured?: Configured,
 ): ReadValues<T> {
   const values: Record<string, unknown> = {};
   const from: Record<string, string> = {};
   const problems: string[] = [];
   for (const [key, option] of Object.entries(table)) {
     values[key] = option.fallback;
-    const raw = givenTextsOf(key, option, given, env);
+    const raw = givenTextsOf(key, option, given, env, configured);
     if (!raw) continue;
     const { texts, name, how } = raw;
     const checked = readOption(option, texts, how);

@@ -26,8 +26,8 @@ const TELEMETRY = 'OTEL_[A-Z0-9_]+';
 const READ = new RegExp(`^(?:AWS_(?:${AWS_SETTINGS}|${AWS_SOURCES})|${NETWORK}|${TELEMETRY})$`);
 const PORTABLE = new RegExp(`^(?:AWS_(?:${AWS_SETTINGS})|${NETWORK})$`);
 
-/** Read as well, but not from --env-file: the folder of snapshots. */
-const READ_FROM_ENVIRONMENT = /^XDG_CACHE_HOME$/;
+/** Read as well, but not from --env-file: the folders of snapshots and configuration file. */
+const READ_FROM_ENVIRONMENT = /^XDG_(?:CACHE|CONFIG)_HOME$/;
 
 /** True for variables whose values are checked although no option declares them. */
 export const isCheckedVariable = (variable: string): boolean =>

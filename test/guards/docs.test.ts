@@ -3,11 +3,12 @@ import { dirname, join } from 'node:path';
 import { expect, it } from 'vitest';
 import { COMMANDS } from '../../src/command-table.ts';
 import { flagOf, type OptionTable, variableOf } from '../../src/config/option.ts';
+import { SHORTHANDS } from '../../src/config/shorthands.ts';
 import { ERROR_CODES } from '../../src/core/errors/errors.ts';
 import * as library from '../../src/library/index.ts';
-import { envExample, manPage, optionsMarkdown, pageWith } from '../../src/option-docs.ts';
+import { configSchemaText, envExample, manPage, optionsMarkdown, pageWith } from '../../src/option-docs.ts';
 import { helpText } from '../../src/program.ts';
-import { ENDPOINT_VARIABLE, OPTIONS, SHORTHANDS } from '../../src/settings.ts';
+import { ENDPOINT_VARIABLE, OPTIONS } from '../../src/settings.ts';
 import { DOC_PAGES, pageText } from '../support/doc-pages.ts';
 import { ROOT } from './source-tree.ts';
 
@@ -25,6 +26,10 @@ it('the option table and the examples in docs/ equal the code (npm run docs writ
 
 it('.env.example equals the code (npm run docs writes it)', () => {
   expect(read('.env.example')).toBe(envExample());
+});
+
+it('the schema of the configuration file is that of the code (npm run docs writes it)', () => {
+  expect(read('schema/config.schema.json')).toBe(configSchemaText());
 });
 
 it('the manual page is that of the code (npm run docs writes it)', () => {

@@ -33,10 +33,6 @@ const REASONS: Readonly<Record<string, { readonly max: number; readonly reason: 
     max: 350,
     reason: 'the order of all layers with the reasons, and the class that the library exports',
   },
-  'settings.ts': {
-    max: 350,
-    reason: 'the list of all option tables, which defines the order of help, and the checks over them',
-  },
   'upstream/exchange/exchange.ts': {
     max: 410,
     reason: 'one POST and its answers: every message that comes may settle the requests that wait',

@@ -47,12 +47,12 @@ export function createLaunch(
   const variables: Record<string, Template> = {};
 
   if (given.endpoint !== undefined) {
-    const secrets = secretsOfUrl(given.endpoint, 'ENDPOINT_PASSWORD');
+    const secrets = secretsOfEndpoint(given.endpoint);
     if (secrets.length === 0) args.push(given.endpoint);
     else variables[ENDPOINT_VARIABLE] = toTemplate(given.endpoint, secrets);
   } else if (from.endpoint === ENDPOINT_VARIABLE && !fromFile.has(ENDPOINT_VARIABLE)) {
     const text = env[ENDPOINT_VARIABLE] ?? '';
-    variables[ENDPOINT_VARIABLE] = toTemplate(text, secretsOfUrl(text, 'ENDPOINT_PASSWORD'));
+    variables[ENDPOINT_VARIABLE] = toTemplate(text, secretsOfEndpoint(text));
   }
 
   for (const [key, texts] of Object.entries(given.options)) {
@@ -71,7 +71,9 @@ export function createLaunch(
   }
   for (const [key, option] of Object.entries(options)) {
     const name = from[key];
-    if (name === undefined || given.options[key] || fromFile.has(name)) continue;
+    // The proxy reads the configuration file itself: its names are no variables.
+    const isVariable = name !== undefined && /^[A-Z_a-z0-9]+$/.test(name);
+    if (!isVariable || given.options[key] || fromFile.has(name)) continue;
     if (key === 'profile') {
       args.push(...profileArgs(settings.profiles, knownProfiles));
       continue;
@@ -98,6 +100,10 @@ export function createLaunch(
   }
   return { args, env: variables };
 }
+
+/** @work is the name of an endpoint in the configuration file, and no URL with a user. */
+const secretsOfEndpoint = (text: string): readonly Secret[] =>
+  text.startsWith('@') ? [] : secretsOfUrl(text, 'ENDPOINT_PASSWORD');
 
 const REGION_VARIABLES = ['AWS_REGION', 'AWS_DEFAULT_REGION'];
 

@@ -72,6 +72,7 @@ const FROM_FILE = 'from the file of --env-file';
 
 const originText = (name: string, { fromFile }: Settings): string => {
   if (name.startsWith('--')) return 'from the command line';
+  if (/ (?:of|in) /.test(name)) return `from ${name}`;
   return fromFile.has(name) ? `from ${name} in the file of --env-file` : `from ${name}`;
 };
 
@@ -82,7 +83,7 @@ export function endpointFinding(settings: Settings): Finding {
   const origin =
     from.endpoint === undefined
       ? 'the default'
-      : from.endpoint.startsWith('the ')
+      : from.endpoint === 'the argument'
         ? 'from the command line'
         : originText(from.endpoint, settings);
   return ok('endpoint', `${url}, ${origin}`);
