@@ -14,15 +14,11 @@ import { makeTlsAuthority } from '../support/tls-authority.ts';
 describe('an argument that is not an endpoint', () => {
   it.each([
     [
-      ['login'],
-      /"login" is not a command, and an endpoint is a URL or an ARN\. The commands are doctor, tools, call/,
+      ['deploy'],
+      /"deploy" is not a command, and an endpoint is a URL or an ARN\. The commands are doctor, tools, call/,
     ],
     [['list'], /"list" is not a command, and an endpoint is a URL or an ARN/],
     [['list', 'https://example.com/mcp'], /"list" is not a command/],
-    [
-      ['tools', 'echo'],
-      /tools takes no "echo": an endpoint is a URL or an ARN, and a tool is called by: mcp-sigv4-proxy call echo/,
-    ],
     [['doctor', 'dev'], /doctor takes no "dev": an endpoint is a URL or an ARN/],
     [
       ['--profile', 'dev', 'doctor'],

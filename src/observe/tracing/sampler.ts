@@ -12,8 +12,8 @@ export const SAMPLERS = [
 export type SamplerName = (typeof SAMPLERS)[number];
 
 /**
- * Of the random bits of a trace id (W3C Trace Context Level 2: the last 56), as many as a number
- * holds exactly.
+ * The random bits of a trace id are its last 56 (W3C Trace Context Level 2). These are as many as a
+ * number holds exactly.
  */
 const RANDOM_DIGITS = 13;
 const RANDOM_RANGE = 2 ** 52;
