@@ -262,7 +262,7 @@ export interface ObserverOptions {
   readonly detailed?: boolean;
   /** Events of every call and HTTP request, without their texts. By default as `detailed`. */
   readonly calls?: boolean;
-  /** Of the events of a call, only its begin and end. By default as `calls`. */
+  /** Only the begin and the end of each call. By default as `calls`. */
   readonly records?: boolean;
   /** The observer gives calls spans: it gets their begin and end. False by default. */
   readonly traces?: boolean;
