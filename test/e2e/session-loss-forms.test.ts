@@ -253,9 +253,14 @@ describe('a call whose replacement session is lost too', () => {
   });
 
   it('a call ends within its time limit, with advice, if every replacement session is lost', async () => {
+    let opened = 0;
     const { bin, server } = await startInitialized({
       args: ['--tool-timeout', '1'],
-      on: { 'tools/call': (_request, response, context) => refuse(response, context.id) },
+      on: {
+        // Held, so that the limit ends a wait and never a POST that may have run.
+        initialize: (_request, _response, context) => (++opened <= 4 ? context.fallback() : undefined),
+        'tools/call': (_request, response, context) => refuse(response, context.id),
+      },
     });
     const { error } = await bin.request('tools/call', echo('x'), 0);
     expect(error).toMatchObject({ data: { mayHaveRun: false } });
