@@ -213,12 +213,16 @@ export class Pool<T> {
   /**
    * The server has lost the item. It is not closed; where it was the primary, its slot passes to
    * the next one, which is opened at once.
+   * @param byCaller - true where a caller found out: a single item is opened again when one waits,
+   * because a server that loses each item would otherwise get one more that no call uses.
    */
-  lose(item: T): void {
+  lose(item: T, { byCaller = false } = {}): void {
     const member = this.#members.find(item);
     if (!member || this.#ending.signal.aborted) return;
     this.#members.remove(member);
-    const replaced = member === this.#primary && this.#openings.pending === 0;
+    const waits = byCaller && !this.#deps.limits.keepsOpen;
+    if (waits) this.#stopped = true;
+    const replaced = !waits && member === this.#primary && this.#openings.pending === 0;
     if (member === this.#primary) this.#primary = undefined;
     if (replaced) this.#open('recovery');
     else this.#releaseSlot();

@@ -191,7 +191,7 @@ export class SessionPool {
           throw error;
         }
         loss = error;
-        this.#tracing(call, () => this.#lose(session));
+        this.#tracing(call, () => this.#lose(session, { byCaller: true }));
       } finally {
         lease.release(ended);
         if (isReported) this.#report(call, session, { type: 'session.returned', broken: ended === 'broken' });
@@ -314,7 +314,7 @@ export class SessionPool {
       if (!isDuplicate(change, session)) void emit(change, session).catch(() => undefined);
   }
 
-  #lose(session: Session): void {
+  #lose(session: Session, found = { byCaller: false }): void {
     if (!this.#open.delete(session)) return;
     const { events, profile } = this.#deps;
     if (session === this.#pool.primary) events.emit({ type: 'session.lost', profile });
@@ -326,7 +326,7 @@ export class SessionPool {
       // Another principal's session still exists at the server.
       return session.close();
     });
-    this.#pool.lose(session);
+    this.#pool.lose(session, found);
   }
 
   async #close(session: Session, reason: SessionCloseReason): Promise<void> {
