@@ -52,13 +52,13 @@ describe('CommandClient', () => {
 
   it('the command client returns results that the MCP SDK finds invalid as the server sent them', async () => {
     const { client } = await start({
-      on: { 'tools/list': answering({ tools: [{ name: 7 }] }), 'tools/call': answering(null) },
+      on: { 'tools/list': answering({ tools: [{ name: 7 }] }), 'tools/call': answering(['x']) },
     });
     await client.open();
     expect((await client.request('tools/list', { cursor: '' })).json.result).toEqual({
       tools: [{ name: 7 }],
     });
-    expect((await client.callTool('any', '{}')).json.result).toBeNull();
+    expect((await client.callTool('any', '{}')).json.result).toEqual(['x']);
     await client.close();
   });
 
@@ -66,7 +66,7 @@ describe('CommandClient', () => {
     ['no facts', {}],
     ['an unknown revision', { protocolVersion: '1999-01-01', capabilities: {}, serverInfo: { name: 'a' } }],
     ['facts of the wrong type', { protocolVersion: 1, capabilities: { tools: true }, serverInfo: 7 }],
-    ['no object', null],
+    ['no object', ['x']],
   ])(
     'the command client accepts an initialize result with %s, and sends notifications/initialized',
     async (_what, result) => {

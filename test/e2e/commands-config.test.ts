@@ -1,10 +1,14 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: the placeholders of clients look like this
 import { describe, expect, it } from 'vitest';
-import { CLIENTS } from '../../src/command-table.ts';
+import { CLIENTS, COMMANDS } from '../../src/command-table.ts';
 import { BinDriver } from '../support/bin-driver.ts';
 import { SessionServer } from '../support/mcp-behaviours.ts';
 import { ScriptedServer } from '../support/scripted-server.ts';
 import { signingArgs, signingEnv, signingVerify } from '../support/signing.ts';
+
+const WITH_JSON = Object.entries(COMMANDS)
+  .flatMap(([name, { options }]) => ('json' in options ? [name] : []))
+  .join(', ');
 
 describe('config', () => {
   it('config prints a block with which a client can start the proxy after it filled in the secrets', async () => {
@@ -38,7 +42,7 @@ describe('config', () => {
     [
       ['emacs', '--max-connections', '0', '--json'],
       [
-        '--json is for doctor, tools, call, resources, read, prompts, prompt, ping only',
+        `--json is for ${WITH_JSON} only`,
         '--max-connections must be an integer >= 1, not "0"',
         `<client> must be one of ${CLIENTS.join(', ')}, not "emacs"`,
       ],
