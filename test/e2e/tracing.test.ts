@@ -353,15 +353,16 @@ describe('a collector that does not take the traces', () => {
     receiver.reception = 'hang';
     const { bin } = await startInitialized({
       args: ['--drain-timeout', '0.4'],
-      env: receiver.env,
+      env: { ...receiver.env, OTEL_BSP_SCHEDULE_DELAY: '10' },
     });
     await bin.request('tools/call', { name: 'echo', arguments: {} }, 0);
+    await expect.poll(() => receiver.headers.length, { timeout: 15_000 }).toBeGreaterThan(0);
+    await bin.request('tools/call', { name: 'echo', arguments: {} }, 1);
     const since = performance.now();
     bin.closeStdin();
     expect(await bin.exit()).toEqual({ code: 0, signal: null });
     // The guard of the exporter is 10 s.
     expect(performance.now() - since).toBeLessThan(5_000);
-    expect(receiver.headers.length).toBeGreaterThan(0);
   });
 
   it('values that cannot be obeyed are reported, and the proxy works', async () => {

@@ -9,7 +9,6 @@ import { addWait, type CallRecord } from '../../core/pipeline/call-record.ts';
 import type { Events } from '../../core/pipeline/events.ts';
 import type { Share } from '../../core/pipeline/fair-queue.ts';
 import type { ConnectionState } from '../../core/pipeline/proxy-state.ts';
-import { sessionLabel } from '../../core/pipeline/session-label.ts';
 import type { Span } from '../../core/pipeline/span.ts';
 import { endWith } from '../../core/pipeline/span-outcome.ts';
 import type { Clock } from '../../core/time/clock.ts';
@@ -24,6 +23,7 @@ import { type AnswerContext, decodeBody } from './answer.ts';
 import { correctionAfter } from './clock-correction.ts';
 import { observeExchange } from './exchange-events.ts';
 import { type HedgedAttempt, type HedgeResult, hedge, maxIdleMsOf } from './hedge.ts';
+import { beginHttpSpan, endWithHead } from './http-span.ts';
 import { readLostSession } from './lost-session.ts';
 import { foreignSession, toTransportError } from './transport-errors.ts';
 
@@ -500,7 +500,7 @@ export class SignedTransport {
     // Not spread: three objects in one literal cost 20 times as much.
     const headers = Object.assign({}, this.#options.headers(), request.headers, added, signed);
     if (request.signal.aborted) throw request.signal.reason;
-    const span = this.#beginSpan(request);
+    const span = beginHttpSpan(request);
     // The headers of an HTTP client carry the context of its own span.
     if (span) Object.assign(headers, span.carrier);
     request.onAttempt(lease);
@@ -517,22 +517,8 @@ export class SignedTransport {
       attempt,
       signed: 'authorization' in signed,
     });
-    const sent = span?.isRecorded ? traced(lease.send(outgoing), span) : lease.send(outgoing);
+    const sent = span?.isRecorded ? endWithHead(lease.send(outgoing), span) : lease.send(outgoing);
     return observed ? sent.then(observed.responded, observed.failed) : sent;
-  }
-
-  #beginSpan({ record, span, method, lane, headers }: TransportRequest): Span | undefined {
-    const parent = span ?? record?.span;
-    // One span id serves all parts of what is not recorded.
-    if (!parent?.isRecorded) return parent;
-    const session = headers['mcp-session-id'];
-    return parent.begin({
-      type: 'http',
-      method,
-      lane,
-      session: session === undefined ? undefined : sessionLabel(session),
-      protocolVersion: headers['mcp-protocol-version'],
-    });
   }
 
   #sign(
@@ -626,18 +612,6 @@ export class SignedTransport {
 
   close(): void {
     for (const lane of Object.values(this.#options.lanes)) lane.close();
-  }
-}
-
-/** Ends the span with the head of the response: its body may last as long as the call. */
-async function traced(sent: Promise<Incoming>, span: Span): Promise<Incoming> {
-  try {
-    const response = await sent;
-    span.end({ status: response.status });
-    return response;
-  } catch (error) {
-    span.end({ errorType: 'connection-lost', message: causeText(error) });
-    throw error;
   }
 }
 
