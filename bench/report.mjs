@@ -98,6 +98,8 @@ const TROUBLE = [
     show: times,
     most: 1.05,
   },
+  { title: 'CPU per call, --status against none', of: ['metrics-cost', 'cpu'], show: times, most: 1.05 },
+  { title: 'A scrape of the metrics of 1,000 tools', of: ['metrics-cost', 'scrape'], show: ms, most: 20 },
   { title: 'A call that names no profile, p50', of: ['second-profile', 'first'], show: ms },
   { title: 'A call that names another profile, p50', of: ['second-profile', 'second'], show: ms },
   { title: 'Another profile against none', of: ['second-profile', 'ratio'], show: times, most: 1.1 },

@@ -16,7 +16,15 @@ import { direct, listSubjects } from './subjects.mjs';
 
 const SCENARIOS = [
   ...['start', 'one-at-a-time', 'throughput', 'bursts', 'results', 'memory', 'leaving'],
-  ...['dropped-session', 'layers-cost', 'tracing-cost', 'second-profile', 'tool-list', 'warm-cold'],
+  ...[
+    'dropped-session',
+    'layers-cost',
+    'tracing-cost',
+    'metrics-cost',
+    'second-profile',
+    'tool-list',
+    'warm-cold',
+  ],
   'cancelled-queue',
   ...['listener', 'eras', 'distance'],
 ];
