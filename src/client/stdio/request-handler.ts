@@ -97,9 +97,9 @@ export class RequestHandler {
       signal: entry.controller.signal,
       emit: this.#parts.createEmit(entry),
       deadline: entry.deadline,
+      record,
       room: () => this.#roomFor(entry),
       ...(batch ? { batch } : {}),
-      ...(record ? { record } : {}),
     };
     const { signal } = entry.controller;
     // An abort settles the call wherever it waits. With a client to answer, one turn later: the

@@ -273,10 +273,22 @@ export interface ObserverOptions {
   readonly secrets?: boolean;
 }
 
+function pass(event: ProxyEvent, observers: readonly Observer[]): void {
+  for (const observer of observers) {
+    try {
+      observer(event);
+    } catch {
+      // A broken log must never cost a caller its answer.
+    }
+  }
+}
+
 /** A fan-out of events to observers. */
 export class Events {
   readonly #observers: Observer[] = [];
   readonly #secretObservers: Observer[] = [];
+  /** Receive the frequent events, which others need not look at. */
+  readonly #callObservers: Observer[] = [];
   #detailed = false;
   #calls = false;
   #records = false;
@@ -315,6 +327,7 @@ export class Events {
   ): void {
     this.#observers.push(observer);
     if (secrets) this.#secretObservers.push(observer);
+    if (calls || traces) this.#callObservers.push(observer);
     this.#detailed ||= detailed;
     this.#calls ||= calls;
     this.#records ||= records;
@@ -323,12 +336,11 @@ export class Events {
 
   /** Passes an event to the observers, in the order of their subscription. Never throws. */
   emit(event: ProxyEvent): void {
-    for (const observer of event.type === 'secret.known' ? this.#secretObservers : this.#observers) {
-      try {
-        observer(event);
-      } catch {
-        // A broken log must never cost a caller its answer.
-      }
-    }
+    pass(event, event.type === 'secret.known' ? this.#secretObservers : this.#observers);
+  }
+
+  /** As `emit`, for an event of every call: to the observers that want those. */
+  emitOfCall(event: ProxyEvent): void {
+    pass(event, this.#callObservers);
   }
 }

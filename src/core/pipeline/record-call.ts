@@ -25,7 +25,7 @@ export function endRecordWith(
 export function endRecord(events: Events, clock: Clock, record: CallRecord | undefined): void {
   if (!record) return;
   record.end(clock);
-  events.emit({ type: 'call.ended', record });
+  events.emitOfCall({ type: 'call.ended', record });
 }
 
 /** Begins the record of a request; undefined where no observer wants calls. */
@@ -36,6 +36,6 @@ export function beginRecord(
 ): CallRecord | undefined {
   if (!events.recordsCalls) return undefined;
   const record = new CallRecord({ ...options, number: ++records });
-  events.emit({ type: 'call.begun', record, request: options.request, headers });
+  events.emitOfCall({ type: 'call.begun', record, request: options.request, headers });
   return record;
 }

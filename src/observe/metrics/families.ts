@@ -78,6 +78,11 @@ export interface FamilyOptions {
   readonly labels?: readonly string[];
 }
 
+interface LabelNode<C> {
+  readonly next: Map<string, LabelNode<C>>;
+  series: Series<C> | undefined;
+}
+
 /** A metric with its series: one for each combination of label values. */
 export class Family<C> {
   readonly name: string;
@@ -85,7 +90,9 @@ export class Family<C> {
   readonly type: MetricType;
   readonly labels: readonly string[];
   readonly #create: () => C;
-  readonly #series = new Map<string, Series<C>>();
+  readonly #series: Series<C>[] = [];
+  /** By the values of the labels, one level for each: a joined key would cost a string per call. */
+  #root: LabelNode<C> = { next: new Map(), series: undefined };
 
   constructor(type: MetricType, { name, help, labels = [] }: FamilyOptions, create: () => C) {
     this.type = type;
@@ -97,21 +104,31 @@ export class Family<C> {
 
   /** The series of these label values, in the order of the labels; created where it is new. */
   of(...values: readonly string[]): C {
-    const key = values.length === 1 ? (values[0] ?? '') : values.join('\0');
-    const known = this.#series.get(key);
-    if (known) return known.child;
+    let node = this.#root;
+    for (let at = 0; at < values.length; at++) {
+      const value = values[at] ?? '';
+      let below = node.next.get(value);
+      if (!below) {
+        below = { next: new Map(), series: undefined };
+        node.next.set(value, below);
+      }
+      node = below;
+    }
+    if (node.series) return node.series.child;
     const labels = this.labels.map((label, at) => `${label}="${escapeLabel(values[at] ?? '')}"`).join(',');
     const child = this.#create();
-    this.#series.set(key, { values, labels, child });
+    node.series = { values, labels, child };
+    this.#series.push(node.series);
     return child;
   }
 
   get series(): Iterable<Series<C>> {
-    return this.#series.values();
+    return this.#series;
   }
 
   clear(): void {
-    this.#series.clear();
+    this.#series.length = 0;
+    this.#root = { next: new Map(), series: undefined };
   }
 }
 

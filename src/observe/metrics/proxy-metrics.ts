@@ -6,7 +6,7 @@ import { createMetrics, familiesOf, type Metrics } from './catalog.ts';
 import { type ExpositionFormat, exposition } from './exposition.ts';
 import { History } from './history.ts';
 import { createInitialSeries, WAITS } from './initial-series.ts';
-import { errorTypeOf, methodLabel, profileLabel, ToolLabels } from './labels.ts';
+import { errorTypeOf, methodLabel, OTHER, profileLabel, ToolLabels } from './labels.ts';
 import type { CredentialFacts, Measured, ProxyMetricsDeps, RecentError } from './measured.ts';
 import { ProcessMetrics } from './process-metrics.ts';
 import { createSnapshot, type MetricsSnapshot } from './snapshot.ts';
@@ -16,6 +16,9 @@ export type SnapshotPublisher = (snapshot: MetricsSnapshot) => Promise<void>;
 
 /** Errors that are kept for the status page, for each profile. */
 const MAX_RECENT_ERRORS = 20;
+
+/** By the first digit of the status. */
+const STATUS_CLASSES = ['', '1xx', '2xx', '3xx', '4xx', '5xx'] as const;
 
 const FIELD_OF: Readonly<Record<(typeof WAITS)[number], CallWait>> = {
   queue: 'queueMs',
@@ -73,7 +76,9 @@ export class ProxyMetrics implements Measured {
         break;
       }
       case 'http.response':
-        metrics.httpResponses.of(profileLabel(event.profile), `${Math.trunc(event.status / 100)}xx`).add();
+        metrics.httpResponses
+          .of(profileLabel(event.profile), STATUS_CLASSES[Math.trunc(event.status / 100)] ?? OTHER)
+          .add();
         break;
       case 'http.ended': {
         const profile = profileLabel(event.profile);

@@ -32,7 +32,7 @@ export function observeExchange({ events, clock, profile, call }: ExchangeEvents
   const exchange = ++exchanges;
   const started = clock.monotonic();
   const end = (status: number | undefined, bytes: number, error: unknown): void =>
-    events.emit({
+    events.emitOfCall({
       type: 'http.ended',
       profile,
       exchange,
@@ -44,7 +44,7 @@ export function observeExchange({ events, clock, profile, call }: ExchangeEvents
     });
   return {
     begin: ({ method, lane, bytes, attempt, signed }) =>
-      events.emit({
+      events.emitOfCall({
         type: 'http.request',
         profile,
         exchange,
@@ -57,7 +57,7 @@ export function observeExchange({ events, clock, profile, call }: ExchangeEvents
       }),
     responded: (response) => {
       const { status, headers } = response;
-      events.emit({
+      events.emitOfCall({
         type: 'http.response',
         profile,
         exchange,

@@ -388,7 +388,7 @@ export class SignedTransport {
     }
   }
 
-  async #awaitCredentials<T>(record: CallRecord, resolving: Promise<T> | T): Promise<T> {
+  #awaitCredentials<T>(record: CallRecord, resolving: Promise<T> | T): Promise<T> | T {
     return resolving instanceof Promise
       ? addWait(record, 'credentialsMs', this.#options.clock, resolving)
       : resolving;
