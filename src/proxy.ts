@@ -15,7 +15,7 @@ import { describeProxy } from './describe-proxy.ts';
 import { sessionLifetimeAt } from './endpoint/endpoint.ts';
 import { backpressure } from './layers/backpressure.ts';
 import { Breaker, breaker } from './layers/breaker.ts';
-import { recordAttempts, recordUpstream } from './layers/call-record.ts';
+import { recordAttempts, recordProfile } from './layers/call-record.ts';
 import { clientName } from './layers/client-name.ts';
 import { clientSpan } from './layers/client-span.ts';
 import { lazy } from './layers/lazy/lazy.ts';
@@ -148,7 +148,7 @@ export class McpProxy {
       // Outside the rate limit: a slot covers a whole call with its retries.
       ...(limiters ? [backpressure(limiters, events)] : []),
       // Inside the slot: the queue is no part of the call to the server; its retries are.
-      recordUpstream(clock),
+      recordProfile,
       // The same work as a span: one for all attempts.
       ...(this.#wiring.events.traces ? [clientSpan()] : []),
       // Inside the slot, outside the rate limit: a retry waits for its turn. Openings have their

@@ -39,6 +39,7 @@ const recordOf = (target) => ({
   ms: 20,
   upstreamMs: 20,
   serverMs: 19,
+  endedAt: 1,
   waitedMs: 0,
   requestBytes: 100,
   responseBytes: 100,

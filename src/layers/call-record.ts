@@ -1,37 +1,31 @@
 import type { Call, Handler, Layer } from '../core/pipeline/call.ts';
+import type { CallRecord } from '../core/pipeline/call-record.ts';
 import type { Clock } from '../core/time/clock.ts';
 
-/** Records the profile of a call, and the time from its first attempt to the end of its last. */
-export function recordUpstream(clock: Clock): Layer {
-  return (next) => (call) => (call.record ? recordedUpstream(next, call, clock) : next(call));
-}
+/** Records the profile of a call. */
+export const recordProfile: Layer = (next) => (call) => {
+  if (call.record) call.record.profile = call.profile;
+  return next(call);
+};
 
-async function recordedUpstream(next: Handler, call: Call, clock: Clock): ReturnType<Handler> {
-  const { record, profile } = call;
-  if (!record) return next(call);
-  record.profile = profile;
-  const since = clock.monotonic();
-  try {
-    return await next(call);
-  } finally {
-    record.upstreamMs += clock.monotonic() - since;
-  }
-}
-
-/** Counts the attempts of a call, and the time of each without its waits. */
+/**
+ * Counts the attempts of a call, the time of each without its waits, and the time from the first
+ * attempt to the end of the last.
+ */
 export function recordAttempts(clock: Clock): Layer {
-  return (next) => (call) => (call.record ? recordedAttempt(next, call, clock) : next(call));
+  return (next) => (call) => (call.record ? recorded(next, call, call.record, clock) : next(call));
 }
 
-async function recordedAttempt(next: Handler, call: Call, clock: Clock): ReturnType<Handler> {
-  const { record } = call;
-  if (!record) return next(call);
+async function recorded(next: Handler, call: Call, record: CallRecord, clock: Clock): ReturnType<Handler> {
   record.attempts++;
   const since = clock.monotonic();
+  record.firstAttemptAt ??= since;
   const waited = record.waitedMs;
   try {
     return await next(call);
   } finally {
-    record.serverMs += Math.max(0, clock.monotonic() - since - (record.waitedMs - waited));
+    const now = clock.monotonic();
+    record.upstreamMs = now - record.firstAttemptAt;
+    record.serverMs += Math.max(0, now - since - (record.waitedMs - waited));
   }
 }

@@ -56,6 +56,9 @@ export class CallRecord {
   credentialsMs = 0;
   /** Between attempts. */
   backoffMs = 0;
+  /** Monotonic. */
+  firstAttemptAt: number | undefined;
+  endedAt = 0;
   /** From the first attempt to the end of the last. */
   upstreamMs = 0;
   /** The part of `upstreamMs` in which the server worked and the network carried. */
@@ -97,7 +100,8 @@ export class CallRecord {
 
   /** Completes the record. */
   end(clock: Clock): void {
-    this.ms = clock.monotonic() - this.#since;
+    this.endedAt = clock.monotonic();
+    this.ms = this.endedAt - this.#since;
   }
 
   /** Records the answer of the server. */

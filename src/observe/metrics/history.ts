@@ -38,8 +38,9 @@ export class History {
     return Math.floor(this.#clock.monotonic() / HISTORY_STEP_MS);
   }
 
-  add(seconds: number, isError: boolean): void {
-    const number = this.#now();
+  /** @param at - the end of the call (monotonic). */
+  add(seconds: number, isError: boolean, at: number): void {
+    const number = Math.floor(at / HISTORY_STEP_MS);
     let step = this.#steps[number % HISTORY_STEPS];
     if (step?.number !== number) {
       step = { number, calls: 0, errors: 0, durations: new Histogram(OPERATION_BOUNDS) };

@@ -125,7 +125,7 @@ export class ProxyMetrics implements Measured {
       }
     }
     if (method !== 'subscriptions/listen')
-      this.history.add(seconds, outcome === 'error' || outcome === 'tool_error');
+      this.history.add(seconds, outcome === 'error' || outcome === 'tool_error', record.endedAt);
   }
 
   #addError({ method, reason, message }: CallRecord, profile: string, tool: string): void {

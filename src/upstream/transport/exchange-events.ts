@@ -31,7 +31,12 @@ let exchanges = 0;
 export function observeExchange({ events, clock, profile, call }: ExchangeEventsDeps): ObservedExchange {
   const exchange = ++exchanges;
   const started = clock.monotonic();
-  const end = (status: number | undefined, bytes: number, error: unknown): void =>
+  const end = (
+    status: number | undefined,
+    bytes: number,
+    error: unknown,
+    ms = clock.monotonic() - started,
+  ): void =>
     events.emitOfCall({
       type: 'http.ended',
       profile,
@@ -39,7 +44,7 @@ export function observeExchange({ events, clock, profile, call }: ExchangeEvents
       call,
       status,
       bytes,
-      ms: clock.monotonic() - started,
+      ms,
       error: error === undefined ? undefined : causeText(error),
     });
   return {
@@ -57,17 +62,18 @@ export function observeExchange({ events, clock, profile, call }: ExchangeEvents
       }),
     responded: (response) => {
       const { status, headers } = response;
+      const ms = clock.monotonic() - started;
       events.emitOfCall({
         type: 'http.response',
         profile,
         exchange,
         call,
         status,
-        ms: clock.monotonic() - started,
+        ms,
         contentType: headerOf(headers, 'content-type'),
         date: headerOf(headers, 'date'),
       });
-      if (response.ended) end(status, response.receivedBytes, undefined);
+      if (response.ended) end(status, response.receivedBytes, undefined, ms);
       else response.onOver = (error) => end(status, response.receivedBytes, error);
       return response;
     },

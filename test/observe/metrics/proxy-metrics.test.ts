@@ -103,8 +103,8 @@ it.each([
 it('the history has a point for each step, also for those without a call', async () => {
   const clock = new FakeClock();
   const history = new History(clock);
-  history.add(0.2, false);
-  history.add(0.2, true);
+  history.add(0.2, false, clock.monotonic());
+  history.add(0.2, true, clock.monotonic());
   await clock.advance(3 * HISTORY_STEP_MS);
   const points = history.points();
   expect(points.map(({ callsPerSecond }) => callsPerSecond)).toEqual([0.4, 0, 0]);
