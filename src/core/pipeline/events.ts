@@ -327,7 +327,7 @@ export class Events {
   ): void {
     this.#observers.push(observer);
     if (secrets) this.#secretObservers.push(observer);
-    if (calls || traces) this.#callObservers.push(observer);
+    if (calls || records || traces) this.#callObservers.push(observer);
     this.#detailed ||= detailed;
     this.#calls ||= calls;
     this.#records ||= records;
