@@ -32,7 +32,9 @@ async function pair({ args = [], env }, open, size, number) {
   const names = number % 2 === 0 ? ['with', 'without'] : ['without', 'with'];
   const clients = {};
   for (const name of names)
-    clients[name] = await open(name === 'with' ? args : [], { env: { ...UNCACHED, ...(name === 'with' ? env : {}) } });
+    clients[name] = await open(name === 'with' ? args : [], {
+      env: { ...UNCACHED, ...(name === 'with' ? env : {}) },
+    });
   for (const name of names) await costOf(clients[name], WARM_UP);
   const sums = { with: 0, without: 0 };
   for (let turn = 0; turn < TURNS[size]; turn++) {
