@@ -60,16 +60,16 @@ function listText() {
 
 /** The two layers that edit lists, of this checkout, over a server that says the list anew each time. */
 async function editing(text) {
-  const { profile, toolFilter, stack, Tools, Events, systemClock: clock } = await layers();
-  const [tools, events] = [new Tools(), new Events()];
+  const { profile, toolFilter, compose, ToolCatalog, Events, systemClock: clock } = await layers();
+  const [tools, events] = [new ToolCatalog(), new Events()];
   const toolsOf = () => tools;
   const json = JSON.parse(text);
   tools.learn(json);
   const rules = { readOnly: false, allowTool: [], denyTool: DENIED };
-  const handler = stack(
+  const handler = compose(
     [
       profile({ profiles: ['one', 'two'], globs: [], toolsOf, clock, events }),
-      toolFilter({ rules, toolsOf, clock, events }),
+      toolFilter({ rules, toolsOf, isIdentityInDoubt: () => false, clock, events }),
     ],
     async () => ({
       kind: 'answer',
@@ -101,12 +101,12 @@ async function layers() {
   const { outputFiles } = await build({
     stdin: {
       contents: [
-        "export { stack } from './core/call.ts';",
-        "export { systemClock } from './core/clock.ts';",
-        "export { Events } from './core/events.ts';",
-        "export { Tools } from './core/tools.ts';",
+        "export { compose } from './core/pipeline/call.ts';",
+        "export { systemClock } from './core/time/clock.ts';",
+        "export { Events } from './core/pipeline/events.ts';",
+        "export { ToolCatalog } from './core/tools/catalog.ts';",
         "export { profile } from './layers/profile.ts';",
-        "export { toolFilter } from './layers/tool-filter.ts';",
+        "export { toolFilter } from './layers/tool-filter/tool-filter.ts';",
       ].join('\n'),
       resolveDir: src,
       loader: 'ts',

@@ -76,6 +76,14 @@ describe('the verdict on a soak run', () => {
     expect(bad(evidence(change))).toEqual([what]);
   });
 
+  it('the soak verdict allows the overlap of a replacement at the peak, but not at rest', () => {
+    const what = 'sessions at most, at rest, after the end';
+    const more = { ...calm, sessions: 2 };
+    expect(bad(evidence({ ...later({ sessions: 2 }), overlap: 1 }))).toEqual([]);
+    expect(bad(evidence({ ...later({ sessions: 3 }), overlap: 1 }))).toEqual([what]);
+    expect(bad(evidence({ left: more, overlap: 1 }))).toEqual([what]);
+  });
+
   it('the soak verdict reports calls that ran otherwise than their clients were told', () => {
     expect(bad(evidence({ executions: new Map([['a', 2]]) }))).toEqual([
       'calls that ran twice',

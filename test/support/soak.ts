@@ -137,6 +137,8 @@ export async function soak({
         : way.signalMs !== undefined && way.sessions === 1
           ? 2 + SIGNALS_AT_ONCE
           : way.sessions,
+      // SIGHUP, lifetime and recycling keep a session until its successor works.
+      overlap: way.sessions > 1 ? 1 : 0,
       isListener: listener,
     });
   } finally {
