@@ -1,3 +1,4 @@
+import { servedProfiles } from './auth/credentials/profile-list.ts';
 import { urlWithoutSecrets } from './config/secrets.ts';
 import type { ProfileState, ProxyState } from './core/pipeline/proxy-state.ts';
 import type { BreakerState } from './layers/breaker.ts';
@@ -13,16 +14,16 @@ export interface ProxyParts {
 
 /** Describes connections, sessions and limits at this moment. Opens and resolves nothing. */
 export function describeProxy(
-  { endpoint, scope, profiles, defaultProfile }: Settings,
+  settings: Settings,
   wiring: Wiring,
   { sessions, breakerOf }: ProxyParts,
 ): ProxyState {
-  const names = profiles.length === 0 ? [defaultProfile] : profiles;
+  const { endpoint, scope } = settings;
   return {
     endpoint: urlWithoutSecrets(endpoint.href),
     service: scope?.service ?? '',
     region: scope?.region ?? '',
-    profiles: names.map((name) => ({
+    profiles: servedProfiles(settings).map((name) => ({
       profile: name,
       ...wiring.describe(name),
       sessions: sessions

@@ -1,3 +1,4 @@
+import { servedProfiles } from '../auth/credentials/profile-list.ts';
 import type { Events, ProxyEvent } from '../core/pipeline/events.ts';
 import type { ListenerState } from '../core/pipeline/proxy-state.ts';
 import { type Clock, systemClock } from '../core/time/clock.ts';
@@ -29,11 +30,10 @@ export function measure({
   listener,
   clock = systemClock,
 }: MeasureDeps): ProxyMetrics {
-  const { profiles, defaultProfile } = settings;
   const metrics = new ProxyMetrics({
     clock,
     version: VERSION,
-    profiles: profiles.length === 0 ? [defaultProfile] : profiles,
+    profiles: servedProfiles(settings),
     state: () => proxy.debugSnapshot(),
     listener,
     isTool: (name, profile) => proxy.isTool(name, profile),

@@ -1,3 +1,4 @@
+import { servedProfiles } from '../auth/credentials/profile-list.ts';
 import { causeText } from '../core/errors/errors.ts';
 import { readAddress } from '../core/http/listen-address.ts';
 import type { Events } from '../core/pipeline/events.ts';
@@ -28,10 +29,10 @@ export interface RunningStatus {
  */
 export async function serveStatus(deps: StatusDeps): Promise<RunningStatus> {
   const { settings, proxy, events, metrics, clock = systemClock } = deps;
-  const { status = '', statusToken: token, profiles, defaultProfile } = settings;
+  const { status = '', statusToken: token } = settings;
   const address = readAddress(status);
   if (!address) throw new TypeError(`no address: ${status}`);
-  const names = profiles.length === 0 ? [defaultProfile] : profiles;
+  const names = servedProfiles(settings);
   const identities = new IdentityCache({
     clock,
     identityOf: (profile, signal) => proxy.identityOf(profile, signal),

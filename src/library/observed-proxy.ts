@@ -1,3 +1,4 @@
+import { servedProfiles } from '../auth/credentials/profile-list.ts';
 import { Events } from '../core/pipeline/events.ts';
 import { systemClock } from '../core/time/clock.ts';
 import { attachHooks, type ProxyHooks } from '../observe/hooks.ts';
@@ -41,12 +42,11 @@ export class ObservedProxy extends McpProxy {
     const { events = new Events(), clock = systemClock } = deps;
     super(settings, { events, clock });
     if (hooks) attachHooks(events, hooks);
-    const { profiles, defaultProfile } = settings;
     this.#createMetrics = () => {
       const metrics = new ProxyMetrics({
         clock,
         version: VERSION,
-        profiles: profiles.length === 0 ? [defaultProfile] : profiles,
+        profiles: servedProfiles(settings),
         state: () => this.debugSnapshot(),
         isTool: (name, profile) => this.isTool(name, profile),
       });

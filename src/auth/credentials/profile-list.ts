@@ -68,6 +68,15 @@ function quotedAt(value: string, at: number): string | undefined {
   return undefined;
 }
 
+/** The profiles that a proxy signs with; the default chain ("") counts as one. */
+export const servedProfiles = ({
+  profiles,
+  defaultProfile,
+}: {
+  readonly profiles: readonly string[];
+  readonly defaultProfile: string;
+}): readonly string[] => (profiles.length === 0 ? [defaultProfile] : profiles);
+
 /** The list value that means this profile only. */
 export function toListValue(name: string, known: readonly string[]): string {
   if (known.includes(name) || !(mayNameSeveral(name) || /^["']/.test(name))) return name;
