@@ -49,7 +49,9 @@ const SOURCES: Readonly<Record<CredentialPlan['base']['provider'], string>> = {
   instance: 'the instance',
 };
 
-/** The command that renews the credentials of a plan; undefined if there is none. Pure. */
+/**
+ * Returns the command that renews the credentials of a plan; undefined if no command does. Pure.
+ */
 export function loginCommand({ base }: CredentialPlan, env: NodeJS.ProcessEnv): string[] | undefined {
   const { provider, profile } = base;
   const words = provider === 'sso' ? ['sso', 'login'] : provider === 'login' ? ['login'] : undefined;

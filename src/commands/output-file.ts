@@ -15,7 +15,7 @@ export function numbered(path: string, at: number): string {
 }
 
 /**
- * Writes binary content to the file of --output, or the text where there is none.
+ * Writes binary content to the file of --output, or the text if there is no binary content.
  * @returns the exit code.
  */
 export async function writeOutput(

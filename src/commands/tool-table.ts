@@ -43,7 +43,7 @@ function rowOf(tool: unknown): Row {
 /** The first line of a server's text; empty if the value is no text. */
 export const textOf = (value: unknown): string => (typeof value === 'string' ? firstLine(value) : '');
 
-/** The first line of the description; the title where there is none. */
+/** Returns the first line of the description, or the title of a tool without a description. */
 export const descriptionOf = ({ description, title }: JsonObject): string =>
   textOf(description) || textOf(title);
 

@@ -97,7 +97,7 @@ export class WaitQueue<T, P = undefined> {
   /**
    * Serves the next caller.
    * @param valueFor - called only where a caller waits.
-   * @returns false where nobody waits.
+   * @returns false if no caller waits.
    */
   serve(valueFor: (place: P) => T): boolean {
     const waiter = this.#order.shift();

@@ -49,7 +49,7 @@ export type StaleReason =
   | 'earlier-listing'
   /** A request that bypassed the cache brought another list. */
   | 'seen-to-differ'
-  /** Its ttl is over, or there is none. */
+  /** The list is older than its time to live, or was kept without one. */
   | 'expired'
   /** The next request may be signed by another identity. */
   | 'identity-in-doubt';

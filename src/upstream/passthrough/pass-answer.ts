@@ -129,7 +129,7 @@ async function streamBody(
   return answer ? { kind: 'passed', http, answer } : { kind: 'passed', http };
 }
 
-/** The stream has ended in order: with the answer, or there is none to come. */
+/** Called when the stream has ended in order: after the answer, or because none is expected. */
 async function closeEvents(
   checked: CheckedEvents,
   write: (chunk: Buffer) => Promise<void>,

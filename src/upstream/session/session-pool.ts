@@ -60,7 +60,7 @@ export class SessionPool {
   readonly #opener: Opener;
   readonly #pool: Pool<Session>;
   #opening: SessionOpening;
-  /** The primary, or the last one while there is none. */
+  /** The primary session; while the pool has no primary, the last one. */
   #session: Session | undefined;
   /** All sessions that have not been closed or lost, those that replay included. */
   readonly #open = new Set<Session>();
