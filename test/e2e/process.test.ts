@@ -143,12 +143,11 @@ describe('calls in flight at the end of the process', () => {
     expect(await bin.exit()).toEqual(CALM);
     expect(bin.messages.map(({ id }) => id).sort()).toEqual(['', -1, 0]);
     expect(bin.messages.every(({ result }) => result !== undefined)).toBe(true);
-    expect(server.requests.map(({ rpc, method }) => rpc.method ?? method).slice(0, 3)).toEqual([
-      'initialize',
-      'notifications/initialized',
-      'GET',
-    ]);
-    expect(server.of('DELETE')).toHaveLength(1);
+    const received = server.requests.map(({ rpc, method }) => rpc.method ?? method);
+    expect(received.slice(0, 2)).toEqual(['initialize', 'notifications/initialized']);
+    // The stream and the calls leave in this order on connections of their own, which may overtake.
+    expect(received.slice(2, 5).sort()).toEqual(['GET', 'tools/call', 'tools/call']);
+    expect(received.slice(5)).toEqual(['DELETE']);
     expect(bin.stderr).toBe('');
   });
 
