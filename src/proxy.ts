@@ -245,7 +245,7 @@ export class McpProxy {
    * @internal
    */
   signingIdentity(profile: string): { readonly account?: string; readonly role?: string } | undefined {
-    const principal = this.profileTransport(profile).credentials?.principal;
+    const principal = this.profileTransport(profile).authorizer.principal;
     return principal === undefined ? undefined : identityIn(principal);
   }
 

@@ -1,9 +1,12 @@
+import type { Authorizer } from './auth/authorizer.ts';
 import { type CredentialProvider, createCredentialProvider } from './auth/credentials/caching-provider.ts';
 import type { RoleOptions } from './auth/credentials/credentials.ts';
 import { staticPrincipal } from './auth/credentials/principal.ts';
 import { readProfileFacts } from './auth/credentials/shared-files.ts';
 import { invalidRegion, isRegionName } from './auth/region-name.ts';
 import { signingTarget } from './auth/signing.ts';
+import { OptionalSigV4Authorizer, SigV4Authorizer } from './auth/sigv4-authorizer.ts';
+import { unsigned } from './auth/unsigned.ts';
 import { configuredSecrets } from './config/configured-secrets.ts';
 import { ProxyError } from './core/errors/errors.ts';
 import { Redactor } from './core/errors/redact.ts';
@@ -126,8 +129,7 @@ export class Wiring {
   toolDeps(): Omit<ToolCacheDeps, 'ttlMs'> {
     return {
       toolsOf: (profile) => this.tools.of(profile),
-      isIdentityInDoubt: (profile) =>
-        this.transports.profileTransport(profile).credentials?.identityMayChange ?? false,
+      isIdentityInDoubt: (profile) => this.transports.profileTransport(profile).authorizer.identityMayChange,
       changeStreams: this.changeStreams,
       clock: this.clock,
       events: this.events,
@@ -187,9 +189,8 @@ export class Wiring {
     return createTransports({
       endpoint,
       target: signingTarget(endpoint),
-      scope,
-      credentialsOptional: this.#settings.skipAuth,
-      createProvider: (profile, requestHandler) => this.#newCredentialProvider(profile, requestHandler),
+      service: scope?.service,
+      createAuthorizer: (profile, requestHandler) => this.#createAuthorizer(profile, requestHandler),
       readProfileCaBundle: async (profile) => (await readProfileFacts(profile || undefined, env)).caBundle,
       caBundle,
       proxy: { url: this.#settings.proxy, env },
@@ -223,6 +224,16 @@ export class Wiring {
     return new PerProfile(() => new TokenBucket(rate));
   }
 
+  #createAuthorizer(profile: string, requestHandler: unknown): Authorizer {
+    const { scope, skipAuth } = this.#settings;
+    if (!scope) return unsigned;
+    const signing = { scope, credentials: this.#newCredentialProvider(profile, requestHandler) };
+    if (!skipAuth) return new SigV4Authorizer(signing);
+    return new OptionalSigV4Authorizer(signing, () =>
+      this.events.emit({ type: 'credentials.missing', profile, message: 'sent unsigned (--skip-auth)' }),
+    );
+  }
+
   #newCredentialProvider(profile: string, requestHandler: unknown): CredentialProvider {
     const { scope, env } = this.#settings;
     return createCredentialProvider({
@@ -251,7 +262,7 @@ export class Wiring {
       principal: {
         foreseen: async () =>
           scope && (await staticPrincipal(defaultProfile || undefined, env, this.#role())),
-        now: () => this.transports.profileTransport(defaultProfile).credentials?.principal,
+        now: () => this.transports.profileTransport(defaultProfile).authorizer.principal,
       },
       events: this.events,
     });

@@ -1,5 +1,4 @@
 import type { ReadyCheck } from '../client/http/readiness.ts';
-import { ProxyError } from '../core/errors/errors.ts';
 import { abortable } from '../core/time/waits.ts';
 import type { McpProxy } from '../proxy.ts';
 import type { Settings } from '../settings.ts';
@@ -11,7 +10,9 @@ import type { Settings } from '../settings.ts';
 export function readyChecks(proxy: McpProxy, settings: Settings): readonly ReadyCheck[] {
   const credentials: ReadyCheck = {
     reason: 'no-credentials: AWS credentials cannot be obtained; the log names the cause',
-    run: (signal) => obtainCredentials(proxy, settings, signal),
+    run: async (signal) => {
+      await proxy.profileTransport(settings.defaultProfile).authorizer.current(signal);
+    },
   };
   const time: ReadyCheck = {
     reason:
@@ -27,20 +28,6 @@ export function readyChecks(proxy: McpProxy, settings: Settings): readonly Ready
     run: (signal) => abortable(connectOnce(proxy, settings), signal),
   };
   return settings.readyCheck === 'endpoint' ? [credentials, time, endpoint] : [credentials, time];
-}
-
-async function obtainCredentials(
-  proxy: McpProxy,
-  { defaultProfile, skipAuth }: Settings,
-  signal: AbortSignal,
-): Promise<void> {
-  try {
-    await proxy.profileTransport(defaultProfile).credentials?.current(signal);
-  } catch (error) {
-    // With --skip-auth requests are then sent unsigned.
-    const unsigned = skipAuth && error instanceof ProxyError && error.details.kind === 'none';
-    if (!unsigned) throw error;
-  }
 }
 
 /** Opens and closes a connection as requests do, with TLS, and sends no request. */

@@ -1,21 +1,10 @@
+import type { RefusalKind } from '../auth/authorizer.ts';
 import { isCorrectable, MAX_CLOCK_CORRECTION_MS } from '../auth/clock-skew.ts';
 import type { SigningScope } from '../auth/signing.ts';
 import { errorTypeOf, isRejectedUnread } from '../core/pipeline/error-type.ts';
 import { scopeOfHost } from './endpoint.ts';
 
-/** The reasons for 401 and 403. Each has another remedy. */
-export type RefusalKind =
-  | 'expired'
-  | 'invalid-token'
-  | 'clock'
-  | 'signature'
-  | 'denied'
-  | 'other-method'
-  | 'oauth'
-  | 'unsigned'
-  | 'turned-away'
-  | 'foreign-page'
-  | 'other';
+export type { RefusalKind };
 
 export interface AwsRefusal {
   readonly kind: RefusalKind;

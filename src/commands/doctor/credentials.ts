@@ -45,9 +45,7 @@ export interface CredentialResult {
 /** Resolves the credentials that sign the requests of this profile. */
 export async function checkCredentials(checks: CredentialChecks): Promise<CredentialResult> {
   const { road, profile, settings, signal } = checks;
-  if (!road.credentials) {
-    return { finding: skipped(CHECK, 'requests are not signed (--auth none)'), credentials: undefined };
-  }
+  if (!road.credentials) return { finding: await tokenFinding(checks), credentials: undefined };
   try {
     const credentials = await road.credentials.current(signal);
     return { finding: credentialsFound(credentials, checks), credentials };
@@ -59,6 +57,24 @@ export async function checkCredentials(checks: CredentialChecks): Promise<Creden
         ? warning(CHECK, 'none found; requests are sent unsigned (--skip-auth)', text)
         : failed(CHECK, `none found for ${profileText(profile)}`, text);
     return { finding, credentials: undefined };
+  }
+}
+
+/** The finding of a kind of `--auth` without AWS credentials. */
+async function tokenFinding({ road, settings, signal, now }: CredentialChecks): Promise<Finding> {
+  try {
+    const report = await road.authorizer.inspect(signal);
+    if (!report) return skipped(CHECK, `requests are not signed (--auth ${settings.auth})`);
+    const { text, expiresAt, renewal } = report;
+    if (!expiresAt) return ok(CHECK, text);
+    const left = expiresAt.getTime() - now();
+    const end = expiresAt.toISOString();
+    return left > 0
+      ? ok(CHECK, `${text}, expires ${end} (in ${durationText(left)})`)
+      : warning(CHECK, `${text}, expired ${end} (${durationText(left)} ago)`, renewal);
+  } catch (error) {
+    if (signal.aborted) throw error;
+    return failed(CHECK, `none for --auth ${settings.auth}`, causeText(error));
   }
 }
 
@@ -80,9 +96,9 @@ function credentialsFound(
 }
 
 /** The service and region of signatures, and which setting chose them. */
-export function signingFinding({ scope, scopeFrom }: Settings): Finding {
+export function signingFinding({ scope, scopeFrom, auth }: Settings): Finding {
   const check = 'signing';
-  if (!scope) return skipped(check, 'requests are not signed (--auth none)');
+  if (!scope) return skipped(check, `requests are not signed (--auth ${auth})`);
   return ok(
     check,
     `for service ${scope.service} (from ${scopeFrom.service}) in region ${scope.region} (from ${scopeFrom.region})`,

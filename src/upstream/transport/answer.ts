@@ -1,4 +1,5 @@
 import { isAscii, isUtf8 } from 'node:buffer';
+import type { Authorizer } from '../../auth/authorizer.ts';
 import { ProxyError, type Sent } from '../../core/errors/errors.ts';
 import { mayHaveRunWith } from '../../core/errors/status-class.ts';
 import { hasMoreContainers } from '../../core/jsonrpc/containers.ts';
@@ -41,6 +42,8 @@ const MAX_BODY_SHOWN = 2048;
 export interface AnswerContext extends Omit<RefusalContext, 'status'> {
   /** Path of the endpoint with its query. */
   readonly path: string;
+  /** Explains refusals of its credentials. Absent: they are explained as those of a signature. */
+  readonly authorizer?: Pick<Authorizer, 'explain'> | undefined;
 }
 
 /**
@@ -204,15 +207,19 @@ export function toStatusError(
   const said = words ? `: ${words}` : '';
   const { host } = context;
   if (status >= 300 && status < 400) return redirected(status, headers, host, details);
+  const challenge = headerOf(headers, 'www-authenticate');
   const refusal = judgeRefusal({
     status,
     errorType,
     contentType: headerOf(headers, 'content-type'),
     body,
-    challenge: headerOf(headers, 'www-authenticate'),
+    challenge,
   });
   if (isRefusal(status, refusal)) {
-    return new ProxyError('auth-rejected', explainRefusal(refusal, { ...context, status }), {
+    const text =
+      context.authorizer?.explain({ status, challenge, ...refusal }, host) ??
+      explainRefusal(refusal, { ...context, status });
+    return new ProxyError('auth-rejected', text, {
       sent: 'refused',
       details: { ...details, verdict: refusal.kind },
     });

@@ -1,9 +1,7 @@
+import type { Authorizer, Credential } from '../../auth/authorizer.ts';
 import { skewOf } from '../../auth/clock-skew.ts';
-import type { CredentialProvider } from '../../auth/credentials/caching-provider.ts';
-import type { Credentials } from '../../auth/credentials/credentials.ts';
-import { signer } from '../../auth/signer.ts';
 import type { SignedHeaders, SigningScope, SigningTarget } from '../../auth/signing.ts';
-import { causeText, ProxyError } from '../../core/errors/errors.ts';
+import { causeText, type ProxyError } from '../../core/errors/errors.ts';
 import { type ReadLimit, readLimit } from '../../core/jsonrpc/read-limit.ts';
 import { addWait, type CallRecord } from '../../core/pipeline/call-record.ts';
 import type { Events } from '../../core/pipeline/events.ts';
@@ -12,7 +10,7 @@ import type { ConnectionState } from '../../core/pipeline/proxy-state.ts';
 import type { Span } from '../../core/pipeline/span.ts';
 import { endWith } from '../../core/pipeline/span-outcome.ts';
 import type { Clock } from '../../core/time/clock.ts';
-import { isRefusal, judgeRefusal, type RefusalKind } from '../../endpoint/aws-errors.ts';
+import { isRefusal, judgeRefusal } from '../../endpoint/aws-errors.ts';
 import { plainCause } from '../http/connect-cause.ts';
 import { TransportFailure } from '../http/connection.ts';
 import type { ConnectionPool, Wanted } from '../http/connection-pool.ts';
@@ -37,14 +35,8 @@ export interface SignedTransportOptions {
   readonly profile: string;
   readonly host: string;
   readonly target: SigningTarget;
-  /** Undefined: never sign. */
-  readonly signing:
-    | {
-        readonly scope: SigningScope;
-        readonly credentials: Pick<CredentialProvider, 'current' | 'refresh'>;
-        readonly optional: boolean;
-      }
-    | undefined;
+  /** Authenticates every request. */
+  readonly authorizer: Authorizer;
   readonly lanes: Readonly<Record<Lane, ConnectionPool>>;
   readonly affinity: AffinityOptions;
   /** Sent, not signed, with every request. */
@@ -111,7 +103,7 @@ export interface OpenedExchange {
 
 /** The inputs of one attempt. */
 interface AttemptContext {
-  readonly credentials: Credentials | undefined;
+  readonly credentials: Credential | undefined;
   readonly offsetMs: number;
   /** Headers that the affinity adds. */
   readonly added: Readonly<Record<string, string>> | undefined;
@@ -119,7 +111,7 @@ interface AttemptContext {
 
 /** A response with what signed its request. */
 interface SentAttempt extends OpenedExchange {
-  readonly credentials: Credentials | undefined;
+  readonly credentials: Credential | undefined;
   readonly offsetMs: number;
 }
 
@@ -173,7 +165,7 @@ export class SignedTransport {
   }
 
   get scope(): SigningScope {
-    return this.#options.signing?.scope ?? { service: '', region: '' };
+    return this.#options.authorizer.scope ?? UNSIGNED_SCOPE;
   }
 
   /** True for a while after an unresolved time refusal. */
@@ -190,8 +182,10 @@ export class SignedTransport {
     const skewMs = opened?.skewMs;
     const signed = opened?.signed ?? false;
     const providerName = opened?.providerName;
-    const { path } = this.#options.target;
-    return { host, path, profile, scope, signed, providerName, ...(skewMs === undefined ? {} : { skewMs }) };
+    const { target, authorizer } = this.#options;
+    const { path } = target;
+    const shown = { host, path, profile, scope, signed, providerName, authorizer };
+    return skewMs === undefined ? shown : { ...shown, skewMs };
   }
 
   /** Creates the affinity of one client or session. */
@@ -235,14 +229,15 @@ export class SignedTransport {
   #tryUntilDone(
     request: TransportRequest,
     remedies: AvailableRemedies,
-    refreshed: Credentials | undefined,
+    refreshed: Credential | undefined,
     attempt: number,
   ): Promise<OpenedExchange> {
     return this.#tryOnce(request, remedies, refreshed, attempt).then((sent) => {
       if (!sent) return this.#tryUntilDone(request, remedies, refreshed, attempt + 1);
       const { response, credentials, offsetMs } = sent;
       if (credentials && response.status < 400) this.#timeRefusedAt = undefined;
-      if (!credentials || !couldBeRefusal(response.status)) return sent;
+      if (!couldBeRefusal(response.status)) return sent;
+      if (!credentials && !this.#options.authorizer.learnsFromRefusal) return sent;
       return this.#remedy(sent, { credentials, offsetMs }, remedies, request.signal).then((next) =>
         next ? this.#tryUntilDone(request, remedies, next.credentials, attempt + 1) : sent,
       );
@@ -253,7 +248,7 @@ export class SignedTransport {
   async #tryOnce(
     request: TransportRequest,
     remedies: AvailableRemedies,
-    refreshed: Credentials | undefined,
+    refreshed: Credential | undefined,
     attempt: number,
   ): Promise<SentAttempt | undefined> {
     const wanted: Wanted = { fresh: !remedies.connection, maxIdleMs: maxIdleMsOf(request) };
@@ -296,7 +291,7 @@ export class SignedTransport {
   /** @throws ProxyError session-lost, where the request does not admit who would sign it. */
   #contextFor(
     { admits, affinity, headers }: TransportRequest,
-    credentials: Credentials | undefined,
+    credentials: Credential | undefined,
   ): AttemptContext {
     const principal = credentials?.principal;
     for (const watcher of this.#watchers) watcher(principal);
@@ -423,43 +418,15 @@ export class SignedTransport {
     signal,
     record,
     span: own,
-  }: TransportRequest): Promise<Credentials | undefined> | undefined {
-    const { signing, profile } = this.#options;
-    if (!signing) return undefined;
+  }: TransportRequest): Promise<Credential | undefined> | Credential | undefined {
+    const { authorizer, profile } = this.#options;
     const parent = own ?? record?.span;
-    if (!parent?.isRecorded) return this.#currentCredentials(signing, signal);
+    if (!parent?.isRecorded) return authorizer.current(signal);
     let span: Span | undefined;
-    const current = this.#currentCredentials(signing, signal, () => {
+    const current = authorizer.current(signal, () => {
       span ??= parent.begin({ type: 'credentials', profile });
     });
-    return endWith(span, current);
-  }
-
-  /** @param onResolve - called at once where the caller waits for credentials to be resolved. */
-  #currentCredentials(
-    { optional, credentials }: NonNullable<SignedTransportOptions['signing']>,
-    signal: AbortSignal,
-    onResolve?: () => void,
-  ): Promise<Credentials | undefined> {
-    return optional
-      ? this.#optionalCredentials(credentials, signal, onResolve)
-      : credentials.current(signal, onResolve);
-  }
-
-  async #optionalCredentials(
-    provider: Pick<CredentialProvider, 'current'>,
-    signal: AbortSignal,
-    onResolve?: () => void,
-  ): Promise<Credentials | undefined> {
-    try {
-      return await provider.current(signal, onResolve);
-    } catch (error) {
-      const none = error instanceof ProxyError && error.details.kind === 'none';
-      if (!none) throw error;
-      const { events, profile } = this.#options;
-      events.emit({ type: 'credentials.missing', profile, message: 'sent unsigned (--skip-auth)' });
-      return undefined;
-    }
+    return current instanceof Promise ? endWith(span, current) : current;
   }
 
   #send(
@@ -526,12 +493,11 @@ export class SignedTransport {
     body: Buffer | undefined,
     { credentials, offsetMs }: AttemptContext,
   ): SignedHeaders | Promise<SignedHeaders> {
-    const { target, signing, clock } = this.#options;
+    const { target, authorizer, clock } = this.#options;
     const contentType = body ? 'application/json' : undefined;
-    if (!credentials || !signing)
-      return { host: target.host, ...(contentType ? { 'content-type': contentType } : {}) };
-    const date = new Date(clock.now() + offsetMs);
-    return signer({ method, target, contentType, body }, credentials, signing.scope, date);
+    if (!credentials) return { host: target.host, ...(contentType ? { 'content-type': contentType } : {}) };
+    const signable = { method, target, contentType, body };
+    return authorizer.authorize(signable, credentials, clock.now() + offsetMs);
   }
 
   /** Only failures need the date. */
@@ -555,36 +521,41 @@ export class SignedTransport {
    */
   async #remedy(
     { response, skewMs, sessionId }: OpenedExchange,
-    used: { readonly credentials: Credentials; readonly offsetMs: number },
+    used: { readonly credentials: Credential | undefined; readonly offsetMs: number },
     remedies: AvailableRemedies,
     signal: AbortSignal,
-  ): Promise<{ credentials: Credentials | undefined } | undefined> {
-    const { events, profile, signing } = this.#options;
+  ): Promise<{ credentials: Credential | undefined } | undefined> {
+    const { events, profile, authorizer } = this.#options;
     const body = await response.readAll(ERROR_BODY).catch(() => undefined);
-    if (!body || !signing) return undefined;
+    if (!body) return undefined;
     // Some servers answer 401 for an unknown session.
     if (sessionId !== undefined && readLostSession(response, body, sessionId)) return undefined;
+    const { status } = response;
+    const challenge = headerOf(response.headers, 'www-authenticate');
     const refusal = judgeRefusal({
-      status: response.status,
+      status,
       errorType: headerOf(response.headers, 'x-amzn-errortype'),
       contentType: headerOf(response.headers, 'content-type'),
       body: decodeBody(body) ?? '',
-      challenge: headerOf(response.headers, 'www-authenticate'),
+      challenge,
     });
-    if (!isRefusal(response.status, refusal)) return undefined;
+    if (!isRefusal(status, refusal)) return undefined;
     const report = (again: boolean): void =>
       events.emit({ type: 'auth.rejected', profile, verdict: refusal.kind, message: refusal.message, again });
-    const correction = correctionAfter({ kind: refusal.kind, skewMs, usedMs: used.offsetMs });
-    if (correction) this.#correct(correction.offsetMs, used.offsetMs);
-    if (correction?.retry && remedies.clock) {
-      remedies.clock = false;
-      report(true);
-      return { credentials: undefined };
+    if (authorizer.sendsTime) {
+      const correction = correctionAfter({ kind: refusal.kind, skewMs, usedMs: used.offsetMs });
+      if (correction) this.#correct(correction.offsetMs, used.offsetMs);
+      if (correction?.retry && remedies.clock) {
+        remedies.clock = false;
+        report(true);
+        return { credentials: undefined };
+      }
+      if (refusal.kind === 'clock') this.#timeRefusedAt = this.#options.clock.monotonic();
     }
-    if (refusal.kind === 'clock') this.#timeRefusedAt = this.#options.clock.monotonic();
-    if (RENEWABLE.has(refusal.kind) && remedies.fresh) {
+    if (remedies.fresh) {
       remedies.fresh = false;
-      const newer = await signing.credentials.refresh(used.credentials, signal);
+      const refused = { status, kind: refusal.kind, message: refusal.message, challenge };
+      const newer = await authorizer.refresh(used.credentials, refused, signal);
       if (newer) {
         report(true);
         return { credentials: newer };
@@ -615,6 +586,9 @@ export class SignedTransport {
   }
 }
 
+/** The scope in messages about requests that are not signed. */
+const UNSIGNED_SCOPE: SigningScope = { service: '', region: '' };
+
 /**
  * DELETE requests use idle connections or new ones, at most one per ended session, so they run in
  * parallel and block no control message.
@@ -633,8 +607,6 @@ const isHedged = ({ idempotent, opensSession, lane }: TransportRequest, { warm }
 
 /** AWS answers 400 for some credential errors; the body decides. */
 const couldBeRefusal = (status: number): boolean => status === 401 || status === 403 || status === 400;
-
-const RENEWABLE: ReadonlySet<RefusalKind> = new Set(['expired', 'invalid-token']);
 
 /** Opens the socket while credentials are resolved, so that both waits overlap. */
 function dialDuring(resolving: Promise<unknown>, lease: Lease): void {

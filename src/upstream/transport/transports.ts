@@ -1,5 +1,6 @@
+import type { Authorizer } from '../../auth/authorizer.ts';
 import type { CredentialProvider } from '../../auth/credentials/caching-provider.ts';
-import type { SigningScope, SigningTarget } from '../../auth/signing.ts';
+import type { SigningTarget } from '../../auth/signing.ts';
 import { causeText } from '../../core/errors/errors.ts';
 import type { Events } from '../../core/pipeline/events.ts';
 import { PerProfile } from '../../core/pipeline/per-profile.ts';
@@ -25,14 +26,13 @@ const MAX_IDLE_CONTROL_CONNECTIONS = 1;
 export interface TransportsOptions {
   readonly endpoint: URL;
   readonly target: SigningTarget;
-  readonly scope: SigningScope | undefined;
-  /** True: send unsigned without credentials. */
-  readonly credentialsOptional: boolean;
+  /** The service that requests are signed for; undefined if they are not, or it is unknown. */
+  readonly service: string | undefined;
   /**
    * `requestHandler` goes to every AWS SDK client, so that its calls take the same HTTP proxy and
    * certificates.
    */
-  readonly createProvider: (profile: string, requestHandler: unknown) => CredentialProvider;
+  readonly createAuthorizer: (profile: string, requestHandler: unknown) => Authorizer;
   readonly readProfileCaBundle: (profile: string) => Promise<string | undefined>;
   readonly caBundle: string | undefined;
   readonly proxy: ProxySettings;
@@ -58,7 +58,8 @@ export interface ProfileTransport {
   readonly transport: SignedTransport;
   /** Opens sockets as requests do; credential calls use it too. */
   readonly connect: Connector;
-  /** Undefined: never sign. */
+  readonly authorizer: Authorizer;
+  /** The AWS credentials that sign; undefined where none do. */
   readonly credentials: CredentialProvider | undefined;
 }
 
@@ -80,8 +81,8 @@ export function createTransports(options: TransportsOptions): Transports {
     transportOf: (profile) => transports.of(profile).transport,
     peek: (profile) => transports.peek(profile)?.transport,
     close() {
-      for (const { transport, credentials } of transports.all()) {
-        credentials?.close();
+      for (const { transport, authorizer } of transports.all()) {
+        authorizer.close();
         transport.close();
       }
     },
@@ -92,7 +93,7 @@ const awaitedText = (max: number): string =>
   `a request waited because every connection was busy (--max-connections ${max}): raise it if the server takes more requests at once. This is logged once for each profile`;
 
 function openTransport(profile: string, options: TransportsOptions): ProfileTransport {
-  const { endpoint, target, scope, events, clock } = options;
+  const { endpoint, target, service, events, clock } = options;
   const connect = lazyConnector(() => profileConnector(profile, options));
   const lane = (name: Lane, max: number, keep: number, onWait?: () => void): ConnectionPool =>
     new ConnectionPool({
@@ -114,12 +115,12 @@ function openTransport(profile: string, options: TransportsOptions): ProfileTran
     hasWaited = true;
     events.emit({ type: 'connection.awaited', profile, message: awaitedText(options.maxConnections) });
   };
-  const credentials = scope && options.createProvider(profile, createSdkHttpHandler(connect, clock));
+  const authorizer = options.createAuthorizer(profile, createSdkHttpHandler(connect, clock));
   const transport = new SignedTransport({
     profile,
     host: endpoint.host,
     target,
-    signing: scope && credentials && { scope, optional: options.credentialsOptional, credentials },
+    authorizer,
     lanes: {
       request: lane('request', options.maxConnections, options.maxIdleConnections, onWait),
       control: lane(
@@ -130,13 +131,20 @@ function openTransport(profile: string, options: TransportsOptions): ProfileTran
       // One per session, which lives as long as the session.
       stream: lane('stream', Number.POSITIVE_INFINITY, 0),
     },
-    affinity: { url: endpoint.href, routes: isAgentCore(endpoint, scope?.service) },
+    affinity: { url: endpoint.href, routes: isAgentCore(endpoint, service) },
     headers: options.headers,
     maxLineBytes: options.maxLineBytes,
     clock,
     events,
   });
-  return { transport, connect, credentials };
+  return {
+    transport,
+    connect,
+    authorizer,
+    get credentials() {
+      return authorizer.credentials;
+    },
+  };
 }
 
 /** The CA bundle may be named in the profile's file, which is read only when needed. */

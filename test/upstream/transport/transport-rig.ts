@@ -1,6 +1,9 @@
+import type { Authorizer } from '../../../src/auth/authorizer.ts';
 import type { CredentialProvider } from '../../../src/auth/credentials/caching-provider.ts';
 import type { Credentials } from '../../../src/auth/credentials/credentials.ts';
 import { signingTarget } from '../../../src/auth/signing.ts';
+import { OptionalSigV4Authorizer, SigV4Authorizer } from '../../../src/auth/sigv4-authorizer.ts';
+import { unsigned } from '../../../src/auth/unsigned.ts';
 import { Events, type ProxyEvent } from '../../../src/core/pipeline/events.ts';
 import { SignedTransport, type TransportRequest } from '../../../src/upstream/transport/signed-transport.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
@@ -45,6 +48,13 @@ export class ScriptedKeys implements CredentialProvider {
   }
 }
 
+function signing(credentials: ScriptedKeys, optional: boolean, events: Events): Authorizer {
+  if (!optional) return new SigV4Authorizer({ scope: SCOPE, credentials });
+  return new OptionalSigV4Authorizer({ scope: SCOPE, credentials }, () =>
+    events.emit({ type: 'credentials.missing', profile: 'dev', message: 'sent unsigned' }),
+  );
+}
+
 export function transportTo(
   server: Pick<ScriptedServer, 'url' | 'origin'>,
   {
@@ -70,7 +80,7 @@ export function transportTo(
     profile: 'dev',
     host: new URL(server.url).host,
     target: signingTarget(new URL(server.url)),
-    signing: signed ? { scope: SCOPE, credentials: keys, optional } : undefined,
+    authorizer: signed ? signing(keys, optional, events) : unsigned,
     lanes,
     affinity: { url: server.url, routes },
     headers: () => ({ 'user-agent': 'test' }),

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { signingTarget } from '../../../src/auth/signing.ts';
+import { SigV4Authorizer } from '../../../src/auth/sigv4-authorizer.ts';
 import { Events, type ProxyEvent } from '../../../src/core/pipeline/events.ts';
 import type { Lane, SignedTransport } from '../../../src/upstream/transport/signed-transport.ts';
 import { createTransports, type TransportsOptions } from '../../../src/upstream/transport/transports.ts';
@@ -20,16 +21,16 @@ function roadsTo(endpoint: string, changes: Partial<TransportsOptions> = {}) {
   const roads = createTransports({
     endpoint: url,
     target: signingTarget(url),
-    scope: SCOPE,
-    credentialsOptional: false,
-    createProvider: (profile) => {
+    service: SCOPE.service,
+    createAuthorizer: (profile) => {
       const provider = new ScriptedKeys();
-      return Object.assign(provider, {
+      const credentials = Object.assign(provider, {
         current: () => {
           asked.push(`credentials of "${profile}"`);
           return ScriptedKeys.prototype.current.call(provider);
         },
       });
+      return new SigV4Authorizer({ scope: SCOPE, credentials });
     },
     readProfileCaBundle: async (profile) => {
       asked.push(`CA bundle of "${profile}"`);
@@ -118,11 +119,13 @@ describe('the transports of the profiles', () => {
   it('a transport reports a possible change of identity, and closes its credential provider', async () => {
     const server = await ScriptedServer.start((_request, response) => void response.end('ok'));
     const provider = new ScriptedKeys();
-    const { roads } = roadsTo(server.url, { createProvider: () => provider });
-    const { credentials } = roads.profileTransport('a');
-    expect(credentials?.identityMayChange).toBe(false);
+    const { roads } = roadsTo(server.url, {
+      createAuthorizer: () => new SigV4Authorizer({ scope: SCOPE, credentials: provider }),
+    });
+    const { authorizer } = roads.profileTransport('a');
+    expect(authorizer.identityMayChange).toBe(false);
     provider.identityMayChange = true;
-    expect(credentials?.identityMayChange).toBe(true);
+    expect(authorizer.identityMayChange).toBe(true);
     roads.close();
     expect(provider.closed).toBe(true);
   });

@@ -1,0 +1,90 @@
+import { ProxyError } from '../core/errors/errors.ts';
+import type { Authorizer, CredentialRefusal, RefusalKind } from './authorizer.ts';
+import type { CredentialProvider } from './credentials/caching-provider.ts';
+import type { Credentials, Principal } from './credentials/credentials.ts';
+import { signer } from './signer.ts';
+import type { Signable, SignedHeaders, SigningScope } from './signing.ts';
+
+export interface SigV4AuthorizerOptions {
+  readonly scope: SigningScope;
+  readonly credentials: CredentialProvider;
+}
+
+/** Refusals after which the provider may return other credentials. */
+const RENEWABLE: ReadonlySet<RefusalKind> = new Set(['expired', 'invalid-token']);
+
+/** `--auth sigv4`: signs each request with AWS Signature Version 4. */
+export class SigV4Authorizer implements Authorizer<Credentials> {
+  readonly kind = 'sigv4';
+  readonly scope: SigningScope;
+  readonly credentials: CredentialProvider;
+  readonly sendsTime = true;
+  readonly learnsFromRefusal = false;
+
+  constructor({ scope, credentials }: SigV4AuthorizerOptions) {
+    this.scope = scope;
+    this.credentials = credentials;
+  }
+
+  get identityMayChange(): boolean {
+    return this.credentials.identityMayChange;
+  }
+
+  get principal(): Principal | undefined {
+    return this.credentials.principal;
+  }
+
+  current(signal: AbortSignal, onResolve?: () => void): Promise<Credentials | undefined> {
+    return this.credentials.current(signal, onResolve);
+  }
+
+  authorize(
+    request: Signable,
+    credentials: Credentials,
+    now: number,
+  ): SignedHeaders | Promise<SignedHeaders> {
+    return signer(request, credentials, this.scope, new Date(now));
+  }
+
+  async refresh(
+    refused: Credentials,
+    { kind }: CredentialRefusal,
+    signal: AbortSignal,
+  ): Promise<Credentials | undefined> {
+    return RENEWABLE.has(kind) ? this.credentials.refresh(refused, signal) : undefined;
+  }
+
+  explain(): undefined {
+    return undefined;
+  }
+
+  async inspect(): Promise<undefined> {
+    return undefined;
+  }
+
+  close(): void {
+    this.credentials.close();
+  }
+}
+
+/** `--skip-auth`: sends requests unsigned where no credentials are configured. */
+export class OptionalSigV4Authorizer extends SigV4Authorizer {
+  readonly #onMissing: () => void;
+
+  /** @param onMissing - called for each request that is sent unsigned. */
+  constructor(options: SigV4AuthorizerOptions, onMissing: () => void) {
+    super(options);
+    this.#onMissing = onMissing;
+  }
+
+  override async current(signal: AbortSignal, onResolve?: () => void): Promise<Credentials | undefined> {
+    try {
+      return await this.credentials.current(signal, onResolve);
+    } catch (error) {
+      const none = error instanceof ProxyError && error.details.kind === 'none';
+      if (!none) throw error;
+      this.#onMissing();
+      return undefined;
+    }
+  }
+}
