@@ -1,5 +1,5 @@
-// Writes the option tables into docs/options.md, .env.example and the manual page, and the examples
-// into the pages that quote them.
+// Writes the option tables into docs/options.md, .env.example, the manual page and the options of
+// the library, and the examples into the pages that quote them.
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,7 +21,9 @@ try {
     },
     logLevel: 'warning',
   });
-  const { configSchemaText, envExample, manPage, pageWith } = await import(pathToFileURL(outfile).href);
+  const { configSchemaText, envExample, libraryOptions, manPage, pageWith } = await import(
+    pathToFileURL(outfile).href
+  );
   const examples = {};
   for (const name of await readdir('examples'))
     examples[name] = await readFile(join('examples', name), 'utf8');
@@ -31,6 +33,7 @@ try {
     const renewed = pageWith(page, examples);
     if (renewed !== page) await writeFile(path, renewed);
   }
+  await writeFile('src/library/proxy-options.ts', libraryOptions());
   await writeFile('.env.example', envExample());
   await mkdir('schema', { recursive: true });
   await writeFile('schema/config.schema.json', configSchemaText());

@@ -49,6 +49,9 @@ export interface ConfigFile extends ConfiguredValues {
   readonly problems: readonly string[];
 }
 
+/** The outcome without a file. */
+export const NO_CONFIG_FILE: ConfigFile = { path: '', texts: {}, endpoint: undefined, problems: [] };
+
 /**
  * Reads the configuration file, if there is one. The file that --config or its variable names must
  * exist. Never throws.
@@ -61,7 +64,7 @@ export async function loadConfigFile(
   const named = options.config?.at(-1) ?? (env[variableOf('config')] || undefined);
   const path = named ?? configPath(env) ?? '';
   const name = nameIn(argument ?? env[ENDPOINT_VARIABLE]);
-  const nothing = { path, texts: {}, endpoint: undefined, problems: [] };
+  const nothing = { ...NO_CONFIG_FILE, path };
   if (named === undefined && !existsSync(path)) {
     if (name === undefined) return nothing;
     return { ...nothing, problems: [`${AT}${name} needs the file ${path}, which does not exist`] };

@@ -1,11 +1,18 @@
 import { COMMANDS, type Command, wordsOf } from './command-table.ts';
 import { configSchema } from './config/config-values.ts';
-import { boundsOf, OPTION_GROUPS, type Option, type OptionTable, variableOf } from './config/option.ts';
+import {
+  boundsOf,
+  flagOf,
+  OPTION_GROUPS,
+  type Option,
+  type OptionTable,
+  variableOf,
+} from './config/option.ts';
 import { defaultOf, describeOption, usageOf } from './config/option-text.ts';
 import { DEFAULT_ENDPOINT } from './endpoint/endpoint.ts';
 import { ENDPOINT_VARIABLE, OPTIONS } from './settings.ts';
 
-/** Writes docs/options.md and .env.example from the option tables. A guard test compares them. */
+/** Writes docs/options.md, .env.example and others from the option tables. A guard test compares them. */
 
 const entries: readonly (readonly [string, Option])[] = Object.entries(OPTIONS as OptionTable);
 
@@ -125,4 +132,87 @@ export function pageWith(page: string, examples: Readonly<Record<string, string>
       /(<!-- example: (\S+) [^>]*-->\n```js\n)[\s\S]*?(^```\n)/gm,
       (_whole, open: string, file: string, close: string) => `${open}${examples[file] ?? ''}${close}`,
     );
+}
+
+/** Options of the process, which a library does not have. */
+const OF_PROCESS: ReadonlySet<string> = new Set([
+  ...['config', 'envFile', 'stdio', 'listen', 'listenPath', 'maxHeaders', 'drainDelay', 'readyCheck'],
+  ...['status', 'statusToken', 'logLevel', 'logFile', 'logFormat', 'accessLog', 'accessLogArguments'],
+]);
+
+const isOfLibrary = ([key, { group }]: readonly [string, Option]): boolean =>
+  !OF_PROCESS.has(key) && !key.startsWith('cloudwatch') && group !== 'Commands';
+
+/** Help texts name flags; a program names members. */
+const withMemberNames = (text: string): string =>
+  entries
+    .map(([key]) => key)
+    .sort((one, other) => other.length - one.length)
+    .reduce((named, key) => named.replaceAll(new RegExp(`${flagOf(key)}(?![\\w-])`, 'g'), key), text);
+
+function typeOf(option: Option): string {
+  switch (option.kind) {
+    case 'switch':
+      return 'boolean';
+    case 'number':
+      return 'number';
+    case 'list':
+      return 'string | readonly string[]';
+    case 'text':
+      return option.choices?.map((choice) => `'${choice}'`).join(' | ') ?? 'string';
+  }
+}
+
+const MAX_COMMENT_WIDTH = 92;
+
+function comment(text: string): string[] {
+  const lines = [''];
+  for (const word of text.split(' ')) {
+    const line = lines.at(-1) ?? '';
+    if (line.length + word.length + 1 > MAX_COMMENT_WIDTH && line !== '') lines.push(word);
+    else lines[lines.length - 1] = line === '' ? word : `${line} ${word}`;
+  }
+  const [only = ''] = lines;
+  return lines.length === 1 ? [`  /** ${only} */`] : ['  /**', ...lines.map((line) => `   * ${line}`), '   */'];
+}
+
+function interfaceOf(name: string, about: string, options: readonly (readonly [string, Option])[]): string[] {
+  return [
+    `/** ${about} */`,
+    `export interface ${name} {`,
+    ...options.flatMap(([key, option]) => [
+      ...comment(withMemberNames(describeOption(option))),
+      `  readonly ${key}?: ${typeOf(option)} | undefined;`,
+    ]),
+    '}',
+  ];
+}
+
+const keysOf = (name: string, about: string, options: readonly (readonly [string, Option])[]): string[] => [
+  `/** ${about} */`,
+  `export const ${name} = [`,
+  ...options.map(([key]) => `  '${key}',`),
+  '] as const;',
+];
+
+/** The source of src/library/proxy-options.ts. */
+export function libraryOptions(): string {
+  const ours = entries.filter(isOfLibrary);
+  const ofListener = ours.filter(([, { group }]) => group === 'Listener');
+  const ofProxy = ours.filter(([, { group }]) => group !== 'Listener');
+  return `${[
+    '// Made by `npm run docs` from the option tables.',
+    '',
+    ...interfaceOf(
+      'ProxyOptions',
+      'The options of a proxy, with the names and units of the command line: seconds and bytes.',
+      ofProxy,
+    ),
+    '',
+    ...interfaceOf('ListenerOptions', 'The options of a listener, in addition to those of its proxy.', ofListener),
+    '',
+    ...keysOf('PROXY_OPTION_KEYS', 'The members of `ProxyOptions`.', ofProxy),
+    '',
+    ...keysOf('LISTENER_OPTION_KEYS', 'The members of `ListenerOptions`.', ofListener),
+  ].join('\n')}\n`;
 }

@@ -1,10 +1,20 @@
 import { identityIn } from './auth/credentials/principal.ts';
+import type { CredentialSource } from './auth/credentials/source.ts';
 import { HttpHandler, type HttpHandlerDeps } from './client/http/handler.ts';
 import type { Send } from './client/stdio/client-writer.ts';
 import { Relay } from './client/stdio/relay.ts';
 import { httpHandlerDeps, relayDeps } from './client-wiring.ts';
 import type { Response } from './core/jsonrpc/message.ts';
-import { type Call, compose, type Handler, type Layer, type Reply, when } from './core/pipeline/call.ts';
+import {
+  type Call,
+  type Client,
+  compose,
+  type Handler,
+  type KnownSession,
+  type Layer,
+  type Reply,
+  when,
+} from './core/pipeline/call.ts';
 import { Events } from './core/pipeline/events.ts';
 import type { BareRequest } from './core/pipeline/http-context.ts';
 import { PerProfile } from './core/pipeline/per-profile.ts';
@@ -45,6 +55,18 @@ export interface ProxyDeps {
   readonly clock?: Clock;
   /** Receives events; the proxy itself logs nothing. */
   readonly events?: Events;
+  /** Layers of the program. */
+  readonly layers?: UserLayers | undefined;
+  /** Signs in place of profile and environment. */
+  readonly credentials?: CredentialSource | undefined;
+}
+
+/** Layers of a program that embeds the proxy. */
+export interface UserLayers {
+  /** Next to the client, in this order: they see what the client sends and receives. */
+  readonly before?: readonly Layer[] | undefined;
+  /** Next to the server, in this order: they see each attempt, and what the server answers. */
+  readonly after?: readonly Layer[] | undefined;
 }
 
 const isOfStdio = ({ httpContext }: Call): boolean => httpContext === undefined;
@@ -75,9 +97,11 @@ export class McpProxy {
    * Opens, reads and sends nothing.
    * @param settings - from `readSettings`.
    */
-  constructor(settings: Settings, { clock = systemClock, events = new Events() }: ProxyDeps = {}) {
+  constructor(settings: Settings, deps: ProxyDeps = {}) {
+    const { clock = systemClock, events = new Events(), layers = {}, credentials } = deps;
     this.#settings = settings;
-    const wiring = new Wiring(settings, clock, events);
+    const { before = [], after = [] } = layers;
+    const wiring = new Wiring(settings, { clock, events, credentials });
     this.#wiring = wiring;
     this.#withMetadata = wiring.metadata();
     const readTimeoutMs = settings.readTimeout * SECOND_MS;
@@ -102,17 +126,20 @@ export class McpProxy {
       onReplaced: (profile) => wiring.tools.of(profile).invalidate(),
       onToolStream: (client, profile) => wiring.changeStreams.add({ client, profile, stateless: false }),
     });
-    this.#learning = compose([this.#withMetadata, toolKnowledge(wiring.toolDeps())], this.#upstream.handle);
+    this.#learning = compose(
+      [this.#withMetadata, toolKnowledge(wiring.toolDeps()), ...after],
+      this.#upstream.handle,
+    );
     const bottom: Handler = (call) =>
       isOfStdio(call) ? this.#upstream.handle(call) : this.#handleHttp(call);
     this.#learningAgain = compose(
-      [this.#withMetadata, retry(wiring.retryDeps()), toolKnowledge(wiring.toolDeps())],
+      [this.#withMetadata, retry(wiring.retryDeps()), toolKnowledge(wiring.toolDeps()), ...after],
       bottom,
     );
-    this.#handler = compose(this.#layers(), bottom);
+    this.#handler = compose(this.#layers(before, after), bottom);
   }
 
-  #layers(): readonly Layer[] {
+  #layers(before: readonly Layer[], after: readonly Layer[]): readonly Layer[] {
     const { defaultProfile, profiles, toolCacheTtl } = this.#settings;
     const { clock, events, snapshots: store, limiters, buckets } = this.#wiring;
     const { host } = this.#settings.endpoint;
@@ -121,6 +148,8 @@ export class McpProxy {
     return [
       // Outermost: every error passes it, whichever layer or server made it.
       redaction(this.#wiring.redactor),
+      // Inside the redaction, which cleans their errors too; outside all that is ours.
+      ...before,
       // Outside the lazy start and the filters: needs no server.
       ...this.#whoami(),
       // Reads only. HTTP clients name themselves with each request.
@@ -164,6 +193,8 @@ export class McpProxy {
         ...this.#wiring.toolDeps(),
         knownTo: (profile) => this.#wiring.toolsKnownTo(profile),
       }),
+      // What they change is what the layers above read.
+      ...after,
       // One attempt and nothing else.
       recordAttempts(clock),
     ];
@@ -258,12 +289,37 @@ export class McpProxy {
    * @returns the relay that receives the client's lines.
    */
   connect(send: Send): Relay {
-    return new Relay({
-      ...relayDeps(this.#settings, this.#wiring),
-      handler: this.#handler,
-      client: { id: `client-${++this.#clients}` },
-      send,
-    });
+    return this.connectClient(send, this.nextClient());
+  }
+
+  /** @internal */
+  nextClient(): Client {
+    return { id: `client-${++this.#clients}` };
+  }
+
+  /**
+   * As `connect`, for a client that adds headers or continues a session.
+   * @internal
+   */
+  connectClient(send: Send, client: Client): Relay {
+    return new Relay({ ...relayDeps(this.#settings, this.#wiring), handler: this.#handler, client, send });
+  }
+
+  /**
+   * The session of a client; undefined before it is open, or where the server gave it no id.
+   * @internal
+   */
+  sessionOf(client: Client): KnownSession | undefined {
+    return this.#upstream.sessionOf(client);
+  }
+
+  /**
+   * Ends the sessions of one client, while others go on. `keep`: they stay open at the server. Never
+   * throws.
+   * @internal
+   */
+  closeClient(client: Client, { keep }: { readonly keep: boolean }): Promise<void> {
+    return this.#upstream.closeClient(client, { keep });
   }
 
   /**

@@ -18,7 +18,13 @@ import { displayValue, readValues } from './config/read-values.ts';
 import { urlWithoutSecrets } from './config/secrets.ts';
 import { SHORTHANDS } from './config/shorthands.ts';
 import { isCheckedVariable, isReadVariable } from './config/variables.ts';
-import { chooseEndpoint, ENDPOINT_VARIABLE, fileOptions, loadConfigFile } from './config-file.ts';
+import {
+  chooseEndpoint,
+  ENDPOINT_VARIABLE,
+  fileOptions,
+  loadConfigFile,
+  NO_CONFIG_FILE,
+} from './config-file.ts';
 import { readEndpoint, sessionLifetimeAt } from './endpoint/endpoint.ts';
 import { findSigningScope } from './endpoint/signing-scope.ts';
 import { backpressureOptions } from './layers/backpressure.ts';
@@ -151,12 +157,17 @@ export type SettingsOutcome = { readonly settings: Settings } | { readonly probl
  * problems at once. Never throws. Reads no other files than those that options name, and the AWS
  * files if a profile's name or region is needed.
  * @param env - receives the variables of --env-file that it does not have yet.
+ * @param sources - `configFile: false`: the configuration file of the user is not read.
  */
-export async function readSettings(argv: Arguments, env: NodeJS.ProcessEnv): Promise<SettingsOutcome> {
+export async function readSettings(
+  argv: Arguments,
+  env: NodeJS.ProcessEnv,
+  { configFile = true } = {},
+): Promise<SettingsOutcome> {
   const problems = [...argv.problems];
   const envFile = loadEnvFile(argv.options.envFile?.at(-1), env, isForProxy);
   const { taken: fromFile, all: inFile } = envFile;
-  const config = await loadConfigFile(argv, env, OPTIONS);
+  const config = configFile ? await loadConfigFile(argv, env, OPTIONS) : NO_CONFIG_FILE;
   const { values, from, problems: valueProblems } = readValues(OPTIONS, argv.options, env, config);
   problems.push(...envFile.problems, ...config.problems, ...valueProblems);
 

@@ -3,6 +3,7 @@ import { type CredentialProvider, createCredentialProvider } from './auth/creden
 import type { RoleOptions } from './auth/credentials/credentials.ts';
 import { staticPrincipal } from './auth/credentials/principal.ts';
 import { readProfileFacts } from './auth/credentials/shared-files.ts';
+import type { CredentialSource } from './auth/credentials/source.ts';
 import { invalidRegion, isRegionName } from './auth/region-name.ts';
 import { signingTarget } from './auth/signing.ts';
 import { OptionalSigV4Authorizer, SigV4Authorizer } from './auth/sigv4-authorizer.ts';
@@ -34,6 +35,13 @@ import { VERSION } from './version.ts';
 
 export const SECOND_MS = 1_000;
 
+export interface WiringDeps {
+  readonly clock: Clock;
+  readonly events: Events;
+  /** Signs in place of profile and environment. */
+  readonly credentials?: CredentialSource | undefined;
+}
+
 /** Builds what layers and upstream share, once per process or once per profile. */
 export class Wiring {
   readonly clock: Clock;
@@ -53,10 +61,12 @@ export class Wiring {
   /** Undefined without --lazy. */
   readonly snapshots: SnapshotFiles | undefined;
   readonly #settings: Settings;
+  readonly #credentials: CredentialSource | undefined;
   #headers: RequestHeaders;
 
-  constructor(settings: Settings, clock: Clock, events: Events) {
+  constructor(settings: Settings, { clock, events, credentials }: WiringDeps) {
     this.#settings = settings;
+    this.#credentials = credentials;
     this.clock = clock;
     this.events = events;
     events.subscribe(
@@ -248,6 +258,7 @@ export class Wiring {
         this.changeStreams.invalidate(profile);
       },
       role: this.#role(),
+      source: this.#credentials,
     });
   }
 

@@ -1,5 +1,5 @@
 import { type Id, isId, paramsOf, statedVersion } from '../core/jsonrpc/message.ts';
-import type { Call, Client, Emit, Handler, Layer, Reply } from '../core/pipeline/call.ts';
+import type { Call, Client, Emit, Handler, KnownSession, Layer, Reply } from '../core/pipeline/call.ts';
 import type { SessionState } from '../core/pipeline/proxy-state.ts';
 import type { PoolLimits } from '../pool/maintenance.ts';
 import type { SessionQuota } from '../pool/session-quota.ts';
@@ -123,7 +123,15 @@ export class Upstream {
         profile,
         createSession: (emitOf, isDuplicate) =>
           new Session(
-            { transport: transportOf(profile), clock, events, readTimeoutMs, isDuplicate, onToolStream },
+            {
+              client,
+              transport: transportOf(profile),
+              clock,
+              events,
+              readTimeoutMs,
+              isDuplicate,
+              onToolStream,
+            },
             emitOf,
           ),
         beforeResend: this.#deps.beforeResend,
@@ -138,6 +146,7 @@ export class Upstream {
       },
       emit,
     );
+    if (client.session && profile === defaultProfile) sessions.adopt(client.session);
     this.#profiles.add(profile);
     this.#clientSessions.set(key, sessions);
     return sessions;
@@ -149,6 +158,23 @@ export class Upstream {
       const [client = '', profile = ''] = splitKey(key);
       return sessions.describe().map((session) => ({ ...session, client, profile }));
     });
+  }
+
+  /** The session of a client with the default profile; undefined where it has none with an id. */
+  sessionOf(client: Client): KnownSession | undefined {
+    return this.#clientSessions.get(keyOf(client, this.#deps.defaultProfile))?.session.known;
+  }
+
+  /**
+   * Ends the sessions of one client. Never throws.
+   * @param keep - true: they stay open at the server.
+   */
+  async closeClient(client: Client, { keep }: { readonly keep: boolean }): Promise<void> {
+    const keys = [...this.#profiles].map((profile) => keyOf(client, profile));
+    const all = keys.map((key) => this.#clientSessions.get(key));
+    for (const key of keys) this.#clientSessions.delete(key);
+    this.#stateless.removeClient(client, this.#profiles);
+    await Promise.all(all.map((sessions) => sessions?.close({ keep })));
   }
 
   /** The client has left: calls that wait for a session are refused, others go on. */

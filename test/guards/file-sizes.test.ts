@@ -30,11 +30,11 @@ const REASONS: Readonly<Record<string, { readonly max: number; readonly reason: 
     reason: 'every decision of the pool is synchronous and must see the same state',
   },
   'proxy.ts': {
-    max: 350,
+    max: 400,
     reason: 'the order of all layers with the reasons, and the class that the library exports',
   },
   'upstream/exchange/exchange.ts': {
-    max: 410,
+    max: 420,
     reason: 'one POST and its answers: every message that comes may settle the requests that wait',
   },
   'upstream/session/session-pool.ts': {
@@ -42,7 +42,7 @@ const REASONS: Readonly<Record<string, { readonly max: number; readonly reason: 
     reason: 'the sessions of one initialize: their replacement, their calls and their end share one state',
   },
   'upstream/session/session.ts': {
-    max: 520,
+    max: 550,
     reason: 'one MCP session: its requests, its standalone stream and its end depend on each other',
   },
   'upstream/transport/answer.ts': {

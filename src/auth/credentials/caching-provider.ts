@@ -15,6 +15,7 @@ import { noCredentials, profileLabel } from './errors.ts';
 import { type FileStamps, sameStamps, stampFiles, unchanged } from './file-stamps.ts';
 import { chainFailureOf, type Resolved, resolveCredentials } from './provider-chain.ts';
 import { profileIn } from './shared-files.ts';
+import { type CredentialSource, resolveSource } from './source.ts';
 
 /** Returns the credentials of one profile, and refreshes them. */
 export interface CredentialProvider {
@@ -61,6 +62,8 @@ export interface CredentialProviderOptions {
   readonly onIdentityChange?: (() => void) | undefined;
   /** A request handler of the AWS SDK that uses the HTTP proxy and the certificates. */
   readonly requestHandler?: unknown;
+  /** Returns the credentials in place of profile, role and environment. */
+  readonly source?: CredentialSource | undefined;
 }
 
 /** Between two attempts to refresh credentials that are still valid. */
@@ -236,7 +239,7 @@ class CachingProvider implements CredentialProvider {
     closing.addEventListener('abort', onClose, { once: true });
     try {
       const resolving = withTimeout(clock, MAX_RESOLVE_MS, (late) =>
-        abortable(resolveCredentials({ ...this.#options, signal: stop.signal }), late),
+        abortable(this.#resolveFrom(stop.signal), late),
       );
       return this.#store(await abortable(resolving, closing), since);
     } catch (error) {
@@ -249,6 +252,11 @@ class CachingProvider implements CredentialProvider {
       closing.removeEventListener('abort', onClose);
       stop.abort();
     }
+  }
+
+  #resolveFrom(signal: AbortSignal): Promise<Resolved> {
+    const { source } = this.#options;
+    return source ? resolveSource(source) : resolveCredentials({ ...this.#options, signal });
   }
 
   /** @param since - when its resolution began (monotonic). */

@@ -14,10 +14,11 @@ export type ProviderName =
   | 'environment'
   | 'container'
   | 'instance'
-  | 'assume-role';
+  | 'assume-role'
+  | 'program';
 
 /** The provider of the credentials that roles are assumed with. */
-export type BaseProvider = Exclude<ProviderName, 'assume-role'>;
+export type BaseProvider = Exclude<ProviderName, 'assume-role' | 'program'>;
 
 /** A role to assume with the credentials of the profile. */
 export interface RoleOptions {

@@ -7,6 +7,7 @@ import {
   NO_DEADLINE,
   type Origin,
   type Reply,
+  type SendOptions,
 } from '../../core/pipeline/call.ts';
 import { CallController } from '../../core/time/call-signal.ts';
 import { Countdown } from '../deadline.ts';
@@ -38,7 +39,7 @@ export class NotificationSender {
   }
 
   /** Sends a message that needs no answer. Failures are only logged. */
-  send(message: Notification | Response, origin?: Origin, batch?: Batch): void {
+  send(message: Notification | Response, origin?: Origin, batch?: Batch, options?: SendOptions): void {
     const { order, createEmit, onSettled } = this.#deps;
     const { clock, events, client, profile, limits, handler } = this.#deps.relay;
     const controller = new CallController();
@@ -59,6 +60,7 @@ export class NotificationSender {
       deadline: NO_DEADLINE,
       ...(origin ? { origin } : {}),
       ...(batch ? { batch } : {}),
+      ...(options ? { sendOptions: options } : {}),
     };
     const run = async (): Promise<Reply> => {
       controller.signal.throwIfAborted();

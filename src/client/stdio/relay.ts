@@ -8,7 +8,7 @@ import {
 } from '../../core/jsonrpc/message.ts';
 import { type InvalidMessage, readLine } from '../../core/jsonrpc/parse.ts';
 import { Abandoned } from '../../core/pipeline/abandoned.ts';
-import type { Batch } from '../../core/pipeline/call.ts';
+import type { Batch, SendOptions } from '../../core/pipeline/call.ts';
 import { AnswerQueue } from './answer-queue.ts';
 import { ClientWriter } from './client-writer.ts';
 import { InFlightRequests } from './in-flight.ts';
@@ -69,8 +69,9 @@ export class Relay {
   /**
    * Accepts one line of the client: a JSON-RPC message, or a batch. Never throws, never waits.
    * @param text - the line without its newline.
+   * @param options - for a single message; a batch has none.
    */
-  receive(text: string): void {
+  receive(text: string, options?: SendOptions): void {
     if (this.#gone) return;
     const line = readLine(text);
     if (line.kind === 'invalid') {
@@ -78,7 +79,7 @@ export class Relay {
       return;
     }
     if (line.kind === 'message') {
-      this.#accept(line.message, undefined);
+      this.#accept(line.message, undefined, options);
       return;
     }
     const batch: Batch = {};
@@ -99,19 +100,19 @@ export class Relay {
     this.#writer.write(errorResponse(error.toJsonRpc(), named));
   }
 
-  #accept(message: Message, batch: Batch | undefined): void {
+  #accept(message: Message, batch: Batch | undefined, options?: SendOptions): void {
     const { events } = this.#deps;
     if (events.detailed) events.emit({ type: 'message.received', ...describeMessage(message) });
     switch (message.kind) {
       case 'request':
-        this.#requests.handle(message, batch);
+        this.#requests.handle(message, batch, options);
         break;
       case 'response':
         this.#handleResponse(message, batch);
         break;
       case 'notification':
         if (message.method === 'notifications/cancelled') this.#requests.cancel(message);
-        else this.#handleNotification(message, batch);
+        else this.#handleNotification(message, batch, options);
     }
   }
 
@@ -123,11 +124,15 @@ export class Relay {
     return this.#answers.overfull;
   }
 
-  #handleNotification(notification: Notification, batch: Batch | undefined): void {
+  #handleNotification(
+    notification: Notification,
+    batch: Batch | undefined,
+    options: SendOptions | undefined,
+  ): void {
     if (notification.method === 'notifications/progress') {
       const { origin, message } = this.#serverRequests.restoreProgressToken(notification);
       this.#notifications.send(message, origin, batch);
-    } else this.#notifications.send(notification, undefined, batch);
+    } else this.#notifications.send(notification, undefined, batch, options);
   }
 
   #handleResponse(response: Response, batch: Batch | undefined): void {

@@ -11,7 +11,7 @@ import {
   type Request,
 } from '../../core/jsonrpc/message.ts';
 import { Abandoned } from '../../core/pipeline/abandoned.ts';
-import type { Batch, Call, Emit, Reply } from '../../core/pipeline/call.ts';
+import type { Batch, Call, Emit, Reply, SendOptions } from '../../core/pipeline/call.ts';
 import { beginRecord, endRecord, endRecordWith } from '../../core/pipeline/record-call.ts';
 import { CallController } from '../../core/time/call-signal.ts';
 import { Countdown } from '../deadline.ts';
@@ -60,7 +60,7 @@ export class RequestHandler {
     this.#gone = true;
   }
 
-  handle(request: Request, batch: Batch | undefined): void {
+  handle(request: Request, batch: Batch | undefined, options?: SendOptions): void {
     const { events, client, profile, clock } = this.#deps;
     const record = beginRecord(events, { transport: 'stdio', request, client, profile, clock });
     const refused = this.#refusalFor(request);
@@ -100,6 +100,7 @@ export class RequestHandler {
       record,
       room: () => this.#roomFor(entry),
       ...(batch ? { batch } : {}),
+      ...(options ? { sendOptions: options } : {}),
     };
     const { signal } = entry.controller;
     // An abort settles the call wherever it waits. With a client to answer, one turn later: the

@@ -11,6 +11,17 @@ export interface Client {
   readonly token?: string | undefined;
   /** True where `id` identifies a session that the client named, not one request. */
   readonly inSession?: boolean;
+  /** Headers of all its requests, names in lower case: for clients in this process. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** A session of an earlier run that the client continues; read before its first message. */
+  readonly session?: KnownSession | undefined;
+}
+
+/** A session that the server has opened for someone else, or in an earlier run. */
+export interface KnownSession {
+  readonly id: string;
+  /** The protocol version that it was opened with; undefined: unknown. */
+  readonly version: string | undefined;
 }
 
 /** The longest text of a server's error that is kept. */

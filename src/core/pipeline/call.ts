@@ -1,8 +1,8 @@
 import type { Id, Message, Response } from '../jsonrpc/message.ts';
-import type { CallRecord, Client } from './call-record.ts';
+import type { CallRecord, Client, KnownSession } from './call-record.ts';
 import type { Span } from './span.ts';
 
-export type { Client };
+export type { Client, KnownSession };
 
 /**
  * The upstream session or exchange that a server's message came from, so that the answer finds its
@@ -108,6 +108,18 @@ export interface Call {
    * The HTTP exchange of the call; absent on stdio. A layer's own call gets `deriveHttpContext`.
    */
   readonly httpContext?: HttpContext | undefined;
+  /** What a client in this process adds to the message. */
+  readonly sendOptions?: SendOptions | undefined;
+}
+
+/** What a client in this process can add to one message, as with the transports of the MCP SDK. */
+export interface SendOptions {
+  /** Headers of its HTTP request, names in lower case. */
+  readonly headers?: RequestHeaders | undefined;
+  /** Continues a request after the event with this id, and sends nothing. Session era only. */
+  readonly resumptionToken?: string | undefined;
+  /** Receives the id of each event of the request's stream, once the event has been handled. */
+  readonly onResumptionToken?: ((token: string) => void) | undefined;
 }
 
 /** Headers of a request, names in lower case. */
@@ -205,6 +217,7 @@ const copyOf = (call: Call, { message, emit, httpContext }: Replaced): EveryPart
   record: call.record,
   span: call.span,
   httpContext,
+  sendOptions: call.sendOptions,
 });
 
 /** The call with another message. */

@@ -51,7 +51,9 @@ export interface ExchangeDeps {
   /** Called with the head of the response, before its body is read. */
   readonly onResponse?: ((response: Incoming) => void) | undefined;
   /** How to resume a stream that ended before its answer; undefined where it cannot be resumed. */
-  readonly resumption: Pick<ResumptionDeps, 'headersAfter' | 'onResumed'> | undefined;
+  readonly resumption: Pick<ResumptionDeps, 'headersAfter' | 'onResumed' | 'onEventId'> | undefined;
+  /** True where events are replayed: the answer has the id that its request had then. */
+  readonly replays?: boolean | undefined;
   /** Milliseconds of silence on the response stream that end it; 0 = no limit. */
   readonly readTimeoutMs: number;
   /** Delivers a response for another exchange; false where no request waits for it. */
@@ -221,10 +223,11 @@ export class Exchange {
       return;
     }
     // Not spread, as in `run`: 10 % of a streamed call.
-    const { headersAfter, onResumed } = resumable;
+    const { headersAfter, onResumed, onEventId } = resumable;
     const resumption = new Resumption({
       headersAfter,
       onResumed,
+      onEventId,
       affinity: this.#deps.affinity,
       transport,
       clock,
@@ -347,7 +350,8 @@ export class Exchange {
     }
     if (message.id !== undefined && this.#deps.deliverElsewhere(message)) return;
     const request = this.#posted === 1 && !this.#resumed ? this.#pending.only : undefined;
-    if (request && isSameIdLoosely(message.id, request.id)) this.#acceptAsAnswer(message);
+    if (request && (this.#deps.replays || isSameIdLoosely(message.id, request.id)))
+      this.#acceptAsAnswer(message);
     else if (request && this.#strays.length < MAX_STRAYS) this.#strays.push(message);
     else this.#deps.onDropped(STRAY_REASON);
   }
@@ -356,7 +360,7 @@ export class Exchange {
   #acceptAsAnswer(response: Response): void {
     const request = this.#pending.only;
     if (!request) return;
-    if (response.id !== request.id) {
+    if (response.id !== request.id && !this.#deps.replays) {
       this.#deps.transport.reportOtherId(request.method, valueTextAt(response.text, ['id']) ?? 'no id');
     }
     this.#settle(request.id, response);

@@ -1,6 +1,6 @@
 import { ProxyError } from '../../core/errors/errors.ts';
 import { type Id, type Request, valueTextAt } from '../../core/jsonrpc/message.ts';
-import type { Call, Emit, Layer, Reply } from '../../core/pipeline/call.ts';
+import type { Call, Emit, KnownSession, Layer, Reply } from '../../core/pipeline/call.ts';
 import type { SessionState } from '../../core/pipeline/proxy-state.ts';
 import { settleWithin } from '../../core/time/waits.ts';
 import { isSessionLost } from '../transport/lost-session.ts';
@@ -188,9 +188,21 @@ export class ClientSessions {
     return this.#pool?.describe() ?? [];
   }
 
-  /** Deletes the sessions and aborts openings. Never throws. */
-  async close(): Promise<void> {
+  /** Continues a session that an earlier run has opened. */
+  adopt(known: KnownSession): void {
+    this.#unopened.adopt(known);
+  }
+
+  /**
+   * Deletes the sessions and aborts openings. Never throws.
+   * @param keep - true: the sessions stay open at the server.
+   */
+  async close({ keep = false } = {}): Promise<void> {
     this.#closed = true;
+    if (keep) {
+      this.#unopened.leaveOpen();
+      this.#pool?.leaveOpen();
+    }
     const closing = [this.#unopened.close(), this.#pool?.close()];
     // A session that the server opens a moment later would be orphaned.
     if (this.#initializing.size > 0)

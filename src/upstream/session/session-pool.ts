@@ -275,6 +275,12 @@ export class SessionPool {
     this.#pool.drain();
   }
 
+  /** Keeps the sessions at the server when the pool is closed. */
+  leaveOpen(): void {
+    for (const session of [...this.#open, ...this.#lost]) session.leaveOpen();
+    this.#former?.leaveOpen();
+  }
+
   /** Deletes the sessions and aborts openings, which close what they open. Never throws. */
   async close(): Promise<void> {
     this.#closing = true;

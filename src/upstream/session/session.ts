@@ -11,7 +11,7 @@ import {
   type Request,
   type Response,
 } from '../../core/jsonrpc/message.ts';
-import type { Call, Emit, Origin, Reply } from '../../core/pipeline/call.ts';
+import type { Call, Client, Emit, KnownSession, Origin, Reply, SendOptions } from '../../core/pipeline/call.ts';
 import type { Events, SessionCloseReason, SessionOpenReason } from '../../core/pipeline/events.ts';
 import { isIdempotentCall } from '../../core/pipeline/idempotent.ts';
 import { sessionLabel } from '../../core/pipeline/session-label.ts';
@@ -23,6 +23,7 @@ import { declaresChangesOf } from '../../core/tools/list-changes.ts';
 import { Exchange, type ExchangeDeps } from '../exchange/exchange.ts';
 import { postNotification } from '../exchange/post-notification.ts';
 import { headerOf, type Incoming } from '../http/incoming.ts';
+import type { ResumptionDeps } from '../stream/resumption.ts';
 import { StandaloneStream } from '../stream/standalone-stream.ts';
 import type { Affinity } from '../transport/affinity.ts';
 import { hedgeAfterMsOf } from '../transport/hedge.ts';
@@ -56,6 +57,8 @@ function isTransient(error: unknown): boolean {
 }
 
 export interface SessionDeps {
+  /** Its headers are sent with every request of the session. */
+  readonly client?: Client | undefined;
   readonly transport: SignedTransport;
   readonly clock: Clock;
   readonly events: Events;
@@ -166,18 +169,24 @@ export class Session implements Origin {
     // The first member of a batch may be cancelled; the others still need their messages.
     const emit: Emit = (message, origin) =>
       (calls.find(({ signal }) => !signal.aborted) ?? first).emit(message, origin);
-    const exchange = this.#createExchange(emit, { room: first.room });
+    const { sendOptions } = first;
+    const token = sendOptions?.resumptionToken;
+    const exchange = this.#createExchange(emit, {
+      room: first.room,
+      onEventId: sendOptions?.onResumptionToken,
+      replays: token !== undefined,
+    });
     const expected = calls.map((call) => this.#calls.expect(exchange, call));
     // Only after all are registered: a member that is already cancelled must not end the exchange.
     for (const { watch } of expected) watch();
     const lane = requests.every(({ method }) => method === 'ping') ? 'control' : priority ? 'own' : 'request';
     const send = (): void =>
       void exchange.run({
-        method: 'POST',
-        lane,
-        headers: this.#headers(),
+        method: token === undefined ? 'POST' : 'GET',
+        lane: token === undefined ? lane : 'stream',
+        headers: this.#headersOf(sendOptions),
         admits: this.#admits,
-        body: text,
+        body: token === undefined ? text : undefined,
         idempotent: calls.every(isIdempotentCall),
         hedgeAfterMs: hedgeAfterMsOf(requests),
         record: first.record,
@@ -189,7 +198,23 @@ export class Session implements Origin {
     return expected.map(({ reply }) => reply);
   }
 
-  #createExchange(emit: Emit, { onResponse, room }: Pick<ExchangeDeps, 'onResponse' | 'room'>): Exchange {
+  /** The headers of one request, or of the GET that continues it. */
+  #headersOf(options: SendOptions | undefined): Record<string, string> {
+    if (!options) return this.#headers();
+    const { headers, resumptionToken } = options;
+    const own = resumptionToken === undefined ? this.#headers() : this.#resumeHeaders()(resumptionToken);
+    return { ...headers, ...own };
+  }
+
+  #createExchange(
+    emit: Emit,
+    {
+      onResponse,
+      room,
+      onEventId,
+      replays,
+    }: Pick<ExchangeDeps, 'onResponse' | 'room' | 'replays'> & Pick<ResumptionDeps, 'onEventId'>,
+  ): Exchange {
     const { transport, clock, readTimeoutMs } = this.#deps;
     const filteredEmit: Emit = async (message, origin) => {
       // The answer could not be delivered.
@@ -209,7 +234,9 @@ export class Session implements Origin {
         resumption: {
           headersAfter: this.#resumeHeaders(),
           onResumed: () => this.#deps.events.emit({ type: 'stream.resumed', profile: this.profile }),
+          onEventId,
         },
+        replays,
         readTimeoutMs,
         deliverElsewhere: (response) => this.#deliverElsewhere(response),
         onDropped: (reason) => this.#dropped(reason),
@@ -239,7 +266,7 @@ export class Session implements Origin {
     void exchange.run({
       method: 'POST',
       lane: priority ? 'own' : 'request',
-      headers: { accept: ACCEPT },
+      headers: { ...this.#deps.client?.headers, ...call.sendOptions?.headers, accept: ACCEPT },
       body: request.text,
       idempotent: true,
       opensSession: true,
@@ -385,6 +412,7 @@ export class Session implements Origin {
 
   #headers(accept = ACCEPT): Record<string, string> {
     return {
+      ...this.#deps.client?.headers,
       accept,
       ...(this.#id === undefined ? {} : { 'mcp-session-id': this.#id }),
       ...(this.#version === undefined ? {} : { 'mcp-protocol-version': this.#version }),
@@ -445,6 +473,24 @@ export class Session implements Origin {
   async #deliver(message: Message): Promise<void> {
     if (message.kind !== 'response') await this.#emitUnlessDuplicate(message);
     else if (!this.#deliverElsewhere(message)) this.#dropped('an answer to no request that is waiting');
+  }
+
+  /** Continues a session that an earlier run has opened, in place of `initialize`. */
+  adopt({ id, version }: KnownSession): void {
+    if (!SENDABLE.test(id)) throw new TypeError('a session id consists of visible ASCII characters');
+    this.#id = id;
+    this.#version = version;
+    this.#deps.transport.hide(id);
+  }
+
+  /** Keeps the session at the server when it is closed here. */
+  leaveOpen(): void {
+    this.#id = undefined;
+  }
+
+  /** Id and version; undefined where the server gave it no id. */
+  get known(): KnownSession | undefined {
+    return this.#id === undefined ? undefined : { id: this.#id, version: this.#version };
   }
 
   /** Marks the session as lost: no new requests, and no DELETE. */

@@ -90,11 +90,22 @@ export class Stateless {
     }
   }
 
-  #headersOf({ profile }: Call, message: Request | Notification, version: string): Record<string, string> {
+  /** Forgets what is kept for a client. */
+  removeClient({ id }: Client, profiles: Iterable<string>): void {
+    for (const profile of profiles) this.#affinities.delete(`${id} ${profile}`);
+  }
+
+  #headersOf(call: Call, message: Request | Notification, version: string): Record<string, string> {
+    const { profile, client, sendOptions } = call;
     const { name } = paramsOf(message);
     const called = message.method === 'tools/call' && typeof name === 'string';
     const tool = called ? this.#deps.toolsOf(profile).definitionOf(name) : undefined;
-    return { accept: ACCEPT, ...derivedHeaders(message, version, tool) };
+    return {
+      ...client.headers,
+      ...sendOptions?.headers,
+      accept: ACCEPT,
+      ...derivedHeaders(message, version, tool),
+    };
   }
 
   /**
@@ -223,7 +234,7 @@ export class Stateless {
     version: string,
   ): Promise<Reply> {
     const { transportOf, clock } = this.#deps;
-    const headers = { accept: ACCEPT, ...derivedHeaders(notification, version, undefined) };
+    const headers = { ...client.headers, accept: ACCEPT, ...derivedHeaders(notification, version, undefined) };
     const affinity = this.#affinityOf(client, profile);
     const post = { text: message.text, headers, affinity, signal };
     return postNotification({ transport: transportOf(profile), clock }, post);
@@ -235,7 +246,7 @@ export class Stateless {
    */
   answer({ client, profile, signal, message }: Call, { version }: StatelessOrigin): Promise<Reply> {
     const { transportOf, clock } = this.#deps;
-    const headers = { accept: ACCEPT, 'mcp-protocol-version': version };
+    const headers = { ...client.headers, accept: ACCEPT, 'mcp-protocol-version': version };
     return postNotification(
       { transport: transportOf(profile), clock },
       { text: message.text, headers, affinity: this.#affinityOf(client, profile), signal },

@@ -26,6 +26,8 @@ export interface ResumptionDeps {
   /** Headers of the GET that requests events after an id. */
   readonly headersAfter: (lastEventId: string) => Readonly<Record<string, string>>;
   readonly onResumed: () => void;
+  /** Called with the id of each event that has one, once it is handled. */
+  readonly onEventId?: ((id: string) => void) | undefined;
   readonly affinity: Affinity | undefined;
   readonly signal: AbortSignal;
   readonly onAttempt: (lease: Lease) => void;
@@ -46,7 +48,7 @@ export interface StreamSegment {
  */
 export class Resumption {
   /** Updated by the reader. */
-  readonly position: StreamPosition = { lastEventId: undefined, retryMs: undefined };
+  readonly position: StreamPosition;
   readonly #deps: ResumptionDeps;
   /** The event id before the last segment. */
   #previousEventId: string | undefined;
@@ -57,6 +59,10 @@ export class Resumption {
 
   constructor(deps: ResumptionDeps) {
     this.#deps = deps;
+    const { onEventId } = deps;
+    this.position = onEventId
+      ? reportedPosition(onEventId)
+      : { lastEventId: undefined, retryMs: undefined };
   }
 
   /**
@@ -122,4 +128,19 @@ export class Resumption {
       );
     }
   }
+}
+
+/** A position that reports each event id. */
+function reportedPosition(onEventId: (id: string) => void): StreamPosition {
+  let last: string | undefined;
+  return {
+    get lastEventId() {
+      return last;
+    },
+    set lastEventId(id) {
+      last = id;
+      if (id !== undefined) onEventId(id);
+    },
+    retryMs: undefined,
+  };
 }

@@ -1,0 +1,408 @@
+// Made by `npm run docs` from the option tables.
+
+/** The options of a proxy, with the names and units of the command line: seconds and bytes. */
+export interface ProxyOptions {
+  /** AWS service name in the signature (default: from the host) */
+  readonly service?: string | undefined;
+  /**
+   * AWS region in the signature (default: from the host, then AWS_REGION, AWS_DEFAULT_REGION,
+   * the profile)
+   */
+  readonly region?: string | undefined;
+  /**
+   * AWS profile whose credentials sign the requests. With several, the first is the default, and
+   * a call may name another. Quote a name with blanks, unless a profile of exactly this name
+   * exists (default: AWS_PROFILE, read as one name)
+   */
+  readonly profile?: string | readonly string[] | undefined;
+  /** tools that take an aws_profile argument if profile names several profiles (default: *) */
+  readonly profileTools?: string | readonly string[] | undefined;
+  /**
+   * role to assume with the credentials of each profile; only the role's credentials sign
+   * requests
+   */
+  readonly roleArn?: string | undefined;
+  /**
+   * session name for roleArn, visible to the server and in CloudTrail (default:
+   * AWS_ROLE_SESSION_NAME, or a name that stays the same while the process runs)
+   */
+  readonly roleSessionName?: string | undefined;
+  /** external id for roleArn, if the trust policy of the role requires one */
+  readonly externalId?: string | undefined;
+  /**
+   * metadata merged into params._meta of every request; a key that the client sent wins
+   * (default: AWS_REGION=<operating region>, if one is known)
+   */
+  readonly metadata?: string | readonly string[] | undefined;
+  /**
+   * header sent with every request, not signed; ${NAME} is replaced by the environment variable
+   * NAME
+   */
+  readonly header?: string | readonly string[] | undefined;
+  /**
+   * send requests unsigned if no credentials are configured; a credential provider that fails is
+   * still an error (default: off)
+   */
+  readonly skipAuth?: boolean | undefined;
+  /** how requests are authenticated; none = never sign (one of sigv4, none; default: sigv4) */
+  readonly auth?: 'sigv4' | 'none' | undefined;
+  /**
+   * add a read-only tool whoami that returns profile, account, caller ARN, region and endpoint;
+   * named proxy_whoami if the server has a tool whoami (default: off)
+   */
+  readonly whoamiTool?: boolean | undefined;
+  /**
+   * PEM file with the certificates to trust, for the endpoint and for credential requests
+   * (default: AWS_CA_BUNDLE, SSL_CERT_FILE, NODE_EXTRA_CA_CERTS, the profile's ca_bundle)
+   */
+  readonly caBundle?: string | undefined;
+  /**
+   * URL of an HTTP proxy; loopback addresses are always reached directly (default: HTTPS_PROXY,
+   * HTTP_PROXY, NO_PROXY)
+   */
+  readonly proxy?: string | undefined;
+  /** text added to the User-Agent header */
+  readonly userAgent?: string | undefined;
+  /** leave the client's name and version out of the User-Agent header (default: off) */
+  readonly disableTelemetry?: boolean | undefined;
+  /**
+   * maximum number of connections for requests; further requests wait in order (an integer >= 1;
+   * default: 5)
+   */
+  readonly maxConnections?: number | undefined;
+  /**
+   * maximum number of idle connections kept open between calls (an integer >= 0; default: 1, or
+   * the value of maxConnections if given)
+   */
+  readonly maxKeepaliveConnections?: number | undefined;
+  /**
+   * how long an idle connection stays open; a shorter Keep-Alive hint of the server wins (a
+   * number of seconds > 0; default: 30)
+   */
+  readonly keepaliveTimeout?: number | undefined;
+  /**
+   * age at which a connection is closed after its current response, so that DNS is resolved
+   * again; 0 = no limit (a number of seconds >= 0; default: 0)
+   */
+  readonly connectionLifetime?: number | undefined;
+  /**
+   * address to connect to in place of the endpoint's host; URL, Host header, TLS server name and
+   * signature keep the endpoint (for VPC endpoints, SSM and SSH tunnels)
+   */
+  readonly connectTo?: string | undefined;
+  /**
+   * time limit for opening a connection, including HTTP proxy and TLS; 0 = no limit (a number of
+   * seconds >= 0; default: 10)
+   */
+  readonly connectTimeout?: number | undefined;
+  /**
+   * time limit of every request except tools/call, tasks/result and subscriptions/listen; 0 = no
+   * limit (a number of seconds >= 0; default: 180)
+   */
+  readonly timeout?: number | undefined;
+  /**
+   * time limit of initialize and server/discover, because clients give up after 30 s without a
+   * reason; 0 = the value of timeout (a number of seconds >= 0; default: 25)
+   */
+  readonly initializeTimeout?: number | undefined;
+  /**
+   * time limit of tools/call and tasks/result; progress notifications restart it; 0 = no limit
+   * (a number of seconds >= 0; default: 300)
+   */
+  readonly toolTimeout?: number | undefined;
+  /** longest pause within one response; 0 = no limit (a number of seconds >= 0; default: 0) */
+  readonly readTimeout?: number | undefined;
+  /**
+   * send progress for a call with a progress token after each silence of this length, until the
+   * server reports progress itself; 0 = never (a number of seconds >= 0; default: 0)
+   */
+  readonly progressHeartbeat?: number | undefined;
+  /**
+   * longest line written to the client, and longest answer that is read for it, decompressed; at
+   * least 65536; 0 = no limit for the line, and 268435456 for what is read (a whole number of
+   * bytes >= 0; default: 10420224)
+   */
+  readonly maxLine?: number | undefined;
+  /**
+   * show and call only tools with readOnlyHint: true, and tools that allowTool names (default:
+   * off)
+   */
+  readonly readOnly?: boolean | undefined;
+  /**
+   * show and call only tools that match; with readOnly, matching tools are allowed in addition
+   * to read-only tools (default: all)
+   */
+  readonly allowTool?: string | readonly string[] | undefined;
+  /** never show or call tools that match; wins over allowTool and readOnly (default: none) */
+  readonly denyTool?: string | readonly string[] | undefined;
+  /**
+   * merge: return all pages of a list at once if the client asks without a cursor, because many
+   * clients read only the first page; pass: return each page as the server sends it (one of
+   * merge, pass; default: merge on stdio, pass at the listener)
+   */
+  readonly pages?: 'merge' | 'pass' | undefined;
+  /**
+   * time for which tools/list is answered from the cache; 0 = never. If the server fails, the
+   * last list is returned (a number of seconds >= 0; default: the server's ttl; otherwise 300
+   * while an open stream announces changes of the list, else 0)
+   */
+  readonly toolCacheTtl?: number | undefined;
+  /**
+   * maximum number of tools/call running at once per profile; further calls queue or are refused
+   * (an integer >= 1; default: no limit)
+   */
+  readonly maxConcurrent?: number | undefined;
+  /**
+   * maximum number of tools/call that queue for maxConcurrent, per profile; 0 = refuse at once
+   * (an integer >= 0; default: 0)
+   */
+  readonly queueSize?: number | undefined;
+  /**
+   * longest wait of a call in the queue of maxConcurrent; the wait does not count towards
+   * toolTimeout (a number of seconds > 0; default: 30)
+   */
+  readonly queueTimeout?: number | undefined;
+  /** JSON-RPC error code of a call that maxConcurrent refuses (an integer; default: -32001) */
+  readonly overloadErrorCode?: number | undefined;
+  /**
+   * maximum number of requests per second and profile, retries included; further requests wait
+   * in order, up to 30 s (a number > 0; default: off)
+   */
+  readonly rateLimit?: number | undefined;
+  /**
+   * maximum number of requests that rateLimit allows at once after a pause (an integer >= 1;
+   * default: what rateLimit allows in one second, at least 1)
+   */
+  readonly rateBurst?: number | undefined;
+  /**
+   * maximum number of retries of a request that did not run or is safe to repeat; 0 = none (an
+   * integer from 0 to 10; default: 2)
+   */
+  readonly retries?: number | undefined;
+  /**
+   * adaptive: retry throttled requests within their time limit, at the rate that the server
+   * accepts; standard: retry at most retries times (one of adaptive, standard; default:
+   * adaptive)
+   */
+  readonly retryMode?: 'adaptive' | 'standard' | undefined;
+  /**
+   * longest wait before the first retry; the limit doubles with each retry, and the wait is
+   * random up to the limit (a number of seconds >= 0; default: 0.1)
+   */
+  readonly retryBaseDelay?: number | undefined;
+  /**
+   * longest wait before any retry; a Retry-After of up to 20 s from the server is obeyed instead
+   * (a number of seconds >= 0; default: 2)
+   */
+  readonly retryMaxDelay?: number | undefined;
+  /**
+   * consecutive failures to open a session after which the circuit breaker opens and refuses
+   * further attempts (an integer >= 1; default: 5)
+   */
+  readonly breakerThreshold?: number | undefined;
+  /**
+   * how long the circuit breaker stays open before one attempt decides whether to close it (a
+   * number of seconds > 0; default: 30)
+   */
+  readonly breakerReset?: number | undefined;
+  /**
+   * minimum number of sessions kept open from the client's initialize on, at most maxSessions
+   * (an integer >= 0; default: 0)
+   */
+  readonly minSessions?: number | undefined;
+  /**
+   * maximum number of sessions per client and profile, plus one while a session is replaced. Use
+   * more than 1 only for servers that run one call at a time per session; only tools/call is
+   * spread (an integer >= 1; default: 1)
+   */
+  readonly maxSessions?: number | undefined;
+  /**
+   * maximum number of tool calls at once in one session (an integer >= 1; default: no limit with
+   * one session, else 1)
+   */
+  readonly callsPerSession?: number | undefined;
+  /**
+   * longest wait of a call for a session. A call waits at least 1 s for a session that is being
+   * opened; with 0, it waits only for such a session, up to 30 s (a number of seconds >= 0;
+   * default: 10)
+   */
+  readonly sessionWait?: number | undefined;
+  /**
+   * age at which a session accepts no further calls and is closed; the only session of a client
+   * is closed only if this option is given; 0 = no limit (a number of seconds >= 0; default: 0;
+   * 3600 with minSessions above 0 or maxSessions above 1; 3540 at an AgentCore gateway)
+   */
+  readonly sessionLifetime?: number | undefined;
+  /**
+   * time before the end of sessionLifetime over which the replacement of sessions is spread;
+   * less than sessionLifetime (a number of seconds >= 0; default: 30, or 300 at an AgentCore
+   * gateway; at most half of sessionLifetime)
+   */
+  readonly sessionRecycleWindow?: number | undefined;
+  /**
+   * idle time after which a session above minSessions is closed, except the only session; 0 =
+   * never (a number of seconds >= 0; default: 600)
+   */
+  readonly sessionIdle?: number | undefined;
+  /**
+   * idle time after which a session is probed with healthCheck; the only session is probed only
+   * if this option is given; 0 = off (a number of seconds >= 0; default: 0, or 60 with
+   * minSessions above 0 or maxSessions above 1)
+   */
+  readonly healthInterval?: number | undefined;
+  /**
+   * methods that probe an idle session, in order, until the server supports one; skip = assume a
+   * healthy session without a request (default: ping tools/list skip)
+   */
+  readonly healthCheck?: string | readonly string[] | undefined;
+  /** time limit of each request of healthCheck (a number of seconds > 0; default: 5) */
+  readonly healthTimeout?: number | undefined;
+  /**
+   * maximum number of sessions over all profiles and clients, the first session of each
+   * included; further sessions are refused (an integer >= 1; default: no limit)
+   */
+  readonly maxTotalSessions?: number | undefined;
+  /**
+   * time that calls in flight get when the client disconnects or the listener stops (a number of
+   * seconds > 0; default: 1.5, or 30 for clients of listen)
+   */
+  readonly drainTimeout?: number | undefined;
+  /**
+   * start without the server: answer initialize and tools/list from the last snapshot, or with
+   * no tools and the reason, and connect as soon as possible (default: off)
+   */
+  readonly lazy?: boolean | undefined;
+}
+
+/** The options of a listener, in addition to those of its proxy. */
+export interface ListenerOptions {
+  /**
+   * bearer token that clients of listen must send; required unless listen is a loopback address.
+   * The variable keeps the token out of process lists, the flag does not
+   */
+  readonly listenToken?: string | readonly string[] | undefined;
+  /**
+   * file of further tokens for listen, one name=secret per line, read again when the file
+   * changes; logs and limits use the names
+   */
+  readonly listenTokenFile?: string | undefined;
+  /**
+   * Host header that listen accepts in addition to the default, with or without port; * = any
+   * (default: loopback names and the host of listen)
+   */
+  readonly allowedHost?: string | readonly string[] | undefined;
+  /**
+   * origin of web pages that may use listen in addition to the default, such as
+   * https://app.example.com; * = any (default: pages on loopback addresses)
+   */
+  readonly allowedOrigin?: string | readonly string[] | undefined;
+  /**
+   * header passed between clients of listen and the server, in both directions and in addition
+   * to the default; never a header that the proxy owns (default: headers of MCP, traceparent,
+   * tracestate, baggage)
+   */
+  readonly forwardHeader?: string | readonly string[] | undefined;
+  /**
+   * maximum number of client connections, and of requests in flight, at listen; further ones are
+   * answered with 503 (an integer from 1 to 65536; default: 1024)
+   */
+  readonly maxClients?: number | undefined;
+  /**
+   * maximum number of connections to listen from one address (IPv6: from one /64). Behind a load
+   * balancer all clients have one address: set the value of maxClients (an integer from 1 to
+   * 65536; default: three quarters of maxClients; the value of maxClients for loopback
+   * addresses)
+   */
+  readonly maxClientsPerAddress?: number | undefined;
+  /**
+   * maximum number of open GET streams and subscriptions at listen; further ones are answered
+   * with 503 (an integer from 1 to 65536; default: 512)
+   */
+  readonly maxStreams?: number | undefined;
+  /**
+   * longest request body that listen accepts; a longer body is answered with 413 (a whole number
+   * of bytes from 1024 to 268435456; default: 16777216)
+   */
+  readonly maxBody?: number | undefined;
+  /**
+   * send a comment on an event stream of listen after each silence of this length, so that load
+   * balancers keep the stream open; 0 = never (a number of seconds >= 0; default: 25)
+   */
+  readonly sseKeepalive?: number | undefined;
+}
+
+/** The members of `ProxyOptions`. */
+export const PROXY_OPTION_KEYS = [
+  'service',
+  'region',
+  'profile',
+  'profileTools',
+  'roleArn',
+  'roleSessionName',
+  'externalId',
+  'metadata',
+  'header',
+  'skipAuth',
+  'auth',
+  'whoamiTool',
+  'caBundle',
+  'proxy',
+  'userAgent',
+  'disableTelemetry',
+  'maxConnections',
+  'maxKeepaliveConnections',
+  'keepaliveTimeout',
+  'connectionLifetime',
+  'connectTo',
+  'connectTimeout',
+  'timeout',
+  'initializeTimeout',
+  'toolTimeout',
+  'readTimeout',
+  'progressHeartbeat',
+  'maxLine',
+  'readOnly',
+  'allowTool',
+  'denyTool',
+  'pages',
+  'toolCacheTtl',
+  'maxConcurrent',
+  'queueSize',
+  'queueTimeout',
+  'overloadErrorCode',
+  'rateLimit',
+  'rateBurst',
+  'retries',
+  'retryMode',
+  'retryBaseDelay',
+  'retryMaxDelay',
+  'breakerThreshold',
+  'breakerReset',
+  'minSessions',
+  'maxSessions',
+  'callsPerSession',
+  'sessionWait',
+  'sessionLifetime',
+  'sessionRecycleWindow',
+  'sessionIdle',
+  'healthInterval',
+  'healthCheck',
+  'healthTimeout',
+  'maxTotalSessions',
+  'drainTimeout',
+  'lazy',
+] as const;
+
+/** The members of `ListenerOptions`. */
+export const LISTENER_OPTION_KEYS = [
+  'listenToken',
+  'listenTokenFile',
+  'allowedHost',
+  'allowedOrigin',
+  'forwardHeader',
+  'maxClients',
+  'maxClientsPerAddress',
+  'maxStreams',
+  'maxBody',
+  'sseKeepalive',
+] as const;
