@@ -12,7 +12,10 @@ import { defaultOf, describeOption, usageOf } from './config/option-text.ts';
 import { DEFAULT_ENDPOINT } from './endpoint/endpoint.ts';
 import { ENDPOINT_VARIABLE, OPTIONS } from './settings.ts';
 
-/** Writes docs/options.md, .env.example and others from the option tables. A guard test compares them. */
+/**
+ * Writes docs/options.md, .env.example and others from the option tables. A guard test compares
+ * them.
+ */
 
 const entries: readonly (readonly [string, Option])[] = Object.entries(OPTIONS as OptionTable);
 
@@ -173,7 +176,9 @@ function comment(text: string): string[] {
     else lines[lines.length - 1] = line === '' ? word : `${line} ${word}`;
   }
   const [only = ''] = lines;
-  return lines.length === 1 ? [`  /** ${only} */`] : ['  /**', ...lines.map((line) => `   * ${line}`), '   */'];
+  return lines.length === 1
+    ? [`  /** ${only} */`]
+    : ['  /**', ...lines.map((line) => `   * ${line}`), '   */'];
 }
 
 function interfaceOf(name: string, about: string, options: readonly (readonly [string, Option])[]): string[] {
@@ -209,7 +214,11 @@ export function libraryOptions(): string {
       ofProxy,
     ),
     '',
-    ...interfaceOf('ListenerOptions', 'The options of a listener, in addition to those of its proxy.', ofListener),
+    ...interfaceOf(
+      'ListenerOptions',
+      'The options of a listener, in addition to those of its proxy.',
+      ofListener,
+    ),
     '',
     ...keysOf('PROXY_OPTION_KEYS', 'The members of `ProxyOptions`.', ofProxy),
     '',

@@ -193,7 +193,7 @@ export class McpProxy {
         ...this.#wiring.toolDeps(),
         knownTo: (profile) => this.#wiring.toolsKnownTo(profile),
       }),
-      // What they change is what the layers above read.
+      // The layers above read the answers that these have edited.
       ...after,
       // One attempt and nothing else.
       recordAttempts(clock),
@@ -314,8 +314,8 @@ export class McpProxy {
   }
 
   /**
-   * Ends the sessions of one client, while others go on. `keep`: they stay open at the server. Never
-   * throws.
+   * Ends the sessions of one client, while others go on. `keep`: they stay open at the server.
+   * Never throws.
    * @internal
    */
   closeClient(client: Client, { keep }: { readonly keep: boolean }): Promise<void> {

@@ -10,6 +10,7 @@ export {
   createCredentialProvider,
 } from '../auth/credentials/caching-provider.ts';
 export type { Credentials, RoleOptions } from '../auth/credentials/credentials.ts';
+export type { CredentialIdentity, CredentialSource } from '../auth/credentials/source.ts';
 export { type Signable, type SigningScope, type SigningTarget, signingTarget } from '../auth/signing.ts';
 export { signRequest } from '../auth/sigv4.ts';
 export type { Send } from '../client/stdio/client-writer.ts';
@@ -37,10 +38,20 @@ export type {
   WaitSnapshot,
 } from '../observe/metrics/snapshot.ts';
 export type { ToolSnapshot } from '../observe/metrics/tool-snapshots.ts';
+export type { UserLayers } from '../proxy.ts';
 export { parseArguments, readSettings, type Settings, type SettingsOutcome } from '../settings.ts';
 export { VERSION } from '../version.ts';
+export { type CreateProxyOptions, createProxy } from './create-proxy.ts';
 export {
   type MetricsReader,
   ObservedProxy as McpProxy,
   type ObservedProxyDeps as ProxyDeps,
 } from './observed-proxy.ts';
+export { type OptionProblem, OptionsError } from './options-error.ts';
+export type { ProxyOptions } from './proxy-options.ts';
+export {
+  SigV4ClientTransport,
+  type SigV4ClientTransportOptions,
+  type TransportSendOptions,
+  type TransportSessionOptions,
+} from './transport.ts';

@@ -40,7 +40,7 @@ export class ObservedProxy extends McpProxy {
   /** Sends, opens and resolves nothing. */
   constructor(settings: Settings, { hooks, ...deps }: ObservedProxyDeps = {}) {
     const { events = new Events(), clock = systemClock } = deps;
-    super(settings, { events, clock });
+    super(settings, { ...deps, events, clock });
     if (hooks) attachHooks(events, hooks);
     this.#createMetrics = () => {
       const metrics = new ProxyMetrics({
@@ -62,6 +62,11 @@ export class ObservedProxy extends McpProxy {
   get metrics(): MetricsReader {
     this.#metrics ??= this.#createMetrics();
     return this.#metrics;
+  }
+
+  /** As `close`, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 
   /** Closes every connection and kills a running credential_process. */

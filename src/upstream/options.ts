@@ -17,7 +17,7 @@ const PROXY_HEADERS =
 const VARIABLE = /\$\{(?:env:)?([A-Za-z_][A-Za-z0-9_]*)\}/;
 const EVERY_VARIABLE = new RegExp(VARIABLE, 'g');
 
-function headerProblem(entry: string): string | undefined {
+export function headerProblem(entry: string): string | undefined {
   const [, name = ''] = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):/.exec(entry) ?? [];
   // Only the first word: the rest may be secret.
   if (!name) return `must be "name: value", not "${entry.trim().split(/[\s:=]/, 1)[0]}..."`;

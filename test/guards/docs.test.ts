@@ -6,7 +6,14 @@ import { flagOf, type OptionTable, variableOf } from '../../src/config/option.ts
 import { SHORTHANDS } from '../../src/config/shorthands.ts';
 import { ERROR_CODES } from '../../src/core/errors/errors.ts';
 import * as library from '../../src/library/index.ts';
-import { configSchemaText, envExample, manPage, optionsMarkdown, pageWith } from '../../src/option-docs.ts';
+import {
+  configSchemaText,
+  envExample,
+  libraryOptions,
+  manPage,
+  optionsMarkdown,
+  pageWith,
+} from '../../src/option-docs.ts';
 import { helpText } from '../../src/program.ts';
 import { ENDPOINT_VARIABLE, OPTIONS } from '../../src/settings.ts';
 import { DOC_PAGES, pageText } from '../support/doc-pages.ts';
@@ -26,6 +33,7 @@ it('the option table and the examples in docs/ equal the code (npm run docs writ
 
 it('.env.example equals the code (npm run docs writes it)', () => {
   expect(read('.env.example')).toBe(envExample());
+  expect(read('src/library/proxy-options.ts')).toBe(libraryOptions());
 });
 
 it('the schema of the configuration file is that of the code (npm run docs writes it)', () => {

@@ -17,12 +17,14 @@ const TEXTS = ['accessKeyId', 'secretAccessKey'] as const;
 
 /** Returns what is wrong with credentials, without their values; undefined if they can sign. */
 export function credentialProblem(value: unknown): string | undefined {
-  if (typeof value !== 'object' || value === null) return 'must be an object with accessKeyId and secretAccessKey';
+  if (typeof value !== 'object' || value === null)
+    return 'must be an object with accessKeyId and secretAccessKey';
   const given = value as Record<string, unknown>;
   const missing = TEXTS.find((name) => typeof given[name] !== 'string' || given[name] === '');
   if (missing) return `must have ${missing}, a text`;
   const { sessionToken, expiration } = given;
-  if (sessionToken !== undefined && typeof sessionToken !== 'string') return 'must have a text as sessionToken';
+  if (sessionToken !== undefined && typeof sessionToken !== 'string')
+    return 'must have a text as sessionToken';
   if (expiration !== undefined && !(expiration instanceof Date && Number.isFinite(expiration.getTime())))
     return 'must have a valid Date as expiration';
   return undefined;

@@ -108,11 +108,11 @@ export interface Call {
    * The HTTP exchange of the call; absent on stdio. A layer's own call gets `deriveHttpContext`.
    */
   readonly httpContext?: HttpContext | undefined;
-  /** What a client in this process adds to the message. */
+  /** Additions to the message by a client in this process. */
   readonly sendOptions?: SendOptions | undefined;
 }
 
-/** What a client in this process can add to one message, as with the transports of the MCP SDK. */
+/** Additions to one message by a client in this process, as with the transports of the MCP SDK. */
 export interface SendOptions {
   /** Headers of its HTTP request, names in lower case. */
   readonly headers?: RequestHeaders | undefined;

@@ -11,7 +11,15 @@ import {
   type Request,
   type Response,
 } from '../../core/jsonrpc/message.ts';
-import type { Call, Client, Emit, KnownSession, Origin, Reply, SendOptions } from '../../core/pipeline/call.ts';
+import type {
+  Call,
+  Client,
+  Emit,
+  KnownSession,
+  Origin,
+  Reply,
+  SendOptions,
+} from '../../core/pipeline/call.ts';
 import type { Events, SessionCloseReason, SessionOpenReason } from '../../core/pipeline/events.ts';
 import { isIdempotentCall } from '../../core/pipeline/idempotent.ts';
 import { sessionLabel } from '../../core/pipeline/session-label.ts';

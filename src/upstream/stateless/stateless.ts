@@ -234,7 +234,11 @@ export class Stateless {
     version: string,
   ): Promise<Reply> {
     const { transportOf, clock } = this.#deps;
-    const headers = { ...client.headers, accept: ACCEPT, ...derivedHeaders(notification, version, undefined) };
+    const headers = {
+      ...client.headers,
+      accept: ACCEPT,
+      ...derivedHeaders(notification, version, undefined),
+    };
     const affinity = this.#affinityOf(client, profile);
     const post = { text: message.text, headers, affinity, signal };
     return postNotification({ transport: transportOf(profile), clock }, post);

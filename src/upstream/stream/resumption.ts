@@ -60,9 +60,7 @@ export class Resumption {
   constructor(deps: ResumptionDeps) {
     this.#deps = deps;
     const { onEventId } = deps;
-    this.position = onEventId
-      ? reportedPosition(onEventId)
-      : { lastEventId: undefined, retryMs: undefined };
+    this.position = onEventId ? reportedPosition(onEventId) : { lastEventId: undefined, retryMs: undefined };
   }
 
   /**
