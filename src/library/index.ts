@@ -42,6 +42,7 @@ export type { UserLayers } from '../proxy.ts';
 export { parseArguments, readSettings, type Settings, type SettingsOutcome } from '../settings.ts';
 export { VERSION } from '../version.ts';
 export { type CreateProxyOptions, createProxy } from './create-proxy.ts';
+export { createSigV4Fetch, type SigV4Fetch, type SigV4FetchOptions } from './fetch.ts';
 export {
   type MetricsReader,
   ObservedProxy as McpProxy,

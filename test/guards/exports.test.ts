@@ -47,6 +47,7 @@ it('the library exports exactly these names: a change of the list changes the pu
     'VERSION',
     'createCredentialProvider',
     'createProxy',
+    'createSigV4Fetch',
     'parseArguments',
     'readEndpoint',
     'readSettings',

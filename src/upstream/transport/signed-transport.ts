@@ -48,7 +48,11 @@ export interface SignedTransportOptions {
 }
 
 export interface TransportRequest {
-  readonly method: 'POST' | 'GET' | 'DELETE';
+  readonly method: string;
+  /** Another path of the same origin; absent: that of the endpoint. */
+  readonly target?: SigningTarget | undefined;
+  /** Absent: JSON, where there is a body. */
+  readonly contentType?: string | undefined;
   /**
    * `own`: a request of the proxy that calls wait for; it takes a free connection and never queues.
    * `deletion`: the end of a session; it takes an idle connection or a new one, and yields to
@@ -58,7 +62,7 @@ export interface TransportRequest {
   /** The request's own headers: accept, session, version. */
   readonly headers: Readonly<Record<string, string>>;
   /** Text becomes bytes when it is sent: a request may wait long for a connection. */
-  readonly body?: string | undefined;
+  readonly body?: string | Uint8Array | undefined;
   /** False where a second delivery could run something twice. */
   readonly idempotent: boolean;
   /** Wait before an idempotent request is hedged; absent: HEDGE_AFTER_MS. */
@@ -463,7 +467,7 @@ export class SignedTransport {
     body: Buffer | undefined,
     attempt: number,
   ): Promise<Incoming> {
-    const { target, events } = this.#options;
+    const { target: own, events } = this.#options;
     // Not spread: three objects in one literal cost 20 times as much.
     const headers = Object.assign({}, this.#options.headers(), request.headers, added, signed);
     if (request.signal.aborted) throw request.signal.reason;
@@ -471,7 +475,7 @@ export class SignedTransport {
     // The headers of an HTTP client carry the context of its own span.
     if (span) Object.assign(headers, span.carrier);
     request.onAttempt(lease);
-    const { method, onStart } = request;
+    const { method, onStart, target = own } = request;
     const outgoing = { method, path: target.path, headers, body, onStart };
     const { clock, profile } = this.#options;
     const observed = events.observesCalls
@@ -489,12 +493,12 @@ export class SignedTransport {
   }
 
   #sign(
-    { method }: TransportRequest,
+    { method, target = this.#options.target, contentType: type = 'application/json' }: TransportRequest,
     body: Buffer | undefined,
     { credentials, offsetMs }: AttemptContext,
   ): SignedHeaders | Promise<SignedHeaders> {
-    const { target, authorizer, clock } = this.#options;
-    const contentType = body ? 'application/json' : undefined;
+    const { authorizer, clock } = this.#options;
+    const contentType = body ? type : undefined;
     if (!credentials) return { host: target.host, ...(contentType ? { 'content-type': contentType } : {}) };
     const signable = { method, target, contentType, body };
     return authorizer.authorize(signable, credentials, clock.now() + offsetMs);
