@@ -1,3 +1,4 @@
+import { Chain, type ChainLink, type Removable } from '../time/chain.ts';
 import { TransientMap } from '../time/transient-map.ts';
 import type { ServingOrder } from '../time/wait-queue.ts';
 import type { Client } from './call.ts';
@@ -22,11 +23,9 @@ export function shareOf({ id, address, token, inSession }: Client): Share | unde
   return { group: groupOf(address, token), member: inSession ? id : '' };
 }
 
-type MemberQueue<V extends object> = TransientMap<number, V>;
-
 interface Group<V extends object> {
   size: number;
-  readonly members: TransientMap<string, MemberQueue<V>>;
+  readonly members: TransientMap<string, Chain<V>>;
 }
 
 /**
@@ -37,13 +36,12 @@ export class FairQueue<V extends object, P> implements ServingOrder<V, P> {
   readonly #shareOf: (place: P) => Share | undefined;
   readonly #groups = new TransientMap<string, Group<V>>();
   /**
-   * Values without a share take turns with the groups. A stdio client has no others: one table for
+   * Values without a share take turns with the groups. A stdio client has no others: one chain for
    * them costs half as much.
    */
-  readonly #shareless: MemberQueue<V> = new TransientMap();
+  readonly #shareless = new Chain<V>();
   #sharelessNext = true;
   #shared = 0;
-  #ticket = 0;
 
   constructor(shareOf: (place: P) => Share | undefined) {
     this.#shareOf = shareOf;
@@ -53,27 +51,22 @@ export class FairQueue<V extends object, P> implements ServingOrder<V, P> {
     return this.#shared + this.#shareless.size;
   }
 
-  /** @returns removes the value, unless it has had its turn. */
-  add(value: V, place: P): () => void {
+  add(value: V, place: P): Removable {
     const share = this.#shareOf(place);
-    const ticket = this.#ticket++;
-    if (!share) {
-      this.#shareless.set(ticket, value);
-      return () => void this.#shareless.delete(ticket);
-    }
+    if (!share) return this.#shareless.push(value);
     const { group: name, member } = share;
     const group: Group<V> = this.#groups.get(name) ?? { size: 0, members: new TransientMap() };
-    const waiting: MemberQueue<V> = group.members.get(member) ?? new TransientMap();
-    waiting.set(ticket, value);
+    const waiting: Chain<V> = group.members.get(member) ?? new Chain();
+    const link = waiting.push(value);
     group.members.set(member, waiting);
     this.#groups.set(name, group);
     group.size++;
     this.#shared++;
-    return () => this.#remove(name, group, member, waiting, ticket);
+    return { remove: () => this.#remove(name, group, member, waiting, link) };
   }
 
-  #remove(name: string, group: Group<V>, member: string, waiting: MemberQueue<V>, ticket: number): void {
-    if (!waiting.delete(ticket)) return;
+  #remove(name: string, group: Group<V>, member: string, waiting: Chain<V>, link: ChainLink<V>): void {
+    if (!waiting.remove(link)) return;
     this.#shared--;
     group.size--;
     if (waiting.size === 0) group.members.delete(member);
@@ -128,18 +121,18 @@ export class FairQueue<V extends object, P> implements ServingOrder<V, P> {
 
   /** Takes from the largest member of the group; undefined names the values without a share. */
   #takeNewest(name: string | undefined): V | undefined {
-    if (name === undefined) return takeLast(this.#shareless)?.value;
+    if (name === undefined) return this.#shareless.pop();
     const group = this.#groups.get(name);
-    let largest: readonly [string, MemberQueue<V>] | undefined;
+    let largest: readonly [string, Chain<V>] | undefined;
     for (const entry of group?.members.entries() ?? []) {
       if (!largest || entry[1].size > largest[1].size) largest = entry;
     }
     if (!group || !largest) return undefined;
     const [member, waiting] = largest;
-    const last = waiting.last();
-    if (!last) return undefined;
-    this.#remove(name, group, member, waiting, last[0]);
-    return last[1];
+    const { last } = waiting;
+    const value = last?.value;
+    if (last) this.#remove(name, group, member, waiting, last);
+    return value;
   }
 
   /** How many turns come before the next value of this place's share, if nothing else arrives. */
@@ -190,7 +183,7 @@ export class AheadQueue<V extends object, P> implements ServingOrder<V, P> {
     return this.#ahead.size + this.#others.size;
   }
 
-  add(value: V, place: P): () => void {
+  add(value: V, place: P): Removable {
     return (this.#isAhead(place) ? this.#ahead : this.#others).add(value, place);
   }
 
@@ -208,13 +201,6 @@ export class AheadQueue<V extends object, P> implements ServingOrder<V, P> {
   values(): V[] {
     return [...this.#ahead.values(), ...this.#others.values()];
   }
-}
-
-function takeLast<V extends object>(waiting: MemberQueue<V>): { readonly value: V } | undefined {
-  const last = waiting.last();
-  if (!last) return undefined;
-  waiting.delete(last[0]);
-  return { value: last[1] };
 }
 
 /** One value of each list in turn. */

@@ -1,12 +1,11 @@
 import { unsentReason } from '../errors/errors.ts';
+import { Chain, type Removable } from './chain.ts';
 import type { Clock, Timer } from './clock.ts';
-import { TransientMap } from './transient-map.ts';
 
 /** Decides which waiter is next. */
 export interface ServingOrder<V extends object, P> {
   readonly size: number;
-  /** @returns removes the value; harmless where it has left. */
-  add(value: V, place: P): () => void;
+  add(value: V, place: P): Removable;
   /** Removes and returns the next value. */
   shift(): V | undefined;
   /** A copy in serving order, so that values may be removed while it is iterated. */
@@ -14,26 +13,23 @@ export interface ServingOrder<V extends object, P> {
 }
 
 /** First in, first out. */
-export class FifoOrder<V extends object, P> implements ServingOrder<V, P> {
-  readonly #values = new TransientMap<number, V>();
-  #ticket = 0;
+export class FifoOrder<V extends object> implements ServingOrder<V, unknown> {
+  readonly #chain = new Chain<V>();
 
   get size(): number {
-    return this.#values.size;
+    return this.#chain.size;
   }
 
-  add(value: V, _place: P): () => void {
-    const ticket = this.#ticket++;
-    this.#values.set(ticket, value);
-    return () => void this.#values.delete(ticket);
+  add(value: V): Removable {
+    return this.#chain.push(value);
   }
 
   shift(): V | undefined {
-    return this.#values.shift();
+    return this.#chain.shift();
   }
 
   values(): V[] {
-    return this.#values.values();
+    return this.#chain.values();
   }
 }
 
@@ -80,19 +76,19 @@ export class WaitQueue<T, P = undefined> {
         reject(this.#toError(signal.reason));
         return;
       }
-      const waiter = new Waiter<T, P>(place, { resolve, reject, signal, leave: this.#leave });
-      waiter.remove = this.#order.add(waiter, place);
+      const waiter = new Waiter(place, resolve, reject, signal, this);
+      waiter.link = this.#order.add(waiter, place);
       signal.addEventListener('abort', waiter, { once: true });
-      if (limit) waiter.timer = limit.clock.schedule(limit.ms, () => this.#leave(waiter, limit));
+      if (limit) waiter.timer = limit.clock.schedule(limit.ms, () => this.leave(waiter, limit));
     });
   }
 
   /** The caller leaves because its limit is over, or else because its signal has aborted. */
-  readonly #leave = (waiter: Waiter<T, P>, limit?: WaitLimit): void => {
-    waiter.remove();
+  leave(waiter: Waiter<T, P>, limit?: WaitLimit): void {
+    waiter.link?.remove();
     waiter.reject(limit ? limit.refusal() : this.#toError(waiter.reason));
     this.#onLeave?.();
-  };
+  }
 
   /**
    * Serves the next caller.
@@ -119,13 +115,6 @@ export class WaitQueue<T, P = undefined> {
   }
 }
 
-interface WaiterDeps<T, P> {
-  readonly resolve: (value: T) => void;
-  readonly reject: (error: unknown) => void;
-  readonly signal: AbortSignal;
-  readonly leave: (waiter: Waiter<T, P>) => void;
-}
-
 /**
  * One caller in the queue. It leaves once: served or refused. It is its own abort listener, because
  * thousands of callers may wait.
@@ -133,38 +122,50 @@ interface WaiterDeps<T, P> {
 export class Waiter<T, P> {
   /** The facts that the caller stated when it joined. */
   readonly place: P;
-  readonly #deps: WaiterDeps<T, P>;
-  timer: Timer | undefined;
-  /** Removes it from the order. */
-  remove: () => void = () => undefined;
+  readonly #resolve: (value: T) => void;
+  readonly #reject: (error: unknown) => void;
+  readonly #signal: AbortSignal;
+  readonly #queue: WaitQueue<T, P>;
+  timer: Timer | undefined = undefined;
+  /** Its place in the order. */
+  link: Removable | undefined = undefined;
 
-  constructor(place: P, deps: WaiterDeps<T, P>) {
+  constructor(
+    place: P,
+    resolve: (value: T) => void,
+    reject: (error: unknown) => void,
+    signal: AbortSignal,
+    queue: WaitQueue<T, P>,
+  ) {
     this.place = place;
-    this.#deps = deps;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this.#signal = signal;
+    this.#queue = queue;
   }
 
   get reason(): unknown {
-    return this.#deps.signal.reason;
+    return this.#signal.reason;
   }
 
   resolve(value: T): void {
     this.#settled();
-    this.#deps.resolve(value);
+    this.#resolve(value);
   }
 
   reject(error: unknown): void {
-    this.remove();
+    this.link?.remove();
     this.#settled();
-    this.#deps.reject(error);
+    this.#reject(error);
   }
 
   /** Called when the signal aborts. */
   handleEvent(): void {
-    this.#deps.leave(this);
+    this.#queue.leave(this);
   }
 
   #settled(): void {
     this.timer?.cancel();
-    this.#deps.signal.removeEventListener('abort', this);
+    this.#signal.removeEventListener('abort', this);
   }
 }

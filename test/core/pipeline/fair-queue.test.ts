@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { FairQueue, type Share } from '../../../src/core/pipeline/fair-queue.ts';
+import type { Removable } from '../../../src/core/time/chain.ts';
 import { fc } from '../../support/property.ts';
 
 interface Item {
@@ -8,7 +9,7 @@ interface Item {
 
 function filled(entries: readonly (readonly [group: string, member: string, name: string])[]) {
   const queue = new FairQueue<Item, Share | undefined>((share) => share);
-  const removers = new Map<string, () => void>();
+  const removers = new Map<string, Removable>();
   for (const [group, member, name] of entries) removers.set(name, queue.add({ name }, { group, member }));
   const rest = (): string[] => {
     const names: string[] = [];
@@ -54,12 +55,12 @@ describe('a fair queue', () => {
       ['a', '', '2'],
       ['b', '', '3'],
     ]);
-    removers.get('1')?.();
-    removers.get('1')?.();
+    removers.get('1')?.remove();
+    removers.get('1')?.remove();
     expect(queue.size).toBe(2);
     expect(queue.values().map(({ name }) => name)).toEqual(['2', '3']);
     expect(rest()).toEqual(['2', '3']);
-    removers.get('2')?.();
+    removers.get('2')?.remove();
     expect(queue.size).toBe(0);
   });
 
@@ -135,7 +136,7 @@ describe('a fair queue', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
         const queue = new FairQueue<{ key: string; at: number }, Share | undefined>((share) => share);
-        const model: { key: string; at: number; remove: () => void }[] = [];
+        const model: { key: string; at: number; link: Removable }[] = [];
         let at = 0;
         for (const each of steps) {
           if (each === 'shift') {
@@ -146,10 +147,10 @@ describe('a fair queue', () => {
             else expect(model).toEqual([]);
           } else if ('remove' in each) {
             const [removed] = model.splice(each.remove, 1);
-            removed?.remove();
+            removed?.link.remove();
           } else {
             const item = { key: `${each.group} ${each.member}`, at: at++ };
-            model.push({ ...item, remove: queue.add(item, each) });
+            model.push({ ...item, link: queue.add(item, each) });
           }
           expect(queue.size).toBe(model.length);
         }
