@@ -42,7 +42,7 @@ const REASONS: Readonly<Record<string, { readonly max: number; readonly reason: 
     reason: 'all option tables, and the one function that reads and checks them together',
   },
   'upstream/exchange/exchange.ts': {
-    max: 420,
+    max: 440,
     reason: 'one POST and its answers: every message that comes may settle the requests that wait',
   },
   'upstream/session/session-pool.ts': {
@@ -50,7 +50,7 @@ const REASONS: Readonly<Record<string, { readonly max: number; readonly reason: 
     reason: 'the sessions of one initialize: their replacement, their calls and their end share one state',
   },
   'upstream/session/session.ts': {
-    max: 550,
+    max: 570,
     reason: 'one MCP session: its requests, its standalone stream and its end depend on each other',
   },
   'upstream/transport/answer.ts': {

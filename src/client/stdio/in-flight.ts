@@ -1,5 +1,5 @@
 import { ProxyError } from '../../core/errors/errors.ts';
-import { type Id, idKey, type Request, statedVersion } from '../../core/jsonrpc/message.ts';
+import { type Id, type Request, statedVersion } from '../../core/jsonrpc/message.ts';
 import type { CallRecord } from '../../core/pipeline/call-record.ts';
 import { heapShare } from '../../core/system/heap-share.ts';
 import type { CallController } from '../../core/time/call-signal.ts';
@@ -33,7 +33,7 @@ export interface InFlight {
 
 /** The requests in flight, each id once, within the memory bounds. */
 export class InFlightRequests {
-  readonly #entries = new TransientMap<string, InFlight>();
+  readonly #entries = new TransientMap<Id, InFlight>();
   /** By progress token. Calls with the same token share a list. */
   readonly #tokens = new TransientMap<string, InFlight[]>();
   #characters = 0;
@@ -43,11 +43,11 @@ export class InFlightRequests {
   }
 
   get(id: Id): InFlight | undefined {
-    return this.#entries.get(idKey(id));
+    return this.#entries.get(id);
   }
 
-  hasKey(key: string): boolean {
-    return this.#entries.has(key);
+  has(id: Id): boolean {
+    return this.#entries.has(id);
   }
 
   /** The requests with this progress token. An index, because thousands may be in flight. */
@@ -81,7 +81,7 @@ export class InFlightRequests {
   }
 
   add(entry: InFlight): void {
-    this.#entries.set(idKey(entry.request.id), entry);
+    this.#entries.set(entry.request.id, entry);
     this.#characters += entry.request.text.length;
     const { tokenKey } = entry;
     if (tokenKey !== undefined) this.#tokens.set(tokenKey, [...this.byToken(tokenKey), entry]);
@@ -89,7 +89,7 @@ export class InFlightRequests {
 
   remove(entry: InFlight): void {
     if (this.get(entry.request.id) !== entry) return;
-    this.#entries.delete(idKey(entry.request.id));
+    this.#entries.delete(entry.request.id);
     this.#characters -= entry.request.text.length;
     const { tokenKey } = entry;
     if (tokenKey === undefined) return;

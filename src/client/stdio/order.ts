@@ -30,6 +30,7 @@ export class Order {
     if (message.method === 'notifications/cancelled') return send();
     const before = message.kind === 'notification' ? this.#beforeNotification() : this.#handshake;
     const done = before ? before.then(send) : send();
+    if (message.kind === 'request' && message.method !== 'initialize') return done;
     const settled = done.then(
       () => undefined,
       () => undefined,

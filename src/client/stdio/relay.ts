@@ -96,7 +96,7 @@ export class Relay {
   refuse({ id, error }: InvalidMessage, bytes: number): void {
     this.#deps.events.emit({ type: 'client.line-invalid', reason: error.message, bytes });
     // The client would take an error under the id of a request in flight for its answer.
-    const named = id !== undefined && !this.#inFlight.hasKey(id.key) ? id.text : undefined;
+    const named = id !== undefined && !this.#inFlight.has(id.value) ? id.text : undefined;
     this.#writer.write(errorResponse(error.toJsonRpc(), named));
   }
 

@@ -99,8 +99,8 @@ export class RequestHandler {
       deadline: entry.deadline,
       record,
       room: () => this.#roomFor(entry),
-      ...(batch ? { batch } : {}),
-      ...(options ? { sendOptions: options } : {}),
+      batch,
+      sendOptions: options,
     };
     const { signal } = entry.controller;
     // An abort settles the call wherever it waits. With a client to answer, one turn later: the
@@ -111,10 +111,14 @@ export class RequestHandler {
       else setImmediate(() => this.#fail(entry, reason));
     };
     signal.addEventListener('abort', leave, { once: true });
-    const run = async (): Promise<Reply> => {
-      signal.throwIfAborted();
+    const run = (): Promise<Reply> => {
+      if (signal.aborted) return Promise.reject(signal.reason);
       entry.started = true;
-      return this.#deps.handler(call);
+      try {
+        return this.#deps.handler(call);
+      } catch (error) {
+        return Promise.reject(error);
+      }
     };
     this.#parts.order.schedule(request, run).then(
       (reply) => this.#finish(entry, reply),

@@ -7,7 +7,6 @@ import {
   classify,
   hasMember,
   type Id,
-  idKey,
   isId,
   isObject,
   isOneLine,
@@ -28,7 +27,7 @@ export type Line =
 export interface InvalidMessage {
   readonly kind: 'invalid';
   /** Set where an error answer can carry the id; `text` is the client's spelling. */
-  readonly id: { readonly key: string; readonly text: string } | undefined;
+  readonly id: { readonly value: Id; readonly text: string } | undefined;
   readonly error: ProxyError;
 }
 
@@ -42,7 +41,7 @@ const invalid = (id: InvalidMessage['id'], what: string): InvalidMessage => ({
 function answerableId(text: string, json: unknown): InvalidMessage['id'] {
   if (!isObject(json) || !isId(json.id)) return undefined;
   if (!hasMember(json, 'method') && (hasMember(json, 'result') || hasMember(json, 'error'))) return undefined;
-  return { key: idKey(json.id), text: valueTextAt(text, ['id']) ?? '' };
+  return { value: json.id, text: valueTextAt(text, ['id']) ?? '' };
 }
 
 function readElement(text: string, json: unknown): Message | InvalidMessage {

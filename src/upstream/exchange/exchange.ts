@@ -7,7 +7,7 @@ import {
   valueTextAt,
 } from '../../core/jsonrpc/message.ts';
 import type { Unusable } from '../../core/jsonrpc/parse.ts';
-import type { Call, Emit, Origin, Reply } from '../../core/pipeline/call.ts';
+import type { Call, Emit, Origin, Reply, RequestHeaders } from '../../core/pipeline/call.ts';
 import { errorTypeOf, isRejectedUnread } from '../../core/pipeline/error-type.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { ERROR_BODY, type Incoming, mediaTypeOf } from '../http/incoming.ts';
@@ -41,19 +41,14 @@ const CONNECTION_AFTER_ANSWER_MS = 1_000;
 /** How long such a stream is read for late messages. */
 const STREAM_AFTER_ANSWER_MS = 60_000;
 
+/** The parts that the exchanges of one session, or of one stateless request, share. */
 export interface ExchangeDeps {
   readonly transport: SignedTransport;
   readonly clock: Clock;
   readonly origin: Origin;
-  /** Resolves when the client has room for an answer; undefined where it has room now. */
-  readonly room?: Call['room'];
   readonly affinity: Affinity | undefined;
-  /** Called with the head of the response, before its body is read. */
-  readonly onResponse?: ((response: Incoming) => void) | undefined;
   /** How to resume a stream that ended before its answer; undefined where it cannot be resumed. */
-  readonly resumption: Pick<ResumptionDeps, 'headersAfter' | 'onResumed' | 'onEventId'> | undefined;
-  /** True where events are replayed: the answer has the id that its request had then. */
-  readonly replays?: boolean | undefined;
+  readonly resumption: ExchangeResumption | undefined;
   /** Milliseconds of silence on the response stream that end it; 0 = no limit. */
   readonly readTimeoutMs: number;
   /** Delivers a response for another exchange; false where no request waits for it. */
@@ -66,10 +61,30 @@ export interface ExchangeDeps {
   readonly onReadTimeout: ((request: Request) => void) | undefined;
 }
 
+export interface ExchangeResumption extends Pick<ResumptionDeps, 'onResumed'> {
+  /** @param sent - the headers of the request: its stream is resumed in the same session. */
+  readonly headersAfter: (lastEventId: string, sent: RequestHeaders) => RequestHeaders;
+}
+
+/** The side of the client: what differs between the exchanges of a session. */
+export interface ExchangeClient {
+  readonly emit: Emit;
+  /** Resolves when the client has room for an answer; undefined where it has room now. */
+  readonly room?: Call['room'];
+  /** Called with the head of the response, before its body is read. */
+  readonly onResponse?: ((response: Incoming) => void) | undefined;
+  /** Called with the id of each event of its stream. */
+  readonly onEventId?: ResumptionDeps['onEventId'];
+  /** True where events are replayed: the answer has the id that its request had then. */
+  readonly replays?: boolean | undefined;
+}
+
 /** One POST and its answers: one for a request, several for a batch, none for notifications. */
 export class Exchange {
   readonly #deps: ExchangeDeps;
-  readonly #emit: Emit;
+  readonly #client: ExchangeClient;
+  /** The headers of the request. */
+  #sent: RequestHeaders = {};
   readonly #pending = new PendingResponses();
   readonly #attempt: HttpAttempt;
   /**
@@ -81,12 +96,12 @@ export class Exchange {
    */
   #posted = 0;
   /** Responses with unknown ids: a single one may turn out to be the answer. */
-  #strays: Response[] = [];
+  #strays: readonly Response[] = NO_STRAYS;
   #resumed = false;
 
-  constructor(deps: ExchangeDeps, emit: Emit) {
+  constructor(deps: ExchangeDeps, client: ExchangeClient) {
     this.#deps = deps;
-    this.#emit = emit;
+    this.#client = client;
     this.#attempt = new HttpAttempt(deps.transport, deps.clock);
   }
 
@@ -121,11 +136,12 @@ export class Exchange {
   /** Posts and reads until all requests are settled and the response has ended. Never throws. */
   async run(request: AttemptRequest): Promise<void> {
     const attempt = this.#attempt;
+    this.#sent = request.headers;
     try {
       const { response } = await attempt.open(request, this.#deps.affinity);
-      this.#deps.onResponse?.(response);
+      this.#client.onResponse?.(response);
       // Else the answers would wait in memory for a client that reads slowly.
-      const room = this.#pending.size > 0 ? this.#deps.room?.() : undefined;
+      const room = this.#pending.size > 0 ? this.#client.room?.() : undefined;
       if (room) await room;
       await this.#read(response);
     } catch (error) {
@@ -189,8 +205,13 @@ export class Exchange {
     if (type !== 'application/json' || bytes.length === 0) {
       throw this.#findLostSession(response, bytes) ?? missingAnswer(status, response.headers, bytes);
     }
-    if (isThrottledBody(bytes)) throw this.#statusError(response, bytes);
     const found = parseBody(bytes, status, response.headers, readLimit);
+    const [first] = found;
+    if (first?.kind === 'response' && found.length === 1 && this.#posted === 1 && this.#pending.size > 0) {
+      this.#acceptAsAnswer(first);
+      return;
+    }
+    if (first?.kind === 'unusable' && isThrottledBody(bytes)) throw this.#statusError(response, bytes);
     const answers = found.filter((each) => each.kind === 'response');
     const [only] = this.#posted === 1 && answers.length === 1 ? answers : [];
     for (const each of found) {
@@ -223,9 +244,10 @@ export class Exchange {
       return;
     }
     // Not spread, as in `run`: 10 % of a streamed call.
-    const { headersAfter, onResumed, onEventId } = resumable;
+    const { headersAfter, onResumed } = resumable;
+    const { onEventId } = this.#client;
     const resumption = new Resumption({
-      headersAfter,
+      headersAfter: (lastEventId) => headersAfter(lastEventId, this.#sent),
       onResumed,
       onEventId,
       affinity: this.#deps.affinity,
@@ -335,7 +357,7 @@ export class Exchange {
     }
     if (message.kind !== 'response') {
       this.#begun = true;
-      await this.#emit(message, this.#deps.origin);
+      await this.#client.emit(message, this.#deps.origin);
       return;
     }
     if (this.deliver(message)) return;
@@ -350,9 +372,9 @@ export class Exchange {
     }
     if (message.id !== undefined && this.#deps.deliverElsewhere(message)) return;
     const request = this.#posted === 1 && !this.#resumed ? this.#pending.only : undefined;
-    if (request && (this.#deps.replays || isSameIdLoosely(message.id, request.id)))
+    if (request && (this.#client.replays || isSameIdLoosely(message.id, request.id)))
       this.#acceptAsAnswer(message);
-    else if (request && this.#strays.length < MAX_STRAYS) this.#strays.push(message);
+    else if (request && this.#strays.length < MAX_STRAYS) this.#strays = [...this.#strays, message];
     else this.#deps.onDropped(STRAY_REASON);
   }
 
@@ -360,7 +382,7 @@ export class Exchange {
   #acceptAsAnswer(response: Response): void {
     const request = this.#pending.only;
     if (!request) return;
-    if (response.id !== request.id && !this.#deps.replays) {
+    if (response.id !== request.id && !this.#client.replays) {
       this.#deps.transport.reportOtherId(request.method, valueTextAt(response.text, ['id']) ?? 'no id');
     }
     this.#settle(request.id, response);
@@ -377,7 +399,8 @@ export class Exchange {
 
   /** Settles stray responses at the end of the stream. @param whole */
   #closeStrays(whole: boolean): void {
-    const strays = this.#strays.splice(0);
+    const strays = this.#strays;
+    this.#strays = NO_STRAYS;
     const [only] = whole && strays.length === 1 && this.#pending.size === 1 ? strays : [];
     if (only) this.#acceptAsAnswer(only);
     else for (const _ of strays) this.#deps.onDropped(STRAY_REASON);
@@ -403,5 +426,8 @@ export class Exchange {
     return toBodyError(error, response, this.#deps.transport.host);
   }
 }
+
+/** Shared by all exchanges, because almost none has any. */
+const NO_STRAYS: readonly Response[] = [];
 
 const STRAY_REASON = 'an answer to no request that is waiting';

@@ -79,7 +79,7 @@ export class PassThrough {
       headers,
       body: message.text,
       idempotent: isIdempotentCall(call),
-      hedgeAfterMs: request && hedgeAfterMsOf([request]),
+      hedgeAfterMs: request && hedgeAfterMsOf([call]),
       opensSession,
       share: shareOf(client),
       record: call.record,

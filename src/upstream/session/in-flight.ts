@@ -1,4 +1,4 @@
-import { type Id, idKey } from '../../core/jsonrpc/message.ts';
+import type { Id, Request } from '../../core/jsonrpc/message.ts';
 import type { Call, Reply } from '../../core/pipeline/call.ts';
 import type { Clock } from '../../core/time/clock.ts';
 import { TransientMap } from '../../core/time/transient-map.ts';
@@ -8,7 +8,7 @@ import { CANCEL_GRACE_MS } from '../transport/http-attempt.ts';
 /** The requests in flight on one session, each with its exchange. */
 export class SessionCalls {
   readonly #clock: Clock;
-  readonly #exchanges = new TransientMap<string, Exchange>();
+  readonly #calls = new TransientMap<Id, CarriedCall>();
   readonly #idleWaiters: (() => void)[] = [];
 
   constructor(clock: Clock) {
@@ -16,7 +16,7 @@ export class SessionCalls {
   }
 
   get idle(): boolean {
-    return this.#exchanges.size === 0;
+    return this.#calls.size === 0;
   }
 
   /** Resolves when no request is in flight. */
@@ -26,37 +26,55 @@ export class SessionCalls {
 
   /** The exchange of a request in flight, or one that may still be cancelled. */
   findExchange(id: Id): Exchange | undefined {
-    return this.#exchanges.get(idKey(id));
+    return this.#calls.get(id)?.exchange;
   }
 
-  /**
-   * Registers the call with the exchange. @returns with `watch`, which makes the exchange observe
-   * the call's cancellation.
-   */
-  expect(exchange: Exchange, call: Call): { reply: Promise<Reply>; watch: () => void } {
-    const { message, signal } = call;
-    if (message.kind !== 'request') {
-      return { reply: Promise.resolve({ kind: 'accepted' }), watch: () => undefined };
-    }
-    const key = idKey(message.id);
-    const leave = (): void => exchange.abandon(message, signal.reason);
-    const settled = (): void => {
-      signal.removeEventListener('abort', leave);
-      // A cancelled call stays registered while its cancellation may still arrive.
-      const forget = (): void => {
-        if (this.#exchanges.get(key) === exchange) this.#exchanges.delete(key);
-        if (this.idle) for (const notify of this.#idleWaiters.splice(0)) notify();
-      };
-      if (signal.aborted) this.#clock.schedule(CANCEL_GRACE_MS, forget, { keepAlive: false });
-      else forget();
-    };
-    this.#exchanges.set(key, exchange);
+  /** Registers the call with the exchange; `watch` follows. */
+  expect(exchange: Exchange, { message, signal }: Call): Promise<Reply> {
+    if (message.kind !== 'request') return Promise.resolve({ kind: 'accepted' });
+    const entry = new CarriedCall(exchange, message, signal);
+    this.#calls.set(message.id, entry);
     const reply = exchange.expect(message);
+    const settled = (): void => this.#settled(entry);
     reply.then(settled, settled);
-    const watch = (): void => {
-      if (signal.aborted) leave();
-      else signal.addEventListener('abort', leave, { once: true });
+    return reply;
+  }
+
+  /** Makes the exchange observe the call's cancellation. */
+  watch(exchange: Exchange, { message, signal }: Call): void {
+    const entry = message.kind === 'request' ? this.#calls.get(message.id) : undefined;
+    if (entry?.exchange !== exchange) return;
+    if (signal.aborted) entry.handleEvent();
+    else signal.addEventListener('abort', entry, { once: true });
+  }
+
+  #settled(entry: CarriedCall): void {
+    const { signal } = entry;
+    signal.removeEventListener('abort', entry);
+    const forget = (): void => {
+      this.#calls.remove(entry.request.id, entry);
+      if (this.idle) for (const notify of this.#idleWaiters.splice(0)) notify();
     };
-    return { reply, watch };
+    // A cancelled call stays registered while its cancellation may still arrive.
+    if (signal.aborted) this.#clock.schedule(CANCEL_GRACE_MS, forget, { keepAlive: false });
+    else forget();
+  }
+}
+
+/** A request in flight, which observes its cancellation. */
+class CarriedCall {
+  readonly exchange: Exchange;
+  readonly request: Request;
+  readonly signal: AbortSignal;
+
+  constructor(exchange: Exchange, request: Request, signal: AbortSignal) {
+    this.exchange = exchange;
+    this.request = request;
+    this.signal = signal;
+  }
+
+  /** Called when the signal aborts. */
+  handleEvent(): void {
+    this.exchange.abandon(this.request, this.signal.reason);
   }
 }

@@ -18,6 +18,7 @@ import type {
   KnownSession,
   Origin,
   Reply,
+  RequestHeaders,
   SendOptions,
 } from '../../core/pipeline/call.ts';
 import type { Events, SessionCloseReason, SessionOpenReason } from '../../core/pipeline/events.ts';
@@ -31,10 +32,10 @@ import { declaresChangesOf } from '../../core/tools/list-changes.ts';
 import { Exchange, type ExchangeDeps } from '../exchange/exchange.ts';
 import { postNotification } from '../exchange/post-notification.ts';
 import { headerOf, type Incoming } from '../http/incoming.ts';
-import type { ResumptionDeps } from '../stream/resumption.ts';
 import { StandaloneStream } from '../stream/standalone-stream.ts';
 import type { Affinity } from '../transport/affinity.ts';
 import { hedgeAfterMsOf } from '../transport/hedge.ts';
+import type { AttemptRequest } from '../transport/http-attempt.ts';
 import type { SignedTransport } from '../transport/signed-transport.ts';
 import { type IsDuplicate, isChangeNotification } from './dedupe-notifications.ts';
 import { SessionCalls } from './in-flight.ts';
@@ -56,6 +57,8 @@ const DELETE_WAIT_MS = 1_000;
 /** Without `initialized` many servers refuse everything, so it is retried. */
 const MAX_INITIALIZED_ATTEMPTS = 3;
 const INITIALIZED_BASE_MS = 250;
+const EVENT_STREAM = 'text/event-stream';
+const DONE = Promise.resolve();
 const SENDABLE = /^[\x21-\x7e]+$/;
 
 /** A temporary fault; the notification may safely be sent twice. */
@@ -63,6 +66,18 @@ function isTransient(error: unknown): boolean {
   if (!(error instanceof ProxyError)) return false;
   return error.fault === 'network' || isTemporary(Number(error.details.httpStatus ?? 0));
 }
+
+const isPing = ({ message }: Call): boolean => message.kind !== 'request' || message.method === 'ping';
+
+const mayAskClient = ({ message }: Call): boolean =>
+  message.kind === 'request' && MAY_ASK_CLIENT.has(message.method);
+
+/** Header values are bytes: a non-ASCII id is returned as the UTF-8 that it arrived in. */
+const resumeHeaders = (lastEventId: string, sent: RequestHeaders): RequestHeaders => ({
+  ...sent,
+  accept: EVENT_STREAM,
+  'last-event-id': Buffer.from(lastEventId).toString('latin1'),
+});
 
 export interface SessionDeps {
   /** Its headers are sent with every request of the session. */
@@ -108,8 +123,10 @@ export class Session implements Origin {
   readonly #calls: SessionCalls;
   readonly #ended = new CallController();
   readonly #affinity: Affinity;
+  readonly #exchangeDeps: ExchangeDeps;
   #id: string | undefined;
   #version: string | undefined;
+  #postHeaders: RequestHeaders | undefined;
   #initializeResult: JsonObject = {};
   /** True where the client can answer server requests. */
   #clientAnswersServer = false;
@@ -126,6 +143,20 @@ export class Session implements Origin {
     this.#calls = new SessionCalls(deps.clock);
     this.profile = deps.transport.profile;
     this.#affinity = deps.transport.newAffinity();
+    this.#exchangeDeps = {
+      transport: deps.transport,
+      clock: deps.clock,
+      origin: this,
+      affinity: this.#affinity,
+      resumption: {
+        headersAfter: resumeHeaders,
+        onResumed: () => deps.events.emit({ type: 'stream.resumed', profile: this.profile }),
+      },
+      readTimeoutMs: deps.readTimeoutMs,
+      deliverElsewhere: (response) => this.#deliverElsewhere(response),
+      onDropped: (reason) => this.#dropped(reason),
+      onReadTimeout: (request) => void this.#cancelSilentRequest(request),
+    };
     this.gone = new Promise((resolve) => {
       this.#resolveGone = resolve;
     });
@@ -171,87 +202,58 @@ export class Session implements Origin {
    * them.
    */
   request(calls: readonly Call[], text: string, { priority = false } = {}): Promise<Reply>[] {
-    const requests = calls.flatMap((call) => (call.message.kind === 'request' ? [call.message] : []));
     const [first] = calls;
     if (!first) return [];
-    // The first member of a batch may be cancelled; the others still need their messages.
-    const emit: Emit = (message, origin) =>
-      (calls.find(({ signal }) => !signal.aborted) ?? first).emit(message, origin);
     const { sendOptions } = first;
     const token = sendOptions?.resumptionToken;
-    const exchange = this.#createExchange(emit, {
+    const exchange = new Exchange(this.#exchangeDeps, {
+      emit: this.#emitOf(first, calls),
       room: first.room,
       onEventId: sendOptions?.onResumptionToken,
       replays: token !== undefined,
     });
-    const expected = calls.map((call) => this.#calls.expect(exchange, call));
+    const replies = calls.map((call) => this.#calls.expect(exchange, call));
     // Only after all are registered: a member that is already cancelled must not end the exchange.
-    for (const { watch } of expected) watch();
-    const lane = requests.every(({ method }) => method === 'ping') ? 'control' : priority ? 'own' : 'request';
-    const send = (): void =>
-      void exchange.run({
-        method: token === undefined ? 'POST' : 'GET',
-        lane: token === undefined ? lane : 'stream',
-        headers: this.#headersOf(sendOptions),
-        admits: this.#admits,
-        body: token === undefined ? text : undefined,
-        idempotent: calls.every(isIdempotentCall),
-        hedgeAfterMs: hedgeAfterMsOf(requests),
-        record: first.record,
-        span: first.span,
-      });
+    for (const call of calls) this.#calls.watch(exchange, call);
+    const lane = calls.every(isPing) ? 'control' : priority ? 'own' : 'request';
+    const request: AttemptRequest = {
+      method: token === undefined ? 'POST' : 'GET',
+      lane: token === undefined ? lane : 'stream',
+      headers: this.#headersOf(sendOptions),
+      admits: this.#admits,
+      body: token === undefined ? text : undefined,
+      idempotent: calls.every(isIdempotentCall),
+      hedgeAfterMs: hedgeAfterMsOf(calls),
+      record: first.record,
+      span: first.span,
+    };
     const opening = this.#streamOpening;
-    if (opening && requests.some(({ method }) => MAY_ASK_CLIENT.has(method))) void opening.then(send);
-    else send();
-    return expected.map(({ reply }) => reply);
+    if (opening && calls.some(mayAskClient)) void opening.then(() => exchange.run(request));
+    else void exchange.run(request);
+    return replies;
   }
 
   /** The headers of one request, or of the GET that continues it. */
-  #headersOf(options: SendOptions | undefined): Record<string, string> {
+  #headersOf(options: SendOptions | undefined): RequestHeaders {
     if (!options) return this.#headers();
     const { headers, resumptionToken } = options;
-    const own = resumptionToken === undefined ? this.#headers() : this.#resumeHeaders()(resumptionToken);
-    return { ...headers, ...own };
+    const own = this.#headers();
+    return { ...headers, ...(resumptionToken === undefined ? own : resumeHeaders(resumptionToken, own)) };
   }
 
-  #createExchange(
-    emit: Emit,
-    {
-      onResponse,
-      room,
-      onEventId,
-      replays,
-    }: Pick<ExchangeDeps, 'onResponse' | 'room' | 'replays'> & Pick<ResumptionDeps, 'onEventId'>,
-  ): Exchange {
-    const { transport, clock, readTimeoutMs } = this.#deps;
-    const filteredEmit: Emit = async (message, origin) => {
+  /** The first member of a batch may be cancelled; the others still need their messages. */
+  #emitOf(first: Call, calls: readonly Call[]): Emit {
+    return (message, origin) => {
       // The answer could not be delivered.
-      if (this.#isOver && message.kind === 'request') this.#dropped('a request of a session that is gone');
+      if (this.#isOver && message.kind === 'request') {
+        this.#dropped('a request of a session that is gone');
+        return DONE;
+      }
       // Emitted through the session, because the call may be cancelled.
-      else if (isChangeNotification(message)) await this.#emitUnlessDuplicate(message);
-      else await emit(message, origin);
+      if (isChangeNotification(message)) return this.#emitUnlessDuplicate(message);
+      const receiver = calls.length === 1 ? first : (calls.find(({ signal }) => !signal.aborted) ?? first);
+      return receiver.emit(message, origin);
     };
-    return new Exchange(
-      {
-        transport,
-        clock,
-        origin: this,
-        affinity: this.#affinity,
-        onResponse,
-        room,
-        resumption: {
-          headersAfter: this.#resumeHeaders(),
-          onResumed: () => this.#deps.events.emit({ type: 'stream.resumed', profile: this.profile }),
-          onEventId,
-        },
-        replays,
-        readTimeoutMs,
-        deliverElsewhere: (response) => this.#deliverElsewhere(response),
-        onDropped: (reason) => this.#dropped(reason),
-        onReadTimeout: (request) => void this.#cancelSilentRequest(request),
-      },
-      filteredEmit,
-    );
   }
 
   /**
@@ -263,8 +265,11 @@ export class Session implements Origin {
     this.#initializingSince = clock.monotonic();
     const { capabilities } = paramsOf(request);
     this.#clientAnswersServer = isObject(capabilities) && CLIENT_ANSWERS.some((name) => name in capabilities);
-    // Server requests may arrive on this stream, so the id is read with the head.
-    const exchange = this.#createExchange(call.emit, { onResponse: (response) => this.#readId(response) });
+    const exchange = new Exchange(this.#exchangeDeps, {
+      emit: this.#emitOf(call, [call]),
+      // Server requests may arrive on this stream, so the id is read with the head.
+      onResponse: (response) => this.#readId(response),
+    });
     const leave = (): void => {
       const { reason } = call.signal;
       exchange.cut(exchange.abortReason(reason));
@@ -285,7 +290,7 @@ export class Session implements Origin {
     });
     const answer = await reply.finally(() => call.signal.removeEventListener('abort', leave));
     if (answer.kind === 'answer' && answer.message.outcome === 'result') this.#open(exchange, answer.message);
-    else this.#id = undefined;
+    else this.#setId(undefined);
     return answer;
   }
 
@@ -293,7 +298,7 @@ export class Session implements Origin {
   #readId({ status, headers }: Incoming): void {
     const id = headerOf(headers, 'mcp-session-id');
     if (status < 200 || status >= 300 || !SENDABLE.test(id)) return;
-    this.#id = id;
+    this.#setId(id);
     this.#deps.transport.hide(id);
   }
 
@@ -302,6 +307,7 @@ export class Session implements Origin {
     this.#initializeResult = isObject(json.result) ? json.result : {};
     const version = this.#initializeResult.protocolVersion;
     if (typeof version === 'string' && SENDABLE.test(version)) this.#version = version;
+    this.#postHeaders = undefined;
     const { clock, events } = this.#deps;
     this.#openedAt = clock.monotonic();
     this.#label = this.#id === undefined ? `#${++unnamed}` : sessionLabel(this.#id);
@@ -418,20 +424,21 @@ export class Session implements Origin {
     this.#deps.events.emit({ type: 'upstream.message-dropped', profile: this.profile, reason });
   }
 
-  #headers(accept = ACCEPT): Record<string, string> {
-    return {
-      ...this.#deps.client?.headers,
-      accept,
+  /** The headers of every POST. Those of the session are built when its id changes. */
+  #headers(): RequestHeaders {
+    this.#postHeaders ??= {
+      accept: ACCEPT,
       ...(this.#id === undefined ? {} : { 'mcp-session-id': this.#id }),
       ...(this.#version === undefined ? {} : { 'mcp-protocol-version': this.#version }),
     };
+    // A library user may change them between two calls.
+    const own = this.#deps.client?.headers;
+    return own ? { ...own, ...this.#postHeaders } : this.#postHeaders;
   }
 
-  /** Captured now: a stream is resumed in the session that it belongs to, also after its loss. */
-  #resumeHeaders(): (lastEventId: string) => Record<string, string> {
-    const headers = this.#headers('text/event-stream');
-    // Header values are bytes: a non-ASCII id is returned as the UTF-8 that it arrived in.
-    return (lastEventId) => ({ ...headers, 'last-event-id': Buffer.from(lastEventId).toString('latin1') });
+  #setId(id: string | undefined): void {
+    this.#id = id;
+    this.#postHeaders = undefined;
   }
 
   /** Resolves when the stream's request has been sent. */
@@ -453,13 +460,16 @@ export class Session implements Origin {
 
   #keepStream(first: { readonly sent: () => void; readonly opened: () => void }): Promise<void> {
     const { transport, clock, events } = this.#deps;
-    const resume = this.#resumeHeaders();
+    // Captured now: the stream belongs to this session, also after its loss.
+    const sent = this.#headers();
     const stream = new StandaloneStream({
       transport,
       clock,
       events,
       headersAfter: (lastEventId) =>
-        lastEventId === undefined ? this.#headers('text/event-stream') : resume(lastEventId),
+        lastEventId === undefined
+          ? { ...this.#headers(), accept: EVENT_STREAM }
+          : resumeHeaders(lastEventId, sent),
       affinity: this.#affinity,
       deliver: (message) => this.#deliver(message),
       onDropped: (reason) => this.#dropped(reason),
@@ -486,14 +496,14 @@ export class Session implements Origin {
   /** Continues a session that an earlier run has opened, in place of `initialize`. */
   adopt({ id, version }: KnownSession): void {
     if (!SENDABLE.test(id)) throw new TypeError('a session id consists of visible ASCII characters');
-    this.#id = id;
     this.#version = version;
+    this.#setId(id);
     this.#deps.transport.hide(id);
   }
 
   /** Keeps the session at the server when it is closed here. */
   leaveOpen(): void {
-    this.#id = undefined;
+    this.#setId(undefined);
   }
 
   /** Id and version; undefined where the server gave it no id. */
@@ -506,7 +516,7 @@ export class Session implements Origin {
     this.#lost = true;
     this.#reportEnd('lost', 'the server does not know it any more');
     this.#ended.abort(new Error('session lost'));
-    this.#id = undefined;
+    this.#setId(undefined);
     this.#affinity.drop();
     this.#resolveGone();
   }
@@ -528,7 +538,7 @@ export class Session implements Origin {
       return;
     }
     const headers = this.#headers();
-    this.#id = undefined;
+    this.#setId(undefined);
     const late = new AbortController();
     const deletion = transport
       .open({

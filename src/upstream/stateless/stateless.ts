@@ -192,7 +192,6 @@ export class Stateless {
         transport,
         clock,
         origin,
-        room: lane === 'stream' ? undefined : call.room,
         affinity,
         resumption: undefined,
         readTimeoutMs: lane === 'stream' ? 0 : readTimeoutMs,
@@ -200,7 +199,7 @@ export class Stateless {
         onDropped: (reason) => events.emit({ type: 'upstream.message-dropped', profile, reason }),
         onReadTimeout: undefined,
       },
-      filteredEmit,
+      { emit: filteredEmit, room: lane === 'stream' ? undefined : call.room },
     );
     const reply = exchange.expect(request);
     const leave = (): void => exchange.abandon(request, signal.reason);
@@ -212,7 +211,7 @@ export class Stateless {
       headers,
       body: request.text,
       idempotent: isIdempotentCall(call),
-      hedgeAfterMs: hedgeAfterMsOf([request]),
+      hedgeAfterMs: hedgeAfterMsOf([call]),
       record: call.record,
     });
     void run.then(origin.end);

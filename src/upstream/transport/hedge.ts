@@ -1,4 +1,4 @@
-import type { Request } from '../../core/jsonrpc/message.ts';
+import type { Call } from '../../core/pipeline/call.ts';
 import type { Clock, Timer } from '../../core/time/clock.ts';
 import { TransportFailure } from '../http/connection.ts';
 import type { Incoming } from '../http/incoming.ts';
@@ -37,8 +37,11 @@ export function maxIdleMsOf(request: {
 }
 
 /** The wait for what is posted together. Pure. */
-export const hedgeAfterMsOf = (requests: readonly Pick<Request, 'method'>[]): number =>
-  requests.some(({ method }) => method === 'tools/call') ? HEDGE_TOOL_AFTER_MS : HEDGE_AFTER_MS;
+export const hedgeAfterMsOf = (calls: readonly Pick<Call, 'message'>[]): number =>
+  calls.some(isToolCall) ? HEDGE_TOOL_AFTER_MS : HEDGE_AFTER_MS;
+
+const isToolCall = ({ message }: Pick<Call, 'message'>): boolean =>
+  message.kind === 'request' && message.method === 'tools/call';
 
 /** A request on its way, and the place that it has. */
 export interface HedgedAttempt {

@@ -371,7 +371,11 @@ export class SignedTransport {
   #waitForConnection(request: TransportRequest, wanted: Wanted): Promise<Lease> {
     const lane = this.#laneOf(request);
     request.onWait?.(lane.busyText);
-    const leased = lane.lease(request.signal, { ...wanted, share: request.share });
+    const leased = lane.lease(request.signal, {
+      fresh: wanted.fresh,
+      maxIdleMs: wanted.maxIdleMs,
+      share: request.share,
+    });
     return this.#options.events.recordsCalls ? this.#reportWait(request, leased) : leased;
   }
 

@@ -48,7 +48,7 @@ async function exchanging(
       onDropped: (reason) => void dropped.push(reason),
       onReadTimeout: () => undefined,
     },
-    emit,
+    { emit },
   );
   const requests = ids.map((id) => requestOf('tools/call', { name: 'x' }, id) as Request);
   const replies = requests.map((request) => exchange.expect(request));

@@ -24,7 +24,7 @@ describe('requests in flight on a session', () => {
       const underWay = new SessionCalls(new FakeClock());
       const { exchange, answers } = held();
       expect(underWay.idle).toBe(true);
-      const { reply } = underWay.expect(exchange, makeToolCall(id).call);
+      const reply = underWay.expect(exchange, makeToolCall(id).call);
       expect(underWay.findExchange(id)).toBe(exchange);
       expect([1, 'other'].map((other) => underWay.findExchange(other))).toEqual([undefined, undefined]);
       answers[0]?.(RESULT);
@@ -56,11 +56,11 @@ describe('requests in flight on a session', () => {
     const underWay = new SessionCalls(clock);
     const { exchange, answers, abandoned } = held();
     const { call, cancel } = makeToolCall('');
-    const { watch } = underWay.expect(exchange, call);
+    underWay.expect(exchange, call);
     cancel();
     // The others of its batch are not known yet.
     expect(abandoned).toEqual([]);
-    watch();
+    underWay.watch(exchange, call);
     expect(abandoned).toEqual([['', CANCELLED]]);
     answers[0]?.(RESULT);
     await settle();
